@@ -1,0 +1,264 @@
+//! Graphs and models: nodes in topological order, and what surrounds them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::dim::{Bindings, Dim, Shape};
+use crate::dtype::{DType, Precision};
+use crate::op::Op;
+
+/// Index of a node in [`Graph::nodes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NodeId(pub u32);
+
+impl NodeId {
+    /// As an array index.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One operation, with the type of its result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// What is computed.
+    pub op: Op,
+    /// Operands; every one stands before this node.
+    pub inputs: Vec<NodeId>,
+    /// Shape of the result.
+    pub shape: Shape,
+    /// Element type of the result.
+    pub dtype: DType,
+    /// Where it comes from: `layers.3.q` for the statement `q` in layer 3, and `layers.3.q/linear` inside a block.
+    pub path: String,
+    /// What part it plays (`attention.query`, `ffn.gate`, `norm`, `embedding`, `lm_head`, ...), for precision policies.
+    pub role: Option<String>,
+    /// Precision that the author demands for weights used here; overrides every policy.
+    pub precision: Option<Precision>,
+    /// The region it belongs to: an index in [`Graph::regions`].
+    pub region: u32,
+}
+
+/// A stretch of the graph that is rewritten on its own: one layer, or what stands between layers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Region {
+    /// Name of the repetition, or of the stretch (`start`, `end`).
+    pub name: String,
+    /// Which repetition.
+    pub index: Option<u32>,
+}
+
+/// Nodes in topological order.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Graph {
+    /// All nodes; operands precede users.
+    pub nodes: Vec<Node>,
+    /// The regions, in order of execution.
+    pub regions: Vec<Region>,
+    /// Named results.
+    pub outputs: BTreeMap<String, NodeId>,
+}
+
+impl Graph {
+    /// The node with this id.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.index()]
+    }
+
+    /// Ids in topological order.
+    pub fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0..self.nodes.len() as u32).map(NodeId)
+    }
+
+    /// For every node, its users (one entry per use), in order.
+    pub fn users(&self) -> Vec<Vec<NodeId>> {
+        let mut users = vec![Vec::new(); self.nodes.len()];
+        for id in self.ids() {
+            for input in &self.node(id).inputs {
+                users[input.index()].push(id);
+            }
+        }
+        users
+    }
+
+    /// A copy that keeps only what `outputs` need. Names that do not exist are left out.
+    pub fn restricted_to(&self, outputs: &[String]) -> Graph {
+        let kept: BTreeMap<String, NodeId> =
+            outputs.iter().filter_map(|n| self.outputs.get(n).map(|id| (n.clone(), *id))).collect();
+        let mut live = vec![false; self.nodes.len()];
+        for id in kept.values() {
+            live[id.index()] = true;
+        }
+        for id in (0..self.nodes.len()).rev() {
+            if live[id] {
+                for input in &self.nodes[id].inputs {
+                    live[input.index()] = true;
+                }
+            }
+        }
+        let mut renumber = vec![NodeId(u32::MAX); self.nodes.len()];
+        let mut nodes = Vec::new();
+        for (i, node) in self.nodes.iter().enumerate() {
+            if live[i] {
+                renumber[i] = NodeId(nodes.len() as u32);
+                let mut node = node.clone();
+                for input in &mut node.inputs {
+                    *input = renumber[input.index()];
+                }
+                nodes.push(node);
+            }
+        }
+        let outputs = kept.into_iter().map(|(n, id)| (n, renumber[id.index()])).collect();
+        Graph { nodes, regions: self.regions.clone(), outputs }
+    }
+
+    /// A copy in which the symbols of `bindings` have those values in every shape and size.
+    pub fn with_symbols(&self, bindings: &Bindings) -> Graph {
+        let mut graph = self.clone();
+        let bind = |d: &mut Dim| *d = d.bind(bindings);
+        for node in &mut graph.nodes {
+            node.shape.iter_mut().for_each(bind);
+            match &mut node.op {
+                Op::Iota(d) | Op::Size(d) => bind(d),
+                Op::Reshape(s) | Op::Broadcast(s) => s.iter_mut().for_each(bind),
+                Op::Slice { start, len, .. } => {
+                    bind(start);
+                    bind(len);
+                }
+                Op::Pad { before, after, .. } => {
+                    bind(before);
+                    bind(after);
+                }
+                _ => {}
+            }
+        }
+        graph
+    }
+}
+
+/// A symbol: an integer that is known when an entry runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Symbol {
+    /// `B`, `T`, `P`, ...
+    pub name: String,
+    /// Smallest value.
+    pub min: i64,
+    /// Largest value.
+    pub max: i64,
+}
+
+/// What an input holds when the caller does not give it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum InputDefault {
+    /// Every element has this value.
+    Value(i32),
+    /// Element `[.., t]` is `P + t`: positions that count through.
+    Positions,
+}
+
+/// How an input continues when a decoded token is fed back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Advance {
+    /// It becomes the token that was chosen.
+    Token,
+    /// Its last element plus one.
+    Increment,
+    /// It grows by one element of this value on its last axis.
+    Append(i32),
+}
+
+/// An input of the model, named as the argument of the Hugging Face `forward`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Input {
+    /// `input_ids`, `attention_mask`, ...
+    pub name: String,
+    /// Element type (f32 or i32).
+    pub dtype: DType,
+    /// Shape over symbols.
+    pub shape: Shape,
+    /// Value if absent; without one the input is required.
+    pub default: Option<InputDefault>,
+    /// Continuation while decoding.
+    pub advance: Option<Advance>,
+}
+
+/// A buffer that lives between runs (a key or value cache).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// `layers.3.key`.
+    pub name: String,
+    /// Shape with the appended axis given as the past length `P`; capacity is chosen when a session opens.
+    pub shape: Shape,
+    /// The axis that grows.
+    pub axis: u32,
+}
+
+/// A weight, as it is found in the model directory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Weight {
+    /// Path in the architecture: `layers.3.q_proj`.
+    pub name: String,
+    /// Name of the tensor in the safetensors files.
+    pub source: String,
+    /// Shape, all constant.
+    pub shape: Vec<u64>,
+}
+
+/// What an entry is for, where the runtime has to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EntryRole {
+    /// Called with tensors.
+    Tensors,
+    /// Takes a stretch of the prompt.
+    Prefill,
+    /// Takes one token.
+    Decode,
+    /// Gives sentence embeddings.
+    Embed,
+}
+
+/// A way to call the model: some outputs of the graph under some symbol values.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// `forward`, `prefill`, `decode`, `embed`, ...
+    pub name: String,
+    /// What for.
+    pub role: EntryRole,
+    /// Symbols with a fixed value here (`T` is 1 while decoding).
+    pub bind: Bindings,
+    /// Names of graph outputs.
+    pub outputs: Vec<String>,
+}
+
+/// An architecture bound to a config: what the compiler reads.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// Name of the architecture (its file stem).
+    pub architecture: String,
+    /// Symbols with ranges.
+    pub symbols: Vec<Symbol>,
+    /// Inputs.
+    pub inputs: Vec<Input>,
+    /// States.
+    pub states: Vec<State>,
+    /// Weights in order of first use.
+    pub weights: Vec<Weight>,
+    /// The one body that all entries are views of. Outputs include taps.
+    pub graph: Graph,
+    /// Names of outputs that are taps (`hidden_states.0`, ...).
+    pub taps: Vec<String>,
+    /// Entries.
+    pub entries: Vec<Entry>,
+}
+
+impl Model {
+    /// The part of the graph that `entry` needs, with its symbols bound; `taps` adds the intermediate values.
+    pub fn entry_graph(&self, entry: &Entry, taps: bool) -> Graph {
+        let mut outputs = entry.outputs.clone();
+        if taps {
+            outputs.extend(self.taps.iter().cloned());
+        }
+        self.graph.restricted_to(&outputs).with_symbols(&entry.bind)
+    }
+}

@@ -1,0 +1,28 @@
+//! The graph IR: what a model means.
+//!
+//! A [`Model`] is an architecture file bound to a `config.json`. It holds one body, a [`Graph`] of
+//! [`Node`]s in topological order, and *entries*, which are views of that body: some of its outputs under
+//! some symbol values (`prefill`, `decode` with `T = 1`, `embed`). Dimensions are polynomials over symbols
+//! ([`Dim`]): `B` batch, `T` new tokens, `P` past tokens. Values are f32, i32 or bool; how a weight is
+//! *stored* is its [`Precision`] and never changes what a node means.
+//!
+//! Operations ([`Op`]) are few. Element-wise ones broadcast as NumPy does. What people call softmax, norm,
+//! attention or a linear layer are blocks over these primitives; the compiler finds the fused forms again,
+//! and the evaluator in this crate defines both.
+//!
+//! Nodes cannot have side effects but one: [`Op::StateAppend`] writes at the past length `P`. A graph runs
+//! its appends once per call, and the caller moves `P`.
+
+pub mod dim;
+pub mod dtype;
+pub mod graph;
+pub mod op;
+pub mod scalar;
+
+pub use dim::{Bindings, Dim, Shape, numel, show_shape};
+pub use dtype::{DType, Precision, QuantSpec};
+pub use graph::{
+    Advance, Entry, EntryRole, Graph, Input, InputDefault, Model, Node, NodeId, Region, State, Symbol, Weight,
+};
+pub use op::{NormKind, Op, Reduction};
+pub use scalar::{Binary, Bits, Literal, Scalar, Unary};

@@ -1,0 +1,209 @@
+//! The operations: the only list in the workspace.
+//!
+//! Primitives are what an architecture file can write; everything else a model needs (softmax, norms,
+//! RoPE, attention, linear layers) is a block over them in `models/blocks`. Fused operations are what
+//! rewriting finds; no author writes them, and each means exactly what its primitives mean.
+
+use serde::{Deserialize, Serialize};
+
+use crate::dim::{Dim, Shape};
+use crate::dtype::DType;
+use crate::scalar::{Binary, Bits, Literal, Scalar, Unary};
+
+/// How a reduction combines elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Reduction {
+    /// Sum (f32 or i32).
+    Sum,
+    /// Arithmetic mean (f32).
+    Mean,
+    /// Largest element.
+    Max,
+    /// Smallest element.
+    Min,
+}
+
+/// Which statistics a normalisation uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum NormKind {
+    /// `x * rsqrt(mean(x^2) + eps)` (Zhang and Sennrich 2019).
+    Rms,
+    /// `(x - mean(x)) * rsqrt(var(x) + eps)`, biased variance (Ba, Kiros and Hinton 2016).
+    Layer,
+}
+
+/// What a node computes. Operand order and shapes are stated per variant; axes count from 0.
+///
+/// Element-wise operations broadcast as NumPy does: shapes are aligned at the right, and a dimension that is
+/// the constant 1 (or missing) repeats.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Op {
+    // ---- leaves
+    /// The model input with this index in [`crate::Model::inputs`].
+    Input(u32),
+    /// The weight with this index in [`crate::Model::weights`], with the shape declared there.
+    Weight(u32),
+    /// A scalar constant (rank 0).
+    Const(Literal),
+    /// `[0, 1, ..., n-1]` as i32, shape `[n]`.
+    Iota(Dim),
+    /// The value of a dimension as an i32 scalar (rank 0); how formulas see `P` or `T`.
+    Size(Dim),
+
+    // ---- element-wise
+    /// `[x]`.
+    Unary(Unary),
+    /// `[a, b]`.
+    Binary(Binary),
+    /// `[condition, then, otherwise]`.
+    Select,
+    /// `[x]`: conversion. f32 to i32 truncates; bool is 0 or 1.
+    Cast(DType),
+
+    // ---- reductions: the axis stays with size 1
+    /// `[x]`.
+    Reduce {
+        /// How elements combine.
+        op: Reduction,
+        /// The reduced axis.
+        axis: u32,
+    },
+    /// `[x]`: index (i32) of the largest element on the last axis, which stays with size 1. The first of equals wins.
+    ArgMax,
+    /// `[x]`: indices (i32) of the `k` largest elements on the last axis, largest first; ties by lower index.
+    TopK {
+        /// How many; at most the size of the axis.
+        k: u32,
+    },
+
+    // ---- contraction
+    /// `[a, b]`: `a [.., M, K]` times `b [.., K, N]`; with `transpose_b`, `b` is `[.., N, K]`. Leading dimensions broadcast.
+    MatMul {
+        /// Whether the last two dimensions of `b` are exchanged.
+        transpose_b: bool,
+    },
+
+    // ---- views and movement
+    /// `[x]`: same elements in row-major order.
+    Reshape(Shape),
+    /// `[x]`: result axis `i` is operand axis `perm[i]`.
+    Transpose(Vec<u32>),
+    /// `[x]`: repeats dimensions that are 1 (aligned at the right).
+    Broadcast(Shape),
+    /// `[x]`: elements `start .. start + len` of an axis.
+    Slice {
+        /// The axis.
+        axis: u32,
+        /// First element.
+        start: Dim,
+        /// Number of elements.
+        len: Dim,
+    },
+    /// Any number of operands, joined along an axis.
+    Concat {
+        /// The axis.
+        axis: u32,
+    },
+    /// `[x]`: adds `before` and `after` elements of `value` on an axis.
+    Pad {
+        /// The axis.
+        axis: u32,
+        /// Elements added in front.
+        before: Dim,
+        /// Elements added behind.
+        after: Dim,
+        /// The value of the added elements.
+        value: Literal,
+    },
+    /// `[table, indices]`: rows of axis 0 of the table; shape `indices ++ table[1..]`. Indices (i32) outside the
+    /// table are clamped.
+    Gather,
+    /// `[x, indices]`: elements along the last axis: `out[.., j] = x[.., indices[.., j]]`; leading dimensions are equal.
+    TakeLast,
+
+    // ---- stored forms
+    /// `[weight]`: the f32 values of a weight that is stored in another precision. Inserted by the compiler
+    /// when it applies a precision policy; a semantic no-op.
+    Dequantize,
+
+    // ---- state
+    /// `[x]`: appends `x` to the state with this index at the past length `P` along the state's axis, and gives
+    /// everything in it so far (`P + T` long on that axis).
+    StateAppend(u32),
+
+    // ---- fused: found by rewriting
+    /// `[x]`: softmax over the last axis.
+    Softmax,
+    /// `[x]`, `[x, weight]` or `[x, weight, bias]`: normalisation over the last axis, then scale and shift.
+    Norm {
+        /// Which statistics.
+        kind: NormKind,
+        /// Added to the mean square or variance.
+        eps: Bits,
+    },
+    /// `[x, w_0, .., w_{weights-1}, args..]`: `acc_i[.., n] = sum_k x[.., k] * w_i[n, k]`, then the epilogue for
+    /// each element; args broadcast to the result `[.., N]`. Every `w_i` is `[N, K]`.
+    Linear {
+        /// How many weights (1; 2 for a gate/up pair).
+        weights: u8,
+        /// From accumulators and args to the result.
+        epilogue: Scalar,
+    },
+    /// `[q, k, v, args..]`: `q [.., T, D]`, `k [.., S, D]`, `v [.., S, E]` with equal leading dimensions:
+    /// `softmax_s(score(sum_d q[t, d] * k[s, d], args[t, s])) * v`. Args broadcast to `[.., T, S]`.
+    Attention {
+        /// From the dot product (`Acc(0)`) and args to the score.
+        score: Scalar,
+    },
+}
+
+impl Op {
+    /// The name used in traces, errors and shader headers.
+    pub fn name(&self) -> String {
+        match self {
+            Op::Input(_) => "input".into(),
+            Op::Weight(_) => "weight".into(),
+            Op::Const(_) => "const".into(),
+            Op::Iota(_) => "iota".into(),
+            Op::Size(_) => "size".into(),
+            Op::Unary(u) => format!("{u:?}").to_lowercase(),
+            Op::Binary(b) => format!("{b:?}").to_lowercase(),
+            Op::Select => "select".into(),
+            Op::Cast(t) => format!("cast_{t}"),
+            Op::Reduce { op, .. } => format!("{op:?}").to_lowercase(),
+            Op::ArgMax => "argmax".into(),
+            Op::TopK { .. } => "top_k".into(),
+            Op::MatMul { .. } => "matmul".into(),
+            Op::Reshape(_) => "reshape".into(),
+            Op::Transpose(_) => "transpose".into(),
+            Op::Broadcast(_) => "broadcast".into(),
+            Op::Slice { .. } => "slice".into(),
+            Op::Concat { .. } => "concat".into(),
+            Op::Pad { .. } => "pad".into(),
+            Op::Gather => "gather".into(),
+            Op::TakeLast => "take_last".into(),
+            Op::Dequantize => "dequantize".into(),
+            Op::StateAppend(_) => "append".into(),
+            Op::Softmax => "softmax".into(),
+            Op::Norm { kind: NormKind::Rms, .. } => "rms_norm".into(),
+            Op::Norm { kind: NormKind::Layer, .. } => "layer_norm".into(),
+            Op::Linear { .. } => "linear".into(),
+            Op::Attention { .. } => "attention".into(),
+        }
+    }
+
+    /// Whether every result element depends on the same-index elements of the operands only.
+    pub fn is_elementwise(&self) -> bool {
+        matches!(self, Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Cast(_))
+    }
+
+    /// Whether it only renames elements (no arithmetic, no data-dependent index).
+    pub fn is_view(&self) -> bool {
+        matches!(self, Op::Reshape(_) | Op::Transpose(_) | Op::Broadcast(_) | Op::Slice { .. })
+    }
+
+    /// Whether it exists only after rewriting.
+    pub fn is_fused(&self) -> bool {
+        matches!(self, Op::Softmax | Op::Norm { .. } | Op::Linear { .. } | Op::Attention { .. })
+    }
+}

@@ -1,0 +1,13 @@
+//! The kernel IR: how a kernel computes.
+//!
+//! A [`Kernel`] is a grid of workgroups. Axes bound to the grid or to the threads of a group are declared on
+//! the kernel; loops inside the body are serial or unrolled. There is no control-flow graph: statements form a
+//! tree, expressions are trees without side effects. All indices are u32 and count elements, not bytes.
+//!
+//! The interpreter in this crate is the definition of the language: it runs the threads of a workgroup in
+//! lock step. Backends print a kernel after [legalisation](legalize) and make no decisions of their own.
+//! A kernel for a target without threads in a group (a CPU) has no group axes.
+
+pub mod kernel;
+
+pub use kernel::*;

@@ -1,0 +1,293 @@
+//! What `manifest.json` and `programs/<profile>.json` hold, version 1.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::size::Size;
+
+/// The version this crate reads and writes.
+pub const FORMAT: u32 = 1;
+
+/// `manifest.json`: everything a loader needs before it fetches weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// `gristmill 0.1.0`.
+    pub generator: String,
+    /// What was compiled.
+    pub model: ModelInfo,
+    /// Integers that are known when an entry runs.
+    pub symbols: Vec<Symbol>,
+    /// Model inputs by Hugging Face name, in declaration order.
+    pub inputs: Vec<Input>,
+    /// Buffers that live between runs.
+    pub states: Vec<State>,
+    /// Ways to call the model.
+    pub entries: Vec<Entry>,
+    /// Weights: where each lies in the shards.
+    pub tensors: Vec<Tensor>,
+    /// Weight files in first-use order.
+    pub shards: Vec<Shard>,
+    /// All other files of the bundle by relative path: `programs/native.json`, `shaders/..`, `graph.json`,
+    /// `tokenizer.json`, ...
+    pub files: BTreeMap<String, FileInfo>,
+    /// Names of the target profiles in `programs/`.
+    pub profiles: Vec<String>,
+}
+
+/// What was compiled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelInfo {
+    /// Name of the model directory.
+    pub name: String,
+    /// Architecture file (stem).
+    pub architecture: String,
+    /// The precision policy, as given.
+    pub precision: String,
+    /// Number of weights (elements of all tensors).
+    pub parameters: u64,
+    /// Most tokens a session can hold.
+    pub max_context: u32,
+    /// Most tokens per prefill call.
+    pub prefill_chunk: u32,
+    /// Token ids that end generation.
+    pub eos_token_ids: Vec<u32>,
+    /// Token id put in front when the tokenizer does not do it.
+    pub bos_token_id: Option<u32>,
+}
+
+/// An integer known when an entry runs. The position in the list is the position in the uniform buffer that every
+/// kernel binds at `@group(0) @binding(0)` (u32 each, the whole padded to a multiple of 16 bytes).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Symbol {
+    /// `B` batch, `T` new tokens, `P` past tokens, `C` capacity of states; or the architecture's own.
+    pub name: String,
+    /// Smallest value.
+    pub min: u32,
+    /// Largest value.
+    pub max: u32,
+}
+
+/// Element type in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Elem {
+    /// 32-bit float.
+    F32,
+    /// 16-bit float, two in a word.
+    F16,
+    /// 32-bit integer.
+    I32,
+}
+
+/// A model input.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// Hugging Face name.
+    pub name: String,
+    /// Element type.
+    pub elem: Elem,
+    /// Shape over symbols.
+    pub shape: Vec<Size>,
+    /// Value when absent; without one the input is required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<InputDefault>,
+    /// How it continues when a decoded token is fed back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advance: Option<Advance>,
+}
+
+/// Value of an absent input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InputDefault {
+    /// Every element.
+    Value(i32),
+    /// `P + t` along the last axis.
+    Positions,
+}
+
+/// Continuation of an input while decoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Advance {
+    /// Becomes the chosen token.
+    Token,
+    /// Last element plus one.
+    Increment,
+    /// Grows by an element of this value on the last axis.
+    Append(i32),
+}
+
+/// A buffer that lives between runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// `layers.3.key`.
+    pub name: String,
+    /// Element type.
+    pub elem: Elem,
+    /// Shape over `B` and `C` (the capacity stands for the growing axis).
+    pub shape: Vec<Size>,
+}
+
+/// What an entry is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryRole {
+    /// Called with tensors.
+    Tensors,
+    /// Takes a stretch of the prompt.
+    Prefill,
+    /// Takes one token per row.
+    Decode,
+    /// Gives sentence embeddings.
+    Embed,
+    /// As `Tensors`, with the intermediate values as further outputs.
+    Taps,
+}
+
+/// A way to call the model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// `forward`, `prefill`, `decode`, `embed`, `forward.taps`.
+    pub name: String,
+    /// What for.
+    pub role: EntryRole,
+    /// Symbols with a fixed value here.
+    pub bind: BTreeMap<String, u32>,
+    /// Indices of the inputs it reads.
+    pub inputs: Vec<u32>,
+    /// Its results.
+    pub outputs: Vec<Output>,
+}
+
+/// A result of an entry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Output {
+    /// `logits`, `next_token`, ...
+    pub name: String,
+    /// Element type (f32 or i32).
+    pub elem: Elem,
+    /// Shape over symbols.
+    pub shape: Vec<Size>,
+}
+
+/// A weight in the shards.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tensor {
+    /// Path in the architecture: `layers.3.q_proj`.
+    pub name: String,
+    /// Logical shape.
+    pub shape: Vec<u64>,
+    /// `f32`, `f16`, or a quantized format such as `q4.g32` (see docs/bundle.md for the planes).
+    pub precision: String,
+    /// Index of the shard.
+    pub shard: u32,
+    /// First byte in the shard; a multiple of 256.
+    pub offset: u64,
+    /// Number of bytes; a multiple of 16.
+    pub bytes: u64,
+}
+
+/// A weight file: `weights/<sha256>.bin`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shard {
+    /// Lower-case hexadecimal SHA-256 of the content; also the file name.
+    pub sha256: String,
+    /// Size.
+    pub bytes: u64,
+}
+
+/// Integrity of a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileInfo {
+    /// Lower-case hexadecimal SHA-256.
+    pub sha256: String,
+    /// Size.
+    pub bytes: u64,
+}
+
+/// `programs/<profile>.json`: what to dispatch, for one target profile.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Programs {
+    /// Kernels in first-use order.
+    pub kernels: Vec<Kernel>,
+    /// One program per entry, by entry name.
+    pub programs: BTreeMap<String, Program>,
+}
+
+/// A kernel with its variants. All variants bind the same buffers and take the same grid.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kernel {
+    /// Name, also the entry point's label.
+    pub name: String,
+    /// Which of the bound buffers (in binding order) are written.
+    pub writes: Vec<bool>,
+    /// Variants, best first; the last one needs nothing.
+    pub variants: Vec<Variant>,
+}
+
+/// A printed form of a kernel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Variant {
+    /// WebGPU feature names that it needs (`subgroups`, `shader-f16`).
+    pub requires: Vec<String>,
+    /// Path of the shader in the bundle.
+    pub file: String,
+}
+
+/// The dispatches of an entry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Program {
+    /// Scratch buffers, in bytes; one buffer each.
+    pub slots: Vec<Size>,
+    /// In order.
+    pub steps: Vec<Step>,
+}
+
+/// One dispatch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// Index in [`Programs::kernels`].
+    pub kernel: u32,
+    /// Number of workgroups. The runtime folds it into `x * y` with `x <= 65535`; kernels compute
+    /// `workgroup_id.x + workgroup_id.y * num_workgroups.x` and leave when that is beyond their grid.
+    pub grid: Size,
+    /// Buffers in binding order, bound from `@binding(1)` on.
+    pub bind: Vec<Binding>,
+    /// Paths of the graph nodes it computes, for traces.
+    pub nodes: String,
+}
+
+/// What a buffer of a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Binding {
+    /// A weight: index in [`Manifest::tensors`].
+    Tensor(u32),
+    /// A scratch buffer: index in [`Program::slots`].
+    Slot(u32),
+    /// A state: index in [`Manifest::states`].
+    State(u32),
+    /// An input: index in [`Manifest::inputs`].
+    Input(u32),
+    /// A result: index in [`Entry::outputs`].
+    Output(u32),
+}
