@@ -27,9 +27,10 @@ pub struct Manifest {
     pub states: Vec<State>,
     /// Ways to call the model.
     pub entries: Vec<Entry>,
-    /// Weights: where each lies in the shards.
+    /// Weights: where each lies in the weight stream.
     pub tensors: Vec<Tensor>,
-    /// Weight files in first-use order.
+    /// The weight stream, cut into files in first-use order: the concatenation of all shards. A tensor may
+    /// cross from one shard into the next.
     pub shards: Vec<Shard>,
     /// All other files of the bundle by relative path: `programs/native.json`, `shaders/..`, `graph.json`,
     /// `tokenizer.json`, ...
@@ -181,7 +182,7 @@ pub struct Output {
     pub shape: Vec<Size>,
 }
 
-/// A weight in the shards.
+/// A weight in the weight stream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tensor {
@@ -191,9 +192,7 @@ pub struct Tensor {
     pub shape: Vec<u64>,
     /// `f32`, `f16`, or a quantized format such as `q4.g32` (see docs/bundle.md for the planes).
     pub precision: String,
-    /// Index of the shard.
-    pub shard: u32,
-    /// First byte in the shard; a multiple of 256.
+    /// First byte in the weight stream; a multiple of 256.
     pub offset: u64,
     /// Number of bytes; a multiple of 16.
     pub bytes: u64,
