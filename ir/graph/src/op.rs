@@ -45,6 +45,8 @@ pub enum Op {
     Weight(u32),
     /// A scalar constant (rank 0).
     Const(Literal),
+    /// A small f32 vector written into the graph, shape `[length]`: rotation frequencies, filter taps.
+    Table(Vec<Bits>),
     /// `[0, 1, ..., n-1]` as i32, shape `[n]`.
     Iota(Dim),
     /// The value of a dimension as an i32 scalar (rank 0); how formulas see `P` or `T`.
@@ -164,6 +166,7 @@ impl Op {
             Op::Input(_) => "input".into(),
             Op::Weight(_) => "weight".into(),
             Op::Const(_) => "const".into(),
+            Op::Table(_) => "table".into(),
             Op::Iota(_) => "iota".into(),
             Op::Size(_) => "size".into(),
             Op::Unary(u) => format!("{u:?}").to_lowercase(),
