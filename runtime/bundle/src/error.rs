@@ -1,0 +1,89 @@
+//! What can be wrong with a bundle.
+
+use std::path::PathBuf;
+
+use crate::size::SizeError;
+
+/// Why a bundle cannot be read or written. The texts name the file, what was expected, what was found, and what
+/// to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The directory holds no bundle.
+    #[error("{}: no manifest.json in it; a bundle is made by `gristmill compile MODEL_DIR -o BUNDLE`", path.display())]
+    NotABundle {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The bundle was written by another version.
+    #[error(
+        "manifest.json: format {found}, but this program reads format {}; compile the model again with this version",
+        crate::FORMAT
+    )]
+    Format {
+        /// The format number in the manifest.
+        found: u64,
+    },
+    /// A JSON file has not the structure it should have.
+    #[error("{file}: {message}; the file is damaged or not from gristmill: compile the model again")]
+    Json {
+        /// Path in the bundle.
+        file: String,
+        /// Place and fault.
+        message: String,
+    },
+    /// A file contradicts itself or another file.
+    #[error("{file}: {place}: {fault}")]
+    Invalid {
+        /// Path in the bundle.
+        file: String,
+        /// Where: `tensors[3] (layers.0.q)`.
+        place: String,
+        /// Expected and found.
+        fault: String,
+    },
+    /// The content of a file is not what the manifest says.
+    #[error("{file}: expected {expected}, found {found}; the file is damaged: copy or compile the bundle again")]
+    Integrity {
+        /// Path in the bundle.
+        file: String,
+        /// Size or SHA-256 in the manifest.
+        expected: String,
+        /// Size or SHA-256 of the file.
+        found: String,
+    },
+    /// The manifest lists no such file.
+    #[error("{file}: not in this bundle")]
+    Missing {
+        /// Path in the bundle.
+        file: String,
+    },
+    /// The output directory must not be replaced.
+    #[error("{}: {reason}; remove it or choose another output", path.display())]
+    Refused {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Error {
+    #[allow(dead_code, reason = "used by the reader, which comes next")]
+    pub(crate) fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Error::Io { path: path.into(), source }
+    }
+}
+
+/// A fault of a size expression, at a place of a file.
+#[allow(dead_code, reason = "used by validation, which comes next")]
+pub(crate) fn size_fault(file: &str, place: &str, error: &SizeError) -> Error {
+    Error::Invalid { file: file.to_string(), place: place.to_string(), fault: error.to_string() }
+}
