@@ -1,0 +1,50 @@
+//! What can go wrong while compiling, for people.
+
+use gristmill_graph::text::Diagnostics;
+use thiserror::Error;
+
+/// Why a model was not compiled. Every variant is the user's input or environment; bugs of the compiler are
+/// [`CompileError::Internal`].
+#[derive(Debug, Error)]
+pub enum CompileError {
+    /// A file could not be read or written.
+    #[error("{path}: {message}")]
+    Io {
+        /// The file.
+        path: String,
+        /// What the system said, and what to do.
+        message: String,
+    },
+    /// A wrong option or option value.
+    #[error("{0}")]
+    Options(String),
+    /// `config.json` cannot be used.
+    #[error("{0}")]
+    Config(String),
+    /// The architecture file, or how it fits the model directory.
+    #[error("{0}")]
+    Architecture(Diagnostics),
+    /// The weights.
+    #[error("{0}")]
+    Weights(String),
+    /// A target cannot run a kernel of this model.
+    #[error("target {target}: node {node}: {message}")]
+    Target {
+        /// Name of the profile.
+        target: String,
+        /// Path of the graph node.
+        node: String,
+        /// The limit and the remedy.
+        message: String,
+    },
+    /// The compiler contradicted itself. Please report this.
+    #[error("internal error: {0} (this is a bug in gristmill)")]
+    Internal(String),
+}
+
+impl CompileError {
+    /// An [`CompileError::Io`] from a system error.
+    pub fn io(path: &std::path::Path, error: &std::io::Error) -> Self {
+        CompileError::Io { path: path.display().to_string(), message: error.to_string() }
+    }
+}

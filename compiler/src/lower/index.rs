@@ -1,0 +1,119 @@
+//! Index arithmetic: dimensions as expressions, and how indices pass through reshapes and broadcasts.
+
+use gristmill_graph::{Dim, numel};
+use gristmill_kernel::{Expr, u};
+
+/// A dimension as a u32 expression over symbols.
+pub fn dim_expr(dim: &Dim) -> Expr {
+    let term = |syms: &[String], coef: i64| {
+        let magnitude = u(coef.unsigned_abs() as u32);
+        syms.iter().fold(magnitude, |product, s| product * Expr::Symbol(s.clone()))
+    };
+    let positive = dim.terms().filter(|(_, c)| *c > 0).map(|(s, c)| term(s, c)).reduce(|a, b| a + b);
+    let sum = positive.unwrap_or(u(0));
+    dim.terms().filter(|(_, c)| *c < 0).fold(sum, |sum, (s, c)| sum - term(s, c))
+}
+
+/// Row-major position of `index` in `shape`.
+pub fn flatten(index: &[Expr], shape: &[Dim]) -> Expr {
+    let mut flat = u(0);
+    for (i, d) in index.iter().zip(shape) {
+        flat = if d.is_one() { flat } else { flat * dim_expr(d) + i.clone() };
+    }
+    flat
+}
+
+/// Splits a row-major position into an index of `shape`.
+pub fn unflatten(flat: Expr, shape: &[Dim]) -> Vec<Expr> {
+    let mut index = vec![u(0); shape.len()];
+    let mut rest = flat;
+    // The first dimension that is not 1 takes what remains, without a remainder operation.
+    let first = shape.iter().position(|d| !d.is_one()).unwrap_or(0);
+    for axis in (0..shape.len()).rev() {
+        if shape[axis].is_one() {
+            continue;
+        }
+        if axis == first {
+            index[axis] = rest;
+            break;
+        }
+        index[axis] = rest.clone() % dim_expr(&shape[axis]);
+        rest = rest / dim_expr(&shape[axis]);
+    }
+    index
+}
+
+/// The index in a tensor of shape `from` that holds the element `index` of its reshape to `to`.
+///
+/// Axes are matched in groups of equal size (`[B, T, 64]` to `[B, T, 8, 8]` pairs `B` with `B`, `T` with `T`
+/// and `64` with `8 * 8`), so that only what really changes costs a division.
+pub fn through_reshape(index: &[Expr], to: &[Dim], from: &[Dim]) -> Vec<Expr> {
+    let mut out = Vec::with_capacity(from.len());
+    let (mut i, mut j) = (0, 0);
+    while i < to.len() || j < from.len() {
+        let (i0, j0) = (i, j);
+        let mut size_to = Dim::constant(1);
+        let mut size_from = Dim::constant(1);
+        if i < to.len() {
+            size_to = to[i].clone();
+            i += 1;
+        }
+        if j < from.len() {
+            size_from = from[j].clone();
+            j += 1;
+        }
+        while size_to != size_from {
+            let (next_to, next_from) = (i < to.len(), j < from.len());
+            if next_to && (!next_from || divides(&size_to, &size_from)) {
+                size_to = &size_to * &to[i];
+                i += 1;
+            } else if next_from {
+                size_from = &size_from * &from[j];
+                j += 1;
+            } else {
+                break;
+            }
+        }
+        let (group_to, group_from) = (&to[i0..i], &from[j0..j]);
+        match (group_to, group_from) {
+            (_, []) => {}
+            ([_], [_]) => out.push(index[i0].clone()),
+            _ => out.extend(unflatten(flatten(&index[i0..i], group_to), group_from)),
+        }
+    }
+    out
+}
+
+/// Whether `a` is a factor of `b` (so `a` still has to grow to reach it).
+fn divides(a: &Dim, b: &Dim) -> bool {
+    b.exact_div(a).is_some()
+}
+
+/// The index of an operand of shape `from` that is broadcast to `to` (aligned at the right).
+pub fn through_broadcast(index: &[Expr], from: &[Dim]) -> Vec<Expr> {
+    let skip = index.len() - from.len();
+    from.iter().zip(&index[skip..]).map(|(d, i)| if d.is_one() { u(0) } else { i.clone() }).collect()
+}
+
+/// `expr / divisor` if every term is a multiple of the divisor by its literals; used for vector loads.
+pub fn divide_exact(expr: &Expr, divisor: u32) -> Option<Expr> {
+    use gristmill_graph::Binary;
+    match expr {
+        Expr::U32(n) => (n % divisor == 0).then(|| u(n / divisor)),
+        Expr::Binary(op @ (Binary::Add | Binary::Sub), a, b) => {
+            let (a, b) = (divide_exact(a, divisor)?, divide_exact(b, divisor)?);
+            Some(if *op == Binary::Add { a + b } else { a - b })
+        }
+        Expr::Binary(Binary::Mul, a, b) => match (divide_exact(a, divisor), divide_exact(b, divisor)) {
+            (_, Some(b)) => Some((**a).clone() * b),
+            (Some(a), None) => Some(a * (**b).clone()),
+            (None, None) => None,
+        },
+        _ => None,
+    }
+}
+
+/// Number of elements as an expression.
+pub fn numel_expr(shape: &[Dim]) -> Expr {
+    dim_expr(&numel(shape))
+}

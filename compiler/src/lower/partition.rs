@@ -1,0 +1,181 @@
+//! Which values become buffers.
+//!
+//! *Anchors* (contractions, reductions, norms, attention, appends) each get a kernel. Everything else is
+//! computed inside the kernel that reads it, unless that would be wrong (the reader needs plain memory) or
+//! wasteful (expensive work that several kernels would repeat).
+
+use gristmill_graph::{Graph, NodeId, Op, Unary};
+
+/// Inlined expressions larger than this are cut: shaders stay readable and compile fast.
+const MAX_INLINE: usize = 48;
+
+/// Where values live.
+#[derive(Clone, Debug)]
+pub struct Partition {
+    /// For every node: whether it is held in a buffer of its own layout.
+    pub stored: Vec<bool>,
+    /// For an anchor: the node in whose layout its result is stored. That is the anchor itself, or the end
+    /// of a chain of transposes and reshapes that nobody else reads, so that the movement costs nothing.
+    pub root: Vec<Option<NodeId>>,
+}
+
+/// Whether a node gets a kernel of its own whatever its surroundings are.
+pub fn is_anchor(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Linear { .. }
+            | Op::MatMul { .. }
+            | Op::Norm { .. }
+            | Op::Softmax
+            | Op::Attention { .. }
+            | Op::Reduce { .. }
+            | Op::ArgMax
+            | Op::TopK { .. }
+            | Op::StateAppend(_)
+    )
+}
+
+/// Operands that an anchor reads many times or in vectors: they must be memory, seen through views at most.
+fn direct_operands(op: &Op) -> usize {
+    match op {
+        Op::Linear { .. } | Op::Norm { .. } | Op::Softmax | Op::TopK { .. } => 1,
+        Op::MatMul { .. } => 2,
+        Op::Attention { .. } => 3,
+        _ => 0,
+    }
+}
+
+fn is_leaf(op: &Op) -> bool {
+    matches!(op, Op::Input(_) | Op::Weight(_) | Op::Const(_) | Op::Iota(_) | Op::Size(_) | Op::Table(_))
+}
+
+fn is_expensive(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Unary(
+            Unary::Exp
+                | Unary::Log
+                | Unary::Tanh
+                | Unary::Erf
+                | Unary::Sin
+                | Unary::Cos
+                | Unary::Sqrt
+                | Unary::Rsqrt
+        ) | Op::Binary(gristmill_graph::Binary::Pow)
+    )
+}
+
+/// What lies below a chain of views.
+pub fn strip_views(graph: &Graph, mut id: NodeId) -> NodeId {
+    while graph.node(id).op.is_view() {
+        id = graph.node(id).inputs[0];
+    }
+    id
+}
+
+/// Decides for every node of `graph`.
+pub fn partition(graph: &Graph) -> Partition {
+    let users = graph.users();
+    let mut is_output = vec![false; graph.nodes.len()];
+    for id in graph.outputs.values() {
+        is_output[id.index()] = true;
+    }
+    let mut stored: Vec<bool> = graph.ids().map(|id| is_output[id.index()]).collect();
+    let mut root = vec![None; graph.nodes.len()];
+    for id in graph.ids() {
+        if is_anchor(&graph.node(id).op) {
+            let end = layout_root(graph, &users, &is_output, id);
+            root[id.index()] = Some(end);
+            stored[end.index()] = true;
+        }
+    }
+    for id in graph.ids() {
+        let node = graph.node(id);
+        for operand in node.inputs.iter().take(direct_operands(&node.op)) {
+            let base = strip_views(graph, *operand);
+            if !is_leaf(&graph.node(base).op) || matches!(graph.node(base).op, Op::Iota(_) | Op::Size(_)) {
+                stored[base.index()] = true;
+            }
+        }
+    }
+    cut_expensive(graph, &users, &mut stored);
+    // A value that lives inside a layout chain is not a buffer itself.
+    for id in graph.ids() {
+        if let Some(end) = root[id.index()] {
+            stored[id.index()] = end == id;
+        }
+        if is_leaf(&graph.node(id).op) && !is_output[id.index()] {
+            stored[id.index()] = matches!(graph.node(id).op, Op::Iota(_) | Op::Size(_)) && stored[id.index()];
+        }
+    }
+    Partition { stored, root }
+}
+
+/// Follows transposes and reshapes that are the only reader of what stands before them.
+fn layout_root(graph: &Graph, users: &[Vec<NodeId>], is_output: &[bool], anchor: NodeId) -> NodeId {
+    let mut at = anchor;
+    if matches!(graph.node(anchor).op, Op::StateAppend(_)) {
+        return at;
+    }
+    while !is_output[at.index()] {
+        let [user] = users[at.index()].as_slice() else { break };
+        // A transpose is worth absorbing; a reshape keeps the memory order and comes along for free.
+        if !matches!(graph.node(*user).op, Op::Transpose(_) | Op::Reshape(_)) {
+            break;
+        }
+        at = *user;
+    }
+    at
+}
+
+/// Stores element-wise values whose work would be repeated by several readers, or for every element of a score matrix.
+fn cut_expensive(graph: &Graph, users: &[Vec<NodeId>], stored: &mut [bool]) {
+    let mut size = vec![0usize; graph.nodes.len()];
+    let mut costly = vec![false; graph.nodes.len()];
+    for id in graph.ids() {
+        let node = graph.node(id);
+        let i = id.index();
+        if is_anchor(&node.op) || is_leaf(&node.op) {
+            continue;
+        }
+        let parts = || node.inputs.iter().filter(|p| !stored[p.index()]);
+        size[i] = 1 + parts().map(|p| size[p.index()]).sum::<usize>();
+        costly[i] = is_expensive(&node.op) || parts().any(|p| costly[p.index()]);
+        let distinct = {
+            let mut u = users[i].clone();
+            u.dedup();
+            u.len()
+        };
+        let scores = users[i].iter().any(|u| matches!(graph.node(*u).op, Op::Attention { .. }));
+        if size[i] > MAX_INLINE || (costly[i] && (scores || distinct > 1 && crosses_kernels(graph, users, id))) {
+            stored[i] = true;
+        }
+        if stored[i] {
+            size[i] = 1;
+            costly[i] = false;
+        }
+    }
+}
+
+/// Whether readers of `id` end up in more than one kernel. A value that is used twice inside one element-wise
+/// expression (`x * sigmoid(x)`) is computed once there.
+fn crosses_kernels(graph: &Graph, users: &[Vec<NodeId>], id: NodeId) -> bool {
+    let mut ends: Vec<NodeId> = Vec::new();
+    let mut seen = vec![false; graph.nodes.len()];
+    let mut todo = users[id.index()].clone();
+    while let Some(u) = todo.pop() {
+        if std::mem::replace(&mut seen[u.index()], true) {
+            continue;
+        }
+        let next = &users[u.index()];
+        if is_anchor(&graph.node(u).op) || next.is_empty() {
+            ends.push(u);
+            if ends.len() > 1 {
+                return true;
+            }
+        } else {
+            todo.extend(next);
+        }
+    }
+    false
+}

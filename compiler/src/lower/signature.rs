@@ -1,0 +1,64 @@
+//! Signatures: what makes two kernels the same.
+//!
+//! Equal layers need equal kernels. Before a kernel is built, the part of the graph that it computes is
+//! written down with its memory operands numbered in order of appearance; the same text means the same
+//! kernel with other buffers. Writing the text is much cheaper than building, legalising and printing.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use gristmill_graph::{NodeId, Op};
+
+use super::{Lowering, Place};
+
+/// The text, and the memory operands in order of appearance.
+#[derive(Debug, Default)]
+pub struct Signature {
+    /// Equal texts mean equal kernels.
+    pub text: String,
+    /// Every memory operand, once.
+    pub leaves: Vec<Place>,
+}
+
+/// The signature of the kernel that computes `id` and stores it in the layout of `root`.
+pub fn signature(low: &Lowering<'_>, id: NodeId, root: NodeId, target: Place) -> Signature {
+    let mut sig = Signature::default();
+    sig.leaves.push(target);
+    let _ = write!(sig.text, "{} ", low.memory(target, root));
+    let mut seen = BTreeMap::new();
+    cone(low, id, true, &mut sig, &mut seen);
+    let mut at = root;
+    while at != id {
+        let node = low.graph.node(at);
+        let _ = write!(sig.text, " -> {:?}{:?}", node.op, node.shape);
+        at = node.inputs[0];
+    }
+    sig
+}
+
+fn cone(low: &Lowering<'_>, id: NodeId, top: bool, sig: &mut Signature, seen: &mut BTreeMap<NodeId, usize>) {
+    if !top && let Some(place) = low.place(id) {
+        let leaf = sig.leaves.iter().position(|p| *p == place).unwrap_or_else(|| {
+            sig.leaves.push(place);
+            sig.leaves.len() - 1
+        });
+        let _ = write!(sig.text, "@{leaf}:{}{:?}", low.memory(place, id), low.graph.node(id).shape);
+        return;
+    }
+    if let Some(n) = seen.get(&id) {
+        let _ = write!(sig.text, "#{n}");
+        return;
+    }
+    seen.insert(id, seen.len());
+    let node = low.graph.node(id);
+    let _ = match &node.op {
+        Op::StateAppend(_) => write!(sig.text, "append"),
+        op => write!(sig.text, "{op:?}"),
+    };
+    let _ = write!(sig.text, "{:?}{}(", node.shape, node.dtype);
+    for input in &node.inputs {
+        cone(low, *input, false, sig, seen);
+        sig.text.push(',');
+    }
+    sig.text.push(')');
+}

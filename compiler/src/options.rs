@@ -1,0 +1,65 @@
+//! What a caller can ask of the compiler.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Storage of the key and value caches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KvPrecision {
+    /// 32-bit float.
+    #[default]
+    F32,
+    /// 16-bit float: half the memory.
+    F16,
+}
+
+/// Options of [`crate::compile`]. The bundle is a pure function of the model directory and these.
+#[derive(Clone, Debug)]
+pub struct CompileOptions {
+    /// An architecture file to use instead of the shipped one.
+    pub arch: Option<PathBuf>,
+    /// `f32`, `f16`, `q8`, `q4`, `q3`, `q2` (with suffixes such as `q4.g64.asym`), the name of a shipped policy
+    /// (`mixed`), or the path of a policy file.
+    pub precision: String,
+    /// Block size for all quantized weights whose precision does not name one: 16, 32, 64 or 128.
+    pub group: Option<u16>,
+    /// Asymmetric blocks for all quantized weights.
+    pub asymmetric: bool,
+    /// Storage of the key and value caches.
+    pub kv: KvPrecision,
+    /// Names of target profiles; empty means all.
+    pub targets: Vec<String>,
+    /// Most tokens a session can hold; the model's own limit if absent.
+    pub max_context: Option<u32>,
+}
+
+impl Default for CompileOptions {
+    fn default() -> Self {
+        CompileOptions {
+            arch: None,
+            precision: "q4".into(),
+            group: None,
+            asymmetric: false,
+            kv: KvPrecision::F32,
+            targets: Vec::new(),
+            max_context: None,
+        }
+    }
+}
+
+/// Told about long work. Calls come from the thread that called the compiler.
+pub trait Progress {
+    /// A named stage begins: `reading`, `rewriting`, `kernels for native`, `weights`, ...
+    fn stage(&self, name: &str);
+    /// Bytes of source weights done so far, of a total.
+    fn bytes(&self, done: u64, total: u64);
+}
+
+/// Tells nobody.
+pub struct Quiet;
+
+impl Progress for Quiet {
+    fn stage(&self, _name: &str) {}
+    fn bytes(&self, _done: u64, _total: u64) {}
+}

@@ -1,0 +1,99 @@
+//! Scratch memory: which values share a buffer.
+//!
+//! Values are placed in order of their first write. A buffer is free again after the last read of the value
+//! in it; the next value takes the free buffer that fits best at nominal symbol values. Because the size of a
+//! buffer is the largest of the sizes of its values, sharing is right for every value of the symbols.
+
+use std::collections::BTreeMap;
+
+use gristmill_graph::{Bindings, Dim, NodeId};
+
+/// The life of a value: from the step that writes it to the last step that reads it.
+#[derive(Clone, Debug)]
+pub struct Life {
+    /// The value.
+    pub value: NodeId,
+    /// Its size in bytes.
+    pub bytes: Dim,
+    /// Index of the writing step.
+    pub born: usize,
+    /// Index of the last reading step (at least `born`).
+    pub dies: usize,
+}
+
+/// Buffers and who lives where.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// For every buffer the sizes of its values, without repeats: the buffer is as large as the largest.
+    pub slots: Vec<Vec<Dim>>,
+    /// The buffer of every value.
+    pub slot_of: BTreeMap<NodeId, u32>,
+}
+
+struct Slot {
+    nominal: i64,
+    free_from: usize,
+}
+
+/// Places all values. `lives` is in order of `born`; `nominal` binds every symbol.
+pub fn plan(lives: &[Life], nominal: &Bindings) -> Plan {
+    let mut plan = Plan::default();
+    let mut slots: Vec<Slot> = Vec::new();
+    for life in lives {
+        let bytes = life.bytes.eval(nominal).unwrap_or(i64::MAX);
+        // A step must not read and write one buffer, hence `<` and not `<=`.
+        let best = (0..slots.len())
+            .filter(|i| slots[*i].free_from < life.born + 1)
+            .min_by_key(|i| (waste(slots[*i].nominal, bytes), *i));
+        // Any free buffer is better than a new one: growing it costs at most what a new one would.
+        let at = best.unwrap_or_else(|| {
+            slots.push(Slot { nominal: 0, free_from: 0 });
+            plan.slots.push(Vec::new());
+            slots.len() - 1
+        });
+        slots[at].nominal = slots[at].nominal.max(bytes);
+        slots[at].free_from = life.dies + 1;
+        if !plan.slots[at].contains(&life.bytes) {
+            plan.slots[at].push(life.bytes.clone());
+        }
+        plan.slot_of.insert(life.value, at as u32);
+    }
+    plan
+}
+
+/// Bytes that are wasted or must be added when a value of `need` bytes moves into a buffer of `have`.
+fn waste(have: i64, need: i64) -> i64 {
+    (have - need).abs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn life(value: u32, bytes: i64, born: usize, dies: usize) -> Life {
+        Life { value: NodeId(value), bytes: Dim::constant(bytes), born, dies }
+    }
+
+    #[test]
+    fn a_chain_needs_two_buffers() {
+        let lives: Vec<Life> = (0..6).map(|i| life(i, 64, i as usize, i as usize + 1)).collect();
+        let p = plan(&lives, &Bindings::new());
+        assert_eq!(p.slots.len(), 2);
+        for w in lives.windows(2) {
+            assert_ne!(p.slot_of[&w[0].value], p.slot_of[&w[1].value], "a step reads one and writes the other");
+        }
+    }
+
+    #[test]
+    fn live_values_never_share() {
+        let lives = [life(0, 64, 0, 5), life(1, 64, 1, 2), life(2, 64, 2, 3), life(3, 128, 3, 5), life(4, 8, 4, 5)];
+        let p = plan(&lives, &Bindings::new());
+        for a in &lives {
+            for b in &lives {
+                if a.value < b.value && a.born <= b.dies && b.born <= a.dies {
+                    assert_ne!(p.slot_of[&a.value], p.slot_of[&b.value], "{a:?} {b:?}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Target profiles and schedules: what a browser or driver can do and how kernels are tuned for it, as data.
+
+use gristmill_kernel::Needs;
+use serde::{Deserialize, Serialize};
+
+use crate::rewrite::CostModel;
+
+/// A target, from `profiles/<name>.ron`. Numbers tuned for a device stand there with device and date.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// `chrome`, `edge`, `firefox`, `safari`, `native`.
+    pub name: String,
+    /// Where the numbers come from: device, driver and date of measurement, or the reason for a default.
+    pub origin: String,
+    /// Feature sets for which a variant of each kernel is printed, best first. The variant that needs nothing
+    /// always follows.
+    pub variants: Vec<Features>,
+    /// Limits that every device of the target has.
+    pub limits: Limits,
+    /// How kernels are cut.
+    pub schedule: Schedule,
+    /// What rewriting pays for launches, bytes and arithmetic.
+    pub cost: CostModel,
+}
+
+/// Optional device features.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Features {
+    /// `shader-f16`.
+    pub f16: bool,
+    /// `subgroups`.
+    pub subgroups: bool,
+}
+
+impl From<Features> for Needs {
+    fn from(f: Features) -> Self {
+        Needs { f16: f.f16, subgroups: f.subgroups }
+    }
+}
+
+/// Limits that a kernel must stay within.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Threads per workgroup.
+    pub workgroup_size: u32,
+    /// Bytes of workgroup memory.
+    pub shared_bytes: u32,
+    /// Storage buffers per kernel.
+    pub storage_buffers: u32,
+}
+
+/// How each family of kernels is cut. Widths are powers of two.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// Element-wise kernels.
+    pub map: MapSchedule,
+    /// Reductions, norms, softmax: one row per workgroup.
+    pub reduce: ReduceSchedule,
+    /// Products with few rows of activations.
+    pub matvec: MatvecSchedule,
+    /// Products with many rows of activations.
+    pub matmul: MatmulSchedule,
+    /// Attention.
+    pub attention: AttentionSchedule,
+    /// Selection of the best candidates.
+    pub top_k: TopKSchedule,
+}
+
+/// Element-wise kernels: one element per thread.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MapSchedule {
+    /// Threads per workgroup.
+    pub threads: u32,
+}
+
+/// Row-wise kernels.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReduceSchedule {
+    /// Threads that share a row.
+    pub threads: u32,
+}
+
+/// Matrix times vector.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MatvecSchedule {
+    /// Quantized weights: groups of threads that share the columns of a 32-row tile.
+    pub slices: u32,
+    /// Float weights: rows per workgroup.
+    pub rows: u32,
+    /// Float weights: threads along the columns of a row.
+    pub lanes: u32,
+}
+
+/// Tiled matrix product: a workgroup computes `tile_m x 32` results, each thread `4 x 4` of them.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MatmulSchedule {
+    /// Rows of activations per workgroup: 16, 32 or 64.
+    pub tile_m: u32,
+    /// Columns staged at a time, a multiple of 16.
+    pub tile_k: u32,
+    /// Fewest rows of activations for which the tiled kernel is used.
+    pub min_rows: u32,
+}
+
+/// Attention: one workgroup per head and block of queries.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttentionSchedule {
+    /// Threads per workgroup, also keys per step.
+    pub threads: u32,
+    /// Queries per workgroup when there are many.
+    pub queries: u32,
+}
+
+/// Selection of the `k` largest: one workgroup per row.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopKSchedule {
+    /// Threads per workgroup.
+    pub threads: u32,
+}
+
+/// The profiles that ship with the compiler, by name.
+const SHIPPED: [(&str, &str); 5] = [
+    ("chrome", include_str!("../profiles/chrome.ron")),
+    ("edge", include_str!("../profiles/edge.ron")),
+    ("firefox", include_str!("../profiles/firefox.ron")),
+    ("safari", include_str!("../profiles/safari.ron")),
+    ("native", include_str!("../profiles/native.ron")),
+];
+
+/// Names of the shipped profiles, in the order in which they are compiled.
+pub fn shipped_names() -> impl Iterator<Item = &'static str> {
+    SHIPPED.iter().map(|(name, _)| *name)
+}
+
+/// Reads a shipped profile.
+///
+/// # Errors
+/// Names the known profiles if `name` is not one of them, or says what is wrong in the file.
+pub fn shipped(name: &str) -> Result<Profile, String> {
+    let known = || shipped_names().collect::<Vec<_>>().join(", ");
+    let (_, text) = SHIPPED
+        .iter()
+        .find(|(n, _)| *n == name)
+        .ok_or_else(|| format!("unknown target `{name}`; expected all or one of: {}", known()))?;
+    let profile: Profile = ron::from_str(text).map_err(|e| format!("profiles/{name}.ron:{e}"))?;
+    check(&profile)?;
+    Ok(profile)
+}
+
+/// Refuses numbers with which no kernel could be built.
+fn check(p: &Profile) -> Result<(), String> {
+    let s = &p.schedule;
+    let widths = [
+        ("map.threads", s.map.threads),
+        ("reduce.threads", s.reduce.threads),
+        ("matvec.slices", s.matvec.slices),
+        ("matvec.rows", s.matvec.rows),
+        ("matvec.lanes", s.matvec.lanes),
+        ("attention.threads", s.attention.threads),
+        ("attention.queries", s.attention.queries),
+        ("top_k.threads", s.top_k.threads),
+        ("matmul.tile_m", s.matmul.tile_m),
+    ];
+    for (what, value) in widths {
+        if !value.is_power_of_two() {
+            return Err(format!("profile {}: schedule.{what} is {value}, not a power of two", p.name));
+        }
+    }
+    let sizes = [
+        s.map.threads,
+        s.reduce.threads,
+        s.matvec.slices * 32,
+        s.matvec.rows * s.matvec.lanes,
+        s.attention.threads,
+        s.matmul.tile_m * 2,
+    ];
+    match sizes.iter().find(|n| **n > p.limits.workgroup_size) {
+        Some(n) => Err(format!("profile {}: a workgroup of {n} threads exceeds limits.workgroup_size", p.name)),
+        None => Ok(()),
+    }
+}
