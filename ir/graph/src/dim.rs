@@ -73,7 +73,8 @@ impl Dim {
         }
         let mut terms = BTreeMap::new();
         for (syms, coef) in &self.terms {
-            if coef % dcoef != 0 {
+            // The smallest i64 divided by -1 overflows, so both steps are checked.
+            if coef.checked_rem(*dcoef)? != 0 {
                 return None;
             }
             let mut rest = syms.clone();

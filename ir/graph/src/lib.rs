@@ -16,7 +16,9 @@
 pub mod dim;
 pub mod dtype;
 pub mod graph;
+pub mod infer;
 pub mod op;
+pub mod quant;
 pub mod scalar;
 
 pub use dim::{Bindings, Dim, Shape, numel, show_shape};
@@ -24,5 +26,6 @@ pub use dtype::{DType, Precision, QuantSpec};
 pub use graph::{
     Advance, Entry, EntryRole, Graph, Input, InputDefault, Model, Node, NodeId, Region, State, Symbol, Weight,
 };
+pub use infer::{Declarations, infer, infer_declared};
 pub use op::{NormKind, Op, Reduction};
 pub use scalar::{Binary, Bits, Literal, Scalar, Unary};

@@ -199,9 +199,7 @@ impl Scalar {
             Scalar::Acc(_) | Scalar::Arg(_) | Scalar::Lit(_) => f(self),
             Scalar::Unary(op, a) => Scalar::Unary(*op, Box::new(a.map_leaves(f))),
             Scalar::Cast(t, a) => Scalar::Cast(*t, Box::new(a.map_leaves(f))),
-            Scalar::Binary(op, a, b) => {
-                Scalar::Binary(*op, Box::new(a.map_leaves(f)), Box::new(b.map_leaves(f)))
-            }
+            Scalar::Binary(op, a, b) => Scalar::Binary(*op, Box::new(a.map_leaves(f)), Box::new(b.map_leaves(f))),
             Scalar::Select(a, b, c) => {
                 Scalar::Select(Box::new(a.map_leaves(f)), Box::new(b.map_leaves(f)), Box::new(c.map_leaves(f)))
             }

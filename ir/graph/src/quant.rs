@@ -1,0 +1,381 @@
+//! How a stored weight is laid out in bytes: the plain definition that encoders and kernels are checked against.
+//!
+//! Float weights are dense and row-major. A quantized `[N, K]` matrix is cut into *tiles* of [`TILE`] rows and
+//! *chunks* of [`CHUNK`] columns, padded to whole ones. Its bytes are up to four planes, one after the other:
+//!
+//! 1. *codes*: `vec4<u32>` number `((tile*chunks + chunk)*V + v)*32 + row_in_tile`. Each vec4 holds consecutive
+//!    columns of one row: 64 of them (2 bit, `V = 2`), 32 (4 bit, `V = 4`) or 16 (8 bit, `V = 8`). 3 bit codes keep
+//!    their two low bits here, like 2 bit codes. Inside a word, codes are spread so that one shift and one mask
+//!    give the bytes of four consecutive columns: code `i` of a word is at bit `8*(i & 3) + bits*(i >> 2)`.
+//! 2. *high bits* (3 bit only): vec4 `(tile*chunks + chunk)*32 + row`; word `c / 32` of it has bit 2 of the code of
+//!    column `c` at bit `8*(j & 3) + (j >> 2)`, `j = c % 32`.
+//! 3. *headers*: one byte per block (two if asymmetric), little-endian in u32 words; the `H` words of a row (see
+//!    [`QuantLayout::header_words`]) are at `(tile*H + word)*32 + row`, so that 32 rows read 32 neighbouring words.
+//! 4. *row scales*: an f16 per row, two rows in a word; asymmetric: a word per row, scale low and minimum high.
+//!
+//! A weight is, with its row's scale `rs` (and `rm`), its block's header and its code `c`:
+//!
+//! | | header | value |
+//! |---|---|---|
+//! | symmetric, 2 to 4 bit | `sc = (h as i8) >> 1`, `sh = h & 1` | `rs*sc*(2c - (2^bits - 1) + sh)` |
+//! | symmetric, 8 bit | the same, `sh = 0` | `rs*sc*c`, `c` signed |
+//! | asymmetric | `s` (u8), then `m` (i8) | `rs*s*c + rm*m` |
+//!
+//! `sh = 1` moves the grid by half a step, which gives it an exact zero. Everything but the last rounding of
+//! 8 bit and asymmetric values is exact in f32. Padding has zero headers and codes; a reader never uses padded
+//! columns, because a block that is cut by the end of a row has a header.
+
+use half::f16;
+
+use crate::dtype::{Precision, QuantSpec};
+
+/// Rows per tile.
+pub const TILE: usize = 32;
+/// Columns per chunk.
+pub const CHUNK: usize = 128;
+/// Byte ranges of weights and planes are multiples of this.
+pub const ALIGN: u64 = 16;
+
+/// A part of the byte range that is stored tile after tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plane {
+    /// First byte, from the start of the weight.
+    pub offset: u64,
+    /// Bytes per tile; tile `t` is at `offset + t * tile_bytes`.
+    pub tile_bytes: u64,
+}
+
+/// Where everything is in the bytes of a quantized `[rows, columns]` weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuantLayout {
+    /// The format.
+    pub spec: QuantSpec,
+    /// Rows (N), without padding.
+    pub rows: usize,
+    /// Columns (K), without padding.
+    pub columns: usize,
+    /// Tiles of 32 rows.
+    pub tiles: usize,
+    /// Chunks of 128 columns.
+    pub chunks: usize,
+    /// Codes, or their low two bits.
+    pub codes: Plane,
+    /// Third bits of 3 bit codes; `tile_bytes` is 0 in other formats.
+    pub high: Plane,
+    /// Block headers.
+    pub headers: Plane,
+    /// Row scales (and minima).
+    pub scales: Plane,
+    /// Size of the whole.
+    pub bytes: u64,
+}
+
+impl QuantLayout {
+    /// The layout of a `[rows, columns]` weight.
+    ///
+    /// # Errors
+    /// If the format does not exist, a size is zero, or the sizes leave the address space.
+    pub fn new(rows: u64, columns: u64, spec: QuantSpec) -> Result<Self, String> {
+        let known = matches!(spec.bits, 2 | 3 | 4 | 8) && matches!(spec.group, 16 | 32 | 64 | 128);
+        if !known {
+            return Err(format!("no quantized format has {} bits and blocks of {}", spec.bits, spec.group));
+        }
+        if rows == 0 || columns == 0 {
+            return Err(format!("a quantized weight needs rows and columns, found [{rows}, {columns}]"));
+        }
+        let too_large = || format!("a weight of shape [{rows}, {columns}] is too large");
+        Self::checked(rows, columns, spec).ok_or_else(too_large)
+    }
+
+    fn checked(rows: u64, columns: u64, spec: QuantSpec) -> Option<Self> {
+        let (tiles, chunks) = (rows.div_ceil(TILE as u64), columns.div_ceil(CHUNK as u64));
+        // A vec4 of one row: 16 bytes; 32 rows of it: 512.
+        let row_of_tile = 512u64;
+        let codes = chunks.checked_mul(code_vectors(spec.bits))?.checked_mul(row_of_tile)?;
+        let high = if spec.bits == 3 { chunks.checked_mul(row_of_tile)? } else { 0 };
+        let blocks = chunks.checked_mul(CHUNK as u64 / u64::from(spec.group))?;
+        let header_words = blocks.checked_mul(header_bytes(spec) as u64)?.div_ceil(4);
+        let headers = header_words.checked_mul(4 * TILE as u64)?;
+        let scales = if spec.asymmetric { 4 * TILE as u64 } else { 2 * TILE as u64 };
+        let mut end = 0u64;
+        let mut plane = |tile_bytes: u64| -> Option<Plane> {
+            let plane = Plane { offset: end, tile_bytes };
+            end = end.checked_add(tile_bytes.checked_mul(tiles)?)?;
+            Some(plane)
+        };
+        let (codes, high, headers, scales) = (plane(codes)?, plane(high)?, plane(headers)?, plane(scales)?);
+        let index = |n: u64| usize::try_from(n).ok().filter(|n| isize::try_from(*n).is_ok());
+        let (rows, columns) = (index(rows)?, index(columns)?);
+        index(end)?;
+        index(chunks.checked_mul(CHUNK as u64)?.checked_mul(tiles)?.checked_mul(TILE as u64)?)?;
+        let (tiles, chunks) = (index(tiles)?, index(chunks)?);
+        Some(Self { spec, rows, columns, tiles, chunks, codes, high, headers, scales, bytes: end })
+    }
+
+    /// Columns with padding: a multiple of 128.
+    pub fn padded_columns(&self) -> usize {
+        self.chunks * CHUNK
+    }
+
+    /// Blocks per row with padding.
+    pub fn blocks(&self) -> usize {
+        self.padded_columns() / usize::from(self.spec.group)
+    }
+
+    /// Header bytes per row: one per block, or two if asymmetric.
+    pub fn header_bytes(&self) -> usize {
+        self.blocks() * header_bytes(self.spec)
+    }
+
+    /// Header words (u32) per row.
+    pub fn header_words(&self) -> usize {
+        self.header_bytes().div_ceil(4)
+    }
+
+    /// Stored bits per weight, scales and padding included.
+    pub fn bits_per_weight(&self) -> f64 {
+        8.0 * self.bytes as f64 / (self.rows as f64 * self.columns as f64)
+    }
+}
+
+/// `vec4<u32>` of codes per row and chunk.
+fn code_vectors(bits: u8) -> u64 {
+    if bits == 3 { 2 } else { u64::from(bits) }
+}
+
+fn header_bytes(spec: QuantSpec) -> usize {
+    if spec.asymmetric { 2 } else { 1 }
+}
+
+/// The header byte of a symmetric block: a scale of -64 to 63, and whether the grid is moved by half a step.
+pub fn symmetric_header(scale: i8, shifted: bool) -> u8 {
+    ((scale << 1) as u8) | u8::from(shifted)
+}
+
+/// 32 rows of a quantized weight, before packing. Rows beyond the end of the weight, columns beyond the end of a
+/// row and headers of blocks beyond it must be 0.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tile {
+    /// Codes, `[32, padded_columns]`. Codes of 8 bit symmetric weights are two's complement.
+    pub codes: Vec<u8>,
+    /// Header bytes, `[32, header_bytes]`.
+    pub headers: Vec<u8>,
+    /// Row scales.
+    pub scales: [f16; TILE],
+    /// Row minima; not stored for symmetric formats.
+    pub minima: [f16; TILE],
+}
+
+impl Tile {
+    /// A tile of padding.
+    pub fn zeros(layout: &QuantLayout) -> Self {
+        Self {
+            codes: vec![0; TILE * layout.padded_columns()],
+            headers: vec![0; TILE * layout.header_bytes()],
+            scales: [f16::ZERO; TILE],
+            minima: [f16::ZERO; TILE],
+        }
+    }
+}
+
+/// The bytes of one tile in each plane, each `tile_bytes` long.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PackedTile {
+    /// Part of [`QuantLayout::codes`].
+    pub codes: Vec<u8>,
+    /// Part of [`QuantLayout::high`]; empty unless codes have 3 bits.
+    pub high: Vec<u8>,
+    /// Part of [`QuantLayout::headers`].
+    pub headers: Vec<u8>,
+    /// Part of [`QuantLayout::scales`].
+    pub scales: Vec<u8>,
+}
+
+impl PackedTile {
+    /// Copies the planes of tile `index` to their places in the bytes of the whole weight.
+    pub fn write_to(&self, layout: &QuantLayout, index: usize, bytes: &mut [u8]) {
+        for (plane, part) in [
+            (layout.codes, &self.codes),
+            (layout.high, &self.high),
+            (layout.headers, &self.headers),
+            (layout.scales, &self.scales),
+        ] {
+            let at = (plane.offset + index as u64 * plane.tile_bytes) as usize;
+            bytes[at..at + part.len()].copy_from_slice(part);
+        }
+    }
+}
+
+/// Packs 32 rows. Tiles are independent of each other.
+///
+/// # Panics
+/// If the lengths in `tile` are not those of `layout`.
+pub fn pack_tile(layout: &QuantLayout, tile: &Tile) -> PackedTile {
+    let (columns, bits) = (layout.padded_columns(), layout.spec.bits);
+    assert_eq!(tile.codes.len(), TILE * columns, "codes of a tile");
+    assert_eq!(tile.headers.len(), TILE * layout.header_bytes(), "headers of a tile");
+    let vectors = code_vectors(bits) as usize;
+    let (low_bits, per_word) = if bits == 3 { (2, 16) } else { (u32::from(bits), 32 / usize::from(bits)) };
+    let mut packed = PackedTile {
+        codes: vec![0; layout.codes.tile_bytes as usize],
+        high: vec![0; layout.high.tile_bytes as usize],
+        ..PackedTile::default()
+    };
+    for (row, codes) in tile.codes.chunks_exact(columns).enumerate() {
+        for (chunk, codes) in codes.chunks_exact(CHUNK).enumerate() {
+            for (w, codes) in codes.chunks_exact(per_word).enumerate() {
+                let at = (((chunk * vectors + w / 4) * TILE + row) * 4 + w % 4) * 4;
+                packed.codes[at..at + 4].copy_from_slice(&spread(codes, low_bits).to_le_bytes());
+            }
+            if bits == 3 {
+                for (w, codes) in codes.chunks_exact(32).enumerate() {
+                    let at = ((chunk * TILE + row) * 4 + w) * 4;
+                    packed.high[at..at + 4].copy_from_slice(&high_word(codes).to_le_bytes());
+                }
+            }
+        }
+    }
+    packed.headers = pack_headers(layout, &tile.headers);
+    let scales = tile.scales.iter().zip(&tile.minima);
+    packed.scales = match layout.spec.asymmetric {
+        true => scales.flat_map(|(s, m)| [s.to_le_bytes(), m.to_le_bytes()]).flatten().collect(),
+        false => scales.flat_map(|(s, _)| s.to_le_bytes()).collect(),
+    };
+    packed
+}
+
+/// A word of codes: code `i` at bit `8*(i & 3) + bits*(i >> 2)`.
+fn spread(codes: &[u8], bits: u32) -> u32 {
+    let mask = (1u32 << bits) - 1;
+    codes.iter().zip(0u32..).fold(0, |w, (c, i)| w | ((u32::from(*c) & mask) << (8 * (i & 3) + bits * (i >> 2))))
+}
+
+/// A word of third bits: that of code `i` at bit `8*(i & 3) + (i >> 2)`.
+fn high_word(codes: &[u8]) -> u32 {
+    codes.iter().zip(0u32..).fold(0, |w, (c, i)| w | ((u32::from(*c) >> 2 & 1) << (8 * (i & 3) + (i >> 2))))
+}
+
+fn pack_headers(layout: &QuantLayout, headers: &[u8]) -> Vec<u8> {
+    let mut packed = vec![0; layout.headers.tile_bytes as usize];
+    for (row, bytes) in headers.chunks_exact(layout.header_bytes()).enumerate() {
+        for (i, byte) in bytes.iter().enumerate() {
+            packed[((i / 4) * TILE + row) * 4 + i % 4] = *byte;
+        }
+    }
+    packed
+}
+
+/// The values of a quantized `[rows, columns]` weight, row-major.
+///
+/// # Errors
+/// If [`QuantLayout::new`] refuses, or `bytes` has another length than the layout.
+pub fn decode(bytes: &[u8], rows: u64, columns: u64, spec: QuantSpec) -> Result<Vec<f32>, String> {
+    let layout = QuantLayout::new(rows, columns, spec)?;
+    if bytes.len() as u64 != layout.bytes {
+        return Err(format!("expected {} bytes, found {}", layout.bytes, bytes.len()));
+    }
+    let mut values = Vec::with_capacity(layout.rows * layout.columns);
+    for row in 0..layout.rows {
+        for column in 0..layout.columns {
+            values.push(decode_one(&layout, bytes, row, column));
+        }
+    }
+    Ok(values)
+}
+
+/// Byte `at` of a plane, where the parts of tiles lie one after the other.
+fn word(bytes: &[u8], plane: Plane, index: usize) -> u32 {
+    let at = plane.offset as usize + 4 * index;
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+fn code_at(layout: &QuantLayout, bytes: &[u8], row: usize, column: usize) -> u8 {
+    let bits = usize::from(layout.spec.bits);
+    let low_bits = if bits == 3 { 2 } else { bits };
+    let (per_word, vectors) = (32 / low_bits, code_vectors(layout.spec.bits) as usize);
+    let (tile, row, chunk, column) = (row / TILE, row % TILE, column / CHUNK, column % CHUNK);
+    let (w, i) = (column / per_word, column % per_word);
+    let vec4 = ((tile * layout.chunks + chunk) * vectors + w / 4) * TILE + row;
+    let shift = 8 * (i & 3) + low_bits * (i >> 2);
+    let low = (word(bytes, layout.codes, vec4 * 4 + w % 4) >> shift) & ((1 << low_bits) - 1);
+    if bits != 3 {
+        return low as u8;
+    }
+    let (w, i) = (column / 32, column % 32);
+    let vec4 = (tile * layout.chunks + chunk) * TILE + row;
+    let high = (word(bytes, layout.high, vec4 * 4 + w) >> (8 * (i & 3) + (i >> 2))) & 1;
+    (low | high << 2) as u8
+}
+
+fn header_at(layout: &QuantLayout, bytes: &[u8], row: usize, byte: usize) -> u8 {
+    let index = ((row / TILE) * layout.header_words() + byte / 4) * TILE + row % TILE;
+    word(bytes, layout.headers, index).to_le_bytes()[byte % 4]
+}
+
+fn decode_one(layout: &QuantLayout, bytes: &[u8], row: usize, column: usize) -> f32 {
+    let QuantSpec { bits, group, asymmetric } = layout.spec;
+    let (code, block) = (code_at(layout, bytes, row, column), column / usize::from(group));
+    let half_at = |i: usize| {
+        let at = layout.scales.offset as usize + 2 * i;
+        f16::from_le_bytes([bytes[at], bytes[at + 1]]).to_f32()
+    };
+    if asymmetric {
+        let (rs, rm) = (half_at(2 * row), half_at(2 * row + 1));
+        let s = header_at(layout, bytes, row, 2 * block);
+        let m = header_at(layout, bytes, row, 2 * block + 1) as i8;
+        return rs * f32::from(s) * f32::from(code) + rm * f32::from(m);
+    }
+    let header = header_at(layout, bytes, row, block);
+    let (sc, sh) = ((header as i8) >> 1, i32::from(header & 1));
+    let grid = if bits == 8 { i32::from(code as i8) } else { 2 * i32::from(code) - ((1 << bits) - 1) + sh };
+    half_at(row) * f32::from(sc) * grid as f32
+}
+
+/// How many bytes a weight of this shape takes in the weight stream.
+///
+/// # Errors
+/// If the format does not exist, a quantized weight is not a matrix, or the size leaves `u64`.
+pub fn stored_bytes(precision: Precision, shape: &[u64]) -> Result<u64, String> {
+    let dense = |bytes: u64| {
+        let size = shape.iter().try_fold(bytes, |a, d| a.checked_mul(*d)).and_then(|n| n.checked_next_multiple_of(ALIGN));
+        size.ok_or_else(|| format!("a weight of shape {shape:?} is too large"))
+    };
+    match precision {
+        Precision::F32 => dense(4),
+        Precision::F16 => dense(2),
+        Precision::Quant(spec) => matrix(shape).and_then(|(n, k)| QuantLayout::new(n, k, spec)).map(|l| l.bytes),
+    }
+}
+
+fn matrix(shape: &[u64]) -> Result<(u64, u64), String> {
+    match shape {
+        [n, k] => Ok((*n, *k)),
+        _ => Err(format!("only matrices can be quantized, found shape {shape:?}")),
+    }
+}
+
+/// The f32 values of a weight, row-major, from its bytes in the weight stream.
+///
+/// # Errors
+/// If `bytes` does not have the length of [`stored_bytes`], or that is an error.
+pub fn decode_stored(precision: Precision, shape: &[u64], bytes: &[u8]) -> Result<Vec<f32>, String> {
+    let expected = stored_bytes(precision, shape)?;
+    if bytes.len() as u64 != expected {
+        return Err(format!("a {precision} weight of shape {shape:?} has {expected} bytes, found {}", bytes.len()));
+    }
+    // The length of `bytes` bounds the product.
+    let count = shape.iter().product::<u64>() as usize;
+    match precision {
+        Precision::F32 => Ok(bytes.as_chunks::<4>().0.iter().take(count).map(|b| f32::from_le_bytes(*b)).collect()),
+        Precision::F16 => Ok(decode_f16(bytes, count)),
+        Precision::Quant(spec) => matrix(shape).and_then(|(n, k)| decode(bytes, n, k, spec)),
+    }
+}
+
+/// The first `count` values (or fewer, if there are fewer) of little-endian f16.
+pub fn decode_f16(bytes: &[u8], count: usize) -> Vec<f32> {
+    bytes.as_chunks::<2>().0.iter().take(count).map(|b| f16::from_le_bytes(*b).to_f32()).collect()
+}
+
+#[cfg(test)]
+mod tests;
