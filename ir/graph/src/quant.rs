@@ -337,7 +337,8 @@ fn decode_one(layout: &QuantLayout, bytes: &[u8], row: usize, column: usize) -> 
 /// If the format does not exist, a quantized weight is not a matrix, or the size leaves `u64`.
 pub fn stored_bytes(precision: Precision, shape: &[u64]) -> Result<u64, String> {
     let dense = |bytes: u64| {
-        let size = shape.iter().try_fold(bytes, |a, d| a.checked_mul(*d)).and_then(|n| n.checked_next_multiple_of(ALIGN));
+        let size =
+            shape.iter().try_fold(bytes, |a, d| a.checked_mul(*d)).and_then(|n| n.checked_next_multiple_of(ALIGN));
         size.ok_or_else(|| format!("a weight of shape {shape:?} is too large"))
     };
     match precision {
