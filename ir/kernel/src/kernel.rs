@@ -116,7 +116,10 @@ pub enum GroupOp {
 }
 
 /// An expression. Scalars and vectors of one element type meet element-wise; a scalar operand of a vector
-/// operation is a type error (use [`Expr::Splat`]). Integer arithmetic wraps. There is no implicit conversion.
+/// operation is a type error (use [`Expr::Splat`]). Integer arithmetic wraps, with one exception that index
+/// simplification relies on: the sums and products inside the dividend of a u32 division or remainder by a literal,
+/// and those inside a u32 comparison, must not. Dividing an integer by zero gives the dividend, the remainder of
+/// zero is zero. There is no implicit conversion.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expr {
     /// f32 literal.
@@ -137,7 +140,8 @@ pub enum Expr {
     Binary(Binary, Box<Expr>, Box<Expr>),
     /// Bit operations on u32 (or vectors of u32); shift amounts are scalars of u32.
     Bit(Bit, Box<Expr>, Box<Expr>),
-    /// `if condition { then } else { otherwise }`; both sides are evaluated.
+    /// `if condition { then } else { otherwise }`; both sides are evaluated, so that an index has to be in
+    /// bounds on either side. The condition is a single bool; to choose lane by lane, write out a vector.
     Select(Box<Expr>, Box<Expr>, Box<Expr>),
     /// Conversion by value (u32 to f32, f16 to f32, bool to i32, ...), lane by lane.
     Cast(Scalar, Box<Expr>),
@@ -173,6 +177,8 @@ pub enum Expr {
     SubgroupSize,
     /// The number of this thread in its workgroup, whatever the group axes are.
     LocalIndex,
+    /// Result of the helper with this index in [`Kernel::helpers`]. Made by legalisation.
+    Call(u32, Vec<Expr>),
 }
 
 /// Bit operations.
@@ -217,7 +223,7 @@ pub enum Stmt {
     Store(Buf, Expr, Expr),
     /// Writes an element of a shared array.
     StoreShared(Sh, Expr, Expr),
-    /// `for var = begin; var < end; var += step`, u32.
+    /// `for var = begin; var < end; var += step`, u32. The bounds are evaluated once, before the loop.
     Loop {
         /// What it walks, for the comment.
         axis: String,
@@ -238,7 +244,7 @@ pub enum Stmt {
     If(Expr, Vec<Stmt>, Vec<Stmt>),
     /// All threads of the workgroup arrive here, and see each other's writes to shared memory.
     Barrier,
-    /// Combines the f32 register (declared by `Mut`) of all threads of the workgroup that differ only on the
+    /// Combines the f32 (or u32, i32; vectors lane by lane) register declared by `Mut` of all threads of the workgroup that differ only on the
     /// innermost group axis; afterwards all of them hold the result. Legalisation turns this into a tree over
     /// shared memory or into subgroup operations. Must be reached by all threads.
     GroupReduce(GroupOp, Var),
@@ -251,6 +257,24 @@ pub struct Needs {
     pub f16: bool,
     /// Subgroup operations (`subgroups`).
     pub subgroups: bool,
+}
+
+/// A pure function of registers, for the approximations that legalisation puts in place of functions that
+/// targets lack. It has its own registers; the first [`Helper::params`] of them hold the arguments.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Helper {
+    /// Name in the printed kernel, unique in it.
+    pub name: String,
+    /// What it computes and how exactly, one line each.
+    pub doc: Vec<String>,
+    /// Registers, parameters first.
+    pub vars: Vec<VarDecl>,
+    /// How many of the registers are parameters.
+    pub params: usize,
+    /// `Comment`s and `Let`s only.
+    pub body: Vec<Stmt>,
+    /// The result; may use all registers.
+    pub result: Expr,
 }
 
 /// A kernel: for every point of the grid, a workgroup of threads runs the body.
@@ -277,6 +301,8 @@ pub struct Kernel {
     pub group: Vec<Axis>,
     /// What each thread does.
     pub body: Vec<Stmt>,
+    /// Functions that expressions may call; each may call only those before it.
+    pub helpers: Vec<Helper>,
     /// What the device must have.
     pub needs: Needs,
 }

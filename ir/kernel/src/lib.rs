@@ -5,9 +5,16 @@
 //! tree, expressions are trees without side effects. All indices are u32 and count elements, not bytes.
 //!
 //! The interpreter in this crate is the definition of the language: it runs the threads of a workgroup in
-//! lock step. Backends print a kernel after [legalisation](legalize) and make no decisions of their own.
+//! lock step. Backends print a kernel after legalisation and make no decisions of their own.
 //! A kernel for a target without threads in a group (a CPU) has no group axes.
-
+//!
+pub mod builder;
+pub mod expr;
 pub mod kernel;
+pub mod simplify;
+pub mod types;
 
+pub use builder::Builder;
+pub use expr::{f, i, u};
 pub use kernel::*;
+pub use simplify::Facts;

@@ -1,0 +1,195 @@
+//! Types of expressions.
+
+use gristmill_graph::{Binary, Unary};
+
+use crate::kernel::{BOOL, Expr, F32, GroupOp, I32, Kernel, Scalar, Type, U32, Var, VarDecl};
+
+impl Expr {
+    /// The type of this expression among the registers, buffers and shared arrays of `kernel`.
+    ///
+    /// The error says which part does not fit and why.
+    pub fn ty(&self, kernel: &Kernel) -> Result<Type, String> {
+        type_of(self, kernel, &kernel.vars)
+    }
+}
+
+impl Scalar {
+    /// Whether arithmetic on it is floating point.
+    pub fn is_float(self) -> bool {
+        matches!(self, Scalar::F32 | Scalar::F16)
+    }
+
+    /// Whether it is a signed or unsigned integer.
+    pub fn is_int(self) -> bool {
+        matches!(self, Scalar::I32 | Scalar::U32)
+    }
+}
+
+impl Type {
+    /// Bytes of one element in memory; `None` for bool, which cannot be stored.
+    pub fn bytes(self) -> Option<u32> {
+        let scalar = match self.scalar {
+            Scalar::F32 | Scalar::I32 | Scalar::U32 => 4,
+            Scalar::F16 => 2,
+            Scalar::Bool => return None,
+        };
+        Some(scalar * u32::from(self.lanes))
+    }
+}
+
+impl std::fmt::Display for Type {
+    /// As WGSL writes it: `f32`, `vec4<u32>`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let scalar = match self.scalar {
+            Scalar::F32 => "f32",
+            Scalar::F16 => "f16",
+            Scalar::I32 => "i32",
+            Scalar::U32 => "u32",
+            Scalar::Bool => "bool",
+        };
+        if self.lanes == 1 { f.write_str(scalar) } else { write!(f, "vec{}<{scalar}>", self.lanes) }
+    }
+}
+
+/// The type of `expr` among the registers `vars` (those of the kernel or of one of its helpers).
+pub(crate) fn type_of(expr: &Expr, kernel: &Kernel, vars: &[VarDecl]) -> Result<Type, String> {
+    let ty = |e: &Expr| type_of(e, kernel, vars);
+    let expect = |e: &Expr, want: Type, what: &str| match ty(e)? {
+        got if got == want => Ok(want),
+        got => Err(format!("{what} must be {want}, not {got}")),
+    };
+    match expr {
+        Expr::F32(_) => Ok(F32),
+        Expr::U32(_) | Expr::Symbol(_) | Expr::SubgroupLane | Expr::SubgroupSize | Expr::LocalIndex => Ok(U32),
+        Expr::I32(_) => Ok(I32),
+        Expr::Bool(_) => Ok(BOOL),
+        Expr::Var(v) => var_type(*v, vars),
+        Expr::Unary(op, a) => unary(*op, ty(a)?),
+        Expr::Binary(op, a, b) => binary(*op, ty(a)?, ty(b)?),
+        Expr::Bit(op, a, b) => {
+            let (a, b) = (ty(a)?, ty(b)?);
+            let shift = matches!(op, crate::kernel::Bit::Shl | crate::kernel::Bit::Shr);
+            let fits = a.scalar == Scalar::U32 && if shift { b == U32 } else { a == b };
+            if fits { Ok(a) } else { Err(format!("bit operation {op:?} of {a} and {b}")) }
+        }
+        Expr::Select(c, a, b) => {
+            expect(c, BOOL, "the condition of a select")?;
+            let (a, b) = (ty(a)?, ty(b)?);
+            if a == b { Ok(a) } else { Err(format!("select between {a} and {b}")) }
+        }
+        Expr::Cast(to, a) => Ok(Type::vec(*to, ty(a)?.lanes)),
+        Expr::Bitcast(to, a) => {
+            let a = ty(a)?;
+            let word = |s: Scalar| matches!(s, Scalar::F32 | Scalar::I32 | Scalar::U32);
+            if word(a.scalar) && word(*to) {
+                Ok(Type::vec(*to, a.lanes))
+            } else {
+                Err(format!("bitcast of {a} to {}", Type::scalar(*to)))
+            }
+        }
+        Expr::Load(buf, index) => {
+            expect(index, U32, "an index")?;
+            let buffer = kernel.buffers.get(buf.0 as usize).ok_or_else(|| format!("no buffer {}", buf.0))?;
+            Ok(buffer.elem)
+        }
+        Expr::LoadShared(sh, index) => {
+            expect(index, U32, "an index")?;
+            let shared = kernel.shared.get(sh.0 as usize).ok_or_else(|| format!("no shared array {}", sh.0))?;
+            Ok(shared.elem)
+        }
+        Expr::Vec(parts) => {
+            let types = parts.iter().map(ty).collect::<Result<Vec<_>, _>>()?;
+            match types.as_slice() {
+                [first, rest @ ..] if matches!(parts.len(), 2 | 4) && first.lanes == 1 => {
+                    match rest.iter().find(|t| *t != first) {
+                        None => Ok(Type::vec(first.scalar, parts.len() as u8)),
+                        Some(other) => Err(format!("a vector of {first} and {other}")),
+                    }
+                }
+                _ => Err(format!("a vector from {} parts; expected 2 or 4 scalars", parts.len())),
+            }
+        }
+        Expr::Splat(n, a) => match ty(a)? {
+            t if t.lanes == 1 && matches!(n, 2 | 4) => Ok(Type::vec(t.scalar, *n)),
+            t => Err(format!("a vector of {n} lanes of {t}")),
+        },
+        Expr::Lane(a, n) => {
+            expect(n, U32, "a lane number")?;
+            match (ty(a)?, n.as_u32()) {
+                (t, _) if t.lanes == 1 => Err(format!("a lane of {t}")),
+                (t, Some(n)) if n >= u32::from(t.lanes) => Err(format!("lane {n} of {t}")),
+                (t, _) => Ok(Type::scalar(t.scalar)),
+            }
+        }
+        Expr::Dot(a, b) => match (ty(a)?, ty(b)?) {
+            (a, b) if a == b && a.lanes > 1 && a.scalar.is_float() => Ok(Type::scalar(a.scalar)),
+            (a, b) => Err(format!("dot product of {a} and {b}")),
+        },
+        Expr::Fma(a, b, c) => match (ty(a)?, ty(b)?, ty(c)?) {
+            (a, b, c) if a == b && b == c && a.scalar.is_float() => Ok(a),
+            (a, b, c) => Err(format!("fma of {a}, {b} and {c}")),
+        },
+        Expr::BytesU8(a) => expect(a, U32, "the argument of a byte unpack").map(|_| Type::vec(Scalar::U32, 4)),
+        Expr::BytesI8(a) => expect(a, U32, "the argument of a byte unpack").map(|_| Type::vec(Scalar::I32, 4)),
+        Expr::HalvesF16(a) => expect(a, U32, "the argument of a half unpack").map(|_| Type::vec(Scalar::F32, 2)),
+        Expr::PackF16(a) => expect(a, Type::vec(Scalar::F32, 2), "the argument of a half pack").map(|_| U32),
+        Expr::Subgroup(op, a) => reducible(*op, ty(a)?),
+        Expr::Call(index, args) => {
+            let helper = kernel.helpers.get(*index as usize).ok_or_else(|| format!("no helper {index}"))?;
+            let types = args.iter().map(ty).collect::<Result<Vec<_>, _>>()?;
+            let params: Vec<Type> = helper.vars.iter().take(helper.params).map(|v| v.ty).collect();
+            if types != params {
+                return Err(format!("helper `{}` is called with other types than it declares", helper.name));
+            }
+            type_of(&helper.result, kernel, &helper.vars)
+        }
+    }
+}
+
+/// The declared type of a register.
+pub(crate) fn var_type(var: Var, vars: &[VarDecl]) -> Result<Type, String> {
+    vars.get(var.0 as usize).map(|v| v.ty).ok_or_else(|| format!("no register {}", var.0))
+}
+
+/// What a reduction over threads takes: any number type, lane by lane.
+pub(crate) fn reducible(op: GroupOp, ty: Type) -> Result<Type, String> {
+    match ty.scalar {
+        Scalar::F32 | Scalar::I32 | Scalar::U32 => Ok(ty),
+        Scalar::F16 | Scalar::Bool => Err(format!("reduction {op:?} over threads of {ty}")),
+    }
+}
+
+fn unary(op: Unary, a: Type) -> Result<Type, String> {
+    let fits = match op {
+        Unary::Not => matches!(a.scalar, Scalar::Bool | Scalar::U32),
+        Unary::Neg | Unary::Abs => a.scalar.is_float() || a.scalar == Scalar::I32,
+        Unary::Exp
+        | Unary::Log
+        | Unary::Sqrt
+        | Unary::Rsqrt
+        | Unary::Recip
+        | Unary::Tanh
+        | Unary::Erf
+        | Unary::Sin
+        | Unary::Cos
+        | Unary::Floor => a.scalar.is_float(),
+    };
+    if fits { Ok(a) } else { Err(format!("{op:?} of {a}")) }
+}
+
+fn binary(op: Binary, a: Type, b: Type) -> Result<Type, String> {
+    let number = a.scalar != Scalar::Bool;
+    let fits = match op {
+        Binary::Add | Binary::Sub | Binary::Mul | Binary::Div | Binary::Rem | Binary::Max | Binary::Min => number,
+        // Comparisons of vectors would need lane-wise selects, which the language leaves out.
+        Binary::Lt | Binary::Le | Binary::Gt | Binary::Ge => number && a.lanes == 1,
+        Binary::Eq | Binary::Ne => a.lanes == 1,
+        Binary::Pow => a.scalar == Scalar::F32,
+        Binary::And | Binary::Or => a == BOOL,
+    };
+    match fits && a == b {
+        true if op.is_comparison() => Ok(BOOL),
+        true => Ok(a),
+        false => Err(format!("{op:?} of {a} and {b}")),
+    }
+}
