@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::size::SizeError;
-
 /// Why a bundle cannot be read or written. The texts name the file, what was expected, what was found, and what
 /// to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -76,14 +74,7 @@ pub enum Error {
 }
 
 impl Error {
-    #[allow(dead_code, reason = "used by the reader, which comes next")]
     pub(crate) fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Error::Io { path: path.into(), source }
     }
-}
-
-/// A fault of a size expression, at a place of a file.
-#[allow(dead_code, reason = "used by validation, which comes next")]
-pub(crate) fn size_fault(file: &str, place: &str, error: &SizeError) -> Error {
-    Error::Invalid { file: file.to_string(), place: place.to_string(), fault: error.to_string() }
 }

@@ -1,0 +1,342 @@
+//! Checks that a manifest and its programs make sense, so that nothing after this can go out of range.
+//!
+//! - Names are unique and non-empty; counts and ranks are bounded.
+//! - Paths are relative, without `..`, `.`, empty parts, backslashes or drive letters.
+//! - Sizes parse over the declared symbols; states depend on neither `T` nor `P`.
+//! - Tensors lie inside the weight stream, aligned, and do not overlap.
+//! - Every index of a program is in range; nothing read-only is written, nothing is bound twice and written.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+
+use crate::error::Error;
+use crate::manifest::{Binding, Elem, Entry, FileInfo, Manifest, Programs};
+use crate::size::Size;
+
+/// Path of the manifest in a bundle.
+pub const MANIFEST: &str = "manifest.json";
+/// Largest accepted manifest or program file, in bytes.
+pub const MAX_JSON: u64 = 256 << 20;
+/// Largest weight file, in bytes.
+pub const MAX_SHARD: u64 = 32 << 20;
+
+const MAX_SYMBOLS: usize = 32;
+const MAX_RANK: usize = 8;
+const MAX_NAME: usize = 500;
+const MAX_BINDINGS: usize = 64;
+/// For every list; real bundles stay far below.
+const MAX_COUNT: usize = 1 << 20;
+/// WebGPU offers at least this alignment for bindings, and no less is needed anywhere.
+const TENSOR_ALIGN: u64 = 256;
+
+/// Gives errors their file.
+struct Check<'a> {
+    file: &'a str,
+}
+
+impl Check<'_> {
+    fn fail<T>(&self, place: impl Display, fault: impl Display) -> Result<T, Error> {
+        Err(Error::Invalid { file: self.file.to_string(), place: short(place), fault: fault.to_string() })
+    }
+
+    fn count(&self, place: &str, found: usize, most: usize) -> Result<(), Error> {
+        if found <= most { Ok(()) } else { self.fail(place, format!("{found} elements, at most {most} are accepted")) }
+    }
+
+    fn name<'n>(&self, place: &str, name: &'n str, seen: &mut BTreeSet<&'n str>) -> Result<(), Error> {
+        if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
+            return self.fail(place, format!("`{}` is not a usable name", short(name)));
+        }
+        if seen.insert(name) { Ok(()) } else { self.fail(place, format!("the name `{name}` occurs twice")) }
+    }
+
+    fn path(&self, place: &str, path: &str) -> Result<(), Error> {
+        if is_clean_path(path) {
+            return Ok(());
+        }
+        self.fail(place, format!("`{}` is not a clean relative path", short(path)))
+    }
+
+    fn shape(&self, place: &str, shape: &[Size], symbols: &[&str]) -> Result<(), Error> {
+        self.count(place, shape.len(), MAX_RANK)?;
+        shape.iter().try_for_each(|s| self.size(place, s, symbols))
+    }
+
+    fn size(&self, place: &str, size: &Size, symbols: &[&str]) -> Result<(), Error> {
+        size.parse(symbols).map(|_| ()).or_else(|e| self.fail(place, e))
+    }
+
+    fn info(&self, place: &str, info: &FileInfo) -> Result<(), Error> {
+        self.hash(place, &info.sha256)
+    }
+
+    fn hash(&self, place: &str, hash: &str) -> Result<(), Error> {
+        let good = hash.len() == 64 && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if good { Ok(()) } else { self.fail(place, format!("`{}` is not a SHA-256 in lower case", short(hash))) }
+    }
+}
+
+/// Hostile names may be long.
+fn short(text: impl Display) -> String {
+    let text = text.to_string();
+    match text.char_indices().nth(120) {
+        Some((at, _)) => format!("{}...", &text[..at]),
+        None => text,
+    }
+}
+
+/// Whether a path stays inside the directory it is joined to, on every operating system and in a URL.
+pub fn is_clean_path(path: &str) -> bool {
+    let part = |p: &str| !p.is_empty() && p != "." && p != "..";
+    let bad = |c: char| c.is_control() || matches!(c, '\\' | ':' | '?' | '#' | '%' | '*' | '"' | '<' | '>' | '|');
+    path.len() <= MAX_NAME && !path.contains(bad) && path.split('/').all(part)
+}
+
+impl Manifest {
+    /// Checks everything that the manifest says about itself. Files are not read.
+    pub fn validate(&self) -> Result<(), Error> {
+        let check = Check { file: MANIFEST };
+        if self.format != crate::FORMAT {
+            return Err(Error::Format { found: u64::from(self.format) });
+        }
+        let symbols = self.check_symbols(&check)?;
+        self.check_model(&check)?;
+        self.check_inputs(&check, &symbols)?;
+        self.check_states(&check, &symbols)?;
+        self.check_entries(&check, &symbols)?;
+        self.check_tensors(&check)?;
+        self.check_files(&check)
+    }
+
+    /// Names of the symbols in uniform-buffer order.
+    pub fn symbol_names(&self) -> Vec<&str> {
+        self.symbols.iter().map(|s| s.name.as_str()).collect()
+    }
+
+    /// The entry with this name.
+    pub fn entry(&self, name: &str) -> Option<&Entry> {
+        self.entries.iter().find(|e| e.name == name)
+    }
+
+    /// Length of the weight stream in bytes. Valid manifests do not overflow.
+    pub fn weight_bytes(&self) -> u64 {
+        self.shards.iter().map(|s| s.bytes).fold(0, u64::saturating_add)
+    }
+
+    fn check_symbols(&self, check: &Check<'_>) -> Result<Vec<&str>, Error> {
+        check.count("symbols", self.symbols.len(), MAX_SYMBOLS)?;
+        let mut seen = BTreeSet::new();
+        for s in &self.symbols {
+            let identifier = s.name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+                && !s.name.starts_with(|c: char| c.is_ascii_digit());
+            check.name("symbols", &s.name, &mut seen)?;
+            if !identifier || s.min > s.max {
+                return check.fail(
+                    format!("symbol `{}`", s.name),
+                    format!("expected an identifier and min <= max, found {} to {}", s.min, s.max),
+                );
+            }
+        }
+        Ok(self.symbol_names())
+    }
+
+    fn check_model(&self, check: &Check<'_>) -> Result<(), Error> {
+        check.count("model.eos_token_ids", self.model.eos_token_ids.len(), 10_000)?;
+        if self.model.max_context == 0 || self.model.prefill_chunk == 0 {
+            return check.fail("model", "max_context and prefill_chunk must not be 0");
+        }
+        Ok(())
+    }
+
+    fn check_inputs(&self, check: &Check<'_>, symbols: &[&str]) -> Result<(), Error> {
+        check.count("inputs", self.inputs.len(), 1000)?;
+        let mut seen = BTreeSet::new();
+        for input in &self.inputs {
+            let place = format!("input `{}`", input.name);
+            check.name("inputs", &input.name, &mut seen)?;
+            check.shape(&place, &input.shape, symbols)?;
+            if input.elem == Elem::F16 {
+                return check.fail(place, "an input is f32 or i32, found f16");
+            }
+            if (input.default.is_some() || input.advance.is_some()) && input.shape.is_empty() {
+                return check.fail(place, "an input with a default or a continuation needs an axis");
+            }
+        }
+        Ok(())
+    }
+
+    fn check_states(&self, check: &Check<'_>, symbols: &[&str]) -> Result<(), Error> {
+        check.count("states", self.states.len(), MAX_COUNT)?;
+        let lasting: Vec<&str> = symbols.iter().copied().filter(|s| !matches!(*s, "T" | "P")).collect();
+        let mut seen = BTreeSet::new();
+        for state in &self.states {
+            check.name("states", &state.name, &mut seen)?;
+            check.shape(&format!("state `{}`", state.name), &state.shape, &lasting)?;
+        }
+        Ok(())
+    }
+
+    fn check_entries(&self, check: &Check<'_>, symbols: &[&str]) -> Result<(), Error> {
+        check.count("entries", self.entries.len(), 1000)?;
+        let mut seen = BTreeSet::new();
+        for entry in &self.entries {
+            let place = format!("entry `{}`", entry.name);
+            check.name("entries", &entry.name, &mut seen)?;
+            for (name, value) in &entry.bind {
+                let known = self.symbols.iter().find(|s| s.name == *name);
+                if known.is_none_or(|s| *value < s.min || *value > s.max) {
+                    return check.fail(place, format!("binds `{name}` to {value}, which is not a value of a symbol"));
+                }
+            }
+            let mut inputs = BTreeSet::new();
+            for i in &entry.inputs {
+                if *i as usize >= self.inputs.len() || !inputs.insert(i) {
+                    return check.fail(place, format!("input {i} does not exist or occurs twice"));
+                }
+            }
+            check.count(&place, entry.outputs.len(), 100_000)?;
+            let mut outputs = BTreeSet::new();
+            for output in &entry.outputs {
+                check.name(&place, &output.name, &mut outputs)?;
+                check.shape(&format!("{place}, output `{}`", output.name), &output.shape, symbols)?;
+                if output.elem == Elem::F16 {
+                    return check.fail(place, format!("output `{}` is f32 or i32, found f16", output.name));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_tensors(&self, check: &Check<'_>) -> Result<(), Error> {
+        check.count("shards", self.shards.len(), MAX_COUNT)?;
+        for (i, shard) in self.shards.iter().enumerate() {
+            check.hash(&format!("shards[{i}]"), &shard.sha256)?;
+            if shard.bytes == 0 || shard.bytes > MAX_SHARD || shard.bytes % 16 != 0 {
+                let fault = format!("{} bytes, expected a multiple of 16, at most {MAX_SHARD}", shard.bytes);
+                return check.fail(format!("shards[{i}]"), fault);
+            }
+        }
+        check.count("tensors", self.tensors.len(), MAX_COUNT)?;
+        let total = self.weight_bytes();
+        let mut seen = BTreeSet::new();
+        let mut spans = Vec::with_capacity(self.tensors.len());
+        for t in &self.tensors {
+            let place = format!("tensor `{}`", t.name);
+            check.name("tensors", &t.name, &mut seen)?;
+            check.count(&place, t.shape.len(), MAX_RANK)?;
+            if t.offset % TENSOR_ALIGN != 0 || t.bytes % 16 != 0 {
+                return check.fail(place, format!("offset {} or size {} is not aligned", t.offset, t.bytes));
+            }
+            match t.offset.checked_add(t.bytes) {
+                Some(end) if end <= total => spans.push((t.offset, end, &t.name)),
+                _ => {
+                    return check.fail(
+                        place,
+                        format!("{} bytes from {} on, but the weight stream has {total}", t.bytes, t.offset),
+                    );
+                }
+            }
+        }
+        spans.sort_unstable();
+        match spans.windows(2).find(|w| w[0].1 > w[1].0) {
+            Some(w) => check.fail(format!("tensor `{}`", w[1].2), format!("overlaps tensor `{}`", w[0].2)),
+            None => Ok(()),
+        }
+    }
+
+    fn check_files(&self, check: &Check<'_>) -> Result<(), Error> {
+        check.count("files", self.files.len(), MAX_COUNT)?;
+        for (path, info) in &self.files {
+            check.path("files", path)?;
+            check.info(path, info)?;
+            if path == MANIFEST || path.starts_with("weights/") {
+                return check.fail("files", format!("`{path}` must not be listed"));
+            }
+        }
+        let mut seen = BTreeSet::new();
+        check.count("profiles", self.profiles.len(), 1000)?;
+        for profile in &self.profiles {
+            check.name("profiles", profile, &mut seen)?;
+            if !self.files.contains_key(&programs_path(profile)) {
+                return check.fail("profiles", format!("`{}` is not in files", programs_path(&short(profile))));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where the programs of a profile are.
+pub fn programs_path(profile: &str) -> String {
+    format!("programs/{profile}.json")
+}
+
+impl Programs {
+    /// Checks the programs in `file` against the manifest, which must be valid itself.
+    pub fn validate(&self, manifest: &Manifest, file: &str) -> Result<(), Error> {
+        let check = Check { file };
+        check.count("kernels", self.kernels.len(), MAX_COUNT)?;
+        for (i, kernel) in self.kernels.iter().enumerate() {
+            let place = format!("kernels[{i}] ({})", kernel.name);
+            check.count(&place, kernel.writes.len(), MAX_BINDINGS)?;
+            match kernel.variants.last() {
+                Some(last) if last.requires.is_empty() => {}
+                _ => return check.fail(place, "the last variant must exist and require nothing"),
+            }
+            for v in &kernel.variants {
+                if !manifest.files.contains_key(&v.file) {
+                    return check.fail(place, format!("`{}` is not in the manifest", short(&v.file)));
+                }
+            }
+        }
+        for entry in &manifest.entries {
+            if !self.programs.contains_key(&entry.name) {
+                return check.fail("programs", format!("no program for entry `{}`", entry.name));
+            }
+        }
+        self.programs.iter().try_for_each(|(name, _)| match manifest.entry(name) {
+            Some(entry) => self.check_program(&check, manifest, entry),
+            None => check.fail("programs", format!("`{}` is not an entry", short(name))),
+        })
+    }
+
+    fn check_program(&self, check: &Check<'_>, manifest: &Manifest, entry: &Entry) -> Result<(), Error> {
+        let program = &self.programs[&entry.name];
+        let symbols = manifest.symbol_names();
+        let place = format!("program `{}`", entry.name);
+        check.count(&place, program.slots.len(), MAX_COUNT)?;
+        check.count(&place, program.steps.len(), MAX_COUNT)?;
+        for slot in &program.slots {
+            check.size(&place, slot, &symbols)?;
+        }
+        for (i, step) in program.steps.iter().enumerate() {
+            let place = format!("program `{}`, step {i}", entry.name);
+            check.size(&place, &step.grid, &symbols)?;
+            let Some(kernel) = self.kernels.get(step.kernel as usize) else {
+                return check.fail(place, format!("kernel {} does not exist", step.kernel));
+            };
+            if kernel.writes.len() != step.bind.len() {
+                let (want, found) = (kernel.writes.len(), step.bind.len());
+                return check.fail(place, format!("kernel `{}` binds {want} buffers, found {found}", kernel.name));
+            }
+            for (at, (binding, writes)) in step.bind.iter().zip(&kernel.writes).enumerate() {
+                let (exists, writable) = match *binding {
+                    Binding::Tensor(t) => ((t as usize) < manifest.tensors.len(), false),
+                    Binding::Slot(s) => ((s as usize) < program.slots.len(), true),
+                    Binding::State(s) => ((s as usize) < manifest.states.len(), true),
+                    Binding::Input(n) => (entry.inputs.contains(&n), false),
+                    Binding::Output(n) => ((n as usize) < entry.outputs.len(), true),
+                };
+                if !exists || (*writes && !writable) {
+                    let fault = if exists { "is written but read-only" } else { "does not exist" };
+                    return check.fail(place, format!("binding {at}, {binding:?}, {fault}"));
+                }
+                // WebGPU forbids a buffer that is both read and written in one dispatch.
+                let twice = step.bind[..at].iter().zip(&kernel.writes).any(|(b, w)| b == binding && (*w || *writes));
+                if twice {
+                    return check.fail(place, format!("{binding:?} is bound twice and written"));
+                }
+            }
+        }
+        Ok(())
+    }
+}

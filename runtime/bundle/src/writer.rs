@@ -1,0 +1,267 @@
+//! Writes a bundle: into a directory beside the target, which takes the target's place at the very end.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+use crate::manifest::{FileInfo, Manifest, Programs, Shard, Tensor};
+use crate::reader::{sha256_hex, shard_path};
+use crate::validate::{MANIFEST, MAX_SHARD, is_clean_path, programs_path};
+
+/// Every tensor begins at a multiple of this in the weight stream.
+const TENSOR_ALIGN: u64 = 256;
+
+/// Writes the files of a bundle. Until [`BundleWriter::finish`] nothing is visible at the target; dropping the
+/// writer removes what was written.
+///
+/// Tensors are streamed: at most one shard is held in memory.
+#[derive(Debug)]
+pub struct BundleWriter {
+    target: PathBuf,
+    temp: TempDir,
+    shard_limit: u64,
+    shard: Vec<u8>,
+    offset: u64,
+    open: Option<Tensor>,
+    tensors: Vec<Tensor>,
+    shards: Vec<Shard>,
+    files: BTreeMap<String, FileInfo>,
+}
+
+impl BundleWriter {
+    /// Prepares to write a bundle at `target`, which may be missing, an empty directory, or an older bundle;
+    /// anything else is [`Error::Refused`].
+    pub fn create(target: impl AsRef<Path>) -> Result<Self, Error> {
+        let target = resolve(target.as_ref())?;
+        check_replaceable(&target)?;
+        let temp = TempDir::beside(&target)?;
+        Ok(BundleWriter {
+            target,
+            temp,
+            shard_limit: MAX_SHARD,
+            shard: Vec::new(),
+            offset: 0,
+            open: None,
+            tensors: Vec::new(),
+            shards: Vec::new(),
+            files: BTreeMap::new(),
+        })
+    }
+
+    /// Makes shards of at most `bytes`, rounded down to a multiple of 16 (at least 16, by default [`MAX_SHARD`]).
+    pub fn with_shard_limit(mut self, bytes: u64) -> Self {
+        self.shard_limit = bytes.clamp(16, MAX_SHARD) / 16 * 16;
+        self
+    }
+
+    /// Adds a file. The same path must not be added twice, and weights are not added this way.
+    pub fn add(&mut self, path: &str, content: &[u8]) -> Result<(), Error> {
+        let reserved = path == MANIFEST || path.starts_with("weights/") || self.files.contains_key(path);
+        if reserved || !is_clean_path(path) {
+            return Err(Error::Invalid {
+                file: path.to_string(),
+                place: "path".to_string(),
+                fault: "is not clean, reserved, or written twice".to_string(),
+            });
+        }
+        self.put(path, content)?;
+        let info = FileInfo { sha256: sha256_hex(content), bytes: content.len() as u64 };
+        self.files.insert(path.to_string(), info);
+        Ok(())
+    }
+
+    /// Adds the programs of a profile. [`BundleWriter::finish`] still needs the profile in the manifest.
+    pub fn add_programs(&mut self, profile: &str, programs: &Programs) -> Result<(), Error> {
+        let path = programs_path(profile);
+        let text = to_json(&path, programs, false)?;
+        self.add(&path, &text)
+    }
+
+    /// Begins the next tensor of the weight stream and gives its index.
+    pub fn begin_tensor(&mut self, name: &str, shape: &[u64], precision: &str) -> Result<u32, Error> {
+        self.end_tensor()?;
+        self.pad_to(TENSOR_ALIGN)?;
+        let (name, precision) = (name.to_string(), precision.to_string());
+        self.open = Some(Tensor { name, shape: shape.to_vec(), precision, offset: self.offset, bytes: 0 });
+        Ok(self.tensors.len() as u32)
+    }
+
+    /// Appends bytes to the tensor begun last.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.stream(bytes)
+    }
+
+    /// Adds a whole tensor and gives its index.
+    pub fn add_tensor(&mut self, name: &str, shape: &[u64], precision: &str, bytes: &[u8]) -> Result<u32, Error> {
+        let index = self.begin_tensor(name, shape, precision)?;
+        self.push(bytes)?;
+        self.end_tensor()?;
+        Ok(index)
+    }
+
+    /// Ends the tensor begun last, padding it to a multiple of 16 bytes. Called by the others as needed.
+    pub fn end_tensor(&mut self) -> Result<(), Error> {
+        if self.open.is_some() {
+            self.pad_to(16)?;
+        }
+        if let Some(mut tensor) = self.open.take() {
+            tensor.bytes = self.offset - tensor.offset;
+            self.tensors.push(tensor);
+        }
+        Ok(())
+    }
+
+    /// The tensors ended so far.
+    pub fn tensors(&self) -> &[Tensor] {
+        &self.tensors
+    }
+
+    /// Completes the manifest with tensors, shards and files, checks it, writes it, and puts the bundle in its place.
+    pub fn finish(mut self, mut manifest: Manifest) -> Result<Manifest, Error> {
+        self.end_tensor()?;
+        self.flush_shard()?;
+        manifest.tensors = std::mem::take(&mut self.tensors);
+        manifest.shards = std::mem::take(&mut self.shards);
+        manifest.files = std::mem::take(&mut self.files);
+        manifest.validate()?;
+        self.put(MANIFEST, &to_json(MANIFEST, &manifest, true)?)?;
+        check_replaceable(&self.target)?;
+        self.temp.become_target(&self.target)?;
+        Ok(manifest)
+    }
+
+    fn pad_to(&mut self, align: u64) -> Result<(), Error> {
+        let missing = self.offset.next_multiple_of(align) - self.offset;
+        self.stream(&[0; TENSOR_ALIGN as usize][..missing as usize])
+    }
+
+    fn stream(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
+        self.offset += bytes.len() as u64;
+        while !bytes.is_empty() {
+            let space = self.shard_limit as usize - self.shard.len();
+            let (now, later) = bytes.split_at(space.min(bytes.len()));
+            self.shard.extend_from_slice(now);
+            bytes = later;
+            if self.shard.len() as u64 == self.shard_limit {
+                self.flush_shard()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn flush_shard(&mut self) -> Result<(), Error> {
+        if self.shard.is_empty() {
+            return Ok(());
+        }
+        let sha256 = sha256_hex(&self.shard);
+        // Equal shards (padding, untrained rows) are one file.
+        if !self.shards.iter().any(|s| s.sha256 == sha256) {
+            self.put(&shard_path(&sha256), &self.shard)?;
+        }
+        self.shards.push(Shard { sha256, bytes: self.shard.len() as u64 });
+        self.shard.clear();
+        Ok(())
+    }
+
+    fn put(&self, path: &str, content: &[u8]) -> Result<(), Error> {
+        let path = self.temp.path.join(path);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
+        }
+        fs::write(&path, content).map_err(|e| Error::io(&path, e))
+    }
+}
+
+/// JSON with a newline at the end. Maps are ordered, so equal values give equal bytes.
+fn to_json<T: serde::Serialize>(file: &str, value: &T, pretty: bool) -> Result<Vec<u8>, Error> {
+    let text = if pretty { serde_json::to_vec_pretty(value) } else { serde_json::to_vec(value) };
+    let mut text = text.map_err(|e| Error::Json { file: file.to_string(), message: e.to_string() })?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+/// The path with links followed, so that a link to a bundle stays a link.
+fn resolve(target: &Path) -> Result<PathBuf, Error> {
+    let resolved = if target.exists() { fs::canonicalize(target) } else { std::path::absolute(target) };
+    let resolved = resolved.map_err(|e| Error::io(target, e))?;
+    match resolved.file_name() {
+        Some(_) => Ok(resolved),
+        None => Err(Error::Refused { path: resolved, reason: "is not a name for a directory".to_string() }),
+    }
+}
+
+/// A bundle is only recognised by a manifest of ours: web projects have a `manifest.json` too, and must not vanish.
+fn check_replaceable(target: &Path) -> Result<(), Error> {
+    let refuse = |reason: &str| Err(Error::Refused { path: target.to_path_buf(), reason: reason.to_string() });
+    let Ok(meta) = fs::metadata(target) else { return Ok(()) };
+    if !meta.is_dir() {
+        return refuse("exists and is not a directory");
+    }
+    if fs::read_dir(target).map_err(|e| Error::io(target, e))?.next().is_none() {
+        return Ok(());
+    }
+    let manifest = fs::read(target.join(MANIFEST)).ok().and_then(|t| serde_json::from_slice(&t).ok());
+    let manifest: serde_json::Value = manifest.unwrap_or_default();
+    let ours =
+        manifest["generator"].as_str().is_some_and(|g| g.starts_with("gristmill")) && manifest["format"].is_u64();
+    if ours { Ok(()) } else { refuse("holds something that is not a bundle of gristmill") }
+}
+
+/// A directory that is removed when dropped.
+#[derive(Debug)]
+struct TempDir {
+    path: PathBuf,
+}
+
+impl TempDir {
+    /// A new directory beside `target`, so that a rename stays on one file system.
+    fn beside(target: &Path) -> Result<Self, Error> {
+        if let Some(parent) = target.parent() {
+            fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
+        }
+        let mut last = None;
+        for n in 0..100 {
+            let path = sibling(target, &format!("tmp-{}-{n}", std::process::id()));
+            match fs::create_dir(&path) {
+                Ok(()) => return Ok(TempDir { path }),
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => last = Some(e),
+                Err(e) => return Err(Error::io(path, e)),
+            }
+        }
+        Err(Error::io(target, last.unwrap_or_else(|| std::io::Error::other("no free name beside it"))))
+    }
+
+    /// Puts the directory where `target` is. A failure leaves the old content in place.
+    fn become_target(&self, target: &Path) -> Result<(), Error> {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let old = self.path.with_file_name(format!("{name}.old"));
+        let had_old = target.exists();
+        if had_old {
+            fs::rename(target, &old).map_err(|e| Error::io(target, e))?;
+        }
+        if let Err(e) = fs::rename(&self.path, target) {
+            if had_old {
+                // Nothing better can be done if this fails as well; the first error is the one to report.
+                let _ = fs::rename(&old, target);
+            }
+            return Err(Error::io(target, e));
+        }
+        if had_old {
+            fs::remove_dir_all(&old).map_err(|e| Error::io(&old, e))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        // After a successful rename there is nothing here any more.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+fn sibling(target: &Path, suffix: &str) -> PathBuf {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    target.with_file_name(format!(".{name}.{suffix}"))
+}

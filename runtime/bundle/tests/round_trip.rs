@@ -1,0 +1,298 @@
+//! Bundles written, read back, damaged and forged.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use gristmill_bundle::*;
+use proptest::prelude::*;
+
+fn size(text: &str) -> Size {
+    Size(text.to_string())
+}
+
+fn manifest() -> Manifest {
+    let symbol = |name: &str, max| Symbol { name: name.to_string(), min: 0, max };
+    Manifest {
+        format: FORMAT,
+        generator: "gristmill test".to_string(),
+        model: ModelInfo {
+            name: "toy".to_string(),
+            architecture: "toy".to_string(),
+            precision: "f32".to_string(),
+            parameters: 3,
+            max_context: 8,
+            prefill_chunk: 4,
+            eos_token_ids: vec![2],
+            bos_token_id: None,
+        },
+        symbols: vec![symbol("B", 4), symbol("T", 8), symbol("P", 8), symbol("C", 8)],
+        inputs: vec![Input {
+            name: "input_ids".to_string(),
+            elem: Elem::I32,
+            shape: vec![size("B"), size("T")],
+            default: None,
+            advance: Some(Advance::Token),
+        }],
+        states: vec![State { name: "k".to_string(), elem: Elem::F16, shape: vec![size("B"), size("C"), size("4")] }],
+        entries: vec![Entry {
+            name: "forward".to_string(),
+            role: EntryRole::Tensors,
+            bind: BTreeMap::new(),
+            inputs: vec![0],
+            outputs: vec![Output { name: "y".to_string(), elem: Elem::F32, shape: vec![size("B*T")] }],
+        }],
+        tensors: vec![],
+        shards: vec![],
+        files: BTreeMap::new(),
+        profiles: vec!["native".to_string()],
+    }
+}
+
+fn programs() -> Programs {
+    let variant = |requires: &[&str]| Variant {
+        requires: requires.iter().map(|r| r.to_string()).collect(),
+        file: "shaders/native/copy.wgsl".to_string(),
+    };
+    Programs {
+        kernels: vec![Kernel {
+            name: "copy".to_string(),
+            writes: vec![false, true],
+            variants: vec![variant(&["subgroups"]), variant(&[])],
+        }],
+        programs: BTreeMap::from([(
+            "forward".to_string(),
+            Program {
+                slots: vec![size("4*B*T")],
+                steps: vec![Step {
+                    kernel: 0,
+                    grid: size("ceil_div(B*T, 64)"),
+                    bind: vec![Binding::Tensor(0), Binding::Output(0)],
+                    nodes: "y".to_string(),
+                }],
+            },
+        )]),
+    }
+}
+
+/// Weights of lengths that do not fit any alignment, in tiny shards.
+fn write(dir: &Path) -> Manifest {
+    let mut w = BundleWriter::create(dir).unwrap().with_shard_limit(112);
+    w.add("shaders/native/copy.wgsl", b"// nothing").unwrap();
+    w.add_programs("native", &programs()).unwrap();
+    w.add_tensor("a", &[3], "f32", &[1; 12]).unwrap();
+    w.begin_tensor("b", &[1000], "q8.g32").unwrap();
+    for i in 0..10u8 {
+        w.push(&[i; 101]).unwrap();
+    }
+    w.add_tensor("c", &[0], "f32", &[]).unwrap();
+    w.add_tensor("d", &[1], "f32", &[9; 4]).unwrap();
+    w.finish(manifest()).unwrap()
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = tmp.path().join("bundle");
+    let written = write(&dir);
+    let bundle = Bundle::open(&dir).unwrap();
+    assert_eq!(*bundle.manifest(), written);
+    assert_eq!(bundle.programs("native").unwrap(), programs());
+    assert_eq!(bundle.tensor(0).unwrap(), [vec![1; 12], vec![0; 4]].concat());
+    let b = bundle.tensor(1).unwrap();
+    assert_eq!(b.len(), 1024);
+    assert!((0..10).all(|i| b[i * 101..(i + 1) * 101].iter().all(|v| *v == i as u8)));
+    assert!(bundle.tensor(2).unwrap().is_empty());
+    assert_eq!(bundle.tensor(3).unwrap()[..4], [9; 4]);
+    assert!(bundle.manifest().shards.iter().all(|s| s.bytes <= 112));
+
+    // The pieces of all shards are the tensors.
+    let mut joined = vec![Vec::new(); 4];
+    for (i, pieces) in bundle.manifest().pieces().into_iter().enumerate() {
+        let shard = bundle.shard(i).unwrap();
+        for p in pieces {
+            assert_eq!(joined[p.tensor].len() as u64, p.offset);
+            joined[p.tensor].extend_from_slice(&shard[p.range]);
+        }
+    }
+    for (i, bytes) in joined.iter().enumerate() {
+        assert_eq!(*bytes, bundle.tensor(i).unwrap());
+    }
+}
+
+#[test]
+fn output_is_deterministic_and_leaves_nothing_beside_it() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (a, b) = (tmp.path().join("a"), tmp.path().join("b"));
+    write(&a);
+    write(&b);
+    write(&b);
+    for file in ["manifest.json", "programs/native.json"] {
+        assert_eq!(fs::read(a.join(file)).unwrap(), fs::read(b.join(file)).unwrap());
+    }
+    {
+        let mut dropped = BundleWriter::create(tmp.path().join("c")).unwrap();
+        dropped.add("x", b"y").unwrap();
+    }
+    let mut names: Vec<_> = fs::read_dir(&tmp).unwrap().map(|e| e.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["a", "b"]);
+}
+
+#[test]
+fn only_bundles_are_replaced() {
+    let tmp = tempfile::tempdir().unwrap();
+    let refused = |path: &Path| BundleWriter::create(path).unwrap_err().to_string();
+    fs::write(tmp.path().join("file"), "x").unwrap();
+    assert!(refused(&tmp.path().join("file")).contains("not a directory"));
+    let web = tmp.path().join("web");
+    fs::create_dir(&web).unwrap();
+    drop(BundleWriter::create(&web).unwrap());
+    fs::write(web.join("manifest.json"), r#"{"name": "a web app", "icons": []}"#).unwrap();
+    assert!(refused(&web).contains("not a bundle"));
+    // A bundle that fails at the end leaves the old one as it was.
+    let good = tmp.path().join("good");
+    let before = write(&good);
+    let writer = BundleWriter::create(&good).unwrap();
+    assert!(writer.finish(manifest()).is_err(), "the profile has no programs");
+    assert_eq!(*Bundle::open(&good).unwrap().manifest(), before);
+}
+
+#[test]
+fn damage_is_found() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = tmp.path().join("bundle");
+    let m = write(&dir);
+    let shard = dir.join(shard_path(&m.shards[0].sha256));
+    let mut bytes = fs::read(&shard).unwrap();
+    bytes[0] ^= 1;
+    fs::write(&shard, &bytes).unwrap();
+    let bundle = Bundle::open(&dir).unwrap();
+    let text = bundle.tensor(0).unwrap_err().to_string();
+    assert!(text.contains("expected SHA-256") && text.contains("damaged"), "{text}");
+    fs::write(&shard, b"short").unwrap();
+    assert!(bundle.tensor(0).unwrap_err().to_string().contains("expected 112 bytes, found 5"));
+    fs::remove_file(&shard).unwrap();
+    assert!(bundle.tensor(0).unwrap_err().to_string().contains("not in this bundle"));
+    fs::write(dir.join("shaders/native/copy.wgsl"), "// nothinG").unwrap();
+    assert!(matches!(bundle.read("shaders/native/copy.wgsl"), Err(Error::Integrity { .. })));
+    assert!(matches!(bundle.read("../bundle/manifest.json"), Err(Error::Missing { .. })));
+    assert!(matches!(bundle.programs("chrome"), Err(Error::Invalid { .. })));
+    assert!(matches!(Bundle::open(tmp.path()), Err(Error::NotABundle { .. })));
+}
+
+/// A change to a manifest, and what the complaint must mention.
+type Forgery = (fn(&mut Manifest), &'static str);
+
+#[test]
+fn forged_manifests_are_refused() {
+    let tmp = tempfile::tempdir().unwrap();
+    let valid = write(&tmp.path().join("bundle"));
+    let forgeries: &[Forgery] = &[
+        (|m| m.format = 2, "format 2, but this program reads format 1"),
+        (|m| m.tensors[1].offset = u64::MAX - 255, "tensor `b`"),
+        (|m| m.tensors[1].offset = 1, "not aligned"),
+        (|m| m.tensors[1].offset = 0, "overlaps tensor"),
+        (|m| m.tensors[1].bytes = 1 << 40, "the weight stream has"),
+        (|m| m.tensors[1].name = "a".into(), "occurs twice"),
+        (|m| m.shards[0].bytes = 1 << 50, "expected a multiple of 16"),
+        (|m| m.shards[0].sha256 = "../../etc/passwd".into(), "not a SHA-256"),
+        (|m| m.entries[0].inputs = vec![7], "input 7"),
+        (|m| m.entries[0].outputs[0].shape[0] = size("Q"), "`Q` is not a declared symbol"),
+        (|m| m.states[0].shape[0] = size("T"), "`T` is not a declared symbol"),
+        (|m| m.symbols[0].min = 99, "min <= max"),
+        (|m| m.symbols[0].name = "B-1".into(), "identifier"),
+        (|m| m.profiles.push("x/../../y".into()), "is not in files"),
+        (|m| m.model.prefill_chunk = 0, "must not be 0"),
+        (
+            |m| drop(m.files.insert("/etc/passwd".into(), m.files["programs/native.json"].clone())),
+            "clean relative path",
+        ),
+        (|m| drop(m.files.insert("a/../b".into(), m.files["programs/native.json"].clone())), "clean relative path"),
+        (|m| drop(m.files.insert("a\\b".into(), m.files["programs/native.json"].clone())), "clean relative path"),
+    ];
+    for (forge, complaint) in forgeries {
+        let mut m = valid.clone();
+        forge(&mut m);
+        let text = m.validate().unwrap_err().to_string();
+        assert!(text.contains(complaint), "{text}\n  should mention: {complaint}");
+    }
+    let unknown = serde_json::to_string(&valid).unwrap().replacen("\"format\":1", "\"format\":1,\"extra\":0", 1);
+    assert!(parse_manifest(unknown.as_bytes()).unwrap_err().to_string().contains("unknown field `extra`"));
+    let future = r#"{"format": 9, "all": "else is unknown"}"#;
+    assert!(matches!(parse_manifest(future.as_bytes()), Err(Error::Format { found: 9 })));
+}
+
+/// A change to programs, and what the complaint must mention.
+type ProgramForgery = (fn(&mut Programs), &'static str);
+
+fn step(p: &mut Programs) -> &mut Step {
+    &mut p.programs.get_mut("forward").unwrap().steps[0]
+}
+
+#[test]
+fn forged_programs_are_refused() {
+    let tmp = tempfile::tempdir().unwrap();
+    let m = write(&tmp.path().join("bundle"));
+    let forgeries: &[ProgramForgery] = &[
+        (|p| step(p).kernel = 5, "kernel 5 does not exist"),
+        (|p| step(p).bind.truncate(1), "binds 2 buffers, found 1"),
+        (|p| step(p).bind[0] = Binding::Tensor(99), "Tensor(99), does not exist"),
+        (|p| step(p).bind[1] = Binding::Tensor(1), "written but read-only"),
+        (|p| step(p).bind = vec![Binding::Slot(0); 2], "bound twice and written"),
+        (|p| step(p).grid = size("nope"), "`nope` is not a declared symbol"),
+        (|p| p.kernels[0].variants.truncate(1), "require nothing"),
+        (|p| p.kernels[0].variants[1].file = "other.wgsl".into(), "not in the manifest"),
+        (|p| p.programs.clear(), "no program for entry `forward`"),
+    ];
+    for (forge, complaint) in forgeries {
+        let mut p = programs();
+        forge(&mut p);
+        let text = p.validate(&m, "programs/native.json").unwrap_err().to_string();
+        assert!(text.contains(complaint), "{text}\n  should mention: {complaint}");
+    }
+}
+
+/// A valid manifest and its programs as JSON.
+fn texts() -> (String, String) {
+    let tmp = tempfile::tempdir().unwrap();
+    let m = write(&tmp.path().join("bundle"));
+    (serde_json::to_string(&m).unwrap(), serde_json::to_string(&programs()).unwrap())
+}
+
+proptest! {
+    #[test]
+    fn raw_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = parse_manifest(&bytes);
+        let _ = serde_json::from_slice::<Programs>(&bytes);
+    }
+}
+
+#[test]
+fn mutated_manifests_never_panic() {
+    let (manifest_text, programs_text) = texts();
+    let valid: Manifest = serde_json::from_str(&manifest_text).unwrap();
+    let snippets =
+        ["0", "-1", "4294967296", "18446744073709551615", "\"T\"", "\"\"", "[]", "{}", "null", "\"..\"", "9e99"];
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let strategy = (any::<proptest::sample::Index>(), 0usize..4, 0..snippets.len(), any::<bool>());
+    runner
+        .run(&strategy, |(at, cut, snippet, in_manifest)| {
+            let text = if in_manifest { &manifest_text } else { &programs_text };
+            // Replace the value after some `:` or `,`, which keeps most of the text parseable.
+            let marks: Vec<usize> = text.match_indices([':', ',', '[']).map(|(i, _)| i + 1).collect();
+            let from = marks[at.index(marks.len())];
+            let end = text[from..].find([',', '}', ']']).map_or(text.len(), |n| from + n);
+            let end = (end + cut / 3).min(text.len());
+            let mutated = format!("{}{}{}", &text[..from], snippets[snippet], &text[end..]);
+            if in_manifest {
+                if let Ok(m) = parse_manifest(mutated.as_bytes()) {
+                    m.pieces();
+                }
+            } else if let Ok(p) = serde_json::from_str::<Programs>(&mutated) {
+                let _ = p.validate(&valid, "programs/native.json");
+            }
+            Ok(())
+        })
+        .unwrap();
+}
