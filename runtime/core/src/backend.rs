@@ -81,7 +81,7 @@ impl Tensor {
 /// Executes the entries of one bundle.
 ///
 /// The symbols of a call are found as follows: `B`, `T` and the architecture's own from the shapes of the given
-/// inputs, `P` is `past`, `C` is the capacity given to [`Backend::begin`]. `call::prepare` does this, fills
+/// inputs, `P` is `past`, `C` is the capacity given to [`Backend::begin`]. [`crate::call::prepare`] does this, fills
 /// absent inputs and checks the rest, so that all backends agree and report the same errors.
 pub trait Backend {
     /// What executes, for people: adapter, driver, and what it offers.

@@ -1,0 +1,309 @@
+//! What a call means: values of symbols, absent inputs, and the checks that all backends share.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use gristmill_bundle::size::{Expr, SizeError};
+use gristmill_bundle::{Elem, Entry, Input, InputDefault, Manifest, Size};
+
+use crate::backend::{Data, Tensor};
+use crate::error::Error;
+
+/// What [`crate::Backend::begin`] was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Rows.
+    pub batch: u32,
+    /// Tokens that fit in the states of each row.
+    pub capacity: u32,
+}
+
+/// A checked call.
+#[derive(Clone, Debug)]
+pub struct Call<'a> {
+    /// Index in [`Manifest::entries`].
+    pub entry: usize,
+    /// Values in the order of [`Manifest::symbols`].
+    pub symbols: Vec<u32>,
+    /// One tensor for each of [`Entry::inputs`], in that order.
+    pub inputs: Vec<Cow<'a, Tensor>>,
+}
+
+/// Binds the symbols of a call, fills absent inputs, and checks everything else.
+///
+/// `session` is what the last `begin` was given, if there was one; models with states need it.
+pub fn prepare<'a>(
+    manifest: &Manifest,
+    entry: &str,
+    inputs: &'a BTreeMap<String, Tensor>,
+    past: u32,
+    session: Option<Session>,
+) -> Result<Call<'a>, Error> {
+    let index = find_entry(manifest, entry)?;
+    let entry = &manifest.entries[index];
+    let session = match (manifest.states.is_empty(), session) {
+        (false, None) => return Err(Error::Unsupported("`begin` was not called before `run`".to_string())),
+        (_, session) => session,
+    };
+    let symbols = bind_symbols(manifest, entry, inputs, past, session.map(|s| s.capacity))?;
+    if !manifest.states.is_empty() {
+        check_session(manifest, &symbols, session)?;
+    }
+    let inputs = entry.inputs.iter().map(|i| {
+        let input = &manifest.inputs[*i as usize];
+        match inputs.get(&input.name) {
+            Some(given) => check_input(manifest, input, given, &symbols).map(|()| Cow::Borrowed(given)),
+            None => default_input(manifest, input, &symbols).map(Cow::Owned),
+        }
+    });
+    Ok(Call { entry: index, inputs: inputs.collect::<Result<_, Error>>()?, symbols })
+}
+
+/// The index of the entry with this name.
+pub fn find_entry(manifest: &Manifest, name: &str) -> Result<usize, Error> {
+    manifest.entries.iter().position(|e| e.name == name).ok_or_else(|| Error::UnknownEntry {
+        name: name.to_string(),
+        known: names(manifest.entries.iter().map(|e| &e.name)),
+    })
+}
+
+/// Names in backticks, separated by commas.
+pub(crate) fn names<'a>(all: impl Iterator<Item = &'a String>) -> String {
+    let quoted: Vec<String> = all.map(|n| format!("`{n}`")).collect();
+    if quoted.is_empty() { "none".to_string() } else { quoted.join(", ") }
+}
+
+/// The values of all symbols, in the order of [`Manifest::symbols`].
+///
+/// `P` is `past`, `C` the capacity. The others come from the entry's fixed values, and from the given inputs
+/// wherever an axis is a symbol and nothing else. A symbol that remains gets its smallest value. Values are checked
+/// against the declared ranges, shapes only as far as symbols are taken from them.
+pub fn bind_symbols(
+    manifest: &Manifest,
+    entry: &Entry,
+    inputs: &BTreeMap<String, Tensor>,
+    past: u32,
+    capacity: Option<u32>,
+) -> Result<Vec<u32>, Error> {
+    let symbols = manifest.symbol_names();
+    let mut values: Vec<Option<u32>> = manifest.symbols.iter().map(|s| entry.bind.get(&s.name).copied()).collect();
+    for (value, name) in values.iter_mut().zip(&symbols) {
+        match *name {
+            "P" => *value = Some(past),
+            "C" => *value = capacity,
+            _ => {}
+        }
+    }
+    if let Some(name) = inputs.keys().find(|n| !entry_inputs(manifest, entry).any(|i| i.name == **n)) {
+        let known = names(entry_inputs(manifest, entry).map(|i| &i.name));
+        let expected = format!("only the inputs of entry `{}`: {known}", entry.name);
+        return Err(Error::Input { name: name.clone(), expected, found: "it".to_string() });
+    }
+    for input in entry_inputs(manifest, entry) {
+        let Some(given) = inputs.get(&input.name) else {
+            if input.default.is_none() {
+                let expected = format!("{} {}", elem_name(input.elem), shape_text(&input.shape));
+                return Err(Error::Input { name: input.name.clone(), expected, found: "nothing".to_string() });
+            }
+            continue;
+        };
+        if given.shape.len() != input.shape.len() {
+            return Err(input_error(input, given, None));
+        }
+        for (size, found) in input.shape.iter().zip(&given.shape) {
+            let Some(symbol) = size.parse(&symbols).map_err(invalid)?.as_symbol() else { continue };
+            let found = u32::try_from(*found).unwrap_or(u32::MAX);
+            check_range(manifest, symbol, found)?;
+            // The first input to mention a symbol decides; others are judged against it by `check_input`.
+            values[symbol].get_or_insert(found);
+        }
+    }
+    let values: Vec<u32> = values.iter().zip(&manifest.symbols).map(|(v, s)| v.unwrap_or(s.min)).collect();
+    (0..values.len()).try_for_each(|i| check_range(manifest, i, values[i]))?;
+    Ok(values)
+}
+
+fn entry_inputs<'m>(manifest: &'m Manifest, entry: &'m Entry) -> impl Iterator<Item = &'m Input> {
+    entry.inputs.iter().map(|i| &manifest.inputs[*i as usize])
+}
+
+fn check_range(manifest: &Manifest, symbol: usize, value: u32) -> Result<(), Error> {
+    let s = &manifest.symbols[symbol];
+    if (s.min..=s.max).contains(&value) {
+        return Ok(());
+    }
+    let hint = match s.name.as_str() {
+        "T" | "C" if value > s.max => "; compile with a larger --max-context or shorten the input",
+        _ => "",
+    };
+    let (value, hint) = (u64::from(value), hint.to_string());
+    Err(Error::Range { symbol: s.name.clone(), value, min: s.min, max: s.max, hint })
+}
+
+/// The value of a symbol, by name.
+pub(crate) fn symbol(manifest: &Manifest, values: &[u32], name: &str) -> Option<u32> {
+    manifest.symbols.iter().position(|s| s.name == name).and_then(|i| values.get(i).copied())
+}
+
+fn check_session(manifest: &Manifest, symbols: &[u32], session: Option<Session>) -> Result<(), Error> {
+    let Some(session) = session else { return Ok(()) };
+    let value = |name| symbol(manifest, symbols, name);
+    if let Some(batch) = value("B")
+        && batch != session.batch
+    {
+        return Err(Error::Unsupported(format!(
+            "the inputs have {batch} rows, but the states were made for {}",
+            session.batch
+        )));
+    }
+    let wanted = u64::from(value("P").unwrap_or(0)) + u64::from(value("T").unwrap_or(0));
+    if wanted > u64::from(session.capacity) {
+        return Err(Error::Context { wanted, capacity: session.capacity, hint: String::new() });
+    }
+    Ok(())
+}
+
+fn check_input(manifest: &Manifest, input: &Input, given: &Tensor, symbols: &[u32]) -> Result<(), Error> {
+    let shape = eval_shape(manifest, &input.shape, symbols)?;
+    let type_fits = matches!((input.elem, &given.data), (Elem::F32, Data::F32(_)) | (Elem::I32, Data::I32(_)));
+    let count: usize = given.shape.iter().product();
+    if !type_fits || shape != given.shape || count != given.data.len() {
+        return Err(input_error(input, given, Some(&shape)));
+    }
+    Ok(())
+}
+
+fn input_error(input: &Input, given: &Tensor, shape: Option<&[usize]>) -> Error {
+    let mut expected = format!("{} {}", elem_name(input.elem), shape_text(&input.shape));
+    if let Some(shape) = shape {
+        expected += &format!(" = {shape:?}");
+    }
+    let mut found = given.describe();
+    if given.shape.iter().product::<usize>() != given.data.len() {
+        found += &format!(" with {} elements", given.data.len());
+    }
+    Error::Input { name: input.name.clone(), expected, found }
+}
+
+fn elem_name(elem: Elem) -> &'static str {
+    match elem {
+        Elem::F32 => "f32",
+        Elem::F16 => "f16",
+        Elem::I32 => "i32",
+    }
+}
+
+/// `[B, P + T]`.
+pub(crate) fn shape_text(shape: &[Size]) -> String {
+    format!("[{}]", shape.iter().map(Size::to_string).collect::<Vec<_>>().join(", "))
+}
+
+/// Most elements of a filled input; a symbol may have any declared range.
+const MAX_FILLED: usize = 1 << 28;
+
+fn default_input(manifest: &Manifest, input: &Input, symbols: &[u32]) -> Result<Tensor, Error> {
+    let shape = eval_shape(manifest, &input.shape, symbols)?;
+    let count = shape.iter().try_fold(1usize, |a, n| a.checked_mul(*n)).filter(|n| *n <= MAX_FILLED);
+    let count = count.ok_or_else(|| Error::Unsupported(format!("input `{}` is too large: {shape:?}", input.name)))?;
+    let values: Vec<i32> = match input.default {
+        Some(InputDefault::Positions) => {
+            let (past, last) = (symbol(manifest, symbols, "P").unwrap_or(0), shape.last().copied().unwrap_or(1));
+            (0..count).map(|i| past as i32 + (i % last) as i32).collect()
+        }
+        Some(InputDefault::Value(v)) => vec![v; count],
+        // `bind_symbols` has refused absent inputs without a default.
+        None => Vec::new(),
+    };
+    let data = match input.elem {
+        Elem::I32 => Data::I32(values),
+        Elem::F32 | Elem::F16 => Data::F32(values.into_iter().map(|v| v as f32).collect()),
+    };
+    Ok(Tensor { shape, data })
+}
+
+/// The value of a shape under the symbols of a call.
+pub fn eval_shape(manifest: &Manifest, shape: &[Size], symbols: &[u32]) -> Result<Vec<usize>, Error> {
+    let names = manifest.symbol_names();
+    let eval = |size: &Size| -> Result<usize, Error> {
+        let value = size.parse(&names).and_then(|e: Expr| e.eval(symbols)).map_err(invalid)?;
+        usize::try_from(value).map_err(|_| Error::Unsupported(format!("the size `{size}` is {value}")))
+    };
+    shape.iter().map(eval).collect()
+}
+
+/// Sizes of a valid manifest parse; what can fail is their value.
+pub(crate) fn invalid(error: SizeError) -> Error {
+    Error::Unsupported(error.to_string())
+}
+
+/// The outputs that a call wants, as indices in [`Entry::outputs`]; no names mean all.
+pub fn wanted_outputs(entry: &Entry, want: &[&str]) -> Result<Vec<usize>, Error> {
+    if want.is_empty() {
+        return Ok((0..entry.outputs.len()).collect());
+    }
+    let find = |name: &&str| {
+        entry.outputs.iter().position(|o| o.name == **name).ok_or_else(|| Error::UnknownOutput {
+            entry: entry.name.clone(),
+            name: name.to_string(),
+            known: names(entry.outputs.iter().map(|o| &o.name)),
+        })
+    };
+    want.iter().map(find).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::decoder_manifest;
+
+    fn ids(rows: usize, n: usize) -> BTreeMap<String, Tensor> {
+        BTreeMap::from([("input_ids".to_string(), Tensor::i32([rows, n], vec![1; rows * n]))])
+    }
+
+    const SESSION: Option<Session> = Some(Session { batch: 2, capacity: 16 });
+
+    #[test]
+    fn absent_inputs_are_filled() {
+        let m = decoder_manifest();
+        let inputs = ids(2, 3);
+        let call = prepare(&m, "prefill", &inputs, 4, SESSION).unwrap();
+        assert_eq!(m.symbol_names(), ["B", "T", "P", "C"]);
+        assert_eq!(call.symbols, [2, 3, 4, 16]);
+        assert_eq!(*call.inputs[1], Tensor::i32([2, 7], vec![1; 14]));
+        assert_eq!(*call.inputs[2], Tensor::i32([2, 3], vec![4, 5, 6, 4, 5, 6]));
+    }
+
+    #[test]
+    fn faults_name_input_expectation_and_finding() {
+        let m = decoder_manifest();
+        let fail = |entry: &str, inputs: &BTreeMap<String, Tensor>, past, session| {
+            prepare(&m, entry, inputs, past, session).unwrap_err().to_string()
+        };
+        assert_eq!(
+            fail("prefil", &ids(2, 3), 0, SESSION),
+            "no entry `prefil` in this bundle; it has `forward`, `prefill`, `decode`"
+        );
+        assert_eq!(
+            fail("prefill", &BTreeMap::new(), 0, SESSION),
+            "input `input_ids`: expected i32 [B, T], found nothing"
+        );
+        let mut bad = ids(2, 3);
+        bad.insert("attention_mask".to_string(), Tensor::i32([2, 4], vec![1; 8]));
+        assert_eq!(
+            fail("prefill", &bad, 0, SESSION),
+            "input `attention_mask`: expected i32 [B, P + T] = [2, 3], found i32 [2, 4]"
+        );
+        let mut bad = ids(2, 3);
+        bad.insert("pixels".to_string(), Tensor::f32([1], vec![0.0]));
+        assert!(fail("prefill", &bad, 0, SESSION).starts_with("input `pixels`: expected only the inputs of entry"));
+        let bad = BTreeMap::from([("input_ids".to_string(), Tensor::i32([2, 3], vec![1; 5]))]);
+        assert!(fail("prefill", &bad, 0, SESSION).ends_with("found i32 [2, 3] with 5 elements"));
+        let bad = BTreeMap::from([("input_ids".to_string(), Tensor::f32([2, 3], vec![1.0; 6]))]);
+        assert!(fail("prefill", &bad, 0, SESSION).ends_with("= [2, 3], found f32 [2, 3]"));
+        assert_eq!(fail("prefill", &ids(2, 0), 0, SESSION), "`T` is 0, but this model takes 1 to 64");
+        assert_eq!(fail("prefill", &ids(2, 3), 15, SESSION), "18 tokens do not fit in a context of 16");
+        assert!(fail("prefill", &ids(1, 3), 0, SESSION).contains("1 rows, but the states were made for 2"));
+        assert!(fail("prefill", &ids(1, 3), 0, None).contains("`begin` was not called"));
+        assert!(fail("decode", &ids(2, 2), 0, SESSION).contains("expected i32 [B, T] = [2, 1], found i32 [2, 2]"));
+    }
+}

@@ -1,0 +1,158 @@
+//! A made-up decoder for the tests of this crate: its next token is a function of all tokens that its mask shows.
+
+use std::collections::BTreeMap;
+
+use gristmill_bundle::*;
+
+use crate::backend::{Backend, Tensor};
+use crate::call::{Session, prepare, symbol, wanted_outputs};
+use crate::error::Error;
+
+/// Number of tokens the toy knows.
+pub(crate) const VOCAB: usize = 16;
+const CANDIDATES: usize = 8;
+
+/// Inputs and entries as a real decoder has them.
+pub(crate) fn decoder_manifest() -> Manifest {
+    let size = |t: &&str| Size(t.to_string());
+    let symbol = |name: &str, min, max| Symbol { name: name.to_string(), min, max };
+    let input = |name: &str, shape: &[&str], default, advance| Input {
+        name: name.to_string(),
+        elem: Elem::I32,
+        shape: shape.iter().map(size).collect(),
+        default,
+        advance: Some(advance),
+    };
+    let output = |name: &str, elem, shape: &[&str]| Output {
+        name: name.to_string(),
+        elem,
+        shape: shape.iter().map(size).collect(),
+    };
+    let next = || {
+        vec![
+            output("next_token", Elem::I32, &["B"]),
+            output("next_logits", Elem::F32, &["B", "16"]),
+            output("top_tokens", Elem::I32, &["B", "8"]),
+            output("top_logits", Elem::F32, &["B", "8"]),
+        ]
+    };
+    let entry = |name: &str, role, bind: &[(&str, u32)], outputs| Entry {
+        name: name.to_string(),
+        role,
+        bind: bind.iter().map(|(k, v)| (k.to_string(), *v)).collect(),
+        inputs: vec![0, 1, 2],
+        outputs,
+    };
+    Manifest {
+        format: FORMAT,
+        generator: "gristmill test".to_string(),
+        model: ModelInfo {
+            name: "toy".to_string(),
+            architecture: "toy".to_string(),
+            precision: "f32".to_string(),
+            parameters: 0,
+            max_context: 64,
+            prefill_chunk: 4,
+            eos_token_ids: vec![0],
+            bos_token_id: None,
+        },
+        symbols: vec![symbol("B", 1, 4), symbol("T", 1, 64), symbol("P", 0, 64), symbol("C", 1, 64)],
+        inputs: vec![
+            input("input_ids", &["B", "T"], None, Advance::Token),
+            input("attention_mask", &["B", "P + T"], Some(InputDefault::Value(1)), Advance::Append(1)),
+            input("position_ids", &["B", "T"], Some(InputDefault::Positions), Advance::Increment),
+        ],
+        states: vec![State { name: "seen".to_string(), elem: Elem::F32, shape: vec![size(&"B"), size(&"C")] }],
+        entries: vec![
+            entry("forward", EntryRole::Tensors, &[("P", 0)], vec![output("logits", Elem::F32, &["B", "T", "16"])]),
+            entry("prefill", EntryRole::Prefill, &[], next()),
+            entry("decode", EntryRole::Decode, &[("T", 1)], next()),
+        ],
+        tensors: vec![],
+        shards: vec![],
+        files: BTreeMap::new(),
+        profiles: vec![],
+    }
+}
+
+/// A call that [`ToyBackend`] received: entry, T, past, wanted outputs.
+pub(crate) type Seen = (String, u32, u32, Vec<String>);
+
+/// Executes [`decoder_manifest`].
+pub(crate) struct ToyBackend {
+    pub(crate) manifest: Manifest,
+    pub(crate) calls: Vec<Seen>,
+    session: Option<Session>,
+    /// (token, position) of every row.
+    history: Vec<Vec<(i32, i32)>>,
+}
+
+impl ToyBackend {
+    pub(crate) fn new() -> Self {
+        ToyBackend { manifest: decoder_manifest(), calls: vec![], session: None, history: vec![] }
+    }
+}
+
+/// The score of each token after tokens at positions: a mixture without ties.
+pub(crate) fn toy_logits(seen: &[(i32, i32)]) -> Vec<f32> {
+    let hash = seen.iter().fold(17u32, |h, (t, p)| {
+        h.wrapping_add((*t as u32 + 3).wrapping_mul(*p as u32 * 2 + 5).wrapping_mul(2_654_435_761))
+    });
+    (0..VOCAB as u32).map(|v| ((hash ^ (v * 40_503)).wrapping_mul(2_246_822_519) >> 12) as f32 / 65536.0).collect()
+}
+
+impl Backend for ToyBackend {
+    fn describe(&self) -> String {
+        "toy".to_string()
+    }
+
+    fn begin(&mut self, batch: u32, capacity: u32) -> Result<(), Error> {
+        self.session = Some(Session { batch, capacity });
+        self.history = vec![vec![]; batch as usize];
+        Ok(())
+    }
+
+    fn run(
+        &mut self,
+        entry: &str,
+        inputs: &BTreeMap<String, Tensor>,
+        past: u32,
+        want: &[&str],
+    ) -> Result<BTreeMap<String, Tensor>, Error> {
+        let call = prepare(&self.manifest, entry, inputs, past, self.session)?;
+        let new = symbol(&self.manifest, &call.symbols, "T").unwrap_or(0);
+        self.calls.push((entry.to_string(), new, past, want.iter().map(|w| w.to_string()).collect()));
+        let (new, total) = (new as usize, past as usize + new as usize);
+        let [ids, mask, positions] = [0, 1, 2].map(|i| call.inputs[i].as_i32().unwrap_or_default());
+        let (mut logits, mut all) = (vec![], vec![]);
+        for (row, history) in self.history.iter_mut().enumerate() {
+            assert_eq!(history.len(), past as usize, "calls must follow one another");
+            for i in row * new..(row + 1) * new {
+                history.push((ids[i], positions[i]));
+                let mask = &mask[row * total..(row + 1) * total];
+                let visible: Vec<_> = history.iter().zip(mask).filter(|(_, m)| **m != 0).map(|(h, _)| *h).collect();
+                all.extend(toy_logits(&visible));
+            }
+            logits.push(all[all.len() - VOCAB..].to_vec());
+        }
+        let order = |row: &Vec<f32>| {
+            let mut order: Vec<usize> = (0..VOCAB).collect();
+            order.sort_by(|a, b| row[*b].total_cmp(&row[*a]));
+            order
+        };
+        let rows = logits.len();
+        let top: Vec<Vec<usize>> = logits.iter().map(|r| order(r)[..CANDIDATES].to_vec()).collect();
+        let top_logits = top.iter().zip(&logits).flat_map(|(t, l)| t.iter().map(|i| l[*i])).collect();
+        let outputs = [
+            ("next_token", Tensor::i32([rows], top.iter().map(|t| t[0] as i32).collect())),
+            ("top_tokens", Tensor::i32([rows, CANDIDATES], top.iter().flatten().map(|t| *t as i32).collect())),
+            ("top_logits", Tensor::f32([rows, CANDIDATES], top_logits)),
+            ("next_logits", Tensor::f32([rows, VOCAB], logits.concat())),
+            ("logits", Tensor::f32([rows, new, VOCAB], all)),
+        ];
+        let entry = &self.manifest.entries[call.entry];
+        let wanted = wanted_outputs(entry, want)?;
+        let named = outputs.into_iter().map(|(n, t)| (n.to_string(), t));
+        Ok(named.filter(|(n, _)| wanted.iter().any(|w| entry.outputs[*w].name == *n)).collect())
+    }
+}
