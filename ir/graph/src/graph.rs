@@ -119,19 +119,7 @@ impl Graph {
         let bind = |d: &mut Dim| *d = d.bind(bindings);
         for node in &mut graph.nodes {
             node.shape.iter_mut().for_each(bind);
-            match &mut node.op {
-                Op::Iota(d) | Op::Size(d) => bind(d),
-                Op::Reshape(s) | Op::Broadcast(s) => s.iter_mut().for_each(bind),
-                Op::Slice { start, len, .. } => {
-                    bind(start);
-                    bind(len);
-                }
-                Op::Pad { before, after, .. } => {
-                    bind(before);
-                    bind(after);
-                }
-                _ => {}
-            }
+            node.op = node.op.with_symbols(bindings);
         }
         graph
     }

@@ -15,17 +15,23 @@
 
 pub mod dim;
 pub mod dtype;
+pub mod eval;
 pub mod graph;
 pub mod infer;
 pub mod op;
 pub mod quant;
 pub mod scalar;
+pub mod symbols;
+pub mod verify;
 
 pub use dim::{Bindings, Dim, Shape, numel, show_shape};
 pub use dtype::{DType, Precision, QuantSpec};
+pub use eval::{EvalError, Evaluator, States, Tensor, WeightSource};
 pub use graph::{
     Advance, Entry, EntryRole, Graph, Input, InputDefault, Model, Node, NodeId, Region, State, Symbol, Weight,
 };
 pub use infer::{Declarations, infer, infer_declared};
 pub use op::{NormKind, Op, Reduction};
 pub use scalar::{Binary, Bits, Literal, Scalar, Unary};
+pub use symbols::{PAST, apply_defaults};
+pub use verify::{verify, verify_graph};

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::dim::{Dim, Shape};
+use crate::dim::{Bindings, Dim, Shape};
 use crate::dtype::DType;
 use crate::scalar::{Binary, Bits, Literal, Scalar, Unary};
 
@@ -192,6 +192,24 @@ impl Op {
             Op::Norm { kind: NormKind::Layer, .. } => "layer_norm".into(),
             Op::Linear { .. } => "linear".into(),
             Op::Attention { .. } => "attention".into(),
+        }
+    }
+
+    /// The same operation with the symbols of `bindings` replaced by their values.
+    pub fn with_symbols(&self, bindings: &Bindings) -> Op {
+        let shape = |s: &Shape| s.iter().map(|d| d.bind(bindings)).collect();
+        match self {
+            Op::Iota(n) => Op::Iota(n.bind(bindings)),
+            Op::Size(n) => Op::Size(n.bind(bindings)),
+            Op::Reshape(s) => Op::Reshape(shape(s)),
+            Op::Broadcast(s) => Op::Broadcast(shape(s)),
+            Op::Slice { axis, start, len } => {
+                Op::Slice { axis: *axis, start: start.bind(bindings), len: len.bind(bindings) }
+            }
+            Op::Pad { axis, before, after, value } => {
+                Op::Pad { axis: *axis, before: before.bind(bindings), after: after.bind(bindings), value: *value }
+            }
+            _ => self.clone(),
         }
     }
 

@@ -1,0 +1,376 @@
+//! The reference evaluator: what every operation means, written to be read.
+//!
+//! Each operation computes its whole result from whole operands; a fused operation is the composition of the
+//! primitives in its definition. Elements are f32. Dot products accumulate in f32 in a few independent lanes;
+//! reductions, softmax and normalisation accumulate in f64, so that the evaluator is nearer to the exact result
+//! than anything that is compared with it. Integers wrap; `x / 0` is `x` and `x % 0` is 0, as in WGSL.
+//!
+//! Types are checked again with the sizes of the call ([`crate::infer`] on constant shapes), so that a graph that
+//! was never verified gives errors and not panics.
+
+mod contract;
+mod elementwise;
+mod erf;
+mod movement;
+mod reduce;
+mod tensor;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::dim::{Bindings, Dim, show_shape};
+use crate::graph::{Graph, Model, Node, State};
+use crate::infer::{Declarations, Operand, infer_declared};
+use crate::op::Op;
+use crate::scalar::Literal;
+use crate::symbols::{PAST, apply_defaults};
+
+pub use erf::erf;
+pub use tensor::{Data, Tensor};
+
+/// Most elements of a value.
+pub const MAX_ELEMENTS: usize = 1 << 31;
+
+/// Why an evaluation stopped.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {message}")]
+pub struct EvalError {
+    /// Node path, or name of the input or output.
+    pub place: String,
+    /// What was expected and what was found.
+    pub message: String,
+}
+
+impl EvalError {
+    /// An error at a node path, input or output.
+    pub fn new(place: &str, message: impl Into<String>) -> Self {
+        Self { place: place.to_string(), message: message.into() }
+    }
+}
+
+/// Where weights come from.
+pub trait WeightSource {
+    /// The f32 values of the weight with this index in [`Model::weights`], decoded from however it is stored.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn weight(&self, index: u32) -> Result<Arc<Tensor>, String>;
+}
+
+/// Weights that are all in memory, in the order of [`Model::weights`].
+impl WeightSource for [Arc<Tensor>] {
+    fn weight(&self, index: u32) -> Result<Arc<Tensor>, String> {
+        self.get(index as usize).cloned().ok_or_else(|| format!("weight {index} was not given"))
+    }
+}
+
+impl WeightSource for Vec<Arc<Tensor>> {
+    fn weight(&self, index: u32) -> Result<Arc<Tensor>, String> {
+        self.as_slice().weight(index)
+    }
+}
+
+/// What the states of a model hold between calls.
+#[derive(Clone, Debug, Default)]
+pub struct States {
+    /// By state index.
+    held: BTreeMap<u32, Arc<Tensor>>,
+}
+
+impl States {
+    /// Forgets everything: the next call starts at past length 0.
+    pub fn reset(&mut self) {
+        self.held.clear();
+    }
+
+    /// Appends `x` behind the first `past` elements of the axis. What was held beyond them is dropped, so that a
+    /// caller can go back to an earlier position.
+    fn append(&mut self, index: u32, state: &State, past: usize, x: &Tensor) -> Result<Arc<Tensor>, String> {
+        let axis = state.axis as usize;
+        let held = self.held.get(&index);
+        let length = held.and_then(|t| t.shape.get(axis).copied()).unwrap_or(0);
+        if past > length {
+            return Err(format!("state `{}` holds {length} tokens, but {past} are said to be past", state.name));
+        }
+        let grown = match held.filter(|_| past > 0) {
+            None => x.clone(),
+            Some(held) => {
+                let fits = held.shape.len() == x.shape.len()
+                    && held.shape.iter().zip(&x.shape).enumerate().all(|(i, (a, b))| i == axis || a == b);
+                if !fits {
+                    let message = format!(
+                        "state `{}` holds {:?}, to which {:?} cannot be appended",
+                        state.name, held.shape, x.shape
+                    );
+                    return Err(message);
+                }
+                let kept = movement::slice(held, axis, 0, past);
+                movement::concat(&[&kept, x], axis)
+            }
+        };
+        let grown = Arc::new(grown);
+        self.held.insert(index, grown.clone());
+        Ok(grown)
+    }
+}
+
+/// A model with its weights and states.
+pub struct Evaluator<'m> {
+    model: &'m Model,
+    weights: &'m dyn WeightSource,
+    states: States,
+}
+
+impl<'m> Evaluator<'m> {
+    /// An evaluator whose states hold nothing.
+    pub fn new(model: &'m Model, weights: &'m dyn WeightSource) -> Self {
+        Self { model, weights, states: States::default() }
+    }
+
+    /// Forgets the states.
+    pub fn reset(&mut self) {
+        self.states.reset();
+    }
+
+    /// Computes all outputs of a graph of the model; see [`evaluate`].
+    ///
+    /// # Errors
+    /// As [`evaluate`].
+    pub fn run(
+        &mut self,
+        graph: &Graph,
+        inputs: &BTreeMap<String, Tensor>,
+        bindings: &Bindings,
+    ) -> Result<BTreeMap<String, Tensor>, EvalError> {
+        evaluate(self.model, graph, self.weights, &mut self.states, inputs, bindings)
+    }
+
+    /// Runs an entry by name with `past` tokens in the states: finds symbols, fills absent inputs, evaluates.
+    /// `taps` adds the intermediate values.
+    ///
+    /// # Errors
+    /// If there is no such entry, and as [`apply_defaults`] and [`evaluate`].
+    pub fn run_entry(
+        &mut self,
+        name: &str,
+        inputs: &BTreeMap<String, Tensor>,
+        past: usize,
+        taps: bool,
+    ) -> Result<BTreeMap<String, Tensor>, EvalError> {
+        run_entry(self.model, name, self.weights, &mut self.states, inputs, past, taps)
+    }
+}
+
+/// Runs an entry of a model by name, with `past` tokens in the states: finds symbols, fills absent inputs, and
+/// evaluates. `taps` adds the intermediate values.
+///
+/// # Errors
+/// If there is no such entry, and as [`apply_defaults`] and [`evaluate`].
+pub fn run_entry(
+    model: &Model,
+    name: &str,
+    weights: &dyn WeightSource,
+    states: &mut States,
+    inputs: &BTreeMap<String, Tensor>,
+    past: usize,
+    taps: bool,
+) -> Result<BTreeMap<String, Tensor>, EvalError> {
+    let Some(entry) = model.entries.iter().find(|e| e.name == name) else {
+        let known: Vec<&str> = model.entries.iter().map(|e| e.name.as_str()).collect();
+        return Err(EvalError::new(name, format!("is not an entry; expected one of {}", known.join(", "))));
+    };
+    let mut bindings = entry.bind.clone();
+    let past = i64::try_from(past).unwrap_or(i64::MAX);
+    let fixed = *bindings.entry(PAST.to_string()).or_insert(past);
+    if fixed != past {
+        return Err(EvalError::new(name, format!("expected {fixed} past tokens, found {past}")));
+    }
+    let mut inputs = inputs.clone();
+    apply_defaults(model, &mut inputs, &mut bindings)?;
+    evaluate(model, &model.entry_graph(entry, taps), weights, states, &inputs, &bindings)
+}
+
+/// Computes all outputs of a graph: the body of the model, or what the compiler made of one of its entries.
+///
+/// `bindings` gives every symbol that occurs, and states hold at least `P` tokens. Values are dropped after
+/// their last use.
+///
+/// # Errors
+/// If an input is missing or has the wrong type or shape, a weight cannot be read, a value would be too large, or
+/// the graph is not well formed.
+pub fn evaluate(
+    model: &Model,
+    graph: &Graph,
+    weights: &dyn WeightSource,
+    states: &mut States,
+    inputs: &BTreeMap<String, Tensor>,
+    bindings: &Bindings,
+) -> Result<BTreeMap<String, Tensor>, EvalError> {
+    let mut call = Call { model, weights, states, inputs, bindings };
+    let last_use = last_uses(graph);
+    let mut values: Vec<Option<Arc<Tensor>>> = Vec::with_capacity(graph.nodes.len());
+    for (i, node) in graph.nodes.iter().enumerate() {
+        let at = |message: String| EvalError::new(&node.path, message);
+        let mut operands = Vec::with_capacity(node.inputs.len());
+        for id in &node.inputs {
+            let value = values.get(id.index()).cloned().flatten();
+            operands.push(value.ok_or_else(|| at(format!("operand {} has no value yet", id.0)))?);
+        }
+        for id in node.inputs.iter().filter(|id| last_use[id.index()] == i) {
+            values[id.index()] = None;
+        }
+        values.push(Some(call.node(node, operands).map_err(at)?));
+    }
+    let mut results = BTreeMap::new();
+    for (name, id) in &graph.outputs {
+        let value = values.get(id.index()).cloned().flatten();
+        let value = value.ok_or_else(|| EvalError::new(name, format!("node {} does not exist", id.0)))?;
+        results.insert(name.clone(), Arc::unwrap_or_clone(value));
+    }
+    Ok(results)
+}
+
+/// For every node, the index of its last user; outputs and unused nodes are kept to the end.
+fn last_uses(graph: &Graph) -> Vec<usize> {
+    let mut last = vec![usize::MAX; graph.nodes.len()];
+    for (i, node) in graph.nodes.iter().enumerate() {
+        for slot in node.inputs.iter().filter_map(|id| (id.index() < i).then_some(id.index())) {
+            last[slot] = i;
+        }
+    }
+    for id in graph.outputs.values() {
+        if let Some(slot) = last.get_mut(id.index()) {
+            *slot = usize::MAX;
+        }
+    }
+    last
+}
+
+/// What one evaluation knows besides operands.
+struct Call<'c> {
+    model: &'c Model,
+    weights: &'c dyn WeightSource,
+    states: &'c mut States,
+    inputs: &'c BTreeMap<String, Tensor>,
+    bindings: &'c Bindings,
+}
+
+impl Call<'_> {
+    fn node(&mut self, node: &Node, mut operands: Vec<Arc<Tensor>>) -> Result<Arc<Tensor>, String> {
+        let dims: Vec<Vec<Dim>> = operands.iter().map(|t| t.shape.iter().map(|n| Dim::from(*n)).collect()).collect();
+        let typed: Vec<Operand<'_>> = dims.iter().zip(&operands).map(|(d, t)| (d.as_slice(), t.dtype())).collect();
+        let op = node.op.with_symbols(self.bindings);
+        let declared = Declarations::of(self.model).bound(self.bindings);
+        let (shape, dtype) = infer_declared(declared, &op, &typed)?;
+        let recorded: Vec<Dim> = node.shape.iter().map(|d| d.bind(self.bindings)).collect();
+        if shape != recorded || dtype != node.dtype {
+            let (shape, recorded) = (show_shape(&shape), show_shape(&recorded));
+            return Err(format!("{} gives {dtype} {shape}, recorded is {} {recorded}", op.name(), node.dtype));
+        }
+        let shape = concrete(&shape)?;
+        let value = match &op {
+            Op::Input(i) => Arc::new(self.input(*i, &shape)?),
+            Op::Weight(i) => self.weight(*i, &shape)?,
+            Op::StateAppend(i) => {
+                let state = &self.model.states[*i as usize];
+                let past = state.shape[state.axis as usize].eval(self.bindings).and_then(|p| usize::try_from(p).ok());
+                let past = past.ok_or_else(|| format!("the length of state `{}` is not known", state.name))?;
+                self.states.append(*i, state, past, &operands[0])?
+            }
+            Op::Dequantize => operands.swap_remove(0),
+            Op::Reshape(_) => {
+                let tensor = Arc::unwrap_or_clone(operands.swap_remove(0));
+                Arc::new(Tensor { shape, data: tensor.data })
+            }
+            op => {
+                let operands: Vec<&Tensor> = operands.iter().map(Arc::as_ref).collect();
+                Arc::new(primitive(op, &operands, shape)?)
+            }
+        };
+        Ok(value)
+    }
+
+    fn input(&self, index: u32, shape: &[usize]) -> Result<Tensor, String> {
+        let declared = &self.model.inputs[index as usize];
+        let given = self.inputs.get(&declared.name);
+        let given = given.ok_or_else(|| format!("input `{}` is missing", declared.name))?;
+        if given.shape != shape || given.dtype() != declared.dtype {
+            return Err(format!(
+                "input `{}`: expected {} {shape:?}, found {} {:?}",
+                declared.name,
+                declared.dtype,
+                given.dtype(),
+                given.shape
+            ));
+        }
+        given.check()?;
+        Ok(given.clone())
+    }
+
+    fn weight(&self, index: u32, shape: &[usize]) -> Result<Arc<Tensor>, String> {
+        let name = &self.model.weights[index as usize].name;
+        let weight = self.weights.weight(index).map_err(|e| format!("weight `{name}`: {e}"))?;
+        if weight.shape != shape || !matches!(weight.data, Data::F32(_)) {
+            return Err(format!(
+                "weight `{name}`: expected f32 {shape:?}, found {} {:?}",
+                weight.dtype(),
+                weight.shape
+            ));
+        }
+        weight.check()?;
+        Ok(weight)
+    }
+}
+
+/// Sizes of a shape without symbols, refused if they multiply to more than [`MAX_ELEMENTS`].
+fn concrete(shape: &[Dim]) -> Result<Vec<usize>, String> {
+    let size = |d: &Dim| match d.as_const() {
+        Some(v) => usize::try_from(v).map_err(|_| format!("a dimension is negative in {}", show_shape(shape))),
+        None => Err(format!("the symbols of {} are not known", show_shape(shape))),
+    };
+    let sizes: Vec<usize> = shape.iter().map(size).collect::<Result<_, _>>()?;
+    let count = sizes.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
+    match count {
+        Some(n) if n <= MAX_ELEMENTS => Ok(sizes),
+        _ => Err(format!("a value of shape {sizes:?} is too large")),
+    }
+}
+
+/// The operations that need nothing but their operands, whose types have been checked; `shape` is that of the result.
+fn primitive(op: &Op, x: &[&Tensor], shape: Vec<usize>) -> Result<Tensor, String> {
+    // After binding and inference every dimension in an operation is a constant that is not negative.
+    let size = |d: &Dim| d.as_const().and_then(|v| usize::try_from(v).ok()).ok_or(format!("{d} is not known"));
+    Ok(match op {
+        Op::Const(value) => tensor::scalar(*value),
+        Op::Table(values) => Tensor { shape, data: Data::F32(values.iter().map(|b| b.get()).collect()) },
+        Op::Iota(n) => Tensor { shape, data: Data::I32((0..size(n)?).map(|i| i as i32).collect()) },
+        Op::Size(n) => tensor::scalar(Literal::I32(i32::try_from(size(n)?).map_err(|e| e.to_string())?)),
+        Op::Unary(op) => elementwise::unary(*op, x[0])?,
+        Op::Binary(op) => elementwise::binary(*op, x[0], x[1])?,
+        Op::Select => elementwise::select(x[0], x[1], x[2])?,
+        Op::Cast(to) => elementwise::cast(*to, x[0]),
+        Op::Reduce { op, axis } => reduce::reduce(*op, x[0], *axis as usize)?,
+        Op::ArgMax => reduce::top(x[0], 1)?,
+        Op::TopK { k } => reduce::top(x[0], *k as usize)?,
+        Op::MatMul { transpose_b } => contract::matmul(x[0], x[1], *transpose_b)?,
+        Op::Transpose(perm) => movement::transpose(x[0], perm),
+        Op::Broadcast(_) => movement::broadcast(x[0], &shape),
+        Op::Slice { axis, start, len } => movement::slice(x[0], *axis as usize, size(start)?, size(len)?),
+        Op::Concat { axis } => movement::concat(x, *axis as usize),
+        Op::Pad { axis, before, after, value } => {
+            movement::pad(x[0], *axis as usize, size(before)?, size(after)?, *value)?
+        }
+        Op::Gather => movement::gather(x[0], x[1])?,
+        Op::TakeLast => movement::take_last(x[0], x[1])?,
+        Op::Softmax => reduce::softmax(x[0])?,
+        Op::Norm { kind, eps } => reduce::norm(*kind, eps.get(), x)?,
+        Op::Linear { weights, epilogue } => contract::linear(usize::from(*weights), epilogue, x, &shape)?,
+        Op::Attention { score } => contract::attention(score, x)?,
+        Op::Input(_) | Op::Weight(_) | Op::StateAppend(_) | Op::Dequantize | Op::Reshape(_) => {
+            return Err(format!("{} needs more than operands", op.name()));
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! Arrays on the host.
+
+use crate::dtype::DType;
+use crate::scalar::Literal;
+
+/// Elements of a [`Tensor`], row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Data {
+    /// 32-bit floats.
+    F32(Vec<f32>),
+    /// 32-bit integers.
+    I32(Vec<i32>),
+    /// Truth values.
+    Bool(Vec<bool>),
+}
+
+/// Runs the same generic code on the vector, whatever its type, and wraps what it gives.
+macro_rules! map_data {
+    ($data:expr, $v:ident => $body:expr) => {
+        match $data {
+            $crate::eval::Data::F32($v) => $crate::eval::Data::F32($body),
+            $crate::eval::Data::I32($v) => $crate::eval::Data::I32($body),
+            $crate::eval::Data::Bool($v) => $crate::eval::Data::Bool($body),
+        }
+    };
+}
+pub(super) use map_data;
+
+impl Data {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        match self {
+            Data::F32(v) => v.len(),
+            Data::I32(v) => v.len(),
+            Data::Bool(v) => v.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A dense array.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    /// Size per axis, outermost first.
+    pub shape: Vec<usize>,
+    /// As many elements as the shape says.
+    pub data: Data,
+}
+
+impl Tensor {
+    /// A tensor of floats.
+    pub fn f32(shape: &[usize], data: Vec<f32>) -> Self {
+        Tensor { shape: shape.to_vec(), data: Data::F32(data) }
+    }
+
+    /// A tensor of integers.
+    pub fn i32(shape: &[usize], data: Vec<i32>) -> Self {
+        Tensor { shape: shape.to_vec(), data: Data::I32(data) }
+    }
+
+    /// The element type.
+    pub fn dtype(&self) -> DType {
+        match self.data {
+            Data::F32(_) => DType::F32,
+            Data::I32(_) => DType::I32,
+            Data::Bool(_) => DType::Bool,
+        }
+    }
+
+    /// The elements, if they are floats.
+    pub fn as_f32(&self) -> Option<&[f32]> {
+        match &self.data {
+            Data::F32(v) => Some(v),
+            _ => None,
+        }
+    }
+
+    /// The elements, if they are integers.
+    pub fn as_i32(&self) -> Option<&[i32]> {
+        match &self.data {
+            Data::I32(v) => Some(v),
+            _ => None,
+        }
+    }
+
+    /// Whether there are as many elements as the shape says.
+    ///
+    /// # Errors
+    /// With both numbers, if not.
+    pub fn check(&self) -> Result<(), String> {
+        let count = self.shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
+        if count == Some(self.data.len()) {
+            return Ok(());
+        }
+        Err(format!("shape {:?} does not have the {} elements that are given", self.shape, self.data.len()))
+    }
+
+    /// The floats of an operand that inference has accepted as f32.
+    pub(super) fn floats(&self) -> Result<&[f32], String> {
+        self.as_f32().ok_or_else(|| format!("expected f32, found {}", self.dtype()))
+    }
+
+    /// The integers of an operand that inference has accepted as i32.
+    pub(super) fn integers(&self) -> Result<&[i32], String> {
+        self.as_i32().ok_or_else(|| format!("expected i32, found {}", self.dtype()))
+    }
+
+    /// Size of the last axis (1 for a scalar).
+    pub(super) fn last(&self) -> usize {
+        self.shape.last().copied().unwrap_or(1)
+    }
+}
+
+/// A tensor of rank 0.
+pub(super) fn scalar(value: Literal) -> Tensor {
+    let data = match value {
+        Literal::F32(v) => Data::F32(vec![v.get()]),
+        Literal::I32(v) => Data::I32(vec![v]),
+        Literal::Bool(v) => Data::Bool(vec![v]),
+    };
+    Tensor { shape: Vec::new(), data }
+}
