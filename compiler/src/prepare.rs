@@ -1,0 +1,296 @@
+//! Prepares a model for compilation: constant expressions over weights become weights, and every weight gets the
+//! precision that it is stored in.
+//!
+//! Folding takes maximal sub-graphs that depend on weights and constants alone: transposes of weights that are
+//! stored `[in, out]`, slices of merged projections, `1 + w` of a norm. A weight that is multiplied with as
+//! `[K, N]` is stored transposed, so that all matrix weights are `[N, K]`.
+//!
+//! After this, `Model::weights` lists what a bundle stores, in order of first use, and a weight that is not stored as
+//! f32 is read through [`Op::Dequantize`]. A weight that several regions use has a node in each of them, because
+//! regions are rewritten on their own.
+
+mod fold;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gristmill_graph::quant::stored_bytes;
+use gristmill_graph::{DType, Graph, Model, Node, NodeId, Op, Precision, Weight};
+
+use fold::Folding;
+
+/// A use of a stored weight, for which a policy chooses a precision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WeightUse {
+    /// Path of the weight: `layers.3.q_proj`.
+    pub weight: String,
+    /// The tensor (or tensors, joined by ` + `) that it is made of.
+    pub source: String,
+    /// Shape as it is stored.
+    pub shape: Vec<u64>,
+    /// Path of the node that uses it.
+    pub node: String,
+    /// What part that node plays, or if it says nothing, the weight.
+    pub role: Option<String>,
+    /// Which layer, if the node is in a repeated one.
+    pub layer: Option<u32>,
+    /// Precision that the author demands in the architecture; the policy is not asked then.
+    pub demanded: Option<Precision>,
+    /// Whether the weight can be quantized; if not, quantized precisions mean f32 for it.
+    pub quantizable: bool,
+}
+
+/// A constant expression over tensors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Computed {
+    /// What to evaluate; the result is the output `value`. Depends on no symbol and no input.
+    pub graph: Graph,
+    /// What `Op::Weight` means in the graph.
+    pub weights: Vec<Weight>,
+}
+
+/// The name of the only output of [`Computed::graph`].
+pub const VALUE: &str = "value";
+
+/// How the values of a stored weight are made.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Recipe {
+    /// The tensor with this name.
+    Direct(String),
+    /// An expression.
+    Computed(Computed),
+}
+
+/// A model ready for rewriting, and what its weights are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared {
+    /// The model; its weights are the stored tensors.
+    pub model: Model,
+    /// How each is made.
+    pub recipes: Vec<Recipe>,
+    /// How each is stored.
+    pub precisions: Vec<Precision>,
+}
+
+/// Folds constants and applies precisions; see the module documentation.
+///
+/// A weight can be quantized if it is a matrix and every use is the second operand of a transposed `matmul`, or the
+/// table of a `gather`; other weights are f32 where a quantized precision is asked for. With uses that ask for
+/// different precisions the widest counts. A quantized form that is larger than f16 (padding of few rows or columns)
+/// is stored as f16, which is smaller and more accurate at once.
+pub fn prepare(model: Model, precision_of: &dyn Fn(&WeightUse) -> Precision) -> Prepared {
+    let model = Model { graph: fold::orient(&model), ..model };
+    let folding = Folding::of(&model);
+    let mut stored = StoredWeights::new(&model, &folding);
+    let uses = stored.collect();
+    let precisions: Vec<Precision> =
+        stored.weights.iter().zip(&uses).map(|(w, uses)| choose(w, uses, precision_of)).collect();
+    let StoredWeights { weights, recipes, index, .. } = stored;
+    let graph = Emitter::new(&model.graph, &folding, &index, &weights, &precisions).run();
+    Prepared { model: Model { graph, weights, ..model }, recipes, precisions }
+}
+
+/// The precision of a weight with these uses.
+fn choose(weight: &Weight, uses: &[WeightUse], precision_of: &dyn Fn(&WeightUse) -> Precision) -> Precision {
+    let wanted = uses.iter().map(|u| u.demanded.unwrap_or_else(|| precision_of(u)));
+    let widest = wanted.max_by_key(|p| width(*p)).unwrap_or(Precision::F32);
+    if !matches!(widest, Precision::Quant(_)) {
+        return widest;
+    }
+    if !uses.iter().all(|u| u.quantizable) {
+        return Precision::F32;
+    }
+    let bytes = |p| stored_bytes(p, &weight.shape);
+    match (bytes(widest), bytes(Precision::F16)) {
+        (Ok(quantized), Ok(half)) if quantized > half => Precision::F16,
+        _ => widest,
+    }
+}
+
+/// A measure that grows with accuracy: bits of codes, then of block headers.
+fn width(precision: Precision) -> (u32, u32) {
+    let header = match precision {
+        Precision::Quant(q) => 128 * (1 + u32::from(q.asymmetric)) / u32::from(q.group),
+        _ => 0,
+    };
+    (precision.payload_bits(), header)
+}
+
+/// The weights that will be stored, found in order of first use.
+struct StoredWeights<'a> {
+    model: &'a Model,
+    folding: &'a Folding,
+    weights: Vec<Weight>,
+    recipes: Vec<Recipe>,
+    /// Stored weight by canonical root node.
+    index: BTreeMap<NodeId, u32>,
+    names: BTreeSet<String>,
+}
+
+impl<'a> StoredWeights<'a> {
+    fn new(model: &'a Model, folding: &'a Folding) -> Self {
+        let (weights, recipes) = (Vec::new(), Vec::new());
+        Self { model, folding, weights, recipes, index: BTreeMap::new(), names: BTreeSet::new() }
+    }
+
+    /// Finds all weights; gives the uses of each.
+    fn collect(&mut self) -> Vec<Vec<WeightUse>> {
+        let mut uses: Vec<Vec<WeightUse>> = Vec::new();
+        let mut add = |index: u32, weight_use: WeightUse| {
+            uses.resize_with(uses.len().max(index as usize + 1), Vec::new);
+            uses[index as usize].push(weight_use);
+        };
+        let graph = &self.model.graph;
+        for id in self.folding.emitted(graph) {
+            let user = graph.node(id);
+            for (operand, root) in user.inputs.iter().enumerate() {
+                if self.folding.is_root(*root) {
+                    let index = self.store(*root);
+                    let quantizable = self.weights[index as usize].shape.len() == 2 && reads_rows(&user.op, operand);
+                    add(index, self.describe(index, *root, user, quantizable));
+                }
+            }
+        }
+        for root in graph.outputs.values().filter(|id| self.folding.is_root(**id)) {
+            let index = self.store(*root);
+            add(index, self.describe(index, *root, graph.node(*root), false));
+        }
+        uses
+    }
+
+    fn describe(&self, index: u32, root: NodeId, user: &Node, quantizable: bool) -> WeightUse {
+        let (weight, root) = (&self.weights[index as usize], self.model.graph.node(root));
+        let region = self.model.graph.regions.get(user.region as usize);
+        WeightUse {
+            weight: weight.name.clone(),
+            source: weight.source.clone(),
+            shape: weight.shape.clone(),
+            node: user.path.clone(),
+            role: user.role.clone().or_else(|| root.role.clone()),
+            layer: region.and_then(|r| r.index),
+            demanded: user.precision.or(root.precision),
+            quantizable,
+        }
+    }
+
+    /// The index of the stored weight that a root is.
+    fn store(&mut self, root: NodeId) -> u32 {
+        let root = self.folding.canonical(root);
+        if let Some(index) = self.index.get(&root) {
+            return *index;
+        }
+        let node = self.model.graph.node(root);
+        let (name, source, recipe) = match &node.op {
+            Op::Weight(w) => {
+                let Weight { name, source, .. } = &self.model.weights[*w as usize];
+                (name.clone(), source.clone(), Recipe::Direct(source.clone()))
+            }
+            _ => {
+                let computed = self.folding.expression(self.model, root);
+                let sources: Vec<&str> = computed.weights.iter().map(|w| w.source.as_str()).collect();
+                (node.path.clone(), sources.join(" + "), Recipe::Computed(computed))
+            }
+        };
+        let index = self.weights.len() as u32;
+        let shape = node.shape.iter().map(|d| d.as_const().unwrap_or(0) as u64).collect();
+        let name = self.unique(name);
+        self.weights.push(Weight { name, source, shape });
+        self.recipes.push(recipe);
+        self.index.insert(root, index);
+        index
+    }
+
+    /// A name that no other stored weight has.
+    fn unique(&mut self, name: String) -> String {
+        let mut candidate = name.clone();
+        let mut count = 1;
+        while !self.names.insert(candidate.clone()) {
+            count += 1;
+            candidate = format!("{name}~{count}");
+        }
+        candidate
+    }
+}
+
+/// Whether an operation reads this operand in whole rows of `[N, K]`, as quantized weights can be.
+fn reads_rows(op: &Op, operand: usize) -> bool {
+    matches!((op, operand), (Op::MatMul { transpose_b: true }, 1) | (Op::Gather, 0))
+}
+
+/// Builds the new graph.
+struct Emitter<'a> {
+    old: &'a Graph,
+    folding: &'a Folding,
+    index: &'a BTreeMap<NodeId, u32>,
+    weights: &'a [Weight],
+    precisions: &'a [Precision],
+    nodes: Vec<Node>,
+    /// New node of an old one.
+    renumbered: BTreeMap<NodeId, NodeId>,
+    /// What stands for a stored weight in a region.
+    leaves: BTreeMap<(u32, u32), NodeId>,
+}
+
+impl<'a> Emitter<'a> {
+    fn new(
+        old: &'a Graph,
+        folding: &'a Folding,
+        index: &'a BTreeMap<NodeId, u32>,
+        weights: &'a [Weight],
+        precisions: &'a [Precision],
+    ) -> Self {
+        let (renumbered, leaves) = (BTreeMap::new(), BTreeMap::new());
+        Self { old, folding, index, weights, precisions, nodes: Vec::new(), renumbered, leaves }
+    }
+
+    fn run(mut self) -> Graph {
+        for id in self.folding.emitted(self.old) {
+            let mut node = self.old.node(id).clone();
+            let region = node.region;
+            for input in &mut node.inputs {
+                *input = self.operand(*input, region);
+            }
+            let new = self.push(node);
+            self.renumbered.insert(id, new);
+        }
+        let outputs = self.old.outputs.iter();
+        let outputs = outputs.map(|(name, id)| (name.clone(), self.operand(*id, self.old.node(*id).region))).collect();
+        Graph { nodes: self.nodes, regions: self.old.regions.clone(), outputs }
+    }
+
+    fn push(&mut self, node: Node) -> NodeId {
+        self.nodes.push(node);
+        NodeId(self.nodes.len() as u32 - 1)
+    }
+
+    /// The new node for an operand of a node in `region`.
+    fn operand(&mut self, old: NodeId, region: u32) -> NodeId {
+        let Some(index) = self.index.get(&self.folding.canonical(old)).filter(|_| self.folding.is_root(old)).copied()
+        else {
+            return self.renumbered[&old];
+        };
+        if let Some(leaf) = self.leaves.get(&(region, index)) {
+            return *leaf;
+        }
+        let (weight, root) = (&self.weights[index as usize], self.old.node(old));
+        let node = Node {
+            op: Op::Weight(index),
+            inputs: Vec::new(),
+            shape: root.shape.clone(),
+            dtype: DType::F32,
+            path: weight.name.clone(),
+            role: root.role.clone(),
+            precision: root.precision,
+            region,
+        };
+        let mut leaf = self.push(node.clone());
+        if self.precisions[index as usize] != Precision::F32 {
+            let path = format!("{}/dequantize", weight.name);
+            leaf = self.push(Node { op: Op::Dequantize, inputs: vec![leaf], path, ..node });
+        }
+        self.leaves.insert((region, index), leaf);
+        leaf
+    }
+}

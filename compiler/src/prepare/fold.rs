@@ -1,0 +1,198 @@
+//! Which parts of a graph are constant expressions over weights.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gristmill_graph::{DType, Dim, Graph, Model, Node, NodeId, Op, Region, numel};
+
+use super::{Computed, VALUE};
+
+/// The body with every constant matrix that is multiplied with as `[K, N]` replaced by its transpose.
+///
+/// Two transposes cancel, so that an embedding table that is also the output projection stays one weight.
+pub(super) fn orient(model: &Model) -> Graph {
+    let old = &model.graph;
+    let constant = constants(old);
+    let mut graph =
+        Graph { nodes: Vec::with_capacity(old.nodes.len()), regions: old.regions.clone(), ..Graph::default() };
+    let mut renumbered: Vec<NodeId> = Vec::with_capacity(old.nodes.len());
+    for id in old.ids() {
+        let mut node = old.node(id).clone();
+        for input in &mut node.inputs {
+            *input = renumbered[input.index()];
+        }
+        if let (Op::MatMul { transpose_b: false }, [_, b]) = (&node.op, old.node(id).inputs.as_slice())
+            && constant[b.index()] == Kind::Weighted
+            && old.node(*b).shape.len() == 2
+        {
+            node.inputs[1] = transposed(&mut graph, node.inputs[1], node.region);
+            node.op = Op::MatMul { transpose_b: true };
+        }
+        graph.nodes.push(node);
+        renumbered.push(NodeId(graph.nodes.len() as u32 - 1));
+    }
+    graph.outputs = old.outputs.iter().map(|(name, id)| (name.clone(), renumbered[id.index()])).collect();
+    graph
+}
+
+/// The transpose of a matrix: a new node, or what `id` is the transpose of.
+fn transposed(graph: &mut Graph, id: NodeId, region: u32) -> NodeId {
+    let node = graph.node(id);
+    if node.op == Op::Transpose(vec![1, 0]) {
+        return node.inputs[0];
+    }
+    let shape = node.shape.iter().rev().cloned().collect();
+    let path = format!("{}/transposed", node.path);
+    let node = Node { op: Op::Transpose(vec![1, 0]), inputs: vec![id], shape, path, region, ..node.clone() };
+    graph.nodes.push(node);
+    NodeId(graph.nodes.len() as u32 - 1)
+}
+
+/// What a node depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Inputs, states or symbols.
+    Variable,
+    /// Constants of the architecture alone.
+    Constant,
+    /// Weights, and perhaps constants.
+    Weighted,
+}
+
+fn constants(graph: &Graph) -> Vec<Kind> {
+    let mut kinds: Vec<Kind> = Vec::with_capacity(graph.nodes.len());
+    for node in &graph.nodes {
+        let fixed = node.shape.iter().all(|d| d.as_const().is_some());
+        let kind = match &node.op {
+            _ if !fixed => Kind::Variable,
+            Op::Input(_) | Op::StateAppend(_) | Op::Dequantize => Kind::Variable,
+            Op::Weight(_) => Kind::Weighted,
+            Op::Size(d) if d.as_const().is_none() => Kind::Variable,
+            Op::Slice { start, .. } if start.as_const().is_none() => Kind::Variable,
+            _ => {
+                let inputs = || node.inputs.iter().map(|i| kinds[i.index()]);
+                match (inputs().any(|k| k == Kind::Variable), inputs().any(|k| k == Kind::Weighted)) {
+                    (true, _) => Kind::Variable,
+                    (false, true) => Kind::Weighted,
+                    (false, false) => Kind::Constant,
+                }
+            }
+        };
+        kinds.push(kind);
+    }
+    kinds
+}
+
+/// The constant expressions of a graph: which nodes are their roots, and which are equal.
+pub(super) struct Folding {
+    /// Nodes that become weights.
+    roots: BTreeSet<NodeId>,
+    /// Nodes that stay; the rest is folded away or not used.
+    emitted: Vec<bool>,
+    /// For each constant node, the first one that computes the same.
+    canonical: Vec<NodeId>,
+}
+
+impl Folding {
+    pub(super) fn of(model: &Model) -> Self {
+        let graph = &model.graph;
+        let kinds = constants(graph);
+        let (mut emitted, mut roots) = (vec![false; graph.nodes.len()], BTreeSet::new());
+        // What needs this node: `demand` decides whether it becomes a weight or stays.
+        let mut demanded: Vec<bool> = vec![false; graph.nodes.len()];
+        for id in graph.outputs.values() {
+            demanded[id.index()] = true;
+        }
+        for id in (0..graph.nodes.len() as u32).rev().map(NodeId) {
+            if !demanded[id.index()] {
+                continue;
+            }
+            if kinds[id.index()] == Kind::Weighted && is_worth_storing(graph, id) {
+                roots.insert(id);
+                continue;
+            }
+            emitted[id.index()] = true;
+            for input in &graph.node(id).inputs {
+                demanded[input.index()] = true;
+            }
+        }
+        Self { roots, emitted, canonical: canonical(model, &kinds) }
+    }
+
+    /// The nodes that stay, in order.
+    pub(super) fn emitted<'a>(&'a self, graph: &Graph) -> impl Iterator<Item = NodeId> + use<'a> {
+        graph.ids().filter(|id| self.emitted[id.index()])
+    }
+
+    pub(super) fn is_root(&self, id: NodeId) -> bool {
+        self.roots.contains(&id)
+    }
+
+    /// The first node that computes the same constant.
+    pub(super) fn canonical(&self, id: NodeId) -> NodeId {
+        self.canonical[id.index()]
+    }
+
+    /// The expression of which `root` is the value.
+    pub(super) fn expression(&self, model: &Model, root: NodeId) -> Computed {
+        let name = VALUE.to_string();
+        let whole = Graph { outputs: BTreeMap::from([(name.clone(), root)]), ..model.graph.clone() };
+        let mut graph = whole.restricted_to(&[name]);
+        graph.regions = vec![Region { name: "constant".into(), index: None }];
+        let mut weights = Vec::new();
+        for node in &mut graph.nodes {
+            node.region = 0;
+            if let Op::Weight(w) = &mut node.op {
+                let weight = &model.weights[*w as usize];
+                let local = weights.iter().position(|other| other == weight).unwrap_or_else(|| {
+                    weights.push(weight.clone());
+                    weights.len() - 1
+                });
+                *w = local as u32;
+            }
+        }
+        Computed { graph, weights }
+    }
+}
+
+/// Whether a constant expression should be a weight of its own, rather than be computed from its operands each time.
+/// Not so for repetitions, which only cost memory, for new shapes of a vector, which cost nothing, and for what is
+/// not f32.
+fn is_worth_storing(graph: &Graph, id: NodeId) -> bool {
+    let node = graph.node(id);
+    let grows = |input: &NodeId| elements(&node.shape) > elements(&graph.node(*input).shape);
+    let vector = |input: &NodeId| graph.node(*input).shape.len() <= 1 && matches!(graph.node(*input).op, Op::Weight(_));
+    node.dtype == DType::F32
+        && match &node.op {
+            Op::Broadcast(_) => !node.inputs.iter().any(grows),
+            Op::Reshape(_) => !node.inputs.iter().any(vector),
+            _ => true,
+        }
+}
+
+fn elements(shape: &[Dim]) -> i64 {
+    numel(shape).as_const().unwrap_or(i64::MAX)
+}
+
+/// For each node the first constant node with the same operation and operands; other nodes stand for themselves.
+fn canonical(model: &Model, kinds: &[Kind]) -> Vec<NodeId> {
+    let mut first: BTreeMap<(Op, Vec<NodeId>), NodeId> = BTreeMap::new();
+    let mut tensors: BTreeMap<(&str, &[u64]), u32> = BTreeMap::new();
+    let mut result: Vec<NodeId> = Vec::with_capacity(kinds.len());
+    for id in model.graph.ids() {
+        let node = model.graph.node(id);
+        if kinds[id.index()] == Kind::Variable {
+            result.push(id);
+            continue;
+        }
+        let op = match &node.op {
+            Op::Weight(w) => {
+                let weight = &model.weights[*w as usize];
+                Op::Weight(*tensors.entry((&weight.source, &weight.shape)).or_insert(*w))
+            }
+            other => other.clone(),
+        };
+        let inputs = node.inputs.iter().map(|i| result[i.index()]).collect();
+        result.push(*first.entry((op, inputs)).or_insert(id));
+    }
+    result
+}

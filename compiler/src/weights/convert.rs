@@ -1,0 +1,131 @@
+//! Stored floats to f32 and back.
+
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+use safetensors::Dtype;
+
+/// A stored element type that weights may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Storage {
+    F16,
+    Bf16,
+    F32,
+    F64,
+}
+
+impl Storage {
+    /// The element type, if it is a float that can be read.
+    pub(crate) fn of(dtype: Dtype) -> Option<Self> {
+        match dtype {
+            Dtype::F16 => Some(Storage::F16),
+            Dtype::BF16 => Some(Storage::Bf16),
+            Dtype::F32 => Some(Storage::F32),
+            Dtype::F64 => Some(Storage::F64),
+            _ => None,
+        }
+    }
+
+    /// Bytes per element.
+    pub(crate) fn bytes(self) -> u64 {
+        match self {
+            Storage::F16 | Storage::Bf16 => 2,
+            Storage::F32 => 4,
+            Storage::F64 => 8,
+        }
+    }
+
+    /// Appends the values of `bytes` to `out`. f64 is rounded to the nearest f32.
+    pub(crate) fn decode(self, bytes: &[u8], out: &mut Vec<f32>) {
+        match self {
+            Storage::F32 => {
+                out.extend(bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)));
+            }
+            Storage::Bf16 => {
+                let wide = |b: &[u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16);
+                out.extend(bytes.as_chunks::<2>().0.iter().map(wide));
+            }
+            Storage::F16 => decode_f16(bytes, out),
+            Storage::F64 => {
+                out.extend(bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b) as f32));
+            }
+        }
+    }
+}
+
+/// In pieces, because `half` detects the processor's instructions per call.
+fn decode_f16(bytes: &[u8], out: &mut Vec<f32>) {
+    const PIECE: usize = 256;
+    let (mut halves, mut wide) = ([f16::ZERO; PIECE], [0f32; PIECE]);
+    for piece in bytes.chunks(2 * PIECE) {
+        let n = piece.len() / 2;
+        for (h, b) in halves.iter_mut().zip(piece.as_chunks::<2>().0) {
+            *h = f16::from_le_bytes(*b);
+        }
+        halves[..n].convert_to_f32_slice(&mut wide[..n]);
+        out.extend_from_slice(&wide[..n]);
+    }
+}
+
+/// Appends `values` as little-endian f16, rounded to nearest even.
+pub(crate) fn encode_f16(values: &[f32], out: &mut Vec<u8>) {
+    const PIECE: usize = 256;
+    let mut halves = [f16::ZERO; PIECE];
+    for piece in values.chunks(PIECE) {
+        let halves = &mut halves[..piece.len()];
+        halves.convert_from_f32_slice(piece);
+        out.extend(halves.iter().flat_map(|h| h.to_le_bytes()));
+    }
+}
+
+/// Appends `values` as little-endian f32.
+pub(crate) fn encode_f32(values: &[f32], out: &mut Vec<u8>) {
+    out.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+}
+
+/// The index of the first element that is infinite or not a number.
+pub(crate) fn first_non_finite(values: &[f32]) -> Option<usize> {
+    const PIECE: usize = 1024;
+    for (p, piece) in values.chunks(PIECE).enumerate() {
+        // Without a branch per element, so that the common case is a few vector instructions.
+        let bad = piece.iter().fold(0u32, |bad, v| bad | u32::from(v.to_bits() & 0x7f80_0000 == 0x7f80_0000));
+        if bad != 0 {
+            return piece.iter().position(|v| !v.is_finite()).map(|i| p * PIECE + i);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_are_exact() {
+        let all: Vec<u16> = (0..=u16::MAX).collect();
+        let bytes: Vec<u8> = all.iter().flat_map(|b| b.to_le_bytes()).collect();
+        let (mut half, mut brain) = (Vec::new(), Vec::new());
+        Storage::F16.decode(&bytes, &mut half);
+        Storage::Bf16.decode(&bytes, &mut brain);
+        for bits in all {
+            let want = f16::from_bits(bits).to_f32();
+            let got = half[usize::from(bits)];
+            assert!(got == want || got.is_nan() && want.is_nan(), "f16 {bits:#06x}");
+            assert_eq!(brain[usize::from(bits)].to_bits(), u32::from(bits) << 16);
+        }
+        let mut back = Vec::new();
+        let finite: Vec<f32> = half.iter().copied().filter(|v| v.is_finite()).collect();
+        encode_f16(&finite, &mut back);
+        let mut again = Vec::new();
+        Storage::F16.decode(&back, &mut again);
+        assert_eq!(again, finite);
+    }
+
+    #[test]
+    fn the_first_bad_value_is_found() {
+        let mut values = vec![1.0f32; 5000];
+        assert_eq!(first_non_finite(&values), None);
+        values[4099] = f32::NEG_INFINITY;
+        values[4999] = f32::NAN;
+        assert_eq!(first_non_finite(&values), Some(4099));
+    }
+}

@@ -1,0 +1,127 @@
+//! Rows of f32 to stored bytes: tiles of quantized planes, or dense floats.
+
+use gristmill_graph::QuantSpec;
+use gristmill_graph::quant::{PackedTile, QuantLayout, TILE, Tile, pack_tile};
+use half::f16;
+
+use super::convert::{encode_f16, encode_f32};
+use super::quantize::quantize_row;
+
+/// What storing did to values: sums for a relative root mean square error.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Loss {
+    /// Sum of squared differences.
+    pub error: f64,
+    /// Sum of squares.
+    pub energy: f64,
+}
+
+impl Loss {
+    /// Adds the sums of another part of the tensor.
+    pub fn add(&mut self, other: Loss) {
+        self.error += other.error;
+        self.energy += other.energy;
+    }
+
+    /// The root mean square error relative to that of the values themselves (0 if they are all 0).
+    pub fn relative(&self) -> f64 {
+        if self.energy > 0.0 { (self.error / self.energy).sqrt() } else { 0.0 }
+    }
+}
+
+/// Quantizes and packs tiles of one weight, with memory that is used again.
+#[derive(Debug)]
+pub struct TileEncoder {
+    layout: QuantLayout,
+    tile: Tile,
+}
+
+impl TileEncoder {
+    /// For tiles of this layout.
+    pub fn new(layout: QuantLayout) -> Self {
+        Self { layout, tile: Tile::zeros(&layout) }
+    }
+
+    /// Encodes up to 32 rows of finite values (`[rows, columns]`, row-major). `Err` is the index of a row with values
+    /// that are too large for the format.
+    pub fn encode(&mut self, values: &[f32]) -> Result<(PackedTile, Loss), usize> {
+        let (columns, headers) = (self.layout.padded_columns(), self.layout.header_bytes());
+        let mut loss = Loss::default();
+        let rows = values.len() / self.layout.columns;
+        for (r, row) in values.chunks_exact(self.layout.columns).take(TILE).enumerate() {
+            let codes = &mut self.tile.codes[r * columns..(r + 1) * columns];
+            let headers = &mut self.tile.headers[r * headers..(r + 1) * headers];
+            let scale = quantize_row(self.layout.spec, row, codes, headers).ok_or(r)?;
+            (self.tile.scales[r], self.tile.minima[r]) = (scale.rs, scale.rm);
+            loss.add(Loss { error: scale.error, energy: energy(row) });
+        }
+        if rows < TILE {
+            // The encoder may have met a full tile before.
+            self.tile.codes[rows * columns..].fill(0);
+            self.tile.headers[rows * headers..].fill(0);
+            self.tile.scales[rows..].fill(f16::ZERO);
+            self.tile.minima[rows..].fill(f16::ZERO);
+        }
+        Ok((pack_tile(&self.layout, &self.tile), loss))
+    }
+}
+
+/// A whole weight of `[rows, columns]` as it is stored; for tests and small weights.
+///
+/// Fails like [`QuantLayout::new`], or if a row has values that are too large for the format.
+pub fn encode_matrix(values: &[f32], rows: u64, columns: u64, spec: QuantSpec) -> Result<(Vec<u8>, Loss), String> {
+    let layout = QuantLayout::new(rows, columns, spec)?;
+    if values.len() != layout.rows * layout.columns {
+        return Err(format!("{} values for a weight of shape [{rows}, {columns}]", values.len()));
+    }
+    let mut encoder = TileEncoder::new(layout);
+    let (mut bytes, mut loss) = (vec![0; layout.bytes as usize], Loss::default());
+    for (index, tile) in values.chunks(TILE * layout.columns).enumerate() {
+        let (packed, part) =
+            encoder.encode(tile).map_err(|r| format!("row {} is too large for the format", index * TILE + r))?;
+        packed.write_to(&layout, index, &mut bytes);
+        loss.add(part);
+    }
+    Ok((bytes, loss))
+}
+
+/// Finite values as f32 bytes, which loses nothing.
+pub fn encode_single(values: &[f32]) -> (Vec<u8>, Loss) {
+    let mut bytes = Vec::with_capacity(4 * values.len());
+    encode_f32(values, &mut bytes);
+    (bytes, Loss { error: 0.0, energy: energy(values) })
+}
+
+/// Finite values as f16 bytes. `Err` is the index of a value beyond the largest f16.
+pub fn encode_half(values: &[f32]) -> Result<(Vec<u8>, Loss), usize> {
+    let mut bytes = Vec::with_capacity(2 * values.len());
+    encode_f16(values, &mut bytes);
+    let mut error = 0.0;
+    for (i, (v, b)) in values.iter().zip(bytes.as_chunks::<2>().0).enumerate() {
+        let stored = f16::from_le_bytes(*b);
+        if !stored.is_finite() {
+            return Err(i);
+        }
+        let d = f64::from(v - stored.to_f32());
+        error += d * d;
+    }
+    Ok((bytes, Loss { error, energy: energy(values) }))
+}
+
+/// The sum of squares. In pieces of f32 sums in a fixed order, so that it vectorises.
+fn energy(values: &[f32]) -> f64 {
+    const LANES: usize = 16;
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    let mut lanes = [0f32; LANES];
+    let mut total = 0.0;
+    for piece in chunks.chunks(64) {
+        lanes.fill(0.0);
+        for chunk in piece {
+            for (l, v) in lanes.iter_mut().zip(chunk) {
+                *l += v * v;
+            }
+        }
+        total += f64::from(lanes.iter().sum::<f32>());
+    }
+    total + f64::from(rest.iter().map(|v| v * v).sum::<f32>())
+}

@@ -1,0 +1,175 @@
+//! The header of a safetensors file, read strictly.
+//!
+//! The `safetensors` crate validates a buffer that is already in memory and reports little about what is wrong.
+//! Here only the header is read, every rule of the format is checked against the length of the file before
+//! anything of that size is allocated, and each error names the tensor.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs::File;
+use std::path::Path;
+
+use safetensors::Dtype;
+use safetensors::tensor::TensorInfo;
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+
+use super::error::{WeightError, shown};
+
+/// The longest header that the format allows.
+const MAX_HEADER: u64 = 100_000_000;
+
+/// Bytes of the header's length in front of it.
+const LENGTH_BYTES: u64 = 8;
+
+const DAMAGED: &str = "the file is damaged or was not fully downloaded; fetch it again";
+
+/// A tensor as its file describes it.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    /// Its name.
+    pub(crate) name: String,
+    /// How elements are stored.
+    pub(crate) dtype: Dtype,
+    /// Its shape; the product fits.
+    pub(crate) shape: Vec<u64>,
+    /// First byte in the file.
+    pub(crate) start: u64,
+    /// Number of bytes; lies inside the file.
+    pub(crate) bytes: u64,
+}
+
+/// Reads and checks the header of `file`. Tensors come in the order of their data.
+pub(crate) fn read(file: &File, path: &Path) -> Result<Vec<Entry>, WeightError> {
+    let wrong = |message: String| WeightError::new(path, message, DAMAGED);
+    let length = file.metadata().map_err(|e| WeightError::io(path, "read", &e))?.len();
+    if length < LENGTH_BYTES {
+        return Err(wrong(format!("has {length} bytes, too few for a safetensors file")));
+    }
+    let mut prefix = [0; LENGTH_BYTES as usize];
+    read_at(file, &mut prefix, 0).map_err(|e| WeightError::io(path, "read", &e))?;
+    let header_bytes = u64::from_le_bytes(prefix);
+    if header_bytes > MAX_HEADER {
+        return Err(wrong(format!("claims a header of {header_bytes} bytes; at most {MAX_HEADER} are allowed")));
+    }
+    if header_bytes > length - LENGTH_BYTES {
+        return Err(wrong(format!("claims a header of {header_bytes} bytes, but has only {length} bytes")));
+    }
+    let mut text = vec![0; header_bytes as usize];
+    read_at(file, &mut text, LENGTH_BYTES).map_err(|e| WeightError::io(path, "read", &e))?;
+    let text = std::str::from_utf8(&text).map_err(|e| wrong(format!("the header is not UTF-8: {e}")))?;
+    let Header(tensors) = serde_json::from_str(text).map_err(|e| wrong(format!("the header is not valid: {e}")))?;
+    check(tensors, LENGTH_BYTES + header_bytes, length, path)
+}
+
+/// Checks sizes, and that the tensors cover the data without overlaps and gaps.
+fn check(
+    mut tensors: Vec<(String, TensorInfo)>,
+    data: u64,
+    length: u64,
+    path: &Path,
+) -> Result<Vec<Entry>, WeightError> {
+    tensors.sort_by(|a, b| (a.1.data_offsets, &a.0).cmp(&(b.1.data_offsets, &b.0)));
+    let mut entries = Vec::with_capacity(tensors.len());
+    let (mut covered, mut previous) = (0u64, None);
+    for (name, info) in tensors {
+        let wrong = |message: String| WeightError::new(path, message, DAMAGED).in_tensor(&name);
+        let (start, end) = (info.data_offsets.0 as u64, info.data_offsets.1 as u64);
+        let shape: Vec<u64> = info.shape.iter().map(|d| *d as u64).collect();
+        let count = shape.iter().try_fold(1u64, |n, d| n.checked_mul(*d));
+        let bits = count.and_then(|n| n.checked_mul(info.dtype.bitsize() as u64));
+        let Some(bits) = bits else {
+            return Err(wrong(format!("the size of shape {shape:?} overflows")));
+        };
+        if end < start {
+            return Err(wrong(format!("its data ends at {end}, before it begins at {start}")));
+        }
+        if bits % 8 != 0 || bits / 8 != end - start {
+            let (dtype, got) = (info.dtype, end - start);
+            return Err(wrong(format!("{dtype:?} of shape {shape:?} needs {bits} bits, but has {got} bytes of data")));
+        }
+        if start < covered {
+            let other = shown(previous.as_deref().unwrap_or_default());
+            return Err(wrong(format!("its data at {start}..{end} overlaps the data of `{other}`")));
+        }
+        if start > covered {
+            return Err(wrong(format!("the data before it has a gap: {covered}..{start} belongs to no tensor")));
+        }
+        // No overflow: `end` was deserialized from the header and is compared before it is added to.
+        if end > length - data {
+            let has = length - data;
+            return Err(wrong(format!(
+                "its data at {start}..{end} ends after the file, which has {has} bytes of data"
+            )));
+        }
+        covered = end;
+        previous = Some(name.clone());
+        entries.push(Entry { name, dtype: info.dtype, shape, start: data + start, bytes: end - start });
+    }
+    if covered != length - data {
+        let rest = length - data - covered;
+        return Err(WeightError::new(path, format!("{rest} bytes at its end belong to no tensor"), DAMAGED));
+    }
+    Ok(entries)
+}
+
+/// Fills `buffer` from `offset` on, without moving a cursor, so that threads can share the file.
+pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
+    }
+    #[cfg(windows)]
+    {
+        let mut done = 0;
+        while done < buffer.len() {
+            let n = std::os::windows::fs::FileExt::seek_read(file, &mut buffer[done..], offset + done as u64)?;
+            if n == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+            done += n;
+        }
+        Ok(())
+    }
+    #[cfg(not(any(unix, windows)))]
+    {
+        let _ = (file, buffer, offset);
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// The JSON object, with a name given twice refused: a map would silently keep one of them.
+struct Header(Vec<(String, TensorInfo)>);
+
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(HeaderVisitor)
+    }
+}
+
+struct HeaderVisitor;
+
+impl<'de> Visitor<'de> for HeaderVisitor {
+    type Value = Header;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of tensors by name")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
+        let (mut seen, mut tensors) = (BTreeSet::new(), Vec::new());
+        while let Some(name) = map.next_key::<String>()? {
+            if !seen.insert(name.clone()) {
+                return Err(A::Error::custom(format!("`{}` is there twice", shown(&name))));
+            }
+            if name == "__metadata__" {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let info = map
+                .next_value::<TensorInfo>()
+                .map_err(|e| A::Error::custom(format!("tensor `{}`: {e}", shown(&name))))?;
+            tensors.push((name, info));
+        }
+        Ok(Header(tensors))
+    }
+}

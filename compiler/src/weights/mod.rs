@@ -1,0 +1,34 @@
+//! Weights: from safetensors files to the weight stream of a bundle.
+//!
+//! In the order of the road: a [`Checkpoint`] knows which tensors a model directory holds and reads rows of
+//! them as f32; [`quantize`] chooses codes and scales for one row; [`encode`] turns a tile of 32 rows into the
+//! planes of the stored layout; [`write`] streams all tensors of a [`crate::prepare::Prepared`] model into shards.
+//! Nothing here ever holds a whole tensor as f32, except for the constant expressions over weights.
+
+pub mod checkpoint;
+
+mod computed;
+
+mod convert;
+
+pub mod encode;
+
+pub mod error;
+
+mod header;
+
+pub mod quantize;
+
+pub mod report;
+
+mod shards;
+
+pub mod write;
+
+pub use checkpoint::Checkpoint;
+pub use error::WeightError;
+pub use report::{TensorReport, WeightReport};
+pub use write::{Progress, Silent, Written, write};
+
+#[cfg(test)]
+mod tests;

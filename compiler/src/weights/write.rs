@@ -1,0 +1,268 @@
+//! Streams all weights of a prepared model into shards.
+
+use std::ops::Range;
+use std::path::Path;
+
+use gristmill_bundle::manifest::{Shard, Tensor};
+use gristmill_graph::quant::{ALIGN, PackedTile, QuantLayout, TILE, stored_bytes};
+use gristmill_graph::{Precision, QuantSpec, Weight};
+use rayon::prelude::*;
+
+use super::checkpoint::Checkpoint;
+use super::computed;
+use super::encode::{Loss, TileEncoder, encode_half, encode_single};
+use super::error::WeightError;
+use super::report::{TensorReport, WeightReport};
+use super::shards::ShardWriter;
+use crate::prepare::{Prepared, Recipe};
+
+/// Size of a weight file; only the last one is shorter.
+pub const SHARD_BYTES: u64 = 32 << 20;
+
+/// Tensors begin at multiples of this, which is what graphics devices demand of binding offsets.
+const TENSOR_ALIGN: u64 = 256;
+
+/// How far the work is.
+pub trait Progress {
+    /// `done` of `total` bytes of the weight stream are made; `what` is the name of the tensor in work.
+    fn tick(&self, done: u64, total: u64, what: &str);
+}
+
+/// Tells nobody.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn tick(&self, _: u64, _: u64, _: &str) {}
+}
+
+/// What was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Written {
+    /// Where each tensor lies, in the order of the model's weights.
+    pub tensors: Vec<Tensor>,
+    /// The files, in the order of the stream.
+    pub shards: Vec<Shard>,
+    /// Sizes and errors.
+    pub report: WeightReport,
+}
+
+/// Writes the weight stream of `prepared` to `dir/weights/<sha256>.bin`.
+///
+/// Memory holds a few megabytes of rows per thread and, for quantized tensors, the planes that follow the codes;
+/// only a weight that is computed from others is in memory as a whole. The bytes do not depend on the number of
+/// threads. Fails if a tensor is missing, has another shape, cannot be read, or holds values that are not finite or
+/// too large for its precision; then `dir` may hold some files already.
+pub fn write(
+    checkpoint: &Checkpoint,
+    prepared: &Prepared,
+    dir: &Path,
+    progress: &dyn Progress,
+) -> Result<Written, WeightError> {
+    write_shards(checkpoint, prepared, dir, SHARD_BYTES, progress)
+}
+
+/// [`write`] with another size of files.
+pub(crate) fn write_shards(
+    checkpoint: &Checkpoint,
+    prepared: &Prepared,
+    dir: &Path,
+    shard_bytes: u64,
+    progress: &dyn Progress,
+) -> Result<Written, WeightError> {
+    let items = || prepared.model.weights.iter().zip(&prepared.recipes).zip(&prepared.precisions);
+    let mut total = 0u64;
+    for ((weight, recipe), precision) in items() {
+        check(checkpoint, weight, recipe)?;
+        let bytes = stored_bytes(*precision, &weight.shape).map_err(|e| unstorable(checkpoint, weight, e))?;
+        total = total.next_multiple_of(TENSOR_ALIGN).saturating_add(bytes);
+    }
+    let mut stream = Stream { shards: ShardWriter::new(&dir.join("weights"), shard_bytes)?, total, progress };
+    let (mut tensors, mut reports) = (Vec::new(), Vec::new());
+    for ((weight, recipe), precision) in items() {
+        stream.shards.align(TENSOR_ALIGN)?;
+        let offset = stream.shards.position();
+        let values = Values::of(checkpoint, weight, recipe)?;
+        let loss = match precision {
+            Precision::F32 | Precision::F16 => stream.dense(weight, &values, *precision)?,
+            Precision::Quant(spec) => stream.quantized(weight, &values, *spec)?,
+        };
+        stream.shards.align(ALIGN)?;
+        let bytes = stream.shards.position() - offset;
+        let count: u64 = weight.shape.iter().product();
+        reports.push(TensorReport {
+            name: weight.name.clone(),
+            precision: precision.to_string(),
+            weights: count,
+            payload_bits: precision.payload_bits(),
+            real_bits: 8.0 * bytes as f64 / count as f64,
+            bytes,
+            relative_error: loss.relative(),
+        });
+        tensors.push(Tensor {
+            name: weight.name.clone(),
+            shape: weight.shape.clone(),
+            precision: precision.to_string(),
+            offset,
+            bytes,
+        });
+    }
+    let bytes = stream.shards.position();
+    Ok(Written { tensors, shards: stream.shards.finish()?, report: WeightReport::new(reports, bytes) })
+}
+
+/// The error for a weight whose size or shape cannot be stored.
+fn unstorable(checkpoint: &Checkpoint, weight: &Weight, message: String) -> WeightError {
+    checkpoint.error(&weight.source, message, "check the shape of this weight in the architecture")
+}
+
+/// Checks that the tensor is there with the shape that the architecture gives it, before anything is written.
+fn check(checkpoint: &Checkpoint, weight: &Weight, recipe: &Recipe) -> Result<(), WeightError> {
+    let same = |source: &str, shape: &[u64]| {
+        let found = checkpoint.shape(source)?;
+        if found == shape {
+            return Ok(());
+        }
+        let message = format!("has shape {found:?}, but `{}` of the architecture has {shape:?}", weight.name);
+        Err(checkpoint.error(source, message, "check config.json, and the shape in the architecture file"))
+    };
+    match recipe {
+        Recipe::Direct(source) => same(source, &weight.shape),
+        Recipe::Computed(computed) => computed.weights.iter().try_for_each(|w| same(&w.source, &w.shape)),
+    }
+}
+
+/// Where the rows of a weight come from.
+enum Values<'a> {
+    /// Rows of a tensor of the checkpoint, from this one on.
+    Stored(&'a Checkpoint, &'a str, u64),
+    /// A constant expression, already evaluated, with the width of its rows.
+    Computed(Vec<f32>, usize),
+}
+
+impl<'a> Values<'a> {
+    fn of(checkpoint: &'a Checkpoint, weight: &Weight, recipe: &'a Recipe) -> Result<Self, WeightError> {
+        let recipe = match recipe {
+            Recipe::Direct(source) => return Ok(Values::Stored(checkpoint, source, 0)),
+            Recipe::Computed(recipe) => recipe,
+        };
+        if let Some((source, first)) = computed::row_slice(recipe) {
+            return Ok(Values::Stored(checkpoint, source, first));
+        }
+        let width = weight.shape.iter().skip(1).product::<u64>() as usize;
+        Ok(Values::Computed(computed::compute(checkpoint, weight, recipe)?, width))
+    }
+
+    fn rows(&self, rows: Range<u64>, out: &mut Vec<f32>) -> Result<(), WeightError> {
+        match self {
+            Values::Stored(checkpoint, source, first) => {
+                checkpoint.read_rows_f32(source, first + rows.start..first + rows.end, out)
+            }
+            Values::Computed(values, width) => {
+                out.clear();
+                out.extend_from_slice(&values[rows.start as usize * width..rows.end as usize * width]);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The stream in work.
+struct Stream<'a> {
+    shards: ShardWriter,
+    total: u64,
+    progress: &'a dyn Progress,
+}
+
+impl Stream<'_> {
+    fn quantized(&mut self, weight: &Weight, values: &Values<'_>, spec: QuantSpec) -> Result<Loss, WeightError> {
+        let (rows, columns) = (weight.shape[0], weight.shape[1]);
+        let layout = QuantLayout::new(rows, columns, spec)
+            .map_err(|e| WeightError::new(Path::new(&weight.name), e, "choose another precision"))?;
+        let make = |(buffer, encoder): &mut (Vec<f32>, TileEncoder), tile: u64| {
+            let first = tile * TILE as u64;
+            values.rows(first..rows.min(first + TILE as u64), buffer)?;
+            encoder.encode(buffer).map_err(|row| too_large(weight, first + row as u64, Precision::Quant(spec)))
+        };
+        // Codes go out as they are made; the smaller planes, which follow all codes, are kept.
+        let (mut high, mut headers, mut scales, mut loss) = (Vec::new(), Vec::new(), Vec::new(), Loss::default());
+        let take = |stream: &mut Self, (tile, part): (PackedTile, Loss)| {
+            high.extend_from_slice(&tile.high);
+            headers.extend_from_slice(&tile.headers);
+            scales.extend_from_slice(&tile.scales);
+            loss.add(part);
+            stream.shards.put(tile.codes)
+        };
+        let tile_bytes = TILE as u64 * columns * 4;
+        self.in_batches(
+            weight,
+            layout.tiles as u64,
+            tile_bytes,
+            || (Vec::new(), TileEncoder::new(layout)),
+            make,
+            take,
+        )?;
+        for plane in [high, headers, scales] {
+            self.shards.put(plane)?;
+        }
+        Ok(loss)
+    }
+
+    fn dense(&mut self, weight: &Weight, values: &Values<'_>, precision: Precision) -> Result<Loss, WeightError> {
+        /// f32 bytes of a piece.
+        const PIECE: u64 = 1 << 20;
+        let rows = weight.shape.first().copied().unwrap_or(1);
+        let row_bytes = 4 * weight.shape.iter().skip(1).product::<u64>();
+        let per_piece = (PIECE / row_bytes.max(1)).max(1);
+        let make = |buffer: &mut Vec<f32>, piece: u64| {
+            let first = piece * per_piece;
+            values.rows(first..rows.min(first + per_piece), buffer)?;
+            match precision {
+                Precision::F16 => {
+                    encode_half(buffer).map_err(|i| too_large(weight, first + 4 * i as u64 / row_bytes, precision))
+                }
+                _ => Ok(encode_single(buffer)),
+            }
+        };
+        let mut loss = Loss::default();
+        let take = |stream: &mut Self, (bytes, part): (Vec<u8>, Loss)| {
+            loss.add(part);
+            stream.shards.put(bytes)
+        };
+        self.in_batches(weight, rows.div_ceil(per_piece), per_piece * row_bytes, Vec::new, make, take)?;
+        Ok(loss)
+    }
+
+    /// Makes `count` pieces on all threads and takes them in order. A batch is as large as keeps threads busy; its
+    /// size depends on the shape alone, and so does everything that is added up.
+    fn in_batches<S, T: Send>(
+        &mut self,
+        weight: &Weight,
+        count: u64,
+        piece_bytes: u64,
+        scratch: impl Fn() -> S + Sync + Send,
+        make: impl Fn(&mut S, u64) -> Result<T, WeightError> + Sync + Send,
+        mut take: impl FnMut(&mut Self, T) -> Result<(), WeightError>,
+    ) -> Result<(), WeightError> {
+        /// f32 bytes of all pieces of a batch.
+        const BATCH: u64 = 32 << 20;
+        let batch = (BATCH / piece_bytes.max(1)).max(2 * rayon::current_num_threads() as u64);
+        let mut first = 0;
+        while first < count {
+            let last = count.min(first + batch);
+            let pieces: Vec<Result<T, WeightError>> = (first..last).into_par_iter().map_init(&scratch, &make).collect();
+            for piece in pieces {
+                take(self, piece?)?;
+            }
+            first = last;
+            self.progress.tick(self.shards.position().min(self.total), self.total, &weight.name);
+        }
+        Ok(())
+    }
+}
+
+fn too_large(weight: &Weight, row: u64, precision: Precision) -> WeightError {
+    let message = format!("`{}` has a value in row {row} that is too large for {precision}", weight.name);
+    let help = "store this weight as f32 (precision policy, or `precision` in the architecture)";
+    WeightError::new(Path::new("weights"), message, help).in_tensor(&weight.source)
+}
