@@ -22,8 +22,10 @@ use std::collections::BTreeSet;
 
 use gristmill_graph::Binary;
 
+use crate::caps::Caps;
 use crate::kernel::{Axis, Bind, Buf, Buffer, Expr, GroupOp, Kernel, Sh, Shared, Stmt, Type, U32, Var, VarDecl};
 use crate::simplify::Facts;
+use crate::verify::verify;
 
 /// Builds a [`Kernel`] statement by statement. Index arithmetic is simplified on the way with the known bounds of
 /// axes and loops. Mistakes (types that do not fit) are remembered and reported by [`Builder::finish`].
@@ -243,12 +245,14 @@ impl Builder {
     }
 
     /// The finished kernel, verified. `symbols` are all symbols of the program, in the order of its uniform struct.
+    /// The error holds one mistake per line.
     pub fn finish(mut self, symbols: &[String]) -> Result<Kernel, String> {
         if let Some(error) = self.error {
             return Err(format!("kernel `{}`: {error}", self.kernel.name));
         }
         self.kernel.symbols = symbols.to_vec();
         self.kernel.body = self.blocks.pop().unwrap_or_default();
+        verify(&self.kernel, &Caps::ANY).map_err(|errors| errors.join("\n"))?;
         Ok(self.kernel)
     }
 

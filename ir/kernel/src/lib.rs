@@ -9,12 +9,17 @@
 //! A kernel for a target without threads in a group (a CPU) has no group axes.
 //!
 pub mod builder;
+pub mod caps;
 pub mod expr;
+pub mod interp;
 pub mod kernel;
 pub mod simplify;
 pub mod types;
+pub mod verify;
 
 pub use builder::Builder;
+pub use caps::Caps;
 pub use expr::{f, i, u};
 pub use kernel::*;
 pub use simplify::Facts;
+pub use verify::verify;

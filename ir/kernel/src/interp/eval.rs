@@ -1,0 +1,335 @@
+//! Evaluation of expressions, for all threads of a workgroup at once.
+
+use gristmill_graph::Binary;
+use half::f16;
+
+use super::compile::{Node, Program};
+use super::memory::SharedMemory;
+use super::numeric;
+use crate::kernel::{Bit, GroupOp, Kernel, Scalar};
+
+/// The words of a value: lane by lane, in each lane thread by thread. f16 values are held as f32.
+pub(super) type Lanes = Vec<u32>;
+
+/// The state of a workgroup.
+pub(super) struct Machine<'a> {
+    pub(super) kernel: &'a Kernel,
+    program: &'a Program,
+    /// Threads.
+    pub(super) n: usize,
+    /// Extent of the innermost group axis.
+    pub(super) inner: usize,
+    subgroup: usize,
+    pub(super) regs: Vec<Lanes>,
+    pub(super) shared: Vec<SharedMemory>,
+    pub(super) buffers: &'a mut [Vec<u32>],
+    /// Allocations to use again.
+    pool: Vec<Lanes>,
+}
+
+impl<'a> Machine<'a> {
+    pub(super) fn new(kernel: &'a Kernel, program: &'a Program, buffers: &'a mut [Vec<u32>], subgroup: u32) -> Self {
+        let n = kernel.workgroup_size() as usize;
+        let inner = kernel.group.last().and_then(|a| a.extent.as_u32()).unwrap_or(1) as usize;
+        let mut regs = vec![Lanes::new(); kernel.vars.len()];
+        let mut stride = n;
+        for axis in &kernel.group {
+            let extent = axis.extent.as_u32().unwrap_or(1) as usize;
+            stride /= extent;
+            regs[axis.var.0 as usize] = (0..n).map(|t| (t / stride % extent) as u32).collect();
+        }
+        let shared = kernel.shared.iter().map(SharedMemory::new).collect();
+        let subgroup = subgroup.max(1) as usize;
+        Machine { kernel, program, n, inner, subgroup, regs, shared, buffers, pool: Vec::new() }
+    }
+
+    /// A new workgroup.
+    pub(super) fn start(&mut self) {
+        self.shared.iter_mut().for_each(SharedMemory::start);
+    }
+
+    pub(super) fn recycle(&mut self, lanes: Lanes) {
+        if lanes.capacity() > 0 {
+            self.pool.push(lanes);
+        }
+    }
+
+    fn empty(&mut self) -> Lanes {
+        let mut lanes = self.pool.pop().unwrap_or_default();
+        lanes.clear();
+        lanes
+    }
+
+    /// A value of `lanes` lanes that is 0 everywhere.
+    pub(super) fn zeros(&mut self, lanes: usize) -> Lanes {
+        let mut out = self.empty();
+        out.resize(lanes * self.n, 0);
+        out
+    }
+
+    pub(super) fn eval(&mut self, node: &Node, mask: &[bool]) -> Result<Lanes, String> {
+        Ok(match node {
+            Node::Const(word) => {
+                let mut out = self.empty();
+                out.resize(self.n, *word);
+                out
+            }
+            Node::Var(var) => {
+                let mut out = self.empty();
+                out.extend_from_slice(&self.regs[*var]);
+                out
+            }
+            Node::Unary(op, scalar, a) => {
+                let mut a = self.eval(a, mask)?;
+                numeric::unary(*op, *scalar, &mut a);
+                a
+            }
+            Node::Binary(op, scalar, a, b) => {
+                let (mut a, b) = (self.eval(a, mask)?, self.eval(b, mask)?);
+                binary(*op, *scalar, &mut a, &b);
+                self.recycle(b);
+                a
+            }
+            Node::Bit(op, a, b) => {
+                let (mut a, b) = (self.eval(a, mask)?, self.eval(b, mask)?);
+                bit(*op, &mut a, &b);
+                self.recycle(b);
+                a
+            }
+            Node::Select(c, a, b) => {
+                let (c, a, mut b) = (self.eval(c, mask)?, self.eval(a, mask)?, self.eval(b, mask)?);
+                for (b, a) in b.chunks_mut(self.n).zip(a.chunks(self.n)) {
+                    for t in 0..b.len() {
+                        b[t] = if c[t] != 0 { a[t] } else { b[t] };
+                    }
+                }
+                self.recycle(c);
+                self.recycle(a);
+                b
+            }
+            Node::Cast { from, to, value } => {
+                let mut a = self.eval(value, mask)?;
+                a.iter_mut().for_each(|word| *word = cast(*from, *to, *word));
+                a
+            }
+            Node::Load(buf, index) => {
+                let index = self.eval(index, mask)?;
+                let out = self.load(*buf, &index, mask)?;
+                self.recycle(index);
+                out
+            }
+            Node::LoadShared(sh, index) => {
+                let index = self.eval(index, mask)?;
+                let lanes = usize::from(self.kernel.shared[*sh].elem.lanes);
+                let mut out = self.zeros(lanes);
+                self.shared[*sh].load(&index, mask, &mut out)?;
+                self.recycle(index);
+                out
+            }
+            Node::Vec(parts) => {
+                let mut out = self.empty();
+                for part in parts {
+                    let part = self.eval(part, mask)?;
+                    out.extend_from_slice(&part);
+                    self.recycle(part);
+                }
+                out
+            }
+            Node::Splat(lanes, a) => {
+                let mut a = self.eval(a, mask)?;
+                for _ in 1..*lanes {
+                    a.extend_from_within(..self.n);
+                }
+                a
+            }
+            Node::Lane(a, lane) => self.lane(a, lane, mask)?,
+            Node::Dot(scalar, a, b) => {
+                let (mut a, b) = (self.eval(a, mask)?, self.eval(b, mask)?);
+                binary(Binary::Mul, *scalar, &mut a, &b);
+                self.recycle(b);
+                let (sum, rest) = a.split_at_mut(self.n);
+                for lane in rest.chunks(sum.len()) {
+                    binary(Binary::Add, *scalar, sum, lane);
+                }
+                a.truncate(self.n);
+                a
+            }
+            Node::Fma(scalar, a, b, c) => {
+                let (mut a, b, c) = (self.eval(a, mask)?, self.eval(b, mask)?, self.eval(c, mask)?);
+                binary(Binary::Mul, *scalar, &mut a, &b);
+                binary(Binary::Add, *scalar, &mut a, &c);
+                self.recycle(b);
+                self.recycle(c);
+                a
+            }
+            Node::Bytes { signed, word } => {
+                let word = self.eval(word, mask)?;
+                let mut out = self.empty();
+                for byte in 0..4 {
+                    out.extend(word.iter().map(|w| {
+                        let byte = (w >> (8 * byte)) as u8;
+                        if *signed { i32::from(byte as i8) as u32 } else { u32::from(byte) }
+                    }));
+                }
+                self.recycle(word);
+                out
+            }
+            Node::HalvesF16(word) => {
+                let word = self.eval(word, mask)?;
+                let mut out = self.empty();
+                for half in 0..2 {
+                    out.extend(word.iter().map(|w| f16::from_bits((w >> (16 * half)) as u16).to_f32().to_bits()));
+                }
+                self.recycle(word);
+                out
+            }
+            Node::PackF16(a) => {
+                let mut a = self.eval(a, mask)?;
+                let half = |w: u32| u32::from(f16::from_f32(f32::from_bits(w)).to_bits());
+                for t in 0..self.n {
+                    a[t] = half(a[t]) | (half(a[self.n + t]) << 16);
+                }
+                a.truncate(self.n);
+                a
+            }
+            Node::Subgroup(op, scalar, a) => {
+                let mut a = self.eval(a, mask)?;
+                for lane in a.chunks_mut(self.n) {
+                    for (group, mask) in lane.chunks_mut(self.subgroup).zip(mask.chunks(self.subgroup)) {
+                        let active = group.iter().zip(mask).filter(|(_, m)| **m).map(|(w, _)| *w);
+                        if let Some(all) = active.reduce(|a, b| combine(*op, *scalar, a, b)) {
+                            group.fill(all);
+                        }
+                    }
+                }
+                a
+            }
+            Node::SubgroupLane => (0..self.n).map(|t| (t % self.subgroup) as u32).collect(),
+            Node::SubgroupSize => vec![self.subgroup as u32; self.n],
+            Node::LocalIndex => (0..self.n as u32).collect(),
+            Node::Call(function, args) => self.call(*function, args, mask)?,
+        })
+    }
+
+    fn lane(&mut self, a: &Node, lane: &Node, mask: &[bool]) -> Result<Lanes, String> {
+        let (mut a, lane) = (self.eval(a, mask)?, self.eval(lane, mask)?);
+        for t in 0..self.n {
+            let at = lane[t] as usize * self.n + t;
+            match a.get(at) {
+                Some(word) => a[t] = *word,
+                None if mask[t] => return Err(format!("thread {t} takes lane {} of a smaller vector", lane[t])),
+                None => {}
+            }
+        }
+        a.truncate(self.n);
+        self.recycle(lane);
+        Ok(a)
+    }
+
+    fn call(&mut self, function: usize, args: &[Node], mask: &[bool]) -> Result<Lanes, String> {
+        let program = self.program;
+        let function = &program.functions[function];
+        let mut frame = vec![Lanes::new(); function.registers];
+        for (i, arg) in args.iter().enumerate() {
+            frame[i] = self.eval(arg, mask)?;
+        }
+        let caller = std::mem::replace(&mut self.regs, frame);
+        let result = (|| {
+            for (var, e) in &function.lets {
+                self.regs[*var] = self.eval(e, mask)?;
+            }
+            self.eval(&function.result, mask)
+        })();
+        let frame = std::mem::replace(&mut self.regs, caller);
+        frame.into_iter().for_each(|lanes| self.recycle(lanes));
+        result
+    }
+}
+
+/// `to = value` where the mask holds.
+pub(super) fn select_lanes(to: &mut [u32], value: &[u32], mask: &[bool]) {
+    for (to, value) in to.chunks_mut(mask.len()).zip(value.chunks(mask.len())) {
+        for t in 0..to.len() {
+            to[t] = if mask[t] { value[t] } else { to[t] };
+        }
+    }
+}
+
+/// Two values of a reduction.
+pub(super) fn combine(op: GroupOp, scalar: Scalar, a: u32, b: u32) -> u32 {
+    let op = match op {
+        GroupOp::Add => Binary::Add,
+        GroupOp::Max => Binary::Max,
+        GroupOp::Min => Binary::Min,
+    };
+    let mut out = [a];
+    binary(op, scalar, &mut out, &[b]);
+    out[0]
+}
+
+fn each(a: &mut [u32], b: &[u32], f: impl Fn(u32, u32) -> u32) {
+    for (a, b) in a.iter_mut().zip(b) {
+        *a = f(*a, *b);
+    }
+}
+
+fn binary(op: Binary, scalar: Scalar, a: &mut [u32], b: &[u32]) {
+    match scalar {
+        Scalar::F32 => binary_f32(op, a, b),
+        Scalar::F16 => {
+            binary_f32(op, a, b);
+            if !op.is_comparison() {
+                a.iter_mut().for_each(|w| *w = numeric::round_f16(*w));
+            }
+        }
+        Scalar::I32 => each(a, b, |a, b| numeric::binary_i32(op, a as i32, b as i32)),
+        Scalar::U32 => each(a, b, |a, b| numeric::binary_u32(op, a, b).unwrap_or(0)),
+        Scalar::Bool => each(a, b, |a, b| match op {
+            Binary::And => a & b,
+            Binary::Or => a | b,
+            Binary::Eq => u32::from(a == b),
+            _ => u32::from(a != b),
+        }),
+    }
+}
+
+fn binary_f32(op: Binary, a: &mut [u32], b: &[u32]) {
+    // The frequent operations have their own loops.
+    let float = f32::from_bits;
+    match op {
+        Binary::Add => each(a, b, |a, b| (float(a) + float(b)).to_bits()),
+        Binary::Mul => each(a, b, |a, b| (float(a) * float(b)).to_bits()),
+        _ => each(a, b, |a, b| numeric::binary_f32(op, float(a), float(b))),
+    }
+}
+
+/// Operands of vectors with a scalar shift amount: the amount repeats.
+fn bit(op: Bit, a: &mut [u32], b: &[u32]) {
+    for a in a.chunks_mut(b.len()) {
+        match op {
+            Bit::And => each(a, b, |a, b| a & b),
+            Bit::Or => each(a, b, |a, b| a | b),
+            Bit::Xor => each(a, b, |a, b| a ^ b),
+            Bit::Shl => each(a, b, |a, b| a.wrapping_shl(b)),
+            Bit::Shr => each(a, b, |a, b| a.wrapping_shr(b)),
+        }
+    }
+}
+
+fn cast(from: Scalar, to: Scalar, word: u32) -> u32 {
+    match (from, to) {
+        (Scalar::F32 | Scalar::F16, Scalar::F32) => word,
+        (Scalar::F32 | Scalar::F16, Scalar::F16) => numeric::round_f16(word),
+        (Scalar::F32 | Scalar::F16, Scalar::U32) => f32::from_bits(word) as u32,
+        (Scalar::F32 | Scalar::F16, Scalar::I32) => f32::from_bits(word) as i32 as u32,
+        (Scalar::F32 | Scalar::F16, Scalar::Bool) => u32::from(f32::from_bits(word) != 0.0),
+        (Scalar::I32, Scalar::F32) => (word as i32 as f32).to_bits(),
+        (Scalar::I32, Scalar::F16) => numeric::round_f16((word as i32 as f32).to_bits()),
+        (Scalar::U32 | Scalar::Bool, Scalar::F32 | Scalar::F16) => {
+            let float = (word as f32).to_bits();
+            if to == Scalar::F16 { numeric::round_f16(float) } else { float }
+        }
+        (Scalar::I32 | Scalar::U32 | Scalar::Bool, Scalar::Bool) => u32::from(word != 0),
+        (Scalar::I32 | Scalar::U32 | Scalar::Bool, Scalar::I32 | Scalar::U32) => word,
+    }
+}
