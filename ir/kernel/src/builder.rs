@@ -252,7 +252,7 @@ impl Builder {
         }
         self.kernel.symbols = symbols.to_vec();
         self.kernel.body = self.blocks.pop().unwrap_or_default();
-        verify(&self.kernel, &Caps::ANY).map_err(|errors| errors.join("\n"))?;
+        verify(&self.kernel, &Caps::ANY)?;
         Ok(self.kernel)
     }
 

@@ -224,7 +224,7 @@ impl Expr {
         Expr::Fma(Box::new(self.clone()), Box::new(b.into()), Box::new(c.into()))
     }
 
-    /// A vector of 2 or 4 from scalars.
+    /// A vector of 2 or 4 from scalars, or of 4 from two vectors of 2.
     pub fn vec(lanes: impl IntoIterator<Item = Expr>) -> Expr {
         Expr::Vec(lanes.into_iter().collect())
     }

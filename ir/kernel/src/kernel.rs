@@ -151,7 +151,7 @@ pub enum Expr {
     Load(Buf, Box<Expr>),
     /// Element of a shared array.
     LoadShared(Sh, Box<Expr>),
-    /// A vector of 2 or 4 from scalars.
+    /// A vector of 2 or 4 from scalars, or of 4 from two vectors of 2.
     Vec(Vec<Expr>),
     /// A vector of `n` equal lanes.
     Splat(u8, Box<Expr>),

@@ -221,7 +221,8 @@ impl Facts {
     /// A lane, simplified if the parts are.
     pub fn lane(&self, a: Expr, n: Expr) -> Expr {
         match (a, n) {
-            (Expr::Vec(parts), Expr::U32(n)) if (n as usize) < parts.len() => parts[n as usize].clone(),
+            // Two parts may be vectors of two themselves.
+            (Expr::Vec(parts), Expr::U32(n)) if parts.len() == 4 && n < 4 => parts[n as usize].clone(),
             (Expr::Splat(_, x), _) => *x,
             (a, n) => Expr::Lane(Box::new(a), Box::new(n)),
         }

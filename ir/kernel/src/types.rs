@@ -100,6 +100,7 @@ pub(crate) fn type_of(expr: &Expr, kernel: &Kernel, vars: &[VarDecl]) -> Result<
         Expr::Vec(parts) => {
             let types = parts.iter().map(ty).collect::<Result<Vec<_>, _>>()?;
             match types.as_slice() {
+                [a, b] if a == b && a.lanes == 2 => Ok(Type::vec(a.scalar, 4)),
                 [first, rest @ ..] if matches!(parts.len(), 2 | 4) && first.lanes == 1 => {
                     match rest.iter().find(|t| *t != first) {
                         None => Ok(Type::vec(first.scalar, parts.len() as u8)),

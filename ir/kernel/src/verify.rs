@@ -17,8 +17,11 @@ use crate::caps::Caps;
 use crate::kernel::{BOOL, Bind, Expr, Helper, Kernel, Scalar, Stmt, Type, U32, Var, VarDecl};
 use crate::types::{reducible, type_of, var_type};
 
-/// Checks a kernel for a target. Gives all mistakes, each with the kernel's name and the place of the statement.
-pub fn verify(kernel: &Kernel, caps: &Caps) -> Result<(), Vec<String>> {
+/// Checks a kernel for a target.
+///
+/// # Errors
+/// All mistakes, one per line, each with the kernel's name and the place of the statement.
+pub fn verify(kernel: &Kernel, caps: &Caps) -> Result<(), String> {
     let mut v =
         Verifier { kernel, varying: varying(kernel), scope: BTreeMap::new(), path: Vec::new(), errors: Vec::new() };
     v.header(caps);
@@ -26,7 +29,7 @@ pub fn verify(kernel: &Kernel, caps: &Caps) -> Result<(), Vec<String>> {
         v.helper(i, helper);
     }
     v.block(&kernel.body, true);
-    if v.errors.is_empty() { Ok(()) } else { Err(v.errors) }
+    if v.errors.is_empty() { Ok(()) } else { Err(v.errors.join("\n")) }
 }
 
 /// How a register was declared.
@@ -447,7 +450,7 @@ mod tests {
         let kernel = b.finish(&[]).unwrap();
         let found = verify(&kernel, &Caps::default()).unwrap_err();
         assert_eq!(
-            found,
+            found.lines().collect::<Vec<_>>(),
             [
                 "kernel `k`: 512 threads in a group; the target has 256",
                 "kernel `k`: 32768 bytes of shared memory; the target has 16384",

@@ -41,7 +41,7 @@ pub fn run(
     buffers: &mut [Vec<u32>],
     options: Options,
 ) -> Result<(), String> {
-    verify(kernel, &Caps::ANY).map_err(|errors| errors.join("\n"))?;
+    verify(kernel, &Caps::ANY)?;
     if buffers.len() != kernel.buffers.len() {
         return Err(format!(
             "kernel `{}` has {} buffers, {} are given",
