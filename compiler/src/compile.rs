@@ -1,0 +1,323 @@
+//! The compiler as one function: a model directory and options in, a bundle out.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use gristmill_bundle as bundle;
+use gristmill_graph::text::{self, Policy};
+use gristmill_graph::{DType, Model, verify};
+
+use crate::emit::{self, EntryPlan};
+use crate::error::CompileError;
+use crate::lower::{self, CAPACITY, Memory};
+use crate::model_dir::ModelDir;
+use crate::options::{CompileOptions, Progress};
+use crate::precision;
+use crate::prepare::{Prepared, prepare};
+use crate::profile::{self, Profile};
+use crate::rewrite::RewriteReport;
+use crate::weights::{self, Checkpoint, WeightReport};
+
+/// Longest stretch of a prompt that is taken at once.
+const PREFILL_CHUNK: u32 = 128;
+
+/// Most tokens a session holds if neither the model nor the caller says less.
+const DEFAULT_CONTEXT: u32 = 4096;
+
+/// The graph of the bundle, for inspection and for the reference backend.
+pub const GRAPH_FILE: &str = "graph.json";
+
+/// What rewriting did, for inspection: `rewrites.json`, by target and entry.
+pub const REWRITES_FILE: &str = "rewrites.json";
+
+/// What was compiled, and how long it took.
+#[derive(Debug)]
+pub struct CompileReport {
+    /// Where the bundle is.
+    pub bundle: PathBuf,
+    /// Sizes and errors of the weights.
+    pub weights: WeightReport,
+    /// By target and entry.
+    pub rewrites: BTreeMap<String, BTreeMap<String, RewriteReport>>,
+    /// Number of distinct kernels, by target.
+    pub kernels: BTreeMap<String, usize>,
+    /// Number of dispatches of each entry of the first target.
+    pub dispatches: BTreeMap<String, usize>,
+    /// Wall time of each stage, in order.
+    pub timings: Vec<(String, Duration)>,
+}
+
+/// Measures stages and reports them.
+struct Stages<'a> {
+    progress: &'a dyn Progress,
+    done: Vec<(String, Duration)>,
+    started: Instant,
+    name: String,
+}
+
+impl<'a> Stages<'a> {
+    fn new(progress: &'a dyn Progress) -> Self {
+        Stages { progress, done: Vec::new(), started: Instant::now(), name: String::new() }
+    }
+
+    fn next(&mut self, name: &str) {
+        if !self.name.is_empty() {
+            self.done.push((std::mem::take(&mut self.name), self.started.elapsed()));
+        }
+        self.name = name.to_string();
+        self.started = Instant::now();
+        self.progress.stage(name);
+    }
+
+    fn finish(mut self) -> Vec<(String, Duration)> {
+        self.done.push((self.name, self.started.elapsed()));
+        self.done
+    }
+}
+
+struct WeightProgress<'a>(&'a dyn Progress);
+
+impl weights::Progress for WeightProgress<'_> {
+    fn tick(&self, done: u64, total: u64, _what: &str) {
+        self.0.bytes(done, total);
+    }
+}
+
+/// Compiles `model_dir` into a bundle at `out`. The bundle appears there only when it is complete.
+///
+/// # Errors
+/// See [`CompileError`]; nothing is left at `out` then.
+pub fn compile(
+    model_dir: &Path,
+    out: &Path,
+    options: &CompileOptions,
+    progress: &dyn Progress,
+) -> Result<CompileReport, CompileError> {
+    let mut stages = Stages::new(progress);
+    stages.next("reading");
+    let profiles = target_profiles(&options.targets)?;
+    let dir = ModelDir::open(model_dir)?;
+    let checkpoint = Checkpoint::open(model_dir).map_err(|e| CompileError::Weights(e.to_string()))?;
+    let policy = precision::policy(options)?;
+    let model = bind(&dir, &checkpoint, options)?;
+    check_verified(&model, "the bound model")?;
+
+    stages.next("preparing");
+    let prepared = prepare(model, &|usage| precision::of(&policy, usage));
+    check_verified(&prepared.model, "the prepared model")?;
+
+    let entries = emit::entry_plans(&prepared.model);
+    let mut writer = bundle::BundleWriter::create(out).map_err(bundle_error)?;
+    let mut rewrites = BTreeMap::new();
+    let mut kernels = BTreeMap::new();
+    let mut dispatches = BTreeMap::new();
+    for profile in &profiles {
+        stages.next(&format!("kernels for {}", profile.name));
+        let emitted =
+            emit::emit(&prepared.model, &prepared.precisions, options.kv, profile, &entries)?;
+        kernels.insert(profile.name.clone(), emitted.programs.kernels.len());
+        if dispatches.is_empty() {
+            dispatches =
+                emitted.programs.programs.iter().map(|(name, p)| (name.clone(), p.steps.len())).collect();
+        }
+        writer.add_programs(&profile.name, &emitted.programs).map_err(bundle_error)?;
+        for (path, text) in &emitted.shaders {
+            writer.add(path, text.as_bytes()).map_err(bundle_error)?;
+        }
+        rewrites.insert(profile.name.clone(), emitted.rewrites);
+    }
+    add_json(&mut writer, GRAPH_FILE, &prepared.model)?;
+    add_json(&mut writer, REWRITES_FILE, &rewrites)?;
+    for (name, content) in dir.companions()? {
+        writer.add(&name, &content).map_err(bundle_error)?;
+    }
+
+    stages.next("weights");
+    let written = weights::write(&checkpoint, &prepared, writer.dir(), &WeightProgress(progress))
+        .map_err(|e| CompileError::Weights(e.to_string()))?;
+    writer.adopt_weights(written.tensors, written.shards).map_err(bundle_error)?;
+
+    stages.next("finishing");
+    let manifest = manifest(&dir, &prepared, &entries, &profiles, options)?;
+    writer.finish(manifest).map_err(bundle_error)?;
+    Ok(CompileReport {
+        bundle: out.to_path_buf(),
+        weights: written.report,
+        rewrites,
+        kernels,
+        dispatches,
+        timings: stages.finish(),
+    })
+}
+
+/// The profiles asked for, in a fixed order.
+fn target_profiles(names: &[String]) -> Result<Vec<Profile>, CompileError> {
+    let all = names.is_empty() || names.iter().any(|n| n == "all");
+    for name in names.iter().filter(|n| *n != "all") {
+        profile::shipped(name).map_err(CompileError::Options)?;
+    }
+    profile::shipped_names()
+        .filter(|n| all || names.iter().any(|asked| asked == n))
+        .map(|n| profile::shipped(n).map_err(CompileError::Internal))
+        .collect()
+}
+
+/// Binds the architecture to the config and the tensors of the directory.
+fn bind(dir: &ModelDir, checkpoint: &Checkpoint, options: &CompileOptions) -> Result<Model, CompileError> {
+    let mut library = crate::library::shipped();
+    let file = match &options.arch {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|e| CompileError::io(path, &e))?;
+            let name = path.file_name().map_or_else(|| "model.ron".into(), |n| n.to_string_lossy().into_owned());
+            library = library.with_file(&name, &text);
+            name
+        }
+        None => dir.architecture_file(&library)?,
+    };
+    text::bind(&library, &file, &dir.config, Some(&checkpoint.tensors())).map_err(CompileError::Architecture)
+}
+
+fn check_verified(model: &Model, what: &str) -> Result<(), CompileError> {
+    verify::verify(model).map_err(|faults| CompileError::Internal(format!("{what}: {}", faults.join("; "))))
+}
+
+fn bundle_error(error: bundle::Error) -> CompileError {
+    CompileError::Bundle(error)
+}
+
+fn add_json(writer: &mut bundle::BundleWriter, path: &str, value: &impl serde::Serialize) -> Result<(), CompileError> {
+    let text = serde_json::to_vec(value).map_err(|e| CompileError::Internal(format!("{path}: {e}")))?;
+    writer.add(path, &text).map_err(bundle_error)
+}
+
+fn sizes(shape: &[gristmill_graph::Dim]) -> Vec<bundle::Size> {
+    shape.iter().map(|d| bundle::Size(d.to_string())).collect()
+}
+
+fn elem(dtype: DType) -> bundle::Elem {
+    match dtype {
+        DType::F32 => bundle::Elem::F32,
+        DType::I32 | DType::Bool => bundle::Elem::I32,
+    }
+}
+
+/// Everything of the manifest but files, tensors and shards, which the writer knows.
+fn manifest(
+    dir: &ModelDir,
+    prepared: &Prepared,
+    entries: &[EntryPlan],
+    profiles: &[Profile],
+    options: &CompileOptions,
+) -> Result<bundle::Manifest, CompileError> {
+    let model = &prepared.model;
+    let max_context = context(model, options)?;
+    let limit = |v: i64| u32::try_from(v.max(0)).unwrap_or(u32::MAX);
+    let mut symbols: Vec<bundle::Symbol> = model
+        .symbols
+        .iter()
+        .map(|s| bundle::Symbol { name: s.name.clone(), min: limit(s.min), max: limit(s.max) })
+        .collect();
+    symbols.push(bundle::Symbol { name: CAPACITY.into(), min: 1, max: u32::MAX });
+    Ok(bundle::Manifest {
+        format: bundle::FORMAT,
+        generator: format!("gristmill {}", env!("CARGO_PKG_VERSION")),
+        model: bundle::ModelInfo {
+            name: dir.name.clone(),
+            architecture: model.architecture.clone(),
+            precision: precision::describe(options),
+            parameters: model.weights.iter().map(|w| w.shape.iter().product::<u64>()).sum(),
+            max_context,
+            prefill_chunk: PREFILL_CHUNK.min(max_context),
+            eos_token_ids: dir.eos_token_ids(),
+            bos_token_id: dir.bos_token_id(),
+        },
+        symbols,
+        inputs: model.inputs.iter().map(input).collect(),
+        states: (0..model.states.len()).map(|i| state(model, i as u32, options)).collect(),
+        entries: entries.iter().map(|plan| entry(model, plan)).collect(),
+        tensors: Vec::new(),
+        shards: Vec::new(),
+        files: BTreeMap::new(),
+        profiles: profiles.iter().map(|p| p.name.clone()).collect(),
+    })
+}
+
+/// The longest session: what the caller asks for, within what the model can do.
+fn context(model: &Model, options: &CompileOptions) -> Result<u32, CompileError> {
+    let own = model.symbols.iter().find(|s| s.name == "P").map(|s| u32::try_from(s.max).unwrap_or(u32::MAX));
+    match (options.max_context, own) {
+        (Some(0), _) => Err(CompileError::Options("--max-context must be at least 1".into())),
+        (Some(asked), Some(own)) if asked > own => Err(CompileError::Options(format!(
+            "--max-context {asked} is beyond what the model can do: {own} tokens"
+        ))),
+        (Some(asked), _) => Ok(asked),
+        (None, own) => Ok(own.unwrap_or(DEFAULT_CONTEXT).min(DEFAULT_CONTEXT)),
+    }
+}
+
+fn input(input: &gristmill_graph::Input) -> bundle::Input {
+    use gristmill_graph::{Advance, InputDefault};
+    bundle::Input {
+        name: input.name.clone(),
+        elem: elem(input.dtype),
+        shape: sizes(&input.shape),
+        default: input.default.as_ref().map(|d| match d {
+            InputDefault::Value(v) => bundle::InputDefault::Value(*v),
+            InputDefault::Positions => bundle::InputDefault::Positions,
+        }),
+        advance: input.advance.as_ref().map(|a| match a {
+            Advance::Token => bundle::Advance::Token,
+            Advance::Increment => bundle::Advance::Increment,
+            Advance::Append(v) => bundle::Advance::Append(*v),
+        }),
+    }
+}
+
+fn state(model: &Model, index: u32, options: &CompileOptions) -> bundle::State {
+    let state = &model.states[index as usize];
+    let mut shape = sizes(&state.shape);
+    shape[state.axis as usize] = bundle::Size(CAPACITY.into());
+    let elem = match lower::state_memory(model, index, options.kv) {
+        Memory::Halves => bundle::Elem::F16,
+        _ => bundle::Elem::F32,
+    };
+    bundle::State { name: state.name.clone(), elem, shape }
+}
+
+fn entry(model: &Model, plan: &EntryPlan) -> bundle::Entry {
+    use gristmill_graph::{EntryRole, Op};
+    let declared = &model.entries[plan.entry];
+    let graph = model.entry_graph(declared, plan.taps);
+    let mut inputs: Vec<u32> = graph
+        .nodes
+        .iter()
+        .filter_map(|n| match n.op {
+            Op::Input(i) => Some(i),
+            _ => None,
+        })
+        .collect();
+    inputs.sort_unstable();
+    inputs.dedup();
+    bundle::Entry {
+        name: plan.name.clone(),
+        role: match declared.role {
+            _ if plan.taps => bundle::EntryRole::Taps,
+            EntryRole::Tensors => bundle::EntryRole::Tensors,
+            EntryRole::Prefill => bundle::EntryRole::Prefill,
+            EntryRole::Decode => bundle::EntryRole::Decode,
+            EntryRole::Embed => bundle::EntryRole::Embed,
+        },
+        bind: declared.bind.iter().map(|(k, v)| (k.clone(), u32::try_from(*v).unwrap_or(0))).collect(),
+        inputs,
+        outputs: plan
+            .outputs
+            .iter()
+            .map(|name| {
+                let node = graph.node(graph.outputs[name]);
+                bundle::Output { name: name.clone(), elem: elem(node.dtype), shape: sizes(&node.shape) }
+            })
+            .collect(),
+    }
+}
+

@@ -1,0 +1,153 @@
+//! Everything of a bundle that is made per target: rewriting, lowering, legalising, printing, validating.
+
+use std::collections::BTreeMap;
+
+use gristmill_bundle as bundle;
+use gristmill_graph::{Model, Precision};
+use gristmill_kernel::legalize::legalize;
+use gristmill_kernel::{Caps, Kernel, verify::verify};
+use rayon::prelude::*;
+
+use crate::error::CompileError;
+use crate::lower::{self, KernelSet, Setting};
+use crate::options::KvPrecision;
+use crate::plan;
+use crate::profile::{Features, Profile};
+use crate::rewrite::{RewriteReport, Rewriter};
+
+/// An entry as it is compiled: the declared one, or its variant that also returns intermediate values.
+#[derive(Clone, Debug)]
+pub struct EntryPlan {
+    /// Name in the bundle (`forward`, `forward.taps`).
+    pub name: String,
+    /// Position in [`Model::entries`].
+    pub entry: usize,
+    /// Whether taps are outputs, too.
+    pub taps: bool,
+    /// Names of the outputs, in order.
+    pub outputs: Vec<String>,
+}
+
+/// Suffix of the entries that return intermediate values.
+pub const TAPS_SUFFIX: &str = ".taps";
+
+/// The entries of a bundle: those of the model, and for each that is called with tensors one with taps.
+pub fn entry_plans(model: &Model) -> Vec<EntryPlan> {
+    let mut plans = Vec::new();
+    for (index, entry) in model.entries.iter().enumerate() {
+        let known = |names: &[String]| {
+            names.iter().filter(|n| model.graph.outputs.contains_key(*n)).cloned().collect::<Vec<_>>()
+        };
+        plans.push(EntryPlan { name: entry.name.clone(), entry: index, taps: false, outputs: known(&entry.outputs) });
+        if entry.role == gristmill_graph::EntryRole::Tensors && !model.taps.is_empty() {
+            let mut outputs = known(&entry.outputs);
+            outputs.extend(known(&model.taps).into_iter().filter(|t| !entry.outputs.contains(t)));
+            plans.push(EntryPlan {
+                name: format!("{}{TAPS_SUFFIX}", entry.name),
+                entry: index,
+                taps: true,
+                outputs,
+            });
+        }
+    }
+    plans
+}
+
+/// What a target gets.
+pub struct Emitted {
+    /// Kernels and programs.
+    pub programs: bundle::Programs,
+    /// Shader files by path in the bundle.
+    pub shaders: BTreeMap<String, String>,
+    /// What rewriting did, by entry name.
+    pub rewrites: BTreeMap<String, RewriteReport>,
+}
+
+/// Compiles all entries for one target.
+///
+/// # Errors
+/// If a kernel exceeds a limit of the target; and, as internal errors, if a stage breaks its contract.
+pub fn emit(
+    model: &Model,
+    precisions: &[Precision],
+    kv: KvPrecision,
+    profile: &Profile,
+    entries: &[EntryPlan],
+) -> Result<Emitted, CompileError> {
+    let setting = Setting { model, precisions, kv, profile };
+    let mut rewriter = Rewriter::new(&profile.cost);
+    let mut set = KernelSet::default();
+    let mut rewrites = BTreeMap::new();
+    let mut lowered = Vec::new();
+    for plan in entries {
+        let graph = model.entry_graph(&model.entries[plan.entry], plan.taps);
+        let (graph, report) = rewriter.run(&graph);
+        let calls = lower::lower(&setting, &graph, &plan.outputs, &mut set)?;
+        rewrites.insert(plan.name.clone(), report);
+        lowered.push((plan.name.clone(), plan::program(model, &graph, &calls, &set)));
+    }
+    let printed: Vec<Printed> =
+        set.kernels.par_iter().map(|k| print_variants(k, profile)).collect::<Result<_, CompileError>>()?;
+    let mut shaders = BTreeMap::new();
+    let kernels = printed
+        .into_iter()
+        .map(|p| {
+            shaders.extend(p.files);
+            p.kernel
+        })
+        .collect();
+    let programs = bundle::Programs { kernels, programs: lowered.into_iter().collect() };
+    Ok(Emitted { programs, shaders, rewrites })
+}
+
+struct Printed {
+    kernel: bundle::Kernel,
+    files: Vec<(String, String)>,
+}
+
+/// Prints a kernel for every feature set of the profile, and for none.
+fn print_variants(kernel: &Kernel, profile: &Profile) -> Result<Printed, CompileError> {
+    let mut files: Vec<(String, String)> = Vec::new();
+    let mut variants = Vec::new();
+    let sets = profile.variants.iter().copied().chain([Features::default()]);
+    for features in sets {
+        let caps = Caps {
+            f16: features.f16,
+            subgroups: features.subgroups,
+            packed_bytes: false,
+            max_group_size: profile.limits.workgroup_size,
+            max_shared_bytes: profile.limits.shared_bytes,
+        };
+        let legal = legalize(kernel, &caps);
+        // A variant that does not use the feature is the plain one.
+        let plain = !legal.needs.f16 && !legal.needs.subgroups;
+        if plain && features != Features::default() {
+            continue;
+        }
+        verify(&legal, &caps).map_err(|e| CompileError::Internal(e.to_string()))?;
+        let text = gristmill_wgsl::print(&legal);
+        gristmill_wgsl::validate(&text, &caps)
+            .map_err(|e| CompileError::Internal(format!("shader {} for {}: {e}", kernel.name, profile.name)))?;
+        let (suffix, requires) = names(features);
+        let file = format!("shaders/{}/{}{suffix}.wgsl", profile.name, kernel.name);
+        files.push((file.clone(), text));
+        variants.push(bundle::Variant { requires, file });
+    }
+    let writes = kernel.buffers.iter().map(|b| b.writable).collect();
+    Ok(Printed { kernel: bundle::Kernel { name: kernel.name.clone(), writes, variants }, files })
+}
+
+/// File name suffix and WebGPU feature names.
+fn names(features: Features) -> (String, Vec<String>) {
+    let mut suffix = String::new();
+    let mut requires = Vec::new();
+    if features.f16 {
+        suffix.push_str(".f16");
+        requires.push("shader-f16".to_string());
+    }
+    if features.subgroups {
+        suffix.push_str(".subgroups");
+        requires.push("subgroups".to_string());
+    }
+    (suffix, requires)
+}

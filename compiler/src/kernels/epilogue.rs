@@ -1,0 +1,82 @@
+//! Scalar expressions of fused operations, as kernel expressions.
+
+use gristmill_graph::{Binary, DType, NodeId, Scalar};
+use gristmill_kernel::Expr;
+
+use crate::lower::access::{At, Ctx, convert, literal};
+use crate::lower::index::through_broadcast;
+
+/// The value of `scalar` for the result element `at`, given the accumulators and the extra operands. Parts that
+/// occur several times (`x` in `x * sigmoid(x)`) are computed once.
+pub fn apply(ctx: &mut Ctx<'_>, scalar: &Scalar, accs: &[Expr], args: &[NodeId], at: &At) -> Expr {
+    let mut once: Vec<(Scalar, Expr)> = Vec::new();
+    let mut counts: Vec<(Scalar, u32)> = Vec::new();
+    scalar.visit(&mut |part| match counts.iter_mut().find(|(s, _)| s == part) {
+        Some((_, n)) => *n += 1,
+        None => counts.push((part.clone(), 1)),
+    });
+    walk(ctx, scalar, accs, args, at, &mut once, &counts).0
+}
+
+type Memo = Vec<(Scalar, Expr)>;
+
+fn walk(
+    ctx: &mut Ctx<'_>,
+    scalar: &Scalar,
+    accs: &[Expr],
+    args: &[NodeId],
+    at: &At,
+    once: &mut Memo,
+    counts: &[(Scalar, u32)],
+) -> (Expr, DType) {
+    let dtype = dtype_of(ctx, scalar, args);
+    if let Some((_, e)) = once.iter().find(|(s, _)| s == scalar) {
+        return (e.clone(), dtype);
+    }
+    let mut part = |ctx: &mut Ctx<'_>, s: &Scalar| walk(ctx, s, accs, args, at, once, counts);
+    let e = match scalar {
+        Scalar::Acc(i) => accs[usize::from(*i)].clone(),
+        Scalar::Arg(i) => {
+            let id = args[usize::from(*i)];
+            let shape = &ctx.low.graph.node(id).shape;
+            let same_rank = shape.len() == at.index.len();
+            let index = through_broadcast(&at.index, shape);
+            // The row-major position carries over only if nothing is broadcast.
+            let flat = at.flat.clone().filter(|_| same_rank && index == at.index);
+            ctx.value(id, &At { index, flat })
+        }
+        Scalar::Lit(l) => literal(*l),
+        Scalar::Unary(op, a) => part(ctx, a).0.unary(*op),
+        Scalar::Binary(op, a, b) => {
+            let (a, b) = (part(ctx, a).0, part(ctx, b).0);
+            Expr::Binary(*op, Box::new(a), Box::new(b))
+        }
+        Scalar::Select(c, a, b) => {
+            let c = part(ctx, c).0;
+            let (a, b) = (part(ctx, a).0, part(ctx, b).0);
+            c.select(a, b)
+        }
+        Scalar::Cast(t, a) => {
+            let (x, from) = part(ctx, a);
+            convert(x, from, *t)
+        }
+    };
+    let repeated = counts.iter().any(|(s, n)| *n > 1 && s == scalar);
+    let e = if repeated { ctx.b.let_("part", e) } else { e };
+    once.push((scalar.clone(), e.clone()));
+    (e, dtype)
+}
+
+fn dtype_of(ctx: &Ctx<'_>, scalar: &Scalar, args: &[NodeId]) -> DType {
+    match scalar {
+        Scalar::Acc(_) => DType::F32,
+        Scalar::Arg(i) => ctx.low.graph.node(args[usize::from(*i)]).dtype,
+        Scalar::Lit(l) => l.dtype(),
+        Scalar::Unary(_, a) => dtype_of(ctx, a, args),
+        Scalar::Binary(op, ..) if op.is_comparison() => DType::Bool,
+        Scalar::Binary(Binary::And | Binary::Or, ..) => DType::Bool,
+        Scalar::Binary(_, a, _) => dtype_of(ctx, a, args),
+        Scalar::Select(_, a, _) => dtype_of(ctx, a, args),
+        Scalar::Cast(t, _) => *t,
+    }
+}

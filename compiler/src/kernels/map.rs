@@ -1,0 +1,110 @@
+//! Element-wise kernels and appends to states: one element (or one word of a state) per thread.
+
+use gristmill_graph::{DType, Dim, NodeId, Op, numel};
+use gristmill_kernel::{Expr, Scalar, Type, u};
+
+use crate::error::CompileError;
+use crate::lower::access::{At, Ctx};
+use crate::lower::count::Count;
+use crate::lower::index::{dim_expr, flatten, numel_expr, unflatten};
+use crate::lower::{Built, CAPACITY, Lowering, Memory, Place};
+
+/// The kernel of an element-wise node, or of an append.
+pub fn build(low: &Lowering<'_>, id: NodeId, target: Place) -> Result<Built, CompileError> {
+    let node = low.graph.node(id);
+    if let Op::StateAppend(state) = node.op {
+        return append(low, id, state, target);
+    }
+    one_per_thread(low, id, target, false)
+}
+
+/// A kernel that copies a value that is already in memory (or costs nothing) to an output.
+pub fn copy(low: &Lowering<'_>, id: NodeId, target: Place) -> Result<Built, CompileError> {
+    one_per_thread(low, id, target, true)
+}
+
+fn one_per_thread(low: &Lowering<'_>, id: NodeId, target: Place, copy: bool) -> Result<Built, CompileError> {
+    let node = low.graph.node(id);
+    let what = if copy { "copy" } else { "map" };
+    let mut ctx = Ctx::new(low, &format!("{what}_{}", crate::lower::access::label(&node.path)));
+    let threads = low.setting.profile.schedule.map.threads;
+    let grid = [Count::Ceil(numel(&node.shape), threads)];
+    ctx.b.doc(format!("{}: element-wise, {threads} threads", node.path));
+    let scalar = match node.dtype {
+        DType::F32 => Scalar::F32,
+        _ => Scalar::I32,
+    };
+    let name = format!("out_{}", ctx.label(id));
+    let out = ctx.write(target, Type::scalar(scalar), &name);
+    let block = ctx.b.grid_axis("block", grid[0].expr());
+    let thread = ctx.b.group_axis("thread", threads);
+    let flat = ctx.b.let_("element", block * u(threads) + thread);
+    ctx.if_(flat.lt(numel_expr(&node.shape)), |ctx| {
+        let index = named(ctx, unflatten(flat.clone(), &node.shape));
+        let at = At { index, flat: Some(flat.clone()) };
+        let value = if copy { ctx.value(id, &at) } else { ctx.compute(id, &at) };
+        let value = if node.dtype == DType::Bool { value.to_i32() } else { value };
+        ctx.b.store(out, flat, value);
+    });
+    ctx.built(&grid)
+}
+
+/// Gives computed index parts a name, so that the text stays short.
+fn named(ctx: &mut Ctx<'_>, index: Vec<Expr>) -> Vec<Expr> {
+    index
+        .into_iter()
+        .enumerate()
+        .map(|(axis, e)| match e {
+            Expr::Var(_) | Expr::U32(_) => e,
+            e => ctx.b.let_(&format!("i{axis}"), e),
+        })
+        .collect()
+}
+
+/// Writes new rows behind the past ones. States of halves are written word by word.
+fn append(low: &Lowering<'_>, id: NodeId, state: u32, target: Place) -> Result<Built, CompileError> {
+    let node = low.graph.node(id);
+    let operand = node.inputs[0];
+    let decl = &low.setting.model.states[state as usize];
+    let axis = decl.axis as usize;
+    let halves = low.memory(target, id) == Memory::Halves;
+    let mut shape = low.graph.node(operand).shape.clone();
+    let last = shape.len() - 1;
+    if halves {
+        shape[last] = shape[last].exact_div(&Dim::constant(2)).unwrap_or_else(|| shape[last].clone());
+    }
+    let mut memory_shape = decl.shape.clone();
+    memory_shape[axis] = Dim::symbol(CAPACITY);
+    let mut ctx = Ctx::new(low, &format!("append_{}", crate::lower::access::label(&node.path)));
+    let threads = low.setting.profile.schedule.map.threads;
+    let grid = [Count::Ceil(numel(&shape), threads)];
+    let form = if halves { "two halves per thread" } else { "one element per thread" };
+    ctx.b.doc(format!("{}: appends to a state, {form}, {threads} threads", node.path));
+    let elem = if halves { gristmill_kernel::U32 } else { gristmill_kernel::F32 };
+    let name = format!("state_{}", ctx.label(id));
+    let out = ctx.write(target, elem, &name);
+    let block = ctx.b.grid_axis("block", grid[0].expr());
+    let thread = ctx.b.group_axis("thread", threads);
+    let flat = ctx.b.let_("element", block * u(threads) + thread);
+    ctx.if_(flat.lt(numel_expr(&shape)), |ctx| {
+        let index = named(ctx, unflatten(flat, &shape));
+        let mut place = index.clone();
+        place[axis] = place[axis].clone() + dim_expr(&decl.shape[axis]);
+        if halves {
+            let even = index[last].clone() * u(2);
+            let pair = [even.clone(), even.clone() + u(1)].map(|i| {
+                let mut at = index.clone();
+                at[last] = i;
+                ctx.value(operand, &At::index(at))
+            });
+            place[last] = even;
+            let word = flatten(&place, &memory_shape) / u(2);
+            ctx.b.store(out, word, Expr::vec(pair).pack_f16());
+        } else {
+            let value = ctx.value(operand, &At::index(index));
+            ctx.b.store(out, flatten(&place, &memory_shape), value);
+        }
+    });
+    ctx.built(&grid)
+}
+

@@ -1,0 +1,176 @@
+//! Linear layers with many rows of activations: tiles of activations and of decoded weights go through shared
+//! memory, so that a weight is decoded once for all rows of a tile.
+//!
+//! A workgroup computes `tile_m x 32` results. A thread computes `4 x 4` of them: four neighbouring rows of
+//! activations, and weight rows that are 8 apart, so that neighbouring threads store neighbouring elements.
+
+use gristmill_graph::NodeId;
+use gristmill_kernel::{Bind, Expr, Sh, VEC4F, Var, f, u};
+
+use super::linear::{Linear, Weight};
+use super::store::Target;
+use crate::error::CompileError;
+use crate::lower::access::Ctx;
+use crate::lower::count::Count;
+use crate::lower::{Built, Lowering, Place};
+use crate::plan;
+
+/// Weight rows of a workgroup.
+const TILE_N: u32 = 32;
+/// Results of a thread along each side.
+const SIDE: u32 = 4;
+/// Threads along the weight rows.
+const ACROSS: u32 = TILE_N / SIDE;
+
+/// Whether there are enough rows of activations for tiles.
+pub fn applies(low: &Lowering<'_>, id: NodeId) -> bool {
+    let node = low.graph.node(id);
+    let rows = gristmill_graph::numel(&node.shape[..node.shape.len() - 1]);
+    let typical = rows.eval(&plan::nominal(low.setting.model)).unwrap_or(i64::MAX);
+    typical >= i64::from(low.setting.profile.schedule.matmul.min_rows)
+}
+
+/// Sizes of a kernel.
+struct Tiles {
+    m: u32,
+    /// Quads of columns that are staged at a time.
+    quads: u32,
+    threads: u32,
+}
+
+/// The kernel of a linear layer with many rows of activations.
+pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {
+    let linear = Linear::new(low, id)?;
+    let schedule = low.setting.profile.schedule.matmul;
+    let columns = schedule.tile_k.max(linear.weights[0].format.pack_columns());
+    let tiles = Tiles { m: schedule.tile_m, quads: columns / 4, threads: schedule.tile_m / SIDE * ACROSS };
+    let mut ctx = Ctx::new(low, &format!("matmul_{}", linear.label(low)));
+    ctx.b.doc(format!(
+        "{}: activations times [{}, {}] weights, tiles of {} x {TILE_N} results and {columns} columns",
+        low.graph.node(id).path,
+        linear.n,
+        linear.k,
+        tiles.m
+    ));
+    let target = Target::bind(&mut ctx, id, root, place);
+    let buffers = linear.bind(&mut ctx);
+    let n_tiles = i64::from(linear.n.div_ceil(TILE_N));
+    let grid = [Count::Ceil(linear.m.clone(), tiles.m), Count::Dim(n_tiles.into())];
+    let m_tile = ctx.b.grid_axis("m_tile", grid[0].expr());
+    let n_tile = ctx.b.grid_axis("n_tile", grid[1].expr());
+    let down = ctx.b.group_axis("down", tiles.m / SIDE);
+    let across = ctx.b.group_axis("across", ACROSS);
+    let thread = ctx.b.let_("thread", &down * ACROSS + &across);
+    let x_tile = ctx.b.shared("x_tile", VEC4F, tiles.m * tiles.quads);
+    let w_tile = ctx.b.shared("w_tile", VEC4F, TILE_N * tiles.quads);
+    let sums: Vec<Vec<Var>> = (0..buffers.len())
+        .map(|w| (0..SIDE).map(|i| ctx.b.var(&format!("sum{w}_{i}"), f(0.0).splat(4))).collect())
+        .collect();
+    if !linear.k.is_multiple_of(columns) {
+        // Columns beyond the last weight are never staged; they meet zeros, so they only have to be finite.
+        clear(&mut ctx, w_tile, TILE_N * tiles.quads, &thread, tiles.threads);
+        ctx.b.barrier();
+    }
+    let n_first = ctx.b.let_("n_first", &n_tile * TILE_N);
+    let m_first = ctx.b.let_("m_first", &m_tile * tiles.m);
+    ctx.for_("columns", (u(0), u(linear.k), columns), Bind::Serial, |ctx, first| {
+        stage_x(ctx, &linear, &tiles, x_tile, (&m_first, &first), &thread);
+        for ((weight, buf), sums) in linear.weights.iter().zip(&buffers).zip(&sums) {
+            stage_weights(ctx, weight, *buf, &tiles, w_tile, (&n_first, &first), &thread);
+            ctx.b.barrier();
+            multiply(ctx, &tiles, x_tile, w_tile, (&down, &across), sums);
+            ctx.b.barrier();
+        }
+    });
+    for i in 0..SIDE {
+        let m = ctx.b.let_(&format!("m{i}"), &m_first + &down * SIDE + i);
+        ctx.if_(m.lt(linear.rows()), |ctx| {
+            ctx.for_("column", (u(0), u(SIDE), 1), Bind::Serial, |ctx, j| {
+                let n = ctx.b.let_("n", &n_first + &across + &j * ACROSS);
+                ctx.if_(n.lt(u(linear.n)), |ctx| {
+                    let accs: Vec<Expr> = sums.iter().map(|s| s[i as usize].get().lane(&j)).collect();
+                    linear.finish(ctx, &target, &m, &n, &accs);
+                });
+            });
+        });
+    }
+    ctx.built(&grid)
+}
+
+fn clear(ctx: &mut Ctx<'_>, tile: Sh, len: u32, thread: &Expr, threads: u32) {
+    ctx.for_("staged", (thread.clone(), u(len), threads), Bind::Serial, |ctx, i| {
+        ctx.b.store_shared(tile, i, f(0.0).splat(4));
+    });
+}
+
+/// Brings `[tile_m, columns]` activations to shared memory; zeros stand for rows and columns that do not exist.
+fn stage_x(
+    ctx: &mut Ctx<'_>,
+    linear: &Linear<'_>,
+    tiles: &Tiles,
+    x_tile: Sh,
+    (m_first, first): (&Expr, &Expr),
+    thread: &Expr,
+) {
+    let len = tiles.m * tiles.quads;
+    ctx.for_("staged", (thread.clone(), u(len), tiles.threads), Bind::Serial, |ctx, i| {
+        let m = ctx.b.let_("m", m_first + &i / tiles.quads);
+        let column = ctx.b.let_("column", first + &i % tiles.quads * 4);
+        let (last_row, last_column) = (linear.rows() - 1, (linear.k - 1) / 4 * 4);
+        let row = ctx.b.let_("row", m.min(last_row));
+        let safe = ctx.b.let_("safe", column.min(last_column));
+        let x = linear.x_quad(ctx, &row, &safe);
+        let x = ctx.b.let_("x", x);
+        let exists = m.lt(linear.rows()).and(column.lt(linear.k));
+        let mut value = exists.select(&x, f(0.0).splat(4));
+        if !linear.k.is_multiple_of(4) {
+            // The last quad reaches beyond the row.
+            let lane = |l: u32| exists.and((&column + l).lt(linear.k)).select(x.lane(l), f(0.0));
+            value = Expr::vec((0..4).map(lane).collect::<Vec<_>>());
+        }
+        ctx.b.store_shared(x_tile, i, value);
+    });
+}
+
+/// Decodes `[32, columns]` weights to shared memory, a pack per thread at a time.
+fn stage_weights(
+    ctx: &mut Ctx<'_>,
+    weight: &Weight,
+    buf: gristmill_kernel::Buf,
+    tiles: &Tiles,
+    w_tile: Sh,
+    (n_first, first): (&Expr, &Expr),
+    thread: &Expr,
+) {
+    let per_row = tiles.quads * 4 / weight.format.pack_columns();
+    let (rows, packs) = (weight.format.rows(), weight.format.packs());
+    ctx.for_("packs", (thread.clone(), u(TILE_N * per_row), tiles.threads), Bind::Serial, |ctx, i| {
+        // Neighbouring threads take neighbouring rows of tiled weights, and neighbouring packs of others.
+        let (row, pack) =
+            if weight.tiled { (&i % TILE_N, &i / TILE_N) } else { (&i / per_row, &i % per_row) };
+        let row = ctx.b.let_("row", row);
+        let pack = ctx.b.let_("pack", first / weight.format.pack_columns() + pack);
+        let n = ctx.b.let_("n", (n_first + &row).min(rows - 1));
+        ctx.if_(pack.lt(packs), |ctx| {
+            let open = weight.format.open_row(&mut ctx.b, buf, &n);
+            ctx.for_pack(&weight.format, &open, &pack, |ctx, column, values| {
+                let at = &row * tiles.quads + (column - first) / 4;
+                ctx.b.store_shared(w_tile, at, values);
+            });
+        });
+    });
+}
+
+/// Adds the products of the staged columns to the thread's results.
+fn multiply(ctx: &mut Ctx<'_>, tiles: &Tiles, x_tile: Sh, w_tile: Sh, (down, across): (&Expr, &Expr), sums: &[Var]) {
+    ctx.for_("quad", (u(0), u(tiles.quads), 1), Bind::Serial, |ctx, q| {
+        let w: Vec<Expr> = (0..SIDE)
+            .map(|j| ctx.b.let_(&format!("w{j}"), w_tile.at((across + j * ACROSS) * tiles.quads + &q)))
+            .collect();
+        for (i, sum) in sums.iter().enumerate() {
+            let x = ctx.b.let_(&format!("x{i}"), x_tile.at((down * SIDE + i as u32) * tiles.quads + &q));
+            let dots: Vec<Expr> = w.iter().map(|w| x.dot(w)).collect();
+            ctx.b.add(*sum, Expr::vec(dots));
+        }
+    });
+}

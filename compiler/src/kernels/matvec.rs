@@ -1,0 +1,120 @@
+//! Linear layers with few rows of activations: every weight is read once per row of activations, so the
+//! reading is all that counts.
+//!
+//! Tiled weights: a workgroup takes a tile of rows, one row per thread, with several groups of threads that share
+//! the columns; neighbouring threads read neighbouring vectors of the tile. Other weights lie row by row: a
+//! workgroup takes a few rows, and the threads of a row read neighbouring packs.
+
+use gristmill_graph::NodeId;
+use gristmill_kernel::{Bind, Expr, F32, GroupOp, Var, f, u};
+
+use super::linear::{Linear, add_dot};
+use super::store::Target;
+use crate::error::CompileError;
+use crate::lower::access::Ctx;
+use crate::lower::count::Count;
+use crate::lower::{Built, Lowering, Place};
+
+/// Rows in a tile of the stored layout.
+const TILE: u32 = 32;
+
+/// The kernel of a linear layer with few rows of activations.
+pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {
+    let linear = Linear::new(low, id)?;
+    if linear.weights.iter().all(|w| w.tiled) {
+        by_tiles(low, &linear, root, place)
+    } else {
+        by_rows(low, &linear, root, place)
+    }
+}
+
+fn by_tiles(low: &Lowering<'_>, linear: &Linear<'_>, root: NodeId, place: Place) -> Result<Built, CompileError> {
+    let slices = low.setting.profile.schedule.matvec.slices.min(linear.weights[0].format.packs().next_power_of_two());
+    let mut ctx = Ctx::new(low, &format!("matvec_{}", linear.label(low)));
+    ctx.b.doc(format!(
+        "{}: [{}, {}] weights times vector, a tile of {TILE} rows and {slices} slices of columns",
+        low.graph.node(linear.id).path,
+        linear.n,
+        linear.k
+    ));
+    let target = Target::bind(&mut ctx, linear.id, root, place);
+    let buffers = linear.bind(&mut ctx);
+    let tiles = i64::from(linear.n.div_ceil(TILE));
+    let grid = [Count::Dim(tiles.into()), Count::Dim(linear.m.clone())];
+    let tile = ctx.b.grid_axis("tile", grid[0].expr());
+    let m = ctx.b.grid_axis("m", grid[1].expr());
+    let slice = ctx.b.group_axis("slice", slices);
+    let row = ctx.b.group_axis("row", TILE);
+    let n = ctx.b.let_("n", &tile * TILE + &row);
+    let sums: Vec<Var> = (0..buffers.len()).map(|i| ctx.b.var(&format!("sum{i}"), f(0.0))).collect();
+    // The last tile is padded in memory, so that every thread may read.
+    let rows: Vec<_> =
+        linear.weights.iter().zip(&buffers).map(|(w, buf)| w.format.open_row(&mut ctx.b, *buf, &n)).collect();
+    let packs = linear.weights[0].format.packs();
+    ctx.for_("pack", (slice.clone(), u(packs), slices), Bind::Serial, |ctx, pack| {
+        for ((weight, open), sum) in linear.weights.iter().zip(&rows).zip(&sums) {
+            ctx.for_pack(&weight.format, open, &pack, |ctx, column, values| {
+                let x = linear.x_quad(ctx, &m, &column);
+                add_dot(ctx, *sum, &values, &x);
+            });
+        }
+    });
+    let totals = if slices == 1 { sums.iter().map(|s| s.get()).collect() } else { join_slices(&mut ctx, &sums, &slice, &row, slices) };
+    ctx.if_(slice.equals(u(0)).and(n.lt(u(linear.n))), |ctx| linear.finish(ctx, &target, &m, &n, &totals));
+    ctx.built(&grid)
+}
+
+/// Adds up what the slices have, through shared memory.
+fn join_slices(ctx: &mut Ctx<'_>, sums: &[Var], slice: &Expr, row: &Expr, slices: u32) -> Vec<Expr> {
+    let shared: Vec<_> =
+        (0..sums.len()).map(|i| ctx.b.shared(&format!("partial{i}"), F32, slices * TILE)).collect();
+    for (sum, shared) in sums.iter().zip(&shared) {
+        ctx.b.store_shared(*shared, slice * TILE + row, sum.get());
+    }
+    ctx.b.barrier();
+    let totals: Vec<Var> = (0..sums.len()).map(|i| ctx.b.var(&format!("total{i}"), f(0.0))).collect();
+    ctx.for_("part", (u(0), u(slices), 1), Bind::Serial, |ctx, part| {
+        for (total, shared) in totals.iter().zip(&shared) {
+            ctx.b.add(*total, shared.at(&part * TILE + row));
+        }
+    });
+    totals.iter().map(|t| t.get()).collect()
+}
+
+fn by_rows(low: &Lowering<'_>, linear: &Linear<'_>, root: NodeId, place: Place) -> Result<Built, CompileError> {
+    let schedule = low.setting.profile.schedule.matvec;
+    let (per_group, lanes) = (schedule.rows, schedule.lanes);
+    let mut ctx = Ctx::new(low, &format!("matvec_{}", linear.label(low)));
+    ctx.b.doc(format!(
+        "{}: [{}, {}] weights times vector, {per_group} rows and {lanes} threads per row",
+        low.graph.node(linear.id).path,
+        linear.n,
+        linear.k
+    ));
+    let target = Target::bind(&mut ctx, linear.id, root, place);
+    let buffers = linear.bind(&mut ctx);
+    let blocks = i64::from(linear.n.div_ceil(per_group));
+    let grid = [Count::Dim(blocks.into()), Count::Dim(linear.m.clone())];
+    let block = ctx.b.grid_axis("block", grid[0].expr());
+    let m = ctx.b.grid_axis("m", grid[1].expr());
+    let row = ctx.b.group_axis("row", per_group);
+    let lane = ctx.b.group_axis("lane", lanes);
+    let n = ctx.b.let_("n", &block * per_group + &row);
+    let existing = ctx.b.let_("existing", n.min(u(linear.n - 1)));
+    let sums: Vec<Var> = (0..buffers.len()).map(|i| ctx.b.var(&format!("sum{i}"), f(0.0))).collect();
+    for ((weight, buf), sum) in linear.weights.iter().zip(&buffers).zip(&sums) {
+        let open = weight.format.open_row(&mut ctx.b, *buf, &existing);
+        ctx.for_("pack", (lane.clone(), u(weight.format.packs()), lanes), Bind::Serial, |ctx, pack| {
+            ctx.for_pack(&weight.format, &open, &pack, |ctx, column, values| {
+                let x = linear.x_quad(ctx, &m, &column);
+                add_dot(ctx, *sum, &values, &x);
+            });
+        });
+    }
+    for sum in &sums {
+        ctx.b.group_reduce(GroupOp::Add, *sum);
+    }
+    let totals: Vec<Expr> = sums.iter().map(|s| s.get()).collect();
+    ctx.if_(lane.equals(u(0)).and(n.lt(u(linear.n))), |ctx| linear.finish(ctx, &target, &m, &n, &totals));
+    ctx.built(&grid)
+}

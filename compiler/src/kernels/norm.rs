@@ -1,0 +1,130 @@
+//! Normalisation over the last axis: a workgroup per row.
+//!
+//! The mean is taken before the variance (two passes), because `E[x^2] - E[x]^2` cancels. The row is read from
+//! memory in each pass; it is small and stays in the cache.
+
+use gristmill_graph::{NodeId, NormKind, Op, numel};
+use gristmill_kernel::{Bind, Expr, GroupOp, Var, f, u};
+
+use super::store::{Target, is_plain};
+use crate::error::CompileError;
+use crate::lower::access::{At, Ctx};
+use crate::lower::count::Count;
+use crate::lower::index::{dim_expr, unflatten};
+use crate::lower::{Built, Lowering, Memory, Place};
+
+/// The kernel of an [`Op::Norm`].
+pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {
+    let node = low.graph.node(id);
+    let Op::Norm { kind, eps } = node.op else { unreachable!("only norms come here") };
+    let last = node.shape.len() - 1;
+    let (lead, width) = (&node.shape[..last], &node.shape[last]);
+    let threads = low.setting.profile.schedule.reduce.threads;
+    let grid = [Count::Dim(numel(lead))];
+    let mut ctx = Ctx::new(low, &format!("{}_{width}", node.op.name()));
+    ctx.b.doc(format!("{}: {} over {width} elements, {threads} threads per row", node.path, node.op.name()));
+    let plain = is_plain(low, id, root);
+    let vectors = plain
+        && node.inputs.iter().all(|i| ctx.quads(*i))
+        && low.memory(place, root) == Memory::Dense(gristmill_kernel::Scalar::F32);
+    let step = if vectors { 4 } else { 1 };
+    let count = if vectors { dim_expr(width) / u(4) } else { dim_expr(width) };
+    let row_reader = Row { id: node.inputs[0], step };
+    let target = if vectors {
+        let name = format!("out_{}", ctx.label(root));
+        Err(ctx.write(place, gristmill_kernel::VEC4F, &name))
+    } else {
+        Ok(Target::bind(&mut ctx, id, root, place))
+    };
+    let row = ctx.b.grid_axis("row", grid[0].expr());
+    let lane = ctx.b.group_axis("lane", threads);
+    let lead_index = unflatten(row.clone(), lead);
+    let range = || (lane.clone(), count.clone(), threads);
+    let n = dim_expr(width).to_f32();
+
+    let mean = (kind == NormKind::Layer).then(|| {
+        let sum = ctx.b.var("sum", f(0.0));
+        ctx.for_("column", range(), Bind::Serial, |ctx, c| {
+            let x = row_reader.read(ctx, &row, &lead_index, &c);
+            ctx.b.add(sum, if step == 4 { x.dot(f(1.0).splat(4)) } else { x });
+        });
+        ctx.b.group_reduce(GroupOp::Add, sum);
+        ctx.b.let_("mean", sum.get() / n.clone())
+    });
+    let centred = |x: Expr| match &mean {
+        Some(m) => x - if step == 4 { m.splat(4) } else { m.clone() },
+        None => x,
+    };
+    let squares: Var = ctx.b.var("squares", f(0.0));
+    ctx.for_("column", range(), Bind::Serial, |ctx, c| {
+        let x = row_reader.read(ctx, &row, &lead_index, &c);
+        let x = ctx.b.let_("x", centred(x));
+        ctx.b.add(squares, if step == 4 { x.dot(&x) } else { &x * &x });
+    });
+    ctx.b.group_reduce(GroupOp::Add, squares);
+    let spread = squares.get() / n + f(eps.get());
+    let scale = ctx.b.let_("scale", spread.unary(gristmill_graph::Unary::Rsqrt));
+    ctx.for_("column", range(), Bind::Serial, |ctx, c| {
+        let x = row_reader.read(ctx, &row, &lead_index, &c);
+        let mut y = centred(x) * if step == 4 { scale.splat(4) } else { scale.clone() };
+        for (n, parameter) in node.inputs[1..].iter().enumerate() {
+            let p = Row { id: *parameter, step }.parameter(ctx, &c);
+            y = if n == 0 { y * p } else { y + p };
+        }
+        match &target {
+            Err(buf) => ctx.b.store(*buf, row.clone() * count.clone() + &c, y),
+            Ok(target) => {
+                let mut index = lead_index.clone();
+                index.push(c.clone());
+                target.store(ctx, &At { index, flat: Some(row.clone() * dim_expr(width) + &c) }, y);
+            }
+        }
+    });
+    ctx.built(&grid)
+}
+
+/// Reads columns of a row, `step` at a time.
+pub struct Row {
+    /// The node.
+    pub id: NodeId,
+    /// 1 or 4.
+    pub step: u32,
+}
+
+impl Row {
+    /// Column (or quad of columns) `c` of a row, given by number and by index.
+    pub fn read(&self, ctx: &mut Ctx<'_>, row: &Expr, lead: &[Expr], c: &Expr) -> Expr {
+        let width = dim_expr(ctx.low.graph.node(self.id).shape.last().unwrap_or(&1i64.into()));
+        // Plain memory is addressed by the row number, without taking it apart.
+        if let Some(place @ (Place::Value(_) | Place::Output(_) | Place::Input(_))) = ctx.low.place(self.id) {
+            if self.step == 4 {
+                return ctx.quad_row_at(place, self.id, row * (width / u(4))).at(ctx, c);
+            }
+            let mut index = lead.to_vec();
+            index.push(c.clone());
+            return ctx.value(self.id, &At { index, flat: Some(row * width + c) });
+        }
+        if self.step == 4
+            && let Some(x) = ctx.quad_row(self.id, lead)
+        {
+            return x.at(ctx, c);
+        }
+        let mut index = lead.to_vec();
+        index.push(c.clone());
+        ctx.value(self.id, &At::index(index))
+    }
+
+    /// Column (or quad) `c` of a 1-D parameter, or of a broadcast one with leading ones.
+    fn parameter(&self, ctx: &mut Ctx<'_>, c: &Expr) -> Expr {
+        let rank = ctx.low.graph.node(self.id).shape.len();
+        let lead = vec![u(0); rank - 1];
+        if self.step == 4
+            && let Some(x) = ctx.quad_row(self.id, &lead)
+        {
+            return x.at(ctx, c);
+        }
+        let mut index = lead;
+        index.push(c.clone());
+        ctx.value(self.id, &At::index(index))
+    }
+}

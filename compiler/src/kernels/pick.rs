@@ -1,0 +1,129 @@
+//! Choosing elements: the best one, and the best few. A workgroup per row.
+
+use gristmill_graph::{NodeId, numel};
+use gristmill_kernel::{Bind, Expr, GroupOp, Var, f, u};
+
+use super::norm::Row;
+use super::reduce::LOWEST;
+use super::store::Target;
+use crate::error::CompileError;
+use crate::lower::access::{At, Ctx};
+use crate::lower::count::Count;
+use crate::lower::index::{dim_expr, unflatten};
+use crate::lower::{Built, Lowering, Place};
+
+/// No element: larger than every index.
+const NOBODY: u32 = u32::MAX;
+
+/// The kernel of an [`gristmill_graph::Op::ArgMax`]: the index of the largest element, the first of equals.
+pub fn argmax(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {
+    let mut pick = Pick::new(low, id, root, place, "argmax");
+    let (value, index) = pick.best(None);
+    pick.if_first(|p| {
+        let _ = value;
+        p.store(&u(0), index.get());
+    });
+    pick.ctx.built(&pick.grid)
+}
+
+/// The kernel of an [`gristmill_graph::Op::TopK`]: `k` times the best element behind the one before.
+pub fn top_k(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place, k: u32) -> Result<Built, CompileError> {
+    let mut pick = Pick::new(low, id, root, place, &format!("top_{k}"));
+    let last_value = pick.ctx.b.var("last_value", f(-LOWEST));
+    let last_index = pick.ctx.b.var("last_index", u(0));
+    let mut ctx = std::mem::replace(&mut pick.ctx, Ctx::new(low, ""));
+    ctx.for_("rank", (u(0), u(k), 1), Bind::Serial, |ctx, rank| {
+        std::mem::swap(ctx, &mut pick.ctx);
+        let first = rank.equals(u(0));
+        let (value, index) = pick.best(Some((first, last_value, last_index)));
+        pick.ctx.b.assign(last_value, value);
+        pick.ctx.b.assign(last_index, index);
+        pick.if_first(|p| p.store(&rank, last_index.get()));
+        std::mem::swap(ctx, &mut pick.ctx);
+    });
+    ctx.built(&pick.grid)
+}
+
+struct Pick<'a> {
+    ctx: Ctx<'a>,
+    grid: [Count; 1],
+    target: Target,
+    row: Expr,
+    lane: Expr,
+    lead: Vec<Expr>,
+    id: NodeId,
+    x: Row,
+    len: Expr,
+    threads: u32,
+}
+
+impl<'a> Pick<'a> {
+    fn new(low: &'a Lowering<'a>, id: NodeId, root: NodeId, place: Place, name: &str) -> Self {
+        let node = low.graph.node(id);
+        let x = node.inputs[0];
+        let lead_shape = &node.shape[..node.shape.len() - 1];
+        let threads = low.setting.profile.schedule.top_k.threads;
+        let grid = [Count::Dim(numel(lead_shape))];
+        let mut ctx = Ctx::new(low, name);
+        let len = low.graph.node(x).shape.last().cloned().unwrap_or_default();
+        ctx.b.doc(format!("{}: {name} of {len} elements, {threads} threads per row", node.path));
+        let target = Target::bind(&mut ctx, id, root, place);
+        let row = ctx.b.grid_axis("row", grid[0].expr());
+        let lane = ctx.b.group_axis("lane", threads);
+        let lead = unflatten(row.clone(), lead_shape);
+        Pick { ctx, grid, target, row, lane, lead, id, x: Row { id: x, step: 1 }, len: dim_expr(&len), threads }
+    }
+
+    /// The best element of the row: value and index, equal in all threads. With `after`, the best of those that
+    /// rank behind it (smaller, or equal with a higher index); its flag says that nothing was taken yet.
+    fn best(&mut self, after: Option<(Expr, Var, Var)>) -> (Var, Var) {
+        let value = self.ctx.b.var("value", f(LOWEST));
+        let index = self.ctx.b.var("index", u(NOBODY));
+        let (x, row, lead) = (&self.x, &self.row, &self.lead);
+        let range = (self.lane.clone(), self.len.clone(), self.threads);
+        self.ctx.for_("column", range, Bind::Serial, |ctx, c| {
+            let v = x.read(ctx, row, lead, &c);
+            let v = ctx.b.let_("candidate", v);
+            let better = v.gt(value.get()).or(index.get().equals(u(NOBODY)));
+            let eligible = match &after {
+                None => better,
+                Some((first, last, last_index)) => {
+                    let behind = v.lt(last.get()).or(v.equals(last.get()).and(c.gt(last_index.get())));
+                    better.and(first.or(behind))
+                }
+            };
+            ctx.if_(eligible, |ctx| {
+                ctx.b.assign(value, v);
+                ctx.b.assign(index, c);
+            });
+        });
+        let mine = self.ctx.b.let_("mine", value.get());
+        self.ctx.b.group_reduce(GroupOp::Max, value);
+        let loser = mine.lt(value.get());
+        self.ctx.b.assign(index, loser.select(u(NOBODY), index.get()));
+        self.ctx.b.group_reduce(GroupOp::Min, index);
+        (value, index)
+    }
+
+    fn if_first(&mut self, then: impl FnOnce(&mut Self)) {
+        let low = self.ctx.low;
+        let mut ctx = std::mem::replace(&mut self.ctx, Ctx::new(low, ""));
+        let first = self.lane.equals(u(0));
+        ctx.if_(first, |ctx| {
+            std::mem::swap(ctx, &mut self.ctx);
+            then(self);
+            std::mem::swap(ctx, &mut self.ctx);
+        });
+        self.ctx = ctx;
+    }
+
+    fn store(&mut self, column: &Expr, index: Expr) {
+        let width = self.ctx.low.graph.node(self.id).shape.last().cloned().unwrap_or_default();
+        let mut at = self.lead.clone();
+        at.push(column.clone());
+        let flat = &self.row * dim_expr(&width) + column;
+        // A row of NaN has no best element; the last index is in range at least.
+        let safe = index.min(self.len.clone() - u(1)).to_i32();
+        self.target.store(&mut self.ctx, &At { index: at, flat: Some(flat) }, safe);
+    }
+}

@@ -1,0 +1,50 @@
+//! Softmax over the last axis: a workgroup per row. Only where attention was not found around it.
+
+use gristmill_graph::{NodeId, Unary, numel};
+use gristmill_kernel::{Bind, GroupOp, f};
+
+use super::norm::Row;
+use super::reduce::LOWEST;
+use super::store::Target;
+use crate::error::CompileError;
+use crate::lower::access::{At, Ctx};
+use crate::lower::count::Count;
+use crate::lower::index::{dim_expr, unflatten};
+use crate::lower::{Built, Lowering, Place};
+
+/// The kernel of an [`gristmill_graph::Op::Softmax`].
+pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {
+    let node = low.graph.node(id);
+    let last = node.shape.len() - 1;
+    let (lead, width) = (&node.shape[..last], &node.shape[last]);
+    let threads = low.setting.profile.schedule.reduce.threads;
+    let grid = [Count::Dim(numel(lead))];
+    let mut ctx = Ctx::new(low, "softmax");
+    ctx.b.doc(format!("{}: softmax over {width} elements, {threads} threads per row", node.path));
+    let target = Target::bind(&mut ctx, id, root, place);
+    let row = ctx.b.grid_axis("row", grid[0].expr());
+    let lane = ctx.b.group_axis("lane", threads);
+    let lead_index = unflatten(row.clone(), lead);
+    let x = Row { id: node.inputs[0], step: 1 };
+    let range = || (lane.clone(), dim_expr(width), threads);
+    let highest = ctx.b.var("highest", f(LOWEST));
+    ctx.for_("column", range(), Bind::Serial, |ctx, c| {
+        let x = x.read(ctx, &row, &lead_index, &c);
+        ctx.b.assign(highest, highest.get().max(x));
+    });
+    ctx.b.group_reduce(GroupOp::Max, highest);
+    let total = ctx.b.var("total", f(0.0));
+    ctx.for_("column", range(), Bind::Serial, |ctx, c| {
+        let x = x.read(ctx, &row, &lead_index, &c);
+        ctx.b.add(total, (x - highest.get()).unary(Unary::Exp));
+    });
+    ctx.b.group_reduce(GroupOp::Add, total);
+    ctx.for_("column", range(), Bind::Serial, |ctx, c| {
+        let x = x.read(ctx, &row, &lead_index, &c);
+        let y = (x - highest.get()).unary(Unary::Exp) / total.get();
+        let mut index = lead_index.clone();
+        index.push(c.clone());
+        target.store(ctx, &At { index, flat: Some(&row * dim_expr(width) + &c) }, y);
+    });
+    ctx.built(&grid)
+}

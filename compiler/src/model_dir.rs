@@ -1,0 +1,137 @@
+//! The small files of a Hugging Face model directory.
+
+use std::path::{Path, PathBuf};
+
+use gristmill_graph::text::Library;
+use serde_json::Value;
+
+use crate::error::CompileError;
+
+/// Files that a bundle carries as the model had them.
+const COMPANIONS: [&str; 8] = [
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "generation_config.json",
+    "chat_template.jinja",
+    "preprocessor_config.json",
+    "sentence_bert_config.json",
+];
+
+/// No small file is larger than this; it keeps a hostile directory from filling the memory.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// A model directory with its parsed settings.
+#[derive(Debug)]
+pub struct ModelDir {
+    /// The last part of its path.
+    pub name: String,
+    /// `config.json`.
+    pub config: Value,
+    /// `generation_config.json`, or null.
+    pub generation: Value,
+    path: PathBuf,
+}
+
+impl ModelDir {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// If the directory or its `config.json` is missing or not JSON.
+    pub fn open(path: &Path) -> Result<Self, CompileError> {
+        if !path.is_dir() {
+            return Err(CompileError::Io {
+                path: path.display().to_string(),
+                message: "is not a directory; expected a Hugging Face model directory with config.json and \
+                          *.safetensors"
+                    .into(),
+            });
+        }
+        let config = read_json(&path.join("config.json"))?.ok_or_else(|| CompileError::Io {
+            path: path.join("config.json").display().to_string(),
+            message: "not found; a Hugging Face model directory has one".into(),
+        })?;
+        if !config.is_object() {
+            return Err(CompileError::Config(format!("{}: not a JSON object", path.join("config.json").display())));
+        }
+        let generation = read_json(&path.join("generation_config.json"))?.unwrap_or(Value::Null);
+        let absolute = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        let name = absolute.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
+        Ok(ModelDir { name, config, generation, path: path.to_path_buf() })
+    }
+
+    /// The shipped architecture file for the first known class in `architectures`.
+    ///
+    /// # Errors
+    /// Names the classes and what to do if none is known.
+    pub fn architecture_file(&self, library: &Library) -> Result<String, CompileError> {
+        let classes: Vec<&str> =
+            self.config["architectures"].as_array().map_or(Vec::new(), |a| a.iter().filter_map(Value::as_str).collect());
+        if classes.is_empty() {
+            return Err(CompileError::Config(format!(
+                "{}: no `architectures`; name an architecture file with --arch FILE.ron",
+                self.path.join("config.json").display()
+            )));
+        }
+        classes.iter().find_map(|c| library.architecture_for_class(c)).ok_or_else(|| {
+            CompileError::Config(format!(
+                "{}: no shipped architecture handles {}; write one and pass it with --arch FILE.ron (see \
+                 docs/authoring.md)",
+                self.path.join("config.json").display(),
+                classes.join(", ")
+            ))
+        })
+    }
+
+    /// The companion files that exist, by name.
+    ///
+    /// # Errors
+    /// If one cannot be read.
+    pub fn companions(&self) -> Result<Vec<(String, Vec<u8>)>, CompileError> {
+        let mut found = Vec::new();
+        for name in COMPANIONS {
+            if let Some(content) = read_small(&self.path.join(name))? {
+                found.push((name.to_string(), content));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Ids that end generation: `eos_token_id` of the generation settings, else of the config.
+    pub fn eos_token_ids(&self) -> Vec<u32> {
+        let ids = |v: &Value| match v {
+            Value::Number(_) => v.as_u64().into_iter().collect(),
+            Value::Array(a) => a.iter().filter_map(Value::as_u64).collect(),
+            _ => Vec::new(),
+        };
+        let mut all: Vec<u64> = ids(&self.generation["eos_token_id"]);
+        if all.is_empty() {
+            all = ids(&self.config["eos_token_id"]);
+        }
+        all.into_iter().filter_map(|id| u32::try_from(id).ok()).collect()
+    }
+
+    /// The id that begins a text.
+    pub fn bos_token_id(&self) -> Option<u32> {
+        let id = |v: &Value| v["bos_token_id"].as_u64().and_then(|id| u32::try_from(id).ok());
+        id(&self.generation).or_else(|| id(&self.config))
+    }
+}
+
+fn read_small(path: &Path) -> Result<Option<Vec<u8>>, CompileError> {
+    match std::fs::metadata(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(CompileError::io(path, &e)),
+        Ok(m) if m.len() > MAX_BYTES => Err(CompileError::Io {
+            path: path.display().to_string(),
+            message: format!("is {} bytes long, more than a settings file can be", m.len()),
+        }),
+        Ok(_) => std::fs::read(path).map(Some).map_err(|e| CompileError::io(path, &e)),
+    }
+}
+
+fn read_json(path: &Path) -> Result<Option<Value>, CompileError> {
+    let Some(bytes) = read_small(path)? else { return Ok(None) };
+    serde_json::from_slice(&bytes).map(Some).map_err(|e| CompileError::Config(format!("{}: {e}", path.display())))
+}
