@@ -1,0 +1,153 @@
+//! The part of a graph that one e-graph sees: terms over leaves, without names.
+//!
+//! Two layers of a model give equal bodies, whatever their weights and states are called. That is what
+//! makes the result of one reusable for the other: a [`Body`] is its own cache key.
+
+use std::fmt;
+
+use egg::{Id, Language};
+use gristmill_graph::{DType, Op, Precision, Shape};
+
+use super::show;
+
+/// Shape and element type of a value.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Type {
+    pub(super) shape: Shape,
+    pub(super) dtype: DType,
+}
+
+/// Where a leaf comes from, as far as rewriting cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Origin {
+    /// A stored weight, dequantized or not.
+    Weight(Precision),
+    /// A value that another region computes, or a model input.
+    Value,
+}
+
+/// A value that the body does not compute.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Leaf {
+    pub(super) ty: Type,
+    pub(super) from: Origin,
+}
+
+/// What a term computes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Head {
+    /// The leaf with this index in [`Body::leaves`].
+    Leaf(u32),
+    /// `[x]`: [`Op::StateAppend`] to a state known only as a number; its result type is in [`Body::slots`].
+    Append(u32),
+    /// Any other operation. Never `Input`, `Weight` or `StateAppend`.
+    Op(Op),
+}
+
+/// A node of an e-graph, or (with indices as arguments) of a [`Body`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Term {
+    pub(super) head: Head,
+    pub(super) args: Vec<Id>,
+}
+
+impl Term {
+    pub(super) fn new(op: Op, args: Vec<Id>) -> Self {
+        Term { head: Head::Op(op), args }
+    }
+
+    /// The operation, unless it is a leaf or an append.
+    pub(super) fn op(&self) -> Option<&Op> {
+        match &self.head {
+            Head::Op(op) => Some(op),
+            Head::Leaf(_) | Head::Append(_) => None,
+        }
+    }
+
+    /// The name in reports.
+    pub(super) fn name(&self) -> String {
+        match &self.head {
+            Head::Leaf(_) => "leaf".into(),
+            Head::Append(_) => "append".into(),
+            Head::Op(op) => op.name(),
+        }
+    }
+
+    /// Whether it has no operands and costs nothing to compute again.
+    pub(super) fn is_nullary(&self) -> bool {
+        self.args.is_empty() && !matches!(self.head, Head::Leaf(_))
+    }
+}
+
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.head {
+            Head::Op(op) => f.write_str(&show::op(op)),
+            Head::Leaf(_) | Head::Append(_) => f.write_str(&self.name()),
+        }
+    }
+}
+
+impl Language for Term {
+    type Discriminant = std::mem::Discriminant<Head>;
+
+    fn discriminant(&self) -> Self::Discriminant {
+        std::mem::discriminant(&self.head)
+    }
+
+    fn matches(&self, other: &Self) -> bool {
+        self.head == other.head && self.args.len() == other.args.len()
+    }
+
+    fn children(&self) -> &[Id] {
+        &self.args
+    }
+
+    fn children_mut(&mut self) -> &mut [Id] {
+        &mut self.args
+    }
+}
+
+/// Terms in topological order; arguments are indices of earlier terms.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Body {
+    /// Values from outside, in order of first use.
+    pub(super) leaves: Vec<Leaf>,
+    /// Result types of appends, in order of first use.
+    pub(super) slots: Vec<Type>,
+    /// The terms.
+    pub(super) terms: Vec<Term>,
+    /// The type of every term.
+    pub(super) types: Vec<Type>,
+    /// For every term the term of the *first* body (before any rewriting) whose value it is; `None` for values
+    /// that only exist since rewriting.
+    pub(super) origin: Vec<Option<usize>>,
+    /// Terms whose value is seen from outside.
+    pub(super) roots: Vec<usize>,
+}
+
+impl Body {
+    /// For every term, its users in order, each once.
+    pub(super) fn users(&self) -> Vec<Vec<usize>> {
+        let mut users: Vec<Vec<usize>> = vec![Vec::new(); self.terms.len()];
+        for (i, term) in self.terms.iter().enumerate() {
+            for &arg in &term.args {
+                let list = &mut users[usize::from(arg)];
+                if list.last() != Some(&i) {
+                    list.push(i);
+                }
+            }
+        }
+        users
+    }
+
+    /// Arguments of a term as indices.
+    pub(super) fn args(&self, term: usize) -> impl Iterator<Item = usize> + '_ {
+        self.terms[term].args.iter().map(|&id| usize::from(id))
+    }
+
+    /// Number of terms that compute something.
+    pub(super) fn size(&self) -> usize {
+        self.terms.iter().filter(|t| !matches!(t.head, Head::Leaf(_))).count()
+    }
+}

@@ -1,0 +1,151 @@
+//! Who uses a value: guards and expressions over the terms of a body.
+//!
+//! A fused operation computes a whole expression again wherever it stands, so it must be the only one that
+//! needs the values inside. "Inside" is rarely one use: `y * sigmoid(y)` uses `y` twice and is still closed,
+//! because everything made of `y` ends in the one product.
+
+use std::collections::BTreeSet;
+
+use egg::Id;
+use gristmill_graph::{Op, Scalar};
+
+use super::body::{Body, Head};
+use super::facts::{EGraph, members};
+
+/// Where all element-wise uses of a term come together.
+#[derive(Clone, Debug)]
+pub(super) struct Closing {
+    /// The first term that every use of the value goes through.
+    pub(super) root: usize,
+    /// The terms between the value and the root, the root included.
+    pub(super) path: BTreeSet<usize>,
+}
+
+/// The closing of every term, for terms that have one.
+pub(super) fn closings(body: &Body, users: &[Vec<usize>]) -> Vec<Option<Closing>> {
+    let roots: BTreeSet<usize> = body.roots.iter().copied().collect();
+    (0..body.terms.len()).map(|term| closing(body, users, &roots, term)).collect()
+}
+
+/// Walks the users in topological order until a single term is left through which all uses go: the immediate
+/// post-dominator. Only element-wise terms of the value's own shape may lie on the way.
+fn closing(body: &Body, users: &[Vec<usize>], roots: &BTreeSet<usize>, term: usize) -> Option<Closing> {
+    let shape = &body.types[term].shape;
+    let mut path = BTreeSet::new();
+    let mut pending: BTreeSet<usize> = users[term].iter().copied().collect();
+    let mut last = term;
+    loop {
+        if roots.contains(&last) {
+            return None;
+        }
+        last = pending.pop_first()?;
+        let elementwise = body.terms[last].op().is_some_and(Op::is_elementwise);
+        if !elementwise || body.types[last].shape != *shape {
+            return None;
+        }
+        path.insert(last);
+        if pending.is_empty() {
+            return Some(Closing { root: last, path });
+        }
+        pending.extend(&users[last]);
+    }
+}
+
+/// Whether everything that `class` computes out of `operands` is used for `class` only.
+///
+/// Constants and other operations without operands may be shared: they are written again wherever needed.
+pub(super) fn private(egraph: &EGraph, class: Id, operands: &[Id]) -> bool {
+    let facts = &egraph.analysis;
+    let operands: BTreeSet<Id> = operands.iter().map(|&id| egraph.find(id)).collect();
+    let tops: Vec<usize> = members(egraph, class).collect();
+    let mut inside: BTreeSet<usize> = BTreeSet::new();
+    let mut open = tops.clone();
+    while let Some(term) = open.pop() {
+        for arg in facts.body.args(term) {
+            let id = egraph.find(facts.ids[arg]);
+            let node = &facts.body.terms[arg];
+            let free = node.is_nullary() || egraph[id].data.value.is_some() || matches!(node.head, Head::Leaf(_));
+            if !free && !operands.contains(&id) && inside.insert(arg) {
+                open.push(arg);
+            }
+        }
+    }
+    let user_inside = |user: &usize| inside.contains(user) || tops.contains(user);
+    inside.iter().all(|&term| !facts.roots.contains(&term) && facts.users[term].iter().all(user_inside))
+}
+
+/// All element-wise terms of one shape between `from` and `to` (included), if there is a way at all.
+pub(super) fn between(body: &Body, from: usize, to: usize) -> Option<BTreeSet<usize>> {
+    let shape = &body.types[from].shape;
+    let mut above = BTreeSet::from([from]);
+    for term in from + 1..=to {
+        let elementwise = body.terms[term].op().is_some_and(Op::is_elementwise);
+        if elementwise && body.types[term].shape == *shape && body.args(term).any(|a| above.contains(&a)) {
+            above.insert(term);
+        }
+    }
+    above.remove(&from);
+    (from == to || above.contains(&to)).then_some(above)
+}
+
+/// Writes the element-wise terms of `path` as one scalar expression.
+pub(super) struct Expression<'a> {
+    pub(super) egraph: &'a EGraph,
+    /// The terms that become part of the expression.
+    pub(super) path: &'a BTreeSet<usize>,
+    /// The term that the expression is about, and what stands for it.
+    pub(super) base: (usize, &'a Scalar),
+    /// Extra operands; found ones are appended.
+    pub(super) args: Vec<Id>,
+}
+
+/// Expressions have no local names, so a value used twice is written twice; beyond this size they stay apart.
+const MAX_SIZE: usize = 256;
+
+impl Expression<'_> {
+    /// The expression of `term`; `None` if it gets too large.
+    pub(super) fn of(&mut self, term: usize) -> Option<Scalar> {
+        let mut budget = MAX_SIZE;
+        self.write(term, &mut budget)
+    }
+
+    fn write(&mut self, term: usize, budget: &mut usize) -> Option<Scalar> {
+        if term == self.base.0 {
+            *budget = budget.checked_sub(self.base.1.size())?;
+            return Some(self.base.1.clone());
+        }
+        *budget = budget.checked_sub(1)?;
+        let facts = &self.egraph.analysis;
+        let body = &facts.body;
+        let op = match body.terms[term].op() {
+            Some(op) if self.path.contains(&term) => op,
+            _ => return self.operand(facts.ids[term]),
+        };
+        let mut parts = Vec::with_capacity(3);
+        for arg in body.args(term) {
+            parts.push(Box::new(self.write(arg, budget)?));
+        }
+        let mut parts = parts.into_iter();
+        let mut part = || parts.next();
+        match op {
+            Op::Unary(u) => Some(Scalar::Unary(*u, part()?)),
+            Op::Binary(b) => Some(Scalar::Binary(*b, part()?, part()?)),
+            Op::Select => Some(Scalar::Select(part()?, part()?, part()?)),
+            Op::Cast(to) => Some(Scalar::Cast(*to, part()?)),
+            _ => None,
+        }
+    }
+
+    fn operand(&mut self, id: Id) -> Option<Scalar> {
+        let id = self.egraph.find(id);
+        if let Some(value) = self.egraph[id].data.value {
+            return Some(Scalar::Lit(value));
+        }
+        let known = self.args.iter().position(|&a| self.egraph.find(a) == id);
+        let index = known.unwrap_or_else(|| {
+            self.args.push(id);
+            self.args.len() - 1
+        });
+        u8::try_from(index).ok().map(Scalar::Arg)
+    }
+}

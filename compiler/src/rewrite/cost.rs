@@ -1,0 +1,203 @@
+//! What an operation costs on the target, by three numbers.
+
+use std::collections::BTreeMap;
+
+use egg::{CostFunction, Id};
+use gristmill_graph::{Binary, Bindings, DType, Dim, Op, Precision, Scalar, Unary, numel};
+use serde::{Deserialize, Serialize};
+
+use super::body::{Head, Origin, Term, Type};
+use super::facts::{EGraph, leaf};
+
+/// Three numbers of the target, and the sizes at which operations are compared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CostModel {
+    /// Microseconds from one dispatch to the next when there is nothing to do.
+    pub launch_us: f64,
+    /// Bytes read or written in a microsecond.
+    pub bytes_per_us: f64,
+    /// Floating point operations in a microsecond.
+    pub flops_per_us: f64,
+    /// Most operands of a fused operation. A shader may bind eight storage buffers on every adapter, and one is
+    /// the result.
+    pub max_operands: usize,
+    /// Values of symbols at which costs are compared; a symbol that is missing counts as 64.
+    pub nominal: BTreeMap<String, i64>,
+}
+
+impl Default for CostModel {
+    /// A small integrated GPU, 64 new tokens after 512 old ones.
+    fn default() -> Self {
+        let nominal = [("B", 1), ("T", 64), ("P", 512), ("C", 1024)];
+        CostModel {
+            launch_us: 5.0,
+            bytes_per_us: 50_000.0,
+            flops_per_us: 1_000_000.0,
+            max_operands: 7,
+            nominal: nominal.into_iter().map(|(name, value)| (name.to_string(), value)).collect(),
+        }
+    }
+}
+
+/// Breaks ties in favour of fewer operations; far below anything that is measured.
+const TERM_US: f64 = 1e-4;
+
+impl CostModel {
+    /// The nominal value of a dimension, at least 0.
+    fn dim(&self, dim: &Dim) -> f64 {
+        let mut bindings: Bindings = self.nominal.clone();
+        for symbol in dim.symbols() {
+            bindings.entry(symbol).or_insert(64);
+        }
+        dim.eval(&bindings).unwrap_or(i64::MAX).max(0) as f64
+    }
+
+    /// The nominal number of elements.
+    fn elements(&self, ty: &Type) -> f64 {
+        self.dim(&numel(&ty.shape))
+    }
+
+    /// The nominal size of a value in memory. Every element takes four bytes, but for weights.
+    pub(super) fn bytes(&self, ty: &Type, from: Option<Origin>) -> f64 {
+        let bits = match from {
+            Some(Origin::Weight(Precision::Quant(q))) => f64::from(q.bits) + 8.0 / f64::from(q.group),
+            Some(Origin::Weight(Precision::F16)) => 16.0,
+            _ => 32.0,
+        };
+        self.elements(ty) * bits / 8.0
+    }
+
+    /// Microseconds of one operation run as a kernel of its own, from its operands in memory.
+    pub(super) fn term(&self, term: &Term, result: &Type, operands: &[(&Type, Option<Origin>)]) -> f64 {
+        let elements = self.elements(result);
+        let op = match &term.head {
+            Head::Leaf(_) => return 0.0,
+            // An append writes what is new, not all that it gives.
+            Head::Append(_) => {
+                let new: f64 = operands.iter().map(|(ty, from)| self.bytes(ty, *from)).sum();
+                return TERM_US + self.launch_us + 2.0 * new / self.bytes_per_us;
+            }
+            Head::Op(op) => op,
+        };
+        let flops = match op {
+            Op::Const(_) => return 0.0,
+            Op::Input(_) | Op::Weight(_) | Op::Table(_) | Op::Iota(_) | Op::Size(_) | Op::Dequantize => {
+                return TERM_US;
+            }
+            op if op.is_view() => return TERM_US,
+            // A scalar is computed again wherever it is read.
+            op if op.is_elementwise() && result.shape.is_empty() => return TERM_US * weight(op),
+            Op::Reduce { .. } | Op::ArgMax | Op::TopK { .. } => operands.first().map_or(0.0, |o| self.elements(o.0)),
+            Op::Softmax => 20.0 * elements,
+            Op::Norm { .. } => 8.0 * elements,
+            Op::MatMul { .. } => 2.0 * elements * self.inner(operands),
+            Op::Linear { weights, epilogue } => {
+                elements * (2.0 * f64::from(*weights) * self.inner(operands) + scalar_weight(epilogue))
+            }
+            Op::Attention { score } => self.attention(score, operands),
+            op => elements * weight(op),
+        };
+        // The same operand twice is read once.
+        let mut seen: Vec<Id> = Vec::new();
+        let mut bytes = self.bytes(result, None);
+        for (&arg, (ty, from)) in term.args.iter().zip(operands) {
+            if !seen.contains(&arg) {
+                seen.push(arg);
+                bytes += self.bytes(ty, *from);
+            }
+        }
+        // `pow` wants a positive base on many targets, so it becomes more than one operation; products do not.
+        let launches = if matches!(op, Op::Binary(Binary::Pow)) { 3.0 } else { 1.0 };
+        // A fused form that does the same work as the plain one is still the better one.
+        let term = if op.is_fused() { TERM_US / 2.0 } else { TERM_US };
+        term + launches * self.launch_us + bytes / self.bytes_per_us + flops / self.flops_per_us
+    }
+
+    /// The contracted length of a product.
+    fn inner(&self, operands: &[(&Type, Option<Origin>)]) -> f64 {
+        operands.first().and_then(|(ty, _)| ty.shape.last()).map_or(0.0, |d| self.dim(d))
+    }
+
+    fn attention(&self, score: &Scalar, operands: &[(&Type, Option<Origin>)]) -> f64 {
+        let last = |i: usize, back: usize| {
+            let shape = operands.get(i).map(|(ty, _)| &ty.shape);
+            shape.and_then(|s| s.get(s.len().checked_sub(back)?)).map_or(0.0, |d| self.dim(d))
+        };
+        let queries = operands.first().map_or(0.0, |(ty, _)| self.elements(ty)) / last(0, 1).max(1.0);
+        queries * last(1, 2) * (2.0 * last(0, 1) + 2.0 * last(2, 1) + 20.0 + scalar_weight(score))
+    }
+}
+
+/// Instructions for one element, roughly.
+fn weight(op: &Op) -> f64 {
+    match op {
+        Op::Unary(u) => unary_weight(*u),
+        Op::Binary(b) => binary_weight(*b),
+        _ => 1.0,
+    }
+}
+
+fn unary_weight(op: Unary) -> f64 {
+    match op {
+        Unary::Neg | Unary::Abs | Unary::Floor | Unary::Not => 1.0,
+        Unary::Erf => 16.0,
+        Unary::Tanh => 8.0,
+        _ => 4.0,
+    }
+}
+
+fn binary_weight(op: Binary) -> f64 {
+    match op {
+        Binary::Pow => 16.0,
+        Binary::Div | Binary::Rem => 4.0,
+        _ => 1.0,
+    }
+}
+
+fn scalar_weight(scalar: &Scalar) -> f64 {
+    let mut sum = 0.0;
+    scalar.visit(&mut |s| {
+        sum += match s {
+            Scalar::Acc(_) | Scalar::Arg(_) | Scalar::Lit(_) => 0.0,
+            Scalar::Unary(u, _) => unary_weight(*u),
+            Scalar::Binary(b, ..) => binary_weight(*b),
+            Scalar::Select(..) | Scalar::Cast(..) => 1.0,
+        }
+    });
+    sum
+}
+
+/// The cost model as egg's extractor asks for it: a term plus all that it needs, shared values counted for each use.
+pub(super) struct TermCost<'a> {
+    pub(super) model: &'a CostModel,
+    pub(super) egraph: &'a EGraph,
+}
+
+impl TermCost<'_> {
+    /// Microseconds of one term without its operands.
+    pub(super) fn own(&self, term: &Term) -> f64 {
+        let operands: Vec<_> =
+            term.args.iter().map(|&a| (&self.egraph[a].data.ty, leaf(self.egraph, a).map(|l| l.from))).collect();
+        // Of all classes only the one that holds this term has the type that inference gave it.
+        let scalar = Type { shape: Vec::new(), dtype: DType::F32 };
+        let result = self.egraph.lookup(term.clone()).map_or(&scalar, |id| &self.egraph[id].data.ty);
+        self.model.term(term, result, &operands)
+    }
+}
+
+impl CostFunction<Term> for TermCost<'_> {
+    type Cost = f64;
+
+    fn cost<C: FnMut(Id) -> f64>(&mut self, term: &Term, mut costs: C) -> f64 {
+        let mut seen: Vec<Id> = Vec::with_capacity(term.args.len());
+        let mut sum = self.own(term);
+        for &arg in &term.args {
+            if !seen.contains(&arg) {
+                seen.push(arg);
+                sum += costs(arg);
+            }
+        }
+        sum
+    }
+}

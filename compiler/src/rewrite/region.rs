@@ -1,0 +1,226 @@
+//! Cutting a graph into bodies, one per region, and putting the rewritten bodies together again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use egg::Id;
+use gristmill_graph::{Graph, Node, NodeId, Op, Precision};
+
+use super::body::{Body, Head, Leaf, Origin, Term, Type};
+
+/// One region of a graph: a body, and what its numbers mean here.
+#[derive(Clone, Debug)]
+pub(super) struct Instance {
+    /// Index in [`Graph::regions`].
+    pub(super) region: u32,
+    pub(super) body: Body,
+    /// The graph node of every term of the body.
+    pub(super) nodes: Vec<NodeId>,
+    /// The graph node of every leaf.
+    leaves: Vec<NodeId>,
+    /// The state of every slot.
+    states: Vec<u32>,
+}
+
+/// Nodes that belong to no body: inputs, and weights with the dequantization behind them.
+fn is_global(graph: &Graph, id: NodeId) -> bool {
+    let node = graph.node(id);
+    match node.op {
+        Op::Input(_) | Op::Weight(_) => true,
+        Op::Dequantize => node.inputs.iter().all(|&i| matches!(graph.node(i).op, Op::Weight(_))),
+        _ => false,
+    }
+}
+
+/// Constants and the like: written again in every region that reads them, so that rules see their values.
+fn is_nullary(graph: &Graph, id: NodeId) -> bool {
+    let node = graph.node(id);
+    node.inputs.is_empty() && !is_global(graph, id)
+}
+
+/// The bodies of a graph, in order of regions.
+pub(super) fn split(graph: &Graph) -> Vec<Instance> {
+    let mut seen_outside = vec![false; graph.nodes.len()];
+    for id in graph.ids() {
+        let node = graph.node(id);
+        for &input in &node.inputs {
+            let crosses = graph.node(input).region != node.region && !is_nullary(graph, input);
+            seen_outside[input.index()] |= crosses;
+        }
+        seen_outside[id.index()] |= matches!(node.op, Op::StateAppend(_));
+    }
+    for id in graph.outputs.values() {
+        seen_outside[id.index()] = true;
+    }
+    let mut by_region: BTreeMap<u32, Builder<'_>> = BTreeMap::new();
+    for id in graph.ids() {
+        let region = graph.node(id).region;
+        let read_here = seen_outside[id.index()] || !is_nullary(graph, id);
+        if !is_global(graph, id) && read_here {
+            let builder = by_region.entry(region).or_insert_with(|| Builder::new(graph, region));
+            let term = builder.term(id);
+            if seen_outside[id.index()] {
+                builder.instance.body.roots.push(term);
+            }
+        }
+    }
+    by_region.into_values().map(|builder| builder.instance).filter(|i| !i.body.roots.is_empty()).collect()
+}
+
+struct Builder<'a> {
+    graph: &'a Graph,
+    instance: Instance,
+    terms: BTreeMap<NodeId, usize>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(graph: &'a Graph, region: u32) -> Self {
+        let instance =
+            Instance { region, body: Body::default(), nodes: Vec::new(), leaves: Vec::new(), states: Vec::new() };
+        Builder { graph, instance, terms: BTreeMap::new() }
+    }
+
+    /// The term of a node, made when first asked for. Operands in this region precede it, so the recursion is flat.
+    fn term(&mut self, id: NodeId) -> usize {
+        if let Some(&term) = self.terms.get(&id) {
+            return term;
+        }
+        let node = self.graph.node(id);
+        let ty = Type { shape: node.shape.clone(), dtype: node.dtype };
+        let foreign = node.region != self.instance.region && !is_nullary(self.graph, id);
+        let term = if foreign || is_global(self.graph, id) {
+            let leaf = self.instance.leaves.len() as u32;
+            self.instance.leaves.push(id);
+            self.instance.body.leaves.push(Leaf { ty: ty.clone(), from: stored(self.graph, node) });
+            Term { head: Head::Leaf(leaf), args: Vec::new() }
+        } else {
+            let args = node.inputs.iter().map(|&i| Id::from(self.term(i))).collect();
+            let head = match &node.op {
+                Op::StateAppend(state) => {
+                    self.instance.states.push(*state);
+                    self.instance.body.slots.push(ty.clone());
+                    Head::Append(self.instance.states.len() as u32 - 1)
+                }
+                op => Head::Op(op.clone()),
+            };
+            Term { head, args }
+        };
+        let body = &mut self.instance.body;
+        let at = body.terms.len();
+        body.terms.push(term);
+        body.types.push(ty);
+        body.origin.push(Some(at));
+        self.instance.nodes.push(id);
+        self.terms.insert(id, at);
+        at
+    }
+}
+
+fn stored(graph: &Graph, node: &Node) -> Origin {
+    match node.op {
+        Op::Weight(_) => Origin::Weight(node.precision.unwrap_or(Precision::F32)),
+        Op::Dequantize => {
+            let weight = node.inputs.first().and_then(|&i| graph.node(i).precision);
+            Origin::Weight(node.precision.or(weight).unwrap_or(Precision::F32))
+        }
+        _ => Origin::Value,
+    }
+}
+
+/// A region before and after.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub(super) old: Instance,
+    pub(super) new: Arc<Body>,
+    /// For every new term the old ones that it stands for; they lend their role where the root has none.
+    pub(super) covers: Arc<Vec<Vec<usize>>>,
+}
+
+/// A graph in which every region has its new body.
+pub(super) fn assemble(graph: &Graph, parts: &[Part]) -> Graph {
+    let mut roots = BTreeMap::new();
+    for (at, part) in parts.iter().enumerate() {
+        for (&old, &root) in part.old.body.roots.iter().zip(&part.new.roots) {
+            roots.insert(part.old.nodes[old], (at, root));
+        }
+    }
+    let placed = parts.iter().map(|part| vec![None; part.new.terms.len()]).collect();
+    let out = Graph { regions: graph.regions.clone(), ..Graph::default() };
+    let mut assembly = Assembly { graph, parts, roots, out, globals: BTreeMap::new(), placed };
+    let order: Vec<NodeId> = assembly.roots.keys().copied().collect();
+    for id in order {
+        assembly.outside(id);
+    }
+    for (name, &id) in &graph.outputs {
+        let new = assembly.outside(id);
+        assembly.out.outputs.insert(name.clone(), new);
+    }
+    assembly.out
+}
+
+struct Assembly<'a> {
+    graph: &'a Graph,
+    parts: &'a [Part],
+    /// For nodes that are seen outside of their region: the instance and the term of its new body.
+    roots: BTreeMap<NodeId, (usize, usize)>,
+    out: Graph,
+    globals: BTreeMap<NodeId, NodeId>,
+    placed: Vec<Vec<Option<NodeId>>>,
+}
+
+impl Assembly<'_> {
+    /// The new node of an old one that is seen outside of its region.
+    fn outside(&mut self, id: NodeId) -> NodeId {
+        if let Some(&(part, term)) = self.roots.get(&id) {
+            return self.inside(part, term, 0);
+        }
+        if let Some(&new) = self.globals.get(&id) {
+            return new;
+        }
+        let mut node = self.graph.node(id).clone();
+        node.inputs = node.inputs.iter().map(|&i| self.outside(i)).collect();
+        let new = self.push(node);
+        self.globals.insert(id, new);
+        new
+    }
+
+    /// The new node of a term; `user` is the old term whose name it takes if it has none of its own.
+    fn inside(&mut self, part: usize, term: usize, user: usize) -> NodeId {
+        if let Some(new) = self.placed[part][term] {
+            return new;
+        }
+        let Part { old: instance, new: body, covers } = &self.parts[part];
+        let node = match &body.terms[term].head {
+            Head::Leaf(leaf) => {
+                let new = self.outside(instance.leaves[*leaf as usize]);
+                self.placed[part][term] = Some(new);
+                return new;
+            }
+            Head::Append(slot) => Op::StateAppend(instance.states[*slot as usize]),
+            Head::Op(op) => op.clone(),
+        };
+        let old = body.origin[term].unwrap_or(user);
+        let inputs = body.args(term).map(|arg| self.inside(part, arg, old)).collect();
+        let source = self.graph.node(instance.nodes[old]);
+        let covered = covers[term].iter().map(|&c| self.graph.node(instance.nodes[c]));
+        let role = source.role.clone().or_else(|| covered.rev().find_map(|n| n.role.clone()));
+        let ty = &body.types[term];
+        let new = self.push(Node {
+            op: node,
+            inputs,
+            shape: ty.shape.clone(),
+            dtype: ty.dtype,
+            path: source.path.clone(),
+            role,
+            precision: source.precision,
+            region: instance.region,
+        });
+        self.placed[part][term] = Some(new);
+        new
+    }
+
+    fn push(&mut self, node: Node) -> NodeId {
+        self.out.nodes.push(node);
+        NodeId(self.out.nodes.len() as u32 - 1)
+    }
+}

@@ -1,0 +1,100 @@
+//! What rewriting did, for `inspect --rewrites`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What rewriting did to a graph.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RewriteReport {
+    /// One entry for each kind of region, in order of first appearance.
+    pub regions: Vec<RegionReport>,
+}
+
+/// What rewriting did to one region, and to all that are equal to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RegionReport {
+    /// Name of the region.
+    pub name: String,
+    /// How many regions of the graph have this body.
+    pub repeats: usize,
+    /// How often each rule took part in the winner.
+    pub rules: BTreeMap<String, usize>,
+    /// Operations before.
+    pub nodes_before: usize,
+    /// Operations after.
+    pub nodes_after: usize,
+    /// Microseconds before by the cost model, every operation as a kernel of its own.
+    pub cost_before_us: f64,
+    /// Microseconds after.
+    pub cost_after_us: f64,
+    /// The fused operations, in order; paths are those of the first of the equal regions.
+    pub fused: Vec<FusedReport>,
+}
+
+/// One fused operation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FusedReport {
+    /// Path of the node.
+    pub path: String,
+    /// Name of the operation, and its expression if it has one.
+    pub op: String,
+    /// Paths of the nodes that it stands for, in order.
+    pub covers: Vec<String>,
+    /// Kernels that are not launched, if every covered operation was one.
+    pub saved_launches: usize,
+    /// Nominal bytes that are neither written nor read back.
+    pub saved_bytes: f64,
+    /// The best other form that was found, and how many microseconds it would add.
+    pub instead_of: Option<(String, f64)>,
+}
+
+impl fmt::Display for RewriteReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, region) in self.regions.iter().enumerate() {
+            if i > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{region}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for RegionReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let times = if self.repeats == 1 { String::new() } else { format!(" (x{})", self.repeats) };
+        writeln!(
+            f,
+            "{}{times}: {} -> {} operations, {:.1} -> {:.1} us by the cost model",
+            self.name, self.nodes_before, self.nodes_after, self.cost_before_us, self.cost_after_us
+        )?;
+        if !self.rules.is_empty() {
+            let rules: Vec<_> = self.rules.iter().map(|(name, count)| format!("{name} x{count}")).collect();
+            writeln!(f, "  rules   {}", rules.join(", "))?;
+        }
+        for fused in &self.fused {
+            write!(f, "{fused}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for FusedReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "  {}", self.path)?;
+        writeln!(f, "    is      {}", self.op)?;
+        writeln!(f, "    covers  {}", self.covers.join(", "))?;
+        let size = if self.saved_bytes < 10_240.0 {
+            format!("{:.0} bytes", self.saved_bytes)
+        } else {
+            format!("{:.0} KiB", self.saved_bytes / 1024.0)
+        };
+        write!(f, "    saves   {} launches, {size} of traffic", self.saved_launches)?;
+        match &self.instead_of {
+            Some((op, us)) => writeln!(f, "; the best other form ends in `{op}` and takes {us:.2} us more"),
+            None => writeln!(f),
+        }
+    }
+}

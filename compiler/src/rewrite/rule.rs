@@ -1,0 +1,212 @@
+//! A rule, and how egg runs it.
+
+use std::collections::BTreeMap;
+
+use egg::{Applier, Id, PatternAst, Rewrite, SearchMatches, Searcher, Subst, Symbol, Var};
+use gristmill_graph::Dim;
+
+use super::body::{Origin, Term};
+use super::cone::private;
+use super::facts::{EGraph, Facts, leaf, type_of};
+use super::fold::as_f64;
+use super::pattern::{Match, New, Pattern};
+
+/// A rule: a name, and what it finds equal to a class.
+#[derive(Clone, Debug)]
+pub(super) struct Rule {
+    /// `kebab-case`; it appears in reports and names the test case.
+    pub(super) name: &'static str,
+    body: RuleBody,
+    conditions: Vec<If>,
+}
+
+#[derive(Clone, Debug)]
+enum RuleBody {
+    Equation(Box<(Pattern, Pattern)>),
+    Find(fn(&EGraph, Id) -> Vec<Found>),
+}
+
+/// Something equal to a class.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) new: New,
+    /// The terms that it was made from.
+    pub(super) from: Vec<Term>,
+}
+
+/// A condition on the variables of an equation.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum If {
+    /// All elements of the value are one known constant.
+    Constant(&'static str),
+    /// The constant is the length of the last axis of the other variable.
+    Length(&'static str, &'static str),
+    /// The constant is one over the length of the last axis of the other variable.
+    PerLength(&'static str, &'static str),
+    /// The value is a vector, one element for each position on the last axis of the other variable.
+    PerFeature(&'static str, &'static str),
+    /// The value is a weight matrix: rank 2 and from outside.
+    WeightMatrix(&'static str),
+    /// Rank 2 or more.
+    Batched(&'static str),
+    /// What lies between the class and the variables is used for this class only; see [`private`].
+    Private,
+}
+
+/// A rule given as an equation, read from left to right.
+///
+/// # Panics
+/// If a side cannot be read. Rules are part of the program, and a test reads all of them.
+pub(super) fn rule(name: &'static str, left: &str, right: &str) -> Rule {
+    let side = |text| Pattern::parse(text).unwrap_or_else(|message| panic!("rule {name}: {message}"));
+    Rule { name, body: RuleBody::Equation(Box::new((side(left), side(right)))), conditions: Vec::new() }
+}
+
+/// A rule given as a function from a class to what is equal to it.
+pub(super) fn finder(name: &'static str, find: fn(&EGraph, Id) -> Vec<Found>) -> Rule {
+    Rule { name, body: RuleBody::Find(find), conditions: Vec::new() }
+}
+
+impl Rule {
+    /// Adds conditions.
+    pub(super) fn when(mut self, conditions: &[If]) -> Self {
+        self.conditions.extend_from_slice(conditions);
+        self
+    }
+
+    /// What this rule finds equal to `class`.
+    fn find(&self, egraph: &EGraph, class: Id) -> Vec<Found> {
+        match &self.body {
+            RuleBody::Find(find) => find(egraph, class),
+            RuleBody::Equation(sides) => sides
+                .0
+                .matches(egraph, class, &Match::default())
+                .into_iter()
+                .filter(|found| self.conditions.iter().all(|c| c.holds(egraph, class, found)))
+                .filter_map(|found| Some(Found { new: sides.1.build(egraph, &found)?, from: found.terms }))
+                .collect(),
+        }
+    }
+
+    /// The rule as egg runs it.
+    pub(super) fn rewrite(&self) -> Rewrite<Term, Facts> {
+        let run = Run(self.clone());
+        Rewrite::new(self.name, run.clone(), run).unwrap_or_else(|message| panic!("rule {}: {message}", self.name))
+    }
+}
+
+impl If {
+    fn holds(self, egraph: &EGraph, class: Id, found: &Match) -> bool {
+        let value = |var| found.class(var).and_then(|id| egraph[id].data.value).and_then(as_f64);
+        let shape = |var| found.class(var).map(|id| egraph[id].data.ty.shape.as_slice());
+        let last = |var| shape(var).and_then(<[Dim]>::last);
+        let length = |var| last(var).and_then(Dim::as_const).map(|n| n as f64);
+        match self {
+            If::Constant(c) => value(c).is_some(),
+            If::Length(c, x) => value(c).is_some() && value(c) == length(x),
+            If::PerLength(c, x) => match (value(c), length(x)) {
+                (Some(c), Some(n)) if n > 0.0 => c as f32 == (1.0 / n) as f32,
+                _ => false,
+            },
+            If::PerFeature(w, x) => match (shape(w), last(x)) {
+                (Some([n]), Some(of)) => n == of,
+                _ => false,
+            },
+            If::WeightMatrix(w) => found.class(w).is_some_and(|id| is_weight_matrix(egraph, id)),
+            If::Batched(x) => shape(x).is_some_and(|s| s.len() >= 2),
+            If::Private => private(egraph, class, &found.classes()),
+        }
+    }
+}
+
+fn is_weight_matrix(egraph: &EGraph, class: Id) -> bool {
+    egraph[class].data.ty.shape.len() == 2 && leaf(egraph, class).is_some()
+}
+
+/// The precision of a stored weight, if the class is one.
+pub(super) fn stored(egraph: &EGraph, class: Id) -> Option<Origin> {
+    leaf(egraph, class).map(|l| l.from)
+}
+
+/// One rule as searcher and applier at once: the search says which classes have a match, and the application
+/// looks again, because the attributes of new operations do not fit into egg's substitutions.
+#[derive(Clone)]
+struct Run(Rule);
+
+impl Searcher<Term, Facts> for Run {
+    fn search_eclass_with_limit(&self, egraph: &EGraph, class: Id, _limit: usize) -> Option<SearchMatches<'_, Term>> {
+        let found = !self.0.find(egraph, class).is_empty();
+        found.then(|| SearchMatches { eclass: class, substs: vec![Subst::default()], ast: None })
+    }
+
+    fn vars(&self) -> Vec<Var> {
+        Vec::new()
+    }
+}
+
+impl Applier<Term, Facts> for Run {
+    fn apply_one(&self, egraph: &mut EGraph, class: Id, _: &Subst, _: Option<&PatternAst<Term>>, _: Symbol) -> Vec<Id> {
+        let mut changed = Vec::new();
+        for found in self.0.find(egraph, class) {
+            let expected = egraph[class].data.ty.clone();
+            let Some((id, term)) = add(egraph, &found.new) else { continue };
+            // A rule may shorten an expression only where broadcasting did not make it larger.
+            if egraph[id].data.ty != expected || egraph.find(class) == egraph.find(id) {
+                continue;
+            }
+            self.log(egraph, class, term, &found);
+            if egraph.union(class, id) {
+                changed.push(id);
+            }
+        }
+        changed
+    }
+}
+
+impl Run {
+    /// Notes what this rule did, for the report.
+    fn log(&self, egraph: &mut EGraph, class: Id, term: Option<Term>, found: &Found) {
+        let Some(term) = term else {
+            egraph.analysis.collapsed.entry(class).or_default().insert(self.0.name);
+            return;
+        };
+        let logged = canonical_history(egraph);
+        let mut history: Vec<&'static str> = Vec::new();
+        for from in &found.from {
+            let from = from.clone().map_args(|a| egraph.find(a));
+            history.extend(logged.get(&from).into_iter().flatten());
+        }
+        history.push(self.0.name);
+        egraph.analysis.history.entry(term).or_insert(history);
+    }
+}
+
+/// The log with today's names of classes.
+pub(super) fn canonical_history(egraph: &EGraph) -> BTreeMap<Term, Vec<&'static str>> {
+    let mut all = BTreeMap::new();
+    for (term, rules) in &egraph.analysis.history {
+        all.entry(term.clone().map_args(|a| egraph.find(a))).or_insert_with(|| rules.clone());
+    }
+    all
+}
+
+impl Term {
+    fn map_args(mut self, f: impl Fn(Id) -> Id) -> Self {
+        self.args.iter_mut().for_each(|a| *a = f(*a));
+        self
+    }
+}
+
+/// Adds terms whose types can be inferred, and gives the class and the outermost term (none for a variable);
+/// `None` if a term is ill-typed.
+fn add(egraph: &mut EGraph, new: &New) -> Option<(Id, Option<Term>)> {
+    match new {
+        New::Class(id) => Some((egraph.find(*id), None)),
+        New::Term(op, args) => {
+            let args = args.iter().map(|a| Some(add(egraph, a)?.0)).collect::<Option<Vec<_>>>()?;
+            let term = Term::new(op.clone(), args);
+            type_of(egraph, &term).ok()?;
+            Some((egraph.add(term.clone()), Some(term)))
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The cases of `tests/cases/rewrite`: graphs before and after, in the notation of the rules.
+
+mod cases;
+mod notation;
+mod values;
