@@ -1,6 +1,5 @@
 //! What can go wrong while compiling, for people.
 
-use gristmill_graph::text::Diagnostics;
 use thiserror::Error;
 
 /// Why a model was not compiled. Every variant is the user's input or environment; bugs of the compiler are
@@ -23,7 +22,7 @@ pub enum CompileError {
     Config(String),
     /// The architecture file, or how it fits the model directory.
     #[error("{0}")]
-    Architecture(Diagnostics),
+    Architecture(String),
     /// The weights.
     #[error("{0}")]
     Weights(String),

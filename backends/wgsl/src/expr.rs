@@ -139,9 +139,7 @@ impl Scope<'_> {
             Expr::SubgroupLane => primary("lane_id".into()),
             Expr::SubgroupSize => primary("lane_count".into()),
             Expr::LocalIndex => primary("thread_index".into()),
-            Expr::Call(helper, parts) => {
-                self.call(&self.helpers[*helper as usize], &parts.iter().collect::<Vec<_>>())
-            }
+            Expr::Call(helper, parts) => self.call(&self.helpers[*helper as usize], &parts.iter().collect::<Vec<_>>()),
         }
     }
 

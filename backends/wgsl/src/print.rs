@@ -103,8 +103,7 @@ impl<'a> Printer<'a> {
         }
         self.line("");
         for (i, shared) in self.kernel.shared.iter().enumerate() {
-            let text =
-                format!("var<workgroup> {}: array<{}, {}>;", self.shared[i], shared.elem, shared.len);
+            let text = format!("var<workgroup> {}: array<{}, {}>;", self.shared[i], shared.elem, shared.len);
             self.line(&text);
         }
         if !self.kernel.shared.is_empty() {
@@ -119,11 +118,8 @@ impl<'a> Printer<'a> {
         }
         let mut names = Names::default();
         let vars: Vec<String> = helper.vars.iter().map(|v| names.unique(&v.name)).collect();
-        let as_kernel = Kernel {
-            vars: helper.vars.clone(),
-            helpers: self.kernel.helpers[..index].to_vec(),
-            ..Kernel::default()
-        };
+        let as_kernel =
+            Kernel { vars: helper.vars.clone(), helpers: self.kernel.helpers[..index].to_vec(), ..Kernel::default() };
         let result = helper.result.ty(&as_kernel)?;
         let parameter = |(v, decl): (&String, &VarDecl)| format!("{v}: {}", decl.ty);
         let parameters: Vec<String> = vars.iter().zip(&helper.vars).take(helper.params).map(parameter).collect();

@@ -118,14 +118,7 @@ impl Running {
 }
 
 /// Puts the queries of the block into shared memory, `[query][depth]`.
-fn stage_queries(
-    ctx: &mut Ctx<'_>,
-    shape: &Shape,
-    q: NodeId,
-    lead: &[Expr],
-    rows: &[Expr],
-    lane: &Expr,
-) -> Sh {
+fn stage_queries(ctx: &mut Ctx<'_>, shape: &Shape, q: NodeId, lead: &[Expr], rows: &[Expr], lane: &Expr) -> Sh {
     let (elem, width) = if shape.vectors { (VEC4F, shape.depth / 4) } else { (F32, shape.depth) };
     let staged = ctx.b.shared("queries", elem, shape.queries * width);
     for (r, t) in rows.iter().enumerate() {
@@ -153,14 +146,7 @@ fn element(ctx: &mut Ctx<'_>, shape: &Shape, id: NodeId, row: &[Expr], d: &Expr)
 }
 
 /// The dot products of one key with all queries of the block.
-fn dot_products(
-    ctx: &mut Ctx<'_>,
-    shape: &Shape,
-    k: NodeId,
-    lead: &[Expr],
-    s: &Expr,
-    staged: Sh,
-) -> Vec<Var> {
+fn dot_products(ctx: &mut Ctx<'_>, shape: &Shape, k: NodeId, lead: &[Expr], s: &Expr, staged: Sh) -> Vec<Var> {
     let width = if shape.vectors { shape.depth / 4 } else { shape.depth };
     let dots: Vec<Var> = (0..shape.queries).map(|r| ctx.b.var(&format!("dot{r}"), f(0.0))).collect();
     let mut row = lead.to_vec();
@@ -185,15 +171,7 @@ fn dot_products(
 }
 
 /// The score expression at one query and key.
-fn score_of(
-    ctx: &mut Ctx<'_>,
-    score: &Scalar,
-    args: &[NodeId],
-    lead: &[Expr],
-    t: &Expr,
-    s: &Expr,
-    dot: Expr,
-) -> Expr {
+fn score_of(ctx: &mut Ctx<'_>, score: &Scalar, args: &[NodeId], lead: &[Expr], t: &Expr, s: &Expr, dot: Expr) -> Expr {
     let mut index = lead.to_vec();
     index.extend([t.clone(), s.clone()]);
     super::epilogue::apply(ctx, score, &[dot], args, &At::index(index))

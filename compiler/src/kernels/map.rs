@@ -107,4 +107,3 @@ fn append(low: &Lowering<'_>, id: NodeId, state: u32, target: Place) -> Result<B
     });
     ctx.built(&grid)
 }
-

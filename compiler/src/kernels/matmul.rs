@@ -146,8 +146,7 @@ fn stage_weights(
     let (rows, packs) = (weight.format.rows(), weight.format.packs());
     ctx.for_("packs", (thread.clone(), u(TILE_N * per_row), tiles.threads), Bind::Serial, |ctx, i| {
         // Neighbouring threads take neighbouring rows of tiled weights, and neighbouring packs of others.
-        let (row, pack) =
-            if weight.tiled { (&i % TILE_N, &i / TILE_N) } else { (&i / per_row, &i % per_row) };
+        let (row, pack) = if weight.tiled { (&i % TILE_N, &i / TILE_N) } else { (&i / per_row, &i % per_row) };
         let row = ctx.b.let_("row", row);
         let pack = ctx.b.let_("pack", first / weight.format.pack_columns() + pack);
         let n = ctx.b.let_("n", (n_first + &row).min(rows - 1));

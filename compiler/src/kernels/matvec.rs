@@ -59,15 +59,18 @@ fn by_tiles(low: &Lowering<'_>, linear: &Linear<'_>, root: NodeId, place: Place)
             });
         }
     });
-    let totals = if slices == 1 { sums.iter().map(|s| s.get()).collect() } else { join_slices(&mut ctx, &sums, &slice, &row, slices) };
+    let totals = if slices == 1 {
+        sums.iter().map(|s| s.get()).collect()
+    } else {
+        join_slices(&mut ctx, &sums, &slice, &row, slices)
+    };
     ctx.if_(slice.equals(u(0)).and(n.lt(u(linear.n))), |ctx| linear.finish(ctx, &target, &m, &n, &totals));
     ctx.built(&grid)
 }
 
 /// Adds up what the slices have, through shared memory.
 fn join_slices(ctx: &mut Ctx<'_>, sums: &[Var], slice: &Expr, row: &Expr, slices: u32) -> Vec<Expr> {
-    let shared: Vec<_> =
-        (0..sums.len()).map(|i| ctx.b.shared(&format!("partial{i}"), F32, slices * TILE)).collect();
+    let shared: Vec<_> = (0..sums.len()).map(|i| ctx.b.shared(&format!("partial{i}"), F32, slices * TILE)).collect();
     for (sum, shared) in sums.iter().zip(&shared) {
         ctx.b.store_shared(*shared, slice * TILE + row, sum.get());
     }

@@ -257,12 +257,7 @@ fn call(
     add(set, sig.text, &sig.leaves, built, nodes)
 }
 
-fn copy_call(
-    low: &Lowering<'_>,
-    id: NodeId,
-    target: Place,
-    set: &mut KernelSet,
-) -> Result<Call, CompileError> {
+fn copy_call(low: &Lowering<'_>, id: NodeId, target: Place, set: &mut KernelSet) -> Result<Call, CompileError> {
     let built = kernels::map::copy(low, id, target)?;
     let leaves = built.places.clone();
     let text = format!("copy {:?} {:?} {}", low.graph.node(id).shape, built.kernel.body, built.kernel.buffers.len());
@@ -276,8 +271,7 @@ fn add(
     mut built: Built,
     nodes: String,
 ) -> Result<Call, CompileError> {
-    let positions: Option<Vec<usize>> =
-        built.places.iter().map(|p| leaves.iter().position(|l| l == p)).collect();
+    let positions: Option<Vec<usize>> = built.places.iter().map(|p| leaves.iter().position(|l| l == p)).collect();
     let positions = positions.ok_or_else(|| {
         CompileError::Internal(format!("kernel {} reads memory outside of its signature", built.kernel.name))
     })?;

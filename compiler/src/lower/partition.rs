@@ -53,14 +53,7 @@ fn is_expensive(op: &Op) -> bool {
     matches!(
         op,
         Op::Unary(
-            Unary::Exp
-                | Unary::Log
-                | Unary::Tanh
-                | Unary::Erf
-                | Unary::Sin
-                | Unary::Cos
-                | Unary::Sqrt
-                | Unary::Rsqrt
+            Unary::Exp | Unary::Log | Unary::Tanh | Unary::Erf | Unary::Sin | Unary::Cos | Unary::Sqrt | Unary::Rsqrt
         ) | Op::Binary(gristmill_graph::Binary::Pow)
     )
 }
