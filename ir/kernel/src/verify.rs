@@ -2,6 +2,7 @@
 //!
 //! - The name, and the names of symbols, are identifiers.
 //! - Expressions have types; statements take the types they store.
+//! - No literal is NaN.
 //! - A register is declared once, before its uses and in an enclosing block; only `Mut` registers are assigned.
 //! - Group axes have literal extents; their product is at most the limit of the target.
 //! - Stores go to writable buffers. Shared arrays together stay within the limit of the target.
@@ -185,16 +186,20 @@ impl Verifier<'_> {
 
     /// The type of an expression whose registers are in scope.
     fn expr(&mut self, e: &Expr) -> Option<Type> {
-        let (mut unknown, mut symbols, mut subgroup) = (Vec::new(), Vec::new(), false);
+        let (mut unknown, mut symbols, mut subgroup, mut nan) = (Vec::new(), Vec::new(), false, false);
         e.any(&mut |e| {
             match e {
                 Expr::Var(v) if !self.scope.contains_key(v) => unknown.push(*v),
                 Expr::Symbol(s) if !self.kernel.symbols.contains(s) => symbols.push(s.clone()),
                 Expr::Subgroup(..) | Expr::SubgroupLane | Expr::SubgroupSize => subgroup = true,
+                Expr::F32(x) if x.is_nan() => nan = true,
                 _ => {}
             }
             false
         });
+        if nan {
+            self.error("a literal is NaN");
+        }
         for v in unknown {
             let name = self.name(v);
             self.error(format!("register `{name}` is not in scope"));
