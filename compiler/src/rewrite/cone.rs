@@ -10,26 +10,37 @@ use egg::Id;
 use gristmill_graph::{Op, Scalar};
 
 use super::body::{Body, Head};
-use super::facts::{EGraph, members};
+use super::facts::EGraph;
 
-/// Where all element-wise uses of a term come together.
+/// A value all of whose uses come together in one element-wise term, the root.
 #[derive(Clone, Debug)]
 pub(super) struct Closing {
-    /// The first term that every use of the value goes through.
-    pub(super) root: usize,
+    /// The value.
+    pub(super) base: usize,
     /// The terms between the value and the root, the root included.
     pub(super) path: BTreeSet<usize>,
 }
 
-/// The closing of every term, for terms that have one.
-pub(super) fn closings(body: &Body, users: &[Vec<usize>]) -> Vec<Option<Closing>> {
+/// For every term the closings of which it is the root.
+pub(super) fn closings(body: &Body, users: &[Vec<usize>]) -> Vec<Vec<Closing>> {
     let roots: BTreeSet<usize> = body.roots.iter().copied().collect();
-    (0..body.terms.len()).map(|term| closing(body, users, &roots, term)).collect()
+    let mut all = vec![Vec::new(); body.terms.len()];
+    for base in 0..body.terms.len() {
+        if let Some((root, path)) = closing(body, users, &roots, base) {
+            all[root].push(Closing { base, path });
+        }
+    }
+    all
 }
 
 /// Walks the users in topological order until a single term is left through which all uses go: the immediate
 /// post-dominator. Only element-wise terms of the value's own shape may lie on the way.
-fn closing(body: &Body, users: &[Vec<usize>], roots: &BTreeSet<usize>, term: usize) -> Option<Closing> {
+fn closing(
+    body: &Body,
+    users: &[Vec<usize>],
+    roots: &BTreeSet<usize>,
+    term: usize,
+) -> Option<(usize, BTreeSet<usize>)> {
     let shape = &body.types[term].shape;
     let mut path = BTreeSet::new();
     let mut pending: BTreeSet<usize> = users[term].iter().copied().collect();
@@ -45,7 +56,7 @@ fn closing(body: &Body, users: &[Vec<usize>], roots: &BTreeSet<usize>, term: usi
         }
         path.insert(last);
         if pending.is_empty() {
-            return Some(Closing { root: last, path });
+            return Some((last, path));
         }
         pending.extend(&users[last]);
     }
@@ -57,7 +68,7 @@ fn closing(body: &Body, users: &[Vec<usize>], roots: &BTreeSet<usize>, term: usi
 pub(super) fn private(egraph: &EGraph, class: Id, operands: &[Id]) -> bool {
     let facts = &egraph.analysis;
     let operands: BTreeSet<Id> = operands.iter().map(|&id| egraph.find(id)).collect();
-    let tops: Vec<usize> = members(egraph, class).collect();
+    let tops = &egraph[class].data.members;
     let mut inside: BTreeSet<usize> = BTreeSet::new();
     let mut open = tops.clone();
     while let Some(term) = open.pop() {

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use egg::{CostFunction, Id};
-use gristmill_graph::{Binary, Bindings, DType, Dim, Op, Precision, Scalar, Unary, numel};
+use egg::Id;
+use gristmill_graph::{Binary, Bindings, Dim, Op, Precision, Scalar, Unary, numel};
 use serde::{Deserialize, Serialize};
 
 use super::body::{Head, Origin, Term, Type};
-use super::facts::{EGraph, leaf};
 
 /// Three numbers of the target, and the sizes at which operations are compared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -166,38 +165,4 @@ fn scalar_weight(scalar: &Scalar) -> f64 {
         }
     });
     sum
-}
-
-/// The cost model as egg's extractor asks for it: a term plus all that it needs, shared values counted for each use.
-pub(super) struct TermCost<'a> {
-    pub(super) model: &'a CostModel,
-    pub(super) egraph: &'a EGraph,
-}
-
-impl TermCost<'_> {
-    /// Microseconds of one term without its operands.
-    pub(super) fn own(&self, term: &Term) -> f64 {
-        let operands: Vec<_> =
-            term.args.iter().map(|&a| (&self.egraph[a].data.ty, leaf(self.egraph, a).map(|l| l.from))).collect();
-        // Of all classes only the one that holds this term has the type that inference gave it.
-        let scalar = Type { shape: Vec::new(), dtype: DType::F32 };
-        let result = self.egraph.lookup(term.clone()).map_or(&scalar, |id| &self.egraph[id].data.ty);
-        self.model.term(term, result, &operands)
-    }
-}
-
-impl CostFunction<Term> for TermCost<'_> {
-    type Cost = f64;
-
-    fn cost<C: FnMut(Id) -> f64>(&mut self, term: &Term, mut costs: C) -> f64 {
-        let mut seen: Vec<Id> = Vec::with_capacity(term.args.len());
-        let mut sum = self.own(term);
-        for &arg in &term.args {
-            if !seen.contains(&arg) {
-                seen.push(arg);
-                sum += costs(arg);
-            }
-        }
-        sum
-    }
 }

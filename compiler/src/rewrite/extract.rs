@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use egg::{CostFunction, Extractor, Id};
+use egg::Id;
 
 use super::body::{Body, Term};
-use super::cost::{CostModel, TermCost};
-use super::facts::{EGraph, members};
-use super::rule::canonical_history;
+use super::cost::CostModel;
+use super::facts::{EGraph, leaf};
+use super::rule::history_of;
 
 /// The winner of one run.
 pub(super) struct Extracted {
@@ -22,12 +22,9 @@ pub(super) struct Extracted {
 /// values that were shared stay shared.
 pub(super) fn extract(egraph: &EGraph, model: &CostModel) -> Extracted {
     let old = &egraph.analysis.body;
-    let extractor = Extractor::new(egraph, TermCost { model, egraph });
     let mut walk = Walk {
         egraph,
-        extractor,
-        cost: TermCost { model, egraph },
-        history: canonical_history(egraph),
+        choice: Choice::new(egraph, model),
         placed: BTreeMap::new(),
         out: Extracted {
             body: Body { leaves: old.leaves.clone(), slots: old.slots.clone(), ..Body::default() },
@@ -36,16 +33,111 @@ pub(super) fn extract(egraph: &EGraph, model: &CostModel) -> Extracted {
         },
     };
     let roots: Vec<usize> = old.roots.iter().map(|&root| walk.place(egraph.analysis.ids[root])).collect();
-    let mut out = walk.out;
-    out.body.roots = roots;
-    out
+    walk.out.body.roots = roots;
+    walk.out
+}
+
+/// Microseconds of one term without its operands.
+fn own_cost(egraph: &EGraph, model: &CostModel, class: Id, term: &Term) -> f64 {
+    let operands: Vec<_> = term.args.iter().map(|&a| (&egraph[a].data.ty, leaf(egraph, a).map(|l| l.from))).collect();
+    model.term(term, &egraph[class].data.ty, &operands)
+}
+
+/// A set of classes, by position in [`Choice::position`].
+type Set = Vec<u64>;
+
+/// The chosen term of one class.
+struct Best<'a> {
+    term: &'a Term,
+    own: f64,
+    /// The class and all that it needs.
+    needs: Set,
+    /// The cost of all of these, each once.
+    total: f64,
+}
+
+/// The cheapest term of every class: greedy from the leaves up, but a value that several operands share is paid
+/// for once.
+struct Choice<'a> {
+    model: &'a CostModel,
+    position: BTreeMap<Id, usize>,
+    best: Vec<Option<Best<'a>>>,
+}
+
+/// Enough for costs to settle: every pass carries better choices at least one class further up, and classes come
+/// nearly in topological order.
+const MAX_PASSES: usize = 64;
+
+/// Differences below this are rounding.
+const SAME_US: f64 = 1e-7;
+
+impl<'a> Choice<'a> {
+    fn new(egraph: &'a EGraph, model: &'a CostModel) -> Self {
+        let mut ids: Vec<Id> = egraph.classes().map(|c| c.id).collect();
+        ids.sort_unstable();
+        let position = ids.iter().enumerate().map(|(i, id)| (*id, i)).collect();
+        let mut choice = Choice { model, position, best: ids.iter().map(|_| None).collect() };
+        let terms: Vec<Vec<(&Term, f64)>> = ids
+            .iter()
+            .map(|&id| egraph[id].nodes.iter().map(|t| (t, own_cost(egraph, model, id, t))).collect())
+            .collect();
+        for _ in 0..MAX_PASSES {
+            let mut changed = false;
+            for (at, terms) in terms.iter().enumerate() {
+                for &(term, own) in terms {
+                    changed |= choice.offer(egraph, at, term, own);
+                }
+            }
+            if !changed {
+                break;
+            }
+        }
+        choice
+    }
+
+    /// Takes the term if it is the first or the cheapest so far; says whether anything changed.
+    fn offer(&mut self, egraph: &EGraph, at: usize, term: &'a Term, own: f64) -> bool {
+        let Some((needs, total)) = self.with_operands(egraph, at, term, own) else { return false };
+        let better = match &self.best[at] {
+            None => true,
+            // What the chosen term needs may have become cheaper meanwhile.
+            Some(old) if old.term == term => (total - old.total).abs() > SAME_US || needs != old.needs,
+            Some(old) => total < old.total - SAME_US,
+        };
+        if better {
+            self.best[at] = Some(Best { term, own, needs, total });
+        }
+        better
+    }
+
+    /// All that a term of class `at` needs, and the cost of it; `None` if that is not known yet or leads back here.
+    fn with_operands(&self, egraph: &EGraph, at: usize, term: &Term, own: f64) -> Option<(Set, f64)> {
+        let mut needs: Set = vec![0; self.best.len().div_ceil(64)];
+        for &arg in &term.args {
+            let operand = self.best[self.position[&egraph.find(arg)]].as_ref()?;
+            for (all, more) in needs.iter_mut().zip(&operand.needs) {
+                *all |= more;
+            }
+        }
+        let (word, bit) = (at / 64, 1u64 << (at % 64));
+        if needs[word] & bit != 0 {
+            return None;
+        }
+        let below: f64 = members(&needs).filter_map(|i| self.best[i].as_ref()).map(|b| b.own).sum();
+        needs[word] |= bit;
+        Some((needs, own + below))
+    }
+}
+
+fn members(set: &Set) -> impl Iterator<Item = usize> + '_ {
+    set.iter()
+        .enumerate()
+        .flat_map(|(word, &bits)| (0..64).filter(move |b| bits >> b & 1 == 1).map(move |b| word * 64 + b))
 }
 
 struct Walk<'a> {
     egraph: &'a EGraph,
-    extractor: Extractor<'a, TermCost<'a>, Term, super::facts::Facts>,
-    cost: TermCost<'a>,
-    history: BTreeMap<Term, Vec<&'static str>>,
+    choice: Choice<'a>,
     placed: BTreeMap<Id, usize>,
     out: Extracted,
 }
@@ -56,7 +148,7 @@ impl Walk<'_> {
         if let Some(&at) = self.placed.get(&class) {
             return at;
         }
-        let best = self.extractor.find_best_node(class).clone();
+        let best = self.chosen(class);
         let args = best.args.iter().map(|&a| Id::from(self.place(a))).collect();
         let at = self.out.body.terms.len();
         self.placed.insert(class, at);
@@ -64,9 +156,9 @@ impl Walk<'_> {
         body.terms.push(Term { head: best.head.clone(), args });
         body.types.push(self.egraph[class].data.ty.clone());
         body.origin.push(origin(self.egraph, class, &best));
-        let collapsed = self.egraph.analysis.collapsed.iter();
-        let collapsed = collapsed.filter(|(id, _)| self.egraph.find(**id) == class).flat_map(|(_, rules)| rules);
-        for rule in self.history.get(&best).into_iter().flatten().chain(collapsed) {
+        let facts = &self.egraph.analysis;
+        let collapsed = facts.collapsed.iter().filter(|(id, _)| self.egraph.find(**id) == class);
+        for rule in history_of(self.egraph, &best).iter().chain(collapsed.flat_map(|(_, rules)| rules)) {
             *self.out.fired.entry(rule).or_default() += 1;
         }
         let runner_up = self.runner_up(class, &best);
@@ -74,11 +166,22 @@ impl Walk<'_> {
         at
     }
 
-    fn runner_up(&mut self, class: Id, best: &Term) -> Option<(String, f64)> {
-        let won = self.extractor.find_best_cost(class);
+    /// The term that won. Every class has one: it holds a term of the acyclic graph that it was made from, or one
+    /// that a rule built on such terms.
+    fn chosen(&self, class: Id) -> Term {
+        let best = self.choice.best[self.choice.position[&class]].as_ref();
+        debug_assert!(best.is_some(), "class {class} has no finite term");
+        best.map_or(&self.egraph[class].nodes[0], |b| b.term).clone()
+    }
+
+    fn runner_up(&self, class: Id, best: &Term) -> Option<(String, f64)> {
+        let at = self.choice.position[&class];
+        let won = self.choice.best[at].as_ref()?;
         let mut second: Option<(String, f64)> = None;
         for term in self.egraph[class].nodes.iter().filter(|t| *t != best) {
-            let cost = self.cost.cost(term, |id| self.extractor.find_best_cost(id)) - won;
+            let own = own_cost(self.egraph, self.choice.model, class, term);
+            let Some((_, total)) = self.choice.with_operands(self.egraph, at, term, own) else { continue };
+            let cost = total - won.total;
             if second.as_ref().is_none_or(|(_, other)| cost < *other) {
                 second = Some((term.name(), cost));
             }
@@ -91,7 +194,7 @@ impl Walk<'_> {
 /// operation gives the name, else the last (the one nearest to its users).
 fn origin(egraph: &EGraph, class: Id, best: &Term) -> Option<usize> {
     let body = &egraph.analysis.body;
-    let all: Vec<usize> = members(egraph, class).filter(|&t| body.origin[t].is_some()).collect();
+    let all: Vec<usize> = egraph[class].data.members.iter().copied().filter(|&t| body.origin[t].is_some()).collect();
     let same = all.iter().find(|&&t| body.terms[t].head == best.head);
     same.or(all.last()).and_then(|&t| body.origin[t])
 }

@@ -20,6 +20,8 @@ pub(super) struct Fact {
     pub(super) ty: Type,
     /// The value of every element, if all are the same known constant.
     pub(super) value: Option<Literal>,
+    /// The terms of the body that belong to the class, in order.
+    pub(super) members: Vec<usize>,
 }
 
 /// The analysis: the body that an e-graph was made from, and a log of what rules did.
@@ -33,8 +35,8 @@ pub(super) struct Facts {
     pub(super) ids: Vec<Id>,
     pub(super) users: Vec<Vec<usize>>,
     pub(super) roots: BTreeSet<usize>,
-    /// For every term, where the element-wise expressions over it end in one value.
-    pub(super) closings: Vec<Option<Closing>>,
+    /// For every term, the values whose element-wise uses all come together in it.
+    pub(super) closings: Vec<Vec<Closing>>,
     /// Most operands that a fused operation may have.
     pub(super) max_operands: usize,
     /// Which rules led to a term, oldest first.
@@ -61,7 +63,9 @@ impl Facts {
         for term in &body.terms {
             let args = term.args.iter().map(|&a| egraph.analysis.ids[usize::from(a)]).collect();
             let id = egraph.add(Term { head: term.head.clone(), args });
+            let index = egraph.analysis.ids.len();
             egraph.analysis.ids.push(id);
+            egraph[id].data.members.push(index);
         }
         egraph.rebuild();
         egraph
@@ -97,12 +101,6 @@ pub(super) fn leaf(egraph: &EGraph, class: Id) -> Option<&Leaf> {
     })
 }
 
-/// The terms of the body that belong to a class.
-pub(super) fn members(egraph: &EGraph, class: Id) -> impl Iterator<Item = usize> + '_ {
-    let class = egraph.find(class);
-    egraph.analysis.ids.iter().enumerate().filter(move |(_, id)| egraph.find(**id) == class).map(|(i, _)| i)
-}
-
 impl Analysis<Term> for Facts {
     type Data = Fact;
 
@@ -116,11 +114,14 @@ impl Analysis<Term> for Facts {
             let values: Vec<_> = term.args.iter().map(|&a| egraph[a].data.value).collect();
             fold::uniform(op, &values)
         });
-        Fact { ty, value }
+        Fact { ty, value, members: Vec::new() }
     }
 
     fn merge(&mut self, a: &mut Fact, b: Fact) -> DidMerge {
         debug_assert_eq!(a.ty, b.ty, "equal terms have equal types");
+        a.members.extend(b.members);
+        a.members.sort_unstable();
+        // Nothing of a user's facts depends on the members, so only the value counts as news.
         match (a.value, b.value) {
             (None, Some(v)) => {
                 a.value = Some(v);

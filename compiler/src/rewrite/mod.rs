@@ -169,7 +169,7 @@ impl Rewriter {
                 op: show::op(op),
                 covers: covers.iter().map(|&c| path(c)).collect(),
                 saved_launches: kernels.len().saturating_sub(1),
-                saved_bytes: inner.map(|&c| 2.0 * self.cost.bytes(&old.body.types[c], None)).sum(),
+                saved_bytes: inner.fold(0.0, |sum, &c| sum + 2.0 * self.cost.bytes(&old.body.types[c], None)),
                 instead_of: new.runners_up.get(&origin).map(|r| (r.op.clone(), r.adds_us)),
             })
         });

@@ -38,10 +38,26 @@ fn is_nullary(graph: &Graph, id: NodeId) -> bool {
     node.inputs.is_empty() && !is_global(graph, id)
 }
 
+/// Which nodes outputs or states need. The others would count as users where nobody is.
+fn live(graph: &Graph) -> Vec<bool> {
+    let mut live = vec![false; graph.nodes.len()];
+    for id in graph.outputs.values() {
+        live[id.index()] = true;
+    }
+    for (i, node) in graph.nodes.iter().enumerate().rev() {
+        live[i] |= matches!(node.op, Op::StateAppend(_));
+        if live[i] {
+            node.inputs.iter().for_each(|input| live[input.index()] = true);
+        }
+    }
+    live
+}
+
 /// The bodies of a graph, in order of regions.
 pub(super) fn split(graph: &Graph) -> Vec<Instance> {
+    let live = live(graph);
     let mut seen_outside = vec![false; graph.nodes.len()];
-    for id in graph.ids() {
+    for id in graph.ids().filter(|id| live[id.index()]) {
         let node = graph.node(id);
         for &input in &node.inputs {
             let crosses = graph.node(input).region != node.region && !is_nullary(graph, input);
@@ -53,7 +69,7 @@ pub(super) fn split(graph: &Graph) -> Vec<Instance> {
         seen_outside[id.index()] = true;
     }
     let mut by_region: BTreeMap<u32, Builder<'_>> = BTreeMap::new();
-    for id in graph.ids() {
+    for id in graph.ids().filter(|id| live[id.index()]) {
         let region = graph.node(id).region;
         let read_here = seen_outside[id.index()] || !is_nullary(graph, id);
         if !is_global(graph, id) && read_here {

@@ -91,8 +91,13 @@ impl fmt::Display for FusedReport {
         } else {
             format!("{:.0} KiB", self.saved_bytes / 1024.0)
         };
-        write!(f, "    saves   {} launches, {size} of traffic", self.saved_launches)?;
+        match self.saved_launches {
+            0 => write!(f, "    saves   nothing yet")?,
+            1 => write!(f, "    saves   1 launch, {size} of traffic")?,
+            n => write!(f, "    saves   {n} launches, {size} of traffic")?,
+        }
         match &self.instead_of {
+            Some((op, us)) if *us < 0.005 => writeln!(f, "; another form ends in `{op}` and takes as long"),
             Some((op, us)) => writeln!(f, "; the best other form ends in `{op}` and takes {us:.2} us more"),
             None => writeln!(f),
         }

@@ -1,7 +1,5 @@
 //! A rule, and how egg runs it.
 
-use std::collections::BTreeMap;
-
 use egg::{Applier, Id, PatternAst, Rewrite, SearchMatches, Searcher, Subst, Symbol, Var};
 use gristmill_graph::Dim;
 
@@ -170,31 +168,26 @@ impl Run {
             egraph.analysis.collapsed.entry(class).or_default().insert(self.0.name);
             return;
         };
-        let logged = canonical_history(egraph);
         let mut history: Vec<&'static str> = Vec::new();
         for from in &found.from {
-            let from = from.clone().map_args(|a| egraph.find(a));
-            history.extend(logged.get(&from).into_iter().flatten());
+            history.extend(history_of(egraph, from));
         }
         history.push(self.0.name);
         egraph.analysis.history.entry(term).or_insert(history);
     }
 }
 
-/// The log with today's names of classes.
-pub(super) fn canonical_history(egraph: &EGraph) -> BTreeMap<Term, Vec<&'static str>> {
-    let mut all = BTreeMap::new();
-    for (term, rules) in &egraph.analysis.history {
-        all.entry(term.clone().map_args(|a| egraph.find(a))).or_insert_with(|| rules.clone());
-    }
-    all
-}
-
-impl Term {
-    fn map_args(mut self, f: impl Fn(Id) -> Id) -> Self {
-        self.args.iter_mut().for_each(|a| *a = f(*a));
-        self
-    }
+/// Which rules led to a term, oldest first. The log names classes as they were when it was written.
+pub(super) fn history_of<'a>(egraph: &'a EGraph, term: &Term) -> &'a [&'static str] {
+    let history = &egraph.analysis.history;
+    let same = |old: &Term| {
+        let args = || old.args.iter().zip(&term.args);
+        old.head == term.head
+            && old.args.len() == term.args.len()
+            && args().all(|(a, b)| egraph.find(*a) == egraph.find(*b))
+    };
+    let known = history.get(term).or_else(|| history.iter().find(|(old, _)| same(old)).map(|(_, rules)| rules));
+    known.map_or(&[], Vec::as_slice)
 }
 
 /// Adds terms whose types can be inferred, and gives the class and the outermost term (none for a variable);

@@ -6,7 +6,7 @@ use egg::Id;
 use gristmill_graph::{Dim, Op, Scalar, Shape};
 
 use super::super::cone::{Expression, between, private};
-use super::super::facts::{EGraph, members};
+use super::super::facts::EGraph;
 use super::super::pattern::New;
 use super::super::rule::{Found, Rule, finder};
 
@@ -19,7 +19,7 @@ pub(super) fn rules() -> Vec<Rule> {
 
 fn attention(egraph: &EGraph, class: Id) -> Vec<Found> {
     let mut all = Vec::new();
-    for root in members(egraph, class) {
+    for &root in &egraph[class].data.members {
         all.extend(from_product(egraph, class, root));
     }
     all

@@ -5,7 +5,7 @@ use gristmill_graph::{DType, Op, Scalar};
 
 use super::super::body::{Origin, Term};
 use super::super::cone::{Expression, private};
-use super::super::facts::{EGraph, members};
+use super::super::facts::EGraph;
 use super::super::pattern::New;
 use super::super::rule::{Found, Rule, finder, stored};
 
@@ -25,13 +25,12 @@ fn epilogue(egraph: &EGraph, class: Id) -> Vec<Found> {
     if egraph[class].data.ty.dtype != DType::F32 {
         return all;
     }
-    for root in members(egraph, class) {
-        for (base, closing) in facts.closings.iter().enumerate() {
-            let Some(closing) = closing.as_ref().filter(|c| c.root == root) else { continue };
-            for term in &egraph[facts.ids[base]].nodes {
+    for &root in &egraph[class].data.members {
+        for closing in &facts.closings[root] {
+            for term in &egraph[facts.ids[closing.base]].nodes {
                 all.extend(term.as_linear().and_then(|(weights, old, operands)| {
                     let args = operands[1 + usize::from(weights)..].to_vec();
-                    let mut expression = Expression { egraph, path: &closing.path, base: (base, old), args };
+                    let mut expression = Expression { egraph, path: &closing.path, base: (closing.base, old), args };
                     let epilogue = expression.of(root)?;
                     let operands = [&operands[..=usize::from(weights)], &expression.args].concat();
                     linear(egraph, weights, epilogue, &operands, &[term])

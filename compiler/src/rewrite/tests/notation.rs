@@ -205,7 +205,7 @@ fn operation(head: &str, attributes: &[String], arity: usize, rank: u32) -> Op {
     }
 }
 
-/// Writes the outputs of a graph; values that are used more than once get a `let`.
+/// Writes the outputs of a graph. Values that are used more than once get a `let`, and so do fused operations.
 pub(super) fn write(graph: &Graph) -> String {
     let mut uses: Vec<usize> = graph.users().iter().map(Vec::len).collect();
     for id in graph.outputs.values() {
@@ -219,8 +219,9 @@ pub(super) fn write(graph: &Graph) -> String {
         let is_const = matches!(node.op, Op::Const(_));
         let is_leaf = matches!(node.op, Op::Input(_) | Op::Weight(_) | Op::Dequantize);
         let text = if is_leaf { node.path.clone() } else { expression(graph, &names, id) };
-        let append = matches!(node.op, Op::StateAppend(_)) && uses[id.index()] == 0;
-        if !is_leaf && !is_const && (uses[id.index()] > 1 || append) {
+        let stands_alone = matches!(node.op, Op::StateAppend(_)) || node.op.is_fused();
+        let is_output = graph.outputs.values().any(|o| *o == id);
+        if !is_leaf && !is_const && (uses[id.index()] > 1 || (stands_alone && !is_output)) {
             lets += 1;
             writeln!(out, "let %{lets} = {text}").unwrap();
             names.insert(id, format!("%{lets}"));
