@@ -166,11 +166,15 @@ fn check_session(manifest: &Manifest, symbols: &[u32], session: Option<Session>)
 fn check_input(manifest: &Manifest, input: &Input, given: &Tensor, symbols: &[u32]) -> Result<(), Error> {
     let shape = eval_shape(manifest, &input.shape, symbols)?;
     let type_fits = matches!((input.elem, &given.data), (Elem::F32, Data::F32(_)) | (Elem::I32, Data::I32(_)));
-    let count: usize = given.shape.iter().product();
-    if !type_fits || shape != given.shape || count != given.data.len() {
+    if !type_fits || shape != given.shape || !is_whole(given) {
         return Err(input_error(input, given, Some(&shape)));
     }
     Ok(())
+}
+
+/// Whether a tensor has as many elements as its shape says.
+fn is_whole(tensor: &Tensor) -> bool {
+    tensor.shape.iter().try_fold(1usize, |a, n| a.checked_mul(*n)) == Some(tensor.data.len())
 }
 
 fn input_error(input: &Input, given: &Tensor, shape: Option<&[usize]>) -> Error {
@@ -179,7 +183,7 @@ fn input_error(input: &Input, given: &Tensor, shape: Option<&[usize]>) -> Error 
         expected += &format!(" = {shape:?}");
     }
     let mut found = given.describe();
-    if given.shape.iter().product::<usize>() != given.data.len() {
+    if !is_whole(given) {
         found += &format!(" with {} elements", given.data.len());
     }
     Error::Input { name: input.name.clone(), expected, found }

@@ -3,6 +3,11 @@
 pub mod backend;
 pub mod call;
 pub mod error;
+pub mod feed;
+pub mod generate;
+pub mod gpu;
+pub mod sample;
+pub mod tensors;
 #[cfg(test)]
 mod testing;
 

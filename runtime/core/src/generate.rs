@@ -1,0 +1,371 @@
+//! Generates tokens from a prompt.
+//!
+//! [`Generator`] decides what to run next and what the results mean, and touches no device: [`generate`] drives
+//! it with a [`Backend`], a browser drives it with promises.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gristmill_bundle::Manifest;
+
+use crate::backend::{Backend, Tensor};
+use crate::error::Error;
+use crate::feed::{Feed, Request};
+use crate::sample::{Sampler, Sampling};
+
+/// What to generate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+    /// Most tokens to generate; the context ends it as well.
+    pub max_new_tokens: u32,
+    /// Token ids that end it, in addition to the model's.
+    pub stop_tokens: Vec<u32>,
+    /// Goes on after the model's own end token.
+    pub ignore_eos: bool,
+}
+
+impl Default for Options {
+    /// The best tokens, 256 at most.
+    fn default() -> Self {
+        Options { sampling: Sampling::default(), max_new_tokens: 256, stop_tokens: vec![], ignore_eos: false }
+    }
+}
+
+/// Why it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The model chose an end token.
+    EndToken,
+    /// A stop text appeared.
+    StopText,
+    /// As many tokens as asked for.
+    MaxTokens,
+    /// The context is full.
+    ContextFull,
+    /// The caller ended it.
+    Aborted,
+}
+
+/// What a call brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// So many tokens of the prompt are done, of so many.
+    Prompt {
+        /// Done.
+        done: u32,
+        /// In total.
+        total: u32,
+    },
+    /// The next token.
+    Token(u32),
+}
+
+/// A generation under way.
+#[derive(Debug)]
+pub struct Generator<'m> {
+    feed: Feed<'m>,
+    options: Options,
+    sampler: Sampler,
+    ends: BTreeSet<u32>,
+    capacity: u32,
+    /// Prompt and chosen tokens, for the repetition penalty.
+    seen: BTreeSet<u32>,
+    tokens: Vec<u32>,
+    stop: Option<Stop>,
+}
+
+const GREEDY: &[&str] = &["next_token"];
+const CANDIDATES: &[&str] = &["top_tokens", "top_logits"];
+
+impl<'m> Generator<'m> {
+    /// Prepares to continue `prompt` (token ids). Errors if it is empty, longer than the context, or if the model
+    /// does not generate tokens.
+    pub fn new(manifest: &'m Manifest, prompt: &[u32], options: Options) -> Result<Self, Error> {
+        if let Some(fault) = options.sampling.fault() {
+            return Err(Error::Unsupported(fault));
+        }
+        if prompt.is_empty() {
+            return Err(Error::Unsupported("the prompt has no tokens".to_string()));
+        }
+        let max = manifest.model.max_context;
+        if prompt.len() > max as usize {
+            let hint = " of this bundle: shorten the prompt or compile with a larger --max-context".to_string();
+            return Err(Error::Context { wanted: prompt.len() as u64, capacity: max, hint });
+        }
+        let ids = prompt.iter().map(|t| *t as i32).collect();
+        let name = token_input(manifest)?;
+        let feed = Feed::new(manifest, BTreeMap::from([(name, Tensor::i32([1, prompt.len()], ids))]))?;
+        let mut ends: BTreeSet<u32> = options.stop_tokens.iter().copied().collect();
+        if !options.ignore_eos {
+            ends.extend(&manifest.model.eos_token_ids);
+        }
+        // The last token chosen is never fed back.
+        let wanted = (prompt.len() as u32).saturating_add(options.max_new_tokens.saturating_sub(1));
+        Ok(Generator {
+            feed,
+            sampler: Sampler::new(options.sampling.clone()),
+            ends,
+            capacity: wanted.min(max),
+            seen: prompt.iter().copied().collect(),
+            tokens: Vec::new(),
+            stop: (options.max_new_tokens == 0).then_some(Stop::MaxTokens),
+            options,
+        })
+    }
+
+    /// What the states need space for: to be given to [`Backend::begin`] with a batch of 1.
+    pub fn capacity(&self) -> u32 {
+        self.capacity
+    }
+
+    /// The outputs to ask for.
+    pub fn want(&self) -> &'static [&'static str] {
+        if self.options.sampling.is_greedy() { GREEDY } else { CANDIDATES }
+    }
+
+    /// The tokens so far, without the end token.
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// Why it ended, if it has.
+    pub fn stopped(&self) -> Option<Stop> {
+        self.stop
+    }
+
+    /// Ends it.
+    pub fn stop(&mut self, why: Stop) {
+        self.stop.get_or_insert(why);
+    }
+
+    /// The next call; `None` when it has ended.
+    pub fn next_call(&mut self) -> Result<Option<Request>, Error> {
+        if self.stop.is_some() {
+            return Ok(None);
+        }
+        if let Some(chunk) = self.feed.next_chunk() {
+            return Ok(Some(chunk));
+        }
+        match self.tokens.last() {
+            Some(_) if self.feed.past() >= self.capacity => {
+                self.stop = Some(Stop::ContextFull);
+                Ok(None)
+            }
+            Some(token) => self.feed.next_token(&[*token]).map(Some),
+            None => Err(Error::Backend("a result was not handed over".to_string())),
+        }
+    }
+
+    /// Takes the results of the last call. `None` if the model ended the text with it.
+    pub fn accept(&mut self, outputs: &BTreeMap<String, Tensor>) -> Result<Option<Progress>, Error> {
+        let (done, total) = (self.feed.past(), self.feed.prompt_tokens());
+        if done < total {
+            return Ok(Some(Progress::Prompt { done, total }));
+        }
+        let token = self.choose(outputs)?;
+        if self.ends.contains(&token) {
+            self.stop = Some(Stop::EndToken);
+            return Ok(None);
+        }
+        self.seen.insert(token);
+        self.tokens.push(token);
+        if self.tokens.len() >= self.options.max_new_tokens as usize {
+            self.stop = Some(Stop::MaxTokens);
+        }
+        Ok(Some(Progress::Token(token)))
+    }
+
+    fn choose(&mut self, outputs: &BTreeMap<String, Tensor>) -> Result<u32, Error> {
+        let missing = |name: &str| Error::Backend(format!("the backend did not give `{name}` as expected"));
+        let ints = |name: &str| outputs.get(name).and_then(Tensor::as_i32).ok_or_else(|| missing(name));
+        let id = |v: &i32| u32::try_from(*v).map_err(|_| missing("a token id of at least 0"));
+        if self.options.sampling.is_greedy() {
+            return ints(GREEDY[0])?.first().ok_or_else(|| missing(GREEDY[0])).and_then(id);
+        }
+        let tokens: Vec<u32> = ints(CANDIDATES[0])?.iter().map(id).collect::<Result<_, _>>()?;
+        let logits = outputs.get(CANDIDATES[1]).and_then(Tensor::as_f32).ok_or_else(|| missing(CANDIDATES[1]))?;
+        self.sampler.choose(&tokens, logits, &self.seen).ok_or_else(|| missing(CANDIDATES[0]))
+    }
+}
+
+/// The input that takes token ids: the one that continues with the chosen token.
+fn token_input(manifest: &Manifest) -> Result<String, Error> {
+    let token = manifest.inputs.iter().find(|i| i.advance == Some(gristmill_bundle::Advance::Token));
+    token.map(|i| i.name.clone()).ok_or_else(|| Error::Unsupported("this model takes no token ids to continue".into()))
+}
+
+/// Counts and times.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Stats {
+    /// Tokens of the prompt.
+    pub prompt_tokens: u32,
+    /// Tokens generated, without the end token.
+    pub new_tokens: u32,
+    /// Seconds until the first token was chosen.
+    pub prefill_seconds: f64,
+    /// Seconds for the others.
+    pub decode_seconds: f64,
+    /// Calls of the decode entry.
+    pub decode_calls: u32,
+}
+
+/// A generation that ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The tokens, without the end token.
+    pub tokens: Vec<u32>,
+    /// Why it ended.
+    pub stop: Stop,
+    /// Counts and times.
+    pub stats: Stats,
+}
+
+/// Generates tokens.
+///
+/// `clock` gives seconds from any fixed moment. `observe` is called after each chunk of the prompt and for each
+/// token; when it returns a reason, generation ends with it.
+pub fn generate(
+    backend: &mut dyn Backend,
+    manifest: &Manifest,
+    prompt: &[u32],
+    options: &Options,
+    clock: &mut dyn FnMut() -> f64,
+    observe: &mut dyn FnMut(Progress) -> Option<Stop>,
+) -> Result<Outcome, Error> {
+    let mut generator = Generator::new(manifest, prompt, options.clone())?;
+    let mut stats = Stats { prompt_tokens: prompt.len() as u32, ..Stats::default() };
+    let begin = clock();
+    let mut first = None;
+    if generator.stopped().is_none() {
+        backend.begin(1, generator.capacity())?;
+    }
+    while let Some(request) = generator.next_call()? {
+        let outputs = backend.run(&request.entry, &request.inputs, request.past, generator.want())?;
+        stats.decode_calls += u32::from(first.is_some());
+        let progress = generator.accept(&outputs)?;
+        if !matches!(progress, Some(Progress::Prompt { .. })) {
+            first.get_or_insert_with(&mut *clock);
+        }
+        if let Some(why) = progress.and_then(&mut *observe) {
+            generator.stop(why);
+        }
+    }
+    let end = clock();
+    stats.prefill_seconds = first.unwrap_or(end) - begin;
+    stats.decode_seconds = end - first.unwrap_or(end);
+    stats.new_tokens = generator.tokens.len() as u32;
+    let stop = generator.stopped().unwrap_or(Stop::Aborted);
+    Ok(Outcome { tokens: generator.tokens, stop, stats })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{ToyBackend, toy_logits};
+
+    /// What the toy would say, computed without chunks or a cache.
+    fn expected(prompt: &[u32], n: usize) -> Vec<u32> {
+        let mut all = prompt.to_vec();
+        for _ in 0..n {
+            let seen: Vec<_> = all.iter().enumerate().map(|(p, t)| (*t as i32, p as i32)).collect();
+            let logits = toy_logits(&seen);
+            let best = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b])).unwrap();
+            all.push(best as u32);
+        }
+        all.split_off(prompt.len())
+    }
+
+    fn run(prompt: &[u32], options: &Options) -> (Outcome, ToyBackend) {
+        let mut toy = ToyBackend::new();
+        let manifest = toy.manifest.clone();
+        let mut time = 0.0;
+        let mut clock = || {
+            time += 1.0;
+            time
+        };
+        let outcome = generate(&mut toy, &manifest, prompt, options, &mut clock, &mut |_| None).unwrap();
+        (outcome, toy)
+    }
+
+    fn greedy(n: u32) -> Options {
+        Options { max_new_tokens: n, ignore_eos: true, ..Options::default() }
+    }
+
+    #[test]
+    fn chunked_cached_decoding_is_plain_decoding() {
+        for len in [1, 3, 4, 5, 11] {
+            let prompt: Vec<u32> = (1..=len).collect();
+            let (outcome, toy) = run(&prompt, &greedy(10));
+            assert_eq!(outcome.tokens, expected(&prompt, 10), "prompt of {len}");
+            assert_eq!(outcome.stop, Stop::MaxTokens);
+            let chunks = toy.calls.iter().filter(|c| c.0 == "prefill").count();
+            assert_eq!(chunks, len.div_ceil(4) as usize);
+            assert_eq!(toy.calls.len() - chunks, 9, "the last token is not fed back");
+            assert!(toy.calls.iter().all(|c| c.3 == ["next_token"]));
+            assert_eq!((outcome.stats.prompt_tokens, outcome.stats.new_tokens), (len, 10));
+            assert_eq!((outcome.stats.prefill_seconds, outcome.stats.decode_seconds), (1.0, 1.0));
+        }
+    }
+
+    #[test]
+    fn it_ends_at_end_tokens() {
+        let tokens = expected(&[1, 2], 10);
+        let at = tokens.iter().position(|t| *t == tokens[4]).unwrap();
+        let (outcome, _) = run(&[1, 2], &Options { stop_tokens: vec![tokens[4]], ..greedy(10) });
+        assert_eq!((outcome.tokens.as_slice(), outcome.stop), (&tokens[..at], Stop::EndToken));
+    }
+
+    #[test]
+    fn it_ends_when_the_context_is_full() {
+        let prompt: Vec<u32> = (0..60).map(|i| i % 16).collect();
+        let (outcome, toy) = run(&prompt, &greedy(1000));
+        // 60 + 4 fed back, and the token after those.
+        assert_eq!((outcome.tokens.len(), outcome.stop), (5, Stop::ContextFull));
+        assert_eq!(toy.calls.last().map(|c| c.2 + c.1), Some(64));
+        let whole: Vec<u32> = vec![3; 64];
+        assert_eq!(run(&whole, &greedy(9)).0.tokens.len(), 1);
+    }
+
+    #[test]
+    fn prompts_are_judged_before_anything_runs() {
+        let manifest = crate::testing::decoder_manifest();
+        let fail = |n| Generator::new(&manifest, &vec![1; n], greedy(1)).unwrap_err().to_string();
+        assert!(
+            fail(65).starts_with("65 tokens do not fit in a context of 64 of this bundle: shorten"),
+            "{}",
+            fail(65)
+        );
+        assert_eq!(fail(0), "the prompt has no tokens");
+        assert!(run(&[1], &greedy(0)).0.tokens.is_empty());
+    }
+
+    #[test]
+    fn observers_may_stop_it() {
+        let mut toy = ToyBackend::new();
+        let manifest = toy.manifest.clone();
+        let mut seen = Vec::new();
+        let mut observe = |p| {
+            seen.push(p);
+            (seen.len() == 4).then_some(Stop::Aborted)
+        };
+        let outcome = generate(&mut toy, &manifest, &[1; 9], &greedy(9), &mut || 0.0, &mut observe).unwrap();
+        assert_eq!(outcome.stop, Stop::Aborted);
+        assert_eq!(outcome.tokens.len(), 2);
+        let prompts = [Progress::Prompt { done: 4, total: 9 }, Progress::Prompt { done: 8, total: 9 }];
+        assert_eq!(seen[..2], prompts);
+        assert_eq!(seen[2..], [Progress::Token(outcome.tokens[0]), Progress::Token(outcome.tokens[1])]);
+    }
+
+    #[test]
+    fn sampling_reads_candidates_only() {
+        let sampling = Sampling { temperature: 1.0, seed: 3, ..Sampling::default() };
+        let options = Options { sampling, ..greedy(8) };
+        let (a, toy) = run(&[5, 6, 7], &options);
+        assert!(toy.calls.iter().all(|c| c.3 == ["top_tokens", "top_logits"]));
+        assert_eq!(a.tokens, run(&[5, 6, 7], &options).0.tokens);
+        let cold = Sampling { temperature: 0.0, repetition_penalty: 1.0001, ..Sampling::default() };
+        let (b, _) = run(&[5, 6, 7], &Options { sampling: cold, ..greedy(8) });
+        assert_eq!(b.tokens.len(), 8);
+    }
+}

@@ -1,0 +1,103 @@
+//! Programs made ready to run: sizes parsed, and for any wanted outputs the steps that lead to them.
+
+use std::collections::BTreeSet;
+
+use gristmill_bundle::size::Expr;
+use gristmill_bundle::{Binding, Entry, Kernel, Manifest, Program};
+
+use crate::call::invalid;
+use crate::error::Error;
+
+/// A dispatch with its size parsed.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    pub(crate) kernel: usize,
+    pub(crate) grid: Expr,
+    pub(crate) bind: Vec<Binding>,
+    pub(crate) nodes: String,
+}
+
+/// What leads to some outputs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Needed {
+    /// Indices of steps, in order.
+    pub(crate) steps: Vec<usize>,
+    /// What they bind, and the outputs themselves; each once.
+    pub(crate) bindings: Vec<Binding>,
+}
+
+/// A program with its sizes parsed.
+#[derive(Clone, Debug)]
+pub(crate) struct Schedule {
+    pub(crate) steps: Vec<Step>,
+    /// Bytes of each slot.
+    pub(crate) slots: Vec<Expr>,
+    /// Dimensions of each output.
+    pub(crate) outputs: Vec<Vec<Expr>>,
+    /// For each step, which of its bindings it writes.
+    writes: Vec<Vec<bool>>,
+}
+
+impl Schedule {
+    pub(crate) fn new(
+        manifest: &Manifest,
+        entry: &Entry,
+        program: &Program,
+        kernels: &[Kernel],
+    ) -> Result<Self, Error> {
+        let names = manifest.symbol_names();
+        let parse = |size: &gristmill_bundle::Size| size.parse(&names).map_err(invalid);
+        let steps = program.steps.iter().map(|s| {
+            let (kernel, bind, nodes) = (s.kernel as usize, s.bind.clone(), s.nodes.clone());
+            Ok(Step { kernel, grid: parse(&s.grid)?, bind, nodes })
+        });
+        Ok(Schedule {
+            steps: steps.collect::<Result<_, Error>>()?,
+            slots: program.slots.iter().map(parse).collect::<Result<_, _>>()?,
+            outputs: entry.outputs.iter().map(|o| o.shape.iter().map(parse).collect()).collect::<Result<_, Error>>()?,
+            writes: program.steps.iter().map(|s| kernels[s.kernel as usize].writes.clone()).collect(),
+        })
+    }
+
+    /// The steps that the wanted outputs or any state depend on, in order. A kernel may write a part of a buffer
+    /// only, so a buffer that is needed once is needed from the start.
+    pub(crate) fn needed(&self, wanted: &[usize]) -> Needed {
+        let mut needed: BTreeSet<Binding> = wanted.iter().map(|w| Binding::Output(*w as u32)).collect();
+        let mut steps = Vec::new();
+        for (i, step) in self.steps.iter().enumerate().rev() {
+            let useful =
+                step.bind.iter().zip(&self.writes[i]).any(|(binding, writes)| {
+                    *writes && (matches!(binding, Binding::State(_)) || needed.contains(binding))
+                });
+            if useful {
+                needed.extend(&step.bind);
+                steps.push(i);
+            }
+        }
+        steps.reverse();
+        Needed { steps, bindings: needed.into_iter().collect() }
+    }
+}
+
+/// Workgroups in x and y: `x * y >= count`, `x` at most `most`, and few too many. `None` if `y` would be too large.
+pub(crate) fn fold(count: u64, most: u32) -> Option<(u32, u32)> {
+    let most = u64::from(most.clamp(1, 65535));
+    let y = count.div_ceil(most).max(1);
+    let x = count.div_ceil(y);
+    (y <= most).then_some((x as u32, y as u32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folding_covers_the_grid() {
+        for count in [0, 1, 65535, 65536, 100_000, 65535 * 65535] {
+            let (x, y) = fold(count, 65535).unwrap();
+            assert!(u64::from(x) * u64::from(y) >= count && x <= 65535 && y <= 65535);
+            assert!(u64::from(x) * u64::from(y) - count < u64::from(y));
+        }
+        assert_eq!(fold(65535 * 65535 + 1, 65535), None);
+    }
+}

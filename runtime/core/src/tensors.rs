@@ -1,0 +1,189 @@
+//! Runs entries on tensors.
+
+use std::collections::BTreeMap;
+
+use gristmill_bundle::{Entry, EntryRole, Manifest};
+
+use crate::backend::{Backend, Tensor};
+use crate::call::{bind_symbols, find_entry, names, symbol};
+use crate::error::Error;
+use crate::feed::Feed;
+
+/// What to compute besides the entry itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TensorRun {
+    /// The entry; without it the first that takes all given inputs.
+    pub entry: Option<String>,
+    /// Also decodes this many tokens: `greedy.tokens` i32 `[B, N]` and `greedy.logits` f32 `[B, N, vocabulary]`.
+    pub greedy: Option<u32>,
+    /// Gives intermediate values as further outputs.
+    pub taps: bool,
+}
+
+/// The entry to run for these inputs.
+pub fn choose_entry<'m>(
+    manifest: &'m Manifest,
+    inputs: &BTreeMap<String, Tensor>,
+    run: &TensorRun,
+) -> Result<&'m Entry, Error> {
+    let entry = match &run.entry {
+        Some(name) => &manifest.entries[find_entry(manifest, name)?],
+        None => {
+            let name_of = |i: &u32| &manifest.inputs[*i as usize].name;
+            let takes = |e: &&Entry| inputs.keys().all(|n| e.inputs.iter().any(|i| name_of(i) == n));
+            let mut candidates = manifest.entries.iter().filter(|e| e.role == EntryRole::Tensors);
+            candidates.clone().find(takes).ok_or_else(|| {
+                let known =
+                    candidates.by_ref().map(|e| format!("`{}` ({})", e.name, names(e.inputs.iter().map(name_of))));
+                let known: Vec<String> = known.collect();
+                let given = names(inputs.keys());
+                Error::Unsupported(format!("no entry takes {given}; there is {}", known.join(", ")))
+            })?
+        }
+    };
+    if !run.taps || entry.role == EntryRole::Taps {
+        return Ok(entry);
+    }
+    let name = format!("{}.taps", entry.name);
+    manifest.entry(&name).filter(|e| e.role == EntryRole::Taps).ok_or_else(|| {
+        Error::Unsupported(format!("this bundle has no intermediate values for `{}` (no entry `{name}`)", entry.name))
+    })
+}
+
+/// Runs an entry once with all its outputs, and decodes tokens if asked to.
+///
+/// For decoding, `attention_mask` and `position_ids` (or whatever the model calls them) continue as the manifest
+/// declares, so that left-padded batches work. End tokens do not end it.
+pub fn run_tensors(
+    backend: &mut dyn Backend,
+    manifest: &Manifest,
+    inputs: &BTreeMap<String, Tensor>,
+    run: &TensorRun,
+) -> Result<BTreeMap<String, Tensor>, Error> {
+    let entry = choose_entry(manifest, inputs, run)?;
+    if !manifest.states.is_empty() {
+        let symbols = bind_symbols(manifest, entry, inputs, 0, Some(manifest.model.max_context))?;
+        let value = |name| symbol(manifest, &symbols, name).unwrap_or(1);
+        backend.begin(value("B"), context(manifest, u64::from(value("T")))?)?;
+    }
+    let mut outputs = backend.run(&entry.name, inputs, 0, &[])?;
+    if let Some(n) = run.greedy {
+        outputs.extend(greedy(backend, manifest, inputs, n)?);
+    }
+    Ok(outputs)
+}
+
+/// A capacity of at least `tokens` that the manifest allows.
+fn context(manifest: &Manifest, tokens: u64) -> Result<u32, Error> {
+    let max = manifest.model.max_context;
+    let least = manifest.symbols.iter().find(|s| s.name == "C").map_or(1, |s| s.min);
+    match u32::try_from(tokens) {
+        Ok(n) if n <= max => Ok(n.max(least)),
+        _ => {
+            let hint = " of this bundle: shorten the input or compile with a larger --max-context".to_string();
+            Err(Error::Context { wanted: tokens, capacity: max, hint })
+        }
+    }
+}
+
+fn greedy(
+    backend: &mut dyn Backend,
+    manifest: &Manifest,
+    inputs: &BTreeMap<String, Tensor>,
+    n: u32,
+) -> Result<BTreeMap<String, Tensor>, Error> {
+    const WANT: &[&str] = &["next_token", "next_logits"];
+    let mut feed = Feed::new(manifest, inputs.clone())?;
+    let (rows, n) = (feed.batch() as usize, n as usize);
+    let tokens_in_total = u64::from(feed.prompt_tokens()) + (n as u64).saturating_sub(1);
+    backend.begin(feed.batch(), context(manifest, tokens_in_total)?)?;
+    let mut results = BTreeMap::new();
+    while let Some(r) = feed.next_chunk() {
+        results = backend.run(&r.entry, &r.inputs, r.past, WANT)?;
+    }
+    let missing = |name: &str| Error::Backend(format!("the backend did not give `{name}` for every row"));
+    // Per row, one step after the other.
+    let (mut tokens, mut logits) = (vec![Vec::with_capacity(n); rows], vec![Vec::new(); rows]);
+    let mut vocabulary = 0;
+    for step in 0..n {
+        let chosen = results.get(WANT[0]).and_then(Tensor::as_i32).filter(|v| v.len() == rows);
+        let chosen = chosen.ok_or_else(|| missing(WANT[0]))?;
+        let scores = results.get(WANT[1]).and_then(Tensor::as_f32).filter(|v| v.len() % rows == 0);
+        let scores = scores.ok_or_else(|| missing(WANT[1]))?;
+        vocabulary = scores.len() / rows;
+        for row in 0..rows {
+            tokens[row].push(chosen[row]);
+            logits[row].extend_from_slice(&scores[row * vocabulary..(row + 1) * vocabulary]);
+        }
+        if step + 1 < n {
+            let chosen: Vec<u32> = chosen.iter().map(|t| *t as u32).collect();
+            let r = feed.next_token(&chosen)?;
+            results = backend.run(&r.entry, &r.inputs, r.past, WANT)?;
+        }
+    }
+    Ok(BTreeMap::from([
+        ("greedy.tokens".to_string(), Tensor::i32([rows, n], tokens.concat())),
+        ("greedy.logits".to_string(), Tensor::f32([rows, n, vocabulary], logits.concat())),
+    ]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generate::{Options, generate};
+    use crate::testing::{ToyBackend, VOCAB};
+
+    fn input(name: &str, rows: usize, values: &[i32]) -> (String, Tensor) {
+        (name.to_string(), Tensor::i32([rows, values.len() / rows], values.to_vec()))
+    }
+
+    fn decode(prompt: &[u32]) -> Vec<i32> {
+        let mut toy = ToyBackend::new();
+        let manifest = toy.manifest.clone();
+        let options = Options { max_new_tokens: 5, ignore_eos: true, ..Options::default() };
+        let outcome = generate(&mut toy, &manifest, prompt, &options, &mut || 0.0, &mut |_| None).unwrap();
+        outcome.tokens.iter().map(|t| *t as i32).collect()
+    }
+
+    #[test]
+    fn a_left_padded_batch_decodes_as_its_rows_alone() {
+        let inputs = BTreeMap::from([
+            input("input_ids", 2, &[9, 9, 9, 4, 5, 6, 1, 2, 3, 4, 5, 6]),
+            input("attention_mask", 2, &[0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1]),
+            input("position_ids", 2, &[0, 0, 0, 0, 1, 2, 0, 1, 2, 3, 4, 5]),
+        ]);
+        let mut toy = ToyBackend::new();
+        let manifest = toy.manifest.clone();
+        let run = TensorRun { greedy: Some(5), ..TensorRun::default() };
+        let out = run_tensors(&mut toy, &manifest, &inputs, &run).unwrap();
+        assert_eq!(out.keys().collect::<Vec<_>>(), ["greedy.logits", "greedy.tokens", "logits"]);
+        assert_eq!(out["logits"].shape, [2, 6, VOCAB]);
+        let expect = [decode(&[4, 5, 6]), decode(&[1, 2, 3, 4, 5, 6])].concat();
+        assert_eq!(out["greedy.tokens"], Tensor::i32([2, 5], expect));
+        // The first decoded logits are those of the last prompt token.
+        let (all, decoded) = (out["logits"].as_f32().unwrap(), out["greedy.logits"].as_f32().unwrap());
+        assert_eq!(out["greedy.logits"].shape, [2, 5, VOCAB]);
+        assert_eq!(decoded[..VOCAB], all[5 * VOCAB..6 * VOCAB]);
+    }
+
+    #[test]
+    fn the_entry_is_found_from_the_inputs() {
+        let mut toy = ToyBackend::new();
+        let manifest = toy.manifest.clone();
+        let mut fail = |inputs: BTreeMap<String, Tensor>, run: TensorRun| {
+            run_tensors(&mut toy, &manifest, &inputs, &run).unwrap_err().to_string()
+        };
+        let ids = || BTreeMap::from([input("input_ids", 1, &[1, 2])]);
+        let other = BTreeMap::from([input("pixels", 1, &[1, 2])]);
+        assert_eq!(
+            fail(other, TensorRun::default()),
+            "no entry takes `pixels`; there is `forward` (`input_ids`, `attention_mask`, `position_ids`)"
+        );
+        let taps = TensorRun { taps: true, ..TensorRun::default() };
+        assert!(fail(ids(), taps).contains("no entry `forward.taps`"));
+        let named = TensorRun { entry: Some("encode".into()), ..TensorRun::default() };
+        assert!(fail(ids(), named).starts_with("no entry `encode`"));
+        let long = TensorRun { greedy: Some(100), ..TensorRun::default() };
+        assert!(fail(ids(), long).starts_with("101 tokens do not fit in a context of 64"));
+    }
+}

@@ -1,0 +1,290 @@
+//! A bundle made by hand, with kernels written by hand, on a real adapter.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use gristmill_bundle::*;
+use gristmill_runtime::gpu::{Options, Wgpu};
+use gristmill_runtime::{Backend, Error, Tensor};
+
+const SYMBOLS: &str =
+    "struct Symbols { B: u32, T: u32, P: u32, C: u32 }\n@group(0) @binding(0) var<uniform> s: Symbols;\n";
+
+/// Writes the new ids into the state behind what it holds.
+const APPEND: &str = "
+@group(0) @binding(1) var<storage, read> ids: array<i32>;
+@group(0) @binding(2) var<storage, read_write> seen: array<f32>;
+@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x >= s.B * s.T { return; }
+    let row = id.x / s.T;
+    seen[row * s.C + s.P + id.x % s.T] = f32(ids[id.x]);
+}";
+
+/// Sums the masked state up to each new token.
+const PREFIX: &str = "
+@group(0) @binding(1) var<storage, read> seen: array<f32>;
+@group(0) @binding(2) var<storage, read> mask: array<i32>;
+@group(0) @binding(3) var<storage, read_write> sums: array<f32>;
+@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x >= s.B * s.T { return; }
+    let row = id.x / s.T;
+    var sum = 0.0;
+    for (var i = 0u; i <= s.P + id.x % s.T; i++) {
+        sum += seen[row * s.C + i] * f32(mask[row * (s.P + s.T) + i]);
+    }
+    sums[id.x] = sum;
+}";
+
+const SCALE: &str = "
+@group(0) @binding(1) var<storage, read> sums: array<f32>;
+@group(0) @binding(2) var<storage, read> table: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x < s.B * s.T { y[id.x] = sums[id.x] * table[40u + id.x % s.T]; }
+}";
+
+/// The same, showing by a factor that this variant was taken.
+const SCALE_SUBGROUPS: &str = "
+@group(0) @binding(1) var<storage, read> sums: array<f32>;
+@group(0) @binding(2) var<storage, read> table: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    let ones = subgroupMax(1u);
+    if id.x < s.B * s.T { y[id.x] = f32(ones) * 1000.0 * sums[id.x] * table[40u + id.x % s.T]; }
+}";
+
+/// One workgroup per element, more than fit in one dimension.
+const WIDE: &str = "
+@group(0) @binding(1) var<storage, read_write> wide: array<i32>;
+@compute @workgroup_size(1)
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
+    let at = id.x + id.y * n.x;
+    if at < 70001u { wide[at] = i32(at); }
+}";
+
+const BROKEN: &str = "@compute @workgroup_size(1) fn main() { this is not WGSL }";
+
+fn size(text: &str) -> Size {
+    Size(text.to_string())
+}
+
+fn manifest() -> Manifest {
+    let sizes = |shape: &[&str]| shape.iter().map(|t| size(t)).collect::<Vec<_>>();
+    let symbol = |name: &str, min| Symbol { name: name.to_string(), min, max: 100 };
+    let output = |name: &str, elem, shape: &[&str]| Output { name: name.to_string(), elem, shape: sizes(shape) };
+    Manifest {
+        format: FORMAT,
+        generator: "gristmill test".to_string(),
+        model: ModelInfo {
+            name: "hand-made".to_string(),
+            architecture: "none".to_string(),
+            precision: "f32".to_string(),
+            parameters: 48,
+            max_context: 100,
+            prefill_chunk: 4,
+            eos_token_ids: vec![],
+            bos_token_id: None,
+        },
+        symbols: vec![symbol("B", 1), symbol("T", 1), symbol("P", 0), symbol("C", 1)],
+        inputs: vec![
+            Input {
+                name: "input_ids".to_string(),
+                elem: Elem::I32,
+                shape: sizes(&["B", "T"]),
+                default: None,
+                advance: Some(Advance::Token),
+            },
+            Input {
+                name: "attention_mask".to_string(),
+                elem: Elem::I32,
+                shape: sizes(&["B", "P + T"]),
+                default: Some(InputDefault::Value(1)),
+                advance: Some(Advance::Append(1)),
+            },
+        ],
+        states: vec![State { name: "seen".to_string(), elem: Elem::F32, shape: sizes(&["B", "C"]) }],
+        entries: vec![Entry {
+            name: "forward".to_string(),
+            role: EntryRole::Tensors,
+            bind: BTreeMap::new(),
+            inputs: vec![0, 1],
+            outputs: vec![
+                output("y", Elem::F32, &["B", "T"]),
+                output("wide", Elem::I32, &["70001"]),
+                output("broken", Elem::F32, &["1"]),
+            ],
+        }],
+        tensors: vec![],
+        shards: vec![],
+        files: BTreeMap::new(),
+        profiles: vec!["native".to_string()],
+    }
+}
+
+fn programs() -> Programs {
+    use Binding::*;
+    let kernel = |name: &str, writes: &[bool], requires: &[&str]| {
+        let variant = |suffix: &str, requires: &[&str]| Variant {
+            requires: requires.iter().map(|r| r.to_string()).collect(),
+            file: format!("shaders/native/{name}{suffix}.wgsl"),
+        };
+        let mut variants = vec![variant("", &[])];
+        if !requires.is_empty() {
+            variants.insert(0, variant(".special", requires));
+        }
+        Kernel { name: name.to_string(), writes: writes.to_vec(), variants }
+    };
+    let step = |kernel, grid: &str, bind: &[Binding], nodes: &str| Step {
+        kernel,
+        grid: size(grid),
+        bind: bind.to_vec(),
+        nodes: nodes.to_string(),
+    };
+    let steps = vec![
+        step(0, "ceil_div(B*T, 64)", &[Input(0), State(0)], "append"),
+        step(1, "ceil_div(B*T, 64)", &[State(0), Input(1), Slot(0)], "prefix"),
+        step(2, "ceil_div(B*T, 64)", &[Slot(0), Tensor(1), Output(0)], "scale"),
+        step(3, "70001", &[Output(1)], "wide"),
+        step(4, "1", &[Output(2)], "broken"),
+    ];
+    Programs {
+        kernels: vec![
+            kernel("append", &[false, true], &[]),
+            kernel("prefix", &[false, false, true], &[]),
+            kernel("scale", &[false, false, true], &["subgroups"]),
+            kernel("wide", &[true], &[]),
+            kernel("broken", &[true], &[]),
+        ],
+        programs: BTreeMap::from([("forward".to_string(), Program { slots: vec![size("4*B*T")], steps })]),
+    }
+}
+
+/// The 48 elements of the table cross several shards of 64 bytes.
+fn table(i: usize) -> f32 {
+    i as f32 + 0.5
+}
+
+fn write(dir: &Path) {
+    let mut w = BundleWriter::create(dir).unwrap().with_shard_limit(64);
+    for (name, body) in [("append", APPEND), ("prefix", PREFIX), ("scale", SCALE), ("wide", WIDE)] {
+        w.add(&format!("shaders/native/{name}.wgsl"), format!("{SYMBOLS}{body}").as_bytes()).unwrap();
+    }
+    let special = format!("enable subgroups;\n{SYMBOLS}{SCALE_SUBGROUPS}");
+    w.add("shaders/native/scale.special.wgsl", special.as_bytes()).unwrap();
+    w.add("shaders/native/broken.wgsl", BROKEN.as_bytes()).unwrap();
+    w.add_programs("native", &programs()).unwrap();
+    w.add_tensor("unused", &[3], "f32", &[7; 12]).unwrap();
+    let bytes: Vec<u8> = (0..48).flat_map(|i| table(i).to_le_bytes()).collect();
+    w.add_tensor("table", &[48], "f32", &bytes).unwrap();
+    w.finish(manifest()).unwrap();
+}
+
+/// Tests do not skip: a machine without an adapter cannot say whether this crate works.
+fn load(without: &[&str]) -> Wgpu {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = tmp.path().join("bundle");
+    write(&dir);
+    let options = Options { without: without.iter().map(|w| w.to_string()).collect(), ..Options::default() };
+    let mut seen = Vec::new();
+    let bundle = Arc::new(Bundle::open(&dir).unwrap());
+    match Wgpu::load(bundle, &options, &mut |done, total| seen.push((done, total))) {
+        Ok(wgpu) => {
+            assert_eq!(seen.last(), Some(&(448, 448)));
+            // Shaders are read when they are first used.
+            std::mem::forget(tmp);
+            wgpu
+        }
+        Err(Error::NoAdapter(text)) => panic!("these tests need an adapter; a software one is enough: {text}"),
+        Err(e) => panic!("{e}"),
+    }
+}
+
+fn inputs(rows: usize, ids: &[i32]) -> BTreeMap<String, Tensor> {
+    BTreeMap::from([("input_ids".to_string(), Tensor::i32([rows, ids.len() / rows], ids.to_vec()))])
+}
+
+fn y(wgpu: &mut Wgpu, inputs: &BTreeMap<String, Tensor>, past: u32) -> Tensor {
+    wgpu.run("forward", inputs, past, &["y"]).unwrap()["y"].clone()
+}
+
+#[test]
+fn states_inputs_weights_and_symbols_meet() {
+    let mut wgpu = load(&["subgroups"]);
+    assert!(matches!(wgpu.run("forward", &inputs(1, &[1]), 0, &["y"]), Err(Error::Unsupported(_))));
+    wgpu.begin(2, 8).unwrap();
+    let first = y(&mut wgpu, &inputs(2, &[1, 2, 3, 10, 20, 30]), 0);
+    let expect = |sums: &[f32], new: usize| -> Vec<f32> {
+        sums.iter().enumerate().map(|(i, v)| v * table(40 + i % new)).collect()
+    };
+    assert_eq!(first, Tensor::f32([2, 3], expect(&[1.0, 3.0, 6.0, 10.0, 30.0, 60.0], 3)));
+
+    let allocated = wgpu.allocated_bytes();
+    assert_eq!(y(&mut wgpu, &inputs(2, &[4, 40]), 3), Tensor::f32([2, 1], expect(&[10.0, 100.0], 1)));
+    let mut masked = inputs(2, &[5, 50]);
+    masked.insert("attention_mask".to_string(), Tensor::i32([2, 5], vec![0, 1, 1, 1, 1, 1, 1, 0, 0, 0]));
+    assert_eq!(y(&mut wgpu, &masked, 4), Tensor::f32([2, 1], expect(&[14.0, 30.0], 1)));
+    assert_eq!(wgpu.allocated_bytes(), allocated, "decoding allocates nothing");
+
+    let full = wgpu.run("forward", &inputs(2, &[0; 8]), 5, &["y"]).unwrap_err();
+    assert_eq!(full.to_string(), "9 tokens do not fit in a context of 8");
+
+    // A new sequence finds zeros, in old buffers as in new ones.
+    for (batch, capacity) in [(2, 8), (1, 4), (1, 64)] {
+        wgpu.begin(batch, capacity).unwrap();
+        let ids = vec![1; batch as usize];
+        let got = y(&mut wgpu, &inputs(batch as usize, &ids), 3);
+        assert_eq!(got, Tensor::f32([batch as usize, 1], expect(&vec![1.0; batch as usize], 1)));
+    }
+}
+
+#[test]
+fn only_what_is_wanted_runs() {
+    let mut wgpu = load(&["subgroups"]);
+    wgpu.begin(1, 8).unwrap();
+    let some = wgpu.run("forward", &inputs(1, &[1]), 0, &["wide", "y"]).unwrap();
+    assert_eq!(some.keys().collect::<Vec<_>>(), ["wide", "y"]);
+    assert_eq!(some["wide"], Tensor::i32([70001], (0..70001).collect()));
+    let text = wgpu.run("forward", &inputs(1, &[1]), 0, &[]).unwrap_err().to_string();
+    assert!(text.starts_with("kernel `broken` (shaders/native/broken.wgsl): "), "{text}");
+    let text = wgpu.run("forward", &inputs(1, &[1]), 0, &["z"]).unwrap_err().to_string();
+    assert_eq!(text, "entry `forward` has no output `z`; it has `y`, `wide`, `broken`");
+    // A failed call leaves the backend usable.
+    assert_eq!(y(&mut wgpu, &inputs(1, &[2]), 0), Tensor::f32([1, 1], vec![2.0 * table(40)]));
+}
+
+#[test]
+fn the_first_variant_that_fits_is_taken() {
+    let mut wgpu = load(&[]);
+    wgpu.begin(1, 8).unwrap();
+    let factor = if wgpu.describe().contains("subgroups") { 1000.0 } else { 1.0 };
+    assert_eq!(y(&mut wgpu, &inputs(1, &[2]), 0), Tensor::f32([1, 1], vec![factor * 2.0 * table(40)]));
+}
+
+#[test]
+fn adapters_are_chosen_by_name() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = tmp.path().join("bundle");
+    write(&dir);
+    let bundle = Arc::new(Bundle::open(&dir).unwrap());
+    let fail = |options: &Options| Wgpu::load(bundle.clone(), options, &mut |_, _| {}).unwrap_err().to_string();
+    let options = Options { adapter: Some("no such card".to_string()), ..Options::default() };
+    assert!(fail(&options).starts_with("no adapter `no such card`; this machine has 0: "), "{}", fail(&options));
+    let options = Options { adapter: Some("99".to_string()), ..Options::default() };
+    assert!(fail(&options).starts_with("no adapter `99`"));
+    let options = Options { profile: Some("safari".to_string()), ..Options::default() };
+    assert!(fail(&options).contains("no `safari`, only native"));
+    assert_eq!(options.without, BTreeSet::new());
+}
+
+#[test]
+fn a_state_beyond_the_limits_is_named() {
+    let mut wgpu = load(&[]);
+    // 100 rows of 4 GiB would be asked for if the manifest's range allowed it; the device's limit stands before that.
+    match wgpu.begin(u32::MAX, 100) {
+        Err(Error::Limit { what, name, .. }) => {
+            assert_eq!((what.as_str(), name), ("state `seen`", "maxStorageBufferBindingSize"));
+        }
+        other => panic!("{other:?}"),
+    }
+}
