@@ -15,7 +15,7 @@ mod movement;
 mod reduce;
 mod tensor;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::dim::{Bindings, Dim, show_shape};
@@ -75,9 +75,16 @@ impl WeightSource for Vec<Arc<Tensor>> {
 pub struct States {
     /// By state index.
     held: BTreeMap<u32, Arc<Tensor>>,
+    /// States that are stored as f16: what is appended is rounded first.
+    half: BTreeSet<u32>,
 }
 
 impl States {
+    /// States that hold nothing yet, those with an index in `half` stored as f16.
+    pub fn with_half(half: impl IntoIterator<Item = u32>) -> Self {
+        Self { half: half.into_iter().collect(), ..Self::default() }
+    }
+
     /// Forgets everything: the next call starts at past length 0.
     pub fn reset(&mut self) {
         self.held.clear();
@@ -92,8 +99,14 @@ impl States {
         if past > length {
             return Err(format!("state `{}` holds {length} tokens, but {past} are said to be past", state.name));
         }
+        let mut x = x.clone();
+        if let Data::F32(values) = &mut x.data
+            && self.half.contains(&index)
+        {
+            values.iter_mut().for_each(|v| *v = half::f16::from_f32(*v).to_f32());
+        }
         let grown = match held.filter(|_| past > 0) {
-            None => x.clone(),
+            None => x,
             Some(held) => {
                 let fits = held.shape.len() == x.shape.len()
                     && held.shape.iter().zip(&x.shape).enumerate().all(|(i, (a, b))| i == axis || a == b);
@@ -105,7 +118,7 @@ impl States {
                     return Err(message);
                 }
                 let kept = movement::slice(held, axis, 0, past);
-                movement::concat(&[&kept, x], axis)
+                movement::concat(&[&kept, &x], axis)
             }
         };
         let grown = Arc::new(grown);

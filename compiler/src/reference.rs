@@ -1,0 +1,187 @@
+//! `--backend reference`: executes a bundle by evaluating its graph, without a device.
+//!
+//! The bundle's `graph.json` is the [`Model`] after precisions were applied and constants folded. Its weights are
+//! found in the weight stream by name, decoded to f32 when they are first used, and kept. Slow and obvious: this
+//! is what the kernels of the same bundle are compared with, quantization included.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gristmill_bundle::{Bundle, Elem, Manifest};
+use gristmill_graph::dim::Bindings;
+use gristmill_graph::eval::{Data as GraphData, States, Tensor as GraphTensor, WeightSource, evaluate};
+use gristmill_graph::{Graph, Model, Precision, quant, verify};
+use gristmill_runtime::call::{Session, prepare, wanted_outputs};
+use gristmill_runtime::{Backend, Data, Error, Tensor};
+
+/// Path of the graph in a bundle.
+pub const GRAPH: &str = "graph.json";
+/// End of the name of an entry that also gives intermediate values.
+const TAPS: &str = ".taps";
+
+/// Executes the entries of one bundle with the reference evaluator of the graph IR.
+pub struct ReferenceBackend {
+    manifest: Manifest,
+    model: Model,
+    weights: Box<dyn WeightSource>,
+    states: States,
+    session: Option<Session>,
+    /// Entry graphs that were needed so far, by entry name.
+    graphs: BTreeMap<String, Arc<(Graph, Bindings)>>,
+}
+
+impl std::fmt::Debug for ReferenceBackend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReferenceBackend").field("model", &self.manifest.model.name).finish_non_exhaustive()
+    }
+}
+
+impl ReferenceBackend {
+    /// Reads and verifies the graph of a bundle. Weights are read when they are needed.
+    ///
+    /// # Errors
+    /// If the bundle has no graph, or the graph is not well formed.
+    pub fn open(bundle: Bundle) -> Result<Self, Error> {
+        let text = bundle.read(GRAPH)?;
+        let model: Model = serde_json::from_slice(&text).map_err(|e| Error::Backend(format!("{GRAPH}: {e}")))?;
+        let manifest = bundle.manifest().clone();
+        let weights = BundleWeights::new(bundle, &model)?;
+        Self::new(manifest, model, Box::new(weights))
+    }
+
+    /// Executes a model whose weights come from anywhere. The manifest gives inputs, entries and element types of
+    /// states; its tensors and files are not used.
+    ///
+    /// # Errors
+    /// If the model is not well formed.
+    pub fn new(manifest: Manifest, model: Model, weights: Box<dyn WeightSource>) -> Result<Self, Error> {
+        verify(&model).map_err(|all| Error::Backend(format!("{GRAPH}: {}", all.join("; "))))?;
+        let half = |name: &str| manifest.states.iter().any(|s| s.name == name && s.elem == Elem::F16);
+        let states = (0u32..).zip(&model.states).filter(|(_, s)| half(&s.name)).map(|(i, _)| i);
+        let states = States::with_half(states);
+        Ok(Self { manifest, model, weights, states, session: None, graphs: BTreeMap::new() })
+    }
+
+    /// The graph of an entry with its fixed symbols. The compiler adds entries with intermediate values, whose name
+    /// is that of an entry of the model and `.taps`.
+    fn entry(&mut self, name: &str) -> Result<Arc<(Graph, Bindings)>, Error> {
+        if let Some(known) = self.graphs.get(name) {
+            return Ok(known.clone());
+        }
+        let find = |name: &str| self.model.entries.iter().find(|e| e.name == name);
+        let (entry, taps) = match (find(name), name.strip_suffix(TAPS)) {
+            (Some(entry), _) => (Some(entry), false),
+            (None, Some(base)) => (find(base), true),
+            (None, None) => (None, false),
+        };
+        let entry = entry.ok_or_else(|| Error::Backend(format!("{GRAPH} has no entry `{name}`")))?;
+        let graph = Arc::new((self.model.entry_graph(entry, taps), entry.bind.clone()));
+        self.graphs.insert(name.to_string(), graph.clone());
+        Ok(graph)
+    }
+}
+
+impl Backend for ReferenceBackend {
+    fn describe(&self) -> String {
+        "reference evaluator on one thread of the processor".to_string()
+    }
+
+    fn begin(&mut self, batch: u32, capacity: u32) -> Result<(), Error> {
+        self.states.reset();
+        self.session = Some(Session { batch, capacity });
+        Ok(())
+    }
+
+    fn run(
+        &mut self,
+        entry: &str,
+        inputs: &BTreeMap<String, Tensor>,
+        past: u32,
+        want: &[&str],
+    ) -> Result<BTreeMap<String, Tensor>, Error> {
+        let whole = self.entry(entry);
+        let call = prepare(&self.manifest, entry, inputs, past, self.session)?;
+        let whole = whole?;
+        let (graph, fixed) = whole.as_ref();
+        let described = &self.manifest.entries[call.entry];
+        let named = described.inputs.iter().map(|i| &self.manifest.inputs[*i as usize].name);
+        let given = named.zip(&call.inputs).map(|(name, t)| (name.clone(), to_graph(t))).collect();
+        let symbols = self.manifest.symbols.iter().zip(&call.symbols);
+        let mut bindings: Bindings = symbols.map(|(s, v)| (s.name.clone(), i64::from(*v))).collect();
+        bindings.extend(fixed.iter().map(|(name, value)| (name.clone(), *value)));
+        let wanted = wanted_outputs(described, want)?;
+        let wanted: Vec<String> = wanted.into_iter().map(|i| described.outputs[i].name.clone()).collect();
+        let part = graph.restricted_to(&wanted);
+        let weights = self.weights.as_ref();
+        let outputs = evaluate(&self.model, &part, weights, &mut self.states, &given, &bindings)
+            .map_err(|e| Error::Backend(e.to_string()))?;
+        outputs.into_iter().map(|(name, t)| from_graph(&name, t).map(|t| (name, t))).collect()
+    }
+}
+
+fn to_graph(tensor: &Tensor) -> GraphTensor {
+    match &tensor.data {
+        Data::F32(v) => GraphTensor::f32(&tensor.shape, v.clone()),
+        Data::I32(v) => GraphTensor::i32(&tensor.shape, v.clone()),
+    }
+}
+
+fn from_graph(name: &str, tensor: GraphTensor) -> Result<Tensor, Error> {
+    match tensor.data {
+        GraphData::F32(v) => Ok(Tensor::f32(tensor.shape, v)),
+        GraphData::I32(v) => Ok(Tensor::i32(tensor.shape, v)),
+        GraphData::Bool(_) => Err(Error::Backend(format!("output `{name}` is bool, expected f32 or i32"))),
+    }
+}
+
+/// Weights of a bundle, decoded on first use.
+struct BundleWeights {
+    bundle: Bundle,
+    /// For each weight of the model, its index in the manifest and its format.
+    places: Vec<(usize, Precision)>,
+    decoded: Mutex<BTreeMap<u32, Arc<GraphTensor>>>,
+}
+
+impl BundleWeights {
+    fn new(bundle: Bundle, model: &Model) -> Result<Self, Error> {
+        let tensors = &bundle.manifest().tensors;
+        let by_name: BTreeMap<&str, usize> = tensors.iter().enumerate().map(|(i, t)| (t.name.as_str(), i)).collect();
+        let mut places = Vec::with_capacity(model.weights.len());
+        for weight in &model.weights {
+            let index = by_name.get(weight.name.as_str());
+            let index = *index.ok_or_else(|| Error::Backend(format!("the bundle has no tensor `{}`", weight.name)))?;
+            let tensor = &tensors[index];
+            if tensor.shape != weight.shape {
+                return Err(Error::Backend(format!(
+                    "tensor `{}`: {GRAPH} expects shape {:?}, the manifest has {:?}",
+                    weight.name, weight.shape, tensor.shape
+                )));
+            }
+            let precision = tensor.precision.parse();
+            let precision = precision.map_err(|e| Error::Backend(format!("tensor `{}`: {e}", weight.name)))?;
+            places.push((index, precision));
+        }
+        Ok(Self { bundle, places, decoded: Mutex::new(BTreeMap::new()) })
+    }
+}
+
+impl WeightSource for BundleWeights {
+    fn weight(&self, index: u32) -> Result<Arc<GraphTensor>, String> {
+        // A poisoned lock still holds whole tensors.
+        let mut decoded = self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = decoded.get(&index) {
+            return Ok(known.clone());
+        }
+        let (place, precision) = self.places.get(index as usize).ok_or_else(|| format!("no weight {index}"))?;
+        let shape = &self.bundle.manifest().tensors[*place].shape;
+        let bytes = self.bundle.tensor(*place).map_err(|e| e.to_string())?;
+        let values = quant::decode_stored(*precision, shape, &bytes)?;
+        let sizes: Vec<usize> = shape.iter().map(|n| *n as usize).collect();
+        let tensor = Arc::new(GraphTensor::f32(&sizes, values));
+        decoded.insert(index, tensor.clone());
+        Ok(tensor)
+    }
+}
+
+#[cfg(test)]
+mod tests;
