@@ -23,6 +23,8 @@ pub mod report;
 
 mod shards;
 
+mod simd;
+
 pub mod write;
 
 pub use checkpoint::Checkpoint;

@@ -7,11 +7,13 @@
 //! For each block a few trial scales are rounded with; the codes of a trial fix its best real scale by least squares
 //! and with it the error, so that trials can be far apart. The best trial then meets the integers around its scale.
 //! All inner loops run over blocks of 16 to 128 values without branches, in an order that does not depend on the
-//! machine.
+//! machine. Everything is inlined into one function, which [`simd::widest`] compiles for wide vectors too.
 
 use gristmill_graph::QuantSpec;
 use gristmill_graph::quant::{CHUNK, symmetric_header};
 use half::f16;
+
+use super::simd;
 
 /// Largest magnitude of `sc` that is used (-64 would have no mirror image).
 const SCALES: f32 = 63.0;
@@ -41,11 +43,13 @@ impl Grid {
     }
 
     /// The value of code 0.
+    #[inline(always)]
     fn first(&self, shifted: bool) -> f32 {
         f32::from(u8::from(shifted)) - self.top
     }
 
     /// The largest value.
+    #[inline(always)]
     fn reach(&self, shifted: bool) -> f32 {
         self.top + f32::from(u8::from(shifted))
     }
@@ -73,11 +77,19 @@ const SHIFT: f32 = 12_582_912.0;
 pub fn quantize_row(spec: QuantSpec, row: &[f32], codes: &mut [u8], headers: &mut [u8]) -> Option<RowScale> {
     codes.fill(0);
     headers.fill(0);
-    if spec.asymmetric { asymmetric(spec, row, codes, headers) } else { symmetric(spec, row, codes, headers) }
+    simd::widest(
+        #[inline(always)]
+        || match spec.asymmetric {
+            true => asymmetric(spec, row, codes, headers),
+            false => symmetric(spec, row, codes, headers),
+        },
+    )
 }
 
+#[inline(always)]
 fn symmetric(spec: QuantSpec, row: &[f32], codes: &mut [u8], headers: &mut [u8]) -> Option<RowScale> {
-    let largest = row.iter().fold(0f32, |m, v| larger(m, v.abs()));
+    let (low, high) = extremes(row);
+    let largest = larger(-low, high);
     let grid = Grid::linear(spec.bits);
     let reach = if spec.bits == 8 { 127.0 } else { grid.reach(false) };
     let rs = f16_above(largest / (reach * SCALES))?;
@@ -109,19 +121,20 @@ fn symmetric(spec: QuantSpec, row: &[f32], codes: &mut [u8], headers: &mut [u8])
 }
 
 /// The best scale and shift of a block in units of the row factor.
+#[inline(always)]
 fn search_grid(grid: &Grid, block: &[f32]) -> (f32, bool) {
     let (low, high) = extremes(block);
     let largest = larger(-low, high);
     if largest == 0.0 {
         return (0.0, true);
     }
-    // A shifted grid reaches one step further on one side, normally the side of the largest value.
+    // A shifted grid reaches half a step further on one side: that of the largest value. The other hardly ever pays.
     let side = if high >= -low { 1.0 } else { -1.0 };
     let mut best = (f32::NEG_INFINITY, 0.0, false);
-    for (sign, shifted) in [(side, false), (side, true), (-side, true)] {
+    for shifted in [false, true] {
         let first = grid.first(shifted);
         for trial in grid.trials {
-            let inverse = sign * grid.reach(shifted) / (largest * trial);
+            let inverse = side * grid.reach(shifted) / (largest * trial);
             let fit = project(block, 0.5 * inverse, first, grid.top);
             // The error is the sum of squares minus this.
             let gain = fit.product * fit.product / larger(fit.square, f32::MIN_POSITIVE);
@@ -145,6 +158,7 @@ fn search_grid(grid: &Grid, block: &[f32]) -> (f32, bool) {
 }
 
 /// The best scale of a block of signed bytes: the one that just reaches everything, or the next smaller.
+#[inline(always)]
 fn search_bytes(block: &[f32]) -> f32 {
     let (low, high) = extremes(block);
     let ideal = larger(-low, high) / 127.0;
@@ -166,6 +180,7 @@ fn search_bytes(block: &[f32]) -> f32 {
     chosen.1
 }
 
+#[inline(always)]
 fn asymmetric(spec: QuantSpec, row: &[f32], codes: &mut [u8], headers: &mut [u8]) -> Option<RowScale> {
     let group = usize::from(spec.group);
     let top = ((1u32 << spec.bits) - 1) as f32;
@@ -195,6 +210,7 @@ fn asymmetric(spec: QuantSpec, row: &[f32], codes: &mut [u8], headers: &mut [u8]
 }
 
 /// The best scale (0..=255) and minimum (-128..=127, in units of `min_unit`) of a block.
+#[inline(always)]
 fn search_affine(block: &[f32], min_unit: f32, top: f32, bits: u8) -> (f32, f32) {
     let trials: &[f32] = match bits {
         2 => &[0.6, 0.75, 0.9, 1.0],
@@ -245,6 +261,7 @@ struct Fit {
 }
 
 /// Rounds to the grid `first + 2c` with a trial scale, given half its inverse.
+#[inline(always)]
 fn project(block: &[f32], half_inverse: f32, first: f32, top: f32) -> Fit {
     let (mut product, mut square) = ([0f32; LANES], [0f32; LANES]);
     let offset = -0.5 * first;
@@ -260,6 +277,7 @@ fn project(block: &[f32], half_inverse: f32, first: f32, top: f32) -> Fit {
 }
 
 /// Rounds to the grid `c` with a trial scale and minimum.
+#[inline(always)]
 fn project_affine(block: &[f32], inverse: f32, start: f32, top: f32) -> Fit {
     let (mut product, mut square, mut codes) = ([0f32; LANES], [0f32; LANES], [0f32; LANES]);
     for v in block.as_chunks::<LANES>().0 {
@@ -274,6 +292,7 @@ fn project_affine(block: &[f32], inverse: f32, start: f32, top: f32) -> Fit {
 }
 
 /// The squared error of a block with a symmetric header.
+#[inline(always)]
 fn grid_error(block: &[f32], sc: f32, first: f32, top: f32) -> f32 {
     let (half_inverse, offset, twice, start) = (0.5 * inverse(sc), -0.5 * first, 2.0 * sc, sc * first);
     let mut error = [0f32; LANES];
@@ -287,6 +306,7 @@ fn grid_error(block: &[f32], sc: f32, first: f32, top: f32) -> f32 {
 }
 
 /// The squared error of a block with an asymmetric header.
+#[inline(always)]
 fn affine_error(block: &[f32], s: f32, start: f32, top: f32) -> f32 {
     let (inverse, mut error) = (inverse(s), [0f32; LANES]);
     for v in block.as_chunks::<LANES>().0 {
@@ -300,6 +320,7 @@ fn affine_error(block: &[f32], s: f32, start: f32, top: f32) -> f32 {
 
 /// The values of a block in units of the row factor. A block at the end of a row repeats its values, so that
 /// padding does not pull on the choice of the scale.
+#[inline(always)]
 fn normalise(values: &[f32], per_unit: f32, block: &mut [f32]) {
     for (b, v) in block.iter_mut().zip(values) {
         *b = v * per_unit;
@@ -309,6 +330,7 @@ fn normalise(values: &[f32], per_unit: f32, block: &mut [f32]) {
     }
 }
 
+#[inline(always)]
 fn write_codes(block: &[f32], inverse: f32, offset: f32, low: f32, high: f32, codes: &mut [u8]) {
     for (c, v) in codes.iter_mut().zip(block) {
         // The low byte of the sum is the code, in two's complement if it is negative.
@@ -317,30 +339,62 @@ fn write_codes(block: &[f32], inverse: f32, offset: f32, low: f32, high: f32, co
 }
 
 /// The squared error of values against their codes, by the meaning of a code.
+#[inline(always)]
 fn lost(values: &[f32], codes: &[u8], meaning: impl Fn(u8) -> f32) -> f64 {
-    let square = |(v, c): (&f32, &u8)| {
+    let square = |v: &f32, c: &u8| {
         let d = v - meaning(*c);
         d * d
     };
-    f64::from(values.iter().zip(codes).map(square).sum::<f32>())
+    let ((values, last), (codes, last_codes)) = (values.as_chunks::<LANES>(), codes.as_chunks::<LANES>());
+    let mut error = [0f32; LANES];
+    for (values, codes) in values.iter().zip(codes) {
+        for i in 0..LANES {
+            error[i] += square(&values[i], &codes[i]);
+        }
+    }
+    for i in 0..last.len() {
+        error[i] += square(&last[i], &last_codes[i]);
+    }
+    f64::from(sum(&error))
 }
 
 /// `1 / x`, and 0 for 0, so that a block without scale gets code 0.
+#[inline(always)]
 fn inverse(x: f32) -> f32 {
     if x == 0.0 { 0.0 } else { 1.0 / x }
 }
 
 /// Smallest and largest value.
+#[inline(always)]
 fn extremes(values: &[f32]) -> (f32, f32) {
     let start = values.first().copied().unwrap_or(0.0);
-    values.iter().fold((start, start), |(low, high), v| (if *v < low { *v } else { low }, larger(high, *v)))
+    let (mut low, mut high) = ([start; LANES], [start; LANES]);
+    let (chunks, last) = values.as_chunks::<LANES>();
+    for v in chunks {
+        for i in 0..LANES {
+            low[i] = smaller(low[i], v[i]);
+            high[i] = larger(high[i], v[i]);
+        }
+    }
+    for (i, v) in last.iter().enumerate() {
+        low[i] = smaller(low[i], *v);
+        high[i] = larger(high[i], *v);
+    }
+    (low.into_iter().fold(start, smaller), high.into_iter().fold(start, larger))
+}
+
+#[inline(always)]
+fn smaller(a: f32, b: f32) -> f32 {
+    if a < b { a } else { b }
 }
 
 /// The larger of two numbers. `f32::max` also handles NaN, which costs three more vector instructions.
+#[inline(always)]
 fn larger(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
 }
 
+#[inline(always)]
 fn clamp(x: f32, low: f32, high: f32) -> f32 {
     let x = if x > low { x } else { low };
     if x < high { x } else { high }
@@ -348,11 +402,13 @@ fn clamp(x: f32, low: f32, high: f32) -> f32 {
 
 /// The nearest integer, ties to even, for magnitudes below 2^22: the addition drops the fraction. `round_ties_even`
 /// would be a call per value on x86-64 processors before SSE 4.1, which is what Rust compiles for by default.
+#[inline(always)]
 fn nearest(x: f32) -> f32 {
     (x + SHIFT) - SHIFT
 }
 
 /// In a fixed order that vectorises.
+#[inline(always)]
 fn sum(lanes: &[f32; LANES]) -> f32 {
     let mut lanes = *lanes;
     let mut width = LANES;
@@ -367,6 +423,7 @@ fn sum(lanes: &[f32; LANES]) -> f32 {
 
 /// The smallest f16 that is not below `x` (`x >= 0`); `None` beyond the largest f16. Rounding up keeps the largest
 /// value of a row within reach, also where f16 is denormal and coarse.
+#[inline(always)]
 fn f16_above(x: f32) -> Option<f16> {
     let nearest = f16::from_f32(x);
     let up = if nearest.to_f32() < x { f16::from_bits(nearest.to_bits() + 1) } else { nearest };
