@@ -180,19 +180,25 @@ fn write(dir: &Path) {
     w.finish(manifest()).unwrap();
 }
 
-/// Tests do not skip: a machine without an adapter cannot say whether this crate works.
-fn load(without: &[&str]) -> Wgpu {
+/// The bundle, held in memory as a browser would.
+fn bundle() -> Arc<Bundle> {
     let tmp = tempfile::tempdir().unwrap();
     let dir = tmp.path().join("bundle");
     write(&dir);
+    let manifest = parse_manifest(&std::fs::read(dir.join(MANIFEST)).unwrap()).unwrap();
+    let shards = manifest.shards.iter().map(|s| shard_path(&s.sha256));
+    let paths = manifest.files.keys().cloned().chain(shards).chain([MANIFEST.to_string()]);
+    let files: BTreeMap<String, Vec<u8>> = paths.map(|p| (p.clone(), std::fs::read(dir.join(p)).unwrap())).collect();
+    Arc::new(Bundle::from_source(Box::new(files)).unwrap())
+}
+
+/// Tests do not skip: a machine without an adapter cannot say whether this crate works.
+fn load(without: &[&str]) -> Wgpu {
     let options = Options { without: without.iter().map(|w| w.to_string()).collect(), ..Options::default() };
     let mut seen = Vec::new();
-    let bundle = Arc::new(Bundle::open(&dir).unwrap());
-    match Wgpu::load(bundle, &options, &mut |done, total| seen.push((done, total))) {
+    match Wgpu::load(bundle(), &options, &mut |done, total| seen.push((done, total))) {
         Ok(wgpu) => {
             assert_eq!(seen.last(), Some(&(448, 448)));
-            // Shaders are read when they are first used.
-            std::mem::forget(tmp);
             wgpu
         }
         Err(Error::NoAdapter(text)) => panic!("these tests need an adapter; a software one is enough: {text}"),
@@ -263,11 +269,7 @@ fn the_first_variant_that_fits_is_taken() {
 
 #[test]
 fn adapters_are_chosen_by_name() {
-    let tmp = tempfile::tempdir().unwrap();
-    let dir = tmp.path().join("bundle");
-    write(&dir);
-    let bundle = Arc::new(Bundle::open(&dir).unwrap());
-    let fail = |options: &Options| Wgpu::load(bundle.clone(), options, &mut |_, _| {}).unwrap_err().to_string();
+    let fail = |options: &Options| Wgpu::load(bundle(), options, &mut |_, _| {}).unwrap_err().to_string();
     let options = Options { adapter: Some("no such card".to_string()), ..Options::default() };
     assert!(fail(&options).starts_with("no adapter `no such card`; this machine has 0: "), "{}", fail(&options));
     let options = Options { adapter: Some("99".to_string()), ..Options::default() };
