@@ -22,6 +22,7 @@ pub mod op;
 pub mod quant;
 pub mod scalar;
 pub mod symbols;
+pub mod text;
 pub mod verify;
 
 pub use dim::{Bindings, Dim, Shape, numel, show_shape};

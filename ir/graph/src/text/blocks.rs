@@ -1,0 +1,136 @@
+//! Blocks: read once, checked for cycles, called from formulas.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use super::calls::{FORMS, find};
+use super::diagnostics::{Diagnostic, Sources};
+use super::expr::{Assignment, Expr, Kind, Signature, assignment, expression, signature};
+use super::file::{BlockDecl, Table};
+use super::lexer::FormulaError;
+
+/// A block with its formulas read.
+#[derive(Debug)]
+pub(super) struct Block<'a> {
+    pub(super) signature: Signature<'a>,
+    pub(super) body: Vec<Assignment<'a>>,
+    pub(super) result: Expr<'a>,
+}
+
+impl<'a> Block<'a> {
+    pub(super) fn name(&self) -> &'a str {
+        self.signature.name
+    }
+
+    /// All formulas: defaults of parameters, steps, result.
+    pub(super) fn formulas(&self) -> impl Iterator<Item = &Expr<'a>> {
+        let defaults = self.signature.params.iter().filter_map(|p| p.default.as_ref());
+        defaults.chain(self.body.iter().map(|s| &s.value)).chain(std::iter::once(&self.result))
+    }
+}
+
+/// Blocks by name.
+pub(super) type BlockTable<'a> = BTreeMap<&'a str, Rc<Block<'a>>>;
+
+/// Turns an error of a formula into a diagnostic.
+pub(super) fn diagnose(sources: &Sources<'_>, e: FormulaError<'_>) -> Diagnostic {
+    let mut d = sources.diagnostic(e.at, e.message);
+    d.hint = e.hint;
+    d
+}
+
+fn read<'a>(key: &'a str, decl: &BlockDecl<'a>) -> Result<Block<'a>, Vec<FormulaError<'a>>> {
+    let mut errors = Vec::new();
+    let mut body = Vec::new();
+    for step in &decl.body {
+        match assignment(step.0) {
+            Ok(a) if a.annotation.role.is_some() => errors.push(FormulaError::new(
+                step.0,
+                "roles belong to the statements of an architecture; a block takes the role of its caller",
+            )),
+            Ok(a) => body.push(a),
+            Err(e) => errors.push(e),
+        }
+    }
+    let signature = signature(key).map_err(|e| errors.push(e)).ok();
+    let result = expression(decl.result.0).map_err(|e| errors.push(e)).ok();
+    match (signature, result) {
+        (Some(signature), Some(result)) if errors.is_empty() => Ok(Block { signature, body, result }),
+        _ => Err(errors),
+    }
+}
+
+/// Adds the blocks of one file. Those of an architecture (`own`) replace blocks of the library of the same name.
+pub(super) fn add<'a>(
+    into: &mut BlockTable<'a>,
+    table: &Table<'a, BlockDecl<'a>>,
+    own: bool,
+    sources: &Sources<'a>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let mut here = BTreeSet::new();
+    for (key, decl) in &table.0 {
+        let block = match read(key.0, decl) {
+            Ok(block) => block,
+            Err(errors) => {
+                diagnostics.extend(errors.into_iter().map(|e| diagnose(sources, e)));
+                continue;
+            }
+        };
+        let name = block.name();
+        if find(name).is_some() || FORMS.contains(&name) {
+            diagnostics.push(sources.diagnostic(name, format!("`{name}` is a function of the language")));
+        } else if !here.insert(name) || (!own && into.contains_key(name)) {
+            diagnostics.push(sources.diagnostic(name, format!("there is another block `{name}`")));
+        } else {
+            into.insert(name, Rc::new(block));
+        }
+    }
+}
+
+/// The names of functions and blocks that a formula calls, with the place of each call.
+pub(super) fn calls<'a>(expr: &Expr<'a>, found: &mut Vec<(&'a str, &'a str)>) {
+    if let Kind::Call(name, _) = expr.kind {
+        found.push((name, expr.text));
+    }
+    for part in expr.parts() {
+        calls(part, found);
+    }
+}
+
+/// Reports every block that comes back to itself.
+pub(super) fn check_cycles<'a>(blocks: &BlockTable<'a>, sources: &Sources<'a>, diagnostics: &mut Vec<Diagnostic>) {
+    let mut done = BTreeSet::new();
+    for name in blocks.keys() {
+        visit(name, blocks, &mut Vec::new(), &mut done, sources, diagnostics);
+    }
+}
+
+fn visit<'a>(
+    name: &'a str,
+    blocks: &BlockTable<'a>,
+    open: &mut Vec<&'a str>,
+    done: &mut BTreeSet<&'a str>,
+    sources: &Sources<'a>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let Some(block) = blocks.get(name) else { return };
+    // A chain this long cannot be evaluated either; the limit keeps the stack small.
+    if done.contains(name) || open.len() > 100 {
+        return;
+    }
+    open.push(name);
+    let mut all = Vec::new();
+    block.formulas().for_each(|f| calls(f, &mut all));
+    for (callee, place) in all {
+        if let Some(start) = open.iter().position(|n| *n == callee) {
+            let circle: Vec<&str> = open[start..].iter().copied().chain([callee]).collect();
+            let message = format!("blocks call each other in a circle: {}", circle.join(" -> "));
+            diagnostics.push(sources.diagnostic(place, message));
+        } else {
+            visit(callee, blocks, open, done, sources, diagnostics);
+        }
+    }
+    open.pop();
+    done.insert(name);
+}

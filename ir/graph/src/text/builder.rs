@@ -1,0 +1,201 @@
+//! Grows the graph: types every node, shares leaves, keeps to the limits.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::dim::{Bindings, Dim, Shape, show_shape};
+use crate::dtype::{DType, Precision};
+use crate::graph::{Graph, Node, NodeId, Region, State, Weight};
+use crate::infer::{Declarations, infer, infer_declared};
+use crate::op::Op;
+use crate::scalar::Literal;
+
+/// More nodes than any model has; a typing error in a count must not fill the memory.
+const MAX_NODES: usize = 200_000;
+/// Largest constant dimension: indices on devices are 32-bit.
+const MAX_DIM: i64 = i32::MAX as i64;
+/// Most elements of a tensor.
+const MAX_ELEMENTS: i64 = 1 << 40;
+
+/// The graph while it is built, and what the next nodes are labelled with.
+#[derive(Default)]
+pub(super) struct Builder {
+    pub(super) graph: Graph,
+    pub(super) weights: Vec<Weight>,
+    pub(super) states: Vec<State>,
+    /// Smallest values of the symbols.
+    pub(super) minima: Bindings,
+    /// Statement path, then one name per block that is open.
+    pub(super) path: Vec<String>,
+    pub(super) role: Option<String>,
+    pub(super) precision: Option<Precision>,
+    by_source: BTreeMap<String, NodeId>,
+    by_input: BTreeMap<u32, NodeId>,
+    by_leaf: HashMap<(u32, Op), NodeId>,
+}
+
+impl Builder {
+    /// Opens a region; the nodes that follow belong to it.
+    pub(super) fn open_region(&mut self, name: &str, index: Option<u32>) {
+        self.graph.regions.push(Region { name: name.to_string(), index });
+    }
+
+    /// The path of nodes made now.
+    pub(super) fn current_path(&self) -> String {
+        self.path.join("/")
+    }
+
+    fn add(&mut self, op: Op, inputs: Vec<NodeId>, shape: Shape, dtype: DType) -> Result<NodeId, String> {
+        check_shape(&shape, &self.minima)?;
+        if self.graph.nodes.len() >= MAX_NODES {
+            return Err(format!("the model has more than {MAX_NODES} nodes"));
+        }
+        let id = NodeId(self.graph.nodes.len() as u32);
+        let region = self.graph.regions.len().saturating_sub(1) as u32;
+        let (path, role, precision) = (self.current_path(), self.role.clone(), self.precision);
+        self.graph.nodes.push(Node { op, inputs, shape, dtype, path, role, precision, region });
+        Ok(id)
+    }
+
+    /// Adds a node with operands; its type is inferred.
+    pub(super) fn push(&mut self, op: Op, inputs: &[NodeId]) -> Result<NodeId, String> {
+        let typed: Vec<(&[Dim], DType)> = inputs
+            .iter()
+            .map(|id| {
+                let node = self.graph.node(*id);
+                (node.shape.as_slice(), node.dtype)
+            })
+            .collect();
+        let (shape, dtype) = infer(&op, &typed)?;
+        self.add(op, inputs.to_vec(), shape, dtype)
+    }
+
+    /// A node without operands, shared within its region.
+    pub(super) fn leaf(&mut self, op: Op) -> Result<NodeId, String> {
+        let region = self.graph.regions.len().saturating_sub(1) as u32;
+        let key = (region, op);
+        if let Some(id) = self.by_leaf.get(&key) {
+            return Ok(*id);
+        }
+        let (shape, dtype) = infer(&key.1, &[])?;
+        let id = self.add(key.1.clone(), Vec::new(), shape, dtype)?;
+        self.by_leaf.insert(key, id);
+        Ok(id)
+    }
+
+    /// A constant.
+    pub(super) fn constant(&mut self, literal: Literal) -> Result<NodeId, String> {
+        self.leaf(Op::Const(literal))
+    }
+
+    /// The node of an input.
+    pub(super) fn input(&mut self, index: u32, shape: &[Dim], dtype: DType) -> Result<NodeId, String> {
+        if let Some(id) = self.by_input.get(&index) {
+            return Ok(*id);
+        }
+        let id = self.add(Op::Input(index), Vec::new(), shape.to_vec(), dtype)?;
+        self.by_input.insert(index, id);
+        Ok(id)
+    }
+
+    /// The node of a weight; a tensor that several names mean is one weight.
+    pub(super) fn weight(&mut self, name: String, source: &str, shape: &[u64]) -> Result<NodeId, String> {
+        if let Some(id) = self.by_source.get(source) {
+            let known = &self.graph.node(*id).shape;
+            let wanted: Shape = shape.iter().map(|d| Dim::constant(*d as i64)).collect();
+            if *known != wanted {
+                return Err(format!(
+                    "the tensor `{source}` is used as {} and as {}",
+                    show_shape(known),
+                    show_shape(&wanted)
+                ));
+            }
+            return Ok(*id);
+        }
+        let index = self.weights.len() as u32;
+        let dims = shape.iter().map(|d| Dim::constant(i64::try_from(*d).unwrap_or(i64::MAX))).collect();
+        let id = self.add(Op::Weight(index), Vec::new(), dims, DType::F32)?;
+        self.weights.push(Weight { name, source: source.to_string(), shape: shape.to_vec() });
+        self.by_source.insert(source.to_string(), id);
+        Ok(id)
+    }
+
+    /// Appends `x` to a new state and gives all of it.
+    pub(super) fn append(&mut self, state: State, x: NodeId) -> Result<NodeId, String> {
+        if self.states.iter().any(|s| s.name == state.name) {
+            return Err(format!("the state `{}` is appended to twice; a call appends once", state.name));
+        }
+        let node = self.graph.node(x);
+        let declared = Declarations { inputs: &[], weights: &[], states: std::slice::from_ref(&state), bind: None };
+        let (shape, _) = infer_declared(declared, &Op::StateAppend(0), &[(&node.shape, node.dtype)])?;
+        let op = Op::StateAppend(self.states.len() as u32);
+        let id = self.add(op, vec![x], shape, DType::F32)?;
+        self.states.push(state);
+        Ok(id)
+    }
+
+    /// Drops what no output needs, and numbers weights and states by first use in what is left.
+    pub(super) fn finish(self) -> (Graph, Vec<Weight>, Vec<State>) {
+        let names: Vec<String> = self.graph.outputs.keys().cloned().collect();
+        let mut graph = self.graph.restricted_to(&names);
+        let (mut weights, mut states) = (Vec::new(), Vec::new());
+        for node in &mut graph.nodes {
+            match &mut node.op {
+                Op::Weight(i) => {
+                    weights.push(self.weights[*i as usize].clone());
+                    *i = weights.len() as u32 - 1;
+                }
+                Op::StateAppend(i) => {
+                    states.push(self.states[*i as usize].clone());
+                    *i = states.len() as u32 - 1;
+                }
+                _ => {}
+            }
+        }
+        drop_empty_regions(&mut graph);
+        (graph, weights, states)
+    }
+}
+
+fn drop_empty_regions(graph: &mut Graph) {
+    let mut used = vec![false; graph.regions.len()];
+    for node in &graph.nodes {
+        used[node.region as usize] = true;
+    }
+    let mut renumber = vec![0u32; graph.regions.len()];
+    let mut kept = Vec::new();
+    for (i, region) in graph.regions.iter().enumerate() {
+        renumber[i] = kept.len() as u32;
+        if used[i] {
+            kept.push(region.clone());
+        }
+    }
+    graph.regions = kept;
+    for node in &mut graph.nodes {
+        node.region = renumber[node.region as usize];
+    }
+}
+
+/// Whether every dimension is positive and small enough, as far as can be said without values of symbols.
+pub(super) fn check_shape(shape: &[Dim], minima: &Bindings) -> Result<(), String> {
+    let mut elements = 1i64;
+    for dim in shape {
+        let grows = dim.terms().all(|(symbols, c)| symbols.is_empty() || c > 0);
+        let least = if grows { dim.eval(minima) } else { Some(1) };
+        // A symbol may be 0 at least (nothing in the past); a dimension that is a number may not.
+        let floor = if dim.as_const().is_some() { 1 } else { 0 };
+        match least {
+            Some(v) if v > MAX_DIM => {
+                return Err(format!("the dimension {dim} of {} is larger than {MAX_DIM}", show_shape(shape)));
+            }
+            Some(v) if v >= floor => elements = elements.saturating_mul(v.max(1)),
+            Some(v) if dim.as_const().is_some() => {
+                return Err(format!("the dimension {v} of {} is not positive", show_shape(shape)));
+            }
+            _ => return Err(format!("the dimension {dim} of {} may become negative", show_shape(shape))),
+        }
+    }
+    if elements > MAX_ELEMENTS {
+        return Err(format!("{} has more than {MAX_ELEMENTS} elements", show_shape(shape)));
+    }
+    Ok(())
+}

@@ -1,0 +1,196 @@
+//! Errors with a place, and the one renderer for them.
+//!
+//! Formulas stay slices of the files they were read from, so the place of anything is found from the address of its
+//! text: no spans are carried through the parser, and a wrong one cannot be.
+
+use std::fmt;
+
+/// One problem in an architecture, block or policy file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// File as the library names it: `llama.ron`, `blocks/norm.ron`; empty if no text is at fault.
+    pub file: String,
+    /// Line, counted from 1.
+    pub line: usize,
+    /// Column in characters, counted from 1.
+    pub column: usize,
+    /// The line of text at fault.
+    pub source: String,
+    /// How many characters of it are at fault (at least 1).
+    pub width: usize,
+    /// Node path of the statement, empty outside of statements: `layers.3.q`.
+    pub path: String,
+    /// What is wrong.
+    pub message: String,
+    /// Further facts, such as where in a block it happened.
+    pub notes: Vec<String>,
+    /// What would be right: the nearest valid name, or what was expected.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "error: {}", self.message)?;
+        let number = self.line.to_string();
+        let gutter = " ".repeat(number.len());
+        if !self.file.is_empty() {
+            writeln!(f, "{gutter}--> {}:{}:{}", self.file, self.line, self.column)?;
+            writeln!(f, "{gutter} |")?;
+            writeln!(f, "{number} | {}", self.source)?;
+            writeln!(f, "{gutter} | {}{}", " ".repeat(self.column - 1), "^".repeat(self.width.max(1)))?;
+        }
+        if !self.path.is_empty() {
+            writeln!(f, "{gutter} = in {}", self.path)?;
+        }
+        for note in &self.notes {
+            writeln!(f, "{gutter} = note: {note}")?;
+        }
+        if let Some(hint) = &self.hint {
+            writeln!(f, "{gutter} = help: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+/// All problems found in one go, in the order of the text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Diagnostics(pub Vec<Diagnostic>);
+
+impl Diagnostics {
+    /// A single problem that belongs to no text.
+    pub fn general(message: impl Into<String>, hint: Option<String>) -> Self {
+        Diagnostics(vec![Diagnostic {
+            file: String::new(),
+            line: 0,
+            column: 1,
+            source: String::new(),
+            width: 1,
+            path: String::new(),
+            message: message.into(),
+            notes: Vec::new(),
+            hint,
+        }])
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, diagnostic) in self.0.iter().enumerate() {
+            if i > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{diagnostic}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Diagnostics {}
+
+/// The texts that slices may come from.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sources<'a> {
+    files: Vec<(&'a str, &'a str)>,
+}
+
+/// A place in a text.
+pub(super) struct Place<'a> {
+    pub(super) file: &'a str,
+    pub(super) line: usize,
+    pub(super) column: usize,
+    pub(super) source: String,
+    pub(super) width: usize,
+}
+
+impl<'a> Sources<'a> {
+    pub(super) fn add(&mut self, name: &'a str, text: &'a str) {
+        self.files.push((name, text));
+    }
+
+    /// The place of `slice`, if it is a part of one of the texts.
+    pub(super) fn place(&self, slice: &str) -> Option<Place<'a>> {
+        let at = slice.as_ptr() as usize;
+        let (file, text) = self.files.iter().find(|(_, text)| {
+            let start = text.as_ptr() as usize;
+            at >= start && at + slice.len() <= start + text.len()
+        })?;
+        let offset = at - text.as_ptr() as usize;
+        let before = text.get(..offset)?;
+        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
+        let line_text = text[line_start..].lines().next().unwrap_or_default();
+        let first = slice.lines().next().unwrap_or_default();
+        Some(Place {
+            file,
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            source: line_text.replace('\t', " "),
+            width: first.chars().count().max(1),
+        })
+    }
+
+    /// `file:line:column` of a slice.
+    pub(super) fn show(&self, slice: &str) -> String {
+        self.place(slice).map(|p| format!("{}:{}:{}", p.file, p.line, p.column)).unwrap_or_default()
+    }
+
+    /// A diagnostic at `slice`.
+    pub(super) fn diagnostic(&self, slice: &str, message: impl Into<String>) -> Diagnostic {
+        let place = self.place(slice);
+        let (file, line, column, source, width) = match place {
+            Some(p) => (p.file.to_string(), p.line, p.column, p.source, p.width),
+            None => (String::new(), 0, 1, String::new(), 1),
+        };
+        Diagnostic {
+            file,
+            line,
+            column,
+            source,
+            width,
+            path: String::new(),
+            message: message.into(),
+            notes: Vec::new(),
+            hint: None,
+        }
+    }
+
+    /// The diagnostic for text that is not valid RON, or not of the expected form.
+    pub(super) fn syntax(&self, name: &str, text: &str, error: &ron::error::SpannedError) -> Diagnostic {
+        let at = error.span.start;
+        let source = text.lines().nth(at.line.saturating_sub(1)).unwrap_or_default().replace('\t', " ");
+        let room = source.chars().count().saturating_sub(at.col.saturating_sub(1)).max(1);
+        let width = if error.span.end.line == at.line { error.span.end.col.saturating_sub(at.col) } else { 1 };
+        let hint = match &error.code {
+            ron::Error::NoSuchStructField { expected, found, .. }
+            | ron::Error::NoSuchEnumVariant { expected, found, .. } => nearest_hint(found, expected.iter().copied()),
+            _ => None,
+        };
+        Diagnostic {
+            file: name.to_string(),
+            line: at.line,
+            column: at.col.max(1),
+            source,
+            width: width.clamp(1, room),
+            path: String::new(),
+            message: error.code.to_string(),
+            notes: Vec::new(),
+            hint,
+        }
+    }
+}
+
+/// The valid name most like `name`, if one is near enough to be meant.
+pub(super) fn nearest<'n>(name: &str, valid: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let mut best: Option<(f64, &str)> = None;
+    for candidate in valid {
+        let score = strsim::jaro_winkler(name, candidate).max(strsim::normalized_damerau_levenshtein(name, candidate));
+        if score > 0.7 && best.is_none_or(|(s, _)| score > s) {
+            best = Some((score, candidate));
+        }
+    }
+    best.map(|(_, n)| n)
+}
+
+/// `did you mean ...?`, if a valid name is near.
+pub(super) fn nearest_hint<'n>(name: &str, valid: impl IntoIterator<Item = &'n str>) -> Option<String> {
+    nearest(name, valid).map(|n| format!("did you mean `{n}`?"))
+}

@@ -1,0 +1,189 @@
+//! Extension: an architecture on top of another one.
+
+use std::collections::BTreeSet;
+
+use super::diagnostics::{Diagnostic, Sources, nearest_hint};
+use super::expr::assignment;
+use super::file::{Architecture, BlockDecl, Edit, EntryDecl, InputDecl, StateDecl, Statement, Table, Text, WeightDecl};
+
+/// An architecture with everything it extends merged in.
+#[derive(Default)]
+pub(super) struct Merged<'a> {
+    /// `name = formula`, by name.
+    pub(super) config: Table<'a, Text<'a>>,
+    pub(super) symbols: Table<'a, Text<'a>>,
+    pub(super) inputs: Table<'a, InputDecl<'a>>,
+    pub(super) weights: Table<'a, WeightDecl<'a>>,
+    pub(super) states: Table<'a, StateDecl<'a>>,
+    pub(super) blocks: Table<'a, BlockDecl<'a>>,
+    pub(super) body: Vec<Statement<'a>>,
+    pub(super) entries: Table<'a, EntryDecl<'a>>,
+}
+
+impl<'a> Merged<'a> {
+    /// Names that formulas of the body can use, apart from those it defines.
+    pub(super) fn names(&self) -> Vec<&'a str> {
+        let declared = self.config.keys().chain(self.symbols.keys()).chain(self.inputs.keys());
+        declared.chain(self.weights.keys()).chain(self.states.keys()).chain(["config", "pi"]).collect()
+    }
+
+    /// What a declared name is.
+    pub(super) fn kind_of(&self, name: &str) -> Option<&'static str> {
+        if self.config.get(name).is_some() {
+            Some("a config value")
+        } else if self.symbols.get(name).is_some() {
+            Some("a symbol")
+        } else if self.inputs.get(name).is_some() {
+            Some("an input")
+        } else if self.weights.get(name).is_some() {
+            Some("a weight")
+        } else if self.states.get(name).is_some() {
+            Some("a state")
+        } else if name == "config" || name == "pi" {
+            Some("a word of the language")
+        } else {
+            None
+        }
+    }
+}
+
+/// Overrides by name; new names follow.
+fn merge<'a, T>(
+    what: &str,
+    base: &mut Table<'a, T>,
+    own: Table<'a, T>,
+    sources: &Sources<'a>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let mut here = BTreeSet::new();
+    for (key, value) in own.0 {
+        if !here.insert(key.0) {
+            diagnostics.push(sources.diagnostic(key.0, format!("{what} `{}` is there twice", key.0)));
+        }
+        match base.position(key.0) {
+            Some(i) => base.0[i] = (key, value),
+            None => base.0.push((key, value)),
+        }
+    }
+}
+
+/// Puts `own` on top of `base`.
+pub(super) fn apply<'a>(
+    mut base: Merged<'a>,
+    own: Architecture<'a>,
+    sources: &Sources<'a>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Merged<'a> {
+    let mut config = Table::default();
+    for text in own.config {
+        match assignment(text.0) {
+            Ok(a) if a.annotation.role.is_some() => {
+                diagnostics.push(sources.diagnostic(text.0, "a config value has no role"));
+            }
+            Ok(a) => config.0.push((Text(a.name), text)),
+            Err(e) => diagnostics.push(super::blocks::diagnose(sources, e)),
+        }
+    }
+    merge("config value", &mut base.config, config, sources, diagnostics);
+    merge("symbol", &mut base.symbols, own.symbols, sources, diagnostics);
+    merge("input", &mut base.inputs, own.inputs, sources, diagnostics);
+    merge("weight", &mut base.weights, own.weights, sources, diagnostics);
+    merge("state", &mut base.states, own.states, sources, diagnostics);
+    merge("block", &mut base.blocks, own.blocks, sources, diagnostics);
+    merge("entry", &mut base.entries, own.entries, sources, diagnostics);
+    if !own.body.is_empty() {
+        base.body = own.body;
+    }
+    for edit in own.edits {
+        base.body = edited(base.body, edit, sources, diagnostics);
+    }
+    base
+}
+
+/// The name by which edits address a statement.
+pub(super) fn address<'a>(statement: &Statement<'a>) -> Option<&'a str> {
+    match statement {
+        Statement::Let(text) => text.0.split('=').next().map(str::trim),
+        Statement::Output(name, _) | Statement::Tap(name, _) => Some(name.0),
+        Statement::Repeat { name, .. } => Some(name.0),
+        Statement::When(..) | Statement::If(..) => None,
+    }
+}
+
+fn addresses(body: &[Statement<'_>], prefix: &str, all: &mut Vec<String>) {
+    for statement in body {
+        if let Some(name) = address(statement) {
+            all.push(format!("{prefix}{name}"));
+        }
+        match statement {
+            Statement::Repeat { name, body, .. } => addresses(body, &format!("{prefix}{}.", name.0), all),
+            Statement::When(_, then) => addresses(then, prefix, all),
+            Statement::If(_, then, other) => {
+                addresses(then, prefix, all);
+                addresses(other, prefix, all);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn edited<'a>(
+    body: Vec<Statement<'a>>,
+    edit: Edit<'a>,
+    sources: &Sources<'a>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<Statement<'a>> {
+    let target = match &edit {
+        Edit::Replace(t, _) | Edit::Before(t, _) | Edit::After(t, _) | Edit::Remove(t) => *t,
+    };
+    let mut all = Vec::new();
+    addresses(&body, "", &mut all);
+    match all.iter().filter(|a| *a == target.0).count() {
+        1 => rebuilt(body, "", target.0, &edit),
+        0 => {
+            let mut d = sources.diagnostic(target.0, format!("no statement `{}` to change", target.0));
+            d.hint = nearest_hint(target.0, all.iter().map(String::as_str))
+                .or_else(|| Some("statements are addressed by name, as `layers.q` inside a repetition".into()));
+            diagnostics.push(d);
+            body
+        }
+        n => {
+            let message = format!("`{}` names {n} statements; an edit needs exactly one", target.0);
+            diagnostics.push(sources.diagnostic(target.0, message));
+            body
+        }
+    }
+}
+
+fn rebuilt<'a>(body: Vec<Statement<'a>>, prefix: &str, target: &str, edit: &Edit<'a>) -> Vec<Statement<'a>> {
+    let mut out = Vec::new();
+    for statement in body {
+        if address(&statement).is_some_and(|name| format!("{prefix}{name}") == target) {
+            match edit {
+                Edit::Replace(_, new) => out.extend(new.iter().cloned()),
+                Edit::Before(_, new) => {
+                    out.extend(new.iter().cloned());
+                    out.push(statement);
+                }
+                Edit::After(_, new) => {
+                    out.push(statement);
+                    out.extend(new.iter().cloned());
+                }
+                Edit::Remove(_) => {}
+            }
+            continue;
+        }
+        out.push(match statement {
+            Statement::Repeat { name, index, count, body } => {
+                let body = rebuilt(body, &format!("{prefix}{}.", name.0), target, edit);
+                Statement::Repeat { name, index, count, body }
+            }
+            Statement::When(c, then) => Statement::When(c, rebuilt(then, prefix, target, edit)),
+            Statement::If(c, then, other) => {
+                Statement::If(c, rebuilt(then, prefix, target, edit), rebuilt(other, prefix, target, edit))
+            }
+            other => other,
+        });
+    }
+    out
+}

@@ -1,0 +1,199 @@
+//! Architecture files: RON declarations with formulas, bound to a `config.json`.
+//!
+//! `models/README.md` is the manual of the language. The stages here: a file is read into its form (`file`), what it
+//! extends is merged (`extend`), names and calls are checked in every branch (`lint`), and the body is run with the
+//! config at hand (`body`, `binder`, `calls`, `tensor`, `weights`), which leaves the graph behind (`builder`).
+//! A formula evaluates to a number, text, list or vector if it can, and to a node only where a tensor is involved.
+//!
+//! Nothing here reads files or knows a model by name; a [`Library`] holds texts.
+
+mod arith;
+mod binder;
+mod blocks;
+mod body;
+mod builder;
+mod calls;
+mod diagnostics;
+mod expr;
+mod extend;
+mod file;
+mod lexer;
+mod lint;
+mod policy;
+mod tensor;
+#[cfg(test)]
+mod tests;
+mod value;
+mod weights;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use serde_json::Value as Json;
+
+pub use diagnostics::{Diagnostic, Diagnostics};
+pub use policy::Policy;
+
+use crate::graph::Model;
+use binder::Binder;
+use blocks::BlockTable;
+use diagnostics::{Sources, nearest_hint};
+use extend::Merged;
+use file::{Architecture, Blocks};
+
+/// Folder of block files within a library.
+const BLOCKS: &str = "blocks/";
+/// Longest chain of `extends`.
+const MAX_EXTENDS: usize = 16;
+
+/// The texts of architecture and block files, by name: `llama.ron`, `blocks/norm.ron`.
+#[derive(Clone, Debug, Default)]
+pub struct Library {
+    /// Text by name. Files in `blocks/` hold blocks, files in other folders are ignored, the rest are
+    /// architectures.
+    pub files: BTreeMap<String, String>,
+}
+
+impl Library {
+    /// A copy with one more file (or another text for it): how an author's own file joins.
+    pub fn with_file(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
+        self.files.insert(name.into(), text.into());
+        self
+    }
+
+    /// Names of the architecture files.
+    pub fn architectures(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().map(String::as_str).filter(|n| !n.contains('/'))
+    }
+
+    /// The architecture file that lists `class` (an entry of `architectures` in config.json) in its `classes`.
+    /// Files that cannot be read are passed over.
+    pub fn architecture_for_class(&self, class: &str) -> Option<String> {
+        let lists = |name: &&str| self.classes(name).iter().any(|c| c == class);
+        self.architectures().find(lists).map(str::to_string)
+    }
+
+    /// The `classes` of an architecture file; none if it cannot be read.
+    pub fn classes(&self, file: &str) -> Vec<String> {
+        let read = |text: &String| file::peek::<file::Classes>(text);
+        self.files.get(file).and_then(read).map(|c| c.classes).unwrap_or_default()
+    }
+}
+
+/// What is known about an architecture before there is a config.
+struct Loaded<'a> {
+    sources: Sources<'a>,
+    arch: Rc<Merged<'a>>,
+    blocks: Rc<BlockTable<'a>>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads an architecture with all it extends, and all blocks; checks what can be checked without a config.
+///
+/// # Errors
+/// A file that does not exist, RON that cannot be read, a circle of `extends`: nothing more can be said then.
+fn load<'a>(library: &'a Library, file: &'a str) -> Result<Loaded<'a>, Diagnostics> {
+    let mut sources = Sources::default();
+    for (name, text) in &library.files {
+        sources.add(name, text);
+    }
+    let chain = chain(library, file, &sources)?;
+    let mut diagnostics = Vec::new();
+    let mut blocks = BlockTable::new();
+    for (name, text) in library.files.iter().filter(|(n, _)| n.starts_with(BLOCKS)) {
+        let read: Blocks<'a> = file::read(&sources, name, text).map_err(|d| Diagnostics(vec![*d]))?;
+        blocks::add(&mut blocks, &read.blocks, false, &sources, &mut diagnostics);
+    }
+    let arch = chain
+        .into_iter()
+        .rev()
+        .fold(Merged::default(), |base, own| extend::apply(base, own, &sources, &mut diagnostics));
+    blocks::add(&mut blocks, &arch.blocks, true, &sources, &mut diagnostics);
+    blocks::check_cycles(&blocks, &sources, &mut diagnostics);
+    lint::blocks(&blocks, &sources, &mut diagnostics);
+    lint::architecture(&arch, &blocks, &sources, &mut diagnostics);
+    Ok(Loaded { sources, arch: Rc::new(arch), blocks: Rc::new(blocks), diagnostics })
+}
+
+/// The architecture and those it extends, the outermost first.
+fn chain<'a>(library: &'a Library, file: &'a str, sources: &Sources<'a>) -> Result<Vec<Architecture<'a>>, Diagnostics> {
+    let mut chain: Vec<Architecture<'a>> = Vec::new();
+    let mut names: Vec<&str> = Vec::new();
+    let mut next = Some((file, None));
+    while let Some((name, place)) = next {
+        let problem = |message: String, hint: Option<String>| match place {
+            Some(at) => {
+                let mut d = sources.diagnostic(at, message);
+                d.hint = hint;
+                Diagnostics(vec![d])
+            }
+            None => Diagnostics::general(message, hint),
+        };
+        let with_suffix = format!("{name}.ron");
+        let Some((name, text)) =
+            library.files.get_key_value(name).or_else(|| library.files.get_key_value(&with_suffix))
+        else {
+            let hint = nearest_hint(name, library.architectures().map(|n| n.trim_end_matches(".ron")));
+            return Err(problem(format!("there is no architecture `{name}`"), hint));
+        };
+        if names.contains(&name.as_str()) || names.len() >= MAX_EXTENDS {
+            let message = format!("architectures extend each other in a circle: {} -> {name}", names.join(" -> "));
+            return Err(problem(message, None));
+        }
+        names.push(name);
+        let read: Architecture<'a> = file::read(sources, name, text).map_err(|d| Diagnostics(vec![*d]))?;
+        next = read.extends.map(|t| (t.0, Some(t.0)));
+        chain.push(read);
+    }
+    Ok(chain)
+}
+
+/// Diagnostics in the order of the text, each once.
+fn sorted(mut all: Vec<Diagnostic>) -> Diagnostics {
+    let key = |d: &Diagnostic| (d.file.clone(), d.line, d.column);
+    all.sort_by_key(key);
+    // The checks without and with a config find some problems both; the later one knows the node path.
+    let mut out: Vec<Diagnostic> = Vec::new();
+    for d in all {
+        match out.iter_mut().find(|o| key(o) == key(&d) && o.message == d.message) {
+            Some(o) if o.path.is_empty() => *o = d,
+            Some(_) => {}
+            None => out.push(d),
+        }
+    }
+    Diagnostics(out)
+}
+
+/// Checks an architecture file as far as that is possible without a config: RON, formulas, names, calls.
+///
+/// # Errors
+/// All problems found.
+pub fn check(library: &Library, file: &str) -> Result<(), Diagnostics> {
+    let loaded = load(library, file)?;
+    if loaded.diagnostics.is_empty() { Ok(()) } else { Err(sorted(loaded.diagnostics)) }
+}
+
+/// Binds the architecture `file` (with or without `.ron`) to a `config.json`.
+///
+/// `tensors` are the names and shapes in the checkpoint. Without them every declared tensor counts as present
+/// with its declared shape, the first alternative of each name.
+///
+/// # Errors
+/// All problems found in the files, and all tensors that are missing or have another shape.
+pub fn bind(
+    library: &Library,
+    file: &str,
+    config: &Json,
+    tensors: Option<&BTreeMap<String, Vec<u64>>>,
+) -> Result<Model, Diagnostics> {
+    let loaded = load(library, file)?;
+    let name = file.rsplit('/').next().unwrap_or(file).trim_end_matches(".ron").to_string();
+    let binder = Binder::new(loaded.sources, loaded.arch, loaded.blocks, config, tensors);
+    let (model, found) = binder.run(name);
+    let mut diagnostics = loaded.diagnostics;
+    diagnostics.extend(found);
+    match model {
+        Some(model) if diagnostics.is_empty() => Ok(model),
+        _ => Err(sorted(diagnostics)),
+    }
+}

@@ -1,0 +1,100 @@
+//! What a formula evaluates to while an architecture is bound.
+
+use crate::dim::{Dim, show_shape};
+use crate::graph::{Graph, NodeId};
+
+/// A value. Everything but [`Value::Node`] is known while binding.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value<'a> {
+    /// `null`: a config key, weight or argument that is not there.
+    Absent,
+    /// The value of a statement that failed; using it fails without another message.
+    Poison,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+    /// A dimension in which a symbol occurs.
+    Dim(Dim),
+    List(Vec<Value<'a>>),
+    /// A vector of numbers known while binding; becomes a tensor by `table(..)`.
+    Vector(Vec<f64>),
+    /// The result of comparing vectors.
+    Mask(Vec<bool>),
+    /// A nested object of config.json.
+    Object(&'a serde_json::Map<String, serde_json::Value>),
+    /// A tensor.
+    Node(NodeId),
+}
+
+impl<'a> Value<'a> {
+    /// A value of config.json.
+    pub(super) fn from_json(json: &'a serde_json::Value) -> Self {
+        match json {
+            serde_json::Value::Null => Value::Absent,
+            serde_json::Value::Bool(b) => Value::Bool(*b),
+            serde_json::Value::Number(n) => match n.as_i64() {
+                Some(i) => Value::Int(i),
+                None => Value::Float(n.as_f64().unwrap_or(f64::MAX)),
+            },
+            serde_json::Value::String(s) => Value::Text(s.clone()),
+            serde_json::Value::Array(items) => Value::List(items.iter().map(Value::from_json).collect()),
+            serde_json::Value::Object(map) => Value::Object(map),
+        }
+    }
+
+    /// A dimension, as an integer if no symbol is left.
+    pub(super) fn from_dim(dim: Dim) -> Self {
+        match dim.as_const() {
+            Some(v) => Value::Int(v),
+            None => Value::Dim(dim),
+        }
+    }
+
+    /// As an integer: integers, and floats without a fraction (config files write `128.0` at times).
+    pub(super) fn as_int(&self) -> Option<i64> {
+        match self {
+            Value::Int(v) => Some(*v),
+            Value::Float(v) if v.fract() == 0.0 && v.abs() < 9e15 => Some(*v as i64),
+            _ => None,
+        }
+    }
+
+    /// As a dimension.
+    pub(super) fn as_dim(&self) -> Option<Dim> {
+        match self {
+            Value::Dim(d) => Some(d.clone()),
+            other => other.as_int().map(Dim::constant),
+        }
+    }
+
+    /// As a number.
+    pub(super) fn as_number(&self) -> Option<f64> {
+        match self {
+            Value::Int(v) => Some(*v as f64),
+            Value::Float(v) => Some(*v),
+            _ => None,
+        }
+    }
+
+    /// What it is, for messages.
+    pub(super) fn describe(&self, graph: &Graph) -> String {
+        match self {
+            Value::Absent => "null".into(),
+            Value::Poison => "a value that failed".into(),
+            Value::Bool(b) => format!("{b}"),
+            Value::Int(v) => format!("{v}"),
+            Value::Float(v) => format!("{v:?}"),
+            Value::Text(t) => format!("'{t}'"),
+            Value::Dim(d) => format!("the dimension {d}"),
+            Value::List(items) => format!("a list of {}", items.len()),
+            Value::Vector(v) => format!("a vector of {} numbers", v.len()),
+            Value::Mask(v) => format!("a vector of {} truth values", v.len()),
+            Value::Object(_) => "an object of config.json".into(),
+            Value::Node(id) => {
+                let node = graph.node(*id);
+                format!("a tensor {} {}", node.dtype, show_shape(&node.shape))
+            }
+        }
+    }
+}

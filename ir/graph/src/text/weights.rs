@@ -1,0 +1,105 @@
+//! Weights: from a pattern of tensor names to the tensor that is there.
+
+use super::binder::{Binder, Eval};
+use super::diagnostics::nearest_hint;
+use super::expr::list;
+use super::file::WeightDecl;
+use super::value::Value;
+use crate::dim::{Dim, show_shape};
+
+/// More alternatives than this in one pattern are a mistake.
+const MAX_CANDIDATES: usize = 64;
+/// How often the nearest tensor name is looked for; a wrong prefix misses every tensor alike.
+const MAX_SEARCHES: usize = 20;
+
+/// All names that a pattern such as `(model.|)norm.(weight|gamma)` stands for, in order of preference.
+pub(super) fn candidates(pattern: &str) -> Result<Vec<String>, String> {
+    let mut all = vec![String::new()];
+    let mut rest = pattern;
+    while let Some(open) = rest.find('(') {
+        let Some(close) = rest[open..].find(')') else { return Err("this `(` has no `)`".into()) };
+        let (literal, group) = (&rest[..open], &rest[open + 1..open + close]);
+        let mut more = Vec::new();
+        for prefix in &all {
+            more.extend(group.split('|').map(|choice| format!("{prefix}{literal}{choice}")));
+        }
+        if more.len() > MAX_CANDIDATES {
+            return Err(format!("this pattern stands for more than {MAX_CANDIDATES} names"));
+        }
+        all = more;
+        rest = &rest[open + close + 1..];
+    }
+    all.iter_mut().for_each(|name| name.push_str(rest));
+    Ok(all)
+}
+
+impl<'a> Binder<'a> {
+    /// `layers.3.`: what stands in front of names inside running repetitions.
+    pub(super) fn prefix(&self) -> String {
+        self.repeats.iter().map(|r| format!("{}.{}.", r.name, r.index)).collect()
+    }
+
+    /// Evaluates a comma list of dimensions that stands in a declaration.
+    pub(super) fn dims_of(&mut self, text: &'a str) -> Eval<Vec<Dim>> {
+        let items = self.formula(list(text))?;
+        self.at_top_level(true, |b| items.iter().map(|e| b.eval_dim(e)).collect())
+    }
+
+    /// The value of a declared weight: its node, or null where it does not exist.
+    pub(super) fn weight(&mut self, name: &'a str, decl: &WeightDecl<'a>, at: &'a str) -> Eval<Value<'a>> {
+        let Some(source) = self.weight_source(decl, at)? else { return Ok(Value::Absent) };
+        let dims = self.dims_of(decl.shape.0)?;
+        let checked = super::builder::check_shape(&dims, &self.builder.minima);
+        self.at(decl.shape.0, checked)?;
+        let shape: Option<Vec<u64>> = dims.iter().map(|d| d.as_const().and_then(|v| u64::try_from(v).ok())).collect();
+        let Some(shape) = shape else {
+            return Err(self.fail(decl.shape.0, "the shape of a weight has no symbols"));
+        };
+        if let Some(found) = self.tensors.and_then(|t| t.get(&source)).filter(|found| **found != shape) {
+            let message = format!("tensor `{source}`: expected shape {}, found {found:?}", show_shape(&dims));
+            self.fail(decl.shape.0, message);
+        }
+        let path = if decl.tensor.0.contains('{') { format!("{}{name}", self.prefix()) } else { name.to_string() };
+        let node = self.builder.weight(path, &source, &shape);
+        self.at(decl.tensor.0, node).map(Value::Node)
+    }
+
+    /// The tensor that a weight is read from; `None` if the weight does not exist here. A missing tensor is
+    /// reported once and stands for itself, so that everything that uses it is still checked.
+    pub(super) fn weight_source(&mut self, decl: &WeightDecl<'a>, _at: &'a str) -> Eval<Option<String>> {
+        if let Some(when) = decl.when {
+            let condition = self.formula(super::expr::expression(when.0))?;
+            if !self.at_top_level(true, |b| b.eval_bool(&condition))? {
+                return Ok(None);
+            }
+        }
+        let pattern = self.at_top_level(true, |b| b.interpolate(decl.tensor.0))?;
+        let names = self.at(decl.tensor.0, candidates(&pattern))?;
+        let Some(first) = names.first() else { return Ok(None) };
+        let Some(tensors) = self.tensors else { return Ok(Some(first.clone())) };
+        if let Some(found) = names.iter().find(|n| tensors.contains_key(*n)) {
+            return Ok(Some(found.clone()));
+        }
+        if decl.optional {
+            return Ok(None);
+        }
+        self.searched += 1;
+        let hint =
+            if self.searched <= MAX_SEARCHES { nearest_hint(first, tensors.keys().map(String::as_str)) } else { None };
+        self.fail_with(decl.tensor.0, format!("tensor `{}` is not in the checkpoint", names.join("` or `")), hint);
+        Ok(Some(first.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::candidates;
+
+    #[test]
+    fn alternatives_multiply_in_order() {
+        assert_eq!(candidates("a.b").unwrap(), ["a.b"]);
+        assert_eq!(candidates("(m.|)n.(w|g)").unwrap(), ["m.n.w", "m.n.g", "n.w", "n.g"]);
+        assert!(candidates("(a|b").is_err());
+        assert!(candidates(&"(a|b)".repeat(7)).is_err());
+    }
+}
