@@ -15,8 +15,11 @@ fn is_vector(v: &Value<'_>) -> bool {
 /// `a op b`; `None` if a tensor is needed to say (a tensor operand, or symbols that cannot be compared).
 pub(super) fn binary<'a>(op: Operator, a: &Value<'a>, b: &Value<'a>) -> Result<Option<Value<'a>>, String> {
     if let Operator::In = op {
-        let Value::List(items) = b else { return Err("`in` needs a list on its right".into()) };
-        return Ok(Some(Value::Bool(items.iter().any(|item| equal(item, a)))));
+        return match (a, b) {
+            (_, Value::List(items)) => Ok(Some(Value::Bool(items.iter().any(|item| equal(item, a))))),
+            (Value::Text(key), Value::Object(map)) => Ok(Some(Value::Bool(map.contains_key(key)))),
+            _ => Err("`in` needs a list on its right, or a key and an object".into()),
+        };
     }
     if matches!(a, Value::Node(_)) || matches!(b, Value::Node(_)) {
         return Ok(None);

@@ -332,6 +332,7 @@ impl<'a> Binder<'a> {
             "length" => match args.value(0) {
                 Value::List(all) => Ok(Value::Int(all.len() as i64)),
                 Value::Vector(all) => Ok(Value::Int(all.len() as i64)),
+                Value::Object(all) => Ok(Value::Int(all.len() as i64)),
                 _ => Err(self.wrong(args, 0, "a list")),
             },
             "fail" => match args.value(0) {

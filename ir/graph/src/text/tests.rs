@@ -46,7 +46,7 @@ fn llama_config() -> Json {
 #[test]
 fn llama_binds() {
     let library = library();
-    assert_eq!(library.architecture_for_class("MistralForCausalLM").as_deref(), Some("llama.ron"));
+    assert_eq!(library.architecture_for_class("MistralForCausalLM").as_deref(), Some("mistral.ron"));
     assert_eq!(library.architecture_for_class("Nothing"), None);
     let model = bound("llama", &llama_config());
     assert_eq!(model.architecture, "llama");
@@ -90,4 +90,101 @@ fn a_tied_head_is_one_weight() {
     let tied = bind(&library, "llama", &config, Some(&tensors)).unwrap();
     assert_eq!(tied.weights.len(), untied.weights.len() - 1);
     assert_eq!(tied.graph.nodes.iter().filter(|n| n.op == Op::Weight(0)).count(), 1);
+}
+
+#[test]
+fn windows_are_chosen_by_layer() {
+    let mut config = llama_config();
+    config["sliding_window"] = json!(4);
+    let windowed = |model: &Model| -> Vec<bool> {
+        let near: Vec<bool> = model.graph.nodes.iter().map(|n| n.path == "near_visible").collect();
+        let selects = model.graph.nodes.iter().filter(|n| n.op == Op::Select);
+        selects.map(|n| near[n.inputs[0].index()]).collect()
+    };
+    assert_eq!(windowed(&bound("llama", &config)), [false, false]);
+    assert_eq!(windowed(&bound("mistral", &config)), [true, true]);
+    assert_eq!(windowed(&bound("qwen2", &config)), [false, false]);
+    config["use_sliding_window"] = json!(true);
+    config["max_window_layers"] = json!(1);
+    assert_eq!(windowed(&bound("qwen2", &config)), [false, true]);
+    config["layer_types"] = json!(["sliding_attention", "full_attention"]);
+    assert_eq!(windowed(&bound("qwen3", &config)), [true, false]);
+    config["sliding_window"] = Json::Null;
+    assert_eq!(windowed(&bound("mistral", &config)), [false, false]);
+}
+
+#[test]
+fn extensions_change_what_they_say() {
+    let config = llama_config();
+    let qwen2 = bound("qwen2", &config);
+    assert!(names(&qwen2).contains(&"layers.1.k_bias") && !names(&qwen2).contains(&"layers.1.o_bias"));
+    let mut config = config;
+    config["head_dim"] = json!(6);
+    let qwen3 = bound("qwen3", &config);
+    let norm = qwen3.weights.iter().find(|w| w.name == "layers.0.q_norm").unwrap();
+    assert_eq!((norm.source.as_str(), norm.shape.as_slice()), ("model.layers.0.self_attn.q_norm.weight", &[6][..]));
+}
+
+fn rope_table(scaling: Json) -> Vec<f32> {
+    let mut config = llama_config();
+    config["head_dim"] = json!(8);
+    config["rope_theta"] = json!(10000.0);
+    config["rope_scaling"] = scaling;
+    let model = bound("llama", &config);
+    let table = model.graph.nodes.iter().find_map(|n| if let Op::Table(t) = &n.op { Some(t.clone()) } else { None });
+    table.unwrap().iter().map(|b| b.get()).collect()
+}
+
+#[test]
+fn rope_frequencies_are_those_of_the_reference() {
+    // Printed by the reference implementation for head_dim 8 and theta 10000.
+    let base = [1.0, 0.1, 0.01, 0.001];
+    let near = |table: &[f32], expected: &[f32]| {
+        assert_eq!(table.len(), 8);
+        for (found, expected) in table.iter().zip(expected.iter().chain(expected)) {
+            assert!((found / expected - 1.0).abs() < 1e-6, "{table:?} {expected:?}");
+        }
+    };
+    near(&rope_table(Json::Null), &base);
+    near(&rope_table(json!({"type": "linear", "factor": 4.0})), &base.map(|f| f / 4.0));
+    let llama3 = json!({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 100});
+    // Wavelengths 6.28 (kept), 62.8 (between), 628 and 6283 (stretched).
+    let smooth = (100.0 / (2.0 * std::f32::consts::PI / 0.1) - 1.0) / 3.0;
+    near(&rope_table(llama3), &[1.0, (1.0 - smooth) * 0.1 / 8.0 + smooth * 0.1, 0.01 / 8.0, 0.001 / 8.0]);
+}
+
+#[test]
+fn encoders_bind_with_every_head() {
+    let config = |class: &str| {
+        json!({
+            "architectures": [class], "vocab_size": 11, "hidden_size": 12, "intermediate_size": 20,
+            "num_hidden_layers": 2, "num_attention_heads": 3, "max_position_embeddings": 16, "pad_token_id": 1,
+            "id2label": {"0": "a", "1": "b", "2": "c"}
+        })
+    };
+    let library = library();
+    for class in ["BertModel", "RobertaModel"] {
+        let model = bound(&library.architecture_for_class(class).unwrap(), &config(class));
+        let entries: Vec<&str> = model.entries.iter().map(|e| e.name.as_str()).collect();
+        assert_eq!(entries, ["forward", "embed"]);
+        assert_eq!(model.entries[0].outputs, ["last_hidden_state", "pooler_output"]);
+        assert_eq!(model.inputs.len(), 3);
+    }
+    for head in ["MaskedLM", "SequenceClassification", "TokenClassification"] {
+        for family in ["Bert", "Roberta"] {
+            let class = format!("{family}For{head}");
+            let model = bound(&library.architecture_for_class(&class).unwrap(), &config(&class));
+            assert!(model.entries[0].outputs.contains(&"logits".to_string()), "{class}");
+            assert_eq!(model.entries.len(), 1);
+        }
+    }
+}
+
+#[test]
+fn gpt2_binds() {
+    let config = json!({"vocab_size": 11, "n_embd": 12, "n_layer": 1, "n_head": 3, "n_positions": 16, "n_inner": null});
+    let model = bound("gpt2", &config);
+    let up = model.weights.iter().find(|w| w.name == "layers.0.up_proj").unwrap();
+    assert_eq!((up.source.as_str(), up.shape.as_slice()), ("transformer.h.0.mlp.c_fc.weight", &[12, 48][..]));
 }
