@@ -1,15 +1,18 @@
 //! Expressions, with as few parentheses as WGSL allows.
 
 use gristmill_graph::{Binary, Unary};
-use gristmill_kernel::{Bit, Expr, GroupOp, Kernel, Scalar, Type};
+use gristmill_kernel::types::type_of;
+use gristmill_kernel::{Bit, Expr, GroupOp, Kernel, Scalar, Type, VarDecl};
 
 /// How tightly an expression holds together; a part that is looser than its place needs parentheses.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Level {
+    /// `&`, `|`, `^`: WGSL does not rank these among the others. Only chains of one of them need no brackets.
+    Bits,
     Logical,
     Relational,
-    /// WGSL does not rank bit operations among the others: their operands are unary or bracketed.
-    Bits,
+    /// Operands of shifts are unary or bracketed.
+    Shift,
     Sum,
     Product,
     Unary,
@@ -18,16 +21,19 @@ enum Level {
 
 /// The names that expressions refer to.
 pub(crate) struct Scope<'a> {
-    /// The kernel whose variables (or whose helper's variables) are meant.
     pub(crate) kernel: &'a Kernel,
-    /// By variable.
+    /// Registers of the kernel or of one of its helpers.
+    pub(crate) decls: &'a [VarDecl],
+    /// Names by register.
     pub(crate) vars: &'a [String],
-    /// By buffer.
+    /// Names by buffer.
     pub(crate) buffers: &'a [String],
-    /// By shared array.
+    /// Names by shared array.
     pub(crate) shared: &'a [String],
-    /// By helper.
+    /// Names by helper.
     pub(crate) helpers: &'a [String],
+    /// Name of the thread number.
+    pub(crate) thread: &'a str,
 }
 
 /// A literal that gives back the same bits.
@@ -35,16 +41,14 @@ fn float(x: f32) -> Result<String, String> {
     if !x.is_finite() {
         return Err(format!("{x} has no literal"));
     }
-    let magnitude = x.abs();
-    if magnitude >= 1e38 {
-        // Near the end of the range decimal digits round to a number that is too large, so hexadecimal.
-        let bits = magnitude.to_bits();
-        let (exponent, mantissa) = ((bits >> 23) as i32 - 127, (bits & 0x7f_ffff) << 1);
-        let sign = if x < 0.0 { "-" } else { "" };
-        return Ok(format!("{sign}0x1.{mantissa:06x}p+{exponent}f"));
+    if x.abs() >= 1e38 {
+        // Near the end of the range the shortest decimals are beyond it; those of f64 are exact.
+        return Ok(format!("{:e}f", f64::from(x)));
     }
     Ok(format!("{x:?}"))
 }
+
+type Written = Result<(String, Level), String>;
 
 impl Scope<'_> {
     /// The text of an expression.
@@ -52,133 +56,139 @@ impl Scope<'_> {
         Ok(self.write(e)?.0)
     }
 
-    fn at_least(&self, e: &Expr, level: Level) -> Result<String, String> {
+    /// The text of an expression as an operand that must hold together at least so tightly.
+    fn part(&self, e: &Expr, level: Level) -> Result<String, String> {
         let (text, own) = self.write(e)?;
         Ok(if own < level { format!("({text})") } else { text })
     }
 
+    /// The text of an expression as an operand of a product.
+    pub(crate) fn factor(&self, e: &Expr) -> Result<String, String> {
+        self.part(e, Level::Unary)
+    }
+
+    /// The text of an expression as an operand of a comparison. `a < b >> c` would read as a template `a<b>`, so
+    /// shifts take brackets.
+    pub(crate) fn operand(&self, e: &Expr) -> Result<String, String> {
+        self.part(e, Level::Sum)
+    }
+
     fn ty(&self, e: &Expr) -> Result<Type, String> {
-        e.ty(self.kernel)
+        type_of(e, self.kernel, self.decls)
     }
 
-    fn call(&self, function: &str, args: &[&Expr]) -> Result<(String, Level), String> {
-        let args: Vec<String> = args.iter().map(|a| self.text(a)).collect::<Result<_, _>>()?;
-        Ok((format!("{function}({})", args.join(", ")), Level::Primary))
+    fn name<'n>(&self, names: &'n [String], index: u32, what: &str) -> Result<&'n str, String> {
+        names.get(index as usize).map(String::as_str).ok_or_else(|| format!("no {what} {index}"))
     }
 
-    fn write(&self, e: &Expr) -> Result<(String, Level), String> {
+    /// `a < b, c > d` between brackets reads as a template `a<b, c>`, hence brackets around a comparison.
+    fn call<'e>(&self, function: &str, args: impl IntoIterator<Item = &'e Expr>) -> Written {
+        let args: Vec<(String, Level)> = args.into_iter().map(|a| self.write(a)).collect::<Result<_, _>>()?;
+        let texts: Vec<String> = args
+            .iter()
+            .enumerate()
+            .map(|(i, (text, level))| {
+                let closes = args[i + 1..].iter().any(|(later, _)| later.contains('>'));
+                let opens = *level == Level::Relational && text.contains(" < ");
+                if opens && closes { format!("({text})") } else { text.clone() }
+            })
+            .collect();
+        Ok((format!("{function}({})", texts.join(", ")), Level::Primary))
+    }
+
+    fn write(&self, e: &Expr) -> Written {
         let primary = |text: String| Ok((text, Level::Primary));
         match e {
-            Expr::F32(x) => {
-                let level = if *x < 0.0 { Level::Unary } else { Level::Primary };
-                Ok((float(*x)?, level))
-            }
+            Expr::F32(x) => Ok((float(*x)?, if x.is_sign_negative() { Level::Unary } else { Level::Primary })),
             Expr::U32(n) => primary(format!("{n}u")),
-            Expr::I32(n) if *n == i32::MIN => primary("(-2147483647i - 1i)".into()),
-            Expr::I32(n) => Ok((format!("{n}i"), if *n < 0 { Level::Unary } else { Level::Primary })),
+            Expr::I32(n) => Ok((n.to_string(), if *n < 0 { Level::Unary } else { Level::Primary })),
             Expr::Bool(b) => primary(b.to_string()),
-            Expr::Var(v) => primary(self.vars[v.0 as usize].clone()),
+            Expr::Var(v) => primary(self.name(self.vars, v.0, "register")?.to_string()),
             Expr::Symbol(name) => primary(format!("symbols.{name}")),
             Expr::Unary(op, x) => self.unary(*op, x),
             Expr::Binary(op, a, b) => self.binary(*op, a, b),
-            Expr::Bit(op, a, b) => {
-                let sign = match op {
-                    Bit::And => "&",
-                    Bit::Or => "|",
-                    Bit::Xor => "^",
-                    Bit::Shl => "<<",
-                    Bit::Shr => ">>",
-                };
-                let (left, mut right) = (self.at_least(a, Level::Unary)?, self.at_least(b, Level::Unary)?);
-                let lanes = self.ty(a)?.lanes;
-                if lanes > 1 && self.ty(b)?.lanes == 1 {
-                    right = format!("vec{lanes}<u32>({right})");
-                }
-                Ok((format!("{left} {sign} {right}"), Level::Bits))
+            Expr::Bit(op, a, b) => self.bit(*op, a, b),
+            Expr::Select(c, a, b) => self.call("select", [&**b, &**a, &**c]),
+            Expr::Cast(to, x) => self.call(&Type::vec(*to, self.ty(x)?.lanes).to_string(), [&**x]),
+            Expr::Bitcast(to, x) => self.call(&format!("bitcast<{}>", Type::vec(*to, self.ty(x)?.lanes)), [&**x]),
+            Expr::Load(buf, i) => primary(format!("{}[{}]", self.name(self.buffers, buf.0, "buffer")?, self.text(i)?)),
+            Expr::LoadShared(sh, i) => {
+                primary(format!("{}[{}]", self.name(self.shared, sh.0, "shared array")?, self.text(i)?))
             }
-            Expr::Select(c, a, b) => self.call("select", &[b, a, c]),
-            Expr::Cast(to, x) => {
-                let ty = Type { scalar: *to, lanes: self.ty(x)?.lanes };
-                self.call(&ty.to_string(), &[x])
-            }
-            Expr::Bitcast(to, x) => {
-                let ty = Type { scalar: *to, lanes: self.ty(x)?.lanes };
-                self.call(&format!("bitcast<{ty}>"), &[x])
-            }
-            Expr::Load(buf, index) => primary(format!("{}[{}]", self.buffers[buf.0 as usize], self.text(index)?)),
-            Expr::LoadShared(sh, index) => primary(format!("{}[{}]", self.shared[sh.0 as usize], self.text(index)?)),
-            Expr::Vec(parts) => {
-                let ty = self.ty(e)?;
-                self.call(&ty.to_string(), &parts.iter().collect::<Vec<_>>())
-            }
-            Expr::Splat(_, x) => {
-                let ty = self.ty(e)?;
-                self.call(&ty.to_string(), &[x])
-            }
+            Expr::Vec(parts) => self.call(&self.ty(e)?.to_string(), parts),
+            Expr::Splat(_, x) => self.call(&self.ty(e)?.to_string(), [&**x]),
             Expr::Lane(x, lane) => {
-                let vector = self.at_least(x, Level::Primary)?;
+                let vector = self.part(x, Level::Primary)?;
                 primary(match lane.as_u32() {
-                    Some(n @ 0..4) => format!("{vector}.{}", ["x", "y", "z", "w"][n as usize]),
+                    Some(n @ 0..4) => format!("{vector}.{}", LANES[n as usize]),
                     _ => format!("{vector}[{}]", self.text(lane)?),
                 })
             }
-            Expr::Dot(a, b) => self.call("dot", &[a, b]),
-            Expr::Fma(a, b, c) => self.call("fma", &[a, b, c]),
-            Expr::BytesU8(x) => self.call("unpack4xU8", &[x]),
-            Expr::BytesI8(x) => self.call("unpack4xI8", &[x]),
-            Expr::HalvesF16(x) => self.call("unpack2x16float", &[x]),
-            Expr::PackF16(x) => self.call("pack2x16float", &[x]),
-            Expr::Subgroup(op, x) => self.call(
-                match op {
-                    GroupOp::Add => "subgroupAdd",
-                    GroupOp::Max => "subgroupMax",
-                    GroupOp::Min => "subgroupMin",
-                },
-                &[x],
-            ),
+            Expr::Dot(a, b) => self.call("dot", [&**a, &**b]),
+            Expr::Fma(a, b, c) => self.call("fma", [&**a, &**b, &**c]),
+            Expr::BytesU8(x) => self.call("unpack4xU8", [&**x]),
+            Expr::BytesI8(x) => self.call("unpack4xI8", [&**x]),
+            Expr::HalvesF16(x) => self.call("unpack2x16float", [&**x]),
+            Expr::PackF16(x) => self.call("pack2x16float", [&**x]),
+            Expr::Subgroup(GroupOp::Add, x) => self.call("subgroupAdd", [&**x]),
+            Expr::Subgroup(GroupOp::Max, x) => self.call("subgroupMax", [&**x]),
+            Expr::Subgroup(GroupOp::Min, x) => self.call("subgroupMin", [&**x]),
             Expr::SubgroupLane => primary("lane_id".into()),
             Expr::SubgroupSize => primary("lane_count".into()),
-            Expr::LocalIndex => primary("thread_index".into()),
-            Expr::Call(helper, parts) => self.call(&self.helpers[*helper as usize], &parts.iter().collect::<Vec<_>>()),
+            Expr::LocalIndex => primary(self.thread.to_string()),
+            Expr::Call(helper, args) => self.call(self.name(self.helpers, *helper, "helper")?, args),
         }
     }
 
-    fn unary(&self, op: Unary, x: &Expr) -> Result<(String, Level), String> {
+    fn unary(&self, op: Unary, x: &Expr) -> Written {
         let function = match op {
             Unary::Neg => {
                 // Two signs in a row would read as a decrement.
-                let inner = self.at_least(x, Level::Unary)?;
+                let inner = self.part(x, Level::Unary)?;
                 let inner = if inner.starts_with('-') { format!("({inner})") } else { inner };
                 return Ok((format!("-{inner}"), Level::Unary));
             }
             Unary::Not => {
                 let sign = if self.ty(x)?.scalar == Scalar::Bool { "!" } else { "~" };
-                return Ok((format!("{sign}{}", self.at_least(x, Level::Unary)?), Level::Unary));
+                return Ok((format!("{sign}{}", self.part(x, Level::Unary)?), Level::Unary));
             }
-            Unary::Recip => {
-                let ty = self.ty(x)?;
-                let one = if ty.lanes == 1 { "1.0".to_string() } else { format!("{ty}(1.0)") };
-                return Ok((format!("{one} / {}", self.at_least(x, Level::Unary)?), Level::Product));
+            Unary::Recip | Unary::Rsqrt | Unary::Erf | Unary::Tanh | Unary::Sin | Unary::Cos => {
+                return Err(format!("{op:?} was not legalised"));
             }
-            Unary::Erf => return Err("erf was not legalised".into()),
             Unary::Abs => "abs",
             Unary::Exp => "exp",
             Unary::Log => "log",
             Unary::Sqrt => "sqrt",
-            Unary::Rsqrt => "inverseSqrt",
-            Unary::Tanh => "tanh",
-            Unary::Sin => "sin",
-            Unary::Cos => "cos",
             Unary::Floor => "floor",
         };
-        self.call(function, &[x])
+        self.call(function, [x])
     }
 
-    fn binary(&self, op: Binary, a: &Expr, b: &Expr) -> Result<(String, Level), String> {
+    fn bit(&self, op: Bit, a: &Expr, b: &Expr) -> Written {
         let (sign, level) = match op {
-            Binary::Max => return self.call("max", &[a, b]),
-            Binary::Min => return self.call("min", &[a, b]),
-            Binary::Pow => return self.call("pow", &[a, b]),
+            Bit::And => ("&", Level::Bits),
+            Bit::Or => ("|", Level::Bits),
+            Bit::Xor => ("^", Level::Bits),
+            Bit::Shl => ("<<", Level::Shift),
+            Bit::Shr => (">>", Level::Shift),
+        };
+        let chains = level == Level::Bits && matches!(a, Expr::Bit(inner, ..) if *inner == op);
+        let left = if chains { self.text(a)? } else { self.part(a, Level::Unary)? };
+        let lanes = self.ty(a)?.lanes;
+        let right = match (level, b) {
+            (Level::Shift, _) if lanes > 1 => format!("vec{lanes}<u32>({})", self.text(b)?),
+            // Masks over several bytes are read by their hexadecimal digits.
+            (Level::Bits, Expr::U32(mask)) if *mask > 255 => format!("{mask:#010x}u"),
+            _ => self.part(b, Level::Unary)?,
+        };
+        Ok((format!("{left} {sign} {right}"), level))
+    }
+
+    fn binary(&self, op: Binary, a: &Expr, b: &Expr) -> Written {
+        let (sign, level) = match op {
+            Binary::Max => return self.call("max", [a, b]),
+            Binary::Min => return self.call("min", [a, b]),
+            Binary::Pow => return self.call("pow", [a, b]),
             Binary::Add => ("+", Level::Sum),
             Binary::Sub => ("-", Level::Sum),
             Binary::Mul => ("*", Level::Product),
@@ -193,28 +203,41 @@ impl Scope<'_> {
             Binary::And => ("&&", Level::Logical),
             Binary::Or => ("||", Level::Logical),
         };
+        if let (Binary::Add, Expr::F32(x)) = (op, b)
+            && *x < 0.0
+        {
+            return self.binary(Binary::Sub, a, &Expr::F32(-x));
+        }
         let (left, right) = match level {
-            // `a && b && c` chains, but `&&` and `||` may not mix without brackets.
-            Level::Logical => (self.logical_part(op, a)?, self.logical_part(op, b)?),
-            Level::Relational => (self.arithmetic_part(a, Level::Sum)?, self.arithmetic_part(b, Level::Sum)?),
-            _ => (self.arithmetic_part(a, level)?, self.arithmetic_part(b, next(level))?),
+            Level::Logical => (self.logical(op, a)?, self.part(b, Level::Relational)?),
+            Level::Relational => (self.operand(a)?, self.operand(b)?),
+            _ => {
+                let (a, b) = scalar_operands(a, b);
+                let tighter = if level == Level::Sum { Level::Product } else { Level::Unary };
+                (self.part(a, level)?, self.part(b, tighter)?)
+            }
         };
         Ok((format!("{left} {sign} {right}"), level))
     }
 
-    fn logical_part(&self, op: Binary, e: &Expr) -> Result<String, String> {
-        let (text, level) = self.write(e)?;
-        let same = matches!(e, Expr::Binary(inner, ..) if *inner == op);
-        Ok(if level >= Level::Relational && level != Level::Bits || same { text } else { format!("({text})") })
-    }
-
-    fn arithmetic_part(&self, e: &Expr, level: Level) -> Result<String, String> {
-        let (text, own) = self.write(e)?;
-        Ok(if own < level || own == Level::Bits { format!("({text})") } else { text })
+    /// `a && b && c` chains to the left, but `&&` and `||` may not mix without brackets.
+    fn logical(&self, op: Binary, e: &Expr) -> Result<String, String> {
+        match e {
+            Expr::Binary(inner, ..) if *inner == op => self.text(e),
+            e => self.part(e, Level::Relational),
+        }
     }
 }
 
-/// What the right operand of a left-associative operator must be at least.
-fn next(level: Level) -> Level {
-    if level == Level::Sum { Level::Product } else { Level::Unary }
+/// Lanes by name.
+pub(crate) const LANES: [&str; 4] = ["x", "y", "z", "w"];
+
+/// Arithmetic of a vector and a scalar needs no vector of equal lanes in WGSL.
+fn scalar_operands<'e>(a: &'e Expr, b: &'e Expr) -> (&'e Expr, &'e Expr) {
+    match (a, b) {
+        (Expr::Splat(..), Expr::Splat(..)) => (a, b),
+        (Expr::Splat(_, a), b) => (a, b),
+        (a, Expr::Splat(_, b)) => (a, b),
+        _ => (a, b),
+    }
 }

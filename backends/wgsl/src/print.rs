@@ -2,10 +2,12 @@
 
 use std::fmt::Write;
 
-use gristmill_kernel::{Axis, Expr, Helper, Kernel, Stmt, Var, VarDecl};
+use gristmill_graph::Binary;
+use gristmill_kernel::types::type_of;
+use gristmill_kernel::{Axis, Expr, Kernel, Stmt, Var};
 
 use crate::PrintError;
-use crate::expr::Scope;
+use crate::expr::{LANES, Scope};
 use crate::names::Names;
 
 /// The WGSL text of a legalised kernel.
@@ -21,55 +23,111 @@ struct Printer<'a> {
     out: String,
     depth: usize,
     names: Names,
+    /// Names of registers, set where they are declared.
     vars: Vec<String>,
     buffers: Vec<String>,
     shared: Vec<String>,
     helpers: Vec<String>,
+    thread: String,
 }
 
 type Done = Result<(), String>;
 
+/// The built-in values that the body reads.
+#[derive(Default)]
+struct Uses {
+    vars: Vec<bool>,
+    thread: bool,
+    subgroup_lane: bool,
+    subgroup_size: bool,
+}
+
+impl Uses {
+    fn of(kernel: &Kernel) -> Self {
+        let mut uses = Uses { vars: vec![false; kernel.vars.len()], ..Uses::default() };
+        kernel.for_each_expr(&mut |e| {
+            e.any(&mut |e| {
+                match e {
+                    Expr::Var(v) => {
+                        if let Some(used) = uses.vars.get_mut(v.0 as usize) {
+                            *used = true;
+                        }
+                    }
+                    Expr::LocalIndex => uses.thread = true,
+                    Expr::SubgroupLane => uses.subgroup_lane = true,
+                    Expr::SubgroupSize => uses.subgroup_size = true,
+                    _ => {}
+                }
+                false
+            });
+        });
+        uses.thread |= kernel.group.iter().any(|axis| uses.var(axis.var));
+        uses
+    }
+
+    fn var(&self, var: Var) -> bool {
+        self.vars.get(var.0 as usize).is_some_and(|used| *used)
+    }
+}
+
 impl<'a> Printer<'a> {
     fn new(kernel: &'a Kernel) -> Self {
-        let mut names = Names::default();
+        let mut names = Names::new();
         let buffers = kernel.buffers.iter().map(|b| names.unique(&b.name)).collect();
         let shared = kernel.shared.iter().map(|s| names.unique(&s.name)).collect();
         let helpers = kernel.helpers.iter().map(|h| names.unique(&h.name)).collect();
-        let vars = kernel.vars.iter().map(|v| names.unique(&v.name)).collect();
-        Printer { kernel, out: String::new(), depth: 0, names, vars, buffers, shared, helpers }
+        let vars = vec![String::new(); kernel.vars.len()];
+        Printer { kernel, out: String::new(), depth: 0, names, vars, buffers, shared, helpers, thread: String::new() }
     }
 
     fn run(mut self) -> Result<String, String> {
         self.header();
         self.memory();
-        for (index, helper) in self.kernel.helpers.iter().enumerate() {
-            self.helper(index, helper)?;
+        for index in 0..self.kernel.helpers.len() {
+            self.helper(index)?;
         }
         self.entry()?;
         Ok(self.out)
     }
 
-    fn line(&mut self, text: &str) {
-        let _ = writeln!(self.out, "{:indent$}{text}", "", indent = 4 * self.depth);
+    fn line(&mut self, text: impl AsRef<str>) {
+        let text = text.as_ref();
+        let indent = if text.is_empty() { 0 } else { 4 * self.depth };
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.out, "{:indent$}{text}", "");
+    }
+
+    fn scope(&self) -> Scope<'_> {
+        Scope {
+            kernel: self.kernel,
+            decls: &self.kernel.vars,
+            vars: &self.vars,
+            buffers: &self.buffers,
+            shared: &self.shared,
+            helpers: &self.helpers,
+            thread: &self.thread,
+        }
     }
 
     fn text(&self, e: &Expr) -> Result<String, String> {
-        self.scope(&self.vars).text(e)
+        self.scope().text(e)
     }
 
-    fn scope<'s>(&'s self, vars: &'s [String]) -> Scope<'s> {
-        Scope { kernel: self.kernel, vars, buffers: &self.buffers, shared: &self.shared, helpers: &self.helpers }
+    /// Names a register where it is declared.
+    fn declare(&mut self, var: Var) -> Result<String, String> {
+        let decl = self.kernel.vars.get(var.0 as usize).ok_or_else(|| format!("no register {}", var.0))?;
+        let name = self.names.unique(&decl.name);
+        self.vars[var.0 as usize] = name.clone();
+        Ok(name)
     }
 
     fn name(&self, var: Var) -> &str {
-        &self.vars[var.0 as usize]
+        self.vars.get(var.0 as usize).map_or("", String::as_str)
     }
 
     fn header(&mut self) {
-        self.line(&format!("// {}", self.kernel.name));
-        for line in &self.kernel.doc {
-            self.line(&format!("// {line}"));
-        }
+        self.line(format!("// {}", self.kernel.name));
+        self.kernel.doc.iter().for_each(|line| self.line(format!("// {line}")));
         if self.kernel.needs.f16 {
             self.line("enable f16;");
         }
@@ -80,85 +138,99 @@ impl<'a> Printer<'a> {
     }
 
     fn memory(&mut self) {
+        let kernel = self.kernel;
         self.line("struct Symbols {");
-        for symbol in &self.kernel.symbols {
-            self.line(&format!("    {symbol}: u32,"));
-        }
-        // Uniform memory comes in multiples of 16 bytes.
-        for n in 0..self.kernel.symbols.len().next_multiple_of(4) - self.kernel.symbols.len() {
-            self.line(&format!("    pad{n}: u32,"));
-        }
+        kernel.symbols.iter().for_each(|symbol| self.line(format!("    {symbol}: u32,")));
+        // Uniform memory comes in multiples of 16 bytes, and a struct has members.
+        let words = kernel.symbols.len().max(1).next_multiple_of(4);
+        (0..words - kernel.symbols.len()).for_each(|n| self.line(format!("    pad{n}: u32,")));
         self.line("}");
         self.line("");
         self.line("@group(0) @binding(0) var<uniform> symbols: Symbols;");
-        for (i, buffer) in self.kernel.buffers.iter().enumerate() {
+        for (i, buffer) in kernel.buffers.iter().enumerate() {
             let access = if buffer.writable { "read_write" } else { "read" };
-            let text = format!(
-                "@group(0) @binding({}) var<storage, {access}> {}: array<{}>;",
-                i + 1,
-                self.buffers[i],
-                buffer.elem
-            );
-            self.line(&text);
+            let (binding, name, elem) = (i + 1, &self.buffers[i], buffer.elem);
+            self.line(format!("@group(0) @binding({binding}) var<storage, {access}> {name}: array<{elem}>;"));
         }
         self.line("");
-        for (i, shared) in self.kernel.shared.iter().enumerate() {
-            let text = format!("var<workgroup> {}: array<{}, {}>;", self.shared[i], shared.elem, shared.len);
-            self.line(&text);
+        for (i, shared) in kernel.shared.iter().enumerate() {
+            self.line(format!("var<workgroup> {}: array<{}, {}>;", self.shared[i], shared.elem, shared.len));
         }
-        if !self.kernel.shared.is_empty() {
+        if !kernel.shared.is_empty() {
             self.line("");
         }
     }
 
-    /// A helper has registers of its own; its names need to be unique in it alone.
-    fn helper(&mut self, index: usize, helper: &Helper) -> Done {
-        for line in &helper.doc {
-            self.line(&format!("// {line}"));
-        }
-        let mut names = Names::default();
+    /// A helper has registers of its own.
+    fn helper(&mut self, index: usize) -> Done {
+        let (kernel, helper) = (self.kernel, &self.kernel.helpers[index]);
+        // It sees no memory, so its names may be those of buffers.
+        let mut names = Names::new();
+        self.helpers.iter().for_each(|name| drop(names.unique(name)));
         let vars: Vec<String> = helper.vars.iter().map(|v| names.unique(&v.name)).collect();
-        let as_kernel =
-            Kernel { vars: helper.vars.clone(), helpers: self.kernel.helpers[..index].to_vec(), ..Kernel::default() };
-        let result = helper.result.ty(&as_kernel)?;
-        let parameter = |(v, decl): (&String, &VarDecl)| format!("{v}: {}", decl.ty);
-        let parameters: Vec<String> = vars.iter().zip(&helper.vars).take(helper.params).map(parameter).collect();
-        self.line(&format!("fn {}({}) -> {} {{", self.helpers[index], parameters.join(", "), result));
-        let scope =
-            Scope { kernel: &as_kernel, vars: &vars, buffers: &[], shared: &[], helpers: &self.helpers[..index] };
-        let mut lines = Vec::new();
+        let scope = Scope {
+            kernel,
+            decls: &helper.vars,
+            vars: &vars,
+            buffers: &[],
+            shared: &[],
+            helpers: &self.helpers[..index],
+            thread: "",
+        };
+        let params = vars.iter().zip(&helper.vars).take(helper.params);
+        let params = params.map(|(name, decl)| format!("{name}: {}", decl.ty)).collect::<Vec<_>>().join(", ");
+        let result = type_of(&helper.result, kernel, &helper.vars)?;
+        let mut lines: Vec<String> = helper.doc.iter().map(|line| format!("// {line}")).collect();
+        lines.push(format!("fn {}({params}) -> {result} {{", self.helpers[index]));
         for stmt in &helper.body {
             lines.push(match stmt {
-                Stmt::Comment(text) => format!("// {text}"),
-                Stmt::Let(v, e) => format!("let {} = {};", vars[v.0 as usize], scope.text(e)?),
+                Stmt::Comment(text) => format!("    // {text}"),
+                Stmt::Let(v, e) => format!("    let {} = {};", vars[v.0 as usize], scope.text(e)?),
                 _ => return Err(format!("helper `{}` holds a statement other than let", helper.name)),
             });
         }
-        lines.push(format!("return {};", scope.text(&helper.result)?));
-        self.depth = 1;
-        for line in lines {
-            self.line(&line);
-        }
-        self.depth = 0;
-        self.line("}");
-        self.line("");
+        lines.push(format!("    return {};", scope.text(&helper.result)?));
+        lines.extend(["}".to_string(), String::new()]);
+        lines.iter().for_each(|line| self.line(line));
         Ok(())
     }
 
     fn entry(&mut self) -> Done {
-        self.line(&format!("@compute @workgroup_size({})", self.kernel.workgroup_size()));
-        self.line("fn main(");
-        self.line("    @builtin(workgroup_id) workgroup_id: vec3<u32>,");
-        self.line("    @builtin(num_workgroups) num_workgroups: vec3<u32>,");
-        self.line("    @builtin(local_invocation_index) thread_index: u32,");
-        if self.kernel.needs.subgroups {
-            self.line("    @builtin(subgroup_invocation_id) lane_id: u32,");
-            self.line("    @builtin(subgroup_size) lane_count: u32,");
+        let uses = Uses::of(self.kernel);
+        let (grid, group) = (&self.kernel.grid, &self.kernel.group);
+        self.names.open();
+        self.thread = match group.as_slice() {
+            [only] => self.declare(only.var)?,
+            _ => self.names.unique("thread"),
+        };
+        let mut params = Vec::new();
+        if !grid.is_empty() {
+            params.push("@builtin(workgroup_id) workgroup_id: vec3<u32>".to_string());
+            params.push("@builtin(num_workgroups) num_workgroups: vec3<u32>".to_string());
         }
-        self.line(") {");
+        if uses.thread {
+            params.push(format!("@builtin(local_invocation_index) {}: u32", self.thread));
+        }
+        if uses.subgroup_lane {
+            params.push("@builtin(subgroup_invocation_id) lane_id: u32".to_string());
+        }
+        if uses.subgroup_size {
+            params.push("@builtin(subgroup_size) lane_count: u32".to_string());
+        }
+        self.line(format!("@compute @workgroup_size({})", self.kernel.workgroup_size()));
+        if params.is_empty() {
+            self.line("fn main() {");
+        } else {
+            self.line("fn main(");
+            params.iter().for_each(|param| self.line(format!("    {param},")));
+            self.line(") {");
+        }
         self.depth = 1;
         self.grid()?;
-        self.split("thread_index", &self.kernel.group)?;
+        if group.len() > 1 {
+            let thread = self.thread.clone();
+            self.split(&thread, group, &uses)?;
+        }
         self.block(&self.kernel.body)?;
         self.depth = 0;
         self.line("}");
@@ -167,52 +239,78 @@ impl<'a> Printer<'a> {
 
     /// Finds the position in the grid; workgroups beyond its end have nothing to do.
     fn grid(&mut self) -> Done {
-        let extents: Vec<String> =
-            self.kernel.grid.iter().map(|a| self.scope(&self.vars).text(&a.extent)).collect::<Result<_, _>>()?;
-        self.line("let position = workgroup_id.x + workgroup_id.y * num_workgroups.x;");
-        let size = match extents.len() {
-            0 => "1u".to_string(),
-            1 => extents[0].clone(),
-            _ => extents.iter().map(|e| format!("({e})")).collect::<Vec<_>>().join(" * "),
+        let grid = &self.kernel.grid;
+        let number = "workgroup_id.x + workgroup_id.y * num_workgroups.x";
+        let size = match grid.as_slice() {
+            [] => return Ok(()),
+            [only] => self.scope().operand(&only.extent)?,
+            all => {
+                let extents: Vec<String> =
+                    all.iter().map(|axis| self.scope().factor(&axis.extent)).collect::<Result<_, _>>()?;
+                extents.join(" * ")
+            }
         };
-        self.line(&format!("if (position >= {size}) {{ return; }}"));
-        self.split("position", &self.kernel.grid)
-    }
-
-    /// Splits a number into axes, the last the fastest.
-    fn split(&mut self, whole: &str, axes: &[Axis]) -> Done {
-        let mut rest = whole.to_string();
-        let mut lines = Vec::new();
-        for (i, axis) in axes.iter().enumerate().rev() {
-            let name = self.name(axis.var).to_string();
-            if i == 0 {
-                lines.push(format!("let {name} = {rest};"));
-                continue;
-            }
-            let extent = self.text(&axis.extent)?;
-            let extent = if extent.contains(' ') { format!("({extent})") } else { extent };
-            lines.push(format!("let {name} = {rest} % {extent};"));
-            if rest == whole && i == 1 {
-                rest = format!("{whole} / {extent}");
-            } else {
-                let left = self.names.unique(&format!("{whole}_rest"));
-                lines.push(format!("let {left} = {} / {extent};", rest));
-                rest = left;
-            }
-        }
-        for line in lines {
-            self.line(&line);
+        let position = match grid.as_slice() {
+            [only] => self.declare(only.var)?,
+            _ => self.names.unique("position"),
+        };
+        self.line(format!("let {position} = {number};"));
+        self.line(format!("if ({position} >= {size}) {{"));
+        self.line("    return;");
+        self.line("}");
+        if grid.len() > 1 {
+            let uses = Uses::of(self.kernel);
+            self.split(&position, grid, &uses)?;
         }
         Ok(())
     }
 
+    /// Splits a number into axes, the last the fastest; only those that are read.
+    fn split(&mut self, whole: &str, axes: &[Axis], uses: &Uses) -> Done {
+        for (i, axis) in axes.iter().enumerate() {
+            if !uses.var(axis.var) {
+                continue;
+            }
+            let faster: Vec<String> =
+                axes[i + 1..].iter().map(|axis| self.scope().factor(&axis.extent)).collect::<Result<_, _>>()?;
+            let quotient = match faster.as_slice() {
+                [] => whole.to_string(),
+                [only] => format!("{whole} / {only}"),
+                many => format!("{whole} / ({})", many.join(" * ")),
+            };
+            let extent = self.scope().factor(&axis.extent)?;
+            let name = self.declare(axis.var)?;
+            let slowest = axes[..i].iter().all(|axis| axis.extent == Expr::U32(1));
+            let value = if slowest { quotient } else { format!("{quotient} % {extent}") };
+            self.line(format!("let {name} = {value};"));
+        }
+        Ok(())
+    }
+
+    /// Statements with a blank line around loops and before comments, as a person would set them. A comment before
+    /// a loop stands for the one that names its axis.
     fn block(&mut self, stmts: &[Stmt]) -> Done {
-        stmts.iter().try_for_each(|s| self.stmt(s))
+        let mut before: Option<&Stmt> = None;
+        for stmt in stmts {
+            let apart = |s: &Stmt| matches!(s, Stmt::Comment(_) | Stmt::Loop { .. });
+            let told = matches!(before, Some(Stmt::Comment(_)));
+            if before.is_some_and(|b| apart(stmt) || matches!(b, Stmt::Loop { .. })) && !told {
+                self.line("");
+            }
+            if let (Stmt::Loop { axis, .. }, false) = (stmt, told) {
+                self.line(format!("// every {}", axis.replace('_', " ")));
+            }
+            self.stmt(stmt)?;
+            before = Some(stmt);
+        }
+        Ok(())
     }
 
     fn nested(&mut self, stmts: &[Stmt]) -> Done {
         self.depth += 1;
+        self.names.open();
         self.block(stmts)?;
+        self.names.close();
         self.depth -= 1;
         Ok(())
     }
@@ -220,61 +318,83 @@ impl<'a> Printer<'a> {
     fn stmt(&mut self, stmt: &Stmt) -> Done {
         let text = match stmt {
             Stmt::Comment(text) => format!("// {text}"),
-            Stmt::Let(v, e) => format!("let {} = {};", self.name(*v), self.text(e)?),
-            Stmt::Mut(v, e) => format!("var {} = {};", self.name(*v), self.text(e)?),
+            Stmt::Let(v, e) => {
+                let value = self.text(e)?;
+                format!("let {} = {value};", self.declare(*v)?)
+            }
+            Stmt::Mut(v, e) => {
+                let value = self.text(e)?;
+                format!("var {} = {value};", self.declare(*v)?)
+            }
             Stmt::Assign(v, e) => self.assign(*v, e)?,
             Stmt::AssignLane(v, lane, e) => {
-                let lane = ["x", "y", "z", "w"].get(usize::from(*lane)).ok_or("a vector has four lanes at most")?;
+                let lane = LANES.get(usize::from(*lane)).ok_or("a vector has four lanes at most")?;
                 format!("{}.{lane} = {};", self.name(*v), self.text(e)?)
             }
-            Stmt::Store(buf, index, value) => {
-                format!("{}[{}] = {};", self.buffers[buf.0 as usize], self.text(index)?, self.text(value)?)
+            Stmt::Store(buf, i, e) => {
+                let place = Expr::Load(*buf, Box::new(i.clone()));
+                format!("{} = {};", self.text(&place)?, self.text(e)?)
             }
-            Stmt::StoreShared(sh, index, value) => {
-                format!("{}[{}] = {};", self.shared[sh.0 as usize], self.text(index)?, self.text(value)?)
+            Stmt::StoreShared(sh, i, e) => {
+                let place = Expr::LoadShared(*sh, Box::new(i.clone()));
+                format!("{} = {};", self.text(&place)?, self.text(e)?)
             }
             Stmt::Barrier => "workgroupBarrier();".to_string(),
             Stmt::GroupReduce(..) => return Err("a group reduction was not legalised".into()),
-            Stmt::Loop { axis, var, begin, end, step, body, .. } => {
-                let name = self.name(*var).to_string();
-                let step = match step.as_u32() {
-                    Some(1) => format!("{name}++"),
-                    _ => format!("{name} += {}", self.text(step)?),
+            Stmt::Loop { var, begin, end, step, body, .. } => {
+                let (begin, end) = (self.text(begin)?, self.scope().operand(end)?);
+                let step = match step {
+                    Expr::U32(1) => None,
+                    step => Some(self.text(step)?),
                 };
-                self.line(&format!("// every {}", axis.replace('_', " ")));
-                let (begin, end) = (self.text(begin)?, self.text(end)?);
-                self.line(&format!("for (var {name} = {begin}; {name} < {end}; {step}) {{"));
+                self.names.open();
+                let name = self.declare(*var)?;
+                let step = step.map_or_else(|| format!("{name}++"), |step| format!("{name} += {step}"));
+                self.line(format!("for (var {name} = {begin}; {name} < {end}; {step}) {{"));
                 self.nested(body)?;
+                self.names.close();
                 "}".to_string()
             }
-            Stmt::If(condition, then, otherwise) => {
-                let condition = self.text(condition)?;
-                self.line(&format!("if ({condition}) {{"));
-                self.nested(then)?;
-                if !otherwise.is_empty() {
-                    self.line("} else {");
-                    self.nested(otherwise)?;
-                }
-                "}".to_string()
-            }
+            Stmt::If(condition, then, otherwise) => return self.conditional("if", condition, then, otherwise),
         };
-        self.line(&text);
+        self.line(text);
+        Ok(())
+    }
+
+    fn conditional(&mut self, keyword: &str, condition: &Expr, then: &[Stmt], otherwise: &[Stmt]) -> Done {
+        let condition = self.text(condition)?;
+        self.line(format!("{keyword} ({condition}) {{"));
+        self.nested(then)?;
+        match otherwise {
+            [] => {}
+            [Stmt::If(condition, then, otherwise)] => {
+                return self.conditional("} else if", condition, then, otherwise);
+            }
+            otherwise => {
+                self.line("} else {");
+                self.nested(otherwise)?;
+            }
+        }
+        self.line("}");
         Ok(())
     }
 
     /// `x += e` where it says the same as `x = x + e`.
     fn assign(&self, var: Var, e: &Expr) -> Result<String, String> {
-        use gristmill_graph::Binary;
         let name = self.name(var);
-        if let Expr::Binary(op @ (Binary::Add | Binary::Sub | Binary::Mul), a, b) = e
+        if let Expr::Binary(op, a, b) = e
             && **a == Expr::Var(var)
         {
             let sign = match op {
-                Binary::Add => "+",
-                Binary::Sub => "-",
-                _ => "*",
+                Binary::Add => Some("+="),
+                Binary::Sub => Some("-="),
+                Binary::Mul => Some("*="),
+                Binary::Div => Some("/="),
+                _ => None,
             };
-            return Ok(format!("{name} {sign}= {};", self.text(b)?));
+            if let Some(sign) = sign {
+                return Ok(format!("{name} {sign} {};", self.text(b)?));
+            }
         }
         Ok(format!("{name} = {};", self.text(e)?))
     }

@@ -1,29 +1,34 @@
 //! The judge of emitted text.
 
 use gristmill_kernel::Caps;
-use naga::valid::{Capabilities, ValidationFlags, Validator};
+use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 
 /// Parses and validates a shader for a target. The message has line, column and the offending text.
 ///
 /// # Errors
 /// What `naga` finds wrong.
 pub fn validate(text: &str, caps: &Caps) -> Result<(), String> {
-    // naga knows subgroup operations but refuses the line that browsers demand.
-    let text = text.replace("enable subgroups;\n", "");
+    let enables = text.lines().any(|line| line == SUBGROUPS);
+    if enables && !caps.subgroups {
+        return Err("the shader enables subgroups, which the target lacks".to_string());
+    }
+    // naga knows subgroup operations but refuses the line that browsers demand. A blank keeps line numbers.
+    let text = text.replace(SUBGROUPS, "");
     let module = naga::front::wgsl::parse_str(&text).map_err(|e| e.emit_to_string(&text))?;
-    let mut allowed = Capabilities::empty();
+    // Packing of halves is part of WGSL, whether or not the target computes with them.
+    let mut allowed = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     if caps.f16 {
         allowed |= Capabilities::SHADER_FLOAT16;
     }
-    if caps.subgroups {
+    if enables {
         allowed |= Capabilities::SUBGROUP;
     }
     let mut validator = Validator::new(ValidationFlags::all(), allowed);
-    if caps.subgroups {
-        validator
-            .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
-            .subgroup_operations(naga::valid::SubgroupOperationSet::all());
+    if enables {
+        validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::all());
     }
     validator.validate(&module).map_err(|e| e.emit_to_string(&text))?;
     Ok(())
 }
+
+const SUBGROUPS: &str = "enable subgroups;";

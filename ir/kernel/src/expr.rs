@@ -7,7 +7,7 @@ use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
 
 use gristmill_graph::{Binary, Unary};
 
-use crate::kernel::{Bit, Buf, Expr, Scalar, Sh, Var};
+use crate::kernel::{Bit, Buf, Expr, Kernel, Scalar, Sh, Stmt, Var};
 use crate::simplify::Facts;
 
 /// The u32 literal `n`.
@@ -73,6 +73,36 @@ impl Sh {
     /// The element at `index`.
     pub fn at(self, index: impl Into<Expr>) -> Expr {
         Expr::LoadShared(self, Box::new(index.into()))
+    }
+}
+
+impl Kernel {
+    /// Calls `f` on every expression of the body and of the extents of the grid (not on their parts).
+    pub fn for_each_expr<'a>(&'a self, f: &mut dyn FnMut(&'a Expr)) {
+        self.grid.iter().for_each(|axis| f(&axis.extent));
+        for_each_expr(&self.body, f);
+    }
+}
+
+fn for_each_expr<'a>(block: &'a [Stmt], f: &mut dyn FnMut(&'a Expr)) {
+    for stmt in block {
+        match stmt {
+            Stmt::Comment(_) | Stmt::Barrier | Stmt::GroupReduce(..) => {}
+            Stmt::Let(_, e) | Stmt::Mut(_, e) | Stmt::Assign(_, e) | Stmt::AssignLane(_, _, e) => f(e),
+            Stmt::Store(_, i, e) | Stmt::StoreShared(_, i, e) => {
+                f(i);
+                f(e);
+            }
+            Stmt::Loop { begin, end, step, body, .. } => {
+                [begin, end, step].into_iter().for_each(&mut *f);
+                for_each_expr(body, f);
+            }
+            Stmt::If(condition, then, otherwise) => {
+                f(condition);
+                for_each_expr(then, f);
+                for_each_expr(otherwise, f);
+            }
+        }
     }
 }
 

@@ -143,15 +143,15 @@ impl Layout {
         // The byte is 2 * scale + shift, signed.
         let byte = b.let_("byte", word.bytes_i8().lane(which).to_f32());
         let block_scale = b.let_("block_scale", (&byte * 0.5).unary(Unary::Floor));
-        let factor = b.let_("factor", scale * &block_scale);
+        let scale = b.let_("scale", scale * &block_scale);
         if self.spec.bits == 8 {
-            return (factor, None);
+            return (scale, None);
         }
-        // Half of the grid value 2c - (2^bits - 1) + shift, so that the code needs no factor of its own.
+        // The grid value is 2c - (2^bits - 1) + shift; its factor of 2 joins the scale.
         let largest = ((1u32 << self.spec.bits) - 1) as f32;
         let shift = byte - block_scale * 2.0;
-        let offset = b.let_("offset", &factor * (shift - largest));
-        (b.let_("step", factor * 2.0), Some(offset))
+        let offset = b.let_("offset", &scale * (shift - largest));
+        (b.let_("factor", scale * 2.0), Some(offset))
     }
 
     /// Four codes as `vec4<f32>`, from the word that holds them, the number of the quad in the word, and the third
@@ -171,7 +171,7 @@ impl Layout {
 /// `factor * codes + offset`, lane by lane.
 fn scaled(codes: Expr, factor: &Expr, offset: &Option<Expr>) -> Expr {
     match offset {
-        Some(offset) => codes.fma(factor.splat(4), offset.splat(4)),
+        Some(offset) => codes * factor.splat(4) + offset.splat(4),
         None => codes * factor.splat(4),
     }
 }

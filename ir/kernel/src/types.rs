@@ -51,8 +51,11 @@ impl std::fmt::Display for Type {
     }
 }
 
-/// The type of `expr` among the registers `vars` (those of the kernel or of one of its helpers).
-pub(crate) fn type_of(expr: &Expr, kernel: &Kernel, vars: &[VarDecl]) -> Result<Type, String> {
+/// The type of `expr` among the registers `vars`: those of the kernel or of one of its helpers.
+///
+/// # Errors
+/// Says which part does not fit and why.
+pub fn type_of(expr: &Expr, kernel: &Kernel, vars: &[VarDecl]) -> Result<Type, String> {
     let ty = |e: &Expr| type_of(e, kernel, vars);
     let expect = |e: &Expr, want: Type, what: &str| match ty(e)? {
         got if got == want => Ok(want),

@@ -71,7 +71,7 @@ impl Legalizer {
     /// first.
     fn reduce_by_tree(&mut self, op: GroupOp, var: Var, ty: Type, span: &Span) {
         let slots = self.slots(ty, span.threads);
-        self.out.push(Stmt::Comment(format!("{} of all threads on {}", word(op), span.axis)));
+        self.out.push(Stmt::Comment(format!("{} over {}", word(op), span.axis.replace('_', " "))));
         self.out.push(Stmt::StoreShared(slots, span.index.clone(), Expr::Var(var)));
         self.out.push(Stmt::Barrier);
         let fold = |width: &Expr| {
@@ -92,8 +92,9 @@ impl Legalizer {
                 Stmt::If(span.inner.lt(width), vec![fold(&Expr::Var(width))], Vec::new()),
                 Stmt::Barrier,
             ];
+            self.out.push(Stmt::Comment("half of what is left in every turn".to_string()));
             self.out.push(Stmt::Loop {
-                axis: "half of the partial results at a time".to_string(),
+                axis: "turn".to_string(),
                 var: turn,
                 begin: u(0),
                 end: u(power.ilog2()),
@@ -111,7 +112,7 @@ impl Legalizer {
     fn reduce_by_subgroups(&mut self, op: GroupOp, var: Var, ty: Type, span: &Span) {
         self.kernel.needs.subgroups = true;
         let slots = self.slots(ty, span.threads.div_ceil(SMALLEST_SUBGROUP));
-        self.out.push(Stmt::Comment(format!("{} of all threads on {}", word(op), span.axis)));
+        self.out.push(Stmt::Comment(format!("{} over {}", word(op), span.axis.replace('_', " "))));
         self.out.push(Stmt::Assign(var, Expr::Subgroup(op, Box::new(Expr::Var(var)))));
         let elected = Expr::SubgroupLane.equals(0);
         let store = Stmt::StoreShared(slots, &span.index / Expr::SubgroupSize, Expr::Var(var));
@@ -123,8 +124,9 @@ impl Legalizer {
         let end = self.name("slots_end", &first + count);
         self.out.push(Stmt::Assign(var, slots.at(&first)));
         let slot = self.declare("slot", U32);
+        self.out.push(Stmt::Comment("results of the other subgroups".to_string()));
         self.out.push(Stmt::Loop {
-            axis: "results of the other subgroups".to_string(),
+            axis: "slot".to_string(),
             var: slot,
             begin: first + 1,
             end,
