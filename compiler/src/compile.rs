@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use gristmill_bundle as bundle;
-use gristmill_graph::text::{self, Policy};
+use gristmill_graph::text;
 use gristmill_graph::{DType, Model, verify};
 
 use crate::emit::{self, EntryPlan};
@@ -16,6 +16,7 @@ use crate::options::{CompileOptions, Progress};
 use crate::precision;
 use crate::prepare::{Prepared, prepare};
 use crate::profile::{self, Profile};
+use crate::reference;
 use crate::rewrite::RewriteReport;
 use crate::weights::{self, Checkpoint, WeightReport};
 
@@ -24,9 +25,6 @@ const PREFILL_CHUNK: u32 = 128;
 
 /// Most tokens a session holds if neither the model nor the caller says less.
 const DEFAULT_CONTEXT: u32 = 4096;
-
-/// The graph of the bundle, for inspection and for the reference backend.
-pub const GRAPH_FILE: &str = "graph.json";
 
 /// What rewriting did, for inspection: `rewrites.json`, by target and entry.
 pub const REWRITES_FILE: &str = "rewrites.json";
@@ -98,49 +96,46 @@ pub fn compile(
     stages.next("reading");
     let profiles = target_profiles(&options.targets)?;
     let dir = ModelDir::open(model_dir)?;
-    let checkpoint = Checkpoint::open(model_dir).map_err(|e| CompileError::Weights(e.to_string()))?;
-    let policy = precision::policy(options)?;
+    let checkpoint = Checkpoint::open(model_dir)?;
+    let precisions = precision::Chooser::new(options)?;
     let model = bind(&dir, &checkpoint, options)?;
     check_verified(&model, "the bound model")?;
 
     stages.next("preparing");
-    let prepared = prepare(model, &|usage| precision::of(&policy, usage));
+    let prepared = prepare(model, &|usage| precisions.choose(usage));
     check_verified(&prepared.model, "the prepared model")?;
 
     let entries = emit::entry_plans(&prepared.model);
-    let mut writer = bundle::BundleWriter::create(out).map_err(bundle_error)?;
+    let mut writer = bundle::BundleWriter::create(out)?;
     let mut rewrites = BTreeMap::new();
     let mut kernels = BTreeMap::new();
     let mut dispatches = BTreeMap::new();
     for profile in &profiles {
         stages.next(&format!("kernels for {}", profile.name));
-        let emitted =
-            emit::emit(&prepared.model, &prepared.precisions, options.kv, profile, &entries)?;
+        let emitted = emit::emit(&prepared.model, &prepared.precisions, options.kv, profile, &entries)?;
         kernels.insert(profile.name.clone(), emitted.programs.kernels.len());
         if dispatches.is_empty() {
-            dispatches =
-                emitted.programs.programs.iter().map(|(name, p)| (name.clone(), p.steps.len())).collect();
+            dispatches = emitted.programs.programs.iter().map(|(name, p)| (name.clone(), p.steps.len())).collect();
         }
-        writer.add_programs(&profile.name, &emitted.programs).map_err(bundle_error)?;
+        writer.add_programs(&profile.name, &emitted.programs)?;
         for (path, text) in &emitted.shaders {
-            writer.add(path, text.as_bytes()).map_err(bundle_error)?;
+            writer.add(path, text.as_bytes())?;
         }
         rewrites.insert(profile.name.clone(), emitted.rewrites);
     }
-    add_json(&mut writer, GRAPH_FILE, &prepared.model)?;
+    add_json(&mut writer, reference::GRAPH, &prepared.model)?;
     add_json(&mut writer, REWRITES_FILE, &rewrites)?;
     for (name, content) in dir.companions()? {
-        writer.add(&name, &content).map_err(bundle_error)?;
+        writer.add(&name, &content)?;
     }
 
     stages.next("weights");
-    let written = weights::write(&checkpoint, &prepared, writer.dir(), &WeightProgress(progress))
-        .map_err(|e| CompileError::Weights(e.to_string()))?;
-    writer.adopt_weights(written.tensors, written.shards).map_err(bundle_error)?;
+    let written = weights::write(&checkpoint, &prepared, writer.dir(), &WeightProgress(progress))?;
+    writer.adopt_weights(written.tensors, written.shards);
 
     stages.next("finishing");
     let manifest = manifest(&dir, &prepared, &entries, &profiles, options)?;
-    writer.finish(manifest).map_err(bundle_error)?;
+    writer.finish(manifest)?;
     Ok(CompileReport {
         bundle: out.to_path_buf(),
         weights: written.report,
@@ -165,7 +160,7 @@ fn target_profiles(names: &[String]) -> Result<Vec<Profile>, CompileError> {
 
 /// Binds the architecture to the config and the tensors of the directory.
 fn bind(dir: &ModelDir, checkpoint: &Checkpoint, options: &CompileOptions) -> Result<Model, CompileError> {
-    let mut library = crate::library::shipped();
+    let mut library = crate::library::library();
     let file = match &options.arch {
         Some(path) => {
             let text = std::fs::read_to_string(path).map_err(|e| CompileError::io(path, &e))?;
@@ -179,16 +174,12 @@ fn bind(dir: &ModelDir, checkpoint: &Checkpoint, options: &CompileOptions) -> Re
 }
 
 fn check_verified(model: &Model, what: &str) -> Result<(), CompileError> {
-    verify::verify(model).map_err(|faults| CompileError::Internal(format!("{what}: {}", faults.join("; "))))
-}
-
-fn bundle_error(error: bundle::Error) -> CompileError {
-    CompileError::Bundle(error)
+    verify(model).map_err(|faults| CompileError::Internal(format!("{what}: {}", faults.join("; "))))
 }
 
 fn add_json(writer: &mut bundle::BundleWriter, path: &str, value: &impl serde::Serialize) -> Result<(), CompileError> {
     let text = serde_json::to_vec(value).map_err(|e| CompileError::Internal(format!("{path}: {e}")))?;
-    writer.add(path, &text).map_err(bundle_error)
+    Ok(writer.add(path, &text)?)
 }
 
 fn sizes(shape: &[gristmill_graph::Dim]) -> Vec<bundle::Size> {
@@ -248,9 +239,9 @@ fn context(model: &Model, options: &CompileOptions) -> Result<u32, CompileError>
     let own = model.symbols.iter().find(|s| s.name == "P").map(|s| u32::try_from(s.max).unwrap_or(u32::MAX));
     match (options.max_context, own) {
         (Some(0), _) => Err(CompileError::Options("--max-context must be at least 1".into())),
-        (Some(asked), Some(own)) if asked > own => Err(CompileError::Options(format!(
-            "--max-context {asked} is beyond what the model can do: {own} tokens"
-        ))),
+        (Some(asked), Some(own)) if asked > own => {
+            Err(CompileError::Options(format!("--max-context {asked} is beyond what the model can do: {own} tokens")))
+        }
         (Some(asked), _) => Ok(asked),
         (None, own) => Ok(own.unwrap_or(DEFAULT_CONTEXT).min(DEFAULT_CONTEXT)),
     }
@@ -320,4 +311,3 @@ fn entry(model: &Model, plan: &EntryPlan) -> bundle::Entry {
             .collect(),
     }
 }
-

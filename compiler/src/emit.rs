@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use gristmill_bundle as bundle;
 use gristmill_graph::{Model, Precision};
 use gristmill_kernel::legalize::legalize;
-use gristmill_kernel::{Caps, Kernel, verify::verify};
+use gristmill_kernel::{Caps, Kernel, verify};
 use rayon::prelude::*;
 
 use crate::error::CompileError;
@@ -42,12 +42,7 @@ pub fn entry_plans(model: &Model) -> Vec<EntryPlan> {
         if entry.role == gristmill_graph::EntryRole::Tensors && !model.taps.is_empty() {
             let mut outputs = known(&entry.outputs);
             outputs.extend(known(&model.taps).into_iter().filter(|t| !entry.outputs.contains(t)));
-            plans.push(EntryPlan {
-                name: format!("{}{TAPS_SUFFIX}", entry.name),
-                entry: index,
-                taps: true,
-                outputs,
-            });
+            plans.push(EntryPlan { name: format!("{}{TAPS_SUFFIX}", entry.name), entry: index, taps: true, outputs });
         }
     }
     plans
@@ -125,7 +120,7 @@ fn print_variants(kernel: &Kernel, profile: &Profile) -> Result<Printed, Compile
             continue;
         }
         verify(&legal, &caps).map_err(|e| CompileError::Internal(e.to_string()))?;
-        let text = gristmill_wgsl::print(&legal);
+        let text = gristmill_wgsl::print(&legal).map_err(|e| CompileError::Internal(e.to_string()))?;
         gristmill_wgsl::validate(&text, &caps)
             .map_err(|e| CompileError::Internal(format!("shader {} for {}: {e}", kernel.name, profile.name)))?;
         let (suffix, requires) = names(features);

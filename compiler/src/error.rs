@@ -1,6 +1,8 @@
 //! What can go wrong while compiling, for people.
-
+use gristmill_graph::text::Diagnostics;
 use thiserror::Error;
+
+use crate::weights::WeightError;
 
 /// Why a model was not compiled. Every variant is the user's input or environment; bugs of the compiler are
 /// [`CompileError::Internal`].
@@ -22,10 +24,13 @@ pub enum CompileError {
     Config(String),
     /// The architecture file, or how it fits the model directory.
     #[error("{0}")]
-    Architecture(String),
+    Architecture(Diagnostics),
     /// The weights.
     #[error("{0}")]
-    Weights(String),
+    Weights(#[from] WeightError),
+    /// The bundle could not be written.
+    #[error("{0}")]
+    Bundle(#[from] gristmill_bundle::Error),
     /// A target cannot run a kernel of this model.
     #[error("target {target}: node {node}: {message}")]
     Target {

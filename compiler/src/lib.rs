@@ -1,13 +1,20 @@
 //! From a model directory to a bundle, stage by stage. The compiler is a pure function: the same directory,
 //! options and profiles give the same bytes.
 //!
-//! In the order of the road: [`prepare`] folds constants and applies precisions, [`rewrite`] finds fused operations in
-//! a graph of primitives, [`lower`] decides what becomes memory, [`kernels`] builds kernels, [`plan`] assembles
-//! programs, [`weights`] streams weights.
+//! In the order of the road: [`model_dir`] and [`library`] find what to compile, [`prepare`] folds constants and applies
+//! precisions, [`rewrite`] finds fused operations in a graph of primitives, [`lower`] decides what becomes memory,
+//! [`kernels`] builds kernels, [`plan`] assembles programs, [`emit`] does all of that for a target, [`weights`] streams
+//! weights, and [`compile()`] is the whole.
 
 pub mod error;
 
 pub mod options;
+
+pub mod model_dir;
+
+pub mod library;
+
+pub mod precision;
 
 pub mod prepare;
 
@@ -21,4 +28,16 @@ pub mod kernels;
 
 pub mod plan;
 
+pub mod simulate;
+
+pub mod emit;
+
 pub mod weights;
+
+pub mod compile;
+
+pub mod reference;
+
+pub use compile::{CompileReport, compile};
+pub use error::CompileError;
+pub use options::{CompileOptions, KvPrecision, Progress, Quiet};

@@ -66,8 +66,9 @@ impl ModelDir {
     /// # Errors
     /// Names the classes and what to do if none is known.
     pub fn architecture_file(&self, library: &Library) -> Result<String, CompileError> {
-        let classes: Vec<&str> =
-            self.config["architectures"].as_array().map_or(Vec::new(), |a| a.iter().filter_map(Value::as_str).collect());
+        let classes: Vec<&str> = self.config["architectures"]
+            .as_array()
+            .map_or(Vec::new(), |a| a.iter().filter_map(Value::as_str).collect());
         if classes.is_empty() {
             return Err(CompileError::Config(format!(
                 "{}: no `architectures`; name an architecture file with --arch FILE.ron",

@@ -220,30 +220,34 @@ pub fn label(path: &str) -> String {
 
 /// Follows views down to memory (or to the first node that is not a view).
 pub fn resolve_views(low: &Lowering<'_>, mut id: NodeId, mut index: Vec<Expr>) -> (NodeId, Vec<Expr>) {
-    while low.place(id).is_none() {
-        let node = low.graph.node(id);
-        let Some(below) = node.inputs.first().copied() else { break };
-        let from = &low.graph.node(below).shape;
-        index = match &node.op {
-            Op::Reshape(_) => through_reshape(&index, &node.shape, from),
-            Op::Transpose(perm) => {
-                let mut out = vec![u(0); perm.len()];
-                for (i, p) in perm.iter().enumerate() {
-                    out[*p as usize] = index[i].clone();
-                }
-                out
-            }
-            Op::Broadcast(_) => through_broadcast(&index, from),
-            Op::Slice { axis, start, .. } => {
-                let a = *axis as usize;
-                index[a] = index[a].clone() + dim_expr(start);
-                index
-            }
-            _ => break,
-        };
-        id = below;
+    while low.place(id).is_none() && low.graph.node(id).op.is_view() {
+        (id, index) = below_view(low, id, index);
     }
     (id, index)
+}
+
+/// The operand of a view, and the index in it.
+fn below_view(low: &Lowering<'_>, id: NodeId, mut index: Vec<Expr>) -> (NodeId, Vec<Expr>) {
+    let node = low.graph.node(id);
+    let below = node.inputs[0];
+    let from = &low.graph.node(below).shape;
+    let index = match &node.op {
+        Op::Reshape(_) => through_reshape(&index, &node.shape, from),
+        Op::Transpose(perm) => {
+            let mut out = vec![u(0); perm.len()];
+            for (i, p) in perm.iter().enumerate() {
+                out[*p as usize] = index[i].clone();
+            }
+            out
+        }
+        Op::Slice { axis, start, .. } => {
+            let a = *axis as usize;
+            index[a] = index[a].clone() + dim_expr(start);
+            index
+        }
+        _ => through_broadcast(&index, from),
+    };
+    (below, index)
 }
 
 /// The memory below a chain of views that keep the last axis contiguous and whole quads together.
@@ -328,7 +332,8 @@ impl Pull<'_, '_> {
                 convert(x, low.graph.node(node.inputs[0]).dtype, *t)
             }
             Op::Reshape(_) | Op::Transpose(_) | Op::Broadcast(_) | Op::Slice { .. } => {
-                let (base, index) = resolve_views(low, id, at.index.clone());
+                let (below, index) = below_view(low, id, at.index.clone());
+                let (base, index) = resolve_views(low, below, index);
                 self.value(base, &At::index(index))
             }
             Op::Concat { axis } => self.concat(id, *axis as usize, at),

@@ -200,7 +200,8 @@ pub fn lower(
     let mut copies = Vec::new();
     for (position, name) in outputs.iter().enumerate() {
         let id = graph.outputs[name];
-        let plain = low.partition.stored[id.index()];
+        // States, inputs and weights are memory of their own; a result needs a copy of them.
+        let plain = !matches!(graph.node(id).op, Op::StateAppend(_) | Op::Input(_) | Op::Weight(_) | Op::Dequantize);
         if plain && !low.outputs.contains_key(&id) {
             low.outputs.insert(id, position as u32);
         } else {

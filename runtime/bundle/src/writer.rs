@@ -112,6 +112,19 @@ impl BundleWriter {
         Ok(())
     }
 
+    /// The directory that becomes the bundle. Whoever writes weight files there by other means hands them over with
+    /// [`BundleWriter::adopt_weights`].
+    pub fn dir(&self) -> &Path {
+        &self.temp.path
+    }
+
+    /// Takes over a weight stream that was written to [`BundleWriter::dir`] by other means, in place of tensors added
+    /// one by one.
+    pub fn adopt_weights(&mut self, tensors: Vec<Tensor>, shards: Vec<Shard>) {
+        self.tensors = tensors;
+        self.shards = shards;
+    }
+
     /// The tensors ended so far.
     pub fn tensors(&self) -> &[Tensor] {
         &self.tensors

@@ -1,0 +1,135 @@
+//! Runs lowered entries on the kernel interpreter: the checked twin of what a device would do.
+//!
+//! Slow by design; for tests and for finding out which kernel is wrong. Every value has memory of its own here, so
+//! that a difference to a device points at the memory plan, the printer or the driver.
+
+use std::collections::BTreeMap;
+
+use gristmill_graph::{Bindings, DType, Dim, Graph, Tensor};
+use gristmill_kernel::{Kernel, interp};
+
+use crate::lower::{CAPACITY, Call, KernelSet, Memory, Place, Setting, state_memory};
+
+/// Memory of a session: weights as stored, states, and the capacity of states.
+pub struct Session<'a> {
+    setting: &'a Setting<'a>,
+    weights: &'a [Vec<u32>],
+    states: Vec<Vec<u32>>,
+    capacity: u32,
+}
+
+impl<'a> Session<'a> {
+    /// A session whose states hold up to `capacity` tokens for `batch` rows.
+    ///
+    /// # Errors
+    /// If a state's shape is not known from batch and capacity.
+    pub fn new(setting: &'a Setting<'a>, weights: &'a [Vec<u32>], batch: u32, capacity: u32) -> Result<Self, String> {
+        let bindings = Bindings::from([("B".to_string(), i64::from(batch))]);
+        let mut states = Vec::new();
+        for (i, state) in setting.model.states.iter().enumerate() {
+            let mut shape = state.shape.clone();
+            shape[state.axis as usize] = Dim::from(i64::from(capacity));
+            let elements = count(&shape, &bindings)?;
+            let words = match state_memory(setting.model, i as u32, setting.kv) {
+                Memory::Halves => elements.div_ceil(2),
+                _ => elements,
+            };
+            states.push(vec![0; words]);
+        }
+        Ok(Session { setting, weights, states, capacity })
+    }
+
+    /// Runs the calls of an entry. `graph` is the rewritten graph they were made from, `outputs` the names in the
+    /// order in which they were lowered; `bindings` has all symbols but the capacity.
+    ///
+    /// # Errors
+    /// What the interpreter finds wrong, with the kernel's name.
+    pub fn run(
+        &mut self,
+        graph: &Graph,
+        outputs: &[String],
+        (calls, set): (&[Call], &KernelSet),
+        inputs: &BTreeMap<String, Tensor>,
+        bindings: &Bindings,
+    ) -> Result<BTreeMap<String, Tensor>, String> {
+        let mut symbols: BTreeMap<String, u32> =
+            bindings.iter().map(|(k, v)| (k.clone(), u32::try_from(*v).unwrap_or(0))).collect();
+        symbols.insert(CAPACITY.into(), self.capacity);
+        let mut memory: BTreeMap<Place, Vec<u32>> = BTreeMap::new();
+        for (i, input) in self.setting.model.inputs.iter().enumerate() {
+            if let Some(tensor) = inputs.get(&input.name) {
+                memory.insert(Place::Input(i as u32), words(tensor));
+            }
+        }
+        for (i, name) in outputs.iter().enumerate() {
+            let node = graph.node(graph.outputs[name]);
+            memory.insert(Place::Output(i as u32), vec![0xdead_beef; count(&node.shape, bindings)?]);
+        }
+        for call in calls {
+            self.call(&set.kernels[call.kernel], call, graph, &symbols, bindings, &mut memory)?;
+        }
+        let mut results = BTreeMap::new();
+        for (i, name) in outputs.iter().enumerate() {
+            let node = graph.node(graph.outputs[name]);
+            let shape: Vec<usize> = node
+                .shape
+                .iter()
+                .map(|d| d.eval(bindings).and_then(|v| usize::try_from(v).ok()).unwrap_or(0))
+                .collect();
+            let data = memory.remove(&Place::Output(i as u32)).unwrap_or_default();
+            let tensor = match node.dtype {
+                DType::F32 => Tensor::f32(&shape, data.into_iter().map(f32::from_bits).collect()),
+                _ => Tensor::i32(&shape, data.into_iter().map(|w| w as i32).collect()),
+            };
+            results.insert(name.clone(), tensor);
+        }
+        Ok(results)
+    }
+
+    fn call(
+        &mut self,
+        kernel: &Kernel,
+        call: &Call,
+        graph: &Graph,
+        symbols: &BTreeMap<String, u32>,
+        bindings: &Bindings,
+        memory: &mut BTreeMap<Place, Vec<u32>>,
+    ) -> Result<(), String> {
+        let mut buffers = Vec::new();
+        for place in &call.places {
+            buffers.push(match place {
+                Place::Tensor(i) => self.weights[*i as usize].clone(),
+                Place::State(i) => self.states[*i as usize].clone(),
+                Place::Value(id) if !memory.contains_key(place) => {
+                    vec![0xdead_beef; count(&graph.node(*id).shape, bindings)?]
+                }
+                _ => memory.get(place).cloned().ok_or_else(|| format!("{place:?} of {} is not given", call.nodes))?,
+            });
+        }
+        interp::run(kernel, symbols, &mut buffers, interp::Options::default())
+            .map_err(|e| format!("{} ({}): {e}", kernel.name, call.nodes))?;
+        for ((place, buffer), declared) in call.places.iter().zip(buffers).zip(&kernel.buffers) {
+            match place {
+                _ if !declared.writable => {}
+                Place::State(i) => self.states[*i as usize] = buffer,
+                _ => {
+                    memory.insert(*place, buffer);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn count(shape: &[Dim], bindings: &Bindings) -> Result<usize, String> {
+    let elements = gristmill_graph::numel(shape).eval(bindings).ok_or("a size has no value")?;
+    usize::try_from(elements).map_err(|_| "a size is negative".to_string())
+}
+
+fn words(tensor: &Tensor) -> Vec<u32> {
+    match (tensor.as_f32(), tensor.as_i32()) {
+        (Some(data), _) => data.iter().map(|x| x.to_bits()).collect(),
+        (_, Some(data)) => data.iter().map(|x| *x as u32).collect(),
+        _ => Vec::new(),
+    }
+}
