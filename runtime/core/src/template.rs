@@ -73,8 +73,8 @@ impl ChatTemplate {
         Ok(ChatTemplate { environment, file, special })
     }
 
-    /// The prompt for a conversation. With `add_generation_prompt` it ends where the assistant begins. `unix_seconds` is the time
-    /// for templates that mention the date (UTC).
+    /// The prompt for a conversation. With `add_generation_prompt` it ends where the assistant begins. `unix_seconds`
+    /// is the time (UTC), for templates that mention the date.
     pub fn render(
         &self,
         messages: &[Message],
@@ -192,7 +192,8 @@ You are helpful.<|im_end|>
   {%- if m.role not in ['user', 'assistant'] -%}
     {{- raise_exception('Unknown role ' ~ m.role) -}}
   {%- endif -%}
-  {{- m.role.upper() }}: {% if m.content.startswith('!') %}{{ m.content[1:] | upper }}{% else %}{{ m.content }}{% endif -%}
+  {{- m.role.upper() }}: {% if m.content.startswith('!') %}{{ m.content[1:] | upper }}
+  {%- else %}{{ m.content }}{% endif -%}
   {{- eos_token if m.role == 'assistant' else '|' -}}
 {%- endfor -%}
 [{{ ns.system }}] {{ messages[0] | tojson }} {{ strftime_now('%d %b %Y') }} {{ tools is defined }}";
@@ -232,7 +233,8 @@ You are helpful.<|im_end|>
     #[test]
     fn templates_and_tokens_are_found_in_both_forms() {
         let config = serde_json::json!({
-            "bos_token": {"content": "<s>", "lstrip": false}, "eos_token": "</s>", "pad_token": null, "add_bos_token": true,
+            "bos_token": {"content": "<s>", "lstrip": false}, "eos_token": "</s>", "pad_token": null,
+            "add_bos_token": true,
             "chat_template": [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d"}],
         });
         assert_eq!(template_of(&config), Some("d"));

@@ -88,8 +88,10 @@ pub(crate) mod tests {
             "padding":{{"strategy":{{"Fixed":9}},"direction":"Right","pad_to_multiple_of":null,"pad_id":0,
                         "pad_type_id":0,"pad_token":"<unk>"}},
             "added_tokens":[
-              {{"id":1,"content":"<s>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true}},
-              {{"id":2,"content":"</s>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true}}],
+              {{"id":1,"content":"<s>","single_word":false,"lstrip":false,
+                "rstrip":false,"normalized":false,"special":true}},
+              {{"id":2,"content":"</s>","single_word":false,"lstrip":false,
+                "rstrip":false,"normalized":false,"special":true}}],
             "normalizer":{{"type":"Sequence","normalizers":[{{"type":"Prepend","prepend":"▁"}},
               {{"type":"Replace","pattern":{{"String":" "}},"content":"▁"}}]}},
             "pre_tokenizer":null,
@@ -106,7 +108,8 @@ pub(crate) mod tests {
     }
 
     const ADDS_BOS: &str = r#"{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>","type_id":0}},
-        {"Sequence":{"id":"A","type_id":0}}],"pair":[{"Sequence":{"id":"A","type_id":0}},{"Sequence":{"id":"B","type_id":1}}],
+        {"Sequence":{"id":"A","type_id":0}}],
+        "pair":[{"Sequence":{"id":"A","type_id":0}},{"Sequence":{"id":"B","type_id":1}}],
         "special_tokens":{"<s>":{"id":"<s>","ids":[1],"tokens":["<s>"]}}}"#;
 
     fn toy(post_processor: &str, bos: Option<u32>) -> Tokenizer {
