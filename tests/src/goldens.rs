@@ -1,0 +1,230 @@
+//! Reading the golden outputs in `tests/goldens` (see its README), and judging against them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use gristmill_graph::text::Library;
+use gristmill_graph::{Model, Tensor, text};
+use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
+
+/// Largest accepted error in standard deviations of the golden tensor. The outer limit for a compiled model is
+/// 1e-3; rounding explains 1e-5.
+pub const TOLERANCE: f64 = 1e-4;
+
+/// The repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository").to_path_buf()
+}
+
+/// The architecture and block files of the repository.
+pub fn library() -> Library {
+    let mut library = Library::default();
+    let models = root().join("models");
+    let mut folders = vec![models.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("models/ can be read").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "ron") {
+                let name = path.strip_prefix(&models).expect("below models/").to_string_lossy().replace('\\', "/");
+                let text = std::fs::read_to_string(&path).expect("UTF-8");
+                library.files.insert(name, text);
+            }
+        }
+    }
+    library
+}
+
+/// A golden case: a model directory, with runs.
+pub struct Case {
+    /// `<family>/<case>`.
+    pub name: String,
+    /// Its directory.
+    pub dir: PathBuf,
+    meta: Value,
+}
+
+/// One run of a case.
+pub struct Run {
+    /// `main`, `leftpad`, ..
+    pub name: String,
+    /// Model inputs by name.
+    pub inputs: BTreeMap<String, Tensor>,
+    /// Expected tensors by name.
+    pub outputs: BTreeMap<String, Tensor>,
+    meta: Value,
+}
+
+/// What a comparison has found.
+#[derive(Clone, Debug)]
+pub struct Judgement {
+    /// Name of the tensor.
+    pub name: String,
+    /// `max |error| / std`.
+    pub error: f64,
+    /// Whether the tensor must match (and not only localise an error).
+    pub is_final: bool,
+}
+
+impl Case {
+    /// The case with this name, `llama/wide`.
+    pub fn open(name: &str) -> Self {
+        let dir = root().join("tests/goldens").join(name);
+        Case { name: name.to_string(), meta: json(&dir.join("meta.json")), dir }
+    }
+
+    /// All cases of the repository, in alphabetical order.
+    pub fn all() -> Vec<Self> {
+        let mut names = Vec::new();
+        let sub = |dir: &Path| -> Vec<PathBuf> {
+            let entries = std::fs::read_dir(dir).expect("tests/goldens can be read");
+            entries.flatten().map(|e| e.path()).filter(|p| p.is_dir()).collect()
+        };
+        let goldens = root().join("tests/goldens");
+        for case in sub(&goldens).iter().flat_map(|family| sub(family)) {
+            let name = case.strip_prefix(&goldens).expect("below").to_string_lossy().replace('\\', "/");
+            names.push(name);
+        }
+        names.sort();
+        names.iter().map(|n| Case::open(n)).collect()
+    }
+
+    /// Its model directory.
+    pub fn model_dir(&self) -> PathBuf {
+        self.dir.join("model")
+    }
+
+    /// Its runs.
+    pub fn runs(&self) -> Vec<Run> {
+        let runs = self.meta["runs"].as_object().expect("runs");
+        let load = |(name, meta): (&String, &Value)| {
+            let dir = self.dir.join(name);
+            let mut inputs = load_tensors(&dir.join("inputs.safetensors"));
+            inputs.retain(|n, _| !n.starts_with("ref."));
+            let outputs = load_tensors(&dir.join("outputs.safetensors"));
+            Run { name: name.clone(), inputs, outputs, meta: meta.clone() }
+        };
+        runs.iter().map(load).collect()
+    }
+
+    /// The model bound to its config, and its weights in the model's order.
+    ///
+    /// # Panics
+    /// With all diagnostics, if the architecture does not fit.
+    pub fn bind(&self) -> (Model, Vec<std::sync::Arc<Tensor>>) {
+        let config = json(&self.model_dir().join("config.json"));
+        let mut tensors = BTreeMap::new();
+        let mut files: Vec<PathBuf> = std::fs::read_dir(self.model_dir())
+            .expect("a model directory")
+            .flatten()
+            .map(|e| e.path())
+            .filter(|p| p.extension().is_some_and(|e| e == "safetensors"))
+            .collect();
+        files.sort();
+        files.iter().for_each(|f| tensors.extend(load_tensors(f)));
+        let shape = |t: &Tensor| t.shape.iter().map(|n| *n as u64).collect();
+        let shapes = tensors.iter().map(|(n, t)| (n.clone(), shape(t))).collect();
+        let library = library();
+        let class = config["architectures"][0].as_str().expect("a class");
+        let file = library.architecture_for_class(class).unwrap_or_else(|| panic!("no architecture for {class}"));
+        let model = text::bind(&library, &file, &config, Some(&shapes));
+        let model = model.unwrap_or_else(|d| panic!("{}: {d}", self.name));
+        let weight = |w: &gristmill_graph::Weight| {
+            let tensor = tensors.get(&w.source).unwrap_or_else(|| panic!("no tensor {}", w.source));
+            std::sync::Arc::new(tensor.clone())
+        };
+        let weights = model.weights.iter().map(weight).collect();
+        (model, weights)
+    }
+}
+
+impl Run {
+    /// Compares what was produced with what is expected of it; tensors that only one side has are left out.
+    ///
+    /// # Panics
+    /// If a shape differs, or integers do.
+    pub fn judge(&self, produced: &BTreeMap<String, Tensor>) -> Vec<Judgement> {
+        let both = self.outputs.iter().filter_map(|(n, golden)| Some((n, golden, produced.get(n)?)));
+        both.map(|(name, golden, found)| self.judge_one(name, golden, found)).collect()
+    }
+
+    /// Names of the expected tensors that must be produced.
+    pub fn required(&self) -> impl Iterator<Item = &str> {
+        self.outputs.keys().map(String::as_str).filter(|n| self.is_final(n))
+    }
+
+    fn is_final(&self, name: &str) -> bool {
+        self.meta["outputs"][name]["role"] == "final"
+    }
+
+    fn judge_one(&self, name: &str, golden: &Tensor, found: &Tensor) -> Judgement {
+        let found = &last_positions(found, golden);
+        assert_eq!(golden.shape, found.shape, "{}: shape of {name}", self.name);
+        let is_final = self.is_final(name);
+        let (Some(golden_values), Some(found)) = (golden.as_f32(), found.as_f32()) else {
+            assert_eq!(golden.data, found.data, "{}: {name}", self.name);
+            return Judgement { name: name.to_string(), error: 0.0, is_final };
+        };
+        let mask = self.meta["outputs"][name]["mask"].as_str();
+        let mask = mask.and_then(|m| self.inputs.get(m).or_else(|| self.outputs.get(m)));
+        let per_row = mask.map_or(1, |m| golden_values.len() / m.data.len());
+        let keeps = |i: usize| mask.is_none_or(|m| m.as_i32().expect("a mask of integers")[i / per_row] != 0);
+        let pairs = golden_values.iter().zip(found).enumerate().filter(|(i, _)| keeps(*i)).map(|(_, p)| p);
+        let pairs: Vec<(f64, f64)> = pairs.map(|(a, b)| (f64::from(*a), f64::from(*b))).collect();
+        let n = pairs.len() as f64;
+        let mean = pairs.iter().map(|p| p.0).sum::<f64>() / n;
+        let std = (pairs.iter().map(|p| (p.0 - mean).powi(2)).sum::<f64>() / n).sqrt();
+        // A NaN is an error without end, not one that `max` forgets.
+        let worst = pairs.iter().map(|p| (p.0 - p.1).abs()).fold(0.0, |a, b| if a >= b { a } else { b });
+        let error = if worst.is_nan() { f64::INFINITY } else { worst / std.max(1e-12) };
+        Judgement { name: name.to_string(), error, is_final }
+    }
+}
+
+/// What golden tensors of long inputs hold: some have only the last position. The same part of `found` if that is
+/// so, else all of it.
+fn last_positions(found: &Tensor, golden: &Tensor) -> Tensor {
+    match (found.shape.as_slice(), golden.shape.as_slice(), found.as_f32()) {
+        ([batch, n, width], [_, kept, _], Some(values)) if kept < n => {
+            let rows = values.chunks_exact(n * width).flat_map(|row| row[(n - kept) * width..].to_vec());
+            Tensor::f32(&[*batch, *kept, *width], rows.collect())
+        }
+        _ => found.clone(),
+    }
+}
+
+fn json(path: &Path) -> Value {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// All tensors of a safetensors file; integers become i32, floats f32.
+///
+/// # Panics
+/// If the file cannot be read, or a tensor has a type that goldens do not use.
+pub fn load_tensors(path: &Path) -> BTreeMap<String, Tensor> {
+    let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let file = SafeTensors::deserialize(&bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let words = |data: &[u8]| data.as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b)).collect::<Vec<_>>();
+    let convert = |view: safetensors::tensor::TensorView<'_>| {
+        let (shape, data) = (view.shape(), view.data());
+        match view.dtype() {
+            Dtype::F32 => Tensor::f32(shape, data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()),
+            Dtype::F16 => Tensor::f32(shape, gristmill_graph::quant::decode_f16(data, data.len())),
+            Dtype::BF16 => {
+                let value = |w: u16| f32::from_bits(u32::from(w) << 16);
+                Tensor::f32(shape, words(data).into_iter().map(value).collect())
+            }
+            Dtype::I64 => {
+                let values = data.as_chunks::<8>().0.iter().map(|b| i64::from_le_bytes(*b));
+                Tensor::i32(shape, values.map(|v| i32::try_from(v).expect("a small integer")).collect())
+            }
+            Dtype::I32 => Tensor::i32(shape, data.as_chunks::<4>().0.iter().map(|b| i32::from_le_bytes(*b)).collect()),
+            Dtype::U8 | Dtype::BOOL => Tensor::i32(shape, data.iter().map(|b| i32::from(*b)).collect()),
+            other => panic!("{}: unexpected type {other:?}", path.display()),
+        }
+    };
+    file.tensors().into_iter().map(|(name, view)| (name, convert(view))).collect()
+}

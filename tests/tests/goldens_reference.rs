@@ -1,0 +1,127 @@
+//! Architecture files and the reference evaluator against the outputs of the original models.
+//!
+//! No compiler and no device takes part: what fails here is an architecture file, the front end, or the evaluator.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use gristmill_graph::{EntryRole, Evaluator, Model, Tensor, verify};
+use gristmill_tests::goldens::{Case, Judgement, Run, TOLERANCE};
+
+type Tensors = BTreeMap<String, Tensor>;
+
+fn entry(model: &Model, role: EntryRole) -> String {
+    let found = model.entries.iter().find(|e| e.role == role);
+    found.unwrap_or_else(|| panic!("no entry for {role:?}")).name.clone()
+}
+
+/// Integers `from .. to` of the last axis.
+fn columns(tensor: &Tensor, from: usize, to: usize) -> Tensor {
+    let n = tensor.shape[1];
+    let rows = tensor.as_i32().expect("integers").chunks_exact(n);
+    Tensor::i32(&[tensor.shape[0], to - from], rows.flat_map(|row| row[from..to].to_vec()).collect())
+}
+
+/// Greedy decoding with the cache, the prompt given in pieces of at most `chunk` tokens. Gives `greedy.tokens` and
+/// `greedy.logits` as the goldens have them.
+fn greedy(model: &Model, weights: &Vec<Arc<Tensor>>, run: &Run, steps: usize, chunk: usize) -> Tensors {
+    let mut evaluator = Evaluator::new(model, weights);
+    let ids = &run.inputs["input_ids"];
+    let (batch, prompt) = (ids.shape[0], ids.shape[1]);
+    let mut outputs = Tensors::new();
+    for from in (0..prompt).step_by(chunk) {
+        let to = prompt.min(from + chunk);
+        let piece = |(name, t): (&String, &Tensor)| {
+            let from = if name == "attention_mask" { 0 } else { from };
+            (name.clone(), columns(t, from, to))
+        };
+        let inputs: Tensors = run.inputs.iter().map(piece).collect();
+        let name = entry(model, EntryRole::Prefill);
+        outputs = evaluator.run_entry(&name, &inputs, from, false).expect("prefill");
+    }
+    let (mut tokens, mut logits) = (vec![Vec::new(); batch], vec![Vec::new(); batch]);
+    let mut vocab = 0;
+    for step in 0..steps {
+        let chosen = outputs["next_token"].as_i32().expect("tokens").to_vec();
+        let scores = outputs["next_logits"].as_f32().expect("logits");
+        vocab = scores.len() / batch;
+        for row in 0..batch {
+            tokens[row].push(chosen[row]);
+            logits[row].extend_from_slice(&scores[row * vocab..(row + 1) * vocab]);
+        }
+        if step + 1 == steps {
+            break;
+        }
+        let past = prompt + step;
+        let mut inputs = Tensors::from([("input_ids".to_string(), Tensor::i32(&[batch, 1], chosen))]);
+        if let Some(mask) = run.inputs.get("attention_mask") {
+            let rows = mask.as_i32().expect("a mask").chunks_exact(prompt);
+            let grown = rows.flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(1, step + 1)));
+            inputs.insert("attention_mask".into(), Tensor::i32(&[batch, past + 1], grown.collect()));
+        }
+        if let Some(positions) = run.inputs.get("position_ids") {
+            let rows = positions.as_i32().expect("positions").chunks_exact(prompt);
+            let next = rows.map(|row| row[prompt - 1] + 1 + step as i32).collect();
+            inputs.insert("position_ids".into(), Tensor::i32(&[batch, 1], next));
+        }
+        outputs = evaluator.run_entry(&entry(model, EntryRole::Decode), &inputs, past, false).expect("decode");
+    }
+    let tokens = Tensor::i32(&[batch, steps], tokens.concat());
+    let logits = Tensor::f32(&[batch, steps, vocab], logits.concat());
+    Tensors::from([("greedy.tokens".into(), tokens), ("greedy.logits".into(), logits)])
+}
+
+/// Runs a whole case; gives what is wrong.
+fn check(name: &str) {
+    let case = Case::open(name);
+    let (model, weights) = case.bind();
+    verify(&model).unwrap_or_else(|all| panic!("{name}: {}", all.join("\n")));
+    let mut wrong = Vec::new();
+    for run in case.runs() {
+        let mut evaluator = Evaluator::new(&model, &weights);
+        let whole = evaluator.run_entry(&entry(&model, EntryRole::Tensors), &run.inputs, 0, true);
+        let mut produced = whole.unwrap_or_else(|e| panic!("{name} {}: {e}", run.name));
+        let mut judged = Vec::new();
+        if let Some(golden) = run.outputs.get("greedy.tokens") {
+            let steps = golden.shape[1];
+            judged.extend(run.judge(&greedy(&model, &weights, &run, steps, 3)));
+            produced.extend(greedy(&model, &weights, &run, steps, usize::MAX));
+        }
+        judged.extend(run.judge(&produced));
+        for Judgement { name: tensor, error, .. } in &judged {
+            println!("{name} {} {tensor}: {error:.1e}", run.name);
+            if *error > TOLERANCE {
+                wrong.push(format!("{} {tensor}: {error:.1e}", run.name));
+            }
+        }
+        let missing = run.required().filter(|n| !produced.contains_key(*n));
+        wrong.extend(missing.map(|n| format!("{} {n}: not produced", run.name)));
+    }
+    assert!(wrong.is_empty(), "{name}:\n{}", wrong.join("\n"));
+}
+
+macro_rules! cases {
+    ($($test:ident: $name:literal,)*) => {
+        $(#[test] fn $test() { check($name); })*
+
+        /// A case that nobody runs is worse than none.
+        #[test]
+        fn every_case_is_listed() {
+            let names: Vec<String> = Case::all().into_iter().map(|c| c.name).collect();
+            assert_eq!(names, [$($name),*]);
+        }
+    };
+}
+
+cases! {
+    bert_base: "bert/base",
+    bert_mlm: "bert/mlm",
+    gpt2_base: "gpt2/base",
+    llama_gqa_untied: "llama/gqa_untied",
+    llama_tied_llama3_rope: "llama/tied_llama3_rope",
+    llama_wide: "llama/wide",
+    mistral_sliding: "mistral/sliding",
+    qwen2_tied: "qwen2/tied",
+    qwen3_qk_norm: "qwen3/qk_norm",
+    roberta_cls: "roberta/cls",
+}
