@@ -3,9 +3,8 @@
 //! No compiler and no device takes part: what fails here is an architecture file, the front end, or the evaluator.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use gristmill_graph::{EntryRole, Evaluator, Model, Tensor, verify};
+use gristmill_graph::{EntryRole, Evaluator, Model, Tensor, WeightSource, verify};
 use gristmill_tests::goldens::{Case, Judgement, Run, TOLERANCE};
 
 type Tensors = BTreeMap<String, Tensor>;
@@ -24,7 +23,7 @@ fn columns(tensor: &Tensor, from: usize, to: usize) -> Tensor {
 
 /// Greedy decoding with the cache, the prompt given in pieces of at most `chunk` tokens. Gives `greedy.tokens` and
 /// `greedy.logits` as the goldens have them.
-fn greedy(model: &Model, weights: &Vec<Arc<Tensor>>, run: &Run, steps: usize, chunk: usize) -> Tensors {
+fn greedy(model: &Model, weights: &dyn WeightSource, run: &Run, steps: usize, chunk: usize) -> Tensors {
     let mut evaluator = Evaluator::new(model, weights);
     let ids = &run.inputs["input_ids"];
     let (batch, prompt) = (ids.shape[0], ids.shape[1]);
