@@ -1,4 +1,8 @@
 //! Printed kernels: pleasant to read, and accepted by naga.
+//!
+//! With `GRISTMILL_SHADERS=FOLDER` in the environment they are also written there, for `tests/dawn/check.mjs`.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use gristmill_graph::Unary;
 use gristmill_kernel::{
@@ -16,6 +20,12 @@ fn emit(kernel: &Kernel, caps: &Caps) -> String {
     verify(&legal, caps).unwrap();
     let text = print(&legal).unwrap();
     validate(&text, caps).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    if let Some(folder) = std::env::var_os("GRISTMILL_SHADERS") {
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        let file = format!("{}_{:016x}.wgsl", kernel.name, hasher.finish());
+        std::fs::write(std::path::Path::new(&folder).join(file), &text).unwrap();
+    }
     text
 }
 
