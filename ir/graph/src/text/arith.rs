@@ -2,6 +2,7 @@
 
 use super::expr::Operator;
 use super::value::Value;
+use crate::dim::Dim;
 use crate::scalar::{Binary, Unary};
 
 /// Longest vector; enough for any table of frequencies, too short to exhaust memory.
@@ -197,6 +198,9 @@ fn dims<'a>(op: Operator, a: &Value<'a>, b: &Value<'a>) -> Result<Option<Value<'
             _ => Err("a dimension goes together with integers only".into()),
         };
     };
+    if is_complicated(&x) || is_complicated(&y) {
+        return Err("these dimensions are too complicated".into());
+    }
     let value = match op {
         Operator::Op(Binary::Add) => Some(&x + &y),
         Operator::Op(Binary::Sub) => Some(&x - &y),
@@ -210,6 +214,11 @@ fn dims<'a>(op: Operator, a: &Value<'a>, b: &Value<'a>) -> Result<Option<Value<'
         _ => None,
     };
     Ok(value.map(Value::from_dim))
+}
+
+/// Whether a polynomial is beyond what shapes need; products of such would soon fill the memory.
+fn is_complicated(dim: &Dim) -> bool {
+    dim.terms().count() > 32 || dim.terms().any(|(symbols, _)| symbols.len() > 8)
 }
 
 /// `-x`, `exp(x)` and so on; `None` for tensors and symbols.
@@ -236,7 +245,7 @@ pub(super) fn unary<'a>(op: Unary, value: &Value<'a>) -> Result<Option<Value<'a>
         (Unary::Not, Value::Bool(b)) => Value::Bool(!b),
         (Unary::Not, Value::Mask(m)) => Value::Mask(m.iter().map(|b| !b).collect()),
         (Unary::Not, _) => return Err("`not` needs a truth value".into()),
-        (Unary::Neg, Value::Dim(d)) => Value::from_dim(&crate::dim::Dim::constant(0) - d),
+        (Unary::Neg, Value::Dim(d)) => Value::from_dim(&Dim::constant(0) - d),
         (_, Value::Dim(_)) => return Ok(None),
         (Unary::Neg, Value::Int(v)) => Value::Int(v.checked_neg().ok_or("integer overflow")?),
         (Unary::Abs, Value::Int(v)) => Value::Int(v.checked_abs().ok_or("integer overflow")?),
@@ -251,7 +260,6 @@ pub(super) fn unary<'a>(op: Unary, value: &Value<'a>) -> Result<Option<Value<'a>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dim::Dim;
 
     fn op(op: Binary, a: Value<'static>, b: Value<'static>) -> Result<Option<Value<'static>>, String> {
         binary(Operator::Op(op), &a, &b)

@@ -27,7 +27,9 @@ pub(super) type Eval<T> = Result<T, Stop>;
 /// Deeper formulas and blocks are not for people; this also keeps the stack small.
 const MAX_DEPTH: usize = 200;
 /// Blocks that call each other without end in sight stop here.
-const MAX_STEPS: usize = 20_000_000;
+const MAX_STEPS: usize = 5_000_000;
+/// Most parts of a list, characters of a text or elements of a vector.
+const MAX_SIZE: usize = (1 << 16) + 1;
 /// More messages help nobody.
 const MAX_DIAGNOSTICS: usize = 100;
 
@@ -78,6 +80,7 @@ pub(super) struct Binder<'a> {
     pub(super) searched: usize,
     depth: usize,
     steps: usize,
+    is_exhausted: bool,
 }
 
 impl<'a> Binder<'a> {
@@ -107,6 +110,7 @@ impl<'a> Binder<'a> {
             searched: 0,
             depth: 0,
             steps: 0,
+            is_exhausted: false,
         }
     }
 
@@ -231,6 +235,10 @@ impl<'a> Binder<'a> {
         if let Some(weight) = arch.weights.get(name) {
             return self.weight(name, weight, at).map(Some);
         }
+        if arch.inputs.get(name).is_some() || arch.symbols.get(name).is_some() {
+            // Its declaration is wrong and already reported.
+            return Err(Stop);
+        }
         if arch.states.get(name).is_some() {
             let hint = Some(format!("`append({name}, x)` appends x and gives everything so far"));
             return Err(self.fail_with(at, format!("`{name}` is a state, not a value"), hint));
@@ -272,12 +280,26 @@ impl<'a> Binder<'a> {
         let result = if self.depth > MAX_DEPTH {
             Err(self.fail(expr.text, "formulas and blocks are nested too deeply here"))
         } else if self.steps > MAX_STEPS {
-            Err(self.fail(expr.text, "binding takes too many steps; do blocks call each other in vain?"))
+            self.exhausted(expr.text)
         } else {
             self.eval_kind(expr)
         };
         self.depth -= 1;
+        let size = result.as_ref().map_or(0, |v| v.size(MAX_SIZE));
+        if size >= MAX_SIZE {
+            return Err(self.fail(expr.text, "this value has too many parts"));
+        }
+        // Long vectors cost more than numbers.
+        self.steps += size / 8;
         result
+    }
+
+    /// Reports once that there are too many steps; whatever is evaluated afterwards stops without another word.
+    fn exhausted(&mut self, at: &'a str) -> Eval<Value<'a>> {
+        if !std::mem::replace(&mut self.is_exhausted, true) {
+            self.fail(at, "binding takes too many steps; do blocks call each other in vain?");
+        }
+        Err(Stop)
     }
 
     fn eval_kind(&mut self, expr: &Expr<'a>) -> Eval<Value<'a>> {
@@ -334,6 +356,10 @@ impl<'a> Binder<'a> {
 
     fn missing_key(&mut self, expr: &Expr<'a>, base: &Expr<'a>, field: &'a str) -> Stop {
         let hint = match self.eval_maybe(base) {
+            Ok(Value::Object(map)) if map.contains_key(field) => {
+                let hint = Some(format!("`{} ?? value` gives it a default", expr.text));
+                return self.fail_with(expr.text, format!("`{}` is null in config.json", expr.text), hint);
+            }
             Ok(Value::Object(map)) => nearest_hint(field, map.keys().map(String::as_str)),
             _ => None,
         };
@@ -421,7 +447,7 @@ impl<'a> Binder<'a> {
 
     /// Fills in the `{formula}` parts of a text.
     pub(super) fn interpolate(&mut self, text: &'a str) -> Eval<String> {
-        let parts = self.formula(super::expr::template(text))?;
+        let parts = self.formula(super::parser::template(text))?;
         let mut out = String::new();
         for part in parts {
             match part {

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use super::calls::{FORMS, find};
 use super::diagnostics::{Diagnostic, Sources};
-use super::expr::{Assignment, Expr, Kind, Signature, assignment, expression, signature};
+use super::expr::{Assignment, Expr, Kind, Signature};
 use super::file::{BlockDecl, Table};
+use super::functions::{FORMS, find};
 use super::lexer::FormulaError;
+use super::parser::{assignment, expression, signature};
 
 /// A block with its formulas read.
 #[derive(Debug)]
@@ -98,12 +99,18 @@ pub(super) fn calls<'a>(expr: &Expr<'a>, found: &mut Vec<(&'a str, &'a str)>) {
     }
 }
 
-/// Reports every block that comes back to itself.
-pub(super) fn check_cycles<'a>(blocks: &BlockTable<'a>, sources: &Sources<'a>, diagnostics: &mut Vec<Diagnostic>) {
+/// Reports every block that comes back to itself; gives whether there are any.
+pub(super) fn check_cycles<'a>(
+    blocks: &BlockTable<'a>,
+    sources: &Sources<'a>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> bool {
+    let before = diagnostics.len();
     let mut done = BTreeSet::new();
     for name in blocks.keys() {
         visit(name, blocks, &mut Vec::new(), &mut done, sources, diagnostics);
     }
+    diagnostics.len() > before
 }
 
 fn visit<'a>(

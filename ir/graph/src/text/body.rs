@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::binder::{Binder, Eval, Global, Repetition};
-use super::expr::{Annotation, Assignment, Expr, annotated, assignment, expression, list};
+use super::expr::{Annotation, Assignment, Expr};
 use super::file::{EntryDecl, InputDecl, Statement, Text};
+use super::parser::{annotated, assignment, expression, list};
 use super::value::Value;
 use crate::dim::Bindings;
 use crate::dtype::DType;
@@ -13,6 +14,8 @@ use crate::graph::{Entry, Input, Model, NodeId, Symbol};
 
 /// More layers than any model has.
 const MAX_REPEAT: i64 = 1000;
+/// Most repetitions of everything together.
+const MAX_REGIONS: usize = 10_000;
 /// Largest value of a symbol; lengths on devices are 32-bit.
 const MAX_SYMBOL: i64 = 1 << 30;
 
@@ -155,6 +158,9 @@ impl<'a> Binder<'a> {
                     region.name = "middle".into();
                 }
             }
+        }
+        if self.builder.graph.regions.len() + n as usize > MAX_REGIONS {
+            return Err(self.fail(count, format!("more than {MAX_REGIONS} repetitions in all")));
         }
         let outer = self.prefix();
         for index in 0..n as u32 {

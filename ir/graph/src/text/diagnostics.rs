@@ -35,9 +35,11 @@ impl fmt::Display for Diagnostic {
         let gutter = " ".repeat(number.len());
         if !self.file.is_empty() {
             writeln!(f, "{gutter}--> {}:{}:{}", self.file, self.line, self.column)?;
+            let (text, column) = excerpt(&self.source, self.column);
+            let room = text.chars().count().saturating_sub(column - 1).max(1);
             writeln!(f, "{gutter} |")?;
-            writeln!(f, "{number} | {}", self.source)?;
-            writeln!(f, "{gutter} | {}{}", " ".repeat(self.column - 1), "^".repeat(self.width.max(1)))?;
+            writeln!(f, "{number} | {text}")?;
+            writeln!(f, "{gutter} | {}{}", " ".repeat(column - 1), "^".repeat(self.width.clamp(1, room)))?;
         }
         if !self.path.is_empty() {
             writeln!(f, "{gutter} = in {}", self.path)?;
@@ -50,6 +52,27 @@ impl fmt::Display for Diagnostic {
         }
         Ok(())
     }
+}
+
+/// The part of a long line around `column`, and the column in it.
+fn excerpt(line: &str, column: usize) -> (String, usize) {
+    const WIDTH: usize = 120;
+    const BEFORE: usize = 60;
+    let length = line.chars().count();
+    if length <= WIDTH {
+        return (line.to_string(), column.max(1));
+    }
+    let start = column.saturating_sub(BEFORE).min(length - WIDTH);
+    let mut text: String = line.chars().skip(start).take(WIDTH).collect();
+    let mut column = column.saturating_sub(start).max(1);
+    if start > 0 {
+        text.insert_str(0, "...");
+        column += 3;
+    }
+    if start + WIDTH < length {
+        text.push_str("...");
+    }
+    (text, column)
 }
 
 /// All problems found in one go, in the order of the text.
@@ -171,7 +194,10 @@ impl<'a> Sources<'a> {
             source,
             width: width.clamp(1, room),
             path: String::new(),
-            message: error.code.to_string(),
+            message: match &error.code {
+                ron::Error::ExceededRecursionLimit => "this is nested too deeply".to_string(),
+                other => other.to_string(),
+            },
             notes: Vec::new(),
             hint,
         }
@@ -180,10 +206,13 @@ impl<'a> Sources<'a> {
 
 /// The valid name most like `name`, if one is near enough to be meant.
 pub(super) fn nearest<'n>(name: &str, valid: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    // Jaro-Winkler forgives too much where there are few letters.
+    let short = name.chars().count() < 4;
     let mut best: Option<(f64, &str)> = None;
     for candidate in valid {
-        let score = strsim::jaro_winkler(name, candidate).max(strsim::normalized_damerau_levenshtein(name, candidate));
-        if score > 0.7 && best.is_none_or(|(s, _)| score > s) {
+        let edits = strsim::normalized_damerau_levenshtein(name, candidate);
+        let score = if short { edits } else { edits.max(strsim::jaro_winkler(name, candidate) - 0.2) };
+        if score >= 0.5 && best.is_none_or(|(s, _)| score > s) {
             best = Some((score, candidate));
         }
     }

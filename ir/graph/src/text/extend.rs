@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::diagnostics::{Diagnostic, Sources, nearest_hint};
-use super::expr::assignment;
 use super::file::{Architecture, BlockDecl, Edit, EntryDecl, InputDecl, StateDecl, Statement, Table, Text, WeightDecl};
+use super::parser::assignment;
 
 /// An architecture with everything it extends merged in.
 #[derive(Default)]

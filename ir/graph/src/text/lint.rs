@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 
 use super::blocks::{Block, BlockTable, diagnose};
-use super::calls::{FORMS, FUNCTIONS, find, match_arguments, parameters};
 use super::diagnostics::{Diagnostic, Sources, nearest_hint};
-use super::expr::{Argument, Expr, Kind, annotated, assignment, expression, list, template};
+use super::expr::{Argument, Expr, Kind};
 use super::extend::Merged;
 use super::file::Statement;
+use super::functions::{FORMS, FUNCTIONS, find, match_arguments, parameters};
 use super::lexer::FormulaError;
+use super::parser::{annotated, assignment, expression, list, template};
 
 struct Lint<'a, 's> {
     sources: &'s Sources<'a>,

@@ -17,8 +17,10 @@ mod diagnostics;
 mod expr;
 mod extend;
 mod file;
+mod functions;
 mod lexer;
 mod lint;
+mod parser;
 mod policy;
 mod tensor;
 #[cfg(test)]
@@ -26,7 +28,7 @@ mod tests;
 mod value;
 mod weights;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use serde_json::Value as Json;
@@ -86,6 +88,8 @@ struct Loaded<'a> {
     arch: Rc<Merged<'a>>,
     blocks: Rc<BlockTable<'a>>,
     diagnostics: Vec<Diagnostic>,
+    /// Blocks call each other in a circle, so that nothing can be evaluated.
+    circular: bool,
 }
 
 /// Reads an architecture with all it extends, and all blocks; checks what can be checked without a config.
@@ -109,10 +113,15 @@ fn load<'a>(library: &'a Library, file: &'a str) -> Result<Loaded<'a>, Diagnosti
         .rev()
         .fold(Merged::default(), |base, own| extend::apply(base, own, &sources, &mut diagnostics));
     blocks::add(&mut blocks, &arch.blocks, true, &sources, &mut diagnostics);
-    blocks::check_cycles(&blocks, &sources, &mut diagnostics);
+    let circular = blocks::check_cycles(&blocks, &sources, &mut diagnostics);
     lint::blocks(&blocks, &sources, &mut diagnostics);
     lint::architecture(&arch, &blocks, &sources, &mut diagnostics);
-    Ok(Loaded { sources, arch: Rc::new(arch), blocks: Rc::new(blocks), diagnostics })
+    if arch.entries.0.is_empty() {
+        let text = library.files.get(file).or_else(|| library.files.get(&format!("{file}.ron")));
+        let start = text.and_then(|t| t.trim_start().split('(').next()).unwrap_or_default();
+        diagnostics.push(sources.diagnostic(start, "the architecture has no entries, so that nothing can be run"));
+    }
+    Ok(Loaded { sources, arch: Rc::new(arch), blocks: Rc::new(blocks), diagnostics, circular })
 }
 
 /// The architecture and those it extends, the outermost first.
@@ -148,20 +157,15 @@ fn chain<'a>(library: &'a Library, file: &'a str, sources: &Sources<'a>) -> Resu
     Ok(chain)
 }
 
-/// Diagnostics in the order of the text, each once.
-fn sorted(mut all: Vec<Diagnostic>) -> Diagnostics {
+/// Diagnostics in the order of the text. Some problems are found both without and with the config; what the
+/// latter says is more exact, and stays.
+fn sorted(first: Vec<Diagnostic>, second: Vec<Diagnostic>) -> Diagnostics {
     let key = |d: &Diagnostic| (d.file.clone(), d.line, d.column);
+    let again: BTreeSet<_> = second.iter().map(key).collect();
+    let mut all: Vec<Diagnostic> = first.into_iter().filter(|d| !again.contains(&key(d))).chain(second).collect();
     all.sort_by_key(key);
-    // The checks without and with a config find some problems both; the later one knows the node path.
-    let mut out: Vec<Diagnostic> = Vec::new();
-    for d in all {
-        match out.iter_mut().find(|o| key(o) == key(&d) && o.message == d.message) {
-            Some(o) if o.path.is_empty() => *o = d,
-            Some(_) => {}
-            None => out.push(d),
-        }
-    }
-    Diagnostics(out)
+    all.dedup();
+    Diagnostics(all)
 }
 
 /// Checks an architecture file as far as that is possible without a config: RON, formulas, names, calls.
@@ -170,7 +174,7 @@ fn sorted(mut all: Vec<Diagnostic>) -> Diagnostics {
 /// All problems found.
 pub fn check(library: &Library, file: &str) -> Result<(), Diagnostics> {
     let loaded = load(library, file)?;
-    if loaded.diagnostics.is_empty() { Ok(()) } else { Err(sorted(loaded.diagnostics)) }
+    if loaded.diagnostics.is_empty() { Ok(()) } else { Err(sorted(loaded.diagnostics, Vec::new())) }
 }
 
 /// Binds the architecture `file` (with or without `.ron`) to a `config.json`.
@@ -187,13 +191,14 @@ pub fn bind(
     tensors: Option<&BTreeMap<String, Vec<u64>>>,
 ) -> Result<Model, Diagnostics> {
     let loaded = load(library, file)?;
+    if loaded.circular {
+        return Err(sorted(loaded.diagnostics, Vec::new()));
+    }
     let name = file.rsplit('/').next().unwrap_or(file).trim_end_matches(".ron").to_string();
     let binder = Binder::new(loaded.sources, loaded.arch, loaded.blocks, config, tensors);
     let (model, found) = binder.run(name);
-    let mut diagnostics = loaded.diagnostics;
-    diagnostics.extend(found);
     match model {
-        Some(model) if diagnostics.is_empty() => Ok(model),
-        _ => Err(sorted(diagnostics)),
+        Some(model) if loaded.diagnostics.is_empty() => Ok(model),
+        _ => Err(sorted(loaded.diagnostics, found)),
     }
 }

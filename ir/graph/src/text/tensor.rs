@@ -74,7 +74,7 @@ impl<'a> Binder<'a> {
             }
             _ => {
                 let found = self.describe(value);
-                return Err(self.fail(at, format!("{found} cannot be used as a {dtype} tensor")));
+                return Err(self.fail(at, format!("{found} cannot be used as a tensor of {dtype}")));
             }
         };
         let result = self.builder.constant(literal);

@@ -77,6 +77,26 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// How many parts it has, counted up to `limit`: doubling a list by formulas must not fill the memory.
+    pub(super) fn size(&self, limit: usize) -> usize {
+        match self {
+            Value::Text(t) => t.len(),
+            Value::Vector(v) => v.len(),
+            Value::Mask(v) => v.len(),
+            Value::List(items) => {
+                let mut sum = items.len();
+                for item in items {
+                    if sum >= limit {
+                        break;
+                    }
+                    sum += item.size(limit);
+                }
+                sum
+            }
+            _ => 0,
+        }
+    }
+
     /// What it is, for messages.
     pub(super) fn describe(&self, graph: &Graph) -> String {
         match self {

@@ -2,8 +2,8 @@
 
 use super::binder::{Binder, Eval};
 use super::diagnostics::nearest_hint;
-use super::expr::list;
 use super::file::WeightDecl;
+use super::parser::list;
 use super::value::Value;
 use crate::dim::{Dim, show_shape};
 
@@ -68,7 +68,7 @@ impl<'a> Binder<'a> {
     /// reported once and stands for itself, so that everything that uses it is still checked.
     pub(super) fn weight_source(&mut self, decl: &WeightDecl<'a>, _at: &'a str) -> Eval<Option<String>> {
         if let Some(when) = decl.when {
-            let condition = self.formula(super::expr::expression(when.0))?;
+            let condition = self.formula(super::parser::expression(when.0))?;
             if !self.at_top_level(true, |b| b.eval_bool(&condition))? {
                 return Ok(None);
             }
