@@ -27,27 +27,32 @@ if (!adapter) {
   process.exit(3);
 }
 const needed = { f16: 'shader-f16', subgroups: 'subgroups' };
-const requiredFeatures = Object.values(needed).filter((feature) => adapter.features.has(feature));
-const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX, maxComputeWorkgroupStorageSize, maxStorageBuffersPerShaderStage } =
-  adapter.limits;
+const limits = [
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupStorageSize',
+  'maxStorageBuffersPerShaderStage',
+];
 const device = await adapter.requestDevice({
-  requiredFeatures,
-  requiredLimits: { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX, maxComputeWorkgroupStorageSize, maxStorageBuffersPerShaderStage },
+  requiredFeatures: Object.values(needed).filter((feature) => adapter.features.has(feature)),
+  requiredLimits: Object.fromEntries(limits.map((name) => [name, adapter.limits[name]])),
 });
 
 let failed = 0;
 let skipped = 0;
 for (const file of files) {
   const code = readFileSync(file, 'utf8');
-  const lacking = [...code.matchAll(/^enable (\w+);/gm)].map((m) => needed[m[1]]).filter((f) => !device.features.has(f));
-  if (lacking.length > 0) {
+  const enabled = [...code.matchAll(/^enable (\w+);/gm)].map((m) => needed[m[1]]);
+  if (enabled.some((feature) => !device.features.has(feature))) {
     skipped += 1;
     continue;
   }
   device.pushErrorScope('validation');
   const module = device.createShaderModule({ code });
   const { messages } = await module.getCompilationInfo();
-  const errors = messages.filter((m) => m.type === 'error').map((m) => `${file}:${m.lineNum}:${m.linePos}: ${m.message}`);
+  const errors = messages
+    .filter((m) => m.type === 'error')
+    .map((m) => `${file}:${m.lineNum}:${m.linePos}: ${m.message}`);
   if (errors.length === 0) device.createComputePipeline({ layout: 'auto', compute: { module, entryPoint: 'main' } });
   const refused = await device.popErrorScope();
   if (errors.length === 0 && refused) errors.push(`${file}: ${refused.message}`);

@@ -14,7 +14,8 @@ pub use validate::validate;
 
 use thiserror::Error;
 
-/// Why a kernel cannot be printed: it was not legalised for this target, or it is ill-typed. Both are bugs of the caller.
+/// Why a kernel cannot be printed: it was not legalised for this target, or it is ill-typed. Both are bugs of the
+/// caller.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("kernel `{kernel}`: {message}")]
 pub struct PrintError {

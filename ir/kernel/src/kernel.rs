@@ -244,9 +244,10 @@ pub enum Stmt {
     If(Expr, Vec<Stmt>, Vec<Stmt>),
     /// All threads of the workgroup arrive here, and see each other's writes to shared memory.
     Barrier,
-    /// Combines the f32 (or u32, i32; vectors lane by lane) register declared by `Mut` of all threads of the workgroup that differ only on the
-    /// innermost group axis; afterwards all of them hold the result. Legalisation turns this into a tree over
-    /// shared memory or into subgroup operations. Must be reached by all threads.
+    /// Combines the f32 (or u32, i32; vectors lane by lane) register declared by `Mut` of all threads of the
+    /// workgroup that differ only on the innermost group axis; afterwards all of them hold the result.
+    /// Legalisation turns this into a tree over shared memory or into subgroup operations. Must be reached by all
+    /// threads.
     GroupReduce(GroupOp, Var),
 }
 
