@@ -32,7 +32,7 @@ use region::Instance;
 use rule::Rule;
 
 pub use cost::CostModel;
-pub use report::{FusedReport, RegionReport, RewriteReport};
+pub use report::{Covered, FusedReport, RegionReport, RewriteReport};
 
 /// The rules of one stage.
 type Stage = fn() -> Vec<Rule>;
@@ -167,7 +167,7 @@ impl Rewriter {
             Some(FusedReport {
                 path: path(origin),
                 op: show::op(op),
-                covers: covers.iter().map(|&c| path(c)).collect(),
+                covers: grouped(covers.iter().map(|&c| (path(c), old.body.terms[c].name()))),
                 saved_launches: kernels.len().saturating_sub(1),
                 saved_bytes: inner.fold(0.0, |sum, &c| sum + 2.0 * self.cost.bytes(&old.body.types[c], None)),
                 instead_of: new.runners_up.get(&origin).map(|r| (r.op.clone(), r.adds_us)),
@@ -197,6 +197,18 @@ impl Rewriter {
         let operands: Vec<_> = body.args(term).map(operand).collect();
         self.cost.term(&body.terms[term], &body.types[term], &operands)
     }
+}
+
+/// Neighbours of one path become one entry.
+fn grouped(nodes: impl Iterator<Item = (String, String)>) -> Vec<Covered> {
+    let mut all: Vec<Covered> = Vec::new();
+    for (path, op) in nodes {
+        match all.last_mut().filter(|last| last.path == path) {
+            Some(last) => last.ops.push(op),
+            None => all.push(Covered { path, ops: vec![op] }),
+        }
+    }
+    all
 }
 
 /// Remembers by origin what each chosen term won against. A term that a stage passes on unchanged has no rival

@@ -40,14 +40,29 @@ pub struct FusedReport {
     pub path: String,
     /// Name of the operation, and its expression if it has one.
     pub op: String,
-    /// Paths of the nodes that it stands for, in order.
-    pub covers: Vec<String>,
+    /// The nodes that it stands for, in order.
+    pub covers: Vec<Covered>,
     /// Kernels that are not launched, if every covered operation was one.
     pub saved_launches: usize,
     /// Nominal bytes that are neither written nor read back.
     pub saved_bytes: f64,
     /// The best other form that was found, and how many microseconds it would add.
     pub instead_of: Option<(String, f64)>,
+}
+
+/// Nodes of one path.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Covered {
+    /// The path that they share: all nodes of one block have one.
+    pub path: String,
+    /// Names of their operations, in order.
+    pub ops: Vec<String>,
+}
+
+impl fmt::Display for Covered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.path, self.ops.join(", "))
+    }
 }
 
 impl fmt::Display for RewriteReport {
@@ -85,14 +100,16 @@ impl fmt::Display for FusedReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "  {}", self.path)?;
         writeln!(f, "    is      {}", self.op)?;
-        writeln!(f, "    covers  {}", self.covers.join(", "))?;
+        for (i, covered) in self.covers.iter().enumerate() {
+            writeln!(f, "    {}  {covered}", if i == 0 { "covers" } else { "      " })?;
+        }
         let size = if self.saved_bytes < 10_240.0 {
             format!("{:.0} bytes", self.saved_bytes)
         } else {
             format!("{:.0} KiB", self.saved_bytes / 1024.0)
         };
         match self.saved_launches {
-            0 => write!(f, "    saves   nothing yet")?,
+            0 => write!(f, "    saves   nothing by itself")?,
             1 => write!(f, "    saves   1 launch, {size} of traffic")?,
             n => write!(f, "    saves   {n} launches, {size} of traffic")?,
         }
