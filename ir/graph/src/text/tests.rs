@@ -188,3 +188,67 @@ fn gpt2_binds() {
     let up = model.weights.iter().find(|w| w.name == "layers.0.up_proj").unwrap();
     assert_eq!((up.source.as_str(), up.shape.as_slice()), ("transformer.h.0.mlp.c_fc.weight", &[12, 48][..]));
 }
+
+/// The fenced RON examples of the manual that begin with `word`.
+fn examples(word: &str) -> Vec<String> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/README.md");
+    let manual = std::fs::read_to_string(path).unwrap();
+    let fenced = manual.split("```ron\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_string());
+    fenced.filter(|text| text.starts_with(word)).collect()
+}
+
+#[test]
+fn the_manual_is_right() {
+    let architectures = examples("Architecture(");
+    assert_eq!(architectures.len(), 2);
+    for text in architectures {
+        let library = library().with_file("example.ron", text);
+        if let Err(d) = check(&library, "example.ron") {
+            panic!("{d}");
+        }
+    }
+    for text in examples("Blocks(") {
+        let library = library().with_file("blocks/example.ron", text);
+        if let Err(d) = check(&library, "llama") {
+            panic!("{d}");
+        }
+    }
+    for text in examples("Policy(") {
+        Policy::parse("example.ron", &text).unwrap();
+    }
+}
+
+#[test]
+fn the_manual_is_complete() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/README.md");
+    let manual = std::fs::read_to_string(path).unwrap();
+    let library = library();
+    let loaded = load(&library, "llama").unwrap();
+    let functions = functions::FUNCTIONS.iter().map(|f| f.name).chain(functions::FORMS.iter().copied());
+    for name in functions.chain(loaded.blocks.keys().copied()) {
+        assert!(manual.contains(&format!("`{name}(")), "models/README.md does not mention `{name}`");
+    }
+}
+
+#[test]
+fn the_first_example_of_the_manual_binds() {
+    let text = examples("Architecture(").remove(0);
+    let library = library().with_file("example.ron", text);
+    let config = json!({"vocab_size": 11, "hidden_size": 4, "num_hidden_layers": 2});
+    let model = bind(&library, "example", &config, None).unwrap_or_else(|d| panic!("{d}"));
+    assert_eq!(model.weights.len(), 8);
+}
+
+#[test]
+fn the_stated_lengths_are_right() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = std::fs::read_to_string(root.join("docs/authoring.md")).unwrap();
+    let rows = page.lines().filter_map(|line| {
+        let mut cells = line.trim_matches('|').split('|').map(|c| c.trim().trim_matches('`'));
+        Some((cells.next()?, cells.next()?.parse::<usize>().ok()?))
+    });
+    let stated: BTreeMap<&str, usize> = rows.collect();
+    let library = library();
+    let counted = library.architectures().map(|name| (name, library.files[name].lines().count()));
+    assert_eq!(stated, counted.collect());
+}
