@@ -5,7 +5,7 @@ use gristmill_graph::quant::{PackedTile, QuantLayout, TILE, Tile, pack_tile};
 use half::f16;
 
 use super::convert::{encode_f16, encode_f32};
-use super::quantize::quantize_row;
+use super::quantize::{ROWS, quantize_rows};
 
 /// What storing did to values: sums for a relative root mean square error.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -45,23 +45,21 @@ impl TileEncoder {
     /// Encodes up to 32 rows of finite values (`[rows, columns]`, row-major). `Err` is the index of a row with values
     /// that are too large for the format.
     pub fn encode(&mut self, values: &[f32]) -> Result<(PackedTile, Loss), usize> {
-        let (columns, headers) = (self.layout.padded_columns(), self.layout.header_bytes());
+        let columns = self.layout.columns;
+        let (codes, headers) = (ROWS * self.layout.padded_columns(), ROWS * self.layout.header_bytes());
         let mut loss = Loss::default();
-        let rows = values.len() / self.layout.columns;
-        for (r, row) in values.chunks_exact(self.layout.columns).take(TILE).enumerate() {
-            let codes = &mut self.tile.codes[r * columns..(r + 1) * columns];
-            let headers = &mut self.tile.headers[r * headers..(r + 1) * headers];
-            let scale = quantize_row(self.layout.spec, row, codes, headers).ok_or(r)?;
-            (self.tile.scales[r], self.tile.minima[r]) = (scale.rs, scale.rm);
-            loss.add(Loss { error: scale.error, energy: energy(row) });
+        for first in (0..TILE).step_by(ROWS) {
+            let part = first / ROWS;
+            let codes = &mut self.tile.codes[part * codes..][..codes];
+            let headers = &mut self.tile.headers[part * headers..][..headers];
+            let rows = &values[(first * columns).min(values.len())..((first + ROWS) * columns).min(values.len())];
+            let scales = quantize_rows(self.layout.spec, rows, columns, codes, headers).map_err(|row| first + row)?;
+            for (i, scale) in scales.iter().enumerate() {
+                (self.tile.scales[first + i], self.tile.minima[first + i]) = (scale.rs, scale.rm);
+                loss.error += scale.error;
+            }
         }
-        if rows < TILE {
-            // The encoder may have met a full tile before.
-            self.tile.codes[rows * columns..].fill(0);
-            self.tile.headers[rows * headers..].fill(0);
-            self.tile.scales[rows..].fill(f16::ZERO);
-            self.tile.minima[rows..].fill(f16::ZERO);
-        }
+        loss.energy = energy(values);
         Ok((pack_tile(&self.layout, &self.tile), loss))
     }
 }

@@ -1,13 +1,16 @@
-//! Round-to-nearest with a scale search, one row at a time.
+//! Round-to-nearest with a scale search, 16 rows side by side.
 //!
-//! What a stored row means is said in `gristmill_graph::quant`: a symmetric block is `rs * sc * grid(c)` with a
+//! What a stored row means is said in [`gristmill_graph::quant`]: a symmetric block is `rs * sc * grid(c)` with a
 //! 7-bit signed `sc` and a grid that one bit shifts by half a step; an asymmetric block is `rs * s * c + rm * m`.
 //! The row factors `rs` and `rm` are rounded to f16 first, and everything else is chosen against the rounded values.
 //!
-//! For each block a few trial scales are rounded with; the codes of a trial fix its best real scale by least squares
-//! and with it the error, so that trials can be far apart. The best trial then meets the integers around its scale.
-//! All inner loops run over blocks of 16 to 128 values without branches, in an order that does not depend on the
-//! machine. Everything is inlined into one function, which [`simd::widest`] compiles for wide vectors too.
+//! In every format the values of a block lie on a [`Line`]. For each block a few trial lines are rounded to; the codes
+//! of a trial fix its best real scale by least squares and with it the error, so that trials can be far apart. The
+//! best trial then meets the whole numbers around its scale.
+//!
+//! A vector lane is a row: nothing is ever summed across lanes, and what is decided per block is decided for 16 rows
+//! at once, without branches. Everything is inlined into one function, which [`simd::widest`] compiles for wide
+//! vectors too; the results are the same.
 
 use gristmill_graph::QuantSpec;
 use gristmill_graph::quant::{CHUNK, symmetric_header};
@@ -15,24 +18,31 @@ use half::f16;
 
 use super::simd;
 
+/// Rows that are quantized together.
+pub const ROWS: usize = 16;
+
+/// Something for each row.
+type Lanes = [f32; ROWS];
+
 /// Largest magnitude of `sc` that is used (-64 would have no mirror image).
 const SCALES: f32 = 63.0;
 
-/// Values that are summed side by side; every block size is a multiple.
-const LANES: usize = 16;
+/// 1.5 * 2^23: a sum with it has the other, rounded to an integer, in its low bits.
+const SHIFT: f32 = 12_582_912.0;
 
-/// The grid of a symmetric format: code `c` stands for `first + 2 * c`, plus 1 in a shifted block; in units of half a
+/// The grid of a symmetric format: code `c` stands for `2 * c - top`, plus 1 in a shifted block; in units of half a
 /// step. Formats with non-linear tables will be further constructors that carry their table.
 #[derive(Clone, Copy, Debug)]
 pub struct Grid {
     /// The largest code.
     top: f32,
-    /// Trial scales, as fractions of the one that just reaches the largest value of the block.
+    /// Trial scales, as fractions of the one that just reaches the largest value of the block. Few codes gain from
+    /// cutting off the largest values.
     trials: &'static [f32],
 }
 
 impl Grid {
-    /// The linear grid of 2, 3 or 4 bit codes. Few codes gain from cutting off the largest values.
+    /// The linear grid of 2, 3 or 4 bit codes.
     pub fn linear(bits: u8) -> Self {
         let trials: &[f32] = match bits {
             2 => &[0.5, 0.65, 0.8, 0.95],
@@ -40,18 +50,6 @@ impl Grid {
             _ => &[0.87, 0.98],
         };
         Self { top: ((1u32 << bits) - 1) as f32, trials }
-    }
-
-    /// The value of code 0.
-    #[inline(always)]
-    fn first(&self, shifted: bool) -> f32 {
-        f32::from(u8::from(shifted)) - self.top
-    }
-
-    /// The largest value.
-    #[inline(always)]
-    fn reach(&self, shifted: bool) -> f32 {
-        self.top + f32::from(u8::from(shifted))
     }
 }
 
@@ -66,299 +64,456 @@ pub struct RowScale {
     pub error: f64,
 }
 
-/// 1.5 * 2^23: a sum with it has the other, rounded to an integer, in its low bits.
-const SHIFT: f32 = 12_582_912.0;
-
-/// Quantizes one row of finite values.
+/// Quantizes up to 16 rows of `columns` finite values each.
 ///
-/// `codes` and `headers` are a row of a [`gristmill_graph::quant::Tile`]: one byte per padded column (two's complement
-/// for symmetric 8 bit), and one or two per block. Both are overwritten; padding is 0. `None` if the row holds values
-/// too large for the f16 row factors.
-pub fn quantize_row(spec: QuantSpec, row: &[f32], codes: &mut [u8], headers: &mut [u8]) -> Option<RowScale> {
+/// `codes` and `headers` are 16 rows of a [`gristmill_graph::quant::Tile`]: one byte per padded column (two's
+/// complement for symmetric 8 bit), and one or two per block. Both are overwritten; padding is 0. `Err` is the index of
+/// a row with values too large for the f16 row factors.
+///
+/// # Panics
+/// If `codes` and `headers` do not have the lengths that the columns need.
+pub fn quantize_rows(
+    spec: QuantSpec,
+    values: &[f32],
+    columns: usize,
+    codes: &mut [u8],
+    headers: &mut [u8],
+) -> Result<[RowScale; ROWS], usize> {
     codes.fill(0);
     headers.fill(0);
     simd::widest(
         #[inline(always)]
-        || match spec.asymmetric {
-            true => asymmetric(spec, row, codes, headers),
-            false => symmetric(spec, row, codes, headers),
+        || match (spec.asymmetric, spec.bits) {
+            (true, _) => asymmetric(spec, values, columns, codes, headers),
+            (false, 8) => bytes(spec, values, columns, codes, headers),
+            (false, _) => symmetric(spec, values, columns, codes, headers),
         },
     )
 }
 
 #[inline(always)]
-fn symmetric(spec: QuantSpec, row: &[f32], codes: &mut [u8], headers: &mut [u8]) -> Option<RowScale> {
-    let (low, high) = extremes(row);
-    let largest = larger(-low, high);
+fn symmetric(
+    spec: QuantSpec,
+    values: &[f32],
+    columns: usize,
+    codes: &mut [u8],
+    headers: &mut [u8],
+) -> Result<[RowScale; ROWS], usize> {
     let grid = Grid::linear(spec.bits);
-    let reach = if spec.bits == 8 { 127.0 } else { grid.reach(false) };
-    let rs = f16_above(largest / (reach * SCALES))?;
-    let mut scale = RowScale { rs, ..RowScale::default() };
-    if largest == 0.0 {
-        return Some(scale);
-    }
-    let group = usize::from(spec.group);
-    let (unit, per_unit) = (rs.to_f32(), 1.0 / rs.to_f32());
-    let mut block = [0f32; CHUNK];
-    for ((values, codes), header) in row.chunks(group).zip(codes.chunks_mut(group)).zip(headers) {
-        let block = &mut block[..group];
-        normalise(values, per_unit, block);
-        let codes = &mut codes[..values.len()];
-        if spec.bits == 8 {
-            let sc = search_bytes(block);
-            *header = symmetric_header(sc as i8, false);
-            write_codes(block, inverse(sc), 0.0, -127.0, 127.0, codes);
-            scale.error += lost(values, codes, |c| unit * sc * f32::from(c as i8));
-        } else {
-            let (sc, shifted) = search_grid(&grid, block);
-            *header = symmetric_header(sc as i8, shifted);
-            let first = grid.first(shifted);
-            write_codes(block, 0.5 * inverse(sc), -0.5 * first, 0.0, grid.top, codes);
-            scale.error += lost(values, codes, |c| unit * sc * (first + 2.0 * f32::from(c)));
+    let mut rows = Rows::new(spec, values, columns, codes);
+    rows.scale(|low, high| (larger(-low, high) / (grid.top * SCALES), 0.0))?;
+    let per_row = headers.len() / ROWS;
+    for b in 0..rows.blocks() {
+        rows.load(b);
+        let (sc, shift) = search_grid(&grid, rows.block());
+        rows.store(b, &grid_line(&grid, &sc, &shift));
+        for r in 0..ROWS {
+            headers[r * per_row + b] = symmetric_header(sc[r] as i8, shift[r] > 0.0);
         }
     }
-    Some(scale)
-}
-
-/// The best scale and shift of a block in units of the row factor.
-#[inline(always)]
-fn search_grid(grid: &Grid, block: &[f32]) -> (f32, bool) {
-    let (low, high) = extremes(block);
-    let largest = larger(-low, high);
-    if largest == 0.0 {
-        return (0.0, true);
-    }
-    // A shifted grid reaches half a step further on one side: that of the largest value. The other hardly ever pays.
-    let side = if high >= -low { 1.0 } else { -1.0 };
-    let mut best = (f32::NEG_INFINITY, 0.0, false);
-    for shifted in [false, true] {
-        let first = grid.first(shifted);
-        for trial in grid.trials {
-            let inverse = side * grid.reach(shifted) / (largest * trial);
-            let fit = project(block, 0.5 * inverse, first, grid.top);
-            // The error is the sum of squares minus this.
-            let gain = fit.product * fit.product / larger(fit.square, f32::MIN_POSITIVE);
-            if gain > best.0 {
-                best = (gain, fit.product / larger(fit.square, f32::MIN_POSITIVE), shifted);
-            }
-        }
-    }
-    let (_, ideal, shifted) = best;
-    let (sign, whole) = (if ideal < 0.0 { -1.0 } else { 1.0 }, ideal.abs().floor());
-    let first = grid.first(shifted);
-    let mut chosen = (f32::INFINITY, 0.0);
-    for magnitude in [whole, whole + 1.0] {
-        let sc = sign * magnitude.clamp(0.0, SCALES);
-        let error = grid_error(block, sc, first, grid.top);
-        if error < chosen.0 {
-            chosen = (error, sc);
-        }
-    }
-    (chosen.1, shifted)
-}
-
-/// The best scale of a block of signed bytes: the one that just reaches everything, or the next smaller.
-#[inline(always)]
-fn search_bytes(block: &[f32]) -> f32 {
-    let (low, high) = extremes(block);
-    let ideal = larger(-low, high) / 127.0;
-    let mut chosen = (f32::INFINITY, 0.0);
-    for magnitude in [ideal.ceil(), ideal.floor()] {
-        let sc = magnitude.clamp(0.0, SCALES);
-        let (inverse, mut error) = (inverse(sc), [0f32; LANES]);
-        for v in block.as_chunks::<LANES>().0 {
-            for (e, v) in error.iter_mut().zip(v) {
-                let d = v - sc * nearest(clamp(v * inverse, -127.0, 127.0));
-                *e += d * d;
-            }
-        }
-        let error = sum(&error);
-        if error < chosen.0 {
-            chosen = (error, sc);
-        }
-    }
-    chosen.1
+    Ok(rows.scales)
 }
 
 #[inline(always)]
-fn asymmetric(spec: QuantSpec, row: &[f32], codes: &mut [u8], headers: &mut [u8]) -> Option<RowScale> {
-    let group = usize::from(spec.group);
+fn bytes(
+    spec: QuantSpec,
+    values: &[f32],
+    columns: usize,
+    codes: &mut [u8],
+    headers: &mut [u8],
+) -> Result<[RowScale; ROWS], usize> {
+    let mut rows = Rows::new(spec, values, columns, codes);
+    rows.scale(|low, high| (larger(-low, high) / (127.0 * SCALES), 0.0))?;
+    let per_row = headers.len() / ROWS;
+    for b in 0..rows.blocks() {
+        rows.load(b);
+        let sc = search_bytes(rows.block());
+        rows.store(b, &Line::new(&sc, &[0.0; ROWS], -127.0, 127.0));
+        for r in 0..ROWS {
+            headers[r * per_row + b] = symmetric_header(sc[r] as i8, false);
+        }
+    }
+    Ok(rows.scales)
+}
+
+#[inline(always)]
+fn asymmetric(
+    spec: QuantSpec,
+    values: &[f32],
+    columns: usize,
+    codes: &mut [u8],
+    headers: &mut [u8],
+) -> Result<[RowScale; ROWS], usize> {
     let top = ((1u32 << spec.bits) - 1) as f32;
-    let (mut range, mut lowest) = (0f32, 0f32);
-    for values in row.chunks(group) {
-        let (low, high) = extremes(values);
-        (range, lowest) = (larger(range, high - low), larger(lowest, low.abs()));
+    let mut rows = Rows::new(spec, values, columns, codes);
+    rows.scale_blocks(|range, lowest| {
+        let minimum = lowest / 127.0;
+        // A minimum is rounded down by up to one unit, which makes the range of its block larger.
+        ((range + 1.01 * minimum) / (top * 255.0), minimum)
+    })?;
+    let mut min_unit = [0.0; ROWS];
+    for (unit, scale) in min_unit.iter_mut().zip(&rows.scales) {
+        *unit = scale.rm.to_f32() * inverse(scale.rs.to_f32());
     }
-    let (rs, rm) = (f16_above(range / (top * 255.0))?, f16_above(lowest / 127.0)?);
-    let mut scale = RowScale { rs, rm, error: 0.0 };
-    // With a constant row `rs` is 0; then blocks are normalised by the unit of the minima alone.
-    let unit = if range > 0.0 { rs.to_f32() } else { 1.0 };
-    let (per_unit, min_unit) = (1.0 / unit, rm.to_f32() / unit);
-    let mut block = [0f32; CHUNK];
-    for ((values, codes), header) in row.chunks(group).zip(codes.chunks_mut(group)).zip(headers.as_chunks_mut::<2>().0)
-    {
-        let block = &mut block[..group];
-        normalise(values, per_unit, block);
-        let (s, m) = search_affine(block, min_unit, top, spec.bits);
-        *header = [s as u8, m as i8 as u8];
-        let codes = &mut codes[..values.len()];
-        write_codes(block, inverse(s), -(min_unit * m) * inverse(s), 0.0, top, codes);
-        let (s, m) = (rs.to_f32() * s, rm.to_f32() * m);
-        scale.error += lost(values, codes, |c| s * f32::from(c) + m);
+    let per_row = headers.len() / ROWS;
+    for b in 0..rows.blocks() {
+        rows.load(b);
+        let (s, m) = search_affine(rows.block(), &min_unit, top, spec.bits);
+        rows.store(b, &affine_line(&s, &m, &min_unit, top));
+        for r in 0..ROWS {
+            headers[r * per_row + 2 * b] = s[r] as u8;
+            headers[r * per_row + 2 * b + 1] = m[r] as i8 as u8;
+        }
     }
-    Some(scale)
+    Ok(rows.scales)
 }
 
-/// The best scale (0..=255) and minimum (-128..=127, in units of `min_unit`) of a block.
+/// The best scale and shift (0 or 1) of blocks in units of the row factor.
 #[inline(always)]
-fn search_affine(block: &[f32], min_unit: f32, top: f32, bits: u8) -> (f32, f32) {
+fn search_grid(grid: &Grid, block: &[Lanes]) -> (Lanes, Lanes) {
+    let Extent { low, high, total, energy } = Extent::of(block);
+    let count = block.len() as f32;
+    let (mut best, mut ideal, mut shift) = ([-1.0; ROWS], [0.0; ROWS], [0.0; ROWS]);
+    for shifted in [0.0, 1.0] {
+        let first = shifted - grid.top;
+        for trial in grid.trials {
+            let mut sc = [0.0; ROWS];
+            for i in 0..ROWS {
+                // A shifted grid reaches half a step further on one side: that of the largest value. The other side
+                // hardly ever pays.
+                let furthest = if high[i] >= -low[i] { high[i] } else { low[i] };
+                sc[i] = furthest * (trial / (grid.top + shifted));
+            }
+            let fit = grid_line(grid, &sc, &[shifted; ROWS]).fit(block);
+            for i in 0..ROWS {
+                // Sums over grid values `2c + first` from those over codes.
+                let product = 2.0 * fit.product[i] + first * total[i];
+                let square = 4.0 * (fit.square[i] + first * fit.codes[i]) + count * first * first;
+                let scale = product / square;
+                // The error is the sum of squares of the block minus this.
+                let gain = product * scale;
+                let better = gain > best[i];
+                best[i] = if better { gain } else { best[i] };
+                ideal[i] = if better { scale } else { ideal[i] };
+                shift[i] = if better { shifted } else { shift[i] };
+            }
+        }
+    }
+    let (mut error, mut chosen) = (energy, [0.0; ROWS]);
+    for up in [0.0, 1.0] {
+        let mut sc = [0.0; ROWS];
+        for i in 0..ROWS {
+            let magnitude = clamp(whole(ideal[i].abs()) + up, 0.0, SCALES);
+            sc[i] = if ideal[i] < 0.0 { -magnitude } else { magnitude };
+        }
+        let trial = grid_line(grid, &sc, &shift).error(block);
+        for i in 0..ROWS {
+            let better = trial[i] < error[i];
+            error[i] = if better { trial[i] } else { error[i] };
+            chosen[i] = if better { sc[i] } else { chosen[i] };
+        }
+    }
+    (chosen, shift)
+}
+
+/// The best scale of blocks of signed bytes: the one that just reaches everything, or the next smaller.
+#[inline(always)]
+fn search_bytes(block: &[Lanes]) -> Lanes {
+    let Extent { low, high, energy, .. } = Extent::of(block);
+    let (mut error, mut chosen) = (energy, [0.0; ROWS]);
+    for up in [1.0, 0.0] {
+        let mut sc = [0.0; ROWS];
+        for i in 0..ROWS {
+            sc[i] = clamp(whole(larger(-low[i], high[i]) / 127.0) + up, 0.0, SCALES);
+        }
+        let trial = Line::new(&sc, &[0.0; ROWS], -127.0, 127.0).error(block);
+        for i in 0..ROWS {
+            let better = trial[i] < error[i];
+            error[i] = if better { trial[i] } else { error[i] };
+            chosen[i] = if better { sc[i] } else { chosen[i] };
+        }
+    }
+    chosen
+}
+
+/// The best scale (0..=255) and minimum (-128..=127, in units of `min_unit`) of blocks.
+#[inline(always)]
+fn search_affine(block: &[Lanes], min_unit: &Lanes, top: f32, bits: u8) -> (Lanes, Lanes) {
     let trials: &[f32] = match bits {
         2 => &[0.6, 0.75, 0.9, 1.0],
         3 => &[0.8, 0.9, 1.0],
         4 => &[0.9, 1.0],
         _ => &[1.0],
     };
-    let (low, high) = extremes(block);
-    let (middle, half) = (0.5 * (high + low), 0.5 * (high - low));
-    let per_min = inverse(min_unit);
-    let whole_min = |offset: f32| nearest(clamp(offset * per_min, -128.0, 127.0));
+    let Extent { low, high, total, energy } = Extent::of(block);
     let count = block.len() as f32;
-    let total: f32 = block.iter().sum();
-    let mut best = (f32::NEG_INFINITY, 0.0, middle);
+    let (mut best, mut ideal, mut minimum) = ([-1.0; ROWS], [0.0; ROWS], [0.0; ROWS]);
     for trial in trials {
-        let (step, start) = (2.0 * half * trial / top, middle - half * trial);
-        let fit = project_affine(block, inverse(step), start, top);
-        let (product, square) = (fit.product - total * fit.codes / count, fit.square - fit.codes * fit.codes / count);
-        if square > 0.0 && product * product / square > best.0 {
-            let step = product / square;
-            best = (product * product / square, step, (total - step * fit.codes) / count);
+        let (mut step, mut start) = ([0.0; ROWS], [0.0; ROWS]);
+        for i in 0..ROWS {
+            step[i] = (high[i] - low[i]) * (trial / top);
+            start[i] = 0.5 * (high[i] + low[i] - step[i] * top);
+        }
+        let fit = Line::new(&step, &start, 0.0, top).fit(block);
+        for i in 0..ROWS {
+            let product = fit.product[i] - total[i] * fit.codes[i] / count;
+            let square = fit.square[i] - fit.codes[i] * fit.codes[i] / count;
+            // A block of equal values has only one code.
+            let scale = if square > 0.0 { product / square } else { 0.0 };
+            let offset = (total[i] - scale * fit.codes[i]) / count;
+            let m = nearest(clamp(offset * inverse(min_unit[i]), -128.0, 127.0));
+            // The best scale for the whole minimum, which may be far from the best minimum where that is out of range.
+            let rest = fit.product[i] - m * min_unit[i] * fit.codes[i];
+            let better = product * scale > best[i];
+            best[i] = if better { product * scale } else { best[i] };
+            ideal[i] = if better { rest / larger(fit.square[i], 1.0) } else { ideal[i] };
+            minimum[i] = if better { m } else { minimum[i] };
         }
     }
-    let (_, step, start) = best;
-    // Least squares may leave the ends out by a little; with many codes it is better to reach all of them.
-    let lowest = (low * per_min).floor().clamp(-128.0, 127.0);
-    let reaching = ((high - lowest * min_unit) / top).ceil();
-    let mut chosen = (f32::INFINITY, 0.0, 0.0);
-    for (s, m) in [(step.floor(), whole_min(start)), (step.ceil(), whole_min(start)), (reaching, lowest)] {
-        let s = clamp(s, 0.0, 255.0);
-        let error = affine_error(block, s, min_unit * m, top);
-        if error < chosen.0 {
-            chosen = (error, s, m);
+    let (mut error, mut chosen) = (energy, ([0.0; ROWS], [0.0; ROWS]));
+    for candidate in 0..3 {
+        let (mut s, mut m) = ([0.0; ROWS], [0.0; ROWS]);
+        for i in 0..ROWS {
+            let lowest = floor(clamp(low[i] * inverse(min_unit[i]), -128.0, 127.0));
+            // Least squares may leave out the ends by a little; with many codes it is better to reach all of them.
+            let reaching = whole(clamp((high[i] - lowest * min_unit[i]) / top, 0.0, 255.0)) + 1.0;
+            let near = whole(clamp(ideal[i], 0.0, 255.0)) + candidate as f32;
+            s[i] = clamp(if candidate == 2 { reaching } else { near }, 0.0, 255.0);
+            m[i] = if candidate == 2 { lowest } else { minimum[i] };
+        }
+        let trial = affine_line(&s, &m, min_unit, top).error(block);
+        for i in 0..ROWS {
+            let better = trial[i] < error[i];
+            error[i] = if better { trial[i] } else { error[i] };
+            chosen.0[i] = if better { s[i] } else { chosen.0[i] };
+            chosen.1[i] = if better { m[i] } else { chosen.1[i] };
         }
     }
-    (chosen.1, chosen.2)
+    chosen
 }
 
-/// Sums over a block that fix the best scale for the codes of a trial.
-#[derive(Clone, Copy, Default)]
+#[inline(always)]
+fn grid_line(grid: &Grid, sc: &Lanes, shift: &Lanes) -> Line {
+    let (mut step, mut start) = ([0.0; ROWS], [0.0; ROWS]);
+    for i in 0..ROWS {
+        step[i] = 2.0 * sc[i];
+        start[i] = sc[i] * (shift[i] - grid.top);
+    }
+    Line::new(&step, &start, 0.0, grid.top)
+}
+
+#[inline(always)]
+fn affine_line(s: &Lanes, m: &Lanes, min_unit: &Lanes, top: f32) -> Line {
+    let mut start = [0.0; ROWS];
+    for i in 0..ROWS {
+        start[i] = m[i] * min_unit[i];
+    }
+    Line::new(s, &start, 0.0, top)
+}
+
+/// What the codes of a block stand for in each row: `step * c + start` for codes from `low` to `high`.
+struct Line {
+    step: Lanes,
+    start: Lanes,
+    inverse: Lanes,
+    offset: Lanes,
+    low: f32,
+    high: f32,
+}
+
+/// Sums over a block that fix the best line for given codes.
 struct Fit {
-    /// Of value times grid value.
-    product: f32,
-    /// Of squared grid values.
-    square: f32,
+    /// Of value times code.
+    product: Lanes,
+    /// Of squared codes.
+    square: Lanes,
     /// Of codes.
-    codes: f32,
+    codes: Lanes,
 }
 
-/// Rounds to the grid `first + 2c` with a trial scale, given half its inverse.
-#[inline(always)]
-fn project(block: &[f32], half_inverse: f32, first: f32, top: f32) -> Fit {
-    let (mut product, mut square) = ([0f32; LANES], [0f32; LANES]);
-    let offset = -0.5 * first;
-    for v in block.as_chunks::<LANES>().0 {
-        for i in 0..LANES {
-            let code = nearest(clamp(v[i] * half_inverse + offset, 0.0, top));
-            let level = code + code + first;
-            product[i] += v[i] * level;
-            square[i] += level * level;
+impl Line {
+    #[inline(always)]
+    fn new(step: &Lanes, start: &Lanes, low: f32, high: f32) -> Self {
+        let (mut inverses, mut offset) = ([0.0; ROWS], [0.0; ROWS]);
+        for i in 0..ROWS {
+            inverses[i] = inverse(step[i]);
+            offset[i] = -start[i] * inverses[i];
+        }
+        Self { step: *step, start: *start, inverse: inverses, offset, low, high }
+    }
+
+    /// The code of a value of row `i`; 0 if the line is flat.
+    #[inline(always)]
+    fn code(&self, value: f32, i: usize) -> f32 {
+        nearest(clamp(value * self.inverse[i] + self.offset[i], self.low, self.high))
+    }
+
+    #[inline(always)]
+    fn fit(&self, block: &[Lanes]) -> Fit {
+        let (mut product, mut square, mut codes) = ([0.0; ROWS], [0.0; ROWS], [0.0; ROWS]);
+        for v in block {
+            for i in 0..ROWS {
+                let code = self.code(v[i], i);
+                product[i] += v[i] * code;
+                square[i] += code * code;
+                codes[i] += code;
+            }
+        }
+        Fit { product, square, codes }
+    }
+
+    /// The squared error of a block.
+    #[inline(always)]
+    fn error(&self, block: &[Lanes]) -> Lanes {
+        let mut error = [0.0; ROWS];
+        for v in block {
+            for i in 0..ROWS {
+                let d = v[i] - (self.step[i] * self.code(v[i], i) + self.start[i]);
+                error[i] += d * d;
+            }
+        }
+        error
+    }
+}
+
+/// Smallest and largest values of a block, their sum, and the sum of their squares: the error of storing zeros, which
+/// every choice has to beat.
+struct Extent {
+    low: Lanes,
+    high: Lanes,
+    total: Lanes,
+    energy: Lanes,
+}
+
+impl Extent {
+    #[inline(always)]
+    fn of(block: &[Lanes]) -> Self {
+        let (mut low, mut high, mut total, mut energy) = (block[0], block[0], [0.0; ROWS], [0.0; ROWS]);
+        for v in block {
+            for i in 0..ROWS {
+                low[i] = smaller(low[i], v[i]);
+                high[i] = larger(high[i], v[i]);
+                total[i] += v[i];
+                energy[i] += v[i] * v[i];
+            }
+        }
+        Self { low, high, total, energy }
+    }
+}
+
+/// The rows in work: values to codes, block by block.
+struct Rows<'a> {
+    values: &'a [f32],
+    columns: usize,
+    group: usize,
+    codes: &'a mut [u8],
+    scales: [RowScale; ROWS],
+    /// Of each row `1 / rs`; 0 for rows of zeros.
+    per_unit: Lanes,
+    /// The block at hand in units of `rs`, by column.
+    block: [Lanes; CHUNK],
+}
+
+impl<'a> Rows<'a> {
+    #[inline(always)]
+    fn new(spec: QuantSpec, values: &'a [f32], columns: usize, codes: &'a mut [u8]) -> Self {
+        let (scales, per_unit) = ([RowScale::default(); ROWS], [0.0; ROWS]);
+        Self { values, columns, group: usize::from(spec.group), codes, scales, per_unit, block: [[0.0; ROWS]; CHUNK] }
+    }
+
+    /// Chooses row factors from the smallest and the largest value of a row.
+    #[inline(always)]
+    fn scale(&mut self, factors: impl Fn(f32, f32) -> (f32, f32)) -> Result<(), usize> {
+        for (r, row) in self.values.chunks_exact(self.columns).take(ROWS).enumerate() {
+            let (low, high) = extremes(row);
+            self.set(r, factors(low, high))?;
+        }
+        Ok(())
+    }
+
+    /// Chooses row factors from the largest range of a block and the largest magnitude of a minimum.
+    #[inline(always)]
+    fn scale_blocks(&mut self, factors: impl Fn(f32, f32) -> (f32, f32)) -> Result<(), usize> {
+        for (r, row) in self.values.chunks_exact(self.columns).take(ROWS).enumerate() {
+            let (mut range, mut lowest) = (0.0, 0.0);
+            for block in row.chunks(self.group) {
+                let (low, high) = extremes(block);
+                (range, lowest) = (larger(range, high - low), larger(lowest, low.abs()));
+            }
+            self.set(r, factors(range, lowest))?;
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn set(&mut self, r: usize, (scale, minimum): (f32, f32)) -> Result<(), usize> {
+        let (rs, rm) = (f16_above(scale).ok_or(r)?, f16_above(minimum).ok_or(r)?);
+        self.scales[r] = RowScale { rs, rm, error: 0.0 };
+        self.per_unit[r] = inverse(rs.to_f32());
+        Ok(())
+    }
+
+    /// Blocks of a row that have values.
+    #[inline(always)]
+    fn blocks(&self) -> usize {
+        self.columns.div_ceil(self.group)
+    }
+
+    #[inline(always)]
+    fn block(&self) -> &[Lanes] {
+        &self.block[..self.group]
+    }
+
+    /// Columns of a block that are not padding.
+    #[inline(always)]
+    fn width(&self, block: usize) -> usize {
+        self.group.min(self.columns - block * self.group)
+    }
+
+    /// Fetches a block. One at the end of a row repeats its values, so that padding does not pull on the choice of
+    /// the scale.
+    #[inline(always)]
+    fn load(&mut self, block: usize) {
+        let width = self.width(block);
+        for (r, row) in self.values.chunks_exact(self.columns).take(ROWS).enumerate() {
+            let row = &row[block * self.group..][..width];
+            for (v, lanes) in row.iter().zip(&mut self.block) {
+                lanes[r] = v * self.per_unit[r];
+            }
+        }
+        for k in width..self.group {
+            self.block[k] = self.block[k - width];
         }
     }
-    Fit { product: sum(&product), square: sum(&square), codes: 0.0 }
-}
 
-/// Rounds to the grid `c` with a trial scale and minimum.
-#[inline(always)]
-fn project_affine(block: &[f32], inverse: f32, start: f32, top: f32) -> Fit {
-    let (mut product, mut square, mut codes) = ([0f32; LANES], [0f32; LANES], [0f32; LANES]);
-    for v in block.as_chunks::<LANES>().0 {
-        for i in 0..LANES {
-            let code = nearest(clamp((v[i] - start) * inverse, 0.0, top));
-            product[i] += v[i] * code;
-            square[i] += code * code;
-            codes[i] += code;
+    /// Writes the codes of the block at hand.
+    #[inline(always)]
+    fn store(&mut self, block: usize, line: &Line) {
+        let (width, padded) = (self.width(block), self.codes.len() / ROWS);
+        let (mut error, mut codes) = ([0.0; ROWS], [[0u8; ROWS]; CHUNK]);
+        for (v, codes) in self.block[..width].iter().zip(&mut codes) {
+            for i in 0..ROWS {
+                let code = line.code(v[i], i);
+                let d = v[i] - (line.step[i] * code + line.start[i]);
+                error[i] += d * d;
+                // The low byte of the sum is the code, in two's complement if it is negative.
+                codes[i] = (code + SHIFT).to_bits() as u8;
+            }
+        }
+        for (r, row) in self.codes.chunks_exact_mut(padded).enumerate() {
+            let row = &mut row[block * self.group..][..width];
+            for (c, codes) in row.iter_mut().zip(&codes) {
+                *c = codes[r];
+            }
+        }
+        for (scale, error) in self.scales.iter_mut().zip(&error) {
+            let unit = f64::from(scale.rs.to_f32());
+            scale.error += unit * unit * f64::from(*error);
         }
     }
-    Fit { product: sum(&product), square: sum(&square), codes: sum(&codes) }
 }
 
-/// The squared error of a block with a symmetric header.
-#[inline(always)]
-fn grid_error(block: &[f32], sc: f32, first: f32, top: f32) -> f32 {
-    let (half_inverse, offset, twice, start) = (0.5 * inverse(sc), -0.5 * first, 2.0 * sc, sc * first);
-    let mut error = [0f32; LANES];
-    for v in block.as_chunks::<LANES>().0 {
-        for (e, v) in error.iter_mut().zip(v) {
-            let d = v - (twice * nearest(clamp(v * half_inverse + offset, 0.0, top)) + start);
-            *e += d * d;
-        }
-    }
-    sum(&error)
-}
-
-/// The squared error of a block with an asymmetric header.
-#[inline(always)]
-fn affine_error(block: &[f32], s: f32, start: f32, top: f32) -> f32 {
-    let (inverse, mut error) = (inverse(s), [0f32; LANES]);
-    for v in block.as_chunks::<LANES>().0 {
-        for (e, v) in error.iter_mut().zip(v) {
-            let d = v - (s * nearest(clamp((v - start) * inverse, 0.0, top)) + start);
-            *e += d * d;
-        }
-    }
-    sum(&error)
-}
-
-/// The values of a block in units of the row factor. A block at the end of a row repeats its values, so that
-/// padding does not pull on the choice of the scale.
-#[inline(always)]
-fn normalise(values: &[f32], per_unit: f32, block: &mut [f32]) {
-    for (b, v) in block.iter_mut().zip(values) {
-        *b = v * per_unit;
-    }
-    for i in values.len()..block.len() {
-        block[i] = block[i - values.len()];
-    }
-}
-
-#[inline(always)]
-fn write_codes(block: &[f32], inverse: f32, offset: f32, low: f32, high: f32, codes: &mut [u8]) {
-    for (c, v) in codes.iter_mut().zip(block) {
-        // The low byte of the sum is the code, in two's complement if it is negative.
-        *c = (clamp(v * inverse + offset, low, high) + SHIFT).to_bits() as u8;
-    }
-}
-
-/// The squared error of values against their codes, by the meaning of a code.
-#[inline(always)]
-fn lost(values: &[f32], codes: &[u8], meaning: impl Fn(u8) -> f32) -> f64 {
-    let square = |v: &f32, c: &u8| {
-        let d = v - meaning(*c);
-        d * d
-    };
-    let ((values, last), (codes, last_codes)) = (values.as_chunks::<LANES>(), codes.as_chunks::<LANES>());
-    let mut error = [0f32; LANES];
-    for (values, codes) in values.iter().zip(codes) {
-        for i in 0..LANES {
-            error[i] += square(&values[i], &codes[i]);
-        }
-    }
-    for i in 0..last.len() {
-        error[i] += square(&last[i], &last_codes[i]);
-    }
-    f64::from(sum(&error))
-}
-
-/// `1 / x`, and 0 for 0, so that a block without scale gets code 0.
+/// `1 / x`, and 0 for 0, so that a flat line gives code 0.
 #[inline(always)]
 fn inverse(x: f32) -> f32 {
     if x == 0.0 { 0.0 } else { 1.0 / x }
@@ -368,10 +523,10 @@ fn inverse(x: f32) -> f32 {
 #[inline(always)]
 fn extremes(values: &[f32]) -> (f32, f32) {
     let start = values.first().copied().unwrap_or(0.0);
-    let (mut low, mut high) = ([start; LANES], [start; LANES]);
-    let (chunks, last) = values.as_chunks::<LANES>();
+    let (mut low, mut high) = ([start; ROWS], [start; ROWS]);
+    let (chunks, last) = values.as_chunks::<ROWS>();
     for v in chunks {
-        for i in 0..LANES {
+        for i in 0..ROWS {
             low[i] = smaller(low[i], v[i]);
             high[i] = larger(high[i], v[i]);
         }
@@ -383,17 +538,18 @@ fn extremes(values: &[f32]) -> (f32, f32) {
     (low.into_iter().fold(start, smaller), high.into_iter().fold(start, larger))
 }
 
-#[inline(always)]
-fn smaller(a: f32, b: f32) -> f32 {
-    if a < b { a } else { b }
-}
-
 /// The larger of two numbers. `f32::max` also handles NaN, which costs three more vector instructions.
 #[inline(always)]
 fn larger(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
 }
 
+#[inline(always)]
+fn smaller(a: f32, b: f32) -> f32 {
+    if a < b { a } else { b }
+}
+
+/// Between `low` and `high`; NaN, which `0 * infinity` of denormal scales may give, becomes `low`.
 #[inline(always)]
 fn clamp(x: f32, low: f32, high: f32) -> f32 {
     let x = if x > low { x } else { low };
@@ -407,18 +563,17 @@ fn nearest(x: f32) -> f32 {
     (x + SHIFT) - SHIFT
 }
 
-/// In a fixed order that vectorises.
+/// The largest integer that is not above `x`, for magnitudes below 2^22.
 #[inline(always)]
-fn sum(lanes: &[f32; LANES]) -> f32 {
-    let mut lanes = *lanes;
-    let mut width = LANES;
-    while width > 1 {
-        width /= 2;
-        for i in 0..width {
-            lanes[i] += lanes[i + width];
-        }
-    }
-    lanes[0]
+fn floor(x: f32) -> f32 {
+    let n = nearest(x);
+    if n > x { n - 1.0 } else { n }
+}
+
+/// The integer part of a number that is not negative; bounded, so that it is exact.
+#[inline(always)]
+fn whole(x: f32) -> f32 {
+    floor(clamp(x, 0.0, 1e6))
 }
 
 /// The smallest f16 that is not below `x` (`x >= 0`); `None` beyond the largest f16. Rounding up keeps the largest
