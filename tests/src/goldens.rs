@@ -71,24 +71,32 @@ pub struct Judgement {
 impl Case {
     /// The case with this name, `llama/wide`.
     pub fn open(name: &str) -> Self {
-        let dir = root().join("tests/goldens").join(name);
+        Self::at(&root().join("tests/goldens"), name)
+    }
+
+    fn at(goldens: &Path, name: &str) -> Self {
+        let dir = goldens.join(name);
         Case { name: name.to_string(), meta: json(&dir.join("meta.json")), dir }
     }
 
     /// All cases of the repository, in alphabetical order.
     pub fn all() -> Vec<Self> {
+        Self::all_below(&root().join("tests/goldens"))
+    }
+
+    /// All cases in a directory that is laid out like `tests/goldens`, in alphabetical order.
+    pub fn all_below(goldens: &Path) -> Vec<Self> {
         let mut names = Vec::new();
         let sub = |dir: &Path| -> Vec<PathBuf> {
             let entries = std::fs::read_dir(dir).expect("tests/goldens can be read");
             entries.flatten().map(|e| e.path()).filter(|p| p.is_dir()).collect()
         };
-        let goldens = root().join("tests/goldens");
-        for case in sub(&goldens).iter().flat_map(|family| sub(family)) {
-            let name = case.strip_prefix(&goldens).expect("below").to_string_lossy().replace('\\', "/");
+        for case in sub(goldens).iter().flat_map(|family| sub(family)) {
+            let name = case.strip_prefix(goldens).expect("below").to_string_lossy().replace('\\', "/");
             names.push(name);
         }
         names.sort();
-        names.iter().map(|n| Case::open(n)).collect()
+        names.iter().map(|n| Case::at(goldens, n)).collect()
     }
 
     /// Its model directory.

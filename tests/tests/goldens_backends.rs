@@ -1,80 +1,11 @@
 //! The whole road: a model directory is compiled at f32, and the bundle gives what the original model gave, on the
 //! device and on the reference backend.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
-
-use gristmill_bundle::Bundle;
-use gristmill_compiler::reference::ReferenceBackend;
-use gristmill_compiler::{CompileOptions, Quiet, compile};
-use gristmill_graph::Tensor as Golden;
-use gristmill_runtime::gpu::{Options, Wgpu};
-use gristmill_runtime::tensors::{TensorRun, run_tensors};
-use gristmill_runtime::{Backend, Data, Tensor};
-use gristmill_tests::goldens::{Case, Run, TOLERANCE};
-
-fn to_runtime(t: &Golden) -> Tensor {
-    match (t.as_f32(), t.as_i32()) {
-        (Some(data), _) => Tensor::f32(t.shape.clone(), data.to_vec()),
-        (_, Some(data)) => Tensor::i32(t.shape.clone(), data.to_vec()),
-        _ => panic!("goldens hold numbers"),
-    }
-}
-
-fn to_golden(t: &Tensor) -> Golden {
-    match &t.data {
-        Data::F32(data) => Golden::f32(&t.shape, data.clone()),
-        Data::I32(data) => Golden::i32(&t.shape, data.clone()),
-    }
-}
-
-fn check_run(backend: &mut dyn Backend, manifest: &gristmill_bundle::Manifest, run: &Run) -> Vec<String> {
-    let inputs: BTreeMap<String, Tensor> = run.inputs.iter().map(|(n, t)| (n.clone(), to_runtime(t))).collect();
-    let greedy = run.outputs.get("greedy.tokens").map(|t| t.shape[1] as u32);
-    let what = TensorRun { entry: None, greedy, taps: true };
-    let produced = match run_tensors(backend, manifest, &inputs, &what) {
-        Ok(produced) => produced.iter().map(|(n, t)| (n.clone(), to_golden(t))).collect::<BTreeMap<_, _>>(),
-        Err(e) => return vec![format!("{}: {e}", run.name)],
-    };
-    let plain = TensorRun { entry: None, greedy: None, taps: false };
-    let without_taps = match run_tensors(backend, manifest, &inputs, &plain) {
-        Ok(produced) => produced.iter().map(|(n, t)| (n.clone(), to_golden(t))).collect::<BTreeMap<_, _>>(),
-        Err(e) => return vec![format!("{}: {e}", run.name)],
-    };
-    let mut wrong = Vec::new();
-    for judgement in run.judge(&produced).into_iter().chain(run.judge(&without_taps)) {
-        println!("{} {}: {:.1e}", run.name, judgement.name, judgement.error);
-        if judgement.error > TOLERANCE {
-            wrong.push(format!("{} {}: {:.1e}", run.name, judgement.name, judgement.error));
-        }
-    }
-    wrong.extend(run.required().filter(|n| !produced.contains_key(*n)).map(|n| format!("{} {n}: missing", run.name)));
-    wrong
-}
-
-fn compiled(case: &Case, dir: &Path) -> Arc<Bundle> {
-    let options =
-        CompileOptions { precision: "f32".into(), targets: vec!["native".into()], ..CompileOptions::default() };
-    let out = dir.join("bundle");
-    compile(&case.model_dir(), &out, &options, &Quiet).unwrap_or_else(|e| panic!("{}: {e}", case.name));
-    Arc::new(Bundle::open(&out).expect("a bundle"))
-}
+use gristmill_tests::backends::check_case;
+use gristmill_tests::goldens::Case;
 
 fn check(name: &str) {
-    let case = Case::open(name);
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let bundle = compiled(&case, dir.path());
-    let manifest = bundle.manifest().clone();
-    let mut device = Wgpu::load(bundle, &Options::default(), &mut |_, _| {})
-        .unwrap_or_else(|e| panic!("{name}: {e}; on Debian, install mesa-vulkan-drivers"));
-    let again = Bundle::open(dir.path().join("bundle")).expect("a bundle");
-    let mut reference = ReferenceBackend::open(again).expect("a graph");
-    let mut wrong = Vec::new();
-    for run in case.runs() {
-        wrong.extend(check_run(&mut device, &manifest, &run).into_iter().map(|w| format!("wgpu {w}")));
-        wrong.extend(check_run(&mut reference, &manifest, &run).into_iter().map(|w| format!("reference {w}")));
-    }
+    let wrong = check_case(&Case::open(name));
     assert!(wrong.is_empty(), "{name}:\n{}", wrong.join("\n"));
 }
 

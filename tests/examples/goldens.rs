@@ -1,0 +1,31 @@
+//! Holds every golden case below a directory against both backends: `cargo run -p gristmill-tests --example goldens -- DIR [FILTER]`.
+//!
+//! A case is laid out as in `tests/goldens` (see its README). One line per run and tensor goes to standard output,
+//! worst tensors are marked; the exit code is 1 if any final tensor is missing or beyond the tolerance.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use gristmill_tests::backends::check_case;
+use gristmill_tests::goldens::Case;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let Some(dir) = args.next().map(PathBuf::from) else {
+        eprintln!("usage: goldens DIR [FILTER]");
+        return ExitCode::from(2);
+    };
+    let filter = args.next().unwrap_or_default();
+    let mut wrong = 0;
+    for case in Case::all_below(&dir).into_iter().filter(|c| c.name.contains(&filter)) {
+        match check_case(&case) {
+            faults if faults.is_empty() => println!("ok    {}", case.name),
+            faults => {
+                wrong += 1;
+                println!("WRONG {}\n      {}", case.name, faults.join("\n      "));
+            }
+        }
+    }
+    println!("{wrong} cases wrong");
+    ExitCode::from(u8::from(wrong > 0))
+}
