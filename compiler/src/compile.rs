@@ -170,7 +170,15 @@ fn bind(dir: &ModelDir, checkpoint: &Checkpoint, options: &CompileOptions) -> Re
         }
         None => dir.architecture_file(&library)?,
     };
-    text::bind(&library, &file, &dir.config, Some(&checkpoint.tensors())).map_err(CompileError::Architecture)
+    text::bind(&library, &file, &dir.config, Some(&checkpoint.tensors())).map_err(|mut found| {
+        // A tensor that is there, but cannot be a weight, is missing for the binder.
+        for problem in &mut found.0 {
+            let quoted = |name: &String| problem.message.contains(&format!("`{name}`"));
+            let unusable = checkpoint.skipped().iter().filter(|(name, _)| quoted(name));
+            problem.notes.extend(unusable.map(|(name, why)| format!("the files have `{name}`, but it {why}")));
+        }
+        CompileError::Architecture(found)
+    })
 }
 
 fn check_verified(model: &Model, what: &str) -> Result<(), CompileError> {

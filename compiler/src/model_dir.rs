@@ -76,11 +76,13 @@ impl ModelDir {
             )));
         }
         classes.iter().find_map(|c| library.architecture_for_class(c)).ok_or_else(|| {
+            let known: Vec<String> = library.architectures().flat_map(|file| library.classes(file)).collect();
             CompileError::Config(format!(
                 "{}: no shipped architecture handles {}; write one and pass it with --arch FILE.ron (see \
-                 docs/authoring.md)",
+                 docs/authoring.md). Shipped are {}",
                 self.path.join("config.json").display(),
-                classes.join(", ")
+                classes.join(", "),
+                known.join(", ")
             ))
         })
     }

@@ -1,0 +1,49 @@
+//! `gristmill adapters`.
+
+use gristmill_runtime::gpu::{AdapterSummary, list_adapters};
+use serde_json::json;
+
+use crate::args::AdaptersArgs;
+use crate::failure::{Exit, Failure, Outcome};
+use crate::output::{Align, Table, emit, emit_json};
+
+/// All adapters, best first.
+pub(crate) fn available() -> Vec<AdapterSummary> {
+    pollster::block_on(list_adapters())
+}
+
+/// Lists what `--adapter` can name.
+pub(crate) fn adapters(args: &AdaptersArgs) -> Outcome {
+    let all = available();
+    if args.json {
+        let items: Vec<_> = all
+            .iter()
+            .map(
+                |a| json!({ "name": a.name, "kind": a.kind, "api": a.api, "driver": a.driver, "features": a.features }),
+            )
+            .collect();
+        emit_json(&json!({ "adapters": items }))?;
+    }
+    if all.is_empty() {
+        return Err(Failure::lacking(
+            "no graphics adapter on this machine. Install the driver of the graphics card, or one in software \
+             (Debian: apt install mesa-vulkan-drivers); `--backend reference` needs none",
+        ));
+    }
+    if !args.json {
+        let mut table = Table::new(&[
+            ("", Align::Right),
+            ("adapter", Align::Left),
+            ("kind", Align::Left),
+            ("api", Align::Left),
+            ("driver", Align::Left),
+            ("features", Align::Left),
+        ]);
+        for (i, a) in all.into_iter().enumerate() {
+            let features = a.features.join(", ");
+            table.row([i.to_string(), a.name, a.kind.to_string(), a.api, a.driver, features]);
+        }
+        emit(&table.render(0))?;
+    }
+    Ok(Exit::Done)
+}

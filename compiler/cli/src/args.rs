@@ -1,0 +1,385 @@
+//! The words of the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXAMPLES: &str = "\
+Examples:
+  gristmill run examples/stories260K --prompt \"Once upon a time\"
+  gristmill compile path/to/model -o dist --precision q4
+  gristmill run dist --prompt \"Once upon a time\"
+  gristmill inspect dist --memory
+
+Exit codes: 0 done, 1 the answer is no (verify, check), 2 wrong use or wrong input,
+3 the environment lacks something (such as a graphics adapter), 130 stopped by Ctrl-C.";
+
+/// Compiles Hugging Face model directories into bundles that run on WebGPU.
+#[derive(Debug, Parser)]
+#[command(name = "gristmill", version, after_help = EXAMPLES, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Compile a model directory into a bundle
+    Compile(CompileArgs),
+    /// Check an architecture file or a precision policy
+    Check(CheckArgs),
+    /// Show what is in a bundle
+    Inspect(InspectArgs),
+    /// Generate text, or call the model with tensors
+    Run(Box<RunArgs>),
+    /// Compare the outputs of a model with expected tensors
+    Verify(Box<VerifyArgs>),
+    /// List the graphics adapters of this machine
+    Adapters(AdaptersArgs),
+}
+
+/// How a model is compiled.
+#[derive(Debug, Args, Clone)]
+#[command(next_help_heading = "Compiling")]
+pub(crate) struct CompileFlags {
+    /// Architecture file to use; otherwise config.json says which of the shipped ones
+    #[arg(long, value_name = "FILE.ron")]
+    pub(crate) arch: Option<PathBuf>,
+    /// Precision of weights: f32, f16, q8, q4, q3, q2, the name of a shipped policy, or a policy file
+    #[arg(long, value_name = "PRECISION")]
+    pub(crate) precision: Option<String>,
+    /// Columns per block of quantized weights: 16, 32, 64 or 128
+    #[arg(long, value_name = "N", value_parser = group)]
+    pub(crate) group: Option<u16>,
+    /// Give blocks of quantized weights a minimum of their own
+    #[arg(long)]
+    pub(crate) asymmetric: bool,
+    /// Precision of the key and value cache
+    #[arg(long, value_name = "PRECISION", value_enum, default_value_t = Kv::F32)]
+    pub(crate) kv: Kv,
+    /// Targets to compile for, separated by commas, or all
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) target: Vec<String>,
+    /// Most tokens a session can hold; otherwise the model's own limit
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_context: Option<u32>,
+}
+
+fn group(text: &str) -> Result<u16, String> {
+    match text {
+        "16" => Ok(16),
+        "32" => Ok(32),
+        "64" => Ok(64),
+        "128" => Ok(128),
+        _ => Err("expected 16, 32, 64 or 128".to_string()),
+    }
+}
+
+/// Storage of the key and value cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kv {
+    /// 32-bit float.
+    F32,
+    /// 16-bit float, half the memory.
+    F16,
+}
+
+/// `gristmill compile`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  gristmill compile path/to/model -o dist
+  gristmill compile path/to/model -o dist --precision q4 --group 64 --asymmetric
+  gristmill compile path/to/model -o dist --precision policy.ron --kv f16
+  gristmill compile path/to/model -o dist --arch my-architecture.ron --target chrome,firefox
+
+A model directory has config.json, safetensors files (one, or several with an index) and, for
+text, tokenizer.json. The bundle appears whole or not at all; an older bundle there is replaced.
+Without --precision weights become q4.")]
+pub(crate) struct CompileArgs {
+    /// Hugging Face model directory
+    #[arg(value_name = "MODEL_DIR")]
+    pub(crate) model: PathBuf,
+    /// Where the bundle goes
+    #[arg(short, long, value_name = "BUNDLE")]
+    pub(crate) output: PathBuf,
+    /// How.
+    #[command(flatten)]
+    pub(crate) flags: CompileFlags,
+}
+
+/// `gristmill check`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  gristmill check my-architecture.ron
+  gristmill check my-architecture.ron --config path/to/model/config.json
+  gristmill check my-precision-policy.ron
+
+Without a config only names, types and structure are checked; with one the whole graph is built
+and its shapes are inferred. Exit code 1: the file has errors, all of which are listed.")]
+pub(crate) struct CheckArgs {
+    /// Architecture file, or precision policy
+    #[arg(value_name = "FILE.ron")]
+    pub(crate) file: PathBuf,
+    /// config.json of a model to bind it to
+    #[arg(long, value_name = "config.json")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// `gristmill inspect`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  gristmill inspect dist
+  gristmill inspect dist --weights
+  gristmill inspect dist --kernels --target firefox
+  gristmill inspect dist --shader NAME --target firefox     (names: --kernels)
+  gristmill inspect dist --memory --json")]
+pub(crate) struct InspectArgs {
+    /// A bundle
+    #[arg(value_name = "BUNDLE")]
+    pub(crate) bundle: PathBuf,
+    /// What to show.
+    #[command(flatten)]
+    pub(crate) view: ViewFlags,
+    /// Target whose programs and shaders are shown; otherwise native, or the first there is
+    #[arg(long, value_name = "T")]
+    pub(crate) target: Option<String>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What `inspect` shows; an overview if nothing is asked for.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct ViewFlags {
+    /// The graph that the model means
+    #[arg(long)]
+    pub(crate) graph: bool,
+    /// Which rewrite rules fired, and what they saved
+    #[arg(long)]
+    pub(crate) rewrites: bool,
+    /// Memory: weights, caches, scratch buffers
+    #[arg(long)]
+    pub(crate) memory: bool,
+    /// Kernels, and how often each runs
+    #[arg(long)]
+    pub(crate) kernels: bool,
+    /// Every weight with its precision and size
+    #[arg(long)]
+    pub(crate) weights: bool,
+    /// The WGSL text of one kernel
+    #[arg(long, value_name = "NAME")]
+    pub(crate) shader: Option<String>,
+}
+
+/// What executes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BackendName {
+    /// WebGPU if there is an adapter, else the reference evaluator.
+    Auto,
+    /// WebGPU.
+    Wgpu,
+    /// The reference evaluator: slow, obvious, needs nothing.
+    Reference,
+}
+
+/// Which backend to use.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Executing")]
+pub(crate) struct BackendFlags {
+    /// What executes; auto takes an adapter if there is one, else the (slow) reference evaluator
+    #[arg(long, value_name = "BACKEND", value_enum, default_value_t = BackendName::Auto)]
+    pub(crate) backend: BackendName,
+    /// Adapter to use: its number, or a part of its name, as `gristmill adapters` lists them
+    #[arg(long, value_name = "NAME|INDEX")]
+    pub(crate) adapter: Option<String>,
+}
+
+/// How the next token is chosen. Defaults come from the model's generation_config.json.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Sampling")]
+pub(crate) struct SamplingFlags {
+    /// Always take the likeliest token; in tensor mode: decode N tokens after the prompt
+    #[arg(long, value_name = "N", num_args = 0..=1)]
+    pub(crate) greedy: Option<Option<u32>>,
+    /// Divide logits by this before sampling; 0 is greedy
+    #[arg(long, value_name = "X", conflicts_with_all = ["greedy", "inputs"])]
+    pub(crate) temperature: Option<f32>,
+    /// Sample from the K likeliest tokens
+    #[arg(long, value_name = "K", conflicts_with_all = ["greedy", "inputs"])]
+    pub(crate) top_k: Option<u32>,
+    /// Sample from the likeliest tokens that together have this probability
+    #[arg(long, value_name = "P", conflicts_with_all = ["greedy", "inputs"])]
+    pub(crate) top_p: Option<f32>,
+    /// Leave out tokens less likely than this part of the likeliest
+    #[arg(long, value_name = "P", conflicts_with_all = ["greedy", "inputs"])]
+    pub(crate) min_p: Option<f32>,
+    /// Divide positive (multiply negative) logits of tokens seen before by this
+    #[arg(long, value_name = "X", conflicts_with = "inputs")]
+    pub(crate) repetition_penalty: Option<f32>,
+    /// Start of the random numbers; the same seed gives the same text
+    #[arg(long, value_name = "N", conflicts_with_all = ["greedy", "inputs"])]
+    pub(crate) seed: Option<u64>,
+    /// Stop after this many tokens
+    #[arg(long, value_name = "N", conflicts_with = "inputs")]
+    pub(crate) max_new_tokens: Option<u32>,
+    /// Stop when this text appears (may be given several times)
+    #[arg(long, value_name = "TEXT", conflicts_with = "inputs")]
+    pub(crate) stop: Vec<String>,
+}
+
+/// `gristmill run`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  gristmill run examples/stories260K --prompt \"Once upon a time\"
+  gristmill run dist --prompt \"Why is the sky blue?\" --chat --temperature 0.7 --seed 1
+  gristmill run dist --prompt \"Once upon\" --backend wgpu --adapter 0
+  gristmill run dist --inputs in.safetensors --outputs out.safetensors --taps
+  gristmill run dist --inputs in.safetensors --outputs out.safetensors --greedy 16
+
+The model is a bundle, or a model directory: that is compiled into a cache first, with q4 weights
+for a prompt and f32 weights for tensors unless --precision says otherwise. Text goes to stdout,
+a continuation behind its prompt; everything else goes to stderr. Ctrl-C stops the generation, a
+second one the program. A model that embeds sentences prints the embedding of the prompt as a
+JSON list.
+
+In tensor mode the entry is found from the names of the inputs. --greedy N adds greedy.tokens
+[B, N] and greedy.logits [B, N, vocab]; --taps adds the intermediate values that the architecture
+names. Tensors whose names start with `ref.` are not passed to the model.")]
+pub(crate) struct RunArgs {
+    /// A bundle or a model directory
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: PathBuf,
+    /// Text to continue
+    #[arg(long, value_name = "TEXT", required_unless_present = "inputs", conflicts_with = "inputs")]
+    pub(crate) prompt: Option<String>,
+    /// Treat the prompt as a message of a conversation, with the model's chat template
+    #[arg(long, requires = "prompt")]
+    pub(crate) chat: bool,
+    /// Message of the system in front of the conversation
+    #[arg(long, value_name = "TEXT", requires = "chat")]
+    pub(crate) system: Option<String>,
+    /// Input tensors
+    #[arg(long, value_name = "FILE.safetensors", requires = "outputs")]
+    pub(crate) inputs: Option<PathBuf>,
+    /// Where output tensors go
+    #[arg(long, value_name = "FILE.safetensors", requires = "inputs")]
+    pub(crate) outputs: Option<PathBuf>,
+    /// Entry to call; otherwise found from the names of the inputs
+    #[arg(long, value_name = "NAME", requires = "inputs")]
+    pub(crate) entry: Option<String>,
+    /// Return intermediate values too
+    #[arg(long, requires = "inputs")]
+    pub(crate) taps: bool,
+    /// Sampling.
+    #[command(flatten)]
+    pub(crate) sampling: SamplingFlags,
+    /// Backend.
+    #[command(flatten)]
+    pub(crate) backend: BackendFlags,
+    /// For a model directory.
+    #[command(flatten)]
+    pub(crate) flags: CompileFlags,
+}
+
+/// `gristmill verify`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  gristmill verify dist --inputs inputs.safetensors --expect outputs.safetensors
+  gristmill verify path/to/model --inputs inputs.safetensors --expect outputs.safetensors --taps
+  gristmill verify dist --inputs inputs.safetensors --expect outputs.safetensors --backend reference --tol 1e-4
+
+Floats must lie within --tol standard deviations of the expected tensor; integers must be equal.
+Positions where `attention_mask` is 0 do not count in outputs that begin with batch and position.
+If greedy.tokens is expected, the same number of tokens is decoded. Expected tensors that the
+model does not produce are listed and do not fail; none in common fails. Exit code 1: no match.
+A model directory is compiled into a cache first, with f32 weights unless --precision is given.")]
+pub(crate) struct VerifyArgs {
+    /// A bundle or a model directory
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: PathBuf,
+    /// Input tensors
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub(crate) inputs: PathBuf,
+    /// Expected tensors
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub(crate) expect: PathBuf,
+    /// Largest error allowed, in standard deviations of the expected tensor
+    #[arg(long, value_name = "X", default_value_t = 1e-3, value_parser = tolerance)]
+    pub(crate) tol: f64,
+    /// Entry to call; otherwise found from the names of the inputs
+    #[arg(long, value_name = "NAME")]
+    pub(crate) entry: Option<String>,
+    /// Compare intermediate values too
+    #[arg(long)]
+    pub(crate) taps: bool,
+    /// Print one JSON document instead of the table
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Backend.
+    #[command(flatten)]
+    pub(crate) backend: BackendFlags,
+    /// For a model directory.
+    #[command(flatten)]
+    pub(crate) flags: CompileFlags,
+}
+
+fn tolerance(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(v) if v >= 0.0 && v.is_finite() => Ok(v),
+        _ => Err("expected a number such as 1e-3, not below 0".to_string()),
+    }
+}
+
+/// `gristmill adapters`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  gristmill adapters
+  gristmill run dist --prompt \"Hello\" --adapter 1
+
+Exit code 3: there is no adapter. On Debian `apt install mesa-vulkan-drivers` provides one in software.")]
+pub(crate) struct AdaptersArgs {
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn greedy_takes_a_number_or_nothing() {
+        let parse = |args: &[&str]| match Cli::try_parse_from(args.iter().copied()).map(|c| c.command) {
+            Ok(Command::Run(run)) => run.sampling.greedy,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(parse(&["gristmill", "run", "m", "--prompt", "x"]), None);
+        assert_eq!(parse(&["gristmill", "run", "m", "--prompt", "x", "--greedy"]), Some(None));
+        assert_eq!(
+            parse(&["gristmill", "run", "m", "--inputs", "i", "--outputs", "o", "--greedy", "16"]),
+            Some(Some(16))
+        );
+    }
+
+    #[test]
+    fn targets_are_separated_by_commas() {
+        let cli = Cli::try_parse_from(["gristmill", "compile", "m", "-o", "b", "--target", "chrome,native"]).unwrap();
+        let Command::Compile(args) = cli.command else { panic!("not compile") };
+        assert_eq!(args.flags.target, ["chrome", "native"]);
+    }
+}

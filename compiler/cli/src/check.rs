@@ -1,0 +1,68 @@
+//! `gristmill check`.
+
+use gristmill_compiler::library;
+use gristmill_graph::Model;
+use gristmill_graph::text::{Diagnostics, Policy, bind, check as check_text};
+
+use crate::args::CheckArgs;
+use crate::failure::{Exit, Failure, Outcome};
+use crate::output::{emit, note};
+
+/// Checks an architecture file, with the shipped files as what it may extend and use, or a precision policy. All
+/// errors go to stderr.
+pub(crate) fn check(args: &CheckArgs) -> Outcome {
+    let text = std::fs::read_to_string(&args.file).map_err(|e| Failure::io(&args.file, &e))?;
+    let name = args.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let shown = args.file.display();
+    if is_policy(&text) {
+        if let Err(found) = Policy::parse(&name, &text) {
+            return Ok(report(&found));
+        }
+        emit(&format!("{shown}: no errors in this precision policy\n"))?;
+        return Ok(Exit::Done);
+    }
+    let library = library::library().with_file(name.clone(), text);
+    let Some(path) = &args.config else {
+        if let Err(found) = check_text(&library, &name) {
+            return Ok(report(&found));
+        }
+        emit(&format!("{shown}: no errors; --config config.json builds the graph as well\n"))?;
+        return Ok(Exit::Done);
+    };
+    let config = std::fs::read_to_string(path).map_err(|e| Failure::io(path, &e))?;
+    let config = serde_json::from_str(&config).map_err(|e| Failure::wrong(format!("{}: {e}", path.display())))?;
+    match bind(&library, &name, &config, None) {
+        Ok(model) => {
+            emit(&format!("{shown}: no errors; {}\n", summary(&model)))?;
+            Ok(Exit::Done)
+        }
+        Err(found) => Ok(report(&found)),
+    }
+}
+
+/// Whether the first word of the file says so.
+fn is_policy(text: &str) -> bool {
+    let code = text.lines().map(str::trim_start).find(|l| !l.is_empty() && !l.starts_with("//"));
+    code.is_some_and(|l| l.starts_with("Policy"))
+}
+
+fn report(found: &Diagnostics) -> Exit {
+    note(found.to_string().trim_end());
+    let n = found.0.len();
+    note(&format!("\n{n} error{}", if n == 1 { "" } else { "s" }));
+    Exit::No
+}
+
+fn summary(model: &Model) -> String {
+    let entries: Vec<&str> = model.entries.iter().map(|e| e.name.as_str()).collect();
+    let weights: u64 = model.weights.iter().map(|w| w.shape.iter().product::<u64>()).sum();
+    format!(
+        "{} nodes in {} regions, {} tensors with {} weights, {} states, entries {}",
+        model.graph.nodes.len(),
+        model.graph.regions.len(),
+        model.weights.len(),
+        crate::output::count(weights),
+        model.states.len(),
+        entries.join(", ")
+    )
+}

@@ -1,0 +1,46 @@
+//! `gristmill compile`.
+
+use gristmill_compiler::CompileReport;
+
+use crate::args::CompileArgs;
+use crate::failure::{Exit, Outcome};
+use crate::locate::{COMPACT, options};
+use crate::output::{bytes, count, note};
+use crate::progress::Bar;
+
+/// Compiles, then says on stderr what was made.
+pub(crate) fn compile(args: &CompileArgs) -> Outcome {
+    let options = options(&args.flags, COMPACT);
+    let report = gristmill_compiler::compile(&args.model, &args.output, &options, &Bar::new())?;
+    note(&summary(&report));
+    Ok(Exit::Done)
+}
+
+/// A few lines for people: sizes, kernels, and where the time went.
+fn summary(report: &CompileReport) -> String {
+    let weights = &report.weights;
+    let kernels: Vec<String> = report.kernels.iter().map(|(target, n)| format!("{n} for {target}")).collect();
+    let dispatches: Vec<String> = report.dispatches.iter().map(|(entry, n)| format!("{entry} {n}")).collect();
+    let times: Vec<String> =
+        report.timings.iter().map(|(name, t)| format!("{name} {:.2} s", t.as_secs_f64())).collect();
+    let less = match weights.real_reduction > 0.0 {
+        true => format!(
+            "; {:.1} % and {:.1} % less than f16",
+            weights.payload_reduction * 100.0,
+            weights.real_reduction * 100.0
+        ),
+        false => String::new(),
+    };
+    format!(
+        "{}\n  weights     {} ({} weights; {:.2} bits of payload, {:.2} bits stored per weight{less})\n\
+         \x20 kernels     {}\n  dispatches  {}\n  time        {}",
+        report.bundle.display(),
+        bytes(weights.bytes),
+        count(weights.weights),
+        weights.payload_bits,
+        weights.real_bits,
+        kernels.join(", "),
+        dispatches.join(", "),
+        times.join(", "),
+    )
+}

@@ -1,0 +1,66 @@
+//! `gristmill inspect`.
+
+mod graph;
+mod kernels;
+mod memory;
+mod overview;
+mod rewrites;
+mod weights;
+
+use gristmill_bundle::{Bundle, Manifest, Programs};
+use serde_json::Value;
+
+use crate::args::InspectArgs;
+use crate::failure::{Exit, Failure, Outcome};
+use crate::output::{emit, emit_json};
+
+/// What a view gives: text for people and the same as JSON.
+struct View {
+    text: String,
+    json: Value,
+}
+
+/// Opens the bundle and prints what was asked for.
+pub(crate) fn inspect(args: &InspectArgs) -> Outcome {
+    let bundle = Bundle::open(&args.bundle)?;
+    let target = target(bundle.manifest(), args.target.as_deref())?;
+    let programs = || -> Outcome<Programs> { Ok(bundle.programs(&target)?) };
+    let flags = &args.view;
+    let view = if flags.graph {
+        graph::view(&bundle)?
+    } else if flags.rewrites {
+        rewrites::view(&bundle, &target)?
+    } else if flags.memory {
+        memory::view(bundle.manifest(), &programs()?)?
+    } else if flags.kernels {
+        kernels::view(&programs()?, &target)
+    } else if flags.weights {
+        weights::view(bundle.manifest())?
+    } else if let Some(name) = &flags.shader {
+        kernels::shader(&bundle, &programs()?, name, &target)?
+    } else {
+        overview::view(bundle.manifest(), &programs()?, &target)?
+    };
+    if args.json {
+        emit_json(&view.json)?
+    } else {
+        emit(&view.text)?
+    }
+    Ok(Exit::Done)
+}
+
+/// The target asked for, or `native`, or the first there is.
+fn target(manifest: &Manifest, wanted: Option<&str>) -> Outcome<String> {
+    let has = |name: &str| manifest.profiles.iter().any(|p| p == name);
+    match wanted {
+        Some(name) if has(name) => Ok(name.to_string()),
+        Some(name) => Err(Failure::wrong(format!(
+            "this bundle was not compiled for `{name}`, only for {}; compile it again with --target {name}",
+            manifest.profiles.join(", ")
+        ))),
+        None if has("native") => Ok("native".to_string()),
+        None => manifest.profiles.first().cloned().ok_or_else(|| {
+            Failure::wrong("this bundle was compiled for no target; compile it again with --target all")
+        }),
+    }
+}

@@ -1,0 +1,108 @@
+//! `inspect --graph`: what the model means, before rewriting.
+
+use std::fmt::Write;
+
+use gristmill_bundle::Bundle;
+use gristmill_graph::{Graph, Model, NodeId, Op, Region, show_shape};
+
+use super::View;
+use crate::failure::{Failure, Outcome};
+
+/// The file in the bundle: a [`Model`] as JSON.
+const FILE: &str = "graph.json";
+
+/// Text, in which equal layers are printed once; the JSON is the file as it stands.
+pub(super) fn view(bundle: &Bundle) -> Outcome<View> {
+    let wrong = |what: String| Failure::wrong(format!("{FILE}: {what}; compile the model again"));
+    let text = bundle.read_text(FILE)?;
+    let model: Model = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+    check(&model).map_err(wrong)?;
+    let json = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+    Ok(View { text: print(&model), json })
+}
+
+/// Indices that printing relies on.
+fn check(model: &Model) -> Result<(), String> {
+    for (i, node) in model.graph.nodes.iter().enumerate() {
+        let known = match node.op {
+            Op::Input(n) => (n as usize) < model.inputs.len(),
+            Op::Weight(n) => (n as usize) < model.weights.len(),
+            Op::StateAppend(n) => (n as usize) < model.states.len(),
+            _ => true,
+        };
+        if !known || node.inputs.iter().any(|n| n.index() >= i) || node.region as usize >= model.graph.regions.len() {
+            return Err(format!("node {i} refers to something that is not there"));
+        }
+    }
+    Ok(())
+}
+
+fn print(model: &Model) -> String {
+    let graph = &model.graph;
+    let mut out = format!("architecture {}, {} nodes\n", model.architecture, graph.nodes.len());
+    let mut last: Option<(&Region, Vec<String>)> = None;
+    for (index, region) in graph.regions.iter().enumerate() {
+        let ids: Vec<NodeId> = graph.ids().filter(|id| graph.node(*id).region as usize == index).collect();
+        let form: Vec<String> = ids.iter().map(|id| form(graph, *id, &ids)).collect();
+        match &last {
+            Some((first, same)) if *same == form => {
+                let _ = writeln!(out, "\n{}: same operations as {}", title(region), title(first));
+                continue;
+            }
+            _ => {}
+        }
+        let _ = writeln!(out, "\n{}", title(region));
+        for id in &ids {
+            let _ = writeln!(out, "  {}", line(model, *id));
+        }
+        last = Some((region, form));
+    }
+    out.push_str("\noutputs\n");
+    for (name, id) in &graph.outputs {
+        let tap = if model.taps.contains(name) { " (tap)" } else { "" };
+        let _ = writeln!(out, "  {name} = %{}{tap}", id.0);
+    }
+    out
+}
+
+fn title(region: &Region) -> String {
+    match region.index {
+        Some(i) => format!("{} {i}", region.name),
+        None => region.name.clone(),
+    }
+}
+
+/// A node without what differs between equal layers: which weight, which state, where outer operands come from.
+fn form(graph: &Graph, id: NodeId, region: &[NodeId]) -> String {
+    let node = graph.node(id);
+    let op = match &node.op {
+        Op::Weight(_) | Op::StateAppend(_) => node.op.name(),
+        op => format!("{op:?}"),
+    };
+    let operand = |n: &NodeId| region.iter().position(|r| r == n).map_or("outer".to_string(), |p| p.to_string());
+    let operands: Vec<String> = node.inputs.iter().map(operand).collect();
+    format!("{op}({}) {} {}", operands.join(","), node.dtype, show_shape(&node.shape))
+}
+
+fn line(model: &Model, id: NodeId) -> String {
+    let node = model.graph.node(id);
+    let what = match &node.op {
+        Op::Input(i) => format!("input {}", model.inputs[*i as usize].name),
+        Op::Weight(i) => format!("weight {}", model.weights[*i as usize].name),
+        Op::StateAppend(i) => format!("append to {}", model.states[*i as usize].name),
+        op => format!("{op:?}"),
+    };
+    let operands: Vec<String> = node.inputs.iter().map(|n| format!("%{}", n.0)).collect();
+    let mut text = format!("%{} = {what}", id.0);
+    if !operands.is_empty() {
+        let _ = write!(text, " ({})", operands.join(", "));
+    }
+    let _ = write!(text, " : {} {}", node.dtype, show_shape(&node.shape));
+    if let Some(role) = &node.role {
+        let _ = write!(text, "  role {role}");
+    }
+    if !node.path.is_empty() {
+        let _ = write!(text, "  # {}", node.path);
+    }
+    text
+}

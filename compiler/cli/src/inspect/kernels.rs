@@ -1,0 +1,77 @@
+//! `inspect --kernels` and `inspect --shader NAME`.
+
+use std::collections::BTreeMap;
+
+use gristmill_bundle::{Bundle, Kernel, Program, Programs};
+use serde_json::json;
+
+use super::View;
+use crate::failure::{Failure, Outcome};
+use crate::output::{Align, Table, note};
+
+/// How often each kernel runs in each entry.
+fn uses(programs: &Programs) -> BTreeMap<&str, Vec<u64>> {
+    let count = |program: &Program| {
+        let mut n = vec![0; programs.kernels.len()];
+        for step in &program.steps {
+            n[step.kernel as usize] += 1;
+        }
+        n
+    };
+    programs.programs.iter().map(|(name, program)| (name.as_str(), count(program))).collect()
+}
+
+/// All kernels of a target.
+pub(super) fn view(programs: &Programs, target: &str) -> View {
+    let uses = uses(programs);
+    let mut columns = vec![("kernel", Align::Left), ("variants", Align::Left)];
+    columns.extend(uses.keys().map(|k| (*k, Align::Right)));
+    let mut table = Table::new(&columns);
+    let mut items = Vec::new();
+    for (i, kernel) in programs.kernels.iter().enumerate() {
+        let mut cells = vec![kernel.name.clone(), variants(kernel)];
+        cells.extend(uses.values().map(|n| if n[i] == 0 { "-".to_string() } else { n[i].to_string() }));
+        table.row(cells);
+        let per_entry: BTreeMap<&str, u64> = uses.iter().map(|(k, n)| (*k, n[i])).collect();
+        let files: Vec<_> = kernel.variants.iter().map(|v| json!({ "requires": v.requires, "file": v.file })).collect();
+        items.push(json!({ "name": kernel.name, "variants": files, "dispatches": per_entry }));
+    }
+    let text = format!(
+        "{} kernels for {target}; numbers are dispatches per call of an entry.\n\n{}",
+        items.len(),
+        table.render(0)
+    );
+    View { text, json: json!({ "target": target, "kernels": items }) }
+}
+
+fn variants(kernel: &Kernel) -> String {
+    let name = |needs: &[String]| if needs.is_empty() { "plain".to_string() } else { needs.join("+") };
+    kernel.variants.iter().map(|v| name(&v.requires)).collect::<Vec<_>>().join(", ")
+}
+
+/// The text of one kernel: its best variant.
+pub(super) fn shader(bundle: &Bundle, programs: &Programs, name: &str, target: &str) -> Outcome<View> {
+    let Some(kernel) = programs.kernels.iter().find(|k| k.name == name) else {
+        let near = programs
+            .kernels
+            .iter()
+            .map(|k| (strsim::jaro_winkler(&k.name, name), k.name.as_str()))
+            .filter(|(score, _)| *score > 0.7)
+            .max_by(|a, b| a.0.total_cmp(&b.0));
+        let hint = near.map(|(_, n)| format!("; did you mean `{n}`?")).unwrap_or_default();
+        return Err(Failure::wrong(format!("no kernel `{name}` for {target}{hint} (`--kernels` lists them)")));
+    };
+    let mut text = String::new();
+    let mut items = Vec::new();
+    for variant in &kernel.variants {
+        let wgsl = bundle.read_text(&variant.file)?;
+        if text.is_empty() {
+            text.clone_from(&wgsl);
+        }
+        items.push(json!({ "requires": variant.requires, "file": variant.file, "wgsl": wgsl }));
+    }
+    if items.len() > 1 {
+        note(&format!("{name}: variant 1 of {} ({}); --json gives all", items.len(), variants(kernel)));
+    }
+    Ok(View { text, json: json!({ "kernel": name, "target": target, "variants": items }) })
+}

@@ -1,0 +1,146 @@
+//! `inspect --memory`: what a session of one row allocates at the largest context.
+
+use std::collections::BTreeMap;
+
+use gristmill_bundle::{Elem, Entry, EntryRole, Manifest, Programs, Size};
+use serde_json::json;
+
+use super::View;
+use crate::failure::{Failure, Outcome};
+use crate::output::{Align, Table, bytes};
+
+/// Bytes of one entry.
+pub(super) struct EntryMemory {
+    /// Name of the entry.
+    pub(super) name: String,
+    /// Values of the symbols that were assumed.
+    pub(super) symbols: BTreeMap<String, u32>,
+    /// Scratch buffers, each.
+    pub(super) slots: Vec<u64>,
+    /// Inputs and outputs.
+    pub(super) io: u64,
+}
+
+impl EntryMemory {
+    /// All scratch buffers together.
+    pub(super) fn scratch(&self) -> u64 {
+        self.slots.iter().sum()
+    }
+}
+
+/// What a session takes.
+pub(super) struct Memory {
+    /// Weights.
+    pub(super) weights: u64,
+    /// States (key and value caches) at the largest context.
+    pub(super) states: u64,
+    /// Per entry.
+    pub(super) entries: Vec<EntryMemory>,
+}
+
+impl Memory {
+    /// Weights, states, and the largest entry.
+    pub(super) fn peak(&self) -> u64 {
+        let run = self.entries.iter().map(|e| e.scratch() + e.io).max().unwrap_or(0);
+        self.weights + self.states + run
+    }
+}
+
+fn elem_bytes(elem: Elem) -> u64 {
+    match elem {
+        Elem::F32 | Elem::I32 => 4,
+        Elem::F16 => 2,
+    }
+}
+
+/// One row (`B` = 1), the largest context, prompts in whole chunks; other symbols at their largest value.
+fn assumed(manifest: &Manifest, entry: Option<&Entry>) -> BTreeMap<String, u32> {
+    let info = &manifest.model;
+    let mut symbols: BTreeMap<String, u32> = manifest.symbols.iter().map(|s| (s.name.clone(), s.max)).collect();
+    let mut set = |name: &str, value: u32| {
+        if let Some(v) = symbols.get_mut(name) {
+            *v = value;
+        }
+    };
+    set("B", 1);
+    set("C", info.max_context);
+    let chunked = entry.is_some_and(|e| matches!(e.role, EntryRole::Prefill | EntryRole::Decode));
+    let bound = entry.and_then(|e| e.bind.get("T").copied());
+    let new = bound.unwrap_or(if chunked { info.prefill_chunk } else { info.max_context });
+    set("T", new);
+    set("P", info.max_context.saturating_sub(new));
+    for (name, value) in entry.iter().flat_map(|e| &e.bind) {
+        symbols.insert(name.clone(), *value);
+    }
+    symbols
+}
+
+fn size(text: &Size, symbols: &BTreeMap<String, u32>) -> Outcome<u64> {
+    text.eval(symbols).map_err(|e| Failure::wrong(format!("manifest.json: {e}")))
+}
+
+fn buffer(shape: &[Size], elem: Elem, symbols: &BTreeMap<String, u32>) -> Outcome<u64> {
+    shape.iter().try_fold(elem_bytes(elem), |n, d| Ok(n.saturating_mul(size(d, symbols)?)))
+}
+
+/// Evaluates all sizes.
+pub(super) fn measure(manifest: &Manifest, programs: &Programs) -> Outcome<Memory> {
+    let mut memory = Memory { weights: manifest.tensors.iter().map(|t| t.bytes).sum(), states: 0, entries: Vec::new() };
+    let symbols = assumed(manifest, None);
+    for state in &manifest.states {
+        memory.states += buffer(&state.shape, state.elem, &symbols)?;
+    }
+    for entry in &manifest.entries {
+        let symbols = assumed(manifest, Some(entry));
+        let Some(program) = programs.programs.get(&entry.name) else { continue };
+        let slots = program.slots.iter().map(|s| size(s, &symbols)).collect::<Outcome<Vec<u64>>>()?;
+        let mut io = 0;
+        for input in entry.inputs.iter().filter_map(|i| manifest.inputs.get(*i as usize)) {
+            io += buffer(&input.shape, input.elem, &symbols)?;
+        }
+        for output in &entry.outputs {
+            io += buffer(&output.shape, output.elem, &symbols)?;
+        }
+        memory.entries.push(EntryMemory { name: entry.name.clone(), symbols, slots, io });
+    }
+    Ok(memory)
+}
+
+/// Text and JSON.
+pub(super) fn view(manifest: &Manifest, programs: &Programs) -> Outcome<View> {
+    let memory = measure(manifest, programs)?;
+    let context = manifest.model.max_context;
+    let mut table = Table::new(&[
+        ("entry", Align::Left),
+        ("at", Align::Left),
+        ("scratch buffers", Align::Right),
+        ("scratch", Align::Right),
+        ("inputs and outputs", Align::Right),
+    ]);
+    let mut entries = Vec::new();
+    for e in &memory.entries {
+        let at: Vec<String> = e.symbols.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        table.row([e.name.clone(), at.join(" "), e.slots.len().to_string(), bytes(e.scratch()), bytes(e.io)]);
+        entries.push(json!({
+            "entry": e.name, "symbols": e.symbols, "slots": e.slots, "scratch_bytes": e.scratch(), "io_bytes": e.io,
+        }));
+    }
+    let text = format!(
+        "One row, context of {context} tokens, prompt in chunks of {} tokens.\n\n\
+         weights   {}\nstates    {}\npeak      {} (weights, states and the largest entry)\n\n{}",
+        manifest.model.prefill_chunk,
+        bytes(memory.weights),
+        bytes(memory.states),
+        bytes(memory.peak()),
+        table.render(0),
+    );
+    let json = json!({
+        "context": context,
+        "batch": 1,
+        "weights_bytes": memory.weights,
+        "states_bytes": memory.states,
+        "peak_bytes": memory.peak(),
+        "entries": entries,
+    });
+    Ok(View { text, json })
+}

@@ -1,0 +1,108 @@
+//! `inspect` without flags: the bundle on one screen.
+
+use gristmill_bundle::{Input, InputDefault, Manifest, Output, Programs, Size};
+use serde_json::json;
+
+use super::{View, memory, weights};
+use crate::failure::Outcome;
+use crate::output::{Align, Table, bytes, count};
+
+/// Text and JSON.
+pub(super) fn view(manifest: &Manifest, programs: &Programs, target: &str) -> Outcome<View> {
+    let (by_precision, total) = weights::sums(manifest)?;
+    let memory = memory::measure(manifest, programs)?;
+    let info = &manifest.model;
+    let dispatches = |entry: &str| programs.programs.get(entry).map_or(0, |p| p.steps.len());
+    let text = format!(
+        "{}: {}, {} weights at {}, {:.2} bits of payload and {:.2} bits stored per weight\n\
+         context {} tokens, prompt in chunks of {}; written by {} (format {})\n\
+         {} in {} weight files and {} others, for {}\n\
+         \nInputs\n{}\nEntries ({target})\n{}\nWeights\n{}\nMemory of one row at {} tokens\n\
+         \x20 weights {}, states {}, peak {}\n",
+        info.name,
+        info.architecture,
+        count(info.parameters),
+        info.precision,
+        total.payload(),
+        total.stored(),
+        count(u64::from(info.max_context)),
+        info.prefill_chunk,
+        manifest.generator,
+        manifest.format,
+        bytes(
+            manifest.shards.iter().map(|s| s.bytes).sum::<u64>()
+                + manifest.files.values().map(|f| f.bytes).sum::<u64>()
+        ),
+        manifest.shards.len(),
+        manifest.files.len(),
+        manifest.profiles.join(", "),
+        inputs(&manifest.inputs),
+        entries(manifest, dispatches),
+        weights::table(&by_precision, &total),
+        count(u64::from(info.max_context)),
+        bytes(memory.weights),
+        bytes(memory.states),
+        bytes(memory.peak()),
+    );
+    let entries: Vec<_> = manifest
+        .entries
+        .iter()
+        .map(|e| json!({ "name": e.name, "role": e.role, "outputs": e.outputs, "dispatches": dispatches(&e.name) }))
+        .collect();
+    let json = json!({
+        "model": info,
+        "generator": manifest.generator,
+        "format": manifest.format,
+        "targets": manifest.profiles,
+        "target": target,
+        "symbols": manifest.symbols,
+        "inputs": manifest.inputs,
+        "entries": entries,
+        "kernels": programs.kernels.len(),
+        "weights": weights::sums_json(&by_precision, &total),
+        "memory": { "weights_bytes": memory.weights, "states_bytes": memory.states, "peak_bytes": memory.peak() },
+    });
+    Ok(View { text, json })
+}
+
+fn shape(shape: &[Size]) -> String {
+    format!("[{}]", shape.iter().map(|s| s.0.as_str()).collect::<Vec<_>>().join(", "))
+}
+
+fn inputs(inputs: &[Input]) -> String {
+    let mut table =
+        Table::new(&[("name", Align::Left), ("type", Align::Left), ("shape", Align::Left), ("if absent", Align::Left)]);
+    for input in inputs {
+        let default = match input.default {
+            None => "required".to_string(),
+            Some(InputDefault::Value(v)) => format!("all {v}"),
+            Some(InputDefault::Positions) => "positions".to_string(),
+        };
+        table.row([input.name.clone(), format!("{:?}", input.elem).to_lowercase(), shape(&input.shape), default]);
+    }
+    table.render(2)
+}
+
+fn entries(manifest: &Manifest, dispatches: impl Fn(&str) -> usize) -> String {
+    let mut table = Table::new(&[
+        ("name", Align::Left),
+        ("role", Align::Left),
+        ("dispatches", Align::Right),
+        ("outputs", Align::Left),
+    ]);
+    for entry in &manifest.entries {
+        let role = format!("{:?}", entry.role).to_lowercase();
+        table.row([entry.name.clone(), role, dispatches(&entry.name).to_string(), outputs(&entry.outputs)]);
+    }
+    table.render(2)
+}
+
+/// The first outputs; entries with taps have dozens.
+fn outputs(outputs: &[Output]) -> String {
+    const SHOWN: usize = 3;
+    let mut text: Vec<String> = outputs.iter().take(SHOWN).map(|o| format!("{} {}", o.name, shape(&o.shape))).collect();
+    if outputs.len() > SHOWN {
+        text.push(format!("and {} more", outputs.len() - SHOWN));
+    }
+    text.join(", ")
+}

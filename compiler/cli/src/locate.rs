@@ -1,0 +1,146 @@
+//! From what the user named to a bundle: bundles as they are, model directories through the cache.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use gristmill_bundle::{MANIFEST, sha256_hex};
+use gristmill_compiler::{CompileOptions, KvPrecision};
+
+use crate::args::{CompileFlags, Kv};
+use crate::failure::{Failure, Outcome};
+use crate::output::note;
+use crate::progress::Bar;
+
+/// What `compile` makes of weights when nothing is said.
+pub(crate) const COMPACT: &str = "q4";
+/// What tensor mode and `verify` compile a model directory to when nothing is said: values as exact as stored.
+pub(crate) const EXACT: &str = "f32";
+
+/// The compiler's options for these flags.
+pub(crate) fn options(flags: &CompileFlags, precision: &str) -> CompileOptions {
+    let all = flags.target.iter().any(|t| t == "all");
+    CompileOptions {
+        arch: flags.arch.clone(),
+        precision: flags.precision.clone().unwrap_or_else(|| precision.to_string()),
+        group: flags.group,
+        asymmetric: flags.asymmetric,
+        kv: match flags.kv {
+            Kv::F32 => KvPrecision::F32,
+            Kv::F16 => KvPrecision::F16,
+        },
+        targets: if all { Vec::new() } else { flags.target.clone() },
+        max_context: flags.max_context,
+    }
+}
+
+/// The bundle to use for `model`. A model directory is compiled into the cache unless the cache has it;
+/// `precision` is the default there.
+pub(crate) fn bundle_for(model: &Path, flags: &CompileFlags, precision: &str) -> Outcome<PathBuf> {
+    if model.join(MANIFEST).is_file() {
+        if let Some(flag) = given(flags) {
+            return Err(Failure::wrong(format!(
+                "{}: is a bundle, which is compiled already; {flag} applies to a model directory",
+                model.display()
+            )));
+        }
+        return Ok(model.to_path_buf());
+    }
+    if !model.join("config.json").is_file() {
+        let what = match (model.exists(), model.is_dir()) {
+            (false, _) => "there is no such directory",
+            (true, false) => "not a directory; name a bundle or a model directory",
+            (true, true) => "neither a bundle (no manifest.json) nor a Hugging Face model directory (no config.json)",
+        };
+        return Err(Failure::wrong(format!("{}: {what}", model.display())));
+    }
+    let mut options = options(flags, precision);
+    if flags.target.is_empty() {
+        // Only this machine will run it.
+        options.targets = vec!["native".to_string()];
+    }
+    cached(model, &options)
+}
+
+/// The first flag given that only makes sense when something is compiled.
+fn given(flags: &CompileFlags) -> Option<&'static str> {
+    [
+        ("--arch", flags.arch.is_some()),
+        ("--precision", flags.precision.is_some()),
+        ("--group", flags.group.is_some()),
+        ("--asymmetric", flags.asymmetric),
+        ("--kv", flags.kv != Kv::F32),
+        ("--target", !flags.target.is_empty()),
+        ("--max-context", flags.max_context.is_some()),
+    ]
+    .into_iter()
+    .find_map(|(name, is_given)| is_given.then_some(name))
+}
+
+/// Compiles into the cache if it is not there yet.
+///
+/// A bundle lies in `<cache>/<place>/<key>`: the place stands for directory and options, the key for the content.
+/// When the content changes, the old bundle of that place is removed, so that the cache does not grow for ever.
+fn cached(model: &Path, options: &CompileOptions) -> Outcome<PathBuf> {
+    let full = model.canonicalize().map_err(|e| Failure::io(model, &e))?;
+    let name: String = full.file_name().unwrap_or_default().to_string_lossy().chars().take(60).collect();
+    let place = sha256_hex(format!("{}\n{options:?}", full.display()).as_bytes());
+    let place = cache_root()?.join(format!("{name}-{}", &place[..16]));
+    let bundle = place.join(&key(&full, options)?[..16]);
+    if bundle.join(MANIFEST).is_file() {
+        return Ok(bundle);
+    }
+    std::fs::create_dir_all(&place).map_err(|e| Failure::io(&place, &e))?;
+    note(&format!("compiling {} ({}) into {}", model.display(), options.precision, bundle.display()));
+    gristmill_compiler::compile(&full, &bundle, options, &Bar::new())?;
+    forget_others(&place, &bundle);
+    Ok(bundle)
+}
+
+/// Removes older bundles of a place. That this fails is no reason to stop: they are only in the way.
+fn forget_others(place: &Path, keep: &Path) {
+    let Ok(entries) = std::fs::read_dir(place) else { return };
+    for path in entries.flatten().map(|e| e.path()).filter(|p| p != keep && p.join(MANIFEST).is_file()) {
+        let _ = std::fs::remove_dir_all(path);
+    }
+}
+
+/// `$XDG_CACHE_HOME/gristmill`, or what stands for it on this system.
+fn cache_root() -> Outcome<PathBuf> {
+    let from = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    from("XDG_CACHE_HOME")
+        .or_else(|| from("LOCALAPPDATA"))
+        .or_else(|| from("HOME").map(|h| h.join(".cache")))
+        .map(|p| p.join("gristmill"))
+        .ok_or_else(|| {
+            Failure::lacking("there is no place for a cache; set XDG_CACHE_HOME or HOME, or use `gristmill compile`")
+        })
+}
+
+/// Stands for everything that the bundle depends on: names, sizes and times of the model's files, the files that
+/// the options name, the options, and this program.
+fn key(model: &Path, options: &CompileOptions) -> Outcome<String> {
+    let mut text = format!("{} {options:?}\n", env!("CARGO_PKG_VERSION"));
+    if let Ok(program) = std::env::current_exe() {
+        describe(&mut text, &program);
+    }
+    let entries = std::fs::read_dir(model).map_err(|e| Failure::io(model, &e))?;
+    let mut files: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(|p| p.is_file()).collect();
+    files.sort();
+    let config = model.join("config.json");
+    text.push_str(&std::fs::read_to_string(&config).map_err(|e| Failure::io(&config, &e))?);
+    for file in options.arch.iter().cloned().chain([PathBuf::from(&options.precision)]) {
+        text.push_str(&std::fs::read_to_string(file).unwrap_or_default());
+    }
+    for file in files {
+        describe(&mut text, &file);
+    }
+    Ok(sha256_hex(text.as_bytes()))
+}
+
+fn describe(text: &mut String, file: &Path) {
+    // A file that cannot be looked at makes the compiler fail with a better message.
+    let Ok(meta) = std::fs::metadata(file) else { return };
+    let time = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos());
+    let _ = writeln!(text, "{} {} {time}", file.display(), meta.len());
+}

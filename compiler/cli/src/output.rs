@@ -1,0 +1,128 @@
+//! What goes to stdout, and plain-text tables.
+
+use std::io::{self, Write};
+
+use crate::failure::{Exit, Failure, Outcome};
+
+/// Writes to stdout at once. A reader that went away (`| head`) ends the command quietly and successfully.
+pub(crate) fn emit(text: &str) -> Outcome<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Err(Failure { exit: Exit::Done, message: String::new() }),
+        Err(e) => Err(Failure::wrong(format!("stdout: {e}"))),
+    }
+}
+
+/// Writes a line to stderr. A reader that went away is no reason to stop.
+pub(crate) fn note(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Writes one JSON document and a line end to stdout.
+pub(crate) fn emit_json(value: &serde_json::Value) -> Outcome<()> {
+    emit(&format!("{value:#}\n"))
+}
+
+/// How a column of a [`Table`] is aligned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Align {
+    /// Text.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// Rows of text, printed with two spaces between columns.
+pub(crate) struct Table {
+    align: Vec<Align>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table whose first row is `head`.
+    pub(crate) fn new(columns: &[(&str, Align)]) -> Self {
+        Table {
+            align: columns.iter().map(|(_, a)| *a).collect(),
+            rows: vec![columns.iter().map(|(h, _)| h.to_string()).collect()],
+        }
+    }
+
+    /// Adds a row; missing cells are empty.
+    pub(crate) fn row<I: IntoIterator<Item = String>>(&mut self, cells: I) {
+        let mut cells: Vec<String> = cells.into_iter().collect();
+        cells.resize(self.align.len(), String::new());
+        self.rows.push(cells);
+    }
+
+    /// The lines, each indented by `indent` spaces and without trailing spaces.
+    pub(crate) fn render(&self, indent: usize) -> String {
+        let mut widths = vec![0; self.align.len()];
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        let mut out = String::new();
+        for row in &self.rows {
+            let mut line = " ".repeat(indent);
+            for ((cell, width), align) in row.iter().zip(&widths).zip(&self.align) {
+                match align {
+                    Align::Left => line.push_str(&format!("{cell:<width$}  ")),
+                    Align::Right => line.push_str(&format!("{cell:>width$}  ")),
+                }
+            }
+            out.push_str(line.trim_end());
+            out.push('\n');
+        }
+        out
+    }
+}
+
+/// A number of bytes for people: `512 B`, `3.2 KiB`, `1.5 GiB`.
+pub(crate) fn bytes(n: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = n as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{n} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+/// A count with thousands marked: `260,032`.
+pub(crate) fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_align() {
+        let mut t = Table::new(&[("tensor", Align::Left), ("bytes", Align::Right)]);
+        t.row(["a".to_string(), "12".to_string()]);
+        t.row(["longer name".to_string()]);
+        assert_eq!(t.render(1), " tensor       bytes\n a               12\n longer name\n");
+    }
+
+    #[test]
+    fn numbers_for_people() {
+        assert_eq!(bytes(1023), "1023 B");
+        assert_eq!(bytes(1536), "1.5 KiB");
+        assert_eq!(bytes(u64::MAX), "16777216.0 TiB");
+        assert_eq!(count(7), "7");
+        assert_eq!(count(1_000), "1,000");
+        assert_eq!(count(12_345_678), "12,345,678");
+    }
+}

@@ -1,0 +1,50 @@
+//! `gristmill run`: text or tensors.
+
+mod prompt;
+
+use std::path::Path;
+
+use gristmill_runtime::tensors::{TensorRun, run_tensors};
+
+use crate::args::RunArgs;
+use crate::backend;
+use crate::failure::{Exit, Failure, Outcome};
+use crate::locate::{EXACT, bundle_for};
+use crate::tensors::{self, Tensors};
+
+/// Prompt mode or tensor mode.
+pub(crate) fn run(args: &RunArgs) -> Outcome {
+    match (&args.inputs, &args.outputs, &args.prompt) {
+        (Some(inputs), Some(outputs), _) => run_on_tensors(args, inputs, outputs),
+        (_, _, Some(text)) => prompt::run(args, text),
+        _ => Err(Failure::wrong("either --prompt, or --inputs and --outputs are needed")),
+    }
+}
+
+fn run_on_tensors(args: &RunArgs, inputs: &Path, outputs: &Path) -> Outcome {
+    let greedy = match args.sampling.greedy {
+        None => None,
+        Some(Some(n)) if n > 0 => Some(n),
+        Some(_) => {
+            return Err(Failure::wrong(
+                "--greedy: in tensor mode it takes a number of tokens, at least 1: --greedy 16",
+            ));
+        }
+    };
+    // Before anything is compiled or loaded.
+    let inputs = model_inputs(inputs)?;
+    let dir = bundle_for(&args.model, &args.flags, EXACT)?;
+    let mut loaded = backend::load(&dir, &args.backend)?;
+    let call = TensorRun { entry: args.entry.clone(), greedy, taps: args.taps };
+    let produced = run_tensors(loaded.backend.as_mut(), loaded.bundle.manifest(), &inputs, &call)?;
+    tensors::write(outputs, &produced)?;
+    Ok(Exit::Done)
+}
+
+/// The tensors of a file that are inputs of the model. Names that start with `ref.` hold what inputs were made from,
+/// such as pictures, and are left out.
+pub(crate) fn model_inputs(path: &Path) -> Outcome<Tensors> {
+    let mut inputs = tensors::read(path)?;
+    inputs.retain(|name, _| !name.starts_with("ref."));
+    Ok(inputs)
+}

@@ -1,0 +1,157 @@
+//! `gristmill run --prompt`: streams a text, or prints an embedding.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use gristmill_bundle::{Bundle, Entry, EntryRole};
+use gristmill_runtime::generate::{Options, Outcome as Generated, Stop};
+use gristmill_runtime::template::{ChatTemplate, Message};
+use gristmill_runtime::text::{Callbacks, generate_text};
+use gristmill_runtime::tokenizer::Tokenizer;
+use gristmill_runtime::{Data, Tensor};
+
+use crate::args::RunArgs;
+use crate::backend::{self, Loaded};
+use crate::failure::{Exit, Failure, Outcome};
+use crate::locate::{COMPACT, bundle_for};
+use crate::output::{emit, note};
+use crate::sampling;
+
+/// Continues the prompt if the model generates, embeds it if it embeds.
+pub(super) fn run(args: &RunArgs, text: &str) -> Outcome {
+    let dir = bundle_for(&args.model, &args.flags, COMPACT)?;
+    let bundle = Bundle::open(&dir)?;
+    let has = |role: EntryRole| bundle.manifest().entries.iter().find(|e| e.role == role);
+    match (has(EntryRole::Prefill), has(EntryRole::Embed)) {
+        (Some(_), _) => {
+            // What can be wrong with words is found before weights are loaded.
+            let options = sampling::choose(&bundle, &args.sampling)?;
+            let tokenizer = Tokenizer::from_bundle(&bundle)?;
+            let prompt = tokens(args, text, &bundle, &tokenizer)?;
+            let loaded = backend::load(&dir, &args.backend)?;
+            continue_text(args, text, loaded, &tokenizer, &prompt, &options)
+        }
+        (None, Some(entry)) => {
+            let tokenizer = Tokenizer::from_bundle(&bundle)?;
+            let ids = tokenizer.encode(text, true)?;
+            let loaded = backend::load(&dir, &args.backend)?;
+            embed(loaded, entry, &ids)
+        }
+        (None, None) => {
+            Err(Failure::wrong("this model neither generates nor embeds text; call it with --inputs and --outputs"))
+        }
+    }
+}
+
+/// The token ids of the prompt, or of the conversation that it begins.
+fn tokens(args: &RunArgs, text: &str, bundle: &Bundle, tokenizer: &Tokenizer) -> Outcome<Vec<u32>> {
+    if !args.chat {
+        return Ok(tokenizer.encode(text, true)?);
+    }
+    let template = ChatTemplate::from_bundle(bundle)?.ok_or_else(|| {
+        Failure::wrong("--chat: this model has no chat template; leave out --chat to continue a text")
+    })?;
+    let system = args.system.iter().map(|s| Message::new("system", s));
+    let messages: Vec<Message> = system.chain([Message::new("user", text)]).collect();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(0));
+    // The template writes special tokens itself.
+    Ok(tokenizer.encode(&template.render(&messages, true, now)?, false)?)
+}
+
+fn continue_text(
+    args: &RunArgs,
+    text: &str,
+    mut loaded: Loaded,
+    tokenizer: &Tokenizer,
+    prompt: &[u32],
+    options: &Options,
+) -> Outcome {
+    let interrupted = watch_interrupt();
+    let begin = Instant::now();
+    let mut written = Ok(());
+    // A continuation reads best behind what it continues; an answer stands alone. The first piece brings it along,
+    // so that nothing is printed when the model refuses the prompt.
+    let mut lead = (!args.chat).then_some(text);
+    let manifest = loaded.bundle.manifest();
+    let generated = {
+        let (broken, lead) = (AtomicBool::new(false), &mut lead);
+        let mut callbacks = Callbacks {
+            clock: &mut || begin.elapsed().as_secs_f64(),
+            keep_going: &mut || !interrupted.load(Ordering::Relaxed) && !broken.load(Ordering::Relaxed),
+            piece: &mut |piece| {
+                let result = emit(&format!("{}{piece}", lead.take().unwrap_or_default()));
+                if result.is_err() && written.is_ok() {
+                    written = result;
+                    broken.store(true, Ordering::Relaxed);
+                }
+            },
+        };
+        let backend = loaded.backend.as_mut();
+        generate_text(backend, manifest, tokenizer, prompt, options, &args.sampling.stop, &mut callbacks)?
+    };
+    written?;
+    emit(&format!("{}\n", lead.unwrap_or_default()))?;
+    note(&summary(&generated, options, &loaded.backend.describe()));
+    Ok(if interrupted.load(Ordering::Relaxed) { Exit::Interrupted } else { Exit::Done })
+}
+
+/// Set by the first Ctrl-C; the second one ends the program. Where no handler can be set, the first one does.
+fn watch_interrupt() -> Arc<AtomicBool> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let seen = flag.clone();
+    let handler = move || {
+        if seen.swap(true, Ordering::Relaxed) {
+            std::process::exit(Exit::Interrupted as i32);
+        }
+    };
+    if let Err(e) = ctrlc::set_handler(handler) {
+        note(&format!("Ctrl-C will end the program at once: {e}"));
+    }
+    flag
+}
+
+/// One line: counts, speed, why it ended, and what repeats it.
+fn summary(generated: &Generated, options: &Options, backend: &str) -> String {
+    let stats = &generated.stats;
+    let rate = |n: u32, seconds: f64| if seconds > 0.0 { f64::from(n) / seconds } else { 0.0 };
+    let why = match generated.stop {
+        Stop::EndToken => "the model ended the text",
+        Stop::StopText => "a stop text was reached",
+        Stop::MaxTokens => "as many as asked for",
+        Stop::ContextFull => "the context is full; --max-context gives more",
+        Stop::Aborted => "stopped",
+    };
+    let seed =
+        if options.sampling.temperature > 0.0 { format!("; seed {}", options.sampling.seed) } else { String::new() };
+    format!(
+        "{} prompt tokens ({:.1} tokens/s), {} new tokens ({:.1} tokens/s): {why}{seed}; {backend}",
+        stats.prompt_tokens,
+        rate(stats.prompt_tokens, stats.prefill_seconds),
+        stats.new_tokens,
+        rate(stats.decode_calls, stats.decode_seconds),
+    )
+}
+
+/// Prints the first output for these tokens as a JSON list.
+fn embed(mut loaded: Loaded, entry: &Entry, ids: &[u32]) -> Outcome {
+    let manifest = loaded.bundle.manifest().clone();
+    let required = entry.inputs.iter().filter_map(|i| manifest.inputs.get(*i as usize)).find(|i| i.default.is_none());
+    let (Some(input), Some(output)) = (required, entry.outputs.first()) else {
+        return Err(Failure::wrong(format!("entry `{}` takes no token ids or gives nothing", entry.name)));
+    };
+    let ids: Vec<i32> = ids.iter().map(|id| *id as i32).collect();
+    let inputs = BTreeMap::from([(input.name.clone(), Tensor::i32([1, ids.len()], ids))]);
+    if !manifest.states.is_empty() {
+        loaded.backend.begin(1, manifest.model.max_context)?;
+    }
+    let mut outputs = loaded.backend.run(&entry.name, &inputs, 0, &[&output.name])?;
+    match outputs.remove(&output.name).map(|t| t.data) {
+        Some(Data::F32(values)) => {
+            emit(&format!("{}\n", serde_json::Value::from(values)))?;
+            Ok(Exit::Done)
+        }
+        _ => Err(Failure::wrong(format!("output `{}` is not a list of floats", output.name))),
+    }
+}

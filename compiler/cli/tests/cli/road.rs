@@ -1,0 +1,185 @@
+//! The whole road on the shipped model: compile, inspect, run, verify, without a GPU.
+
+use std::collections::BTreeMap;
+
+use crate::common::{Place, Ran, ids, load, save, stories};
+
+const PROMPT: &str = "Once upon a time";
+/// What the model tells, by the publication of its weights.
+const STORY: &str = ", there was a little girl named Lily. She loved to play outside in the park.";
+
+fn told(place: &Place, model: &str, more: &[&str]) -> Ran {
+    place.run(&[&["run", model, "--prompt", PROMPT, "--backend", "reference"][..], more].concat())
+}
+
+#[test]
+fn a_model_directory_tells_the_published_story() {
+    let place = Place::new();
+    let model = stories().display().to_string();
+    let first = told(&place, &model, &["--precision", "f32", "--max-new-tokens", "40"]);
+    assert!(first.stderr.contains("compiling"), "{}", first.stderr);
+    assert!(first.stderr.contains("reference"), "{}", first.stderr);
+    assert!(first.stderr.contains("tokens/s"), "{}", first.stderr);
+    let text = first.ok();
+    assert!(text.contains(STORY), "{text}");
+    let second = told(&place, &model, &["--precision", "f32", "--max-new-tokens", "40"]);
+    assert!(!second.stderr.contains("compiling"), "the cache was not used: {}", second.stderr);
+    assert_eq!(second.ok(), text);
+}
+
+#[test]
+fn sampling_follows_its_seed_and_stops_where_told() {
+    let place = Place::new();
+    place.bundle(&[]);
+    let sample = |seed: &str| {
+        told(&place, "bundle", &["--temperature", "1.5", "--top-k", "50", "--seed", seed, "--max-new-tokens", "12"])
+            .ok()
+    };
+    assert_eq!(sample("1"), sample("1"));
+    assert_ne!(sample("1"), sample("2"));
+    let cut = told(&place, "bundle", &["--greedy", "--stop", "girl", "--max-new-tokens", "40"]).ok();
+    assert!(!cut.contains("girl"), "{cut}");
+}
+
+#[test]
+fn prompts_over_the_context_are_refused() {
+    let place = Place::new();
+    place.bundle(&["--max-context", "16"]);
+    let long = "once upon a time there was a little girl ".repeat(4);
+    place.run(&["run", "bundle", "--prompt", &long, "--backend", "reference"]).fails(2, &["context of 16"]);
+    // A prompt that fits ends where the context ends.
+    let ran = told(&place, "bundle", &["--max-new-tokens", "100"]);
+    assert!(!ran.ok().is_empty());
+}
+
+#[test]
+fn tensors_in_and_out_then_verify() {
+    let place = Place::new();
+    place.bundle(&["--precision", "f32"]);
+    save(
+        &place.at("in.safetensors"),
+        &BTreeMap::from([("input_ids".to_string(), ids(&[1, 5], &[1, 403, 407, 261, 378]))]),
+    );
+    let tensors = ["--inputs", "in.safetensors", "--backend", "reference"];
+    let args = [&["run", "bundle", "--outputs", "out.safetensors", "--greedy", "4", "--taps"][..], &tensors].concat();
+    assert!(place.run(&args).ok().is_empty(), "tensor mode prints nothing on stdout");
+    let mut out = load(&place.at("out.safetensors"));
+    assert_eq!(out["logits"].1, [1, 5, 512]);
+    assert_eq!(out["greedy.tokens"].1, [1, 4]);
+    assert_eq!(out["greedy.tokens"].0, safetensors::tensor::Dtype::I64);
+    assert_eq!(out["greedy.logits"].1, [1, 4, 512]);
+    assert!(out.keys().any(|k| k.starts_with("hidden_states.")), "{:?}", out.keys());
+
+    let verify =
+        |more: &[&str]| place.run(&[&["verify", "bundle", "--expect", "out.safetensors"][..], &tensors, more].concat());
+    let text = verify(&["--taps"]).ok();
+    assert!(text.contains("greedy.tokens") && text.contains("PASS"), "{text}");
+
+    // Expected tensors that the model does not produce do not fail.
+    out.insert("mystery".to_string(), ids(&[1], &[7]));
+    save(&place.at("out.safetensors"), &out);
+    let text = verify(&[]).ok();
+    assert!(text.contains("mystery") && text.contains("not produced"), "{text}");
+
+    // A wrong value does.
+    let last = out["logits"].2.len() - 1;
+    out.get_mut("logits").unwrap().2[last] ^= 0x40;
+    save(&place.at("out.safetensors"), &out);
+    let ran = verify(&["--json"]);
+    assert_eq!(ran.code, 1);
+    let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(json["passes"], false);
+
+    // And so does having nothing in common.
+    save(&place.at("out.safetensors"), &BTreeMap::from([("mystery".to_string(), ids(&[1], &[7]))]));
+    let ran = verify(&[]);
+    assert_eq!(ran.code, 1, "{}", ran.stdout);
+}
+
+#[test]
+fn every_view_of_inspect() {
+    let place = Place::new();
+    place.bundle(&["--target", "firefox", "--precision", "q4"]);
+    let inspect = |args: &[&str]| place.run(&[&["inspect", "bundle"][..], args].concat()).ok();
+    for view in [&[][..], &["--graph"], &["--rewrites"], &["--memory"], &["--kernels"], &["--weights"]] {
+        let text = inspect(view);
+        assert!(text.lines().count() > 3, "{view:?}: {text}");
+        let json = inspect(&[view, &["--json"]].concat());
+        serde_json::from_str::<serde_json::Value>(&json).unwrap_or_else(|e| panic!("{view:?}: {e}"));
+    }
+    let overview = inspect(&[]);
+    for word in ["llama", "260,032", "q4", "input_ids", "prefill", "decode", "firefox", "512"] {
+        assert!(overview.contains(word), "{word}: {overview}");
+    }
+    let kernels: serde_json::Value = serde_json::from_str(&inspect(&["--kernels", "--json"])).unwrap();
+    let name = kernels["kernels"][0]["name"].as_str().unwrap();
+    let shader = inspect(&["--shader", name, "--target", "firefox"]);
+    assert!(shader.contains("@compute") && shader.contains("fn "), "{shader}");
+    let ran = place.run(&["inspect", "bundle", "--shader", &format!("{name}x")]);
+    ran.fails(2, &["did you mean", name]);
+    place.run(&["inspect", "bundle", "--kernels", "--target", "opera"]).fails(2, &["opera", "firefox"]);
+}
+
+#[test]
+fn compiling_twice_gives_the_same_bytes() {
+    let place = Place::new();
+    let model = stories().display().to_string();
+    for out in ["a", "b"] {
+        place.run(&["compile", &model, "-o", out, "--precision", "q4", "--target", "native,safari"]).ok();
+    }
+    let manifest = |name: &str| std::fs::read(place.at(name).join("manifest.json")).unwrap();
+    // The manifest has the hash of every file.
+    assert!(manifest("a") == manifest("b"));
+}
+
+#[test]
+fn a_compiled_bundle_takes_no_options_of_the_compiler() {
+    let place = Place::new();
+    place.bundle(&[]);
+    place.run(&["run", "bundle", "--prompt", "x", "--precision", "q8"]).fails(2, &["--precision", "compiled already"]);
+}
+
+#[test]
+fn output_that_is_something_else_is_not_replaced() {
+    let place = Place::new();
+    std::fs::create_dir(place.at("precious")).unwrap();
+    std::fs::write(place.at("precious/thesis.txt"), "years of work").unwrap();
+    let model = stories().display().to_string();
+    place.run(&["compile", &model, "-o", "precious", "--target", "native"]).fails(2, &["precious"]);
+    assert_eq!(std::fs::read_to_string(place.at("precious/thesis.txt")).unwrap(), "years of work");
+    assert_eq!(place.names(), ["precious"]);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn without_an_adapter() {
+    let place = Place::new();
+    place.bundle(&[]);
+    let none = [("VK_DRIVER_FILES", "/nonexistent.json"), ("VK_ICD_FILENAMES", "/nonexistent.json")];
+    place.run_with(&["run", "bundle", "--prompt", "x", "--backend", "wgpu"], &none).fails(3, &["--backend reference"]);
+    place.run_with(&["adapters"], &none).fails(3, &["adapter"]);
+    let ran = place.run_with(&["run", "bundle", "--prompt", PROMPT, "--max-new-tokens", "4"], &none);
+    assert!(ran.stderr.contains("reference"), "{}", ran.stderr);
+    assert!(!ran.ok().is_empty());
+}
+
+#[test]
+fn check_lists_what_is_wrong() {
+    let place = Place::new();
+    let models = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models");
+    let config = stories().join("config.json").display().to_string();
+    place.run(&["check", &format!("{models}/llama.ron"), "--config", &config]).ok();
+    for entry in std::fs::read_dir(models).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "ron") {
+            place.run(&["check", &path.display().to_string()]).ok();
+        }
+    }
+    place.run(&["check", &format!("{models}/precision/mixed.ron")]).ok();
+    std::fs::write(place.at("bad-policy.ron"), "Policy(default: \"q5\")").unwrap();
+    assert_eq!(place.run(&["check", "bad-policy.ron"]).code, 1);
+    std::fs::write(place.at("bad.ron"), "(").unwrap();
+    let ran = place.run(&["check", "bad.ron"]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("bad.ron:1:"), "{}", ran.stderr);
+}
