@@ -1,20 +1,15 @@
 //! `gristmill adapters`.
 
-use gristmill_runtime::gpu::{AdapterSummary, list_adapters};
+use gristmill_runtime::gpu::list_adapters;
 use serde_json::json;
 
 use crate::args::AdaptersArgs;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::{Align, Table, emit, emit_json};
 
-/// All adapters, best first.
-pub(crate) fn available() -> Vec<AdapterSummary> {
-    pollster::block_on(list_adapters())
-}
-
 /// Lists what `--adapter` can name.
 pub(crate) fn adapters(args: &AdaptersArgs) -> Outcome {
-    let all = available();
+    let all = pollster::block_on(list_adapters());
     if args.json {
         let items: Vec<_> = all
             .iter()

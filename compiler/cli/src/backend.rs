@@ -9,7 +9,6 @@ use gristmill_compiler::reference::ReferenceBackend;
 use gristmill_runtime::gpu::{Options, Wgpu};
 use gristmill_runtime::{Backend, Error};
 
-use crate::adapters::available;
 use crate::args::{BackendFlags, BackendName};
 use crate::failure::Outcome;
 use crate::output::note;
@@ -30,13 +29,9 @@ pub(crate) fn load(dir: &Path, flags: &BackendFlags) -> Outcome<Loaded> {
         BackendName::Reference => reference(dir)?,
         BackendName::Wgpu => wgpu(&bundle, flags)?,
         BackendName::Auto if flags.adapter.is_some() => wgpu(&bundle, flags)?,
-        BackendName::Auto if available().is_empty() => {
-            note("no graphics adapter found, so the slow reference evaluator is used");
-            reference(dir)?
-        }
         BackendName::Auto => match wgpu(&bundle, flags) {
             Err(Error::NoAdapter(why)) => {
-                note(&format!("{why}\nso the slow reference evaluator is used"));
+                note(&format!("{why}\nThe slow reference evaluator is used instead."));
                 reference(dir)?
             }
             other => other?,

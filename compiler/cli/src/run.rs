@@ -33,6 +33,9 @@ fn run_on_tensors(args: &RunArgs, inputs: &Path, outputs: &Path) -> Outcome {
     };
     // Before anything is compiled or loaded.
     let inputs = model_inputs(inputs)?;
+    if !tensors::parent(outputs).is_dir() {
+        return Err(Failure::wrong(format!("{}: its directory does not exist", outputs.display())));
+    }
     let dir = bundle_for(&args.model, &args.flags, EXACT)?;
     let mut loaded = backend::load(&dir, &args.backend)?;
     let call = TensorRun { entry: args.entry.clone(), greedy, taps: args.taps };

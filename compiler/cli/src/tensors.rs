@@ -17,12 +17,15 @@ pub(crate) type Tensors = BTreeMap<String, Tensor>;
 /// i32, and a value outside i32 is an error.
 pub(crate) fn read(path: &Path) -> Outcome<Tensors> {
     let bytes = std::fs::read(path).map_err(|e| Failure::io(path, &e))?;
-    let wrong = |what: String| Failure::wrong(format!("{}: {what}", path.display()));
-    let file = SafeTensors::deserialize(&bytes)
-        .map_err(|e| wrong(format!("not a safetensors file, or cut short: {e} ({} bytes)", bytes.len())))?;
+    parse(&bytes).map_err(|what| Failure::wrong(format!("{}: {what}", path.display())))
+}
+
+fn parse(bytes: &[u8]) -> Result<Tensors, String> {
+    let file = SafeTensors::deserialize(bytes)
+        .map_err(|e| format!("not a safetensors file, or cut short: {e} ({} bytes)", bytes.len()))?;
     let mut out = Tensors::new();
     for (name, view) in file.iter() {
-        let data = decode(&view).map_err(|e| wrong(format!("tensor `{name}`: {e}")))?;
+        let data = decode(&view).map_err(|e| format!("tensor `{name}`: {e}"))?;
         out.insert(name.to_string(), Tensor { shape: view.shape().to_vec(), data });
     }
     Ok(out)
@@ -87,7 +90,7 @@ fn encode(data: &Data) -> (Dtype, Vec<u8>) {
 }
 
 /// The directory that a file lies in, also for a bare name.
-fn parent(path: &Path) -> PathBuf {
+pub(crate) fn parent(path: &Path) -> PathBuf {
     match path.parent() {
         Some(p) if !p.as_os_str().is_empty() => p.to_path_buf(),
         _ => PathBuf::from("."),
@@ -97,6 +100,8 @@ fn parent(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     fn file_with(dtype: Dtype, shape: &[usize], bytes: &[u8]) -> tempfile::NamedTempFile {
         let view = TensorView::new(dtype, shape.to_vec(), bytes).unwrap();
@@ -134,6 +139,32 @@ mod tests {
         let f = file_with(Dtype::I64, &[1], &(1i64 << 40).to_le_bytes());
         let e = read(f.path()).unwrap_err();
         assert!(e.message.contains("tensor `x`: the value 1099511627776 does not fit in 32 bits"), "{e}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_judged(bytes in vec(any::<u8>(), 0..64), header in "[\\{\\}\\[\\]:,0-9a-zF\"]{0,60}") {
+            let _ = parse(&bytes);
+            let mut file = (header.len() as u64).to_le_bytes().to_vec();
+            file.extend(header.as_bytes());
+            file.extend(bytes);
+            let _ = parse(&file);
+        }
+
+        #[test]
+        fn any_shape_and_offsets_are_judged(
+            shape in vec(prop_oneof![any::<u64>(), 0..4u64], 0..4), from in 0..20u64, to in 0..20u64, bytes in 0..20usize,
+        ) {
+            let header = format!(r#"{{"x":{{"dtype":"F16","shape":{shape:?},"data_offsets":[{from},{to}]}}}}"#);
+            let mut file = (header.len() as u64).to_le_bytes().to_vec();
+            file.extend(header.as_bytes());
+            file.resize(file.len() + bytes, 0);
+            if let Ok(tensors) = parse(&file) {
+                let x = &tensors["x"];
+                prop_assert_eq!(x.shape.iter().product::<usize>(), x.data.len());
+                prop_assert_eq!(x.data.len() * 2, bytes);
+            }
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use gristmill_bundle::Bundle;
-use gristmill_graph::{Graph, Model, NodeId, Op, Region, show_shape};
+use gristmill_graph::{Graph, Literal, Model, NodeId, Op, Region, show_shape};
 
 use super::View;
 use crate::failure::{Failure, Outcome};
@@ -84,13 +84,31 @@ fn form(graph: &Graph, id: NodeId, region: &[NodeId]) -> String {
     format!("{op}({}) {} {}", operands.join(","), node.dtype, show_shape(&node.shape))
 }
 
+/// The name with the parameters that the shapes do not show.
+fn operation(op: &Op) -> String {
+    let name = op.name();
+    match op {
+        Op::Const(Literal::F32(v)) => format!("{name} {v:?}"),
+        Op::Const(Literal::I32(v)) => format!("{name} {v}"),
+        Op::Const(Literal::Bool(v)) => format!("{name} {v}"),
+        Op::Table(v) => format!("{name} {v:?}"),
+        Op::Size(d) => format!("{name} {d}"),
+        Op::Transpose(perm) => format!("{name} {perm:?}"),
+        Op::Slice { axis, start, .. } => format!("{name} axis {axis} from {start}"),
+        Op::Pad { axis, before, after, .. } => format!("{name} axis {axis} by {before} and {after}"),
+        Op::Reduce { axis, .. } | Op::Concat { axis } => format!("{name} axis {axis}"),
+        Op::MatMul { transpose_b: true } => format!("{name} transposed"),
+        _ => name,
+    }
+}
+
 fn line(model: &Model, id: NodeId) -> String {
     let node = model.graph.node(id);
     let what = match &node.op {
         Op::Input(i) => format!("input {}", model.inputs[*i as usize].name),
         Op::Weight(i) => format!("weight {}", model.weights[*i as usize].name),
         Op::StateAppend(i) => format!("append to {}", model.states[*i as usize].name),
-        op => format!("{op:?}"),
+        op => operation(op),
     };
     let operands: Vec<String> = node.inputs.iter().map(|n| format!("%{}", n.0)).collect();
     let mut text = format!("%{} = {what}", id.0);

@@ -13,6 +13,8 @@ use crate::output::{Align, Table, bytes};
 pub(super) struct EntryMemory {
     /// Name of the entry.
     pub(super) name: String,
+    /// Whether it takes part in generating text.
+    pub(super) generates: bool,
     /// Values of the symbols that were assumed.
     pub(super) symbols: BTreeMap<String, u32>,
     /// Scratch buffers, each.
@@ -39,10 +41,11 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Weights, states, and the largest entry.
+    /// Weights, states, and the largest entry that generating text uses, or any uses if the model does not generate.
     pub(super) fn peak(&self) -> u64 {
-        let run = self.entries.iter().map(|e| e.scratch() + e.io).max().unwrap_or(0);
-        self.weights + self.states + run
+        let generates = self.entries.iter().any(|e| e.generates);
+        let entries = self.entries.iter().filter(|e| e.generates || !generates);
+        self.weights + self.states + entries.map(|e| e.scratch() + e.io).max().unwrap_or(0)
     }
 }
 
@@ -51,6 +54,10 @@ fn elem_bytes(elem: Elem) -> u64 {
         Elem::F32 | Elem::I32 => 4,
         Elem::F16 => 2,
     }
+}
+
+fn generates(entry: &Entry) -> bool {
+    matches!(entry.role, EntryRole::Prefill | EntryRole::Decode)
 }
 
 /// One row (`B` = 1), the largest context, prompts in whole chunks; other symbols at their largest value.
@@ -64,7 +71,7 @@ fn assumed(manifest: &Manifest, entry: Option<&Entry>) -> BTreeMap<String, u32> 
     };
     set("B", 1);
     set("C", info.max_context);
-    let chunked = entry.is_some_and(|e| matches!(e.role, EntryRole::Prefill | EntryRole::Decode));
+    let chunked = entry.is_some_and(generates);
     let bound = entry.and_then(|e| e.bind.get("T").copied());
     let new = bound.unwrap_or(if chunked { info.prefill_chunk } else { info.max_context });
     set("T", new);
@@ -101,7 +108,7 @@ pub(super) fn measure(manifest: &Manifest, programs: &Programs) -> Outcome<Memor
         for output in &entry.outputs {
             io += buffer(&output.shape, output.elem, &symbols)?;
         }
-        memory.entries.push(EntryMemory { name: entry.name.clone(), symbols, slots, io });
+        memory.entries.push(EntryMemory { name: entry.name.clone(), generates: generates(entry), symbols, slots, io });
     }
     Ok(memory)
 }
@@ -127,7 +134,7 @@ pub(super) fn view(manifest: &Manifest, programs: &Programs) -> Outcome<View> {
     }
     let text = format!(
         "One row, context of {context} tokens, prompt in chunks of {} tokens.\n\n\
-         weights   {}\nstates    {}\npeak      {} (weights, states and the largest entry)\n\n{}",
+         weights   {}\nstates    {}\npeak      {} (weights, states, and the largest entry; for models that generate, of prefill and decode)\n\n{}",
         manifest.model.prefill_chunk,
         bytes(memory.weights),
         bytes(memory.states),

@@ -60,15 +60,19 @@ impl Place {
 
     /// Runs the binary in the folder, with further environment variables.
     pub(crate) fn run_with(&self, args: &[&str], env: &[(&str, &str)]) -> Ran {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_gristmill"));
-        command.args(args).current_dir(self.dir.path()).env("XDG_CACHE_HOME", self.at("cache"));
-        command.envs(env.iter().copied());
-        let Output { status, stdout, stderr } = command.output().unwrap();
+        let Output { status, stdout, stderr } = self.command(args).envs(env.iter().copied()).output().unwrap();
         Ran {
             code: status.code().unwrap_or(-1),
             stdout: String::from_utf8(stdout).unwrap(),
             stderr: String::from_utf8(stderr).unwrap(),
         }
+    }
+
+    /// The binary, to be run in the folder.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gristmill"));
+        command.args(args).current_dir(self.dir.path()).env("XDG_CACHE_HOME", self.at("cache"));
+        command
     }
 
     /// Names of what lies in the folder, sorted; to see that nothing partial stays.

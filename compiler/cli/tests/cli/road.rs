@@ -1,8 +1,9 @@
 //! The whole road on the shipped model: compile, inspect, run, verify, without a GPU.
 
 use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
 
-use crate::common::{Place, Ran, ids, load, save, stories};
+use crate::common::{Place, Ran, edit_json, ids, load, save, stories};
 
 const PROMPT: &str = "Once upon a time";
 /// What the model tells, by the publication of its weights.
@@ -63,6 +64,8 @@ fn tensors_in_and_out_then_verify() {
     let tensors = ["--inputs", "in.safetensors", "--backend", "reference"];
     let args = [&["run", "bundle", "--outputs", "out.safetensors", "--greedy", "4", "--taps"][..], &tensors].concat();
     assert!(place.run(&args).ok().is_empty(), "tensor mode prints nothing on stdout");
+    let nowhere = [&["run", "bundle", "--outputs", "no/out.safetensors"][..], &tensors].concat();
+    place.run(&nowhere).fails(2, &["its directory does not exist"]);
     let mut out = load(&place.at("out.safetensors"));
     assert_eq!(out["logits"].1, [1, 5, 512]);
     assert_eq!(out["greedy.tokens"].1, [1, 4]);
@@ -118,6 +121,29 @@ fn every_view_of_inspect() {
     let ran = place.run(&["inspect", "bundle", "--shader", &format!("{name}x")]);
     ran.fails(2, &["did you mean", name]);
     place.run(&["inspect", "bundle", "--kernels", "--target", "opera"]).fails(2, &["opera", "firefox"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_ends_the_text_cleanly() {
+    use std::io::Read;
+    let place = Place::new();
+    // Without end tokens it goes on until the context is full.
+    let model = place.model();
+    edit_json(&model.join("generation_config.json"), |c| c["eos_token_id"] = serde_json::json!([]));
+    edit_json(&model.join("config.json"), |c| c["eos_token_id"] = serde_json::json!([]));
+    let args = ["run", "model", "--prompt", PROMPT, "--backend", "reference", "--max-new-tokens", "100000"];
+    let mut child = place.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let mut first = [0; 20];
+    stdout.read_exact(&mut first).unwrap();
+    assert!(Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap().success());
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).unwrap();
+    let out = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(out.stderr).unwrap();
+    assert_eq!(out.status.code(), Some(130), "{stderr}");
+    assert!(rest.ends_with('\n') && stderr.contains("tokens/s): stopped"), "{rest}\n{stderr}");
 }
 
 #[test]
