@@ -109,7 +109,7 @@ fn print_variants(kernel: &Kernel, profile: &Profile) -> Result<Printed, Compile
         let caps = Caps {
             f16: features.f16,
             subgroups: features.subgroups,
-            packed_bytes: false,
+            packed_bytes: profile.packed_bytes,
             max_group_size: profile.limits.workgroup_size,
             max_shared_bytes: profile.limits.shared_bytes,
         };

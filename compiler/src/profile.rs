@@ -16,6 +16,9 @@ pub struct Profile {
     /// Feature sets for which a variant of each kernel is printed, best first. The variant that needs nothing
     /// always follows.
     pub variants: Vec<Features>,
+    /// Whether the shading language has functions that unpack the bytes of a word
+    /// (`packed_4x8_integer_dot_product`).
+    pub packed_bytes: bool,
     /// Limits that every device of the target has.
     pub limits: Limits,
     /// How kernels are cut.

@@ -68,9 +68,13 @@ impl Builder {
         Sh(self.kernel.shared.len() as u32 - 1)
     }
 
-    /// Adds an axis over workgroups (the last added is the fastest); gives the position.
+    /// Adds an axis over workgroups (the last added is the fastest); gives the position. An axis with a single
+    /// position leaves no trace.
     pub fn grid_axis(&mut self, name: &str, extent: impl Into<Expr>) -> Expr {
         let extent = self.facts.simplify(extent.into());
+        if extent == Expr::U32(1) {
+            return Expr::U32(0);
+        }
         let var = self.declare(name, U32);
         self.bound_below(var, &extent);
         self.kernel.grid.push(Axis { name: name.to_string(), var, extent });

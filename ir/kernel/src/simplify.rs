@@ -150,6 +150,10 @@ impl Facts {
                     _ => Expr::Binary(op, Box::new(Expr::Binary(Binary::Add, x, m)), Box::new(Expr::U32(n))),
                 }
             }
+            // (x + m) - n, exact modulo 2^32.
+            (Binary::Sub, Expr::Binary(Binary::Add, x, m), Expr::U32(n)) if m.as_u32().is_some_and(|m| m >= n) => {
+                self.binary(Binary::Add, *x, Expr::U32(m.as_u32().unwrap_or(n) - n))
+            }
             (Binary::Div, a, Expr::U32(n)) if n > 0 => self.divide(a, n),
             (Binary::Rem, a, Expr::U32(n)) if n > 0 => self.remainder(a, n),
             (Binary::Min, a, b) if self.upper(&a) <= self.lower(&b) => a,
@@ -277,7 +281,7 @@ impl Facts {
             return Expr::U32(0);
         }
         if let Expr::Binary(Binary::Div, x, m) = &e
-            && let Some(mn) = m.as_u32().and_then(|m| m.checked_mul(n))
+            && let Some(mn) = m.as_u32().and_then(|m| m.checked_mul(n)).filter(|mn| *mn > 0)
         {
             return self.divide((**x).clone(), mn);
         }
