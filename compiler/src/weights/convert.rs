@@ -66,20 +66,53 @@ fn decode_f16(bytes: &[u8], out: &mut Vec<f32>) {
     }
 }
 
-/// Appends `values` as little-endian f16, rounded to nearest even.
-pub(crate) fn encode_f16(values: &[f32], out: &mut Vec<u8>) {
+/// Appends `values` as little-endian f16, rounded to nearest even; gives the sum of squared differences, which is
+/// infinite or not a number if a value is beyond the largest f16.
+pub(crate) fn encode_f16(values: &[f32], out: &mut Vec<u8>) -> f64 {
     const PIECE: usize = 256;
-    let mut halves = [f16::ZERO; PIECE];
+    let (mut halves, mut back) = ([f16::ZERO; PIECE], [0f32; PIECE]);
+    let mut error = 0.0;
     for piece in values.chunks(PIECE) {
-        let halves = &mut halves[..piece.len()];
+        let (halves, back) = (&mut halves[..piece.len()], &mut back[..piece.len()]);
         halves.convert_from_f32_slice(piece);
-        out.extend(halves.iter().flat_map(|h| h.to_le_bytes()));
+        halves.convert_to_f32_slice(back);
+        let start = out.len();
+        out.resize(start + 2 * piece.len(), 0);
+        for (bytes, half) in out[start..].as_chunks_mut::<2>().0.iter_mut().zip(&*halves) {
+            *bytes = half.to_le_bytes();
+        }
+        for (b, v) in back.iter_mut().zip(piece) {
+            *b -= v;
+        }
+        error += sum_of_squares(back);
     }
+    error
 }
 
 /// Appends `values` as little-endian f32.
 pub(crate) fn encode_f32(values: &[f32], out: &mut Vec<u8>) {
-    out.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+    let start = out.len();
+    out.resize(start + 4 * values.len(), 0);
+    for (bytes, value) in out[start..].as_chunks_mut::<4>().0.iter_mut().zip(values) {
+        *bytes = value.to_le_bytes();
+    }
+}
+
+/// The sum of squares. In short f32 sums in a fixed order, so that it vectorises.
+pub(crate) fn sum_of_squares(values: &[f32]) -> f64 {
+    const LANES: usize = 16;
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    let mut total = 0.0;
+    for piece in chunks.chunks(64) {
+        let mut lanes = [0f32; LANES];
+        for chunk in piece {
+            for (l, v) in lanes.iter_mut().zip(chunk) {
+                *l += v * v;
+            }
+        }
+        total += f64::from(lanes.iter().sum::<f32>());
+    }
+    total + f64::from(rest.iter().map(|v| v * v).sum::<f32>())
 }
 
 /// The index of the first element that is infinite or not a number.

@@ -4,7 +4,7 @@ use gristmill_graph::QuantSpec;
 use gristmill_graph::quant::{PackedTile, QuantLayout, TILE, Tile, pack_tile};
 use half::f16;
 
-use super::convert::{encode_f16, encode_f32};
+use super::convert::{encode_f16, encode_f32, sum_of_squares};
 use super::quantize::{ROWS, quantize_rows};
 
 /// What storing did to values: sums for a relative root mean square error.
@@ -59,7 +59,7 @@ impl TileEncoder {
                 loss.error += scale.error;
             }
         }
-        loss.energy = energy(values);
+        loss.energy = sum_of_squares(values);
         Ok((pack_tile(&self.layout, &self.tile), loss))
     }
 }
@@ -87,39 +87,18 @@ pub fn encode_matrix(values: &[f32], rows: u64, columns: u64, spec: QuantSpec) -
 pub fn encode_single(values: &[f32]) -> (Vec<u8>, Loss) {
     let mut bytes = Vec::with_capacity(4 * values.len());
     encode_f32(values, &mut bytes);
-    (bytes, Loss { error: 0.0, energy: energy(values) })
+    (bytes, Loss { error: 0.0, energy: sum_of_squares(values) })
 }
 
 /// Finite values as f16 bytes. `Err` is the index of a value beyond the largest f16.
 pub fn encode_half(values: &[f32]) -> Result<(Vec<u8>, Loss), usize> {
     let mut bytes = Vec::with_capacity(2 * values.len());
-    encode_f16(values, &mut bytes);
-    let mut error = 0.0;
-    for (i, (v, b)) in values.iter().zip(bytes.as_chunks::<2>().0).enumerate() {
-        let stored = f16::from_le_bytes(*b);
-        if !stored.is_finite() {
+    let error = encode_f16(values, &mut bytes);
+    if !error.is_finite() {
+        let too_large = |b: &[u8; 2]| !f16::from_le_bytes(*b).is_finite();
+        if let Some(i) = bytes.as_chunks::<2>().0.iter().position(too_large) {
             return Err(i);
         }
-        let d = f64::from(v - stored.to_f32());
-        error += d * d;
     }
-    Ok((bytes, Loss { error, energy: energy(values) }))
-}
-
-/// The sum of squares. In pieces of f32 sums in a fixed order, so that it vectorises.
-fn energy(values: &[f32]) -> f64 {
-    const LANES: usize = 16;
-    let (chunks, rest) = values.as_chunks::<LANES>();
-    let mut lanes = [0f32; LANES];
-    let mut total = 0.0;
-    for piece in chunks.chunks(64) {
-        lanes.fill(0.0);
-        for chunk in piece {
-            for (l, v) in lanes.iter_mut().zip(chunk) {
-                *l += v * v;
-            }
-        }
-        total += f64::from(lanes.iter().sum::<f32>());
-    }
-    total + f64::from(rest.iter().map(|v| v * v).sum::<f32>())
+    Ok((bytes, Loss { error, energy: sum_of_squares(values) }))
 }

@@ -18,6 +18,10 @@ use half::f16;
 
 use super::simd;
 
+mod lanes;
+
+use lanes::{SHIFT, clamp, extremes, f16_above, floor, inverse, larger, nearest, smaller, whole};
+
 /// Rows that are quantized together.
 pub const ROWS: usize = 16;
 
@@ -26,9 +30,6 @@ type Lanes = [f32; ROWS];
 
 /// Largest magnitude of `sc` that is used (-64 would have no mirror image).
 const SCALES: f32 = 63.0;
-
-/// 1.5 * 2^23: a sum with it has the other, rounded to an integer, in its low bits.
-const SHIFT: f32 = 12_582_912.0;
 
 /// The grid of a symmetric format: code `c` stands for `2 * c - top`, plus 1 in a shifted block; in units of half a
 /// step. Formats with non-linear tables will be further constructors that carry their table.
@@ -511,78 +512,6 @@ impl<'a> Rows<'a> {
             scale.error += unit * unit * f64::from(*error);
         }
     }
-}
-
-/// `1 / x`, and 0 for 0, so that a flat line gives code 0.
-#[inline(always)]
-fn inverse(x: f32) -> f32 {
-    if x == 0.0 { 0.0 } else { 1.0 / x }
-}
-
-/// Smallest and largest value.
-#[inline(always)]
-fn extremes(values: &[f32]) -> (f32, f32) {
-    let start = values.first().copied().unwrap_or(0.0);
-    let (mut low, mut high) = ([start; ROWS], [start; ROWS]);
-    let (chunks, last) = values.as_chunks::<ROWS>();
-    for v in chunks {
-        for i in 0..ROWS {
-            low[i] = smaller(low[i], v[i]);
-            high[i] = larger(high[i], v[i]);
-        }
-    }
-    for (i, v) in last.iter().enumerate() {
-        low[i] = smaller(low[i], *v);
-        high[i] = larger(high[i], *v);
-    }
-    (low.into_iter().fold(start, smaller), high.into_iter().fold(start, larger))
-}
-
-/// The larger of two numbers. `f32::max` also handles NaN, which costs three more vector instructions.
-#[inline(always)]
-fn larger(a: f32, b: f32) -> f32 {
-    if a > b { a } else { b }
-}
-
-#[inline(always)]
-fn smaller(a: f32, b: f32) -> f32 {
-    if a < b { a } else { b }
-}
-
-/// Between `low` and `high`; NaN, which `0 * infinity` of denormal scales may give, becomes `low`.
-#[inline(always)]
-fn clamp(x: f32, low: f32, high: f32) -> f32 {
-    let x = if x > low { x } else { low };
-    if x < high { x } else { high }
-}
-
-/// The nearest integer, ties to even, for magnitudes below 2^22: the addition drops the fraction. `round_ties_even`
-/// would be a call per value on x86-64 processors before SSE 4.1, which is what Rust compiles for by default.
-#[inline(always)]
-fn nearest(x: f32) -> f32 {
-    (x + SHIFT) - SHIFT
-}
-
-/// The largest integer that is not above `x`, for magnitudes below 2^22.
-#[inline(always)]
-fn floor(x: f32) -> f32 {
-    let n = nearest(x);
-    if n > x { n - 1.0 } else { n }
-}
-
-/// The integer part of a number that is not negative; bounded, so that it is exact.
-#[inline(always)]
-fn whole(x: f32) -> f32 {
-    floor(clamp(x, 0.0, 1e6))
-}
-
-/// The smallest f16 that is not below `x` (`x >= 0`); `None` beyond the largest f16. Rounding up keeps the largest
-/// value of a row within reach, also where f16 is denormal and coarse.
-#[inline(always)]
-fn f16_above(x: f32) -> Option<f16> {
-    let nearest = f16::from_f32(x);
-    let up = if nearest.to_f32() < x { f16::from_bits(nearest.to_bits() + 1) } else { nearest };
-    up.is_finite().then_some(up)
 }
 
 #[cfg(test)]
