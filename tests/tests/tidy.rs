@@ -1,0 +1,130 @@
+//! The invariants of ARCHITECTURE.md that a reader of the sources can check.
+
+use std::path::{Path, PathBuf};
+
+use gristmill_tests::goldens::root;
+
+/// All files below the crates with this extension, without build output.
+fn sources(extension: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders: Vec<PathBuf> = ["ir", "backends", "runtime", "compiler", "tests"].map(|f| root().join(f)).into();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder").flatten() {
+            let path = entry.path();
+            let name = entry.file_name();
+            if path.is_dir() && name != "node_modules" && name != "goldens" && name != "target" {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == extension) {
+                let text = std::fs::read_to_string(&path).expect("UTF-8");
+                found.push((path.strip_prefix(root()).expect("below the root").to_path_buf(), text));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no .{extension} files: the test looks in the wrong place");
+    found.sort();
+    found
+}
+
+/// Code that runs for users: no tests, no examples.
+fn is_product(path: &Path) -> bool {
+    let part = |p: &str| path.components().any(|c| c.as_os_str() == p);
+    !part("tests") && !part("examples") && !path.ends_with("tests.rs")
+}
+
+/// The lines of a file in front of its unit tests, without comments.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let product = text.split("#[cfg(test)]").next().unwrap_or_default();
+    product.lines().enumerate().filter(|(_, l)| !l.trim_start().starts_with("//")).map(|(n, l)| (n + 1, l))
+}
+
+#[test]
+fn no_model_name_in_code() {
+    // Names of families as they stand in configs; `llama` also as a part of a word.
+    let families = ["llama", "mistral", "qwen", "gpt2", "bert", "whisper", "gemma", "phi3", "clip_vision", "wav2vec"];
+    let mut found = Vec::new();
+    for (path, text) in sources("rs").iter().filter(|(p, _)| is_product(p)) {
+        for (n, line) in code(text) {
+            let lower = line.to_lowercase();
+            // The name of a file that Hugging Face gave, not of a model.
+            let lower = lower.replace("sentence_bert_config.json", "");
+            if families.iter().any(|f| lower.contains(f)) {
+                found.push(format!("{}:{n}: {}", path.display(), line.trim()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "architectures are RON:\n{}", found.join("\n"));
+}
+
+#[test]
+fn files_stay_small() {
+    let long: Vec<String> = sources("rs")
+        .iter()
+        .filter(|(p, t)| is_product(p) && t.lines().count() > 800)
+        .map(|(p, t)| format!("{}: {} lines", p.display(), t.lines().count()))
+        .collect();
+    assert!(long.is_empty(), "{}", long.join("\n"));
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    // A crate, and the crates of the workspace that it must not know.
+    let forbidden = [
+        ("ir/graph", ["kernel", "wgsl", "bundle", "runtime", "compiler"].as_slice()),
+        ("ir/kernel", &["wgsl", "bundle", "runtime", "compiler"]),
+        ("backends/wgsl", &["bundle", "runtime", "compiler"]),
+        ("runtime/bundle", &["graph", "kernel", "wgsl", "runtime", "compiler"]),
+        ("runtime/core", &["graph", "kernel", "wgsl", "compiler"]),
+    ];
+    for (folder, crates) in forbidden {
+        let manifest = std::fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("a manifest");
+        for name in crates {
+            let dependency = format!("gristmill-{name}");
+            let depends = manifest.lines().any(|l| l.starts_with(&dependency));
+            assert!(!depends, "{folder} must not depend on {dependency}");
+        }
+    }
+}
+
+#[test]
+fn models_are_data() {
+    let mut folders = vec![root().join("models")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let fine = path.extension().is_some_and(|e| e == "ron" || e == "md");
+            assert!(fine, "{}: models/ holds RON and its manual only", path.display());
+        }
+    }
+}
+
+#[test]
+fn backends_know_neither_operations_nor_formats() {
+    for (path, text) in sources("rs").iter().filter(|(p, _)| p.starts_with("backends") && is_product(p)) {
+        for (n, line) in code(text) {
+            for word in ["Op::", "QuantSpec", "Precision", "WeightFormat"] {
+                assert!(!line.contains(word), "{}:{n} mentions {word}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn links_of_the_documentation_exist() {
+    let mut pages: Vec<PathBuf> = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"].map(|p| root().join(p)).into();
+    pages.extend(std::fs::read_dir(root().join("docs")).expect("docs/").flatten().map(|e| e.path()));
+    for page in pages {
+        let text = std::fs::read_to_string(&page).unwrap_or_else(|e| panic!("{}: {e}", page.display()));
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = link.split('#').next().unwrap_or_default();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            let path = page.parent().expect("a folder").join(target);
+            assert!(path.exists(), "{}: the link {link} leads nowhere", page.display());
+        }
+    }
+}
