@@ -106,6 +106,7 @@ fn backends_know_neither_operations_nor_formats() {
     for (path, text) in sources("rs").iter().filter(|(p, _)| p.starts_with("backends") && is_product(p)) {
         for (n, line) in code(text) {
             for word in ["Op::", "QuantSpec", "Precision", "WeightFormat"] {
+                let line = line.replace("GroupOp::", "");
                 assert!(!line.contains(word), "{}:{n} mentions {word}", path.display());
             }
         }
