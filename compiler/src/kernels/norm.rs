@@ -4,7 +4,7 @@
 //! memory in each pass; it is small and stays in the cache.
 
 use gristmill_graph::{NodeId, NormKind, Op, numel};
-use gristmill_kernel::{Bind, Expr, GroupOp, Var, f, u};
+use gristmill_kernel::{Bind, Buf, Expr, GroupOp, Var, f, u};
 
 use super::store::{Target, is_plain};
 use crate::error::CompileError;
@@ -12,6 +12,12 @@ use crate::lower::access::{At, Ctx};
 use crate::lower::count::Count;
 use crate::lower::index::{dim_expr, unflatten};
 use crate::lower::{Built, Lowering, Memory, Place};
+
+/// How results are stored: four at a time where rows allow it.
+enum Out {
+    Quads(Buf),
+    Elements(Target),
+}
 
 /// The kernel of an [`Op::Norm`].
 pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {
@@ -32,9 +38,9 @@ pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Resu
     let row_reader = Row { id: node.inputs[0], step };
     let target = if vectors {
         let name = format!("out_{}", ctx.label(root));
-        Err(ctx.write(place, gristmill_kernel::VEC4F, &name))
+        Out::Quads(ctx.write(place, gristmill_kernel::VEC4F, &name))
     } else {
-        Ok(Target::bind(&mut ctx, id, root, place))
+        Out::Elements(Target::bind(&mut ctx, id, root, place))
     };
     let row = ctx.b.grid_axis("row", grid[0].expr());
     let lane = ctx.b.group_axis("lane", threads);
@@ -72,8 +78,8 @@ pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Resu
             y = if n == 0 { y * p } else { y + p };
         }
         match &target {
-            Err(buf) => ctx.b.store(*buf, row.clone() * count.clone() + &c, y),
-            Ok(target) => {
+            Out::Quads(buf) => ctx.b.store(*buf, row.clone() * count.clone() + &c, y),
+            Out::Elements(target) => {
                 let mut index = lead_index.clone();
                 index.push(c.clone());
                 target.store(ctx, &At { index, flat: Some(row.clone() * dim_expr(width) + &c) }, y);

@@ -18,11 +18,8 @@ const NOBODY: u32 = u32::MAX;
 /// The kernel of an [`gristmill_graph::Op::ArgMax`]: the index of the largest element, the first of equals.
 pub fn argmax(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {
     let mut pick = Pick::new(low, id, root, place, "argmax");
-    let (value, index) = pick.best(None);
-    pick.if_first(|p| {
-        let _ = value;
-        p.store(&u(0), index.get());
-    });
+    let (_, index) = pick.best(None);
+    pick.if_first(|p| p.store(&u(0), index.get()));
     pick.ctx.built(&pick.grid)
 }
 

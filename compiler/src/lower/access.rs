@@ -9,7 +9,7 @@ use gristmill_kernel::quant::unpack_at;
 use gristmill_kernel::{self as k, Bind, Buf, Builder, Expr, Scalar, Type, f, i, u};
 
 use super::count::{Count, grid_size};
-use super::index::{dim_expr, flatten, through_broadcast, through_reshape};
+use super::index::{dim_expr, through_broadcast, through_reshape};
 use super::{Built, CAPACITY, Lowering, Memory, Place};
 use crate::error::CompileError;
 
@@ -135,19 +135,6 @@ impl<'a> Ctx<'a> {
     /// One element of the node that this kernel computes, although it has a place.
     pub fn compute(&mut self, id: NodeId, at: &At) -> Expr {
         Pull { ctx: self, memo: Vec::new() }.compute(id, at)
-    }
-
-    /// One element of a memory-backed node by its row-major position.
-    pub fn load_flat(&mut self, id: NodeId, flat: Expr) -> Option<Expr> {
-        let place = self.low.place(id)?;
-        match self.low.memory(place, id) {
-            Memory::Dense(Scalar::F32) => {
-                let name = self.label(id);
-                let buf = self.read(place, k::F32, &name);
-                Some(Expr::Load(buf, Box::new(flat)))
-            }
-            _ => None,
-        }
     }
 
     /// A row (all axes but the last given) that can be read four aligned elements at a time; `None` where
@@ -479,11 +466,6 @@ pub fn convert(x: Expr, from: DType, to: DType) -> Expr {
         (_, DType::I32) => x.cast(Scalar::I32),
         (DType::Bool, DType::Bool) => x,
     }
-}
-
-/// Row-major position in a dense buffer of the node's own shape.
-pub fn dense_flat(low: &Lowering<'_>, id: NodeId, index: &[Expr]) -> Expr {
-    flatten(index, &low.graph.node(id).shape)
 }
 
 /// An entry of a small constant table. Tables are short (rotary frequencies), so the entry is picked by a

@@ -121,7 +121,7 @@ impl<'a> Lowering<'a> {
     /// Row-major position of an element in memory. States are laid out for their capacity `C`.
     pub fn flat(&self, place: Place, id: NodeId, index: &[Expr]) -> Expr {
         let Place::State(s) = place else {
-            return access::dense_flat(self, id, index);
+            return index::flatten(index, &self.graph.node(id).shape);
         };
         let mut shape = self.graph.node(id).shape.clone();
         shape[self.setting.model.states[s as usize].axis as usize] = gristmill_graph::Dim::symbol(CAPACITY);
