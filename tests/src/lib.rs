@@ -2,3 +2,5 @@
 
 pub mod backends;
 pub mod goldens;
+pub mod models;
+pub mod twins;
