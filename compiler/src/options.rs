@@ -14,7 +14,7 @@ pub enum KvPrecision {
     F16,
 }
 
-/// Options of [`crate::compile`]. The bundle is a pure function of the model directory and these.
+/// Options of [`crate::compile()`]. The bundle is a pure function of the model directory and these.
 #[derive(Clone, Debug)]
 pub struct CompileOptions {
     /// An architecture file to use instead of the shipped one.

@@ -1,8 +1,8 @@
 //! From a rewritten graph to kernel calls.
 //!
-//! [`partition`] decides which values become buffers; [`access`] pulls everything else into the kernels that
+//! [`mod@partition`] decides which values become buffers; [`access`] pulls everything else into the kernels that
 //! read it; the algorithms in [`crate::kernels`] build one kernel per anchor; equal kernels are found by
-//! [`signature`] before they are built.
+//! [`signature()`](signature::signature) before they are built.
 
 pub mod access;
 pub mod count;

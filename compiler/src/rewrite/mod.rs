@@ -1,7 +1,7 @@
 //! Finds fused operations in a graph of primitives.
 //!
 //! Each region (one layer, or what stands between layers) is rewritten on its own with egg, and equal regions
-//! share one result. The stages of [`STAGES`] run one after the other, each on an e-graph of its own; see
+//! share one result. The stages of `STAGES` run one after the other, each on an e-graph of its own; see
 //! `README.md` for why, and `rules/README.md` for how rules are written.
 
 mod body;

@@ -2,7 +2,7 @@
 //!
 //! In the order of the road: a [`Checkpoint`] knows which tensors a model directory holds and reads rows of
 //! them as f32; [`quantize`] chooses codes and scales for one row; [`encode`] turns a tile of 32 rows into the
-//! planes of the stored layout; [`write`] streams all tensors of a [`crate::prepare::Prepared`] model into shards.
+//! planes of the stored layout; [`mod@write`] streams all tensors of a [`crate::prepare::Prepared`] model into shards.
 //! Nothing here ever holds a whole tensor as f32, except for the constant expressions over weights.
 
 pub mod checkpoint;

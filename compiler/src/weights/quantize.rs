@@ -4,12 +4,12 @@
 //! 7-bit signed `sc` and a grid that one bit shifts by half a step; an asymmetric block is `rs * s * c + rm * m`.
 //! The row factors `rs` and `rm` are rounded to f16 first, and everything else is chosen against the rounded values.
 //!
-//! In every format the values of a block lie on a [`Line`]. For each block a few trial lines are rounded to; the codes
+//! In every format the values of a block lie on a `Line`. For each block a few trial lines are rounded to; the codes
 //! of a trial fix its best real scale by least squares and with it the error, so that trials can be far apart. The
 //! best trial then meets the whole numbers around its scale.
 //!
 //! A vector lane is a row: nothing is ever summed across lanes, and what is decided per block is decided for 16 rows
-//! at once, without branches. Everything is inlined into one function, which [`simd::widest`] compiles for wide
+//! at once, without branches. Everything is inlined into one function, which `simd::widest` compiles for wide
 //! vectors too; the results are the same.
 
 use gristmill_graph::QuantSpec;

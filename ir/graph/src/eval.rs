@@ -5,7 +5,7 @@
 //! reductions, softmax and normalisation accumulate in f64, so that the evaluator is nearer to the exact result
 //! than anything that is compared with it. Integers wrap; `x / 0` is `x` and `x % 0` is 0, as in WGSL.
 //!
-//! Types are checked again with the sizes of the call ([`crate::infer`] on constant shapes), so that a graph that
+//! Types are checked again with the sizes of the call ([`crate::infer()`] on constant shapes), so that a graph that
 //! was never verified gives errors and not panics.
 
 mod contract;

@@ -1,7 +1,7 @@
 //! Whether a model is well formed: run between compiler stages, and on models that come from files.
 //!
 //! After [`verify`] has passed, indices are in range, operands precede users, recorded types are those that
-//! [`crate::infer`] gives, names resolve, and no shape is so large a polynomial that computing with it is slow.
+//! [`crate::infer()`] gives, names resolve, and no shape is so large a polynomial that computing with it is slow.
 //! It never panics, whatever the model holds.
 
 use std::collections::{BTreeMap, BTreeSet};

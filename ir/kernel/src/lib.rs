@@ -5,7 +5,7 @@
 //! tree, expressions are trees without side effects. All indices are u32 and count elements, not bytes.
 //!
 //! The interpreter in this crate is the definition of the language: it runs the threads of a workgroup in
-//! lock step. Backends print a kernel after [legalisation](legalize) and make no decisions of their own.
+//! lock step. Backends print a kernel after [legalisation](mod@legalize) and make no decisions of their own.
 //! A kernel for a target without threads in a group (a CPU) has no group axes.
 //!
 //! In the order of a kernel's life: [`Builder`] writes it and simplifies its index arithmetic on the way,
