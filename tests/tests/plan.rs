@@ -132,8 +132,7 @@ fn check(name: &str, precision: &str, kv: KvPrecision) -> (usize, usize) {
             let (graph, _) = rewriter.run(&model.entry_graph(declared, entry.taps));
             let calls = lower(&setting, &graph, &entry.outputs, &mut set).expect("lowers");
             let program = plan::program(&model, &graph, &calls, &set);
-            let mut checker =
-                Checker { graph: &graph, calls: &calls, program: &program, set: &set, wrong: Vec::new() };
+            let mut checker = Checker { graph: &graph, calls: &calls, program: &program, set: &set, wrong: Vec::new() };
             assert_eq!(calls.len(), program.steps.len());
             checker.bindings();
             checker.contents();

@@ -115,8 +115,13 @@ fn decoder() -> impl Strategy<Value = Decoder> {
 
 fn encoder() -> impl Strategy<Value = Encoder> {
     let widths = prop::sample::select(&[(54usize, 3usize), (60, 4), (72, 6), (110, 5), (110, 2), (200, 8)]);
-    (widths, width(), 1..=2usize, 37..=150usize)
-        .prop_map(|((hidden, heads), ffn, layers, vocab)| Encoder { hidden, heads, ffn, layers, vocab })
+    (widths, width(), 1..=2usize, 37..=150usize).prop_map(|((hidden, heads), ffn, layers, vocab)| Encoder {
+        hidden,
+        heads,
+        ffn,
+        layers,
+        vocab,
+    })
 }
 
 /// Tokens per row, and how many of them are padding.
