@@ -1,6 +1,7 @@
 //! Text to token ids and back, as `tokenizer.json` says.
 
 use gristmill_bundle::Bundle;
+use tokenizers::{Encoding, TruncationDirection};
 
 use crate::error::Error;
 
@@ -46,7 +47,25 @@ impl Tokenizer {
     /// The token ids of a text. With `special`, the tokens around it that the file's post-processor adds. Special
     /// tokens written out in the text are recognised either way.
     pub fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>, Error> {
-        let encoding = self.inner.encode_fast(text, special).map_err(fault)?;
+        self.encode_within(text, special, usize::MAX)
+    }
+
+    /// As [`Tokenizer::encode`], with as much of the text as fits in `most` token ids together with the special
+    /// tokens around it; those behind the text stay. If not even they fit, the result is longer than `most`.
+    pub fn encode_within(&self, text: &str, special: bool, most: usize) -> Result<Vec<u32>, Error> {
+        let whole = self.process(self.inner.encode_fast(text, false).map_err(fault)?, special)?;
+        if whole.len() <= most {
+            return Ok(whole);
+        }
+        let mut encoding = self.inner.encode_fast(text, false).map_err(fault)?;
+        let around = whole.len().saturating_sub(encoding.len());
+        encoding.truncate(most.saturating_sub(around), 0, TruncationDirection::Right);
+        self.process(encoding, special)
+    }
+
+    /// The ids of an encoded text, with the tokens around it.
+    fn process(&self, encoding: Encoding, special: bool) -> Result<Vec<u32>, Error> {
+        let encoding = self.inner.post_process(encoding, None, special).map_err(fault)?;
         let mut ids = encoding.get_ids().to_vec();
         if let Some(bos) = self.bos.filter(|b| special && ids.first() != Some(b)) {
             ids.insert(0, bos);
@@ -143,6 +162,27 @@ pub(crate) mod tests {
         assert_eq!(ids.len(), 5 + 1 + 3, "neither cut at 3 nor padded to 9 on the way: {ids:?}");
         assert_eq!(tokenizer.decode(&ids).unwrap(), text);
         assert_eq!(tokenizer.encode("Once", true).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn cutting_keeps_the_tokens_around() {
+        const BOTH: &str = r#"{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>","type_id":0}},
+            {"Sequence":{"id":"A","type_id":0}},{"SpecialToken":{"id":"</s>","type_id":0}}],
+            "pair":[{"Sequence":{"id":"A","type_id":0}},{"Sequence":{"id":"B","type_id":1}}],
+            "special_tokens":{"<s>":{"id":"<s>","ids":[1],"tokens":["<s>"]},
+                              "</s>":{"id":"</s>","ids":[2],"tokens":["</s>"]}}}"#;
+        let tokenizer = toy(BOTH, None);
+        let text = "Once upon Once upon";
+        let whole = tokenizer.encode(text, true).unwrap();
+        let inside = tokenizer.encode(text, false).unwrap();
+        assert_eq!(whole, [&[1], inside.as_slice(), &[2]].concat());
+        for most in 2..=whole.len() + 1 {
+            let cut = tokenizer.encode_within(text, true, most).unwrap();
+            let kept = inside.len().min(most - 2);
+            assert_eq!(cut, [&[1], &inside[..kept], &[2]].concat(), "{most}");
+        }
+        assert_eq!(tokenizer.encode_within(text, true, 0).unwrap(), [1, 2]);
+        assert_eq!(toy("null", Some(1)).encode_within(text, true, 3).unwrap(), [&[1], &inside[..2]].concat());
     }
 
     #[test]
