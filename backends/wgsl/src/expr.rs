@@ -30,6 +30,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) buffers: &'a [String],
     /// Names by shared array.
     pub(crate) shared: &'a [String],
+    /// Names by constant array.
+    pub(crate) tables: &'a [String],
     /// Names by helper.
     pub(crate) helpers: &'a [String],
     /// Name of the thread number.
@@ -37,7 +39,7 @@ pub(crate) struct Scope<'a> {
 }
 
 /// A literal that gives back the same bits.
-fn float(x: f32) -> Result<String, String> {
+pub(crate) fn float(x: f32) -> Result<String, String> {
     if !x.is_finite() {
         return Err(format!("{x} has no literal"));
     }
@@ -114,6 +116,9 @@ impl Scope<'_> {
             Expr::Load(buf, i) => primary(format!("{}[{}]", self.name(self.buffers, buf.0, "buffer")?, self.text(i)?)),
             Expr::LoadShared(sh, i) => {
                 primary(format!("{}[{}]", self.name(self.shared, sh.0, "shared array")?, self.text(i)?))
+            }
+            Expr::Table(table, i) => {
+                primary(format!("{}[{}]", self.name(self.tables, table.0, "table")?, self.text(i)?))
             }
             Expr::Vec(parts) => self.call(&self.ty(e)?.to_string(), parts),
             Expr::Splat(_, x) => self.call(&self.ty(e)?.to_string(), [&**x]),

@@ -7,7 +7,7 @@ use gristmill_kernel::types::type_of;
 use gristmill_kernel::{Axis, Expr, Kernel, Stmt, Var};
 
 use crate::PrintError;
-use crate::expr::{LANES, Scope};
+use crate::expr::{LANES, Scope, float};
 use crate::names::Names;
 
 /// The WGSL text of a legalised kernel.
@@ -27,6 +27,7 @@ struct Printer<'a> {
     vars: Vec<String>,
     buffers: Vec<String>,
     shared: Vec<String>,
+    tables: Vec<String>,
     helpers: Vec<String>,
     thread: String,
 }
@@ -75,14 +76,27 @@ impl<'a> Printer<'a> {
         let mut names = Names::new();
         let buffers = kernel.buffers.iter().map(|b| names.unique(&b.name)).collect();
         let shared = kernel.shared.iter().map(|s| names.unique(&s.name)).collect();
+        let tables = kernel.tables.iter().map(|t| names.unique(&t.name)).collect();
         let helpers = kernel.helpers.iter().map(|h| names.unique(&h.name)).collect();
         let vars = vec![String::new(); kernel.vars.len()];
-        Printer { kernel, out: String::new(), depth: 0, names, vars, buffers, shared, helpers, thread: String::new() }
+        Printer {
+            kernel,
+            out: String::new(),
+            depth: 0,
+            names,
+            vars,
+            buffers,
+            shared,
+            tables,
+            helpers,
+            thread: String::new(),
+        }
     }
 
     fn run(mut self) -> Result<String, String> {
         self.header();
         self.memory();
+        self.tables()?;
         for index in 0..self.kernel.helpers.len() {
             self.helper(index)?;
         }
@@ -104,6 +118,7 @@ impl<'a> Printer<'a> {
             vars: &self.vars,
             buffers: &self.buffers,
             shared: &self.shared,
+            tables: &self.tables,
             helpers: &self.helpers,
             thread: &self.thread,
         }
@@ -161,6 +176,18 @@ impl<'a> Printer<'a> {
         }
     }
 
+    /// Constant arrays, a few elements in a line.
+    fn tables(&mut self) -> Done {
+        for (i, table) in self.kernel.tables.iter().enumerate() {
+            let values = table.values.iter().map(|x| float(*x)).collect::<Result<Vec<_>, _>>()?;
+            self.line(format!("const {} = array<f32, {}>(", self.tables[i], values.len()));
+            values.chunks(8).for_each(|few| self.line(format!("    {},", few.join(", "))));
+            self.line(");");
+            self.line("");
+        }
+        Ok(())
+    }
+
     /// A helper has registers of its own.
     fn helper(&mut self, index: usize) -> Done {
         let (kernel, helper) = (self.kernel, &self.kernel.helpers[index]);
@@ -174,6 +201,7 @@ impl<'a> Printer<'a> {
             vars: &vars,
             buffers: &[],
             shared: &[],
+            tables: &[],
             helpers: &self.helpers[..index],
             thread: "",
         };

@@ -208,3 +208,16 @@ fn naga_names_the_line() {
     let message = validate(&broken, &RICH).unwrap_err();
     assert!(message.contains(&format!("wgsl:{line}:")), "{message}");
 }
+
+#[test]
+fn constant_arrays_stand_in_front() {
+    let mut b = Builder::new("turn");
+    let y = b.buffer("y", F32, true);
+    let thread = b.group_axis("thread", 4);
+    let frequencies = b.table("frequencies", &[1.0, 0.5, 0.25, 1e-6]);
+    assert_eq!(b.table("again", &[1.0, 0.5, 0.25, 1e-6]), frequencies);
+    b.store(y, &thread, frequencies.at(&thread));
+    let text = emit(&b.finish(&symbols()).unwrap(), &PLAIN);
+    assert!(text.contains("const frequencies = array<f32, 4>(\n    1.0, 0.5, 0.25, 1e-6,\n);"), "{text}");
+    assert!(text.contains("] = frequencies[thread];"), "{text}");
+}

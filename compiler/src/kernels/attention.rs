@@ -6,7 +6,7 @@
 //! Whatever stands between dot product and softmax (scale, mask, bias, cap) is an expression of the graph,
 //! pulled in for each score.
 
-use gristmill_graph::{NodeId, Op, Scalar, Unary, numel};
+use gristmill_graph::{Dim, NodeId, Op, Scalar, Unary, numel};
 use gristmill_kernel::{Bind, Expr, F32, GroupOp, Sh, VEC4F, Var, f, u};
 
 use super::reduce::LOWEST;
@@ -76,10 +76,11 @@ pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Resu
     let running: Vec<Running> = (0..queries).map(|r| Running::start(&mut ctx, &shape, r)).collect();
 
     let keys = dim_expr(&all);
+    let last = dim_expr(&(&all - &Dim::constant(1)));
     ctx.for_("tile", (u(0), keys.clone(), schedule.threads), Bind::Serial, |ctx, tile| {
         let s = ctx.b.let_("s", &tile + &lane);
         let inside = ctx.b.let_("inside", s.lt(&keys));
-        let s = ctx.b.let_("key_index", s.min(&keys - u(1)));
+        let s = ctx.b.let_("key_index", s.min(&last));
         let dots = dot_products(ctx, &shape, k, &lead, &s, staged);
         for (r, dot) in dots.iter().enumerate() {
             let value = score_of(ctx, score, &node.inputs[3..], &lead, &rows[r], &s, dot.get());
@@ -124,7 +125,7 @@ fn stage_queries(ctx: &mut Ctx<'_>, shape: &Shape, q: NodeId, lead: &[Expr], row
     for (r, t) in rows.iter().enumerate() {
         let mut row = lead.to_vec();
         row.push(t.clone());
-        ctx.for_("d", (lane.clone(), u(width), shape.threads), Bind::Serial, |ctx, d| {
+        ctx.for_("dim", (lane.clone(), u(width), shape.threads), Bind::Serial, |ctx, d| {
             let value = element(ctx, shape, q, &row, &d);
             ctx.b.store_shared(staged, u(r as u32 * width) + &d, value);
         });
@@ -152,7 +153,7 @@ fn dot_products(ctx: &mut Ctx<'_>, shape: &Shape, k: NodeId, lead: &[Expr], s: &
     let mut row = lead.to_vec();
     row.push(s.clone());
     let quads = if shape.vectors { ctx.quad_row(k, &row) } else { None };
-    ctx.for_("d", (u(0), u(width), 1), Bind::Serial, |ctx, d| {
+    ctx.for_("dim", (u(0), u(width), 1), Bind::Serial, |ctx, d| {
         let key = match &quads {
             Some(quads) => quads.at(ctx, &d),
             None => {

@@ -102,6 +102,7 @@ fn append(low: &Lowering<'_>, id: NodeId, state: u32, target: Place) -> Result<B
             ctx.b.store(out, word, Expr::vec(pair).pack_f16());
         } else {
             let value = ctx.value(operand, &At::index(index));
+            let value = ctx.b.let_("appended", value);
             ctx.b.store(out, flatten(&place, &memory_shape), value);
         }
     });

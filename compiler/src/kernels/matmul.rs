@@ -60,7 +60,7 @@ pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Resu
     let n_tile = ctx.b.grid_axis("n_tile", grid[1].expr());
     let down = ctx.b.group_axis("down", tiles.m / SIDE);
     let across = ctx.b.group_axis("across", ACROSS);
-    let thread = ctx.b.let_("thread", &down * ACROSS + &across);
+    let thread = ctx.b.let_("local", &down * ACROSS + &across);
     let x_tile = ctx.b.shared("x_tile", VEC4F, tiles.m * tiles.quads);
     let w_tile = ctx.b.shared("w_tile", VEC4F, TILE_N * tiles.quads);
     let sums: Vec<Vec<Var>> = (0..buffers.len())
@@ -73,7 +73,7 @@ pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Resu
     }
     let n_first = ctx.b.let_("n_first", &n_tile * TILE_N);
     let m_first = ctx.b.let_("m_first", &m_tile * tiles.m);
-    ctx.for_("columns", (u(0), u(linear.k), columns), Bind::Serial, |ctx, first| {
+    ctx.for_("stretch", (u(0), u(linear.k), columns), Bind::Serial, |ctx, first| {
         stage_x(ctx, &linear, &tiles, x_tile, (&m_first, &first), &thread);
         for ((weight, buf), sums) in linear.weights.iter().zip(&buffers).zip(&sums) {
             stage_weights(ctx, weight, *buf, &tiles, w_tile, (&n_first, &first), &thread);
@@ -98,7 +98,7 @@ pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Resu
 }
 
 fn clear(ctx: &mut Ctx<'_>, tile: Sh, len: u32, thread: &Expr, threads: u32) {
-    ctx.for_("staged", (thread.clone(), u(len), threads), Bind::Serial, |ctx, i| {
+    ctx.for_("cell", (thread.clone(), u(len), threads), Bind::Serial, |ctx, i| {
         ctx.b.store_shared(tile, i, f(0.0).splat(4));
     });
 }
@@ -113,7 +113,7 @@ fn stage_x(
     thread: &Expr,
 ) {
     let len = tiles.m * tiles.quads;
-    ctx.for_("staged", (thread.clone(), u(len), tiles.threads), Bind::Serial, |ctx, i| {
+    ctx.for_("cell", (thread.clone(), u(len), tiles.threads), Bind::Serial, |ctx, i| {
         let m = ctx.b.let_("m", m_first + &i / tiles.quads);
         let column = ctx.b.let_("column", first + &i % tiles.quads * 4);
         let (last_row, last_column) = (linear.rows() - 1, (linear.k - 1) / 4 * 4);
@@ -144,7 +144,7 @@ fn stage_weights(
 ) {
     let per_row = tiles.quads * 4 / weight.format.pack_columns();
     let (rows, packs) = (weight.format.rows(), weight.format.packs());
-    ctx.for_("packs", (thread.clone(), u(TILE_N * per_row), tiles.threads), Bind::Serial, |ctx, i| {
+    ctx.for_("pack_of_tile", (thread.clone(), u(TILE_N * per_row), tiles.threads), Bind::Serial, |ctx, i| {
         // Neighbouring threads take neighbouring rows of tiled weights, and neighbouring packs of others.
         let (row, pack) = if weight.tiled { (&i % TILE_N, &i / TILE_N) } else { (&i / per_row, &i % per_row) };
         let row = ctx.b.let_("row", row);

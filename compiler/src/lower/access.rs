@@ -122,6 +122,12 @@ impl<'a> Ctx<'a> {
         buf
     }
 
+    /// A name for a constant array, whatever the path of its node is.
+    fn table_name(&self, id: NodeId) -> String {
+        let label = self.label(id);
+        if label.starts_with('v') && label[1..].chars().all(|c| c.is_ascii_digit()) { "table".into() } else { label }
+    }
+
     /// A short name for a node: the last part of its path.
     pub fn label(&self, id: NodeId) -> String {
         label(&self.low.graph.node(id).path)
@@ -299,7 +305,11 @@ impl Pull<'_, '_> {
         match &node.op {
             Op::Const(l) => literal(*l),
             Op::Size(d) => dim_expr(d).cast(Scalar::I32),
-            Op::Table(values) => table(values, &at.index[0]),
+            Op::Table(values) => {
+                let values: Vec<f32> = values.iter().map(|x| x.get()).collect();
+                let name = self.ctx.table_name(id);
+                self.ctx.b.table(&name, &values).at(at.index[0].clone())
+            }
             Op::Iota(_) => at.index[0].clone().cast(Scalar::I32),
             Op::Unary(op) => {
                 let x = self.operand(id, 0, at);
@@ -307,7 +317,12 @@ impl Pull<'_, '_> {
             }
             Op::Binary(op) => {
                 let (a, b) = (self.operand(id, 0, at), self.operand(id, 1, at));
-                Expr::Binary(*op, Box::new(a), Box::new(b))
+                match (op, a, b) {
+                    // A position in a stretch that begins at zero.
+                    (gristmill_graph::Binary::Add, Expr::I32(0), x)
+                    | (gristmill_graph::Binary::Add, x, Expr::I32(0)) => x,
+                    (op, a, b) => Expr::Binary(*op, Box::new(a), Box::new(b)),
+                }
             }
             Op::Select => {
                 let c = self.operand(id, 0, at);
@@ -363,6 +378,12 @@ impl Pull<'_, '_> {
         self.value(id, &At::index(index.to_vec()))
     }
 
+    /// Gives a computed value a name, so that lines stay short.
+    fn named(&mut self, id: NodeId, e: Expr) -> Expr {
+        let name = self.ctx.label(id);
+        self.ctx.b.let_(&name, e)
+    }
+
     /// Both sides are computed, so the side that is not chosen reads a place that exists.
     fn concat(&mut self, id: NodeId, axis: usize, at: &At) -> Expr {
         let low = self.ctx.low;
@@ -384,6 +405,8 @@ impl Pull<'_, '_> {
                     let offset = here.clone().select(position - begin, u(0)).min(dim_expr(&len) - u(1));
                     index[axis] = offset;
                     let x = self.operand_at(*input, &index);
+                    let before = self.named(node.inputs[0], before);
+                    let x = self.named(*input, x);
                     here.select(x, before)
                 }
             };
@@ -466,22 +489,4 @@ pub fn convert(x: Expr, from: DType, to: DType) -> Expr {
         (_, DType::I32) => x.cast(Scalar::I32),
         (DType::Bool, DType::Bool) => x,
     }
-}
-
-/// An entry of a small constant table. Tables are short (rotary frequencies), so the entry is picked by a
-/// balanced tree of selects; a buffer for it would cost a binding in every kernel that reads it.
-fn table(values: &[gristmill_graph::Bits], index: &Expr) -> Expr {
-    fn pick(values: &[gristmill_graph::Bits], first: u32, index: &Expr) -> Expr {
-        match values {
-            [] => f(0.0),
-            [one] => f(one.get()),
-            many => {
-                let half = many.len() / 2;
-                let low = pick(&many[..half], first, index);
-                let high = pick(&many[half..], first + half as u32, index);
-                index.lt(u(first + half as u32)).select(low, high)
-            }
-        }
-    }
-    pick(values, 0, index)
 }

@@ -23,7 +23,9 @@ use std::collections::BTreeSet;
 use gristmill_graph::Binary;
 
 use crate::caps::Caps;
-use crate::kernel::{Axis, Bind, Buf, Buffer, Expr, GroupOp, Kernel, Sh, Shared, Stmt, Type, U32, Var, VarDecl};
+use crate::kernel::{
+    Axis, Bind, Buf, Buffer, Expr, GroupOp, Kernel, Sh, Shared, Stmt, Tab, Table, Type, U32, Var, VarDecl,
+};
 use crate::simplify::Facts;
 use crate::verify::verify;
 
@@ -66,6 +68,16 @@ impl Builder {
     pub fn shared(&mut self, name: &str, elem: Type, len: u32) -> Sh {
         self.kernel.shared.push(Shared { name: name.to_string(), elem, len });
         Sh(self.kernel.shared.len() as u32 - 1)
+    }
+
+    /// Declares a constant array; the same values are declared once.
+    pub fn table(&mut self, name: &str, values: &[f32]) -> Tab {
+        let known = self.kernel.tables.iter().position(|t| t.values == values);
+        let index = known.unwrap_or_else(|| {
+            self.kernel.tables.push(Table { name: name.to_string(), values: values.to_vec() });
+            self.kernel.tables.len() - 1
+        });
+        Tab(index as u32)
     }
 
     /// Adds an axis over workgroups (the last added is the fastest); gives the position. An axis with a single

@@ -7,7 +7,7 @@ use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
 
 use gristmill_graph::{Binary, Unary};
 
-use crate::kernel::{Bit, Buf, Expr, Kernel, Scalar, Sh, Stmt, Var};
+use crate::kernel::{Bit, Buf, Expr, Kernel, Scalar, Sh, Stmt, Tab, Var};
 use crate::simplify::Facts;
 
 /// The u32 literal `n`.
@@ -73,6 +73,13 @@ impl Sh {
     /// The element at `index`.
     pub fn at(self, index: impl Into<Expr>) -> Expr {
         Expr::LoadShared(self, Box::new(index.into()))
+    }
+}
+
+impl Tab {
+    /// The element at `index`.
+    pub fn at(self, index: impl Into<Expr>) -> Expr {
+        Expr::Table(self, Box::new(index.into()))
     }
 }
 
@@ -302,6 +309,7 @@ impl Expr {
             | Expr::Bitcast(_, a)
             | Expr::Load(_, a)
             | Expr::LoadShared(_, a)
+            | Expr::Table(_, a)
             | Expr::Splat(_, a)
             | Expr::BytesU8(a)
             | Expr::BytesI8(a)
@@ -332,6 +340,7 @@ impl Expr {
             Expr::Bitcast(to, a) => Expr::Bitcast(to, one(a)),
             Expr::Load(buf, a) => Expr::Load(buf, one(a)),
             Expr::LoadShared(sh, a) => Expr::LoadShared(sh, one(a)),
+            Expr::Table(table, a) => Expr::Table(table, one(a)),
             Expr::Splat(n, a) => Expr::Splat(n, one(a)),
             Expr::BytesU8(a) => Expr::BytesU8(one(a)),
             Expr::BytesI8(a) => Expr::BytesI8(one(a)),

@@ -72,6 +72,15 @@ pub struct Shared {
     pub len: u32,
 }
 
+/// A constant array of f32, a part of the kernel's text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    /// Name in the printed kernel.
+    pub name: String,
+    /// Its elements; at least one, and all finite.
+    pub values: Vec<f32>,
+}
+
 /// A named axis that a schedule binds outside of the body.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
@@ -94,6 +103,10 @@ pub struct Buf(pub u32);
 /// A shared array: index in [`Kernel::shared`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Sh(pub u32);
+
+/// A constant array: index in [`Kernel::tables`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Tab(pub u32);
 
 /// Name and type of a register.
 #[derive(Clone, Debug, PartialEq)]
@@ -151,6 +164,8 @@ pub enum Expr {
     Load(Buf, Box<Expr>),
     /// Element of a shared array.
     LoadShared(Sh, Box<Expr>),
+    /// Element (f32) of a constant array.
+    Table(Tab, Box<Expr>),
     /// A vector of 2 or 4 from scalars, or of 4 from two vectors of 2.
     Vec(Vec<Expr>),
     /// A vector of `n` equal lanes.
@@ -294,6 +309,8 @@ pub struct Kernel {
     pub symbols: Vec<String>,
     /// Workgroup-shared arrays.
     pub shared: Vec<Shared>,
+    /// Constant arrays.
+    pub tables: Vec<Table>,
     /// Registers.
     pub vars: Vec<VarDecl>,
     /// Axes over workgroups, outermost first.

@@ -100,6 +100,11 @@ pub fn type_of(expr: &Expr, kernel: &Kernel, vars: &[VarDecl]) -> Result<Type, S
             let shared = kernel.shared.get(sh.0 as usize).ok_or_else(|| format!("no shared array {}", sh.0))?;
             Ok(shared.elem)
         }
+        Expr::Table(table, index) => {
+            expect(index, U32, "an index")?;
+            kernel.tables.get(table.0 as usize).ok_or_else(|| format!("no table {}", table.0))?;
+            Ok(F32)
+        }
         Expr::Vec(parts) => {
             let types = parts.iter().map(ty).collect::<Result<Vec<_>, _>>()?;
             match types.as_slice() {

@@ -111,6 +111,11 @@ impl Verifier<'_> {
         if bytes > u64::from(caps.max_shared_bytes) {
             self.error(format!("{bytes} bytes of shared memory; the target has {}", caps.max_shared_bytes));
         }
+        for table in &kernel.tables {
+            if !is_identifier(&table.name) || table.values.is_empty() || table.values.iter().any(|x| !x.is_finite()) {
+                self.error(format!("table `{}` needs a name and finite values", table.name));
+            }
+        }
         for buffer in &kernel.buffers {
             if buffer.elem.bytes().is_none() {
                 self.error(format!("buffer `{}` of {}", buffer.name, buffer.elem));
@@ -157,7 +162,7 @@ impl Verifier<'_> {
         let impure = e.any(&mut |e| match e {
             Expr::Var(v) => !known.contains(v),
             Expr::Call(callee, _) => *callee as usize >= index,
-            Expr::Load(..) | Expr::LoadShared(..) | Expr::Subgroup(..) | Expr::Symbol(_) => true,
+            Expr::Load(..) | Expr::LoadShared(..) | Expr::Table(..) | Expr::Subgroup(..) | Expr::Symbol(_) => true,
             _ => false,
         });
         if impure {

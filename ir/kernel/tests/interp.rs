@@ -114,3 +114,23 @@ fn shared_memory_is_watched() {
     );
     assert_eq!(attempt(true, false).unwrap_err(), format!("{prefix}thread 0 reads `tile`[1] before anything wrote it"));
 }
+
+#[test]
+fn constant_arrays_are_read_within_their_bounds() {
+    for (offset, fits) in [(0, true), (1, false)] {
+        let mut b = Builder::new("pick");
+        let y = b.buffer("y", F32, true);
+        let thread = b.group_axis("thread", 3);
+        let table = b.table("steps", &[0.5, 1.5, 2.5]);
+        b.store(y, &thread, table.at(&thread + offset));
+        let kernel = b.finish(&[]).unwrap();
+        let mut buffers = [vec![0; 3]];
+        let result = execute(&kernel, &[], &mut buffers);
+        if fits {
+            result.unwrap();
+            assert_eq!(buffers[0], words(&[0.5, 1.5, 2.5]));
+        } else {
+            assert!(result.unwrap_err().contains("accesses `steps`[3], which has 3 elements"));
+        }
+    }
+}

@@ -126,6 +126,11 @@ impl<'a> Machine<'a> {
                 self.recycle(index);
                 out
             }
+            Node::Table(table, index) => {
+                let mut index = self.eval(index, mask)?;
+                self.table(*table, &mut index, mask)?;
+                index
+            }
             Node::Vec(parts) => {
                 let mut out = self.empty();
                 for part in parts {

@@ -103,6 +103,16 @@ fn out_of_bounds(name: &str, index: u32, len: usize, thread: usize) -> String {
 }
 
 impl Machine<'_> {
+    /// Replaces indices by the elements of a constant array.
+    pub(super) fn table(&self, table: usize, words: &mut [u32], mask: &[bool]) -> Result<(), String> {
+        let table = &self.kernel.tables[table];
+        for (t, word) in words.iter_mut().enumerate().filter(|(t, _)| mask[*t]) {
+            let found = table.values.get(*word as usize);
+            *word = found.ok_or_else(|| out_of_bounds(&table.name, *word, table.values.len(), t))?.to_bits();
+        }
+        Ok(())
+    }
+
     fn element(&self, buf: usize, index: u32, thread: usize) -> Result<(Type, usize), String> {
         let buffer = &self.kernel.buffers[buf];
         let lanes = usize::from(buffer.elem.lanes);

@@ -172,8 +172,9 @@ fn bytes_i8() -> Helper {
     let mut b = Body::new(&[("word", U32)]);
     let word = b.param(0);
     // Moves -128..127 to 0..255, so that no byte is torn at its sign.
-    let raised = b.let_("raised", Type::vec(Scalar::U32, 4), four_bytes(&word.bxor(0x8080_8080)));
-    let result = raised.bitcast(Scalar::I32) - crate::expr::i(128).splat(4);
+    let raised = b.let_("raised", U32, word.bxor(0x8080_8080));
+    let bytes = b.let_("bytes", Type::vec(Scalar::U32, 4), four_bytes(&raised));
+    let result = bytes.bitcast(Scalar::I32) - crate::expr::i(128).splat(4);
     b.finish("bytes_i8", &["The four signed bytes of a word, lowest first."], result)
 }
 

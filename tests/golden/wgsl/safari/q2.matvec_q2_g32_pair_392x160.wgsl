@@ -1,0 +1,123 @@
+// matvec_q2_g32_pair_392x160
+// layers.0.down: [392, 160] weights times vector, a tile of 32 rows and 2 slices of columns
+
+struct Symbols {
+    B: u32,
+    T: u32,
+    P: u32,
+    C: u32,
+}
+
+@group(0) @binding(0) var<uniform> symbols: Symbols;
+@group(0) @binding(1) var<storage, read_write> out_down: array<f32>;
+@group(0) @binding(2) var<storage, read> gate_proj: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read> up_proj: array<vec4<u32>>;
+@group(0) @binding(4) var<storage, read> rms_norm4: array<vec4<f32>>;
+
+var<workgroup> partial0: array<f32, 64>;
+var<workgroup> partial1: array<f32, 64>;
+
+// The four signed bytes of a word, lowest first.
+fn bytes_i8(word: u32) -> vec4<i32> {
+    let raised = word ^ 0x80808080u;
+    let bytes = vec4<u32>(raised, raised >> 8u, raised >> 16u, raised >> 24u) & vec4<u32>(255u);
+    return bitcast<vec4<i32>>(bytes) - 128;
+}
+
+// The four bytes of a word, lowest first.
+fn bytes_u8(word: u32) -> vec4<u32> {
+    return vec4<u32>(word, word >> 8u, word >> 16u, word >> 24u) & vec4<u32>(255u);
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) workgroup_id: vec3<u32>,
+    @builtin(num_workgroups) num_workgroups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let position = workgroup_id.x + workgroup_id.y * num_workgroups.x;
+    if (position >= 13u * symbols.B) {
+        return;
+    }
+    let tile = position / symbols.B;
+    let m = position % symbols.B;
+    let slice = thread / 32u;
+    let row = thread % 32u;
+    let n = tile * 32u + row;
+    var sum0 = 0.0;
+    var sum1 = 0.0;
+    let row_scale = unpack2x16float(gate_proj[tile * 4u + row / 8u + 1872u][row / 2u % 4u])[row % 2u];
+    let row_scale2 = unpack2x16float(up_proj[tile * 4u + row / 8u + 1872u][row / 2u % 4u])[row % 2u];
+
+    // every pack
+    for (var pack = slice; pack < 3u; pack += 2u) {
+        let codes = gate_proj[(tile * 4u + pack) * 32u + row];
+
+        // every block
+        for (var block = 0u; block < 2u; block++) {
+            let header = gate_proj[tile * 16u + pack / 2u * 8u + row / 4u + 1664u][row % 4u];
+            let byte = f32(bytes_i8(header)[(pack * 2u + block) % 4u]);
+            let block_scale = floor(byte * 0.5);
+            let scale = row_scale * block_scale;
+            let offset = scale * (byte - block_scale * 2.0 - 3.0);
+            let factor = scale * 2.0;
+
+            // every word
+            for (var word = 0u; word < 2u; word++) {
+                let bits = codes[block * 2u + word];
+
+                // every quad
+                for (var quad = 0u; quad < 4u; quad++) {
+                    let column = pack * 64u + (block * 2u + word) * 16u + quad * 4u;
+                    if (column < 160u) {
+                        let weights = vec4<f32>(bytes_u8((bits >> (quad * 2u)) & 0x03030303u)) * factor + offset;
+                        sum0 += dot(weights, rms_norm4[m * 40u + (pack * 16u + block * 8u + word * 4u + quad)]);
+                    }
+                }
+            }
+        }
+
+        let codes2 = up_proj[(tile * 4u + pack) * 32u + row];
+
+        // every block
+        for (var block = 0u; block < 2u; block++) {
+            let header = up_proj[tile * 16u + pack / 2u * 8u + row / 4u + 1664u][row % 4u];
+            let byte = f32(bytes_i8(header)[(pack * 2u + block) % 4u]);
+            let block_scale = floor(byte * 0.5);
+            let scale = row_scale2 * block_scale;
+            let offset = scale * (byte - block_scale * 2.0 - 3.0);
+            let factor = scale * 2.0;
+
+            // every word
+            for (var word = 0u; word < 2u; word++) {
+                let bits = codes2[block * 2u + word];
+
+                // every quad
+                for (var quad = 0u; quad < 4u; quad++) {
+                    let column = pack * 64u + (block * 2u + word) * 16u + quad * 4u;
+                    if (column < 160u) {
+                        let weights = vec4<f32>(bytes_u8((bits >> (quad * 2u)) & 0x03030303u)) * factor + offset;
+                        sum1 += dot(weights, rms_norm4[m * 40u + (pack * 16u + block * 8u + word * 4u + quad)]);
+                    }
+                }
+            }
+        }
+    }
+
+    partial0[slice * 32u + row] = sum0;
+    partial1[slice * 32u + row] = sum1;
+    workgroupBarrier();
+    var total0 = 0.0;
+    var total1 = 0.0;
+
+    // every part
+    for (var part = 0u; part < 2u; part++) {
+        total0 += partial0[part * 32u + row];
+        total1 += partial1[part * 32u + row];
+    }
+
+    if (slice == 0u && n < 392u) {
+        let part = total0;
+        out_down[m * 392u + n] = part * (1.0 / (1.0 + exp(-part))) * total1;
+    }
+}

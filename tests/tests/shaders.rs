@@ -1,0 +1,155 @@
+//! Emitted shaders: all of them are valid for their target, a few are kept as text for people to read, and
+//! Chromium's compiler takes them as well as naga.
+//!
+//! `UPDATE=1 cargo test -p gristmill-tests --test shaders` writes `tests/golden/wgsl` anew.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use gristmill_compiler::{CompileOptions, Quiet, compile};
+use gristmill_tests::goldens::{Case, root};
+use gristmill_tests::twins::Memory;
+
+/// All shaders of a golden model by path: `native/rms_norm_160.wgsl`. Compiling validates each with naga under the
+/// capabilities of its target.
+fn shaders(case: &str, precision: &str) -> BTreeMap<String, String> {
+    let dir = tempfile::tempdir().expect("a directory");
+    let out = dir.path().join("bundle");
+    let options = CompileOptions { precision: precision.into(), ..CompileOptions::default() };
+    compile(&Case::open(case).model_dir(), &out, &options, &Quiet).unwrap_or_else(|e| panic!("{case}: {e}"));
+    let files = Memory::of(&out).0.into_iter();
+    let shader = |(path, content): (String, Vec<u8>)| {
+        let path = path.strip_prefix("shaders/")?.to_string();
+        Some((path, String::from_utf8(content).expect("UTF-8")))
+    };
+    files.filter_map(shader).collect()
+}
+
+/// Shaders that are kept, for each target that has another text than those before it.
+const KEPT: [(&str, &[&str]); 2] = [
+    (
+        "q4",
+        &[
+            "rms_norm_160.wgsl",
+            "rms_norm_160.subgroups.wgsl",
+            "matvec_q4_g32_160x160.wgsl",
+            "attention_16x1.wgsl",
+            "attention_16x1.subgroups.wgsl",
+            "append_keys_2.wgsl",
+            "matmul_q4_g32_160x392.wgsl",
+            "attention_16x4.wgsl",
+            "map_cosine.wgsl",
+            "map_h.wgsl",
+        ],
+    ),
+    ("q2", &["matvec_q2_g32_pair_392x160.wgsl", "map_h.wgsl"]),
+];
+
+fn golden() -> PathBuf {
+    root().join("tests/golden/wgsl")
+}
+
+#[test]
+fn kept_shaders() {
+    let update = std::env::var_os("UPDATE").is_some();
+    let mut wrong = Vec::new();
+    let mut expected_files = Vec::new();
+    for (precision, names) in KEPT {
+        let all = shaders("llama/wide", precision);
+        for name in names {
+            let mut texts = Vec::new();
+            let of_name = all.iter().filter(|(path, _)| path.split_once('/').is_some_and(|(_, n)| n == *name));
+            for (path, text) in of_name {
+                // Targets that agree are kept once, under the first of them.
+                if texts.contains(&text) {
+                    continue;
+                }
+                texts.push(text);
+                let (target, file) = path.split_once('/').expect("target and name");
+                let file = golden().join(target).join(format!("{precision}.{file}"));
+                expected_files.push(file.clone());
+                if update {
+                    std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+                    std::fs::write(&file, text).expect("a file");
+                } else if std::fs::read_to_string(&file).ok().as_ref() != Some(text) {
+                    wrong.push(format!("{} is now\n{text}", file.display()));
+                }
+            }
+            if texts.is_empty() {
+                wrong.push(format!("no shader {name} at {precision}; there are {:?}", all.keys()));
+            }
+        }
+    }
+    for old in Memory::of(&golden()).0.keys().map(|name| golden().join(name)) {
+        if !expected_files.contains(&old) {
+            wrong.push(format!("{} is kept but not made", old.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}\nIf that is right: UPDATE=1", wrong.join("\n"));
+}
+
+#[test]
+fn every_shader_is_valid() {
+    let mut count = 0;
+    for (case, precision) in [("llama/wide", "f32"), ("bert/base", "f32"), ("bert/base", "q4"), ("bert/base", "q2")] {
+        let all = shaders(case, precision);
+        for target in ["chrome", "edge", "firefox", "native", "safari"] {
+            assert!(all.keys().any(|path| path.starts_with(target)), "{case}: nothing for {target}");
+        }
+        for (path, text) in &all {
+            // What a variant does not declare it must not need.
+            assert_eq!(text.contains("enable subgroups;"), path.contains(".subgroups"), "{case}: {path}");
+            assert_eq!(text.contains("enable f16;"), path.contains(".f16"), "{case}: {path}");
+            count += 1;
+        }
+    }
+    assert!(count > 400, "{count} shaders");
+}
+
+/// A driver that Dawn takes: what the environment names, else the one that Debian's chromium-common brings.
+fn driver() -> Option<PathBuf> {
+    let named = std::env::var_os("VK_DRIVER_FILES").map(PathBuf::from);
+    let usual = [PathBuf::from("/usr/lib/chromium/vk_swiftshader_icd.json")];
+    named.into_iter().chain(usual).find(|path| path.exists())
+}
+
+const HOW: &str = "npm ci --prefix tests/dawn (Node 20 or newer), and on Debian `apt install chromium-common` for a Vulkan \
+                   driver that Dawn takes, or name another in VK_DRIVER_FILES; or set GRISTMILL_SKIP_DAWN=1";
+
+#[test]
+fn chromium_takes_every_shader() {
+    if std::env::var("GRISTMILL_SKIP_DAWN").is_ok_and(|v| v == "1") {
+        println!("skipped, as GRISTMILL_SKIP_DAWN says");
+        return;
+    }
+    let folder = root().join("tests/dawn");
+    assert!(folder.join("node_modules/webgpu").is_dir(), "the npm package webgpu is not installed: {HOW}");
+    let driver = driver().unwrap_or_else(|| panic!("no Vulkan driver for Dawn: {HOW}"));
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut texts: Vec<String> = Vec::new();
+    for (case, precision) in [("llama/wide", "q4"), ("bert/base", "q2.g16.asym")] {
+        for (path, text) in shaders(case, precision) {
+            // Most targets get the same text.
+            if !texts.contains(&text) {
+                write(&dir.path().join(case.replace('/', "_")).join(path), &text);
+                texts.push(text);
+            }
+        }
+    }
+    let output = Command::new("node")
+        .arg(folder.join("check.mjs"))
+        .arg(dir.path())
+        .env("VK_DRIVER_FILES", driver)
+        .output()
+        .unwrap_or_else(|e| panic!("node: {e}: {HOW}"));
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.code() != Some(3), "{said}\n{HOW}");
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains(&format!("{} accepted, 0 refused, 0 skipped", texts.len())), "{said}");
+}
+
+fn write(path: &Path, text: &str) {
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+    std::fs::write(path, text).expect("a file");
+}
