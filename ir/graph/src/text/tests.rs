@@ -152,6 +152,25 @@ fn rope_frequencies_are_those_of_the_reference() {
     // Wavelengths 6.28 (kept), 62.8 (between), 628 and 6283 (stretched).
     let smooth = (100.0 / (2.0 * std::f32::consts::PI / 0.1) - 1.0) / 3.0;
     near(&rope_table(llama3), &[1.0, (1.0 - smooth) * 0.1 / 8.0 + smooth * 0.1, 0.01 / 8.0, 0.001 / 8.0]);
+    let mut yarn = json!({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 1000});
+    near(&rope_table(yarn.clone()), &[1.0, 0.075, 0.005, 0.00025]);
+    yarn["truncate"] = json!(false);
+    near(&rope_table(yarn), &[1.0, 0.084_885_41, 0.003_505_647_7, 0.00025]);
+}
+
+#[test]
+fn yarn_reaches_beyond_the_stated_length() {
+    let limit = |scaling: Json| {
+        let mut config = llama_config();
+        config["max_position_embeddings"] = json!(32);
+        config["rope_scaling"] = scaling;
+        let model = bound("llama", &config);
+        model.symbols.iter().find(|s| s.name == "T").unwrap().max
+    };
+    assert_eq!(limit(json!({"type": "linear", "factor": 4.0})), 32);
+    assert_eq!(limit(json!({"type": "yarn", "factor": 4.0})), 128);
+    assert_eq!(limit(json!({"type": "yarn", "factor": 2.5, "original_max_position_embeddings": 30})), 75);
+    assert_eq!(limit(json!({"type": "yarn", "factor": 2.0, "original_max_position_embeddings": 8})), 32);
 }
 
 #[test]
@@ -169,7 +188,8 @@ fn encoders_bind_with_every_head() {
         let entries: Vec<&str> = model.entries.iter().map(|e| e.name.as_str()).collect();
         assert_eq!(entries, ["forward", "embed"]);
         assert_eq!(model.entries[0].outputs, ["last_hidden_state", "pooler_output"]);
-        assert_eq!(model.inputs.len(), 3);
+        let inputs: Vec<&str> = model.inputs.iter().map(|i| i.name.as_str()).collect();
+        assert_eq!(inputs, ["input_ids", "attention_mask", "token_type_ids", "position_ids"]);
     }
     for head in ["MaskedLM", "SequenceClassification", "TokenClassification"] {
         for family in ["Bert", "Roberta"] {
