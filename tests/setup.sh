@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Installs what the tests need besides Rust, where it is missing: a Vulkan driver for WebGPU (a software one will do), and
+# Chromium's shader compiler with a driver that it accepts. Knows Debian and its relatives; elsewhere it says what to install.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+missing=()
+ls /usr/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json >/dev/null 2>&1 || missing+=(mesa-vulkan-drivers libvulkan1)
+[ -f /usr/lib/chromium/vk_swiftshader_icd.json ] || missing+=(chromium-common)
+command -v node >/dev/null || missing+=(nodejs)
+command -v npm >/dev/null || missing+=(npm)
+if [ ${#missing[@]} -gt 0 ]; then
+  if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+    apt-get update -q >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends "${missing[@]}" >/dev/null
+  else
+    echo "the tests need (names of Debian's packages): ${missing[*]}" >&2
+    echo "install them, as root for example with: apt-get install ${missing[*]}" >&2
+    exit 3
+  fi
+fi
+[ -d tests/dawn/node_modules/webgpu ] || npm ci --silent --no-audit --no-fund --prefix tests/dawn
