@@ -5,8 +5,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 missing=()
-ls /usr/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json >/dev/null 2>&1 || missing+=(mesa-vulkan-drivers libvulkan1)
-[ -f /usr/lib/chromium/vk_swiftshader_icd.json ] || missing+=(chromium-common)
+if [ "$(uname)" = Linux ]; then # elsewhere the system has a driver of its own
+  compgen -G '/usr/share/vulkan/icd.d/*.json' >/dev/null || compgen -G '/etc/vulkan/icd.d/*.json' >/dev/null ||
+    missing+=(mesa-vulkan-drivers libvulkan1)
+  [ -f /usr/lib/chromium/vk_swiftshader_icd.json ] || missing+=(chromium-common)
+fi
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
 if [ ${#missing[@]} -gt 0 ]; then
