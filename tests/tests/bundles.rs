@@ -54,6 +54,9 @@ fn assert_mentions(message: &str, parts: &[&str]) {
     }
 }
 
+/// What was done to a bundle, its files afterwards, and what the complaint must mention.
+type Damage<'a> = (&'a str, BTreeMap<String, Vec<u8>>, &'a [&'a str]);
+
 #[test]
 fn the_same_input_gives_the_same_bytes() {
     let dir = directory(&SHAPE.files(3));
@@ -143,7 +146,7 @@ fn damage_is_told_by_both_backends() {
     };
     let shard = whole.keys().find(|k| k.starts_with("weights/")).expect("a shard").clone();
     let shader = whole.keys().find(|k| k.ends_with(".wgsl")).expect("a shader").clone();
-    let both: Vec<(&str, BTreeMap<String, Vec<u8>>, &[&str])> = vec![
+    let both: Vec<Damage<'_>> = vec![
         ("flipped bit", with(&shard, &|c| c[100] ^= 1), &["weights/", "expected", "found"]),
         ("truncated shard", with(&shard, &|c| c.truncate(c.len() - 16)), &["weights/", "expected", "found"]),
         ("no shard", without(&shard), &["weights/", "not in this bundle"]),
