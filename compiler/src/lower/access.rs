@@ -422,8 +422,12 @@ impl Pull<'_, '_> {
         let (table, indices) = (node.inputs[0], node.inputs[1]);
         let rank = low.graph.node(indices).shape.len();
         let row = self.operand_at(indices, &at.index[..rank]);
-        let rows = dim_expr(&low.graph.node(table).shape[0]).cast(Scalar::I32);
-        let row = row.max(i(0)).min(rows - i(1)).cast(Scalar::U32);
+        let rows = &low.graph.node(table).shape[0] - &1i64.into();
+        let last = match rows.as_const().and_then(|n| i32::try_from(n).ok()) {
+            Some(n) => i(n),
+            None => dim_expr(&rows).cast(Scalar::I32),
+        };
+        let row = row.max(i(0)).min(last).cast(Scalar::U32);
         let row = self.ctx.b.let_("row", row);
         let mut index = vec![row];
         index.extend_from_slice(&at.index[rank..]);

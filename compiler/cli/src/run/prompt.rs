@@ -35,7 +35,7 @@ pub(super) fn run(args: &RunArgs, text: &str) -> Outcome {
         }
         (None, Some(entry)) => {
             let tokenizer = Tokenizer::from_bundle(&bundle)?;
-            let ids = tokenizer.encode(text, true)?;
+            let ids = tokenizer.encode_within(text, true, longest_sentence(&bundle)?)?;
             let loaded = backend::load(&dir, &args.backend)?;
             embed(loaded, entry, &ids)
         }
@@ -43,6 +43,18 @@ pub(super) fn run(args: &RunArgs, text: &str) -> Outcome {
             Err(Failure::wrong("this model neither generates nor embeds text; call it with --inputs and --outputs"))
         }
     }
+}
+
+/// Most tokens that an embedder was made for; longer texts are cut, as its authors do.
+fn longest_sentence(bundle: &Bundle) -> Outcome<usize> {
+    const SETTINGS: &str = "sentence_bert_config.json";
+    if !bundle.has(SETTINGS) {
+        return Ok(usize::MAX);
+    }
+    let settings: serde_json::Value =
+        serde_json::from_slice(&bundle.read(SETTINGS)?).map_err(|e| Failure::wrong(format!("{SETTINGS}: {e}")))?;
+    let tokens = settings["max_seq_length"].as_u64().and_then(|n| usize::try_from(n).ok());
+    Ok(tokens.unwrap_or(usize::MAX))
 }
 
 /// The token ids of the prompt, or of the conversation that it begins.

@@ -40,7 +40,7 @@ fn main(
         let i0 = element / 160u / symbols.T;
         let i1 = element / 160u % symbols.T;
         let i2 = element % 160u;
-        let row = u32(min(max(h[i0 * symbols.T + i1], 0), 801 - 1));
+        let row = u32(min(max(h[i0 * symbols.T + i1], 0), 800));
         let row_scale = unpack2x16float(dequantize[row / 8u + 7072u][row / 2u % 4u])[row % 2u];
         let pack = i2 / 32u;
         let header = dequantize[row / 32u * 16u + i2 / 128u * 8u + row % 32u / 4u + 6656u][row % 32u % 4u];
