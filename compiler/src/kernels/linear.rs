@@ -72,7 +72,7 @@ impl<'a> Linear<'a> {
         self.weights
             .iter()
             .map(|w| {
-                let name = ctx.label(source(ctx.low, w.node));
+                let name = ctx.label(w.node);
                 ctx.read(w.place, w.format.elem(), &name)
             })
             .collect()
@@ -129,14 +129,6 @@ impl Weight {
         };
         let format = WeightFormat::new(precision, const_dim(&shape[0]), const_dim(&shape[1]));
         Ok(Weight { node, place, format, tiled })
-    }
-}
-
-/// The weight below a dequantization, for names.
-fn source(low: &Lowering<'_>, node: NodeId) -> NodeId {
-    match low.graph.node(node).op {
-        Op::Dequantize => low.graph.node(node).inputs[0],
-        _ => node,
     }
 }
 

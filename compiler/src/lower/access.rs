@@ -129,8 +129,13 @@ impl<'a> Ctx<'a> {
     }
 
     /// A short name for a node: the last part of its path.
+    /// A stored weight is called by its own name.
     pub fn label(&self, id: NodeId) -> String {
-        label(&self.low.graph.node(id).path)
+        let node = self.low.graph.node(id);
+        match node.op {
+            Op::Dequantize => self.label(node.inputs[0]),
+            _ => label(&node.path),
+        }
     }
 
     /// One element of a node.

@@ -11,7 +11,7 @@ struct Symbols {
 @group(0) @binding(0) var<uniform> symbols: Symbols;
 @group(0) @binding(1) var<storage, read_write> out_h: array<f32>;
 @group(0) @binding(2) var<storage, read> h: array<i32>;
-@group(0) @binding(3) var<storage, read> dequantize: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read> embed_tokens: array<vec4<u32>>;
 
 // The four signed bytes of a word, lowest first.
 fn bytes_i8(word: u32) -> vec4<i32> {
@@ -41,15 +41,15 @@ fn main(
         let i1 = element / 160u % symbols.T;
         let i2 = element % 160u;
         let row = u32(min(max(h[i0 * symbols.T + i1], 0), 800));
-        let row_scale = unpack2x16float(dequantize[row / 8u + 7072u][row / 2u % 4u])[row % 2u];
+        let row_scale = unpack2x16float(embed_tokens[row / 8u + 7072u][row / 2u % 4u])[row % 2u];
         let pack = i2 / 32u;
-        let header = dequantize[row / 32u * 16u + i2 / 128u * 8u + row % 32u / 4u + 6656u][row % 32u % 4u];
+        let header = embed_tokens[row / 32u * 16u + i2 / 128u * 8u + row % 32u / 4u + 6656u][row % 32u % 4u];
         let byte = f32(bytes_i8(header)[i2 / 32u % 4u]);
         let block_scale = floor(byte * 0.5);
         let scale = row_scale * block_scale;
         let offset = scale * (byte - block_scale * 2.0 - 15.0);
         let factor = scale * 2.0;
-        let bits = dequantize[(row / 32u * 8u + pack) * 32u + row % 32u][i2 % 32u / 8u];
+        let bits = embed_tokens[(row / 32u * 8u + pack) * 32u + row % 32u][i2 % 32u / 8u];
         out_h[element] = fma(vec4<f32>(bytes_u8((bits >> (i2 % 8u / 4u * 4u)) & 0x0f0f0f0fu))[i2 % 4u], factor, offset);
     }
 }
