@@ -1,5 +1,5 @@
 //! Writes a Llama-shaped model directory with random bf16 weights (1.1 billion by default), to measure the compiler
-//! on something large: `random_llama DIR [LAYERS] [FILES]`.
+//! on something large: `random_model DIR [LAYERS] [FILES]`.
 
 use std::error::Error;
 use std::fs::File;
@@ -20,7 +20,7 @@ type Named = (String, Vec<u64>);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
-    let dir = args.next().ok_or("usage: random_llama DIR [LAYERS] [FILES]")?;
+    let dir = args.next().ok_or("usage: random_model DIR [LAYERS] [FILES]")?;
     let layers: u64 = args.next().map_or(Ok(22), |n| n.parse())?;
     let files: usize = args.next().map_or(Ok(1), |n| n.parse())?;
     let dir = Path::new(&dir);
