@@ -236,3 +236,37 @@ pub fn load_tensors(path: &Path) -> BTreeMap<String, Tensor> {
     };
     file.tensors().into_iter().map(|(name, view)| (name, convert(view))).collect()
 }
+
+/// One test per golden case, which calls `$check` with its name, and one that no case of the repository is missing here.
+#[macro_export]
+macro_rules! golden_cases {
+    ($check:ident) => {
+        $crate::golden_cases! { $check:
+            bert_base: "bert/base",
+            bert_labels: "bert/labels",
+            bert_mlm: "bert/mlm",
+            gpt2_base: "gpt2/base",
+            gpt2_published: "gpt2/published",
+            llama_gqa_untied: "llama/gqa_untied",
+            llama_tied_llama3_rope: "llama/tied_llama3_rope",
+            llama_wide: "llama/wide",
+            llama_yarn_biases: "llama/yarn_biases",
+            mistral_sliding: "mistral/sliding",
+            qwen2_mixed_window: "qwen2/mixed_window",
+            qwen2_tied: "qwen2/tied",
+            qwen3_qk_norm: "qwen3/qk_norm",
+            roberta_cls: "roberta/cls",
+            roberta_mlm: "roberta/mlm",
+        }
+    };
+    ($check:ident: $($test:ident: $name:literal,)*) => {
+        $(#[test] fn $test() { $check($name); })*
+
+        /// A case that nobody runs is worse than none.
+        #[test]
+        fn every_case_is_listed() {
+            let names: Vec<String> = $crate::goldens::Case::all().into_iter().map(|c| c.name).collect();
+            assert_eq!(names, [$($name),*]);
+        }
+    };
+}
