@@ -1,0 +1,165 @@
+// The types that users of the package see. What they mean in detail stands in docs/javascript.md.
+
+/** How a bundle is loaded. */
+export interface LoadOptions {
+  /** Called as loading goes on, at most some twenty times a second. */
+  onProgress?: (progress: LoadProgress) => void;
+  /** Ends loading; the promise rejects with an {@link AbortedError}. */
+  signal?: AbortSignal;
+  /** What executes the model. `auto`, the default, takes what the browser has. */
+  backend?: "auto" | "webgpu";
+  /** Whether files are kept in the browser's storage and taken from there. Default: true. */
+  cache?: boolean;
+  /** Whether the model lives in a worker, so that the page never stalls. Default: true. */
+  worker?: boolean;
+  /** The programs to run, such as `firefox`. Default: what fits the browser. */
+  profile?: string;
+  /** WebGPU features that are not to be used although the adapter has them, such as `subgroups`. */
+  without?: string[];
+  /** How often a lost device is replaced without progress in between before the error is reported. Default: 2. */
+  recoveries?: number;
+}
+
+/** The state of loading. */
+export interface LoadProgress {
+  /** What is being waited for. `recover` instead of `weights` when a lost device is being replaced. */
+  phase: "start" | "weights" | "recover" | "ready";
+  /** Bytes of the bundle that are there, from wherever. */
+  loadedBytes: number;
+  /** Bytes of the bundle that are needed. */
+  totalBytes: number;
+  /** Bytes of `loadedBytes` that came from the browser's storage. */
+  cachedBytes: number;
+  /** Kernels that are compiled, of `totalKernels`. */
+  kernels: number;
+  /** Kernels that are needed at the start. */
+  totalKernels: number;
+}
+
+/** What a model can do. `run` is always there. */
+export type Task = "generate" | "chat" | "embed" | "run";
+
+/** Where a tensor of an entry stands, and its shape over symbols such as `B` and `T`. */
+export interface TensorInfo {
+  name: string;
+  elem: "f32" | "i32";
+  shape: string[];
+  /** Whether a call may leave it out. Only for inputs. */
+  optional?: boolean;
+}
+
+/** A way to call the model with tensors. */
+export interface EntryInfo {
+  name: string;
+  role: string;
+  inputs: TensorInfo[];
+  outputs: TensorInfo[];
+}
+
+/** What is loaded and where it runs. */
+export interface ModelInfo {
+  name: string;
+  architecture: string;
+  precision: string;
+  /** Number of weights. */
+  parameters: number;
+  /** Bytes of all weights as stored. */
+  weightBytes: number;
+  /** Most tokens of a conversation. */
+  maxContext: number;
+  tasks: Task[];
+  entries: EntryInfo[];
+  backend: "webgpu";
+  /** The programs in use. */
+  profile: string;
+  adapter: AdapterInfo;
+  /** Version of the runtime. */
+  version: string;
+}
+
+/** The graphics adapter, as far as the browser tells. */
+export interface AdapterInfo {
+  vendor: string;
+  architecture: string;
+  description: string;
+  /** Whether the browser computes on the CPU. */
+  fallback: boolean;
+  /** WebGPU features in use. */
+  features: string[];
+  limits: Record<string, number>;
+}
+
+/** Memory in bytes. */
+export interface MemoryInfo {
+  /** Buffers of the device: weights, states (KV caches), and everything else. */
+  weights: number;
+  states: number;
+  scratch: number;
+  /** All buffers of the device now, and the most there ever was. */
+  total: number;
+  peak: number;
+  /** The memory of the WebAssembly module. */
+  wasm: number;
+}
+
+/** One message of a conversation. */
+export interface Message {
+  role: string;
+  content: string;
+}
+
+/** How text is generated. */
+export interface GenerateOptions {
+  /** Most tokens to generate. Default: 256. */
+  maxNewTokens?: number;
+  /** 0, the default, takes the best token every time. */
+  temperature?: number;
+  topK?: number;
+  topP?: number;
+  minP?: number;
+  repetitionPenalty?: number;
+  /** Equal seeds give equal texts. Default: a new one each time. */
+  seed?: number;
+  /** Texts that end the generation and are not shown. */
+  stop?: string | string[];
+  /** Token ids that end it, besides the model's own. */
+  stopTokens?: number[];
+  /** Goes on after the model's end token. */
+  ignoreEos?: boolean;
+  /** Ends it; the stream then ends without an error and `result` says `aborted`. */
+  signal?: AbortSignal;
+  /** Called as a long prompt is computed. */
+  onPrompt?: (done: number, total: number) => void;
+}
+
+/** Why a generation ended. */
+export type StopReason = "end" | "stop" | "length" | "context" | "aborted";
+
+/** What a generation brought. */
+export interface GenerateResult {
+  text: string;
+  /** Token ids, without the end token. */
+  tokens: number[];
+  reason: StopReason;
+  promptTokens: number;
+  /** Milliseconds until the first token. */
+  prefillMs: number;
+  /** Milliseconds for the others. */
+  decodeMs: number;
+  /** Devices that were lost and replaced on the way. */
+  recoveries: number;
+}
+
+/** A tensor: elements row-major. */
+export interface Tensor {
+  data: Float32Array | Int32Array;
+  shape: number[];
+}
+
+/** How tensors are computed. */
+export interface RunOptions {
+  /** Also decodes this many tokens: `greedy.tokens` and `greedy.logits`. */
+  greedy?: number;
+  /** Gives intermediate values as further outputs. */
+  taps?: boolean;
+}

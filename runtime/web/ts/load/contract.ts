@@ -1,0 +1,30 @@
+// What loading is made of, so that its parts can be exchanged and tested alone.
+
+/** A file of the bundle that the manifest vouches for. */
+export interface FileRef {
+  /** Path relative to the manifest. */
+  path: string;
+  /** Exact size. */
+  bytes: number;
+  /** Lower-case hexadecimal SHA-256 of the content. */
+  sha256: string;
+}
+
+/** Files of a bundle, verified, from the browser's storage or the network. */
+export interface Source {
+  /** The manifest's bytes: from the network, or as last seen if the network fails and the cache has it. */
+  manifest(signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
+  /** The content of a file; rejects with an IntegrityError, a NetworkError or an AbortedError. */
+  file(ref: FileRef, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
+  /** Resolves when everything that is to be kept has been written. Never rejects. */
+  settled(): Promise<void>;
+}
+
+/** Contents by hash, kept by the browser between visits. No method rejects: storage that fails is storage that is empty. */
+export interface Store {
+  /** The content, if it is there; not yet verified. */
+  get(key: string): Promise<Uint8Array<ArrayBuffer> | null>;
+  /** Keeps a content; false if there is no space, or none may be used. */
+  put(key: string, content: Uint8Array): Promise<boolean>;
+  remove(key: string): Promise<void>;
+}
