@@ -1,0 +1,63 @@
+// A conversation.
+
+import type { Message } from "../ts/api";
+import { composer, follower } from "./composer";
+import { h } from "./dom";
+import { settings } from "./settings";
+import { summary, type Writer } from "./writer";
+
+/** The view of a model with a chat template. */
+export function chatView(writer: Writer): HTMLElement {
+  const messages: Message[] = [];
+  const log = h("div", { class: "log", role: "log", "aria-live": "off", "aria-label": "Conversation" });
+  const setting = settings();
+  const system = h("textarea", { rows: 2, placeholder: "None" });
+  setting.element.append(h("label", { class: "wide" }, h("span", {}, "Instruction before the conversation"), system));
+  const fresh = h("button", { type: "button", class: "quiet", hidden: true, click: restart }, "New conversation");
+  const box = composer({
+    label: "Your message",
+    placeholder: "Write a message",
+    send: "Send",
+    onSend: (text) => void send(text),
+    onStop: writer.stop,
+  });
+  const tools = h("div", { class: "tools" }, setting.element, fresh);
+  const dock = h("div", { class: "dock" }, box.element, tools);
+  const follow = follower(dock);
+
+  async function send(text: string): Promise<void> {
+    const answer = h("p", { class: "text", "aria-busy": "true" });
+    const note = h("p", { class: "note" });
+    const reply = h("article", { class: "assistant" }, h("h3", {}, "Model"), answer, note);
+    log.append(h("article", { class: "user" }, h("h3", {}, "You"), h("p", { class: "text" }, text.trim())), reply);
+    window.scrollBy(0, Math.max(0, reply.getBoundingClientRect().bottom + dock.offsetHeight - window.innerHeight));
+    box.setText("");
+    box.setBusy(true);
+    fresh.hidden = true;
+    messages.push({ role: "user", content: text.trim() });
+    const instruction = system.value.trim();
+    const prompt = instruction ? [{ role: "system", content: instruction }, ...messages] : [...messages];
+    const result = await writer.write(prompt, setting.options(), (piece) => {
+      answer.append(piece);
+      follow(reply);
+    });
+    answer.removeAttribute("aria-busy");
+    if (result && result.tokens.length > 0) messages.push({ role: "assistant", content: result.text });
+    // A message without an answer would break the turns that templates insist on.
+    else messages.pop();
+    note.textContent = result ? summary(result) : "ended by an error; this turn is not part of the conversation";
+    follow(reply);
+    box.setBusy(false);
+    fresh.hidden = false;
+    box.focus();
+  }
+
+  function restart(): void {
+    messages.length = 0;
+    log.replaceChildren();
+    fresh.hidden = true;
+    box.focus();
+  }
+
+  return h("section", { class: "chat", "aria-label": "Chat" }, log, dock);
+}

@@ -1,0 +1,43 @@
+// What a model without a view of its own can be called with.
+
+import type { EntryInfo, ModelInfo, TensorInfo } from "../ts/api";
+import { h } from "./dom";
+
+/** The entries of a model with their tensors. */
+export function entriesView(info: ModelInfo): HTMLElement {
+  return h(
+    "section",
+    { class: "entries", "aria-label": "Entries" },
+    h(
+      "p",
+      {},
+      "This model takes and gives tensors. Programs call it with ",
+      h("code", {}, "model.run(entry, tensors)"),
+      ".",
+    ),
+    ...info.entries.map(entry),
+  );
+}
+
+function entry(info: EntryInfo): HTMLElement {
+  return h(
+    "article",
+    {},
+    h("h2", {}, h("code", {}, info.name), info.role && info.role !== info.name ? ` (${info.role})` : ""),
+    tensors("Takes", info.inputs),
+    tensors("Gives", info.outputs),
+  );
+}
+
+function tensors(title: string, list: TensorInfo[]): HTMLElement {
+  const rows = list.map(({ name, elem, shape, optional }) =>
+    h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, name),
+      h("td", {}, `${elem} [${shape.join(", ")}]`),
+      h("td", {}, optional ? "optional" : ""),
+    ),
+  );
+  return h("table", {}, h("caption", {}, title), h("tbody", {}, ...rows));
+}

@@ -1,0 +1,115 @@
+// The figures in the margin: how fast, how large, on what.
+
+import type { GenerateResult, LoadProgress, MemoryInfo, ModelInfo } from "../ts/api";
+import { byId, bytes, count, h, speed, time } from "./dom";
+
+/** What the margin can show. */
+export interface Facts {
+  /** Tokens per second, of the answer as it comes. */
+  rate(tokens: number, milliseconds: number): void;
+  /** How much of a long prompt has been computed. */
+  prompt(done: number, total: number): void;
+  /** Milliseconds until the first token. */
+  first(milliseconds: number): void;
+  /** What a finished generation brought. */
+  result(result: GenerateResult): void;
+  /** Milliseconds that a batch of texts took. */
+  embedded(texts: number, milliseconds: number): void;
+  memory(memory: MemoryInfo): void;
+}
+
+/** Fills the margin for a loaded model. */
+export function showFacts(info: ModelInfo, progress: LoadProgress | undefined, loadMs: number): Facts {
+  const generates = info.tasks.includes("generate") || info.tasks.includes("chat");
+  const embeds = info.tasks.includes("embed");
+  const main = figure(generates ? "tokens / s" : embeds ? "per text" : "weights", "big");
+  const first = figure("first token");
+  const prompt = figure("prompt");
+  const memory = figure("memory");
+  const loaded = figure("loaded in");
+  if (!generates && !embeds) main.set(bytes(info.weightBytes));
+  loaded.set(time(loadMs), fromCache(progress));
+  const list = h("dl", { class: "figures" }, main.element);
+  if (generates) list.append(first.element, prompt.element);
+  list.append(memory.element, loaded.element);
+  const facts = byId("facts");
+  facts.replaceChildren(list, machine(info));
+  facts.hidden = false;
+
+  return {
+    rate: (tokens, milliseconds) => main.set(speed((tokens * 1e3) / milliseconds)),
+    prompt: (done, total) => prompt.set(String(total), done < total ? `tokens, ${done} done` : "tokens"),
+    first: (milliseconds) => first.set(time(milliseconds)),
+    result(result) {
+      const others = result.tokens.length - 1;
+      if (others > 0 && result.decodeMs > 0) main.set(speed((others * 1e3) / result.decodeMs));
+      first.set(time(result.prefillMs));
+      prompt.set(`${result.promptTokens}`, result.promptTokens === 1 ? "token" : "tokens");
+    },
+    embedded: (texts, milliseconds) => main.set(time(milliseconds / Math.max(texts, 1))),
+    memory: (now) => memory.set(bytes(now.total + now.wasm), `peak ${bytes(now.peak + now.wasm)}`),
+  };
+}
+
+function fromCache(progress: LoadProgress | undefined): string {
+  if (!progress || progress.totalBytes === 0) return "";
+  if (progress.cachedBytes >= progress.totalBytes) return "all from storage";
+  return progress.cachedBytes > 0
+    ? `${bytes(progress.totalBytes - progress.cachedBytes)} fetched`
+    : bytes(progress.totalBytes);
+}
+
+interface Figure {
+  element: HTMLElement;
+  set(value: string, note?: string): void;
+}
+
+function figure(label: string, kind = ""): Figure {
+  const value = h("span", { class: "value" }, "–");
+  const note = h("span", { class: "note" });
+  return {
+    element: h("div", { class: kind || undefined }, h("dt", {}, label), h("dd", {}, value, " ", note)),
+    set(text, more = "") {
+      value.textContent = text;
+      note.textContent = more;
+    },
+  };
+}
+
+/** The adapter, as far as the browser names it. */
+export function adapterName({ adapter }: ModelInfo): string {
+  const name =
+    adapter.description || [adapter.vendor, adapter.architecture].filter(Boolean).join(" ") || "an unnamed adapter";
+  return adapter.fallback ? `${name} (on the processor)` : name;
+}
+
+/** The panel with what the browser tells about the device. */
+function machine(info: ModelInfo): HTMLElement {
+  const { adapter } = info;
+  const limits = Object.entries(adapter.limits).sort(([a], [b]) => a.localeCompare(b));
+  return h(
+    "details",
+    { class: "machine" },
+    h("summary", {}, "Device and model"),
+    table([
+      ["Backend", "WebGPU"],
+      ["Adapter", adapterName(info)],
+      ["Programs", info.profile],
+      ["Precision", info.precision],
+      ["Parameters", count(info.parameters)],
+      ["Weights", bytes(info.weightBytes)],
+      ["Longest text", `${info.maxContext} tokens`],
+      ["Isolated", window.crossOriginIsolated ? "yes" : "no"],
+      ["Runtime", info.version],
+    ]),
+    h("h3", {}, "Features in use"),
+    h("p", {}, adapter.features.length > 0 ? adapter.features.join(", ") : "none beyond the core"),
+    h("h3", {}, "Limits"),
+    table(limits.map(([limit, value]) => [limit, String(value)])),
+  );
+}
+
+function table(rows: [string, string][]): HTMLElement {
+  const list = rows.map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, value)));
+  return h("table", {}, h("tbody", {}, ...list));
+}

@@ -1,0 +1,86 @@
+// The page of a bundle: loads the model beside it and shows what that model can do.
+
+import { Model } from "../ts/index";
+import type { LoadProgress, ModelInfo } from "../ts/api";
+import { chatView } from "./chat";
+import { announce, byId, bytes, count, h, setState } from "./dom";
+import { entriesView } from "./entries";
+import { adapterName, showFacts } from "./facts";
+import { progressPanel } from "./progress";
+import { searchView } from "./search";
+import { storyView } from "./story";
+import { troubleLine, troubleOf, troublePanel, type Trouble } from "./trouble";
+import { createWriter, report } from "./writer";
+
+/** The folder of the bundle: the one that has index.html. */
+const BUNDLE = new URL(".", document.baseURI);
+
+async function load(): Promise<void> {
+  const controller = new AbortController();
+  const panel = progressPanel(() => controller.abort());
+  byId("main").replaceChildren(panel.element);
+  setState("loading");
+  const begin = performance.now();
+  let progress: LoadProgress | undefined;
+  let banner: HTMLElement | null = null;
+  function onProgress(now: LoadProgress): void {
+    panel.show(now);
+    if (now.phase !== "recover") progress = now;
+    // A device that is lost later is replaced while the view stays: the panel comes back on top of it.
+    if (now.phase === "recover" && !panel.element.isConnected) byId("main").prepend((banner = panel.element));
+    if (now.phase === "ready") banner?.remove();
+  }
+  try {
+    const model = await Model.load(BUNDLE.href, { onProgress, signal: controller.signal });
+    show(model, progress, performance.now() - begin);
+  } catch (thrown) {
+    fail(troubleOf(thrown));
+  }
+}
+
+function show(model: Model, progress: LoadProgress | undefined, loadMs: number): void {
+  const info = model.info();
+  title(info);
+  const facts = showFacts(info, progress, loadMs);
+  const problem = h("p", { class: "problem", role: "alert" });
+  function failed(error: Trouble): void {
+    // Without a device there is no model any more; everything else concerns one text only.
+    if (error.code === "device-lost" || error.code === "no-webgpu") {
+      model.dispose();
+      fail(error);
+    } else {
+      problem.textContent = troubleLine(error);
+    }
+  }
+  const writer = createWriter(model, facts, failed);
+  const views: HTMLElement[] = [];
+  if (info.tasks.includes("chat")) views.push(chatView(writer));
+  else if (info.tasks.includes("generate")) views.push(storyView(writer));
+  if (info.tasks.includes("embed")) views.push(searchView(model, facts, failed));
+  if (views.length === 0) views.push(entriesView(info));
+  setState(info.tasks.includes("embed") ? "working" : "ready");
+  byId("main").replaceChildren(problem, ...views);
+  announce(`${info.name} is ready`);
+  // On a phone the keyboard would hide the page as soon as it is there.
+  if (matchMedia("(hover: hover)").matches) byId("main").querySelector<HTMLElement>("textarea, input")?.focus();
+  void report(model, facts);
+}
+
+function title(info: ModelInfo): void {
+  document.title = `${info.name} · gristmill`;
+  byId("name").textContent = info.name;
+  const parts = [`${count(info.parameters)} parameters`, info.precision, bytes(info.weightBytes)];
+  byId("subtitle").textContent = `${parts.join(" · ")} · runs here by WebGPU on ${adapterName(info)}`;
+}
+
+function fail(error: Trouble): void {
+  setState("error");
+  byId("facts").hidden = true;
+  const panel = troublePanel(error, () => void load());
+  byId("main").replaceChildren(panel);
+  panel.querySelector("h2")?.focus();
+}
+
+// Keeps the page itself for visits without a network. The model's files are kept by the runtime.
+if (window.isSecureContext) navigator.serviceWorker?.register("sw.js").catch(() => undefined);
+void load();

@@ -1,0 +1,108 @@
+// Generating: what the conversation and the story have in common.
+
+import type { GenerateOptions, GenerateResult, Message } from "../ts/api";
+import type { Model } from "../ts/index";
+import { announce, setState } from "./dom";
+import type { Facts } from "./facts";
+import { troubleOf, type Trouble } from "./trouble";
+
+/** Lets the model write, one text at a time. */
+export interface Writer {
+  /** Writes; calls `append` for each piece. Gives nothing if an error ended it, which then was reported. */
+  write(
+    prompt: string | Message[],
+    options: GenerateOptions,
+    append: (piece: string) => void,
+  ): Promise<GenerateResult | null>;
+  /** Ends the text that is being written. */
+  stop(): void;
+  busy(): boolean;
+}
+
+/** How often memory is asked for while a text is written, in milliseconds. */
+const MEMORY_EVERY = 1000;
+/** Least characters that a reader of the screen is given at once. */
+const SPOKEN_AT_ONCE = 80;
+
+/** A new writer. `failed` hears of errors. */
+export function createWriter(model: Model, facts: Facts, failed: (error: Trouble) => void): Writer {
+  let controller: AbortController | null = null;
+
+  async function write(
+    prompt: string | Message[],
+    options: GenerateOptions,
+    append: (piece: string) => void,
+  ): Promise<GenerateResult | null> {
+    controller = new AbortController();
+    setState("working");
+    const watch = setInterval(() => void report(model, facts), MEMORY_EVERY);
+    const speak = speaker();
+    const begin = performance.now();
+    let first = 0;
+    let pieces = 0;
+    try {
+      const stream = model.generate(prompt, { ...options, signal: controller.signal, onPrompt: facts.prompt });
+      // Awaited below; without a handler here, an error of the stream would count as unhandled for a moment.
+      stream.result.catch(() => undefined);
+      for await (const piece of stream) {
+        const now = performance.now();
+        if (first === 0) facts.first((first = now) - begin);
+        else facts.rate(++pieces, now - first);
+        append(piece);
+        speak(piece);
+      }
+      const result = await stream.result;
+      facts.result(result);
+      speak("", true);
+      setState("ready");
+      return result;
+    } catch (thrown) {
+      setState("ready");
+      failed(troubleOf(thrown));
+      return null;
+    } finally {
+      clearInterval(watch);
+      controller = null;
+      void report(model, facts);
+    }
+  }
+
+  return { write, stop: () => controller?.abort(), busy: () => controller !== null };
+}
+
+/** Brings the figure of memory up to date. */
+export async function report(model: Model, facts: Facts): Promise<void> {
+  try {
+    facts.memory(await model.memory());
+  } catch {
+    // The figure stays as it was: whoever uses the model hears of the error anyway.
+  }
+}
+
+/** Announces text as it comes, in whole sentences, so that a reader of the screen is not interrupted by every token. */
+function speaker(): (piece: string, last?: boolean) => void {
+  let waiting = "";
+  return (piece, last = false) => {
+    waiting += piece;
+    const end = last
+      ? waiting.length
+      : Math.max(...[". ", "! ", "? ", "\n"].map((mark) => waiting.lastIndexOf(mark) + 1));
+    if (end === 0 || (!last && end < SPOKEN_AT_ONCE)) return;
+    announce(waiting.slice(0, end));
+    waiting = waiting.slice(end);
+  };
+}
+
+/** The line under a finished text. */
+export function summary(result: GenerateResult): string {
+  const tokens = `${result.tokens.length} ${result.tokens.length === 1 ? "token" : "tokens"}`;
+  const why: Record<GenerateResult["reason"], string> = {
+    end: "",
+    stop: "",
+    length: "longest answer reached",
+    context: "the model’s context is full",
+    aborted: "stopped",
+  };
+  const recovered = result.recoveries > 0 ? "went on after the graphics device was lost" : "";
+  return [tokens, why[result.reason], recovered].filter(Boolean).join(" · ");
+}

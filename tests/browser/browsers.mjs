@@ -1,0 +1,169 @@
+// Real browsers without windows, and what has to be told to each so that it computes on the processor.
+
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+
+const CHROMIUM_FLAGS = [
+  "--no-first-run",
+  "--no-default-browser-check",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--disable-quic",
+  "--disable-default-apps",
+  "--mute-audio",
+  "--password-store=basic",
+  "--disable-background-timer-throttling",
+  "--disable-renderer-backgrounding",
+  "--disable-backgrounding-occluded-windows",
+  "--disable-features=Translate,OptimizationHints,MediaRouter",
+];
+// The adapter that Chromium ships; without the first flag there is none on machines like these.
+const SWIFTSHADER = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
+const FIREFOX_PREFS = {
+  "dom.webgpu.enabled": true,
+  // Software drivers are on the list.
+  "gfx.webgpu.ignore-blocklist": true,
+  // A question that nobody answers would wait for ever.
+  "dom.storageManager.prompt.testing": true,
+  "dom.storageManager.prompt.testing.allow": true,
+  "dom.max_script_run_time": 0,
+  "app.update.enabled": false,
+  "app.normandy.enabled": false,
+  "browser.safebrowsing.update.enabled": false,
+  "browser.shell.checkDefaultBrowser": false,
+  "datareporting.policy.dataSubmissionEnabled": false,
+  "extensions.update.enabled": false,
+  "network.captive-portal-service.enabled": false,
+  "network.connectivity-service.enabled": false,
+  "services.settings.server": "http://127.0.0.1:9/",
+  "toolkit.telemetry.enabled": false,
+};
+
+/** Kinds of browsers, by name. `program`: where it may be; `install`: what to do if it is nowhere. */
+export const KINDS = {
+  chromium: {
+    engine: "chrome",
+    program: [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/google-chrome", "/usr/bin/chromium-browser"],
+    args: SWIFTSHADER,
+    install: "Debian's package chromium, or set CHROMIUM to the program",
+  },
+  // A copy of Chromium whose only adapter is a newer driver with 16-bit floats. Not on every machine, so no default.
+  "chromium-lavapipe": {
+    engine: "chrome",
+    program: [process.env.CHROMIUM_LAVAPIPE, "/opt/chromium-lavapipe/chromium"],
+    args: SWIFTSHADER,
+    install: "a copy of Chromium on lavapipe, and set CHROMIUM_LAVAPIPE to the program",
+  },
+  "chromium-no-adapter": {
+    engine: "chrome",
+    program: [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/google-chrome", "/usr/bin/chromium-browser"],
+    args: ["--disable-gpu"],
+    install: "Debian's package chromium, or set CHROMIUM to the program",
+  },
+  firefox: {
+    engine: "firefox",
+    program: [process.env.FIREFOX, "/usr/bin/firefox-esr", "/usr/bin/firefox"],
+    args: [],
+    install: "Debian's package firefox-esr, or set FIREFOX to the program",
+  },
+  "firefox-no-webgpu": {
+    engine: "firefox",
+    program: [process.env.FIREFOX, "/usr/bin/firefox-esr", "/usr/bin/firefox"],
+    args: [],
+    prefs: { "dom.webgpu.enabled": false },
+    install: "Debian's package firefox-esr, or set FIREFOX to the program",
+  },
+};
+
+/** The program of a kind; throws with what to install. */
+export function programOf(kind) {
+  const found = KINDS[kind]?.program.find((candidate) => candidate && existsSync(candidate));
+  if (found) return found;
+  if (!KINDS[kind]) throw new Error(`no browser "${kind}"; there are ${Object.keys(KINDS).join(", ")}`);
+  throw new Error(`${kind} is not installed; the tests need ${KINDS[kind].install}`);
+}
+
+// Browsers are groups of processes that outlive whoever started them; so they are ended, and their profiles removed,
+// with this process, however it ends.
+const groups = new Set();
+const profiles = new Set();
+process.on("exit", () => {
+  for (const group of groups) kill(group);
+  for (const profile of profiles) remove(profile);
+});
+for (const [signal, number] of [
+  ["SIGINT", 2],
+  ["SIGTERM", 15],
+  ["SIGHUP", 1],
+]) {
+  process.on(signal, () => process.exit(128 + number));
+}
+
+function kill(group) {
+  try {
+    process.kill(-group, "SIGKILL");
+  } catch {
+    // It ended by itself.
+  }
+}
+
+function remove(profile) {
+  try {
+    // A browser may still write a moment after its end.
+    rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+    profiles.delete(profile);
+  } catch {
+    // Tried again at the end.
+  }
+}
+
+/**
+ * Starts a browser.
+ *
+ * @param {string} kind one of {@link KINDS}
+ * @param {{ flags?: string[], profile?: string }} options `profile`: a folder that is kept over several starts
+ * @returns `newPage()`, `version`, `engine`, `browser` (puppeteer's own) and `close()`
+ */
+export async function launch(kind, { flags = [], profile } = {}) {
+  const executablePath = programOf(kind);
+  const { engine, args, prefs } = KINDS[kind];
+  const { default: puppeteer } = await import("puppeteer-core");
+  const userDataDir = profile ?? mkdtempSync(path.join(tmpdir(), `gristmill-${kind}-`));
+  if (!profile) profiles.add(userDataDir);
+  const root = process.getuid?.() === 0;
+  const common = {
+    executablePath,
+    userDataDir,
+    headless: true,
+    handleSIGINT: false,
+    handleSIGTERM: false,
+    handleSIGHUP: false,
+    protocolTimeout: 600_000,
+  };
+  const own =
+    engine === "chrome"
+      ? // Chromium's sandbox refuses to run as root.
+        { pipe: true, args: [...CHROMIUM_FLAGS, ...(root ? ["--no-sandbox"] : []), ...args, ...flags] }
+      : { browser: "firefox", extraPrefsFirefox: { ...FIREFOX_PREFS, ...prefs }, args: [...args, ...flags] };
+  const browser = await puppeteer.launch({ ...common, ...own }).catch((error) => {
+    if (!profile) remove(userDataDir);
+    throw new Error(`${kind} (${executablePath}) does not start: ${error.message}`);
+  });
+  const group = browser.process()?.pid;
+  if (group) groups.add(group);
+
+  async function close() {
+    let timer;
+    const late = new Promise((done) => (timer = setTimeout(done, 8000)));
+    await Promise.race([browser.close().catch(() => undefined), late]);
+    clearTimeout(timer);
+    if (group) {
+      kill(group);
+      groups.delete(group);
+    }
+    if (!profile) remove(userDataDir);
+  }
+  return { kind, engine, browser, version: await browser.version(), newPage: () => browser.newPage(), close };
+}

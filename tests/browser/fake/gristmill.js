@@ -1,0 +1,169 @@
+// Stands in for the runtime where only the page is looked at: same interface, no model, no device. What it pretends to
+// be is read from the page's address: ?task=chat&state=...; nothing of this is ever part of a bundle.
+
+const params = new URLSearchParams(location.search);
+const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+const TEXT =
+  "Once upon a time there was a mill beside a quiet river. Every morning the miller opened the sluice, and the " +
+  "great stone began to turn. “Slowly,” said the stone, “and the flour will be fine.” So the miller waited, and " +
+  "listened, and by noon there was bread enough for all the village.";
+
+class FakeError extends Error {
+  constructor(code, message, details = {}) {
+    super(message);
+    Object.assign(this, { name: "GristmillError", code, details });
+  }
+}
+
+const ERRORS = {
+  "no-webgpu": new FakeError("no-webgpu", "navigator.gpu.requestAdapter() gave no adapter"),
+  limit: new FakeError("limit", "weights/embed needs a binding of 272629760 bytes", {
+    what: "The tensor token_embedding",
+    limit: "maxStorageBufferBindingSize",
+    needed: 272629760,
+    offered: 134217728,
+  }),
+  integrity: new FakeError("integrity", "weights/3f2a.bin: expected sha256 3f2a..., found 77c0...", {
+    file: "weights/3f2a.bin",
+  }),
+  network: new FakeError("network", "weights/3f2a.bin: HTTP 404", { file: "weights/3f2a.bin", status: 404 }),
+  "device-lost": new FakeError("device-lost", "the device was lost: unknown"),
+};
+
+export class GristmillError extends Error {}
+
+export class Model {
+  static async load(_url, { onProgress, signal } = {}) {
+    const total = 48_300_000;
+    const progress = {
+      phase: "weights",
+      loadedBytes: 0,
+      totalBytes: total,
+      cachedBytes: 0,
+      kernels: 0,
+      totalKernels: 31,
+    };
+    onProgress?.({ ...progress, phase: "start", totalBytes: 0, totalKernels: 0 });
+    const stop = params.get("state") === "loading" ? 0.62 : 1;
+    for (let share = 0; share <= stop + 1e-9; share += 0.02) {
+      if (signal?.aborted) throw new FakeError("aborted", "aborted by the caller");
+      const loadedBytes = Math.round(total * share);
+      onProgress?.({
+        ...progress,
+        loadedBytes,
+        cachedBytes: Math.min(loadedBytes, total * 0.25),
+        kernels: Math.round(31 * share),
+      });
+      await wait(5);
+    }
+    if (stop < 1)
+      await new Promise((_, reject) =>
+        signal.addEventListener("abort", () => reject(new FakeError("aborted", "aborted"))),
+      );
+    if (params.has("error")) throw ERRORS[params.get("error")];
+    return new Model();
+  }
+
+  info() {
+    const task = params.get("task") ?? "generate";
+    const tasks = {
+      chat: ["run", "generate", "chat"],
+      generate: ["run", "generate"],
+      embed: ["run", "embed"],
+      run: ["run"],
+    }[task];
+    return {
+      name: {
+        chat: "Millstone-135M-Instruct",
+        generate: "stories260K",
+        embed: "all-MiniLM-L6-v2",
+        run: "tiny-encoder",
+      }[task],
+      architecture: "Fake",
+      precision: "q4",
+      parameters: 134515008,
+      weightBytes: 48300000,
+      maxContext: 2048,
+      tasks,
+      entries: [
+        {
+          name: "encode",
+          role: "encode",
+          inputs: [
+            { name: "input_ids", elem: "i32", shape: ["B", "T"] },
+            { name: "attention_mask", elem: "i32", shape: ["B", "T"], optional: true },
+          ],
+          outputs: [{ name: "last_hidden_state", elem: "f32", shape: ["B", "T", "384"] }],
+        },
+      ],
+      backend: "webgpu",
+      profile: "chrome",
+      adapter: {
+        vendor: "google",
+        architecture: "swiftshader",
+        description: "",
+        fallback: true,
+        features: ["subgroups", "shader-f16"],
+        limits: {
+          maxBufferSize: 1073741824,
+          maxStorageBufferBindingSize: 1073741824,
+          maxComputeInvocationsPerWorkgroup: 256,
+        },
+      },
+      version: "0.1.0",
+    };
+  }
+
+  async memory() {
+    return { weights: 48.3e6, states: 9.4e6, scratch: 4e6, total: 61.7e6, peak: 66.1e6, wasm: 1.6e6 };
+  }
+
+  generate(prompt, { maxNewTokens = 256, signal } = {}) {
+    let finish;
+    let fail;
+    const result = new Promise((done, no) => ([finish, fail] = [done, no]));
+    const text = typeof prompt === "string" && TEXT.startsWith(prompt) ? TEXT.slice(prompt.length) : TEXT;
+    const words = text.match(/\s*\S+/g).slice(0, maxNewTokens);
+    const endless = params.get("state") === "streaming";
+    async function* pieces() {
+      const said = [];
+      await wait(30);
+      for (const word of words) {
+        if (params.has("fail") && said.length > 8) {
+          const error = new FakeError("out-of-memory", "the device has no memory left");
+          fail(error);
+          throw error;
+        }
+        said.push(word);
+        yield word;
+        while (endless && said.length === 30 && !signal?.aborted) await wait(10);
+        if (signal?.aborted) break;
+        await wait(8);
+      }
+      finish({
+        text: said.join(""),
+        tokens: said.map((_, i) => i),
+        promptTokens: String(prompt).length,
+        prefillMs: 212,
+        decodeMs: said.length * 40,
+        reason: signal?.aborted ? "aborted" : said.length === maxNewTokens ? "length" : "end",
+        recoveries: 0,
+      });
+    }
+    return Object.assign(pieces(), { result });
+  }
+
+  // Counts of letter pairs: enough for an order that changes as one types.
+  async embed(texts) {
+    await wait(20);
+    return texts.map((text) => {
+      const vector = new Float32Array(64);
+      const lower = text.toLowerCase();
+      for (let at = 0; at + 1 < lower.length; at++)
+        vector[(lower.charCodeAt(at) * 7 + lower.charCodeAt(at + 1)) % 64] += 1;
+      return vector;
+    });
+  }
+
+  dispose() {}
+}

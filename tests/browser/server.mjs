@@ -1,0 +1,197 @@
+// A static server for a bundle that counts what is asked for and can do what networks do: break, refuse, damage, delay.
+
+import { createReadStream } from "node:fs";
+import { readFile, stat } from "node:fs/promises";
+import { createServer } from "node:http";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+const TYPES = {
+  ".css": "text/css; charset=utf-8",
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".json": "application/json",
+  ".ts": "text/plain; charset=utf-8",
+  ".wasm": "application/wasm",
+  ".wgsl": "text/plain; charset=utf-8",
+};
+
+/**
+ * Serves a folder.
+ *
+ * @param {string} root the folder
+ * @param {{ isolate?: boolean, extra?: Record<string, string> }} options `isolate`: with the headers that isolate the
+ *   page (default true). `extra`: further files, by path, such as a blank page
+ * @returns an object with `url` and `port`; `log`, one entry per request with path, range, status and bytes sent; and
+ *   `faults`, a list to which tests add what goes wrong, see {@link findFault}
+ */
+export async function serve(root, { isolate = true, extra = {} } = {}) {
+  const folder = path.resolve(root);
+  const sockets = new Set();
+  const state = { folder, isolate, extra, log: [], faults: [], off: false, sockets };
+  const server = createServer((request, response) => {
+    answer(state, request, response).catch((error) => {
+      if (!response.headersSent) response.writeHead(500);
+      response.end(String(error));
+    });
+  });
+  server.on("connection", (socket) => {
+    // "Network off" closes connections instead of the port, so that it can be switched on again at the same address.
+    if (state.off) return socket.destroy();
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
+  });
+  await new Promise((done, fail) => server.once("error", fail).listen(0, "127.0.0.1", done));
+  const { port } = server.address();
+  return {
+    url: `http://127.0.0.1:${port}/`,
+    port,
+    log: state.log,
+    faults: state.faults,
+    /** The network is gone: no connection is accepted, and those there are end. */
+    setOff(off) {
+      state.off = off;
+      if (off) for (const socket of sockets) socket.destroy();
+    },
+    /** Requests for paths that a pattern matches. */
+    requests: (pattern) => state.log.filter((entry) => pattern.test(entry.path)),
+    /** Bytes of bodies that were sent since the log was last emptied. */
+    bytes: () => state.log.reduce((sum, entry) => sum + entry.sent, 0),
+    reset() {
+      state.log.length = 0;
+      state.faults.length = 0;
+      this.setOff(false);
+    },
+    close: () =>
+      new Promise((done) => {
+        for (const socket of sockets) socket.destroy();
+        server.close(done);
+      }),
+  };
+}
+
+/**
+ * The fault that concerns a path. A fault is `{ path: RegExp, times?: number, ... }` with one of
+ * `status: 404` (answers that), `cutAfter: 1000` (sends so many bytes of the body, then drops the connection),
+ * `flip: 17` (that byte of the file is wrong), `delay: 500` (milliseconds before the answer), `rate: 1e6` (bytes per
+ * second).
+ * It applies `times` times, else always.
+ */
+function findFault(faults, name) {
+  const fault = faults.find((candidate) => candidate.path.test(name) && (candidate.times ?? 1) > 0);
+  if (fault?.times !== undefined) fault.times -= 1;
+  return fault ?? {};
+}
+
+async function answer(state, request, response) {
+  const { pathname } = new URL(request.url, "http://host");
+  const name = decodeURIComponent(pathname).slice(1);
+  const entry = { path: name, range: request.headers.range ?? null, status: 0, sent: 0, method: request.method };
+  state.log.push(entry);
+  const fault = findFault(state.faults, name);
+  if (fault.delay) await sleep(fault.delay);
+  const content = fault.status ? null : await open(state, name);
+  if (!content) {
+    entry.status = fault.status ?? 404;
+    response.writeHead(entry.status, { ...common(state), "content-type": "text/plain" });
+    response.end("no such thing\n");
+    return;
+  }
+  const head = { ...common(state), "content-type": TYPES[path.extname(content.name)] ?? "application/octet-stream" };
+  head.etag = content.etag;
+  if (request.headers["if-none-match"] === content.etag) {
+    entry.status = 304;
+    response.writeHead(304, head).end();
+    return;
+  }
+  const part = rangeOf(request.headers.range, content.size);
+  if (part === null) {
+    entry.status = 416;
+    response.writeHead(416, { ...head, "content-range": `bytes */${content.size}` }).end();
+    return;
+  }
+  entry.status = part.whole ? 200 : 206;
+  if (!part.whole) head["content-range"] = `bytes ${part.start}-${part.end - 1}/${content.size}`;
+  response.writeHead(entry.status, { ...head, "content-length": part.end - part.start });
+  if (request.method === "HEAD" || part.end === part.start) response.end();
+  else await send(content.read(part.start, part.end), part.start, response, fault, entry);
+}
+
+function common(state) {
+  const head = { "cache-control": "no-cache", "accept-ranges": "bytes", "x-content-type-options": "nosniff" };
+  if (!state.isolate) return head;
+  return { ...head, "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
+}
+
+/** A file of the folder, or one of the extra ones; null if there is none. */
+async function open(state, name) {
+  if (name in state.extra) {
+    const body = Buffer.from(state.extra[name]);
+    return {
+      name,
+      size: body.length,
+      etag: `"extra-${body.length}"`,
+      read: (start, end) => [body.subarray(start, end)],
+    };
+  }
+  let file = path.join(state.folder, name);
+  if (file !== state.folder && !file.startsWith(state.folder + path.sep)) return null;
+  let info = await stat(file).catch(() => null);
+  if (info?.isDirectory()) {
+    file = path.join(file, "index.html");
+    info = await stat(file).catch(() => null);
+  }
+  if (!info?.isFile()) return null;
+  return {
+    name: file,
+    size: info.size,
+    etag: `"${info.size.toString(16)}-${Math.floor(info.mtimeMs).toString(16)}"`,
+    read: (start, end) => createReadStream(file, { start, end: end - 1 }),
+  };
+}
+
+/** The part of a file that a header asks for: all of it if it cannot be read, null if there is no such part. */
+function rangeOf(header, size) {
+  const match = /^bytes=(\d*)-(\d*)$/.exec(header ?? "");
+  if (!match || (match[1] === "" && match[2] === "")) return { start: 0, end: size, whole: true };
+  const start = match[1] === "" ? Math.max(0, size - Number(match[2])) : Number(match[1]);
+  const end = match[1] === "" || match[2] === "" ? size : Math.min(size, Number(match[2]) + 1);
+  return start < end ? { start, end, whole: false } : null;
+}
+
+/** Sends a body as the fault wants it. */
+async function send(chunks, start, response, fault, entry) {
+  let at = start;
+  for await (let chunk of chunks) {
+    if (fault.flip !== undefined && fault.flip >= at && fault.flip < at + chunk.length) {
+      chunk = Buffer.from(chunk);
+      chunk[fault.flip - at] ^= 1;
+    }
+    const left = (fault.cutAfter ?? Infinity) - entry.sent;
+    const part = chunk.length > left ? chunk.subarray(0, left) : chunk;
+    if (part.length > 0 && !response.write(part)) await drained(response);
+    if (response.destroyed) return;
+    at += chunk.length;
+    entry.sent += part.length;
+    if (entry.sent >= (fault.cutAfter ?? Infinity)) {
+      // What was written has to leave first, else the other side sees nothing of it.
+      await sleep(50);
+      response.destroy();
+      return;
+    }
+    if (fault.rate) await sleep((part.length / fault.rate) * 1000);
+  }
+  response.end();
+}
+
+function drained(response) {
+  return new Promise((done) => {
+    response.once("drain", done);
+    response.once("close", done);
+  });
+}
+
+/** The manifest of a bundle. */
+export async function manifestOf(bundle) {
+  return JSON.parse(await readFile(path.join(bundle, "manifest.json"), "utf8"));
+}
