@@ -1,0 +1,32 @@
+//! Running other programs.
+
+use std::process::{Command, Stdio};
+
+/// What tasks give back; the error is a message for people.
+pub(crate) type Outcome<T = ()> = Result<T, String>;
+
+/// A line of progress, or an error.
+pub(crate) fn say(line: &str) {
+    eprintln!("xtask: {line}");
+}
+
+/// Runs a program to its end. What it prints goes to stderr, so that stdout has results only.
+pub(crate) fn run(command: &mut Command, what: &str) -> Outcome {
+    let status = command.stdout(std::io::stderr()).status().map_err(|e| cannot_start(command, &e))?;
+    if status.success() { Ok(()) } else { Err(format!("{what} failed ({status}); its messages are above")) }
+}
+
+/// Runs a program and gives what it printed on stdout.
+pub(crate) fn output(command: &mut Command, what: &str) -> Outcome<String> {
+    let output = command.stderr(Stdio::inherit()).output().map_err(|e| cannot_start(command, &e))?;
+    if !output.status.success() {
+        return Err(format!("{what} failed ({}); its messages are above", output.status));
+    }
+    String::from_utf8(output.stdout).map_err(|_| format!("{what} printed something that is not UTF-8"))
+}
+
+fn cannot_start(command: &Command, error: &std::io::Error) -> String {
+    let program = command.get_program().to_string_lossy();
+    let remedy = if program.contains("npm") { "; install Node.js 18 or newer, which brings npm" } else { "" };
+    format!("`{program}` cannot be started: {error}{remedy}")
+}

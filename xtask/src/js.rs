@@ -1,0 +1,136 @@
+//! The JavaScript part: npm installs, esbuild bundles, tsc declares types, and the page is copied.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::command::{Outcome, run, say};
+use crate::place::{Place, copy, list, read};
+
+/// The script of the page; all others belong to the runtime.
+pub(crate) const PAGE_SCRIPT: &str = "page.js";
+
+/// What becomes a script of its own, and its source below `runtime/web`. Code that several have in common goes into
+/// chunks beside them.
+const ENTRIES: [(&str, &str); 4] =
+    [("gristmill", "ts/index.ts"), ("worker", "ts/worker.ts"), ("engine", "ts/engine.ts"), ("page", "page/page.ts")];
+
+/// The page, and the kinds of files that are copied with it.
+const PAGE: &str = "page/index.html";
+const PAGE_FILES: [&str; 3] = ["html", "css", "svg"];
+
+/// A script that esbuild wrote: bytes by the source that they come from, relative to `runtime/web`.
+pub(crate) type Bundled = BTreeMap<String, BTreeMap<String, u64>>;
+
+/// Before anything is built: whether the sources are there.
+pub(crate) fn check_entries(place: &Place) -> Outcome {
+    let needed = ENTRIES.iter().map(|(_, source)| *source).chain([PAGE]);
+    let missing: Vec<&str> = needed.filter(|source| !place.web.join(source).is_file()).collect();
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(format!("missing below {}: {}", place.web.display(), missing.join(", "))),
+    }
+}
+
+/// Installs what package-lock.json names, unless it is there.
+pub(crate) fn install(place: &Place) -> Outcome {
+    let wanted = read(&place.web.join("package-lock.json"))?;
+    let installed = read(&place.web.join("node_modules/.package-lock.json")).unwrap_or_default();
+    if is_installed(&wanted, &installed) {
+        return Ok(());
+    }
+    say("installing what bundling needs (npm ci)");
+    let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
+    run(Command::new(npm).current_dir(&place.web).args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]), "npm ci")
+}
+
+/// Whether all packages of a lock file are installed, going by the list that npm keeps of what it installed.
+fn is_installed(wanted: &str, installed: &str) -> bool {
+    let packages = |text: &str| serde_json::from_str::<Value>(text).ok()?["packages"].as_object().cloned();
+    let (Some(wanted), Some(installed)) = (packages(wanted), packages(installed)) else { return false };
+    // The nameless package is the project. Optional ones are for other systems.
+    let needed = |(name, package): &(&String, &Value)| !name.is_empty() && package["optional"] != true;
+    let same = |(name, package): (&String, &Value)| {
+        installed
+            .get(name)
+            .is_some_and(|i| i["version"] == package["version"] && i["integrity"] == package["integrity"])
+    };
+    wanted.iter().filter(needed).all(same) && installed.keys().all(|name| wanted.contains_key(name))
+}
+
+/// Bundles all entries into the result.
+pub(crate) fn bundle(place: &Place) -> Outcome<Bundled> {
+    let report = place.target.join("esbuild.json");
+    let mut command = Command::new(place.npm_program("esbuild"));
+    command.current_dir(&place.web);
+    command.args(ENTRIES.map(|(name, source)| format!("{name}={source}")));
+    command.args(["--bundle", "--splitting", "--format=esm", "--target=es2022", "--minify", "--log-level=warning"]);
+    // The licences of bundled packages are in LICENSES.txt, whole.
+    command.args(["--legal-comments=none", "--chunk-names=[name]-[hash]", "--charset=utf8"]);
+    command.arg(format!("--outdir={}", place.stage.display())).arg(format!("--metafile={}", report.display()));
+    run(&mut command, "esbuild")?;
+    parse_report(&read(&report)?).ok_or_else(|| format!("{}: not as esbuild should write it", report.display()))
+}
+
+fn parse_report(text: &str) -> Option<Bundled> {
+    let report: Value = serde_json::from_str(text).ok()?;
+    let mut bundled = Bundled::new();
+    for (path, output) in report["outputs"].as_object()? {
+        let name = Path::new(path).file_name()?.to_str()?.to_string();
+        let inputs = output["inputs"].as_object()?.iter();
+        bundled
+            .insert(name, inputs.map(|(i, v)| Some((i.clone(), v["bytesInOutput"].as_u64()?))).collect::<Option<_>>()?);
+    }
+    Some(bundled)
+}
+
+/// Writes type declarations of the public interface to `types/`. Type errors end the build.
+pub(crate) fn declare_types(place: &Place) -> Outcome {
+    let mut command = Command::new(place.npm_program("tsc"));
+    command
+        .current_dir(&place.web)
+        .args(["--project", "tsconfig.types.json", "--outDir"])
+        .arg(place.stage.join("types"));
+    run(&mut command, "tsc")
+}
+
+/// Copies what the page has besides its script.
+pub(crate) fn copy_page(place: &Place) -> Outcome {
+    let wanted = |p: &PathBuf| p.extension().is_some_and(|e| PAGE_FILES.iter().any(|wanted| e == *wanted));
+    for file in list(&place.web.join("page"))?.into_iter().filter(wanted) {
+        copy(&file, &place.stage.join(file.file_name().unwrap_or_default()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_are_installed_when_the_lock_file_changes() {
+        let lock = |version: &str| {
+            format!(
+                r#"{{"packages": {{"": {{"version": "9"}}, "node_modules/a": {{"version": "{version}"}},
+                   "node_modules/b": {{"version": "1", "optional": true}}}}}}"#
+            )
+        };
+        let installed = r#"{"packages": {"node_modules/a": {"version": "1"}}}"#;
+        assert!(is_installed(&lock("1"), installed));
+        assert!(!is_installed(&lock("2"), installed));
+        assert!(!is_installed(&lock("1"), ""));
+        assert!(!is_installed(&lock("1"), r#"{"packages": {}}"#));
+        let more = r#"{"packages": {"node_modules/a": {"version": "1"}, "node_modules/old": {"version": "1"}}}"#;
+        assert!(!is_installed(&lock("1"), more));
+    }
+
+    #[test]
+    fn the_report_of_esbuild_is_understood() {
+        let text = r#"{"outputs": {"../x/a.js": {"inputs": {"ts/a.ts": {"bytesInOutput": 7}}}}}"#;
+        let bundled = parse_report(text).expect("well-formed");
+        assert_eq!(bundled["a.js"]["ts/a.ts"], 7);
+        assert_eq!(parse_report("{}"), None);
+    }
+}

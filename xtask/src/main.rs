@@ -1,0 +1,94 @@
+//! The task runner of the repository: what building takes besides `cargo build`.
+
+mod command;
+mod js;
+mod licences;
+mod metadata;
+mod place;
+mod sizes;
+mod toolchain;
+mod twice;
+mod wasm;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Args, Parser, Subcommand};
+
+use command::{Outcome, say};
+use place::Place;
+use toolchain::{Choice, Toolchain};
+
+/// Tasks of the repository that cargo alone does not know.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Build the runtime for browsers into runtime/web/dist
+    Web(WebArgs),
+}
+
+/// `cargo xtask web`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask web                        then `cargo build` again: gristmill carries the result
+  cargo xtask web --toolchain debian     with Debian's compiler instead of rustup's
+  cargo xtask web --check-deterministic  also build in a copy of the sources and compare
+
+It needs Rust's wasm32-unknown-unknown target (`rustup target add wasm32-unknown-unknown`), or Debian's
+packages rustc-web, cargo-web, rust-web-src and lld; and npm, for the JavaScript part. The download
+size is printed, and gated.")]
+struct WebArgs {
+    /// Who compiles to WebAssembly; auto takes the active toolchain if it has the target, else Debian's
+    #[arg(long, value_name = "NAME", value_enum, default_value_t = Choice::Auto)]
+    toolchain: Choice,
+    /// Build the WebAssembly a second time, in a copy of the sources elsewhere, and compare the bytes
+    #[arg(long)]
+    check_deterministic: bool,
+}
+
+fn main() -> ExitCode {
+    let Task::Web(args) = Cli::parse().task;
+    match web(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            say(&format!("error: {message}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Builds everything into a folder aside, which takes the place of `dist` at the very end.
+fn web(args: &WebArgs) -> Outcome {
+    let begin = Instant::now();
+    let place = Place::of_this_repository()?;
+    js::check_entries(&place)?;
+    let toolchain = Toolchain::find(args.toolchain)?;
+    say(&format!("compiling to WebAssembly with {}", toolchain.name));
+    let crates = metadata::crates(&place, &toolchain)?;
+    let compiled = wasm::compile(&place, &toolchain, &crates)?;
+    if args.check_deterministic {
+        twice::check(&place, &toolchain, &compiled)?;
+    }
+    say("generating the JavaScript that belongs to it");
+    wasm::bind(&place, &compiled)?;
+    js::install(&place)?;
+    place.clear_stage()?;
+    wasm::place(&place)?;
+    say("bundling JavaScript");
+    let bundled = js::bundle(&place)?;
+    js::declare_types(&place)?;
+    js::copy_page(&place)?;
+    licences::write_all(&place, &crates, &bundled)?;
+    let sizes = sizes::measure(&place, &bundled)?;
+    place.publish()?;
+    print!("{}", sizes.report());
+    say(&format!("runtime/web/dist is ready after {:.1} s", begin.elapsed().as_secs_f64()));
+    sizes.gate()
+}
