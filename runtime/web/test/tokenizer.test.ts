@@ -1,0 +1,111 @@
+// The tokenizer against ids of the native one, which is held to the same file.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { makeTokenizer } from "../ts/text/tokenizer";
+
+declare const TEST_FOLDER: string;
+
+interface Case {
+  file: string;
+  bos: number | null;
+  rows: { text: string; ids: number[]; special: number[]; within5: number[]; decoded: string }[];
+}
+
+function fixture(path: string): unknown {
+  return JSON.parse(readFileSync(join(TEST_FOLDER, "fixtures", path), "utf8"));
+}
+
+const cases = fixture("token_ids.json") as Case[];
+
+for (const { file, bos, rows } of cases) {
+  test(`ids and texts of ${file} are those of the native tokenizer`, () => {
+    const tokenizer = makeTokenizer(fixture(file), bos);
+    assert.ok(rows.length > 30);
+    for (const { text, ids, special, within5, decoded } of rows) {
+      assert.deepEqual(tokenizer.encode(text, false), ids, JSON.stringify(text));
+      assert.deepEqual(tokenizer.encode(text, true), special, JSON.stringify(text));
+      assert.deepEqual(tokenizer.encodeWithin(text, true, 5), within5, JSON.stringify(text));
+      assert.equal(tokenizer.decode(special), decoded, JSON.stringify(text));
+    }
+  });
+}
+
+/** A word-level tokenizer with these parts. */
+function toy(parts: Record<string, unknown> = {}): Record<string, unknown> {
+  const vocab = Object.fromEntries(["<unk>", "<s>", "</s>", "a", "b", "c", "d"].map((token, id) => [token, id]));
+  return {
+    added_tokens: [{ id: 1, content: "<s>", special: true, normalized: false }],
+    normalizer: null,
+    pre_tokenizer: { type: "WhitespaceSplit" },
+    post_processor: null,
+    decoder: null,
+    model: { type: "WordLevel", vocab, unk_token: "<unk>" },
+    ...parts,
+  };
+}
+
+const BOTH = {
+  type: "TemplateProcessing",
+  single: [
+    { SpecialToken: { id: "<s>", type_id: 0 } },
+    { Sequence: { id: "A", type_id: 0 } },
+    { SpecialToken: { id: "</s>", type_id: 0 } },
+  ],
+  special_tokens: { "<s>": { id: "<s>", ids: [1] }, "</s>": { id: "</s>", ids: [2] } },
+};
+
+test("special tokens come once", () => {
+  assert.deepEqual(makeTokenizer(toy(), null).encode("a b", true), [3, 4]);
+  assert.deepEqual(makeTokenizer(toy(), 1).encode("a b", true), [1, 3, 4]);
+  assert.deepEqual(makeTokenizer(toy(), 1).encode("a b", false), [3, 4]);
+  assert.deepEqual(makeTokenizer(toy(), 1).encode("<s>a b", true), [1, 3, 4]);
+  assert.deepEqual(makeTokenizer(toy({ post_processor: BOTH }), 1).encode("a b", true), [1, 3, 4, 2]);
+});
+
+test("cutting keeps the tokens around", () => {
+  const tokenizer = makeTokenizer(toy({ post_processor: BOTH }), null);
+  const inside = [3, 4, 5, 6];
+  for (let most = 2; most < 8; most++) {
+    assert.deepEqual(tokenizer.encodeWithin("a b c d", true, most), [1, ...inside.slice(0, most - 2), 2]);
+  }
+  assert.deepEqual(tokenizer.encodeWithin("a b c d", true, 0), [1, 2]);
+  assert.deepEqual(makeTokenizer(toy(), 1).encodeWithin("a b c d", true, 3), [1, 3, 4]);
+});
+
+test("ids that do not exist give nothing", () => {
+  const tokenizer = makeTokenizer(toy(), null);
+  assert.equal(tokenizer.decode([3, 99, -1, 1, 4]), "a b");
+  assert.equal(tokenizer.decode([]), "");
+  assert.equal(tokenizer.tokenToId("<s>"), 1);
+  assert.equal(tokenizer.idToToken(6), "d");
+});
+
+test("halves of characters and long texts do no harm", () => {
+  const tokenizer = makeTokenizer(fixture(cases[1]?.file ?? ""), null);
+  assert.equal(tokenizer.decode(tokenizer.encode("a\ud83d b", false)), "a\ufffd b");
+  const long = "ab ".repeat(100_000) + "x".repeat(100_000);
+  assert.equal(tokenizer.decode(tokenizer.encode(long, false)), long);
+});
+
+test("damaged and unknown files are named", () => {
+  const model = { type: "BPE", vocab: { a: 0 }, merges: ["a b"] };
+  for (const [file, message] of [
+    [null, /expected an object for the file/],
+    [{}, /expected an object for model/],
+    [toy({ model: { type: "Other" } }), /model Other is not supported/],
+    [toy({ model }), /merge 0 is of tokens/],
+    [toy({ model: { ...model, merges: [3] } }), /merge 0|not a tokenizer/],
+    [toy({ model: { type: "WordPiece", vocab: { a: "x" } } }), /expected an id for the token a/],
+    [toy({ normalizer: { type: "Other" } }), /normalizer Other is not supported/],
+    [toy({ pre_tokenizer: { type: "Other" } }), /pre-tokenizer Other/],
+    [toy({ post_processor: { type: "Other" } }), /post-processor Other/],
+    [toy({ decoder: { type: "Other" } }), /decoder Other/],
+    [toy({ normalizer: { type: "Replace", pattern: { Regex: "(" }, content: "" } }), /regular expression \( cannot/],
+    [toy({ normalizer: { type: "Precompiled", precompiled_charsmap: "/w==" } }), /map of characters is damaged/],
+  ] as [unknown, RegExp][]) {
+    assert.throws(() => makeTokenizer(file, null), { code: "bundle", message, details: { file: "tokenizer.json" } });
+  }
+});

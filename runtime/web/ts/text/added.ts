@@ -1,0 +1,96 @@
+// Tokens that are found in a text before anything else is done with it.
+
+import { asConfig, count, flag, list, text, type Config } from "./json";
+import type { Normalizer } from "./normalize";
+import type { Section } from "./pretokenize";
+
+/** A token outside of the model's own. */
+export interface AddedToken {
+  id: number;
+  content: string;
+  special: boolean;
+  singleWord: boolean;
+  lstrip: boolean;
+  rstrip: boolean;
+  normalized: boolean;
+}
+
+/** A piece of a text: a token, or text that is still to be encoded. */
+export type Part = { id: number } | Section;
+
+const WORD = "[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]";
+const WORD_BEGINS = new RegExp(`^${WORD}`, "u");
+const WORD_ENDS = new RegExp(`${WORD}$`, "u");
+
+/** The added tokens of the file. Ids in the model's vocabulary count more than what stands in the list. */
+export function readAdded(config: Config, vocabulary: Map<string, number>): AddedToken[] {
+  const entries = list(config, "added_tokens").map((entry) => asConfig(entry, "added_tokens"));
+  const tokens = entries.map((entry) => {
+    const content = text(entry, "content");
+    const special = flag(entry, "special");
+    return {
+      id: vocabulary.get(content) ?? count(entry, "id"),
+      content,
+      special,
+      singleWord: flag(entry, "single_word"),
+      lstrip: flag(entry, "lstrip"),
+      rstrip: flag(entry, "rstrip"),
+      normalized: flag(entry, "normalized", !special),
+    };
+  });
+  return tokens.filter((token) => token.content !== "");
+}
+
+/** Finds tokens in a text. Those that are normalized are looked for in the normalized text. */
+export function makeFinder(tokens: AddedToken[], normalize: Normalizer): (text: string) => Part[] {
+  const raw = matcher(tokens.filter((t) => !t.normalized).map((t) => [t.content, t]));
+  const normalized = matcher(tokens.filter((t) => t.normalized).map((t) => [normalize(t.content), t]));
+  return (whole) =>
+    raw({ text: whole, first: true }).flatMap((section): Part[] =>
+      "id" in section ? [section] : normalized(normalizedSection(section, normalize)),
+    );
+}
+
+/** A text whose leading spaces were removed does not begin where the whole text does. */
+function normalizedSection(section: Section, normalize: Normalizer): Section {
+  const text = normalize(section.text);
+  const stripped = /^\p{White_Space}/u.test(section.text) && !/^[\p{White_Space}▁]/u.test(text);
+  return { text, first: section.first && !stripped };
+}
+
+function matcher(entries: [string, AddedToken][]): (section: Section) => Part[] {
+  const found = new Map(entries.filter(([content]) => content !== ""));
+  // The longest of those that begin at a place.
+  const contents = [...found.keys()].sort((a, b) => b.length - a.length);
+  const escaped = contents.map((content) => content.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
+  const pattern = contents.length > 0 ? new RegExp(escaped.join("|"), "gu") : null;
+  return ({ text: t, first }) => {
+    const parts: Part[] = [];
+    let last = 0;
+    const rest = (to: number): void => {
+      if (last < to) parts.push({ text: t.slice(last, to), first: first && last === 0 });
+    };
+    for (const match of pattern ? t.matchAll(pattern) : []) {
+      const token = found.get(match[0]);
+      const range = token && extent(t, match.index, match.index + match[0].length, token, last);
+      if (!range) continue;
+      rest(range.from);
+      parts.push({ id: token.id });
+      last = range.to;
+    }
+    rest(t.length);
+    return parts;
+  };
+}
+
+/** What a match covers together with the spaces that belong to it; null if it does not count. */
+function extent(t: string, from: number, to: number, token: AddedToken, last: number): { from: number; to: number } | null {
+  if (token.singleWord && (WORD_ENDS.test(t.slice(0, from)) || WORD_BEGINS.test(t.slice(to)))) return null;
+  if (token.lstrip) {
+    let begin = from;
+    while (begin > 0 && /\p{White_Space}/u.test(t.charAt(begin - 1))) begin -= 1;
+    from = Math.max(begin, last);
+  }
+  if (token.rstrip) while (to < t.length && /\p{White_Space}/u.test(t.charAt(to))) to += 1;
+  return { from, to };
+}

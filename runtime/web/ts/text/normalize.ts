@@ -1,0 +1,76 @@
+// What is done to a text before it is cut.
+
+import { byteChars } from "./bytes";
+import { charsmap } from "./charsmap";
+import { asConfig, fault, flag, kind, list, text, type Config } from "./json";
+import { patternOf } from "./split";
+
+/** A change of a text. */
+export type Normalizer = (text: string) => string;
+
+/** The normalizer of a part of the file; null changes nothing. */
+export function makeNormalizer(config: Config | null): Normalizer {
+  if (config === null) return (t) => t;
+  switch (kind(config)) {
+    case "Sequence": {
+      const all = list(config, "normalizers").map((c) => makeNormalizer(asConfig(c, "normalizers")));
+      return (t) => all.reduce((changed, normalizer) => normalizer(changed), t);
+    }
+    case "NFC":
+    case "NFD":
+    case "NFKC":
+    case "NFKD":
+      return (t) => t.normalize(kind(config));
+    case "Lowercase":
+      return lowercase;
+    case "Strip": {
+      const [left, right] = [flag(config, "strip_left"), flag(config, "strip_right")];
+      return (t) => {
+        const begun = left ? t.replace(/^\p{White_Space}+/u, "") : t;
+        return right ? begun.replace(/\p{White_Space}+$/u, "") : begun;
+      };
+    }
+    case "StripAccents":
+      return (t) => t.replace(/\p{M}/gu, "");
+    case "Prepend": {
+      const before = text(config, "prepend");
+      return (t) => (t === "" ? t : before + t);
+    }
+    case "Replace": {
+      const [pattern, content] = [patternOf(config.pattern), text(config, "content")];
+      return (t) => t.replace(pattern, () => content);
+    }
+    case "ByteLevel":
+      return byteChars;
+    case "Precompiled":
+      return config.precompiled_charsmap ? charsmap(text(config, "precompiled_charsmap")) : (t) => t;
+    case "BertNormalizer":
+      return bert(config);
+    default:
+      throw fault(`the normalizer ${kind(config)} is not supported in the browser`);
+  }
+}
+
+/** Character by character: JavaScript's own looks at neighbours, such as for the Greek sigma at the end of a word. */
+function lowercase(t: string): string {
+  let out = "";
+  for (const char of t) out += char.toLowerCase();
+  return out;
+}
+
+const CONTROL = /[\0\ufffd]|(?![\t\n\r])[\p{Cc}\p{Cf}\p{Co}\p{Cs}]/gu;
+const CHINESE =
+  /[\u4e00-\u9fff\u3400-\u4dbf\u{20000}-\u{2a6df}\u{2a700}-\u{2b73f}\u{2b740}-\u{2b81f}\u{2b920}-\u{2ceaf}\uf900-\ufaff\u{2f800}-\u{2fa1f}]/gu;
+
+function bert(config: Config): Normalizer {
+  const clean = flag(config, "clean_text", true);
+  const chinese = flag(config, "handle_chinese_chars", true);
+  const lower = flag(config, "lowercase", true);
+  const strip = flag(config, "strip_accents", lower);
+  return (t) => {
+    if (clean) t = t.replace(CONTROL, "").replace(/\p{White_Space}/gu, " ");
+    if (chinese) t = t.replace(CHINESE, " $& ");
+    if (strip) t = t.normalize("NFD").replace(/\p{Mn}/gu, "");
+    return lower ? lowercase(t) : t;
+  };
+}

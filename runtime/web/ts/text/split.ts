@@ -1,0 +1,93 @@
+// Cutting texts at patterns, with all that can be done with what matched.
+
+import { SplitPreTokenizer } from "@huggingface/tokenizers";
+
+import { asConfig, fault, type Config } from "./json";
+
+/** What to do with a match: a piece of its own, dropped, part of a neighbour, or one piece with its like. */
+export type Behavior = "Isolated" | "Removed" | "MergedWithPrevious" | "MergedWithNext" | "Contiguous";
+
+const BEHAVIORS: Behavior[] = ["Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous"];
+
+/** The behavior of a name. */
+export function behaviorOf(name: string): Behavior {
+  const found = BEHAVIORS.find((b) => b.toLowerCase() === name.toLowerCase());
+  if (found) return found;
+  throw fault(`expected a behavior of a split, found ${name}`);
+}
+
+/** The pattern of a `String` or `Regex`; the regular expression is translated to the dialect of JavaScript. */
+export function patternOf(value: unknown): RegExp {
+  const pattern: Config = asConfig(value, "pattern");
+  if (typeof pattern.String === "string") return new RegExp(pattern.String.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"), "gu");
+  if (typeof pattern.Regex !== "string") throw fault(`expected a pattern, found ${JSON.stringify(value)}`);
+  try {
+    const { pattern: compiled } = new SplitPreTokenizer({
+      type: "Split",
+      pattern: { Regex: pattern.Regex },
+      behavior: "Isolated",
+      invert: false,
+    });
+    if (compiled) return compiled;
+  } catch (e) {
+    throw fault(`the regular expression ${pattern.Regex} cannot be used in a browser: ${String(e)}`);
+  }
+  throw fault(`the regular expression ${pattern.Regex} cannot be used in a browser`);
+}
+
+interface Range {
+  from: number;
+  to: number;
+  match: boolean;
+}
+
+/** The pieces of a text. With `invert`, what is between matches counts as matching. */
+export function split(text: string, pattern: RegExp, behavior: Behavior, invert = false): string[] {
+  const ranges: Range[] = [];
+  let last = 0;
+  for (const found of text.matchAll(pattern)) {
+    const to = found.index + found[0].length;
+    if (last < found.index) ranges.push({ from: last, to: found.index, match: invert });
+    ranges.push({ from: found.index, to, match: !invert });
+    last = to;
+  }
+  if (last < text.length) ranges.push({ from: last, to: text.length, match: invert });
+  return arrange(ranges, behavior)
+    .map(({ from, to }) => text.slice(from, to))
+    .filter((piece) => piece !== "");
+}
+
+function arrange(ranges: Range[], behavior: Behavior): Range[] {
+  const joined: Range[] = [];
+  let matched: boolean | null = null;
+  switch (behavior) {
+    case "Isolated":
+      return ranges;
+    case "Removed":
+      return ranges.filter((r) => !r.match);
+    case "Contiguous":
+      for (const range of ranges) {
+        const before = joined.at(-1);
+        if (before && range.match === matched) before.to = range.to;
+        else joined.push(range);
+        matched = range.match;
+      }
+      return joined;
+    case "MergedWithPrevious":
+      for (const range of ranges) {
+        const before = joined.at(-1);
+        if (before && range.match && !matched) before.to = range.to;
+        else joined.push({ ...range });
+        matched = range.match;
+      }
+      return joined;
+    case "MergedWithNext":
+      for (const range of ranges.reverse()) {
+        const after = joined.at(-1);
+        if (after && range.match && !matched) after.from = range.from;
+        else joined.push({ ...range });
+        matched = range.match;
+      }
+      return joined.reverse();
+  }
+}

@@ -1,0 +1,96 @@
+// Text to token ids and back, as `tokenizer.json` says.
+//
+// The steps are those of the native runtime's tokenizer, one by one, so that both give the same ids. Of the package
+// `@huggingface/tokenizers` only the translation of regular expressions is used: its other parts are written for
+// particular models and differ from the native tokenizer for the text between them.
+
+import { GristmillError } from "../errors";
+import { makeFinder, readAdded } from "./added";
+import { makeDecoder } from "./decode";
+import { asConfig, fault, part } from "./json";
+import { makeModel } from "./models";
+import { makeNormalizer } from "./normalize";
+import { makePostProcessor } from "./postprocess";
+import { makePreTokenizer } from "./pretokenize";
+
+/** A tokenizer. */
+export interface Tokenizer {
+  /**
+   * The token ids of a text. With `special`, the tokens around it that the file's post-processor adds. Special tokens
+   * written out in the text are recognised either way.
+   */
+  encode(text: string, special: boolean): number[];
+  /**
+   * As `encode`, with as much of the text as fits in `most` token ids together with the special tokens around it;
+   * those behind the text stay. If not even they fit, the result is longer than `most`.
+   */
+  encodeWithin(text: string, special: boolean, most: number): number[];
+  /** The text of token ids, without special tokens. Ids that do not exist give nothing. */
+  decode(ids: ArrayLike<number>): string;
+  /** The id of a token. */
+  tokenToId(token: string): number | undefined;
+  /** The token of an id. */
+  idToToken(id: number): string | undefined;
+}
+
+/**
+ * From the content of a `tokenizer.json`, parsed. `bos` is put in front when special tokens are wanted and the tokenizer
+ * does not do so itself. The file's own cutting and padding come from training and do not act.
+ */
+export function makeTokenizer(json: unknown, bos: number | null): Tokenizer {
+  try {
+    return build(json, bos);
+  } catch (e) {
+    // What is left are values of unforeseen types deep in the file.
+    throw e instanceof GristmillError ? e : fault(`not a tokenizer: ${String(e)}`);
+  }
+}
+
+function build(json: unknown, bos: number | null): Tokenizer {
+  const file = asConfig(json, "the file");
+  const model = makeModel(asConfig(file.model, "model"));
+  const added = readAdded(file, model.ids);
+  const normalize = makeNormalizer(part(file, "normalizer"));
+  const find = makeFinder(added, normalize);
+  const cut = makePreTokenizer(part(file, "pre_tokenizer"));
+  const surround = makePostProcessor(part(file, "post_processor"));
+  const decoder = makeDecoder(part(file, "decoder"));
+  const special = new Set(added.filter((token) => token.special).map((token) => token.content));
+  const tokens = new Map(Array.from(model.ids, ([token, id]) => [id, token]));
+  for (const { id, content } of added) tokens.set(id, content);
+  const ids = new Map([...model.ids, ...added.map(({ content, id }) => [content, id] as const)]);
+
+  const inside = (text: string): number[] => {
+    const found: number[] = [];
+    // Halves of characters cannot be said in UTF-8.
+    for (const part of find(text.replace(/\p{Cs}/gu, "\ufffd"))) {
+      if ("id" in part) {
+        found.push(part.id);
+        continue;
+      }
+      for (const piece of cut(part)) for (const id of piece.text === "" ? [] : model.encode(piece.text)) found.push(id);
+    }
+    return found;
+  };
+  const around = (text: number[], wanted: boolean): number[] => {
+    const all = surround(text, wanted);
+    return wanted && bos !== null && all[0] !== bos ? [bos, ...all] : all;
+  };
+  const encodeWithin = (text: string, wanted: boolean, most: number): number[] => {
+    const body = inside(text);
+    const whole = around(body, wanted);
+    if (whole.length <= most) return whole;
+    const room = Math.max(most - Math.max(whole.length - body.length, 0), 0);
+    return around(body.slice(0, room), wanted);
+  };
+  return {
+    encode: (text, wanted) => encodeWithin(text, wanted, Infinity),
+    encodeWithin,
+    decode(list) {
+      const named = Array.from(list, (id) => tokens.get(id)).filter((t): t is string => t !== undefined && !special.has(t));
+      return decoder(named).join("");
+    },
+    tokenToId: (token) => ids.get(token),
+    idToToken: (id) => tokens.get(id),
+  };
+}
