@@ -1,10 +1,13 @@
-//! The page has a tokenizer of its own, written in TypeScript. It and the native one are held to the same file of
-//! expected ids: the page's by `runtime/web/test/tokenizer.test.ts`, the native one here. `UPDATE_EXPECT=1` writes the
-//! file; read the difference.
+//! The page has a tokenizer and chat templates of its own, written in TypeScript. They and the native ones are held to
+//! the same files of expected ids and texts: those of the page by `tokenizer.test.ts` and `template.test.ts` in
+//! `runtime/web/test`, the native ones here. `UPDATE_EXPECT=1` writes the file of ids; read the difference. The texts
+//! come from Jinja in Python.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use gristmill_runtime::template::{ChatTemplate, Message};
 use gristmill_runtime::tokenizer::Tokenizer;
 use serde_json::{Value, json};
 
@@ -59,6 +62,28 @@ fn token_ids_are_those_the_page_is_held_to() {
         let pairs = case["rows"].as_array().unwrap().iter().zip(found["rows"].as_array().unwrap());
         for (expect, row) in pairs {
             assert_eq!(expect, row, "{}", case["file"]);
+        }
+    }
+}
+
+#[test]
+fn chat_templates_render_as_those_the_page_is_held_to() {
+    let content = std::fs::read(fixtures().join("templates.json")).unwrap();
+    let fixture: Value = serde_json::from_slice(&content).unwrap();
+    let special = [("bos_token", "<s>"), ("eos_token", "</s>")].map(|(k, v)| (k.to_string(), v.to_string()));
+    let special = BTreeMap::from(special);
+    let rows = fixture["rows"].as_array().unwrap();
+    assert!(rows.len() >= 80, "{} rows", rows.len());
+    for row in rows {
+        let source = fixture["templates"][row["template"].as_str().unwrap()].as_str().unwrap();
+        let template = ChatTemplate::new("x", source, special.clone()).unwrap();
+        let text = |value: &Value| value.as_str().unwrap().to_string();
+        let messages = row["messages"].as_array().unwrap().iter().map(|m| Message::new(text(&m[0]), text(&m[1])));
+        let messages: Vec<Message> = messages.collect();
+        let found = template.render(&messages, row["generate"].as_bool().unwrap(), 1_700_000_000);
+        match row["text"].as_str() {
+            Some(expect) => assert_eq!(found.unwrap(), expect, "{row}"),
+            None => assert!(found.is_err(), "{row}"),
         }
     }
 }
