@@ -39,6 +39,8 @@ const FIREFOX_PREFS = {
   "network.connectivity-service.enabled": false,
   "services.settings.server": "http://127.0.0.1:9/",
   "toolkit.telemetry.enabled": false,
+  // Screenshots are taken of pages at rest.
+  "ui.prefersReducedMotion": 1,
 };
 
 /** Kinds of browsers, by name. `program`: where it may be; `install`: what to do if it is nowhere. */

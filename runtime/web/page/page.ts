@@ -62,7 +62,7 @@ function show(model: Model, progress: LoadProgress | undefined, loadMs: number):
   byId("main").replaceChildren(problem, ...views);
   announce(`${info.name} is ready`);
   // On a phone the keyboard would hide the page as soon as it is there.
-  if (matchMedia("(hover: hover)").matches) byId("main").querySelector<HTMLElement>("textarea, input")?.focus();
+  if (!matchMedia("(pointer: coarse)").matches) byId("main").querySelector<HTMLElement>("textarea, input")?.focus();
   void report(model, facts);
 }
 

@@ -59,7 +59,7 @@ const ADVICE: Record<ErrorCode, (trouble: Trouble) => Advice> = {
     title: "This graphics device is too small for the model",
     steps: [
       limit && needed !== undefined && offered !== undefined
-        ? `${what ?? "The model"} needs ${amount(limit, needed)} for ${limit}; the device has ${amount(limit, offered)}.`
+        ? `${what ?? "The model"} needs ${amount(limit, needed)} for ${limit}; there is ${amount(limit, offered)}.`
         : message,
       "A bundle compiled with a lower precision or a shorter context may fit; so may another device or browser.",
     ],
@@ -142,8 +142,8 @@ function noWebGPU(): Advice {
     return {
       title: "This browser has no WebGPU",
       steps: [
-        "The model computes on the graphics device through WebGPU. It is in Chrome and Edge 113 and newer (Android: 121), " +
-          "Safari 26 and newer, and Firefox 141 and newer on Windows, 145 and newer on Macs.",
+        "The model computes on the graphics device through WebGPU. It is in Chrome and Edge 113 and newer " +
+          "(Android: 121), Safari 26 and newer, and Firefox 141 and newer on Windows, 145 and newer on Macs.",
         "In Firefox elsewhere: open about:config and set dom.webgpu.enabled to true.",
         "In Chrome on Linux: open chrome://flags/#enable-unsafe-webgpu and enable it.",
       ],

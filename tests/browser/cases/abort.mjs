@@ -1,0 +1,39 @@
+// Whoever calls can end loading and generating, and go on afterwards.
+
+const prompt = ({ prompt, messages }) => prompt ?? messages;
+
+export default [
+  {
+    name: "loading ends, and works afterwards",
+    async run(t) {
+      const bundle = t.bundle("generate");
+      const server = await t.serve(bundle.folder);
+      // Slow enough that the end comes in the middle.
+      server.faults.push({ path: /^weights\//, rate: 200_000 });
+      const page = await t.blank(server);
+      const error = t.failed(await t.call(page, "load", { abortAfter: 1 }), "aborted");
+      t.assert.equal(error.name, "AbortError", "named as the platform names it");
+      server.reset();
+      t.ok(await t.call(page, "load"));
+      const [expected] = bundle.generate;
+      const options = { maxNewTokens: expected.tokens.length };
+      const { result } = t.ok(await t.call(page, "generate", prompt(expected), options));
+      t.assert.deepEqual(result.tokens, expected.tokens);
+    },
+  },
+  ...["abortAt", "breakAt"].map((how) => ({
+    name: how === "abortAt" ? "generating ends by a signal" : "generating ends by leaving the loop",
+    async run(t) {
+      const bundle = t.bundle("generate");
+      const { page } = await t.loaded(bundle);
+      const [expected] = bundle.generate;
+      const options = { maxNewTokens: expected.tokens.length };
+      const { pieces, result } = t.ok(await t.call(page, "generate", prompt(expected), { ...options, [how]: 3 }));
+      t.assert.equal(result.reason, "aborted");
+      t.assert.ok(pieces.length >= 3 && result.tokens.length < expected.tokens.length, "it ended early");
+      t.assert.deepEqual(result.tokens, expected.tokens.slice(0, result.tokens.length), "what there is, is right");
+      const again = t.ok(await t.call(page, "generate", prompt(expected), options));
+      t.assert.deepEqual(again.result.tokens, expected.tokens, "the next text is not disturbed");
+    },
+  })),
+];

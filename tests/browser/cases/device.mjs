@@ -1,0 +1,98 @@
+// A device that is lost is replaced: the model comes back, the text goes on as if nothing had been.
+
+const prompt = ({ prompt, messages }) => prompt ?? messages;
+
+async function surviving(t, page, bundle, loseAt) {
+  const [expected] = bundle.generate;
+  const options = { maxNewTokens: expected.tokens.length, loseAt };
+  const { pieces, result } = t.ok(await t.call(page, "generate", prompt(expected), options));
+  t.assert.deepEqual(result.tokens, expected.tokens, "token ids are those of an undisturbed text");
+  t.assert.equal(pieces.join(""), expected.text, "no piece is missing or comes twice");
+  return result;
+}
+
+async function crash(browser) {
+  const session = await browser.browser.target().createCDPSession();
+  await session.send("Browser.crashGpuProcess").catch(() => undefined);
+  await session.detach().catch(() => undefined);
+}
+
+/** Generates while `disturb` is called as soon as the text has begun. */
+async function disturbed(t, page, expected, disturb) {
+  const options = { maxNewTokens: expected.tokens.length };
+  await page.evaluate(
+    (text, settings) => {
+      window.outcome = window.test.generate(text, settings);
+    },
+    prompt(expected),
+    options,
+  );
+  await disturb();
+  return page.evaluate(() => window.outcome);
+}
+
+export default [
+  {
+    name: "a destroyed device is replaced in the middle of a text",
+    async run(t) {
+      const bundle = t.bundle("generate");
+      const { page, server } = await t.loaded(bundle);
+      server.reset();
+      const result = await surviving(t, page, bundle, [4]);
+      t.assert.equal(result.recoveries, 1);
+      t.assert.deepEqual(server.requests(/^weights\//), [], "weights came from storage");
+      await surviving(t, page, bundle, []);
+    },
+  },
+  {
+    name: "devices that are lost again and again are replaced",
+    async run(t) {
+      const bundle = t.bundle("generate");
+      const { page } = await t.loaded(bundle);
+      // There is progress in between, so the limit of recoveries does not apply.
+      const result = await surviving(t, page, bundle, [2, 5, 8]);
+      t.assert.equal(result.recoveries, 3);
+    },
+  },
+  {
+    name: "a device lost between texts is replaced",
+    async run(t) {
+      const bundle = t.bundle("generate");
+      const { page } = await t.loaded(bundle);
+      await t.call(page, "loseDevice");
+      await surviving(t, page, bundle, []);
+    },
+  },
+  {
+    name: "a device is not replaced if nobody wants it",
+    async run(t) {
+      const bundle = t.bundle("generate");
+      const { page } = await t.loaded(bundle, { recoveries: 0 });
+      const [expected] = bundle.generate;
+      const options = { maxNewTokens: expected.tokens.length, loseAt: [3] };
+      t.failed(await t.call(page, "generate", prompt(expected), options), "device-lost");
+    },
+  },
+  {
+    name: "a crash of the graphics process is survived, two are reported",
+    browsers: ["chromium", "chromium-lavapipe"],
+    async run(t) {
+      const bundle = t.bundle("generate");
+      const [expected] = bundle.generate;
+      // A browser of its own: after two crashes this one gives no adapter to the page any more.
+      const browser = await t.launch();
+      const server = await t.serve(bundle.folder);
+      const page = await t.blank(server, { from: browser });
+      t.ok(await t.call(page, "load"));
+      const { result } = t.ok(await disturbed(t, page, expected, () => crash(browser)));
+      t.assert.deepEqual(result.tokens, expected.tokens);
+      t.note("recoveries", result.recoveries);
+      await crash(browser);
+      const outcome = await t.call(page, "generate", prompt(expected), { maxNewTokens: expected.tokens.length });
+      t.assert.ok(!outcome.ok, "expected an error after the second crash");
+      t.assert.ok(outcome.error.typed, `expected a typed error, found ${outcome.error.message}`);
+      t.assert.ok(["no-webgpu", "device-lost"].includes(outcome.error.code), outcome.error.code);
+      t.note("after two crashes", outcome.error.code);
+    },
+  },
+];

@@ -1,0 +1,178 @@
+// The page in each of its states, with a stand-in for the runtime: it must fit, and be usable by keyboard.
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { buildFake } from "../fake/build.mjs";
+
+const DESKTOP = { width: 1280, height: 800 };
+const PHONE = { width: 390, height: 844, isMobile: true, hasTouch: true };
+const SMALL = { width: 360, height: 640 };
+const VIEWS = [
+  ["desktop", DESKTOP, "light"],
+  ["desktop-dark", DESKTOP, "dark"],
+  ["phone", PHONE, "light"],
+  ["phone-dark", PHONE, "dark"],
+  ["small", SMALL, "light"],
+];
+const SHORT = new Set(["desktop", "small"]);
+const STATES = [
+  ["loading", "task=chat&state=loading", halfLoaded],
+  ["ready", "task=chat", ready],
+  ["chat", "task=chat", converse],
+  ["streaming", "task=chat&state=streaming", stream],
+  ["story", "task=generate", tell],
+  ["search", "task=embed", ready],
+  ["entries", "task=run", ready],
+  ["details", "task=chat", unfold],
+  ["no-webgpu", "error=no-webgpu", failed],
+  ["limit", "error=limit", failed],
+  ["network", "error=network", failed],
+];
+
+const state = (page, want) =>
+  page.waitForFunction((value) => document.documentElement.dataset.state === value, { timeout: 30_000 }, want);
+
+async function halfLoaded(page) {
+  await page.waitForFunction(
+    () => document.querySelector("[role=progressbar]")?.getAttribute("aria-valuenow") === "62",
+  );
+}
+async function ready(page) {
+  await state(page, "ready");
+}
+async function failed(page) {
+  await state(page, "error");
+}
+async function say(page, text) {
+  await page.type("#prompt", text);
+  await page.keyboard.press("Enter");
+}
+/** Until an answer is complete. Its note is written last. */
+async function answered(page, count) {
+  await page.waitForFunction((n) => document.querySelectorAll("article .note:not(:empty)").length === n, {}, count);
+}
+async function converse(page) {
+  await ready(page);
+  await say(page, "Tell me a story about a mill.");
+  await answered(page, 1);
+  await say(page, "Shorter, please.");
+  await answered(page, 2);
+}
+async function stream(page) {
+  await ready(page);
+  await say(page, "Tell me a story about a mill, and what the stone said.");
+  await page.waitForFunction(() => document.querySelector(".assistant .text").textContent.length > 150);
+}
+async function tell(page) {
+  await ready(page);
+  await page.focus("#prompt");
+  await page.keyboard.press("Enter");
+  await answered(page, 1);
+}
+async function unfold(page) {
+  await ready(page);
+  await page.$$eval("details", (all) => all.forEach((details) => (details.open = true)));
+}
+
+async function withFake(t, use) {
+  const folder = mkdtempSync(path.join(tmpdir(), "gristmill-page-"));
+  try {
+    await buildFake(folder);
+    await use(await t.serve(folder));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+export default [
+  {
+    name: "fits every window, light and dark",
+    needsBundles: false,
+    run: (t) =>
+      withFake(t, async (server) => {
+        // Only Chromium can be told the scheme of colours and be a phone.
+        for (const [view, viewport, scheme] of t.engine === "chrome"
+          ? VIEWS
+          : VIEWS.filter(([name]) => SHORT.has(name))) {
+          for (const [label, query, reach] of STATES) {
+            const page = await t.page(null, { viewport, scheme });
+            await page.goto(`${server.url}?${query}`);
+            await reach(page);
+            await t.shot(page, `page-${label}-${view}`);
+            const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+            t.assert.ok(wide <= 0, `${label} in ${view}: the page is ${wide} px wider than the window`);
+            await page.close();
+          }
+        }
+      }),
+  },
+  {
+    name: "sends, stops and retries by keyboard",
+    needsBundles: false,
+    run: (t) =>
+      withFake(t, async (server) => {
+        const page = await t.page(`${server.url}?task=chat&state=streaming`, { viewport: DESKTOP });
+        await ready(page);
+        t.assert.equal(await page.evaluate(() => document.activeElement.id), "prompt", "the box has the focus");
+        await page.type("#prompt", "one");
+        await page.keyboard.down("Shift");
+        await page.keyboard.press("Enter");
+        await page.keyboard.up("Shift");
+        await say(page, "two");
+        await state(page, "working");
+        t.assert.equal(await page.$eval(".user .text", (text) => text.textContent), "one\ntwo");
+        await page.waitForFunction(() => document.querySelector(".assistant .text").textContent.length > 150);
+        await page.keyboard.press("Escape");
+        await ready(page);
+        await answered(page, 1);
+        t.assert.match(await page.$eval(".assistant .note", (note) => note.textContent), /stopped/);
+        t.assert.equal(await page.evaluate(() => document.activeElement.id), "prompt", "the box has the focus again");
+
+        await page.goto(`${server.url}?error=network`);
+        await failed(page);
+        t.assert.equal(await page.evaluate(() => document.activeElement.tagName), "H2", "the heading has the focus");
+        t.assert.equal(await page.$eval("[role=alert]", (alert) => alert.dataset.code), "network");
+        await page.click(".notice button");
+        await state(page, "loading");
+        await failed(page);
+      }),
+  },
+  {
+    name: "an error in a text leaves the conversation",
+    needsBundles: false,
+    run: (t) =>
+      withFake(t, async (server) => {
+        const page = await t.page(`${server.url}?task=chat&fail=1`, { viewport: DESKTOP });
+        await ready(page);
+        await say(page, "Tell me a story.");
+        await page.waitForFunction(() => document.querySelector(".problem").textContent !== "");
+        await ready(page);
+        t.assert.match(await page.$eval(".problem", (line) => line.textContent), /memory/);
+        t.assert.equal(await page.$eval("button[type=submit]", (button) => button.textContent), "Send");
+      }),
+  },
+  {
+    name: "every control has a name",
+    needsBundles: false,
+    browsers: ["chromium"],
+    run: (t) =>
+      withFake(t, async (server) => {
+        for (const task of ["chat", "generate", "embed", "run"]) {
+          const page = await t.page(`${server.url}?task=${task}`);
+          await ready(page);
+          await unfold(page);
+          const tree = await page.accessibility.snapshot({ interestingOnly: true });
+          const nameless = [];
+          const visit = (node) => {
+            const control = ["button", "textbox", "searchbox", "slider", "spinbutton", "progressbar", "link"];
+            if (control.includes(node.role) && !node.name) nameless.push(node.role);
+            for (const child of node.children ?? []) visit(child);
+          };
+          visit(tree);
+          t.assert.deepEqual(nameless, [], `controls without a name in the view "${task}"`);
+          await page.close();
+        }
+      }),
+  },
+];

@@ -1,0 +1,118 @@
+// What test pages have in common: the public interface, with results that can leave the page as JSON. Served as
+// `test/client.js` beside a bundle.
+
+import * as gristmill from "../runtime/gristmill.js";
+
+let model = null;
+const bundle = new URL("..", import.meta.url).href;
+
+/** The result of a function, or its error with everything that can be told about it. */
+async function attempt(task) {
+  try {
+    return { ok: true, value: await task() };
+  } catch (error) {
+    const { name, message, code, details } = error;
+    const typed = error instanceof gristmill.GristmillError;
+    return { ok: false, error: { name, message, code: code ?? null, details: details ?? {}, typed, stack: error.stack } };
+  }
+}
+
+/** Loads the bundle; `abortAfter` ends that after so many bytes. Keeps the model for the functions below. */
+function load({ abortAfter, ...options } = {}) {
+  return attempt(async () => {
+    const controller = new AbortController();
+    const seen = { phases: [], events: 0, last: null };
+    const onProgress = (progress) => {
+      seen.events += 1;
+      seen.last = progress;
+      if (seen.phases.at(-1) !== progress.phase) seen.phases.push(progress.phase);
+      if (abortAfter !== undefined && progress.loadedBytes >= abortAfter) controller.abort();
+    };
+    const begin = performance.now();
+    model = await gristmill.Model.load(bundle, { ...options, onProgress, signal: controller.signal });
+    return { info: model.info(), memory: await model.memory(), ms: performance.now() - begin, ...seen };
+  });
+}
+
+/**
+ * Generates. `abortAt`: ends it by its signal at that piece; `breakAt`: leaves the loop there; `loseAt`: a list of
+ * pieces at which the device is lost.
+ */
+function generate(prompt, { abortAt, breakAt, loseAt = [], ...options } = {}) {
+  return attempt(async () => {
+    const controller = new AbortController();
+    const begin = performance.now();
+    const stream = model.generate(prompt, { ...options, signal: controller.signal });
+    stream.result.catch(() => undefined);
+    const pieces = [];
+    let firstMs = null;
+    for await (const piece of stream) {
+      firstMs ??= performance.now() - begin;
+      pieces.push(piece);
+      if (loseAt.includes(pieces.length)) await loseDevice();
+      if (pieces.length === abortAt) controller.abort();
+      if (pieces.length === breakAt) break;
+    }
+    return { pieces, result: await stream.result, firstMs, memory: await model.memory() };
+  });
+}
+
+/** Takes the device away from the runtime, by a door that is only there for tests. */
+function loseDevice() {
+  return model[Symbol.for("gristmill.loseDevice")]();
+}
+
+/** Vectors, in base64. */
+function embed(texts) {
+  return attempt(async () => (await model.embed(texts)).map(encode));
+}
+
+/** Calls an entry with tensors whose data are in base64. */
+function run(entry, inputs, options) {
+  return attempt(async () => {
+    const outputs = await model.run(entry, mapValues(inputs, decode), options);
+    return mapValues(outputs, ({ data, shape }) => ({
+      elem: data instanceof Int32Array ? "i32" : "f32",
+      shape: Array.from(shape),
+      data: encode(data),
+    }));
+  });
+}
+
+/** An OpenAI-style completion, streamed. */
+function complete(request) {
+  return attempt(async () => {
+    const chunks = [];
+    for await (const chunk of await model.chat.completions.create({ ...request, stream: true })) chunks.push(chunk);
+    return chunks;
+  });
+}
+
+const memory = () => attempt(() => model.memory());
+const dispose = () => attempt(() => model.dispose());
+
+function mapValues(record, change) {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value)]));
+}
+
+function decode({ elem, shape, data }) {
+  const { buffer } = Uint8Array.from(atob(data), (char) => char.charCodeAt(0));
+  return { shape, data: elem === "i32" ? new Int32Array(buffer) : new Float32Array(buffer) };
+}
+
+function encode(array) {
+  const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+  let text = "";
+  for (let at = 0; at < bytes.length; at += 8192) text += String.fromCharCode(...bytes.subarray(at, at + 8192));
+  return btoa(text);
+}
+
+/** Collects tasks of the main thread that took longer than 50 ms. */
+const longTasks = [];
+function watchLongTasks() {
+  const plain = ({ startTime, duration }) => ({ startTime, duration });
+  const note = (list) => longTasks.push(...list.getEntries().map(plain));
+  new PerformanceObserver(note).observe({ type: "longtask", buffered: true });
+}
+
+window.test = { load, generate, embed, run, complete, memory, dispose, loseDevice, watchLongTasks, longTasks };

@@ -1,0 +1,121 @@
+// What a case is given: a browser, servers, pages, checks, and a place for what it measures.
+
+import assert from "node:assert/strict";
+import { mkdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { launch } from "./browsers.mjs";
+import { serve } from "./server.mjs";
+
+const HERE = path.dirname(fileURLToPath(import.meta.url));
+const BLANK = `<!doctype html>
+<meta charset="utf-8" /><title>test</title><link rel="icon" href="data:," />
+<script type="module" src="test/client.js"></script>`;
+
+/** The context of one case in one browser. `end()` closes whatever the case opened. */
+export function createContext({ kind, browser, bundles, out, name }) {
+  const closers = [];
+  const pages = [];
+  const log = [];
+  const notes = {};
+
+  const context = {
+    kind,
+    engine: browser.engine,
+    bundles,
+    assert,
+    /** Facts for the report. */
+    note: (key, value) => (notes[key] = value),
+    notes,
+    log,
+    /** The smallest bundle for which there are expectations of a sort. */
+    bundle(sort) {
+      const size = (bundle) => bundle.shards.reduce((sum, shard) => sum + shard.bytes, 0);
+      const [best] = bundles.filter((bundle) => bundle[sort].length > 0).sort((a, b) => size(a) - size(b));
+      if (!best) throw new Error(`no bundle has expectations for "${sort}"; make the bundles again`);
+      return best;
+    },
+    /** A server for a folder, with a blank page that has the tests' client. */
+    async serve(folder, { extra = {}, ...options } = {}) {
+      const client = { "blank.html": BLANK, "test/client.js": readFileSync(path.join(HERE, "client.js")) };
+      const server = await serve(folder, { extra: { ...client, ...extra }, ...options });
+      closers.push(() => server.close());
+      return server;
+    },
+    /** Another browser, for cases that break it. */
+    async launch(otherKind = kind, options = {}) {
+      const other = await launch(otherKind, options);
+      closers.push(() => other.close());
+      return other;
+    },
+    /** A new tab; `url` is opened in it. */
+    async page(url, { from = browser, viewport, scheme } = {}) {
+      const page = await from.newPage();
+      pages.push(page);
+      closers.push(() => page.close().catch(() => undefined));
+      page.on("console", (message) => log.push(`${message.type()}: ${message.text()}`));
+      page.on("pageerror", (error) => log.push(`uncaught: ${error.message}`));
+      if (viewport) await page.setViewport(viewport);
+      if (browser.engine === "chrome") {
+        // Screenshots are taken of pages at rest; Firefox has a preference for that.
+        await page.emulateMediaFeatures([
+          { name: "prefers-reduced-motion", value: "reduce" },
+          { name: "prefers-color-scheme", value: scheme ?? "light" },
+        ]);
+      }
+      if (url) await page.goto(url, { waitUntil: "load" });
+      return page;
+    },
+    /** A blank page beside a bundle, with the client ready. */
+    async blank(server, options = {}) {
+      const page = await context.page(`${server.url}blank.html`, options);
+      await page.waitForFunction(() => window.test !== undefined);
+      return page;
+    },
+    /** A blank page with the model loaded: `{ server, page, loaded }`. */
+    async loaded(bundle, options = {}) {
+      const server = await context.serve(bundle.folder);
+      const page = await context.blank(server);
+      const loaded = await context.call(page, "load", options);
+      return { server, page, loaded: context.ok(loaded) };
+    },
+    /** Calls a function of the client. */
+    call: (page, method, ...args) => page.evaluate((name, list) => window.test[name](...list), method, args),
+    /** The value of an attempt that must have succeeded. */
+    ok(outcome) {
+      if (!outcome.ok) throw new Error(`expected success, found ${describe(outcome.error)}`);
+      return outcome.value;
+    },
+    /** The error of an attempt that must have failed with this code. */
+    failed(outcome, code) {
+      if (outcome.ok) throw new Error(`expected an error "${code}", found success`);
+      assert.equal(outcome.error.code, code, `expected an error "${code}", found ${describe(outcome.error)}`);
+      assert.ok(outcome.error.typed, "the error is no GristmillError");
+      return outcome.error;
+    },
+    /** Waits until the page of a bundle is in a state. */
+    state: (page, state, timeout = 120_000) =>
+      page.waitForFunction((want) => document.documentElement.dataset.state === want, { timeout }, state),
+    /** Keeps a picture of a page. */
+    async shot(page, label) {
+      const file = path.join(out, "screenshots", `${kind}-${label}.png`);
+      mkdirSync(path.dirname(file), { recursive: true });
+      await page.screenshot({ path: file });
+      return file;
+    },
+    /** What can be told about a failure. */
+    async autopsy() {
+      for (const [index, page] of pages.entries()) {
+        if (!page.isClosed()) await context.shot(page, `failed-${name}-${index}`).catch(() => undefined);
+      }
+    },
+    async end() {
+      for (const close of closers.reverse()) await close();
+    },
+  };
+  return context;
+}
+
+function describe(error) {
+  return `${error.name} (${error.code ?? "no code"}): ${error.message}${error.code ? "" : `\n${error.stack}`}`;
+}

@@ -1,0 +1,119 @@
+// Runs the cases in real browsers: node tests/browser/run.mjs [--browser chromium,firefox] [--only PART] [--out FOLDER]
+// [--bundles FOLDER]. Writes report.json and screenshots to the output folder. Exit code 1 if a case failed, 2 for
+// wrong use. A browser that is missing is a failure: what was not run is not known to work.
+
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { launch } from "./browsers.mjs";
+import { BUNDLES, ROOT, readBundles } from "./bundles.mjs";
+import { createContext } from "./context.mjs";
+
+const CASES = path.join(path.dirname(fileURLToPath(import.meta.url)), "cases");
+/** Milliseconds for a case that does not say. Software adapters on a busy machine are slow. */
+const TIMEOUT = 240_000;
+
+/** All cases: `{ name, browsers?, timeout?, needsBundles?, run }` with the name of their file in front. */
+async function readCases(only) {
+  const cases = [];
+  for (const file of readdirSync(CASES)
+    .filter((name) => name.endsWith(".mjs"))
+    .sort()) {
+    const { default: list } = await import(path.join(CASES, file));
+    for (const entry of list) cases.push({ ...entry, name: `${path.basename(file, ".mjs")}/${entry.name}` });
+  }
+  return cases.filter(({ name }) => !only || name.includes(only));
+}
+
+async function runCase(entry, settings) {
+  const name = entry.name.replaceAll(/[^a-z0-9]+/gi, "-");
+  const context = createContext({ ...settings, name });
+  const begin = performance.now();
+  let timer;
+  const late = new Promise((_, reject) => {
+    const limit = entry.timeout ?? TIMEOUT;
+    timer = setTimeout(() => reject(new Error(`not done after ${limit / 1000} s`)), limit);
+  });
+  let failure = null;
+  try {
+    const running = entry.run(context);
+    // If the time limit wins, the case fails later, when its browser is closed under it.
+    running.catch(() => undefined);
+    await Promise.race([running, late]);
+  } catch (error) {
+    failure = error.stack ?? String(error);
+    await context.autopsy();
+  } finally {
+    clearTimeout(timer);
+    await context.end();
+  }
+  const seconds = (performance.now() - begin) / 1000;
+  return { case: entry.name, browser: settings.kind, seconds, failure, notes: context.notes, log: context.log };
+}
+
+async function runBrowser(kind, cases, settings, report) {
+  const mine = cases.filter(({ browsers = ["chromium", "firefox"] }) => browsers.includes(kind));
+  if (mine.length === 0) return;
+  let browser;
+  try {
+    browser = await launch(kind);
+  } catch (error) {
+    report({ case: "start", browser: kind, seconds: 0, failure: error.message, notes: {}, log: [] });
+    return;
+  }
+  console.log(`\n${kind}: ${browser.version}`);
+  try {
+    for (const entry of mine) report(await runCase(entry, { ...settings, kind, browser }));
+  } finally {
+    await browser.close();
+  }
+}
+
+function print({ case: name, seconds, failure, notes, log }) {
+  const facts = Object.entries(notes).map(
+    ([key, value]) => `${key} ${typeof value === "object" ? JSON.stringify(value) : value}`,
+  );
+  console.log(
+    `  ${failure ? "FAIL" : "ok  "} ${name.padEnd(44)} ${seconds.toFixed(1).padStart(6)} s  ${facts.join(", ")}`,
+  );
+  if (!failure) return;
+  console.log(failure.replaceAll(/^/gm, "       "));
+  for (const line of log.slice(-12)) console.log(`       page: ${line}`);
+}
+
+async function main() {
+  const { values } = parseArgs({
+    options: {
+      browser: { type: "string", default: "chromium,firefox" },
+      only: { type: "string" },
+      out: { type: "string", default: path.join(ROOT, "target/browser") },
+      bundles: { type: "string", default: BUNDLES },
+    },
+  });
+  const out = path.resolve(values.out);
+  mkdirSync(out, { recursive: true });
+  const cases = await readCases(values.only);
+  if (cases.length === 0) throw new Error(`no case has "${values.only}" in its name`);
+  const bundles = cases.some(({ needsBundles = true }) => needsBundles)
+    ? readBundles(path.resolve(values.bundles))
+    : [];
+  const results = [];
+  const report = (result) => {
+    results.push(result);
+    print(result);
+  };
+  for (const kind of values.browser.split(",")) await runBrowser(kind.trim(), cases, { bundles, out }, report);
+  const failures = results.filter(({ failure }) => failure !== null);
+  writeFileSync(path.join(out, "report.json"), `${JSON.stringify({ results }, null, 2)}\n`);
+  if (results.length === 0) throw new Error("no case runs in these browsers");
+  console.log(`\n${results.length - failures.length} of ${results.length} passed; report and screenshots in ${out}`);
+  return failures.length > 0 ? 1 : 0;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  console.error(error.message);
+  process.exitCode = 2;
+}
