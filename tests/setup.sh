@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests need besides Rust, where it is missing: a Vulkan driver for WebGPU (a software one will do), and
-# Chromium's shader compiler with a driver that it accepts. Knows Debian and its relatives; elsewhere it says what to install.
+# Installs what the tests need besides Rust, where it is missing: a Vulkan driver for WebGPU (a software one will do),
+# Chromium's shader compiler with a driver that it accepts, and a compiler for WebAssembly. Knows Debian and its
+# relatives; elsewhere it says what to install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,6 +13,11 @@ if [ "$(uname)" = Linux ]; then # elsewhere the system has a driver of its own
 fi
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
+# `cargo xtask web` takes the active toolchain if it has the target, else Debian's.
+target=wasm32-unknown-unknown
+[ -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ] || rustup target add "$target" >/dev/null 2>&1 ||
+  { [ -d /usr/lib/rustlib/src/rust/library/std ] && compgen -G '/usr/bin/wasm-ld*' >/dev/null; } ||
+  missing+=(rustc-web cargo-web rust-web-src lld-19)
 if [ ${#missing[@]} -gt 0 ]; then
   if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
     apt-get update -q >/dev/null
@@ -19,6 +25,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   else
     echo "the tests need (names of Debian's packages): ${missing[*]}" >&2
     echo "install them, as root for example with: apt-get install ${missing[*]}" >&2
+    echo "(instead of rustc-web, cargo-web, rust-web-src and lld-19: rustup target add $target)" >&2
     exit 3
   fi
 fi

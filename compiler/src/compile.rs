@@ -34,6 +34,8 @@ pub const REWRITES_FILE: &str = "rewrites.json";
 pub struct CompileReport {
     /// Where the bundle is.
     pub bundle: PathBuf,
+    /// Whether a browser is among the targets.
+    pub browser: bool,
     /// Sizes and errors of the weights.
     pub weights: WeightReport,
     /// By target and entry.
@@ -128,6 +130,11 @@ pub fn compile(
     for (name, content) in dir.companions()? {
         writer.add(&name, &content)?;
     }
+    if profiles.iter().any(|p| p.browser) {
+        for file in &options.page {
+            writer.add(&file.path, &file.content)?;
+        }
+    }
 
     stages.next("weights");
     let written = weights::write(&checkpoint, &prepared, writer.dir(), &WeightProgress(progress))?;
@@ -138,6 +145,7 @@ pub fn compile(
     writer.finish(manifest)?;
     Ok(CompileReport {
         bundle: out.to_path_buf(),
+        browser: profiles.iter().any(|p| p.browser),
         weights: written.report,
         rewrites,
         kernels,

@@ -40,4 +40,4 @@ pub mod reference;
 
 pub use compile::{CompileReport, compile};
 pub use error::CompileError;
-pub use options::{CompileOptions, KvPrecision, Progress, Quiet};
+pub use options::{CompileOptions, KvPrecision, PageFile, Progress, Quiet};

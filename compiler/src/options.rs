@@ -1,5 +1,7 @@
 //! What a caller can ask of the compiler.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +34,24 @@ pub struct CompileOptions {
     pub targets: Vec<String>,
     /// Most tokens a session can hold; the model's own limit if absent.
     pub max_context: Option<u32>,
+    /// The page and the runtime for browsers: part of every bundle that has a browser among its targets.
+    pub page: Vec<PageFile>,
+}
+
+/// A file that goes into a bundle as it is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PageFile {
+    /// Path in the bundle.
+    pub path: Cow<'static, str>,
+    /// Content.
+    pub content: Cow<'static, [u8]>,
+}
+
+/// Content is long; only its length is shown.
+impl fmt::Debug for PageFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({} bytes)", self.path, self.content.len())
+    }
 }
 
 impl Default for CompileOptions {
@@ -44,6 +64,7 @@ impl Default for CompileOptions {
             kv: KvPrecision::F32,
             targets: Vec::new(),
             max_context: None,
+            page: Vec::new(),
         }
     }
 }

@@ -11,6 +11,8 @@ use crate::rewrite::CostModel;
 pub struct Profile {
     /// `chrome`, `edge`, `firefox`, `safari`, `native`.
     pub name: String,
+    /// Whether pages run it, so that a bundle for it has one.
+    pub browser: bool,
     /// Where the numbers come from: device, driver and date of measurement, or the reason for a default.
     pub origin: String,
     /// Feature sets for which a variant of each kernel is printed, best first. The variant that needs nothing

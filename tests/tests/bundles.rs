@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use gristmill_bundle::Bundle;
 use gristmill_compiler::reference::ReferenceBackend;
-use gristmill_compiler::{CompileError, CompileOptions, Quiet, compile};
+use gristmill_compiler::{CompileError, CompileOptions, PageFile, Quiet, compile};
 use gristmill_runtime::gpu::{Options, Wgpu};
 use gristmill_runtime::tensors::{TensorRun, run_tensors};
 use gristmill_runtime::{Backend, Tensor};
@@ -75,6 +75,19 @@ fn the_same_input_gives_the_same_bytes() {
             assert!(*content == other[path], "{path} differs with {threads} threads");
         }
     }
+}
+
+#[test]
+fn a_page_goes_where_browsers_go() {
+    let dir = directory(&SHAPE.files(3));
+    let page = |path: &'static str| vec![PageFile { path: path.into(), content: b"<p>".as_slice().into() }];
+    let options = |target: &str, path| CompileOptions { targets: vec![target.into()], page: page(path), ..options() };
+    let bundle = try_compile(&dir, &options("firefox", "index.html")).expect("compiles");
+    let bundle = Bundle::open(&bundle).expect("opens");
+    assert_eq!(bundle.read("index.html").expect("a listed file"), b"<p>");
+    let native = try_compile(&dir, &options("native", "index.html")).expect("compiles");
+    assert!(!Bundle::open(&native).expect("opens").has("index.html"));
+    assert_mentions(&refusal(&dir, &options("firefox", "../index.html")), &["../index.html"]);
 }
 
 #[test]

@@ -9,13 +9,16 @@ use serde_json::Value;
 use crate::command::{Outcome, run, say};
 use crate::place::{Place, copy, list, read};
 
-/// The script of the page; all others belong to the runtime.
-pub(crate) const PAGE_SCRIPT: &str = "page.js";
+/// The scripts of the page; all others belong to the runtime.
+pub(crate) const PAGE_SCRIPTS: [&str; 2] = ["page.js", SERVICE_WORKER.0];
 
 /// What becomes a script of its own, and its source below `runtime/web`. Code that several have in common goes into
 /// chunks beside them.
 const ENTRIES: [(&str, &str); 4] =
     [("gristmill", "ts/index.ts"), ("worker", "ts/worker.ts"), ("engine", "ts/engine.ts"), ("page", "page/page.ts")];
+
+/// The service worker lies beside index.html, not beside the other scripts: it may serve only what lies below it.
+const SERVICE_WORKER: (&str, &str) = ("sw.js", "page/sw.ts");
 
 /// The page, and the kinds of files that are copied with it.
 const PAGE: &str = "page/index.html";
@@ -26,7 +29,7 @@ pub(crate) type Bundled = BTreeMap<String, BTreeMap<String, u64>>;
 
 /// Before anything is built: whether the sources are there.
 pub(crate) fn check_entries(place: &Place) -> Outcome {
-    let needed = ENTRIES.iter().map(|(_, source)| *source).chain([PAGE]);
+    let needed = ENTRIES.iter().map(|(_, source)| *source).chain([PAGE, SERVICE_WORKER.1]);
     let missing: Vec<&str> = needed.filter(|source| !place.web.join(source).is_file()).collect();
     match missing.is_empty() {
         true => Ok(()),
@@ -60,15 +63,20 @@ fn is_installed(wanted: &str, installed: &str) -> bool {
     wanted.iter().filter(needed).all(same) && installed.keys().all(|name| wanted.contains_key(name))
 }
 
+fn esbuild(place: &Place) -> Command {
+    let mut command = Command::new(place.npm_program("esbuild"));
+    command.current_dir(&place.web).args(["--bundle", "--target=es2022", "--minify", "--log-level=warning"]);
+    // The licences of bundled packages are in LICENSES.txt, whole.
+    command.args(["--legal-comments=none", "--charset=utf8"]);
+    command
+}
+
 /// Bundles all entries into the result.
 pub(crate) fn bundle(place: &Place) -> Outcome<Bundled> {
     let report = place.target.join("esbuild.json");
-    let mut command = Command::new(place.npm_program("esbuild"));
-    command.current_dir(&place.web);
+    let mut command = esbuild(place);
     command.args(ENTRIES.map(|(name, source)| format!("{name}={source}")));
-    command.args(["--bundle", "--splitting", "--format=esm", "--target=es2022", "--minify", "--log-level=warning"]);
-    // The licences of bundled packages are in LICENSES.txt, whole.
-    command.args(["--legal-comments=none", "--chunk-names=[name]-[hash]", "--charset=utf8"]);
+    command.args(["--splitting", "--format=esm", "--chunk-names=[name]-[hash]"]);
     command.arg(format!("--outdir={}", place.stage.display())).arg(format!("--metafile={}", report.display()));
     run(&mut command, "esbuild")?;
     parse_report(&read(&report)?).ok_or_else(|| format!("{}: not as esbuild should write it", report.display()))
@@ -103,6 +111,21 @@ pub(crate) fn copy_page(place: &Place) -> Outcome {
         copy(&file, &place.stage.join(file.file_name().unwrap_or_default()))?;
     }
     Ok(())
+}
+
+/// Bundles the service worker, which is told what to keep: everything that is in the result so far. Browsers do not know
+/// modules as service workers yet.
+pub(crate) fn bundle_service_worker(place: &Place) -> Outcome {
+    let names = list(&place.stage)?
+        .into_iter()
+        .filter(|p| p.is_file())
+        .filter_map(|p| p.file_name()?.to_str().map(String::from));
+    let kept: Vec<String> = names.filter(|n| *n != "index.html").map(|n| format!("runtime/{n}")).collect();
+    let (script, source) = SERVICE_WORKER;
+    let mut command = esbuild(place);
+    command.arg(source).arg("--format=iife").arg(format!("--define:PAGE_FILES={}", Value::from(kept)));
+    command.arg(format!("--outfile={}", place.stage.join(script).display()));
+    run(&mut command, "esbuild")
 }
 
 #[cfg(test)]

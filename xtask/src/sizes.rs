@@ -10,7 +10,7 @@ use flate2::write::GzEncoder;
 use serde_json::json;
 
 use crate::command::Outcome;
-use crate::js::{Bundled, PAGE_SCRIPT};
+use crate::js::{Bundled, PAGE_SCRIPTS};
 use crate::licences::package_of;
 use crate::place::{Place, at, list, write};
 
@@ -53,7 +53,7 @@ fn is_downloaded(name: &str) -> bool {
 }
 
 fn is_runtime(name: &str) -> bool {
-    name.ends_with(".wasm") || (name.ends_with(".js") && name != PAGE_SCRIPT)
+    name.ends_with(".wasm") || (name.ends_with(".js") && !PAGE_SCRIPTS.contains(&name))
 }
 
 /// Bytes after `gzip -9`.

@@ -1,5 +1,6 @@
 //! The words of the command line.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -36,6 +37,8 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     /// Compare the outputs of a model with expected tensors
     Verify(Box<VerifyArgs>),
+    /// Serve a bundle to browsers on this machine
+    Serve(Box<ServeArgs>),
     /// List the graphics adapters of this machine
     Adapters(AdaptersArgs),
 }
@@ -336,6 +339,40 @@ fn tolerance(text: &str) -> Result<f64, String> {
         Ok(v) if v >= 0.0 && v.is_finite() => Ok(v),
         _ => Err("expected a number such as 1e-3, not below 0".to_string()),
     }
+}
+
+/// `gristmill serve`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  gristmill serve dist
+  gristmill serve dist --port 0                  (any free port; the address is printed)
+  gristmill serve path/to/model --precision q8
+  gristmill serve dist --host 0.0.0.0 --cors
+
+The address goes to stdout, everything else to stderr. Pages are isolated from other origins
+(COOP and COEP), weights are cached for ever, all other files are asked for again. A model
+directory is compiled into a cache first. It is a server for this machine: docs/hosting.md
+says how to host a bundle for others. Ctrl-C ends it.")]
+pub(crate) struct ServeArgs {
+    /// A bundle or a model directory
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: PathBuf,
+    /// Port to listen on; 0 takes a free one
+    #[arg(long, value_name = "N", default_value_t = 8080)]
+    pub(crate) port: u16,
+    /// Address to listen on; 0.0.0.0 is reachable for other machines
+    #[arg(long, value_name = "ADDR", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub(crate) host: IpAddr,
+    /// Leave out the headers that isolate pages, as hosts do where headers cannot be set
+    #[arg(long)]
+    pub(crate) no_isolation: bool,
+    /// Let pages of other origins load from here
+    #[arg(long)]
+    pub(crate) cors: bool,
+    /// For a model directory.
+    #[command(flatten)]
+    pub(crate) flags: CompileFlags,
 }
 
 /// `gristmill adapters`.

@@ -1,18 +1,22 @@
 //! `gristmill compile`.
 
-use gristmill_compiler::CompileReport;
+use gristmill_compiler::{CompileOptions, CompileReport};
 
 use crate::args::CompileArgs;
 use crate::failure::{Exit, Outcome};
 use crate::locate::{COMPACT, options};
 use crate::output::{bytes, count, note};
+use crate::page;
 use crate::progress::Bar;
 
 /// Compiles, then says on stderr what was made.
 pub(crate) fn compile(args: &CompileArgs) -> Outcome {
-    let options = options(&args.flags, COMPACT);
+    let options = CompileOptions { page: page::files(), ..options(&args.flags, COMPACT) };
     let report = gristmill_compiler::compile(&args.model, &args.output, &options, &Bar::new())?;
     note(&summary(&report));
+    if report.browser && options.page.is_empty() {
+        note(page::MISSING);
+    }
     Ok(Exit::Done)
 }
 

@@ -10,12 +10,22 @@ use gristmill_compiler::{CompileOptions, KvPrecision};
 use crate::args::{CompileFlags, Kv};
 use crate::failure::{Failure, Outcome};
 use crate::output::note;
+use crate::page;
 use crate::progress::Bar;
 
 /// What `compile` makes of weights when nothing is said.
 pub(crate) const COMPACT: &str = "q4";
 /// What tensor mode and `verify` compile a model directory to when nothing is said: values as exact as stored.
 pub(crate) const EXACT: &str = "f32";
+
+/// Who will run a bundle that is made from a model directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// This program.
+    Here,
+    /// Browsers.
+    Browsers,
+}
 
 /// The compiler's options for these flags.
 pub(crate) fn options(flags: &CompileFlags, precision: &str) -> CompileOptions {
@@ -31,12 +41,13 @@ pub(crate) fn options(flags: &CompileFlags, precision: &str) -> CompileOptions {
         },
         targets: if all { Vec::new() } else { flags.target.clone() },
         max_context: flags.max_context,
+        page: Vec::new(),
     }
 }
 
 /// The bundle to use for `model`. A model directory is compiled into the cache unless the cache has it;
-/// `precision` is the default there.
-pub(crate) fn bundle_for(model: &Path, flags: &CompileFlags, precision: &str) -> Outcome<PathBuf> {
+/// `precision` is the default there, and `purpose` says for which targets.
+pub(crate) fn bundle_for(model: &Path, flags: &CompileFlags, precision: &str, purpose: Purpose) -> Outcome<PathBuf> {
     if model.join(MANIFEST).is_file() {
         if let Some(flag) = given(flags) {
             return Err(Failure::wrong(format!(
@@ -55,8 +66,7 @@ pub(crate) fn bundle_for(model: &Path, flags: &CompileFlags, precision: &str) ->
         return Err(Failure::wrong(format!("{}: {what}", model.display())));
     }
     let mut options = options(flags, precision);
-    if flags.target.is_empty() {
-        // Only this machine will run it.
+    if flags.target.is_empty() && purpose == Purpose::Here {
         options.targets = vec!["native".to_string()];
     }
     cached(model, &options)
@@ -92,7 +102,9 @@ fn cached(model: &Path, options: &CompileOptions) -> Outcome<PathBuf> {
     }
     std::fs::create_dir_all(&place).map_err(|e| Failure::io(&place, &e))?;
     note(&format!("compiling {} ({}) into {}", model.display(), options.precision, bundle.display()));
-    gristmill_compiler::compile(&full, &bundle, options, &Bar::new())?;
+    // The page is a part of this program, which the key stands for already.
+    let options = CompileOptions { page: page::files(), ..options.clone() };
+    gristmill_compiler::compile(&full, &bundle, &options, &Bar::new())?;
     forget_others(&place, &bundle);
     Ok(bundle)
 }

@@ -10,9 +10,11 @@ mod failure;
 mod inspect;
 mod locate;
 mod output;
+mod page;
 mod progress;
 mod run;
 mod sampling;
+mod serve;
 mod tensors;
 mod verify;
 
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Run(args) => run::run(&args),
         Command::Verify(args) => verify::verify(&args),
+        Command::Serve(args) => serve::serve(&args),
         Command::Adapters(args) => adapters::adapters(&args),
     };
     let exit = outcome.unwrap_or_else(|failure| {

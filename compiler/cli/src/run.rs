@@ -9,7 +9,7 @@ use gristmill_runtime::tensors::{TensorRun, run_tensors};
 use crate::args::RunArgs;
 use crate::backend;
 use crate::failure::{Exit, Failure, Outcome};
-use crate::locate::{EXACT, bundle_for};
+use crate::locate::{EXACT, Purpose, bundle_for};
 use crate::tensors::{self, Tensors};
 
 /// Prompt mode or tensor mode.
@@ -36,7 +36,7 @@ fn run_on_tensors(args: &RunArgs, inputs: &Path, outputs: &Path) -> Outcome {
     if !tensors::parent(outputs).is_dir() {
         return Err(Failure::wrong(format!("{}: its directory does not exist", outputs.display())));
     }
-    let dir = bundle_for(&args.model, &args.flags, EXACT)?;
+    let dir = bundle_for(&args.model, &args.flags, EXACT, Purpose::Here)?;
     let mut loaded = backend::load(&dir, &args.backend)?;
     let call = TensorRun { entry: args.entry.clone(), greedy, taps: args.taps };
     let produced = run_tensors(loaded.backend.as_mut(), loaded.bundle.manifest(), &inputs, &call)?;

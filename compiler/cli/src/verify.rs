@@ -8,7 +8,7 @@ use crate::args::VerifyArgs;
 use crate::backend;
 use crate::compare::{Comparison, Mask, Verdict, compare};
 use crate::failure::{Exit, Failure, Outcome};
-use crate::locate::{EXACT, bundle_for};
+use crate::locate::{EXACT, Purpose, bundle_for};
 use crate::output::{emit, emit_json};
 use crate::run::model_inputs;
 use crate::tensors;
@@ -27,7 +27,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Outcome {
             )));
         }
     };
-    let dir = bundle_for(&args.model, &args.flags, EXACT)?;
+    let dir = bundle_for(&args.model, &args.flags, EXACT, Purpose::Here)?;
     let mut loaded = backend::load(&dir, &args.backend)?;
     let call = TensorRun { entry: args.entry.clone(), taps: args.taps, greedy };
     let produced = run_tensors(loaded.backend.as_mut(), loaded.bundle.manifest(), &inputs, &call)?;

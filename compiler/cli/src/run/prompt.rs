@@ -15,13 +15,13 @@ use gristmill_runtime::{Data, Tensor};
 use crate::args::RunArgs;
 use crate::backend::{self, Loaded};
 use crate::failure::{Exit, Failure, Outcome};
-use crate::locate::{COMPACT, bundle_for};
+use crate::locate::{COMPACT, Purpose, bundle_for};
 use crate::output::{emit, note};
 use crate::sampling;
 
 /// Continues the prompt if the model generates, embeds it if it embeds.
 pub(super) fn run(args: &RunArgs, text: &str) -> Outcome {
-    let dir = bundle_for(&args.model, &args.flags, COMPACT)?;
+    let dir = bundle_for(&args.model, &args.flags, COMPACT, Purpose::Here)?;
     let bundle = Bundle::open(&dir)?;
     let has = |role: EntryRole| bundle.manifest().entries.iter().find(|e| e.role == role);
     match (has(EntryRole::Prefill), has(EntryRole::Embed)) {

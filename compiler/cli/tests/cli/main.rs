@@ -4,4 +4,5 @@ mod bad_input;
 mod common;
 mod readme;
 mod road;
+mod serve;
 mod usage;

@@ -209,3 +209,22 @@ fn check_lists_what_is_wrong() {
     assert_eq!(ran.code, 1, "{}", ran.stderr);
     assert!(ran.stderr.contains("bad.ron:1:"), "{}", ran.stderr);
 }
+
+#[test]
+fn bundles_for_browsers_have_the_page_that_the_program_carries() {
+    let place = Place::new();
+    let model = stories().display().to_string();
+    let compiled = |target: &str| {
+        let ran = place.run(&["compile", &model, "-o", "bundle", "--target", target]);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let manifest = std::fs::read(place.at("bundle/manifest.json")).unwrap();
+        let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+        let has = |path: &str| manifest["files"].get(path).is_some() && place.at("bundle").join(path).is_file();
+        (has("index.html"), has("runtime/gristmill.js"), ran.stderr)
+    };
+    let (page, runtime, said) = compiled("firefox");
+    assert_eq!(page, runtime);
+    assert_eq!(!page, said.contains("has no page") && said.contains("cargo xtask web"), "{said}");
+    let (page, runtime, said) = compiled("native");
+    assert!(!page && !runtime && !said.contains("has no page"), "{said}");
+}

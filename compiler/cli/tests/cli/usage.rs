@@ -5,7 +5,7 @@ use crate::common::{Place, stories};
 #[test]
 fn every_command_shows_examples() {
     let place = Place::new();
-    for command in ["compile", "check", "inspect", "run", "verify", "adapters"] {
+    for command in ["compile", "check", "inspect", "run", "verify", "serve", "adapters"] {
         for flag in ["-h", "--help"] {
             let text = place.run(&[command, flag]).ok();
             assert!(text.contains("Usage:") && text.contains("Examples:"), "{command}: {text}");

@@ -1,0 +1,31 @@
+//! The page and the runtime for browsers that this program carries, because they were there when it was built.
+
+use gristmill_compiler::PageFile;
+
+include!(concat!(env!("OUT_DIR"), "/page.rs"));
+
+/// Said when a bundle for browsers is made without them.
+pub(crate) const MISSING: &str = "warning: the bundle has no page and no runtime for browsers, because this gristmill \
+     was built without them; in its sources run `cargo xtask web`, build again, and compile again";
+
+/// All files, with their paths in a bundle; none if this program was built without them.
+pub(crate) fn files() -> Vec<PageFile> {
+    FILES.iter().map(|(path, content)| PageFile { path: (*path).into(), content: (*content).into() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_whole_or_absent() {
+        let files = files();
+        let has = |path: &str| files.iter().any(|f| f.path == path);
+        for path in
+            ["index.html", "sw.js", "runtime/gristmill.js", "runtime/worker.js", "runtime/gristmill_web_bg.wasm"]
+        {
+            assert_eq!(has(path), !files.is_empty(), "{path}");
+        }
+        assert!(!has("runtime/sizes.json"));
+    }
+}

@@ -1,0 +1,266 @@
+//! `gristmill serve`, as a browser sees it: over TCP.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use crate::common::Place;
+
+/// A server that ends with the test.
+struct Server {
+    child: Child,
+    port: u16,
+}
+
+impl Server {
+    fn start(place: &Place, model: &str, more: &[&str]) -> Self {
+        let mut command = place.command(&[&["serve", model, "--port", "0"][..], more].concat());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let port = line.trim().strip_prefix("http://127.0.0.1:").and_then(|l| l.strip_suffix('/')?.parse().ok());
+        Server { port: port.unwrap_or_else(|| panic!("not an address: {line:?}")), child }
+    }
+
+    /// Sends one request, whose path may be as wrong as it likes.
+    fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        write!(stream, "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n").unwrap();
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        Answer::parse(&bytes)
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, &[])
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+struct Answer {
+    status: u16,
+    headers: BTreeMap<String, String>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn parse(bytes: &[u8]) -> Self {
+        let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").expect("a head");
+        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+        let mut lines = head.lines();
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let pair = |l: &str| l.split_once(": ").map(|(n, v)| (n.to_lowercase(), v.to_string()));
+        Answer { status, headers: lines.filter_map(pair).collect(), body: bytes[end + 4..].to_vec() }
+    }
+
+    #[track_caller]
+    fn has(&self, name: &str, value: &str) {
+        assert_eq!(self.headers.get(name).map(String::as_str), Some(value), "{name} in {:?}", self.headers);
+    }
+}
+
+/// The path of a weight file, and its content.
+fn shard(bundle: &Path) -> (String, Vec<u8>) {
+    let file = bundle.join("weights").read_dir().unwrap().next().unwrap().unwrap().path();
+    (format!("/weights/{}", file.file_name().unwrap().to_str().unwrap()), std::fs::read(file).unwrap())
+}
+
+#[test]
+fn files_arrive_whole_with_their_types() {
+    let place = Place::new();
+    let bundle = place.bundle(&["--target", "chrome"]);
+    std::fs::write(bundle.join("index.html"), "<p>mill").unwrap();
+    std::fs::create_dir_all(bundle.join("runtime")).unwrap();
+    std::fs::write(bundle.join("runtime/x.js"), "1").unwrap();
+    std::fs::write(bundle.join("runtime/x.wasm"), "").unwrap();
+    let server = Server::start(&place, "bundle", &[]);
+
+    let root = server.get("/");
+    assert_eq!((root.status, root.body.as_slice()), (200, b"<p>mill".as_slice()));
+    root.has("content-type", "text/html; charset=utf-8");
+    root.has("cache-control", "no-cache");
+    root.has("cross-origin-opener-policy", "same-origin");
+    root.has("cross-origin-embedder-policy", "require-corp");
+    root.has("cross-origin-resource-policy", "same-origin");
+    root.has("x-content-type-options", "nosniff");
+
+    let (path, content) = shard(&bundle);
+    let weights = server.get(&path);
+    assert!(weights.status == 200 && weights.body == content);
+    weights.has("cache-control", "public, max-age=31536000, immutable");
+    weights.has("content-length", &content.len().to_string());
+    weights.has("accept-ranges", "bytes");
+
+    server.get("/manifest.json?v=1").has("content-type", "application/json");
+    server.get("/runtime/x.js").has("content-type", "text/javascript; charset=utf-8");
+    let empty = server.get("/runtime/x.wasm");
+    empty.has("content-type", "application/wasm");
+    empty.has("content-length", "0");
+    let shader = std::fs::read_dir(bundle.join("shaders/chrome")).unwrap().next().unwrap().unwrap().file_name();
+    let shader = server.get(&format!("/shaders/chrome/{}", shader.to_str().unwrap()));
+    shader.has("content-type", "text/plain; charset=utf-8");
+}
+
+#[test]
+fn parts_of_files() {
+    let place = Place::new();
+    let (path, content) = shard(&place.bundle(&[]));
+    let server = Server::start(&place, "bundle", &[]);
+    let range = |range: &str| server.ask("GET", &path, &[("Range", range)]);
+    let length = content.len();
+
+    let part = range("bytes=16-47");
+    assert!(part.status == 206 && part.body == content[16..48]);
+    part.has("content-range", &format!("bytes 16-47/{length}"));
+    part.has("content-length", "32");
+    let rest = range(&format!("bytes={}-", length - 5));
+    assert!(rest.status == 206 && rest.body == content[length - 5..]);
+    let tail = range("bytes=-5");
+    assert!(tail.status == 206 && tail.body == content[length - 5..]);
+    let beyond = range(&format!("bytes={length}-"));
+    assert_eq!(beyond.status, 416);
+    beyond.has("content-range", &format!("bytes */{length}"));
+    assert_eq!(range("bytes=x").status, 200);
+
+    let tag = part.headers["etag"].clone();
+    let with = |tag: &str| server.ask("GET", &path, &[("Range", "bytes=0-3"), ("If-Range", tag)]);
+    assert_eq!(with(&tag).status, 206);
+    let whole = with("\"older\"");
+    assert!(whole.status == 200 && whole.body == content, "a part of another content would be no part");
+}
+
+#[test]
+fn what_a_client_has_is_not_sent_again() {
+    let place = Place::new();
+    let bundle = place.bundle(&[]);
+    let server = Server::start(&place, "bundle", &[]);
+    let first = server.get("/manifest.json");
+    let (tag, date) = (first.headers["etag"].as_str(), first.headers["last-modified"].as_str());
+    for known in [
+        ("If-None-Match", tag),
+        ("If-None-Match", &format!("\"x\", W/{tag}")),
+        ("If-None-Match", "*"),
+        ("If-Modified-Since", date),
+    ] {
+        let again = server.ask("GET", "/manifest.json", &[known]);
+        assert!(again.status == 304 && again.body.is_empty(), "{known:?}: {}", again.status);
+        again.has("etag", tag);
+    }
+    assert_eq!(
+        server.ask("GET", "/manifest.json", &[("If-None-Match", "\"x\""), ("If-Modified-Since", date)]).status,
+        200
+    );
+    std::fs::write(bundle.join("manifest.json"), "{}").unwrap();
+    let changed = server.ask("GET", "/manifest.json", &[("If-None-Match", tag)]);
+    assert_eq!((changed.status, changed.body.as_slice()), (200, b"{}".as_slice()));
+}
+
+#[test]
+fn heads_have_no_body_and_other_methods_no_answer() {
+    let place = Place::new();
+    let (path, content) = shard(&place.bundle(&[]));
+    let server = Server::start(&place, "bundle", &[]);
+    let head = server.ask("HEAD", &path, &[]);
+    assert!(head.status == 200 && head.body.is_empty());
+    head.has("content-length", &content.len().to_string());
+    for method in ["POST", "PUT", "DELETE"] {
+        let refused = server.ask(method, &path, &[]);
+        assert_eq!(refused.status, 405, "{method}");
+        refused.has("allow", "GET, HEAD, OPTIONS");
+    }
+}
+
+#[test]
+fn nothing_but_the_bundle_is_served() {
+    let place = Place::new();
+    let bundle = place.bundle(&[]);
+    std::fs::write(place.at("secret"), "secret").unwrap();
+    std::fs::write(bundle.join(".hidden"), "secret").unwrap();
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(place.at("secret"), bundle.join("link")).unwrap();
+        std::os::unix::fs::symlink(place.at(""), bundle.join("folder")).unwrap();
+        std::os::unix::fs::symlink("manifest.json", bundle.join("inside.json")).unwrap();
+    }
+    let server = Server::start(&place, "bundle", &[]);
+    for path in [
+        "/../secret",
+        "/%2e%2e/secret",
+        "/weights/../../secret",
+        "/..%2fsecret",
+        "/%5c..%5csecret",
+        "//secret",
+        "/link",
+        "/folder/secret",
+        "/.hidden",
+        "/weights",
+        "/weights/",
+        "/nowhere",
+        "/%00",
+        "/%",
+    ] {
+        let answer = server.get(path);
+        assert!(matches!(answer.status, 400 | 404), "{path}: {}", answer.status);
+        assert!(!answer.body.windows(6).any(|w| w == b"secret"), "{path}");
+    }
+    #[cfg(unix)]
+    assert_eq!(server.get("/inside.json").status, 200);
+}
+
+#[test]
+fn isolation_and_sharing_are_choices() {
+    let place = Place::new();
+    place.bundle(&[]);
+    let server = Server::start(&place, "bundle", &["--no-isolation", "--cors"]);
+    let answer = server.get("/manifest.json");
+    assert!(!answer.headers.contains_key("cross-origin-embedder-policy"), "{:?}", answer.headers);
+    answer.has("access-control-allow-origin", "*");
+    answer.has("cross-origin-resource-policy", "cross-origin");
+    let question = server.ask("OPTIONS", "/manifest.json", &[("Access-Control-Request-Headers", "range")]);
+    assert_eq!(question.status, 204);
+    question.has("access-control-allow-headers", "range, if-range");
+}
+
+#[test]
+fn places_where_nothing_can_be_served() {
+    let place = Place::new();
+    place.run(&["serve", "nowhere"]).fails(2, &["nowhere: there is no such directory"]);
+    place.run(&["serve", "nowhere", "--host", "here"]).fails(2, &["--host"]);
+    place.bundle(&[]);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    place.run(&["serve", "bundle", "--port", &port]).fails(3, &[&port, "another program", "--port"]);
+    place.run(&["serve", "bundle", "--host", "192.0.2.1", "--port", "0"]).fails(3, &["192.0.2.1", "--host"]);
+}
+
+#[test]
+fn a_model_directory_is_compiled_for_browsers() {
+    let place = Place::new();
+    let model = place.model().display().to_string();
+    let server = Server::start(&place, &model, &[]);
+    let manifest: serde_json::Value = serde_json::from_slice(&server.get("/manifest.json").body).unwrap();
+    let profiles = manifest["profiles"].as_array().unwrap();
+    assert!(profiles.iter().any(|p| p == "chrome") && profiles.iter().any(|p| p == "safari"), "{profiles:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_it() {
+    let place = Place::new();
+    place.bundle(&[]);
+    let mut server = Server::start(&place, "bundle", &[]);
+    assert_eq!(server.get("/manifest.json").status, 200);
+    let sent =
+        std::process::Command::new("sh").args(["-c", &format!("kill -INT {}", server.child.id())]).status().unwrap();
+    assert!(sent.success());
+    assert_eq!(server.child.wait().unwrap().code(), Some(130));
+}
