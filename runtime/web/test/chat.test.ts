@@ -33,7 +33,8 @@ test("an answer as a whole", async () => {
   const { model, asked } = fakeModel(["Hi", " there"]);
   const stop = new AbortController();
   const params = { ...HELLO, max_tokens: 9, temperature: 0.5, top_p: 0.9, seed: 3, stop: ["x"], n: 1, user: "me" };
-  const answer = await chat(model).completions.create(params as ChatParams & { stream?: false }, { signal: stop.signal });
+  const plain = params as ChatParams & { stream?: false };
+  const answer = await chat(model).completions.create(plain, { signal: stop.signal });
   assert.equal(answer.object, "chat.completion");
   assert.equal(answer.model, "toy");
   assert.match(answer.id, /^chatcmpl-/);

@@ -108,7 +108,8 @@ test("attempts without progress come to an end", async () => {
   server.seen.length = 0;
   server.answers.length = 0;
   server.answers.push(...Array.from({ length: 9 }, () => cut(content, 0, 70_000)));
-  await assert.rejects(source.file(ref), { code: "network", message: /weights\/0\.bin: the connection broke after 70000/ });
+  const expected = { code: "network", message: /weights\/0\.bin: the connection broke after 70000/ };
+  await assert.rejects(source.file(ref), expected);
   assert.ok(server.seen.length <= 6, `${server.seen.length} requests`);
 });
 
@@ -244,7 +245,8 @@ test("the manifest comes from the network, without network as last seen", async 
   assert.deepEqual(await open(store).source.manifest(), manifest);
   // The server's word counts.
   server.answers.push(status(404));
-  await assert.rejects(open(store).source.manifest(), { code: "network", details: { file: "manifest.json", status: 404 } });
+  const gone = { code: "network", details: { file: "manifest.json", status: 404 } };
+  await assert.rejects(open(store).source.manifest(), gone);
   // A newer one replaces it.
   const newer = new TextEncoder().encode('{"version": 2}');
   server.files.set("manifest.json", newer);

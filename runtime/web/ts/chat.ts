@@ -85,7 +85,10 @@ export interface ChatCompletionChunk {
 /** The interface, as `chat(model).completions.create(..)`. */
 export interface Chat {
   completions: {
-    create(params: ChatParams & { stream: true }, options?: ChatRequestOptions): Promise<AsyncIterable<ChatCompletionChunk>>;
+    create(
+      params: ChatParams & { stream: true },
+      options?: ChatRequestOptions,
+    ): Promise<AsyncIterable<ChatCompletionChunk>>;
     create(params: ChatParams & { stream?: false | null }, options?: ChatRequestOptions): Promise<ChatCompletion>;
     create(
       params: ChatParams,
@@ -158,7 +161,9 @@ function toMessage({ role, content }: ChatMessage, index: number): Message {
   if (typeof role !== "string") throw refuse(`messages[${index}].role: expected a text, found ${JSON.stringify(role)}`);
   if (typeof content === "string") return { role, content };
   const parts: unknown = content;
-  if (!Array.isArray(parts)) throw refuse(`messages[${index}].content: expected a text, found ${JSON.stringify(parts)}`);
+  if (!Array.isArray(parts)) {
+    throw refuse(`messages[${index}].content: expected a text, found ${JSON.stringify(parts)}`);
+  }
   const texts = (parts as { type?: unknown; text?: unknown }[]).map((part) => {
     if (part.type === "text" && typeof part.text === "string") return part.text;
     throw refuse(`messages[${index}].content: expected parts of type text, found ${JSON.stringify(part.type)}`);

@@ -13,6 +13,8 @@ export interface Backend {
   readonly kind: "opfs" | "cache";
   /** The content, or null if there is none. */
   read(key: string): Promise<Uint8Array<ArrayBuffer> | null>;
+  /** Bytes of a content, or null if there is none. */
+  size(key: string): Promise<number | null>;
   /** Keeps a content in place of an earlier one. Readers see the old or the new one, or one of a wrong size. */
   write(key: string, content: Uint8Array): Promise<void>;
   /** Forgets a content; one that is not there is no error. */

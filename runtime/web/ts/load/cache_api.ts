@@ -22,6 +22,10 @@ export function cacheBackend(cache: CacheLike): Backend {
       const response = await cache.match(BASE + key);
       return response ? new Uint8Array(await response.arrayBuffer()) : null;
     },
+    async size(key) {
+      const response = await cache.match(BASE + key);
+      return response ? numberOf(response, "content-length") : null;
+    },
     async write(key, content) {
       const headers = {
         "content-type": "application/octet-stream",
@@ -35,13 +39,18 @@ export function cacheBackend(cache: CacheLike): Backend {
     },
     async list() {
       const kept: Kept[] = [];
-      for (const request of await cache.keys()) {
-        const response = await cache.match(request);
-        if (!response || !request.url.startsWith(BASE)) continue;
-        const number = (name: string): number => Number(response.headers.get(name)) || 0;
-        kept.push({ key: request.url.slice(BASE.length), bytes: number("content-length"), written: number("x-written") });
+      // Some browsers list a content twice when two tabs wrote it at once.
+      for (const url of new Set((await cache.keys()).map((request) => request.url))) {
+        const response = await cache.match(url);
+        if (!response || !url.startsWith(BASE)) continue;
+        const [bytes, written] = [numberOf(response, "content-length"), numberOf(response, "x-written")];
+        kept.push({ key: url.slice(BASE.length), bytes, written });
       }
       return kept;
     },
   };
+}
+
+function numberOf(response: Response, header: string): number {
+  return Number(response.headers.get(header)) || 0;
 }

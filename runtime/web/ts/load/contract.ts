@@ -27,7 +27,9 @@ export interface Source {
   settled(): Promise<void>;
 }
 
-/** Contents by hash, kept by the browser between visits. No method rejects: storage that fails is storage that is empty. */
+/**
+ * Contents by hash, kept by the browser between visits. No method rejects: storage that fails is storage that is empty.
+ */
 export interface Store {
   /** What keeps the contents. */
   readonly kind: "opfs" | "cache" | "none";

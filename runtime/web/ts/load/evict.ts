@@ -35,7 +35,7 @@ export interface UsageIndex {
   read(): Promise<Usage>;
 }
 
-/** Reads and writes the index. Failures leave it as it was: then contents go in the order in which they were written. */
+/** Reads and writes the index. If that fails, contents go in the order in which they were written. */
 export function usageIndex(backend: Backend, delayMs = INDEX_DELAY_MS): UsageIndex {
   const touched: Usage = new Map();
   let timer: ReturnType<typeof setTimeout> | undefined;

@@ -53,17 +53,21 @@ export function opfsBackend(folder: Folder): Backend {
       if (!isMissing(e)) throw e;
     }
   };
+  const open = async (name: string): Promise<File | null> => {
+    try {
+      return await (await folder.getFileHandle(name)).getFile();
+    } catch (e) {
+      if (isMissing(e)) return null;
+      throw e;
+    }
+  };
   return {
     kind: "opfs",
     async read(key) {
-      try {
-        const file = await (await folder.getFileHandle(key)).getFile();
-        return new Uint8Array(await file.arrayBuffer());
-      } catch (e) {
-        if (isMissing(e)) return null;
-        throw e;
-      }
+      const file = await open(key);
+      return file && new Uint8Array(await file.arrayBuffer());
     },
+    size: async (key) => (await open(key))?.size ?? null,
     async write(key, content) {
       const part = `${key}.${crypto.randomUUID()}${PART}`;
       const handle = await folder.getFileHandle(part, { create: true });

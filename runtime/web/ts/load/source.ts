@@ -118,7 +118,7 @@ async function mismatch(content: Uint8Array, ref: FileRef): Promise<string | nul
 }
 
 function damaged(ref: FileRef, wrong: string, base: URL): Error {
-  const remedy = "the manifest and the file are not of the same build, or the file was damaged: upload the folder again";
+  const remedy = "manifest and file are not of the same build, or the file is damaged: upload the whole folder again";
   return makeError("integrity", `${ref.path} at ${base.href}: ${wrong}; ${remedy}`, { file: ref.path });
 }
 
@@ -160,7 +160,9 @@ function growingSink(): Sink & { join(): Bytes } {
     received: () => bytes,
     write(chunk) {
       bytes += chunk.length;
-      if (bytes > MAX_MANIFEST_BYTES) throw makeError("bundle", `the manifest has more than ${MAX_MANIFEST_BYTES} bytes`);
+      if (bytes > MAX_MANIFEST_BYTES) {
+        throw makeError("bundle", `the manifest has more than ${MAX_MANIFEST_BYTES} bytes`);
+      }
       chunks.push(chunk);
     },
     restart() {

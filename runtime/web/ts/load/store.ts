@@ -81,7 +81,7 @@ export function makeStore(backend: Backend, ask: () => Promise<Estimate | null>)
   };
   const keep = async (key: string, content: Uint8Array): Promise<boolean> => {
     if (content.length >= hopeless) return false;
-    if (SHA256.test(key) && (await backend.list()).some((k) => k.key === key && k.bytes === content.length)) return true;
+    if (SHA256.test(key) && (await backend.size(key)) === content.length) return true;
     const space = await ask();
     const missing = space ? content.length + MARGIN_BYTES - (space.quota - space.usage) : 0;
     // An estimate may be stale, so what it forbids is tried nevertheless if nothing of ours can go.

@@ -175,7 +175,8 @@ function check(options: WeightOptions, mapBytes: number): void {
       if (offset !== filled) fail(`${label}: expected bytes from ${filled}, found bytes from ${offset}`);
       filled += end - begin;
       // The device writes words.
-      if (bytes > mapBytes && (offset % 4 !== 0 || filled % 4 !== 0)) fail(`${label}: cut at a byte that begins no word`);
+      const words = offset % 4 === 0 && filled % 4 === 0;
+      if (bytes > mapBytes && !words) fail(`${label}: cut at a byte that begins no word`);
     }
     if (filled !== bytes) fail(`${label}: expected ${bytes} bytes, found ${filled}`);
   }

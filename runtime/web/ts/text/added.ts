@@ -3,6 +3,7 @@
 import { asConfig, count, flag, list, text, type Config } from "./json";
 import type { Normalizer } from "./normalize";
 import type { Section } from "./pretokenize";
+import { escapePattern, WORD_CHARS } from "./split";
 
 /** A token outside of the model's own. */
 export interface AddedToken {
@@ -18,9 +19,8 @@ export interface AddedToken {
 /** A piece of a text: a token, or text that is still to be encoded. */
 export type Part = { id: number } | Section;
 
-const WORD = "[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]";
-const WORD_BEGINS = new RegExp(`^${WORD}`, "u");
-const WORD_ENDS = new RegExp(`${WORD}$`, "u");
+const WORD_BEGINS = new RegExp(`^[${WORD_CHARS}]`, "u");
+const WORD_ENDS = new RegExp(`[${WORD_CHARS}]$`, "u");
 
 /** The added tokens of the file. Ids in the model's vocabulary count more than what stands in the list. */
 export function readAdded(config: Config, vocabulary: Map<string, number>): AddedToken[] {
@@ -62,8 +62,7 @@ function matcher(entries: [string, AddedToken][]): (section: Section) => Part[] 
   const found = new Map(entries.filter(([content]) => content !== ""));
   // The longest of those that begin at a place.
   const contents = [...found.keys()].sort((a, b) => b.length - a.length);
-  const escaped = contents.map((content) => content.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
-  const pattern = contents.length > 0 ? new RegExp(escaped.join("|"), "gu") : null;
+  const pattern = contents.length > 0 ? new RegExp(contents.map(escapePattern).join("|"), "gu") : null;
   return ({ text: t, first }) => {
     const parts: Part[] = [];
     let last = 0;
@@ -84,7 +83,13 @@ function matcher(entries: [string, AddedToken][]): (section: Section) => Part[] 
 }
 
 /** What a match covers together with the spaces that belong to it; null if it does not count. */
-function extent(t: string, from: number, to: number, token: AddedToken, last: number): { from: number; to: number } | null {
+function extent(
+  t: string,
+  from: number,
+  to: number,
+  token: AddedToken,
+  last: number,
+): { from: number; to: number } | null {
   if (token.singleWord && (WORD_ENDS.test(t.slice(0, from)) || WORD_BEGINS.test(t.slice(to)))) return null;
   if (token.lstrip) {
     let begin = from;

@@ -60,10 +60,13 @@ function wordPiece(config: Config, ids: Map<string, number>): TokenModel {
     for (let from = 0; from < chars.length; ) {
       let to = chars.length;
       let id: number | undefined;
-      for (; to > from && id === undefined; to--) id = ids.get((from > 0 ? prefix : "") + chars.slice(from, to).join(""));
+      for (; to > from; to--) {
+        id = ids.get((from > 0 ? prefix : "") + chars.slice(from, to).join(""));
+        if (id !== undefined) break;
+      }
       if (id === undefined) return [known(unknown)];
       found.push(id);
-      from = to + 1;
+      from = to;
     }
     return found;
   };

@@ -45,7 +45,7 @@ export function makeNormalizer(config: Config | null): Normalizer {
     case "Precompiled":
       return config.precompiled_charsmap ? charsmap(text(config, "precompiled_charsmap")) : (t) => t;
     case "BertNormalizer":
-      return bert(config);
+      return words(config);
     default:
       throw fault(`the normalizer ${kind(config)} is not supported in the browser`);
   }
@@ -59,10 +59,14 @@ function lowercase(t: string): string {
 }
 
 const CONTROL = /[\0\ufffd]|(?![\t\n\r])[\p{Cc}\p{Cf}\p{Co}\p{Cs}]/gu;
-const CHINESE =
-  /[\u4e00-\u9fff\u3400-\u4dbf\u{20000}-\u{2a6df}\u{2a700}-\u{2b73f}\u{2b740}-\u{2b81f}\u{2b920}-\u{2ceaf}\uf900-\ufaff\u{2f800}-\u{2fa1f}]/gu;
+/** First and last characters of the blocks, as the native tokenizer has them. */
+const CHINESE_BLOCKS = [
+  "\\u4e00-\\u9fff\\u3400-\\u4dbf\\uf900-\\ufaff",
+  "\\u{20000}-\\u{2a6df}\\u{2a700}-\\u{2b73f}\\u{2b740}-\\u{2b81f}\\u{2b920}-\\u{2ceaf}\\u{2f800}-\\u{2fa1f}",
+];
+const CHINESE = new RegExp(`[${CHINESE_BLOCKS.join("")}]`, "gu");
 
-function bert(config: Config): Normalizer {
+function words(config: Config): Normalizer {
   const clean = flag(config, "clean_text", true);
   const chinese = flag(config, "handle_chinese_chars", true);
   const lower = flag(config, "lowercase", true);

@@ -2,7 +2,7 @@
 
 import { byteChars } from "./bytes";
 import { asConfig, count, fault, flag, kind, list, maybeText, text, type Config } from "./json";
-import { behaviorOf, patternOf, split } from "./split";
+import { behaviorOf, patternOf, split, WORD_CHARS } from "./split";
 
 /** A piece of a text. `first` says that it is the beginning of the whole text. */
 export interface Section {
@@ -13,11 +13,14 @@ export interface Section {
 /** Cuts a piece into smaller ones. */
 export type PreTokenizer = (section: Section) => Section[];
 
-const WORDS = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}\p{White_Space}]+/gu;
+const WORDS = new RegExp(`[${WORD_CHARS}]+|[^${WORD_CHARS}\\p{White_Space}]+`, "gu");
 const PUNCTUATION = /[!-/:-@[-`{-~\p{P}]/gu;
 const SPACE = /\p{White_Space}/gu;
-const BYTE_LEVEL =
-  /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
+const BYTE_LEVEL = new RegExp(
+  "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\p{White_Space}\\p{L}\\p{N}]+" +
+    "|\\p{White_Space}+(?!\\P{White_Space})|\\p{White_Space}+",
+  "gu",
+);
 
 /** The pre-tokenizer of a part of the file; null cuts nothing. */
 export function makePreTokenizer(config: Config | null): PreTokenizer {

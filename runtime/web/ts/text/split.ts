@@ -16,10 +16,18 @@ export function behaviorOf(name: string): Behavior {
   throw fault(`expected a behavior of a split, found ${name}`);
 }
 
+/** The characters that make up words, for the inside of a class. */
+export const WORD_CHARS = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}";
+
+/** A text as a pattern that matches it. */
+export function escapePattern(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
+}
+
 /** The pattern of a `String` or `Regex`; the regular expression is translated to the dialect of JavaScript. */
 export function patternOf(value: unknown): RegExp {
   const pattern: Config = asConfig(value, "pattern");
-  if (typeof pattern.String === "string") return new RegExp(pattern.String.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"), "gu");
+  if (typeof pattern.String === "string") return new RegExp(escapePattern(pattern.String), "gu");
   if (typeof pattern.Regex !== "string") throw fault(`expected a pattern, found ${JSON.stringify(value)}`);
   try {
     const { pattern: compiled } = new SplitPreTokenizer({

@@ -94,7 +94,8 @@ const MAX_RANGE = 100_000;
 
 function range(...args: unknown[]): number[] {
   const numbers = args.filter((a): a is number => typeof a === "number");
-  const [start, stop, step] = numbers.length === 1 ? [0, numbers[0] ?? 0, 1] : [numbers[0] ?? 0, numbers[1] ?? 0, numbers[2] ?? 1];
+  const [first = 0, second = 0, step = 1] = numbers;
+  const [start, stop] = numbers.length === 1 ? [0, first] : [first, second];
   const length = step === 0 ? NaN : Math.max(Math.ceil((stop - start) / step), 0);
   if (!(length <= MAX_RANGE)) throw new Error(`range of ${length} numbers`);
   return Array.from({ length }, (_, i) => start + i * step);

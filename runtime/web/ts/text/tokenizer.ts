@@ -1,8 +1,9 @@
 // Text to token ids and back, as `tokenizer.json` says.
 //
 // The steps are those of the native runtime's tokenizer, one by one, so that both give the same ids. Of the package
-// `@huggingface/tokenizers` only the translation of regular expressions is used: its other parts are written for
-// particular models and differ from the native tokenizer for the text between them.
+// `@huggingface/tokenizers` only the translation of regular expressions is used: several of its other parts are
+// approximations (digits, punctuation, splits, character maps, accents, lower case). What remains different is what
+// browsers know of characters that came to Unicode after the tables of the native tokenizer were made.
 
 import { GristmillError } from "../errors";
 import { makeFinder, readAdded } from "./added";
@@ -34,8 +35,8 @@ export interface Tokenizer {
 }
 
 /**
- * From the content of a `tokenizer.json`, parsed. `bos` is put in front when special tokens are wanted and the tokenizer
- * does not do so itself. The file's own cutting and padding come from training and do not act.
+ * From the content of a `tokenizer.json`, parsed. `bos` is put in front when special tokens are wanted and the
+ * tokenizer does not do so itself. The file's own cutting and padding come from training and do not act.
  */
 export function makeTokenizer(json: unknown, bos: number | null): Tokenizer {
   try {
@@ -87,7 +88,11 @@ function build(json: unknown, bos: number | null): Tokenizer {
     encode: (text, wanted) => encodeWithin(text, wanted, Infinity),
     encodeWithin,
     decode(list) {
-      const named = Array.from(list, (id) => tokens.get(id)).filter((t): t is string => t !== undefined && !special.has(t));
+      const named: string[] = [];
+      for (const id of Array.from(list)) {
+        const token = tokens.get(id);
+        if (token !== undefined && !special.has(token)) named.push(token);
+      }
       return decoder(named).join("");
     },
     tokenToId: (token) => ids.get(token),
