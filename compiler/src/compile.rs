@@ -14,7 +14,7 @@ use crate::lower::{self, CAPACITY, Memory};
 use crate::model_dir::ModelDir;
 use crate::options::{CompileOptions, Progress};
 use crate::precision;
-use crate::prepare::{Prepared, prepare};
+use crate::prepare::{Prepared, prepare, split};
 use crate::profile::{self, Profile};
 use crate::reference;
 use crate::rewrite::RewriteReport;
@@ -105,6 +105,7 @@ pub fn compile(
 
     stages.next("preparing");
     let prepared = prepare(model, &|usage| precisions.choose(usage));
+    let prepared = split(prepared, binding_limit(&profiles, options))?;
     check_verified(&prepared.model, "the prepared model")?;
 
     let entries = emit::entry_plans(&prepared.model);
@@ -164,6 +165,12 @@ fn target_profiles(names: &[String]) -> Result<Vec<Profile>, CompileError> {
         .filter(|n| all || names.iter().any(|asked| asked == n))
         .map(|n| profile::shipped(n).map_err(CompileError::Internal))
         .collect()
+}
+
+/// What every target can bind at once. All of them share the weights, so the smallest limit counts.
+fn binding_limit(profiles: &[Profile], options: &CompileOptions) -> u64 {
+    let least = profiles.iter().map(|p| p.limits.binding_bytes).min().unwrap_or(u64::MAX);
+    options.binding_bytes.unwrap_or(least)
 }
 
 /// Binds the architecture to the config and the tensors of the directory.

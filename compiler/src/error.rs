@@ -41,6 +41,19 @@ pub enum CompileError {
         /// The limit and the remedy.
         message: String,
     },
+    /// A weight is larger than a device can bind, and cannot be cut.
+    #[error(
+        "node {node}: weight `{weight}` {message}; store it at a lower precision (--precision, or a policy file with \
+         a line for this weight)"
+    )]
+    Binding {
+        /// Path of the graph node that uses it.
+        node: String,
+        /// Path of the weight.
+        weight: String,
+        /// Its size, the limit, and why it cannot be cut.
+        message: String,
+    },
     /// The compiler contradicted itself. Please report this.
     #[error("internal error: {0} (this is a bug in gristmill)")]
     Internal(String),

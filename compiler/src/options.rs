@@ -36,6 +36,9 @@ pub struct CompileOptions {
     pub max_context: Option<u32>,
     /// The page and the runtime for browsers: part of every bundle that has a browser among its targets.
     pub page: Vec<PageFile>,
+    /// Largest weight that stays in one piece, in bytes; what all targets can bind if absent. A small number is a
+    /// way to see on a small model what happens to a large one.
+    pub binding_bytes: Option<u64>,
 }
 
 /// A file that goes into a bundle as it is.
@@ -65,6 +68,7 @@ impl Default for CompileOptions {
             targets: Vec::new(),
             max_context: None,
             page: Vec::new(),
+            binding_bytes: None,
         }
     }
 }

@@ -7,19 +7,24 @@
 //!
 //! After this, `Model::weights` lists what a bundle stores, in order of first use, and a weight that is not stored as
 //! f32 is read through [`Op::Dequantize`]. A weight that several regions use has a node in each of them, because
-//! regions are rewritten on their own.
+//! regions are rewritten on their own. [`split()`] then cuts weights that are too large for one binding.
 
 mod fold;
+
+mod split;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use gristmill_graph::quant::stored_bytes;
 use gristmill_graph::{DType, Graph, Model, Node, NodeId, Op, Precision, Weight};
 
 use fold::Folding;
+
+pub use split::split;
 
 /// A use of a stored weight, for which a policy chooses a precision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +66,19 @@ pub enum Recipe {
     Direct(String),
     /// An expression.
     Computed(Computed),
+    /// Rows of a larger weight.
+    Part(Part),
+}
+
+/// Rows of a weight that was too large to stay in one piece.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// How the values of the whole weight are made; its parts share this.
+    pub whole: Arc<Recipe>,
+    /// Shape of the whole weight.
+    pub shape: Vec<u64>,
+    /// The first row of this part.
+    pub first: u64,
 }
 
 /// A model ready for rewriting, and what its weights are.

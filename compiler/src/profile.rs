@@ -55,6 +55,8 @@ pub struct Limits {
     pub shared_bytes: u32,
     /// Storage buffers per kernel.
     pub storage_buffers: u32,
+    /// Bytes of one storage buffer binding (`maxStorageBufferBindingSize`): larger weights are cut.
+    pub binding_bytes: u64,
 }
 
 /// How each family of kernels is cut. Widths are powers of two.

@@ -56,6 +56,15 @@ impl Twins {
         Ok(Twins { manifest, device, reference })
     }
 
+    /// What the reference backend gives for a task, with taps.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn expected(&mut self, task: &Task) -> Result<BTreeMap<String, Tensor>, String> {
+        let what = TensorRun { entry: None, greedy: task.greedy, taps: true };
+        run_tensors(&mut self.reference, &self.manifest, &task.inputs, &what).map_err(|e| e.to_string())
+    }
+
     /// Runs a task on both, with taps; gives the largest error.
     ///
     /// # Errors

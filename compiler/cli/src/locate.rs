@@ -42,6 +42,7 @@ pub(crate) fn options(flags: &CompileFlags, precision: &str) -> CompileOptions {
         targets: if all { Vec::new() } else { flags.target.clone() },
         max_context: flags.max_context,
         page: Vec::new(),
+        binding_bytes: None,
     }
 }
 

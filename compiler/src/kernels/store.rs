@@ -4,7 +4,7 @@ use gristmill_graph::{DType, NodeId, Op};
 use gristmill_kernel::{Buf, Expr, Scalar, Type};
 
 use crate::lower::access::{At, Ctx};
-use crate::lower::index::{flatten, through_reshape};
+use crate::lower::index::{dim_expr, flatten, start_in_concat, through_reshape};
 use crate::lower::{Lowering, Memory, Place};
 
 /// Where and how the result of an anchor is stored.
@@ -45,31 +45,24 @@ pub fn position(low: &Lowering<'_>, id: NodeId, root: NodeId, at: &At) -> Expr {
     if id == root {
         return at.flat.clone().unwrap_or_else(|| flatten(&at.index, &low.graph.node(id).shape));
     }
-    let mut chain = Vec::new();
-    let mut node = root;
-    while node != id {
-        chain.push(node);
-        node = low.graph.node(node).inputs[0];
-    }
-    let mut index = at.index.clone();
-    for view in chain.iter().rev() {
-        let node = low.graph.node(*view);
+    let (mut index, mut before) = (at.index.clone(), id);
+    for view in low.layout_chain(id, root) {
+        let node = low.graph.node(view);
         index = match &node.op {
             Op::Transpose(perm) => perm.iter().map(|p| index[*p as usize].clone()).collect(),
-            _ => through_reshape(&index, &low.graph.node(node.inputs[0]).shape, &node.shape),
+            Op::Concat { axis } => {
+                let a = *axis as usize;
+                index[a] = index[a].clone() + dim_expr(&start_in_concat(low.graph, view, *axis, before));
+                index
+            }
+            _ => through_reshape(&index, &low.graph.node(before).shape, &node.shape),
         };
+        before = view;
     }
     flatten(&index, &low.graph.node(root).shape)
 }
 
 /// Whether the layout of the result is plain row-major order of the anchor itself.
 pub fn is_plain(low: &Lowering<'_>, id: NodeId, root: NodeId) -> bool {
-    let mut node = root;
-    while node != id {
-        if !matches!(low.graph.node(node).op, Op::Reshape(_)) {
-            return false;
-        }
-        node = low.graph.node(node).inputs[0];
-    }
-    true
+    low.layout_chain(id, root).iter().all(|view| matches!(low.graph.node(*view).op, Op::Reshape(_)))
 }

@@ -206,9 +206,10 @@ impl QuadRow {
     }
 }
 
-/// The last part of a path, as an identifier.
+/// The last part of a path, as an identifier. Parts of a weight have the name of the weight.
 pub fn label(path: &str) -> String {
-    let last = path.rsplit(['.', '/']).next().unwrap_or(path);
+    let whole = path.split('[').next().unwrap_or(path);
+    let last = whole.rsplit(['.', '/']).next().unwrap_or(whole);
     let clean: String = last.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     match clean.chars().next() {
         Some(c) if c.is_ascii_alphabetic() => clean,

@@ -1,6 +1,6 @@
 //! Index arithmetic: dimensions as expressions, and how indices pass through reshapes and broadcasts.
 
-use gristmill_graph::{Dim, numel};
+use gristmill_graph::{Dim, Graph, NodeId, numel};
 use gristmill_kernel::{Expr, u};
 
 /// A dimension as a u32 expression over symbols.
@@ -93,6 +93,12 @@ fn divides(a: &Dim, b: &Dim) -> bool {
 pub fn through_broadcast(index: &[Expr], from: &[Dim]) -> Vec<Expr> {
     let skip = index.len() - from.len();
     from.iter().zip(&index[skip..]).map(|(d, i)| if d.is_one() { u(0) } else { i.clone() }).collect()
+}
+
+/// Where an operand begins in a concatenation.
+pub fn start_in_concat(graph: &Graph, concat: NodeId, axis: u32, operand: NodeId) -> Dim {
+    let before = graph.node(concat).inputs.iter().take_while(|input| **input != operand);
+    before.fold(Dim::constant(0), |sum, input| &sum + &graph.node(*input).shape[axis as usize])
 }
 
 /// `expr / divisor` if every term is a multiple of the divisor by its literals; used for vector loads.

@@ -118,6 +118,18 @@ impl<'a> Lowering<'a> {
         }
     }
 
+    /// The movements between an anchor and the node in whose layout it is stored, in order. Each is the only user
+    /// of the one before.
+    pub fn layout_chain(&self, anchor: NodeId, root: NodeId) -> Vec<NodeId> {
+        let (mut chain, mut at) = (Vec::new(), anchor);
+        while at != root {
+            let Some(user) = self.users[at.index()].first() else { break };
+            at = *user;
+            chain.push(at);
+        }
+        chain
+    }
+
     /// Row-major position of an element in memory. States are laid out for their capacity `C`.
     pub fn flat(&self, place: Place, id: NodeId, index: &[Expr]) -> Expr {
         let Place::State(s) = place else {
@@ -193,7 +205,7 @@ pub fn lower(
     let mut low = Lowering {
         setting,
         graph,
-        partition: partition::partition(graph),
+        partition: partition::partition(graph, setting.profile.limits.storage_buffers as usize),
         users: graph.users(),
         outputs: BTreeMap::new(),
     };
@@ -229,10 +241,11 @@ pub fn lower(
     Ok(calls)
 }
 
-/// Whether a stored node is the end of an anchor's layout chain, and so written by the anchor's kernel.
+/// Whether a stored node is the end of an anchor's layout chain, and so written by the anchor's kernel. What joins
+/// several anchors is written by the kernels of all, so that it is enough to look at the first.
 fn stored_by_anchor(low: &Lowering<'_>, id: NodeId) -> bool {
     let mut at = id;
-    while matches!(low.graph.node(at).op, Op::Transpose(_) | Op::Reshape(_)) {
+    while matches!(low.graph.node(at).op, Op::Transpose(_) | Op::Reshape(_) | Op::Concat { .. }) {
         at = low.graph.node(at).inputs[0];
         if low.partition.root[at.index()] == Some(id) {
             return true;

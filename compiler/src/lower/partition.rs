@@ -4,6 +4,8 @@
 //! computed inside the kernel that reads it, unless that would be wrong (the reader needs plain memory) or
 //! wasteful (expensive work that several kernels would repeat).
 
+use std::collections::BTreeSet;
+
 use gristmill_graph::{Graph, NodeId, Op, Unary};
 
 /// Inlined expressions larger than this are cut: shaders stay readable and compile fast.
@@ -15,7 +17,8 @@ pub struct Partition {
     /// For every node: whether it is held in a buffer of its own layout.
     pub stored: Vec<bool>,
     /// For an anchor: the node in whose layout its result is stored. That is the anchor itself, or the end
-    /// of a chain of transposes and reshapes that nobody else reads, so that the movement costs nothing.
+    /// of a chain of transposes and reshapes that nobody else reads, so that the movement costs nothing. Products
+    /// that are joined write a stretch of the joined value each.
     pub root: Vec<Option<NodeId>>,
 }
 
@@ -66,8 +69,9 @@ pub fn strip_views(graph: &Graph, mut id: NodeId) -> NodeId {
     id
 }
 
-/// Decides for every node of `graph`.
-pub fn partition(graph: &Graph) -> Partition {
+/// Decides for every node of `graph`. No kernel will bind more than `buffers`, as far as that can be had by storing
+/// values.
+pub fn partition(graph: &Graph, buffers: usize) -> Partition {
     let users = graph.users();
     let mut is_output = vec![false; graph.nodes.len()];
     for id in graph.outputs.values() {
@@ -101,10 +105,11 @@ pub fn partition(graph: &Graph) -> Partition {
             stored[id.index()] = matches!(graph.node(id).op, Op::Iota(_) | Op::Size(_)) && stored[id.index()];
         }
     }
+    cut_wide(graph, &root, &mut stored, buffers);
     Partition { stored, root }
 }
 
-/// Follows transposes and reshapes that are the only reader of what stands before them.
+/// Follows transposes and reshapes that are the only reader of what stands before them, and the joining of products.
 fn layout_root(graph: &Graph, users: &[Vec<NodeId>], is_output: &[bool], anchor: NodeId) -> NodeId {
     let mut at = anchor;
     if matches!(graph.node(anchor).op, Op::StateAppend(_)) {
@@ -113,12 +118,54 @@ fn layout_root(graph: &Graph, users: &[Vec<NodeId>], is_output: &[bool], anchor:
     while !is_output[at.index()] {
         let [user] = users[at.index()].as_slice() else { break };
         // A transpose is worth absorbing; a reshape keeps the memory order and comes along for free.
-        if !matches!(graph.node(*user).op, Op::Transpose(_) | Op::Reshape(_)) {
+        let moves = matches!(graph.node(*user).op, Op::Transpose(_) | Op::Reshape(_));
+        if !moves && !joins_products(graph, users, is_output, *user) {
             break;
         }
         at = *user;
     }
     at
+}
+
+/// Whether a node joins products that nobody else reads: parts of a layer whose weight is cut.
+fn joins_products(graph: &Graph, users: &[Vec<NodeId>], is_output: &[bool], id: NodeId) -> bool {
+    let joined = |input: &NodeId| {
+        let product = matches!(graph.node(*input).op, Op::Linear { .. } | Op::MatMul { .. });
+        product && !is_output[input.index()] && users[input.index()] == [id]
+    };
+    matches!(graph.node(id).op, Op::Concat { .. }) && graph.node(id).inputs.iter().all(joined)
+}
+
+/// Stores values inside of kernels that would bind more than `buffers`.
+fn cut_wide(graph: &Graph, root: &[Option<NodeId>], stored: &mut [bool], buffers: usize) {
+    // What a node reads when it is computed in place.
+    let mut reads: Vec<BTreeSet<NodeId>> = vec![BTreeSet::new(); graph.nodes.len()];
+    let memory = |id: NodeId| match graph.node(id).op {
+        Op::Input(_) | Op::Weight(_) | Op::StateAppend(_) => Some(id),
+        Op::Dequantize => Some(graph.node(id).inputs[0]),
+        _ => root[id.index()],
+    };
+    for id in graph.ids() {
+        loop {
+            let mut all = BTreeSet::new();
+            for input in &graph.node(id).inputs {
+                match memory(*input) {
+                    Some(place) => drop(all.insert(place)),
+                    None if stored[input.index()] => drop(all.insert(*input)),
+                    None => all.extend(&reads[input.index()]),
+                }
+            }
+            // One more is written.
+            let fits = all.len() < buffers;
+            reads[id.index()] = all;
+            let inputs = graph.node(id).inputs.iter().map(|input| strip_views(graph, *input));
+            let inside = inputs.filter(|i| memory(*i).is_none() && !stored[i.index()] && reads[i.index()].len() > 1);
+            match inside.max_by_key(|i| reads[i.index()].len()).filter(|_| !fits) {
+                Some(widest) => stored[widest.index()] = true,
+                None => break,
+            }
+        }
+    }
 }
 
 /// Stores element-wise values whose work would be repeated by several readers, or for every element of a score matrix.

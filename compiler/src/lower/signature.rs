@@ -9,6 +9,7 @@ use std::fmt::Write;
 
 use gristmill_graph::{NodeId, Op};
 
+use super::index::start_in_concat;
 use super::{Lowering, Place};
 
 /// The text, and the memory operands in order of appearance.
@@ -27,11 +28,14 @@ pub fn signature(low: &Lowering<'_>, id: NodeId, root: NodeId, target: Place) ->
     let _ = write!(sig.text, "{} ", low.memory(target, root));
     let mut seen = BTreeMap::new();
     cone(low, id, true, &mut sig, &mut seen);
-    let mut at = root;
-    while at != id {
-        let node = low.graph.node(at);
+    let mut before = id;
+    for view in low.layout_chain(id, root) {
+        let node = low.graph.node(view);
         let _ = write!(sig.text, " -> {:?}{:?}", node.op, node.shape);
-        at = node.inputs[0];
+        if let Op::Concat { axis } = node.op {
+            let _ = write!(sig.text, "@{}", start_in_concat(low.graph, view, axis, before));
+        }
+        before = view;
     }
     sig
 }

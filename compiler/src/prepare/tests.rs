@@ -4,10 +4,10 @@ use gristmill_graph::{Binary, Dim, Input, Literal, Reduction, Region, Shape};
 use super::*;
 
 /// A model in the making: every value is [T, 64] unless a test says otherwise.
-struct Draft(Model);
+pub(super) struct Draft(pub(super) Model);
 
 impl Draft {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut model = Model::default();
         let shape = vec![Dim::symbol("T"), Dim::constant(64)];
         let input = |name: &str, dtype, shape| Input { name: name.into(), dtype, shape, default: None, advance: None };
@@ -17,32 +17,32 @@ impl Draft {
         Draft(model)
     }
 
-    fn region(&mut self, name: &str, index: Option<u32>) {
+    pub(super) fn region(&mut self, name: &str, index: Option<u32>) {
         self.0.graph.regions.push(Region { name: name.into(), index });
     }
 
-    fn op(&mut self, op: Op, inputs: &[NodeId], path: &str) -> NodeId {
+    pub(super) fn op(&mut self, op: Op, inputs: &[NodeId], path: &str) -> NodeId {
         self.0.add(op, inputs, path).unwrap()
     }
 
-    fn weight(&mut self, name: &str, shape: &[u64]) -> NodeId {
+    pub(super) fn weight(&mut self, name: &str, shape: &[u64]) -> NodeId {
         let weight = Weight { name: name.into(), source: format!("hf.{name}"), shape: shape.to_vec() };
         self.0.weights.push(weight);
         self.op(Op::Weight(self.0.weights.len() as u32 - 1), &[], name)
     }
 
-    fn output(&mut self, name: &str, id: NodeId) {
+    pub(super) fn output(&mut self, name: &str, id: NodeId) {
         self.0.graph.outputs.insert(name.into(), id);
     }
 
     /// Prepares, and checks that the types of the result are what inference says.
-    fn prepare(self, precision: &str) -> Prepared {
+    pub(super) fn prepare(self, precision: &str) -> Prepared {
         let precision: Precision = precision.parse().unwrap();
         checked(prepare(self.0, &|_| precision))
     }
 }
 
-fn checked(prepared: Prepared) -> Prepared {
+pub(super) fn checked(prepared: Prepared) -> Prepared {
     let Model { graph, weights, .. } = &prepared.model;
     assert_eq!((weights.len(), weights.len()), (prepared.recipes.len(), prepared.precisions.len()));
     for (i, node) in graph.nodes.iter().enumerate() {
@@ -68,15 +68,15 @@ fn checked(prepared: Prepared) -> Prepared {
 }
 
 /// The operations of a graph, in order.
-fn ops(graph: &Graph) -> Vec<String> {
+pub(super) fn ops(graph: &Graph) -> Vec<String> {
     graph.nodes.iter().map(|n| n.op.name()).collect()
 }
 
-fn names(prepared: &Prepared) -> Vec<&str> {
+pub(super) fn names(prepared: &Prepared) -> Vec<&str> {
     prepared.model.weights.iter().map(|w| w.name.as_str()).collect()
 }
 
-fn matmul(transpose_b: bool) -> Op {
+pub(super) fn matmul(transpose_b: bool) -> Op {
     Op::MatMul { transpose_b }
 }
 

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use gristmill_bundle::manifest::{Shard, Tensor};
 use gristmill_graph::quant::{ALIGN, PackedTile, QuantLayout, TILE, stored_bytes};
@@ -78,11 +79,12 @@ pub(crate) fn write_shards(
         total = total.next_multiple_of(TENSOR_ALIGN).saturating_add(bytes);
     }
     let mut stream = Stream { shards: ShardWriter::new(&dir.join("weights"), shard_bytes)?, total, progress };
+    let mut sources = Sources { checkpoint, kept: None };
     let (mut tensors, mut reports) = (Vec::new(), Vec::new());
     for ((weight, recipe), precision) in items() {
         stream.shards.align(TENSOR_ALIGN)?;
         let offset = stream.shards.position();
-        let values = Values::of(checkpoint, weight, recipe)?;
+        let values = sources.of(weight, recipe)?;
         let loss = match precision {
             Precision::F32 | Precision::F16 => stream.dense(weight, &values, *precision)?,
             Precision::Quant(spec) => stream.quantized(weight, &values, *spec)?,
@@ -129,6 +131,10 @@ fn check(checkpoint: &Checkpoint, weight: &Weight, recipe: &Recipe) -> Result<()
     match recipe {
         Recipe::Direct(source) => same(source, &weight.shape),
         Recipe::Computed(computed) => computed.weights.iter().try_for_each(|w| same(&w.source, &w.shape)),
+        Recipe::Part(part) => {
+            let whole = Weight { shape: part.shape.clone(), ..weight.clone() };
+            check(checkpoint, &whole, &part.whole)
+        }
     }
 }
 
@@ -136,21 +142,17 @@ fn check(checkpoint: &Checkpoint, weight: &Weight, recipe: &Recipe) -> Result<()
 enum Values<'a> {
     /// Rows of a tensor of the checkpoint, from this one on.
     Stored(&'a Checkpoint, &'a str, u64),
-    /// A constant expression, already evaluated, with the width of its rows.
-    Computed(Vec<f32>, usize),
+    /// Rows of a constant expression that is already evaluated, from this one on, and the width of a row.
+    Computed(Arc<Vec<f32>>, u64, usize),
 }
 
-impl<'a> Values<'a> {
-    fn of(checkpoint: &'a Checkpoint, weight: &Weight, recipe: &'a Recipe) -> Result<Self, WeightError> {
-        let recipe = match recipe {
-            Recipe::Direct(source) => return Ok(Values::Stored(checkpoint, source, 0)),
-            Recipe::Computed(recipe) => recipe,
-        };
-        if let Some((source, first)) = computed::row_slice(recipe) {
-            return Ok(Values::Stored(checkpoint, source, first));
+impl Values<'_> {
+    /// Those that begin `rows` later.
+    fn after(self, rows: u64) -> Self {
+        match self {
+            Values::Stored(checkpoint, source, first) => Values::Stored(checkpoint, source, first + rows),
+            Values::Computed(values, first, width) => Values::Computed(values, first + rows, width),
         }
-        let width = weight.shape.iter().skip(1).product::<u64>() as usize;
-        Ok(Values::Computed(computed::compute(checkpoint, weight, recipe)?, width))
     }
 
     fn rows(&self, rows: Range<u64>, out: &mut Vec<f32>) -> Result<(), WeightError> {
@@ -158,12 +160,45 @@ impl<'a> Values<'a> {
             Values::Stored(checkpoint, source, first) => {
                 checkpoint.read_rows_f32(source, first + rows.start..first + rows.end, out)
             }
-            Values::Computed(values, width) => {
+            Values::Computed(values, first, width) => {
+                let at = |row: u64| (first + row) as usize * width;
                 out.clear();
-                out.extend_from_slice(&values[rows.start as usize * width..rows.end as usize * width]);
+                out.extend_from_slice(&values[at(rows.start)..at(rows.end)]);
                 Ok(())
             }
         }
+    }
+}
+
+/// Makes values. Parts of one computed weight follow each other, so the values of the whole are kept until another
+/// weight begins.
+struct Sources<'a> {
+    checkpoint: &'a Checkpoint,
+    kept: Option<(&'a Recipe, Arc<Vec<f32>>)>,
+}
+
+impl<'a> Sources<'a> {
+    fn of(&mut self, weight: &Weight, recipe: &'a Recipe) -> Result<Values<'a>, WeightError> {
+        let expression = match recipe {
+            Recipe::Part(part) => {
+                let whole = Weight { shape: part.shape.clone(), ..weight.clone() };
+                return Ok(self.of(&whole, &part.whole)?.after(part.first));
+            }
+            Recipe::Direct(source) => return Ok(Values::Stored(self.checkpoint, source, 0)),
+            Recipe::Computed(expression) => expression,
+        };
+        if let Some((source, first)) = computed::row_slice(expression) {
+            return Ok(Values::Stored(self.checkpoint, source, first));
+        }
+        let width = weight.shape.iter().skip(1).product::<u64>() as usize;
+        if let Some((_, values)) = self.kept.as_ref().filter(|(kept, _)| std::ptr::eq(*kept, recipe)) {
+            return Ok(Values::Computed(values.clone(), 0, width));
+        }
+        // Freed before the next values are made, so that there is only one such weight in memory.
+        self.kept = None;
+        let values = Arc::new(computed::compute(self.checkpoint, weight, expression)?);
+        self.kept = Some((recipe, values.clone()));
+        Ok(Values::Computed(values, 0, width))
     }
 }
 

@@ -1,7 +1,7 @@
 use std::path::Path;
 
-use gristmill_graph::quant::decode_stored;
-use gristmill_graph::{Binary, Dim, Literal, Model, Op, Precision, Weight};
+use gristmill_graph::quant::{decode_stored, stored_bytes};
+use gristmill_graph::{Binary, DType, Dim, Input, Literal, Model, Op, Precision, Weight};
 use safetensors::Dtype;
 use sha2::{Digest, Sha256};
 use tempfile::tempdir;
@@ -9,7 +9,7 @@ use tempfile::tempdir;
 use super::super::quantize::tests::gaussian;
 use super::super::write::write_shards;
 use super::*;
-use crate::prepare::{Prepared, Recipe, prepare};
+use crate::prepare::{Prepared, Recipe, prepare, split};
 use crate::weights::{Checkpoint, Silent, WeightError, Written, write};
 
 const MATRIX: (u64, u64) = (70, 300);
@@ -175,6 +175,56 @@ fn computed_weights_are_what_their_expressions_say() {
     let turned: Vec<f32> = (0..4 * 64).map(|i| values[(i % 64) * 48 + 8 + i / 64]).collect();
     assert_eq!(decoded[1], turned);
     assert_eq!(decoded[2], [1.5, 0.0]);
+}
+
+/// A table that is looked up in: the matrix `m0`, or its transpose.
+fn table(turned: bool, precision: Precision) -> Prepared {
+    let mut model = Model::default();
+    let (name, dtype, shape) = ("ids".to_string(), DType::I32, vec![Dim::constant(3)]);
+    model.inputs.push(Input { name, dtype, shape, default: None, advance: None });
+    model.weights.push(Weight { name: "w".into(), source: "m0".into(), shape: vec![MATRIX.0, MATRIX.1] });
+    let ids = model.add(Op::Input(0), &[], "ids").unwrap();
+    let mut w = model.add(Op::Weight(0), &[], "w").unwrap();
+    if turned {
+        w = model.add(Op::Transpose(vec![1, 0]), &[w], "turned").unwrap();
+    }
+    let picked = model.add(Op::Gather, &[w, ids], "picked").unwrap();
+    model.graph.outputs.insert("picked".into(), picked);
+    prepare(model, &|_| precision)
+}
+
+#[test]
+fn parts_hold_the_rows_of_the_whole_exactly() {
+    let source = tempdir().unwrap();
+    write_single(source.path(), &tensors());
+    let checkpoint = Checkpoint::open(source.path()).unwrap();
+    let written = |prepared: &Prepared| {
+        let dir = tempdir().unwrap();
+        let written = write(&checkpoint, prepared, dir.path(), &Silent).unwrap();
+        let bytes = stream(dir.path(), &written);
+        let values = |t: &gristmill_bundle::Tensor| {
+            let stored = &bytes[t.offset as usize..(t.offset + t.bytes) as usize];
+            decode_stored(prepared.precisions[0], &t.shape, stored).unwrap()
+        };
+        let values: Vec<f32> = written.tensors.iter().flat_map(values).collect();
+        (written.tensors, values, written.report)
+    };
+    for precision in every_precision() {
+        // A tensor as it is, and one that is computed: 70 rows, and 300.
+        for turned in [false, true] {
+            let prepared = table(turned, precision);
+            let (whole, values, report) = written(&prepared);
+            let [rows, columns] = *whole[0].shape.as_slice() else { panic!("one matrix") };
+            let limit = stored_bytes(prepared.precisions[0], &[32, columns]).unwrap();
+            let (parts, same, parts_report) = written(&split(prepared, limit).unwrap());
+            assert!(values == same, "{precision}, turned: {turned}");
+            assert_eq!(parts.len() as u64, rows.div_ceil(32));
+            assert!(parts.iter().all(|t| t.bytes <= limit && t.precision == whole[0].precision));
+            let last = format!("{}[{}..{rows}]", whole[0].name, rows / 32 * 32);
+            assert_eq!(parts.last().map(|t| &t.name), Some(&last));
+            assert_eq!((report.weights, parts_report.weights), (21000, 21000));
+        }
+    }
 }
 
 /// The error of writing the weights after a change.

@@ -1,0 +1,404 @@
+//! Cuts weights that are larger than a device can bind at once into parts: stretches of rows that are weights of
+//! their own.
+//!
+//! A product with such a weight becomes the concatenation of the products with its parts, along the last axis; a
+//! gather becomes a choice among gathers from the parts, by index range. Element-wise operations behind a product are
+//! repeated for each part where that costs nothing, so that they still end up inside of the kernels.
+//!
+//! Every row is quantized on its own and rows are stored in tiles, so parts that begin at a tile hold the very bytes
+//! of the whole weight, and nothing changes but where they lie.
+
+use gristmill_graph::quant::{TILE, stored_bytes};
+use gristmill_graph::{Binary, DType, Dim, Graph, Literal, Model, Node, NodeId, Op, Precision, Shape, Weight, infer};
+
+use super::{Arc, BTreeMap, BTreeSet, Part, Prepared, Recipe};
+use crate::error::CompileError;
+
+#[cfg(test)]
+mod tests;
+
+/// Cuts all weights of more than `limit` bytes. The result computes the same.
+///
+/// # Errors
+/// If such a weight is used as a whole: only the rows of tables and of matrices that are multiplied with can be cut.
+pub fn split(prepared: Prepared, limit: u64) -> Result<Prepared, CompileError> {
+    let Prepared { model, recipes, precisions } = prepared;
+    let cuts: Vec<Option<Vec<u64>>> =
+        model.weights.iter().zip(&precisions).map(|(weight, precision)| cut(weight, *precision, limit)).collect();
+    if cuts.iter().all(Option::is_none) {
+        return Ok(Prepared { model, recipes, precisions });
+    }
+    let mut parts = Parts { first: Vec::new(), weights: Vec::new(), recipes: Vec::new(), precisions: Vec::new() };
+    for (((weight, recipe), precision), borders) in model.weights.iter().zip(recipes).zip(&precisions).zip(&cuts) {
+        parts.add(weight, recipe, *precision, borders.as_deref());
+    }
+    let graph = Splitter::new(&model, &precisions, &cuts, &parts, limit).run()?;
+    let Parts { weights, recipes, precisions, .. } = parts;
+    Ok(Prepared { model: Model { graph, weights, ..model }, recipes, precisions })
+}
+
+/// The borders of the parts of a weight: `[0, .., rows]`. `None` if it fits; a single part if it does not, but has
+/// no smaller parts that fit either.
+fn cut(weight: &Weight, precision: Precision, limit: u64) -> Option<Vec<u64>> {
+    let rows = weight.shape.first().copied().unwrap_or(1);
+    let bytes = |rows: u64| {
+        let mut shape = weight.shape.clone();
+        shape.iter_mut().take(1).for_each(|n| *n = rows);
+        stored_bytes(precision, &shape)
+    };
+    // A weight without a size is an error that belongs to whoever stores it.
+    let whole = bytes(rows).ok().filter(|bytes| *bytes > limit)?;
+    Some(borders(rows, |rows| bytes(rows).unwrap_or(whole) <= limit).unwrap_or_else(|| vec![0, rows]))
+}
+
+/// Borders of parts that all fit, begin at tiles, and are as equal as that allows. `None` if not even a tile fits.
+fn borders(rows: u64, fits: impl Fn(u64) -> bool) -> Option<Vec<u64>> {
+    let tile = TILE as u64;
+    let tiles = rows.div_ceil(tile);
+    let (mut fitting, mut too_many) = (0, tiles);
+    while fitting + 1 < too_many {
+        let middle = fitting + (too_many - fitting) / 2;
+        if fits(middle * tile) {
+            fitting = middle;
+        } else {
+            too_many = middle;
+        }
+    }
+    if fitting == 0 {
+        return None;
+    }
+    let size = tiles.div_ceil(tiles.div_ceil(fitting)) * tile;
+    Some((0..rows).step_by(size as usize).chain([rows]).collect())
+}
+
+/// The stored weights after cutting.
+struct Parts {
+    /// For every weight before, its only or first part.
+    first: Vec<u32>,
+    weights: Vec<Weight>,
+    recipes: Vec<Recipe>,
+    precisions: Vec<Precision>,
+}
+
+impl Parts {
+    fn add(&mut self, weight: &Weight, recipe: Recipe, precision: Precision, borders: Option<&[u64]>) {
+        self.first.push(self.weights.len() as u32);
+        let Some(borders) = borders else {
+            self.weights.push(weight.clone());
+            self.recipes.push(recipe);
+            self.precisions.push(precision);
+            return;
+        };
+        let whole = Arc::new(recipe);
+        for rows in borders.windows(2) {
+            let mut shape = weight.shape.clone();
+            shape.iter_mut().take(1).for_each(|n| *n = rows[1] - rows[0]);
+            self.weights.push(Weight { name: part_path(&weight.name, rows), shape, ..weight.clone() });
+            let part = Part { whole: whole.clone(), shape: weight.shape.clone(), first: rows[0] };
+            self.recipes.push(Recipe::Part(part));
+            self.precisions.push(precision);
+        }
+    }
+}
+
+/// `embed_tokens[0..32000]`.
+fn part_path(path: &str, range: &[u64]) -> String {
+    format!("{path}[{}..{}]", range[0], range[1])
+}
+
+/// What became of a node.
+enum Value {
+    /// One node.
+    Whole(NodeId),
+    /// Rows of the weight with this index, in parts.
+    Rows(usize, Vec<NodeId>),
+    /// Stretches of the last axis, and all of it once somebody has asked for that.
+    Columns(Pieces, Option<NodeId>),
+}
+
+/// A value in stretches of an axis.
+#[derive(Clone)]
+struct Pieces {
+    borders: Vec<u64>,
+    nodes: Vec<NodeId>,
+}
+
+/// Builds the new graph.
+struct Splitter<'a> {
+    model: &'a Model,
+    precisions: &'a [Precision],
+    cuts: &'a [Option<Vec<u64>>],
+    parts: &'a Parts,
+    limit: u64,
+    users: Vec<Vec<NodeId>>,
+    /// Nodes that are read in stretches only: products with parts, and the element-wise work behind them but the last.
+    inner: Vec<bool>,
+    values: Vec<Value>,
+    nodes: Vec<Node>,
+}
+
+impl<'a> Splitter<'a> {
+    fn new(
+        model: &'a Model,
+        precisions: &'a [Precision],
+        cuts: &'a [Option<Vec<u64>>],
+        parts: &'a Parts,
+        limit: u64,
+    ) -> Self {
+        let users = model.graph.users();
+        let inner = vec![false; users.len()];
+        Splitter { model, precisions, cuts, parts, limit, users, inner, values: Vec::new(), nodes: Vec::new() }
+    }
+
+    fn run(mut self) -> Result<Graph, CompileError> {
+        let old = &self.model.graph;
+        for id in old.ids() {
+            let value = self.value(id, old.node(id))?;
+            self.values.push(value);
+        }
+        let mut outputs = BTreeMap::new();
+        for (name, id) in &old.outputs {
+            outputs.insert(name.clone(), self.whole(*id, old.node(*id))?);
+        }
+        Ok(Graph { nodes: self.nodes, regions: old.regions.clone(), outputs })
+    }
+
+    fn value(&mut self, id: NodeId, node: &Node) -> Result<Value, CompileError> {
+        let inputs = node.inputs.as_slice();
+        match &node.op {
+            Op::Weight(w) => return Ok(self.weight(node, *w as usize)),
+            Op::Dequantize => {
+                if let Value::Rows(weight, nodes) = &self.values[inputs[0].index()] {
+                    let (weight, nodes) = (*weight, nodes.clone());
+                    let nodes = self.each(weight, &nodes, |s, part, rows| s.part_of(node, rows, &[part]))?;
+                    return Ok(Value::Rows(weight, nodes));
+                }
+            }
+            // Axis 0 of a stack of matrices is not an axis of their rows.
+            Op::MatMul { transpose_b: true } if self.model.graph.node(inputs[1]).shape.len() == 2 => {
+                if let Some((weight, nodes)) = self.rows(inputs[1]) {
+                    self.follow(id);
+                    let x = self.whole(inputs[0], node)?;
+                    let nodes = self.each(weight, &nodes, |s, part, rows| s.part_of(node, rows, &[x, part]))?;
+                    return Ok(Value::Columns(Pieces { borders: self.borders(weight), nodes }, None));
+                }
+            }
+            Op::Gather => {
+                if let Some((weight, nodes)) = self.rows(inputs[0]) {
+                    let indices = self.whole(inputs[1], node)?;
+                    return self.choose(node, weight, &nodes, indices).map(Value::Whole);
+                }
+            }
+            op if op.is_elementwise() => {
+                if let Some(borders) = self.common_borders(node) {
+                    return self.by_columns(node, borders);
+                }
+            }
+            _ => {}
+        }
+        let inputs = inputs.iter().map(|id| self.whole(*id, node)).collect::<Result<Vec<_>, _>>()?;
+        self.nodes.push(Node { inputs, ..node.clone() });
+        Ok(Value::Whole(self.last()))
+    }
+
+    /// The weight, or its parts.
+    fn weight(&mut self, node: &Node, weight: usize) -> Value {
+        let first = self.parts.first[weight];
+        let Some(borders) = &self.cuts[weight] else {
+            self.nodes.push(Node { op: Op::Weight(first), ..node.clone() });
+            return Value::Whole(self.last());
+        };
+        let mut nodes = Vec::new();
+        for (index, rows) in (first..).zip(borders.windows(2)) {
+            let mut shape = node.shape.clone();
+            shape.iter_mut().take(1).for_each(|d| *d = length(rows));
+            let path = self.parts.weights[index as usize].name.clone();
+            self.nodes.push(Node { op: Op::Weight(index), shape, path, ..node.clone() });
+            nodes.push(self.last());
+        }
+        Value::Rows(weight, nodes)
+    }
+
+    /// A gather from each part; the part in whose range an index lies has the answer.
+    fn choose(
+        &mut self,
+        node: &Node,
+        weight: usize,
+        parts: &[NodeId],
+        indices: NodeId,
+    ) -> Result<NodeId, CompileError> {
+        let borders = self.borders(weight);
+        let path = |j: usize| part_path(&node.path, &borders[j..]);
+        // What lies before the table counts as its first row, and behind it as its last, as in the whole table.
+        let mut chosen = self.part_of(node, &borders, &[parts[0], indices])?;
+        let mut column: Shape = self.nodes[indices.index()].shape.clone();
+        column.resize(node.shape.len(), Dim::constant(1));
+        for (j, part) in parts.iter().enumerate().skip(1) {
+            let first = i32::try_from(borders[j]).map_err(|_| internal(node, "has too many rows to be indexed"))?;
+            let first = self.apply(node, Op::Const(Literal::I32(first)), path(j), &[])?;
+            let local = self.apply(node, Op::Binary(Binary::Sub), path(j), &[indices, first])?;
+            let row = self.part_of(node, &borders[j..], &[*part, local])?;
+            let before = self.apply(node, Op::Binary(Binary::Lt), path(j), &[indices, first])?;
+            let before = self.apply(node, Op::Reshape(column.clone()), path(j), &[before])?;
+            chosen = self.apply(node, Op::Select, node.path.clone(), &[before, chosen, row])?;
+        }
+        Ok(chosen)
+    }
+
+    /// Finds the element-wise work in which all uses of a product come together, and marks what lies before its end.
+    fn follow(&mut self, product: NodeId) {
+        let graph = &self.model.graph;
+        // Taps are outputs of entries for inspection; those may be slower.
+        let taps = &self.model.taps;
+        let seen = |id: NodeId| graph.outputs.iter().any(|(name, output)| *output == id && !taps.contains(name));
+        let mut pending: BTreeSet<NodeId> = BTreeSet::new();
+        let (mut way, mut last) = (Vec::new(), product);
+        while !seen(last) {
+            way.push(last);
+            pending.extend(&self.users[last.index()]);
+            // Operands precede users, so nothing that is taken out comes back.
+            let Some(next) = pending.pop_first() else { break };
+            if !graph.node(next).op.is_elementwise() || graph.node(next).shape != graph.node(product).shape {
+                break;
+            }
+            if pending.is_empty() {
+                way.drain(..).for_each(|id| self.inner[id.index()] = true);
+            }
+            last = next;
+        }
+    }
+
+    /// The stretches of an operand that is read in stretches only.
+    fn pieces(&self, id: NodeId) -> Option<&Pieces> {
+        match &self.values[id.index()] {
+            Value::Columns(pieces, _) if self.inner[id.index()] => Some(pieces),
+            _ => None,
+        }
+    }
+
+    /// The stretches in which an element-wise node is computed, if it is.
+    fn common_borders(&self, node: &Node) -> Option<Vec<u64>> {
+        let mut borders: Option<&Vec<u64>> = None;
+        for id in &node.inputs {
+            if !matches!(self.values[id.index()], Value::Columns(..)) {
+                continue;
+            }
+            // What is needed as a whole as well is joined; taking it apart again would gain nothing.
+            let pieces = self.pieces(*id)?;
+            if borders.is_some_and(|other| *other != pieces.borders) {
+                return None;
+            }
+            borders = Some(&pieces.borders);
+        }
+        borders.cloned()
+    }
+
+    fn by_columns(&mut self, node: &Node, borders: Vec<u64>) -> Result<Value, CompileError> {
+        let mut nodes = Vec::new();
+        for (j, range) in borders.windows(2).enumerate() {
+            let mut inputs = Vec::new();
+            for id in &node.inputs {
+                let piece = self.pieces(*id).map(|pieces| pieces.nodes[j]);
+                inputs.push(match piece {
+                    Some(piece) => piece,
+                    None => {
+                        let whole = self.whole(*id, node)?;
+                        self.stretch(whole, node, range)?
+                    }
+                });
+            }
+            nodes.push(self.part_of(node, range, &inputs)?);
+        }
+        Ok(Value::Columns(Pieces { borders, nodes }, None))
+    }
+
+    /// A stretch of the last axis, or the operand itself if it is repeated along that axis.
+    fn stretch(&mut self, operand: NodeId, user: &Node, range: &[u64]) -> Result<NodeId, CompileError> {
+        let Node { shape, path, .. } = &self.nodes[operand.index()];
+        if shape.last().is_none_or(Dim::is_one) {
+            return Ok(operand);
+        }
+        let axis = shape.len() as u32 - 1;
+        let path = part_path(path, range);
+        let slice = Op::Slice { axis, start: Dim::constant(range[0] as i64), len: length(range) };
+        self.apply(user, slice, path, &[operand])
+    }
+
+    /// The node for a value of which `user` needs all.
+    fn whole(&mut self, id: NodeId, user: &Node) -> Result<NodeId, CompileError> {
+        let node = self.model.graph.node(id);
+        let pieces = match &self.values[id.index()] {
+            Value::Whole(new) | Value::Columns(_, Some(new)) => return Ok(*new),
+            Value::Rows(weight, parts) => return Err(self.refused(*weight, parts.len(), user)),
+            Value::Columns(pieces, None) => pieces.clone(),
+        };
+        let axis = node.shape.len() as u32 - 1;
+        let joined = self.apply(node, Op::Concat { axis }, node.path.clone(), &pieces.nodes)?;
+        self.values[id.index()] = Value::Columns(pieces, Some(joined));
+        Ok(joined)
+    }
+
+    fn refused(&self, weight: usize, parts: usize, user: &Node) -> CompileError {
+        let (index, weight) = (weight, &self.model.weights[weight]);
+        let precision = self.precisions[index];
+        let reason = match parts {
+            1 => format!("not even {TILE} rows of it fit"),
+            _ => "it is used there as a whole: only weights of linear layers and tables of lookups are cut".into(),
+        };
+        let needed = stored_bytes(precision, &weight.shape).unwrap_or(u64::MAX);
+        let message = format!(
+            "{:?} at {precision} takes {needed} bytes, but a device may bind no more than {} at once, and {reason}",
+            weight.shape, self.limit
+        );
+        CompileError::Binding { node: user.path.clone(), weight: weight.name.clone(), message }
+    }
+
+    /// The parts of a cut weight, unless it could not be cut small enough.
+    fn rows(&self, id: NodeId) -> Option<(usize, Vec<NodeId>)> {
+        match &self.values[id.index()] {
+            Value::Rows(weight, nodes) if nodes.len() > 1 => Some((*weight, nodes.clone())),
+            _ => None,
+        }
+    }
+
+    fn borders(&self, weight: usize) -> Vec<u64> {
+        self.cuts[weight].clone().unwrap_or_default()
+    }
+
+    /// A node for each part of a weight, made from the part and its rows.
+    fn each(
+        &mut self,
+        weight: usize,
+        parts: &[NodeId],
+        make: impl Fn(&mut Self, NodeId, &[u64]) -> Result<NodeId, CompileError>,
+    ) -> Result<Vec<NodeId>, CompileError> {
+        let borders = self.borders(weight);
+        parts.iter().zip(borders.windows(2)).map(|(part, rows)| make(self, *part, rows)).collect()
+    }
+
+    /// A node that does what `node` does, for a stretch of it.
+    fn part_of(&mut self, node: &Node, range: &[u64], inputs: &[NodeId]) -> Result<NodeId, CompileError> {
+        self.apply(node, node.op.clone(), part_path(&node.path, range), inputs)
+    }
+
+    /// A new node in the region of `near`, with its role.
+    fn apply(&mut self, near: &Node, op: Op, path: String, inputs: &[NodeId]) -> Result<NodeId, CompileError> {
+        let operands: Vec<(&[Dim], DType)> =
+            inputs.iter().map(|id| &self.nodes[id.index()]).map(|n| (n.shape.as_slice(), n.dtype)).collect();
+        let (shape, dtype) = infer(&op, &operands).map_err(|e| internal(near, &e))?;
+        self.nodes.push(Node { op, inputs: inputs.to_vec(), shape, dtype, path, ..near.clone() });
+        Ok(self.last())
+    }
+
+    fn last(&self) -> NodeId {
+        NodeId(self.nodes.len() as u32 - 1)
+    }
+}
+
+fn length(range: &[u64]) -> Dim {
+    Dim::constant((range[1] - range[0]) as i64)
+}
+
+fn internal(node: &Node, message: &str) -> CompileError {
+    CompileError::Internal(format!("cutting weights: {}: {message}", node.path))
+}
