@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need besides Rust, where it is missing: a Vulkan driver for WebGPU (a software one will do),
-# Chromium's shader compiler with a driver that it accepts, and a compiler for WebAssembly. Knows Debian and its
-# relatives; elsewhere it says what to install.
+# Chromium's shader compiler with a driver that it accepts, a compiler for WebAssembly, and two browsers. Knows Debian and
+# its relatives; elsewhere it says what to install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,6 +10,10 @@ if [ "$(uname)" = Linux ]; then # elsewhere the system has a driver of its own
   compgen -G '/usr/share/vulkan/icd.d/*.json' >/dev/null || compgen -G '/etc/vulkan/icd.d/*.json' >/dev/null ||
     missing+=(mesa-vulkan-drivers libvulkan1)
   [ -f /usr/lib/chromium/vk_swiftshader_icd.json ] || missing+=(chromium-common)
+  [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || missing+=(chromium)
+  [ -x "${FIREFOX:-/usr/bin/firefox-esr}" ] || missing+=(firefox-esr)
+  # Pages are also looked at, as screenshots: with letters.
+  compgen -G '/usr/share/fonts/*/*' >/dev/null || missing+=(fonts-dejavu-core)
 fi
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
@@ -30,3 +34,4 @@ if [ ${#missing[@]} -gt 0 ]; then
   fi
 fi
 [ -d tests/dawn/node_modules/webgpu ] || npm ci --silent --no-audit --no-fund --prefix tests/dawn
+[ -d tests/browser/node_modules/puppeteer-core ] || npm ci --silent --no-audit --no-fund --prefix tests/browser

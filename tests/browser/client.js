@@ -13,7 +13,8 @@ async function attempt(task) {
   } catch (error) {
     const { name, message, code, details } = error;
     const typed = error instanceof gristmill.GristmillError;
-    return { ok: false, error: { name, message, code: code ?? null, details: details ?? {}, typed, stack: error.stack } };
+    const told = { name, message, code: code ?? null, details: details ?? {}, typed, stack: error.stack };
+    return { ok: false, error: told };
   }
 }
 

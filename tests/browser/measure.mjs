@@ -1,7 +1,7 @@
 // Measures what a visitor waits for: node tests/browser/measure.mjs [--browser chromium] [--bundles FOLDER] [--runs N]
 // [--json FILE]. For each bundle a first visit (nothing stored) and a second one: milliseconds until the model is
-// there, until its first token or vector, bytes that the server sent, and the peak of memory. The median of the runs; not part
-// of the tests, because it says as much about the machine.
+// there and until its first token or vector, bytes that the server sent, and the peak of memory. The median of the
+// runs; not part of the tests, because it says as much about the machine.
 
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";

@@ -35,6 +35,8 @@ export function progressPanel(onCancel: () => void): ProgressPanel {
     const share = Math.min(progress.loadedBytes / total, 1);
     const fromCache = Math.min(progress.cachedBytes / total, share);
     heading.textContent = HEADINGS[progress.phase];
+    // What was there already comes back by itself; there is nothing to call off.
+    cancel.hidden = progress.phase === "recover";
     cached.style.width = `${fromCache * 100}%`;
     fetched.style.width = `${(share - fromCache) * 100}%`;
     bar.setAttribute("aria-valuenow", (share * 100).toFixed(0));
