@@ -7,7 +7,8 @@ use gristmill_tests::goldens::root;
 /// All files below the crates with this extension, without build output.
 fn sources(extension: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
-    let mut folders: Vec<PathBuf> = ["ir", "backends", "runtime", "compiler", "tests", "xtask"].map(|f| root().join(f)).into();
+    let mut folders: Vec<PathBuf> =
+        ["ir", "backends", "runtime", "compiler", "tests", "xtask"].map(|f| root().join(f)).into();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).expect("a folder").flatten() {
             let path = entry.path();
