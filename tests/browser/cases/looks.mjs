@@ -16,6 +16,8 @@ const VIEWS = [
   ["small", SMALL, "light"],
 ];
 const SHORT = new Set(["desktop", "small"]);
+/** States that show all colours there are. */
+const DARK = new Set(["loading", "streaming", "search", "details", "network"]);
 const STATES = [
   ["loading", "task=chat&state=loading", halfLoaded],
   ["ready", "task=chat", ready],
@@ -96,6 +98,7 @@ export default [
           ? VIEWS
           : VIEWS.filter(([name]) => SHORT.has(name))) {
           for (const [label, query, reach] of STATES) {
+            if (scheme === "dark" && !DARK.has(label)) continue;
             const page = await t.page(null, { viewport, scheme });
             await page.goto(`${server.url}?${query}`);
             await reach(page);
