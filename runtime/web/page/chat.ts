@@ -10,6 +10,8 @@ import { summary, type Writer } from "./writer";
 export function chatView(writer: Writer): HTMLElement {
   const messages: Message[] = [];
   const log = h("div", { class: "log", role: "log", "aria-live": "off", "aria-label": "Conversation" });
+  const empty = h("p", { class: "empty" }, "What you write stays on this device: the model runs in this page.");
+  log.append(empty);
   const setting = settings();
   const system = h("textarea", { rows: 2, placeholder: "None" });
   setting.element.append(h("label", { class: "wide" }, h("span", {}, "Instruction before the conversation"), system));
@@ -54,7 +56,7 @@ export function chatView(writer: Writer): HTMLElement {
 
   function restart(): void {
     messages.length = 0;
-    log.replaceChildren();
+    log.replaceChildren(empty);
     fresh.hidden = true;
     box.focus();
   }
