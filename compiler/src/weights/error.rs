@@ -34,6 +34,15 @@ impl WeightError {
     }
 }
 
+impl From<gristmill_bundle::Error> for WeightError {
+    fn from(error: gristmill_bundle::Error) -> Self {
+        match error {
+            gristmill_bundle::Error::Io { path, source } => Self::io(&path, "write", &source),
+            other => Self::new(Path::new("weights"), other.to_string(), "free memory or disk space and try again"),
+        }
+    }
+}
+
 impl fmt::Display for WeightError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.place.display())?;

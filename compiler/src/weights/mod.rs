@@ -21,8 +21,6 @@ pub mod quantize;
 
 pub mod report;
 
-mod shards;
-
 mod simd;
 
 pub mod write;

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gristmill_bundle::manifest::{Shard, Tensor};
-use gristmill_graph::quant::{ALIGN, PackedTile, QuantLayout, TILE, stored_bytes};
+use gristmill_bundle::{MAX_SHARD, WeightWriter};
+use gristmill_graph::quant::{PackedTile, QuantLayout, TILE, stored_bytes};
 use gristmill_graph::{Precision, QuantSpec, Weight};
 use rayon::prelude::*;
 
@@ -14,14 +15,7 @@ use super::computed;
 use super::encode::{Loss, TileEncoder, encode_half, encode_single};
 use super::error::WeightError;
 use super::report::{TensorReport, WeightReport};
-use super::shards::ShardWriter;
 use crate::prepare::{Prepared, Recipe};
-
-/// Size of a weight file; only the last one is shorter.
-pub const SHARD_BYTES: u64 = 32 << 20;
-
-/// Tensors begin at multiples of this, which is what graphics devices demand of binding offsets.
-const TENSOR_ALIGN: u64 = 256;
 
 /// How far the work is.
 pub trait Progress {
@@ -60,7 +54,7 @@ pub fn write(
     dir: &Path,
     progress: &dyn Progress,
 ) -> Result<Written, WeightError> {
-    write_shards(checkpoint, prepared, dir, SHARD_BYTES, progress)
+    write_shards(checkpoint, prepared, dir, MAX_SHARD, progress)
 }
 
 /// [`write`] with another size of files.
@@ -76,21 +70,19 @@ pub(crate) fn write_shards(
     for ((weight, recipe), precision) in items() {
         check(checkpoint, weight, recipe)?;
         let bytes = stored_bytes(*precision, &weight.shape).map_err(|e| unstorable(checkpoint, weight, e))?;
-        total = total.next_multiple_of(TENSOR_ALIGN).saturating_add(bytes);
+        total = total.saturating_add(bytes);
     }
-    let mut stream = Stream { shards: ShardWriter::new(&dir.join("weights"), shard_bytes)?, total, progress };
+    let mut stream = Stream { weights: WeightWriter::create(dir, shard_bytes)?, total, progress };
     let mut sources = Sources { checkpoint, kept: None };
-    let (mut tensors, mut reports) = (Vec::new(), Vec::new());
+    let mut reports = Vec::new();
     for ((weight, recipe), precision) in items() {
-        stream.shards.align(TENSOR_ALIGN)?;
-        let offset = stream.shards.position();
+        stream.weights.begin(&weight.name, &weight.shape, &precision.to_string())?;
         let values = sources.of(weight, recipe)?;
         let loss = match precision {
             Precision::F32 | Precision::F16 => stream.dense(weight, &values, *precision)?,
             Precision::Quant(spec) => stream.quantized(weight, &values, *spec)?,
         };
-        stream.shards.align(ALIGN)?;
-        let bytes = stream.shards.position() - offset;
+        let bytes = stream.weights.end()?;
         let count: u64 = weight.shape.iter().product();
         reports.push(TensorReport {
             name: weight.name.clone(),
@@ -101,16 +93,10 @@ pub(crate) fn write_shards(
             bytes,
             relative_error: loss.relative(),
         });
-        tensors.push(Tensor {
-            name: weight.name.clone(),
-            shape: weight.shape.clone(),
-            precision: precision.to_string(),
-            offset,
-            bytes,
-        });
     }
-    let bytes = stream.shards.position();
-    Ok(Written { tensors, shards: stream.shards.finish()?, report: WeightReport::new(reports, bytes) })
+    let bytes = stream.weights.position();
+    let (tensors, shards) = stream.weights.finish()?;
+    Ok(Written { tensors, shards, report: WeightReport::new(reports, bytes) })
 }
 
 /// The error for a weight whose size or shape cannot be stored.
@@ -204,7 +190,7 @@ impl<'a> Sources<'a> {
 
 /// The stream in work.
 struct Stream<'a> {
-    shards: ShardWriter,
+    weights: WeightWriter,
     total: u64,
     progress: &'a dyn Progress,
 }
@@ -226,7 +212,7 @@ impl Stream<'_> {
             headers.extend_from_slice(&tile.headers);
             scales.extend_from_slice(&tile.scales);
             loss.add(part);
-            stream.shards.put(tile.codes)
+            Ok(stream.weights.put(tile.codes)?)
         };
         let tile_bytes = TILE as u64 * columns * 4;
         self.in_batches(
@@ -238,7 +224,7 @@ impl Stream<'_> {
             take,
         )?;
         for plane in [high, headers, scales] {
-            self.shards.put(plane)?;
+            self.weights.put(plane)?;
         }
         Ok(loss)
     }
@@ -262,7 +248,7 @@ impl Stream<'_> {
         let mut loss = Loss::default();
         let take = |stream: &mut Self, (bytes, part): (Vec<u8>, Loss)| {
             loss.add(part);
-            stream.shards.put(bytes)
+            Ok(stream.weights.put(bytes)?)
         };
         self.in_batches(weight, rows.div_ceil(per_piece), per_piece * row_bytes, Vec::new, make, take)?;
         Ok(loss)
@@ -290,7 +276,7 @@ impl Stream<'_> {
                 take(self, piece?)?;
             }
             first = last;
-            self.progress.tick(self.shards.position().min(self.total), self.total, &weight.name);
+            self.progress.tick(self.weights.position().min(self.total), self.total, &weight.name);
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The bundle format: reader and writer. The format itself is described in `docs/bundle.md`.
 //!
-//! [`Bundle`] reads, [`BundleWriter`] writes. A [`Manifest`] that came through either of them is valid: all its
+//! [`Bundle`] reads, [`BundleWriter`] writes, weights through a [`WeightWriter`]. A [`Manifest`] that came through either of them is valid: all its
 //! indices are in range, its paths are clean, its sizes parse. File contents are verified when they are read.
 
 mod error;
@@ -9,6 +9,7 @@ mod reader;
 pub mod size;
 mod source;
 mod validate;
+mod weights;
 mod writer;
 
 pub use error::Error;
@@ -17,4 +18,5 @@ pub use reader::{Bundle, Piece, parse_manifest, sha256_hex, shard_path, verify};
 pub use size::Size;
 pub use source::{DirSource, Source};
 pub use validate::{MANIFEST, MAX_JSON, MAX_SHARD, is_clean_path, programs_path};
+pub use weights::WeightWriter;
 pub use writer::BundleWriter;

@@ -6,24 +6,19 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::manifest::{FileInfo, Manifest, Programs, Shard, Tensor};
-use crate::reader::{sha256_hex, shard_path};
+use crate::reader::sha256_hex;
 use crate::validate::{MANIFEST, MAX_SHARD, is_clean_path, programs_path};
-
-/// Every tensor begins at a multiple of this in the weight stream.
-const TENSOR_ALIGN: u64 = 256;
+use crate::weights::WeightWriter;
 
 /// Writes the files of a bundle. Until [`BundleWriter::finish`] nothing is visible at the target; dropping the
 /// writer removes what was written.
-///
-/// Tensors are streamed: at most one shard is held in memory.
 #[derive(Debug)]
 pub struct BundleWriter {
     target: PathBuf,
+    /// The stream of [`BundleWriter::add_tensor`]. It stands before the directory, so that it is dropped first.
+    weights: Option<WeightWriter>,
     temp: TempDir,
     shard_limit: u64,
-    shard: Vec<u8>,
-    offset: u64,
-    open: Option<Tensor>,
     tensors: Vec<Tensor>,
     shards: Vec<Shard>,
     files: BTreeMap<String, FileInfo>,
@@ -38,20 +33,18 @@ impl BundleWriter {
         let temp = TempDir::beside(&target)?;
         Ok(BundleWriter {
             target,
+            weights: None,
             temp,
             shard_limit: MAX_SHARD,
-            shard: Vec::new(),
-            offset: 0,
-            open: None,
             tensors: Vec::new(),
             shards: Vec::new(),
             files: BTreeMap::new(),
         })
     }
 
-    /// Makes shards of at most `bytes`, rounded down to a multiple of 16 (at least 16, by default [`MAX_SHARD`]).
+    /// Makes shards of `bytes` instead of [`MAX_SHARD`] out of tensors that are added one by one.
     pub fn with_shard_limit(mut self, bytes: u64) -> Self {
-        self.shard_limit = bytes.clamp(16, MAX_SHARD) / 16 * 16;
+        self.shard_limit = bytes;
         self
     }
 
@@ -78,62 +71,34 @@ impl BundleWriter {
         self.add(&path, &text)
     }
 
-    /// Begins the next tensor of the weight stream and gives its index.
-    pub fn begin_tensor(&mut self, name: &str, shape: &[u64], precision: &str) -> Result<u32, Error> {
-        self.end_tensor()?;
-        self.pad_to(TENSOR_ALIGN)?;
-        let (name, precision) = (name.to_string(), precision.to_string());
-        self.open = Some(Tensor { name, shape: shape.to_vec(), precision, offset: self.offset, bytes: 0 });
-        Ok(self.tensors.len() as u32)
-    }
-
-    /// Appends bytes to the tensor begun last.
-    pub fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.stream(bytes)
-    }
-
-    /// Adds a whole tensor and gives its index.
-    pub fn add_tensor(&mut self, name: &str, shape: &[u64], precision: &str, bytes: &[u8]) -> Result<u32, Error> {
-        let index = self.begin_tensor(name, shape, precision)?;
-        self.push(bytes)?;
-        self.end_tensor()?;
-        Ok(index)
-    }
-
-    /// Ends the tensor begun last, padding it to a multiple of 16 bytes. Called by the others as needed.
-    pub fn end_tensor(&mut self) -> Result<(), Error> {
-        if self.open.is_some() {
-            self.pad_to(16)?;
-        }
-        if let Some(mut tensor) = self.open.take() {
-            tensor.bytes = self.offset - tensor.offset;
-            self.tensors.push(tensor);
-        }
-        Ok(())
-    }
-
-    /// The directory that becomes the bundle. Whoever writes weight files there by other means hands them over with
+    /// Adds a whole tensor to the weight stream. For a stream that is too long for this, see
     /// [`BundleWriter::adopt_weights`].
+    pub fn add_tensor(&mut self, name: &str, shape: &[u64], precision: &str, bytes: &[u8]) -> Result<(), Error> {
+        let weights = match &mut self.weights {
+            Some(weights) => weights,
+            None => self.weights.insert(WeightWriter::create(&self.temp.path, self.shard_limit)?),
+        };
+        weights.begin(name, shape, precision)?;
+        weights.put(bytes.to_vec())
+    }
+
+    /// The directory that becomes the bundle. Whoever writes weights there with a [`WeightWriter`] of their own hands
+    /// them over with [`BundleWriter::adopt_weights`].
     pub fn dir(&self) -> &Path {
         &self.temp.path
     }
 
-    /// Takes over a weight stream that was written to [`BundleWriter::dir`] by other means, in place of tensors added
-    /// one by one.
+    /// Takes over a weight stream that was written to [`BundleWriter::dir`], in place of tensors added one by one.
     pub fn adopt_weights(&mut self, tensors: Vec<Tensor>, shards: Vec<Shard>) {
         self.tensors = tensors;
         self.shards = shards;
     }
 
-    /// The tensors ended so far.
-    pub fn tensors(&self) -> &[Tensor] {
-        &self.tensors
-    }
-
     /// Completes the manifest with tensors, shards and files, checks it, writes it, and puts the bundle in its place.
     pub fn finish(mut self, mut manifest: Manifest) -> Result<Manifest, Error> {
-        self.end_tensor()?;
-        self.flush_shard()?;
+        if let Some(weights) = self.weights.take() {
+            (self.tensors, self.shards) = weights.finish()?;
+        }
         manifest.tensors = std::mem::take(&mut self.tensors);
         manifest.shards = std::mem::take(&mut self.shards);
         manifest.files = std::mem::take(&mut self.files);
@@ -142,39 +107,6 @@ impl BundleWriter {
         check_replaceable(&self.target)?;
         self.temp.become_target(&self.target)?;
         Ok(manifest)
-    }
-
-    fn pad_to(&mut self, align: u64) -> Result<(), Error> {
-        let missing = self.offset.next_multiple_of(align) - self.offset;
-        self.stream(&[0; TENSOR_ALIGN as usize][..missing as usize])
-    }
-
-    fn stream(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
-        self.offset += bytes.len() as u64;
-        while !bytes.is_empty() {
-            let space = self.shard_limit as usize - self.shard.len();
-            let (now, later) = bytes.split_at(space.min(bytes.len()));
-            self.shard.extend_from_slice(now);
-            bytes = later;
-            if self.shard.len() as u64 == self.shard_limit {
-                self.flush_shard()?;
-            }
-        }
-        Ok(())
-    }
-
-    fn flush_shard(&mut self) -> Result<(), Error> {
-        if self.shard.is_empty() {
-            return Ok(());
-        }
-        let sha256 = sha256_hex(&self.shard);
-        // Equal shards (padding, untrained rows) are one file.
-        if !self.shards.iter().any(|s| s.sha256 == sha256) {
-            self.put(&shard_path(&sha256), &self.shard)?;
-        }
-        self.shards.push(Shard { sha256, bytes: self.shard.len() as u64 });
-        self.shard.clear();
-        Ok(())
     }
 
     fn put(&self, path: &str, content: &[u8]) -> Result<(), Error> {

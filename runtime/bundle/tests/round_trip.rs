@@ -77,16 +77,22 @@ fn programs() -> Programs {
 
 /// Weights of lengths that do not fit any alignment, in tiny shards.
 fn write(dir: &Path) -> Manifest {
-    let mut w = BundleWriter::create(dir).unwrap().with_shard_limit(112);
+    let mut w = BundleWriter::create(dir).unwrap();
     w.add("shaders/native/copy.wgsl", b"// nothing").unwrap();
     w.add_programs("native", &programs()).unwrap();
-    w.add_tensor("a", &[3], "f32", &[1; 12]).unwrap();
-    w.begin_tensor("b", &[1000], "q8.g32").unwrap();
+    let mut weights = WeightWriter::create(w.dir(), 112).unwrap();
+    weights.begin("a", &[3], "f32").unwrap();
+    weights.put(vec![1; 12]).unwrap();
+    assert_eq!(weights.end().unwrap(), 16);
+    weights.begin("b", &[1000], "q8.g32").unwrap();
     for i in 0..10u8 {
-        w.push(&[i; 101]).unwrap();
+        weights.put(vec![i; 101]).unwrap();
     }
-    w.add_tensor("c", &[0], "f32", &[]).unwrap();
-    w.add_tensor("d", &[1], "f32", &[9; 4]).unwrap();
+    weights.begin("c", &[0], "f32").unwrap();
+    weights.begin("d", &[1], "f32").unwrap();
+    weights.put(vec![9; 4]).unwrap();
+    let (tensors, shards) = weights.finish().unwrap();
+    w.adopt_weights(tensors, shards);
     w.finish(manifest()).unwrap()
 }
 
@@ -120,6 +126,25 @@ fn what_is_written_is_read_back() {
     }
 }
 
+/// Adding whole tensors is a shorter way to the same stream.
+#[test]
+fn tensors_can_be_added_one_by_one() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (streamed, added) = (tmp.path().join("streamed"), tmp.path().join("added"));
+    let expected = write(&streamed);
+    let bundle = Bundle::open(&streamed).unwrap();
+    let mut w = BundleWriter::create(&added).unwrap().with_shard_limit(127);
+    w.add("shaders/native/copy.wgsl", b"// nothing").unwrap();
+    w.add_programs("native", &programs()).unwrap();
+    for (i, t) in expected.tensors.iter().enumerate() {
+        w.add_tensor(&t.name, &t.shape, &t.precision, &bundle.tensor(i).unwrap()).unwrap();
+    }
+    assert_eq!(w.finish(manifest()).unwrap(), expected);
+    // Equal shards are one file.
+    let files = fs::read_dir(added.join("weights")).unwrap().count();
+    assert!(files < expected.shards.len(), "{files} files");
+}
+
 #[test]
 fn output_is_deterministic_and_leaves_nothing_beside_it() {
     let tmp = tempfile::tempdir().unwrap();
@@ -133,6 +158,7 @@ fn output_is_deterministic_and_leaves_nothing_beside_it() {
     {
         let mut dropped = BundleWriter::create(tmp.path().join("c")).unwrap();
         dropped.add("x", b"y").unwrap();
+        dropped.add_tensor("t", &[1 << 20], "f32", &vec![1; 4 << 20]).unwrap();
     }
     let mut names: Vec<_> = fs::read_dir(&tmp).unwrap().map(|e| e.unwrap().file_name()).collect();
     names.sort();
