@@ -4,15 +4,17 @@
 //! found in the weight stream by name, decoded to f32 when they are first used, and kept. Slow and obvious: this
 //! is what the kernels of the same bundle are compared with, quantization included.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::future::ready;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gristmill_bundle::{Bundle, Elem, Manifest};
 use gristmill_graph::dim::Bindings;
 use gristmill_graph::eval::{Data as GraphData, States, Tensor as GraphTensor, WeightSource, evaluate};
 use gristmill_graph::{Graph, Model, Precision, quant, verify};
+use gristmill_runtime::backend::{Pending, nothing_started};
 use gristmill_runtime::call::{Session, prepare, wanted_outputs};
-use gristmill_runtime::{Backend, Data, Error, Tensor};
+use gristmill_runtime::{Backend, Data, Error, Request, Tensor, Tensors};
 
 /// Path of the graph in a bundle.
 pub const GRAPH: &str = "graph.json";
@@ -28,6 +30,8 @@ pub struct ReferenceBackend {
     session: Option<Session>,
     /// Entry graphs that were needed so far, by entry name.
     graphs: BTreeMap<String, Arc<(Graph, Bindings)>>,
+    /// Results that were not asked for yet.
+    results: VecDeque<Tensors>,
 }
 
 impl std::fmt::Debug for ReferenceBackend {
@@ -59,7 +63,7 @@ impl ReferenceBackend {
         let half = |name: &str| manifest.states.iter().any(|s| s.name == name && s.elem == Elem::F16);
         let states = (0u32..).zip(&model.states).filter(|(_, s)| half(&s.name)).map(|(i, _)| i);
         let states = States::with_half(states);
-        Ok(Self { manifest, model, weights, states, session: None, graphs: BTreeMap::new() })
+        Ok(Self { manifest, model, weights, states, session: None, graphs: BTreeMap::new(), results: VecDeque::new() })
     }
 
     /// The graph of an entry with its fixed symbols. The compiler adds entries with intermediate values, whose name
@@ -79,28 +83,10 @@ impl ReferenceBackend {
         self.graphs.insert(name.to_string(), graph.clone());
         Ok(graph)
     }
-}
 
-impl Backend for ReferenceBackend {
-    fn describe(&self) -> String {
-        "reference evaluator on one thread of the processor".to_string()
-    }
-
-    fn begin(&mut self, batch: u32, capacity: u32) -> Result<(), Error> {
-        self.states.reset();
-        self.session = Some(Session { batch, capacity });
-        Ok(())
-    }
-
-    fn run(
-        &mut self,
-        entry: &str,
-        inputs: &BTreeMap<String, Tensor>,
-        past: u32,
-        want: &[&str],
-    ) -> Result<BTreeMap<String, Tensor>, Error> {
-        let whole = self.entry(entry);
-        let call = prepare(&self.manifest, entry, inputs, past, self.session)?;
+    fn compute(&mut self, request: &Request, want: &[&str]) -> Result<Tensors, Error> {
+        let whole = self.entry(&request.entry);
+        let call = prepare(&self.manifest, &request.entry, &request.inputs, request.past, self.session)?;
         let whole = whole?;
         let (graph, fixed) = whole.as_ref();
         let described = &self.manifest.entries[call.entry];
@@ -116,6 +102,28 @@ impl Backend for ReferenceBackend {
         let outputs = evaluate(&self.model, &part, weights, &mut self.states, &given, &bindings)
             .map_err(|e| Error::Backend(e.to_string()))?;
         outputs.into_iter().map(|(name, t)| from_graph(&name, t).map(|t| (name, t))).collect()
+    }
+}
+
+impl Backend for ReferenceBackend {
+    fn describe(&self) -> String {
+        "reference evaluator on one thread of the processor".to_string()
+    }
+
+    fn begin(&mut self, batch: u32, capacity: u32) -> Pending<'_, ()> {
+        self.states.reset();
+        self.results.clear();
+        self.session = Some(Session { batch, capacity });
+        Box::pin(ready(Ok(())))
+    }
+
+    fn start<'a>(&'a mut self, request: &'a Request, want: &'a [&'a str]) -> Pending<'a, ()> {
+        let computed = self.compute(request, want).map(|outputs| self.results.push_back(outputs));
+        Box::pin(ready(computed))
+    }
+
+    fn finish(&mut self) -> Pending<'_, Tensors> {
+        Box::pin(ready(self.results.pop_front().ok_or_else(nothing_started)))
     }
 }
 

@@ -8,8 +8,9 @@ use gristmill_bundle::Bundle;
 use gristmill_compiler::reference::ReferenceBackend;
 use gristmill_compiler::{CompileError, CompileOptions, Quiet, compile};
 use gristmill_graph::Tensor as Golden;
-use gristmill_runtime::gpu::{Options, Wgpu};
-use gristmill_runtime::tensors::{TensorRun, run_tensors};
+use gristmill_runtime::blocking::run_tensors;
+use gristmill_runtime::native::{Options, Wgpu};
+use gristmill_runtime::tensors::TensorRun;
 use gristmill_runtime::{Backend, Data, Tensor};
 
 use crate::goldens::{Case, Run, TOLERANCE};

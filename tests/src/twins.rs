@@ -7,8 +7,9 @@ use std::sync::Arc;
 use gristmill_bundle::{Bundle, Manifest};
 use gristmill_compiler::reference::ReferenceBackend;
 use gristmill_compiler::{CompileOptions, Quiet, compile};
-use gristmill_runtime::gpu::{Options, Wgpu};
-use gristmill_runtime::tensors::{TensorRun, run_tensors};
+use gristmill_runtime::blocking::run_tensors;
+use gristmill_runtime::native::{Options, Wgpu};
+use gristmill_runtime::tensors::TensorRun;
 use gristmill_runtime::{Backend, Tensor};
 
 use crate::models::ModelFiles;

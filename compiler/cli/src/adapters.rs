@@ -1,6 +1,6 @@
 //! `gristmill adapters`.
 
-use gristmill_runtime::gpu::list_adapters;
+use gristmill_runtime::native::list_adapters;
 use serde_json::json;
 
 use crate::args::AdaptersArgs;
@@ -9,7 +9,7 @@ use crate::output::{Align, Table, emit, emit_json};
 
 /// Lists what `--adapter` can name.
 pub(crate) fn adapters(args: &AdaptersArgs) -> Outcome {
-    let all = pollster::block_on(list_adapters());
+    let all = list_adapters();
     if args.json {
         let items: Vec<_> = all
             .iter()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use gristmill_bundle::Bundle;
 use gristmill_compiler::Progress;
 use gristmill_compiler::reference::ReferenceBackend;
-use gristmill_runtime::gpu::{Options, Wgpu};
+use gristmill_runtime::native::{Options, Wgpu};
 use gristmill_runtime::{Backend, Error};
 
 use crate::args::{BackendFlags, BackendName};

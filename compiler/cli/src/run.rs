@@ -4,7 +4,8 @@ mod prompt;
 
 use std::path::Path;
 
-use gristmill_runtime::tensors::{TensorRun, run_tensors};
+use gristmill_runtime::blocking::run_tensors;
+use gristmill_runtime::tensors::TensorRun;
 
 use crate::args::RunArgs;
 use crate::backend;

@@ -1,7 +1,8 @@
 //! `gristmill verify`.
 
 use gristmill_bundle::Manifest;
-use gristmill_runtime::tensors::{TensorRun, run_tensors};
+use gristmill_runtime::blocking::run_tensors;
+use gristmill_runtime::tensors::TensorRun;
 use serde_json::{Value, json};
 
 use crate::args::VerifyArgs;

@@ -6,6 +6,7 @@ use gristmill_graph::quant::{QuantLayout, Tile, pack_tile, symmetric_header};
 use gristmill_graph::{DType, Dim, Entry, EntryRole, Input, Op, State, Symbol, Weight};
 
 use super::*;
+use gristmill_runtime::blocking::{begin, run};
 
 /// `y = append(x * w^T)` with a quantized `w [2, 16]`; `h = x` is a tap.
 fn model() -> Model {
@@ -116,16 +117,16 @@ fn one_hot(hot: &[usize]) -> BTreeMap<String, Tensor> {
 fn a_quantized_bundle_runs_with_states() {
     let (_dir, bundle) = bundle(|_| {});
     let mut backend = ReferenceBackend::open(bundle).unwrap();
-    assert!(backend.run("step", &one_hot(&[0]), 0, &[]).unwrap_err().to_string().contains("begin"));
-    backend.begin(1, 4).unwrap();
-    let first = backend.run("step", &one_hot(&[0, 15]), 0, &[]).unwrap();
+    assert!(run(&mut backend, "step", &one_hot(&[0]), 0, &[]).unwrap_err().to_string().contains("begin"));
+    begin(&mut backend, 1, 4).unwrap();
+    let first = run(&mut backend, "step", &one_hot(&[0, 15]), 0, &[]).unwrap();
     assert_eq!(first["y"], Tensor::f32([1, 2, 2], vec![-7.5, -7.0, 7.5, 8.0]));
-    let next = backend.run("step.taps", &one_hot(&[8]), 2, &[]).unwrap();
+    let next = run(&mut backend, "step.taps", &one_hot(&[8]), 2, &[]).unwrap();
     assert_eq!(next["y"], Tensor::f32([1, 3, 2], vec![-7.5, -7.0, 7.5, 8.0, 0.5, 1.0]));
     assert_eq!(next["h"].shape, [1, 1, 16]);
-    let only = backend.run("step.taps", &one_hot(&[8]), 0, &["h"]).unwrap();
+    let only = run(&mut backend, "step.taps", &one_hot(&[8]), 0, &["h"]).unwrap();
     assert_eq!(only.keys().collect::<Vec<_>>(), ["h"]);
-    let full = backend.run("step", &one_hot(&[8, 8]), 3, &[]).unwrap_err();
+    let full = run(&mut backend, "step", &one_hot(&[8, 8]), 3, &[]).unwrap_err();
     assert_eq!(full.to_string(), "5 tokens do not fit in a context of 4");
 }
 
@@ -133,10 +134,10 @@ fn a_quantized_bundle_runs_with_states() {
 fn states_are_rounded_to_their_stored_type() {
     let (_dir, bundle) = bundle(|_| {});
     let mut backend = ReferenceBackend::open(bundle).unwrap();
-    backend.begin(1, 4).unwrap();
+    begin(&mut backend, 1, 4).unwrap();
     let mut x = one_hot(&[15]);
     x.insert("x".into(), Tensor::f32([1, 1, 16], vec![0.1; 16]));
-    let y = &backend.run("step", &x, 0, &[]).unwrap()["y"];
+    let y = &run(&mut backend, "step", &x, 0, &[]).unwrap()["y"];
     let exact = 0.1f32 * 8.0;
     assert_eq!(y.as_f32().unwrap()[1], half::f16::from_f32(exact).to_f32());
 }

@@ -14,7 +14,7 @@ mod writer;
 
 pub use error::Error;
 pub use manifest::*;
-pub use reader::{Bundle, Piece, parse_manifest, sha256_hex, shard_path, verify};
+pub use reader::{Bundle, Piece, parse_manifest, parse_programs, sha256_hex, shard_path, verify};
 pub use size::Size;
 pub use source::{DirSource, Source};
 pub use validate::{MANIFEST, MAX_JSON, MAX_SHARD, is_clean_path, programs_path};

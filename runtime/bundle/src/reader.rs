@@ -100,9 +100,7 @@ impl Bundle {
             });
         }
         let path = programs_path(profile);
-        let programs: Programs = parse(&path, &self.read(&path)?)?;
-        programs.validate(&self.manifest, &path)?;
-        Ok(programs)
+        parse_programs(&self.manifest, &path, &self.read(&path)?)
     }
 
     /// The verified content of a shard, by its index in the manifest. Panics never; an index out of range is
@@ -193,6 +191,13 @@ pub fn parse_manifest(text: &[u8]) -> Result<Manifest, Error> {
     let manifest: Manifest = parse(MANIFEST, text)?;
     manifest.validate()?;
     Ok(manifest)
+}
+
+/// Parses and checks the programs at `path`, whose content was verified.
+pub fn parse_programs(manifest: &Manifest, path: &str, content: &[u8]) -> Result<Programs, Error> {
+    let programs: Programs = parse(path, content)?;
+    programs.validate(manifest, path)?;
+    Ok(programs)
 }
 
 impl Manifest {

@@ -1,6 +1,8 @@
 //! What executes a model: tensors in, tensors out.
 
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
 
 use crate::error::Error;
 
@@ -78,28 +80,75 @@ impl Tensor {
     }
 }
 
+/// Tensors by name.
+pub type Tensors = BTreeMap<String, Tensor>;
+
+/// What a backend answers with: natively it is waited for, in a browser it is a promise.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + 'a>>;
+
+/// One call of an entry.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// The entry to run.
+    pub entry: String,
+    /// Its inputs. Absent ones take their defaults.
+    pub inputs: Tensors,
+    /// Tokens already in the states; afterwards there are `past + T`.
+    pub past: u32,
+    /// An input whose values are not known yet.
+    pub fed: Option<Fed>,
+}
+
+impl Request {
+    /// A call whose inputs are all known.
+    pub fn new(entry: &str, inputs: &Tensors, past: u32) -> Self {
+        Request { entry: entry.to_string(), inputs: inputs.clone(), past, fed: None }
+    }
+}
+
+/// An input that takes what the call before has computed, without a way through the host. Only backends with a
+/// [`Backend::depth`] above 1 get such requests, and only directly behind a call that wants `output`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fed {
+    /// Name of the input. [`Request::inputs`] holds a tensor of its shape, whose values mean nothing.
+    pub input: String,
+    /// Name of the output of the call before; it has as many elements.
+    pub output: String,
+}
+
 /// Executes the entries of one bundle.
 ///
 /// The symbols of a call are found as follows: `B`, `T` and the architecture's own from the shapes of the given
-/// inputs, `P` is `past`, `C` is the capacity given to [`Backend::begin`]. [`crate::call::prepare`] does this, fills
-/// absent inputs and checks the rest, so that all backends agree and report the same errors.
+/// inputs, `P` is [`Request::past`], `C` is the capacity given to [`Backend::begin`]. [`crate::call::prepare`] does
+/// this, fills absent inputs and checks the rest, so that all backends agree and report the same errors.
 pub trait Backend {
     /// What executes, for people: adapter, driver, and what it offers.
     fn describe(&self) -> String;
 
-    /// Starts a new sequence of calls: states get space for `capacity` tokens in each of `batch` rows, hold
-    /// nothing (`P` = 0), and are zero. Models without states need no `begin`.
-    fn begin(&mut self, batch: u32, capacity: u32) -> Result<(), Error>;
+    /// How many calls may usefully be under way at once.
+    fn depth(&self) -> usize {
+        1
+    }
 
-    /// Runs an entry with `past` tokens already in the states; afterwards there are `past + T`.
-    ///
-    /// Absent inputs take their defaults. `want` names the outputs to give back; empty means all. An output
-    /// that is not wanted may not be computed at all. Errors name the input, the expected and the found shape.
-    fn run(
-        &mut self,
-        entry: &str,
-        inputs: &BTreeMap<String, Tensor>,
-        past: u32,
-        want: &[&str],
-    ) -> Result<BTreeMap<String, Tensor>, Error>;
+    /// Starts a new sequence of calls: states get space for `capacity` tokens in each of `batch` rows, hold
+    /// nothing (`P` = 0), and are zero. Calls under way are forgotten. Models without states need no `begin`.
+    fn begin(&mut self, batch: u32, capacity: u32) -> Pending<'_, ()>;
+
+    /// Starts a call. `want` names the outputs to give back; empty means all. An output that is not wanted may not
+    /// be computed at all. Errors name the input, the expected and the found shape.
+    fn start<'a>(&'a mut self, request: &'a Request, want: &'a [&'a str]) -> Pending<'a, ()>;
+
+    /// The outputs of the oldest call that was started and not finished yet. An error if there is none.
+    fn finish(&mut self) -> Pending<'_, Tensors>;
+}
+
+/// A call from begin to end.
+pub async fn run(backend: &mut dyn Backend, request: &Request, want: &[&str]) -> Result<Tensors, Error> {
+    backend.start(request, want).await?;
+    backend.finish().await
+}
+
+/// What [`Backend::finish`] says when nothing was started.
+pub fn nothing_started() -> Error {
+    Error::Backend("a result was asked for, but no call is under way".to_string())
 }

@@ -109,6 +109,16 @@ pub enum Error {
         /// The fault.
         message: String,
     },
+    /// The host of the runtime, such as a page, failed in a way of its own. Passed on as it is.
+    #[error("{message}")]
+    Host {
+        /// The host's name for this kind of failure.
+        code: String,
+        /// What happened, for people.
+        message: String,
+        /// More, in the host's form.
+        details: String,
+    },
     /// A backend that lives outside this crate failed.
     #[error("{0}")]
     Backend(String),

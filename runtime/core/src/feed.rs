@@ -1,23 +1,13 @@
 //! Feeds a decoder: a prompt in chunks, then one token after the other.
 
-use std::collections::BTreeMap;
-
 use gristmill_bundle::{Advance, Entry, EntryRole, Input, Manifest};
 
-use crate::backend::{Data, Tensor};
+use crate::backend::{Data, Fed, Request, Tensor, Tensors};
 use crate::call::{bind_symbols, invalid, symbol};
 use crate::error::Error;
 
-/// The inputs of one call, and the tokens before it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Request {
-    /// The entry to run.
-    pub entry: String,
-    /// Its inputs.
-    pub inputs: BTreeMap<String, Tensor>,
-    /// Tokens already in the states.
-    pub past: u32,
-}
+/// The output of `prefill` and `decode` that holds the best next token of each row.
+pub const NEXT_TOKEN: &str = "next_token";
 
 /// What an axis of an input counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,22 +23,33 @@ enum Axis {
 /// Turns the inputs of a whole prompt into calls of the `prefill` entry, and chosen tokens into calls of `decode`,
 /// continuing each input as the manifest declares.
 #[derive(Clone, Debug)]
-pub struct Feed<'m> {
-    manifest: &'m Manifest,
-    prefill: &'m Entry,
-    decode: &'m Entry,
-    /// Inputs of everything so far; decode cuts off what it needs.
-    inputs: BTreeMap<String, Tensor>,
-    axes: BTreeMap<String, Vec<Axis>>,
+pub struct Feed {
+    prefill: String,
+    decode: String,
+    inputs: Vec<Continued>,
+    /// Most tokens per call of `prefill`.
+    chunk: u32,
     batch: u32,
     prompt: u32,
     past: u32,
 }
 
-impl<'m> Feed<'m> {
+/// An input that goes on with every call.
+#[derive(Clone, Debug)]
+struct Continued {
+    name: String,
+    /// Everything so far.
+    tensor: Tensor,
+    axes: Vec<Axis>,
+    advance: Option<Advance>,
+    /// Whether `decode` takes it.
+    decoded: bool,
+}
+
+impl Feed {
     /// Starts with the inputs of the whole prompt. Errors if the model is no decoder, if an input does not fit, or
     /// if it cannot be continued.
-    pub fn new(manifest: &'m Manifest, inputs: BTreeMap<String, Tensor>) -> Result<Self, Error> {
+    pub fn new(manifest: &Manifest, inputs: Tensors) -> Result<Self, Error> {
         let role = |role: EntryRole, what: &str| {
             let found = manifest.entries.iter().find(|e| e.role == role);
             found.ok_or_else(|| {
@@ -59,15 +60,26 @@ impl<'m> Feed<'m> {
         let symbols = bind_symbols(manifest, prefill, &inputs, 0, Some(manifest.model.max_context))?;
         let value = |name| symbol(manifest, &symbols, name).unwrap_or(1);
         let (batch, prompt) = (value("B"), value("T"));
-        let mut axes = BTreeMap::new();
-        for name in inputs.keys() {
+        let takes = |entry: &Entry, name: &str| entry.inputs.iter().any(|i| manifest.inputs[*i as usize].name == name);
+        let mut continued = Vec::with_capacity(inputs.len());
+        for (name, tensor) in inputs {
             // `bind_symbols` has refused inputs that do not exist.
-            let Some(input) = manifest.inputs.iter().find(|i| i.name == *name) else { continue };
-            axes.insert(name.clone(), classify(manifest, input)?);
+            let Some(input) = manifest.inputs.iter().find(|i| i.name == name) else { continue };
+            let axes = classify(manifest, input)?;
+            let one = Continued { decoded: takes(decode, &name), advance: input.advance, name, tensor, axes };
+            one.check(prompt)?;
+            continued.push(one);
         }
-        let feed = Feed { manifest, prefill, decode, inputs, axes, batch, prompt, past: 0 };
-        feed.check()?;
-        Ok(feed)
+        let most = manifest.symbols.iter().find(|s| s.name == "T").map_or(u32::MAX, |s| s.max);
+        Ok(Feed {
+            prefill: prefill.name.clone(),
+            decode: decode.name.clone(),
+            inputs: continued,
+            chunk: manifest.model.prefill_chunk.min(most).max(1),
+            batch,
+            prompt,
+            past: 0,
+        })
     }
 
     /// Rows.
@@ -90,84 +102,90 @@ impl<'m> Feed<'m> {
         if self.past >= self.prompt {
             return None;
         }
-        let most = self.manifest.symbols.iter().find(|s| s.name == "T").map_or(u32::MAX, |s| s.max);
-        let chunk = self.manifest.model.prefill_chunk.min(most).max(1);
-        let (begin, end) = (self.past, self.prompt.min(self.past.saturating_add(chunk)));
-        let request = self.request(self.prefill, begin, end);
+        let (begin, end) = (self.past, self.prompt.min(self.past.saturating_add(self.chunk)));
+        let inputs = self.inputs.iter().map(|i| (i.name.clone(), i.cut(begin, end))).collect();
         self.past = end;
-        Some(request)
+        Some(Request { entry: self.prefill.clone(), inputs, past: begin, fed: None })
     }
 
     /// The call that continues with one chosen token per row. To be used after all chunks were given.
     pub fn next_token(&mut self, tokens: &[u32]) -> Result<Request, Error> {
-        for (name, tensor) in &mut self.inputs {
-            let input = self.manifest.inputs.iter().find(|i| i.name == *name);
-            let Some(advance) = input.and_then(|i| i.advance) else { continue };
-            let axes = &self.axes[name];
-            match advance {
-                Advance::Token => {
-                    let shape: Vec<usize> = axes.iter().zip(&tensor.shape).map(|(a, n)| last_only(*a, *n)).collect();
-                    if shape.iter().product::<usize>() != tokens.len() {
-                        let found = format!("{} tokens", tokens.len());
-                        return Err(Error::Input { name: name.clone(), expected: format!("{shape:?}"), found });
-                    }
-                    *tensor = Tensor::i32(shape, tokens.iter().map(|t| *t as i32).collect());
-                }
-                Advance::Increment => {
-                    if let Some(axis) = axes.iter().position(|a| *a == Axis::New) {
-                        *tensor = slice(tensor, axis, tensor.shape[axis].saturating_sub(1), 1);
-                    }
-                    match &mut tensor.data {
-                        Data::I32(v) => v.iter_mut().for_each(|v| *v = v.saturating_add(1)),
-                        Data::F32(v) => v.iter_mut().for_each(|v| *v += 1.0),
-                    }
-                }
-                Advance::Append(value) => append(tensor, value),
-            }
-        }
-        // Inputs that follow the new tokens hold exactly one now, the others all of them.
-        let known = |n: &String| self.decode.inputs.iter().any(|i| self.manifest.inputs[*i as usize].name == *n);
-        let inputs = self.inputs.iter().filter(|(n, _)| known(n)).map(|(n, t)| (n.clone(), t.clone())).collect();
-        let request = Request { entry: self.decode.name.clone(), inputs, past: self.past };
+        self.inputs.iter_mut().try_for_each(|i| i.advance(tokens))?;
+        let inputs = self.inputs.iter().filter(|i| i.decoded).map(|i| (i.name.clone(), i.tensor.clone())).collect();
+        let request = Request { entry: self.decode.clone(), inputs, past: self.past, fed: None };
         self.past += 1;
         Ok(request)
     }
 
-    fn request(&self, entry: &Entry, begin: u32, end: u32) -> Request {
-        let cut = |(name, tensor): (&String, &Tensor)| {
-            let mut tensor = tensor.clone();
-            for (axis, kind) in self.axes[name].iter().enumerate() {
-                tensor = match kind {
-                    Axis::Fixed => tensor,
-                    Axis::New => slice(&tensor, axis, begin as usize, (end - begin) as usize),
-                    Axis::Total => slice(&tensor, axis, 0, end as usize),
-                };
-            }
-            (name.clone(), tensor)
-        };
-        Request { entry: entry.name.clone(), inputs: self.inputs.iter().map(cut).collect(), past: begin }
+    /// The call that continues with the best token of each row as the call before finds it, which is still under
+    /// way.
+    pub fn next_fed(&mut self) -> Result<Request, Error> {
+        let input = self.inputs.iter().find(|i| i.advance == Some(Advance::Token)).map(|i| i.name.clone());
+        let input = input.ok_or_else(|| Error::Unsupported("this model takes no token ids to continue".into()))?;
+        let unknown = vec![0; self.batch as usize];
+        let request = self.next_token(&unknown)?;
+        Ok(Request { fed: Some(Fed { input, output: NEXT_TOKEN.to_string() }), ..request })
+    }
+}
+
+impl Continued {
+    /// The part that belongs to the tokens from `begin` to `end`.
+    fn cut(&self, begin: u32, end: u32) -> Tensor {
+        let mut tensor = self.tensor.clone();
+        for (axis, kind) in self.axes.iter().enumerate() {
+            tensor = match kind {
+                Axis::Fixed => tensor,
+                Axis::New => slice(&tensor, axis, begin as usize, (end - begin) as usize),
+                Axis::Total => slice(&tensor, axis, 0, end as usize),
+            };
+        }
+        tensor
     }
 
-    /// Every given input is as long as the prompt, and can be continued.
-    fn check(&self) -> Result<(), Error> {
-        for (name, axes) in &self.axes {
-            let tensor = &self.inputs[name];
-            let long = axes.iter().zip(&tensor.shape).all(|(a, n)| *a == Axis::Fixed || *n == self.prompt as usize);
-            if !long || tensor.shape.iter().product::<usize>() != tensor.data.len() {
-                let expected = format!("{} tokens per row, as the other inputs", self.prompt);
-                return Err(Error::Input { name: name.clone(), expected, found: tensor.describe() });
+    /// Goes on by one token per row. Inputs that follow the new tokens hold exactly one then, the others all.
+    fn advance(&mut self, tokens: &[u32]) -> Result<(), Error> {
+        let tensor = &mut self.tensor;
+        match self.advance {
+            None => {}
+            Some(Advance::Token) => {
+                let shape: Vec<usize> = self.axes.iter().zip(&tensor.shape).map(|(a, n)| last_only(*a, *n)).collect();
+                if shape.iter().product::<usize>() != tokens.len() {
+                    let found = format!("{} tokens", tokens.len());
+                    return Err(Error::Input { name: self.name.clone(), expected: format!("{shape:?}"), found });
+                }
+                *tensor = Tensor::i32(shape, tokens.iter().map(|t| *t as i32).collect());
             }
-            let input = self.manifest.inputs.iter().find(|i| i.name == *name);
-            let fits = match input.and_then(|i| i.advance) {
-                None => axes.iter().all(|a| *a == Axis::Fixed),
-                Some(Advance::Token | Advance::Increment) => !axes.contains(&Axis::Total),
-                Some(Advance::Append(_)) => axes.iter().rposition(|a| *a == Axis::Total) == Some(axes.len() - 1),
-            };
-            if !fits {
-                return Err(Error::Unsupported(format!("the model does not say how input `{name}` continues")));
+            Some(Advance::Increment) => {
+                if let Some(axis) = self.axes.iter().position(|a| *a == Axis::New) {
+                    *tensor = slice(tensor, axis, tensor.shape[axis].saturating_sub(1), 1);
+                }
+                match &mut tensor.data {
+                    Data::I32(v) => v.iter_mut().for_each(|v| *v = v.saturating_add(1)),
+                    Data::F32(v) => v.iter_mut().for_each(|v| *v += 1.0),
+                }
             }
+            Some(Advance::Append(value)) => append(tensor, value),
         }
         Ok(())
+    }
+
+    /// It is as long as the prompt, and can be continued.
+    fn check(&self, prompt: u32) -> Result<(), Error> {
+        let (axes, tensor) = (&self.axes, &self.tensor);
+        let long = axes.iter().zip(&tensor.shape).all(|(a, n)| *a == Axis::Fixed || *n == prompt as usize);
+        if !long || tensor.shape.iter().product::<usize>() != tensor.data.len() {
+            let expected = format!("{prompt} tokens per row, as the other inputs");
+            return Err(Error::Input { name: self.name.clone(), expected, found: tensor.describe() });
+        }
+        let fits = match self.advance {
+            None => axes.iter().all(|a| *a == Axis::Fixed),
+            Some(Advance::Token | Advance::Increment) => !axes.contains(&Axis::Total),
+            Some(Advance::Append(_)) => axes.iter().rposition(|a| *a == Axis::Total) == Some(axes.len() - 1),
+        };
+        match fits {
+            true => Ok(()),
+            false => Err(Error::Unsupported(format!("the model does not say how input `{}` continues", self.name))),
+        }
     }
 }
 
@@ -238,7 +256,7 @@ mod tests {
     use super::*;
     use crate::testing::decoder_manifest;
 
-    fn prompt() -> BTreeMap<String, Tensor> {
+    fn prompt() -> Tensors {
         let ids = Tensor::i32([2, 6], (0..12).collect::<Vec<_>>());
         let mask = Tensor::i32([2, 6], vec![0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
         let positions = Tensor::i32([2, 6], vec![0, 0, 0, 1, 2, 3, 0, 1, 2, 3, 4, 5]);
@@ -269,17 +287,28 @@ mod tests {
             assert_eq!(next.inputs["attention_mask"].as_i32().unwrap()[..4], [0, 0, 1, 1]);
         }
         assert!(feed.next_token(&[1]).is_err());
+
+        // A token that is not known yet leaves everything else as it is with one that is.
+        let mut feed = Feed::new(&m, prompt()).unwrap();
+        while feed.next_chunk().is_some() {}
+        let mut known = feed.clone();
+        let (fed, known) = (feed.next_fed().unwrap(), known.next_token(&[7, 8]).unwrap());
+        assert_eq!(fed.fed, Some(Fed { input: "input_ids".into(), output: "next_token".into() }));
+        assert_eq!(fed.inputs["input_ids"].shape, known.inputs["input_ids"].shape);
+        for name in ["attention_mask", "position_ids"] {
+            assert_eq!(fed.inputs[name], known.inputs[name]);
+        }
     }
 
     #[test]
     fn prompts_that_do_not_fit_are_refused() {
         let m = decoder_manifest();
-        let fail = |change: fn(&mut BTreeMap<String, Tensor>)| {
+        let fail = |change: fn(&mut Tensors)| {
             let mut inputs = prompt();
             change(&mut inputs);
             Feed::new(&m, inputs).unwrap_err().to_string()
         };
-        let short = |i: &mut BTreeMap<_, _>| drop(i.insert("attention_mask".into(), Tensor::i32([2, 5], vec![1; 10])));
+        let short = |i: &mut Tensors| drop(i.insert("attention_mask".into(), Tensor::i32([2, 5], vec![1; 10])));
         assert!(fail(short).contains("6 tokens per row, as the other inputs, found i32 [2, 5]"));
         assert!(fail(|i| drop(i.remove("input_ids"))).contains("found nothing"));
         let mut encoder = decoder_manifest();

@@ -1,15 +1,15 @@
 //! Generates tokens from a prompt.
 //!
-//! [`Generator`] decides what to run next and what the results mean, and touches no device: [`generate`] drives
-//! it with a [`Backend`], a browser drives it with promises.
+//! [`Generator`] decides what to run next and what the results mean, and touches no device: [`drive`] runs it on a
+//! [`Backend`], with several calls under way where the backend gains by that.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use gristmill_bundle::Manifest;
+use gristmill_bundle::{Advance, Manifest};
 
-use crate::backend::{Backend, Tensor};
+use crate::backend::{Backend, Request, Tensor, Tensors};
 use crate::error::Error;
-use crate::feed::{Feed, Request};
+use crate::feed::{Feed, NEXT_TOKEN};
 use crate::sample::{Sampler, Sampling};
 
 /// What to generate.
@@ -62,26 +62,38 @@ pub enum Progress {
 }
 
 /// A generation under way.
-#[derive(Debug)]
-pub struct Generator<'m> {
-    feed: Feed<'m>,
+#[derive(Clone, Debug)]
+pub struct Generator {
+    feed: Feed,
     options: Options,
     sampler: Sampler,
     ends: BTreeSet<u32>,
     capacity: u32,
+    prompt: Vec<u32>,
     /// Prompt and chosen tokens, for the repetition penalty.
     seen: BTreeSet<u32>,
     tokens: Vec<u32>,
+    /// Calls whose results are awaited, oldest first.
+    under_way: VecDeque<Expected>,
     stop: Option<Stop>,
 }
 
-const GREEDY: &[&str] = &["next_token"];
+/// What the results of a call mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expected {
+    /// A part of the prompt is done.
+    Prompt { done: u32, total: u32 },
+    /// The next token.
+    Token,
+}
+
+const GREEDY: &[&str] = &[NEXT_TOKEN];
 const CANDIDATES: &[&str] = &["top_tokens", "top_logits"];
 
-impl<'m> Generator<'m> {
+impl Generator {
     /// Prepares to continue `prompt` (token ids). Errors if it is empty, longer than the context, or if the model
     /// does not generate tokens.
-    pub fn new(manifest: &'m Manifest, prompt: &[u32], options: Options) -> Result<Self, Error> {
+    pub fn new(manifest: &Manifest, prompt: &[u32], options: Options) -> Result<Self, Error> {
         if let Some(fault) = options.sampling.fault() {
             return Err(Error::Unsupported(fault));
         }
@@ -93,9 +105,6 @@ impl<'m> Generator<'m> {
             let hint = " of this bundle: shorten the prompt or compile with a larger --max-context".to_string();
             return Err(Error::Context { wanted: prompt.len() as u64, capacity: max, hint });
         }
-        let ids = prompt.iter().map(|t| *t as i32).collect();
-        let name = token_input(manifest)?;
-        let feed = Feed::new(manifest, BTreeMap::from([(name, Tensor::i32([1, prompt.len()], ids))]))?;
         let mut ends: BTreeSet<u32> = options.stop_tokens.iter().copied().collect();
         if !options.ignore_eos {
             ends.extend(&manifest.model.eos_token_ids);
@@ -103,12 +112,14 @@ impl<'m> Generator<'m> {
         // The last token chosen is never fed back.
         let wanted = (prompt.len() as u32).saturating_add(options.max_new_tokens.saturating_sub(1));
         Ok(Generator {
-            feed,
+            feed: feed(manifest, prompt)?,
             sampler: Sampler::new(options.sampling.clone()),
             ends,
             capacity: wanted.min(max),
+            prompt: prompt.to_vec(),
             seen: prompt.iter().copied().collect(),
             tokens: Vec::new(),
+            under_way: VecDeque::new(),
             stop: (options.max_new_tokens == 0).then_some(Stop::MaxTokens),
             options,
         })
@@ -122,6 +133,11 @@ impl<'m> Generator<'m> {
     /// The outputs to ask for.
     pub fn want(&self) -> &'static [&'static str] {
         if self.options.sampling.is_greedy() { GREEDY } else { CANDIDATES }
+    }
+
+    /// Tokens of the prompt.
+    pub fn prompt_tokens(&self) -> u32 {
+        self.prompt.len() as u32
     }
 
     /// The tokens so far, without the end token.
@@ -139,28 +155,44 @@ impl<'m> Generator<'m> {
         self.stop.get_or_insert(why);
     }
 
-    /// The next call; `None` when it has ended.
+    /// Goes on after the states were lost: the next calls compute everything so far again.
+    pub fn rewind(&mut self, manifest: &Manifest) -> Result<(), Error> {
+        self.under_way.clear();
+        self.feed = feed(manifest, &[self.prompt.as_slice(), &self.tokens].concat())?;
+        Ok(())
+    }
+
+    /// The next call; `None` when results must be accepted first, or when it has ended.
     pub fn next_call(&mut self) -> Result<Option<Request>, Error> {
         if self.stop.is_some() {
             return Ok(None);
         }
         if let Some(chunk) = self.feed.next_chunk() {
+            let (done, total) = (self.feed.past(), self.feed.prompt_tokens());
+            self.under_way.push_back(if done < total { Expected::Prompt { done, total } } else { Expected::Token });
             return Ok(Some(chunk));
         }
-        match self.tokens.last() {
-            Some(_) if self.feed.past() >= self.capacity => {
+        let coming = self.under_way.iter().filter(|e| **e == Expected::Token).count();
+        let request = match (self.tokens.last(), coming) {
+            _ if self.tokens.len() + coming >= self.options.max_new_tokens as usize => return Ok(None),
+            (_, 0) if self.feed.past() >= self.capacity => {
                 self.stop = Some(Stop::ContextFull);
-                Ok(None)
+                return Ok(None);
             }
-            Some(token) => self.feed.next_token(&[*token]).map(Some),
-            None => Err(Error::Backend("a result was not handed over".to_string())),
-        }
+            (Some(token), 0) => self.feed.next_token(&[*token])?,
+            (None, 0) => return Err(Error::Backend("a result was not handed over".to_string())),
+            // The device knows the next token before we do.
+            _ if self.options.sampling.is_greedy() && self.feed.past() < self.capacity => self.feed.next_fed()?,
+            _ => return Ok(None),
+        };
+        self.under_way.push_back(Expected::Token);
+        Ok(Some(request))
     }
 
-    /// Takes the results of the last call. `None` if the model ended the text with it.
-    pub fn accept(&mut self, outputs: &BTreeMap<String, Tensor>) -> Result<Option<Progress>, Error> {
-        let (done, total) = (self.feed.past(), self.feed.prompt_tokens());
-        if done < total {
+    /// Takes the results of the oldest call under way. `None` if the model ended the text with it.
+    pub fn accept(&mut self, outputs: &Tensors) -> Result<Option<Progress>, Error> {
+        let expected = self.under_way.pop_front().ok_or_else(crate::backend::nothing_started)?;
+        if let Expected::Prompt { done, total } = expected {
             return Ok(Some(Progress::Prompt { done, total }));
         }
         let token = self.choose(outputs)?;
@@ -176,7 +208,7 @@ impl<'m> Generator<'m> {
         Ok(Some(Progress::Token(token)))
     }
 
-    fn choose(&mut self, outputs: &BTreeMap<String, Tensor>) -> Result<u32, Error> {
+    fn choose(&mut self, outputs: &Tensors) -> Result<u32, Error> {
         let missing = |name: &str| Error::Backend(format!("the backend did not give `{name}` as expected"));
         let ints = |name: &str| outputs.get(name).and_then(Tensor::as_i32).ok_or_else(|| missing(name));
         let id = |v: &i32| u32::try_from(*v).map_err(|_| missing("a token id of at least 0"));
@@ -189,10 +221,13 @@ impl<'m> Generator<'m> {
     }
 }
 
-/// The input that takes token ids: the one that continues with the chosen token.
-fn token_input(manifest: &Manifest) -> Result<String, Error> {
-    let token = manifest.inputs.iter().find(|i| i.advance == Some(gristmill_bundle::Advance::Token));
-    token.map(|i| i.name.clone()).ok_or_else(|| Error::Unsupported("this model takes no token ids to continue".into()))
+/// The calls for a prompt of one row.
+fn feed(manifest: &Manifest, prompt: &[u32]) -> Result<Feed, Error> {
+    let token = manifest.inputs.iter().find(|i| i.advance == Some(Advance::Token));
+    let name = token.map(|i| i.name.clone());
+    let name = name.ok_or_else(|| Error::Unsupported("this model takes no token ids to continue".into()))?;
+    let ids = prompt.iter().map(|t| *t as i32).collect();
+    Feed::new(manifest, BTreeMap::from([(name, Tensor::i32([1, prompt.len()], ids))]))
 }
 
 /// Counts and times.
@@ -225,7 +260,7 @@ pub struct Outcome {
 ///
 /// `clock` gives seconds from any fixed moment. `observe` is called after each chunk of the prompt and for each
 /// token; when it returns a reason, generation ends with it.
-pub fn generate(
+pub async fn generate(
     backend: &mut dyn Backend,
     manifest: &Manifest,
     prompt: &[u32],
@@ -234,29 +269,60 @@ pub fn generate(
     observe: &mut dyn FnMut(Progress) -> Option<Stop>,
 ) -> Result<Outcome, Error> {
     let mut generator = Generator::new(manifest, prompt, options.clone())?;
-    let mut stats = Stats { prompt_tokens: prompt.len() as u32, ..Stats::default() };
-    let begin = clock();
-    let mut first = None;
+    let mut stats = Stats::default();
+    drive(&mut generator, backend, clock, &mut stats, observe).await?;
+    let stop = generator.stopped().unwrap_or(Stop::Aborted);
+    Ok(Outcome { tokens: generator.tokens, stop, stats })
+}
+
+/// Runs a generator until it ends, adding to `stats`. After an error it can go on, on another backend if need be,
+/// once it was rewound ([`Generator::rewind`]).
+pub async fn drive(
+    generator: &mut Generator,
+    backend: &mut dyn Backend,
+    clock: &mut dyn FnMut() -> f64,
+    stats: &mut Stats,
+    observe: &mut dyn FnMut(Progress) -> Option<Stop>,
+) -> Result<(), Error> {
+    stats.prompt_tokens = generator.prompt_tokens();
+    let mut last = clock();
+    let mut in_prompt = true;
     if generator.stopped().is_none() {
-        backend.begin(1, generator.capacity())?;
+        backend.begin(1, generator.capacity()).await?;
     }
-    while let Some(request) = generator.next_call()? {
-        let outputs = backend.run(&request.entry, &request.inputs, request.past, generator.want())?;
-        stats.decode_calls += u32::from(first.is_some());
-        let progress = generator.accept(&outputs)?;
-        if !matches!(progress, Some(Progress::Prompt { .. })) {
-            first.get_or_insert_with(&mut *clock);
+    let mut under_way = 0;
+    loop {
+        while under_way < backend.depth().max(1) {
+            let Some(request) = generator.next_call()? else { break };
+            backend.start(&request, generator.want()).await?;
+            under_way += 1;
         }
+        if under_way == 0 {
+            return Ok(());
+        }
+        let outputs = backend.finish().await?;
+        under_way -= 1;
+        if generator.stopped().is_some() {
+            // It was started before the end was known.
+            continue;
+        }
+        let progress = generator.accept(&outputs)?;
+        let now = clock();
+        let seconds = now - last;
+        last = now;
+        match in_prompt {
+            true => stats.prefill_seconds += seconds,
+            false => {
+                stats.decode_seconds += seconds;
+                stats.decode_calls += 1;
+            }
+        }
+        in_prompt &= matches!(progress, Some(Progress::Prompt { .. }));
+        stats.new_tokens = generator.tokens().len() as u32;
         if let Some(why) = progress.and_then(&mut *observe) {
             generator.stop(why);
         }
     }
-    let end = clock();
-    stats.prefill_seconds = first.unwrap_or(end) - begin;
-    stats.decode_seconds = end - first.unwrap_or(end);
-    stats.new_tokens = generator.tokens.len() as u32;
-    let stop = generator.stopped().unwrap_or(Stop::Aborted);
-    Ok(Outcome { tokens: generator.tokens, stop, stats })
 }
 
 #[cfg(test)]
@@ -284,7 +350,8 @@ mod tests {
             time += 1.0;
             time
         };
-        let outcome = generate(&mut toy, &manifest, prompt, options, &mut clock, &mut |_| None).unwrap();
+        let outcome = crate::blocking::generate(&mut toy, &manifest, prompt, options, &mut clock, &mut |_| None);
+        let outcome = outcome.unwrap();
         (outcome, toy)
     }
 
@@ -304,7 +371,9 @@ mod tests {
             assert_eq!(toy.calls.len() - chunks, 9, "the last token is not fed back");
             assert!(toy.calls.iter().all(|c| c.3 == ["next_token"]));
             assert_eq!((outcome.stats.prompt_tokens, outcome.stats.new_tokens), (len, 10));
-            assert_eq!((outcome.stats.prefill_seconds, outcome.stats.decode_seconds), (1.0, 1.0));
+            let stats = outcome.stats;
+            assert_eq!((stats.prefill_seconds, stats.decode_seconds), (chunks as f64, 9.0));
+            assert_eq!(stats.decode_calls, 9);
         }
     }
 
@@ -349,12 +418,74 @@ mod tests {
             seen.push(p);
             (seen.len() == 4).then_some(Stop::Aborted)
         };
-        let outcome = generate(&mut toy, &manifest, &[1; 9], &greedy(9), &mut || 0.0, &mut observe).unwrap();
+        let outcome = crate::blocking::generate(&mut toy, &manifest, &[1; 9], &greedy(9), &mut || 0.0, &mut observe);
+        let outcome = outcome.unwrap();
         assert_eq!(outcome.stop, Stop::Aborted);
         assert_eq!(outcome.tokens.len(), 2);
         let prompts = [Progress::Prompt { done: 4, total: 9 }, Progress::Prompt { done: 8, total: 9 }];
         assert_eq!(seen[..2], prompts);
         assert_eq!(seen[2..], [Progress::Token(outcome.tokens[0]), Progress::Token(outcome.tokens[1])]);
+    }
+
+    #[test]
+    fn calls_ahead_change_nothing() {
+        for depth in [2, 3, 5] {
+            for (len, n) in [(1, 10), (11, 10), (60, 1000), (5, 1)] {
+                let prompt: Vec<u32> = (0..len).map(|i| i % 16).collect();
+                let (alone, plain) = run(&prompt, &greedy(n));
+                let mut toy = ToyBackend::new();
+                toy.depth = depth;
+                let manifest = toy.manifest.clone();
+                let ahead =
+                    crate::blocking::generate(&mut toy, &manifest, &prompt, &greedy(n), &mut || 0.0, &mut |_| None);
+                let ahead = ahead.unwrap();
+                assert_eq!((ahead.tokens, ahead.stop), (alone.tokens.clone(), alone.stop), "{depth} {len} {n}");
+                assert_eq!(toy.calls.len(), plain.calls.len(), "nothing was computed in vain");
+                // An end token is found late: up to `depth - 1` calls were in vain, no token is too many.
+                let Some(end) = alone.tokens.get(4) else { continue };
+                let options = Options { stop_tokens: vec![*end], ..greedy(n) };
+                let (expect, plain) = run(&prompt, &options);
+                let mut toy = ToyBackend::new();
+                toy.depth = depth;
+                let ended =
+                    crate::blocking::generate(&mut toy, &manifest, &prompt, &options, &mut || 0.0, &mut |_| None);
+                let ended = ended.unwrap();
+                assert_eq!((ended.tokens, ended.stop), (expect.tokens, expect.stop));
+                assert!(toy.calls.len() < plain.calls.len() + depth);
+            }
+        }
+    }
+
+    #[test]
+    fn lost_states_are_computed_again() {
+        let prompt: Vec<u32> = (1..=9).collect();
+        let sampled = Sampling { temperature: 1.0, seed: 3, ..Sampling::default() };
+        for options in [greedy(10), Options { sampling: sampled, ..greedy(10) }] {
+            let (whole, _) = run(&prompt, &options);
+            for lost_at in 0..10 {
+                let mut toy = ToyBackend::new();
+                let manifest = toy.manifest.clone();
+                let mut generator = Generator::new(&manifest, &prompt, options.clone()).unwrap();
+                let mut stats = Stats::default();
+                for limit in [lost_at, usize::MAX] {
+                    pollster::block_on(async {
+                        toy.begin(1, generator.capacity()).await.unwrap();
+                        while generator.tokens().len() < limit
+                            && let Some(request) = generator.next_call().unwrap()
+                        {
+                            let outputs = crate::backend::run(&mut toy, &request, generator.want()).await.unwrap();
+                            generator.accept(&outputs).unwrap();
+                        }
+                    });
+                    // A call is under way when the device is lost.
+                    let _ = generator.next_call().unwrap();
+                    generator.rewind(&manifest).unwrap();
+                    toy = ToyBackend::new();
+                }
+                pollster::block_on(drive(&mut generator, &mut toy, &mut || 0.0, &mut stats, &mut |_| None)).unwrap();
+                assert_eq!(generator.tokens(), whole.tokens, "lost after {lost_at}");
+            }
+        }
     }
 
     #[test]

@@ -1,20 +1,25 @@
 //! Executes bundles.
 //!
 //! - [`backend`]: what a backend is; [`call`]: what a call means, for all of them alike.
-//! - [`gpu`]: the backend for WebGPU.
+//! - [`gpu`]: executes programs on WebGPU, given a device; [`native`]: the devices of this machine.
 //! - [`tensors`]: tensors in, tensors out. [`generate`](mod@generate): prompt in, tokens out, by way of [`feed`] and
 //!   [`sample`].
 //! - [`text`], [`tokenizer`], [`template`], [`stream`]: from text to text.
 //!
 //! The crate has no clock, starts no threads, and reads files only through [`gristmill_bundle::Bundle`], so that it
-//! also runs in a browser. The feature `native` adds functions that wait, `tokenizer` and `template` add text.
+//! also runs in a browser. The feature `native` adds wgpu and [`blocking`] functions, `tokenizer` and `template` text.
 
 pub mod backend;
+#[cfg(feature = "native")]
+pub mod blocking;
 pub mod call;
 pub mod error;
 pub mod feed;
 pub mod generate;
 pub mod gpu;
+mod join;
+#[cfg(feature = "native")]
+pub mod native;
 pub mod sample;
 pub mod stream;
 #[cfg(feature = "template")]
@@ -24,10 +29,9 @@ pub mod template;
 pub mod tensors;
 #[cfg(test)]
 mod testing;
-#[cfg(feature = "tokenizer")]
 pub mod text;
 #[cfg(feature = "tokenizer")]
 pub mod tokenizer;
 
-pub use backend::{Backend, Data, Tensor};
+pub use backend::{Backend, Data, Request, Tensor, Tensors};
 pub use error::Error;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use gristmill_bundle::{Entry, EntryRole, Manifest};
 
-use crate::backend::{Backend, Tensor};
+use crate::backend::{Backend, Request, Tensor, Tensors, run as call};
 use crate::call::{bind_symbols, find_entry, names, symbol};
 use crate::error::Error;
-use crate::feed::Feed;
+use crate::feed::{Feed, NEXT_TOKEN};
 
 /// What to compute besides the entry itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,11 +21,7 @@ pub struct TensorRun {
 }
 
 /// The entry to run for these inputs.
-pub fn choose_entry<'m>(
-    manifest: &'m Manifest,
-    inputs: &BTreeMap<String, Tensor>,
-    run: &TensorRun,
-) -> Result<&'m Entry, Error> {
+pub fn choose_entry<'m>(manifest: &'m Manifest, inputs: &Tensors, run: &TensorRun) -> Result<&'m Entry, Error> {
     let entry = match &run.entry {
         Some(name) => &manifest.entries[find_entry(manifest, name)?],
         None => {
@@ -54,21 +50,22 @@ pub fn choose_entry<'m>(
 ///
 /// For decoding, `attention_mask` and `position_ids` (or whatever the model calls them) continue as the manifest
 /// declares, so that left-padded batches work. End tokens do not end it.
-pub fn run_tensors(
+pub async fn run_tensors(
     backend: &mut dyn Backend,
     manifest: &Manifest,
-    inputs: &BTreeMap<String, Tensor>,
+    inputs: &Tensors,
     run: &TensorRun,
-) -> Result<BTreeMap<String, Tensor>, Error> {
+) -> Result<Tensors, Error> {
     let entry = choose_entry(manifest, inputs, run)?;
     if !manifest.states.is_empty() {
         let symbols = bind_symbols(manifest, entry, inputs, 0, Some(manifest.model.max_context))?;
         let value = |name| symbol(manifest, &symbols, name).unwrap_or(1);
-        backend.begin(value("B"), context(manifest, u64::from(value("T")))?)?;
+        backend.begin(value("B"), context(manifest, u64::from(value("T")))?).await?;
     }
-    let mut outputs = backend.run(&entry.name, inputs, 0, &[])?;
+    let request = Request::new(&entry.name, inputs, 0);
+    let mut outputs = call(backend, &request, &[]).await?;
     if let Some(n) = run.greedy {
-        outputs.extend(greedy(backend, manifest, inputs, n)?);
+        outputs.extend(greedy(backend, manifest, inputs, n).await?);
     }
     Ok(outputs)
 }
@@ -86,20 +83,15 @@ fn context(manifest: &Manifest, tokens: u64) -> Result<u32, Error> {
     }
 }
 
-fn greedy(
-    backend: &mut dyn Backend,
-    manifest: &Manifest,
-    inputs: &BTreeMap<String, Tensor>,
-    n: u32,
-) -> Result<BTreeMap<String, Tensor>, Error> {
-    const WANT: &[&str] = &["next_token", "next_logits"];
+async fn greedy(backend: &mut dyn Backend, manifest: &Manifest, inputs: &Tensors, n: u32) -> Result<Tensors, Error> {
+    const WANT: &[&str] = &[NEXT_TOKEN, "next_logits"];
     let mut feed = Feed::new(manifest, inputs.clone())?;
     let (rows, n) = (feed.batch() as usize, n as usize);
     let tokens_in_total = u64::from(feed.prompt_tokens()) + (n as u64).saturating_sub(1);
-    backend.begin(feed.batch(), context(manifest, tokens_in_total)?)?;
+    backend.begin(feed.batch(), context(manifest, tokens_in_total)?).await?;
     let mut results = BTreeMap::new();
     while let Some(r) = feed.next_chunk() {
-        results = backend.run(&r.entry, &r.inputs, r.past, WANT)?;
+        results = call(backend, &r, WANT).await?;
     }
     let missing = |name: &str| Error::Backend(format!("the backend did not give `{name}` for every row"));
     // Per row, one step after the other.
@@ -118,7 +110,7 @@ fn greedy(
         if step + 1 < n {
             let chosen: Vec<u32> = chosen.iter().map(|t| *t as u32).collect();
             let r = feed.next_token(&chosen)?;
-            results = backend.run(&r.entry, &r.inputs, r.past, WANT)?;
+            results = call(backend, &r, WANT).await?;
         }
     }
     Ok(BTreeMap::from([
@@ -130,7 +122,8 @@ fn greedy(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generate::{Options, generate};
+    use crate::blocking::{generate, run_tensors};
+    use crate::generate::Options;
     use crate::testing::{ToyBackend, VOCAB};
 
     fn input(name: &str, rows: usize, values: &[i32]) -> (String, Tensor) {
@@ -170,9 +163,8 @@ mod tests {
     fn the_entry_is_found_from_the_inputs() {
         let mut toy = ToyBackend::new();
         let manifest = toy.manifest.clone();
-        let mut fail = |inputs: BTreeMap<String, Tensor>, run: TensorRun| {
-            run_tensors(&mut toy, &manifest, &inputs, &run).unwrap_err().to_string()
-        };
+        let mut fail =
+            |inputs: Tensors, run: TensorRun| run_tensors(&mut toy, &manifest, &inputs, &run).unwrap_err().to_string();
         let ids = || BTreeMap::from([input("input_ids", 1, &[1, 2])]);
         let other = BTreeMap::from([input("pixels", 1, &[1, 2])]);
         assert_eq!(

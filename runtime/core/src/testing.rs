@@ -1,10 +1,10 @@
 //! A made-up decoder for the tests of this crate: its next token is a function of all tokens that its mask shows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use gristmill_bundle::*;
 
-use crate::backend::{Backend, Tensor};
+use crate::backend::{Backend, Pending, Request, Tensor, Tensors, nothing_started};
 use crate::call::{Session, prepare, symbol, wanted_outputs};
 use crate::error::Error;
 
@@ -85,11 +85,24 @@ pub(crate) struct ToyBackend {
     session: Option<Session>,
     /// (token, position) of every row.
     history: Vec<Vec<(i32, i32)>>,
+    /// Calls it takes before results are asked for.
+    pub(crate) depth: usize,
+    results: VecDeque<Tensors>,
+    /// All outputs of the last call.
+    last: Tensors,
 }
 
 impl ToyBackend {
     pub(crate) fn new() -> Self {
-        ToyBackend { manifest: decoder_manifest(), calls: vec![], session: None, history: vec![] }
+        ToyBackend {
+            manifest: decoder_manifest(),
+            calls: vec![],
+            session: None,
+            history: vec![],
+            depth: 1,
+            results: VecDeque::new(),
+            last: Tensors::new(),
+        }
     }
 }
 
@@ -106,19 +119,37 @@ impl Backend for ToyBackend {
         "toy".to_string()
     }
 
-    fn begin(&mut self, batch: u32, capacity: u32) -> Result<(), Error> {
-        self.session = Some(Session { batch, capacity });
-        self.history = vec![vec![]; batch as usize];
-        Ok(())
+    fn depth(&self) -> usize {
+        self.depth
     }
 
-    fn run(
-        &mut self,
-        entry: &str,
-        inputs: &BTreeMap<String, Tensor>,
-        past: u32,
-        want: &[&str],
-    ) -> Result<BTreeMap<String, Tensor>, Error> {
+    fn begin(&mut self, batch: u32, capacity: u32) -> Pending<'_, ()> {
+        self.session = Some(Session { batch, capacity });
+        self.history = vec![vec![]; batch as usize];
+        self.results.clear();
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn start<'a>(&'a mut self, request: &'a Request, want: &'a [&'a str]) -> Pending<'a, ()> {
+        assert!(self.results.len() < self.depth, "more calls under way than the depth allows");
+        let result = self.compute(request, want).map(|outputs| self.results.push_back(outputs));
+        Box::pin(std::future::ready(result))
+    }
+
+    fn finish(&mut self) -> Pending<'_, Tensors> {
+        Box::pin(std::future::ready(self.results.pop_front().ok_or_else(nothing_started)))
+    }
+}
+
+impl ToyBackend {
+    fn compute(&mut self, request: &Request, want: &[&str]) -> Result<Tensors, Error> {
+        let (entry, past) = (request.entry.as_str(), request.past);
+        let mut inputs = request.inputs.clone();
+        if let Some(fed) = &request.fed {
+            let shape = inputs[&fed.input].shape.clone();
+            inputs.insert(fed.input.clone(), Tensor { shape, data: self.last[&fed.output].data.clone() });
+        }
+        let inputs = &inputs;
         let call = prepare(&self.manifest, entry, inputs, past, self.session)?;
         let new = symbol(&self.manifest, &call.symbols, "T").unwrap_or(0);
         self.calls.push((entry.to_string(), new, past, want.iter().map(|w| w.to_string()).collect()));
@@ -152,7 +183,8 @@ impl Backend for ToyBackend {
         ];
         let entry = &self.manifest.entries[call.entry];
         let wanted = wanted_outputs(entry, want)?;
-        let named = outputs.into_iter().map(|(n, t)| (n.to_string(), t));
+        self.last = outputs.into_iter().map(|(n, t)| (n.to_string(), t)).collect();
+        let named = self.last.iter().map(|(n, t)| (n.clone(), t.clone()));
         Ok(named.filter(|(n, _)| wanted.iter().any(|w| entry.outputs[*w].name == *n)).collect())
     }
 }

@@ -4,16 +4,16 @@ use gristmill_bundle::Manifest;
 
 use crate::backend::Backend;
 use crate::error::Error;
-use crate::generate::{Options, Outcome, Progress, Stop, generate};
+use crate::generate::{Generator, Options, Outcome, Progress, Stats, Stop, drive};
 use crate::stream::{StopTexts, TextStream};
-use crate::tokenizer::Tokenizer;
 
 /// What a text generation calls back.
 pub struct Callbacks<'a> {
     /// Seconds from any fixed moment.
     pub clock: &'a mut dyn FnMut() -> f64,
-    /// Asked after each call of the model; `false` ends the generation.
-    pub keep_going: &'a mut dyn FnMut() -> bool,
+    /// Asked after each call of the model, with the part of the prompt that is done while it is being computed;
+    /// `false` ends the generation.
+    pub keep_going: &'a mut dyn FnMut(Option<(u32, u32)>) -> bool,
     /// Gets each piece of text, which is whole characters, as soon as it is certain.
     pub piece: &'a mut dyn FnMut(&str),
 }
@@ -24,60 +24,98 @@ impl std::fmt::Debug for Callbacks<'_> {
     }
 }
 
-/// Continues a prompt and streams the text. Any of the texts in `stops` ends it and is not shown.
-pub fn generate_text(
-    backend: &mut dyn Backend,
-    manifest: &Manifest,
-    tokenizer: &Tokenizer,
-    prompt: &[u32],
-    options: &Options,
-    stops: &[String],
-    callbacks: &mut Callbacks<'_>,
-) -> Result<Outcome, Error> {
-    let mut stream = TextStream::new(|ids: &[u32]| tokenizer.decode(ids), prompt);
-    let mut filter = StopTexts::new(stops);
-    let mut failed = None;
-    let mut stopped = false;
-    let Callbacks { clock, keep_going, piece } = callbacks;
-    let outcome = generate(backend, manifest, prompt, options, *clock, &mut |progress| {
-        if let Progress::Token(token) = progress {
-            match stream.push(token) {
-                Ok(text) => {
-                    let (show, stop) = filter.push(&text);
-                    if !show.is_empty() {
-                        piece(&show);
-                    }
-                    stopped |= stop;
-                }
-                Err(e) => failed = Some(e),
-            }
-        }
-        match (stopped, failed.is_some() || !keep_going()) {
-            (true, _) => Some(Stop::StopText),
-            (false, true) => Some(Stop::Aborted),
-            (false, false) => None,
-        }
-    })?;
-    if let Some(e) = failed {
-        return Err(e);
-    }
-    if stopped {
-        return Ok(Outcome { stop: Stop::StopText, ..outcome });
-    }
-    let (mut rest, stop) = filter.push(&stream.finish()?);
-    if !stop {
-        rest += &filter.finish();
-    }
-    if !rest.is_empty() {
-        piece(&rest);
-    }
-    Ok(outcome)
+/// A text that grows. `D` turns token ids into text without special tokens.
+pub struct TextRun<D> {
+    generator: Generator,
+    stream: TextStream<D>,
+    stops: StopTexts,
+    /// A stop text appeared.
+    stopped: bool,
+    stats: Stats,
 }
 
-#[cfg(test)]
+impl<D> std::fmt::Debug for TextRun<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TextRun").field("generator", &self.generator).finish_non_exhaustive()
+    }
+}
+
+impl<D: Fn(&[u32]) -> Result<String, Error>> TextRun<D> {
+    /// Prepares to continue a prompt (token ids). Any of the texts in `stops` ends it and is not shown. Errors are
+    /// those of [`Generator::new`].
+    pub fn new(
+        manifest: &Manifest,
+        decode: D,
+        prompt: &[u32],
+        options: &Options,
+        stops: &[String],
+    ) -> Result<Self, Error> {
+        Ok(TextRun {
+            generator: Generator::new(manifest, prompt, options.clone())?,
+            stream: TextStream::new(decode, prompt),
+            stops: StopTexts::new(stops),
+            stopped: false,
+            stats: Stats::default(),
+        })
+    }
+
+    /// Goes on after the states were lost, on the next [`TextRun::drive`]. No piece is given twice.
+    pub fn rewind(&mut self, manifest: &Manifest) -> Result<(), Error> {
+        self.generator.rewind(manifest)
+    }
+
+    /// Generates until it ends, and streams the text.
+    pub async fn drive(&mut self, backend: &mut dyn Backend, callbacks: &mut Callbacks<'_>) -> Result<Outcome, Error> {
+        let TextRun { generator, stream, stops, stopped, stats } = self;
+        let Callbacks { clock, keep_going, piece } = callbacks;
+        let mut failed = None;
+        let observe = &mut |progress| {
+            let prompt = match progress {
+                Progress::Prompt { done, total } => Some((done, total)),
+                Progress::Token(token) => {
+                    match stream.push(token) {
+                        Ok(text) => {
+                            let (show, stop) = stops.push(&text);
+                            if !show.is_empty() {
+                                piece(&show);
+                            }
+                            *stopped |= stop;
+                        }
+                        Err(e) => failed = Some(e),
+                    }
+                    None
+                }
+            };
+            match (*stopped, failed.is_some() || !keep_going(prompt)) {
+                (true, _) => Some(Stop::StopText),
+                (false, true) => Some(Stop::Aborted),
+                (false, false) => None,
+            }
+        };
+        drive(generator, backend, *clock, stats, observe).await?;
+        if let Some(e) = failed {
+            return Err(e);
+        }
+        let stop = if *stopped { Stop::StopText } else { generator.stopped().unwrap_or(Stop::Aborted) };
+        if !*stopped {
+            let (mut rest, stop) = stops.push(&stream.finish()?);
+            if !stop {
+                rest += &stops.finish();
+            }
+            if !rest.is_empty() {
+                piece(&rest);
+            }
+        }
+        Ok(Outcome { tokens: generator.tokens().to_vec(), stop, stats: *stats })
+    }
+}
+
+#[cfg(all(test, feature = "native", feature = "tokenizer"))]
 mod tests {
     use super::*;
+    use crate::blocking::generate_text;
     use crate::testing::ToyBackend;
+    use crate::tokenizer::Tokenizer;
     use crate::tokenizer::tests::toy_json;
 
     fn run(prompt: &[u32], n: u32, stops: &[String], calls: u32) -> (Vec<String>, Outcome) {
@@ -89,7 +127,7 @@ mod tests {
         let mut left = calls;
         let mut callbacks = Callbacks {
             clock: &mut || 0.0,
-            keep_going: &mut || {
+            keep_going: &mut |_| {
                 left -= 1;
                 left > 0
             },

@@ -5,8 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gristmill_bundle::*;
-use gristmill_runtime::gpu::{Options, Wgpu};
-use gristmill_runtime::{Backend, Error, Tensor};
+use gristmill_runtime::backend::Fed;
+use gristmill_runtime::blocking::{begin, run};
+use gristmill_runtime::native::{Options, Wgpu};
+use gristmill_runtime::{Backend, Error, Request, Tensor};
 
 const SYMBOLS: &str =
     "struct Symbols { B: u32, T: u32, P: u32, C: u32 }\n@group(0) @binding(0) var<uniform> s: Symbols;\n";
@@ -211,14 +213,14 @@ fn inputs(rows: usize, ids: &[i32]) -> BTreeMap<String, Tensor> {
 }
 
 fn y(wgpu: &mut Wgpu, inputs: &BTreeMap<String, Tensor>, past: u32) -> Tensor {
-    wgpu.run("forward", inputs, past, &["y"]).unwrap()["y"].clone()
+    run(wgpu, "forward", inputs, past, &["y"]).unwrap()["y"].clone()
 }
 
 #[test]
 fn states_inputs_weights_and_symbols_meet() {
     let mut wgpu = load(&["subgroups"]);
-    assert!(matches!(wgpu.run("forward", &inputs(1, &[1]), 0, &["y"]), Err(Error::Unsupported(_))));
-    wgpu.begin(2, 8).unwrap();
+    assert!(matches!(run(&mut wgpu, "forward", &inputs(1, &[1]), 0, &["y"]), Err(Error::Unsupported(_))));
+    begin(&mut wgpu, 2, 8).unwrap();
     let first = y(&mut wgpu, &inputs(2, &[1, 2, 3, 10, 20, 30]), 0);
     let expect = |sums: &[f32], new: usize| -> Vec<f32> {
         sums.iter().enumerate().map(|(i, v)| v * table(40 + i % new)).collect()
@@ -232,12 +234,12 @@ fn states_inputs_weights_and_symbols_meet() {
     assert_eq!(y(&mut wgpu, &masked, 4), Tensor::f32([2, 1], expect(&[14.0, 30.0], 1)));
     assert_eq!(wgpu.allocated_bytes(), allocated, "decoding allocates nothing");
 
-    let full = wgpu.run("forward", &inputs(2, &[0; 8]), 5, &["y"]).unwrap_err();
+    let full = run(&mut wgpu, "forward", &inputs(2, &[0; 8]), 5, &["y"]).unwrap_err();
     assert_eq!(full.to_string(), "9 tokens do not fit in a context of 8");
 
     // A new sequence finds zeros, in old buffers as in new ones.
     for (batch, capacity) in [(2, 8), (1, 4), (1, 64)] {
-        wgpu.begin(batch, capacity).unwrap();
+        begin(&mut wgpu, batch, capacity).unwrap();
         let ids = vec![1; batch as usize];
         let got = y(&mut wgpu, &inputs(batch as usize, &ids), 3);
         assert_eq!(got, Tensor::f32([batch as usize, 1], expect(&vec![1.0; batch as usize], 1)));
@@ -247,13 +249,13 @@ fn states_inputs_weights_and_symbols_meet() {
 #[test]
 fn only_what_is_wanted_runs() {
     let mut wgpu = load(&["subgroups"]);
-    wgpu.begin(1, 8).unwrap();
-    let some = wgpu.run("forward", &inputs(1, &[1]), 0, &["wide", "y"]).unwrap();
+    begin(&mut wgpu, 1, 8).unwrap();
+    let some = run(&mut wgpu, "forward", &inputs(1, &[1]), 0, &["wide", "y"]).unwrap();
     assert_eq!(some.keys().collect::<Vec<_>>(), ["wide", "y"]);
     assert_eq!(some["wide"], Tensor::i32([70001], (0..70001).collect()));
-    let text = wgpu.run("forward", &inputs(1, &[1]), 0, &[]).unwrap_err().to_string();
+    let text = run(&mut wgpu, "forward", &inputs(1, &[1]), 0, &[]).unwrap_err().to_string();
     assert!(text.starts_with("kernel `broken` (shaders/native/broken.wgsl): "), "{text}");
-    let text = wgpu.run("forward", &inputs(1, &[1]), 0, &["z"]).unwrap_err().to_string();
+    let text = run(&mut wgpu, "forward", &inputs(1, &[1]), 0, &["z"]).unwrap_err().to_string();
     assert_eq!(text, "entry `forward` has no output `z`; it has `y`, `wide`, `broken`");
     // A failed call leaves the backend usable.
     assert_eq!(y(&mut wgpu, &inputs(1, &[2]), 0), Tensor::f32([1, 1], vec![2.0 * table(40)]));
@@ -262,9 +264,33 @@ fn only_what_is_wanted_runs() {
 #[test]
 fn the_first_variant_that_fits_is_taken() {
     let mut wgpu = load(&[]);
-    wgpu.begin(1, 8).unwrap();
+    begin(&mut wgpu, 1, 8).unwrap();
     let factor = if wgpu.describe().contains("subgroups") { 1000.0 } else { 1.0 };
     assert_eq!(y(&mut wgpu, &inputs(1, &[2]), 0), Tensor::f32([1, 1], vec![factor * 2.0 * table(40)]));
+}
+
+#[test]
+fn calls_overlap_and_feed_one_another() {
+    let mut wgpu = load(&["subgroups"]);
+    begin(&mut wgpu, 1, 8).unwrap();
+    let sums = pollster::block_on(async {
+        wgpu.start(&Request::new("forward", &inputs(1, &[7]), 0), &["wide"]).await.unwrap();
+        // Takes the first element of `wide`, which is 0; then an input of its own again.
+        let fed = Some(Fed { input: "input_ids".to_string(), output: "wide".to_string() });
+        wgpu.start(&Request { fed, ..Request::new("forward", &inputs(1, &[99]), 1) }, &["y"]).await.unwrap();
+        wgpu.start(&Request::new("forward", &inputs(1, &[5]), 2), &["y"]).await.unwrap();
+        let mut sums = Vec::new();
+        wgpu.finish().await.unwrap();
+        for _ in 0..2 {
+            sums.push(wgpu.finish().await.unwrap()["y"].as_f32().unwrap()[0] / table(40));
+        }
+        assert!(wgpu.finish().await.is_err(), "nothing is under way any more");
+        let lost = Some(Fed { input: "input_ids".to_string(), output: "z".to_string() });
+        let request = Request { fed: lost, ..Request::new("forward", &inputs(1, &[1]), 3) };
+        assert!(wgpu.start(&request, &["y"]).await.unwrap_err().to_string().contains("`z` cannot be fed"));
+        sums
+    });
+    assert_eq!(sums, [7.0, 12.0]);
 }
 
 #[test]
@@ -275,7 +301,7 @@ fn adapters_are_chosen_by_name() {
     let options = Options { adapter: Some("99".to_string()), ..Options::default() };
     assert!(fail(&options).starts_with("no adapter `99`"));
     let options = Options { profile: Some("safari".to_string()), ..Options::default() };
-    assert!(fail(&options).contains("no `safari`, only native"));
+    assert!(fail(&options).contains("no programs for `safari`, only for native"));
     assert_eq!(options.without, BTreeSet::new());
 }
 
@@ -283,7 +309,7 @@ fn adapters_are_chosen_by_name() {
 fn a_state_beyond_the_limits_is_named() {
     let mut wgpu = load(&[]);
     // 100 rows of 4 GiB would be asked for if the manifest's range allowed it; the device's limit stands before that.
-    match wgpu.begin(u32::MAX, 100) {
+    match begin(&mut wgpu, u32::MAX, 100) {
         Err(Error::Limit { what, name, .. }) => {
             assert_eq!((what.as_str(), name), ("state `seen`", "maxStorageBufferBindingSize"));
         }

@@ -1,4 +1,18 @@
-//! The runtime for browsers, compiled to WebAssembly. `ts/` drives it; see `docs/javascript.md` for what users see.
+//! The runtime for browsers, compiled to WebAssembly.
+//!
+//! It decides what runs; JavaScript (`ts/`) owns everything that belongs to a page: the network, storage, the device
+//! ([`gpu`]), tokenizers. [`Runtime`] is what JavaScript drives. Values that are not numbers or bytes cross the border
+//! as JSON or as plain objects, errors as objects with `code`, `message` and `details` ([`error`]).
+
+mod error;
+mod files;
+mod generate;
+mod gpu;
+mod info;
+mod runtime;
+mod tensors;
+
+pub use runtime::Runtime;
 
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -6,4 +20,16 @@ use wasm_bindgen::prelude::wasm_bindgen;
 #[wasm_bindgen]
 pub fn version() -> String {
     env!("CARGO_PKG_VERSION").to_string()
+}
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = console, js_name = error)]
+    fn console_error(text: &str);
+}
+
+/// Runs when the module is loaded: a defect of the runtime shall say where it is.
+#[wasm_bindgen(start)]
+pub fn start() {
+    std::panic::set_hook(Box::new(|info| console_error(&format!("gristmill: {info}"))));
 }

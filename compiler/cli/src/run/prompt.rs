@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use gristmill_bundle::{Bundle, Entry, EntryRole};
+use gristmill_runtime::blocking::{self, generate_text};
 use gristmill_runtime::generate::{Options, Outcome as Generated, Stop};
 use gristmill_runtime::template::{ChatTemplate, Message};
-use gristmill_runtime::text::{Callbacks, generate_text};
+use gristmill_runtime::text::Callbacks;
 use gristmill_runtime::tokenizer::Tokenizer;
 use gristmill_runtime::{Data, Tensor};
 
@@ -91,7 +92,7 @@ fn continue_text(
         let (broken, lead) = (AtomicBool::new(false), &mut lead);
         let mut callbacks = Callbacks {
             clock: &mut || begin.elapsed().as_secs_f64(),
-            keep_going: &mut || !interrupted.load(Ordering::Relaxed) && !broken.load(Ordering::Relaxed),
+            keep_going: &mut |_| !interrupted.load(Ordering::Relaxed) && !broken.load(Ordering::Relaxed),
             piece: &mut |piece| {
                 let result = emit(&format!("{}{piece}", lead.take().unwrap_or_default()));
                 if result.is_err() && written.is_ok() {
@@ -156,9 +157,9 @@ fn embed(mut loaded: Loaded, entry: &Entry, ids: &[u32]) -> Outcome {
     let ids: Vec<i32> = ids.iter().map(|id| *id as i32).collect();
     let inputs = BTreeMap::from([(input.name.clone(), Tensor::i32([1, ids.len()], ids))]);
     if !manifest.states.is_empty() {
-        loaded.backend.begin(1, manifest.model.max_context)?;
+        blocking::begin(loaded.backend.as_mut(), 1, manifest.model.max_context)?;
     }
-    let mut outputs = loaded.backend.run(&entry.name, &inputs, 0, &[&output.name])?;
+    let mut outputs = blocking::run(loaded.backend.as_mut(), &entry.name, &inputs, 0, &[&output.name])?;
     match outputs.remove(&output.name).map(|t| t.data) {
         Some(Data::F32(values)) => {
             emit(&format!("{}\n", serde_json::Value::from(values)))?;

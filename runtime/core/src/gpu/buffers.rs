@@ -1,50 +1,139 @@
-//! Buffers that grow when a call needs more, and are kept otherwise.
+//! All buffers that kernels bind. They grow when a call needs more, and are kept otherwise.
 
-use super::device::Device;
+use gristmill_bundle::Binding;
+
+use super::device::{BufferSpec, Gpu, Usage};
 use crate::error::Error;
 
 const REMEDY: &str = "use a shorter input, a smaller --max-context, or another adapter";
 
-/// A buffer and its use.
-#[derive(Debug, Default)]
-pub(crate) struct Growing {
-    buffer: Option<wgpu::Buffer>,
+/// A buffer that may not exist yet.
+#[derive(Clone, Debug)]
+struct Growing<B> {
+    buffer: Option<B>,
     /// Bytes that were asked for.
     size: u64,
 }
 
-impl Growing {
-    /// The buffer, if it was ever needed.
-    pub(crate) fn get(&self) -> Option<&wgpu::Buffer> {
-        self.buffer.as_ref()
+impl<B> Growing<B> {
+    fn several(count: usize) -> Vec<Self> {
+        (0..count).map(|_| Growing { buffer: None, size: 0 }).collect()
+    }
+}
+
+/// A buffer that is needed.
+#[derive(Debug)]
+pub(crate) struct Need {
+    pub(crate) binding: Binding,
+    /// Names it in errors.
+    pub(crate) what: String,
+    /// Bytes needed now.
+    pub(crate) bytes: u64,
+    /// Bytes that later calls are known to need: given where the device can.
+    pub(crate) foreseen: u64,
+}
+
+/// The buffers of a bundle on a device.
+#[derive(Debug)]
+pub(crate) struct Buffers<B> {
+    weights: Vec<B>,
+    states: Vec<Growing<B>>,
+    /// Shared by all entries, as their calls follow one another.
+    slots: Vec<Growing<B>>,
+    /// By index in the manifest, shared by all entries.
+    inputs: Vec<Growing<B>>,
+    /// By entry.
+    outputs: Vec<Vec<Growing<B>>>,
+    /// Counts replacements; bind groups made under another number are stale.
+    epoch: u64,
+}
+
+impl<B: Clone> Buffers<B> {
+    /// Nothing exists yet. `outputs` is the number of outputs of each entry.
+    pub(crate) fn new(states: usize, slots: usize, inputs: usize, outputs: impl Iterator<Item = usize>) -> Self {
+        Buffers {
+            weights: Vec::new(),
+            states: Growing::several(states),
+            slots: Growing::several(slots),
+            inputs: Growing::several(inputs),
+            outputs: outputs.map(Growing::several).collect(),
+            epoch: 0,
+        }
     }
 
-    /// Whether it holds `bytes` as it is.
-    pub(crate) fn holds(&self, bytes: u64) -> bool {
-        self.buffer.is_some() && bytes <= self.size
+    /// One buffer per tensor.
+    pub(crate) fn set_weights(&mut self, weights: Vec<B>) {
+        self.weights = weights;
+        self.epoch += 1;
     }
 
-    /// Replaces it by a zero-filled one for `bytes` and, where the device can, for what is `foreseen`. Bind groups
-    /// of the old one are stale, also after a failure.
-    pub(crate) async fn replace(
+    /// Which generation of buffers this is.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// A buffer as a step of `entry` binds it, if it exists.
+    pub(crate) fn get(&self, entry: usize, binding: Binding) -> Option<&B> {
+        match binding {
+            Binding::Tensor(i) => self.weights.get(i as usize),
+            _ => self.growing(entry, binding)?.buffer.as_ref(),
+        }
+    }
+
+    /// Whether a buffer exists and holds `bytes` as it is.
+    pub(crate) fn holds(&self, entry: usize, binding: Binding, bytes: u64) -> bool {
+        self.growing(entry, binding).is_some_and(|g| g.buffer.is_some() && bytes <= g.size)
+    }
+
+    /// Replaces buffers by zero-filled ones. The old ones are freed first, so that both need not fit at once.
+    pub(crate) async fn replace<G: Gpu<Buffer = B>>(
         &mut self,
-        device: &mut Device,
-        what: &str,
-        bytes: u64,
-        foreseen: u64,
+        gpu: &G,
+        entry: usize,
+        needs: &[Need],
     ) -> Result<(), Error> {
-        self.release(device);
-        let size = bytes.max(foreseen.min(device.limits.max_storage_buffer_binding_size));
-        self.buffer = Some(device.storage(what, size, REMEDY).await?);
-        self.size = size;
+        if needs.is_empty() {
+            return Ok(());
+        }
+        self.epoch += 1;
+        let limits = &gpu.info().limits;
+        let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+        let mut specs = Vec::with_capacity(needs.len());
+        for need in needs {
+            gpu.info().check_storage(&need.what, need.bytes, REMEDY)?;
+            let usage = if matches!(need.binding, Binding::State(_)) { Usage::State } else { Usage::Scratch };
+            specs.push(BufferSpec::new(&need.what, need.bytes.max(need.foreseen.min(most)), usage));
+            if let Some(growing) = self.growing_mut(entry, need.binding) {
+                growing.size = 0;
+                growing.buffer.take().iter().for_each(|old| gpu.destroy(old));
+            }
+        }
+        let made = gpu.create(&specs).await?;
+        for ((need, spec), buffer) in needs.iter().zip(&specs).zip(made) {
+            if let Some(growing) = self.growing_mut(entry, need.binding) {
+                *growing = Growing { buffer: Some(buffer), size: spec.bytes };
+            }
+        }
         Ok(())
     }
 
-    /// Frees it.
-    fn release(&mut self, device: &mut Device) {
-        if let Some(old) = self.buffer.take() {
-            device.free(&old);
+    fn growing(&self, entry: usize, binding: Binding) -> Option<&Growing<B>> {
+        match binding {
+            Binding::Tensor(_) => None,
+            Binding::State(i) => self.states.get(i as usize),
+            Binding::Slot(i) => self.slots.get(i as usize),
+            Binding::Input(i) => self.inputs.get(i as usize),
+            Binding::Output(i) => self.outputs.get(entry)?.get(i as usize),
         }
-        self.size = 0;
+    }
+
+    fn growing_mut(&mut self, entry: usize, binding: Binding) -> Option<&mut Growing<B>> {
+        match binding {
+            Binding::Tensor(_) => None,
+            Binding::State(i) => self.states.get_mut(i as usize),
+            Binding::Slot(i) => self.slots.get_mut(i as usize),
+            Binding::Input(i) => self.inputs.get_mut(i as usize),
+            Binding::Output(i) => self.outputs.get_mut(entry)?.get_mut(i as usize),
+        }
     }
 }

@@ -1,235 +1,181 @@
-//! The adapter, the device, and buffers whose failures have names.
+//! What the executor needs of WebGPU: natively wgpu gives it, in a page the browser.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
 
 use crate::error::Error;
 
-/// Which adapter to use, and what of it.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// Number in [`list_adapters`], or a part of the name in any case. Without it the best kind is taken:
-    /// discrete, integrated, virtual, then software.
-    pub adapter: Option<String>,
-    /// The programs to run. Without it `native`, or the first in the bundle.
-    pub profile: Option<String>,
-    /// WebGPU feature names that are not to be used although the adapter has them.
-    pub without: BTreeSet<String>,
-}
-
-/// An adapter of this machine.
+/// Limits of an opened device that decide what runs on it. The names are WebGPU's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AdapterSummary {
-    /// Name as the driver gives it.
-    pub name: String,
-    /// `discrete`, `integrated`, `virtual`, `software` or `other`.
-    pub kind: &'static str,
-    /// `Vulkan`, `Metal`, `Dx12`, `BrowserWebGpu`.
-    pub api: String,
-    /// Driver and its version.
-    pub driver: String,
-    /// Which of the features that kernels may ask for it has.
-    pub features: Vec<&'static str>,
+pub struct Limits {
+    /// `maxBufferSize`, in bytes.
+    pub max_buffer_size: u64,
+    /// `maxStorageBufferBindingSize`, in bytes.
+    pub max_storage_buffer_binding_size: u64,
+    /// `maxStorageBuffersPerShaderStage`.
+    pub max_storage_buffers_per_shader_stage: u32,
+    /// `maxComputeWorkgroupsPerDimension`.
+    pub max_compute_workgroups_per_dimension: u32,
 }
 
-/// WebGPU features that kernel variants may require.
-const FEATURES: [(&str, wgpu::Features); 2] =
-    [("shader-f16", wgpu::Features::SHADER_F16), ("subgroups", wgpu::Features::SUBGROUP)];
-
-const NO_ADAPTER: &str = "no WebGPU adapter on this machine. Install the driver of the graphics card, or a software \
-                          one (Debian: apt install mesa-vulkan-drivers), or use `--backend reference`";
-
-fn instance() -> wgpu::Instance {
-    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    // Validation layers of the drivers are for the developers of wgpu; its own checks stay on.
-    descriptor.flags = wgpu::InstanceFlags::empty();
-    descriptor.backends = wgpu::Backends::PRIMARY;
-    wgpu::Instance::new(descriptor)
+/// What is known about a device before anything runs on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// Name of the adapter, for messages.
+    pub adapter: String,
+    /// What it offers.
+    pub limits: Limits,
+    /// WebGPU names of the features in use.
+    pub features: BTreeSet<String>,
 }
 
-/// All adapters, best first. Empty if there are none.
-pub async fn list_adapters() -> Vec<AdapterSummary> {
-    adapters().await.iter().map(|a| summary(&a.get_info(), a.features())).collect()
-}
-
-fn kind(info: &wgpu::AdapterInfo) -> (u8, &'static str) {
-    match info.device_type {
-        wgpu::DeviceType::DiscreteGpu => (0, "discrete"),
-        wgpu::DeviceType::IntegratedGpu => (1, "integrated"),
-        wgpu::DeviceType::VirtualGpu => (2, "virtual"),
-        wgpu::DeviceType::Cpu => (3, "software"),
-        wgpu::DeviceType::Other => (4, "other"),
-    }
-}
-
-fn summary(info: &wgpu::AdapterInfo, features: wgpu::Features) -> AdapterSummary {
-    let driver = [info.driver.as_str(), info.driver_info.as_str()].join(" ").trim().to_string();
-    AdapterSummary {
-        name: info.name.clone(),
-        kind: kind(info).1,
-        api: format!("{:?}", info.backend),
-        driver,
-        features: FEATURES.iter().filter(|(_, f)| features.contains(*f)).map(|(n, _)| *n).collect(),
-    }
-}
-
-#[cfg(not(target_arch = "wasm32"))]
-async fn adapters() -> Vec<wgpu::Adapter> {
-    let mut all = instance().enumerate_adapters(wgpu::Backends::PRIMARY).await;
-    all.sort_by_key(|a| kind(&a.get_info()).0);
-    all
-}
-
-/// A browser gives one adapter, and only when asked for one.
-#[cfg(target_arch = "wasm32")]
-async fn adapters() -> Vec<wgpu::Adapter> {
-    let options =
-        wgpu::RequestAdapterOptions { power_preference: wgpu::PowerPreference::HighPerformance, ..Default::default() };
-    instance().request_adapter(&options).await.into_iter().collect()
-}
-
-async fn choose(wish: Option<&str>) -> Result<wgpu::Adapter, Error> {
-    let mut all = adapters().await;
-    if all.is_empty() {
-        return Err(Error::NoAdapter(NO_ADAPTER.to_string()));
-    }
-    let found = match wish {
-        None => Some(0),
-        Some(text) => match text.parse::<usize>() {
-            Ok(n) => Some(n).filter(|n| *n < all.len()),
-            Err(_) => all.iter().position(|a| a.get_info().name.to_lowercase().contains(&text.to_lowercase())),
-        },
-    };
-    match found {
-        Some(n) => Ok(all.swap_remove(n)),
-        None => {
-            let known: Vec<String> =
-                all.iter().enumerate().map(|(i, a)| format!("{i}: {}", a.get_info().name)).collect();
-            let wish = wish.unwrap_or_default();
-            Err(Error::NoAdapter(format!("no adapter `{wish}`; this machine has {}", known.join(", "))))
-        }
-    }
-}
-
-/// What the device reported outside of any call.
-#[derive(Debug, Default)]
-struct Failures {
-    lost: Option<String>,
-    first: Option<String>,
-}
-
-/// An opened device.
-#[derive(Debug)]
-pub(crate) struct Device {
-    pub(crate) device: wgpu::Device,
-    pub(crate) queue: wgpu::Queue,
-    pub(crate) limits: wgpu::Limits,
-    /// Names of the features in use.
-    pub(crate) features: BTreeSet<&'static str>,
-    pub(crate) summary: AdapterSummary,
-    failures: Arc<Mutex<Failures>>,
-    allocated: u64,
-}
-
-impl Device {
-    /// Opens the adapter that `options` ask for, with all limits it offers.
-    pub(crate) async fn open(options: &Options) -> Result<Self, Error> {
-        let adapter = choose(options.adapter.as_deref()).await?;
-        let summary = summary(&adapter.get_info(), adapter.features());
-        let used = FEATURES.iter().filter(|(n, f)| adapter.features().contains(*f) && !options.without.contains(*n));
-        let required_features = used.clone().fold(wgpu::Features::empty(), |all, (_, f)| all | *f);
-        let features = used.map(|(n, _)| *n).collect();
-        let limits = adapter.limits();
-        let descriptor = wgpu::DeviceDescriptor {
-            label: Some("gristmill"),
-            required_features,
-            required_limits: limits.clone(),
-            ..Default::default()
-        };
-        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|e| {
-            Error::NoAdapter(format!("adapter {} gives no device: {e}; try another one, see --adapter", summary.name))
-        })?;
-        let failures = Arc::new(Mutex::new(Failures::default()));
-        let sink = failures.clone();
-        device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| {
-            sink.lock().unwrap_or_else(PoisonError::into_inner).first.get_or_insert(e.to_string());
-        }));
-        let sink = failures.clone();
-        device.set_device_lost_callback(move |reason, message| {
-            let text = format!("{reason:?}: {message}");
-            sink.lock().unwrap_or_else(PoisonError::into_inner).lost.get_or_insert(text);
-        });
-        Ok(Device { device, queue, limits, features, summary, failures, allocated: 0 })
-    }
-
-    /// The first failure since the last call of this function, if there was one.
-    pub(crate) fn check(&self, what: &str) -> Result<(), Error> {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(lost) = &failures.lost {
-            return Err(Error::DeviceLost(lost.clone()));
-        }
-        match failures.first.take() {
-            Some(message) => Err(Error::Device { what: what.to_string(), message }),
-            None => Ok(()),
-        }
-    }
-
-    /// A limit of the adapter is too small.
+impl DeviceInfo {
+    /// The error for a limit that is too small.
     pub(crate) fn limit(&self, what: &str, needed: u64, limit: u64, name: &'static str, remedy: &str) -> Error {
-        let (what, adapter, remedy) = (what.to_string(), self.summary.name.clone(), remedy.to_string());
+        let (what, adapter, remedy) = (what.to_string(), self.adapter.clone(), remedy.to_string());
         Error::Limit { what, needed, limit, name, adapter, remedy }
     }
 
-    /// A storage buffer, zero-filled, of at least 16 bytes. `what` names it in errors.
-    pub(crate) async fn storage(&mut self, what: &str, bytes: u64, remedy: &str) -> Result<wgpu::Buffer, Error> {
-        let most = self.limits.max_storage_buffer_binding_size;
-        if bytes > most {
-            return Err(self.limit(what, bytes, most, "maxStorageBufferBindingSize", remedy));
+    /// Whether a storage buffer of so many bytes can exist and be bound whole.
+    pub(crate) fn check_storage(&self, what: &str, bytes: u64, remedy: &str) -> Result<(), Error> {
+        let binding = self.limits.max_storage_buffer_binding_size;
+        if bytes > binding {
+            return Err(self.limit(what, bytes, binding, "maxStorageBufferBindingSize", remedy));
         }
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
-        self.buffer(what, bytes, usage, remedy).await
+        self.check_size(what, bytes, remedy)
     }
 
-    /// A buffer of at least 16 bytes.
-    pub(crate) async fn buffer(
-        &mut self,
-        what: &str,
-        bytes: u64,
-        usage: wgpu::BufferUsages,
-        remedy: &str,
-    ) -> Result<wgpu::Buffer, Error> {
+    /// Whether a buffer of so many bytes can exist.
+    pub(crate) fn check_size(&self, what: &str, bytes: u64, remedy: &str) -> Result<(), Error> {
         let most = self.limits.max_buffer_size;
         if bytes > most {
             return Err(self.limit(what, bytes, most, "maxBufferSize", remedy));
         }
-        let size = bytes.max(16).next_multiple_of(16);
-        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let descriptor = wgpu::BufferDescriptor { label: Some(what), size, usage, mapped_at_creation: false };
-        let buffer = self.device.create_buffer(&descriptor);
-        if scope.pop().await.is_some() {
-            return Err(Error::OutOfMemory { what: what.to_string(), bytes, allocated: self.allocated });
-        }
-        self.check(what)?;
-        self.allocated += size;
-        Ok(buffer)
+        Ok(())
     }
+}
 
-    /// Frees a buffer at once instead of when its last user is gone.
-    pub(crate) fn free(&mut self, buffer: &wgpu::Buffer) {
-        self.allocated = self.allocated.saturating_sub(buffer.size());
-        buffer.destroy();
-    }
+/// What a buffer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// Weights: bound to kernels.
+    Weight,
+    /// States: bound to kernels, cleared, kept between calls.
+    State,
+    /// Inputs, outputs and scratch memory: bound to kernels, written and copied.
+    Scratch,
+    /// Small values that all kernels see.
+    Uniform,
+    /// Read by the host.
+    Readback,
+}
 
-    /// Bytes in all buffers.
-    pub(crate) fn allocated(&self) -> u64 {
-        self.allocated
-    }
+/// A buffer to be made, zero-filled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BufferSpec {
+    /// Names it in errors and in the tools of the browser.
+    pub label: String,
+    /// Size; a multiple of 16.
+    pub bytes: u64,
+    /// What it is for.
+    pub usage: Usage,
+}
 
-    /// Waits until all submitted work is done. In a browser callbacks come by themselves.
-    pub(crate) fn wait(&self) -> Result<(), Error> {
-        match self.device.poll(wgpu::PollType::wait_indefinitely()) {
-            Ok(_) => Ok(()),
-            Err(e) => Err(Error::Device { what: "waiting for the device".to_string(), message: e.to_string() }),
-        }
+impl BufferSpec {
+    /// A buffer for at least `bytes`, and at least 16.
+    pub fn new(label: impl Into<String>, bytes: u64, usage: Usage) -> Self {
+        BufferSpec { label: label.into(), bytes: bytes.max(16).next_multiple_of(16), usage }
     }
+}
+
+/// A stretch to copy on the device. Offsets and size are multiples of 4.
+#[derive(Clone, Copy, Debug)]
+pub struct Copy<'a, B> {
+    /// From its begin.
+    pub from: &'a B,
+    /// Into it.
+    pub to: &'a B,
+    /// From here on.
+    pub to_offset: u64,
+    /// So many bytes.
+    pub bytes: u64,
+}
+
+/// One submission. Everything happens in the order of the fields; the steps are one compute pass.
+#[derive(Debug)]
+pub struct Work<'a, G: Gpu> {
+    /// Bytes to put at the begin of buffers; their number is a multiple of 4.
+    pub writes: &'a [(&'a G::Buffer, &'a [u8])],
+    /// From results of the submission before into inputs of this one.
+    pub feed: Option<Copy<'a, G::Buffer>>,
+    /// Pipelines and their buffers.
+    pub steps: &'a G::Steps,
+    /// Workgroups in x and y of each step. Steps with none are left out.
+    pub grids: &'a [(u32, u32)],
+    /// From results into `staging`.
+    pub results: &'a [Copy<'a, G::Buffer>],
+    /// A [`Usage::Readback`] buffer that no other submission under way uses.
+    pub staging: &'a G::Buffer,
+    /// How many bytes of it are read back. 0 only waits.
+    pub bytes: u64,
+}
+
+/// Results on their way to the host.
+pub type Reading = Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>>>>;
+
+/// A WebGPU device. Handles are cheap to clone.
+pub trait Gpu {
+    /// A buffer.
+    type Buffer: Clone + Debug;
+    /// A compute pipeline and the layout of its bindings: symbols at 0, then the kernel's buffers.
+    type Pipeline: Clone + Debug;
+    /// Buffers bound for a pipeline.
+    type Group: Clone + Debug;
+    /// Steps that are submitted many times.
+    type Steps: Debug;
+
+    /// What the device is.
+    fn info(&self) -> &DeviceInfo;
+
+    /// For people: adapter, driver and the features in use.
+    fn describe(&self) -> String;
+
+    /// How many submissions should be under way at once for the device never to wait for the host.
+    fn depth(&self) -> usize;
+
+    /// Bytes of all buffers of this device.
+    fn allocated(&self) -> u64;
+
+    /// Makes buffers, all of them or none. Errors name the first that failed.
+    fn create(&self, specs: &[BufferSpec]) -> impl Future<Output = Result<Vec<Self::Buffer>, Error>>;
+
+    /// Frees a buffer as soon as no submitted work needs it.
+    fn destroy(&self, buffer: &Self::Buffer);
+
+    /// Fills buffers with zeros.
+    fn clear(&self, buffers: &[&Self::Buffer]);
+
+    /// Compiles a kernel. `writes` says which of its buffers are written; `source` is WGSL.
+    fn compile(
+        &self,
+        name: &str,
+        source: &str,
+        writes: &[bool],
+    ) -> impl Future<Output = Result<Self::Pipeline, Error>> + 'static;
+
+    /// Binds buffers, symbols first.
+    fn bind(&self, name: &str, pipeline: &Self::Pipeline, buffers: &[&Self::Buffer]) -> Self::Group;
+
+    /// Prepares steps for submission.
+    fn record(&self, steps: &[(&Self::Pipeline, &Self::Group)]) -> Self::Steps;
+
+    /// Submits work and asks for its results in the same moment.
+    fn submit(&self, work: &Work<'_, Self>) -> Reading
+    where
+        Self: Sized;
+
+    /// The first failure that belonged to no call since the last time this was asked.
+    fn check(&self, what: &str) -> Result<(), Error>;
 }

@@ -1,16 +1,19 @@
 //! Executes programs on WebGPU.
 //!
-//! All work of a call is one compute pass. Buffers and bind groups are made when an entry is first used, or when a
-//! call needs more space than any before it, and never during ordinary decoding. Every WebGPU call sits in an
-//! `async fn`, because a browser cannot wait; [`Wgpu`] implements [`crate::Backend`] natively by waiting.
+//! All work of a call is one submission with one compute pass. Buffers and bind groups are made when an entry is first
+//! used, or when a call needs more space than any before it, and never during ordinary decoding. [`Executor`] is
+//! written against [`Gpu`]: natively that is wgpu ([`crate::native`]), in a page it is the browser.
 
+mod admit;
 mod buffers;
 mod device;
-mod exec;
-mod pipelines;
-mod readback;
+mod executor;
+mod files;
+mod kernels;
 mod schedule;
-mod weights;
+mod staging;
 
-pub use device::{AdapterSummary, Options, list_adapters};
-pub use exec::Wgpu;
+pub use admit::{admit, choose_profile};
+pub use device::{BufferSpec, Copy, DeviceInfo, Gpu, Limits, Reading, Usage, Work};
+pub use executor::Executor;
+pub use files::Files;

@@ -1,0 +1,62 @@
+//! The functions of this crate for programs that may wait.
+
+use gristmill_bundle::Manifest;
+
+use crate::backend::{Backend, Request, Tensors};
+use crate::error::Error;
+use crate::generate::{Options, Outcome, Progress, Stop};
+use crate::tensors::TensorRun;
+
+/// As [`Backend::begin`].
+pub fn begin(backend: &mut dyn Backend, batch: u32, capacity: u32) -> Result<(), Error> {
+    pollster::block_on(backend.begin(batch, capacity))
+}
+
+/// A call of an entry with `past` tokens in the states, from begin to end. `want` is that of [`Backend::start`].
+pub fn run(
+    backend: &mut dyn Backend,
+    entry: &str,
+    inputs: &Tensors,
+    past: u32,
+    want: &[&str],
+) -> Result<Tensors, Error> {
+    pollster::block_on(crate::backend::run(backend, &Request::new(entry, inputs, past), want))
+}
+
+/// As [`crate::tensors::run_tensors`].
+pub fn run_tensors(
+    backend: &mut dyn Backend,
+    manifest: &Manifest,
+    inputs: &Tensors,
+    run: &TensorRun,
+) -> Result<Tensors, Error> {
+    pollster::block_on(crate::tensors::run_tensors(backend, manifest, inputs, run))
+}
+
+/// As [`crate::generate::generate`].
+pub fn generate(
+    backend: &mut dyn Backend,
+    manifest: &Manifest,
+    prompt: &[u32],
+    options: &Options,
+    clock: &mut dyn FnMut() -> f64,
+    observe: &mut dyn FnMut(Progress) -> Option<Stop>,
+) -> Result<Outcome, Error> {
+    pollster::block_on(crate::generate::generate(backend, manifest, prompt, options, clock, observe))
+}
+
+/// As [`crate::text::generate_text`].
+#[cfg(feature = "tokenizer")]
+pub fn generate_text(
+    backend: &mut dyn Backend,
+    manifest: &Manifest,
+    tokenizer: &crate::tokenizer::Tokenizer,
+    prompt: &[u32],
+    options: &Options,
+    stops: &[String],
+    callbacks: &mut crate::text::Callbacks<'_>,
+) -> Result<Outcome, Error> {
+    let decode = |ids: &[u32]| tokenizer.decode(ids);
+    let mut run = crate::text::TextRun::new(manifest, decode, prompt, options, stops)?;
+    pollster::block_on(run.drive(backend, callbacks))
+}

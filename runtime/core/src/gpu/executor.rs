@@ -1,0 +1,442 @@
+//! Runs entries.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use gristmill_bundle::size::Expr;
+use gristmill_bundle::{Binding, Elem, EntryRole, Manifest, Programs, State};
+
+use super::buffers::{Buffers, Need};
+use super::device::{BufferSpec, Copy, Gpu, Reading, Usage, Work};
+use super::files::Files;
+use super::kernels::choose;
+use super::schedule::{Needed, Schedule, fold};
+use super::staging::{Staging, Taken};
+use crate::backend::{Backend, Data, Fed, Pending, Request, Tensor, Tensors, nothing_started};
+use crate::call::{Call, Session, eval_shape, invalid, prepare, wanted_outputs};
+use crate::error::Error;
+use crate::join::join_all;
+
+/// A bundle on a device.
+#[derive(Debug)]
+pub struct Executor<G: Gpu, F> {
+    gpu: G,
+    files: F,
+    manifest: Arc<Manifest>,
+    programs: Programs,
+    /// By kernel; made when first needed.
+    pipelines: Vec<Option<G::Pipeline>>,
+    /// Values of all symbols; binding 0 of every kernel.
+    symbols: G::Buffer,
+    buffers: Buffers<G::Buffer>,
+    session: Option<Session>,
+    /// By index in [`Manifest::entries`]; made when first run.
+    entries: Vec<Option<Ready<G>>>,
+    staging: Staging<G::Buffer>,
+    /// Calls that were started, oldest first.
+    under_way: VecDeque<UnderWay<G::Buffer>>,
+    /// The entry that was started last.
+    last_entry: Option<usize>,
+}
+
+/// An entry that has run before.
+#[derive(Debug)]
+struct Ready<G: Gpu> {
+    schedule: Schedule,
+    /// Per step; `None` until the step is first used.
+    groups: Vec<Option<G::Group>>,
+    /// The epoch of `groups` and of all `steps`.
+    epoch: u64,
+    /// By wanted outputs.
+    needed: BTreeMap<Vec<usize>, Arc<Needed>>,
+    /// The same, ready to be submitted.
+    steps: BTreeMap<Vec<usize>, G::Steps>,
+}
+
+/// A call whose results are not read yet.
+struct UnderWay<B> {
+    reading: Reading,
+    staging: Taken<B>,
+    /// Name, type and shape of each result, in the order in which they lie in the staging buffer.
+    results: Vec<(String, Elem, Vec<usize>)>,
+}
+
+impl<B> std::fmt::Debug for UnderWay<B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UnderWay").field("results", &self.results).finish_non_exhaustive()
+    }
+}
+
+impl<G: Gpu, F: Files> Executor<G, F> {
+    /// Prepares to run `programs`. Nothing runs before [`Executor::set_weights`], but kernels can be compiled.
+    pub async fn new(gpu: G, files: F, manifest: Arc<Manifest>, programs: Programs) -> Result<Self, Error> {
+        let spec = BufferSpec::new("symbols", manifest.symbols.len() as u64 * 4, Usage::Uniform);
+        let mut made = gpu.create(&[spec]).await?;
+        let symbols = made.pop().ok_or_else(|| Error::Backend("the device made no buffer".to_string()))?;
+        let slots = programs.programs.values().map(|p| p.slots.len()).max().unwrap_or(0);
+        let outputs = manifest.entries.iter().map(|e| e.outputs.len());
+        Ok(Executor {
+            buffers: Buffers::new(manifest.states.len(), slots, manifest.inputs.len(), outputs),
+            pipelines: vec![None; programs.kernels.len()],
+            entries: manifest.entries.iter().map(|_| None).collect(),
+            symbols,
+            session: None,
+            staging: Staging::new(),
+            under_way: VecDeque::new(),
+            last_entry: None,
+            gpu,
+            files,
+            manifest,
+            programs,
+        })
+    }
+
+    /// Takes one filled buffer per tensor of the manifest.
+    pub fn set_weights(&mut self, weights: Vec<G::Buffer>) {
+        self.buffers.set_weights(weights);
+    }
+
+    /// The device.
+    pub fn gpu(&self) -> &G {
+        &self.gpu
+    }
+
+    /// Compiles the kernels of all entries with one of these roles, all at once and in first-use order. `done` is
+    /// called with the number of finished kernels and their total.
+    pub async fn warm(&mut self, roles: &[EntryRole], done: &mut dyn FnMut(usize, usize)) -> Result<(), Error> {
+        let mut kernels = BTreeSet::new();
+        for entry in self.manifest.entries.iter().filter(|e| roles.contains(&e.role)) {
+            let program = self.programs.programs.get(&entry.name);
+            kernels.extend(program.iter().flat_map(|p| &p.steps).map(|s| s.kernel as usize));
+        }
+        self.compile(&kernels, done).await
+    }
+
+    /// Compiles those of some kernels that are not compiled yet.
+    async fn compile(&mut self, kernels: &BTreeSet<usize>, done: &mut dyn FnMut(usize, usize)) -> Result<(), Error> {
+        let (gpu, files, programs) = (&self.gpu, &self.files, &self.programs);
+        let missing: Vec<usize> = kernels.iter().copied().filter(|k| self.pipelines[*k].is_none()).collect();
+        let tasks = missing.iter().map(|k| async move {
+            let kernel = &programs.kernels[*k];
+            let file = &choose(kernel, gpu.info())?.file;
+            let source = files.text(file).await?;
+            gpu.compile(&kernel.name, &source, &kernel.writes).await.map_err(|e| match e {
+                Error::Device { what, message } => Error::Device { what: format!("{what} ({file})"), message },
+                other => other,
+            })
+        });
+        let total = missing.len();
+        let made = join_all(tasks, &mut |finished| done(finished, total)).await;
+        for (k, pipeline) in missing.into_iter().zip(made) {
+            self.pipelines[k] = Some(pipeline?);
+        }
+        Ok(())
+    }
+
+    async fn begin_now(&mut self, batch: u32, capacity: u32) -> Result<(), Error> {
+        let session = Session { batch, capacity };
+        self.session = None;
+        self.forget().await;
+        let manifest = self.manifest.clone();
+        let (mut needs, mut kept) = (Vec::new(), Vec::new());
+        for (i, state) in (0u32..).zip(&manifest.states) {
+            let (binding, bytes) = (Binding::State(i), state_bytes(&manifest, state, session)?);
+            if self.buffers.holds(0, binding, bytes) {
+                kept.push(binding);
+            } else {
+                needs.push(Need { binding, what: format!("state `{}`", state.name), bytes, foreseen: 0 });
+            }
+        }
+        self.buffers.replace(&self.gpu, 0, &needs).await?;
+        let kept: Vec<_> = kept.into_iter().filter_map(|b| self.buffers.get(0, b)).collect();
+        self.gpu.clear(&kept);
+        self.gpu.check("clearing states")?;
+        self.session = Some(session);
+        Ok(())
+    }
+
+    /// Waits for what is under way and throws it away: its staging buffers are in use until then.
+    async fn forget(&mut self) {
+        while let Some(call) = self.under_way.pop_front() {
+            if call.reading.await.is_ok() {
+                self.staging.give_back(call.staging);
+            }
+        }
+        self.last_entry = None;
+    }
+
+    async fn start_now(&mut self, request: &Request, want: &[&str]) -> Result<(), Error> {
+        let manifest = self.manifest.clone();
+        let call = prepare(&manifest, &request.entry, &request.inputs, request.past, self.session)?;
+        let wanted = wanted_outputs(&manifest.entries[call.entry], want)?;
+        let mut ready = match self.entries[call.entry].take() {
+            Some(ready) => ready,
+            None => self.make_ready(call.entry)?,
+        };
+        let result = self.execute(&mut ready, &call, &wanted, request.fed.as_ref()).await;
+        self.entries[call.entry] = Some(ready);
+        self.under_way.push_back(result?);
+        self.last_entry = Some(call.entry);
+        Ok(())
+    }
+
+    async fn finish_now(&mut self) -> Result<Tensors, Error> {
+        let call = self.under_way.pop_front().ok_or_else(nothing_started)?;
+        let bytes = call.reading.await?;
+        self.staging.give_back(call.staging);
+        let mut rest = bytes.as_slice();
+        let results = call.results.into_iter().map(|(name, elem, shape)| {
+            let (own, others) = rest.split_at(rest.len().min(shape.iter().product::<usize>() * 4));
+            rest = others;
+            (name, tensor(elem, shape, own))
+        });
+        Ok(results.collect())
+    }
+
+    fn make_ready(&self, entry: usize) -> Result<Ready<G>, Error> {
+        let entry = &self.manifest.entries[entry];
+        let program = &self.programs.programs[&entry.name];
+        let schedule = Schedule::new(&self.manifest, entry, program, &self.programs.kernels)?;
+        Ok(Ready {
+            groups: vec![None; schedule.steps.len()],
+            schedule,
+            epoch: self.buffers.epoch(),
+            needed: BTreeMap::new(),
+            steps: BTreeMap::new(),
+        })
+    }
+
+    async fn execute(
+        &mut self,
+        ready: &mut Ready<G>,
+        call: &Call<'_>,
+        wanted: &[usize],
+        fed: Option<&Fed>,
+    ) -> Result<UnderWay<G::Buffer>, Error> {
+        let schedule = &ready.schedule;
+        let needed = ready.needed.entry(wanted.to_vec()).or_insert_with(|| Arc::new(schedule.needed(wanted))).clone();
+        let kernels = needed.steps.iter().map(|s| schedule.steps[*s].kernel).collect();
+        self.compile(&kernels, &mut |_, _| {}).await?;
+        let shapes = self.reserve(ready, &needed.bindings, call).await?;
+        self.bind(ready, call.entry, wanted, &needed.steps)?;
+        let grids = self.grids(&ready.schedule, &needed.steps, &call.symbols)?;
+
+        let outputs = &self.manifest.entries[call.entry].outputs;
+        let size = |w: &usize| shapes[*w].iter().product::<usize>() as u64 * 4;
+        let bytes = wanted.iter().map(size).sum();
+        let staging = self.staging.take(&self.gpu, bytes).await?;
+        let mut results = Vec::with_capacity(wanted.len());
+        let mut to_offset = 0;
+        for w in wanted {
+            if let Some(from) = self.buffers.get(call.entry, Binding::Output(*w as u32)).filter(|_| size(w) > 0) {
+                results.push(Copy { from, to: &staging.buffer, to_offset, bytes: size(w) });
+            }
+            to_offset += size(w);
+        }
+        let work = Work {
+            writes: &self.writes(call, fed),
+            feed: fed.map(|fed| self.feed(fed, call)).transpose()?,
+            steps: &ready.steps[wanted],
+            grids: &grids,
+            results: &results,
+            staging: &staging.buffer,
+            bytes,
+        };
+        let reading = self.gpu.submit(&work);
+        let named = wanted.iter().map(|w| (outputs[*w].name.clone(), outputs[*w].elem, shapes[*w].clone()));
+        Ok(UnderWay { reading, results: named.collect(), staging })
+    }
+
+    /// Sees to it that everything that is bound exists and is large enough; gives the shapes of all outputs.
+    async fn reserve(
+        &mut self,
+        ready: &Ready<G>,
+        bindings: &[Binding],
+        call: &Call<'_>,
+    ) -> Result<Vec<Vec<usize>>, Error> {
+        let manifest = self.manifest.clone();
+        let entry = &manifest.entries[call.entry];
+        let later = self.at_capacity(&call.symbols);
+        let dim = |e: &Expr| e.eval(&call.symbols).map(|n| n as usize).map_err(invalid);
+        let shape = |dims: &Vec<Expr>| dims.iter().map(dim).collect();
+        let shapes: Vec<Vec<usize>> = ready.schedule.outputs.iter().map(shape).collect::<Result<_, _>>()?;
+        let mut needs = Vec::new();
+        for &binding in bindings {
+            let (bytes, foreseen) = match binding {
+                Binding::Tensor(_) | Binding::State(_) => continue,
+                Binding::Slot(s) => {
+                    let size = &ready.schedule.slots[s as usize];
+                    (size.eval(&call.symbols).map_err(invalid)?, size.eval(&later).unwrap_or(0))
+                }
+                Binding::Input(i) => {
+                    let foreseen = eval_shape(&manifest, &manifest.inputs[i as usize].shape, &later);
+                    let foreseen = foreseen.map_or(0, |s| elements(&s).saturating_mul(4));
+                    let at = entry.inputs.iter().position(|e| *e == i).unwrap_or(0);
+                    (call.inputs[at].data.len() as u64 * 4, foreseen)
+                }
+                Binding::Output(o) => (elements(&shapes[o as usize]).saturating_mul(4), 0),
+            };
+            if !self.buffers.holds(call.entry, binding, bytes) {
+                let what = match binding {
+                    Binding::Input(i) => format!("input `{}`", manifest.inputs[i as usize].name),
+                    Binding::Output(o) => format!("output `{}`", entry.outputs[o as usize].name),
+                    other => format!("{other:?} of entry `{}`", entry.name),
+                };
+                needs.push(Need { binding, what, bytes, foreseen });
+            }
+        }
+        self.buffers.replace(&self.gpu, call.entry, &needs).await?;
+        Ok(shapes)
+    }
+
+    /// The symbols of a later call with the same number of new tokens that fills the states: sizes that grow with
+    /// the past are reserved for it, so that decoding allocates nothing.
+    fn at_capacity(&self, symbols: &[u32]) -> Vec<u32> {
+        let names = self.manifest.symbol_names();
+        let at = |name: &str| names.iter().position(|n| *n == name);
+        let mut later = symbols.to_vec();
+        if let (Some(session), Some(p), Some(t)) = (self.session, at("P"), at("T")) {
+            later[p] = later[p].max(session.capacity.saturating_sub(symbols[t]));
+        }
+        later
+    }
+
+    /// What the host puts into buffers: symbols, and all inputs but the one that is fed.
+    fn writes<'a>(&'a self, call: &'a Call<'_>, fed: Option<&Fed>) -> Vec<(&'a G::Buffer, &'a [u8])> {
+        let entry = &self.manifest.entries[call.entry];
+        let mut writes: Vec<(&G::Buffer, &[u8])> = vec![(&self.symbols, bytemuck::cast_slice(&call.symbols))];
+        for (index, tensor) in entry.inputs.iter().zip(&call.inputs) {
+            let is_fed = fed.is_some_and(|f| f.input == self.manifest.inputs[*index as usize].name);
+            if let Some(buffer) = self.buffers.get(call.entry, Binding::Input(*index)).filter(|_| !is_fed) {
+                let bytes: &[u8] = match &tensor.data {
+                    Data::F32(v) => bytemuck::cast_slice(v),
+                    Data::I32(v) => bytemuck::cast_slice(v),
+                };
+                writes.push((buffer, bytes));
+            }
+        }
+        writes.retain(|(_, bytes)| !bytes.is_empty());
+        writes
+    }
+
+    /// The way from an output of the last call to an input of this one.
+    fn feed<'a>(&'a self, fed: &Fed, call: &Call<'_>) -> Result<Copy<'a, G::Buffer>, Error> {
+        let fault = |what: &str| Error::Backend(format!("`{}` cannot be fed to `{}`: {what}", fed.output, fed.input));
+        let last = self.last_entry.ok_or_else(|| fault("no call came before"))?;
+        let output = self.manifest.entries[last].outputs.iter().position(|o| o.name == fed.output);
+        let input = self.manifest.inputs.iter().position(|i| i.name == fed.input);
+        let entry = &self.manifest.entries[call.entry];
+        let given = entry.inputs.iter().position(|i| Some(*i as usize) == input);
+        let (Some(output), Some(input), Some(given)) = (output, input, given) else {
+            return Err(fault("there is no such input or output"));
+        };
+        let from = self.buffers.get(last, Binding::Output(output as u32));
+        let to = self.buffers.get(call.entry, Binding::Input(input as u32));
+        let (Some(from), Some(to)) = (from, to) else { return Err(fault("it was not computed")) };
+        Ok(Copy { from, to, to_offset: 0, bytes: call.inputs[given].data.len() as u64 * 4 })
+    }
+
+    /// Makes bind groups that are missing, and records the steps.
+    fn bind(&self, ready: &mut Ready<G>, entry: usize, wanted: &[usize], steps: &[usize]) -> Result<(), Error> {
+        if ready.epoch != self.buffers.epoch() {
+            ready.groups.fill(None);
+            ready.steps.clear();
+            ready.epoch = self.buffers.epoch();
+        }
+        if ready.steps.contains_key(wanted) {
+            return Ok(());
+        }
+        for &s in steps {
+            let step = &ready.schedule.steps[s];
+            let kernel = &self.programs.kernels[step.kernel];
+            let missing = |what: String| Error::Device { what: format!("`{}`", step.nodes), message: what };
+            let pipeline = self.pipelines[step.kernel].as_ref();
+            let pipeline = pipeline.ok_or_else(|| missing(format!("kernel `{}` is not compiled", kernel.name)))?;
+            if ready.groups[s].is_none() {
+                let mut buffers = vec![&self.symbols];
+                for binding in &step.bind {
+                    let buffer = self.buffers.get(entry, *binding);
+                    buffers.push(buffer.ok_or_else(|| missing(format!("{binding:?} has no buffer")))?);
+                }
+                ready.groups[s] = Some(self.gpu.bind(&kernel.name, pipeline, &buffers));
+            }
+        }
+        let pairs: Vec<_> = steps
+            .iter()
+            .filter_map(|s| {
+                let pipeline = self.pipelines[ready.schedule.steps[*s].kernel].as_ref()?;
+                Some((pipeline, ready.groups[*s].as_ref()?))
+            })
+            .collect();
+        ready.steps.insert(wanted.to_vec(), self.gpu.record(&pairs));
+        self.gpu.check("binding buffers")
+    }
+
+    /// Workgroups of each step.
+    fn grids(&self, schedule: &Schedule, steps: &[usize], symbols: &[u32]) -> Result<Vec<(u32, u32)>, Error> {
+        let most = self.gpu.info().limits.max_compute_workgroups_per_dimension;
+        let grid = |s: &usize| {
+            let step = &schedule.steps[*s];
+            let count = step.grid.eval(symbols).map_err(invalid)?;
+            if count == 0 {
+                return Ok((0, 0));
+            }
+            fold(count, most).ok_or_else(|| {
+                let limit = u64::from(most) * u64::from(most);
+                let (what, remedy) = (format!("`{}`", step.nodes), "use a shorter input");
+                self.gpu.info().limit(&what, count, limit, "maxComputeWorkgroupsPerDimension", remedy)
+            })
+        };
+        steps.iter().map(grid).collect()
+    }
+}
+
+impl<G: Gpu, F: Files> Backend for Executor<G, F> {
+    fn describe(&self) -> String {
+        self.gpu.describe()
+    }
+
+    fn depth(&self) -> usize {
+        self.gpu.depth()
+    }
+
+    fn begin(&mut self, batch: u32, capacity: u32) -> Pending<'_, ()> {
+        Box::pin(self.begin_now(batch, capacity))
+    }
+
+    fn start<'a>(&'a mut self, request: &'a Request, want: &'a [&'a str]) -> Pending<'a, ()> {
+        Box::pin(self.start_now(request, want))
+    }
+
+    fn finish(&mut self) -> Pending<'_, Tensors> {
+        Box::pin(self.finish_now())
+    }
+}
+
+fn elements(shape: &[usize]) -> u64 {
+    shape.iter().fold(1u64, |a, n| a.saturating_mul(*n as u64))
+}
+
+fn tensor(elem: Elem, shape: Vec<usize>, bytes: &[u8]) -> Tensor {
+    let words = bytes.chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]);
+    let data = match elem {
+        Elem::I32 => Data::I32(words.map(i32::from_le_bytes).collect()),
+        Elem::F32 | Elem::F16 => Data::F32(words.map(f32::from_le_bytes).collect()),
+    };
+    Tensor { shape, data }
+}
+
+/// Bytes of a state. Sizes are over `B` and `C`, and symbols with one possible value.
+fn state_bytes(manifest: &Manifest, state: &State, session: Session) -> Result<u64, Error> {
+    let value = |s: &gristmill_bundle::Symbol| match s.name.as_str() {
+        "B" => session.batch,
+        "C" => session.capacity,
+        _ => s.min,
+    };
+    let values: Vec<u32> = manifest.symbols.iter().map(value).collect();
+    let count = elements(&eval_shape(manifest, &state.shape, &values)?);
+    Ok(match state.elem {
+        Elem::F16 => count.saturating_mul(2),
+        Elem::F32 | Elem::I32 => count.saturating_mul(4),
+    })
+}

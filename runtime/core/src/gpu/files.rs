@@ -1,0 +1,19 @@
+//! Where the executor gets files of the bundle from while it runs.
+
+use std::sync::Arc;
+
+use gristmill_bundle::Bundle;
+
+use crate::backend::Pending;
+
+/// Verified files of a bundle.
+pub trait Files {
+    /// The text at a path that the manifest lists.
+    fn text<'a>(&'a self, path: &'a str) -> Pending<'a, String>;
+}
+
+impl Files for Arc<Bundle> {
+    fn text<'a>(&'a self, path: &'a str) -> Pending<'a, String> {
+        Box::pin(std::future::ready(self.read_text(path).map_err(Into::into)))
+    }
+}

@@ -1,0 +1,22 @@
+//! Which variant of a kernel runs, and the pipelines made of them.
+
+use gristmill_bundle::{Kernel, Variant};
+
+use super::device::DeviceInfo;
+use crate::error::Error;
+
+/// The first variant whose requirements the device meets. Errors if it has too few buffers per kernel.
+pub(crate) fn choose<'k>(kernel: &'k Kernel, device: &DeviceInfo) -> Result<&'k Variant, Error> {
+    let what = || format!("kernel `{}`", kernel.name);
+    let (found, limit) = (kernel.writes.len() as u64, device.limits.max_storage_buffers_per_shader_stage.into());
+    if found > limit {
+        let remedy = "compile for a profile with fewer buffers per kernel";
+        return Err(device.limit(&what(), found, limit, "maxStorageBuffersPerShaderStage", remedy));
+    }
+    let fits = |v: &&Variant| v.requires.iter().all(|r| device.features.contains(r));
+    kernel
+        .variants
+        .iter()
+        .find(fits)
+        .ok_or_else(|| Error::Device { what: what(), message: "no variant of it runs on this device".to_string() })
+}

@@ -1,0 +1,103 @@
+//! The adapters of this machine.
+
+use std::collections::BTreeSet;
+
+use crate::error::Error;
+
+/// Which adapter to use, and what of it.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Number in [`list_adapters`], or a part of the name in any case. Without it the best kind is taken:
+    /// discrete, integrated, virtual, then software.
+    pub adapter: Option<String>,
+    /// The programs to run. Without it `native`, or the first in the bundle.
+    pub profile: Option<String>,
+    /// WebGPU feature names that are not to be used although the adapter has them.
+    pub without: BTreeSet<String>,
+}
+
+/// An adapter of this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdapterSummary {
+    /// Name as the driver gives it.
+    pub name: String,
+    /// `discrete`, `integrated`, `virtual`, `software` or `other`.
+    pub kind: &'static str,
+    /// `Vulkan`, `Metal`, `Dx12`.
+    pub api: String,
+    /// Driver and its version.
+    pub driver: String,
+    /// Which of the features that kernels may ask for it has.
+    pub features: Vec<&'static str>,
+}
+
+/// WebGPU features that kernel variants may require.
+pub(super) const FEATURES: [(&str, wgpu::Features); 2] =
+    [("shader-f16", wgpu::Features::SHADER_F16), ("subgroups", wgpu::Features::SUBGROUP)];
+
+const NO_ADAPTER: &str = "no WebGPU adapter on this machine. Install the driver of the graphics card, or a software \
+                          one (Debian: apt install mesa-vulkan-drivers), or use `--backend reference`";
+
+fn instance() -> wgpu::Instance {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    // Validation layers of the drivers are for the developers of wgpu; its own checks stay on.
+    descriptor.flags = wgpu::InstanceFlags::empty();
+    descriptor.backends = wgpu::Backends::PRIMARY;
+    wgpu::Instance::new(descriptor)
+}
+
+/// All adapters, best first. Empty if there are none.
+pub fn list_adapters() -> Vec<AdapterSummary> {
+    pollster::block_on(adapters()).iter().map(|a| summary(&a.get_info(), a.features())).collect()
+}
+
+fn kind(info: &wgpu::AdapterInfo) -> (u8, &'static str) {
+    match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => (0, "discrete"),
+        wgpu::DeviceType::IntegratedGpu => (1, "integrated"),
+        wgpu::DeviceType::VirtualGpu => (2, "virtual"),
+        wgpu::DeviceType::Cpu => (3, "software"),
+        wgpu::DeviceType::Other => (4, "other"),
+    }
+}
+
+pub(super) fn summary(info: &wgpu::AdapterInfo, features: wgpu::Features) -> AdapterSummary {
+    let driver = [info.driver.as_str(), info.driver_info.as_str()].join(" ").trim().to_string();
+    AdapterSummary {
+        name: info.name.clone(),
+        kind: kind(info).1,
+        api: format!("{:?}", info.backend),
+        driver,
+        features: FEATURES.iter().filter(|(_, f)| features.contains(*f)).map(|(n, _)| *n).collect(),
+    }
+}
+
+async fn adapters() -> Vec<wgpu::Adapter> {
+    let mut all = instance().enumerate_adapters(wgpu::Backends::PRIMARY).await;
+    all.sort_by_key(|a| kind(&a.get_info()).0);
+    all
+}
+
+/// The adapter that was asked for, or the best.
+pub(super) async fn choose(wish: Option<&str>) -> Result<wgpu::Adapter, Error> {
+    let mut all = adapters().await;
+    if all.is_empty() {
+        return Err(Error::NoAdapter(NO_ADAPTER.to_string()));
+    }
+    let found = match wish {
+        None => Some(0),
+        Some(text) => match text.parse::<usize>() {
+            Ok(n) => Some(n).filter(|n| *n < all.len()),
+            Err(_) => all.iter().position(|a| a.get_info().name.to_lowercase().contains(&text.to_lowercase())),
+        },
+    };
+    match found {
+        Some(n) => Ok(all.swap_remove(n)),
+        None => {
+            let known: Vec<String> =
+                all.iter().enumerate().map(|(i, a)| format!("{i}: {}", a.get_info().name)).collect();
+            let wish = wish.unwrap_or_default();
+            Err(Error::NoAdapter(format!("no adapter `{wish}`; this machine has {}", known.join(", "))))
+        }
+    }
+}

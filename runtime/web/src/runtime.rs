@@ -1,0 +1,194 @@
+//! What JavaScript drives.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use gristmill_bundle::{FileInfo, Manifest, Programs, parse_manifest, parse_programs, programs_path};
+use gristmill_runtime::gpu::{Executor, admit, choose_profile};
+use gristmill_runtime::tensors::{TensorRun, run_tensors};
+use gristmill_runtime::{Error, Tensors};
+use js_sys::{Array, Function, Object, Promise};
+use serde_json::json;
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen_futures::future_to_promise;
+
+use crate::error::to_js;
+use crate::files::JsFiles;
+use crate::generate::{self, Host, Run};
+use crate::gpu::{JsDevice, WebGpu, info};
+use crate::info::{describe, first_roles, weights};
+use crate::tensors;
+
+/// A bundle on a device of the browser.
+pub(crate) type Engine = Executor<WebGpu, JsFiles>;
+
+/// A bundle in a page. One call at a time: JavaScript waits for each promise before it asks for more.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Runtime {
+    manifest: Arc<Manifest>,
+    programs: Option<Programs>,
+    /// Taken out by the call under way.
+    engine: Rc<RefCell<Option<Engine>>>,
+    /// The generation that was started last, so that it can go on after the device was lost.
+    run: Rc<RefCell<Option<Run>>>,
+}
+
+#[wasm_bindgen]
+impl Runtime {
+    /// Reads and checks a manifest.
+    #[wasm_bindgen(constructor)]
+    pub fn new(manifest: &[u8]) -> Result<Runtime, JsValue> {
+        let manifest = parse_manifest(manifest).map_err(|e| to_js(&e.into()))?;
+        Ok(Runtime { manifest: Arc::new(manifest), programs: None, engine: Rc::default(), run: Rc::default() })
+    }
+
+    /// The model and its entries, as JSON.
+    pub fn info(&self) -> String {
+        describe(&self.manifest).to_string()
+    }
+
+    /// Shards, tensors, and how they lie in one another, as JSON.
+    pub fn weights(&self) -> String {
+        weights(&self.manifest).to_string()
+    }
+
+    /// Size and hash of a file of the bundle as JSON; undefined if it has none of this name.
+    pub fn file(&self, path: &str) -> Option<String> {
+        let FileInfo { sha256, bytes } = self.manifest.files.get(path)?;
+        Some(json!({ "path": path, "bytes": bytes, "sha256": sha256 }).to_string())
+    }
+
+    /// The profile to run: `wish`, or the first of `fallbacks` that the bundle has, or any.
+    pub fn profile(&self, wish: Option<String>, fallbacks: Vec<String>) -> Result<String, JsValue> {
+        let fallbacks: Vec<&str> = fallbacks.iter().map(String::as_str).collect();
+        choose_profile(&self.manifest, wish.as_deref(), &fallbacks).map_err(|e| to_js(&e))
+    }
+
+    /// Where the programs of a profile are.
+    #[wasm_bindgen(js_name = programsPath)]
+    pub fn programs_path(&self, profile: &str) -> String {
+        programs_path(profile)
+    }
+
+    /// Reads and checks the programs to run.
+    #[wasm_bindgen(js_name = setPrograms)]
+    pub fn set_programs(&mut self, path: &str, content: &[u8]) -> Result<(), JsValue> {
+        let programs = parse_programs(&self.manifest, path, content).map_err(|e| to_js(&e.into()))?;
+        self.programs = Some(programs);
+        Ok(())
+    }
+
+    /// Fails if the bundle cannot run on a device. Needs the programs, but no weights.
+    pub fn admit(&self, device: &JsDevice) -> Result<(), JsValue> {
+        let programs = self.programs.as_ref().ok_or_else(|| to_js(&not_ready()))?;
+        admit(&self.manifest, programs, &info(device)).map_err(|e| to_js(&e))
+    }
+
+    /// Takes a device, in the place of any other.
+    pub fn open(&self, device: JsDevice, files: JsFiles) -> Promise {
+        let (engine, manifest, programs) = (self.engine.clone(), self.manifest.clone(), self.programs.clone());
+        promise(async move {
+            let programs = programs.ok_or_else(not_ready)?;
+            let made = Executor::new(WebGpu::new(device), files, manifest, programs).await?;
+            engine.replace(Some(made));
+            Ok(JsValue::UNDEFINED)
+        })
+    }
+
+    /// Compiles the kernels that the model's main tasks need; `done` is called with the number of finished ones and
+    /// their total.
+    pub fn warm(&self, done: Function) -> Promise {
+        let roles = first_roles(&self.manifest);
+        self.with(async move |engine| {
+            let mut report = |finished: usize, total: usize| {
+                // A listener that throws harms itself only.
+                let _ = done.call2(&JsValue::NULL, &(finished as u32).into(), &(total as u32).into());
+            };
+            engine.warm(&roles, &mut report).await?;
+            Ok(JsValue::UNDEFINED)
+        })
+    }
+
+    /// Takes one filled buffer per tensor.
+    #[wasm_bindgen(js_name = setWeights)]
+    pub fn set_weights(&self, buffers: &Array) -> Result<(), JsValue> {
+        match self.engine.borrow_mut().as_mut() {
+            Some(engine) if buffers.length() as usize == self.manifest.tensors.len() => {
+                engine.set_weights(buffers.to_vec());
+                Ok(())
+            }
+            _ => Err(to_js(&not_ready())),
+        }
+    }
+
+    /// Runs an entry on tensors: `greedy` (0: none) more tokens, intermediate values if `taps`.
+    pub fn run(&self, entry: Option<String>, inputs: &Object, greedy: u32, taps: bool) -> Promise {
+        let (inputs, manifest): (Result<Tensors, Error>, _) = (tensors::from_js(inputs), self.manifest.clone());
+        let run = TensorRun { entry, greedy: (greedy > 0).then_some(greedy), taps };
+        self.with(async move |engine| {
+            let outputs = run_tensors(engine, &manifest, &inputs?, &run).await?;
+            Ok(tensors::to_js(&outputs).into())
+        })
+    }
+
+    /// Continues a prompt (token ids). See [`Host`] for the functions, `ts/runtime.ts` for options and result.
+    pub fn generate(
+        &self,
+        prompt: &[u32],
+        options: &str,
+        decode: Function,
+        piece: Function,
+        keep_going: Function,
+    ) -> Promise {
+        let host = Host { decode, piece, keep_going };
+        match generate::prepare(&self.manifest, prompt, options, &host) {
+            Ok(run) => self.drive(Ok(run), host),
+            Err(e) => self.drive(Err(e), host),
+        }
+    }
+
+    /// Goes on with the last generation on a new device: what there is of the text is computed again, unseen.
+    pub fn resume(&self, decode: Function, piece: Function, keep_going: Function) -> Promise {
+        let run = self.run.take().ok_or_else(|| Error::Unsupported("no generation was interrupted".to_string()));
+        let run = run.and_then(|mut run| run.rewind(&self.manifest).map(|()| run));
+        self.drive(run, Host { decode, piece, keep_going })
+    }
+
+    fn drive(&self, run: Result<Run, Error>, host: Host) -> Promise {
+        let kept = self.run.clone();
+        self.with(async move |engine| {
+            let mut run = run?;
+            let result = generate::drive(&mut run, engine, &host).await;
+            if result.is_err() {
+                kept.replace(Some(run));
+            }
+            result.map(|text| JsValue::from_str(&text))
+        })
+    }
+
+    /// Does something with the engine, which is away in the meantime.
+    fn with<T>(&self, task: T) -> Promise
+    where
+        T: AsyncFnOnce(&mut Engine) -> Result<JsValue, Error> + 'static,
+    {
+        let cell = self.engine.clone();
+        promise(async move {
+            let mut engine = cell.take().ok_or_else(not_ready)?;
+            let result = task(&mut engine).await;
+            cell.replace(Some(engine));
+            result
+        })
+    }
+}
+
+fn not_ready() -> Error {
+    Error::Backend("the model is not loaded, or another call is under way".to_string())
+}
+
+fn promise(task: impl Future<Output = Result<JsValue, Error>> + 'static) -> Promise {
+    future_to_promise(async move { task.await.map_err(|e| to_js(&e)) })
+}
