@@ -10,6 +10,7 @@ use crate::error::from_js;
 
 #[wasm_bindgen]
 extern "C" {
+    #[derive(Clone, Debug)]
     /// `RuntimeFiles` of `ts/runtime.ts`.
     pub type JsFiles;
 

@@ -6,7 +6,7 @@ use wasm_bindgen::{JsCast, JsValue};
 
 /// Reads an object of tensors. Errors name the tensor and what was expected.
 pub(crate) fn from_js(all: &Object) -> Result<Tensors, Error> {
-    let entries = Object::entries(all).iter().map(|pair| {
+    let entries = Object::entries(all).to_vec().into_iter().map(|pair| {
         let pair: Array = pair.unchecked_into();
         let name = pair.get(0).as_string().unwrap_or_default();
         let tensor = one(&pair.get(1)).ok_or_else(|| Error::Input {

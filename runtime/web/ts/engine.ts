@@ -1,0 +1,88 @@
+// The side that has the model: what the calls of the public interface do. Runs in a worker, or beside the page's code.
+
+import type {
+  GenerateOptions,
+  GenerateResult,
+  LoadProgress,
+  MemoryInfo,
+  Message,
+  ModelInfo,
+  RunOptions,
+  Tensor,
+} from "./api";
+import { makeError } from "./errors";
+import { serve, type CallContext, type Handlers, type Port } from "./link";
+import { Loaded, type LoadArgs } from "./loaded";
+import { embed } from "./tasks/embed";
+import { generate, type GenerateEvent } from "./tasks/generate";
+
+/** Options of a generation that can be sent to a worker. */
+export type SentGenerateOptions = Omit<GenerateOptions, "signal" | "onPrompt">;
+
+/** The calls between page and engine. */
+export interface Calls {
+  load: { args: LoadArgs; result: ModelInfo; event: LoadProgress };
+  /** Reports lost devices being replaced, for as long as the model lives. */
+  watch: { args: null; result: null; event: LoadProgress };
+  generate: {
+    args: { prompt: string | Message[]; options: SentGenerateOptions };
+    result: GenerateResult;
+    event: GenerateEvent;
+  };
+  embed: { args: { texts: string[] }; result: Float32Array[] };
+  run: {
+    args: { entry: string | null; inputs: Record<string, Tensor>; options: RunOptions };
+    result: Record<string, Tensor>;
+  };
+  memory: { args: null; result: MemoryInfo };
+  dispose: { args: null; result: null };
+  /** For tests. */
+  loseDevice: { args: null; result: null };
+}
+
+/** Answers the calls that come through a port. */
+export function serveEngine(port: Port): () => void {
+  return serve<Calls & Record<string, never>>(port as Port, handlers() as never);
+}
+
+function handlers(): Handlers<{ [K in keyof Calls]: Calls[K] }> {
+  let model: Loaded | null = null;
+  /** Ends when all calls so far have ended: the runtime takes one at a time. */
+  let turn: Promise<unknown> = Promise.resolve();
+
+  const loaded = (): Loaded => {
+    if (model) return model;
+    throw makeError("internal", "no model is loaded here");
+  };
+  function inTurn<T>(context: CallContext<never>, task: () => Promise<T>): Promise<T> {
+    const mine = turn.then(() => {
+      // Whoever gave up while waiting is not served; tasks that end gently themselves see the signal.
+      loaded();
+      return task();
+    });
+    void context;
+    turn = mine.catch(() => {});
+    return mine;
+  }
+
+  return {
+    load: async (args, context) => {
+      model = await Loaded.load(args, context.signal, (progress) => context.emit(progress));
+      return model.info;
+    },
+    watch: (_, context) => loaded().watch((progress) => context.emit(progress)),
+    generate: (args, context) => inTurn(context as never, () => generate(loaded(), args, context)),
+    embed: (args, context) => inTurn(context, () => embed(loaded(), args.texts, context.signal)),
+    run: (args, context) => inTurn(context, () => loaded().run(args.entry, args.inputs, args.options)),
+    memory: async () => loaded().memory(),
+    dispose: async () => {
+      model?.dispose();
+      model = null;
+      return null;
+    },
+    loseDevice: async () => {
+      loaded().loseDevice();
+      return null;
+    },
+  };
+}

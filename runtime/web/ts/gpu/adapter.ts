@@ -1,0 +1,57 @@
+// From navigator.gpu to a device, or to an error that says what is missing and what to do.
+
+import type { AdapterInfo } from "../api";
+import { makeError } from "../errors";
+
+/** WebGPU features that variants of kernels may require. */
+const FEATURES = ["shader-f16", "subgroups"];
+
+/** Limits of which more than the default is of use. */
+const LIMITS = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxStorageBuffersPerShaderStage",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+  "maxComputeWorkgroupSizeY",
+  "maxComputeWorkgroupSizeZ",
+  "maxComputeWorkgroupsPerDimension",
+] as const;
+
+const WHERE =
+  "It is there in Chrome and Edge from 113, in Firefox from 141 (Windows) or 145 (macOS), and in Safari from 26; " +
+  "chrome://gpu or about:support tell why it is off.";
+
+/** An opened device and what it is. */
+export interface Opened {
+  device: GPUDevice;
+  info: AdapterInfo;
+}
+
+/** Opens the best adapter, with the most that it offers, apart from the features in `without`. */
+export async function openAdapter(without: string[]): Promise<Opened> {
+  const gpu = (globalThis.navigator as Navigator | undefined)?.gpu;
+  if (!gpu && !globalThis.isSecureContext) {
+    throw makeError("no-webgpu", "browsers offer WebGPU on https: and localhost only; serve this page from there");
+  }
+  if (!gpu) throw makeError("no-webgpu", `this browser has no WebGPU. ${WHERE}`);
+  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) {
+    throw makeError("no-webgpu", `this browser knows WebGPU, but finds no graphics adapter to use. ${WHERE}`);
+  }
+  const features = FEATURES.filter((name) => adapter.features.has(name) && !without.includes(name));
+  const limits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
+  let device: GPUDevice;
+  try {
+    device = await adapter.requestDevice({
+      label: "gristmill",
+      requiredFeatures: features as GPUFeatureName[],
+      requiredLimits: limits,
+    });
+  } catch (e) {
+    throw makeError("no-webgpu", `the graphics adapter gives no device: ${(e as Error).message}`, {}, e);
+  }
+  const { vendor = "", architecture = "", description = "", isFallbackAdapter = false } = adapter.info ?? {};
+  return { device, info: { vendor, architecture, description, fallback: isFallbackAdapter, features, limits } };
+}

@@ -1,0 +1,18 @@
+// gristmill in the browser: loads a bundle and runs it.
+
+export { Model, type Generation } from "./model";
+export { chat } from "./chat";
+export type * from "./chat";
+export type * from "./api";
+export {
+  GristmillError,
+  NoWebGPUError,
+  LimitError,
+  OutOfMemoryError,
+  DeviceLostError,
+  IntegrityError,
+  NetworkError,
+  AbortedError,
+  type ErrorCode,
+  type ErrorDetails,
+} from "./errors";

@@ -1,0 +1,163 @@
+// What users hold: a model, wherever it lives.
+
+import type {
+  GenerateOptions,
+  GenerateResult,
+  LoadOptions,
+  LoadProgress,
+  MemoryInfo,
+  Message,
+  ModelInfo,
+  RunOptions,
+  Tensor,
+} from "./api";
+import { chat, type Chat } from "./chat";
+import type { Calls } from "./engine";
+import { aborted, makeError } from "./errors";
+import { connect, type Link, type Port } from "./link";
+import type { LoadArgs } from "./loaded";
+
+/** Pieces of a text as they come, and at the end what came of it. */
+export interface Generation extends AsyncIterable<string> {
+  /** Resolves when the generation has ended; rejects with the error that ended it. */
+  readonly result: Promise<GenerateResult>;
+}
+
+/** Where the engine is. */
+interface Home {
+  link: Link<{ [K in keyof Calls]: Calls[K] }>;
+  end(): void;
+}
+
+/** A loaded model. Calls are served one after the other. */
+export class Model {
+  /** Chat completions in the shapes of OpenAI's interface. */
+  readonly chat: Chat = chat(this);
+  private readonly home: Home;
+  private readonly known: ModelInfo;
+  private ended = false;
+
+  private constructor(home: Home, info: ModelInfo) {
+    this.home = home;
+    this.known = info;
+  }
+
+  /**
+   * Loads the bundle in the folder at `url`, which is relative to the page. Rejects with one of the errors of this
+   * package; then nothing is left behind.
+   */
+  static async load(url: string | URL, options: LoadOptions = {}): Promise<Model> {
+    const { signal, onProgress, worker = true, backend = "auto" } = options;
+    if (signal?.aborted) throw aborted();
+    if (backend !== "auto" && backend !== "webgpu") {
+      throw makeError("unsupported", `backend: expected auto or webgpu, found ${String(backend)}`);
+    }
+    const args: LoadArgs = {
+      base: folder(url),
+      cache: options.cache ?? true,
+      profile: options.profile ?? null,
+      without: options.without ?? [],
+      recoveries: options.recoveries ?? 2,
+    };
+    const home = worker ? inWorker() : await beside();
+    // Whatever a listener does, loading goes on.
+    const onEvent = (progress: LoadProgress): void => {
+      try {
+        onProgress?.(progress);
+      } catch (e) {
+        reportError(e);
+      }
+    };
+    try {
+      const info = await home.link.call("load", args, { signal, onEvent });
+      if (signal?.aborted) throw aborted();
+      home.link.call("watch", null, { onEvent }).catch(() => {});
+      return new Model(home, info);
+    } catch (e) {
+      home.end();
+      throw e;
+    }
+  }
+
+  /** What is loaded and where it runs. */
+  info(): ModelInfo {
+    return this.known;
+  }
+
+  /** Memory in use. */
+  memory(): Promise<MemoryInfo> {
+    return this.home.link.call("memory", null);
+  }
+
+  /**
+   * Continues a prompt, or answers messages if the model has a chat template. The texts are the pieces as they come;
+   * leaving the loop ends the generation.
+   */
+  generate(prompt: string | Message[], options: GenerateOptions = {}): Generation {
+    const { signal, onPrompt, ...sent } = options;
+    const stream = this.home.link.stream("generate", { prompt, options: sent }, { signal });
+    async function* pieces(): AsyncGenerator<string, void> {
+      for await (const event of stream) {
+        if ("piece" in event) yield event.piece;
+        else onPrompt?.(event.done, event.total);
+      }
+    }
+    const iterator = pieces();
+    return { result: stream.result, [Symbol.asyncIterator]: () => iterator };
+  }
+
+  /** One vector per text. */
+  embed(texts: string[], options: { signal?: AbortSignal } = {}): Promise<Float32Array[]> {
+    return this.home.link.call("embed", { texts }, { signal: options.signal });
+  }
+
+  /** Calls an entry with tensors; with `null` the one that takes inputs of these names. */
+  run(entry: string | null, inputs: Record<string, Tensor>, options: RunOptions = {}): Promise<Record<string, Tensor>> {
+    return this.home.link.call("run", { entry, inputs, options });
+  }
+
+  /** Frees everything. Calls under way reject. */
+  async dispose(): Promise<void> {
+    if (this.ended) return;
+    this.ended = true;
+    await this.home.link.call("dispose", null).catch(() => {});
+    this.home.link.close(makeError("aborted", "the model was disposed of"));
+    this.home.end();
+  }
+
+  /** `await using model = ..` disposes of it. */
+  [Symbol.asyncDispose ?? Symbol.for("Symbol.asyncDispose")](): Promise<void> {
+    return this.dispose();
+  }
+
+  /** For tests: takes the device away, as a driver that crashes does. */
+  [Symbol.for("gristmill.loseDevice")](): Promise<null> {
+    return this.home.link.call("loseDevice", null);
+  }
+}
+
+/** The address of a folder, with a slash at its end. */
+function folder(url: string | URL): string {
+  const base = new URL(url, globalThis.location?.href);
+  base.search = base.hash = "";
+  if (!base.pathname.endsWith("/")) base.pathname += "/";
+  return base.href;
+}
+
+function inWorker(): Home {
+  const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "gristmill" });
+  return { link: connect(worker as unknown as Port), end: () => worker.terminate() };
+}
+
+/** For those who have a worker of their own, or who do not mind. */
+async function beside(): Promise<Home> {
+  const { serveEngine } = await import("./engine");
+  const { port1, port2 } = new MessageChannel();
+  const stop = serveEngine(port1 as unknown as Port);
+  const end = (): void => {
+    stop();
+    port1.close();
+    port2.close();
+  };
+  return { link: connect(port2 as unknown as Port), end };
+}

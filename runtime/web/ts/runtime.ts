@@ -1,0 +1,89 @@
+// The WebAssembly part: loading it, and the JSON that it speaks. See `src/runtime.rs` for the other side.
+
+import init, { Runtime, version } from "../pkg/gristmill_web.js";
+
+import type { EntryInfo, StopReason } from "./api";
+import { asError, fromPlain, makeError, type GristmillError, type PlainError } from "./errors";
+import type { FileRef } from "./load/contract";
+import type { Piece, WeightTensor } from "./load/weights";
+
+export { Runtime, version };
+
+/** What the manifest says, as `Runtime.info` gives it. */
+export interface ManifestInfo {
+  name: string;
+  architecture: string;
+  precision: string;
+  parameters: number;
+  weightBytes: number;
+  maxContext: number;
+  /** Token id put in front of texts. */
+  bos: number | null;
+  profiles: string[];
+  entries: EntryInfo[];
+}
+
+/** What loading weights takes, as `Runtime.weights` gives it. */
+export interface WeightPlan {
+  shards: FileRef[];
+  pieces: Piece[][];
+  tensors: WeightTensor[];
+}
+
+/** Options of a generation, as `Runtime.generate` takes them. */
+export interface FullGenerateOptions {
+  maxNewTokens: number;
+  temperature: number;
+  topK: number;
+  topP: number;
+  minP: number;
+  repetitionPenalty: number;
+  seed: number;
+  stop: string[];
+  stopTokens: number[];
+  ignoreEos: boolean;
+}
+
+/** What a generation brought, as `Runtime.generate` gives it. */
+export interface Generated {
+  tokens: number[];
+  reason: StopReason;
+  promptTokens: number;
+  prefillMs: number;
+  decodeMs: number;
+}
+
+/** Where the runtime gets files from while it runs. */
+export interface RuntimeFiles {
+  /** The verified text at a path. */
+  text(path: string): Promise<string>;
+}
+
+let memory: Promise<WebAssembly.Memory> | null = null;
+
+/** Loads the module that lies beside this script; once. */
+export function loadRuntime(): Promise<WebAssembly.Memory> {
+  memory ??= start();
+  // The next attempt may find the network in a better state.
+  memory.catch(() => (memory = null));
+  return memory;
+}
+
+async function start(): Promise<WebAssembly.Memory> {
+  const address = new URL("gristmill_web_bg.wasm", import.meta.url);
+  try {
+    return (await init({ module_or_path: address })).memory;
+  } catch (e) {
+    const message = `${address.href} could not be loaded: ${(e as Error).message}; upload the whole folder runtime/`;
+    throw makeError("network", message, { file: "runtime/gristmill_web_bg.wasm" }, e);
+  }
+}
+
+/** Whatever the runtime threw, as one of our errors. */
+export function runtimeError(thrown: unknown): GristmillError {
+  const plain = thrown as Partial<PlainError> | null;
+  if (typeof plain === "object" && plain && !(thrown instanceof Error) && plain.code) {
+    return fromPlain({ code: plain.code, message: plain.message ?? "", details: plain.details ?? {} });
+  }
+  return asError(thrown);
+}
