@@ -163,6 +163,11 @@ impl Run {
         self.outputs.keys().map(String::as_str).filter(|n| self.is_final(n))
     }
 
+    /// The input whose zeros say what is left out of the comparison of an output.
+    pub fn mask(&self, name: &str) -> Option<&str> {
+        self.meta["outputs"][name]["mask"].as_str()
+    }
+
     fn is_final(&self, name: &str) -> bool {
         self.meta["outputs"][name]["role"] == "final"
     }
@@ -175,8 +180,7 @@ impl Run {
             assert_eq!(golden.data, found.data, "{}: {name}", self.name);
             return Judgement { name: name.to_string(), error: 0.0, is_final };
         };
-        let mask = self.meta["outputs"][name]["mask"].as_str();
-        let mask = mask.and_then(|m| self.inputs.get(m).or_else(|| self.outputs.get(m)));
+        let mask = self.mask(name).and_then(|m| self.inputs.get(m).or_else(|| self.outputs.get(m)));
         let per_row = mask.map_or(1, |m| golden_values.len() / m.data.len());
         let keeps = |i: usize| mask.is_none_or(|m| m.as_i32().expect("a mask of integers")[i / per_row] != 0);
         let pairs = golden_values.iter().zip(found).enumerate().filter(|(i, _)| keeps(*i)).map(|(_, p)| p);

@@ -1,6 +1,7 @@
 //! What the cross-crate tests share.
 
 pub mod backends;
+pub mod browser;
 pub mod goldens;
 pub mod models;
 pub mod twins;

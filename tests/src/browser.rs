@@ -1,0 +1,216 @@
+//! Bundles for the tests in browsers, and what the native runtime says about each. `tests/browser/README.md` describes
+//! the files.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gristmill_bundle::{Bundle, EntryRole};
+use gristmill_compiler::{CompileOptions, PageFile, Quiet, compile};
+use gristmill_graph::Tensor as Golden;
+use gristmill_runtime::blocking::{generate, run};
+use gristmill_runtime::generate::Options as GenerateOptions;
+use gristmill_runtime::native::{Options, Wgpu};
+use gristmill_runtime::template::{ChatTemplate, Message};
+use gristmill_runtime::tokenizer::Tokenizer;
+use gristmill_runtime::{Data, Tensor};
+use serde_json::{Map, Value, json};
+
+use crate::goldens::{Case, root};
+
+/// Where the tests in browsers look.
+pub fn folder() -> PathBuf {
+    root().join("target/browser/bundles")
+}
+
+/// Seconds since 1970 for chat templates that mention the date; those of the tests do not.
+const NOW: i64 = 0;
+
+/// A bundle to make.
+#[derive(Clone, Debug)]
+pub struct Task<'a> {
+    /// Its folder below [`folder`].
+    pub name: &'a str,
+    /// A model directory.
+    pub model: &'a Path,
+    /// As `--precision` takes it.
+    pub precision: &'a str,
+    /// Prompts to continue by so many tokens, if the model generates.
+    pub prompts: &'a [(&'a str, u32)],
+    /// The same as messages of a user, if it has a chat template.
+    pub messages: &'a [(&'a str, u32)],
+    /// Texts to embed, if it does that.
+    pub texts: &'a [&'a str],
+}
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// The page and the runtime, as `cargo xtask web` made them.
+pub fn page() -> Outcome<Vec<PageFile>> {
+    let dist = root().join("runtime/web/dist");
+    let mut files = Vec::new();
+    for entry in fs::read_dir(&dist).map_err(|e| format!("{}: {e}; run `cargo xtask web` first", dist.display()))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let beside = ["index.html", "sw.js"].contains(&name.as_str());
+        if path.is_file() && name != "sizes.json" {
+            let place = if beside { name } else { format!("runtime/{name}") };
+            files.push(PageFile { path: place.into(), content: fs::read(&path)?.into() });
+        }
+    }
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(files)
+}
+
+/// Compiles the model of a task, runs it natively, and writes what came of that.
+pub fn make(task: &Task<'_>) -> Outcome<()> {
+    let bundle = compiled(task.name, task.model, task.precision)?;
+    let mut device = Wgpu::load(bundle.clone(), &Options::default(), &mut |_, _| {})?;
+    let mut expected = json!({ "version": 1 });
+    let tokenizer = Tokenizer::from_bundle(&bundle)?;
+    let mut generated = Vec::new();
+    for (prompt, n) in task.prompts {
+        let ids = tokenizer.encode(prompt, true)?;
+        let row = json!({ "name": prompt, "prompt": prompt });
+        generated.push(continued(&mut device, &bundle, &tokenizer, row, &ids, *n)?);
+    }
+    for (text, n) in task.messages {
+        let template = ChatTemplate::from_bundle(&bundle)?.ok_or("no chat template")?;
+        let prompt = template.render(&[Message::new("user", *text)], true, NOW)?;
+        let ids = tokenizer.encode(&prompt, false)?;
+        let row = json!({ "name": text, "messages": [{ "role": "user", "content": text }] });
+        generated.push(continued(&mut device, &bundle, &tokenizer, row, &ids, *n)?);
+    }
+    if !generated.is_empty() {
+        expected["generate"] = generated.into();
+    }
+    if !task.texts.is_empty() {
+        let vectors = embedded(&mut device, &bundle, &tokenizer, task.texts)?;
+        expected["embed"] = json!([{ "name": "texts", "texts": task.texts, "vectors": vectors }]);
+    }
+    write_expected(task.name, &expected)
+}
+
+/// Compiles the model of a golden case at f32; what is expected are its golden outputs.
+pub fn make_golden(case: &Case) -> Outcome<()> {
+    let name = case.name.replace('/', "-");
+    compiled(&name, &case.model_dir(), "f32")?;
+    let runs: Vec<Value> = case
+        .runs()
+        .iter()
+        .map(|run| {
+            let greedy = run.outputs.get("greedy.tokens").map_or(0, |t| t.shape[1]);
+            let outputs: Map<String, Value> = run
+                .required()
+                .map(|name| {
+                    let mut tensor = encode_golden(&run.outputs[name]);
+                    tensor["mask"] = run.mask(name).map_or(Value::Null, Value::from);
+                    (name.to_string(), tensor)
+                })
+                .collect();
+            let inputs: Map<String, Value> = run.inputs.iter().map(|(n, t)| (n.clone(), encode_golden(t))).collect();
+            json!({ "name": run.name, "entry": null, "options": { "greedy": greedy, "taps": false },
+                    "inputs": inputs, "outputs": outputs })
+        })
+        .collect();
+    write_expected(&name, &json!({ "version": 1, "run": runs }))
+}
+
+fn compiled(name: &str, model: &Path, precision: &str) -> Outcome<Arc<Bundle>> {
+    let options = CompileOptions {
+        precision: precision.to_string(),
+        targets: ["chrome", "firefox", "native"].map(String::from).to_vec(),
+        page: page()?,
+        ..CompileOptions::default()
+    };
+    let out = folder().join(name);
+    fs::create_dir_all(folder())?;
+    compile(model, &out, &options, &Quiet)?;
+    Ok(Arc::new(Bundle::open(&out)?))
+}
+
+fn write_expected(name: &str, expected: &Value) -> Outcome<()> {
+    fs::write(folder().join(format!("{name}.json")), serde_json::to_string(expected)?)?;
+    Ok(())
+}
+
+fn continued(
+    device: &mut Wgpu,
+    bundle: &Bundle,
+    tokenizer: &Tokenizer,
+    mut row: Value,
+    prompt: &[u32],
+    n: u32,
+) -> Outcome<Value> {
+    let options = GenerateOptions { max_new_tokens: n, ..GenerateOptions::default() };
+    let outcome = generate(device, bundle.manifest(), prompt, &options, &mut || 0.0, &mut |_| None)?;
+    let whole = tokenizer.decode(&[prompt, &outcome.tokens].concat())?;
+    let before = tokenizer.decode(prompt)?;
+    row["maxNewTokens"] = n.into();
+    row["text"] = whole.strip_prefix(&before).ok_or("a text that continues the prompt")?.into();
+    row["tokens"] = outcome.tokens.into();
+    Ok(row)
+}
+
+fn embedded(device: &mut Wgpu, bundle: &Bundle, tokenizer: &Tokenizer, texts: &[&str]) -> Outcome<Vec<String>> {
+    let manifest = bundle.manifest();
+    let entry = manifest.entries.iter().find(|e| e.role == EntryRole::Embed).ok_or("no entry that embeds")?;
+    let most = match bundle.has("sentence_bert_config.json") {
+        true => serde_json::from_slice::<Value>(&bundle.read("sentence_bert_config.json")?)?["max_seq_length"]
+            .as_u64()
+            .map_or(usize::MAX, |n| n as usize),
+        false => usize::MAX,
+    };
+    let most = most.min(manifest.model.max_context as usize);
+    let mut vectors = Vec::new();
+    for text in texts {
+        let ids = tokenizer.encode_within(text, true, most)?;
+        let ids = Tensor::i32([1, ids.len()], ids.iter().map(|id| *id as i32).collect());
+        let inputs = BTreeMap::from([("input_ids".to_string(), ids)]);
+        let outputs = run(device, &entry.name, &inputs, 0, &[])?;
+        vectors.push(encode(&outputs[&entry.outputs[0].name].data));
+    }
+    Ok(vectors)
+}
+
+fn encode_golden(tensor: &Golden) -> Value {
+    let (elem, data) = match (tensor.as_f32(), tensor.as_i32()) {
+        (Some(v), _) => ("f32", encode(&Data::F32(v.to_vec()))),
+        (_, Some(v)) => ("i32", encode(&Data::I32(v.to_vec()))),
+        _ => panic!("goldens hold numbers"),
+    };
+    json!({ "elem": elem, "shape": tensor.shape, "data": data })
+}
+
+/// Little-endian bytes in base64.
+fn encode(data: &Data) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let bytes: Vec<u8> = match data {
+        Data::F32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        Data::I32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+    };
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let word = chunk.iter().fold(0u32, |w, b| w << 8 | u32::from(*b)) << (8 * (3 - chunk.len()));
+        for i in 0..4 {
+            let digit = DIGITS[(word >> (18 - 6 * i) & 63) as usize];
+            text.push(if i <= chunk.len() { char::from(digit) } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tensors_are_base64() {
+        assert_eq!(encode(&Data::I32(vec![])), "");
+        assert_eq!(encode(&Data::I32(vec![1])), "AQAAAA==");
+        assert_eq!(encode(&Data::I32(vec![1, -1])), "AQAAAP////8=");
+        assert_eq!(encode(&Data::F32(vec![1.0, 2.0, 3.0])), "AACAPwAAAEAAAEBA");
+    }
+}

@@ -1,0 +1,85 @@
+//! Real browsers run bundles and compute what the native runtime computes. The browsers are driven from
+//! `tests/browser`; this test makes the bundles, says what is expected, and starts the driver.
+
+use std::path::Path;
+use std::process::Command;
+
+use gristmill_tests::browser::{Task, folder, make, make_golden};
+use gristmill_tests::goldens::{Case, root};
+
+/// One of each architecture.
+const GOLDENS: [&str; 7] =
+    ["bert/base", "gpt2/base", "llama/gqa_untied", "mistral/sliding", "qwen2/tied", "qwen3/qk_norm", "roberta/cls"];
+
+/// Chat as the simplest of templates has it; the model is none, so what it answers is a story.
+const TEMPLATE: &str = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}";
+
+#[test]
+fn browsers_compute_what_the_native_runtime_computes() {
+    let _ = std::fs::remove_dir_all(folder());
+    let stories = root().join("examples/stories260K");
+    make(&Task {
+        name: "stories260K",
+        model: &stories,
+        precision: "q4",
+        prompts: &[("Once upon a time", 24), ("Lily had a red ball. She", 16)],
+        messages: &[],
+        texts: &[],
+    })
+    .unwrap();
+    let models = tempfile::tempdir().unwrap();
+    let chat = models.path().join("chat");
+    copy(&stories, &chat);
+    std::fs::write(chat.join("chat_template.jinja"), TEMPLATE).unwrap();
+    let messages = &[("Tom and Sue went to the park.", 12)];
+    make(&Task { name: "chat", model: &chat, precision: "q8", prompts: &[], messages, texts: &[] }).unwrap();
+    let embedder = models.path().join("embedder");
+    copy(&Case::open("bert/base").model_dir(), &embedder);
+    std::fs::write(embedder.join("tokenizer.json"), word_pieces()).unwrap();
+    let texts = &["a tale of a mill", "the mill grinds the grain", "", "GRAIN and grain"];
+    make(&Task { name: "embedder", model: &embedder, precision: "q8", prompts: &[], messages: &[], texts }).unwrap();
+    for name in GOLDENS {
+        make_golden(&Case::open(name)).unwrap();
+    }
+
+    let driver = root().join("tests/browser/run.mjs");
+    let status = Command::new("node").arg(driver).current_dir(root()).status();
+    let status = status.unwrap_or_else(|e| panic!("node: {e}; tests/setup.sh installs what the tests need"));
+    assert!(status.success(), "see above; screenshots and the report are in target/browser");
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().flatten().filter(|e| e.path().is_file()) {
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+/// A tokenizer of word pieces for the 211 tokens of the golden encoder: special tokens, letters, and some words.
+fn word_pieces() -> String {
+    let mut vocabulary: Vec<String> = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(String::from).to_vec();
+    let letters = || ('a'..='z').chain('0'..='9');
+    vocabulary.extend(letters().map(String::from));
+    vocabulary.extend(letters().map(|c| format!("##{c}")));
+    vocabulary.extend(["the", "of", "and", "mill", "grain", "##ing", "##s", "tale", "grind"].map(String::from));
+    let vocab: serde_json::Map<String, serde_json::Value> =
+        vocabulary.iter().enumerate().map(|(i, t)| (t.clone(), i.into())).collect();
+    serde_json::json!({
+        "version": "1.0",
+        "truncation": null,
+        "padding": null,
+        "added_tokens": [],
+        "normalizer": {
+            "type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
+            "strip_accents": null, "lowercase": true
+        },
+        "pre_tokenizer": { "type": "BertPreTokenizer" },
+        "post_processor": { "type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2] },
+        "decoder": { "type": "WordPiece", "prefix": "##", "cleanup": true },
+        "model": {
+            "type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100, "vocab": vocab
+        }
+    })
+    .to_string()
+}
