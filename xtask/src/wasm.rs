@@ -1,4 +1,8 @@
 //! From Rust to WebAssembly, and the JavaScript that belongs to it.
+//!
+//! wasm-opt has no part in it. Measured with version 132 on this runtime: `-Oz` makes the module 15 % smaller, but what
+//! gzip makes of it 12 % larger (166 to 186 kB), and the best choice of passes saves 1 % of the download. Of the compiler's
+//! levels `z` gives the smallest download (`s` 184 kB, `3` 214 kB).
 
 use std::collections::BTreeSet;
 use std::fs;
