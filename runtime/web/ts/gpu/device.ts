@@ -118,7 +118,11 @@ export class Device {
     } catch (e) {
       thrown = e; // A mapped buffer that finds no memory in the page's process throws.
     }
-    const refused = await Promise.race([this.device.popErrorScope(), this.lost]);
+    const refused = await Promise.race([this.device.popErrorScope(), this.lost]).catch(async (e: unknown) => {
+      buffer?.destroy();
+      await this.throwIfLost();
+      throw makeError("device-lost", `the graphics device does not answer: ${(e as Error).message}`, {}, e);
+    });
     if (!buffer || refused) {
       buffer?.destroy();
       const message = `no memory on the graphics device for ${label} (${bytes} bytes; ${this.allocated()} in use)`;
