@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use gristmill_bundle::{Elem, Entry, EntryRole, Manifest, Programs, Size};
+use gristmill_compiler::profile;
 use serde_json::json;
 
 use super::View;
@@ -38,9 +39,19 @@ pub(super) struct Memory {
     pub(super) states: u64,
     /// Per entry.
     pub(super) entries: Vec<EntryMemory>,
+    /// States and scratch buffers that a device of the targets may be unable to bind, by name.
+    pub(super) too_large: Vec<(String, u64)>,
+    /// What every device of the targets can bind.
+    pub(super) binding_bytes: u64,
 }
 
 impl Memory {
+    fn note_if_large(&mut self, name: String, bytes: u64) {
+        if bytes > self.binding_bytes {
+            self.too_large.push((name, bytes));
+        }
+    }
+
     /// Weights, states, and the largest entry that generating text uses, or any uses if the model does not generate.
     pub(super) fn peak(&self) -> u64 {
         let generates = self.entries.iter().any(|e| e.generates);
@@ -82,6 +93,12 @@ fn assumed(manifest: &Manifest, entry: Option<&Entry>) -> BTreeMap<String, u32> 
     symbols
 }
 
+/// The least that any of the bundle's targets guarantees; no limit for targets of other versions.
+fn binding_bytes(manifest: &Manifest) -> u64 {
+    let known = manifest.profiles.iter().filter_map(|name| profile::shipped(name).ok());
+    known.map(|p| p.limits.binding_bytes).min().unwrap_or(u64::MAX)
+}
+
 fn size(text: &Size, symbols: &BTreeMap<String, u32>) -> Outcome<u64> {
     text.eval(symbols).map_err(|e| Failure::wrong(format!("manifest.json: {e}")))
 }
@@ -92,15 +109,26 @@ fn buffer(shape: &[Size], elem: Elem, symbols: &BTreeMap<String, u32>) -> Outcom
 
 /// Evaluates all sizes.
 pub(super) fn measure(manifest: &Manifest, programs: &Programs) -> Outcome<Memory> {
-    let mut memory = Memory { weights: manifest.tensors.iter().map(|t| t.bytes).sum(), states: 0, entries: Vec::new() };
+    let mut memory = Memory {
+        weights: manifest.tensors.iter().map(|t| t.bytes).sum(),
+        states: 0,
+        entries: Vec::new(),
+        too_large: Vec::new(),
+        binding_bytes: binding_bytes(manifest),
+    };
     let symbols = assumed(manifest, None);
     for state in &manifest.states {
-        memory.states += buffer(&state.shape, state.elem, &symbols)?;
+        let bytes = buffer(&state.shape, state.elem, &symbols)?;
+        memory.states += bytes;
+        memory.note_if_large(format!("state {}", state.name), bytes);
     }
     for entry in &manifest.entries {
         let symbols = assumed(manifest, Some(entry));
         let Some(program) = programs.programs.get(&entry.name) else { continue };
         let slots = program.slots.iter().map(|s| size(s, &symbols)).collect::<Outcome<Vec<u64>>>()?;
+        for (i, bytes) in slots.iter().enumerate() {
+            memory.note_if_large(format!("scratch buffer {i} of {}", entry.name), *bytes);
+        }
         let mut io = 0;
         for input in entry.inputs.iter().filter_map(|i| manifest.inputs.get(*i as usize)) {
             io += buffer(&input.shape, input.elem, &symbols)?;
@@ -111,6 +139,20 @@ pub(super) fn measure(manifest: &Manifest, programs: &Programs) -> Outcome<Memor
         memory.entries.push(EntryMemory { name: entry.name.clone(), generates: generates(entry), symbols, slots, io });
     }
     Ok(memory)
+}
+
+/// What a device may refuse at the largest context, and the remedy.
+fn large(memory: &Memory) -> String {
+    if memory.too_large.is_empty() {
+        return String::new();
+    }
+    let list: Vec<String> = memory.too_large.iter().map(|(name, n)| format!("  {name}: {}\n", bytes(*n))).collect();
+    format!(
+        "\nSome devices bind no more than {} at once. These are larger at the full context; there a session must be \
+         shorter (--max-context), or its cache smaller (--kv f16):\n{}",
+        bytes(memory.binding_bytes),
+        list.concat()
+    )
 }
 
 /// Text and JSON.
@@ -140,7 +182,7 @@ pub(super) fn view(manifest: &Manifest, programs: &Programs) -> Outcome<View> {
         bytes(memory.states),
         bytes(memory.peak()),
         table.render(0),
-    );
+    ) + &large(&memory);
     let json = json!({
         "context": context,
         "batch": 1,
@@ -148,6 +190,24 @@ pub(super) fn view(manifest: &Manifest, programs: &Programs) -> Outcome<View> {
         "states_bytes": memory.states,
         "peak_bytes": memory.peak(),
         "entries": entries,
+        "binding_bytes": memory.binding_bytes,
+        "too_large": memory.too_large.iter().map(|(name, n)| json!({ "name": name, "bytes": n })).collect::<Vec<_>>(),
     });
     Ok(View { text, json })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_devices_may_refuse_is_listed() {
+        let mut memory =
+            Memory { weights: 0, states: 0, entries: Vec::new(), too_large: Vec::new(), binding_bytes: 128 << 20 };
+        memory.note_if_large("state small".into(), 128 << 20);
+        assert_eq!(large(&memory), "");
+        memory.note_if_large("state key".into(), 256 << 20);
+        let text = large(&memory);
+        assert!(text.contains("128.0 MiB at once") && text.ends_with("  state key: 256.0 MiB\n"), "{text}");
+    }
 }
