@@ -31,7 +31,7 @@ const NOW: i64 = 0;
 /// A bundle to make.
 #[derive(Clone, Debug)]
 pub struct Task<'a> {
-    /// Its folder below [`folder`].
+    /// Name of the bundle.
     pub name: &'a str,
     /// A model directory.
     pub model: &'a Path,
@@ -64,9 +64,9 @@ pub fn page() -> Outcome<Vec<PageFile>> {
     Ok(files)
 }
 
-/// Compiles the model of a task, runs it natively, and writes what came of that.
-pub fn make(task: &Task<'_>) -> Outcome<()> {
-    let bundle = compiled(task.name, task.model, task.precision)?;
+/// Compiles the model of a task into a folder, runs it natively, and writes what came of that.
+pub fn make(folder: &Path, task: &Task<'_>) -> Outcome<()> {
+    let bundle = compiled(folder, task.name, task.model, task.precision)?;
     let mut device = Wgpu::load(bundle.clone(), &Options::default(), &mut |_, _| {})?;
     let mut expected = json!({ "version": 1 });
     let tokenizer = Tokenizer::from_bundle(&bundle)?;
@@ -90,13 +90,13 @@ pub fn make(task: &Task<'_>) -> Outcome<()> {
         let vectors = embedded(&mut device, &bundle, &tokenizer, task.texts)?;
         expected["embed"] = json!([{ "name": "texts", "texts": task.texts, "vectors": vectors }]);
     }
-    write_expected(task.name, &expected)
+    write_expected(folder, task.name, &expected)
 }
 
 /// Compiles the model of a golden case at f32; what is expected are its golden outputs.
-pub fn make_golden(case: &Case) -> Outcome<()> {
+pub fn make_golden(folder: &Path, case: &Case) -> Outcome<()> {
     let name = case.name.replace('/', "-");
-    compiled(&name, &case.model_dir(), "f32")?;
+    compiled(folder, &name, &case.model_dir(), "f32")?;
     let runs: Vec<Value> = case
         .runs()
         .iter()
@@ -115,24 +115,24 @@ pub fn make_golden(case: &Case) -> Outcome<()> {
                     "inputs": inputs, "outputs": outputs })
         })
         .collect();
-    write_expected(&name, &json!({ "version": 1, "run": runs }))
+    write_expected(folder, &name, &json!({ "version": 1, "run": runs }))
 }
 
-fn compiled(name: &str, model: &Path, precision: &str) -> Outcome<Arc<Bundle>> {
+fn compiled(folder: &Path, name: &str, model: &Path, precision: &str) -> Outcome<Arc<Bundle>> {
     let options = CompileOptions {
         precision: precision.to_string(),
         targets: ["chrome", "firefox", "native"].map(String::from).to_vec(),
         page: page()?,
         ..CompileOptions::default()
     };
-    let out = folder().join(name);
-    fs::create_dir_all(folder())?;
+    let out = folder.join(name);
+    fs::create_dir_all(folder)?;
     compile(model, &out, &options, &Quiet)?;
     Ok(Arc::new(Bundle::open(&out)?))
 }
 
-fn write_expected(name: &str, expected: &Value) -> Outcome<()> {
-    fs::write(folder().join(format!("{name}.json")), serde_json::to_string(expected)?)?;
+fn write_expected(folder: &Path, name: &str, expected: &Value) -> Outcome<()> {
+    fs::write(folder.join(format!("{name}.json")), serde_json::to_string(expected)?)?;
     Ok(())
 }
 

@@ -18,28 +18,32 @@ const TEMPLATE: &str = "{% for message in messages %}{{ message['content'] }}\n{
 fn browsers_compute_what_the_native_runtime_computes() {
     let _ = std::fs::remove_dir_all(folder());
     let stories = root().join("examples/stories260K");
-    make(&Task {
-        name: "stories260K",
-        model: &stories,
-        precision: "q4",
-        prompts: &[("Once upon a time", 24), ("Lily had a red ball. She", 16)],
-        messages: &[],
-        texts: &[],
-    })
+    make(
+        &folder(),
+        &Task {
+            name: "stories260K",
+            model: &stories,
+            precision: "q4",
+            prompts: &[("Once upon a time", 24), ("Lily had a red ball. She", 16)],
+            messages: &[],
+            texts: &[],
+        },
+    )
     .unwrap();
     let models = tempfile::tempdir().unwrap();
     let chat = models.path().join("chat");
     copy(&stories, &chat);
     std::fs::write(chat.join("chat_template.jinja"), TEMPLATE).unwrap();
     let messages = &[("Tom and Sue went to the park.", 12)];
-    make(&Task { name: "chat", model: &chat, precision: "q8", prompts: &[], messages, texts: &[] }).unwrap();
+    make(&folder(), &Task { name: "chat", model: &chat, precision: "q8", prompts: &[], messages, texts: &[] }).unwrap();
     let embedder = models.path().join("embedder");
     copy(&Case::open("bert/base").model_dir(), &embedder);
     std::fs::write(embedder.join("tokenizer.json"), word_pieces()).unwrap();
     let texts = &["a tale of a mill", "the mill grinds the grain", "", "GRAIN and grain"];
-    make(&Task { name: "embedder", model: &embedder, precision: "q8", prompts: &[], messages: &[], texts }).unwrap();
+    make(&folder(), &Task { name: "embedder", model: &embedder, precision: "q8", prompts: &[], messages: &[], texts })
+        .unwrap();
     for name in GOLDENS {
-        make_golden(&Case::open(name)).unwrap();
+        make_golden(&folder(), &Case::open(name)).unwrap();
     }
 
     let driver = root().join("tests/browser/run.mjs");
