@@ -11,7 +11,7 @@ import type {
   Tensor,
 } from "./api";
 import { makeError } from "./errors";
-import { serve, type CallContext, type Handlers, type Port } from "./link";
+import { serve, type Handlers, type Port } from "./link";
 import { Loaded, type LoadArgs } from "./loaded";
 import { embed } from "./tasks/embed";
 import { generate, type GenerateEvent } from "./tasks/generate";
@@ -20,7 +20,7 @@ import { generate, type GenerateEvent } from "./tasks/generate";
 export type SentGenerateOptions = Omit<GenerateOptions, "signal" | "onPrompt">;
 
 /** The calls between page and engine. */
-export interface Calls {
+export type Calls = {
   load: { args: LoadArgs; result: ModelInfo; event: LoadProgress };
   /** Reports lost devices being replaced, for as long as the model lives. */
   watch: { args: null; result: null; event: LoadProgress };
@@ -38,14 +38,14 @@ export interface Calls {
   dispose: { args: null; result: null };
   /** For tests. */
   loseDevice: { args: null; result: null };
-}
+};
 
 /** Answers the calls that come through a port. */
 export function serveEngine(port: Port): () => void {
-  return serve<Calls & Record<string, never>>(port as Port, handlers() as never);
+  return serve<Calls>(port, handlers());
 }
 
-function handlers(): Handlers<{ [K in keyof Calls]: Calls[K] }> {
+function handlers(): Handlers<Calls> {
   let model: Loaded | null = null;
   /** Ends when all calls so far have ended: the runtime takes one at a time. */
   let turn: Promise<unknown> = Promise.resolve();
@@ -54,13 +54,8 @@ function handlers(): Handlers<{ [K in keyof Calls]: Calls[K] }> {
     if (model) return model;
     throw makeError("internal", "no model is loaded here");
   };
-  function inTurn<T>(context: CallContext<never>, task: () => Promise<T>): Promise<T> {
-    const mine = turn.then(() => {
-      // Whoever gave up while waiting is not served; tasks that end gently themselves see the signal.
-      loaded();
-      return task();
-    });
-    void context;
+  function inTurn<T>(task: (model: Loaded) => Promise<T>): Promise<T> {
+    const mine = turn.then(() => task(loaded()));
     turn = mine.catch(() => {});
     return mine;
   }
@@ -71,9 +66,9 @@ function handlers(): Handlers<{ [K in keyof Calls]: Calls[K] }> {
       return model.info;
     },
     watch: (_, context) => loaded().watch((progress) => context.emit(progress)),
-    generate: (args, context) => inTurn(context as never, () => generate(loaded(), args, context)),
-    embed: (args, context) => inTurn(context, () => embed(loaded(), args.texts, context.signal)),
-    run: (args, context) => inTurn(context, () => loaded().run(args.entry, args.inputs, args.options)),
+    generate: (args, context) => inTurn((model) => generate(model, args, context)),
+    embed: (args, { signal }) => inTurn((model) => embed(model, args.texts, signal)),
+    run: (args) => inTurn((model) => model.run(args.entry, args.inputs, args.options)),
     memory: async () => loaded().memory(),
     dispose: async () => {
       model?.dispose();

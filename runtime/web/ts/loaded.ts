@@ -216,8 +216,9 @@ export class Loaded {
     const forward = (): void => stop.abort();
     signal.addEventListener("abort", forward);
     if (signal.aborted) stop.abort();
+    // Kernels of entries that are first called later are fetched then, so no signal of loading ends these.
     const files: RuntimeFiles = {
-      text: async (file) => new TextDecoder().decode(await this.file(file, this.disposed ? signal : undefined)),
+      text: async (file) => new TextDecoder().decode(await this.file(file, undefined)),
     };
     const ending = <T>(task: Promise<T>): Promise<T> => {
       task.catch(() => stop.abort());

@@ -25,7 +25,7 @@ export interface Generation extends AsyncIterable<string> {
 
 /** Where the engine is. */
 interface Home {
-  link: Link<{ [K in keyof Calls]: Calls[K] }>;
+  link: Link<Calls>;
   end(): void;
 }
 
