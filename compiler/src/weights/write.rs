@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use gristmill_bundle::WeightWriter;
 use gristmill_bundle::manifest::{Shard, Tensor};
-use gristmill_bundle::{MAX_SHARD, WeightWriter};
 use gristmill_graph::quant::{PackedTile, QuantLayout, TILE, stored_bytes};
 use gristmill_graph::{Precision, QuantSpec, Weight};
 use rayon::prelude::*;
@@ -16,6 +16,10 @@ use super::encode::{Loss, TileEncoder, encode_half, encode_single};
 use super::error::WeightError;
 use super::report::{TensorReport, WeightReport};
 use crate::prepare::{Prepared, Recipe};
+
+/// Size of weight files. Below the 25 MiB that some hosts of static pages allow for a file, and small enough for a
+/// browser to hold several at a time; the format would allow 32 MiB.
+const SHARD_BYTES: u64 = 24 << 20;
 
 /// How far the work is.
 pub trait Progress {
@@ -54,7 +58,7 @@ pub fn write(
     dir: &Path,
     progress: &dyn Progress,
 ) -> Result<Written, WeightError> {
-    write_shards(checkpoint, prepared, dir, MAX_SHARD, progress)
+    write_shards(checkpoint, prepared, dir, SHARD_BYTES, progress)
 }
 
 /// [`write`] with another size of files.
