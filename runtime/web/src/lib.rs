@@ -1,8 +1,8 @@
 //! The runtime for browsers, compiled to WebAssembly.
 //!
 //! It decides what runs; JavaScript (`ts/`) owns everything that belongs to a page: the network, storage, the device
-//! ([`gpu`]), tokenizers. [`Runtime`] is what JavaScript drives. Values that are not numbers or bytes cross the border
-//! as JSON or as plain objects, errors as objects with `code`, `message` and `details` ([`error`]).
+//! (`gpu.rs`), tokenizers. [`Runtime`] is what JavaScript drives. Values that are not numbers or bytes cross the border
+//! as JSON or as plain objects, errors as objects with `code`, `message` and `details` (`error.rs`).
 
 mod error;
 mod files;

@@ -135,7 +135,7 @@ impl Runtime {
         })
     }
 
-    /// Continues a prompt (token ids). See [`Host`] for the functions, `ts/runtime.ts` for options and result.
+    /// Continues a prompt (token ids). See `Host` in `generate.rs` for the functions, `ts/runtime.ts` for options and result.
     pub fn generate(
         &self,
         prompt: &[u32],

@@ -125,11 +125,6 @@ export class Model {
     this.home.end();
   }
 
-  /** `await using model = ..` disposes of it. */
-  [Symbol.asyncDispose ?? Symbol.for("Symbol.asyncDispose")](): Promise<void> {
-    return this.dispose();
-  }
-
   /** For tests: takes the device away, as a driver that crashes does. */
   [Symbol.for("gristmill.loseDevice")](): Promise<null> {
     return this.home.link.call("loseDevice", null);
