@@ -96,8 +96,7 @@ impl<B: Clone> Buffers<B> {
             return Ok(());
         }
         self.epoch += 1;
-        let limits = &gpu.info().limits;
-        let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+        let most = gpu.info().limits.largest_binding();
         let mut specs = Vec::with_capacity(needs.len());
         for need in needs {
             gpu.info().check_storage(&need.what, need.bytes, REMEDY)?;

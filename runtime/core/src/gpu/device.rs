@@ -20,6 +20,13 @@ pub struct Limits {
     pub max_compute_workgroups_per_dimension: u32,
 }
 
+impl Limits {
+    /// Bytes of the largest buffer that a kernel can be given.
+    pub fn largest_binding(&self) -> u64 {
+        self.max_storage_buffer_binding_size.min(self.max_buffer_size)
+    }
+}
+
 /// What is known about a device before anything runs on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceInfo {

@@ -257,6 +257,7 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         let manifest = self.manifest.clone();
         let entry = &manifest.entries[call.entry];
         let later = self.at_capacity(&call.symbols);
+        let most = self.gpu.info().limits.largest_binding();
         let dim = |e: &Expr| e.eval(&call.symbols).map(|n| n as usize).map_err(invalid);
         let shape = |dims: &Vec<Expr>| dims.iter().map(dim).collect();
         let shapes: Vec<Vec<usize>> = ready.schedule.outputs.iter().map(shape).collect::<Result<_, _>>()?;
@@ -276,7 +277,8 @@ impl<G: Gpu, F: Files> Executor<G, F> {
                 }
                 Binding::Output(o) => (elements(&shapes[o as usize]).saturating_mul(4), 0),
             };
-            if !self.buffers.holds(call.entry, binding, bytes) {
+            // A buffer of an earlier, shorter session would do now, but not for long.
+            if !self.buffers.holds(call.entry, binding, bytes.max(foreseen.min(most))) {
                 let what = match binding {
                     Binding::Input(i) => format!("input `{}`", manifest.inputs[i as usize].name),
                     Binding::Output(o) => format!("output `{}`", entry.outputs[o as usize].name),
