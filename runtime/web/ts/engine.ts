@@ -12,6 +12,7 @@ import type {
 } from "./api";
 import { makeError } from "./errors";
 import { serve, type Handlers, type Port } from "./link";
+import type { Source } from "./load/contract";
 import { Loaded, type LoadArgs } from "./loaded";
 import { embed } from "./tasks/embed";
 import { generate, type GenerateEvent } from "./tasks/generate";
@@ -47,6 +48,8 @@ export function serveEngine(port: Port): () => void {
 
 function handlers(): Handlers<Calls> {
   let model: Loaded | null = null;
+  /** Resolves when what was fetched is stored. */
+  let stored = (): Promise<void> => Promise.resolve();
   /** Ends when all calls so far have ended: the runtime takes one at a time. */
   let turn: Promise<unknown> = Promise.resolve();
 
@@ -62,7 +65,8 @@ function handlers(): Handlers<Calls> {
 
   return {
     load: async (args, context) => {
-      model = await Loaded.load(args, context.signal, (progress) => context.emit(progress));
+      const opened = (source: Source): void => void (stored = () => source.settled());
+      model = await Loaded.load(args, context.signal, (progress) => context.emit(progress), opened);
       return model.info;
     },
     watch: (_, context) => loaded().watch((progress) => context.emit(progress)),
@@ -73,6 +77,8 @@ function handlers(): Handlers<Calls> {
     dispose: async () => {
       model?.dispose();
       model = null;
+      // The worker may end after this, and what it has not stored would be fetched again.
+      await stored();
       return null;
     },
     loseDevice: async () => {

@@ -1,7 +1,7 @@
 // A model that is loaded: its files, its device, and what happens when that device is lost.
 
 import type { LoadProgress, MemoryInfo, ModelInfo, RunOptions, Task, Tensor } from "./api";
-import { aborted, asError, makeError } from "./errors";
+import { aborted, makeError, type GristmillError } from "./errors";
 import { Device } from "./gpu/device";
 import type { FileRef, Source } from "./load/contract";
 import { Meter } from "./load/meter";
@@ -70,8 +70,16 @@ export class Loaded {
     this.manifest = JSON.parse(this.runtime.info()) as ManifestInfo;
   }
 
-  /** Loads a bundle. After a failure or an abort nothing is left of it. */
-  static async load(args: LoadArgs, signal: AbortSignal, report: (p: LoadProgress) => void): Promise<Loaded> {
+  /**
+   * Loads a bundle. After a failure or an abort nothing is left of it but what `opened` was given: the source, which
+   * may still be storing.
+   */
+  static async load(
+    args: LoadArgs,
+    signal: AbortSignal,
+    report: (progress: LoadProgress) => void,
+    opened: (source: Source) => void,
+  ): Promise<Loaded> {
     const meter = new Meter(report);
     meter.begin("start");
     const open = Device.open(args.without);
@@ -79,6 +87,7 @@ export class Loaded {
     const base = new URL(args.base);
     const store = args.cache ? await openStore() : null;
     const source = openSource({ base, store, onBytes: (delta, from) => meter.bytes(delta, from) });
+    opened(source);
     let model: Loaded | null = null;
     try {
       // Without a device nothing else need be fetched.
@@ -88,9 +97,11 @@ export class Loaded {
       await model.attach(device, signal, true);
       return model;
     } catch (e) {
-      void open.then((device) => device.close()).catch(() => {});
+      const device = await open.catch(() => null);
+      const error = signal.aborted ? aborted() : await causeOf(e, device);
+      device?.close();
       model?.dispose();
-      throw signal.aborted ? aborted() : e;
+      throw error;
     }
   }
 
@@ -151,7 +162,7 @@ export class Loaded {
       try {
         return await action();
       } catch (e) {
-        const error = runtimeError(e);
+        const error = await causeOf(e, this.device);
         if (error.code !== "device-lost" || this.disposed) throw error;
         if (progressed()) losses = 0;
         losses += 1;
@@ -189,8 +200,9 @@ export class Loaded {
       try {
         return await this.attach(device, never, false);
       } catch (e) {
+        const error = await causeOf(e, device);
         device.close();
-        if (asError(e).code !== "device-lost" || attempt > this.args.recoveries || this.disposed) throw e;
+        if (error.code !== "device-lost" || attempt > this.args.recoveries || this.disposed) throw error;
       }
     }
   }
@@ -280,6 +292,13 @@ function parse(file: string, text: string | null | undefined): unknown {
   } catch (e) {
     throw makeError("bundle", `${file}: not JSON: ${(e as Error).message}`, { file }, e);
   }
+}
+
+/** The error behind what was thrown: a device that is lost makes calls fail in many ways. */
+async function causeOf(thrown: unknown, device: Device | null): Promise<GristmillError> {
+  const error = runtimeError(thrown);
+  const maybeLost = error.code === "internal" || error.code === "out-of-memory";
+  return (maybeLost && (await device?.lossBehindError())) || error;
 }
 
 /** Calls the runtime; what it throws becomes one of our errors. */

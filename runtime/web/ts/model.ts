@@ -74,7 +74,9 @@ export class Model {
       home.link.call("watch", null, { onEvent }).catch(() => {});
       return new Model(home, info);
     } catch (e) {
-      home.end();
+      // What did arrive is stored before the worker ends.
+      const over = home.link.call("dispose", null).catch(() => {});
+      void over.then(() => home.end());
       throw e;
     }
   }
@@ -116,7 +118,7 @@ export class Model {
     return this.home.link.call("run", { entry, inputs, options });
   }
 
-  /** Frees everything. Calls under way reject. */
+  /** Frees everything. Calls under way reject. Resolves when everything that was fetched is stored, too. */
   async dispose(): Promise<void> {
     if (this.ended) return;
     this.ended = true;

@@ -164,8 +164,8 @@ export class Device {
       return { pipeline, layout };
     } catch (e) {
       await this.throwIfLost();
-      const { messages } = await module.getCompilationInfo();
-      const first = messages.find((m) => m.type === "error");
+      const info = await module.getCompilationInfo().catch(() => null);
+      const first = info?.messages.find((m) => m.type === "error");
       const where = first ? `line ${first.lineNum}: ${first.message}` : (e as Error).message;
       throw makeError("internal", `kernel \`${name}\`: ${where}`, { what: name }, e);
     }
@@ -274,9 +274,18 @@ export class Device {
     this.device.destroy();
   }
 
-  /** A rejection that the loss of the device caused may come before the news of that loss. */
+  /**
+   * The loss of the device, if it was lost. Errors that a loss causes may come before the news of it, so this waits a
+   * moment for those.
+   */
+  async lossBehindError(): Promise<GristmillError | null> {
+    await Promise.race([this.lost.catch(() => {}), new Promise((resolve) => setTimeout(resolve, LOSS_NEWS_MS))]);
+    return this.lostError;
+  }
+
   private async throwIfLost(): Promise<void> {
-    await Promise.race([this.lost, new Promise((resolve) => setTimeout(resolve, LOSS_NEWS_MS))]);
+    const lost = await this.lossBehindError();
+    if (lost) throw lost;
   }
 }
 

@@ -64,26 +64,32 @@ function encode(model: Loaded, prompt: string | Message[]): number[] {
   return tokenizer.encode(template.render(prompt, true, Math.floor(Date.now() / 1000)), false);
 }
 
-/** Options with defaults, checked as far as the runtime does not check them. */
+/** The values that an option may have. */
+interface Range {
+  words: string;
+  holds(value: number): boolean;
+}
+
+/** Options with defaults. They are checked here, where they have the names that the caller knows. */
 function complete(options: SentGenerateOptions): FullGenerateOptions {
   const whole = (name: keyof SentGenerateOptions, fallback: number): number => {
     const value = options[name] ?? fallback;
     if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 2 ** 32 - 1) return value;
     throw makeError("input", `${name}: expected a whole number from 0 to 4294967295, found ${String(value)}`);
   };
-  const real = (name: keyof SentGenerateOptions, fallback: number): number => {
+  const real = (name: keyof SentGenerateOptions, fallback: number, accepts: Range): number => {
     const value = options[name] ?? fallback;
-    if (typeof value === "number" && Number.isFinite(value)) return value;
-    throw makeError("input", `${name}: expected a number, found ${String(value)}`);
+    if (typeof value === "number" && Number.isFinite(value) && accepts.holds(value)) return value;
+    throw makeError("input", `${name}: expected a number ${accepts.words}, found ${String(value)}`);
   };
   const { stop = [], stopTokens = [], ignoreEos = false } = options;
   return {
     maxNewTokens: whole("maxNewTokens", 256),
-    temperature: real("temperature", 0),
+    temperature: real("temperature", 0, { words: "of at least 0", holds: (value) => value >= 0 }),
     topK: whole("topK", 0),
-    topP: real("topP", 1),
-    minP: real("minP", 0),
-    repetitionPenalty: real("repetitionPenalty", 1),
+    topP: real("topP", 1, { words: "above 0 and at most 1", holds: (value) => value > 0 && value <= 1 }),
+    minP: real("minP", 0, { words: "from 0 to 1", holds: (value) => value >= 0 && value <= 1 }),
+    repetitionPenalty: real("repetitionPenalty", 1, { words: "above 0", holds: (value) => value > 0 }),
     seed: whole("seed", crypto.getRandomValues(new Uint32Array(1))[0] ?? 0),
     stop: typeof stop === "string" ? [stop] : stop,
     stopTokens,
