@@ -3,6 +3,7 @@
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { ROOT } from "./bundles.mjs";
 
 const CHROMIUM_FLAGS = [
   "--no-first-run",
@@ -51,12 +52,12 @@ export const KINDS = {
     args: SWIFTSHADER,
     install: "Debian's package chromium, or set CHROMIUM to the program",
   },
-  // A copy of Chromium whose only adapter is a newer driver with 16-bit floats. Not on every machine, so no default.
+  // A copy of Chromium whose only adapter is a newer driver with 16-bit floats. Cannot be made on every machine.
   "chromium-lavapipe": {
     engine: "chrome",
-    program: [process.env.CHROMIUM_LAVAPIPE, "/opt/chromium-lavapipe/chromium"],
+    program: [process.env.CHROMIUM_LAVAPIPE, path.join(ROOT, "target/browser/lavapipe/chromium/chromium")],
     args: SWIFTSHADER,
-    install: "a copy of Chromium on lavapipe, and set CHROMIUM_LAVAPIPE to the program",
+    install: "a copy of Chromium on lavapipe: tests/browser/lavapipe.sh makes it",
   },
   "chromium-no-adapter": {
     engine: "chrome",
@@ -79,9 +80,14 @@ export const KINDS = {
   },
 };
 
+/** The program of a kind, if it is there. */
+export function findProgram(kind) {
+  return KINDS[kind]?.program.find((candidate) => candidate && existsSync(candidate));
+}
+
 /** The program of a kind; throws with what to install. */
 export function programOf(kind) {
-  const found = KINDS[kind]?.program.find((candidate) => candidate && existsSync(candidate));
+  const found = findProgram(kind);
   if (found) return found;
   if (!KINDS[kind]) throw new Error(`no browser "${kind}"; there are ${Object.keys(KINDS).join(", ")}`);
   throw new Error(`${kind} is not installed; the tests need ${KINDS[kind].install}`);
