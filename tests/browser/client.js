@@ -37,9 +37,9 @@ function load({ abortAfter, ...options } = {}) {
 
 /**
  * Generates. `abortAt`: ends it by its signal at that piece; `breakAt`: leaves the loop there; `loseAt`: a list of
- * pieces at which the device is lost.
+ * pieces at which the device is lost. `onPiece` is called at every piece.
  */
-function generate(prompt, { abortAt, breakAt, loseAt = [], ...options } = {}) {
+function generate(prompt, { abortAt, breakAt, loseAt = [], ...options } = {}, onPiece = () => {}) {
   return attempt(async () => {
     const controller = new AbortController();
     const begin = performance.now();
@@ -50,6 +50,7 @@ function generate(prompt, { abortAt, breakAt, loseAt = [], ...options } = {}) {
     for await (const piece of stream) {
       firstMs ??= performance.now() - begin;
       pieces.push(piece);
+      onPiece();
       if (loseAt.includes(pieces.length)) await loseDevice();
       if (pieces.length === abortAt) controller.abort();
       if (pieces.length === breakAt) break;
@@ -80,11 +81,13 @@ function run(entry, inputs, options) {
   });
 }
 
-/** An OpenAI-style completion, streamed. */
+/** An OpenAI-style completion: the answer, or with `stream` all its chunks. */
 function complete(request) {
   return attempt(async () => {
+    const answer = await model.chat.completions.create(request);
+    if (!request.stream) return answer;
     const chunks = [];
-    for await (const chunk of await model.chat.completions.create({ ...request, stream: true })) chunks.push(chunk);
+    for await (const chunk of answer) chunks.push(chunk);
     return chunks;
   });
 }
@@ -108,12 +111,20 @@ function encode(array) {
   return btoa(text);
 }
 
-/** Collects tasks of the main thread that took longer than 50 ms. */
+/** Collects tasks of the main thread over 50 ms; and its longest time without a turn, which every browser tells. */
 const longTasks = [];
+const pauses = { longest: 0 };
 function watchLongTasks() {
+  let last = performance.now();
+  setInterval(() => {
+    const now = performance.now();
+    pauses.longest = Math.max(pauses.longest, now - last);
+    last = now;
+  }, 5);
+  if (!PerformanceObserver.supportedEntryTypes.includes("longtask")) return;
   const plain = ({ startTime, duration }) => ({ startTime, duration });
   const note = (list) => longTasks.push(...list.getEntries().map(plain));
   new PerformanceObserver(note).observe({ type: "longtask", buffered: true });
 }
 
-window.test = { load, generate, embed, run, complete, memory, dispose, loseDevice, watchLongTasks, longTasks };
+window.test = { load, generate, embed, run, complete, memory, dispose, loseDevice, watchLongTasks, longTasks, pauses };

@@ -13,7 +13,7 @@ const BLANK = `<!doctype html>
 <script type="module" src="test/client.js"></script>`;
 
 /** The context of one case in one browser. `end()` closes whatever the case opened. */
-export function createContext({ kind, browser, bundles, out, name }) {
+export function createContext({ kind, browser, bundles, out, name, thorough = true }) {
   const closers = [];
   const pages = [];
   const log = [];
@@ -23,6 +23,8 @@ export function createContext({ kind, browser, bundles, out, name }) {
     kind,
     engine: browser.engine,
     bundles,
+    /** Whether there is time for more of the same. */
+    thorough,
     assert,
     /** Facts for the report. */
     note: (key, value) => (notes[key] = value),
@@ -94,8 +96,14 @@ export function createContext({ kind, browser, bundles, out, name }) {
       return outcome.error;
     },
     /** Waits until the page of a bundle is in a state. */
-    state: (page, state, timeout = 120_000) =>
-      page.waitForFunction((want) => document.documentElement.dataset.state === want, { timeout }, state),
+    async state(page, state, timeout = 120_000) {
+      const reached = (want) => [want, "error"].includes(document.documentElement.dataset.state);
+      await page.waitForFunction(reached, { timeout }, state);
+      const found = await page.evaluate(() => document.documentElement.dataset.state);
+      if (found === state) return;
+      const notice = await page.evaluate(() => document.querySelector(".notice")?.textContent ?? "no notice");
+      throw new Error(`expected the page to become ${state}, found ${found}: ${notice}`);
+    },
     /** Keeps a picture of a page. */
     async shot(page, label) {
       const file = path.join(out, "screenshots", `${kind}-${label}.png`);

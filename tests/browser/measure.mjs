@@ -1,7 +1,8 @@
 // Measures what a visitor waits for: node tests/browser/measure.mjs [--browser chromium] [--bundles FOLDER] [--runs N]
 // [--json FILE]. For each bundle a first visit (nothing stored) and a second one: milliseconds until the model is
-// there and until its first token or vector, bytes that the server sent, and the peak of memory. The median of the
-// runs; not part of the tests, because it says as much about the machine.
+// there and until its first token or vector, bytes that the server sent, the peak of memory, and what the main thread
+// had to wait: tasks over 50 ms (Chromium only) and the longest time without a turn. The median of the runs; not part
+// of the tests, because it says as much about the machine.
 
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -24,17 +25,24 @@ const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1];
 async function visit(t, server, bundle) {
   server.reset();
   const page = await t.blank(server);
-  // The blank page is the tests' own.
-  const before = server.bytes();
+  await t.call(page, "watchLongTasks");
   const loaded = t.ok(await t.call(page, "load"));
   const { ms, memory } = await firstResult(t, page, bundle);
-  await t.call(page, "dispose");
+  const { tasks, pause } = await page.evaluate(() => {
+    const { longTasks, pauses } = window.test;
+    return { tasks: longTasks.length, pause: pauses.longest };
+  });
+  t.ok(await t.call(page, "dispose"));
   await page.close();
+  // The blank page is the tests' own.
+  const sent = server.requests(/^(?!blank\.html|test\/|favicon)/).reduce((sum, entry) => sum + entry.sent, 0);
   return {
     loadMs: loaded.ms,
     firstMs: loaded.ms + ms,
-    bytes: server.bytes() - before,
+    bytes: sent,
     peak: memory.peak + memory.wasm,
+    tasks,
+    pause,
   };
 }
 
@@ -77,6 +85,8 @@ async function measure(kind, bundles, runs) {
         "first token, ms": first,
         "fetched, kB": Math.round(middle("bytes") / 1000),
         "memory peak, MB": Number((middle("peak") / 1e6).toFixed(1)),
+        "long tasks": middle("tasks"),
+        "longest pause, ms": middle("pause"),
       });
     }
   }

@@ -1,20 +1,28 @@
 // Runs the cases in real browsers: node tests/browser/run.mjs [--browser chromium,firefox] [--only PART] [--out FOLDER]
-// [--bundles FOLDER]. Writes report.json and screenshots to the output folder. Exit code 1 if a case failed, 2 for
-// wrong use. A browser that is missing is a failure: what was not run is not known to work.
+// [--bundles FOLDER] [--all]. Writes report.json and screenshots to the output folder. Exit code 1 if a case failed, 2
+// for wrong use. A browser that is missing is a failure: what was not run is not known to work. Only Chromium on
+// lavapipe, which cannot be had everywhere, is left out unless it is there or asked for.
 
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { launch } from "./browsers.mjs";
+import { findProgram, launch } from "./browsers.mjs";
 import { BUNDLES, ROOT, readBundles } from "./bundles.mjs";
 import { createContext } from "./context.mjs";
 
 const CASES = path.join(path.dirname(fileURLToPath(import.meta.url)), "cases");
 /** Milliseconds for a case that does not say. Software adapters on a busy machine are slow. */
 const TIMEOUT = 240_000;
+/** Browsers for a case that does not say. */
+const BROWSERS = ["chromium", "chromium-lavapipe", "firefox"];
+/** What Chromium's own adapter is spared if Chromium runs on lavapipe, too: it compiles kernels for seconds. */
+const [SLOW, FAST] = BROWSERS;
 
-/** All cases: `{ name, browsers?, timeout?, needsBundles?, run }` with the name of their file in front. */
+/**
+ * All cases: `{ name, browsers?, everywhere?, timeout?, needsBundles?, run }` with the name of their file in front.
+ * `everywhere`: also in the slow browser if the fast one runs.
+ */
 async function readCases(only) {
   const cases = [];
   for (const file of readdirSync(CASES)
@@ -52,8 +60,11 @@ async function runCase(entry, settings) {
   return { case: entry.name, browser: settings.kind, seconds, failure, notes: context.notes, log: context.log };
 }
 
-async function runBrowser(kind, cases, settings, report) {
-  const mine = cases.filter(({ browsers = ["chromium", "firefox"] }) => browsers.includes(kind));
+async function runBrowser(kind, cases, { spared, ...settings }, report) {
+  const mine = cases.filter((entry) => {
+    const { browsers = BROWSERS, everywhere = !browsers.includes(FAST) } = entry;
+    return browsers.includes(kind) && (everywhere || kind !== spared);
+  });
   if (mine.length === 0) return;
   let browser;
   try {
@@ -64,7 +75,7 @@ async function runBrowser(kind, cases, settings, report) {
   }
   console.log(`\n${kind}: ${browser.version}`);
   try {
-    for (const entry of mine) report(await runCase(entry, { ...settings, kind, browser }));
+    for (const entry of mine) report(await runCase(entry, { ...settings, kind, browser, thorough: kind !== spared }));
   } finally {
     await browser.close();
   }
@@ -85,7 +96,8 @@ function print({ case: name, seconds, failure, notes, log }) {
 async function main() {
   const { values } = parseArgs({
     options: {
-      browser: { type: "string", default: "chromium,firefox" },
+      browser: { type: "string", default: BROWSERS.filter((kind) => kind !== FAST || findProgram(kind)).join(",") },
+      all: { type: "boolean", default: false },
       only: { type: "string" },
       out: { type: "string", default: path.join(ROOT, "target/browser") },
       bundles: { type: "string", default: BUNDLES },
@@ -103,7 +115,9 @@ async function main() {
     results.push(result);
     print(result);
   };
-  for (const kind of values.browser.split(",")) await runBrowser(kind.trim(), cases, { bundles, out }, report);
+  const kinds = values.browser.split(",").map((kind) => kind.trim());
+  const spared = kinds.includes(FAST) && !values.all ? SLOW : null;
+  for (const kind of kinds) await runBrowser(kind, cases, { bundles, out, spared }, report);
   const failures = results.filter(({ failure }) => failure !== null);
   writeFileSync(path.join(out, "report.json"), `${JSON.stringify({ results }, null, 2)}\n`);
   if (results.length === 0) throw new Error("no case runs in these browsers");

@@ -72,7 +72,8 @@ export async function serve(root, { isolate = true, extra = {} } = {}) {
 
 /**
  * The fault that concerns a path. A fault is `{ path: RegExp, times?: number, ... }` with one of
- * `status: 404` (answers that), `cutAfter: 1000` (sends so many bytes of the body, then drops the connection),
+ * `status: 404` (answers that), `refuse: true` (drops the connection without an answer, as a network that is gone),
+ * `cutAfter: 1000` (sends so many bytes of the body, then drops the connection),
  * `flip: 17` (that byte of the file is wrong), `delay: 500` (milliseconds before the answer), `rate: 1e6` (bytes per
  * second).
  * It applies `times` times, else always.
@@ -89,6 +90,7 @@ async function answer(state, request, response) {
   const entry = { path: name, range: request.headers.range ?? null, status: 0, sent: 0, method: request.method };
   state.log.push(entry);
   const fault = findFault(state.faults, name);
+  if (fault.refuse) return response.destroy();
   if (fault.delay) await sleep(fault.delay);
   const content = fault.status ? null : await open(state, name);
   if (!content) {
@@ -185,9 +187,12 @@ async function send(chunks, start, response, fault, entry) {
 }
 
 function drained(response) {
-  return new Promise((done) => {
-    response.once("drain", done);
-    response.once("close", done);
+  return new Promise((resolve) => {
+    const done = () => {
+      response.off("drain", done).off("close", done);
+      resolve();
+    };
+    response.on("drain", done).on("close", done);
   });
 }
 

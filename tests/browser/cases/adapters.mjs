@@ -25,7 +25,7 @@ export default [
   {
     name: "an adapter, in an isolated page",
     needsBundles: false,
-    browsers: ["chromium", "chromium-lavapipe", "firefox"],
+    everywhere: true,
     async run(t) {
       const server = await t.serve(".", EMPTY);
       const { isolated, adapter } = await offered(await t.page(`${server.url}empty.html`));

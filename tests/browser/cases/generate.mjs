@@ -30,7 +30,7 @@ async function allTexts(t, load) {
 }
 
 export default [
-  { name: "token ids equal the native ones", timeout: 600_000, run: (t) => allTexts(t, {}) },
+  { name: "token ids equal the native ones", everywhere: true, timeout: 600_000, run: (t) => allTexts(t, {}) },
   { name: "token ids without a worker", timeout: 600_000, run: (t) => allTexts(t, { worker: false }) },
   {
     name: "token ids without optional features",
@@ -58,7 +58,10 @@ export default [
       t.assert.equal(last.loadedBytes, last.totalBytes);
       t.assert.equal(last.cachedBytes, 0, "nothing was stored on the first visit");
       t.assert.equal(last.kernels, last.totalKernels);
-      t.assert.ok(memory.weights >= info.weightBytes, "the weights are on the device");
+      const weights = bundle.manifest.tensors.reduce((sum, { bytes }) => sum + Math.ceil(bytes / 16) * 16, 0);
+      t.assert.equal(memory.weights, weights, "the weights are on the device");
+      const stream = bundle.shards.reduce((sum, { bytes }) => sum + bytes, 0);
+      t.assert.equal(info.weightBytes, stream, "what was to be fetched");
       t.assert.ok(memory.total <= memory.peak);
     },
   },
@@ -98,8 +101,16 @@ export default [
       const { page } = await t.loaded(t.bundle("generate"));
       const error = t.failed(await t.call(page, "run", "no such entry", {}), "input");
       t.assert.match(error.message, /no such entry/);
-      t.failed(await t.call(page, "generate", "a", { maxNewTokens: -1 }), "input");
-      t.failed(await t.call(page, "generate", "a", { temperature: -1 }), "input");
+      for (const [name, value] of [
+        ["maxNewTokens", -1],
+        ["temperature", -1],
+        ["topP", 0],
+        ["minP", 2],
+        ["repetitionPenalty", "high"],
+      ]) {
+        const refused = t.failed(await t.call(page, "generate", "a", { [name]: value }), "input");
+        t.assert.ok(refused.message.startsWith(`${name}: expected`), refused.message);
+      }
     },
   },
 ];

@@ -17,8 +17,7 @@ async function set(page, label, value) {
   );
 }
 
-async function open(t, bundle, viewport) {
-  const server = await t.serve(bundle.folder);
+async function open(t, server, bundle, viewport) {
   const page = await t.page(server.url, { viewport });
   await t.state(page, "ready");
   t.assert.match(await page.title(), /gristmill/);
@@ -26,27 +25,66 @@ async function open(t, bundle, viewport) {
   return page;
 }
 
-async function writes(t, viewport, label) {
-  const bundle = t.bundles.find(({ generate }) => generate.some(({ prompt }) => prompt)) ?? t.bundle("generate");
+async function answered(page) {
+  await page.waitForFunction(() => document.querySelector("article .note:not(:empty)"), { timeout: 120_000 });
+}
+
+/** The window may not scroll sideways. */
+async function fits(t, page, label) {
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+  t.assert.ok(wide <= 0, `${label}: the page is ${wide} px wider than the window`);
+}
+
+/** Both windows have the same server, so the second one finds the weights in storage. */
+async function inWindows(t, use) {
+  const servers = {};
+  // Only Chromium can be a phone.
+  const windows = t.engine === "chrome" && t.thorough ? [DESKTOP, PHONE] : [DESKTOP];
+  for (const viewport of windows) await use(t, servers, viewport, viewport === PHONE ? "phone" : "desktop");
+}
+
+async function writes(t, servers, viewport, label) {
+  const bundle = t.bundles.find(({ generate }) => generate.some(({ prompt }) => prompt));
+  t.assert.ok(bundle, "no expected text has a plain prompt; make the bundles again");
   const expected = bundle.generate.find(({ prompt }) => prompt);
-  t.assert.ok(expected, "no expected text has a plain prompt; make the bundles again");
-  const page = await open(t, bundle, viewport);
+  servers.text ??= await t.serve(bundle.folder);
+  const page = await open(t, servers.text, bundle, viewport);
   await set(page, "Longest", expected.tokens.length);
   await set(page, "Temperature", 0);
   await page.$eval("#prompt", (box) => (box.value = ""));
   await page.type("#prompt", expected.prompt);
   await page.keyboard.press("Enter");
-  await page.waitForFunction(() => document.querySelector("article .note:not(:empty)"), { timeout: 120_000 });
+  await answered(page);
   const text = await page.$eval("article .text", (shown) => shown.textContent);
   const rate = await page.$eval(".figures .value", (value) => value.textContent);
-  t.note("tokens per second", rate);
+  t.note(`tokens per second, ${label}`, rate);
   await t.shot(page, `bundle-text-${label}`);
-  if (await page.$(".story")) t.assert.equal(text, expected.prompt + expected.text);
+  t.assert.ok(await page.$(".story"), "a model without a chat template writes stories");
+  t.assert.equal(text, expected.prompt + expected.text);
   t.assert.match(rate, /^[0-9.]+$/);
+  await fits(t, page, label);
 }
 
-async function searches(t, viewport, label) {
-  const page = await open(t, t.bundle("embed"), viewport);
+async function chats(t, servers, viewport, label) {
+  const bundle = t.bundles.find(({ generate }) => generate.some(({ messages }) => messages));
+  t.assert.ok(bundle, "no expected text has messages; make the bundles again");
+  const { messages, tokens, text } = bundle.generate.find((expected) => expected.messages);
+  servers.chat ??= await t.serve(bundle.folder);
+  const page = await open(t, servers.chat, bundle, viewport);
+  await set(page, "Longest", tokens.length);
+  await set(page, "Temperature", 0);
+  await page.type("#prompt", messages.at(-1).content);
+  await page.keyboard.press("Enter");
+  await answered(page);
+  t.assert.equal(await page.$eval(".assistant .text", (shown) => shown.textContent), text);
+  await t.shot(page, `bundle-chat-${label}`);
+  await fits(t, page, label);
+}
+
+async function searches(t, servers, viewport, label) {
+  const bundle = t.bundle("embed");
+  servers.search ??= await t.serve(bundle.folder);
+  const page = await open(t, servers.search, bundle, viewport);
   await page.waitForSelector(".ranking li", { timeout: 120_000 });
   await t.state(page, "ready");
   const scores = () => page.$$eval(".ranking .score", (all) => all.map((score) => Number(score.textContent)));
@@ -67,11 +105,11 @@ async function searches(t, viewport, label) {
   );
   t.assert.ok(ranked[0] > 0.999, `a sentence is like itself, found ${ranked[0]}`);
   await t.shot(page, `bundle-search-${label}`);
+  await fits(t, page, label);
 }
 
 export default [
-  { name: "writes, desktop", run: (t) => writes(t, DESKTOP, "desktop") },
-  { name: "writes, phone", browsers: ["chromium"], run: (t) => writes(t, PHONE, "phone") },
-  { name: "searches, desktop", run: (t) => searches(t, DESKTOP, "desktop") },
-  { name: "searches, phone", browsers: ["chromium"], run: (t) => searches(t, PHONE, "phone") },
+  { name: "writes", everywhere: true, run: (t) => inWindows(t, writes) },
+  { name: "chats", run: (t) => inWindows(t, chats) },
+  { name: "searches", everywhere: true, run: (t) => inWindows(t, searches) },
 ];

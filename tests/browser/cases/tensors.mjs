@@ -30,6 +30,7 @@ function compare(t, label, run, found) {
 export default [
   {
     name: "outputs equal the expected ones",
+    everywhere: true,
     timeout: 1_200_000,
     async run(t) {
       const bundles = t.bundles.filter(({ run }) => run.length > 0);
@@ -37,7 +38,7 @@ export default [
       const errors = {};
       for (const bundle of bundles) {
         const { page, server } = await t.loaded(bundle);
-        for (const run of bundle.run) {
+        for (const run of t.thorough ? bundle.run : bundle.run.slice(0, 1)) {
           const label = `${bundle.name}, ${run.name}`;
           const outcome = await t.call(page, "run", run.entry, run.inputs, run.options ?? {});
           if (!outcome.ok) throw new Error(`${label}: ${outcome.error.name}: ${outcome.error.message}`);
