@@ -45,7 +45,8 @@ pub fn generate(
     pollster::block_on(crate::generate::generate(backend, manifest, prompt, options, clock, observe))
 }
 
-/// As [`crate::text::generate_text`].
+/// Continues a prompt and streams the text: [`crate::text::TextRun`] from begin to end. Any of the texts in `stops` ends
+/// it and is not shown.
 #[cfg(feature = "tokenizer")]
 pub fn generate_text(
     backend: &mut dyn Backend,
