@@ -73,20 +73,32 @@ async function runBrowser(kind, cases, { spared, ...settings }, report) {
     report({ case: "start", browser: kind, seconds: 0, failure: error.message, notes: {}, log: [] });
     return;
   }
-  console.log(`\n${kind}: ${browser.version}`);
+  console.log(`${kind} is ${browser.version}`);
+  const begin = performance.now();
   try {
     for (const entry of mine) report(await runCase(entry, { ...settings, kind, browser, thorough: kind !== spared }));
   } finally {
     await browser.close();
   }
+  console.log(`${kind}: ${mine.length} cases in ${Math.round((performance.now() - begin) / 1000)} s`);
 }
 
-function print({ case: name, seconds, failure, notes, log }) {
+/** Runs the browsers, two at a time: much of what they do is waiting for one another's processes. */
+async function runBrowsers(kinds, cases, settings, report) {
+  const waiting = [...kinds];
+  const lane = async () => {
+    for (let kind = waiting.shift(); kind; kind = waiting.shift()) await runBrowser(kind, cases, settings, report);
+  };
+  await Promise.all([lane(), lane()]);
+}
+
+function print({ case: name, browser, seconds, failure, notes, log }) {
   const facts = Object.entries(notes).map(
     ([key, value]) => `${key} ${typeof value === "object" ? JSON.stringify(value) : value}`,
   );
   console.log(
-    `  ${failure ? "FAIL" : "ok  "} ${name.padEnd(44)} ${seconds.toFixed(1).padStart(6)} s  ${facts.join(", ")}`,
+    `${failure ? "FAIL" : "ok  "} ${browser.padEnd(18)} ${name.padEnd(62)} ${seconds.toFixed(1).padStart(6)} s  ` +
+      facts.join(", "),
   );
   if (!failure) return;
   console.log(failure.replaceAll(/^/gm, "       "));
@@ -117,7 +129,7 @@ async function main() {
   };
   const kinds = values.browser.split(",").map((kind) => kind.trim());
   const spared = kinds.includes(FAST) && !values.all ? SLOW : null;
-  for (const kind of kinds) await runBrowser(kind, cases, { bundles, out, spared }, report);
+  await runBrowsers(kinds, cases, { bundles, out, spared }, report);
   const failures = results.filter(({ failure }) => failure !== null);
   writeFileSync(path.join(out, "report.json"), `${JSON.stringify({ results }, null, 2)}\n`);
   if (results.length === 0) throw new Error("no case runs in these browsers");
