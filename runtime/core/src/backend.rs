@@ -148,6 +148,33 @@ pub async fn run(backend: &mut dyn Backend, request: &Request, want: &[&str]) ->
     backend.finish().await
 }
 
+/// Calls that do not depend on one another, as many at once as the backend likes; results in their order. `want` is
+/// that of [`Backend::start`].
+pub async fn run_all(backend: &mut dyn Backend, requests: &[Request], want: &[&str]) -> Result<Vec<Tensors>, Error> {
+    let mut waiting = requests.iter();
+    let mut results = Vec::with_capacity(requests.len());
+    let mut under_way = 0;
+    let mut failure = None;
+    loop {
+        let room = under_way < backend.depth().max(1) && failure.is_none();
+        if let Some(request) = room.then(|| waiting.next()).flatten() {
+            match backend.start(request, want).await {
+                Ok(()) => under_way += 1,
+                Err(e) => failure = Some(e),
+            }
+        } else if under_way > 0 {
+            // After a failure, too: nobody else may get these results.
+            under_way -= 1;
+            match backend.finish().await {
+                Ok(outputs) => results.push(outputs),
+                Err(e) => failure = failure.or(Some(e)),
+            }
+        } else {
+            return failure.map_or(Ok(results), Err);
+        }
+    }
+}
+
 /// What [`Backend::finish`] says when nothing was started.
 pub fn nothing_started() -> Error {
     Error::Backend("a result was asked for, but no call is under way".to_string())

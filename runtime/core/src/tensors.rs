@@ -122,6 +122,7 @@ async fn greedy(backend: &mut dyn Backend, manifest: &Manifest, inputs: &Tensors
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::run_all;
     use crate::blocking::{generate, run_tensors};
     use crate::generate::Options;
     use crate::testing::{ToyBackend, VOCAB};
@@ -157,6 +158,27 @@ mod tests {
         let (all, decoded) = (out["logits"].as_f32().unwrap(), out["greedy.logits"].as_f32().unwrap());
         assert_eq!(out["greedy.logits"].shape, [2, 5, VOCAB]);
         assert_eq!(decoded[..VOCAB], all[5 * VOCAB..6 * VOCAB]);
+    }
+
+    #[test]
+    fn calls_that_overlap_are_those_alone() {
+        let requests: Vec<Request> =
+            (1..=5).map(|n| Request::new("forward", &BTreeMap::from([input("input_ids", 1, &[n, 2])]), 0)).collect();
+        let mut toy = ToyBackend::new();
+        let mut alone = Vec::new();
+        for request in &requests {
+            crate::blocking::begin(&mut toy, 1, 4).unwrap();
+            alone.push(pollster::block_on(call(&mut toy, request, &[])).unwrap());
+        }
+        let mut fresh = ToyBackend::new();
+        fresh.depth = 3;
+        crate::blocking::begin(&mut fresh, 1, 4).unwrap();
+        fresh.keeps_history = false;
+        assert_eq!(pollster::block_on(run_all(&mut fresh, &requests, &[])).unwrap(), alone);
+        let mut broken = requests;
+        broken[3].entry = "encode".to_string();
+        assert!(pollster::block_on(run_all(&mut fresh, &broken, &[])).is_err());
+        assert!(pollster::block_on(fresh.finish()).is_err(), "nothing of a failed series is left over");
     }
 
     #[test]

@@ -85,6 +85,8 @@ pub(crate) struct ToyBackend {
     session: Option<Session>,
     /// (token, position) of every row.
     history: Vec<Vec<(i32, i32)>>,
+    /// Whether a call goes on where the one before ended.
+    pub(crate) keeps_history: bool,
     /// Calls it takes before results are asked for.
     pub(crate) depth: usize,
     results: VecDeque<Tensors>,
@@ -99,6 +101,7 @@ impl ToyBackend {
             calls: vec![],
             session: None,
             history: vec![],
+            keeps_history: true,
             depth: 1,
             results: VecDeque::new(),
             last: Tensors::new(),
@@ -153,6 +156,9 @@ impl ToyBackend {
         let call = prepare(&self.manifest, entry, inputs, past, self.session)?;
         let new = symbol(&self.manifest, &call.symbols, "T").unwrap_or(0);
         self.calls.push((entry.to_string(), new, past, want.iter().map(|w| w.to_string()).collect()));
+        if !self.keeps_history {
+            self.history.iter_mut().for_each(Vec::clear);
+        }
         let (new, total) = (new as usize, past as usize + new as usize);
         let [ids, mask, positions] = [0, 1, 2].map(|i| call.inputs[i].as_i32().unwrap_or_default());
         let (mut logits, mut all) = (vec![], vec![]);
