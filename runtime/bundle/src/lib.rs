@@ -1,6 +1,7 @@
 //! The bundle format: reader and writer. The format itself is described in `docs/bundle.md`.
 //!
-//! [`Bundle`] reads, [`BundleWriter`] writes, weights through a [`WeightWriter`]. A [`Manifest`] that came through either of them is valid: all its
+//! [`Bundle`] reads, [`BundleWriter`] writes, weights through a [`WeightWriter`]. A [`Manifest`] that came through either
+//! of them is valid: all its
 //! indices are in range, its paths are clean, its sizes parse. File contents are verified when they are read.
 
 mod error;

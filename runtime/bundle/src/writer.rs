@@ -7,18 +7,14 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 use crate::manifest::{FileInfo, Manifest, Programs, Shard, Tensor};
 use crate::reader::sha256_hex;
-use crate::validate::{MANIFEST, MAX_SHARD, is_clean_path, programs_path};
-use crate::weights::WeightWriter;
+use crate::validate::{MANIFEST, is_clean_path, programs_path};
 
 /// Writes the files of a bundle. Until [`BundleWriter::finish`] nothing is visible at the target; dropping the
 /// writer removes what was written.
 #[derive(Debug)]
 pub struct BundleWriter {
     target: PathBuf,
-    /// The stream of [`BundleWriter::add_tensor`]. It stands before the directory, so that it is dropped first.
-    weights: Option<WeightWriter>,
     temp: TempDir,
-    shard_limit: u64,
     tensors: Vec<Tensor>,
     shards: Vec<Shard>,
     files: BTreeMap<String, FileInfo>,
@@ -31,21 +27,7 @@ impl BundleWriter {
         let target = resolve(target.as_ref())?;
         check_replaceable(&target)?;
         let temp = TempDir::beside(&target)?;
-        Ok(BundleWriter {
-            target,
-            weights: None,
-            temp,
-            shard_limit: MAX_SHARD,
-            tensors: Vec::new(),
-            shards: Vec::new(),
-            files: BTreeMap::new(),
-        })
-    }
-
-    /// Makes shards of `bytes` instead of [`MAX_SHARD`] out of tensors that are added one by one.
-    pub fn with_shard_limit(mut self, bytes: u64) -> Self {
-        self.shard_limit = bytes;
-        self
+        Ok(BundleWriter { target, temp, tensors: Vec::new(), shards: Vec::new(), files: BTreeMap::new() })
     }
 
     /// Adds a file. The same path must not be added twice, and weights are not added this way.
@@ -71,24 +53,13 @@ impl BundleWriter {
         self.add(&path, &text)
     }
 
-    /// Adds a whole tensor to the weight stream. For a stream that is too long for this, see
-    /// [`BundleWriter::adopt_weights`].
-    pub fn add_tensor(&mut self, name: &str, shape: &[u64], precision: &str, bytes: &[u8]) -> Result<(), Error> {
-        let weights = match &mut self.weights {
-            Some(weights) => weights,
-            None => self.weights.insert(WeightWriter::create(&self.temp.path, self.shard_limit)?),
-        };
-        weights.begin(name, shape, precision)?;
-        weights.put(bytes.to_vec())
-    }
-
-    /// The directory that becomes the bundle. Whoever writes weights there with a [`WeightWriter`] of their own hands
-    /// them over with [`BundleWriter::adopt_weights`].
+    /// The directory that becomes the bundle. A [`crate::WeightWriter`] writes weights there;
+    /// [`BundleWriter::adopt_weights`] takes them over.
     pub fn dir(&self) -> &Path {
         &self.temp.path
     }
 
-    /// Takes over a weight stream that was written to [`BundleWriter::dir`], in place of tensors added one by one.
+    /// Takes over the weight stream that was written to [`BundleWriter::dir`].
     pub fn adopt_weights(&mut self, tensors: Vec<Tensor>, shards: Vec<Shard>) {
         self.tensors = tensors;
         self.shards = shards;
@@ -96,9 +67,6 @@ impl BundleWriter {
 
     /// Completes the manifest with tensors, shards and files, checks it, writes it, and puts the bundle in its place.
     pub fn finish(mut self, mut manifest: Manifest) -> Result<Manifest, Error> {
-        if let Some(weights) = self.weights.take() {
-            (self.tensors, self.shards) = weights.finish()?;
-        }
         manifest.tensors = std::mem::take(&mut self.tensors);
         manifest.shards = std::mem::take(&mut self.shards);
         manifest.files = std::mem::take(&mut self.files);

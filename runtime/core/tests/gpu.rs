@@ -168,7 +168,7 @@ fn table(i: usize) -> f32 {
 }
 
 fn write(dir: &Path) {
-    let mut w = BundleWriter::create(dir).unwrap().with_shard_limit(64);
+    let mut w = BundleWriter::create(dir).unwrap();
     for (name, body) in [("append", APPEND), ("prefix", PREFIX), ("scale", SCALE), ("wide", WIDE)] {
         w.add(&format!("shaders/native/{name}.wgsl"), format!("{SYMBOLS}{body}").as_bytes()).unwrap();
     }
@@ -176,9 +176,13 @@ fn write(dir: &Path) {
     w.add("shaders/native/scale.special.wgsl", special.as_bytes()).unwrap();
     w.add("shaders/native/broken.wgsl", BROKEN.as_bytes()).unwrap();
     w.add_programs("native", &programs()).unwrap();
-    w.add_tensor("unused", &[3], "f32", &[7; 12]).unwrap();
-    let bytes: Vec<u8> = (0..48).flat_map(|i| table(i).to_le_bytes()).collect();
-    w.add_tensor("table", &[48], "f32", &bytes).unwrap();
+    let mut weights = WeightWriter::create(w.dir(), 64).unwrap();
+    weights.begin("unused", &[3], "f32").unwrap();
+    weights.put(vec![7; 12]).unwrap();
+    weights.begin("table", &[48], "f32").unwrap();
+    weights.put((0..48).flat_map(|i| table(i).to_le_bytes()).collect()).unwrap();
+    let (tensors, shards) = weights.finish().unwrap();
+    w.adopt_weights(tensors, shards);
     w.finish(manifest()).unwrap();
 }
 
