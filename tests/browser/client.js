@@ -37,9 +37,10 @@ function load({ abortAfter, ...options } = {}) {
 
 /**
  * Generates. `abortAt`: ends it by its signal at that piece; `breakAt`: leaves the loop there; `loseAt`: a list of
- * pieces at which the device is lost. `onPiece` is called at every piece.
+ * pieces at which the device is lost; `disposeAt`: the one at which the model is disposed of. `onPiece` is called at
+ * every piece.
  */
-function generate(prompt, { abortAt, breakAt, loseAt = [], ...options } = {}, onPiece = () => {}) {
+function generate(prompt, { abortAt, breakAt, disposeAt, loseAt = [], ...options } = {}, onPiece = () => {}) {
   return attempt(async () => {
     const controller = new AbortController();
     const begin = performance.now();
@@ -52,6 +53,7 @@ function generate(prompt, { abortAt, breakAt, loseAt = [], ...options } = {}, on
       pieces.push(piece);
       onPiece();
       if (loseAt.includes(pieces.length)) await loseDevice();
+      if (pieces.length === disposeAt) void model.dispose();
       if (pieces.length === abortAt) controller.abort();
       if (pieces.length === breakAt) break;
     }

@@ -53,8 +53,10 @@ function handlers(): Handlers<Calls> {
   /** Ends when all calls so far have ended: the runtime takes one at a time. */
   let turn: Promise<unknown> = Promise.resolve();
 
+  let disposed = false;
   const loaded = (): Loaded => {
     if (model) return model;
+    if (disposed) throw makeError("aborted", "the model was disposed of");
     throw makeError("internal", "no model is loaded here");
   };
   function inTurn<T>(task: (model: Loaded) => Promise<T>): Promise<T> {
@@ -77,6 +79,7 @@ function handlers(): Handlers<Calls> {
     dispose: async () => {
       model?.dispose();
       model = null;
+      disposed = true;
       // The worker may end after this, and what it has not stored would be fetched again.
       await stored();
       return null;

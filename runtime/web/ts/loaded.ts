@@ -18,8 +18,7 @@ import {
   type RuntimeFiles,
   type WeightPlan,
 } from "./runtime";
-import { CONFIG_FILE, makeTemplate, TEMPLATE_FILE, type ChatTemplate } from "./text/template";
-import { makeTokenizer, type Tokenizer } from "./text/tokenizer";
+import { loadText, NO_TEXT, type Text } from "./text/files";
 
 /** How a bundle is loaded, as it can be sent to a worker. */
 export interface LoadArgs {
@@ -30,22 +29,11 @@ export interface LoadArgs {
   recoveries: number;
 }
 
-const TOKENIZER_FILE = "tokenizer.json";
-const SENTENCES_FILE = "sentence_bert_config.json";
-
-/** Everything that turns text into token ids and back. */
-export interface Text {
-  tokenizer: Tokenizer | null;
-  template: ChatTemplate | null;
-  /** Most tokens that an embedder was made for. */
-  longest: number;
-}
-
 /** A model and its device. */
 export class Loaded {
   readonly runtime: Runtime;
   readonly manifest: ManifestInfo;
-  text: Text = { tokenizer: null, template: null, longest: Infinity };
+  text: Text = NO_TEXT;
   private readonly args: LoadArgs;
   private readonly source: Source;
   private readonly memoryOfRuntime: WebAssembly.Memory;
@@ -163,7 +151,8 @@ export class Loaded {
         return await action();
       } catch (e) {
         const error = await causeOf(e, this.device);
-        if (error.code !== "device-lost" || this.disposed) throw error;
+        if (this.disposed) throw makeError("aborted", "the model was disposed of", {}, error);
+        if (error.code !== "device-lost") throw error;
         if (progressed()) losses = 0;
         losses += 1;
         if (losses > this.args.recoveries) throw error;
@@ -194,6 +183,8 @@ export class Loaded {
   /** A new device in the place of one that is lost. A device that is lost on the way counts as the same loss. */
   private async recover(): Promise<void> {
     this.meter.begin("recover");
+    // What is still on its way to the storage would be fetched a second time.
+    await this.source.settled();
     const never = new AbortController().signal;
     for (let attempt = 1; ; attempt++) {
       const device = await Device.open(this.args.without);
@@ -225,9 +216,16 @@ export class Loaded {
     meter.begin(meter.phase === "recover" ? "recover" : "weights");
     // The first failure ends the others.
     const stop = new AbortController();
-    const forward = (): void => stop.abort();
+    let giveUp: (reason: GristmillError) => void = () => {};
+    // Compilation cannot be ended, so it is not waited for when the caller ends loading.
+    const givenUp = new Promise<never>((_, reject) => (giveUp = reject));
+    givenUp.catch(() => {});
+    const forward = (): void => {
+      stop.abort();
+      giveUp(aborted());
+    };
     signal.addEventListener("abort", forward);
-    if (signal.aborted) stop.abort();
+    if (signal.aborted) forward();
     // Kernels of entries that are first called later are fetched then, so no signal of loading ends these.
     const files: RuntimeFiles = {
       text: async (file) => new TextDecoder().decode(await this.file(file, undefined)),
@@ -241,7 +239,8 @@ export class Loaded {
       const kernels = ending(runtime.warm((done: number, total: number) => meter.kernels(done, total)));
       const weights = ending(loadWeights({ source, ...plan, device: device.forWeights(), signal: stop.signal }));
       const text = withText ? ending(this.loadText(stop.signal)) : Promise.resolve(this.text);
-      const results = await Promise.allSettled([kernels, weights, text, calibrated] as const);
+      const all = Promise.allSettled([kernels, weights, text, calibrated] as const);
+      const results = await Promise.race([all, givenUp]);
       throwFirst(results, signal);
       const [, buffers, loadedText] = results;
       if (this.disposed) throw aborted();
@@ -255,19 +254,10 @@ export class Loaded {
     meter.begin("ready");
   }
 
-  private async loadText(signal: AbortSignal): Promise<Text> {
-    const text = async (path: string): Promise<string | null> =>
+  private loadText(signal: AbortSignal): Promise<Text> {
+    const read = async (path: string): Promise<string | null> =>
       this.ref(path) ? new TextDecoder().decode(await this.file(path, signal)) : null;
-    const [tokenizer, config, template, sentences] = await Promise.all(
-      [TOKENIZER_FILE, CONFIG_FILE, TEMPLATE_FILE, SENTENCES_FILE].map(text),
-    );
-    const most = (parse(SENTENCES_FILE, sentences) as { max_seq_length?: unknown } | null)?.max_seq_length;
-    const longest = typeof most === "number" ? most : Infinity;
-    return {
-      tokenizer: tokenizer ? makeTokenizer(parse(TOKENIZER_FILE, tokenizer), this.manifest.bos) : null,
-      template: makeTemplate({ template: template ?? null, config: parse(CONFIG_FILE, config) }),
-      longest: Math.min(longest, this.manifest.maxContext),
-    };
+    return loadText(read, this.manifest.bos, this.manifest.maxContext);
   }
 
   private ref(path: string): FileRef | null {
@@ -282,15 +272,6 @@ export class Loaded {
     this.meter.expect([ref]);
     this.source.needs([ref]);
     return this.source.file(ref, signal);
-  }
-}
-
-function parse(file: string, text: string | null | undefined): unknown {
-  if (text === null || text === undefined) return null;
-  try {
-    return JSON.parse(text);
-  } catch (e) {
-    throw makeError("bundle", `${file}: not JSON: ${(e as Error).message}`, { file }, e);
   }
 }
 

@@ -21,6 +21,24 @@ export default [
       t.assert.deepEqual(result.tokens, expected.tokens);
     },
   },
+  {
+    name: "disposing ends what is under way",
+    async run(t) {
+      const bundle = t.bundle("generate");
+      const { page } = await t.loaded(bundle);
+      const [expected] = bundle.generate;
+      const options = { maxNewTokens: 400, ignoreEos: true, disposeAt: 2 };
+      const error = t.failed(await t.call(page, "generate", prompt(expected), options), "aborted");
+      t.assert.match(error.message, /disposed of/);
+      t.failed(await t.call(page, "generate", prompt(expected)), "aborted");
+      // A second time does no harm, and a new model is not disturbed.
+      t.ok(await t.call(page, "dispose"));
+      t.ok(await t.call(page, "load"));
+      const again = { maxNewTokens: expected.tokens.length };
+      const { result } = t.ok(await t.call(page, "generate", prompt(expected), again));
+      t.assert.deepEqual(result.tokens, expected.tokens);
+    },
+  },
   ...["abortAt", "breakAt"].map((how) => ({
     name: how === "abortAt" ? "generating ends by a signal" : "generating ends by leaving the loop",
     async run(t) {
