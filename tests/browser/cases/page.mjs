@@ -108,8 +108,25 @@ async function searches(t, servers, viewport, label) {
   await fits(t, page, label);
 }
 
+/** docs/page.png is a copy of this picture. */
+async function readme(t) {
+  const bundle = t.bundles.find(({ generate }) => generate.some(({ prompt }) => prompt));
+  const server = await t.serve(bundle.folder);
+  const page = await open(t, server, bundle, { width: 1120, height: 640 });
+  await set(page, "Longest", 110);
+  await set(page, "Temperature", 0);
+  await page.$eval("#prompt", (box) => (box.value = ""));
+  await page.type("#prompt", "Once upon a time");
+  await page.keyboard.press("Enter");
+  await answered(page);
+  const text = await page.$eval("article .text", (shown) => shown.textContent);
+  t.assert.ok(text.length > 200, `expected a story, found ${text}`);
+  await t.shot(page, "readme");
+}
+
 export default [
   { name: "writes", everywhere: true, run: (t) => inWindows(t, writes) },
   { name: "chats", run: (t) => inWindows(t, chats) },
+  { name: "the picture of the README", browsers: ["firefox"], run: readme },
   { name: "searches", everywhere: true, run: (t) => inWindows(t, searches) },
 ];
