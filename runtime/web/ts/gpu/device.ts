@@ -52,9 +52,9 @@ export class Device {
   readonly adapter: AdapterInfo;
   /** How many submissions are under way at once; more where the way back from the device is long. */
   depth = 2;
-  /** Rejects when the device is lost. */
-  readonly lost: Promise<never>;
   private readonly device: GPUDevice;
+  /** Told when the device is lost. */
+  private readonly waiting = new Set<(loss: GristmillError) => void>();
   private readonly sizes = new Map<GPUBuffer, { bytes: number; kind: number }>();
   private readonly byKind: [number, number, number, number, number] = [0, 0, 0, 0, 0];
   private peak = 0;
@@ -68,12 +68,11 @@ export class Device {
     const parts = [adapter.vendor, adapter.architecture, adapter.description].filter((part) => part !== "");
     this.name = parts.join(" ") || "this adapter";
     this.features = adapter.features;
-    this.lost = device.lost.then(({ reason, message }) => {
-      this.lostError = makeError("device-lost", `the graphics device was lost (${reason || "unknown"}): ${message}`);
-      throw this.lostError;
+    void device.lost.then(({ reason, message }) => {
+      const loss = makeError("device-lost", `the graphics device was lost (${reason || "unknown"}): ${message}`);
+      this.lostError = loss;
+      for (const tell of this.waiting) tell(loss);
     });
-    // Whoever waits for something hears of it; nobody else need.
-    this.lost.catch(() => {});
     device.addEventListener("uncapturederror", ({ error }) => {
       this.firstFailure ??= makeError("internal", `the graphics device refused something: ${error.message}`);
     });
@@ -118,7 +117,7 @@ export class Device {
     } catch (e) {
       thrown = e; // A mapped buffer that finds no memory in the page's process throws.
     }
-    const refused = await Promise.race([this.device.popErrorScope(), this.lost]).catch(async (e: unknown) => {
+    const refused = await this.unlessLost(this.device.popErrorScope()).catch(async (e: unknown) => {
       buffer?.destroy();
       await this.throwIfLost();
       throw makeError("device-lost", `the graphics device does not answer: ${(e as Error).message}`, {}, e);
@@ -160,7 +159,7 @@ export class Device {
       compute: { module },
     };
     try {
-      const pipeline = await Promise.race([this.device.createComputePipelineAsync(descriptor), this.lost]);
+      const pipeline = await this.unlessLost(this.device.createComputePipelineAsync(descriptor));
       return { pipeline, layout };
     } catch (e) {
       await this.throwIfLost();
@@ -221,7 +220,7 @@ export class Device {
     this.device.queue.submit([encoder.finish()]);
     // Asked for now and not when somebody waits, which would cost a turn of the event loop.
     const read = bytes > 0 ? readBack(staging, bytes) : this.device.queue.onSubmittedWorkDone().then(nothing);
-    const result = Promise.race([read, this.lost]).catch(async (e: unknown) => {
+    const result = this.unlessLost(read).catch(async (e: unknown) => {
       await this.throwIfLost();
       throw makeError("internal", `reading results: ${(e as Error).message}`, {}, e);
     });
@@ -244,7 +243,7 @@ export class Device {
       write: async (buffer, offset, content) => {
         this.device.queue.writeBuffer(buffer, offset, content);
         // Staging memory would pile up if nobody waited.
-        await Promise.race([this.device.queue.onSubmittedWorkDone(), this.lost]);
+        await this.unlessLost(this.device.queue.onSubmittedWorkDone());
       },
     };
   }
@@ -279,8 +278,21 @@ export class Device {
    * moment for those.
    */
   async lossBehindError(): Promise<GristmillError | null> {
-    await Promise.race([this.lost.catch(() => {}), new Promise((resolve) => setTimeout(resolve, LOSS_NEWS_MS))]);
+    const pause = new Promise<void>((resolve) => setTimeout(resolve, LOSS_NEWS_MS));
+    await this.unlessLost(pause).catch(() => {});
     return this.lostError;
+  }
+
+  /**
+   * The promise, or the loss of the device if that comes first: whether promises of a lost device settle is up to the
+   * browser. (A race with a promise of the loss would keep the results of all races until then.)
+   */
+  private unlessLost<T>(work: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.lostError) reject(this.lostError);
+      this.waiting.add(reject);
+      work.then(resolve, reject).finally(() => this.waiting.delete(reject));
+    });
   }
 
   private async throwIfLost(): Promise<void> {
