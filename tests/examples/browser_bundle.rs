@@ -22,5 +22,5 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let prompts: Vec<(&str, u32)> = texts.iter().map(|t| (*t, 16)).collect();
     let embeds = model.join("sentence_bert_config.json").exists();
     let (texts, prompts) = if embeds { (texts.as_slice(), [].as_slice()) } else { ([].as_slice(), prompts.as_slice()) };
-    make(Path::new(folder), &Task { name, model, precision, prompts, messages: &[], texts })
+    make(Path::new(folder), &Task { prompts, texts, ..Task::new(name, model, precision) })
 }

@@ -37,12 +37,21 @@ pub struct Task<'a> {
     pub model: &'a Path,
     /// As `--precision` takes it.
     pub precision: &'a str,
+    /// Larger weights are cut; without it those that browsers cannot bind.
+    pub binding_bytes: Option<u64>,
     /// Prompts to continue by so many tokens, if the model generates.
     pub prompts: &'a [(&'a str, u32)],
     /// The same as messages of a user, if it has a chat template.
     pub messages: &'a [(&'a str, u32)],
     /// Texts to embed, if it does that.
     pub texts: &'a [&'a str],
+}
+
+impl<'a> Task<'a> {
+    /// Only compiles.
+    pub fn new(name: &'a str, model: &'a Path, precision: &'a str) -> Self {
+        Task { name, model, precision, binding_bytes: None, prompts: &[], messages: &[], texts: &[] }
+    }
 }
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -66,7 +75,7 @@ pub fn page() -> Outcome<Vec<PageFile>> {
 
 /// Compiles the model of a task into a folder, runs it natively, and writes what came of that.
 pub fn make(folder: &Path, task: &Task<'_>) -> Outcome<()> {
-    let bundle = compiled(folder, task.name, task.model, task.precision)?;
+    let bundle = compiled(folder, task.name, task.model, task.precision, task.binding_bytes)?;
     let mut device = Wgpu::load(bundle.clone(), &Options::default(), &mut |_, _| {})?;
     let mut expected = json!({ "version": 1 });
     let tokenizer = Tokenizer::from_bundle(&bundle)?;
@@ -96,7 +105,7 @@ pub fn make(folder: &Path, task: &Task<'_>) -> Outcome<()> {
 /// Compiles the model of a golden case at f32; what is expected are its golden outputs.
 pub fn make_golden(folder: &Path, case: &Case) -> Outcome<()> {
     let name = case.name.replace('/', "-");
-    compiled(folder, &name, &case.model_dir(), "f32")?;
+    compiled(folder, &name, &case.model_dir(), "f32", None)?;
     let runs: Vec<Value> = case
         .runs()
         .iter()
@@ -118,11 +127,18 @@ pub fn make_golden(folder: &Path, case: &Case) -> Outcome<()> {
     write_expected(folder, &name, &json!({ "version": 1, "run": runs }))
 }
 
-fn compiled(folder: &Path, name: &str, model: &Path, precision: &str) -> Outcome<Arc<Bundle>> {
+fn compiled(
+    folder: &Path,
+    name: &str,
+    model: &Path,
+    precision: &str,
+    binding_bytes: Option<u64>,
+) -> Outcome<Arc<Bundle>> {
     let options = CompileOptions {
         precision: precision.to_string(),
         targets: ["chrome", "firefox", "native"].map(String::from).to_vec(),
         page: page()?,
+        binding_bytes,
         ..CompileOptions::default()
     };
     let out = folder.join(name);

@@ -17,31 +17,23 @@ const TEMPLATE: &str = "{% for message in messages %}{{ message['content'] }}\n{
 #[test]
 fn browsers_compute_what_the_native_runtime_computes() {
     let _ = std::fs::remove_dir_all(folder());
+    let make = |task: Task<'_>| make(&folder(), &task).unwrap_or_else(|e| panic!("{}: {e}", task.name));
     let stories = root().join("examples/stories260K");
-    make(
-        &folder(),
-        &Task {
-            name: "stories260K",
-            model: &stories,
-            precision: "q4",
-            prompts: &[("Once upon a time", 24), ("Lily had a red ball. She", 16)],
-            messages: &[],
-            texts: &[],
-        },
-    )
-    .unwrap();
+    let prompts = &[("Once upon a time", 24), ("Lily had a red ball. She", 16)];
+    make(Task { prompts, ..Task::new("stories260K", &stories, "q4") });
+    // Weights in parts: the embedding, which is the head as well, and the feed-forward layers.
+    let prompts = &[("Once upon a time", 12)];
+    make(Task { prompts, binding_bytes: Some(8 << 10), ..Task::new("cut", &stories, "q8") });
     let models = tempfile::tempdir().unwrap();
     let chat = models.path().join("chat");
     copy(&stories, &chat);
     std::fs::write(chat.join("chat_template.jinja"), TEMPLATE).unwrap();
-    let messages = &[("Tom and Sue went to the park.", 12)];
-    make(&folder(), &Task { name: "chat", model: &chat, precision: "q8", prompts: &[], messages, texts: &[] }).unwrap();
+    make(Task { messages: &[("Tom and Sue went to the park.", 12)], ..Task::new("chat", &chat, "q8") });
     let embedder = models.path().join("embedder");
     copy(&Case::open("bert/base").model_dir(), &embedder);
     std::fs::write(embedder.join("tokenizer.json"), word_pieces()).unwrap();
     let texts = &["a tale of a mill", "the mill grinds the grain", "", "GRAIN and grain"];
-    make(&folder(), &Task { name: "embedder", model: &embedder, precision: "q8", prompts: &[], messages: &[], texts })
-        .unwrap();
+    make(Task { texts, ..Task::new("embedder", &embedder, "q8") });
     for name in GOLDENS {
         make_golden(&folder(), &Case::open(name)).unwrap();
     }

@@ -1,6 +1,6 @@
 use gristmill_bundle::{
     BundleWriter, Entry as ManifestEntry, EntryRole as ManifestRole, FORMAT, Input as ManifestInput, ModelInfo, Output,
-    Size, State as ManifestState, Symbol as ManifestSymbol,
+    Size, State as ManifestState, Symbol as ManifestSymbol, WeightWriter,
 };
 use gristmill_graph::quant::{QuantLayout, Tile, pack_tile, symmetric_header};
 use gristmill_graph::{DType, Dim, Entry, EntryRole, Input, Op, State, Symbol, Weight};
@@ -100,7 +100,11 @@ fn bundle(change: impl FnOnce(&mut Model)) -> (tempfile::TempDir, Bundle) {
     let mut model = model();
     change(&mut model);
     writer.add(GRAPH, &serde_json::to_vec(&model).unwrap()).unwrap();
-    writer.add_tensor("w", &[2, 16], "q4.g16", &packed()).unwrap();
+    let mut weights = WeightWriter::create(writer.dir(), 1 << 20).unwrap();
+    weights.begin("w", &[2, 16], "q4.g16").unwrap();
+    weights.put(packed()).unwrap();
+    let (tensors, shards) = weights.finish().unwrap();
+    writer.adopt_weights(tensors, shards);
     writer.finish(manifest()).unwrap();
     let bundle = Bundle::open(&path).unwrap();
     (dir, bundle)
