@@ -18,8 +18,10 @@ use crate::models::ModelFiles;
 pub struct Twins {
     /// What both execute.
     pub manifest: Manifest,
-    device: Wgpu,
-    reference: ReferenceBackend,
+    /// On the device.
+    pub device: Wgpu,
+    /// By the reference evaluator.
+    pub reference: ReferenceBackend,
 }
 
 /// What to run.

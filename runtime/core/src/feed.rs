@@ -117,14 +117,14 @@ impl Feed {
         Ok(request)
     }
 
-    /// The call that continues with the best token of each row as the call before finds it, which is still under
-    /// way.
-    pub fn next_fed(&mut self) -> Result<Request, Error> {
+    /// The call that continues with the token of each row that the call before, which is still under way, gives as
+    /// `output`.
+    pub fn next_fed(&mut self, output: &str) -> Result<Request, Error> {
         let input = self.inputs.iter().find(|i| i.advance == Some(Advance::Token)).map(|i| i.name.clone());
         let input = input.ok_or_else(|| Error::Unsupported("this model takes no token ids to continue".into()))?;
         let unknown = vec![0; self.batch as usize];
         let request = self.next_token(&unknown)?;
-        Ok(Request { fed: Some(Fed { input, output: NEXT_TOKEN.to_string() }), ..request })
+        Ok(Request { fed: Some(Fed { input, output: output.to_string() }), ..request })
     }
 }
 
@@ -292,7 +292,7 @@ mod tests {
         let mut feed = Feed::new(&m, prompt()).unwrap();
         while feed.next_chunk().is_some() {}
         let mut known = feed.clone();
-        let (fed, known) = (feed.next_fed().unwrap(), known.next_token(&[7, 8]).unwrap());
+        let (fed, known) = (feed.next_fed(NEXT_TOKEN).unwrap(), known.next_token(&[7, 8]).unwrap());
         assert_eq!(fed.fed, Some(Fed { input: "input_ids".into(), output: "next_token".into() }));
         assert_eq!(fed.inputs["input_ids"].shape, known.inputs["input_ids"].shape);
         for name in ["attention_mask", "position_ids"] {

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use gristmill_bundle::{Advance, Manifest};
 
 use crate::backend::{Backend, Request, Tensor, Tensors};
+use crate::chooser::Chooser;
 use crate::error::Error;
-use crate::feed::{Feed, NEXT_TOKEN};
-use crate::sample::{Sampler, Sampling};
+use crate::feed::Feed;
+use crate::sample::Sampling;
 
 /// What to generate.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,7 +67,7 @@ pub enum Progress {
 pub struct Generator {
     feed: Feed,
     options: Options,
-    sampler: Sampler,
+    chooser: Chooser,
     ends: BTreeSet<u32>,
     capacity: u32,
     prompt: Vec<u32>,
@@ -86,9 +87,6 @@ enum Expected {
     /// The next token.
     Token,
 }
-
-const GREEDY: &[&str] = &[NEXT_TOKEN];
-const CANDIDATES: &[&str] = &["top_tokens", "top_logits"];
 
 impl Generator {
     /// Prepares to continue `prompt` (token ids). Errors if it is empty, longer than the context, or if the model
@@ -113,7 +111,7 @@ impl Generator {
         let wanted = (prompt.len() as u32).saturating_add(options.max_new_tokens.saturating_sub(1));
         Ok(Generator {
             feed: feed(manifest, prompt)?,
-            sampler: Sampler::new(options.sampling.clone()),
+            chooser: Chooser::new(manifest, &options.sampling),
             ends,
             capacity: wanted.min(max),
             prompt: prompt.to_vec(),
@@ -132,7 +130,7 @@ impl Generator {
 
     /// The outputs to ask for.
     pub fn want(&self) -> &'static [&'static str] {
-        if self.options.sampling.is_greedy() { GREEDY } else { CANDIDATES }
+        self.chooser.want()
     }
 
     /// Tokens of the prompt.
@@ -164,6 +162,21 @@ impl Generator {
 
     /// The next call; `None` when results must be accepted first, or when it has ended.
     pub fn next_call(&mut self) -> Result<Option<Request>, Error> {
+        // Counted before the call is one of those under way.
+        let index = self.tokens.len() + self.coming();
+        let mut request = self.next_request()?;
+        if let Some(request) = &mut request {
+            self.chooser.set(request, index);
+        }
+        Ok(request)
+    }
+
+    /// How many tokens are under way.
+    fn coming(&self) -> usize {
+        self.under_way.iter().filter(|e| **e == Expected::Token).count()
+    }
+
+    fn next_request(&mut self) -> Result<Option<Request>, Error> {
         if self.stop.is_some() {
             return Ok(None);
         }
@@ -172,18 +185,19 @@ impl Generator {
             self.under_way.push_back(if done < total { Expected::Prompt { done, total } } else { Expected::Token });
             return Ok(Some(chunk));
         }
-        let coming = self.under_way.iter().filter(|e| **e == Expected::Token).count();
-        let request = match (self.tokens.last(), coming) {
+        let coming = self.coming();
+        let fed = self.chooser.fed().filter(|_| self.feed.past() < self.capacity);
+        let request = match (self.tokens.last(), coming, fed) {
             _ if self.tokens.len() + coming >= self.options.max_new_tokens as usize => return Ok(None),
-            (_, 0) if self.feed.past() >= self.capacity => {
+            (_, 0, _) if self.feed.past() >= self.capacity => {
                 self.stop = Some(Stop::ContextFull);
                 return Ok(None);
             }
-            (Some(token), 0) => self.feed.next_token(&[*token])?,
-            (None, 0) => return Err(Error::Backend("a result was not handed over".to_string())),
+            (Some(token), 0, _) => self.feed.next_token(&[*token])?,
+            (None, 0, _) => return Err(Error::Backend("a result was not handed over".to_string())),
             // The device knows the next token before we do.
-            _ if self.options.sampling.is_greedy() && self.feed.past() < self.capacity => self.feed.next_fed()?,
-            _ => return Ok(None),
+            (_, _, Some(output)) => self.feed.next_fed(output)?,
+            (_, _, None) => return Ok(None),
         };
         self.under_way.push_back(Expected::Token);
         Ok(Some(request))
@@ -195,7 +209,7 @@ impl Generator {
         if let Expected::Prompt { done, total } = expected {
             return Ok(Some(Progress::Prompt { done, total }));
         }
-        let token = self.choose(outputs)?;
+        let token = self.chooser.choose(outputs, &self.seen)?;
         if self.ends.contains(&token) {
             self.stop = Some(Stop::EndToken);
             return Ok(None);
@@ -206,18 +220,6 @@ impl Generator {
             self.stop = Some(Stop::MaxTokens);
         }
         Ok(Some(Progress::Token(token)))
-    }
-
-    fn choose(&mut self, outputs: &Tensors) -> Result<u32, Error> {
-        let missing = |name: &str| Error::Backend(format!("the backend did not give `{name}` as expected"));
-        let ints = |name: &str| outputs.get(name).and_then(Tensor::as_i32).ok_or_else(|| missing(name));
-        let id = |v: &i32| u32::try_from(*v).map_err(|_| missing("a token id of at least 0"));
-        if self.options.sampling.is_greedy() {
-            return ints(GREEDY[0])?.first().ok_or_else(|| missing(GREEDY[0])).and_then(id);
-        }
-        let tokens: Vec<u32> = ints(CANDIDATES[0])?.iter().map(id).collect::<Result<_, _>>()?;
-        let logits = outputs.get(CANDIDATES[1]).and_then(Tensor::as_f32).ok_or_else(|| missing(CANDIDATES[1]))?;
-        self.sampler.choose(&tokens, logits, &self.seen).ok_or_else(|| missing(CANDIDATES[0]))
     }
 }
 
@@ -343,7 +345,16 @@ mod tests {
     }
 
     fn run(prompt: &[u32], options: &Options) -> (Outcome, ToyBackend) {
+        run_on(ToyBackend::new(), prompt, options)
+    }
+
+    fn run_ahead(depth: usize, prompt: &[u32], options: &Options) -> (Outcome, ToyBackend) {
         let mut toy = ToyBackend::new();
+        toy.depth = depth;
+        run_on(toy, prompt, options)
+    }
+
+    fn run_on(mut toy: ToyBackend, prompt: &[u32], options: &Options) -> (Outcome, ToyBackend) {
         let manifest = toy.manifest.clone();
         let mut time = 0.0;
         let mut clock = || {
@@ -429,27 +440,20 @@ mod tests {
 
     #[test]
     fn calls_ahead_change_nothing() {
-        for depth in [2, 3, 5] {
+        let sampled = Sampling { temperature: 1.0, seed: 5, ..Sampling::default() };
+        for (depth, sampling) in [2, 3, 5].into_iter().flat_map(|d| [(d, Sampling::default()), (d, sampled.clone())]) {
             for (len, n) in [(1, 10), (11, 10), (60, 1000), (5, 1)] {
+                let options = Options { sampling: sampling.clone(), ..greedy(n) };
                 let prompt: Vec<u32> = (0..len).map(|i| i % 16).collect();
-                let (alone, plain) = run(&prompt, &greedy(n));
-                let mut toy = ToyBackend::new();
-                toy.depth = depth;
-                let manifest = toy.manifest.clone();
-                let ahead =
-                    crate::blocking::generate(&mut toy, &manifest, &prompt, &greedy(n), &mut || 0.0, &mut |_| None);
-                let ahead = ahead.unwrap();
+                let (alone, plain) = run(&prompt, &options);
+                let (ahead, toy) = run_ahead(depth, &prompt, &options);
                 assert_eq!((ahead.tokens, ahead.stop), (alone.tokens.clone(), alone.stop), "{depth} {len} {n}");
                 assert_eq!(toy.calls.len(), plain.calls.len(), "nothing was computed in vain");
                 // An end token is found late: up to `depth - 1` calls were in vain, no token is too many.
                 let Some(end) = alone.tokens.get(4) else { continue };
-                let options = Options { stop_tokens: vec![*end], ..greedy(n) };
+                let options = Options { stop_tokens: vec![*end], ..options };
                 let (expect, plain) = run(&prompt, &options);
-                let mut toy = ToyBackend::new();
-                toy.depth = depth;
-                let ended =
-                    crate::blocking::generate(&mut toy, &manifest, &prompt, &options, &mut || 0.0, &mut |_| None);
-                let ended = ended.unwrap();
+                let (ended, toy) = run_ahead(depth, &prompt, &options);
                 assert_eq!((ended.tokens, ended.stop), (expect.tokens, expect.stop));
                 assert!(toy.calls.len() < plain.calls.len() + depth);
             }
@@ -460,7 +464,9 @@ mod tests {
     fn lost_states_are_computed_again() {
         let prompt: Vec<u32> = (1..=9).collect();
         let sampled = Sampling { temperature: 1.0, seed: 3, ..Sampling::default() };
-        for options in [greedy(10), Options { sampling: sampled, ..greedy(10) }] {
+        let penalised = Sampling { repetition_penalty: 1.1, ..sampled.clone() };
+        for sampling in [Sampling::default(), sampled, penalised] {
+            let options = Options { sampling, ..greedy(10) };
             let (whole, _) = run(&prompt, &options);
             for lost_at in 0..10 {
                 let mut toy = ToyBackend::new();
@@ -477,8 +483,9 @@ mod tests {
                             generator.accept(&outputs).unwrap();
                         }
                     });
-                    // A call is under way when the device is lost.
+                    // Calls are under way when the device is lost.
                     let _ = generator.next_call().unwrap();
+                    let _ = generator.next_call();
                     generator.rewind(&manifest).unwrap();
                     toy = ToyBackend::new();
                 }
@@ -488,15 +495,39 @@ mod tests {
         }
     }
 
+    /// A model without a sampler of its own.
+    fn plain_toy(depth: usize) -> ToyBackend {
+        let mut toy = ToyBackend::new();
+        toy.depth = depth;
+        for entry in &mut toy.manifest.entries {
+            entry.outputs.retain(|o| o.name != "sampled_token");
+        }
+        toy
+    }
+
     #[test]
-    fn sampling_reads_candidates_only() {
-        let sampling = Sampling { temperature: 1.0, seed: 3, ..Sampling::default() };
-        let options = Options { sampling, ..greedy(8) };
-        let (a, toy) = run(&[5, 6, 7], &options);
-        assert!(toy.calls.iter().all(|c| c.3 == ["top_tokens", "top_logits"]));
-        assert_eq!(a.tokens, run(&[5, 6, 7], &options).0.tokens);
-        let cold = Sampling { temperature: 0.0, repetition_penalty: 1.0001, ..Sampling::default() };
-        let (b, _) = run(&[5, 6, 7], &Options { sampling: cold, ..greedy(8) });
-        assert_eq!(b.tokens.len(), 8);
+    fn device_and_host_sample_the_same_tokens() {
+        let cool = Sampling { temperature: 0.7, top_k: 5, top_p: 0.9, min_p: 0.05, seed: 3, ..Sampling::default() };
+        let warm = Sampling { temperature: 1.5, seed: 4, ..Sampling::default() };
+        for sampling in [cool, warm] {
+            let options = Options { sampling, ..greedy(30) };
+            let (device, toy) = run_ahead(3, &[5, 6, 7], &options);
+            assert!(toy.calls.iter().all(|c| c.3 == ["sampled_token"]));
+            assert_ne!(device.tokens, run(&[5, 6, 7], &greedy(30)).0.tokens);
+            let (host, toy) = run_on(plain_toy(3), &[5, 6, 7], &options);
+            assert!(toy.calls.iter().all(|c| c.3 == ["top_tokens", "top_logits"]));
+            assert_eq!(device.tokens, host.tokens);
+        }
+    }
+
+    #[test]
+    fn a_repetition_penalty_is_for_the_host() {
+        for temperature in [0.0, 1.0] {
+            let sampling = Sampling { temperature, repetition_penalty: 1.0001, seed: 3, ..Sampling::default() };
+            let options = Options { sampling, ..greedy(8) };
+            let (outcome, toy) = run_ahead(3, &[5, 6, 7], &options);
+            assert_eq!(outcome.tokens.len(), 8);
+            assert!(toy.calls.iter().all(|c| c.3 == ["top_tokens", "top_logits"]));
+        }
     }
 }

@@ -13,6 +13,7 @@ pub mod backend;
 #[cfg(feature = "native")]
 pub mod blocking;
 pub mod call;
+mod chooser;
 pub mod error;
 pub mod feed;
 pub mod generate;

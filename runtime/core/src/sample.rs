@@ -1,10 +1,29 @@
 //! Chooses the next token.
 //!
-//! Sampling is among the candidates that the model gives back, its best 64 tokens, so that not all logits of a
-//! large vocabulary travel to the host for every token. What is left out has no chance anyway under the usual
-//! settings; probabilities are normalised over the candidates.
+//! Sampling is among the model's best 64 tokens, so that not all logits of a large vocabulary travel to the host for
+//! every token. What is left out has no chance anyway under the usual settings; probabilities are normalised over
+//! the candidates.
+//!
+//! There are two samplers. Most models end in one of their own ([`on_device`]): it gets the settings and a random
+//! number with each call, and its choice goes to the next call without a way through the host. [`Sampler`] does the
+//! same on the host. It is for models without, and for a repetition penalty, which needs to know all tokens so far.
+//! Equal seeds give equal choices of both, but where rounding decides.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
+
+use gristmill_bundle::{Elem, EntryRole, Manifest, Size};
+
+use crate::backend::Tensor;
+
+/// The output of `prefill` and `decode` that holds the token chosen by the model's own sampler.
+pub const SAMPLED_TOKEN: &str = "sampled_token";
+
+/// The input with the settings of the model's own sampler: [`Sampling::tensor`].
+pub const SAMPLING: &str = "sampling";
+
+/// Numbers per row of [`SAMPLING`].
+const SETTINGS: usize = 5;
 
 /// How the next token is chosen. The filters apply in the order of the fields, as in Hugging Face transformers.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +55,12 @@ impl Sampling {
         self.temperature <= 0.0 && self.repetition_penalty == 1.0
     }
 
+    /// The settings as the model's own sampler takes them, with the random number of the token `index`: one row.
+    pub fn tensor(&self, index: u64) -> Tensor {
+        let row = [self.temperature, self.top_k as f32, self.top_p, self.min_p, random(self.seed, index)];
+        Tensor::f32([1, SETTINGS], row.to_vec())
+    }
+
     /// What is wrong with the settings, if anything is.
     pub fn fault(&self) -> Option<String> {
         let checks = [
@@ -48,17 +73,30 @@ impl Sampling {
     }
 }
 
-/// Settings and the state of the random numbers.
+/// Whether a model has a sampler of its own.
+pub fn on_device(manifest: &Manifest) -> bool {
+    let row = Size(SETTINGS.to_string());
+    let takes = |i: &u32| {
+        let input = &manifest.inputs[*i as usize];
+        input.name == SAMPLING && input.elem == Elem::F32 && input.shape.len() == 2 && input.shape[1] == row
+    };
+    [EntryRole::Prefill, EntryRole::Decode].into_iter().all(|role| {
+        let entry = manifest.entries.iter().find(|e| e.role == role);
+        entry.is_some_and(|e| e.outputs.iter().any(|o| o.name == SAMPLED_TOKEN) && e.inputs.iter().any(takes))
+    })
+}
+
+/// Settings and how many random numbers were used.
 #[derive(Clone, Debug)]
 pub struct Sampler {
     settings: Sampling,
-    random: Pcg32,
+    drawn: u64,
 }
 
 impl Sampler {
     /// A sampler at the begin of its sequence.
     pub fn new(settings: Sampling) -> Self {
-        Sampler { random: Pcg32::new(settings.seed), settings }
+        Sampler { settings, drawn: 0 }
     }
 
     /// The settings.
@@ -76,32 +114,43 @@ impl Sampler {
             (true, _) if logit > 0.0 => logit / s.repetition_penalty,
             (true, _) => logit * s.repetition_penalty,
         };
-        let mut all: Vec<(u32, f32)> = tokens.iter().zip(logits).map(|(t, l)| (*t, penalise(*t, *l))).collect();
-        // Stable, so that among equals the model's order stands.
-        all.sort_by(|a, b| b.1.total_cmp(&a.1));
-        let best = all.first()?.1;
-        if s.temperature <= 0.0 || !best.is_finite() {
-            return all.first().map(|c| c.0);
-        }
-        if s.top_k > 0 {
-            all.truncate(s.top_k as usize);
-        }
-        let mut weights: Vec<f32> = all.iter().map(|c| ((c.1 - best) / s.temperature).exp()).collect();
-        let keep = kept_by_top_p(&weights, s.top_p);
-        weights.truncate(keep);
-        // The best candidate has weight 1.
-        weights.retain(|w| *w >= s.min_p);
-        let total: f32 = weights.iter().sum();
-        let mut left = self.random.unit() * total;
-        for (candidate, weight) in all.iter().zip(&weights) {
-            left -= weight;
-            if left < 0.0 {
-                return Some(candidate.0);
-            }
-        }
-        // Rounding may leave a crumb after the last one.
-        all.get(weights.len().max(1) - 1).map(|c| c.0)
+        let all = tokens.iter().zip(logits).map(|(t, l)| (*t, penalise(*t, *l))).collect();
+        let drawn = &mut self.drawn;
+        let draw = || {
+            *drawn += 1;
+            random(s.seed, *drawn - 1)
+        };
+        choose(s, all, draw)
     }
+}
+
+/// Chooses among candidates and their logits by everything but the penalty; `draw` gives a random number if one is
+/// needed.
+pub(crate) fn choose(s: &Sampling, mut all: Vec<(u32, f32)>, draw: impl FnOnce() -> f32) -> Option<u32> {
+    // Stable, so that among equals, zeros of both signs included, the model's order stands.
+    all.sort_by(|a, b| b.1.partial_cmp(&a.1).unwrap_or(Ordering::Equal));
+    let best = all.first()?.1;
+    if s.temperature <= 0.0 || !best.is_finite() {
+        return all.first().map(|c| c.0);
+    }
+    if s.top_k > 0 {
+        all.truncate(s.top_k as usize);
+    }
+    let mut weights: Vec<f32> = all.iter().map(|c| ((c.1 - best) / s.temperature).exp()).collect();
+    let keep = kept_by_top_p(&weights, s.top_p);
+    weights.truncate(keep);
+    // The best candidate has weight 1.
+    weights.retain(|w| *w >= s.min_p);
+    let total: f32 = weights.iter().sum();
+    let mut left = draw() * total;
+    for (candidate, weight) in all.iter().zip(&weights) {
+        left -= weight;
+        if left < 0.0 {
+            return Some(candidate.0);
+        }
+    }
+    // Rounding may leave a crumb after the last one.
+    all.get(weights.len().max(1) - 1).map(|c| c.0)
 }
 
 /// The length of the shortest beginning that has at least the share `p` of the sum; never 0.
@@ -118,33 +167,30 @@ fn kept_by_top_p(weights: &[f32], p: f32) -> usize {
     reached.map_or(weights.len(), |n| n + 1)
 }
 
+/// The random number of a seed for the token `index`: from 0 (inclusive) to 1 (exclusive), 24 bits. Any of them can be
+/// had at once, so that a call that is repeated gets the same one.
+///
 /// PCG-XSH-RR 64/32 (O'Neill 2014): small, and the same on every machine.
-#[derive(Clone, Debug)]
-struct Pcg32 {
-    state: u64,
-}
-
-impl Pcg32 {
-    const STEP: u64 = 6_364_136_223_846_793_005;
+pub fn random(seed: u64, index: u64) -> f32 {
     const INCREMENT: u64 = 1_442_695_040_888_963_407;
-
-    fn new(seed: u64) -> Self {
-        let mut random = Pcg32 { state: seed.wrapping_add(Self::INCREMENT) };
-        random.next();
-        random
+    let first = seed.wrapping_add(INCREMENT);
+    // The state after n steps `x -> step * x + increment`, found by squaring (Brown 1994). The first is not used.
+    let (mut step, mut increment) = (6_364_136_223_846_793_005_u64, INCREMENT);
+    let (mut factor, mut offset) = (1u64, 0u64);
+    let mut steps = index.wrapping_add(1);
+    while steps > 0 {
+        if steps & 1 == 1 {
+            factor = factor.wrapping_mul(step);
+            offset = offset.wrapping_mul(step).wrapping_add(increment);
+        }
+        increment = increment.wrapping_mul(step.wrapping_add(1));
+        step = step.wrapping_mul(step);
+        steps >>= 1;
     }
-
-    fn next(&mut self) -> u32 {
-        let old = self.state;
-        self.state = old.wrapping_mul(Self::STEP).wrapping_add(Self::INCREMENT);
-        let mixed = (((old >> 18) ^ old) >> 27) as u32;
-        mixed.rotate_right((old >> 59) as u32)
-    }
-
-    /// From 0 (inclusive) to 1 (exclusive), 24 bits.
-    fn unit(&mut self) -> f32 {
-        (self.next() >> 8) as f32 / (1u32 << 24) as f32
-    }
+    let state = first.wrapping_mul(factor).wrapping_add(offset);
+    let mixed = (((state >> 18) ^ state) >> 27) as u32;
+    let drawn = mixed.rotate_right((state >> 59) as u32);
+    (drawn >> 8) as f32 / (1u32 << 24) as f32
 }
 
 #[cfg(test)]
@@ -187,6 +233,37 @@ mod tests {
             let found = counts(settings.clone());
             assert!(close(found, expect), "{settings:?}: {found:?}, expected about {expect:?}");
         }
+    }
+
+    #[test]
+    fn random_numbers_are_those_of_the_generator() {
+        const STEP: u64 = 6_364_136_223_846_793_005;
+        const INCREMENT: u64 = 1_442_695_040_888_963_407;
+        for seed in [0, 1, 42, u64::MAX] {
+            let next = |state: u64| state.wrapping_mul(STEP).wrapping_add(INCREMENT);
+            let mut state = next(seed.wrapping_add(INCREMENT));
+            for index in 0..100 {
+                let drawn = ((((state >> 18) ^ state) >> 27) as u32).rotate_right((state >> 59) as u32);
+                assert_eq!(random(seed, index), (drawn >> 8) as f32 / 16_777_216.0);
+                state = next(state);
+            }
+        }
+    }
+
+    #[test]
+    fn a_sampler_of_the_model_needs_input_and_output() {
+        let whole = crate::testing::decoder_manifest();
+        assert!(on_device(&whole));
+        let without = |change: fn(&mut Manifest)| {
+            let mut manifest = whole.clone();
+            change(&mut manifest);
+            on_device(&manifest)
+        };
+        assert!(!without(|m| m.entries[2].outputs.retain(|o| o.name != SAMPLED_TOKEN)));
+        assert!(!without(|m| m.entries[1].inputs.truncate(3)));
+        assert!(!without(|m| m.inputs[3].shape[1] = Size("4".to_string())));
+        assert!(!without(|m| m.inputs[3].elem = Elem::I32));
+        assert!(!without(|m| m.entries.truncate(2)));
     }
 
     #[test]

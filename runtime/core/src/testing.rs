@@ -7,6 +7,7 @@ use gristmill_bundle::*;
 use crate::backend::{Backend, Pending, Request, Tensor, Tensors, nothing_started};
 use crate::call::{Session, prepare, symbol, wanted_outputs};
 use crate::error::Error;
+use crate::sample::{SAMPLED_TOKEN, SAMPLING, Sampling, choose};
 
 /// Number of tokens the toy knows.
 pub(crate) const VOCAB: usize = 16;
@@ -34,13 +35,21 @@ pub(crate) fn decoder_manifest() -> Manifest {
             output("next_logits", Elem::F32, &["B", "16"]),
             output("top_tokens", Elem::I32, &["B", "8"]),
             output("top_logits", Elem::F32, &["B", "8"]),
+            output(SAMPLED_TOKEN, Elem::I32, &["B"]),
         ]
     };
-    let entry = |name: &str, role, bind: &[(&str, u32)], outputs| Entry {
+    let sampling = Input {
+        name: SAMPLING.to_string(),
+        elem: Elem::F32,
+        shape: vec![size(&"B"), size(&"5")],
+        default: Some(InputDefault::Value(0)),
+        advance: None,
+    };
+    let entry = |name: &str, role, bind: &[(&str, u32)], inputs: u32, outputs| Entry {
         name: name.to_string(),
         role,
         bind: bind.iter().map(|(k, v)| (k.to_string(), *v)).collect(),
-        inputs: vec![0, 1, 2],
+        inputs: (0..inputs).collect(),
         outputs,
     };
     Manifest {
@@ -61,12 +70,13 @@ pub(crate) fn decoder_manifest() -> Manifest {
             input("input_ids", &["B", "T"], None, Advance::Token),
             input("attention_mask", &["B", "P + T"], Some(InputDefault::Value(1)), Advance::Append(1)),
             input("position_ids", &["B", "T"], Some(InputDefault::Positions), Advance::Increment),
+            sampling,
         ],
         states: vec![State { name: "seen".to_string(), elem: Elem::F32, shape: vec![size(&"B"), size(&"C")] }],
         entries: vec![
-            entry("forward", EntryRole::Tensors, &[("P", 0)], vec![output("logits", Elem::F32, &["B", "T", "16"])]),
-            entry("prefill", EntryRole::Prefill, &[], next()),
-            entry("decode", EntryRole::Decode, &[("T", 1)], next()),
+            entry("forward", EntryRole::Tensors, &[("P", 0)], 3, vec![output("logits", Elem::F32, &["B", "T", "16"])]),
+            entry("prefill", EntryRole::Prefill, &[], 4, next()),
+            entry("decode", EntryRole::Decode, &[("T", 1)], 4, next()),
         ],
         tensors: vec![],
         shards: vec![],
@@ -179,11 +189,20 @@ impl ToyBackend {
         };
         let rows = logits.len();
         let top: Vec<Vec<usize>> = logits.iter().map(|r| order(r)[..CANDIDATES].to_vec()).collect();
+        let settings: Vec<f32> = call.inputs.get(3).and_then(|s| s.as_f32()).unwrap_or_default().to_vec();
+        let sampled = top.iter().zip(&logits).zip(settings.chunks_exact(5)).map(|((tokens, logits), s)| {
+            let candidates = tokens.iter().map(|t| (*t as u32, logits[*t])).collect();
+            let (temperature, top_k) = (s[0], s[1] as u32);
+            let sampling = Sampling { temperature, top_k, top_p: s[2], min_p: s[3], ..Sampling::default() };
+            choose(&sampling, candidates, || s[4]).unwrap_or_default() as i32
+        });
+        let sampled: Vec<i32> = sampled.collect();
         let top_logits = top.iter().zip(&logits).flat_map(|(t, l)| t.iter().map(|i| l[*i])).collect();
         let outputs = [
             ("next_token", Tensor::i32([rows], top.iter().map(|t| t[0] as i32).collect())),
             ("top_tokens", Tensor::i32([rows, CANDIDATES], top.iter().flatten().map(|t| *t as i32).collect())),
             ("top_logits", Tensor::f32([rows, CANDIDATES], top_logits)),
+            (SAMPLED_TOKEN, Tensor::i32([sampled.len()], sampled)),
             ("next_logits", Tensor::f32([rows, VOCAB], logits.concat())),
             ("logits", Tensor::f32([rows, new, VOCAB], all)),
         ];

@@ -41,7 +41,7 @@ function install() {
 }
 
 /** Generates, and gives what was called: in all, and after the first piece of text. */
-async function counted(t, page, prompt, maxNewTokens) {
+async function counted(t, page, prompt, { maxNewTokens, ...sampling }) {
   const outcome = await page.evaluate(
     async (text, options) => {
       const { spy } = window;
@@ -52,11 +52,29 @@ async function counted(t, page, prompt, maxNewTokens) {
       return { generated, before, counts, most, late, bytes };
     },
     prompt,
-    { maxNewTokens, ignoreEos: true },
+    { maxNewTokens, ...sampling, ignoreEos: true },
   );
   const { result } = t.ok(outcome.generated);
   t.assert.equal(result.tokens.length, maxNewTokens);
   return outcome;
+}
+
+/** Checks what each token costs, for texts that begin with `prompt`. */
+async function checkCosts(t, page, prompt, mode, sampling) {
+  const few = await counted(t, page, prompt, { maxNewTokens: FEW, ...sampling });
+  const many = await counted(t, page, prompt, { maxNewTokens: 2 * FEW, ...sampling });
+  const after = (what) => (many.counts[what] ?? 0) - (many.before[what] ?? 0);
+  t.assert.equal(after("createBuffer"), 0, `${mode}: no buffer is created after the first token`);
+  t.assert.equal(after("createBindGroup"), 0, `${mode}: no bind group is created after the first token`);
+  // Both texts have the same beginning, so that what the longer one has more is what its tokens cost.
+  const perToken = (what) => ((many.counts[what] ?? 0) - (few.counts[what] ?? 0)) / FEW;
+  t.assert.equal(perToken("submit"), 1, `${mode}: submissions per token`);
+  t.assert.equal(perToken("beginComputePass"), 1, `${mode}: passes per token`);
+  t.assert.equal((many.bytes - few.bytes) / FEW, 4, `${mode}: bytes read back per token`);
+  t.assert.equal(many.late, 0, `${mode}: results are asked for in the task that submits`);
+  t.assert.ok(many.most >= 2, `${mode}: expected two submissions under way at once, found ${many.most}`);
+  t.note(`${mode}: dispatches per token`, perToken("dispatchWorkgroups"));
+  t.note(`${mode}: most submissions under way`, many.most);
 }
 
 export default [
@@ -71,20 +89,8 @@ export default [
       t.ok(await t.call(page, "load", { worker: false }));
       const expected = bundle.generate.find(({ prompt }) => prompt) ?? bundle.generate[0];
       const prompt = expected.prompt ?? expected.messages;
-      const few = await counted(t, page, prompt, FEW);
-      const many = await counted(t, page, prompt, 2 * FEW);
-      const after = (what) => (many.counts[what] ?? 0) - (many.before[what] ?? 0);
-      t.assert.equal(after("createBuffer"), 0, "no buffer is created after the first token");
-      t.assert.equal(after("createBindGroup"), 0, "no bind group is created after the first token");
-      // Both texts have the same beginning, so that what the longer one has more is what its tokens cost.
-      const perToken = (what) => ((many.counts[what] ?? 0) - (few.counts[what] ?? 0)) / FEW;
-      t.assert.equal(perToken("submit"), 1, "submissions per token");
-      t.assert.equal(perToken("beginComputePass"), 1, "passes per token");
-      t.assert.equal((many.bytes - few.bytes) / FEW, 4, "bytes read back per token");
-      t.assert.equal(many.late, 0, "results are asked for in the task that submits");
-      t.assert.ok(many.most >= 2, `expected two submissions under way at once, found ${many.most}`);
-      t.note("dispatches per token", perToken("dispatchWorkgroups"));
-      t.note("most submissions under way", many.most);
+      await checkCosts(t, page, prompt, "greedy", {});
+      await checkCosts(t, page, prompt, "sampled", { temperature: 0.8, seed: 1 });
     },
   },
 ];

@@ -98,7 +98,7 @@ fn windows_are_chosen_by_layer() {
     config["sliding_window"] = json!(4);
     let windowed = |model: &Model| -> Vec<bool> {
         let near: Vec<bool> = model.graph.nodes.iter().map(|n| n.path == "near_visible").collect();
-        let selects = model.graph.nodes.iter().filter(|n| n.op == Op::Select);
+        let selects = model.graph.nodes.iter().filter(|n| n.op == Op::Select && n.path.starts_with("layers."));
         selects.map(|n| near[n.inputs[0].index()]).collect()
     };
     assert_eq!(windowed(&bound("llama", &config)), [false, false]);
