@@ -23,7 +23,7 @@ fn browsers_compute_what_the_native_runtime_computes() {
     make(Task { prompts, ..Task::new("stories260K", &stories, "q4") });
     // Weights in parts: the embedding, which is the head as well, and the feed-forward layers.
     let prompts = &[("Once upon a time", 12)];
-    make(Task { prompts, binding_bytes: Some(8 << 10), ..Task::new("cut", &stories, "q8") });
+    make(Task { prompts, binding_bytes: Some(9 << 10), ..Task::new("cut", &stories, "q8") });
     let models = tempfile::tempdir().unwrap();
     let chat = models.path().join("chat");
     copy(&stories, &chat);
