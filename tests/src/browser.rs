@@ -64,7 +64,8 @@ pub fn page() -> Outcome<Vec<PageFile>> {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let beside = ["index.html", "sw.js"].contains(&name.as_str());
-        if path.is_file() && name != "sizes.json" {
+        // The same files that the program carries (compiler/cli/build.rs).
+        if path.is_file() && !name.starts_with('.') && name != "sizes.json" {
             let place = if beside { name } else { format!("runtime/{name}") };
             files.push(PageFile { path: place.into(), content: fs::read(&path)?.into() });
         }
