@@ -26,8 +26,6 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn limit(this: &JsDevice, name: &str) -> f64;
     #[wasm_bindgen(method)]
-    fn allocated(this: &JsDevice) -> f64;
-    #[wasm_bindgen(method)]
     fn create(this: &JsDevice, labels: Vec<String>, bytes: &[f64], kinds: &[u8]) -> Promise;
     #[wasm_bindgen(method)]
     fn destroy(this: &JsDevice, buffer: &JsValue);
@@ -114,10 +112,6 @@ impl Gpu for WebGpu {
 
     fn depth(&self) -> usize {
         self.device.depth() as usize
-    }
-
-    fn allocated(&self) -> u64 {
-        self.device.allocated() as u64
     }
 
     async fn create(&self, specs: &[BufferSpec]) -> Result<Vec<JsValue>, Error> {

@@ -2,7 +2,7 @@
 
 import init, { Runtime, version } from "../pkg/gristmill_web.js";
 
-import type { EntryInfo, StopReason } from "./api";
+import type { ModelInfo, StopReason } from "./api";
 import { asError, fromPlain, makeError, type GristmillError, type PlainError } from "./errors";
 import type { FileRef } from "./load/contract";
 import type { Piece, WeightTensor } from "./load/weights";
@@ -10,17 +10,10 @@ import type { Piece, WeightTensor } from "./load/weights";
 export { Runtime, version };
 
 /** What the manifest says, as `Runtime.info` gives it. */
-export interface ManifestInfo {
-  name: string;
-  architecture: string;
-  precision: string;
-  parameters: number;
-  weightBytes: number;
-  maxContext: number;
+export interface ManifestInfo extends Omit<ModelInfo, "tasks" | "backend" | "profile" | "adapter" | "version"> {
   /** Token id put in front of texts. */
   bos: number | null;
   profiles: string[];
-  entries: EntryInfo[];
 }
 
 /** What loading weights takes, as `Runtime.weights` gives it. */

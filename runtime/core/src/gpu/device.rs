@@ -152,9 +152,6 @@ pub trait Gpu {
     /// How many submissions should be under way at once for the device never to wait for the host.
     fn depth(&self) -> usize;
 
-    /// Bytes of all buffers of this device.
-    fn allocated(&self) -> u64;
-
     /// Makes buffers, all of them or none. Errors name the first that failed.
     fn create(&self, specs: &[BufferSpec]) -> impl Future<Output = Result<Vec<Self::Buffer>, Error>>;
 

@@ -95,6 +95,11 @@ impl Device {
         })
     }
 
+    /// Bytes of all buffers of this device.
+    pub(super) fn allocated(&self) -> u64 {
+        self.allocated.get()
+    }
+
     /// Waits until all submitted work is done.
     pub(super) fn wait(&self) -> Result<(), Error> {
         match self.device.poll(wgpu::PollType::wait_indefinitely()) {
@@ -195,10 +200,6 @@ impl Gpu for Device {
 
     fn depth(&self) -> usize {
         2
-    }
-
-    fn allocated(&self) -> u64 {
-        self.allocated.get()
     }
 
     async fn create(&self, specs: &[BufferSpec]) -> Result<Vec<wgpu::Buffer>, Error> {

@@ -88,7 +88,8 @@ export class Device {
     return this.adapter.limits[name] ?? 0;
   }
 
-  allocated(): number {
+  /** Bytes of all buffers. */
+  private allocated(): number {
     return this.byKind.reduce((sum, bytes) => sum + bytes, 0);
   }
 
