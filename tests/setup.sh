@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need besides Rust, where it is missing: a Vulkan driver for WebGPU (a software one will do),
-# Chromium's shader compiler with a driver that it accepts, a compiler for WebAssembly, and two browsers. Knows Debian and
-# its relatives; elsewhere it says what to install.
+# Chromium's shader compiler with a driver that it accepts, a compiler for WebAssembly, and three browsers. Knows Debian
+# and its relatives; elsewhere it says what to install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,6 +12,11 @@ if [ "$(uname)" = Linux ]; then # elsewhere the system has a driver of its own
   [ -f /usr/lib/chromium/vk_swiftshader_icd.json ] || missing+=(chromium-common)
   [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || missing+=(chromium)
   [ -x "${FIREFOX:-/usr/bin/firefox-esr}" ] || missing+=(firefox-esr)
+  # WebKitGTK: its driver, a screen for it, and what the browser in tests/browser/webkit is made of.
+  [ -x "${WEBKIT_DRIVER:-/usr/bin/WebKitWebDriver}" ] || missing+=(webkit2gtk-driver)
+  [ -x /usr/bin/Xvfb ] || missing+=(xvfb)
+  /usr/bin/python3 -c 'import gi' 2>/dev/null || missing+=(python3-gi)
+  compgen -G '/usr/lib/*/girepository-1.0/WebKit2-4.1.typelib' >/dev/null || missing+=(gir1.2-webkit2-4.1)
   # Pages are also looked at, as screenshots: with letters.
   compgen -G '/usr/share/fonts/*/*' >/dev/null || missing+=(fonts-dejavu-core)
 fi

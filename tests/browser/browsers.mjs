@@ -1,9 +1,10 @@
 // Real browsers without windows, and what has to be told to each so that it computes on the processor.
 
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync } from "node:fs";
 import path from "node:path";
 import { ROOT } from "./bundles.mjs";
+import { endGroup, newFolder, removeFolder, watchGroup, within } from "./processes.mjs";
+import { launchWebKit } from "./webkit.mjs";
 
 const CHROMIUM_FLAGS = [
   "--no-first-run",
@@ -78,6 +79,12 @@ export const KINDS = {
     prefs: { "dom.webgpu.enabled": false },
     install: "Debian's package firefox-esr, or set FIREFOX to the program",
   },
+  // The engine of Safari, which has no WebGPU on Linux.
+  webkit: {
+    engine: "webkit",
+    program: [process.env.WEBKIT_DRIVER, "/usr/bin/WebKitWebDriver"],
+    install: "Debian's packages webkit2gtk-driver, xvfb, python3-gi and gir1.2-webkit2-4.1",
+  },
 };
 
 /** The program of a kind, if it is there. */
@@ -93,57 +100,37 @@ export function programOf(kind) {
   throw new Error(`${kind} is not installed; the tests need ${KINDS[kind].install}`);
 }
 
-// Browsers are groups of processes that outlive whoever started them; so they are ended, and their profiles removed,
-// with this process, however it ends.
-const groups = new Set();
-const profiles = new Set();
-process.on("exit", () => {
-  for (const group of groups) kill(group);
-  for (const profile of profiles) remove(profile);
-});
-for (const [signal, number] of [
-  ["SIGINT", 2],
-  ["SIGTERM", 15],
-  ["SIGHUP", 1],
-]) {
-  process.on(signal, () => process.exit(128 + number));
-}
-
-function kill(group) {
-  try {
-    process.kill(-group, "SIGKILL");
-  } catch {
-    // It ended by itself.
-  }
-}
-
-function remove(profile) {
-  try {
-    // A browser may still write a moment after its end.
-    rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
-    profiles.delete(profile);
-  } catch {
-    // Tried again at the end.
-  }
-}
-
 /**
  * Starts a browser.
  *
  * @param {string} kind one of {@link KINDS}
- * @param {{ flags?: string[], profile?: string }} options `profile`: a folder that is kept over several starts
- * @returns `newPage()`, `version`, `engine`, `browser` (puppeteer's own) and `close()`
+ * @param {{ flags?: string[], profile?: string, env?: Record<string, string> }} options `profile`: a folder that is kept
+ *   over several starts; `env`: for WebKit, whose switches are variables
+ * @returns `newPage()`, `version`, `engine`, `browser` (puppeteer's own, where it drives) and `close()`
  */
-export async function launch(kind, { flags = [], profile } = {}) {
-  const executablePath = programOf(kind);
+export async function launch(kind, { flags = [], profile, env } = {}) {
+  const program = programOf(kind);
+  const { engine } = KINDS[kind];
+  const folder = profile ?? newFolder(kind);
+  const forget = () => profile || removeFolder(folder);
+  try {
+    const open = engine === "webkit" ? launchWebKit : launchPuppet;
+    const { close, ...browser } = await open({ kind, program, profile: folder, flags, env });
+    return { kind, engine, ...browser, close: () => close().then(forget) };
+  } catch (error) {
+    forget();
+    throw new Error(`${kind} (${program}) does not start: ${error.message}`);
+  }
+}
+
+/** Chromium and Firefox. */
+async function launchPuppet({ kind, program, profile, flags }) {
   const { engine, args, prefs } = KINDS[kind];
   const { default: puppeteer } = await import("puppeteer-core");
-  const userDataDir = profile ?? mkdtempSync(path.join(tmpdir(), `gristmill-${kind}-`));
-  if (!profile) profiles.add(userDataDir);
   const root = process.getuid?.() === 0;
   const common = {
-    executablePath,
-    userDataDir,
+    executablePath: program,
+    userDataDir: profile,
     headless: true,
     handleSIGINT: false,
     handleSIGTERM: false,
@@ -155,23 +142,12 @@ export async function launch(kind, { flags = [], profile } = {}) {
       ? // Chromium's sandbox refuses to run as root.
         { pipe: true, args: [...CHROMIUM_FLAGS, ...(root ? ["--no-sandbox"] : []), ...args, ...flags] }
       : { browser: "firefox", extraPrefsFirefox: { ...FIREFOX_PREFS, ...prefs }, args: [...args, ...flags] };
-  const browser = await puppeteer.launch({ ...common, ...own }).catch((error) => {
-    if (!profile) remove(userDataDir);
-    throw new Error(`${kind} (${executablePath}) does not start: ${error.message}`);
-  });
+  const browser = await puppeteer.launch({ ...common, ...own });
   const group = browser.process()?.pid;
-  if (group) groups.add(group);
-
+  watchGroup(group);
   async function close() {
-    let timer;
-    const late = new Promise((done) => (timer = setTimeout(done, 8000)));
-    await Promise.race([browser.close().catch(() => undefined), late]);
-    clearTimeout(timer);
-    if (group) {
-      kill(group);
-      groups.delete(group);
-    }
-    if (!profile) remove(userDataDir);
+    await within(8000, browser.close().catch(() => undefined));
+    if (group) endGroup(group);
   }
-  return { kind, engine, browser, version: await browser.version(), newPage: () => browser.newPage(), close };
+  return { browser, version: await browser.version(), newPage: () => browser.newPage(), close };
 }

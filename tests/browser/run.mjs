@@ -14,8 +14,10 @@ import { createContext } from "./context.mjs";
 const CASES = path.join(path.dirname(fileURLToPath(import.meta.url)), "cases");
 /** Milliseconds for a case that does not say. Software adapters on a busy machine are slow. */
 const TIMEOUT = 240_000;
-/** Browsers for a case that does not say. */
+/** Browsers for a case that does not say: those with WebGPU. */
 const BROWSERS = ["chromium", "chromium-lavapipe", "firefox"];
+/** Browsers without it, for cases that name them. */
+const WITHOUT_WEBGPU = ["webkit"];
 /** What Chromium's own adapter is spared if Chromium runs on lavapipe, too: it compiles kernels for seconds. */
 const [SLOW, FAST] = BROWSERS;
 
@@ -108,7 +110,7 @@ function print({ case: name, browser, seconds, failure, notes, log }) {
 async function main() {
   const { values } = parseArgs({
     options: {
-      browser: { type: "string", default: BROWSERS.filter((kind) => kind !== FAST || findProgram(kind)).join(",") },
+      browser: { type: "string", default: [...BROWSERS.filter((kind) => kind !== FAST || findProgram(kind)), ...WITHOUT_WEBGPU].join(",") },
       all: { type: "boolean", default: false },
       only: { type: "string" },
       out: { type: "string", default: path.join(ROOT, "target/browser") },

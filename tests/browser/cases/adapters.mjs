@@ -54,4 +54,15 @@ export default [
       t.assert.equal((await other(t, "firefox-no-webgpu")).gpu, false);
     },
   },
+  {
+    name: "WebKit: no WebGPU, but memory that threads share",
+    needsBundles: false,
+    browsers: ["webkit"],
+    async run(t) {
+      const server = await t.serve(".", EMPTY);
+      const page = await t.page(`${server.url}empty.html`);
+      t.assert.deepEqual(await offered(page), { isolated: true, gpu: false, adapter: null });
+      t.assert.ok(await page.evaluate(() => typeof SharedArrayBuffer === "function"));
+    },
+  },
 ];
