@@ -1,19 +1,22 @@
 //! Executes bundles.
 //!
 //! - [`backend`]: what a backend is; [`call`]: what a call means, for all of them alike.
-//! - [`gpu`]: executes programs on WebGPU, given a device; [`native`]: the devices of this machine.
+//! - [`gpu`]: executes programs on WebGPU, given a device; [`cpu`]: such a device made of WebAssembly; [`native`]: the
+//!   devices of this machine.
 //! - [`tensors`]: tensors in, tensors out. [`generate`](mod@generate): prompt in, tokens out, by way of [`feed`] and
 //!   [`sample`].
 //! - [`text`], [`tokenizer`], [`template`], [`stream`]: from text to text.
 //!
-//! The crate has no clock, starts no threads, and reads files only through [`gristmill_bundle::Bundle`], so that it
-//! also runs in a browser. The feature `native` adds wgpu and [`blocking`] functions, `tokenizer` and `template` text.
+//! The crate has no clock, starts no threads but in [`native`], and reads files only through
+//! [`gristmill_bundle::Bundle`], so that it also runs in a browser. The feature `native` adds wgpu, wasmtime and
+//! [`blocking`] functions, `tokenizer` and `template` text.
 
 pub mod backend;
 #[cfg(feature = "native")]
 pub mod blocking;
 pub mod call;
 mod chooser;
+pub mod cpu;
 pub mod error;
 pub mod feed;
 pub mod generate;

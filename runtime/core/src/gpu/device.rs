@@ -1,4 +1,4 @@
-//! What the executor needs of WebGPU: natively wgpu gives it, in a page the browser.
+//! What the executor needs of WebGPU: natively wgpu gives it, in a page the browser, and [`crate::cpu`] on processors.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -34,7 +34,7 @@ pub struct DeviceInfo {
     pub adapter: String,
     /// What it offers.
     pub limits: Limits,
-    /// WebGPU names of the features in use.
+    /// WebGPU names of the features in use, or those of [`crate::cpu`].
     pub features: BTreeSet<String>,
 }
 
@@ -149,7 +149,8 @@ pub trait Gpu {
     /// For people: adapter, driver and the features in use.
     fn describe(&self) -> String;
 
-    /// How many submissions should be under way at once for the device never to wait for the host.
+    /// How many submissions should be under way at once for the device never to wait for the host. There are never
+    /// more.
     fn depth(&self) -> usize;
 
     /// Makes buffers, all of them or none. Errors name the first that failed.
@@ -160,6 +161,13 @@ pub trait Gpu {
 
     /// Fills buffers with zeros.
     fn clear(&self, buffers: &[&Self::Buffer]);
+
+    /// A kernel that needs no source, by its position in [`gristmill_bundle::Programs::kernels`]: devices whose kernels
+    /// all come in one piece have them when they are made.
+    fn built_in(&self, kernel: usize) -> Option<Self::Pipeline> {
+        let _ = kernel;
+        None
+    }
 
     /// Compiles a kernel. `writes` says which of its buffers are written; `source` is WGSL.
     fn compile(

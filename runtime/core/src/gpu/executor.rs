@@ -118,6 +118,9 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         let missing: Vec<usize> = kernels.iter().copied().filter(|k| self.pipelines[*k].is_none()).collect();
         let tasks = missing.iter().map(|k| async move {
             let kernel = &programs.kernels[*k];
+            if let Some(ready) = gpu.built_in(*k) {
+                return Ok(ready);
+            }
             let file = &choose(kernel, gpu.info())?.file;
             let source = files.text(file).await?;
             gpu.compile(&kernel.name, &source, &kernel.writes).await.map_err(|e| match e {
@@ -165,7 +168,17 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         self.last_entry = None;
     }
 
+    /// Waits for the oldest calls until the device has room for one more; their results are kept.
+    async fn make_room(&mut self) {
+        let full = (self.under_way.len() + 1).saturating_sub(self.gpu.depth().max(1));
+        for call in self.under_way.iter_mut().take(full) {
+            let result = call.reading.as_mut().await;
+            call.reading = Box::pin(std::future::ready(result));
+        }
+    }
+
     async fn start_now(&mut self, request: &Request, want: &[&str]) -> Result<(), Error> {
+        self.make_room().await;
         let manifest = self.manifest.clone();
         let call = prepare(&manifest, &request.entry, &request.inputs, request.past, self.session)?;
         let wanted = wanted_outputs(&manifest.entries[call.entry], want)?;
@@ -415,7 +428,8 @@ impl<G: Gpu, F: Files> Backend for Executor<G, F> {
     }
 }
 
-fn elements(shape: &[usize]) -> u64 {
+/// Product of dimensions.
+pub(crate) fn elements(shape: &[usize]) -> u64 {
     shape.iter().fold(1u64, |a, n| a.saturating_mul(*n as u64))
 }
 
@@ -429,7 +443,7 @@ fn tensor(elem: Elem, shape: Vec<usize>, bytes: &[u8]) -> Tensor {
 }
 
 /// Bytes of a state. Sizes are over `B` and `C`, and symbols with one possible value.
-fn state_bytes(manifest: &Manifest, state: &State, session: Session) -> Result<u64, Error> {
+pub(crate) fn state_bytes(manifest: &Manifest, state: &State, session: Session) -> Result<u64, Error> {
     let value = |s: &gristmill_bundle::Symbol| match s.name.as_str() {
         "B" => session.batch,
         "C" => session.capacity,

@@ -1,8 +1,9 @@
-//! Executes programs on WebGPU.
+//! Executes programs on WebGPU, and on what looks like it.
 //!
 //! All work of a call is one submission with one compute pass. Buffers and bind groups are made when an entry is first
 //! used, or when a call needs more space than any before it, and never during ordinary decoding. [`Executor`] is
-//! written against [`Gpu`]: natively that is wgpu ([`crate::native`]), in a page it is the browser.
+//! written against [`Gpu`]: natively that is wgpu ([`crate::native`]), in a page the browser, and without a graphics
+//! adapter the processor ([`crate::cpu`]).
 
 mod admit;
 mod buffers;
@@ -16,4 +17,6 @@ mod staging;
 pub use admit::{admit, choose_profile};
 pub use device::{BufferSpec, Copy, DeviceInfo, Gpu, Limits, Reading, Usage, Work};
 pub use executor::Executor;
+pub(crate) use executor::{elements, state_bytes};
 pub use files::Files;
+pub(crate) use kernels::choose;

@@ -81,7 +81,7 @@ impl Schedule {
 
 /// Workgroups in x and y: `x * y >= count`, `x` at most `most`, and few too many. `None` if `y` would be too large.
 pub(crate) fn fold(count: u64, most: u32) -> Option<(u32, u32)> {
-    let most = u64::from(most.clamp(1, 65535));
+    let most = u64::from(most.max(1));
     let y = count.div_ceil(most).max(1);
     let x = count.div_ceil(y);
     (y <= most).then_some((x as u32, y as u32))
@@ -99,5 +99,6 @@ mod tests {
             assert!(u64::from(x) * u64::from(y) - count < u64::from(y));
         }
         assert_eq!(fold(65535 * 65535 + 1, 65535), None);
+        assert_eq!(fold(70_001, u32::MAX), Some((70_001, 1)), "one number where one number is enough");
     }
 }

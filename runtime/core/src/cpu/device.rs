@@ -1,0 +1,325 @@
+//! A [`Gpu`] made of linear memory and a kernel module.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, ready};
+use std::rc::Rc;
+
+use super::heap::{Block, Heap};
+use super::machine::{Machine, Setup, control};
+use super::{GUARD, device_info};
+use crate::error::Error;
+use crate::gpu::{BufferSpec, DeviceInfo, Gpu, Reading, Usage, Work};
+
+const REMEDY: &str = "use a shorter input, a smaller --max-context, a lower --precision, or WebGPU";
+
+/// Words of a step in linear memory: kernel, grid, address of its arguments, nothing.
+const STEP_WORDS: usize = 4;
+
+/// A stretch of linear memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    block: Block,
+    bytes: u32,
+}
+
+impl Buffer {
+    /// Where it begins; a multiple of 64.
+    pub fn address(&self) -> u32 {
+        // The allocator gives no addresses beyond the limit, which 32 bits reach.
+        self.block.at as u32
+    }
+
+    /// Its size.
+    pub fn bytes(&self) -> u32 {
+        self.bytes
+    }
+}
+
+/// Kernels in linear memory as a device.
+#[derive(Debug)]
+pub struct Cpu<M> {
+    shared: Rc<Shared<M>>,
+    info: DeviceInfo,
+    control: u32,
+    /// The step table that the control block names, to write it only when it changes.
+    current: Cell<Option<u32>>,
+}
+
+/// What outlives calls.
+#[derive(Debug)]
+struct Shared<M> {
+    machine: M,
+    heap: RefCell<Heap>,
+    /// Why nothing runs any more.
+    poison: RefCell<Option<String>>,
+    /// The first failure of a function that cannot say so itself.
+    failure: RefCell<Option<Error>>,
+}
+
+/// Memory of the device itself, given back when nobody needs it.
+#[derive(Debug)]
+struct Region<M> {
+    shared: Rc<Shared<M>>,
+    block: Block,
+}
+
+impl<M> Drop for Region<M> {
+    fn drop(&mut self) {
+        self.shared.heap.borrow_mut().give_back(self.block);
+    }
+}
+
+/// Addresses of a kernel's buffers, in linear memory.
+#[derive(Debug)]
+pub struct Args<M>(Option<Region<M>>);
+
+impl<M> Args<M> {
+    fn address(&self) -> u32 {
+        self.0.as_ref().map_or(0, |r| r.block.at as u32)
+    }
+}
+
+/// A table of steps in linear memory.
+#[derive(Debug)]
+pub struct Table<M> {
+    /// `None` if there are no steps, or no memory for them.
+    region: Option<Region<M>>,
+    /// What is in it.
+    words: RefCell<Vec<u32>>,
+    /// Keeps what the table points to.
+    _args: Vec<Rc<Args<M>>>,
+}
+
+impl<M: Machine> Cpu<M> {
+    /// Takes a fresh machine: grows its memory, writes the control block and starts the workers.
+    pub fn new(machine: M, setup: Setup) -> Result<Self, Error> {
+        let info = device_info(setup.features.clone(), setup.limit);
+        let heap = Heap::new(setup.heap_base.into(), setup.limit.min(super::ADDRESS_SPACE).saturating_sub(GUARD));
+        machine.grow(setup.reserve.max(heap.high() + GUARD))?;
+        let shared =
+            Shared { machine, heap: RefCell::new(heap), poison: RefCell::default(), failure: RefCell::default() };
+        let workers = setup.workers.max(1);
+        let block = shared.take("the control block", control::BYTES.into())?;
+        let scratch = shared.take("scratch memory", u64::from(setup.scratch_bytes) * u64::from(workers))?;
+        let at = block.at as u32;
+        let set = |field: u32, value: u32| shared.machine.write(at + field, &value.to_le_bytes());
+        set(control::WORKERS, workers);
+        set(control::SCRATCH, scratch.at as u32);
+        set(control::SPIN, setup.spin);
+        shared.machine.start(at)?;
+        Ok(Cpu { shared: Rc::new(shared), info, control: at, current: Cell::new(None) })
+    }
+
+    /// What runs kernels.
+    pub fn machine(&self) -> &M {
+        &self.shared.machine
+    }
+
+    /// Bytes in use, all buffers and the device's own.
+    pub fn allocated(&self) -> u64 {
+        self.shared.heap.borrow().used()
+    }
+
+    /// Puts bytes into a buffer from `offset` on: how weights arrive, piece by piece.
+    pub fn write(&self, buffer: &Buffer, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        if offset.checked_add(bytes.len() as u64).is_none_or(|end| end > buffer.bytes.into()) {
+            let message = format!("{} bytes from {offset} on do not fit in {}", bytes.len(), buffer.bytes);
+            return Err(Error::Device { what: "writing a buffer".to_string(), message });
+        }
+        self.shared.machine.write(buffer.address() + offset as u32, bytes);
+        Ok(())
+    }
+
+    /// Memory for the device itself; a failure is kept for [`Gpu::check`].
+    fn region(&self, what: &str, words: &[u32]) -> Option<Region<M>> {
+        if words.is_empty() {
+            return None;
+        }
+        match self.shared.take(what, words.len() as u64 * 4) {
+            Ok(block) => {
+                self.shared.machine.write(block.at as u32, bytemuck::cast_slice(words));
+                Some(Region { shared: self.shared.clone(), block })
+            }
+            Err(e) => {
+                self.shared.failure.borrow_mut().get_or_insert(e);
+                None
+            }
+        }
+    }
+
+    /// Writes grids into the table of steps, and the table into the control block.
+    fn prepare(&self, table: &Table<M>, grids: &[(u32, u32)]) -> Result<(), Error> {
+        let machine = &self.shared.machine;
+        let mut words = table.words.borrow_mut();
+        let mut changed = false;
+        for (step, (x, y)) in words.chunks_exact_mut(STEP_WORDS).zip(grids) {
+            if *x > 0 && *y != 1 {
+                let message = format!("{x} times {y} positions are more than 32 bits count; use a shorter input");
+                return Err(Error::Device { what: "a step".to_string(), message });
+            }
+            changed |= step[1] != *x;
+            step[1] = *x;
+        }
+        let at = table.region.as_ref().map_or(0, |r| r.block.at as u32);
+        if changed && table.region.is_some() {
+            machine.write(at, bytemuck::cast_slice(&words));
+        }
+        if self.current.replace(Some(at)) != Some(at) {
+            machine.write(self.control + control::STEPS, &at.to_le_bytes());
+        }
+        let count = if table.region.is_some() { grids.len() as u32 } else { 0 };
+        machine.write(self.control + control::COUNT, &count.to_le_bytes());
+        Ok(())
+    }
+
+    fn submit_now(&self, work: &Work<'_, Self>) -> Result<Reading, Error> {
+        self.shared.alive()?;
+        self.prepare(work.steps, work.grids)?;
+        let machine = &self.shared.machine;
+        for (buffer, bytes) in work.writes {
+            self.write(buffer, 0, bytes)?;
+        }
+        if let Some(c) = &work.feed {
+            let fits = c.bytes <= c.from.bytes.into() && c.to_offset + c.bytes <= c.to.bytes.into();
+            if !fits {
+                let message = format!("{} bytes are fed, more than there is space for", c.bytes);
+                return Err(Error::Device { what: "feeding a result".to_string(), message });
+            }
+            machine.copy(c.from.address(), c.to.address() + c.to_offset as u32, c.bytes as u32);
+        }
+        let running = machine.run(self.control);
+        let results: Vec<(Buffer, u64, u64)> = work.results.iter().map(|c| (*c.from, c.to_offset, c.bytes)).collect();
+        let (bytes, shared) = (work.bytes as usize, self.shared.clone());
+        Ok(Box::pin(async move {
+            if let Err(e) = running.await {
+                shared.poison.borrow_mut().get_or_insert(e.to_string());
+                return Err(e);
+            }
+            let mut all = vec![0; bytes];
+            for (from, offset, len) in results {
+                let fault = || Error::Backend("a result lies outside of its buffer".to_string());
+                let into = all.get_mut(offset as usize..(offset + len) as usize).ok_or_else(fault)?;
+                if len > from.bytes.into() {
+                    return Err(fault());
+                }
+                shared.machine.read(from.address(), into);
+            }
+            Ok(all)
+        }))
+    }
+}
+
+impl<M: Machine> Shared<M> {
+    /// An error once a run has failed: workers have left, and memory holds who knows what.
+    fn alive(&self) -> Result<(), Error> {
+        match self.poison.borrow().as_ref() {
+            Some(why) => Err(Error::DeviceLost(format!("an earlier run failed ({why}); load the bundle again"))),
+            None => Ok(()),
+        }
+    }
+
+    /// A block of zeros.
+    fn take(&self, what: &str, bytes: u64) -> Result<Block, Error> {
+        let mut heap = self.heap.borrow_mut();
+        let (allocated, high) = (heap.used(), heap.high());
+        let Some(block) = heap.take(bytes) else {
+            return Err(Error::Limit {
+                what: format!("{what} ({allocated} bytes are in use)"),
+                needed: bytes,
+                limit: heap.largest(),
+                name: "bytes of linear memory",
+                adapter: "WebAssembly".to_string(),
+                remedy: REMEDY.to_string(),
+            });
+        };
+        if self.machine.grow(heap.high() + GUARD).is_err() {
+            heap.undo(block, high);
+            return Err(Error::OutOfMemory { what: what.to_string(), bytes, allocated });
+        }
+        if block.dirty > 0 {
+            self.machine.fill_zero(block.at as u32, block.dirty as u32);
+        }
+        Ok(block)
+    }
+}
+
+impl<M: Machine> Gpu for Cpu<M> {
+    type Buffer = Buffer;
+    /// The number of a kernel in the module.
+    type Pipeline = u32;
+    type Group = Rc<Args<M>>;
+    type Steps = Table<M>;
+
+    fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    fn describe(&self) -> String {
+        self.shared.machine.describe()
+    }
+
+    fn depth(&self) -> usize {
+        // The host has nothing to do while kernels run, and shares the processor with them.
+        1
+    }
+
+    async fn create(&self, specs: &[BufferSpec]) -> Result<Vec<Buffer>, Error> {
+        let mut made = Vec::with_capacity(specs.len());
+        for spec in specs {
+            // Results are read where they lie.
+            let bytes = if spec.usage == Usage::Readback { 0 } else { spec.bytes };
+            match self.shared.take(&spec.label, bytes) {
+                Ok(block) => made.push(Buffer { block, bytes: bytes as u32 }),
+                Err(e) => {
+                    made.iter().for_each(|b| self.destroy(b));
+                    return Err(e);
+                }
+            }
+        }
+        Ok(made)
+    }
+
+    fn destroy(&self, buffer: &Buffer) {
+        self.shared.heap.borrow_mut().give_back(buffer.block);
+    }
+
+    fn clear(&self, buffers: &[&Buffer]) {
+        buffers.iter().for_each(|b| self.shared.machine.fill_zero(b.address(), b.bytes));
+    }
+
+    fn built_in(&self, kernel: usize) -> Option<u32> {
+        u32::try_from(kernel).ok()
+    }
+
+    fn compile(
+        &self,
+        name: &str,
+        _: &str,
+        _: &[bool],
+    ) -> impl Future<Output = Result<Self::Pipeline, Error>> + 'static {
+        let message = "all kernels come with the module, none is compiled later".to_string();
+        ready(Err(Error::Device { what: format!("kernel `{name}`"), message }))
+    }
+
+    fn bind(&self, name: &str, _: &u32, buffers: &[&Buffer]) -> Self::Group {
+        let addresses: Vec<u32> = buffers.iter().map(|b| b.address()).collect();
+        Rc::new(Args(self.region(name, &addresses)))
+    }
+
+    fn record(&self, steps: &[(&u32, &Self::Group)]) -> Table<M> {
+        let words: Vec<u32> = steps.iter().flat_map(|(kernel, args)| [**kernel, 0, args.address(), 0]).collect();
+        Table {
+            region: self.region("a table of steps", &words),
+            words: RefCell::new(words),
+            _args: steps.iter().map(|(_, args)| (*args).clone()).collect(),
+        }
+    }
+
+    fn submit(&self, work: &Work<'_, Self>) -> Reading {
+        self.submit_now(work).unwrap_or_else(|e| Box::pin(ready(Err(e))))
+    }
+
+    fn check(&self, _: &str) -> Result<(), Error> {
+        self.shared.failure.borrow_mut().take().map_or(Ok(()), Err)
+    }
+}

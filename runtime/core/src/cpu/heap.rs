@@ -1,0 +1,130 @@
+//! Which parts of linear memory are in use.
+
+use std::collections::BTreeMap;
+
+/// Alignment of all blocks: a line of the processor's cache.
+const ALIGN: u64 = 64;
+
+/// First-fit allocation; freed neighbours become one block.
+#[derive(Debug)]
+pub(super) struct Heap {
+    /// Sizes of free blocks by address.
+    free: BTreeMap<u64, u64>,
+    /// Bytes in use.
+    used: u64,
+    /// End of what was ever in use; beyond it memory is zero.
+    high: u64,
+}
+
+/// A block that was given out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Block {
+    pub(super) at: u64,
+    pub(super) bytes: u64,
+    /// How many of the first bytes may hold anything but zero.
+    pub(super) dirty: u64,
+}
+
+impl Heap {
+    /// All from `base` to `end` is free.
+    pub(super) fn new(base: u64, end: u64) -> Self {
+        let base = base.next_multiple_of(ALIGN);
+        let end = end / ALIGN * ALIGN;
+        let free = if base < end { BTreeMap::from([(base, end - base)]) } else { BTreeMap::new() };
+        Heap { free, used: 0, high: base }
+    }
+
+    /// Bytes in use.
+    pub(super) fn used(&self) -> u64 {
+        self.used
+    }
+
+    /// End of the part that has been in use.
+    pub(super) fn high(&self) -> u64 {
+        self.high
+    }
+
+    /// The largest block that could be given out.
+    pub(super) fn largest(&self) -> u64 {
+        self.free.values().copied().max().unwrap_or(0)
+    }
+
+    /// The first block that is large enough.
+    pub(super) fn take(&mut self, bytes: u64) -> Option<Block> {
+        let bytes = bytes.max(1).checked_next_multiple_of(ALIGN)?;
+        let (at, size) = self.free.iter().find(|(_, size)| **size >= bytes).map(|(at, size)| (*at, *size))?;
+        self.free.remove(&at);
+        if size > bytes {
+            self.free.insert(at + bytes, size - bytes);
+        }
+        self.used += bytes;
+        let dirty = self.high.saturating_sub(at).min(bytes);
+        self.high = self.high.max(at + bytes);
+        Some(Block { at, bytes, dirty })
+    }
+
+    /// Takes a block back that was never used, because there is no memory behind it. `high` is what [`Heap::high`] was
+    /// before.
+    pub(super) fn undo(&mut self, block: Block, high: u64) {
+        self.give_back(block);
+        self.high = high;
+    }
+
+    /// Takes a block back.
+    pub(super) fn give_back(&mut self, block: Block) {
+        let Block { mut at, mut bytes, .. } = block;
+        self.used = self.used.saturating_sub(bytes);
+        if let Some((before, size)) = self.free.range(..at).next_back().map(|(a, s)| (*a, *s))
+            && before + size == at
+        {
+            self.free.remove(&before);
+            at = before;
+            bytes += size;
+        }
+        if let Some(size) = self.free.remove(&(at + bytes)) {
+            bytes += size;
+        }
+        self.free.insert(at, bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_aligned_and_neighbours_join() {
+        let mut heap = Heap::new(100, 10_000);
+        let blocks: Vec<Block> = (0..4).map(|n| heap.take(100 * n).unwrap()).collect();
+        assert_eq!(blocks.iter().map(|b| b.at).collect::<Vec<_>>(), [128, 192, 320, 576]);
+        assert_eq!((heap.used(), heap.high()), (64 + 128 + 256 + 320, 896));
+        heap.give_back(blocks[1]);
+        heap.give_back(blocks[3]);
+        assert_eq!(heap.take(200).unwrap().at, 576, "the hole in front is too small");
+        heap.give_back(blocks[2]);
+        let again = heap.take(384).unwrap();
+        assert_eq!((again.at, again.dirty), (192, 384), "two holes became one, and their content is old");
+        assert_eq!(heap.take(9984).map(|b| b.at), None);
+    }
+
+    #[test]
+    fn all_that_is_given_back_is_one_block_again() {
+        let mut heap = Heap::new(0, 1 << 32);
+        let mut state = 1u64;
+        let mut blocks = Vec::new();
+        for _ in 0..500 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            if state >> 63 == 0 || blocks.is_empty() {
+                let block = heap.take(state >> 40).unwrap();
+                assert_eq!(block.at % ALIGN, 0);
+                let apart = |b: &Block| b.at + b.bytes <= block.at || block.at + block.bytes <= b.at;
+                assert!(blocks.iter().all(apart), "{block:?}");
+                blocks.push(block);
+            } else {
+                heap.give_back(blocks.swap_remove((state >> 20) as usize % blocks.len()));
+            }
+        }
+        blocks.drain(..).for_each(|b| heap.give_back(b));
+        assert_eq!((heap.used(), heap.largest()), (0, 1 << 32));
+    }
+}
