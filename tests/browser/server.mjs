@@ -11,6 +11,7 @@ const TYPES = {
   ".html": "text/html; charset=utf-8",
   ".js": "text/javascript; charset=utf-8",
   ".json": "application/json",
+  ".mjs": "text/javascript; charset=utf-8",
   ".ts": "text/plain; charset=utf-8",
   ".wasm": "application/wasm",
   ".wgsl": "text/plain; charset=utf-8",
