@@ -34,7 +34,7 @@ function selectJobs() {
   const missing = wanted.filter(({ file }) => !existsSync(path.join(values.models, file)));
   for (const { id, file } of missing) console.log(`${id}: left out, there is no ${path.join(values.models, file)}`);
   const found = wanted.filter((job) => !missing.includes(job));
-  if (found.length === 0) throw new Error(`nothing to measure: no model in ${values.models} for --only ${values.only}`);
+  if (found.length === 0) throw new Error(`expected models in ${values.models} for --only ${values.only}, found none`);
   return found;
 }
 
@@ -65,7 +65,7 @@ async function visit(server, job, run, pass) {
 
 async function measure() {
   const modules = path.join(TARGET, "node_modules");
-  if (!existsSync(modules)) throw new Error(`expected packages in ${modules}; node tests/peers/setup.mjs installs them`);
+  if (!existsSync(modules)) throw new Error(`expected packages in ${modules}: run node tests/peers/setup.mjs`);
   const selected = selectJobs();
   if (values.list) return void console.log(selected.map(({ id }) => id).join("\n"));
   const server = await serveFolders({ page: path.join(HERE, "page"), nm: modules, models: values.models });

@@ -8,7 +8,8 @@ export async function load(job) {
 
   /** The models' tokenizer makes token 17 of the word `t17`. */
   async function generate(ids, count, onToken) {
-    const stream = model.generate(Array.from(ids, (id) => `t${id}`).join(" "), { maxNewTokens: count, ignoreEos: true });
+    const prompt = Array.from(ids, (id) => `t${id}`).join(" ");
+    const stream = model.generate(prompt, { maxNewTokens: count, ignoreEos: true });
     for await (const _ of stream) onToken();
     const { tokens, promptTokens, prefillMs, decodeMs } = await stream.result;
     if (promptTokens !== ids.length) {
