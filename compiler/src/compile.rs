@@ -121,8 +121,8 @@ pub fn compile(
             dispatches = emitted.programs.programs.iter().map(|(name, p)| (name.clone(), p.steps.len())).collect();
         }
         writer.add_programs(&profile.name, &emitted.programs)?;
-        for (path, text) in &emitted.shaders {
-            writer.add(path, text.as_bytes())?;
+        for (path, content) in &emitted.files {
+            writer.add(path, content)?;
         }
         rewrites.insert(profile.name.clone(), emitted.rewrites);
     }

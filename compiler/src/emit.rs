@@ -6,13 +6,14 @@ use gristmill_bundle as bundle;
 use gristmill_graph::{Model, Precision};
 use gristmill_kernel::legalize::legalize;
 use gristmill_kernel::{Caps, Kernel, verify};
+use gristmill_wasm::Variant;
 use rayon::prelude::*;
 
 use crate::error::CompileError;
 use crate::lower::{self, KernelSet, Setting};
 use crate::options::KvPrecision;
 use crate::plan;
-use crate::profile::{Features, Profile};
+use crate::profile::{Features, Language, Profile};
 use crate::rewrite::{RewriteReport, Rewriter};
 
 /// An entry as it is compiled: the declared one, or its variant that also returns intermediate values.
@@ -52,8 +53,8 @@ pub fn entry_plans(model: &Model) -> Vec<EntryPlan> {
 pub struct Emitted {
     /// Kernels and programs.
     pub programs: bundle::Programs,
-    /// Shader files by path in the bundle.
-    pub shaders: BTreeMap<String, String>,
+    /// Shaders and modules by path in the bundle.
+    pub files: BTreeMap<String, Vec<u8>>,
     /// What rewriting did, by entry name.
     pub rewrites: BTreeMap<String, RewriteReport>,
 }
@@ -81,18 +82,50 @@ pub fn emit(
         rewrites.insert(plan.name.clone(), report);
         lowered.push((plan.name.clone(), plan::program(model, &graph, &calls, &set)));
     }
+    let (kernels, files) = match profile.language {
+        Language::Wgsl => print_shaders(&set.kernels, profile)?,
+        Language::Wasm => print_modules(&set.kernels)?,
+    };
+    let programs = bundle::Programs { kernels, programs: lowered.into_iter().collect() };
+    Ok(Emitted { programs, files, rewrites })
+}
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+fn print_shaders(kernels: &[Kernel], profile: &Profile) -> Result<(Vec<bundle::Kernel>, Files), CompileError> {
     let printed: Vec<Printed> =
-        set.kernels.par_iter().map(|k| print_variants(k, profile)).collect::<Result<_, CompileError>>()?;
-    let mut shaders = BTreeMap::new();
+        kernels.par_iter().map(|k| print_variants(k, profile)).collect::<Result<_, CompileError>>()?;
+    let mut files = BTreeMap::new();
     let kernels = printed
         .into_iter()
         .map(|p| {
-            shaders.extend(p.files);
+            files.extend(p.files.into_iter().map(|(path, text)| (path, text.into_bytes())));
             p.kernel
         })
         .collect();
-    let programs = bundle::Programs { kernels, programs: lowered.into_iter().collect() };
-    Ok(Emitted { programs, shaders, rewrites })
+    Ok((kernels, files))
+}
+
+/// All kernels in one module, once for every kind of engine.
+fn print_modules(kernels: &[Kernel]) -> Result<(Vec<bundle::Kernel>, Files), CompileError> {
+    let legal: Vec<Kernel> = kernels.par_iter().map(|k| legalize(k, &Caps::CPU)).collect();
+    legal.iter().try_for_each(|k| verify(k, &Caps::CPU)).map_err(|e| CompileError::Internal(e.to_string()))?;
+    let path = |v: Variant| format!("wasm/{}.wasm", v.name());
+    let print = |variant: &Variant| {
+        let module = gristmill_wasm::print(&legal, *variant).map_err(|e| CompileError::Internal(e.to_string()))?;
+        gristmill_wasm::validate(&module, *variant)
+            .map_err(|e| CompileError::Internal(format!("module {}: {e}", path(*variant))))?;
+        Ok((path(*variant), module))
+    };
+    let files = Variant::ALL.par_iter().map(print).collect::<Result<Files, CompileError>>()?;
+    let variants: Vec<bundle::Variant> =
+        Variant::ALL.iter().map(|v| bundle::Variant { requires: v.requires(), file: path(*v) }).collect();
+    let of = |k: &Kernel| bundle::Kernel {
+        name: k.name.clone(),
+        writes: k.buffers.iter().map(|b| b.writable).collect(),
+        variants: variants.clone(),
+    };
+    Ok((legal.iter().map(of).collect(), files))
 }
 
 struct Printed {
@@ -110,6 +143,7 @@ fn print_variants(kernel: &Kernel, profile: &Profile) -> Result<Printed, Compile
             f16: features.f16,
             subgroups: features.subgroups,
             packed_bytes: profile.packed_bytes,
+            exponentials: true,
             max_group_size: profile.limits.workgroup_size,
             max_shared_bytes: profile.limits.shared_bytes,
         };

@@ -9,8 +9,11 @@ use crate::rewrite::CostModel;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
-    /// `chrome`, `edge`, `firefox`, `safari`, `native`.
+    /// `chrome`, `edge`, `firefox`, `safari`, `native`, `wasm`.
     pub name: String,
+    /// What its kernels are printed as.
+    #[serde(default)]
+    pub language: Language,
     /// Whether pages run it, so that a bundle for it has one.
     pub browser: bool,
     /// Where the numbers come from: device, driver and date of measurement, or the reason for a default.
@@ -27,6 +30,16 @@ pub struct Profile {
     pub schedule: Schedule,
     /// What rewriting pays for launches, bytes and arithmetic.
     pub cost: CostModel,
+}
+
+/// What kernels are printed as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Language {
+    /// Shaders, a file per kernel and variant.
+    #[default]
+    Wgsl,
+    /// Modules with all kernels, for processors.
+    Wasm,
 }
 
 /// Optional device features.
@@ -136,12 +149,13 @@ pub struct TopKSchedule {
 }
 
 /// The profiles that ship with the compiler, by name.
-const SHIPPED: [(&str, &str); 5] = [
+const SHIPPED: [(&str, &str); 6] = [
     ("chrome", include_str!("../profiles/chrome.ron")),
     ("edge", include_str!("../profiles/edge.ron")),
     ("firefox", include_str!("../profiles/firefox.ron")),
     ("safari", include_str!("../profiles/safari.ron")),
     ("native", include_str!("../profiles/native.ron")),
+    ("wasm", include_str!("../profiles/wasm.ron")),
 ];
 
 /// Names of the shipped profiles, in the order in which they are compiled.
@@ -182,6 +196,13 @@ fn check(p: &Profile) -> Result<(), String> {
         if !value.is_power_of_two() {
             return Err(format!("profile {}: schedule.{what} is {value}, not a power of two", p.name));
         }
+    }
+    if p.language == Language::Wasm {
+        let wide = widths[..8].iter().find(|(what, n)| what.ends_with("threads") && *n != 1);
+        return match wide {
+            Some((what, n)) => Err(format!("profile {}: schedule.{what} is {n}; a processor has 1", p.name)),
+            None => Ok(()),
+        };
     }
     let sizes = [
         s.map.threads,

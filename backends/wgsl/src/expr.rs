@@ -135,6 +135,13 @@ impl Scope<'_> {
             Expr::BytesI8(x) => self.call("unpack4xI8", [&**x]),
             Expr::HalvesF16(x) => self.call("unpack2x16float", [&**x]),
             Expr::PackF16(x) => self.call("pack2x16float", [&**x]),
+            Expr::Shuffle(a, b, lanes) => self.shuffle(&self.ty(e)?.to_string(), (a, b), lanes),
+            Expr::DotBytes(a, b, c) => self.dot_bytes(a, b, c),
+            Expr::PairSums(a, b) => {
+                let (even, odd) = ([0, 2, 4, 6], [1, 3, 5, 7]);
+                let (even, odd) = (self.shuffle("vec4<i32>", (a, b), &even)?, self.shuffle("vec4<i32>", (a, b), &odd)?);
+                Ok((format!("{} + {}", even.0, odd.0), Level::Sum))
+            }
             Expr::Subgroup(GroupOp::Add, x) => self.call("subgroupAdd", [&**x]),
             Expr::Subgroup(GroupOp::Max, x) => self.call("subgroupMax", [&**x]),
             Expr::Subgroup(GroupOp::Min, x) => self.call("subgroupMin", [&**x]),
@@ -143,6 +150,24 @@ impl Scope<'_> {
             Expr::LocalIndex => primary(self.thread.to_string()),
             Expr::Call(helper, args) => self.call(self.name(self.helpers, *helper, "helper")?, args),
         }
+    }
+
+    /// Lanes of two vectors, each written out.
+    fn shuffle(&self, ty: &str, (a, b): (&Expr, &Expr), lanes: &[u8; 4]) -> Written {
+        let (a, b) = (self.part(a, Level::Primary)?, self.part(b, Level::Primary)?);
+        let lane = |n: &u8| format!("{}.{}", if *n < 4 { &a } else { &b }, LANES[usize::from(*n) % 4]);
+        Ok((format!("{ty}({})", lanes.iter().map(lane).collect::<Vec<_>>().join(", ")), Level::Primary))
+    }
+
+    /// The built-in function takes one word of each side.
+    fn dot_bytes(&self, a: &Expr, b: &Expr, c: &Expr) -> Written {
+        let sum = self.part(c, Level::Sum)?;
+        if self.ty(a)?.lanes == 1 {
+            return Ok((format!("{sum} + {}", self.call("dot4I8Packed", [a, b])?.0), Level::Sum));
+        }
+        let (a, b) = (self.part(a, Level::Primary)?, self.part(b, Level::Primary)?);
+        let lanes: Vec<String> = LANES.iter().map(|l| format!("dot4I8Packed({a}.{l}, {b}.{l})")).collect();
+        Ok((format!("{sum} + vec4<i32>({})", lanes.join(", ")), Level::Sum))
     }
 
     fn unary(&self, op: Unary, x: &Expr) -> Written {

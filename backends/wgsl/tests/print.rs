@@ -11,8 +11,14 @@ use gristmill_kernel::{
 };
 use gristmill_wgsl::{print, validate};
 
-const PLAIN: Caps =
-    Caps { f16: false, subgroups: false, packed_bytes: false, max_group_size: 256, max_shared_bytes: 16384 };
+const PLAIN: Caps = Caps {
+    f16: false,
+    subgroups: false,
+    packed_bytes: false,
+    exponentials: true,
+    max_group_size: 256,
+    max_shared_bytes: 16384,
+};
 const RICH: Caps = Caps { f16: true, subgroups: true, packed_bytes: true, ..PLAIN };
 
 fn emit(kernel: &Kernel, caps: &Caps) -> String {

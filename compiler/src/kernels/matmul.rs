@@ -24,6 +24,9 @@ const ACROSS: u32 = TILE_N / SIDE;
 
 /// Whether there are enough rows of activations for tiles.
 pub fn applies(low: &Lowering<'_>, id: NodeId) -> bool {
+    if low.setting.profile.language == crate::profile::Language::Wasm {
+        return false;
+    }
     let node = low.graph.node(id);
     let rows = gristmill_graph::numel(&node.shape[..node.shape.len() - 1]);
     let typical = rows.eval(&plan::nominal(low.setting.model)).unwrap_or(i64::MAX);

@@ -21,7 +21,7 @@ const TILE: u32 = 32;
 /// The kernel of a linear layer with few rows of activations.
 pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {
     let linear = Linear::new(low, id)?;
-    if linear.weights.iter().all(|w| w.tiled) {
+    if linear.weights.iter().all(|w| w.tiled) && low.setting.profile.limits.workgroup_size >= TILE {
         by_tiles(low, &linear, root, place)
     } else {
         by_rows(low, &linear, root, place)

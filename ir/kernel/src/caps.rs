@@ -16,6 +16,9 @@ pub struct Caps {
     /// Functions that unpack the four bytes of a word (`packed_4x8_integer_dot_product`).
     #[serde(default)]
     pub packed_bytes: bool,
+    /// Instructions or functions for exponentials and logarithms.
+    #[serde(default)]
+    pub exponentials: bool,
     /// Most threads in a workgroup.
     pub max_group_size: u32,
     /// Most bytes of shared memory in a workgroup.
@@ -24,13 +27,36 @@ pub struct Caps {
 
 impl Caps {
     /// Everything: for kernels that are checked before a target is known.
-    pub const ANY: Caps =
-        Caps { f16: true, subgroups: true, packed_bytes: true, max_group_size: u32::MAX, max_shared_bytes: u32::MAX };
+    pub const ANY: Caps = Caps {
+        f16: true,
+        subgroups: true,
+        packed_bytes: true,
+        exponentials: true,
+        max_group_size: u32::MAX,
+        max_shared_bytes: u32::MAX,
+    };
+    /// A CPU with vectors of 128 bits: one thread in a group, memory instead of shared arrays, and nothing but
+    /// arithmetic.
+    pub const CPU: Caps = Caps {
+        f16: false,
+        subgroups: false,
+        packed_bytes: true,
+        exponentials: false,
+        max_group_size: 1,
+        max_shared_bytes: u32::MAX,
+    };
 }
 
 impl Default for Caps {
     /// The least that WebGPU guarantees.
     fn default() -> Self {
-        Caps { f16: false, subgroups: false, packed_bytes: false, max_group_size: 256, max_shared_bytes: 16384 }
+        Caps {
+            f16: false,
+            subgroups: false,
+            packed_bytes: false,
+            exponentials: true,
+            max_group_size: 256,
+            max_shared_bytes: 16384,
+        }
     }
 }

@@ -291,6 +291,21 @@ impl Expr {
         Expr::PackF16(Box::new(self.clone()))
     }
 
+    /// Four lanes of `self` (0 to 3) and `other` (4 to 7).
+    pub fn shuffle(&self, other: impl Into<Expr>, lanes: [u8; 4]) -> Expr {
+        Expr::Shuffle(Box::new(self.clone()), Box::new(other.into()), lanes)
+    }
+
+    /// `sum + self . other` over the bytes of each lane; those of `other` are 0 to 127.
+    pub fn dot_bytes(&self, other: impl Into<Expr>, sum: impl Into<Expr>) -> Expr {
+        Expr::DotBytes(Box::new(self.clone()), Box::new(other.into()), Box::new(sum.into()))
+    }
+
+    /// Sums of neighbouring lanes that fit i16.
+    pub fn pair_sums(&self, other: impl Into<Expr>) -> Expr {
+        Expr::PairSums(Box::new(self.clone()), Box::new(other.into()))
+    }
+
     /// The value of a u32 literal.
     pub fn as_u32(&self) -> Option<u32> {
         match self {
@@ -316,11 +331,16 @@ impl Expr {
             | Expr::HalvesF16(a)
             | Expr::PackF16(a)
             | Expr::Subgroup(_, a) => f(a),
-            Expr::Binary(_, a, b) | Expr::Bit(_, a, b) | Expr::Lane(a, b) | Expr::Dot(a, b) => {
+            Expr::Binary(_, a, b)
+            | Expr::Bit(_, a, b)
+            | Expr::Lane(a, b)
+            | Expr::Dot(a, b)
+            | Expr::Shuffle(a, b, _)
+            | Expr::PairSums(a, b) => {
                 f(a);
                 f(b);
             }
-            Expr::Select(a, b, c) | Expr::Fma(a, b, c) => {
+            Expr::Select(a, b, c) | Expr::Fma(a, b, c) | Expr::DotBytes(a, b, c) => {
                 f(a);
                 f(b);
                 f(c);
@@ -353,6 +373,9 @@ impl Expr {
             Expr::Dot(a, b) => Expr::Dot(one(a), one(b)),
             Expr::Select(a, b, c) => Expr::Select(one(a), one(b), one(c)),
             Expr::Fma(a, b, c) => Expr::Fma(one(a), one(b), one(c)),
+            Expr::Shuffle(a, b, lanes) => Expr::Shuffle(one(a), one(b), lanes),
+            Expr::PairSums(a, b) => Expr::PairSums(one(a), one(b)),
+            Expr::DotBytes(a, b, c) => Expr::DotBytes(one(a), one(b), one(c)),
             Expr::Vec(parts) => Expr::Vec(parts.into_iter().map(f).collect()),
             Expr::Call(helper, parts) => Expr::Call(helper, parts.into_iter().map(f).collect()),
         }

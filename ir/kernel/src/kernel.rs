@@ -151,7 +151,8 @@ pub enum Expr {
     Unary(Unary, Box<Expr>),
     /// Function of two arguments of the same type.
     Binary(Binary, Box<Expr>, Box<Expr>),
-    /// Bit operations on u32 (or vectors of u32); shift amounts are scalars of u32.
+    /// Bit operations on u32 or i32 (or vectors of them); shift amounts are scalars of u32. Shifting i32 to the
+    /// right keeps the sign.
     Bit(Bit, Box<Expr>, Box<Expr>),
     /// `if condition { then } else { otherwise }`; both sides are evaluated, so that an index has to be in
     /// bounds on either side. The condition is a single bool; to choose lane by lane, write out a vector.
@@ -184,6 +185,15 @@ pub enum Expr {
     HalvesF16(Box<Expr>),
     /// A `vec2<f32>` rounded to f16 and packed in a u32, first lane low.
     PackF16(Box<Expr>),
+    /// Four lanes of two vectors of four: lane `i` of the result is lane `n[i]` of the first, or lane `n[i] - 4`
+    /// of the second.
+    Shuffle(Box<Expr>, Box<Expr>, [u8; 4]),
+    /// `c + a . b`, lane by lane, with the four bytes of each lane: those of `a` (u32) are signed, those of `b`
+    /// (u32) are 0 to 127, and the sum (i32) is exact. What happens to larger bytes of `b` is not defined.
+    DotBytes(Box<Expr>, Box<Expr>, Box<Expr>),
+    /// Sums of neighbouring lanes of two `vec4<i32>`: `[a.x + a.y, a.z + a.w, b.x + b.y, b.z + b.w]`. All lanes must
+    /// be in the range of i16; else the result is not defined.
+    PairSums(Box<Expr>, Box<Expr>),
     /// Reduction over the threads of a subgroup; only in kernels that need `subgroups`.
     Subgroup(GroupOp, Box<Expr>),
     /// The number of this thread in its subgroup.

@@ -72,7 +72,7 @@ pub fn type_of(expr: &Expr, kernel: &Kernel, vars: &[VarDecl]) -> Result<Type, S
         Expr::Bit(op, a, b) => {
             let (a, b) = (ty(a)?, ty(b)?);
             let shift = matches!(op, crate::kernel::Bit::Shl | crate::kernel::Bit::Shr);
-            let fits = a.scalar == Scalar::U32 && if shift { b == U32 } else { a == b };
+            let fits = a.scalar.is_int() && if shift { b == U32 } else { a == b };
             if fits { Ok(a) } else { Err(format!("bit operation {op:?} of {a} and {b}")) }
         }
         Expr::Select(c, a, b) => {
@@ -142,6 +142,18 @@ pub fn type_of(expr: &Expr, kernel: &Kernel, vars: &[VarDecl]) -> Result<Type, S
         Expr::BytesI8(a) => expect(a, U32, "the argument of a byte unpack").map(|_| Type::vec(Scalar::I32, 4)),
         Expr::HalvesF16(a) => expect(a, U32, "the argument of a half unpack").map(|_| Type::vec(Scalar::F32, 2)),
         Expr::PackF16(a) => expect(a, Type::vec(Scalar::F32, 2), "the argument of a half pack").map(|_| U32),
+        Expr::Shuffle(a, b, lanes) => match (ty(a)?, ty(b)?) {
+            (a, b) if a == b && a.lanes == 4 && lanes.iter().all(|n| *n < 8) => Ok(a),
+            (a, b) => Err(format!("lanes {lanes:?} of {a} and {b}")),
+        },
+        Expr::DotBytes(a, b, c) => match (ty(a)?, ty(b)?, ty(c)?) {
+            (a, b, c) if a == b && a.scalar == Scalar::U32 && c == Type::vec(Scalar::I32, a.lanes) => Ok(c),
+            (a, b, c) => Err(format!("dot product of the bytes of {a} and {b}, added to {c}")),
+        },
+        Expr::PairSums(a, b) => match (ty(a)?, ty(b)?) {
+            (a, b) if a == b && a == Type::vec(Scalar::I32, 4) => Ok(a),
+            (a, b) => Err(format!("sums of the pairs of {a} and {b}")),
+        },
         Expr::Subgroup(op, a) => reducible(*op, ty(a)?),
         Expr::Call(index, args) => {
             let helper = kernel.helpers.get(*index as usize).ok_or_else(|| format!("no helper {index}"))?;

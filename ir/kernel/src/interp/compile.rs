@@ -15,7 +15,7 @@ pub(super) enum Node {
     Unary(Unary, Scalar, Box<Node>),
     Binary(Binary, Scalar, Box<Node>, Box<Node>),
     /// Operands, and whether the second is a scalar while the first is a vector.
-    Bit(Bit, Box<Node>, Box<Node>),
+    Bit(Bit, Scalar, Box<Node>, Box<Node>),
     Select(Box<Node>, Box<Node>, Box<Node>),
     Cast {
         from: Scalar,
@@ -36,6 +36,9 @@ pub(super) enum Node {
     },
     HalvesF16(Box<Node>),
     PackF16(Box<Node>),
+    Shuffle(Box<Node>, Box<Node>, [u8; 4]),
+    DotBytes(Box<Node>, Box<Node>, Box<Node>),
+    PairSums(Box<Node>, Box<Node>),
     Subgroup(GroupOp, Scalar, Box<Node>),
     SubgroupLane,
     SubgroupSize,
@@ -118,7 +121,7 @@ impl Resolver<'_> {
             Expr::Symbol(s) => Node::Const(*self.symbols.get(s).ok_or_else(|| format!("symbol `{s}` has no value"))?),
             Expr::Unary(op, a) => Node::Unary(*op, self.scalar(a)?, sub(a)?),
             Expr::Binary(op, a, b) => Node::Binary(*op, self.scalar(a)?, sub(a)?, sub(b)?),
-            Expr::Bit(op, a, b) => Node::Bit(*op, sub(a)?, sub(b)?),
+            Expr::Bit(op, a, b) => Node::Bit(*op, self.scalar(a)?, sub(a)?, sub(b)?),
             Expr::Select(c, a, b) => Node::Select(sub(c)?, sub(a)?, sub(b)?),
             Expr::Cast(to, a) => Node::Cast { from: self.scalar(a)?, to: *to, value: sub(a)? },
             // Registers hold raw words, so the same bits are the same value.
@@ -135,6 +138,9 @@ impl Resolver<'_> {
             Expr::BytesI8(a) => Node::Bytes { signed: true, word: sub(a)? },
             Expr::HalvesF16(a) => Node::HalvesF16(sub(a)?),
             Expr::PackF16(a) => Node::PackF16(sub(a)?),
+            Expr::Shuffle(a, b, lanes) => Node::Shuffle(sub(a)?, sub(b)?, *lanes),
+            Expr::DotBytes(a, b, c) => Node::DotBytes(sub(a)?, sub(b)?, sub(c)?),
+            Expr::PairSums(a, b) => Node::PairSums(sub(a)?, sub(b)?),
             Expr::Subgroup(op, a) => Node::Subgroup(*op, self.scalar(a)?, sub(a)?),
             Expr::SubgroupLane => Node::SubgroupLane,
             Expr::SubgroupSize => Node::SubgroupSize,

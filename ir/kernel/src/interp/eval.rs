@@ -90,9 +90,9 @@ impl<'a> Machine<'a> {
                 self.recycle(b);
                 a
             }
-            Node::Bit(op, a, b) => {
+            Node::Bit(op, scalar, a, b) => {
                 let (mut a, b) = (self.eval(a, mask)?, self.eval(b, mask)?);
-                bit(*op, &mut a, &b);
+                bit(*op, *scalar, &mut a, &b);
                 self.recycle(b);
                 a
             }
@@ -196,6 +196,43 @@ impl<'a> Machine<'a> {
                 }
                 a.truncate(self.n);
                 a
+            }
+            Node::Shuffle(a, b, lanes) => {
+                let (mut a, b) = (self.eval(a, mask)?, self.eval(b, mask)?);
+                a.extend_from_slice(&b);
+                self.recycle(b);
+                let mut out = self.empty();
+                lanes.iter().for_each(|l| out.extend_from_slice(&a[usize::from(*l) * self.n..][..self.n]));
+                self.recycle(a);
+                out
+            }
+            Node::DotBytes(a, b, c) => {
+                let (a, b, mut c) = (self.eval(a, mask)?, self.eval(b, mask)?, self.eval(c, mask)?);
+                for (i, c) in c.iter_mut().enumerate() {
+                    if b[i] & 0x8080_8080 != 0 && mask[i % self.n] {
+                        return Err(format!("a dot product of bytes with {:#010x}, which is beyond 127", b[i]));
+                    }
+                    *c = c.wrapping_add(dot_bytes(a[i], b[i]) as u32);
+                }
+                self.recycle(a);
+                self.recycle(b);
+                c
+            }
+            Node::PairSums(a, b) => {
+                let (mut a, b) = (self.eval(a, mask)?, self.eval(b, mask)?);
+                a.extend_from_slice(&b);
+                self.recycle(b);
+                let wide = |(i, w): (usize, &u32)| i16::try_from(*w as i32).is_err() && mask[i % self.n];
+                if let Some((_, word)) = a.iter().enumerate().find(|(i, w)| wide((*i, w))) {
+                    return Err(format!("a sum of pairs with {}, which is beyond 16 bits", *word as i32));
+                }
+                let mut out = self.empty();
+                for pair in a.chunks(2 * self.n) {
+                    let (x, y) = pair.split_at(self.n);
+                    out.extend(x.iter().zip(y).map(|(x, y)| x.wrapping_add(*y)));
+                }
+                self.recycle(a);
+                out
             }
             Node::Subgroup(op, scalar, a) => {
                 let mut a = self.eval(a, mask)?;
@@ -308,14 +345,20 @@ fn binary_f32(op: Binary, a: &mut [u32], b: &[u32]) {
     }
 }
 
+/// The sum of the products of the bytes, signed ones in `a`.
+fn dot_bytes(a: u32, b: u32) -> i32 {
+    a.to_le_bytes().iter().zip(b.to_le_bytes()).map(|(a, b)| i32::from(*a as i8) * i32::from(b as i8)).sum()
+}
+
 /// Operands of vectors with a scalar shift amount: the amount repeats.
-fn bit(op: Bit, a: &mut [u32], b: &[u32]) {
+fn bit(op: Bit, scalar: Scalar, a: &mut [u32], b: &[u32]) {
     for a in a.chunks_mut(b.len()) {
         match op {
             Bit::And => each(a, b, |a, b| a & b),
             Bit::Or => each(a, b, |a, b| a | b),
             Bit::Xor => each(a, b, |a, b| a ^ b),
             Bit::Shl => each(a, b, |a, b| a.wrapping_shl(b)),
+            Bit::Shr if scalar == Scalar::I32 => each(a, b, |a, b| (a as i32).wrapping_shr(b) as u32),
             Bit::Shr => each(a, b, |a, b| a.wrapping_shr(b)),
         }
     }

@@ -6,6 +6,7 @@
 
 use gristmill_graph::{Binary, Unary};
 
+use super::exponentials;
 use crate::expr::{f, u};
 use crate::kernel::{Expr, F32, Helper, Scalar, Stmt, Type, U32, Var, VarDecl};
 
@@ -19,6 +20,14 @@ pub(super) enum Function {
     Pow,
     BytesU8,
     BytesI8,
+    /// The exponential of so many lanes, where the target has none; and so on.
+    Exponential(u8),
+    Logarithm,
+    /// With the helpers for logarithm and exponential.
+    PowerOfPositive(u32, u32),
+    /// With the helper for the exponential of as many lanes.
+    ErfByExp(u8, u32),
+    TanhByExp(u8, u32),
 }
 
 /// `erf(x) / x - 1` as a polynomial of `x^2` on `[0, 1]`.
@@ -55,42 +64,65 @@ impl Function {
             Function::Pow => pow(),
             Function::BytesU8 => bytes_u8(),
             Function::BytesI8 => bytes_i8(),
+            Function::Exponential(lanes) => exponentials::exp(lanes),
+            Function::Logarithm => exponentials::log(),
+            Function::PowerOfPositive(log, exp) => exponentials::pow(log, exp),
+            Function::ErfByExp(lanes, exp) => exponentials::erf(lanes, exp),
+            Function::TanhByExp(lanes, exp) => exponentials::tanh(lanes, exp),
         }
     }
 }
 
 /// Writes a helper.
-struct Body {
+pub(super) struct Body {
     vars: Vec<VarDecl>,
     params: usize,
     body: Vec<Stmt>,
 }
 
 impl Body {
-    fn new(params: &[(&str, Type)]) -> Self {
+    pub(super) fn new(params: &[(&str, Type)]) -> Self {
         let vars = params.iter().map(|(name, ty)| VarDecl { name: name.to_string(), ty: *ty }).collect();
         Body { vars, params: params.len(), body: Vec::new() }
     }
 
-    fn param(&self, i: u32) -> Expr {
+    pub(super) fn param(&self, i: u32) -> Expr {
         Expr::Var(Var(i))
     }
 
-    fn let_(&mut self, name: &str, ty: Type, e: Expr) -> Expr {
+    pub(super) fn let_(&mut self, name: &str, ty: Type, e: Expr) -> Expr {
         self.vars.push(VarDecl { name: name.to_string(), ty });
         let var = Var(self.vars.len() as u32 - 1);
         self.body.push(Stmt::Let(var, e));
         Expr::Var(var)
     }
 
-    fn finish(self, name: &str, doc: &[&str], result: Expr) -> Helper {
+    pub(super) fn finish(self, name: &str, doc: &[&str], result: Expr) -> Helper {
         let doc = doc.iter().map(|line| line.to_string()).collect();
         Helper { name: name.to_string(), doc, vars: self.vars, params: self.params, body: self.body, result }
     }
 }
 
+impl Helper {
+    /// Puts calls of a helper in place of the native power.
+    pub(super) fn replace_powers(&mut self, power: u32) {
+        fn replace(e: Expr, power: u32) -> Expr {
+            match e.map_parts(&mut |part| replace(part, power)) {
+                Expr::Binary(Binary::Pow, a, b) => Expr::Call(power, vec![*a, *b]),
+                other => other,
+            }
+        }
+        for stmt in &mut self.body {
+            if let Stmt::Let(_, e) = stmt {
+                *e = replace(e.clone(), power);
+            }
+        }
+        self.result = replace(self.result.clone(), power);
+    }
+}
+
 /// Horner's scheme, lowest coefficient first.
-fn polynomial(x: &Expr, coefficients: &[f32]) -> Expr {
+pub(super) fn polynomial(x: &Expr, coefficients: &[f32]) -> Expr {
     let (last, rest) = coefficients.split_last().unwrap_or((&0.0, &[]));
     rest.iter().rev().fold(f(*last), |sum, c| sum * x + *c)
 }

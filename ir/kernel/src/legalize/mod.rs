@@ -8,6 +8,7 @@
 //!
 //! The result computes the same but for the roundings that the error bounds admit.
 
+mod exponentials;
 mod functions;
 mod group;
 mod unroll;
@@ -89,6 +90,8 @@ impl Legalizer {
 
     fn stmt(&mut self, stmt: Stmt) {
         let stmt = match stmt {
+            // A single thread waits for nobody.
+            Stmt::Barrier if self.kernel.workgroup_size() == 1 => return,
             Stmt::Comment(_) | Stmt::Barrier => stmt,
             Stmt::GroupReduce(op, var) => return self.group_reduce(op, var),
             Stmt::Let(var, e) => Stmt::Let(var, self.expr(e)),
@@ -157,6 +160,8 @@ impl Legalizer {
             Expr::F32(x) if x.is_infinite() => Expr::F32(f32::MAX.copysign(x)),
             Expr::Unary(op, a) => self.unary(op, *a),
             Expr::Binary(Binary::Pow, a, b) => self.pow(*a, *b),
+            // Kernels without threads in a group count from 0.
+            Expr::LocalIndex if self.kernel.workgroup_size() == 1 => Expr::U32(0),
             Expr::BytesU8(a) if !self.caps.packed_bytes => self.call(Function::BytesU8, vec![*a]),
             Expr::BytesI8(a) if !self.caps.packed_bytes => self.call(Function::BytesI8, vec![*a]),
             other => other,
@@ -168,6 +173,9 @@ impl Legalizer {
         let function = match op {
             Unary::Recip => return one(ty) / a,
             Unary::Rsqrt => return one(ty) / a.unary(Unary::Sqrt),
+            Unary::Exp | Unary::Log | Unary::Tanh | Unary::Erf if !self.caps.exponentials => {
+                return self.by_arithmetic(op, ty, a);
+            }
             Unary::Tanh => Function::Tanh,
             Unary::Erf => Function::Erf,
             Unary::Sin => Function::Sin,
@@ -177,6 +185,19 @@ impl Legalizer {
             }
         };
         self.lanes(ty, vec![a], |l, args| l.call(function, args))
+    }
+
+    /// Exponential functions where the target has none.
+    fn by_arithmetic(&mut self, op: Unary, ty: Type, a: Expr) -> Expr {
+        if op == Unary::Log {
+            return self.lanes(ty, vec![a], |l, args| l.call(Function::Logarithm, args));
+        }
+        let exp = self.helper(Function::Exponential(ty.lanes));
+        match op {
+            Unary::Tanh => self.call(Function::TanhByExp(ty.lanes, exp), vec![a]),
+            Unary::Erf => self.call(Function::ErfByExp(ty.lanes, exp), vec![a]),
+            _ => Expr::Call(exp, vec![a]),
+        }
     }
 
     /// Small constant exponents become products and roots, which are exact where a power function is not.
@@ -204,7 +225,7 @@ impl Legalizer {
             return one(ty) / a;
         }
         match a {
-            Expr::F32(x) if x > 0.0 => Expr::Binary(Binary::Pow, Box::new(a), Box::new(b)),
+            Expr::F32(x) if x > 0.0 && self.caps.exponentials => Expr::Binary(Binary::Pow, Box::new(a), Box::new(b)),
             a => self.lanes(ty, vec![a, b], |l, args| l.call(Function::Pow, args)),
         }
     }
@@ -225,16 +246,24 @@ impl Legalizer {
     }
 
     fn call(&mut self, function: Function, args: Vec<Expr>) -> Expr {
-        let index = match self.helpers.get(&function) {
-            Some(index) => *index,
-            None => {
-                self.kernel.helpers.push(function.define());
-                let index = self.kernel.helpers.len() as u32 - 1;
-                self.helpers.insert(function, index);
-                index
-            }
-        };
-        Expr::Call(index, args)
+        Expr::Call(self.helper(function), args)
+    }
+
+    /// The index of a helper, defined if it is not yet.
+    fn helper(&mut self, function: Function) -> u32 {
+        if let Some(index) = self.helpers.get(&function) {
+            return *index;
+        }
+        let mut helper = function.define();
+        if function == Function::Pow && !self.caps.exponentials {
+            let (log, exp) = (self.helper(Function::Logarithm), self.helper(Function::Exponential(1)));
+            let power = self.helper(Function::PowerOfPositive(log, exp));
+            helper.replace_powers(power);
+        }
+        self.kernel.helpers.push(helper);
+        let index = self.kernel.helpers.len() as u32 - 1;
+        self.helpers.insert(function, index);
+        index
     }
 }
 

@@ -1,0 +1,216 @@
+//! Values of a function as a graph: equal computations are one node, and every node knows the outermost loop in
+//! which it can be computed.
+
+use std::collections::HashMap;
+
+use wasm_encoder::{Instruction, MemArg, ValType};
+
+/// Type of a value in WebAssembly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Ty {
+    I32,
+    F32,
+    V128,
+}
+
+impl Ty {
+    pub(crate) fn val(self) -> ValType {
+        match self {
+            Ty::I32 => ValType::I32,
+            Ty::F32 => ValType::F32,
+            Ty::V128 => ValType::V128,
+        }
+    }
+}
+
+macro_rules! pure {
+    ($($name:ident),* $(,)?) => {
+        /// An instruction without operands in its encoding and without effects.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub(crate) enum Pure { $($name),* }
+
+        impl Pure {
+            fn instruction(self) -> Instruction<'static> {
+                match self { $(Pure::$name => Instruction::$name),* }
+            }
+        }
+    };
+}
+
+pure! {
+    I32Add, I32Sub, I32Mul, I32DivS, I32DivU, I32RemS, I32RemU, I32And, I32Or, I32Xor, I32Shl, I32ShrS, I32ShrU,
+    I32Eqz, I32Eq, I32Ne, I32LtS, I32LtU, I32LeS, I32LeU, I32GtS, I32GtU, I32GeS, I32GeU,
+    F32Add, F32Sub, F32Mul, F32Div, F32Max, F32Min, F32Neg, F32Abs, F32Sqrt, F32Floor, F32Trunc,
+    F32Eq, F32Ne, F32Lt, F32Le, F32Gt, F32Ge, Select,
+    I32TruncSatF32S, I32TruncSatF32U, F32ConvertI32S, F32ConvertI32U, I32ReinterpretF32, F32ReinterpretI32,
+    V128And, V128Or, V128Xor, V128Not, V128Bitselect,
+    I32x4Splat, F32x4Splat, I32x4Add, I32x4Sub, I32x4Mul, I32x4Neg, I32x4Abs, I32x4MaxS, I32x4MaxU, I32x4MinS,
+    I32x4MinU, I32x4Shl, I32x4ShrS, I32x4ShrU, I32x4GtS, I8x16Splat, I8x16Add, I8x16Swizzle,
+    F32x4Add, F32x4Sub, F32x4Mul, F32x4Div, F32x4PMax, F32x4PMin, F32x4Neg, F32x4Abs, F32x4Sqrt, F32x4Floor,
+    I32x4TruncSatF32x4S, I32x4TruncSatF32x4U, F32x4ConvertI32x4S, F32x4ConvertI32x4U,
+    I16x8ExtendLowI8x16S, I16x8ExtendLowI8x16U, I32x4ExtendLowI16x8S, I32x4ExtendLowI16x8U,
+    I16x8ExtMulLowI8x16S, I16x8ExtMulHighI8x16S, I32x4ExtAddPairwiseI16x8S, I16x8NarrowI32x4S, I32x4DotI16x8S,
+    F32x4RelaxedMadd, I32x4RelaxedDotI8x16I7x16AddS,
+}
+
+/// How memory is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Read {
+    I32,
+    F32,
+    V128,
+    /// The lower half of a vector; the rest is zero.
+    Half,
+}
+
+/// What a node computes from its operands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Op {
+    I32(i32),
+    F32(u32),
+    V128(i128),
+    /// A local that does not change while the node is in use.
+    Local(u32),
+    /// A local that may change.
+    Variable(u32),
+    Pure(Pure),
+    I32Lane(u8),
+    F32Lane(u8),
+    ReplaceI32(u8),
+    ReplaceF32(u8),
+    Shuffle([u8; 16]),
+    /// Memory at an address and a constant offset.
+    Load(Read, u32),
+    Call(u32),
+}
+
+impl Op {
+    pub(crate) fn instruction(self) -> Instruction<'static> {
+        match self {
+            Op::I32(n) => Instruction::I32Const(n),
+            Op::F32(bits) => Instruction::F32Const(f32::from_bits(bits).into()),
+            Op::V128(v) => Instruction::V128Const(v),
+            Op::Local(l) | Op::Variable(l) => Instruction::LocalGet(l),
+            Op::Pure(p) => p.instruction(),
+            Op::I32Lane(n) => Instruction::I32x4ExtractLane(n),
+            Op::F32Lane(n) => Instruction::F32x4ExtractLane(n),
+            Op::ReplaceI32(n) => Instruction::I32x4ReplaceLane(n),
+            Op::ReplaceF32(n) => Instruction::F32x4ReplaceLane(n),
+            Op::Shuffle(lanes) => Instruction::I8x16Shuffle(lanes),
+            Op::Load(Read::I32, offset) => Instruction::I32Load(memarg(offset, 2)),
+            Op::Load(Read::F32, offset) => Instruction::F32Load(memarg(offset, 2)),
+            Op::Load(Read::V128, offset) => Instruction::V128Load(memarg(offset, 4)),
+            Op::Load(Read::Half, offset) => Instruction::V128Load64Zero(memarg(offset, 3)),
+            Op::Call(function) => Instruction::Call(function),
+        }
+    }
+}
+
+pub(crate) fn memarg(offset: u32, align: u32) -> MemArg {
+    MemArg { offset: u64::from(offset), align, memory_index: 0 }
+}
+
+/// Index of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Id(pub(crate) u32);
+
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) op: Op,
+    pub(crate) args: Vec<Id>,
+    pub(crate) ty: Ty,
+    /// Number of loops around the place where it can be computed first.
+    pub(crate) level: u32,
+    /// Depends on what a statement may change, so it is computed exactly where it stands.
+    pub(crate) volatile: bool,
+    /// How many nodes and statements use it.
+    pub(crate) uses: u32,
+}
+
+/// All nodes of a function.
+#[derive(Debug, Default)]
+pub(crate) struct Graph {
+    pub(crate) nodes: Vec<Node>,
+    /// By what they compute and, for memory, by the block in which it is read.
+    known: HashMap<(Op, Vec<Id>, u32), Id>,
+}
+
+impl Graph {
+    pub(crate) fn get(&self, id: Id) -> &Node {
+        &self.nodes[id.0 as usize]
+    }
+
+    fn push(&mut self, op: Op, args: Vec<Id>, ty: Ty, level: u32, volatile: bool) -> Id {
+        for a in &args {
+            self.nodes[a.0 as usize].uses += 1;
+        }
+        self.nodes.push(Node { op, args, ty, level, volatile, uses: 0 });
+        Id(self.nodes.len() as u32 - 1)
+    }
+
+    /// A constant or a pure function of other nodes.
+    pub(crate) fn pure(&mut self, op: Op, args: Vec<Id>, ty: Ty) -> Id {
+        let volatile = args.iter().any(|a| self.get(*a).volatile);
+        let level = args.iter().map(|a| self.get(*a).level).max().unwrap_or(0);
+        if volatile {
+            return self.push(op, args, ty, level, true);
+        }
+        let key = (op, args, 0);
+        if let Some(id) = self.known.get(&key) {
+            return *id;
+        }
+        let id = self.push(op, key.1.clone(), ty, level, false);
+        self.known.insert(key, id);
+        id
+    }
+
+    /// A local that is set once, in a block that so many loops surround.
+    pub(crate) fn local(&mut self, local: u32, ty: Ty, level: u32) -> Id {
+        let key = (Op::Local(local), Vec::new(), 0);
+        if let Some(id) = self.known.get(&key) {
+            return *id;
+        }
+        let id = self.push(Op::Local(local), Vec::new(), ty, level, false);
+        self.known.insert(key, id);
+        id
+    }
+
+    /// What a local holds at this moment.
+    pub(crate) fn variable(&mut self, local: u32, ty: Ty, level: u32) -> Id {
+        self.push(Op::Variable(local), Vec::new(), ty, level, true)
+    }
+
+    /// Memory that nothing changes while the kernel runs. It is not read outside of the block (by number) that asks
+    /// for it, because the address may exist only there.
+    pub(crate) fn load(&mut self, (read, offset): (Read, u32), address: Id, ty: Ty, level: u32, block: u32) -> Id {
+        let op = Op::Load(read, offset);
+        if self.get(address).volatile {
+            return self.push(op, vec![address], ty, level, true);
+        }
+        let key = (op, vec![address], block);
+        if let Some(id) = self.known.get(&key) {
+            return *id;
+        }
+        let id = self.push(op, key.1.clone(), ty, level, false);
+        self.known.insert(key, id);
+        id
+    }
+
+    /// Memory that the kernel may write.
+    pub(crate) fn load_now(&mut self, (read, offset): (Read, u32), address: Id, ty: Ty, level: u32) -> Id {
+        self.push(Op::Load(read, offset), vec![address], ty, level, true)
+    }
+
+    /// Notes a use by a statement.
+    pub(crate) fn used(&mut self, id: Id) {
+        self.nodes[id.0 as usize].uses += 1;
+    }
+
+    /// The value of a constant.
+    pub(crate) fn as_i32(&self, id: Id) -> Option<i32> {
+        match self.get(id).op {
+            Op::I32(n) => Some(n),
+            _ => None,
+        }
+    }
+}
