@@ -1,14 +1,16 @@
 //! A bundle made by hand, with kernels written by hand, on a real adapter.
 
+mod made;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Arc;
 
-use gristmill_bundle::*;
+use gristmill_bundle::{Bundle, Kernel, Variant};
 use gristmill_runtime::backend::Fed;
 use gristmill_runtime::blocking::{begin, run};
 use gristmill_runtime::native::{Options, Wgpu};
 use gristmill_runtime::{Backend, Error, Request, Tensor};
+use made::{inputs, table};
 
 const SYMBOLS: &str =
     "struct Symbols { B: u32, T: u32, P: u32, C: u32 }\n@group(0) @binding(0) var<uniform> s: Symbols;\n";
@@ -67,135 +69,23 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u
 
 const BROKEN: &str = "@compute @workgroup_size(1) fn main() { this is not WGSL }";
 
-fn size(text: &str) -> Size {
-    Size(text.to_string())
-}
-
-fn manifest() -> Manifest {
-    let sizes = |shape: &[&str]| shape.iter().map(|t| size(t)).collect::<Vec<_>>();
-    let symbol = |name: &str, min| Symbol { name: name.to_string(), min, max: 100 };
-    let output = |name: &str, elem, shape: &[&str]| Output { name: name.to_string(), elem, shape: sizes(shape) };
-    Manifest {
-        format: FORMAT,
-        generator: "gristmill test".to_string(),
-        model: ModelInfo {
-            name: "hand-made".to_string(),
-            architecture: "none".to_string(),
-            precision: "f32".to_string(),
-            parameters: 48,
-            max_context: 100,
-            prefill_chunk: 4,
-            eos_token_ids: vec![],
-            bos_token_id: None,
-        },
-        symbols: vec![symbol("B", 1), symbol("T", 1), symbol("P", 0), symbol("C", 1)],
-        inputs: vec![
-            Input {
-                name: "input_ids".to_string(),
-                elem: Elem::I32,
-                shape: sizes(&["B", "T"]),
-                default: None,
-                advance: Some(Advance::Token),
-            },
-            Input {
-                name: "attention_mask".to_string(),
-                elem: Elem::I32,
-                shape: sizes(&["B", "P + T"]),
-                default: Some(InputDefault::Value(1)),
-                advance: Some(Advance::Append(1)),
-            },
-        ],
-        states: vec![State { name: "seen".to_string(), elem: Elem::F32, shape: sizes(&["B", "C"]) }],
-        entries: vec![Entry {
-            name: "forward".to_string(),
-            role: EntryRole::Tensors,
-            bind: BTreeMap::new(),
-            inputs: vec![0, 1],
-            outputs: vec![
-                output("y", Elem::F32, &["B", "T"]),
-                output("wide", Elem::I32, &["70001"]),
-                output("broken", Elem::F32, &["1"]),
-            ],
-        }],
-        tensors: vec![],
-        shards: vec![],
-        files: BTreeMap::new(),
-        profiles: vec!["native".to_string()],
-    }
-}
-
-fn programs() -> Programs {
-    use Binding::*;
-    let kernel = |name: &str, writes: &[bool], requires: &[&str]| {
+fn bundle() -> Arc<Bundle> {
+    let text =
+        |name: &str, body: &str| (format!("shaders/native/{name}.wgsl"), format!("{SYMBOLS}{body}").into_bytes());
+    let mut files: Vec<_> =
+        [("append", APPEND), ("prefix", PREFIX), ("scale", SCALE), ("wide", WIDE)].map(|(n, b)| text(n, b)).into();
+    let special = format!("enable subgroups;\n{SYMBOLS}{SCALE_SUBGROUPS}");
+    files.push(("shaders/native/scale.special.wgsl".to_string(), special.into_bytes()));
+    files.push(("shaders/native/broken.wgsl".to_string(), BROKEN.into()));
+    made::bundle("native", &files, "ceil_div(B*T, 64)", &|name, writes| {
         let variant = |suffix: &str, requires: &[&str]| Variant {
             requires: requires.iter().map(|r| r.to_string()).collect(),
             file: format!("shaders/native/{name}{suffix}.wgsl"),
         };
-        let mut variants = vec![variant("", &[])];
-        if !requires.is_empty() {
-            variants.insert(0, variant(".special", requires));
-        }
+        let special = (name == "scale").then(|| variant(".special", &["subgroups"]));
+        let variants = special.into_iter().chain([variant("", &[])]).collect();
         Kernel { name: name.to_string(), writes: writes.to_vec(), variants }
-    };
-    let step = |kernel, grid: &str, bind: &[Binding], nodes: &str| Step {
-        kernel,
-        grid: size(grid),
-        bind: bind.to_vec(),
-        nodes: nodes.to_string(),
-    };
-    let steps = vec![
-        step(0, "ceil_div(B*T, 64)", &[Input(0), State(0)], "append"),
-        step(1, "ceil_div(B*T, 64)", &[State(0), Input(1), Slot(0)], "prefix"),
-        step(2, "ceil_div(B*T, 64)", &[Slot(0), Tensor(1), Output(0)], "scale"),
-        step(3, "70001", &[Output(1)], "wide"),
-        step(4, "1", &[Output(2)], "broken"),
-    ];
-    Programs {
-        kernels: vec![
-            kernel("append", &[false, true], &[]),
-            kernel("prefix", &[false, false, true], &[]),
-            kernel("scale", &[false, false, true], &["subgroups"]),
-            kernel("wide", &[true], &[]),
-            kernel("broken", &[true], &[]),
-        ],
-        programs: BTreeMap::from([("forward".to_string(), Program { slots: vec![size("4*B*T")], steps })]),
-    }
-}
-
-/// The 48 elements of the table cross several shards of 64 bytes.
-fn table(i: usize) -> f32 {
-    i as f32 + 0.5
-}
-
-fn write(dir: &Path) {
-    let mut w = BundleWriter::create(dir).unwrap();
-    for (name, body) in [("append", APPEND), ("prefix", PREFIX), ("scale", SCALE), ("wide", WIDE)] {
-        w.add(&format!("shaders/native/{name}.wgsl"), format!("{SYMBOLS}{body}").as_bytes()).unwrap();
-    }
-    let special = format!("enable subgroups;\n{SYMBOLS}{SCALE_SUBGROUPS}");
-    w.add("shaders/native/scale.special.wgsl", special.as_bytes()).unwrap();
-    w.add("shaders/native/broken.wgsl", BROKEN.as_bytes()).unwrap();
-    w.add_programs("native", &programs()).unwrap();
-    let mut weights = WeightWriter::create(w.dir(), 64).unwrap();
-    weights.begin("unused", &[3], "f32").unwrap();
-    weights.put(vec![7; 12]).unwrap();
-    weights.begin("table", &[48], "f32").unwrap();
-    weights.put((0..48).flat_map(|i| table(i).to_le_bytes()).collect()).unwrap();
-    let (tensors, shards) = weights.finish().unwrap();
-    w.adopt_weights(tensors, shards);
-    w.finish(manifest()).unwrap();
-}
-
-/// The bundle, held in memory as a browser would.
-fn bundle() -> Arc<Bundle> {
-    let tmp = tempfile::tempdir().unwrap();
-    let dir = tmp.path().join("bundle");
-    write(&dir);
-    let manifest = parse_manifest(&std::fs::read(dir.join(MANIFEST)).unwrap()).unwrap();
-    let shards = manifest.shards.iter().map(|s| shard_path(&s.sha256));
-    let paths = manifest.files.keys().cloned().chain(shards).chain([MANIFEST.to_string()]);
-    let files: BTreeMap<String, Vec<u8>> = paths.map(|p| (p.clone(), std::fs::read(dir.join(p)).unwrap())).collect();
-    Arc::new(Bundle::from_source(Box::new(files)).unwrap())
+    })
 }
 
 /// Tests do not skip: a machine without an adapter cannot say whether this crate works.
@@ -210,10 +100,6 @@ fn load(without: &[&str]) -> Wgpu {
         Err(Error::NoAdapter(text)) => panic!("these tests need an adapter; a software one is enough: {text}"),
         Err(e) => panic!("{e}"),
     }
-}
-
-fn inputs(rows: usize, ids: &[i32]) -> BTreeMap<String, Tensor> {
-    BTreeMap::from([("input_ids".to_string(), Tensor::i32([rows, ids.len() / rows], ids.to_vec()))])
 }
 
 fn y(wgpu: &mut Wgpu, inputs: &BTreeMap<String, Tensor>, past: u32) -> Tensor {

@@ -1,8 +1,9 @@
-//! WebGPU by way of wgpu: Vulkan, Metal or DirectX 12.
+//! This machine: WebGPU by way of wgpu (Vulkan, Metal or DirectX 12), and processors by way of wasmtime.
 
 mod adapters;
 mod device;
 mod readback;
+mod wasm;
 mod weights;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::gpu::{Executor, Gpu, choose_profile};
 
 pub use adapters::{AdapterSummary, Options, list_adapters};
 pub use device::Device;
+pub use wasm::{Wasm, WasmOptions};
 
 /// A bundle on an adapter of this machine.
 #[derive(Debug)]

@@ -1,0 +1,160 @@
+//! A kernel module in wasmtime as a [`Machine`].
+
+use std::cell::RefCell;
+use std::fmt;
+use std::future::ready;
+
+use wasmtime::{Extern, Instance, MemoryType, SharedMemory, Store, Trap, TypedFunc, Val, WasmBacktrace};
+
+use super::memory::{Memory, Shared};
+use super::module::{Compiled, fault};
+use super::workers::Workers;
+use crate::cpu::{Machine, PAGE, Running};
+use crate::error::Error;
+
+/// What `run` gives when all steps are done.
+const DONE: u32 = 0;
+
+/// An instance and its memory.
+pub(super) struct Instantiated(pub(super) Instance, pub(super) Memory);
+
+/// The first worker, which runs in the thread that asks, and the others.
+pub(super) struct Engine {
+    store: RefCell<Store<()>>,
+    memory: Memory,
+    run: TypedFunc<u32, u32>,
+    workers: RefCell<Option<Workers>>,
+    threads: usize,
+    heap_base: u32,
+    scratch_bytes: u32,
+    /// For people: which SIMD instructions.
+    simd: &'static str,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("threads", &self.threads).finish_non_exhaustive()
+    }
+}
+
+/// Makes an instance over the memory that `memory` gives.
+pub(super) fn instantiate(
+    compiled: &Compiled,
+    memory: impl FnOnce(&mut Store<()>) -> wasmtime::Result<Memory>,
+) -> Result<(Store<()>, Instantiated), Error> {
+    let failed = |e: wasmtime::Error| fault(&compiled.file, format!("{e:#}"));
+    let mut store = Store::new(&compiled.engine, ());
+    let memory = memory(&mut store).map_err(failed)?;
+    let import: Extern = match &memory {
+        Memory::Own(memory) => (*memory).into(),
+        Memory::Shared(Shared(memory)) => memory.clone().into(),
+    };
+    let instance = Instance::new(&mut store, &compiled.module, &[import]).map_err(failed)?;
+    Ok((store, Instantiated(instance, memory)))
+}
+
+impl Engine {
+    /// Instantiates a module once for each thread.
+    pub(super) fn new(compiled: &Compiled, threads: usize, simd: &'static str) -> Result<Self, Error> {
+        let failed = |e: wasmtime::Error| fault(&compiled.file, format!("{e:#}"));
+        let (pages, most) = (compiled.pages, 65536);
+        let (mut store, Instantiated(instance, memory)) = instantiate(compiled, |store| {
+            Ok(if threads > 1 {
+                Memory::Shared(Shared(SharedMemory::new(&compiled.engine, MemoryType::shared(pages, most))?))
+            } else {
+                Memory::Own(wasmtime::Memory::new(store, MemoryType::new(pages, Some(most)))?)
+            })
+        })?;
+        let run = instance.get_typed_func::<u32, u32>(&mut store, "run").map_err(failed)?;
+        let mut global = |name: &str| {
+            let value = instance.get_global(&mut store, name).map(|g| g.get(&mut store));
+            match value {
+                Some(Val::I32(value)) => Ok(value as u32),
+                _ => Err(fault(&compiled.file, format!("expected the global `{name}` (i32), found none"))),
+            }
+        };
+        let (heap_base, scratch_bytes) = (global("heap_base")?, global("scratch_bytes")?);
+        let needed = u64::from(heap_base) + u64::from(scratch_bytes) * threads as u64;
+        if needed > 1 << 30 || u64::from(heap_base) > u64::from(pages) * PAGE {
+            let text = format!("{needed} bytes for constants and scratch memory, more than any kernel needs");
+            return Err(fault(&compiled.file, text));
+        }
+        let workers = match &memory {
+            Memory::Own(_) => None,
+            Memory::Shared(shared) => Some(Workers::new(compiled, shared, threads - 1)?),
+        };
+        Ok(Engine {
+            store: RefCell::new(store),
+            memory,
+            run,
+            workers: RefCell::new(workers),
+            threads,
+            heap_base,
+            scratch_bytes,
+            simd,
+        })
+    }
+
+    /// `heap_base` and `scratch_bytes` of the module.
+    pub(super) fn layout(&self) -> (u32, u32) {
+        (self.heap_base, self.scratch_bytes)
+    }
+
+    fn run_now(&self, control: u32) -> Result<(), Error> {
+        let result = self.run.call(&mut *self.store.borrow_mut(), control);
+        let workers = self.workers.borrow();
+        let message = match (result, workers.as_ref().and_then(Workers::trap)) {
+            (Ok(DONE), None) => return Ok(()),
+            (Err(e), _) => trap_text(&e),
+            (Ok(_), trap) => trap.unwrap_or_else(|| "a worker was stopped".to_string()),
+        };
+        workers.iter().for_each(Workers::stop);
+        Err(Error::Device { what: "running kernels".to_string(), message })
+    }
+}
+
+impl Machine for Engine {
+    fn grow(&self, bytes: u64) -> Result<(), Error> {
+        let message = |e: wasmtime::Error| Error::Device { what: "growing memory".to_string(), message: e.to_string() };
+        self.memory.grow(&self.store, bytes).map_err(message)
+    }
+
+    fn write(&self, at: u32, bytes: &[u8]) {
+        self.memory.write(&self.store, at, bytes);
+    }
+
+    fn read(&self, at: u32, into: &mut [u8]) {
+        self.memory.read(&self.store, at, into);
+    }
+
+    fn fill_zero(&self, at: u32, len: u32) {
+        self.memory.fill_zero(&self.store, at, len);
+    }
+
+    fn copy(&self, from: u32, to: u32, len: u32) {
+        self.memory.copy(&self.store, from, to, len);
+    }
+
+    fn start(&self, control: u32) -> Result<(), Error> {
+        self.workers.borrow_mut().as_mut().map_or(Ok(()), |w| w.start(control))
+    }
+
+    fn run(&self, control: u32) -> Running {
+        Box::pin(ready(self.run_now(control)))
+    }
+
+    fn describe(&self) -> String {
+        let threads = if self.threads == 1 { "1 thread".to_string() } else { format!("{} threads", self.threads) };
+        format!("wasm: wasmtime on {}, {threads}, {} SIMD", std::env::consts::ARCH, self.simd)
+    }
+}
+
+/// What a trap says, and in which function.
+pub(super) fn trap_text(error: &wasmtime::Error) -> String {
+    let text = error.downcast_ref::<Trap>().map_or_else(|| error.root_cause().to_string(), Trap::to_string);
+    let trace = error.downcast_ref::<WasmBacktrace>();
+    match trace.and_then(|t| t.frames().first()?.func_name()) {
+        Some(name) => format!("{text} in `{name}`"),
+        None => text,
+    }
+}

@@ -1,0 +1,131 @@
+//! Kernels in WebAssembly on the processors of this machine, by way of wasmtime.
+
+mod machine;
+mod memory;
+mod module;
+mod weights;
+mod workers;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use gristmill_bundle::Bundle;
+
+use crate::backend::{Backend, Pending, Request, Tensors};
+use crate::cpu::{ADDRESS_SPACE, Cpu, PAGE, PROFILE, RELAXED_SIMD, Setup, THREADS};
+use crate::cpu::{check_profile, device_info, module as module_of, plan};
+use crate::error::Error;
+use crate::gpu::{Executor, Gpu, admit};
+use machine::Engine;
+use module::Compiled;
+
+/// More threads than this rarely help: kernels wait for memory, and for the slowest of them.
+const MOST_BY_DEFAULT: usize = 8;
+
+/// More than this is a mistake.
+const MOST_THREADS: usize = 256;
+
+/// How often a worker looks for work before it sleeps: some ten microseconds, about what waking it takes.
+const SPIN: u32 = 20_000;
+
+/// How a bundle runs on processors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WasmOptions {
+    /// Number of threads. Without it, as many as there are processors, and at most 8.
+    pub threads: Option<usize>,
+    /// Whether relaxed SIMD instructions are used. Without it they are.
+    pub relaxed: Option<bool>,
+}
+
+/// A bundle on the processors of this machine.
+#[derive(Debug)]
+pub struct Wasm(Executor<Cpu<Engine>, Arc<Bundle>>);
+
+impl Wasm {
+    /// Compiles the module for this machine and reads the weights, reporting bytes done and bytes in total.
+    pub fn load(bundle: Arc<Bundle>, options: &WasmOptions, progress: &mut dyn FnMut(u64, u64)) -> Result<Self, Error> {
+        let manifest = Arc::new(bundle.manifest().clone());
+        check_profile(&manifest)?;
+        let programs = bundle.programs(PROFILE)?;
+        let threads = threads(options.threads);
+        let features = features(threads, options.relaxed);
+        let info = device_info(features.clone(), ADDRESS_SPACE);
+        admit(&manifest, &programs, &info)?;
+        let plan = plan(&manifest, &programs)?;
+        // Too large is too large, whatever the module adds.
+        plan.reserve(0, ADDRESS_SPACE)?;
+
+        let file = module_of(&programs, &info)?;
+        let compiled = Compiled::new(file, &bundle.read(file)?, threads > 1)?;
+        let engine =
+            Engine::new(&compiled, threads, if features.contains(RELAXED_SIMD) { "relaxed" } else { "baseline" })?;
+        let (heap_base, scratch_bytes) = engine.layout();
+        let workers = threads as u32;
+        // A page is enough for what the device keeps of its own.
+        let base = u64::from(heap_base) + u64::from(scratch_bytes) * u64::from(workers) + PAGE;
+        let reserve = plan.reserve(base, ADDRESS_SPACE)?;
+        let setup = Setup {
+            heap_base,
+            scratch_bytes,
+            workers,
+            // Threads that outnumber processors only keep one another from working.
+            spin: if threads > processors() { 0 } else { SPIN },
+            features,
+            limit: ADDRESS_SPACE,
+            reserve,
+        };
+        pollster::block_on(async {
+            let device = Cpu::new(engine, setup)?;
+            let weights = weights::read(&device, &bundle, progress).await?;
+            let mut executor = Executor::new(device, bundle, manifest, programs).await?;
+            executor.set_weights(weights);
+            Ok(Wasm(executor))
+        })
+    }
+
+    /// Bytes in use, of all buffers.
+    pub fn allocated_bytes(&self) -> u64 {
+        self.0.gpu().allocated()
+    }
+
+    /// The features that chose the module.
+    pub fn features(&self) -> &BTreeSet<String> {
+        &self.0.gpu().info().features
+    }
+}
+
+/// Processors that this process may use.
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get())
+}
+
+fn threads(wish: Option<usize>) -> usize {
+    wish.unwrap_or_else(|| processors().min(MOST_BY_DEFAULT)).clamp(1, MOST_THREADS)
+}
+
+fn features(threads: usize, relaxed: Option<bool>) -> BTreeSet<String> {
+    let relaxed = relaxed.unwrap_or(true).then_some(RELAXED_SIMD);
+    relaxed.into_iter().chain((threads > 1).then_some(THREADS)).map(str::to_string).collect()
+}
+
+impl Backend for Wasm {
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+
+    fn depth(&self) -> usize {
+        self.0.depth()
+    }
+
+    fn begin(&mut self, batch: u32, capacity: u32) -> Pending<'_, ()> {
+        self.0.begin(batch, capacity)
+    }
+
+    fn start<'a>(&'a mut self, request: &'a Request, want: &'a [&'a str]) -> Pending<'a, ()> {
+        self.0.start(request, want)
+    }
+
+    fn finish(&mut self) -> Pending<'_, Tensors> {
+        self.0.finish()
+    }
+}
