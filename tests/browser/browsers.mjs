@@ -45,7 +45,10 @@ const FIREFOX_PREFS = {
   "ui.prefersReducedMotion": 1,
 };
 
-/** Kinds of browsers, by name. `program`: where it may be; `install`: what to do if it is nowhere. */
+/**
+ * Kinds of browsers, by name. `program`: where it may be; `install`: what to do if it is nowhere; `wasm`: models run by
+ * WebAssembly there, because there is no WebGPU.
+ */
 export const KINDS = {
   chromium: {
     engine: "chrome",
@@ -64,6 +67,7 @@ export const KINDS = {
     engine: "chrome",
     program: [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/google-chrome", "/usr/bin/chromium-browser"],
     args: ["--disable-gpu"],
+    wasm: true,
     install: "Debian's package chromium, or set CHROMIUM to the program",
   },
   firefox: {
@@ -77,15 +81,22 @@ export const KINDS = {
     program: [process.env.FIREFOX, "/usr/bin/firefox-esr", "/usr/bin/firefox"],
     args: [],
     prefs: { "dom.webgpu.enabled": false },
+    wasm: true,
     install: "Debian's package firefox-esr, or set FIREFOX to the program",
   },
   // The engine of Safari, which has no WebGPU on Linux.
   webkit: {
     engine: "webkit",
     program: [process.env.WEBKIT_DRIVER, "/usr/bin/WebKitWebDriver"],
+    wasm: true,
     install: "Debian's packages webkit2gtk-driver, xvfb, python3-gi and gir1.2-webkit2-4.1",
   },
 };
+
+/** What executes models in a kind of browser. */
+export function backendOf(kind) {
+  return KINDS[kind].wasm ? "wasm" : "webgpu";
+}
 
 /** The program of a kind, if it is there. */
 export function findProgram(kind) {

@@ -4,13 +4,13 @@ import assert from "node:assert/strict";
 import { mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { launch } from "./browsers.mjs";
+import { backendOf, launch } from "./browsers.mjs";
 import { serve } from "./server.mjs";
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
-const BLANK = `<!doctype html>
+const blank = (backend) => `<!doctype html>
 <meta charset="utf-8" /><title>test</title><link rel="icon" href="data:," />
-<script type="module" src="test/client.js"></script>`;
+<script type="module" src="test/client.js?backend=${backend}"></script>`;
 
 /** The context of one case in one browser. `end()` closes whatever the case opened. */
 export function createContext({ kind, browser, bundles, out, name, thorough = true }) {
@@ -22,6 +22,8 @@ export function createContext({ kind, browser, bundles, out, name, thorough = tr
   const context = {
     kind,
     engine: browser.engine,
+    /** What executes models in this browser, unless a case says otherwise. */
+    backend: backendOf(kind),
     bundles,
     /** Whether there is time for more of the same. */
     thorough,
@@ -37,9 +39,9 @@ export function createContext({ kind, browser, bundles, out, name, thorough = tr
       if (!best) throw new Error(`no bundle has expectations for "${sort}"; make the bundles again`);
       return best;
     },
-    /** A server for a folder, with a blank page that has the tests' client. */
-    async serve(folder, { extra = {}, ...options } = {}) {
-      const client = { "blank.html": BLANK, "test/client.js": readFileSync(path.join(HERE, "client.js")) };
+    /** A server for a folder, with a blank page that has the tests' client; `backend` is what that asks for. */
+    async serve(folder, { extra = {}, backend = context.backend, ...options } = {}) {
+      const client = { "blank.html": blank(backend), "test/client.js": readFileSync(path.join(HERE, "client.js")) };
       const server = await serve(folder, { extra: { ...client, ...extra }, ...options });
       closers.push(() => server.close());
       return server;
@@ -75,8 +77,8 @@ export function createContext({ kind, browser, bundles, out, name, thorough = tr
       return page;
     },
     /** A blank page with the model loaded: `{ server, page, loaded }`. */
-    async loaded(bundle, options = {}) {
-      const server = await context.serve(bundle.folder);
+    async loaded(bundle, options = {}, hosting = {}) {
+      const server = await context.serve(bundle.folder, hosting);
       const page = await context.blank(server);
       const loaded = await context.call(page, "load", options);
       return { server, page, loaded: context.ok(loaded) };

@@ -14,8 +14,13 @@ pub(crate) const PAGE_SCRIPTS: [&str; 2] = ["page.js", SERVICE_WORKER.0];
 
 /// What becomes a script of its own, and its source below `runtime/web`. Code that several have in common goes into
 /// chunks beside them.
-const ENTRIES: [(&str, &str); 4] =
-    [("gristmill", "ts/index.ts"), ("worker", "ts/worker.ts"), ("engine", "ts/engine.ts"), ("page", "page/page.ts")];
+const ENTRIES: [(&str, &str); 5] = [
+    ("gristmill", "ts/index.ts"),
+    ("worker", "ts/worker.ts"),
+    ("compute", "ts/wasm/compute.ts"),
+    ("engine", "ts/engine.ts"),
+    ("page", "page/page.ts"),
+];
 
 /// The service worker lies beside index.html, not beside the other scripts: it may serve only what lies below it.
 const SERVICE_WORKER: (&str, &str) = ("sw.js", "page/sw.ts");

@@ -1,6 +1,6 @@
 // The figures in the margin: how fast, how large, on what.
 
-import type { GenerateResult, LoadProgress, MemoryInfo, ModelInfo } from "../ts/api";
+import type { AdapterInfo, GenerateResult, LoadProgress, MemoryInfo, ModelInfo, ProcessorInfo } from "../ts/api";
 import { byId, bytes, count, h, speed, time } from "./dom";
 
 /** What the margin can show. */
@@ -76,8 +76,16 @@ function figure(label: string, kind = ""): Figure {
   };
 }
 
+/** What runs the model, and on what. */
+export function placeName({ backend, adapter, processor }: ModelInfo): string {
+  if (backend === "wasm" && processor) {
+    return `WebAssembly on ${processor.threads} ${processor.threads === 1 ? "thread" : "threads"}`;
+  }
+  return `WebGPU on ${adapter ? adapterName(adapter) : "an unnamed adapter"}`;
+}
+
 /** The adapter, as far as the browser names it. */
-export function adapterName({ adapter }: ModelInfo): string {
+function adapterName(adapter: AdapterInfo): string {
   const name =
     adapter.description || [adapter.vendor, adapter.architecture].filter(Boolean).join(" ") || "an unnamed adapter";
   return adapter.fallback ? `${name} (on the processor)` : name;
@@ -85,15 +93,16 @@ export function adapterName({ adapter }: ModelInfo): string {
 
 /** The panel with what the browser tells about the device. */
 function machine(info: ModelInfo): HTMLElement {
-  const { adapter } = info;
-  const limits = Object.entries(adapter.limits).sort(([a], [b]) => a.localeCompare(b));
+  const { adapter, processor, choice } = info;
   return h(
     "details",
     { class: "machine" },
     h("summary", {}, "Device and model"),
     table([
-      ["Backend", "WebGPU"],
-      ["Adapter", adapterName(info)],
+      ["Runs by", info.backend === "webgpu" ? "WebGPU" : "WebAssembly"],
+      ["Because", choice.reason],
+      ...(adapter ? [["Adapter", adapterName(adapter)] as const] : []),
+      ...(processor ? processorRows(processor) : []),
       ["Programs", info.profile],
       ["Precision", info.precision],
       ["Parameters", count(info.parameters)],
@@ -102,14 +111,26 @@ function machine(info: ModelInfo): HTMLElement {
       ["Isolated", window.crossOriginIsolated ? "yes" : "no"],
       ["Runtime", info.version],
     ]),
-    h("h3", {}, "Features in use"),
-    h("p", {}, adapter.features.length > 0 ? adapter.features.join(", ") : "none beyond the core"),
-    h("h3", {}, "Limits"),
-    table(limits.map(([limit, value]) => [limit, String(value)])),
+    ...(adapter ? adapterTables(adapter) : []),
   );
 }
 
-function table(rows: [string, string][]): HTMLElement {
+function processorRows({ threads, simd, single }: ProcessorInfo): (readonly [string, string])[] {
+  const rows = [["Threads", single ? `${threads}: ${single}` : String(threads)] as const];
+  return [...rows, ["SIMD", simd === "relaxed" ? "relaxed" : "baseline"] as const];
+}
+
+function adapterTables({ features, limits }: AdapterInfo): HTMLElement[] {
+  const sorted = Object.entries(limits).sort(([a], [b]) => a.localeCompare(b));
+  return [
+    h("h3", {}, "Features in use"),
+    h("p", {}, features.length > 0 ? features.join(", ") : "none beyond the core"),
+    h("h3", {}, "Limits"),
+    table(sorted.map(([limit, value]) => [limit, String(value)] as const)),
+  ];
+}
+
+function table(rows: (readonly [string, string])[]): HTMLElement {
   const list = rows.map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, value)));
   return h("table", {}, h("tbody", {}, ...list));
 }

@@ -5,7 +5,7 @@ import type { LoadProgress, ModelInfo } from "../ts/api";
 import { chatView } from "./chat";
 import { announce, byId, bytes, count, h, setState } from "./dom";
 import { entriesView } from "./entries";
-import { adapterName, showFacts } from "./facts";
+import { placeName, showFacts } from "./facts";
 import { progressPanel } from "./progress";
 import { searchView } from "./search";
 import { storyView } from "./story";
@@ -23,16 +23,20 @@ async function load(): Promise<void> {
   const begin = performance.now();
   let progress: LoadProgress | undefined;
   let banner: HTMLElement | null = null;
+  let moved = (): void => {};
   function onProgress(now: LoadProgress): void {
     panel.show(now);
     if (now.phase !== "recover") progress = now;
     // A device that is lost later is replaced while the view stays: the panel comes back on top of it.
     if (now.phase === "recover" && !panel.element.isConnected) byId("main").prepend((banner = panel.element));
     if (now.phase === "ready") banner?.remove();
+    if (now.phase === "ready") moved();
   }
   try {
-    const model = await Model.load(BUNDLE.href, { onProgress, signal: controller.signal });
+    const model = await Model.load(BUNDLE.href, { onProgress, signal: controller.signal, backend: wish() });
     show(model, progress, performance.now() - begin);
+    // Another device may have taken the place of one that was lost.
+    moved = () => title(model.info());
   } catch (thrown) {
     fail(troubleOf(thrown));
   }
@@ -66,11 +70,17 @@ function show(model: Model, progress: LoadProgress | undefined, loadMs: number):
   void report(model, facts);
 }
 
+/** What the address asks for: `?backend=wasm`. */
+function wish(): "auto" | "webgpu" | "wasm" {
+  const asked = new URLSearchParams(location.search).get("backend");
+  return asked === "webgpu" || asked === "wasm" ? asked : "auto";
+}
+
 function title(info: ModelInfo): void {
   document.title = `${info.name} · gristmill`;
   byId("name").textContent = info.name;
   const parts = [`${count(info.parameters)} parameters`, info.precision, bytes(info.weightBytes)];
-  byId("subtitle").textContent = `${parts.join(" · ")} · runs here by WebGPU on ${adapterName(info)}`;
+  byId("subtitle").textContent = `${parts.join(" · ")} · runs here by ${placeName(info)}`;
 }
 
 function fail(error: Trouble): void {

@@ -10,8 +10,8 @@ use serde_json::json;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
+use crate::engine::Engine;
 use crate::error::from_js;
-use crate::runtime::Engine;
 
 /// `GenerateOptions` of `ts/api.ts`, with defaults filled in by JavaScript.
 #[derive(Deserialize)]

@@ -1,6 +1,8 @@
 //! What JavaScript wants to know of a bundle, as JSON. The shapes are those of `ts/runtime.ts`.
 
-use gristmill_bundle::{Elem, EntryRole, Manifest, Size, shard_path};
+use std::collections::BTreeSet;
+
+use gristmill_bundle::{Binding, Elem, Entry, EntryRole, Manifest, Programs, Size, shard_path};
 use serde_json::{Value, json};
 
 /// Model, entries, and what is needed to load weights.
@@ -20,7 +22,7 @@ pub(crate) fn describe(manifest: &Manifest) -> Value {
     })
 }
 
-fn entry(manifest: &Manifest, entry: &gristmill_bundle::Entry) -> Value {
+fn entry(manifest: &Manifest, entry: &Entry) -> Value {
     let shape = |shape: &[Size]| shape.iter().map(|s| s.0.clone()).collect::<Vec<_>>();
     let elem = |elem: Elem| if elem == Elem::I32 { "i32" } else { "f32" };
     let inputs = entry.inputs.iter().map(|i| &manifest.inputs[*i as usize]);
@@ -66,4 +68,28 @@ pub(crate) fn first_roles(manifest: &Manifest) -> Vec<EntryRole> {
         roles.push(EntryRole::Embed);
     }
     roles
+}
+
+/// What a call of the entry costs that the model is most used by: a token of text, a text to embed, or else whatever
+/// comes first. `tokens` is how many it computes at once (null: as many as it is given).
+pub(crate) fn cost(manifest: &Manifest, programs: &Programs) -> Value {
+    let by_role = |role: EntryRole| manifest.entries.iter().find(|e| e.role == role);
+    let main = by_role(EntryRole::Decode).or(by_role(EntryRole::Embed)).or(manifest.entries.first());
+    let program = main.and_then(|e| programs.programs.get(&e.name));
+    let steps = program.map(|p| p.steps.as_slice()).unwrap_or_default();
+    let bound: BTreeSet<u32> = steps
+        .iter()
+        .flat_map(|s| &s.bind)
+        .filter_map(|b| match b {
+            Binding::Tensor(t) => Some(*t),
+            _ => None,
+        })
+        .collect();
+    let tensors: Vec<_> = bound.iter().map(|t| &manifest.tensors[*t as usize]).collect();
+    let bytes: u64 = tensors.iter().map(|t| t.bytes).sum();
+    // Only matrices are multiplied by every token.
+    let matrices = tensors.iter().filter(|t| t.shape.len() == 2);
+    let weights: u64 = matrices.map(|t| t.shape.iter().product::<u64>()).sum();
+    let tokens = main.filter(|e| e.role == EntryRole::Decode).map(|_| 1);
+    json!({ "steps": steps.len(), "bytes": bytes, "weights": weights, "tokens": tokens })
 }

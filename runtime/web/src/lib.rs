@@ -1,9 +1,11 @@
 //! The runtime for browsers, compiled to WebAssembly.
 //!
 //! It decides what runs; JavaScript (`ts/`) owns everything that belongs to a page: the network, storage, the device
-//! (`gpu.rs`), tokenizers. [`Runtime`] is what JavaScript drives. Values that are not numbers or bytes cross the border
+//! (`gpu.rs`) or the memory of kernels (`cpu.rs`), tokenizers. [`Runtime`] is what JavaScript drives. Values that are not numbers or bytes cross the border
 //! as JSON or as plain objects, errors as objects with `code`, `message` and `details` (`error.rs`).
 
+mod cpu;
+mod engine;
 mod error;
 mod files;
 mod generate;

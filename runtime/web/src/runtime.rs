@@ -10,21 +10,20 @@ use gristmill_runtime::backend::run_all;
 use gristmill_runtime::gpu::{Executor, admit, choose_profile};
 use gristmill_runtime::tensors::{TensorRun, run_tensors};
 use gristmill_runtime::{Error, Request, Tensor, Tensors};
-use js_sys::{Array, Float32Array, Function, Object, Promise, Uint32Array};
+use js_sys::{Array, Float32Array, Float64Array, Function, Object, Promise, Uint32Array};
 use serde_json::json;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::future_to_promise;
 
+use crate::cpu::{self, JsMachine, choose_module};
+use crate::engine::{Engine, OnCpu};
 use crate::error::to_js;
 use crate::files::JsFiles;
 use crate::generate::{self, Host, Run};
 use crate::gpu::{JsDevice, WebGpu, info};
-use crate::info::{describe, first_roles, weights};
+use crate::info::{cost, describe, first_roles, weights};
 use crate::tensors;
-
-/// A bundle on a device of the browser.
-pub(crate) type Engine = Executor<WebGpu, JsFiles>;
 
 /// A bundle in a page. One call at a time: JavaScript waits for each promise before it asks for more.
 #[wasm_bindgen]
@@ -89,13 +88,53 @@ impl Runtime {
         admit(&self.manifest, programs, &info(device)).map_err(|e| to_js(&e))
     }
 
+    /// What a call of the model's main task costs, as JSON. Needs the programs.
+    pub fn cost(&self) -> Result<String, JsValue> {
+        let programs = self.programs.as_ref().ok_or_else(|| to_js(&not_ready()))?;
+        Ok(cost(&self.manifest, programs).to_string())
+    }
+
+    /// The kernel module for an engine with these features, and the memory it will take, as JSON. Fails if the bundle
+    /// does not fit in `limit` bytes. Needs the programs, but no weights.
+    #[wasm_bindgen(js_name = kernelModule)]
+    pub fn kernel_module(&self, features: Vec<String>, limit: f64) -> Result<String, JsValue> {
+        let programs = self.programs.as_ref().ok_or_else(|| to_js(&not_ready()))?;
+        let chosen = choose_module(&self.manifest, programs, features, limit as u64);
+        chosen.map(|c| c.to_string()).map_err(|e| to_js(&e))
+    }
+
+    /// Takes kernels that are instantiated, in the place of any other device, and makes room for all weights: gives
+    /// their addresses. `setup` is `MachineSetup` of `ts/runtime.ts` as JSON.
+    #[wasm_bindgen(js_name = openMachine)]
+    pub fn open_machine(&self, machine: JsMachine, setup: String, files: JsFiles) -> Promise {
+        let (engine, manifest, programs) = (self.engine.clone(), self.manifest.clone(), self.programs.clone());
+        promise(async move {
+            let programs = programs.ok_or_else(not_ready)?;
+            let device = cpu::open(&manifest, &programs, machine, &setup)?;
+            let mut on = OnCpu::new(Executor::new(device, files, manifest.clone(), programs).await?);
+            let addresses = on.place(&manifest).await?;
+            engine.replace(Some(Engine::Cpu(Box::new(on))));
+            Ok(Float64Array::from(addresses.as_slice()).into())
+        })
+    }
+
+    /// Bytes of weights, of states and of everything else in the memory of kernels; undefined if the engine is on
+    /// another device, or busy.
+    #[wasm_bindgen(js_name = machineMemory)]
+    pub fn machine_memory(&self) -> Option<Vec<f64>> {
+        match self.engine.borrow().as_ref() {
+            Some(Engine::Cpu(on)) => Some(on.memory()),
+            _ => None,
+        }
+    }
+
     /// Takes a device, in the place of any other.
     pub fn open(&self, device: JsDevice, files: JsFiles) -> Promise {
         let (engine, manifest, programs) = (self.engine.clone(), self.manifest.clone(), self.programs.clone());
         promise(async move {
             let programs = programs.ok_or_else(not_ready)?;
             let made = Executor::new(WebGpu::new(device), files, manifest, programs).await?;
-            engine.replace(Some(made));
+            engine.replace(Some(Engine::Gpu(Box::new(made))));
             Ok(JsValue::UNDEFINED)
         })
     }
@@ -114,11 +153,11 @@ impl Runtime {
         })
     }
 
-    /// Takes one filled buffer per tensor.
+    /// Takes one filled buffer per tensor; none if all were written to the addresses of [`Runtime::open_machine`].
     #[wasm_bindgen(js_name = setWeights)]
     pub fn set_weights(&self, buffers: &Array) -> Result<(), JsValue> {
         match self.engine.borrow_mut().as_mut() {
-            Some(engine) if buffers.length() as usize == self.manifest.tensors.len() => {
+            Some(engine) if engine.buffers_to_set(&self.manifest) == buffers.length() as usize => {
                 engine.set_weights(buffers.to_vec());
                 Ok(())
             }

@@ -6,8 +6,12 @@ export interface LoadOptions {
   onProgress?: (progress: LoadProgress) => void;
   /** Ends loading; the promise rejects with an {@link AbortedError}. */
   signal?: AbortSignal;
-  /** What executes the model. `auto`, the default, takes what the browser has. */
-  backend?: "auto" | "webgpu";
+  /** What executes the model. `auto`, the default, takes WebGPU unless WebAssembly is expected to be faster. */
+  backend?: "auto" | "webgpu" | "wasm";
+  /** WebAssembly: most threads that compute. Default: as many as the device has cores, but not more than 8. */
+  threads?: number;
+  /** WebAssembly: which instructions are used. Default: `auto`, the best that the browser has. */
+  simd?: "auto" | "baseline" | "relaxed";
   /** Whether files are kept in the browser's storage and taken from there. Default: true. */
   cache?: boolean;
   /** Whether the model lives in a worker, so that the page never stalls. Default: true. */
@@ -69,12 +73,38 @@ export interface ModelInfo {
   maxContext: number;
   tasks: Task[];
   entries: EntryInfo[];
-  backend: "webgpu";
+  /** What executes the model; after the loss of a graphics device that may be another than before. */
+  backend: "webgpu" | "wasm";
+  /** Why it is this one. */
+  choice: BackendChoice;
   /** The programs in use. */
   profile: string;
-  adapter: AdapterInfo;
+  /** The graphics adapter; null if the model runs by WebAssembly. */
+  adapter: AdapterInfo | null;
+  /** What is used of the processor; null if the model runs by WebGPU. */
+  processor: ProcessorInfo | null;
   /** Version of the runtime. */
   version: string;
+}
+
+/** Why a model runs where it runs. */
+export interface BackendChoice {
+  backend: "webgpu" | "wasm";
+  /** What the caller asked for. */
+  asked: "auto" | "webgpu" | "wasm";
+  /** For people. */
+  reason: string;
+  /** Milliseconds that a call was expected to take, if that was what decided: measured now or on an earlier visit. */
+  estimates: { webgpuMs: number; wasmMs: number } | null;
+}
+
+/** What WebAssembly uses of the processor. */
+export interface ProcessorInfo {
+  /** Threads that compute. */
+  threads: number;
+  simd: "baseline" | "relaxed";
+  /** Why there is one thread only, for people. */
+  single?: string;
 }
 
 /** The graphics adapter, as far as the browser tells. */
@@ -91,14 +121,14 @@ export interface AdapterInfo {
 
 /** Memory in bytes. */
 export interface MemoryInfo {
-  /** Buffers of the device: weights, states (KV caches), and everything else. */
+  /** Buffers of the device, or in the memory of kernels: weights, states (KV caches), and everything else. */
   weights: number;
   states: number;
   scratch: number;
-  /** All buffers of the device now, and the most there ever was. */
+  /** All buffers of the device now, and the most there ever was; by WebAssembly the memory of kernels, which only grows. */
   total: number;
   peak: number;
-  /** The memory of the WebAssembly module. */
+  /** The memory of the runtime itself. */
   wasm: number;
 }
 

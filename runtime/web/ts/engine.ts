@@ -23,8 +23,8 @@ export type SentGenerateOptions = Omit<GenerateOptions, "signal" | "onPrompt">;
 /** The calls between page and engine. */
 export type Calls = {
   load: { args: LoadArgs; result: ModelInfo; event: LoadProgress };
-  /** Reports lost devices being replaced, for as long as the model lives. */
-  watch: { args: null; result: null; event: LoadProgress };
+  /** Reports lost devices being replaced, and by what, for as long as the model lives. */
+  watch: { args: null; result: null; event: LoadProgress | { info: ModelInfo } };
   generate: {
     args: { prompt: string | Message[]; options: SentGenerateOptions };
     result: GenerateResult;
@@ -71,7 +71,7 @@ function handlers(): Handlers<Calls> {
       model = await Loaded.load(args, context.signal, (progress) => context.emit(progress), opened);
       return model.info;
     },
-    watch: (_, context) => loaded().watch((progress) => context.emit(progress)),
+    watch: (_, context) => loaded().watch((event) => context.emit(event)),
     generate: (args, context) => inTurn((model) => generate(model, args, context)),
     embed: (args, { signal }) => inTurn((model) => embed(model, args.texts, signal)),
     run: (args) => inTurn((model) => model.run(args.entry, args.inputs, args.options)),

@@ -1,61 +1,45 @@
-// A model that is loaded: its files, its device, and what happens when that device is lost.
+// A model that is loaded: its files, what executes it, and what happens when that is lost.
 
-import type { LoadProgress, MemoryInfo, ModelInfo, RunOptions, Task, Tensor } from "./api";
+import type { BackendChoice, LoadProgress, MemoryInfo, ModelInfo, RunOptions, Task, Tensor } from "./api";
+import { Bundle, guard } from "./bundle";
 import { aborted, makeError, type GristmillError } from "./errors";
 import { Device } from "./gpu/device";
-import type { FileRef, Source } from "./load/contract";
+import type { Source, Store } from "./load/contract";
 import { Meter } from "./load/meter";
 import { openSource } from "./load/source";
 import { openStore } from "./load/store";
-import { loadWeights } from "./load/weights";
-import { familiesOf } from "./profile";
-import {
-  loadRuntime,
-  Runtime,
-  runtimeError,
-  version,
-  type ManifestInfo,
-  type RuntimeFiles,
-  type WeightPlan,
-} from "./runtime";
+import { pick, pickAgain, type PickArgs, type Picked } from "./pick";
+import { loadRuntime, runtimeError, version, type ManifestInfo } from "./runtime";
+import type { Prepared, Target } from "./target";
 import { loadText, NO_TEXT, type Text } from "./text/files";
+import { able } from "./wasm/prepare";
 
 /** How a bundle is loaded, as it can be sent to a worker. */
-export interface LoadArgs {
+export interface LoadArgs extends PickArgs {
   base: string;
   cache: boolean;
-  profile: string | null;
-  without: string[];
   recoveries: number;
 }
 
-/** A model and its device. */
+/** A model and what executes it. */
 export class Loaded {
-  readonly runtime: Runtime;
-  readonly manifest: ManifestInfo;
+  readonly bundle: Bundle;
   text: Text = NO_TEXT;
   private readonly args: LoadArgs;
-  private readonly source: Source;
+  private readonly store: Store | null;
   private readonly memoryOfRuntime: WebAssembly.Memory;
-  private readonly meter: Meter;
-  private device: Device | null = null;
+  private target: Target | null = null;
+  private choice: BackendChoice | null = null;
   private profile = "";
   private disposed = false;
   private endWatch = (): void => {};
+  private replaced = (): void => {};
 
-  private constructor(
-    args: LoadArgs,
-    source: Source,
-    meter: Meter,
-    memory: WebAssembly.Memory,
-    manifest: Uint8Array,
-  ) {
+  private constructor(args: LoadArgs, store: Store | null, memory: WebAssembly.Memory, bundle: Bundle) {
     this.args = args;
-    this.source = source;
-    this.meter = meter;
+    this.store = store;
     this.memoryOfRuntime = memory;
-    this.runtime = guard(() => new Runtime(manifest));
-    this.manifest = JSON.parse(this.runtime.info()) as ManifestInfo;
+    this.bundle = bundle;
   }
 
   /**
@@ -70,22 +54,23 @@ export class Loaded {
   ): Promise<Loaded> {
     const meter = new Meter(report);
     meter.begin("start");
-    const open = Device.open(args.without);
-    open.catch(() => {});
+    const opening = args.backend === "wasm" ? null : Device.open(args.without);
+    opening?.catch(() => {});
     const base = new URL(args.base);
     const store = args.cache ? await openStore() : null;
     const source = openSource({ base, store, onBytes: (delta, from) => meter.bytes(delta, from) });
     opened(source);
     let model: Loaded | null = null;
     try {
-      // Without a device nothing else need be fetched.
-      const device = await open;
+      // Without what was asked for nothing else need be fetched.
+      if (args.backend === "webgpu") await opening;
+      if (args.backend === "wasm") able(args);
       const [memory, manifest] = await Promise.all([loadRuntime(), source.manifest(signal)]);
-      model = new Loaded(args, source, meter, memory, manifest);
-      await model.attach(device, signal, true);
+      model = new Loaded(args, store, memory, new Bundle(source, meter, manifest));
+      await model.attach(await pick(model.task(signal), opening), signal, true);
       return model;
     } catch (e) {
-      const device = await open.catch(() => null);
+      const device = (await opening?.catch(() => null)) ?? null;
       const error = signal.aborted ? aborted() : await causeOf(e, device);
       device?.close();
       model?.dispose();
@@ -96,6 +81,7 @@ export class Loaded {
   /** What is loaded and where it runs. */
   get info(): ModelInfo {
     const { name, architecture, precision, parameters, weightBytes, maxContext, entries } = this.manifest;
+    const { adapter, processor, kind } = this.opened();
     const has = (role: string): boolean => entries.some((e) => e.role === role);
     const tasks: Task[] = ["run"];
     if (has("embed") && this.text.tokenizer) tasks.unshift("embed");
@@ -110,11 +96,21 @@ export class Loaded {
       maxContext,
       tasks,
       entries,
-      backend: "webgpu",
+      backend: kind,
+      choice: this.choice ?? { backend: kind, asked: this.args.backend, reason: "", estimates: null },
       profile: this.profile,
-      adapter: this.opened().adapter,
+      adapter,
+      processor,
       version: version(),
     };
+  }
+
+  get runtime(): Bundle["runtime"] {
+    return this.bundle.runtime;
+  }
+
+  get manifest(): ManifestInfo {
+    return this.bundle.manifest;
   }
 
   memory(): MemoryInfo {
@@ -122,8 +118,9 @@ export class Loaded {
   }
 
   /** Reports lost devices being replaced, until the model is disposed of. */
-  watch(report: (progress: LoadProgress) => void): Promise<null> {
-    this.meter.report = report;
+  watch(report: (event: LoadProgress | { info: ModelInfo }) => void): Promise<null> {
+    this.bundle.meter.report = report;
+    this.replaced = () => report({ info: this.info });
     return new Promise((resolve) => (this.endWatch = () => resolve(null)));
   }
 
@@ -150,7 +147,7 @@ export class Loaded {
       try {
         return await action();
       } catch (e) {
-        const error = await causeOf(e, this.device);
+        const error = await causeOf(e, this.target);
         if (this.disposed) throw makeError("aborted", "the model was disposed of", {}, error);
         if (error.code !== "device-lost") throw error;
         if (progressed()) losses = 0;
@@ -165,54 +162,65 @@ export class Loaded {
 
   /** Takes the device away. */
   loseDevice(): void {
-    this.opened().close();
+    this.opened().lose();
   }
 
   dispose(): void {
     this.disposed = true;
-    this.device?.close();
-    this.device = null;
+    this.target?.close();
+    this.target = null;
     this.endWatch();
   }
 
-  private opened(): Device {
-    if (this.device) return this.device;
+  private opened(): Target {
+    if (this.target) return this.target;
     throw makeError("internal", "the model has no device");
   }
 
-  /** A new device in the place of one that is lost. A device that is lost on the way counts as the same loss. */
+  private task(signal: AbortSignal): Parameters<typeof pick>[0] {
+    return { bundle: this.bundle, args: this.args, store: this.store, signal };
+  }
+
+  /** A new target in the place of one that is lost. One that is lost on the way counts as the same loss. */
   private async recover(): Promise<void> {
-    this.meter.begin("recover");
+    const { meter, source } = this.bundle;
+    meter.begin("recover");
     // What is still on its way to the storage would be fetched a second time.
-    await this.source.settled();
+    await source.settled();
     const never = new AbortController().signal;
+    const { kind } = this.opened();
+    const choice = this.info.choice;
     for (let attempt = 1; ; attempt++) {
-      const device = await Device.open(this.args.without);
       try {
-        return await this.attach(device, never, false);
+        return await this.attach(await pickAgain(this.task(never), kind, choice), never, false);
       } catch (e) {
-        const error = await causeOf(e, device);
-        device.close();
+        const error = runtimeError(e);
         if (error.code !== "device-lost" || attempt > this.args.recoveries || this.disposed) throw error;
       }
     }
   }
 
-  /** Brings programs, kernels and weights to a device. Text is loaded along with them if it is not there yet. */
-  private async attach(device: Device, signal: AbortSignal, withText: boolean): Promise<void> {
-    const { runtime, source, meter } = this;
-    const calibrated = device.calibrate();
-    calibrated.catch(() => {});
-    const plan = JSON.parse(runtime.weights()) as WeightPlan;
-    meter.expect(plan.shards);
-    source.needs(plan.shards);
+  /** Brings kernels and weights to a target; closes it if that fails. */
+  private async attach({ prepared, choice }: Picked, signal: AbortSignal, withText: boolean): Promise<void> {
+    const { target, profile } = prepared;
+    try {
+      await this.fill(prepared, signal, withText);
+    } catch (e) {
+      const error = signal.aborted ? aborted() : await causeOf(e, target);
+      target.close();
+      throw error;
+    }
+    if (this.target !== target) this.target?.close();
+    [this.target, this.profile, this.choice] = [target, profile, choice];
+    this.replaced();
+    this.bundle.meter.begin("ready");
+  }
 
-    this.profile = guard(() => runtime.profile(this.args.profile ?? undefined, familiesOf(navigator)));
-    const path = runtime.programsPath(this.profile);
-    const programs = await this.file(path, signal);
-    guard(() => runtime.setPrograms(path, programs));
-    guard(() => runtime.admit(device as never));
-
+  /** Everything at once. Text is loaded along with the rest if it is not there yet. */
+  private async fill(prepared: Prepared, signal: AbortSignal, withText: boolean): Promise<void> {
+    const { bundle } = this;
+    const { runtime, meter } = bundle;
+    bundle.expectWeights();
     meter.begin(meter.phase === "recover" ? "recover" : "weights");
     // The first failure ends the others.
     const stop = new AbortController();
@@ -226,20 +234,16 @@ export class Loaded {
     };
     signal.addEventListener("abort", forward);
     if (signal.aborted) forward();
-    // Kernels of entries that are first called later are fetched then, so no signal of loading ends these.
-    const files: RuntimeFiles = {
-      text: async (file) => new TextDecoder().decode(await this.file(file, undefined)),
-    };
     const ending = <T>(task: Promise<T>): Promise<T> => {
       task.catch(() => stop.abort());
       return task;
     };
     try {
-      await (runtime.open(device as never, files as never) as Promise<void>);
+      await prepared.open();
       const kernels = ending(runtime.warm((done: number, total: number) => meter.kernels(done, total)));
-      const weights = ending(loadWeights({ source, ...plan, device: device.forWeights(), signal: stop.signal }));
+      const weights = ending(prepared.weights(stop.signal));
       const text = withText ? ending(this.loadText(stop.signal)) : Promise.resolve(this.text);
-      const all = Promise.allSettled([kernels, weights, text, calibrated] as const);
+      const all = Promise.allSettled([kernels, weights, text, prepared.settled] as const);
       const results = await Promise.race([all, givenUp]);
       throwFirst(results, signal);
       const [, buffers, loadedText] = results;
@@ -249,46 +253,20 @@ export class Loaded {
     } finally {
       signal.removeEventListener("abort", forward);
     }
-    if (this.device !== device) this.device?.close();
-    this.device = device;
-    meter.begin("ready");
   }
 
   private loadText(signal: AbortSignal): Promise<Text> {
-    const read = async (path: string): Promise<string | null> =>
-      this.ref(path) ? new TextDecoder().decode(await this.file(path, signal)) : null;
+    const { bundle } = this;
+    const read = async (path: string): Promise<string | null> => (bundle.ref(path) ? bundle.text(path, signal) : null);
     return loadText(read, this.manifest.bos, this.manifest.maxContext);
-  }
-
-  private ref(path: string): FileRef | null {
-    const json = this.runtime.file(path);
-    return json === undefined ? null : (JSON.parse(json) as FileRef);
-  }
-
-  /** The verified content of a file that the manifest lists. */
-  private file(path: string, signal: AbortSignal | undefined): Promise<Uint8Array<ArrayBuffer>> {
-    const ref = this.ref(path);
-    if (!ref) throw makeError("bundle", `${path}: not in this bundle`, { file: path });
-    this.meter.expect([ref]);
-    this.source.needs([ref]);
-    return this.source.file(ref, signal);
   }
 }
 
 /** The error behind what was thrown: a device that is lost makes calls fail in many ways. */
-async function causeOf(thrown: unknown, device: Device | null): Promise<GristmillError> {
+async function causeOf(thrown: unknown, target: Target | null): Promise<GristmillError> {
   const error = runtimeError(thrown);
   const maybeLost = error.code === "internal" || error.code === "out-of-memory";
-  return (maybeLost && (await device?.lossBehindError())) || error;
-}
-
-/** Calls the runtime; what it throws becomes one of our errors. */
-function guard<T>(call: () => T): T {
-  try {
-    return call();
-  } catch (e) {
-    throw runtimeError(e);
-  }
+  return (maybeLost && (await target?.lossBehindError())) || error;
 }
 
 /** Throws the failure that was the cause of the others. */

@@ -34,7 +34,7 @@ export class Model {
   /** Chat completions in the shapes of OpenAI's interface. */
   readonly chat: Chat = chat(this);
   private readonly home: Home;
-  private readonly known: ModelInfo;
+  private known: ModelInfo;
   private ended = false;
 
   private constructor(home: Home, info: ModelInfo) {
@@ -47,14 +47,14 @@ export class Model {
    * package; then nothing is left behind.
    */
   static async load(url: string | URL, options: LoadOptions = {}): Promise<Model> {
-    const { signal, onProgress, worker = true, backend = "auto" } = options;
+    const { signal, onProgress, worker = true } = options;
     if (signal?.aborted) throw aborted();
-    if (backend !== "auto" && backend !== "webgpu") {
-      throw makeError("unsupported", `backend: expected auto or webgpu, found ${String(backend)}`);
-    }
     const args: LoadArgs = {
       base: folder(url),
       cache: options.cache ?? true,
+      backend: oneOf("backend", options.backend, ["auto", "webgpu", "wasm"]),
+      threads: countOf("threads", options.threads),
+      simd: oneOf("simd", options.simd, ["auto", "baseline", "relaxed"]),
       profile: options.profile ?? null,
       without: options.without ?? [],
       recoveries: options.recoveries ?? 2,
@@ -71,8 +71,13 @@ export class Model {
     try {
       const info = await home.link.call("load", args, { signal, onEvent });
       if (signal?.aborted) throw aborted();
-      home.link.call("watch", null, { onEvent }).catch(() => {});
-      return new Model(home, info);
+      const model = new Model(home, info);
+      const onChange = (event: LoadProgress | { info: ModelInfo }): void => {
+        if ("info" in event) model.known = event.info;
+        else onEvent(event);
+      };
+      home.link.call("watch", null, { onEvent: onChange }).catch(() => {});
+      return model;
     } catch (e) {
       // What did arrive is stored before the worker ends.
       const over = home.link.call("dispose", null).catch(() => {});
@@ -139,6 +144,19 @@ function folder(url: string | URL): string {
   base.search = base.hash = "";
   if (!base.pathname.endsWith("/")) base.pathname += "/";
   return base.href;
+}
+
+/** An option that is one of some words; the first of them is what it is if it is left out. */
+function oneOf<T extends string>(name: string, value: T | undefined, words: readonly [T, ...T[]]): T {
+  if (value === undefined) return words[0];
+  if (words.includes(value)) return value;
+  throw makeError("unsupported", `${name}: expected ${words.join(", ")}, found ${String(value)}`);
+}
+
+function countOf(name: string, value: number | undefined): number | null {
+  if (value === undefined) return null;
+  if (Number.isInteger(value) && value >= 1 && value <= 64) return value;
+  throw makeError("input", `${name}: expected a whole number from 1 to 64, found ${String(value)}`);
 }
 
 function inWorker(): Home {

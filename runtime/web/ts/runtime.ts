@@ -10,7 +10,7 @@ import type { Piece, WeightTensor } from "./load/weights";
 export { Runtime, version };
 
 /** What the manifest says, as `Runtime.info` gives it. */
-export interface ManifestInfo extends Omit<ModelInfo, "tasks" | "backend" | "profile" | "adapter" | "version"> {
+export interface ManifestInfo extends Omit<ModelInfo, "tasks" | "backend" | "choice" | "profile" | "adapter" | "processor" | "version"> {
   /** Token id put in front of texts. */
   bos: number | null;
   profiles: string[];
@@ -21,6 +21,35 @@ export interface WeightPlan {
   shards: FileRef[];
   pieces: Piece[][];
   tensors: WeightTensor[];
+}
+
+/** The kernels for a page, as `Runtime.kernelModule` gives them. */
+export interface KernelModule {
+  file: string;
+  /** Bytes of linear memory that the bundle takes. */
+  reserve: number;
+}
+
+/** Kernels that are instantiated, as `Runtime.openMachine` takes them. */
+export interface MachineSetup {
+  heapBase: number;
+  scratchBytes: number;
+  workers: number;
+  spin: number;
+  features: string[];
+  limit: number;
+}
+
+/** What a call of the model's main task costs, as `Runtime.cost` gives it. */
+export interface Cost {
+  /** Kernels that are started. */
+  steps: number;
+  /** Bytes of weights that are read. */
+  bytes: number;
+  /** Weights that each token is multiplied by. */
+  weights: number;
+  /** Tokens of a call; null if it takes a whole text. */
+  tokens: number | null;
 }
 
 /** Options of a generation, as `Runtime.generate` takes them. */

@@ -97,6 +97,8 @@ export class Model {
         },
       ],
       backend: "webgpu",
+      choice: { backend: "webgpu", asked: "auto", reason: "the bundle has no WebAssembly", estimates: null },
+      processor: null,
       profile: "chrome",
       adapter: {
         vendor: "google",

@@ -20,6 +20,7 @@ const STEP_WORDS: usize = 4;
 pub struct Buffer {
     block: Block,
     bytes: u32,
+    usage: Usage,
 }
 
 impl Buffer {
@@ -50,6 +51,8 @@ pub struct Cpu<M> {
 struct Shared<M> {
     machine: M,
     heap: RefCell<Heap>,
+    /// Bytes of weights and of states.
+    kept: Cell<(u64, u64)>,
     /// Why nothing runs any more.
     poison: RefCell<Option<String>>,
     /// The first failure of a function that cannot say so itself.
@@ -96,8 +99,13 @@ impl<M: Machine> Cpu<M> {
         let info = device_info(setup.features.clone(), setup.limit);
         let heap = Heap::new(setup.heap_base.into(), setup.limit.min(super::ADDRESS_SPACE).saturating_sub(GUARD));
         machine.grow(setup.reserve.max(heap.high() + GUARD))?;
-        let shared =
-            Shared { machine, heap: RefCell::new(heap), poison: RefCell::default(), failure: RefCell::default() };
+        let shared = Shared {
+            machine,
+            heap: RefCell::new(heap),
+            kept: Cell::default(),
+            poison: RefCell::default(),
+            failure: RefCell::default(),
+        };
         let workers = setup.workers.max(1);
         let block = shared.take("the control block", control::BYTES.into())?;
         let scratch = shared.take("scratch memory", u64::from(setup.scratch_bytes) * u64::from(workers))?;
@@ -118,6 +126,15 @@ impl<M: Machine> Cpu<M> {
     /// Bytes in use, all buffers and the device's own.
     pub fn allocated(&self) -> u64 {
         self.shared.heap.borrow().used()
+    }
+
+    /// Bytes of weights or of states; 0 for everything else.
+    pub fn allocated_for(&self, usage: Usage) -> u64 {
+        match (usage, self.shared.kept.get()) {
+            (Usage::Weight, (weights, _)) => weights,
+            (Usage::State, (_, states)) => states,
+            _ => 0,
+        }
     }
 
     /// Puts bytes into a buffer from `offset` on: how weights arrive, piece by piece.
@@ -218,6 +235,16 @@ impl<M: Machine> Shared<M> {
         }
     }
 
+    /// Keeps count of what lives long.
+    fn count(&self, usage: Usage, change: impl Fn(u64) -> u64) {
+        let (weights, states) = self.kept.get();
+        match usage {
+            Usage::Weight => self.kept.set((change(weights), states)),
+            Usage::State => self.kept.set((weights, change(states))),
+            _ => {}
+        }
+    }
+
     /// A block of zeros.
     fn take(&self, what: &str, bytes: u64) -> Result<Block, Error> {
         let mut heap = self.heap.borrow_mut();
@@ -269,7 +296,10 @@ impl<M: Machine> Gpu for Cpu<M> {
             // Results are read where they lie.
             let bytes = if spec.usage == Usage::Readback { 0 } else { spec.bytes };
             match self.shared.take(&spec.label, bytes) {
-                Ok(block) => made.push(Buffer { block, bytes: bytes as u32 }),
+                Ok(block) => {
+                    self.shared.count(spec.usage, |sum| sum + block.bytes);
+                    made.push(Buffer { block, bytes: bytes as u32, usage: spec.usage });
+                }
                 Err(e) => {
                     made.iter().for_each(|b| self.destroy(b));
                     return Err(e);
@@ -280,6 +310,7 @@ impl<M: Machine> Gpu for Cpu<M> {
     }
 
     fn destroy(&self, buffer: &Buffer) {
+        self.shared.count(buffer.usage, |sum| sum.saturating_sub(buffer.block.bytes));
         self.shared.heap.borrow_mut().give_back(buffer.block);
     }
 

@@ -13,6 +13,7 @@ import {
   NoWebGPUError,
   OutOfMemoryError,
   type AdapterInfo,
+  type BackendChoice,
   type Chat,
   type ChatCompletion,
   type ChatCompletionChunk,
@@ -32,6 +33,7 @@ import {
   type MemoryInfo,
   type Message,
   type ModelInfo,
+  type ProcessorInfo,
   type RunOptions,
   type StopReason,
   type Task,
@@ -52,6 +54,8 @@ export async function load(signal: AbortSignal): Promise<Model> {
     onProgress,
     signal,
     backend: "auto",
+    threads: 4,
+    simd: "baseline",
     cache: true,
     worker: false,
     profile: "firefox",
@@ -135,13 +139,17 @@ export async function tensors(model: Model, signal: AbortSignal): Promise<Tensor
 export async function facts(model: Model): Promise<number> {
   const info: ModelInfo = model.info();
   const tasks: Task[] = info.tasks;
-  const adapter: AdapterInfo = info.adapter;
+  const adapter: AdapterInfo | null = info.adapter;
+  const processor: ProcessorInfo | null = info.processor;
+  const choice: BackendChoice = info.choice;
+  const expected: number | undefined = choice.estimates?.wasmMs;
   const entries: EntryInfo[] = info.entries;
   const input: TensorInfo | undefined = entries[0]?.inputs[0];
   const memory: MemoryInfo = await model.memory();
-  const limit: number | undefined = adapter.limits["maxBufferSize"];
+  const limit: number | undefined = adapter?.limits["maxBufferSize"];
   await model.dispose();
-  console.log(tasks, adapter.features, adapter.fallback, input?.optional, limit, info.parameters, info.weightBytes);
+  console.log(choice.asked, choice.backend, choice.reason, expected, processor?.threads, processor?.simd, processor?.single);
+  console.log(tasks, adapter?.features, adapter?.fallback, input?.optional, limit, info.parameters, info.weightBytes);
   return memory.weights + memory.states + memory.scratch + memory.total + memory.peak + memory.wasm;
 }
 

@@ -3,7 +3,9 @@
 import type { AdapterInfo, MemoryInfo } from "../api";
 import { makeError, type GristmillError } from "../errors";
 import type { WeightDevice } from "../load/weights";
+import type { Target } from "../target";
 import { openAdapter } from "./adapter";
+import { measureAdapter, type AdapterSpeed } from "./measure";
 
 /** What a buffer is for, by the numbers that the runtime uses. */
 const WEIGHT = 0;
@@ -45,8 +47,10 @@ const MAX_DEPTH = 16;
 /** How long the news of a lost device may take. */
 const LOSS_NEWS_MS = 200;
 
-/** An opened device. The methods without a comment are those of the trait `Gpu` of the runtime. */
-export class Device {
+/** An opened device. The methods without a comment are those of the trait `Gpu` of the runtime, or of a target. */
+export class Device implements Target {
+  readonly kind = "webgpu";
+  readonly processor = null;
   readonly name: string;
   readonly features: string[];
   readonly adapter: AdapterInfo;
@@ -93,7 +97,6 @@ export class Device {
     return this.byKind.reduce((sum, bytes) => sum + bytes, 0);
   }
 
-  /** Bytes of all buffers, now and at most. */
   memory(): Omit<MemoryInfo, "wasm"> {
     const [weights, states, scratch, uniform, readback] = this.byKind;
     return { weights, states, scratch: scratch + uniform + readback, total: this.allocated(), peak: this.peak };
@@ -269,15 +272,20 @@ export class Device {
     this.depth = Math.min(MAX_DEPTH, 2 + Math.floor(best / STEP_MS));
   }
 
-  /** Frees everything. */
+  /** Finds out how fast the device is. */
+  measure(): Promise<AdapterSpeed> {
+    return this.unlessLost(measureAdapter(this.device));
+  }
+
+  lose(): void {
+    this.device.destroy();
+  }
+
   close(): void {
     this.device.destroy();
   }
 
-  /**
-   * The loss of the device, if it was lost. Errors that a loss causes may come before the news of it, so this waits a
-   * moment for those.
-   */
+  /** Errors that a loss causes may come before the news of it, so this waits a moment for those. */
   async lossBehindError(): Promise<GristmillError | null> {
     const pause = new Promise<void>((resolve) => setTimeout(resolve, LOSS_NEWS_MS));
     await this.unlessLost(pause).catch(() => {});

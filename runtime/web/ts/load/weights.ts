@@ -34,22 +34,26 @@ export interface WeightDevice {
   write(buffer: GPUBuffer, offset: number, content: Uint8Array<ArrayBuffer>): Promise<void>;
 }
 
-/** What to load, and from where. */
-export interface WeightOptions {
+/** What to fetch, and from where. */
+export interface StreamOptions {
   source: Source;
   /** In the order of the stream of weights. */
   shards: FileRef[];
   /** The pieces of each shard. Each byte of each tensor must be in exactly one. */
   pieces: Piece[][];
   tensors: WeightTensor[];
-  device: WeightDevice;
   /** Most shards that are fetched at a time. Default: 4. */
   inFlight?: number | undefined;
   /** Most bytes of shards in memory at a time, unless a single one has more. Default: 128 MiB. */
   inFlightBytes?: number | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** What to load into buffers of a graphics device. */
+export interface WeightOptions extends StreamOptions {
+  device: WeightDevice;
   /** Larger tensors are written piece by piece instead of being mapped. Default: 256 MiB. */
   mapBytes?: number | undefined;
-  signal?: AbortSignal | undefined;
 }
 
 const MIB = 1 << 20;
@@ -65,7 +69,8 @@ interface Slot {
 export async function loadWeights(options: WeightOptions): Promise<GPUBuffer[]> {
   const { device, tensors, signal } = options;
   const mapBytes = options.mapBytes ?? 256 * MIB;
-  check(options, mapBytes);
+  check(options);
+  checkWords(options, mapBytes);
   if (signal?.aborted) throw aborted();
   const slots: Slot[] = tensors.map((tensor) => ({ buffer: null, mapped: null, left: tensor.bytes }));
 
@@ -105,9 +110,21 @@ export async function loadWeights(options: WeightOptions): Promise<GPUBuffer[]> 
   }
 }
 
+/** Loads all tensors into memory of the caller: `place` copies a part of a tensor to where it belongs. */
+export async function placeWeights(
+  options: StreamOptions,
+  place: (tensor: number, offset: number, content: Uint8Array) => void,
+): Promise<void> {
+  check(options);
+  if (options.signal?.aborted) throw aborted();
+  await eachShard(options, async ({ tensor, offset, begin, end }, shard) => {
+    place(tensor, offset, shard.subarray(begin, end));
+  });
+}
+
 /** Fetches the shards, a bounded number at a time, and places their pieces as they arrive. */
 async function eachShard(
-  options: WeightOptions,
+  options: StreamOptions,
   place: (piece: Piece, shard: Uint8Array<ArrayBuffer>) => Promise<void>,
 ): Promise<void> {
   const { source, shards, pieces, inFlight = 4, inFlightBytes = 128 * MIB } = options;
@@ -151,7 +168,7 @@ async function eachShard(
 }
 
 /** Rejects pieces that lie outside of their shard or tensor, and tensors that they do not cover exactly. */
-function check(options: WeightOptions, mapBytes: number): void {
+function check(options: StreamOptions): void {
   const { shards, pieces, tensors } = options;
   const fail = (message: string, file?: string): never => {
     throw makeError("bundle", `weights: ${message}`, file === undefined ? {} : { file });
@@ -174,11 +191,18 @@ function check(options: WeightOptions, mapBytes: number): void {
     for (const { begin, end, offset } of at(parts, index).sort((a, b) => a.offset - b.offset)) {
       if (offset !== filled) fail(`${label}: expected bytes from ${filled}, found bytes from ${offset}`);
       filled += end - begin;
-      // The device writes words.
-      const words = offset % 4 === 0 && filled % 4 === 0;
-      if (bytes > mapBytes && !words) fail(`${label}: cut at a byte that begins no word`);
     }
     if (filled !== bytes) fail(`${label}: expected ${bytes} bytes, found ${filled}`);
+  }
+}
+
+/** Rejects pieces of tensors that are written piece by piece if they do not consist of words, which devices write. */
+function checkWords({ pieces, tensors }: WeightOptions, mapBytes: number): void {
+  for (const { tensor, offset, begin, end } of pieces.flat()) {
+    const { bytes, label } = at(tensors, tensor);
+    if (bytes > mapBytes && (offset % 4 !== 0 || (end - begin) % 4 !== 0)) {
+      throw makeError("bundle", `weights: ${label}: cut at a byte that begins no word`);
+    }
   }
 }
 

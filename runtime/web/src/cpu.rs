@@ -1,0 +1,131 @@
+//! Kernels in linear memory as the executor wants them. The memory itself is `ts/wasm/machine.ts`.
+
+use std::collections::BTreeSet;
+
+use gristmill_bundle::{Manifest, Programs};
+use gristmill_runtime::Error;
+use gristmill_runtime::cpu::{Cpu, Machine, Running, Setup, check_profile, control, device_info, module, plan};
+use gristmill_runtime::gpu::admit;
+use js_sys::Promise;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen_futures::JsFuture;
+
+use crate::error::from_js;
+
+#[wasm_bindgen]
+extern "C" {
+    /// `KernelMachine` of `ts/wasm/machine.ts`.
+    #[derive(Clone, Debug)]
+    pub type JsMachine;
+
+    #[wasm_bindgen(method, catch)]
+    fn grow(this: &JsMachine, bytes: f64) -> Result<(), JsValue>;
+    #[wasm_bindgen(method)]
+    fn write(this: &JsMachine, at: u32, bytes: &[u8]);
+    #[wasm_bindgen(method)]
+    fn read(this: &JsMachine, at: u32, into: &mut [u8]);
+    #[wasm_bindgen(method)]
+    fn zero(this: &JsMachine, at: u32, bytes: u32);
+    #[wasm_bindgen(method)]
+    fn copy(this: &JsMachine, from: u32, to: u32, bytes: u32);
+    #[wasm_bindgen(method)]
+    fn start(this: &JsMachine, control: u32);
+    #[wasm_bindgen(method)]
+    fn run(this: &JsMachine, control: u32) -> Promise;
+    #[wasm_bindgen(method)]
+    fn describe(this: &JsMachine) -> String;
+}
+
+/// A machine of the page.
+#[derive(Debug)]
+pub(crate) struct WebMachine(pub(crate) JsMachine);
+
+impl Machine for WebMachine {
+    fn grow(&self, bytes: u64) -> Result<(), Error> {
+        self.0.grow(bytes as f64).map_err(from_js)
+    }
+
+    fn write(&self, at: u32, bytes: &[u8]) {
+        self.0.write(at, bytes);
+    }
+
+    fn read(&self, at: u32, into: &mut [u8]) {
+        self.0.read(at, into);
+    }
+
+    fn fill_zero(&self, at: u32, len: u32) {
+        self.0.zero(at, len);
+    }
+
+    fn copy(&self, from: u32, to: u32, len: u32) {
+        self.0.copy(from, to, len);
+    }
+
+    fn start(&self, control: u32) -> Result<(), Error> {
+        self.0.start(control);
+        Ok(())
+    }
+
+    fn run(&self, control: u32) -> Running {
+        // The kernels run here and now.
+        let running = self.0.run(control);
+        Box::pin(async move { JsFuture::from(running).await.map(|_| ()).map_err(from_js) })
+    }
+
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+}
+
+/// What JavaScript knows of a module once it is instantiated.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Given {
+    heap_base: u32,
+    scratch_bytes: u32,
+    workers: u32,
+    /// How often a worker looks before it sleeps.
+    spin: u32,
+    features: BTreeSet<String>,
+    limit: u64,
+}
+
+/// The module for a page with these features, and what is known of its memory before anything is fetched. Fails if
+/// the bundle has no such programs, or does not fit.
+pub(crate) fn choose_module(
+    manifest: &Manifest,
+    programs: &Programs,
+    features: Vec<String>,
+    limit: u64,
+) -> Result<Value, Error> {
+    check_profile(manifest)?;
+    let device = device_info(features.into_iter().collect(), limit);
+    admit(manifest, programs, &device)?;
+    let reserve = plan(manifest, programs)?.reserve(0, limit)?;
+    Ok(json!({ "file": module(programs, &device)?, "reserve": reserve }))
+}
+
+/// Makes a device of a machine.
+pub(crate) fn open(
+    manifest: &Manifest,
+    programs: &Programs,
+    machine: JsMachine,
+    setup: &str,
+) -> Result<Cpu<WebMachine>, Error> {
+    let given: Given = serde_json::from_str(setup).map_err(|e| Error::Backend(format!("setup of the kernels: {e}")))?;
+    let own = u64::from(given.scratch_bytes) * u64::from(given.workers) + u64::from(2 * control::BYTES);
+    let base = u64::from(given.heap_base) + own;
+    let setup = Setup {
+        reserve: plan(manifest, programs)?.reserve(base, given.limit)?,
+        heap_base: given.heap_base,
+        scratch_bytes: given.scratch_bytes,
+        workers: given.workers,
+        spin: given.spin,
+        features: given.features,
+        limit: given.limit,
+    };
+    Cpu::new(WebMachine(machine), setup)
+}

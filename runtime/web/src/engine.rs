@@ -1,0 +1,116 @@
+//! A bundle on whatever executes it.
+
+use gristmill_bundle::{EntryRole, Manifest};
+use gristmill_runtime::cpu::Cpu;
+use gristmill_runtime::gpu::{BufferSpec, Executor, Gpu, Usage};
+use gristmill_runtime::{Backend, Error, Request, Tensors, backend::Pending};
+use wasm_bindgen::JsValue;
+
+use crate::cpu::WebMachine;
+use crate::files::JsFiles;
+use crate::gpu::WebGpu;
+
+/// A bundle on a device of the browser, or on the processor.
+#[derive(Debug)]
+pub(crate) enum Engine {
+    Gpu(Box<Executor<WebGpu, JsFiles>>),
+    Cpu(Box<OnCpu>),
+}
+
+/// An executor on the processor.
+#[derive(Debug)]
+pub(crate) struct OnCpu {
+    executor: Executor<Cpu<WebMachine>, JsFiles>,
+    /// Those that JavaScript is filling.
+    weights: Vec<<Cpu<WebMachine> as Gpu>::Buffer>,
+}
+
+impl OnCpu {
+    pub(crate) fn new(executor: Executor<Cpu<WebMachine>, JsFiles>) -> Self {
+        OnCpu { executor, weights: Vec::new() }
+    }
+
+    /// Makes room for all weights; gives their addresses.
+    pub(crate) async fn place(&mut self, manifest: &Manifest) -> Result<Vec<f64>, Error> {
+        let spec = |t: &gristmill_bundle::Tensor| {
+            BufferSpec::new(format!("tensor `{}` ({})", t.name, t.precision), t.bytes, Usage::Weight)
+        };
+        let specs: Vec<BufferSpec> = manifest.tensors.iter().map(spec).collect();
+        self.weights = self.executor.gpu().create(&specs).await?;
+        Ok(self.weights.iter().map(|b| f64::from(b.address())).collect())
+    }
+
+    /// Takes the weights that were placed, now that they are filled.
+    fn take_weights(&mut self) {
+        self.executor.set_weights(std::mem::take(&mut self.weights));
+    }
+
+    /// Bytes of weights, states, and everything else.
+    pub(crate) fn memory(&self) -> Vec<f64> {
+        let cpu = self.executor.gpu();
+        let (weights, states) = (cpu.allocated_for(Usage::Weight), cpu.allocated_for(Usage::State));
+        vec![weights as f64, states as f64, cpu.allocated().saturating_sub(weights + states) as f64]
+    }
+}
+
+impl Engine {
+    /// Compiles kernels ahead of their use, see [`Executor::warm`].
+    pub(crate) async fn warm(&mut self, roles: &[EntryRole], done: &mut dyn FnMut(usize, usize)) -> Result<(), Error> {
+        match self {
+            Engine::Gpu(executor) => executor.warm(roles, done).await,
+            Engine::Cpu(on) => on.executor.warm(roles, done).await,
+        }
+    }
+
+    /// How many buffers [`Engine::set_weights`] wants.
+    pub(crate) fn buffers_to_set(&self, manifest: &Manifest) -> usize {
+        match self {
+            Engine::Gpu(_) => manifest.tensors.len(),
+            Engine::Cpu(_) => 0,
+        }
+    }
+
+    /// Takes one filled buffer per tensor; on the processor those that were placed.
+    pub(crate) fn set_weights(&mut self, buffers: Vec<JsValue>) {
+        match self {
+            Engine::Gpu(executor) => executor.set_weights(buffers),
+            Engine::Cpu(on) => on.take_weights(),
+        }
+    }
+
+    fn backend(&self) -> &dyn Backend {
+        match self {
+            Engine::Gpu(executor) => executor.as_ref(),
+            Engine::Cpu(on) => &on.executor,
+        }
+    }
+
+    fn backend_mut(&mut self) -> &mut dyn Backend {
+        match self {
+            Engine::Gpu(executor) => executor.as_mut(),
+            Engine::Cpu(on) => &mut on.executor,
+        }
+    }
+}
+
+impl Backend for Engine {
+    fn describe(&self) -> String {
+        self.backend().describe()
+    }
+
+    fn depth(&self) -> usize {
+        self.backend().depth()
+    }
+
+    fn begin(&mut self, batch: u32, capacity: u32) -> Pending<'_, ()> {
+        self.backend_mut().begin(batch, capacity)
+    }
+
+    fn start<'a>(&'a mut self, request: &'a Request, want: &'a [&'a str]) -> Pending<'a, ()> {
+        self.backend_mut().start(request, want)
+    }
+
+    fn finish(&mut self) -> Pending<'_, Tensors> {
+        self.backend_mut().finish()
+    }
+}

@@ -1,0 +1,33 @@
+// What executes a model: a graphics device, or kernels on the processor. Loading and recovering are the same for both.
+
+import type { AdapterInfo, MemoryInfo, ProcessorInfo } from "./api";
+import type { GristmillError } from "./errors";
+
+/** Something that executes programs. */
+export interface Target {
+  readonly kind: "webgpu" | "wasm";
+  /** The graphics adapter, if that is what computes. */
+  readonly adapter: AdapterInfo | null;
+  /** The processor's part, if that is what computes. */
+  readonly processor: ProcessorInfo | null;
+  memory(): Omit<MemoryInfo, "wasm">;
+  /** The loss that is behind some other error, if there was one. */
+  lossBehindError(): Promise<GristmillError | null>;
+  /** Goes away as a driver that crashes does. */
+  lose(): void;
+  /** Frees everything. */
+  close(): void;
+}
+
+/** A target that the bundle fits and whose programs are set, before it has weights. */
+export interface Prepared {
+  target: Target;
+  /** The programs in use. */
+  profile: string;
+  /** Lets the runtime take the target. */
+  open(): Promise<void>;
+  /** Loads all weights; gives what the runtime is to be told of them. */
+  weights(signal: AbortSignal): Promise<unknown[]>;
+  /** What else must be done before the first call. */
+  settled: Promise<void>;
+}

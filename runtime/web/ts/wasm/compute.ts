@@ -1,0 +1,41 @@
+// A thread of a pool: an instance of the kernels over the shared memory that serves until it is told to stop.
+
+import { stopAll } from "./control";
+
+/** What a thread is told: first its module, then where the control block is. */
+export type ToThread =
+  | { kind: "module"; module: WebAssembly.Module; memory: WebAssembly.Memory; worker: number }
+  | { kind: "serve"; control: number };
+
+/** What it answers. */
+export type FromThread = { kind: "ready" } | { kind: "failed"; message: string };
+
+const port = self as unknown as Worker;
+let memory: WebAssembly.Memory | null = null;
+let serve: ((control: number) => void) | null = null;
+
+function say(message: FromThread): void {
+  port.postMessage(message);
+}
+
+async function prepare(task: Extract<ToThread, { kind: "module" }>): Promise<void> {
+  memory = task.memory;
+  const { exports } = await WebAssembly.instantiate(task.module, { gristmill: { memory } });
+  const found = exports["serve"] as (control: number, worker: number) => void;
+  serve = (control) => found(control, task.worker);
+  say({ kind: "ready" });
+}
+
+port.addEventListener("message", ({ data }: MessageEvent<ToThread>) => {
+  if (data.kind === "module") {
+    prepare(data).catch((e: unknown) => say({ kind: "failed", message: String(e) }));
+    return;
+  }
+  try {
+    serve?.(data.control);
+  } catch (e) {
+    // First the news: who waits for this thread finds it as soon as it is woken.
+    say({ kind: "failed", message: String(e) });
+    if (memory) stopAll(memory, data.control);
+  }
+});

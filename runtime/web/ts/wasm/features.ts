@@ -1,0 +1,72 @@
+// What the browser's WebAssembly and this thread can do, found out by tiny modules and never guessed from names.
+
+/** Names of features, as kernels of a bundle require them. */
+export const RELAXED_SIMD = "relaxed-simd";
+export const THREADS = "threads";
+
+/** `(func (result v128) (i8x16.splat (i32.const 0)))` */
+// prettier-ignore
+const SIMD = [
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 8, 1, 6, 0, 65, 0, 253, 15, 11,
+];
+/** `i32x4.relaxed_dot_i8x16_i7x16_add_s` and `f32x4.relaxed_madd` of zeros: those that kernels use. */
+// prettier-ignore
+const RELAXED = [
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 30, 1, 28, 0, 65, 0, 253, 15, 65, 0, 253, 15,
+  65, 0, 253, 15, 253, 147, 2, 65, 0, 253, 15, 65, 0, 253, 15, 253, 133, 2, 11,
+];
+
+/** What is asked for; everything else is found out. */
+export interface Wishes {
+  /** Most threads, or null for as many as make sense. */
+  threads: number | null;
+  /** `baseline` leaves relaxed instructions unused. */
+  simd: "auto" | "baseline" | "relaxed";
+}
+
+/** What kernels may use here. */
+export interface Abilities {
+  simd: boolean;
+  relaxed: boolean;
+  /** Threads that compute, this one included: 1 if there is no shared memory, or this thread must not wait. */
+  threads: number;
+  /** Why there is one thread only, for people; empty if there are more. */
+  single: string;
+}
+
+/** More threads than this share the memory's bandwidth without getting more of it. */
+const MOST_THREADS = 8;
+
+/** Whether an engine takes a module. */
+function takes(bytes: number[]): boolean {
+  return WebAssembly.validate(Uint8Array.from(bytes));
+}
+
+/** Finds out what there is. */
+export function abilities({ threads, simd }: Wishes): Abilities {
+  const single = whySingle();
+  const cores = globalThis.navigator?.hardwareConcurrency || 1;
+  const most = threads ?? Math.min(cores, MOST_THREADS);
+  return {
+    simd: takes(SIMD),
+    relaxed: simd !== "baseline" && takes(RELAXED),
+    threads: single ? 1 : Math.max(1, most),
+    single: single || (most > 1 ? "" : threads === 1 ? "one thread was asked for" : "the device has one core"),
+  };
+}
+
+/** The features that choose a module. */
+export function featuresOf({ relaxed, threads }: Abilities): string[] {
+  return [...(relaxed ? [RELAXED_SIMD] : []), ...(threads > 1 ? [THREADS] : [])];
+}
+
+/** Why threads cannot share memory here; empty if they can. */
+function whySingle(): string {
+  // Engines make shared memories in pages that are not isolated, too, but refuse to hand them to workers.
+  if (!globalThis.crossOriginIsolated) return "the page is not isolated (docs/hosting.md)";
+  if (typeof SharedArrayBuffer === "undefined") return "the browser has no shared memory";
+  if (typeof Worker === "undefined") return "this kind of worker cannot start others";
+  // A thread that computes together with others waits for them, which the main thread of a page must not.
+  if (typeof document !== "undefined") return "the model is in the page's main thread, which must not wait for others";
+  return "";
+}

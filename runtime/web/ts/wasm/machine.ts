@@ -1,0 +1,148 @@
+// Kernels in linear memory: everything that the runtime does with WebAssembly goes through here.
+
+import type { ProcessorInfo } from "../api";
+import { makeError, type GristmillError } from "../errors";
+import { stopAll } from "./control";
+import type { KernelExports } from "./module";
+import { NO_POOL, type Pool } from "./pool";
+
+/** Messages to this thread are looked at this often at least, so that a caller can end what is under way. */
+const TURN_MS = 8;
+/** How long the reason may take that a thread gives for its end. */
+const REASON_MS = 500;
+const PAGE = 65536;
+
+/** What a machine is made of. */
+export interface MachineParts {
+  memory: WebAssembly.Memory;
+  exports: KernelExports;
+  pool: Pool;
+  /** Most bytes that the memory can have. */
+  limit: number;
+  processor: ProcessorInfo;
+}
+
+/** Memory and kernels. The methods without a comment are those of the trait `Machine` of the runtime. */
+export class KernelMachine {
+  readonly limit: number;
+  readonly processor: ProcessorInfo;
+  readonly exports: KernelExports;
+  private readonly memory: WebAssembly.Memory;
+  private readonly pool: Pool;
+  private bytes: Uint8Array;
+  private control: number | null = null;
+  private failure: GristmillError | null = null;
+  private lastTurn = performance.now();
+
+  constructor({ memory, exports, pool, limit, processor }: MachineParts) {
+    this.memory = memory;
+    this.exports = exports;
+    this.pool = pool;
+    this.limit = limit;
+    this.processor = processor;
+    this.bytes = new Uint8Array(memory.buffer);
+    void pool.failed.then((error) => this.fail(error));
+  }
+
+  /** Workers that the kernels share their work with, this thread included. */
+  get workers(): number {
+    return this.pool.size + 1;
+  }
+
+  get size(): number {
+    return this.memory.buffer.byteLength;
+  }
+
+  /** The error that ended it, if that was a loss. */
+  get loss(): GristmillError | null {
+    return this.failure?.code === "device-lost" ? this.failure : null;
+  }
+
+  describe(): string {
+    const { threads, simd } = this.processor;
+    const with_ = simd === "relaxed" ? "relaxed SIMD" : "SIMD";
+    return `WebAssembly with ${with_} on ${threads} ${threads === 1 ? "thread" : "threads"}`;
+  }
+
+  grow(bytes: number): void {
+    const pages = Math.ceil((bytes - this.size) / PAGE);
+    if (pages <= 0) return;
+    try {
+      this.memory.grow(pages);
+    } catch (e) {
+      const message = `the browser gives no memory for ${bytes} bytes of linear memory; it has ${this.size}`;
+      throw makeError("out-of-memory", message, { what: "linear memory", needed: bytes }, e);
+    }
+    this.bytes = new Uint8Array(this.memory.buffer);
+  }
+
+  write(at: number, bytes: Uint8Array): void {
+    this.bytes.set(bytes, at);
+  }
+
+  read(at: number, into: Uint8Array): void {
+    into.set(this.bytes.subarray(at, at + into.length));
+  }
+
+  zero(at: number, bytes: number): void {
+    this.bytes.fill(0, at, at + bytes);
+  }
+
+  copy(from: number, to: number, bytes: number): void {
+    this.bytes.copyWithin(to, from, from + bytes);
+  }
+
+  start(control: number): void {
+    this.control = control;
+    this.pool.serve(control);
+  }
+
+  async run(control: number): Promise<void> {
+    if (this.failure) throw this.failure;
+    let stopped: number;
+    try {
+      stopped = this.exports.run(control);
+    } catch (e) {
+      const message = `the kernels failed: ${(e as Error).message}`;
+      this.fail(makeError("internal", message, {}, e));
+      throw this.failure ?? e;
+    }
+    if (stopped !== 0) throw await this.reason();
+    await this.turn();
+  }
+
+  /** Ends everything with this error, which later runs give as well. */
+  fail(error: GristmillError): void {
+    this.failure ??= error;
+    this.close();
+  }
+
+  /** Ends all threads. The memory goes when nobody holds it any more. */
+  close(): void {
+    this.failure ??= makeError("device-lost", "the kernels were ended");
+    if (this.control !== null && this.pool !== NO_POOL) stopAll(this.memory, this.control);
+    this.pool.close();
+  }
+
+  /** Why a run was stopped: what the thread says that stopped it. */
+  private async reason(): Promise<GristmillError> {
+    const pause = new Promise<null>((resolve) => setTimeout(() => resolve(null), REASON_MS));
+    const told = await Promise.race([this.pool.failed, pause]);
+    this.fail(told ?? makeError("internal", "the kernels were stopped, and no thread says why"));
+    return this.failure ?? makeError("internal", "the kernels were stopped");
+  }
+
+  /** Lets messages in now and then: to end a generation, for example. */
+  private turn(): Promise<void> {
+    if (performance.now() - this.lastTurn < TURN_MS) return Promise.resolve();
+    return new Promise((resolve) => {
+      const { port1, port2 } = new MessageChannel();
+      port1.onmessage = () => {
+        port1.close();
+        this.lastTurn = performance.now();
+        resolve();
+      };
+      port2.postMessage(null);
+    });
+  }
+}

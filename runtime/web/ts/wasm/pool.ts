@@ -1,0 +1,64 @@
+// Threads that compute together with the one that has the model.
+
+import { makeError, type GristmillError } from "../errors";
+import type { FromThread, ToThread } from "./compute";
+
+/** A thread that does not answer for so long is not waited for. */
+const READY_MS = 20_000;
+
+/** Threads that are ready. */
+export interface Pool {
+  /** Threads besides the caller's. */
+  readonly size: number;
+  /** Lets them serve a control block. */
+  serve(control: number): void;
+  /** Resolves with what went wrong in one of them; never, if nothing does. */
+  readonly failed: Promise<GristmillError>;
+  /** Ends them at once. */
+  close(): void;
+}
+
+/** A pool of nobody. */
+export const NO_POOL: Pool = { size: 0, serve: () => {}, failed: new Promise(() => {}), close: () => {} };
+
+/** Starts so many threads; rejects if one of them cannot be had, and then leaves none. */
+export async function openPool(module: WebAssembly.Module, memory: WebAssembly.Memory, size: number): Promise<Pool> {
+  if (size === 0) return NO_POOL;
+  let fail: (error: GristmillError) => void = () => {};
+  const failed = new Promise<GristmillError>((resolve) => (fail = resolve));
+  const threads: Worker[] = [];
+  const close = (): void => threads.forEach((thread) => thread.terminate());
+  const ready: Promise<void>[] = [];
+  for (let worker = 1; worker <= size; worker++) {
+    const thread = new Worker(new URL("./compute.js", import.meta.url), { type: "module", name: "gristmill compute" });
+    threads.push(thread);
+    ready.push(
+      new Promise((resolve) => {
+        thread.addEventListener("message", ({ data }: MessageEvent<FromThread>) => {
+          if (data.kind === "ready") resolve();
+          else fail(makeError("internal", `a thread of the kernels failed: ${data.message}`));
+        });
+      }),
+    );
+    const broken = (event: Event): void => {
+      const { message } = event as Partial<ErrorEvent>;
+      fail(makeError("internal", `a thread of the kernels ended: ${message || "its script could not be run"}`));
+    };
+    for (const type of ["error", "messageerror"]) thread.addEventListener(type, broken);
+    thread.postMessage({ kind: "module", module, memory, worker } satisfies ToThread);
+  }
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<GristmillError>((resolve) => {
+    timer = setTimeout(() => resolve(makeError("internal", "a thread of the kernels does not start")), READY_MS);
+  });
+  const trouble = await Promise.race([Promise.all(ready).then(() => null), failed, late]);
+  clearTimeout(timer);
+  if (trouble) {
+    close();
+    throw trouble;
+  }
+  const serve = (control: number): void => {
+    for (const thread of threads) thread.postMessage({ kind: "serve", control } satisfies ToThread);
+  };
+  return { size, serve, failed, close };
+}

@@ -1,0 +1,97 @@
+// From the kernel modules of a bundle to a target that only lacks weights.
+
+import type { ProcessorInfo } from "../api";
+import { guard, WASM_PROFILE, type Bundle } from "../bundle";
+import { makeError, type GristmillError } from "../errors";
+import { placeWeights } from "../load/weights";
+import type { KernelModule, MachineSetup } from "../runtime";
+import type { Prepared, Target } from "../target";
+import { abilities, featuresOf, type Abilities, type Wishes } from "./features";
+import { KernelMachine } from "./machine";
+import { compileKernels, instantiate, leastPages, makeMemory } from "./module";
+import { NO_POOL, openPool, type Pool } from "./pool";
+
+/** Bytes that 32-bit addresses reach. */
+const ADDRESS_SPACE = 2 ** 32;
+/** How often a thread looks for work before it sleeps: somewhat longer than the pause between two steps. */
+const SPIN = 20_000;
+
+/** What can be used of the processor; throws if that is not enough, or not what was asked for. */
+export function able(wishes: Wishes): Abilities {
+  const found = abilities(wishes);
+  if (!found.simd) throw makeError("unsupported", "this browser's WebAssembly has no SIMD, which kernels are made of");
+  if (wishes.simd === "relaxed" && !found.relaxed) {
+    const message = "this browser's WebAssembly has no relaxed SIMD; leave out the option simd, or ask for baseline";
+    throw makeError("unsupported", message);
+  }
+  return found;
+}
+
+/** Fetches programs and kernels, checks that the bundle fits in linear memory, and starts threads. */
+export async function prepareWasm(bundle: Bundle, wishes: Wishes, signal: AbortSignal): Promise<Prepared> {
+  const found = able(wishes);
+  const features = featuresOf(found);
+  const { runtime } = bundle;
+  if (!bundle.hasWasm) {
+    const profiles = bundle.manifest.profiles.join(", ");
+    const message = `this bundle has no WebAssembly, only programs for ${profiles}; compile it with --target all`;
+    throw makeError("unsupported", message);
+  }
+  await bundle.setPrograms(WASM_PROFILE, signal);
+  // More than 32 bits reach is refused before anything else is fetched.
+  const chosen = JSON.parse(guard(() => runtime.kernelModule(features, ADDRESS_SPACE))) as KernelModule;
+  const bytes = await bundle.file(chosen.file, signal);
+  const module = await compileKernels(bytes, chosen.file);
+  const { memory, limit } = makeMemory(leastPages(bytes), found.threads > 1);
+  // Where no threads can be had after all, one does the work of all.
+  let single = found.single;
+  const alone = (error: GristmillError): Pool => ((single = error.message), NO_POOL);
+  const [exports, pool] = await Promise.all([
+    instantiate(module, memory, chosen.file),
+    openPool(module, memory, found.threads - 1).catch(alone),
+  ]);
+  const processor: ProcessorInfo = {
+    threads: pool.size + 1,
+    simd: found.relaxed ? "relaxed" : "baseline",
+    ...(single && { single }),
+  };
+  const machine = new KernelMachine({ memory, exports, pool, limit, processor });
+  const { heapBase, scratchBytes } = exports;
+  const setup: MachineSetup = { heapBase, scratchBytes, workers: machine.workers, spin: SPIN, features, limit };
+  let addresses: Float64Array = new Float64Array();
+  return {
+    target: targetOf(machine, bundle),
+    profile: WASM_PROFILE,
+    settled: Promise.resolve(),
+    open: async () => {
+      const placed = runtime.openMachine(machine as never, JSON.stringify(setup), bundle.files as never);
+      addresses = (await placed) as Float64Array;
+    },
+    weights: async (stop) => {
+      const place = (tensor: number, offset: number, content: Uint8Array): void =>
+        machine.write((addresses[tensor] ?? 0) + offset, content);
+      await placeWeights({ source: bundle.source, ...bundle.plan, signal: stop }, place);
+      return [];
+    },
+  };
+}
+
+function targetOf(machine: KernelMachine, { runtime }: Bundle): Target {
+  let known: [number, number, number] = [0, 0, 0];
+  return {
+    kind: "wasm",
+    adapter: null,
+    processor: machine.processor,
+    memory: () => {
+      // While a call is under way nobody can be asked.
+      const told = runtime.machineMemory();
+      if (told) known = [told[0] ?? 0, told[1] ?? 0, told[2] ?? 0];
+      const [weights, states, scratch] = known;
+      // Linear memory never shrinks.
+      return { weights, states, scratch, total: machine.size, peak: machine.size };
+    },
+    lossBehindError: async () => machine.loss,
+    lose: () => machine.fail(makeError("device-lost", "the kernels were taken away")),
+    close: () => machine.close(),
+  };
+}
