@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use gristmill_bundle::Bundle;
+use gristmill_bundle::{Bundle, Manifest};
 use gristmill_compiler::reference::ReferenceBackend;
 use gristmill_compiler::{CompileError, CompileOptions, Quiet, compile};
 use gristmill_graph::Tensor as Golden;
 use gristmill_runtime::blocking::run_tensors;
-use gristmill_runtime::native::{Options, Wgpu};
 use gristmill_runtime::tensors::TensorRun;
 use gristmill_runtime::{Backend, Data, Tensor};
 
+use crate::devices;
 use crate::goldens::{Case, Run, TOLERANCE};
 
 /// A tensor of the graph IR as one of the runtime.
@@ -32,7 +32,7 @@ pub fn to_golden(t: &Tensor) -> Golden {
     }
 }
 
-fn check_run(backend: &mut dyn Backend, manifest: &gristmill_bundle::Manifest, run: &Run) -> Vec<String> {
+fn check_run(name: &str, backend: &mut dyn Backend, manifest: &Manifest, run: &Run) -> Vec<String> {
     let inputs: BTreeMap<String, Tensor> = run.inputs.iter().map(|(n, t)| (n.clone(), to_runtime(t))).collect();
     let greedy = run.outputs.get("greedy.tokens").map(|t| t.shape[1] as u32);
     let what = TensorRun { entry: None, greedy, taps: true };
@@ -47,7 +47,7 @@ fn check_run(backend: &mut dyn Backend, manifest: &gristmill_bundle::Manifest, r
     };
     let mut wrong = Vec::new();
     for judgement in run.judge(&produced).into_iter().chain(run.judge(&without_taps)) {
-        println!("{} {}: {:.1e}", run.name, judgement.name, judgement.error);
+        println!("{name} {} {}: {:.1e}", run.name, judgement.name, judgement.error);
         if judgement.error > TOLERANCE {
             wrong.push(format!("{} {}: {:.1e}", run.name, judgement.name, judgement.error));
         }
@@ -56,19 +56,18 @@ fn check_run(backend: &mut dyn Backend, manifest: &gristmill_bundle::Manifest, r
     wrong
 }
 
-/// Compiles the model of a case at f32 for the native target.
+/// Compiles the model of a case at f32 for all devices.
 fn compiled(case: &Case, dir: &Path) -> Result<Arc<Bundle>, CompileError> {
-    let options =
-        CompileOptions { precision: "f32".into(), targets: vec!["native".into()], ..CompileOptions::default() };
+    let options = CompileOptions { precision: "f32".into(), targets: devices::targets(), ..CompileOptions::default() };
     let out = dir.join("bundle");
     compile(&case.model_dir(), &out, &options, &Quiet)?;
     Ok(Arc::new(Bundle::open(&out)?))
 }
 
-/// Compiles a case and runs all of its runs on the device and on the reference backend; gives what is wrong.
+/// Compiles a case and runs all of its runs on all devices and on the reference backend; gives what is wrong.
 ///
 /// # Panics
-/// If there is no device.
+/// If there is no adapter.
 pub fn check_case(case: &Case) -> Vec<String> {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let bundle = match compiled(case, dir.path()) {
@@ -76,14 +75,18 @@ pub fn check_case(case: &Case) -> Vec<String> {
         Err(e) => return vec![format!("does not compile: {e}")],
     };
     let manifest = bundle.manifest().clone();
-    let mut device = Wgpu::load(bundle, &Options::default(), &mut |_, _| {})
-        .unwrap_or_else(|e| panic!("{}: {e}; on Debian, install mesa-vulkan-drivers", case.name));
+    let mut devices = devices::open(&bundle).unwrap_or_else(|e| panic!("{}: {e}", case.name));
     let again = Bundle::open(dir.path().join("bundle")).expect("a bundle");
     let mut reference = ReferenceBackend::open(again).expect("a graph");
     let mut wrong = Vec::new();
     for run in case.runs() {
-        wrong.extend(check_run(&mut device, &manifest, &run).into_iter().map(|w| format!("wgpu {w}")));
-        wrong.extend(check_run(&mut reference, &manifest, &run).into_iter().map(|w| format!("reference {w}")));
+        for device in &mut devices {
+            let found = check_run(&device.name, device.backend.as_mut(), &manifest, &run);
+            wrong.extend(found.into_iter().map(|w| format!("{} {w}", device.name)));
+        }
+        wrong.extend(
+            check_run("reference", &mut reference, &manifest, &run).into_iter().map(|w| format!("reference {w}")),
+        );
     }
     wrong
 }

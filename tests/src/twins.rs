@@ -1,4 +1,4 @@
-//! A bundle on the device and on the reference backend, held against each other.
+//! A bundle on all devices and on the reference backend, held against one another.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,18 +8,18 @@ use gristmill_bundle::{Bundle, Manifest};
 use gristmill_compiler::reference::ReferenceBackend;
 use gristmill_compiler::{CompileOptions, Quiet, compile};
 use gristmill_runtime::blocking::run_tensors;
-use gristmill_runtime::native::{Options, Wgpu};
 use gristmill_runtime::tensors::TensorRun;
 use gristmill_runtime::{Backend, Tensor};
 
+use crate::devices::{self, Device};
 use crate::models::ModelFiles;
 
-/// A bundle, twice.
+/// A bundle, on everything that executes it.
 pub struct Twins {
-    /// What both execute.
+    /// What all execute.
     pub manifest: Manifest,
-    /// On the device.
-    pub device: Wgpu,
+    /// On devices.
+    pub devices: Vec<Device>,
     /// By the reference evaluator.
     pub reference: ReferenceBackend,
 }
@@ -37,26 +37,25 @@ pub struct Task {
 }
 
 impl Twins {
-    /// Compiles a model for the native target and opens it on both backends.
+    /// Compiles a model for all devices and opens it on all of them.
     pub fn compile(files: &ModelFiles, options: &CompileOptions) -> Result<Twins, String> {
         let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
         files.write(&dir.path().join("model"));
-        let options = CompileOptions { targets: vec!["native".into()], ..options.clone() };
+        let options = CompileOptions { targets: devices::targets(), ..options.clone() };
         let out = dir.path().join("bundle");
         compile(&dir.path().join("model"), &out, &options, &Quiet).map_err(|e| e.to_string())?;
         Twins::open(&out)
     }
 
-    /// Opens a bundle on both. Everything is read, so the directory may go.
+    /// Opens a bundle on all. Everything is read, so the directory may go.
     pub fn open(bundle: &Path) -> Result<Twins, String> {
         let files = Memory::of(bundle);
         let open = || Bundle::from_source(Box::new(files.0.clone())).map_err(|e| e.to_string());
         let (first, second) = (Arc::new(open()?), open()?);
         let manifest = first.manifest().clone();
-        let device = Wgpu::load(first, &Options::default(), &mut |_, _| {});
-        let device = device.map_err(|e| format!("{e}; on Debian, install mesa-vulkan-drivers"))?;
+        let devices = devices::open(&first)?;
         let reference = ReferenceBackend::open(second).map_err(|e| e.to_string())?;
-        Ok(Twins { manifest, device, reference })
+        Ok(Twins { manifest, devices, reference })
     }
 
     /// What the reference backend gives for a task, with taps.
@@ -68,42 +67,67 @@ impl Twins {
         run_tensors(&mut self.reference, &self.manifest, &task.inputs, &what).map_err(|e| e.to_string())
     }
 
-    /// Runs a task on both, with taps; gives the largest error.
+    /// What is executed, and all that execute it: the devices, then the reference backend.
+    pub fn all(&mut self) -> (&Manifest, Vec<(&str, &mut dyn Backend)>) {
+        let mut all: Vec<(&str, &mut dyn Backend)> = Vec::new();
+        for device in &mut self.devices {
+            all.push((&device.name, device.backend.as_mut()));
+        }
+        all.push(("reference", &mut self.reference));
+        (&self.manifest, all)
+    }
+
+    /// Runs a task on all, with taps; gives the largest error of a device.
     ///
     /// # Errors
     /// Everything that differs by more than the tolerance.
     pub fn check(&mut self, task: &Task) -> Result<f64, String> {
         let what = TensorRun { entry: None, greedy: task.greedy, taps: true };
-        let run = |backend: &mut dyn Backend| {
-            run_tensors(backend, &self.manifest, &task.inputs, &what).map_err(|e| e.to_string())
-        };
-        let found = run(&mut self.device)?;
-        let expected = run(&mut self.reference)?;
-        if found.keys().ne(expected.keys()) {
-            return Err(format!("outputs {:?} and {:?}", found.keys(), expected.keys()));
-        }
-        let tokens = task.inputs["input_ids"].shape[1];
-        let agreed = task.greedy.map(|_| agreed_steps(&expected, &found, task.tolerance)).transpose()?;
+        let expected = self.expected(task);
         let (mut worst, mut wrong) = (0f64, Vec::new());
-        for (name, want) in &expected {
-            let got = &found[name];
-            if want.shape != got.shape {
-                wrong.push(format!("{name}: {:?} and {:?}", want.shape, got.shape));
-                continue;
-            }
-            let (Some(a), Some(b)) = (want.as_f32(), got.as_f32()) else { continue };
-            let keep = |row: usize, position: usize| match &agreed {
-                Some(steps) if name == "greedy.logits" => position < steps[row],
-                _ => want.shape.len() < 3 || want.shape[1] != tokens || position >= task.padding[row],
+        for device in &mut self.devices {
+            let found = run_tensors(device.backend.as_mut(), &self.manifest, &task.inputs, &what);
+            let compared = match (found.map_err(|e| e.to_string()), &expected) {
+                (Ok(found), Ok(expected)) => compare(task, expected, &found),
+                // All refuse in the same words, or one of them is wrong.
+                (Err(e), Err(other)) if e == *other => return Err(e),
+                (found, other) => Err(format!("{:?}, but the reference {:?}", found.err(), other.as_ref().err())),
             };
-            let error = error(&want.shape, a, b, keep);
-            worst = worst.max(error);
-            if error > task.tolerance {
-                wrong.push(format!("{name}: {error:.1e}"));
+            match compared {
+                Ok(error) => worst = worst.max(error),
+                Err(e) => wrong.push(format!("{}: {e}", device.name)),
             }
         }
         if wrong.is_empty() { Ok(worst) } else { Err(wrong.join("\n")) }
     }
+}
+
+/// The largest error of what was found.
+fn compare(task: &Task, expected: &BTreeMap<String, Tensor>, found: &BTreeMap<String, Tensor>) -> Result<f64, String> {
+    if found.keys().ne(expected.keys()) {
+        return Err(format!("outputs {:?} and {:?}", found.keys(), expected.keys()));
+    }
+    let tokens = task.inputs["input_ids"].shape[1];
+    let agreed = task.greedy.map(|_| agreed_steps(expected, found, task.tolerance)).transpose()?;
+    let (mut worst, mut wrong) = (0f64, Vec::new());
+    for (name, want) in expected {
+        let got = &found[name];
+        if want.shape != got.shape {
+            wrong.push(format!("{name}: {:?} and {:?}", want.shape, got.shape));
+            continue;
+        }
+        let (Some(a), Some(b)) = (want.as_f32(), got.as_f32()) else { continue };
+        let keep = |row: usize, position: usize| match &agreed {
+            Some(steps) if name == "greedy.logits" => position < steps[row],
+            _ => want.shape.len() < 3 || want.shape[1] != tokens || position >= task.padding[row],
+        };
+        let error = error(&want.shape, a, b, keep);
+        worst = worst.max(error);
+        if error > task.tolerance {
+            wrong.push(format!("{name}: {error:.1e}"));
+        }
+    }
+    if wrong.is_empty() { Ok(worst) } else { Err(wrong.join("\n")) }
 }
 
 /// `max |error| / std` over the positions that are kept.

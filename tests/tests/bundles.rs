@@ -9,9 +9,10 @@ use gristmill_bundle::Bundle;
 use gristmill_compiler::reference::ReferenceBackend;
 use gristmill_compiler::{CompileError, CompileOptions, PageFile, Quiet, compile};
 use gristmill_runtime::blocking::run_tensors;
-use gristmill_runtime::native::{Options, Wgpu};
+use gristmill_runtime::native::{Options, Wasm, WasmOptions, Wgpu};
 use gristmill_runtime::tensors::TensorRun;
 use gristmill_runtime::{Backend, Tensor};
+use gristmill_tests::devices;
 use gristmill_tests::models::{Decoder, ModelFiles, write_safetensors};
 use gristmill_tests::twins::{Memory, Twins};
 use serde_json::{Value, json};
@@ -119,8 +120,9 @@ fn what_is_no_bundle_is_not_replaced() {
     assert_eq!(fs::read_dir(&out).expect("a directory").count(), 1);
 }
 
-/// What both backends say about a bundle when it is opened, and run if that is possible.
-fn complaints(files: &BTreeMap<String, Vec<u8>>) -> [Result<(), String>; 2] {
+/// What all backends say about a bundle when it is opened, and run if that is possible: WebGPU, WebAssembly, and the
+/// reference.
+fn complaints(files: &BTreeMap<String, Vec<u8>>) -> [Result<(), String>; 3] {
     let inputs = BTreeMap::from([("input_ids".to_string(), Tensor::i32([1, 3], vec![1, 2, 3]))]);
     let open = || Bundle::from_source(Box::new(files.clone())).map_err(|e| e.to_string());
     let run = |backend: &mut dyn Backend| {
@@ -131,8 +133,12 @@ fn complaints(files: &BTreeMap<String, Vec<u8>>) -> [Result<(), String>; 2] {
         let device = Wgpu::load(Arc::new(open()?), &Options::default(), &mut |_, _| {});
         run(&mut device.map_err(|e| e.to_string())?)
     };
+    let wasm = || {
+        let wasm = Wasm::load(Arc::new(open()?), &WasmOptions::default(), &mut |_, _| {});
+        run(&mut wasm.map_err(|e| e.to_string())?)
+    };
     let reference = || run(&mut ReferenceBackend::open(open()?).map_err(|e| e.to_string())?);
-    [device(), reference()]
+    [device(), wasm(), reference()]
 }
 
 fn edited(files: &BTreeMap<String, Vec<u8>>, edit: impl FnOnce(&mut Value)) -> BTreeMap<String, Vec<u8>> {
@@ -144,11 +150,11 @@ fn edited(files: &BTreeMap<String, Vec<u8>>, edit: impl FnOnce(&mut Value)) -> B
 }
 
 #[test]
-fn damage_is_told_by_both_backends() {
+fn damage_is_told_by_all_backends() {
     let dir = directory(&SHAPE.files(3));
-    let out = try_compile(&dir, &options()).expect("compiles");
+    let out = try_compile(&dir, &CompileOptions { targets: devices::targets(), ..options() }).expect("compiles");
     let whole = Memory::of(&out).0;
-    assert_eq!(complaints(&whole), [Ok(()), Ok(())]);
+    assert_eq!(complaints(&whole), [Ok(()), Ok(()), Ok(())]);
     let with = |path: &str, edit: &dyn Fn(&mut Vec<u8>)| {
         let mut files = whole.clone();
         edit(files.get_mut(path).expect("a file"));
@@ -161,7 +167,7 @@ fn damage_is_told_by_both_backends() {
     };
     let shard = whole.keys().find(|k| k.starts_with("weights/")).expect("a shard").clone();
     let shader = whole.keys().find(|k| k.ends_with(".wgsl")).expect("a shader").clone();
-    let both: Vec<Damage<'_>> = vec![
+    let all: Vec<Damage<'_>> = vec![
         ("flipped bit", with(&shard, &|c| c[100] ^= 1), &["weights/", "expected", "found"]),
         ("truncated shard", with(&shard, &|c| c.truncate(c.len() - 16)), &["weights/", "expected", "found"]),
         ("no shard", without(&shard), &["weights/", "not in this bundle"]),
@@ -180,21 +186,31 @@ fn damage_is_told_by_both_backends() {
             &["manifest.json", "tensor `layers.0.input_norm`"],
         ),
     ];
-    for (what, files, parts) in both {
+    for (what, files, parts) in all {
         for complaint in complaints(&files) {
             assert_mentions(&complaint.expect_err(what), parts);
         }
     }
-    // The device alone reads programs and shaders, the reference backend alone the graph.
-    let programs = "programs/native.json";
-    for files in [without(&shader), without(programs), with(programs, &|c| c[40] ^= 1)] {
-        let [device, reference] = complaints(&files);
-        assert!(device.is_err() && reference.is_ok());
-    }
-    assert_mentions(complaints(&without(&shader))[0].as_ref().expect_err("no shader"), &[&shader]);
-    let hash = |m: &mut Value| m["files"]["graph.json"]["sha256"] = json!("0".repeat(64));
-    for files in [without("graph.json"), edited(&whole, hash)] {
-        assert_mentions(complaints(&files)[1].as_ref().expect_err("no graph"), &["graph.json"]);
+    // Programs, shaders and modules are read by those who run them, the graph by the reference backend alone.
+    let module = "wasm/relaxed.threads.wasm";
+    let flipped = |path: &str| with(path, &|c| c[40] ^= 1);
+    for (part, files, fails) in [
+        (shader.as_str(), without(&shader), [true, false, false]),
+        ("programs/native.json", without("programs/native.json"), [true, false, false]),
+        ("programs/native.json", flipped("programs/native.json"), [true, false, false]),
+        ("programs/wasm.json", without("programs/wasm.json"), [false, true, false]),
+        ("programs/wasm.json", flipped("programs/wasm.json"), [false, true, false]),
+        (module, without(module), [false, true, false]),
+        (module, flipped(module), [false, true, false]),
+        ("graph.json", without("graph.json"), [false, false, true]),
+        ("graph.json", flipped("graph.json"), [false, false, true]),
+    ] {
+        for (complaint, fails) in complaints(&files).into_iter().zip(fails) {
+            match complaint {
+                Ok(()) => assert!(!fails, "{part}"),
+                Err(text) => assert!(fails && text.contains(part), "{part}: {text}"),
+            }
+        }
     }
 }
 
@@ -202,7 +218,8 @@ fn damage_is_told_by_both_backends() {
 fn the_context_has_an_end() {
     let options = CompileOptions { max_context: Some(12), ..options() };
     let dir = directory(&SHAPE.files(3));
-    let mut twins = Twins::open(&try_compile(&dir, &options).expect("compiles")).expect("opens");
+    let all = CompileOptions { targets: devices::targets(), ..options.clone() };
+    let mut twins = Twins::open(&try_compile(&dir, &all).expect("compiles")).expect("opens");
     assert_eq!(twins.manifest.model.max_context, 12);
     let mut run = |tokens: usize, greedy| {
         let inputs = BTreeMap::from([("input_ids".to_string(), Tensor::i32([1, tokens], vec![5; tokens]))]);

@@ -10,6 +10,7 @@ use gristmill_runtime::generate::Options;
 use gristmill_runtime::sample::{SAMPLED_TOKEN, SAMPLING, Sampler, Sampling, random};
 use gristmill_runtime::tensors::TensorRun;
 use gristmill_runtime::{Backend, Data, Tensor};
+use gristmill_tests::devices;
 use gristmill_tests::models::{Decoder, ModelFiles, Numbers};
 use gristmill_tests::twins::Twins;
 use proptest::prelude::*;
@@ -55,7 +56,7 @@ fn chooser(vocab: usize) -> Twins {
     ModelFiles { config, tensors: Vec::new() }.write(&dir.path().join("model"));
     let arch = dir.path().join("chooser.ron");
     std::fs::write(&arch, ARCHITECTURE).expect("a file");
-    let options = CompileOptions { arch: Some(arch), targets: vec!["native".into()], ..CompileOptions::default() };
+    let options = CompileOptions { arch: Some(arch), targets: devices::targets(), ..CompileOptions::default() };
     let out = dir.path().join("bundle");
     let report = compile(&dir.path().join("model"), &out, &options, &Quiet).expect("compiles");
     assert_eq!(report.dispatches["forward"], CANDIDATES + CHOICE);
@@ -157,15 +158,19 @@ fn device_and_host_choose_the_same_token() {
         let batches = (prop::collection::vec(row(), ROWS), any::<u64>());
         let result = runner.run(&batches, |(rows, seed)| {
             let inputs = inputs(&rows, vocab, seed);
-            let Twins { manifest, device, reference } = &mut *twins.borrow_mut();
-            for backend in [device as &mut dyn Backend, reference] {
+            let mut twins = twins.borrow_mut();
+            let (manifest, all) = twins.all();
+            for (name, backend) in all {
                 for (row, (tokens, logits, chosen)) in rows.iter().zip(outcome(backend, manifest, &inputs)) {
                     let right = right(&logits, &row.sampling);
                     let host = Sampler::new(row.sampling.clone()).choose(&tokens, &logits, &BTreeSet::new());
                     let rank = |token| tokens.iter().position(|t| *t == token);
                     let found = [host.and_then(rank), rank(chosen)];
                     let fine = found.iter().all(|r| r.is_some_and(|r| right.contains(&r)));
-                    prop_assert!(fine, "{row:?}: host and model choose {found:?}, right is {right:?} of {logits:?}");
+                    prop_assert!(
+                        fine,
+                        "{name}, {row:?}: host and model choose {found:?}, right is {right:?} of {logits:?}"
+                    );
                     choices.set(choices.get() + 1);
                     close.set(close.get() + i32::from(right.len() > 1));
                 }
@@ -185,10 +190,10 @@ fn without_settings_the_best_token_is_chosen() {
     let row = Row { spread: 1.0, ties: false, sampling: Sampling::default() };
     let mut inputs = inputs(&vec![row; 8], 300, 1);
     inputs.remove(SAMPLING);
-    let Twins { manifest, device, reference } = &mut twins;
-    for backend in [device as &mut dyn Backend, reference] {
+    let (manifest, all) = twins.all();
+    for (name, backend) in all {
         for (tokens, _, chosen) in outcome(backend, manifest, &inputs) {
-            assert_eq!(chosen, tokens[0]);
+            assert_eq!(chosen, tokens[0], "{name}");
         }
     }
 }
@@ -198,14 +203,14 @@ fn texts_of_device_and_host_are_the_same() {
     let shape =
         Decoder { hidden: 60, ffn: 110, head_dim: 10, kv_heads: 2, group: 2, layers: 1, vocab: 75, tied: false };
     let mut twins = Twins::compile(&shape.files(3), &CompileOptions::default()).expect("compiles");
-    let Twins { manifest, device, reference } = &mut twins;
+    let (manifest, all) = twins.all();
     let mut plain = manifest.clone();
     plain.entries.iter_mut().for_each(|e| e.outputs.retain(|o| o.name != SAMPLED_TOKEN));
     let sampling = Sampling { temperature: 1.2, top_k: 40, top_p: 0.95, seed: 11, ..Sampling::default() };
     let options = Options { sampling, max_new_tokens: 40, ignore_eos: true, ..Options::default() };
     let mut texts = Vec::new();
-    for backend in [device as &mut dyn Backend, reference] {
-        for manifest in [&*manifest, &plain] {
+    for (_, backend) in all {
+        for manifest in [manifest, &plain] {
             let text = generate(backend, manifest, &[5, 6, 7], &options, &mut || 0.0, &mut |_| None).expect("runs");
             texts.push(text.tokens);
         }

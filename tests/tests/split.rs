@@ -8,6 +8,7 @@ use gristmill_graph::Precision;
 use gristmill_graph::quant::stored_bytes;
 use gristmill_runtime::Tensor;
 use gristmill_tests::backends::to_runtime;
+use gristmill_tests::devices;
 use gristmill_tests::goldens::Case;
 use gristmill_tests::models::Decoder;
 use gristmill_tests::twins::{Task, Twins};
@@ -141,7 +142,7 @@ fn check_case(name: &str, precision: &str) -> Result<(), String> {
     let case = Case::open(name);
     let compiled = |binding_bytes| -> Result<Twins, String> {
         let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
-        let options = CompileOptions { targets: vec!["native".into()], ..options(precision, binding_bytes) };
+        let options = CompileOptions { targets: devices::targets(), ..options(precision, binding_bytes) };
         let out = dir.path().join("bundle");
         compile(&case.model_dir(), &out, &options, &Quiet).map_err(|e| e.to_string())?;
         Twins::open(&out)
