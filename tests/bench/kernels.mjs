@@ -36,14 +36,14 @@ function table(lines) {
 
 async function measure(server, kind) {
   const options = {
-    kernels: values.kernels !== undefined,
+    folder: values.kernels !== undefined,
     only: values.only,
     batchMs: Number(values["batch-ms"]),
     batches: Number(values.batches),
     warmMs: 300,
   };
   const before = loadavg()[0];
-  const use = (page) => page.evaluate((given) => window.bench(given), options);
+  const use = (page) => page.evaluate((given) => window.bench.kernels(given), options);
   const found = await inFreshBrowser(kind, `${server.url}page/index.html`, use);
   const load = `${before.toFixed(1)} to ${loadavg()[0].toFixed(1)}`;
   console.log(`## ${kind} (${found.version}), load ${load}\n\n${table([...found.yardsticks, ...found.kernels])}\n`);

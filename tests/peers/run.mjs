@@ -23,6 +23,7 @@ const { values, positionals } = parseArgs({
     json: { type: "string", default: path.join(TARGET, "results.jsonl") },
     browser: { type: "string", default: "chromium-no-adapter" },
     threads: { type: "string", default: "1" },
+    runtime: { type: "string" },
     list: { type: "boolean", default: false },
   },
 });
@@ -45,7 +46,8 @@ async function visit(server, job, run, pass) {
   const line = { id: job.id, browser: values.browser, run, pass, at, loadBefore: before };
   let outcome;
   try {
-    const use = (page) => page.evaluate((given) => window.measure(given), job);
+    const given = values.runtime ? { ...job, runtime: "/runtime/" } : job;
+    const use = (page) => page.evaluate((found) => window.measure(found), given);
     outcome = await inFreshBrowser(values.browser, `${server.url}page/index.html`, use);
   } catch (error) {
     const found = { ...line, loadAfter: loadavg()[0], error: error.message };
@@ -68,7 +70,9 @@ async function measure() {
   if (!existsSync(modules)) throw new Error(`expected packages in ${modules}: run node tests/peers/setup.mjs`);
   const selected = selectJobs();
   if (values.list) return void console.log(selected.map(({ id }) => id).join("\n"));
-  const server = await serveFolders({ page: path.join(HERE, "page"), nm: modules, models: values.models });
+  const runtime = values.runtime ? { runtime: values.runtime } : {};
+  const folders = { page: path.join(HERE, "page"), nm: modules, models: values.models, ...runtime };
+  const server = await serveFolders(folders);
   // Ratios are of values of one run and one pass.
   const run = new Date().toISOString();
   let failed = 0;

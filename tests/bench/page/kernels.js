@@ -71,8 +71,8 @@ async function measureKernels(only, options) {
   return found;
 }
 
-window.bench = async ({ kernels, only, ...options }) => ({
-  yardsticks: await measureYardsticks(options),
-  kernels: kernels ? await measureKernels(only, options) : [],
-});
-window.ready = true;
+/** Rates of the processor and, if there are any, of kernels. */
+export async function kernels({ folder, only, ...options }) {
+  const yardsticks = await measureYardsticks(options);
+  return { yardsticks, kernels: folder ? await measureKernels(only, options) : [] };
+}

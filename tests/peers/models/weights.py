@@ -83,6 +83,7 @@ def random_weights(s):
 
 def write_hugging_face(s, weights, folder):
     """config.json, model.safetensors and a tokenizer in which the word `t17` is token 17, so that text gives ids."""
+    # Without a first token of its own, so that prompts are exactly what is given.
     config = {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
@@ -96,7 +97,6 @@ def write_hugging_face(s, weights, folder):
         "rms_norm_eps": s.epsilon,
         "rope_theta": s.theta,
         "tie_word_embeddings": True,
-        "bos_token_id": 1,
         "eos_token_id": 2,
         "hidden_act": "silu",
         "torch_dtype": "float32",

@@ -1,9 +1,9 @@
 // This project, by its public interface.
 
-/** Loads a bundle, with the runtime that lies in it. */
+/** Loads a bundle, with the runtime that lies in it, or another one. */
 export async function load(job) {
   const base = new URL(`/models/${job.file}`, location.href).href;
-  const { Model } = await import(`${base}runtime/gristmill.js`);
+  const { Model } = await import(`${job.runtime ?? `${base}runtime/`}gristmill.js`);
   const model = await Model.load(base, { backend: "wasm", threads: job.threads, cache: false });
 
   /** The models' tokenizer makes token 17 of the word `t17`. */
@@ -24,6 +24,10 @@ export async function load(job) {
     return (await model.run("embed", inputs)).sentence_embedding.data;
   }
 
-  const info = () => model.info();
+  function info() {
+    const { version, backend, profile, adapter } = model.info();
+    return { version, backend, profile, adapter };
+  }
+
   return { generate, embed, info, close: () => model.dispose() };
 }
