@@ -32,7 +32,7 @@ export function summarize(lines) {
   const good = lines.filter(({ error }) => !error);
   const parts = [];
   for (const [browser, own] of groupBy(good, (line) => line.browser)) {
-    parts.push(`## ${browser} (${own[0].version})\n\n${medians(own)}\n\n${ratios(own)}`);
+    parts.push(`## ${browser} (${own[0].version})\n\n${medians(own)}\n\n${ratios(own)}${agreement(own)}`);
   }
   const failed = [...groupBy(lines.filter(({ error }) => error), ({ id }) => id)];
   if (failed.length) {
@@ -87,4 +87,14 @@ function ratios(lines) {
   }
   if (rows.length === 0) return "No pair was measured whole, so there are no ratios.";
   return table(["ours", "theirs", "metric", "times as fast", "over passes", "aim", "reached"], rows);
+}
+
+/** Whether both did the same work: what the encoder gives in 32-bit floats is equal but for rounding. */
+function agreement(lines) {
+  const probe = (name) => lines.find(({ id }) => id.startsWith(`${name}/`))?.probe;
+  const [ours, theirs] = [probe("E/gristmill/f32"), probe("E/ort/f32")];
+  if (!ours || !theirs) return "";
+  const most = Math.max(...ours.map((value, i) => Math.abs(value - theirs[i])));
+  const verdict = most < 1e-4 ? "the same vectors" : "DIFFERENT VECTORS, so do not compare";
+  return `\n\nE/f32: ${verdict} (differences up to ${most.toExponential(1)}).`;
 }

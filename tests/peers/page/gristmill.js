@@ -6,6 +6,11 @@ export async function load(job) {
   const { Model } = await import(`${job.runtime ?? `${base}runtime/`}gristmill.js`);
   const model = await Model.load(base, { backend: "wasm", threads: job.threads, cache: false });
 
+  const { processor } = model.info();
+  if (processor?.threads !== job.threads) {
+    throw new Error(`expected ${job.threads} threads, found ${processor?.threads} (${processor?.single})`);
+  }
+
   /** The models' tokenizer makes token 17 of the word `t17`. */
   async function generate(ids, count, onToken) {
     const prompt = Array.from(ids, (id) => `t${id}`).join(" ");
@@ -25,8 +30,8 @@ export async function load(job) {
   }
 
   function info() {
-    const { version, backend, profile, adapter } = model.info();
-    return { version, backend, profile, adapter };
+    const { version, backend, profile } = model.info();
+    return { version, backend, profile, processor };
   }
 
   return { generate, embed, info, close: () => model.dispose() };
