@@ -36,7 +36,17 @@ function selectJobs() {
   for (const { id, file } of missing) console.log(`${id}: left out, there is no ${path.join(values.models, file)}`);
   const found = wanted.filter((job) => !missing.includes(job));
   if (found.length === 0) throw new Error(`expected models in ${values.models} for --only ${values.only}, found none`);
+  const bare = found.find(({ peer, file }) => peer === "gristmill" && !hasRuntime(path.join(values.models, file)));
+  if (bare) {
+    const remedy = "compile it by a gristmill that was built after cargo xtask web, or say --runtime runtime/web/dist";
+    throw new Error(`expected ${bare.file} to carry the runtime, found that it does not: ${remedy}`);
+  }
   return found;
+}
+
+/** Whether there is a JavaScript package for a bundle. */
+function hasRuntime(bundle) {
+  return existsSync(path.join(values.runtime ?? path.join(bundle, "runtime"), "gristmill.js"));
 }
 
 /** Runs one job in a browser of its own and writes a line for each of its results. */
