@@ -22,7 +22,7 @@ pub(crate) fn adapters(args: &AdaptersArgs) -> Outcome {
     if all.is_empty() {
         return Err(Failure::lacking(
             "no graphics adapter on this machine. Install the driver of the graphics card, or one in software \
-             (Debian: apt install mesa-vulkan-drivers); `--backend reference` needs none",
+             (Debian: apt install mesa-vulkan-drivers); `--backend wasm` needs none",
         ));
     }
     if !args.json {

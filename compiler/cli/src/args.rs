@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Verify(Box<VerifyArgs>),
     /// Serve a bundle to browsers on this machine
     Serve(Box<ServeArgs>),
+    /// Measure how fast a model runs on this machine
+    Bench(Box<BenchArgs>),
     /// List the graphics adapters of this machine
     Adapters(AdaptersArgs),
 }
@@ -183,10 +185,12 @@ pub(crate) struct ViewFlags {
 /// What executes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BackendName {
-    /// WebGPU if there is an adapter, else the reference evaluator.
+    /// WebGPU on a graphics card, else WebAssembly.
     Auto,
     /// WebGPU.
     Wgpu,
+    /// WebAssembly on the processors.
+    Wasm,
     /// The reference evaluator: slow, obvious, needs nothing.
     Reference,
 }
@@ -195,12 +199,29 @@ pub(crate) enum BackendName {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Executing")]
 pub(crate) struct BackendFlags {
-    /// What executes; auto takes an adapter if there is one, else the (slow) reference evaluator
+    /// What executes; auto takes a graphics card if there is one, else the processors (wasm)
     #[arg(long, value_name = "BACKEND", value_enum, default_value_t = BackendName::Auto)]
     pub(crate) backend: BackendName,
     /// Adapter to use: its number, or a part of its name, as `gristmill adapters` lists them
     #[arg(long, value_name = "NAME|INDEX")]
     pub(crate) adapter: Option<String>,
+    /// Threads of --backend wasm; otherwise one per processor, at most 8, and one per MiB of weights
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) threads: Option<u32>,
+    /// Vector instructions of --backend wasm
+    #[arg(long, value_name = "KIND", value_enum, default_value_t = Simd::Auto)]
+    pub(crate) simd: Simd,
+}
+
+/// Which vector instructions WebAssembly uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Simd {
+    /// The fastest that there are.
+    Auto,
+    /// Those that every engine has.
+    Baseline,
+    /// Those whose results may differ in the last bits between processors.
+    Relaxed,
 }
 
 /// How the next token is chosen. Defaults come from the model's generation_config.json.
@@ -339,6 +360,47 @@ fn tolerance(text: &str) -> Result<f64, String> {
         Ok(v) if v >= 0.0 && v.is_finite() => Ok(v),
         _ => Err("expected a number such as 1e-3, not below 0".to_string()),
     }
+}
+
+/// `gristmill bench`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  gristmill bench dist
+  gristmill bench dist --backend wasm --threads 1 --simd baseline
+  gristmill bench dist --prompt-tokens 512 --new-tokens 128 --runs 10 --json
+  gristmill bench path/to/embedder --precision q8 --tokens 16,64,128
+
+A model that generates: tokens per second of a prompt and of the text behind it, and the rate at
+which decoding reads weights. A model that embeds: milliseconds per text of each length. Shown are
+the median and the range of all runs; a run before them is not counted. A model directory is
+compiled into a cache first, with q4 weights unless --precision says otherwise.")]
+pub(crate) struct BenchArgs {
+    /// A bundle or a model directory
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: PathBuf,
+    /// Length of the prompt; otherwise 128, or what fits
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) prompt_tokens: Option<u32>,
+    /// Tokens to generate behind it; otherwise 64, or what fits
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
+    pub(crate) new_tokens: Option<u32>,
+    /// Lengths of texts to embed
+    #[arg(long, value_name = "LENGTHS", value_delimiter = ',', default_values_t = [16, 64, 128],
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) tokens: Vec<u32>,
+    /// Runs that count
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) runs: u32,
+    /// Print one JSON document instead of the table
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Backend.
+    #[command(flatten)]
+    pub(crate) backend: BackendFlags,
+    /// For a model directory.
+    #[command(flatten)]
+    pub(crate) flags: CompileFlags,
 }
 
 /// `gristmill serve`.

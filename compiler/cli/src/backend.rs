@@ -6,11 +6,13 @@ use std::sync::Arc;
 use gristmill_bundle::Bundle;
 use gristmill_compiler::Progress;
 use gristmill_compiler::reference::ReferenceBackend;
-use gristmill_runtime::native::{Options, Wgpu};
+use gristmill_runtime::cpu::PROFILE as WASM;
+use gristmill_runtime::gpu::choose_profile;
+use gristmill_runtime::native::{Options, Wasm, WasmOptions, Wgpu, list_adapters};
 use gristmill_runtime::{Backend, Error};
 
-use crate::args::{BackendFlags, BackendName};
-use crate::failure::Outcome;
+use crate::args::{BackendFlags, BackendName, Simd};
+use crate::failure::{Failure, Outcome};
 use crate::output::note;
 use crate::progress::Bar;
 
@@ -20,35 +22,97 @@ pub(crate) struct Loaded {
     pub(crate) bundle: Arc<Bundle>,
     /// What executes it.
     pub(crate) backend: Box<dyn Backend>,
+    /// Whose programs run; the reference evaluator needs none.
+    pub(crate) profile: Option<String>,
 }
 
 /// Opens the bundle and loads it into the backend asked for; says on stderr which one that is.
 pub(crate) fn load(dir: &Path, flags: &BackendFlags) -> Outcome<Loaded> {
     let bundle = Arc::new(Bundle::open(dir)?);
-    let backend: Box<dyn Backend> = match flags.backend {
-        BackendName::Reference => reference(dir)?,
-        BackendName::Wgpu => wgpu(&bundle, flags)?,
-        BackendName::Auto if flags.adapter.is_some() => wgpu(&bundle, flags)?,
-        BackendName::Auto => match wgpu(&bundle, flags) {
-            Err(Error::NoAdapter(why)) => {
-                note(&format!("{why}\nThe slow reference evaluator is used instead."));
-                reference(dir)?
+    let (backend, profile): (Box<dyn Backend>, _) = match choose(&bundle, flags)? {
+        Choice::Reference => (Box::new(ReferenceBackend::open(Bundle::open(dir)?)?), None),
+        Choice::Wgpu => wgpu(&bundle, flags)?,
+        Choice::Wasm => wasm(&bundle, flags)?,
+        Choice::WgpuOrWasm => match wgpu(&bundle, flags) {
+            Err(why @ (Error::NoAdapter(_) | Error::Limit { .. } | Error::OutOfMemory { .. })) => {
+                note(&format!("{why}\nWebAssembly is used instead."));
+                wasm(&bundle, flags)?
             }
             other => other?,
         },
     };
     note(&format!("backend: {}", backend.describe()));
-    Ok(Loaded { bundle, backend })
+    Ok(Loaded { bundle, backend, profile })
 }
 
-fn reference(dir: &Path) -> Result<Box<dyn Backend>, Error> {
-    Ok(Box::new(ReferenceBackend::open(Bundle::open(dir)?)?))
+/// What to load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Choice {
+    Wgpu,
+    Wasm,
+    /// WebGPU, and if the adapter cannot do it, WebAssembly.
+    WgpuOrWasm,
+    Reference,
 }
 
-fn wgpu(bundle: &Arc<Bundle>, flags: &BackendFlags) -> Result<Box<dyn Backend>, Error> {
+/// What the flags mean for a bundle on this machine.
+fn choose(bundle: &Bundle, flags: &BackendFlags) -> Outcome<Choice> {
+    let for_wasm = flags.threads.map(|_| "--threads").or((flags.simd != Simd::Auto).then_some("--simd"));
+    let for_wgpu = flags.adapter.as_ref().map(|_| "--adapter");
+    let stray = |flag: Option<&str>, backend: &str| match flag {
+        Some(flag) => Err(Failure::wrong(format!("{flag} is for --backend {backend}; leave one of them out"))),
+        None => Ok(()),
+    };
+    match flags.backend {
+        BackendName::Wgpu => stray(for_wasm, "wasm").map(|()| Choice::Wgpu),
+        BackendName::Wasm => stray(for_wgpu, "wgpu").map(|()| Choice::Wasm),
+        BackendName::Reference => {
+            stray(for_wasm, "wasm")?;
+            stray(for_wgpu, "wgpu").map(|()| Choice::Reference)
+        }
+        BackendName::Auto => match (for_wgpu, for_wasm) {
+            (Some(_), Some(flag)) => Err(Failure::wrong(format!("--adapter and {flag} are for different backends"))),
+            (Some(_), None) => Ok(Choice::Wgpu),
+            (None, Some(_)) => Ok(Choice::Wasm),
+            (None, None) => Ok(automatic(bundle, || list_adapters().first().map(|a| a.kind))),
+        },
+    }
+}
+
+/// A graphics card beats processors, and WebAssembly beats a graphics card made of software.
+fn automatic(bundle: &Bundle, best_adapter: impl FnOnce() -> Option<&'static str>) -> Choice {
+    let profiles = &bundle.manifest().profiles;
+    let (has_wasm, has_wgpu) = (profiles.iter().any(|p| p == WASM), profiles.iter().any(|p| p != WASM));
+    match (has_wgpu, has_wasm) {
+        (false, true) => Choice::Wasm,
+        (_, false) => Choice::Wgpu,
+        (true, true) => match best_adapter() {
+            None | Some("software") => Choice::Wasm,
+            Some(_) => Choice::WgpuOrWasm,
+        },
+    }
+}
+
+type Made = (Box<dyn Backend>, Option<String>);
+
+fn wgpu(bundle: &Arc<Bundle>, flags: &BackendFlags) -> Result<Made, Error> {
     let options = Options { adapter: flags.adapter.clone(), ..Options::default() };
+    let profile = choose_profile(bundle.manifest(), None, &["native"])?;
     let bar = Bar::new();
     bar.stage("loading weights");
     let backend = Wgpu::load(bundle.clone(), &options, &mut |done, total| bar.bytes(done, total))?;
-    Ok(Box::new(backend))
+    Ok((Box::new(backend), Some(profile)))
+}
+
+fn wasm(bundle: &Arc<Bundle>, flags: &BackendFlags) -> Result<Made, Error> {
+    let relaxed = match flags.simd {
+        Simd::Auto => None,
+        Simd::Baseline => Some(false),
+        Simd::Relaxed => Some(true),
+    };
+    let options = WasmOptions { threads: flags.threads.map(|n| n as usize), relaxed };
+    let bar = Bar::new();
+    bar.stage("loading weights");
+    let backend = Wasm::load(bundle.clone(), &options, &mut |done, total| bar.bytes(done, total))?;
+    Ok((Box::new(backend), Some(WASM.to_string())))
 }

@@ -68,7 +68,8 @@ pub(crate) fn bundle_for(model: &Path, flags: &CompileFlags, precision: &str, pu
     }
     let mut options = options(flags, precision);
     if flags.target.is_empty() && purpose == Purpose::Here {
-        options.targets = vec!["native".to_string()];
+        // Whichever backend is asked for next time, the weights are the same.
+        options.targets = vec!["native".to_string(), "wasm".to_string()];
     }
     cached(model, &options)
 }

@@ -3,6 +3,7 @@
 mod adapters;
 mod args;
 mod backend;
+mod bench;
 mod check;
 mod compare;
 mod compile;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Verify(args) => verify::verify(&args),
         Command::Serve(args) => serve::serve(&args),
+        Command::Bench(args) => bench::bench(&args),
         Command::Adapters(args) => adapters::adapters(&args),
     };
     let exit = outcome.unwrap_or_else(|failure| {

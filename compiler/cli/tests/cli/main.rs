@@ -1,6 +1,7 @@
 //! The command line as scripts see it: words, exit codes, and what is left behind.
 
 mod bad_input;
+mod bench;
 mod common;
 mod readme;
 mod road;

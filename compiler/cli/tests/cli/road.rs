@@ -180,13 +180,48 @@ fn output_that_is_something_else_is_not_replaced() {
 #[cfg(target_os = "linux")]
 fn without_an_adapter() {
     let place = Place::new();
-    place.bundle(&[]);
+    place.bundle(&["--target", "wasm"]);
     let none = [("VK_DRIVER_FILES", "/nonexistent.json"), ("VK_ICD_FILENAMES", "/nonexistent.json")];
-    place.run_with(&["run", "bundle", "--prompt", "x", "--backend", "wgpu"], &none).fails(3, &["--backend reference"]);
+    place.run_with(&["run", "bundle", "--prompt", "x", "--backend", "wgpu"], &none).fails(3, &["--backend wasm"]);
     place.run_with(&["adapters"], &none).fails(3, &["adapter"]);
     let ran = place.run_with(&["run", "bundle", "--prompt", PROMPT, "--max-new-tokens", "4"], &none);
-    assert!(ran.stderr.contains("reference"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("backend: wasm: wasmtime"), "{}", ran.stderr);
     assert!(!ran.ok().is_empty());
+}
+
+#[test]
+fn webassembly_tells_the_published_story() {
+    let place = Place::new();
+    place.bundle(&["--target", "wasm", "--precision", "f32"]);
+    for (flags, said) in [
+        (&["--backend", "wasm"][..], "wasm: wasmtime"),
+        (&["--threads", "1"], "1 thread, relaxed SIMD"),
+        (&["--threads", "2", "--simd", "baseline"], "2 threads, baseline SIMD"),
+    ] {
+        let args = ["run", "bundle", "--prompt", PROMPT, "--max-new-tokens", "40"];
+        let ran = place.run(&[&args[..], flags].concat());
+        assert!(ran.stderr.contains(said) && ran.stderr.contains("tokens/s"), "{}", ran.stderr);
+        assert!(ran.ok().contains(STORY), "{flags:?}");
+    }
+}
+
+#[test]
+fn backends_need_their_programs_and_their_flags() {
+    let place = Place::new();
+    let run = |bundle: &str, more: &[&str]| place.run(&[&["run", bundle, "--prompt", "x"][..], more].concat());
+    let model = stories().display().to_string();
+    for target in ["native", "wasm"] {
+        place.run(&["compile", &model, "-o", target, "--target", target]).ok();
+    }
+    run("native", &["--backend", "wasm"]).fails(2, &["no WebAssembly", "--target wasm or all"]);
+    run("wasm", &["--backend", "wgpu"]).fails(2, &["no programs for WebGPU", "--target all"]);
+    run("wasm", &["--backend", "wgpu", "--threads", "2"]).fails(2, &["--threads is for --backend wasm"]);
+    run("wasm", &["--backend", "wasm", "--adapter", "0"]).fails(2, &["--adapter is for --backend wgpu"]);
+    run("wasm", &["--adapter", "0", "--simd", "relaxed"]).fails(2, &["different backends"]);
+    run("wasm", &["--threads", "0"]).fails(2, &["--threads"]);
+    // What there are programs for is what runs.
+    let ran = run("wasm", &["--max-new-tokens", "2"]);
+    assert!(ran.stderr.contains("backend: wasm"), "{}", ran.stderr);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::common::{Place, stories};
 #[test]
 fn every_command_shows_examples() {
     let place = Place::new();
-    for command in ["compile", "check", "inspect", "run", "verify", "serve", "adapters"] {
+    for command in ["compile", "check", "inspect", "run", "verify", "serve", "bench", "adapters"] {
         for flag in ["-h", "--help"] {
             let text = place.run(&[command, flag]).ok();
             assert!(text.contains("Usage:") && text.contains("Examples:"), "{command}: {text}");
@@ -26,7 +26,7 @@ fn wrong_use_is_exit_code_2() {
     place.run(&["run", "model"]).fails(2, &["--prompt"]);
     place.run(&["run", "model", "--inputs", "a.safetensors"]).fails(2, &["--outputs"]);
     place.run(&["run", "model", "--prompt", "x", "--taps"]).fails(2, &["--taps"]);
-    place.run(&["run", "model", "--prompt", "x", "--backend", "cuda"]).fails(2, &["auto", "wgpu", "reference"]);
+    place.run(&["run", "model", "--prompt", "x", "--backend", "cuda"]).fails(2, &["auto", "wgpu", "wasm", "reference"]);
     place.run(&["run", "model", "--prompt", "x", "--greedy", "--temperature", "1"]).fails(2, &["--temperature"]);
     place.run(&["compile", "m", "-o", "b", "--group", "48"]).fails(2, &["expected 16, 32, 64 or 128"]);
     place.run(&["inspect", "b", "--graph", "--memory"]).fails(2, &["cannot be used with"]);

@@ -20,3 +20,4 @@ pub use executor::Executor;
 pub(crate) use executor::{elements, state_bytes};
 pub use files::Files;
 pub(crate) use kernels::choose;
+pub use schedule::{EntryWork, entry_work};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use gristmill_bundle::size::Expr;
 use gristmill_bundle::{Binding, Entry, Kernel, Manifest, Program};
 
-use crate::call::invalid;
+use crate::call::{find_entry, invalid, wanted_outputs};
 use crate::error::Error;
 
 /// A dispatch with its size parsed.
@@ -77,6 +77,32 @@ impl Schedule {
         steps.reverse();
         Needed { steps, bindings: needed.into_iter().collect() }
     }
+}
+
+/// What a call of an entry does, whatever its size.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryWork {
+    /// Number of dispatches.
+    pub dispatches: usize,
+    /// Weights that are read, as indices in [`Manifest::tensors`].
+    pub tensors: BTreeSet<u32>,
+}
+
+/// What it takes to compute some outputs of an entry; no names mean all.
+pub fn entry_work(
+    manifest: &Manifest,
+    programs: &gristmill_bundle::Programs,
+    entry: &str,
+    want: &[&str],
+) -> Result<EntryWork, Error> {
+    let entry = &manifest.entries[find_entry(manifest, entry)?];
+    let schedule = Schedule::new(manifest, entry, &programs.programs[&entry.name], &programs.kernels)?;
+    let needed = schedule.needed(&wanted_outputs(entry, want)?);
+    let tensor = |b: &Binding| match b {
+        Binding::Tensor(i) => Some(*i),
+        _ => None,
+    };
+    Ok(EntryWork { dispatches: needed.steps.len(), tensors: needed.bindings.iter().filter_map(tensor).collect() })
 }
 
 /// Workgroups in x and y: `x * y >= count`, `x` at most `most`, and few too many. `None` if `y` would be too large.

@@ -22,6 +22,9 @@ use module::Compiled;
 /// More threads than this rarely help: kernels wait for memory, and for the slowest of them.
 const MOST_BY_DEFAULT: usize = 8;
 
+/// Weights for which another thread is worth that all wait for one another some hundred times per token.
+const BYTES_PER_THREAD: u64 = 1 << 20;
+
 /// More than this is a mistake.
 const MOST_THREADS: usize = 256;
 
@@ -31,7 +34,7 @@ const SPIN: u32 = 20_000;
 /// How a bundle runs on processors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WasmOptions {
-    /// Number of threads. Without it, as many as there are processors, and at most 8.
+    /// Number of threads. Without it, as many as there are processors, at most 8, and one per MiB of weights.
     pub threads: Option<usize>,
     /// Whether relaxed SIMD instructions are used. Without it they are.
     pub relaxed: Option<bool>,
@@ -47,7 +50,7 @@ impl Wasm {
         let manifest = Arc::new(bundle.manifest().clone());
         check_profile(&manifest)?;
         let programs = bundle.programs(PROFILE)?;
-        let threads = threads(options.threads);
+        let threads = threads(options.threads, manifest.weight_bytes());
         let features = features(threads, options.relaxed);
         let info = device_info(features.clone(), ADDRESS_SPACE);
         admit(&manifest, &programs, &info)?;
@@ -99,8 +102,9 @@ fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, |n| n.get())
 }
 
-fn threads(wish: Option<usize>) -> usize {
-    wish.unwrap_or_else(|| processors().min(MOST_BY_DEFAULT)).clamp(1, MOST_THREADS)
+fn threads(wish: Option<usize>, weight_bytes: u64) -> usize {
+    let useful = usize::try_from(weight_bytes / BYTES_PER_THREAD).unwrap_or(usize::MAX);
+    wish.unwrap_or_else(|| processors().min(MOST_BY_DEFAULT).min(useful)).clamp(1, MOST_THREADS)
 }
 
 fn features(threads: usize, relaxed: Option<bool>) -> BTreeSet<String> {
