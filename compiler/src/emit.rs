@@ -76,7 +76,10 @@ pub fn emit(
     let mut rewrites = BTreeMap::new();
     let mut lowered = Vec::new();
     for plan in entries {
-        let graph = model.entry_graph(&model.entries[plan.entry], plan.taps);
+        let mut graph = model.entry_graph(&model.entries[plan.entry], plan.taps);
+        if profile.byte_activations {
+            graph = crate::round::round_activations(&graph, precisions);
+        }
         let (graph, report) = rewriter.run(&graph);
         let calls = lower::lower(&setting, &graph, &plan.outputs, &mut set)?;
         rewrites.insert(plan.name.clone(), report);

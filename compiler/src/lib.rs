@@ -19,6 +19,8 @@ pub mod precision;
 pub mod prepare;
 
 pub mod profile;
+/// 8-bit activations.
+pub mod round;
 
 pub mod rewrite;
 

@@ -24,6 +24,9 @@ pub struct Profile {
     /// Whether the shading language has functions that unpack the bytes of a word
     /// (`packed_4x8_integer_dot_product`).
     pub packed_bytes: bool,
+    /// Whether activations become bytes where quantized weights meet them.
+    #[serde(default)]
+    pub byte_activations: bool,
     /// Limits that every device of the target has.
     pub limits: Limits,
     /// How kernels are cut.
@@ -128,6 +131,12 @@ pub struct MatmulSchedule {
     pub tile_k: u32,
     /// Fewest rows of activations for which the tiled kernel is used.
     pub min_rows: u32,
+    /// On processors: rows of byte activations whose sums are held in registers at a time.
+    #[serde(default)]
+    pub rows_together: u32,
+    /// The same for float activations.
+    #[serde(default)]
+    pub float_rows_together: u32,
 }
 
 /// Attention: one workgroup per head and block of queries.

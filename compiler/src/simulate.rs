@@ -101,7 +101,8 @@ impl<'a> Session<'a> {
                 Place::Tensor(i) => self.weights[*i as usize].clone(),
                 Place::State(i) => self.states[*i as usize].clone(),
                 Place::Value(id) if !memory.contains_key(place) => {
-                    vec![0xdead_beef; count(&graph.node(*id).shape, bindings)?]
+                    let bytes = crate::plan::bytes(graph, *id).eval(bindings).ok_or("a size has no value")?;
+                    vec![0xdead_beef; bytes as usize / 4]
                 }
                 _ => memory.get(place).cloned().ok_or_else(|| format!("{place:?} of {} is not given", call.nodes))?,
             });

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use gristmill_compiler::lower::{KernelSet, Setting, lower};
 use gristmill_compiler::options::KvPrecision;
 use gristmill_compiler::profile::shipped;
+use gristmill_compiler::round::round_activations;
 use gristmill_compiler::simulate::Session;
 use gristmill_graph::eval::evaluate;
 use gristmill_graph::quant::{QuantLayout, decode_stored, stored_bytes};
@@ -121,30 +122,35 @@ impl Fixture {
             .collect()
     }
 
-    /// Runs both and compares.
+    /// Runs the kernels of a profile, and those for processors, and compares each with the evaluator.
     fn check(&self, bindings: &[(&str, i64)], profile: &str, tolerance: f32) {
+        self.check_on(&self.graph, bindings, profile, tolerance);
+        self.check_on(&round_activations(&self.graph, &self.precisions), bindings, "wasm", tolerance);
+    }
+
+    fn check_on(&self, graph: &Graph, bindings: &[(&str, i64)], profile: &str, tolerance: f32) {
         let profile = shipped(profile).unwrap();
         let bindings: Bindings = bindings.iter().map(|(k, v)| (k.to_string(), *v)).collect();
         let setting =
             Setting { model: &self.model, precisions: &self.precisions, kv: KvPrecision::F32, profile: &profile };
-        let outputs: Vec<String> = self.graph.outputs.keys().cloned().collect();
+        let outputs: Vec<String> = graph.outputs.keys().cloned().collect();
         let mut set = KernelSet::default();
-        let calls = lower(&setting, &self.graph, &outputs, &mut set).expect("lowers");
+        let calls = lower(&setting, graph, &outputs, &mut set).expect("lowers");
         let word = |c: &[u8]| u32::from_le_bytes([c[0], c[1], c[2], c[3]]);
         let words: Vec<Vec<u32>> = self.bytes.iter().map(|b| b.chunks_exact(4).map(word).collect()).collect();
         let mut session = Session::new(&setting, &words, bindings["B"] as u32, 64).unwrap();
-        let found = session
-            .run(&self.graph, &outputs, (&calls, &set), &self.inputs, &bindings)
-            .unwrap_or_else(|e| panic!("{e}"));
+        let found =
+            session.run(graph, &outputs, (&calls, &set), &self.inputs, &bindings).unwrap_or_else(|e| panic!("{e}"));
         let mut states = States::default();
-        let expected = evaluate(&self.model, &self.graph, &self.decoded(), &mut states, &self.inputs, &bindings);
+        let expected = evaluate(&self.model, graph, &self.decoded(), &mut states, &self.inputs, &bindings);
         for (name, want) in &expected.expect("evaluates") {
             let got = &found[name];
-            assert_eq!(got.shape, want.shape, "{name}");
+            assert_eq!(got.shape, want.shape, "{name} on {}", profile.name);
             if let (Some(want), Some(got)) = (want.as_f32(), got.as_f32()) {
                 let scale = want.iter().fold(1e-3f32, |m, x| m.max(x.abs()));
                 for (i, (w, g)) in want.iter().zip(got).enumerate() {
-                    assert!((w - g).abs() <= tolerance * scale, "{name}[{i}]: expected {w}, found {g}");
+                    let fits = (w - g).abs() <= tolerance * scale;
+                    assert!(fits, "{name}[{i}] on {}: expected {w}, found {g}", profile.name);
                 }
             } else {
                 assert_eq!(want.as_i32(), got.as_i32(), "{name}");

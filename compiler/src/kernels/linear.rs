@@ -126,6 +126,7 @@ impl Weight {
             Memory::Dense(_) => (Precision::F32, false),
             Memory::Halves => (Precision::F16, false),
             Memory::Blocks(spec) => (Precision::Quant(spec), true),
+            Memory::Bytes => return Err(CompileError::Internal("bytes are not a weight".to_string())),
         };
         let format = WeightFormat::new(precision, const_dim(&shape[0]), const_dim(&shape[1]));
         Ok(Weight { node, place, format, tiled })
@@ -139,10 +140,11 @@ impl Ctx<'_> {
         format: &WeightFormat,
         row: &OpenRow,
         pack: &Expr,
+        inner: Bind,
         body: impl FnOnce(&mut Self, Expr, Expr),
     ) {
         let mut b = self.take_builder();
-        format.for_pack(&mut b, row, pack, Bind::Serial, |b, column, values| {
+        format.for_pack(&mut b, row, pack, inner, |b, column, values| {
             std::mem::swap(&mut self.b, b);
             body(self, column, values);
             std::mem::swap(&mut self.b, b);

@@ -24,9 +24,6 @@ const ACROSS: u32 = TILE_N / SIDE;
 
 /// Whether there are enough rows of activations for tiles.
 pub fn applies(low: &Lowering<'_>, id: NodeId) -> bool {
-    if low.setting.profile.language == crate::profile::Language::Wasm {
-        return false;
-    }
     let node = low.graph.node(id);
     let rows = gristmill_graph::numel(&node.shape[..node.shape.len() - 1]);
     let typical = rows.eval(&plan::nominal(low.setting.model)).unwrap_or(i64::MAX);
@@ -155,7 +152,7 @@ fn stage_weights(
         let n = ctx.b.let_("n", (n_first + &row).min(rows - 1));
         ctx.if_(pack.lt(packs), |ctx| {
             let open = weight.format.open_row(&mut ctx.b, buf, &n);
-            ctx.for_pack(&weight.format, &open, &pack, |ctx, column, values| {
+            ctx.for_pack(&weight.format, &open, &pack, Bind::Serial, |ctx, column, values| {
                 let at = &row * tiles.quads + (column - first) / 4;
                 ctx.b.store_shared(w_tile, at, values);
             });

@@ -21,7 +21,7 @@ const TILE: u32 = 32;
 /// The kernel of a linear layer with few rows of activations.
 pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {
     let linear = Linear::new(low, id)?;
-    if linear.weights.iter().all(|w| w.tiled) && low.setting.profile.limits.workgroup_size >= TILE {
+    if linear.weights.iter().all(|w| w.tiled) {
         by_tiles(low, &linear, root, place)
     } else {
         by_rows(low, &linear, root, place)
@@ -53,7 +53,7 @@ fn by_tiles(low: &Lowering<'_>, linear: &Linear<'_>, root: NodeId, place: Place)
     let packs = linear.weights[0].format.packs();
     ctx.for_("pack", (slice.clone(), u(packs), slices), Bind::Serial, |ctx, pack| {
         for ((weight, open), sum) in linear.weights.iter().zip(&rows).zip(&sums) {
-            ctx.for_pack(&weight.format, open, &pack, |ctx, column, values| {
+            ctx.for_pack(&weight.format, open, &pack, Bind::Serial, |ctx, column, values| {
                 let x = linear.x_quad(ctx, &m, &column);
                 add_dot(ctx, *sum, &values, &x);
             });
@@ -84,7 +84,12 @@ fn join_slices(ctx: &mut Ctx<'_>, sums: &[Var], slice: &Expr, row: &Expr, slices
     totals.iter().map(|t| t.get()).collect()
 }
 
-fn by_rows(low: &Lowering<'_>, linear: &Linear<'_>, root: NodeId, place: Place) -> Result<Built, CompileError> {
+pub(super) fn by_rows(
+    low: &Lowering<'_>,
+    linear: &Linear<'_>,
+    root: NodeId,
+    place: Place,
+) -> Result<Built, CompileError> {
     let schedule = low.setting.profile.schedule.matvec;
     let (per_group, lanes) = (schedule.rows, schedule.lanes);
     let mut ctx = Ctx::new(low, &format!("matvec_{}", linear.label(low)));
@@ -108,7 +113,7 @@ fn by_rows(low: &Lowering<'_>, linear: &Linear<'_>, root: NodeId, place: Place) 
     for ((weight, buf), sum) in linear.weights.iter().zip(&buffers).zip(&sums) {
         let open = weight.format.open_row(&mut ctx.b, *buf, &existing);
         ctx.for_("pack", (lane.clone(), u(weight.format.packs()), lanes), Bind::Serial, |ctx, pack| {
-            ctx.for_pack(&weight.format, &open, &pack, |ctx, column, values| {
+            ctx.for_pack(&weight.format, &open, &pack, Bind::Serial, |ctx, column, values| {
                 let x = linear.x_quad(ctx, &m, &column);
                 add_dot(ctx, *sum, &values, &x);
             });

@@ -5,6 +5,7 @@
 //! an expression of [`gristmill_kernel::quant`].
 
 pub mod attention;
+pub mod cpu;
 pub mod epilogue;
 pub mod linear;
 pub mod map;
@@ -29,6 +30,8 @@ use crate::lower::{Built, Lowering, Place};
 pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, target: Place) -> Result<Built, CompileError> {
     let node = low.graph.node(id);
     let built = match &node.op {
+        Op::RoundBlocks => cpu::bytes::build(low, id, target),
+        Op::Linear { .. } if cpu::applies(low) => cpu::linear::build(low, id, root, target),
         Op::Linear { .. } if matmul::applies(low, id) => matmul::build(low, id, root, target),
         Op::Linear { .. } => matvec::build(low, id, root, target),
         Op::MatMul { .. } => matmul_plain::build(low, id, root, target),

@@ -47,6 +47,8 @@ pub enum Memory {
     Halves,
     /// Quantized blocks.
     Blocks(QuantSpec),
+    /// Activations as bytes with scales: see [`crate::kernels::cpu::bytes`].
+    Bytes,
 }
 
 impl fmt::Display for Memory {
@@ -55,6 +57,7 @@ impl fmt::Display for Memory {
             Memory::Dense(s) => write!(f, "{s:?}"),
             Memory::Halves => write!(f, "halves"),
             Memory::Blocks(spec) => write!(f, "{}", Precision::Quant(*spec)),
+            Memory::Bytes => write!(f, "bytes"),
         }
     }
 }
@@ -111,6 +114,7 @@ impl<'a> Lowering<'a> {
                 Precision::Quant(spec) => Memory::Blocks(spec),
             },
             Place::State(s) => state_memory(self.setting.model, s, self.setting.kv),
+            _ if self.graph.node(id).op == Op::RoundBlocks => Memory::Bytes,
             _ => match self.graph.node(id).dtype {
                 DType::F32 => Memory::Dense(Scalar::F32),
                 DType::I32 | DType::Bool => Memory::Dense(Scalar::I32),

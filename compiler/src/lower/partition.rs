@@ -30,6 +30,7 @@ pub fn is_anchor(op: &Op) -> bool {
             | Op::MatMul { .. }
             | Op::Norm { .. }
             | Op::Softmax
+            | Op::RoundBlocks
             | Op::Attention { .. }
             | Op::Reduce { .. }
             | Op::ArgMax
@@ -112,7 +113,8 @@ pub fn partition(graph: &Graph, buffers: usize) -> Partition {
 /// Follows transposes and reshapes that are the only reader of what stands before them, and the joining of products.
 fn layout_root(graph: &Graph, users: &[Vec<NodeId>], is_output: &[bool], anchor: NodeId) -> NodeId {
     let mut at = anchor;
-    if matches!(graph.node(anchor).op, Op::StateAppend(_)) {
+    // States and packed bytes have layouts of their own.
+    if matches!(graph.node(anchor).op, Op::StateAppend(_) | Op::RoundBlocks) {
         return at;
     }
     while !is_output[at.index()] {

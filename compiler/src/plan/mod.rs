@@ -32,6 +32,15 @@ pub fn nominal(model: &Model) -> Bindings {
     bindings
 }
 
+/// Bytes of a value in scratch memory.
+pub fn bytes(graph: &Graph, id: NodeId) -> Dim {
+    let node = graph.node(id);
+    match node.op {
+        gristmill_graph::Op::RoundBlocks => crate::kernels::cpu::bytes::size(&node.shape),
+        _ => &numel(&node.shape) * &Dim::constant(4),
+    }
+}
+
 /// Assembles the program of an entry.
 pub fn program(model: &Model, graph: &Graph, calls: &[Call], set: &KernelSet) -> bundle::Program {
     let mut lives: BTreeMap<NodeId, Life> = BTreeMap::new();
@@ -40,7 +49,7 @@ pub fn program(model: &Model, graph: &Graph, calls: &[Call], set: &KernelSet) ->
             if let Place::Value(id) = place {
                 let life = lives.entry(*id).or_insert_with(|| Life {
                     value: *id,
-                    bytes: &numel(&graph.node(*id).shape) * &Dim::constant(4),
+                    bytes: bytes(graph, *id),
                     born: step,
                     dies: step,
                 });

@@ -375,6 +375,7 @@ fn primitive(op: &Op, x: &[&Tensor], shape: Vec<usize>) -> Result<Tensor, String
         }
         Op::Gather => movement::gather(x[0], x[1])?,
         Op::TakeLast => movement::take_last(x[0], x[1])?,
+        Op::RoundBlocks => reduce::round_blocks(x[0])?,
         Op::Softmax => reduce::softmax(x[0])?,
         Op::Norm { kind, eps } => reduce::norm(*kind, eps.get(), x)?,
         Op::Linear { weights, epilogue } => contract::linear(usize::from(*weights), epilogue, x, &shape)?,

@@ -118,7 +118,7 @@ pub fn infer(op: &Op, inputs: &[Operand<'_>]) -> Typed {
         Op::Const(_) | Op::Table(_) | Op::Iota(_) | Op::Size(_) => Some(0),
         Op::Unary(_) | Op::Cast(_) | Op::Reduce { .. } | Op::ArgMax | Op::TopK { .. } => Some(1),
         Op::Reshape(_) | Op::Transpose(_) | Op::Broadcast(_) | Op::Slice { .. } | Op::Pad { .. } => Some(1),
-        Op::Dequantize | Op::Softmax => Some(1),
+        Op::Dequantize | Op::RoundBlocks | Op::Softmax => Some(1),
         Op::Binary(_) | Op::MatMul { .. } | Op::Gather | Op::TakeLast => Some(2),
         Op::Select => Some(3),
         Op::Concat { .. } | Op::Norm { .. } | Op::Linear { .. } | Op::Attention { .. } => None,
@@ -165,7 +165,7 @@ pub fn infer(op: &Op, inputs: &[Operand<'_>]) -> Typed {
             want(&name, "operand", inputs[0].1, &[DType::F32])?;
             Ok((inputs[0].0.to_vec(), DType::F32))
         }
-        Op::Softmax => {
+        Op::Softmax | Op::RoundBlocks => {
             want(&name, "operand", inputs[0].1, &[DType::F32])?;
             last(&name, inputs[0].0)?;
             Ok((inputs[0].0.to_vec(), DType::F32))

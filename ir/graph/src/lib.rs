@@ -32,7 +32,7 @@ pub use graph::{
     Advance, Entry, EntryRole, Graph, Input, InputDefault, Model, Node, NodeId, Region, State, Symbol, Weight,
 };
 pub use infer::{Declarations, infer, infer_declared};
-pub use op::{NormKind, Op, Reduction};
+pub use op::{NormKind, Op, ROUND_BLOCK, Reduction};
 pub use scalar::{Binary, Bits, Literal, Scalar, Unary};
 pub use symbols::{PAST, apply_defaults};
 pub use verify::{verify, verify_graph};

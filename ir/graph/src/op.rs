@@ -128,6 +128,11 @@ pub enum Op {
     /// when it applies a precision policy; a semantic no-op.
     Dequantize,
 
+    /// `[x]`: 8-bit activations. Each block of [`ROUND_BLOCK`] elements on the last axis becomes whole multiples of a
+    /// 127th of its largest magnitude `m`: `floor(x * (127 / m) + 0.5) * (m * (1 / 127))`, or zeros if `m` is 0. Inserted by
+    /// the compiler for targets that multiply bytes.
+    RoundBlocks,
+
     // ---- state
     /// `[x]`: appends `x` to the state with this index at the past length `P` along the state's axis, and gives
     /// everything in it so far (`P + T` long on that axis).
@@ -159,6 +164,9 @@ pub enum Op {
     },
 }
 
+/// Elements that [`Op::RoundBlocks`] rounds with one scale.
+pub const ROUND_BLOCK: usize = 32;
+
 impl Op {
     /// The name used in traces, errors and shader headers.
     pub fn name(&self) -> String {
@@ -186,6 +194,7 @@ impl Op {
             Op::Gather => "gather".into(),
             Op::TakeLast => "take_last".into(),
             Op::Dequantize => "dequantize".into(),
+            Op::RoundBlocks => "round_blocks".into(),
             Op::StateAppend(_) => "append".into(),
             Op::Softmax => "softmax".into(),
             Op::Norm { kind: NormKind::Rms, .. } => "rms_norm".into(),

@@ -27,6 +27,6 @@ pub use caps::Caps;
 pub use expr::{f, i, u};
 pub use kernel::*;
 pub use legalize::legalize;
-pub use quant::WeightFormat;
+pub use quant::{ByteFormat, WeightFormat};
 pub use simplify::Facts;
 pub use verify::verify;

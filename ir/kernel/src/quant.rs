@@ -22,7 +22,11 @@
 //! b.finish(&[]).unwrap();
 //! ```
 
+mod four;
+
 use gristmill_graph::{Precision, QuantSpec, Unary};
+
+pub use four::{ByteFormat, FourRows};
 
 use crate::builder::Builder;
 use crate::expr::{f, u};

@@ -93,6 +93,18 @@ pub(super) fn softmax(x: &Tensor) -> Result<Tensor, String> {
     })
 }
 
+/// 8-bit activations; see [`crate::Op::RoundBlocks`].
+pub(super) fn round_blocks(x: &Tensor) -> Result<Tensor, String> {
+    rows(x, |row| {
+        for block in row.chunks_mut(crate::ROUND_BLOCK) {
+            let largest = block.iter().fold(0f32, |m, v| m.max(v.abs()));
+            let steps = if largest > 0.0 { 127.0 / largest } else { 0.0 };
+            let step = largest * (1.0 / 127.0);
+            block.iter_mut().for_each(|v| *v = (*v * steps + 0.5).floor() * step);
+        }
+    })
+}
+
 /// Normalisation of the last axis; operands are `[x]`, `[x, scale]` or `[x, scale, shift]`.
 pub(super) fn norm(kind: NormKind, eps: f32, operands: &[&Tensor]) -> Result<Tensor, String> {
     let scale = operands.get(1).map(|t| t.floats()).transpose()?;

@@ -1,0 +1,197 @@
+//! Activations as bytes: what [`Op::RoundBlocks`](gristmill_graph::Op::RoundBlocks) is in memory.
+//!
+//! A row of `K` elements is cut into chunks of 128 columns, padded with zeros. A chunk is [`VECTORS`] vectors of four
+//! words: eight with the bytes in order of columns, one with the step of each block of 32, and two with the sums of
+//! 16 columns each, times their step.
+
+use gristmill_graph::{Dim, NodeId, ROUND_BLOCK, Unary, numel};
+use gristmill_kernel::{Buf, Builder, Expr, F32, Scalar, U32, VEC4F, VEC4U, f, u};
+
+use super::lanes::transpose;
+use crate::error::CompileError;
+use crate::kernels::norm::Row;
+use crate::lower::access::{At, Ctx, const_dim};
+use crate::lower::count::Count;
+use crate::lower::index::unflatten;
+use crate::lower::{Built, Lowering, Place};
+
+/// Columns of a chunk.
+pub const CHUNK: u32 = 128;
+/// Vectors of a chunk.
+pub const VECTORS: u32 = 11;
+/// Where the steps stand in a chunk, and the sums, in vectors.
+const STEPS: u32 = 8;
+const SUMS: u32 = 9;
+/// Columns with one step.
+const BLOCK: u32 = ROUND_BLOCK as u32;
+
+/// Bytes of rows of this shape.
+pub fn size(shape: &[Dim]) -> Dim {
+    let columns = shape.last().and_then(Dim::as_const).unwrap_or(0);
+    let rows = numel(&shape[..shape.len().saturating_sub(1)]);
+    &rows * &Dim::constant((columns as u64).div_ceil(u64::from(CHUNK)) as i64 * i64::from(VECTORS) * 16)
+}
+
+/// The kernel of a rounding: a chunk of a row per position.
+pub fn build(low: &Lowering<'_>, id: NodeId, place: Place) -> Result<Built, CompileError> {
+    let node = low.graph.node(id);
+    let last = node.shape.len() - 1;
+    let (lead, columns) = (&node.shape[..last], const_dim(&node.shape[last]));
+    let grid = [Count::Dim(numel(lead)), Count::Dim(i64::from(columns.div_ceil(CHUNK)).into())];
+    let mut ctx = Ctx::new(low, &format!("bytes_{columns}"));
+    ctx.b.doc(format!("{}: rows of {columns} as bytes, a chunk of {CHUNK} columns at a time", node.path));
+    let name = format!("out_{}", ctx.label(id));
+    let out = ctx.write(place, VEC4U, &name);
+    let row = ctx.b.grid_axis("row", grid[0].expr());
+    let chunk = ctx.b.grid_axis("chunk", grid[1].expr());
+    let source = Source { id: node.inputs[0], row: row.clone(), lead: unflatten(row.clone(), lead), columns };
+    let first = ctx.b.let_("first", (row * columns.div_ceil(CHUNK) + &chunk) * VECTORS);
+    let (mut steps, mut sums) = (Vec::new(), Vec::new());
+    for block in 0..CHUNK / BLOCK {
+        let quads: Vec<Expr> = (0..BLOCK / 4)
+            .map(|q| {
+                let column = ctx.b.simplify(&chunk * CHUNK + block * BLOCK + q * 4);
+                let quad = source.quad(&mut ctx, &column);
+                ctx.b.let_(&format!("x{q}"), quad)
+            })
+            .collect();
+        let (step, rounded) = round(&mut ctx.b, &quads);
+        for (half, four) in rounded.chunks(4).enumerate() {
+            let words = pack(&mut ctx.b, four);
+            ctx.b.store(out, &first + block * 2 + half as u32, words);
+            let all = four.iter().skip(1).fold(four[0].clone(), |sum, q| sum + q);
+            let sum = all.to_f32().dot(f(1.0).splat(4)) * &step;
+            sums.push(ctx.b.let_("sum", sum));
+        }
+        steps.push(step);
+    }
+    let words = |parts: &[Expr]| Expr::vec(parts.to_vec()).bitcast(Scalar::U32);
+    ctx.b.store(out, &first + STEPS, words(&steps));
+    ctx.b.store(out, &first + SUMS, words(&sums[..4]));
+    ctx.b.store(out, &first + (SUMS + 1), words(&sums[4..]));
+    ctx.built(&grid)
+}
+
+/// Rows that are rounded.
+struct Source {
+    id: NodeId,
+    row: Expr,
+    lead: Vec<Expr>,
+    columns: u32,
+}
+
+impl Source {
+    /// Four elements from `column` on; zeros stand behind the row.
+    fn quad(&self, ctx: &mut Ctx<'_>, column: &Expr) -> Expr {
+        let whole = self.columns.is_multiple_of(CHUNK);
+        if self.columns.is_multiple_of(4) && ctx.quads(self.id) {
+            let reader = Row { id: self.id, step: 4 };
+            if whole {
+                return reader.read(ctx, &self.row, &self.lead, &(column / 4));
+            }
+            let safe = ctx.b.let_("safe", column.min(self.columns - 4));
+            let x = reader.read(ctx, &self.row, &self.lead, &(safe / 4));
+            return column.lt(self.columns).select(x, f(0.0).splat(4));
+        }
+        let lanes: Vec<Expr> = (0..4)
+            .map(|lane| {
+                let at = ctx.b.simplify(column + lane);
+                let safe = if whole { at.clone() } else { ctx.b.let_("safe", at.min(self.columns - 1)) };
+                let mut index = self.lead.clone();
+                index.push(safe);
+                let x = ctx.value(self.id, &At::index(index));
+                if whole { x } else { at.lt(self.columns).select(x, f(0.0)) }
+            })
+            .collect();
+        Expr::vec(lanes)
+    }
+}
+
+/// The step of a block, and its elements as multiples of it (`vec4<i32>`).
+fn round(b: &mut Builder, quads: &[Expr]) -> (Expr, Vec<Expr>) {
+    let magnitudes: Vec<Expr> = quads.iter().map(|q| q.unary(Unary::Abs)).collect();
+    let largest = magnitudes.into_iter().reduce(|a, c| a.max(c)).unwrap_or_else(|| f(0.0).splat(4));
+    let largest = b.let_("largest", largest);
+    let lanes = largest.lane(0).max(largest.lane(1)).max(largest.lane(2).max(largest.lane(3)));
+    let largest = b.let_("largest", lanes);
+    let steps = largest.gt(0.0).select(f(127.0) / largest.max(f32::MIN_POSITIVE), f(0.0));
+    let steps = b.let_("steps", steps.splat(4));
+    let step = b.let_("step", largest * (1.0 / 127.0));
+    let rounded = quads
+        .iter()
+        .enumerate()
+        .map(|(i, q)| {
+            let scaled = b.let_("scaled", q * &steps);
+            b.let_(&format!("q{i}"), (scaled + f(0.5).splat(4)).unary(Unary::Floor).to_i32())
+        })
+        .collect();
+    (step, rounded)
+}
+
+/// Sixteen numbers of a byte as four words.
+fn pack(b: &mut Builder, quads: &[Expr]) -> Expr {
+    let turned = transpose(b, [&quads[0], &quads[1], &quads[2], &quads[3]]);
+    let byte = |i: usize| turned[i].bitcast(Scalar::U32).band(u(255).splat(4)).shl(8 * i as u32);
+    let words = byte(0).bor(byte(1)).bor(byte(2)).bor(turned[3].bitcast(Scalar::U32).shl(24));
+    b.let_("words", words)
+}
+
+/// Rounded activations, as a linear layer reads them.
+pub struct Rounded {
+    vectors: Buf,
+    floats: Buf,
+    words: Buf,
+    scalars: Buf,
+    chunks: u32,
+}
+
+impl Rounded {
+    /// Binds the value of a rounding.
+    ///
+    /// # Errors
+    /// If it is not in memory, which is a bug.
+    pub fn bind(ctx: &mut Ctx<'_>, id: NodeId) -> Result<Self, CompileError> {
+        let place = ctx.low.place(id).ok_or_else(|| CompileError::Internal("bytes are not in memory".to_string()))?;
+        let name = ctx.label(id);
+        let columns = const_dim(ctx.low.graph.node(id).shape.last().unwrap_or(&Dim::constant(0)));
+        Ok(Rounded {
+            vectors: ctx.read(place, VEC4U, &format!("{name}_vectors")),
+            floats: ctx.read(place, VEC4F, &format!("{name}_steps")),
+            words: ctx.read(place, U32, &format!("{name}_words")),
+            scalars: ctx.read(place, F32, &format!("{name}_scalars")),
+            chunks: columns.div_ceil(CHUNK),
+        })
+    }
+
+    /// Where a chunk of a row begins, in vectors.
+    pub fn chunk(&self, row: &Expr, chunk: &Expr) -> Expr {
+        (row * self.chunks + chunk) * VECTORS
+    }
+
+    /// Vector `n` of the bytes of the chunk at `first`: columns `16 n ..`.
+    pub fn vector(&self, first: &Expr, n: u32) -> Expr {
+        self.vectors.at(first + n)
+    }
+
+    /// Word `n` of the chunk in all lanes: columns `4 n .. 4 n + 4`.
+    pub fn word(&self, first: &Expr, n: u32) -> Expr {
+        self.words.at(first * 4 + n).splat(4)
+    }
+
+    /// The step of block `n` of the chunk in all lanes.
+    pub fn step(&self, first: &Expr, n: u32) -> Expr {
+        self.scalars.at(first * 4 + (STEPS * 4 + n)).splat(4)
+    }
+
+    /// The sum of a block (of 16 or 32 columns) from `column` on, times its step, in all lanes.
+    pub fn sum(&self, first: &Expr, column: u32, block: u32) -> Expr {
+        let at = |n: u32| self.scalars.at(first * 4 + (SUMS * 4 + n)).splat(4);
+        let n = column / 16;
+        if block == 16 { at(n) } else { at(n) + at(n + 1) }
+    }
+
+    /// The steps of the four blocks of the chunk.
+    pub fn steps(&self, first: &Expr) -> Expr {
+        self.floats.at(first + STEPS)
+    }
+}

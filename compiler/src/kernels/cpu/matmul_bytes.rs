@@ -1,0 +1,180 @@
+//! Quantized weights times many rows of bytes: codes are expanded once for several rows of activations.
+//!
+//! A position of the grid takes four rows of weights. Their words are exchanged so that a vector holds the same
+//! columns of all four; then a product of bytes leaves one sum per row and nothing has to be folded.
+
+use gristmill_graph::NodeId;
+use gristmill_kernel::quant::FourRows;
+use gristmill_kernel::{Bind, ByteFormat, Expr, Var, f, i, u};
+
+use super::bytes::{CHUNK, Rounded};
+use super::lanes;
+use super::linear::{FOUR, store_four};
+use super::matvec_bytes::weighted;
+use crate::error::CompileError;
+use crate::kernels::linear::Linear;
+use crate::kernels::store::Target;
+use crate::lower::access::Ctx;
+use crate::lower::count::Count;
+use crate::lower::{Built, Lowering, Place};
+
+/// Four rows of a weight.
+struct Group {
+    format: ByteFormat,
+    rows: FourRows,
+    factors: (Expr, Option<Expr>),
+}
+
+/// Sums of a row of activations with a group: with row factors, and with row offsets.
+struct Sums {
+    scaled: Var,
+    offset: Option<Var>,
+}
+
+/// A quad of columns of a chunk: its number, and its codes by plane.
+type Quad = (u32, Vec<Expr>);
+
+/// The kernel.
+pub fn build(low: &Lowering<'_>, linear: &Linear<'_>, root: NodeId, place: Place) -> Result<Built, CompileError> {
+    let together = low.setting.profile.schedule.matmul.rows_together / linear.weights.len() as u32;
+    let mut ctx = Ctx::new(low, &format!("matmul_{}", linear.label(low)));
+    ctx.b.doc(format!(
+        "{}: [{}, {}] weights times bytes, {FOUR} rows of weights and {together} of activations at a time",
+        low.graph.node(linear.id).path,
+        linear.n,
+        linear.k
+    ));
+    let target = Target::bind(&mut ctx, linear.id, root, place);
+    let buffers = linear.bind(&mut ctx);
+    let x = Rounded::bind(&mut ctx, linear.x)?;
+    let grid = [Count::Dim(i64::from(linear.n.div_ceil(FOUR)).into())];
+    let four = ctx.b.grid_axis("four", grid[0].expr());
+    let first = ctx.b.let_("first", &four * FOUR);
+    let mut groups = Vec::new();
+    for (weight, buf) in linear.weights.iter().zip(&buffers) {
+        let format = weight.format.as_bytes().ok_or_else(|| CompileError::Internal("floats as bytes".to_string()))?;
+        let rows = format.open(&mut ctx.b, *buf, &first);
+        let (factors, offsets) = format.row_factors(&mut ctx.b, &rows);
+        let factors = ctx.b.let_("row_factors", factors);
+        let offsets = offsets.map(|o| ctx.b.let_("row_offsets", o));
+        groups.push(Group { format, rows, factors: (factors, offsets) });
+    }
+    let rows = linear.rows();
+    ctx.for_("m_first", (u(0), rows.clone(), together), Bind::Serial, |ctx, m_first| {
+        let ms: Vec<Expr> =
+            (0..together).map(|r| ctx.b.let_(&format!("m{r}"), (&m_first + r).min(rows.clone() - 1))).collect();
+        let sums: Vec<Vec<Sums>> = groups.iter().map(|g| ms.iter().map(|_| Sums::start(ctx, g)).collect()).collect();
+        let chunks = groups[0].format.chunks();
+        ctx.for_("chunk", (u(0), u(chunks), 1), Bind::Serial, |ctx, chunk| {
+            let at: Vec<Expr> = ms.iter().map(|m| ctx.b.let_("at", x.chunk(m, &chunk))).collect();
+            for (group, sums) in groups.iter().zip(&sums) {
+                chunk_of(ctx, group, &x, &chunk, &at, sums);
+            }
+        });
+        for r in 0..together {
+            let m = ctx.b.let_("m", &m_first + r);
+            ctx.if_(m.lt(rows.clone()), |ctx| {
+                let totals: Vec<Var> = groups.iter().zip(&sums).map(|(g, s)| s[r as usize].total(ctx, g)).collect();
+                store_four(ctx, linear, &target, (&m, &first), &totals);
+            });
+        }
+    });
+    ctx.built(&grid)
+}
+
+impl Sums {
+    fn start(ctx: &mut Ctx<'_>, group: &Group) -> Sums {
+        let scaled = ctx.b.var("sum", f(0.0).splat(4));
+        let offset = group.factors.1.is_some().then(|| ctx.b.var("sum_of_offsets", f(0.0).splat(4)));
+        Sums { scaled, offset }
+    }
+
+    fn total(&self, ctx: &mut Ctx<'_>, group: &Group) -> Var {
+        let total = self.scaled.get() * &group.factors.0;
+        let total = match (&self.offset, &group.factors.1) {
+            (Some(sum), Some(offsets)) => sum.get().fma(offsets, total),
+            _ => total,
+        };
+        ctx.b.var("total", total)
+    }
+}
+
+/// Adds the products of a chunk, block by block.
+fn chunk_of(ctx: &mut Ctx<'_>, group: &Group, x: &Rounded, chunk: &Expr, at: &[Expr], sums: &[Sums]) {
+    let block = group.format.block();
+    let mut quads: Vec<Quad> = Vec::new();
+    let high = third_bits(ctx, group, chunk);
+    for pack in 0..group.format.packs() {
+        quads.extend(pack_of(ctx, group, chunk, pack, high.as_ref()));
+        let done = (pack + 1) * CHUNK / group.format.packs();
+        while quads.len() as u32 >= block / 4 {
+            let rest = quads.split_off(block as usize / 4);
+            let column = done - (quads.len() + rest.len()) as u32 * 4;
+            block_of(ctx, group, x, (chunk, column), at, &quads, sums);
+            quads = rest;
+        }
+    }
+}
+
+/// The third bits of the four rows, a vector for every 32 columns.
+fn third_bits(ctx: &mut Ctx<'_>, group: &Group, chunk: &Expr) -> Option<[Expr; 4]> {
+    let rows: Option<Vec<Expr>> =
+        (0..FOUR).map(|r| group.format.high(&group.rows, r, chunk).map(|h| ctx.b.let_("third_bits", h))).collect();
+    let rows = rows?;
+    Some(lanes::transpose(&mut ctx.b, [&rows[0], &rows[1], &rows[2], &rows[3]]))
+}
+
+/// The quads of a pack, in order of columns.
+fn pack_of(ctx: &mut Ctx<'_>, group: &Group, chunk: &Expr, pack: u32, high: Option<&[Expr; 4]>) -> Vec<Quad> {
+    let format = &group.format;
+    let rows: Vec<Expr> =
+        (0..FOUR).map(|r| ctx.b.let_(&format!("codes{r}"), format.codes(&group.rows, r, chunk, pack))).collect();
+    let words = lanes::transpose(&mut ctx.b, [&rows[0], &rows[1], &rows[2], &rows[3]]);
+    let mut quads = Vec::new();
+    for (w, words) in (0u32..).zip(words) {
+        let words = ctx.b.let_("words", words);
+        let in_chunk = pack * 4 + w;
+        let high = high.map(|h| {
+            // A word of third bits belongs to two words of codes; the second takes the upper half of each byte.
+            let bits = h[in_chunk as usize / 2].clone();
+            if in_chunk.is_multiple_of(2) { bits } else { bits.shr(4) }
+        });
+        for quad in 0..format.quads() {
+            let planes = format.quad(&words, quad, high.as_ref());
+            let planes = planes.into_iter().map(|p| ctx.b.let_("bytes", p)).collect();
+            quads.push((in_chunk * format.quads() + quad, planes));
+        }
+    }
+    quads
+}
+
+/// Adds the products of a block with all rows of activations.
+fn block_of(
+    ctx: &mut Ctx<'_>,
+    group: &Group,
+    x: &Rounded,
+    (chunk, column): (&Expr, u32),
+    at: &[Expr],
+    quads: &[Quad],
+    sums: &[Sums],
+) {
+    let format = &group.format;
+    let (factor, offset) = format.block_terms(&mut ctx.b, &group.rows, chunk, column);
+    for (at, sums) in at.iter().zip(sums) {
+        let mut dots: Vec<Expr> = vec![i(0).splat(4); format.planes().len()];
+        for (n, planes) in quads {
+            let word = ctx.b.let_("word", x.word(at, *n));
+            for (dot, bytes) in dots.iter_mut().zip(planes) {
+                *dot = ctx.b.let_("dot", word.dot_bytes(bytes, &*dot));
+            }
+        }
+        let planes = dots.into_iter().zip(format.planes());
+        let dot = planes.map(|(dot, weight)| weighted(dot, *weight)).reduce(|a, c| a + c);
+        let scaled = dot.unwrap_or_else(|| i(0).splat(4)).to_f32() * &factor;
+        ctx.b.assign(sums.scaled, scaled.fma(x.step(at, column / 32), sums.scaled.get()));
+        if let Some(offset) = &offset {
+            let sum = sums.offset.unwrap_or(sums.scaled);
+            ctx.b.assign(sum, offset.fma(x.sum(at, column, format.block()), sum.get()));
+        }
+    }
+}

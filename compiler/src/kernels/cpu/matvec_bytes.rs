@@ -1,0 +1,191 @@
+//! Quantized weights times one row of bytes: every weight is read once, so decoding is what counts.
+//!
+//! A position of the grid takes eight rows of weights (four of each of two weights). The codes of a vector belong to
+//! one row, so that products of bytes leave four partial sums per row; those of four rows are folded into a vector
+//! with a lane per row before scales come in.
+
+use gristmill_graph::NodeId;
+use gristmill_kernel::quant::FourRows;
+use gristmill_kernel::{Bind, Buf, ByteFormat, Expr, Var, f, i, u};
+
+use super::bytes::Rounded;
+use super::lanes;
+use super::linear::{FOUR, store_four};
+use crate::error::CompileError;
+use crate::kernels::linear::Linear;
+use crate::kernels::store::Target;
+use crate::lower::access::Ctx;
+use crate::lower::count::Count;
+use crate::lower::{Built, Lowering, Place};
+
+/// Four rows of one weight, with their sums.
+struct Group {
+    format: ByteFormat,
+    rows: FourRows,
+    factors: (Expr, Option<Expr>),
+    /// With row factors, and with row offsets.
+    sums: (Var, Option<Var>),
+}
+
+/// The kernel.
+pub fn build(low: &Lowering<'_>, linear: &Linear<'_>, root: NodeId, place: Place) -> Result<Built, CompileError> {
+    let per_weight = if linear.weights.len() == 1 { 2 } else { 1 };
+    let rows = FOUR * per_weight;
+    let mut ctx = Ctx::new(low, &format!("matvec_{}", linear.label(low)));
+    ctx.b.doc(format!(
+        "{}: [{}, {}] weights times bytes, {rows} rows at a time",
+        low.graph.node(linear.id).path,
+        linear.n,
+        linear.k
+    ));
+    let target = Target::bind(&mut ctx, linear.id, root, place);
+    let buffers = linear.bind(&mut ctx);
+    let x = Rounded::bind(&mut ctx, linear.x)?;
+    let grid = [Count::Dim(i64::from(linear.n.div_ceil(rows)).into()), Count::Dim(linear.m.clone())];
+    let block = ctx.b.grid_axis("block", grid[0].expr());
+    let m = ctx.b.grid_axis("m", grid[1].expr());
+    let mut groups = Vec::new();
+    for (weight, buf) in linear.weights.iter().zip(&buffers) {
+        let format = weight.format.as_bytes().ok_or_else(|| CompileError::Internal("floats as bytes".to_string()))?;
+        for g in 0..per_weight {
+            let first = ctx.b.let_("first", &block * rows + g * FOUR);
+            groups.push(open(&mut ctx, format, *buf, &first));
+        }
+    }
+    let chunks = groups[0].format.chunks();
+    ctx.for_("chunk", (u(0), u(chunks), 1), Bind::Serial, |ctx, chunk| {
+        let at = ctx.b.let_("at", x.chunk(&m, &chunk));
+        let natural: Vec<Expr> = (0..8).map(|n| ctx.b.let_(&format!("x{n}"), x.vector(&at, n))).collect();
+        let steps = ctx.b.let_("steps", x.steps(&at));
+        for group in &groups {
+            chunk_of(ctx, group, &x, (&at, &chunk), &natural, &steps);
+        }
+    });
+    for (n, group) in groups.iter().enumerate() {
+        let total = group.sums.0.get() * &group.factors.0;
+        let total = match (&group.sums.1, &group.factors.1) {
+            (Some(sum), Some(offsets)) => sum.get().fma(offsets, total),
+            _ => total,
+        };
+        ctx.b.assign(group.sums.0, total);
+        if linear.weights.len() == 1 {
+            let first = ctx.b.let_("first", &block * rows + n as u32 * FOUR);
+            ctx.if_(first.lt(u(linear.n)), |ctx| {
+                store_four(ctx, linear, &target, (&m, &first), &[group.sums.0]);
+            });
+        }
+    }
+    if linear.weights.len() > 1 {
+        let first = ctx.b.let_("first", &block * rows);
+        let sums: Vec<Var> = groups.iter().map(|g| g.sums.0).collect();
+        store_four(&mut ctx, linear, &target, (&m, &first), &sums);
+    }
+    ctx.built(&grid)
+}
+
+fn open(ctx: &mut Ctx<'_>, format: ByteFormat, buf: Buf, first: &Expr) -> Group {
+    let rows = format.open(&mut ctx.b, buf, first);
+    let (factors, offsets) = format.row_factors(&mut ctx.b, &rows);
+    let factors = ctx.b.let_("row_factors", factors);
+    let offsets = offsets.map(|o| ctx.b.let_("row_offsets", o));
+    let sum = ctx.b.var("sum", f(0.0).splat(4));
+    let other = offsets.is_some().then(|| ctx.b.var("sum_of_offsets", f(0.0).splat(4)));
+    Group { format, rows, factors: (factors, offsets), sums: (sum, other) }
+}
+
+/// The bytes of the activations as they meet quad `quad` of the words of pack `pack`.
+fn arranged(ctx: &mut Ctx<'_>, natural: &[Expr], format: &ByteFormat, pack: u32) -> Vec<Expr> {
+    let at = |n: u32| &natural[(pack * format.quads() + n) as usize];
+    match format.quads() {
+        1 => vec![at(0).clone()],
+        2 => [[0, 2, 4, 6], [1, 3, 5, 7]]
+            .into_iter()
+            .map(|lanes| ctx.b.let_("arranged", at(0).shuffle(at(1), lanes)))
+            .collect(),
+        _ => {
+            let turned = lanes::transpose(&mut ctx.b, [at(0), at(1), at(2), at(3)]);
+            turned.into_iter().map(|t| ctx.b.let_("arranged", t)).collect()
+        }
+    }
+}
+
+/// Adds the products of a chunk.
+fn chunk_of(
+    ctx: &mut Ctx<'_>,
+    group: &Group,
+    x: &Rounded,
+    (at, chunk): (&Expr, &Expr),
+    natural: &[Expr],
+    steps: &Expr,
+) {
+    let format = &group.format;
+    let high: Vec<Option<Expr>> =
+        (0..FOUR).map(|r| format.high(&group.rows, r, chunk).map(|h| ctx.b.let_("third_bits", h))).collect();
+    let block = format.block();
+    let columns = 128 / format.packs();
+    // Packs that make up a block, or blocks in a pack.
+    let packs_per_unit = (block / columns).max(1);
+    for unit in 0..format.packs() / packs_per_unit {
+        let packs: Vec<u32> = (unit * packs_per_unit..(unit + 1) * packs_per_unit).collect();
+        let x_of: Vec<Vec<Expr>> = packs.iter().map(|p| arranged(ctx, natural, format, *p)).collect();
+        let rows: Vec<Expr> = (0..FOUR).map(|r| row_sums(ctx, group, chunk, r, (&packs, &x_of), &high)).collect();
+        let four = [&rows[0], &rows[1], &rows[2], &rows[3]];
+        let narrow = format.sums_fit_16_bits();
+        let dots = match columns * packs_per_unit / block {
+            1 => vec![lanes::sums(&mut ctx.b, four, narrow)],
+            2 => lanes::half_sums(&mut ctx.b, four, narrow).to_vec(),
+            _ => lanes::transpose(&mut ctx.b, four).to_vec(),
+        };
+        for (n, dots) in (0u32..).zip(dots) {
+            let column = unit * packs_per_unit * columns + n * block;
+            let (factor, offset) = format.block_terms(&mut ctx.b, &group.rows, chunk, column);
+            let lane = (column / 32) as u8;
+            let step = steps.shuffle(steps, [lane; 4]);
+            let scaled = ctx.b.let_("scaled", dots.to_f32() * factor);
+            ctx.b.assign(group.sums.0, scaled.fma(step, group.sums.0.get()));
+            if let Some(offset) = offset {
+                let sum = group.sums.1.unwrap_or(group.sums.0);
+                ctx.b.assign(sum, offset.fma(x.sum(at, column, block), sum.get()));
+            }
+        }
+    }
+}
+
+/// The products of row `r` with the activations of some packs, as four partial sums.
+fn row_sums(
+    ctx: &mut Ctx<'_>,
+    group: &Group,
+    chunk: &Expr,
+    r: u32,
+    (packs, x): (&[u32], &[Vec<Expr>]),
+    high: &[Option<Expr>],
+) -> Expr {
+    let format = &group.format;
+    let mut sums: Vec<Expr> = vec![i(0).splat(4); format.planes().len()];
+    for (pack, x) in packs.iter().zip(x) {
+        let words = ctx.b.let_("codes", format.codes(&group.rows, r, chunk, *pack));
+        let high = high[r as usize].as_ref().map(|h| {
+            // A word of third bits belongs to two words of codes; the second takes the upper half of each byte.
+            let lanes = [0, 4, 1, 5].map(|l| l + 2 * *pack as u8);
+            let moved = ctx.b.let_("moved", h.shr(4));
+            ctx.b.let_("high", h.shuffle(moved, lanes))
+        });
+        for (quad, x) in (0u32..).zip(x) {
+            for (sum, bytes) in sums.iter_mut().zip(format.quad(&words, quad, high.as_ref())) {
+                *sum = ctx.b.let_("partial", x.dot_bytes(bytes, &*sum));
+            }
+        }
+    }
+    let planes = sums.into_iter().zip(format.planes());
+    let total = planes.map(|(sum, weight)| weighted(sum, *weight)).reduce(|a, c| a + c);
+    ctx.b.let_("row_sum", total.unwrap_or_else(|| i(0).splat(4)))
+}
+
+/// An integer times a power of two with a sign.
+pub fn weighted(sum: Expr, weight: i32) -> Expr {
+    let shifted = match weight.unsigned_abs().trailing_zeros() {
+        0 => sum,
+        n => sum.shl(n),
+    };
+    if weight < 0 { i(0).splat(4) - shifted } else { shifted }
+}

@@ -1,0 +1,50 @@
+//! 8-bit activations, for targets whose fast products are those of bytes.
+
+use std::collections::HashMap;
+
+use gristmill_graph::{Graph, Node, NodeId, Op, Precision};
+
+/// The graph with [`Op::RoundBlocks`] between every product with a quantized weight and its activations. Products of
+/// one value share it.
+pub fn round_activations(graph: &Graph, precisions: &[Precision]) -> Graph {
+    let quantized = |id: &NodeId| match graph.node(*id).op {
+        Op::Dequantize => match graph.node(graph.node(*id).inputs[0]).op {
+            Op::Weight(w) => matches!(precisions.get(w as usize), Some(Precision::Quant(_))),
+            _ => false,
+        },
+        _ => false,
+    };
+    let mut out = Graph { nodes: Vec::with_capacity(graph.nodes.len()), ..graph.clone() };
+    let mut moved: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
+    let mut rounded: HashMap<(NodeId, u32), NodeId> = HashMap::new();
+    for id in graph.ids() {
+        let mut node = graph.node(id).clone();
+        let operands = node.inputs.clone();
+        node.inputs = operands.iter().map(|i| moved[i.index()]).collect();
+        let products = match node.op {
+            Op::MatMul { transpose_b: true } => &operands[1..2],
+            Op::Linear { weights, .. } => &operands[1..=usize::from(weights)],
+            _ => &[],
+        };
+        if !products.is_empty() && products.iter().all(quantized) {
+            let x = operands[0];
+            node.inputs[0] = *rounded.entry((x, node.region)).or_insert_with(|| {
+                let of = graph.node(x);
+                out.nodes.push(Node {
+                    op: Op::RoundBlocks,
+                    inputs: vec![moved[x.index()]],
+                    path: format!("{}/bytes", of.path),
+                    role: None,
+                    precision: None,
+                    region: node.region,
+                    ..of.clone()
+                });
+                NodeId(out.nodes.len() as u32 - 1)
+            });
+        }
+        out.nodes.push(node);
+        moved.push(NodeId(out.nodes.len() as u32 - 1));
+    }
+    out.outputs = graph.outputs.iter().map(|(name, id)| (name.clone(), moved[id.index()])).collect();
+    out
+}
