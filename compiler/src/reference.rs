@@ -16,6 +16,8 @@ use gristmill_runtime::backend::{Pending, nothing_started};
 use gristmill_runtime::call::{Session, prepare, wanted_outputs};
 use gristmill_runtime::{Backend, Data, Error, Request, Tensor, Tensors};
 
+use crate::round::round_activations;
+
 /// Path of the graph in a bundle.
 pub const GRAPH: &str = "graph.json";
 /// End of the name of an entry that also gives intermediate values.
@@ -30,6 +32,8 @@ pub struct ReferenceBackend {
     session: Option<Session>,
     /// Entry graphs that were needed so far, by entry name.
     graphs: BTreeMap<String, Arc<(Graph, Bindings)>>,
+    /// Whether activations are rounded where quantized weights meet them.
+    rounds: bool,
     /// Results that were not asked for yet.
     results: VecDeque<Tensors>,
 }
@@ -63,7 +67,24 @@ impl ReferenceBackend {
         let half = |name: &str| manifest.states.iter().any(|s| s.name == name && s.elem == Elem::F16);
         let states = (0u32..).zip(&model.states).filter(|(_, s)| half(&s.name)).map(|(i, _)| i);
         let states = States::with_half(states);
-        Ok(Self { manifest, model, weights, states, session: None, graphs: BTreeMap::new(), results: VecDeque::new() })
+        let (graphs, results) = (BTreeMap::new(), VecDeque::new());
+        Ok(Self { manifest, model, weights, states, session: None, graphs, rounds: false, results })
+    }
+
+    /// The same with 8-bit activations, as targets compute that multiply bytes. It is what the kernels of such a
+    /// target are compared with, so that errors of kernels and of rounding are not mixed up.
+    #[must_use]
+    pub fn rounding_activations(mut self) -> Self {
+        self.rounds = true;
+        self.graphs.clear();
+        self
+    }
+
+    /// The precision of every weight of the model.
+    fn precisions(&self) -> Vec<Precision> {
+        let stored = |name: &str| self.manifest.tensors.iter().find(|t| t.name == name);
+        let of = |w: &gristmill_graph::Weight| stored(&w.name).and_then(|t| t.precision.parse().ok());
+        self.model.weights.iter().map(|w| of(w).unwrap_or(Precision::F32)).collect()
     }
 
     /// The graph of an entry with its fixed symbols. The compiler adds entries with intermediate values, whose name
@@ -79,7 +100,11 @@ impl ReferenceBackend {
             (None, None) => (None, false),
         };
         let entry = entry.ok_or_else(|| Error::Backend(format!("{GRAPH} has no entry `{name}`")))?;
-        let graph = Arc::new((self.model.entry_graph(entry, taps), entry.bind.clone()));
+        let (mut graph, fixed) = (self.model.entry_graph(entry, taps), entry.bind.clone());
+        if self.rounds {
+            graph = round_activations(&graph, &self.precisions());
+        }
+        let graph = Arc::new((graph, fixed));
         self.graphs.insert(name.to_string(), graph.clone());
         Ok(graph)
     }

@@ -12,6 +12,8 @@ pub struct Device {
     pub name: String,
     /// A loaded bundle.
     pub backend: Box<dyn Backend>,
+    /// Whether activations become bytes where quantized weights meet them.
+    pub rounds: bool,
 }
 
 /// Targets that all devices together need.
@@ -30,7 +32,7 @@ pub fn wasm(bundle: &Arc<Bundle>, relaxed: bool, threads: usize) -> Result<Devic
     let options = WasmOptions { threads: Some(threads), relaxed: Some(relaxed) };
     let name = format!("wasm {} {threads}", if relaxed { "relaxed" } else { "baseline" });
     let backend = Wasm::load(bundle.clone(), &options, &mut |_, _| {}).map_err(|e| format!("{name}: {e}"))?;
-    Ok(Device { name, backend: Box::new(backend) })
+    Ok(Device { name, backend: Box::new(backend), rounds: true })
 }
 
 /// Loads a bundle into everything that it has programs for.
@@ -43,7 +45,7 @@ pub fn open(bundle: &Arc<Bundle>) -> Result<Vec<Device>, String> {
     if bundle.manifest().profiles.iter().any(|p| p != "wasm") {
         let wgpu = Wgpu::load(bundle.clone(), &Options::default(), &mut |_, _| {});
         let wgpu = wgpu.map_err(|e| format!("wgpu: {e}; on Debian, install mesa-vulkan-drivers"))?;
-        devices.push(Device { name: "wgpu".into(), backend: Box::new(wgpu) });
+        devices.push(Device { name: "wgpu".into(), backend: Box::new(wgpu), rounds: false });
     }
     if has("wasm") {
         for (relaxed, threads) in WASM {

@@ -14,6 +14,10 @@ use gristmill_runtime::{Backend, Tensor};
 use crate::devices::{self, Device};
 use crate::models::ModelFiles;
 
+/// How much an output may change, in standard deviations, when activations within a rounding error of a step's middle
+/// are rounded to the other side.
+const FLIPS: f64 = 5e-2;
+
 /// A bundle, on everything that executes it.
 pub struct Twins {
     /// What all execute.
@@ -22,6 +26,8 @@ pub struct Twins {
     pub devices: Vec<Device>,
     /// By the reference evaluator.
     pub reference: ReferenceBackend,
+    /// The same with 8-bit activations, if any weight is quantized.
+    rounded: Option<ReferenceBackend>,
 }
 
 /// What to run.
@@ -51,11 +57,13 @@ impl Twins {
     pub fn open(bundle: &Path) -> Result<Twins, String> {
         let files = Memory::of(bundle);
         let open = || Bundle::from_source(Box::new(files.0.clone())).map_err(|e| e.to_string());
-        let (first, second) = (Arc::new(open()?), open()?);
+        let (first, second, third) = (Arc::new(open()?), open()?, open()?);
         let manifest = first.manifest().clone();
         let devices = devices::open(&first)?;
         let reference = ReferenceBackend::open(second).map_err(|e| e.to_string())?;
-        Ok(Twins { manifest, devices, reference })
+        let rounded = ReferenceBackend::open(third).map_err(|e| e.to_string())?.rounding_activations();
+        let quantized = manifest.tensors.iter().any(|t| t.precision.starts_with('q'));
+        Ok(Twins { manifest, devices, reference, rounded: quantized.then_some(rounded) })
     }
 
     /// What the reference backend gives for a task, with taps.
@@ -83,12 +91,20 @@ impl Twins {
     /// Everything that differs by more than the tolerance.
     pub fn check(&mut self, task: &Task) -> Result<f64, String> {
         let what = TensorRun { entry: None, greedy: task.greedy, taps: true };
-        let expected = self.expected(task);
+        let exact = self.expected(task);
+        let rounding = self
+            .rounded
+            .as_mut()
+            .map(|reference| run_tensors(reference, &self.manifest, &task.inputs, &what).map_err(|e| e.to_string()));
         let (mut worst, mut wrong) = (0f64, Vec::new());
         for device in &mut self.devices {
             let found = run_tensors(device.backend.as_mut(), &self.manifest, &task.inputs, &what);
-            let compared = match (found.map_err(|e| e.to_string()), &expected) {
-                (Ok(found), Ok(expected)) => compare(task, expected, &found),
+            let (expected, tolerance) = match &rounding {
+                Some(rounding) if device.rounds => (rounding, task.tolerance.max(FLIPS)),
+                _ => (&exact, task.tolerance),
+            };
+            let compared = match (found.map_err(|e| e.to_string()), expected) {
+                (Ok(found), Ok(expected)) => compare(task, tolerance, expected, &found),
                 // All refuse in the same words, or one of them is wrong.
                 (Err(e), Err(other)) if e == *other => return Err(e),
                 (found, other) => Err(format!("{:?}, but the reference {:?}", found.err(), other.as_ref().err())),
@@ -103,12 +119,17 @@ impl Twins {
 }
 
 /// The largest error of what was found.
-fn compare(task: &Task, expected: &BTreeMap<String, Tensor>, found: &BTreeMap<String, Tensor>) -> Result<f64, String> {
+fn compare(
+    task: &Task,
+    tolerance: f64,
+    expected: &BTreeMap<String, Tensor>,
+    found: &BTreeMap<String, Tensor>,
+) -> Result<f64, String> {
     if found.keys().ne(expected.keys()) {
         return Err(format!("outputs {:?} and {:?}", found.keys(), expected.keys()));
     }
     let tokens = task.inputs["input_ids"].shape[1];
-    let agreed = task.greedy.map(|_| agreed_steps(expected, found, task.tolerance)).transpose()?;
+    let agreed = task.greedy.map(|_| agreed_steps(expected, found, tolerance)).transpose()?;
     let (mut worst, mut wrong) = (0f64, Vec::new());
     for (name, want) in expected {
         let got = &found[name];
@@ -123,7 +144,7 @@ fn compare(task: &Task, expected: &BTreeMap<String, Tensor>, found: &BTreeMap<St
         };
         let error = error(&want.shape, a, b, keep);
         worst = worst.max(error);
-        if error > task.tolerance {
+        if error > tolerance {
             wrong.push(format!("{name}: {error:.1e}"));
         }
     }

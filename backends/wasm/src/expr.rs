@@ -82,11 +82,11 @@ impl Lower<'_> {
             }
             Expr::HalvesF16(a) => {
                 let id = self.value(a)?.0;
-                (self.from_halves(id), Type::vec(Scalar::F32, 2))
+                (self.widen_halves(id), Type::vec(Scalar::F32, 2))
             }
             Expr::PackF16(a) => {
                 let id = self.value(a)?.0;
-                (self.to_halves(id), U32)
+                (self.narrow_to_halves(id), U32)
             }
             Expr::Shuffle(a, b, lanes) => {
                 let (a, b) = (self.value(a)?, self.value(b)?);
@@ -507,7 +507,7 @@ impl Lower<'_> {
 
     /// The two halves of a word in lanes 0 and 1. Shifting exponent and mantissa to their places and scaling by
     /// 2^112 is exact also for subnormal numbers; infinities and NaN get their exponent back.
-    fn from_halves(&mut self, word: Id) -> Id {
+    fn widen_halves(&mut self, word: Id) -> Id {
         let high = self.divide_unsigned_shift(word);
         let both = self.vector(Pure::I32x4Splat, vec![word]);
         let both = self.graph.pure(Op::ReplaceI32(1), vec![both, high], Ty::V128);
@@ -534,7 +534,7 @@ impl Lower<'_> {
 
     /// Lanes 0 and 1 as halves of a word, rounded to nearest, ties to even. Normal numbers are rounded by integer
     /// arithmetic, subnormal ones by adding 0.5, whose last bit is where theirs is.
-    fn to_halves(&mut self, x: Id) -> Id {
+    fn narrow_to_halves(&mut self, x: Id) -> Id {
         let sign_mask = self.words(0x8000_0000);
         let sign = self.vector(Pure::V128And, vec![x, sign_mask]);
         let bits = self.vector(Pure::V128Xor, vec![x, sign]);

@@ -24,8 +24,8 @@ pub fn validate(module: &[u8], variant: Variant) -> Result<(), String> {
 pub fn text(module: &[u8], function: Option<&str>) -> Result<String, String> {
     let whole = wasmprinter::print_bytes(module).map_err(|e| e.to_string())?;
     let Some(name) = function else { return Ok(whole) };
-    let heads = [format!("  (func ${name} "), format!("  (func $\"{name}\" "), format!("  (func $#func")];
-    let begins = |line: &str| heads[..2].iter().any(|h| line.starts_with(h.as_str()));
+    let heads = [format!("  (func ${name} "), format!("  (func $\"{name}\" ")];
+    let begins = |line: &str| heads.iter().any(|h| line.starts_with(h.as_str()));
     let lines: Vec<&str> = whole.lines().collect();
     let first = lines.iter().position(|l| begins(l)).ok_or_else(|| format!("the module has no function `{name}`"))?;
     let last = lines[first..].iter().position(|l| *l == "  )").map_or(lines.len() - 1, |n| first + n);

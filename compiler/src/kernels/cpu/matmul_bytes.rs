@@ -104,9 +104,9 @@ fn chunk_of(ctx: &mut Ctx<'_>, group: &Group, x: &Rounded, chunk: &Expr, at: &[E
     let block = group.format.block();
     let mut quads: Vec<Quad> = Vec::new();
     let high = third_bits(ctx, group, chunk);
-    for pack in 0..group.format.packs() {
+    for pack in 0..group.format.packs_per_chunk() {
         quads.extend(pack_of(ctx, group, chunk, pack, high.as_ref()));
-        let done = (pack + 1) * CHUNK / group.format.packs();
+        let done = (pack + 1) * CHUNK / group.format.packs_per_chunk();
         while quads.len() as u32 >= block / 4 {
             let rest = quads.split_off(block as usize / 4);
             let column = done - (quads.len() + rest.len()) as u32 * 4;

@@ -122,10 +122,10 @@ fn chunk_of(
     let high: Vec<Option<Expr>> =
         (0..FOUR).map(|r| format.high(&group.rows, r, chunk).map(|h| ctx.b.let_("third_bits", h))).collect();
     let block = format.block();
-    let columns = 128 / format.packs();
+    let columns = 128 / format.packs_per_chunk();
     // Packs that make up a block, or blocks in a pack.
     let packs_per_unit = (block / columns).max(1);
-    for unit in 0..format.packs() / packs_per_unit {
+    for unit in 0..format.packs_per_chunk() / packs_per_unit {
         let packs: Vec<u32> = (unit * packs_per_unit..(unit + 1) * packs_per_unit).collect();
         let x_of: Vec<Vec<Expr>> = packs.iter().map(|p| arranged(ctx, natural, format, *p)).collect();
         let rows: Vec<Expr> = (0..FOUR).map(|r| row_sums(ctx, group, chunk, r, (&packs, &x_of), &high)).collect();

@@ -46,7 +46,7 @@ impl ByteFormat {
     }
 
     /// Packs in a chunk; each is a vector of four words.
-    pub fn packs(&self) -> u32 {
+    pub fn packs_per_chunk(&self) -> u32 {
         self.layout.vectors
     }
 
