@@ -385,9 +385,8 @@ pub(crate) struct BenchArgs {
     /// Tokens to generate behind it; otherwise 64, or what fits
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     pub(crate) new_tokens: Option<u32>,
-    /// Lengths of texts to embed
-    #[arg(long, value_name = "LENGTHS", value_delimiter = ',', default_values_t = [16, 64, 128],
-          value_parser = clap::value_parser!(u32).range(1..))]
+    /// Lengths of texts to embed, separated by commas; otherwise 16, 64 and 128, or what fits
+    #[arg(long, value_name = "LENGTHS", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) tokens: Vec<u32>,
     /// Runs that count
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]

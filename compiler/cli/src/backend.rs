@@ -74,14 +74,13 @@ fn choose(bundle: &Bundle, flags: &BackendFlags) -> Outcome<Choice> {
             (Some(_), Some(flag)) => Err(Failure::wrong(format!("--adapter and {flag} are for different backends"))),
             (Some(_), None) => Ok(Choice::Wgpu),
             (None, Some(_)) => Ok(Choice::Wasm),
-            (None, None) => Ok(automatic(bundle, || list_adapters().first().map(|a| a.kind))),
+            (None, None) => Ok(automatic(&bundle.manifest().profiles, || list_adapters().first().map(|a| a.kind))),
         },
     }
 }
 
 /// A graphics card beats processors, and WebAssembly beats a graphics card made of software.
-fn automatic(bundle: &Bundle, best_adapter: impl FnOnce() -> Option<&'static str>) -> Choice {
-    let profiles = &bundle.manifest().profiles;
+fn automatic(profiles: &[String], best_adapter: impl FnOnce() -> Option<&'static str>) -> Choice {
     let (has_wasm, has_wgpu) = (profiles.iter().any(|p| p == WASM), profiles.iter().any(|p| p != WASM));
     match (has_wgpu, has_wasm) {
         (false, true) => Choice::Wasm,
@@ -115,4 +114,25 @@ fn wasm(bundle: &Arc<Bundle>, flags: &BackendFlags) -> Result<Made, Error> {
     bar.stage("loading weights");
     let backend = Wasm::load(bundle.clone(), &options, &mut |done, total| bar.bytes(done, total))?;
     Ok((Box::new(backend), Some(WASM.to_string())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn graphics_cards_come_first_and_software_adapters_last() {
+        let choice = |profiles: &[&str], kind| {
+            let profiles: Vec<String> = profiles.iter().map(|p| p.to_string()).collect();
+            automatic(&profiles, || kind)
+        };
+        for kind in ["discrete", "integrated", "virtual", "other"] {
+            assert_eq!(choice(&["native", "wasm"], Some(kind)), Choice::WgpuOrWasm);
+        }
+        assert_eq!(choice(&["native", "wasm"], Some("software")), Choice::Wasm);
+        assert_eq!(choice(&["native", "wasm"], None), Choice::Wasm);
+        assert_eq!(choice(&["wasm"], Some("discrete")), Choice::Wasm);
+        assert_eq!(choice(&["native"], Some("software")), Choice::Wgpu);
+        assert_eq!(choice(&["chrome"], None), Choice::Wgpu);
+    }
 }

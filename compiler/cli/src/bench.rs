@@ -23,6 +23,7 @@ use crate::progress::Bar;
 /// What is measured when nothing is said.
 const PROMPT_TOKENS: u32 = 128;
 const NEW_TOKENS: u32 = 64;
+const TEXTS: [u32; 3] = [16, 64, 128];
 
 /// Measures a model that generates, or one that embeds.
 pub(crate) fn bench(args: &BenchArgs) -> Outcome {
@@ -34,10 +35,11 @@ pub(crate) fn bench(args: &BenchArgs) -> Outcome {
         return Err(Failure::wrong("this model neither generates nor embeds text, so there is nothing to measure"));
     }
     let lengths = if generates { Some(lengths(args, &manifest)?) } else { None };
+    let texts = texts(args, &manifest)?;
     let mut loaded = backend::load(&dir, &args.backend)?;
     let report = match lengths {
         Some((prompt, new)) => generation(args, &mut loaded, prompt, new)?,
-        None => embedding(args, &mut loaded)?,
+        None => embedding(args, &mut loaded, &texts)?,
     };
     if args.json {
         emit_json(&json_of(args, &loaded, &report))?
@@ -99,6 +101,20 @@ fn lengths(args: &BenchArgs, manifest: &Manifest) -> Outcome<(u32, u32)> {
     Ok((prompt, new))
 }
 
+/// Lengths of texts: those asked for, or what the model takes.
+fn texts(args: &BenchArgs, manifest: &Manifest) -> Outcome<Vec<u32>> {
+    let most = manifest.symbols.iter().find(|s| s.name == "T").map_or(u32::MAX, |s| s.max);
+    if let Some(long) = args.tokens.iter().find(|n| **n > most) {
+        return Err(Failure::wrong(format!("--tokens {long}: this model takes at most {most}")));
+    }
+    if !args.tokens.is_empty() {
+        return Ok(args.tokens.clone());
+    }
+    let mut fitting: Vec<u32> = TEXTS.iter().map(|n| (*n).min(most)).collect();
+    fitting.dedup();
+    Ok(fitting)
+}
+
 /// Ids that every vocabulary has; which ones makes no difference to speed.
 fn ids(count: u32) -> Vec<u32> {
     (0..count).map(|i| 1 + i * 7 % 50).collect()
@@ -130,7 +146,7 @@ fn generation(args: &BenchArgs, loaded: &mut Loaded, prompt: u32, new: u32) -> O
     })
 }
 
-fn embedding(args: &BenchArgs, loaded: &mut Loaded) -> Outcome<Report> {
+fn embedding(args: &BenchArgs, loaded: &mut Loaded, texts: &[u32]) -> Outcome<Report> {
     let manifest = loaded.bundle.manifest().clone();
     let parts = manifest.entries.iter().find(|e| e.role == EntryRole::Embed).and_then(|e| {
         let inputs = e.inputs.iter().filter_map(|i| manifest.inputs.get(*i as usize));
@@ -139,7 +155,7 @@ fn embedding(args: &BenchArgs, loaded: &mut Loaded) -> Outcome<Report> {
     let (entry, input, output) = parts.ok_or_else(|| Failure::wrong("this model embeds, but takes no token ids"))?;
     let bar = Bar::new();
     let mut measures = Vec::new();
-    for &tokens in &args.tokens {
+    for &tokens in texts {
         let ids: Vec<i32> = ids(tokens).into_iter().map(|id| id as i32).collect();
         let inputs = BTreeMap::from([(input.name.clone(), Tensor::i32([1, ids.len()], ids))]);
         let mut values = Vec::new();

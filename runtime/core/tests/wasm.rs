@@ -5,7 +5,7 @@ mod made;
 
 use std::sync::Arc;
 
-use gristmill_bundle::{Bundle, Kernel, Variant};
+use gristmill_bundle::{Bundle, Kernel, Manifest, Shard, Variant};
 use gristmill_runtime::backend::Fed;
 use gristmill_runtime::blocking::{begin, run};
 use gristmill_runtime::native::{Wasm, WasmOptions};
@@ -46,19 +46,25 @@ const MODULES: [(&[&str], bool, bool); 4] = [
 
 /// A bundle whose modules have these texts.
 fn bundle_of(text: &dyn Fn(bool, bool) -> String) -> Arc<Bundle> {
+    changed(text, &|_| {})
+}
+
+/// The same with another manifest.
+fn changed(text: &dyn Fn(bool, bool) -> String, change: &dyn Fn(&mut Manifest)) -> Arc<Bundle> {
     let path = |requires: &[&str]| format!("wasm/{}.wasm", [&["kernels"], requires].concat().join("."));
     let compiled = MODULES.map(|(requires, relaxed, threads)| {
         let bytes = wat::parse_str(text(relaxed, threads)).unwrap_or_else(|e| panic!("{e}"));
         (path(requires), bytes)
     });
-    made::bundle("wasm", &compiled, "B*T", &|name, writes| {
+    let kernel = |name: &str, writes: &[bool]| {
         let variant = |requires: &[&str]| Variant {
             requires: requires.iter().map(|r| r.to_string()).collect(),
             file: path(requires),
         };
         let variants = MODULES.iter().map(|(requires, ..)| variant(requires)).collect();
         Kernel { name: name.to_string(), writes: writes.to_vec(), variants }
-    })
+    };
+    made::changed("wasm", &compiled, "B*T", &kernel, change)
 }
 
 fn open(threads: usize, relaxed: bool) -> Wasm {
@@ -181,6 +187,39 @@ fn more_than_32_bits_address_is_refused() {
     }
     begin(&mut wasm, 1, 8).unwrap();
     assert_eq!(y(&mut wasm, &[2], 1, 0), expect(1.0, &[2.0], 1));
+}
+
+/// The weights of this bundle are not even there: whoever reads one says so.
+#[test]
+fn a_bundle_that_cannot_fit_is_refused_before_a_weight_is_read() {
+    let grow = |gib: u64| {
+        move |manifest: &mut Manifest| {
+            let shard = Shard { sha256: "0".repeat(64), bytes: 32 << 20 };
+            manifest.shards = vec![shard; 32 * gib as usize];
+            manifest.tensors[0].offset = 0;
+            manifest.tensors[0].bytes = (gib << 30) - 256;
+            manifest.tensors[1].offset = (gib << 30) - 256;
+            manifest.tensors[1].bytes = 192;
+        }
+    };
+    let refused =
+        |gib: u64| Wasm::load(large(&grow(gib)), &WasmOptions::default(), &mut |_, _| {}).unwrap_err().to_string();
+    // Two tensors of one buffer each: the larger one alone is more than a buffer can be, or both together are.
+    assert!(refused(5).contains("tensor `unused` (f32) needs 5368708864"), "{}", refused(5));
+    assert!(refused(3).contains("weights/000"), "what fits is read: {}", refused(3));
+    let halves = |manifest: &mut Manifest| {
+        grow(5)(manifest);
+        manifest.tensors[0].bytes = 2 << 30;
+        manifest.tensors[1].offset = 2 << 30;
+        manifest.tensors[1].bytes = 2 << 30;
+    };
+    let text = Wasm::load(large(&halves), &WasmOptions::default(), &mut |_, _| {}).unwrap_err().to_string();
+    assert!(text.contains("this bundle (weights 4294967296,") && text.contains("use WebGPU"), "{text}");
+}
+
+/// The bundle with other weights.
+fn large(change: &dyn Fn(&mut Manifest)) -> Arc<Bundle> {
+    changed(&module, change)
 }
 
 #[test]

@@ -39,6 +39,22 @@ fn a_model_that_generates() {
 }
 
 #[test]
+fn a_model_that_embeds() {
+    let place = Place::new();
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/bert/base/model");
+    let bench = |more: &[&str]| place.run(&[&["bench", model, "--runs", "1", "--backend", "wasm"][..], more].concat());
+    let json: Value = serde_json::from_str(&bench(&["--tokens", "3,40", "--json"]).ok()).unwrap();
+    check(&json["measures"][0], "embed", "ms", 3);
+    check(&json["measures"][1], "embed", "ms", 40);
+    assert!(json["dispatches"].as_u64().unwrap() > 5 && json["weight_bytes_per_second"].is_null(), "{json}");
+    // It takes 48 at most.
+    let text = bench(&[]).ok();
+    let lengths: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("embed")?.split_whitespace().next()).collect();
+    assert_eq!(lengths, ["16", "48"], "{text}");
+    bench(&["--tokens", "49"]).fails(2, &["--tokens 49", "at most 48"]);
+}
+
+#[test]
 fn what_does_not_fit_is_refused_before_it_runs() {
     let place = Place::new();
     place.bundle(&["--target", "wasm", "--max-context", "16"]);

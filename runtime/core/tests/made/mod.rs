@@ -127,13 +127,27 @@ pub(crate) fn bundle(
     tokens: &str,
     kernel: &dyn Fn(&str, &[bool]) -> Kernel,
 ) -> Arc<Bundle> {
+    changed(profile, files, tokens, kernel, &|_| {})
+}
+
+/// The same with another manifest, which must be valid.
+pub(crate) fn changed(
+    profile: &str,
+    files: &[(String, Vec<u8>)],
+    tokens: &str,
+    kernel: &dyn Fn(&str, &[bool]) -> Kernel,
+    change: &dyn Fn(&mut Manifest),
+) -> Arc<Bundle> {
     let tmp = tempfile::tempdir().unwrap();
     let dir = tmp.path().join("bundle");
     write(&dir, profile, files, &programs(tokens, kernel));
-    let manifest = parse_manifest(&std::fs::read(dir.join(MANIFEST)).unwrap()).unwrap();
+    let mut manifest = parse_manifest(&std::fs::read(dir.join(MANIFEST)).unwrap()).unwrap();
     let shards = manifest.shards.iter().map(|s| shard_path(&s.sha256));
     let paths = manifest.files.keys().cloned().chain(shards).chain([MANIFEST.to_string()]);
-    let files: BTreeMap<String, Vec<u8>> = paths.map(|p| (p.clone(), std::fs::read(dir.join(p)).unwrap())).collect();
+    let mut files: BTreeMap<String, Vec<u8>> =
+        paths.map(|p| (p.clone(), std::fs::read(dir.join(p)).unwrap())).collect();
+    change(&mut manifest);
+    files.insert(MANIFEST.to_string(), serde_json::to_vec(&manifest).unwrap());
     Arc::new(Bundle::from_source(Box::new(files)).unwrap())
 }
 

@@ -99,11 +99,12 @@
       (i32.add (i32.load offset=20 (local.get $control)) (i32.mul (local.get $worker) (i32.const 128)))
       (i32.load (local.get $step))))
 
-  ;; All steps; 1 if someone said stop.
+  ;; All steps; 1 if someone said stop. Their number is read once: behind the last barrier the next run may begin.
   (func $work (param $control i32) (param $worker i32) (result i32)
-    (local $step i32)
+    (local $step i32) (local $count i32)
+    (local.set $count (i32.load offset=12 (local.get $control)))
     (loop $next (result i32)
-      (if (i32.ge_u (local.get $step) (i32.load offset=12 (local.get $control))) (then (return (i32.const 0))))
+      (if (i32.ge_u (local.get $step) (local.get $count)) (then (return (i32.const 0))))
       (call $step (local.get $control) (local.get $worker) (local.get $step))
       (if (call $barrier (local.get $control)) (then (return (i32.const 1))))
       (local.set $step (i32.add (local.get $step) (i32.const 1)))
