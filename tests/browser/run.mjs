@@ -16,14 +16,14 @@ const CASES = path.join(path.dirname(fileURLToPath(import.meta.url)), "cases");
 const TIMEOUT = 240_000;
 /** Browsers for a case that does not say: those with WebGPU. */
 const BROWSERS = ["chromium", "chromium-lavapipe", "firefox"];
-/** Browsers without it, for cases that name them. */
-const WITHOUT_WEBGPU = ["webkit"];
+/** Browsers without it, where models run by WebAssembly: for cases that name them, and those marked `wasm`. */
+const WITHOUT_WEBGPU = ["chromium-no-adapter", "firefox-no-webgpu", "webkit"];
 /** What Chromium's own adapter is spared if Chromium runs on lavapipe, too: it compiles kernels for seconds. */
 const [SLOW, FAST] = BROWSERS;
 
 /**
- * All cases: `{ name, browsers?, everywhere?, timeout?, needsBundles?, run }` with the name of their file in front.
- * `everywhere`: also in the slow browser if the fast one runs.
+ * All cases: `{ name, browsers?, everywhere?, wasm?, timeout?, needsBundles?, run }` with the name of their file in
+ * front. `everywhere`: also in the slow browser if the fast one runs; `wasm`: also in browsers without WebGPU.
  */
 async function readCases(only) {
   const cases = [];
@@ -64,7 +64,8 @@ async function runCase(entry, settings) {
 
 async function runBrowser(kind, cases, { spared, ...settings }, report) {
   const mine = cases.filter((entry) => {
-    const { browsers = BROWSERS, everywhere = !browsers.includes(FAST) } = entry;
+    const { browsers = BROWSERS, everywhere = !browsers.includes(FAST), wasm = false } = entry;
+    if (wasm && WITHOUT_WEBGPU.includes(kind)) return true;
     return browsers.includes(kind) && (everywhere || kind !== spared);
   });
   if (mine.length === 0) return;

@@ -137,7 +137,7 @@ fn compiled(
 ) -> Outcome<Arc<Bundle>> {
     let options = CompileOptions {
         precision: precision.to_string(),
-        targets: ["chrome", "firefox", "native"].map(String::from).to_vec(),
+        targets: ["chrome", "firefox", "native", "wasm"].map(String::from).to_vec(),
         page: page()?,
         binding_bytes,
         ..CompileOptions::default()

@@ -5,10 +5,9 @@ import type { AdapterSpeed } from "./gpu/measure";
 import type { Store } from "./load/contract";
 import { sha256 } from "./load/digest";
 import type { Cost } from "./runtime";
+import { TEXT_TOKENS } from "./wasm/features";
 import type { ProcessorSpeed } from "./wasm/measure";
 
-/** Tokens of a text that is neither short nor long, for models that take a text at once. */
-const TEXT_TOKENS = 32;
 /** Submissions that may be under way at once, which hides that results come late. */
 const DEPTH = 16;
 /** What threads take to meet after each kernel. */

@@ -10,7 +10,7 @@ import { prepareGpu } from "./gpu/prepare";
 import type { Store } from "./load/contract";
 import type { Cost } from "./runtime";
 import type { Prepared } from "./target";
-import { abilities, featuresOf, type Wishes } from "./wasm/features";
+import { abilities, featuresOf, fitting, type Wishes } from "./wasm/features";
 import { measureProcessor } from "./wasm/measure";
 import { prepareWasm } from "./wasm/prepare";
 
@@ -104,21 +104,28 @@ async function better(task: Task, device: Device): Promise<Picked> {
 
 /** The better side by measurement, of now or of an earlier visit. */
 async function verdict({ bundle, args, store }: Task, device: Device): Promise<BackendChoice> {
-  const found = abilities(args);
   const { vendor, architecture, description } = device.adapter;
   const cost = JSON.parse(guard(() => bundle.runtime.cost())) as Cost;
+  const found = fitting(abilities(args), args, cost);
   const { threads } = found;
   const how = [args.without, threads, featuresOf(found)];
   const key = await verdictKey([vendor, architecture, description, bundle.plan.shards.map((s) => s.sha256), how]);
   const known = await recall(store, key);
   if (known) return known;
-  // One after the other: they would share the processor.
-  const adapter = await device.measure();
-  const speed = await measureProcessor();
-  const simd = found.relaxed ? "relaxed" : "baseline";
-  const choice = compare(estimate(cost, adapter, speed, { threads, simd }));
-  await remember(store, key, choice);
-  return choice;
+  try {
+    // One after the other: they would share the processor.
+    const adapter = await device.measure();
+    const speed = await measureProcessor();
+    const simd = found.relaxed ? "relaxed" : "baseline";
+    const choice = compare(estimate(cost, adapter, speed, { threads, simd }));
+    await remember(store, key, choice);
+    return choice;
+  } catch (e) {
+    const lost = await device.lossBehindError();
+    if (lost) throw lost;
+    const reason = `the graphics device could not be measured: ${asError(e).message}`;
+    return { backend: "webgpu", asked: "auto", reason, estimates: null };
+  }
 }
 
 /** The processor instead of a device that is there; that device if the processor cannot do it. */

@@ -5,6 +5,7 @@ const prompt = ({ prompt, messages }) => prompt ?? messages;
 export default [
   {
     name: "loading ends, and works afterwards",
+    wasm: true,
     async run(t) {
       const bundle = t.bundle("generate");
       const server = await t.serve(bundle.folder);
@@ -23,6 +24,7 @@ export default [
   },
   {
     name: "disposing ends what is under way",
+    wasm: true,
     async run(t) {
       const bundle = t.bundle("generate");
       const { page } = await t.loaded(bundle);
@@ -41,15 +43,20 @@ export default [
   },
   ...["abortAt", "breakAt"].map((how) => ({
     name: how === "abortAt" ? "generating ends by a signal" : "generating ends by leaving the loop",
+    wasm: true,
     async run(t) {
       const bundle = t.bundle("generate");
       const { page } = await t.loaded(bundle);
       const [expected] = bundle.generate;
       const options = { maxNewTokens: expected.tokens.length };
-      const { pieces, result } = t.ok(await t.call(page, "generate", prompt(expected), { ...options, [how]: 3 }));
+      // Long, because some devices are done with a short text before they hear that nobody wants it.
+      const long = { maxNewTokens: 400, ignoreEos: true, [how]: 3 };
+      const { pieces, result } = t.ok(await t.call(page, "generate", prompt(expected), long));
       t.assert.equal(result.reason, "aborted");
-      t.assert.ok(pieces.length >= 3 && result.tokens.length < expected.tokens.length, "it ended early");
-      t.assert.deepEqual(result.tokens, expected.tokens.slice(0, result.tokens.length), "what there is, is right");
+      t.assert.ok(pieces.length >= 3 && result.tokens.length < 400, "it ended early");
+      const common = Math.min(result.tokens.length, expected.tokens.length);
+      const begin = (tokens) => tokens.slice(0, common);
+      t.assert.deepEqual(begin(result.tokens), begin(expected.tokens), "what there is, is right");
       const again = t.ok(await t.call(page, "generate", prompt(expected), options));
       t.assert.deepEqual(again.result.tokens, expected.tokens, "the next text is not disturbed");
     },

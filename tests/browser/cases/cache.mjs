@@ -14,6 +14,7 @@ async function sameText(t, page, bundle) {
 export default [
   {
     name: "a second visit fetches no weights",
+    wasm: true,
     async run(t) {
       const bundle = t.bundle("generate");
       const { server, page, loaded } = await t.loaded(bundle);
@@ -32,6 +33,7 @@ export default [
   },
   {
     name: "loads what is stored without a network",
+    wasm: true,
     async run(t) {
       const bundle = t.bundle("generate");
       const { server, page } = await t.loaded(bundle);
@@ -61,6 +63,7 @@ export default [
   },
   {
     name: "without the cache everything is fetched again",
+    wasm: true,
     async run(t) {
       const bundle = t.bundle("generate");
       const { server, page } = await t.loaded(bundle, { cache: false });
@@ -74,6 +77,7 @@ export default [
   },
   {
     name: "damaged storage is fetched again",
+    wasm: true,
     async run(t) {
       const bundle = t.bundle("generate");
       const { server, page } = await t.loaded(bundle);

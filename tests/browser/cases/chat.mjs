@@ -3,6 +3,7 @@
 export default [
   {
     name: "completions, whole and in chunks",
+    wasm: true,
     async run(t) {
       const bundle = t.bundles.find(({ generate }) => generate.some(({ messages }) => messages));
       t.assert.ok(bundle, "no bundle has expectations for messages; make the bundles again");

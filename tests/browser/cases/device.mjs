@@ -64,6 +64,7 @@ export default [
   },
   {
     name: "a device lost between texts is replaced",
+    wasm: true,
     async run(t) {
       const bundle = t.bundle("generate");
       const { page } = await t.loaded(bundle);

@@ -8,6 +8,7 @@ const TOLERANCE = 1e-3;
 export default [
   {
     name: "vectors equal the native ones",
+    wasm: true,
     everywhere: true,
     timeout: 600_000,
     async run(t) {

@@ -23,6 +23,7 @@ async function works(t, page, bundle) {
 export default [
   {
     name: "a damaged shard is named",
+    wasm: true,
     async run(t) {
       const { bundle, server, page, shard } = await opened(t, ({ bytes }) => ({ flip: bytes >> 1 }));
       const error = t.failed(await t.call(page, "load"), "integrity");
@@ -35,6 +36,7 @@ export default [
   },
   {
     name: "a missing shard is named",
+    wasm: true,
     async run(t) {
       const { bundle, server, page, shard } = await opened(t, () => ({ status: 404 }));
       const error = t.failed(await t.call(page, "load"), "network");
@@ -47,6 +49,7 @@ export default [
   },
   {
     name: "a busy server is asked again",
+    wasm: true,
     async run(t) {
       const { bundle, server, page, shard } = await opened(t, () => ({ status: 503, times: 2 }));
       t.ok(await t.call(page, "load"));
@@ -57,6 +60,7 @@ export default [
   },
   {
     name: "a cut connection goes on where it broke",
+    wasm: true,
     async run(t) {
       const { bundle, server, page, shard } = await opened(t, ({ bytes }) => ({ cutAfter: bytes >> 1, times: 1 }));
       t.ok(await t.call(page, "load"));

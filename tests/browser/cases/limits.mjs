@@ -20,6 +20,21 @@ function enlarge(manifest) {
 
 export default [
   {
+    name: "a bundle that 32 bits cannot address is refused before the download",
+    browsers: ["chromium-no-adapter", "firefox-no-webgpu", "webkit"],
+    async run(t) {
+      const bundle = t.bundle("generate");
+      const manifest = JSON.stringify(enlarge(bundle.manifest));
+      const server = await t.serve(bundle.folder, { extra: { "manifest.json": manifest } });
+      const page = await t.blank(server);
+      const error = t.failed(await t.call(page, "load"), "limit");
+      t.assert.deepEqual(server.requests(/^(weights|wasm)\//), [], "neither weights nor kernels are asked for");
+      t.assert.ok(error.details.needed >= BYTES && error.details.offered <= 2 ** 32, error.message);
+      t.assert.match(error.message, /--precision/, "the message says what to do");
+      t.note("message", error.message);
+    },
+  },
+  {
     name: "a tensor that no buffer holds is refused before the download",
     async run(t) {
       const bundle = t.bundle("generate");

@@ -18,9 +18,11 @@ async function set(page, label, value) {
 }
 
 async function open(t, server, bundle, viewport) {
-  const page = await t.page(server.url, { viewport });
+  const page = await t.page(`${server.url}?backend=${t.backend}`, { viewport });
   await t.state(page, "ready");
   t.assert.match(await page.title(), /gristmill/);
+  const place = await page.$eval("#subtitle", (line) => line.textContent);
+  t.assert.match(place, t.backend === "wasm" ? /runs here by WebAssembly on \d/ : /runs here by WebGPU on /);
   t.assert.equal(await page.$eval("h1", (title) => title.textContent), bundle.manifest.model.name);
   return page;
 }
@@ -125,8 +127,8 @@ async function readme(t) {
 }
 
 export default [
-  { name: "writes", everywhere: true, run: (t) => inWindows(t, writes) },
-  { name: "chats", run: (t) => inWindows(t, chats) },
+  { name: "writes", wasm: true, everywhere: true, run: (t) => inWindows(t, writes) },
+  { name: "chats", wasm: true, run: (t) => inWindows(t, chats) },
   { name: "the picture of the README", browsers: ["firefox"], run: readme },
-  { name: "searches", everywhere: true, run: (t) => inWindows(t, searches) },
+  { name: "searches", wasm: true, everywhere: true, run: (t) => inWindows(t, searches) },
 ];

@@ -6,6 +6,7 @@ const WORST_MS = 200;
 export default [
   {
     name: "no long tasks on the main thread",
+    wasm: true,
     async run(t) {
       const bundle = t.bundle("generate");
       const server = await t.serve(bundle.folder);

@@ -2,10 +2,10 @@
 
 async function refused(t, server, page, words) {
   await page.waitForFunction(() => window.test !== undefined);
-  t.failed(await t.call(page, "load"), "no-webgpu");
+  t.failed(await t.call(page, "load", { backend: "webgpu" }), "no-webgpu");
   const weights = server.requests(/^weights\//).length;
   t.assert.equal(weights, 0, "nothing is downloaded for nothing");
-  await page.goto(new URL(".", page.url()).href);
+  await page.goto(new URL("./?backend=webgpu", page.url()).href);
   await t.state(page, "error");
   const notice = await page.$eval(".notice", (panel) => ({ code: panel.dataset.code, text: panel.textContent }));
   t.assert.equal(notice.code, "no-webgpu");
@@ -49,10 +49,11 @@ export default [
   },
   {
     name: "runs on hosts that do not isolate pages",
+    wasm: true,
     async run(t) {
       const bundle = t.bundle("generate");
       const server = await t.serve(bundle.folder, { isolate: false });
-      const page = await t.page(server.url);
+      const page = await t.page(`${server.url}?backend=${t.backend}`);
       await t.state(page, "ready");
       t.assert.equal(await page.evaluate(() => window.crossOriginIsolated), false);
     },

@@ -30,6 +30,7 @@ function compare(t, label, run, found) {
 export default [
   {
     name: "outputs equal the expected ones",
+    wasm: true,
     everywhere: true,
     timeout: 1_200_000,
     async run(t) {

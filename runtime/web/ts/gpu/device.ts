@@ -273,8 +273,14 @@ export class Device implements Target {
   }
 
   /** Finds out how fast the device is. */
-  measure(): Promise<AdapterSpeed> {
-    return this.unlessLost(measureAdapter(this.device));
+  async measure(): Promise<AdapterSpeed> {
+    try {
+      return await this.unlessLost(measureAdapter(this.device));
+    } catch (e) {
+      // What concerned the measurement only must not end the model.
+      this.firstFailure = null;
+      throw e;
+    }
   }
 
   lose(): void {

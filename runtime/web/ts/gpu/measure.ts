@@ -28,12 +28,12 @@ const SHADER = `
 @group(0) @binding(1) var<storage, read_write> sums: array<f32>;
 
 @compute @workgroup_size(${GROUP})
-fn nothing(@builtin(global_invocation_id) id: vec3u) {
+fn do_nothing(@builtin(global_invocation_id) id: vec3u) {
   sums[id.x] += values[id.x].x;
 }
 
 @compute @workgroup_size(${GROUP})
-fn read(@builtin(global_invocation_id) id: vec3u) {
+fn read_values(@builtin(global_invocation_id) id: vec3u) {
   var sum = vec4f();
   for (var i = id.x; i < arrayLength(&values); i += ${GROUP * GROUPS}u) {
     sum += values[i];
@@ -42,7 +42,7 @@ fn read(@builtin(global_invocation_id) id: vec3u) {
 }
 
 @compute @workgroup_size(${GROUP})
-fn multiply(@builtin(global_invocation_id) id: vec3u) {
+fn multiply_values(@builtin(global_invocation_id) id: vec3u) {
   let factor = values[id.x] + 0.5;
   var a = factor;
   var b = factor + 1.0;
@@ -70,7 +70,8 @@ export async function measureAdapter(device: GPUDevice): Promise<AdapterSpeed> {
   const sums = device.createBuffer({ size: GROUP * GROUPS * 4, usage: STORAGE | COPY_SRC });
   const result = device.createBuffer({ size: 16, usage: MAP_READ | COPY_DST });
   try {
-    const [nothing, read, multiply] = await Promise.all([pipeline("nothing"), pipeline("read"), pipeline("multiply")]);
+    const names = ["do_nothing", "read_values", "multiply_values"] as const;
+    const [nothing, read, multiply] = await Promise.all([pipeline(names[0]), pipeline(names[1]), pipeline(names[2])]);
     const entries = [values, sums].map((buffer, binding) => ({ binding, resource: { buffer } }));
     const group = device.createBindGroup({ layout, entries });
     const once = async (kernel: GPUComputePipeline, times: number, groups: number): Promise<number> => {

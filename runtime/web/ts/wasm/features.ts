@@ -1,5 +1,7 @@
 // What the browser's WebAssembly and this thread can do, found out by tiny modules and never guessed from names.
 
+import type { Cost } from "../runtime";
+
 /** Names of features, as kernels of a bundle require them. */
 export const RELAXED_SIMD = "relaxed-simd";
 export const THREADS = "threads";
@@ -34,6 +36,13 @@ export interface Abilities {
   single: string;
 }
 
+/** Bytes of weights per kernel that are worth a further thread: what one reads in the time that meeting takes. */
+const LEAST_BYTES = 32_000;
+/** Multiplications in the time that a byte of weights takes from memory. */
+const OPERATIONS_PER_BYTE = 2;
+/** Tokens of a text that is neither short nor long, for models that take a text at once. */
+export const TEXT_TOKENS = 32;
+
 /** More threads than this share the memory's bandwidth without getting more of it. */
 const MOST_THREADS = 8;
 
@@ -53,6 +62,18 @@ export function abilities({ threads, simd }: Wishes): Abilities {
     threads: single ? 1 : Math.max(1, most),
     single: single || (most > 1 ? "" : threads === 1 ? "one thread was asked for" : "the device has one core"),
   };
+}
+
+/**
+ * The same with as many threads as a model has work for, unless the caller knows better: after each kernel all threads
+ * meet, and meeting takes longer than a small kernel.
+ */
+export function fitting(found: Abilities, { threads }: Wishes, cost: Cost): Abilities {
+  if (threads !== null || found.threads === 1) return found;
+  const work = Math.max(cost.bytes, (cost.weights * (cost.tokens ?? TEXT_TOKENS)) / OPERATIONS_PER_BYTE);
+  const useful = Math.max(1, Math.floor(work / cost.steps / LEAST_BYTES));
+  if (useful > 1) return { ...found, threads: Math.min(found.threads, useful) };
+  return { ...found, threads: 1, single: "the model is so small that threads would wait more than compute" };
 }
 
 /** The features that choose a module. */

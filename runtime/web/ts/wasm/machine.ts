@@ -7,7 +7,7 @@ import type { KernelExports } from "./module";
 import { NO_POOL, type Pool } from "./pool";
 
 /** Messages to this thread are looked at this often at least, so that a caller can end what is under way. */
-const TURN_MS = 8;
+const TURN_MS = 4;
 /** How long the reason may take that a thread gives for its end. */
 const REASON_MS = 500;
 const PAGE = 65536;

@@ -4,9 +4,9 @@ import type { ProcessorInfo } from "../api";
 import { guard, WASM_PROFILE, type Bundle } from "../bundle";
 import { makeError, type GristmillError } from "../errors";
 import { placeWeights } from "../load/weights";
-import type { KernelModule, MachineSetup } from "../runtime";
+import type { Cost, KernelModule, MachineSetup } from "../runtime";
 import type { Prepared, Target } from "../target";
-import { abilities, featuresOf, type Abilities, type Wishes } from "./features";
+import { abilities, featuresOf, fitting, type Abilities, type Wishes } from "./features";
 import { KernelMachine } from "./machine";
 import { compileKernels, instantiate, leastPages, makeMemory } from "./module";
 import { NO_POOL, openPool, type Pool } from "./pool";
@@ -29,8 +29,7 @@ export function able(wishes: Wishes): Abilities {
 
 /** Fetches programs and kernels, checks that the bundle fits in linear memory, and starts threads. */
 export async function prepareWasm(bundle: Bundle, wishes: Wishes, signal: AbortSignal): Promise<Prepared> {
-  const found = able(wishes);
-  const features = featuresOf(found);
+  const most = able(wishes);
   const { runtime } = bundle;
   if (!bundle.hasWasm) {
     const profiles = bundle.manifest.profiles.join(", ");
@@ -38,6 +37,8 @@ export async function prepareWasm(bundle: Bundle, wishes: Wishes, signal: AbortS
     throw makeError("unsupported", message);
   }
   await bundle.setPrograms(WASM_PROFILE, signal);
+  const found = fitting(most, wishes, JSON.parse(guard(() => runtime.cost())) as Cost);
+  const features = featuresOf(found);
   // More than 32 bits reach is refused before anything else is fetched.
   const chosen = JSON.parse(guard(() => runtime.kernelModule(features, ADDRESS_SPACE))) as KernelModule;
   const bytes = await bundle.file(chosen.file, signal);
