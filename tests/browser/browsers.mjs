@@ -115,8 +115,8 @@ export function programOf(kind) {
  * Starts a browser.
  *
  * @param {string} kind one of {@link KINDS}
- * @param {{ flags?: string[], profile?: string, env?: Record<string, string> }} options `profile`: a folder that is kept
- *   over several starts; `env`: for WebKit, whose switches are variables
+ * @param {{ flags?: string[], profile?: string, env?: Record<string, string> }} options `profile`: a folder that is
+ *   kept over several starts; `env`: for WebKit, whose switches are variables
  * @returns `newPage()`, `version`, `engine`, `browser` (puppeteer's own, where it drives) and `close()`
  */
 export async function launch(kind, { flags = [], profile, env } = {}) {

@@ -108,10 +108,15 @@ function print({ case: name, browser, seconds, failure, notes, log }) {
   for (const line of log.slice(-12)) console.log(`       page: ${line}`);
 }
 
+/** All that can be had on this machine, and all that must be. */
+function usualKinds() {
+  return [...BROWSERS.filter((kind) => kind !== FAST || findProgram(kind)), ...WITHOUT_WEBGPU];
+}
+
 async function main() {
   const { values } = parseArgs({
     options: {
-      browser: { type: "string", default: [...BROWSERS.filter((kind) => kind !== FAST || findProgram(kind)), ...WITHOUT_WEBGPU].join(",") },
+      browser: { type: "string", default: usualKinds().join(",") },
       all: { type: "boolean", default: false },
       only: { type: "string" },
       out: { type: "string", default: path.join(ROOT, "target/browser") },

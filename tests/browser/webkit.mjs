@@ -154,8 +154,10 @@ function pageOf(use, left) {
     }
   };
   const one = (selector, code, ...args) =>
-    evaluate(`((found, args) => { if (!found) throw new Error("nothing matches " + ${JSON.stringify(selector)});
-      return (${code})(found, ...args); })(document.querySelector(${JSON.stringify(selector)}), ${JSON.stringify(args)})`);
+    evaluate(`((found, args) => {
+      if (!found) throw new Error("nothing matches " + ${JSON.stringify(selector)});
+      return (${code})(found, ...args);
+    })(document.querySelector(${JSON.stringify(selector)}), ${JSON.stringify(args)})`);
   const typeInto = (text) => (ask) =>
     ask("GET", "/element/active").then((element) => ask("POST", `/element/${element[ELEMENT]}/value`, { text }));
 

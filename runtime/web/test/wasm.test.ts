@@ -81,7 +81,8 @@ test("memory grows, and keeps what is in it", () => {
     assert.deepEqual([...into], [1, 2, 3]);
     made.read(65500, into);
     assert.deepEqual([...into], [1, 0, 3]);
-    assert.throws(() => made.grow(2 ** 33), { code: "out-of-memory", details: { what: "linear memory", needed: 2 ** 33 } });
+    const details = { what: "linear memory", needed: 2 ** 33 };
+    assert.throws(() => made.grow(2 ** 33), { code: "out-of-memory", details });
   }
 });
 

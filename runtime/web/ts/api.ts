@@ -125,7 +125,7 @@ export interface MemoryInfo {
   weights: number;
   states: number;
   scratch: number;
-  /** All buffers of the device now, and the most there ever was; by WebAssembly the memory of kernels, which only grows. */
+  /** All buffers of the device now, and the most there ever was. By WebAssembly the kernels' memory, which only grows. */
   total: number;
   peak: number;
   /** The memory of the runtime itself. */

@@ -12,7 +12,7 @@ import type { ProcessorSpeed } from "./wasm/measure";
 const DEPTH = 16;
 /** What threads take to meet after each kernel. */
 const MEETING_MS = 0.004;
-/** The graphics device is preferred, because it leaves the processor to the page; unless it is slower by this factor. */
+/** The graphics device is preferred unless it is slower by this factor, because it leaves the processor to the page. */
 const TOLERANCE = 1.25;
 /** Integer dot products do more than the floating-point ones that are measured. */
 const INTEGER_GAIN = { baseline: 1, relaxed: 2 } as const;

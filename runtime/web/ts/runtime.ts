@@ -10,7 +10,8 @@ import type { Piece, WeightTensor } from "./load/weights";
 export { Runtime, version };
 
 /** What the manifest says, as `Runtime.info` gives it. */
-export interface ManifestInfo extends Omit<ModelInfo, "tasks" | "backend" | "choice" | "profile" | "adapter" | "processor" | "version"> {
+export interface ManifestInfo
+  extends Omit<ModelInfo, "tasks" | "backend" | "choice" | "profile" | "adapter" | "processor" | "version"> {
   /** Token id put in front of texts. */
   bos: number | null;
   profiles: string[];

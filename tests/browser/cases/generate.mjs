@@ -30,7 +30,13 @@ async function allTexts(t, load) {
 }
 
 export default [
-  { name: "token ids equal the native ones", wasm: true, everywhere: true, timeout: 600_000, run: (t) => allTexts(t, {}) },
+  {
+    name: "token ids equal the native ones",
+    wasm: true,
+    everywhere: true,
+    timeout: 600_000,
+    run: (t) => allTexts(t, {}),
+  },
   { name: "token ids without a worker", timeout: 600_000, run: (t) => allTexts(t, { worker: false }) },
   {
     name: "token ids without optional features",

@@ -12,7 +12,8 @@ const promptOf = ({ prompt, messages }) => prompt ?? messages;
  * A module like those of bundles: `serve` traps at once, `run` sleeps until it is woken and says that it was stopped.
  *
  *     (func (export "run") (param i32) (result i32)
- *       (drop (memory.atomic.wait32 (i32.add (local.get 0) (i32.const 128)) (i32.const 0) (i64.const -1))) (i32.const 1))
+ *       (drop (memory.atomic.wait32 (i32.add (local.get 0) (i32.const 128)) (i32.const 0) (i64.const -1)))
+ *       (i32.const 1))
  *     (func (export "serve") (param i32 i32) unreachable)
  */
 const SERVE_TRAPS =
@@ -142,7 +143,8 @@ export default [
       const names = bundles.map(({ name }) => name);
       const work = async (folders, prompt, maxNewTokens) => {
         const { Model } = await import(`/${folders[0]}/runtime/gristmill.js`);
-        const [writer, embedder] = await Promise.all(folders.map((folder) => Model.load(`/${folder}/`, { threads: 2 })));
+        const load = (folder) => Model.load(`/${folder}/`, { threads: 2 });
+        const [writer, embedder] = await Promise.all(folders.map(load));
         const [{ tokens }, [vector]] = await Promise.all([
           writer.generate(prompt, { maxNewTokens }).result,
           embedder.embed(["a tale"]),

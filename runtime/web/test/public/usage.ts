@@ -148,7 +148,8 @@ export async function facts(model: Model): Promise<number> {
   const memory: MemoryInfo = await model.memory();
   const limit: number | undefined = adapter?.limits["maxBufferSize"];
   await model.dispose();
-  console.log(choice.asked, choice.backend, choice.reason, expected, processor?.threads, processor?.simd, processor?.single);
+  console.log(choice.asked, choice.backend, choice.reason, expected);
+  console.log(processor?.threads, processor?.simd, processor?.single);
   console.log(tasks, adapter?.features, adapter?.fallback, input?.optional, limit, info.parameters, info.weightBytes);
   return memory.weights + memory.states + memory.scratch + memory.total + memory.peak + memory.wasm;
 }
