@@ -56,7 +56,7 @@ function facts(error: Trouble): string[] {
 const ADVICE: Record<ErrorCode, (trouble: Trouble) => Advice> = {
   "no-webgpu": noWebGPU,
   limit: ({ details: { what, limit, needed, offered }, message }) => ({
-    title: "This graphics device is too small for the model",
+    title: "This device is too small for the model",
     steps: [
       limit && needed !== undefined && offered !== undefined
         ? `${what ?? "The model"} needs ${amount(limit, needed)} for ${limit}; there is ${amount(limit, offered)}.`
@@ -66,9 +66,9 @@ const ADVICE: Record<ErrorCode, (trouble: Trouble) => Advice> = {
     retry: false,
   }),
   "out-of-memory": () => ({
-    title: "The graphics device ran out of memory",
+    title: "There is not enough memory for the model",
     steps: [
-      "Close other tabs and programs that use the graphics device, then try again.",
+      "Close other tabs and programs, above all those that use the graphics device, then try again.",
       "Or use a bundle of lower precision.",
     ],
     retry: true,
@@ -127,6 +127,9 @@ function amount(limit: string, value: number): string {
   return /size/i.test(limit) && !/workgroupsize[xyz]/i.test(limit) ? bytes(value) : String(value);
 }
 
+const WITHOUT =
+  "A bundle that was compiled with --target all also runs without WebGPU, unless this address ends in ?backend=webgpu.";
+
 function noWebGPU(): Advice {
   if (!window.isSecureContext) {
     return {
@@ -145,6 +148,7 @@ function noWebGPU(): Advice {
         "The model computes on the graphics device through WebGPU. It is in Chrome and Edge 113 and newer " +
           "(Android: 121), Safari 26 and newer, and Firefox 141 and newer on Windows, 145 and newer on Macs.",
         "In Firefox elsewhere: open about:config and set dom.webgpu.enabled to true.",
+        WITHOUT,
         "In Chrome on Linux: open chrome://flags/#enable-unsafe-webgpu and enable it.",
       ],
       retry: false,
@@ -157,6 +161,7 @@ function noWebGPU(): Advice {
       "Switch on hardware acceleration in the browser’s settings, update the graphics driver, and restart the browser.",
       "In Chrome, chrome://gpu tells why; chrome://flags/#enable-unsafe-webgpu allows devices that are off by default.",
       "In Firefox: open about:config and set gfx.webgpu.ignore-blocklist to true.",
+      WITHOUT,
     ],
     retry: true,
   };

@@ -98,6 +98,8 @@ async function better(task: Task, device: Device): Promise<Picked> {
     if (error.code !== "limit") throw error;
     return onProcessor(task, { asked, reason: error.message }, error);
   }
+  // Measurements that go on at the same time would disturb one another.
+  await prepared.settled.catch(() => {});
   const choice = await verdict(task, device);
   return choice.backend === "webgpu" ? { prepared, choice } : instead(task, device, choice);
 }

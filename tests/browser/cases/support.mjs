@@ -1,4 +1,5 @@
-// Browsers in which the model cannot run say so: by a typed error to programs, in plain words to people.
+// Browsers in which the model cannot run as it was asked to say so: by a typed error to programs, in plain words to
+// people. Where nothing was asked for, it runs by WebAssembly.
 
 async function refused(t, server, page, words) {
   await page.waitForFunction(() => window.test !== undefined);
@@ -12,6 +13,14 @@ async function refused(t, server, page, words) {
   t.assert.match(notice.text, words);
 }
 
+/** The page of a bundle runs nevertheless, and says by what and why. */
+async function runs(t, page, words) {
+  await page.goto(new URL(".", page.url()).href);
+  await t.state(page, "ready");
+  t.assert.match(await page.$eval("#subtitle", (line) => line.textContent), /runs here by WebAssembly on \d/);
+  t.assert.match(await page.$eval(".machine", (panel) => panel.textContent), words);
+}
+
 export default [
   {
     name: "no adapter",
@@ -22,6 +31,8 @@ export default [
       const page = await t.page(`${server.url}blank.html`, { from: browser });
       await refused(t, server, page, /no graphics device/);
       await t.shot(page, "page-no-adapter");
+      await runs(t, page, /finds no graphics adapter/);
+      await t.shot(page, "page-by-wasm");
     },
   },
   {
@@ -33,6 +44,7 @@ export default [
       const page = await t.page(`${server.url}blank.html`, { from: browser });
       await refused(t, server, page, /no WebGPU/);
       await t.shot(page, "page-no-webgpu-real");
+      await runs(t, page, /has no WebGPU/);
     },
   },
   {

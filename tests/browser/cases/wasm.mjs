@@ -24,6 +24,11 @@ const RUN_TRAPS =
   "AGFzbQEAAAABCwJgAX8Bf2ACf38AAhgBCWdyaXN0bWlsbAZtZW1vcnkCAwGAgAQDAwIAAQYNAn8AQYAIC38AQcAACwcrBAloZWFwX2Jhc2UDAA1z" +
   "Y3JhdGNoX2J5dGVzAwEDcnVuAAAFc2VydmUAAQoIAgMAAAsCAAs=";
 
+/** Both at once: `run` sleeps, and `serve` does nothing. */
+const SERVE_LEAVES =
+  "AGFzbQEAAAABCwJgAX8Bf2ACf38AAhgBCWdyaXN0bWlsbAZtZW1vcnkCAwGAgAQDAwIAAQYNAn8AQYAIC38AQcAACwcrBAloZWFwX2Jhc2UDAA1z" +
+  "Y3JhdGNoX2J5dGVzAwEDcnVuAAAFc2VydmUAAQoYAhMAIABBgAFqQQBCf/4BAgAaQQELAgAL";
+
 async function sameText(t, page, bundle) {
   const [expected] = bundle.generate;
   const options = { maxNewTokens: expected.tokens.length };
@@ -118,6 +123,11 @@ export default [
     name: "a trap in a thread is an error",
     browsers: WASM,
     run: (t) => fails(t, SERVE_TRAPS, /a thread of the kernels failed/),
+  },
+  {
+    name: "a thread that leaves its work is an error",
+    browsers: WASM,
+    run: (t) => fails(t, SERVE_LEAVES, /it left its work/),
   },
   { name: "a trap in a run is an error", browsers: WASM, run: (t) => fails(t, RUN_TRAPS, /the kernels failed/) },
   {

@@ -1,6 +1,6 @@
 // A thread of a pool: an instance of the kernels over the shared memory that serves until it is told to stop.
 
-import { stopAll } from "./control";
+import { isStopped, stopAll } from "./control";
 
 /** What a thread is told: first its module, then where the control block is. */
 export type ToThread =
@@ -33,6 +33,8 @@ port.addEventListener("message", ({ data }: MessageEvent<ToThread>) => {
   }
   try {
     serve?.(data.control);
+    // The others would wait for a thread that left for ever.
+    if (memory && !isStopped(memory, data.control)) throw new Error("it left its work");
   } catch (e) {
     // First the news: who waits for this thread finds it as soon as it is woken.
     say({ kind: "failed", message: String(e) });

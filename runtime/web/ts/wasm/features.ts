@@ -84,7 +84,7 @@ export function featuresOf({ relaxed, threads }: Abilities): string[] {
 /** Why threads cannot share memory here; empty if they can. */
 function whySingle(): string {
   // Engines make shared memories in pages that are not isolated, too, but refuse to hand them to workers.
-  if (!globalThis.crossOriginIsolated) return "the page is not isolated (docs/hosting.md)";
+  if (!globalThis.crossOriginIsolated) return "the page is not isolated, because its host sends no isolation headers";
   if (typeof SharedArrayBuffer === "undefined") return "the browser has no shared memory";
   if (typeof Worker === "undefined") return "this kind of worker cannot start others";
   // A thread that computes together with others waits for them, which the main thread of a page must not.

@@ -47,10 +47,12 @@ export async function prepareWasm(bundle: Bundle, wishes: Wishes, signal: AbortS
   // Where no threads can be had after all, one does the work of all.
   let single = found.single;
   const alone = (error: GristmillError): Pool => ((single = error.message), NO_POOL);
-  const [exports, pool] = await Promise.all([
-    instantiate(module, memory, chosen.file),
-    openPool(module, memory, found.threads - 1).catch(alone),
-  ]);
+  const opening = openPool(module, memory, found.threads - 1).catch(alone);
+  const exports = await instantiate(module, memory, chosen.file).catch(async (e: unknown) => {
+    (await opening).close();
+    throw e;
+  });
+  const pool = await opening;
   const processor: ProcessorInfo = {
     threads: pool.size + 1,
     simd: found.relaxed ? "relaxed" : "baseline",
