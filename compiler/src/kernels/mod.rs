@@ -37,6 +37,7 @@ pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, target: Place) -> Res
         Op::MatMul { .. } => matmul_plain::build(low, id, root, target),
         Op::Norm { .. } => norm::build(low, id, root, target),
         Op::Softmax => softmax::build(low, id, root, target),
+        Op::Attention { .. } if cpu::applies(low) => cpu::attention::build(low, id, root, target),
         Op::Attention { .. } => attention::build(low, id, root, target),
         Op::Reduce { .. } => reduce::build(low, id, root, target),
         Op::ArgMax => pick::argmax(low, id, root, target),

@@ -1,6 +1,7 @@
 //! Algorithms for processors: no threads in a group, vectors of four, and each position of the grid as much work as is
 //! worth a visit. What is not here runs as everywhere else, with one thread.
 
+pub mod attention;
 pub mod bytes;
 pub mod floats;
 pub mod lanes;
