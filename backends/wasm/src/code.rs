@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use wasm_encoder::{BlockType, Function, Instruction, ValType};
 
-use crate::node::{Graph, Id, Op, Ty, memarg};
+use crate::node::{Graph, Id, Inst, Ty, memarg};
 
 /// How memory is written.
 #[derive(Clone, Copy, Debug)]
@@ -78,8 +78,8 @@ impl<'g> Coder<'g> {
     }
 
     /// Constants that cost an instruction at most.
-    fn trivial(op: Op) -> bool {
-        matches!(op, Op::I32(_) | Op::F32(_) | Op::Local(_) | Op::Variable(_) | Op::V128(0 | -1))
+    fn trivial(op: Inst) -> bool {
+        matches!(op, Inst::I32(_) | Inst::F32(_) | Inst::Local(_) | Inst::Variable(_) | Inst::V128(0 | -1))
     }
 
     /// Puts a value on the stack.

@@ -4,11 +4,11 @@ use gristmill_graph::{Binary, Unary};
 use gristmill_kernel::{BOOL, Bit, Expr, F32, I32, Scalar, Type, U32};
 
 use crate::lower::{Lower, Outcome, Value, ty};
-use crate::node::{Id, Op, Pure, Ty};
+use crate::node::{Id, Inst, Pure, Ty};
 
 impl Lower<'_> {
     fn op(&mut self, op: Pure, args: Vec<Id>, ty: Ty) -> Id {
-        self.graph.pure(Op::Pure(op), args, ty)
+        self.graph.pure(Inst::Pure(op), args, ty)
     }
 
     fn vector(&mut self, op: Pure, args: Vec<Id>) -> Id {
@@ -16,14 +16,14 @@ impl Lower<'_> {
     }
 
     fn float(&mut self, x: f32) -> Id {
-        self.graph.pure(Op::F32(x.to_bits()), Vec::new(), Ty::F32)
+        self.graph.pure(Inst::F32(x.to_bits()), Vec::new(), Ty::F32)
     }
 
     /// A vector of four equal words.
     fn words(&mut self, word: u32) -> Id {
         let lane = u128::from(word);
         let all = lane | lane << 32 | lane << 64 | lane << 96;
-        self.graph.pure(Op::V128(all as i128), Vec::new(), Ty::V128)
+        self.graph.pure(Inst::V128(all as i128), Vec::new(), Ty::V128)
     }
 
     /// The node of an expression.
@@ -104,7 +104,7 @@ impl Lower<'_> {
             Expr::Call(helper, args) => {
                 let ids = args.iter().map(|a| Ok(self.value(a)?.0)).collect::<Outcome<Vec<_>>>()?;
                 let of = e.ty(self.kernel).or_else(|_| self.helper_type(*helper))?;
-                (self.graph.pure(Op::Call(self.world.helpers[*helper as usize]), ids, ty(of)?), of)
+                (self.graph.pure(Inst::Call(self.world.helpers[*helper as usize]), ids, ty(of)?), of)
             }
             Expr::Subgroup(..) | Expr::SubgroupLane | Expr::SubgroupSize => {
                 return Err("subgroups are not legalised".to_string());
@@ -120,22 +120,22 @@ impl Lower<'_> {
 
     fn splat(&mut self, id: Id, of: Type) -> Id {
         match self.graph.get(id).op {
-            Op::F32(bits) => self.words(bits),
-            Op::I32(n) => self.words(n as u32),
+            Inst::F32(bits) => self.words(bits),
+            Inst::I32(n) => self.words(n as u32),
             _ if of.scalar == Scalar::F32 => self.vector(Pure::F32x4Splat, vec![id]),
             _ => self.vector(Pure::I32x4Splat, vec![id]),
         }
     }
 
     pub(crate) fn replace_lane(&mut self, vector: Id, lane: u8, value: Id, of: Type) -> Id {
-        let op = if of.scalar == Scalar::F32 { Op::ReplaceF32(lane) } else { Op::ReplaceI32(lane) };
+        let op = if of.scalar == Scalar::F32 { Inst::ReplaceF32(lane) } else { Inst::ReplaceI32(lane) };
         self.graph.pure(op, vec![vector, value], Ty::V128)
     }
 
     fn extract(&mut self, vector: Id, lane: u8, scalar: Scalar) -> Id {
         match scalar {
-            Scalar::F32 => self.graph.pure(Op::F32Lane(lane), vec![vector], Ty::F32),
-            _ => self.graph.pure(Op::I32Lane(lane), vec![vector], Ty::I32),
+            Scalar::F32 => self.graph.pure(Inst::F32Lane(lane), vec![vector], Ty::F32),
+            _ => self.graph.pure(Inst::I32Lane(lane), vec![vector], Ty::I32),
         }
     }
 
@@ -144,7 +144,7 @@ impl Lower<'_> {
         for (i, byte) in bytes.iter_mut().enumerate() {
             *byte = lanes[i / 4] * 4 + (i % 4) as u8;
         }
-        self.graph.pure(Op::Shuffle(bytes), vec![a, b], Ty::V128)
+        self.graph.pure(Inst::Shuffle(bytes), vec![a, b], Ty::V128)
     }
 
     fn join(&mut self, parts: &[Expr]) -> Outcome<Value> {
@@ -172,7 +172,7 @@ impl Lower<'_> {
         // Moves the lane to the front: its four bytes begin at four times its number.
         let first = self.scaled(lane, 4);
         let all = self.vector(Pure::I8x16Splat, vec![first]);
-        let order = self.graph.pure(Op::V128(0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100), Vec::new(), Ty::V128);
+        let order = self.graph.pure(Inst::V128(0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100), Vec::new(), Ty::V128);
         let order = self.vector(Pure::I8x16Add, vec![all, order]);
         let moved = self.vector(Pure::I8x16Swizzle, vec![vector, order]);
         Ok((self.extract(moved, 0, of.scalar), result))
@@ -510,7 +510,7 @@ impl Lower<'_> {
     fn widen_halves(&mut self, word: Id) -> Id {
         let high = self.divide_unsigned_shift(word);
         let both = self.vector(Pure::I32x4Splat, vec![word]);
-        let both = self.graph.pure(Op::ReplaceI32(1), vec![both, high], Ty::V128);
+        let both = self.graph.pure(Inst::ReplaceI32(1), vec![both, high], Ty::V128);
         let (digits, thirteen) = (self.words(0x7fff), self.constant(13));
         let magnitude = self.vector(Pure::V128And, vec![both, digits]);
         let placed = self.vector(Pure::I32x4Shl, vec![magnitude, thirteen]);

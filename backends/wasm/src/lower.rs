@@ -6,7 +6,7 @@ use gristmill_kernel::{Expr, Kernel, Scalar, Type, Var, VarDecl};
 use gristmill_kernel::{Stmt as KernelStmt, Table};
 
 use crate::code::{Stmt, Write};
-use crate::node::{Graph, Id, Op, Pure, Read, Ty};
+use crate::node::{Graph, Id, Inst, Pure, Read, Ty};
 
 /// Parameters of a kernel function: addresses of the buffers, positions, scratch memory.
 pub(crate) const PARAMS: u32 = 4;
@@ -159,7 +159,7 @@ impl<'w> Lower<'w> {
     }
 
     pub(crate) fn constant(&mut self, n: i32) -> Id {
-        self.graph.pure(Op::I32(n), Vec::new(), Ty::I32)
+        self.graph.pure(Inst::I32(n), Vec::new(), Ty::I32)
     }
 
     fn decl(&self, var: Var) -> Outcome<&'w VarDecl> {
@@ -278,7 +278,7 @@ impl<'w> Lower<'w> {
     fn shared_at(&mut self, sh: u32) -> Id {
         let scratch = self.graph.local(SCRATCH, Ty::I32, 0);
         let offset = self.constant(self.shared[sh as usize] as i32);
-        self.graph.pure(Op::Pure(Pure::I32Add), vec![scratch, offset], Ty::I32)
+        self.graph.pure(Inst::Pure(Pure::I32Add), vec![scratch, offset], Ty::I32)
     }
 
     pub(crate) fn symbol(&mut self, name: &str) -> Outcome<Id> {
@@ -349,12 +349,12 @@ impl<'w> Lower<'w> {
         let mut address = base;
         for (id, factor) in terms {
             let term = self.scaled(id, factor);
-            address = self.graph.pure(Op::Pure(Pure::I32Add), vec![address, term], Ty::I32);
+            address = self.graph.pure(Inst::Pure(Pure::I32Add), vec![address, term], Ty::I32);
         }
         // Sums wrap around; what is beyond half of the address space was below zero.
         if constant >= 1 << 31 {
             let rest = self.constant(constant as u32 as i32);
-            return Ok((self.graph.pure(Op::Pure(Pure::I32Add), vec![address, rest], Ty::I32), 0));
+            return Ok((self.graph.pure(Inst::Pure(Pure::I32Add), vec![address, rest], Ty::I32), 0));
         }
         Ok((address, constant as u32))
     }
@@ -364,16 +364,16 @@ impl<'w> Lower<'w> {
         let node = self.graph.get(id).clone();
         let literal = |l: &Self, n: usize| node.args.get(n).and_then(|a| l.graph.as_i32(*a)).map(|n| n as u32);
         match node.op {
-            Op::I32(n) => *constant += u64::from(n as u32) * u64::from(factor),
-            Op::Pure(Pure::I32Add) if depth < 24 => {
+            Inst::I32(n) => *constant += u64::from(n as u32) * u64::from(factor),
+            Inst::Pure(Pure::I32Add) if depth < 24 => {
                 self.terms(node.args[0], factor, terms, constant, depth + 1);
                 self.terms(node.args[1], factor, terms, constant, depth + 1);
             }
-            Op::Pure(Pure::I32Mul) if literal(self, 1).is_some() => {
+            Inst::Pure(Pure::I32Mul) if literal(self, 1).is_some() => {
                 let by = literal(self, 1).unwrap_or(1);
                 self.terms(node.args[0], factor.wrapping_mul(by), terms, constant, depth + 1);
             }
-            Op::Pure(Pure::I32Shl) if literal(self, 1).is_some_and(|n| n < 32) => {
+            Inst::Pure(Pure::I32Shl) if literal(self, 1).is_some_and(|n| n < 32) => {
                 let by = 1u32 << literal(self, 1).unwrap_or(0);
                 self.terms(node.args[0], factor.wrapping_mul(by), terms, constant, depth + 1);
             }
@@ -392,6 +392,6 @@ impl<'w> Lower<'w> {
             n => (Pure::I32Mul, n as i32),
         };
         let by = self.constant(by);
-        self.graph.pure(Op::Pure(op), vec![id, by], Ty::I32)
+        self.graph.pure(Inst::Pure(op), vec![id, by], Ty::I32)
     }
 }

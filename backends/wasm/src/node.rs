@@ -65,7 +65,7 @@ pub(crate) enum Read {
 
 /// What a node computes from its operands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Op {
+pub(crate) enum Inst {
     I32(i32),
     F32(u32),
     V128(i128),
@@ -84,24 +84,24 @@ pub(crate) enum Op {
     Call(u32),
 }
 
-impl Op {
+impl Inst {
     pub(crate) fn instruction(self) -> Instruction<'static> {
         match self {
-            Op::I32(n) => Instruction::I32Const(n),
-            Op::F32(bits) => Instruction::F32Const(f32::from_bits(bits).into()),
-            Op::V128(v) => Instruction::V128Const(v),
-            Op::Local(l) | Op::Variable(l) => Instruction::LocalGet(l),
-            Op::Pure(p) => p.instruction(),
-            Op::I32Lane(n) => Instruction::I32x4ExtractLane(n),
-            Op::F32Lane(n) => Instruction::F32x4ExtractLane(n),
-            Op::ReplaceI32(n) => Instruction::I32x4ReplaceLane(n),
-            Op::ReplaceF32(n) => Instruction::F32x4ReplaceLane(n),
-            Op::Shuffle(lanes) => Instruction::I8x16Shuffle(lanes),
-            Op::Load(Read::I32, offset) => Instruction::I32Load(memarg(offset, 2)),
-            Op::Load(Read::F32, offset) => Instruction::F32Load(memarg(offset, 2)),
-            Op::Load(Read::V128, offset) => Instruction::V128Load(memarg(offset, 4)),
-            Op::Load(Read::Half, offset) => Instruction::V128Load64Zero(memarg(offset, 3)),
-            Op::Call(function) => Instruction::Call(function),
+            Inst::I32(n) => Instruction::I32Const(n),
+            Inst::F32(bits) => Instruction::F32Const(f32::from_bits(bits).into()),
+            Inst::V128(v) => Instruction::V128Const(v),
+            Inst::Local(l) | Inst::Variable(l) => Instruction::LocalGet(l),
+            Inst::Pure(p) => p.instruction(),
+            Inst::I32Lane(n) => Instruction::I32x4ExtractLane(n),
+            Inst::F32Lane(n) => Instruction::F32x4ExtractLane(n),
+            Inst::ReplaceI32(n) => Instruction::I32x4ReplaceLane(n),
+            Inst::ReplaceF32(n) => Instruction::F32x4ReplaceLane(n),
+            Inst::Shuffle(lanes) => Instruction::I8x16Shuffle(lanes),
+            Inst::Load(Read::I32, offset) => Instruction::I32Load(memarg(offset, 2)),
+            Inst::Load(Read::F32, offset) => Instruction::F32Load(memarg(offset, 2)),
+            Inst::Load(Read::V128, offset) => Instruction::V128Load(memarg(offset, 4)),
+            Inst::Load(Read::Half, offset) => Instruction::V128Load64Zero(memarg(offset, 3)),
+            Inst::Call(function) => Instruction::Call(function),
         }
     }
 }
@@ -116,7 +116,7 @@ pub(crate) struct Id(pub(crate) u32);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
-    pub(crate) op: Op,
+    pub(crate) op: Inst,
     pub(crate) args: Vec<Id>,
     pub(crate) ty: Ty,
     /// Number of loops around the place where it can be computed first.
@@ -132,7 +132,7 @@ pub(crate) struct Node {
 pub(crate) struct Graph {
     pub(crate) nodes: Vec<Node>,
     /// By what they compute and, for memory, by the block in which it is read.
-    known: HashMap<(Op, Vec<Id>, u32), Id>,
+    known: HashMap<(Inst, Vec<Id>, u32), Id>,
 }
 
 impl Graph {
@@ -140,7 +140,7 @@ impl Graph {
         &self.nodes[id.0 as usize]
     }
 
-    fn push(&mut self, op: Op, args: Vec<Id>, ty: Ty, level: u32, volatile: bool) -> Id {
+    fn push(&mut self, op: Inst, args: Vec<Id>, ty: Ty, level: u32, volatile: bool) -> Id {
         for a in &args {
             self.nodes[a.0 as usize].uses += 1;
         }
@@ -149,7 +149,7 @@ impl Graph {
     }
 
     /// A constant or a pure function of other nodes.
-    pub(crate) fn pure(&mut self, op: Op, args: Vec<Id>, ty: Ty) -> Id {
+    pub(crate) fn pure(&mut self, op: Inst, args: Vec<Id>, ty: Ty) -> Id {
         let volatile = args.iter().any(|a| self.get(*a).volatile);
         let level = args.iter().map(|a| self.get(*a).level).max().unwrap_or(0);
         if volatile {
@@ -166,24 +166,24 @@ impl Graph {
 
     /// A local that is set once, in a block that so many loops surround.
     pub(crate) fn local(&mut self, local: u32, ty: Ty, level: u32) -> Id {
-        let key = (Op::Local(local), Vec::new(), 0);
+        let key = (Inst::Local(local), Vec::new(), 0);
         if let Some(id) = self.known.get(&key) {
             return *id;
         }
-        let id = self.push(Op::Local(local), Vec::new(), ty, level, false);
+        let id = self.push(Inst::Local(local), Vec::new(), ty, level, false);
         self.known.insert(key, id);
         id
     }
 
     /// What a local holds at this moment.
     pub(crate) fn variable(&mut self, local: u32, ty: Ty, level: u32) -> Id {
-        self.push(Op::Variable(local), Vec::new(), ty, level, true)
+        self.push(Inst::Variable(local), Vec::new(), ty, level, true)
     }
 
     /// Memory that nothing changes while the kernel runs. It is not read outside of the block (by number) that asks
     /// for it, because the address may exist only there.
     pub(crate) fn load(&mut self, (read, offset): (Read, u32), address: Id, ty: Ty, level: u32, block: u32) -> Id {
-        let op = Op::Load(read, offset);
+        let op = Inst::Load(read, offset);
         if self.get(address).volatile {
             return self.push(op, vec![address], ty, level, true);
         }
@@ -198,7 +198,7 @@ impl Graph {
 
     /// Memory that the kernel may write.
     pub(crate) fn load_now(&mut self, (read, offset): (Read, u32), address: Id, ty: Ty, level: u32) -> Id {
-        self.push(Op::Load(read, offset), vec![address], ty, level, true)
+        self.push(Inst::Load(read, offset), vec![address], ty, level, true)
     }
 
     /// Notes a use by a statement.
@@ -209,7 +209,7 @@ impl Graph {
     /// The value of a constant.
     pub(crate) fn as_i32(&self, id: Id) -> Option<i32> {
         match self.get(id).op {
-            Op::I32(n) => Some(n),
+            Inst::I32(n) => Some(n),
             _ => None,
         }
     }

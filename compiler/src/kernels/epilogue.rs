@@ -80,3 +80,54 @@ fn dtype_of(ctx: &Ctx<'_>, scalar: &Scalar, args: &[NodeId]) -> DType {
         Scalar::Cast(t, _) => *t,
     }
 }
+
+/// Whether four neighbouring results can be computed at a time: arithmetic only, on operands that are vectors in memory
+/// or the same for all of a row.
+pub fn vectorizes(ctx: &Ctx<'_>, scalar: &Scalar, args: &[NodeId]) -> bool {
+    let each = |parts: &[&Scalar]| parts.iter().all(|p| vectorizes(ctx, p, args));
+    match scalar {
+        Scalar::Acc(_) => true,
+        Scalar::Arg(i) => {
+            let id = args[usize::from(*i)];
+            let node = ctx.low.graph.node(id);
+            node.dtype == DType::F32 && (node.shape.last().is_none_or(|d| d.is_one()) || ctx.quads(id))
+        }
+        Scalar::Lit(l) => l.dtype() == DType::F32,
+        Scalar::Unary(_, a) => each(&[a]),
+        Scalar::Binary(op, a, b) => {
+            !op.is_comparison() && !matches!(op, Binary::And | Binary::Or | Binary::Rem) && each(&[a, b])
+        }
+        Scalar::Select(..) | Scalar::Cast(..) => false,
+    }
+}
+
+/// As [`apply`], for the four results from `at` on (whose last index is a multiple of four), given vectors of
+/// accumulators. Only for what [`vectorizes`].
+pub fn apply_four(ctx: &mut Ctx<'_>, scalar: &Scalar, accs: &[Expr], args: &[NodeId], at: &At) -> Expr {
+    match scalar {
+        Scalar::Acc(i) => accs[usize::from(*i)].clone(),
+        Scalar::Arg(i) => {
+            let id = args[usize::from(*i)];
+            let shape = &ctx.low.graph.node(id).shape;
+            let mut index = through_broadcast(&at.index, shape);
+            if shape.last().is_none_or(|d| d.is_one()) {
+                return ctx.value(id, &At::index(index)).splat(4);
+            }
+            let column = index.pop().unwrap_or_else(|| 0.into());
+            match ctx.quad_row(id, &index) {
+                Some(row) => row.at(ctx, column / 4),
+                None => Expr::F32(0.0).splat(4),
+            }
+        }
+        Scalar::Lit(l) => literal(*l).splat(4),
+        Scalar::Unary(op, a) => {
+            let a = apply_four(ctx, a, accs, args, at);
+            ctx.b.let_("part", a.unary(*op))
+        }
+        Scalar::Binary(op, a, b) => {
+            let (a, b) = (apply_four(ctx, a, accs, args, at), apply_four(ctx, b, accs, args, at));
+            ctx.b.let_("part", Expr::Binary(*op, Box::new(a), Box::new(b)))
+        }
+        Scalar::Select(..) | Scalar::Cast(..) => Expr::F32(0.0).splat(4),
+    }
+}

@@ -66,3 +66,52 @@ pub fn position(low: &Lowering<'_>, id: NodeId, root: NodeId, at: &At) -> Expr {
 pub fn is_plain(low: &Lowering<'_>, id: NodeId, root: NodeId) -> bool {
     low.layout_chain(id, root).iter().all(|view| matches!(low.graph.node(*view).op, Op::Reshape(_)))
 }
+
+/// Where four neighbouring results of an anchor are stored at a time.
+#[derive(Clone, Copy)]
+pub struct QuadTarget {
+    id: NodeId,
+    root: NodeId,
+    buf: Buf,
+}
+
+impl QuadTarget {
+    /// Binds the target memory as vectors; `None` if neighbours on the last axis are not neighbours in memory.
+    pub fn bind(ctx: &mut Ctx<'_>, id: NodeId, root: NodeId, place: Place) -> Option<QuadTarget> {
+        if ctx.low.memory(place, root) != Memory::Dense(Scalar::F32) || !keeps_quads(ctx.low, id, root) {
+            return None;
+        }
+        let name = format!("out_{}", ctx.label(root));
+        let buf = ctx.write(place, gristmill_kernel::VEC4F, &name);
+        Some(QuadTarget { id, root, buf })
+    }
+
+    /// Stores the four results from `at` on.
+    pub fn store(&self, ctx: &mut Ctx<'_>, at: &At, value: Expr) {
+        let flat = position(ctx.low, self.id, self.root, at);
+        let quad = ctx.b.simplify(flat / gristmill_kernel::u(4));
+        ctx.b.store(self.buf, quad, value);
+    }
+}
+
+/// Whether aligned quads on the last axis of an anchor are aligned quads in the layout of `root`.
+fn keeps_quads(low: &Lowering<'_>, id: NodeId, root: NodeId) -> bool {
+    let fours = |id: NodeId| low.graph.node(id).shape.last().and_then(|d| d.as_const()).is_some_and(|d| d % 4 == 0);
+    let mut before = id;
+    fours(id)
+        && low.layout_chain(id, root).into_iter().all(|view| {
+            let node = low.graph.node(view);
+            let last = node.shape.len() - 1;
+            let kept = match &node.op {
+                Op::Transpose(perm) => perm.last().is_some_and(|p| *p as usize == last),
+                Op::Concat { axis } => {
+                    let start = start_in_concat(low.graph, view, *axis, before).as_const();
+                    *axis as usize != last || start.is_some_and(|s| s % 4 == 0)
+                }
+                Op::Reshape(_) => true,
+                _ => false,
+            };
+            before = view;
+            kept && fours(view)
+        })
+}

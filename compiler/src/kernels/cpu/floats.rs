@@ -5,10 +5,9 @@ use gristmill_graph::NodeId;
 use gristmill_kernel::{Bind, Expr, Var, f, u};
 
 use super::lanes;
-use super::linear::{FOUR, store_four};
+use super::linear::{FOUR, Out};
 use crate::error::CompileError;
 use crate::kernels::linear::Linear;
-use crate::kernels::store::Target;
 use crate::lower::access::Ctx;
 use crate::lower::count::Count;
 use crate::lower::{Built, Lowering, Place};
@@ -31,7 +30,7 @@ pub fn build(
         linear.n,
         linear.k
     ));
-    let target = Target::bind(&mut ctx, linear.id, root, place);
+    let out = Out::bind(&mut ctx, linear, root, place);
     let buffers = linear.bind(&mut ctx);
     let grid = [Count::Dim(i64::from(linear.n.div_ceil(FOUR)).into())];
     let four = ctx.b.grid_axis("four", grid[0].expr());
@@ -81,7 +80,7 @@ pub fn build(
                         ctx.b.var("total", total)
                     })
                     .collect();
-                store_four(ctx, linear, &target, (&m, &first), &totals);
+                out.store(ctx, linear, (&m, &first), &totals);
             });
         }
     });

@@ -5,10 +5,11 @@ use gristmill_kernel::{Bind, Expr, Var, u};
 
 use super::{floats, matmul_bytes, matvec_bytes};
 use crate::error::CompileError;
+use crate::kernels::epilogue;
 use crate::kernels::linear::Linear;
 use crate::kernels::matmul;
-use crate::kernels::store::Target;
-use crate::lower::access::Ctx;
+use crate::kernels::store::{QuadTarget, Target};
+use crate::lower::access::{At, Ctx};
 use crate::lower::{Built, Lowering, Place};
 
 /// Rows of weights in a vector of results.
@@ -25,14 +26,45 @@ pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Resu
     }
 }
 
-/// Stores results `[m, first .. first + 4]`; `sums` has a vector of them for each weight.
-pub fn store_four(ctx: &mut Ctx<'_>, linear: &Linear<'_>, target: &Target, (m, first): (&Expr, &Expr), sums: &[Var]) {
-    let rest = u(linear.n) - first.clone();
-    let count = if linear.n.is_multiple_of(FOUR) { u(FOUR) } else { rest.min(u(FOUR)) };
-    let count = ctx.b.let_("count", count);
-    ctx.for_("lane", (u(0), count, 1), Bind::Serial, |ctx, lane| {
-        let n = ctx.b.let_("n", first + &lane);
-        let accs: Vec<Expr> = sums.iter().map(|s| ctx.b.let_("acc", s.get().lane(&lane))).collect();
-        linear.finish(ctx, target, m, &n, &accs);
-    });
+/// Where results go: four at a time if that is possible.
+pub enum Out {
+    /// Vectors.
+    Quads(QuadTarget),
+    /// One after the other.
+    Elements(Target),
+}
+
+impl Out {
+    /// Binds the target memory.
+    pub fn bind(ctx: &mut Ctx<'_>, linear: &Linear<'_>, root: NodeId, place: Place) -> Out {
+        let vectors = linear.n.is_multiple_of(FOUR) && epilogue::vectorizes(ctx, linear.epilogue, linear.args);
+        let quads = if vectors { QuadTarget::bind(ctx, linear.id, root, place) } else { None };
+        match quads {
+            Some(target) => Out::Quads(target),
+            None => Out::Elements(Target::bind(ctx, linear.id, root, place)),
+        }
+    }
+
+    /// Stores results `[m, first .. first + 4]`; `sums` has a vector of them for each weight.
+    pub fn store(&self, ctx: &mut Ctx<'_>, linear: &Linear<'_>, (m, first): (&Expr, &Expr), sums: &[Var]) {
+        match self {
+            Out::Quads(target) => {
+                let accs: Vec<Expr> = sums.iter().map(|s| ctx.b.let_("acc", s.get())).collect();
+                let mut index = linear.lead_index(m);
+                index.push(first.clone());
+                let at = At { index, flat: Some(m * u(linear.n) + first) };
+                let value = epilogue::apply_four(ctx, linear.epilogue, &accs, linear.args, &at);
+                target.store(ctx, &at, value);
+            }
+            Out::Elements(target) => {
+                let count = (u(linear.n) - first.clone()).min(u(FOUR));
+                let count = if linear.n.is_multiple_of(FOUR) { u(FOUR) } else { ctx.b.let_("count", count) };
+                ctx.for_("lane", (u(0), count, 1), Bind::Serial, |ctx, lane| {
+                    let n = ctx.b.let_("n", first + &lane);
+                    let accs: Vec<Expr> = sums.iter().map(|s| ctx.b.let_("acc", s.get().lane(&lane))).collect();
+                    linear.finish(ctx, target, m, &n, &accs);
+                });
+            }
+        }
+    }
 }

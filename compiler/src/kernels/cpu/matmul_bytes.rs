@@ -9,11 +9,10 @@ use gristmill_kernel::{Bind, ByteFormat, Expr, Var, f, i, u};
 
 use super::bytes::{CHUNK, Rounded};
 use super::lanes;
-use super::linear::{FOUR, store_four};
+use super::linear::{FOUR, Out};
 use super::matvec_bytes::weighted;
 use crate::error::CompileError;
 use crate::kernels::linear::Linear;
-use crate::kernels::store::Target;
 use crate::lower::access::Ctx;
 use crate::lower::count::Count;
 use crate::lower::{Built, Lowering, Place};
@@ -44,7 +43,7 @@ pub fn build(low: &Lowering<'_>, linear: &Linear<'_>, root: NodeId, place: Place
         linear.n,
         linear.k
     ));
-    let target = Target::bind(&mut ctx, linear.id, root, place);
+    let out = Out::bind(&mut ctx, linear, root, place);
     let buffers = linear.bind(&mut ctx);
     let x = Rounded::bind(&mut ctx, linear.x)?;
     let grid = [Count::Dim(i64::from(linear.n.div_ceil(FOUR)).into())];
@@ -75,7 +74,7 @@ pub fn build(low: &Lowering<'_>, linear: &Linear<'_>, root: NodeId, place: Place
             let m = ctx.b.let_("m", &m_first + r);
             ctx.if_(m.lt(rows.clone()), |ctx| {
                 let totals: Vec<Var> = groups.iter().zip(&sums).map(|(g, s)| s[r as usize].total(ctx, g)).collect();
-                store_four(ctx, linear, &target, (&m, &first), &totals);
+                out.store(ctx, linear, (&m, &first), &totals);
             });
         }
     });

@@ -10,10 +10,9 @@ use gristmill_kernel::{Bind, Buf, ByteFormat, Expr, Var, f, i, u};
 
 use super::bytes::Rounded;
 use super::lanes;
-use super::linear::{FOUR, store_four};
+use super::linear::{FOUR, Out};
 use crate::error::CompileError;
 use crate::kernels::linear::Linear;
-use crate::kernels::store::Target;
 use crate::lower::access::Ctx;
 use crate::lower::count::Count;
 use crate::lower::{Built, Lowering, Place};
@@ -38,7 +37,7 @@ pub fn build(low: &Lowering<'_>, linear: &Linear<'_>, root: NodeId, place: Place
         linear.n,
         linear.k
     ));
-    let target = Target::bind(&mut ctx, linear.id, root, place);
+    let out = Out::bind(&mut ctx, linear, root, place);
     let buffers = linear.bind(&mut ctx);
     let x = Rounded::bind(&mut ctx, linear.x)?;
     let grid = [Count::Dim(i64::from(linear.n.div_ceil(rows)).into()), Count::Dim(linear.m.clone())];
@@ -71,14 +70,14 @@ pub fn build(low: &Lowering<'_>, linear: &Linear<'_>, root: NodeId, place: Place
         if linear.weights.len() == 1 {
             let first = ctx.b.let_("first", &block * rows + n as u32 * FOUR);
             ctx.if_(first.lt(u(linear.n)), |ctx| {
-                store_four(ctx, linear, &target, (&m, &first), &[group.sums.0]);
+                out.store(ctx, linear, (&m, &first), &[group.sums.0]);
             });
         }
     }
     if linear.weights.len() > 1 {
         let first = ctx.b.let_("first", &block * rows);
         let sums: Vec<Var> = groups.iter().map(|g| g.sums.0).collect();
-        store_four(&mut ctx, linear, &target, (&m, &first), &sums);
+        out.store(&mut ctx, linear, (&m, &first), &sums);
     }
     ctx.built(&grid)
 }
