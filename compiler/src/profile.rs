@@ -115,7 +115,7 @@ pub struct ReduceSchedule {
 pub struct MatvecSchedule {
     /// Quantized weights: groups of threads that share the columns of a 32-row tile.
     pub slices: u32,
-    /// Float weights: rows per workgroup.
+    /// Float weights: rows per workgroup. On processors: rows of weights per position of the grid, a multiple of four.
     pub rows: u32,
     /// Float weights: threads along the columns of a row.
     pub lanes: u32,

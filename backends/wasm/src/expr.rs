@@ -4,7 +4,7 @@ use gristmill_graph::{Binary, Unary};
 use gristmill_kernel::{BOOL, Bit, Expr, F32, I32, Scalar, Type, U32};
 
 use crate::lower::{Lower, Outcome, Value, ty};
-use crate::node::{Id, Inst, Pure, Ty};
+use crate::node::{Id, Inst, Pure, Read, Ty};
 
 impl Lower<'_> {
     fn op(&mut self, op: Pure, args: Vec<Id>, ty: Ty) -> Id {
@@ -119,9 +119,15 @@ impl Lower<'_> {
     }
 
     fn splat(&mut self, id: Id, of: Type) -> Id {
-        match self.graph.get(id).op {
+        let node = self.graph.get(id);
+        match node.op {
             Inst::F32(bits) => self.words(bits),
             Inst::I32(n) => self.words(n as u32),
+            // Memory fills all lanes at once.
+            Inst::Load(Read::I32 | Read::F32, offset) if !node.volatile => {
+                let (address, level) = (node.args[0], node.level);
+                self.graph.load((Read::Splat, offset), address, Ty::V128, level, self.block)
+            }
             _ if of.scalar == Scalar::F32 => self.vector(Pure::F32x4Splat, vec![id]),
             _ => self.vector(Pure::I32x4Splat, vec![id]),
         }

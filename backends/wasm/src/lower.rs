@@ -48,7 +48,7 @@ pub(crate) struct Lower<'w> {
     shared: Vec<u32>,
     level: u32,
     /// Number of the innermost block.
-    block: u32,
+    pub(crate) block: u32,
     blocks: u32,
 }
 

@@ -61,6 +61,8 @@ pub(crate) enum Read {
     V128,
     /// The lower half of a vector; the rest is zero.
     Half,
+    /// A word in all lanes.
+    Splat,
 }
 
 /// What a node computes from its operands.
@@ -100,6 +102,7 @@ impl Inst {
             Inst::Load(Read::I32, offset) => Instruction::I32Load(memarg(offset, 2)),
             Inst::Load(Read::F32, offset) => Instruction::F32Load(memarg(offset, 2)),
             Inst::Load(Read::V128, offset) => Instruction::V128Load(memarg(offset, 4)),
+            Inst::Load(Read::Splat, offset) => Instruction::V128Load32Splat(memarg(offset, 2)),
             Inst::Load(Read::Half, offset) => Instruction::V128Load64Zero(memarg(offset, 3)),
             Inst::Call(function) => Instruction::Call(function),
         }

@@ -355,20 +355,46 @@ pub fn unpack_at(b: &mut Builder, buf: Buf, format: &WeightFormat, row: Expr, co
     };
     let row = b.let_("row", row);
     let column = b.let_("column", column);
-    let open = format.open_row(b, buf, row);
-    let (columns, word_columns) = (layout.pack_columns(), layout.pack_columns() / 4);
-    let pack = b.let_("pack", &column / columns);
-    let (factor, offset) = layout.block(b, &open, &column / layout.group());
-    let word = b.simplify(&column % columns / word_columns);
-    let bits = b.let_("bits", layout.codes(&open, &pack).lane(word));
-    let high = (layout.spec.bits == 3).then(|| {
-        let word = layout.high(&open, &column / CHUNK).lane(b.simplify(&column % CHUNK / 32));
-        word.shr(b.simplify(&column % 32 / 4))
-    });
-    let quad = b.simplify(&column % word_columns / 4);
-    let code = layout.quad(&bits, &quad, high).lane(b.simplify(column % 4));
+    let (codes, factor, offset) = codes_at(b, buf, format, &layout, row, &column);
+    let code = codes.lane(b.simplify(column % 4));
     b.simplify(match offset {
         Some(offset) => code.fma(factor, offset),
         None => code * factor,
     })
+}
+
+/// Four elements of a quantized weight from `column` on, a multiple of four, as `vec4<f32>`. What stands behind the end
+/// of the row means nothing.
+///
+/// # Panics
+/// If the weight is not quantized.
+pub fn unpack_quad_at(b: &mut Builder, buf: Buf, format: &WeightFormat, row: Expr, column: Expr) -> Expr {
+    let Stored::Quant(layout) = format.stored else { panic!("quads of floats are memory") };
+    let column = b.let_("column", column);
+    let (codes, factor, offset) = codes_at(b, buf, format, &layout, row, &column);
+    scaled(codes, &factor, &offset)
+}
+
+/// The quad of codes that holds a column (`vec4<f32>`), with the factor and the offset of its block.
+fn codes_at(
+    b: &mut Builder,
+    buf: Buf,
+    format: &WeightFormat,
+    layout: &Layout,
+    row: Expr,
+    column: &Expr,
+) -> (Expr, Expr, Option<Expr>) {
+    let row = b.let_("row", row);
+    let open = format.open_row(b, buf, row);
+    let (columns, word_columns) = (layout.pack_columns(), layout.pack_columns() / 4);
+    let pack = b.let_("pack", column / columns);
+    let (factor, offset) = layout.block(b, &open, column / layout.group());
+    let word = b.simplify(column % columns / word_columns);
+    let bits = b.let_("bits", layout.codes(&open, &pack).lane(word));
+    let high = (layout.spec.bits == 3).then(|| {
+        let word = layout.high(&open, column / CHUNK).lane(b.simplify(column % CHUNK / 32));
+        word.shr(b.simplify(column % 32 / 4))
+    });
+    let quad = b.simplify(column % word_columns / 4);
+    (layout.quad(&bits, &quad, high), factor, offset)
 }

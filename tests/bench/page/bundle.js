@@ -59,12 +59,12 @@ export async function loadEntry(base, { entry: name, symbols: given, module: fil
     output: entry.outputs.map(({ shape }) => 4 * count(shape)),
   };
   const weights = manifest.shards.reduce((sum, shard) => sum + shard.bytes, 0);
-  const buffers = Object.values(bytes).flat().reduce((sum, size) => sum + align(size, 64) + BEHIND, 0);
+  const buffers = Object.values(bytes).flat().reduce((sum, size) => sum + align(size + BEHIND, 256), 256);
 
   const memory = new WebAssembly.Memory({ initial: 64, maximum: PAGE });
   const source = await WebAssembly.compile(await (await fetch(`${base}${file}`)).arrayBuffer());
   const { exports } = await WebAssembly.instantiate(source, { gristmill: { memory } });
-  const tables = steps.reduce((sum, step) => sum + 128 + 4 * step.bind.length, 4096);
+  const tables = steps.reduce((sum, step) => sum + align(4 + 4 * step.bind.length, 256) + 16, 4096);
   const total = exports.heap_base.value + weights + buffers + tables + exports.scratch_bytes.value;
   memory.grow(Math.max(0, Math.ceil((total - memory.buffer.byteLength) / PAGE)));
   let free = exports.heap_base.value;

@@ -35,7 +35,7 @@ type Quad = (u32, Vec<Expr>);
 
 /// The kernel.
 pub fn build(low: &Lowering<'_>, linear: &Linear<'_>, root: NodeId, place: Place) -> Result<Built, CompileError> {
-    let together = low.setting.profile.schedule.matmul.rows_together / linear.weights.len() as u32;
+    let together = low.setting.profile.schedule.matmul.rows_together;
     let mut ctx = Ctx::new(low, &format!("matmul_{}", linear.label(low)));
     ctx.b.doc(format!(
         "{}: [{}, {}] weights times bytes, {FOUR} rows of weights and {together} of activations at a time",

@@ -1,6 +1,6 @@
 //! Quantized weights times one row of bytes: every weight is read once, so decoding is what counts.
 //!
-//! A position of the grid takes eight rows of weights (four of each of two weights). The codes of a vector belong to
+//! A position of the grid takes a few times four rows of weights. The codes of a vector belong to
 //! one row, so that products of bytes leave four partial sums per row; those of four rows are folded into a vector
 //! with a lane per row before scales come in.
 
@@ -28,7 +28,7 @@ struct Group {
 
 /// The kernel.
 pub fn build(low: &Lowering<'_>, linear: &Linear<'_>, root: NodeId, place: Place) -> Result<Built, CompileError> {
-    let per_weight = if linear.weights.len() == 1 { 2 } else { 1 };
+    let per_weight = (low.setting.profile.schedule.matvec.rows / FOUR / linear.weights.len() as u32).max(1);
     let rows = FOUR * per_weight;
     let mut ctx = Ctx::new(low, &format!("matvec_{}", linear.label(low)));
     ctx.b.doc(format!(
@@ -60,26 +60,27 @@ pub fn build(low: &Lowering<'_>, linear: &Linear<'_>, root: NodeId, place: Place
             chunk_of(ctx, group, &x, (&at, &chunk), &natural, &steps);
         }
     });
-    for (n, group) in groups.iter().enumerate() {
-        let total = group.sums.0.get() * &group.factors.0;
-        let total = match (&group.sums.1, &group.factors.1) {
+    for g in 0..per_weight {
+        let first = ctx.b.let_("first", &block * rows + g * FOUR);
+        ctx.if_(first.lt(u(linear.n)), |ctx| {
+            let of_weights = groups.iter().skip(g as usize).step_by(per_weight as usize);
+            let totals: Vec<Var> = of_weights.map(|group| group.total(ctx)).collect();
+            out.store(ctx, linear, (&m, &first), &totals);
+        });
+    }
+    ctx.built(&grid)
+}
+
+impl Group {
+    /// The sums with all factors.
+    fn total(&self, ctx: &mut Ctx<'_>) -> Var {
+        let total = self.sums.0.get() * &self.factors.0;
+        let total = match (&self.sums.1, &self.factors.1) {
             (Some(sum), Some(offsets)) => sum.get().fma(offsets, total),
             _ => total,
         };
-        ctx.b.assign(group.sums.0, total);
-        if linear.weights.len() == 1 {
-            let first = ctx.b.let_("first", &block * rows + n as u32 * FOUR);
-            ctx.if_(first.lt(u(linear.n)), |ctx| {
-                out.store(ctx, linear, (&m, &first), &[group.sums.0]);
-            });
-        }
+        ctx.b.var("total", total)
     }
-    if linear.weights.len() > 1 {
-        let first = ctx.b.let_("first", &block * rows);
-        let sums: Vec<Var> = groups.iter().map(|g| g.sums.0).collect();
-        out.store(&mut ctx, linear, (&m, &first), &sums);
-    }
-    ctx.built(&grid)
 }
 
 fn open(ctx: &mut Ctx<'_>, format: ByteFormat, buf: Buf, first: &Expr) -> Group {

@@ -6,8 +6,10 @@ pub mod bytes;
 pub mod floats;
 pub mod lanes;
 pub mod linear;
+pub mod map;
 pub mod matmul_bytes;
 pub mod matvec_bytes;
+pub mod top_k;
 
 use crate::lower::Lowering;
 use crate::profile::Language;

@@ -1,0 +1,72 @@
+//! The best elements of a row on a processor: one pass that keeps a sorted list. Few elements of a long row get into it,
+//! so that nearly all of them cost one comparison.
+
+use gristmill_graph::{NodeId, numel};
+use gristmill_kernel::{Bind, Expr, F32, U32, f, u};
+
+use crate::error::CompileError;
+use crate::kernels::norm::Row;
+use crate::kernels::reduce::LOWEST;
+use crate::kernels::store::Target;
+use crate::lower::access::{At, Ctx};
+use crate::lower::count::Count;
+use crate::lower::index::{dim_expr, unflatten};
+use crate::lower::{Built, Lowering, Place};
+
+/// No element: larger than every index.
+const NOBODY: u32 = u32::MAX;
+
+/// The kernel of an [`gristmill_graph::Op::TopK`].
+pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place, k: u32) -> Result<Built, CompileError> {
+    let node = low.graph.node(id);
+    let lead_shape = &node.shape[..node.shape.len() - 1];
+    let grid = [Count::Dim(numel(lead_shape))];
+    let mut ctx = Ctx::new(low, &format!("top_{k}"));
+    let len = low.graph.node(node.inputs[0]).shape.last().cloned().unwrap_or_default();
+    ctx.b.doc(format!("{}: the best {k} of {len} elements", node.path));
+    let target = Target::bind(&mut ctx, id, root, place);
+    let row = ctx.b.grid_axis("row", grid[0].expr());
+    let lead = unflatten(row.clone(), lead_shape);
+    let x = Row { id: node.inputs[0], step: 1 };
+    let values = ctx.b.shared("values", F32, k);
+    let indices = ctx.b.shared("indices", U32, k);
+    ctx.for_("rank", (u(0), u(k), 1), Bind::Serial, |ctx, rank| {
+        ctx.b.store_shared(values, &rank, f(LOWEST));
+        ctx.b.store_shared(indices, rank, u(NOBODY));
+    });
+    // What an element has to exceed, and whether the list still has room.
+    let least = ctx.b.var("least", f(LOWEST));
+    let room = ctx.b.var("room", true);
+    let len = dim_expr(&len);
+    ctx.for_("column", (u(0), len.clone(), 1), Bind::Serial, |ctx, column| {
+        let v = x.read(ctx, &row, &lead, &column);
+        let v = ctx.b.let_("candidate", v);
+        ctx.if_(v.gt(least.get()).or(room.get()), |ctx| {
+            let at = ctx.b.var("at", u(k - 1));
+            ctx.for_("step", (u(1), u(k), 1), Bind::Serial, |ctx, step| {
+                let below = ctx.b.let_("below", u(k - 1) - step);
+                let (value, index) = (values.at(&below), indices.at(&below));
+                let (value, index) = (ctx.b.let_("value", value), ctx.b.let_("index", index));
+                // Of equals the first stays in front.
+                let moves = v.gt(value.clone()).or(index.equals(NOBODY));
+                ctx.if_(at.get().equals(&below + 1).and(moves), |ctx| {
+                    ctx.b.store_shared(values, &below + 1, value);
+                    ctx.b.store_shared(indices, &below + 1, index);
+                    ctx.b.assign(at, below);
+                });
+            });
+            ctx.b.store_shared(values, at.get(), &v);
+            ctx.b.store_shared(indices, at.get(), &column);
+            ctx.b.assign(least, values.at(k - 1));
+            ctx.b.assign(room, indices.at(k - 1).equals(NOBODY));
+        });
+    });
+    ctx.for_("rank", (u(0), u(k), 1), Bind::Serial, |ctx, rank| {
+        let mut index = lead.clone();
+        index.push(rank.clone());
+        // A row of NaN has no best element; the last index is in range at least.
+        let safe: Expr = indices.at(&rank).min(len.clone() - u(1)).to_i32();
+        target.store(ctx, &At { index, flat: Some(&row * k + rank) }, safe);
+    });
+    ctx.built(&grid)
+}
