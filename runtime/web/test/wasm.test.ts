@@ -10,6 +10,7 @@ import { KernelMachine } from "../ts/wasm/machine";
 import { measureProcessor } from "../ts/wasm/measure";
 import { compileKernels, instantiate, leastPages, makeMemory } from "../ts/wasm/module";
 import { NO_POOL, type Pool } from "../ts/wasm/pool";
+import { LONG_SPIN, spinTuner } from "../ts/wasm/spin";
 import { memoryStore } from "./memory_store";
 
 /**
@@ -118,6 +119,22 @@ test("stopping wakes who sleeps on either word", () => {
   const words = new Int32Array(memory.buffer);
   stopAll(memory, 512);
   assert.equal(words[(512 + 4) >> 2], 1);
+});
+
+test("threads stop looking where it takes longer", () => {
+  const spins = (longMs: number, shortMs: number): number[] => {
+    const tuner = spinTuner();
+    return Array.from({ length: 100 }, (_, i) => {
+      // Two programs in turn; the other one is no measure for this.
+      const spin = tuner.next(i % 2 === 0 ? 60 : 70);
+      tuner.took((i % 2 === 0 ? 1 : 50) * (spin === LONG_SPIN ? longMs : shortMs));
+      return spin;
+    });
+  };
+  assert.ok(spins(10, 1).slice(20).every((spin) => spin < LONG_SPIN));
+  const busy = spins(1, 1.2);
+  assert.equal(busy.filter((spin) => spin < LONG_SPIN).length, 6, "three times for each program");
+  assert.equal(busy.at(-1), LONG_SPIN);
 });
 
 test("runs let messages in now and then", async () => {

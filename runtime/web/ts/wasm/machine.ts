@@ -2,9 +2,10 @@
 
 import type { ProcessorInfo } from "../api";
 import { makeError, type GristmillError } from "../errors";
-import { stopAll } from "./control";
+import { setSpin, stepsOf, stopAll } from "./control";
 import type { KernelExports } from "./module";
 import { NO_POOL, type Pool } from "./pool";
+import { spinTuner } from "./spin";
 
 /** Messages to this thread are looked at this often at least, so that a caller can end what is under way. */
 const TURN_MS = 4;
@@ -33,6 +34,7 @@ export class KernelMachine {
   private control: number | null = null;
   private failure: GristmillError | null = null;
   private lastTurn = performance.now();
+  private readonly spin = spinTuner();
 
   constructor({ memory, exports, pool, limit, processor }: MachineParts) {
     this.memory = memory;
@@ -101,7 +103,7 @@ export class KernelMachine {
     if (this.failure) throw this.failure;
     let stopped: number;
     try {
-      stopped = this.exports.run(control);
+      stopped = this.pool === NO_POOL ? this.exports.run(control) : this.runTogether(control);
     } catch (e) {
       const message = `the kernels failed: ${(e as Error).message}`;
       this.fail(makeError("internal", message, {}, e));
@@ -109,6 +111,15 @@ export class KernelMachine {
     }
     if (stopped !== 0) throw await this.reason();
     await this.turn();
+  }
+
+  /** A run on several threads, which learns how they should wait. */
+  private runTogether(control: number): number {
+    setSpin(this.memory, control, this.spin.next(stepsOf(this.memory, control)));
+    const begin = performance.now();
+    const stopped = this.exports.run(control);
+    this.spin.took(performance.now() - begin);
+    return stopped;
   }
 
   /** Ends everything with this error, which later runs give as well. */

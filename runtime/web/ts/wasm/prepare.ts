@@ -10,11 +10,10 @@ import { abilities, featuresOf, fitting, type Abilities, type Wishes } from "./f
 import { KernelMachine } from "./machine";
 import { compileKernels, instantiate, leastPages, makeMemory } from "./module";
 import { NO_POOL, openPool, type Pool } from "./pool";
+import { LONG_SPIN } from "./spin";
 
 /** Bytes that 32-bit addresses reach. */
 const ADDRESS_SPACE = 2 ** 32;
-/** How often a thread looks for work before it sleeps: somewhat longer than the pause between two steps. */
-const SPIN = 20_000;
 
 /** What can be used of the processor; throws if that is not enough, or not what was asked for. */
 export function able(wishes: Wishes): Abilities {
@@ -60,7 +59,7 @@ export async function prepareWasm(bundle: Bundle, wishes: Wishes, signal: AbortS
   };
   const machine = new KernelMachine({ memory, exports, pool, limit, processor });
   const { heapBase, scratchBytes } = exports;
-  const setup: MachineSetup = { heapBase, scratchBytes, workers: machine.workers, spin: SPIN, features, limit };
+  const setup: MachineSetup = { heapBase, scratchBytes, workers: machine.workers, spin: LONG_SPIN, features, limit };
   let addresses: Float64Array = new Float64Array();
   return {
     target: targetOf(machine, bundle),
