@@ -119,6 +119,7 @@ test("stopping wakes who sleeps on either word", () => {
   const words = new Int32Array(memory.buffer);
   stopAll(memory, 512);
   assert.equal(words[(512 + 4) >> 2], 1);
+  for (const offset of [0, 128]) assert.equal(words[(512 + offset) >> 2], 1, "whoever is about to sleep does not");
 });
 
 test("threads stop looking where it takes longer", () => {

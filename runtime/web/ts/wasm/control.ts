@@ -25,5 +25,9 @@ export function isStopped(memory: WebAssembly.Memory, control: number): boolean 
 export function stopAll(memory: WebAssembly.Memory, control: number): void {
   const words = new Int32Array(memory.buffer);
   Atomics.store(words, (control + STOP) >> 2, 1);
-  for (const offset of SLEEPERS) Atomics.notify(words, (control + offset) >> 2);
+  for (const offset of SLEEPERS) {
+    // Whoever is about to sleep finds another value than the one it has seen, and looks again.
+    Atomics.add(words, (control + offset) >> 2, 1);
+    Atomics.notify(words, (control + offset) >> 2);
+  }
 }
