@@ -10,6 +10,9 @@ use gristmill_kernel::{Kernel, interp};
 
 use crate::lower::{CAPACITY, Call, KernelSet, Memory, Place, Setting, state_memory};
 
+/// What executes a kernel: it gets the values of the symbols and the memory in binding order.
+pub type Execute<'e> = dyn FnMut(&Kernel, &BTreeMap<String, u32>, &mut [Vec<u32>]) -> Result<(), String> + 'e;
+
 /// Memory of a session: weights as stored, states, and the capacity of states.
 pub struct Session<'a> {
     setting: &'a Setting<'a>,
@@ -52,6 +55,25 @@ impl<'a> Session<'a> {
         inputs: &BTreeMap<String, Tensor>,
         bindings: &Bindings,
     ) -> Result<BTreeMap<String, Tensor>, String> {
+        let interpret = &mut |kernel: &Kernel, symbols: &BTreeMap<String, u32>, memory: &mut [Vec<u32>]| {
+            interp::run(kernel, symbols, memory, interp::Options::default())
+        };
+        self.run_by(graph, outputs, (calls, set), inputs, bindings, interpret)
+    }
+
+    /// [`Session::run`] by something else than the interpreter, or by more than that.
+    ///
+    /// # Errors
+    /// What executing gives, with the kernel's name.
+    pub fn run_by(
+        &mut self,
+        graph: &Graph,
+        outputs: &[String],
+        (calls, set): (&[Call], &KernelSet),
+        inputs: &BTreeMap<String, Tensor>,
+        bindings: &Bindings,
+        execute: &mut Execute<'_>,
+    ) -> Result<BTreeMap<String, Tensor>, String> {
         let mut symbols: BTreeMap<String, u32> =
             bindings.iter().map(|(k, v)| (k.clone(), u32::try_from(*v).unwrap_or(0))).collect();
         symbols.insert(CAPACITY.into(), self.capacity);
@@ -66,7 +88,10 @@ impl<'a> Session<'a> {
             memory.insert(Place::Output(i as u32), vec![0xdead_beef; count(&node.shape, bindings)?]);
         }
         for call in calls {
-            self.call(&set.kernels[call.kernel], call, graph, &symbols, bindings, &mut memory)?;
+            let kernel = &set.kernels[call.kernel];
+            let mut buffers = self.bind(call, graph, bindings, &memory)?;
+            execute(kernel, &symbols, &mut buffers).map_err(|e| format!("{} ({}): {e}", kernel.name, call.nodes))?;
+            self.keep(kernel, call, buffers, &mut memory);
         }
         let mut results = BTreeMap::new();
         for (i, name) in outputs.iter().enumerate() {
@@ -86,29 +111,28 @@ impl<'a> Session<'a> {
         Ok(results)
     }
 
-    fn call(
-        &mut self,
-        kernel: &Kernel,
+    /// The memory of a call in binding order.
+    fn bind(
+        &self,
         call: &Call,
         graph: &Graph,
-        symbols: &BTreeMap<String, u32>,
         bindings: &Bindings,
-        memory: &mut BTreeMap<Place, Vec<u32>>,
-    ) -> Result<(), String> {
-        let mut buffers = Vec::new();
-        for place in &call.places {
-            buffers.push(match place {
-                Place::Tensor(i) => self.weights[*i as usize].clone(),
-                Place::State(i) => self.states[*i as usize].clone(),
-                Place::Value(id) if !memory.contains_key(place) => {
-                    let bytes = crate::plan::bytes(graph, *id).eval(bindings).ok_or("a size has no value")?;
-                    vec![0xdead_beef; bytes as usize / 4]
-                }
-                _ => memory.get(place).cloned().ok_or_else(|| format!("{place:?} of {} is not given", call.nodes))?,
-            });
-        }
-        interp::run(kernel, symbols, &mut buffers, interp::Options::default())
-            .map_err(|e| format!("{} ({}): {e}", kernel.name, call.nodes))?;
+        memory: &BTreeMap<Place, Vec<u32>>,
+    ) -> Result<Vec<Vec<u32>>, String> {
+        let of = |place: &Place| match place {
+            Place::Tensor(i) => Ok(self.weights[*i as usize].clone()),
+            Place::State(i) => Ok(self.states[*i as usize].clone()),
+            Place::Value(id) if !memory.contains_key(place) => {
+                let bytes = crate::plan::bytes(graph, *id).eval(bindings).ok_or("a size has no value")?;
+                Ok(vec![0xdead_beef; bytes as usize / 4])
+            }
+            _ => memory.get(place).cloned().ok_or_else(|| format!("{place:?} of {} is not given", call.nodes)),
+        };
+        call.places.iter().map(of).collect()
+    }
+
+    /// Keeps what a kernel has written.
+    fn keep(&mut self, kernel: &Kernel, call: &Call, buffers: Vec<Vec<u32>>, memory: &mut BTreeMap<Place, Vec<u32>>) {
         for ((place, buffer), declared) in call.places.iter().zip(buffers).zip(&kernel.buffers) {
             match place {
                 _ if !declared.writable => {}
@@ -118,7 +142,6 @@ impl<'a> Session<'a> {
                 }
             }
         }
-        Ok(())
     }
 }
 

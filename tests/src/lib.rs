@@ -5,4 +5,6 @@ pub mod browser;
 pub mod devices;
 pub mod goldens;
 pub mod models;
+pub mod module;
+pub mod random_kernel;
 pub mod twins;

@@ -352,11 +352,12 @@ impl<'w> Lower<'w> {
             address = self.graph.pure(Inst::Pure(Pure::I32Add), vec![address, term], Ty::I32);
         }
         // Sums wrap around; what is beyond half of the address space was below zero.
+        let constant = constant as u32;
         if constant >= 1 << 31 {
-            let rest = self.constant(constant as u32 as i32);
+            let rest = self.constant(constant as i32);
             return Ok((self.graph.pure(Inst::Pure(Pure::I32Add), vec![address, rest], Ty::I32), 0));
         }
-        Ok((address, constant as u32))
+        Ok((address, constant))
     }
 
     /// Takes an index apart into terms with factors.
@@ -364,10 +365,16 @@ impl<'w> Lower<'w> {
         let node = self.graph.get(id).clone();
         let literal = |l: &Self, n: usize| node.args.get(n).and_then(|a| l.graph.as_i32(*a)).map(|n| n as u32);
         match node.op {
-            Inst::I32(n) => *constant += u64::from(n as u32) * u64::from(factor),
+            Inst::I32(n) => *constant = constant.wrapping_add(u64::from((n as u32).wrapping_mul(factor))),
             Inst::Pure(Pure::I32Add) if depth < 24 => {
                 self.terms(node.args[0], factor, terms, constant, depth + 1);
                 self.terms(node.args[1], factor, terms, constant, depth + 1);
+            }
+            // Without its constant, what is below zero only on the way would be an address far above.
+            Inst::Pure(Pure::I32Sub) if literal(self, 1).is_some() && depth < 24 => {
+                let less = literal(self, 1).unwrap_or(0).wrapping_neg();
+                *constant = constant.wrapping_add(u64::from(less.wrapping_mul(factor)));
+                self.terms(node.args[0], factor, terms, constant, depth + 1);
             }
             Inst::Pure(Pure::I32Mul) if literal(self, 1).is_some() => {
                 let by = literal(self, 1).unwrap_or(1);

@@ -1,0 +1,219 @@
+//! Kernels printed as WebAssembly and called one by one, beside the interpreter.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use gristmill_kernel::interp::{Options, eval_size, run};
+use gristmill_kernel::{Caps, Kernel, legalize, verify};
+use gristmill_wasm::Variant;
+use wasmtime::{Config, Engine, Instance, Memory, MemoryType, Module, OptLevel, Store, Val};
+
+/// Bytes that a kernel may read behind a buffer.
+const GUARD: u32 = 64;
+/// What lies between buffers, so that a write outside of them shows.
+const FILL: u8 = 0xa5;
+
+/// Instructions of the modules that are tried.
+pub const SIMD: [bool; 2] = [false, true];
+
+/// Values of the symbols, by name.
+pub type Symbols = BTreeMap<String, u32>;
+
+/// A module in wasmtime, with one thread.
+pub struct Loaded {
+    kernels: Vec<Kernel>,
+    store: Store<()>,
+    instance: Instance,
+    memory: Memory,
+    heap_base: u32,
+    scratch_bytes: u32,
+}
+
+/// The kernel as a processor needs it.
+///
+/// # Panics
+/// If the result is not a kernel for processors.
+pub fn legal(kernel: &Kernel) -> Kernel {
+    let legal = legalize(kernel, &Caps::CPU);
+    verify(&legal, &Caps::CPU).unwrap_or_else(|e| panic!("{e}"));
+    legal
+}
+
+/// Prints kernels as a module without threads, validated.
+///
+/// # Panics
+/// If they have no form in WebAssembly or the module is not valid.
+pub fn print(kernels: &[Kernel], relaxed: bool) -> Vec<u8> {
+    let variant = Variant { relaxed, threads: false };
+    let bytes = gristmill_wasm::print(kernels, variant).unwrap_or_else(|e| panic!("{e}"));
+    gristmill_wasm::validate(&bytes, variant).unwrap_or_else(|e| panic!("{}: {e}", variant.name()));
+    bytes
+}
+
+impl Loaded {
+    /// Prints, validates and instantiates legalised kernels.
+    ///
+    /// # Panics
+    /// If that fails.
+    pub fn new(kernels: &[Kernel], relaxed: bool) -> Self {
+        let mut config = Config::new();
+        config.cranelift_opt_level(OptLevel::Speed).wasm_relaxed_simd(true);
+        let engine = Engine::new(&config).expect("an engine");
+        let module = Module::new(&engine, print(kernels, relaxed)).expect("a module");
+        let mut store = Store::new(&engine, ());
+        let memory = Memory::new(&mut store, MemoryType::new(1, Some(65536))).expect("memory");
+        let instance = Instance::new(&mut store, &module, &[memory.into()]).expect("an instance");
+        let mut global = |name: &str| match instance.get_global(&mut store, name).map(|g| g.get(&mut store)) {
+            Some(Val::I32(n)) => n as u32,
+            other => panic!("global {name} is {other:?}"),
+        };
+        let (heap_base, scratch_bytes) = (global("heap_base"), global("scratch_bytes"));
+        Loaded { kernels: kernels.to_vec(), store, instance, memory, heap_base, scratch_bytes }
+    }
+
+    /// Places symbols, buffers, scratch memory and arguments; gives the addresses of the buffers, of the
+    /// arguments and of the scratch memory.
+    fn place(&mut self, kernel: &Kernel, symbols: &Symbols, buffers: &[Vec<u32>]) -> (Vec<u32>, u32, u32) {
+        let mut end = self.heap_base;
+        let mut take = |words: usize| {
+            let at = end;
+            end = (at + 4 * words as u32 + GUARD).next_multiple_of(64);
+            at
+        };
+        // Buffers come first: they then lie as low as memory of a host can.
+        let places: Vec<u32> = buffers.iter().map(|b| take(b.len())).collect();
+        let table: Vec<u32> = kernel.symbols.iter().map(|s| symbols[s]).collect();
+        let symbols_at = take(table.len());
+        let args: Vec<u32> = [symbols_at].into_iter().chain(places.iter().copied()).collect();
+        let args_at = take(args.len());
+        let scratch = take(self.scratch_bytes as usize / 4);
+        let pages = u64::from(end).div_ceil(65536);
+        let have = self.memory.size(&self.store);
+        if pages > have {
+            self.memory.grow(&mut self.store, pages - have).expect("memory");
+        }
+        self.memory.data_mut(&mut self.store)[self.heap_base as usize..].fill(FILL);
+        for (at, words) in places.iter().zip(buffers).chain([(&symbols_at, &table), (&args_at, &args)]) {
+            self.write(*at, words);
+        }
+        (places, args_at, scratch)
+    }
+
+    fn write(&mut self, at: u32, words: &[u32]) {
+        let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
+        self.memory.write(&mut self.store, at as usize, &bytes).expect("within memory");
+    }
+
+    fn read(&self, at: u32, words: usize) -> Vec<u32> {
+        let bytes = &self.memory.data(&self.store)[at as usize..][..4 * words];
+        bytes.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+    }
+
+    /// Runs positions of the grid. Buffers are changed as the kernel writes them.
+    ///
+    /// # Errors
+    /// If the module traps, or changes memory that is not its to change.
+    pub fn run(
+        &mut self,
+        n: usize,
+        symbols: &Symbols,
+        buffers: &mut [Vec<u32>],
+        parts: &[Range<u32>],
+    ) -> Result<(), String> {
+        let kernel = self.kernels[n].clone();
+        let (places, args, scratch) = self.place(&kernel, symbols, buffers);
+        let function = self.instance.get_typed_func::<(u32, u32, u32, u32), ()>(&mut self.store, &kernel.name);
+        let function = function.map_err(|e| format!("{}: {e}", kernel.name))?;
+        for part in parts {
+            let call = function.call(&mut self.store, (args, part.start, part.end, scratch));
+            call.map_err(|e| format!("{} at {part:?}: {e:?}", kernel.name))?;
+        }
+        for ((at, words), declared) in places.iter().zip(buffers).zip(&kernel.buffers) {
+            let found = self.read(*at, words.len());
+            if !declared.writable && found != *words {
+                return Err(format!("{} wrote `{}`, which it only reads", kernel.name, declared.name));
+            }
+            let behind = self.read(at + 4 * words.len() as u32, GUARD as usize / 4);
+            if behind.iter().any(|w| *w != u32::from_le_bytes([FILL; 4])) {
+                return Err(format!("{} wrote behind `{}`", kernel.name, declared.name));
+            }
+            *words = found;
+        }
+        Ok(())
+    }
+}
+
+/// Positions in the grid of a kernel.
+///
+/// # Panics
+/// If a symbol has no value.
+pub fn grid(kernel: &Kernel, symbols: &Symbols) -> u32 {
+    kernel.grid.iter().map(|axis| eval_size(&axis.extent, symbols).expect("a size")).product()
+}
+
+/// Where two results differ: buffer, word, what the interpreter says and what the module does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Difference {
+    /// Position of the buffer among those of the kernel.
+    pub buffer: usize,
+    /// Position of the word.
+    pub word: usize,
+    /// By the interpreter.
+    pub want: u32,
+    /// By the module.
+    pub got: u32,
+}
+
+/// Whether two words of a buffer are the same result. Any NaN equals any other, and zeros differ in nothing that
+/// kernels define; `tolerance` is relative to 1 or, if that is larger, to the value.
+pub fn same(float: bool, want: u32, got: u32, tolerance: f32) -> bool {
+    let (a, b) = (f32::from_bits(want), f32::from_bits(got));
+    want == got || float && (a == b || a.is_nan() && b.is_nan() || (a - b).abs() <= tolerance * a.abs().max(1.0))
+}
+
+/// The first difference of the buffers that a kernel writes.
+pub fn difference(kernel: &Kernel, want: &[Vec<u32>], got: &[Vec<u32>], tolerance: f32) -> Option<Difference> {
+    kernel.buffers.iter().enumerate().find_map(|(buffer, declared)| {
+        let pairs = want[buffer].iter().zip(&got[buffer]).enumerate();
+        let float = declared.elem.scalar.is_float();
+        let mut wrong = pairs.filter(|(_, (want, got))| !same(float, **want, **got, tolerance));
+        wrong.next().map(|(word, (want, got))| Difference { buffer, word, want: *want, got: *got })
+    })
+}
+
+/// What the interpreter makes of the buffers.
+///
+/// # Panics
+/// If the kernel does what is not defined.
+pub fn interpret(kernel: &Kernel, symbols: &Symbols, buffers: &[Vec<u32>]) -> Vec<Vec<u32>> {
+    let mut want = buffers.to_vec();
+    run(kernel, symbols, &mut want, Options::default()).unwrap_or_else(|e| panic!("{e}"));
+    want
+}
+
+/// Runs a kernel by both modules, in one stretch and in two, and compares with the interpreter: `tolerances` are
+/// for baseline and relaxed; without one a module is not tried. Gives what the interpreter computed.
+///
+/// # Panics
+/// If something differs.
+pub fn check(kernel: &Kernel, symbols: &Symbols, buffers: &[Vec<u32>], tolerances: [Option<f32>; 2]) -> Vec<Vec<u32>> {
+    let legal = legal(kernel);
+    let want = interpret(&legal, symbols, buffers);
+    let n = grid(&legal, symbols);
+    for (relaxed, tolerance) in SIMD.into_iter().zip(tolerances) {
+        let Some(tolerance) = tolerance else { continue };
+        let mut loaded = Loaded::new(std::slice::from_ref(&legal), relaxed);
+        for middle in [0, n / 2] {
+            let mut got = buffers.to_vec();
+            loaded
+                .run(0, symbols, &mut got, &[0..middle, middle..n])
+                .unwrap_or_else(|e| panic!("relaxed {relaxed}: {e}"));
+            if let Some(d) = difference(&legal, &want, &got, tolerance) {
+                let text = gristmill_wasm::text(&print(std::slice::from_ref(&legal), relaxed), Some(&legal.name));
+                let (want, got) = (f32::from_bits(d.want), f32::from_bits(d.got));
+                panic!("relaxed {relaxed}: {d:?} ({want} and {got})\n{:#?}\n{}", legal.body, text.expect("text"));
+            }
+        }
+    }
+    want
+}
