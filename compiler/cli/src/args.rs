@@ -142,6 +142,7 @@ Examples:
   gristmill inspect dist --weights
   gristmill inspect dist --kernels --target firefox
   gristmill inspect dist --shader NAME --target firefox     (names: --kernels)
+  gristmill inspect dist --shader NAME --target wasm
   gristmill inspect dist --memory --json")]
 pub(crate) struct InspectArgs {
     /// A bundle
@@ -177,7 +178,7 @@ pub(crate) struct ViewFlags {
     /// Every weight with its precision and size
     #[arg(long)]
     pub(crate) weights: bool,
-    /// The WGSL text of one kernel
+    /// The text of one kernel: WGSL, or that of WebAssembly
     #[arg(long, value_name = "NAME")]
     pub(crate) shader: Option<String>,
 }

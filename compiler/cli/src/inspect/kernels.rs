@@ -49,29 +49,50 @@ fn variants(kernel: &Kernel) -> String {
     kernel.variants.iter().map(|v| name(&v.requires)).collect::<Vec<_>>().join(", ")
 }
 
-/// The text of one kernel: its best variant.
+/// The text of one kernel: its best variant. In a module it is one function of many.
 pub(super) fn shader(bundle: &Bundle, programs: &Programs, name: &str, target: &str) -> Outcome<View> {
-    let Some(kernel) = programs.kernels.iter().find(|k| k.name == name) else {
-        let near = programs
-            .kernels
-            .iter()
-            .map(|k| (strsim::jaro_winkler(&k.name, name), k.name.as_str()))
-            .filter(|(score, _)| *score > 0.7)
-            .max_by(|a, b| a.0.total_cmp(&b.0));
-        let hint = near.map(|(_, n)| format!("; did you mean `{n}`?")).unwrap_or_default();
-        return Err(Failure::wrong(format!("no kernel `{name}` for {target}{hint} (`--kernels` lists them)")));
+    let Some(position) = programs.kernels.iter().position(|k| k.name == name) else {
+        return Err(unknown(programs, name, target));
     };
+    let kernel = &programs.kernels[position];
     let mut text = String::new();
     let mut items = Vec::new();
     for variant in &kernel.variants {
-        let wgsl = bundle.read_text(&variant.file)?;
+        let (language, content) = if variant.file.ends_with(".wasm") {
+            let module = bundle.read(&variant.file)?;
+            let function = gristmill_wasm::text(&module, Some(name))
+                .map_err(|e| Failure::wrong(format!("{}: {e}; compile the model again", variant.file)))?;
+            ("wat", format!("{}{function}", head(programs, position)))
+        } else {
+            ("wgsl", bundle.read_text(&variant.file)?)
+        };
         if text.is_empty() {
-            text.clone_from(&wgsl);
+            text.clone_from(&content);
         }
-        items.push(json!({ "requires": variant.requires, "file": variant.file, "wgsl": wgsl }));
+        items.push(json!({ "requires": variant.requires, "file": variant.file, language: content }));
     }
     if items.len() > 1 {
         note(&format!("{name}: variant 1 of {} ({}); --json gives all", items.len(), variants(kernel)));
     }
     Ok(View { text, json: json!({ "kernel": name, "target": target, "variants": items }) })
+}
+
+/// What a kernel computes where it is first used: functions of a module have no comments.
+fn head(programs: &Programs, position: usize) -> String {
+    let mut steps = programs.programs.values().flat_map(|p| &p.steps);
+    let first = steps.find(|step| step.kernel as usize == position);
+    first.map(|step| format!(";; {}, over a grid of {}\n", step.nodes, step.grid.0)).unwrap_or_default()
+}
+
+fn unknown(programs: &Programs, name: &str, target: &str) -> Failure {
+    let mut near: Vec<(f64, &str)> = programs
+        .kernels
+        .iter()
+        .map(|k| (strsim::jaro_winkler(&k.name, name), k.name.as_str()))
+        .filter(|(score, _)| *score > 0.7)
+        .collect();
+    near.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let names: Vec<String> = near.iter().take(3).map(|(_, n)| format!("`{n}`")).collect();
+    let hint = if names.is_empty() { String::new() } else { format!("; did you mean {}?", names.join(" or ")) };
+    Failure::wrong(format!("no kernel `{name}` for {target}{hint} (`--kernels` lists them)"))
 }

@@ -124,6 +124,50 @@ fn every_view_of_inspect() {
 }
 
 #[test]
+fn a_bundle_of_modules() {
+    let place = Place::new();
+    place.run(&["compile", &stories().display().to_string(), "-o", "bundle", "--target", "wasm"]).ok();
+    assert!(!place.at("bundle/shaders").exists());
+    let mut files: Vec<_> =
+        std::fs::read_dir(place.at("bundle/wasm")).unwrap().map(|f| f.unwrap().file_name()).collect();
+    files.sort();
+    assert_eq!(files, ["baseline.threads.wasm", "baseline.wasm", "relaxed.threads.wasm", "relaxed.wasm"]);
+    for variant in gristmill_wasm::Variant::ALL {
+        let module = std::fs::read(place.at(&format!("bundle/wasm/{}.wasm", variant.name()))).unwrap();
+        gristmill_wasm::validate(&module, variant).unwrap_or_else(|e| panic!("{}: {e}", variant.name()));
+        assert!(module.len() < 300_000, "{}: {} bytes", variant.name(), module.len());
+        println!("{}: {} bytes", variant.name(), module.len());
+    }
+    let inspect = |args: &[&str]| place.run(&[&["inspect", "bundle", "--target", "wasm"][..], args].concat());
+    for view in [&[][..], &["--graph"], &["--rewrites"], &["--memory"], &["--kernels"], &["--weights"]] {
+        assert!(inspect(view).ok().lines().count() > 3, "{view:?}");
+    }
+    let kernels: serde_json::Value = serde_json::from_str(&inspect(&["--kernels", "--json"]).ok()).unwrap();
+    let kernels = kernels["kernels"].as_array().unwrap();
+    assert!(kernels.len() > 10);
+    for kernel in kernels {
+        let name = kernel["name"].as_str().unwrap();
+        let text = inspect(&["--shader", name]).ok();
+        // What it computes, then one function with named parameters.
+        assert!(text.starts_with(";; ") && text.ends_with("  )\n"), "{name}: {text}");
+        assert_eq!(text.matches("(func ").count(), 1, "{name}: {text}");
+        for word in [&format!("(func ${name} "), "$args", "$begin", "$end", "$scratch", "$position"] {
+            assert!(text.contains(word), "{name} has no {word}: {text}");
+        }
+    }
+    let dots = kernels.iter().map(|k| k["name"].as_str().unwrap()).find(|n| n.starts_with("matvec"));
+    let ran = inspect(&["--shader", dots.unwrap()]);
+    assert!(ran.stderr.contains("variant 1 of 4 (relaxed-simd+threads"), "{}", ran.stderr);
+    assert!(ran.stdout.contains("i32x4.relaxed_dot_i8x16_i7x16_add_s"), "{}", ran.stdout);
+    let json = inspect(&["--shader", dots.unwrap(), "--json"]).ok();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let texts: Vec<_> = json["variants"].as_array().unwrap().iter().map(|v| v["wat"].as_str().unwrap()).collect();
+    assert_eq!(texts.len(), 4);
+    assert!(texts[0].contains("relaxed") && !texts[3].contains("relaxed"));
+    inspect(&["--shader", &format!("{}x", dots.unwrap())]).fails(2, &["did you mean", dots.unwrap(), "--kernels"]);
+}
+
+#[test]
 #[cfg(unix)]
 fn ctrl_c_ends_the_text_cleanly() {
     use std::io::Read;
