@@ -14,10 +14,10 @@ use gristmill_bundle::Bundle;
 use gristmill_compiler::reference::ReferenceBackend;
 use gristmill_compiler::{CompileOptions, Quiet, compile};
 use gristmill_runtime::blocking::run_tensors;
-use gristmill_runtime::native::{Options, Wgpu};
 use gristmill_runtime::tensors::TensorRun;
 use gristmill_runtime::tokenizer::Tokenizer;
 use gristmill_runtime::{Backend, Tensor};
+use gristmill_tests::devices;
 use gristmill_tests::goldens::load_tensors;
 
 fn cosine(a: &[f32], b: &[f32]) -> f64 {
@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let precision = args.next().unwrap_or_else(|| "f32".into());
     let dir = tempfile::tempdir()?;
     let out = dir.path().join("bundle");
-    let options = CompileOptions { precision, targets: vec!["native".into()], ..CompileOptions::default() };
+    let options = CompileOptions { precision, targets: devices::targets(), ..CompileOptions::default() };
     compile(&model, &out, &options, &Quiet)?;
     let bundle = Arc::new(Bundle::open(&out)?);
     let manifest = bundle.manifest().clone();
@@ -44,9 +44,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let expected = expected.get("sentence_embedding").and_then(|t| t.as_f32()).ok_or("no sentence_embedding")?;
     let width = expected.len() / sentences.len();
 
-    let mut device = Wgpu::load(Arc::clone(&bundle), &Options::default(), &mut |_, _| {})?;
+    let mut opened = devices::open(&bundle)?;
     let mut reference = ReferenceBackend::open(Bundle::open(&out)?)?;
-    let backends: [(&str, &mut dyn Backend); 2] = [("wgpu", &mut device), ("reference", &mut reference)];
+    let mut backends: Vec<(&str, &mut dyn Backend)> = Vec::new();
+    opened.iter_mut().for_each(|d| backends.push((&d.name, d.backend.as_mut())));
+    backends.push(("reference", &mut reference));
     let run = TensorRun { entry: Some("embed".into()), ..TensorRun::default() };
     for (name, backend) in backends {
         let (mut worst, mut same) = (1.0f64, 0);
