@@ -19,6 +19,8 @@ pub struct Session<'a> {
     weights: &'a [Vec<u32>],
     states: Vec<Vec<u32>>,
     capacity: u32,
+    /// What the interpreter may vary.
+    pub options: interp::Options,
 }
 
 impl<'a> Session<'a> {
@@ -39,7 +41,7 @@ impl<'a> Session<'a> {
             };
             states.push(vec![0; words]);
         }
-        Ok(Session { setting, weights, states, capacity })
+        Ok(Session { setting, weights, states, capacity, options: interp::Options::default() })
     }
 
     /// Runs the calls of an entry. `graph` is the rewritten graph they were made from, `outputs` the names in the
@@ -55,8 +57,9 @@ impl<'a> Session<'a> {
         inputs: &BTreeMap<String, Tensor>,
         bindings: &Bindings,
     ) -> Result<BTreeMap<String, Tensor>, String> {
+        let options = self.options;
         let interpret = &mut |kernel: &Kernel, symbols: &BTreeMap<String, u32>, memory: &mut [Vec<u32>]| {
-            interp::run(kernel, symbols, memory, interp::Options::default())
+            interp::run(kernel, symbols, memory, options)
         };
         self.run_by(graph, outputs, (calls, set), inputs, bindings, interpret)
     }

@@ -100,6 +100,7 @@ impl Lower<'_> {
                 let ones = self.words(0x0001_0001);
                 (self.vector(Pure::I32x4DotI16x8S, vec![narrow, ones]), Type::vec(Scalar::I32, 4))
             }
+            Expr::WideBytes => (self.wide_bytes(), U32),
             Expr::LocalIndex => (self.constant(0), U32),
             Expr::Call(helper, args) => {
                 let ids = args.iter().map(|a| Ok(self.value(a)?.0)).collect::<Outcome<Vec<_>>>()?;
@@ -236,6 +237,24 @@ impl Lower<'_> {
             self.vector(Pure::I32x4Add, vec![c, quads])
         };
         Ok((if of.lanes == 1 { self.extract(sum, 0, Scalar::I32) } else { sum }, result))
+    }
+
+    /// Plain SIMD multiplies signed bytes. What the relaxed instruction makes of large bytes is the engine's choice:
+    /// a product of 127 with 255 tells it. It is the same for all instructions of a module.
+    fn wide_bytes(&mut self) -> Id {
+        if !self.world.relaxed {
+            return self.constant(1);
+        }
+        let (a, b, zero) = (self.words(0x7f7f_7f7f), self.words(u32::MAX), self.words(0));
+        let dot = self.vector(Pure::I32x4RelaxedDotI8x16I7x16AddS, vec![a, b, zero]);
+        let found = self.extract(dot, 0, Scalar::I32);
+        let is = |l: &mut Self, expected: i32, value: i32| {
+            let expected = l.constant(expected);
+            let equal = l.op(Pure::I32Eq, vec![found, expected], Ty::I32);
+            l.scaled(equal, value as u32)
+        };
+        let (signed, unsigned) = (is(self, -4 * 127, 1), is(self, 4 * 127 * 255, 2));
+        self.op(Pure::I32Or, vec![signed, unsigned], Ty::I32)
     }
 
     fn unary(&mut self, op: Unary, a: &Expr) -> Outcome<Value> {

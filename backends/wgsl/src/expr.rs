@@ -147,6 +147,8 @@ impl Scope<'_> {
             Expr::Subgroup(GroupOp::Min, x) => self.call("subgroupMin", [&**x]),
             Expr::SubgroupLane => primary("lane_id".into()),
             Expr::SubgroupSize => primary("lane_count".into()),
+            // The built-in function takes all bytes as signed.
+            Expr::WideBytes => primary("1u".into()),
             Expr::LocalIndex => primary(self.thread.to_string()),
             Expr::Call(helper, args) => self.call(self.name(self.helpers, *helper, "helper")?, args),
         }

@@ -189,7 +189,7 @@ pub enum Expr {
     /// of the second.
     Shuffle(Box<Expr>, Box<Expr>, [u8; 4]),
     /// `c + a . b`, lane by lane, with the four bytes of each lane: those of `a` (u32) are signed, those of `b`
-    /// (u32) are 0 to 127, and the sum (i32) is exact. What happens to larger bytes of `b` is not defined.
+    /// (u32) are 0 to 127, and the sum (i32) is exact. What larger bytes of `b` are is what [`Expr::WideBytes`] says.
     DotBytes(Box<Expr>, Box<Expr>, Box<Expr>),
     /// Sums of neighbouring lanes of two `vec4<i32>`: `[a.x + a.y, a.z + a.w, b.x + b.y, b.z + b.w]`. All lanes must
     /// be in the range of i16; else the result is not defined.
@@ -200,6 +200,9 @@ pub enum Expr {
     SubgroupLane,
     /// Threads in a subgroup.
     SubgroupSize,
+    /// What products of bytes take the second operand's bytes beyond 127 for (u32): 1 means signed bytes, 2 unsigned
+    /// ones; 0 that such products are not defined. Targets differ, and some find out when a kernel runs.
+    WideBytes,
     /// The number of this thread in its workgroup, whatever the group axes are.
     LocalIndex,
     /// Result of the helper with this index in [`Kernel::helpers`]. Made by legalisation.

@@ -63,7 +63,8 @@ pub fn type_of(expr: &Expr, kernel: &Kernel, vars: &[VarDecl]) -> Result<Type, S
     };
     match expr {
         Expr::F32(_) => Ok(F32),
-        Expr::U32(_) | Expr::Symbol(_) | Expr::SubgroupLane | Expr::SubgroupSize | Expr::LocalIndex => Ok(U32),
+        Expr::U32(_) | Expr::Symbol(_) | Expr::WideBytes => Ok(U32),
+        Expr::SubgroupLane | Expr::SubgroupSize | Expr::LocalIndex => Ok(U32),
         Expr::I32(_) => Ok(I32),
         Expr::Bool(_) => Ok(BOOL),
         Expr::Var(v) => var_type(*v, vars),

@@ -8,7 +8,7 @@ use gristmill_kernel::{Bind, Builder, Caps, Expr, F32, GroupOp, Kernel, Stmt, U3
 
 fn execute(kernel: &Kernel, buffers: &[Vec<u32>], subgroup_size: u32) -> Vec<Vec<u32>> {
     let mut buffers = buffers.to_vec();
-    run(kernel, &BTreeMap::new(), &mut buffers, Options { subgroup_size }).unwrap();
+    run(kernel, &BTreeMap::new(), &mut buffers, Options { subgroup_size, ..Options::default() }).unwrap();
     buffers
 }
 

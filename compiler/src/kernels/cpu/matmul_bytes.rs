@@ -5,7 +5,7 @@
 
 use gristmill_graph::NodeId;
 use gristmill_kernel::quant::FourRows;
-use gristmill_kernel::{Bind, ByteFormat, Expr, Var, f, i, u};
+use gristmill_kernel::{Bind, Buf, ByteFormat, Expr, Var, f, i, u};
 
 use super::bytes::{CHUNK, Rounded};
 use super::lanes;
@@ -22,6 +22,8 @@ struct Group {
     format: ByteFormat,
     rows: FourRows,
     factors: (Expr, Option<Expr>),
+    /// For codes of 8 bits that are multiplied whole: what they are exclude-ored with, and what is added to them.
+    whole: Option<(Expr, Expr)>,
 }
 
 /// Sums of a row of activations with a group: with row factors, and with row offsets.
@@ -49,36 +51,79 @@ pub fn build(low: &Lowering<'_>, linear: &Linear<'_>, root: NodeId, place: Place
     let grid = [Count::Dim(i64::from(linear.n.div_ceil(FOUR)).into())];
     let four = ctx.b.grid_axis("four", grid[0].expr());
     let first = ctx.b.let_("first", &four * FOUR);
-    let mut groups = Vec::new();
-    for (weight, buf) in linear.weights.iter().zip(&buffers) {
-        let format = weight.format.as_bytes().ok_or_else(|| CompileError::Internal("floats as bytes".to_string()))?;
-        let rows = format.open(&mut ctx.b, *buf, &first);
+    let bytes = linear.weights.iter().any(|w| w.format.as_bytes().is_some_and(|f| f.planes().len() > 1));
+    if bytes {
+        // Some engines multiply whole bytes, for others they are cut into planes.
+        let kind = ctx.b.let_("wide_bytes", Expr::WideBytes);
+        let task = Task { linear, out: &out, x: &x, first: &first, together };
+        ctx.if_(kind.differs(0), |ctx| task.run(ctx, &buffers, Some(&kind)));
+        ctx.if_(kind.equals(0), |ctx| task.run(ctx, &buffers, None));
+    } else {
+        Task { linear, out: &out, x: &x, first: &first, together }.run(&mut ctx, &buffers, None);
+    }
+    ctx.built(&grid)
+}
+
+/// The work of a position.
+struct Task<'t> {
+    linear: &'t Linear<'t>,
+    out: &'t Out,
+    x: &'t Rounded,
+    /// Of the four rows of weights.
+    first: &'t Expr,
+    together: u32,
+}
+
+impl Task<'_> {
+    /// All of it; `kind` says how whole bytes are multiplied, if they are.
+    fn run(&self, ctx: &mut Ctx<'_>, buffers: &[Buf], kind: Option<&Expr>) {
+        let (linear, x, together) = (self.linear, self.x, self.together);
+        let groups: Vec<Group> = linear
+            .weights
+            .iter()
+            .zip(buffers)
+            .filter_map(|(weight, buf)| Some(Group::open(ctx, weight.format.as_bytes()?, *buf, self.first, kind)))
+            .collect();
+        let rows = linear.rows();
+        ctx.for_("m_first", (u(0), rows.clone(), together), Bind::Serial, |ctx, m_first| {
+            let ms: Vec<Expr> =
+                (0..together).map(|r| ctx.b.let_(&format!("m{r}"), (&m_first + r).min(rows.clone() - 1))).collect();
+            let sums: Vec<Vec<Sums>> =
+                groups.iter().map(|g| ms.iter().map(|_| Sums::start(ctx, g)).collect()).collect();
+            let chunks = groups[0].format.chunks();
+            ctx.for_("chunk", (u(0), u(chunks), 1), Bind::Serial, |ctx, chunk| {
+                let at: Vec<Expr> = ms.iter().map(|m| ctx.b.let_("at", x.chunk(m, &chunk))).collect();
+                for (group, sums) in groups.iter().zip(&sums) {
+                    chunk_of(ctx, group, x, &chunk, &at, sums);
+                }
+            });
+            for r in 0..together {
+                let m = ctx.b.let_("m", &m_first + r);
+                ctx.if_(m.lt(rows.clone()), |ctx| {
+                    let totals: Vec<Var> = groups.iter().zip(&sums).map(|(g, s)| s[r as usize].total(ctx, g)).collect();
+                    self.out.store(ctx, linear, (&m, self.first), &totals);
+                });
+            }
+        });
+    }
+}
+
+impl Group {
+    fn open(ctx: &mut Ctx<'_>, format: ByteFormat, buf: Buf, first: &Expr, kind: Option<&Expr>) -> Group {
+        let rows = format.open(&mut ctx.b, buf, first);
         let (factors, offsets) = format.row_factors(&mut ctx.b, &rows);
         let factors = ctx.b.let_("row_factors", factors);
         let offsets = offsets.map(|o| ctx.b.let_("row_offsets", o));
-        groups.push(Group { format, rows, factors: (factors, offsets) });
+        let whole = kind
+            .and_then(|kind| format.whole_bytes(kind))
+            .map(|(mask, bias)| (ctx.b.let_("moved", mask.splat(4)), ctx.b.let_("bias", bias.splat(4))));
+        Group { format, rows, factors: (factors, offsets), whole }
     }
-    let rows = linear.rows();
-    ctx.for_("m_first", (u(0), rows.clone(), together), Bind::Serial, |ctx, m_first| {
-        let ms: Vec<Expr> =
-            (0..together).map(|r| ctx.b.let_(&format!("m{r}"), (&m_first + r).min(rows.clone() - 1))).collect();
-        let sums: Vec<Vec<Sums>> = groups.iter().map(|g| ms.iter().map(|_| Sums::start(ctx, g)).collect()).collect();
-        let chunks = groups[0].format.chunks();
-        ctx.for_("chunk", (u(0), u(chunks), 1), Bind::Serial, |ctx, chunk| {
-            let at: Vec<Expr> = ms.iter().map(|m| ctx.b.let_("at", x.chunk(m, &chunk))).collect();
-            for (group, sums) in groups.iter().zip(&sums) {
-                chunk_of(ctx, group, &x, &chunk, &at, sums);
-            }
-        });
-        for r in 0..together {
-            let m = ctx.b.let_("m", &m_first + r);
-            ctx.if_(m.lt(rows.clone()), |ctx| {
-                let totals: Vec<Var> = groups.iter().zip(&sums).map(|(g, s)| s[r as usize].total(ctx, g)).collect();
-                out.store(ctx, linear, (&m, &first), &totals);
-            });
-        }
-    });
-    ctx.built(&grid)
+
+    /// Integer weights of the planes in which codes come.
+    fn planes(&self) -> &'static [i32] {
+        if self.whole.is_some() { &[1] } else { self.format.planes() }
+    }
 }
 
 impl Sums {
@@ -139,7 +184,10 @@ fn pack_of(ctx: &mut Ctx<'_>, group: &Group, chunk: &Expr, pack: u32, high: Opti
             if in_chunk.is_multiple_of(2) { bits } else { bits.shr(4) }
         });
         for quad in 0..format.quads() {
-            let planes = format.quad(&words, quad, high.as_ref());
+            let planes = match &group.whole {
+                Some((mask, _)) => vec![words.bxor(mask)],
+                None => format.quad(&words, quad, high.as_ref()),
+            };
             let planes = planes.into_iter().map(|p| ctx.b.let_("bytes", p)).collect();
             quads.push((in_chunk * format.quads() + quad, planes));
         }
@@ -159,18 +207,23 @@ fn block_of(
 ) {
     let format = &group.format;
     let (factor, offset) = format.block_terms(&mut ctx.b, &group.rows, chunk, column);
+    let moved = group.whole.as_ref().map(|(_, bias)| ctx.b.let_("moved_by", &factor * bias));
     for (at, sums) in at.iter().zip(sums) {
-        let mut dots: Vec<Expr> = vec![i(0).splat(4); format.planes().len()];
+        let mut dots: Vec<Expr> = vec![i(0).splat(4); group.planes().len()];
         for (n, planes) in quads {
             let word = ctx.b.let_("word", x.word(at, *n));
             for (dot, bytes) in dots.iter_mut().zip(planes) {
                 *dot = ctx.b.let_("dot", word.dot_bytes(bytes, &*dot));
             }
         }
-        let planes = dots.into_iter().zip(format.planes());
+        let planes = dots.into_iter().zip(group.planes());
         let dot = planes.map(|(dot, weight)| weighted(dot, *weight)).reduce(|a, c| a + c);
         let scaled = dot.unwrap_or_else(|| i(0).splat(4)).to_f32() * &factor;
         ctx.b.assign(sums.scaled, scaled.fma(x.step(at, column / 32), sums.scaled.get()));
+        if let Some(moved) = &moved {
+            let sum = x.sum(at, column, format.block());
+            ctx.b.assign(sums.scaled, moved.fma(sum, sums.scaled.get()));
+        }
         if let Some(offset) = &offset {
             let sum = sums.offset.unwrap_or(sums.scaled);
             ctx.b.assign(sum, offset.fma(x.sum(at, column, format.block()), sum.get()));

@@ -24,6 +24,8 @@ struct Group {
     factors: (Expr, Option<Expr>),
     /// With row factors, and with row offsets.
     sums: (Var, Option<Var>),
+    /// For codes of 8 bits that are multiplied whole: what they are exclude-ored with, and what is added to them.
+    whole: Option<(Expr, Expr)>,
 }
 
 /// The kernel.
@@ -43,35 +45,72 @@ pub fn build(low: &Lowering<'_>, linear: &Linear<'_>, root: NodeId, place: Place
     let grid = [Count::Dim(i64::from(linear.n.div_ceil(rows)).into()), Count::Dim(linear.m.clone())];
     let block = ctx.b.grid_axis("block", grid[0].expr());
     let m = ctx.b.grid_axis("m", grid[1].expr());
-    let mut groups = Vec::new();
-    for (weight, buf) in linear.weights.iter().zip(&buffers) {
-        let format = weight.format.as_bytes().ok_or_else(|| CompileError::Internal("floats as bytes".to_string()))?;
-        for g in 0..per_weight {
-            let first = ctx.b.let_("first", &block * rows + g * FOUR);
-            groups.push(open(&mut ctx, format, *buf, &first));
-        }
-    }
-    let chunks = groups[0].format.chunks();
-    ctx.for_("chunk", (u(0), u(chunks), 1), Bind::Serial, |ctx, chunk| {
-        let at = ctx.b.let_("at", x.chunk(&m, &chunk));
-        let natural: Vec<Expr> = (0..8).map(|n| ctx.b.let_(&format!("x{n}"), x.vector(&at, n))).collect();
-        let steps = ctx.b.let_("steps", x.steps(&at));
-        for group in &groups {
-            chunk_of(ctx, group, &x, (&at, &chunk), &natural, &steps);
-        }
-    });
-    for g in 0..per_weight {
-        let first = ctx.b.let_("first", &block * rows + g * FOUR);
-        ctx.if_(first.lt(u(linear.n)), |ctx| {
-            let of_weights = groups.iter().skip(g as usize).step_by(per_weight as usize);
-            let totals: Vec<Var> = of_weights.map(|group| group.total(ctx)).collect();
-            out.store(ctx, linear, (&m, &first), &totals);
-        });
+    let task = Task { linear, out: &out, x: &x, block: &block, m: &m, per_weight };
+    if linear.weights.iter().any(|w| w.format.as_bytes().is_some_and(|f| f.planes().len() > 1)) {
+        // Some engines multiply whole bytes, for others they are cut into planes.
+        let kind = ctx.b.let_("wide_bytes", Expr::WideBytes);
+        ctx.if_(kind.differs(0), |ctx| task.run(ctx, &buffers, Some(&kind)));
+        ctx.if_(kind.equals(0), |ctx| task.run(ctx, &buffers, None));
+    } else {
+        task.run(&mut ctx, &buffers, None);
     }
     ctx.built(&grid)
 }
 
+/// The work of a position.
+struct Task<'t> {
+    linear: &'t Linear<'t>,
+    out: &'t Out,
+    x: &'t Rounded,
+    block: &'t Expr,
+    m: &'t Expr,
+    /// Groups of four rows of each weight.
+    per_weight: u32,
+}
+
+impl Task<'_> {
+    /// The first row of group `g` of a weight.
+    fn first(&self, ctx: &mut Ctx<'_>, g: u32) -> Expr {
+        ctx.b.let_("first", self.block * (FOUR * self.per_weight) + g * FOUR)
+    }
+
+    /// All of it; `kind` says how whole bytes are multiplied, if they are.
+    fn run(&self, ctx: &mut Ctx<'_>, buffers: &[Buf], kind: Option<&Expr>) {
+        let (linear, x, m) = (self.linear, self.x, self.m);
+        let mut groups = Vec::new();
+        for (weight, buf) in linear.weights.iter().zip(buffers) {
+            let Some(format) = weight.format.as_bytes() else { continue };
+            for g in 0..self.per_weight {
+                let first = self.first(ctx, g);
+                groups.push(open(ctx, format, *buf, &first, kind));
+            }
+        }
+        let chunks = groups[0].format.chunks();
+        ctx.for_("chunk", (u(0), u(chunks), 1), Bind::Serial, |ctx, chunk| {
+            let at = ctx.b.let_("at", x.chunk(m, &chunk));
+            let natural: Vec<Expr> = (0..8).map(|n| ctx.b.let_(&format!("x{n}"), x.vector(&at, n))).collect();
+            let steps = ctx.b.let_("steps", x.steps(&at));
+            for group in &groups {
+                chunk_of(ctx, group, x, (&at, &chunk), &natural, &steps);
+            }
+        });
+        for g in 0..self.per_weight {
+            let first = self.first(ctx, g);
+            ctx.if_(first.lt(u(linear.n)), |ctx| {
+                let of_weights = groups.iter().skip(g as usize).step_by(self.per_weight as usize);
+                let totals: Vec<Var> = of_weights.map(|group| group.total(ctx)).collect();
+                self.out.store(ctx, linear, (m, &first), &totals);
+            });
+        }
+    }
+}
+
 impl Group {
+    /// Integer weights of the planes in which codes come.
+    fn planes(&self) -> &'static [i32] {
+        if self.whole.is_some() { &[1] } else { self.format.planes() }
+    }
+
     /// The sums with all factors.
     fn total(&self, ctx: &mut Ctx<'_>) -> Var {
         let total = self.sums.0.get() * &self.factors.0;
@@ -83,14 +122,17 @@ impl Group {
     }
 }
 
-fn open(ctx: &mut Ctx<'_>, format: ByteFormat, buf: Buf, first: &Expr) -> Group {
+fn open(ctx: &mut Ctx<'_>, format: ByteFormat, buf: Buf, first: &Expr, kind: Option<&Expr>) -> Group {
     let rows = format.open(&mut ctx.b, buf, first);
     let (factors, offsets) = format.row_factors(&mut ctx.b, &rows);
     let factors = ctx.b.let_("row_factors", factors);
     let offsets = offsets.map(|o| ctx.b.let_("row_offsets", o));
     let sum = ctx.b.var("sum", f(0.0).splat(4));
     let other = offsets.is_some().then(|| ctx.b.var("sum_of_offsets", f(0.0).splat(4)));
-    Group { format, rows, factors: (factors, offsets), sums: (sum, other) }
+    let whole = kind
+        .and_then(|kind| format.whole_bytes(kind))
+        .map(|(mask, bias)| (ctx.b.let_("moved", mask.splat(4)), ctx.b.let_("bias", bias.splat(4))));
+    Group { format, rows, factors: (factors, offsets), sums: (sum, other), whole }
 }
 
 /// The bytes of the activations as they meet quad `quad` of the words of pack `pack`.
@@ -141,7 +183,11 @@ fn chunk_of(
             let (factor, offset) = format.block_terms(&mut ctx.b, &group.rows, chunk, column);
             let lane = (column / 32) as u8;
             let step = steps.shuffle(steps, [lane; 4]);
-            let scaled = ctx.b.let_("scaled", dots.to_f32() * factor);
+            let scaled = ctx.b.let_("scaled", dots.to_f32() * &factor);
+            if let Some((_, bias)) = &group.whole {
+                let moved = x.sum(at, column, block) * &factor;
+                ctx.b.assign(group.sums.0, moved.fma(bias, group.sums.0.get()));
+            }
             ctx.b.assign(group.sums.0, scaled.fma(step, group.sums.0.get()));
             if let Some(offset) = offset {
                 let sum = group.sums.1.unwrap_or(group.sums.0);
@@ -161,7 +207,7 @@ fn row_sums(
     high: &[Option<Expr>],
 ) -> Expr {
     let format = &group.format;
-    let mut sums: Vec<Expr> = vec![i(0).splat(4); format.planes().len()];
+    let mut sums: Vec<Expr> = vec![i(0).splat(4); group.planes().len()];
     for (pack, x) in packs.iter().zip(x) {
         let words = ctx.b.let_("codes", format.codes(&group.rows, r, chunk, *pack));
         let high = high[r as usize].as_ref().map(|h| {
@@ -171,12 +217,16 @@ fn row_sums(
             ctx.b.let_("high", h.shuffle(moved, lanes))
         });
         for (quad, x) in (0u32..).zip(x) {
-            for (sum, bytes) in sums.iter_mut().zip(format.quad(&words, quad, high.as_ref())) {
+            let planes = match &group.whole {
+                Some((mask, _)) => vec![words.bxor(mask)],
+                None => format.quad(&words, quad, high.as_ref()),
+            };
+            for (sum, bytes) in sums.iter_mut().zip(planes) {
                 *sum = ctx.b.let_("partial", x.dot_bytes(bytes, &*sum));
             }
         }
     }
-    let planes = sums.into_iter().zip(format.planes());
+    let planes = sums.into_iter().zip(group.planes());
     let total = planes.map(|(sum, weight)| weighted(sum, *weight)).reduce(|a, c| a + c);
     ctx.b.let_("row_sum", total.unwrap_or_else(|| i(0).splat(4)))
 }

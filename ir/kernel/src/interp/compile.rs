@@ -42,6 +42,7 @@ pub(super) enum Node {
     Subgroup(GroupOp, Scalar, Box<Node>),
     SubgroupLane,
     SubgroupSize,
+    WideBytes,
     LocalIndex,
     Call(usize, Vec<Node>),
 }
@@ -144,6 +145,7 @@ impl Resolver<'_> {
             Expr::Subgroup(op, a) => Node::Subgroup(*op, self.scalar(a)?, sub(a)?),
             Expr::SubgroupLane => Node::SubgroupLane,
             Expr::SubgroupSize => Node::SubgroupSize,
+            Expr::WideBytes => Node::WideBytes,
             Expr::LocalIndex => Node::LocalIndex,
             Expr::Call(helper, args) => Node::Call(*helper as usize, self.nodes(args)?),
         })

@@ -5,7 +5,7 @@ use half::f16;
 
 use super::compile::{Node, Program};
 use super::memory::SharedMemory;
-use super::numeric;
+use super::{Options, numeric};
 use crate::kernel::{Bit, GroupOp, Kernel, Scalar};
 
 /// The words of a value: lane by lane, in each lane thread by thread. f16 values are held as f32.
@@ -20,6 +20,7 @@ pub(super) struct Machine<'a> {
     /// Extent of the innermost group axis.
     pub(super) inner: usize,
     subgroup: usize,
+    wide_bytes: u32,
     pub(super) regs: Vec<Lanes>,
     pub(super) shared: Vec<SharedMemory>,
     pub(super) buffers: &'a mut [Vec<u32>],
@@ -28,7 +29,7 @@ pub(super) struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
-    pub(super) fn new(kernel: &'a Kernel, program: &'a Program, buffers: &'a mut [Vec<u32>], subgroup: u32) -> Self {
+    pub(super) fn new(kernel: &'a Kernel, program: &'a Program, buffers: &'a mut [Vec<u32>], options: Options) -> Self {
         let n = kernel.workgroup_size() as usize;
         let inner = kernel.group.last().and_then(|a| a.extent.as_u32()).unwrap_or(1) as usize;
         let mut regs = vec![Lanes::new(); kernel.vars.len()];
@@ -39,8 +40,8 @@ impl<'a> Machine<'a> {
             regs[axis.var.0 as usize] = (0..n).map(|t| (t / stride % extent) as u32).collect();
         }
         let shared = kernel.shared.iter().map(SharedMemory::new).collect();
-        let subgroup = subgroup.max(1) as usize;
-        Machine { kernel, program, n, inner, subgroup, regs, shared, buffers, pool: Vec::new() }
+        let (subgroup, wide_bytes) = (options.subgroup_size.max(1) as usize, options.wide_bytes);
+        Machine { kernel, program, n, inner, subgroup, wide_bytes, regs, shared, buffers, pool: Vec::new() }
     }
 
     /// A new workgroup.
@@ -209,10 +210,10 @@ impl<'a> Machine<'a> {
             Node::DotBytes(a, b, c) => {
                 let (a, b, mut c) = (self.eval(a, mask)?, self.eval(b, mask)?, self.eval(c, mask)?);
                 for (i, c) in c.iter_mut().enumerate() {
-                    if b[i] & 0x8080_8080 != 0 && mask[i % self.n] {
+                    if self.wide_bytes == 0 && b[i] & 0x8080_8080 != 0 && mask[i % self.n] {
                         return Err(format!("a dot product of bytes with {:#010x}, which is beyond 127", b[i]));
                     }
-                    *c = c.wrapping_add(dot_bytes(a[i], b[i]) as u32);
+                    *c = c.wrapping_add(dot_bytes(a[i], b[i], self.wide_bytes) as u32);
                 }
                 self.recycle(a);
                 self.recycle(b);
@@ -248,6 +249,7 @@ impl<'a> Machine<'a> {
             }
             Node::SubgroupLane => (0..self.n).map(|t| (t % self.subgroup) as u32).collect(),
             Node::SubgroupSize => vec![self.subgroup as u32; self.n],
+            Node::WideBytes => vec![self.wide_bytes; self.n],
             Node::LocalIndex => (0..self.n as u32).collect(),
             Node::Call(function, args) => self.call(*function, args, mask)?,
         })
@@ -346,8 +348,9 @@ fn binary_f32(op: Binary, a: &mut [u32], b: &[u32]) {
 }
 
 /// The sum of the products of the bytes, signed ones in `a`.
-fn dot_bytes(a: u32, b: u32) -> i32 {
-    a.to_le_bytes().iter().zip(b.to_le_bytes()).map(|(a, b)| i32::from(*a as i8) * i32::from(b as i8)).sum()
+fn dot_bytes(a: u32, b: u32, wide: u32) -> i32 {
+    let second = |b: u8| if wide == 2 { i32::from(b) } else { i32::from(b as i8) };
+    a.to_le_bytes().iter().zip(b.to_le_bytes()).map(|(a, b)| i32::from(*a as i8) * second(b)).sum()
 }
 
 /// Operands of vectors with a scalar shift amount: the amount repeats.

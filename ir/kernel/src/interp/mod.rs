@@ -23,11 +23,13 @@ use eval::{Lanes, Machine, combine, select_lanes};
 pub struct Options {
     /// Threads in a subgroup.
     pub subgroup_size: u32,
+    /// The value of [`Expr::WideBytes`].
+    pub wide_bytes: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { subgroup_size: 32 }
+        Options { subgroup_size: 32, wide_bytes: 1 }
     }
 }
 
@@ -58,7 +60,7 @@ pub fn run(
         .collect::<Result<Vec<u32>, _>>()
         .map_err(|e| format!("kernel `{}`: {e}", kernel.name))?;
     let total: u64 = extents.iter().map(|n| u64::from(*n)).product();
-    let mut machine = Machine::new(kernel, &program, buffers, options.subgroup_size);
+    let mut machine = Machine::new(kernel, &program, buffers, options);
     for group in 0..total {
         machine.start();
         let mut rest = group;

@@ -74,6 +74,16 @@ impl ByteFormat {
         }
     }
 
+    /// The word to exclude-or codes of 8 bits with, and what to add to the bytes that this gives (f32), so that products
+    /// of bytes take them whole. `kind` is [`Expr::WideBytes`], 1 or 2. `None` if codes have fewer bits.
+    pub fn whole_bytes(&self, kind: &Expr) -> Option<(Expr, Expr)> {
+        let spec = self.layout.spec;
+        // Signed codes become unsigned ones by 128, and the other way round.
+        let (moved_in, by) = if spec.asymmetric { (1, 128.0) } else { (2, -128.0) };
+        let moved = kind.equals(moved_in);
+        (spec.bits == 8).then(|| (moved.select(u(0x8080_8080), u(0)), moved.select(f(by), f(0.0))))
+    }
+
     /// The largest magnitude that a code times 127 has in sums over two quads; pair sums need it within 16 bits.
     pub fn sums_fit_16_bits(&self) -> bool {
         self.layout.spec.bits <= 4
