@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Instant;
 
 use gristmill_kernel::interp::{Options, eval_size, run};
 use gristmill_kernel::{Caps, Kernel, legalize, verify};
@@ -140,6 +141,30 @@ impl Loaded {
             *words = found;
         }
         Ok(())
+    }
+
+    /// Seconds that a kernel takes for the whole grid, in the best of ten batches.
+    ///
+    /// # Errors
+    /// If the module traps.
+    pub fn time(&mut self, n: usize, symbols: &Symbols, buffers: &[Vec<u32>]) -> Result<f64, String> {
+        let kernel = self.kernels[n].clone();
+        let (_, args, scratch) = self.place(&kernel, symbols, buffers);
+        let function = self.instance.get_typed_func::<(u32, u32, u32, u32), ()>(&mut self.store, &kernel.name);
+        let function = function.map_err(|e| format!("{}: {e}", kernel.name))?;
+        let end = grid(&kernel, symbols);
+        let mut batch = |calls: u32| {
+            let start = Instant::now();
+            for _ in 0..calls {
+                function
+                    .call(&mut self.store, (args, 0, end, scratch))
+                    .map_err(|e| format!("{}: {e:?}", kernel.name))?;
+            }
+            Ok::<f64, String>(start.elapsed().as_secs_f64() / f64::from(calls))
+        };
+        let once = batch(1)?.min(batch(1)?);
+        let calls = (0.03 / once).ceil().max(1.0) as u32;
+        (0..10).try_fold(f64::INFINITY, |best, _| Ok(batch(calls)?.min(best)))
     }
 }
 
