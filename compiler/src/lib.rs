@@ -2,9 +2,9 @@
 //! options and profiles give the same bytes.
 //!
 //! In the order of the road: [`model_dir`] and [`library`] find what to compile, [`prepare`] folds constants and applies
-//! precisions, [`rewrite`] finds fused operations in a graph of primitives, [`lower`] decides what becomes memory,
-//! [`kernels`] builds kernels, [`plan`] assembles programs, [`emit`] does all of that for a target, [`weights`] streams
-//! weights, and [`compile()`] is the whole.
+//! precisions, [`round`] makes activations bytes where a target wants them, [`rewrite`] finds fused operations in a
+//! graph of primitives, [`lower`] decides what becomes memory, [`kernels`] builds kernels, [`plan`] assembles programs,
+//! [`emit`] does all of that for a target, [`weights`] streams weights, and [`compile()`] is the whole.
 
 pub mod error;
 
@@ -19,7 +19,7 @@ pub mod precision;
 pub mod prepare;
 
 pub mod profile;
-/// 8-bit activations.
+
 pub mod round;
 
 pub mod rewrite;
