@@ -61,7 +61,10 @@ impl Lower<'_> {
             Expr::Load(buf, index) => self.load(buf.0, index)?,
             Expr::LoadShared(sh, index) => self.load_shared(sh.0, index)?,
             Expr::Table(table, index) => self.load_table(table.0, index)?,
-            Expr::Vec(parts) => self.join(parts)?,
+            Expr::Vec(parts) => match self.four_halves(parts)? {
+                Some(id) => (id, Type::vec(Scalar::F32, 4)),
+                None => self.join(parts)?,
+            },
             Expr::Splat(lanes, a) => {
                 let (id, of) = self.value(a)?;
                 (self.splat(id, of), Type::vec(of.scalar, *lanes))
@@ -530,12 +533,38 @@ impl Lower<'_> {
         Ok((vector, of))
     }
 
-    /// The two halves of a word in lanes 0 and 1. Shifting exponent and mantissa to their places and scaling by
-    /// 2^112 is exact also for subnormal numbers; infinities and NaN get their exponent back.
+    /// The two halves of a word in lanes 0 and 1.
     fn widen_halves(&mut self, word: Id) -> Id {
-        let high = self.divide_unsigned_shift(word);
         let both = self.vector(Pure::I32x4Splat, vec![word]);
-        let both = self.graph.pure(Inst::ReplaceI32(1), vec![both, high], Ty::V128);
+        self.widen_lanes(both, 0, 1)
+    }
+
+    /// The halves of two words as a vector of four; `None` for anything else.
+    fn four_halves(&mut self, parts: &[Expr]) -> Outcome<Option<Id>> {
+        let [Expr::HalvesF16(first), Expr::HalvesF16(second)] = parts else { return Ok(None) };
+        if let (Expr::Lane(a, i), Expr::Lane(b, j)) = (&**first, &**second)
+            && let (Some(i), Some(j)) = (i.as_u32(), j.as_u32())
+            && a == b
+        {
+            let words = self.value(a)?.0;
+            return Ok(Some(self.widen_lanes(words, i as u8 & 3, j as u8 & 3)));
+        }
+        let (first, second) = (self.value(first)?.0, self.value(second)?.0);
+        let words = self.vector(Pure::I32x4Splat, vec![first]);
+        let words = self.replace_lane(words, 1, second, U32);
+        Ok(Some(self.widen_lanes(words, 0, 1)))
+    }
+
+    /// The halves of lanes `i` and `j` of a vector of words. Shifting exponent and mantissa to their places and scaling
+    /// by 2^112 is exact also for subnormal numbers; infinities and NaN get their exponent back.
+    fn widen_lanes(&mut self, words: Id, i: u8, j: u8) -> Id {
+        let zero = self.words(0);
+        let mut bytes = [16u8; 16];
+        for (lane, first) in [4 * i, 4 * i + 2, 4 * j, 4 * j + 2].into_iter().enumerate() {
+            bytes[4 * lane] = first;
+            bytes[4 * lane + 1] = first + 1;
+        }
+        let both = self.graph.pure(Inst::Shuffle(bytes), vec![words, zero], Ty::V128);
         let (digits, thirteen) = (self.words(0x7fff), self.constant(13));
         let magnitude = self.vector(Pure::V128And, vec![both, digits]);
         let placed = self.vector(Pure::I32x4Shl, vec![magnitude, thirteen]);
@@ -549,12 +578,6 @@ impl Lower<'_> {
         let sign = self.vector(Pure::I32x4Shl, vec![sign, sixteen]);
         let value = self.vector(Pure::V128Or, vec![scaled, special]);
         self.vector(Pure::V128Or, vec![value, sign])
-    }
-
-    /// The upper half of a word.
-    fn divide_unsigned_shift(&mut self, word: Id) -> Id {
-        let sixteen = self.constant(16);
-        self.op(Pure::I32ShrU, vec![word, sixteen], Ty::I32)
     }
 
     /// Lanes 0 and 1 as halves of a word, rounded to nearest, ties to even. Normal numbers are rounded by integer
