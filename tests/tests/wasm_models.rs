@@ -124,6 +124,13 @@ fn decoders_at_every_precision() {
     }
 }
 
+/// Merged and transposed projections, and a window.
+#[test]
+fn other_decoders() {
+    check("gpt2/base", "q3", KvPrecision::F32);
+    check("mistral/sliding", "q2", KvPrecision::F32);
+}
+
 #[test]
 fn caches_of_halves() {
     check("qwen3/qk_norm", "q4", KvPrecision::F16);
