@@ -13,11 +13,12 @@ const blank = (backend) => `<!doctype html>
 <script type="module" src="test/client.js?backend=${backend}"></script>`;
 
 /** The context of one case in one browser. `end()` closes whatever the case opened. */
-export function createContext({ kind, browser, bundles, out, name, thorough = true }) {
+export function createContext({ kind, browser, bundles: all, out, name, thorough = true }) {
   const closers = [];
   const pages = [];
   const log = [];
   const notes = {};
+  const bundles = backendOf(kind) === "wasm" ? all.map((bundle) => ({ ...bundle, ...bundle.wasm })) : all;
 
   const context = {
     kind,

@@ -12,10 +12,10 @@ use gristmill_compiler::{CompileOptions, PageFile, Quiet, compile};
 use gristmill_graph::Tensor as Golden;
 use gristmill_runtime::blocking::{generate, run};
 use gristmill_runtime::generate::Options as GenerateOptions;
-use gristmill_runtime::native::{Options, Wgpu};
+use gristmill_runtime::native::{Options, Wasm, WasmOptions, Wgpu};
 use gristmill_runtime::template::{ChatTemplate, Message};
 use gristmill_runtime::tokenizer::Tokenizer;
-use gristmill_runtime::{Data, Tensor};
+use gristmill_runtime::{Backend, Data, Tensor};
 use serde_json::{Map, Value, json};
 
 use crate::goldens::{Case, root};
@@ -74,33 +74,44 @@ pub fn page() -> Outcome<Vec<PageFile>> {
     Ok(files)
 }
 
-/// Compiles the model of a task into a folder, runs it natively, and writes what came of that.
+/// Compiles the model of a task into a folder, runs it natively, and writes what came of that: by WebGPU, and below
+/// `wasm` by WebAssembly, where quantized weights meet 8-bit activations.
 pub fn make(folder: &Path, task: &Task<'_>) -> Outcome<()> {
     let bundle = compiled(folder, task.name, task.model, task.precision, task.binding_bytes)?;
     let mut device = Wgpu::load(bundle.clone(), &Options::default(), &mut |_, _| {})?;
-    let mut expected = json!({ "version": 1 });
-    let tokenizer = Tokenizer::from_bundle(&bundle)?;
+    let mut expected = answers(task, &bundle, &mut device)?;
+    let one = WasmOptions { threads: Some(1), relaxed: None };
+    let mut device = Wasm::load(bundle.clone(), &one, &mut |_, _| {})?;
+    expected["wasm"] = answers(task, &bundle, &mut device)?;
+    expected["version"] = 1.into();
+    write_expected(folder, task.name, &expected)
+}
+
+/// What a device makes of the prompts, messages and texts of a task.
+fn answers(task: &Task<'_>, bundle: &Bundle, device: &mut dyn Backend) -> Outcome<Value> {
+    let mut expected = json!({});
+    let tokenizer = Tokenizer::from_bundle(bundle)?;
     let mut generated = Vec::new();
     for (prompt, n) in task.prompts {
         let ids = tokenizer.encode(prompt, true)?;
         let row = json!({ "name": prompt, "prompt": prompt });
-        generated.push(continued(&mut device, &bundle, &tokenizer, row, &ids, *n)?);
+        generated.push(continued(device, bundle, &tokenizer, row, &ids, *n)?);
     }
     for (text, n) in task.messages {
-        let template = ChatTemplate::from_bundle(&bundle)?.ok_or("no chat template")?;
+        let template = ChatTemplate::from_bundle(bundle)?.ok_or("no chat template")?;
         let prompt = template.render(&[Message::new("user", *text)], true, NOW)?;
         let ids = tokenizer.encode(&prompt, false)?;
         let row = json!({ "name": text, "messages": [{ "role": "user", "content": text }] });
-        generated.push(continued(&mut device, &bundle, &tokenizer, row, &ids, *n)?);
+        generated.push(continued(device, bundle, &tokenizer, row, &ids, *n)?);
     }
     if !generated.is_empty() {
         expected["generate"] = generated.into();
     }
     if !task.texts.is_empty() {
-        let vectors = embedded(&mut device, &bundle, &tokenizer, task.texts)?;
+        let vectors = embedded(device, bundle, &tokenizer, task.texts)?;
         expected["embed"] = json!([{ "name": "texts", "texts": task.texts, "vectors": vectors }]);
     }
-    write_expected(folder, task.name, &expected)
+    Ok(expected)
 }
 
 /// Compiles the model of a golden case at f32; what is expected are its golden outputs.
@@ -154,7 +165,7 @@ fn write_expected(folder: &Path, name: &str, expected: &Value) -> Outcome<()> {
 }
 
 fn continued(
-    device: &mut Wgpu,
+    device: &mut dyn Backend,
     bundle: &Bundle,
     tokenizer: &Tokenizer,
     mut row: Value,
@@ -171,7 +182,7 @@ fn continued(
     Ok(row)
 }
 
-fn embedded(device: &mut Wgpu, bundle: &Bundle, tokenizer: &Tokenizer, texts: &[&str]) -> Outcome<Vec<String>> {
+fn embedded(device: &mut dyn Backend, bundle: &Bundle, tokenizer: &Tokenizer, texts: &[&str]) -> Outcome<Vec<String>> {
     let manifest = bundle.manifest();
     let entry = manifest.entries.iter().find(|e| e.role == EntryRole::Embed).ok_or("no entry that embeds")?;
     let most = match bundle.has("sentence_bert_config.json") {

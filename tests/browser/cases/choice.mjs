@@ -122,7 +122,8 @@ export default [
       for (let crashes = 0; crashes < 2; crashes++) {
         await crash(browser);
         const { result } = t.ok(await t.call(page, "generate", promptOf(expected), options));
-        t.assert.deepEqual(result.tokens, expected.tokens);
+        const { tokens } = crashes === 0 ? expected : bundle.wasm.generate[0];
+        t.assert.deepEqual(result.tokens, tokens);
       }
       const info = t.ok(await t.call(page, "info"));
       t.assert.equal(info.backend, "wasm");

@@ -2,8 +2,11 @@
 
 import { vector } from "../bundles.mjs";
 
-/** Largest accepted difference of a component. */
-const TOLERANCE = 1e-3;
+/**
+ * Largest accepted difference of a component. By WebAssembly activations are rounded to bytes, some of them to the
+ * other side in engines without fused multiply-add.
+ */
+const TOLERANCE = { webgpu: 1e-3, wasm: 1e-2 };
 
 export default [
   {
@@ -26,7 +29,7 @@ export default [
             t.assert.equal(got.length, want.length, `${name}: length of vector ${index}`);
             const error = want.reduce((most, value, at) => Math.max(most, Math.abs(value - got[at])), 0);
             t.assert.ok(
-              got.every(Number.isFinite) && error <= TOLERANCE,
+              got.every(Number.isFinite) && error <= TOLERANCE[t.backend],
               `${name}: vector ${index} is off by ${error}`,
             );
             worst = Math.max(worst, error);
