@@ -14,9 +14,17 @@ use gristmill_runtime::{Backend, Tensor};
 use crate::devices::{self, Device};
 use crate::models::ModelFiles;
 
-/// How much an output may change, in standard deviations, when activations within a rounding error of a step's middle
-/// are rounded to the other side.
-const FLIPS: f64 = 5e-2;
+/// Accepted errors, in standard deviations.
+#[derive(Clone, Copy)]
+struct Tolerance {
+    max: f64,
+    mean: f64,
+}
+
+/// How much an output may change when an activation within a rounding error of a step's middle is rounded to the other
+/// side. Nearly all runs agree to 1e-5. But where one value has flipped, all that follow from it round in their own way,
+/// and what remains is the noise of 8-bit activations itself.
+const FLIPS: Tolerance = Tolerance { max: 0.15, mean: 3e-2 };
 
 /// A bundle, on everything that executes it.
 pub struct Twins {
@@ -100,8 +108,10 @@ impl Twins {
         for device in &mut self.devices {
             let found = run_tensors(device.backend.as_mut(), &self.manifest, &task.inputs, &what);
             let (expected, tolerance) = match &rounding {
-                Some(rounding) if device.rounds => (rounding, task.tolerance.max(FLIPS)),
-                _ => (&exact, task.tolerance),
+                Some(rounding) if device.rounds => {
+                    (rounding, Tolerance { max: FLIPS.max.max(task.tolerance), mean: FLIPS.mean.max(task.tolerance) })
+                }
+                _ => (&exact, Tolerance { max: task.tolerance, mean: task.tolerance }),
             };
             let compared = match (found.map_err(|e| e.to_string()), expected) {
                 (Ok(found), Ok(expected)) => compare(task, tolerance, expected, &found),
@@ -121,7 +131,7 @@ impl Twins {
 /// The largest error of what was found.
 fn compare(
     task: &Task,
-    tolerance: f64,
+    tolerance: Tolerance,
     expected: &BTreeMap<String, Tensor>,
     found: &BTreeMap<String, Tensor>,
 ) -> Result<f64, String> {
@@ -129,7 +139,7 @@ fn compare(
         return Err(format!("outputs {:?} and {:?}", found.keys(), expected.keys()));
     }
     let tokens = task.inputs["input_ids"].shape[1];
-    let agreed = task.greedy.map(|_| agreed_steps(expected, found, tolerance)).transpose()?;
+    let agreed = task.greedy.map(|_| agreed_steps(expected, found, tolerance.max)).transpose()?;
     let (mut worst, mut wrong) = (0f64, Vec::new());
     for (name, want) in expected {
         let got = &found[name];
@@ -142,17 +152,17 @@ fn compare(
             Some(steps) if name == "greedy.logits" => position < steps[row],
             _ => want.shape.len() < 3 || want.shape[1] != tokens || position >= task.padding[row],
         };
-        let error = error(&want.shape, a, b, keep);
+        let (error, mean) = errors(&want.shape, a, b, keep);
         worst = worst.max(error);
-        if error > tolerance {
-            wrong.push(format!("{name}: {error:.1e}"));
+        if error > tolerance.max || mean > tolerance.mean {
+            wrong.push(format!("{name}: {error:.1e}, {mean:.1e} in the mean"));
         }
     }
     if wrong.is_empty() { Ok(worst) } else { Err(wrong.join("\n")) }
 }
 
-/// `max |error| / std` over the positions that are kept.
-fn error(shape: &[usize], want: &[f32], got: &[f32], keep: impl Fn(usize, usize) -> bool) -> f64 {
+/// The largest error and the root of the mean square, both in standard deviations, over the positions that are kept.
+fn errors(shape: &[usize], want: &[f32], got: &[f32], keep: impl Fn(usize, usize) -> bool) -> (f64, f64) {
     let rows = shape[0];
     let positions = if shape.len() < 3 { 1 } else { shape[1] };
     let width = want.len() / (rows * positions);
@@ -163,7 +173,8 @@ fn error(shape: &[usize], want: &[f32], got: &[f32], keep: impl Fn(usize, usize)
     let std = (pairs.iter().map(|p| (p.0 - mean).powi(2)).sum::<f64>() / n).sqrt();
     // A NaN is an error without end, not one that `max` forgets.
     let worst = pairs.iter().map(|p| (p.0 - p.1).abs()).fold(0.0, |a, b| if a >= b { a } else { b });
-    if worst.is_nan() { f64::INFINITY } else { worst / std.max(1e-12) }
+    let square = (pairs.iter().map(|p| (p.0 - p.1).powi(2)).sum::<f64>() / n).sqrt();
+    if worst.is_nan() { (f64::INFINITY, f64::INFINITY) } else { (worst / std.max(1e-12), square / std.max(1e-12)) }
 }
 
 /// Per row, for how many steps both have decoded the same tokens; logits can be compared so far, and one step more.
