@@ -4,33 +4,17 @@
 //! columns of all four; then a product of bytes leaves one sum per row and nothing has to be folded.
 
 use gristmill_graph::NodeId;
-use gristmill_kernel::quant::FourRows;
-use gristmill_kernel::{Bind, Buf, ByteFormat, Expr, Var, f, i, u};
+use gristmill_kernel::{Bind, Buf, Expr, Var, u};
 
 use super::bytes::{CHUNK, Rounded};
+use super::group::{Group, Sums};
 use super::lanes;
 use super::linear::{FOUR, Out};
-use super::matvec_bytes::weighted;
 use crate::error::CompileError;
 use crate::kernels::linear::Linear;
 use crate::lower::access::Ctx;
 use crate::lower::count::Count;
 use crate::lower::{Built, Lowering, Place};
-
-/// Four rows of a weight.
-struct Group {
-    format: ByteFormat,
-    rows: FourRows,
-    factors: (Expr, Option<Expr>),
-    /// For codes of 8 bits that are multiplied whole: what they are exclude-ored with, and what is added to them.
-    whole: Option<(Expr, Expr)>,
-}
-
-/// Sums of a row of activations with a group: with row factors, and with row offsets.
-struct Sums {
-    scaled: Var,
-    offset: Option<Var>,
-}
 
 /// A quad of columns of a chunk: its number, and its codes by plane.
 type Quad = (u32, Vec<Expr>);
@@ -108,41 +92,6 @@ impl Task<'_> {
     }
 }
 
-impl Group {
-    fn open(ctx: &mut Ctx<'_>, format: ByteFormat, buf: Buf, first: &Expr, kind: Option<&Expr>) -> Group {
-        let rows = format.open(&mut ctx.b, buf, first);
-        let (factors, offsets) = format.row_factors(&mut ctx.b, &rows);
-        let factors = ctx.b.let_("row_factors", factors);
-        let offsets = offsets.map(|o| ctx.b.let_("row_offsets", o));
-        let whole = kind
-            .and_then(|kind| format.whole_bytes(kind))
-            .map(|(mask, bias)| (ctx.b.let_("moved", mask.splat(4)), ctx.b.let_("bias", bias.splat(4))));
-        Group { format, rows, factors: (factors, offsets), whole }
-    }
-
-    /// Integer weights of the planes in which codes come.
-    fn planes(&self) -> &'static [i32] {
-        if self.whole.is_some() { &[1] } else { self.format.planes() }
-    }
-}
-
-impl Sums {
-    fn start(ctx: &mut Ctx<'_>, group: &Group) -> Sums {
-        let scaled = ctx.b.var("sum", f(0.0).splat(4));
-        let offset = group.factors.1.is_some().then(|| ctx.b.var("sum_of_offsets", f(0.0).splat(4)));
-        Sums { scaled, offset }
-    }
-
-    fn total(&self, ctx: &mut Ctx<'_>, group: &Group) -> Var {
-        let total = self.scaled.get() * &group.factors.0;
-        let total = match (&self.offset, &group.factors.1) {
-            (Some(sum), Some(offsets)) => sum.get().fma(offsets, total),
-            _ => total,
-        };
-        ctx.b.var("total", total)
-    }
-}
-
 /// Adds the products of a chunk, block by block.
 fn chunk_of(ctx: &mut Ctx<'_>, group: &Group, x: &Rounded, chunk: &Expr, at: &[Expr], sums: &[Sums]) {
     let block = group.format.block();
@@ -184,10 +133,7 @@ fn pack_of(ctx: &mut Ctx<'_>, group: &Group, chunk: &Expr, pack: u32, high: Opti
             if in_chunk.is_multiple_of(2) { bits } else { bits.shr(4) }
         });
         for quad in 0..format.quads() {
-            let planes = match &group.whole {
-                Some((mask, _)) => vec![words.bxor(mask)],
-                None => format.quad(&words, quad, high.as_ref()),
-            };
+            let planes = group.quad(&words, quad, high.as_ref());
             let planes = planes.into_iter().map(|p| ctx.b.let_("bytes", p)).collect();
             quads.push((in_chunk * format.quads() + quad, planes));
         }
@@ -207,26 +153,22 @@ fn block_of(
 ) {
     let format = &group.format;
     let (factor, offset) = format.block_terms(&mut ctx.b, &group.rows, chunk, column);
-    let moved = group.whole.as_ref().map(|(_, bias)| ctx.b.let_("moved_by", &factor * bias));
+    let moved = group.moved(&factor).map(|moved| ctx.b.let_("moved_by", moved));
     for (at, sums) in at.iter().zip(sums) {
-        let mut dots: Vec<Expr> = vec![i(0).splat(4); group.planes().len()];
+        let mut dots = group.zeros();
         for (n, planes) in quads {
             let word = ctx.b.let_("word", x.word(at, *n));
             for (dot, bytes) in dots.iter_mut().zip(planes) {
                 *dot = ctx.b.let_("dot", word.dot_bytes(bytes, &*dot));
             }
         }
-        let planes = dots.into_iter().zip(group.planes());
-        let dot = planes.map(|(dot, weight)| weighted(dot, *weight)).reduce(|a, c| a + c);
-        let scaled = dot.unwrap_or_else(|| i(0).splat(4)).to_f32() * &factor;
-        ctx.b.assign(sums.scaled, scaled.fma(x.step(at, column / 32), sums.scaled.get()));
+        let scaled = group.joined(dots).to_f32() * &factor;
+        sums.add(ctx, &scaled, x.step(at, column / 32));
         if let Some(moved) = &moved {
-            let sum = x.sum(at, column, format.block());
-            ctx.b.assign(sums.scaled, moved.fma(sum, sums.scaled.get()));
+            sums.add(ctx, moved, x.sum(at, column, format.block()));
         }
         if let Some(offset) = &offset {
-            let sum = sums.offset.unwrap_or(sums.scaled);
-            ctx.b.assign(sum, offset.fma(x.sum(at, column, format.block()), sum.get()));
+            sums.add_offset(ctx, offset, x.sum(at, column, format.block()));
         }
     }
 }

@@ -5,10 +5,10 @@
 //! with a lane per row before scales come in.
 
 use gristmill_graph::NodeId;
-use gristmill_kernel::quant::FourRows;
-use gristmill_kernel::{Bind, Buf, ByteFormat, Expr, Var, f, i, u};
+use gristmill_kernel::{Bind, Buf, ByteFormat, Expr, Var, u};
 
 use super::bytes::Rounded;
+use super::group::{Group, Sums};
 use super::lanes;
 use super::linear::{FOUR, Out};
 use crate::error::CompileError;
@@ -16,17 +16,6 @@ use crate::kernels::linear::Linear;
 use crate::lower::access::Ctx;
 use crate::lower::count::Count;
 use crate::lower::{Built, Lowering, Place};
-
-/// Four rows of one weight, with their sums.
-struct Group {
-    format: ByteFormat,
-    rows: FourRows,
-    factors: (Expr, Option<Expr>),
-    /// With row factors, and with row offsets.
-    sums: (Var, Option<Var>),
-    /// For codes of 8 bits that are multiplied whole: what they are exclude-ored with, and what is added to them.
-    whole: Option<(Expr, Expr)>,
-}
 
 /// The kernel.
 pub fn build(low: &Lowering<'_>, linear: &Linear<'_>, root: NodeId, place: Place) -> Result<Built, CompileError> {
@@ -82,57 +71,29 @@ impl Task<'_> {
             let Some(format) = weight.format.as_bytes() else { continue };
             for g in 0..self.per_weight {
                 let first = self.first(ctx, g);
-                groups.push(open(ctx, format, *buf, &first, kind));
+                let group = Group::open(ctx, format, *buf, &first, kind);
+                let sums = Sums::start(ctx, &group);
+                groups.push((group, sums));
             }
         }
-        let chunks = groups[0].format.chunks();
+        let chunks = groups[0].0.format.chunks();
         ctx.for_("chunk", (u(0), u(chunks), 1), Bind::Serial, |ctx, chunk| {
             let at = ctx.b.let_("at", x.chunk(m, &chunk));
             let natural: Vec<Expr> = (0..8).map(|n| ctx.b.let_(&format!("x{n}"), x.vector(&at, n))).collect();
             let steps = ctx.b.let_("steps", x.steps(&at));
-            for group in &groups {
-                chunk_of(ctx, group, x, (&at, &chunk), &natural, &steps);
+            for (group, sums) in &groups {
+                chunk_of(ctx, (group, sums), x, (&at, &chunk), &natural, &steps);
             }
         });
         for g in 0..self.per_weight {
             let first = self.first(ctx, g);
             ctx.if_(first.lt(u(linear.n)), |ctx| {
                 let of_weights = groups.iter().skip(g as usize).step_by(self.per_weight as usize);
-                let totals: Vec<Var> = of_weights.map(|group| group.total(ctx)).collect();
+                let totals: Vec<Var> = of_weights.map(|(group, sums)| sums.total(ctx, group)).collect();
                 self.out.store(ctx, linear, (m, &first), &totals);
             });
         }
     }
-}
-
-impl Group {
-    /// Integer weights of the planes in which codes come.
-    fn planes(&self) -> &'static [i32] {
-        if self.whole.is_some() { &[1] } else { self.format.planes() }
-    }
-
-    /// The sums with all factors.
-    fn total(&self, ctx: &mut Ctx<'_>) -> Var {
-        let total = self.sums.0.get() * &self.factors.0;
-        let total = match (&self.sums.1, &self.factors.1) {
-            (Some(sum), Some(offsets)) => sum.get().fma(offsets, total),
-            _ => total,
-        };
-        ctx.b.var("total", total)
-    }
-}
-
-fn open(ctx: &mut Ctx<'_>, format: ByteFormat, buf: Buf, first: &Expr, kind: Option<&Expr>) -> Group {
-    let rows = format.open(&mut ctx.b, buf, first);
-    let (factors, offsets) = format.row_factors(&mut ctx.b, &rows);
-    let factors = ctx.b.let_("row_factors", factors);
-    let offsets = offsets.map(|o| ctx.b.let_("row_offsets", o));
-    let sum = ctx.b.var("sum", f(0.0).splat(4));
-    let other = offsets.is_some().then(|| ctx.b.var("sum_of_offsets", f(0.0).splat(4)));
-    let whole = kind
-        .and_then(|kind| format.whole_bytes(kind))
-        .map(|(mask, bias)| (ctx.b.let_("moved", mask.splat(4)), ctx.b.let_("bias", bias.splat(4))));
-    Group { format, rows, factors: (factors, offsets), sums: (sum, other), whole }
 }
 
 /// The bytes of the activations as they meet quad `quad` of the words of pack `pack`.
@@ -154,7 +115,7 @@ fn arranged(ctx: &mut Ctx<'_>, natural: &[Expr], format: &ByteFormat, pack: u32)
 /// Adds the products of a chunk.
 fn chunk_of(
     ctx: &mut Ctx<'_>,
-    group: &Group,
+    (group, sums): (&Group, &Sums),
     x: &Rounded,
     (at, chunk): (&Expr, &Expr),
     natural: &[Expr],
@@ -184,14 +145,12 @@ fn chunk_of(
             let lane = (column / 32) as u8;
             let step = steps.shuffle(steps, [lane; 4]);
             let scaled = ctx.b.let_("scaled", dots.to_f32() * &factor);
-            if let Some((_, bias)) = &group.whole {
-                let moved = x.sum(at, column, block) * &factor;
-                ctx.b.assign(group.sums.0, moved.fma(bias, group.sums.0.get()));
+            sums.add(ctx, &scaled, step);
+            if let Some(moved) = group.moved(&factor) {
+                sums.add(ctx, &moved, x.sum(at, column, block));
             }
-            ctx.b.assign(group.sums.0, scaled.fma(step, group.sums.0.get()));
             if let Some(offset) = offset {
-                let sum = group.sums.1.unwrap_or(group.sums.0);
-                ctx.b.assign(sum, offset.fma(x.sum(at, column, block), sum.get()));
+                sums.add_offset(ctx, &offset, x.sum(at, column, block));
             }
         }
     }
@@ -207,7 +166,7 @@ fn row_sums(
     high: &[Option<Expr>],
 ) -> Expr {
     let format = &group.format;
-    let mut sums: Vec<Expr> = vec![i(0).splat(4); group.planes().len()];
+    let mut sums = group.zeros();
     for (pack, x) in packs.iter().zip(x) {
         let words = ctx.b.let_("codes", format.codes(&group.rows, r, chunk, *pack));
         let high = high[r as usize].as_ref().map(|h| {
@@ -217,25 +176,11 @@ fn row_sums(
             ctx.b.let_("high", h.shuffle(moved, lanes))
         });
         for (quad, x) in (0u32..).zip(x) {
-            let planes = match &group.whole {
-                Some((mask, _)) => vec![words.bxor(mask)],
-                None => format.quad(&words, quad, high.as_ref()),
-            };
+            let planes = group.quad(&words, quad, high.as_ref());
             for (sum, bytes) in sums.iter_mut().zip(planes) {
                 *sum = ctx.b.let_("partial", x.dot_bytes(bytes, &*sum));
             }
         }
     }
-    let planes = sums.into_iter().zip(group.planes());
-    let total = planes.map(|(sum, weight)| weighted(sum, *weight)).reduce(|a, c| a + c);
-    ctx.b.let_("row_sum", total.unwrap_or_else(|| i(0).splat(4)))
-}
-
-/// An integer times a power of two with a sign.
-pub fn weighted(sum: Expr, weight: i32) -> Expr {
-    let shifted = match weight.unsigned_abs().trailing_zeros() {
-        0 => sum,
-        n => sum.shl(n),
-    };
-    if weight < 0 { i(0).splat(4) - shifted } else { shifted }
+    ctx.b.let_("row_sum", group.joined(sums))
 }

@@ -4,6 +4,7 @@
 pub mod attention;
 pub mod bytes;
 pub mod floats;
+pub mod group;
 pub mod lanes;
 pub mod linear;
 pub mod map;

@@ -1,0 +1,107 @@
+//! Four rows of a quantized weight, and the sums of their products with bytes: what the kernels for one and for many
+//! rows of activations share.
+
+use gristmill_kernel::quant::FourRows;
+use gristmill_kernel::{Buf, ByteFormat, Expr, Var, f, i};
+
+use crate::lower::access::Ctx;
+
+/// Four rows of a weight.
+pub struct Group {
+    /// How they are stored.
+    pub format: ByteFormat,
+    /// The rows.
+    pub rows: FourRows,
+    factors: (Expr, Option<Expr>),
+    /// For codes of 8 bits that are multiplied whole: what they are exclude-ored with, and what is added to them.
+    whole: Option<(Expr, Expr)>,
+}
+
+impl Group {
+    /// Rows `first .. first + 4`; `kind` says how whole bytes are multiplied, if they are.
+    pub fn open(ctx: &mut Ctx<'_>, format: ByteFormat, buf: Buf, first: &Expr, kind: Option<&Expr>) -> Group {
+        let rows = format.open(&mut ctx.b, buf, first);
+        let (factors, offsets) = format.row_factors(&mut ctx.b, &rows);
+        let factors = ctx.b.let_("row_factors", factors);
+        let offsets = offsets.map(|o| ctx.b.let_("row_offsets", o));
+        let whole = kind
+            .and_then(|kind| format.whole_bytes(kind))
+            .map(|(mask, bias)| (ctx.b.let_("moved", mask.splat(4)), ctx.b.let_("bias", bias.splat(4))));
+        Group { format, rows, factors: (factors, offsets), whole }
+    }
+
+    /// A sum of products per plane of codes, all zero.
+    pub fn zeros(&self) -> Vec<Expr> {
+        vec![i(0).splat(4); self.planes().len()]
+    }
+
+    fn planes(&self) -> &'static [i32] {
+        if self.whole.is_some() { &[1] } else { self.format.planes() }
+    }
+
+    /// Quad `quad` of each word of codes, by plane; see [`ByteFormat::quad`].
+    pub fn quad(&self, words: &Expr, quad: u32, high: Option<&Expr>) -> Vec<Expr> {
+        match &self.whole {
+            Some((mask, _)) => vec![words.bxor(mask)],
+            None => self.format.quad(words, quad, high),
+        }
+    }
+
+    /// What the sums by plane are together (`vec4<i32>`).
+    pub fn joined(&self, sums: Vec<Expr>) -> Expr {
+        let planes = sums.into_iter().zip(self.planes());
+        let total = planes.map(|(sum, weight)| weighted(sum, *weight)).reduce(|a, c| a + c);
+        total.unwrap_or_else(|| i(0).splat(4))
+    }
+
+    /// What is added to every code of a block with this factor, times the factor; `None` if nothing is.
+    pub fn moved(&self, factor: &Expr) -> Option<Expr> {
+        self.whole.as_ref().map(|(_, bias)| factor * bias)
+    }
+}
+
+/// An integer times a power of two with a sign.
+fn weighted(sum: Expr, weight: i32) -> Expr {
+    let shifted = match weight.unsigned_abs().trailing_zeros() {
+        0 => sum,
+        n => sum.shl(n),
+    };
+    if weight < 0 { i(0).splat(4) - shifted } else { shifted }
+}
+
+/// Sums of a row of activations with a group.
+pub struct Sums {
+    scaled: Var,
+    /// With row offsets, in formats that have them.
+    offset: Option<Var>,
+}
+
+impl Sums {
+    /// Zero.
+    pub fn start(ctx: &mut Ctx<'_>, group: &Group) -> Sums {
+        let scaled = ctx.b.var("sum", f(0.0).splat(4));
+        let offset = group.factors.1.is_some().then(|| ctx.b.var("sum_of_offsets", f(0.0).splat(4)));
+        Sums { scaled, offset }
+    }
+
+    /// Adds `a * b`, which row factors multiply.
+    pub fn add(&self, ctx: &mut Ctx<'_>, a: &Expr, b: Expr) {
+        ctx.b.assign(self.scaled, a.fma(b, self.scaled.get()));
+    }
+
+    /// Adds the offset of a block times a sum of activations.
+    pub fn add_offset(&self, ctx: &mut Ctx<'_>, offset: &Expr, sum: Expr) {
+        let to = self.offset.unwrap_or(self.scaled);
+        ctx.b.assign(to, offset.fma(sum, to.get()));
+    }
+
+    /// All with the factors of the rows.
+    pub fn total(&self, ctx: &mut Ctx<'_>, group: &Group) -> Var {
+        let total = self.scaled.get() * &group.factors.0;
+        let total = match (&self.offset, &group.factors.1) {
+            (Some(sum), Some(offsets)) => sum.get().fma(offsets, total),
+            _ => total,
+        };
+        ctx.b.var("total", total)
+    }
+}
