@@ -47,12 +47,14 @@ pub(crate) struct Coder<'g> {
     out: Vec<Instruction<'static>>,
     /// Values in locals, by the block that computed them; the last block is the innermost.
     held: Vec<HashMap<Id, u32>>,
+    /// Values in locals that statements may change, so that they last no longer than the statement at hand.
+    now: HashMap<Id, u32>,
 }
 
 impl<'g> Coder<'g> {
     /// A function with so many parameters; `locals` are the types of those that follow them.
     pub(crate) fn new(graph: &'g Graph, params: u32, locals: Vec<Ty>) -> Self {
-        Coder { graph, params, locals, out: Vec::new(), held: vec![HashMap::new()] }
+        Coder { graph, params, locals, out: Vec::new(), held: vec![HashMap::new()], now: HashMap::new() }
     }
 
     /// The finished function.
@@ -86,16 +88,20 @@ impl<'g> Coder<'g> {
     pub(crate) fn value(&mut self, id: Id) {
         let graph = self.graph;
         let node = graph.get(id);
-        if let Some(local) = self.held.iter().rev().find_map(|block| block.get(&id)) {
+        if let Some(local) = self.held.iter().rev().find_map(|block| block.get(&id)).or(self.now.get(&id)) {
             self.out.push(Instruction::LocalGet(*local));
             return;
         }
         node.args.iter().for_each(|a| self.value(*a));
         self.out.push(node.op.instruction());
-        if node.uses > 1 && !node.volatile && !Self::trivial(node.op) {
+        if node.uses > 1 && !Self::trivial(node.op) {
             let local = self.local(node.ty);
             self.out.push(Instruction::LocalTee(local));
-            self.hold(id, local);
+            if node.volatile {
+                self.now.insert(id, local);
+            } else {
+                self.hold(id, local);
+            }
         }
     }
 
@@ -136,6 +142,7 @@ impl<'g> Coder<'g> {
     }
 
     fn stmt(&mut self, stmt: &Stmt) {
+        self.now.clear();
         match stmt {
             Stmt::Set(local, value) => {
                 self.value(*value);
@@ -181,6 +188,7 @@ impl<'g> Coder<'g> {
         }
         self.out.push(Instruction::Loop(BlockType::Empty));
         self.inner(body);
+        self.now.clear();
         self.out.push(Instruction::LocalGet(var));
         self.value(step);
         self.out.extend([Instruction::I32Add, Instruction::LocalTee(var)]);
