@@ -19,7 +19,10 @@ use crate::lower::{Built, Lowering, Place};
 
 /// The kernel.
 pub fn build(low: &Lowering<'_>, linear: &Linear<'_>, root: NodeId, place: Place) -> Result<Built, CompileError> {
-    let per_weight = (low.setting.profile.schedule.matvec.rows / FOUR / linear.weights.len() as u32).max(1);
+    // Words of four quads cost more to arrange activations for; twice as many rows share that.
+    let quads = linear.weights.iter().filter_map(|w| w.format.as_bytes()).map(|f| f.quads()).max().unwrap_or(1);
+    let groups = low.setting.profile.schedule.matvec.rows / FOUR * if quads == 4 { 2 } else { 1 };
+    let per_weight = (groups / linear.weights.len() as u32).max(1);
     let rows = FOUR * per_weight;
     let mut ctx = Ctx::new(low, &format!("matvec_{}", linear.label(low)));
     ctx.b.doc(format!(
