@@ -4,6 +4,7 @@
 use gristmill_kernel::quant::FourRows;
 use gristmill_kernel::{Buf, ByteFormat, Expr, Var, f, i};
 
+use crate::kernels::linear::Linear;
 use crate::lower::access::Ctx;
 
 /// Four rows of a weight.
@@ -67,6 +68,17 @@ fn weighted(sum: Expr, weight: i32) -> Expr {
         n => sum.shl(n),
     };
     if weight < 0 { i(0).splat(4) - shifted } else { shifted }
+}
+
+/// Writes work that multiplies bytes, given how whole ones are multiplied. With codes of 8 bits it is written twice: some
+/// engines multiply them whole, for others they are cut into planes.
+pub fn by_engine(ctx: &mut Ctx<'_>, linear: &Linear<'_>, work: impl Fn(&mut Ctx<'_>, Option<&Expr>)) {
+    if !linear.weights.iter().any(|w| w.format.as_bytes().is_some_and(|f| f.planes().len() > 1)) {
+        return work(ctx, None);
+    }
+    let kind = ctx.b.let_("wide_bytes", Expr::WideBytes);
+    ctx.if_(kind.differs(0), |ctx| work(ctx, Some(&kind)));
+    ctx.if_(kind.equals(0), |ctx| work(ctx, None));
 }
 
 /// Sums of a row of activations with a group.

@@ -7,7 +7,7 @@ use gristmill_graph::NodeId;
 use gristmill_kernel::{Bind, Buf, Expr, Var, u};
 
 use super::bytes::{CHUNK, Rounded};
-use super::group::{Group, Sums};
+use super::group::{Group, Sums, by_engine};
 use super::lanes;
 use super::linear::{FOUR, Out};
 use crate::error::CompileError;
@@ -35,16 +35,8 @@ pub fn build(low: &Lowering<'_>, linear: &Linear<'_>, root: NodeId, place: Place
     let grid = [Count::Dim(i64::from(linear.n.div_ceil(FOUR)).into())];
     let four = ctx.b.grid_axis("four", grid[0].expr());
     let first = ctx.b.let_("first", &four * FOUR);
-    let bytes = linear.weights.iter().any(|w| w.format.as_bytes().is_some_and(|f| f.planes().len() > 1));
-    if bytes {
-        // Some engines multiply whole bytes, for others they are cut into planes.
-        let kind = ctx.b.let_("wide_bytes", Expr::WideBytes);
-        let task = Task { linear, out: &out, x: &x, first: &first, together };
-        ctx.if_(kind.differs(0), |ctx| task.run(ctx, &buffers, Some(&kind)));
-        ctx.if_(kind.equals(0), |ctx| task.run(ctx, &buffers, None));
-    } else {
-        Task { linear, out: &out, x: &x, first: &first, together }.run(&mut ctx, &buffers, None);
-    }
+    let task = Task { linear, out: &out, x: &x, first: &first, together };
+    by_engine(&mut ctx, linear, |ctx, kind| task.run(ctx, &buffers, kind));
     ctx.built(&grid)
 }
 

@@ -8,7 +8,7 @@ use gristmill_graph::NodeId;
 use gristmill_kernel::{Bind, Buf, ByteFormat, Expr, Var, u};
 
 use super::bytes::Rounded;
-use super::group::{Group, Sums};
+use super::group::{Group, Sums, by_engine};
 use super::lanes;
 use super::linear::{FOUR, Out};
 use crate::error::CompileError;
@@ -38,14 +38,7 @@ pub fn build(low: &Lowering<'_>, linear: &Linear<'_>, root: NodeId, place: Place
     let block = ctx.b.grid_axis("block", grid[0].expr());
     let m = ctx.b.grid_axis("m", grid[1].expr());
     let task = Task { linear, out: &out, x: &x, block: &block, m: &m, per_weight };
-    if linear.weights.iter().any(|w| w.format.as_bytes().is_some_and(|f| f.planes().len() > 1)) {
-        // Some engines multiply whole bytes, for others they are cut into planes.
-        let kind = ctx.b.let_("wide_bytes", Expr::WideBytes);
-        ctx.if_(kind.differs(0), |ctx| task.run(ctx, &buffers, Some(&kind)));
-        ctx.if_(kind.equals(0), |ctx| task.run(ctx, &buffers, None));
-    } else {
-        task.run(&mut ctx, &buffers, None);
-    }
+    by_engine(&mut ctx, linear, |ctx, kind| task.run(ctx, &buffers, kind));
     ctx.built(&grid)
 }
 

@@ -84,7 +84,7 @@ impl ByteFormat {
         (spec.bits == 8).then(|| (moved.select(u(0x8080_8080), u(0)), moved.select(f(by), f(0.0))))
     }
 
-    /// The largest magnitude that a code times 127 has in sums over two quads; pair sums need it within 16 bits.
+    /// Whether a word's products with bytes, and sums of two such, stay within 16 bits, as pair sums need them.
     pub fn sums_fit_16_bits(&self) -> bool {
         self.layout.spec.bits <= 4
     }
