@@ -58,7 +58,12 @@ fn check_run(name: &str, backend: &mut dyn Backend, manifest: &Manifest, run: &R
 
 /// Compiles the model of a case at f32 for all devices.
 fn compiled(case: &Case, dir: &Path) -> Result<Arc<Bundle>, CompileError> {
-    let options = CompileOptions { precision: "f32".into(), targets: devices::targets(), ..CompileOptions::default() };
+    let options = CompileOptions {
+        arch: case.architecture_file(),
+        precision: "f32".into(),
+        targets: devices::targets(),
+        ..CompileOptions::default()
+    };
     let out = dir.join("bundle");
     compile(&case.model_dir(), &out, &options, &Quiet)?;
     Ok(Arc::new(Bundle::open(&out)?))

@@ -104,6 +104,11 @@ impl Case {
         self.dir.join("model")
     }
 
+    /// The architecture file that it needs, if it is none of those that ship.
+    pub fn architecture_file(&self) -> Option<PathBuf> {
+        self.meta["architecture_file"].as_str().map(|path| root().join(path))
+    }
+
     /// Its runs.
     pub fn runs(&self) -> Vec<Run> {
         let runs = self.meta["runs"].as_object().expect("runs");
@@ -115,6 +120,17 @@ impl Case {
             Run { name: name.clone(), inputs, outputs, meta: meta.clone() }
         };
         runs.iter().map(load).collect()
+    }
+
+    /// The file for a class, and the library in which it is.
+    fn architecture(&self, class: &str) -> (Library, String) {
+        let library = library();
+        if let Some(path) = self.architecture_file() {
+            let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            return (library.with_file("given.ron", text), "given.ron".to_string());
+        }
+        let file = library.architecture_for_class(class).unwrap_or_else(|| panic!("no architecture for {class}"));
+        (library, file)
     }
 
     /// The model bound to its config, and its weights in the model's order.
@@ -134,9 +150,7 @@ impl Case {
         files.iter().for_each(|f| tensors.extend(load_tensors(f)));
         let shape = |t: &Tensor| t.shape.iter().map(|n| *n as u64).collect();
         let shapes = tensors.iter().map(|(n, t)| (n.clone(), shape(t))).collect();
-        let library = library();
-        let class = config["architectures"][0].as_str().expect("a class");
-        let file = library.architecture_for_class(class).unwrap_or_else(|| panic!("no architecture for {class}"));
+        let (library, file) = self.architecture(config["architectures"][0].as_str().expect("a class"));
         let model = text::bind(&library, &file, &config, Some(&shapes));
         let model = model.unwrap_or_else(|d| panic!("{}: {d}", self.name));
         let weight = |w: &gristmill_graph::Weight| {
@@ -149,6 +163,12 @@ impl Case {
 }
 
 impl Run {
+    /// Whether the prompt may also be given in pieces. Not so where what the first tokens compute depends on how many
+    /// follow.
+    pub fn may_be_cut(&self) -> bool {
+        self.meta["whole"] != true
+    }
+
     /// Compares what was produced with what is expected of it; tensors that only one side has are left out.
     ///
     /// # Panics
@@ -249,6 +269,9 @@ macro_rules! golden_cases {
             bert_base: "bert/base",
             bert_labels: "bert/labels",
             bert_mlm: "bert/mlm",
+            distilbert_cls: "distilbert/cls",
+            gemma2_softcap: "gemma2/softcap",
+            gemma3_text: "gemma3/text",
             gpt2_base: "gpt2/base",
             gpt2_published: "gpt2/published",
             llama_gqa_untied: "llama/gqa_untied",
@@ -256,6 +279,10 @@ macro_rules! golden_cases {
             llama_wide: "llama/wide",
             llama_yarn_biases: "llama/yarn_biases",
             mistral_sliding: "mistral/sliding",
+            mobilebert_mlm: "mobilebert/mlm",
+            olmo2_base: "olmo2/base",
+            phi3_longrope: "phi3/longrope",
+            phi3_plain: "phi3/plain",
             qwen2_mixed_window: "qwen2/mixed_window",
             qwen2_tied: "qwen2/tied",
             qwen3_qk_norm: "qwen3/qk_norm",

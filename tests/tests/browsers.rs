@@ -7,7 +7,7 @@ use std::process::Command;
 use gristmill_tests::browser::{Task, folder, make, make_golden};
 use gristmill_tests::goldens::{Case, root};
 
-/// One of each architecture.
+/// Decoders and encoders with what makes them differ: windows, biases, merged and transposed projections, norms of heads.
 const GOLDENS: [&str; 7] =
     ["bert/base", "gpt2/base", "llama/gqa_untied", "mistral/sliding", "qwen2/tied", "qwen3/qk_norm", "roberta/cls"];
 

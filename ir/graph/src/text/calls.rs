@@ -196,6 +196,10 @@ impl<'a> Binder<'a> {
                 self.leaf(args.at, Op::Iota(n)).map(Value::Node)
             }
             "range" => self.call_range(args),
+            "vector" => match args.value(0) {
+                Value::List(all) => self.call_vector(all, args),
+                _ => Err(self.wrong(args, 0, "a list of numbers")),
+            },
             "table" => match args.value(0) {
                 Value::Vector(all) => self.table(all, args.at).map(Value::Node),
                 _ => Err(self.wrong(args, 0, "a vector such as `range(n)`")),
@@ -404,6 +408,15 @@ impl<'a> Binder<'a> {
         match usize::try_from(n) {
             Ok(n) if n > 0 && n <= MAX_VECTOR => Ok(Value::Vector((0..n).map(|i| i as f64).collect())),
             _ => Err(self.wrong(args, 0, "a length from 1 to 65536")),
+        }
+    }
+
+    /// A list of numbers, such as config.json has them, as a vector.
+    fn call_vector(&mut self, list: &[Value<'a>], args: &Args<'_, 'a>) -> Eval<Value<'a>> {
+        let numbers: Option<Vec<f64>> = list.iter().map(Value::as_number).collect();
+        match numbers {
+            Some(all) if !all.is_empty() && all.len() <= MAX_VECTOR => Ok(Value::Vector(all)),
+            _ => Err(self.wrong(args, 0, "a list of 1 to 65536 numbers")),
         }
     }
 

@@ -57,6 +57,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     // made from nothing
     function("iota", &["length"]),
     function("range", &["length"]),
+    function("vector", &["list"]),
     function("table", &["vector"]),
     // questions
     function("dim", &["x", "axis"]),

@@ -111,6 +111,14 @@ fn windows_are_chosen_by_layer() {
     assert_eq!(windowed(&bound("qwen3", &config)), [true, false]);
     config["sliding_window"] = Json::Null;
     assert_eq!(windowed(&bound("mistral", &config)), [false, false]);
+    config["num_hidden_layers"] = json!(3);
+    for layer_types in [Json::Null, json!(["sliding_attention", "full_attention", "sliding_attention"])] {
+        config["layer_types"] = layer_types;
+        assert_eq!(windowed(&bound("gemma2", &config)), [true, false, true]);
+    }
+    config["layer_types"] = Json::Null;
+    config["sliding_window_pattern"] = json!(3);
+    assert_eq!(windowed(&bound("gemma3", &config)), [true, true, false]);
 }
 
 #[test]
@@ -183,6 +191,11 @@ fn encoders_bind_with_every_head() {
         })
     };
     let library = library();
+    let mut small = config("DistilBertModel");
+    for (key, value) in [("dim", 12), ("hidden_dim", 20), ("n_layers", 2), ("n_heads", 3)] {
+        small[key] = json!(value);
+    }
+    assert_eq!(bound("distilbert", &small).entries[0].outputs, ["last_hidden_state"]);
     for class in ["BertModel", "RobertaModel"] {
         let model = bound(&library.architecture_for_class(class).unwrap(), &config(class));
         let entries: Vec<&str> = model.entries.iter().map(|e| e.name.as_str()).collect();
@@ -199,6 +212,42 @@ fn encoders_bind_with_every_head() {
             assert_eq!(model.entries.len(), 1);
         }
     }
+}
+
+#[test]
+fn only_the_first_dimensions_turn() {
+    let mut config = llama_config();
+    let parts = |config: &Json| {
+        let model = bound("phi3", config);
+        model.graph.nodes.iter().filter(|n| n.op == Op::Concat { axis: 3 } && n.path.ends_with("rope")).count()
+    };
+    // Queries and keys of two layers.
+    config["head_dim"] = json!(8);
+    config["partial_rotary_factor"] = json!(0.75);
+    assert_eq!(parts(&config), 4);
+    config["partial_rotary_factor"] = json!(1.0);
+    assert_eq!(parts(&config), 0);
+}
+
+#[test]
+fn a_vector_is_made_of_a_list_of_numbers() {
+    let frequencies = |factors: Json| {
+        let mut config = llama_config();
+        config["head_dim"] = json!(4);
+        config["rope_scaling"] = json!({"type": "longrope", "short_factor": factors, "long_factor": [4.0, 5.0]});
+        let model = bind(&library(), "phi3", &config, None).map_err(|d| d.to_string())?;
+        let tables = model.graph.nodes.iter();
+        let tables =
+            tables.filter_map(|n| if let Op::Table(t) = &n.op { Some(t.iter().map(|b| b.get())) } else { None });
+        Ok::<Vec<Vec<f32>>, String>(tables.map(Iterator::collect).collect())
+    };
+    let (long, short) = (vec![0.25, 0.002, 0.25, 0.002], vec![1.0, 0.005, 1.0, 0.005]);
+    let found = frequencies(json!([1, 2.0])).unwrap();
+    assert!(found.contains(&long) && found.contains(&short), "{found:?}");
+    let error = frequencies(json!([1.0, "2"])).unwrap_err();
+    assert!(error.contains("a list of 1 to 65536 numbers"), "{error}");
+    let error = frequencies(json!([1.0, 2.0, 3.0])).unwrap_err();
+    assert!(error.contains("vectors of 3 and 2 elements"), "{error}");
 }
 
 #[test]
