@@ -344,6 +344,27 @@ fn concatenation_padding_and_slices() {
 }
 
 #[test]
+fn windows_and_products_over_them() {
+    let of = |axis, size, stride, dilation| Op::Windows { axis, size, stride, dilation };
+    for (channels, precision) in [(4, "f32"), (3, "f32"), (8, "q8")] {
+        let mut g = Fixture::new();
+        let x = g.input(vec![b(), t(), t(), c(channels)], &[2, 9, 9, channels as usize]);
+        let rows = g.op(of(1, 3, 2, 1), &[x]);
+        let both = g.op(of(3, 2, 1, 3), &[rows]);
+        let both = g.op(Op::Transpose(vec![0, 1, 3, 2, 4, 5]), &[both]);
+        let shape = g.graph.node(both).shape.clone();
+        let seen = g.op(Op::Reshape([&shape[..3], &[c(6 * channels)]].concat()), &[both]);
+        let w = g.weight(&[10, 6 * channels as u64], precision.parse().unwrap());
+        let y = g.op(Op::Linear { weights: 1, epilogue: Scalar::Acc(0) }, &[seen, w]);
+        let most = g.op(Op::Reduce { op: Reduction::Max, axis: 3 }, &[both]);
+        for id in [rows, seen, y, most] {
+            g.output(id);
+        }
+        g.check(&[("B", 2), ("T", 9), ("P", 0)], "native", 1e-5);
+    }
+}
+
+#[test]
 fn states_grow() {
     let mut g = Fixture::new();
     let x = g.input(vec![b(), t(), c(12)], &[2, 4, 12]);

@@ -286,8 +286,11 @@ macro_rules! golden_cases {
             qwen2_mixed_window: "qwen2/mixed_window",
             qwen2_tied: "qwen2/tied",
             qwen3_qk_norm: "qwen3/qk_norm",
+            resnet_basic: "resnet/basic",
+            resnet_bottleneck: "resnet/bottleneck",
             roberta_cls: "roberta/cls",
             roberta_mlm: "roberta/mlm",
+            vit_cls: "vit/cls",
         }
     };
     ($check:ident: $($test:ident: $name:literal,)*) => {

@@ -47,7 +47,8 @@ fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
 #[test]
 fn no_model_name_in_code() {
     // Names of families as they stand in configs; `llama` also as a part of a word.
-    let families = ["llama", "mistral", "qwen", "gpt2", "bert", "whisper", "gemma", "phi3", "clip_vision", "wav2vec"];
+    let families =
+        ["llama", "mistral", "qwen", "gpt2", "bert", "whisper", "gemma", "phi3", "clip_vision", "wav2vec", "resnet"];
     let mut found = Vec::new();
     // Names that Hugging Face gave to a file and to parts of tokenizers, whatever the model.
     let words =

@@ -244,6 +244,12 @@ fn below_view(low: &Lowering<'_>, id: NodeId, mut index: Vec<Expr>) -> (NodeId, 
             index[a] = index[a].clone() + dim_expr(start);
             index
         }
+        Op::Windows { axis, stride, dilation, .. } => {
+            let a = *axis as usize;
+            let inside = index.remove(a + 1);
+            index[a] = index[a].clone() * u(*stride) + inside * u(*dilation);
+            index
+        }
         _ => through_broadcast(&index, from),
     };
     (below, index)
@@ -339,7 +345,7 @@ impl Pull<'_, '_> {
                 let x = self.operand(id, 0, at);
                 convert(x, low.graph.node(node.inputs[0]).dtype, *t)
             }
-            Op::Reshape(_) | Op::Transpose(_) | Op::Broadcast(_) | Op::Slice { .. } => {
+            op if op.is_view() => {
                 let (below, index) = below_view(low, id, at.index.clone());
                 let (base, index) = resolve_views(low, below, index);
                 self.value(base, &At::index(index))

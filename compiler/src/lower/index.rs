@@ -1,13 +1,17 @@
 //! Index arithmetic: dimensions as expressions, and how indices pass through reshapes and broadcasts.
 
-use gristmill_graph::{Dim, Graph, NodeId, numel};
+use gristmill_graph::{Dim, Factor, Graph, NodeId, numel};
 use gristmill_kernel::{Expr, u};
 
 /// A dimension as a u32 expression over symbols.
 pub fn dim_expr(dim: &Dim) -> Expr {
-    let term = |syms: &[String], coef: i64| {
+    let factor = |factor: &Factor| match factor {
+        Factor::Symbol(name) => Expr::Symbol(name.clone()),
+        Factor::CeilDiv(dim, by) => (dim_expr(dim) + u((by - 1) as u32)) / u(*by as u32),
+    };
+    let term = |factors: &[Factor], coef: i64| {
         let magnitude = u(coef.unsigned_abs() as u32);
-        syms.iter().fold(magnitude, |product, s| product * Expr::Symbol(s.clone()))
+        factors.iter().fold(magnitude, |product, f| product * factor(f))
     };
     let positive = dim.terms().filter(|(_, c)| *c > 0).map(|(s, c)| term(s, c)).reduce(|a, b| a + b);
     let sum = positive.unwrap_or(u(0));

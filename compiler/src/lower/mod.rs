@@ -216,8 +216,8 @@ pub fn lower(
     let mut copies = Vec::new();
     for (position, name) in outputs.iter().enumerate() {
         let id = graph.outputs[name];
-        // States, inputs and weights are memory of their own; a result needs a copy of them.
-        let plain = !matches!(graph.node(id).op, Op::StateAppend(_) | Op::Input(_) | Op::Weight(_) | Op::Dequantize);
+        // A state, an input or a weight that is a result needs a copy.
+        let plain = !matches!(graph.node(id).op, Op::StateAppend(_)) && !is_given(&graph.node(id).op);
         if plain && !low.outputs.contains_key(&id) {
             low.outputs.insert(id, position as u32);
         } else {
@@ -229,7 +229,7 @@ pub fn lower(
         let node = graph.node(id);
         let (root, computes) = match low.partition.root[id.index()] {
             Some(root) => (root, true),
-            None => (id, low.partition.stored[id.index()] && !stored_by_anchor(&low, id)),
+            None => (id, low.partition.stored[id.index()] && !is_given(&node.op) && !stored_by_anchor(&low, id)),
         };
         if computes {
             let target = match node.op {
@@ -243,6 +243,11 @@ pub fn lower(
         calls.push(copy_call(&low, id, Place::Output(position), set)?);
     }
     Ok(calls)
+}
+
+/// Whether the memory of a node is there before an entry runs.
+fn is_given(op: &Op) -> bool {
+    matches!(op, Op::Input(_) | Op::Weight(_) | Op::Dequantize)
 }
 
 /// Whether a stored node is the end of an anchor's layout chain, and so written by the anchor's kernel. What joins

@@ -10,7 +10,7 @@ pub(super) fn uniform(op: &Op, operands: &[Option<Literal>]) -> Option<Literal> 
     match op {
         Op::Const(value) => Some(*value),
         Op::Size(dim) => i32::try_from(dim.as_const()?).ok().map(Literal::I32),
-        Op::Reshape(_) | Op::Transpose(_) | Op::Broadcast(_) | Op::Slice { .. } => operand(0),
+        op if op.is_view() => operand(0),
         Op::Unary(u) => unary(*u, operand(0)?),
         Op::Binary(b) => binary(*b, operand(0)?, operand(1)?),
         Op::Cast(to) => cast(*to, operand(0)?),

@@ -373,6 +373,9 @@ fn primitive(op: &Op, x: &[&Tensor], shape: Vec<usize>) -> Result<Tensor, String
         Op::Pad { axis, before, after, value } => {
             movement::pad(x[0], *axis as usize, size(before)?, size(after)?, *value)?
         }
+        Op::Windows { axis, stride, dilation, .. } => {
+            movement::windows(x[0], *axis as usize, shape, *stride as usize, *dilation as usize)
+        }
         Op::Gather => movement::gather(x[0], x[1])?,
         Op::TakeLast => movement::take_last(x[0], x[1])?,
         Op::RoundBlocks => reduce::round_blocks(x[0])?,

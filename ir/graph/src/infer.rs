@@ -117,7 +117,8 @@ pub fn infer(op: &Op, inputs: &[Operand<'_>]) -> Typed {
         }
         Op::Const(_) | Op::Table(_) | Op::Iota(_) | Op::Size(_) => Some(0),
         Op::Unary(_) | Op::Cast(_) | Op::Reduce { .. } | Op::ArgMax | Op::TopK { .. } => Some(1),
-        Op::Reshape(_) | Op::Transpose(_) | Op::Broadcast(_) | Op::Slice { .. } | Op::Pad { .. } => Some(1),
+        Op::Reshape(_) | Op::Transpose(_) | Op::Broadcast(_) | Op::Slice { .. } => Some(1),
+        Op::Pad { .. } | Op::Windows { .. } => Some(1),
         Op::Dequantize | Op::RoundBlocks | Op::Softmax => Some(1),
         Op::Binary(_) | Op::MatMul { .. } | Op::Gather | Op::TakeLast => Some(2),
         Op::Select => Some(3),
@@ -159,6 +160,7 @@ pub fn infer(op: &Op, inputs: &[Operand<'_>]) -> Typed {
             *dim = &(&*dim + not_negative(&name, "`before`", before)?) + not_negative(&name, "`after`", after)?;
             Ok((shape, dtype))
         }
+        Op::Windows { axis, size, stride, dilation } => windows(inputs[0], *axis, [*size, *stride, *dilation]),
         Op::Gather => gather(inputs[0], inputs[1]),
         Op::TakeLast => take_last(inputs[0], inputs[1]),
         Op::Dequantize => {
@@ -413,6 +415,25 @@ fn concat(inputs: &[Operand<'_>], axis: u32) -> Typed {
         shape[at] = &shape[at] + &x[at];
     }
     Ok((shape, *dtype))
+}
+
+fn windows((x, dtype): Operand<'_>, axis: u32, [size, stride, dilation]: [u32; 3]) -> Typed {
+    let mut shape = x.to_vec();
+    let dim = axis_mut("windows", &mut shape, axis)?;
+    if [size, stride, dilation].contains(&0) {
+        return Err(format!(
+            "windows: expected a size, a stride and a dilation of 1 or more, found {size}, {stride} and {dilation}"
+        ));
+    }
+    let reach = i64::from(dilation) * i64::from(size - 1);
+    let room = &*dim - &Dim::constant(reach + 1);
+    if room.as_const().is_some_and(|v| v < 0) {
+        return Err(format!("windows: {} elements do not fit into axis {axis} of {}", reach + 1, show_shape(x)));
+    }
+    // The stride is not zero, so there is a quotient.
+    *dim = &room.floor_div(i64::from(stride)).unwrap_or_default() + &Dim::constant(1);
+    shape.insert(axis as usize + 1, Dim::constant(i64::from(size)));
+    Ok((shape, dtype))
 }
 
 fn gather((table, dtype): Operand<'_>, (indices, index_type): Operand<'_>) -> Typed {

@@ -25,7 +25,7 @@ pub mod symbols;
 pub mod text;
 pub mod verify;
 
-pub use dim::{Bindings, Dim, Shape, numel, show_shape};
+pub use dim::{Bindings, Dim, Factor, Shape, numel, show_shape};
 pub use dtype::{DType, Precision, QuantSpec};
 pub use eval::{EvalError, Evaluator, States, Tensor, WeightSource};
 pub use graph::{

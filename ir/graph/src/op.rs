@@ -117,6 +117,19 @@ pub enum Op {
         /// The value of the added elements.
         value: Literal,
     },
+    /// `[x]`: overlapping stretches of an axis. A new axis of length `size` follows `axis`:
+    /// `out[.., o, j, ..] = x[.., o * stride + j * dilation, ..]`, for all `o` whose window lies within `x`. Convolution
+    /// and pooling are products and reductions over windows.
+    Windows {
+        /// The axis.
+        axis: u32,
+        /// Elements of a window.
+        size: u32,
+        /// Elements from the start of a window to that of the next one.
+        stride: u32,
+        /// Elements from one element of a window to the next one.
+        dilation: u32,
+    },
     /// `[table, indices]`: rows of axis 0 of the table; shape `indices ++ table[1..]`. Indices (i32) outside the
     /// table are clamped.
     Gather,
@@ -191,6 +204,7 @@ impl Op {
             Op::Slice { .. } => "slice".into(),
             Op::Concat { .. } => "concat".into(),
             Op::Pad { .. } => "pad".into(),
+            Op::Windows { .. } => "windows".into(),
             Op::Gather => "gather".into(),
             Op::TakeLast => "take_last".into(),
             Op::Dequantize => "dequantize".into(),
@@ -229,7 +243,7 @@ impl Op {
 
     /// Whether it only renames elements (no arithmetic, no data-dependent index).
     pub fn is_view(&self) -> bool {
-        matches!(self, Op::Reshape(_) | Op::Transpose(_) | Op::Broadcast(_) | Op::Slice { .. })
+        matches!(self, Op::Reshape(_) | Op::Transpose(_) | Op::Broadcast(_) | Op::Slice { .. } | Op::Windows { .. })
     }
 
     /// Whether it exists only after rewriting.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::dim::{Bindings, Dim, show_shape};
+use crate::dim::{Bindings, Dim, Factor, show_shape};
 use crate::dtype::DType;
 use crate::eval::{Data, EvalError, MAX_ELEMENTS, Tensor};
 use crate::graph::{Input, InputDefault, Model};
@@ -90,7 +90,7 @@ fn linear(dim: &Dim) -> Option<(String, i64, i64)> {
     for (factors, coefficient) in dim.terms() {
         match (factors, &symbol) {
             ([], _) => constant = coefficient,
-            ([one], None) => symbol = Some((one.clone(), coefficient)),
+            ([Factor::Symbol(one)], None) => symbol = Some((one.clone(), coefficient)),
             _ => return None,
         }
     }

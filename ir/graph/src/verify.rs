@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::dim::{Bindings, Dim, show_shape};
+use crate::dim::{Bindings, Dim, Factor, show_shape};
 use crate::dtype::DType;
 use crate::graph::{Entry, Graph, Input, InputDefault, Model, Node, State, Weight};
 use crate::infer::{Declarations, Operand, infer_declared};
@@ -104,8 +104,17 @@ fn check_dim(dim: &Dim, symbols: &BTreeSet<&str>) -> Result<(), String> {
         if factors.len() > MAX_DEGREE || coefficient.unsigned_abs() > MAX_COEFFICIENT {
             return Err("a dimension is too large".into());
         }
-        if let Some(unknown) = factors.iter().find(|f| !symbols.contains(f.as_str())) {
-            return Err(format!("symbol `{unknown}` is not declared"));
+        for factor in factors {
+            match factor {
+                Factor::Symbol(name) if !symbols.contains(name.as_str()) => {
+                    return Err(format!("symbol `{name}` is not declared"));
+                }
+                Factor::CeilDiv(_, by) if by.unsigned_abs() > MAX_COEFFICIENT => {
+                    return Err("a dimension is too large".into());
+                }
+                Factor::CeilDiv(inner, _) => check_dim(inner, symbols)?,
+                Factor::Symbol(_) => {}
+            }
         }
     }
     Ok(())

@@ -67,6 +67,15 @@ pub(super) fn slice(x: &Tensor, axis: usize, start: usize, len: usize) -> Tensor
     view(x, start * strides[axis], shape, &strides)
 }
 
+/// Windows of an axis, in the given shape of the result.
+pub(super) fn windows(x: &Tensor, axis: usize, shape: Vec<usize>, stride: usize, dilation: usize) -> Tensor {
+    let mut strides = dense_strides(&x.shape);
+    let element = strides[axis];
+    strides[axis] = element * stride;
+    strides.insert(axis + 1, element * dilation);
+    view(x, 0, shape, &strides)
+}
+
 /// Rows of an axis: the product of the sizes before it, and of those from it on.
 fn split(shape: &[usize], axis: usize) -> (usize, usize) {
     (shape[..axis].iter().product(), shape[axis..].iter().product())

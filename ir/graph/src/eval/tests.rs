@@ -180,6 +180,20 @@ fn movement() {
 }
 
 #[test]
+fn windows_overlap() {
+    let x = i(&[2, 5], &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    let of = |axis, size, stride, dilation| Op::Windows { axis, size, stride, dilation };
+    let three = run(of(1, 3, 2, 1), std::slice::from_ref(&x));
+    assert_eq!(three, Ok(i(&[2, 2, 3], &[1, 2, 3, 3, 4, 5, 6, 7, 8, 8, 9, 10])));
+    // What is left behind the last whole window is dropped.
+    assert_eq!(run(of(1, 2, 3, 1), std::slice::from_ref(&x)), Ok(i(&[2, 2, 2], &[1, 2, 4, 5, 6, 7, 9, 10])));
+    assert_eq!(run(of(1, 2, 2, 3), std::slice::from_ref(&x)), Ok(i(&[2, 1, 2], &[1, 4, 6, 9])));
+    let rows = run(of(0, 1, 1, 1), std::slice::from_ref(&x));
+    assert_eq!(rows, Ok(i(&[2, 1, 5], &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10])));
+    assert!(run(of(1, 6, 1, 1), &[x]).is_err());
+}
+
+#[test]
 fn fused_norms_and_softmax() {
     close(&run(Op::Softmax, &[f(&[1, 2], &[0.0, 3f32.ln()])]).unwrap(), &[1, 2], &[0.25, 0.75]);
     close(&run(Op::Softmax, &[f(&[2], &[f32::MIN, f32::MIN])]).unwrap(), &[2], &[0.5, 0.5]);

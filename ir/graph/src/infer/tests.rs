@@ -95,6 +95,22 @@ fn movement() {
 }
 
 #[test]
+fn windows() {
+    let of = |axis, size, stride, dilation| Op::Windows { axis, size, stride, dilation };
+    assert_eq!(typed(&of(1, 3, 2, 1), &["f32 B 11 8"]), "f32[B, 5, 3, 8]");
+    assert_eq!(typed(&of(0, 3, 1, 2), &["i32 5"]), "i32[1, 3]");
+    assert_eq!(typed(&of(1, 3, 2, 1), &["f32 B H"]), "f32[B, ceil_div(H, 2) - 1, 3]");
+    assert_eq!(typed(&of(0, 16, 16, 1), &["f32 H"]), "f32[ceil_div(H + 1, 16) - 1, 16]");
+    assert_eq!(typed(&of(0, 3, 1, 2), &["f32 4"]), "windows: 5 elements do not fit into axis 0 of [4]");
+    assert_eq!(typed(&of(1, 3, 1, 1), &["f32 8"]), "windows: axis 1 does not exist in shape [8]");
+    assert_eq!(
+        typed(&of(0, 3, 0, 1), &["f32 8"]),
+        "windows: expected a size, a stride and a dilation of 1 or more, found 3, 0 and 1"
+    );
+    assert_eq!(typed(&of(0, 3, 1, 1), &[]), "windows: expected 1 operand, found 0");
+}
+
+#[test]
 fn fused() {
     let norm = Op::Norm { kind: NormKind::Rms, eps: Bits::new(1e-6) };
     assert_eq!(typed(&norm, &["f32 B T 8", "f32 8"]), "f32[B, T, 8]");

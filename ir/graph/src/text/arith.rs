@@ -208,7 +208,11 @@ fn dims<'a>(op: Operator, a: &Value<'a>, b: &Value<'a>) -> Result<Option<Value<'
         Operator::FloorDiv | Operator::Op(Binary::Div) if y.as_const() == Some(0) => {
             return Err("division by zero".into());
         }
-        Operator::FloorDiv | Operator::Op(Binary::Div) => x.exact_div(&y),
+        Operator::FloorDiv => match y.as_const() {
+            Some(by) if by > 0 => x.floor_div(by),
+            _ => x.exact_div(&y),
+        },
+        Operator::Op(Binary::Div) => x.exact_div(&y),
         Operator::Op(Binary::Eq) if x == y => return Ok(Some(Value::Bool(true))),
         Operator::Op(Binary::Ne) if x == y => return Ok(Some(Value::Bool(false))),
         _ => None,

@@ -210,6 +210,7 @@ impl<'a> Binder<'a> {
                 Value::Object(all) => Ok(Value::Int(all.len() as i64)),
                 _ => Err(self.wrong(args, 0, "a list")),
             },
+            "is_list" => Ok(Value::Bool(matches!(args.value(0), Value::List(_)))),
             "fail" => match args.value(0) {
                 Value::Text(t) => Err(self.fail(args.at, t.clone())),
                 _ => Err(self.wrong(args, 0, "a text")),
@@ -267,6 +268,7 @@ impl<'a> Binder<'a> {
                 return self.slice(x, axis, start, len, args.at).map(Value::Node);
             }
             "pad" => self.pad(args, x, shape.len())?,
+            "windows" => self.windows(args, shape.len())?,
             _ => return Err(self.fail(args.at, format!("unknown function `{name}`"))),
         };
         self.push(args.at, op, &[x]).map(Value::Node)
@@ -289,6 +291,22 @@ impl<'a> Binder<'a> {
             _ => return Err(self.wrong(args, 4, "a number of the type of the tensor")),
         };
         Ok(Op::Pad { axis, before, after, value })
+    }
+
+    fn windows(&mut self, args: &Args<'_, 'a>, rank: usize) -> Eval<Op> {
+        let axis = self.arg_axis(args, 1, rank)? as u32;
+        let mut numbers = [1u32; 3];
+        for (i, number) in numbers.iter_mut().enumerate() {
+            if args.get(2 + i).is_some() {
+                let given = self.arg_int(args, 2 + i)?;
+                *number = match u32::try_from(given) {
+                    Ok(n) if n > 0 => n,
+                    _ => return Err(self.wrong(args, 2 + i, "a positive number")),
+                };
+            }
+        }
+        let [size, stride, dilation] = numbers;
+        Ok(Op::Windows { axis, size, stride, dilation })
     }
 
     /// Replaces one `-1` by what is left of the elements.

@@ -52,6 +52,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("slice", &["x", "axis", "start", "length"]),
     function("concat", &["parts", "axis?"]),
     function("pad", &["x", "axis", "before?", "after?", "value?"]),
+    function("windows", &["x", "axis", "size", "stride?", "dilation?"]),
     function("gather", &["table", "indices"]),
     function("take_last", &["x", "indices"]),
     // made from nothing
@@ -64,6 +65,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("shape", &["x"]),
     function("rank", &["x"]),
     function("length", &["list"]),
+    function("is_list", &["x"]),
     function("fail", &["message"]),
 ];
 
