@@ -159,6 +159,10 @@ fn every_step_reads_what_was_written_for_it() {
         ("mistral/sliding", "q3", KvPrecision::F32),
         ("gpt2/base", "q8", KvPrecision::F16),
         ("bert/mlm", "f16", KvPrecision::F32),
+        ("gemma2/softcap", "q4", KvPrecision::F16),
+        ("gemma3/text", "f32", KvPrecision::F32),
+        ("phi3/longrope", "q8", KvPrecision::F16),
+        ("mobilebert/mlm", "q4", KvPrecision::F32),
     ] {
         let (slots, values) = check(name, precision, kv);
         println!("{name}: {values} values in {slots} slots");

@@ -181,6 +181,8 @@ fn golden_models_in_parts() {
         ("qwen2/tied", "q4"),
         ("qwen3/qk_norm", "q8"),
         ("mistral/sliding", "q2"),
+        ("phi3/plain", "q8"),
+        ("mobilebert/mlm", "f32"),
     ] {
         println!("{name} {precision}");
         wrong.extend(check_case(name, precision).err().map(|e| format!("{name} {precision}: {e}")));

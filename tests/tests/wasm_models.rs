@@ -131,6 +131,18 @@ fn other_decoders() {
     check("mistral/sliding", "q2", KvPrecision::F32);
 }
 
+/// Soft caps, and norms behind the branches.
+#[test]
+fn capped_decoders() {
+    check("gemma2/softcap", "q4", KvPrecision::F32);
+}
+
+/// Parts of merged weights; keys that turn when they are read.
+#[test]
+fn decoders_that_turn_by_length() {
+    check("phi3/longrope", "q8", KvPrecision::F16);
+}
+
 #[test]
 fn caches_of_halves() {
     check("qwen3/qk_norm", "q4", KvPrecision::F16);
@@ -140,6 +152,7 @@ fn caches_of_halves() {
 fn encoders() {
     for precision in ["f32", "q8", "q3"] {
         check("bert/base", precision, KvPrecision::F32);
+        check("mobilebert/mlm", precision, KvPrecision::F32);
     }
 }
 
