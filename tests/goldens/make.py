@@ -1,4 +1,4 @@
-"""Makes the golden cases for architecture files that are given by path (see README.md for the layout).
+"""Makes some of the golden cases (see README.md for the layout).
 
     python3 -m venv VENV && VENV/bin/pip install torch==2.6.0 transformers==4.57.6 safetensors numpy
     VENV/bin/python tests/goldens/make.py tests/goldens
@@ -13,14 +13,19 @@ from pathlib import Path
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, Olmo2Config
+from transformers import AutoModelForCausalLM, GemmaConfig, Olmo2Config
 
 STEPS = 16
 # Two tokens closer than this might change places by rounding; then the next seed is tried.
 MARGIN = 0.03
 
-# By name: the architecture file, from the root of the repository, and the config.
+# By name: the architecture file, from the root of the repository, if it does not ship; and the config.
 CASES = {
+    "gemma/base": (None, GemmaConfig(
+        vocab_size=223, hidden_size=44, intermediate_size=92, num_hidden_layers=2, num_attention_heads=3,
+        num_key_value_heads=1, head_dim=12, max_position_embeddings=64, rms_norm_eps=1e-5,
+        hidden_act="gelu_pytorch_tanh", pad_token_id=0, bos_token_id=2, eos_token_id=1,
+    )),
     "olmo2/base": ("examples/olmo2.ron", Olmo2Config(
         vocab_size=211, hidden_size=48, intermediate_size=100, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=64, rms_norm_eps=1e-5, rope_theta=500000.0,
@@ -29,14 +34,14 @@ CASES = {
 }
 
 
-def randomize(model, seed):
-    """Weights of about unit gain; norms around one. As f16, which is how they are stored."""
+def randomize(model, seed, center):
+    """Weights of about unit gain; norms around `center`. As f16, which is how they are stored."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             noise = torch.randn(parameter.shape, generator=generator)
             if parameter.dim() == 1:
-                value = (0.0 if name.endswith("bias") else 1.0) + 0.3 * noise
+                value = (0.0 if name.endswith("bias") else center) + 0.3 * noise
             elif "embed" in name:
                 value = noise
             else:
@@ -106,7 +111,7 @@ def make(folder, case, architecture, config):
     config._attn_implementation = "eager"
     model = AutoModelForCausalLM.from_config(config).eval()
     for seed in range(1000):
-        randomize(model, seed)
+        randomize(model, seed, center=0.0 if "Gemma" in type(model).__name__ else 1.0)
         inputs = runs(config.vocab_size, seed)
         outputs = {name: compute(model, name, given) for name, given in inputs.items()}
         if None not in outputs.values():
@@ -124,8 +129,9 @@ def make(folder, case, architecture, config):
     model.half().save_pretrained(target / "model")
     (target / "model" / "generation_config.json").unlink(missing_ok=True)
     versions = {"torch": torch.__version__.split("+")[0], "transformers": transformers.__version__}
-    meta = {
-        "architecture_file": architecture, "case": case, "family": case.split("/")[0], "made_with": versions,
+    meta = {"architecture_file": architecture} if architecture else {}
+    meta |= {
+        "case": case, "family": case.split("/")[0], "made_with": versions,
         "runs": described, "seed": seed,
     }
     (target / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")

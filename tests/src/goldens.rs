@@ -270,6 +270,7 @@ macro_rules! golden_cases {
             bert_labels: "bert/labels",
             bert_mlm: "bert/mlm",
             distilbert_cls: "distilbert/cls",
+            gemma_base: "gemma/base",
             gemma2_softcap: "gemma2/softcap",
             gemma3_text: "gemma3/text",
             gpt2_base: "gpt2/base",
