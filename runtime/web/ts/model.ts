@@ -16,6 +16,7 @@ import type { Calls } from "./engine";
 import { aborted, makeError } from "./errors";
 import { connect, type Link, type Port } from "./link";
 import type { LoadArgs } from "./loaded";
+import { hostThreads } from "./wasm/threads";
 
 /** Pieces of a text as they come, and at the end what came of it. */
 export interface Generation extends AsyncIterable<string> {
@@ -161,7 +162,13 @@ function countOf(name: string, value: number | undefined): number | null {
 
 function inWorker(): Home {
   const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "gristmill" });
-  return { link: connect(worker as unknown as Port), end: () => worker.terminate() };
+  const port = worker as unknown as Port;
+  const endThreads = hostThreads(port);
+  const end = (): void => {
+    worker.terminate();
+    endThreads();
+  };
+  return { link: connect(port), end };
 }
 
 /** For those who have a worker of their own, or who do not mind. */

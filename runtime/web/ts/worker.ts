@@ -2,5 +2,8 @@
 
 import { serveEngine } from "./engine";
 import type { Port } from "./link";
+import { startByOwner } from "./wasm/threads";
 
-serveEngine(self as unknown as Port);
+const owner = self as unknown as Port;
+startByOwner(owner);
+serveEngine(owner);

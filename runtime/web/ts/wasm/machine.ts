@@ -10,7 +10,7 @@ import { spinTuner } from "./spin";
 /** Messages to this thread are looked at this often at least, so that a caller can end what is under way. */
 const TURN_MS = 4;
 /** How long the reason may take that a thread gives for its end. */
-const REASON_MS = 500;
+const REASON_MS = 5000;
 const PAGE = 65536;
 
 /** What a machine is made of. */

@@ -1,7 +1,8 @@
 // Threads that compute together with the one that has the model.
 
 import { makeError, type GristmillError } from "../errors";
-import type { FromThread, ToThread } from "./compute";
+import type { FromThread } from "./compute";
+import { startThread, type Thread } from "./threads";
 
 /** A thread that does not answer for so long is not waited for. */
 const READY_MS = 20_000;
@@ -26,26 +27,22 @@ export async function openPool(module: WebAssembly.Module, memory: WebAssembly.M
   if (size === 0) return NO_POOL;
   let fail: (error: GristmillError) => void = () => {};
   const failed = new Promise<GristmillError>((resolve) => (fail = resolve));
-  const threads: Worker[] = [];
-  const close = (): void => threads.forEach((thread) => thread.terminate());
+  const threads: Thread[] = [];
+  const close = (): void => threads.forEach((thread) => thread.end());
   const ready: Promise<void>[] = [];
   for (let worker = 1; worker <= size; worker++) {
-    const thread = new Worker(new URL("./compute.js", import.meta.url), { type: "module", name: "gristmill compute" });
-    threads.push(thread);
     ready.push(
       new Promise((resolve) => {
-        thread.addEventListener("message", ({ data }: MessageEvent<FromThread>) => {
-          if (data.kind === "ready") resolve();
-          else fail(makeError("internal", `a thread of the kernels failed: ${data.message}`));
-        });
+        const told = (message: FromThread): void => {
+          if (message.kind === "ready") resolve();
+          else fail(makeError("internal", `a thread of the kernels failed: ${message.message}`));
+        };
+        const broken = (why: string): void => fail(makeError("internal", `a thread of the kernels ended: ${why}`));
+        const thread = startThread({ told, broken });
+        threads.push(thread);
+        thread.post({ kind: "module", module, memory, worker });
       }),
     );
-    const broken = (event: Event): void => {
-      const { message } = event as Partial<ErrorEvent>;
-      fail(makeError("internal", `a thread of the kernels ended: ${message || "its script could not be run"}`));
-    };
-    for (const type of ["error", "messageerror"]) thread.addEventListener(type, broken);
-    thread.postMessage({ kind: "module", module, memory, worker } satisfies ToThread);
   }
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<GristmillError>((resolve) => {
@@ -58,7 +55,7 @@ export async function openPool(module: WebAssembly.Module, memory: WebAssembly.M
     throw trouble;
   }
   const serve = (control: number): void => {
-    for (const thread of threads) thread.postMessage({ kind: "serve", control } satisfies ToThread);
+    for (const thread of threads) thread.post({ kind: "serve", control });
   };
   return { size, serve, failed, close };
 }
