@@ -90,6 +90,11 @@ impl<'a> Linear<'a> {
         if self.k.is_multiple_of(4) && ctx.quads(self.x) {
             return Row { id: self.x, step: 4 }.read(ctx, m, &lead, &(column / 4));
         }
+        if self.k.is_multiple_of(4)
+            && let Some(x) = ctx.quad_at(self.x, &lead, column)
+        {
+            return x;
+        }
         let row = Row { id: self.x, step: 1 };
         let lanes: Vec<Expr> = (0..4)
             .map(|lane| {

@@ -175,7 +175,27 @@ impl<'a> Ctx<'a> {
 
     /// Whether [`Ctx::quad_row`] works for this node.
     pub fn quads(&self, id: NodeId) -> bool {
-        let Some(base) = contiguous_last(self.low, id) else { return false };
+        contiguous_last(self.low, id, true).is_some_and(|base| self.quads_of(id, base))
+    }
+
+    /// Four elements of a row from `column` (a multiple of 4) on, where only quads lie together in memory, and not whole
+    /// rows: what a filter sees of a picture. `None` where they do not.
+    pub fn quad_at(&mut self, id: NodeId, lead: &[Expr], column: &Expr) -> Option<Expr> {
+        let base = contiguous_last(self.low, id, false).filter(|base| self.quads_of(id, *base))?;
+        let place = self.low.place(base)?;
+        let mut index = lead.to_vec();
+        // Written so that the sum below is a multiple of 4 for all to see.
+        let quad = self.b.let_("quad", column / 4);
+        index.push(quad * 4);
+        let (_, index) = resolve_views(self.low, id, index);
+        let flat = self.b.simplify(self.low.flat(place, base, &index));
+        let first = super::index::divide_exact(&flat, 4)?;
+        let first = self.b.let_("place", first);
+        Some(self.quad_row_at(place, base, first).at(self, 0))
+    }
+
+    /// Whether rows of `id` and of the memory `base` below it are whole quads of floats.
+    fn quads_of(&self, id: NodeId, base: NodeId) -> bool {
         let Some(place) = self.low.place(base) else { return false };
         let multiple_of_4 =
             |id: NodeId| self.low.graph.node(id).shape.last().and_then(|d| d.as_const()).is_some_and(|d| d % 4 == 0);
@@ -255,8 +275,8 @@ fn below_view(low: &Lowering<'_>, id: NodeId, mut index: Vec<Expr>) -> (NodeId, 
     (below, index)
 }
 
-/// The memory below a chain of views that keep the last axis contiguous and whole quads together.
-fn contiguous_last(low: &Lowering<'_>, mut id: NodeId) -> Option<NodeId> {
+/// The memory below a chain of views that keep whole quads of the last axis together, and with `rows` also whole rows.
+fn contiguous_last(low: &Lowering<'_>, mut id: NodeId, rows: bool) -> Option<NodeId> {
     while low.place(id).is_none() {
         let node = low.graph.node(id);
         let below = *node.inputs.first()?;
@@ -266,12 +286,14 @@ fn contiguous_last(low: &Lowering<'_>, mut id: NodeId) -> Option<NodeId> {
             Op::Transpose(perm) => perm.last().map(|p| *p as usize) == Some(perm.len() - 1),
             Op::Reshape(_) => {
                 let source = from.last()?;
-                source == last || source.exact_div(last).is_some()
+                let parts = || last.exact_div(source).is_some() && source.as_const().is_some_and(|n| n % 4 == 0);
+                source == last || source.exact_div(last).is_some() || (!rows && parts())
             }
             Op::Broadcast(_) => from.last() == Some(last),
             Op::Slice { axis, start, .. } => {
                 *axis as usize != node.shape.len() - 1 || start.as_const().is_some_and(|s| s % 4 == 0)
             }
+            Op::Windows { axis, .. } => *axis as usize != from.len() - 1,
             _ => false,
         };
         if !fine {

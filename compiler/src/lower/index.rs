@@ -119,6 +119,7 @@ pub fn divide_exact(expr: &Expr, divisor: u32) -> Option<Expr> {
             (Some(a), None) => Some(a * (**b).clone()),
             (None, None) => None,
         },
+        Expr::Binary(Binary::Rem, a, b) => Some(divide_exact(a, divisor)? % divide_exact(b, divisor)?),
         _ => None,
     }
 }
