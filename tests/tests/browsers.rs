@@ -7,9 +7,20 @@ use std::process::Command;
 use gristmill_tests::browser::{Task, folder, make, make_golden};
 use gristmill_tests::goldens::{Case, root};
 
-/// Decoders and encoders with what makes them differ: windows, biases, merged and transposed projections, norms of heads.
-const GOLDENS: [&str; 7] =
-    ["bert/base", "gpt2/base", "llama/gqa_untied", "mistral/sliding", "qwen2/tied", "qwen3/qk_norm", "roberta/cls"];
+/// Decoders and encoders with what makes them differ: windows, biases, merged and transposed projections, norms of heads;
+/// soft caps; pictures.
+const GOLDENS: [&str; 10] = [
+    "bert/base",
+    "gemma2/softcap",
+    "gpt2/base",
+    "llama/gqa_untied",
+    "mistral/sliding",
+    "qwen2/tied",
+    "qwen3/qk_norm",
+    "resnet/basic",
+    "roberta/cls",
+    "vit/cls",
+];
 
 /// Chat as the simplest of templates has it; the model is none, so what it answers is a story.
 const TEMPLATE: &str = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}";
