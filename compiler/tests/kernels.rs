@@ -309,7 +309,13 @@ fn the_best_elements() {
     let best = g.op(Op::ArgMax, &[x]);
     let few = g.op(Op::TopK { k: 20 }, &[x]);
     let values = g.op(Op::TakeLast, &[x, few]);
-    for id in [best, few, values] {
+    // Integers with many equals, and such that f32 cannot tell apart.
+    let ids = g.int_input(vec![b(), c(300)], &[3, 300], 40);
+    let least = (0..300).map(|n| if n == 77 { i32::MIN + 1 } else { i32::MIN }).collect();
+    let large = g.declare(vec![c(1), c(300)], Tensor::i32(&[1, 300], least));
+    let (best_id, few_ids) = (g.op(Op::ArgMax, &[ids]), g.op(Op::TopK { k: 20 }, &[ids]));
+    let largest = g.op(Op::ArgMax, &[large]);
+    for id in [best, few, values, best_id, few_ids, largest] {
         g.output(id);
     }
     g.check(&[("B", 3), ("T", 1), ("P", 0)], "native", 0.0);

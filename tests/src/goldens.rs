@@ -269,6 +269,8 @@ macro_rules! golden_cases {
             bert_base: "bert/base",
             bert_labels: "bert/labels",
             bert_mlm: "bert/mlm",
+            clip_eos_argmax: "clip/eos_argmax",
+            clip_eos_first: "clip/eos_first",
             distilbert_cls: "distilbert/cls",
             gemma_base: "gemma/base",
             gemma2_softcap: "gemma2/softcap",

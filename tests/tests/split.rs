@@ -169,7 +169,7 @@ fn check_case(name: &str, precision: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Merged and transposed projections, biases, tied heads, tables of positions, encoders with heads.
+/// Merged and transposed projections, biases, tied heads, tables of positions, encoders with heads, two towers.
 #[test]
 fn golden_models_in_parts() {
     let mut wrong = Vec::new();
@@ -183,6 +183,7 @@ fn golden_models_in_parts() {
         ("mistral/sliding", "q2"),
         ("phi3/plain", "q8"),
         ("mobilebert/mlm", "f32"),
+        ("clip/eos_argmax", "q8"),
     ] {
         println!("{name} {precision}");
         wrong.extend(check_case(name, precision).err().map(|e| format!("{name} {precision}: {e}")));

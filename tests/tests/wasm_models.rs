@@ -101,7 +101,7 @@ fn check(case: &str, precision: &str, kv: KvPrecision) -> usize {
     for (plan, graph, calls) in &lowered {
         // What came before, if anything, is in the states.
         let next = model.entries[plan.entry].role == EntryRole::Decode;
-        let bindings: Bindings = [("B", 2), ("T", if next { 1 } else { 9 }), ("P", if next { 9 } else { 0 })]
+        let bindings: Bindings = [("B", 2), ("N", 3), ("T", if next { 1 } else { 9 }), ("P", if next { 9 } else { 0 })]
             .map(|(k, v)| (k.into(), v))
             .into();
         let inputs = inputs(&model, &bindings, &mut numbers);
@@ -154,6 +154,12 @@ fn encoders() {
         check("bert/base", precision, KvPrecision::F32);
         check("mobilebert/mlm", precision, KvPrecision::F32);
     }
+}
+
+/// Two towers, each with a batch of its own.
+#[test]
+fn texts_and_pictures() {
+    check("clip/eos_first", "q4", KvPrecision::F32);
 }
 
 /// How a grid is shared among workers changes nothing, not even a rounding.

@@ -1,7 +1,7 @@
 //! Choosing elements: the best one, and the best few. A workgroup per row.
 
-use gristmill_graph::{NodeId, numel};
-use gristmill_kernel::{Bind, Expr, GroupOp, Var, f, u};
+use gristmill_graph::{DType, NodeId, numel};
+use gristmill_kernel::{Bind, Expr, GroupOp, Var, f, i, u};
 
 use super::norm::Row;
 use super::reduce::LOWEST;
@@ -15,6 +15,11 @@ use crate::lower::{Built, Lowering, Place};
 /// No element: larger than every index.
 const NOBODY: u32 = u32::MAX;
 
+/// Where a comparison of elements starts: integers are compared as such, since f32 cannot tell large ones apart.
+pub fn start(dtype: DType, integer: i32, float: f32) -> Expr {
+    if dtype == DType::F32 { f(float) } else { i(integer) }
+}
+
 /// The kernel of an [`gristmill_graph::Op::ArgMax`]: the index of the largest element, the first of equals.
 pub fn argmax(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {
     let mut pick = Pick::new(low, id, root, place, "argmax");
@@ -26,7 +31,7 @@ pub fn argmax(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Res
 /// The kernel of an [`gristmill_graph::Op::TopK`]: `k` times the best element behind the one before.
 pub fn top_k(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place, k: u32) -> Result<Built, CompileError> {
     let mut pick = Pick::new(low, id, root, place, &format!("top_{k}"));
-    let last_value = pick.ctx.b.var("last_value", f(-LOWEST));
+    let last_value = pick.ctx.b.var("last_value", pick.start(i32::MAX, -LOWEST));
     let last_index = pick.ctx.b.var("last_index", u(0));
     let mut ctx = std::mem::replace(&mut pick.ctx, Ctx::new(low, ""));
     ctx.for_("rank", (u(0), u(k), 1), Bind::Serial, |ctx, rank| {
@@ -71,10 +76,14 @@ impl<'a> Pick<'a> {
         Pick { ctx, grid, target, row, lane, lead, id, x: Row { id: x, step: 1 }, len: dim_expr(&len), threads }
     }
 
+    fn start(&self, integer: i32, float: f32) -> Expr {
+        start(self.ctx.low.graph.node(self.x.id).dtype, integer, float)
+    }
+
     /// The best element of the row: value and index, equal in all threads. With `after`, the best of those that
     /// rank behind it (smaller, or equal with a higher index); its flag says that nothing was taken yet.
     fn best(&mut self, after: Option<(Expr, Var, Var)>) -> (Var, Var) {
-        let value = self.ctx.b.var("value", f(LOWEST));
+        let value = self.ctx.b.var("value", self.start(i32::MIN, LOWEST));
         let index = self.ctx.b.var("index", u(NOBODY));
         let (x, row, lead) = (&self.x, &self.row, &self.lead);
         let range = (self.lane.clone(), self.len.clone(), self.threads);

@@ -1,11 +1,12 @@
 //! The best elements of a row on a processor: one pass that keeps a sorted list. Few elements of a long row get into it,
 //! so that nearly all of them cost one comparison.
 
-use gristmill_graph::{NodeId, numel};
-use gristmill_kernel::{Bind, Expr, F32, U32, f, u};
+use gristmill_graph::{DType, NodeId, numel};
+use gristmill_kernel::{Bind, Expr, F32, I32, U32, u};
 
 use crate::error::CompileError;
 use crate::kernels::norm::Row;
+use crate::kernels::pick::start;
 use crate::kernels::reduce::LOWEST;
 use crate::kernels::store::Target;
 use crate::lower::access::{At, Ctx};
@@ -28,14 +29,16 @@ pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place, k: u32)
     let row = ctx.b.grid_axis("row", grid[0].expr());
     let lead = unflatten(row.clone(), lead_shape);
     let x = Row { id: node.inputs[0], step: 1 };
-    let values = ctx.b.shared("values", F32, k);
+    let dtype = low.graph.node(x.id).dtype;
+    let lowest = || start(dtype, i32::MIN, LOWEST);
+    let values = ctx.b.shared("values", if dtype == DType::F32 { F32 } else { I32 }, k);
     let indices = ctx.b.shared("indices", U32, k);
     ctx.for_("rank", (u(0), u(k), 1), Bind::Serial, |ctx, rank| {
-        ctx.b.store_shared(values, &rank, f(LOWEST));
+        ctx.b.store_shared(values, &rank, lowest());
         ctx.b.store_shared(indices, rank, u(NOBODY));
     });
     // What an element has to exceed, and whether the list still has room.
-    let least = ctx.b.var("least", f(LOWEST));
+    let least = ctx.b.var("least", lowest());
     let room = ctx.b.var("room", true);
     let len = dim_expr(&len);
     ctx.for_("column", (u(0), len.clone(), 1), Bind::Serial, |ctx, column| {

@@ -1,0 +1,38 @@
+//! Parts of a model that have entries of their own run on their own inputs, and give what the whole gives.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use gristmill_bundle::Bundle;
+use gristmill_compiler::{CompileOptions, Quiet, compile};
+use gristmill_runtime::blocking::run_tensors;
+use gristmill_runtime::tensors::TensorRun;
+use gristmill_tests::backends::{to_golden, to_runtime};
+use gristmill_tests::devices;
+use gristmill_tests::goldens::{Case, TOLERANCE};
+
+#[test]
+fn towers_run_alone() {
+    let case = Case::open("clip/eos_first");
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let out = dir.path().join("bundle");
+    let options = CompileOptions { precision: "f32".into(), targets: devices::targets(), ..CompileOptions::default() };
+    compile(&case.model_dir(), &out, &options, &Quiet).expect("it compiles");
+    let bundle = Arc::new(Bundle::open(&out).expect("a bundle"));
+    let run = &case.runs()[0];
+    for device in &mut devices::open(&bundle).expect("devices") {
+        for (entry, given, expected) in [
+            ("text_features", &["input_ids", "attention_mask"][..], "text_embeds"),
+            ("image_features", &["pixel_values"][..], "image_embeds"),
+        ] {
+            let inputs = given.iter().map(|n| (n.to_string(), to_runtime(&run.inputs[*n]))).collect();
+            let what = TensorRun { entry: Some(entry.into()), greedy: None, taps: false };
+            let found = run_tensors(device.backend.as_mut(), bundle.manifest(), &inputs, &what);
+            let found = found.unwrap_or_else(|e| panic!("{} {entry}: {e}", device.name));
+            let found: BTreeMap<_, _> = found.iter().map(|(n, t)| (n.clone(), to_golden(t))).collect();
+            assert_eq!(found.keys().collect::<Vec<_>>(), [expected], "{} {entry}", device.name);
+            let judged = run.judge(&found);
+            assert!(judged[0].error < TOLERANCE, "{} {entry}: {:?}", device.name, judged[0]);
+        }
+    }
+}
