@@ -27,8 +27,12 @@ pub fn choose_entry<'m>(manifest: &'m Manifest, inputs: &Tensors, run: &TensorRu
         None => {
             let name_of = |i: &u32| &manifest.inputs[*i as usize].name;
             let takes = |e: &&Entry| inputs.keys().all(|n| e.inputs.iter().any(|i| name_of(i) == n));
+            // Of several entries that take these, the one that needs nothing else.
+            let given = |i: &u32| manifest.inputs[*i as usize].default.is_some() || inputs.contains_key(name_of(i));
+            let suffices = |e: &&Entry| takes(e) && e.inputs.iter().all(given);
             let mut candidates = manifest.entries.iter().filter(|e| e.role == EntryRole::Tensors);
-            candidates.clone().find(takes).ok_or_else(|| {
+            let found = candidates.clone().find(suffices).or_else(|| candidates.clone().find(takes));
+            found.ok_or_else(|| {
                 let known =
                     candidates.by_ref().map(|e| format!("`{}` ({})", e.name, names(e.inputs.iter().map(name_of))));
                 let known: Vec<String> = known.collect();
