@@ -294,6 +294,8 @@ macro_rules! golden_cases {
             roberta_cls: "roberta/cls",
             roberta_mlm: "roberta/mlm",
             vit_cls: "vit/cls",
+            wav2vec2_ctc_group_norm: "wav2vec2/ctc_group_norm",
+            wav2vec2_ctc_layer_norm: "wav2vec2/ctc_layer_norm",
         }
     };
     ($check:ident: $($test:ident: $name:literal,)*) => {
