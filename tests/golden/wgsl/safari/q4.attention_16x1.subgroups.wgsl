@@ -11,7 +11,7 @@ struct Symbols {
 
 @group(0) @binding(0) var<uniform> symbols: Symbols;
 @group(0) @binding(1) var<storage, read_write> out_merge_heads: array<f32>;
-@group(0) @binding(2) var<storage, read> rope4: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> turn4: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> keys4: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> tokens: array<i32>;
 @group(0) @binding(5) var<storage, read> values: array<f32>;
@@ -37,8 +37,8 @@ fn main(
 
     // every dim
     for (var dim = lane; dim < 4u; dim += 32u) {
-        let rope_row = (lead0 * 10u + lead1) * 4u;
-        queries[dim] = rope4[rope_row + dim];
+        let turn_row = (lead0 * 10u + lead1) * 4u;
+        queries[dim] = turn4[turn_row + dim];
     }
 
     workgroupBarrier();
