@@ -18,6 +18,7 @@ use crate::prepare::{Prepared, prepare, split};
 use crate::profile::{self, Profile};
 use crate::reference;
 use crate::rewrite::RewriteReport;
+use crate::tasks;
 use crate::weights::{self, Checkpoint, WeightReport};
 
 /// Longest stretch of a prompt that is taken at once.
@@ -249,7 +250,7 @@ fn manifest(
         symbols,
         inputs: model.inputs.iter().map(input).collect(),
         states: (0..model.states.len()).map(|i| state(model, i as u32, options)).collect(),
-        entries: entries.iter().map(|plan| entry(model, plan)).collect(),
+        entries: entries.iter().map(|plan| entry(dir, model, plan)).collect::<Result<_, _>>()?,
         tensors: Vec::new(),
         shards: Vec::new(),
         files: BTreeMap::new(),
@@ -299,7 +300,7 @@ fn state(model: &Model, index: u32, options: &CompileOptions) -> bundle::State {
     bundle::State { name: state.name.clone(), elem, shape }
 }
 
-fn entry(model: &Model, plan: &EntryPlan) -> bundle::Entry {
+fn entry(dir: &ModelDir, model: &Model, plan: &EntryPlan) -> Result<bundle::Entry, CompileError> {
     use gristmill_graph::{EntryRole, Op};
     let declared = &model.entries[plan.entry];
     let graph = model.entry_graph(declared, plan.taps);
@@ -313,7 +314,7 @@ fn entry(model: &Model, plan: &EntryPlan) -> bundle::Entry {
         .collect();
     inputs.sort_unstable();
     inputs.dedup();
-    bundle::Entry {
+    Ok(bundle::Entry {
         name: plan.name.clone(),
         role: match declared.role {
             _ if plan.taps => bundle::EntryRole::Taps,
@@ -332,5 +333,9 @@ fn entry(model: &Model, plan: &EntryPlan) -> bundle::Entry {
                 bundle::Output { name: name.clone(), elem: elem(node.dtype), shape: sizes(&node.shape) }
             })
             .collect(),
-    }
+        task: match &declared.task {
+            Some(task) if !plan.taps => tasks::task(dir, model, task, &plan.outputs)?,
+            _ => None,
+        },
+    })
 }

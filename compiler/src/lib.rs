@@ -40,6 +40,10 @@ pub mod compile;
 
 pub mod reference;
 
+pub mod pictures;
+
+mod tasks;
+
 pub use compile::{CompileReport, compile};
 pub use error::CompileError;
 pub use options::{CompileOptions, KvPrecision, PageFile, Progress, Quiet};

@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use crate::error::CompileError;
 
+/// How pictures and recordings become tensors.
+pub const PREPROCESSOR: &str = "preprocessor_config.json";
+
 /// Files that a bundle carries as the model had them.
 const COMPANIONS: [&str; 8] = [
     "config.json",
@@ -15,7 +18,7 @@ const COMPANIONS: [&str; 8] = [
     "special_tokens_map.json",
     "generation_config.json",
     "chat_template.jinja",
-    "preprocessor_config.json",
+    PREPROCESSOR,
     "sentence_bert_config.json",
 ];
 
@@ -31,6 +34,8 @@ pub struct ModelDir {
     pub config: Value,
     /// `generation_config.json`, or null.
     pub generation: Value,
+    /// `preprocessor_config.json`, or null.
+    pub preprocessor: Value,
     path: PathBuf,
 }
 
@@ -56,9 +61,10 @@ impl ModelDir {
             return Err(CompileError::Config(format!("{}: not a JSON object", path.join("config.json").display())));
         }
         let generation = read_json(&path.join("generation_config.json"))?.unwrap_or(Value::Null);
+        let preprocessor = read_json(&path.join(PREPROCESSOR))?.unwrap_or(Value::Null);
         let absolute = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         let name = absolute.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
-        Ok(ModelDir { name, config, generation, path: path.to_path_buf() })
+        Ok(ModelDir { name, config, generation, preprocessor, path: path.to_path_buf() })
     }
 
     /// The shipped architecture file for the first known class in `architectures`.

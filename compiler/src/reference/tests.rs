@@ -27,7 +27,8 @@ fn model() -> Model {
     m.graph.outputs = BTreeMap::from([("y".to_string(), y), ("h".to_string(), x)]);
     m.taps.push("h".into());
     let bind = Bindings::new();
-    m.entries.push(Entry { name: "step".into(), role: EntryRole::Prefill, bind, outputs: vec!["y".into()] });
+    let outputs = vec!["y".into()];
+    m.entries.push(Entry { name: "step".into(), role: EntryRole::Prefill, bind, outputs, task: None });
     m
 }
 
@@ -40,6 +41,7 @@ fn manifest() -> Manifest {
         bind: BTreeMap::new(),
         inputs: vec![0],
         outputs,
+        task: None,
     };
     let y = || output("y", &["B", "P + T", "2"]);
     let symbol = |name: &str, min| ManifestSymbol { name: name.into(), min, max: 8 };

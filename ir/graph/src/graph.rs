@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::dim::{Bindings, Dim, Shape};
 use crate::dtype::{DType, Precision};
 use crate::op::Op;
+use crate::task::Task;
 
 /// Index of a node in [`Graph::nodes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -217,6 +218,8 @@ pub struct Entry {
     pub bind: Bindings,
     /// Names of graph outputs.
     pub outputs: Vec<String>,
+    /// What people use it for, if more than tensors.
+    pub task: Option<Task>,
 }
 
 /// An architecture bound to a config: what the compiler reads.

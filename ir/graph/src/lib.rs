@@ -22,6 +22,7 @@ pub mod op;
 pub mod quant;
 pub mod scalar;
 pub mod symbols;
+pub mod task;
 pub mod text;
 pub mod verify;
 
@@ -35,4 +36,5 @@ pub use infer::{Declarations, infer, infer_declared};
 pub use op::{NormKind, Op, ROUND_BLOCK, Reduction};
 pub use scalar::{Binary, Bits, Literal, Scalar, Unary};
 pub use symbols::{PAST, apply_defaults};
+pub use task::{Answer, Feed, Source, Task};
 pub use verify::{verify, verify_graph};

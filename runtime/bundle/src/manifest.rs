@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::size::Size;
+use crate::task::Task;
 
 /// The version this crate reads and writes.
 pub const FORMAT: u32 = 1;
@@ -168,6 +169,9 @@ pub struct Entry {
     pub inputs: Vec<u32>,
     /// Its results.
     pub outputs: Vec<Output>,
+    /// What people use it for, if more than tensors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Task>,
 }
 
 /// A result of an entry.

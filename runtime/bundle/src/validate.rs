@@ -203,6 +203,9 @@ impl Manifest {
                     return check.fail(place, format!("output `{}` is f32 or i32, found f16", output.name));
                 }
             }
+            if let Some(fault) = entry.task.as_ref().and_then(|task| self.task_fault(entry, task)) {
+                return check.fail(format!("{place}, task"), fault);
+            }
         }
         Ok(())
     }

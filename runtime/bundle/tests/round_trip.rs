@@ -41,6 +41,7 @@ fn manifest() -> Manifest {
             bind: BTreeMap::new(),
             inputs: vec![0],
             outputs: vec![Output { name: "y".to_string(), elem: Elem::F32, shape: vec![size("B*T")] }],
+            task: None,
         }],
         tensors: vec![],
         shards: vec![],

@@ -5,6 +5,7 @@
 //!   devices of this machine.
 //! - [`tensors`]: tensors in, tensors out. [`generate`](mod@generate): prompt in, tokens out, by way of [`feed`] and
 //!   [`sample`].
+//! - [`task`]: pictures and texts in, labels, boxes and similarities out; [`picture`]: from pictures to tensors.
 //! - [`text`], [`tokenizer`], [`template`], [`stream`]: from text to text.
 //!
 //! The crate has no clock, starts no threads but in [`native`], and reads files only through
@@ -24,10 +25,12 @@ pub mod gpu;
 mod join;
 #[cfg(feature = "native")]
 pub mod native;
+pub mod picture;
 pub mod sample;
 pub mod stream;
 #[cfg(feature = "template")]
 mod strftime;
+pub mod task;
 #[cfg(feature = "template")]
 pub mod template;
 pub mod tensors;

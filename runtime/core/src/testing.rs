@@ -51,6 +51,7 @@ pub(crate) fn decoder_manifest() -> Manifest {
         bind: bind.iter().map(|(k, v)| (k.to_string(), *v)).collect(),
         inputs: (0..inputs).collect(),
         outputs,
+        task: None,
     };
     Manifest {
         format: FORMAT,

@@ -265,6 +265,7 @@ fn stateful() -> Model {
         role,
         bind: bind.iter().map(|(n, v)| (n.to_string(), *v)).collect(),
         outputs: vec!["y".into(), "m".into(), "p".into()],
+        task: None,
     };
     model.entries = vec![
         entry("prefill", EntryRole::Prefill, &[]),

@@ -235,6 +235,10 @@ impl<'a> Binder<'a> {
         if outputs.is_empty() && self.diagnostics.is_empty() {
             return Err(self.fail(name, format!("the entry `{name}` has no outputs here")));
         }
-        Ok(Some(Entry { name: name.to_string(), role: decl.role, bind, outputs }))
+        let task = match &decl.task {
+            Some(task) => self.task(task, &outputs)?,
+            None => None,
+        };
+        Ok(Some(Entry { name: name.to_string(), role: decl.role, bind, outputs, task }))
     }
 }

@@ -148,6 +148,59 @@ pub(super) struct EntryDecl<'a> {
     pub(super) bind: Table<'a, i64>,
     #[serde(default)]
     pub(super) when: Option<Text<'a>>,
+    #[serde(default)]
+    pub(super) task: Option<TaskDecl<'a>>,
+}
+
+/// What an entry is for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename = "Task", bound(deserialize = "'de: 'a"))]
+pub(super) struct TaskDecl<'a> {
+    /// Inputs by name, and what they are made from.
+    pub(super) takes: Table<'a, SourceDecl<'a>>,
+    pub(super) gives: AnswerDecl<'a>,
+    /// The entry is for this only if this holds.
+    #[serde(default)]
+    pub(super) when: Option<Text<'a>>,
+}
+
+/// What an input is made from.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, bound(deserialize = "'de: 'a"))]
+pub(super) enum SourceDecl<'a> {
+    /// A picture.
+    Picture {
+        /// Formulas for settings that `preprocessor_config.json` does not have.
+        #[serde(default)]
+        settings: Table<'a, Text<'a>>,
+    },
+    /// The token ids of a text.
+    Text,
+    /// 1 for each token of a text, 0 for padding.
+    Mask,
+}
+
+/// What outputs mean: names of outputs, and formulas.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, bound(deserialize = "'de: 'a"))]
+pub(super) enum AnswerDecl<'a> {
+    /// Which of some classes it is.
+    Classify {
+        scores: Text<'a>,
+        #[serde(default)]
+        labels: Option<Text<'a>>,
+        #[serde(default)]
+        independent: Option<Text<'a>>,
+    },
+    /// What is where.
+    Detect {
+        scores: Text<'a>,
+        boxes: Text<'a>,
+        #[serde(default)]
+        labels: Option<Text<'a>>,
+    },
+    /// How well texts fit to something.
+    Compare { scores: Text<'a> },
 }
 
 /// A block: its signature is the key of the table it stands in.

@@ -7,7 +7,7 @@ use super::blocks::{Block, BlockTable, diagnose};
 use super::diagnostics::{Diagnostic, Sources, nearest_hint};
 use super::expr::{Argument, Expr, Kind};
 use super::extend::Merged;
-use super::file::Statement;
+use super::file::{AnswerDecl, EntryDecl, SourceDecl, Statement, TaskDecl};
 use super::functions::{FORMS, FUNCTIONS, find, match_arguments, parameters};
 use super::lexer::FormulaError;
 use super::parser::{annotated, assignment, expression, list, template};
@@ -200,10 +200,49 @@ impl<'a> Lint<'a, '_> {
                     self.error(symbol, format!("unknown symbol `{symbol}`"), hint);
                 }
             }
+            let known: BTreeSet<&'a str> = arch.names().into_iter().collect();
             if let Some(when) = entry.when {
-                let known = arch.names().into_iter().collect();
                 self.formula(when.0, &known);
             }
+            if let Some(task) = &entry.task {
+                self.task(task, entry, &known);
+            }
+        }
+    }
+
+    fn task(&mut self, task: &TaskDecl<'a>, entry: &EntryDecl<'a>, known: &BTreeSet<&'a str>) {
+        let inputs = &self.arch.inputs;
+        let mut formulas = vec![task.when];
+        for (input, source) in &task.takes.0 {
+            if inputs.get(input.0).is_none() {
+                let hint = nearest_hint(input.0, inputs.keys());
+                self.error(input.0, format!("unknown input `{}`", input.0), hint);
+            }
+            if let SourceDecl::Picture { settings } = source {
+                formulas.extend(settings.0.iter().map(|(_, text)| Some(*text)));
+            }
+        }
+        let mut read = Vec::new();
+        match &task.gives {
+            AnswerDecl::Classify { scores, labels, independent } => {
+                read.push(*scores);
+                formulas.extend([*labels, *independent]);
+            }
+            AnswerDecl::Detect { scores, boxes, labels } => {
+                read.extend([*scores, *boxes]);
+                formulas.push(*labels);
+            }
+            AnswerDecl::Compare { scores } => read.push(*scores),
+        }
+        let given: Vec<&str> = entry.outputs.iter().map(|o| o.0.trim_end_matches('?')).collect();
+        for output in read {
+            if !given.contains(&output.0) {
+                let hint = nearest_hint(output.0, given.iter().copied());
+                self.error(output.0, format!("this entry gives no output `{}`", output.0), hint);
+            }
+        }
+        for formula in formulas.into_iter().flatten() {
+            self.formula(formula.0, known);
         }
     }
 

@@ -22,6 +22,7 @@ mod lexer;
 mod lint;
 mod parser;
 mod policy;
+mod tasks;
 mod tensor;
 #[cfg(test)]
 mod tests;

@@ -22,7 +22,8 @@ fn model() -> Model {
     m.graph.outputs = BTreeMap::from([("y".to_string(), y), ("k".to_string(), k), ("tap".to_string(), e)]);
     m.taps.push("tap".into());
     let bind = Bindings::from([("T".to_string(), 1)]);
-    m.entries.push(Entry { name: "decode".into(), role: EntryRole::Decode, bind, outputs: vec!["k".into()] });
+    let outputs = vec!["k".into()];
+    m.entries.push(Entry { name: "decode".into(), role: EntryRole::Decode, bind, outputs, task: None });
     m
 }
 

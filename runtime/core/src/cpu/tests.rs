@@ -211,6 +211,7 @@ fn model(weight_bytes: u64, max_context: u32) -> (Manifest, Programs) {
             bind: BTreeMap::new(),
             inputs: vec![],
             outputs: vec![],
+            task: None,
         }],
         tensors: vec![Tensor {
             name: "w".to_string(),

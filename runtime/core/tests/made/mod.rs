@@ -60,6 +60,7 @@ fn manifest(profile: &str) -> Manifest {
                 output("wide", Elem::I32, &["70001"]),
                 output("broken", Elem::F32, &["1"]),
             ],
+            task: None,
         }],
         tensors: vec![],
         shards: vec![],

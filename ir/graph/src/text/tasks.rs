@@ -1,0 +1,175 @@
+//! Binding what entries are for.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value as Json};
+
+use super::binder::{Binder, Eval};
+use super::diagnostics::nearest_hint;
+use super::file::{AnswerDecl, SourceDecl, Table, TaskDecl, Text};
+use super::parser::expression;
+use super::value::Value;
+use crate::graph::NodeId;
+use crate::op::Op;
+use crate::task::{Answer, Feed, Source, Task};
+
+/// Most classes of a model; more would be a mistake.
+const MAX_LABELS: usize = 1 << 16;
+
+impl<'a> Binder<'a> {
+    /// The task of the entry `name`, which has these outputs; none if it is for other configs.
+    pub(super) fn task(&mut self, decl: &TaskDecl<'a>, outputs: &[String]) -> Eval<Option<Task>> {
+        if let Some(when) = decl.when {
+            let condition = self.formula(expression(when.0))?;
+            if !self.eval_bool(&condition)? {
+                return Ok(None);
+            }
+        }
+        let used = self.inputs_of(outputs);
+        let mut takes = Vec::new();
+        for (input, source) in &decl.takes.0 {
+            if !used.contains(input.0) && self.diagnostics.is_empty() {
+                let hint = nearest_hint(input.0, used.iter().map(String::as_str));
+                return Err(self.fail_with(input.0, format!("this entry does not use an input `{}`", input.0), hint));
+            }
+            takes.push(Feed { input: input.0.to_string(), source: self.source(source)? });
+        }
+        let gives = match &decl.gives {
+            AnswerDecl::Classify { scores, labels, independent } => {
+                let classes = self.last_axis(*scores, outputs)?;
+                Answer::Classify {
+                    scores: scores.0.to_string(),
+                    labels: self.labels(*labels, classes)?,
+                    independent: self.truth(*independent)?,
+                }
+            }
+            AnswerDecl::Detect { scores, boxes, labels } => {
+                let classes = self.last_axis(*scores, outputs)?.map(|n| n - 1);
+                self.last_axis(*boxes, outputs)?;
+                let labels = self.labels(*labels, classes)?;
+                Answer::Detect { scores: scores.0.to_string(), boxes: boxes.0.to_string(), labels }
+            }
+            AnswerDecl::Compare { scores } => {
+                self.last_axis(*scores, outputs)?;
+                Answer::Compare { scores: scores.0.to_string() }
+            }
+        };
+        Ok(Some(Task { takes, gives }))
+    }
+
+    /// Names of the inputs that these outputs need.
+    fn inputs_of(&self, outputs: &[String]) -> BTreeSet<String> {
+        let graph = self.builder.graph.restricted_to(outputs);
+        let inputs = graph.nodes.iter().filter_map(|n| match n.op {
+            Op::Input(i) => self.inputs.get(i as usize),
+            _ => None,
+        });
+        inputs.map(|i| i.name.clone()).collect()
+    }
+
+    fn source(&mut self, decl: &SourceDecl<'a>) -> Eval<Source> {
+        Ok(match decl {
+            SourceDecl::Text => Source::Text,
+            SourceDecl::Mask => Source::Mask,
+            SourceDecl::Picture { settings } => Source::Picture { settings: self.settings(settings)? },
+        })
+    }
+
+    fn settings(&mut self, settings: &Table<'a, Text<'a>>) -> Eval<Map<String, Json>> {
+        let mut all = Map::new();
+        for (key, text) in &settings.0 {
+            let formula = self.formula(expression(text.0))?;
+            let value = self.eval_maybe(&formula)?;
+            match json(&value) {
+                Some(value) => all.insert(key.0.to_string(), value),
+                None => {
+                    let found = self.describe(&value);
+                    let message = format!("a setting is a number, text, truth value, list or object, not {found}");
+                    return Err(self.fail(text.0, message));
+                }
+            };
+        }
+        Ok(all)
+    }
+
+    /// The size of the last axis of an output, where it is known.
+    fn last_axis(&mut self, output: Text<'a>, outputs: &[String]) -> Eval<Option<i64>> {
+        let node: Option<NodeId> = self.builder.graph.outputs.get(output.0).copied();
+        match node.filter(|_| outputs.iter().any(|o| o == output.0)) {
+            Some(id) => Ok(self.builder.graph.node(id).shape.last().and_then(|d| d.as_const())),
+            // An output that failed has been reported.
+            None if !self.diagnostics.is_empty() => Ok(None),
+            None => {
+                let hint = nearest_hint(output.0, outputs.iter().map(String::as_str));
+                Err(self.fail_with(output.0, format!("this entry gives no output `{}` here", output.0), hint))
+            }
+        }
+    }
+
+    fn truth(&mut self, formula: Option<Text<'a>>) -> Eval<bool> {
+        let Some(text) = formula else { return Ok(false) };
+        let formula = self.formula(expression(text.0))?;
+        self.eval_bool(&formula)
+    }
+
+    /// The names of classes: an object with numbers as keys (`id2label`), or a list.
+    fn labels(&mut self, formula: Option<Text<'a>>, classes: Option<i64>) -> Eval<Vec<String>> {
+        let Some(text) = formula else { return Ok(Vec::new()) };
+        let formula = self.formula(expression(text.0))?;
+        let value = self.eval_maybe(&formula)?;
+        let named = match &value {
+            Value::Absent => return Ok(Vec::new()),
+            Value::Object(map) => from_object(map),
+            Value::List(items) => items.iter().map(as_text).collect(),
+            _ => None,
+        };
+        let Some(labels) = named else {
+            let found = self.describe(&value);
+            let message = format!("expected the names of classes by number (as id2label) or as a list, found {found}");
+            return Err(self.fail(text.0, message));
+        };
+        match classes {
+            Some(n) if n != labels.len() as i64 => {
+                Err(self.fail(text.0, format!("{} names for {n} classes", labels.len())))
+            }
+            _ => Ok(labels),
+        }
+    }
+}
+
+/// Names by number; numbers that are left out get the name that Hugging Face gives them.
+fn from_object(map: &Map<String, Json>) -> Option<Vec<String>> {
+    let numbered: Option<Vec<(usize, &str)>> =
+        map.iter().map(|(key, label)| Some((key.parse().ok()?, label.as_str()?))).collect();
+    let numbered = numbered?;
+    let count = numbered.iter().map(|(n, _)| n + 1).max().unwrap_or(0);
+    if count > MAX_LABELS {
+        return None;
+    }
+    let mut labels: Vec<String> = (0..count).map(|n| format!("LABEL_{n}")).collect();
+    for (n, label) in numbered {
+        labels[n] = label.to_string();
+    }
+    Some(labels)
+}
+
+fn as_text(value: &Value<'_>) -> Option<String> {
+    match value {
+        Value::Text(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+/// A value as JSON, if it is of a kind that JSON has.
+fn json(value: &Value<'_>) -> Option<Json> {
+    Some(match value {
+        Value::Absent => Json::Null,
+        Value::Bool(b) => Json::from(*b),
+        Value::Int(v) => Json::from(*v),
+        Value::Float(v) => Json::from(*v),
+        Value::Text(t) => Json::from(t.as_str()),
+        Value::List(items) => Json::Array(items.iter().map(json).collect::<Option<_>>()?),
+        Value::Object(map) => Json::Object((*map).clone()),
+        Value::Poison | Value::Dim(_) | Value::Vector(_) | Value::Mask(_) | Value::Node(_) => return None,
+    })
+}

@@ -1,0 +1,119 @@
+//! Tasks of a manifest: what is written is read, and what cannot be is refused.
+
+use std::collections::BTreeMap;
+
+use gristmill_bundle::*;
+
+fn size(text: &str) -> Size {
+    Size(text.to_string())
+}
+
+fn input(name: &str, elem: Elem, shape: &[&str]) -> Input {
+    let shape = shape.iter().map(|s| size(s)).collect();
+    Input { name: name.to_string(), elem, shape, default: None, advance: None }
+}
+
+fn output(name: &str, shape: &[&str]) -> Output {
+    Output { name: name.to_string(), elem: Elem::F32, shape: shape.iter().map(|s| size(s)).collect() }
+}
+
+fn manifest() -> Manifest {
+    let steps = vec![
+        PictureStep::Resize { to: Resized::Shortest { shortest: 8, longest: None }, filter: Filter::Bicubic },
+        PictureStep::Crop { height: 8, width: 8 },
+    ];
+    let pictures = Pictures { steps, factor: 1.0 / 255.0, mean: [0.1; 3], std: [0.3; 3] };
+    let task = Task {
+        takes: vec![Feed { input: 0, source: FeedSource::Picture(pictures) }],
+        gives: Answer::Classify { scores: 0, labels: vec!["cat".into(), "dog".into()], independent: false },
+    };
+    Manifest {
+        format: FORMAT,
+        generator: "gristmill test".to_string(),
+        model: ModelInfo {
+            name: "tiny".to_string(),
+            architecture: "tiny".to_string(),
+            precision: "f32".to_string(),
+            parameters: 0,
+            max_context: 8,
+            prefill_chunk: 4,
+            eos_token_ids: vec![],
+            bos_token_id: None,
+        },
+        symbols: vec![Symbol { name: "B".to_string(), min: 1, max: 4 }],
+        inputs: vec![input("pixels", Elem::F32, &["B", "3", "8", "8"]), input("ids", Elem::I32, &["B", "4"])],
+        states: vec![],
+        entries: vec![Entry {
+            name: "forward".to_string(),
+            role: EntryRole::Tensors,
+            bind: BTreeMap::new(),
+            inputs: vec![0],
+            outputs: vec![output("logits", &["B", "2"]), output("boxes", &["B", "5", "4"])],
+            task: Some(task),
+        }],
+        tensors: vec![],
+        shards: vec![],
+        files: BTreeMap::new(),
+        profiles: vec![],
+    }
+}
+
+fn task(m: &mut Manifest) -> &mut Task {
+    m.entries[0].task.as_mut().unwrap()
+}
+
+fn pictures(m: &mut Manifest) -> &mut Pictures {
+    match &mut task(m).takes[0].source {
+        FeedSource::Picture(pictures) => pictures,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn tasks_are_read_back() {
+    let text = serde_json::to_string(&manifest()).unwrap();
+    assert_eq!(parse_manifest(text.as_bytes()).unwrap(), manifest());
+    assert!(text.contains(r#"{"resize":{"to":{"shortest":{"shortest":8}},"filter":"bicubic"}}"#), "{text}");
+    let strange = text.replacen("\"bicubic\"", "\"sharp\"", 1);
+    assert!(parse_manifest(strange.as_bytes()).unwrap_err().to_string().contains("unknown variant `sharp`"));
+}
+
+/// A change to a manifest, and what the complaint must mention.
+type Forgery = (fn(&mut Manifest), &'static str);
+
+#[test]
+fn forged_tasks_are_refused() {
+    let forgeries: &[Forgery] = &[
+        (|m| task(m).takes.clear(), "1 to 16 inputs, found 0"),
+        (|m| task(m).takes[0].input = 9, "input 9 is not one of the entry"),
+        (|m| task(m).takes[0].input = 1, "input 1 is not one of the entry"),
+        (|m| m.entries[0].inputs = vec![0, 1], "`ids` has no default, and nothing to be made from"),
+        (|m| task(m).takes[0].source = FeedSource::Text, "`pixels` cannot be made from that: it needs I32 with 2 axes"),
+        (|m| pictures(m).steps[1] = PictureStep::Crop { height: 8, width: 0 }, "a picture of 0 pixels"),
+        (|m| pictures(m).steps[1] = PictureStep::Crop { height: 1 << 20, width: 8 }, "a picture of 1048576 pixels"),
+        (|m| pictures(m).steps = vec![PictureStep::Crop { height: 8, width: 8 }; 17], "17 steps for a picture"),
+        (|m| pictures(m).std[1] = 0.0, "std not 0"),
+        (|m| pictures(m).factor = f64::NAN, "must be finite"),
+        (|m| task(m).gives = Answer::Compare { scores: 7 }, "output 7 does not exist"),
+        (|m| task(m).gives = Answer::Compare { scores: 1 }, "output `boxes` must be f32 with 2 axes"),
+        (
+            |m| task(m).gives = Answer::Classify { scores: 0, labels: vec!["cat".into()], independent: false },
+            "1 names for 2 classes",
+        ),
+        (
+            |m| task(m).gives = Answer::Classify { scores: 0, labels: vec!["x".repeat(2000); 2], independent: false },
+            "1000 bytes",
+        ),
+        (
+            |m| task(m).gives = Answer::Detect { scores: 0, boxes: 1, labels: vec![] },
+            "`logits` must be f32 with 3 axes",
+        ),
+    ];
+    for (forge, complaint) in forgeries {
+        let mut m = manifest();
+        forge(&mut m);
+        let text = m.validate().unwrap_err().to_string();
+        assert!(text.contains(complaint), "{text}\n  should mention: {complaint}");
+        assert!(text.contains("entry `forward`"), "{text}");
+    }
+}

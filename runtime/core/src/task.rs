@@ -1,0 +1,278 @@
+//! What a bundle is for: pictures and texts in, labels, boxes or similarities out, as the tasks of its entries say.
+
+use gristmill_bundle::{Answer, Entry, FeedSource, Manifest, Task};
+use serde::Serialize;
+
+use crate::backend::{Backend, Request, Tensor, Tensors, run, run_all};
+use crate::error::Error;
+use crate::picture::Picture;
+
+/// What a task is given.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Given<'a> {
+    /// Pictures.
+    pub pictures: &'a [Picture],
+    /// Token ids of texts, with those around them that the model wants.
+    pub texts: &'a [Vec<u32>],
+}
+
+/// A class and how certain it is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Score {
+    /// Name of the class; its number if it has none.
+    pub label: String,
+    /// Number of the class.
+    pub class: usize,
+    /// 0 to 1.
+    pub score: f32,
+}
+
+/// Something that was found in a picture.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Found {
+    /// What it is.
+    #[serde(flatten)]
+    pub what: Score,
+    /// Left, top, right and bottom, in pixels of the picture that was given.
+    #[serde(rename = "box")]
+    pub corners: [f32; 4],
+}
+
+/// How well texts fit to one thing.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Fit {
+    /// As the model gives it, per text.
+    pub similarity: Vec<f32>,
+    /// 0 to 1, per text: all together are 1.
+    pub probability: Vec<f32>,
+}
+
+/// A kind of [`Answer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// [`Answer::Classify`].
+    Classify,
+    /// [`Answer::Detect`].
+    Detect,
+    /// [`Answer::Compare`].
+    Compare,
+}
+
+impl Kind {
+    /// The kind of an answer.
+    pub fn of(answer: &Answer) -> Self {
+        match answer {
+            Answer::Classify { .. } => Kind::Classify,
+            Answer::Detect { .. } => Kind::Detect,
+            Answer::Compare { .. } => Kind::Compare,
+        }
+    }
+
+    /// `classify`, `detect`, `compare`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Classify => "classify",
+            Kind::Detect => "detect",
+            Kind::Compare => "compare",
+        }
+    }
+}
+
+/// Entries with their tasks, in their order.
+pub fn tasks(manifest: &Manifest) -> impl Iterator<Item = (&Entry, &Task)> {
+    manifest.entries.iter().filter_map(|e| e.task.as_ref().map(|t| (e, t)))
+}
+
+/// Whether a task takes pictures.
+pub fn takes_pictures(task: &Task) -> bool {
+    task.takes.iter().any(|f| matches!(f.source, FeedSource::Picture(_)))
+}
+
+/// Whether a task takes texts.
+pub fn takes_texts(task: &Task) -> bool {
+    task.takes.iter().any(|f| matches!(f.source, FeedSource::Text))
+}
+
+/// The first entry whose task is of this kind.
+fn find(manifest: &Manifest, kind: Kind) -> Result<(&Entry, &Task), Error> {
+    tasks(manifest).find(|(_, t)| Kind::of(&t.gives) == kind).ok_or_else(|| {
+        let known: Vec<&str> = tasks(manifest).map(|(_, t)| Kind::of(&t.gives).name()).collect();
+        let known = if known.is_empty() { "it takes tensors only".to_string() } else { known.join(", ") };
+        Error::Unsupported(format!("this model does not {}; what it does: {known}", kind.name()))
+    })
+}
+
+/// Which classes each picture is of, or each text, for models of texts: all classes, most certain first.
+pub async fn classify(
+    backend: &mut dyn Backend,
+    manifest: &Manifest,
+    given: Given<'_>,
+) -> Result<Vec<Vec<Score>>, Error> {
+    let (entry, task) = find(manifest, Kind::Classify)?;
+    let Answer::Classify { scores, labels, independent } = &task.gives else { return Ok(Vec::new()) };
+    let requests = one_by_one(manifest, entry, task, given)?;
+    let output = entry.outputs[*scores as usize].name.as_str();
+    begin(backend, manifest, 1).await?;
+    let results = run_all(backend, &requests, &[output]).await?;
+    let read = |outputs: &Tensors| {
+        let mut values = floats(outputs, output, labels.len(), 1)?.to_vec();
+        if *independent {
+            values.iter_mut().for_each(|v| *v = 1.0 / (1.0 + (-*v).exp()))
+        } else {
+            softmax(&mut values)
+        }
+        let scored = values.iter().enumerate().map(|(class, score)| scored(labels, class, *score));
+        let mut scored: Vec<Score> = scored.collect();
+        scored.sort_by(|a, b| b.score.total_cmp(&a.score));
+        Ok(scored)
+    };
+    results.iter().map(read).collect()
+}
+
+/// What is where in each picture, with at least this certainty, most certain first.
+pub async fn detect(
+    backend: &mut dyn Backend,
+    manifest: &Manifest,
+    given: Given<'_>,
+    threshold: f32,
+) -> Result<Vec<Vec<Found>>, Error> {
+    let (entry, task) = find(manifest, Kind::Detect)?;
+    let Answer::Detect { scores, boxes, labels } = &task.gives else { return Ok(Vec::new()) };
+    let requests = one_by_one(manifest, entry, task, given)?;
+    let outputs = [*scores, *boxes].map(|i| entry.outputs[i as usize].name.as_str());
+    begin(backend, manifest, 1).await?;
+    let results = run_all(backend, &requests, &outputs).await?;
+    let read = |(results, picture): (&Tensors, &Picture)| {
+        let boxes = floats(results, outputs[1], 4, 1)?;
+        let count = boxes.len() / 4;
+        let logits = floats(results, outputs[0], 2, count)?;
+        let rows = logits.chunks_exact(logits.len() / count.max(1));
+        let found = rows.zip(boxes.chunks_exact(4)).filter_map(|(row, at)| {
+            let mut row = row.to_vec();
+            softmax(&mut row);
+            // The last class is nothing.
+            let best = row[..row.len() - 1].iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)));
+            let (class, score) = best.filter(|(_, score)| **score > threshold)?;
+            Some(Found { what: scored(labels, class, *score), corners: corners(at, picture) })
+        });
+        let mut found: Vec<Found> = found.collect();
+        found.sort_by(|a, b| b.what.score.total_cmp(&a.what.score));
+        Ok(found)
+    };
+    results.iter().zip(given.pictures).map(read).collect()
+}
+
+/// How well the texts fit to each picture.
+pub async fn compare(backend: &mut dyn Backend, manifest: &Manifest, given: Given<'_>) -> Result<Vec<Fit>, Error> {
+    let (entry, task) = find(manifest, Kind::Compare)?;
+    let Answer::Compare { scores } = &task.gives else { return Ok(Vec::new()) };
+    let request = request(manifest, entry, task, given)?;
+    let output = entry.outputs[*scores as usize].name.as_str();
+    begin(backend, manifest, 1).await?;
+    let outputs = run(backend, &request, &[output]).await?;
+    let rows = floats(&outputs, output, given.texts.len(), given.pictures.len())?;
+    let read = |row: &[f32]| {
+        let mut probability = row.to_vec();
+        softmax(&mut probability);
+        Fit { similarity: row.to_vec(), probability }
+    };
+    Ok(rows.chunks_exact(given.texts.len().max(1)).map(read).collect())
+}
+
+async fn begin(backend: &mut dyn Backend, manifest: &Manifest, batch: u32) -> Result<(), Error> {
+    if manifest.states.is_empty() { Ok(()) } else { backend.begin(batch, manifest.model.max_context).await }
+}
+
+/// A call for each picture or each text: they may differ in size, and need not be padded then.
+fn one_by_one(manifest: &Manifest, entry: &Entry, task: &Task, given: Given<'_>) -> Result<Vec<Request>, Error> {
+    if takes_pictures(task) {
+        let one = |picture| request(manifest, entry, task, Given { pictures: std::slice::from_ref(picture), ..given });
+        given.pictures.iter().map(one).collect()
+    } else {
+        let one = |text| request(manifest, entry, task, Given { texts: std::slice::from_ref(text), ..given });
+        given.texts.iter().map(one).collect()
+    }
+}
+
+/// One call for everything that is given.
+fn request(manifest: &Manifest, entry: &Entry, task: &Task, given: Given<'_>) -> Result<Request, Error> {
+    let mut inputs = Tensors::new();
+    let longest = given.texts.iter().map(Vec::len).max().unwrap_or(0);
+    let padded = |ids: &Vec<u32>, value: fn(u32) -> i32| {
+        let mut row: Vec<i32> = ids.iter().map(|id| value(*id)).collect();
+        row.resize(longest, 0);
+        row
+    };
+    let table = |value: fn(u32) -> i32| {
+        let rows: Vec<i32> = given.texts.iter().flat_map(|ids| padded(ids, value)).collect();
+        Tensor::i32([given.texts.len(), longest], rows)
+    };
+    for feed in &task.takes {
+        let name = manifest.inputs[feed.input as usize].name.clone();
+        let nothing = |what: &str| Error::Input {
+            name: name.clone(),
+            expected: format!("{what} to make it from"),
+            found: "none".to_string(),
+        };
+        let tensor = match &feed.source {
+            FeedSource::Picture(_) if given.pictures.is_empty() => return Err(nothing("a picture")),
+            FeedSource::Text | FeedSource::Mask if longest == 0 => return Err(nothing("a text")),
+            FeedSource::Picture(how) => {
+                let tensors = given.pictures.iter().map(|p| p.tensor(how)).collect::<Result<Vec<_>, _>>()?;
+                stacked(&name, tensors)?
+            }
+            FeedSource::Text => table(|id| id as i32),
+            FeedSource::Mask => table(|_| 1),
+        };
+        inputs.insert(name, tensor);
+    }
+    let masked = task.takes.iter().any(|f| f.source == FeedSource::Mask);
+    if !masked && given.texts.iter().any(|ids| ids.len() != longest) {
+        let message = "this model takes no mask, so its texts must have the same number of tokens";
+        return Err(Error::Unsupported(message.to_string()));
+    }
+    Ok(Request::new(&entry.name, &inputs, 0))
+}
+
+/// Tensors of one row as one tensor.
+fn stacked(name: &str, tensors: Vec<Tensor>) -> Result<Tensor, Error> {
+    let mut shape = tensors.first().map(|t| t.shape.clone()).unwrap_or_default();
+    if let Some(other) = tensors.iter().find(|t| t.shape != shape) {
+        let (expected, found) = (format!("pictures of one size: {shape:?}"), format!("{:?}", other.shape));
+        return Err(Error::Input { name: name.to_string(), expected, found });
+    }
+    if let Some(rows) = shape.first_mut() {
+        *rows = tensors.len();
+    }
+    let data: Vec<f32> = tensors.iter().flat_map(|t| t.as_f32().unwrap_or_default()).copied().collect();
+    Ok(Tensor::f32(shape, data))
+}
+
+/// An output with `rows` rows of at least `least` floats each.
+fn floats<'t>(outputs: &'t Tensors, name: &str, least: usize, rows: usize) -> Result<&'t [f32], Error> {
+    let values = outputs.get(name).and_then(Tensor::as_f32);
+    let values = values.filter(|v| rows > 0 && v.len() % rows == 0 && v.len() / rows >= least.max(1));
+    values.ok_or_else(|| Error::Backend(format!("output `{name}` has not the shape that its task needs")))
+}
+
+fn scored(labels: &[String], class: usize, score: f32) -> Score {
+    let label = labels.get(class).cloned().unwrap_or_else(|| class.to_string());
+    Score { label, class, score }
+}
+
+fn softmax(values: &mut [f32]) {
+    let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    values.iter_mut().for_each(|v| *v = (*v - most).exp());
+    let sum: f32 = values.iter().sum();
+    values.iter_mut().for_each(|v| *v /= sum);
+}
+
+/// Centre and size as parts of a picture, as corners in its pixels.
+fn corners(at: &[f32], picture: &Picture) -> [f32; 4] {
+    let (width, height) = (picture.width() as f32, picture.height() as f32);
+    let (x, y, w, h) = (at[0], at[1], at[2], at[3]);
+    [(x - w / 2.0) * width, (y - h / 2.0) * height, (x + w / 2.0) * width, (y + h / 2.0) * height]
+}
+
+#[cfg(test)]
+mod tests;
