@@ -269,8 +269,12 @@ macro_rules! golden_cases {
             bert_base: "bert/base",
             bert_labels: "bert/labels",
             bert_mlm: "bert/mlm",
+            clap_fused: "clap/fused",
+            clap_unfused: "clap/unfused",
             clip_eos_argmax: "clip/eos_argmax",
             clip_eos_first: "clip/eos_first",
+            detr_resnet: "detr/resnet",
+            detr_timm: "detr/timm",
             distilbert_cls: "distilbert/cls",
             gemma_base: "gemma/base",
             gemma2_softcap: "gemma2/softcap",
@@ -296,6 +300,7 @@ macro_rules! golden_cases {
             vit_cls: "vit/cls",
             wav2vec2_ctc_group_norm: "wav2vec2/ctc_group_norm",
             wav2vec2_ctc_layer_norm: "wav2vec2/ctc_layer_norm",
+            xclip_base: "xclip/base",
         }
     };
     ($check:ident: $($test:ident: $name:literal,)*) => {

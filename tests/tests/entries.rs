@@ -11,9 +11,12 @@ use gristmill_tests::backends::{to_golden, to_runtime};
 use gristmill_tests::devices;
 use gristmill_tests::goldens::{Case, TOLERANCE};
 
-#[test]
-fn towers_run_alone() {
-    let case = Case::open("clip/eos_first");
+/// An entry, what it is given, and what it computes.
+type Tower = (&'static str, &'static [&'static str], &'static str);
+
+/// Runs towers of a golden model by themselves on all devices.
+fn check(case: &str, towers: &[Tower]) {
+    let case = Case::open(case);
     let dir = tempfile::tempdir().expect("a temporary directory");
     let out = dir.path().join("bundle");
     let options = CompileOptions { precision: "f32".into(), targets: devices::targets(), ..CompileOptions::default() };
@@ -21,10 +24,7 @@ fn towers_run_alone() {
     let bundle = Arc::new(Bundle::open(&out).expect("a bundle"));
     let run = &case.runs()[0];
     for device in &mut devices::open(&bundle).expect("devices") {
-        for (entry, given, expected) in [
-            ("text_features", &["input_ids", "attention_mask"][..], "text_embeds"),
-            ("image_features", &["pixel_values"][..], "image_embeds"),
-        ] {
+        for (entry, given, expected) in towers {
             let inputs = given.iter().map(|n| (n.to_string(), to_runtime(&run.inputs[*n]))).collect();
             // The whole takes these inputs as well, but wants more.
             let what = TensorRun::default();
@@ -36,4 +36,27 @@ fn towers_run_alone() {
             assert!(judged[0].error < TOLERANCE, "{} {entry}: {:?}", device.name, judged[0]);
         }
     }
+}
+
+#[test]
+fn towers_of_texts_and_pictures() {
+    check(
+        "clip/eos_first",
+        &[
+            ("text_features", &["input_ids", "attention_mask"], "text_embeds"),
+            ("image_features", &["pixel_values"], "image_embeds"),
+        ],
+    );
+}
+
+#[test]
+fn towers_of_texts_sounds_and_videos() {
+    check(
+        "clap/fused",
+        &[
+            ("text_features", &["input_ids", "attention_mask"], "text_embeds"),
+            ("audio_features", &["input_features", "is_longer"], "audio_embeds"),
+        ],
+    );
+    check("xclip/base", &[("video_features", &["pixel_values"], "video_embeds")]);
 }

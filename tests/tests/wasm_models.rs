@@ -101,9 +101,9 @@ fn check(case: &str, precision: &str, kv: KvPrecision) -> usize {
     for (plan, graph, calls) in &lowered {
         // What came before, if anything, is in the states.
         let next = model.entries[plan.entry].role == EntryRole::Decode;
-        let bindings: Bindings = [("B", 2), ("N", 3), ("T", if next { 1 } else { 9 }), ("P", if next { 9 } else { 0 })]
-            .map(|(k, v)| (k.into(), v))
-            .into();
+        let (new, past) = if next { (1, 9) } else { (9, 0) };
+        let sizes = [("B", 2), ("N", 3), ("T", new), ("P", past), ("F", 21), ("H", 70), ("W", 45)];
+        let bindings: Bindings = sizes.map(|(k, v)| (k.into(), v)).into();
         let inputs = inputs(&model, &bindings, &mut numbers);
         let execute = &mut |kernel: &Kernel, symbols: &Symbols, memory: &mut [Vec<u32>]| {
             let n = at[kernel.name.as_str()];
@@ -160,6 +160,14 @@ fn encoders() {
 #[test]
 fn texts_and_pictures() {
     check("clip/eos_first", "q4", KvPrecision::F32);
+}
+
+/// Frames that pass notes to each other, windows that shift, pictures of any size with queries.
+#[test]
+fn videos_sounds_and_objects() {
+    check("xclip/base", "q8", KvPrecision::F32);
+    check("clap/fused", "q4", KvPrecision::F32);
+    check("detr/timm", "f16", KvPrecision::F32);
 }
 
 /// How a grid is shared among workers changes nothing, not even a rounding.

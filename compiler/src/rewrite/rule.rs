@@ -117,8 +117,10 @@ impl If {
     }
 }
 
+/// A matrix that lies in memory, and whose size the kernels of linear layers can be made for.
 fn is_weight_matrix(egraph: &EGraph, class: Id) -> bool {
-    egraph[class].data.ty.shape.len() == 2 && leaf(egraph, class).is_some()
+    let shape = &egraph[class].data.ty.shape;
+    shape.len() == 2 && shape.iter().all(|d| d.as_const().is_some()) && leaf(egraph, class).is_some()
 }
 
 /// The precision of a stored weight, if the class is one.

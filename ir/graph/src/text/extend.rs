@@ -1,4 +1,4 @@
-//! Extension: an architecture on top of another one.
+//! Extension: an architecture on top of another one, with parts that several share.
 
 use std::collections::BTreeSet;
 
@@ -67,13 +67,29 @@ fn merge<'a, T>(
     }
 }
 
-/// Puts `own` on top of `base`.
+/// Puts `own` on top of `base`. Its parts come between, and their statements in front of all others: what they
+/// compute is there for whatever follows.
 pub(super) fn apply<'a>(
     mut base: Merged<'a>,
-    own: Architecture<'a>,
+    parts: Vec<Architecture<'a>>,
+    mut own: Architecture<'a>,
     sources: &Sources<'a>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Merged<'a> {
+    let mut body = Vec::new();
+    for mut part in parts {
+        body.append(&mut part.body);
+        declare(&mut base, part, sources, diagnostics);
+    }
+    let (rest, edits) = (std::mem::take(&mut own.body), std::mem::take(&mut own.edits));
+    declare(&mut base, own, sources, diagnostics);
+    body.extend(if rest.is_empty() { std::mem::take(&mut base.body) } else { rest });
+    base.body = edits.into_iter().fold(body, |body, edit| edited(body, edit, sources, diagnostics));
+    base
+}
+
+/// Merges the declarations of `own`.
+fn declare<'a>(base: &mut Merged<'a>, own: Architecture<'a>, sources: &Sources<'a>, diagnostics: &mut Vec<Diagnostic>) {
     let mut config = Table::default();
     for text in own.config {
         match assignment(text.0) {
@@ -91,13 +107,6 @@ pub(super) fn apply<'a>(
     merge("state", &mut base.states, own.states, sources, diagnostics);
     merge("block", &mut base.blocks, own.blocks, sources, diagnostics);
     merge("entry", &mut base.entries, own.entries, sources, diagnostics);
-    if !own.body.is_empty() {
-        base.body = own.body;
-    }
-    for edit in own.edits {
-        base.body = edited(base.body, edit, sources, diagnostics);
-    }
-    base
 }
 
 /// The name by which edits address a statement.

@@ -85,6 +85,9 @@ pub(super) struct Architecture<'a> {
     pub(super) _doc: Text<'a>,
     #[serde(default)]
     pub(super) extends: Option<Text<'a>>,
+    /// Parts whose declarations and statements are taken over.
+    #[serde(default)]
+    pub(super) includes: Vec<Text<'a>>,
     /// Looked for by [`Classes`], before it is known which file is meant.
     #[serde(default, rename = "classes")]
     pub(super) _classes: Vec<Text<'a>>,

@@ -42,18 +42,20 @@ use binder::Binder;
 use blocks::BlockTable;
 use diagnostics::{Sources, nearest_hint};
 use extend::Merged;
-use file::{Architecture, Blocks};
+use file::{Architecture, Blocks, Text};
 
 /// Folder of block files within a library.
 const BLOCKS: &str = "blocks/";
+/// Folder of parts within a library.
+const PARTS: &str = "parts/";
 /// Longest chain of `extends`.
 const MAX_EXTENDS: usize = 16;
 
 /// The texts of architecture and block files, by name: `llama.ron`, `blocks/norm.ron`.
 #[derive(Clone, Debug, Default)]
 pub struct Library {
-    /// Text by name. Files in `blocks/` hold blocks, files in other folders are ignored, the rest are
-    /// architectures.
+    /// Text by name. Files in `blocks/` hold blocks, files in `parts/` what architectures include, files in other
+    /// folders are ignored, the rest are architectures.
     pub files: BTreeMap<String, String>,
 }
 
@@ -109,10 +111,11 @@ fn load<'a>(library: &'a Library, file: &'a str) -> Result<Loaded<'a>, Diagnosti
         let read: Blocks<'a> = file::read(&sources, name, text).map_err(|d| Diagnostics(vec![*d]))?;
         blocks::add(&mut blocks, &read.blocks, false, &sources, &mut diagnostics);
     }
-    let arch = chain
-        .into_iter()
-        .rev()
-        .fold(Merged::default(), |base, own| extend::apply(base, own, &sources, &mut diagnostics));
+    let mut arch = Merged::default();
+    for own in chain.into_iter().rev() {
+        let parts = own.includes.iter().map(|name| part(library, *name, &sources)).collect::<Result<_, _>>()?;
+        arch = extend::apply(arch, parts, own, &sources, &mut diagnostics);
+    }
     blocks::add(&mut blocks, &arch.blocks, true, &sources, &mut diagnostics);
     let circular = blocks::check_cycles(&blocks, &sources, &mut diagnostics);
     lint::blocks(&blocks, &sources, &mut diagnostics);
@@ -156,6 +159,25 @@ fn chain<'a>(library: &'a Library, file: &'a str, sources: &Sources<'a>) -> Resu
         chain.push(read);
     }
     Ok(chain)
+}
+
+/// What an architecture includes under this name.
+fn part<'a>(library: &'a Library, name: Text<'a>, sources: &Sources<'a>) -> Result<Architecture<'a>, Diagnostics> {
+    let problem = |message: String, hint: Option<String>| {
+        let mut d = sources.diagnostic(name.0, message);
+        d.hint = hint;
+        Diagnostics(vec![d])
+    };
+    let Some((file, text)) = library.files.get_key_value(&format!("{PARTS}{}.ron", name.0)) else {
+        let known = library.files.keys().filter_map(|n| n.strip_prefix(PARTS)?.strip_suffix(".ron"));
+        return Err(problem(format!("there is no part `{}`", name.0), nearest_hint(name.0, known)));
+    };
+    let read: Architecture<'a> = file::read(sources, file, text).map_err(|d| Diagnostics(vec![*d]))?;
+    if read.extends.is_some() || !read.includes.is_empty() || !read.edits.is_empty() {
+        let message = format!("the part `{}` has `extends`, `includes` or `edits`, which parts cannot have", name.0);
+        return Err(problem(message, Some("only declarations and a body are taken over".into())));
+    }
+    Ok(read)
 }
 
 /// Diagnostics in the order of the text. Some problems are found both without and with the config; what the

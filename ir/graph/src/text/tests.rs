@@ -9,7 +9,7 @@ use crate::op::Op;
 fn library() -> Library {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
     let mut files = BTreeMap::new();
-    for folder in ["", "blocks/"] {
+    for folder in ["", "blocks/", "parts/"] {
         for entry in std::fs::read_dir(root.join(folder)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             if name.ends_with(".ron") {
@@ -267,6 +267,35 @@ fn examples(word: &str) -> Vec<String> {
 }
 
 #[test]
+fn parts_come_between_the_extended_file_and_its_own() {
+    let part = "Architecture(
+        config: [\"size = 3\", \"side = 2\"],
+        inputs: {\"x\": (dtype: F32, shape: \"size, side\")},
+        body: [Let(\"h = x + 1\")],
+    )";
+    let base = "Architecture(
+        config: [\"size = 2\"],
+        body: [Output(\"y\", \"h * 2\")],
+        entries: {\"forward\": (outputs: [\"y\"], role: Tensors)},
+    )";
+    let own = "Architecture(
+        extends: \"base\", includes: [\"half\"], config: [\"side = 5\"],
+        edits: [Replace(\"h\", [Let(\"h = x - 1\")])],
+    )";
+    let library = Library::default().with_file("base.ron", base).with_file("parts/half.ron", part);
+    let model = bind(&library.clone().with_file("own.ron", own), "own", &json!({}), None).unwrap();
+    assert_eq!(crate::dim::show_shape(&model.inputs[0].shape), "[3, 5]");
+    let fail = |part: &str, text: &str| {
+        let library = library.clone().with_file("parts/half.ron", part).with_file("own.ron", text);
+        check(&library, "own").unwrap_err().to_string()
+    };
+    let unknown = fail(part, &own.replace("half", "hals"));
+    assert!(unknown.contains("there is no part `hals`") && unknown.contains("did you mean `half`?"), "{unknown}");
+    let nested = fail("Architecture(extends: \"base\")", own);
+    assert!(nested.contains("the part `half` has `extends`, `includes` or `edits`"), "{nested}");
+}
+
+#[test]
 fn the_manual_is_right() {
     let architectures = examples("Architecture(");
     assert_eq!(architectures.len(), 2);
@@ -318,6 +347,6 @@ fn the_stated_lengths_are_right() {
     });
     let stated: BTreeMap<&str, usize> = rows.collect();
     let library = library();
-    let counted = library.architectures().map(|name| (name, library.files[name].lines().count()));
-    assert_eq!(stated, counted.collect());
+    let counted = library.files.iter().filter(|(name, _)| !name.starts_with(BLOCKS));
+    assert_eq!(stated, counted.map(|(name, text)| (name.as_str(), text.lines().count())).collect());
 }
