@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, GemmaConfig, Olmo2Config
+from transformers import AutoModelForCausalLM, AutoModelForImageClassification
+from transformers import GemmaConfig, MobileNetV1Config, Olmo2Config
 
 STEPS = 16
 # Two tokens closer than this might change places by rounding; then the next seed is tried.
@@ -30,6 +31,16 @@ CASES = {
         vocab_size=211, hidden_size=48, intermediate_size=100, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=64, rms_norm_eps=1e-5, rope_theta=500000.0,
         attention_bias=False, tie_word_embeddings=False, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+    )),
+}
+
+# Models of pictures, with the size of theirs.
+PICTURES = {
+    "mobilenet_v1/same": (45, MobileNetV1Config(
+        image_size=45, depth_multiplier=0.1, min_depth=6, tf_padding=True, hidden_act="relu", num_labels=3,
+    )),
+    "mobilenet_v1/both_sides": (40, MobileNetV1Config(
+        image_size=40, depth_multiplier=0.07, min_depth=4, tf_padding=False, hidden_act="relu6", num_labels=2,
     )),
 }
 
@@ -137,11 +148,53 @@ def make(folder, case, architecture, config):
     (target / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
 
 
+def randomize_filters(model, seed):
+    """Filters of about unit gain, and norms as they are after training."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            if not tensor.is_floating_point():
+                continue
+            noise = torch.randn(tensor.shape, generator=generator)
+            if tensor.dim() > 1:
+                value = 1.4 * noise / tensor[0].numel() ** 0.5
+            elif name.endswith("var"):
+                value = 1.0 + noise.abs()
+            else:
+                value = (1.0 if name.endswith("weight") else 0.0) + 0.3 * noise
+            tensor.copy_(value.half().float())
+
+
+def make_picture(folder, case, side, config):
+    model = AutoModelForImageClassification.from_config(config).eval()
+    randomize_filters(model, 0)
+    inputs = {"pixel_values": torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(1))}
+    with torch.no_grad():
+        whole = model(**inputs, output_hidden_states=True)
+    # All of them would be large.
+    outputs = {f"hidden_states.{i}": whole.hidden_states[i] for i in [0, 1, 2, 3, 24, 25]} | {"logits": whole.logits}
+    outputs = {key: value.contiguous() for key, value in outputs.items()}
+    target = folder / case
+    (target / "main").mkdir(parents=True, exist_ok=True)
+    save_file(inputs, target / "main" / "inputs.safetensors")
+    save_file(outputs, target / "main" / "outputs.safetensors")
+    model.half().save_pretrained(target / "model")
+    described = {
+        "inputs": {k: {"dtype": "float32", "shape": list(v.shape)} for k, v in inputs.items()},
+        "outputs": {k: describe(k, v, inputs) for k, v in sorted(outputs.items())},
+    }
+    versions = {"torch": torch.__version__.split("+")[0], "transformers": transformers.__version__}
+    meta = {"case": case, "family": case.split("/")[0], "made_with": versions, "runs": {"main": described}}
+    (target / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit("usage: make.py FOLDER")
     for case, (architecture, config) in CASES.items():
         make(Path(sys.argv[1]), case, architecture, config)
+    for case, (side, config) in PICTURES.items():
+        make_picture(Path(sys.argv[1]), case, side, config)
 
 
 main()

@@ -287,6 +287,8 @@ macro_rules! golden_cases {
             llama_yarn_biases: "llama/yarn_biases",
             mistral_sliding: "mistral/sliding",
             mobilebert_mlm: "mobilebert/mlm",
+            mobilenet_v1_both_sides: "mobilenet_v1/both_sides",
+            mobilenet_v1_same: "mobilenet_v1/same",
             olmo2_base: "olmo2/base",
             phi3_longrope: "phi3/longrope",
             phi3_plain: "phi3/plain",

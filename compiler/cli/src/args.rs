@@ -33,7 +33,7 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Show what is in a bundle
     Inspect(InspectArgs),
-    /// Generate text, or call the model with tensors
+    /// Generate text, look at pictures, or call the model with tensors
     Run(Box<RunArgs>),
     /// Compare the outputs of a model with expected tensors
     Verify(Box<VerifyArgs>),
@@ -258,6 +258,13 @@ pub(crate) struct SamplingFlags {
     pub(crate) stop: Vec<String>,
 }
 
+fn certainty(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(v) if (0.0..1.0).contains(&v) => Ok(v),
+        _ => Err("expected a number from 0 to 1, such as 0.5".to_string()),
+    }
+}
+
 /// `gristmill run`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -265,14 +272,22 @@ Examples:
   gristmill run examples/stories260K --prompt \"Once upon a time\"
   gristmill run dist --prompt \"Why is the sky blue?\" --chat --temperature 0.7 --seed 1
   gristmill run dist --prompt \"Once upon\" --backend wgpu --adapter 0
+  gristmill run examples/person-detector --image photo.jpg
+  gristmill run dist --image *.jpg --top 1 --json
+  gristmill run dist --image street.png --threshold 0.7 --draw found.png
+  gristmill run dist --image pet.jpg --prompt \"a cat\" --prompt \"a dog\"
   gristmill run dist --inputs in.safetensors --outputs out.safetensors --taps
   gristmill run dist --inputs in.safetensors --outputs out.safetensors --greedy 16
 
 The model is a bundle, or a model directory: that is compiled into a cache first, with q4 weights
-for a prompt and f32 weights for tensors unless --precision says otherwise. Text goes to stdout,
-a continuation behind its prompt; everything else goes to stderr. Ctrl-C stops the generation, a
-second one the program. A model that embeds sentences prints the embedding of the prompt as a
-JSON list.
+for a prompt and f32 weights for pictures and tensors unless --precision says otherwise. Text goes
+to stdout, a continuation behind its prompt; everything else goes to stderr. Ctrl-C stops the
+generation, a second one the program. A model that embeds sentences prints the embedding of the
+prompt as a JSON list.
+
+What becomes of pictures is up to the model: classes with their scores, things with their boxes
+(left, top, right, bottom, in pixels; --draw shows them), or how well each prompt fits. Pictures
+are turned as their EXIF data says, and transparency is dropped.
 
 In tensor mode the entry is found from the names of the inputs. --greedy N adds greedy.tokens
 [B, N] and greedy.logits [B, N, vocab]; --taps adds the intermediate values that the architecture
@@ -281,9 +296,24 @@ pub(crate) struct RunArgs {
     /// A bundle or a model directory
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
-    /// Text to continue
-    #[arg(long, value_name = "TEXT", required_unless_present = "inputs", conflicts_with = "inputs")]
-    pub(crate) prompt: Option<String>,
+    /// Text to continue, or to compare with pictures (then it may be given several times)
+    #[arg(long, value_name = "TEXT", required_unless_present_any = ["inputs", "image"], conflicts_with = "inputs")]
+    pub(crate) prompt: Vec<String>,
+    /// Pictures to look at: PNG, JPEG, WebP or GIF
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "inputs")]
+    pub(crate) image: Vec<PathBuf>,
+    /// Most classes to name for each picture or text
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) top: u32,
+    /// How certain a model must be of what it finds in a picture
+    #[arg(long, value_name = "X", default_value_t = 0.5, requires = "image", value_parser = certainty)]
+    pub(crate) threshold: f32,
+    /// Where to write the picture with what was found in it
+    #[arg(long, value_name = "FILE.png", requires = "image")]
+    pub(crate) draw: Option<PathBuf>,
+    /// Print classes, boxes and similarities as one JSON document
+    #[arg(long, conflicts_with = "inputs")]
+    pub(crate) json: bool,
     /// Treat the prompt as a message of a conversation, with the model's chat template
     #[arg(long, requires = "prompt")]
     pub(crate) chat: bool,

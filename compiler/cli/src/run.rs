@@ -1,5 +1,8 @@
-//! `gristmill run`: text or tensors.
+//! `gristmill run`: text, pictures or tensors.
 
+mod draw;
+mod font;
+mod picture;
 mod prompt;
 
 use std::path::Path;
@@ -13,12 +16,16 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::locate::{EXACT, Purpose, bundle_for};
 use crate::tensors::{self, Tensors};
 
-/// Prompt mode or tensor mode.
+/// Pictures, a prompt, or tensors.
 pub(crate) fn run(args: &RunArgs) -> Outcome {
-    match (&args.inputs, &args.outputs, &args.prompt) {
+    match (&args.inputs, &args.outputs, args.prompt.as_slice()) {
         (Some(inputs), Some(outputs), _) => run_on_tensors(args, inputs, outputs),
-        (_, _, Some(text)) => prompt::run(args, text),
-        _ => Err(Failure::wrong("either --prompt, or --inputs and --outputs are needed")),
+        _ if !args.image.is_empty() => picture::run(args),
+        (_, _, [text]) => prompt::run(args, text),
+        (_, _, [_, _, ..]) => {
+            Err(Failure::wrong("several prompts are for comparing them with a picture: --image FILE"))
+        }
+        _ => Err(Failure::wrong("either --prompt, or --image, or --inputs and --outputs are needed")),
     }
 }
 

@@ -5,6 +5,7 @@ use gristmill_bundle::Manifest;
 use crate::backend::{Backend, Request, Tensors};
 use crate::error::Error;
 use crate::generate::{Options, Outcome, Progress, Stop};
+use crate::task::{Fit, Found, Given, Score};
 use crate::tensors::TensorRun;
 
 /// As [`Backend::begin`].
@@ -31,6 +32,26 @@ pub fn run_tensors(
     run: &TensorRun,
 ) -> Result<Tensors, Error> {
     pollster::block_on(crate::tensors::run_tensors(backend, manifest, inputs, run))
+}
+
+/// As [`crate::task::classify`].
+pub fn classify(backend: &mut dyn Backend, manifest: &Manifest, given: Given<'_>) -> Result<Vec<Vec<Score>>, Error> {
+    pollster::block_on(crate::task::classify(backend, manifest, given))
+}
+
+/// As [`crate::task::detect`].
+pub fn detect(
+    backend: &mut dyn Backend,
+    manifest: &Manifest,
+    given: Given<'_>,
+    threshold: f32,
+) -> Result<Vec<Vec<Found>>, Error> {
+    pollster::block_on(crate::task::detect(backend, manifest, given, threshold))
+}
+
+/// As [`crate::task::compare`].
+pub fn compare(backend: &mut dyn Backend, manifest: &Manifest, given: Given<'_>) -> Result<Vec<Fit>, Error> {
+    pollster::block_on(crate::task::compare(backend, manifest, given))
 }
 
 /// As [`crate::generate::generate`].

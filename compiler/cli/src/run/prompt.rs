@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use gristmill_bundle::{Bundle, Entry, EntryRole};
+use gristmill_bundle::{Answer, Bundle, Entry, EntryRole};
 use gristmill_runtime::blocking::{self, generate_text};
 use gristmill_runtime::generate::{Options, Outcome as Generated, Stop};
+use gristmill_runtime::task::{takes_pictures, takes_texts, tasks};
 use gristmill_runtime::template::{ChatTemplate, Message};
 use gristmill_runtime::text::Callbacks;
 use gristmill_runtime::tokenizer::Tokenizer;
@@ -40,9 +41,20 @@ pub(super) fn run(args: &RunArgs, text: &str) -> Outcome {
             let loaded = backend::load(&dir, &args.backend)?;
             embed(loaded, entry, &ids)
         }
-        (None, None) => {
-            Err(Failure::wrong("this model neither generates nor embeds text; call it with --inputs and --outputs"))
-        }
+        (None, None) => match tasks(bundle.manifest()).find(|(_, task)| takes_texts(task)) {
+            Some((_, task)) if matches!(task.gives, Answer::Classify { .. }) => {
+                let ids = Tokenizer::from_bundle(&bundle)?.encode(text, true)?;
+                let loaded = backend::load(&dir, &args.backend)?;
+                super::picture::classify_text(args, loaded, text, ids)
+            }
+            Some(_) => Err(Failure::wrong("this model compares texts with pictures: name one with --image FILE")),
+            None => {
+                let message = "this model neither generates nor embeds text; call it with --inputs and --outputs";
+                let pictures = tasks(bundle.manifest()).any(|(_, task)| takes_pictures(task));
+                let hint = if pictures { ", or with --image" } else { "" };
+                Err(Failure::wrong(format!("{message}{hint}")))
+            }
+        },
     }
 }
 

@@ -3,6 +3,7 @@
 mod bad_input;
 mod bench;
 mod common;
+mod picture;
 mod readme;
 mod road;
 mod serve;

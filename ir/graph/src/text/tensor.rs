@@ -179,6 +179,13 @@ impl<'a> Binder<'a> {
                 let (a, b) = self.list_range(from.as_ref(), to.as_ref(), all.len())?;
                 Ok(Value::List(all[a..b].to_vec()))
             }
+            (Value::Vector(all), [Item::At(at)]) => {
+                let (i, n) = (self.eval_int(at)?, all.len() as i64);
+                match all.get(if i < 0 { i + n } else { i } as usize) {
+                    Some(v) if i >= -n => Ok(Value::Float(*v)),
+                    _ => Err(self.fail(at.text, format!("index {i} is outside of a vector of {n} numbers"))),
+                }
+            }
             (Value::Vector(all), [Item::Range(from, to)]) => {
                 let (a, b) = self.list_range(from.as_ref(), to.as_ref(), all.len())?;
                 Ok(Value::Vector(all[a..b].to_vec()))

@@ -1,0 +1,78 @@
+//! Pictures on the command line.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::common::{Place, stories};
+
+fn detector() -> PathBuf {
+    stories().parent().unwrap().join("person-detector")
+}
+
+fn text(path: PathBuf) -> String {
+    path.display().to_string()
+}
+
+#[test]
+fn the_person_is_found_and_the_cat_is_none() {
+    let place = Place::new();
+    let (model, person, cat) =
+        (text(detector()), text(detector().join("astronaut.png")), text(detector().join("cat.png")));
+    let shown = place.run(&["run", &model, "--image", &person, "--backend", "wasm"]).ok();
+    assert_eq!(shown, "class      score\nperson     89.6%\nno_person  10.4%\n");
+    let readme = std::fs::read_to_string(stories().join("../../README.md")).unwrap();
+    let indented: String = shown.lines().map(|l| format!("    {l}\n")).collect();
+    assert!(readme.contains(&indented), "the README shows another output than\n{indented}");
+
+    let shown = place.run(&["run", &model, "--image", &person, &cat, "--top", "1", "--json", "--backend", "wasm"]).ok();
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    // What transformers computes for the same files.
+    let expect = [(&person, "person", 0.89612037), (&cat, "no_person", 0.95888603)];
+    for (item, (path, label, score)) in shown.as_array().unwrap().iter().zip(expect) {
+        assert_eq!(item["input"], path.as_str());
+        assert_eq!(item["classes"].as_array().unwrap().len(), 1);
+        assert_eq!(item["classes"][0]["label"], label);
+        let found = item["classes"][0]["score"].as_f64().unwrap();
+        assert!((found - score).abs() < 1e-5, "{label}: {found} instead of {score}");
+    }
+}
+
+#[test]
+fn what_is_no_picture_is_said_before_anything_is_compiled() {
+    let place = Place::new();
+    let (model, person) = (text(detector()), text(detector().join("astronaut.png")));
+    std::fs::write(place.at("note.txt"), "no picture").unwrap();
+    std::fs::write(place.at("empty.png"), "").unwrap();
+    let png = std::fs::read(detector().join("cat.png")).unwrap();
+    std::fs::write(place.at("cut.png"), &png[..200]).unwrap();
+    // The size stands behind the signature, and a checksum behind that.
+    let huge = [&png[..16], &100_000u32.to_be_bytes(), &100_000u32.to_be_bytes(), &png[24..]].concat();
+    std::fs::write(place.at("huge.png"), huge).unwrap();
+    let bmp = [b"BM".as_slice(), &[0; 60]].concat();
+    std::fs::write(place.at("old.bmp"), bmp).unwrap();
+
+    let run = |more: &[&str], texts: &[&str]| {
+        let args = [&["run", &model], more].concat();
+        place.run(&args).fails(2, texts);
+    };
+    run(&["--image", "nowhere.png"], &["nowhere.png: No such file"]);
+    run(&["--image", "note.txt"], &["note.txt: not a picture; expected a PNG, JPEG, WebP or GIF file"]);
+    run(&["--image", "old.bmp"], &["old.bmp: not a picture"]);
+    run(&["--image", "empty.png"], &["empty.png: not a picture"]);
+    run(&["--image", "cut.png"], &["cut.png: the picture cannot be decoded"]);
+    run(&["--image", "huge.png"], &["huge.png: "]);
+    run(&["--image", &person, "--draw", "missing/out.png"], &["its directory does not exist"]);
+    run(&["--image", &person, "--draw", "out.jpg"], &["--draw writes PNG"]);
+    run(&["--image", &person, &person, "--draw", "out.png"], &["one --image at a time"]);
+    run(&["--image", &person, "--threshold", "2"], &["from 0 to 1"]);
+    run(&["--image", &person, "--inputs", "x", "--outputs", "y"], &["cannot be used with"]);
+    assert!(!place.at("cache").exists(), "nothing was compiled");
+
+    run(&["--image", &person, "--draw", "out.png"], &["this model finds no boxes"]);
+    run(&["--image", &person, "--prompt", "a cat"], &["takes no text beside pictures, it can classify"]);
+    run(&["--prompt", "a cat"], &["neither generates nor embeds text", "or with --image"]);
+    let stories = text(stories());
+    place.run(&["run", &stories, "--image", &person]).fails(2, &["has no use for pictures"]);
+    place.run(&["run", &stories, "--prompt", "a", "--prompt", "b"]).fails(2, &["--image FILE"]);
+}
