@@ -40,6 +40,8 @@ function readBundle(folder, name) {
     shards: manifest.shards.map((shard) => ({ path: `weights/${shard.sha256}.bin`, bytes: shard.bytes })),
     generate: expected.generate ?? [],
     embed: expected.embed ?? [],
+    classify: expected.classify ?? [],
+    detect: expected.detect ?? [],
     run: expected.run ?? [],
     /** What differs by WebAssembly, which rounds activations where quantized weights meet them. */
     wasm: { generate: expected.wasm?.generate ?? [], embed: expected.wasm?.embed ?? [] },

@@ -73,6 +73,35 @@ function embed(texts) {
   return attempt(async () => (await model.embed(texts)).map(encode));
 }
 
+/** A picture beside the bundle, in one of the forms that the interface takes. */
+async function picture(address, form) {
+  const url = new URL(address, bundle).href;
+  if (form === "address") return url;
+  if (form === "image") {
+    const image = new Image();
+    image.src = url;
+    await image.decode();
+    return image;
+  }
+  const blob = await (await fetch(url)).blob();
+  if (form === "blob") return blob;
+  const bitmap = await createImageBitmap(blob);
+  if (form === "bitmap") return bitmap;
+  const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+  context.drawImage(bitmap, 0, 0);
+  return context.getImageData(0, 0, bitmap.width, bitmap.height);
+}
+
+/** Classes of a picture. */
+function classify(address, form) {
+  return attempt(async () => model.classify(await picture(address, form)));
+}
+
+/** Boxes in a picture. */
+function detect(address, options) {
+  return attempt(() => model.detect(new URL(address, bundle), options));
+}
+
 /** Calls an entry with tensors whose data are in base64. */
 function run(entry, inputs, options) {
   return attempt(async () => {
@@ -132,4 +161,4 @@ function watchLongTasks() {
   new PerformanceObserver(note).observe({ type: "longtask", buffered: true });
 }
 
-window.test = { load, generate, embed, run, complete, memory, info, dispose, loseDevice, watchLongTasks, longTasks, pauses };
+window.test = { load, generate, embed, classify, detect, run, complete, memory, info, dispose, loseDevice, watchLongTasks, longTasks, pauses };

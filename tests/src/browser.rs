@@ -10,9 +10,11 @@ use std::sync::Arc;
 use gristmill_bundle::{Bundle, EntryRole};
 use gristmill_compiler::{CompileOptions, PageFile, Quiet, compile};
 use gristmill_graph::Tensor as Golden;
-use gristmill_runtime::blocking::{generate, run};
+use gristmill_runtime::blocking::{classify, detect, generate, run};
 use gristmill_runtime::generate::Options as GenerateOptions;
 use gristmill_runtime::native::{Options, Wasm, WasmOptions, Wgpu};
+use gristmill_runtime::picture::Picture;
+use gristmill_runtime::task::{Given, Kind, tasks};
 use gristmill_runtime::template::{ChatTemplate, Message};
 use gristmill_runtime::tokenizer::Tokenizer;
 use gristmill_runtime::{Backend, Data, Tensor};
@@ -112,6 +114,32 @@ fn answers(task: &Task<'_>, bundle: &Bundle, device: &mut dyn Backend) -> Outcom
         expected["embed"] = json!([{ "name": "texts", "texts": task.texts, "vectors": vectors }]);
     }
     Ok(expected)
+}
+
+/// What is expected to be found has at least this score.
+const CERTAIN: f32 = 0.3;
+
+/// Compiles a model of pictures at f32; what is expected are the classes of these PNG files of the person detector, or what
+/// is found in them.
+pub fn make_pictures(folder: &Path, name: &str, model: &Path, files: &[&str]) -> Outcome<()> {
+    let bundle = compiled(folder, name, model, "f32", None)?;
+    let manifest = bundle.manifest();
+    let mut device = Wgpu::load(bundle.clone(), &Options::default(), &mut |_, _| {})?;
+    let detects = tasks(manifest).any(|(_, task)| Kind::of(&task.gives) == Kind::Detect);
+    let mut expected = Vec::new();
+    for file in files {
+        let rgb = image::open(root().join("examples/person-detector").join(file))?.into_rgb8();
+        let picture = Picture::from_rgb(rgb.width() as usize, rgb.height() as usize, rgb.into_raw())?;
+        let given = Given { pictures: &[picture], texts: &[] };
+        expected.push(if detects {
+            let found = detect(&mut device, manifest, given, CERTAIN)?.swap_remove(0);
+            json!({ "name": file, "threshold": CERTAIN, "found": found })
+        } else {
+            json!({ "name": file, "classes": classify(&mut device, manifest, given)?.swap_remove(0) })
+        });
+    }
+    let kind = if detects { "detect" } else { "classify" };
+    write_expected(folder, name, &json!({ "version": 1, kind: expected }))
 }
 
 /// Compiles the model of a golden case at f32; what is expected are its golden outputs.

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use gristmill_tests::browser::{Task, folder, make, make_golden};
+use gristmill_tests::browser::{Task, folder, make, make_golden, make_pictures};
 use gristmill_tests::goldens::{Case, root};
 
 /// Decoders and encoders with what makes them differ: windows, biases, merged and transposed projections, norms of heads;
@@ -45,6 +45,9 @@ fn browsers_compute_what_the_native_runtime_computes() {
     std::fs::write(embedder.join("tokenizer.json"), word_pieces()).unwrap();
     let texts = &["a tale of a mill", "the mill grinds the grain", "", "GRAIN and grain"];
     make(Task { texts, ..Task::new("embedder", &embedder, "q8") });
+    let detector = root().join("examples/person-detector");
+    make_pictures(&folder(), "person-detector", &detector, &["astronaut.png", "cat.png"]).unwrap();
+    make_pictures(&folder(), "finder", &Case::open("detr/resnet").model_dir(), &["cat.png"]).unwrap();
     for name in GOLDENS {
         make_golden(&folder(), &Case::open(name)).unwrap();
     }

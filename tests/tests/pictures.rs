@@ -2,19 +2,28 @@
 //! (`tests/fixtures/pictures/make.py` says how the expectations are made).
 
 use std::fs;
+use std::sync::Arc;
 
-use gristmill_bundle::{Filter, PictureStep, Pictures, Resized};
+use gristmill_bundle::{Bundle, Filter, PictureStep, Pictures, Resized};
 use gristmill_compiler::pictures::pictures;
+use gristmill_compiler::{CompileOptions, Quiet, compile};
+use gristmill_runtime::blocking::{classify, compare, detect};
+use gristmill_runtime::native::{Wasm, WasmOptions};
 use gristmill_runtime::picture::Picture;
-use gristmill_tests::goldens::root;
+use gristmill_runtime::task::Given;
+use gristmill_tests::goldens::{Case, root};
 use safetensors::SafeTensors;
 use serde_json::{Map, Value};
+use tempfile::TempDir;
+
+fn all_cases() -> Value {
+    serde_json::from_slice(&fs::read(root().join("tests/fixtures/pictures/cases.json")).unwrap()).unwrap()
+}
 
 /// Calls `f` with the cases of a kind and the tensors they name.
 fn with_cases(kind: &str, f: impl Fn(&Value, &SafeTensors<'_>)) {
-    let folder = root().join("tests/fixtures/pictures");
-    let cases: Value = serde_json::from_slice(&fs::read(folder.join("cases.json")).unwrap()).unwrap();
-    let bytes = fs::read(folder.join("tensors.safetensors")).unwrap();
+    let cases = all_cases();
+    let bytes = fs::read(root().join("tests/fixtures/pictures/tensors.safetensors")).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let cases = cases[kind].as_array().unwrap();
     assert!(cases.len() >= 10, "{} cases", cases.len());
@@ -63,4 +72,56 @@ fn settings_of_processors_give_their_numbers() {
         // Far below what one step of a byte makes, which is 1/255 divided by std: the bytes are the same.
         assert!(worst < 1e-6, "{name}: {worst}");
     });
+}
+
+/// A golden model on WebAssembly, its bundle, and the folder that this is in.
+fn loaded(model: &Value) -> (Arc<Bundle>, Wasm, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("bundle");
+    let options = CompileOptions { precision: "f32".into(), targets: vec!["wasm".into()], ..CompileOptions::default() };
+    compile(&Case::open(model.as_str().unwrap()).model_dir(), &out, &options, &Quiet).unwrap();
+    let bundle = Arc::new(Bundle::open(&out).unwrap());
+    let one = WasmOptions { threads: Some(1), relaxed: None };
+    let backend = Wasm::load(bundle.clone(), &one, &mut |_, _| {}).unwrap();
+    (bundle, backend, folder)
+}
+
+fn close(found: f32, expect: &Value, tolerance: f64) {
+    let expect = expect.as_f64().unwrap();
+    assert!((f64::from(found) - expect).abs() <= tolerance, "{found} instead of {expect}");
+}
+
+#[test]
+fn answers_are_those_of_transformers() {
+    let bytes = fs::read(root().join("tests/fixtures/pictures/tensors.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let pictures = [picture(&serde_json::json!({ "picture": "wide" }), &tensors)];
+    let given = Given { pictures: &pictures, texts: &[] };
+    let answered = &all_cases()["answered"];
+
+    let expect = &answered["classify"];
+    let (bundle, mut backend, _folder) = loaded(&expect["model"]);
+    let scores = classify(&mut backend, bundle.manifest(), given).unwrap().swap_remove(0);
+    assert_eq!(scores.len(), expect["classes"].as_array().unwrap().len());
+    scores.iter().for_each(|s| close(s.score, &expect["classes"][s.class], 1e-5));
+    assert!(scores.is_sorted_by(|a, b| a.score >= b.score));
+
+    let expect = &answered["detect"];
+    let (bundle, mut backend, _folder) = loaded(&expect["model"]);
+    let found = detect(&mut backend, bundle.manifest(), given, 0.2).unwrap().swap_remove(0);
+    assert!(found.len() > 3 && found.len() == expect["found"].as_array().unwrap().len(), "{found:?}");
+    for (one, expect) in found.iter().zip(expect["found"].as_array().unwrap()) {
+        assert_eq!(one.what.class as u64, expect[1].as_u64().unwrap());
+        close(one.what.score, &expect[0], 1e-5);
+        one.corners.iter().enumerate().for_each(|(i, c)| close(*c, &expect[2][i], 1e-3));
+    }
+
+    let expect = &answered["compare"];
+    let texts: Vec<Vec<u32>> = serde_json::from_value(expect["texts"].clone()).unwrap();
+    let (bundle, mut backend, _folder) = loaded(&expect["model"]);
+    let fits = compare(&mut backend, bundle.manifest(), Given { texts: &texts, ..given }).unwrap();
+    for i in 0..texts.len() {
+        close(fits[0].similarity[i], &expect["similarity"][i], 1e-3);
+        close(fits[0].probability[i], &expect["probability"][i], 1e-4);
+    }
 }

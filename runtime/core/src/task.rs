@@ -121,10 +121,7 @@ pub async fn classify(
         } else {
             softmax(&mut values)
         }
-        let scored = values.iter().enumerate().map(|(class, score)| scored(labels, class, *score));
-        let mut scored: Vec<Score> = scored.collect();
-        scored.sort_by(|a, b| b.score.total_cmp(&a.score));
-        Ok(scored)
+        Ok(falling(&values).into_iter().map(|class| scored(labels, class, values[class])).collect())
     };
     results.iter().map(read).collect()
 }
@@ -147,17 +144,22 @@ pub async fn detect(
         let count = boxes.len() / 4;
         let logits = floats(results, outputs[0], 2, count)?;
         let rows = logits.chunks_exact(logits.len() / count.max(1));
-        let found = rows.zip(boxes.chunks_exact(4)).filter_map(|(row, at)| {
+        let mut best: Vec<(usize, f32)> = Vec::with_capacity(count);
+        for row in rows {
             let mut row = row.to_vec();
             softmax(&mut row);
             // The last class is nothing.
-            let best = row[..row.len() - 1].iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)));
-            let (class, score) = best.filter(|(_, score)| **score > threshold)?;
-            Some(Found { what: scored(labels, class, *score), corners: corners(at, picture) })
-        });
-        let mut found: Vec<Found> = found.collect();
-        found.sort_by(|a, b| b.what.score.total_cmp(&a.what.score));
-        Ok(found)
+            row.pop();
+            let first = |best: (usize, f32), (class, score): (usize, &f32)| {
+                if *score > best.1 { (class, *score) } else { best }
+            };
+            best.push(row.iter().enumerate().fold((0, f32::NEG_INFINITY), first));
+        }
+        let order = falling(&best.iter().map(|(_, score)| *score).collect::<Vec<_>>()).into_iter();
+        let certain = order.filter(|i| best[*i].1 > threshold);
+        let found = certain
+            .map(|i| Found { what: scored(labels, best[i].0, best[i].1), corners: corners(&boxes[4 * i..], picture) });
+        Ok(found.collect())
     };
     results.iter().zip(given.pictures).map(read).collect()
 }
@@ -258,6 +260,13 @@ fn floats<'t>(outputs: &'t Tensors, name: &str, least: usize, rows: usize) -> Re
 fn scored(labels: &[String], class: usize, score: f32) -> Score {
     let label = labels.get(class).cloned().unwrap_or_else(|| class.to_string());
     Score { label, class, score }
+}
+
+/// Positions in the order of their values, the largest first; of equal ones the first.
+fn falling(values: &[f32]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|a, b| values[*b].total_cmp(&values[*a]));
+    order
 }
 
 fn softmax(values: &mut [f32]) {

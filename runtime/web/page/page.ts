@@ -6,6 +6,7 @@ import { chatView } from "./chat";
 import { announce, byId, bytes, count, h, setState } from "./dom";
 import { entriesView } from "./entries";
 import { placeName, showFacts } from "./facts";
+import { pictureView } from "./picture";
 import { progressPanel } from "./progress";
 import { searchView } from "./search";
 import { storyView } from "./story";
@@ -61,6 +62,8 @@ function show(model: Model, progress: LoadProgress | undefined, loadMs: number):
   if (info.tasks.includes("chat")) views.push(chatView(writer));
   else if (info.tasks.includes("generate")) views.push(storyView(writer));
   if (info.tasks.includes("embed")) views.push(searchView(model, facts, failed));
+  const seen = info.entries.find(({ task }) => task?.takes.includes("picture") && info.tasks.includes(task.kind));
+  if (seen?.task) views.push(pictureView(model, seen.task.kind, failed));
   if (views.length === 0) views.push(entriesView(info));
   setState(info.tasks.includes("embed") ? "working" : "ready");
   byId("main").replaceChildren(problem, ...views);

@@ -37,7 +37,8 @@ fn entry(manifest: &Manifest, entry: &Entry) -> Value {
         .map(|o| json!({ "name": o.name, "elem": elem(o.elem), "shape": shape(&o.shape) }))
         .collect();
     let role = serde_json::to_value(entry.role).unwrap_or_default();
-    json!({ "name": entry.name, "role": role, "inputs": inputs, "outputs": outputs })
+    let task = entry.task.as_ref().map(crate::task::describe);
+    json!({ "name": entry.name, "role": role, "inputs": inputs, "outputs": outputs, "task": task })
 }
 
 /// Shards as files, the stretches of tensors in each, and the tensors.

@@ -12,6 +12,7 @@ mod generate;
 mod gpu;
 mod info;
 mod runtime;
+mod task;
 mod tensors;
 
 pub use runtime::Runtime;

@@ -23,6 +23,7 @@ use crate::files::JsFiles;
 use crate::generate::{self, Host, Run};
 use crate::gpu::{JsDevice, WebGpu, info};
 use crate::info::{cost, describe, first_roles, weights};
+use crate::task;
 use crate::tensors;
 
 /// A bundle in a page. One call at a time: JavaScript waits for each promise before it asks for more.
@@ -183,6 +184,16 @@ impl Runtime {
             let results = run_all(engine, &requests, &[&output]).await?;
             let vectors = results.iter().map(|r| r.get(&output).and_then(Tensor::as_f32));
             Ok(vectors.map(|v| Float32Array::from(v.unwrap_or_default())).collect::<Array>().into())
+        })
+    }
+
+    /// Does what the model is for, `kind` of `Task` in `ts/api.ts`, with pictures as `ImageData` has them and texts as token
+    /// ids. Gives the results as JSON.
+    pub fn task(&self, kind: String, pictures: &Array, texts: Vec<Uint32Array>, threshold: f32) -> Promise {
+        let (inputs, manifest) = (task::Inputs::read(pictures, &texts), self.manifest.clone());
+        self.with(async move |engine| {
+            let results = task::perform(engine, &manifest, &kind, &inputs?, threshold).await?;
+            Ok(JsValue::from_str(&results.to_string()))
         })
     }
 

@@ -41,7 +41,40 @@ export interface LoadProgress {
 }
 
 /** What a model can do. `run` is always there. */
-export type Task = "generate" | "chat" | "embed" | "run";
+export type Task = "generate" | "chat" | "embed" | "classify" | "detect" | "compare" | "run";
+
+/** A picture, or the address of one. */
+export type PictureSource = string | URL | Blob | ImageBitmap | ImageData | HTMLImageElement;
+
+/** A class and how certain the model is of it. */
+export interface ClassScore {
+  /** Name of the class; its number if it has none. */
+  label: string;
+  /** Number of the class. */
+  class: number;
+  /** 0 to 1. */
+  score: number;
+}
+
+/** Something that was found in a picture. */
+export interface Detection extends ClassScore {
+  /** Left, top, right and bottom, in pixels of the picture. */
+  box: [number, number, number, number];
+}
+
+/** How well texts fit to a picture; all lists are in the order of the texts. */
+export interface Fit {
+  /** As the model gives it. */
+  similarity: number[];
+  /** 0 to 1; all together are 1. */
+  probability: number[];
+}
+
+/** What an entry is for. */
+export interface TaskInfo {
+  kind: "classify" | "detect" | "compare";
+  takes: ("picture" | "text")[];
+}
 
 /** Where a tensor of an entry stands, and its shape over symbols such as `B` and `T`. */
 export interface TensorInfo {
@@ -58,6 +91,8 @@ export interface EntryInfo {
   role: string;
   inputs: TensorInfo[];
   outputs: TensorInfo[];
+  /** What people use it for; null if it is for tensors only. */
+  task: TaskInfo | null;
 }
 
 /** What is loaded and where it runs. */

@@ -16,6 +16,7 @@ import type { Source } from "./load/contract";
 import { Loaded, type LoadArgs } from "./loaded";
 import { embed } from "./tasks/embed";
 import { generate, type GenerateEvent } from "./tasks/generate";
+import { perform, type TaskArgs } from "./tasks/perform";
 
 /** Options of a generation that can be sent to a worker. */
 export type SentGenerateOptions = Omit<GenerateOptions, "signal" | "onPrompt">;
@@ -31,6 +32,7 @@ export type Calls = {
     event: GenerateEvent;
   };
   embed: { args: { texts: string[] }; result: Float32Array[] };
+  perform: { args: TaskArgs; result: unknown[] };
   run: {
     args: { entry: string | null; inputs: Record<string, Tensor>; options: RunOptions };
     result: Record<string, Tensor>;
@@ -74,6 +76,7 @@ function handlers(): Handlers<Calls> {
     watch: (_, context) => loaded().watch((event) => context.emit(event)),
     generate: (args, context) => inTurn((model) => generate(model, args, context)),
     embed: (args, { signal }) => inTurn((model) => embed(model, args.texts, signal)),
+    perform: (args, { signal }) => inTurn((model) => perform(model, args, signal)),
     run: (args) => inTurn((model) => model.run(args.entry, args.inputs, args.options)),
     memory: async () => loaded().memory(),
     dispose: async () => {

@@ -84,6 +84,10 @@ export class Loaded {
     const { adapter, processor, kind } = this.opened();
     const has = (role: string): boolean => entries.some((e) => e.role === role);
     const tasks: Task[] = ["run"];
+    for (const { task } of entries) {
+      const able = task && (!task.takes.includes("text") || this.text.tokenizer);
+      if (able && !tasks.includes(task.kind)) tasks.unshift(task.kind);
+    }
     if (has("embed") && this.text.tokenizer) tasks.unshift("embed");
     if (has("decode") && this.text.tokenizer) tasks.unshift("generate");
     if (has("decode") && this.text.template) tasks.unshift("chat");

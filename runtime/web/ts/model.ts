@@ -1,6 +1,9 @@
 // What users hold: a model, wherever it lives.
 
 import type {
+  ClassScore,
+  Detection,
+  Fit,
   GenerateOptions,
   GenerateResult,
   LoadOptions,
@@ -8,7 +11,9 @@ import type {
   MemoryInfo,
   Message,
   ModelInfo,
+  PictureSource,
   RunOptions,
+  TaskInfo,
   Tensor,
 } from "./api";
 import { chat, type Chat } from "./chat";
@@ -16,6 +21,7 @@ import type { Calls } from "./engine";
 import { aborted, makeError } from "./errors";
 import { connect, type Link, type Port } from "./link";
 import type { LoadArgs } from "./loaded";
+import { takePicture } from "./picture";
 import { hostThreads } from "./wasm/threads";
 
 /** Pieces of a text as they come, and at the end what came of it. */
@@ -117,6 +123,51 @@ export class Model {
   /** One vector per text. */
   embed(texts: string[], options: { signal?: AbortSignal } = {}): Promise<Float32Array[]> {
     return this.home.link.call("embed", { texts }, { signal: options.signal });
+  }
+
+  /** Of which classes a picture is, or a text for models of texts: all of them, the most certain first. */
+  async classify(
+    input: PictureSource | { text: string },
+    options: { signal?: AbortSignal } = {},
+  ): Promise<ClassScore[]> {
+    // Blobs have a function of that name.
+    const text = typeof input === "object" && "text" in input && typeof input.text === "string" ? input.text : null;
+    const pictures = text === null ? [input as PictureSource] : [];
+    const results = await this.perform("classify", pictures, text === null ? [] : [text], 0, options.signal);
+    return results[0] as ClassScore[];
+  }
+
+  /** What is where in a picture, with a score above `threshold` (default: 0.5), the most certain first. */
+  async detect(
+    picture: PictureSource,
+    options: { threshold?: number; signal?: AbortSignal } = {},
+  ): Promise<Detection[]> {
+    const { threshold = 0.5, signal } = options;
+    const results = await this.perform("detect", [picture], [], threshold, signal);
+    return results[0] as Detection[];
+  }
+
+  /** How well each of the texts fits to each of the pictures. */
+  async compare(
+    pictures: PictureSource[],
+    texts: string[],
+    options: { signal?: AbortSignal } = {},
+  ): Promise<Fit[]> {
+    return (await this.perform("compare", pictures, texts, 0, options.signal)) as Fit[];
+  }
+
+  private async perform(
+    kind: TaskInfo["kind"],
+    sources: PictureSource[],
+    texts: string[],
+    threshold: number,
+    signal: AbortSignal | undefined,
+  ): Promise<unknown[]> {
+    if (signal?.aborted) throw aborted();
+    const pictures = await Promise.all(sources.map((source) => takePicture(source, signal)));
+    // Bitmaps are ours: those that the caller has are copied.
+    const transfer = pictures.filter((picture) => picture instanceof ImageBitmap);
+    return this.home.link.call("perform", { kind, pictures, texts, threshold }, { signal, transfer });
   }
 
   /** Calls an entry with tensors; with `null` the one that takes inputs of these names. */

@@ -1,6 +1,7 @@
 //! `inspect` without flags: the bundle on one screen.
 
 use gristmill_bundle::{Input, InputDefault, Manifest, Output, Programs, Size};
+use gristmill_runtime::task::Kind;
 use serde_json::json;
 
 use super::{View, memory, weights};
@@ -47,7 +48,10 @@ pub(super) fn view(manifest: &Manifest, programs: &Programs, target: &str) -> Ou
     let entries: Vec<_> = manifest
         .entries
         .iter()
-        .map(|e| json!({ "name": e.name, "role": e.role, "outputs": e.outputs, "dispatches": dispatches(&e.name) }))
+        .map(|e| {
+            json!({ "name": e.name, "role": e.role, "task": e.task, "outputs": e.outputs,
+                    "dispatches": dispatches(&e.name) })
+        })
         .collect();
     let json = json!({
         "model": info,
@@ -91,7 +95,8 @@ fn entries(manifest: &Manifest, dispatches: impl Fn(&str) -> usize) -> String {
         ("outputs", Align::Left),
     ]);
     for entry in &manifest.entries {
-        let role = format!("{:?}", entry.role).to_lowercase();
+        let task = entry.task.as_ref().map(|t| format!(", {}", Kind::of(&t.gives).name())).unwrap_or_default();
+        let role = format!("{:?}{task}", entry.role).to_lowercase();
         table.row([entry.name.clone(), role, dispatches(&entry.name).to_string(), outputs(&entry.outputs)]);
     }
     table.render(2)

@@ -27,6 +27,9 @@ pub(super) fn run(args: &RunArgs, text: &str) -> Outcome {
     let bundle = Bundle::open(&dir)?;
     let has = |role: EntryRole| bundle.manifest().entries.iter().find(|e| e.role == role);
     match (has(EntryRole::Prefill), has(EntryRole::Embed)) {
+        (Some(_), _) if args.json => {
+            Err(Failure::wrong("--json: a text is printed as it is generated; leave it out for this model"))
+        }
         (Some(_), _) => {
             // What can be wrong with words is found before weights are loaded.
             let options = sampling::choose(&bundle, &args.sampling)?;

@@ -74,5 +74,6 @@ fn what_is_no_picture_is_said_before_anything_is_compiled() {
     run(&["--prompt", "a cat"], &["neither generates nor embeds text", "or with --image"]);
     let stories = text(stories());
     place.run(&["run", &stories, "--image", &person]).fails(2, &["has no use for pictures"]);
+    place.run(&["run", &stories, "--prompt", "a", "--json"]).fails(2, &["a text is printed as it is generated"]);
     place.run(&["run", &stories, "--prompt", "a", "--prompt", "b"]).fails(2, &["--image FILE"]);
 }

@@ -21,10 +21,13 @@ import {
   type ChatParams,
   type ChatRequestOptions,
   type ChatUsage,
+  type ClassScore,
+  type Detection,
   type EntryInfo,
   type ErrorCode,
   type ErrorDetails,
   type FinishReason,
+  type Fit,
   type GenerateOptions,
   type GenerateResult,
   type Generation,
@@ -33,10 +36,12 @@ import {
   type MemoryInfo,
   type Message,
   type ModelInfo,
+  type PictureSource,
   type ProcessorInfo,
   type RunOptions,
   type StopReason,
   type Task,
+  type TaskInfo,
   type Tensor,
   type TensorInfo,
 } from "gristmill";
@@ -134,6 +139,20 @@ export async function tensors(model: Model, signal: AbortSignal): Promise<Tensor
   // @ts-expect-error: without a shape
   await model.run(null, { input_ids: { data: Int32Array.of(1) } });
   return outputs["logits"];
+}
+
+export async function pictures(model: Model, file: File, signal: AbortSignal): Promise<number> {
+  const sources: PictureSource[] = [file, "cat.png", new URL("https://example.org/cat.png"), new ImageData(2, 2)];
+  const scores: ClassScore[] = await model.classify(sources[0] ?? new Image(), { signal });
+  const moods: ClassScore[] = await model.classify({ text: "What a day" });
+  const found: Detection[] = await model.detect(await createImageBitmap(file), { threshold: 0.7 });
+  const [fit]: Fit[] = await model.compare(sources, ["a cat", "a dog"]);
+  const [left, top, right, bottom] = found[0]?.box ?? [0, 0, 0, 0];
+  const task: TaskInfo | null | undefined = model.info().entries[0]?.task;
+  // @ts-expect-error: a number is no picture
+  await model.classify(5);
+  console.log(scores[0]?.label, moods[0]?.class, task?.kind, task?.takes.includes("picture"));
+  return (right - left) * (bottom - top) + (fit?.probability[0] ?? 0) + (fit?.similarity[0] ?? 0);
 }
 
 export async function facts(model: Model): Promise<number> {

@@ -1,0 +1,64 @@
+//! Tasks: pictures and texts from JavaScript, labels, boxes and similarities as JSON.
+
+use gristmill_bundle::Manifest;
+use gristmill_runtime::picture::Picture;
+use gristmill_runtime::task::{Given, Kind, classify, compare, detect, takes_pictures, takes_texts};
+use gristmill_runtime::{Backend, Error};
+use js_sys::{Array, Reflect, Uint8ClampedArray, Uint32Array};
+use serde_json::{Value, json};
+use wasm_bindgen::{JsCast, JsValue};
+
+/// What a task is given, in the memory of the runtime.
+pub(crate) struct Inputs {
+    pictures: Vec<Picture>,
+    texts: Vec<Vec<u32>>,
+}
+
+impl Inputs {
+    /// Reads pictures, which have `width`, `height` and `data` as `ImageData` has them, and token ids of texts.
+    pub(crate) fn read(pictures: &Array, texts: &[Uint32Array]) -> Result<Self, Error> {
+        let pictures = pictures.iter().map(|p| picture(&p)).collect::<Result<_, _>>()?;
+        Ok(Inputs { pictures, texts: texts.iter().map(Uint32Array::to_vec).collect() })
+    }
+}
+
+fn picture(value: &JsValue) -> Result<Picture, Error> {
+    let field = |name: &str| Reflect::get(value, &JsValue::from_str(name)).ok();
+    let side = |name: &str| field(name).and_then(|v| v.as_f64()).filter(|v| *v >= 0.0 && *v < 4e9).map(|v| v as usize);
+    let data = field("data").and_then(|v| v.dyn_into::<Uint8ClampedArray>().ok());
+    match (side("width"), side("height"), data) {
+        (Some(width), Some(height), Some(data)) => {
+            gristmill_runtime::picture::check_size(width as u64, height as u64)?;
+            Picture::from_rgba(width, height, &data.to_vec())
+        }
+        _ => Err(Error::Input {
+            name: "picture".to_string(),
+            expected: "width, height and data, as ImageData has them".to_string(),
+            found: "something else".to_string(),
+        }),
+    }
+}
+
+/// Does a task, `classify`, `detect` or `compare`; gives its results as `ts/api.ts` has them.
+pub(crate) async fn perform(
+    backend: &mut dyn Backend,
+    manifest: &Manifest,
+    kind: &str,
+    inputs: &Inputs,
+    threshold: f32,
+) -> Result<Value, Error> {
+    let given = Given { pictures: &inputs.pictures, texts: &inputs.texts };
+    Ok(match kind {
+        "classify" => json!(classify(backend, manifest, given).await?),
+        "detect" => json!(detect(backend, manifest, given, threshold).await?),
+        "compare" => json!(compare(backend, manifest, given).await?),
+        other => return Err(Error::Unsupported(format!("no task is called `{other}`"))),
+    })
+}
+
+/// What an entry is for, as `TaskInfo` of `ts/api.ts`.
+pub(crate) fn describe(task: &gristmill_bundle::Task) -> Value {
+    let takes = [("picture", takes_pictures(task)), ("text", takes_texts(task))];
+    let takes: Vec<&str> = takes.iter().filter(|(_, yes)| *yes).map(|(name, _)| *name).collect();
+    json!({ "kind": Kind::of(&task.gives).name(), "takes": takes })
+}

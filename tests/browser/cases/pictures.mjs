@@ -1,0 +1,85 @@
+// Pictures in the browser: labels and scores are those of the native runtime.
+
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { ROOT } from "../bundles.mjs";
+
+const FOLDER = path.join(ROOT, "examples/person-detector");
+/** Forms of a picture. The last one is decoded in the page, the others by the runtime. */
+const FORMS = ["address", "blob", "image", "bitmap", "pixels"];
+/** Largest accepted difference of a score: sums in another order. */
+const TOLERANCE = 1e-4;
+
+/** The pictures of expectations, as a server takes them. */
+const files = (list) =>
+  Object.fromEntries(list.map(({ name }) => [`test/${name}`, readFileSync(path.join(FOLDER, name))]));
+
+export default [
+  {
+    name: "classes equal the native ones",
+    wasm: true,
+    everywhere: true,
+    async run(t) {
+      const bundle = t.bundle("classify");
+      const extra = { "test/no.txt": "no picture", ...files(bundle.classify) };
+      const { page, loaded } = await t.loaded(bundle, {}, { extra });
+      t.assert.deepEqual(loaded.info.tasks, ["classify", "run"]);
+      let worst = 0;
+      for (const { name, classes } of bundle.classify) {
+        for (const form of FORMS) {
+          const found = t.ok(await t.call(page, "classify", `test/${name}`, form));
+          const labels = (list) => list.map(({ label, class: number }) => [label, number]);
+          t.assert.deepEqual(labels(found), labels(classes), `${name} as ${form}`);
+          for (const [at, { score }] of classes.entries()) worst = Math.max(worst, Math.abs(found[at].score - score));
+        }
+      }
+      t.assert.ok(worst <= TOLERANCE, `a score is off by ${worst}`);
+      t.note("worst", worst.toExponential(1));
+      t.failed(await t.call(page, "classify", "test/no.txt", "address"), "input");
+      t.failed(await t.call(page, "classify", "test/missing.png", "address"), "network");
+      const { message } = t.failed(await t.call(page, "detect", `test/${bundle.classify[0].name}`, {}), "unsupported");
+      t.assert.match(message, /does not detect; what it does: classify/);
+    },
+  },
+  {
+    name: "boxes equal the native ones",
+    wasm: true,
+    async run(t) {
+      const bundle = t.bundle("detect");
+      const { page, loaded } = await t.loaded(bundle, {}, { extra: files(bundle.detect) });
+      t.assert.deepEqual(loaded.info.tasks, ["detect", "run"]);
+      for (const { name, threshold, found: expected } of bundle.detect) {
+        const found = t.ok(await t.call(page, "detect", `test/${name}`, { threshold }));
+        t.assert.ok(expected.length > 0 && found.length === expected.length, `${name}: ${found.length} were found`);
+        for (const [at, { label, score, box }] of expected.entries()) {
+          t.assert.equal(found[at].label, label);
+          t.assert.ok(Math.abs(found[at].score - score) <= TOLERANCE, `${name}: ${found[at].score}, expected ${score}`);
+          const off = Math.max(...box.map((value, side) => Math.abs(found[at].box[side] - value)));
+          t.assert.ok(off <= 0.05, `${name}: a box is off by ${off} pixels`);
+        }
+      }
+    },
+  },
+  {
+    name: "the page of a bundle says what a picture is",
+    async run(t) {
+      const bundle = t.bundle("classify");
+      const [{ name, classes }] = bundle.classify;
+      const server = await t.serve(bundle.folder, { extra: files(bundle.classify) });
+      const page = await t.page(`${server.url}?backend=${t.backend}`);
+      await t.state(page, "ready");
+      // A file picker cannot be driven in all browsers; a drop is what reaches the page in any case.
+      await page.evaluate(async (address) => {
+        const blob = await (await fetch(address)).blob();
+        const data = new DataTransfer();
+        data.items.add(new File([blob], "picture.png", { type: "image/png" }));
+        document.querySelector(".drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data }));
+      }, `test/${name}`);
+      await page.waitForFunction(() => document.querySelector(".scores tbody tr") !== null);
+      const shown = await page.evaluate(() => document.querySelector(".scores tbody tr").textContent);
+      const percent = `${(100 * classes[0].score).toFixed(1)} %`;
+      t.assert.equal(shown, `${classes[0].label}${percent}`);
+      await t.shot(page, "picture");
+    },
+  },
+];
