@@ -102,7 +102,7 @@ export function pictureView(model: Model, kind: TaskInfo["kind"], failed: (error
     canvas.width = current.width;
     canvas.height = current.height;
     context.drawImage(current, 0, 0);
-    const size = Math.max(12, canvas.width / 40);
+    const size = Math.max(12, canvas.width / 28);
     context.lineWidth = Math.max(2, canvas.width / 250);
     context.font = `${size}px sans-serif`;
     context.textBaseline = "top";
@@ -138,8 +138,8 @@ export function pictureView(model: Model, kind: TaskInfo["kind"], failed: (error
     const pasted = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
     void take(pasted);
   });
-  const asked =
-    kind === "compare" ? h("div", { class: "asked" }, h("label", { for: "texts" }, "Texts, one per line"), texts) : null;
+  const question = h("label", { for: "texts" }, "Texts, one per line");
+  const asked = kind === "compare" ? h("div", { class: "asked" }, question, texts) : null;
   return h("section", { class: "picture", "aria-label": "Picture" }, drop, asked, canvas, table, note);
 }
 

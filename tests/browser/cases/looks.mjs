@@ -17,7 +17,7 @@ const VIEWS = [
 ];
 const SHORT = new Set(["desktop", "small"]);
 /** States that show all colours there are. */
-const DARK = new Set(["loading", "streaming", "search", "details", "network"]);
+const DARK = new Set(["loading", "streaming", "search", "picture", "details", "network"]);
 const STATES = [
   ["loading", "task=chat&state=loading", halfLoaded],
   ["ready", "task=chat", ready],
@@ -25,6 +25,8 @@ const STATES = [
   ["streaming", "task=chat&state=streaming", stream],
   ["story", "task=generate", tell],
   ["search", "task=embed", ready],
+  ["picture", "task=detect", lookAt],
+  ["compare", "task=compare", lookAt],
   ["entries", "task=run", ready],
   ["details", "task=chat", unfold],
   ["no-webgpu", "error=no-webgpu", failed],
@@ -71,6 +73,21 @@ async function tell(page) {
   await page.focus("#prompt");
   await page.keyboard.press("Enter");
   await answered(page, 1);
+}
+/** Drops a picture that is wider than any window. */
+async function lookAt(page) {
+  await ready(page);
+  await page.evaluate(async () => {
+    const canvas = new OffscreenCanvas(3000, 1500);
+    const context = canvas.getContext("2d");
+    context.fillStyle = "#7a9a5a";
+    context.fillRect(0, 0, 3000, 1500);
+    const data = new DataTransfer();
+    data.items.add(new File([await canvas.convertToBlob()], "mill.png", { type: "image/png" }));
+    document.querySelector(".drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data }));
+  });
+  await page.waitForFunction(() => document.querySelector(".scores tbody tr") !== null);
+  await ready(page);
 }
 async function unfold(page) {
   await ready(page);
@@ -161,7 +178,7 @@ export default [
     browsers: ["chromium"],
     run: (t) =>
       withFake(t, async (server) => {
-        for (const task of ["chat", "generate", "embed", "run"]) {
+        for (const task of ["chat", "generate", "embed", "compare", "run"]) {
           const page = await t.page(`${server.url}?task=${task}`);
           await ready(page);
           await unfold(page);

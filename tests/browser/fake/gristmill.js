@@ -70,6 +70,8 @@ export class Model {
       chat: ["run", "generate", "chat"],
       generate: ["run", "generate"],
       embed: ["run", "embed"],
+      detect: ["run", "detect"],
+      compare: ["run", "compare"],
       run: ["run"],
     }[task];
     return {
@@ -77,6 +79,8 @@ export class Model {
         chat: "Millstone-135M-Instruct",
         generate: "stories260K",
         embed: "all-MiniLM-L6-v2",
+        detect: "detector-of-things",
+        compare: "pictures-and-texts",
         run: "tiny-encoder",
       }[task],
       architecture: "Fake",
@@ -94,6 +98,7 @@ export class Model {
             { name: "attention_mask", elem: "i32", shape: ["B", "T"], optional: true },
           ],
           outputs: [{ name: "last_hidden_state", elem: "f32", shape: ["B", "T", "384"] }],
+          task: ["detect", "compare"].includes(task) ? { kind: task, takes: ["picture"] } : null,
         },
       ],
       backend: "webgpu",
@@ -165,6 +170,27 @@ export class Model {
         vector[(lower.charCodeAt(at) * 7 + lower.charCodeAt(at + 1)) % 64] += 1;
       return vector;
     });
+  }
+
+  // Boxes that reach beyond the picture, as those of models do, and a label that is long.
+  async detect(picture) {
+    await wait(20);
+    const { width, height } = picture;
+    return [
+      { label: "mill", class: 3, score: 0.987, box: [width * 0.1, height * 0.2, width * 0.6, height * 0.9] },
+      {
+        label: "a wheel that turns in the water of the river",
+        class: 4,
+        score: 0.61,
+        box: [width / 2, -9, width + 50, height / 2],
+      },
+    ];
+  }
+
+  async compare(_pictures, texts) {
+    await wait(20);
+    const probability = texts.map((_, at) => 2 ** -at / (2 - 2 ** (1 - texts.length)));
+    return [{ similarity: texts.map((_, at) => 25 - at), probability }];
   }
 
   dispose() {}

@@ -211,3 +211,22 @@ fn write_drawing(path: &Path, picture: &Picture, found: &[Found]) -> Outcome<()>
     let buffer = buffer.ok_or_else(|| Failure::wrong(format!("{}: nothing to draw on", path.display())))?;
     buffer.save(path).map_err(|e| Failure::wrong(format!("{}: {e}", path.display())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn photographs_stand_upright() {
+        // Stored as cameras that are held sideways do, 16 wide and 24 high: green in a corner, red on the left, blue
+        // on the right, once it is turned as it says.
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/turned.jpg");
+        let picture = read(&path).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!((picture.width(), picture.height()), (24, 16));
+        let strongest = |x: usize, y: usize| {
+            let pixel = &picture.rgb()[3 * (y * 24 + x)..][..3];
+            ["red", "green", "blue"][(0..3).max_by_key(|c| pixel[*c]).unwrap_or(0)]
+        };
+        assert_eq!([strongest(1, 1), strongest(2, 12), strongest(21, 2)], ["green", "red", "blue"]);
+    }
+}
