@@ -246,6 +246,7 @@ fn manifest(
             prefill_chunk: PREFILL_CHUNK.min(max_context),
             eos_token_ids: dir.eos_token_ids(),
             bos_token_id: dir.bos_token_id(),
+            decoder_start_tokens: dir.decoder_start_tokens(),
         },
         symbols,
         inputs: model.inputs.iter().map(input).collect(),
@@ -292,7 +293,9 @@ fn input(input: &gristmill_graph::Input) -> bundle::Input {
 fn state(model: &Model, index: u32, options: &CompileOptions) -> bundle::State {
     let state = &model.states[index as usize];
     let mut shape = sizes(&state.shape);
-    shape[state.axis as usize] = bundle::Size(CAPACITY.into());
+    if let Some(axis) = state.axis {
+        shape[axis as usize] = bundle::Size(CAPACITY.into());
+    }
     let elem = match lower::state_memory(model, index, options.kv) {
         Memory::Halves => bundle::Elem::F16,
         _ => bundle::Elem::F32,
@@ -319,6 +322,7 @@ fn entry(dir: &ModelDir, model: &Model, plan: &EntryPlan) -> Result<bundle::Entr
         role: match declared.role {
             _ if plan.taps => bundle::EntryRole::Taps,
             EntryRole::Tensors => bundle::EntryRole::Tensors,
+            EntryRole::Encode => bundle::EntryRole::Encode,
             EntryRole::Prefill => bundle::EntryRole::Prefill,
             EntryRole::Decode => bundle::EntryRole::Decode,
             EntryRole::Embed => bundle::EntryRole::Embed,

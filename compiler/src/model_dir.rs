@@ -121,6 +121,22 @@ impl ModelDir {
         all.into_iter().filter_map(|id| u32::try_from(id).ok()).collect()
     }
 
+    /// Ids that a decoder behind an encoder begins with: `decoder_start_token_id`, and what `forced_decoder_ids` puts
+    /// behind it, of the generation settings or else of the config. A place that is left to the caller ends the list.
+    pub fn decoder_start_tokens(&self) -> Vec<u32> {
+        let id = |v: &Value| v.as_u64().and_then(|id| u32::try_from(id).ok());
+        let find = |key: &str| [&self.generation[key], &self.config[key]].into_iter().find(|v| !v.is_null());
+        let Some(first) = find("decoder_start_token_id").and_then(id) else { return Vec::new() };
+        let mut tokens = vec![first];
+        for pair in find("forced_decoder_ids").and_then(Value::as_array).into_iter().flatten() {
+            match (pair[0].as_u64(), id(&pair[1])) {
+                (Some(place), Some(token)) if place == tokens.len() as u64 => tokens.push(token),
+                _ => break,
+            }
+        }
+        tokens
+    }
+
     /// The id that begins a text.
     pub fn bos_token_id(&self) -> Option<u32> {
         let id = |v: &Value| v["bos_token_id"].as_u64().and_then(|id| u32::try_from(id).ok());

@@ -111,7 +111,7 @@ impl ReferenceBackend {
 
     fn compute(&mut self, request: &Request, want: &[&str]) -> Result<Tensors, Error> {
         let whole = self.entry(&request.entry);
-        let call = prepare(&self.manifest, &request.entry, &request.inputs, request.past, self.session)?;
+        let call = prepare(&self.manifest, &request.entry, &request.inputs, request.past, self.session.as_ref())?;
         let whole = whole?;
         let (graph, fixed) = whole.as_ref();
         let described = &self.manifest.entries[call.entry];
@@ -122,10 +122,13 @@ impl ReferenceBackend {
         bindings.extend(fixed.iter().map(|(name, value)| (name.clone(), *value)));
         let wanted = wanted_outputs(described, want)?;
         let wanted: Vec<String> = wanted.into_iter().map(|i| described.outputs[i].name.clone()).collect();
-        let part = graph.restricted_to(&wanted);
+        let part = graph.giving(&wanted);
         let weights = self.weights.as_ref();
         let outputs = evaluate(&self.model, &part, weights, &mut self.states, &given, &bindings)
             .map_err(|e| Error::Backend(e.to_string()))?;
+        if let Some(session) = &mut self.session {
+            session.called(&self.manifest, &call);
+        }
         outputs.into_iter().map(|(name, t)| from_graph(&name, t).map(|t| (name, t))).collect()
     }
 }
@@ -138,7 +141,7 @@ impl Backend for ReferenceBackend {
     fn begin(&mut self, batch: u32, capacity: u32) -> Pending<'_, ()> {
         self.states.reset();
         self.results.clear();
-        self.session = Some(Session { batch, capacity });
+        self.session = Some(Session::new(batch, capacity));
         Box::pin(ready(Ok(())))
     }
 

@@ -29,11 +29,15 @@ impl<'a> Session<'a> {
     /// # Errors
     /// If a state's shape is not known from batch and capacity.
     pub fn new(setting: &'a Setting<'a>, weights: &'a [Vec<u32>], batch: u32, capacity: u32) -> Result<Self, String> {
-        let bindings = Bindings::from([("B".to_string(), i64::from(batch))]);
+        let largest = |s: &gristmill_graph::Symbol| (s.name.clone(), s.max);
+        let mut bindings: Bindings = setting.model.symbols.iter().map(largest).collect();
+        bindings.insert("B".to_string(), i64::from(batch));
         let mut states = Vec::new();
         for (i, state) in setting.model.states.iter().enumerate() {
             let mut shape = state.shape.clone();
-            shape[state.axis as usize] = Dim::from(i64::from(capacity));
+            if let Some(axis) = state.axis {
+                shape[axis as usize] = Dim::from(i64::from(capacity));
+            }
             let elements = count(&shape, &bindings)?;
             let words = match state_memory(setting.model, i as u32, setting.kv) {
                 Memory::Halves => elements.div_ceil(2),

@@ -101,7 +101,7 @@ impl Fixture {
 
     fn append(&mut self, state_shape: Shape, axis: u32, x: NodeId) -> NodeId {
         let state = self.model.states.len() as u32;
-        self.model.states.push(State { name: format!("s{state}"), shape: state_shape, axis });
+        self.model.states.push(State { name: format!("s{state}"), shape: state_shape, axis: Some(axis) });
         let mut shape = self.graph.node(x).shape.clone();
         shape[axis as usize] = &shape[axis as usize] + &Dim::symbol("P");
         self.push(Op::StateAppend(state), &[x], shape, DType::F32)

@@ -35,12 +35,12 @@ pub fn to_golden(t: &Tensor) -> Golden {
 fn check_run(name: &str, backend: &mut dyn Backend, manifest: &Manifest, run: &Run) -> Vec<String> {
     let inputs: BTreeMap<String, Tensor> = run.inputs.iter().map(|(n, t)| (n.clone(), to_runtime(t))).collect();
     let greedy = run.outputs.get("greedy.tokens").map(|t| t.shape[1] as u32);
-    let what = TensorRun { entry: None, greedy, taps: true };
+    let what = TensorRun { greedy, taps: true, start: run.start(), ..TensorRun::default() };
     let produced = match run_tensors(backend, manifest, &inputs, &what) {
         Ok(produced) => produced.iter().map(|(n, t)| (n.clone(), to_golden(t))).collect::<BTreeMap<_, _>>(),
         Err(e) => return vec![format!("{}: {e}", run.name)],
     };
-    let plain = TensorRun { entry: None, greedy: None, taps: false };
+    let plain = TensorRun::default();
     let without_taps = match run_tensors(backend, manifest, &inputs, &plain) {
         Ok(produced) => produced.iter().map(|(n, t)| (n.clone(), to_golden(t))).collect::<BTreeMap<_, _>>(),
         Err(e) => return vec![format!("{}: {e}", run.name)],

@@ -183,6 +183,12 @@ impl Run {
         self.outputs.keys().map(String::as_str).filter(|n| self.is_final(n))
     }
 
+    /// The tokens with which the decoder of an encoder starts.
+    pub fn start(&self) -> Vec<u32> {
+        let ids = self.meta["greedy"]["decoder_start_ids"].as_array();
+        ids.into_iter().flatten().map(|id| id.as_u64().expect("a token") as u32).collect()
+    }
+
     /// The input whose zeros say what is left out of the comparison of an output.
     pub fn mask(&self, name: &str) -> Option<&str> {
         self.meta["outputs"][name]["mask"].as_str()

@@ -79,7 +79,7 @@ impl Twins {
     /// # Errors
     /// If it does not run.
     pub fn expected(&mut self, task: &Task) -> Result<BTreeMap<String, Tensor>, String> {
-        let what = TensorRun { entry: None, greedy: task.greedy, taps: true };
+        let what = TensorRun { greedy: task.greedy, taps: true, ..TensorRun::default() };
         run_tensors(&mut self.reference, &self.manifest, &task.inputs, &what).map_err(|e| e.to_string())
     }
 
@@ -98,7 +98,7 @@ impl Twins {
     /// # Errors
     /// Everything that differs by more than the tolerance.
     pub fn check(&mut self, task: &Task) -> Result<f64, String> {
-        let what = TensorRun { entry: None, greedy: task.greedy, taps: true };
+        let what = TensorRun { greedy: task.greedy, taps: true, ..TensorRun::default() };
         let exact = self.expected(task);
         let rounding = self
             .rounded

@@ -25,8 +25,21 @@ fn columns(tensor: &Tensor, from: usize, to: usize) -> Tensor {
 /// `greedy.logits` as the goldens have them.
 fn greedy(model: &Model, weights: &dyn WeightSource, run: &Run, steps: usize, chunk: usize) -> Tensors {
     let mut evaluator = Evaluator::new(model, weights);
-    let ids = &run.inputs["input_ids"];
+    let mut given = run.inputs.clone();
+    let encodes = model.entries.iter().any(|e| e.role == EntryRole::Encode);
+    let token = if encodes { "decoder_input_ids" } else { "input_ids" };
+    let mut ids = given.remove(token).expect("tokens");
+    // What the decoder reads of the encoder's inputs is the same in every call.
+    let mut lasting = Tensors::new();
+    if encodes {
+        evaluator.run_entry(&entry(model, EntryRole::Encode), &given, 0, false).expect("encode");
+        lasting.extend(given.remove_entry("attention_mask"));
+        given.clear();
+        let start: Vec<i32> = run.start().into_iter().map(|t| t as i32).collect();
+        ids = Tensor::i32(&[ids.shape[0], start.len()], start.repeat(ids.shape[0]));
+    }
     let (batch, prompt) = (ids.shape[0], ids.shape[1]);
+    given.insert(token.to_string(), ids);
     let mut outputs = Tensors::new();
     for from in (0..prompt).step_by(chunk) {
         let to = prompt.min(from + chunk);
@@ -34,7 +47,8 @@ fn greedy(model: &Model, weights: &dyn WeightSource, run: &Run, steps: usize, ch
             let from = if name == "attention_mask" { 0 } else { from };
             (name.clone(), columns(t, from, to))
         };
-        let inputs: Tensors = run.inputs.iter().map(piece).collect();
+        let mut inputs: Tensors = given.iter().map(piece).collect();
+        inputs.extend(lasting.clone());
         let name = entry(model, EntryRole::Prefill);
         outputs = evaluator.run_entry(&name, &inputs, from, false).expect("prefill");
     }
@@ -52,13 +66,14 @@ fn greedy(model: &Model, weights: &dyn WeightSource, run: &Run, steps: usize, ch
             break;
         }
         let past = prompt + step;
-        let mut inputs = Tensors::from([("input_ids".to_string(), Tensor::i32(&[batch, 1], chosen))]);
-        if let Some(mask) = run.inputs.get("attention_mask") {
+        let mut inputs = Tensors::from([(token.to_string(), Tensor::i32(&[batch, 1], chosen))]);
+        inputs.extend(lasting.clone());
+        if let Some(mask) = given.get("attention_mask") {
             let rows = mask.as_i32().expect("a mask").chunks_exact(prompt);
             let grown = rows.flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(1, step + 1)));
             inputs.insert("attention_mask".into(), Tensor::i32(&[batch, past + 1], grown.collect()));
         }
-        if let Some(positions) = run.inputs.get("position_ids") {
+        if let Some(positions) = given.get("position_ids") {
             let rows = positions.as_i32().expect("positions").chunks_exact(prompt);
             let next = rows.map(|row| row[prompt - 1] + 1 + step as i32).collect();
             inputs.insert("position_ids".into(), Tensor::i32(&[batch, 1], next));

@@ -181,7 +181,7 @@ fn results_do_not_depend_on_the_number_of_workers() {
     let bundle = Arc::new(Bundle::open(&out).expect("a bundle"));
     let run = &case.runs()[0];
     let inputs = run.inputs.iter().map(|(name, t)| (name.clone(), to_runtime(t))).collect();
-    let what = TensorRun { entry: None, greedy: Some(8), taps: true };
+    let what = TensorRun { greedy: Some(8), taps: true, ..TensorRun::default() };
     for relaxed in [false, true] {
         let results = [1, 2, 3].map(|threads| {
             let mut device = devices::wasm(&bundle, relaxed, threads).expect("a device");

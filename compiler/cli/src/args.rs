@@ -329,6 +329,9 @@ pub(crate) struct RunArgs {
     /// Entry to call; otherwise found from the names of the inputs
     #[arg(long, value_name = "NAME", requires = "inputs")]
     pub(crate) entry: Option<String>,
+    /// Tokens that the decoder of an encoder starts with; otherwise those of the model's configuration
+    #[arg(long, value_name = "ID,ID,..", value_delimiter = ',')]
+    pub(crate) decoder_start: Vec<u32>,
     /// Return intermediate values too
     #[arg(long, requires = "inputs")]
     pub(crate) taps: bool,
@@ -372,6 +375,9 @@ pub(crate) struct VerifyArgs {
     /// Entry to call; otherwise found from the names of the inputs
     #[arg(long, value_name = "NAME")]
     pub(crate) entry: Option<String>,
+    /// Tokens that the decoder of an encoder starts with; otherwise those of the model's configuration
+    #[arg(long, value_name = "ID,ID,..", value_delimiter = ',')]
+    pub(crate) decoder_start: Vec<u32>,
     /// Compare intermediate values too
     #[arg(long)]
     pub(crate) taps: bool,

@@ -46,7 +46,7 @@ fn run_on_tensors(args: &RunArgs, inputs: &Path, outputs: &Path) -> Outcome {
     }
     let dir = bundle_for(&args.model, &args.flags, EXACT, Purpose::Here)?;
     let mut loaded = backend::load(&dir, &args.backend)?;
-    let call = TensorRun { entry: args.entry.clone(), greedy, taps: args.taps };
+    let call = TensorRun { entry: args.entry.clone(), greedy, taps: args.taps, start: args.decoder_start.clone() };
     let produced = run_tensors(loaded.backend.as_mut(), loaded.bundle.manifest(), &inputs, &call)?;
     tensors::write(outputs, &produced)?;
     Ok(Exit::Done)

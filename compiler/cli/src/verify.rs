@@ -30,7 +30,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Outcome {
     };
     let dir = bundle_for(&args.model, &args.flags, EXACT, Purpose::Here)?;
     let mut loaded = backend::load(&dir, &args.backend)?;
-    let call = TensorRun { entry: args.entry.clone(), taps: args.taps, greedy };
+    let call = TensorRun { entry: args.entry.clone(), taps: args.taps, greedy, start: args.decoder_start.clone() };
     let produced = run_tensors(loaded.backend.as_mut(), loaded.bundle.manifest(), &inputs, &call)?;
     let manifest = loaded.bundle.manifest();
     let applies = |name: &str| by_position(manifest, name);

@@ -1,6 +1,6 @@
-//! Element-wise kernels and appends to states: one element (or one word of a state) per thread.
+//! Element-wise kernels and writes to states: one element (or one word of a state) per thread.
 
-use gristmill_graph::{DType, Dim, NodeId, Op, numel};
+use gristmill_graph::{DType, Dim, NodeId, numel};
 use gristmill_kernel::{Expr, Scalar, Type, u};
 
 use crate::error::CompileError;
@@ -9,11 +9,11 @@ use crate::lower::count::Count;
 use crate::lower::index::{dim_expr, flatten, numel_expr, unflatten};
 use crate::lower::{Built, CAPACITY, Lowering, Memory, Place};
 
-/// The kernel of an element-wise node, or of an append.
+/// The kernel of an element-wise node, or of one that writes a state.
 pub fn build(low: &Lowering<'_>, id: NodeId, target: Place) -> Result<Built, CompileError> {
     let node = low.graph.node(id);
-    if let Op::StateAppend(state) = node.op {
-        return append(low, id, state, target);
+    if let Some(state) = node.op.written_state() {
+        return store(low, id, state, target);
     }
     one_per_thread(low, id, target, false)
 }
@@ -61,12 +61,12 @@ fn named(ctx: &mut Ctx<'_>, index: Vec<Expr>) -> Vec<Expr> {
         .collect()
 }
 
-/// Writes new rows behind the past ones. States of halves are written word by word.
-fn append(low: &Lowering<'_>, id: NodeId, state: u32, target: Place) -> Result<Built, CompileError> {
+/// Writes new rows behind the past ones, or the whole of a state that does not grow. States of halves are written
+/// word by word.
+fn store(low: &Lowering<'_>, id: NodeId, state: u32, target: Place) -> Result<Built, CompileError> {
     let node = low.graph.node(id);
     let operand = node.inputs[0];
     let decl = &low.setting.model.states[state as usize];
-    let axis = decl.axis as usize;
     let halves = low.memory(target, id) == Memory::Halves;
     let mut shape = low.graph.node(operand).shape.clone();
     let last = shape.len() - 1;
@@ -74,12 +74,18 @@ fn append(low: &Lowering<'_>, id: NodeId, state: u32, target: Place) -> Result<B
         shape[last] = shape[last].exact_div(&Dim::constant(2)).unwrap_or_else(|| shape[last].clone());
     }
     let mut memory_shape = decl.shape.clone();
-    memory_shape[axis] = Dim::symbol(CAPACITY);
-    let mut ctx = Ctx::new(low, &format!("append_{}", crate::lower::access::label(&node.path)));
+    let what = match decl.axis {
+        Some(_) => "append",
+        None => "keep",
+    };
+    if let Some(axis) = decl.axis {
+        memory_shape[axis as usize] = Dim::symbol(CAPACITY);
+    }
+    let mut ctx = Ctx::new(low, &format!("{what}_{}", crate::lower::access::label(&node.path)));
     let threads = low.setting.profile.schedule.map.threads;
     let grid = [Count::Ceil(numel(&shape), threads)];
     let form = if halves { "two halves per thread" } else { "one element per thread" };
-    ctx.b.doc(format!("{}: appends to a state, {form}, {threads} threads", node.path));
+    ctx.b.doc(format!("{}: writes a state, {form}, {threads} threads", node.path));
     let elem = if halves { gristmill_kernel::U32 } else { gristmill_kernel::F32 };
     let name = format!("state_{}", ctx.label(id));
     let out = ctx.write(target, elem, &name);
@@ -89,7 +95,9 @@ fn append(low: &Lowering<'_>, id: NodeId, state: u32, target: Place) -> Result<B
     ctx.if_(flat.lt(numel_expr(&shape)), |ctx| {
         let index = named(ctx, unflatten(flat, &shape));
         let mut place = index.clone();
-        place[axis] = place[axis].clone() + dim_expr(&decl.shape[axis]);
+        if let Some(axis) = decl.axis.map(|a| a as usize) {
+            place[axis] = place[axis].clone() + dim_expr(&decl.shape[axis]);
+        }
         if halves {
             let even = index[last].clone() * u(2);
             let pair = [even.clone(), even.clone() + u(1)].map(|i| {
@@ -102,7 +110,7 @@ fn append(low: &Lowering<'_>, id: NodeId, state: u32, target: Place) -> Result<B
             ctx.b.store(out, word, Expr::vec(pair).pack_f16());
         } else {
             let value = ctx.value(operand, &At::index(index));
-            let value = ctx.b.let_("appended", value);
+            let value = ctx.b.let_("stored", value);
             ctx.b.store(out, flatten(&place, &memory_shape), value);
         }
     });

@@ -43,7 +43,7 @@ pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, target: Place) -> Res
         Op::ArgMax => pick::argmax(low, id, root, target),
         Op::TopK { k } if cpu::applies(low) => cpu::top_k::build(low, id, root, target, *k),
         Op::TopK { k } => pick::top_k(low, id, root, target, *k),
-        op if cpu::applies(low) && !matches!(op, Op::StateAppend(_)) => cpu::map::build(low, id, target),
+        op if cpu::applies(low) && op.written_state().is_none() => cpu::map::build(low, id, target),
         _ => map::build(low, id, target),
     };
     within_limits(low, id, built?)

@@ -97,7 +97,7 @@ impl<'a> Lowering<'a> {
             Op::Weight(w) => Some(Place::Tensor(*w)),
             Op::Dequantize => self.place(node.inputs[0]),
             Op::Input(i) => Some(Place::Input(*i)),
-            Op::StateAppend(s) => Some(Place::State(*s)),
+            Op::StateAppend(s) | Op::StateKeep(s) | Op::StateRead(s) => Some(Place::State(*s)),
             _ if self.partition.stored[id.index()] => {
                 Some(self.outputs.get(&id).map_or(Place::Value(id), |o| Place::Output(*o)))
             }
@@ -134,13 +134,15 @@ impl<'a> Lowering<'a> {
         chain
     }
 
-    /// Row-major position of an element in memory. States are laid out for their capacity `C`.
+    /// Row-major position of an element in memory. States that grow are laid out for their capacity `C`.
     pub fn flat(&self, place: Place, id: NodeId, index: &[Expr]) -> Expr {
         let Place::State(s) = place else {
             return index::flatten(index, &self.graph.node(id).shape);
         };
         let mut shape = self.graph.node(id).shape.clone();
-        shape[self.setting.model.states[s as usize].axis as usize] = gristmill_graph::Dim::symbol(CAPACITY);
+        if let Some(axis) = self.setting.model.states[s as usize].axis {
+            shape[axis as usize] = gristmill_graph::Dim::symbol(CAPACITY);
+        }
         index::flatten(index, &shape)
     }
 }
@@ -217,7 +219,8 @@ pub fn lower(
     for (position, name) in outputs.iter().enumerate() {
         let id = graph.outputs[name];
         // A state, an input or a weight that is a result needs a copy.
-        let plain = !matches!(graph.node(id).op, Op::StateAppend(_)) && !is_given(&graph.node(id).op);
+        let op = &graph.node(id).op;
+        let plain = op.written_state().is_none() && !is_given(op);
         if plain && !low.outputs.contains_key(&id) {
             low.outputs.insert(id, position as u32);
         } else {
@@ -232,9 +235,9 @@ pub fn lower(
             None => (id, low.partition.stored[id.index()] && !is_given(&node.op) && !stored_by_anchor(&low, id)),
         };
         if computes {
-            let target = match node.op {
-                Op::StateAppend(s) => Place::State(s),
-                _ => low.place(root).ok_or_else(|| CompileError::Internal(format!("{} has no place", node.path)))?,
+            let target = match node.op.written_state() {
+                Some(s) => Place::State(s),
+                None => low.place(root).ok_or_else(|| CompileError::Internal(format!("{} has no place", node.path)))?,
             };
             calls.push(call(&low, id, root, target, set)?);
         }
@@ -247,7 +250,7 @@ pub fn lower(
 
 /// Whether the memory of a node is there before an entry runs.
 fn is_given(op: &Op) -> bool {
-    matches!(op, Op::Input(_) | Op::Weight(_) | Op::Dequantize)
+    matches!(op, Op::Input(_) | Op::Weight(_) | Op::StateRead(_) | Op::Dequantize)
 }
 
 /// Whether a stored node is the end of an anchor's layout chain, and so written by the anchor's kernel. What joins

@@ -1,6 +1,6 @@
 //! Which values become buffers.
 //!
-//! *Anchors* (contractions, reductions, norms, attention, appends) each get a kernel. Everything else is
+//! *Anchors* (contractions, reductions, norms, attention, writes to states) each get a kernel. Everything else is
 //! computed inside the kernel that reads it, unless that would be wrong (the reader needs plain memory) or
 //! wasteful (expensive work that several kernels would repeat).
 
@@ -36,6 +36,7 @@ pub fn is_anchor(op: &Op) -> bool {
             | Op::ArgMax
             | Op::TopK { .. }
             | Op::StateAppend(_)
+            | Op::StateKeep(_)
     )
 }
 
@@ -50,7 +51,10 @@ fn direct_operands(op: &Op) -> usize {
 }
 
 fn is_leaf(op: &Op) -> bool {
-    matches!(op, Op::Input(_) | Op::Weight(_) | Op::Const(_) | Op::Iota(_) | Op::Size(_) | Op::Table(_))
+    matches!(
+        op,
+        Op::Input(_) | Op::Weight(_) | Op::StateRead(_) | Op::Const(_) | Op::Iota(_) | Op::Size(_) | Op::Table(_)
+    )
 }
 
 fn is_expensive(op: &Op) -> bool {
@@ -114,7 +118,7 @@ pub fn partition(graph: &Graph, buffers: usize) -> Partition {
 fn layout_root(graph: &Graph, users: &[Vec<NodeId>], is_output: &[bool], anchor: NodeId) -> NodeId {
     let mut at = anchor;
     // States and packed bytes have layouts of their own.
-    if matches!(graph.node(anchor).op, Op::StateAppend(_) | Op::RoundBlocks) {
+    if matches!(graph.node(anchor).op, Op::StateAppend(_) | Op::StateKeep(_) | Op::RoundBlocks) {
         return at;
     }
     while !is_output[at.index()] {
@@ -143,7 +147,8 @@ fn cut_wide(graph: &Graph, root: &[Option<NodeId>], stored: &mut [bool], buffers
     // What a node reads when it is computed in place.
     let mut reads: Vec<BTreeSet<NodeId>> = vec![BTreeSet::new(); graph.nodes.len()];
     let memory = |id: NodeId| match graph.node(id).op {
-        Op::Input(_) | Op::Weight(_) | Op::StateAppend(_) => Some(id),
+        Op::Input(_) | Op::Weight(_) => Some(id),
+        Op::StateAppend(_) | Op::StateKeep(_) | Op::StateRead(_) => Some(id),
         Op::Dequantize => Some(graph.node(id).inputs[0]),
         _ => root[id.index()],
     };

@@ -56,7 +56,7 @@ fn cone(low: &Lowering<'_>, id: NodeId, top: bool, sig: &mut Signature, seen: &m
     seen.insert(id, seen.len());
     let node = low.graph.node(id);
     let _ = match &node.op {
-        Op::StateAppend(_) => write!(sig.text, "append"),
+        op if op.written_state().is_some() => write!(sig.text, "{}", op.name()),
         op => write!(sig.text, "{op:?}"),
     };
     let _ = write!(sig.text, "{:?}{}(", node.shape, node.dtype);

@@ -64,7 +64,8 @@ fn constants(graph: &Graph) -> Vec<Kind> {
         let fixed = node.shape.iter().all(|d| d.as_const().is_some());
         let kind = match &node.op {
             _ if !fixed => Kind::Variable,
-            Op::Input(_) | Op::StateAppend(_) | Op::Dequantize => Kind::Variable,
+            Op::Input(_) | Op::Dequantize => Kind::Variable,
+            Op::StateAppend(_) | Op::StateKeep(_) | Op::StateRead(_) => Kind::Variable,
             Op::Weight(_) => Kind::Weighted,
             Op::Size(d) if d.as_const().is_none() => Kind::Variable,
             Op::Slice { start, .. } if start.as_const().is_none() => Kind::Variable,

@@ -17,7 +17,7 @@ fn model() -> Model {
     }
     let shape = vec![s("B"), s("T"), Dim::constant(16)];
     m.inputs.push(Input { name: "x".into(), dtype: DType::F32, shape, default: None, advance: None });
-    m.states.push(State { name: "cache".into(), shape: vec![s("B"), s("P"), Dim::constant(2)], axis: 1 });
+    m.states.push(State { name: "cache".into(), shape: vec![s("B"), s("P"), Dim::constant(2)], axis: Some(1) });
     m.weights.push(Weight { name: "w".into(), source: "w".into(), shape: vec![2, 16] });
     let x = m.add(Op::Input(0), &[], "x").unwrap();
     let w = m.add(Op::Weight(0), &[], "w").unwrap();
@@ -57,6 +57,7 @@ fn manifest() -> Manifest {
             prefill_chunk: 8,
             eos_token_ids: Vec::new(),
             bos_token_id: None,
+            decoder_start_tokens: vec![],
         },
         symbols: vec![symbol("B", 1), symbol("T", 1), symbol("P", 0), symbol("C", 1)],
         inputs: vec![ManifestInput {

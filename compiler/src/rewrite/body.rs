@@ -38,9 +38,9 @@ pub(super) struct Leaf {
 pub(super) enum Head {
     /// The leaf with this index in [`Body::leaves`].
     Leaf(u32),
-    /// `[x]`: [`Op::StateAppend`] to a state known only as a number; its result type is in [`Body::slots`].
-    Append(u32),
-    /// Any other operation. Never `Input`, `Weight` or `StateAppend`.
+    /// `[x]`: writes a state that is known only as a number; the type of what it gives is in [`Body::slots`].
+    Store(u32),
+    /// Any other operation. Never `Input`, `Weight`, or an operation on a state.
     Op(Op),
 }
 
@@ -56,11 +56,11 @@ impl Term {
         Term { head: Head::Op(op), args }
     }
 
-    /// The operation, unless it is a leaf or an append.
+    /// The operation, unless it is a leaf or a store.
     pub(super) fn op(&self) -> Option<&Op> {
         match &self.head {
             Head::Op(op) => Some(op),
-            Head::Leaf(_) | Head::Append(_) => None,
+            Head::Leaf(_) | Head::Store(_) => None,
         }
     }
 
@@ -68,7 +68,7 @@ impl Term {
     pub(super) fn name(&self) -> String {
         match &self.head {
             Head::Leaf(_) => "leaf".into(),
-            Head::Append(_) => "append".into(),
+            Head::Store(_) => "store".into(),
             Head::Op(op) => op.name(),
         }
     }
@@ -83,7 +83,7 @@ impl fmt::Display for Term {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.head {
             Head::Op(op) => f.write_str(&show::op(op)),
-            Head::Leaf(_) | Head::Append(_) => f.write_str(&self.name()),
+            Head::Leaf(_) | Head::Store(_) => f.write_str(&self.name()),
         }
     }
 }
@@ -113,7 +113,7 @@ impl Language for Term {
 pub(super) struct Body {
     /// Values from outside, in order of first use.
     pub(super) leaves: Vec<Leaf>,
-    /// Result types of appends, in order of first use.
+    /// Result types of stores, in order of first use.
     pub(super) slots: Vec<Type>,
     /// The terms.
     pub(super) terms: Vec<Term>,

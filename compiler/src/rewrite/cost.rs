@@ -72,8 +72,8 @@ impl CostModel {
         let elements = self.elements(result);
         let op = match &term.head {
             Head::Leaf(_) => return 0.0,
-            // An append writes what is new, not all that it gives.
-            Head::Append(_) => {
+            // A store writes what is new, not all that it gives.
+            Head::Store(_) => {
                 let new: f64 = operands.iter().map(|(ty, from)| self.bytes(ty, *from)).sum();
                 return TERM_US + self.launch_us + 2.0 * new / self.bytes_per_us;
             }

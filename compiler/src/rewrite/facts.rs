@@ -78,7 +78,7 @@ pub(super) fn type_of(egraph: &EGraph, term: &Term) -> Result<Type, String> {
     let declared = |ty: Option<&Type>| ty.cloned().ok_or_else(|| "not declared by the body".to_string());
     match &term.head {
         Head::Leaf(i) => declared(body.leaves.get(*i as usize).map(|l| &l.ty)),
-        Head::Append(i) => declared(body.slots.get(*i as usize)),
+        Head::Store(i) => declared(body.slots.get(*i as usize)),
         Head::Op(op) => {
             let operands: Vec<_> = term
                 .args

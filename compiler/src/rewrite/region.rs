@@ -18,15 +18,15 @@ pub(super) struct Instance {
     pub(super) nodes: Vec<NodeId>,
     /// The graph node of every leaf.
     leaves: Vec<NodeId>,
-    /// The state of every slot.
-    states: Vec<u32>,
+    /// What writes the state of every slot: its operation, with the state's index.
+    states: Vec<Op>,
 }
 
-/// Nodes that belong to no body: inputs, and weights with the dequantization behind them.
+/// Nodes that belong to no body: inputs, states that are read, and weights with the dequantization behind them.
 fn is_global(graph: &Graph, id: NodeId) -> bool {
     let node = graph.node(id);
     match node.op {
-        Op::Input(_) | Op::Weight(_) => true,
+        Op::Input(_) | Op::Weight(_) | Op::StateRead(_) => true,
         Op::Dequantize => node.inputs.iter().all(|&i| matches!(graph.node(i).op, Op::Weight(_))),
         _ => false,
     }
@@ -45,7 +45,7 @@ fn live(graph: &Graph) -> Vec<bool> {
         live[id.index()] = true;
     }
     for (i, node) in graph.nodes.iter().enumerate().rev() {
-        live[i] |= matches!(node.op, Op::StateAppend(_));
+        live[i] |= node.op.written_state().is_some();
         if live[i] {
             node.inputs.iter().for_each(|input| live[input.index()] = true);
         }
@@ -63,7 +63,7 @@ pub(super) fn split(graph: &Graph) -> Vec<Instance> {
             let crosses = graph.node(input).region != node.region && !is_nullary(graph, input);
             seen_outside[input.index()] |= crosses;
         }
-        seen_outside[id.index()] |= matches!(node.op, Op::StateAppend(_));
+        seen_outside[id.index()] |= node.op.written_state().is_some();
     }
     for id in graph.outputs.values() {
         seen_outside[id.index()] = true;
@@ -112,10 +112,10 @@ impl<'a> Builder<'a> {
         } else {
             let args = node.inputs.iter().map(|&i| Id::from(self.term(i))).collect();
             let head = match &node.op {
-                Op::StateAppend(state) => {
-                    self.instance.states.push(*state);
+                op if op.written_state().is_some() => {
+                    self.instance.states.push(op.clone());
                     self.instance.body.slots.push(ty.clone());
-                    Head::Append(self.instance.states.len() as u32 - 1)
+                    Head::Store(self.instance.states.len() as u32 - 1)
                 }
                 op => Head::Op(op.clone()),
             };
@@ -212,7 +212,7 @@ impl Assembly<'_> {
                 self.placed[part][term] = Some(new);
                 return new;
             }
-            Head::Append(slot) => Op::StateAppend(instance.states[*slot as usize]),
+            Head::Store(slot) => instance.states[*slot as usize].clone(),
             Head::Op(op) => op.clone(),
         };
         let old = body.origin[term].unwrap_or(user);

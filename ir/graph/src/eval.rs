@@ -93,18 +93,13 @@ impl States {
     /// Appends `x` behind the first `past` elements of the axis. What was held beyond them is dropped, so that a
     /// caller can go back to an earlier position.
     fn append(&mut self, index: u32, state: &State, past: usize, x: &Tensor) -> Result<Arc<Tensor>, String> {
-        let axis = state.axis as usize;
+        let axis = state.axis.ok_or_else(|| format!("state `{}` has no axis to append along", state.name))? as usize;
         let held = self.held.get(&index);
         let length = held.and_then(|t| t.shape.get(axis).copied()).unwrap_or(0);
         if past > length {
             return Err(format!("state `{}` holds {length} tokens, but {past} are said to be past", state.name));
         }
-        let mut x = x.clone();
-        if let Data::F32(values) = &mut x.data
-            && self.half.contains(&index)
-        {
-            values.iter_mut().for_each(|v| *v = half::f16::from_f32(*v).to_f32());
-        }
+        let x = self.stored(index, x);
         let grown = match held.filter(|_| past > 0) {
             None => x,
             Some(held) => {
@@ -124,6 +119,33 @@ impl States {
         let grown = Arc::new(grown);
         self.held.insert(index, grown.clone());
         Ok(grown)
+    }
+
+    /// Holds `x` instead of what was held before.
+    fn keep(&mut self, index: u32, x: &Tensor) -> Arc<Tensor> {
+        let x = Arc::new(self.stored(index, x));
+        self.held.insert(index, x.clone());
+        x
+    }
+
+    /// What was kept, if it has the expected shape.
+    fn recall(&self, index: u32, state: &State, shape: &[usize]) -> Result<Arc<Tensor>, String> {
+        match self.held.get(&index) {
+            Some(held) if held.shape == shape => Ok(held.clone()),
+            Some(held) => Err(format!("state `{}` holds {:?}, expected {shape:?}", state.name, held.shape)),
+            None => Err(format!("state `{}` holds nothing: the entry that encodes has to run first", state.name)),
+        }
+    }
+
+    /// The values as the state holds them.
+    fn stored(&self, index: u32, x: &Tensor) -> Tensor {
+        let mut x = x.clone();
+        if let Data::F32(values) = &mut x.data
+            && self.half.contains(&index)
+        {
+            values.iter_mut().for_each(|v| *v = half::f16::from_f32(*v).to_f32());
+        }
+        x
     }
 }
 
@@ -286,10 +308,13 @@ impl Call<'_> {
             Op::Weight(i) => self.weight(*i, &shape)?,
             Op::StateAppend(i) => {
                 let state = &self.model.states[*i as usize];
-                let past = state.shape[state.axis as usize].eval(self.bindings).and_then(|p| usize::try_from(p).ok());
+                let along = state.axis.and_then(|axis| state.shape.get(axis as usize));
+                let past = along.and_then(|d| d.eval(self.bindings)).and_then(|p| usize::try_from(p).ok());
                 let past = past.ok_or_else(|| format!("the length of state `{}` is not known", state.name))?;
                 self.states.append(*i, state, past, &operands[0])?
             }
+            Op::StateKeep(i) => self.states.keep(*i, &operands[0]),
+            Op::StateRead(i) => self.states.recall(*i, &self.model.states[*i as usize], &shape)?,
             Op::Dequantize => operands.swap_remove(0),
             Op::Reshape(_) => {
                 let tensor = Arc::unwrap_or_clone(operands.swap_remove(0));
@@ -383,7 +408,10 @@ fn primitive(op: &Op, x: &[&Tensor], shape: Vec<usize>) -> Result<Tensor, String
         Op::Norm { kind, eps } => reduce::norm(*kind, eps.get(), x)?,
         Op::Linear { weights, epilogue } => contract::linear(usize::from(*weights), epilogue, x, &shape)?,
         Op::Attention { score } => contract::attention(score, x)?,
-        Op::Input(_) | Op::Weight(_) | Op::StateAppend(_) | Op::Dequantize | Op::Reshape(_) => {
+        Op::Input(_) | Op::Weight(_) | Op::Dequantize | Op::Reshape(_) => {
+            return Err(format!("{} needs more than operands", op.name()));
+        }
+        Op::StateAppend(_) | Op::StateKeep(_) | Op::StateRead(_) => {
             return Err(format!("{} needs more than operands", op.name()));
         }
     })

@@ -85,9 +85,19 @@ impl Graph {
 
     /// A copy that keeps only what `outputs` need. Names that do not exist are left out.
     pub fn restricted_to(&self, outputs: &[String]) -> Graph {
+        self.restricted(outputs, &|_| false)
+    }
+
+    /// A copy that computes only `outputs`, and writes all states that this graph writes.
+    pub fn giving(&self, outputs: &[String]) -> Graph {
+        self.restricted(outputs, &|op| op.written_state().is_some())
+    }
+
+    /// A copy that keeps only what `outputs` and the nodes with an operation that is a `root` need.
+    fn restricted(&self, outputs: &[String], root: &dyn Fn(&Op) -> bool) -> Graph {
         let kept: BTreeMap<String, NodeId> =
             outputs.iter().filter_map(|n| self.outputs.get(n).map(|id| (n.clone(), *id))).collect();
-        let mut live = vec![false; self.nodes.len()];
+        let mut live: Vec<bool> = self.nodes.iter().map(|n| root(&n.op)).collect();
         for id in kept.values() {
             live[id.index()] = true;
         }
@@ -112,6 +122,18 @@ impl Graph {
         }
         let outputs = kept.into_iter().map(|(n, id)| (n, renumber[id.index()])).collect();
         Graph { nodes, regions: self.regions.clone(), outputs }
+    }
+
+    /// A copy in which what was kept is read, and not computed.
+    fn recalling(&self) -> Graph {
+        let mut graph = self.clone();
+        for node in &mut graph.nodes {
+            if let Op::StateKeep(state) = node.op {
+                node.op = Op::StateRead(state);
+                node.inputs.clear();
+            }
+        }
+        graph
     }
 
     /// A copy in which the symbols of `bindings` have those values in every shape and size.
@@ -172,15 +194,15 @@ pub struct Input {
     pub advance: Option<Advance>,
 }
 
-/// A buffer that lives between runs (a key or value cache).
+/// A buffer that lives between runs: a key or value cache, or what an encoder has made of its input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// `layers.3.key`.
     pub name: String,
-    /// Shape with the appended axis given as the past length `P`; capacity is chosen when a session opens.
+    /// Shape. An appended axis is given as the past length `P`; its capacity is chosen when a session opens.
     pub shape: Shape,
-    /// The axis that grows.
-    pub axis: u32,
+    /// The axis that grows, for a state that is appended to; a state that is kept as a whole has none.
+    pub axis: Option<u32>,
 }
 
 /// A weight, as it is found in the model directory.
@@ -199,6 +221,8 @@ pub struct Weight {
 pub enum EntryRole {
     /// Called with tensors.
     Tensors,
+    /// Computes what is kept for `Prefill` and `Decode`: what an encoder makes of its input.
+    Encode,
     /// Takes a stretch of the prompt.
     Prefill,
     /// Takes one token.
@@ -244,12 +268,18 @@ pub struct Model {
 }
 
 impl Model {
-    /// The part of the graph that `entry` needs, with its symbols bound; `taps` adds the intermediate values.
+    /// The part of the graph that `entry` needs, with its symbols bound; `taps` adds the intermediate values. An
+    /// entry that encodes computes all that is kept; those that generate read it.
     pub fn entry_graph(&self, entry: &Entry, taps: bool) -> Graph {
         let mut outputs = entry.outputs.clone();
         if taps {
             outputs.extend(self.taps.iter().cloned());
         }
-        self.graph.restricted_to(&outputs).with_symbols(&entry.bind)
+        let graph = match entry.role {
+            EntryRole::Encode => self.graph.restricted(&outputs, &|op| matches!(op, Op::StateKeep(_))),
+            EntryRole::Prefill | EntryRole::Decode => self.graph.recalling().restricted_to(&outputs),
+            EntryRole::Tensors | EntryRole::Embed => self.graph.restricted_to(&outputs),
+        };
+        graph.with_symbols(&entry.bind)
     }
 }

@@ -77,6 +77,20 @@ pub fn infer_declared(declared: Declarations<'_>, op: &Op, inputs: &[Operand<'_>
             let state = declared.states.get(*i as usize).ok_or_else(|| missing("state", *i, declared.states.len()))?;
             append(&state.name, &declared.shape(&state.shape), state.axis, inputs[0])
         }
+        Op::StateKeep(i) | Op::StateRead(i) => {
+            let state = declared.states.get(*i as usize).ok_or_else(|| missing("state", *i, declared.states.len()))?;
+            let shape = declared.shape(&state.shape);
+            if state.axis.is_some() {
+                return Err(format!("state `{}` grows along an axis: `append` to it", state.name));
+            }
+            if let Op::StateKeep(_) = op {
+                count(op, inputs, 1)?;
+                keep(&state.name, &shape, inputs[0])?;
+            } else {
+                count(op, inputs, 0)?;
+            }
+            Ok((shape, DType::F32))
+        }
         _ => infer(op, inputs),
     }
 }
@@ -85,8 +99,19 @@ fn missing(what: &str, index: u32, len: usize) -> String {
     format!("{what} {index} does not exist; the model declares {len}")
 }
 
-fn append(name: &str, state: &[Dim], axis: u32, (x, dtype): Operand<'_>) -> Typed {
+fn keep(name: &str, state: &[Dim], (x, dtype): Operand<'_>) -> Result<(), String> {
+    want("keep", "operand", dtype, &[DType::F32])?;
+    if x == state {
+        return Ok(());
+    }
+    Err(format!("keep: expected the shape {} of state `{name}`, found {}", show_shape(state), show_shape(x)))
+}
+
+fn append(name: &str, state: &[Dim], axis: Option<u32>, (x, dtype): Operand<'_>) -> Typed {
     want("append", "operand", dtype, &[DType::F32])?;
+    let Some(axis) = axis else {
+        return Err(format!("state `{name}` has no axis to append along: declare one, or `keep` the whole"));
+    };
     let at = axis as usize;
     if at >= state.len() {
         return Err(format!("state `{name}` has shape {} and no axis {axis}", show_shape(state)));
@@ -108,11 +133,11 @@ fn append(name: &str, state: &[Dim], axis: u32, (x, dtype): Operand<'_>) -> Type
 ///
 /// # Errors
 /// A sentence that says what was expected and what was found, without the place. Operations whose type the
-/// model declares (inputs, weights, appends) are errors here; see [`infer_declared`].
+/// model declares (inputs, weights, states) are errors here; see [`infer_declared`].
 pub fn infer(op: &Op, inputs: &[Operand<'_>]) -> Typed {
     let name = op.name();
     let fixed = match op {
-        Op::Input(_) | Op::Weight(_) | Op::StateAppend(_) => {
+        Op::Input(_) | Op::Weight(_) | Op::StateAppend(_) | Op::StateKeep(_) | Op::StateRead(_) => {
             return Err(format!("the type of `{name}` is declared by the model, not inferred from operands"));
         }
         Op::Const(_) | Op::Table(_) | Op::Iota(_) | Op::Size(_) => Some(0),
@@ -128,7 +153,9 @@ pub fn infer(op: &Op, inputs: &[Operand<'_>]) -> Typed {
         count(op, inputs, n)?;
     }
     match op {
-        Op::Input(_) | Op::Weight(_) | Op::StateAppend(_) => unreachable_leaf(&name),
+        Op::Input(_) | Op::Weight(_) | Op::StateAppend(_) | Op::StateKeep(_) | Op::StateRead(_) => {
+            unreachable_leaf(&name)
+        }
         Op::Const(value) => Ok((Vec::new(), value.dtype())),
         Op::Table(values) => Ok((vec![Dim::from(values.len())], DType::F32)),
         Op::Iota(n) => Ok((vec![not_negative(&name, "length", n)?.clone()], DType::I32)),

@@ -10,8 +10,8 @@
 //! attention or a linear layer are blocks over these primitives; the compiler finds the fused forms again,
 //! and the evaluator in this crate defines both.
 //!
-//! Nodes cannot have side effects but one: [`Op::StateAppend`] writes at the past length `P`. A graph runs
-//! its appends once per call, and the caller moves `P`.
+//! Nodes have no side effects but those on states: [`Op::StateAppend`] writes at the past length `P`, and
+//! [`Op::StateKeep`] replaces the whole. A graph runs them once per call, and the caller moves `P`.
 
 pub mod dim;
 pub mod dtype;

@@ -151,6 +151,13 @@ pub enum Op {
     /// everything in it so far (`P + T` long on that axis).
     StateAppend(u32),
 
+    /// `[x]`: puts `x` into the state with this index, in place of what it held, and gives it. Entries that decode
+    /// read what an earlier call has kept instead: see [`Op::StateRead`].
+    StateKeep(u32),
+
+    /// No operands: what [`Op::StateKeep`] has put into the state with this index in an earlier call.
+    StateRead(u32),
+
     // ---- fused: found by rewriting
     /// `[x]`: softmax over the last axis.
     Softmax,
@@ -210,6 +217,8 @@ impl Op {
             Op::Dequantize => "dequantize".into(),
             Op::RoundBlocks => "round_blocks".into(),
             Op::StateAppend(_) => "append".into(),
+            Op::StateKeep(_) => "keep".into(),
+            Op::StateRead(_) => "recall".into(),
             Op::Softmax => "softmax".into(),
             Op::Norm { kind: NormKind::Rms, .. } => "rms_norm".into(),
             Op::Norm { kind: NormKind::Layer, .. } => "layer_norm".into(),
@@ -244,6 +253,14 @@ impl Op {
     /// Whether it only renames elements (no arithmetic, no data-dependent index).
     pub fn is_view(&self) -> bool {
         matches!(self, Op::Reshape(_) | Op::Transpose(_) | Op::Broadcast(_) | Op::Slice { .. } | Op::Windows { .. })
+    }
+
+    /// The state that it writes, if it writes one.
+    pub fn written_state(&self) -> Option<u32> {
+        match self {
+            Op::StateAppend(state) | Op::StateKeep(state) => Some(*state),
+            _ => None,
+        }
     }
 
     /// Whether it exists only after rewriting.

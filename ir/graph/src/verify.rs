@@ -49,6 +49,7 @@ pub fn verify(model: &Model) -> Result<(), Vec<String>> {
     if errors.is_empty() {
         check_graph(model, &model.graph, None, &mut errors);
     }
+    check_kept(model, &mut errors);
     for entry in &model.entries {
         within(format!("entry `{}`", entry.name), &mut errors, |e| check_entry(model, entry, e));
     }
@@ -150,11 +151,15 @@ fn check_input(input: &Input, symbols: &BTreeSet<&str>, errors: &mut Vec<String>
 
 fn check_state(state: &State, symbols: &BTreeSet<&str>, errors: &mut Vec<String>) {
     errors.extend(check_shape(&state.shape, symbols).err());
-    match state.shape.get(state.axis as usize) {
-        None => errors.push(format!("axis {} does not exist in shape {}", state.axis, show_shape(&state.shape))),
-        Some(dim) if *dim != Dim::symbol(PAST) => {
-            errors.push(format!("axis {} must be `{PAST}`, found {dim}", state.axis));
+    let Some(axis) = state.axis else {
+        if state.shape.iter().any(|d| d.symbols().iter().any(|s| s == PAST)) {
+            errors.push(format!("a state that is kept does not grow, but its shape {} does", show_shape(&state.shape)));
         }
+        return;
+    };
+    match state.shape.get(axis as usize) {
+        None => errors.push(format!("axis {axis} does not exist in shape {}", show_shape(&state.shape))),
+        Some(dim) if *dim != Dim::symbol(PAST) => errors.push(format!("axis {axis} must be `{PAST}`, found {dim}")),
         Some(_) => {}
     }
 }
@@ -187,10 +192,27 @@ fn check_entry(model: &Model, entry: &Entry, errors: &mut Vec<String>) {
     }
 }
 
+/// What is kept needs an entry that keeps it, if others read it.
+fn check_kept(model: &Model, errors: &mut Vec<String>) {
+    use crate::graph::EntryRole::{Decode, Encode, Prefill};
+    let has = |role| model.entries.iter().any(|e| e.role == role);
+    let kept = model.graph.nodes.iter().find(|n| matches!(n.op, Op::StateKeep(_)));
+    match kept {
+        Some(node) if (has(Prefill) || has(Decode)) && !has(Encode) => errors.push(format!(
+            "{}: entries that generate read what is kept, but no entry has the role Encode to compute it",
+            node.path
+        )),
+        None if has(Encode) => {
+            errors.push("an entry has the role Encode, but nothing is kept: `keep(state, x)` in the body".into());
+        }
+        _ => {}
+    }
+}
+
 fn check_graph(model: &Model, graph: &Graph, bind: Option<&Bindings>, errors: &mut Vec<String>) {
     let declared = Declarations { bind, ..Declarations::of(model) };
     let symbols: BTreeSet<&str> = model.symbols.iter().map(|s| s.name.as_str()).collect();
-    let mut appended: BTreeMap<u32, &str> = BTreeMap::new();
+    let mut written: BTreeMap<u32, &str> = BTreeMap::new();
     for (i, node) in graph.nodes.iter().enumerate() {
         if errors.len() > MAX_ERRORS {
             return;
@@ -198,10 +220,10 @@ fn check_graph(model: &Model, graph: &Graph, bind: Option<&Bindings>, errors: &m
         if let Err(message) = check_node(graph, i, declared, &symbols) {
             errors.push(format!("{}: {message}", node.path));
         }
-        if let Op::StateAppend(state) = node.op
-            && let Some(first) = appended.insert(state, &node.path)
+        if let Some(state) = node.op.written_state()
+            && let Some(first) = written.insert(state, &node.path)
         {
-            errors.push(format!("{}: state {state} is already appended to by {first}", node.path));
+            errors.push(format!("{}: state {state} is already written by {first}", node.path));
         }
     }
     for (name, id) in &graph.outputs {

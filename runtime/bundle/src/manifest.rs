@@ -60,6 +60,9 @@ pub struct ModelInfo {
     pub eos_token_ids: Vec<u32>,
     /// Token id put in front when the tokenizer does not do it.
     pub bos_token_id: Option<u32>,
+    /// Token ids with which the decoder of a model with an encoder begins; empty for other models.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decoder_start_tokens: Vec<u32>,
 }
 
 /// An integer known when an entry runs. The position in the list is the position in the uniform buffer that every
@@ -135,7 +138,8 @@ pub struct State {
     pub name: String,
     /// Element type.
     pub elem: Elem,
-    /// Shape over `B` and `C` (the capacity stands for the growing axis).
+    /// Shape over lasting symbols: `C`, the capacity, stands for an axis that grows. A state without `C` is kept as a
+    /// whole by the entry that encodes.
     pub shape: Vec<Size>,
 }
 
@@ -145,6 +149,8 @@ pub struct State {
 pub enum EntryRole {
     /// Called with tensors.
     Tensors,
+    /// Computes what `Prefill` and `Decode` read from states that do not grow.
+    Encode,
     /// Takes a stretch of the prompt.
     Prefill,
     /// Takes one token per row.

@@ -25,6 +25,7 @@ fn manifest() -> Manifest {
             prefill_chunk: 4,
             eos_token_ids: vec![2],
             bos_token_id: None,
+            decoder_start_tokens: vec![],
         },
         symbols: vec![symbol("B", 4), symbol("T", 8), symbol("P", 8), symbol("C", 8)],
         inputs: vec![Input {

@@ -4,7 +4,7 @@ use gristmill_bundle::Manifest;
 
 use crate::backend::{Backend, Request, Tensors};
 use crate::error::Error;
-use crate::generate::{Options, Outcome, Progress, Stop};
+use crate::generate::{Options, Outcome, Progress, Prompt, Stop};
 use crate::task::{Fit, Found, Given, Score};
 use crate::tensors::TensorRun;
 
@@ -73,7 +73,7 @@ pub fn generate_text(
     backend: &mut dyn Backend,
     manifest: &Manifest,
     tokenizer: &crate::tokenizer::Tokenizer,
-    prompt: &[u32],
+    prompt: Prompt,
     options: &Options,
     stops: &[String],
     callbacks: &mut crate::text::Callbacks<'_>,

@@ -4,18 +4,37 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use gristmill_bundle::size::{Expr, SizeError};
-use gristmill_bundle::{Elem, Entry, Input, InputDefault, Manifest, Size};
+use gristmill_bundle::{Elem, Entry, EntryRole, Input, InputDefault, Manifest, Size};
 
 use crate::backend::{Data, Tensor};
 use crate::error::Error;
 
-/// What [`crate::Backend::begin`] was given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What [`crate::Backend::begin`] was given, and what has been encoded since.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// Rows.
     pub batch: u32,
     /// Tokens that fit in the states of each row.
     pub capacity: u32,
+    /// The symbols of the call that encoded, in the order of [`Manifest::symbols`].
+    encoded: Option<Vec<u32>>,
+}
+
+impl Session {
+    /// A session in which nothing was called yet.
+    pub fn new(batch: u32, capacity: u32) -> Self {
+        Session { batch, capacity, encoded: None }
+    }
+
+    /// Takes note of a call that is under way: those that follow read what it keeps, laid out for its symbols.
+    pub fn called(&mut self, manifest: &Manifest, call: &Call<'_>) {
+        match manifest.entries[call.entry].role {
+            EntryRole::Encode => self.encoded = Some(call.symbols.clone()),
+            EntryRole::Prefill | EntryRole::Decode => {}
+            // They write states of any kind, in a layout of their own.
+            EntryRole::Tensors | EntryRole::Embed | EntryRole::Taps => self.encoded = None,
+        }
+    }
 }
 
 /// A checked call.
@@ -37,7 +56,7 @@ pub fn prepare<'a>(
     entry: &str,
     inputs: &'a BTreeMap<String, Tensor>,
     past: u32,
-    session: Option<Session>,
+    session: Option<&Session>,
 ) -> Result<Call<'a>, Error> {
     let index = find_entry(manifest, entry)?;
     let entry = &manifest.entries[index];
@@ -45,7 +64,12 @@ pub fn prepare<'a>(
         (false, None) => return Err(Error::Unsupported("`begin` was not called before `run`".to_string())),
         (_, session) => session,
     };
-    let symbols = bind_symbols(manifest, entry, inputs, past, session.map(|s| s.capacity))?;
+    let encoded = session.and_then(|s| s.encoded.as_deref()).filter(|_| recalls(manifest, entry));
+    if let (true, None, Some(encoder)) = (recalls(manifest, entry), encoded, encoder(manifest)) {
+        let (reader, encoder) = (&entry.name, &encoder.name);
+        return Err(Error::Unsupported(format!("`{reader}` reads what `{encoder}` keeps, which has to run before it")));
+    }
+    let symbols = bind_symbols(manifest, entry, inputs, past, session.map(|s| s.capacity), encoded)?;
     if !manifest.states.is_empty() {
         check_session(manifest, &symbols, session)?;
     }
@@ -57,6 +81,16 @@ pub fn prepare<'a>(
         }
     });
     Ok(Call { entry: index, inputs: inputs.collect::<Result<_, Error>>()?, symbols })
+}
+
+/// The entry that computes what those that generate read, if the model has one.
+pub fn encoder(manifest: &Manifest) -> Option<&Entry> {
+    manifest.entries.iter().find(|e| e.role == EntryRole::Encode)
+}
+
+/// Whether an entry reads what another one has kept.
+fn recalls(manifest: &Manifest, entry: &Entry) -> bool {
+    matches!(entry.role, EntryRole::Prefill | EntryRole::Decode) && encoder(manifest).is_some()
 }
 
 /// The index of the entry with this name.
@@ -76,22 +110,25 @@ pub(crate) fn names<'a>(all: impl Iterator<Item = &'a String>) -> String {
 /// The values of all symbols, in the order of [`Manifest::symbols`].
 ///
 /// `P` is `past`, `C` the capacity. The others come from the entry's fixed values, and from the given inputs
-/// wherever an axis is a symbol and nothing else. A symbol that remains gets its smallest value. Values are checked
-/// against the declared ranges, shapes only as far as symbols are taken from them.
+/// wherever an axis is a symbol and nothing else. `encoded` has the symbols of the call whose results are read: all but
+/// `B`, `T`, `P` and `C` are those. A symbol that remains gets its smallest value. Values are checked against the
+/// declared ranges, shapes only as far as symbols are taken from them.
 pub fn bind_symbols(
     manifest: &Manifest,
     entry: &Entry,
     inputs: &BTreeMap<String, Tensor>,
     past: u32,
     capacity: Option<u32>,
+    encoded: Option<&[u32]>,
 ) -> Result<Vec<u32>, Error> {
     let symbols = manifest.symbol_names();
     let mut values: Vec<Option<u32>> = manifest.symbols.iter().map(|s| entry.bind.get(&s.name).copied()).collect();
-    for (value, name) in values.iter_mut().zip(&symbols) {
+    for (i, (value, name)) in values.iter_mut().zip(&symbols).enumerate() {
         match *name {
             "P" => *value = Some(past),
             "C" => *value = capacity,
-            _ => {}
+            "B" | "T" => {}
+            _ => *value = value.or(encoded.and_then(|e| e.get(i).copied())),
         }
     }
     if let Some(name) = inputs.keys().find(|n| !entry_inputs(manifest, entry).any(|i| i.name == **n)) {
@@ -145,7 +182,7 @@ pub(crate) fn symbol(manifest: &Manifest, values: &[u32], name: &str) -> Option<
     manifest.symbols.iter().position(|s| s.name == name).and_then(|i| values.get(i).copied())
 }
 
-fn check_session(manifest: &Manifest, symbols: &[u32], session: Option<Session>) -> Result<(), Error> {
+fn check_session(manifest: &Manifest, symbols: &[u32], session: Option<&Session>) -> Result<(), Error> {
     let Some(session) = session else { return Ok(()) };
     let value = |name| symbol(manifest, symbols, name);
     if let Some(batch) = value("B")
@@ -264,7 +301,7 @@ mod tests {
         BTreeMap::from([("input_ids".to_string(), Tensor::i32([rows, n], vec![1; rows * n]))])
     }
 
-    const SESSION: Option<Session> = Some(Session { batch: 2, capacity: 16 });
+    const SESSION: Option<&Session> = Some(&Session { batch: 2, capacity: 16, encoded: None });
 
     #[test]
     fn absent_inputs_are_filled() {

@@ -3,7 +3,7 @@
 use gristmill_bundle::{Advance, Entry, EntryRole, Input, Manifest};
 
 use crate::backend::{Data, Fed, Request, Tensor, Tensors};
-use crate::call::{bind_symbols, invalid, symbol};
+use crate::call::{bind_symbols, encoder, invalid, symbol};
 use crate::error::Error;
 
 /// The output of `prefill` and `decode` that holds the best next token of each row.
@@ -26,6 +26,10 @@ enum Axis {
 pub struct Feed {
     prefill: String,
     decode: String,
+    /// The call that comes first, in a model with an encoder.
+    encode: Option<Request>,
+    /// The entry of that call.
+    encoder: Option<String>,
     inputs: Vec<Continued>,
     /// Most tokens per call of `prefill`.
     chunk: u32,
@@ -47,9 +51,10 @@ struct Continued {
 }
 
 impl Feed {
-    /// Starts with the inputs of the whole prompt. Errors if the model is no decoder, if an input does not fit, or
-    /// if it cannot be continued.
-    pub fn new(manifest: &Manifest, inputs: Tensors) -> Result<Self, Error> {
+    /// Starts with the inputs of the whole prompt, those of an encoder among them. A decoder behind an encoder begins
+    /// with the model's start tokens if `inputs` has no others. Errors if the model is no decoder, if an input does
+    /// not fit, or if it cannot be continued.
+    pub fn new(manifest: &Manifest, mut inputs: Tensors) -> Result<Self, Error> {
         let role = |role: EntryRole, what: &str| {
             let found = manifest.entries.iter().find(|e| e.role == role);
             found.ok_or_else(|| {
@@ -57,10 +62,20 @@ impl Feed {
             })
         };
         let (prefill, decode) = (role(EntryRole::Prefill, "prefill")?, role(EntryRole::Decode, "decode")?);
-        let symbols = bind_symbols(manifest, prefill, &inputs, 0, Some(manifest.model.max_context))?;
+        let takes = |entry: &Entry, name: &str| entry.inputs.iter().any(|i| manifest.inputs[*i as usize].name == name);
+        let encode = match encoder(manifest) {
+            Some(encoder) => {
+                start_decoder(manifest, encoder, &mut inputs)?;
+                let mut own = inputs.clone();
+                own.retain(|name, _| takes(encoder, name));
+                inputs.retain(|name, _| takes(prefill, name) || !takes(encoder, name));
+                Some(Request::new(&encoder.name, &own, 0))
+            }
+            None => None,
+        };
+        let symbols = bind_symbols(manifest, prefill, &inputs, 0, Some(manifest.model.max_context), None)?;
         let value = |name| symbol(manifest, &symbols, name).unwrap_or(1);
         let (batch, prompt) = (value("B"), value("T"));
-        let takes = |entry: &Entry, name: &str| entry.inputs.iter().any(|i| manifest.inputs[*i as usize].name == name);
         let mut continued = Vec::with_capacity(inputs.len());
         for (name, tensor) in inputs {
             // `bind_symbols` has refused inputs that do not exist.
@@ -74,6 +89,8 @@ impl Feed {
         Ok(Feed {
             prefill: prefill.name.clone(),
             decode: decode.name.clone(),
+            encoder: encode.as_ref().map(|e| e.entry.clone()),
+            encode,
             inputs: continued,
             chunk: manifest.model.prefill_chunk.min(most).max(1),
             batch,
@@ -97,8 +114,16 @@ impl Feed {
         self.past
     }
 
-    /// The next chunk of the prompt; `None` when all were given.
+    /// Whether a request is the call of the encoder.
+    pub fn encodes(&self, request: &Request) -> bool {
+        self.encoder.as_ref() == Some(&request.entry)
+    }
+
+    /// The next chunk of the prompt, after the call of the encoder if there is one; `None` when all were given.
     pub fn next_chunk(&mut self) -> Option<Request> {
+        if let Some(encode) = self.encode.take() {
+            return Some(encode);
+        }
         if self.past >= self.prompt {
             return None;
         }
@@ -126,6 +151,32 @@ impl Feed {
         let request = self.next_token(&unknown)?;
         Ok(Request { fed: Some(Fed { input, output: output.to_string() }), ..request })
     }
+}
+
+/// The input that takes the tokens to continue.
+pub(crate) fn token_input(manifest: &Manifest) -> Result<&Input, Error> {
+    let input = manifest.inputs.iter().find(|i| i.advance == Some(Advance::Token));
+    input.ok_or_else(|| Error::Unsupported("this model takes no token ids to continue".into()))
+}
+
+/// Gives the decoder its start tokens, in as many rows as the encoder gets.
+fn start_decoder(manifest: &Manifest, encoder: &Entry, inputs: &mut Tensors) -> Result<(), Error> {
+    let name = &token_input(manifest)?.name;
+    if inputs.contains_key(name) {
+        return Ok(());
+    }
+    let start = &manifest.model.decoder_start_tokens;
+    if start.is_empty() {
+        let expected = "the tokens that the decoder starts with, which config.json does not name".to_string();
+        return Err(Error::Input { name: name.clone(), expected, found: "nothing".to_string() });
+    }
+    let mut own = inputs.clone();
+    own.retain(|name, _| encoder.inputs.iter().any(|i| manifest.inputs[*i as usize].name == *name));
+    let symbols = bind_symbols(manifest, encoder, &own, 0, None, None)?;
+    let rows = symbol(manifest, &symbols, "B").unwrap_or(1) as usize;
+    let ids: Vec<i32> = start.iter().map(|t| *t as i32).collect();
+    inputs.insert(name.clone(), Tensor::i32([rows, ids.len()], ids.repeat(rows)));
+    Ok(())
 }
 
 impl Continued {

@@ -5,12 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use gristmill_bundle::{Advance, Manifest};
+use gristmill_bundle::{Elem, Manifest};
 
 use crate::backend::{Backend, Request, Tensor, Tensors};
+use crate::call::{encoder, names};
 use crate::chooser::Chooser;
 use crate::error::Error;
-use crate::feed::Feed;
+use crate::feed::{Feed, token_input};
 use crate::sample::Sampling;
 
 /// What to generate.
@@ -70,7 +71,7 @@ pub struct Generator {
     chooser: Chooser,
     ends: BTreeSet<u32>,
     capacity: u32,
-    prompt: Vec<u32>,
+    prompt: Prompt,
     /// Prompt and chosen tokens, for the repetition penalty.
     seen: BTreeSet<u32>,
     tokens: Vec<u32>,
@@ -88,15 +89,69 @@ enum Expected {
     Token,
 }
 
+/// What a generation starts from: one row of tokens to continue, and the other inputs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prompt {
+    /// The tokens that are continued.
+    tokens: Vec<u32>,
+    /// What the encoder gets, in a model that has one; and other inputs that do not follow from tokens.
+    given: Tensors,
+    /// How many tokens people would say the prompt has.
+    length: u32,
+}
+
+impl Prompt {
+    /// A text: it is continued or, in a model with an encoder, encoded. Errors if the model takes no text.
+    pub fn text(manifest: &Manifest, tokens: &[u32]) -> Result<Self, Error> {
+        let Some(encoder) = encoder(manifest) else {
+            let (given, length) = (Tensors::new(), tokens.len() as u32);
+            return Ok(Prompt { tokens: tokens.to_vec(), given, length });
+        };
+        if tokens.is_empty() {
+            return Err(no_tokens());
+        }
+        let inputs = encoder.inputs.iter().map(|i| &manifest.inputs[*i as usize]);
+        let text = inputs.clone().find(|i| i.elem == Elem::I32 && i.default.is_none());
+        let text = text.ok_or_else(|| {
+            let known = names(inputs.map(|i| &i.name));
+            Error::Unsupported(format!("entry `{}` of this model encodes {known}, not a text", encoder.name))
+        })?;
+        let ids = tokens.iter().map(|t| *t as i32).collect();
+        let given = BTreeMap::from([(text.name.clone(), Tensor::i32([1, tokens.len()], ids))]);
+        Ok(Prompt { length: tokens.len() as u32, ..Self::given(manifest, given) })
+    }
+
+    /// What an encoder gets, such as the features of a recording; the decoder begins with the model's start tokens.
+    pub fn given(manifest: &Manifest, given: Tensors) -> Self {
+        let tokens = manifest.model.decoder_start_tokens.clone();
+        Prompt { length: tokens.len() as u32, tokens, given }
+    }
+
+    /// The tokens that are continued.
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+}
+
+fn no_tokens() -> Error {
+    Error::Unsupported("the prompt has no tokens".to_string())
+}
+
 impl Generator {
     /// Prepares to continue `prompt` (token ids). Errors if it is empty, longer than the context, or if the model
     /// does not generate tokens.
     pub fn new(manifest: &Manifest, prompt: &[u32], options: Options) -> Result<Self, Error> {
+        Self::from_prompt(manifest, Prompt::text(manifest, prompt)?, options)
+    }
+
+    /// The same with inputs besides tokens.
+    pub fn from_prompt(manifest: &Manifest, start: Prompt, options: Options) -> Result<Self, Error> {
         if let Some(fault) = options.sampling.fault() {
             return Err(Error::Unsupported(fault));
         }
+        let prompt = &start.tokens;
         if prompt.is_empty() {
-            return Err(Error::Unsupported("the prompt has no tokens".to_string()));
+            return Err(no_tokens());
         }
         let max = manifest.model.max_context;
         if prompt.len() > max as usize {
@@ -110,12 +165,12 @@ impl Generator {
         // The last token chosen is never fed back.
         let wanted = (prompt.len() as u32).saturating_add(options.max_new_tokens.saturating_sub(1));
         Ok(Generator {
-            feed: feed(manifest, prompt)?,
+            feed: feed(manifest, &start.given, prompt)?,
             chooser: Chooser::new(manifest, &options.sampling),
             ends,
             capacity: wanted.min(max),
-            prompt: prompt.to_vec(),
             seen: prompt.iter().copied().collect(),
+            prompt: start,
             tokens: Vec::new(),
             under_way: VecDeque::new(),
             stop: (options.max_new_tokens == 0).then_some(Stop::MaxTokens),
@@ -128,14 +183,15 @@ impl Generator {
         self.capacity
     }
 
-    /// The outputs to ask for.
-    pub fn want(&self) -> &'static [&'static str] {
-        self.chooser.want()
+    /// The outputs to ask for in a call.
+    pub fn want(&self, request: &Request) -> &'static [&'static str] {
+        // What is encoded stays on the device; the call gives whatever it has.
+        if self.feed.encodes(request) { &[] } else { self.chooser.want() }
     }
 
     /// Tokens of the prompt.
     pub fn prompt_tokens(&self) -> u32 {
-        self.prompt.len() as u32
+        self.prompt.length
     }
 
     /// The tokens so far, without the end token.
@@ -156,7 +212,8 @@ impl Generator {
     /// Goes on after the states were lost: the next calls compute everything so far again.
     pub fn rewind(&mut self, manifest: &Manifest) -> Result<(), Error> {
         self.under_way.clear();
-        self.feed = feed(manifest, &[self.prompt.as_slice(), &self.tokens].concat())?;
+        let tokens = [self.prompt.tokens.as_slice(), &self.tokens].concat();
+        self.feed = feed(manifest, &self.prompt.given, &tokens)?;
         Ok(())
     }
 
@@ -224,12 +281,11 @@ impl Generator {
 }
 
 /// The calls for a prompt of one row.
-fn feed(manifest: &Manifest, prompt: &[u32]) -> Result<Feed, Error> {
-    let token = manifest.inputs.iter().find(|i| i.advance == Some(Advance::Token));
-    let name = token.map(|i| i.name.clone());
-    let name = name.ok_or_else(|| Error::Unsupported("this model takes no token ids to continue".into()))?;
+fn feed(manifest: &Manifest, given: &Tensors, prompt: &[u32]) -> Result<Feed, Error> {
+    let mut inputs = given.clone();
     let ids = prompt.iter().map(|t| *t as i32).collect();
-    Feed::new(manifest, BTreeMap::from([(name, Tensor::i32([1, prompt.len()], ids))]))
+    inputs.insert(token_input(manifest)?.name.clone(), Tensor::i32([1, prompt.len()], ids));
+    Feed::new(manifest, inputs)
 }
 
 /// Counts and times.
@@ -296,7 +352,7 @@ pub async fn drive(
     loop {
         while under_way < backend.depth().max(1) {
             let Some(request) = generator.next_call()? else { break };
-            backend.start(&request, generator.want()).await?;
+            backend.start(&request, generator.want(&request)).await?;
             under_way += 1;
         }
         if under_way == 0 {
@@ -479,7 +535,8 @@ mod tests {
                         while generator.tokens().len() < limit
                             && let Some(request) = generator.next_call().unwrap()
                         {
-                            let outputs = crate::backend::run(&mut toy, &request, generator.want()).await.unwrap();
+                            let outputs =
+                                crate::backend::run(&mut toy, &request, generator.want(&request)).await.unwrap();
                             generator.accept(&outputs).unwrap();
                         }
                     });

@@ -5,17 +5,20 @@ use std::collections::BTreeMap;
 use gristmill_bundle::{Entry, EntryRole, Manifest};
 
 use crate::backend::{Backend, Request, Tensor, Tensors, run as call};
-use crate::call::{bind_symbols, find_entry, names, symbol};
+use crate::call::{bind_symbols, encoder, find_entry, names, symbol};
 use crate::error::Error;
-use crate::feed::{Feed, NEXT_TOKEN};
+use crate::feed::{Feed, NEXT_TOKEN, token_input};
 
 /// What to compute besides the entry itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TensorRun {
     /// The entry; without it the first that takes all given inputs.
     pub entry: Option<String>,
-    /// Also decodes this many tokens: `greedy.tokens` i32 `[B, N]` and `greedy.logits` f32 `[B, N, vocabulary]`.
+    /// Also decodes this many tokens: `greedy.tokens` i32 `[B, N]` and `greedy.logits` f32 `[B, N, vocabulary]`. A
+    /// decoder behind an encoder starts with [`TensorRun::start`].
     pub greedy: Option<u32>,
+    /// The tokens with which such a decoder starts; without them those of the model.
+    pub start: Vec<u32>,
     /// Gives intermediate values as further outputs.
     pub taps: bool,
 }
@@ -62,14 +65,14 @@ pub async fn run_tensors(
 ) -> Result<Tensors, Error> {
     let entry = choose_entry(manifest, inputs, run)?;
     if !manifest.states.is_empty() {
-        let symbols = bind_symbols(manifest, entry, inputs, 0, Some(manifest.model.max_context))?;
+        let symbols = bind_symbols(manifest, entry, inputs, 0, Some(manifest.model.max_context), None)?;
         let value = |name| symbol(manifest, &symbols, name).unwrap_or(1);
         backend.begin(value("B"), context(manifest, u64::from(value("T")))?).await?;
     }
     let request = Request::new(&entry.name, inputs, 0);
     let mut outputs = call(backend, &request, &[]).await?;
     if let Some(n) = run.greedy {
-        outputs.extend(greedy(backend, manifest, inputs, n).await?);
+        outputs.extend(greedy(backend, manifest, prompt(manifest, inputs, &run.start)?, n).await?);
     }
     Ok(outputs)
 }
@@ -87,15 +90,31 @@ fn context(manifest: &Manifest, tokens: u64) -> Result<u32, Error> {
     }
 }
 
-async fn greedy(backend: &mut dyn Backend, manifest: &Manifest, inputs: &Tensors, n: u32) -> Result<Tensors, Error> {
+/// What decoding begins with: the given inputs, but for those of a decoder behind an encoder. They are what it would
+/// have said, not what it is told.
+fn prompt(manifest: &Manifest, inputs: &Tensors, start: &[u32]) -> Result<Tensors, Error> {
+    let mut inputs = inputs.clone();
+    if encoder(manifest).is_some() {
+        let name = &token_input(manifest)?.name;
+        let rows = inputs.remove(name).and_then(|t| t.shape.first().copied()).unwrap_or(1);
+        if !start.is_empty() {
+            let ids: Vec<i32> = start.iter().map(|t| *t as i32).collect();
+            inputs.insert(name.clone(), Tensor::i32([rows, start.len()], ids.repeat(rows)));
+        }
+    }
+    Ok(inputs)
+}
+
+async fn greedy(backend: &mut dyn Backend, manifest: &Manifest, inputs: Tensors, n: u32) -> Result<Tensors, Error> {
     const WANT: &[&str] = &[NEXT_TOKEN, "next_logits"];
-    let mut feed = Feed::new(manifest, inputs.clone())?;
+    let mut feed = Feed::new(manifest, inputs)?;
     let (rows, n) = (feed.batch() as usize, n as usize);
     let tokens_in_total = u64::from(feed.prompt_tokens()) + (n as u64).saturating_sub(1);
     backend.begin(feed.batch(), context(manifest, tokens_in_total)?).await?;
     let mut results = BTreeMap::new();
     while let Some(r) = feed.next_chunk() {
-        results = call(backend, &r, WANT).await?;
+        let want = if feed.encodes(&r) { &[] } else { WANT };
+        results = call(backend, &r, want).await?;
     }
     let missing = |name: &str| Error::Backend(format!("the backend did not give `{name}` for every row"));
     // Per row, one step after the other.

@@ -65,6 +65,7 @@ pub(crate) fn decoder_manifest() -> Manifest {
             prefill_chunk: 4,
             eos_token_ids: vec![0],
             bos_token_id: None,
+            decoder_start_tokens: vec![],
         },
         symbols: vec![symbol("B", 1, 4), symbol("T", 1, 64), symbol("P", 0, 64), symbol("C", 1, 64)],
         inputs: vec![
@@ -138,7 +139,7 @@ impl Backend for ToyBackend {
     }
 
     fn begin(&mut self, batch: u32, capacity: u32) -> Pending<'_, ()> {
-        self.session = Some(Session { batch, capacity });
+        self.session = Some(Session::new(batch, capacity));
         self.history = vec![vec![]; batch as usize];
         self.results.clear();
         Box::pin(std::future::ready(Ok(())))
@@ -164,7 +165,7 @@ impl ToyBackend {
             inputs.insert(fed.input.clone(), Tensor { shape, data: self.last[&fed.output].data.clone() });
         }
         let inputs = &inputs;
-        let call = prepare(&self.manifest, entry, inputs, past, self.session)?;
+        let call = prepare(&self.manifest, entry, inputs, past, self.session.as_ref())?;
         let new = symbol(&self.manifest, &call.symbols, "T").unwrap_or(0);
         self.calls.push((entry.to_string(), new, past, want.iter().map(|w| w.to_string()).collect()));
         if !self.keeps_history {

@@ -4,7 +4,7 @@ use gristmill_bundle::Manifest;
 
 use crate::backend::Backend;
 use crate::error::Error;
-use crate::generate::{Generator, Options, Outcome, Progress, Stats, Stop, drive};
+use crate::generate::{Generator, Options, Outcome, Progress, Prompt, Stats, Stop, drive};
 use crate::stream::{StopTexts, TextStream};
 
 /// What a text generation calls back.
@@ -41,18 +41,18 @@ impl<D> std::fmt::Debug for TextRun<D> {
 }
 
 impl<D: Fn(&[u32]) -> Result<String, Error>> TextRun<D> {
-    /// Prepares to continue a prompt (token ids). Any of the texts in `stops` ends it and is not shown. Errors are
-    /// those of [`Generator::new`].
+    /// Prepares to continue a prompt. Any of the texts in `stops` ends it and is not shown. Errors are
+    /// those of [`Generator::from_prompt`].
     pub fn new(
         manifest: &Manifest,
         decode: D,
-        prompt: &[u32],
+        prompt: Prompt,
         options: &Options,
         stops: &[String],
     ) -> Result<Self, Error> {
         Ok(TextRun {
-            generator: Generator::new(manifest, prompt, options.clone())?,
-            stream: TextStream::new(decode, prompt),
+            stream: TextStream::new(decode, prompt.tokens()),
+            generator: Generator::from_prompt(manifest, prompt, options.clone())?,
             stops: StopTexts::new(stops),
             stopped: false,
             stats: Stats::default(),
@@ -133,7 +133,16 @@ mod tests {
             },
             piece: &mut |p| pieces.push(p.to_string()),
         };
-        let outcome = generate_text(&mut toy, &manifest, &tokenizer, prompt, &options, stops, &mut callbacks).unwrap();
+        let outcome = generate_text(
+            &mut toy,
+            &manifest,
+            &tokenizer,
+            Prompt::text(&manifest, prompt).unwrap(),
+            &options,
+            stops,
+            &mut callbacks,
+        )
+        .unwrap();
         (pieces, outcome)
     }
 

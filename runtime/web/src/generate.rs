@@ -1,7 +1,7 @@
 //! Text generation: options in, pieces out.
 
 use gristmill_runtime::Error;
-use gristmill_runtime::generate::{Options, Outcome, Stop};
+use gristmill_runtime::generate::{Options, Outcome, Prompt, Stop};
 use gristmill_runtime::sample::Sampling;
 use gristmill_runtime::text::{Callbacks, TextRun};
 use js_sys::{Function, Uint32Array};
@@ -79,7 +79,7 @@ pub(crate) fn prepare(
         let text = decode.call1(&JsValue::NULL, &Uint32Array::from(ids)).map_err(from_js)?;
         Ok(text.as_string().unwrap_or_default())
     });
-    TextRun::new(manifest, decode, prompt, &options, &given.stop)
+    TextRun::new(manifest, decode, Prompt::text(manifest, prompt)?, &options, &given.stop)
 }
 
 /// Runs until the end; gives what came of it as JSON.

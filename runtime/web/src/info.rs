@@ -63,7 +63,7 @@ pub(crate) fn first_roles(manifest: &Manifest) -> Vec<EntryRole> {
     let has = |role: EntryRole| manifest.entries.iter().any(|e| e.role == role);
     let mut roles = Vec::new();
     if has(EntryRole::Decode) {
-        roles.extend([EntryRole::Prefill, EntryRole::Decode]);
+        roles.extend([EntryRole::Encode, EntryRole::Prefill, EntryRole::Decode]);
     }
     if has(EntryRole::Embed) {
         roles.push(EntryRole::Embed);

@@ -169,7 +169,7 @@ impl Runtime {
     /// Runs an entry on tensors: `greedy` (0: none) more tokens, intermediate values if `taps`.
     pub fn run(&self, entry: Option<String>, inputs: &Object, greedy: u32, taps: bool) -> Promise {
         let (inputs, manifest): (Result<Tensors, Error>, _) = (tensors::from_js(inputs), self.manifest.clone());
-        let run = TensorRun { entry, greedy: (greedy > 0).then_some(greedy), taps };
+        let run = TensorRun { entry, greedy: (greedy > 0).then_some(greedy), taps, start: Vec::new() };
         self.with(async move |engine| {
             let outputs = run_tensors(engine, &manifest, &inputs?, &run).await?;
             Ok(tensors::to_js(&outputs).into())

@@ -27,7 +27,7 @@ fn check(model: &Model) -> Result<(), String> {
         let known = match node.op {
             Op::Input(n) => (n as usize) < model.inputs.len(),
             Op::Weight(n) => (n as usize) < model.weights.len(),
-            Op::StateAppend(n) => (n as usize) < model.states.len(),
+            Op::StateAppend(n) | Op::StateKeep(n) | Op::StateRead(n) => (n as usize) < model.states.len(),
             _ => true,
         };
         if !known || node.inputs.iter().any(|n| n.index() >= i) || node.region as usize >= model.graph.regions.len() {
@@ -76,7 +76,7 @@ fn title(region: &Region) -> String {
 fn form(graph: &Graph, id: NodeId, region: &[NodeId]) -> String {
     let node = graph.node(id);
     let op = match &node.op {
-        Op::Weight(_) | Op::StateAppend(_) => node.op.name(),
+        Op::Weight(_) | Op::StateAppend(_) | Op::StateKeep(_) | Op::StateRead(_) => node.op.name(),
         op => format!("{op:?}"),
     };
     let operand = |n: &NodeId| region.iter().position(|r| r == n).map_or("outer".to_string(), |p| p.to_string());
@@ -108,6 +108,8 @@ fn line(model: &Model, id: NodeId) -> String {
         Op::Input(i) => format!("input {}", model.inputs[*i as usize].name),
         Op::Weight(i) => format!("weight {}", model.weights[*i as usize].name),
         Op::StateAppend(i) => format!("append to {}", model.states[*i as usize].name),
+        Op::StateKeep(i) => format!("keep in {}", model.states[*i as usize].name),
+        Op::StateRead(i) => format!("recall {}", model.states[*i as usize].name),
         op => operation(op),
     };
     let operands: Vec<String> = node.inputs.iter().map(|n| format!("%{}", n.0)).collect();

@@ -7,7 +7,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use gristmill_bundle::{Answer, Bundle, Entry, EntryRole};
 use gristmill_runtime::blocking::{self, generate_text};
-use gristmill_runtime::generate::{Options, Outcome as Generated, Stop};
+use gristmill_runtime::call::encoder;
+use gristmill_runtime::generate::{Options, Outcome as Generated, Prompt, Stop};
 use gristmill_runtime::task::{takes_pictures, takes_texts, tasks};
 use gristmill_runtime::template::{ChatTemplate, Message};
 use gristmill_runtime::text::Callbacks;
@@ -36,7 +37,8 @@ pub(super) fn run(args: &RunArgs, text: &str) -> Outcome {
             let tokenizer = Tokenizer::from_bundle(&bundle)?;
             let prompt = tokens(args, text, &bundle, &tokenizer)?;
             let loaded = backend::load(&dir, &args.backend)?;
-            continue_text(args, text, loaded, &tokenizer, &prompt, &options)
+            let prompt = Prompt::text(bundle.manifest(), &prompt)?;
+            continue_text(args, text, loaded, &tokenizer, prompt, &options)
         }
         (None, Some(entry)) => {
             let tokenizer = Tokenizer::from_bundle(&bundle)?;
@@ -93,7 +95,7 @@ fn continue_text(
     text: &str,
     mut loaded: Loaded,
     tokenizer: &Tokenizer,
-    prompt: &[u32],
+    prompt: Prompt,
     options: &Options,
 ) -> Outcome {
     let interrupted = watch_interrupt();
@@ -101,8 +103,8 @@ fn continue_text(
     let mut written = Ok(());
     // A continuation reads best behind what it continues; an answer stands alone. The first piece brings it along,
     // so that nothing is printed when the model refuses the prompt.
-    let mut lead = (!args.chat).then_some(text);
     let manifest = loaded.bundle.manifest();
+    let mut lead = (!args.chat && encoder(manifest).is_none()).then_some(text);
     let generated = {
         let (broken, lead) = (AtomicBool::new(false), &mut lead);
         let mut callbacks = Callbacks {

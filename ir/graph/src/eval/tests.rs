@@ -252,7 +252,7 @@ fn stateful() -> Model {
         input("mask", DType::I32, &full, Some(InputDefault::Value(1))),
         input("positions", DType::I32, &bt, Some(InputDefault::Positions)),
     ];
-    model.states.push(State { name: "key".into(), shape: vec![s("B"), s("P")], axis: 1 });
+    model.states.push(State { name: "key".into(), shape: vec![s("B"), s("P")], axis: Some(1) });
     let x = model.add(Op::Input(0), &[], "x").unwrap();
     let y = model.add(Op::StateAppend(0), &[x], "y").unwrap();
     let m = model.add(Op::Input(1), &[], "mask").unwrap();

@@ -240,7 +240,8 @@ impl<'a> Binder<'a> {
             return Err(Stop);
         }
         if arch.states.get(name).is_some() {
-            let hint = Some(format!("`append({name}, x)` appends x and gives everything so far"));
+            let hint = "append(s, x)` appends x and gives everything so far, `keep(s, x)` holds x for later calls";
+            let hint = Some(format!("`{}", hint.replace("(s,", &format!("({name},"))));
             return Err(self.fail_with(at, format!("`{name}` is a state, not a value"), hint));
         }
         Ok(None)

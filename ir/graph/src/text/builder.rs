@@ -119,15 +119,15 @@ impl Builder {
         Ok(id)
     }
 
-    /// Appends `x` to a new state and gives all of it.
-    pub(super) fn append(&mut self, state: State, x: NodeId) -> Result<NodeId, String> {
+    /// Writes `x` to a new state, as `op` with its index does, and gives all of it.
+    pub(super) fn store(&mut self, op: fn(u32) -> Op, state: State, x: NodeId) -> Result<NodeId, String> {
         if self.states.iter().any(|s| s.name == state.name) {
-            return Err(format!("the state `{}` is appended to twice; a call appends once", state.name));
+            return Err(format!("the state `{}` is written twice; a call writes once", state.name));
         }
         let node = self.graph.node(x);
         let declared = Declarations { inputs: &[], weights: &[], states: std::slice::from_ref(&state), bind: None };
-        let (shape, _) = infer_declared(declared, &Op::StateAppend(0), &[(&node.shape, node.dtype)])?;
-        let op = Op::StateAppend(self.states.len() as u32);
+        let (shape, _) = infer_declared(declared, &op(0), &[(&node.shape, node.dtype)])?;
+        let op = op(self.states.len() as u32);
         let id = self.add(op, vec![x], shape, DType::F32)?;
         self.states.push(state);
         Ok(id)
@@ -144,7 +144,7 @@ impl Builder {
                     weights.push(self.weights[*i as usize].clone());
                     *i = weights.len() as u32 - 1;
                 }
-                Op::StateAppend(i) => {
+                Op::StateAppend(i) | Op::StateKeep(i) => {
                     states.push(self.states[*i as usize].clone());
                     *i = states.len() as u32 - 1;
                 }

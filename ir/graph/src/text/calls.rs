@@ -39,7 +39,8 @@ impl<'a> Binder<'a> {
         match name {
             "present" => return self.call_present(arguments, expr.text),
             "choose" => return self.call_choose(arguments, expr.text),
-            "append" => return self.call_append(arguments, expr.text),
+            "append" => return self.call_store("append", arguments, expr.text),
+            "keep" => return self.call_store("keep", arguments, expr.text),
             _ => {}
         }
         if let Some(function) = find(name) {
@@ -103,16 +104,16 @@ impl<'a> Binder<'a> {
         Err(self.fail_with(first.value.text, format!("'{key}' is not supported for `{}`", first.value.text), hint))
     }
 
-    /// `append(state, x)`.
-    fn call_append(&mut self, arguments: &[Argument<'a>], at: &'a str) -> Eval<Value<'a>> {
-        let slots = self.formula(match_arguments("append", &[("state", false), ("x", false)], arguments, at))?;
+    /// `append(state, x)` and `keep(state, x)`.
+    fn call_store(&mut self, form: &'static str, arguments: &[Argument<'a>], at: &'a str) -> Eval<Value<'a>> {
+        let slots = self.formula(match_arguments(form, &[("state", false), ("x", false)], arguments, at))?;
         let (Some(Some(state)), Some(Some(x))) = (slots.first(), slots.get(1)) else {
-            return Err(self.fail(at, "`append` needs a state and a tensor"));
+            return Err(self.fail(at, format!("`{form}` needs a state and a tensor")));
         };
         let arch = self.arch.clone();
         let name = match state.kind {
             Kind::Name(name) if !self.frame().block => name,
-            _ => return Err(self.fail(state.text, "`append` needs the name of a state, in the body")),
+            _ => return Err(self.fail(state.text, format!("`{form}` needs the name of a state, in the body"))),
         };
         let Some(decl) = arch.states.get(name) else {
             let hint = nearest_hint(name, arch.states.keys());
@@ -122,7 +123,8 @@ impl<'a> Binder<'a> {
         let node = self.node_of(&value, DType::F32, x.text)?;
         let shape = self.dims_of(decl.shape.0)?;
         let name = format!("{}{name}", self.prefix());
-        let result = self.builder.append(State { name, shape, axis: decl.axis }, node);
+        let op = if form == "keep" { Op::StateKeep } else { Op::StateAppend };
+        let result = self.builder.store(op, State { name, shape, axis: decl.axis }, node);
         self.at(at, result).map(Value::Node)
     }
 

@@ -139,7 +139,9 @@ pub(super) struct WeightDecl<'a> {
 #[serde(deny_unknown_fields, rename = "State", bound(deserialize = "'de: 'a"))]
 pub(super) struct StateDecl<'a> {
     pub(super) shape: Text<'a>,
-    pub(super) axis: u32,
+    /// The axis that grows; without one the state is kept as a whole.
+    #[serde(default)]
+    pub(super) axis: Option<u32>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -70,7 +70,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
 ];
 
 /// Forms that do not evaluate all of their arguments.
-pub(super) const FORMS: &[&str] = &["present", "choose", "append"];
+pub(super) const FORMS: &[&str] = &["present", "choose", "append", "keep"];
 
 pub(super) const UNARY: &[(&str, Unary)] = &[
     ("exp", Unary::Exp),

@@ -13,7 +13,7 @@ fn model() -> Model {
     m.inputs.push(Input { name: "x".into(), dtype: DType::F32, shape, default: None, advance: None });
     m.weights.push(Weight { name: "w".into(), source: "w".into(), shape: vec![4] });
     let state = vec![Dim::symbol("B"), Dim::symbol("P"), Dim::constant(4)];
-    m.states.push(State { name: "key".into(), shape: state, axis: 1 });
+    m.states.push(State { name: "key".into(), shape: state, axis: Some(1) });
     let x = m.add(Op::Input(0), &[], "x").unwrap();
     let e = m.add(Op::Unary(Unary::Exp), &[x], "e").unwrap();
     let w = m.add(Op::Weight(0), &[], "w").unwrap();
@@ -93,8 +93,8 @@ fn declarations() {
         |m| m.weights[0].shape = vec![u64::MAX; 3],
         format!("weight `w`: shape {:?} is empty or too large", [u64::MAX; 3]).as_str(),
     );
-    fails(|m| m.states[0].axis = 9, "state `key`: axis 9 does not exist in shape [B, P, 4]");
-    fails(|m| m.states[0].axis = 2, "state `key`: axis 2 must be `P`, found 4");
+    fails(|m| m.states[0].axis = Some(9), "state `key`: axis 9 does not exist in shape [B, P, 4]");
+    fails(|m| m.states[0].axis = Some(2), "state `key`: axis 2 must be `P`, found 4");
     fails(|m| m.symbols[0].max = -1, "symbol `B`: 0 to -1 is not a range of 32-bit sizes");
 }
 

@@ -53,8 +53,8 @@ impl Plan {
 pub fn plan(manifest: &Manifest, programs: &Programs) -> Result<Plan, Error> {
     let (chunk, context) = (manifest.model.prefill_chunk, manifest.model.max_context);
     let states = |capacity: u32| -> Result<u64, Error> {
-        let session = Session { batch: 1, capacity: capacity.max(1) };
-        let bytes = manifest.states.iter().map(|s| state_bytes(manifest, s, session));
+        let session = Session::new(1, capacity.max(1));
+        let bytes = manifest.states.iter().map(|s| state_bytes(manifest, s, &session));
         Ok(bytes.collect::<Result<Vec<_>, _>>()?.into_iter().map(block).fold(0, u64::saturating_add))
     };
     Ok(Plan {
@@ -72,7 +72,7 @@ fn block(bytes: u64) -> u64 {
 
 /// Slots and inputs are shared by entries, outputs are not.
 fn scratch(manifest: &Manifest, programs: &Programs) -> Result<u64, Error> {
-    let main = |e: &&Entry| matches!(e.role, EntryRole::Prefill | EntryRole::Decode | EntryRole::Embed);
+    let main = |e: &&Entry| !matches!(e.role, EntryRole::Tensors | EntryRole::Taps);
     let any = |e: &&Entry| e.role != EntryRole::Taps;
     let mut entries: Vec<&Entry> = manifest.entries.iter().filter(main).collect();
     if entries.is_empty() {

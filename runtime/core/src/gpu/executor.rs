@@ -137,13 +137,13 @@ impl<G: Gpu, F: Files> Executor<G, F> {
     }
 
     async fn begin_now(&mut self, batch: u32, capacity: u32) -> Result<(), Error> {
-        let session = Session { batch, capacity };
+        let session = Session::new(batch, capacity);
         self.session = None;
         self.forget().await;
         let manifest = self.manifest.clone();
         let (mut needs, mut kept) = (Vec::new(), Vec::new());
         for (i, state) in (0u32..).zip(&manifest.states) {
-            let (binding, bytes) = (Binding::State(i), state_bytes(&manifest, state, session)?);
+            let (binding, bytes) = (Binding::State(i), state_bytes(&manifest, state, &session)?);
             if self.buffers.holds(0, binding, bytes) {
                 kept.push(binding);
             } else {
@@ -180,7 +180,7 @@ impl<G: Gpu, F: Files> Executor<G, F> {
     async fn start_now(&mut self, request: &Request, want: &[&str]) -> Result<(), Error> {
         self.make_room().await;
         let manifest = self.manifest.clone();
-        let call = prepare(&manifest, &request.entry, &request.inputs, request.past, self.session)?;
+        let call = prepare(&manifest, &request.entry, &request.inputs, request.past, self.session.as_ref())?;
         let wanted = wanted_outputs(&manifest.entries[call.entry], want)?;
         let mut ready = match self.entries[call.entry].take() {
             Some(ready) => ready,
@@ -189,6 +189,9 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         let result = self.execute(&mut ready, &call, &wanted, request.fed.as_ref()).await;
         self.entries[call.entry] = Some(ready);
         self.under_way.push_back(result?);
+        if let Some(session) = &mut self.session {
+            session.called(&manifest, &call);
+        }
         self.last_entry = Some(call.entry);
         Ok(())
     }
@@ -310,7 +313,7 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         let names = self.manifest.symbol_names();
         let at = |name: &str| names.iter().position(|n| *n == name);
         let mut later = symbols.to_vec();
-        if let (Some(session), Some(p), Some(t)) = (self.session, at("P"), at("T")) {
+        if let (Some(session), Some(p), Some(t)) = (&self.session, at("P"), at("T")) {
             later[p] = later[p].max(session.capacity.saturating_sub(symbols[t]));
         }
         later
@@ -442,12 +445,12 @@ fn tensor(elem: Elem, shape: Vec<usize>, bytes: &[u8]) -> Tensor {
     Tensor { shape, data }
 }
 
-/// Bytes of a state. Sizes are over `B` and `C`, and symbols with one possible value.
-pub(crate) fn state_bytes(manifest: &Manifest, state: &State, session: Session) -> Result<u64, Error> {
+/// Bytes of a state, with space for the largest values of the model's own symbols.
+pub(crate) fn state_bytes(manifest: &Manifest, state: &State, session: &Session) -> Result<u64, Error> {
     let value = |s: &gristmill_bundle::Symbol| match s.name.as_str() {
         "B" => session.batch,
         "C" => session.capacity,
-        _ => s.min,
+        _ => s.max,
     };
     let values: Vec<u32> = manifest.symbols.iter().map(value).collect();
     let count = elements(&eval_shape(manifest, &state.shape, &values)?);

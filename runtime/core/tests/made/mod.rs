@@ -31,6 +31,7 @@ fn manifest(profile: &str) -> Manifest {
             prefill_chunk: 4,
             eos_token_ids: vec![],
             bos_token_id: None,
+            decoder_start_tokens: vec![],
         },
         symbols: vec![symbol("B", 1), symbol("T", 1), symbol("P", 0), symbol("C", 1)],
         inputs: vec![
