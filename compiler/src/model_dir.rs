@@ -22,6 +22,11 @@ const COMPANIONS: [&str; 8] = [
     "sentence_bert_config.json",
 ];
 
+/// Tokens of a model that spells.
+const VOCABULARY: &str = "vocab.json";
+/// Most of them.
+const MAX_LETTERS: u64 = 1 << 16;
+
 /// No small file is larger than this; it keeps a hostile directory from filling the memory.
 const MAX_BYTES: u64 = 256 << 20;
 
@@ -105,6 +110,30 @@ impl ModelDir {
             }
         }
         Ok(found)
+    }
+
+    /// What each token of a model that spells stands for, from `vocab.json`: special tokens stand for nothing, the
+    /// delimiter of words for a space. None without that file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is no table of ids by token.
+    pub fn letters(&self) -> Result<Option<Vec<String>>, CompileError> {
+        let path = self.path.join(VOCABULARY);
+        let Some(vocabulary) = read_json(&path)? else { return Ok(None) };
+        let fault = || CompileError::Config(format!("{}: expected an object of ids by token", path.display()));
+        let mut letters = Vec::new();
+        for (token, id) in vocabulary.as_object().ok_or_else(fault)? {
+            let id = id.as_u64().filter(|id| *id < MAX_LETTERS).ok_or_else(fault)? as usize;
+            letters.resize(letters.len().max(id + 1), String::new());
+            let special = token.len() > 1 && ["<", "["].iter().any(|open| token.starts_with(open));
+            letters[id] = match token.as_str() {
+                // The delimiter that Wav2Vec2CTCTokenizer of transformers has unless it is told otherwise.
+                "|" => " ".to_string(),
+                _ if special => String::new(),
+                letter => letter.to_string(),
+            };
+        }
+        Ok(Some(letters))
     }
 
     /// Ids that end generation: `eos_token_id` of the generation settings, else of the config.

@@ -272,6 +272,7 @@ pub fn load_tensors(path: &Path) -> BTreeMap<String, Tensor> {
 macro_rules! golden_cases {
     ($check:ident) => {
         $crate::golden_cases! { $check:
+            bart_base: "bart/base",
             bert_base: "bert/base",
             bert_labels: "bert/labels",
             bert_mlm: "bert/mlm",
@@ -305,10 +306,12 @@ macro_rules! golden_cases {
             resnet_bottleneck: "resnet/bottleneck",
             roberta_cls: "roberta/cls",
             roberta_mlm: "roberta/mlm",
+            t5_v1_0: "t5/v1_0",
             vit_cls: "vit/cls",
             wav2vec2_ctc_group_norm: "wav2vec2/ctc_group_norm",
             wav2vec2_ctc_layer_norm: "wav2vec2/ctc_layer_norm",
             xclip_base: "xclip/base",
+            whisper_mel80: "whisper/mel80",
         }
     };
     ($check:ident: $($test:ident: $name:literal,)*) => {

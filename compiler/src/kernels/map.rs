@@ -74,9 +74,9 @@ fn store(low: &Lowering<'_>, id: NodeId, state: u32, target: Place) -> Result<Bu
         shape[last] = shape[last].exact_div(&Dim::constant(2)).unwrap_or_else(|| shape[last].clone());
     }
     let mut memory_shape = decl.shape.clone();
-    let what = match decl.axis {
-        Some(_) => "append",
-        None => "keep",
+    let (what, does) = match decl.axis {
+        Some(_) => ("append", "appends to a state"),
+        None => ("keep", "fills a state"),
     };
     if let Some(axis) = decl.axis {
         memory_shape[axis as usize] = Dim::symbol(CAPACITY);
@@ -85,7 +85,7 @@ fn store(low: &Lowering<'_>, id: NodeId, state: u32, target: Place) -> Result<Bu
     let threads = low.setting.profile.schedule.map.threads;
     let grid = [Count::Ceil(numel(&shape), threads)];
     let form = if halves { "two halves per thread" } else { "one element per thread" };
-    ctx.b.doc(format!("{}: writes a state, {form}, {threads} threads", node.path));
+    ctx.b.doc(format!("{}: {does}, {form}, {threads} threads", node.path));
     let elem = if halves { gristmill_kernel::U32 } else { gristmill_kernel::F32 };
     let name = format!("state_{}", ctx.label(id));
     let out = ctx.write(target, elem, &name);
@@ -110,7 +110,7 @@ fn store(low: &Lowering<'_>, id: NodeId, state: u32, target: Place) -> Result<Bu
             ctx.b.store(out, word, Expr::vec(pair).pack_f16());
         } else {
             let value = ctx.value(operand, &At::index(index));
-            let value = ctx.b.let_("stored", value);
+            let value = ctx.b.let_("appended", value);
             ctx.b.store(out, flatten(&place, &memory_shape), value);
         }
     });

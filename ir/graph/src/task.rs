@@ -28,6 +28,11 @@ pub enum Source {
         /// Settings that hold where the file does not have them.
         settings: serde_json::Map<String, serde_json::Value>,
     },
+    /// A recording, as samples of one channel.
+    Sound {
+        /// Settings that hold where `preprocessor_config.json` does not have them.
+        settings: serde_json::Map<String, serde_json::Value>,
+    },
     /// The token ids of a text.
     Text,
     /// 1 for each token of a text, 0 for padding.
@@ -60,6 +65,20 @@ pub enum Answer {
         /// A score per thing and text, before softmax: `[things, texts]`.
         scores: String,
     },
+    /// What is said, letter by letter.
+    Spell {
+        /// The token of each moment: `[.., moments]`. Equal ones in a row are one.
+        tokens: String,
+        /// The token that is no letter.
+        blank: u32,
+    },
+    /// What the entry that encodes reads; the text that is generated then is the answer.
+    Write {
+        /// The output.
+        features: String,
+        /// Name of the input that it becomes.
+        into: String,
+    },
 }
 
 impl Answer {
@@ -68,6 +87,8 @@ impl Answer {
         match self {
             Answer::Classify { scores, .. } | Answer::Compare { scores } => vec![scores],
             Answer::Detect { scores, boxes, .. } => vec![scores, boxes],
+            Answer::Spell { tokens, .. } => vec![tokens],
+            Answer::Write { features, .. } => vec![features],
         }
     }
 }

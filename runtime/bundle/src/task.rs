@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::manifest::{Elem, Entry, Manifest};
+use crate::manifest::{Elem, Entry, EntryRole, Manifest};
 
 /// Largest side of a picture that is given to a model.
 pub const MAX_SIDE: u32 = 1 << 14;
@@ -13,6 +13,8 @@ const MAX_STEPS: usize = 16;
 /// Most names of classes, and the longest of them in bytes.
 const MAX_LABELS: usize = 1 << 16;
 const MAX_LABEL: usize = 1000;
+/// Most samples per second.
+const MAX_RATE: u32 = 1 << 20;
 
 /// The use of an entry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +42,9 @@ pub struct Feed {
 pub enum FeedSource {
     /// A picture: f32 `[pictures, 3, height, width]`.
     Picture(Pictures),
+    /// A recording of one channel: f32 `[recordings, samples]`. Where the number of samples is fixed, it is cut or filled
+    /// up with silence.
+    Sound(Sounds),
     /// Token ids: i32 `[texts, tokens]`.
     Text,
     /// 1 for each token, 0 for padding: i32 `[texts, tokens]`.
@@ -59,6 +64,16 @@ pub struct Pictures {
     pub mean: [f32; 3],
     /// Divided by.
     pub std: [f32; 3],
+}
+
+/// How a recording becomes numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sounds {
+    /// Samples per second.
+    pub rate: u32,
+    /// Whether the samples are brought to a mean of 0 and a variance of 1.
+    pub normalize: bool,
 }
 
 /// A change of a picture's size.
@@ -148,6 +163,22 @@ pub enum Answer {
         /// A score per thing and text, before softmax: f32 `[things, texts]`.
         scores: u32,
     },
+    /// What is said, letter by letter: of tokens in a row that are equal one counts, and `blank` is none.
+    Spell {
+        /// The token of each moment: i32 `[B, moments]`.
+        tokens: u32,
+        /// The token that is no letter.
+        blank: u32,
+        /// What each token stands for; tokens beyond the list stand for nothing.
+        letters: Vec<String>,
+    },
+    /// What the entry that encodes reads; the text that is generated then is the answer.
+    Write {
+        /// The output: f32.
+        features: u32,
+        /// The input that it becomes: index in [`Manifest::inputs`].
+        into: u32,
+    },
 }
 
 impl Manifest {
@@ -173,7 +204,20 @@ impl Manifest {
                 self.inputs[*i as usize].name
             ));
         }
+        if let Answer::Write { features, into } = &task.gives {
+            return self.write_fault(entry, *features, *into);
+        }
         answer_fault(entry, &task.gives)
+    }
+
+    /// Why an output cannot become an input of the entry that encodes.
+    fn write_fault(&self, entry: &Entry, features: u32, into: u32) -> Option<String> {
+        let encodes = |e: &&Entry| e.role == EntryRole::Encode && e.inputs.contains(&into);
+        let fits = self.entries.iter().find(encodes).is_some_and(|_| {
+            let input = &self.inputs[into as usize];
+            entry.outputs.get(features as usize).is_some_and(|o| o.elem == Elem::F32 && input.elem == Elem::F32)
+        });
+        (!fits).then(|| format!("output {features} cannot become input {into} of an entry that encodes"))
     }
 
     fn feed_fault(&self, feed: &Feed) -> Option<String> {
@@ -186,6 +230,10 @@ impl Manifest {
                 }
                 (Elem::F32, 4)
             }
+            FeedSource::Sound(sounds) if !(1..=MAX_RATE).contains(&sounds.rate) => {
+                return Some(format!("{} samples per second; 1 to {MAX_RATE} are accepted", sounds.rate));
+            }
+            FeedSource::Sound(_) => (Elem::F32, 2),
             FeedSource::Text | FeedSource::Mask => (Elem::I32, 2),
         };
         let fits = input.elem == elem && input.shape.len() == rank;
@@ -220,9 +268,27 @@ impl Pictures {
     }
 }
 
+fn spell_fault(entry: &Entry, tokens: u32, letters: &[String]) -> Option<String> {
+    let fits = entry.outputs.get(tokens as usize).is_some_and(|o| o.elem == Elem::I32 && o.shape.len() == 2);
+    if !fits {
+        return Some(format!("output {tokens} does not exist, or is not i32 with 2 axes"));
+    }
+    label_fault(letters)
+}
+
+fn label_fault(labels: &[String]) -> Option<String> {
+    let most = labels.len() > MAX_LABELS || labels.iter().any(|l| l.len() > MAX_LABEL);
+    most.then(|| format!("at most {MAX_LABELS} names of classes of {MAX_LABEL} bytes are accepted"))
+}
+
 /// Why these outputs cannot mean that.
 fn answer_fault(entry: &Entry, answer: &Answer) -> Option<String> {
     let (outputs, labels, extra) = match answer {
+        Answer::Spell { tokens, letters, .. } => {
+            return spell_fault(entry, *tokens, letters);
+        }
+        // Judged with the inputs.
+        Answer::Write { .. } => return None,
         Answer::Classify { scores, labels, .. } => (vec![(*scores, 2)], labels.as_slice(), 0),
         Answer::Detect { scores, boxes, labels } => (vec![(*scores, 3), (*boxes, 3)], labels.as_slice(), 1),
         Answer::Compare { scores } => (vec![(*scores, 2)], [].as_slice(), 0),
@@ -235,8 +301,9 @@ fn answer_fault(entry: &Entry, answer: &Answer) -> Option<String> {
             return Some(format!("output `{}` must be f32 with {rank} axes", output.name));
         }
     }
-    if labels.len() > MAX_LABELS || labels.iter().any(|l| l.len() > MAX_LABEL) {
-        return Some(format!("at most {MAX_LABELS} names of classes of {MAX_LABEL} bytes are accepted"));
+    let fault = label_fault(labels);
+    if fault.is_some() {
+        return fault;
     }
     // A size that is no number is found out when the model runs.
     let classes: Option<usize> = entry.outputs[outputs[0].0 as usize].shape.last().and_then(|s| s.0.parse().ok());

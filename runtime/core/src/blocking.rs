@@ -5,7 +5,8 @@ use gristmill_bundle::Manifest;
 use crate::backend::{Backend, Request, Tensors};
 use crate::error::Error;
 use crate::generate::{Options, Outcome, Progress, Prompt, Stop};
-use crate::task::{Fit, Found, Given, Score};
+use crate::sound::Sound;
+use crate::task::{Fit, Found, Given, Heard, Score};
 use crate::tensors::TensorRun;
 
 /// As [`Backend::begin`].
@@ -54,6 +55,11 @@ pub fn compare(backend: &mut dyn Backend, manifest: &Manifest, given: Given<'_>)
     pollster::block_on(crate::task::compare(backend, manifest, given))
 }
 
+/// As [`crate::task::hear`].
+pub fn hear(backend: &mut dyn Backend, manifest: &Manifest, sound: &Sound) -> Result<Heard, Error> {
+    pollster::block_on(crate::task::hear(backend, manifest, sound))
+}
+
 /// As [`crate::generate::generate`].
 pub fn generate(
     backend: &mut dyn Backend,
@@ -64,6 +70,15 @@ pub fn generate(
     observe: &mut dyn FnMut(Progress) -> Option<Stop>,
 ) -> Result<Outcome, Error> {
     pollster::block_on(crate::generate::generate(backend, manifest, prompt, options, clock, observe))
+}
+
+/// As [`crate::text::TextRun::drive`].
+pub fn drive<D: Fn(&[u32]) -> Result<String, Error>>(
+    run: &mut crate::text::TextRun<D>,
+    backend: &mut dyn Backend,
+    callbacks: &mut crate::text::Callbacks<'_>,
+) -> Result<Outcome, Error> {
+    pollster::block_on(run.drive(backend, callbacks))
 }
 
 /// Continues a prompt and streams the text: [`crate::text::TextRun`] from begin to end. Any of the texts in `stops` ends

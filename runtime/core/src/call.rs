@@ -347,4 +347,26 @@ mod tests {
         assert!(fail("prefill", &ids(1, 3), 0, None).contains("`begin` was not called"));
         assert!(fail("decode", &ids(2, 2), 0, SESSION).contains("expected i32 [B, T] = [2, 1], found i32 [2, 2]"));
     }
+
+    #[test]
+    fn what_is_kept_is_read_with_the_symbols_of_the_call_that_kept_it() {
+        let m = crate::testing::encoder_manifest();
+        let mut session = Session::new(2, 16);
+        let fail = |session: &Session, inputs: &BTreeMap<String, Tensor>| {
+            prepare(&m, "decode", inputs, 3, Some(session)).unwrap_err().to_string()
+        };
+        assert_eq!(fail(&session, &ids(2, 1)), "`decode` reads what `encode` keeps, which has to run before it");
+        let source = BTreeMap::from([("source".to_string(), Tensor::i32([2, 5], vec![1; 10]))]);
+        let call = prepare(&m, "encode", &source, 0, Some(&session)).unwrap();
+        session.called(&m, &call);
+        let given = ids(2, 1);
+        let decode = prepare(&m, "decode", &given, 3, Some(&session)).unwrap();
+        assert_eq!(symbol(&m, &decode.symbols, "S"), Some(5));
+        assert_eq!(*decode.inputs[4], Tensor::i32([2, 5], vec![1; 10]), "the default mask is as long");
+        let mut other = ids(2, 1);
+        other.insert("source_mask".to_string(), Tensor::i32([2, 4], vec![1; 8]));
+        assert!(fail(&session, &other).starts_with("input `source_mask`: expected i32 [B, S] = [2, 5]"));
+        session.called(&m, &prepare(&m, "forward", &given, 0, Some(&session)).unwrap());
+        assert!(fail(&session, &given).contains("has to run before it"), "forward wrote states of its own");
+    }
 }

@@ -366,4 +366,35 @@ mod tests {
         encoder.entries.truncate(1);
         assert!(Feed::new(&encoder, prompt()).unwrap_err().to_string().contains("does not generate tokens"));
     }
+
+    #[test]
+    fn an_encoder_comes_first_and_the_decoder_gets_its_start_tokens() {
+        let m = crate::testing::encoder_manifest();
+        let source = Tensor::i32([2, 5], vec![3; 10]);
+        let mask = Tensor::i32([2, 5], vec![1, 1, 1, 1, 1, 1, 1, 1, 1, 0]);
+        let given = Tensors::from([("source".to_string(), source.clone()), ("source_mask".to_string(), mask.clone())]);
+        let mut feed = Feed::new(&m, given.clone()).unwrap();
+        assert_eq!((feed.batch(), feed.prompt_tokens()), (2, 2));
+        let encode = feed.next_chunk().unwrap();
+        assert!(feed.encodes(&encode));
+        assert_eq!(encode.inputs, given);
+        let prefill = feed.next_chunk().unwrap();
+        assert!(!feed.encodes(&prefill) && prefill.entry == "prefill");
+        assert_eq!(prefill.inputs["input_ids"], Tensor::i32([2, 2], vec![7, 8, 7, 8]));
+        assert_eq!(prefill.inputs["source_mask"], mask, "it does not grow");
+        assert!(!prefill.inputs.contains_key("source"));
+        assert_eq!(feed.next_chunk(), None);
+        let decode = feed.next_token(&[1, 2]).unwrap();
+        assert_eq!((decode.past, &decode.inputs["source_mask"]), (2, &mask));
+
+        let mut nameless = m.clone();
+        nameless.model.decoder_start_tokens.clear();
+        let message = Feed::new(&nameless, given.clone()).unwrap_err().to_string();
+        assert!(message.starts_with("input `input_ids`: expected the tokens that the decoder starts with"), "{message}");
+        let own = Tensor::i32([2, 1], vec![4, 4]);
+        let told = [given, Tensors::from([("input_ids".to_string(), own.clone())])].into_iter().flatten().collect();
+        let mut feed = Feed::new(&nameless, told).unwrap();
+        feed.next_chunk();
+        assert_eq!(feed.next_chunk().unwrap().inputs["input_ids"], own);
+    }
 }

@@ -27,6 +27,7 @@ mod join;
 pub mod native;
 pub mod picture;
 pub mod sample;
+pub mod sound;
 pub mod stream;
 #[cfg(feature = "template")]
 mod strftime;

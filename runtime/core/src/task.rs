@@ -1,17 +1,24 @@
-//! What a bundle is for: pictures and texts in, labels, boxes or similarities out, as the tasks of its entries say.
+//! What a bundle is for: pictures, recordings and texts in, labels, boxes, similarities or texts out, as the tasks of its entries say.
 
 use gristmill_bundle::{Answer, Entry, FeedSource, Manifest, Task};
 use serde::Serialize;
 
+mod hear;
+
+pub use hear::{Heard, hear, hearing};
+
 use crate::backend::{Backend, Request, Tensor, Tensors, run, run_all};
 use crate::error::Error;
 use crate::picture::Picture;
+use crate::sound::Sound;
 
 /// What a task is given.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Given<'a> {
     /// Pictures.
     pub pictures: &'a [Picture],
+    /// Recordings.
+    pub sounds: &'a [Sound],
     /// Token ids of texts, with those around them that the model wants.
     pub texts: &'a [Vec<u32>],
 }
@@ -56,6 +63,8 @@ pub enum Kind {
     Detect,
     /// [`Answer::Compare`].
     Compare,
+    /// [`Answer::Spell`] or [`Answer::Write`].
+    Transcribe,
 }
 
 impl Kind {
@@ -65,15 +74,17 @@ impl Kind {
             Answer::Classify { .. } => Kind::Classify,
             Answer::Detect { .. } => Kind::Detect,
             Answer::Compare { .. } => Kind::Compare,
+            Answer::Spell { .. } | Answer::Write { .. } => Kind::Transcribe,
         }
     }
 
-    /// `classify`, `detect`, `compare`.
+    /// `classify`, `detect`, `compare`, `transcribe`.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Classify => "classify",
             Kind::Detect => "detect",
             Kind::Compare => "compare",
+            Kind::Transcribe => "transcribe",
         }
     }
 }
@@ -219,6 +230,16 @@ fn request(manifest: &Manifest, entry: &Entry, task: &Task, given: Given<'_>) ->
         let tensor = match &feed.source {
             FeedSource::Picture(_) if given.pictures.is_empty() => return Err(nothing("a picture")),
             FeedSource::Text | FeedSource::Mask if longest == 0 => return Err(nothing("a text")),
+            FeedSource::Sound(_) if given.sounds.is_empty() => return Err(nothing("a recording")),
+            FeedSource::Sound(how) => {
+                let (least, most) = hear::lengths(manifest, feed.input);
+                if let Some(long) = given.sounds.iter().find(|s| s.samples().len() > most) {
+                    let found = format!("{} samples", long.samples().len());
+                    return Err(Error::Input { name, expected: format!("at most {most} samples"), found });
+                }
+                let tensors = given.sounds.iter().map(|s| s.tensor(how, least)).collect::<Result<Vec<_>, _>>()?;
+                stacked(&name, tensors)?
+            }
             FeedSource::Picture(how) => {
                 let tensors = given.pictures.iter().map(|p| p.tensor(how)).collect::<Result<Vec<_>, _>>()?;
                 stacked(&name, tensors)?
@@ -240,7 +261,7 @@ fn request(manifest: &Manifest, entry: &Entry, task: &Task, given: Given<'_>) ->
 fn stacked(name: &str, tensors: Vec<Tensor>) -> Result<Tensor, Error> {
     let mut shape = tensors.first().map(|t| t.shape.clone()).unwrap_or_default();
     if let Some(other) = tensors.iter().find(|t| t.shape != shape) {
-        let (expected, found) = (format!("pictures of one size: {shape:?}"), format!("{:?}", other.shape));
+        let (expected, found) = (format!("all of one size: {shape:?}"), format!("{:?}", other.shape));
         return Err(Error::Input { name: name.to_string(), expected, found });
     }
     if let Some(rows) = shape.first_mut() {

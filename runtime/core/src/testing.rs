@@ -87,6 +87,37 @@ pub(crate) fn decoder_manifest() -> Manifest {
     }
 }
 
+/// The same behind an encoder: `encode` takes `source` and keeps what `prefill` and `decode` read.
+pub(crate) fn encoder_manifest() -> Manifest {
+    let mut m = decoder_manifest();
+    let size = |s: &str| Size(s.to_string());
+    m.symbols.push(Symbol { name: "S".to_string(), min: 1, max: 9 });
+    m.model.decoder_start_tokens = vec![7, 8];
+    let (source, mask) = (m.inputs.len() as u32, m.inputs.len() as u32 + 1);
+    let input = |name: &str, default| Input {
+        name: name.to_string(),
+        elem: Elem::I32,
+        shape: vec![size("B"), size("S")],
+        default,
+        advance: None,
+    };
+    m.inputs.extend([input("source", None), input("source_mask", Some(InputDefault::Value(1)))]);
+    m.states.push(State { name: "kept".to_string(), elem: Elem::F32, shape: vec![size("B"), size("S")] });
+    for entry in &mut m.entries {
+        entry.inputs.push(mask);
+    }
+    let outputs = vec![Output { name: "encoded".to_string(), elem: Elem::F32, shape: vec![size("B"), size("S")] }];
+    m.entries.push(Entry {
+        name: "encode".to_string(),
+        role: EntryRole::Encode,
+        bind: BTreeMap::new(),
+        inputs: vec![source, mask],
+        outputs,
+        task: None,
+    });
+    m
+}
+
 /// A call that [`ToyBackend`] received: entry, T, past, wanted outputs.
 pub(crate) type Seen = (String, u32, u32, Vec<String>);
 

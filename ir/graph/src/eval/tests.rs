@@ -362,3 +362,61 @@ fn weights_are_checked() {
     assert_eq!(run(vec![]), Err("w: weight `w`: weight 0 was not given".into()));
     assert_eq!(run(vec![Arc::new(f(&[1], &[1.0]))]), Err("w: weight `w`: expected f32 [2], found f32 [1]".into()));
 }
+
+/// `encode` keeps `2 x` for `S` elements; `decode` adds what is kept to its own input.
+fn encoding() -> Model {
+    let s = Dim::symbol;
+    let mut model = Model::default();
+    for name in ["B", "S"] {
+        model.symbols.push(Symbol { name: name.into(), min: 1, max: 8 });
+    }
+    let input = |name: &str| Input {
+        name: name.into(),
+        dtype: DType::F32,
+        shape: vec![s("B"), s("S")],
+        default: None,
+        advance: None,
+    };
+    model.inputs = vec![input("x"), input("y")];
+    model.states.push(State { name: "source".into(), shape: vec![s("B"), s("S")], axis: None });
+    let x = model.add(Op::Input(0), &[], "x").unwrap();
+    let twice = model.add(Op::Binary(Binary::Add), &[x, x], "twice").unwrap();
+    let kept = model.add(Op::StateKeep(0), &[twice], "kept").unwrap();
+    let y = model.add(Op::Input(1), &[], "y").unwrap();
+    let sum = model.add(Op::Binary(Binary::Add), &[kept, y], "sum").unwrap();
+    model.graph.outputs = BTreeMap::from([("x".to_string(), x), ("sum".to_string(), sum)]);
+    let entry = |name: &str, role, output: &str| Entry {
+        name: name.into(),
+        role,
+        bind: Bindings::new(),
+        outputs: vec![output.into()],
+        task: None,
+    };
+    model.entries = vec![
+        entry("forward", EntryRole::Tensors, "sum"),
+        entry("encode", EntryRole::Encode, "x"),
+        entry("decode", EntryRole::Decode, "sum"),
+    ];
+    model
+}
+
+#[test]
+fn what_is_kept_is_read_and_not_computed_again() {
+    let model = encoding();
+    assert_eq!(crate::verify(&model), Ok(()));
+    let none: Vec<Arc<Tensor>> = Vec::new();
+    let mut evaluator = Evaluator::new(&model, &none);
+    let given = |name: &str, data: &[f32]| BTreeMap::from([(name.to_string(), f(&[1, data.len()], data))]);
+    let early = evaluator.run_entry("decode", &given("y", &[1.0, 1.0]), 0, false).unwrap_err();
+    assert_eq!(early.to_string(), "kept: state `source` holds nothing: the entry that encodes has to run first");
+    // Its output does not need what is kept; the state is written all the same.
+    evaluator.run_entry("encode", &given("x", &[1.0, 2.0]), 0, false).unwrap();
+    for y in [1.0, 5.0] {
+        let sum = evaluator.run_entry("decode", &given("y", &[y, y]), 0, false).unwrap();
+        assert_eq!(sum["sum"], f(&[1, 2], &[2.0 + y, 4.0 + y]));
+    }
+    let other = evaluator.run_entry("decode", &given("y", &[1.0]), 0, false).unwrap_err();
+    assert_eq!(other.to_string(), "kept: state `source` holds [1, 2], expected [1, 1]");
+    let both = BTreeMap::from([("x".to_string(), f(&[1, 1], &[3.0])), ("y".to_string(), f(&[1, 1], &[1.0]))]);
+    assert_eq!(evaluator.run_entry("forward", &both, 0, false).unwrap()["sum"], f(&[1, 1], &[7.0]));
+}

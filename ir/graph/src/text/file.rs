@@ -179,6 +179,12 @@ pub(super) enum SourceDecl<'a> {
         #[serde(default)]
         settings: Table<'a, Text<'a>>,
     },
+    /// A recording.
+    Sound {
+        /// Formulas for settings that `preprocessor_config.json` does not have.
+        #[serde(default)]
+        settings: Table<'a, Text<'a>>,
+    },
     /// The token ids of a text.
     Text,
     /// 1 for each token of a text, 0 for padding.
@@ -206,6 +212,14 @@ pub(super) enum AnswerDecl<'a> {
     },
     /// How well texts fit to something.
     Compare { scores: Text<'a> },
+    /// What is said, letter by letter.
+    Spell {
+        tokens: Text<'a>,
+        #[serde(default)]
+        blank: Option<Text<'a>>,
+    },
+    /// What the entry that encodes reads.
+    Write { features: Text<'a>, into: Text<'a> },
 }
 
 /// A block: its signature is the key of the table it stands in.

@@ -218,7 +218,7 @@ impl<'a> Lint<'a, '_> {
                 let hint = nearest_hint(input.0, inputs.keys());
                 self.error(input.0, format!("unknown input `{}`", input.0), hint);
             }
-            if let SourceDecl::Picture { settings } = source {
+            if let SourceDecl::Picture { settings } | SourceDecl::Sound { settings } = source {
                 formulas.extend(settings.0.iter().map(|(_, text)| Some(*text)));
             }
         }
@@ -233,6 +233,11 @@ impl<'a> Lint<'a, '_> {
                 formulas.push(*labels);
             }
             AnswerDecl::Compare { scores } => read.push(*scores),
+            AnswerDecl::Spell { tokens, blank } => {
+                read.push(*tokens);
+                formulas.push(*blank);
+            }
+            AnswerDecl::Write { features, .. } => read.push(*features),
         }
         let given: Vec<&str> = entry.outputs.iter().map(|o| o.0.trim_end_matches('?')).collect();
         for output in read {

@@ -53,6 +53,18 @@ impl<'a> Binder<'a> {
                 self.last_axis(*scores, outputs)?;
                 Answer::Compare { scores: scores.0.to_string() }
             }
+            AnswerDecl::Spell { tokens, blank } => {
+                self.last_axis(*tokens, outputs)?;
+                Answer::Spell { tokens: tokens.0.to_string(), blank: self.token(*blank)? }
+            }
+            AnswerDecl::Write { features, into } => {
+                self.last_axis(*features, outputs)?;
+                if !self.inputs.iter().any(|i| i.name == into.0) {
+                    let hint = nearest_hint(into.0, self.inputs.iter().map(|i| i.name.as_str()));
+                    return Err(self.fail_with(into.0, format!("unknown input `{}`", into.0), hint));
+                }
+                Answer::Write { features: features.0.to_string(), into: into.0.to_string() }
+            }
         };
         Ok(Some(Task { takes, gives }))
     }
@@ -72,6 +84,7 @@ impl<'a> Binder<'a> {
             SourceDecl::Text => Source::Text,
             SourceDecl::Mask => Source::Mask,
             SourceDecl::Picture { settings } => Source::Picture { settings: self.settings(settings)? },
+            SourceDecl::Sound { settings } => Source::Sound { settings: self.settings(settings)? },
         })
     }
 
@@ -102,6 +115,19 @@ impl<'a> Binder<'a> {
             None => {
                 let hint = nearest_hint(output.0, outputs.iter().map(String::as_str));
                 Err(self.fail_with(output.0, format!("this entry gives no output `{}` here", output.0), hint))
+            }
+        }
+    }
+
+    /// A token id; 0 without a formula.
+    fn token(&mut self, formula: Option<Text<'a>>) -> Eval<u32> {
+        let Some(text) = formula else { return Ok(0) };
+        let formula = self.formula(expression(text.0))?;
+        match self.eval(&formula)? {
+            Value::Int(id) if u32::try_from(id).is_ok() => Ok(id as u32),
+            other => {
+                let found = self.describe(&other);
+                Err(self.fail(text.0, format!("expected a token id, found {found}")))
             }
         }
     }

@@ -58,7 +58,7 @@ fn graphs() {
     );
     fails(
         |m| m.add(Op::StateAppend(0), &[NodeId(3)], "twice").map(drop).unwrap(),
-        "twice: state 0 is already appended to by k",
+        "twice: state 0 is already written by k",
     );
     fails(
         |m| {
@@ -95,6 +95,7 @@ fn declarations() {
     );
     fails(|m| m.states[0].axis = Some(9), "state `key`: axis 9 does not exist in shape [B, P, 4]");
     fails(|m| m.states[0].axis = Some(2), "state `key`: axis 2 must be `P`, found 4");
+    fails(|m| m.states[0].axis = None, "state `key`: a state that is kept does not grow, but its shape [B, P, 4] does");
     fails(|m| m.symbols[0].max = -1, "symbol `B`: 0 to -1 is not a range of 32-bit sizes");
 }
 
@@ -127,4 +128,33 @@ fn damaged_models_never_panic() {
             }
         }
     }
+}
+
+#[test]
+fn what_is_kept_needs_an_entry_that_keeps_it() {
+    let keep = |m: &mut Model| {
+        m.states.push(State { name: "source".into(), shape: vec![Dim::symbol("B"), Dim::constant(4)], axis: None });
+        m.inputs.push(Input { name: "z".into(), shape: m.states[1].shape.clone(), ..m.inputs[0].clone() });
+        let z = m.add(Op::Input(1), &[], "z").unwrap();
+        let kept = m.add(Op::StateKeep(1), &[z], "kept").unwrap();
+        m.graph.outputs.insert("kept".into(), kept);
+    };
+    let encode = |outputs: &str| Entry {
+        name: "encode".into(),
+        role: EntryRole::Encode,
+        bind: Bindings::new(),
+        outputs: vec![outputs.into()],
+        task: None,
+    };
+    fails(keep, "kept: entries that generate read what is kept, but no entry has the role Encode to compute it");
+    fails(
+        |m| m.entries.push(encode("y")),
+        "an entry has the role Encode, but nothing is kept: `keep(state, x)` in the body",
+    );
+    let mut m = model();
+    keep(&mut m);
+    m.entries.push(encode("y"));
+    assert_eq!(verify(&m), Ok(()));
+    assert!(m.add(Op::StateKeep(0), &[NodeId(0)], "k").unwrap_err().contains("grows along an axis: `append` to it"));
+    assert!(m.add(Op::StateAppend(1), &[NodeId(0)], "k").unwrap_err().contains("has no axis to append along"));
 }

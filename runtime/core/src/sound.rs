@@ -1,0 +1,118 @@
+//! Recordings, and how they become tensors.
+
+use gristmill_bundle::Sounds;
+
+use crate::backend::Tensor;
+use crate::error::Error;
+
+/// Most samples of a recording: four hours and a half at 16 kHz.
+pub const MAX_SAMPLES: u64 = 1 << 28;
+/// Added to the variance before it divides: `Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm` of transformers.
+const EPSILON: f64 = 1e-7;
+
+/// A recording of one channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sound {
+    rate: u32,
+    samples: Vec<f32>,
+}
+
+impl Sound {
+    /// A recording with `rate` samples per second, from -1 to 1. Errors if there are none or too many, or if one is
+    /// not a number.
+    pub fn new(rate: u32, samples: Vec<f32>) -> Result<Self, Error> {
+        check_length(samples.len() as u64)?;
+        if rate == 0 || samples.is_empty() {
+            return Err(Error::Unsupported("the recording is empty".to_string()));
+        }
+        match samples.iter().position(|s| !s.is_finite()) {
+            Some(at) => Err(Error::Unsupported(format!("sample {at} of the recording is not a number"))),
+            None => Ok(Sound { rate, samples }),
+        }
+    }
+
+    /// Samples per second.
+    pub fn rate(&self) -> u32 {
+        self.rate
+    }
+
+    /// The samples.
+    pub fn samples(&self) -> &[f32] {
+        &self.samples
+    }
+
+    /// Parts of at most `most` samples, in order.
+    pub fn parts(&self, most: usize) -> Vec<Sound> {
+        let part = |samples: &[f32]| Sound { rate: self.rate, samples: samples.to_vec() };
+        self.samples.chunks(most.max(1)).map(part).collect()
+    }
+
+    /// The tensor `[1, samples]` that a model takes. What is shorter than `least` is filled up with silence, behind
+    /// what normalisation sees.
+    pub(crate) fn tensor(&self, how: &Sounds, least: usize) -> Result<Tensor, Error> {
+        if self.rate != how.rate {
+            let (found, expected) = (self.rate, how.rate);
+            let message = format!("the recording has {found} samples per second, the model takes {expected}");
+            return Err(Error::Unsupported(message));
+        }
+        let mut samples = self.samples.clone();
+        if how.normalize {
+            normalize(&mut samples);
+        }
+        samples.resize(samples.len().max(least), 0.0);
+        Ok(Tensor::f32([1, samples.len()], samples))
+    }
+}
+
+/// Whether a recording of so many samples is not too long; to be asked before they are in memory.
+pub fn check_length(samples: u64) -> Result<(), Error> {
+    if samples <= MAX_SAMPLES {
+        return Ok(());
+    }
+    Err(Error::Unsupported(format!("the recording has {samples} samples; at most {MAX_SAMPLES} are accepted: cut it")))
+}
+
+/// Brings samples to a mean of 0 and a variance of 1.
+fn normalize(samples: &mut [f32]) {
+    let count = samples.len() as f64;
+    let mean = samples.iter().map(|s| f64::from(*s)).sum::<f64>() / count;
+    let variance = samples.iter().map(|s| (f64::from(*s) - mean).powi(2)).sum::<f64>() / count;
+    let scale = 1.0 / (variance + EPSILON).sqrt();
+    samples.iter_mut().for_each(|s| *s = ((f64::from(*s) - mean) * scale) as f32);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_normalised_before_silence_is_added() {
+        let sound = Sound::new(8, vec![1.0, 3.0]).unwrap();
+        let how = Sounds { rate: 8, normalize: true };
+        let tensor = sound.tensor(&how, 4).unwrap();
+        assert_eq!(tensor.shape, [1, 4]);
+        let values = tensor.as_f32().unwrap();
+        assert!((values[0] + 1.0).abs() < 1e-6 && (values[1] - 1.0).abs() < 1e-6);
+        assert_eq!(values[2..], [0.0, 0.0]);
+        let plain = sound.tensor(&Sounds { rate: 8, normalize: false }, 0).unwrap();
+        assert_eq!(plain.as_f32().unwrap(), [1.0, 3.0]);
+    }
+
+    #[test]
+    fn what_is_no_recording_is_refused() {
+        let fail = |rate, samples| Sound::new(rate, samples).unwrap_err().to_string();
+        assert_eq!(fail(8, vec![]), "the recording is empty");
+        assert_eq!(fail(8, vec![0.0, f32::NAN]), "sample 1 of the recording is not a number");
+        let other = Sound::new(8, vec![0.0]).unwrap().tensor(&Sounds { rate: 16, normalize: false }, 0);
+        assert!(other.unwrap_err().to_string().contains("has 8 samples per second, the model takes 16"));
+        assert!(check_length(MAX_SAMPLES + 1).is_err());
+    }
+
+    #[test]
+    fn long_recordings_come_in_parts() {
+        let parts = Sound::new(8, (0..5).map(|i| i as f32).collect()).unwrap().parts(2);
+        let lengths: Vec<usize> = parts.iter().map(|p| p.samples().len()).collect();
+        assert_eq!(lengths, [2, 2, 1]);
+        assert_eq!(parts[1].samples(), [2.0, 3.0]);
+    }
+}

@@ -1,0 +1,101 @@
+//! What is said in a recording.
+
+use gristmill_bundle::{Answer, Entry, FeedSource, Manifest, Sounds, Task};
+
+use super::{Given, Kind, begin, find, request};
+use crate::backend::{Backend, Tensor, Tensors, run};
+use crate::error::Error;
+use crate::generate::Prompt;
+use crate::sound::Sound;
+
+/// What came of a recording.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Heard {
+    /// What is said.
+    Text(String),
+    /// What is to be continued: the text that is generated is what is said.
+    Prompt(Prompt),
+}
+
+/// How the model takes recordings, and most samples in one. Errors if it takes none.
+pub fn hearing(manifest: &Manifest) -> Result<(Sounds, usize), Error> {
+    let (_, task) = find(manifest, Kind::Transcribe)?;
+    let (how, _, most) = sounds(manifest, task)?;
+    Ok((how, most))
+}
+
+/// Hears one recording, which is no longer than [`hearing`] says.
+pub async fn hear(backend: &mut dyn Backend, manifest: &Manifest, sound: &Sound) -> Result<Heard, Error> {
+    let (entry, task) = find(manifest, Kind::Transcribe)?;
+    let request = request(manifest, entry, task, Given { sounds: std::slice::from_ref(sound), ..Given::default() })?;
+    begin(backend, manifest, 1).await?;
+    match &task.gives {
+        Answer::Spell { tokens, blank, letters } => {
+            let output = entry.outputs[*tokens as usize].name.as_str();
+            let outputs = run(backend, &request, &[output]).await?;
+            let tokens = outputs.get(output).and_then(Tensor::as_i32).unwrap_or_default();
+            Ok(Heard::Text(spell(tokens, *blank, letters)))
+        }
+        Answer::Write { features, into } => {
+            let output = entry.outputs[*features as usize].name.as_str();
+            let mut outputs = run(backend, &request, &[output]).await?;
+            let features = outputs.remove(output).ok_or_else(|| missing(entry, output))?;
+            let input = manifest.inputs[*into as usize].name.clone();
+            Ok(Heard::Prompt(Prompt::given(manifest, Tensors::from([(input, features)]))))
+        }
+        Answer::Classify { .. } | Answer::Detect { .. } | Answer::Compare { .. } => Err(missing(entry, "text")),
+    }
+}
+
+fn missing(entry: &Entry, what: &str) -> Error {
+    Error::Backend(format!("entry `{}` gave no `{what}`", entry.name))
+}
+
+/// How a task takes recordings, and the least and most samples of one.
+pub(super) fn sounds(manifest: &Manifest, task: &Task) -> Result<(Sounds, usize, usize), Error> {
+    let feed = task.takes.iter().find_map(|f| match f.source {
+        FeedSource::Sound(how) => Some((f.input, how)),
+        _ => None,
+    });
+    let (input, how) = feed.ok_or_else(|| Error::Unsupported("this model takes no recordings".to_string()))?;
+    let (least, most) = lengths(manifest, input);
+    Ok((how, least, most))
+}
+
+/// Least and most samples that an input takes.
+pub(super) fn lengths(manifest: &Manifest, input: u32) -> (usize, usize) {
+    let size = manifest.inputs[input as usize].shape.last().map(|s| s.0.trim()).unwrap_or_default();
+    if let Ok(fixed) = size.parse::<usize>() {
+        return (fixed, fixed);
+    }
+    match manifest.symbols.iter().find(|s| s.name == size) {
+        Some(symbol) => (symbol.min as usize, symbol.max as usize),
+        None => (0, usize::MAX),
+    }
+}
+
+/// Tokens as text: of equal ones in a row one counts, and only then the blank is left out.
+fn spell(tokens: &[i32], blank: u32, letters: &[String]) -> String {
+    let mut text = String::new();
+    let mut last = None;
+    for token in tokens {
+        if last != Some(token) && i64::from(*token) != i64::from(blank) {
+            text.push_str(usize::try_from(*token).ok().and_then(|t| letters.get(t)).map_or("", String::as_str));
+        }
+        last = Some(token);
+    }
+    text.trim().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeated_letters_need_a_blank_between_them() {
+        let letters = ["", " ", "H", "E", "L", "O"].map(String::from);
+        let text = spell(&[0, 2, 2, 3, 4, 4, 0, 4, 5, 5, 1, 1, 2, 9, -1, 0], 0, &letters);
+        assert_eq!(text, "HELLO H");
+        assert_eq!(spell(&[], 0, &letters), "");
+    }
+}
