@@ -50,9 +50,7 @@ pub(crate) fn task(
             let Some(letters) = dir.letters()? else { return Ok(None) };
             bundle::Answer::Spell { tokens: output(tokens)?, blank: *blank, letters }
         }
-        Answer::Write { features, into } => {
-            bundle::Answer::Write { features: output(features)?, into: input(into)? }
-        }
+        Answer::Write { features, into } => bundle::Answer::Write { features: output(features)?, into: input(into)? },
     };
     Ok(Some(bundle::Task { takes, gives }))
 }
@@ -64,7 +62,9 @@ fn sounds(file: &Value, settings: &Map<String, Value>) -> Result<Option<bundle::
     let Some(rate) = find("sampling_rate") else { return Ok(None) };
     let whole = rate.as_u64().and_then(|r| u32::try_from(r).ok()).filter(|r| *r > 0);
     let rate = whole.ok_or_else(|| {
-        CompileError::Config(format!("{PREPROCESSOR}: sampling_rate: expected a number of samples per second, found {rate}"))
+        CompileError::Config(format!(
+            "{PREPROCESSOR}: sampling_rate: expected a number of samples per second, found {rate}"
+        ))
     })?;
     let normalize = find("do_normalize").and_then(Value::as_bool).unwrap_or(false);
     Ok(Some(bundle::Sounds { rate, normalize }))

@@ -40,10 +40,13 @@ fn features_of_speech() {
     let expected = &case.runs()[0].inputs["input_features"];
     let values = expected.as_f32().expect("floats");
     let (_, samples) = hearing(bundle.manifest()).expect("it takes recordings");
-    let padded: Vec<f32> = recordings(&case).into_iter().flat_map(|mut row| {
-        row.resize(samples, 0.0);
-        row
-    }).collect();
+    let padded: Vec<f32> = recordings(&case)
+        .into_iter()
+        .flat_map(|mut row| {
+            row.resize(samples, 0.0);
+            row
+        })
+        .collect();
     let inputs = BTreeMap::from([("samples".to_string(), Tensor::f32([expected.shape[0], samples], padded))]);
     for device in &mut devices::open(&bundle).expect("devices") {
         let found = run_tensors(device.backend.as_mut(), bundle.manifest(), &inputs, &TensorRun::default());

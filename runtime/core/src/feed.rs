@@ -390,7 +390,10 @@ mod tests {
         let mut nameless = m.clone();
         nameless.model.decoder_start_tokens.clear();
         let message = Feed::new(&nameless, given.clone()).unwrap_err().to_string();
-        assert!(message.starts_with("input `input_ids`: expected the tokens that the decoder starts with"), "{message}");
+        assert!(
+            message.starts_with("input `input_ids`: expected the tokens that the decoder starts with"),
+            "{message}"
+        );
         let own = Tensor::i32([2, 1], vec![4, 4]);
         let told = [given, Tensors::from([("input_ids".to_string(), own.clone())])].into_iter().flatten().collect();
         let mut feed = Feed::new(&nameless, told).unwrap();

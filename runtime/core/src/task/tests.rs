@@ -89,7 +89,7 @@ fn classes_come_in_the_order_of_their_scores() {
     let m = manifest(Answer::Classify { scores: 0, labels: labels.clone(), independent: false });
     let mut fixed = backend(Tensor::f32([1, 3], vec![0.0, (3f32).ln(), -100.0]), nothing());
     let pictures = [dot(1, 2, 3), dot(4, 5, 6)];
-    let given = Given { pictures: &pictures, texts: &[] };
+    let given = Given { pictures: &pictures, ..Given::default() };
     let scores = pollster::block_on(classify(&mut fixed, &m, given)).unwrap();
     assert_eq!(scores.len(), 2);
     let shown: Vec<_> = scores[0].iter().map(|s| (s.label.as_str(), s.class, (s.score * 1e4).round())).collect();
@@ -110,7 +110,8 @@ fn boxes_are_in_pixels_and_nothing_is_left_out() {
     let boxes = Tensor::f32([1, 2, 4], vec![0.5, 0.5, 1.0, 0.5, 0.1, 0.1, 0.1, 0.1]);
     let mut fixed = backend(logits, boxes);
     let pictures = [Picture::from_rgb(40, 20, vec![0; 2400]).unwrap()];
-    let found = pollster::block_on(detect(&mut fixed, &m, Given { pictures: &pictures, texts: &[] }, 0.5)).unwrap();
+    let found =
+        pollster::block_on(detect(&mut fixed, &m, Given { pictures: &pictures, ..Given::default() }, 0.5)).unwrap();
     assert_eq!(found[0].len(), 1, "what is most likely nothing is not found");
     assert_eq!((found[0][0].what.label.as_str(), found[0][0].corners), ("dog", [0.0, 5.0, 40.0, 15.0]));
 }
@@ -120,13 +121,13 @@ fn texts_are_padded_to_the_longest() {
     let m = manifest(Answer::Compare { scores: 0 });
     let mut fixed = backend(Tensor::f32([1, 3], vec![0.0, 0.0, (2f32).ln()]), nothing());
     let (pictures, texts) = ([dot(0, 0, 0)], [vec![7, 8, 9], vec![5], vec![6, 4]]);
-    let given = Given { pictures: &pictures, texts: &texts };
+    let given = Given { pictures: &pictures, texts: &texts, ..Given::default() };
     let fits = pollster::block_on(compare(&mut fixed, &m, given)).unwrap();
     assert_eq!(fits[0].probability, [0.25, 0.25, 0.5]);
     let inputs = &fixed.asked[0].inputs;
     assert_eq!(inputs["input_ids"], Tensor::i32([3, 3], vec![7, 8, 9, 5, 0, 0, 6, 4, 0]));
     assert_eq!(inputs["attention_mask"], Tensor::i32([3, 3], vec![1, 1, 1, 1, 0, 0, 1, 1, 0]));
-    let none = Given { pictures: &[], texts: &texts };
+    let none = Given { texts: &texts, ..Given::default() };
     let message = pollster::block_on(compare(&mut fixed, &m, none)).unwrap_err().to_string();
     assert_eq!(message, "input `pixel_values`: expected a picture to make it from, found none");
 }
