@@ -310,8 +310,8 @@ macro_rules! golden_cases {
             vit_cls: "vit/cls",
             wav2vec2_ctc_group_norm: "wav2vec2/ctc_group_norm",
             wav2vec2_ctc_layer_norm: "wav2vec2/ctc_layer_norm",
-            xclip_base: "xclip/base",
             whisper_mel80: "whisper/mel80",
+            xclip_base: "xclip/base",
         }
     };
     ($check:ident: $($test:ident: $name:literal,)*) => {
