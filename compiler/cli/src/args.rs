@@ -33,7 +33,7 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Show what is in a bundle
     Inspect(InspectArgs),
-    /// Generate text, look at pictures, or call the model with tensors
+    /// Generate text, look at pictures, write down speech, or call the model with tensors
     Run(Box<RunArgs>),
     /// Compare the outputs of a model with expected tensors
     Verify(Box<VerifyArgs>),
@@ -276,6 +276,7 @@ Examples:
   gristmill run dist --image *.jpg --top 1 --json
   gristmill run dist --image street.png --threshold 0.7 --draw found.png
   gristmill run dist --image pet.jpg --prompt \"a cat\" --prompt \"a dog\"
+  gristmill run dist --audio speech.wav
   gristmill run dist --inputs in.safetensors --outputs out.safetensors --taps
   gristmill run dist --inputs in.safetensors --outputs out.safetensors --greedy 16
 
@@ -289,6 +290,10 @@ What becomes of pictures is up to the model: classes with their scores, things w
 (left, top, right, bottom, in pixels; --draw shows them), or how well each prompt fits. Pictures
 are turned as their EXIF data says, and transparency is dropped.
 
+Recordings are mixed to one channel and brought to the rate that the model wants. What is longer
+than the model hears at once (often 30 seconds) is cut into pieces of that length, which are
+written down one after the other.
+
 In tensor mode the entry is found from the names of the inputs. --greedy N adds greedy.tokens
 [B, N] and greedy.logits [B, N, vocab]; --taps adds the intermediate values that the architecture
 names. Tensors whose names start with `ref.` are not passed to the model.")]
@@ -297,11 +302,14 @@ pub(crate) struct RunArgs {
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
     /// Text to continue, or to compare with pictures (then it may be given several times)
-    #[arg(long, value_name = "TEXT", required_unless_present_any = ["inputs", "image"], conflicts_with = "inputs")]
+    #[arg(long, value_name = "TEXT", required_unless_present_any = ["inputs", "image", "audio"], conflicts_with = "inputs")]
     pub(crate) prompt: Vec<String>,
     /// Pictures to look at: PNG, JPEG, WebP or GIF
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "inputs")]
     pub(crate) image: Vec<PathBuf>,
+    /// Recordings to write down: WAV, FLAC, MP3, Ogg Vorbis or AAC
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["inputs", "image"])]
+    pub(crate) audio: Vec<PathBuf>,
     /// Most classes to name for each picture or text
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) top: u32,
@@ -311,7 +319,7 @@ pub(crate) struct RunArgs {
     /// Where to write the picture with what was found in it
     #[arg(long, value_name = "FILE.png", requires = "image")]
     pub(crate) draw: Option<PathBuf>,
-    /// Print classes, boxes and similarities as one JSON document
+    /// Print classes, boxes, similarities and what is said as one JSON document
     #[arg(long, conflicts_with = "inputs")]
     pub(crate) json: bool,
     /// Treat the prompt as a message of a conversation, with the model's chat template

@@ -1,9 +1,11 @@
-//! `gristmill run`: text, pictures or tensors.
+//! `gristmill run`: text, pictures, recordings or tensors.
 
 mod draw;
 mod font;
 mod picture;
 mod prompt;
+mod recording;
+mod sound;
 
 use std::path::Path;
 
@@ -16,16 +18,17 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::locate::{EXACT, Purpose, bundle_for};
 use crate::tensors::{self, Tensors};
 
-/// Pictures, a prompt, or tensors.
+/// Recordings, pictures, a prompt, or tensors.
 pub(crate) fn run(args: &RunArgs) -> Outcome {
     match (&args.inputs, &args.outputs, args.prompt.as_slice()) {
         (Some(inputs), Some(outputs), _) => run_on_tensors(args, inputs, outputs),
+        _ if !args.audio.is_empty() => sound::run(args),
         _ if !args.image.is_empty() => picture::run(args),
         (_, _, [text]) => prompt::run(args, text),
         (_, _, [_, _, ..]) => {
             Err(Failure::wrong("several prompts are for comparing them with a picture: --image FILE"))
         }
-        _ => Err(Failure::wrong("either --prompt, or --image, or --inputs and --outputs are needed")),
+        _ => Err(Failure::wrong("either --prompt, --image, --audio, or --inputs and --outputs are needed")),
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
         Kind::Compare => texts(&bundle, &args.prompt)?,
         _ => Vec::new(),
     };
-    let given = Given { pictures: &pictures, texts: &texts };
+    let given = Given { pictures: &pictures, texts: &texts, ..Given::default() };
     let mut loaded = backend::load(&dir, &args.backend)?;
     let (backend, manifest) = (loaded.backend.as_mut(), loaded.bundle.manifest());
     let names: Vec<String> = args.image.iter().map(|p| p.display().to_string()).collect();
@@ -57,13 +57,14 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
             show_found(args, &names, &found)
         }
         Kind::Compare => show_fits(args, &names, &blocking::compare(backend, manifest, given)?),
+        Kind::Transcribe => Err(Failure::wrong("--image: this model hears; name a recording with --audio FILE")),
     }
 }
 
 /// Says of which class a text is.
 pub(super) fn classify_text(args: &RunArgs, mut loaded: Loaded, text: &str, ids: Vec<u32>) -> Outcome {
     let texts = [ids];
-    let given = Given { pictures: &[], texts: &texts };
+    let given = Given { texts: &texts, ..Given::default() };
     let scores = blocking::classify(loaded.backend.as_mut(), loaded.bundle.manifest(), given)?;
     show_classes(args, &[text.to_string()], &scores)
 }

@@ -128,7 +128,7 @@ fn continue_text(
 }
 
 /// Set by the first Ctrl-C; the second one ends the program. Where no handler can be set, the first one does.
-fn watch_interrupt() -> Arc<AtomicBool> {
+pub(super) fn watch_interrupt() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     let seen = flag.clone();
     let handler = move || {

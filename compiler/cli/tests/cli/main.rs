@@ -7,4 +7,5 @@ mod picture;
 mod readme;
 mod road;
 mod serve;
+mod sound;
 mod usage;

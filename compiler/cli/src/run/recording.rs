@@ -1,0 +1,99 @@
+//! Recordings from files.
+
+use std::fs::File;
+use std::path::Path;
+
+use gristmill_runtime::sound::{Sound, check_length};
+use rubato::audioadapter_buffers::direct::InterleavedSlice;
+use rubato::{Async, FixedAsync, Resampler, SincInterpolationParameters};
+use symphonia::core::codecs::audio::AudioDecoderOptions;
+use symphonia::core::errors::Error as DecodeError;
+use symphonia::core::formats::probe::Hint;
+use symphonia::core::formats::{FormatOptions, TrackType};
+use symphonia::core::io::MediaSourceStream;
+use symphonia::core::meta::MetadataOptions;
+
+use crate::failure::{Failure, Outcome};
+
+/// Samples that are resampled at once.
+const CHUNK: usize = 4096;
+
+/// A recording as a file has it, its channels mixed to one.
+pub(super) fn read(path: &Path) -> Outcome<Sound> {
+    let place = |fault: String| Failure::wrong(format!("{}: {fault}", path.display()));
+    let file = File::open(path).map_err(|e| Failure::io(path, &e))?;
+    let mut hint = Hint::new();
+    if let Some(extension) = path.extension().and_then(|e| e.to_str()) {
+        hint.with_extension(extension);
+    }
+    let stream = MediaSourceStream::new(Box::new(file), Default::default());
+    let probe = symphonia::default::get_probe();
+    let mut format = probe
+        .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
+        .map_err(|_| place("not a recording; expected a WAV, FLAC, MP3, Ogg Vorbis or AAC file".to_string()))?;
+    let track = format.default_track(TrackType::Audio).ok_or_else(|| place("it has no sound".to_string()))?;
+    let parameters = track.codec_params.as_ref().and_then(|p| p.audio());
+    let parameters = parameters.ok_or_else(|| place("it does not say how its sound is stored".to_string()))?;
+    let fault = |e: DecodeError| place(format!("the recording cannot be decoded: {e}"));
+    let codecs = symphonia::default::get_codecs();
+    let mut decoder = codecs.make_audio_decoder(parameters, &AudioDecoderOptions::default()).map_err(fault)?;
+    let id = track.id;
+    let (mut samples, mut rate, mut buffer) = (Vec::new(), 0, Vec::new());
+    while let Some(packet) = format.next_packet().map_err(fault)? {
+        if packet.track_id != id {
+            continue;
+        }
+        let decoded = match decoder.decode(&packet) {
+            Ok(decoded) => decoded,
+            // A packet that is broken is left out, as players do.
+            Err(DecodeError::DecodeError(_)) => continue,
+            Err(e) => return Err(fault(e)),
+        };
+        let (channels, found) = (decoded.spec().channels().count(), decoded.spec().rate());
+        if rate != 0 && rate != found {
+            return Err(place(format!("its rate changes from {rate} to {found} samples per second")));
+        }
+        rate = found;
+        buffer.clear();
+        decoded.copy_to_vec_interleaved::<f32>(&mut buffer);
+        samples.extend(buffer.chunks_exact(channels.max(1)).map(|all| all.iter().sum::<f32>() / channels as f32));
+        check_length(samples.len() as u64).map_err(|e| place(e.to_string()))?;
+    }
+    Sound::new(rate, samples).map_err(|e| place(e.to_string()))
+}
+
+/// The same recording with `rate` samples per second.
+pub(super) fn at_rate(sound: Sound, rate: u32) -> Outcome<Sound> {
+    if sound.rate() == rate {
+        return Ok(sound);
+    }
+    let fault =
+        |e: String| Failure::wrong(format!("the recording cannot be brought to {rate} samples per second: {e}"));
+    let ratio = f64::from(rate) / f64::from(sound.rate());
+    let parameters = SincInterpolationParameters::default();
+    let resampler = Async::<f32>::new_sinc(ratio, 1.0, &parameters, CHUNK, 1, FixedAsync::Input);
+    let mut resampler = resampler.map_err(|e| fault(e.to_string()))?;
+    let count = sound.samples().len();
+    let input = InterleavedSlice::new(sound.samples(), 1, count).map_err(|e| fault(e.to_string()))?;
+    let output = resampler.process_all(&input, count, None).map_err(|e| fault(e.to_string()))?;
+    Ok(Sound::new(rate, output.take_data())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tone_keeps_its_pitch_and_its_length() {
+        let tone = |rate: u32, n: u32| -> Vec<f32> {
+            (0..n).map(|i| (std::f64::consts::TAU * 440.0 * f64::from(i) / f64::from(rate)).sin() as f32).collect()
+        };
+        let slow = at_rate(Sound::new(44100, tone(44100, 22050)).unwrap(), 16000).unwrap();
+        assert_eq!((slow.rate(), slow.samples().len()), (16000, 8000));
+        let expected = tone(16000, 8000);
+        // The ends miss what lies beyond them.
+        let inside = slow.samples()[400..7600].iter().zip(&expected[400..7600]);
+        let worst = inside.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-3, "{worst}");
+    }
+}

@@ -1,0 +1,118 @@
+//! Recordings on the command line.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::common::{Place, Raw, load, stories};
+
+fn golden() -> PathBuf {
+    stories().join("../../tests/goldens/wav2vec2/ctc_layer_norm")
+}
+
+/// A model that spells: letters are those of the alphabet, and 0 is none.
+fn speller(place: &Place) -> String {
+    let model = place.at("speller");
+    std::fs::create_dir(&model).unwrap();
+    for entry in std::fs::read_dir(golden().join("model")).unwrap().flatten() {
+        std::fs::copy(entry.path(), model.join(entry.file_name())).unwrap();
+    }
+    let letters = (1..=26u8).map(|id| (char::from(b'a' + id - 1).to_string(), json!(id)));
+    let table: serde_json::Map<String, Value> = letters.chain([("<pad>".to_string(), json!(0))]).collect();
+    std::fs::write(model.join("vocab.json"), serde_json::to_vec(&table).unwrap()).unwrap();
+    model.display().to_string()
+}
+
+/// The golden recordings, and what is said in them.
+fn recordings() -> Vec<(Vec<f32>, String)> {
+    let (inputs, outputs) =
+        (load(&golden().join("main/inputs.safetensors")), load(&golden().join("main/outputs.safetensors")));
+    let words = |all: &BTreeMap<String, Raw>, name: &str| -> Vec<i64> {
+        all[name].2.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap())).collect()
+    };
+    let (mask, ids, valid) =
+        (words(&inputs, "attention_mask"), words(&outputs, "argmax_ids"), words(&outputs, "frame_mask"));
+    let samples: Vec<f32> =
+        inputs["input_values"].2.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+    let rows = inputs["input_values"].1[0];
+    let (width, moments) = (samples.len() / rows, ids.len() / rows);
+    let row = |row: usize| {
+        let count = mask[row * width..][..width].iter().sum::<i64>() as usize;
+        let spoken = valid[row * moments..][..moments].iter().sum::<i64>() as usize;
+        let mut said = ids[row * moments..][..spoken].to_vec();
+        said.dedup();
+        let letters = said.into_iter().filter(|id| *id != 0).map(|id| char::from(b'a' + id as u8 - 1));
+        (samples[row * width..][..count].to_vec(), letters.collect())
+    };
+    (0..rows).map(row).collect()
+}
+
+/// A WAV file of 32-bit floats.
+fn write_wav(path: &Path, rate: u32, channels: u16, samples: &[f32]) {
+    let data: Vec<u8> = samples.iter().flat_map(|s| s.to_le_bytes()).collect();
+    let size = data.len() as u32;
+    let mut file = Vec::new();
+    file.extend(b"RIFF");
+    file.extend((36 + size).to_le_bytes());
+    file.extend(b"WAVEfmt ");
+    file.extend(16u32.to_le_bytes());
+    file.extend(3u16.to_le_bytes());
+    file.extend(channels.to_le_bytes());
+    file.extend(rate.to_le_bytes());
+    file.extend((rate * u32::from(channels) * 4).to_le_bytes());
+    file.extend((channels * 4).to_le_bytes());
+    file.extend(32u16.to_le_bytes());
+    file.extend(b"data");
+    file.extend(size.to_le_bytes());
+    file.extend(data);
+    std::fs::write(path, file).unwrap();
+}
+
+#[test]
+fn recordings_are_written_down() {
+    let place = Place::new();
+    let model = speller(&place);
+    let recordings = recordings();
+    for (i, (samples, _)) in recordings.iter().enumerate() {
+        write_wav(&place.at(&format!("{i}.wav")), 16000, 1, samples);
+    }
+    let shown = place.run(&["run", &model, "--audio", "0.wav", "--backend", "wasm"]).ok();
+    assert_eq!(shown, format!("{}\n", recordings[0].1));
+
+    // Twice the same on two channels is the same on one.
+    let both: Vec<f32> = recordings[1].0.iter().flat_map(|s| [*s, *s]).collect();
+    write_wav(&place.at("stereo.wav"), 16000, 2, &both);
+    let shown = place.run(&["run", &model, "--audio", "1.wav", "stereo.wav", "--json", "--backend", "wasm"]).ok();
+    let expected = json!([
+        { "input": "1.wav", "text": recordings[1].1 },
+        { "input": "stereo.wav", "text": recordings[1].1 },
+    ]);
+    assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), expected);
+    // Another rate is heard, too.
+    write_wav(&place.at("slow.wav"), 8000, 1, &recordings[0].0);
+    place.run(&["run", &model, "--audio", "slow.wav", "--backend", "wasm"]).ok();
+}
+
+#[test]
+fn what_is_no_recording_is_said_before_anything_is_compiled() {
+    let place = Place::new();
+    let model = speller(&place);
+    std::fs::write(place.at("note.txt"), "no recording").unwrap();
+    write_wav(&place.at("empty.wav"), 16000, 1, &[]);
+    write_wav(&place.at("nan.wav"), 16000, 1, &[0.0, f32::NAN]);
+    write_wav(&place.at("good.wav"), 16000, 1, &[0.5; 800]);
+    let run = |more: &[&str], texts: &[&str]| {
+        let args = [&["run", &model], more].concat();
+        place.run(&args).fails(2, texts);
+    };
+    run(&["--audio", "nowhere.wav"], &["nowhere.wav: No such file"]);
+    run(&["--audio", "note.txt"], &["note.txt: not a recording; expected a WAV, FLAC, MP3"]);
+    run(&["--audio", "empty.wav"], &["empty.wav: "]);
+    run(&["--audio", "nan.wav"], &["nan.wav: sample 1 of the recording is not a number"]);
+    run(&["--audio", "good.wav", "--prompt", "a"], &["takes no text beside recordings"]);
+    run(&["--audio", "good.wav", "--image", "cat.png"], &["cannot be used with"]);
+    assert!(!place.at("cache").exists(), "nothing was compiled");
+    let stories = stories().display().to_string();
+    place.run(&["run", &stories, "--audio", "good.wav"]).fails(2, &["--audio: this model does not transcribe"]);
+}
