@@ -47,7 +47,7 @@ pub(crate) async fn perform(
     inputs: &Inputs,
     threshold: f32,
 ) -> Result<Value, Error> {
-    let given = Given { pictures: &inputs.pictures, texts: &inputs.texts };
+    let given = Given { pictures: &inputs.pictures, texts: &inputs.texts, ..Given::default() };
     Ok(match kind {
         "classify" => json!(classify(backend, manifest, given).await?),
         "detect" => json!(detect(backend, manifest, given, threshold).await?),
