@@ -130,7 +130,7 @@ pub fn make_pictures(folder: &Path, name: &str, model: &Path, files: &[&str]) ->
     for file in files {
         let rgb = image::open(root().join("examples/person-detector").join(file))?.into_rgb8();
         let picture = Picture::from_rgb(rgb.width() as usize, rgb.height() as usize, rgb.into_raw())?;
-        let given = Given { pictures: &[picture], texts: &[] };
+        let given = Given { pictures: &[picture], ..Given::default() };
         expected.push(if detects {
             let found = detect(&mut device, manifest, given, CERTAIN)?.swap_remove(0);
             json!({ "name": file, "threshold": CERTAIN, "found": found })
