@@ -96,7 +96,7 @@ fn answers_are_those_of_transformers() {
     let bytes = fs::read(root().join("tests/fixtures/pictures/tensors.safetensors")).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let pictures = [picture(&serde_json::json!({ "picture": "wide" }), &tensors)];
-    let given = Given { pictures: &pictures, texts: &[] };
+    let given = Given { pictures: &pictures, ..Given::default() };
     let answered = &all_cases()["answered"];
 
     let expect = &answered["classify"];
