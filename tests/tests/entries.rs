@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use gristmill_bundle::Bundle;
 use gristmill_compiler::{CompileOptions, Quiet, compile};
+use gristmill_runtime::Tensor;
 use gristmill_runtime::blocking::run_tensors;
 use gristmill_runtime::tensors::TensorRun;
 use gristmill_tests::backends::{to_golden, to_runtime};
@@ -59,4 +60,27 @@ fn towers_of_texts_sounds_and_videos() {
         ],
     );
     check("xclip/base", &[("video_features", &["pixel_values"], "video_embeds")]);
+}
+
+/// A model that can read pictures goes on with a text alone, which the default of its pictures makes possible.
+#[test]
+fn a_prompt_needs_no_picture() {
+    let case = Case::open("llava/base");
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let out = dir.path().join("bundle");
+    let options = CompileOptions { precision: "f32".into(), targets: devices::targets(), ..CompileOptions::default() };
+    compile(&case.model_dir(), &out, &options, &Quiet).expect("it compiles");
+    let bundle = Arc::new(Bundle::open(&out).expect("a bundle"));
+    let inputs = BTreeMap::from([("input_ids".to_string(), Tensor::i32([1, 5], vec![1, 70, 14, 9, 200]))]);
+    for device in &mut devices::open(&bundle).expect("devices") {
+        let what = TensorRun { greedy: Some(2), ..TensorRun::default() };
+        let found = run_tensors(device.backend.as_mut(), bundle.manifest(), &inputs, &what);
+        let found = found.unwrap_or_else(|e| panic!("{}: {e}", device.name));
+        let (all, decoded) =
+            (found["logits"].as_f32().expect("floats"), found["greedy.logits"].as_f32().expect("floats"));
+        let vocabulary = decoded.len() / 2;
+        for (a, b) in all[4 * vocabulary..].iter().zip(decoded) {
+            assert!((a - b).abs() < 1e-4, "{}: {a} and {b}", device.name);
+        }
+    }
 }

@@ -27,11 +27,17 @@ fn greedy(model: &Model, weights: &dyn WeightSource, run: &Run, steps: usize, ch
     let mut evaluator = Evaluator::new(model, weights);
     let mut given = run.inputs.clone();
     let encodes = model.entries.iter().any(|e| e.role == EntryRole::Encode);
-    let token = if encodes { "decoder_input_ids" } else { "input_ids" };
+    // A decoder with tokens of its own, or one that reads pictures besides the tokens of its prompt.
+    let separate = given.contains_key("decoder_input_ids");
+    let token = if separate { "decoder_input_ids" } else { "input_ids" };
+    if encodes && !separate {
+        evaluator.run_entry(&entry(model, EntryRole::Encode), &given, 0, false).expect("encode");
+        given.retain(|name, _| ["input_ids", "attention_mask", "position_ids"].contains(&name.as_str()));
+    }
     let mut ids = given.remove(token).expect("tokens");
     // What the decoder reads of the encoder's inputs is the same in every call.
     let mut lasting = Tensors::new();
-    if encodes {
+    if separate {
         evaluator.run_entry(&entry(model, EntryRole::Encode), &given, 0, false).expect("encode");
         lasting.extend(given.remove_entry("attention_mask"));
         given.clear();

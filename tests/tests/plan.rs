@@ -13,9 +13,20 @@ use gristmill_tests::goldens::Case;
 
 /// Values of the symbols for which sizes are checked, by name.
 const SIZES: [&[(&str, u32)]; 3] = [
-    &[("B", 1), ("N", 1), ("T", 1), ("P", 0), ("F", 2), ("H", 1), ("W", 1), (CAPACITY, 1)],
-    &[("B", 3), ("N", 2), ("T", 7), ("P", 5), ("F", 9), ("H", 70), ("W", 33), (CAPACITY, 40)],
-    &[("B", 8), ("N", 5), ("T", 128), ("P", 384), ("F", 256), ("H", 160), ("W", 224), (CAPACITY, 512)],
+    &[("B", 1), ("N", 1), ("T", 1), ("P", 0), ("F", 2), ("H", 1), ("W", 1), ("D", 1), ("V", 4), (CAPACITY, 1)],
+    &[("B", 3), ("N", 2), ("T", 7), ("P", 5), ("F", 9), ("H", 70), ("W", 33), ("D", 2), ("V", 40), (CAPACITY, 40)],
+    &[
+        ("B", 8),
+        ("N", 5),
+        ("T", 128),
+        ("P", 384),
+        ("F", 256),
+        ("H", 160),
+        ("W", 224),
+        ("D", 5),
+        ("V", 400),
+        (CAPACITY, 512),
+    ],
 ];
 
 struct Checker<'a> {
@@ -166,6 +177,8 @@ fn every_step_reads_what_was_written_for_it() {
         ("clip/eos_first", "q8", KvPrecision::F32),
         ("clap/fused", "q8", KvPrecision::F32),
         ("detr/timm", "q4", KvPrecision::F32),
+        ("llava_next/anyres", "q8", KvPrecision::F16),
+        ("qwen2_vl/mrope", "q4", KvPrecision::F32),
         ("xclip/base", "f16", KvPrecision::F32),
     ] {
         let (slots, values) = check(name, precision, kv);

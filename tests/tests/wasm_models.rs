@@ -102,7 +102,7 @@ fn check(case: &str, precision: &str, kv: KvPrecision) -> usize {
         // What came before, if anything, is in the states.
         let next = model.entries[plan.entry].role == EntryRole::Decode;
         let (new, past) = if next { (1, 9) } else { (9, 0) };
-        let sizes = [("B", 2), ("N", 3), ("T", new), ("P", past), ("F", 21), ("H", 70), ("W", 45)];
+        let sizes = [("B", 2), ("N", 3), ("T", new), ("P", past), ("F", 21), ("H", 70), ("W", 45), ("D", 2), ("V", 24)];
         let bindings: Bindings = sizes.map(|(k, v)| (k.into(), v)).into();
         let inputs = inputs(&model, &bindings, &mut numbers);
         let execute = &mut |kernel: &Kernel, symbols: &Symbols, memory: &mut [Vec<u32>]| {
@@ -168,6 +168,14 @@ fn videos_sounds_and_objects() {
     check("xclip/base", "q8", KvPrecision::F32);
     check("clap/fused", "q4", KvPrecision::F32);
     check("detr/timm", "f16", KvPrecision::F32);
+}
+
+/// What pictures show, kept for the calls that read a prompt.
+#[test]
+fn decoders_that_read_pictures() {
+    check("llava/base", "q4", KvPrecision::F16);
+    check("llava_next/anyres", "q8", KvPrecision::F32);
+    check("qwen2_vl/mrope", "q3", KvPrecision::F32);
 }
 
 /// How a grid is shared among workers changes nothing, not even a rounding.

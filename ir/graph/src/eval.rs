@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::dim::{Bindings, Dim, show_shape};
-use crate::graph::{Graph, Model, Node, State};
+use crate::graph::{EntryRole, Graph, Model, Node, State};
 use crate::infer::{Declarations, Operand, infer_declared};
 use crate::op::Op;
 use crate::scalar::Literal;
@@ -77,6 +77,8 @@ pub struct States {
     held: BTreeMap<u32, Arc<Tensor>>,
     /// States that are stored as f16: what is appended is rounded first.
     half: BTreeSet<u32>,
+    /// The symbols of the call that encoded, but for those that every call has of its own.
+    encoded: Bindings,
 }
 
 impl States {
@@ -88,6 +90,7 @@ impl States {
     /// Forgets everything: the next call starts at past length 0.
     pub fn reset(&mut self) {
         self.held.clear();
+        self.encoded.clear();
     }
 
     /// Appends `x` behind the first `past` elements of the axis. What was held beyond them is dropped, so that a
@@ -220,8 +223,15 @@ pub fn run_entry(
     if fixed != past {
         return Err(EvalError::new(name, format!("expected {fixed} past tokens, found {past}")));
     }
+    if matches!(entry.role, EntryRole::Prefill | EntryRole::Decode) {
+        bindings.extend(states.encoded.clone());
+    }
     let mut inputs = inputs.clone();
     apply_defaults(model, &mut inputs, &mut bindings)?;
+    if entry.role == EntryRole::Encode {
+        states.encoded = bindings.clone();
+        states.encoded.retain(|name, _| !["B", "T", PAST].contains(&name.as_str()));
+    }
     evaluate(model, &model.entry_graph(entry, taps), weights, states, &inputs, &bindings)
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use gristmill_bundle::size::{Expr, SizeError};
-use gristmill_bundle::{Elem, Entry, EntryRole, Input, InputDefault, Manifest, Size};
+use gristmill_bundle::{Advance, Elem, Entry, EntryRole, Input, InputDefault, Manifest, Size};
 
 use crate::backend::{Data, Tensor};
 use crate::error::Error;
@@ -86,6 +86,13 @@ pub fn prepare<'a>(
 /// The entry that computes what those that generate read, if the model has one.
 pub fn encoder(manifest: &Manifest) -> Option<&Entry> {
     manifest.entries.iter().find(|e| e.role == EntryRole::Encode)
+}
+
+/// The encoder, if what is given to it is not the prompt: the decoder starts with tokens of its own. There are also
+/// encoders that see the prompt, of models that continue it and look at something else, such as pictures, beside it.
+pub fn separate_encoder(manifest: &Manifest) -> Option<&Entry> {
+    let continues = |i: &u32| manifest.inputs[*i as usize].advance == Some(Advance::Token);
+    encoder(manifest).filter(|e| !e.inputs.iter().any(continues))
 }
 
 /// Whether an entry reads what another one has kept.

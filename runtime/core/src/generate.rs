@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use gristmill_bundle::{Elem, Manifest};
 
 use crate::backend::{Backend, Request, Tensor, Tensors};
-use crate::call::{encoder, names};
+use crate::call::{names, separate_encoder};
 use crate::chooser::Chooser;
 use crate::error::Error;
 use crate::feed::{Feed, token_input};
@@ -103,7 +103,7 @@ pub struct Prompt {
 impl Prompt {
     /// A text: it is continued or, in a model with an encoder, encoded. Errors if the model takes no text.
     pub fn text(manifest: &Manifest, tokens: &[u32]) -> Result<Self, Error> {
-        let Some(encoder) = encoder(manifest) else {
+        let Some(encoder) = separate_encoder(manifest) else {
             let (given, length) = (Tensors::new(), tokens.len() as u32);
             return Ok(Prompt { tokens: tokens.to_vec(), given, length });
         };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use gristmill_bundle::{Entry, EntryRole, Manifest};
 
 use crate::backend::{Backend, Request, Tensor, Tensors, run as call};
-use crate::call::{bind_symbols, encoder, find_entry, names, symbol};
+use crate::call::{bind_symbols, find_entry, names, separate_encoder, symbol};
 use crate::error::Error;
 use crate::feed::{Feed, NEXT_TOKEN, token_input};
 
@@ -94,7 +94,7 @@ fn context(manifest: &Manifest, tokens: u64) -> Result<u32, Error> {
 /// have said, not what it is told.
 fn prompt(manifest: &Manifest, inputs: &Tensors, start: &[u32]) -> Result<Tensors, Error> {
     let mut inputs = inputs.clone();
-    if encoder(manifest).is_some() {
+    if separate_encoder(manifest).is_some() {
         let name = &token_input(manifest)?.name;
         let rows = inputs.remove(name).and_then(|t| t.shape.first().copied()).unwrap_or(1);
         if !start.is_empty() {

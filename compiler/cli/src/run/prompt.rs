@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use gristmill_bundle::{Answer, Bundle, Entry, EntryRole};
 use gristmill_runtime::blocking::{self, generate_text};
-use gristmill_runtime::call::encoder;
+use gristmill_runtime::call::separate_encoder;
 use gristmill_runtime::generate::{Options, Outcome as Generated, Prompt, Stop};
 use gristmill_runtime::task::{takes_pictures, takes_texts, tasks};
 use gristmill_runtime::template::{ChatTemplate, Message};
@@ -104,7 +104,7 @@ fn continue_text(
     // A continuation reads best behind what it continues; an answer stands alone. The first piece brings it along,
     // so that nothing is printed when the model refuses the prompt.
     let manifest = loaded.bundle.manifest();
-    let mut lead = (!args.chat && encoder(manifest).is_none()).then_some(text);
+    let mut lead = (!args.chat && separate_encoder(manifest).is_none()).then_some(text);
     let generated = {
         let (broken, lead) = (AtomicBool::new(false), &mut lead);
         let mut callbacks = Callbacks {

@@ -416,7 +416,7 @@ fn what_is_kept_is_read_and_not_computed_again() {
         assert_eq!(sum["sum"], f(&[1, 2], &[2.0 + y, 4.0 + y]));
     }
     let other = evaluator.run_entry("decode", &given("y", &[1.0]), 0, false).unwrap_err();
-    assert_eq!(other.to_string(), "kept: state `source` holds [1, 2], expected [1, 1]");
+    assert_eq!(other.to_string(), "y: axis 1 is 1, expected 2 (S)");
     let both = BTreeMap::from([("x".to_string(), f(&[1, 1], &[3.0])), ("y".to_string(), f(&[1, 1], &[1.0]))]);
     assert_eq!(evaluator.run_entry("forward", &both, 0, false).unwrap()["sum"], f(&[1, 1], &[7.0]));
 }
