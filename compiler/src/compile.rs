@@ -1,6 +1,6 @@
 //! The compiler as one function: a model directory and options in, a bundle out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::model_dir::ModelDir;
 use crate::options::{CompileOptions, Progress};
 use crate::precision;
 use crate::prepare::{Prepared, prepare, split};
-use crate::profile::{self, Profile};
+use crate::profile::{self, Language, Profile};
 use crate::reference;
 use crate::rewrite::RewriteReport;
 use crate::tasks;
@@ -97,7 +97,7 @@ pub fn compile(
 ) -> Result<CompileReport, CompileError> {
     let mut stages = Stages::new(progress);
     stages.next("reading");
-    let profiles = target_profiles(&options.targets)?;
+    let profiles = target_profiles(options)?;
     let dir = ModelDir::open(model_dir)?;
     let checkpoint = Checkpoint::open(model_dir)?;
     let precisions = precision::Chooser::new(options)?;
@@ -110,21 +110,27 @@ pub fn compile(
     check_verified(&prepared.model, "the prepared model")?;
 
     let entries = emit::entry_plans(&prepared.model);
+    let manifest = manifest(&dir, &prepared, &entries, &profiles, options)?;
+    let processor = profiles.iter().find(|p| p.language == Language::Wasm);
     let mut writer = bundle::BundleWriter::create(out)?;
     let mut rewrites = BTreeMap::new();
     let mut kernels = BTreeMap::new();
     let mut dispatches = BTreeMap::new();
+    // Files that several targets share are named by their content.
+    let mut shared = BTreeSet::new();
     for profile in &profiles {
         stages.next(&format!("kernels for {}", profile.name));
-        let emitted = emit::emit(&prepared.model, &prepared.precisions, options.kv, profile, &entries)?;
+        let of = emit::Source { prepared: &prepared, kv: options.kv, entries: &entries, manifest: &manifest };
+        let emitted = emit::emit(&of, profile, processor)?;
         kernels.insert(profile.name.clone(), emitted.programs.kernels.len());
         if dispatches.is_empty() {
             dispatches = emitted.programs.programs.iter().map(|(name, p)| (name.clone(), p.steps.len())).collect();
         }
         writer.add_programs(&profile.name, &emitted.programs)?;
-        for (path, content) in &emitted.files {
+        for (path, content) in emitted.files.iter().filter(|(path, _)| !shared.contains(*path)) {
             writer.add(path, content)?;
         }
+        shared.extend(emitted.files.into_keys());
         rewrites.insert(profile.name.clone(), emitted.rewrites);
     }
     add_json(&mut writer, reference::GRAPH, &prepared.model)?;
@@ -143,7 +149,6 @@ pub fn compile(
     writer.adopt_weights(written.tensors, written.shards);
 
     stages.next("finishing");
-    let manifest = manifest(&dir, &prepared, &entries, &profiles, options)?;
     writer.finish(manifest)?;
     Ok(CompileReport {
         bundle: out.to_path_buf(),
@@ -157,14 +162,23 @@ pub fn compile(
 }
 
 /// The profiles asked for, in a fixed order.
-fn target_profiles(names: &[String]) -> Result<Vec<Profile>, CompileError> {
+fn target_profiles(options: &CompileOptions) -> Result<Vec<Profile>, CompileError> {
+    let names = &options.targets;
     let all = names.is_empty() || names.iter().any(|n| n == "all");
     for name in names.iter().filter(|n| *n != "all") {
         profile::shipped(name).map_err(CompileError::Options)?;
     }
     profile::shipped_names()
         .filter(|n| all || names.iter().any(|asked| asked == n))
-        .map(|n| profile::shipped(n).map_err(CompileError::Internal))
+        .map(|n| {
+            let mut profile = profile::shipped(n).map_err(CompileError::Internal)?;
+            if profile.language == Language::Wgsl {
+                let limits = &mut profile.limits;
+                limits.binding_bytes = options.binding_bytes.unwrap_or(limits.binding_bytes);
+                limits.storage_buffers = options.storage_buffers.unwrap_or(limits.storage_buffers);
+            }
+            Ok(profile)
+        })
         .collect()
 }
 

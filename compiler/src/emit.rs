@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gristmill_bundle as bundle;
-use gristmill_graph::{Model, Precision};
+use gristmill_graph::Model;
 use gristmill_kernel::legalize::legalize;
 use gristmill_kernel::{Caps, Kernel, verify};
 use gristmill_wasm::Variant;
@@ -13,8 +13,10 @@ use crate::error::CompileError;
 use crate::lower::{self, KernelSet, Setting};
 use crate::options::KvPrecision;
 use crate::plan;
+use crate::prepare::Prepared;
 use crate::profile::{Features, Language, Profile};
 use crate::rewrite::{RewriteReport, Rewriter};
+use crate::spare::Spares;
 
 /// An entry as it is compiled: the declared one, or its variant that also returns intermediate values.
 #[derive(Clone, Debug)]
@@ -59,23 +61,33 @@ pub struct Emitted {
     pub rewrites: BTreeMap<String, RewriteReport>,
 }
 
-/// Compiles all entries for one target.
+/// What is compiled, whatever the target.
+pub struct Source<'a> {
+    /// The model, and how its weights are stored.
+    pub prepared: &'a Prepared,
+    /// How states are stored.
+    pub kv: KvPrecision,
+    /// The entries of the bundle.
+    pub entries: &'a [EntryPlan],
+    /// What the bundle says of its symbols, states and entries.
+    pub manifest: &'a bundle::Manifest,
+}
+
+/// Compiles all entries for one target. If the bundle has programs for processors, their profile makes spare kernels for
+/// the steps that not every adapter can run.
 ///
 /// # Errors
 /// If a kernel exceeds a limit of the target; and, as internal errors, if a stage breaks its contract.
-pub fn emit(
-    model: &Model,
-    precisions: &[Precision],
-    kv: KvPrecision,
-    profile: &Profile,
-    entries: &[EntryPlan],
-) -> Result<Emitted, CompileError> {
-    let setting = Setting { model, precisions, kv, profile };
+pub fn emit(source: &Source<'_>, profile: &Profile, processor: Option<&Profile>) -> Result<Emitted, CompileError> {
+    let Prepared { model, precisions, .. } = source.prepared;
+    let processor = processor.filter(|_| profile.language == Language::Wgsl);
+    let setting = Setting { model, precisions, kv: source.kv, profile, spared: processor.is_some() };
+    let mut spares = processor.map(|p| Spares::new(source, &profile.limits, p));
     let mut rewriter = Rewriter::new(&profile.cost);
     let mut set = KernelSet::default();
     let mut rewrites = BTreeMap::new();
     let mut lowered = Vec::new();
-    for plan in entries {
+    for plan in source.entries {
         let mut graph = model.entry_graph(&model.entries[plan.entry], plan.taps);
         if profile.byte_activations {
             graph = crate::round::round_activations(&graph, precisions);
@@ -83,13 +95,27 @@ pub fn emit(
         let (graph, report) = rewriter.run(&graph);
         let calls = lower::lower(&setting, &graph, &plan.outputs, &mut set)?;
         rewrites.insert(plan.name.clone(), report);
-        lowered.push((plan.name.clone(), plan::program(model, &graph, &calls, &set)));
+        let mut program = plan::program(model, &graph, &calls, &set);
+        if let Some(spares) = &mut spares {
+            spares.add(plan, &graph, &calls, &mut program)?;
+        }
+        lowered.push((plan.name.clone(), program));
     }
-    let (kernels, files) = match profile.language {
+    let (kernels, mut files) = match profile.language {
         Language::Wgsl => print_shaders(&set.kernels, profile)?,
-        Language::Wasm => print_modules(&set.kernels)?,
+        Language::Wasm => print_modules(&set.kernels, |_| String::new())?,
     };
-    let programs = bundle::Programs { kernels, programs: lowered.into_iter().collect() };
+    let spares = match spares.map(|s| s.set.kernels).filter(|kernels| !kernels.is_empty()) {
+        Some(kernels) => {
+            // Named by content: several targets often need the same.
+            let name = |modules: &[u8]| format!("spares.{:.12}.", bundle::sha256_hex(modules));
+            let (kernels, modules) = print_modules(&kernels, name)?;
+            files.extend(modules);
+            kernels
+        }
+        None => Vec::new(),
+    };
+    let programs = bundle::Programs { kernels, programs: lowered.into_iter().collect(), spares };
     Ok(Emitted { programs, files, rewrites })
 }
 
@@ -109,18 +135,24 @@ fn print_shaders(kernels: &[Kernel], profile: &Profile) -> Result<(Vec<bundle::K
     Ok((kernels, files))
 }
 
-/// All kernels in one module, once for every kind of engine.
-fn print_modules(kernels: &[Kernel]) -> Result<(Vec<bundle::Kernel>, Files), CompileError> {
+/// All kernels in one module, once for every kind of engine. The names of its files begin with what `prefix` gives for
+/// all of them together.
+fn print_modules(
+    kernels: &[Kernel],
+    prefix: impl FnOnce(&[u8]) -> String,
+) -> Result<(Vec<bundle::Kernel>, Files), CompileError> {
     let legal: Vec<Kernel> = kernels.par_iter().map(|k| legalize(k, &Caps::CPU)).collect();
     legal.iter().try_for_each(|k| verify(k, &Caps::CPU)).map_err(|e| CompileError::Internal(e.to_string()))?;
-    let path = |v: Variant| format!("wasm/{}.wasm", v.name());
     let print = |variant: &Variant| {
         let module = gristmill_wasm::print(&legal, *variant).map_err(|e| CompileError::Internal(e.to_string()))?;
         gristmill_wasm::validate(&module, *variant)
-            .map_err(|e| CompileError::Internal(format!("module {}: {e}", path(*variant))))?;
-        Ok((path(*variant), module))
+            .map_err(|e| CompileError::Internal(format!("module {}: {e}", variant.name())))?;
+        Ok(module)
     };
-    let files = Variant::ALL.par_iter().map(print).collect::<Result<Files, CompileError>>()?;
+    let modules = Variant::ALL.par_iter().map(print).collect::<Result<Vec<_>, CompileError>>()?;
+    let prefix = prefix(&modules.concat());
+    let path = |v: Variant| format!("wasm/{prefix}{}.wasm", v.name());
+    let files = Variant::ALL.iter().map(|v| path(*v)).zip(modules).collect();
     let variants: Vec<bundle::Variant> =
         Variant::ALL.iter().map(|v| bundle::Variant { requires: v.requires(), file: path(*v) }).collect();
     let of = |k: &Kernel| bundle::Kernel {

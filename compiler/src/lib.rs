@@ -4,7 +4,7 @@
 //! In the order of the road: [`model_dir`] and [`library`] find what to compile, [`prepare`] folds constants and applies
 //! precisions, [`round`] makes activations bytes where a target wants them, [`rewrite`] finds fused operations in a
 //! graph of primitives, [`lower`] decides what becomes memory, [`kernels`] builds kernels, [`plan`] assembles programs,
-//! [`emit`] does all of that for a target, [`weights`] streams weights, and [`compile()`] is the whole.
+//! [`spare`] adds kernels for adapters with low limits, [`emit`] does all of that for a target, [`weights`] streams weights, and [`compile()`] is the whole.
 
 pub mod error;
 
@@ -31,6 +31,8 @@ pub mod kernels;
 pub mod plan;
 
 pub mod simulate;
+
+pub mod spare;
 
 pub mod emit;
 

@@ -39,6 +39,9 @@ pub struct CompileOptions {
     /// Largest weight that stays in one piece, in bytes; what all targets can bind if absent. A small number is a
     /// way to see on a small model what happens to a large one.
     pub binding_bytes: Option<u64>,
+    /// Storage buffers per kernel of all WebGPU targets, instead of those that every adapter has. A small number is a
+    /// way to see what happens where a kernel needs more.
+    pub storage_buffers: Option<u32>,
 }
 
 /// A file that goes into a bundle as it is.
@@ -69,6 +72,7 @@ impl Default for CompileOptions {
             max_context: None,
             page: Vec::new(),
             binding_bytes: None,
+            storage_buffers: None,
         }
     }
 }

@@ -136,8 +136,13 @@ impl Fixture {
     fn check_on(&self, graph: &Graph, bindings: &[(&str, i64)], (profile, wide): (&str, u32), tolerance: f32) {
         let profile = shipped(profile).unwrap();
         let bindings: Bindings = bindings.iter().map(|(k, v)| (k.to_string(), *v)).collect();
-        let setting =
-            Setting { model: &self.model, precisions: &self.precisions, kv: KvPrecision::F32, profile: &profile };
+        let setting = Setting {
+            model: &self.model,
+            precisions: &self.precisions,
+            kv: KvPrecision::F32,
+            profile: &profile,
+            spared: false,
+        };
         let outputs: Vec<String> = graph.outputs.keys().cloned().collect();
         let mut set = KernelSet::default();
         let calls = lower(&setting, graph, &outputs, &mut set).expect("lowers");

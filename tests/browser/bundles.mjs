@@ -43,6 +43,8 @@ function readBundle(folder, name) {
     classify: expected.classify ?? [],
     detect: expected.detect ?? [],
     run: expected.run ?? [],
+    /** Limits below which some steps move; null if the bundle was not made for that. */
+    limits: expected.limits ?? null,
     /** What differs by WebAssembly, which rounds activations where quantized weights meet them. */
     wasm: { generate: expected.wasm?.generate ?? [], embed: expected.wasm?.embed ?? [] },
   };

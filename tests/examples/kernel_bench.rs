@@ -101,7 +101,7 @@ fn measured(case: (u64, &str, u32), profile: &Profile, set: &mut KernelSet) -> R
     let (model, graph) = model(size, precision, rows);
     let precisions = [precision];
     let graph = round_activations(&graph, &precisions);
-    let setting = Setting { model: &model, precisions: &precisions, kv: KvPrecision::F32, profile };
+    let setting = Setting { model: &model, precisions: &precisions, kv: KvPrecision::F32, profile, spared: false };
     let calls = lower(&setting, &graph, &["y".to_string()], set).map_err(|e| e.to_string())?;
     let uses_weight = |call: &&Call| call.places.iter().any(|p| matches!(p, Place::Tensor(_)));
     let call = calls.iter().find(uses_weight).ok_or("no kernel reads the weight")?;

@@ -32,7 +32,8 @@ pub fn to_golden(t: &Tensor) -> Golden {
     }
 }
 
-fn check_run(name: &str, backend: &mut dyn Backend, manifest: &Manifest, run: &Run) -> Vec<String> {
+/// Runs a run with and without intermediate values; gives what is wrong.
+pub fn check_run(name: &str, backend: &mut dyn Backend, manifest: &Manifest, run: &Run) -> Vec<String> {
     let inputs: BTreeMap<String, Tensor> = run.inputs.iter().map(|(n, t)| (n.clone(), to_runtime(t))).collect();
     let greedy = run.outputs.get("greedy.tokens").map(|t| t.shape[1] as u32);
     let what = TensorRun { greedy, taps: true, start: run.start(), ..TensorRun::default() };
@@ -56,16 +57,23 @@ fn check_run(name: &str, backend: &mut dyn Backend, manifest: &Manifest, run: &R
     wrong
 }
 
-/// Compiles the model of a case at f32 for all devices.
-fn compiled(case: &Case, dir: &Path) -> Result<Arc<Bundle>, CompileError> {
-    let options = CompileOptions {
+/// How the model of a case is compiled: at f32 for all devices.
+pub fn options(case: &Case) -> CompileOptions {
+    CompileOptions {
         arch: case.architecture_file(),
         precision: "f32".into(),
         targets: devices::targets(),
         ..CompileOptions::default()
-    };
+    }
+}
+
+/// Compiles the model of a case into a folder.
+///
+/// # Errors
+/// If it cannot be compiled.
+pub fn compiled(case: &Case, options: &CompileOptions, dir: &Path) -> Result<Arc<Bundle>, CompileError> {
     let out = dir.join("bundle");
-    compile(&case.model_dir(), &out, &options, &Quiet)?;
+    compile(&case.model_dir(), &out, options, &Quiet)?;
     Ok(Arc::new(Bundle::open(&out)?))
 }
 
@@ -75,7 +83,7 @@ fn compiled(case: &Case, dir: &Path) -> Result<Arc<Bundle>, CompileError> {
 /// If there is no adapter.
 pub fn check_case(case: &Case) -> Vec<String> {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let bundle = match compiled(case, dir.path()) {
+    let bundle = match compiled(case, &options(case), dir.path()) {
         Ok(bundle) => bundle,
         Err(e) => return vec![format!("does not compile: {e}")],
     };

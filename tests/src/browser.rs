@@ -79,13 +79,17 @@ pub fn page() -> Outcome<Vec<PageFile>> {
 /// Compiles the model of a task into a folder, runs it natively, and writes what came of that: by WebGPU, and below
 /// `wasm` by WebAssembly, where quantized weights meet 8-bit activations.
 pub fn make(folder: &Path, task: &Task<'_>) -> Outcome<()> {
-    let bundle = compiled(folder, task.name, task.model, task.precision, task.binding_bytes)?;
+    let change = |options: &mut CompileOptions| options.binding_bytes = task.binding_bytes;
+    let bundle = compiled(folder, task.name, task.model, task.precision, change)?;
     let mut device = Wgpu::load(bundle.clone(), &Options::default(), &mut |_, _| {})?;
     let mut expected = answers(task, &bundle, &mut device)?;
     let one = WasmOptions { threads: Some(1), relaxed: None };
     let mut device = Wasm::load(bundle.clone(), &one, &mut |_, _| {})?;
     expected["wasm"] = answers(task, &bundle, &mut device)?;
     expected["version"] = 1.into();
+    if let Some(bytes) = task.binding_bytes {
+        expected["limits"] = json!({ "maxStorageBufferBindingSize": bytes });
+    }
     write_expected(folder, task.name, &expected)
 }
 
@@ -122,7 +126,7 @@ const CERTAIN: f32 = 0.3;
 /// Compiles a model of pictures at f32; what is expected are the classes of these PNG files of the person detector, or what
 /// is found in them.
 pub fn make_pictures(folder: &Path, name: &str, model: &Path, files: &[&str]) -> Outcome<()> {
-    let bundle = compiled(folder, name, model, "f32", None)?;
+    let bundle = compiled(folder, name, model, "f32", |_| {})?;
     let manifest = bundle.manifest();
     let mut device = Wgpu::load(bundle.clone(), &Options::default(), &mut |_, _| {})?;
     let detects = tasks(manifest).any(|(_, task)| Kind::of(&task.gives) == Kind::Detect);
@@ -145,9 +149,23 @@ pub fn make_pictures(folder: &Path, name: &str, model: &Path, files: &[&str]) ->
 /// Compiles the model of a golden case at f32; what is expected are its golden outputs.
 pub fn make_golden(folder: &Path, case: &Case) -> Outcome<()> {
     let name = case.name.replace('/', "-");
-    compiled(folder, &name, &case.model_dir(), "f32", None)?;
-    let runs: Vec<Value> = case
-        .runs()
+    compiled(folder, &name, &case.model_dir(), "f32", |_| {})?;
+    write_expected(folder, &name, &json!({ "version": 1, "run": runs(case) }))
+}
+
+/// The same for adapters that bind no more than so many bytes, or so many buffers; the bundle is called `name`.
+pub fn make_limited(folder: &Path, name: &str, case: &Case, bytes: u64, buffers: u32) -> Outcome<()> {
+    compiled(folder, name, &case.model_dir(), "f32", |options| {
+        options.binding_bytes = Some(bytes);
+        options.storage_buffers = Some(buffers);
+    })?;
+    let limits = json!({ "maxStorageBufferBindingSize": bytes, "maxStorageBuffersPerShaderStage": buffers });
+    write_expected(folder, name, &json!({ "version": 1, "run": runs(case), "limits": limits }))
+}
+
+/// What a golden case expects.
+fn runs(case: &Case) -> Vec<Value> {
+    case.runs()
         .iter()
         .map(|run| {
             let greedy = run.outputs.get("greedy.tokens").map_or(0, |t| t.shape[1]);
@@ -163,8 +181,7 @@ pub fn make_golden(folder: &Path, case: &Case) -> Outcome<()> {
             json!({ "name": run.name, "entry": null, "options": { "greedy": greedy, "taps": false },
                     "inputs": inputs, "outputs": outputs })
         })
-        .collect();
-    write_expected(folder, &name, &json!({ "version": 1, "run": runs }))
+        .collect()
 }
 
 fn compiled(
@@ -172,15 +189,15 @@ fn compiled(
     name: &str,
     model: &Path,
     precision: &str,
-    binding_bytes: Option<u64>,
+    change: impl FnOnce(&mut CompileOptions),
 ) -> Outcome<Arc<Bundle>> {
-    let options = CompileOptions {
+    let mut options = CompileOptions {
         precision: precision.to_string(),
         targets: ["chrome", "firefox", "native", "wasm"].map(String::from).to_vec(),
         page: page()?,
-        binding_bytes,
         ..CompileOptions::default()
     };
+    change(&mut options);
     let out = folder.join(name);
     fs::create_dir_all(folder)?;
     compile(model, &out, &options, &Quiet)?;

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use gristmill_tests::browser::{Task, folder, make, make_golden, make_pictures};
+use gristmill_tests::browser::{Task, folder, make, make_golden, make_limited, make_pictures};
 use gristmill_tests::goldens::{Case, root};
 
 /// Decoders and encoders with what makes them differ: windows, biases, merged and transposed projections, norms of heads;
@@ -32,8 +32,9 @@ fn browsers_compute_what_the_native_runtime_computes() {
     let stories = root().join("examples/stories260K");
     let prompts = &[("Once upon a time", 24), ("Lily had a red ball. She", 16)];
     make(Task { prompts, ..Task::new("stories260K", &stories, "q4") });
-    // Weights in parts: the embedding, which is the head as well, and the feed-forward layers.
-    let prompts = &[("Once upon a time", 12)];
+    // Weights in parts: the embedding, which is the head as well, and the feed-forward layers. With 90 tokens more, an
+    // adapter that binds no larger ones cannot hold the caches either.
+    let prompts = &[("Once upon a time", 12), ("Lily had a red ball. She", 90)];
     make(Task { prompts, binding_bytes: Some(9 << 10), ..Task::new("cut", &stories, "q8") });
     let models = tempfile::tempdir().unwrap();
     let chat = models.path().join("chat");
@@ -51,6 +52,8 @@ fn browsers_compute_what_the_native_runtime_computes() {
     for name in GOLDENS {
         make_golden(&folder(), &Case::open(name)).unwrap();
     }
+
+    make_limited(&folder(), "limited", &Case::open("qwen2/tied"), 32 * 120 * 4, 4).unwrap();
 
     let driver = root().join("tests/browser/run.mjs");
     let status = Command::new("node").arg(driver).current_dir(root()).status();

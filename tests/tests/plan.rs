@@ -135,7 +135,7 @@ fn check(name: &str, precision: &str, kv: KvPrecision) -> (usize, usize) {
     let (mut slots, mut values) = (0, 0);
     for target in profile::shipped_names() {
         let profile = profile::shipped(target).expect("a profile");
-        let setting = Setting { model: &model, precisions: &precisions, kv, profile: &profile };
+        let setting = Setting { model: &model, precisions: &precisions, kv, profile: &profile, spared: false };
         let mut rewriter = Rewriter::new(&profile.cost);
         let mut set = KernelSet::default();
         for entry in entry_plans(&model) {

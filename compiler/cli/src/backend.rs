@@ -100,6 +100,7 @@ fn wgpu(bundle: &Arc<Bundle>, flags: &BackendFlags) -> Result<Made, Error> {
     let bar = Bar::new();
     bar.stage("loading weights");
     let backend = Wgpu::load(bundle.clone(), &options, &mut |done, total| bar.bytes(done, total))?;
+    backend.admission().moved.iter().for_each(|moved| note(&moved.to_string()));
     Ok((Box::new(backend), Some(profile)))
 }
 

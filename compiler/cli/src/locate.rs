@@ -43,6 +43,7 @@ pub(crate) fn options(flags: &CompileFlags, precision: &str) -> CompileOptions {
         max_context: flags.max_context,
         page: Vec::new(),
         binding_bytes: None,
+        storage_buffers: None,
     }
 }
 

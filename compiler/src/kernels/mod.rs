@@ -57,10 +57,10 @@ fn within_limits(low: &Lowering<'_>, id: NodeId, built: Built) -> Result<Built, 
         Err(CompileError::Target { target: profile.name.clone(), node: low.graph.node(id).path.clone(), message })
     };
     let kernel = &built.kernel;
-    if kernel.buffers.len() > limits.storage_buffers as usize {
+    if kernel.buffers.len() > limits.storage_buffers as usize && !low.setting.spared {
         return fail(format!(
-            "the fused kernel binds {} storage buffers, the target has {}; split the expression by naming an \
-             intermediate value as an output or a tap",
+            "the fused kernel binds {} storage buffers, the target has {}; compile for the target wasm as well, which \
+             can take its place, or split the expression by naming an intermediate value as an output or a tap",
             kernel.buffers.len(),
             limits.storage_buffers
         ));

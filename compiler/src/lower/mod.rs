@@ -72,6 +72,8 @@ pub struct Setting<'a> {
     pub kv: KvPrecision,
     /// The target.
     pub profile: &'a Profile,
+    /// Whether a kernel may bind more buffers than the target has, because another one can take its place.
+    pub spared: bool,
 }
 
 /// An entry graph with the decisions about it.
@@ -208,10 +210,55 @@ pub fn lower(
     outputs: &[String],
     set: &mut KernelSet,
 ) -> Result<Vec<Call>, CompileError> {
+    let (low, steps) = steps(setting, graph, outputs, setting.profile.limits.storage_buffers)?;
+    steps.iter().map(|step| step.call(&low, set)).collect()
+}
+
+/// Lowers some steps of an entry graph for another target than [`lower`] did, to the same memory: `buffers` are those per
+/// kernel that cut the graph then.
+///
+/// # Errors
+/// If a kernel does not fit the limits of the target.
+pub fn lower_again(
+    setting: &Setting<'_>,
+    graph: &Graph,
+    outputs: &[String],
+    set: &mut KernelSet,
+    (buffers, wanted): (u32, &[usize]),
+) -> Result<Vec<Call>, CompileError> {
+    let (low, steps) = steps(setting, graph, outputs, buffers)?;
+    let known = wanted.iter().filter_map(|at| steps.get(*at));
+    known.map(|step| step.call(&low, set)).collect()
+}
+
+/// What one kernel computes.
+enum Step {
+    /// A node, stored in the layout of `root` at `target`.
+    Node { id: NodeId, root: NodeId, target: Place },
+    /// A result that has a place of its own already.
+    Copy { id: NodeId, position: u32 },
+}
+
+impl Step {
+    fn call(&self, low: &Lowering<'_>, set: &mut KernelSet) -> Result<Call, CompileError> {
+        match *self {
+            Step::Node { id, root, target } => call(low, id, root, target, set),
+            Step::Copy { id, position } => copy_call(low, id, Place::Output(position), set),
+        }
+    }
+}
+
+/// Cuts an entry graph into steps whose kernels bind at most `buffers`, as far as that can be had.
+fn steps<'a>(
+    setting: &'a Setting<'a>,
+    graph: &'a Graph,
+    outputs: &[String],
+    buffers: u32,
+) -> Result<(Lowering<'a>, Vec<Step>), CompileError> {
     let mut low = Lowering {
         setting,
         graph,
-        partition: partition::partition(graph, setting.profile.limits.storage_buffers as usize),
+        partition: partition::partition(graph, buffers as usize),
         users: graph.users(),
         outputs: BTreeMap::new(),
     };
@@ -227,7 +274,7 @@ pub fn lower(
             copies.push((id, position as u32));
         }
     }
-    let mut calls = Vec::new();
+    let mut steps = Vec::new();
     for id in graph.ids() {
         let node = graph.node(id);
         let (root, computes) = match low.partition.root[id.index()] {
@@ -239,13 +286,11 @@ pub fn lower(
                 Some(s) => Place::State(s),
                 None => low.place(root).ok_or_else(|| CompileError::Internal(format!("{} has no place", node.path)))?,
             };
-            calls.push(call(&low, id, root, target, set)?);
+            steps.push(Step::Node { id, root, target });
         }
     }
-    for (id, position) in copies {
-        calls.push(copy_call(&low, id, Place::Output(position), set)?);
-    }
-    Ok(calls)
+    steps.extend(copies.into_iter().map(|(id, position)| Step::Copy { id, position }));
+    Ok((low, steps))
 }
 
 /// Whether the memory of a node is there before an entry runs.

@@ -77,6 +77,7 @@ pub fn program(model: &Model, graph: &Graph, calls: &[Call], set: &KernelSet) ->
                 grid: bundle::Size(c.grid.clone()),
                 bind: c.places.iter().map(bind).collect(),
                 nodes: c.nodes.clone(),
+                spare: None,
             })
             .collect(),
     }

@@ -5,6 +5,7 @@
 //! indices are in range, its paths are clean, its sizes parse. File contents are verified when they are read.
 
 mod error;
+pub mod extent;
 pub mod manifest;
 mod reader;
 pub mod size;

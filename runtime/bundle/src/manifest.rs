@@ -236,6 +236,9 @@ pub struct Programs {
     pub kernels: Vec<Kernel>,
     /// One program per entry, by entry name.
     pub programs: BTreeMap<String, Program>,
+    /// WebAssembly kernels for steps that some adapters cannot run, all in one module, in the order of its table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spares: Vec<Kernel>,
 }
 
 /// A kernel with its variants. All variants bind the same buffers and take the same grid.
@@ -283,6 +286,21 @@ pub struct Step {
     pub bind: Vec<Binding>,
     /// Paths of the graph nodes it computes, for traces.
     pub nodes: String,
+    /// The same by WebAssembly, for adapters with lower limits than the step needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spare: Option<Spare>,
+}
+
+/// Another way to compute a step: it writes the same buffers in the same layouts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spare {
+    /// Index in [`Programs::spares`].
+    pub kernel: u32,
+    /// Number of positions.
+    pub grid: Size,
+    /// Buffers in binding order, none but those of the step.
+    pub bind: Vec<Binding>,
 }
 
 /// What a buffer of a step is.

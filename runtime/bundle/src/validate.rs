@@ -5,12 +5,13 @@
 //! - Sizes parse over the declared symbols; states depend on neither `T` nor `P`.
 //! - Tensors lie inside the weight stream, aligned, and do not overlap.
 //! - Every index of a program is in range; nothing read-only is written, nothing is bound twice and written.
+//! - A spare kernel binds no other buffers than its step and writes the same.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use crate::error::Error;
-use crate::manifest::{Binding, Elem, Entry, FileInfo, Manifest, Programs};
+use crate::manifest::{Binding, Elem, Entry, FileInfo, Kernel, Manifest, Program, Programs, Step};
 use crate::size::Size;
 
 /// Path of the manifest in a bundle.
@@ -277,20 +278,8 @@ impl Programs {
     /// Checks the programs in `file` against the manifest, which must be valid itself.
     pub fn validate(&self, manifest: &Manifest, file: &str) -> Result<(), Error> {
         let check = Check { file };
-        check.count("kernels", self.kernels.len(), MAX_COUNT)?;
-        for (i, kernel) in self.kernels.iter().enumerate() {
-            let place = format!("kernels[{i}] ({})", kernel.name);
-            check.count(&place, kernel.writes.len(), MAX_BINDINGS)?;
-            match kernel.variants.last() {
-                Some(last) if last.requires.is_empty() => {}
-                _ => return check.fail(place, "the last variant must exist and require nothing"),
-            }
-            for v in &kernel.variants {
-                if !manifest.files.contains_key(&v.file) {
-                    return check.fail(place, format!("`{}` is not in the manifest", short(&v.file)));
-                }
-            }
-        }
+        check_kernels(&check, manifest, "kernels", &self.kernels)?;
+        check_kernels(&check, manifest, "spares", &self.spares)?;
         for entry in &manifest.entries {
             if !self.programs.contains_key(&entry.name) {
                 return check.fail("programs", format!("no program for entry `{}`", entry.name));
@@ -317,29 +306,87 @@ impl Programs {
             let Some(kernel) = self.kernels.get(step.kernel as usize) else {
                 return check.fail(place, format!("kernel {} does not exist", step.kernel));
             };
-            if kernel.writes.len() != step.bind.len() {
-                let (want, found) = (kernel.writes.len(), step.bind.len());
-                return check.fail(place, format!("kernel `{}` binds {want} buffers, found {found}", kernel.name));
-            }
-            for (at, (binding, writes)) in step.bind.iter().zip(&kernel.writes).enumerate() {
-                let (exists, writable) = match *binding {
-                    Binding::Tensor(t) => ((t as usize) < manifest.tensors.len(), false),
-                    Binding::Slot(s) => ((s as usize) < program.slots.len(), true),
-                    Binding::State(s) => ((s as usize) < manifest.states.len(), true),
-                    Binding::Input(n) => (entry.inputs.contains(&n), false),
-                    Binding::Output(n) => ((n as usize) < entry.outputs.len(), true),
-                };
-                if !exists || (*writes && !writable) {
-                    let fault = if exists { "is written but read-only" } else { "does not exist" };
-                    return check.fail(place, format!("binding {at}, {binding:?}, {fault}"));
-                }
-                // WebGPU forbids a buffer that is both read and written in one dispatch.
-                let twice = step.bind[..at].iter().zip(&kernel.writes).any(|(b, w)| b == binding && (*w || *writes));
-                if twice {
-                    return check.fail(place, format!("{binding:?} is bound twice and written"));
-                }
-            }
+            check_bindings(check, &place, (manifest, entry, program), kernel, &step.bind)?;
+            self.check_spare(check, (manifest, entry, program), step, &place)?;
         }
         Ok(())
     }
+
+    /// A spare kernel has the effects of the step's own and sees nothing else.
+    fn check_spare(&self, check: &Check<'_>, of: Of<'_>, step: &Step, place: &str) -> Result<(), Error> {
+        let Some(spare) = &step.spare else { return Ok(()) };
+        let place = format!("{place}, spare");
+        check.size(&place, &spare.grid, &of.0.symbol_names())?;
+        let Some(kernel) = self.spares.get(spare.kernel as usize) else {
+            return check.fail(place, format!("kernel {} does not exist", spare.kernel));
+        };
+        check_bindings(check, &place, of, kernel, &spare.bind)?;
+        if let Some(other) = spare.bind.iter().find(|b| !step.bind.contains(b)) {
+            return check.fail(place, format!("{other:?} is not bound by the step"));
+        }
+        let own = &self.kernels[step.kernel as usize];
+        if written(kernel, &spare.bind) != written(own, &step.bind) {
+            return check.fail(place, format!("`{}` and `{}` write different buffers", kernel.name, own.name));
+        }
+        Ok(())
+    }
+}
+
+/// Where a step is.
+type Of<'a> = (&'a Manifest, &'a Entry, &'a Program);
+
+/// The buffers that a kernel writes.
+fn written(kernel: &Kernel, bind: &[Binding]) -> BTreeSet<Binding> {
+    bind.iter().zip(&kernel.writes).filter(|(_, writes)| **writes).map(|(b, _)| *b).collect()
+}
+
+fn check_kernels(check: &Check<'_>, manifest: &Manifest, list: &str, kernels: &[Kernel]) -> Result<(), Error> {
+    check.count(list, kernels.len(), MAX_COUNT)?;
+    for (i, kernel) in kernels.iter().enumerate() {
+        let place = format!("{list}[{i}] ({})", kernel.name);
+        check.count(&place, kernel.writes.len(), MAX_BINDINGS)?;
+        match kernel.variants.last() {
+            Some(last) if last.requires.is_empty() => {}
+            _ => return check.fail(place, "the last variant must exist and require nothing"),
+        }
+        for v in &kernel.variants {
+            if !manifest.files.contains_key(&v.file) {
+                return check.fail(place, format!("`{}` is not in the manifest", short(&v.file)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Buffers exist, are as many as the kernel binds, and are written only where that is allowed.
+fn check_bindings(
+    check: &Check<'_>,
+    place: &str,
+    (manifest, entry, program): Of<'_>,
+    kernel: &Kernel,
+    bind: &[Binding],
+) -> Result<(), Error> {
+    if kernel.writes.len() != bind.len() {
+        let (want, found) = (kernel.writes.len(), bind.len());
+        return check.fail(place, format!("kernel `{}` binds {want} buffers, found {found}", kernel.name));
+    }
+    for (at, (binding, writes)) in bind.iter().zip(&kernel.writes).enumerate() {
+        let (exists, writable) = match *binding {
+            Binding::Tensor(t) => ((t as usize) < manifest.tensors.len(), false),
+            Binding::Slot(s) => ((s as usize) < program.slots.len(), true),
+            Binding::State(s) => ((s as usize) < manifest.states.len(), true),
+            Binding::Input(n) => (entry.inputs.contains(&n), false),
+            Binding::Output(n) => ((n as usize) < entry.outputs.len(), true),
+        };
+        if !exists || (*writes && !writable) {
+            let fault = if exists { "is written but read-only" } else { "does not exist" };
+            return check.fail(place, format!("binding {at}, {binding:?}, {fault}"));
+        }
+        // WebGPU forbids a buffer that is both read and written in one dispatch.
+        let twice = bind[..at].iter().zip(&kernel.writes).any(|(b, w)| b == binding && (*w || *writes));
+        if twice {
+            return check.fail(place, format!("{binding:?} is bound twice and written"));
+        }
+    }
+    Ok(())
 }

@@ -71,9 +71,19 @@ fn programs() -> Programs {
                     grid: size("ceil_div(B*T, 64)"),
                     bind: vec![Binding::Tensor(0), Binding::Output(0)],
                     nodes: "y".to_string(),
+                    spare: Some(Spare {
+                        kernel: 0,
+                        grid: size("B*T"),
+                        bind: vec![Binding::Output(0), Binding::Tensor(0)],
+                    }),
                 }],
             },
         )]),
+        spares: vec![Kernel {
+            name: "copy".to_string(),
+            writes: vec![true, false],
+            variants: vec![variant(&["threads"]), variant(&[])],
+        }],
     }
 }
 
@@ -244,6 +254,10 @@ fn step(p: &mut Programs) -> &mut Step {
     &mut p.programs.get_mut("forward").unwrap().steps[0]
 }
 
+fn spare(p: &mut Programs) -> &mut Spare {
+    step(p).spare.as_mut().unwrap()
+}
+
 #[test]
 fn forged_programs_are_refused() {
     let tmp = tempfile::tempdir().unwrap();
@@ -258,6 +272,16 @@ fn forged_programs_are_refused() {
         (|p| p.kernels[0].variants.truncate(1), "require nothing"),
         (|p| p.kernels[0].variants[1].file = "other.wgsl".into(), "not in the manifest"),
         (|p| p.programs.clear(), "no program for entry `forward`"),
+        (|p| spare(p).kernel = 1, "spare: kernel 1 does not exist"),
+        (|p| p.spares.clear(), "spare: kernel 0 does not exist"),
+        (|p| spare(p).bind.truncate(1), "binds 2 buffers, found 1"),
+        (|p| spare(p).bind[1] = Binding::Tensor(99), "Tensor(99), does not exist"),
+        (|p| spare(p).bind[1] = Binding::Input(0), "Input(0) is not bound by the step"),
+        (|p| spare(p).bind.reverse(), "written but read-only"),
+        (|p| p.spares[0].writes[0] = false, "write different buffers"),
+        (|p| spare(p).grid = size("nope"), "`nope` is not a declared symbol"),
+        (|p| p.spares[0].variants.truncate(1), "require nothing"),
+        (|p| p.spares[0].variants[0].file = "wasm/other.wasm".into(), "not in the manifest"),
     ];
     for (forge, complaint) in forgeries {
         let mut p = programs();

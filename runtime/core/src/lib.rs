@@ -1,8 +1,8 @@
 //! Executes bundles.
 //!
 //! - [`backend`]: what a backend is; [`call`]: what a call means, for all of them alike.
-//! - [`gpu`]: executes programs on WebGPU, given a device; [`cpu`]: such a device made of WebAssembly; [`native`]: the
-//!   devices of this machine.
+//! - [`gpu`]: executes programs on WebGPU, given a device; [`cpu`]: such a device made of WebAssembly; [`hybrid`]: both
+//!   together; [`native`]: the devices of this machine.
 //! - [`tensors`]: tensors in, tensors out. [`generate`](mod@generate): prompt in, tokens out, by way of [`feed`] and
 //!   [`sample`].
 //! - [`task`]: pictures and texts in, labels, boxes and similarities out; [`picture`]: from pictures to tensors.
@@ -22,6 +22,7 @@ pub mod error;
 pub mod feed;
 pub mod generate;
 pub mod gpu;
+pub mod hybrid;
 mod join;
 #[cfg(feature = "native")]
 pub mod native;

@@ -102,6 +102,7 @@ function machine(info: ModelInfo): HTMLElement {
       ["Runs by", info.backend === "webgpu" ? "WebGPU" : "WebAssembly"],
       ["Because", choice.reason],
       ...(adapter ? [["Adapter", adapterName(adapter)] as const] : []),
+      ...info.moved.map((steps) => ["Beyond its limits", steps] as const),
       ...(processor ? processorRows(processor) : []),
       ["Programs", info.profile],
       ["Precision", info.precision],

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use gristmill_bundle::{Manifest, Programs};
 use gristmill_runtime::Error;
-use gristmill_runtime::cpu::{Cpu, Machine, Running, Setup, check_profile, control, device_info, module, plan};
+use gristmill_runtime::cpu::{
+    ADDRESS_SPACE, Cpu, Machine, Running, Setup, check_profile, control, device_info, module, plan,
+};
 use gristmill_runtime::gpu::admit;
 use js_sys::Promise;
 use serde::Deserialize;
@@ -105,21 +107,39 @@ pub(crate) fn choose_module(
     let device = device_info(features.into_iter().collect(), limit);
     admit(manifest, programs, &device)?;
     let reserve = plan(manifest, programs)?.reserve(0, limit)?;
-    Ok(json!({ "file": module(programs, &device)?, "reserve": reserve }))
+    Ok(json!({ "file": module(&programs.kernels, &device)?, "reserve": reserve }))
 }
 
-/// Makes a device of a machine.
+/// The module with the spare kernels of programs for WebGPU.
+pub(crate) fn choose_spares(programs: &Programs, features: Vec<String>) -> Result<&str, Error> {
+    module(&programs.spares, &device_info(features.into_iter().collect(), ADDRESS_SPACE))
+}
+
+/// Makes a device of a machine that holds all of a bundle.
 pub(crate) fn open(
     manifest: &Manifest,
     programs: &Programs,
     machine: JsMachine,
     setup: &str,
 ) -> Result<Cpu<WebMachine>, Error> {
+    open_with(machine, setup, &|base, limit| plan(manifest, programs)?.reserve(base, limit))
+}
+
+/// Makes a device of a machine with spare kernels.
+pub(crate) fn open_spares(machine: JsMachine, setup: &str) -> Result<Cpu<WebMachine>, Error> {
+    open_with(machine, setup, &|base, _| Ok(base))
+}
+
+fn open_with(
+    machine: JsMachine,
+    setup: &str,
+    reserve: &dyn Fn(u64, u64) -> Result<u64, Error>,
+) -> Result<Cpu<WebMachine>, Error> {
     let given: Given = serde_json::from_str(setup).map_err(|e| Error::Backend(format!("setup of the kernels: {e}")))?;
     let own = u64::from(given.scratch_bytes) * u64::from(given.workers) + u64::from(2 * control::BYTES);
     let base = u64::from(given.heap_base) + own;
     let setup = Setup {
-        reserve: plan(manifest, programs)?.reserve(base, given.limit)?,
+        reserve: reserve(base, given.limit)?,
         heap_base: given.heap_base,
         scratch_bytes: given.scratch_bytes,
         workers: given.workers,

@@ -3,6 +3,7 @@
 use gristmill_bundle::{EntryRole, Manifest};
 use gristmill_runtime::cpu::Cpu;
 use gristmill_runtime::gpu::{BufferSpec, Executor, Gpu, Usage};
+use gristmill_runtime::hybrid::Hybrid;
 use gristmill_runtime::{Backend, Error, Request, Tensors, backend::Pending};
 use wasm_bindgen::JsValue;
 
@@ -13,7 +14,7 @@ use crate::gpu::WebGpu;
 /// A bundle on a device of the browser, or on the processor.
 #[derive(Debug)]
 pub(crate) enum Engine {
-    Gpu(Box<Executor<WebGpu, JsFiles>>),
+    Gpu(Box<Executor<Hybrid<WebGpu, WebMachine>, JsFiles>>),
     Cpu(Box<OnCpu>),
 }
 
@@ -44,13 +45,12 @@ impl OnCpu {
     fn take_weights(&mut self) {
         self.executor.set_weights(std::mem::take(&mut self.weights));
     }
+}
 
-    /// Bytes of weights, states, and everything else.
-    pub(crate) fn memory(&self) -> Vec<f64> {
-        let cpu = self.executor.gpu();
-        let (weights, states) = (cpu.allocated_for(Usage::Weight), cpu.allocated_for(Usage::State));
-        vec![weights as f64, states as f64, cpu.allocated().saturating_sub(weights + states) as f64]
-    }
+/// Bytes of weights, states, and everything else.
+fn memory(cpu: &Cpu<WebMachine>) -> Vec<f64> {
+    let (weights, states) = (cpu.allocated_for(Usage::Weight), cpu.allocated_for(Usage::State));
+    vec![weights as f64, states as f64, cpu.allocated().saturating_sub(weights + states) as f64]
 }
 
 impl Engine {
@@ -70,10 +70,22 @@ impl Engine {
         }
     }
 
-    /// Takes one filled buffer per tensor; on the processor those that were placed.
-    pub(crate) fn set_weights(&mut self, buffers: Vec<JsValue>) {
+    /// What is in the memory of kernels, if there are any.
+    pub(crate) fn memory(&self) -> Option<Vec<f64>> {
         match self {
-            Engine::Gpu(executor) => executor.set_weights(buffers),
+            Engine::Gpu(executor) => executor.gpu().beside().map(memory),
+            Engine::Cpu(on) => Some(memory(on.executor.gpu())),
+        }
+    }
+
+    /// Takes one filled buffer per tensor; on the processor those that were placed.
+    pub(crate) fn set_weights(&mut self, manifest: &Manifest, buffers: Vec<JsValue>) {
+        match self {
+            Engine::Gpu(executor) => {
+                let sizes = manifest.tensors.iter().map(|t| t.bytes);
+                let weights = executor.gpu().adopt(buffers.into_iter().zip(sizes));
+                executor.set_weights(weights);
+            }
             Engine::Cpu(on) => on.take_weights(),
         }
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use gristmill_bundle::{Entry, EntryRole, FileInfo, Manifest, Programs, parse_manifest, parse_programs, programs_path};
 use gristmill_runtime::backend::run_all;
 use gristmill_runtime::gpu::{Executor, admit, choose_profile};
+use gristmill_runtime::hybrid::Hybrid;
 use gristmill_runtime::tensors::{TensorRun, run_tensors};
 use gristmill_runtime::{Error, Request, Tensor, Tensors};
 use js_sys::{Array, Float32Array, Float64Array, Function, Object, Promise, Uint32Array};
@@ -16,7 +17,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::future_to_promise;
 
-use crate::cpu::{self, JsMachine, choose_module};
+use crate::cpu::{self, JsMachine, choose_module, choose_spares};
 use crate::engine::{Engine, OnCpu};
 use crate::error::to_js;
 use crate::files::JsFiles;
@@ -83,10 +84,19 @@ impl Runtime {
         Ok(())
     }
 
-    /// Fails if the bundle cannot run on a device. Needs the programs, but no weights.
-    pub fn admit(&self, device: &JsDevice) -> Result<(), JsValue> {
+    /// Fails if the bundle cannot run on a device. Gives what WebAssembly runs in its place, a line for each group of
+    /// steps. Needs the programs, but no weights.
+    pub fn admit(&self, device: &JsDevice) -> Result<Vec<String>, JsValue> {
         let programs = self.programs.as_ref().ok_or_else(|| to_js(&not_ready()))?;
-        admit(&self.manifest, programs, &info(device)).map_err(|e| to_js(&e))
+        let admission = admit(&self.manifest, programs, &info(device)).map_err(|e| to_js(&e))?;
+        Ok(admission.moved.iter().map(|moved| moved.to_string()).collect())
+    }
+
+    /// The module with spare kernels for an engine with these features. Needs the programs.
+    #[wasm_bindgen(js_name = spareModule)]
+    pub fn spare_module(&self, features: Vec<String>) -> Result<String, JsValue> {
+        let programs = self.programs.as_ref().ok_or_else(|| to_js(&not_ready()))?;
+        choose_spares(programs, features).map(str::to_string).map_err(|e| to_js(&e))
     }
 
     /// What a call of the model's main task costs, as JSON. Needs the programs.
@@ -119,22 +129,22 @@ impl Runtime {
         })
     }
 
-    /// Bytes of weights, of states and of everything else in the memory of kernels; undefined if the engine is on
-    /// another device, or busy.
+    /// Bytes of weights, of states and of everything else in the memory of kernels; undefined if there is none, or the
+    /// engine is busy.
     #[wasm_bindgen(js_name = machineMemory)]
     pub fn machine_memory(&self) -> Option<Vec<f64>> {
-        match self.engine.borrow().as_ref() {
-            Some(Engine::Cpu(on)) => Some(on.memory()),
-            _ => None,
-        }
+        self.engine.borrow().as_ref()?.memory()
     }
 
-    /// Takes a device, in the place of any other.
-    pub fn open(&self, device: JsDevice, files: JsFiles) -> Promise {
+    /// Takes a device, in the place of any other. `machine` has spare kernels for steps that exceed its limits, and
+    /// `setup` is as for [`Runtime::open_machine`].
+    pub fn open(&self, device: JsDevice, files: JsFiles, machine: Option<JsMachine>, setup: Option<String>) -> Promise {
         let (engine, manifest, programs) = (self.engine.clone(), self.manifest.clone(), self.programs.clone());
         promise(async move {
             let programs = programs.ok_or_else(not_ready)?;
-            let made = Executor::new(WebGpu::new(device), files, manifest, programs).await?;
+            let beside = machine.map(|m| cpu::open_spares(m, &setup.unwrap_or_default())).transpose()?;
+            let device = Hybrid::new(WebGpu::new(device), beside)?;
+            let made = Executor::new(device, files, manifest, programs).await?;
             engine.replace(Some(Engine::Gpu(Box::new(made))));
             Ok(JsValue::UNDEFINED)
         })
@@ -159,7 +169,7 @@ impl Runtime {
     pub fn set_weights(&self, buffers: &Array) -> Result<(), JsValue> {
         match self.engine.borrow_mut().as_mut() {
             Some(engine) if engine.buffers_to_set(&self.manifest) == buffers.length() as usize => {
-                engine.set_weights(buffers.to_vec());
+                engine.set_weights(&self.manifest, buffers.to_vec());
                 Ok(())
             }
             _ => Err(to_js(&not_ready())),

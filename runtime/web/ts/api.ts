@@ -20,6 +20,8 @@ export interface LoadOptions {
   profile?: string;
   /** WebGPU features that are not to be used although the adapter has them, such as `subgroups`. */
   without?: string[];
+  /** Limits of the adapter that count as lower than they are, by their WebGPU names, to see what happens on others. */
+  limits?: Record<string, number>;
   /** How often a lost device is replaced without progress in between before the error is reported. Default: 2. */
   recoveries?: number;
 }
@@ -116,8 +118,10 @@ export interface ModelInfo {
   profile: string;
   /** The graphics adapter; null if the model runs by WebAssembly. */
   adapter: AdapterInfo | null;
-  /** What is used of the processor; null if the model runs by WebGPU. */
+  /** What is used of the processor; null if all of the model runs by WebGPU. */
   processor: ProcessorInfo | null;
+  /** What exceeds limits of the adapter and runs by WebAssembly instead, for people; empty if nothing does. */
+  moved: string[];
   /** Version of the runtime. */
   version: string;
 }

@@ -54,7 +54,7 @@ export class Loaded {
   ): Promise<Loaded> {
     const meter = new Meter(report);
     meter.begin("start");
-    const opening = args.backend === "wasm" ? null : Device.open(args.without);
+    const opening = args.backend === "wasm" ? null : Device.open(args);
     opening?.catch(() => {});
     const base = new URL(args.base);
     const store = args.cache ? await openStore() : null;
@@ -81,7 +81,7 @@ export class Loaded {
   /** What is loaded and where it runs. */
   get info(): ModelInfo {
     const { name, architecture, precision, parameters, weightBytes, maxContext, entries } = this.manifest;
-    const { adapter, processor, kind } = this.opened();
+    const { adapter, processor, moved, kind } = this.opened();
     const has = (role: string): boolean => entries.some((e) => e.role === role);
     const tasks: Task[] = ["run"];
     for (const { task } of entries) {
@@ -105,6 +105,7 @@ export class Loaded {
       profile: this.profile,
       adapter,
       processor,
+      moved,
       version: version(),
     };
   }

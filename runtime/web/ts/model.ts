@@ -64,6 +64,7 @@ export class Model {
       simd: oneOf("simd", options.simd, ["auto", "baseline", "relaxed"]),
       profile: options.profile ?? null,
       without: options.without ?? [],
+      limits: options.limits ?? {},
       recoveries: options.recoveries ?? 2,
     };
     const home = worker ? inWorker() : await beside();

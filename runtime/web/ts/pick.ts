@@ -5,6 +5,7 @@ import type { Bundle } from "./bundle";
 import { guard } from "./bundle";
 import { compare, estimate, recall, remember, verdictKey } from "./choice";
 import { asError, type GristmillError } from "./errors";
+import type { AdapterWishes } from "./gpu/adapter";
 import { Device } from "./gpu/device";
 import { prepareGpu } from "./gpu/prepare";
 import type { Store } from "./load/contract";
@@ -15,11 +16,9 @@ import { measureProcessor } from "./wasm/measure";
 import { prepareWasm } from "./wasm/prepare";
 
 /** What the caller wants. */
-export interface PickArgs extends Wishes {
+export interface PickArgs extends Wishes, AdapterWishes {
   backend: NonNullable<LoadOptions["backend"]>;
   profile: string | null;
-  /** WebGPU features that are not to be used. */
-  without: string[];
 }
 
 /** A target and why it was taken. */
@@ -70,7 +69,7 @@ export async function pickAgain(task: Task, kind: Prepared["target"]["kind"], ch
   if (kind === "wasm") return onProcessor(task, { asked, reason });
   let device: Device;
   try {
-    device = await Device.open(task.args.without);
+    device = await Device.open(task.args);
   } catch (e) {
     const error = asError(e);
     if (asked !== "auto" || !task.bundle.hasWasm || error.code !== "no-webgpu") throw error;
@@ -110,7 +109,7 @@ async function verdict({ bundle, args, store }: Task, device: Device): Promise<B
   const cost = JSON.parse(guard(() => bundle.runtime.cost())) as Cost;
   const found = fitting(abilities(args), args, cost);
   const { threads } = found;
-  const how = [args.without, threads, featuresOf(found)];
+  const how = [args.without, args.limits, threads, featuresOf(found)];
   const key = await verdictKey([vendor, architecture, description, bundle.plan.shards.map((s) => s.sha256), how]);
   const known = await recall(store, key);
   if (known) return known;
@@ -156,7 +155,7 @@ async function onAdapter(task: Task, device: Device, why: Why): Promise<Picked> 
 
 async function prepare({ bundle, args, signal }: Task, device: Device): Promise<Prepared> {
   try {
-    return await prepareGpu(bundle, device, args.profile, signal);
+    return await prepareGpu(bundle, device, args, signal);
   } catch (e) {
     const loss = await device.lossBehindError();
     device.close();
@@ -177,8 +176,8 @@ async function onProcessor(task: Task, why: Why, refusal?: GristmillError): Prom
   }
 }
 
-function opened(opening: Promise<Device> | null, { without }: PickArgs): Promise<Device> {
-  return opening ?? Device.open(without);
+function opened(opening: Promise<Device> | null, args: PickArgs): Promise<Device> {
+  return opening ?? Device.open(args);
 }
 
 async function close(opening: Promise<Device> | null): Promise<void> {

@@ -8,8 +8,10 @@ export interface Target {
   readonly kind: "webgpu" | "wasm";
   /** The graphics adapter, if that is what computes. */
   readonly adapter: AdapterInfo | null;
-  /** The processor's part, if that is what computes. */
+  /** The processor's part, if it has one. */
   readonly processor: ProcessorInfo | null;
+  /** What the processor computes because it exceeds limits of the adapter, for people. */
+  readonly moved: string[];
   memory(): Omit<MemoryInfo, "wasm">;
   /** The loss that is behind some other error, if there was one. */
   lossBehindError(): Promise<GristmillError | null>;

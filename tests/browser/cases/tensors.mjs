@@ -5,7 +5,7 @@ import { elements, worstError } from "../bundles.mjs";
 /** Largest accepted error in standard deviations of the expected tensor, unless the expectation says another. */
 const TOLERANCE = 1e-3;
 
-function compare(t, label, run, found) {
+export function compare(t, label, run, found) {
   let worst = 0;
   for (const [name, expected] of Object.entries(run.outputs)) {
     const got = found[name];

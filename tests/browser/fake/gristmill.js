@@ -104,6 +104,7 @@ export class Model {
       backend: "webgpu",
       choice: { backend: "webgpu", asked: "auto", reason: "the bundle has no WebAssembly", estimates: null },
       processor: null,
+      moved: [],
       profile: "chrome",
       adapter: {
         vendor: "google",

@@ -36,13 +36,25 @@ pub(super) fn view(programs: &Programs, target: &str) -> View {
         let files: Vec<_> = kernel.variants.iter().map(|v| json!({ "requires": v.requires, "file": v.file })).collect();
         items.push(json!({ "name": kernel.name, "variants": files, "dispatches": per_entry }));
     }
+    let names: Vec<&str> = programs.spares.iter().map(|k| k.name.as_str()).collect();
+    let spares = match names.len() {
+        0 => String::new(),
+        n => format!(
+            "\n{n} spare kernels (WebAssembly) for steps that not every adapter can run: {}\n\
+             --shader {SPARE}NAME shows one of them.\n",
+            names.join(", ")
+        ),
+    };
     let text = format!(
-        "{} kernels for {target}; numbers are dispatches per call of an entry.\n\n{}",
+        "{} kernels for {target}; numbers are dispatches per call of an entry.\n\n{}{spares}",
         items.len(),
         table.render(0)
     );
-    View { text, json: json!({ "target": target, "kernels": items }) }
+    View { text, json: json!({ "target": target, "kernels": items, "spares": names }) }
 }
+
+/// Stands in front of the names of spare kernels, which are often those of others.
+const SPARE: &str = "spare:";
 
 fn variants(kernel: &Kernel) -> String {
     let name = |needs: &[String]| if needs.is_empty() { "plain".to_string() } else { needs.join("+") };
@@ -51,18 +63,23 @@ fn variants(kernel: &Kernel) -> String {
 
 /// The text of one kernel: its best variant. In a module it is one function of many.
 pub(super) fn shader(bundle: &Bundle, programs: &Programs, name: &str, target: &str) -> Outcome<View> {
-    let Some(position) = programs.kernels.iter().position(|k| k.name == name) else {
-        return Err(unknown(programs, name, target));
+    let (kernels, spare) = match name.strip_prefix(SPARE) {
+        Some(_) => (&programs.spares, true),
+        None => (&programs.kernels, false),
     };
-    let kernel = &programs.kernels[position];
+    let plain = name.strip_prefix(SPARE).unwrap_or(name);
+    let Some(position) = kernels.iter().position(|k| k.name == plain) else {
+        return Err(unknown(kernels, plain, target));
+    };
+    let kernel = &kernels[position];
     let mut text = String::new();
     let mut items = Vec::new();
     for variant in &kernel.variants {
         let (language, content) = if variant.file.ends_with(".wasm") {
             let module = bundle.read(&variant.file)?;
-            let function = gristmill_wasm::text(&module, Some(name))
+            let function = gristmill_wasm::text(&module, Some(plain))
                 .map_err(|e| Failure::wrong(format!("{}: {e}; compile the model again", variant.file)))?;
-            ("wat", format!("{}{function}", head(programs, position)))
+            ("wat", format!("{}{function}", head(programs, position, spare)))
         } else {
             ("wgsl", bundle.read_text(&variant.file)?)
         };
@@ -78,15 +95,17 @@ pub(super) fn shader(bundle: &Bundle, programs: &Programs, name: &str, target: &
 }
 
 /// What a kernel computes where it is first used: functions of a module have no comments.
-fn head(programs: &Programs, position: usize) -> String {
-    let mut steps = programs.programs.values().flat_map(|p| &p.steps);
-    let first = steps.find(|step| step.kernel as usize == position);
-    first.map(|step| format!(";; {}, over a grid of {}\n", step.nodes, step.grid.0)).unwrap_or_default()
+fn head(programs: &Programs, position: usize, spare: bool) -> String {
+    let mut steps = programs.programs.values().flat_map(|p| &p.steps).filter_map(|step| match &step.spare {
+        Some(other) if spare => Some((&step.nodes, other.kernel, &other.grid)),
+        _ => (!spare).then_some((&step.nodes, step.kernel, &step.grid)),
+    });
+    let first = steps.find(|(_, kernel, _)| *kernel as usize == position);
+    first.map(|(nodes, _, grid)| format!(";; {nodes}, over a grid of {}\n", grid.0)).unwrap_or_default()
 }
 
-fn unknown(programs: &Programs, name: &str, target: &str) -> Failure {
-    let mut near: Vec<(f64, &str)> = programs
-        .kernels
+fn unknown(kernels: &[Kernel], name: &str, target: &str) -> Failure {
+    let mut near: Vec<(f64, &str)> = kernels
         .iter()
         .map(|k| (strsim::jaro_winkler(&k.name, name), k.name.as_str()))
         .filter(|(score, _)| *score > 0.7)

@@ -1,6 +1,10 @@
 //! `inspect` without flags: the bundle on one screen.
 
+use std::collections::BTreeSet;
+
 use gristmill_bundle::{Input, InputDefault, Manifest, Output, Programs, Size};
+use gristmill_runtime::cpu::PROFILE;
+use gristmill_runtime::gpu::{Admission, DeviceInfo, Limits, admit};
 use gristmill_runtime::task::Kind;
 use serde_json::json;
 
@@ -13,13 +17,14 @@ pub(super) fn view(manifest: &Manifest, programs: &Programs, target: &str) -> Ou
     let (by_precision, total) = weights::sums(manifest)?;
     let memory = memory::measure(manifest, programs)?;
     let info = &manifest.model;
+    let moved = on_any_adapter(manifest, programs, target);
     let dispatches = |entry: &str| programs.programs.get(entry).map_or(0, |p| p.steps.len());
     let text = format!(
         "{}: {}, {} weights at {}, {:.2} bits of payload and {:.2} bits stored per weight\n\
          context {} tokens, prompt in chunks of {}; written by {} (format {})\n\
          {} in {} weight files and {} others, for {}\n\
          \nInputs\n{}\nEntries ({target})\n{}\nWeights\n{}\nMemory of one row at {} tokens\n\
-         \x20 weights {}, states {}, peak {}\n",
+         \x20 weights {}, states {}, peak {}\n{}",
         info.name,
         info.architecture,
         count(info.parameters),
@@ -44,6 +49,7 @@ pub(super) fn view(manifest: &Manifest, programs: &Programs, target: &str) -> Ou
         bytes(memory.weights),
         bytes(memory.states),
         bytes(memory.peak()),
+        lines(&moved),
     );
     let entries: Vec<_> = manifest
         .entries
@@ -63,10 +69,30 @@ pub(super) fn view(manifest: &Manifest, programs: &Programs, target: &str) -> Ou
         "inputs": manifest.inputs,
         "entries": entries,
         "kernels": programs.kernels.len(),
+        "moved": moved.moved.iter().map(|m| m.to_string()).collect::<Vec<_>>(),
         "weights": weights::sums_json(&by_precision, &total),
         "memory": { "weights_bytes": memory.weights, "states_bytes": memory.states, "peak_bytes": memory.peak() },
     });
     Ok(View { text, json })
+}
+
+/// What runs by WebAssembly on adapters that have the limits of all.
+fn on_any_adapter(manifest: &Manifest, programs: &Programs, target: &str) -> Admission {
+    if target == PROFILE {
+        return Admission::default();
+    }
+    let features = BTreeSet::new();
+    let any = DeviceInfo { adapter: "an adapter".to_string(), limits: Limits::PORTABLE, features };
+    // Bundles that no such adapter can run are for others.
+    admit(manifest, programs, &any).unwrap_or_default()
+}
+
+fn lines(admission: &Admission) -> String {
+    if admission.moved.is_empty() {
+        return String::new();
+    }
+    let lines: Vec<String> = admission.moved.iter().map(|m| format!("  {m}\n")).collect();
+    format!("\nOn adapters with no more than the default limits of WebGPU\n{}", lines.concat())
 }
 
 fn shape(shape: &[Size]) -> String {

@@ -137,6 +137,26 @@ impl<M: Machine> Cpu<M> {
         }
     }
 
+    /// Makes a buffer.
+    pub fn make(&self, spec: &BufferSpec) -> Result<Buffer, Error> {
+        // Results are read where they lie.
+        let bytes = if spec.usage == Usage::Readback { 0 } else { spec.bytes };
+        let block = self.shared.take(&spec.label, bytes)?;
+        self.shared.count(spec.usage, |sum| sum + block.bytes);
+        Ok(Buffer { block, bytes: bytes as u32, usage: spec.usage })
+    }
+
+    /// The first bytes of a buffer.
+    pub fn read(&self, buffer: &Buffer, bytes: u64) -> Result<Vec<u8>, Error> {
+        if bytes > buffer.bytes.into() {
+            let message = format!("it has {} bytes, {bytes} were asked for", buffer.bytes);
+            return Err(Error::Device { what: "reading a buffer".to_string(), message });
+        }
+        let mut content = vec![0; bytes as usize];
+        self.shared.machine.read(buffer.address(), &mut content);
+        Ok(content)
+    }
+
     /// Puts bytes into a buffer from `offset` on: how weights arrive, piece by piece.
     pub fn write(&self, buffer: &Buffer, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         if offset.checked_add(bytes.len() as u64).is_none_or(|end| end > buffer.bytes.into()) {
@@ -293,13 +313,8 @@ impl<M: Machine> Gpu for Cpu<M> {
     async fn create(&self, specs: &[BufferSpec]) -> Result<Vec<Buffer>, Error> {
         let mut made = Vec::with_capacity(specs.len());
         for spec in specs {
-            // Results are read where they lie.
-            let bytes = if spec.usage == Usage::Readback { 0 } else { spec.bytes };
-            match self.shared.take(&spec.label, bytes) {
-                Ok(block) => {
-                    self.shared.count(spec.usage, |sum| sum + block.bytes);
-                    made.push(Buffer { block, bytes: bytes as u32, usage: spec.usage });
-                }
+            match self.make(spec) {
+                Ok(buffer) => made.push(buffer),
                 Err(e) => {
                     made.iter().for_each(|b| self.destroy(b));
                     return Err(e);

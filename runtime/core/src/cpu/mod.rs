@@ -9,11 +9,11 @@ mod heap;
 mod machine;
 mod plan;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeSet;
 
-use gristmill_bundle::{Manifest, Programs};
+use gristmill_bundle::{Kernel, Manifest};
 
 pub use device::{Buffer, Cpu};
 pub use machine::{Machine, Running, Setup, control};
@@ -67,9 +67,9 @@ pub fn check_profile(manifest: &Manifest) -> Result<(), Error> {
 }
 
 /// The module to instantiate where an engine has these features.
-pub fn module<'p>(programs: &'p Programs, device: &DeviceInfo) -> Result<&'p str, Error> {
+pub fn module<'k>(kernels: &'k [Kernel], device: &DeviceInfo) -> Result<&'k str, Error> {
     let mut module: Option<&str> = None;
-    for kernel in &programs.kernels {
+    for kernel in kernels {
         let file = crate::gpu::choose(kernel, device)?.file.as_str();
         match module {
             Some(other) if other != file => {

@@ -14,10 +14,10 @@ use crate::gpu::{BufferSpec, Copy, Gpu, Usage, Work};
 
 /// Kernel 0 adds the first symbol to each of `grid` words; kernel 1 fails.
 #[derive(Debug, Default)]
-struct Toy {
+pub(crate) struct Toy {
     memory: RefCell<Vec<u8>>,
     most: Cell<u64>,
-    runs: Cell<u32>,
+    pub(crate) runs: Cell<u32>,
 }
 
 impl Toy {
@@ -83,11 +83,15 @@ impl Machine for Toy {
 }
 
 fn device(most: u64) -> Cpu<Toy> {
+    device_within(most, 1 << 32)
+}
+
+/// A device of so many bytes, which says that it could have `limit`.
+pub(crate) fn device_within(most: u64, limit: u64) -> Cpu<Toy> {
     let toy = Toy::default();
     toy.most.set(most);
     let features = BTreeSet::from([THREADS.to_string()]);
-    let setup =
-        Setup { heap_base: 1000, scratch_bytes: 128, workers: 3, spin: 7, features, limit: 1 << 32, reserve: 5000 };
+    let setup = Setup { heap_base: 1000, scratch_bytes: 128, workers: 3, spin: 7, features, limit, reserve: 5000 };
     Cpu::new(toy, setup).unwrap()
 }
 
@@ -226,7 +230,10 @@ fn model(weight_bytes: u64, max_context: u32) -> (Manifest, Programs) {
         profiles: vec!["native".to_string()],
     };
     let program = Program { slots: sizes(&["100*T"]), steps: vec![] };
-    (manifest, Programs { kernels: vec![], programs: BTreeMap::from([("prefill".to_string(), program)]) })
+    (
+        manifest,
+        Programs { kernels: vec![], programs: BTreeMap::from([("prefill".to_string(), program)]), spares: vec![] },
+    )
 }
 
 #[test]
@@ -267,10 +274,7 @@ fn all_kernels_come_from_one_module() {
         writes: vec![true],
         variants: vec![variant(&[THREADS], threads), variant(&[], "wasm/baseline.wasm")],
     };
-    let programs = |second: &str| Programs {
-        kernels: vec![kernel("a", "wasm/baseline.threads.wasm"), kernel("b", second)],
-        programs: BTreeMap::new(),
-    };
+    let programs = |second: &str| vec![kernel("a", "wasm/baseline.threads.wasm"), kernel("b", second)];
     let with = |features: &[&str]| device_info(features.iter().map(|f| f.to_string()).collect(), ADDRESS_SPACE);
     let good = programs("wasm/baseline.threads.wasm");
     assert_eq!(module(&good, &with(&[])).unwrap(), "wasm/baseline.wasm");

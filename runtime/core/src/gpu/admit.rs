@@ -1,25 +1,163 @@
-//! Whether a bundle can run on a device, found out before its weights are fetched.
+//! Whether a bundle can run on a device, and which of its steps another must run; found out before weights are fetched.
 
-use gristmill_bundle::{EntryRole, Manifest, Programs};
+use std::collections::BTreeSet;
+use std::fmt;
+
+use gristmill_bundle::{Binding, Entry, EntryRole, Manifest, Program, Programs, Step, extent};
 
 use super::device::DeviceInfo;
 use super::kernels::choose;
+use crate::call::invalid;
 use crate::cpu::PROFILE;
 use crate::error::Error;
 
-/// Checks every weight and every kernel against the limits of a device. What depends on the length of an input is
-/// judged when it is known. Errors name what does not fit, the limit, and a remedy.
-pub fn admit(manifest: &Manifest, programs: &Programs, device: &DeviceInfo) -> Result<(), Error> {
+/// How a bundle runs on a device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admission {
+    /// Steps that run by spare kernels, at most two groups per entry. Empty if the device runs everything.
+    pub moved: Vec<Moved>,
+}
+
+/// Steps of an entry that exceed a limit of the device, and run by WebAssembly instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// Name of the entry.
+    pub entry: String,
+    /// How many steps.
+    pub steps: usize,
+    /// Steps of the entry.
+    pub of: usize,
+    /// They move in sessions of more tokens than this; without it always.
+    pub above: Option<u32>,
+    /// What exceeds a limit most, what it needs, and what the device offers.
+    pub why: String,
+}
+
+impl fmt::Display for Moved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Moved { entry, steps, of, above, why } = self;
+        write!(f, "{steps} of {of} steps of `{entry}` run by WebAssembly")?;
+        if let Some(tokens) = above {
+            write!(f, " in sessions of more than {tokens} tokens")?;
+        }
+        write!(f, ": {why}")
+    }
+}
+
+impl fmt::Display for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.moved.iter().map(Moved::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+/// Checks every weight and every kernel against the limits of a device. Steps that exceed them and have spare kernels
+/// move; for others errors name what does not fit, the limit, and a remedy. What depends on the length of an input is
+/// judged when it is known, and here for an ordinary call in the longest session.
+pub fn admit(manifest: &Manifest, programs: &Programs, device: &DeviceInfo) -> Result<Admission, Error> {
     for t in &manifest.tensors {
         let what = format!("tensor `{}` ({})", t.name, t.precision);
         device.check_storage(&what, t.bytes, "compile with a lower --precision for it, or choose another adapter")?;
     }
     // Kernels with intermediate values may need more buffers than others; they are for those who ask for them.
     let of_use = manifest.entries.iter().filter(|e| e.role != EntryRole::Taps);
-    for step in of_use.filter_map(|e| programs.programs.get(&e.name)).flat_map(|p| &p.steps) {
-        choose(&programs.kernels[step.kernel as usize], device)?;
+    let mut moved = Vec::new();
+    for (entry, program) in of_use.filter_map(|e| Some((e, programs.programs.get(&e.name)?))) {
+        let judge = Judge { manifest, device, entry, program };
+        moved.extend(judge.wide(programs)?);
+        moved.extend(judge.large()?);
     }
-    Ok(())
+    Ok(Admission { moved })
+}
+
+/// Looks at an entry.
+struct Judge<'a> {
+    manifest: &'a Manifest,
+    device: &'a DeviceInfo,
+    entry: &'a Entry,
+    program: &'a Program,
+}
+
+impl Judge<'_> {
+    /// Steps whose kernels bind too many buffers.
+    fn wide(&self, programs: &Programs) -> Result<Option<Moved>, Error> {
+        let limit = self.device.limits.max_storage_buffers_per_shader_stage;
+        let (mut steps, mut first) = (0, None);
+        for step in &self.program.steps {
+            let kernel = &programs.kernels[step.kernel as usize];
+            if kernel.writes.len() as u64 <= limit.into() || step.spare.is_none() {
+                choose(kernel, self.device)?;
+                continue;
+            }
+            steps += 1;
+            first.get_or_insert_with(|| {
+                let name = "maxStorageBuffersPerShaderStage";
+                format!("kernel `{}` binds {} buffers, {name} is {limit}", kernel.name, kernel.writes.len())
+            });
+        }
+        Ok(first.map(|why| self.moved(steps, None, why)))
+    }
+
+    /// Steps with buffers that are too large in long sessions.
+    fn large(&self) -> Result<Option<Moved>, Error> {
+        let spared: Vec<&Step> = self.program.steps.iter().filter(|s| s.spare.is_some()).collect();
+        let bindings: BTreeSet<Binding> = spared.iter().flat_map(|s| &s.bind).copied().collect();
+        let most = self.manifest.model.max_context;
+        let mut large = Vec::new();
+        for binding in bindings {
+            if self.is_large(binding, most)? {
+                large.push(binding);
+            }
+        }
+        if large.is_empty() {
+            return Ok(None);
+        }
+        let steps = spared.iter().filter(|s| s.bind.iter().any(|b| large.contains(b))).count();
+        // Sizes grow with the session.
+        let (mut fits, mut exceeds) = (0, most);
+        while fits + 1 < exceeds {
+            let middle = fits + (exceeds - fits) / 2;
+            let mut any = false;
+            for binding in &large {
+                any = any || self.is_large(*binding, middle)?;
+            }
+            if any { exceeds = middle } else { fits = middle }
+        }
+        let sizes = large.iter().map(|b| Ok((self.bytes(*b, most)?, *b))).collect::<Result<Vec<_>, Error>>()?;
+        // The first of the largest.
+        let (bytes, largest) = sizes.into_iter().fold((0, large[0]), |all, one| if one.0 > all.0 { one } else { all });
+        let limit = self.device.limits.largest_binding();
+        let name = match limit == self.device.limits.max_storage_buffer_binding_size {
+            true => "maxStorageBufferBindingSize",
+            false => "maxBufferSize",
+        };
+        let why = format!("{} needs {bytes} bytes at {most} tokens, {name} is {limit}", self.name(largest));
+        Ok(Some(self.moved(steps, (fits > 0).then_some(fits), why)))
+    }
+
+    fn moved(&self, steps: usize, above: Option<u32>, why: String) -> Moved {
+        Moved { entry: self.entry.name.clone(), steps, of: self.program.steps.len(), above, why }
+    }
+
+    fn is_large(&self, binding: Binding, capacity: u32) -> Result<bool, Error> {
+        Ok(self.bytes(binding, capacity)? > self.device.limits.largest_binding())
+    }
+
+    fn bytes(&self, binding: Binding, capacity: u32) -> Result<u64, Error> {
+        let symbols = extent::ordinary(self.manifest, self.entry, capacity);
+        extent::bytes(self.manifest, (self.entry, self.program), binding, &symbols).map_err(invalid)
+    }
+
+    /// A buffer in words. Everything that steps bind is in range in valid programs.
+    fn name(&self, binding: Binding) -> String {
+        match binding {
+            Binding::Tensor(i) => format!("tensor `{}`", self.manifest.tensors[i as usize].name),
+            Binding::Slot(_) => "an intermediate value".to_string(),
+            Binding::State(i) => format!("state `{}`", self.manifest.states[i as usize].name),
+            Binding::Input(i) => format!("input `{}`", self.manifest.inputs[i as usize].name),
+            Binding::Output(i) => format!("output `{}`", self.entry.outputs[i as usize].name),
+        }
+    }
 }
 
 /// The profile to run on WebGPU: the wish if the bundle has it, else the first of `fallbacks` that it has, else its

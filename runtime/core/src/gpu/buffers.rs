@@ -5,8 +5,6 @@ use gristmill_bundle::Binding;
 use super::device::{BufferSpec, Gpu, Usage};
 use crate::error::Error;
 
-const REMEDY: &str = "use a shorter input, a smaller --max-context, or another adapter";
-
 /// A buffer that may not exist yet.
 #[derive(Clone, Debug)]
 struct Growing<B> {
@@ -31,6 +29,8 @@ pub(crate) struct Need {
     pub(crate) bytes: u64,
     /// Bytes that later calls are known to need: given where the device can.
     pub(crate) foreseen: u64,
+    /// What to do if it is too large; `None` if spare kernels take what no other can bind.
+    pub(crate) remedy: Option<&'static str>,
 }
 
 /// The buffers of a bundle on a device.
@@ -80,9 +80,11 @@ impl<B: Clone> Buffers<B> {
         }
     }
 
-    /// Whether a buffer exists and holds `bytes` as it is.
-    pub(crate) fn holds(&self, entry: usize, binding: Binding, bytes: u64) -> bool {
-        self.growing(entry, binding).is_some_and(|g| g.buffer.is_some() && bytes <= g.size)
+    /// Whether a buffer exists, holds `bytes` as it is, and is not out of the reach of kernels that could bind so much.
+    pub(crate) fn holds<G: Gpu<Buffer = B>>(&self, gpu: &G, entry: usize, binding: Binding, bytes: u64) -> bool {
+        let large = bytes > gpu.info().limits.largest_binding();
+        self.growing(entry, binding)
+            .is_some_and(|g| g.buffer.as_ref().is_some_and(|buffer| large || !gpu.is_aside(buffer)) && bytes <= g.size)
     }
 
     /// Replaces buffers by zero-filled ones. The old ones are freed first, so that both need not fit at once.
@@ -99,7 +101,9 @@ impl<B: Clone> Buffers<B> {
         let most = gpu.info().limits.largest_binding();
         let mut specs = Vec::with_capacity(needs.len());
         for need in needs {
-            gpu.info().check_storage(&need.what, need.bytes, REMEDY)?;
+            if let Some(remedy) = need.remedy {
+                gpu.info().check_storage(&need.what, need.bytes, remedy)?;
+            }
             let usage = if matches!(need.binding, Binding::State(_)) { Usage::State } else { Usage::Scratch };
             specs.push(BufferSpec::new(&need.what, need.bytes.max(need.foreseen.min(most)), usage));
             if let Some(growing) = self.growing_mut(entry, need.binding) {

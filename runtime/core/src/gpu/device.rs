@@ -21,6 +21,14 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// What every adapter has: the defaults of WebGPU.
+    pub const PORTABLE: Limits = Limits {
+        max_buffer_size: 256 << 20,
+        max_storage_buffer_binding_size: 128 << 20,
+        max_storage_buffers_per_shader_stage: 8,
+        max_compute_workgroups_per_dimension: 65535,
+    };
+
     /// Bytes of the largest buffer that a kernel can be given.
     pub fn largest_binding(&self) -> u64 {
         self.max_storage_buffer_binding_size.min(self.max_buffer_size)
@@ -133,7 +141,7 @@ pub struct Work<'a, G: Gpu> {
 pub type Reading = Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>>>>;
 
 /// A WebGPU device. Handles are cheap to clone.
-pub trait Gpu {
+pub trait Gpu: 'static {
     /// A buffer.
     type Buffer: Clone + Debug;
     /// A compute pipeline and the layout of its bindings: symbols at 0, then the kernel's buffers.
@@ -167,6 +175,28 @@ pub trait Gpu {
     fn built_in(&self, kernel: usize) -> Option<Self::Pipeline> {
         let _ = kernel;
         None
+    }
+
+    /// Whether the device runs spare kernels beside its own. It then makes buffers that its own kernels cannot bind.
+    fn has_spares(&self) -> bool {
+        false
+    }
+
+    /// A spare kernel, by its position in [`gristmill_bundle::Programs::spares`].
+    fn spare(&self, kernel: usize, writes: &[bool]) -> Option<Self::Pipeline> {
+        let _ = (kernel, writes);
+        None
+    }
+
+    /// Whether only spare kernels can bind a buffer.
+    fn is_aside(&self, buffer: &Self::Buffer) -> bool {
+        let _ = buffer;
+        false
+    }
+
+    /// Says how many bytes of a buffer the next submissions use. Others need not be copied between kernels of both kinds.
+    fn used(&self, buffer: &Self::Buffer, bytes: u64) {
+        let _ = (buffer, bytes);
     }
 
     /// Compiles a kernel. `writes` says which of its buffers are written; `source` is WGSL.

@@ -4,18 +4,24 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use gristmill_bundle::size::Expr;
-use gristmill_bundle::{Binding, Elem, EntryRole, Manifest, Programs, State};
+use gristmill_bundle::{Binding, Elem, EntryRole, Manifest, Programs};
 
 use super::buffers::{Buffers, Need};
 use super::device::{BufferSpec, Copy, Gpu, Reading, Usage, Work};
 use super::files::Files;
 use super::kernels::choose;
-use super::schedule::{Needed, Schedule, fold};
+use super::schedule::{Needed, Schedule, Step, fold};
+use super::sizes::{elements, state_bytes, tensor};
 use super::staging::{Staging, Taken};
-use crate::backend::{Backend, Data, Fed, Pending, Request, Tensor, Tensors, nothing_started};
+use crate::backend::{Backend, Data, Fed, Pending, Request, Tensors, nothing_started};
 use crate::call::{Call, Session, eval_shape, invalid, prepare, wanted_outputs};
 use crate::error::Error;
 use crate::join::join_all;
+
+/// What to do when a buffer is too large, in bundles that have WebAssembly and in others.
+const SHORTER: &str = "use a shorter input, a smaller --max-context, or another adapter";
+const COMPILE: &str = "use a shorter input, a smaller --max-context, or another adapter, or compile with --target wasm as \
+                       well: WebAssembly then runs the steps of long sessions that the adapter cannot";
 
 /// A bundle on a device.
 #[derive(Debug)]
@@ -44,13 +50,22 @@ pub struct Executor<G: Gpu, F> {
 struct Ready<G: Gpu> {
     schedule: Schedule,
     /// Per step; `None` until the step is first used.
-    groups: Vec<Option<G::Group>>,
+    groups: Vec<Option<Bound<G>>>,
     /// The epoch of `groups` and of all `steps`.
     epoch: u64,
     /// By wanted outputs.
     needed: BTreeMap<Vec<usize>, Arc<Needed>>,
     /// The same, ready to be submitted.
     steps: BTreeMap<Vec<usize>, G::Steps>,
+}
+
+/// A step with its buffers.
+#[derive(Debug)]
+struct Bound<G: Gpu> {
+    pipeline: G::Pipeline,
+    group: G::Group,
+    /// Whether that is the spare kernel.
+    spare: bool,
 }
 
 /// A call whose results are not read yet.
@@ -107,7 +122,8 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         let mut kernels = BTreeSet::new();
         for entry in self.manifest.entries.iter().filter(|e| roles.contains(&e.role)) {
             let program = self.programs.programs.get(&entry.name);
-            kernels.extend(program.iter().flat_map(|p| &p.steps).map(|s| s.kernel as usize));
+            let own = |s: &&gristmill_bundle::Step| s.spare.is_none() || !self.is_wide(s.kernel as usize);
+            kernels.extend(program.iter().flat_map(|p| &p.steps).filter(own).map(|s| s.kernel as usize));
         }
         self.compile(&kernels, done).await
     }
@@ -144,10 +160,14 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         let (mut needs, mut kept) = (Vec::new(), Vec::new());
         for (i, state) in (0u32..).zip(&manifest.states) {
             let (binding, bytes) = (Binding::State(i), state_bytes(&manifest, state, &session)?);
-            if self.buffers.holds(0, binding, bytes) {
+            if self.buffers.holds(&self.gpu, 0, binding, bytes) {
                 kept.push(binding);
             } else {
-                needs.push(Need { binding, what: format!("state `{}`", state.name), bytes, foreseen: 0 });
+                let of_use = manifest.entries.iter().filter(|e| e.role != EntryRole::Taps);
+                let programs = of_use.filter_map(|e| self.programs.programs.get(&e.name));
+                let mut steps = programs.flat_map(|p| &p.steps).filter(|s| s.bind.contains(&binding));
+                let remedy = self.remedy(steps.all(|s| s.spare.is_some()));
+                needs.push(Need { binding, what: format!("state `{}`", state.name), bytes, foreseen: 0, remedy });
             }
         }
         self.buffers.replace(&self.gpu, 0, &needs).await?;
@@ -214,7 +234,7 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         let program = &self.programs.programs[&entry.name];
         let schedule = Schedule::new(&self.manifest, entry, program, &self.programs.kernels)?;
         Ok(Ready {
-            groups: vec![None; schedule.steps.len()],
+            groups: schedule.steps.iter().map(|_| None).collect(),
             schedule,
             epoch: self.buffers.epoch(),
             needed: BTreeMap::new(),
@@ -231,11 +251,12 @@ impl<G: Gpu, F: Files> Executor<G, F> {
     ) -> Result<UnderWay<G::Buffer>, Error> {
         let schedule = &ready.schedule;
         let needed = ready.needed.entry(wanted.to_vec()).or_insert_with(|| Arc::new(schedule.needed(wanted))).clone();
-        let kernels = needed.steps.iter().map(|s| schedule.steps[*s].kernel).collect();
+        let shapes = self.reserve(ready, &needed, call).await?;
+        let own = needed.steps.iter().map(|s| &ready.schedule.steps[*s]).filter(|s| !self.by_spare(call.entry, s));
+        let kernels = own.map(|s| s.kernel).collect();
         self.compile(&kernels, &mut |_, _| {}).await?;
-        let shapes = self.reserve(ready, &needed.bindings, call).await?;
         self.bind(ready, call.entry, wanted, &needed.steps)?;
-        let grids = self.grids(&ready.schedule, &needed.steps, &call.symbols)?;
+        let grids = self.grids(ready, &needed.steps, &call.symbols)?;
 
         let outputs = &self.manifest.entries[call.entry].outputs;
         let size = |w: &usize| shapes[*w].iter().product::<usize>() as u64 * 4;
@@ -264,12 +285,7 @@ impl<G: Gpu, F: Files> Executor<G, F> {
     }
 
     /// Sees to it that everything that is bound exists and is large enough; gives the shapes of all outputs.
-    async fn reserve(
-        &mut self,
-        ready: &Ready<G>,
-        bindings: &[Binding],
-        call: &Call<'_>,
-    ) -> Result<Vec<Vec<usize>>, Error> {
+    async fn reserve(&mut self, ready: &Ready<G>, needed: &Needed, call: &Call<'_>) -> Result<Vec<Vec<usize>>, Error> {
         let manifest = self.manifest.clone();
         let entry = &manifest.entries[call.entry];
         let later = self.at_capacity(&call.symbols);
@@ -277,8 +293,8 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         let dim = |e: &Expr| e.eval(&call.symbols).map(|n| n as usize).map_err(invalid);
         let shape = |dims: &Vec<Expr>| dims.iter().map(dim).collect();
         let shapes: Vec<Vec<usize>> = ready.schedule.outputs.iter().map(shape).collect::<Result<_, _>>()?;
-        let mut needs = Vec::new();
-        for &binding in bindings {
+        let (mut needs, mut used) = (Vec::new(), Vec::new());
+        for &binding in &needed.bindings {
             let (bytes, foreseen) = match binding {
                 Binding::Tensor(_) | Binding::State(_) => continue,
                 Binding::Slot(s) => {
@@ -293,18 +309,43 @@ impl<G: Gpu, F: Files> Executor<G, F> {
                 }
                 Binding::Output(o) => (elements(&shapes[o as usize]).saturating_mul(4), 0),
             };
+            used.push((binding, bytes));
             // A buffer of an earlier, shorter session would do now, but not for long.
-            if !self.buffers.holds(call.entry, binding, bytes.max(foreseen.min(most))) {
+            if !self.buffers.holds(&self.gpu, call.entry, binding, bytes.max(foreseen.min(most))) {
                 let what = match binding {
                     Binding::Input(i) => format!("input `{}`", manifest.inputs[i as usize].name),
                     Binding::Output(o) => format!("output `{}`", entry.outputs[o as usize].name),
                     other => format!("{other:?} of entry `{}`", entry.name),
                 };
-                needs.push(Need { binding, what, bytes, foreseen });
+                let mut steps =
+                    needed.steps.iter().map(|s| &ready.schedule.steps[*s]).filter(|s| s.bind.contains(&binding));
+                let remedy = self.remedy(steps.all(|s| s.spare.is_some()));
+                needs.push(Need { binding, what, bytes, foreseen, remedy });
             }
         }
         self.buffers.replace(&self.gpu, call.entry, &needs).await?;
+        for (binding, bytes) in used {
+            self.buffers.get(call.entry, binding).iter().for_each(|b| self.gpu.used(b, bytes));
+        }
         Ok(shapes)
+    }
+
+    /// What to do about a buffer that is too large; nothing if all steps that bind it have spare kernels.
+    fn remedy(&self, spared: bool) -> Option<&'static str> {
+        let compiled = self.manifest.profiles.iter().any(|p| p == crate::cpu::PROFILE);
+        (!spared || !self.gpu.has_spares()).then_some(if compiled { SHORTER } else { COMPILE })
+    }
+
+    /// Whether a kernel binds more buffers than the device lets it, and another device takes its place.
+    fn is_wide(&self, kernel: usize) -> bool {
+        let limit = self.gpu.info().limits.max_storage_buffers_per_shader_stage;
+        self.gpu.has_spares() && self.programs.kernels[kernel].writes.len() > limit as usize
+    }
+
+    /// Whether a step runs by its spare kernel, now that its buffers exist.
+    fn by_spare(&self, entry: usize, step: &Step) -> bool {
+        let aside = |b: &Binding| self.buffers.get(entry, *b).is_some_and(|b| self.gpu.is_aside(b));
+        step.spare.is_some() && (self.is_wide(step.kernel) || step.bind.iter().any(aside))
     }
 
     /// The symbols of a later call with the same number of new tokens that fills the states: sizes that grow with
@@ -357,7 +398,7 @@ impl<G: Gpu, F: Files> Executor<G, F> {
     /// Makes bind groups that are missing, and records the steps.
     fn bind(&self, ready: &mut Ready<G>, entry: usize, wanted: &[usize], steps: &[usize]) -> Result<(), Error> {
         if ready.epoch != self.buffers.epoch() {
-            ready.groups.fill(None);
+            ready.groups.iter_mut().for_each(|g| *g = None);
             ready.steps.clear();
             ready.epoch = self.buffers.epoch();
         }
@@ -365,37 +406,49 @@ impl<G: Gpu, F: Files> Executor<G, F> {
             return Ok(());
         }
         for &s in steps {
-            let step = &ready.schedule.steps[s];
-            let kernel = &self.programs.kernels[step.kernel];
-            let missing = |what: String| Error::Device { what: format!("`{}`", step.nodes), message: what };
-            let pipeline = self.pipelines[step.kernel].as_ref();
-            let pipeline = pipeline.ok_or_else(|| missing(format!("kernel `{}` is not compiled", kernel.name)))?;
             if ready.groups[s].is_none() {
-                let mut buffers = vec![&self.symbols];
-                for binding in &step.bind {
-                    let buffer = self.buffers.get(entry, *binding);
-                    buffers.push(buffer.ok_or_else(|| missing(format!("{binding:?} has no buffer")))?);
-                }
-                ready.groups[s] = Some(self.gpu.bind(&kernel.name, pipeline, &buffers));
+                ready.groups[s] = Some(self.bind_step(entry, &ready.schedule.steps[s])?);
             }
         }
-        let pairs: Vec<_> = steps
-            .iter()
-            .filter_map(|s| {
-                let pipeline = self.pipelines[ready.schedule.steps[*s].kernel].as_ref()?;
-                Some((pipeline, ready.groups[*s].as_ref()?))
-            })
-            .collect();
+        let bound = steps.iter().filter_map(|s| ready.groups[*s].as_ref());
+        let pairs: Vec<_> = bound.map(|b| (&b.pipeline, &b.group)).collect();
         ready.steps.insert(wanted.to_vec(), self.gpu.record(&pairs));
         self.gpu.check("binding buffers")
     }
 
-    /// Workgroups of each step.
-    fn grids(&self, schedule: &Schedule, steps: &[usize], symbols: &[u32]) -> Result<Vec<(u32, u32)>, Error> {
-        let most = self.gpu.info().limits.max_compute_workgroups_per_dimension;
+    /// A step with its buffers, for the device's own kernel or the spare one.
+    fn bind_step(&self, entry: usize, step: &Step) -> Result<Bound<G>, Error> {
+        let missing = |what: String| Error::Device { what: format!("`{}`", step.nodes), message: what };
+        let spare = step.spare.as_ref().filter(|_| self.by_spare(entry, step));
+        let (kernel, pipeline, bind) = match spare {
+            Some(spare) => {
+                let kernel = &self.programs.spares[spare.kernel];
+                (kernel, self.gpu.spare(spare.kernel, &kernel.writes), &spare.bind)
+            }
+            None => (&self.programs.kernels[step.kernel], self.pipelines[step.kernel].clone(), &step.bind),
+        };
+        let pipeline = pipeline.ok_or_else(|| missing(format!("kernel `{}` is not compiled", kernel.name)))?;
+        let mut buffers = vec![&self.symbols];
+        for binding in bind {
+            let buffer = self.buffers.get(entry, *binding);
+            let buffer = buffer.ok_or_else(|| missing(format!("{binding:?} has no buffer")))?;
+            if spare.is_none() && self.gpu.is_aside(buffer) {
+                let message = format!("{binding:?} is too large for the adapter, and the step has no spare kernel");
+                return Err(missing(format!("{message}; use a smaller --max-context, or --backend wasm")));
+            }
+            buffers.push(buffer);
+        }
+        Ok(Bound { group: self.gpu.bind(&kernel.name, &pipeline, &buffers), pipeline, spare: spare.is_some() })
+    }
+
+    /// Workgroups of each step, and positions of those by spare kernels.
+    fn grids(&self, ready: &Ready<G>, steps: &[usize], symbols: &[u32]) -> Result<Vec<(u32, u32)>, Error> {
+        let own = self.gpu.info().limits.max_compute_workgroups_per_dimension;
         let grid = |s: &usize| {
-            let step = &schedule.steps[*s];
-            let count = step.grid.eval(symbols).map_err(invalid)?;
+            let step = &ready.schedule.steps[*s];
+            let spare = step.spare.as_ref().filter(|_| ready.groups[*s].as_ref().is_some_and(|b| b.spare));
+            let (size, most) = spare.map_or((&step.grid, own), |spare| (&spare.grid, u32::MAX));
+            let count = size.eval(symbols).map_err(invalid)?;
             if count == 0 {
                 return Ok((0, 0));
             }
@@ -429,33 +482,4 @@ impl<G: Gpu, F: Files> Backend for Executor<G, F> {
     fn finish(&mut self) -> Pending<'_, Tensors> {
         Box::pin(self.finish_now())
     }
-}
-
-/// Product of dimensions.
-pub(crate) fn elements(shape: &[usize]) -> u64 {
-    shape.iter().fold(1u64, |a, n| a.saturating_mul(*n as u64))
-}
-
-fn tensor(elem: Elem, shape: Vec<usize>, bytes: &[u8]) -> Tensor {
-    let words = bytes.chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]);
-    let data = match elem {
-        Elem::I32 => Data::I32(words.map(i32::from_le_bytes).collect()),
-        Elem::F32 | Elem::F16 => Data::F32(words.map(f32::from_le_bytes).collect()),
-    };
-    Tensor { shape, data }
-}
-
-/// Bytes of a state, with space for the largest values of the model's own symbols.
-pub(crate) fn state_bytes(manifest: &Manifest, state: &State, session: &Session) -> Result<u64, Error> {
-    let value = |s: &gristmill_bundle::Symbol| match s.name.as_str() {
-        "B" => session.batch,
-        "C" => session.capacity,
-        _ => s.max,
-    };
-    let values: Vec<u32> = manifest.symbols.iter().map(value).collect();
-    let count = elements(&eval_shape(manifest, &state.shape, &values)?);
-    Ok(match state.elem {
-        Elem::F16 => count.saturating_mul(2),
-        Elem::F32 | Elem::I32 => count.saturating_mul(4),
-    })
 }

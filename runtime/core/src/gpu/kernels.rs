@@ -10,7 +10,7 @@ pub(crate) fn choose<'k>(kernel: &'k Kernel, device: &DeviceInfo) -> Result<&'k 
     let what = || format!("kernel `{}`", kernel.name);
     let (found, limit) = (kernel.writes.len() as u64, device.limits.max_storage_buffers_per_shader_stage.into());
     if found > limit {
-        let remedy = "compile for a profile with fewer buffers per kernel";
+        let remedy = "compile with --target wasm as well: WebAssembly then takes its place";
         return Err(device.limit(&what(), found, limit, "maxStorageBuffersPerShaderStage", remedy));
     }
     let fits = |v: &&Variant| v.requires.iter().all(|r| device.features.contains(r));

@@ -12,12 +12,13 @@ mod executor;
 mod files;
 mod kernels;
 mod schedule;
+mod sizes;
 mod staging;
 
-pub use admit::{admit, choose_profile};
+pub use admit::{Admission, Moved, admit, choose_profile};
 pub use device::{BufferSpec, Copy, DeviceInfo, Gpu, Limits, Reading, Usage, Work};
 pub use executor::Executor;
-pub(crate) use executor::{elements, state_bytes};
 pub use files::Files;
 pub(crate) use kernels::choose;
 pub use schedule::{EntryWork, entry_work};
+pub(crate) use sizes::{elements, state_bytes};

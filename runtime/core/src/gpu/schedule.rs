@@ -15,6 +15,15 @@ pub(crate) struct Step {
     pub(crate) grid: Expr,
     pub(crate) bind: Vec<Binding>,
     pub(crate) nodes: String,
+    pub(crate) spare: Option<Spare>,
+}
+
+/// The same step by a spare kernel.
+#[derive(Clone, Debug)]
+pub(crate) struct Spare {
+    pub(crate) kernel: usize,
+    pub(crate) grid: Expr,
+    pub(crate) bind: Vec<Binding>,
 }
 
 /// What leads to some outputs.
@@ -48,8 +57,12 @@ impl Schedule {
         let names = manifest.symbol_names();
         let parse = |size: &gristmill_bundle::Size| size.parse(&names).map_err(invalid);
         let steps = program.steps.iter().map(|s| {
+            let spare = s.spare.as_ref().map(|spare| -> Result<Spare, Error> {
+                let (kernel, bind) = (spare.kernel as usize, spare.bind.clone());
+                Ok(Spare { kernel, grid: parse(&spare.grid)?, bind })
+            });
             let (kernel, bind, nodes) = (s.kernel as usize, s.bind.clone(), s.nodes.clone());
-            Ok(Step { kernel, grid: parse(&s.grid)?, bind, nodes })
+            Ok(Step { kernel, grid: parse(&s.grid)?, bind, nodes, spare: spare.transpose()? })
         });
         Ok(Schedule {
             steps: steps.collect::<Result<_, Error>>()?,

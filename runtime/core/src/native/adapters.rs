@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::wasm::WasmOptions;
 use crate::error::Error;
 
 /// Which adapter to use, and what of it.
@@ -14,6 +15,30 @@ pub struct Options {
     pub profile: Option<String>,
     /// WebGPU feature names that are not to be used although the adapter has them.
     pub without: BTreeSet<String>,
+    /// Limits that are lowered although the adapter has more: how large models behave on it shows on small ones.
+    pub lowered: Lowered,
+    /// How steps run that exceed a limit of the adapter.
+    pub spares: WasmOptions,
+}
+
+/// Limits to lower; those that are absent stay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lowered {
+    /// `maxStorageBufferBindingSize`, in bytes.
+    pub binding_bytes: Option<u64>,
+    /// `maxStorageBuffersPerShaderStage`.
+    pub storage_buffers: Option<u32>,
+}
+
+impl Lowered {
+    /// The limits of an adapter as they are used.
+    pub(super) fn apply(self, mut limits: wgpu::Limits) -> wgpu::Limits {
+        let (bytes, buffers) =
+            (&mut limits.max_storage_buffer_binding_size, &mut limits.max_storage_buffers_per_shader_stage);
+        *bytes = self.binding_bytes.map_or(*bytes, |n| n.min(*bytes));
+        *buffers = self.storage_buffers.map_or(*buffers, |n| n.min(*buffers));
+        limits
+    }
 }
 
 /// An adapter of this machine.

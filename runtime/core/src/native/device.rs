@@ -57,7 +57,7 @@ impl Device {
         let used = FEATURES.iter().filter(|(n, f)| adapter.features().contains(*f) && !options.without.contains(*n));
         let required_features = used.clone().fold(wgpu::Features::empty(), |all, (_, f)| all | *f);
         let features: BTreeSet<String> = used.map(|(n, _)| n.to_string()).collect();
-        let limits = adapter.limits();
+        let limits = options.lowered.apply(adapter.limits());
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("gristmill"),
             required_features,

@@ -12,15 +12,19 @@ use gristmill_bundle::Bundle;
 
 use crate::backend::{Backend, Pending, Request, Tensors};
 use crate::error::Error;
-use crate::gpu::{Executor, Gpu, choose_profile};
+use crate::gpu::{Admission, Executor, Gpu, Usage, admit, choose_profile};
+use crate::hybrid::Hybrid;
 
-pub use adapters::{AdapterSummary, Options, list_adapters};
+pub use adapters::{AdapterSummary, Lowered, Options, list_adapters};
 pub use device::Device;
 pub use wasm::{Wasm, WasmOptions};
 
-/// A bundle on an adapter of this machine.
+/// A bundle on an adapter of this machine, with WebAssembly for the steps that the adapter cannot run.
 #[derive(Debug)]
-pub struct Wgpu(Executor<Device, Arc<Bundle>>);
+pub struct Wgpu {
+    executor: Executor<Hybrid<Device, wasm::Engine>, Arc<Bundle>>,
+    admission: Admission,
+}
 
 impl Wgpu {
     /// Opens an adapter and uploads the weights, reporting bytes done and bytes in total.
@@ -30,38 +34,53 @@ impl Wgpu {
         let programs = bundle.programs(&profile)?;
         pollster::block_on(async {
             let device = Device::open(options).await?;
-            crate::gpu::admit(&manifest, &programs, device.info())?;
-            let weights = weights::upload(&device, &bundle, progress).await?;
+            let admission = admit(&manifest, &programs, device.info())?;
+            let spares =
+                (!admission.moved.is_empty()).then(|| wasm::spares(&bundle, &programs.spares, &options.spares));
+            let device = Hybrid::new(device, spares.transpose()?)?;
+            let weights = weights::upload(device.own(), &bundle, progress).await?;
+            let weights = device.adopt(weights.into_iter().zip(manifest.tensors.iter().map(|t| t.bytes)));
             let mut executor = Executor::new(device, bundle, manifest, programs).await?;
             executor.set_weights(weights);
-            Ok(Wgpu(executor))
+            Ok(Wgpu { executor, admission })
         })
     }
 
-    /// Bytes in all buffers on the device.
+    /// Which steps WebAssembly runs, and why.
+    pub fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    /// Bytes in all buffers on the device, and in linear memory beside it.
     pub fn allocated_bytes(&self) -> u64 {
-        self.0.gpu().allocated()
+        let device = self.executor.gpu();
+        device.own().allocated() + device.beside().map_or(0, |cpu| cpu.allocated())
+    }
+
+    /// Bytes of states in linear memory, because the device cannot bind them.
+    pub fn states_aside(&self) -> u64 {
+        self.executor.gpu().beside().map_or(0, |cpu| cpu.allocated_for(Usage::State))
     }
 }
 
 impl Backend for Wgpu {
     fn describe(&self) -> String {
-        self.0.describe()
+        self.executor.describe()
     }
 
     fn depth(&self) -> usize {
-        self.0.depth()
+        self.executor.depth()
     }
 
     fn begin(&mut self, batch: u32, capacity: u32) -> Pending<'_, ()> {
-        self.0.begin(batch, capacity)
+        self.executor.begin(batch, capacity)
     }
 
     fn start<'a>(&'a mut self, request: &'a Request, want: &'a [&'a str]) -> Pending<'a, ()> {
-        self.0.start(request, want)
+        self.executor.start(request, want)
     }
 
     fn finish(&mut self) -> Pending<'_, Tensors> {
-        self.0.finish()
+        self.executor.finish()
     }
 }

@@ -87,6 +87,7 @@ fn programs(tokens: &str, kernel: &dyn Fn(&str, &[bool]) -> Kernel) -> Programs 
         grid: size(grid),
         bind: bind.to_vec(),
         nodes: nodes.to_string(),
+        spare: None,
     };
     let steps = vec![
         step(0, tokens, &[Input(0), State(0)], "append"),
@@ -96,6 +97,7 @@ fn programs(tokens: &str, kernel: &dyn Fn(&str, &[bool]) -> Kernel) -> Programs 
         step(4, "100", &[Input(0), Output(2)], "broken"),
     ];
     Programs {
+        spares: vec![],
         kernels: KERNELS.iter().map(|(name, writes)| kernel(name, writes)).collect(),
         programs: BTreeMap::from([("forward".to_string(), Program { slots: vec![size("4*B*T")], steps })]),
     }

@@ -65,6 +65,7 @@ export async function load(signal: AbortSignal): Promise<Model> {
     worker: false,
     profile: "firefox",
     without: ["subgroups"],
+    limits: { maxStorageBufferBindingSize: 1 << 20 },
     recoveries: 1,
   };
   await Model.load(new URL("https://example.org/dist/"));
@@ -160,6 +161,7 @@ export async function facts(model: Model): Promise<number> {
   const tasks: Task[] = info.tasks;
   const adapter: AdapterInfo | null = info.adapter;
   const processor: ProcessorInfo | null = info.processor;
+  const moved: string[] = info.moved;
   const choice: BackendChoice = info.choice;
   const expected: number | undefined = choice.estimates?.wasmMs;
   const entries: EntryInfo[] = info.entries;
@@ -168,7 +170,7 @@ export async function facts(model: Model): Promise<number> {
   const limit: number | undefined = adapter?.limits["maxBufferSize"];
   await model.dispose();
   console.log(choice.asked, choice.backend, choice.reason, expected);
-  console.log(processor?.threads, processor?.simd, processor?.single);
+  console.log(processor?.threads, processor?.simd, processor?.single, moved.join("\n"));
   console.log(tasks, adapter?.features, adapter?.fallback, input?.optional, limit, info.parameters, info.weightBytes);
   return memory.weights + memory.states + memory.scratch + memory.total + memory.peak + memory.wasm;
 }

@@ -29,8 +29,16 @@ export interface Opened {
   info: AdapterInfo;
 }
 
-/** Opens the best adapter, with the most that it offers, apart from the features in `without`. */
-export async function openAdapter(without: string[]): Promise<Opened> {
+/** What is wanted of an adapter. */
+export interface AdapterWishes {
+  /** WebGPU features that are not to be used. */
+  without: string[];
+  /** Limits that count as lower than they are. */
+  limits: Record<string, number>;
+}
+
+/** Opens the best adapter, with the most that it offers, apart from what is not to be used. */
+export async function openAdapter({ without, limits: lowered }: AdapterWishes): Promise<Opened> {
   const gpu = (globalThis.navigator as Navigator | undefined)?.gpu;
   if (!gpu && !globalThis.isSecureContext) {
     throw makeError("no-webgpu", "browsers offer WebGPU on https: and localhost only; serve this page from there");
@@ -53,5 +61,7 @@ export async function openAdapter(without: string[]): Promise<Opened> {
     throw makeError("no-webgpu", `the graphics adapter gives no device: ${(e as Error).message}`, {}, e);
   }
   const { vendor = "", architecture = "", description = "", isFallbackAdapter = false } = adapter.info ?? {};
-  return { device, info: { vendor, architecture, description, fallback: isFallbackAdapter, features, limits } };
+  const used = Object.entries(limits).map(([name, most]) => [name, Math.min(most, lowered[name] ?? most)]);
+  const known = { features, limits: Object.fromEntries(used) as Record<string, number> };
+  return { device, info: { vendor, architecture, description, fallback: isFallbackAdapter, ...known } };
 }

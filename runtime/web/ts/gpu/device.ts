@@ -4,7 +4,7 @@ import type { AdapterInfo, MemoryInfo } from "../api";
 import { makeError, type GristmillError } from "../errors";
 import type { WeightDevice } from "../load/weights";
 import type { Target } from "../target";
-import { openAdapter } from "./adapter";
+import { openAdapter, type AdapterWishes } from "./adapter";
 import { measureAdapter, type AdapterSpeed } from "./measure";
 
 /** What a buffer is for, by the numbers that the runtime uses. */
@@ -19,7 +19,7 @@ const READ_MODE = 0x1;
 
 /** By kind: weights, states, scratch memory, symbols, results. */
 const USAGES = [
-  STORAGE | COPY_DST,
+  STORAGE | COPY_SRC | COPY_DST,
   STORAGE | COPY_SRC | COPY_DST,
   STORAGE | COPY_SRC | COPY_DST,
   UNIFORM | COPY_DST,
@@ -44,6 +44,8 @@ type Copies = (GPUBuffer | Float64Array)[];
 /** What a step of generation is assumed to take when the number of submissions under way is chosen. */
 const STEP_MS = 8;
 const MAX_DEPTH = 16;
+/** How often finished work is asked for. */
+const NUDGE_MS = 4;
 /** How long the news of a lost device may take. */
 const LOSS_NEWS_MS = 200;
 
@@ -51,6 +53,7 @@ const LOSS_NEWS_MS = 200;
 export class Device implements Target {
   readonly kind = "webgpu";
   readonly processor = null;
+  readonly moved: string[] = [];
   readonly name: string;
   readonly features: string[];
   readonly adapter: AdapterInfo;
@@ -82,9 +85,9 @@ export class Device implements Target {
     });
   }
 
-  /** Opens the best adapter, with everything that it offers except the features in `without`. */
-  static async open(without: string[]): Promise<Device> {
-    const { device, info } = await openAdapter(without);
+  /** Opens the best adapter, with everything that it offers and that is wanted. */
+  static async open(wishes: AdapterWishes): Promise<Device> {
+    const { device, info } = await openAdapter(wishes);
     return new Device(device, info);
   }
 
@@ -223,7 +226,7 @@ export class Device implements Target {
     copyAll(encoder, results);
     this.device.queue.submit([encoder.finish()]);
     // Asked for now and not when somebody waits, which would cost a turn of the event loop.
-    const read = bytes > 0 ? readBack(staging, bytes) : this.device.queue.onSubmittedWorkDone().then(nothing);
+    const read = bytes > 0 ? this.readBack(staging, bytes) : this.device.queue.onSubmittedWorkDone().then(nothing);
     const result = this.unlessLost(read).catch(async (e: unknown) => {
       await this.throwIfLost();
       throw makeError("internal", `reading results: ${(e as Error).message}`, {}, e);
@@ -231,6 +234,19 @@ export class Device implements Target {
     // A result that nobody asks for any more may fail.
     result.catch(() => {});
     return result;
+  }
+
+  private async readBack(staging: GPUBuffer, bytes: number): Promise<Uint8Array> {
+    // Firefox looks for finished work ten times a second, and whenever something is submitted.
+    const nudge = setInterval(() => (this.lostError ? clearInterval(nudge) : this.device.queue.submit([])), NUDGE_MS);
+    try {
+      await staging.mapAsync(READ_MODE, 0, bytes);
+    } finally {
+      clearInterval(nudge);
+    }
+    const copy = new Uint8Array(staging.getMappedRange(0, bytes).slice(0));
+    staging.unmap();
+    return copy;
   }
 
   failure(): GristmillError | undefined {
@@ -314,13 +330,6 @@ export class Device implements Target {
     const lost = await this.lossBehindError();
     if (lost) throw lost;
   }
-}
-
-async function readBack(staging: GPUBuffer, bytes: number): Promise<Uint8Array> {
-  await staging.mapAsync(READ_MODE, 0, bytes);
-  const copy = new Uint8Array(staging.getMappedRange(0, bytes).slice(0));
-  staging.unmap();
-  return copy;
 }
 
 function copyAll(encoder: GPUCommandEncoder, copies: Copies): void {

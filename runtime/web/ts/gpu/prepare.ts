@@ -3,27 +3,73 @@
 import { guard, type Bundle } from "../bundle";
 import { loadWeights } from "../load/weights";
 import { familiesOf } from "../profile";
-import type { Prepared } from "../target";
+import type { Prepared, Target } from "../target";
+import { abilities, featuresOf, type Wishes } from "../wasm/features";
+import { openKernels, type OpenKernels } from "../wasm/prepare";
 import type { Device } from "./device";
 
-/** Fetches programs for the device and checks that the bundle fits it. */
+/**
+ * Fetches programs for the device and checks that the bundle fits it. Kernels for steps that exceed its limits come
+ * along.
+ */
 export async function prepareGpu(
   bundle: Bundle,
   device: Device,
-  wish: string | null,
+  wishes: Wishes & { profile: string | null },
   signal: AbortSignal,
 ): Promise<Prepared> {
   const settled = device.calibrate();
   settled.catch(() => {});
   const { runtime, source, plan } = bundle;
-  const profile = guard(() => runtime.profile(wish ?? undefined, familiesOf(navigator)));
+  const profile = guard(() => runtime.profile(wishes.profile ?? undefined, familiesOf(navigator)));
   await bundle.setPrograms(profile, signal);
-  guard(() => runtime.admit(device as never));
+  const moved = guard(() => runtime.admit(device as never));
+  const spares = moved.length > 0 ? await openSpares(bundle, wishes, signal) : null;
+  const [machine, setup] = spares ? [spares.machine, JSON.stringify(spares.setup)] : [];
   return {
-    target: device,
+    target: spares ? together(device, spares, moved, bundle) : device,
     profile,
     settled,
-    open: () => runtime.open(device as never, bundle.files as never) as Promise<void>,
+    open: () => runtime.open(device as never, bundle.files as never, machine as never, setup) as Promise<void>,
     weights: (stop) => loadWeights({ source, ...plan, device: device.forWeights(), signal: stop }),
+  };
+}
+
+/** Kernels beside the device; null where WebAssembly lacks what they are made of, and then only short texts will do. */
+async function openSpares(bundle: Bundle, wishes: Wishes, signal: AbortSignal): Promise<OpenKernels | null> {
+  const found = abilities(wishes);
+  if (!found.simd) return null;
+  const file = guard(() => bundle.runtime.spareModule(featuresOf(found)));
+  return openKernels(bundle, file, found, signal);
+}
+
+/** A device with kernels beside it. */
+function together(device: Device, { machine }: OpenKernels, moved: string[], { runtime }: Bundle): Target {
+  let beside: [number, number, number] = [0, 0, 0];
+  return {
+    kind: "webgpu",
+    adapter: device.adapter,
+    processor: machine.processor,
+    moved,
+    memory: () => {
+      // While a call is under way nobody can be asked.
+      const told = runtime.machineMemory();
+      if (told) beside = [told[0] ?? 0, told[1] ?? 0, told[2] ?? 0];
+      const [, states, scratch] = beside;
+      const own = device.memory();
+      return {
+        weights: own.weights,
+        states: own.states + states,
+        scratch: own.scratch + scratch,
+        total: own.total + machine.size,
+        peak: own.peak + machine.size,
+      };
+    },
+    lossBehindError: async () => machine.loss ?? (await device.lossBehindError()),
+    lose: () => device.lose(),
+    close: () => {
+      machine.close();
+      device.close();
+    },
   };
 }

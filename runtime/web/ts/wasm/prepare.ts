@@ -40,26 +40,7 @@ export async function prepareWasm(bundle: Bundle, wishes: Wishes, signal: AbortS
   const features = featuresOf(found);
   // More than 32 bits reach is refused before anything else is fetched.
   const chosen = JSON.parse(guard(() => runtime.kernelModule(features, ADDRESS_SPACE))) as KernelModule;
-  const bytes = await bundle.file(chosen.file, signal);
-  const module = await compileKernels(bytes, chosen.file);
-  const { memory, limit } = makeMemory(leastPages(bytes), found.threads > 1);
-  // Where no threads can be had after all, one does the work of all.
-  let single = found.single;
-  const alone = (error: GristmillError): Pool => ((single = error.message), NO_POOL);
-  const opening = openPool(module, memory, found.threads - 1).catch(alone);
-  const exports = await instantiate(module, memory, chosen.file).catch(async (e: unknown) => {
-    (await opening).close();
-    throw e;
-  });
-  const pool = await opening;
-  const processor: ProcessorInfo = {
-    threads: pool.size + 1,
-    simd: found.relaxed ? "relaxed" : "baseline",
-    ...(single && { single }),
-  };
-  const machine = new KernelMachine({ memory, exports, pool, limit, processor });
-  const { heapBase, scratchBytes } = exports;
-  const setup: MachineSetup = { heapBase, scratchBytes, workers: machine.workers, spin: LONG_SPIN, features, limit };
+  const { machine, setup } = await openKernels(bundle, chosen.file, found, signal);
   let addresses: Float64Array = new Float64Array();
   return {
     target: targetOf(machine, bundle),
@@ -78,12 +59,49 @@ export async function prepareWasm(bundle: Bundle, wishes: Wishes, signal: AbortS
   };
 }
 
+/** Kernels that are ready to run, and what the runtime is told of them. */
+export interface OpenKernels {
+  machine: KernelMachine;
+  setup: MachineSetup;
+}
+
+/** Fetches a module of kernels, instantiates it, and starts its threads. */
+export async function openKernels(
+  bundle: Bundle,
+  file: string,
+  found: Abilities,
+  signal: AbortSignal,
+): Promise<OpenKernels> {
+  const bytes = await bundle.file(file, signal);
+  const module = await compileKernels(bytes, file);
+  const { memory, limit } = makeMemory(leastPages(bytes), found.threads > 1);
+  // Where no threads can be had after all, one does the work of all.
+  let single = found.single;
+  const alone = (error: GristmillError): Pool => ((single = error.message), NO_POOL);
+  const opening = openPool(module, memory, found.threads - 1).catch(alone);
+  const exports = await instantiate(module, memory, file).catch(async (e: unknown) => {
+    (await opening).close();
+    throw e;
+  });
+  const pool = await opening;
+  const processor: ProcessorInfo = {
+    threads: pool.size + 1,
+    simd: found.relaxed ? "relaxed" : "baseline",
+    ...(single && { single }),
+  };
+  const machine = new KernelMachine({ memory, exports, pool, limit, processor });
+  const { heapBase, scratchBytes } = exports;
+  const features = featuresOf(found);
+  return { machine, setup: { heapBase, scratchBytes, workers: machine.workers, spin: LONG_SPIN, features, limit } };
+}
+
 function targetOf(machine: KernelMachine, { runtime }: Bundle): Target {
   let known: [number, number, number] = [0, 0, 0];
   return {
     kind: "wasm",
     adapter: null,
     processor: machine.processor,
+    moved: [],
     memory: () => {
       // While a call is under way nobody can be asked.
       const told = runtime.machineMemory();

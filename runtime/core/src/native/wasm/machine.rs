@@ -19,7 +19,7 @@ const DONE: u32 = 0;
 pub(super) struct Instantiated(pub(super) Instance, pub(super) Memory);
 
 /// The first worker, which runs in the thread that asks, and the others.
-pub(super) struct Engine {
+pub(in crate::native) struct Engine {
     store: RefCell<Store<()>>,
     memory: Memory,
     run: TypedFunc<u32, u32>,

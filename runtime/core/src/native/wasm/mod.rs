@@ -9,14 +9,14 @@ mod workers;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use gristmill_bundle::Bundle;
+use gristmill_bundle::{Bundle, Kernel};
 
 use crate::backend::{Backend, Pending, Request, Tensors};
 use crate::cpu::{ADDRESS_SPACE, Cpu, PAGE, PROFILE, RELAXED_SIMD, Setup, THREADS};
 use crate::cpu::{check_profile, device_info, module as module_of, plan};
 use crate::error::Error;
 use crate::gpu::{Executor, Gpu, admit};
-use machine::Engine;
+pub(super) use machine::Engine;
 use module::Compiled;
 
 /// More threads than this rarely help: kernels wait for memory, and for the slowest of them.
@@ -58,27 +58,8 @@ impl Wasm {
         // Too large is too large, whatever the module adds.
         plan.reserve(0, ADDRESS_SPACE)?;
 
-        let file = module_of(&programs, &info)?;
-        let compiled = Compiled::new(file, &bundle.read(file)?, threads > 1)?;
-        let engine =
-            Engine::new(&compiled, threads, if features.contains(RELAXED_SIMD) { "relaxed" } else { "baseline" })?;
-        let (heap_base, scratch_bytes) = engine.layout();
-        let workers = threads as u32;
-        // A page is enough for what the device keeps of its own.
-        let base = u64::from(heap_base) + u64::from(scratch_bytes) * u64::from(workers) + PAGE;
-        let reserve = plan.reserve(base, ADDRESS_SPACE)?;
-        let setup = Setup {
-            heap_base,
-            scratch_bytes,
-            workers,
-            // Threads that outnumber processors only keep one another from working.
-            spin: if threads > processors() { 0 } else { SPIN },
-            features,
-            limit: ADDRESS_SPACE,
-            reserve,
-        };
+        let device = device(&bundle, &programs.kernels, threads, features, &|base| plan.reserve(base, ADDRESS_SPACE))?;
         pollster::block_on(async {
-            let device = Cpu::new(engine, setup)?;
             let weights = weights::read(&device, &bundle, progress).await?;
             let mut executor = Executor::new(device, bundle, manifest, programs).await?;
             executor.set_weights(weights);
@@ -95,6 +76,36 @@ impl Wasm {
     pub fn features(&self) -> &BTreeSet<String> {
         &self.0.gpu().info().features
     }
+}
+
+/// Spare kernels of a program for WebGPU as a device of their own.
+pub(super) fn spares(bundle: &Bundle, kernels: &[Kernel], options: &WasmOptions) -> Result<Cpu<Engine>, Error> {
+    // They are there for buffers that are too large for an adapter.
+    let threads = threads(options.threads, u64::MAX);
+    device(bundle, kernels, threads, features(threads, options.relaxed), &Ok)
+}
+
+/// Compiles and instantiates the module of some kernels. `reserve` tells from what the module needs how much memory there
+/// is from the start.
+fn device(
+    bundle: &Bundle,
+    kernels: &[Kernel],
+    threads: usize,
+    features: BTreeSet<String>,
+    reserve: &dyn Fn(u64) -> Result<u64, Error>,
+) -> Result<Cpu<Engine>, Error> {
+    let file = module_of(kernels, &device_info(features.clone(), ADDRESS_SPACE))?;
+    let compiled = Compiled::new(file, &bundle.read(file)?, threads > 1)?;
+    let simd = if features.contains(RELAXED_SIMD) { "relaxed" } else { "baseline" };
+    let engine = Engine::new(&compiled, threads, simd)?;
+    let (heap_base, scratch_bytes) = engine.layout();
+    let workers = threads as u32;
+    // A page is enough for what the device keeps of its own.
+    let base = u64::from(heap_base) + u64::from(scratch_bytes) * u64::from(workers) + PAGE;
+    let reserve = reserve(base)?;
+    // Threads that outnumber processors only keep one another from working.
+    let spin = if threads > processors() { 0 } else { SPIN };
+    Cpu::new(engine, Setup { heap_base, scratch_bytes, workers, spin, features, limit: ADDRESS_SPACE, reserve })
 }
 
 /// Processors that this process may use.

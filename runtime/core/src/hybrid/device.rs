@@ -1,0 +1,363 @@
+//! Adapter and linear memory as one device.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::{Future, ready};
+use std::rc::Rc;
+
+use super::buffer::Buffer;
+use super::run::{Job, run};
+use crate::cpu::{self, Cpu, Machine};
+use crate::error::Error;
+use crate::gpu::{BufferSpec, Copy, DeviceInfo, Gpu, Reading, Usage, Work};
+
+/// A WebGPU device, and spare kernels beside it if the bundle needs them there.
+#[derive(Debug)]
+pub struct Hybrid<G: Gpu, M: Machine>(Rc<Sides<G, M>>);
+
+/// Both devices.
+#[derive(Debug)]
+pub(super) struct Sides<G: Gpu, M: Machine> {
+    pub(super) gpu: G,
+    pub(super) spare: Option<SpareSide<G, M>>,
+    /// Buffers that only spare kernels bind.
+    aside: Cell<usize>,
+    /// Whether a step was recorded that moved for good: not because of its buffers.
+    moved: Cell<bool>,
+    /// The first failure of a function that cannot say so itself.
+    failure: RefCell<Option<Error>>,
+}
+
+/// What spare kernels need.
+pub(super) struct SpareSide<G: Gpu, M: Machine> {
+    pub(super) cpu: Cpu<M>,
+    /// Results of a submission to linear memory lie in no staging buffer.
+    pub(super) no_staging: cpu::Buffer,
+    /// No steps of the adapter.
+    pub(super) no_steps: G::Steps,
+    /// What the adapter computed, on its way to linear memory; with its size.
+    pub(super) border: RefCell<Option<(G::Buffer, u64)>>,
+}
+
+impl<G: Gpu, M: Machine> fmt::Debug for SpareSide<G, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SpareSide").field(&self.cpu).finish()
+    }
+}
+
+/// A kernel of the adapter or a spare one, and which of its buffers it writes.
+#[derive(Clone, Debug)]
+pub enum Pipeline<P> {
+    /// On the adapter.
+    Own(P, Rc<[bool]>),
+    /// The number of a kernel in the module.
+    Spare(u32, Rc<[bool]>),
+}
+
+/// Buffers bound for a kernel of either kind.
+#[derive(Clone, Debug)]
+pub enum Group<T, A, B> {
+    /// On the adapter; with what is written.
+    Own(T, Vec<Buffer<B>>),
+    /// In linear memory; with all that is bound, and what of it is written.
+    Spare(A, Vec<(Buffer<B>, bool)>),
+    /// What could not be bound, see [`Gpu::check`].
+    Broken,
+}
+
+/// Steps of one kind that follow one another.
+pub(super) enum Stretch<G: Gpu, M: Machine> {
+    Own { steps: G::Steps, count: usize, written: Vec<Buffer<G::Buffer>> },
+    Spare { steps: <Cpu<M> as Gpu>::Steps, count: usize, bound: Vec<(Buffer<G::Buffer>, bool)> },
+}
+
+/// Steps in stretches.
+pub struct Recorded<G: Gpu, M: Machine>(pub(super) Rc<Vec<Stretch<G, M>>>);
+
+impl<G: Gpu, M: Machine> fmt::Debug for Recorded<G, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Recorded({} stretches)", self.0.len())
+    }
+}
+
+impl<G: Gpu, M: Machine> Hybrid<G, M> {
+    /// A device whose own kernels run on `gpu`, and spare ones by `cpu`.
+    pub fn new(gpu: G, cpu: Option<Cpu<M>>) -> Result<Self, Error> {
+        let spare = cpu.map(|cpu| -> Result<_, Error> {
+            let no_staging = cpu.make(&BufferSpec::new("no staging", 0, Usage::Readback))?;
+            Ok(SpareSide { cpu, no_staging, no_steps: gpu.record(&[]), border: RefCell::new(None) })
+        });
+        let spare = spare.transpose()?;
+        let (aside, moved, failure) = (Cell::new(0), Cell::new(false), RefCell::new(None));
+        Ok(Hybrid(Rc::new(Sides { gpu, spare, aside, moved, failure })))
+    }
+
+    /// The adapter's side.
+    pub fn own(&self) -> &G {
+        &self.0.gpu
+    }
+
+    /// The side of spare kernels.
+    pub fn beside(&self) -> Option<&Cpu<M>> {
+        self.0.spare.as_ref().map(|s| &s.cpu)
+    }
+
+    /// Takes buffers of the adapter that were filled elsewhere: weights, with their sizes.
+    pub fn adopt(&self, buffers: impl IntoIterator<Item = (G::Buffer, u64)>) -> Vec<Buffer<G::Buffer>> {
+        let spec = |bytes| BufferSpec::new("a weight", bytes, Usage::Weight);
+        buffers.into_iter().map(|(buffer, bytes)| Buffer::own(spec(bytes), buffer, None)).collect()
+    }
+
+    fn is_too_large(&self, spec: &BufferSpec) -> bool {
+        let bound = matches!(spec.usage, Usage::State | Usage::Scratch);
+        bound && self.0.spare.is_some() && spec.bytes > self.info().limits.largest_binding()
+    }
+
+    /// The copy of a buffer that has a home on the adapter already, if it needs one from the start: the host writes
+    /// symbols, and never reads them.
+    fn early_copy(&self, spec: &BufferSpec) -> Result<Option<cpu::Buffer>, Error> {
+        match &self.0.spare {
+            Some(side) if spec.usage == Usage::Uniform => side.cpu.make(spec).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn fail(&self, e: Error) {
+        self.0.failure.borrow_mut().get_or_insert(e);
+    }
+
+    fn bind_now(
+        &self,
+        name: &str,
+        pipeline: &Pipeline<G::Pipeline>,
+        buffers: &[&Buffer<G::Buffer>],
+    ) -> Result<<Self as Gpu>::Group, Error> {
+        let fault = |message: &str| Error::Device { what: format!("kernel `{name}`"), message: message.to_string() };
+        let (Pipeline::Own(_, writes) | Pipeline::Spare(_, writes)) = pipeline;
+        // Symbols come first, and nobody writes them.
+        let bound = buffers.iter().skip(1).zip(writes.iter()).map(|(b, w)| ((*b).clone(), *w));
+        match pipeline {
+            Pipeline::Own(pipeline, _) => {
+                let own: Option<Vec<&G::Buffer>> = buffers.iter().map(|b| b.on_adapter()).collect();
+                let own = own.ok_or_else(|| fault("one of its buffers is too large for the adapter"))?;
+                let written = bound.filter(|(_, written)| *written).map(|(b, _)| b).collect();
+                Ok(Group::Own(self.0.gpu.bind(name, pipeline, &own), written))
+            }
+            Pipeline::Spare(kernel, _) => {
+                let side = self.0.spare.as_ref().ok_or_else(|| fault("there is no WebAssembly beside the adapter"))?;
+                let places: Vec<cpu::Buffer> =
+                    buffers.iter().map(|b| b.mirrored(|spec| side.cpu.make(spec))).collect::<Result<_, _>>()?;
+                let places: Vec<&cpu::Buffer> = places.iter().collect();
+                Ok(Group::Spare(side.cpu.bind(name, kernel, &places), bound.collect()))
+            }
+        }
+    }
+
+    /// Steps of the adapter.
+    fn own_stretch(&self, steps: &[(&Pipeline<G::Pipeline>, &<Self as Gpu>::Group)]) -> Stretch<G, M> {
+        let (mut pairs, mut written) = (Vec::new(), Vec::new());
+        for (pipeline, group) in steps {
+            if let (Pipeline::Own(pipeline, _), Group::Own(group, writes)) = (pipeline, group) {
+                pairs.push((pipeline, group));
+                merge(&mut written, writes.iter().map(|b| (b.clone(), true)));
+            }
+        }
+        let written = written.into_iter().map(|(b, _)| b).collect();
+        Stretch::Own { steps: self.0.gpu.record(&pairs), count: steps.len(), written }
+    }
+
+    /// Steps of spare kernels.
+    fn spare_stretch(
+        &self,
+        side: &SpareSide<G, M>,
+        steps: &[(&Pipeline<G::Pipeline>, &<Self as Gpu>::Group)],
+    ) -> Stretch<G, M> {
+        let (mut pairs, mut bound) = (Vec::new(), Vec::new());
+        for (pipeline, group) in steps {
+            if let (Pipeline::Spare(kernel, _), Group::Spare(args, buffers)) = (pipeline, group) {
+                pairs.push((kernel, args));
+                merge(&mut bound, buffers.iter().cloned());
+                if buffers.iter().all(|(b, _)| b.on_adapter().is_some()) {
+                    self.0.moved.set(true);
+                }
+            }
+        }
+        Stretch::Spare { steps: side.cpu.record(&pairs), count: steps.len(), bound }
+    }
+
+    /// The whole work on the adapter, when nothing moved.
+    fn straight(&self, work: &Work<'_, Self>, stretch: Option<&Stretch<G, M>>) -> Option<Reading> {
+        let nothing;
+        let steps = match stretch {
+            Some(Stretch::Own { steps, written, .. }) => {
+                written.iter().for_each(|b| b.set_current(false));
+                steps
+            }
+            _ => {
+                nothing = self.0.gpu.record(&[]);
+                &nothing
+            }
+        };
+        // What is not there is bound by no step.
+        let writes: Vec<_> = work.writes.iter().filter_map(|(b, bytes)| Some((b.on_adapter()?, *bytes))).collect();
+        let copy = |c: &Copy<'_, Buffer<G::Buffer>>| -> Option<(G::Buffer, G::Buffer)> {
+            Some((c.from.on_adapter()?.clone(), c.to.on_adapter()?.clone()))
+        };
+        let ends: Option<Vec<_>> = work.feed.iter().chain(work.results).map(copy).collect();
+        let ends = ends?;
+        work.writes.iter().for_each(|(b, _)| b.set_current(false));
+        work.feed.iter().for_each(|c| c.to.set_current(false));
+        let mut copies = work.feed.iter().chain(work.results).zip(&ends).map(|(c, (from, to))| Copy {
+            from,
+            to,
+            to_offset: c.to_offset,
+            bytes: c.bytes,
+        });
+        let feed = work.feed.as_ref().and_then(|_| copies.next());
+        let results: Vec<_> = copies.collect();
+        let staging = work.staging.on_adapter()?;
+        let (grids, bytes) = (work.grids, work.bytes);
+        Some(self.0.gpu.submit(&Work { writes: &writes, feed, steps, grids, results: &results, staging, bytes }))
+    }
+}
+
+/// Adds buffers that are not there yet; what is written once is written.
+fn merge<B>(all: &mut Vec<(Buffer<B>, bool)>, more: impl Iterator<Item = (Buffer<B>, bool)>) {
+    for (buffer, written) in more {
+        match all.iter_mut().find(|(known, _)| known.is(&buffer)) {
+            Some((_, known)) => *known |= written,
+            None => all.push((buffer, written)),
+        }
+    }
+}
+
+impl<G: Gpu, M: Machine> Gpu for Hybrid<G, M> {
+    type Buffer = Buffer<G::Buffer>;
+    type Pipeline = Pipeline<G::Pipeline>;
+    type Group = Group<G::Group, <Cpu<M> as Gpu>::Group, G::Buffer>;
+    type Steps = Recorded<G, M>;
+
+    fn info(&self) -> &DeviceInfo {
+        self.0.gpu.info()
+    }
+
+    fn describe(&self) -> String {
+        let own = self.0.gpu.describe();
+        self.beside().map_or(own.clone(), |cpu| format!("{own}; beyond its limits {}", cpu.describe()))
+    }
+
+    fn depth(&self) -> usize {
+        // The host brings buffers across the border between steps, so that calls cannot overlap.
+        let mixed = self.0.aside.get() > 0 || self.0.moved.get();
+        if mixed { 1 } else { self.0.gpu.depth() }
+    }
+
+    async fn create(&self, specs: &[BufferSpec]) -> Result<Vec<Self::Buffer>, Error> {
+        let on_adapter: Vec<BufferSpec> = specs.iter().filter(|s| !self.is_too_large(s)).cloned().collect();
+        let mut own = self.0.gpu.create(&on_adapter).await?.into_iter();
+        let mut made = Vec::with_capacity(specs.len());
+        for spec in specs {
+            let buffer = match &self.0.spare {
+                Some(side) if self.is_too_large(spec) => side.cpu.make(spec).map(|place| {
+                    self.0.aside.set(self.0.aside.get() + 1);
+                    Buffer::aside(spec.clone(), place)
+                }),
+                _ => self.early_copy(spec).and_then(|copy| {
+                    let own = own.next().ok_or_else(|| Error::Backend("the device made no buffer".to_string()))?;
+                    Ok(Buffer::own(spec.clone(), own, copy))
+                }),
+            };
+            match buffer {
+                Ok(buffer) => made.push(buffer),
+                Err(e) => {
+                    made.iter().for_each(|b| self.destroy(b));
+                    own.for_each(|b| self.0.gpu.destroy(&b));
+                    return Err(e);
+                }
+            }
+        }
+        Ok(made)
+    }
+
+    fn destroy(&self, buffer: &Self::Buffer) {
+        match buffer.on_adapter() {
+            Some(own) => self.0.gpu.destroy(own),
+            None => self.0.aside.set(self.0.aside.get().saturating_sub(1)),
+        }
+        if let (Some(side), Some(place)) = (&self.0.spare, buffer.in_memory()) {
+            side.cpu.destroy(&place);
+        }
+    }
+
+    fn clear(&self, buffers: &[&Self::Buffer]) {
+        let own: Vec<&G::Buffer> = buffers.iter().filter_map(|b| b.on_adapter()).collect();
+        self.0.gpu.clear(&own);
+        for (buffer, place) in buffers.iter().filter_map(|b| Some((b, b.in_memory()?))) {
+            self.0.spare.iter().for_each(|side| side.cpu.clear(&[&place]));
+            buffer.set_current(true);
+        }
+    }
+
+    fn has_spares(&self) -> bool {
+        self.0.spare.is_some()
+    }
+
+    fn spare(&self, kernel: usize, writes: &[bool]) -> Option<Self::Pipeline> {
+        self.0.spare.as_ref()?;
+        Some(Pipeline::Spare(u32::try_from(kernel).ok()?, writes.into()))
+    }
+
+    fn is_aside(&self, buffer: &Self::Buffer) -> bool {
+        buffer.on_adapter().is_none()
+    }
+
+    fn used(&self, buffer: &Self::Buffer, bytes: u64) {
+        buffer.set_used(bytes);
+    }
+
+    fn compile(
+        &self,
+        name: &str,
+        source: &str,
+        writes: &[bool],
+    ) -> impl Future<Output = Result<Self::Pipeline, Error>> + 'static {
+        let made = self.0.gpu.compile(name, source, writes);
+        let writes: Rc<[bool]> = writes.into();
+        async move { Ok(Pipeline::Own(made.await?, writes)) }
+    }
+
+    fn bind(&self, name: &str, pipeline: &Self::Pipeline, buffers: &[&Self::Buffer]) -> Self::Group {
+        self.bind_now(name, pipeline, buffers).unwrap_or_else(|e| {
+            self.fail(e);
+            Group::Broken
+        })
+    }
+
+    fn record(&self, steps: &[(&Self::Pipeline, &Self::Group)]) -> Self::Steps {
+        let kind = |step: &(&Self::Pipeline, &Self::Group)| matches!(step.0, Pipeline::Spare(..));
+        let stretches = steps.chunk_by(|a, b| kind(a) == kind(b)).map(|steps| match &self.0.spare {
+            Some(side) if kind(&steps[0]) => self.spare_stretch(side, steps),
+            _ => self.own_stretch(steps),
+        });
+        Recorded(Rc::new(stretches.collect()))
+    }
+
+    fn submit(&self, work: &Work<'_, Self>) -> Reading {
+        let stretches = &work.steps.0;
+        if stretches.iter().all(|s| matches!(s, Stretch::Own { .. })) {
+            let fault =
+                || Error::Backend("a buffer that is too large for the adapter is bound to no kernel".to_string());
+            return self.straight(work, stretches.first()).unwrap_or_else(|| Box::pin(ready(Err(fault()))));
+        }
+        // It goes on while it is waited for.
+        Box::pin(run(self.0.clone(), Job::new(work)))
+    }
+
+    fn check(&self, what: &str) -> Result<(), Error> {
+        if let Some(e) = self.0.failure.borrow_mut().take() {
+            return Err(e);
+        }
+        self.0.gpu.check(what)?;
+        self.beside().map_or(Ok(()), |cpu| cpu.check(what))
+    }
+}
