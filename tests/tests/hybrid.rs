@@ -122,7 +122,7 @@ fn halves_move_as_well() {
     let tokens = |lowered: Lowered| {
         let inputs = case.runs()[0].inputs.iter().map(|(n, t)| (n.clone(), to_runtime(t))).collect();
         let mut wgpu = load(&bundle, lowered, 2).unwrap();
-        let what = TensorRun { entry: None, greedy: Some(8), taps: false };
+        let what = TensorRun { entry: None, greedy: Some(8), taps: false, start: Vec::new() };
         let outputs = run_tensors(&mut wgpu, bundle.manifest(), &inputs, &what).unwrap();
         (outputs["greedy.tokens"].clone(), wgpu.admission().moved.is_empty())
     };
@@ -186,7 +186,7 @@ fn a_spare_kernel_that_the_module_lacks_is_an_error() {
     for threads in [1, 2] {
         let mut wgpu = load(&forged, buffers(4), threads).unwrap();
         let inputs = case.runs()[0].inputs.iter().map(|(n, t)| (n.clone(), to_runtime(t))).collect();
-        let what = TensorRun { entry: None, greedy: None, taps: false };
+        let what = TensorRun { entry: None, greedy: None, taps: false, start: Vec::new() };
         let text = run_tensors(&mut wgpu, forged.manifest(), &inputs, &what).unwrap_err().to_string();
         assert!(text.contains("running kernels"), "{text}");
     }
