@@ -8,18 +8,20 @@ use gristmill_tests::browser::{Task, folder, make, make_golden, make_limited, ma
 use gristmill_tests::goldens::{Case, root};
 
 /// Decoders and encoders with what makes them differ: windows, biases, merged and transposed projections, norms of heads;
-/// soft caps; pictures.
-const GOLDENS: [&str; 10] = [
+/// soft caps; pictures; sounds, with an encoder before the decoder; pictures in prompts.
+const GOLDENS: [&str; 12] = [
     "bert/base",
     "gemma2/softcap",
     "gpt2/base",
     "llama/gqa_untied",
+    "llava/base",
     "mistral/sliding",
     "qwen2/tied",
     "qwen3/qk_norm",
     "resnet/basic",
     "roberta/cls",
     "vit/cls",
+    "whisper/mel80",
 ];
 
 /// Chat as the simplest of templates has it; the model is none, so what it answers is a story.
