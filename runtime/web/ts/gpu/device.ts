@@ -54,6 +54,8 @@ export class Device implements Target {
   readonly kind = "webgpu";
   readonly processor = null;
   readonly moved: string[] = [];
+  /** Whether results are waited for between stretches of steps, so that calls cannot overlap. */
+  alternates = false;
   readonly name: string;
   readonly features: string[];
   readonly adapter: AdapterInfo;
@@ -237,16 +239,24 @@ export class Device implements Target {
   }
 
   private async readBack(staging: GPUBuffer, bytes: number): Promise<Uint8Array> {
-    // Firefox looks for finished work ten times a second, and whenever something is submitted.
-    const nudge = setInterval(() => (this.lostError ? clearInterval(nudge) : this.device.queue.submit([])), NUDGE_MS);
-    try {
-      await staging.mapAsync(READ_MODE, 0, bytes);
-    } finally {
-      clearInterval(nudge);
-    }
+    const mapped = staging.mapAsync(READ_MODE, 0, bytes);
+    await (this.alternates ? this.nudged(mapped) : mapped);
     const copy = new Uint8Array(staging.getMappedRange(0, bytes).slice(0));
     staging.unmap();
     return copy;
+  }
+
+  /**
+   * Waits, and asks for finished work while it does. Firefox looks for it ten times a second by itself, and whenever
+   * something is submitted.
+   */
+  private async nudged(mapped: Promise<undefined>): Promise<void> {
+    const nudge = setInterval(() => (this.lostError ? clearInterval(nudge) : this.device.queue.submit([])), NUDGE_MS);
+    try {
+      await mapped;
+    } finally {
+      clearInterval(nudge);
+    }
   }
 
   failure(): GristmillError | undefined {

@@ -25,6 +25,7 @@ export async function prepareGpu(
   await bundle.setPrograms(profile, signal);
   const moved = guard(() => runtime.admit(device as never));
   const spares = moved.length > 0 ? await openSpares(bundle, wishes, signal) : null;
+  device.alternates = spares !== null;
   const [machine, setup] = spares ? [spares.machine, JSON.stringify(spares.setup)] : [];
   return {
     target: spares ? together(device, spares, moved, bundle) : device,
