@@ -4,7 +4,8 @@
 //! In the order of the road: [`model_dir`] and [`library`] find what to compile, [`prepare`] folds constants and applies
 //! precisions, [`round`] makes activations bytes where a target wants them, [`rewrite`] finds fused operations in a
 //! graph of primitives, [`lower`] decides what becomes memory, [`kernels`] builds kernels, [`plan`] assembles programs,
-//! [`spare`] adds kernels for adapters with low limits, [`emit`] does all of that for a target, [`weights`] streams weights, and [`compile()`] is the whole.
+//! [`spare`] adds kernels for adapters with low limits, [`emit`] does all of that for a target, [`weights`] streams
+//! weights, and [`compile()`] is the whole. [`draft`] begins an architecture file for a model that has none.
 
 pub mod error;
 
@@ -43,6 +44,8 @@ pub mod compile;
 pub mod reference;
 
 pub mod pictures;
+
+pub mod draft;
 
 mod tasks;
 

@@ -29,6 +29,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Compile a model directory into a bundle
     Compile(CompileArgs),
+    /// Draft an architecture file for a model that none of the shipped ones describes
+    New(NewArgs),
     /// Check an architecture file or a precision policy
     Check(CheckArgs),
     /// Show what is in a bundle
@@ -124,7 +126,8 @@ Examples:
   gristmill check my-precision-policy.ron
 
 Without a config only names, types and structure are checked; with one the whole graph is built
-and its shapes are inferred. Exit code 1: the file has errors, all of which are listed.")]
+and its shapes are inferred; with a model directory its tensors have to be there as well. Exit
+code 1: the file has errors, all of which are listed.")]
 pub(crate) struct CheckArgs {
     /// Architecture file, or precision policy
     #[arg(value_name = "FILE.ron")]
@@ -132,6 +135,34 @@ pub(crate) struct CheckArgs {
     /// config.json of a model to bind it to
     #[arg(long, value_name = "config.json")]
     pub(crate) config: Option<PathBuf>,
+    /// Model directory to bind it to: its config.json and its tensors
+    #[arg(long, value_name = "MODEL_DIR", conflicts_with = "config")]
+    pub(crate) model: Option<PathBuf>,
+}
+
+/// `gristmill new`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  gristmill new path/to/model
+  gristmill new path/to/model -o stablelm.ron
+  gristmill check stablelm.ron --model path/to/model
+  gristmill compile path/to/model -o dist --arch stablelm.ron
+
+The draft extends the shipped architecture that has names for most of the model's tensors. It lists
+the tensors and the entries of config.json that the base does not know, and what the base reads
+that the model does not have. Beside it lies a Python script that runs the original model and writes
+what `gristmill verify` compares with.")]
+pub(crate) struct NewArgs {
+    /// A model directory
+    #[arg(value_name = "MODEL_DIR")]
+    pub(crate) model: PathBuf,
+    /// Where the file goes; otherwise it is called as the type of the model, here
+    #[arg(short, long, value_name = "FILE.ron")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace files, and draft one for a model that a shipped architecture describes
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// `gristmill inspect`.

@@ -1,6 +1,8 @@
 //! `gristmill check`.
 
-use gristmill_compiler::library;
+use gristmill_compiler::model_dir::ModelDir;
+use gristmill_compiler::weights::Checkpoint;
+use gristmill_compiler::{CompileError, library};
 use gristmill_graph::Model;
 use gristmill_graph::text::{Diagnostics, Policy, bind, check as check_text};
 
@@ -22,16 +24,26 @@ pub(crate) fn check(args: &CheckArgs) -> Outcome {
         return Ok(Exit::Done);
     }
     let library = library::library().with_file(name.clone(), text);
+    if let Some(path) = &args.model {
+        let dir = ModelDir::open(path)?;
+        let tensors = Checkpoint::open(path).map_err(CompileError::from)?.tensors();
+        return bound(&shown.to_string(), bind(&library, &name, &dir.config, Some(&tensors)));
+    }
     let Some(path) = &args.config else {
         if let Err(found) = check_text(&library, &name) {
             return Ok(report(&found));
         }
-        emit(&format!("{shown}: no errors; --config config.json builds the graph as well\n"))?;
+        emit(&format!("{shown}: no errors; --config config.json or --model MODEL_DIR builds the graph as well\n"))?;
         return Ok(Exit::Done);
     };
     let config = std::fs::read_to_string(path).map_err(|e| Failure::io(path, &e))?;
     let config = serde_json::from_str(&config).map_err(|e| Failure::wrong(format!("{}: {e}", path.display())))?;
-    match bind(&library, &name, &config, None) {
+    bound(&shown.to_string(), bind(&library, &name, &config, None))
+}
+
+/// Says what came of binding.
+fn bound(shown: &str, result: Result<Model, Diagnostics>) -> Outcome {
+    match result {
         Ok(model) => {
             emit(&format!("{shown}: no errors; {}\n", summary(&model)))?;
             Ok(Exit::Done)

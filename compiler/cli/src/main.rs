@@ -10,6 +10,7 @@ mod compile;
 mod failure;
 mod inspect;
 mod locate;
+mod new;
 mod output;
 mod page;
 mod progress;
@@ -28,6 +29,7 @@ use args::{Cli, Command};
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Compile(args) => compile::compile(&args),
+        Command::New(args) => new::new(&args),
         Command::Check(args) => check::check(&args),
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Run(args) => run::run(&args),

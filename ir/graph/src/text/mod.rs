@@ -20,6 +20,7 @@ mod file;
 mod functions;
 mod lexer;
 mod lint;
+mod outline;
 mod parser;
 mod policy;
 mod tasks;
@@ -35,6 +36,7 @@ use std::rc::Rc;
 use serde_json::Value as Json;
 
 pub use diagnostics::{Diagnostic, Diagnostics};
+pub use outline::{Outline, OutlinedWeight, outline};
 pub use policy::Policy;
 
 use crate::graph::Model;

@@ -1,0 +1,73 @@
+//! `gristmill new`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use gristmill_compiler::CompileError;
+use gristmill_compiler::draft::{draft, golden_script};
+use gristmill_compiler::library::library;
+use gristmill_compiler::model_dir::ModelDir;
+use gristmill_compiler::weights::Checkpoint;
+use gristmill_graph::text::outline;
+
+use crate::args::NewArgs;
+use crate::failure::{Exit, Failure, Outcome};
+use crate::output::note;
+use crate::tensors::parent;
+
+/// Drafts an architecture file and the script of its test.
+pub(crate) fn new(args: &NewArgs) -> Outcome {
+    let dir = ModelDir::open(&args.model)?;
+    let library = library();
+    let class = dir.config["architectures"][0].as_str().unwrap_or("MyModel").to_string();
+    if let Some(known) = library.architecture_for_class(&class).filter(|_| !args.force) {
+        return Err(Failure::wrong(format!(
+            "{class} needs no file of its own: {known} ships with gristmill, and `gristmill compile {}` uses it; --force \
+             drafts one nevertheless",
+            args.model.display()
+        )));
+    }
+    let tensors = Checkpoint::open(&args.model).map_err(CompileError::from)?.tensors();
+    let draft = draft(&library, &dir.config, &tensors).ok_or_else(|| {
+        Failure::wrong(
+            "no shipped architecture has names for any of these tensors, so there is no base to draft from; start with \
+             \"A first file\" in models/README.md",
+        )
+    })?;
+    let file = args.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.ron", stem(&dir.config, &class))));
+    let script = file.with_file_name(format!("{}_golden.py", file.file_stem().unwrap_or_default().to_string_lossy()));
+    for path in [&file, &script] {
+        if path.exists() && !args.force {
+            return Err(Failure::wrong(format!("{} exists; --force replaces it", path.display())));
+        }
+    }
+    let base = outline(&library, &format!("{}.ron", draft.base)).map_err(|d| Failure::wrong(d.to_string()))?;
+    write(&script, &golden_script(&class, &file.display().to_string(), &base.inputs))?;
+    write(&file, &draft.text)?;
+    let (known, total, base) = (draft.known, draft.total, &draft.base);
+    note(&format!(
+        "{}: extends {base}, which has names for {known} of {total} tensors\n{}: makes what `gristmill verify` compares \
+         with\nNext: gristmill check {} --model {}",
+        file.display(),
+        script.display(),
+        file.display(),
+        args.model.display()
+    ));
+    Ok(Exit::Done)
+}
+
+/// A name for the file: the type of the model, or its class.
+fn stem(config: &serde_json::Value, class: &str) -> String {
+    let name = config["model_type"].as_str().filter(|t| !t.is_empty()).unwrap_or(class);
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
+    name.chars().map(plain).collect()
+}
+
+/// Writes a whole file or none.
+fn write(path: &Path, text: &str) -> Outcome<()> {
+    let failed = |e: &std::io::Error| Failure::io(path, e);
+    let mut file = tempfile::NamedTempFile::new_in(parent(path)).map_err(|e| failed(&e))?;
+    file.write_all(text.as_bytes()).map_err(|e| failed(&e))?;
+    file.persist(path).map_err(|e| failed(&e.error))?;
+    Ok(())
+}

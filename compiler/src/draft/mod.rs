@@ -1,0 +1,227 @@
+//! Drafts of architecture files, for models that none of the shipped files describes.
+
+mod golden;
+mod pattern;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use gristmill_graph::text::{Library, Outline, outline};
+use serde_json::Value;
+
+pub use golden::golden_script;
+use pattern::{fits, general};
+
+/// Entries of config.json that say nothing about what is computed.
+const SILENT: &[&str] = &[
+    "architectures",
+    "model_type",
+    "transformers_version",
+    "torch_dtype",
+    "dtype",
+    "use_cache",
+    "_name_or_path",
+    "initializer_range",
+    "auto_map",
+    "id2label",
+    "label2id",
+    "task_specific_params",
+    "pad_token_id",
+    "bos_token_id",
+    "eos_token_id",
+    "attn_implementation",
+    "_attn_implementation",
+];
+
+/// A draft, and how it came about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// The architecture file.
+    pub text: String,
+    /// The shipped architecture that it extends.
+    pub base: String,
+    /// How many tensors of the model have the names that the base gives them.
+    pub known: usize,
+    /// How many tensors the model has.
+    pub total: usize,
+}
+
+/// Drafts an architecture file for a model from its config.json, and the names and shapes of its tensors. The base is the
+/// shipped architecture that knows most of the names; what it does not know, or knows in vain, is listed. None if no
+/// shipped architecture knows any.
+pub fn draft(library: &Library, config: &Value, tensors: &BTreeMap<String, Vec<u64>>) -> Option<Draft> {
+    let files: Vec<String> = library.architectures().map(str::to_string).collect();
+    let read = |file: &String| Some((file.trim_end_matches(".ron").to_string(), outline(library, file).ok()?));
+    let candidates = files.iter().filter_map(read).map(|(name, base)| (matches(&base, tensors), name, base));
+    // Of files that know as much, the one that wants least besides is nearest.
+    let best = candidates.max_by_key(|(found, _, _)| (found.known.len(), std::cmp::Reverse(found.missing.len())));
+    let (found, base, outlined) = best.filter(|(found, _, _)| !found.known.is_empty())?;
+    let class = config["architectures"][0].as_str().unwrap_or("MyModel");
+    let text = write(class, &base, &outlined, &found, config, tensors);
+    Some(Draft { text, base, known: found.known.len(), total: tensors.len() })
+}
+
+/// What a base knows of a model.
+struct Matches {
+    /// Tensors that have a name there.
+    known: BTreeSet<String>,
+    /// Weights that it needs and the model does not have: name and pattern.
+    missing: Vec<(String, String)>,
+}
+
+fn matches(base: &Outline, tensors: &BTreeMap<String, Vec<u64>>) -> Matches {
+    let mut known = BTreeSet::new();
+    let mut missing = Vec::new();
+    for weight in &base.weights {
+        let before = known.len();
+        let fitting: Vec<&String> = tensors.keys().filter(|name| fits(&weight.tensor, name)).collect();
+        if fitting.is_empty() && !weight.optional {
+            missing.push((weight.name.clone(), weight.tensor.clone()));
+        }
+        known.extend(fitting.into_iter().cloned());
+        debug_assert!(known.len() >= before);
+    }
+    Matches { known, missing }
+}
+
+fn write(
+    class: &str,
+    base: &str,
+    outlined: &Outline,
+    found: &Matches,
+    config: &Value,
+    tensors: &BTreeMap<String, Vec<u64>>,
+) -> String {
+    let mut text = String::new();
+    let (known, total) = (found.known.len(), tensors.len());
+    let _ = writeln!(
+        text,
+        "// A draft: {known} of {total} tensors have the names that {base}.ron gives them. The rest is below."
+    );
+    let _ =
+        writeln!(text, "// The manual of this language is models/README.md; a worked example is docs/authoring.md.");
+    let _ = writeln!(text, "Architecture(\n    doc: \"{class}: like {base}, but for ..\",\n    extends: \"{base}\",");
+    let _ = writeln!(text, "    classes: [\"{class}\"],\n");
+    write_config(&mut text, base, outlined, config);
+    write_weights(&mut text, base, outlined, found, config, tensors);
+    if !found.missing.is_empty() {
+        let _ = writeln!(
+            text,
+            "    // {base} reads these, and this model does not have them. What uses them has to be replaced."
+        );
+        for (name, tensor) in &found.missing {
+            let _ = writeln!(text, "    //   {name}: {tensor}");
+        }
+        text.push('\n');
+    }
+    let _ = writeln!(text, "    // Where {base} computes something else, replace statements by name, or add some:");
+    let _ = writeln!(
+        text,
+        "    //   Replace(\"layers.a\", [Let(\"a = layer_norm(h, input_norm, input_norm_bias, eps: eps) :: norm\")]),"
+    );
+    let _ = writeln!(text, "    // Statements of {base}:");
+    for line in wrapped(&outlined.statements) {
+        let _ = writeln!(text, "    //   {line}");
+    }
+    text.push_str("    edits: [\n    ],\n)\n");
+    text
+}
+
+/// Entries of config.json that the base does not read.
+fn write_config(text: &mut String, base: &str, outlined: &Outline, config: &Value) {
+    let formulas: String = outlined.config.iter().map(|(_, formula)| format!("{formula}\n")).collect();
+    let read = |key: &str| formulas.contains(&format!("config.{key}")) || formulas.contains(&format!("'{key}'"));
+    let silent = |key: &str| SILENT.contains(&key) || key.contains("dropout") || key.ends_with("pdrop");
+    let unread =
+        config.as_object().into_iter().flatten().filter(|(key, value)| !value.is_null() && !silent(key) && !read(key));
+    let unread: Vec<String> = unread.map(|(key, value)| format!("{key} = {value}")).collect();
+    if unread.is_empty() {
+        return;
+    }
+    let _ =
+        writeln!(text, "    // {base} does not read these entries of config.json. Does one change what is computed?");
+    for entry in unread {
+        let shown: String = entry.chars().take(100).collect();
+        let _ = writeln!(text, "    //   {shown}");
+    }
+    text.push_str("    config: [\n    ],\n\n");
+}
+
+/// Tensors that the base has no name for.
+fn write_weights(
+    text: &mut String,
+    base: &str,
+    outlined: &Outline,
+    found: &Matches,
+    config: &Value,
+    tensors: &BTreeMap<String, Vec<u64>>,
+) {
+    let mut unknown: BTreeMap<String, &Vec<u64>> = BTreeMap::new();
+    for (name, shape) in tensors.iter().filter(|(name, _)| !found.known.contains(*name)) {
+        unknown.entry(general(name).0).or_insert(shape);
+    }
+    if unknown.is_empty() {
+        return;
+    }
+    let _ = writeln!(
+        text,
+        "    // {base} has no names for these tensors. Those that are used need one; delete the others."
+    );
+    text.push_str("    weights: {\n");
+    let mut names: BTreeSet<String> = outlined.weights.iter().map(|w| w.name.clone()).collect();
+    names.extend(outlined.config.iter().map(|(name, _)| name.clone()));
+    names.extend(outlined.statements.iter().filter_map(|s| s.rsplit('.').next()).map(str::to_string));
+    for (tensor, shape) in unknown {
+        let name = free_name(&tensor, &mut names);
+        let shape: Vec<String> = shape.iter().map(|n| dimension(*n, outlined, config)).collect();
+        let _ = writeln!(text, "        \"{name}\": (tensor: \"{tensor}\", shape: \"{}\"),", shape.join(", "));
+    }
+    text.push_str("    },\n\n");
+}
+
+/// A name made of the last parts of a tensor's, which nothing else has.
+fn free_name(tensor: &str, taken: &mut BTreeSet<String>) -> String {
+    let word =
+        |part: &str| -> String { part.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect() };
+    let parts: Vec<String> = tensor.split('.').filter(|p| *p != "{i}" && *p != "weight").map(word).collect();
+    for count in 2.min(parts.len())..=parts.len() {
+        let name = parts[parts.len() - count..].join("_");
+        let usable = name.starts_with(|c: char| c.is_ascii_alphabetic());
+        if usable && taken.insert(name.clone()) {
+            return name;
+        }
+    }
+    let mut n = 2;
+    while !taken.insert(format!("tensor_{n}")) {
+        n += 1;
+    }
+    format!("tensor_{n}")
+}
+
+/// A size as the config value that has it, if the base reads one; else the number.
+fn dimension(size: u64, outlined: &Outline, config: &Value) -> String {
+    let same = |(_, formula): &&(String, String)| {
+        let key = formula.split_whitespace().next().and_then(|f| f.strip_prefix("config."));
+        let plain =
+            key.filter(|k| formula == &format!("config.{k}") || formula.starts_with(&format!("config.{k} ?? ")));
+        plain.and_then(|k| k.split('.').try_fold(config, |v, part| v.get(part))).and_then(Value::as_u64) == Some(size)
+    };
+    outlined.config.iter().find(same).map_or_else(|| size.to_string(), |(name, _)| name.clone())
+}
+
+/// Names in lines of at most a hundred characters.
+fn wrapped(names: &[String]) -> Vec<String> {
+    let mut lines: Vec<String> = vec![String::new()];
+    for name in names.iter().filter(|n| !n.contains('{')) {
+        let line = lines.last_mut().filter(|l| l.len() + name.len() < 100);
+        match line {
+            Some(line) if line.is_empty() => line.push_str(name),
+            Some(line) => *line += &format!(" {name}"),
+            None => lines.push(name.clone()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! What an architecture file declares, for tools that compare it with a model.
+
+use super::diagnostics::Diagnostics;
+use super::file::Statement;
+use super::{Library, load};
+
+/// The declarations of an architecture, with everything it extends and includes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outline {
+    /// Names of config values, and their formulas.
+    pub config: Vec<(String, String)>,
+    /// Names of inputs that have no default.
+    pub inputs: Vec<String>,
+    /// Weights in the order of the file.
+    pub weights: Vec<OutlinedWeight>,
+    /// Addresses of statements that edits can name: `layers.q`.
+    pub statements: Vec<String>,
+}
+
+/// A declared weight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutlinedWeight {
+    /// Name in formulas.
+    pub name: String,
+    /// Pattern of tensor names.
+    pub tensor: String,
+    /// Whether some models have it and others do not.
+    pub optional: bool,
+}
+
+/// Reads what an architecture declares.
+///
+/// # Errors
+/// All problems of the files.
+pub fn outline(library: &Library, file: &str) -> Result<Outline, Diagnostics> {
+    let loaded = load(library, file)?;
+    if !loaded.diagnostics.is_empty() {
+        return Err(Diagnostics(loaded.diagnostics));
+    }
+    let arch = &loaded.arch;
+    let mut statements = Vec::new();
+    addresses(&arch.body, "", &mut statements);
+    Ok(Outline {
+        config: arch.config.0.iter().map(|(name, formula)| (name.0.to_string(), formula.0.to_string())).collect(),
+        inputs: arch.inputs.0.iter().filter(|(_, i)| i.default.is_none()).map(|(n, _)| n.0.to_string()).collect(),
+        weights: arch
+            .weights
+            .0
+            .iter()
+            .map(|(name, weight)| OutlinedWeight {
+                name: name.0.to_string(),
+                tensor: weight.tensor.0.to_string(),
+                optional: weight.optional || weight.when.is_some(),
+            })
+            .collect(),
+        statements,
+    })
+}
+
+/// Where edits can take hold, with the names of repetitions in front.
+fn addresses(body: &[Statement<'_>], prefix: &str, all: &mut Vec<String>) {
+    for statement in body {
+        match statement {
+            Statement::Let(text) => {
+                let name = text.0.split('=').next().unwrap_or_default().trim();
+                all.push(format!("{prefix}{name}"));
+            }
+            Statement::Output(name, _) | Statement::Tap(name, _) => all.push(format!("{prefix}{}", name.0)),
+            Statement::Repeat { name, body, .. } => {
+                all.push(format!("{prefix}{}", name.0));
+                addresses(body, &format!("{prefix}{}.", name.0), all);
+            }
+            Statement::When(_, then) => addresses(then, prefix, all),
+            Statement::If(_, then, other) => {
+                addresses(then, prefix, all);
+                addresses(other, prefix, all);
+            }
+        }
+    }
+}
