@@ -3,6 +3,7 @@
 mod golden;
 mod pattern;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
@@ -53,8 +54,8 @@ pub fn draft(library: &Library, config: &Value, tensors: &BTreeMap<String, Vec<u
     let files: Vec<String> = library.architectures().map(str::to_string).collect();
     let read = |file: &String| Some((file.trim_end_matches(".ron").to_string(), outline(library, file).ok()?));
     let candidates = files.iter().filter_map(read).map(|(name, base)| (matches(&base, tensors), name, base));
-    // Of files that know as much, the one that wants least besides is nearest.
-    let best = candidates.max_by_key(|(found, _, _)| (found.known.len(), std::cmp::Reverse(found.missing.len())));
+    // Of files that know as much, the one that wants least besides is nearest, and the plainest of those.
+    let best = candidates.min_by_key(|(found, _, base)| (Reverse(found.known.len()), found.missing.len(), base.depth));
     let (found, base, outlined) = best.filter(|(found, _, _)| !found.known.is_empty())?;
     let class = config["architectures"][0].as_str().unwrap_or("MyModel");
     let text = write(class, &base, &outlined, &found, config, tensors);

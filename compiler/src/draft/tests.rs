@@ -36,7 +36,7 @@ fn the_nearest_architecture_is_the_base_and_the_rest_is_listed() {
         "num_hidden_layers": 2, "num_attention_heads": 2, "use_parallel_residual": true, "hidden_dropout": 0.1,
     });
     let draft = draft(&library(), &config, &tensors()).expect("a base");
-    assert_eq!((draft.base.as_str(), draft.known, draft.total), ("llama", 16, 21));
+    assert_eq!((draft.base.as_str(), draft.known, draft.total), ("llama", 18, 21));
     let text = &draft.text;
     for part in [
         "extends: \"llama\"",

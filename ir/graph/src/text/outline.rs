@@ -7,6 +7,8 @@ use super::{Library, load};
 /// The declarations of an architecture, with everything it extends and includes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outline {
+    /// How many architectures it extends, one after the other.
+    pub depth: usize,
     /// Names of config values, and their formulas.
     pub config: Vec<(String, String)>,
     /// Names of inputs that have no default.
@@ -38,9 +40,16 @@ pub fn outline(library: &Library, file: &str) -> Result<Outline, Diagnostics> {
         return Err(Diagnostics(loaded.diagnostics));
     }
     let arch = &loaded.arch;
+    let mut depth = 0;
+    let mut next = extended(library, file);
+    while let Some(base) = next {
+        depth += 1;
+        next = extended(library, &base);
+    }
     let mut statements = Vec::new();
     addresses(&arch.body, "", &mut statements);
     Ok(Outline {
+        depth,
         config: arch.config.0.iter().map(|(name, formula)| (name.0.to_string(), formula.0.to_string())).collect(),
         inputs: arch.inputs.0.iter().filter(|(_, i)| i.default.is_none()).map(|(n, _)| n.0.to_string()).collect(),
         weights: arch
@@ -55,6 +64,20 @@ pub fn outline(library: &Library, file: &str) -> Result<Outline, Diagnostics> {
             .collect(),
         statements,
     })
+}
+
+/// What an architecture file extends, if anything.
+fn extended(library: &Library, file: &str) -> Option<String> {
+    let text = library.files.get(file).or_else(|| library.files.get(&format!("{file}.ron")))?;
+    super::file::peek::<Extends>(text)?.extends
+}
+
+/// The one entry of a file that says what it extends.
+#[derive(serde::Deserialize)]
+#[serde(rename = "Architecture")]
+struct Extends {
+    #[serde(default)]
+    extends: Option<String>,
 }
 
 /// Where edits can take hold, with the names of repetitions in front.
