@@ -3,6 +3,7 @@
 mod bad_input;
 mod bench;
 mod common;
+mod new;
 mod picture;
 mod readme;
 mod road;

@@ -1,0 +1,34 @@
+//! Drafts of architecture files.
+
+use crate::common::{Place, stories};
+
+#[test]
+fn a_draft_is_written_beside_the_script_of_its_test() {
+    let place = Place::new();
+    // No shipped file is for this class; a file of its own is in examples/.
+    let model = stories().join("../../tests/goldens/olmo2/base/model").display().to_string();
+    let ran = place.run(&["new", &model, "-o", "mine.ron"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains("mine.ron: extends llama, which has names for"), "{}", ran.stderr);
+    let draft = std::fs::read_to_string(place.at("mine.ron")).unwrap();
+    assert!(draft.contains("post_feedforward_layernorm.weight") && draft.contains("extends: \"llama\""), "{draft}");
+    let script = std::fs::read_to_string(place.at("mine_golden.py")).unwrap();
+    assert!(script.contains("gristmill verify MODEL_DIR --arch mine.ron"), "{script}");
+
+    // What is missing is said by `check`, and it is not what the base has anyway.
+    place.run(&["check", "mine.ron"]).ok();
+    place
+        .run(&["check", "mine.ron", "--model", &model])
+        .fails(1, &["input_layernorm.weight` is not in the checkpoint"]);
+    place.run(&["new", &model, "-o", "mine.ron"]).fails(2, &["mine.ron exists; --force replaces it"]);
+    place.run(&["new", &model, "-o", "mine.ron", "--force"]).ok();
+}
+
+#[test]
+fn what_needs_no_draft_gets_none() {
+    let place = Place::new();
+    let stories = stories().display().to_string();
+    place.run(&["new", &stories]).fails(2, &["needs no file of its own: llama.ron ships with gristmill"]);
+    place.run(&["new", "nowhere"]).fails(2, &["nowhere: is not a directory"]);
+    assert!(place.names().is_empty(), "{:?}", place.names());
+}
