@@ -1,7 +1,7 @@
 //! Tensor names beside the patterns of architecture files.
 
 /// Whether a name fits a pattern such as `(model.|)layers.{i}.norm.(weight|gamma)`. What stands in braces is not
-/// computed: a single letter counts for a number, everything else for any text.
+/// computed: a single letter counts for a number, everything else for any words with dots behind them.
 pub(super) fn fits(pattern: &str, name: &str) -> bool {
     let Some(first) = pattern.chars().next() else { return name.is_empty() };
     match first {
@@ -13,10 +13,15 @@ pub(super) fn fits(pattern: &str, name: &str) -> bool {
         '{' => {
             let Some(close) = pattern.find('}') else { return false };
             let (hole, rest) = (&pattern[1..close], &pattern[close + 1..]);
-            let number = hole.trim().len() == 1;
-            let most = if number { name.chars().take_while(char::is_ascii_digit).count() } else { name.len() };
-            let least = usize::from(number);
-            (least..=most).any(|n| name.get(n..).is_some_and(|behind| fits(rest, behind)))
+            if hole.trim().len() == 1 {
+                let digits = name.chars().take_while(char::is_ascii_digit).count();
+                return (1..=digits).any(|n| fits(rest, &name[n..]));
+            }
+            // A number would be that of a repetition.
+            let open = |text: &str| !text.contains(|c: char| c.is_ascii_digit());
+            let whole = |text: &str| text.is_empty() || text.ends_with('.') || rest.starts_with('.');
+            let ends = (0..=name.len()).filter_map(|n| name.split_at_checked(n));
+            ends.filter(|(text, _)| open(text) && whole(text)).any(|(_, behind)| fits(rest, behind))
         }
         c => name.strip_prefix(c).is_some_and(|behind| fits(&pattern[c.len_utf8()..], behind)),
     }
@@ -52,6 +57,9 @@ mod tests {
             assert!(!fits(pattern, name), "{name}");
         }
         assert!(fits("({prefix}.|)head.weight", "wav.head.weight") && fits("({prefix}.|)head.weight", "head.weight"));
+        assert!(fits("{prefix}norm.weight", "model.norm.weight") && fits("{prefix}norm.weight", "norm.weight"));
+        assert!(!fits("{prefix}norm.weight", "model.layers.0.norm.weight"));
+        assert!(!fits("{prefix}norm.weight", "model.layernorm.weight"));
         assert!(!fits("a(b", "ab") && !fits("a{b", "ab"));
     }
 
