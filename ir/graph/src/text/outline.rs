@@ -50,7 +50,7 @@ pub fn outline(library: &Library, file: &str) -> Result<Outline, Diagnostics> {
     addresses(&arch.body, "", &mut statements);
     Ok(Outline {
         depth,
-        config: arch.config.0.iter().map(|(name, formula)| (name.0.to_string(), formula.0.to_string())).collect(),
+        config: arch.config.0.iter().map(|(name, line)| (name.0.to_string(), formula(line.0))).collect(),
         inputs: arch.inputs.0.iter().filter(|(_, i)| i.default.is_none()).map(|(n, _)| n.0.to_string()).collect(),
         weights: arch
             .weights
@@ -64,6 +64,11 @@ pub fn outline(library: &Library, file: &str) -> Result<Outline, Diagnostics> {
             .collect(),
         statements,
     })
+}
+
+/// What stands behind the name in `name = formula`.
+fn formula(line: &str) -> String {
+    line.split_once('=').map_or(line, |(_, formula)| formula).trim().to_string()
 }
 
 /// What an architecture file extends, if anything.
