@@ -66,10 +66,14 @@ fn what_nothing_knows_has_no_draft() {
 }
 
 #[test]
-fn every_shipped_file_drafts_itself() {
+fn a_plain_file_goes_before_those_that_extend_it() {
     let library = library();
+    let depth = |file: &str| outline(&library, file).expect("it is valid").depth;
+    assert_eq!([depth("llama.ron"), depth("qwen2.ron"), depth("qwen3.ron")], [0, 1, 2]);
     for file in library.architectures() {
         let outlined = outline(&library, file).expect("it is valid");
         assert!(!outlined.statements.is_empty() && !outlined.weights.is_empty(), "{file}");
+        // Formulas stand without the names that they are given.
+        assert!(outlined.config.iter().all(|(name, f)| !f.starts_with(&format!("{name} ="))), "{file}");
     }
 }

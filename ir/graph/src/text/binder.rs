@@ -240,8 +240,8 @@ impl<'a> Binder<'a> {
             return Err(Stop);
         }
         if arch.states.get(name).is_some() {
-            let hint = "append(s, x)` appends x and gives everything so far, `keep(s, x)` holds x for later calls";
-            let hint = Some(format!("`{}", hint.replace("(s,", &format!("({name},"))));
+            let (grows, holds) = ("appends x and gives everything so far", "holds x for later calls");
+            let hint = Some(format!("`append({name}, x)` {grows}, `keep({name}, x)` {holds}"));
             return Err(self.fail_with(at, format!("`{name}` is a state, not a value"), hint));
         }
         Ok(None)
