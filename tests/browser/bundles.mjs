@@ -42,6 +42,7 @@ function readBundle(folder, name) {
     embed: expected.embed ?? [],
     classify: expected.classify ?? [],
     detect: expected.detect ?? [],
+    transcribe: expected.transcribe ?? [],
     run: expected.run ?? [],
     /** Limits below which some steps move; null if the bundle was not made for that. */
     limits: expected.limits ?? null,

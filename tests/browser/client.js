@@ -102,6 +102,43 @@ function detect(address, options) {
   return attempt(() => model.detect(new URL(address, bundle), options));
 }
 
+/** A recording beside the bundle, in one of the forms that the interface takes; `rate` is that of plain samples. */
+async function recording(address, form, rate) {
+  const url = new URL(address, bundle).href;
+  if (form === "address") return url;
+  const blob = await (await fetch(url)).blob();
+  if (form === "blob") return blob;
+  const bytes = await blob.arrayBuffer();
+  if (form === "buffer") return bytes;
+  const buffer = await new OfflineAudioContext(1, 1, rate).decodeAudioData(bytes);
+  return form === "audio" ? buffer : { samples: buffer.getChannelData(0), rate };
+}
+
+/**
+ * What is said in a recording. `abortAt` ends it by its signal at that piece (0: before it begins), `loseAt` takes the
+ * device away there.
+ */
+function transcribe(address, form, { abortAt, loseAt, rate = 16000, ...options } = {}) {
+  return attempt(async () => {
+    const audio = typeof form === "string" ? await recording(address, form, rate) : address;
+    const controller = new AbortController();
+    if (abortAt === 0) controller.abort();
+    const progress = [];
+    const onProgress = (done, total) => progress.push([done, total]);
+    const stream = model.transcribe(audio, { ...options, onProgress, signal: controller.signal });
+    stream.result.catch(() => undefined);
+    const pieces = [];
+    for await (const piece of stream) {
+      pieces.push(piece);
+      if (pieces.length === loseAt) await loseDevice();
+      if (pieces.length === abortAt) controller.abort();
+    }
+    // What was given can be given again.
+    const left = audio instanceof ArrayBuffer ? audio.byteLength : (audio.samples?.length ?? 1);
+    return { pieces, progress, left, result: await stream.result };
+  });
+}
+
 /** Calls an entry with tensors whose data are in base64. */
 function run(entry, inputs, options) {
   return attempt(async () => {
@@ -161,4 +198,4 @@ function watchLongTasks() {
   new PerformanceObserver(note).observe({ type: "longtask", buffered: true });
 }
 
-window.test = { load, generate, embed, classify, detect, run, complete, memory, info, dispose, loseDevice, watchLongTasks, longTasks, pauses };
+window.test = { load, generate, embed, classify, detect, transcribe, run, complete, memory, info, dispose, loseDevice, watchLongTasks, longTasks, pauses };

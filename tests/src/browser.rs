@@ -10,17 +10,21 @@ use std::sync::Arc;
 use gristmill_bundle::{Bundle, EntryRole};
 use gristmill_compiler::{CompileOptions, PageFile, Quiet, compile};
 use gristmill_graph::Tensor as Golden;
-use gristmill_runtime::blocking::{classify, detect, generate, run};
+use gristmill_runtime::blocking::{classify, detect, generate, run, transcribe};
 use gristmill_runtime::generate::Options as GenerateOptions;
 use gristmill_runtime::native::{Options, Wasm, WasmOptions, Wgpu};
 use gristmill_runtime::picture::Picture;
+use gristmill_runtime::sound::Sound;
 use gristmill_runtime::task::{Given, Kind, tasks};
 use gristmill_runtime::template::{ChatTemplate, Message};
+use gristmill_runtime::text::Callbacks;
 use gristmill_runtime::tokenizer::Tokenizer;
+use gristmill_runtime::transcribe::{Said, Transcript};
 use gristmill_runtime::{Backend, Data, Tensor};
 use serde_json::{Map, Value, json};
 
 use crate::goldens::{Case, root};
+use crate::speech;
 
 /// Where the tests in browsers look.
 pub fn folder() -> PathBuf {
@@ -146,6 +150,30 @@ pub fn make_pictures(folder: &Path, name: &str, model: &Path, files: &[&str]) ->
     write_expected(folder, name, &json!({ "version": 1, kind: expected }))
 }
 
+/// Compiles a model of recordings at f32. What is expected is what it hears in these recordings: a name, samples, and most
+/// tokens for each part.
+pub fn make_sounds(folder: &Path, name: &str, model: &Path, sounds: &[(&str, Vec<i16>, u32)]) -> Outcome<()> {
+    let bundle = compiled(folder, name, model, "f32", |_| {})?;
+    let manifest = bundle.manifest();
+    let mut device = Wgpu::load(bundle.clone(), &Options::default(), &mut |_, _| {})?;
+    let tokenizer = if bundle.has("tokenizer.json") { Some(Tokenizer::from_bundle(&bundle)?) } else { None };
+    let mut expected = Vec::new();
+    for (name, samples, tokens) in sounds {
+        let options = GenerateOptions { max_new_tokens: *tokens, ..GenerateOptions::default() };
+        let sound = Sound::new(speech::RATE, speech::floats(samples))?;
+        let decode = |ids: &[u32]| tokenizer.as_ref().map_or(Ok(String::new()), |t| t.decode(ids));
+        let mut transcript = Transcript::new(manifest, sound, decode, &options, &[])?;
+        let mut callbacks = Callbacks { clock: &mut || 0.0, keep_going: &mut |_| true, piece: &mut |_| {} };
+        let said = transcribe(&mut device, manifest, &mut transcript, &mut callbacks)?;
+        let part = |p: &Said| json!({ "begin": p.begin, "end": p.end, "text": p.text, "tokens": p.tokens });
+        expected.push(json!({
+            "name": name, "wav": base64(&speech::wav(speech::RATE, samples)), "maxNewTokens": tokens,
+            "text": said.text, "parts": said.parts.iter().map(part).collect::<Vec<_>>(),
+        }));
+    }
+    write_expected(folder, name, &json!({ "version": 1, "transcribe": expected }))
+}
+
 /// Compiles the model of a golden case at f32; what is expected are its golden outputs.
 pub fn make_golden(folder: &Path, case: &Case) -> Outcome<()> {
     let name = case.name.replace('/', "-");
@@ -259,11 +287,15 @@ fn encode_golden(tensor: &Golden) -> Value {
 
 /// Little-endian bytes in base64.
 fn encode(data: &Data) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let bytes: Vec<u8> = match data {
         Data::F32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
         Data::I32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
     };
+    base64(&bytes)
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
         let word = chunk.iter().fold(0u32, |w, b| w << 8 | u32::from(*b)) << (8 * (3 - chunk.len()));

@@ -7,4 +7,5 @@ pub mod goldens;
 pub mod models;
 pub mod module;
 pub mod random_kernel;
+pub mod speech;
 pub mod twins;

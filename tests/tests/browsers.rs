@@ -4,8 +4,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use gristmill_tests::browser::{Task, folder, make, make_golden, make_limited, make_pictures};
+use gristmill_tests::browser::{Task, folder, make, make_golden, make_limited, make_pictures, make_sounds};
 use gristmill_tests::goldens::{Case, root};
+use gristmill_tests::speech::{self, copy};
 
 /// Decoders and encoders with what makes them differ: windows, biases, merged and transposed projections, norms of heads;
 /// soft caps; pictures; sounds, with an encoder before the decoder; pictures in prompts.
@@ -51,6 +52,7 @@ fn browsers_compute_what_the_native_runtime_computes() {
     let detector = root().join("examples/person-detector");
     make_pictures(&folder(), "person-detector", &detector, &["astronaut.png", "cat.png"]).unwrap();
     make_pictures(&folder(), "finder", &Case::open("detr/resnet").model_dir(), &["cat.png"]).unwrap();
+    sounds(models.path());
     for name in GOLDENS {
         make_golden(&folder(), &Case::open(name)).unwrap();
     }
@@ -63,11 +65,18 @@ fn browsers_compute_what_the_native_runtime_computes() {
     assert!(status.success(), "see above; screenshots and the report are in target/browser");
 }
 
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().flatten().filter(|e| e.path().is_file()) {
-        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-    }
+/// One model that writes what it hears, a second at once, and one that spells.
+fn sounds(models: &Path) {
+    let (writer, speller) = (models.join("writer"), models.join("speller"));
+    copy(&Case::open("whisper/mel80").model_dir(), &writer);
+    speech::write_tokenizer(&writer, 223, &[(0, "<|0|>"), (1, "<|1|>"), (2, "<|2|>"), (200, "<|200|>")]);
+    copy(&Case::open("wav2vec2/ctc_layer_norm").model_dir(), &speller);
+    speech::write_letters(&speller);
+    let word = ("word", speech::recording(12_000, 1), 8);
+    let silence = ("silence", vec![0; 8_000], 8);
+    let long = ("long", speech::recording(36_000, 2), 8);
+    make_sounds(&folder(), "writer", &writer, &[word.clone(), silence.clone(), long]).unwrap();
+    make_sounds(&folder(), "speller", &speller, &[word, silence]).unwrap();
 }
 
 /// A tokenizer of word pieces for the 211 tokens of the golden encoder: special tokens, letters, and some words.

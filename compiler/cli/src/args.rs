@@ -322,8 +322,8 @@ What becomes of pictures is up to the model: classes with their scores, things w
 are turned as their EXIF data says, and transparency is dropped.
 
 Recordings are mixed to one channel and brought to the rate that the model wants. What is longer
-than the model hears at once (often 30 seconds) is cut into pieces of that length, which are
-written down one after the other.
+than the model hears at once (often 30 seconds) is cut into parts of that length, which are written
+down one after the other; --json also gives each part with its seconds.
 
 In tensor mode the entry is found from the names of the inputs. --greedy N adds greedy.tokens
 [B, N] and greedy.logits [B, N, vocab]; --taps adds the intermediate values that the architecture

@@ -10,11 +10,12 @@ use crate::failure::{Failure, Outcome};
 
 /// The file of a Hugging Face directory that holds these settings.
 const FILE: &str = "generation_config.json";
-/// New tokens if neither the model nor the caller says how many.
-const DEFAULT_NEW_TOKENS: u32 = 256;
+/// New tokens behind a prompt if neither the model nor the caller says how many.
+pub(crate) const DEFAULT_NEW_TOKENS: u32 = 256;
 
-/// Reads the model's settings from the bundle, if it has any, and applies the flags.
-pub(crate) fn choose(bundle: &Bundle, flags: &SamplingFlags) -> Outcome<Options> {
+/// Reads the model's settings from the bundle, if it has any, and applies the flags. `tokens`: how many new ones if
+/// neither says it.
+pub(crate) fn choose(bundle: &Bundle, flags: &SamplingFlags, tokens: u32) -> Outcome<Options> {
     let config = if bundle.has(FILE) {
         let text = bundle.read_text(FILE)?;
         serde_json::from_str(&text).map_err(|e| Failure::wrong(format!("{FILE}: {e}")))?
@@ -26,11 +27,11 @@ pub(crate) fn choose(bundle: &Bundle, flags: &SamplingFlags) -> Outcome<Options>
             "--greedy {n} decodes after tensors (--inputs); with a prompt say --greedy --max-new-tokens {n}"
         )));
     }
-    merge(&config, flags).map_err(Failure::wrong)
+    merge(&config, flags, tokens).map_err(Failure::wrong)
 }
 
 /// Flags win over the config. A flag that only matters for sampling switches sampling on.
-fn merge(config: &Value, flags: &SamplingFlags) -> Result<Options, String> {
+fn merge(config: &Value, flags: &SamplingFlags, tokens: u32) -> Result<Options, String> {
     let asked = flags.temperature.is_some()
         || flags.top_k.is_some()
         || flags.top_p.is_some()
@@ -58,7 +59,7 @@ fn merge(config: &Value, flags: &SamplingFlags) -> Result<Options, String> {
     if let Some(fault) = sampling.fault() {
         return Err(fault);
     }
-    let max_new_tokens = whole(flags.max_new_tokens, "max_new_tokens").unwrap_or(DEFAULT_NEW_TOKENS);
+    let max_new_tokens = whole(flags.max_new_tokens, "max_new_tokens").unwrap_or(tokens);
     Ok(Options { sampling, max_new_tokens, ..Options::default() })
 }
 
@@ -80,12 +81,12 @@ mod tests {
 
     #[test]
     fn greedy_unless_the_model_or_the_caller_samples() {
-        let sampling = |config: &Value, flags: &SamplingFlags| merge(config, flags).unwrap().sampling;
+        let sampling = |config: &Value, flags: &SamplingFlags| merge(config, flags, 9).unwrap().sampling;
         assert!(sampling(&Value::Null, &flags()).is_greedy());
         let config = json!({ "do_sample": false, "temperature": 0.6, "top_p": 0.9 });
         assert!(sampling(&config, &flags()).is_greedy());
         let config = json!({ "do_sample": true, "temperature": 0.6, "top_k": 20, "max_new_tokens": 7 });
-        assert_eq!(merge(&config, &flags()).unwrap().max_new_tokens, 7);
+        assert_eq!(merge(&config, &flags(), 9).unwrap().max_new_tokens, 7);
         assert_eq!((sampling(&config, &flags()).temperature, sampling(&config, &flags()).top_k), (0.6, 20));
         let asked = SamplingFlags { seed: Some(5), ..flags() };
         assert_eq!(sampling(&Value::Null, &asked).temperature, 1.0);
@@ -95,7 +96,7 @@ mod tests {
 
     #[test]
     fn wrong_values_are_named() {
-        let wrong = |flags: SamplingFlags| merge(&Value::Null, &flags).unwrap_err();
+        let wrong = |flags: SamplingFlags| merge(&Value::Null, &flags, 9).unwrap_err();
         assert!(wrong(SamplingFlags { top_p: Some(0.0), ..flags() }).contains("top-p"));
         assert!(wrong(SamplingFlags { temperature: Some(f32::NAN), ..flags() }).contains("temperature"));
         assert!(wrong(SamplingFlags { repetition_penalty: Some(0.0), ..flags() }).contains("repetition penalty"));

@@ -81,6 +81,16 @@ pub fn drive<D: Fn(&[u32]) -> Result<String, Error>>(
     pollster::block_on(run.drive(backend, callbacks))
 }
 
+/// As [`crate::transcribe::Transcript::drive`].
+pub fn transcribe(
+    backend: &mut dyn Backend,
+    manifest: &Manifest,
+    transcript: &mut crate::transcribe::Transcript<'_>,
+    callbacks: &mut crate::text::Callbacks<'_>,
+) -> Result<crate::transcribe::Transcribed, Error> {
+    pollster::block_on(transcript.drive(backend, manifest, callbacks))
+}
+
 /// Continues a prompt and streams the text: [`crate::text::TextRun`] from begin to end. Any of the texts in `stops` ends
 /// it and is not shown.
 #[cfg(feature = "tokenizer")]

@@ -6,6 +6,7 @@
 //! - [`tensors`]: tensors in, tensors out. [`generate`](mod@generate): prompt in, tokens out, by way of [`feed`] and
 //!   [`sample`].
 //! - [`task`]: pictures and texts in, labels, boxes and similarities out; [`picture`]: from pictures to tensors.
+//! - [`transcribe`]: recordings in, what is said in them out; [`sound`]: from recordings to tensors.
 //! - [`text`], [`tokenizer`], [`template`], [`stream`]: from text to text.
 //!
 //! The crate has no clock, starts no threads but in [`native`], and reads files only through
@@ -41,6 +42,7 @@ mod testing;
 pub mod text;
 #[cfg(feature = "tokenizer")]
 pub mod tokenizer;
+pub mod transcribe;
 
 pub use backend::{Backend, Data, Request, Tensor, Tensors};
 pub use error::Error;

@@ -41,10 +41,10 @@ impl Sound {
         &self.samples
     }
 
-    /// Parts of at most `most` samples, in order.
-    pub fn parts(&self, most: usize) -> Vec<Sound> {
-        let part = |samples: &[f32]| Sound { rate: self.rate, samples: samples.to_vec() };
-        self.samples.chunks(most.max(1)).map(part).collect()
+    /// The part `index` of those with at most `most` samples each that the recording is cut into.
+    pub fn part(&self, index: usize, most: usize) -> Option<Sound> {
+        let samples = self.samples.chunks(most.max(1)).nth(index)?;
+        Some(Sound { rate: self.rate, samples: samples.to_vec() })
     }
 
     /// The tensor `[1, samples]` that a model takes. What is shorter than `least` is filled up with silence, behind
@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn long_recordings_come_in_parts() {
-        let parts = Sound::new(8, (0..5).map(|i| i as f32).collect()).unwrap().parts(2);
+        let sound = Sound::new(8, (0..5).map(|i| i as f32).collect()).unwrap();
+        let parts: Vec<Sound> = (0..9).map_while(|index| sound.part(index, 2)).collect();
         let lengths: Vec<usize> = parts.iter().map(|p| p.samples().len()).collect();
         assert_eq!(lengths, [2, 2, 1]);
         assert_eq!(parts[1].samples(), [2.0, 3.0]);

@@ -9,6 +9,7 @@ import { placeName, showFacts } from "./facts";
 import { pictureView } from "./picture";
 import { progressPanel } from "./progress";
 import { searchView } from "./search";
+import { soundView } from "./sound";
 import { storyView } from "./story";
 import { troubleLine, troubleOf, troublePanel, type Trouble } from "./trouble";
 import { createWriter, report } from "./writer";
@@ -64,6 +65,8 @@ function show(model: Model, progress: LoadProgress | undefined, loadMs: number):
   if (info.tasks.includes("embed")) views.push(searchView(model, facts, failed));
   const seen = info.entries.find(({ task }) => task?.takes.includes("picture") && info.tasks.includes(task.kind));
   if (seen?.task) views.push(pictureView(model, seen.task.kind, failed));
+  const heard = info.entries.find(({ task }) => task?.kind === "transcribe" && info.tasks.includes(task.kind));
+  if (heard) views.push(soundView(model, failed));
   if (views.length === 0) views.push(entriesView(info));
   setState(info.tasks.includes("embed") ? "working" : "ready");
   byId("main").replaceChildren(problem, ...views);

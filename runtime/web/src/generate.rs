@@ -1,12 +1,16 @@
-//! Text generation: options in, pieces out.
+//! Text that is written, behind a prompt or of a recording: options in, pieces out.
 
+use gristmill_bundle::Manifest;
 use gristmill_runtime::Error;
 use gristmill_runtime::generate::{Options, Outcome, Prompt, Stop};
 use gristmill_runtime::sample::Sampling;
+use gristmill_runtime::sound::Sound;
+use gristmill_runtime::task::hearing;
 use gristmill_runtime::text::{Callbacks, TextRun};
+use gristmill_runtime::transcribe::{Said, Transcribed, Transcript};
 use js_sys::{Function, Uint32Array};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -41,10 +45,16 @@ pub(crate) struct Host {
 }
 
 /// Turns token ids into text.
-pub(crate) type Decode = Box<dyn Fn(&[u32]) -> Result<String, Error>>;
+type Decode = Box<dyn Fn(&[u32]) -> Result<String, Error>>;
 
-/// A text that is being generated.
-pub(crate) type Run = TextRun<Decode>;
+/// A text that is being written.
+#[derive(Debug)]
+pub(crate) enum Run {
+    /// It continues a prompt.
+    Text(Box<TextRun<Decode>>),
+    /// It is what is said in a recording.
+    Speech(Box<Transcript<'static>>),
+}
 
 #[wasm_bindgen]
 extern "C" {
@@ -52,13 +62,8 @@ extern "C" {
     fn now() -> f64;
 }
 
-/// Prepares a generation from its options as JSON.
-pub(crate) fn prepare(
-    manifest: &gristmill_bundle::Manifest,
-    prompt: &[u32],
-    options: &str,
-    host: &Host,
-) -> Result<Run, Error> {
+/// Options from JSON: how tokens are chosen, and the texts that end it.
+fn read(options: &str) -> Result<(Options, Vec<String>), Error> {
     let given: Given =
         serde_json::from_str(options).map_err(|e| Error::Unsupported(format!("options of the generation: {e}")))?;
     let options = Options {
@@ -74,16 +79,57 @@ pub(crate) fn prepare(
         stop_tokens: given.stop_tokens,
         ignore_eos: given.ignore_eos,
     };
+    Ok((options, given.stop))
+}
+
+fn decoder(host: &Host) -> Decode {
     let decode = host.decode.clone();
-    let decode: Decode = Box::new(move |ids| {
+    Box::new(move |ids| {
         let text = decode.call1(&JsValue::NULL, &Uint32Array::from(ids)).map_err(from_js)?;
         Ok(text.as_string().unwrap_or_default())
-    });
-    TextRun::new(manifest, decode, Prompt::text(manifest, prompt)?, &options, &given.stop)
+    })
+}
+
+/// Prepares to continue a prompt.
+pub(crate) fn prepare(manifest: &Manifest, prompt: &[u32], options: &str, host: &Host) -> Result<Run, Error> {
+    let (options, stops) = read(options)?;
+    let run = TextRun::new(manifest, decoder(host), Prompt::text(manifest, prompt)?, &options, &stops)?;
+    Ok(Run::Text(Box::new(run)))
+}
+
+/// Prepares to write down a recording, whose samples have the model's rate.
+pub(crate) fn prepare_speech(manifest: &Manifest, samples: Vec<f32>, options: &str, host: &Host) -> Result<Run, Error> {
+    let (options, stops) = read(options)?;
+    let sound = Sound::new(hearing(manifest)?.0.rate, samples)?;
+    let run = Transcript::new(manifest, sound, decoder(host), &options, &stops)?;
+    Ok(Run::Speech(Box::new(run)))
+}
+
+impl Run {
+    /// Goes on after the device was lost.
+    pub(crate) fn rewind(&mut self, manifest: &Manifest) -> Result<(), Error> {
+        match self {
+            Run::Text(run) => run.rewind(manifest),
+            Run::Speech(run) => run.rewind(manifest),
+        }
+    }
+
+    /// Writes until the end; gives what came of it.
+    async fn go(&mut self, engine: &mut Engine, manifest: &Manifest, back: &mut Callbacks<'_>) -> Result<Value, Error> {
+        Ok(match self {
+            Run::Text(run) => told(&run.drive(engine, back).await?),
+            Run::Speech(run) => heard(&run.drive(engine, manifest, back).await?),
+        })
+    }
 }
 
 /// Runs until the end; gives what came of it as JSON.
-pub(crate) async fn drive(run: &mut Run, engine: &mut Engine, host: &Host) -> Result<String, Error> {
+pub(crate) async fn drive(
+    run: &mut Run,
+    engine: &mut Engine,
+    manifest: &Manifest,
+    host: &Host,
+) -> Result<String, Error> {
     let mut failed = None;
     let outcome = {
         let mut fail = |e: JsValue| {
@@ -108,29 +154,39 @@ pub(crate) async fn drive(run: &mut Run, engine: &mut Engine, host: &Host) -> Re
                 }
             },
         };
-        run.drive(engine, &mut callbacks).await?
+        run.go(engine, manifest, &mut callbacks).await?
     };
     match failed {
         Some(e) => Err(e),
-        None => Ok(to_json(&outcome)),
+        None => Ok(outcome.to_string()),
     }
 }
 
-fn to_json(outcome: &Outcome) -> String {
-    let reason = match outcome.stop {
+/// `Generated` of `ts/runtime.ts`.
+fn told(outcome: &Outcome) -> Value {
+    let stats = &outcome.stats;
+    json!({
+        "tokens": outcome.tokens,
+        "reason": reason(outcome.stop),
+        "promptTokens": stats.prompt_tokens,
+        "prefillMs": stats.prefill_seconds * 1000.0,
+        "decodeMs": stats.decode_seconds * 1000.0,
+    })
+}
+
+/// `Transcribed` of `ts/runtime.ts`.
+fn heard(said: &Transcribed) -> Value {
+    let part = |p: &Said| json!({ "begin": p.begin, "end": p.end, "text": p.text, "tokens": p.tokens });
+    let parts: Vec<Value> = said.parts.iter().map(part).collect();
+    json!({ "text": said.text, "parts": parts, "reason": reason(said.stop) })
+}
+
+fn reason(stop: Stop) -> &'static str {
+    match stop {
         Stop::EndToken => "end",
         Stop::StopText => "stop",
         Stop::MaxTokens => "length",
         Stop::ContextFull => "context",
         Stop::Aborted => "aborted",
-    };
-    let stats = &outcome.stats;
-    json!({
-        "tokens": outcome.tokens,
-        "reason": reason,
-        "promptTokens": stats.prompt_tokens,
-        "prefillMs": stats.prefill_seconds * 1000.0,
-        "decodeMs": stats.decode_seconds * 1000.0,
-    })
-    .to_string()
+    }
 }

@@ -37,7 +37,7 @@ fn entry(manifest: &Manifest, entry: &Entry) -> Value {
         .map(|o| json!({ "name": o.name, "elem": elem(o.elem), "shape": shape(&o.shape) }))
         .collect();
     let role = serde_json::to_value(entry.role).unwrap_or_default();
-    let task = entry.task.as_ref().map(crate::task::describe);
+    let task = entry.task.as_ref().map(|task| crate::task::describe(manifest, task));
     json!({ "name": entry.name, "role": role, "inputs": inputs, "outputs": outputs, "task": task })
 }
 

@@ -217,13 +217,23 @@ impl Runtime {
         keep_going: Function,
     ) -> Promise {
         let host = Host { decode, piece, keep_going };
-        match generate::prepare(&self.manifest, prompt, options, &host) {
-            Ok(run) => self.drive(Ok(run), host),
-            Err(e) => self.drive(Err(e), host),
-        }
+        self.drive(generate::prepare(&self.manifest, prompt, options, &host), host)
     }
 
-    /// Goes on with the last generation on a new device: what there is of the text is computed again, unseen.
+    /// Writes down a recording (samples with the model's rate). Functions and options are those of [`Runtime::generate`].
+    pub fn transcribe(
+        &self,
+        samples: Vec<f32>,
+        options: &str,
+        decode: Function,
+        piece: Function,
+        keep_going: Function,
+    ) -> Promise {
+        let host = Host { decode, piece, keep_going };
+        self.drive(generate::prepare_speech(&self.manifest, samples, options, &host), host)
+    }
+
+    /// Goes on with the last generation or recording on a new device: what there is of the text is computed again, unseen.
     pub fn resume(&self, decode: Function, piece: Function, keep_going: Function) -> Promise {
         let run = self.run.take().ok_or_else(|| Error::Unsupported("no generation was interrupted".to_string()));
         let run = run.and_then(|mut run| run.rewind(&self.manifest).map(|()| run));
@@ -231,10 +241,10 @@ impl Runtime {
     }
 
     fn drive(&self, run: Result<Run, Error>, host: Host) -> Promise {
-        let kept = self.run.clone();
+        let (kept, manifest) = (self.run.clone(), self.manifest.clone());
         self.with(async move |engine| {
             let mut run = run?;
-            let result = generate::drive(&mut run, engine, &host).await;
+            let result = generate::drive(&mut run, engine, &manifest, &host).await;
             if result.is_err() {
                 kept.replace(Some(run));
             }

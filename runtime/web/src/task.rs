@@ -1,8 +1,8 @@
 //! Tasks: pictures and texts from JavaScript, labels, boxes and similarities as JSON.
 
-use gristmill_bundle::Manifest;
+use gristmill_bundle::{Answer, Manifest, Task};
 use gristmill_runtime::picture::Picture;
-use gristmill_runtime::task::{Given, Kind, classify, compare, detect, takes_pictures, takes_texts};
+use gristmill_runtime::task::{Given, Kind, classify, compare, detect, hearing, takes_pictures, takes_texts};
 use gristmill_runtime::{Backend, Error};
 use js_sys::{Array, Reflect, Uint8ClampedArray, Uint32Array};
 use serde_json::{Value, json};
@@ -57,8 +57,16 @@ pub(crate) async fn perform(
 }
 
 /// What an entry is for, as `TaskInfo` of `ts/api.ts`.
-pub(crate) fn describe(task: &gristmill_bundle::Task) -> Value {
-    let takes = [("picture", takes_pictures(task)), ("text", takes_texts(task))];
+pub(crate) fn describe(manifest: &Manifest, task: &Task) -> Value {
+    let kind = Kind::of(&task.gives);
+    let sound = if kind == Kind::Transcribe { hearing(manifest).ok() } else { None };
+    let takes = [("picture", takes_pictures(task)), ("text", takes_texts(task)), ("sound", sound.is_some())];
     let takes: Vec<&str> = takes.iter().filter(|(_, yes)| *yes).map(|(name, _)| *name).collect();
-    json!({ "kind": Kind::of(&task.gives).name(), "takes": takes })
+    let mut told = json!({ "kind": kind.name(), "takes": takes });
+    if let Some((how, most)) = sound {
+        told["rate"] = how.rate.into();
+        told["seconds"] = (most as f64 / f64::from(how.rate)).into();
+        told["writes"] = matches!(task.gives, Answer::Write { .. }).into();
+    }
+    told
 }

@@ -43,10 +43,19 @@ export interface LoadProgress {
 }
 
 /** What a model can do. `run` is always there. */
-export type Task = "generate" | "chat" | "embed" | "classify" | "detect" | "compare" | "run";
+export type Task = "generate" | "chat" | "embed" | "classify" | "detect" | "compare" | "transcribe" | "run";
 
 /** A picture, or the address of one. */
 export type PictureSource = string | URL | Blob | ImageBitmap | ImageData | HTMLImageElement;
+
+/** Samples of one channel, from -1 to 1, so many per second. */
+export interface Samples {
+  samples: Float32Array;
+  rate: number;
+}
+
+/** A recording: a file of a kind that the browser plays, the address of one, or what is in it. */
+export type SoundSource = string | URL | Blob | ArrayBuffer | AudioBuffer | Samples;
 
 /** A class and how certain the model is of it. */
 export interface ClassScore {
@@ -74,8 +83,14 @@ export interface Fit {
 
 /** What an entry is for. */
 export interface TaskInfo {
-  kind: "classify" | "detect" | "compare";
-  takes: ("picture" | "text")[];
+  kind: "classify" | "detect" | "compare" | "transcribe";
+  takes: ("picture" | "text" | "sound")[];
+  /** Samples per second of the recordings that it takes. */
+  rate?: number;
+  /** How much of a recording is heard at once. */
+  seconds?: number;
+  /** Whether what is said is generated as text, which takes a tokenizer; otherwise it is spelled. */
+  writes?: boolean;
 }
 
 /** Where a tensor of an entry stands, and its shape over symbols such as `B` and `T`. */
@@ -215,6 +230,35 @@ export interface GenerateResult {
   prefillMs: number;
   /** Milliseconds for the others. */
   decodeMs: number;
+  /** Devices that were lost and replaced on the way. */
+  recoveries: number;
+}
+
+/** How a recording is written down: options of the text that is generated, unless the model spells. */
+export interface TranscribeOptions extends Omit<GenerateOptions, "maxNewTokens" | "onPrompt"> {
+  /** Most tokens for what is heard at once. Default: as many as the model can. */
+  maxNewTokens?: number;
+  /** Called before each part of a long recording, with the seconds that are written down, and all there are. */
+  onProgress?: (done: number, total: number) => void;
+}
+
+/** A part of a recording, as long as what the model hears at once. */
+export interface TranscribedPart {
+  /** Seconds. */
+  begin: number;
+  end: number;
+  text: string;
+  /** Token ids, without the end token; none if the model spells. */
+  tokens: number[];
+}
+
+/** What is said in a recording. */
+export interface TranscribeResult {
+  text: string;
+  /** The same by parts. */
+  parts: TranscribedPart[];
+  /** `end`, `aborted`, or how the last part ended that did not end by itself. */
+  reason: StopReason;
   /** Devices that were lost and replaced on the way. */
   recoveries: number;
 }

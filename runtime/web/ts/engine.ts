@@ -9,17 +9,24 @@ import type {
   ModelInfo,
   RunOptions,
   Tensor,
+  TranscribeOptions,
+  TranscribeResult,
 } from "./api";
 import { makeError } from "./errors";
 import { serve, type Handlers, type Port } from "./link";
 import type { Source } from "./load/contract";
 import { Loaded, type LoadArgs } from "./loaded";
 import { embed } from "./tasks/embed";
-import { generate, type GenerateEvent } from "./tasks/generate";
+import { generate } from "./tasks/generate";
 import { perform, type TaskArgs } from "./tasks/perform";
+import { transcribe } from "./tasks/transcribe";
+import type { WriteEvent } from "./tasks/write";
 
 /** Options of a generation that can be sent to a worker. */
 export type SentGenerateOptions = Omit<GenerateOptions, "signal" | "onPrompt">;
+
+/** Options of writing down a recording that can be sent to a worker. */
+export type SentTranscribeOptions = Omit<TranscribeOptions, "signal" | "onProgress">;
 
 /** The calls between page and engine. */
 export type Calls = {
@@ -29,7 +36,12 @@ export type Calls = {
   generate: {
     args: { prompt: string | Message[]; options: SentGenerateOptions };
     result: GenerateResult;
-    event: GenerateEvent;
+    event: WriteEvent;
+  };
+  transcribe: {
+    args: { samples: Float32Array; options: SentTranscribeOptions };
+    result: TranscribeResult;
+    event: WriteEvent;
   };
   embed: { args: { texts: string[] }; result: Float32Array[] };
   perform: { args: TaskArgs; result: unknown[] };
@@ -75,6 +87,7 @@ function handlers(): Handlers<Calls> {
     },
     watch: (_, context) => loaded().watch((event) => context.emit(event)),
     generate: (args, context) => inTurn((model) => generate(model, args, context)),
+    transcribe: (args, context) => inTurn((model) => transcribe(model, args, context)),
     embed: (args, { signal }) => inTurn((model) => embed(model, args.texts, signal)),
     perform: (args, { signal }) => inTurn((model) => perform(model, args, signal)),
     run: (args) => inTurn((model) => model.run(args.entry, args.inputs, args.options)),

@@ -1,6 +1,6 @@
 // gristmill in the browser: loads a bundle and runs it.
 
-export { Model, type Generation } from "./model";
+export { Model, type Generation, type Transcription, type Writing } from "./model";
 export { chat } from "./chat";
 export type * from "./chat";
 export type * from "./api";

@@ -175,37 +175,37 @@ export function connect<C extends Shapes<C>>(port: Port): Link<C> {
       if (signal?.aborted) abort();
     });
   };
-  return { call, close, stream: (name, args, options = {}) => streamOf(call, name, args, options) };
+  const stream: Link<C>["stream"] = (name, args, options = {}) =>
+    streamOf((signal, onEvent) => call(name, args, { ...options, signal, onEvent }), options.signal);
+  return { call, close, stream };
 }
 
-/** The events of a call as an iteration. */
-function streamOf<C extends Shapes<C>, K extends keyof C & string>(
-  call: Link<C>["call"],
-  name: K,
-  args: C[K]["args"],
-  options: Omit<CallOptions<EventOf<C[K]>>, "onEvent">,
-): Stream<EventOf<C[K]>, C[K]["result"]> {
-  const queue: EventOf<C[K]>[] = [];
+/** The events of a call as an iteration. The signal that `start` gets is aborted by `signal`, and at an early end. */
+export function streamOf<E, R>(
+  start: (signal: AbortSignal, onEvent: (event: E) => void) => Promise<R>,
+  signal?: AbortSignal,
+): Stream<E, R> {
+  const queue: E[] = [];
   let wake = (): void => {};
   let ended = false;
   const stop = new AbortController();
   const forward = (): void => stop.abort();
-  options.signal?.addEventListener("abort", forward);
-  if (options.signal?.aborted) forward();
-  const onEvent = (event: EventOf<C[K]>): void => {
+  signal?.addEventListener("abort", forward);
+  if (signal?.aborted) forward();
+  const onEvent = (event: E): void => {
     queue.push(event);
     wake();
   };
-  const result = call(name, args, { ...options, signal: stop.signal, onEvent }).finally(() => {
+  const result = start(stop.signal, onEvent).finally(() => {
     ended = true;
-    options.signal?.removeEventListener("abort", forward);
+    signal?.removeEventListener("abort", forward);
     wake();
   });
   result.catch(() => {});
-  async function* iterate(): AsyncGenerator<EventOf<C[K]>, void> {
+  async function* iterate(): AsyncGenerator<E, void> {
     try {
       for (;;) {
-        while (queue.length > 0) yield queue.shift() as EventOf<C[K]>;
+        while (queue.length > 0) yield queue.shift() as E;
         if (ended) break;
         await new Promise<void>((resolve) => (wake = resolve));
       }

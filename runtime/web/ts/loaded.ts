@@ -85,12 +85,14 @@ export class Loaded {
     const has = (role: string): boolean => entries.some((e) => e.role === role);
     const tasks: Task[] = ["run"];
     for (const { task } of entries) {
-      const able = task && (!task.takes.includes("text") || this.text.tokenizer);
+      const able = task && (!(task.takes.includes("text") || task.writes) || this.text.tokenizer);
       if (able && !tasks.includes(task.kind)) tasks.unshift(task.kind);
     }
     if (has("embed") && this.text.tokenizer) tasks.unshift("embed");
-    if (has("decode") && this.text.tokenizer) tasks.unshift("generate");
-    if (has("decode") && this.text.template) tasks.unshift("chat");
+    // What follows from recordings follows from no prompt.
+    const prompted = has("decode") && !entries.some(({ task }) => task?.writes);
+    if (prompted && this.text.tokenizer) tasks.unshift("generate");
+    if (prompted && this.text.template) tasks.unshift("chat");
     return {
       name,
       architecture,

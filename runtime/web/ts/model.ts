@@ -13,22 +13,33 @@ import type {
   ModelInfo,
   PictureSource,
   RunOptions,
-  TaskInfo,
+  SoundSource,
   Tensor,
+  TranscribeOptions,
+  TranscribeResult,
 } from "./api";
 import { chat, type Chat } from "./chat";
 import type { Calls } from "./engine";
 import { aborted, makeError } from "./errors";
-import { connect, type Link, type Port } from "./link";
+import { connect, streamOf, type Link, type Port, type Stream } from "./link";
 import type { LoadArgs } from "./loaded";
 import { takePicture } from "./picture";
+import { takeSound } from "./sound";
+import type { TaskArgs } from "./tasks/perform";
+import type { WriteEvent } from "./tasks/write";
 import { hostThreads } from "./wasm/threads";
 
 /** Pieces of a text as they come, and at the end what came of it. */
-export interface Generation extends AsyncIterable<string> {
-  /** Resolves when the generation has ended; rejects with the error that ended it. */
-  readonly result: Promise<GenerateResult>;
+export interface Writing<R> extends AsyncIterable<string> {
+  /** Resolves when the text has ended; rejects with the error that ended it. */
+  readonly result: Promise<R>;
 }
+
+/** A text that a model generates. */
+export type Generation = Writing<GenerateResult>;
+
+/** What is said in a recording. */
+export type Transcription = Writing<TranscribeResult>;
 
 /** Where the engine is. */
 interface Home {
@@ -111,14 +122,27 @@ export class Model {
   generate(prompt: string | Message[], options: GenerateOptions = {}): Generation {
     const { signal, onPrompt, ...sent } = options;
     const stream = this.home.link.stream("generate", { prompt, options: sent }, { signal });
-    async function* pieces(): AsyncGenerator<string, void> {
-      for await (const event of stream) {
-        if ("piece" in event) yield event.piece;
-        else onPrompt?.(event.done, event.total);
-      }
-    }
-    const iterator = pieces();
-    return { result: stream.result, [Symbol.asyncIterator]: () => iterator };
+    return writing(stream, onPrompt);
+  }
+
+  /**
+   * Writes down what is said in a recording. The texts are the pieces as they come, part by part where the recording is
+   * longer than what the model hears at once; leaving the loop ends it.
+   */
+  transcribe(audio: SoundSource, options: TranscribeOptions = {}): Transcription {
+    const { signal, onProgress, ...sent } = options;
+    const rate = this.known.entries.find(({ task }) => task?.kind === "transcribe")?.task?.rate;
+    const start = async (
+      stop: AbortSignal,
+      onEvent: (event: WriteEvent) => void,
+    ): Promise<TranscribeResult> => {
+      if (!rate) throw makeError("unsupported", "this model does not write down recordings");
+      const samples = await unless(stop, takeSound(audio, rate, stop));
+      if (!samples) return { text: "", parts: [], reason: "aborted", recoveries: 0 };
+      const args = { samples, options: sent };
+      return this.home.link.call("transcribe", args, { signal: stop, onEvent, transfer: [samples.buffer] });
+    };
+    return writing(streamOf(start, signal), (done, total) => rate && onProgress?.(done / rate, total / rate));
   }
 
   /** One vector per text. */
@@ -158,7 +182,7 @@ export class Model {
   }
 
   private async perform(
-    kind: TaskInfo["kind"],
+    kind: TaskArgs["kind"],
     sources: PictureSource[],
     texts: string[],
     threshold: number,
@@ -189,6 +213,28 @@ export class Model {
   [Symbol.for("gristmill.loseDevice")](): Promise<null> {
     return this.home.link.call("loseDevice", null);
   }
+}
+
+/** The pieces of a stream; its counts go to `count`. */
+function writing<R>(stream: Stream<WriteEvent, R>, count?: (done: number, total: number) => void): Writing<R> {
+  async function* pieces(): AsyncGenerator<string, void> {
+    for await (const event of stream) {
+      if ("piece" in event) yield event.piece;
+      else count?.(event.done, event.total);
+    }
+  }
+  const iterator = pieces();
+  return { result: stream.result, [Symbol.asyncIterator]: () => iterator };
+}
+
+/** What a task brings; nothing as soon as nobody waits for it any more. */
+function unless<T>(signal: AbortSignal, task: Promise<T>): Promise<T | null> {
+  return new Promise((resolve, reject) => {
+    const give = (): void => resolve(null);
+    signal.addEventListener("abort", give, { once: true });
+    if (signal.aborted) give();
+    task.then(resolve, reject).finally(() => signal.removeEventListener("abort", give));
+  });
 }
 
 /** The address of a folder, with a slash at its end. */

@@ -1,7 +1,8 @@
 // Pictures in whatever form the caller has them, as something that can be sent to a worker.
 
 import type { PictureSource } from "./api";
-import { aborted, makeError } from "./errors";
+import { makeError } from "./errors";
+import { fetchFile } from "./fetched";
 
 /** Most pixels of a picture; the runtime takes no more either. */
 const MOST_PIXELS = 2 ** 26;
@@ -9,7 +10,7 @@ const MOST_PIXELS = 2 ** 26;
 /** A picture that can be sent: pixels as they are, or a bitmap that may be handed over. */
 export async function takePicture(source: PictureSource, signal?: AbortSignal): Promise<ImageBitmap | ImageData> {
   if (typeof ImageData !== "undefined" && source instanceof ImageData) return source;
-  const decodable = typeof source === "string" || source instanceof URL ? await fetchPicture(source, signal) : source;
+  const decodable = typeof source === "string" || source instanceof URL ? await fetchFile("picture", source, signal) : source;
   let bitmap: ImageBitmap;
   try {
     // Colours as they are in the file, which is what models were trained with; upright, as cameras mean it.
@@ -22,18 +23,6 @@ export async function takePicture(source: PictureSource, signal?: AbortSignal): 
   const size = `${bitmap.width} x ${bitmap.height}`;
   bitmap.close();
   throw makeError("input", `the picture has ${size} pixels; at most ${MOST_PIXELS} are taken: make it smaller first`);
-}
-
-async function fetchPicture(address: string | URL, signal?: AbortSignal): Promise<Blob> {
-  const url = new URL(address, globalThis.location?.href);
-  try {
-    const response = await fetch(url, signal ? { signal } : {});
-    if (!response.ok) throw new Error(`the server answers ${response.status}`);
-    return await response.blob();
-  } catch (e) {
-    if (signal?.aborted) throw aborted();
-    throw makeError("network", `the picture ${url.href} could not be fetched: ${(e as Error).message}`, {}, e);
-  }
 }
 
 /** The pixels of a picture that was sent. */

@@ -2,7 +2,7 @@
 
 import init, { Runtime, version } from "../pkg/gristmill_web.js";
 
-import type { ModelInfo, StopReason } from "./api";
+import type { ModelInfo, StopReason, TranscribeResult } from "./api";
 import { asError, fromPlain, makeError, type GristmillError, type PlainError } from "./errors";
 import type { FileRef } from "./load/contract";
 import type { Piece, WeightTensor } from "./load/weights";
@@ -75,6 +75,9 @@ export interface Generated {
   prefillMs: number;
   decodeMs: number;
 }
+
+/** What is said in a recording, as `Runtime.transcribe` gives it. */
+export type Transcribed = Omit<TranscribeResult, "recoveries">;
 
 /** Where the runtime gets files from while it runs. */
 export interface RuntimeFiles {

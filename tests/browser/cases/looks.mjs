@@ -17,7 +17,7 @@ const VIEWS = [
 ];
 const SHORT = new Set(["desktop", "small"]);
 /** States that show all colours there are. */
-const DARK = new Set(["loading", "streaming", "search", "picture", "details", "network"]);
+const DARK = new Set(["loading", "streaming", "search", "picture", "sound", "details", "network"]);
 const STATES = [
   ["loading", "task=chat&state=loading", halfLoaded],
   ["ready", "task=chat", ready],
@@ -27,6 +27,8 @@ const STATES = [
   ["search", "task=embed", ready],
   ["picture", "task=detect", lookAt],
   ["compare", "task=compare", lookAt],
+  ["sound", "task=transcribe", listen],
+  ["listening", "task=transcribe&state=streaming", listen],
   ["entries", "task=run", ready],
   ["details", "task=chat", unfold],
   ["no-webgpu", "error=no-webgpu", failed],
@@ -88,6 +90,18 @@ async function lookAt(page) {
   });
   await page.waitForFunction(() => document.querySelector(".scores tbody tr") !== null);
   await ready(page);
+}
+/** Drops a recording. */
+async function listen(page) {
+  await ready(page);
+  await page.evaluate(() => {
+    const data = new DataTransfer();
+    data.items.add(new File([new Uint8Array(9000)], "speech.wav", { type: "audio/wav" }));
+    document.querySelector(".drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data }));
+  });
+  const streams = await page.evaluate(() => location.search.includes("streaming"));
+  if (streams) await page.waitForFunction(() => document.querySelector(".sound .text").textContent.length > 150);
+  else await page.waitForFunction(() => / in /.test(document.querySelector(".sound .note").textContent));
 }
 async function unfold(page) {
   await ready(page);
@@ -159,6 +173,22 @@ export default [
       }),
   },
   {
+    name: "a recording that is written down ends by keyboard",
+    needsBundles: false,
+    run: (t) =>
+      withFake(t, async (server) => {
+        const page = await t.page(`${server.url}?task=transcribe&state=streaming`, { viewport: DESKTOP });
+        await ready(page);
+        t.assert.equal(await page.evaluate(() => document.activeElement.id), "sound", "the file has the focus");
+        await listen(page);
+        t.assert.equal(await page.$eval(".sound .note", (note) => note.textContent), "0:30 of 1:30");
+        await page.keyboard.press("Escape");
+        await ready(page);
+        await page.waitForFunction(() => / in .*stopped/.test(document.querySelector(".sound .note").textContent));
+        t.assert.ok(await page.$eval(".sound button.stop", (button) => button.hidden), "there is nothing to stop");
+      }),
+  },
+  {
     name: "an error in a text leaves the conversation",
     needsBundles: false,
     run: (t) =>
@@ -178,7 +208,7 @@ export default [
     browsers: ["chromium"],
     run: (t) =>
       withFake(t, async (server) => {
-        for (const task of ["chat", "generate", "embed", "compare", "run"]) {
+        for (const task of ["chat", "generate", "embed", "compare", "transcribe", "run"]) {
           const page = await t.page(`${server.url}?task=${task}`);
           await ready(page);
           await unfold(page);

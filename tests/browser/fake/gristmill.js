@@ -30,6 +30,12 @@ const ERRORS = {
   "device-lost": new FakeError("device-lost", "the device was lost: unknown"),
 };
 
+const TASKS = {
+  detect: { kind: "detect", takes: ["picture"] },
+  compare: { kind: "compare", takes: ["picture", "text"] },
+  transcribe: { kind: "transcribe", takes: ["sound"], rate: 16000, seconds: 30, writes: true },
+};
+
 export class GristmillError extends Error {}
 
 export class Model {
@@ -72,6 +78,7 @@ export class Model {
       embed: ["run", "embed"],
       detect: ["run", "detect"],
       compare: ["run", "compare"],
+      transcribe: ["run", "transcribe"],
       run: ["run"],
     }[task];
     return {
@@ -81,6 +88,7 @@ export class Model {
         embed: "all-MiniLM-L6-v2",
         detect: "detector-of-things",
         compare: "pictures-and-texts",
+        transcribe: "speech-to-text",
         run: "tiny-encoder",
       }[task],
       architecture: "Fake",
@@ -98,7 +106,7 @@ export class Model {
             { name: "attention_mask", elem: "i32", shape: ["B", "T"], optional: true },
           ],
           outputs: [{ name: "last_hidden_state", elem: "f32", shape: ["B", "T", "384"] }],
-          task: ["detect", "compare"].includes(task) ? { kind: task, takes: ["picture"] } : null,
+          task: TASKS[task] ?? null,
         },
       ],
       backend: "webgpu",
@@ -192,6 +200,14 @@ export class Model {
     await wait(20);
     const probability = texts.map((_, at) => 2 ** -at / (2 - 2 ** (1 - texts.length)));
     return [{ similarity: texts.map((_, at) => 25 - at), probability }];
+  }
+
+  // A recording of a minute and a half, whatever it is.
+  transcribe(_audio, { signal, onProgress }) {
+    const stream = this.generate("", { signal });
+    const result = stream.result.then(({ text, reason }) => ({ text: text.trim(), parts: [], reason, recoveries: 0 }));
+    onProgress(30, 90);
+    return Object.assign({ [Symbol.asyncIterator]: () => stream }, { result });
   }
 
   dispose() {}

@@ -33,7 +33,7 @@ pub(super) fn run(args: &RunArgs, text: &str) -> Outcome {
         }
         (Some(_), _) => {
             // What can be wrong with words is found before weights are loaded.
-            let options = sampling::choose(&bundle, &args.sampling)?;
+            let options = sampling::choose(&bundle, &args.sampling, sampling::DEFAULT_NEW_TOKENS)?;
             let tokenizer = Tokenizer::from_bundle(&bundle)?;
             let prompt = tokens(args, text, &bundle, &tokenizer)?;
             let loaded = backend::load(&dir, &args.backend)?;

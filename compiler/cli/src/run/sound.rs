@@ -4,12 +4,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use gristmill_bundle::Bundle;
-use gristmill_runtime::blocking::{self, generate_text};
-use gristmill_runtime::generate::{Options, Prompt};
+use gristmill_runtime::Error;
+use gristmill_runtime::blocking;
+use gristmill_runtime::generate::{Options, Stop};
 use gristmill_runtime::sound::Sound;
-use gristmill_runtime::task::{Heard, hearing};
+use gristmill_runtime::task::hearing;
 use gristmill_runtime::text::Callbacks;
 use gristmill_runtime::tokenizer::Tokenizer;
+use gristmill_runtime::transcribe::{Said, Transcribed, Transcript};
 use serde_json::{Value, json};
 
 use super::prompt::watch_interrupt;
@@ -21,6 +23,9 @@ use crate::locate::{EXACT, Purpose, bundle_for};
 use crate::output::{emit, emit_json};
 use crate::sampling;
 
+/// Most tokens of a part unless the caller says otherwise: what fits in the context.
+const UNLIMITED: u32 = u32::MAX;
+
 /// Prints what is said in each file.
 pub(super) fn run(args: &RunArgs) -> Outcome {
     if !args.prompt.is_empty() {
@@ -30,26 +35,29 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
     let sounds = args.audio.iter().map(|path| recording::read(path)).collect::<Outcome<Vec<_>>>()?;
     let dir = bundle_for(&args.model, &args.flags, EXACT, Purpose::Here)?;
     let bundle = Bundle::open(&dir)?;
-    let (how, most) = hearing(bundle.manifest()).map_err(|e| {
+    let (how, _) = hearing(bundle.manifest()).map_err(|e| {
         Failure::wrong(format!("--audio: {e}; or its directory does not say how recordings become tensors"))
     })?;
     let speech = sounds.into_iter().map(|s| recording::at_rate(s, how.rate)).collect::<Outcome<Vec<_>>>()?;
+    let tokenizer = if bundle.has("tokenizer.json") { Some(Tokenizer::from_bundle(&bundle)?) } else { None };
     let mut writer = Writer {
-        options: sampling::choose(&bundle, &args.sampling)?,
-        tokenizer: if bundle.has("tokenizer.json") { Some(Tokenizer::from_bundle(&bundle)?) } else { None },
+        options: sampling::choose(&bundle, &args.sampling, UNLIMITED)?,
+        tokenizer: tokenizer.as_ref(),
         loaded: backend::load(&dir, &args.backend)?,
         interrupted: watch_interrupt(),
         stream: !args.json,
         stops: &args.sampling.stop,
     };
     let mut all = Vec::new();
-    for (path, sound) in args.audio.iter().zip(&speech) {
+    for (path, sound) in args.audio.iter().zip(speech) {
         if args.audio.len() > 1 && !args.json {
             emit(&format!("{}{}\n", if all.is_empty() { "" } else { "\n" }, path.display()))?;
         }
-        let text = writer.transcribe(sound, most)?;
-        all.push(json!({ "input": path.display().to_string(), "text": text }));
-        if writer.interrupted.load(Ordering::Relaxed) {
+        let said = writer.transcribe(sound)?;
+        let part = |p: &Said| json!({ "begin": p.begin, "end": p.end, "text": p.text });
+        let parts: Vec<Value> = said.parts.iter().map(part).collect();
+        all.push(json!({ "input": path.display().to_string(), "text": said.text, "parts": parts }));
+        if said.stop == Stop::Aborted {
             return Ok(Exit::Interrupted);
         }
     }
@@ -62,7 +70,7 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
 /// Turns recordings into text.
 struct Writer<'a> {
     loaded: Loaded,
-    tokenizer: Option<Tokenizer>,
+    tokenizer: Option<&'a Tokenizer>,
     options: Options,
     interrupted: std::sync::Arc<AtomicBool>,
     /// Whether text is printed as it comes.
@@ -71,60 +79,34 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// The text of a recording, part by part.
-    fn transcribe(&mut self, sound: &Sound, most: usize) -> Outcome<String> {
-        let mut text = String::new();
-        for part in sound.parts(most) {
-            let (backend, manifest) = (self.loaded.backend.as_mut(), self.loaded.bundle.manifest());
-            let said = match blocking::hear(backend, manifest, &part)? {
-                Heard::Text(said) => {
-                    self.print(&text, &said)?;
-                    said
-                }
-                Heard::Prompt(prompt) => self.write(&text, prompt)?,
-            };
-            let space = if text.is_empty() || said.is_empty() { "" } else { " " };
-            text = format!("{text}{space}{}", said.trim());
-            if self.interrupted.load(Ordering::Relaxed) {
-                break;
-            }
-        }
-        if self.stream {
-            emit("\n")?;
-        }
-        Ok(text)
-    }
-
-    /// Prints a stretch of text behind what was printed of this recording.
-    fn print(&self, before: &str, said: &str) -> Outcome<()> {
-        let space = if before.is_empty() || said.is_empty() { "" } else { " " };
-        if self.stream { emit(&format!("{space}{said}")) } else { Ok(()) }
-    }
-
-    /// Generates the text of a part.
-    fn write(&mut self, before: &str, prompt: Prompt) -> Outcome<String> {
-        let tokenizer = self.tokenizer.as_ref().ok_or_else(|| {
-            Failure::wrong("this model writes tokens, but its directory has no tokenizer.json to read them with")
-        })?;
-        let (begin, interrupted) = (Instant::now(), self.interrupted.clone());
-        let (mut text, mut printed, stream) = (String::new(), Ok(()), self.stream);
-        let broken = AtomicBool::new(false);
+    /// What is said in a recording.
+    fn transcribe(&mut self, sound: Sound) -> Outcome<Transcribed> {
+        let tokenizer = self.tokenizer;
+        let decode = move |ids: &[u32]| match tokenizer {
+            Some(tokenizer) => tokenizer.decode(ids),
+            None => Err(Error::Unsupported(
+                "this model writes tokens, but its directory has no tokenizer.json to read them with".to_string(),
+            )),
+        };
+        let (backend, manifest) = (self.loaded.backend.as_mut(), self.loaded.bundle.manifest());
+        let mut transcript = Transcript::new(manifest, sound, decode, &self.options, self.stops)?;
+        let (begin, interrupted, stream) = (Instant::now(), &self.interrupted, self.stream);
+        let (mut printed, broken) = (Ok(()), AtomicBool::new(false));
         let mut callbacks = Callbacks {
             clock: &mut || begin.elapsed().as_secs_f64(),
             keep_going: &mut |_| !interrupted.load(Ordering::Relaxed) && !broken.load(Ordering::Relaxed),
             piece: &mut |piece| {
-                // Words begin with a space; the first one needs it only behind another part.
-                let piece = if text.is_empty() && before.is_empty() { piece.trim_start() } else { piece };
-                text.push_str(piece);
                 if stream && printed.is_ok() {
                     printed = emit(piece);
                     broken.store(printed.is_err(), Ordering::Relaxed);
                 }
             },
         };
-        let (backend, manifest) = (self.loaded.backend.as_mut(), self.loaded.bundle.manifest());
-        generate_text(backend, manifest, tokenizer, prompt, &self.options, self.stops, &mut callbacks)?;
+        let said = blocking::transcribe(backend, manifest, &mut transcript, &mut callbacks)?;
         printed?;
-        Ok(text)
+        if stream {
+            emit("\n")?;
+        }
+        Ok(said)
     }
 }

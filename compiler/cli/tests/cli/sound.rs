@@ -84,9 +84,11 @@ fn recordings_are_written_down() {
     let both: Vec<f32> = recordings[1].0.iter().flat_map(|s| [*s, *s]).collect();
     write_wav(&place.at("stereo.wav"), 16000, 2, &both);
     let shown = place.run(&["run", &model, "--audio", "1.wav", "stereo.wav", "--json", "--backend", "wasm"]).ok();
+    let text = &recordings[1].1;
+    let parts = json!([{ "begin": 0.0, "end": recordings[1].0.len() as f64 / 16000.0, "text": text }]);
     let expected = json!([
-        { "input": "1.wav", "text": recordings[1].1 },
-        { "input": "stereo.wav", "text": recordings[1].1 },
+        { "input": "1.wav", "text": text, "parts": parts },
+        { "input": "stereo.wav", "text": text, "parts": parts },
     ]);
     assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), expected);
     // Another rate is heard, too.

@@ -46,8 +46,8 @@ const STEP_MS = 8;
 const MAX_DEPTH = 16;
 /** How often finished work is asked for. */
 const NUDGE_MS = 4;
-/** How long the news of a lost device may take. */
-const LOSS_NEWS_MS = 200;
+/** How long the news of a lost device may take on a busy machine; only errors wait for it. */
+const LOSS_NEWS_MS = 1000;
 
 /** An opened device. The methods without a comment are those of the trait `Gpu` of the runtime, or of a target. */
 export class Device implements Target {

@@ -7,7 +7,7 @@ import { pixelsOf } from "../picture";
 
 /** A task as it can be sent to a worker. */
 export interface TaskArgs {
-  kind: TaskInfo["kind"];
+  kind: Exclude<TaskInfo["kind"], "transcribe">;
   pictures: (ImageBitmap | ImageData)[];
   texts: string[];
   threshold: number;

@@ -1,0 +1,53 @@
+// The microphone.
+
+import { announce, h } from "./dom";
+
+/** Who hears of recordings. */
+export interface RecorderOptions {
+  take: (recording: Blob) => void;
+  problem: (text: string) => void;
+}
+
+/** A button that records, and ends the recording; nothing where the browser has no microphone for pages. */
+export function recorder({ take, problem }: RecorderOptions): HTMLButtonElement | null {
+  if (typeof MediaRecorder === "undefined" || !navigator.mediaDevices) return null;
+  const button = h("button", { type: "button", class: "primary", click: () => void toggle() }, "Record");
+  let current: MediaRecorder | null = null;
+  let asking = false;
+
+  async function toggle(): Promise<void> {
+    if (current) return current.stop();
+    if (asking) return;
+    asking = true;
+    try {
+      start(await navigator.mediaDevices.getUserMedia({ audio: true }));
+    } catch (e) {
+      problem(`There is no sound to record: ${(e as Error).message}`);
+    }
+    asking = false;
+  }
+
+  function start(stream: MediaStream): void {
+    const chunks: Blob[] = [];
+    const recording = new MediaRecorder(stream);
+    recording.addEventListener("dataavailable", ({ data }) => chunks.push(data));
+    recording.addEventListener("stop", () => {
+      // The light of the microphone goes out.
+      for (const track of stream.getTracks()) track.stop();
+      current = null;
+      label("Record");
+      take(new Blob(chunks, { type: recording.mimeType }));
+    });
+    recording.start();
+    current = recording;
+    label("End the recording");
+    announce("Recording");
+  }
+
+  function label(text: string): void {
+    button.textContent = text;
+    button.classList.toggle("stop", current !== null);
+  }
+
+  return button;
+}

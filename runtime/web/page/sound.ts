@@ -1,0 +1,117 @@
+// Recordings: what is said in a file, or into the microphone.
+
+import type { Model, TranscribeResult } from "../ts/index";
+import { follower } from "./composer";
+import { announce, h, setState, time } from "./dom";
+import { recorder } from "./recorder";
+import { troubleOf, type Trouble } from "./trouble";
+
+/** The view of a model that writes down recordings. */
+export function soundView(model: Model, failed: (error: Trouble) => void): HTMLElement {
+  const file = h("input", { type: "file", accept: "audio/*,video/*", id: "sound", change: () => take(file.files?.[0]) });
+  const player = h("audio", { controls: true, hidden: true, "aria-label": "The recording" });
+  const text = h("p", { class: "text" });
+  const note = h("p", { class: "note" });
+  const said = h("article", { class: "story", "aria-label": "What is said", hidden: true }, text, note);
+  const stop = h("button", { type: "button", class: "stop", hidden: true, click: () => controller?.abort() }, "Stop");
+  const record = recorder({ take, problem: tell });
+  const follow = follower();
+  let controller: AbortController | null = null;
+  let next: Blob | null = null;
+
+  /** Writes down a recording; one that is being written down ends. */
+  function take(blob: Blob | null | undefined): void {
+    if (!blob) return;
+    next = blob;
+    if (controller) controller.abort();
+    else void write();
+  }
+
+  async function write(): Promise<void> {
+    for (let blob = next; blob; blob = next) {
+      next = null;
+      show(blob);
+      setState("working");
+      await listen(blob);
+      setState("ready");
+    }
+  }
+
+  function show(blob: Blob): void {
+    if (player.src) URL.revokeObjectURL(player.src);
+    player.src = URL.createObjectURL(blob);
+    player.hidden = said.hidden = false;
+    text.textContent = note.textContent = "";
+  }
+
+  async function listen(blob: Blob): Promise<void> {
+    const begin = performance.now();
+    const own = (controller = new AbortController());
+    text.setAttribute("aria-busy", "true");
+    stop.hidden = false;
+    let whole = 0;
+    const onProgress = (done: number, total: number): void => {
+      whole = total;
+      note.textContent = `${clock(done)} of ${clock(total)}`;
+    };
+    try {
+      const stream = model.transcribe(blob, { signal: own.signal, onProgress });
+      for await (const piece of stream) {
+        text.append(piece);
+        follow(said);
+      }
+      const result = await stream.result;
+      note.textContent = summary(result, whole, performance.now() - begin);
+      announce(result.text || "Nothing is said");
+    } catch (thrown) {
+      const error = troubleOf(thrown);
+      // What is wrong with a file is said beside it.
+      if (error.code === "input") tell("This file is no recording that the browser knows.");
+      else failed(error);
+    }
+    text.removeAttribute("aria-busy");
+    stop.hidden = true;
+    controller = null;
+    follow(said);
+  }
+
+  function tell(problem: string): void {
+    said.hidden = false;
+    note.textContent = problem;
+    announce(problem);
+  }
+
+  const drop: HTMLLabelElement = h(
+    "label",
+    {
+      class: "drop",
+      for: "sound",
+      dragover: (event) => (event.preventDefault(), drop.classList.add("over")),
+      dragleave: () => drop.classList.remove("over"),
+      drop: (event) => {
+        event.preventDefault();
+        drop.classList.remove("over");
+        take((event as DragEvent).dataTransfer?.files[0]);
+      },
+    },
+    h("span", {}, "Drop a recording here, or choose a file. It does not leave this device."),
+    file,
+  );
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") controller?.abort();
+  });
+  const tools = h("div", { class: "buttons" }, record, stop);
+  return h("section", { class: "sound", "aria-label": "Recording" }, drop, tools, player, said);
+}
+
+/** The line under a text. */
+function summary(result: TranscribeResult, seconds: number, milliseconds: number): string {
+  const how = result.reason === "aborted" ? "stopped" : result.text === "" ? "nothing is said" : "";
+  return [`${clock(seconds)} in ${time(milliseconds)}`, how].filter(Boolean).join(" · ");
+}
+
+/** Seconds as people read them: `0:07`, `12:30`. */
+function clock(seconds: number): string {
+  const whole = Math.round(seconds);
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}

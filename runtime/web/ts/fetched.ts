@@ -1,0 +1,16 @@
+// Files that callers name by their address.
+
+import { aborted, makeError } from "./errors";
+
+/** The file at an address, which is relative to the page; `what` names it in errors. */
+export async function fetchFile(what: string, address: string | URL, signal?: AbortSignal): Promise<Blob> {
+  const url = new URL(address, globalThis.location?.href);
+  try {
+    const response = await fetch(url, signal ? { signal } : {});
+    if (!response.ok) throw new Error(`the server answers ${response.status}`);
+    return await response.blob();
+  } catch (e) {
+    if (signal?.aborted) throw aborted();
+    throw makeError("network", `the ${what} ${url.href} could not be fetched: ${(e as Error).message}`, {}, e);
+  }
+}

@@ -1,0 +1,30 @@
+// What is said in recordings.
+
+import type { TranscribeResult } from "../api";
+import type { SentTranscribeOptions } from "../engine";
+import { makeError } from "../errors";
+import type { CallContext } from "../link";
+import type { Loaded } from "../loaded";
+import type { Transcribed } from "../runtime";
+import { complete, write, type WriteEvent } from "./write";
+
+/** Most tokens unless the caller says otherwise: the model's context ends a text. */
+const MOST_TOKENS = 2 ** 32 - 1;
+
+/** Writes down samples that have the rate of the model. An abort ends it without an error. */
+export async function transcribe(
+  model: Loaded,
+  { samples, options }: { samples: Float32Array; options: SentTranscribeOptions },
+  context: CallContext<WriteEvent>,
+): Promise<TranscribeResult> {
+  const task = model.manifest.entries.find((e) => e.task?.kind === "transcribe")?.task;
+  if (!task) throw makeError("unsupported", "this model does not write down recordings");
+  if (task.writes && !model.text.tokenizer) {
+    throw makeError("unsupported", "this model came without a tokenizer, so what it writes cannot be read");
+  }
+  const given = JSON.stringify(complete(options, MOST_TOKENS));
+  const written = await write(model, context, (host) => model.runtime.transcribe(samples, given, ...host));
+  const { text, parts, reason } = JSON.parse(written.json) as Transcribed;
+  const aborted = context.signal.aborted;
+  return { text, parts, reason: aborted ? "aborted" : reason, recoveries: written.recoveries };
+}

@@ -1,0 +1,147 @@
+// Recordings in the browser: what is said is what the native runtime hears.
+
+/** Forms of a recording. */
+const FORMS = ["address", "blob", "buffer", "audio", "samples"];
+
+const KINDS = ["writer", "speller"];
+
+function bundleOf(t, name) {
+  const bundle = t.bundles.find((one) => one.name === name);
+  t.assert.ok(bundle?.transcribe.length > 0, `no recordings are expected of "${name}"; make the bundles again`);
+  return bundle;
+}
+
+/** The recordings of expectations, as a server takes them. */
+const files = (list) =>
+  Object.fromEntries(list.map(({ name, wav }) => [`test/${name}.wav`, Buffer.from(wav, "base64")]));
+
+/** A blank page with a model, and its recordings beside it. */
+async function opened(t, name) {
+  const bundle = bundleOf(t, name);
+  const extra = { ...files(bundle.transcribe), "test/note.txt": "no recording" };
+  const { page, loaded } = await t.loaded(bundle, {}, { extra });
+  return { bundle, page, loaded, said: (wanted) => bundle.transcribe.find((one) => one.name === wanted) };
+}
+
+export default [
+  ...KINDS.map((kind) => ({
+    name: `a ${kind} hears what it hears natively`,
+    wasm: true,
+    everywhere: true,
+    async run(t) {
+      const { bundle, page, loaded } = await opened(t, kind);
+      t.assert.deepEqual(loaded.info.tasks, ["transcribe", "run"]);
+      for (const { name, maxNewTokens, text, parts } of bundle.transcribe) {
+        for (const form of t.thorough ? FORMS : FORMS.slice(0, 1)) {
+          const outcome = t.ok(await t.call(page, "transcribe", `test/${name}.wav`, form, { maxNewTokens }));
+          const { pieces, progress, left, result } = outcome;
+          t.assert.deepEqual(result.parts, parts, `${name} as ${form}`);
+          t.assert.equal(result.text, text);
+          t.assert.equal(pieces.join(""), text, "the pieces are the text");
+          const { end } = parts.at(-1);
+          t.assert.deepEqual(progress, parts.map(({ begin }) => [begin, end]));
+          t.assert.ok(left > 0, "the recording is still the caller's");
+        }
+      }
+      t.assert.ok(bundle.transcribe[0].text.length > 1, "something is said");
+    },
+  })),
+  {
+    name: "other rates are heard, too",
+    wasm: true,
+    async run(t) {
+      const { page, said } = await opened(t, "writer");
+      const { maxNewTokens, parts } = said("long");
+      for (const form of ["audio", "samples"]) {
+        const options = { maxNewTokens, rate: 44100 };
+        const { result } = t.ok(await t.call(page, "transcribe", "test/long.wav", form, options));
+        t.assert.equal(result.parts.length, parts.length);
+        const off = Math.abs(result.parts.at(-1).end - parts.at(-1).end);
+        t.assert.ok(off < 0.01, `the recording is ${off} s longer or shorter`);
+      }
+    },
+  },
+  {
+    name: "whoever listens can end it",
+    wasm: true,
+    async run(t) {
+      const { page, said } = await opened(t, "writer");
+      const { maxNewTokens, text, parts } = said("long");
+      const call = (options) => t.call(page, "transcribe", "test/long.wav", "blob", { maxNewTokens, ...options });
+      const before = t.ok(await call({ abortAt: 0 }));
+      t.assert.deepEqual([before.result.text, before.result.reason, before.pieces], ["", "aborted", []]);
+      const { result, pieces } = t.ok(await call({ abortAt: 2 }));
+      t.assert.equal(result.reason, "aborted");
+      t.assert.ok(pieces.length >= 2 && result.parts.length < parts.length, "it ended early");
+      t.assert.ok(text.startsWith(result.text), "what there is, is right");
+      t.assert.equal(t.ok(await call({})).result.text, text, "the next one is not disturbed");
+    },
+  },
+  {
+    name: "it goes on when the device is lost",
+    async run(t) {
+      const { page, said } = await opened(t, "writer");
+      const { maxNewTokens, text, parts } = said("long");
+      const options = { maxNewTokens, loseAt: 3 };
+      const { result, pieces } = t.ok(await t.call(page, "transcribe", "test/long.wav", "blob", options));
+      t.assert.deepEqual([result.text, result.parts, pieces.join("")], [text, parts, text]);
+      t.assert.equal(result.recoveries, 1);
+    },
+  },
+  {
+    name: "what is no recording is named",
+    wasm: true,
+    async run(t) {
+      const { page } = await opened(t, "speller");
+      const text = t.failed(await t.call(page, "transcribe", "test/note.txt", "blob"), "input");
+      t.assert.match(text.message, /the recording \(12 bytes\) cannot be decoded; expected a file with sound/);
+      t.failed(await t.call(page, "transcribe", "test/missing.wav", "address"), "network");
+      const number = t.failed(await t.call(page, "transcribe", 7, null), "input");
+      t.assert.match(number.message, /audio: expected a file as Blob or ArrayBuffer/);
+      const stories = await t.loaded(t.bundle("generate"));
+      const other = t.failed(await t.call(stories.page, "transcribe", "manifest.json", "address"), "unsupported");
+      t.assert.match(other.message, /does not write down recordings/);
+    },
+  },
+  {
+    name: "the page of a bundle writes down a recording",
+    wasm: true,
+    async run(t) {
+      const bundle = bundleOf(t, "speller");
+      const [{ name, text }] = bundle.transcribe;
+      const server = await t.serve(bundle.folder, { extra: files(bundle.transcribe) });
+      const page = await t.page(`${server.url}?backend=${t.backend}`);
+      await t.state(page, "ready");
+      await page.evaluate(async (address) => {
+        const blob = await (await fetch(address)).blob();
+        const data = new DataTransfer();
+        data.items.add(new File([blob], "speech.wav", { type: "audio/wav" }));
+        document.querySelector(".drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data }));
+      }, `test/${name}.wav`);
+      await page.waitForFunction(() => / in /.test(document.querySelector(".sound .note").textContent));
+      t.assert.equal(await page.$eval(".sound .text", (shown) => shown.textContent), text);
+      await t.shot(page, "speech");
+    },
+  },
+  {
+    name: "the page records from the microphone",
+    browsers: ["chromium"],
+    async run(t) {
+      const flags = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];
+      const browser = await t.launch("chromium", { flags });
+      const server = await t.serve(bundleOf(t, "speller").folder);
+      const page = await t.page(`${server.url}?backend=wasm`, { from: browser });
+      await t.state(page, "ready");
+      const button = ".sound .buttons button";
+      const shows = (text) =>
+        page.waitForFunction((where, what) => document.querySelector(where).textContent === what, {}, button, text);
+      await page.focus(button);
+      await page.keyboard.press("Enter");
+      await shows("End the recording");
+      await new Promise((done) => setTimeout(done, 1500));
+      await page.keyboard.press("Enter");
+      await shows("Record");
+      await page.waitForFunction(() => /^0:0[12] in /.test(document.querySelector(".sound .note").textContent));
+    },
+  },
+];
