@@ -10,14 +10,18 @@ use crate::error::CompileError;
 /// How pictures and recordings become tensors.
 pub const PREPROCESSOR: &str = "preprocessor_config.json";
 
+/// Under which entry of the config architectures find what stands in that file.
+pub(crate) const PREPROCESSOR_KEY: &str = "preprocessor_config";
+
 /// Files that a bundle carries as the model had them.
-const COMPANIONS: [&str; 8] = [
+const COMPANIONS: [&str; 9] = [
     "config.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "generation_config.json",
     "chat_template.jinja",
+    "chat_template.json",
     PREPROCESSOR,
     "sentence_bert_config.json",
 ];
@@ -35,12 +39,14 @@ const MAX_BYTES: u64 = 256 << 20;
 pub struct ModelDir {
     /// The last part of its path.
     pub name: String,
-    /// `config.json`.
+    /// `config.json`, with `preprocessor_config.json` as a further entry, so that formulas can read both.
     pub config: Value,
     /// `generation_config.json`, or null.
     pub generation: Value,
     /// `preprocessor_config.json`, or null.
     pub preprocessor: Value,
+    /// `tokenizer_config.json`, or null.
+    tokenizer: Value,
     path: PathBuf,
 }
 
@@ -58,18 +64,22 @@ impl ModelDir {
                     .into(),
             });
         }
-        let config = read_json(&path.join("config.json"))?.ok_or_else(|| CompileError::Io {
+        let mut config = read_json(&path.join("config.json"))?.ok_or_else(|| CompileError::Io {
             path: path.join("config.json").display().to_string(),
             message: "not found; a Hugging Face model directory has one".into(),
         })?;
-        if !config.is_object() {
+        let Some(entries) = config.as_object_mut() else {
             return Err(CompileError::Config(format!("{}: not a JSON object", path.join("config.json").display())));
-        }
+        };
         let generation = read_json(&path.join("generation_config.json"))?.unwrap_or(Value::Null);
+        let tokenizer = read_json(&path.join("tokenizer_config.json"))?.unwrap_or(Value::Null);
         let preprocessor = read_json(&path.join(PREPROCESSOR))?.unwrap_or(Value::Null);
+        if preprocessor.is_object() {
+            entries.entry(PREPROCESSOR_KEY).or_insert_with(|| preprocessor.clone());
+        }
         let absolute = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         let name = absolute.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
-        Ok(ModelDir { name, config, generation, preprocessor, path: path.to_path_buf() })
+        Ok(ModelDir { name, config, generation, preprocessor, tokenizer, path: path.to_path_buf() })
     }
 
     /// The shipped architecture file for the first known class in `architectures`.
@@ -166,8 +176,12 @@ impl ModelDir {
         tokens
     }
 
-    /// The id that begins a text.
+    /// The id that begins a text; none if `tokenizer_config.json` says that nothing does.
     pub fn bos_token_id(&self) -> Option<u32> {
+        let bare = self.tokenizer["add_bos_token"] == Value::Bool(false);
+        if bare || self.tokenizer.get("bos_token").is_some_and(Value::is_null) {
+            return None;
+        }
         let id = |v: &Value| v["bos_token_id"].as_u64().and_then(|id| u32::try_from(id).ok());
         id(&self.generation).or_else(|| id(&self.config))
     }

@@ -1,28 +1,30 @@
 //! How a model wants its pictures: `preprocessor_config.json`, as Hugging Face's image processors read it, as steps that
 //! a runtime can follow.
 
-use gristmill_bundle::{Filter, PictureStep, Pictures, Resized};
+use gristmill_bundle::{Cut, Filter, PictureStep, Pictures, Resized};
+use gristmill_graph::{Cut as CutPlan, Fit};
 use serde_json::{Map, Value};
 
 /// Processors that are asked for `crop_pct` of a picture do not crop from this size on.
 const UNCROPPED: u32 = 384;
 /// Settings that mean more than the steps here; a picture prepared without them would be wrong.
-const BEYOND: [&str; 7] = [
-    "do_thumbnail",
-    "do_align_long_axis",
-    "do_flip_channel_order",
-    "do_crop_margin",
-    "do_image_splitting",
-    "image_grid_pinpoints",
-    "temporal_patch_size",
-];
+const BEYOND: [&str; 5] =
+    ["do_thumbnail", "do_align_long_axis", "do_flip_channel_order", "do_crop_margin", "do_image_splitting"];
+/// Settings of pictures that are cut. What they say is what the architecture says, or the picture would be wrong.
+const PINPOINTS: &str = "image_grid_pinpoints";
+const FRAMES: &str = "temporal_patch_size";
 
-/// The steps that the settings of a model ask for; `defaults` hold where the file does not have a key. None if there are
-/// no settings at all, so that nobody knows how pictures become tensors.
+/// The steps that the settings of a model ask for; `defaults` hold where the file does not have a key. `fit` and `cut` are
+/// what the architecture says. None if there are no settings at all, so that nobody knows how pictures become tensors.
 ///
 /// # Errors
-/// What is wrong with a setting, or that it is not supported.
-pub fn pictures(file: &Value, defaults: &Map<String, Value>) -> Result<Option<Pictures>, String> {
+/// What is wrong with a setting, that it is not supported, or that the architecture says something else.
+pub fn pictures(
+    file: &Value,
+    defaults: &Map<String, Value>,
+    fit: Option<&Fit>,
+    cut: CutPlan,
+) -> Result<Option<Pictures>, String> {
     let mut settings = defaults.clone();
     if let Some(own) = file.as_object() {
         settings.extend(own.iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.clone(), v.clone())));
@@ -30,19 +32,70 @@ pub fn pictures(file: &Value, defaults: &Map<String, Value>) -> Result<Option<Pi
     if settings.is_empty() {
         return Ok(None);
     }
-    Settings(&settings).read().map(Some)
+    Settings(&settings).read(fit, cut).map(Some)
 }
 
 struct Settings<'a>(&'a Map<String, Value>);
 
 impl Settings<'_> {
-    fn read(&self) -> Result<Pictures, String> {
+    fn read(&self, fit: Option<&Fit>, cut: CutPlan) -> Result<Pictures, String> {
         let asks = |key: &&str| self.0.get(*key).is_some_and(|v| *v != Value::Bool(false));
         if let Some(key) = BEYOND.iter().copied().find(|key| asks(key)) {
             return Err(format!("`{key}` is not supported"));
         }
         let (factor, (mean, std)) = (self.factor()?, self.normalization()?);
-        Ok(Pictures { steps: self.steps()?, factor, mean, std })
+        let steps = match fit {
+            None => self.steps()?,
+            Some(Fit::Best { sizes }) => vec![PictureStep::Fit { sizes: sizes.clone(), filter: self.filter()? }],
+            Some(Fit::Multiple { of, least, most }) => {
+                let to = Resized::Multiple { of: *of, least: *least, most: *most };
+                vec![PictureStep::Resize { to, filter: self.filter()? }]
+            }
+        };
+        if fit.is_some() && !self.flag("do_resize", true)? {
+            return Err("`do_resize` is false, but this model takes certain sizes only".to_string());
+        }
+        self.agrees(fit, cut)?;
+        let cut = match cut {
+            CutPlan::Whole => Cut::Whole,
+            CutPlan::Tiles { side } => Cut::Tiles { side, filter: self.filter()? },
+            CutPlan::Patches { side, merge, frames } => Cut::Patches { side, merge, frames },
+        };
+        Ok(Pictures { steps, cut, factor, mean, std })
+    }
+
+    /// Whether the settings of sizes and pieces are those of the architecture.
+    fn agrees(&self, fit: Option<&Fit>, cut: CutPlan) -> Result<(), String> {
+        let same = |key: &str, expected: Value| match self.0.get(key) {
+            Some(found) if *found != expected => Err(format!("`{key}` is {found}, this model has {expected}")),
+            _ => Ok(()),
+        };
+        match fit {
+            Some(Fit::Best { sizes }) => same(PINPOINTS, serde_json::json!(sizes))?,
+            _ => same(PINPOINTS, Value::Null)?,
+        }
+        match cut {
+            CutPlan::Whole => same(FRAMES, Value::Null),
+            CutPlan::Tiles { side } => {
+                // The whole becomes as large as a tile, and a tile stays as it is.
+                for key in ["size", "crop_size"] {
+                    let found = self.0.get(key);
+                    let edge = |v: &Value| v.get("shortest_edge").and_then(pixels).map(|side| (side, side));
+                    let size =
+                        found.and_then(|v| rectangle(v).or_else(|| edge(v)).or_else(|| pixels(v).map(|s| (s, s))));
+                    if size.is_some_and(|size| size != (side, side)) {
+                        let found = found.unwrap_or(&Value::Null);
+                        return Err(format!("`{key}` is {found}, the tiles of this model have {side} pixels"));
+                    }
+                }
+                Ok(())
+            }
+            CutPlan::Patches { side, merge, frames } => {
+                same("patch_size", side.into())?;
+                same("merge_size", merge.into())?;
+                same(FRAMES, frames.into())
+            }
+        }
     }
 
     fn flag(&self, key: &str, default: bool) -> Result<bool, String> {
@@ -166,8 +219,12 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn read(file: &Value, defaults: &Map<String, Value>) -> Result<Option<Pictures>, String> {
+        pictures(file, defaults, None, CutPlan::Whole)
+    }
+
     fn steps(file: Value) -> Result<Vec<PictureStep>, String> {
-        pictures(&file, &Map::new()).map(|p| p.unwrap().steps)
+        read(&file, &Map::new()).map(|p| p.unwrap().steps)
     }
 
     fn resize(to: Resized, filter: Filter) -> PictureStep {
@@ -198,21 +255,42 @@ mod tests {
     fn values_come_from_the_file_then_from_the_architecture() {
         let defaults = json!({"size": 4, "resample": 3, "image_mean": 0.5, "image_std": [0.5, 0.25, 1.0]});
         let file = json!({"size": 8, "resample": null});
-        let read = pictures(&file, defaults.as_object().unwrap()).unwrap().unwrap();
+        let read = read(&file, defaults.as_object().unwrap()).unwrap().unwrap();
         let to = Resized::Exact { height: 8, width: 8 };
         assert_eq!(read.steps, [resize(to, Filter::Bicubic)]);
         assert_eq!((read.factor, read.mean, read.std), (1.0 / 255.0, [0.5; 3], [0.5, 0.25, 1.0]));
-        assert_eq!(pictures(&Value::Null, &Map::new()), Ok(None));
+        assert_eq!(pictures(&Value::Null, &Map::new(), None, CutPlan::Whole), Ok(None));
     }
 
     #[test]
     fn what_cannot_be_followed_is_refused() {
-        let fault = |file: Value| pictures(&file, &Map::new()).unwrap_err();
+        let fault = |file: Value| read(&file, &Map::new()).unwrap_err();
         assert_eq!(fault(json!({"do_thumbnail": true})), "`do_thumbnail` is not supported");
         assert!(fault(json!({"size": {"longest_edge": 8}})).starts_with("`size` is {\"longest_edge\":8}; expected"));
         assert!(fault(json!({"size": 8, "resample": 6})).starts_with("`resample` is 6"));
         assert!(fault(json!({"size": 0})).starts_with("`size` is 0"));
         assert!(fault(json!({"do_normalize": true})).starts_with("`image_mean` is null"));
+        assert_eq!(fault(json!({"temporal_patch_size": 2})), "`temporal_patch_size` is 2, this model has null");
         assert!(fault(json!({"do_resize": "yes"})).starts_with("`do_resize` is \"yes\""));
+    }
+
+    #[test]
+    fn pieces_are_those_of_the_architecture() {
+        let best = Fit::Best { sizes: vec![[8, 16], [16, 8]] };
+        let tiles = |file: Value| pictures(&file, &Map::new(), Some(&best), CutPlan::Tiles { side: 8 });
+        let file = json!({"size": {"shortest_edge": 8}, "crop_size": 8, "resample": 3});
+        let read = tiles(file).unwrap().unwrap();
+        assert_eq!(read.steps, [PictureStep::Fit { sizes: vec![[8, 16], [16, 8]], filter: Filter::Bicubic }]);
+        assert_eq!(read.cut, Cut::Tiles { side: 8, filter: Filter::Bicubic });
+        let other = json!({"image_grid_pinpoints": [[8, 8]]});
+        assert_eq!(tiles(other).unwrap_err(), "`image_grid_pinpoints` is [[8,8]], this model has [[8,16],[16,8]]");
+        let large = tiles(json!({"crop_size": 9})).unwrap_err();
+        assert_eq!(large, "`crop_size` is 9, the tiles of this model have 8 pixels");
+        let multiple = Fit::Multiple { of: 4, least: 16, most: 99 };
+        let cut = CutPlan::Patches { side: 2, merge: 2, frames: 2 };
+        let patches = |file: Value| pictures(&file, &Map::new(), Some(&multiple), cut);
+        assert_eq!(patches(json!({"patch_size": 3})).unwrap_err(), "`patch_size` is 3, this model has 2");
+        let read = patches(json!({"patch_size": 2, "temporal_patch_size": 2})).unwrap().unwrap();
+        assert_eq!(read.cut, Cut::Patches { side: 2, merge: 2, frames: 2 });
     }
 }

@@ -1,7 +1,7 @@
 //! What entries are for, as it stands in the manifest.
 
 use gristmill_bundle as bundle;
-use gristmill_graph::{Answer, Model, Source, Task};
+use gristmill_graph::{Answer, Cut, Fit, Model, Source, Task};
 
 use serde_json::{Map, Value};
 
@@ -25,12 +25,16 @@ pub(crate) fn task(
                 Some(sounds) => bundle::FeedSource::Sound(sounds),
                 None => return Ok(None),
             },
-            Source::Picture { settings } => {
-                let read = pictures(&dir.preprocessor, settings);
-                match read.map_err(|fault| CompileError::Config(format!("{PREPROCESSOR}: {fault}")))? {
-                    Some(pictures) => bundle::FeedSource::Picture(pictures),
-                    None => return Ok(None),
-                }
+            Source::Picture { settings, fit, cut } => match prepared(dir, settings, fit.as_ref(), *cut)? {
+                Some(pictures) => bundle::FeedSource::Picture(pictures),
+                None => return Ok(None),
+            },
+            Source::Frames { settings } => match prepared(dir, settings, None, Cut::Whole)? {
+                Some(pictures) => bundle::FeedSource::Frames(pictures),
+                None => return Ok(None),
+            },
+            Source::Sizes(sizes) => {
+                bundle::FeedSource::Sizes(sizes.iter().map(|s| size(s)).collect::<Result<_, CompileError>>()?)
             }
         };
         let input = model.inputs.iter().position(|i| i.name == feed.input);
@@ -50,9 +54,33 @@ pub(crate) fn task(
             let Some(letters) = dir.letters()? else { return Ok(None) };
             bundle::Answer::Spell { tokens: output(tokens)?, blank: *blank, letters }
         }
+        Answer::Show { token, count, written } => {
+            bundle::Answer::Show { token: *token, count: size(count)?, written: written.clone() }
+        }
         Answer::Write { features, into } => bundle::Answer::Write { features: output(features)?, into: input(into)? },
     };
     Ok(Some(bundle::Task { takes, gives }))
+}
+
+/// How pictures are prepared; none if nothing says it.
+fn prepared(
+    dir: &ModelDir,
+    settings: &Map<String, Value>,
+    fit: Option<&Fit>,
+    cut: Cut,
+) -> Result<Option<bundle::Pictures>, CompileError> {
+    pictures(&dir.preprocessor, settings, fit, cut)
+        .map_err(|fault| CompileError::Config(format!("{PREPROCESSOR}: {fault}")))
+}
+
+/// A size over what is known of a picture.
+fn size(text: &str) -> Result<bundle::Size, CompileError> {
+    let size = bundle::Size(text.to_string());
+    size.parse(&bundle::PICTURE_SYMBOLS).map_err(|e| {
+        let known = bundle::PICTURE_SYMBOLS.join(", ");
+        CompileError::Config(format!("the architecture counts by {e}; what is known of a picture: {known}"))
+    })?;
+    Ok(size)
 }
 
 /// How recordings become samples: `sampling_rate` and `do_normalize` of a feature extractor of Hugging Face; none if

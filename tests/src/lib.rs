@@ -6,6 +6,7 @@ pub mod devices;
 pub mod goldens;
 pub mod models;
 pub mod module;
+pub mod prompts;
 pub mod random_kernel;
 pub mod speech;
 pub mod twins;

@@ -4,7 +4,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use gristmill_bundle::{Bundle, Filter, PictureStep, Pictures, Resized};
+use gristmill_bundle::{Bundle, Cut, Filter, PictureStep, Pictures, Resized};
 use gristmill_compiler::pictures::pictures;
 use gristmill_compiler::{CompileOptions, Quiet, compile};
 use gristmill_runtime::blocking::{classify, compare, detect};
@@ -48,8 +48,8 @@ fn every_filter_gives_the_bytes_of_pillow() {
         let filter: Filter = serde_json::from_value(case["filter"].clone()).unwrap();
         let to = Resized::Exact { height: height as u32, width: width as u32 };
         let steps = vec![PictureStep::Resize { to, filter }];
-        let how = Pictures { steps, factor: 1.0, mean: [0.0; 3], std: [1.0; 3] };
-        let found = picture(case, tensors).tensor(&how).unwrap();
+        let how = Pictures { steps, cut: Cut::Whole, factor: 1.0, mean: [0.0; 3], std: [1.0; 3] };
+        let found = picture(case, tensors).prepare(&how).unwrap().tensor;
         let found = found.as_f32().unwrap();
         for (i, byte) in expect.data().iter().enumerate() {
             let (pixel, channel) = (i / 3, i % 3);
@@ -64,8 +64,8 @@ fn settings_of_processors_give_their_numbers() {
     with_cases("prepared", |case, tensors| {
         let name = case["expect"].as_str().unwrap();
         let expect = tensors.tensor(name).unwrap();
-        let how = pictures(&case["settings"], &Map::new()).unwrap().unwrap();
-        let found = picture(case, tensors).tensor(&how).unwrap();
+        let how = pictures(&case["settings"], &Map::new(), None, gristmill_graph::Cut::Whole).unwrap().unwrap();
+        let found = picture(case, tensors).prepare(&how).unwrap().tensor;
         assert_eq!(found.shape, expect.shape(), "{name}");
         let expect = floats(expect.data());
         let worst = found.as_f32().unwrap().iter().zip(&expect).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);

@@ -306,20 +306,24 @@ Examples:
   gristmill run examples/person-detector --image photo.jpg
   gristmill run dist --image *.jpg --top 1 --json
   gristmill run dist --image street.png --threshold 0.7 --draw found.png
-  gristmill run dist --image pet.jpg --prompt \"a cat\" --prompt \"a dog\"
+  gristmill run dist --image pet.jpg --labels \"a cat,a dog\"
+  gristmill run dist --image a.png b.png --prompt \"What is different?\" --chat
   gristmill run dist --audio speech.wav
   gristmill run dist --inputs in.safetensors --outputs out.safetensors --taps
   gristmill run dist --inputs in.safetensors --outputs out.safetensors --greedy 16
 
 The model is a bundle, or a model directory: that is compiled into a cache first, with q4 weights
-for a prompt and f32 weights for pictures and tensors unless --precision says otherwise. Text goes
-to stdout, a continuation behind its prompt; everything else goes to stderr. Ctrl-C stops the
+for models that write text and f32 weights for others and for tensors unless --precision says
+otherwise. Text goes to stdout, a continuation behind its prompt; everything else goes to stderr. Ctrl-C stops the
 generation, a second one the program. A model that embeds sentences prints the embedding of the
 prompt as a JSON list.
 
 What becomes of pictures is up to the model: classes with their scores, things with their boxes
-(left, top, right, bottom, in pixels; --draw shows them), or how well each prompt fits. Pictures
-are turned as their EXIF data says, and transparency is dropped.
+(left, top, right, bottom, in pixels; --draw shows them), how well each prompt or label fits, or a
+text that continues the prompt. Such a prompt may say where its pictures are, with the model's own
+mark for one (often <image>); those that it does not mention stand in front of it or, with --chat,
+where the model's template puts them. Pictures are turned as their EXIF data says, and transparency
+is dropped.
 
 Recordings are mixed to one channel and brought to the rate that the model wants. What is longer
 than the model hears at once (often 30 seconds) is cut into parts of that length, which are written
@@ -332,9 +336,12 @@ pub(crate) struct RunArgs {
     /// A bundle or a model directory
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
-    /// Text to continue, or to compare with pictures (then it may be given several times)
-    #[arg(long, value_name = "TEXT", required_unless_present_any = ["inputs", "image", "audio"], conflicts_with = "inputs")]
+    /// Text to continue, or to compare pictures, films or recordings with (then it may be given several times)
+    #[arg(long, value_name = "TEXT", required_unless_present_any = ["inputs", "image", "audio", "labels"], conflicts_with = "inputs")]
     pub(crate) prompt: Vec<String>,
+    /// Texts to compare with, separated by commas: as a --prompt for each
+    #[arg(long, value_name = "TEXT,TEXT,..", value_delimiter = ',', conflicts_with_all = ["inputs", "prompt"])]
+    pub(crate) labels: Vec<String>,
     /// Pictures to look at: PNG, JPEG, WebP or GIF
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "inputs")]
     pub(crate) image: Vec<PathBuf>,
@@ -383,6 +390,13 @@ pub(crate) struct RunArgs {
     /// For a model directory.
     #[command(flatten)]
     pub(crate) flags: CompileFlags,
+}
+
+impl RunArgs {
+    /// The texts of --prompt, or of --labels.
+    pub(crate) fn texts(&self) -> &[String] {
+        if self.labels.is_empty() { &self.prompt } else { &self.labels }
+    }
 }
 
 /// `gristmill verify`.

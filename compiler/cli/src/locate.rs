@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use gristmill_bundle::{MANIFEST, sha256_hex};
-use gristmill_compiler::{CompileOptions, KvPrecision};
+use gristmill_compiler::model_dir::ModelDir;
+use gristmill_compiler::{CompileOptions, KvPrecision, library};
+use gristmill_graph::text::bind;
+use gristmill_graph::{EntryRole, Model};
 
 use crate::args::{CompileFlags, Kv};
 use crate::failure::{Failure, Outcome};
@@ -73,6 +76,27 @@ pub(crate) fn bundle_for(model: &Path, flags: &CompileFlags, precision: &str, pu
         options.targets = vec!["native".to_string(), "wasm".to_string()];
     }
     cached(model, &options)
+}
+
+/// Whether a model directory has a model that writes text, so that weights as small as for a prompt are fine.
+pub(crate) fn generates(model: &Path, flags: &CompileFlags) -> bool {
+    let bound = || -> Option<Model> {
+        let dir = ModelDir::open(model).ok()?;
+        let (library, file) = match &flags.arch {
+            Some(path) => {
+                let name = path.file_name()?.to_string_lossy().into_owned();
+                (library::library().with_file(name.clone(), std::fs::read_to_string(path).ok()?), name)
+            }
+            None => {
+                let library = library::library();
+                let file = dir.architecture_file(&library).ok()?;
+                (library, file)
+            }
+        };
+        bind(&library, &file, &dir.config, None).ok()
+    };
+    // What is wrong with the directory is said when it is compiled.
+    bound().is_some_and(|model| model.entries.iter().any(|e| e.role == EntryRole::Prefill))
 }
 
 /// The first flag given that only makes sense when something is compiled.

@@ -1,10 +1,12 @@
 //! `gristmill run`: text, pictures, recordings or tensors.
 
 mod draw;
+mod files;
 mod font;
 mod picture;
 mod prompt;
 mod recording;
+mod show;
 mod sound;
 
 use std::path::Path;
@@ -20,7 +22,7 @@ use crate::tensors::{self, Tensors};
 
 /// Recordings, pictures, a prompt, or tensors.
 pub(crate) fn run(args: &RunArgs) -> Outcome {
-    match (&args.inputs, &args.outputs, args.prompt.as_slice()) {
+    match (&args.inputs, &args.outputs, args.texts()) {
         (Some(inputs), Some(outputs), _) => run_on_tensors(args, inputs, outputs),
         _ if !args.audio.is_empty() => sound::run(args),
         _ if !args.image.is_empty() => picture::run(args),

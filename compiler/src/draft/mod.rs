@@ -10,11 +10,14 @@ use std::fmt::Write;
 use gristmill_graph::text::{Library, Outline, outline};
 use serde_json::Value;
 
+use crate::model_dir::PREPROCESSOR_KEY;
+
 pub use golden::golden_script;
 use pattern::{fits, general};
 
 /// Entries of config.json that say nothing about what is computed.
 const SILENT: &[&str] = &[
+    PREPROCESSOR_KEY,
     "architectures",
     "model_type",
     "transformers_version",

@@ -94,7 +94,7 @@ impl Graph {
     }
 
     /// A copy that keeps only what `outputs` and the nodes with an operation that is a `root` need.
-    fn restricted(&self, outputs: &[String], root: &dyn Fn(&Op) -> bool) -> Graph {
+    pub(crate) fn restricted(&self, outputs: &[String], root: &dyn Fn(&Op) -> bool) -> Graph {
         let kept: BTreeMap<String, NodeId> =
             outputs.iter().filter_map(|n| self.outputs.get(n).map(|id| (n.clone(), *id))).collect();
         let mut live: Vec<bool> = self.nodes.iter().map(|n| root(&n.op)).collect();

@@ -36,5 +36,5 @@ pub use infer::{Declarations, infer, infer_declared};
 pub use op::{NormKind, Op, ROUND_BLOCK, Reduction};
 pub use scalar::{Binary, Bits, Literal, Scalar, Unary};
 pub use symbols::{PAST, apply_defaults};
-pub use task::{Answer, Feed, Source, Task};
+pub use task::{Answer, Cut, Feed, Fit, PICTURE_SYMBOLS, Source, Task};
 pub use verify::{verify, verify_graph};

@@ -27,7 +27,18 @@ pub enum Source {
     Picture {
         /// Settings that hold where the file does not have them.
         settings: serde_json::Map<String, serde_json::Value>,
+        /// How its size changes, if not as the settings say.
+        fit: Option<Fit>,
+        /// How it is cut.
+        cut: Cut,
     },
+    /// The pictures of a film, as many as the input has, at even distances.
+    Frames {
+        /// Settings that hold where `preprocessor_config.json` does not have them.
+        settings: serde_json::Map<String, serde_json::Value>,
+    },
+    /// A row of whole numbers per picture: sums and products of [`PICTURE_SYMBOLS`], as text.
+    Sizes(Vec<String>),
     /// A recording, as samples of one channel.
     Sound {
         /// Settings that hold where `preprocessor_config.json` does not have them.
@@ -37,6 +48,50 @@ pub enum Source {
     Text,
     /// 1 for each token of a text, 0 for padding.
     Mask,
+}
+
+/// What is known of a picture: its size as it was given, and into how many pieces it was cut.
+pub const PICTURE_SYMBOLS: [&str; 4] = ["height", "width", "rows", "columns"];
+
+/// A size that depends on the picture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Fit {
+    /// The size, of some, that shows most of the picture, which keeps its proportions and gets black around it.
+    Best {
+        /// Height and width of each.
+        sizes: Vec<[u32; 2]>,
+    },
+    /// Sides that are multiples of a length, near those of the picture.
+    Multiple {
+        /// The length.
+        of: u32,
+        /// Fewest pixels.
+        least: u32,
+        /// Most pixels.
+        most: u32,
+    },
+}
+
+/// How a picture becomes a tensor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cut {
+    /// As it is.
+    #[default]
+    Whole,
+    /// Squares row by row, and in front of them the whole picture at their size.
+    Tiles {
+        /// Length of their sides.
+        side: u32,
+    },
+    /// Rows of the numbers of squares; those that become one token stand behind one another.
+    Patches {
+        /// Length of their sides.
+        side: u32,
+        /// How many beside one another, and below, become one token.
+        merge: u32,
+        /// How often each picture is there, as if it were a film.
+        frames: u32,
+    },
 }
 
 /// What the outputs of an entry mean. Fields that are called like outputs hold their names.
@@ -72,6 +127,15 @@ pub enum Answer {
         /// The token that is no letter.
         blank: u32,
     },
+    /// Pictures in a prompt. This entry encodes what stands in place of some tokens.
+    Show {
+        /// The token that stands for a part of a picture.
+        token: u32,
+        /// How many of them a picture takes: sums, products and quotients of [`PICTURE_SYMBOLS`], as text.
+        count: String,
+        /// How a picture is written in a prompt, if not by that token alone.
+        written: Option<String>,
+    },
     /// What the entry that encodes reads; the text that is generated then is the answer.
     Write {
         /// The output.
@@ -89,6 +153,7 @@ impl Answer {
             Answer::Detect { scores, boxes, .. } => vec![scores, boxes],
             Answer::Spell { tokens, .. } => vec![tokens],
             Answer::Write { features, .. } => vec![features],
+            Answer::Show { .. } => Vec::new(),
         }
     }
 }

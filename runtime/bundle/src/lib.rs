@@ -20,7 +20,9 @@ pub use manifest::*;
 pub use reader::{Bundle, Piece, parse_manifest, parse_programs, sha256_hex, shard_path, verify};
 pub use size::Size;
 pub use source::{DirSource, Source};
-pub use task::{Answer, Feed, FeedSource, Filter, Pictures, Resized, Sounds, Step as PictureStep, Task};
+pub use task::{
+    Answer, Cut, Feed, FeedSource, Filter, PICTURE_SYMBOLS, Pictures, Resized, Sounds, Step as PictureStep, Task,
+};
 pub use validate::{MANIFEST, MAX_JSON, MAX_SHARD, is_clean_path, programs_path};
 pub use weights::WeightWriter;
 pub use writer::BundleWriter;

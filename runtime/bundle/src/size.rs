@@ -1,7 +1,7 @@
 //! Small integer expressions of symbols.
 //!
-//! Grammar: sums and products of integers, symbol names, `ceil_div(a, b)`, `max(a, b)`, `min(a, b)` and
-//! parentheses, with `+`, `-` (also in front) and `*`. Arithmetic is checked; a result must not be negative.
+//! Grammar: sums and products of integers, symbol names, `ceil_div(a, b)`, `floor_div(a, b)`, `max(a, b)`, `min(a, b)`
+//! and parentheses, with `+`, `-` (also in front) and `*`. Arithmetic is checked; a result must not be negative.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -76,6 +76,7 @@ enum Op {
     Sub,
     Mul,
     CeilDiv,
+    FloorDiv,
     Max,
     Min,
 }
@@ -109,6 +110,7 @@ impl Expr {
                         Op::Max => Some(a.max(b)),
                         Op::Min => Some(a.min(b)),
                         _ if b <= 0 || a < 0 => return Err(fail("divides by zero or with a negative operand")),
+                        Op::FloorDiv => Some(a / b),
                         _ => a.checked_add(b - 1).map(|n| n / b),
                     }
                 }
@@ -243,6 +245,7 @@ impl<'a> Parser<'a> {
         }
         match name {
             "ceil_div" => Some(Op::CeilDiv),
+            "floor_div" => Some(Op::FloorDiv),
             "max" => Some(Op::Max),
             "min" => Some(Op::Min),
             _ => None,
@@ -303,6 +306,7 @@ mod tests {
         for (text, value) in [
             ("4*B*T*(P + T)", 4 * 2 * 7 * 12),
             ("ceil_div(B*T, 4)", 4),
+            ("floor_div(B*T, 4)", 3),
             ("max(T, 16)", 16),
             ("min(T, 16) - 1", 6),
             ("-P + T", 2),

@@ -4,12 +4,19 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::manifest::{Elem, Entry, EntryRole, Manifest};
+use crate::manifest::{Advance, Elem, Entry, EntryRole, Manifest};
+use crate::size::Size;
 
-/// Largest side of a picture that is given to a model.
-pub const MAX_SIDE: u32 = 1 << 14;
-/// Most steps of preparing a picture, most inputs of a task.
-const MAX_STEPS: usize = 16;
+mod pictures;
+
+pub use pictures::{Cut, Filter, MAX_SIDE, Pictures, Resized, Step};
+
+/// What is known of a picture when sizes of [`FeedSource::Sizes`] and counts of [`Answer::Show`] are computed: its height
+/// and width as it was given, and into how many rows and columns of pieces it was cut.
+pub const PICTURE_SYMBOLS: [&str; 4] = ["height", "width", "rows", "columns"];
+
+/// Most inputs of a task.
+const MAX_INPUTS: usize = 16;
 /// Most names of classes, and the longest of them in bytes.
 const MAX_LABELS: usize = 1 << 16;
 const MAX_LABEL: usize = 1000;
@@ -40,8 +47,13 @@ pub struct Feed {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FeedSource {
-    /// A picture: f32 `[pictures, 3, height, width]`.
+    /// Pictures: f32, in the shape of their [`Cut`].
     Picture(Pictures),
+    /// The pictures of films, each of which is one `Cut::Whole`: f32 `[films, pictures, 3, height, width]`, as many as the
+    /// second axis says, at even distances.
+    Frames(Pictures),
+    /// A row of whole numbers per picture, over [`PICTURE_SYMBOLS`]: i32 `[pictures, numbers]`.
+    Sizes(Vec<Size>),
     /// A recording of one channel: f32 `[recordings, samples]`. Where the number of samples is fixed, it is cut or filled
     /// up with silence.
     Sound(Sounds),
@@ -49,21 +61,6 @@ pub enum FeedSource {
     Text,
     /// 1 for each token, 0 for padding: i32 `[texts, tokens]`.
     Mask,
-}
-
-/// How a picture becomes numbers: the steps in order, on bytes; then for each channel
-/// `(byte * factor - mean) / std`, the product rounded to f32 and the rest in f32.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Pictures {
-    /// Changes of size.
-    pub steps: Vec<Step>,
-    /// What bytes are multiplied by.
-    pub factor: f64,
-    /// Subtracted, for red, green and blue.
-    pub mean: [f32; 3],
-    /// Divided by.
-    pub std: [f32; 3],
 }
 
 /// How a recording becomes numbers.
@@ -74,66 +71,6 @@ pub struct Sounds {
     pub rate: u32,
     /// Whether the samples are brought to a mean of 0 and a variance of 1.
     pub normalize: bool,
-}
-
-/// A change of a picture's size.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Step {
-    /// Resamples.
-    Resize {
-        /// The new size.
-        to: Resized,
-        /// How.
-        filter: Filter,
-    },
-    /// Cuts out the middle; what is beyond the picture is black.
-    Crop {
-        /// Rows.
-        height: u32,
-        /// Columns.
-        width: u32,
-    },
-}
-
-/// The size of a resampled picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Resized {
-    /// This one.
-    Exact {
-        /// Rows.
-        height: u32,
-        /// Columns.
-        width: u32,
-    },
-    /// The shorter side gets this length, and the other one what keeps the proportions; if that is more than `longest`,
-    /// both shrink until it is not.
-    Shortest {
-        /// Length of the shorter side.
-        shortest: u32,
-        /// Most that the longer side may have.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        longest: Option<u32>,
-    },
-}
-
-/// How pictures are resampled; all but the first one widen when a picture shrinks, which is antialiasing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Filter {
-    /// The nearest pixel.
-    Nearest,
-    /// A window of a sinc, three pixels to each side.
-    Lanczos,
-    /// Linear.
-    Bilinear,
-    /// Cubic, two pixels to each side, a = -0.5.
-    Bicubic,
-    /// The mean.
-    Box,
-    /// A Hamming window of one pixel to each side.
-    Hamming,
 }
 
 /// What the outputs of an entry mean. Numbers are indices in [`Entry::outputs`].
@@ -172,6 +109,16 @@ pub enum Answer {
         /// What each token stands for; tokens beyond the list stand for nothing.
         letters: Vec<String>,
     },
+    /// Pictures in a prompt: this entry encodes what stands in place of some of its tokens.
+    Show {
+        /// The token that stands for a part of a picture. A prompt holds it once per picture.
+        token: u32,
+        /// How many of them a picture takes, over [`PICTURE_SYMBOLS`].
+        count: Size,
+        /// How a picture is written in a prompt, if not by that token alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        written: Option<String>,
+    },
     /// What the entry that encodes reads; the text that is generated then is the answer.
     Write {
         /// The output: f32.
@@ -184,8 +131,8 @@ pub enum Answer {
 impl Manifest {
     /// Why a task cannot be; nothing if it can. The entry itself must be valid.
     pub(crate) fn task_fault(&self, entry: &Entry, task: &Task) -> Option<String> {
-        if task.takes.is_empty() || task.takes.len() > MAX_STEPS {
-            return Some(format!("a task takes 1 to {MAX_STEPS} inputs, found {}", task.takes.len()));
+        if task.takes.is_empty() || task.takes.len() > MAX_INPUTS {
+            return Some(format!("a task takes 1 to {MAX_INPUTS} inputs, found {}", task.takes.len()));
         }
         for (i, feed) in task.takes.iter().enumerate() {
             let again = task.takes[..i].iter().any(|f| f.input == feed.input);
@@ -197,7 +144,12 @@ impl Manifest {
                 return fault;
             }
         }
-        let unfed = |i: &&u32| task.takes.iter().all(|f| f.input != **i) && self.inputs[**i as usize].default.is_none();
+        // What shows pictures gets its prompt as well.
+        let shows = matches!(task.gives, Answer::Show { .. });
+        let prompted = |i: u32| shows && self.inputs[i as usize].advance == Some(Advance::Token);
+        let unfed = |i: &&u32| {
+            task.takes.iter().all(|f| f.input != **i) && self.inputs[**i as usize].default.is_none() && !prompted(**i)
+        };
         if let Some(i) = entry.inputs.iter().find(unfed) {
             return Some(format!(
                 "input `{}` has no default, and nothing to be made from",
@@ -206,6 +158,9 @@ impl Manifest {
         }
         if let Answer::Write { features, into } = &task.gives {
             return self.write_fault(entry, *features, *into);
+        }
+        if let Answer::Show { count, .. } = &task.gives {
+            return show_fault(entry, task, count);
         }
         answer_fault(entry, &task.gives)
     }
@@ -228,7 +183,28 @@ impl Manifest {
                 if fault.is_some() {
                     return fault;
                 }
-                (Elem::F32, 4)
+                (Elem::F32, pictures.cut.axes())
+            }
+            FeedSource::Frames(pictures) => {
+                let fixed = input.shape.get(1).is_some_and(|n| n.0.parse::<u32>().is_ok_and(|n| n > 0));
+                if pictures.cut != Cut::Whole || !fixed {
+                    return Some(format!("input `{}` takes no fixed number of whole pictures", input.name));
+                }
+                let fault = pictures.fault();
+                if fault.is_some() {
+                    return fault;
+                }
+                (Elem::F32, 5)
+            }
+            FeedSource::Sizes(sizes) => {
+                let wrong = sizes.iter().find_map(|size| size.parse(&PICTURE_SYMBOLS).err());
+                if let Some(wrong) = wrong {
+                    return Some(wrong.to_string());
+                }
+                if input.shape.get(1).is_none_or(|n| n.0 != sizes.len().to_string()) {
+                    return Some(format!("input `{}` does not take {} numbers per picture", input.name, sizes.len()));
+                }
+                (Elem::I32, 2)
             }
             FeedSource::Sound(sounds) if !(1..=MAX_RATE).contains(&sounds.rate) => {
                 return Some(format!("{} samples per second; 1 to {MAX_RATE} are accepted", sounds.rate));
@@ -241,31 +217,14 @@ impl Manifest {
     }
 }
 
-impl Pictures {
-    fn fault(&self) -> Option<String> {
-        if self.steps.len() > MAX_STEPS {
-            return Some(format!("{} steps for a picture, at most {MAX_STEPS} are accepted", self.steps.len()));
-        }
-        for step in &self.steps {
-            let sides = match step {
-                Step::Crop { height, width } => vec![*height, *width],
-                Step::Resize { to: Resized::Exact { height, width }, .. } => vec![*height, *width],
-                Step::Resize { to: Resized::Shortest { shortest, longest }, .. } => {
-                    let mut sides = vec![*shortest];
-                    sides.extend(longest);
-                    sides
-                }
-            };
-            if let Some(side) = sides.iter().find(|s| !(1..=MAX_SIDE).contains(*s)) {
-                return Some(format!("a picture of {side} pixels; 1 to {MAX_SIDE} are accepted"));
-            }
-        }
-        let numbers = self.mean.iter().chain(&self.std).all(|v| v.is_finite()) && self.factor.is_finite();
-        if !numbers || self.std.contains(&0.0) {
-            return Some("factor, mean and std of a picture must be finite, and std not 0".to_string());
-        }
-        None
+/// Why an entry cannot show pictures.
+fn show_fault(entry: &Entry, task: &Task, count: &Size) -> Option<String> {
+    let pictures = task.takes.iter().any(|f| matches!(f.source, FeedSource::Picture(_)));
+    let other = |f: &Feed| !matches!(f.source, FeedSource::Picture(_) | FeedSource::Sizes(_));
+    if entry.role != EntryRole::Encode || !pictures || task.takes.iter().any(other) {
+        return Some("what shows pictures is an entry that encodes, and takes pictures and their sizes".to_string());
     }
+    count.parse(&PICTURE_SYMBOLS).err().map(|e| e.to_string())
 }
 
 fn spell_fault(entry: &Entry, tokens: u32, letters: &[String]) -> Option<String> {
@@ -288,7 +247,7 @@ fn answer_fault(entry: &Entry, answer: &Answer) -> Option<String> {
             return spell_fault(entry, *tokens, letters);
         }
         // Judged with the inputs.
-        Answer::Write { .. } => return None,
+        Answer::Write { .. } | Answer::Show { .. } => return None,
         Answer::Classify { scores, labels, .. } => (vec![(*scores, 2)], labels.as_slice(), 0),
         Answer::Detect { scores, boxes, labels } => (vec![(*scores, 3), (*boxes, 3)], labels.as_slice(), 1),
         Answer::Compare { scores } => (vec![(*scores, 2)], [].as_slice(), 0),

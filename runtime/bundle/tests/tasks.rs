@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use gristmill_bundle::Cut;
 use gristmill_bundle::*;
 
 fn size(text: &str) -> Size {
@@ -22,7 +23,7 @@ fn manifest() -> Manifest {
         PictureStep::Resize { to: Resized::Shortest { shortest: 8, longest: None }, filter: Filter::Bicubic },
         PictureStep::Crop { height: 8, width: 8 },
     ];
-    let pictures = Pictures { steps, factor: 1.0 / 255.0, mean: [0.1; 3], std: [0.3; 3] };
+    let pictures = Pictures { steps, cut: Cut::Whole, factor: 1.0 / 255.0, mean: [0.1; 3], std: [0.3; 3] };
     let task = Task {
         takes: vec![Feed { input: 0, source: FeedSource::Picture(pictures) }],
         gives: Answer::Classify { scores: 0, labels: vec!["cat".into(), "dog".into()], independent: false },

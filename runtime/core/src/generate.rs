@@ -127,6 +127,16 @@ impl Prompt {
         Prompt { length: tokens.len() as u32, tokens, given }
     }
 
+    /// Tokens that are continued, and what is beside them, such as pictures.
+    pub(crate) fn beside(tokens: Vec<u32>, given: Tensors) -> Self {
+        Prompt { length: tokens.len() as u32, tokens, given }
+    }
+
+    /// What the encoder gets beside them.
+    pub fn inputs(&self) -> &Tensors {
+        &self.given
+    }
+
     /// The tokens that are continued.
     pub fn tokens(&self) -> &[u32] {
         &self.tokens

@@ -1,10 +1,12 @@
 //! Pictures and how they become tensors: the same bytes that Pillow 13 makes, and the same numbers that Hugging Face's
 //! processors make of them, to the last bit.
 
+mod cut;
+mod fit;
 mod resample;
 
 use gristmill_bundle::task::MAX_SIDE;
-use gristmill_bundle::{PictureStep, Pictures, Resized};
+use gristmill_bundle::{Cut, Filter, PictureStep, Pictures, Size};
 
 use crate::backend::Tensor;
 use crate::error::Error;
@@ -18,6 +20,25 @@ pub struct Picture {
     width: usize,
     height: usize,
     rgb: Vec<u8>,
+}
+
+/// A picture as a model wants it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared {
+    /// Its numbers: one row of a batch, or several rows of patches.
+    pub tensor: Tensor,
+    /// Height and width as it was given, rows and columns of pieces: the values of
+    /// [`gristmill_bundle::PICTURE_SYMBOLS`].
+    known: [u32; 4],
+}
+
+impl Prepared {
+    /// The value of a size over what is known of a picture.
+    pub fn eval(&self, size: &Size) -> Result<u32, Error> {
+        let value = size.parse(&gristmill_bundle::PICTURE_SYMBOLS).and_then(|e| e.eval(&self.known));
+        let value = value.map_err(|e| Error::Unsupported(e.to_string()))?;
+        u32::try_from(value).map_err(|_| Error::Unsupported(format!("the size `{size}` is {value}")))
+    }
 }
 
 /// Fails if a picture of this size is empty or too large; for those who decode one, before they allocate it.
@@ -76,41 +97,70 @@ impl Picture {
         &self.rgb
     }
 
-    /// The tensor f32 `[1, 3, height, width]` that a model wants of it.
-    pub fn tensor(&self, how: &Pictures) -> Result<Tensor, Error> {
+    /// What a model wants of it: f32 `[1, 3, height, width]`, `[1, tiles, 3, side, side]` or `[patches, numbers]`.
+    pub fn prepare(&self, how: &Pictures) -> Result<Prepared, Error> {
         let mut picture = std::borrow::Cow::Borrowed(self);
         for step in &how.steps {
             picture = std::borrow::Cow::Owned(picture.changed(step)?);
         }
-        let (pixels, mut values) = (picture.width * picture.height, Vec::new());
+        let (tensor, [rows, columns]) = match how.cut {
+            Cut::Whole => (picture.tensor(how), [1, 1]),
+            Cut::Tiles { side, filter } => picture.tiles(self, side as usize, filter, how)?,
+            Cut::Patches { side, merge, frames } => picture.patches([side, merge, frames].map(|n| n as usize), how)?,
+        };
+        // Both are below 2^26.
+        Ok(Prepared { tensor, known: [self.height as u32, self.width as u32, rows, columns] })
+    }
+
+    /// The numbers of all pixels, channel by channel: f32 `[1, 3, height, width]`.
+    fn tensor(&self, how: &Pictures) -> Tensor {
+        let (pixels, mut values) = (self.width * self.height, Vec::new());
         values.reserve_exact(3 * pixels);
         for (channel, (mean, std)) in how.mean.iter().zip(&how.std).enumerate() {
             // A byte has few values: this is what each of them becomes.
             let table: Vec<f32> = (0..256).map(|byte| ((f64::from(byte) * how.factor) as f32 - mean) / std).collect();
-            values.extend(picture.rgb.iter().skip(channel).step_by(3).map(|byte| table[usize::from(*byte)]));
+            values.extend(self.rgb.iter().skip(channel).step_by(3).map(|byte| table[usize::from(*byte)]));
         }
-        Ok(Tensor::f32([1, 3, picture.height, picture.width], values))
+        Tensor::f32([1, 3, self.height, self.width], values)
     }
 
     fn changed(&self, step: &PictureStep) -> Result<Picture, Error> {
         match step {
             PictureStep::Crop { height, width } => self.cropped(*width as usize, *height as usize),
-            PictureStep::Resize { to, filter } => {
-                let (height, width) = resized(*to, self.height as u64, self.width as u64);
-                check_size(width, height)?;
-                if width.max(height) > u64::from(MAX_SIDE) {
-                    let expected = format!("proportions that give no side of more than {MAX_SIDE} pixels");
-                    return Err(fault(&expected, &format!("{} x {}", self.width, self.height)));
-                }
-                Ok(resample::resize(self, width as usize, height as usize, *filter))
+            PictureStep::Resize { to, filter } => self.resized(fit::resized(*to, self.height, self.width)?, *filter),
+            PictureStep::Fit { sizes, filter } => {
+                let [height, width] = fit::best(sizes, self.height, self.width);
+                let inner = fit::within([height, width], self.height, self.width);
+                self.resized(inner, *filter)?.padded(width as usize, height as usize)
             }
         }
     }
 
-    /// The middle, with black around it where the picture is smaller.
+    fn resized(&self, [height, width]: [u64; 2], filter: Filter) -> Result<Picture, Error> {
+        check_size(width, height)?;
+        if width.max(height) > u64::from(MAX_SIDE) {
+            let expected = format!("proportions that give no side of more than {MAX_SIDE} pixels");
+            return Err(fault(&expected, &format!("{} x {}", self.width, self.height)));
+        }
+        Ok(resample::resize(self, width as usize, height as usize, filter))
+    }
+
+    /// The middle, with black around it where the picture is smaller. Halves are rounded down for what is cut off and, where
+    /// there is too little, up for what is added in front, as the reference has it.
     fn cropped(&self, width: usize, height: usize) -> Result<Picture, Error> {
+        let offset = |found: usize, wanted: usize| (found as isize - wanted as isize).div_euclid(2);
+        self.placed(width, height, offset(self.width, width), offset(self.height, height))
+    }
+
+    /// Black on both sides, half a pixel less in front.
+    fn padded(&self, width: usize, height: usize) -> Result<Picture, Error> {
+        let offset = |found: usize, wanted: usize| -((wanted.saturating_sub(found) / 2) as isize);
+        self.placed(width, height, offset(self.width, width), offset(self.height, height))
+    }
+
+    /// The part that begins at a pixel, black where there is no picture.
+    fn placed(&self, width: usize, height: usize, left: isize, top: isize) -> Result<Picture, Error> {
         check_size(width as u64, height as u64)?;
-        let (left, top) = (offset(self.width, width), offset(self.height, height));
         let mut rgb = vec![0; 3 * width * height];
         for y in 0..height {
             let from = y as isize + top;
@@ -126,33 +176,6 @@ impl Picture {
         }
         Ok(Picture { width, height, rgb })
     }
-}
-
-/// Where the middle `wanted` of `found` pixels begins. Halves are rounded down for what is cut off and, where there is
-/// too little, up for what is added in front, as the reference has it.
-fn offset(found: usize, wanted: usize) -> isize {
-    let spare = found as isize - wanted as isize;
-    spare.div_euclid(2)
-}
-
-/// Height and width after a change of size.
-fn resized(to: Resized, height: u64, width: u64) -> (u64, u64) {
-    let (size, longest) = match to {
-        Resized::Exact { height, width } => return (u64::from(height), u64::from(width)),
-        Resized::Shortest { shortest, longest } => (u64::from(shortest), longest.map(f64::from)),
-    };
-    let (short, long) = (height.min(width), height.max(width));
-    let too_long = longest.filter(|most| long as f64 / short as f64 * size as f64 > *most);
-    // The reference computes the limited size with a fraction, and rounds the two sides each in its own way.
-    let exact = too_long.map(|most| most * short as f64 / long as f64);
-    let size = exact.map_or(size, |e| (e.round_ties_even() as u64).max(1));
-    let long = match exact {
-        _ if short == size => long,
-        Some(exact) => (exact * long as f64 / short as f64) as u64,
-        // Exact sizes are below 2^53, so this is the quotient of floats with its fraction cut off.
-        None => size * long / short,
-    };
-    if height <= width { (size, long) } else { (long, size) }
 }
 
 #[cfg(test)]

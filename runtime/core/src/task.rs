@@ -4,8 +4,12 @@ use gristmill_bundle::{Answer, Entry, FeedSource, Manifest, Task};
 use serde::Serialize;
 
 mod hear;
+mod inputs;
+mod show;
 
 pub use hear::{Heard, hear, hearing};
+use inputs::request;
+pub use show::{Shown, show, shown};
 
 use crate::backend::{Backend, Request, Tensor, Tensors, run, run_all};
 use crate::error::Error;
@@ -17,6 +21,8 @@ use crate::sound::Sound;
 pub struct Given<'a> {
     /// Pictures.
     pub pictures: &'a [Picture],
+    /// Films: the pictures of each, in their order.
+    pub films: &'a [Vec<Picture>],
     /// Recordings.
     pub sounds: &'a [Sound],
     /// Token ids of texts, with those around them that the model wants.
@@ -65,6 +71,8 @@ pub enum Kind {
     Compare,
     /// [`Answer::Spell`] or [`Answer::Write`].
     Transcribe,
+    /// [`Answer::Show`].
+    Generate,
 }
 
 impl Kind {
@@ -75,16 +83,18 @@ impl Kind {
             Answer::Detect { .. } => Kind::Detect,
             Answer::Compare { .. } => Kind::Compare,
             Answer::Spell { .. } | Answer::Write { .. } => Kind::Transcribe,
+            Answer::Show { .. } => Kind::Generate,
         }
     }
 
-    /// `classify`, `detect`, `compare`, `transcribe`.
+    /// `classify`, `detect`, `compare`, `transcribe`, `generate`.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Classify => "classify",
             Kind::Detect => "detect",
             Kind::Compare => "compare",
             Kind::Transcribe => "transcribe",
+            Kind::Generate => "generate",
         }
     }
 }
@@ -97,6 +107,16 @@ pub fn tasks(manifest: &Manifest) -> impl Iterator<Item = (&Entry, &Task)> {
 /// Whether a task takes pictures.
 pub fn takes_pictures(task: &Task) -> bool {
     task.takes.iter().any(|f| matches!(f.source, FeedSource::Picture(_)))
+}
+
+/// Whether a task takes films.
+pub fn takes_films(task: &Task) -> bool {
+    task.takes.iter().any(|f| matches!(f.source, FeedSource::Frames(_)))
+}
+
+/// Whether a task takes recordings.
+pub fn takes_sounds(task: &Task) -> bool {
+    task.takes.iter().any(|f| matches!(f.source, FeedSource::Sound(_)))
 }
 
 /// Whether a task takes texts.
@@ -175,7 +195,7 @@ pub async fn detect(
     results.iter().zip(given.pictures).map(read).collect()
 }
 
-/// How well the texts fit to each picture.
+/// How well the texts fit to each picture, or to each film.
 pub async fn compare(backend: &mut dyn Backend, manifest: &Manifest, given: Given<'_>) -> Result<Vec<Fit>, Error> {
     let (entry, task) = find(manifest, Kind::Compare)?;
     let Answer::Compare { scores } = &task.gives else { return Ok(Vec::new()) };
@@ -183,7 +203,8 @@ pub async fn compare(backend: &mut dyn Backend, manifest: &Manifest, given: Give
     let output = entry.outputs[*scores as usize].name.as_str();
     begin(backend, manifest, 1).await?;
     let outputs = run(backend, &request, &[output]).await?;
-    let rows = floats(&outputs, output, given.texts.len(), given.pictures.len())?;
+    let things = if takes_films(task) { given.films.len() } else { given.pictures.len() };
+    let rows = floats(&outputs, output, given.texts.len(), things)?;
     let read = |row: &[f32]| {
         let mut probability = row.to_vec();
         softmax(&mut probability);
@@ -205,70 +226,6 @@ fn one_by_one(manifest: &Manifest, entry: &Entry, task: &Task, given: Given<'_>)
         let one = |text| request(manifest, entry, task, Given { texts: std::slice::from_ref(text), ..given });
         given.texts.iter().map(one).collect()
     }
-}
-
-/// One call for everything that is given.
-fn request(manifest: &Manifest, entry: &Entry, task: &Task, given: Given<'_>) -> Result<Request, Error> {
-    let mut inputs = Tensors::new();
-    let longest = given.texts.iter().map(Vec::len).max().unwrap_or(0);
-    let padded = |ids: &Vec<u32>, value: fn(u32) -> i32| {
-        let mut row: Vec<i32> = ids.iter().map(|id| value(*id)).collect();
-        row.resize(longest, 0);
-        row
-    };
-    let table = |value: fn(u32) -> i32| {
-        let rows: Vec<i32> = given.texts.iter().flat_map(|ids| padded(ids, value)).collect();
-        Tensor::i32([given.texts.len(), longest], rows)
-    };
-    for feed in &task.takes {
-        let name = manifest.inputs[feed.input as usize].name.clone();
-        let nothing = |what: &str| Error::Input {
-            name: name.clone(),
-            expected: format!("{what} to make it from"),
-            found: "none".to_string(),
-        };
-        let tensor = match &feed.source {
-            FeedSource::Picture(_) if given.pictures.is_empty() => return Err(nothing("a picture")),
-            FeedSource::Text | FeedSource::Mask if longest == 0 => return Err(nothing("a text")),
-            FeedSource::Sound(_) if given.sounds.is_empty() => return Err(nothing("a recording")),
-            FeedSource::Sound(how) => {
-                let (least, most) = hear::lengths(manifest, feed.input);
-                if let Some(long) = given.sounds.iter().find(|s| s.samples().len() > most) {
-                    let found = format!("{} samples", long.samples().len());
-                    return Err(Error::Input { name, expected: format!("at most {most} samples"), found });
-                }
-                let tensors = given.sounds.iter().map(|s| s.tensor(how, least)).collect::<Result<Vec<_>, _>>()?;
-                stacked(&name, tensors)?
-            }
-            FeedSource::Picture(how) => {
-                let tensors = given.pictures.iter().map(|p| p.tensor(how)).collect::<Result<Vec<_>, _>>()?;
-                stacked(&name, tensors)?
-            }
-            FeedSource::Text => table(|id| id as i32),
-            FeedSource::Mask => table(|_| 1),
-        };
-        inputs.insert(name, tensor);
-    }
-    let masked = task.takes.iter().any(|f| f.source == FeedSource::Mask);
-    if !masked && given.texts.iter().any(|ids| ids.len() != longest) {
-        let message = "this model takes no mask, so its texts must have the same number of tokens";
-        return Err(Error::Unsupported(message.to_string()));
-    }
-    Ok(Request::new(&entry.name, &inputs, 0))
-}
-
-/// Tensors of one row as one tensor.
-fn stacked(name: &str, tensors: Vec<Tensor>) -> Result<Tensor, Error> {
-    let mut shape = tensors.first().map(|t| t.shape.clone()).unwrap_or_default();
-    if let Some(other) = tensors.iter().find(|t| t.shape != shape) {
-        let (expected, found) = (format!("all of one size: {shape:?}"), format!("{:?}", other.shape));
-        return Err(Error::Input { name: name.to_string(), expected, found });
-    }
-    if let Some(rows) = shape.first_mut() {
-        *rows = tensors.len();
-    }
-    let data: Vec<f32> = tensors.iter().flat_map(|t| t.as_f32().unwrap_or_default()).copied().collect();
-    Ok(Tensor::f32(shape, data))
 }
 
 /// An output with `rows` rows of at least `least` floats each.

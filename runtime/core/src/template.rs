@@ -12,6 +12,8 @@ use crate::strftime::strftime;
 
 const FILE: &str = "tokenizer_config.json";
 const TEMPLATE_FILE: &str = "chat_template.jinja";
+/// Where models that take more than text have it; it goes before that of the tokenizer, which may know text only.
+const PROCESSOR_FILE: &str = "chat_template.json";
 const NAME: &str = "chat";
 
 /// One message of a conversation.
@@ -19,13 +21,48 @@ const NAME: &str = "chat";
 pub struct Message {
     /// `system`, `user`, `assistant`, or what the template knows else.
     pub role: String,
-    /// The text.
-    pub content: String,
+    /// The text, with pictures perhaps.
+    pub content: Content,
+}
+
+/// What a message says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Content {
+    /// A text.
+    Text(String),
+    /// Texts and pictures, for templates that write marks for these.
+    Parts(Vec<Part>),
+}
+
+/// A part of a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Part {
+    /// A picture, which stands beside the prompt.
+    Image,
+    /// A text.
+    Text {
+        /// The text.
+        text: String,
+    },
+}
+
+impl From<String> for Content {
+    fn from(text: String) -> Self {
+        Content::Text(text)
+    }
+}
+
+impl From<&str> for Content {
+    fn from(text: &str) -> Self {
+        Content::Text(text.to_string())
+    }
 }
 
 impl Message {
     /// A message of a role.
-    pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
+    pub fn new(role: impl Into<String>, content: impl Into<Content>) -> Self {
         Message { role: role.into(), content: content.into() }
     }
 }
@@ -41,7 +78,7 @@ pub struct ChatTemplate {
 }
 
 impl ChatTemplate {
-    /// The chat template of a bundle, from `chat_template.jinja` or `tokenizer_config.json`. `None` if the model is
+    /// The chat template of a bundle, from `chat_template.jinja`, `chat_template.json` or `tokenizer_config.json`. `None` if the model is
     /// no chat model.
     pub fn from_bundle(bundle: &Bundle) -> Result<Option<Self>, Error> {
         let config = match bundle.has(FILE) {
@@ -51,6 +88,12 @@ impl ChatTemplate {
         let special = special_tokens(&config);
         if bundle.has(TEMPLATE_FILE) {
             return ChatTemplate::new(TEMPLATE_FILE, &bundle.read_text(TEMPLATE_FILE)?, special).map(Some);
+        }
+        if bundle.has(PROCESSOR_FILE) {
+            let own = serde_json::from_slice(&bundle.read(PROCESSOR_FILE)?).map_err(|e| fault(PROCESSOR_FILE, e))?;
+            if let Some(source) = template_of(&own) {
+                return ChatTemplate::new(PROCESSOR_FILE, source, special).map(Some);
+            }
         }
         template_of(&config).map(|source| ChatTemplate::new(FILE, source, special)).transpose()
     }

@@ -1,6 +1,7 @@
 //! `gristmill run --prompt`: streams a text, or prints an embedding.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -9,8 +10,9 @@ use gristmill_bundle::{Answer, Bundle, Entry, EntryRole};
 use gristmill_runtime::blocking::{self, generate_text};
 use gristmill_runtime::call::separate_encoder;
 use gristmill_runtime::generate::{Options, Outcome as Generated, Prompt, Stop};
-use gristmill_runtime::task::{takes_pictures, takes_texts, tasks};
-use gristmill_runtime::template::{ChatTemplate, Message};
+use gristmill_runtime::picture::Picture;
+use gristmill_runtime::task::{show, shown, takes_films, takes_pictures, takes_sounds, takes_texts, tasks};
+use gristmill_runtime::template::{ChatTemplate, Content, Message, Part};
 use gristmill_runtime::text::Callbacks;
 use gristmill_runtime::tokenizer::Tokenizer;
 use gristmill_runtime::{Data, Tensor};
@@ -28,18 +30,7 @@ pub(super) fn run(args: &RunArgs, text: &str) -> Outcome {
     let bundle = Bundle::open(&dir)?;
     let has = |role: EntryRole| bundle.manifest().entries.iter().find(|e| e.role == role);
     match (has(EntryRole::Prefill), has(EntryRole::Embed)) {
-        (Some(_), _) if args.json => {
-            Err(Failure::wrong("--json: a text is printed as it is generated; leave it out for this model"))
-        }
-        (Some(_), _) => {
-            // What can be wrong with words is found before weights are loaded.
-            let options = sampling::choose(&bundle, &args.sampling, sampling::DEFAULT_NEW_TOKENS)?;
-            let tokenizer = Tokenizer::from_bundle(&bundle)?;
-            let prompt = tokens(args, text, &bundle, &tokenizer)?;
-            let loaded = backend::load(&dir, &args.backend)?;
-            let prompt = Prompt::text(bundle.manifest(), &prompt)?;
-            continue_text(args, text, loaded, &tokenizer, prompt, &options)
-        }
+        (Some(_), _) => write(args, text, &[], &dir, &bundle),
         (None, Some(entry)) => {
             let tokenizer = Tokenizer::from_bundle(&bundle)?;
             let ids = tokenizer.encode_within(text, true, longest_sentence(&bundle)?)?;
@@ -52,7 +43,14 @@ pub(super) fn run(args: &RunArgs, text: &str) -> Outcome {
                 let loaded = backend::load(&dir, &args.backend)?;
                 super::picture::classify_text(args, loaded, text, ids)
             }
-            Some(_) => Err(Failure::wrong("this model compares texts with pictures: name one with --image FILE")),
+            Some((_, task)) => {
+                let (what, flag) = match task {
+                    task if takes_films(task) => ("films", "--video FOLDER"),
+                    task if takes_sounds(task) => ("recordings", "--audio FILE"),
+                    _ => ("pictures", "--image FILE"),
+                };
+                Err(Failure::wrong(format!("this model compares texts with {what}: name one with {flag}")))
+            }
             None => {
                 let message = "this model neither generates nor embeds text; call it with --inputs and --outputs";
                 let pictures = tasks(bundle.manifest()).any(|(_, task)| takes_pictures(task));
@@ -61,6 +59,42 @@ pub(super) fn run(args: &RunArgs, text: &str) -> Outcome {
             }
         },
     }
+}
+
+/// Continues a prompt, which may be about pictures.
+pub(super) fn write(args: &RunArgs, text: &str, pictures: &[Picture], dir: &Path, bundle: &Bundle) -> Outcome {
+    if args.json {
+        return Err(Failure::wrong("--json: a text is printed as it is generated; leave it out for this model"));
+    }
+    // What can be wrong with words is found before weights are loaded.
+    let options = sampling::choose(bundle, &args.sampling, sampling::DEFAULT_NEW_TOKENS)?;
+    let tokenizer = Tokenizer::from_bundle(bundle)?;
+    let prompt = match pictures {
+        [] => Prompt::text(bundle.manifest(), &tokens(args, text, bundle, &tokenizer)?)?,
+        _ => show(bundle.manifest(), &marked(args, text, pictures.len(), bundle, &tokenizer)?, pictures)?,
+    };
+    let loaded = backend::load(dir, &args.backend)?;
+    continue_text(args, text, loaded, &tokenizer, prompt, &options)
+}
+
+/// The token ids of a prompt with as many marks of pictures as there are. Those that it has not are put in front.
+fn marked(args: &RunArgs, text: &str, count: usize, bundle: &Bundle, tokenizer: &Tokenizer) -> Outcome<Vec<u32>> {
+    let mark = shown(bundle.manifest()).ok_or_else(|| Failure::wrong("--image: this model looks at no pictures"))?;
+    let marks = |ids: &[u32]| ids.iter().filter(|id| **id == mark.token).count();
+    let written = mark.written.map(str::to_string).or_else(|| tokenizer.id_to_token(mark.token));
+    let written = written.ok_or_else(|| Failure::wrong("the tokenizer of this model has no mark for pictures"))?;
+    let missing = count.saturating_sub(marks(&tokenizer.encode(text, false)?));
+    if args.chat && missing > 0 {
+        // The template knows best where pictures belong, if it knows of pictures at all.
+        let parts = std::iter::repeat_n(Part::Image, missing).chain([Part::Text { text: text.to_string() }]);
+        let ids = conversation(args, Content::Parts(parts.collect()), bundle, tokenizer);
+        if let Ok(ids) = ids
+            && marks(&ids) == count
+        {
+            return Ok(ids);
+        }
+    }
+    tokens(args, &format!("{}{text}", written.repeat(missing)), bundle, tokenizer)
 }
 
 /// Most tokens that an embedder was made for; longer texts are cut, as its authors do.
@@ -80,11 +114,16 @@ fn tokens(args: &RunArgs, text: &str, bundle: &Bundle, tokenizer: &Tokenizer) ->
     if !args.chat {
         return Ok(tokenizer.encode(text, true)?);
     }
+    conversation(args, Content::Text(text.to_string()), bundle, tokenizer)
+}
+
+/// The token ids of the conversation that a message of the user begins.
+fn conversation(args: &RunArgs, content: Content, bundle: &Bundle, tokenizer: &Tokenizer) -> Outcome<Vec<u32>> {
     let template = ChatTemplate::from_bundle(bundle)?.ok_or_else(|| {
         Failure::wrong("--chat: this model has no chat template; leave out --chat to continue a text")
     })?;
-    let system = args.system.iter().map(|s| Message::new("system", s));
-    let messages: Vec<Message> = system.chain([Message::new("user", text)]).collect();
+    let system = args.system.iter().map(|s| Message::new("system", s.as_str()));
+    let messages: Vec<Message> = system.chain([Message::new("user", content)]).collect();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(0));
     // The template writes special tokens itself.
     Ok(tokenizer.encode(&template.render(&messages, true, now)?, false)?)

@@ -77,3 +77,64 @@ fn what_is_no_picture_is_said_before_anything_is_compiled() {
     place.run(&["run", &stories, "--prompt", "a", "--json"]).fails(2, &["a text is printed as it is generated"]);
     place.run(&["run", &stories, "--prompt", "a", "--prompt", "b"]).fails(2, &["--image FILE"]);
 }
+
+/// A model that writes about pictures, its fixture, and the folder of those.
+fn writer(place: &Place, name: &str) -> (String, Value, PathBuf) {
+    let fixtures = stories().join("../../tests/fixtures/prompts");
+    let cases: Value = serde_json::from_slice(&std::fs::read(fixtures.join("cases.json")).unwrap()).unwrap();
+    let (case, model) = (cases[name].clone(), place.at(name));
+    std::fs::create_dir(&model).unwrap();
+    let golden = stories().join("../../tests/goldens").join(case["model"].as_str().unwrap()).join("model");
+    for entry in std::fs::read_dir(golden).unwrap().flatten() {
+        std::fs::copy(entry.path(), model.join(entry.file_name())).unwrap();
+    }
+    std::fs::copy(fixtures.join(format!("{name}.tokenizer.json")), model.join("tokenizer.json")).unwrap();
+    std::fs::write(model.join("preprocessor_config.json"), case["settings"].to_string()).unwrap();
+    std::fs::write(model.join("tokenizer_config.json"), r#"{"add_bos_token": false}"#).unwrap();
+    let template = serde_json::json!({ "chat_template": case["template"] });
+    std::fs::write(model.join("chat_template.json"), template.to_string()).unwrap();
+    (text(model), case, fixtures)
+}
+
+#[test]
+fn texts_are_written_about_pictures() {
+    let place = Place::new();
+    for name in ["fixed", "tiles", "patches"] {
+        let (model, case, fixtures) = writer(&place, name);
+        let run = |more: &[&str]| {
+            let fixed = ["run", &model, "--precision", "f32", "--backend", "wasm", "--max-new-tokens", "12"];
+            place.run(&[fixed.as_slice(), more].concat())
+        };
+        let vocabulary: Value =
+            serde_json::from_slice(&std::fs::read(place.at(name).join("tokenizer.json")).unwrap()).unwrap();
+        let config: Value =
+            serde_json::from_slice(&std::fs::read(place.at(name).join("config.json")).unwrap()).unwrap();
+        let words = vocabulary["model"]["vocab"].as_object().unwrap();
+        let special: Vec<&Value> =
+            vocabulary["added_tokens"].as_array().unwrap().iter().map(|token| &token["id"]).collect();
+        for prompt in case["prompts"].as_array().unwrap() {
+            // An end token ends what is written here, if the model has one, and special ones are not shown.
+            let ids = prompt["written"].as_array().unwrap().iter().take_while(|id| **id != config["eos_token_id"]);
+            let word = |id: &Value| words.iter().find(|(_, v)| *v == id).map(|(word, _)| format!(" {word}"));
+            let written: String = ids.filter(|id| !special.contains(id)).filter_map(word).collect();
+            let text = prompt["prompt"].as_str().unwrap();
+            let files: Vec<String> = prompt["pictures"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|p| fixtures.join(format!("{}.png", p.as_str().unwrap())).display().to_string())
+                .collect();
+            let mut args = vec!["--image"];
+            args.extend(files.iter().map(String::as_str));
+            args.extend(["--prompt", text]);
+            assert_eq!(run(&args).ok(), format!("{text}{written}\n"), "{name}");
+        }
+        let small = fixtures.join("small.png").display().to_string();
+        // Marks that are not there stand in front, or where the template puts them.
+        let told = run(&["--image", &small, "--prompt", "what is in this picture"]).ok();
+        assert!(told.starts_with("what is in this picture "), "{told}");
+        run(&["--image", &small, "--prompt", "what is in this picture", "--chat"]).ok();
+        run(&["--image", &small]).fails(2, &["say with one --prompt what is to be written about the pictures"]);
+        run(&["--image", &small, "--prompt", "a", "--json"]).fails(2, &["a text is printed as it is generated"]);
+    }
+}

@@ -236,7 +236,7 @@ impl<'a> Binder<'a> {
             return Err(self.fail(name, format!("the entry `{name}` has no outputs here")));
         }
         let task = match &decl.task {
-            Some(task) => self.task(task, &outputs)?,
+            Some(task) => self.task(task, decl.role, &outputs)?,
             None => None,
         };
         Ok(Some(Entry { name: name.to_string(), role: decl.role, bind, outputs, task }))

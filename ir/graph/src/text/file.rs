@@ -178,7 +178,19 @@ pub(super) enum SourceDecl<'a> {
         /// Formulas for settings that `preprocessor_config.json` does not have.
         #[serde(default)]
         settings: Table<'a, Text<'a>>,
+        #[serde(default)]
+        fit: Option<FitDecl<'a>>,
+        #[serde(default)]
+        cut: Option<CutDecl<'a>>,
     },
+    /// The pictures of a film.
+    Frames {
+        /// Formulas for settings that `preprocessor_config.json` does not have.
+        #[serde(default)]
+        settings: Table<'a, Text<'a>>,
+    },
+    /// Whole numbers per picture.
+    Sizes(Vec<Text<'a>>),
     /// A recording.
     Sound {
         /// Formulas for settings that `preprocessor_config.json` does not have.
@@ -189,6 +201,46 @@ pub(super) enum SourceDecl<'a> {
     Text,
     /// 1 for each token of a text, 0 for padding.
     Mask,
+}
+
+/// A size that depends on the picture; all are formulas.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, bound(deserialize = "'de: 'a"))]
+pub(super) enum FitDecl<'a> {
+    /// One of some sizes: a list of height and width.
+    Best { sizes: Text<'a> },
+    /// Multiples of a length, with so many pixels.
+    Multiple { of: Text<'a>, least: Text<'a>, most: Text<'a> },
+}
+
+impl<'a> FitDecl<'a> {
+    /// Its formulas.
+    pub(super) fn formulas(&self) -> Vec<Text<'a>> {
+        match self {
+            FitDecl::Best { sizes } => vec![*sizes],
+            FitDecl::Multiple { of, least, most } => vec![*of, *least, *most],
+        }
+    }
+}
+
+/// How a picture becomes a tensor; all are formulas.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, bound(deserialize = "'de: 'a"))]
+pub(super) enum CutDecl<'a> {
+    /// Squares with the whole in front of them.
+    Tiles { side: Text<'a> },
+    /// Rows of numbers.
+    Patches { side: Text<'a>, merge: Text<'a>, frames: Text<'a> },
+}
+
+impl<'a> CutDecl<'a> {
+    /// Its formulas.
+    pub(super) fn formulas(&self) -> Vec<Text<'a>> {
+        match self {
+            CutDecl::Tiles { side } => vec![*side],
+            CutDecl::Patches { side, merge, frames } => vec![*side, *merge, *frames],
+        }
+    }
 }
 
 /// What outputs mean: names of outputs, and formulas.
@@ -217,6 +269,16 @@ pub(super) enum AnswerDecl<'a> {
         tokens: Text<'a>,
         #[serde(default)]
         blank: Option<Text<'a>>,
+    },
+    /// Pictures in a prompt.
+    Show {
+        /// A formula.
+        token: Text<'a>,
+        /// A size, with formulas in braces.
+        count: Text<'a>,
+        /// A formula.
+        #[serde(default)]
+        written: Option<Text<'a>>,
     },
     /// What the entry that encodes reads.
     Write { features: Text<'a>, into: Text<'a> },

@@ -218,8 +218,17 @@ impl<'a> Lint<'a, '_> {
                 let hint = nearest_hint(input.0, inputs.keys());
                 self.error(input.0, format!("unknown input `{}`", input.0), hint);
             }
-            if let SourceDecl::Picture { settings } | SourceDecl::Sound { settings } = source {
-                formulas.extend(settings.0.iter().map(|(_, text)| Some(*text)));
+            match source {
+                SourceDecl::Picture { settings, .. }
+                | SourceDecl::Frames { settings }
+                | SourceDecl::Sound { settings } => {
+                    formulas.extend(settings.0.iter().map(|(_, text)| Some(*text)));
+                }
+                SourceDecl::Sizes(_) | SourceDecl::Text | SourceDecl::Mask => {}
+            }
+            if let SourceDecl::Picture { fit, cut, .. } = source {
+                formulas.extend(fit.iter().flat_map(|f| f.formulas()).map(Some));
+                formulas.extend(cut.iter().flat_map(|c| c.formulas()).map(Some));
             }
         }
         let mut read = Vec::new();
@@ -238,6 +247,7 @@ impl<'a> Lint<'a, '_> {
                 formulas.push(*blank);
             }
             AnswerDecl::Write { features, .. } => read.push(*features),
+            AnswerDecl::Show { token, written, .. } => formulas.extend([Some(*token), *written]),
         }
         let given: Vec<&str> = entry.outputs.iter().map(|o| o.0.trim_end_matches('?')).collect();
         for output in read {

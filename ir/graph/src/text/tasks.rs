@@ -6,26 +6,26 @@ use serde_json::{Map, Value as Json};
 
 use super::binder::{Binder, Eval};
 use super::diagnostics::nearest_hint;
-use super::file::{AnswerDecl, SourceDecl, Table, TaskDecl, Text};
+use super::file::{AnswerDecl, CutDecl, FitDecl, SourceDecl, Table, TaskDecl, Text};
 use super::parser::expression;
 use super::value::Value;
-use crate::graph::NodeId;
+use crate::graph::{EntryRole, NodeId};
 use crate::op::Op;
-use crate::task::{Answer, Feed, Source, Task};
+use crate::task::{Answer, Cut, Feed, Fit, Source, Task};
 
 /// Most classes of a model; more would be a mistake.
 const MAX_LABELS: usize = 1 << 16;
 
 impl<'a> Binder<'a> {
     /// The task of the entry `name`, which has these outputs; none if it is for other configs.
-    pub(super) fn task(&mut self, decl: &TaskDecl<'a>, outputs: &[String]) -> Eval<Option<Task>> {
+    pub(super) fn task(&mut self, decl: &TaskDecl<'a>, role: EntryRole, outputs: &[String]) -> Eval<Option<Task>> {
         if let Some(when) = decl.when {
             let condition = self.formula(expression(when.0))?;
             if !self.eval_bool(&condition)? {
                 return Ok(None);
             }
         }
-        let used = self.inputs_of(outputs);
+        let used = self.inputs_of(role, outputs);
         let mut takes = Vec::new();
         for (input, source) in &decl.takes.0 {
             if !used.contains(input.0) && self.diagnostics.is_empty() {
@@ -34,7 +34,11 @@ impl<'a> Binder<'a> {
             }
             takes.push(Feed { input: input.0.to_string(), source: self.source(source)? });
         }
-        let gives = match &decl.gives {
+        Ok(Some(Task { takes, gives: self.answer(&decl.gives, role, outputs)? }))
+    }
+
+    fn answer(&mut self, decl: &AnswerDecl<'a>, role: EntryRole, outputs: &[String]) -> Eval<Answer> {
+        Ok(match decl {
             AnswerDecl::Classify { scores, labels, independent } => {
                 let classes = self.last_axis(*scores, outputs)?;
                 Answer::Classify {
@@ -65,13 +69,21 @@ impl<'a> Binder<'a> {
                 }
                 Answer::Write { features: features.0.to_string(), into: into.0.to_string() }
             }
-        };
-        Ok(Some(Task { takes, gives }))
+            AnswerDecl::Show { token, .. } if role != EntryRole::Encode => {
+                return Err(self.fail(token.0, "`Show` is for the entry with the role Encode"));
+            }
+            AnswerDecl::Show { token, count, written } => Answer::Show {
+                token: self.token(Some(*token))?,
+                count: self.size(*count)?,
+                written: written.map(|formula| self.text(formula)).transpose()?,
+            },
+        })
     }
 
-    /// Names of the inputs that these outputs need.
-    fn inputs_of(&self, outputs: &[String]) -> BTreeSet<String> {
-        let graph = self.builder.graph.restricted_to(outputs);
+    /// Names of the inputs that these outputs need; an entry that encodes computes all that is kept besides.
+    fn inputs_of(&self, role: EntryRole, outputs: &[String]) -> BTreeSet<String> {
+        let kept = |op: &Op| role == EntryRole::Encode && matches!(op, Op::StateKeep(_));
+        let graph = self.builder.graph.restricted(outputs, &kept);
         let inputs = graph.nodes.iter().filter_map(|n| match n.op {
             Op::Input(i) => self.inputs.get(i as usize),
             _ => None,
@@ -83,9 +95,78 @@ impl<'a> Binder<'a> {
         Ok(match decl {
             SourceDecl::Text => Source::Text,
             SourceDecl::Mask => Source::Mask,
-            SourceDecl::Picture { settings } => Source::Picture { settings: self.settings(settings)? },
+            SourceDecl::Picture { settings, fit, cut } => Source::Picture {
+                settings: self.settings(settings)?,
+                fit: fit.as_ref().map(|fit| self.fit(fit)).transpose()?,
+                cut: cut.as_ref().map_or(Ok(Cut::Whole), |cut| self.cut(cut))?,
+            },
+            SourceDecl::Frames { settings } => Source::Frames { settings: self.settings(settings)? },
+            SourceDecl::Sizes(sizes) => Source::Sizes(sizes.iter().map(|size| self.size(*size)).collect::<Eval<_>>()?),
             SourceDecl::Sound { settings } => Source::Sound { settings: self.settings(settings)? },
         })
+    }
+
+    /// A size over what is known of a picture, in one line.
+    fn size(&mut self, text: Text<'a>) -> Eval<String> {
+        Ok(self.interpolate(text.0)?.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+
+    fn fit(&mut self, decl: &FitDecl<'a>) -> Eval<Fit> {
+        match decl {
+            FitDecl::Best { sizes } => self.sizes(*sizes).map(|sizes| Fit::Best { sizes }),
+            FitDecl::Multiple { of, least, most } => {
+                Ok(Fit::Multiple { of: self.pixels(*of)?, least: self.pixels(*least)?, most: self.pixels(*most)? })
+            }
+        }
+    }
+
+    /// A list of height and width.
+    fn sizes(&mut self, sizes: Text<'a>) -> Eval<Vec<[u32; 2]>> {
+        let formula = self.formula(expression(sizes.0))?;
+        let value = self.eval(&formula)?;
+        let side = |v: &Value<'_>| v.as_int().and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
+        let size = |v: &Value<'_>| match v {
+            Value::List(two) => <[u32; 2]>::try_from(two.iter().map(side).collect::<Option<Vec<_>>>()?).ok(),
+            _ => None,
+        };
+        let all = match &value {
+            Value::List(items) => items.iter().map(size).collect::<Option<Vec<_>>>().filter(|all| !all.is_empty()),
+            _ => None,
+        };
+        all.ok_or_else(|| {
+            let found = self.describe(&value);
+            self.fail(sizes.0, format!("expected a list of height and width in pixels, found {found}"))
+        })
+    }
+
+    fn cut(&mut self, decl: &CutDecl<'a>) -> Eval<Cut> {
+        Ok(match decl {
+            CutDecl::Tiles { side } => Cut::Tiles { side: self.pixels(*side)? },
+            CutDecl::Patches { side, merge, frames } => {
+                Cut::Patches { side: self.pixels(*side)?, merge: self.pixels(*merge)?, frames: self.pixels(*frames)? }
+            }
+        })
+    }
+
+    /// A number above 0.
+    fn pixels(&mut self, text: Text<'a>) -> Eval<u32> {
+        let formula = self.formula(expression(text.0))?;
+        let value = self.eval(&formula)?;
+        value.as_int().and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0).ok_or_else(|| {
+            let found = self.describe(&value);
+            self.fail(text.0, format!("expected a whole number above 0, found {found}"))
+        })
+    }
+
+    fn text(&mut self, text: Text<'a>) -> Eval<String> {
+        let formula = self.formula(expression(text.0))?;
+        match self.eval(&formula)? {
+            Value::Text(text) => Ok(text),
+            other => {
+                let found = self.describe(&other);
+                Err(self.fail(text.0, format!("expected a text, found {found}")))
+            }
+        }
     }
 
     fn settings(&mut self, settings: &Table<'a, Text<'a>>) -> Eval<Map<String, Json>> {

@@ -43,7 +43,9 @@ pub async fn hear(backend: &mut dyn Backend, manifest: &Manifest, sound: &Sound)
             let input = manifest.inputs[*into as usize].name.clone();
             Ok(Heard::Prompt(Prompt::given(manifest, Tensors::from([(input, features)]))))
         }
-        Answer::Classify { .. } | Answer::Detect { .. } | Answer::Compare { .. } => Err(missing(entry, "text")),
+        Answer::Classify { .. } | Answer::Detect { .. } | Answer::Compare { .. } | Answer::Show { .. } => {
+            Err(missing(entry, "text"))
+        }
     }
 }
 
@@ -64,14 +66,7 @@ pub(super) fn sounds(manifest: &Manifest, task: &Task) -> Result<(Sounds, usize,
 
 /// Least and most samples that an input takes.
 pub(super) fn lengths(manifest: &Manifest, input: u32) -> (usize, usize) {
-    let size = manifest.inputs[input as usize].shape.last().map(|s| s.0.trim()).unwrap_or_default();
-    if let Ok(fixed) = size.parse::<usize>() {
-        return (fixed, fixed);
-    }
-    match manifest.symbols.iter().find(|s| s.name == size) {
-        Some(symbol) => (symbol.min as usize, symbol.max as usize),
-        None => (0, usize::MAX),
-    }
+    super::inputs::limits(manifest, manifest.inputs[input as usize].shape.last())
 }
 
 /// Tokens as text: of equal ones in a row one counts, and only then the blank is left out.

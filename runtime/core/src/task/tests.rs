@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use gristmill_bundle::{Elem, EntryRole, Feed, Input, Output, Pictures, Size};
+use gristmill_bundle::{Cut, Elem, EntryRole, Feed, Input, Output, Pictures, Size};
 
 use super::*;
 use crate::backend::Pending;
@@ -49,7 +49,7 @@ fn manifest(gives: Answer) -> Manifest {
         elem: Elem::F32,
         shape: shape.iter().map(|s| size(s)).collect(),
     };
-    let picture = Pictures { steps: Vec::new(), factor: 1.0, mean: [0.0; 3], std: [1.0; 3] };
+    let picture = Pictures { steps: Vec::new(), cut: Cut::Whole, factor: 1.0, mean: [0.0; 3], std: [1.0; 3] };
     let sources = match gives {
         Answer::Compare { .. } => vec![FeedSource::Picture(picture), FeedSource::Text, FeedSource::Mask],
         _ => vec![FeedSource::Picture(picture)],

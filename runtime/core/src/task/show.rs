@@ -1,0 +1,57 @@
+//! Pictures in a prompt.
+
+use gristmill_bundle::{Answer, Manifest};
+
+use super::inputs::inputs;
+use super::{Given, tasks};
+use crate::error::Error;
+use crate::generate::Prompt;
+use crate::picture::Picture;
+
+/// How a prompt says where a picture is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown<'a> {
+    /// The token that stands for one.
+    pub token: u32,
+    /// How it is written, if not by that token alone.
+    pub written: Option<&'a str>,
+}
+
+/// How prompts of this model say where pictures are; none if it looks at none while it writes.
+pub fn shown(manifest: &Manifest) -> Option<Shown<'_>> {
+    tasks(manifest).find_map(|(_, task)| match &task.gives {
+        Answer::Show { token, written, .. } => Some(Shown { token: *token, written: written.as_deref() }),
+        _ => None,
+    })
+}
+
+/// A prompt with pictures. `tokens` hold the token that stands for a picture once for each of them, in their order; here
+/// it takes as many places as the model sees parts of that picture.
+pub fn show(manifest: &Manifest, tokens: &[u32], pictures: &[Picture]) -> Result<Prompt, Error> {
+    let task = tasks(manifest).map(|(_, task)| task).find(|task| matches!(task.gives, Answer::Show { .. }));
+    let Some((task, Answer::Show { token, count, .. })) = task.map(|task| (task, &task.gives)) else {
+        return Err(Error::Unsupported("this model looks at no pictures while it writes".to_string()));
+    };
+    let marks = tokens.iter().filter(|t| *t == token).count();
+    if marks != pictures.len() {
+        let expected = format!("the token {token} once for each of {} pictures", pictures.len());
+        return Err(Error::Input { name: "prompt".to_string(), expected, found: format!("{marks} of them") });
+    }
+    if pictures.is_empty() {
+        return Prompt::text(manifest, tokens);
+    }
+    let (given, prepared) = inputs(manifest, task, Given { pictures, ..Given::default() })?;
+    let counts = prepared.iter().map(|p| p.eval(count)).collect::<Result<Vec<_>, _>>()?;
+    let wanted = (tokens.len() - marks) as u64 + counts.iter().map(|n| u64::from(*n)).sum::<u64>();
+    let capacity = manifest.model.max_context;
+    if wanted > u64::from(capacity) {
+        let hint =
+            " of this bundle: take fewer or smaller pictures, or compile with a larger --max-context".to_string();
+        return Err(Error::Context { wanted, capacity, hint });
+    }
+    let mut counts = counts.into_iter();
+    let times = |id: &u32| if id == token { counts.next().unwrap_or(0) as usize } else { 1 };
+    let all: Vec<usize> = tokens.iter().map(times).collect();
+    let tokens = tokens.iter().zip(all).flat_map(|(id, times)| std::iter::repeat_n(*id, times)).collect();
+    Ok(Prompt::beside(tokens, given))
+}

@@ -1,0 +1,98 @@
+//! Models that read pictures in prompts, and what transformers makes of some (`tests/fixtures/prompts/make.py`).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use gristmill_runtime::picture::Picture;
+use serde_json::{Value, json};
+
+use crate::goldens::{Case, root};
+
+/// A model.
+#[derive(Clone, Debug)]
+pub struct PromptModel {
+    /// Its golden case.
+    pub model: String,
+    /// Settings of its processor of pictures.
+    pub settings: Value,
+    /// Its chat template.
+    pub template: String,
+    /// What that makes of a picture with the text `what is in this picture`.
+    pub rendered: String,
+    /// Prompts.
+    pub prompts: Vec<PicturePrompt>,
+}
+
+/// A prompt with pictures.
+#[derive(Clone, Debug)]
+pub struct PicturePrompt {
+    /// The text, with marks of pictures.
+    pub prompt: String,
+    /// Names of the pictures.
+    pub pictures: Vec<String>,
+    /// The token ids that the processor makes of it.
+    pub ids: Vec<u32>,
+    /// The token ids that the model writes after it.
+    pub written: Vec<u32>,
+}
+
+/// Where the fixtures are.
+pub fn folder() -> PathBuf {
+    root().join("tests/fixtures/prompts")
+}
+
+/// The models by name.
+///
+/// # Panics
+/// If the fixtures cannot be read.
+pub fn models() -> Vec<(String, PromptModel)> {
+    let file = fs::read(folder().join("cases.json")).expect("the fixtures");
+    let all: Value = serde_json::from_slice(&file).expect("cases");
+    let text = |v: &Value| v.as_str().expect("a text").to_string();
+    let ids = |v: &Value| serde_json::from_value::<Vec<u32>>(v.clone()).expect("token ids");
+    let prompt = |v: &Value| PicturePrompt {
+        prompt: text(&v["prompt"]),
+        pictures: serde_json::from_value(v["pictures"].clone()).expect("names"),
+        ids: ids(&v["ids"]),
+        written: ids(&v["written"]),
+    };
+    let model = |v: &Value| PromptModel {
+        model: text(&v["model"]),
+        settings: v["settings"].clone(),
+        template: text(&v["template"]),
+        rendered: text(&v["rendered"]),
+        prompts: v["prompts"].as_array().expect("prompts").iter().map(prompt).collect(),
+    };
+    all.as_object().expect("models").iter().map(|(name, v)| (name.clone(), model(v))).collect()
+}
+
+/// The file of a picture.
+pub fn file(name: &str) -> PathBuf {
+    folder().join(format!("{name}.png"))
+}
+
+/// A picture.
+///
+/// # Panics
+/// If it cannot be read.
+pub fn picture(name: &str) -> Picture {
+    let rgb = image::open(file(name)).expect("a picture").into_rgb8();
+    Picture::from_rgb(rgb.width() as usize, rgb.height() as usize, rgb.into_raw()).expect("a picture")
+}
+
+/// Writes the model directory of a model: the golden one, with a tokenizer and settings.
+///
+/// # Panics
+/// If it cannot be written.
+pub fn write_model(name: &str, model: &PromptModel, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(Case::open(&model.model).model_dir()).expect("the golden model").flatten() {
+        fs::copy(entry.path(), to.join(entry.file_name())).expect("a copy");
+    }
+    fs::copy(folder().join(format!("{name}.tokenizer.json")), to.join("tokenizer.json")).expect("a copy");
+    let write = |file: &str, value: &Value| fs::write(to.join(file), value.to_string()).expect("written");
+    write("preprocessor_config.json", &model.settings);
+    write("tokenizer_config.json", &json!({ "add_bos_token": false }));
+    // As files of models that take more than text have it.
+    write("chat_template.json", &json!({ "chat_template": model.template }));
+}

@@ -1,0 +1,112 @@
+//! Pictures in prompts: inputs and token ids are those of the processors of transformers, and what is written is what
+//! transformers writes, on all devices.
+
+use std::fs;
+use std::sync::Arc;
+
+use gristmill_bundle::Bundle;
+use gristmill_compiler::reference::ReferenceBackend;
+use gristmill_compiler::{CompileOptions, Quiet, compile};
+use gristmill_runtime::Data;
+use gristmill_runtime::blocking::drive;
+use gristmill_runtime::generate::Options;
+use gristmill_runtime::picture::Picture;
+use gristmill_runtime::task::{show, shown};
+use gristmill_runtime::template::{ChatTemplate, Content, Message, Part};
+use gristmill_runtime::text::{Callbacks, TextRun};
+use gristmill_runtime::tokenizer::Tokenizer;
+use gristmill_tests::devices::{self, Device};
+use gristmill_tests::prompts::{PicturePrompt, PromptModel, folder, models, picture, write_model};
+use safetensors::SafeTensors;
+use tempfile::TempDir;
+
+fn bundle(name: &str, model: &PromptModel) -> (Arc<Bundle>, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let from = dir.path().join("model");
+    write_model(name, model, &from);
+    let options = CompileOptions { precision: "f32".into(), targets: devices::targets(), ..CompileOptions::default() };
+    compile(&from, &dir.path().join("bundle"), &options, &Quiet).unwrap_or_else(|e| panic!("{name}: {e}"));
+    (Arc::new(Bundle::open(dir.path().join("bundle")).unwrap()), dir)
+}
+
+#[test]
+fn inputs_and_tokens_are_those_of_the_processors() {
+    let bytes = fs::read(folder().join("tensors.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    for (name, model) in models() {
+        let (bundle, _dir) = bundle(&name, &model);
+        let manifest = bundle.manifest();
+        let tokenizer = Tokenizer::from_bundle(&bundle).unwrap();
+        for (number, prompt) in model.prompts.iter().enumerate() {
+            let ids = tokenizer.encode(&prompt.prompt, true).unwrap();
+            let pictures: Vec<_> = prompt.pictures.iter().map(|p| picture(p)).collect();
+            let found = show(manifest, &ids, &pictures).unwrap_or_else(|e| panic!("{name} {number}: {e}"));
+            assert_eq!(found.tokens(), prompt.ids, "{name} {number}");
+            assert!(!found.inputs().is_empty());
+            for (input, tensor) in found.inputs() {
+                let expect = tensors.tensor(&format!("{name} {number} {input}")).unwrap();
+                assert_eq!(tensor.shape, expect.shape(), "{name} {number} {input}");
+                let words = expect.data().chunks_exact(4).map(|b| <[u8; 4]>::try_from(b).unwrap());
+                match &tensor.data {
+                    Data::I32(v) => assert_eq!(*v, words.map(i32::from_le_bytes).collect::<Vec<_>>(), "{input}"),
+                    Data::F32(v) => {
+                        let worst = v.iter().zip(words.map(f32::from_le_bytes)).map(|(a, b)| (a - b).abs());
+                        let worst = worst.fold(0f32, f32::max);
+                        // Far below what one step of a byte makes: the bytes are the same.
+                        assert!(worst < 1e-6, "{name} {number} {input}: {worst}");
+                    }
+                }
+            }
+        }
+        // Marks and pictures must go together.
+        let refused =
+            |ids: &[u32], pictures: &[Picture]| show(manifest, ids, pictures).map(|_| ()).unwrap_err().to_string();
+        let wrong = refused(&[3, 4], &[picture("small")]);
+        assert!(wrong.contains("once for each of 1 pictures, found 0 of them"), "{wrong}");
+        let mark = shown(manifest).unwrap();
+        let many = vec![picture("small"); 17];
+        let wrong = refused(&[mark.token; 17], &many);
+        assert!(wrong.contains("at most") && wrong.contains("pictures, found 17"), "{wrong}");
+    }
+}
+
+#[test]
+fn templates_write_marks_of_pictures() {
+    for (name, model) in models() {
+        let template = ChatTemplate::new("test", &model.template, Default::default()).unwrap();
+        let text = Part::Text { text: "what is in this picture".to_string() };
+        let message = Message::new("user", Content::Parts(vec![Part::Image, text]));
+        assert_eq!(template.render(&[message], true, 0).unwrap(), model.rendered, "{name}");
+    }
+}
+
+/// The tokens that a device writes after a prompt.
+fn written(device: &mut Device, bundle: &Bundle, prompt: &PicturePrompt) -> Vec<u32> {
+    let tokenizer = Tokenizer::from_bundle(bundle).unwrap();
+    let ids = tokenizer.encode(&prompt.prompt, true).unwrap();
+    let pictures: Vec<_> = prompt.pictures.iter().map(|p| picture(p)).collect();
+    let start = show(bundle.manifest(), &ids, &pictures).unwrap();
+    let most = prompt.written.len() as u32;
+    let options = Options { max_new_tokens: most, ignore_eos: true, ..Options::default() };
+    let decode = |ids: &[u32]| tokenizer.decode(ids);
+    let mut run = TextRun::new(bundle.manifest(), decode, start, &options, &[]).unwrap();
+    let mut callbacks = Callbacks { clock: &mut || 0.0, keep_going: &mut |_| true, piece: &mut |_| {} };
+    drive(&mut run, device.backend.as_mut(), &mut callbacks).unwrap_or_else(|e| panic!("{}: {e}", device.name)).tokens
+}
+
+#[test]
+fn what_is_written_about_pictures_is_what_transformers_writes() {
+    for (name, model) in models() {
+        let (bundle, dir) = bundle(&name, &model);
+        let again = Bundle::open(dir.path().join("bundle")).unwrap();
+        let reference = ReferenceBackend::open(again).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let mut devices = devices::open(&bundle).unwrap();
+        devices.push(Device { name: "reference".into(), backend: Box::new(reference), rounds: false });
+        for device in &mut devices {
+            for (number, prompt) in model.prompts.iter().enumerate() {
+                let found = written(device, &bundle, prompt);
+                assert_eq!(found, prompt.written, "{name} {number} on {}", device.name);
+            }
+        }
+    }
+}
