@@ -179,8 +179,9 @@ async function send(chunks, start, response, fault, entry) {
     at += chunk.length;
     entry.sent += part.length;
     if (entry.sent >= (fault.cutAfter ?? Infinity)) {
-      // What was written has to leave first, else the other side sees nothing of it.
-      await sleep(50);
+      // The other side has to have read what was written: a stream that breaks forgets what nobody has taken yet, and
+      // on a busy machine that takes a while.
+      await sleep(1000);
       response.destroy();
       return;
     }
