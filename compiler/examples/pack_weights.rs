@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (name, shape) in checkpoint.tensors() {
         prepared.precisions.push(if shape.len() == 2 { precision } else { Precision::F32 });
         prepared.recipes.push(Recipe::Direct(name.clone()));
-        prepared.model.weights.push(Weight { name: name.clone(), source: name, shape });
+        prepared.model.weights.push(Weight { name: name.clone(), source: name, shape, component: 0 });
     }
     let report = write(&checkpoint, &prepared, Path::new(&out), &Silent)?.report;
     let seconds = started.elapsed().as_secs_f64();

@@ -100,8 +100,8 @@ pub fn compile(
     let profiles = target_profiles(options)?;
     let dir = ModelDir::open(model_dir)?;
     let checkpoint = Checkpoint::open(model_dir)?;
-    let precisions = precision::Chooser::new(options)?;
     let model = bind(&dir, &checkpoint, options)?;
+    let precisions = precision::Chooser::new(options, &model)?;
     check_verified(&model, "the bound model")?;
 
     stages.next("preparing");
@@ -146,7 +146,7 @@ pub fn compile(
 
     stages.next("weights");
     let written = weights::write(&checkpoint, &prepared, writer.dir(), &WeightProgress(progress))?;
-    writer.adopt_weights(written.tensors, written.shards);
+    writer.adopt_weights(written.weights);
 
     stages.next("finishing");
     writer.finish(manifest)?;
@@ -254,7 +254,7 @@ fn manifest(
         model: bundle::ModelInfo {
             name: dir.name.clone(),
             architecture: model.architecture.clone(),
-            precision: precision::describe(options),
+            precision: precision::describe(options, model),
             parameters: model.weights.iter().map(|w| w.shape.iter().product::<u64>()).sum(),
             max_context,
             prefill_chunk: PREFILL_CHUNK.min(max_context),
@@ -268,6 +268,7 @@ fn manifest(
         entries: entries.iter().map(|plan| entry(dir, model, plan)).collect::<Result<_, _>>()?,
         tensors: Vec::new(),
         shards: Vec::new(),
+        components: Vec::new(),
         files: BTreeMap::new(),
         profiles: profiles.iter().map(|p| p.name.clone()).collect(),
     })
@@ -351,6 +352,7 @@ fn entry(dir: &ModelDir, model: &Model, plan: &EntryPlan) -> Result<bundle::Entr
                 bundle::Output { name: name.clone(), elem: elem(node.dtype), shape: sizes(&node.shape) }
             })
             .collect(),
+        components: model.components_of(&graph),
         task: match &declared.task {
             Some(task) if !plan.taps => tasks::task(dir, model, task, &plan.outputs)?,
             _ => None,

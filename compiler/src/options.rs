@@ -21,8 +21,8 @@ pub enum KvPrecision {
 pub struct CompileOptions {
     /// An architecture file to use instead of the shipped one.
     pub arch: Option<PathBuf>,
-    /// `f32`, `f16`, `q8`, `q4`, `q3`, `q2` (with suffixes such as `q4.g64.asym`), the name of a shipped policy
-    /// (`mixed`), or the path of a policy file.
+    /// `default` for what the architecture asks for, `f32`, `f16`, `q8`, `q4`, `q3`, `q2` (with suffixes such as
+    /// `q4.g64.asym`), the name of a shipped policy (`mixed`), or the path of a policy file.
     pub precision: String,
     /// Block size for all quantized weights whose precision does not name one: 16, 32, 64 or 128.
     pub group: Option<u16>,
@@ -64,7 +64,7 @@ impl Default for CompileOptions {
     fn default() -> Self {
         CompileOptions {
             arch: None,
-            precision: "q4".into(),
+            precision: crate::precision::DEFAULT.into(),
             group: None,
             asymmetric: false,
             kv: KvPrecision::F32,

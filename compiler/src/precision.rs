@@ -1,12 +1,20 @@
 //! Which precision a weight gets: a named or given policy, with the blocks that the options ask for.
 
-use gristmill_graph::text::Policy;
-use gristmill_graph::{Precision, QuantSpec};
+use gristmill_graph::text::{Place, Policy};
+use gristmill_graph::{Model, Precision, QuantSpec};
 
 use crate::error::CompileError;
 use crate::library;
 use crate::options::CompileOptions;
 use crate::prepare::WeightUse;
+
+/// What [`CompileOptions::precision`] says if the architecture shall choose.
+pub const DEFAULT: &str = "default";
+
+/// The policy that counts: what was asked for, or what the architecture takes by default.
+fn policy_name<'a>(options: &'a CompileOptions, model: &'a Model) -> &'a str {
+    if options.precision == DEFAULT { &model.precision } else { &options.precision }
+}
 
 /// A policy and the options that shape its quantized precisions.
 #[derive(Debug)]
@@ -17,17 +25,17 @@ pub struct Chooser {
 }
 
 impl Chooser {
-    /// Reads `options.precision`: a precision, the name of a shipped policy, or the path of a policy file.
+    /// Reads `options.precision`: a precision, the name of a shipped policy, the path of a policy file, or `default`.
     ///
     /// # Errors
     /// If it is none of them, the file is wrong, or the block size does not exist.
-    pub fn new(options: &CompileOptions) -> Result<Self, CompileError> {
+    pub fn new(options: &CompileOptions, model: &Model) -> Result<Self, CompileError> {
         if let Some(group) = options.group
             && !matches!(group, 16 | 32 | 64 | 128)
         {
             return Err(CompileError::Options(format!("--group {group}: expected 16, 32, 64 or 128")));
         }
-        let name = options.precision.as_str();
+        let name = policy_name(options, model);
         let policy = match library::named_policy(name).map_err(CompileError::Architecture)? {
             Some(policy) => policy,
             None if name.ends_with(".ron") => {
@@ -37,8 +45,8 @@ impl Chooser {
             }
             None => {
                 return Err(CompileError::Options(format!(
-                    "--precision {name}: expected f32, f16, q8, q4, q3, q2 (with .g16, .g64, .g128, .asym), a policy \
-                     file FILE.ron, or one of: {}",
+                    "--precision {name}: expected default, f32, f16, q8, q4, q3, q2 (with .g16, .g64, .g128, .asym), \
+                     a policy file FILE.ron, or one of: {}",
                     library::policy_names().join(", ")
                 )));
             }
@@ -49,7 +57,9 @@ impl Chooser {
     /// The precision for one use of a weight.
     pub fn choose(&self, usage: &WeightUse) -> Precision {
         let role = usage.role.as_deref();
-        let precision = self.policy.precision(role, &usage.weight, usage.layer, usage.shape.len());
+        let WeightUse { weight, component, layer, shape, .. } = usage;
+        let precision =
+            self.policy.precision(&Place { role, path: weight, component, layer: *layer, rank: shape.len() });
         match precision {
             Precision::Quant(spec) => Precision::Quant(QuantSpec {
                 group: self.group.unwrap_or(spec.group),
@@ -62,8 +72,8 @@ impl Chooser {
 }
 
 /// The options about precision, for the manifest: `q4`, `q4 --group 64 --asymmetric`.
-pub fn describe(options: &CompileOptions) -> String {
-    let mut text = options.precision.clone();
+pub fn describe(options: &CompileOptions, model: &Model) -> String {
+    let mut text = policy_name(options, model).to_string();
     if let Some(group) = options.group {
         text.push_str(&format!(" --group {group}"));
     }

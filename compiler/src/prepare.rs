@@ -5,7 +5,7 @@
 //! stored `[in, out]`, slices of merged projections, `1 + w` of a norm. A weight that is multiplied with as
 //! `[K, N]` is stored transposed, so that all matrix weights are `[N, K]`.
 //!
-//! After this, `Model::weights` lists what a bundle stores, in order of first use, and a weight that is not stored as
+//! After this, `Model::weights` lists what a bundle stores, component by component in order of first use, and a weight that is not stored as
 //! f32 is read through [`Op::Dequantize`]. A weight that several regions use has a node in each of them, because
 //! regions are rewritten on their own. [`split()`] then cuts weights that are too large for one binding.
 
@@ -33,6 +33,8 @@ pub struct WeightUse {
     pub weight: String,
     /// The tensor (or tensors, joined by ` + `) that it is made of.
     pub source: String,
+    /// Name of the component that it belongs to.
+    pub component: String,
     /// Shape as it is stored.
     pub shape: Vec<u64>,
     /// Path of the node that uses it.
@@ -105,7 +107,16 @@ pub fn prepare(model: Model, precision_of: &dyn Fn(&WeightUse) -> Precision) -> 
     let uses = stored.collect();
     let precisions: Vec<Precision> =
         stored.weights.iter().zip(&uses).map(|(w, uses)| choose(w, uses, precision_of)).collect();
-    let StoredWeights { weights, recipes, index, .. } = stored;
+    let StoredWeights { mut weights, mut recipes, mut index, .. } = stored;
+    // What belongs to one component lies together; within it, first use counts.
+    let mut order: Vec<usize> = (0..weights.len()).collect();
+    order.sort_by_key(|i| weights[*i].component);
+    let mut place = vec![0; order.len()];
+    order.iter().enumerate().for_each(|(new, old)| place[*old] = new as u32);
+    weights = order.iter().map(|i| weights[*i].clone()).collect();
+    recipes = order.iter().map(|i| recipes[*i].clone()).collect();
+    let precisions: Vec<Precision> = order.iter().map(|i| precisions[*i]).collect();
+    index.values_mut().for_each(|i| *i = place[*i as usize]);
     let graph = Emitter::new(&model.graph, &folding, &index, &weights, &precisions).run();
     Prepared { model: Model { graph, weights, ..model }, recipes, precisions }
 }
@@ -184,6 +195,7 @@ impl<'a> StoredWeights<'a> {
         WeightUse {
             weight: weight.name.clone(),
             source: weight.source.clone(),
+            component: self.model.components.get(weight.component as usize).cloned().unwrap_or_default(),
             shape: weight.shape.clone(),
             node: user.path.clone(),
             role: user.role.clone().or_else(|| root.role.clone()),
@@ -200,21 +212,23 @@ impl<'a> StoredWeights<'a> {
             return *index;
         }
         let node = self.model.graph.node(root);
-        let (name, source, recipe) = match &node.op {
+        let (name, source, component, recipe) = match &node.op {
             Op::Weight(w) => {
-                let Weight { name, source, .. } = &self.model.weights[*w as usize];
-                (name.clone(), source.clone(), Recipe::Direct(source.clone()))
+                let Weight { name, source, component, .. } = &self.model.weights[*w as usize];
+                (name.clone(), source.clone(), *component, Recipe::Direct(source.clone()))
             }
             _ => {
                 let computed = self.folding.expression(self.model, root);
                 let sources: Vec<&str> = computed.weights.iter().map(|w| w.source.as_str()).collect();
-                (node.path.clone(), sources.join(" + "), Recipe::Computed(computed))
+                // Of weights from several components, the first decides.
+                let component = computed.weights.first().map_or(0, |w| w.component);
+                (node.path.clone(), sources.join(" + "), component, Recipe::Computed(computed))
             }
         };
         let index = self.weights.len() as u32;
         let shape = node.shape.iter().map(|d| d.as_const().unwrap_or(0) as u64).collect();
         let name = self.unique(name);
-        self.weights.push(Weight { name, source, shape });
+        self.weights.push(Weight { name, source, shape, component });
         self.recipes.push(recipe);
         self.index.insert(root, index);
         index

@@ -93,7 +93,7 @@ impl Fixture {
         self.bytes.push(bytes);
         self.precisions.push(precision);
         let name = format!("w{index}");
-        self.model.weights.push(Weight { name: name.clone(), source: name, shape: shape.to_vec() });
+        self.model.weights.push(Weight { name: name.clone(), source: name, shape: shape.to_vec(), component: 0 });
         let dims = shape.iter().map(|d| Dim::constant(*d as i64)).collect();
         let id = self.push(Op::Weight(index), &[], dims, DType::F32);
         if precision == Precision::F32 { id } else { self.op(Op::Dequantize, &[id]) }

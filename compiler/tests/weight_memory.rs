@@ -38,7 +38,7 @@ fn a_matrix_is_never_in_memory_as_a_whole() {
     let checkpoint = Checkpoint::open(source.path()).unwrap();
     for precision in ["f16", "q3"] {
         let out = tempfile::tempdir().unwrap();
-        let weight = Weight { name: "w".into(), source: "w".into(), shape: vec![ROWS, COLUMNS] };
+        let weight = Weight { name: "w".into(), source: "w".into(), shape: vec![ROWS, COLUMNS], component: 0 };
         let prepared = Prepared {
             model: Model { weights: vec![weight], ..Model::default() },
             recipes: vec![Recipe::Direct("w".into())],

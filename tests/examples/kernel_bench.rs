@@ -70,7 +70,7 @@ fn model(size: u64, precision: Precision, rows: u32) -> (Model, Graph) {
     let tokens = if rows == 1 { Dim::constant(1) } else { Dim::symbol("T") };
     let shape: Shape = vec![Dim::symbol("B"), tokens, columns.clone()];
     let input = Input { name: "x".into(), dtype: DType::F32, shape: shape.clone(), default: None, advance: None };
-    let weight = Weight { name: "w".into(), source: "w".into(), shape: vec![size, size] };
+    let weight = Weight { name: "w".into(), source: "w".into(), shape: vec![size, size], component: 0 };
     let model = Model {
         architecture: "measurement".into(),
         symbols: vec![symbol("B"), symbol("T")],

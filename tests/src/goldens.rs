@@ -194,6 +194,29 @@ impl Run {
         self.meta["outputs"][name]["mask"].as_str()
     }
 
+    /// The cosines of the final outputs of floats with what is expected, by name: a measure for low precision.
+    ///
+    /// # Panics
+    /// If one has another shape than expected.
+    pub fn cosines(&self, produced: &BTreeMap<String, Tensor>) -> Vec<(String, f64)> {
+        let finals = self.outputs.iter().filter(|(name, _)| self.is_final(name) && !name.starts_with("greedy."));
+        let one = |(name, golden): (&String, &Tensor)| {
+            let found = last_positions(produced.get(name)?, golden);
+            assert_eq!(golden.shape, found.shape, "{}: shape of {name}", self.name);
+            Some((name.clone(), cosine(&self.pairs(name, golden.as_f32()?, found.as_f32()?))))
+        };
+        finals.filter_map(one).collect()
+    }
+
+    /// The values to compare of an output: expected and found, without those that its mask leaves out.
+    fn pairs(&self, name: &str, golden: &[f32], found: &[f32]) -> Vec<(f64, f64)> {
+        let mask = self.mask(name).and_then(|m| self.inputs.get(m).or_else(|| self.outputs.get(m)));
+        let per_row = mask.map_or(1, |m| golden.len() / m.data.len());
+        let keeps = |i: usize| mask.is_none_or(|m| m.as_i32().expect("a mask of integers")[i / per_row] != 0);
+        let pairs = golden.iter().zip(found).enumerate().filter(|(i, _)| keeps(*i)).map(|(_, p)| p);
+        pairs.map(|(a, b)| (f64::from(*a), f64::from(*b))).collect()
+    }
+
     fn is_final(&self, name: &str) -> bool {
         self.meta["outputs"][name]["role"] == "final"
     }
@@ -206,11 +229,7 @@ impl Run {
             assert_eq!(golden.data, found.data, "{}: {name}", self.name);
             return Judgement { name: name.to_string(), error: 0.0, is_final };
         };
-        let mask = self.mask(name).and_then(|m| self.inputs.get(m).or_else(|| self.outputs.get(m)));
-        let per_row = mask.map_or(1, |m| golden_values.len() / m.data.len());
-        let keeps = |i: usize| mask.is_none_or(|m| m.as_i32().expect("a mask of integers")[i / per_row] != 0);
-        let pairs = golden_values.iter().zip(found).enumerate().filter(|(i, _)| keeps(*i)).map(|(_, p)| p);
-        let pairs: Vec<(f64, f64)> = pairs.map(|(a, b)| (f64::from(*a), f64::from(*b))).collect();
+        let pairs = self.pairs(name, golden_values, found);
         let n = pairs.len() as f64;
         let mean = pairs.iter().map(|p| p.0).sum::<f64>() / n;
         let std = (pairs.iter().map(|p| (p.0 - mean).powi(2)).sum::<f64>() / n).sqrt();
@@ -219,6 +238,12 @@ impl Run {
         let error = if worst.is_nan() { f64::INFINITY } else { worst / std.max(1e-12) };
         Judgement { name: name.to_string(), error, is_final }
     }
+}
+
+/// The cosine of the angle between two vectors of pairs.
+fn cosine(pairs: &[(f64, f64)]) -> f64 {
+    let dot = |f: fn(&(f64, f64)) -> f64| pairs.iter().map(f).sum::<f64>();
+    dot(|p| p.0 * p.1) / (dot(|p| p.0 * p.0) * dot(|p| p.1 * p.1)).sqrt()
 }
 
 /// What golden tensors of long inputs hold: some have only the last position. The same part of `found` if that is

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gristmill_bundle::Bundle;
+use gristmill_bundle::{Bundle, EntryRole};
 use gristmill_compiler::{CompileOptions, Quiet, compile};
 use gristmill_runtime::Tensor;
 use gristmill_runtime::blocking::run_tensors;
@@ -83,4 +83,60 @@ fn a_prompt_needs_no_picture() {
             assert!((a - b).abs() < 1e-4, "{}: {a} and {b}", device.name);
         }
     }
+}
+
+/// Components of a golden model, and the entries that need each, as the bundle says. That their programs bind weights of
+/// no other component is checked when programs are read.
+fn components(case: &str) -> Vec<String> {
+    let case = Case::open(case);
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let out = dir.path().join("bundle");
+    let options = CompileOptions { targets: vec!["wasm".into()], ..CompileOptions::default() };
+    compile(&case.model_dir(), &out, &options, &Quiet).expect("it compiles");
+    let bundle = Bundle::open(&out).expect("a bundle");
+    bundle.programs("wasm").expect("programs");
+    let manifest = bundle.manifest();
+    let users = |c: u32| {
+        let needing = manifest.entries.iter().filter(|e| e.role != EntryRole::Taps && e.components.contains(&c));
+        needing.map(|e| e.name.as_str()).collect::<Vec<_>>().join(" ")
+    };
+    manifest.components.iter().zip(0..).map(|(component, i)| format!("{}: {}", component.name, users(i))).collect()
+}
+
+#[test]
+fn entries_need_the_components_that_they_compute_with() {
+    let cases: [(&str, &[&str]); 7] = [
+        ("bert/base", &["model: forward embed"]),
+        ("clip/eos_first", &["vision_tower: forward image_features", "text_tower: forward text_features"]),
+        ("clap/fused", &["audio_tower: forward audio_features", "text_tower: forward text_features"]),
+        (
+            "llava/base",
+            &[
+                "vision_tower: forward image_features encode",
+                "projector: forward image_features encode",
+                "language_model: forward prefill decode",
+            ],
+        ),
+        (
+            "qwen2_vl/rows",
+            &[
+                "vision_tower: forward image_features encode",
+                "projector: forward image_features encode",
+                "language_model: forward prefill decode",
+            ],
+        ),
+        (
+            "t5/v1_0",
+            &["shared: forward encode prefill decode", "encoder: forward encode", "decoder: forward prefill decode"],
+        ),
+        ("whisper/mel80", &["encoder: forward encode", "decoder: forward prefill decode"]),
+    ];
+    let mut wrong = Vec::new();
+    for (case, expected) in cases {
+        let found = components(case);
+        if found != expected {
+            wrong.push(format!("{case}: {found:#?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -4,6 +4,7 @@ mod command;
 mod js;
 mod licences;
 mod metadata;
+mod ops;
 mod place;
 mod sizes;
 mod toolchain;
@@ -31,6 +32,8 @@ struct Cli {
 enum Task {
     /// Build the runtime for browsers into runtime/web/dist
     Web(WebArgs),
+    /// Write models/OPS.md, the reference of functions, blocks and operations, from the sources
+    Ops,
 }
 
 /// `cargo xtask web`.
@@ -54,8 +57,11 @@ struct WebArgs {
 }
 
 fn main() -> ExitCode {
-    let Task::Web(args) = Cli::parse().task;
-    match web(&args) {
+    let done = match Cli::parse().task {
+        Task::Web(args) => web(&args),
+        Task::Ops => Place::of_this_repository().and_then(|place| ops::write_reference(&place)),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             say(&format!("error: {message}"));

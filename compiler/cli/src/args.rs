@@ -54,7 +54,7 @@ pub(crate) struct CompileFlags {
     /// Architecture file to use; otherwise config.json says which of the shipped ones
     #[arg(long, value_name = "FILE.ron")]
     pub(crate) arch: Option<PathBuf>,
-    /// Precision of weights: f32, f16, q8, q4, q3, q2, the name of a shipped policy, or a policy file
+    /// Precision of weights: default, f32, f16, q8, q4, q3, q2, the name of a shipped policy, or a policy file
     #[arg(long, value_name = "PRECISION")]
     pub(crate) precision: Option<String>,
     /// Columns per block of quantized weights: 16, 32, 64 or 128
@@ -104,7 +104,8 @@ Examples:
 
 A model directory has config.json, safetensors files (one, or several with an index) and, for
 text, tokenizer.json. The bundle appears whole or not at all; an older bundle there is replaced.
-Without --precision weights become q4.")]
+Without --precision the architecture chooses: q4 for models that write text, q8 for those that
+embed, see or hear, and both for models with several parts.")]
 pub(crate) struct CompileArgs {
     /// Hugging Face model directory
     #[arg(value_name = "MODEL_DIR")]
@@ -312,11 +313,11 @@ Examples:
   gristmill run dist --inputs in.safetensors --outputs out.safetensors --taps
   gristmill run dist --inputs in.safetensors --outputs out.safetensors --greedy 16
 
-The model is a bundle, or a model directory: that is compiled into a cache first, with q4 weights
-for models that write text and f32 weights for others and for tensors unless --precision says
-otherwise. Text goes to stdout, a continuation behind its prompt; everything else goes to stderr. Ctrl-C stops the
-generation, a second one the program. A model that embeds sentences prints the embedding of the
-prompt as a JSON list.
+The model is a bundle, or a model directory: that is compiled into a cache first, as `compile` does
+it for models that write text, and with f32 weights for others and for tensors, unless --precision
+says otherwise. Text goes to stdout, a continuation behind its prompt; everything else goes to
+stderr. Ctrl-C stops the generation, a second one the program. A model that embeds sentences prints
+the embedding of the prompt as a JSON list.
 
 What becomes of pictures is up to the model: classes with their scores, things with their boxes
 (left, top, right, bottom, in pixels; --draw shows them), how well each prompt or label fits, or a
@@ -464,7 +465,7 @@ Examples:
 A model that generates: tokens per second of a prompt and of the text behind it, and the rate at
 which decoding reads weights. A model that embeds: milliseconds per text of each length. Shown are
 the median and the range of all runs; a run before them is not counted. A model directory is
-compiled into a cache first, with q4 weights unless --precision says otherwise.")]
+compiled into a cache first, as `compile` does it.")]
 pub(crate) struct BenchArgs {
     /// A bundle or a model directory
     #[arg(value_name = "MODEL")]

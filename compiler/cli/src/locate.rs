@@ -16,8 +16,8 @@ use crate::output::note;
 use crate::page;
 use crate::progress::Bar;
 
-/// What `compile` makes of weights when nothing is said.
-pub(crate) const COMPACT: &str = "q4";
+/// What `compile` makes of weights when nothing is said: what the architecture takes by default.
+pub(crate) const COMPACT: &str = gristmill_compiler::precision::DEFAULT;
 /// What tensor mode and `verify` compile a model directory to when nothing is said: values as exact as stored.
 pub(crate) const EXACT: &str = "f32";
 

@@ -26,7 +26,7 @@ impl Draft {
     }
 
     pub(super) fn weight(&mut self, name: &str, shape: &[u64]) -> NodeId {
-        let weight = Weight { name: name.into(), source: format!("hf.{name}"), shape: shape.to_vec() };
+        let weight = Weight { name: name.into(), source: format!("hf.{name}"), shape: shape.to_vec(), component: 0 };
         self.0.weights.push(weight);
         self.op(Op::Weight(self.0.weights.len() as u32 - 1), &[], name)
     }

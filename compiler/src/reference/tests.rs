@@ -18,7 +18,7 @@ fn model() -> Model {
     let shape = vec![s("B"), s("T"), Dim::constant(16)];
     m.inputs.push(Input { name: "x".into(), dtype: DType::F32, shape, default: None, advance: None });
     m.states.push(State { name: "cache".into(), shape: vec![s("B"), s("P"), Dim::constant(2)], axis: Some(1) });
-    m.weights.push(Weight { name: "w".into(), source: "w".into(), shape: vec![2, 16] });
+    m.weights.push(Weight { name: "w".into(), source: "w".into(), shape: vec![2, 16], component: 0 });
     let x = m.add(Op::Input(0), &[], "x").unwrap();
     let w = m.add(Op::Weight(0), &[], "w").unwrap();
     let w = m.add(Op::Dequantize, &[w], "w/values").unwrap();
@@ -42,6 +42,7 @@ fn manifest() -> Manifest {
         inputs: vec![0],
         outputs,
         task: None,
+        components: Vec::new(),
     };
     let y = || output("y", &["B", "P + T", "2"]);
     let symbol = |name: &str, min| ManifestSymbol { name: name.into(), min, max: 8 };
@@ -74,6 +75,7 @@ fn manifest() -> Manifest {
         ],
         tensors: Vec::new(),
         shards: Vec::new(),
+        components: Vec::new(),
         files: BTreeMap::new(),
         profiles: Vec::new(),
     }
@@ -106,8 +108,7 @@ fn bundle(change: impl FnOnce(&mut Model)) -> (tempfile::TempDir, Bundle) {
     let mut weights = WeightWriter::create(writer.dir(), 1 << 20).unwrap();
     weights.begin("w", &[2, 16], "q4.g16").unwrap();
     weights.put(packed()).unwrap();
-    let (tensors, shards) = weights.finish().unwrap();
-    writer.adopt_weights(tensors, shards);
+    writer.adopt_weights(weights.finish().unwrap());
     writer.finish(manifest()).unwrap();
     let bundle = Bundle::open(&path).unwrap();
     (dir, bundle)

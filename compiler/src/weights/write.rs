@@ -4,8 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use gristmill_bundle::WeightWriter;
-use gristmill_bundle::manifest::{Shard, Tensor};
+use gristmill_bundle::{WeightWriter, WrittenWeights};
 use gristmill_graph::quant::{PackedTile, QuantLayout, TILE, stored_bytes};
 use gristmill_graph::{Precision, QuantSpec, Weight};
 use rayon::prelude::*;
@@ -38,10 +37,8 @@ impl Progress for Silent {
 /// What was written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Written {
-    /// Where each tensor lies, in the order of the model's weights.
-    pub tensors: Vec<Tensor>,
-    /// The files, in the order of the stream.
-    pub shards: Vec<Shard>,
+    /// Tensors in the order of the model's weights, files and components.
+    pub weights: WrittenWeights,
     /// Sizes and errors.
     pub report: WeightReport,
 }
@@ -79,7 +76,13 @@ pub(crate) fn write_shards(
     let mut stream = Stream { weights: WeightWriter::create(dir, shard_bytes)?, total, progress };
     let mut sources = Sources { checkpoint, kept: None };
     let mut reports = Vec::new();
+    let mut component = None;
     for ((weight, recipe), precision) in items() {
+        if component.replace(weight.component) != Some(weight.component)
+            && let Some(name) = prepared.model.components.get(weight.component as usize)
+        {
+            stream.weights.component(name)?;
+        }
         stream.weights.begin(&weight.name, &weight.shape, &precision.to_string())?;
         let values = sources.of(weight, recipe)?;
         let loss = match precision {
@@ -99,8 +102,7 @@ pub(crate) fn write_shards(
         });
     }
     let bytes = stream.weights.position();
-    let (tensors, shards) = stream.weights.finish()?;
-    Ok(Written { tensors, shards, report: WeightReport::new(reports, bytes) })
+    Ok(Written { weights: stream.weights.finish()?, report: WeightReport::new(reports, bytes) })
 }
 
 /// The error for a weight whose size or shape cannot be stored.

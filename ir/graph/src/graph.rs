@@ -1,6 +1,6 @@
 //! Graphs and models: nodes in topological order, and what surrounds them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -214,6 +214,34 @@ pub struct Weight {
     pub source: String,
     /// Shape, all constant.
     pub shape: Vec<u64>,
+    /// The component that it is a part of, in [`Model::components`].
+    pub component: u32,
+}
+
+/// What kind of model it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Modality {
+    /// Reads and writes text.
+    #[default]
+    Text,
+    /// Sees pictures.
+    Vision,
+    /// Hears.
+    Audio,
+    /// Several of these together.
+    Multimodal,
+}
+
+impl Modality {
+    /// `text`, `vision`, `audio`, `multimodal`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Modality::Text => "text",
+            Modality::Vision => "vision",
+            Modality::Audio => "audio",
+            Modality::Multimodal => "multimodal",
+        }
+    }
 }
 
 /// What an entry is for, where the runtime has to know.
@@ -259,6 +287,12 @@ pub struct Model {
     pub states: Vec<State>,
     /// Weights in order of first use.
     pub weights: Vec<Weight>,
+    /// Names of the parts that weights belong to (`vision_tower`, `language_model`); each has at least one weight.
+    pub components: Vec<String>,
+    /// What goes in and comes out.
+    pub modality: Modality,
+    /// The precision policy to take if nobody asks for another: a name of one that ships, or a precision.
+    pub precision: String,
     /// The one body that all entries are views of. Outputs include taps.
     pub graph: Graph,
     /// Names of outputs that are taps (`hidden_states.0`, ...).
@@ -268,6 +302,15 @@ pub struct Model {
 }
 
 impl Model {
+    /// The components whose weights a part of the graph needs: positions in [`Model::components`], in order.
+    pub fn components_of(&self, graph: &Graph) -> Vec<u32> {
+        let used = graph.nodes.iter().filter_map(|node| match node.op {
+            Op::Weight(w) => self.weights.get(w as usize).map(|weight| weight.component),
+            _ => None,
+        });
+        used.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
     /// The part of the graph that `entry` needs, with its symbols bound; `taps` adds the intermediate values. An
     /// entry that encodes computes all that is kept; those that generate read it.
     pub fn entry_graph(&self, entry: &Entry, taps: bool) -> Graph {

@@ -30,7 +30,7 @@ pub use dim::{Bindings, Dim, Factor, Shape, numel, show_shape};
 pub use dtype::{DType, Precision, QuantSpec};
 pub use eval::{EvalError, Evaluator, States, Tensor, WeightSource};
 pub use graph::{
-    Advance, Entry, EntryRole, Graph, Input, InputDefault, Model, Node, NodeId, Region, State, Symbol, Weight,
+    Advance, Entry, EntryRole, Graph, Input, InputDefault, Modality, Model, Node, NodeId, Region, State, Symbol, Weight,
 };
 pub use infer::{Declarations, infer, infer_declared};
 pub use op::{NormKind, Op, ROUND_BLOCK, Reduction};

@@ -4,6 +4,7 @@
 //! of them is valid: all its
 //! indices are in range, its paths are clean, its sizes parse. File contents are verified when they are read.
 
+pub mod components;
 mod error;
 pub mod extent;
 pub mod manifest;
@@ -15,6 +16,7 @@ mod validate;
 mod weights;
 mod writer;
 
+pub use components::Span;
 pub use error::Error;
 pub use manifest::*;
 pub use reader::{Bundle, Piece, parse_manifest, parse_programs, sha256_hex, shard_path, verify};
@@ -24,5 +26,5 @@ pub use task::{
     Answer, Cut, Feed, FeedSource, Filter, PICTURE_SYMBOLS, Pictures, Resized, Sounds, Step as PictureStep, Task,
 };
 pub use validate::{MANIFEST, MAX_JSON, MAX_SHARD, is_clean_path, programs_path};
-pub use weights::WeightWriter;
+pub use weights::{WeightWriter, WrittenWeights};
 pub use writer::BundleWriter;

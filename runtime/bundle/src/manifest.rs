@@ -30,9 +30,11 @@ pub struct Manifest {
     pub entries: Vec<Entry>,
     /// Weights: where each lies in the weight stream.
     pub tensors: Vec<Tensor>,
-    /// The weight stream, cut into files in first-use order: the concatenation of all shards. A tensor may
-    /// cross from one shard into the next.
+    /// The weight stream, cut into files: the concatenation of all shards. A tensor may cross from one shard into the
+    /// next, but not from one component into the next.
     pub shards: Vec<Shard>,
+    /// The parts of the model, in the order of the stream: each has the next tensors and the next shards.
+    pub components: Vec<Component>,
     /// All other files of the bundle by relative path: `programs/native.json`, `shaders/..`, `graph.json`,
     /// `tokenizer.json`, ...
     pub files: BTreeMap<String, FileInfo>,
@@ -175,6 +177,8 @@ pub struct Entry {
     pub inputs: Vec<u32>,
     /// Its results.
     pub outputs: Vec<Output>,
+    /// Indices of the components whose weights it needs, in order.
+    pub components: Vec<u32>,
     /// What people use it for, if more than tensors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<Task>,
@@ -206,6 +210,18 @@ pub struct Tensor {
     pub offset: u64,
     /// Number of bytes; a multiple of 16.
     pub bytes: u64,
+}
+
+/// A part of the model that can be fetched by itself: a vision tower, a language model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Component {
+    /// `vision_tower`, or `model` for a model that is not divided.
+    pub name: String,
+    /// How many of [`Manifest::tensors`] are its own, in the order of first use.
+    pub tensors: u32,
+    /// How many of [`Manifest::shards`] hold these and nothing else.
+    pub shards: u32,
 }
 
 /// A weight file: `weights/<sha256>.bin`.

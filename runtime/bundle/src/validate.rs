@@ -3,7 +3,7 @@
 //! - Names are unique and non-empty; counts and ranks are bounded.
 //! - Paths are relative, without `..`, `.`, empty parts, backslashes or drive letters.
 //! - Sizes parse over the declared symbols; states depend on neither `T` nor `P`.
-//! - Tensors lie inside the weight stream, aligned, and do not overlap.
+//! - Tensors lie inside the weight stream, aligned, and do not overlap; components share them and the shards out.
 //! - Every index of a program is in range; nothing read-only is written, nothing is bound twice and written.
 //! - A spare kernel binds no other buffers than its step and writes the same.
 
@@ -106,6 +106,9 @@ impl Manifest {
         self.check_states(&check, &symbols)?;
         self.check_entries(&check, &symbols)?;
         self.check_tensors(&check)?;
+        if let Some((place, fault)) = self.component_fault() {
+            return check.fail(place, fault);
+        }
         self.check_files(&check)
     }
 
@@ -300,8 +303,15 @@ impl Programs {
         for slot in &program.slots {
             check.size(&place, slot, &symbols)?;
         }
+        let own = manifest.tensors_of(entry);
         for (i, step) in program.steps.iter().enumerate() {
             let place = format!("program `{}`, step {i}", entry.name);
+            let foreign = |b: &&Binding| matches!(b, Binding::Tensor(t) if own.get(*t as usize) == Some(&false));
+            if let Some(Binding::Tensor(t)) = step.bind.iter().find(foreign) {
+                let name = &manifest.tensors[*t as usize].name;
+                return check
+                    .fail(place, format!("tensor `{}` is of a component that the entry does not name", short(name)));
+            }
             check.size(&place, &step.grid, &symbols)?;
             let Some(kernel) = self.kernels.get(step.kernel as usize) else {
                 return check.fail(place, format!("kernel {} does not exist", step.kernel));

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
-use crate::manifest::{Shard, Tensor};
+use crate::manifest::{Component, Shard, Tensor};
 use crate::reader::{hex, shard_path};
 use crate::validate::MAX_SHARD;
 
@@ -22,21 +22,46 @@ const UNIT: u64 = 16;
 /// Pieces that may wait to be written.
 const QUEUE: usize = 16;
 
+/// The component of a stream that nobody divides.
+const ONLY: &str = "model";
+
+/// What the thread that writes files is told.
+#[derive(Debug)]
+enum Piece {
+    /// The next bytes.
+    Bytes(Vec<u8>),
+    /// A component ends, and with it a file.
+    Cut,
+}
+
+/// A complete weight stream.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WrittenWeights {
+    /// Where every tensor lies.
+    pub tensors: Vec<Tensor>,
+    /// The files.
+    pub shards: Vec<Shard>,
+    /// How components share them out.
+    pub components: Vec<Component>,
+}
+
 /// The weight stream in the making. Files are written and hashed on a thread of their own, so that the next bytes can
 /// be made meanwhile; at most a few pieces are held in memory.
 #[derive(Debug)]
 pub struct WeightWriter {
-    pieces: Option<SyncSender<Vec<u8>>>,
-    thread: Option<JoinHandle<Result<Vec<Shard>, Error>>>,
+    pieces: Option<SyncSender<Piece>>,
+    thread: Option<JoinHandle<Result<Files, Error>>>,
     dir: PathBuf,
     position: u64,
     /// The last one is not complete.
     tensors: Vec<Tensor>,
+    /// Their numbers of shards are not known yet.
+    components: Vec<Component>,
 }
 
 impl WeightWriter {
     /// Starts the stream of the bundle in `bundle`, with files of `shard_bytes`, rounded down to a multiple of 16
-    /// and at most [`MAX_SHARD`]. Only the last file is shorter.
+    /// and at most [`MAX_SHARD`]. Only the last file of a component is shorter.
     ///
     /// # Errors
     /// If the folder of the files cannot be made.
@@ -50,7 +75,23 @@ impl WeightWriter {
             .name("shards".into())
             .spawn(move || write_all(&receiver, &place, shard_bytes))
             .map_err(|e| Error::io(&dir, e))?;
-        Ok(Self { pieces: Some(sender), thread: Some(thread), dir, position: 0, tensors: Vec::new() })
+        let (tensors, components) = (Vec::new(), Vec::new());
+        Ok(Self { pieces: Some(sender), thread: Some(thread), dir, position: 0, tensors, components })
+    }
+
+    /// Begins the next component: tensors from here on belong to it. Without this all belong to one, called `model`.
+    ///
+    /// # Errors
+    /// As [`WeightWriter::put`].
+    pub fn component(&mut self, name: &str) -> Result<(), Error> {
+        self.end()?;
+        // Padding belongs to the component before, so that the files of a component depend on nothing else.
+        self.align(BEGIN)?;
+        if !self.components.is_empty() {
+            self.send(Piece::Cut)?;
+        }
+        self.components.push(Component { name: name.to_string(), tensors: 0, shards: 0 });
+        Ok(())
     }
 
     /// Begins the next tensor; the one before is complete.
@@ -58,8 +99,14 @@ impl WeightWriter {
     /// # Errors
     /// As [`WeightWriter::put`].
     pub fn begin(&mut self, name: &str, shape: &[u64], precision: &str) -> Result<(), Error> {
+        if self.components.is_empty() {
+            self.component(ONLY)?;
+        }
         self.end()?;
         self.align(BEGIN)?;
+        if let Some(component) = self.components.last_mut() {
+            component.tensors += 1;
+        }
         let (name, precision) = (name.to_string(), precision.to_string());
         self.tensors.push(Tensor { name, shape: shape.to_vec(), precision, offset: self.position, bytes: 0 });
         Ok(())
@@ -71,7 +118,11 @@ impl WeightWriter {
     /// If some earlier bytes could not be written.
     pub fn put(&mut self, bytes: Vec<u8>) -> Result<(), Error> {
         self.position += bytes.len() as u64;
-        match self.pieces.as_ref().map(|p| p.send(bytes)) {
+        self.send(Piece::Bytes(bytes))
+    }
+
+    fn send(&mut self, piece: Piece) -> Result<(), Error> {
+        match self.pieces.as_ref().map(|p| p.send(piece)) {
             Some(Ok(())) => Ok(()),
             // The thread only leaves early with an error, which says more than the closed channel.
             _ => self.join().map(|_| ()),
@@ -95,14 +146,21 @@ impl WeightWriter {
         self.position
     }
 
-    /// Ends the stream: where every tensor lies, and the files, which are complete afterwards.
+    /// Ends the stream; its files are complete afterwards.
     ///
     /// # Errors
     /// As [`WeightWriter::put`].
-    pub fn finish(mut self) -> Result<(Vec<Tensor>, Vec<Shard>), Error> {
+    pub fn finish(mut self) -> Result<WrittenWeights, Error> {
         self.end()?;
-        let shards = self.join()?;
-        Ok((std::mem::take(&mut self.tensors), shards))
+        self.send(Piece::Cut)?;
+        let Files { shards, ends } = self.join()?;
+        let mut components = std::mem::take(&mut self.components);
+        let mut first = 0;
+        for (component, end) in components.iter_mut().zip(ends) {
+            component.shards = (end - first) as u32;
+            first = end;
+        }
+        Ok(WrittenWeights { tensors: std::mem::take(&mut self.tensors), shards, components })
     }
 
     fn align(&mut self, alignment: u64) -> Result<(), Error> {
@@ -110,7 +168,7 @@ impl WeightWriter {
         if missing == 0 { Ok(()) } else { self.put(vec![0; missing as usize]) }
     }
 
-    fn join(&mut self) -> Result<Vec<Shard>, Error> {
+    fn join(&mut self) -> Result<Files, Error> {
         self.pieces = None;
         let stopped = || Error::io(&self.dir, std::io::Error::other("writing was stopped"));
         self.thread.take().ok_or_else(stopped)?.join().unwrap_or_else(|_| Err(stopped()))
@@ -124,6 +182,14 @@ impl Drop for WeightWriter {
     }
 }
 
+/// What was written.
+#[derive(Debug, Default)]
+struct Files {
+    shards: Vec<Shard>,
+    /// The number of files at the end of each component.
+    ends: Vec<usize>,
+}
+
 /// A file that is being written.
 struct Open {
     file: File,
@@ -131,12 +197,20 @@ struct Open {
     bytes: u64,
 }
 
-fn write_all(pieces: &Receiver<Vec<u8>>, bundle: &Path, shard_bytes: u64) -> Result<Vec<Shard>, Error> {
+fn write_all(pieces: &Receiver<Piece>, bundle: &Path, shard_bytes: u64) -> Result<Files, Error> {
     let unfinished = bundle.join("weights/unfinished");
     let failed = |e| Error::io(&unfinished, e);
-    let (mut shards, mut open) = (Vec::new(), None::<Open>);
+    let (mut files, mut open) = (Files::default(), None::<Open>);
     for piece in pieces {
-        let mut rest = piece.as_slice();
+        let bytes = match piece {
+            Piece::Bytes(bytes) => bytes,
+            Piece::Cut => {
+                files.shards.extend(open.take().map(|s| close(s, bundle, &unfinished)).transpose()?);
+                files.ends.push(files.shards.len());
+                continue;
+            }
+        };
+        let mut rest = bytes.as_slice();
         while !rest.is_empty() {
             let shard = match &mut open {
                 Some(shard) => shard,
@@ -152,12 +226,11 @@ fn write_all(pieces: &Receiver<Vec<u8>>, bundle: &Path, shard_bytes: u64) -> Res
             shard.bytes += room as u64;
             rest = later;
             if shard.bytes == shard_bytes {
-                shards.extend(open.take().map(|s| close(s, bundle, &unfinished)).transpose()?);
+                files.shards.extend(open.take().map(|s| close(s, bundle, &unfinished)).transpose()?);
             }
         }
     }
-    shards.extend(open.take().map(|s| close(s, bundle, &unfinished)).transpose()?);
-    Ok(shards)
+    Ok(files)
 }
 
 /// Gives a complete file its name. Equal shards (padding, untrained rows) become one file.

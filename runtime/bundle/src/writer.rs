@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::manifest::{FileInfo, Manifest, Programs, Shard, Tensor};
+use crate::manifest::{FileInfo, Manifest, Programs};
 use crate::reader::sha256_hex;
 use crate::validate::{MANIFEST, is_clean_path, programs_path};
+use crate::weights::WrittenWeights;
 
 /// Writes the files of a bundle. Until [`BundleWriter::finish`] nothing is visible at the target; dropping the
 /// writer removes what was written.
@@ -15,8 +16,7 @@ use crate::validate::{MANIFEST, is_clean_path, programs_path};
 pub struct BundleWriter {
     target: PathBuf,
     temp: TempDir,
-    tensors: Vec<Tensor>,
-    shards: Vec<Shard>,
+    weights: WrittenWeights,
     files: BTreeMap<String, FileInfo>,
 }
 
@@ -27,7 +27,7 @@ impl BundleWriter {
         let target = resolve(target.as_ref())?;
         check_replaceable(&target)?;
         let temp = TempDir::beside(&target)?;
-        Ok(BundleWriter { target, temp, tensors: Vec::new(), shards: Vec::new(), files: BTreeMap::new() })
+        Ok(BundleWriter { target, temp, weights: WrittenWeights::default(), files: BTreeMap::new() })
     }
 
     /// Adds a file. The same path must not be added twice, and weights are not added this way.
@@ -60,15 +60,14 @@ impl BundleWriter {
     }
 
     /// Takes over the weight stream that was written to [`BundleWriter::dir`].
-    pub fn adopt_weights(&mut self, tensors: Vec<Tensor>, shards: Vec<Shard>) {
-        self.tensors = tensors;
-        self.shards = shards;
+    pub fn adopt_weights(&mut self, weights: WrittenWeights) {
+        self.weights = weights;
     }
 
-    /// Completes the manifest with tensors, shards and files, checks it, writes it, and puts the bundle in its place.
+    /// Completes the manifest with tensors, shards, components and files, checks it, writes it, and puts the bundle in its place.
     pub fn finish(mut self, mut manifest: Manifest) -> Result<Manifest, Error> {
-        manifest.tensors = std::mem::take(&mut self.tensors);
-        manifest.shards = std::mem::take(&mut self.shards);
+        let WrittenWeights { tensors, shards, components } = std::mem::take(&mut self.weights);
+        (manifest.tensors, manifest.shards, manifest.components) = (tensors, shards, components);
         manifest.files = std::mem::take(&mut self.files);
         manifest.validate()?;
         self.put(MANIFEST, &to_json(MANIFEST, &manifest, true)?)?;

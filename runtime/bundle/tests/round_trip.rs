@@ -43,9 +43,11 @@ fn manifest() -> Manifest {
             inputs: vec![0],
             outputs: vec![Output { name: "y".to_string(), elem: Elem::F32, shape: vec![size("B*T")] }],
             task: None,
+            components: vec![0],
         }],
         tensors: vec![],
         shards: vec![],
+        components: vec![],
         files: BTreeMap::new(),
         profiles: vec!["native".to_string()],
     }
@@ -103,8 +105,7 @@ fn write(dir: &Path) -> Manifest {
     weights.begin("c", &[0], "f32").unwrap();
     weights.begin("d", &[1], "f32").unwrap();
     weights.put(vec![9; 4]).unwrap();
-    let (tensors, shards) = weights.finish().unwrap();
-    w.adopt_weights(tensors, shards);
+    w.adopt_weights(weights.finish().unwrap());
     w.finish(manifest()).unwrap()
 }
 
@@ -333,4 +334,57 @@ fn mutated_manifests_never_panic() {
             Ok(())
         })
         .unwrap();
+}
+
+/// Three components in shards of 112 bytes; the second one is empty but for a tensor without elements.
+fn write_components(dir: &Path) -> Manifest {
+    let mut w = BundleWriter::create(dir).unwrap();
+    w.add("shaders/native/copy.wgsl", b"// nothing").unwrap();
+    w.add_programs("native", &programs()).unwrap();
+    let mut weights = WeightWriter::create(w.dir(), 112).unwrap();
+    for (name, bytes) in [("first", 300), ("empty", 0), ("last", 20)] {
+        weights.component(name).unwrap();
+        weights.begin(name, &[bytes], "f32").unwrap();
+        weights.put(vec![7; bytes as usize]).unwrap();
+    }
+    w.adopt_weights(weights.finish().unwrap());
+    let mut manifest = manifest();
+    manifest.entries[0].components = vec![0, 2];
+    w.finish(manifest).unwrap()
+}
+
+#[test]
+fn components_have_shards_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("bundle");
+    let manifest = write_components(&target);
+    let shares: Vec<_> = manifest.components.iter().map(|c| (c.name.as_str(), c.tensors, c.shards)).collect();
+    // 300 bytes are padded to 512, where the next tensor can begin.
+    assert_eq!(shares, [("first", 1, 5), ("empty", 1, 0), ("last", 1, 1)]);
+    let spans = manifest.component_spans();
+    assert_eq!(spans.iter().map(|s| s.bytes.clone()).collect::<Vec<_>>(), [0..512, 512..512, 512..544]);
+    assert_eq!((spans[2].tensors.clone(), spans[2].shards.clone()), (2..3, 5..6));
+    let bundle = Bundle::open(&target).unwrap();
+    assert_eq!(bundle.tensor(2).unwrap()[..20], [7; 20]);
+}
+
+#[test]
+fn components_that_cannot_be_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let good = write_components(&dir.path().join("bundle"));
+    let fault = |change: &dyn Fn(&mut Manifest)| {
+        let mut manifest = good.clone();
+        change(&mut manifest);
+        manifest.validate().unwrap_err().to_string()
+    };
+    good.validate().unwrap();
+    assert!(fault(&|m| m.components[0].shards = 4).contains("have 3 tensors and 5 shards of 3 and 6"));
+    assert!(fault(&|m| m.components[0].tensors = u32::MAX).contains("tensors and 6 shards of 3 and 6"));
+    let moved = |m: &mut Manifest| (m.components[0].shards, m.components[2].shards) = (4, 2);
+    assert!(fault(&moved).contains("tensor `first` does not lie in its shards"));
+    assert!(fault(&|m| m.components.clear()).contains("have 0 tensors"));
+    assert!(fault(&|m| m.components[1].name = "first".to_string()).contains("there twice"));
+    assert!(fault(&|m| m.components[1].name.clear()).contains("is empty"));
+    assert!(fault(&|m| m.entries[0].components = vec![3]).contains("components that do not exist"));
+    assert!(fault(&|m| m.entries[0].components = vec![2, 0]).contains("not in order"));
 }

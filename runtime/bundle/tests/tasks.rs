@@ -52,9 +52,11 @@ fn manifest() -> Manifest {
             inputs: vec![0],
             outputs: vec![output("logits", &["B", "2"]), output("boxes", &["B", "5", "4"])],
             task: Some(task),
+            components: vec![],
         }],
         tensors: vec![],
         shards: vec![],
+        components: vec![],
         files: BTreeMap::new(),
         profiles: vec![],
     }

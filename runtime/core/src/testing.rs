@@ -52,6 +52,7 @@ pub(crate) fn decoder_manifest() -> Manifest {
         inputs: (0..inputs).collect(),
         outputs,
         task: None,
+        components: vec![],
     };
     Manifest {
         format: FORMAT,
@@ -82,6 +83,7 @@ pub(crate) fn decoder_manifest() -> Manifest {
         ],
         tensors: vec![],
         shards: vec![],
+        components: vec![],
         files: BTreeMap::new(),
         profiles: vec![],
     }
@@ -114,6 +116,7 @@ pub(crate) fn encoder_manifest() -> Manifest {
         inputs: vec![source, mask],
         outputs,
         task: None,
+        components: vec![],
     });
     m
 }

@@ -18,8 +18,15 @@ pub(crate) fn describe(manifest: &Manifest) -> Value {
         "maxContext": model.max_context,
         "bos": model.bos_token_id,
         "profiles": manifest.profiles,
+        "components": components(manifest),
         "entries": entries,
     })
+}
+
+/// The parts of the model: names, and bytes of their weights.
+fn components(manifest: &Manifest) -> Vec<Value> {
+    let all = manifest.components.iter().zip(manifest.component_spans());
+    all.map(|(c, span)| json!({ "name": c.name, "bytes": span.bytes.end - span.bytes.start })).collect()
 }
 
 fn entry(manifest: &Manifest, entry: &Entry) -> Value {
@@ -38,7 +45,10 @@ fn entry(manifest: &Manifest, entry: &Entry) -> Value {
         .collect();
     let role = serde_json::to_value(entry.role).unwrap_or_default();
     let task = entry.task.as_ref().map(|task| crate::task::describe(manifest, task));
-    json!({ "name": entry.name, "role": role, "inputs": inputs, "outputs": outputs, "task": task })
+    let components: Vec<_> = entry.components.iter().map(|c| manifest.components[*c as usize].name.as_str()).collect();
+    json!({
+        "name": entry.name, "role": role, "inputs": inputs, "outputs": outputs, "components": components, "task": task,
+    })
 }
 
 /// Shards as files, the stretches of tensors in each, and the tensors.

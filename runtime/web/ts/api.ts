@@ -108,8 +108,17 @@ export interface EntryInfo {
   role: string;
   inputs: TensorInfo[];
   outputs: TensorInfo[];
+  /** Names of the components whose weights it needs. */
+  components: string[];
   /** What people use it for; null if it is for tensors only. */
   task: TaskInfo | null;
+}
+
+/** A part of a model, such as a vision tower. */
+export interface ComponentInfo {
+  name: string;
+  /** Bytes of its weights as stored. */
+  bytes: number;
 }
 
 /** What is loaded and where it runs. */
@@ -123,6 +132,8 @@ export interface ModelInfo {
   weightBytes: number;
   /** Most tokens of a conversation. */
   maxContext: number;
+  /** The parts of the model, whose weights are in files of their own; one, called `model`, if it is not divided. */
+  components: ComponentInfo[];
   tasks: Task[];
   entries: EntryInfo[];
   /** What executes the model; after the loss of a graphics device that may be another than before. */

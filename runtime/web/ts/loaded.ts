@@ -80,7 +80,8 @@ export class Loaded {
 
   /** What is loaded and where it runs. */
   get info(): ModelInfo {
-    const { name, architecture, precision, parameters, weightBytes, maxContext, entries } = this.manifest;
+    const { name, architecture, precision, parameters, weightBytes, maxContext, components, entries } =
+      this.manifest;
     const { adapter, processor, moved, kind } = this.opened();
     const has = (role: string): boolean => entries.some((e) => e.role === role);
     const tasks: Task[] = ["run"];
@@ -100,6 +101,7 @@ export class Loaded {
       parameters,
       weightBytes,
       maxContext,
+      components,
       tasks,
       entries,
       backend: kind,

@@ -96,6 +96,7 @@ export class Model {
       parameters: 134515008,
       weightBytes: 48300000,
       maxContext: 2048,
+      components: [{ name: "model", bytes: 48300000 }],
       tasks,
       entries: [
         {
@@ -106,7 +107,12 @@ export class Model {
             { name: "attention_mask", elem: "i32", shape: ["B", "T"], optional: true },
           ],
           outputs: [{ name: "last_hidden_state", elem: "f32", shape: ["B", "T", "384"] }],
+<<<<<<< HEAD
           task: TASKS[task] ?? null,
+=======
+          components: ["model"],
+          task: ["detect", "compare"].includes(task) ? { kind: task, takes: ["picture"] } : null,
+>>>>>>> 39c610b (bundle: weights lie by component, and each entry says which it needs; architectures have a modality and a default precision)
         },
       ],
       backend: "webgpu",

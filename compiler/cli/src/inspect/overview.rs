@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use gristmill_bundle::{Input, InputDefault, Manifest, Output, Programs, Size};
+use gristmill_bundle::{Entry, EntryRole, Input, InputDefault, Manifest, Output, Programs, Size};
 use gristmill_runtime::cpu::PROFILE;
 use gristmill_runtime::gpu::{Admission, DeviceInfo, Limits, admit};
 use gristmill_runtime::task::Kind;
@@ -23,7 +23,7 @@ pub(super) fn view(manifest: &Manifest, programs: &Programs, target: &str) -> Ou
         "{}: {}, {} weights at {}, {:.2} bits of payload and {:.2} bits stored per weight\n\
          context {} tokens, prompt in chunks of {}; written by {} (format {})\n\
          {} in {} weight files and {} others, for {}\n\
-         \nInputs\n{}\nEntries ({target})\n{}\nWeights\n{}\nMemory of one row at {} tokens\n\
+         \nInputs\n{}\nEntries ({target})\n{}{}\nWeights\n{}\nMemory of one row at {} tokens\n\
          \x20 weights {}, states {}, peak {}\n{}",
         info.name,
         info.architecture,
@@ -44,6 +44,7 @@ pub(super) fn view(manifest: &Manifest, programs: &Programs, target: &str) -> Ou
         manifest.profiles.join(", "),
         inputs(&manifest.inputs),
         entries(manifest, dispatches),
+        components(manifest),
         weights::table(&by_precision, &total),
         count(u64::from(info.max_context)),
         bytes(memory.weights),
@@ -56,7 +57,16 @@ pub(super) fn view(manifest: &Manifest, programs: &Programs, target: &str) -> Ou
         .iter()
         .map(|e| {
             json!({ "name": e.name, "role": e.role, "task": e.task, "outputs": e.outputs,
-                    "dispatches": dispatches(&e.name) })
+                    "dispatches": dispatches(&e.name), "components": component_names(manifest, e) })
+        })
+        .collect();
+    let components: Vec<_> = manifest
+        .components
+        .iter()
+        .zip(manifest.component_spans())
+        .map(|(c, span)| {
+            let bytes = span.bytes.end - span.bytes.start;
+            json!({ "name": c.name, "tensors": c.tensors, "shards": c.shards, "bytes": bytes })
         })
         .collect();
     let json = json!({
@@ -68,6 +78,7 @@ pub(super) fn view(manifest: &Manifest, programs: &Programs, target: &str) -> Ou
         "symbols": manifest.symbols,
         "inputs": manifest.inputs,
         "entries": entries,
+        "components": components,
         "kernels": programs.kernels.len(),
         "moved": moved.moved.iter().map(|m| m.to_string()).collect::<Vec<_>>(),
         "weights": weights::sums_json(&by_precision, &total),
@@ -126,6 +137,37 @@ fn entries(manifest: &Manifest, dispatches: impl Fn(&str) -> usize) -> String {
         table.row([entry.name.clone(), role, dispatches(&entry.name).to_string(), outputs(&entry.outputs)]);
     }
     table.render(2)
+}
+
+fn component_names<'a>(manifest: &'a Manifest, entry: &Entry) -> Vec<&'a str> {
+    let name = |c: &u32| manifest.components.get(*c as usize).map(|c| c.name.as_str());
+    entry.components.iter().filter_map(name).collect()
+}
+
+/// The parts of a model that has several, and which entries need them.
+fn components(manifest: &Manifest) -> String {
+    if manifest.components.len() < 2 {
+        return String::new();
+    }
+    let mut table = Table::new(&[
+        ("name", Align::Left),
+        ("tensors", Align::Right),
+        ("files", Align::Right),
+        ("bytes", Align::Right),
+        ("needed by", Align::Left),
+    ]);
+    for (i, (c, span)) in manifest.components.iter().zip(manifest.component_spans()).enumerate() {
+        let needs = |e: &&Entry| e.role != EntryRole::Taps && e.components.contains(&(i as u32));
+        let users: Vec<&str> = manifest.entries.iter().filter(needs).map(|e| e.name.as_str()).collect();
+        table.row([
+            c.name.clone(),
+            c.tensors.to_string(),
+            c.shards.to_string(),
+            bytes(span.bytes.end - span.bytes.start),
+            users.join(", "),
+        ]);
+    }
+    format!("\nComponents\n{}", table.render(2))
 }
 
 /// The first outputs; entries with taps have dozens.

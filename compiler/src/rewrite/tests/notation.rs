@@ -98,7 +98,7 @@ impl Reader {
         let (name, shape) = (words[0].clone(), shape(&words[1]));
         let op = if kind == "weight" {
             let sizes = shape.iter().map(|d| d.as_const().expect("a constant").unsigned_abs()).collect();
-            self.model.weights.push(Weight { name: name.clone(), source: name.clone(), shape: sizes });
+            self.model.weights.push(Weight { name: name.clone(), source: name.clone(), shape: sizes, component: 0 });
             Op::Weight(self.model.weights.len() as u32 - 1)
         } else {
             let input = Input { name: name.clone(), dtype, shape: shape.clone(), default: None, advance: None };

@@ -33,7 +33,12 @@ fn prepared(precision: Precision) -> Prepared {
     let names = ["m3", "m0", "m1", "v", "m2"];
     let weights: Vec<Weight> = names
         .iter()
-        .map(|name| Weight { name: format!("layers.{name}"), source: name.to_string(), shape: shape(name) })
+        .map(|name| Weight {
+            name: format!("layers.{name}"),
+            source: name.to_string(),
+            shape: shape(name),
+            component: 0,
+        })
         .collect();
     let recipes = names.iter().map(|name| Recipe::Direct(name.to_string())).collect();
     let precisions = names.iter().map(|name| if *name == "v" { Precision::F32 } else { precision }).collect();
@@ -43,7 +48,7 @@ fn prepared(precision: Precision) -> Prepared {
 /// The whole stream; checks names, sizes and hashes of its files.
 fn stream(dir: &Path, written: &Written) -> Vec<u8> {
     let mut all = Vec::new();
-    for shard in &written.shards {
+    for shard in &written.weights.shards {
         let bytes = std::fs::read(dir.join("weights").join(format!("{}.bin", shard.sha256))).unwrap();
         assert_eq!((gristmill_bundle::sha256_hex(&bytes), bytes.len() as u64), (shard.sha256.clone(), shard.bytes));
         all.extend(bytes);
@@ -75,7 +80,7 @@ fn every_precision_decodes_to_what_the_report_says() {
         let written = write(&checkpoint, &prepared, dir.path(), &Silent).unwrap();
         let bytes = stream(dir.path(), &written);
         assert_eq!(bytes.len() as u64, written.report.bytes);
-        for (i, tensor) in written.tensors.iter().enumerate() {
+        for (i, tensor) in written.weights.tensors.iter().enumerate() {
             assert_eq!((tensor.offset % 256, tensor.bytes % 16), (0, 0));
             let stored = &bytes[tensor.offset as usize..(tensor.offset + tensor.bytes) as usize];
             let values = decode_stored(prepared.precisions[i], &tensor.shape, stored).unwrap();
@@ -123,12 +128,12 @@ fn files_threads_and_shards_do_not_change_bytes() {
         (written, bytes)
     };
     let (first, bytes) = run(single.path(), 1, 4096);
-    assert!(first.shards.len() > 3 && first.shards.iter().rev().skip(1).all(|s| s.bytes == 4096));
+    assert!(first.weights.shards.len() > 3 && first.weights.shards.iter().rev().skip(1).all(|s| s.bytes == 4096));
     assert_eq!(run(single.path(), 2, 4096), (first.clone(), bytes.clone()));
     assert_eq!(run(sharded.path(), 2, 4096), (first.clone(), bytes.clone()));
     let (other, same) = run(single.path(), 3, 1 << 20);
-    assert_eq!((other.shards.len(), same), (1, bytes));
-    assert_eq!((other.tensors, other.report), (first.tensors, first.report));
+    assert_eq!((other.weights.shards.len(), same), (1, bytes));
+    assert_eq!((other.weights.tensors, other.report), (first.weights.tensors, first.report));
 }
 
 #[test]
@@ -141,7 +146,7 @@ fn computed_weights_are_what_their_expressions_say() {
     );
     let mut model = Model::default();
     for (name, shape) in [("merged", vec![64, 48]), ("norm", vec![2])] {
-        model.weights.push(Weight { name: name.into(), source: name.into(), shape });
+        model.weights.push(Weight { name: name.into(), source: name.into(), shape, component: 0 });
     }
     let merged = model.add(Op::Weight(0), &[], "merged").unwrap();
     let norm = model.add(Op::Weight(1), &[], "norm").unwrap();
@@ -160,6 +165,7 @@ fn computed_weights_are_what_their_expressions_say() {
     let written = write(&Checkpoint::open(source.path()).unwrap(), &prepared, dir.path(), &Silent).unwrap();
     let bytes = stream(dir.path(), &written);
     let decoded: Vec<Vec<f32>> = written
+        .weights
         .tensors
         .iter()
         .map(|t| {
@@ -167,7 +173,7 @@ fn computed_weights_are_what_their_expressions_say() {
             decode_stored(Precision::F32, &t.shape, stored).unwrap()
         })
         .collect();
-    let names: Vec<&str> = written.tensors.iter().map(|t| t.name.as_str()).collect();
+    let names: Vec<&str> = written.weights.tensors.iter().map(|t| t.name.as_str()).collect();
     assert_eq!(names, ["fewer", "turned", "scale"]);
     assert_eq!(decoded[0], values[23 * 48..39 * 48]);
     let turned: Vec<f32> = (0..4 * 64).map(|i| values[(i % 64) * 48 + 8 + i / 64]).collect();
@@ -180,7 +186,7 @@ fn table(turned: bool, precision: Precision) -> Prepared {
     let mut model = Model::default();
     let (name, dtype, shape) = ("ids".to_string(), DType::I32, vec![Dim::constant(3)]);
     model.inputs.push(Input { name, dtype, shape, default: None, advance: None });
-    model.weights.push(Weight { name: "w".into(), source: "m0".into(), shape: vec![MATRIX.0, MATRIX.1] });
+    model.weights.push(Weight { name: "w".into(), source: "m0".into(), shape: vec![MATRIX.0, MATRIX.1], component: 0 });
     let ids = model.add(Op::Input(0), &[], "ids").unwrap();
     let mut w = model.add(Op::Weight(0), &[], "w").unwrap();
     if turned {
@@ -204,8 +210,8 @@ fn parts_hold_the_rows_of_the_whole_exactly() {
             let stored = &bytes[t.offset as usize..(t.offset + t.bytes) as usize];
             decode_stored(prepared.precisions[0], &t.shape, stored).unwrap()
         };
-        let values: Vec<f32> = written.tensors.iter().flat_map(values).collect();
-        (written.tensors, values, written.report)
+        let values: Vec<f32> = written.weights.tensors.iter().flat_map(values).collect();
+        (written.weights.tensors, values, written.report)
     };
     for precision in every_precision() {
         // A tensor as it is, and one that is computed: 70 rows, and 300.

@@ -350,7 +350,7 @@ fn malformed_graphs_are_errors() {
 #[test]
 fn weights_are_checked() {
     let mut model = Model::default();
-    model.weights.push(crate::Weight { name: "w".into(), source: "w".into(), shape: vec![2] });
+    model.weights.push(crate::Weight { name: "w".into(), source: "w".into(), shape: vec![2], component: 0 });
     let w = model.add(Op::Weight(0), &[], "w").unwrap();
     let y = model.add(Op::Dequantize, &[w], "y").unwrap();
     model.graph.outputs.insert("y".into(), y);

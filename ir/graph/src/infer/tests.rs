@@ -132,7 +132,7 @@ fn fused() {
 fn declared_leaves() {
     let mut model = Model::default();
     model.states.push(State { name: "key".into(), shape: shape("B 2 P 4"), axis: Some(2) });
-    model.weights.push(Weight { name: "w".into(), source: "w".into(), shape: vec![2, 3] });
+    model.weights.push(Weight { name: "w".into(), source: "w".into(), shape: vec![2, 3], component: 0 });
     let w = model.add(Op::Weight(0), &[], "w").unwrap();
     assert_eq!(show_shape(&model.graph.node(w).shape), "[2, 3]");
     let new = [Dim::symbol("B"), Dim::constant(2), Dim::symbol("T"), Dim::constant(4)];

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::diagnostics::{Diagnostic, Sources};
 use super::expr::{Assignment, Expr, Kind, Signature};
 use super::file::{BlockDecl, Table};
-use super::functions::{FORMS, find};
+use super::functions::{find, is_form};
 use super::lexer::FormulaError;
 use super::parser::{assignment, expression, signature};
 
@@ -79,7 +79,7 @@ pub(super) fn add<'a>(
             }
         };
         let name = block.name();
-        if find(name).is_some() || FORMS.contains(&name) {
+        if find(name).is_some() || is_form(name) {
             diagnostics.push(sources.diagnostic(name, format!("`{name}` is a function of the language")));
         } else if !here.insert(name) || (!own && into.contains_key(name)) {
             diagnostics.push(sources.diagnostic(name, format!("there is another block `{name}`")));

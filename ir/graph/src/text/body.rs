@@ -30,9 +30,25 @@ impl<'a> Binder<'a> {
         if !self.diagnostics.is_empty() {
             return (None, self.diagnostics);
         }
-        let (graph, weights, states) = self.builder.finish();
+        let (graph, mut weights, states) = self.builder.finish();
+        let components = super::weights::components(&arch, &mut weights);
         let (symbols, inputs, taps) = (self.symbols, self.inputs, self.taps);
-        (Some(Model { architecture, symbols, inputs, states, weights, graph, taps, entries }), self.diagnostics)
+        let modality = arch.modality.unwrap_or_default();
+        let precision = arch.precision.map_or(modality.name(), |p| p.0).to_string();
+        let model = Model {
+            architecture,
+            symbols,
+            inputs,
+            states,
+            weights,
+            components,
+            modality,
+            precision,
+            graph,
+            taps,
+            entries,
+        };
+        (Some(model), self.diagnostics)
     }
 
     fn declare(&mut self) {

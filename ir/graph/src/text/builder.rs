@@ -98,7 +98,13 @@ impl Builder {
     }
 
     /// The node of a weight; a tensor that several names mean is one weight.
-    pub(super) fn weight(&mut self, name: String, source: &str, shape: &[u64]) -> Result<NodeId, String> {
+    pub(super) fn weight(
+        &mut self,
+        name: String,
+        source: &str,
+        shape: &[u64],
+        component: u32,
+    ) -> Result<NodeId, String> {
         if let Some(id) = self.by_source.get(source) {
             let known = &self.graph.node(*id).shape;
             let wanted: Shape = shape.iter().map(|d| Dim::constant(*d as i64)).collect();
@@ -114,7 +120,7 @@ impl Builder {
         let index = self.weights.len() as u32;
         let dims = shape.iter().map(|d| Dim::constant(i64::try_from(*d).unwrap_or(i64::MAX))).collect();
         let id = self.add(Op::Weight(index), Vec::new(), dims, DType::F32)?;
-        self.weights.push(Weight { name, source: source.to_string(), shape: shape.to_vec() });
+        self.weights.push(Weight { name, source: source.to_string(), shape: shape.to_vec(), component });
         self.by_source.insert(source.to_string(), id);
         Ok(id)
     }

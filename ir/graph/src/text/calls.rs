@@ -60,7 +60,7 @@ impl<'a> Binder<'a> {
             return self.call_function(name, &Args { at: expr.text, slots: values });
         }
         let Some(block) = self.blocks.get(name).cloned() else {
-            let names = FUNCTIONS.iter().map(|f| f.name).chain(FORMS.iter().copied());
+            let names = FUNCTIONS.iter().chain(FORMS).map(|f| f.name);
             let hint = nearest_hint(name, names.chain(self.blocks.keys().copied()));
             return Err(self.fail_with(expr.text, format!("unknown function or block `{name}`"), hint));
         };

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::diagnostics::{Diagnostic, Sources, nearest_hint};
 use super::file::{Architecture, BlockDecl, Edit, EntryDecl, InputDecl, StateDecl, Statement, Table, Text, WeightDecl};
 use super::parser::assignment;
+use crate::graph::Modality;
 
 /// An architecture with everything it extends merged in.
 #[derive(Default)]
@@ -18,6 +19,9 @@ pub(super) struct Merged<'a> {
     pub(super) blocks: Table<'a, BlockDecl<'a>>,
     pub(super) body: Vec<Statement<'a>>,
     pub(super) entries: Table<'a, EntryDecl<'a>>,
+    pub(super) components: Table<'a, Vec<Text<'a>>>,
+    pub(super) modality: Option<Modality>,
+    pub(super) precision: Option<Text<'a>>,
 }
 
 impl<'a> Merged<'a> {
@@ -107,6 +111,10 @@ fn declare<'a>(base: &mut Merged<'a>, own: Architecture<'a>, sources: &Sources<'
     merge("state", &mut base.states, own.states, sources, diagnostics);
     merge("block", &mut base.blocks, own.blocks, sources, diagnostics);
     merge("entry", &mut base.entries, own.entries, sources, diagnostics);
+    merge("component", &mut base.components, own.components, sources, diagnostics);
+    // Another kind of model has the policy of its kind, not that of what it extends.
+    base.precision = own.precision.or(if own.modality.is_some() { None } else { base.precision });
+    base.modality = own.modality.or(base.modality);
 }
 
 /// The name by which edits address a statement.

@@ -9,7 +9,7 @@ use serde::de::{DeserializeOwned, MapAccess, Visitor};
 
 use super::diagnostics::{Diagnostic, Sources};
 use crate::dtype::DType;
-use crate::graph::{Advance, EntryRole, InputDefault};
+use crate::graph::{Advance, EntryRole, InputDefault, Modality};
 
 /// A string of the file, still a slice of it, so that its place can be found.
 #[derive(Clone, Copy, Debug, Default)]
@@ -91,6 +91,14 @@ pub(super) struct Architecture<'a> {
     /// Looked for by [`Classes`], before it is known which file is meant.
     #[serde(default, rename = "classes")]
     pub(super) _classes: Vec<Text<'a>>,
+    #[serde(default)]
+    pub(super) modality: Option<Modality>,
+    /// The precision policy if nobody asks for another; without it, that of the modality.
+    #[serde(default)]
+    pub(super) precision: Option<Text<'a>>,
+    /// Patterns of the names of tensors, by component.
+    #[serde(default)]
+    pub(super) components: Table<'a, Vec<Text<'a>>>,
     #[serde(default)]
     pub(super) config: Vec<Text<'a>>,
     #[serde(default)]
@@ -289,8 +297,8 @@ pub(super) enum AnswerDecl<'a> {
 #[serde(deny_unknown_fields, rename = "Block", bound(deserialize = "'de: 'a"))]
 pub(super) struct BlockDecl<'a> {
     /// For people.
-    #[serde(default, rename = "doc")]
-    pub(super) _doc: Text<'a>,
+    #[serde(default)]
+    pub(super) doc: Text<'a>,
     #[serde(default)]
     pub(super) body: Vec<Text<'a>>,
     pub(super) result: Text<'a>,
@@ -301,8 +309,8 @@ pub(super) struct BlockDecl<'a> {
 #[serde(deny_unknown_fields, bound(deserialize = "'de: 'a"))]
 pub(super) struct Blocks<'a> {
     /// For people.
-    #[serde(default, rename = "doc")]
-    pub(super) _doc: Text<'a>,
+    #[serde(default)]
+    pub(super) doc: Text<'a>,
     pub(super) blocks: Table<'a, BlockDecl<'a>>,
 }
 
@@ -367,6 +375,11 @@ pub(super) fn read<'a, T: Deserialize<'a>>(
     text: &'a str,
 ) -> Result<T, Box<Diagnostic>> {
     options().from_str(text).map_err(|e| Box::new(sources.syntax(name, text, &e)))
+}
+
+/// Reads borrowed values leniently; `None` if the text is not of that form.
+pub(super) fn peek_borrowed<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
+    options().from_str(text).ok()
 }
 
 /// Reads owned values leniently; `None` if the text is not of that form.

@@ -5,72 +5,117 @@ use super::expr::{Argument, Expr};
 use super::lexer::FormulaError;
 use crate::scalar::Unary;
 
-/// A function that formulas can call: its name and its parameters (`name?` may be left out).
+/// A function that formulas can call.
 pub(super) struct Function {
     pub(super) name: &'static str,
+    /// Its parameters; `name?` may be left out.
     pub(super) params: &'static [&'static str],
+    /// What it gives, for `models/OPS.md`.
+    pub(super) doc: &'static str,
 }
 
-const fn function(name: &'static str, params: &'static [&'static str]) -> Function {
-    Function { name, params }
+const fn function(name: &'static str, params: &'static [&'static str], doc: &'static str) -> Function {
+    Function { name, params, doc }
 }
 
-/// All functions. What they mean is in `models/README.md`.
+/// All functions.
 pub(super) const FUNCTIONS: &[Function] = &[
     // element-wise
-    function("exp", &["x"]),
-    function("log", &["x"]),
-    function("sqrt", &["x"]),
-    function("rsqrt", &["x"]),
-    function("recip", &["x"]),
-    function("tanh", &["x"]),
-    function("erf", &["x"]),
-    function("sin", &["x"]),
-    function("cos", &["x"]),
-    function("abs", &["x"]),
-    function("floor", &["x"]),
-    function("pow", &["x", "y"]),
-    function("select", &["condition", "yes", "no"]),
-    function("f32", &["x"]),
-    function("i32", &["x"]),
+    function("exp", &["x"], "e^x"),
+    function("log", &["x"], "the natural logarithm"),
+    function("sqrt", &["x"], "the square root"),
+    function("rsqrt", &["x"], "1 / sqrt(x)"),
+    function("recip", &["x"], "1 / x"),
+    function("tanh", &["x"], "the hyperbolic tangent"),
+    function("erf", &["x"], "the error function, of tensors only"),
+    function("sin", &["x"], "the sine"),
+    function("cos", &["x"], "the cosine"),
+    function("abs", &["x"], "the absolute value"),
+    function("floor", &["x"], "the largest whole number that is not above x"),
+    function("pow", &["x", "y"], "the same as `x ^ y`"),
+    function("select", &["condition", "yes", "no"], "`yes` where the condition holds, else `no`, element by element"),
+    function("f32", &["x"], "conversion; of a vector, rounded to single precision"),
+    function("i32", &["x"], "conversion; cuts the fraction, bool becomes 0 or 1"),
     // reductions; `max` and `min` are element-wise with two values
-    function("sum", &["x", "axis"]),
-    function("mean", &["x", "axis"]),
-    function("max", &["x", "y?", "axis?"]),
-    function("min", &["x", "y?", "axis?"]),
-    function("argmax", &["x"]),
-    function("top_k", &["x", "k"]),
+    function("sum", &["x", "axis"], "the sum over an axis, which stays with size 1"),
+    function("mean", &["x", "axis"], "the mean over an axis, which stays with size 1"),
+    function(
+        "max",
+        &["x", "y?", "axis?"],
+        "with `y` the larger one, element by element; with `axis` the largest over that axis, which stays with size 1",
+    ),
+    function(
+        "min",
+        &["x", "y?", "axis?"],
+        "with `y` the smaller one, element by element; with `axis` the smallest over that axis, which stays with size 1",
+    ),
+    function("argmax", &["x"], "the index of the largest element on the last axis, which stays with size 1"),
+    function("top_k", &["x", "k"], "the indices of the k largest on the last axis, largest first"),
     // contraction
-    function("matmul", &["a", "b", "transpose_b?"]),
+    function(
+        "matmul",
+        &["a", "b", "transpose_b?"],
+        "the product over the last two axes, the second one transposed if `transpose_b: true`; the others broadcast",
+    ),
     // movement
-    function("reshape", &["x", "shape"]),
-    function("permute", &["x", "axes"]),
-    function("transpose", &["x"]),
-    function("broadcast", &["x", "shape"]),
-    function("squeeze", &["x", "axis"]),
-    function("unsqueeze", &["x", "axis"]),
-    function("slice", &["x", "axis", "start", "length"]),
-    function("concat", &["parts", "axis?"]),
-    function("pad", &["x", "axis", "before?", "after?", "value?"]),
-    function("windows", &["x", "axis", "size", "stride?", "dilation?"]),
-    function("gather", &["table", "indices"]),
-    function("take_last", &["x", "indices"]),
+    function("reshape", &["x", "shape"], "the same elements in another shape, a list; one dimension may be -1"),
+    function("permute", &["x", "axes"], "result axis i is operand axis `axes[i]`"),
+    function("transpose", &["x"], "exchanges the last two axes"),
+    function("broadcast", &["x", "shape"], "repeats dimensions of 1"),
+    function("squeeze", &["x", "axis"], "drops a dimension of 1"),
+    function("unsqueeze", &["x", "axis"], "adds a dimension of 1"),
+    function("slice", &["x", "axis", "start", "length"], "a part of an axis, where indexing is not enough"),
+    function(
+        "concat",
+        &["parts", "axis?"],
+        "a list of tensors joined along an axis (the last one if none is given; null ones are left out), or of vectors",
+    ),
+    function(
+        "pad",
+        &["x", "axis", "before?", "after?", "value?"],
+        "more elements on an axis: `before` and `after` (0) of `value` (0)",
+    ),
+    function(
+        "windows",
+        &["x", "axis", "size", "stride?", "dilation?"],
+        "overlapping stretches of an axis: a new axis of length `size` follows it, element `[o, j]` is element `o * stride + j * dilation` of `x`; both are 1 if left out",
+    ),
+    function(
+        "gather",
+        &["table", "indices"],
+        "rows of the first axis: the shape of `indices`, then the rest of that of `table`",
+    ),
+    function("take_last", &["x", "indices"], "elements along the last axis; other axes are equal"),
     // made from nothing
-    function("iota", &["length"]),
-    function("range", &["length"]),
-    function("vector", &["list"]),
-    function("table", &["vector"]),
+    function("iota", &["length"], "the tensor 0, 1, ... (i32)"),
+    function("range", &["length"], "the vector 0, 1, ..."),
+    function("vector", &["list"], "a list of numbers as a vector"),
+    function("table", &["vector"], "a vector as a tensor"),
     // questions
-    function("dim", &["x", "axis"]),
-    function("shape", &["x"]),
-    function("rank", &["x"]),
-    function("length", &["list"]),
-    function("is_list", &["x"]),
-    function("fail", &["message"]),
+    function("dim", &["x", "axis"], "a dimension of a tensor"),
+    function("shape", &["x"], "all dimensions of a tensor, as a list"),
+    function("rank", &["x"], "how many dimensions a tensor has"),
+    function("length", &["list"], "elements of a list or vector, entries of an object"),
+    function("is_list", &["x"], "whether it is a list, for config keys that are sometimes a number"),
+    function("fail", &["message"], "stops with this message"),
 ];
 
 /// Forms that do not evaluate all of their arguments.
-pub(super) const FORMS: &[&str] = &["present", "choose", "append", "keep"];
+pub(super) const FORMS: &[Function] = &[
+    function("present", &["x"], "whether a weight, config key or argument is there"),
+    function(
+        "choose",
+        &["text", "a: ..", "b: .."],
+        "the argument with that name; others are an error that lists the names",
+    ),
+    function("append", &["state", "x"], "appends `x` to a state, and gives all that it holds"),
+    function("keep", &["state", "x"], "holds `x` in a state for later calls, and gives it"),
+];
+
+/// Whether there is a form with this name.
+pub(super) fn is_form(name: &str) -> bool {
+    FORMS.iter().any(|f| f.name == name)
+}
 
 pub(super) const UNARY: &[(&str, Unary)] = &[
     ("exp", Unary::Exp),

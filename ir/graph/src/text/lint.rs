@@ -11,6 +11,7 @@ use super::file::{AnswerDecl, EntryDecl, SourceDecl, Statement, TaskDecl};
 use super::functions::{FORMS, FUNCTIONS, find, match_arguments, parameters};
 use super::lexer::FormulaError;
 use super::parser::{annotated, assignment, expression, list, template};
+use super::weights::REST;
 
 struct Lint<'a, 's> {
     sources: &'s Sources<'a>,
@@ -41,6 +42,7 @@ pub(super) fn architecture<'a>(
     let mut known = declared.clone();
     lint.body(&arch.body, &mut known, &mut Vec::new());
     lint.entries();
+    lint.components();
 }
 
 impl<'a> Lint<'a, '_> {
@@ -102,6 +104,26 @@ impl<'a> Lint<'a, '_> {
             self.text(weight.tensor.0, &inner);
             if let Some(when) = weight.when {
                 self.formula(when.0, &inner);
+            }
+        }
+    }
+
+    fn components(&mut self) {
+        let arch = self.arch;
+        let mut rest = None;
+        for (name, patterns) in &arch.components.0 {
+            let valid = name.0.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            if !valid || name.0.is_empty() {
+                self.error(name.0, "expected a name of letters, digits and `_`".into(), None);
+            }
+            if patterns.is_empty() {
+                let hint = Some(format!("`[\"{REST}\"]` takes what no other component has"));
+                self.error(name.0, format!("the component `{}` has no pattern", name.0), hint);
+            }
+            for pattern in patterns.iter().filter(|p| p.0 == REST) {
+                if let Some(other) = rest.replace(name.0) {
+                    self.error(pattern.0, format!("`{other}` already takes what no other component has"), None);
+                }
             }
         }
     }
@@ -291,7 +313,7 @@ impl<'a> Lint<'a, '_> {
                 block.signature.params.iter().map(|p| (p.name, p.optional || p.default.is_some())).collect()
             }
             _ => {
-                let names = FUNCTIONS.iter().map(|f| f.name).chain(FORMS.iter().copied());
+                let names = FUNCTIONS.iter().chain(FORMS).map(|f| f.name);
                 let hint = nearest_hint(name, names.chain(self.blocks.keys().copied()));
                 self.error(name, format!("unknown function or block `{name}`"), hint);
                 return;

@@ -20,6 +20,7 @@ mod file;
 mod functions;
 mod lexer;
 mod lint;
+mod manual;
 mod outline;
 mod parser;
 mod policy;
@@ -36,8 +37,9 @@ use std::rc::Rc;
 use serde_json::Value as Json;
 
 pub use diagnostics::{Diagnostic, Diagnostics};
+pub use manual::manual;
 pub use outline::{Outline, OutlinedWeight, outline};
-pub use policy::Policy;
+pub use policy::{Place, Policy};
 
 use crate::graph::Model;
 use binder::Binder;

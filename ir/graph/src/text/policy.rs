@@ -23,6 +23,7 @@ struct PolicyFile<'a> {
 enum RuleFile<'a> {
     Role(Text<'a>, Text<'a>),
     Name(Text<'a>, Text<'a>),
+    Component(Text<'a>, Text<'a>),
     Layers {
         from: u32,
         to: u32,
@@ -39,8 +40,25 @@ enum Selector {
     Role(String),
     /// A weight path with `*` for any run of characters.
     Name(String),
+    /// All weights of a component.
+    Component(String),
     /// Layers `from` to `to`, both included.
     Layers { from: u32, to: u32, role: Option<String> },
+}
+
+/// Where a weight is used.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// What part the node plays that uses it.
+    pub role: Option<&'a str>,
+    /// Path of the weight: `layers.3.q_proj`.
+    pub path: &'a str,
+    /// Name of the component that it belongs to.
+    pub component: &'a str,
+    /// Which round of a repetition the node stands in.
+    pub layer: Option<u32>,
+    /// Number of its dimensions.
+    pub rank: usize,
 }
 
 /// Assigns a precision to every weight: a default, and rules of which later ones win.
@@ -80,6 +98,7 @@ impl Policy {
             rules.push(match rule {
                 RuleFile::Role(role, p) => (Selector::Role(role.0.to_string()), precision(p)),
                 RuleFile::Name(pattern, p) => (Selector::Name(pattern.0.to_string()), precision(p)),
+                RuleFile::Component(name, p) => (Selector::Component(name.0.to_string()), precision(p)),
                 RuleFile::Layers { from, to, role, precision: p } => {
                     if from > to {
                         ranges.push((p, format!("the layers {from} to {to} are none")));
@@ -93,15 +112,16 @@ impl Policy {
         if diagnostics.is_empty() { Ok(Self { default, rules }) } else { Err(Diagnostics(diagnostics)) }
     }
 
-    /// How the weight `path` (`layers.3.q_proj`) of a node with `role` is stored. `layer` is the repetition it
-    /// stands in, `rank` the number of its dimensions.
+    /// How a weight is stored.
     ///
     /// Norms, biases and whatever else has less than two dimensions stay f32, unless a rule says f16: they are
     /// few, and there is nothing to gain.
-    pub fn precision(&self, role: Option<&str>, path: &str, layer: Option<u32>, rank: usize) -> Precision {
+    pub fn precision(&self, place: &Place<'_>) -> Precision {
+        let Place { role, path, component, layer, rank } = *place;
         let fits = |selector: &Selector| match selector {
             Selector::Role(wanted) => covers(wanted, role),
             Selector::Name(pattern) => glob(pattern, path),
+            Selector::Component(name) => name == component,
             Selector::Layers { from, to, role: wanted } => {
                 layer.is_some_and(|l| (*from..=*to).contains(&l))
                     && wanted.as_ref().is_none_or(|wanted| covers(wanted, role))
@@ -121,7 +141,7 @@ fn covers(wanted: &str, role: Option<&str>) -> bool {
 }
 
 /// Whether `text` has the form of `pattern`, in which `*` stands for anything.
-fn glob(pattern: &str, text: &str) -> bool {
+pub(super) fn glob(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = text.strip_prefix(first) else { return false };
@@ -149,6 +169,20 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn place<'a>(role: Option<&'a str>, path: &'a str, layer: Option<u32>, rank: usize) -> Place<'a> {
+        Place { role, path, component: "model", layer, rank }
+    }
+
+    #[test]
+    fn a_component_can_have_its_own_precision() {
+        let text = r#"Policy(default: "q4", rules: [Component("vision_tower", "q8"), Role("embedding", "f16")])"#;
+        let p = Policy::parse("p.ron", text).unwrap();
+        let tower = Place { component: "vision_tower", ..place(Some("ffn.up"), "blocks.0.up", Some(0), 2) };
+        assert_eq!(p.precision(&tower), q("q8"));
+        assert_eq!(p.precision(&Place { component: "vision", ..tower }), q("q4"));
+        assert_eq!(p.precision(&Place { role: Some("embedding"), ..tower }), q("f16"));
+    }
+
     #[test]
     fn later_rules_win_and_vectors_stay_float() {
         let text = r#"Policy(
@@ -161,14 +195,14 @@ mod tests {
             ],
         )"#;
         let p = Policy::parse("p.ron", text).unwrap();
-        assert_eq!(p.precision(Some("ffn.up"), "layers.5.up_proj", Some(5), 2), q("q4"));
-        assert_eq!(p.precision(Some("attention.query"), "layers.5.q_proj", Some(5), 2), q("q3"));
-        assert_eq!(p.precision(Some("attentions"), "layers.5.q_proj", Some(5), 2), q("q4"));
-        assert_eq!(p.precision(Some("attention.value"), "layers.5.v_proj", Some(5), 2), q("q2"));
-        assert_eq!(p.precision(Some("attention.value"), "layers.1.v_proj", Some(1), 2), q("q8.g64"));
-        assert_eq!(p.precision(Some("attention.value"), "layers.1.v_bias", Some(1), 1), q("f32"));
-        assert_eq!(p.precision(Some("norm"), "layers.1.norm", Some(1), 1), q("f16"));
-        assert_eq!(Policy::uniform(q("q2")).precision(None, "norm", None, 1), q("f32"));
+        assert_eq!(p.precision(&place(Some("ffn.up"), "layers.5.up_proj", Some(5), 2)), q("q4"));
+        assert_eq!(p.precision(&place(Some("attention.query"), "layers.5.q_proj", Some(5), 2)), q("q3"));
+        assert_eq!(p.precision(&place(Some("attentions"), "layers.5.q_proj", Some(5), 2)), q("q4"));
+        assert_eq!(p.precision(&place(Some("attention.value"), "layers.5.v_proj", Some(5), 2)), q("q2"));
+        assert_eq!(p.precision(&place(Some("attention.value"), "layers.1.v_proj", Some(1), 2)), q("q8.g64"));
+        assert_eq!(p.precision(&place(Some("attention.value"), "layers.1.v_bias", Some(1), 1)), q("f32"));
+        assert_eq!(p.precision(&place(Some("norm"), "layers.1.norm", Some(1), 1)), q("f16"));
+        assert_eq!(Policy::uniform(q("q2")).precision(&place(None, "norm", None, 1)), q("f32"));
     }
 
     #[test]

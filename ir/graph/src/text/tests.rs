@@ -317,15 +317,26 @@ fn the_manual_is_right() {
 }
 
 #[test]
-fn the_manual_is_complete() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/README.md");
-    let manual = std::fs::read_to_string(path).unwrap();
+fn the_reference_is_up_to_date() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/OPS.md");
     let library = library();
-    let loaded = load(&library, "llama").unwrap();
-    let functions = functions::FUNCTIONS.iter().map(|f| f.name).chain(functions::FORMS.iter().copied());
-    for name in functions.chain(loaded.blocks.keys().copied()) {
-        assert!(manual.contains(&format!("`{name}(")), "models/README.md does not mention `{name}`");
+    let expected = manual(&library);
+    if std::env::var_os("GRISTMILL_BLESS").is_some() {
+        std::fs::write(&path, &expected).unwrap();
     }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == expected, "models/OPS.md is not what the sources say; write it with `cargo xtask ops`");
+    // Every function and block is in it, and says what it is for.
+    let loaded = load(&library, "llama").unwrap();
+    let functions = functions::FUNCTIONS.iter().chain(functions::FORMS).map(|f| f.name);
+    for name in functions.chain(loaded.blocks.keys().copied()) {
+        assert!(expected.contains(&format!("`{name}(")), "`{name}` is missing");
+    }
+    for op in ["Input", "Unary", "MatMul", "Windows", "StateRead", "Attention"] {
+        assert!(expected.contains(&format!("| `{op}` | ")), "`{op}` is missing");
+    }
+    let silent: Vec<&str> = expected.lines().filter(|l| l.ends_with("|  |")).collect();
+    assert!(silent.is_empty(), "without a word: {silent:?}");
 }
 
 #[test]
@@ -349,4 +360,50 @@ fn the_stated_lengths_are_right() {
     let library = library();
     let counted = library.files.iter().filter(|(name, _)| !name.starts_with(BLOCKS));
     assert_eq!(stated, counted.map(|(name, text)| (name.as_str(), text.lines().count())).collect());
+}
+
+/// Problems of an architecture that extends the smallest decoder.
+fn problems(text: &str) -> String {
+    let library = library().with_file("mine.ron", text);
+    bind(&library, "mine", &llama_config(), None).unwrap_err().to_string()
+}
+
+#[test]
+fn components_share_out_the_weights() {
+    let text = r#"Architecture(
+        extends: "llama",
+        modality: Multimodal,
+        components: {"rest": ["*"], "unused": ["*.nothing"], "attention": ["*self_attn*"], "queries": ["*q_proj*"]},
+    )"#;
+    let library = library().with_file("mine.ron", text);
+    let model = bind(&library, "mine", &llama_config(), None).unwrap_or_else(|d| panic!("{d}"));
+    // The first pattern that fits counts, `*` last of all; what has no weights is left out.
+    assert_eq!(model.components, ["rest", "attention"]);
+    for weight in &model.weights {
+        assert_eq!(weight.component, u32::from(weight.source.contains("self_attn")), "{}", weight.source);
+    }
+    assert_eq!((model.modality.name(), model.precision.as_str()), ("multimodal", "multimodal"));
+    let plain = bound("llama", &llama_config());
+    assert_eq!((plain.components, plain.modality.name()), (vec!["model".to_string()], "text"));
+    assert!(plain.weights.iter().all(|w| w.component == 0));
+}
+
+#[test]
+fn mistakes_in_components_are_told() {
+    let told = problems(r#"Architecture(extends: "llama", components: {"attention": ["*self_attn*"]})"#);
+    assert!(told.contains("belongs to no component") && told.contains("`*`, which takes what no other has"), "{told}");
+    let told = problems(r#"Architecture(extends: "llama", components: {"a": ["*"], "b": ["*"]})"#);
+    assert!(told.contains("`a` already takes"), "{told}");
+    let told = problems(r#"Architecture(extends: "llama", components: {"a b": [], "c": ["*"]})"#);
+    assert!(told.contains("has no pattern") && told.contains("letters, digits"), "{told}");
+}
+
+#[test]
+fn another_modality_has_another_default_precision() {
+    let encoder = r#"Architecture(extends: "llama", precision: "q8")"#;
+    let library =
+        library().with_file("encoder.ron", encoder).with_file("same.ron", r#"Architecture(extends: "encoder")"#);
+    let library = library.with_file("other.ron", r#"Architecture(extends: "encoder", modality: Audio)"#);
+    let precision = |file: &str| bind(&library, file, &llama_config(), None).unwrap().precision;
+    assert_eq!([precision("encoder"), precision("same"), precision("other")], ["q8", "q8", "audio"]);
 }

@@ -1,12 +1,21 @@
 //! Weights: from a pattern of tensor names to the tensor that is there.
 
+use std::collections::BTreeSet;
+
 use super::binder::{Binder, Eval};
 use super::diagnostics::nearest_hint;
+use super::extend::Merged;
 use super::file::WeightDecl;
 use super::parser::list;
+use super::policy::glob;
 use super::value::Value;
 use crate::dim::{Dim, show_shape};
+use crate::graph::Weight;
 
+/// The pattern of the component that takes what no other does.
+pub(super) const REST: &str = "*";
+/// The component of models that declare none.
+const ONLY: &str = "model";
 /// More alternatives than this in one pattern are a mistake.
 const MAX_CANDIDATES: usize = 64;
 /// How often the nearest tensor name is looked for; a wrong prefix misses every tensor alike.
@@ -60,8 +69,27 @@ impl<'a> Binder<'a> {
             self.fail(decl.shape.0, message);
         }
         let path = if decl.tensor.0.contains('{') { format!("{}{name}", self.prefix()) } else { name.to_string() };
-        let node = self.builder.weight(path, &source, &shape);
+        let component = self.component(&source, decl.tensor.0)?;
+        let node = self.builder.weight(path, &source, &shape, component);
         self.at(decl.tensor.0, node).map(Value::Node)
+    }
+
+    /// The component that a tensor belongs to: the first with a pattern for it, or else the one that takes the rest.
+    /// Where none are declared there is one for everything.
+    fn component(&mut self, source: &str, at: &'a str) -> Eval<u32> {
+        let arch = self.arch.clone();
+        let components = &arch.components.0;
+        let has = |fits: &dyn Fn(&str) -> bool| components.iter().position(|(_, p)| p.iter().any(|p| fits(p.0)));
+        let found = has(&|p| p != REST && glob(p, source)).or_else(|| has(&|p| p == REST));
+        match found {
+            Some(index) => Ok(index as u32),
+            None if components.is_empty() => Ok(0),
+            None => {
+                let hint =
+                    format!("give one of `components` a pattern for it, or `{REST}`, which takes what no other has");
+                Err(self.fail_with(at, format!("tensor `{source}` belongs to no component"), Some(hint)))
+            }
+        }
     }
 
     /// The tensor that a weight is read from; `None` if the weight does not exist here. A missing tensor is
@@ -89,6 +117,15 @@ impl<'a> Binder<'a> {
         self.fail_with(decl.tensor.0, format!("tensor `{}` is not in the checkpoint", names.join("` or `")), hint);
         Ok(Some(first.clone()))
     }
+}
+
+/// The names of the components that have weights, in the order of their declaration; weights are renumbered.
+pub(super) fn components(arch: &Merged<'_>, weights: &mut [Weight]) -> Vec<String> {
+    let used: BTreeSet<u32> = weights.iter().map(|w| w.component).collect();
+    let position = |component: u32| used.iter().position(|c| *c == component).unwrap_or_default() as u32;
+    weights.iter_mut().for_each(|w| w.component = position(w.component));
+    let name = |index: &u32| arch.components.0.get(*index as usize).map_or(ONLY, |(name, _)| name.0).to_string();
+    used.iter().map(name).collect()
 }
 
 #[cfg(test)]

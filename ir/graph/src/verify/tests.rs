@@ -11,7 +11,7 @@ fn model() -> Model {
     m.graph.regions.push(Region { name: "start".into(), index: None });
     let shape = vec![Dim::symbol("B"), Dim::symbol("T"), Dim::constant(4)];
     m.inputs.push(Input { name: "x".into(), dtype: DType::F32, shape, default: None, advance: None });
-    m.weights.push(Weight { name: "w".into(), source: "w".into(), shape: vec![4] });
+    m.weights.push(Weight { name: "w".into(), source: "w".into(), shape: vec![4], component: 0 });
     let state = vec![Dim::symbol("B"), Dim::symbol("P"), Dim::constant(4)];
     m.states.push(State { name: "key".into(), shape: state, axis: Some(1) });
     let x = m.add(Op::Input(0), &[], "x").unwrap();

@@ -217,6 +217,7 @@ fn model(weight_bytes: u64, max_context: u32) -> (Manifest, Programs) {
             inputs: vec![],
             outputs: vec![],
             task: None,
+            components: vec![],
         }],
         tensors: vec![Tensor {
             name: "w".to_string(),
@@ -226,6 +227,7 @@ fn model(weight_bytes: u64, max_context: u32) -> (Manifest, Programs) {
             bytes: weight_bytes,
         }],
         shards: vec![],
+        components: vec![],
         files: BTreeMap::new(),
         profiles: vec!["native".to_string()],
     };

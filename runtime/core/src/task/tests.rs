@@ -65,6 +65,7 @@ fn manifest(gives: Answer) -> Manifest {
             takes: sources.into_iter().enumerate().map(|(i, source)| Feed { input: i as u32, source }).collect(),
             gives,
         }),
+        components: vec![],
     }];
     manifest.validate().unwrap();
     manifest

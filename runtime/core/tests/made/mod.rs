@@ -62,9 +62,11 @@ fn manifest(profile: &str) -> Manifest {
                 output("broken", Elem::F32, &["1"]),
             ],
             task: None,
+            components: vec![],
         }],
         tensors: vec![],
         shards: vec![],
+        components: vec![],
         files: BTreeMap::new(),
         profiles: vec![profile.to_string()],
     }
@@ -119,8 +121,7 @@ fn write(dir: &Path, profile: &str, files: &[(String, Vec<u8>)], programs: &Prog
     weights.put(vec![7; 12]).unwrap();
     weights.begin("table", &[48], "f32").unwrap();
     weights.put((0..48).flat_map(|i| table(i).to_le_bytes()).collect()).unwrap();
-    let (tensors, shards) = weights.finish().unwrap();
-    w.adopt_weights(tensors, shards);
+    w.adopt_weights(weights.finish().unwrap());
     w.finish(manifest(profile)).unwrap();
 }
 

@@ -1,0 +1,103 @@
+//! The reference of what formulas can call and what a graph is made of, written from the sources themselves.
+
+use std::fmt::Write;
+
+use super::file::{self, Blocks};
+use super::functions::{FORMS, FUNCTIONS, Function};
+use super::{BLOCKS, Library};
+
+/// Where the meaning of each operation stands.
+const OPS: &str = include_str!("../op.rs");
+
+/// `models/OPS.md`: all functions, the blocks of the library, and all operations of graphs, in Markdown.
+///
+/// Blocks are explained by their `doc`, or by the comment above them.
+pub fn manual(library: &Library) -> String {
+    let mut out = String::from(
+        "# Functions, blocks and operations\n\n\
+         What formulas of an architecture file can call, and what they become. This file is written by `cargo xtask ops`; \
+         the\nlanguage is explained in [README.md](README.md).\n\n\
+         ## Functions\n\n\
+         `name?` may be left out. `axis` counts from 0, or from the end if negative.\n\n\
+         | function | gives |\n| --- | --- |\n",
+    );
+    for Function { name, params, doc } in FUNCTIONS.iter().chain(FORMS) {
+        let _ = writeln!(out, "| `{name}({})` | {} |", params.join(", "), cell(doc));
+    }
+    out.push_str("\n## Blocks\n\nFunctions written in formulas, in `blocks/`. Values before `:` have that default.\n");
+    for (name, text) in library.files.iter().filter(|(n, _)| n.starts_with(BLOCKS)) {
+        block_file(&mut out, name, text);
+    }
+    out.push_str(
+        "\n## Operations\n\n\
+         What the formulas become: the nodes that `inspect --graph` shows. Operands are in brackets. An author writes none \
+         of\nthem by name; fused ones are found by the compiler.\n",
+    );
+    operations(&mut out);
+    out
+}
+
+/// Text for a cell of a table.
+fn cell(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
+}
+
+fn block_file(out: &mut String, name: &str, text: &str) {
+    // A file that cannot be read is reported where it is used.
+    let Some(read) = file::peek_borrowed::<Blocks<'_>>(text) else { return };
+    let _ =
+        writeln!(out, "\n### {}\n\n{}\n\n| block | meaning |\n| --- | --- |", &name[BLOCKS.len()..], cell(read.doc.0));
+    for (signature, block) in &read.blocks.0 {
+        let mut doc = if block.doc.0.is_empty() { comment_above(text, signature.0) } else { block.doc.0.to_string() };
+        if doc.is_empty() && block.body.is_empty() {
+            doc = format!("`{}`", block.result.0);
+        }
+        let _ = writeln!(out, "| `{}` | {} |", signature.0, cell(&doc));
+    }
+}
+
+/// The comment directly above the line in which `part`, a slice of `text`, begins.
+fn comment_above(text: &str, part: &str) -> String {
+    let at = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize).min(text.len());
+    let before = text[..at].rsplit_once('\n').map_or("", |(lines, _)| lines);
+    let mut lines: Vec<&str> = before.lines().rev().map_while(|line| line.trim().strip_prefix("//")).collect();
+    lines.reverse();
+    lines.join(" ")
+}
+
+/// Reads the variants of `Op` and what is said of them; headings are the `// ----` lines.
+fn operations(out: &mut String) {
+    let body = OPS.split("pub enum Op {").nth(1).and_then(|rest| rest.split("\n}").next()).unwrap_or_default();
+    let (mut doc, mut row) = (String::new(), None::<(String, String)>);
+    let finish = |out: &mut String, row: &mut Option<(String, String)>| {
+        if let Some((name, text)) = row.take() {
+            let _ = writeln!(out, "| {name} | {} |", cell(&text));
+        }
+    };
+    for line in body.lines() {
+        let (indent, line) = (line.len() - line.trim_start().len(), line.trim());
+        if let Some(heading) = line.strip_prefix("// ---- ") {
+            finish(out, &mut row);
+            let _ = writeln!(out, "\n### {}\n\n| operation | meaning |\n| --- | --- |", capital(heading));
+        } else if let Some(text) = line.strip_prefix("///") {
+            doc.push_str(text);
+        } else if indent == 4 && line.starts_with(|c: char| c.is_ascii_uppercase()) {
+            finish(out, &mut row);
+            let name = line.split(['(', ' ', ',', '{']).next().unwrap_or_default();
+            row = Some((format!("`{name}`"), std::mem::take(&mut doc)));
+        } else if indent == 8
+            && let Some((field, _)) = line.split_once(':')
+        {
+            if let Some((_, text)) = &mut row {
+                let _ = write!(text, " `{field}`:{}", std::mem::take(&mut doc));
+            }
+        }
+    }
+    finish(out, &mut row);
+}
+
+/// With a large first letter.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
