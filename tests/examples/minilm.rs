@@ -18,12 +18,7 @@ use gristmill_runtime::tensors::TensorRun;
 use gristmill_runtime::tokenizer::Tokenizer;
 use gristmill_runtime::{Backend, Tensor};
 use gristmill_tests::devices;
-use gristmill_tests::goldens::load_tensors;
-
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
-}
+use gristmill_tests::goldens::{cosine, load_tensors};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);

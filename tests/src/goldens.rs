@@ -203,7 +203,9 @@ impl Run {
         let one = |(name, golden): (&String, &Tensor)| {
             let found = last_positions(produced.get(name)?, golden);
             assert_eq!(golden.shape, found.shape, "{}: shape of {name}", self.name);
-            Some((name.clone(), cosine(&self.pairs(name, golden.as_f32()?, found.as_f32()?))))
+            let pairs = self.pairs(name, golden.as_f32()?, found.as_f32()?);
+            let (a, b): (Vec<f32>, Vec<f32>) = pairs.iter().map(|p| (p.0 as f32, p.1 as f32)).unzip();
+            Some((name.clone(), cosine(&a, &b)))
         };
         finals.filter_map(one).collect()
     }
@@ -240,10 +242,10 @@ impl Run {
     }
 }
 
-/// The cosine of the angle between two vectors of pairs.
-fn cosine(pairs: &[(f64, f64)]) -> f64 {
-    let dot = |f: fn(&(f64, f64)) -> f64| pairs.iter().map(f).sum::<f64>();
-    dot(|p| p.0 * p.1) / (dot(|p| p.0 * p.0) * dot(|p| p.1 * p.1)).sqrt()
+/// The cosine of the angle between two vectors.
+pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
 /// What golden tensors of long inputs hold: some have only the last position. The same part of `found` if that is
