@@ -101,11 +101,8 @@ fn real(args: &Args, text: &str) -> Result<(), Box<dyn Error>> {
         let cosine = pairs().map(|(a, b)| cosine(&a.values, &b.values)).fold(f64::INFINITY, f64::min);
         let rows = pairs().flat_map(|(a, b)| a.values.chunks(a.width).zip(b.values.chunks(b.width)));
         let (same, count) = rows.fold((0, 0), |(same, n), (a, b)| (same + usize::from(best(a) == best(b)), n + 1));
-        let agreement = if expected[0].is_logits {
-            format!("{:.1} %", 100.0 * same as f64 / count as f64)
-        } else {
-            String::new()
-        };
+        let agreement =
+            if expected[0].is_logits { format!("{:.1} %", 100.0 * same as f64 / count as f64) } else { String::new() };
         println!("| {precision} | {:.0} % | {cosine:.5} | {agreement} |", 100.0 * size);
     }
     Ok(())
@@ -164,7 +161,7 @@ fn measure(case: &Case, precision: &str, wgpu: bool) -> Result<(String, f64, f64
         let produced = run_tensors(backend.as_mut(), bundle.manifest(), &inputs, &TensorRun::default())?;
         let produced: BTreeMap<_, _> = produced.iter().map(|(n, t)| (n.clone(), to_golden(t))).collect();
         for (name, cosine) in run.cosines(&produced) {
-            if !(cosine >= worst.1) {
+            if cosine.is_nan() || cosine < worst.1 {
                 worst = (name, cosine);
             }
         }

@@ -66,7 +66,9 @@ def build(kept, changes, generator):
         if getattr(config, part, None) is not None:
             getattr(config, part)._attn_implementation = "eager"
     model = getattr(transformers, config.architectures[0])(config).float().eval()
-    buffers = [(n, b) for n, b in model.named_buffers() if b.is_floating_point() and "inv_freq" not in n]
+    # Buffers that are not stored are computed from the config.
+    stored = model.state_dict()
+    buffers = [(n, b) for n, b in model.named_buffers() if b.is_floating_point() and n in stored]
     with torch.no_grad():
         for name, tensor in [*model.named_parameters(), *buffers]:
             noise = torch.randn(tensor.shape, generator=generator)

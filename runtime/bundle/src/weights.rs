@@ -53,8 +53,9 @@ pub struct WeightWriter {
     thread: Option<JoinHandle<Result<Files, Error>>>,
     dir: PathBuf,
     position: u64,
-    /// The last one is not complete.
+    /// The last one is not complete if `open`.
     tensors: Vec<Tensor>,
+    open: bool,
     /// Their numbers of shards are not known yet.
     components: Vec<Component>,
 }
@@ -76,7 +77,7 @@ impl WeightWriter {
             .spawn(move || write_all(&receiver, &place, shard_bytes))
             .map_err(|e| Error::io(&dir, e))?;
         let (tensors, components) = (Vec::new(), Vec::new());
-        Ok(Self { pieces: Some(sender), thread: Some(thread), dir, position: 0, tensors, components })
+        Ok(Self { pieces: Some(sender), thread: Some(thread), dir, position: 0, tensors, open: false, components })
     }
 
     /// Begins the next component: tensors from here on belong to it. Without this all belong to one, called `model`.
@@ -109,6 +110,7 @@ impl WeightWriter {
         }
         let (name, precision) = (name.to_string(), precision.to_string());
         self.tensors.push(Tensor { name, shape: shape.to_vec(), precision, offset: self.position, bytes: 0 });
+        self.open = true;
         Ok(())
     }
 
@@ -134,11 +136,13 @@ impl WeightWriter {
     /// # Errors
     /// As [`WeightWriter::put`].
     pub fn end(&mut self) -> Result<u64, Error> {
-        self.align(UNIT)?;
-        let position = self.position;
-        let Some(tensor) = self.tensors.last_mut() else { return Ok(0) };
-        tensor.bytes = position - tensor.offset;
-        Ok(tensor.bytes)
+        // Padding that follows a complete tensor is not its own.
+        if std::mem::take(&mut self.open) {
+            self.align(UNIT)?;
+            let position = self.position;
+            self.tensors.iter_mut().last().into_iter().for_each(|t| t.bytes = position - t.offset);
+        }
+        Ok(self.tensors.last().map_or(0, |t| t.bytes))
     }
 
     /// Length of the stream so far.

@@ -361,6 +361,7 @@ fn components_have_shards_of_their_own() {
     let shares: Vec<_> = manifest.components.iter().map(|c| (c.name.as_str(), c.tensors, c.shards)).collect();
     // 300 bytes are padded to 512, where the next tensor can begin.
     assert_eq!(shares, [("first", 1, 5), ("empty", 1, 0), ("last", 1, 1)]);
+    assert_eq!(manifest.tensors.iter().map(|t| t.bytes).collect::<Vec<_>>(), [304, 0, 32]);
     let spans = manifest.component_spans();
     assert_eq!(spans.iter().map(|s| s.bytes.clone()).collect::<Vec<_>>(), [0..512, 512..512, 512..544]);
     assert_eq!((spans[2].tensors.clone(), spans[2].shards.clone()), (2..3, 5..6));
@@ -380,7 +381,7 @@ fn components_that_cannot_be_are_refused() {
     good.validate().unwrap();
     assert!(fault(&|m| m.components[0].shards = 4).contains("have 3 tensors and 5 shards of 3 and 6"));
     assert!(fault(&|m| m.components[0].tensors = u32::MAX).contains("tensors and 6 shards of 3 and 6"));
-    let moved = |m: &mut Manifest| (m.components[0].shards, m.components[2].shards) = (4, 2);
+    let moved = |m: &mut Manifest| (m.components[0].shards, m.components[2].shards) = (2, 4);
     assert!(fault(&moved).contains("tensor `first` does not lie in its shards"));
     assert!(fault(&|m| m.components.clear()).contains("have 0 tensors"));
     assert!(fault(&|m| m.components[1].name = "first".to_string()).contains("there twice"));

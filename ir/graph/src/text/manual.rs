@@ -87,10 +87,9 @@ fn operations(out: &mut String) {
             row = Some((format!("`{name}`"), std::mem::take(&mut doc)));
         } else if indent == 8
             && let Some((field, _)) = line.split_once(':')
+            && let Some((_, text)) = &mut row
         {
-            if let Some((_, text)) = &mut row {
-                let _ = write!(text, " `{field}`:{}", std::mem::take(&mut doc));
-            }
+            let _ = write!(text, " `{field}`:{}", std::mem::take(&mut doc));
         }
     }
     finish(out, &mut row);

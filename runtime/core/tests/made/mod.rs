@@ -62,7 +62,7 @@ fn manifest(profile: &str) -> Manifest {
                 output("broken", Elem::F32, &["1"]),
             ],
             task: None,
-            components: vec![],
+            components: vec![0],
         }],
         tensors: vec![],
         shards: vec![],
