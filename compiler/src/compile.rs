@@ -200,7 +200,7 @@ fn bind(dir: &ModelDir, checkpoint: &Checkpoint, options: &CompileOptions) -> Re
         }
         None => dir.architecture_file(&library)?,
     };
-    text::bind(&library, &file, &dir.config, Some(&checkpoint.tensors())).map_err(|mut found| {
+    text::bind_settings(&library, &file, dir.settings(), Some(&checkpoint.tensors())).map_err(|mut found| {
         // A tensor that is there, but cannot be a weight, is missing for the binder.
         for problem in &mut found.0 {
             let quoted = |name: &String| problem.message.contains(&format!("`{name}`"));
@@ -247,6 +247,7 @@ fn manifest(
         .iter()
         .map(|s| bundle::Symbol { name: s.name.clone(), min: limit(s.min), max: limit(s.max) })
         .collect();
+    let start = crate::start::start(&dir.generation, &dir.config);
     symbols.push(bundle::Symbol { name: CAPACITY.into(), min: 1, max: u32::MAX });
     Ok(bundle::Manifest {
         format: bundle::FORMAT,
@@ -260,7 +261,8 @@ fn manifest(
             prefill_chunk: PREFILL_CHUNK.min(max_context),
             eos_token_ids: dir.eos_token_ids(),
             bos_token_id: dir.bos_token_id(),
-            decoder_start_tokens: dir.decoder_start_tokens(),
+            decoder_start_tokens: start.tokens,
+            choices: start.choices,
         },
         symbols,
         inputs: model.inputs.iter().map(input).collect(),

@@ -34,6 +34,7 @@ pub mod plan;
 pub mod simulate;
 
 pub mod spare;
+mod start;
 
 pub mod emit;
 

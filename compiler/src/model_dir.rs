@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use gristmill_graph::text::Library;
+use gristmill_graph::text::{Library, Settings};
 use serde_json::Value;
 
 use crate::error::CompileError;
@@ -82,6 +82,11 @@ impl ModelDir {
         Ok(ModelDir { name, config, generation, preprocessor, tokenizer, path: path.to_path_buf() })
     }
 
+    /// What formulas of an architecture see.
+    pub fn settings(&self) -> Settings<'_> {
+        Settings { config: &self.config, generation: &self.generation }
+    }
+
     /// The shipped architecture file for the first known class in `architectures`.
     ///
     /// # Errors
@@ -158,22 +163,6 @@ impl ModelDir {
             all = ids(&self.config["eos_token_id"]);
         }
         all.into_iter().filter_map(|id| u32::try_from(id).ok()).collect()
-    }
-
-    /// Ids that a decoder behind an encoder begins with: `decoder_start_token_id`, and what `forced_decoder_ids` puts
-    /// behind it, of the generation settings or else of the config. A place that is left to the caller ends the list.
-    pub fn decoder_start_tokens(&self) -> Vec<u32> {
-        let id = |v: &Value| v.as_u64().and_then(|id| u32::try_from(id).ok());
-        let find = |key: &str| [&self.generation[key], &self.config[key]].into_iter().find(|v| !v.is_null());
-        let Some(first) = find("decoder_start_token_id").and_then(id) else { return Vec::new() };
-        let mut tokens = vec![first];
-        for pair in find("forced_decoder_ids").and_then(Value::as_array).into_iter().flatten() {
-            match (pair[0].as_u64(), id(&pair[1])) {
-                (Some(place), Some(token)) if place == tokens.len() as u64 => tokens.push(token),
-                _ => break,
-            }
-        }
-        tokens
     }
 
     /// The id that begins a text; none if `tokenizer_config.json` says that nothing does.

@@ -11,6 +11,7 @@ use gristmill_bundle::{Bundle, EntryRole};
 use gristmill_compiler::{CompileOptions, PageFile, Quiet, compile};
 use gristmill_graph::Tensor as Golden;
 use gristmill_runtime::blocking::{classify, detect, generate, run, transcribe};
+use gristmill_runtime::choices::Choices;
 use gristmill_runtime::generate::Options as GenerateOptions;
 use gristmill_runtime::native::{Options, Wasm, WasmOptions, Wgpu};
 use gristmill_runtime::picture::Picture;
@@ -150,25 +151,39 @@ pub fn make_pictures(folder: &Path, name: &str, model: &Path, files: &[&str]) ->
     write_expected(folder, name, &json!({ "version": 1, kind: expected }))
 }
 
-/// Compiles a model of recordings at f32. What is expected is what it hears in these recordings: a name, samples, and most
-/// tokens for each part.
-pub fn make_sounds(folder: &Path, name: &str, model: &Path, sounds: &[(&str, Vec<i16>, u32)]) -> Outcome<()> {
+/// A recording to write down.
+#[derive(Clone, Debug)]
+pub struct Recording<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Samples.
+    pub samples: Vec<i16>,
+    /// Words by the names of choices.
+    pub wish: &'a [(&'a str, &'a str)],
+}
+
+/// Most tokens for each part of a recording.
+const PART_TOKENS: u32 = 8;
+
+/// Compiles a model of recordings at f32; what is expected is what it hears in these.
+pub fn make_sounds(folder: &Path, name: &str, model: &Path, sounds: &[Recording<'_>]) -> Outcome<()> {
     let bundle = compiled(folder, name, model, "f32", |_| {})?;
     let manifest = bundle.manifest();
     let mut device = Wgpu::load(bundle.clone(), &Options::default(), &mut |_, _| {})?;
     let tokenizer = if bundle.has("tokenizer.json") { Some(Tokenizer::from_bundle(&bundle)?) } else { None };
     let mut expected = Vec::new();
-    for (name, samples, tokens) in sounds {
-        let options = GenerateOptions { max_new_tokens: *tokens, ..GenerateOptions::default() };
+    for Recording { name, samples, wish } in sounds {
+        let options = GenerateOptions { max_new_tokens: PART_TOKENS, ..GenerateOptions::default() };
+        let chosen: Choices = wish.iter().map(|(name, word)| (name.to_string(), word.to_string())).collect();
         let sound = Sound::new(speech::RATE, speech::floats(samples))?;
         let decode = |ids: &[u32]| tokenizer.as_ref().map_or(Ok(String::new()), |t| t.decode(ids));
-        let mut transcript = Transcript::new(manifest, sound, decode, &options, &[])?;
+        let mut transcript = Transcript::new(manifest, sound, &chosen, decode, &options, &[])?;
         let mut callbacks = Callbacks { clock: &mut || 0.0, keep_going: &mut |_| true, piece: &mut |_| {} };
         let said = transcribe(&mut device, manifest, &mut transcript, &mut callbacks)?;
         let part = |p: &Said| json!({ "begin": p.begin, "end": p.end, "text": p.text, "tokens": p.tokens });
         expected.push(json!({
-            "name": name, "wav": base64(&speech::wav(speech::RATE, samples)), "maxNewTokens": tokens,
-            "text": said.text, "parts": said.parts.iter().map(part).collect::<Vec<_>>(),
+            "name": name, "wav": base64(&speech::wav(speech::RATE, samples)), "maxNewTokens": PART_TOKENS,
+            "wish": chosen, "choices": said.choices, "text": said.text, "parts": said.parts.iter().map(part).collect::<Vec<_>>(),
         }));
     }
     write_expected(folder, name, &json!({ "version": 1, "transcribe": expected }))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use gristmill_graph::text::Library;
+use gristmill_graph::text::{Library, Settings};
 use gristmill_graph::{Model, Tensor, text};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
@@ -55,6 +55,19 @@ pub struct Run {
     /// Expected tensors by name.
     pub outputs: BTreeMap<String, Tensor>,
     meta: Value,
+}
+
+/// What the reference wrote of a recording.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// Number of the recording.
+    pub row: usize,
+    /// What was asked for: words by the names of choices.
+    pub wish: BTreeMap<String, String>,
+    /// The token of the language that it heard.
+    pub detected: u32,
+    /// The tokens, without the end.
+    pub tokens: Vec<u32>,
 }
 
 /// What a comparison has found.
@@ -122,6 +135,27 @@ impl Case {
         runs.iter().map(load).collect()
     }
 
+    /// What the reference wrote of its recordings.
+    pub fn heard(&self) -> Vec<Heard> {
+        let one = |heard: &Value| {
+            let number = |value: &Value| value.as_u64().expect("a number") as u32;
+            let wish = heard["wish"].as_object().expect("a wish").iter();
+            let ends = ["eos_token_id", "pad_token_id"].map(|key| number(&self.config()[key]));
+            let ids = heard["ids"].as_array().expect("ids").iter().map(number);
+            Heard {
+                row: number(&heard["row"]) as usize,
+                wish: wish.map(|(k, v)| (k.clone(), v.as_str().expect("a word").to_string())).collect(),
+                detected: number(&heard["detected"]),
+                tokens: ids.take_while(|id| !ends.contains(id)).collect(),
+            }
+        };
+        self.meta["heard"].as_array().expect("recordings").iter().map(one).collect()
+    }
+
+    fn config(&self) -> Value {
+        json(&self.model_dir().join("config.json"))
+    }
+
     /// The file for a class, and the library in which it is.
     fn architecture(&self, class: &str) -> (Library, String) {
         let library = library();
@@ -138,7 +172,7 @@ impl Case {
     /// # Panics
     /// With all diagnostics, if the architecture does not fit.
     pub fn bind(&self) -> (Model, Vec<std::sync::Arc<Tensor>>) {
-        let config = json(&self.model_dir().join("config.json"));
+        let config = self.config();
         let mut tensors = BTreeMap::new();
         let mut files: Vec<PathBuf> = std::fs::read_dir(self.model_dir())
             .expect("a model directory")
@@ -151,7 +185,10 @@ impl Case {
         let shape = |t: &Tensor| t.shape.iter().map(|n| *n as u64).collect();
         let shapes = tensors.iter().map(|(n, t)| (n.clone(), shape(t))).collect();
         let (library, file) = self.architecture(config["architectures"][0].as_str().expect("a class"));
-        let model = text::bind(&library, &file, &config, Some(&shapes));
+        let generation = self.model_dir().join("generation_config.json");
+        let generation = if generation.exists() { json(&generation) } else { Value::Null };
+        let settings = Settings { config: &config, generation: &generation };
+        let model = text::bind_settings(&library, &file, settings, Some(&shapes));
         let model = model.unwrap_or_else(|d| panic!("{}: {d}", self.name));
         let weight = |w: &gristmill_graph::Weight| {
             let tensor = tensors.get(&w.source).unwrap_or_else(|| panic!("no tensor {}", w.source));
@@ -342,6 +379,7 @@ macro_rules! golden_cases {
             wav2vec2_ctc_group_norm: "wav2vec2/ctc_group_norm",
             wav2vec2_ctc_layer_norm: "wav2vec2/ctc_layer_norm",
             whisper_mel80: "whisper/mel80",
+            whisper_published: "whisper/published",
             xclip_base: "xclip/base",
         }
     };

@@ -58,14 +58,14 @@ pub fn copy(from: &Path, to: &Path) {
 }
 
 /// Writes `tokenizer.json` for so many tokens, each one a word or the end of one but for the `special` ones.
-pub fn write_tokenizer(dir: &Path, tokens: u32, special: &[(u32, &str)]) {
+pub fn write_tokenizer(dir: &Path, tokens: u32, special: &[(u32, String)]) {
     let word = |id: u32| match special.iter().find(|(own, _)| *own == id) {
-        Some((_, name)) => (*name).to_string(),
+        Some((_, name)) => name.clone(),
         None if id.is_multiple_of(3) => format!("s{id}"),
         None => format!("\u{120}w{id}"),
     };
     let vocab: Map<String, Value> = (0..tokens).map(|id| (word(id), id.into())).collect();
-    let added = |(id, name): &(u32, &str)| {
+    let added = |(id, name): &(u32, String)| {
         json!({ "id": id, "content": name, "special": true, "single_word": false, "lstrip": false, "rstrip": false,
                 "normalized": false })
     };

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use gristmill_tests::browser::{Task, folder, make, make_golden, make_limited, make_pictures, make_sounds};
+use gristmill_tests::browser::{Recording, Task, folder, make, make_golden, make_limited, make_pictures, make_sounds};
 use gristmill_tests::goldens::{Case, root};
 use gristmill_tests::speech::{self, copy};
 
@@ -68,14 +68,19 @@ fn browsers_compute_what_the_native_runtime_computes() {
 /// One model that writes what it hears, a second at once, and one that spells.
 fn sounds(models: &Path) {
     let (writer, speller) = (models.join("writer"), models.join("speller"));
-    copy(&Case::open("whisper/mel80").model_dir(), &writer);
-    speech::write_tokenizer(&writer, 223, &[(0, "<|0|>"), (1, "<|1|>"), (2, "<|2|>"), (200, "<|200|>")]);
+    copy(&Case::open("whisper/published").model_dir(), &writer);
+    let special: Vec<(u32, String)> =
+        [0, 1, 2].into_iter().chain(100..=110).map(|id| (id, format!("<|{id}|>"))).collect();
+    speech::write_tokenizer(&writer, 111, &special);
     copy(&Case::open("wav2vec2/ctc_layer_norm").model_dir(), &speller);
     speech::write_letters(&speller);
-    let word = ("word", speech::recording(12_000, 1), 8);
-    let silence = ("silence", vec![0; 8_000], 8);
-    let long = ("long", speech::recording(36_000, 2), 8);
-    make_sounds(&folder(), "writer", &writer, &[word.clone(), silence.clone(), long]).unwrap();
+    let word = Recording { name: "word", samples: speech::recording(12_000, 1), wish: &[] };
+    let silence = Recording { name: "silence", samples: vec![0; 8_000], wish: &[] };
+    let long = Recording { name: "long", samples: speech::recording(36_000, 2), wish: &[] };
+    let german = Recording { name: "german", wish: &[("language", "de")], ..word.clone() };
+    let wish: &[_] = &[("language", "fr"), ("task", "translate")];
+    let translated = Recording { name: "translated", wish, ..word.clone() };
+    make_sounds(&folder(), "writer", &writer, &[word.clone(), silence.clone(), long, german, translated]).unwrap();
     make_sounds(&folder(), "speller", &speller, &[word, silence]).unwrap();
 }
 

@@ -55,6 +55,9 @@ fn greedy(model: &Model, weights: &dyn WeightSource, run: &Run, steps: usize, ch
         };
         let mut inputs: Tensors = given.iter().map(piece).collect();
         inputs.extend(lasting.clone());
+        if model.inputs.iter().any(|i| i.name == "begins") {
+            inputs.insert("begins".into(), Tensor::f32(&[batch, 1], vec![1.0; batch]));
+        }
         let name = entry(model, EntryRole::Prefill);
         outputs = evaluator.run_entry(&name, &inputs, from, false).expect("prefill");
     }

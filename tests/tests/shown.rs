@@ -91,7 +91,8 @@ fn written(device: &mut Device, bundle: &Bundle, prompt: &PicturePrompt) -> Vec<
     let decode = |ids: &[u32]| tokenizer.decode(ids);
     let mut run = TextRun::new(bundle.manifest(), decode, start, &options, &[]).unwrap();
     let mut callbacks = Callbacks { clock: &mut || 0.0, keep_going: &mut |_| true, piece: &mut |_| {} };
-    drive(&mut run, device.backend.as_mut(), &mut callbacks).unwrap_or_else(|e| panic!("{}: {e}", device.name)).tokens
+    let outcome = drive(&mut run, device.backend.as_mut(), bundle.manifest(), &mut callbacks);
+    outcome.unwrap_or_else(|e| panic!("{}: {e}", device.name)).tokens
 }
 
 #[test]

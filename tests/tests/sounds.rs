@@ -4,17 +4,22 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use gristmill_bundle::Bundle;
+use gristmill_bundle::{Bundle, Manifest};
+use gristmill_compiler::reference::ReferenceBackend;
 use gristmill_compiler::{CompileOptions, Quiet, compile};
-use gristmill_runtime::Tensor;
 use gristmill_runtime::blocking::{self, run_tensors};
-use gristmill_runtime::generate::Options;
+use gristmill_runtime::choices::Choices;
+use gristmill_runtime::generate::{Options, Stop};
+use gristmill_runtime::sample::Sampling;
 use gristmill_runtime::sound::Sound;
-use gristmill_runtime::task::{Heard, hearing};
+use gristmill_runtime::task::hearing;
 use gristmill_runtime::tensors::TensorRun;
-use gristmill_runtime::text::{Callbacks, TextRun};
-use gristmill_tests::devices;
+use gristmill_runtime::text::Callbacks;
+use gristmill_runtime::transcribe::{Transcribed, Transcript};
+use gristmill_runtime::{Backend, Tensor};
+use gristmill_tests::devices::{self, Device};
 use gristmill_tests::goldens::{Case, load_tensors};
+use gristmill_tests::speech;
 
 fn bundle(model: &Path, out: &Path) -> Arc<Bundle> {
     let options = CompileOptions { precision: "f32".into(), targets: devices::targets(), ..CompileOptions::default() };
@@ -60,7 +65,27 @@ fn features_of_speech() {
     }
 }
 
-/// From samples to tokens, alone: the same as the reference decodes in a batch from its own features.
+/// A transcript without text: its tokens.
+fn written(
+    backend: &mut dyn Backend,
+    manifest: &Manifest,
+    samples: &[f32],
+    wish: &Choices,
+    options: &Options,
+) -> Transcribed {
+    let sound = Sound::new(speech::RATE, samples.to_vec()).expect("a recording");
+    let text = |ids: &[u32]| Ok(ids.iter().map(|id| format!(" {id}")).collect());
+    let mut transcript = Transcript::new(manifest, sound, wish, text, options, &[]).expect("it transcribes");
+    let mut said = String::new();
+    let mut callbacks =
+        Callbacks { clock: &mut || 0.0, keep_going: &mut |_| true, piece: &mut |piece| said.push_str(piece) };
+    let heard = blocking::transcribe(backend, manifest, &mut transcript, &mut callbacks).expect("it hears");
+    assert_eq!(said, heard.text, "pieces are the text");
+    heard
+}
+
+/// From samples to tokens, alone: the same as the reference decodes in a batch from its own features. A recording of
+/// both is heard in two parts.
 #[test]
 fn speech_is_written() {
     let case = Case::open("whisper/mel80");
@@ -70,24 +95,54 @@ fn speech_is_written() {
     assert_eq!(manifest.model.decoder_start_tokens, case.runs()[0].start());
     let golden = &case.runs()[0].outputs["greedy.tokens"];
     let steps = golden.shape[1];
+    let tokens: Vec<u32> = golden.as_i32().expect("tokens").iter().map(|t| *t as u32).collect();
+    let options = Options { max_new_tokens: steps as u32, ignore_eos: true, ..Options::default() };
+    let mut all = recordings(&case);
+    let (_, most) = hearing(manifest).expect("it takes recordings");
+    all[0].resize(most, 0.0);
     for device in &mut devices::open(&bundle).expect("devices") {
-        for (row, samples) in recordings(&case).into_iter().enumerate() {
-            let sound = Sound::new(16000, samples).expect("a recording");
-            let backend = device.backend.as_mut();
-            let Heard::Prompt(prompt) = blocking::hear(backend, manifest, &sound).expect("it hears") else {
-                panic!("expected a prompt");
-            };
-            let options = Options { max_new_tokens: steps as u32, ignore_eos: true, ..Options::default() };
-            let text = |ids: &[u32]| Ok(ids.iter().map(|id| format!("{id} ")).collect());
-            let mut run = TextRun::new(manifest, text, prompt, &options, &[]).expect("a prompt");
-            let mut said = String::new();
-            let mut callbacks =
-                Callbacks { clock: &mut || 0.0, keep_going: &mut |_| true, piece: &mut |piece| said.push_str(piece) };
-            let tokens = blocking::drive(&mut run, backend, &mut callbacks).expect("it writes").tokens;
-            let expected: Vec<u32> =
-                golden.as_i32().expect("tokens")[row * steps..][..steps].iter().map(|t| *t as u32).collect();
-            assert_eq!(tokens, expected, "{} row {row}", device.name);
-            assert_eq!(said.split_whitespace().count(), steps);
+        let backend = device.backend.as_mut();
+        for (row, samples) in all.iter().enumerate() {
+            let heard = written(backend, manifest, samples, &Choices::new(), &options);
+            assert_eq!(heard.parts[0].tokens, tokens[row * steps..][..steps], "{} row {row}", device.name);
+            assert_eq!(heard.text.split_whitespace().count(), steps);
+            assert_eq!(heard.stop, Stop::MaxTokens);
+        }
+        let heard = written(backend, manifest, &all.concat(), &Choices::new(), &options);
+        let parts: Vec<u32> = heard.parts.iter().flat_map(|p| p.tokens.clone()).collect();
+        assert_eq!(parts, tokens, "{}", device.name);
+        assert_eq!((heard.parts[0].end, heard.parts[1].begin), (1.0, 1.0));
+    }
+}
+
+/// Languages, tasks and suppressed tokens: what `generate` of the reference makes of the same recordings.
+#[test]
+fn speech_is_written_as_published_settings_want_it() {
+    let case = Case::open("whisper/published");
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let bundle = bundle(&case.model_dir(), &dir.path().join("bundle"));
+    let manifest = bundle.manifest();
+    assert_eq!(manifest.model.decoder_start_tokens, case.runs()[0].start());
+    let sounds = recordings(&case);
+    let mut devices = devices::open(&bundle).expect("devices");
+    let reference =
+        ReferenceBackend::open(Bundle::open(dir.path().join("bundle")).expect("a bundle")).expect("a reference");
+    devices.push(Device { name: "reference".into(), backend: Box::new(reference), rounds: false });
+    for device in &mut devices {
+        for (expected, greedy) in case.heard().into_iter().zip([true, false].into_iter().cycle()) {
+            let place = format!("{} {expected:?}", device.name);
+            let wish: Choices = expected.wish.into_iter().collect();
+            // Sampling among one candidate is greedy, too, but another way through the device.
+            let sampling = Sampling { temperature: 1.0, top_k: 1, ..Sampling::default() };
+            let sampling = if greedy { Sampling::default() } else { sampling };
+            let options = Options { max_new_tokens: 9, sampling, ..Options::default() };
+            let heard = written(device.backend.as_mut(), manifest, &sounds[expected.row], &wish, &options);
+            assert_eq!(heard.parts[0].tokens, expected.tokens, "{place}");
+            let language = &manifest.model.choices[0].values[&heard.choices["language"]];
+            if !wish.contains_key("language") {
+                assert_eq!(*language, expected.detected, "{place}");
+            }
+            wish.iter().for_each(|(name, word)| assert_eq!(heard.choices[name], *word, "{place}"));
         }
     }
 }
@@ -119,13 +174,13 @@ fn speech_is_spelled() {
         for row in 0..golden.shape[0] {
             let count = lengths[row * width..][..width].iter().sum::<i32>() as usize;
             let own = samples.as_f32().expect("samples")[row * width..][..count].to_vec();
-            let sound = Sound::new(16000, own).expect("a recording");
-            let heard = blocking::hear(device.backend.as_mut(), bundle.manifest(), &sound).expect("it hears");
+            let (backend, options) = (device.backend.as_mut(), Options::default());
+            let heard = written(backend, bundle.manifest(), &own, &Choices::new(), &options);
             let valid = mask.as_i32().expect("a mask")[row * moments..][..moments].iter().sum::<i32>() as usize;
             let mut spelled = ids[row * moments..][..valid].to_vec();
             spelled.dedup();
             let text: String = spelled.into_iter().filter(|id| *id != 0).map(letter).collect();
-            assert_eq!(heard, Heard::Text(text), "{} row {row}", device.name);
+            assert_eq!(heard.text, text, "{} row {row}", device.name);
         }
     }
 }

@@ -310,6 +310,7 @@ Examples:
   gristmill run dist --image pet.jpg --labels \"a cat,a dog\"
   gristmill run dist --image a.png b.png --prompt \"What is different?\" --chat
   gristmill run dist --audio speech.wav
+  gristmill run dist --audio *.mp3 --language de --task translate --json
   gristmill run dist --inputs in.safetensors --outputs out.safetensors --taps
   gristmill run dist --inputs in.safetensors --outputs out.safetensors --greedy 16
 
@@ -349,6 +350,12 @@ pub(crate) struct RunArgs {
     /// Recordings to write down: WAV, FLAC, MP3, Ogg Vorbis or AAC
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["inputs", "image"])]
     pub(crate) audio: Vec<PathBuf>,
+    /// Language that is spoken, such as `en`, for models that know several; otherwise the model finds out
+    #[arg(long, value_name = "WORD", requires = "audio")]
+    pub(crate) language: Option<String>,
+    /// What to do with speech, such as `translate`, for models that can do several things
+    #[arg(long, value_name = "WORD", requires = "audio")]
+    pub(crate) task: Option<String>,
     /// Most classes to name for each picture or text
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) top: u32,

@@ -4,7 +4,7 @@ use gristmill_compiler::model_dir::ModelDir;
 use gristmill_compiler::weights::Checkpoint;
 use gristmill_compiler::{CompileError, library};
 use gristmill_graph::Model;
-use gristmill_graph::text::{Diagnostics, Policy, bind, check as check_text};
+use gristmill_graph::text::{Diagnostics, Policy, bind, bind_settings, check as check_text};
 
 use crate::args::CheckArgs;
 use crate::failure::{Exit, Failure, Outcome};
@@ -27,7 +27,7 @@ pub(crate) fn check(args: &CheckArgs) -> Outcome {
     if let Some(path) = &args.model {
         let dir = ModelDir::open(path)?;
         let tensors = Checkpoint::open(path).map_err(CompileError::from)?.tensors();
-        return bound(&shown.to_string(), bind(&library, &name, &dir.config, Some(&tensors)));
+        return bound(&shown.to_string(), bind_settings(&library, &name, dir.settings(), Some(&tensors)));
     }
     let Some(path) = &args.config else {
         if let Err(found) = check_text(&library, &name) {

@@ -6,6 +6,9 @@ use gristmill_graph::{DType, Dim, Graph, Model, Node, NodeId, Op, Region, numel}
 
 use super::{Computed, VALUE};
 
+/// Numbers that are not worth going through again and again.
+const LARGE: i64 = 1 << 10;
+
 /// The body with every constant matrix that is multiplied with as `[K, N]` replaced by its transpose.
 ///
 /// Two transposes cancel, so that an embedding table that is also the output projection stays one weight.
@@ -107,7 +110,12 @@ impl Folding {
             if !demanded[id.index()] {
                 continue;
             }
-            if kinds[id.index()] == Kind::Weighted && is_worth_storing(graph, id) {
+            let stored = match kinds[id.index()] {
+                Kind::Weighted => is_worth_storing(graph, id),
+                Kind::Constant => is_worth_computing_once(graph, id),
+                Kind::Variable => false,
+            };
+            if stored {
                 roots.insert(id);
                 continue;
             }
@@ -168,6 +176,14 @@ fn is_worth_storing(graph: &Graph, id: NodeId) -> bool {
             Op::Reshape(_) => !node.inputs.iter().any(vector),
             _ => true,
         }
+}
+
+/// Whether a constant that depends on no weight should be one nevertheless: what is left of many numbers, which it would
+/// take to go through each time.
+fn is_worth_computing_once(graph: &Graph, id: NodeId) -> bool {
+    let node = graph.node(id);
+    let all = |input: &NodeId| elements(&graph.node(*input).shape) >= LARGE;
+    matches!(node.op, Op::Reduce { .. }) && node.dtype == DType::F32 && node.inputs.iter().any(all)
 }
 
 fn elements(shape: &[Dim]) -> i64 {

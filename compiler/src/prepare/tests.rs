@@ -222,3 +222,19 @@ fn padding_may_make_f16_the_smaller_form() {
         assert_eq!(draft.prepare("q4").precisions[0].to_string(), expected, "{shape:?}");
     }
 }
+
+#[test]
+fn what_is_left_of_many_constants_is_a_weight() {
+    let mut draft = Draft::new();
+    let x = draft.op(Op::Input(0), &[], "x");
+    let ids = draft.op(Op::Iota(Dim::constant(64 * 100)), &[], "ids");
+    let floats = draft.op(Op::Cast(DType::F32), &[ids], "floats");
+    let table = draft.op(Op::Reshape(vec![Dim::constant(100), Dim::constant(64)]), &[floats], "table");
+    let sums = draft.op(Op::Reduce { op: Reduction::Sum, axis: 0 }, &[table], "sums");
+    let moved = draft.op(Op::Binary(Binary::Add), &[x, sums], "moved");
+    draft.output("y", moved);
+    let prepared = draft.prepare("q4");
+    assert_eq!(ops(&prepared.model.graph), ["input", "weight", "add"]);
+    assert_eq!((names(&prepared), prepared.recipes.len()), (vec!["sums"], 1));
+    assert_eq!(prepared.precisions, [Precision::F32]);
+}

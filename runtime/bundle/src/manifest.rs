@@ -65,6 +65,25 @@ pub struct ModelInfo {
     /// Token ids with which the decoder of a model with an encoder begins; empty for other models.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decoder_start_tokens: Vec<u32>,
+    /// What callers may decide on in these tokens, in the order of the places.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<Choice>,
+}
+
+/// A start token that callers choose by a word.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    /// What is chosen, such as `language`.
+    pub name: String,
+    /// Index in [`ModelInfo::decoder_start_tokens`].
+    pub place: u32,
+    /// Tokens by the words for them.
+    pub values: BTreeMap<String, u32>,
+    /// The word that counts if the caller says nothing; without it the model chooses: of these tokens the one that it
+    /// finds likeliest behind those in front.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
 }
 
 /// An integer known when an entry runs. The position in the list is the position in the uniform buffer that every

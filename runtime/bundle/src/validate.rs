@@ -149,6 +149,27 @@ impl Manifest {
         if self.model.max_context == 0 || self.model.prefill_chunk == 0 {
             return check.fail("model", "max_context and prefill_chunk must not be 0");
         }
+        self.check_choices(check)
+    }
+
+    fn check_choices(&self, check: &Check<'_>) -> Result<(), Error> {
+        check.count("model.choices", self.model.choices.len(), 100)?;
+        let start = &self.model.decoder_start_tokens;
+        let (mut seen, mut least) = (BTreeSet::new(), 1);
+        for choice in &self.model.choices {
+            check.name("model.choices", &choice.name, &mut seen)?;
+            let place = format!("choice `{}`", choice.name);
+            check.count(&place, choice.values.len(), 10_000)?;
+            if choice.place < least || choice.place as usize >= start.len() {
+                let message =
+                    format!("place {} is not behind the one before, or beyond the start tokens", choice.place);
+                return check.fail(place, message);
+            }
+            least = choice.place + 1;
+            if choice.values.is_empty() || choice.default.as_ref().is_some_and(|d| !choice.values.contains_key(d)) {
+                return check.fail(place, "it has no values, or its default is none of them");
+            }
+        }
         Ok(())
     }
 

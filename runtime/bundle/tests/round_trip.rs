@@ -26,6 +26,7 @@ fn manifest() -> Manifest {
             eos_token_ids: vec![2],
             bos_token_id: None,
             decoder_start_tokens: vec![],
+            choices: vec![],
         },
         symbols: vec![symbol("B", 4), symbol("T", 8), symbol("P", 8), symbol("C", 8)],
         inputs: vec![Input {
@@ -209,6 +210,11 @@ fn damage_is_found() {
 /// A change to a manifest, and what the complaint must mention.
 type Forgery = (fn(&mut Manifest), &'static str);
 
+fn choice(place: u32, default: &str) -> Choice {
+    let values = BTreeMap::from([("a".to_string(), 7)]);
+    Choice { name: "language".to_string(), place, values, default: Some(default.to_string()) }
+}
+
 #[test]
 fn forged_manifests_are_refused() {
     let tmp = tempfile::tempdir().unwrap();
@@ -229,6 +235,24 @@ fn forged_manifests_are_refused() {
         (|m| m.symbols[0].name = "B-1".into(), "identifier"),
         (|m| m.profiles.push("x/../../y".into()), "is not in files"),
         (|m| m.model.prefill_chunk = 0, "must not be 0"),
+        (
+            |m| m.model.choices = vec![choice(1, "a")],
+            "place 1 is not behind the one before, or beyond the start tokens",
+        ),
+        (
+            |m| {
+                m.model.decoder_start_tokens = vec![1, 2];
+                m.model.choices = vec![choice(0, "a")];
+            },
+            "place 0",
+        ),
+        (
+            |m| {
+                m.model.decoder_start_tokens = vec![1, 2];
+                m.model.choices = vec![choice(1, "other")];
+            },
+            "its default is none of them",
+        ),
         (
             |m| drop(m.files.insert("/etc/passwd".into(), m.files["programs/native.json"].clone())),
             "clean relative path",

@@ -41,6 +41,7 @@ fn manifest() -> Manifest {
             eos_token_ids: vec![],
             bos_token_id: None,
             decoder_start_tokens: vec![],
+            choices: vec![],
         },
         symbols: vec![Symbol { name: "B".to_string(), min: 1, max: 4 }],
         inputs: vec![input("pixels", Elem::F32, &["B", "3", "8", "8"]), input("ids", Elem::I32, &["B", "4"])],

@@ -56,8 +56,13 @@ pub fn compare(backend: &mut dyn Backend, manifest: &Manifest, given: Given<'_>)
 }
 
 /// As [`crate::task::hear`].
-pub fn hear(backend: &mut dyn Backend, manifest: &Manifest, sound: &Sound) -> Result<Heard, Error> {
-    pollster::block_on(crate::task::hear(backend, manifest, sound))
+pub fn hear(
+    backend: &mut dyn Backend,
+    manifest: &Manifest,
+    sound: &Sound,
+    start: &crate::choices::Start,
+) -> Result<Heard, Error> {
+    pollster::block_on(crate::task::hear(backend, manifest, sound, start))
 }
 
 /// As [`crate::generate::generate`].
@@ -76,9 +81,10 @@ pub fn generate(
 pub fn drive<D: Fn(&[u32]) -> Result<String, Error>>(
     run: &mut crate::text::TextRun<D>,
     backend: &mut dyn Backend,
+    manifest: &Manifest,
     callbacks: &mut crate::text::Callbacks<'_>,
 ) -> Result<Outcome, Error> {
-    pollster::block_on(run.drive(backend, callbacks))
+    pollster::block_on(run.drive(backend, manifest, callbacks))
 }
 
 /// As [`crate::transcribe::Transcript::drive`].
@@ -105,5 +111,5 @@ pub fn generate_text(
 ) -> Result<Outcome, Error> {
     let decode = |ids: &[u32]| tokenizer.decode(ids);
     let mut run = crate::text::TextRun::new(manifest, decode, prompt, options, stops)?;
-    pollster::block_on(run.drive(backend, callbacks))
+    pollster::block_on(run.drive(backend, manifest, callbacks))
 }

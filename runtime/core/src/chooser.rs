@@ -7,15 +7,23 @@ use gristmill_bundle::Manifest;
 use crate::backend::{Request, Tensor, Tensors};
 use crate::error::Error;
 use crate::feed::NEXT_TOKEN;
-use crate::sample::{SAMPLED_TOKEN, SAMPLING, Sampler, Sampling, on_device};
+use crate::sample::{BEGINS, SAMPLED_TOKEN, SAMPLING, Sampler, Sampling, asks_for_begin, begins, on_device};
 
 const BEST: &[&str] = &[NEXT_TOKEN];
 const SAMPLED: &[&str] = &[SAMPLED_TOKEN];
 const CANDIDATES: &[&str] = &["top_tokens", "top_logits"];
 
+/// Chooses the next token.
+#[derive(Clone, Debug)]
+pub(crate) struct Chooser {
+    who: Who,
+    /// Whether the model has to know which token is the first.
+    begins: bool,
+}
+
 /// Who chooses the next token.
 #[derive(Clone, Debug)]
-pub(crate) enum Chooser {
+enum Who {
     /// The model: its best token.
     Best,
     /// The model's own sampler.
@@ -27,34 +35,38 @@ pub(crate) enum Chooser {
 impl Chooser {
     /// The device if that is possible, so that a call need not wait for the results of the one before.
     pub(crate) fn new(manifest: &Manifest, sampling: &Sampling) -> Self {
-        match sampling.repetition_penalty == 1.0 && on_device(manifest) {
-            _ if sampling.is_greedy() => Chooser::Best,
-            true => Chooser::Sampled(sampling.clone()),
-            false => Chooser::Host(Sampler::new(sampling.clone())),
-        }
+        let who = match sampling.repetition_penalty == 1.0 && on_device(manifest) {
+            _ if sampling.is_greedy() => Who::Best,
+            true => Who::Sampled(sampling.clone()),
+            false => Who::Host(Sampler::new(sampling.clone())),
+        };
+        Chooser { who, begins: asks_for_begin(manifest) }
     }
 
     /// The outputs to ask for.
     pub(crate) fn want(&self) -> &'static [&'static str] {
-        match self {
-            Chooser::Best => BEST,
-            Chooser::Sampled(_) => SAMPLED,
-            Chooser::Host(_) => CANDIDATES,
+        match &self.who {
+            Who::Best => BEST,
+            Who::Sampled(_) => SAMPLED,
+            Who::Host(_) => CANDIDATES,
         }
     }
 
     /// The output that can be fed to the next call.
     pub(crate) fn fed(&self) -> Option<&'static str> {
-        match self {
-            Chooser::Best => Some(NEXT_TOKEN),
-            Chooser::Sampled(_) => Some(SAMPLED_TOKEN),
-            Chooser::Host(_) => None,
+        match &self.who {
+            Who::Best => Some(NEXT_TOKEN),
+            Who::Sampled(_) => Some(SAMPLED_TOKEN),
+            Who::Host(_) => None,
         }
     }
 
     /// Adds what the device needs to know to choose the new token `index` of a generation.
     pub(crate) fn set(&self, request: &mut Request, index: usize) {
-        if let Chooser::Sampled(sampling) = self {
+        if self.begins && index == 0 {
+            request.inputs.insert(BEGINS.to_string(), begins(1));
+        }
+        if let Who::Sampled(sampling) = &self.who {
             request.inputs.insert(SAMPLING.to_string(), sampling.tensor(index as u64));
         }
     }
@@ -66,9 +78,9 @@ impl Chooser {
         let id = |v: &i32| u32::try_from(*v).map_err(|_| missing("a token id of at least 0"));
         let name = self.want()[0];
         let tokens: Vec<u32> = ints(name)?.iter().map(id).collect::<Result<_, _>>()?;
-        let token = match self {
-            Chooser::Best | Chooser::Sampled(_) => tokens.first().copied(),
-            Chooser::Host(sampler) => {
+        let token = match &mut self.who {
+            Who::Best | Who::Sampled(_) => tokens.first().copied(),
+            Who::Host(sampler) => {
                 let logits = outputs.get(CANDIDATES[1]).and_then(Tensor::as_f32);
                 sampler.choose(&tokens, logits.ok_or_else(|| missing(CANDIDATES[1]))?, seen)
             }

@@ -114,6 +114,12 @@ impl Feed {
         self.past
     }
 
+    /// Leaves out the encoder and so many tokens of the prompt: the states have them.
+    pub fn skip(&mut self, tokens: u32) {
+        self.encode = None;
+        self.past = tokens.min(self.prompt);
+    }
+
     /// Whether a request is the call of the encoder.
     pub fn encodes(&self, request: &Request) -> bool {
         self.encoder.as_ref() == Some(&request.entry)

@@ -9,10 +9,14 @@ use gristmill_bundle::{Elem, Manifest};
 
 use crate::backend::{Backend, Request, Tensor, Tensors};
 use crate::call::{names, separate_encoder};
+use crate::choices::{Choices, Open, Start};
 use crate::chooser::Chooser;
 use crate::error::Error;
 use crate::feed::{Feed, token_input};
 use crate::sample::Sampling;
+
+/// What is asked for where a start token is left to the model.
+const OPEN: &[&str] = &["next_logits"];
 
 /// What to generate.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,6 +89,8 @@ pub struct Generator {
 enum Expected {
     /// A part of the prompt is done.
     Prompt { done: u32, total: u32 },
+    /// The next token of the prompt, where that is left to the model.
+    Open,
     /// The next token.
     Token,
 }
@@ -94,6 +100,8 @@ enum Expected {
 pub struct Prompt {
     /// The tokens that are continued.
     tokens: Vec<u32>,
+    /// Those among them that the model decides on, in order.
+    open: VecDeque<Open>,
     /// What the encoder gets, in a model that has one; and other inputs that do not follow from tokens.
     given: Tensors,
     /// How many tokens people would say the prompt has.
@@ -105,7 +113,7 @@ impl Prompt {
     pub fn text(manifest: &Manifest, tokens: &[u32]) -> Result<Self, Error> {
         let Some(encoder) = separate_encoder(manifest) else {
             let (given, length) = (Tensors::new(), tokens.len() as u32);
-            return Ok(Prompt { tokens: tokens.to_vec(), given, length });
+            return Ok(Prompt { tokens: tokens.to_vec(), open: VecDeque::new(), given, length });
         };
         if tokens.is_empty() {
             return Err(no_tokens());
@@ -118,18 +126,18 @@ impl Prompt {
         })?;
         let ids = tokens.iter().map(|t| *t as i32).collect();
         let given = BTreeMap::from([(text.name.clone(), Tensor::i32([1, tokens.len()], ids))]);
-        Ok(Prompt { length: tokens.len() as u32, ..Self::given(manifest, given) })
+        let start = Start::new(manifest, &Choices::new())?;
+        Ok(Prompt { length: tokens.len() as u32, ..Self::given(start, given) })
     }
 
-    /// What an encoder gets, such as the features of a recording; the decoder begins with the model's start tokens.
-    pub fn given(manifest: &Manifest, given: Tensors) -> Self {
-        let tokens = manifest.model.decoder_start_tokens.clone();
-        Prompt { length: tokens.len() as u32, tokens, given }
+    /// What an encoder gets, such as the features of a recording, and what the decoder begins with.
+    pub fn given(start: Start, given: Tensors) -> Self {
+        Prompt { length: start.tokens.len() as u32, tokens: start.tokens, open: start.open, given }
     }
 
     /// Tokens that are continued, and what is beside them, such as pictures.
     pub(crate) fn beside(tokens: Vec<u32>, given: Tensors) -> Self {
-        Prompt { length: tokens.len() as u32, tokens, given }
+        Prompt { length: tokens.len() as u32, tokens, open: VecDeque::new(), given }
     }
 
     /// What the encoder gets beside them.
@@ -137,7 +145,17 @@ impl Prompt {
         &self.given
     }
 
-    /// The tokens that are continued.
+    /// What the decoder begins with.
+    pub(crate) fn start(&self) -> Start {
+        Start { tokens: self.tokens.clone(), open: self.open.clone() }
+    }
+
+    /// The tokens up to the next one that the model decides on.
+    fn known(&self) -> &[u32] {
+        &self.tokens[..self.open.front().map_or(self.tokens.len(), |open| open.place)]
+    }
+
+    /// The tokens that are continued. Those that the model decides on mean nothing until it has.
     pub fn tokens(&self) -> &[u32] {
         &self.tokens
     }
@@ -175,7 +193,7 @@ impl Generator {
         // The last token chosen is never fed back.
         let wanted = (prompt.len() as u32).saturating_add(options.max_new_tokens.saturating_sub(1));
         Ok(Generator {
-            feed: feed(manifest, &start.given, prompt)?,
+            feed: feed(manifest, &start.given, start.known())?,
             chooser: Chooser::new(manifest, &options.sampling),
             ends,
             capacity: wanted.min(max),
@@ -196,7 +214,16 @@ impl Generator {
     /// The outputs to ask for in a call.
     pub fn want(&self, request: &Request) -> &'static [&'static str] {
         // What is encoded stays on the device; the call gives whatever it has.
-        if self.feed.encodes(request) { &[] } else { self.chooser.want() }
+        match self.under_way.back() {
+            _ if self.feed.encodes(request) => &[],
+            Some(Expected::Open) => OPEN,
+            _ => self.chooser.want(),
+        }
+    }
+
+    /// What it continues. What was left to the model is known as soon as the first token is.
+    pub fn prompt(&self) -> &Prompt {
+        &self.prompt
     }
 
     /// Tokens of the prompt.
@@ -222,7 +249,7 @@ impl Generator {
     /// Goes on after the states were lost: the next calls compute everything so far again.
     pub fn rewind(&mut self, manifest: &Manifest) -> Result<(), Error> {
         self.under_way.clear();
-        let tokens = [self.prompt.tokens.as_slice(), &self.tokens].concat();
+        let tokens = [self.prompt.known(), &self.tokens].concat();
         self.feed = feed(manifest, &self.prompt.given, &tokens)?;
         Ok(())
     }
@@ -232,7 +259,7 @@ impl Generator {
         // Counted before the call is one of those under way.
         let index = self.tokens.len() + self.coming();
         let mut request = self.next_request()?;
-        if let Some(request) = &mut request {
+        if let Some(request) = request.as_mut().filter(|r| !self.feed.encodes(r)) {
             self.chooser.set(request, index);
         }
         Ok(request)
@@ -249,8 +276,15 @@ impl Generator {
         }
         if let Some(chunk) = self.feed.next_chunk() {
             let (done, total) = (self.feed.past(), self.feed.prompt_tokens());
-            self.under_way.push_back(if done < total { Expected::Prompt { done, total } } else { Expected::Token });
+            self.under_way.push_back(match done < total {
+                true => Expected::Prompt { done, total },
+                false if !self.prompt.open.is_empty() => Expected::Open,
+                false => Expected::Token,
+            });
             return Ok(Some(chunk));
+        }
+        if !self.prompt.open.is_empty() {
+            return Ok(None);
         }
         let coming = self.coming();
         let fed = self.chooser.fed().filter(|_| self.feed.past() < self.capacity);
@@ -271,10 +305,12 @@ impl Generator {
     }
 
     /// Takes the results of the oldest call under way. `None` if the model ended the text with it.
-    pub fn accept(&mut self, outputs: &Tensors) -> Result<Option<Progress>, Error> {
+    pub fn accept(&mut self, manifest: &Manifest, outputs: &Tensors) -> Result<Option<Progress>, Error> {
         let expected = self.under_way.pop_front().ok_or_else(crate::backend::nothing_started)?;
-        if let Expected::Prompt { done, total } = expected {
-            return Ok(Some(Progress::Prompt { done, total }));
+        match expected {
+            Expected::Prompt { done, total } => return Ok(Some(Progress::Prompt { done, total })),
+            Expected::Open => return self.fill(manifest, outputs).map(Some),
+            Expected::Token => {}
         }
         let token = self.chooser.choose(outputs, &self.seen)?;
         if self.ends.contains(&token) {
@@ -287,6 +323,24 @@ impl Generator {
             self.stop = Some(Stop::MaxTokens);
         }
         Ok(Some(Progress::Token(token)))
+    }
+}
+
+impl Generator {
+    /// Puts what the model finds likeliest into the first open place, and goes on behind what is computed already.
+    fn fill(&mut self, manifest: &Manifest, outputs: &Tensors) -> Result<Progress, Error> {
+        let missing = || Error::Backend(format!("the backend did not give `{}` as expected", OPEN[0]));
+        let Some(open) = self.prompt.open.pop_front() else { return Err(missing()) };
+        let scores = outputs.get(OPEN[0]).and_then(Tensor::as_f32).ok_or_else(missing)?;
+        let scored = open.among.iter().filter_map(|id| Some((*id, *scores.get(*id as usize)?)));
+        // Of equal ones the first, as an arg max over the vocabulary has it.
+        let best = scored.min_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))).ok_or_else(missing)?.0;
+        self.prompt.tokens[open.place] = best;
+        self.seen.insert(best);
+        let done = self.feed.past();
+        self.feed = feed(manifest, &self.prompt.given, self.prompt.known())?;
+        self.feed.skip(done);
+        Ok(Progress::Prompt { done, total: self.prompt.tokens.len() as u32 })
     }
 }
 
@@ -338,7 +392,7 @@ pub async fn generate(
 ) -> Result<Outcome, Error> {
     let mut generator = Generator::new(manifest, prompt, options.clone())?;
     let mut stats = Stats::default();
-    drive(&mut generator, backend, clock, &mut stats, observe).await?;
+    drive(&mut generator, backend, manifest, clock, &mut stats, observe).await?;
     let stop = generator.stopped().unwrap_or(Stop::Aborted);
     Ok(Outcome { tokens: generator.tokens, stop, stats })
 }
@@ -348,6 +402,7 @@ pub async fn generate(
 pub async fn drive(
     generator: &mut Generator,
     backend: &mut dyn Backend,
+    manifest: &Manifest,
     clock: &mut dyn FnMut() -> f64,
     stats: &mut Stats,
     observe: &mut dyn FnMut(Progress) -> Option<Stop>,
@@ -374,7 +429,7 @@ pub async fn drive(
             // It was started before the end was known.
             continue;
         }
-        let progress = generator.accept(&outputs)?;
+        let progress = generator.accept(manifest, &outputs)?;
         let now = clock();
         let seconds = now - last;
         last = now;
@@ -505,6 +560,34 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_open_is_filled_by_the_model() {
+        let among = vec![3, 5, 9];
+        let likeliest = |before: &[(i32, i32)]| {
+            let scores = toy_logits(before);
+            *among.iter().max_by(|a, b| scores[**a as usize].total_cmp(&scores[**b as usize])).unwrap()
+        };
+        let first = likeliest(&[(7, 0)]);
+        let second = likeliest(&[(7, 0), (first as i32, 1), (8, 2)]);
+        let whole = [7, first, 8, second, 2];
+        let open = |place| Open { place, among: among.clone() };
+        let start = Start { tokens: vec![7, 0, 8, 0, 2], open: [open(1), open(3)].into() };
+        for depth in [1, 3] {
+            let mut toy = ToyBackend::new();
+            toy.depth = depth;
+            let manifest = toy.manifest.clone();
+            let prompt = Prompt::given(start.clone(), Tensors::new());
+            let mut generator = Generator::from_prompt(&manifest, prompt, greedy(6)).unwrap();
+            let mut stats = Stats::default();
+            pollster::block_on(drive(&mut generator, &mut toy, &manifest, &mut || 0.0, &mut stats, &mut |_| None))
+                .unwrap();
+            assert_eq!(generator.prompt().tokens(), whole);
+            assert_eq!(generator.tokens(), expected(&whole, 6));
+            let calls: Vec<(u32, u32, &str)> = toy.calls[..3].iter().map(|c| (c.1, c.2, c.3[0].as_str())).collect();
+            assert_eq!(calls, [(1, 0, "next_logits"), (2, 1, "next_logits"), (2, 3, "next_token")]);
+        }
+    }
+
+    #[test]
     fn calls_ahead_change_nothing() {
         let sampled = Sampling { temperature: 1.0, seed: 5, ..Sampling::default() };
         for (depth, sampling) in [2, 3, 5].into_iter().flat_map(|d| [(d, Sampling::default()), (d, sampled.clone())]) {
@@ -547,7 +630,7 @@ mod tests {
                         {
                             let outputs =
                                 crate::backend::run(&mut toy, &request, generator.want(&request)).await.unwrap();
-                            generator.accept(&outputs).unwrap();
+                            generator.accept(&manifest, &outputs).unwrap();
                         }
                     });
                     // Calls are under way when the device is lost.
@@ -556,7 +639,8 @@ mod tests {
                     generator.rewind(&manifest).unwrap();
                     toy = ToyBackend::new();
                 }
-                pollster::block_on(drive(&mut generator, &mut toy, &mut || 0.0, &mut stats, &mut |_| None)).unwrap();
+                pollster::block_on(drive(&mut generator, &mut toy, &manifest, &mut || 0.0, &mut stats, &mut |_| None))
+                    .unwrap();
                 assert_eq!(generator.tokens(), whole.tokens, "lost after {lost_at}");
             }
         }

@@ -6,7 +6,8 @@
 //! - [`tensors`]: tensors in, tensors out. [`generate`](mod@generate): prompt in, tokens out, by way of [`feed`] and
 //!   [`sample`].
 //! - [`task`]: pictures and texts in, labels, boxes and similarities out; [`picture`]: from pictures to tensors.
-//! - [`transcribe`]: recordings in, what is said in them out; [`sound`]: from recordings to tensors.
+//! - [`transcribe`]: recordings in, what is said in them out, in the language of [`choices`]; [`sound`]: from recordings
+//!   to tensors.
 //! - [`text`], [`tokenizer`], [`template`], [`stream`]: from text to text.
 //!
 //! The crate has no clock, starts no threads but in [`native`], and reads files only through
@@ -17,6 +18,7 @@ pub mod backend;
 #[cfg(feature = "native")]
 pub mod blocking;
 pub mod call;
+pub mod choices;
 mod chooser;
 pub mod cpu;
 pub mod error;

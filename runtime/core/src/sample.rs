@@ -22,6 +22,24 @@ pub const SAMPLED_TOKEN: &str = "sampled_token";
 /// The input with the settings of the model's own sampler: [`Sampling::tensor`].
 pub const SAMPLING: &str = "sampling";
 
+/// The input that is 1 in the call that gives the first token behind a prompt, and 0 (its default) in others: for models
+/// that must not begin with some tokens. f32 `[B, 1]`.
+pub const BEGINS: &str = "begins";
+
+/// Whether a prompt has [`BEGINS`].
+pub(crate) fn asks_for_begin(manifest: &Manifest) -> bool {
+    let takes = |i: &u32| {
+        let input = &manifest.inputs[*i as usize];
+        input.name == BEGINS && input.elem == Elem::F32
+    };
+    manifest.entries.iter().any(|e| e.role == EntryRole::Prefill && e.inputs.iter().any(takes))
+}
+
+/// [`BEGINS`] of a call for the first token of so many rows.
+pub(crate) fn begins(rows: usize) -> Tensor {
+    Tensor::f32([rows, 1], vec![1.0; rows])
+}
+
 /// Numbers per row of [`SAMPLING`].
 const SETTINGS: usize = 5;
 

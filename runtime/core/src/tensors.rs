@@ -8,6 +8,7 @@ use crate::backend::{Backend, Request, Tensor, Tensors, run as call};
 use crate::call::{bind_symbols, find_entry, names, separate_encoder, symbol};
 use crate::error::Error;
 use crate::feed::{Feed, NEXT_TOKEN, token_input};
+use crate::sample::{BEGINS, asks_for_begin, begins};
 
 /// What to compute besides the entry itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -112,8 +113,12 @@ async fn greedy(backend: &mut dyn Backend, manifest: &Manifest, inputs: Tensors,
     let tokens_in_total = u64::from(feed.prompt_tokens()) + (n as u64).saturating_sub(1);
     backend.begin(feed.batch(), context(manifest, tokens_in_total)?).await?;
     let mut results = BTreeMap::new();
-    while let Some(r) = feed.next_chunk() {
-        let want = if feed.encodes(&r) { &[] } else { WANT };
+    while let Some(mut r) = feed.next_chunk() {
+        let encodes = feed.encodes(&r);
+        if !encodes && asks_for_begin(manifest) {
+            r.inputs.insert(BEGINS.to_string(), begins(rows));
+        }
+        let want = if encodes { &[] } else { WANT };
         results = call(backend, &r, want).await?;
     }
     let missing = |name: &str| Error::Backend(format!("the backend did not give `{name}` for every row"));

@@ -59,13 +59,23 @@ impl<D: Fn(&[u32]) -> Result<String, Error>> TextRun<D> {
         })
     }
 
+    /// What it continues, see [`Generator::prompt`].
+    pub fn prompt(&self) -> &Prompt {
+        self.generator.prompt()
+    }
+
     /// Goes on after the states were lost, on the next [`TextRun::drive`]. No piece is given twice.
     pub fn rewind(&mut self, manifest: &Manifest) -> Result<(), Error> {
         self.generator.rewind(manifest)
     }
 
     /// Generates until it ends, and streams the text.
-    pub async fn drive(&mut self, backend: &mut dyn Backend, callbacks: &mut Callbacks<'_>) -> Result<Outcome, Error> {
+    pub async fn drive(
+        &mut self,
+        backend: &mut dyn Backend,
+        manifest: &Manifest,
+        callbacks: &mut Callbacks<'_>,
+    ) -> Result<Outcome, Error> {
         let TextRun { generator, stream, stops, stopped, stats } = self;
         let Callbacks { clock, keep_going, piece } = callbacks;
         let mut failed = None;
@@ -92,7 +102,7 @@ impl<D: Fn(&[u32]) -> Result<String, Error>> TextRun<D> {
                 (false, false) => None,
             }
         };
-        drive(generator, backend, *clock, stats, observe).await?;
+        drive(generator, backend, manifest, *clock, stats, observe).await?;
         if let Some(e) = failed {
             return Err(e);
         }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use gristmill_bundle::Manifest;
 
 use crate::backend::Backend;
+use crate::choices::{Choices, Start, words};
 use crate::error::Error;
 use crate::generate::{Options, Stop};
 use crate::sound::Sound;
@@ -31,6 +32,8 @@ pub struct Transcribed {
     pub text: String,
     /// The same by parts.
     pub parts: Vec<Said>,
+    /// What was chosen, by the caller, by the model where that is left to it, or by neither.
+    pub choices: Choices,
     /// [`Stop::Aborted`] if the caller ended it; otherwise how the last part ended that did not end by itself.
     pub stop: Stop,
 }
@@ -46,6 +49,8 @@ pub struct Transcript<'a> {
     decode: Rc<Decode<'a>>,
     options: Options,
     stops: Vec<String>,
+    /// What each text begins with; what is left to the model it decides on in the first part.
+    start: Start,
     /// The text of the part that is being heard.
     run: Option<TextRun<Box<Decode<'a>>>>,
     text: Joined,
@@ -60,11 +65,12 @@ impl std::fmt::Debug for Transcript<'_> {
 }
 
 impl<'a> Transcript<'a> {
-    /// Prepares to write down a recording that has the rate of the model. `options` and `stops` hold for each part; a
+    /// Prepares to write down a recording that has the rate of the model, with what the caller chose. `options` and `stops` hold for each part; a
     /// model that spells needs none of them, and no `decode`, which leaves out special tokens. Errors if the model takes no recordings.
     pub fn new(
         manifest: &Manifest,
         sound: Sound,
+        chosen: &Choices,
         decode: impl Fn(&[u32]) -> Result<String, Error> + 'a,
         options: &Options,
         stops: &[String],
@@ -74,6 +80,7 @@ impl<'a> Transcript<'a> {
             sound,
             most: most.max(1),
             decode: Rc::new(decode),
+            start: Start::new(manifest, chosen)?,
             options: options.clone(),
             stops: stops.to_vec(),
             run: None,
@@ -111,7 +118,7 @@ impl<'a> Transcript<'a> {
                     self.stop = Stop::Aborted;
                     break;
                 }
-                match hear(backend, manifest, &part).await? {
+                match hear(backend, manifest, &part, &self.start).await? {
                     Heard::Text(text) => (callbacks.piece)(&self.text.push(&text)),
                     Heard::Prompt(prompt) => {
                         let decode = self.decode.clone();
@@ -121,13 +128,16 @@ impl<'a> Transcript<'a> {
                 }
             }
             if let Some(run) = &mut self.run {
-                said.tokens = write(run, &mut self.text, &mut self.stop, backend, callbacks).await?;
+                let stop = &mut self.stop;
+                said.tokens = write(run, &mut self.text, stop, backend, manifest, callbacks).await?;
+                self.start = run.prompt().start();
             }
             self.run = None;
             said.text = self.text.end();
             self.parts.push(said);
         }
-        Ok(Transcribed { text: self.text.all.clone(), parts: self.parts.clone(), stop: self.stop })
+        let choices = if self.start.open.is_empty() { words(manifest, &self.start.tokens) } else { Choices::new() };
+        Ok(Transcribed { text: self.text.all.clone(), parts: self.parts.clone(), choices, stop: self.stop })
     }
 
     fn seconds(&self, samples: usize) -> f64 {
@@ -141,12 +151,14 @@ async fn write(
     text: &mut Joined,
     stop: &mut Stop,
     backend: &mut dyn Backend,
+    manifest: &Manifest,
     callbacks: &mut Callbacks<'_>,
 ) -> Result<Vec<u32>, Error> {
     let Callbacks { clock, keep_going, piece } = callbacks;
     let outcome = run
         .drive(
             backend,
+            manifest,
             &mut Callbacks {
                 clock,
                 // How much of the start tokens is computed is of no interest.

@@ -66,7 +66,7 @@ function show(model: Model, progress: LoadProgress | undefined, loadMs: number):
   const seen = info.entries.find(({ task }) => task?.takes.includes("picture") && info.tasks.includes(task.kind));
   if (seen?.task) views.push(pictureView(model, seen.task.kind, failed));
   const heard = info.entries.find(({ task }) => task?.kind === "transcribe" && info.tasks.includes(task.kind));
-  if (heard) views.push(soundView(model, failed));
+  if (heard?.task) views.push(soundView(model, heard.task, failed));
   if (views.length === 0) views.push(entriesView(info));
   setState(info.tasks.includes("embed") ? "working" : "ready");
   byId("main").replaceChildren(problem, ...views);

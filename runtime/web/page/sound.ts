@@ -1,13 +1,13 @@
 // Recordings: what is said in a file, or into the microphone.
 
-import type { Model, TranscribeResult } from "../ts/index";
+import type { ChoiceInfo, Model, TaskInfo, TranscribeOptions, TranscribeResult } from "../ts/index";
 import { follower } from "./composer";
 import { announce, h, setState, time } from "./dom";
 import { recorder } from "./recorder";
 import { troubleOf, type Trouble } from "./trouble";
 
 /** The view of a model that writes down recordings. */
-export function soundView(model: Model, failed: (error: Trouble) => void): HTMLElement {
+export function soundView(model: Model, task: TaskInfo, failed: (error: Trouble) => void): HTMLElement {
   const file = h("input", { type: "file", accept: "audio/*,video/*", id: "sound", change: () => take(file.files?.[0]) });
   const player = h("audio", { controls: true, hidden: true, "aria-label": "The recording" });
   const text = h("p", { class: "text" });
@@ -16,6 +16,7 @@ export function soundView(model: Model, failed: (error: Trouble) => void): HTMLE
   const stop = h("button", { type: "button", class: "stop", hidden: true, click: () => controller?.abort() }, "Stop");
   const record = recorder({ take, problem: tell });
   const follow = follower();
+  const choices = (task.choices ?? []).filter(isKnown).map(choice);
   let controller: AbortController | null = null;
   let next: Blob | null = null;
 
@@ -55,7 +56,8 @@ export function soundView(model: Model, failed: (error: Trouble) => void): HTMLE
       note.textContent = `${clock(done)} of ${clock(total)}`;
     };
     try {
-      const stream = model.transcribe(blob, { signal: own.signal, onProgress });
+      const wishes = Object.assign({}, ...choices.map(({ wish }) => wish())) as TranscribeOptions;
+      const stream = model.transcribe(blob, { ...wishes, signal: own.signal, onProgress });
       for await (const piece of stream) {
         text.append(piece);
         follow(said);
@@ -100,14 +102,29 @@ export function soundView(model: Model, failed: (error: Trouble) => void): HTMLE
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") controller?.abort();
   });
-  const tools = h("div", { class: "buttons" }, record, stop);
+  const tools = h("div", { class: "buttons" }, record, stop, ...choices.map(({ element }) => element));
   return h("section", { class: "sound", "aria-label": "Recording" }, drop, tools, player, said);
+}
+
+/** A choice that `transcribe` has an option for. */
+function isKnown({ name }: ChoiceInfo): boolean {
+  return name === "language" || name === "task";
+}
+
+/** A list to choose from, and what it says now. */
+function choice({ name, values, default: usual }: ChoiceInfo): { element: HTMLElement; wish(): TranscribeOptions } {
+  const select = h("select", { id: `choose-${name}` });
+  if (usual === null) select.append(h("option", { value: "" }, "found out"));
+  for (const value of values) select.append(h("option", { value, selected: value === usual }, value));
+  const label = `${name.slice(0, 1).toUpperCase()}${name.slice(1)}`;
+  const element = h("label", { for: select.id }, label, " ", select);
+  return { element, wish: () => (select.value ? { [name]: select.value } : {}) };
 }
 
 /** The line under a text. */
 function summary(result: TranscribeResult, seconds: number, milliseconds: number): string {
   const how = result.reason === "aborted" ? "stopped" : result.text === "" ? "nothing is said" : "";
-  return [`${clock(seconds)} in ${time(milliseconds)}`, how].filter(Boolean).join(" · ");
+  return [`${clock(seconds)} in ${time(milliseconds)}`, ...Object.values(result.choices), how].filter(Boolean).join(" · ");
 }
 
 /** Seconds as people read them: `0:07`, `12:30`. */

@@ -2,6 +2,7 @@
 
 use gristmill_bundle::Manifest;
 use gristmill_runtime::Error;
+use gristmill_runtime::choices::Choices;
 use gristmill_runtime::generate::{Options, Outcome, Prompt, Stop};
 use gristmill_runtime::sample::Sampling;
 use gristmill_runtime::sound::Sound;
@@ -31,6 +32,9 @@ struct Given {
     stop: Vec<String>,
     stop_tokens: Vec<u32>,
     ignore_eos: bool,
+    /// What was chosen of the start tokens.
+    #[serde(default)]
+    choices: Choices,
 }
 
 /// What text generation calls in JavaScript.
@@ -62,8 +66,8 @@ extern "C" {
     fn now() -> f64;
 }
 
-/// Options from JSON: how tokens are chosen, and the texts that end it.
-fn read(options: &str) -> Result<(Options, Vec<String>), Error> {
+/// Options from JSON: how tokens are chosen, the texts that end it, and choices of start tokens.
+fn read(options: &str) -> Result<(Options, Vec<String>, Choices), Error> {
     let given: Given =
         serde_json::from_str(options).map_err(|e| Error::Unsupported(format!("options of the generation: {e}")))?;
     let options = Options {
@@ -79,7 +83,7 @@ fn read(options: &str) -> Result<(Options, Vec<String>), Error> {
         stop_tokens: given.stop_tokens,
         ignore_eos: given.ignore_eos,
     };
-    Ok((options, given.stop))
+    Ok((options, given.stop, given.choices))
 }
 
 fn decoder(host: &Host) -> Decode {
@@ -92,16 +96,16 @@ fn decoder(host: &Host) -> Decode {
 
 /// Prepares to continue a prompt.
 pub(crate) fn prepare(manifest: &Manifest, prompt: &[u32], options: &str, host: &Host) -> Result<Run, Error> {
-    let (options, stops) = read(options)?;
+    let (options, stops, _) = read(options)?;
     let run = TextRun::new(manifest, decoder(host), Prompt::text(manifest, prompt)?, &options, &stops)?;
     Ok(Run::Text(Box::new(run)))
 }
 
 /// Prepares to write down a recording, whose samples have the model's rate.
 pub(crate) fn prepare_speech(manifest: &Manifest, samples: Vec<f32>, options: &str, host: &Host) -> Result<Run, Error> {
-    let (options, stops) = read(options)?;
+    let (options, stops, choices) = read(options)?;
     let sound = Sound::new(hearing(manifest)?.0.rate, samples)?;
-    let run = Transcript::new(manifest, sound, decoder(host), &options, &stops)?;
+    let run = Transcript::new(manifest, sound, &choices, decoder(host), &options, &stops)?;
     Ok(Run::Speech(Box::new(run)))
 }
 
@@ -117,7 +121,7 @@ impl Run {
     /// Writes until the end; gives what came of it.
     async fn go(&mut self, engine: &mut Engine, manifest: &Manifest, back: &mut Callbacks<'_>) -> Result<Value, Error> {
         Ok(match self {
-            Run::Text(run) => told(&run.drive(engine, back).await?),
+            Run::Text(run) => told(&run.drive(engine, manifest, back).await?),
             Run::Speech(run) => heard(&run.drive(engine, manifest, back).await?),
         })
     }
@@ -178,7 +182,7 @@ fn told(outcome: &Outcome) -> Value {
 fn heard(said: &Transcribed) -> Value {
     let part = |p: &Said| json!({ "begin": p.begin, "end": p.end, "text": p.text, "tokens": p.tokens });
     let parts: Vec<Value> = said.parts.iter().map(part).collect();
-    json!({ "text": said.text, "parts": parts, "reason": reason(said.stop) })
+    json!({ "text": said.text, "parts": parts, "choices": said.choices, "reason": reason(said.stop) })
 }
 
 fn reason(stop: Stop) -> &'static str {

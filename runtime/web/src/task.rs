@@ -1,6 +1,6 @@
 //! Tasks: pictures and texts from JavaScript, labels, boxes and similarities as JSON.
 
-use gristmill_bundle::{Answer, Manifest, Task};
+use gristmill_bundle::{Answer, Choice, Manifest, Task};
 use gristmill_runtime::picture::Picture;
 use gristmill_runtime::task::{Given, Kind, classify, compare, detect, hearing, takes_pictures, takes_texts};
 use gristmill_runtime::{Backend, Error};
@@ -66,6 +66,9 @@ pub(crate) fn describe(manifest: &Manifest, task: &Task) -> Value {
     if let Some((how, most)) = sound {
         told["rate"] = how.rate.into();
         told["seconds"] = (most as f64 / f64::from(how.rate)).into();
+        let choice =
+            |c: &Choice| json!({ "name": c.name, "values": c.values.keys().collect::<Vec<_>>(), "default": c.default });
+        told["choices"] = manifest.model.choices.iter().map(choice).collect();
         told["writes"] = matches!(task.gives, Answer::Write { .. }).into();
     }
     told

@@ -91,6 +91,17 @@ export interface TaskInfo {
   seconds?: number;
   /** Whether what is said is generated as text, which takes a tokenizer; otherwise it is spelled. */
   writes?: boolean;
+  /** What callers choose of that text, such as `language`. */
+  choices?: ChoiceInfo[];
+}
+
+/** Something that callers choose by a word. */
+export interface ChoiceInfo {
+  name: string;
+  /** The words. */
+  values: string[];
+  /** The one that counts if nothing is said; null if the model then finds out itself. */
+  default: string | null;
 }
 
 /** Where a tensor of an entry stands, and its shape over symbols such as `B` and `T`. */
@@ -249,6 +260,10 @@ export interface GenerateResult {
 export interface TranscribeOptions extends Omit<GenerateOptions, "maxNewTokens" | "onPrompt"> {
   /** Most tokens for what is heard at once. Default: as many as the model can. */
   maxNewTokens?: number;
+  /** Language that is spoken, such as `en`, for models that know several; left out, the model finds out. */
+  language?: string;
+  /** What to do with speech, such as `translate`, for models that can do several things. */
+  task?: string;
   /** Called before each part of a long recording, with the seconds that are written down, and all there are. */
   onProgress?: (done: number, total: number) => void;
 }
@@ -268,6 +283,8 @@ export interface TranscribeResult {
   text: string;
   /** The same by parts. */
   parts: TranscribedPart[];
+  /** What was chosen, by the caller or else by the model, such as `{ language: "en", task: "transcribe" }`. */
+  choices: Record<string, string>;
   /** `end`, `aborted`, or how the last part ended that did not end by itself. */
   reason: StopReason;
   /** Devices that were lost and replaced on the way. */

@@ -138,7 +138,7 @@ export class Model {
     ): Promise<TranscribeResult> => {
       if (!rate) throw makeError("unsupported", "this model does not write down recordings");
       const samples = await unless(stop, takeSound(audio, rate, stop));
-      if (!samples) return { text: "", parts: [], reason: "aborted", recoveries: 0 };
+      if (!samples) return { text: "", parts: [], choices: {}, reason: "aborted", recoveries: 0 };
       const args = { samples, options: sent };
       return this.home.link.call("transcribe", args, { signal: stop, onEvent, transfer: [samples.buffer] });
     };

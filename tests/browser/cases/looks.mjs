@@ -182,9 +182,11 @@ export default [
         t.assert.equal(await page.evaluate(() => document.activeElement.id), "sound", "the file has the focus");
         await listen(page);
         t.assert.equal(await page.$eval(".sound .note", (note) => note.textContent), "0:30 of 1:30");
+        const labels = await page.$$eval(".sound .buttons label", (all) => all.map((one) => one.firstChild.textContent));
+        t.assert.deepEqual(labels, ["Language", "Task"]);
         await page.keyboard.press("Escape");
         await ready(page);
-        await page.waitForFunction(() => / in .*stopped/.test(document.querySelector(".sound .note").textContent));
+        await page.waitForFunction(() => / in .*en · transcribe · stopped/.test(document.querySelector(".sound .note").textContent));
         t.assert.ok(await page.$eval(".sound button.stop", (button) => button.hidden), "there is nothing to stop");
       }),
   },

@@ -31,12 +31,13 @@ export default [
     async run(t) {
       const { bundle, page, loaded } = await opened(t, kind);
       t.assert.deepEqual(loaded.info.tasks, ["transcribe", "run"]);
-      for (const { name, maxNewTokens, text, parts } of bundle.transcribe) {
+      for (const { name, maxNewTokens, text, parts, wish, choices } of bundle.transcribe) {
         for (const form of t.thorough ? FORMS : FORMS.slice(0, 1)) {
-          const outcome = t.ok(await t.call(page, "transcribe", `test/${name}.wav`, form, { maxNewTokens }));
+          const outcome = t.ok(await t.call(page, "transcribe", `test/${name}.wav`, form, { maxNewTokens, ...wish }));
           const { pieces, progress, left, result } = outcome;
           t.assert.deepEqual(result.parts, parts, `${name} as ${form}`);
           t.assert.equal(result.text, text);
+          t.assert.deepEqual(result.choices, choices);
           t.assert.equal(pieces.join(""), text, "the pieces are the text");
           const { end } = parts.at(-1);
           t.assert.deepEqual(progress, parts.map(({ begin }) => [begin, end]));
@@ -86,6 +87,23 @@ export default [
       const { result, pieces } = t.ok(await t.call(page, "transcribe", "test/long.wav", "blob", options));
       t.assert.deepEqual([result.text, result.parts, pieces.join("")], [text, parts, text]);
       t.assert.equal(result.recoveries, 1);
+    },
+  },
+  {
+    name: "what cannot be chosen is named",
+    wasm: true,
+    async run(t) {
+      const { page, loaded } = await opened(t, "writer");
+      const { task } = loaded.info.entries.find((entry) => entry.task);
+      t.assert.deepEqual(task.choices, [
+        { name: "language", values: ["de", "en", "fr"], default: null },
+        { name: "task", values: ["transcribe", "translate"], default: "transcribe" },
+      ]);
+      const unknown = await t.call(page, "transcribe", "test/word.wav", "blob", { language: "xx" });
+      t.assert.match(t.failed(unknown, "input").message, /language.*one of de, en, fr/);
+      const speller = await opened(t, "speller");
+      const none = await t.call(speller.page, "transcribe", "test/word.wav", "blob", { task: "translate" });
+      t.assert.match(t.failed(none, "unsupported").message, /task: this model lets nobody choose that/);
     },
   },
   {

@@ -33,7 +33,17 @@ const ERRORS = {
 const TASKS = {
   detect: { kind: "detect", takes: ["picture"] },
   compare: { kind: "compare", takes: ["picture", "text"] },
-  transcribe: { kind: "transcribe", takes: ["sound"], rate: 16000, seconds: 30, writes: true },
+  transcribe: {
+    kind: "transcribe",
+    takes: ["sound"],
+    rate: 16000,
+    seconds: 30,
+    writes: true,
+    choices: [
+      { name: "language", values: ["de", "en", "fr"], default: null },
+      { name: "task", values: ["transcribe", "translate"], default: "transcribe" },
+    ],
+  },
 };
 
 export class GristmillError extends Error {}
@@ -209,9 +219,11 @@ export class Model {
   }
 
   // A recording of a minute and a half, whatever it is.
-  transcribe(_audio, { signal, onProgress }) {
+  transcribe(_audio, { signal, onProgress, language = "en", task }) {
     const stream = this.generate("", { signal });
-    const result = stream.result.then(({ text, reason }) => ({ text: text.trim(), parts: [], reason, recoveries: 0 }));
+    const choices = { language, task };
+    const heard = ({ text, reason }) => ({ text: text.trim(), parts: [], choices, reason, recoveries: 0 });
+    const result = stream.result.then(heard);
     onProgress(30, 90);
     return Object.assign({ [Symbol.asyncIterator]: () => stream }, { result });
   }

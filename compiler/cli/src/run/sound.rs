@@ -6,6 +6,7 @@ use std::time::Instant;
 use gristmill_bundle::Bundle;
 use gristmill_runtime::Error;
 use gristmill_runtime::blocking;
+use gristmill_runtime::choices::{Choices, Start};
 use gristmill_runtime::generate::{Options, Stop};
 use gristmill_runtime::sound::Sound;
 use gristmill_runtime::task::hearing;
@@ -20,7 +21,7 @@ use crate::args::RunArgs;
 use crate::backend::{self, Loaded};
 use crate::failure::{Exit, Failure, Outcome};
 use crate::locate::{EXACT, Purpose, bundle_for};
-use crate::output::{emit, emit_json};
+use crate::output::{emit, emit_json, note};
 use crate::sampling;
 
 /// Most tokens of a part unless the caller says otherwise: what fits in the context.
@@ -38,11 +39,15 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
     let (how, _) = hearing(bundle.manifest()).map_err(|e| {
         Failure::wrong(format!("--audio: {e}; or its directory does not say how recordings become tensors"))
     })?;
+    let choices = [("language", &args.language), ("task", &args.task)].into_iter();
+    let choices: Choices = choices.filter_map(|(name, word)| Some((name.to_string(), word.clone()?))).collect();
+    Start::new(bundle.manifest(), &choices)?;
     let speech = sounds.into_iter().map(|s| recording::at_rate(s, how.rate)).collect::<Outcome<Vec<_>>>()?;
     let tokenizer = if bundle.has("tokenizer.json") { Some(Tokenizer::from_bundle(&bundle)?) } else { None };
     let mut writer = Writer {
         options: sampling::choose(&bundle, &args.sampling, UNLIMITED)?,
         tokenizer: tokenizer.as_ref(),
+        choices,
         loaded: backend::load(&dir, &args.backend)?,
         interrupted: watch_interrupt(),
         stream: !args.json,
@@ -56,7 +61,9 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
         let said = writer.transcribe(sound)?;
         let part = |p: &Said| json!({ "begin": p.begin, "end": p.end, "text": p.text });
         let parts: Vec<Value> = said.parts.iter().map(part).collect();
-        all.push(json!({ "input": path.display().to_string(), "text": said.text, "parts": parts }));
+        all.push(
+            json!({ "input": path.display().to_string(), "text": said.text, "parts": parts, "choices": said.choices }),
+        );
         if said.stop == Stop::Aborted {
             return Ok(Exit::Interrupted);
         }
@@ -72,6 +79,7 @@ struct Writer<'a> {
     loaded: Loaded,
     tokenizer: Option<&'a Tokenizer>,
     options: Options,
+    choices: Choices,
     interrupted: std::sync::Arc<AtomicBool>,
     /// Whether text is printed as it comes.
     stream: bool,
@@ -89,7 +97,7 @@ impl Writer<'_> {
             )),
         };
         let (backend, manifest) = (self.loaded.backend.as_mut(), self.loaded.bundle.manifest());
-        let mut transcript = Transcript::new(manifest, sound, decode, &self.options, self.stops)?;
+        let mut transcript = Transcript::new(manifest, sound, &self.choices, decode, &self.options, self.stops)?;
         let (begin, interrupted, stream) = (Instant::now(), &self.interrupted, self.stream);
         let (mut printed, broken) = (Ok(()), AtomicBool::new(false));
         let mut callbacks = Callbacks {
@@ -106,6 +114,10 @@ impl Writer<'_> {
         printed?;
         if stream {
             emit("\n")?;
+            let choices: Vec<String> = said.choices.iter().map(|(name, word)| format!("{name}: {word}")).collect();
+            if !choices.is_empty() {
+                note(&choices.join(", "));
+            }
         }
         Ok(said)
     }

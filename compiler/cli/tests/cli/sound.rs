@@ -87,8 +87,8 @@ fn recordings_are_written_down() {
     let text = &recordings[1].1;
     let parts = json!([{ "begin": 0.0, "end": recordings[1].0.len() as f64 / 16000.0, "text": text }]);
     let expected = json!([
-        { "input": "1.wav", "text": text, "parts": parts },
-        { "input": "stereo.wav", "text": text, "parts": parts },
+        { "input": "1.wav", "text": text, "parts": parts, "choices": {} },
+        { "input": "stereo.wav", "text": text, "parts": parts, "choices": {} },
     ]);
     assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), expected);
     // Another rate is heard, too.
@@ -114,7 +114,23 @@ fn what_is_no_recording_is_said_before_anything_is_compiled() {
     run(&["--audio", "nan.wav"], &["nan.wav: sample 1 of the recording is not a number"]);
     run(&["--audio", "good.wav", "--prompt", "a"], &["takes no text beside recordings"]);
     run(&["--audio", "good.wav", "--image", "cat.png"], &["cannot be used with"]);
+    run(&["--prompt", "a", "--language", "de"], &["--language", "--audio"]);
     assert!(!place.at("cache").exists(), "nothing was compiled");
     let stories = stories().display().to_string();
     place.run(&["run", &stories, "--audio", "good.wav"]).fails(2, &["--audio: this model does not transcribe"]);
+}
+
+#[test]
+fn what_cannot_be_chosen_is_said() {
+    let place = Place::new();
+    write_wav(&place.at("good.wav"), 16000, 1, &[0.5; 800]);
+    let writer = golden().join("../../whisper/published/model").display().to_string();
+    let run = |model: &str, more: &[&str], texts: &[&str]| {
+        let args = [&["run", model, "--audio", "good.wav", "--backend", "wasm"], more].concat();
+        place.run(&args).fails(2, texts);
+    };
+    run(&writer, &["--language", "xx"], &["language", "one of de, en, fr", "xx"]);
+    run(&writer, &["--task", "sing"], &["task", "one of transcribe, translate", "sing"]);
+    run(&writer, &["--language", "de"], &["its directory has no tokenizer.json"]);
+    run(&speller(&place), &["--task", "translate"], &["task: this model lets nobody choose that"]);
 }

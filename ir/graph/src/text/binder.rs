@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use serde_json::Value as Json;
-
+use super::Settings;
 use super::arith;
 use super::blocks::Block;
 use super::builder::Builder;
@@ -65,7 +64,7 @@ pub(super) struct Binder<'a> {
     seen: BTreeSet<(String, usize, usize, String)>,
     pub(super) arch: Rc<Merged<'a>>,
     pub(super) blocks: Rc<BTreeMap<&'a str, Rc<Block<'a>>>>,
-    pub(super) config: &'a Json,
+    pub(super) settings: Settings<'a>,
     pub(super) tensors: Option<&'a BTreeMap<String, Vec<u64>>>,
     pub(super) globals: BTreeMap<&'a str, Global<'a>>,
     pub(super) frames: Vec<Frame<'a>>,
@@ -88,7 +87,7 @@ impl<'a> Binder<'a> {
         sources: Sources<'a>,
         arch: Rc<Merged<'a>>,
         blocks: Rc<BTreeMap<&'a str, Rc<Block<'a>>>>,
-        config: &'a Json,
+        settings: Settings<'a>,
         tensors: Option<&'a BTreeMap<String, Vec<u64>>>,
     ) -> Self {
         Self {
@@ -97,7 +96,7 @@ impl<'a> Binder<'a> {
             seen: BTreeSet::new(),
             arch,
             blocks,
-            config,
+            settings,
             tensors,
             globals: BTreeMap::new(),
             frames: vec![Frame { scopes: vec![BTreeMap::new()], block: false }],
@@ -220,8 +219,10 @@ impl<'a> Binder<'a> {
         if self.globals.contains_key(name) {
             return self.global(name, at).map(Some);
         }
-        if name == "config" {
-            return Ok(Some(Value::from_json(self.config)));
+        match name {
+            "config" => return Ok(Some(Value::from_json(self.settings.config))),
+            "generation" => return Ok(Some(Value::from_json(self.settings.generation))),
+            _ => {}
         }
         if let Some(i) = self.inputs.iter().position(|i| i.name == name) {
             let (shape, dtype) = (self.inputs[i].shape.clone(), self.inputs[i].dtype);
@@ -356,16 +357,17 @@ impl<'a> Binder<'a> {
     }
 
     fn missing_key(&mut self, expr: &Expr<'a>, base: &Expr<'a>, field: &'a str) -> Stop {
+        let file = file_of(base);
         let hint = match self.eval_maybe(base) {
             Ok(Value::Object(map)) if map.contains_key(field) => {
                 let hint = Some(format!("`{} ?? value` gives it a default", expr.text));
-                return self.fail_with(expr.text, format!("`{}` is null in config.json", expr.text), hint);
+                return self.fail_with(expr.text, format!("`{}` is null in {file}", expr.text), hint);
             }
             Ok(Value::Object(map)) => nearest_hint(field, map.keys().map(String::as_str)),
             _ => None,
         };
         let hint = hint.or_else(|| Some(format!("`{} ?? value` gives it a default", expr.text)));
-        self.fail_with(expr.text, format!("`{}` is not in config.json", expr.text), hint)
+        self.fail_with(expr.text, format!("`{}` is not in {file}", expr.text), hint)
     }
 
     fn conditional(&mut self, condition: &Expr<'a>, then: &Expr<'a>, other: &Expr<'a>, at: &'a str) -> Eval<Value<'a>> {
@@ -464,5 +466,14 @@ impl<'a> Binder<'a> {
             }
         }
         Ok(out)
+    }
+}
+
+/// The file that a field is looked for in.
+fn file_of(base: &Expr<'_>) -> &'static str {
+    match &base.kind {
+        Kind::Name("generation") => "generation_config.json",
+        Kind::Member(base, _) | Kind::Index(base, _) => file_of(base),
+        _ => "config.json",
     }
 }

@@ -24,11 +24,14 @@ pub(super) struct Merged<'a> {
     pub(super) precision: Option<Text<'a>>,
 }
 
+/// Names that formulas can use and no file declares.
+pub(super) const WORDS: [&str; 3] = ["config", "generation", "pi"];
+
 impl<'a> Merged<'a> {
     /// Names that formulas of the body can use, apart from those it defines.
     pub(super) fn names(&self) -> Vec<&'a str> {
         let declared = self.config.keys().chain(self.symbols.keys()).chain(self.inputs.keys());
-        declared.chain(self.weights.keys()).chain(self.states.keys()).chain(["config", "pi"]).collect()
+        declared.chain(self.weights.keys()).chain(self.states.keys()).chain(WORDS).collect()
     }
 
     /// What a declared name is.
@@ -43,7 +46,7 @@ impl<'a> Merged<'a> {
             Some("a weight")
         } else if self.states.get(name).is_some() {
             Some("a state")
-        } else if name == "config" || name == "pi" {
+        } else if WORDS.contains(&name) {
             Some("a word of the language")
         } else {
             None

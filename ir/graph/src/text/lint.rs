@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::blocks::{Block, BlockTable, diagnose};
 use super::diagnostics::{Diagnostic, Sources, nearest_hint};
 use super::expr::{Argument, Expr, Kind};
-use super::extend::Merged;
+use super::extend::{Merged, WORDS};
 use super::file::{AnswerDecl, EntryDecl, SourceDecl, Statement, TaskDecl};
 use super::functions::{FORMS, FUNCTIONS, find, match_arguments, parameters};
 use super::lexer::FormulaError;
@@ -74,13 +74,13 @@ impl<'a> Lint<'a, '_> {
         let arch = self.arch;
         let mut all: Vec<&'a str> = Vec::new();
         for name in arch.names() {
-            if all.contains(&name) && name != "config" && name != "pi" {
+            if all.contains(&name) && !WORDS.contains(&name) {
                 self.error(name, format!("`{name}` is declared twice"), None);
             }
             all.push(name);
         }
         for (name, text) in &arch.config.0 {
-            if name.0 == "config" || name.0 == "pi" {
+            if WORDS.contains(&name.0) {
                 self.error(name.0, format!("`{}` is a word of the language", name.0), None);
             }
             if let Some(a) = self.parsed(assignment(text.0)) {

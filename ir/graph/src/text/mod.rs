@@ -204,17 +204,39 @@ pub fn check(library: &Library, file: &str) -> Result<(), Diagnostics> {
     if loaded.diagnostics.is_empty() { Ok(()) } else { Err(sorted(loaded.diagnostics, Vec::new())) }
 }
 
-/// Binds the architecture `file` (with or without `.ron`) to a `config.json`.
+/// What a model directory says besides its weights.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings<'a> {
+    /// `config.json`, which formulas call `config`.
+    pub config: &'a Json,
+    /// `generation_config.json`, which formulas call `generation`; null without that file.
+    pub generation: &'a Json,
+}
+
+/// As [`bind_settings`], for a model directory that has a `config.json` only.
+///
+/// # Errors
+/// Those of [`bind_settings`].
+pub fn bind(
+    library: &Library,
+    file: &str,
+    config: &Json,
+    tensors: Option<&BTreeMap<String, Vec<u64>>>,
+) -> Result<Model, Diagnostics> {
+    bind_settings(library, file, Settings { config, generation: &Json::Null }, tensors)
+}
+
+/// Binds the architecture `file` (with or without `.ron`) to the settings of a model.
 ///
 /// `tensors` are the names and shapes in the checkpoint. Without them every declared tensor counts as present
 /// with its declared shape, the first alternative of each name.
 ///
 /// # Errors
 /// All problems found in the files, and all tensors that are missing or have another shape.
-pub fn bind(
+pub fn bind_settings(
     library: &Library,
     file: &str,
-    config: &Json,
+    settings: Settings<'_>,
     tensors: Option<&BTreeMap<String, Vec<u64>>>,
 ) -> Result<Model, Diagnostics> {
     let loaded = load(library, file)?;
@@ -222,7 +244,7 @@ pub fn bind(
         return Err(sorted(loaded.diagnostics, Vec::new()));
     }
     let name = file.rsplit('/').next().unwrap_or(file).trim_end_matches(".ron").to_string();
-    let binder = Binder::new(loaded.sources, loaded.arch, loaded.blocks, config, tensors);
+    let binder = Binder::new(loaded.sources, loaded.arch, loaded.blocks, settings, tensors);
     let (model, found) = binder.run(name);
     match model {
         Some(model) if loaded.diagnostics.is_empty() => Ok(model),

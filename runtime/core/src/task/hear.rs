@@ -4,6 +4,7 @@ use gristmill_bundle::{Answer, Entry, FeedSource, Manifest, Sounds, Task};
 
 use super::{Given, Kind, begin, find, request};
 use crate::backend::{Backend, Tensor, Tensors, run};
+use crate::choices::Start;
 use crate::error::Error;
 use crate::generate::Prompt;
 use crate::sound::Sound;
@@ -24,8 +25,13 @@ pub fn hearing(manifest: &Manifest) -> Result<(Sounds, usize), Error> {
     Ok((how, most))
 }
 
-/// Hears one recording, which is no longer than [`hearing`] says.
-pub async fn hear(backend: &mut dyn Backend, manifest: &Manifest, sound: &Sound) -> Result<Heard, Error> {
+/// Hears one recording, which is no longer than [`hearing`] says. `start`: what a text of it begins with.
+pub async fn hear(
+    backend: &mut dyn Backend,
+    manifest: &Manifest,
+    sound: &Sound,
+    start: &Start,
+) -> Result<Heard, Error> {
     let (entry, task) = find(manifest, Kind::Transcribe)?;
     let request = request(manifest, entry, task, Given { sounds: std::slice::from_ref(sound), ..Given::default() })?;
     begin(backend, manifest, 1).await?;
@@ -41,7 +47,7 @@ pub async fn hear(backend: &mut dyn Backend, manifest: &Manifest, sound: &Sound)
             let mut outputs = run(backend, &request, &[output]).await?;
             let features = outputs.remove(output).ok_or_else(|| missing(entry, output))?;
             let input = manifest.inputs[*into as usize].name.clone();
-            Ok(Heard::Prompt(Prompt::given(manifest, Tensors::from([(input, features)]))))
+            Ok(Heard::Prompt(Prompt::given(start.clone(), Tensors::from([(input, features)]))))
         }
         Answer::Classify { .. } | Answer::Detect { .. } | Answer::Compare { .. } | Answer::Show { .. } => {
             Err(missing(entry, "text"))

@@ -22,9 +22,11 @@ export async function transcribe(
   if (task.writes && !model.text.tokenizer) {
     throw makeError("unsupported", "this model came without a tokenizer, so what it writes cannot be read");
   }
-  const given = JSON.stringify(complete(options, MOST_TOKENS));
+  const { language, task: what, ...others } = options;
+  const choices = { ...(language !== undefined && { language }), ...(what !== undefined && { task: what }) };
+  const given = JSON.stringify({ ...complete(others, MOST_TOKENS), choices });
   const written = await write(model, context, (host) => model.runtime.transcribe(samples, given, ...host));
-  const { text, parts, reason } = JSON.parse(written.json) as Transcribed;
+  const { reason, ...said } = JSON.parse(written.json) as Transcribed;
   const aborted = context.signal.aborted;
-  return { text, parts, reason: aborted ? "aborted" : reason, recoveries: written.recoveries };
+  return { ...said, reason: aborted ? "aborted" : reason, recoveries: written.recoveries };
 }

@@ -1,0 +1,116 @@
+//! The start tokens of a decoder behind an encoder, and what callers choose among them.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use gristmill_bundle::{Choice, Manifest};
+
+use crate::error::Error;
+
+/// Words by the names of choices, such as `de` for `language`.
+pub type Choices = BTreeMap<String, String>;
+
+/// A place among start tokens that the model decides on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Open {
+    /// Index of the token.
+    pub(crate) place: usize,
+    /// What may stand there.
+    pub(crate) among: Vec<u32>,
+}
+
+/// What a decoder begins with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// The tokens; those of open places mean nothing yet.
+    pub(crate) tokens: Vec<u32>,
+    /// What is left to the model, in order.
+    pub(crate) open: VecDeque<Open>,
+}
+
+impl Start {
+    /// The model's start tokens with what the caller chose. Errors if there is no such choice, or no such word.
+    pub fn new(manifest: &Manifest, chosen: &Choices) -> Result<Self, Error> {
+        let mut start = Start { tokens: manifest.model.decoder_start_tokens.clone(), open: VecDeque::new() };
+        let choices = &manifest.model.choices;
+        if let Some(name) = chosen.keys().find(|name| choices.iter().all(|c| c.name != **name)) {
+            let known: Vec<&str> = choices.iter().map(|c| c.name.as_str()).collect();
+            let known = if known.is_empty() { "nothing".to_string() } else { known.join(", ") };
+            let message = format!("{name}: this model lets nobody choose that; it lets choose {known}");
+            return Err(Error::Unsupported(message));
+        }
+        for choice in choices {
+            let place = choice.place as usize;
+            match chosen.get(&choice.name).or(choice.default.as_ref()) {
+                Some(word) => start.tokens[place] = token(choice, word)?,
+                None => start.open.push_back(Open { place, among: choice.values.values().copied().collect() }),
+            }
+        }
+        Ok(start)
+    }
+}
+
+fn token(choice: &Choice, word: &str) -> Result<u32, Error> {
+    choice.values.get(word).copied().ok_or_else(|| {
+        let known: Vec<&str> = choice.values.keys().map(String::as_str).collect();
+        Error::Input { name: choice.name.clone(), expected: format!("one of {}", known.join(", ")), found: word.into() }
+    })
+}
+
+/// What stands for choices in start tokens without open places.
+pub(crate) fn words(manifest: &Manifest, tokens: &[u32]) -> Choices {
+    let word = |choice: &Choice| {
+        let token = tokens.get(choice.place as usize);
+        choice.values.iter().find(|(_, id)| Some(*id) == token).map(|(word, _)| (choice.name.clone(), word.clone()))
+    };
+    manifest.model.choices.iter().filter_map(word).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::decoder_manifest;
+
+    fn manifest() -> Manifest {
+        let mut manifest = decoder_manifest();
+        manifest.model.decoder_start_tokens = vec![9, 1, 5, 8];
+        let values = |all: &[(&str, u32)]| all.iter().map(|(word, id)| (word.to_string(), *id)).collect();
+        manifest.model.choices = vec![
+            Choice { name: "language".into(), place: 1, values: values(&[("de", 2), ("en", 1)]), default: None },
+            Choice {
+                name: "task".into(),
+                place: 2,
+                values: values(&[("translate", 4), ("transcribe", 5)]),
+                default: Some("transcribe".into()),
+            },
+        ];
+        manifest
+    }
+
+    fn chosen(all: &[(&str, &str)]) -> Choices {
+        all.iter().map(|(name, word)| (name.to_string(), word.to_string())).collect()
+    }
+
+    #[test]
+    fn words_become_tokens() {
+        let manifest = manifest();
+        let start = Start::new(&manifest, &chosen(&[("language", "de"), ("task", "translate")])).unwrap();
+        assert_eq!((start.tokens.as_slice(), start.open.len()), (&[9, 2, 4, 8][..], 0));
+        assert_eq!(words(&manifest, &start.tokens), chosen(&[("language", "de"), ("task", "translate")]));
+        let start = Start::new(&manifest, &Choices::new()).unwrap();
+        assert_eq!(start.open, [Open { place: 1, among: vec![2, 1] }]);
+        assert_eq!(start.tokens[2], 5);
+    }
+
+    #[test]
+    fn what_cannot_be_chosen_is_said() {
+        let fail = |all| Start::new(&manifest(), &chosen(all)).unwrap_err().to_string();
+        assert_eq!(
+            fail(&[("accent", "de")]),
+            "accent: this model lets nobody choose that; it lets choose language, task"
+        );
+        let unknown = fail(&[("language", "xx")]);
+        assert!(unknown.contains("language") && unknown.contains("one of de, en"), "{unknown}");
+        let none = Start::new(&decoder_manifest(), &chosen(&[("task", "a")])).unwrap_err().to_string();
+        assert!(none.ends_with("it lets choose nothing"), "{none}");
+    }
+}
