@@ -147,12 +147,13 @@ pub(crate) struct CheckArgs {
 Examples:
   gristmill new path/to/model
   gristmill new path/to/model -o stablelm.ron
+  gristmill new path/to/model --base llama
   gristmill check stablelm.ron --model path/to/model
   gristmill compile path/to/model -o dist --arch stablelm.ron
 
-The draft extends the shipped architecture that has names for most of the model's tensors. It lists
-the tensors and the entries of config.json that the base does not know, and what the base reads
-that the model does not have. Beside it lies a Python script that runs the original model and writes
+The draft extends the shipped architecture that fits the model's tensors with the fewest changes, or
+--base. It lists the tensors and the entries of config.json that the base does not know, and what
+the base reads that the model does not have. Beside it lies a Python script that runs the original model and writes
 what `gristmill verify` compares with.")]
 pub(crate) struct NewArgs {
     /// A model directory
@@ -161,6 +162,9 @@ pub(crate) struct NewArgs {
     /// Where the file goes; otherwise it is called as the type of the model, here
     #[arg(short, long, value_name = "FILE.ron")]
     pub(crate) output: Option<PathBuf>,
+    /// Shipped architecture to extend; otherwise the one that fits with the fewest changes
+    #[arg(long, value_name = "NAME")]
+    pub(crate) base: Option<String>,
     /// Replace files, and draft one for a model that a shipped architecture describes
     #[arg(long)]
     pub(crate) force: bool,

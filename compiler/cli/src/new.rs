@@ -28,11 +28,16 @@ pub(crate) fn new(args: &NewArgs) -> Outcome {
         )));
     }
     let tensors = Checkpoint::open(&args.model).map_err(CompileError::from)?.tensors();
-    let draft = draft(&library, &dir.config, &tensors).ok_or_else(|| {
-        Failure::wrong(
+    let base = args.base.as_deref().map(|base| base.trim_end_matches(".ron"));
+    let draft = draft(&library, &dir.config, &tensors, base).ok_or_else(|| match base {
+        Some(base) => {
+            let known: Vec<&str> = library.architectures().map(|file| file.trim_end_matches(".ron")).collect();
+            Failure::wrong(format!("no shipped architecture is called {base}; there are {}", known.join(", ")))
+        }
+        None => Failure::wrong(
             "no shipped architecture has names for any of these tensors, so there is no base to draft from; start with \
              \"A first file\" in models/README.md",
-        )
+        ),
     })?;
     let file = args.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.ron", stem(&dir.config, &class))));
     let script = file.with_file_name(format!("{}_golden.py", file.file_stem().unwrap_or_default().to_string_lossy()));

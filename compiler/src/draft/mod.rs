@@ -3,11 +3,10 @@
 mod golden;
 mod pattern;
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use gristmill_graph::text::{Library, Outline, outline};
+use gristmill_graph::text::{Library, Outline, bind, outline};
 use serde_json::Value;
 
 use crate::model_dir::PREPROCESSOR_KEY;
@@ -50,16 +49,28 @@ pub struct Draft {
     pub total: usize,
 }
 
-/// Drafts an architecture file for a model from its config.json, and the names and shapes of its tensors. The base is the
-/// shipped architecture that knows most of the names; what it does not know, or knows in vain, is listed. None if no
-/// shipped architecture knows any.
-pub fn draft(library: &Library, config: &Value, tensors: &BTreeMap<String, Vec<u64>>) -> Option<Draft> {
+/// Drafts an architecture file for a model from its config.json, and the names and shapes of its tensors. The base is
+/// `base`, or the shipped architecture that fits with the fewest changes; what it does not know, or knows in vain, is
+/// listed. None if no shipped architecture knows any of the names, or none is called `base`.
+pub fn draft(
+    library: &Library,
+    config: &Value,
+    tensors: &BTreeMap<String, Vec<u64>>,
+    base: Option<&str>,
+) -> Option<Draft> {
     let files: Vec<String> = library.architectures().map(str::to_string).collect();
+    let wanted = |file: &&String| base.is_none_or(|base| file.trim_end_matches(".ron") == base);
     let read = |file: &String| Some((file.trim_end_matches(".ron").to_string(), outline(library, file).ok()?));
-    let candidates = files.iter().filter_map(read).map(|(name, base)| (matches(&base, tensors), name, base));
-    // Of files that know as much, the one that wants least besides is nearest, and the plainest of those.
-    let best = candidates.min_by_key(|(found, _, base)| (Reverse(found.known.len()), found.missing.len(), base.depth));
-    let (found, base, outlined) = best.filter(|(found, _, _)| !found.known.is_empty())?;
+    let candidates = files.iter().filter(wanted).filter_map(read);
+    let judged = candidates.map(|(name, outlined)| (matches(&outlined, tensors), name, outlined));
+    let known = judged.filter(|(found, _, _)| base.is_some() || !found.known.is_empty());
+    // Tensors without a name are as much work as places where names or shapes do not fit. Of equals the plainest.
+    let work = |found: &Matches, name: &str| {
+        let faults = bind(library, name, config, Some(tensors)).err().map_or(0, |faults| faults.0.len());
+        tensors.len() - found.known.len() + faults
+    };
+    let (found, base, outlined) =
+        known.min_by_key(|(found, name, outlined)| (work(found, name), found.missing.len(), outlined.depth))?;
     let class = config["architectures"][0].as_str().unwrap_or("MyModel");
     let text = write(class, &base, &outlined, &found, config, tensors);
     Some(Draft { text, base, known: found.known.len(), total: tensors.len() })

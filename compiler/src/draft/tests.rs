@@ -35,7 +35,7 @@ fn the_nearest_architecture_is_the_base_and_the_rest_is_listed() {
         "architectures": ["TinyForCausalLM"], "vocab_size": 101, "hidden_size": 16, "intermediate_size": 24,
         "num_hidden_layers": 2, "num_attention_heads": 2, "use_parallel_residual": true, "hidden_dropout": 0.1,
     });
-    let draft = draft(&library(), &config, &tensors()).expect("a base");
+    let draft = draft(&library(), &config, &tensors(), None).expect("a base");
     assert_eq!((draft.base.as_str(), draft.known, draft.total), ("llama", 18, 21));
     let text = &draft.text;
     for part in [
@@ -55,14 +55,14 @@ fn the_nearest_architecture_is_the_base_and_the_rest_is_listed() {
     // What is drafted is valid; what is missing is found when it is bound.
     let library = library().with_file("tiny.ron", text.clone());
     assert_eq!(check(&library, "tiny.ron"), Ok(()));
-    let faults = gristmill_graph::text::bind(&library, "tiny.ron", &config, Some(&tensors())).unwrap_err().to_string();
+    let faults = bind(&library, "tiny.ron", &config, Some(&tensors())).unwrap_err().to_string();
     assert!(faults.contains("mlp.gate_proj.weight` is not in the checkpoint"), "{faults}");
 }
 
 #[test]
 fn what_nothing_knows_has_no_draft() {
     let tensors = BTreeMap::from([("alpha".to_string(), vec![2]), ("beta".to_string(), vec![3])]);
-    assert_eq!(draft(&library(), &json!({}), &tensors), None);
+    assert_eq!(draft(&library(), &json!({}), &tensors, None), None);
 }
 
 #[test]

@@ -9,10 +9,10 @@ fn a_draft_is_written_beside_the_script_of_its_test() {
     let model = stories().join("../../tests/goldens/olmo2/base/model").display().to_string();
     let ran = place.run(&["new", &model, "-o", "mine.ron"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    assert!(ran.stderr.contains("mine.ron: extends gemma3, which has names for 25 of 25 tensors"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("mine.ron: extends llama, which has names for 19 of 25 tensors"), "{}", ran.stderr);
     let draft = std::fs::read_to_string(place.at("mine.ron")).unwrap();
-    // Its norms are called as those of that architecture, but it has fewer.
-    for part in ["extends: \"gemma3\"", "classes: [\"Olmo2ForCausalLM\"]", "pre_feedforward_layernorm.weight"] {
+    // All of its tensors have a name in another architecture, whose shapes are others.
+    for part in ["extends: \"llama\"", "classes: [\"Olmo2ForCausalLM\"]", "q_norm.weight", "input_norm: "] {
         assert!(draft.contains(part), "{part} is not in\n{draft}");
     }
     let script = std::fs::read_to_string(place.at("mine_golden.py")).unwrap();
@@ -24,7 +24,9 @@ fn a_draft_is_written_beside_the_script_of_its_test() {
         .run(&["check", "mine.ron", "--model", &model])
         .fails(1, &["input_layernorm.weight` is not in the checkpoint"]);
     place.run(&["new", &model, "-o", "mine.ron"]).fails(2, &["mine.ron exists; --force replaces it"]);
-    place.run(&["new", &model, "-o", "mine.ron", "--force"]).ok();
+    place.run(&["new", &model, "-o", "mine.ron", "--force", "--base", "gemma3.ron"]).ok();
+    assert!(std::fs::read_to_string(place.at("mine.ron")).unwrap().contains("extends: \"gemma3\""));
+    place.run(&["new", &model, "--base", "gemma33"]).fails(2, &["is called gemma33; there are bart, bert,"]);
 }
 
 #[test]
