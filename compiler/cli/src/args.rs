@@ -147,7 +147,7 @@ pub(crate) struct CheckArgs {
 Examples:
   gristmill new path/to/model
   gristmill new path/to/model -o stablelm.ron
-  gristmill new path/to/model --base llama
+  gristmill new path/to/model -o mine.ron --base NAME
   gristmill check stablelm.ron --model path/to/model
   gristmill compile path/to/model -o dist --arch stablelm.ron
 
