@@ -43,6 +43,7 @@ function readBundle(folder, name) {
     classify: expected.classify ?? [],
     detect: expected.detect ?? [],
     transcribe: expected.transcribe ?? [],
+    show: expected.show ?? [],
     run: expected.run ?? [],
     /** Limits below which some steps move; null if the bundle was not made for that. */
     limits: expected.limits ?? null,

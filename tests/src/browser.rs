@@ -25,6 +25,7 @@ use gristmill_runtime::{Backend, Data, Tensor};
 use serde_json::{Map, Value, json};
 
 use crate::goldens::{Case, root};
+use crate::prompts::{PromptModel, write_model};
 use crate::speech;
 
 /// Where the tests in browsers look.
@@ -187,6 +188,25 @@ pub fn make_sounds(folder: &Path, name: &str, model: &Path, sounds: &[Recording<
         }));
     }
     write_expected(folder, name, &json!({ "version": 1, "transcribe": expected }))
+}
+
+/// Compiles a model that writes about pictures at f32. What is expected is what transformers writes.
+pub fn make_prompts(folder: &Path, name: &str, model: &PromptModel) -> Outcome<()> {
+    let dir = tempfile::tempdir()?;
+    write_model(name, model, dir.path());
+    let bundle = compiled(folder, name, dir.path(), "f32", |_| {})?;
+    let tokenizer = Tokenizer::from_bundle(&bundle)?;
+    let mut expected = Vec::new();
+    for prompt in &model.prompts {
+        let pictures: Vec<String> = prompt.pictures.iter().map(|p| format!("{p}.png")).collect();
+        let before = tokenizer.decode(&prompt.ids)?;
+        let whole = tokenizer.decode(&[prompt.ids.as_slice(), &prompt.written].concat())?;
+        expected.push(json!({
+            "name": prompt.prompt, "prompt": prompt.prompt, "pictures": pictures, "tokens": prompt.written,
+            "text": whole.strip_prefix(&before).ok_or("a text that continues the prompt")?, "rendered": model.rendered,
+        }));
+    }
+    write_expected(folder, name, &json!({ "version": 1, "show": expected }))
 }
 
 /// Compiles the model of a golden case at f32; what is expected are its golden outputs.

@@ -4,8 +4,11 @@
 use std::path::Path;
 use std::process::Command;
 
-use gristmill_tests::browser::{Recording, Task, folder, make, make_golden, make_limited, make_pictures, make_sounds};
+use gristmill_tests::browser::{
+    Recording, Task, folder, make, make_golden, make_limited, make_pictures, make_prompts, make_sounds,
+};
 use gristmill_tests::goldens::{Case, root};
+use gristmill_tests::prompts;
 use gristmill_tests::speech::{self, copy};
 
 /// Decoders and encoders with what makes them differ: windows, biases, merged and transposed projections, norms of heads;
@@ -53,6 +56,9 @@ fn browsers_compute_what_the_native_runtime_computes() {
     make_pictures(&folder(), "person-detector", &detector, &["astronaut.png", "cat.png"]).unwrap();
     make_pictures(&folder(), "finder", &Case::open("detr/resnet").model_dir(), &["cat.png"]).unwrap();
     sounds(models.path());
+    for (name, model) in prompts::models() {
+        make_prompts(&folder(), &name, &model).unwrap();
+    }
     for name in GOLDENS {
         make_golden(&folder(), &Case::open(name)).unwrap();
     }

@@ -4,9 +4,10 @@ use gristmill_bundle::Manifest;
 use gristmill_runtime::Error;
 use gristmill_runtime::choices::Choices;
 use gristmill_runtime::generate::{Options, Outcome, Prompt, Stop};
+use gristmill_runtime::picture::Picture;
 use gristmill_runtime::sample::Sampling;
 use gristmill_runtime::sound::Sound;
-use gristmill_runtime::task::hearing;
+use gristmill_runtime::task::{hearing, show};
 use gristmill_runtime::text::{Callbacks, TextRun};
 use gristmill_runtime::transcribe::{Said, Transcribed, Transcript};
 use js_sys::{Function, Uint32Array};
@@ -94,10 +95,17 @@ fn decoder(host: &Host) -> Decode {
     })
 }
 
-/// Prepares to continue a prompt.
-pub(crate) fn prepare(manifest: &Manifest, prompt: &[u32], options: &str, host: &Host) -> Result<Run, Error> {
+/// Prepares to continue a prompt, which may be about pictures.
+pub(crate) fn prepare(
+    manifest: &Manifest,
+    prompt: &[u32],
+    pictures: &[Picture],
+    options: &str,
+    host: &Host,
+) -> Result<Run, Error> {
     let (options, stops, _) = read(options)?;
-    let run = TextRun::new(manifest, decoder(host), Prompt::text(manifest, prompt)?, &options, &stops)?;
+    let start = if pictures.is_empty() { Prompt::text(manifest, prompt)? } else { show(manifest, prompt, pictures)? };
+    let run = TextRun::new(manifest, decoder(host), start, &options, &stops)?;
     Ok(Run::Text(Box::new(run)))
 }
 

@@ -197,27 +197,30 @@ impl Runtime {
         })
     }
 
-    /// Does what the model is for, `kind` of `Task` in `ts/api.ts`, with pictures as `ImageData` has them and texts as token
-    /// ids. Gives the results as JSON.
-    pub fn task(&self, kind: String, pictures: &Array, texts: Vec<Uint32Array>, threshold: f32) -> Promise {
-        let (inputs, manifest) = (task::Inputs::read(pictures, &texts), self.manifest.clone());
+    /// Does what the model is for, `kind` of `Task` in `ts/api.ts`, with pictures as `ImageData` has them, films as lists of
+    /// such, and texts as token ids. Gives the results as JSON.
+    pub fn task(&self, kind: String, things: &Array, texts: Vec<Uint32Array>, threshold: f32) -> Promise {
+        let (inputs, manifest) = (task::Inputs::read(things, &texts), self.manifest.clone());
         self.with(async move |engine| {
             let results = task::perform(engine, &manifest, &kind, &inputs?, threshold).await?;
             Ok(JsValue::from_str(&results.to_string()))
         })
     }
 
-    /// Continues a prompt (token ids). See `Host` in `generate.rs` for the functions, `ts/runtime.ts` for options and result.
+    /// Continues a prompt (token ids), which may be about pictures (as `ImageData` has them). See `Host` in `generate.rs` for the functions, `ts/runtime.ts` for options and result.
     pub fn generate(
         &self,
         prompt: &[u32],
+        pictures: &Array,
         options: &str,
         decode: Function,
         piece: Function,
         keep_going: Function,
     ) -> Promise {
         let host = Host { decode, piece, keep_going };
-        self.drive(generate::prepare(&self.manifest, prompt, options, &host), host)
+        let run =
+            task::pictures(pictures).and_then(|all| generate::prepare(&self.manifest, prompt, &all, options, &host));
+        self.drive(run, host)
     }
 
     /// Writes down a recording (samples with the model's rate). Functions and options are those of [`Runtime::generate`].

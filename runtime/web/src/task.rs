@@ -2,7 +2,9 @@
 
 use gristmill_bundle::{Answer, Choice, Manifest, Task};
 use gristmill_runtime::picture::Picture;
-use gristmill_runtime::task::{Given, Kind, classify, compare, detect, hearing, takes_pictures, takes_texts};
+use gristmill_runtime::task::{
+    Given, Kind, classify, compare, detect, hearing, takes_films, takes_pictures, takes_texts,
+};
 use gristmill_runtime::{Backend, Error};
 use js_sys::{Array, Reflect, Uint8ClampedArray, Uint32Array};
 use serde_json::{Value, json};
@@ -11,15 +13,28 @@ use wasm_bindgen::{JsCast, JsValue};
 /// What a task is given, in the memory of the runtime.
 pub(crate) struct Inputs {
     pictures: Vec<Picture>,
+    films: Vec<Vec<Picture>>,
     texts: Vec<Vec<u32>>,
 }
 
 impl Inputs {
-    /// Reads pictures, which have `width`, `height` and `data` as `ImageData` has them, and token ids of texts.
-    pub(crate) fn read(pictures: &Array, texts: &[Uint32Array]) -> Result<Self, Error> {
-        let pictures = pictures.iter().map(|p| picture(&p)).collect::<Result<_, _>>()?;
-        Ok(Inputs { pictures, texts: texts.iter().map(Uint32Array::to_vec).collect() })
+    /// Reads pictures, films (lists of pictures), and token ids of texts.
+    pub(crate) fn read(things: &Array, texts: &[Uint32Array]) -> Result<Self, Error> {
+        let texts = texts.iter().map(Uint32Array::to_vec).collect();
+        let mut inputs = Inputs { pictures: Vec::new(), films: Vec::new(), texts };
+        for thing in things.iter() {
+            match thing.dyn_ref::<Array>() {
+                Some(film) => inputs.films.push(pictures(film)?),
+                None => inputs.pictures.push(picture(&thing)?),
+            }
+        }
+        Ok(inputs)
     }
+}
+
+/// Reads pictures, which have `width`, `height` and `data` as `ImageData` has them.
+pub(crate) fn pictures(all: &Array) -> Result<Vec<Picture>, Error> {
+    all.iter().map(|p| picture(&p)).collect()
 }
 
 fn picture(value: &JsValue) -> Result<Picture, Error> {
@@ -47,7 +62,7 @@ pub(crate) async fn perform(
     inputs: &Inputs,
     threshold: f32,
 ) -> Result<Value, Error> {
-    let given = Given { pictures: &inputs.pictures, texts: &inputs.texts, ..Given::default() };
+    let given = Given { pictures: &inputs.pictures, films: &inputs.films, texts: &inputs.texts, ..Given::default() };
     Ok(match kind {
         "classify" => json!(classify(backend, manifest, given).await?),
         "detect" => json!(detect(backend, manifest, given, threshold).await?),
@@ -60,7 +75,12 @@ pub(crate) async fn perform(
 pub(crate) fn describe(manifest: &Manifest, task: &Task) -> Value {
     let kind = Kind::of(&task.gives);
     let sound = if kind == Kind::Transcribe { hearing(manifest).ok() } else { None };
-    let takes = [("picture", takes_pictures(task)), ("text", takes_texts(task)), ("sound", sound.is_some())];
+    let takes = [
+        ("picture", takes_pictures(task)),
+        ("film", takes_films(task)),
+        ("text", takes_texts(task)),
+        ("sound", sound.is_some()),
+    ];
     let takes: Vec<&str> = takes.iter().filter(|(_, yes)| *yes).map(|(name, _)| *name).collect();
     let mut told = json!({ "kind": kind.name(), "takes": takes });
     if let Some((how, most)) = sound {
@@ -70,6 +90,10 @@ pub(crate) fn describe(manifest: &Manifest, task: &Task) -> Value {
             |c: &Choice| json!({ "name": c.name, "values": c.values.keys().collect::<Vec<_>>(), "default": c.default });
         told["choices"] = manifest.model.choices.iter().map(choice).collect();
         told["writes"] = matches!(task.gives, Answer::Write { .. }).into();
+    }
+    if let Answer::Show { token, written, .. } = &task.gives {
+        told["token"] = (*token).into();
+        told["written"] = written.as_deref().into();
     }
     told
 }

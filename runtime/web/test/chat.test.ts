@@ -65,6 +65,20 @@ test("an answer in pieces", async () => {
   assert.equal(asked[0]?.messages[0]?.content, "ab");
 });
 
+test("pictures stand between the texts of a message", async () => {
+  const { model, asked } = fakeModel(["A cat"]);
+  const url = "data:image/png;base64,AAAA";
+  const content = [
+    { type: "image_url" as const, image_url: { url } },
+    { type: "text" as const, text: "What is it?" },
+  ];
+  await chat(model).completions.create({ messages: [{ role: "user", content }] });
+  assert.deepEqual(asked[0]?.messages[0]?.content, [
+    { type: "image", image: url },
+    { type: "text", text: "What is it?" },
+  ]);
+});
+
 test("aborts and failures", async () => {
   const { model } = fakeModel(["Hi"], "aborted");
   await assert.rejects(chat(model).completions.create({ ...HELLO, stream: false }), { name: "AbortError" });

@@ -69,6 +69,15 @@ test("templates are found in both files and both forms", () => {
   assert.equal(render(null, null), undefined);
 });
 
+test("models of more than text have a template of their own", () => {
+  const source =
+    "{% for m in messages %}{% for p in m['content'] %}{% if p['type'] == 'image' %}<image>{% else %}{{ p['text'] }}" +
+    "{% endif %}{% endfor %}{% endfor %}";
+  const files = { template: null, processor: { chat_template: source }, config: { chat_template: "text only" } };
+  const content = [{ type: "image" as const }, { type: "text" as const, text: " what?" }];
+  assert.equal(makeTemplate(files)?.render([{ role: "user", content }], true, 0), "<image> what?");
+});
+
 test("dates", () => {
   // Expected values from Python's datetime.
   for (const [time, expected] of [

@@ -57,6 +57,11 @@ export interface Samples {
 /** A recording: a file of a kind that the browser plays, the address of one, or what is in it. */
 export type SoundSource = string | URL | Blob | ArrayBuffer | AudioBuffer | Samples;
 
+/** A film, as pictures in their order. */
+export interface Film {
+  frames: PictureSource[];
+}
+
 /** A class and how certain the model is of it. */
 export interface ClassScore {
   /** Name of the class; its number if it has none. */
@@ -83,12 +88,16 @@ export interface Fit {
 
 /** What an entry is for. */
 export interface TaskInfo {
-  kind: "classify" | "detect" | "compare" | "transcribe";
-  takes: ("picture" | "text" | "sound")[];
+  kind: "classify" | "detect" | "compare" | "transcribe" | "generate";
+  takes: ("picture" | "film" | "text" | "sound")[];
   /** Samples per second of the recordings that it takes. */
   rate?: number;
   /** How much of a recording is heard at once. */
   seconds?: number;
+  /** The token that stands for a picture in a prompt. */
+  token?: number;
+  /** How a picture is written in a prompt; null if by that token alone. */
+  written?: string | null;
   /** Whether what is said is generated as text, which takes a tokenizer; otherwise it is spelled. */
   writes?: boolean;
   /** What callers choose of that text, such as `language`. */
@@ -208,14 +217,22 @@ export interface MemoryInfo {
   wasm: number;
 }
 
+/** A part of a message: a text, or a picture where the model is to see one. */
+export type MessagePart = { type: "text"; text: string } | { type: "image"; image: PictureSource };
+
 /** One message of a conversation. */
 export interface Message {
   role: string;
-  content: string;
+  content: string | MessagePart[];
 }
 
 /** How text is generated. */
 export interface GenerateOptions {
+  /**
+   * Pictures that the text is about. A prompt says where they are by the model's own marks; those that it does not
+   * mention stand in front of it, or in front of the last message.
+   */
+  images?: PictureSource[];
   /** Most tokens to generate. Default: 256. */
   maxNewTokens?: number;
   /** 0, the default, takes the best token every time. */
@@ -257,7 +274,7 @@ export interface GenerateResult {
 }
 
 /** How a recording is written down: options of the text that is generated, unless the model spells. */
-export interface TranscribeOptions extends Omit<GenerateOptions, "maxNewTokens" | "onPrompt"> {
+export interface TranscribeOptions extends Omit<GenerateOptions, "maxNewTokens" | "onPrompt" | "images"> {
   /** Most tokens for what is heard at once. Default: as many as the model can. */
   maxNewTokens?: number;
   /** Language that is spoken, such as `en`, for models that know several; left out, the model finds out. */

@@ -1,6 +1,6 @@
 // Chat completions in the shapes of OpenAI's interface, so that code written for it runs against a model in the page.
 
-import type { GenerateOptions, GenerateResult, Message } from "./api";
+import type { GenerateOptions, GenerateResult, Message, MessagePart } from "./api";
 import { aborted, makeError, type GristmillError } from "./errors";
 
 /** What is needed of a model. */
@@ -9,10 +9,13 @@ export interface ChatModel {
   info(): { name: string };
 }
 
-/** A message of a request. Content in parts may consist of text only. */
+/** A part of a message: a text, or the address of a picture, which may be a `data:` address. */
+export type ChatPart = { type: "text"; text: string } | { type: "image_url"; image_url: { url: string } };
+
+/** A message of a request. */
 export interface ChatMessage {
   role: string;
-  content: string | { type: "text"; text: string }[];
+  content: string | ChatPart[];
 }
 
 /** A request. Other parameters of the interface are refused instead of being ignored. */
@@ -164,11 +167,16 @@ function toMessage({ role, content }: ChatMessage, index: number): Message {
   if (!Array.isArray(parts)) {
     throw refuse(`messages[${index}].content: expected a text, found ${JSON.stringify(parts)}`);
   }
-  const texts = (parts as { type?: unknown; text?: unknown }[]).map((part) => {
-    if (part.type === "text" && typeof part.text === "string") return part.text;
-    throw refuse(`messages[${index}].content: expected parts of type text, found ${JSON.stringify(part.type)}`);
+  type Loose = { type?: unknown; text?: unknown; image_url?: { url?: unknown } };
+  const read = (parts as Loose[]).map((part): MessagePart => {
+    if (part.type === "text" && typeof part.text === "string") return { type: "text", text: part.text };
+    const url = part.type === "image_url" ? part.image_url?.url : undefined;
+    if (typeof url === "string") return { type: "image", image: url };
+    const found = JSON.stringify(part.type);
+    throw refuse(`messages[${index}].content: expected parts of type text or image_url, found ${found}`);
   });
-  return { role, content: texts.join("") };
+  const texts = read.map((part) => (part.type === "text" ? part.text : null));
+  return { role, content: texts.includes(null) ? read : texts.join("") };
 }
 
 function generateOptions(params: ChatParams, signal: AbortSignal | undefined): GenerateOptions {

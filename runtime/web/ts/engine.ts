@@ -5,7 +5,6 @@ import type {
   GenerateResult,
   LoadProgress,
   MemoryInfo,
-  Message,
   ModelInfo,
   RunOptions,
   Tensor,
@@ -16,6 +15,7 @@ import { makeError } from "./errors";
 import { serve, type Handlers, type Port } from "./link";
 import type { Source } from "./load/contract";
 import { Loaded, type LoadArgs } from "./loaded";
+import type { SentPicture } from "./picture";
 import { embed } from "./tasks/embed";
 import { generate } from "./tasks/generate";
 import { perform, type TaskArgs } from "./tasks/perform";
@@ -23,7 +23,13 @@ import { transcribe } from "./tasks/transcribe";
 import type { WriteEvent } from "./tasks/write";
 
 /** Options of a generation that can be sent to a worker. */
-export type SentGenerateOptions = Omit<GenerateOptions, "signal" | "onPrompt">;
+export type SentGenerateOptions = Omit<GenerateOptions, "signal" | "onPrompt" | "images">;
+
+/** A message without the pictures that it is about, which are sent beside it. */
+export interface SentMessage {
+  role: string;
+  content: string | ({ type: "text"; text: string } | { type: "image" })[];
+}
 
 /** Options of writing down a recording that can be sent to a worker. */
 export type SentTranscribeOptions = Omit<TranscribeOptions, "signal" | "onProgress">;
@@ -34,7 +40,7 @@ export type Calls = {
   /** Reports lost devices being replaced, and by what, for as long as the model lives. */
   watch: { args: null; result: null; event: LoadProgress | { info: ModelInfo } };
   generate: {
-    args: { prompt: string | Message[]; options: SentGenerateOptions };
+    args: { prompt: string | SentMessage[]; pictures: SentPicture[]; options: SentGenerateOptions };
     result: GenerateResult;
     event: WriteEvent;
   };

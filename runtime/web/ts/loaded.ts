@@ -86,7 +86,8 @@ export class Loaded {
     const has = (role: string): boolean => entries.some((e) => e.role === role);
     const tasks: Task[] = ["run"];
     for (const { task } of entries) {
-      const able = task && (!(task.takes.includes("text") || task.writes) || this.text.tokenizer);
+      const called = task && task.kind !== "generate";
+      const able = called && (!(task.takes.includes("text") || task.writes) || this.text.tokenizer);
       if (able && !tasks.includes(task.kind)) tasks.unshift(task.kind);
     }
     if (has("embed") && this.text.tokenizer) tasks.unshift("embed");

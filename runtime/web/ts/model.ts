@@ -3,6 +3,7 @@
 import type {
   ClassScore,
   Detection,
+  Film,
   Fit,
   GenerateOptions,
   GenerateResult,
@@ -23,9 +24,10 @@ import type { Calls } from "./engine";
 import { aborted, makeError } from "./errors";
 import { connect, streamOf, type Link, type Port, type Stream } from "./link";
 import type { LoadArgs } from "./loaded";
-import { takePicture } from "./picture";
+import { takePictures } from "./picture";
+import { isText, NOTHING_WRITTEN, withoutPictures } from "./prompt";
 import { takeSound } from "./sound";
-import type { TaskArgs } from "./tasks/perform";
+import type { TaskArgs, Thing } from "./tasks/perform";
 import type { WriteEvent } from "./tasks/write";
 import { hostThreads } from "./wasm/threads";
 
@@ -120,9 +122,19 @@ export class Model {
    * leaving the loop ends the generation.
    */
   generate(prompt: string | Message[], options: GenerateOptions = {}): Generation {
-    const { signal, onPrompt, ...sent } = options;
-    const stream = this.home.link.stream("generate", { prompt, options: sent }, { signal });
-    return writing(stream, onPrompt);
+    const { signal, onPrompt, images = [], ...sent } = options;
+    if (isText(prompt, images)) {
+      const args = { prompt, pictures: [], options: sent };
+      return writing(this.home.link.stream("generate", args, { signal }), onPrompt);
+    }
+    const start = async (stop: AbortSignal, onEvent: (event: WriteEvent) => void): Promise<GenerateResult> => {
+      const split = withoutPictures(prompt, images);
+      const taken = await unless(stop, takePictures(split.images, stop));
+      if (!taken) return NOTHING_WRITTEN;
+      const args = { prompt: split.prompt, pictures: taken.pictures, options: sent };
+      return this.home.link.call("generate", args, { signal: stop, onEvent, transfer: taken.transfer });
+    };
+    return writing(streamOf(start, signal), onPrompt);
   }
 
   /**
@@ -172,27 +184,29 @@ export class Model {
     return results[0] as Detection[];
   }
 
-  /** How well each of the texts fits to each of the pictures. */
+  /** How well each of the texts fits to each of the pictures, or of the films, for models of these. */
   async compare(
-    pictures: PictureSource[],
+    things: (PictureSource | Film)[],
     texts: string[],
     options: { signal?: AbortSignal } = {},
   ): Promise<Fit[]> {
-    return (await this.perform("compare", pictures, texts, 0, options.signal)) as Fit[];
+    return (await this.perform("compare", things, texts, 0, options.signal)) as Fit[];
   }
 
   private async perform(
     kind: TaskArgs["kind"],
-    sources: PictureSource[],
+    sources: (PictureSource | Film)[],
     texts: string[],
     threshold: number,
     signal: AbortSignal | undefined,
   ): Promise<unknown[]> {
     if (signal?.aborted) throw aborted();
-    const pictures = await Promise.all(sources.map((source) => takePicture(source, signal)));
-    // Bitmaps are ours: those that the caller has are copied.
-    const transfer = pictures.filter((picture) => picture instanceof ImageBitmap);
-    return this.home.link.call("perform", { kind, pictures, texts, threshold }, { signal, transfer });
+    const taken = await Promise.all(
+      sources.map((source) => takePictures(isFilm(source) ? source.frames : [source], signal)),
+    );
+    const things = taken.map(({ pictures }, at) => (isFilm(sources[at]) ? pictures : pictures[0])) as Thing[];
+    const transfer = taken.flatMap((all) => all.transfer);
+    return this.home.link.call("perform", { kind, things, texts, threshold }, { signal, transfer });
   }
 
   /** Calls an entry with tensors; with `null` the one that takes inputs of these names. */
@@ -214,6 +228,9 @@ export class Model {
     return this.home.link.call("loseDevice", null);
   }
 }
+
+const isFilm = (source: PictureSource | Film | undefined): source is Film =>
+  typeof source === "object" && "frames" in source;
 
 /** The pieces of a stream; its counts go to `count`. */
 function writing<R>(stream: Stream<WriteEvent, R>, count?: (done: number, total: number) => void): Writing<R> {

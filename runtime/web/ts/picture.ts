@@ -8,7 +8,19 @@ import { fetchFile } from "./fetched";
 const MOST_PIXELS = 2 ** 26;
 
 /** A picture that can be sent: pixels as they are, or a bitmap that may be handed over. */
-export async function takePicture(source: PictureSource, signal?: AbortSignal): Promise<ImageBitmap | ImageData> {
+export type SentPicture = ImageBitmap | ImageData;
+
+/** All pictures, and those of them that may be handed over: bitmaps are ours, those that the caller has are copied. */
+export async function takePictures(
+  sources: PictureSource[],
+  signal?: AbortSignal,
+): Promise<{ pictures: SentPicture[]; transfer: ImageBitmap[] }> {
+  const pictures = await Promise.all(sources.map((source) => takePicture(source, signal)));
+  return { pictures, transfer: pictures.filter((picture) => picture instanceof ImageBitmap) };
+}
+
+/** A picture that can be sent. */
+export async function takePicture(source: PictureSource, signal?: AbortSignal): Promise<SentPicture> {
   if (typeof ImageData !== "undefined" && source instanceof ImageData) return source;
   const decodable = typeof source === "string" || source instanceof URL ? await fetchFile("picture", source, signal) : source;
   let bitmap: ImageBitmap;
@@ -26,7 +38,7 @@ export async function takePicture(source: PictureSource, signal?: AbortSignal): 
 }
 
 /** The pixels of a picture that was sent. */
-export function pixelsOf(picture: ImageBitmap | ImageData): ImageData {
+export function pixelsOf(picture: SentPicture): ImageData {
   if (picture instanceof ImageData) return picture;
   const { width, height } = picture;
   const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });

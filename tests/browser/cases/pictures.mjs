@@ -61,6 +61,44 @@ export default [
     },
   },
   {
+    name: "what is written about pictures equals what transformers writes",
+    wasm: true,
+    everywhere: true,
+    async run(t) {
+      const bundle = t.bundle("show");
+      const names = [...new Set(bundle.show.flatMap(({ pictures }) => pictures))];
+      const folder = path.join(ROOT, "tests/fixtures/prompts");
+      const extra = Object.fromEntries(names.map((name) => [`test/${name}`, readFileSync(path.join(folder, name))]));
+      const { page, loaded, server } = await t.loaded(bundle, {}, { extra });
+      t.assert.deepEqual(loaded.info.tasks, ["chat", "generate", "run"]);
+      const address = (name) => `${server.url}test/${name}`;
+      const write = async (prompt, images, { tokens }) => {
+        const options = { images, maxNewTokens: tokens.length, ignoreEos: true };
+        return t.ok(await t.call(page, "generate", prompt, options)).result;
+      };
+      for (const expected of bundle.show) {
+        const { tokens, text } = await write(expected.prompt, expected.pictures.map(address), expected);
+        t.assert.deepEqual(tokens, expected.tokens, expected.prompt);
+        t.assert.equal(text, expected.text);
+      }
+      // As messages, whose template puts a picture where the rendered text has it.
+      const [first] = bundle.show;
+      const url = address(first.pictures[0]);
+      const { rendered } = first;
+      const plain = await write(rendered, [url], first);
+      const words = { type: "text", text: "what is in this picture" };
+      const parts = await write([{ role: "user", content: [{ type: "image", image: url }, words] }], [], first);
+      t.assert.deepEqual(parts.tokens, plain.tokens);
+      const beside = await write([{ role: "user", content: words.text }], [url], first);
+      t.assert.deepEqual(beside.tokens, plain.tokens);
+      const many = { images: [url, url], maxNewTokens: 1 };
+      const [mark] = [...bundle.manifest.entries].flatMap(({ task }) => task?.gives.show ?? []);
+      t.assert.ok(mark.token > 0);
+      const one = await t.call(page, "generate", first.prompt, many);
+      t.assert.equal(t.ok(one).result.promptTokens > plain.promptTokens, true, "the second one stands in front");
+    },
+  },
+  {
     name: "the page of a bundle says what a picture is",
     async run(t) {
       const bundle = t.bundle("classify");

@@ -26,6 +26,7 @@ import {
   type EntryInfo,
   type ErrorCode,
   type ErrorDetails,
+  type Film,
   type FinishReason,
   type Fit,
   type GenerateOptions,
@@ -35,6 +36,7 @@ import {
   type LoadProgress,
   type MemoryInfo,
   type Message,
+  type MessagePart,
   type ModelInfo,
   type PictureSource,
   type ProcessorInfo,
@@ -101,6 +103,8 @@ export async function text(model: Model, signal: AbortSignal): Promise<string> {
   const numbers: number = result.promptTokens + result.prefillMs + result.decodeMs + result.recoveries;
   const messages: Message[] = [{ role: "user", content: "Hello" }];
   await model.generate(messages, { stop: "." }).result;
+  const content: MessagePart[] = [{ type: "image", image: "cat.png" }, { type: "text", text: "What is it?" }];
+  await model.generate([{ role: "user", content }], { images: [new URL("https://example.org/a.png")] }).result;
   // @ts-expect-error: a message is not a text
   model.generate(["Hello"]);
   // @ts-expect-error: the name of another interface

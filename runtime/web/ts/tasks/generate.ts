@@ -1,42 +1,81 @@
 // Text generation: from a prompt to token ids, and to what came of them.
 
-import type { GenerateResult, Message } from "../api";
-import type { SentGenerateOptions } from "../engine";
+import type { GenerateResult } from "../api";
+import type { SentGenerateOptions, SentMessage } from "../engine";
 import { makeError } from "../errors";
 import type { CallContext } from "../link";
 import type { Loaded } from "../loaded";
+import { pixelsOf, type SentPicture } from "../picture";
 import type { Generated } from "../runtime";
+import type { ChatTemplate } from "../text/template";
+import type { Tokenizer } from "../text/tokenizer";
 import { complete, write, type WriteEvent } from "./write";
 
 /** Most tokens unless the caller says otherwise. */
 const MOST_TOKENS = 256;
 
+/** What is to be continued. */
+interface Prompted {
+  prompt: string | SentMessage[];
+  pictures: SentPicture[];
+  options: SentGenerateOptions;
+}
+
 /** Generates. An abort ends it without an error. */
 export async function generate(
   model: Loaded,
-  { prompt, options }: { prompt: string | Message[]; options: SentGenerateOptions },
+  { prompt, pictures, options }: Prompted,
   context: CallContext<WriteEvent>,
 ): Promise<GenerateResult> {
   if (!model.text.tokenizer || !model.manifest.entries.some((e) => e.role === "decode")) {
     throw makeError("unsupported", "this model does not generate text");
   }
-  const ids = Uint32Array.from(encode(model, prompt));
+  const ids = Uint32Array.from(encode(model, prompt, pictures.length));
+  const pixels = pictures.map(pixelsOf);
   const full = complete(options, MOST_TOKENS);
   if (context.signal.aborted) full.maxNewTokens = 0;
   const given = JSON.stringify(full);
-  const written = await write(model, context, (host) => model.runtime.generate(ids, given, ...host));
+  const written = await write(model, context, (host) => model.runtime.generate(ids, pixels, given, ...host));
   const generated = JSON.parse(written.json) as Generated;
   if (context.signal.aborted) generated.reason = "aborted";
   return { ...generated, text: written.text, recoveries: written.recoveries };
 }
 
-function encode(model: Loaded, prompt: string | Message[]): number[] {
+function encode(model: Loaded, prompt: string | SentMessage[], pictures: number): number[] {
   const { tokenizer, template } = model.text;
   if (!tokenizer) throw makeError("unsupported", "this model takes token ids only");
+  if (pictures > 0) return withMarks(model, tokenizer, prompt, pictures);
   if (typeof prompt === "string") return tokenizer.encode(prompt, true);
-  if (!template) {
-    throw makeError("unsupported", "this model has no chat template: give the prompt as a text instead of messages");
-  }
   // The template writes special tokens itself.
-  return tokenizer.encode(template.render(prompt, true, Math.floor(Date.now() / 1000)), false);
+  return tokenizer.encode(render(template, prompt), false);
+}
+
+function render(template: ChatTemplate | null, messages: SentMessage[]): string {
+  if (template) return template.render(messages, true, Math.floor(Date.now() / 1000));
+  throw makeError("unsupported", "this model has no chat template: give the prompt as a text instead of messages");
+}
+
+/** The ids of a prompt with as many marks of pictures as there are; those that it does not have stand in front. */
+function withMarks(model: Loaded, tokenizer: Tokenizer, prompt: string | SentMessage[], pictures: number): number[] {
+  const task = model.manifest.entries.find((e) => e.task?.kind === "generate")?.task;
+  if (task?.token === undefined) throw makeError("unsupported", "this model looks at no pictures while it writes");
+  const written = task.written ?? tokenizer.idToToken(task.token) ?? "";
+  const marks = (ids: number[]): number => ids.filter((id) => id === task.token).length;
+  const missing = (text: string): number => Math.max(pictures - marks(tokenizer.encode(text, false)), 0);
+  if (typeof prompt === "string") return tokenizer.encode(written.repeat(missing(prompt)) + prompt, true);
+  // The template knows best where pictures belong, if it knows of pictures at all.
+  try {
+    const ids = tokenizer.encode(render(model.text.template, prompt), false);
+    if (marks(ids) === pictures) return ids;
+  } catch (e) {
+    if (!model.text.template) throw e;
+  }
+  const plain = prompt.map(({ role, content }) => ({ role, content: flat(content, written) }));
+  return tokenizer.encode(render(model.text.template, plain), false);
+}
+
+/** A message as a text. */
+function flat(content: SentMessage["content"], written: string): string {
+  if (typeof content === "string") return content;
+  return content.map((part) => (part.type === "text" ? part.text : written)).join("");
 }

@@ -3,17 +3,20 @@
 import type { TaskInfo } from "../api";
 import { aborted, makeError } from "../errors";
 import type { Loaded } from "../loaded";
-import { pixelsOf } from "../picture";
+import { pixelsOf, type SentPicture } from "../picture";
+
+/** A picture, or the pictures of a film. */
+export type Thing = SentPicture | SentPicture[];
 
 /** A task as it can be sent to a worker. */
 export interface TaskArgs {
-  kind: Exclude<TaskInfo["kind"], "transcribe">;
-  pictures: (ImageBitmap | ImageData)[];
+  kind: Exclude<TaskInfo["kind"], "transcribe" | "generate">;
+  things: Thing[];
   texts: string[];
   threshold: number;
 }
 
-/** One result per picture, or per text if there are only those. */
+/** One result per picture or film, or per text if there are only those. */
 export async function perform(model: Loaded, args: TaskArgs, signal: AbortSignal): Promise<unknown[]> {
   const { kind, texts, threshold } = args;
   if (signal.aborted) throw aborted();
@@ -22,8 +25,8 @@ export async function perform(model: Loaded, args: TaskArgs, signal: AbortSignal
     throw makeError("unsupported", "this model came without a tokenizer, so it takes no texts");
   }
   const ids = texts.map((text) => Uint32Array.from(tokenizer?.encodeWithin(text, true, longest) ?? []));
-  const pictures = args.pictures.map(pixelsOf);
+  const things = args.things.map((thing) => (Array.isArray(thing) ? thing.map(pixelsOf) : pixelsOf(thing)));
   const call = async (): Promise<unknown[]> =>
-    JSON.parse((await model.runtime.task(kind, pictures, ids, threshold)) as string) as unknown[];
+    JSON.parse((await model.runtime.task(kind, things, ids, threshold)) as string) as unknown[];
   return model.withDevice(call, call);
 }

@@ -1,7 +1,7 @@
 // The files of a bundle that turn text into token ids and back.
 
 import { makeError } from "../errors";
-import { CONFIG_FILE, makeTemplate, TEMPLATE_FILE, type ChatTemplate } from "./template";
+import { CONFIG_FILE, makeTemplate, PROCESSOR_FILE, TEMPLATE_FILE, type ChatTemplate } from "./template";
 import { makeTokenizer, type Tokenizer } from "./tokenizer";
 
 const TOKENIZER_FILE = "tokenizer.json";
@@ -24,14 +24,18 @@ export async function loadText(
   bos: number | null,
   maxContext: number,
 ): Promise<Text> {
-  const [tokenizer, config, template, sentences] = await Promise.all(
-    [TOKENIZER_FILE, CONFIG_FILE, TEMPLATE_FILE, SENTENCES_FILE].map(read),
+  const [tokenizer, config, template, processor, sentences] = await Promise.all(
+    [TOKENIZER_FILE, CONFIG_FILE, TEMPLATE_FILE, PROCESSOR_FILE, SENTENCES_FILE].map(read),
   );
   const most = (parse(SENTENCES_FILE, sentences) as { max_seq_length?: unknown } | null)?.max_seq_length;
   const longest = typeof most === "number" ? most : Infinity;
   return {
     tokenizer: tokenizer ? makeTokenizer(parse(TOKENIZER_FILE, tokenizer), bos) : null,
-    template: makeTemplate({ template: template ?? null, config: parse(CONFIG_FILE, config) }),
+    template: makeTemplate({
+      template: template ?? null,
+      processor: parse(PROCESSOR_FILE, processor),
+      config: parse(CONFIG_FILE, config),
+    }),
     longest: Math.min(longest, maxContext),
   };
 }

@@ -2,18 +2,21 @@
 
 import { Environment, Interpreter, parse, tokenize } from "@huggingface/jinja";
 
-import type { Message } from "../api";
+import type { SentMessage } from "../engine";
 import { makeError } from "../errors";
 import { strftime } from "./strftime";
 
-/** Where a template may be in a bundle; the first one counts. */
+/** Where a template may be in a bundle; the first one counts. The second one is that of models of more than text. */
 export const TEMPLATE_FILE = "chat_template.jinja";
+export const PROCESSOR_FILE = "chat_template.json";
 export const CONFIG_FILE = "tokenizer_config.json";
 
 /** The files of a bundle that a template comes from. */
 export interface TemplateFiles {
   /** The text of `chat_template.jinja`, or null if the bundle has none. */
   template: string | null;
+  /** The content of `chat_template.json`, parsed, or null if the bundle has none. */
+  processor?: unknown;
   /** The content of `tokenizer_config.json`, parsed, or null if the bundle has none. */
   config: unknown;
 }
@@ -24,13 +27,15 @@ export interface ChatTemplate {
    * The prompt for a conversation. With `addGenerationPrompt` it ends where the assistant begins. `unixSeconds` is the
    * time, for templates that mention the date.
    */
-  render(messages: readonly Message[], addGenerationPrompt: boolean, unixSeconds: number): string;
+  render(messages: readonly SentMessage[], addGenerationPrompt: boolean, unixSeconds: number): string;
 }
 
 /** The chat template of a bundle; null if the model is no chat model. */
-export function makeTemplate({ template, config }: TemplateFiles): ChatTemplate | null {
+export function makeTemplate({ template, processor, config }: TemplateFiles): ChatTemplate | null {
   const special = specialTokens(config);
   if (template !== null) return compile(TEMPLATE_FILE, template, special);
+  const own = templateOf(processor);
+  if (own !== null) return compile(PROCESSOR_FILE, own, special);
   const source = templateOf(config);
   return source === null ? null : compile(CONFIG_FILE, source, special);
 }

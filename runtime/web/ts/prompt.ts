@@ -1,0 +1,54 @@
+// Prompts whose parts are pictures, in the form in which they are sent.
+
+import type { GenerateResult, Message, PictureSource } from "./api";
+import type { SentMessage } from "./engine";
+import { makeError } from "./errors";
+
+/** What came of a generation that was ended before it began. */
+export const NOTHING_WRITTEN: GenerateResult = {
+  text: "",
+  tokens: [],
+  reason: "aborted",
+  promptTokens: 0,
+  prefillMs: 0,
+  decodeMs: 0,
+  recoveries: 0,
+};
+
+/** A message that is nothing but text. */
+type TextMessage = { role: string; content: string };
+
+/** Whether a prompt is nothing but text, and can be sent as it is. */
+export function isText(prompt: string | Message[], images: PictureSource[]): prompt is string | TextMessage[] {
+  if (images.length > 0) return false;
+  return typeof prompt === "string" || prompt.every(({ content }) => typeof content === "string");
+}
+
+/** A prompt, and its pictures in the order in which it mentions them. */
+export interface Split {
+  prompt: string | SentMessage[];
+  images: PictureSource[];
+}
+
+/** Takes the pictures out of messages. Those in `images` belong in front of the last message. */
+export function withoutPictures(prompt: string | Message[], images: PictureSource[]): Split {
+  if (typeof prompt === "string") return { prompt, images };
+  const found: PictureSource[] = [];
+  const take = ({ role, content }: Message, index: number): SentMessage => {
+    const last = index === prompt.length - 1;
+    if (typeof content === "string" && (!last || images.length === 0)) return { role, content };
+    const parts = typeof content === "string" ? [{ type: "text", text: content } as const] : content;
+    const more = last ? images.map((image) => ({ type: "image", image }) as const) : [];
+    const sent = [...more, ...parts].map((part) => {
+      if (part.type === "text") return { type: "text", text: part.text } as const;
+      if (part.type !== "image") {
+        const { type } = part as { type: unknown };
+        throw makeError("input", `messages[${index}]: expected parts of type text or image, found ${String(type)}`);
+      }
+      found.push(part.image);
+      return { type: "image" } as const;
+    });
+    return { role, content: sent };
+  };
+  return { prompt: prompt.map(take), images: found };
+}
