@@ -267,7 +267,7 @@ fn manifest(
         symbols,
         inputs: model.inputs.iter().map(input).collect(),
         states: (0..model.states.len()).map(|i| state(model, i as u32, options)).collect(),
-        entries: entries.iter().map(|plan| entry(dir, model, plan)).collect::<Result<_, _>>()?,
+        entries: entries.iter().map(|plan| entry(dir, model, plan, entries)).collect::<Result<_, _>>()?,
         tensors: Vec::new(),
         shards: Vec::new(),
         components: Vec::new(),
@@ -320,7 +320,7 @@ fn state(model: &Model, index: u32, options: &CompileOptions) -> bundle::State {
     bundle::State { name: state.name.clone(), elem, shape }
 }
 
-fn entry(dir: &ModelDir, model: &Model, plan: &EntryPlan) -> Result<bundle::Entry, CompileError> {
+fn entry(dir: &ModelDir, model: &Model, plan: &EntryPlan, all: &[EntryPlan]) -> Result<bundle::Entry, CompileError> {
     use gristmill_graph::{EntryRole, Op};
     let declared = &model.entries[plan.entry];
     let graph = model.entry_graph(declared, plan.taps);
@@ -356,7 +356,7 @@ fn entry(dir: &ModelDir, model: &Model, plan: &EntryPlan) -> Result<bundle::Entr
             .collect(),
         components: model.components_of(&graph),
         task: match &declared.task {
-            Some(task) if !plan.taps => tasks::task(dir, model, task, &plan.outputs)?,
+            Some(task) if !plan.taps => tasks::task(dir, model, task, plan, all)?,
             _ => None,
         },
     })

@@ -1,29 +1,32 @@
 //! What entries are for, as it stands in the manifest.
 
 use gristmill_bundle as bundle;
-use gristmill_graph::{Answer, Cut, Fit, Model, Source, Task};
+use gristmill_graph::{Answer, Cut, Fit, Model, Op, Source, Task};
 
 use serde_json::{Map, Value};
 
+use crate::emit::EntryPlan;
 use crate::error::CompileError;
 use crate::model_dir::{ModelDir, PREPROCESSOR};
 use crate::pictures::pictures;
 
-/// The task of an entry with these outputs; none if the model directory does not say how its inputs are made.
+/// The task of an entry, one of `all`; none if the model directory does not say how its inputs are made.
 pub(crate) fn task(
     dir: &ModelDir,
     model: &Model,
     task: &Task,
-    outputs: &[String],
+    plan: &EntryPlan,
+    all: &[EntryPlan],
 ) -> Result<Option<bundle::Task>, CompileError> {
     let mut takes = Vec::new();
     for feed in &task.takes {
         let source = match &feed.source {
             Source::Text => bundle::FeedSource::Text,
             Source::Mask => bundle::FeedSource::Mask,
-            Source::Sound { settings } => match sounds(&dir.preprocessor, settings)? {
-                Some(sounds) => bundle::FeedSource::Sound(sounds),
-                None => return Ok(None),
+            Source::Sound { settings, through } => match (sounds(&dir.preprocessor, settings)?, through) {
+                (None, _) => return Ok(None),
+                (Some(sounds), None) => bundle::FeedSource::Sound(sounds),
+                (Some(sounds), Some(name)) => bundle::FeedSource::Heard(heard(model, sounds, name, all)?),
             },
             Source::Picture { settings, fit, cut } => match prepared(dir, settings, fit.as_ref(), *cut)? {
                 Some(pictures) => bundle::FeedSource::Picture(pictures),
@@ -41,7 +44,7 @@ pub(crate) fn task(
         takes.push(bundle::Feed { input: index(input, &feed.input)?, source });
     }
     let input = |name: &String| index(model.inputs.iter().position(|i| i.name == *name), name);
-    let output = |name: &String| index(outputs.iter().position(|o| o == name), name);
+    let output = |name: &String| index(plan.outputs.iter().position(|o| o == name), name);
     let gives = match &task.gives {
         Answer::Classify { scores, labels, independent } => {
             bundle::Answer::Classify { scores: output(scores)?, labels: labels.clone(), independent: *independent }
@@ -60,6 +63,20 @@ pub(crate) fn task(
         Answer::Write { features, into } => bundle::Answer::Write { features: output(features)?, into: input(into)? },
     };
     Ok(Some(bundle::Task { takes, gives }))
+}
+
+/// How the entry `name` makes an input of recordings: its only input becomes its first output.
+fn heard(model: &Model, sounds: bundle::Sounds, name: &str, all: &[EntryPlan]) -> Result<bundle::Heard, CompileError> {
+    let entry = index(all.iter().position(|plan| plan.name == *name), name)?;
+    let graph = model.entry_graph(&model.entries[all[entry as usize].entry], false);
+    let mut inputs = graph.nodes.iter().filter_map(|node| match node.op {
+        Op::Input(input) => Some(input),
+        _ => None,
+    });
+    let input = inputs.next().ok_or_else(|| {
+        CompileError::Config(format!("the entry `{name}` takes no input, but recordings are to go through it"))
+    })?;
+    Ok(bundle::Heard { sounds, entry, input, output: 0 })
 }
 
 /// How pictures are prepared; none if nothing says it.
@@ -83,7 +100,7 @@ fn size(text: &str) -> Result<bundle::Size, CompileError> {
     Ok(size)
 }
 
-/// How recordings become samples: `sampling_rate` and `do_normalize` of a feature extractor of Hugging Face; none if
+/// How recordings become samples: `sampling_rate`, `do_normalize` and `padding` of a feature extractor of Hugging Face; none if
 /// nothing says how many samples there are in a second.
 fn sounds(file: &Value, settings: &Map<String, Value>) -> Result<Option<bundle::Sounds>, CompileError> {
     let find = |key: &str| [file.get(key), settings.get(key)].into_iter().flatten().find(|v| !v.is_null());
@@ -95,7 +112,14 @@ fn sounds(file: &Value, settings: &Map<String, Value>) -> Result<Option<bundle::
         ))
     })?;
     let normalize = find("do_normalize").and_then(Value::as_bool).unwrap_or(false);
-    Ok(Some(bundle::Sounds { rate, normalize }))
+    let fill = match find("padding").map(|v| v.as_str().ok_or(v)) {
+        None | Some(Ok("pad")) => bundle::Fill::Silence,
+        Some(Ok("repeatpad")) => bundle::Fill::Repeat,
+        Some(Ok("repeat")) => bundle::Fill::Cycle,
+        // Feature extractors of speech say how batches are filled up, which is another thing.
+        Some(_) => bundle::Fill::Silence,
+    };
+    Ok(Some(bundle::Sounds { rate, normalize, fill }))
 }
 
 /// Binding has checked that the name exists.

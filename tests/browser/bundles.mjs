@@ -44,6 +44,7 @@ function readBundle(folder, name) {
     detect: expected.detect ?? [],
     transcribe: expected.transcribe ?? [],
     show: expected.show ?? [],
+    compare: expected.compare ?? [],
     run: expected.run ?? [],
     /** Limits below which some steps move; null if the bundle was not made for that. */
     limits: expected.limits ?? null,

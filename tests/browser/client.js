@@ -102,6 +102,21 @@ function detect(address, options) {
   return attempt(() => model.detect(new URL(address, bundle), options));
 }
 
+/** How well texts fit to the recordings in WAV files beside the bundle, as samples, or to the film of its pictures. */
+function compare(addresses, form, texts) {
+  return attempt(async () => {
+    const urls = addresses.map((address) => new URL(address, bundle).href);
+    if (form === "film") return model.compare([{ frames: urls }], texts);
+    // Decoded here, so that all browsers give the model the same numbers.
+    const samples = async (url) => {
+      const file = new DataView(await (await fetch(url)).arrayBuffer());
+      const values = Array.from({ length: (file.byteLength - 44) / 2 }, (_, at) => file.getInt16(44 + 2 * at, true) / 32768);
+      return { samples: Float32Array.from(values), rate: file.getUint32(24, true) };
+    };
+    return model.compare(await Promise.all(urls.map(samples)), texts);
+  });
+}
+
 /** A recording beside the bundle, in one of the forms that the interface takes; `rate` is that of plain samples. */
 async function recording(address, form, rate) {
   const url = new URL(address, bundle).href;
@@ -198,4 +213,4 @@ function watchLongTasks() {
   new PerformanceObserver(note).observe({ type: "longtask", buffered: true });
 }
 
-window.test = { load, generate, embed, classify, detect, transcribe, run, complete, memory, info, dispose, loseDevice, watchLongTasks, longTasks, pauses };
+window.test = { load, generate, embed, classify, detect, compare, transcribe, run, complete, memory, info, dispose, loseDevice, watchLongTasks, longTasks, pauses };

@@ -24,6 +24,7 @@ use gristmill_runtime::transcribe::{Said, Transcript};
 use gristmill_runtime::{Backend, Data, Tensor};
 use serde_json::{Map, Value, json};
 
+use crate::compared;
 use crate::goldens::{Case, root};
 use crate::prompts::{PromptModel, write_model};
 use crate::speech;
@@ -207,6 +208,25 @@ pub fn make_prompts(folder: &Path, name: &str, model: &PromptModel) -> Outcome<(
         }));
     }
     write_expected(folder, name, &json!({ "version": 1, "show": expected }))
+}
+
+/// Compiles a model that compares films or recordings with texts at f32. What is expected is what transformers computes.
+pub fn make_compared(folder: &Path, name: &str) -> Outcome<()> {
+    let dir = tempfile::tempdir()?;
+    let model = compared::write_model(name, dir.path());
+    compiled(folder, name, dir.path(), "f32", |_| {})?;
+    let things: Vec<Value> = match model.recordings.as_slice() {
+        [] => vec![json!({ "name": "film", "logits": model.logits("film") })],
+        all => {
+            let one = |(name, samples): &(String, Vec<i16>)| {
+                let wav = base64(&speech::wav(compared::RATE, samples));
+                json!({ "name": name, "wav": wav, "logits": model.logits(name) })
+            };
+            all.iter().map(one).collect()
+        }
+    };
+    let expected = json!({ "name": name, "texts": model.texts(), "things": things });
+    write_expected(folder, name, &json!({ "version": 1, "compare": [expected] }))
 }
 
 /// Compiles the model of a golden case at f32; what is expected are its golden outputs.

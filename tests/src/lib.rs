@@ -2,6 +2,7 @@
 
 pub mod backends;
 pub mod browser;
+pub mod compared;
 pub mod devices;
 pub mod goldens;
 pub mod models;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use gristmill_tests::browser::{
-    Recording, Task, folder, make, make_golden, make_limited, make_pictures, make_prompts, make_sounds,
+    Recording, Task, folder, make, make_compared, make_golden, make_limited, make_pictures, make_prompts, make_sounds,
 };
 use gristmill_tests::goldens::{Case, root};
 use gristmill_tests::prompts;
@@ -56,6 +56,9 @@ fn browsers_compute_what_the_native_runtime_computes() {
     make_pictures(&folder(), "person-detector", &detector, &["astronaut.png", "cat.png"]).unwrap();
     make_pictures(&folder(), "finder", &Case::open("detr/resnet").model_dir(), &["cat.png"]).unwrap();
     sounds(models.path());
+    for name in ["film", "fused"] {
+        make_compared(&folder(), name).unwrap();
+    }
     for (name, model) in prompts::models() {
         make_prompts(&folder(), &name, &model).unwrap();
     }

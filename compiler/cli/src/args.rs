@@ -313,8 +313,10 @@ Examples:
   gristmill run dist --image street.png --threshold 0.7 --draw found.png
   gristmill run dist --image pet.jpg --labels \"a cat,a dog\"
   gristmill run dist --image a.png b.png --prompt \"What is different?\" --chat
+  gristmill run dist --video frames/ film.gif --labels \"a cat jumps,a dog sleeps\"
   gristmill run dist --audio speech.wav
   gristmill run dist --audio *.mp3 --language de --task translate --json
+  gristmill run dist --audio bark.wav --labels \"a dog,rain\"
   gristmill run dist --inputs in.safetensors --outputs out.safetensors --taps
   gristmill run dist --inputs in.safetensors --outputs out.safetensors --greedy 16
 
@@ -331,6 +333,10 @@ mark for one (often <image>); those that it does not mention stand in front of i
 where the model's template puts them. Pictures are turned as their EXIF data says, and transparency
 is dropped.
 
+A film is as many pictures as the model takes, at even distances among those that there are: the
+pictures of a folder in the order of their names, those of an animated GIF, or all other files
+together.
+
 Recordings are mixed to one channel and brought to the rate that the model wants. What is longer
 than the model hears at once (often 30 seconds) is cut into parts of that length, which are written
 down one after the other; --json also gives each part with its seconds.
@@ -343,7 +349,7 @@ pub(crate) struct RunArgs {
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
     /// Text to continue, or to compare pictures, films or recordings with (then it may be given several times)
-    #[arg(long, value_name = "TEXT", required_unless_present_any = ["inputs", "image", "audio", "labels"], conflicts_with = "inputs")]
+    #[arg(long, value_name = "TEXT", required_unless_present_any = ["inputs", "image", "video", "audio", "labels"], conflicts_with = "inputs")]
     pub(crate) prompt: Vec<String>,
     /// Texts to compare with, separated by commas: as a --prompt for each
     #[arg(long, value_name = "TEXT,TEXT,..", value_delimiter = ',', conflicts_with_all = ["inputs", "prompt"])]
@@ -351,8 +357,11 @@ pub(crate) struct RunArgs {
     /// Pictures to look at: PNG, JPEG, WebP or GIF
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "inputs")]
     pub(crate) image: Vec<PathBuf>,
+    /// Films to look at: folders with their pictures, animated GIF files, or the pictures of one film
+    #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with_all = ["inputs", "image"])]
+    pub(crate) video: Vec<PathBuf>,
     /// Recordings to write down: WAV, FLAC, MP3, Ogg Vorbis or AAC
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["inputs", "image"])]
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["inputs", "image", "video"])]
     pub(crate) audio: Vec<PathBuf>,
     /// Language that is spoken, such as `en`, for models that know several; otherwise the model finds out
     #[arg(long, value_name = "WORD", requires = "audio")]

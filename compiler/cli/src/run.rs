@@ -1,7 +1,8 @@
-//! `gristmill run`: text, pictures, recordings or tensors.
+//! `gristmill run`: text, pictures, films, recordings or tensors.
 
 mod draw;
 mod files;
+mod film;
 mod font;
 mod picture;
 mod prompt;
@@ -20,17 +21,18 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::locate::{EXACT, Purpose, bundle_for};
 use crate::tensors::{self, Tensors};
 
-/// Recordings, pictures, a prompt, or tensors.
+/// Recordings, pictures, films, a prompt, or tensors.
 pub(crate) fn run(args: &RunArgs) -> Outcome {
     match (&args.inputs, &args.outputs, args.texts()) {
         (Some(inputs), Some(outputs), _) => run_on_tensors(args, inputs, outputs),
         _ if !args.audio.is_empty() => sound::run(args),
         _ if !args.image.is_empty() => picture::run(args),
+        _ if !args.video.is_empty() => film::run(args),
         (_, _, [text]) => prompt::run(args, text),
-        (_, _, [_, _, ..]) => {
-            Err(Failure::wrong("several prompts are for comparing them with a picture: --image FILE"))
-        }
-        _ => Err(Failure::wrong("either --prompt, --image, --audio, or --inputs and --outputs are needed")),
+        (_, _, [_, _, ..]) => Err(Failure::wrong(
+            "several prompts are for comparing them with something: --image FILE, --video FOLDER or --audio FILE",
+        )),
+        _ => Err(Failure::wrong("either --prompt, --image, --video, --audio, or --inputs and --outputs are needed")),
     }
 }
 

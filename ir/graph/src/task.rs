@@ -43,6 +43,8 @@ pub enum Source {
     Sound {
         /// Settings that hold where `preprocessor_config.json` does not have them.
         settings: serde_json::Map<String, serde_json::Value>,
+        /// The entry that makes the input of samples; without one they are the input.
+        through: Option<String>,
     },
     /// The token ids of a text.
     Text,

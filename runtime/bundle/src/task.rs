@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::manifest::{Advance, Elem, Entry, EntryRole, Manifest};
+use crate::manifest::{Advance, Elem, Entry, EntryRole, Manifest, Output};
 use crate::size::Size;
 
 mod pictures;
@@ -57,6 +57,8 @@ pub enum FeedSource {
     /// A recording of one channel: f32 `[recordings, samples]`. Where the number of samples is fixed, it is cut or filled
     /// up with silence.
     Sound(Sounds),
+    /// What another entry makes of a recording, recordings on top of one another.
+    Heard(Heard),
     /// Token ids: i32 `[texts, tokens]`.
     Text,
     /// 1 for each token, 0 for padding: i32 `[texts, tokens]`.
@@ -71,6 +73,43 @@ pub struct Sounds {
     pub rate: u32,
     /// Whether the samples are brought to a mean of 0 and a variance of 1.
     pub normalize: bool,
+    /// What stands behind a recording that is too short.
+    #[serde(default, skip_serializing_if = "Fill::is_silence")]
+    pub fill: Fill,
+}
+
+/// What stands behind a recording that is shorter than what the model takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fill {
+    /// Silence.
+    #[default]
+    Silence,
+    /// The recording again as often as it fits as a whole, then silence.
+    Repeat,
+    /// The recording again and again.
+    Cycle,
+}
+
+impl Fill {
+    /// Whether that is silence.
+    pub fn is_silence(&self) -> bool {
+        *self == Fill::Silence
+    }
+}
+
+/// How an entry makes an input of another one of recordings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Heard {
+    /// How recordings become samples.
+    pub sounds: Sounds,
+    /// Index in [`Manifest::entries`].
+    pub entry: u32,
+    /// Its only input, which takes one recording: f32 `[1, samples]`; index in [`Manifest::inputs`].
+    pub input: u32,
+    /// What becomes the input of this entry: f32 `[1, ..]`; index in its outputs.
+    pub output: u32,
 }
 
 /// What the outputs of an entry mean. Numbers are indices in [`Entry::outputs`].
@@ -175,6 +214,20 @@ impl Manifest {
         (!fits).then(|| format!("output {features} cannot become input {into} of an entry that encodes"))
     }
 
+    /// Why an entry cannot make an input with so many axes of recordings.
+    fn heard_fault(&self, heard: &Heard, axes: usize) -> Option<String> {
+        let entry = self.entries.get(heard.entry as usize);
+        let fits = entry.is_some_and(|entry| {
+            let takes = entry.inputs == [heard.input] && entry.task.is_none() && entry.role == EntryRole::Tensors;
+            let input = self.inputs.get(heard.input as usize);
+            let one = input.is_some_and(|i| i.elem == Elem::F32 && i.shape.len() == 2 && i.shape[0].0 == "1");
+            let output = entry.outputs.get(heard.output as usize);
+            let gives = |o: &Output| o.elem == Elem::F32 && o.shape.len() == axes && o.shape[0].0 == "1";
+            takes && one && output.is_some_and(gives)
+        });
+        (!fits).then(|| format!("entry {} makes no input of {axes} axes of one recording", heard.entry))
+    }
+
     fn feed_fault(&self, feed: &Feed) -> Option<String> {
         let input = &self.inputs[feed.input as usize];
         let (elem, rank) = match &feed.source {
@@ -206,10 +259,19 @@ impl Manifest {
                 }
                 (Elem::I32, 2)
             }
-            FeedSource::Sound(sounds) if !(1..=MAX_RATE).contains(&sounds.rate) => {
-                return Some(format!("{} samples per second; 1 to {MAX_RATE} are accepted", sounds.rate));
+            FeedSource::Sound(Sounds { rate, .. }) | FeedSource::Heard(Heard { sounds: Sounds { rate, .. }, .. })
+                if !(1..=MAX_RATE).contains(rate) =>
+            {
+                return Some(format!("{rate} samples per second; 1 to {MAX_RATE} are accepted"));
             }
             FeedSource::Sound(_) => (Elem::F32, 2),
+            FeedSource::Heard(heard) => {
+                let fault = self.heard_fault(heard, input.shape.len());
+                if fault.is_some() {
+                    return fault;
+                }
+                (Elem::F32, input.shape.len())
+            }
             FeedSource::Text | FeedSource::Mask => (Elem::I32, 2),
         };
         let fits = input.elem == elem && input.shape.len() == rank;

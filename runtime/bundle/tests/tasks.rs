@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use gristmill_bundle::Cut;
 use gristmill_bundle::*;
 
 fn size(text: &str) -> Size {
@@ -112,6 +111,54 @@ fn forged_tasks_are_refused() {
         (
             |m| task(m).gives = Answer::Detect { scores: 0, boxes: 1, labels: vec![] },
             "`logits` must be f32 with 3 axes",
+        ),
+        (|m| pictures(m).cut = Cut::Tiles { side: 0, filter: Filter::Box }, "pieces of 0 pixels"),
+        (|m| pictures(m).cut = Cut::Patches { side: 4, merge: 1 << 20, frames: 1 }, "pieces of 1048576 pixels"),
+        (|m| pictures(m).cut = Cut::Patches { side: 4, merge: 2, frames: 1 }, "it needs F32 with 2 axes"),
+        (|m| pictures(m).steps[1] = PictureStep::Fit { sizes: vec![], filter: Filter::Box }, "a choice of 0 sizes"),
+        (
+            |m| pictures(m).steps[1] = PictureStep::Fit { sizes: vec![[8, 0]], filter: Filter::Box },
+            "a picture of 0 pixels",
+        ),
+        (
+            |m| {
+                let to = Resized::Multiple { of: 28, least: 9, most: 100 };
+                pictures(m).steps[0] = PictureStep::Resize { to, filter: Filter::Box };
+            },
+            "pictures of 9 to 100 pixels, with sides in steps of 28",
+        ),
+        (
+            |m| {
+                let how = pictures(m).clone();
+                task(m).takes[0].source = FeedSource::Frames(how);
+            },
+            "`pixels` cannot be made from that: it needs F32 with 5 axes",
+        ),
+        (
+            |m| task(m).takes[0].source = FeedSource::Sizes(vec![Size("depth".into())]),
+            "`depth` is not a declared symbol",
+        ),
+        (
+            |m| task(m).takes[0].source = FeedSource::Sizes(vec![Size("height".into())]),
+            "`pixels` does not take 1 numbers per picture",
+        ),
+        (
+            |m| {
+                let sounds = Sounds { rate: 8, normalize: false, fill: Fill::Silence };
+                task(m).takes[0].source = FeedSource::Heard(Heard { sounds, entry: 7, input: 0, output: 0 });
+            },
+            "entry 7 makes no input of 4 axes",
+        ),
+        (
+            |m| task(m).gives = Answer::Show { token: 5, count: Size("rows".into()), written: None },
+            "what shows pictures is an entry that encodes",
+        ),
+        (
+            |m| {
+                m.entries[0].role = EntryRole::Encode;
+                task(m).gives = Answer::Show { token: 5, count: Size("rows +".into()), written: None };
+            },
+            "expected a value, found the end",
         ),
     ];
     for (forge, complaint) in forgeries {

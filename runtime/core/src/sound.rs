@@ -1,6 +1,6 @@
 //! Recordings, and how they become tensors.
 
-use gristmill_bundle::Sounds;
+use gristmill_bundle::{Fill, Sounds};
 
 use crate::backend::Tensor;
 use crate::error::Error;
@@ -47,17 +47,32 @@ impl Sound {
         Some(Sound { rate: self.rate, samples: samples.to_vec() })
     }
 
-    /// The tensor `[1, samples]` that a model takes. What is shorter than `least` is filled up with silence, behind
-    /// what normalisation sees.
-    pub(crate) fn tensor(&self, how: &Sounds, least: usize) -> Result<Tensor, Error> {
+    /// The middle of the recording, if it has more than `most` samples.
+    pub(crate) fn middle(&self, most: usize) -> &[f32] {
+        let spare = self.samples.len().saturating_sub(most);
+        &self.samples[spare / 2..][..self.samples.len() - spare]
+    }
+
+    /// The tensor `[1, samples]` that a model takes, of at most `most` samples. What is shorter than `least` is filled up
+    /// behind what normalisation sees.
+    pub(crate) fn tensor(&self, how: &Sounds, least: usize, most: usize) -> Result<Tensor, Error> {
         if self.rate != how.rate {
             let (found, expected) = (self.rate, how.rate);
             let message = format!("the recording has {found} samples per second, the model takes {expected}");
             return Err(Error::Unsupported(message));
         }
-        let mut samples = self.samples.clone();
+        let mut samples = self.middle(most).to_vec();
         if how.normalize {
             normalize(&mut samples);
+        }
+        let own = samples.len();
+        let copied = match how.fill {
+            Fill::Silence => own,
+            Fill::Repeat => least / own * own,
+            Fill::Cycle => least,
+        };
+        for at in own..copied.max(own) {
+            samples.push(samples[at - own]);
         }
         samples.resize(samples.len().max(least), 0.0);
         Ok(Tensor::f32([1, samples.len()], samples))
@@ -88,14 +103,20 @@ mod tests {
     #[test]
     fn samples_are_normalised_before_silence_is_added() {
         let sound = Sound::new(8, vec![1.0, 3.0]).unwrap();
-        let how = Sounds { rate: 8, normalize: true };
-        let tensor = sound.tensor(&how, 4).unwrap();
+        let how = Sounds { rate: 8, normalize: true, fill: Fill::Silence };
+        let tensor = sound.tensor(&how, 4, 9).unwrap();
         assert_eq!(tensor.shape, [1, 4]);
         let values = tensor.as_f32().unwrap();
         assert!((values[0] + 1.0).abs() < 1e-6 && (values[1] - 1.0).abs() < 1e-6);
         assert_eq!(values[2..], [0.0, 0.0]);
-        let plain = sound.tensor(&Sounds { rate: 8, normalize: false }, 0).unwrap();
-        assert_eq!(plain.as_f32().unwrap(), [1.0, 3.0]);
+        let filled = |fill, least, most| {
+            let how = Sounds { rate: 8, normalize: false, fill };
+            sound.tensor(&how, least, most).unwrap().as_f32().unwrap().to_vec()
+        };
+        assert_eq!(filled(Fill::Silence, 0, 9), [1.0, 3.0]);
+        assert_eq!(filled(Fill::Repeat, 5, 9), [1.0, 3.0, 1.0, 3.0, 0.0]);
+        assert_eq!(filled(Fill::Cycle, 5, 9), [1.0, 3.0, 1.0, 3.0, 1.0]);
+        assert_eq!(filled(Fill::Repeat, 1, 1), [1.0], "what is too long is cut at both ends");
     }
 
     #[test]
@@ -103,7 +124,8 @@ mod tests {
         let fail = |rate, samples| Sound::new(rate, samples).unwrap_err().to_string();
         assert_eq!(fail(8, vec![]), "the recording is empty");
         assert_eq!(fail(8, vec![0.0, f32::NAN]), "sample 1 of the recording is not a number");
-        let other = Sound::new(8, vec![0.0]).unwrap().tensor(&Sounds { rate: 16, normalize: false }, 0);
+        let other =
+            Sound::new(8, vec![0.0]).unwrap().tensor(&Sounds { rate: 16, normalize: false, fill: Fill::Silence }, 0, 9);
         assert!(other.unwrap_err().to_string().contains("has 8 samples per second, the model takes 16"));
         assert!(check_length(MAX_SAMPLES + 1).is_err());
     }

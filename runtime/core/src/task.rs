@@ -7,8 +7,8 @@ mod hear;
 mod inputs;
 mod show;
 
-pub use hear::{Heard, hear, hearing};
-use inputs::request;
+pub use hear::{Heard, comparing_sounds, hear, hearing};
+use inputs::{request, request_with};
 pub use show::{Shown, show, shown};
 
 use crate::backend::{Backend, Request, Tensor, Tensors, run, run_all};
@@ -116,7 +116,7 @@ pub fn takes_films(task: &Task) -> bool {
 
 /// Whether a task takes recordings.
 pub fn takes_sounds(task: &Task) -> bool {
-    task.takes.iter().any(|f| matches!(f.source, FeedSource::Sound(_)))
+    task.takes.iter().any(|f| matches!(f.source, FeedSource::Sound(_) | FeedSource::Heard(_)))
 }
 
 /// Whether a task takes texts.
@@ -195,15 +195,20 @@ pub async fn detect(
     results.iter().zip(given.pictures).map(read).collect()
 }
 
-/// How well the texts fit to each picture, or to each film.
+/// How well the texts fit to each picture, film or recording.
 pub async fn compare(backend: &mut dyn Backend, manifest: &Manifest, given: Given<'_>) -> Result<Vec<Fit>, Error> {
     let (entry, task) = find(manifest, Kind::Compare)?;
     let Answer::Compare { scores } = &task.gives else { return Ok(Vec::new()) };
-    let request = request(manifest, entry, task, given)?;
     let output = entry.outputs[*scores as usize].name.as_str();
     begin(backend, manifest, 1).await?;
+    let made = hear::heard(backend, manifest, task, given).await?;
+    let request = request_with(manifest, entry, task, given, made)?;
     let outputs = run(backend, &request, &[output]).await?;
-    let things = if takes_films(task) { given.films.len() } else { given.pictures.len() };
+    let things = match task {
+        task if takes_films(task) => given.films.len(),
+        task if takes_sounds(task) => given.sounds.len(),
+        _ => given.pictures.len(),
+    };
     let rows = floats(&outputs, output, given.texts.len(), things)?;
     let read = |row: &[f32]| {
         let mut probability = row.to_vec();

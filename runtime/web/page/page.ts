@@ -1,7 +1,7 @@
 // The page of a bundle: loads the model beside it and shows what that model can do.
 
 import { Model } from "../ts/index";
-import type { LoadProgress, ModelInfo } from "../ts/api";
+import type { LoadProgress, ModelInfo, TaskInfo } from "../ts/api";
 import { chatView } from "./chat";
 import { announce, byId, bytes, count, h, setState } from "./dom";
 import { entriesView } from "./entries";
@@ -63,7 +63,9 @@ function show(model: Model, progress: LoadProgress | undefined, loadMs: number):
   if (info.tasks.includes("chat")) views.push(chatView(writer));
   else if (info.tasks.includes("generate")) views.push(storyView(writer));
   if (info.tasks.includes("embed")) views.push(searchView(model, facts, failed));
-  const seen = info.entries.find(({ task }) => task?.takes.includes("picture") && info.tasks.includes(task.kind));
+  // Models that write about pictures take them beside a prompt, which this page does not do.
+  const looks = (task: TaskInfo): boolean => task.kind !== "generate" && task.takes.includes("picture");
+  const seen = info.entries.find(({ task }) => task && looks(task) && info.tasks.includes(task.kind));
   if (seen?.task) views.push(pictureView(model, seen.task.kind, failed));
   const heard = info.entries.find(({ task }) => task?.kind === "transcribe" && info.tasks.includes(task.kind));
   if (heard?.task) views.push(soundView(model, heard.task, failed));

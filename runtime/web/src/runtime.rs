@@ -198,9 +198,9 @@ impl Runtime {
     }
 
     /// Does what the model is for, `kind` of `Task` in `ts/api.ts`, with pictures as `ImageData` has them, films as lists of
-    /// such, and texts as token ids. Gives the results as JSON.
+    /// such, recordings as samples, and texts as token ids. Gives the results as JSON.
     pub fn task(&self, kind: String, things: &Array, texts: Vec<Uint32Array>, threshold: f32) -> Promise {
-        let (inputs, manifest) = (task::Inputs::read(things, &texts), self.manifest.clone());
+        let (inputs, manifest) = (task::Inputs::read(&self.manifest, things, &texts), self.manifest.clone());
         self.with(async move |engine| {
             let results = task::perform(engine, &manifest, &kind, &inputs?, threshold).await?;
             Ok(JsValue::from_str(&results.to_string()))

@@ -2,11 +2,13 @@
 
 use gristmill_bundle::{Answer, Choice, Manifest, Task};
 use gristmill_runtime::picture::Picture;
+use gristmill_runtime::sound::Sound;
 use gristmill_runtime::task::{
-    Given, Kind, classify, compare, detect, hearing, takes_films, takes_pictures, takes_texts,
+    Given, Kind, classify, compare, comparing_sounds, detect, hearing, takes_films, takes_pictures, takes_sounds,
+    takes_texts,
 };
 use gristmill_runtime::{Backend, Error};
-use js_sys::{Array, Reflect, Uint8ClampedArray, Uint32Array};
+use js_sys::{Array, Float32Array, Reflect, Uint8ClampedArray, Uint32Array};
 use serde_json::{Value, json};
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -14,18 +16,23 @@ use wasm_bindgen::{JsCast, JsValue};
 pub(crate) struct Inputs {
     pictures: Vec<Picture>,
     films: Vec<Vec<Picture>>,
+    sounds: Vec<Sound>,
     texts: Vec<Vec<u32>>,
 }
 
 impl Inputs {
-    /// Reads pictures, films (lists of pictures), and token ids of texts.
-    pub(crate) fn read(things: &Array, texts: &[Uint32Array]) -> Result<Self, Error> {
+    /// Reads pictures, films (lists of pictures), recordings (samples with the model's rate), and token ids of texts.
+    pub(crate) fn read(manifest: &Manifest, things: &Array, texts: &[Uint32Array]) -> Result<Self, Error> {
         let texts = texts.iter().map(Uint32Array::to_vec).collect();
-        let mut inputs = Inputs { pictures: Vec::new(), films: Vec::new(), texts };
+        let mut inputs = Inputs { pictures: Vec::new(), films: Vec::new(), sounds: Vec::new(), texts };
         for thing in things.iter() {
-            match thing.dyn_ref::<Array>() {
-                Some(film) => inputs.films.push(pictures(film)?),
-                None => inputs.pictures.push(picture(&thing)?),
+            if let Some(film) = thing.dyn_ref::<Array>() {
+                inputs.films.push(pictures(film)?);
+            } else if let Some(samples) = thing.dyn_ref::<Float32Array>() {
+                let rate = comparing_sounds(manifest).map_or(0, |how| how.rate);
+                inputs.sounds.push(Sound::new(rate, samples.to_vec())?);
+            } else {
+                inputs.pictures.push(picture(&thing)?);
             }
         }
         Ok(inputs)
@@ -62,7 +69,8 @@ pub(crate) async fn perform(
     inputs: &Inputs,
     threshold: f32,
 ) -> Result<Value, Error> {
-    let given = Given { pictures: &inputs.pictures, films: &inputs.films, texts: &inputs.texts, ..Given::default() };
+    let given =
+        Given { pictures: &inputs.pictures, films: &inputs.films, sounds: &inputs.sounds, texts: &inputs.texts };
     Ok(match kind {
         "classify" => json!(classify(backend, manifest, given).await?),
         "detect" => json!(detect(backend, manifest, given, threshold).await?),
@@ -79,7 +87,7 @@ pub(crate) fn describe(manifest: &Manifest, task: &Task) -> Value {
         ("picture", takes_pictures(task)),
         ("film", takes_films(task)),
         ("text", takes_texts(task)),
-        ("sound", sound.is_some()),
+        ("sound", takes_sounds(task)),
     ];
     let takes: Vec<&str> = takes.iter().filter(|(_, yes)| *yes).map(|(name, _)| *name).collect();
     let mut told = json!({ "kind": kind.name(), "takes": takes });
@@ -90,6 +98,9 @@ pub(crate) fn describe(manifest: &Manifest, task: &Task) -> Value {
             |c: &Choice| json!({ "name": c.name, "values": c.values.keys().collect::<Vec<_>>(), "default": c.default });
         told["choices"] = manifest.model.choices.iter().map(choice).collect();
         told["writes"] = matches!(task.gives, Answer::Write { .. }).into();
+    }
+    if let (Kind::Compare, Some(how)) = (kind, comparing_sounds(manifest)) {
+        told["rate"] = how.rate.into();
     }
     if let Answer::Show { token, written, .. } = &task.gives {
         told["token"] = (*token).into();

@@ -78,7 +78,7 @@ export interface Detection extends ClassScore {
   box: [number, number, number, number];
 }
 
-/** How well texts fit to a picture; all lists are in the order of the texts. */
+/** How well texts fit to a picture, a film or a recording; all lists are in the order of the texts. */
 export interface Fit {
   /** As the model gives it. */
   similarity: number[];

@@ -27,7 +27,8 @@ import type { LoadArgs } from "./loaded";
 import { takePictures } from "./picture";
 import { isText, NOTHING_WRITTEN, withoutPictures } from "./prompt";
 import { takeSound } from "./sound";
-import type { TaskArgs, Thing } from "./tasks/perform";
+import { takeThings } from "./things";
+import type { TaskArgs } from "./tasks/perform";
 import type { WriteEvent } from "./tasks/write";
 import { hostThreads } from "./wasm/threads";
 
@@ -184,9 +185,9 @@ export class Model {
     return results[0] as Detection[];
   }
 
-  /** How well each of the texts fits to each of the pictures, or of the films, for models of these. */
+  /** How well each of the texts fits to each of the pictures, films or recordings, whichever the model compares. */
   async compare(
-    things: (PictureSource | Film)[],
+    things: (PictureSource | Film | SoundSource)[],
     texts: string[],
     options: { signal?: AbortSignal } = {},
   ): Promise<Fit[]> {
@@ -195,17 +196,14 @@ export class Model {
 
   private async perform(
     kind: TaskArgs["kind"],
-    sources: (PictureSource | Film)[],
+    sources: (PictureSource | Film | SoundSource)[],
     texts: string[],
     threshold: number,
     signal: AbortSignal | undefined,
   ): Promise<unknown[]> {
     if (signal?.aborted) throw aborted();
-    const taken = await Promise.all(
-      sources.map((source) => takePictures(isFilm(source) ? source.frames : [source], signal)),
-    );
-    const things = taken.map(({ pictures }, at) => (isFilm(sources[at]) ? pictures : pictures[0])) as Thing[];
-    const transfer = taken.flatMap((all) => all.transfer);
+    const task = this.known.entries.find((entry) => entry.task?.kind === kind)?.task;
+    const { things, transfer } = await takeThings(sources, task?.rate ?? null, signal);
     return this.home.link.call("perform", { kind, things, texts, threshold }, { signal, transfer });
   }
 
@@ -228,9 +226,6 @@ export class Model {
     return this.home.link.call("loseDevice", null);
   }
 }
-
-const isFilm = (source: PictureSource | Film | undefined): source is Film =>
-  typeof source === "object" && "frames" in source;
 
 /** The pieces of a stream; its counts go to `count`. */
 function writing<R>(stream: Stream<WriteEvent, R>, count?: (done: number, total: number) => void): Writing<R> {

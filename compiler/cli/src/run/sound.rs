@@ -1,5 +1,6 @@
-//! `gristmill run --audio`: what is said in recordings.
+//! `gristmill run --audio`: what is said in recordings, or how well texts fit to them.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -9,14 +10,14 @@ use gristmill_runtime::blocking;
 use gristmill_runtime::choices::{Choices, Start};
 use gristmill_runtime::generate::{Options, Stop};
 use gristmill_runtime::sound::Sound;
-use gristmill_runtime::task::hearing;
+use gristmill_runtime::task::{Given, comparing_sounds, hearing};
 use gristmill_runtime::text::Callbacks;
 use gristmill_runtime::tokenizer::Tokenizer;
 use gristmill_runtime::transcribe::{Said, Transcribed, Transcript};
 use serde_json::{Value, json};
 
 use super::prompt::watch_interrupt;
-use super::recording;
+use super::{picture, recording, show};
 use crate::args::RunArgs;
 use crate::backend::{self, Loaded};
 use crate::failure::{Exit, Failure, Outcome};
@@ -29,16 +30,19 @@ const UNLIMITED: u32 = u32::MAX;
 
 /// Prints what is said in each file.
 pub(super) fn run(args: &RunArgs) -> Outcome {
-    if !args.prompt.is_empty() {
-        return Err(Failure::wrong("--prompt: a model that transcribes takes no text beside recordings"));
-    }
     // What can be wrong with files is found before anything is compiled or loaded.
     let sounds = args.audio.iter().map(|path| recording::read(path)).collect::<Outcome<Vec<_>>>()?;
     let dir = bundle_for(&args.model, &args.flags, EXACT, Purpose::Here)?;
     let bundle = Bundle::open(&dir)?;
+    if let Some(how) = comparing_sounds(bundle.manifest()) {
+        return compare(args, sounds, how.rate, &dir, &bundle);
+    }
     let (how, _) = hearing(bundle.manifest()).map_err(|e| {
         Failure::wrong(format!("--audio: {e}; or its directory does not say how recordings become tensors"))
     })?;
+    if !args.texts().is_empty() {
+        return Err(Failure::wrong("--prompt: a model that transcribes takes no text beside recordings"));
+    }
     let choices = [("language", &args.language), ("task", &args.task)].into_iter();
     let choices: Choices = choices.filter_map(|(name, word)| Some((name.to_string(), word.clone()?))).collect();
     Start::new(bundle.manifest(), &choices)?;
@@ -72,6 +76,21 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
         emit_json(&Value::from(all))?;
     }
     Ok(Exit::Done)
+}
+
+/// Prints how well the texts fit to each recording.
+fn compare(args: &RunArgs, sounds: Vec<Sound>, rate: u32, dir: &Path, bundle: &Bundle) -> Outcome {
+    if args.language.is_some() || args.task.is_some() {
+        return Err(Failure::wrong("--language and --task: this model compares recordings with texts; leave them out"));
+    }
+    let words = args.texts();
+    let texts = picture::texts(bundle, words, "recordings")?;
+    let sounds = sounds.into_iter().map(|s| recording::at_rate(s, rate)).collect::<Outcome<Vec<_>>>()?;
+    let mut loaded = backend::load(dir, &args.backend)?;
+    let given = Given { sounds: &sounds, texts: &texts, ..Given::default() };
+    let fits = blocking::compare(loaded.backend.as_mut(), loaded.bundle.manifest(), given)?;
+    let names: Vec<String> = args.audio.iter().map(|p| p.display().to_string()).collect();
+    show::fits(args, words, &names, &fits)
 }
 
 /// Turns recordings into text.

@@ -3,6 +3,7 @@
 mod bad_input;
 mod bench;
 mod common;
+mod compare;
 mod new;
 mod picture;
 mod readme;

@@ -49,7 +49,7 @@ fn recordings() -> Vec<(Vec<f32>, String)> {
 }
 
 /// A WAV file of 32-bit floats.
-fn write_wav(path: &Path, rate: u32, channels: u16, samples: &[f32]) {
+pub(crate) fn write_wav(path: &Path, rate: u32, channels: u16, samples: &[f32]) {
     let data: Vec<u8> = samples.iter().flat_map(|s| s.to_le_bytes()).collect();
     let size = data.len() as u32;
     let mut file = Vec::new();
@@ -112,10 +112,10 @@ fn what_is_no_recording_is_said_before_anything_is_compiled() {
     run(&["--audio", "note.txt"], &["note.txt: not a recording; expected a WAV, FLAC, MP3"]);
     run(&["--audio", "empty.wav"], &["empty.wav: "]);
     run(&["--audio", "nan.wav"], &["nan.wav: sample 1 of the recording is not a number"]);
-    run(&["--audio", "good.wav", "--prompt", "a"], &["takes no text beside recordings"]);
     run(&["--audio", "good.wav", "--image", "cat.png"], &["cannot be used with"]);
     run(&["--prompt", "a", "--language", "de"], &["--language", "--audio"]);
     assert!(!place.at("cache").exists(), "nothing was compiled");
+    run(&["--audio", "good.wav", "--prompt", "a"], &["takes no text beside recordings"]);
     let stories = stories().display().to_string();
     place.run(&["run", &stories, "--audio", "good.wav"]).fails(2, &["--audio: this model does not transcribe"]);
 }

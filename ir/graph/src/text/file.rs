@@ -204,6 +204,9 @@ pub(super) enum SourceDecl<'a> {
         /// Formulas for settings that `preprocessor_config.json` does not have.
         #[serde(default)]
         settings: Table<'a, Text<'a>>,
+        /// The name of an entry.
+        #[serde(default)]
+        through: Option<Text<'a>>,
     },
     /// The token ids of a text.
     Text,

@@ -243,10 +243,16 @@ impl<'a> Lint<'a, '_> {
             match source {
                 SourceDecl::Picture { settings, .. }
                 | SourceDecl::Frames { settings }
-                | SourceDecl::Sound { settings } => {
+                | SourceDecl::Sound { settings, .. } => {
                     formulas.extend(settings.0.iter().map(|(_, text)| Some(*text)));
                 }
                 SourceDecl::Sizes(_) | SourceDecl::Text | SourceDecl::Mask => {}
+            }
+            if let SourceDecl::Sound { through: Some(entry), .. } = source
+                && self.arch.entries.get(entry.0).is_none()
+            {
+                let hint = nearest_hint(entry.0, self.arch.entries.keys());
+                self.error(entry.0, format!("unknown entry `{}`", entry.0), hint);
             }
             if let SourceDecl::Picture { fit, cut, .. } = source {
                 formulas.extend(fit.iter().flat_map(|f| f.formulas()).map(Some));

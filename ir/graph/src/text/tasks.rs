@@ -102,7 +102,9 @@ impl<'a> Binder<'a> {
             },
             SourceDecl::Frames { settings } => Source::Frames { settings: self.settings(settings)? },
             SourceDecl::Sizes(sizes) => Source::Sizes(sizes.iter().map(|size| self.size(*size)).collect::<Eval<_>>()?),
-            SourceDecl::Sound { settings } => Source::Sound { settings: self.settings(settings)? },
+            SourceDecl::Sound { settings, through } => {
+                Source::Sound { settings: self.settings(settings)?, through: through.map(|entry| entry.0.to_string()) }
+            }
         })
     }
 

@@ -2,8 +2,9 @@
 
 use gristmill_bundle::{Answer, Entry, FeedSource, Manifest, Sounds, Task};
 
+use super::inputs::stacked;
 use super::{Given, Kind, begin, find, request};
-use crate::backend::{Backend, Tensor, Tensors, run};
+use crate::backend::{Backend, Request, Tensor, Tensors, run};
 use crate::choices::Start;
 use crate::error::Error;
 use crate::generate::Prompt;
@@ -59,10 +60,48 @@ fn missing(entry: &Entry, what: &str) -> Error {
     Error::Backend(format!("entry `{}` gave no `{what}`", entry.name))
 }
 
+/// How the model takes the recordings that it compares with texts; none if it compares something else.
+pub fn comparing_sounds(manifest: &Manifest) -> Option<Sounds> {
+    let (_, task) = find(manifest, Kind::Compare).ok()?;
+    sounds(manifest, task).ok().map(|(how, _, _)| how)
+}
+
+/// What other entries make of recordings for this task, by the name of the input. Of recordings that are too long they
+/// hear the middle.
+pub(super) async fn heard(
+    backend: &mut dyn Backend,
+    manifest: &Manifest,
+    task: &Task,
+    given: Given<'_>,
+) -> Result<Tensors, Error> {
+    let mut made = Tensors::new();
+    for feed in &task.takes {
+        let FeedSource::Heard(how) = feed.source else { continue };
+        let target = &manifest.inputs[feed.input as usize];
+        if given.sounds.is_empty() {
+            let expected = "a recording to make it from".to_string();
+            return Err(Error::Input { name: target.name.clone(), expected, found: "none".to_string() });
+        }
+        let entry = &manifest.entries[how.entry as usize];
+        let (input, output) = (&manifest.inputs[how.input as usize].name, &entry.outputs[how.output as usize].name);
+        let (least, most) = lengths(manifest, how.input);
+        let mut rows = Vec::new();
+        for sound in given.sounds {
+            let samples = sound.tensor(&how.sounds, least, most)?;
+            let request = Request::new(&entry.name, &Tensors::from([(input.clone(), samples)]), 0);
+            let mut outputs = run(backend, &request, &[output]).await?;
+            rows.push(outputs.remove(output).ok_or_else(|| missing(entry, output))?);
+        }
+        made.insert(target.name.clone(), stacked(target, rows)?);
+    }
+    Ok(made)
+}
+
 /// How a task takes recordings, and the least and most samples of one.
 pub(super) fn sounds(manifest: &Manifest, task: &Task) -> Result<(Sounds, usize, usize), Error> {
     let feed = task.takes.iter().find_map(|f| match f.source {
         FeedSource::Sound(how) => Some((f.input, how)),
+        FeedSource::Heard(heard) => Some((heard.input, heard.sounds)),
         _ => None,
     });
     let (input, how) = feed.ok_or_else(|| Error::Unsupported("this model takes no recordings".to_string()))?;

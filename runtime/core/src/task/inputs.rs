@@ -9,7 +9,19 @@ use crate::picture::{Picture, Prepared};
 
 /// One call for everything that is given.
 pub(super) fn request(manifest: &Manifest, entry: &Entry, task: &Task, given: Given<'_>) -> Result<Request, Error> {
-    let (inputs, _) = inputs(manifest, task, given)?;
+    request_with(manifest, entry, task, given, Tensors::new())
+}
+
+/// The same with what other entries have made.
+pub(super) fn request_with(
+    manifest: &Manifest,
+    entry: &Entry,
+    task: &Task,
+    given: Given<'_>,
+    made: Tensors,
+) -> Result<Request, Error> {
+    let (mut inputs, _) = inputs(manifest, task, given)?;
+    inputs.extend(made);
     let masked = task.takes.iter().any(|f| f.source == FeedSource::Mask);
     let mut lengths = given.texts.iter().map(Vec::len);
     let first = lengths.next();
@@ -28,7 +40,7 @@ pub(super) fn inputs(manifest: &Manifest, task: &Task, given: Given<'_>) -> Resu
     });
     let prepared = how.map_or(Ok(Vec::new()), |how| given.pictures.iter().map(|p| p.prepare(how)).collect())?;
     let mut all = Tensors::new();
-    for feed in &task.takes {
+    for feed in task.takes.iter().filter(|f| !matches!(f.source, FeedSource::Heard(_))) {
         let name = manifest.inputs[feed.input as usize].name.clone();
         all.insert(name, tensor(manifest, feed, given, &prepared)?);
     }
@@ -41,7 +53,7 @@ fn tensor(manifest: &Manifest, feed: &Feed, given: Given<'_>, prepared: &[Prepar
     match &feed.source {
         FeedSource::Picture(_) | FeedSource::Sizes(_) if prepared.is_empty() => nothing("a picture"),
         FeedSource::Frames(_) if given.films.is_empty() => nothing("a film"),
-        FeedSource::Sound(_) if given.sounds.is_empty() => nothing("a recording"),
+        FeedSource::Sound(_) | FeedSource::Heard(_) if given.sounds.is_empty() => nothing("a recording"),
         FeedSource::Text | FeedSource::Mask if given.texts.iter().all(Vec::is_empty) => nothing("a text"),
         FeedSource::Picture(how) => joined(manifest, input, how.cut, prepared),
         FeedSource::Sizes(sizes) => {
@@ -63,9 +75,10 @@ fn tensor(manifest: &Manifest, feed: &Feed, given: Given<'_>, prepared: &[Prepar
                 let found = format!("{} samples", long.samples().len());
                 return Err(fault(input, &format!("at most {most} samples"), &found));
             }
-            let tensors = given.sounds.iter().map(|s| s.tensor(how, least)).collect::<Result<Vec<_>, _>>()?;
+            let tensors = given.sounds.iter().map(|s| s.tensor(how, least, most)).collect::<Result<Vec<_>, _>>()?;
             stacked(input, tensors)
         }
+        FeedSource::Heard(_) => nothing("the output of another entry"),
         FeedSource::Text => Ok(table(given.texts, |id| id as i32)),
         FeedSource::Mask => Ok(table(given.texts, |_| 1)),
     }
@@ -119,7 +132,7 @@ fn frames(input: &Input, film: &[Picture], how: &Pictures) -> Result<Tensor, Err
 }
 
 /// Tensors on top of one another. All but the number of rows must be the same.
-fn stacked(input: &Input, tensors: Vec<Tensor>) -> Result<Tensor, Error> {
+pub(super) fn stacked(input: &Input, tensors: Vec<Tensor>) -> Result<Tensor, Error> {
     let mut shape = tensors.first().map(|t| t.shape.clone()).unwrap_or_default();
     if let Some(other) = tensors.iter().find(|t| t.shape.get(1..) != shape.get(1..)) {
         return Err(fault(input, &format!("all of one size: {shape:?}"), &format!("{:?}", other.shape)));

@@ -5,8 +5,8 @@ import { aborted, makeError } from "../errors";
 import type { Loaded } from "../loaded";
 import { pixelsOf, type SentPicture } from "../picture";
 
-/** A picture, or the pictures of a film. */
-export type Thing = SentPicture | SentPicture[];
+/** A picture, the pictures of a film, or the samples of a recording. */
+export type Thing = SentPicture | SentPicture[] | Float32Array;
 
 /** A task as it can be sent to a worker. */
 export interface TaskArgs {
@@ -16,7 +16,7 @@ export interface TaskArgs {
   threshold: number;
 }
 
-/** One result per picture or film, or per text if there are only those. */
+/** One result per picture, film or recording, or per text if there are only those. */
 export async function perform(model: Loaded, args: TaskArgs, signal: AbortSignal): Promise<unknown[]> {
   const { kind, texts, threshold } = args;
   if (signal.aborted) throw aborted();
@@ -25,7 +25,10 @@ export async function perform(model: Loaded, args: TaskArgs, signal: AbortSignal
     throw makeError("unsupported", "this model came without a tokenizer, so it takes no texts");
   }
   const ids = texts.map((text) => Uint32Array.from(tokenizer?.encodeWithin(text, true, longest) ?? []));
-  const things = args.things.map((thing) => (Array.isArray(thing) ? thing.map(pixelsOf) : pixelsOf(thing)));
+  const things = args.things.map((thing) => {
+    if (thing instanceof Float32Array) return thing;
+    return Array.isArray(thing) ? thing.map(pixelsOf) : pixelsOf(thing);
+  });
   const call = async (): Promise<unknown[]> =>
     JSON.parse((await model.runtime.task(kind, things, ids, threshold)) as string) as unknown[];
   return model.withDevice(call, call);

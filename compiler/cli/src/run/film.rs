@@ -1,0 +1,174 @@
+//! `gristmill run --video`: how well texts fit to films.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use gristmill_bundle::Bundle;
+use gristmill_runtime::blocking;
+use gristmill_runtime::picture::{MAX_PIXELS, Picture, check_size};
+use gristmill_runtime::task::{Given, takes_films, tasks};
+use image::codecs::gif::GifDecoder;
+use image::{AnimationDecoder, ImageDecoder, Limits};
+
+use super::{files, picture, show};
+use crate::args::RunArgs;
+use crate::backend;
+use crate::failure::{Failure, Outcome};
+use crate::locate::{EXACT, Purpose, bundle_for};
+
+/// Most pictures of a film.
+const MAX_FRAMES: usize = 1 << 12;
+/// Most pixels of all its pictures.
+const MAX_FILM: u64 = 8 * MAX_PIXELS;
+
+/// Prints how well the texts fit to each film.
+pub(super) fn run(args: &RunArgs) -> Outcome {
+    // What can be wrong with files is found before anything is compiled or loaded.
+    let (names, films): (Vec<String>, Vec<Vec<Picture>>) = films(&args.video)?.into_iter().unzip();
+    let dir = bundle_for(&args.model, &args.flags, EXACT, Purpose::Here)?;
+    let bundle = Bundle::open(&dir)?;
+    if !tasks(bundle.manifest()).any(|(_, task)| takes_films(task)) {
+        return Err(Failure::wrong(
+            "--video: this model has no use for films, or its directory had no preprocessor_config.json that says how \
+             their pictures become tensors",
+        ));
+    }
+    let words = args.texts();
+    let texts = picture::texts(&bundle, words, "films")?;
+    let mut loaded = backend::load(&dir, &args.backend)?;
+    let given = Given { films: &films, texts: &texts, ..Given::default() };
+    let fits = blocking::compare(loaded.backend.as_mut(), loaded.bundle.manifest(), given)?;
+    show::fits(args, words, &names, &fits)
+}
+
+/// Films by name: a folder is one, and so is an animation; all other files together are one.
+fn films(paths: &[PathBuf]) -> Outcome<Vec<(String, Vec<Picture>)>> {
+    let mut films = Vec::new();
+    let mut rest = Vec::new();
+    for path in paths {
+        let name = path.display().to_string();
+        if path.is_dir() {
+            let files = pictures_in(path)?;
+            films.push((name, read_all(&files)?));
+        } else if is_gif(path)? {
+            films.push((name, animation(path)?));
+        } else {
+            rest.push(path.clone());
+        }
+    }
+    if let Some(first) = rest.first() {
+        let more = if rest.len() > 1 { format!(" and {} more", rest.len() - 1) } else { String::new() };
+        films.push((format!("{}{more}", first.display()), read_all(&rest)?));
+    }
+    Ok(films)
+}
+
+/// The files of a folder in the order of their names, numbers in them by their value.
+fn pictures_in(folder: &Path) -> Outcome<Vec<PathBuf>> {
+    let fail = |e: std::io::Error| Failure::io(folder, &e);
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(fail)? {
+        let path = entry.map_err(fail)?.path();
+        let hidden = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
+        if path.is_file() && !hidden {
+            files.push(path);
+        }
+    }
+    if files.is_empty() {
+        return Err(Failure::wrong(format!("{}: no files; expected the pictures of a film", folder.display())));
+    }
+    files.sort_by_cached_key(|path| order(&path.file_name().unwrap_or_default().to_string_lossy()));
+    Ok(files)
+}
+
+/// A name as it is sorted: `frame10` stands behind `frame9`.
+fn order(name: &str) -> Vec<(String, u64)> {
+    let mut parts: Vec<(String, u64)> = vec![(String::new(), 0)];
+    let mut in_number = false;
+    for c in name.chars() {
+        match c.to_digit(10) {
+            Some(digit) => {
+                if let Some((_, number)) = parts.last_mut() {
+                    *number = number.saturating_mul(10).saturating_add(u64::from(digit));
+                }
+            }
+            None => {
+                if in_number {
+                    parts.push((String::new(), 0));
+                }
+                if let Some((text, _)) = parts.last_mut() {
+                    text.push(c);
+                }
+            }
+        }
+        in_number = c.is_ascii_digit();
+    }
+    parts
+}
+
+/// The pictures of files, as long as they fit in the memory.
+fn read_all(paths: &[PathBuf]) -> Outcome<Vec<Picture>> {
+    let mut film = Film::default();
+    for path in paths {
+        film.push(path, files::read(path)?)?;
+    }
+    Ok(film.pictures)
+}
+
+#[derive(Default)]
+struct Film {
+    pictures: Vec<Picture>,
+    pixels: u64,
+}
+
+impl Film {
+    fn push(&mut self, path: &Path, picture: Picture) -> Outcome<()> {
+        self.pixels += (picture.width() * picture.height()) as u64;
+        if self.pictures.len() >= MAX_FRAMES || self.pixels > MAX_FILM {
+            let most = format!("at most {MAX_FRAMES} pictures with {MAX_FILM} pixels are taken");
+            return Err(Failure::wrong(format!("{}: the film is too long; {most}: leave some out", path.display())));
+        }
+        self.pictures.push(picture);
+        Ok(())
+    }
+}
+
+fn is_gif(path: &Path) -> Outcome<bool> {
+    let mut head = Vec::new();
+    let file = File::open(path).map_err(|e| Failure::io(path, &e))?;
+    file.take(6).read_to_end(&mut head).map_err(|e| Failure::io(path, &e))?;
+    Ok(head == b"GIF87a" || head == b"GIF89a")
+}
+
+/// The pictures of an animation as they are shown one after the other.
+fn animation(path: &Path) -> Outcome<Vec<Picture>> {
+    let fault =
+        |e: image::ImageError| Failure::wrong(format!("{}: the animation cannot be decoded: {e}", path.display()));
+    let file = File::open(path).map_err(|e| Failure::io(path, &e))?;
+    let mut decoder = GifDecoder::new(BufReader::new(file)).map_err(fault)?;
+    let (width, height) = decoder.dimensions();
+    check_size(width.into(), height.into()).map_err(|e| Failure::wrong(format!("{}: {e}", path.display())))?;
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(32 * MAX_PIXELS);
+    decoder.set_limits(limits).map_err(fault)?;
+    let mut film = Film::default();
+    for frame in decoder.into_frames() {
+        let pixels = frame.map_err(fault)?.into_buffer();
+        let (width, height) = (pixels.width() as usize, pixels.height() as usize);
+        film.push(path, Picture::from_rgba(width, height, &pixels.into_raw())?)?;
+    }
+    Ok(film.pictures)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_names_count() {
+        let mut names = ["b1.png", "a10.png", "a9.png", "a.png", "a9b.png", "010.png", "2.png"];
+        names.sort_by_cached_key(|n| order(n));
+        assert_eq!(names, ["2.png", "010.png", "a.png", "a9.png", "a9b.png", "a10.png", "b1.png"]);
+    }
+}

@@ -1,0 +1,42 @@
+// What tasks are given, in the form in which it is sent.
+
+import type { Film, PictureSource, SoundSource } from "./api";
+import { makeError } from "./errors";
+import { takePictures } from "./picture";
+import { takeSound } from "./sound";
+import type { Thing } from "./tasks/perform";
+
+/** Things to send, and those parts of them that may be handed over. */
+export interface Taken {
+  things: Thing[];
+  transfer: Transferable[];
+}
+
+/** Recordings for a model that takes samples at a rate; pictures and films for all others. */
+export async function takeThings(
+  sources: (PictureSource | Film | SoundSource)[],
+  rate: number | null,
+  signal?: AbortSignal,
+): Promise<Taken> {
+  if (rate !== null) {
+    const recordings = await Promise.all(sources.map((source) => takeSound(source as SoundSource, rate, signal)));
+    return { things: recordings, transfer: recordings.map((samples) => samples.buffer) };
+  }
+  const take = async (source: PictureSource | Film | SoundSource): Promise<Taken> => {
+    if (!isFilm(source)) {
+      const { pictures, transfer } = await takePictures([source as PictureSource], signal);
+      return { things: pictures, transfer };
+    }
+    if (!Array.isArray(source.frames) || source.frames.length === 0) {
+      throw makeError("input", "frames: expected the pictures of a film, found none");
+    }
+    const { pictures, transfer } = await takePictures(source.frames, signal);
+    return { things: [pictures], transfer };
+  };
+  const all = await Promise.all(sources.map(take));
+  return { things: all.flatMap(({ things }) => things), transfer: all.flatMap(({ transfer }) => transfer) };
+}
+
+function isFilm(source: unknown): source is Film {
+  return typeof source === "object" && source !== null && "frames" in source;
+}

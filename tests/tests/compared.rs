@@ -1,0 +1,105 @@
+//! Recordings and films beside texts: what a model hears and how well texts fit is what transformers computes
+//! (`tests/fixtures/compared/make.py`), on all devices.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use gristmill_bundle::Bundle;
+use gristmill_compiler::reference::ReferenceBackend;
+use gristmill_compiler::{CompileOptions, Quiet, compile};
+use gristmill_runtime::Tensor;
+use gristmill_runtime::blocking::{compare, run};
+use gristmill_runtime::picture::Picture;
+use gristmill_runtime::sound::Sound;
+use gristmill_runtime::task::{Fit, Given, comparing_sounds};
+use gristmill_tests::compared::{Compared, RATE, folder, write_model};
+use gristmill_tests::devices::{self, Device};
+use gristmill_tests::speech;
+use safetensors::SafeTensors;
+use tempfile::TempDir;
+
+/// Largest accepted difference of a feature, in decibels. Transforms are of 32 bits here, of 64 there.
+const DECIBELS: f32 = 1e-3;
+
+/// The bundle of a model, and everything that executes it.
+fn devices(name: &str) -> (Compared, Arc<Bundle>, Vec<Device>, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let (model, out) = (dir.path().join("model"), dir.path().join("bundle"));
+    let compared = write_model(name, &model);
+    let options = CompileOptions { precision: "f32".into(), targets: devices::targets(), ..CompileOptions::default() };
+    compile(&model, &out, &options, &Quiet).unwrap();
+    let bundle = Arc::new(Bundle::open(&out).unwrap());
+    let mut all = devices::open(&bundle).unwrap();
+    let reference = ReferenceBackend::open(Bundle::open(&out).unwrap()).unwrap();
+    all.push(Device { name: "reference".into(), backend: Box::new(reference), rounds: false });
+    (compared, bundle, all, dir)
+}
+
+fn agree(fit: &Fit, logits: &[f32], what: &str) {
+    assert_eq!(fit.similarity.len(), logits.len());
+    let worst = fit.similarity.iter().zip(logits).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(worst < 1e-3, "{what}: {:?} instead of {logits:?}", fit.similarity);
+    assert!((fit.probability.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+}
+
+#[test]
+fn recordings_are_heard_and_compared_as_by_transformers() {
+    let bytes = fs::read(folder().join("tensors.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    for name in ["fused", "unfused"] {
+        let (model, bundle, devices, _dir) = devices(name);
+        let (manifest, texts) = (bundle.manifest(), model.ids());
+        assert_eq!(comparing_sounds(manifest).map(|how| how.rate), Some(RATE));
+        assert_eq!(model.recordings.len(), 4);
+        let sound = |(_, samples): &(String, Vec<i16>)| Sound::new(RATE, speech::floats(samples)).unwrap();
+        let sounds: Vec<Sound> = model.recordings.iter().map(sound).collect();
+        for mut device in devices {
+            let backend = device.backend.as_mut();
+            let fits =
+                compare(backend, manifest, Given { sounds: &sounds, texts: &texts, ..Given::default() }).unwrap();
+            for ((recording, _), fit) in model.recordings.iter().zip(&fits) {
+                agree(fit, &model.logits(recording), &format!("{name} {recording} on {}", device.name));
+            }
+            // What the model hears of one that is long enough to be given as it is.
+            let key = if name == "fused" { "long" } else { "whole" };
+            let (_, samples) = model.recordings.iter().find(|(name, _)| name == key).unwrap();
+            let samples = speech::floats(samples);
+            let given = [("samples".to_string(), Tensor::f32([1, samples.len()], samples))].into();
+            let heard = run(backend, "features", &given, 0, &[]).unwrap().remove("features").unwrap();
+            let expect = tensors.tensor(&format!("{name} {key}")).unwrap();
+            assert_eq!(heard.shape, expect.shape());
+            let values = expect.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()));
+            let worst = heard.as_f32().unwrap().iter().zip(values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            println!("{name} on {}: {worst:.1e} dB", device.name);
+            assert!(worst < DECIBELS, "{name} on {}: {worst} dB", device.name);
+        }
+        let none = Given { texts: &texts, ..Given::default() };
+        let mut device = devices::open(&bundle).unwrap().remove(0);
+        let message = compare(device.backend.as_mut(), manifest, none).unwrap_err().to_string();
+        assert_eq!(message, "input `input_features`: expected a recording to make it from, found none");
+    }
+}
+
+fn picture(path: &Path) -> Picture {
+    let rgb = image::open(path).unwrap().into_rgb8();
+    Picture::from_rgb(rgb.width() as usize, rgb.height() as usize, rgb.into_raw()).unwrap()
+}
+
+#[test]
+fn films_are_compared_as_by_transformers() {
+    let (model, bundle, devices, _dir) = devices("film");
+    let film: Vec<Picture> = (0..7).map(|n| picture(&folder().join(format!("film/{n}.png")))).collect();
+    let films = [film.clone(), film[..1].to_vec()];
+    let texts = model.ids();
+    for mut device in devices {
+        let given = Given { films: &films, texts: &texts, ..Given::default() };
+        let fits = compare(device.backend.as_mut(), bundle.manifest(), given).unwrap();
+        agree(&fits[0], &model.logits("film"), &device.name);
+        assert_eq!(fits.len(), 2, "one picture is a film that stands still");
+        let empty = [Vec::new()];
+        let given = Given { films: &empty, texts: &texts, ..Given::default() };
+        let message = compare(device.backend.as_mut(), bundle.manifest(), given).unwrap_err().to_string();
+        assert!(message.contains("a film with at least one picture"), "{message}");
+    }
+}
