@@ -82,29 +82,21 @@ fn pictures_in(folder: &Path) -> Outcome<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// A name as it is sorted: `frame10` stands behind `frame9`.
-fn order(name: &str) -> Vec<(String, u64)> {
-    let mut parts: Vec<(String, u64)> = vec![(String::new(), 0)];
+/// A name as it is sorted: its letters, and each number as one letter that counts by its value, so that `frame10` stands
+/// behind `frame9`.
+fn order(name: &str) -> Vec<(char, u64)> {
+    let mut letters: Vec<(char, u64)> = Vec::new();
     let mut in_number = false;
     for c in name.chars() {
-        match c.to_digit(10) {
-            Some(digit) => {
-                if let Some((_, number)) = parts.last_mut() {
-                    *number = number.saturating_mul(10).saturating_add(u64::from(digit));
-                }
-            }
-            None => {
-                if in_number {
-                    parts.push((String::new(), 0));
-                }
-                if let Some((text, _)) = parts.last_mut() {
-                    text.push(c);
-                }
-            }
+        let digit = c.to_digit(10);
+        match (digit, letters.last_mut().filter(|_| in_number)) {
+            (Some(digit), Some((_, number))) => *number = number.saturating_mul(10).saturating_add(u64::from(digit)),
+            (Some(digit), None) => letters.push(('0', u64::from(digit))),
+            (None, _) => letters.push((c, 0)),
         }
-        in_number = c.is_ascii_digit();
+        in_number = digit.is_some();
     }
-    parts
+    letters
 }
 
 /// The pictures of files, as long as they fit in the memory.
