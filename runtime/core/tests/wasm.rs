@@ -196,6 +196,7 @@ fn a_bundle_that_cannot_fit_is_refused_before_a_weight_is_read() {
         move |manifest: &mut Manifest| {
             let shard = Shard { sha256: "0".repeat(64), bytes: 32 << 20 };
             manifest.shards = vec![shard; 32 * gib as usize];
+            manifest.components[0].shards = 32 * gib as u32;
             manifest.tensors[0].offset = 0;
             manifest.tensors[0].bytes = (gib << 30) - 256;
             manifest.tensors[1].offset = (gib << 30) - 256;
