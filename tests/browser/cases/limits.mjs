@@ -6,7 +6,7 @@ const MIB = 1 << 20;
 const BYTES = 6 * 1024 * MIB;
 const SHARD = 32 * MIB;
 
-/** The manifest of a bundle with one tensor more, and shards for it that are nowhere. */
+/** The manifest of a bundle with one tensor more in its only component, and shards for it that are nowhere. */
 function enlarge(manifest) {
   const stream = manifest.shards.reduce((sum, { bytes }) => sum + bytes, 0);
   const offset = Math.ceil(stream / 256) * 256;
@@ -15,7 +15,10 @@ function enlarge(manifest) {
     shards.push({ sha256: index.toString(16).padStart(64, "0"), bytes: Math.min(left, SHARD) });
   }
   const tensor = { name: NAME, shape: [BYTES / 4], precision: "f32", offset, bytes: BYTES };
-  return { ...manifest, shards, tensors: [...manifest.tensors, tensor] };
+  const tensors = [...manifest.tensors, tensor];
+  const [component] = manifest.components;
+  const components = [{ ...component, tensors: tensors.length, shards: shards.length }];
+  return { ...manifest, shards, tensors, components };
 }
 
 export default [
