@@ -109,6 +109,14 @@ fn files_stay_small() {
 }
 
 #[test]
+fn no_conflict_is_left() {
+    for (path, text) in all_sources() {
+        let marks = text.lines().position(|l| ["<<<<<<< ", ">>>>>>> "].iter().any(|mark| l.starts_with(mark)));
+        assert_eq!(marks.map(|n| n + 1), None, "{}: two versions are merged half", path.display());
+    }
+}
+
+#[test]
 fn dependencies_point_one_way() {
     // A crate, and the crates of the workspace that it must not know.
     let forbidden = [

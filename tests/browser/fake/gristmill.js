@@ -117,12 +117,8 @@ export class Model {
             { name: "attention_mask", elem: "i32", shape: ["B", "T"], optional: true },
           ],
           outputs: [{ name: "last_hidden_state", elem: "f32", shape: ["B", "T", "384"] }],
-<<<<<<< HEAD
-          task: TASKS[task] ?? null,
-=======
           components: ["model"],
-          task: ["detect", "compare"].includes(task) ? { kind: task, takes: ["picture"] } : null,
->>>>>>> 39c610b (bundle: weights lie by component, and each entry says which it needs; architectures have a modality and a default precision)
+          task: TASKS[task] ?? null,
         },
       ],
       backend: "webgpu",
