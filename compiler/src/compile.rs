@@ -105,7 +105,7 @@ pub fn compile(
     check_verified(&model, "the bound model")?;
 
     stages.next("preparing");
-    let prepared = prepare(model, &|usage| precisions.choose(usage));
+    let prepared = prepare(model, options.narrow, &|usage| precisions.choose(usage));
     let prepared = split(prepared, binding_limit(&profiles, options))?;
     check_verified(&prepared.model, "the prepared model")?;
 

@@ -42,6 +42,9 @@ pub struct CompileOptions {
     /// Storage buffers per kernel of all WebGPU targets, instead of those that every adapter has. A small number is a
     /// way to see what happens where a kernel needs more.
     pub storage_buffers: Option<u32>,
+    /// Matrices are quantized also where padding makes them larger than f16, which is what they would be stored as. A
+    /// way to see on a small model what low precision costs a large one.
+    pub narrow: bool,
 }
 
 /// A file that goes into a bundle as it is.
@@ -73,6 +76,7 @@ impl Default for CompileOptions {
             page: Vec::new(),
             binding_bytes: None,
             storage_buffers: None,
+            narrow: false,
         }
     }
 }

@@ -99,14 +99,14 @@ pub struct Prepared {
 /// A weight can be quantized if it is a matrix and every use is the second operand of a transposed `matmul`, or the
 /// table of a `gather`; other weights are f32 where a quantized precision is asked for. With uses that ask for
 /// different precisions the widest counts. A quantized form that is larger than f16 (padding of few rows or columns)
-/// is stored as f16, which is smaller and more accurate at once.
-pub fn prepare(model: Model, precision_of: &dyn Fn(&WeightUse) -> Precision) -> Prepared {
+/// is stored as f16, which is smaller and more accurate at once, unless `narrow` asks for it nevertheless.
+pub fn prepare(model: Model, narrow: bool, precision_of: &dyn Fn(&WeightUse) -> Precision) -> Prepared {
     let model = Model { graph: fold::orient(&model), ..model };
     let folding = Folding::of(&model);
     let mut stored = StoredWeights::new(&model, &folding);
     let uses = stored.collect();
     let precisions: Vec<Precision> =
-        stored.weights.iter().zip(&uses).map(|(w, uses)| choose(w, uses, precision_of)).collect();
+        stored.weights.iter().zip(&uses).map(|(w, uses)| choose(w, narrow, uses, precision_of)).collect();
     let StoredWeights { mut weights, mut recipes, mut index, .. } = stored;
     // What belongs to one component lies together; within it, first use counts.
     let mut order: Vec<usize> = (0..weights.len()).collect();
@@ -122,7 +122,12 @@ pub fn prepare(model: Model, precision_of: &dyn Fn(&WeightUse) -> Precision) -> 
 }
 
 /// The precision of a weight with these uses.
-fn choose(weight: &Weight, uses: &[WeightUse], precision_of: &dyn Fn(&WeightUse) -> Precision) -> Precision {
+fn choose(
+    weight: &Weight,
+    narrow: bool,
+    uses: &[WeightUse],
+    precision_of: &dyn Fn(&WeightUse) -> Precision,
+) -> Precision {
     let wanted = uses.iter().map(|u| u.demanded.unwrap_or_else(|| precision_of(u)));
     let widest = wanted.max_by_key(|p| width(*p)).unwrap_or(Precision::F32);
     if !matches!(widest, Precision::Quant(_)) {
@@ -133,7 +138,7 @@ fn choose(weight: &Weight, uses: &[WeightUse], precision_of: &dyn Fn(&WeightUse)
     }
     let bytes = |p| stored_bytes(p, &weight.shape);
     match (bytes(widest), bytes(Precision::F16)) {
-        (Ok(quantized), Ok(half)) if quantized > half => Precision::F16,
+        (Ok(quantized), Ok(half)) if quantized > half && !narrow => Precision::F16,
         _ => widest,
     }
 }

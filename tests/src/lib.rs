@@ -7,6 +7,7 @@ pub mod devices;
 pub mod goldens;
 pub mod models;
 pub mod module;
+pub mod precision;
 pub mod prompts;
 pub mod random_kernel;
 pub mod speech;

@@ -156,7 +156,7 @@ fn check(name: &str, precision: &str, kv: KvPrecision) -> (usize, usize) {
     let (model, _) = Case::open(name).bind();
     let precision: Precision = precision.parse().expect("a precision");
     let Prepared { model, precisions, .. } =
-        prepare(model, &|usage| if usage.quantizable { precision } else { Precision::F32 });
+        prepare(model, false, &|usage| if usage.quantizable { precision } else { Precision::F32 });
     let (mut slots, mut values) = (0, 0);
     for target in profile::shipped_names() {
         let profile = profile::shipped(target).expect("a profile");

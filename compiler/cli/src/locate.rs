@@ -47,6 +47,7 @@ pub(crate) fn options(flags: &CompileFlags, precision: &str) -> CompileOptions {
         page: Vec::new(),
         binding_bytes: None,
         storage_buffers: None,
+        narrow: false,
     }
 }
 

@@ -1,5 +1,5 @@
 use gristmill_graph::infer::{Declarations, infer_declared};
-use gristmill_graph::{Binary, Dim, Input, Literal, Reduction, Region, Shape};
+use gristmill_graph::{Binary, Dim, Input, Literal, QuantSpec, Reduction, Region, Shape};
 
 use super::*;
 
@@ -38,7 +38,7 @@ impl Draft {
     /// Prepares, and checks that the types of the result are what inference says.
     pub(super) fn prepare(self, precision: &str) -> Prepared {
         let precision: Precision = precision.parse().unwrap();
-        checked(prepare(self.0, &|_| precision))
+        checked(prepare(self.0, false, &|_| precision))
     }
 }
 
@@ -198,7 +198,7 @@ fn the_widest_demand_counts_and_authors_come_before_policies() {
     draft.0.graph.nodes[c.index()].precision = Some("q3.g64".parse().unwrap());
     draft.output("c", c);
     let seen = std::cell::RefCell::new(Vec::new());
-    let prepared = checked(prepare(draft.0, &|u| {
+    let prepared = checked(prepare(draft.0, false, &|u| {
         seen.borrow_mut().push((u.weight.clone(), u.role.clone(), u.layer, u.quantizable));
         if u.layer == Some(3) { "q4.g64".parse().unwrap() } else { "q4.g32".parse().unwrap() }
     }));
@@ -219,7 +219,12 @@ fn padding_may_make_f16_the_smaller_form() {
         let w = draft.weight("w", &shape);
         let y = draft.op(matmul(true), &[x, w], "y");
         draft.output("y", y);
-        assert_eq!(draft.prepare("q4").precisions[0].to_string(), expected, "{shape:?}");
+        let precision = |narrow| {
+            let q4 = QuantSpec { bits: 4, group: 32, asymmetric: false };
+            prepare(draft.0.clone(), narrow, &|_| Precision::Quant(q4)).precisions[0].to_string()
+        };
+        assert_eq!(precision(false), expected, "{shape:?}");
+        assert_eq!(precision(true), "q4.g32", "{shape:?}: asked for nevertheless");
     }
 }
 
