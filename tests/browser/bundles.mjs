@@ -41,6 +41,7 @@ function readBundle(folder, name) {
     generate: expected.generate ?? [],
     embed: expected.embed ?? [],
     classify: expected.classify ?? [],
+    label: expected.label ?? [],
     detect: expected.detect ?? [],
     transcribe: expected.transcribe ?? [],
     show: expected.show ?? [],

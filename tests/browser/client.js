@@ -92,9 +92,9 @@ async function picture(address, form) {
   return context.getImageData(0, 0, bitmap.width, bitmap.height);
 }
 
-/** Classes of a picture. */
+/** Classes of a picture, or of a text. */
 function classify(address, form) {
-  return attempt(async () => model.classify(await picture(address, form)));
+  return attempt(async () => model.classify(form === "text" ? { text: address } : await picture(address, form)));
 }
 
 /** Boxes in a picture. */
@@ -102,11 +102,16 @@ function detect(address, options) {
   return attempt(() => model.detect(new URL(address, bundle), options));
 }
 
-/** How well texts fit to the recordings in WAV files beside the bundle, as samples, or to the film of its pictures. */
+/**
+ * How well texts fit to the recordings in WAV files beside the bundle, as samples; or to the film of its pictures, or to
+ * those in files (`video`: by their address, `blob`).
+ */
 function compare(addresses, form, texts) {
   return attempt(async () => {
     const urls = addresses.map((address) => new URL(address, bundle).href);
     if (form === "film") return model.compare([{ frames: urls }], texts);
+    if (form === "video") return model.compare(urls.map((video) => ({ video })), texts);
+    if (form === "blob") return model.compare([{ video: await (await fetch(urls[0])).blob() }], texts);
     // Decoded here, so that all browsers give the model the same numbers.
     const samples = async (url) => {
       const file = new DataView(await (await fetch(url)).arrayBuffer());

@@ -54,12 +54,14 @@ pub struct Task<'a> {
     pub messages: &'a [(&'a str, u32)],
     /// Texts to embed, if it does that.
     pub texts: &'a [&'a str],
+    /// Texts to put into classes, if it does that.
+    pub labelled: &'a [&'a str],
 }
 
 impl<'a> Task<'a> {
     /// Only compiles.
     pub fn new(name: &'a str, model: &'a Path, precision: &'a str) -> Self {
-        Task { name, model, precision, binding_bytes: None, prompts: &[], messages: &[], texts: &[] }
+        Task { name, model, precision, binding_bytes: None, prompts: &[], messages: &[], texts: &[], labelled: &[] }
     }
 }
 
@@ -123,6 +125,14 @@ fn answers(task: &Task<'_>, bundle: &Bundle, device: &mut dyn Backend) -> Outcom
     if !task.texts.is_empty() {
         let vectors = embedded(device, bundle, &tokenizer, task.texts)?;
         expected["embed"] = json!([{ "name": "texts", "texts": task.texts, "vectors": vectors }]);
+    }
+    for text in task.labelled {
+        let ids = tokenizer.encode(text, true)?;
+        let given = Given { texts: &[ids], ..Given::default() };
+        let classes = classify(device, bundle.manifest(), given)?.swap_remove(0);
+        let rows = expected["label"].as_array().cloned().unwrap_or_default();
+        let row = json!({ "name": text, "text": text, "classes": classes });
+        expected["label"] = rows.into_iter().chain([row]).collect();
     }
     Ok(expected)
 }

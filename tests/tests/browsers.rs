@@ -52,6 +52,10 @@ fn browsers_compute_what_the_native_runtime_computes() {
     std::fs::write(embedder.join("tokenizer.json"), word_pieces()).unwrap();
     let texts = &["a tale of a mill", "the mill grinds the grain", "", "GRAIN and grain"];
     make(Task { texts, ..Task::new("embedder", &embedder, "q8") });
+    let labeller = models.path().join("labeller");
+    copy(&Case::open("distilbert/cls").model_dir(), &labeller);
+    std::fs::write(labeller.join("tokenizer.json"), word_pieces()).unwrap();
+    make(Task { labelled: &["a tale of a mill", "the grain of the mill"], ..Task::new("labeller", &labeller, "f32") });
     let detector = root().join("examples/person-detector");
     make_pictures(&folder(), "person-detector", &detector, &["astronaut.png", "cat.png"]).unwrap();
     make_pictures(&folder(), "finder", &Case::open("detr/resnet").model_dir(), &["cat.png"]).unwrap();

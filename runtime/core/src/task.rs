@@ -114,6 +114,12 @@ pub fn takes_films(task: &Task) -> bool {
     task.takes.iter().any(|f| matches!(f.source, FeedSource::Frames(_)))
 }
 
+/// How many pictures of a film a task looks at, if it takes films.
+pub fn film_length(manifest: &Manifest, task: &Task) -> Option<usize> {
+    let feed = task.takes.iter().find(|f| matches!(f.source, FeedSource::Frames(_)))?;
+    Some(inputs::frame_count(manifest.inputs.get(feed.input as usize)?))
+}
+
 /// Whether a task takes recordings.
 pub fn takes_sounds(task: &Task) -> bool {
     task.takes.iter().any(|f| matches!(f.source, FeedSource::Sound(_) | FeedSource::Heard(_)))

@@ -1,13 +1,14 @@
 // A conversation.
 
-import type { Message } from "../ts/api";
+import type { Message, MessagePart } from "../ts/api";
+import { gallery } from "./attachments";
 import { composer, follower } from "./composer";
 import { h } from "./dom";
 import { settings } from "./settings";
 import { summary, type Writer } from "./writer";
 
-/** The view of a model with a chat template. */
-export function chatView(writer: Writer): HTMLElement {
+/** The view of a model with a chat template; `sees` says whether it writes about pictures. */
+export function chatView(writer: Writer, sees: boolean): HTMLElement {
   const messages: Message[] = [];
   const log = h("div", { class: "log", role: "log", "aria-live": "off", "aria-label": "Conversation" });
   const empty = h("p", { class: "empty" }, "What you write stays on this device: the model runs in this page.");
@@ -20,23 +21,26 @@ export function chatView(writer: Writer): HTMLElement {
     label: "Your message",
     placeholder: "Write a message",
     send: "Send",
-    onSend: (text) => void send(text),
+    pictures: sees,
+    onSend: (text, pictures) => void send(text, pictures),
     onStop: writer.stop,
   });
   const tools = h("div", { class: "tools" }, setting.element, fresh);
   const dock = h("div", { class: "dock" }, box.element, tools);
   const follow = follower(dock);
 
-  async function send(text: string): Promise<void> {
+  async function send(text: string, pictures: Blob[]): Promise<void> {
     const answer = h("p", { class: "text", "aria-busy": "true" });
     const note = h("p", { class: "note" });
     const reply = h("article", { class: "assistant" }, h("h3", {}, "Model"), answer, note);
-    log.append(h("article", { class: "user" }, h("h3", {}, "You"), h("p", { class: "text" }, text.trim())), reply);
+    const said = h("p", { class: "text" }, text.trim());
+    log.append(h("article", { class: "user" }, h("h3", {}, "You"), gallery(pictures), said), reply);
     window.scrollBy(0, Math.max(0, reply.getBoundingClientRect().bottom + dock.offsetHeight - window.innerHeight));
     box.setText("");
+    box.clearPictures();
     box.setBusy(true);
     fresh.hidden = true;
-    messages.push({ role: "user", content: text.trim() });
+    messages.push({ role: "user", content: contentOf(text.trim(), pictures) });
     const instruction = system.value.trim();
     const prompt = instruction ? [{ role: "system", content: instruction }, ...messages] : [...messages];
     const result = await writer.write(prompt, setting.options(), (piece) => {
@@ -62,4 +66,10 @@ export function chatView(writer: Writer): HTMLElement {
   }
 
   return h("section", { class: "chat", "aria-label": "Chat" }, log, dock);
+}
+
+/** A text with pictures in front of it. */
+function contentOf(text: string, pictures: Blob[]): string | MessagePart[] {
+  if (pictures.length === 0) return text;
+  return [...pictures.map((image) => ({ type: "image", image }) as const), { type: "text", text }];
 }

@@ -1,5 +1,6 @@
 // The box to write in, with its button that sends and stops.
 
+import { attachments } from "./attachments";
 import { h } from "./dom";
 
 /** What a composer needs to know. */
@@ -9,7 +10,9 @@ export interface ComposerOptions {
   send: string;
   /** What the box has at first. */
   text?: string;
-  onSend: (text: string) => void;
+  /** Whether pictures can go with the text. */
+  pictures?: boolean;
+  onSend: (text: string, pictures: Blob[]) => void;
   onStop: () => void;
 }
 
@@ -19,6 +22,8 @@ export interface Composer {
   /** Whether the button stops instead of sends. */
   setBusy(busy: boolean): void;
   setText(text: string): void;
+  /** Forgets the pictures. */
+  clearPictures(): void;
   focus(): void;
 }
 
@@ -43,7 +48,7 @@ export function composer(options: ComposerOptions): Composer {
   box.value = options.text ?? "";
   const button = h("button", { type: "submit", class: "primary" }, options.send);
   const keys = h("p", { id: "keys", class: "keys" }, h("kbd", {}, "Enter"), " sends, ", h("kbd", {}, "Esc"), " stops");
-  const element = h(
+  const element: HTMLFormElement = h(
     "form",
     {
       class: "composer",
@@ -56,6 +61,8 @@ export function composer(options: ComposerOptions): Composer {
     h("div", { class: "box" }, box, button),
     keys,
   );
+  const attached = options.pictures ? attachments(element) : null;
+  if (attached) keys.before(attached.list, attached.button);
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && busy) options.onStop();
   });
@@ -63,7 +70,7 @@ export function composer(options: ComposerOptions): Composer {
   function submit(): void {
     if (busy) return options.onStop();
     const text = box.value;
-    if (text.trim() !== "") options.onSend(text);
+    if (text.trim() !== "") options.onSend(text, attached?.pictures() ?? []);
   }
   // For browsers without `field-sizing`; the style sheet limits the height.
   function fit(): void {
@@ -83,6 +90,7 @@ export function composer(options: ComposerOptions): Composer {
       box.value = text;
       fit();
     },
+    clearPictures: () => attached?.clear(),
     focus: () => box.focus({ preventScroll: true }),
   };
 }

@@ -6,6 +6,8 @@ import { chatView } from "./chat";
 import { announce, byId, bytes, count, h, setState } from "./dom";
 import { entriesView } from "./entries";
 import { placeName, showFacts } from "./facts";
+import { fitView } from "./fit";
+import { labelView } from "./label";
 import { pictureView } from "./picture";
 import { progressPanel } from "./progress";
 import { searchView } from "./search";
@@ -60,15 +62,20 @@ function show(model: Model, progress: LoadProgress | undefined, loadMs: number):
   }
   const writer = createWriter(model, facts, failed);
   const views: HTMLElement[] = [];
-  if (info.tasks.includes("chat")) views.push(chatView(writer));
-  else if (info.tasks.includes("generate")) views.push(storyView(writer));
+  const task = (kind: TaskInfo["kind"], takes: TaskInfo["takes"][number]): TaskInfo | undefined =>
+    info.entries.flatMap((entry) => entry.task ?? []).find((one) => one.kind === kind && one.takes.includes(takes));
+  const sees = task("generate", "picture") !== undefined;
+  if (info.tasks.includes("chat")) views.push(chatView(writer, sees));
+  else if (info.tasks.includes("generate")) views.push(storyView(writer, sees));
   if (info.tasks.includes("embed")) views.push(searchView(model, facts, failed));
-  // Models that write about pictures take them beside a prompt, which this page does not do.
-  const looks = (task: TaskInfo): boolean => task.kind !== "generate" && task.takes.includes("picture");
-  const seen = info.entries.find(({ task }) => task && looks(task) && info.tasks.includes(task.kind));
-  if (seen?.task) views.push(pictureView(model, seen.task.kind, failed));
-  const heard = info.entries.find(({ task }) => task?.kind === "transcribe" && info.tasks.includes(task.kind));
-  if (heard?.task) views.push(soundView(model, heard.task, failed));
+  for (const kind of ["classify", "detect"] as const) {
+    if (info.tasks.includes(kind) && task(kind, "picture")) views.push(pictureView(model, kind, failed));
+  }
+  if (info.tasks.includes("classify") && task("classify", "text")) views.push(labelView(model, failed));
+  const compares = info.tasks.includes("compare") && task("compare", "text");
+  if (compares) views.push(fitView(model, compares, failed));
+  const heard = info.tasks.includes("transcribe") && task("transcribe", "sound");
+  if (heard) views.push(soundView(model, heard, failed));
   if (views.length === 0) views.push(entriesView(info));
   setState(info.tasks.includes("embed") ? "working" : "ready");
   byId("main").replaceChildren(problem, ...views);

@@ -3,6 +3,7 @@
 import type { Model } from "../ts/index";
 import { announce, h, setState } from "./dom";
 import type { Facts } from "./facts";
+import { latest } from "./latest";
 import { troubleOf, type Trouble } from "./trouble";
 import { report } from "./writer";
 
@@ -35,8 +36,6 @@ export function searchView(model: Model, facts: Facts, failed: (error: Trouble) 
   sentences.value = SENTENCES.join("\n");
   const note = h("p", { class: "note" });
   let timer = 0;
-  let running = false;
-  let again = false;
 
   function later(): void {
     clearTimeout(timer);
@@ -57,27 +56,16 @@ export function searchView(model: Model, facts: Facts, failed: (error: Trouble) 
     }
   }
 
-  async function search(): Promise<void> {
-    if (running) {
-      again = true;
-      return;
-    }
-    running = true;
+  const search = latest(async () => {
     setState("working");
     try {
-      do {
-        again = false;
-        await rank(input.value.trim(), lines(sentences.value));
-      } while (again);
-      setState("ready");
+      await rank(input.value.trim(), lines(sentences.value));
     } catch (thrown) {
-      setState("ready");
       failed(troubleOf(thrown));
-    } finally {
-      running = false;
-      void report(model, facts);
     }
-  }
+    setState("ready");
+    void report(model, facts);
+  });
 
   async function rank(query: string, texts: string[]): Promise<void> {
     if (query === "" || texts.length === 0) return list.replaceChildren();

@@ -3,12 +3,12 @@
 import type { ChoiceInfo, Model, TaskInfo, TranscribeOptions, TranscribeResult } from "../ts/index";
 import { follower } from "./composer";
 import { announce, h, setState, time } from "./dom";
+import { dropPlace } from "./drop";
 import { recorder } from "./recorder";
 import { troubleOf, type Trouble } from "./trouble";
 
 /** The view of a model that writes down recordings. */
 export function soundView(model: Model, task: TaskInfo, failed: (error: Trouble) => void): HTMLElement {
-  const file = h("input", { type: "file", accept: "audio/*,video/*", id: "sound", change: () => take(file.files?.[0]) });
   const player = h("audio", { controls: true, hidden: true, "aria-label": "The recording" });
   const text = h("p", { class: "text" });
   const note = h("p", { class: "note" });
@@ -21,8 +21,7 @@ export function soundView(model: Model, task: TaskInfo, failed: (error: Trouble)
   let next: Blob | null = null;
 
   /** Writes down a recording; one that is being written down ends. */
-  function take(blob: Blob | null | undefined): void {
-    if (!blob) return;
+  function take(blob: Blob): void {
     next = blob;
     if (controller) controller.abort();
     else void write();
@@ -83,27 +82,17 @@ export function soundView(model: Model, task: TaskInfo, failed: (error: Trouble)
     announce(problem);
   }
 
-  const drop: HTMLLabelElement = h(
-    "label",
-    {
-      class: "drop",
-      for: "sound",
-      dragover: (event) => (event.preventDefault(), drop.classList.add("over")),
-      dragleave: () => drop.classList.remove("over"),
-      drop: (event) => {
-        event.preventDefault();
-        drop.classList.remove("over");
-        take((event as DragEvent).dataTransfer?.files[0]);
-      },
-    },
-    h("span", {}, "Drop a recording here, or choose a file. It does not leave this device."),
-    file,
-  );
+  const place = dropPlace({
+    id: "sound",
+    accept: "audio/*,video/*",
+    hint: "Drop a recording here, or choose a file.",
+    take,
+  });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") controller?.abort();
   });
   const tools = h("div", { class: "buttons" }, record, stop, ...choices.map(({ element }) => element));
-  return h("section", { class: "sound", "aria-label": "Recording" }, drop, tools, player, said);
+  return h("section", { class: "sound", "aria-label": "Recording" }, place, tools, player, said);
 }
 
 /** A choice that `transcribe` has an option for. */
@@ -115,7 +104,9 @@ function isKnown({ name }: ChoiceInfo): boolean {
 function choice({ name, values, default: usual }: ChoiceInfo): { element: HTMLElement; wish(): TranscribeOptions } {
   const select = h("select", { id: `choose-${name}` });
   if (usual === null) select.append(h("option", { value: "" }, "found out"));
-  for (const value of values) select.append(h("option", { value, selected: value === usual }, value));
+  const shown = values.map((value) => ({ value, text: name === "language" ? languageName(value) : value }));
+  if (name === "language") shown.sort((a, b) => a.text.localeCompare(b.text));
+  select.append(...shown.map(({ value, text }) => h("option", { value, selected: value === usual }, text)));
   const label = `${name.slice(0, 1).toUpperCase()}${name.slice(1)}`;
   const element = h("label", { for: select.id }, label, " ", select);
   return { element, wish: () => (select.value ? { [name]: select.value } : {}) };
@@ -124,7 +115,18 @@ function choice({ name, values, default: usual }: ChoiceInfo): { element: HTMLEl
 /** The line under a text. */
 function summary(result: TranscribeResult, seconds: number, milliseconds: number): string {
   const how = result.reason === "aborted" ? "stopped" : result.text === "" ? "nothing is said" : "";
-  return [`${clock(seconds)} in ${time(milliseconds)}`, ...Object.values(result.choices), how].filter(Boolean).join(" · ");
+  const { language, ...others } = result.choices;
+  const chosen = [language && languageName(language), ...Object.values(others)];
+  return [`${clock(seconds)} in ${time(milliseconds)}`, ...chosen, how].filter(Boolean).join(" · ");
+}
+
+/** The name of a language in that of the page: `German` for `de`; the code itself if the browser knows none. */
+function languageName(code: string): string {
+  try {
+    return new Intl.DisplayNames(document.documentElement.lang, { type: "language" }).of(code) ?? code;
+  } catch {
+    return code;
+  }
 }
 
 /** Seconds as people read them: `0:07`, `12:30`. */

@@ -5,8 +5,8 @@ import { h } from "./dom";
 import { settings } from "./settings";
 import { summary, type Writer } from "./writer";
 
-/** The view of a model that continues texts. */
-export function storyView(writer: Writer): HTMLElement {
+/** The view of a model that continues texts; `sees` says whether they can be about pictures. */
+export function storyView(writer: Writer, sees: boolean): HTMLElement {
   const follow = follower();
   const setting = settings();
   const text = h("p", { class: "text" });
@@ -16,13 +16,16 @@ export function storyView(writer: Writer): HTMLElement {
     { type: "button", class: "quiet", hidden: true, click: () => void go(text.textContent) },
     "Write on",
   );
+  let pictures: Blob[] = [];
   const story = h("article", { class: "story", "aria-label": "Text", hidden: true }, text, note);
   const box = composer({
     label: "How does it begin?",
-    placeholder: "Once upon a time",
+    placeholder: sees ? "This picture shows" : "Once upon a time",
     send: "Write",
-    text: "Once upon a time",
-    onSend: (start) => {
+    text: sees ? "This picture shows" : "Once upon a time",
+    pictures: sees,
+    onSend: (start, chosen) => {
+      pictures = chosen;
       text.replaceChildren(h("span", { class: "given" }, start));
       void go(start);
     },
@@ -36,7 +39,7 @@ export function storyView(writer: Writer): HTMLElement {
     note.textContent = "";
     text.setAttribute("aria-busy", "true");
     box.setBusy(true);
-    const result = await writer.write(start, setting.options(), (piece) => {
+    const result = await writer.write(start, { ...setting.options(), images: pictures }, (piece) => {
       text.append(piece);
       follow(story);
     });

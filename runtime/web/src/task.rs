@@ -4,8 +4,8 @@ use gristmill_bundle::{Answer, Choice, Manifest, Task};
 use gristmill_runtime::picture::Picture;
 use gristmill_runtime::sound::Sound;
 use gristmill_runtime::task::{
-    Given, Kind, classify, compare, comparing_sounds, detect, hearing, takes_films, takes_pictures, takes_sounds,
-    takes_texts,
+    Given, Kind, classify, compare, comparing_sounds, detect, film_length, hearing, takes_films, takes_pictures,
+    takes_sounds, takes_texts,
 };
 use gristmill_runtime::{Backend, Error};
 use js_sys::{Array, Float32Array, Reflect, Uint8ClampedArray, Uint32Array};
@@ -101,6 +101,9 @@ pub(crate) fn describe(manifest: &Manifest, task: &Task) -> Value {
     }
     if let (Kind::Compare, Some(how)) = (kind, comparing_sounds(manifest)) {
         told["rate"] = how.rate.into();
+    }
+    if let Some(count) = film_length(manifest, task) {
+        told["frames"] = count.into();
     }
     if let Answer::Show { token, written, .. } = &task.gives {
         told["token"] = (*token).into();

@@ -57,10 +57,8 @@ export interface Samples {
 /** A recording: a file of a kind that the browser plays, the address of one, or what is in it. */
 export type SoundSource = string | URL | Blob | ArrayBuffer | AudioBuffer | Samples;
 
-/** A film, as pictures in their order. */
-export interface Film {
-  frames: PictureSource[];
-}
+/** A film: pictures in their order, or a file of a kind that the browser plays, or the address of one. */
+export type Film = { frames: PictureSource[] } | { video: string | URL | Blob };
 
 /** A class and how certain the model is of it. */
 export interface ClassScore {
@@ -92,6 +90,8 @@ export interface TaskInfo {
   takes: ("picture" | "film" | "text" | "sound")[];
   /** Samples per second of the recordings that it takes. */
   rate?: number;
+  /** How many pictures of a film it looks at. */
+  frames?: number;
   /** How much of a recording is heard at once. */
   seconds?: number;
   /** The token that stands for a picture in a prompt. */

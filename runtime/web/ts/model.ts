@@ -203,7 +203,7 @@ export class Model {
   ): Promise<unknown[]> {
     if (signal?.aborted) throw aborted();
     const task = this.known.entries.find((entry) => entry.task?.kind === kind)?.task;
-    const { things, transfer } = await takeThings(sources, task?.rate ?? null, signal);
+    const { things, transfer } = await takeThings(sources, task ?? {}, signal);
     return this.home.link.call("perform", { kind, things, texts, threshold }, { signal, transfer });
   }
 

@@ -1,7 +1,8 @@
 // What tasks are given, in the form in which it is sent.
 
-import type { Film, PictureSource, SoundSource } from "./api";
+import type { Film, PictureSource, SoundSource, TaskInfo } from "./api";
 import { makeError } from "./errors";
+import { takeFrames } from "./film";
 import { takePictures } from "./picture";
 import { takeSound } from "./sound";
 import type { Thing } from "./tasks/perform";
@@ -12,13 +13,14 @@ export interface Taken {
   transfer: Transferable[];
 }
 
-/** Recordings for a model that takes samples at a rate; pictures and films for all others. */
+/** Recordings for a task that takes samples at a rate; pictures and films for all others. */
 export async function takeThings(
   sources: (PictureSource | Film | SoundSource)[],
-  rate: number | null,
+  task: Pick<TaskInfo, "rate" | "frames">,
   signal?: AbortSignal,
 ): Promise<Taken> {
-  if (rate !== null) {
+  const { rate, frames: count = 1 } = task;
+  if (rate !== undefined) {
     const recordings = await Promise.all(sources.map((source) => takeSound(source as SoundSource, rate, signal)));
     return { things: recordings, transfer: recordings.map((samples) => samples.buffer) };
   }
@@ -26,6 +28,10 @@ export async function takeThings(
     if (!isFilm(source)) {
       const { pictures, transfer } = await takePictures([source as PictureSource], signal);
       return { things: pictures, transfer };
+    }
+    if ("video" in source) {
+      const frames = await takeFrames(source.video, count, signal);
+      return { things: [frames], transfer: frames };
     }
     if (!Array.isArray(source.frames) || source.frames.length === 0) {
       throw makeError("input", "frames: expected the pictures of a film, found none");
@@ -38,5 +44,5 @@ export async function takeThings(
 }
 
 function isFilm(source: unknown): source is Film {
-  return typeof source === "object" && source !== null && "frames" in source;
+  return typeof source === "object" && source !== null && ("frames" in source || "video" in source);
 }

@@ -5,6 +5,10 @@ import path from "node:path";
 import { ROOT } from "../bundles.mjs";
 
 const FILM = path.join(ROOT, "tests/fixtures/compared/film");
+/** The same film in a file. */
+const FILE = path.join(ROOT, "tests/fixtures/compared/film.webm");
+/** Browsers that play everything here; WebKitGTK plays what the system's GStreamer does. */
+const PLAYERS = ["chromium-lavapipe", "chromium-no-adapter", "firefox", "firefox-no-webgpu"];
 /** Largest accepted difference of a similarity: sums in another order. */
 const TOLERANCE = 1e-3;
 
@@ -26,6 +30,30 @@ function check(t, fits, things) {
   }
   t.assert.ok(worst <= TOLERANCE, `a similarity is off by ${worst}`);
   t.note("worst", worst.toExponential(1));
+}
+
+/** Drops a file on the page of a bundle, and looks for what fits best. */
+async function compares(t, bundle, extra, [name, type], texts, { logits }) {
+  const server = await t.serve(bundle.folder, { extra });
+  const page = await t.page(`${server.url}?backend=${t.backend}`);
+  await t.state(page, "ready");
+  await page.$eval("#texts", (box, lines) => (box.value = lines.join("\n")), texts);
+  await page.evaluate(
+    async (name, type) => {
+      const blob = await (await fetch("test/file")).blob();
+      const data = new DataTransfer();
+      data.items.add(new File([blob], name, { type }));
+      document.querySelector(".drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data }));
+    },
+    name,
+    type,
+  );
+  await page.waitForFunction(() => document.querySelector(".scores tbody tr") !== null);
+  const best = texts[logits.indexOf(Math.max(...logits))];
+  t.assert.equal(await page.$eval(".scores th", (cell) => cell.textContent), best);
+  // The page's policy lets it play what was dropped.
+  await page.waitForFunction(() => document.querySelector("audio, video").readyState > 0);
+  await t.shot(page, `fit-${name}`);
 }
 
 export default [
@@ -57,6 +85,43 @@ export default [
       const addresses = names.map((name) => `test/${name}`);
       check(t, t.ok(await t.call(page, "compare", addresses, "film", texts)), things);
       t.failed(await t.call(page, "compare", [], "film", texts), "input");
+    },
+  },
+  {
+    name: "a film in a file is what its pictures are",
+    browsers: PLAYERS,
+    async run(t) {
+      const bundle = bundleOf(t, false);
+      const [{ texts, things }] = bundle.compare;
+      const extra = { "test/film.webm": readFileSync(FILE), "test/no.webm": "no film" };
+      const { page, loaded } = await t.loaded(bundle, {}, { extra });
+      t.assert.equal(loaded.info.entries.find(({ task }) => task).task.frames, 4);
+      for (const form of ["video", "blob"]) {
+        check(t, t.ok(await t.call(page, "compare", ["test/film.webm"], form, texts)), things);
+      }
+      const { message } = t.failed(await t.call(page, "compare", ["test/no.webm"], "video", texts), "input");
+      t.assert.match(message, /the film \(7 bytes\) cannot be decoded; expected a file .* such as WebM or MP4/);
+      t.failed(await t.call(page, "compare", ["test/missing.webm"], "video", texts), "network");
+    },
+  },
+  {
+    name: "the page of a bundle compares a recording with texts",
+    browsers: PLAYERS,
+    async run(t) {
+      const bundle = bundleOf(t, true);
+      const [{ texts, things }] = bundle.compare;
+      // At the rate of the model: others would depend on how a browser filters.
+      const wav = Buffer.from(things[0].wav, "base64");
+      await compares(t, bundle, { "test/file": wav }, ["sound.wav", "audio/wav"], texts, things[0]);
+    },
+  },
+  {
+    name: "the page of a bundle compares a film with texts",
+    browsers: PLAYERS,
+    async run(t) {
+      const bundle = bundleOf(t, false);
+      const [{ texts, things }] = bundle.compare;
+      await compares(t, bundle, { "test/file": readFileSync(FILE) }, ["film.webm", "video/webm"], texts, things[0]);
     },
   },
 ];

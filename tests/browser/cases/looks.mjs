@@ -17,7 +17,7 @@ const VIEWS = [
 ];
 const SHORT = new Set(["desktop", "small"]);
 /** States that show all colours there are. */
-const DARK = new Set(["loading", "streaming", "search", "picture", "sound", "details", "network"]);
+const DARK = new Set(["loading", "streaming", "search", "picture", "sound", "attached", "seen", "details", "network"]);
 const STATES = [
   ["loading", "task=chat&state=loading", halfLoaded],
   ["ready", "task=chat", ready],
@@ -27,6 +27,10 @@ const STATES = [
   ["search", "task=embed", ready],
   ["picture", "task=detect", lookAt],
   ["compare", "task=compare", lookAt],
+  ["hear", "task=hear", compareSound],
+  ["label", "task=label", labelled],
+  ["attached", "task=see", attach],
+  ["seen", "task=see", see],
   ["sound", "task=transcribe", listen],
   ["listening", "task=transcribe&state=streaming", listen],
   ["entries", "task=run", ready],
@@ -77,17 +81,45 @@ async function tell(page) {
   await answered(page, 1);
 }
 /** Drops a picture that is wider than any window. */
-async function lookAt(page) {
-  await ready(page);
-  await page.evaluate(async () => {
+async function dropPicture(page, where) {
+  await page.evaluate(async (selector) => {
     const canvas = new OffscreenCanvas(3000, 1500);
     const context = canvas.getContext("2d");
     context.fillStyle = "#7a9a5a";
     context.fillRect(0, 0, 3000, 1500);
     const data = new DataTransfer();
     data.items.add(new File([await canvas.convertToBlob()], "mill.png", { type: "image/png" }));
+    document.querySelector(selector).dispatchEvent(new DragEvent("drop", { dataTransfer: data }));
+  }, where);
+}
+async function attach(page) {
+  await ready(page);
+  for (const count of [1, 2]) {
+    await dropPicture(page, ".composer");
+    await page.waitForFunction((n) => document.querySelectorAll(".attached li").length === n, {}, count);
+  }
+}
+async function see(page) {
+  await attach(page);
+  await say(page, "What is in these pictures?");
+  await answered(page, 1);
+}
+async function labelled(page) {
+  await page.waitForFunction(() => document.querySelector(".scores tbody tr") !== null);
+  await ready(page);
+}
+async function compareSound(page) {
+  await ready(page);
+  await page.evaluate(() => {
+    const data = new DataTransfer();
+    data.items.add(new File([new Uint8Array(9000)], "dog.wav", { type: "audio/wav" }));
     document.querySelector(".drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data }));
   });
+  await labelled(page);
+}
+async function lookAt(page) {
+  await ready(page);
+  await dropPicture(page, ".drop");
   await page.waitForFunction(() => document.querySelector(".scores tbody tr") !== null);
   await ready(page);
 }
@@ -184,10 +216,37 @@ export default [
         t.assert.equal(await page.$eval(".sound .note", (note) => note.textContent), "0:30 of 1:30");
         const labels = await page.$$eval(".sound .buttons label", (all) => all.map((one) => one.firstChild.textContent));
         t.assert.deepEqual(labels, ["Language", "Task"]);
+        const languages = await page.$$eval("#choose-language option", (all) => all.map((one) => one.textContent));
+        t.assert.deepEqual(languages, ["found out", "English", "French", "German"]);
         await page.keyboard.press("Escape");
         await ready(page);
-        await page.waitForFunction(() => / in .*en · transcribe · stopped/.test(document.querySelector(".sound .note").textContent));
+        await page.waitForFunction(() => / in .*English · transcribe · stopped/.test(document.querySelector(".sound .note").textContent));
         t.assert.ok(await page.$eval(".sound button.stop", (button) => button.hidden), "there is nothing to stop");
+      }),
+  },
+  {
+    name: "pictures that wait are taken back and sent by keyboard",
+    needsBundles: false,
+    run: (t) =>
+      withFake(t, async (server) => {
+        const page = await t.page(`${server.url}?task=see`, { viewport: DESKTOP });
+        await attach(page);
+        await page.focus(".attached button");
+        await page.keyboard.press("Enter");
+        t.assert.equal(await page.$$eval(".attached li", (all) => all.length), 1);
+        t.assert.equal(await page.evaluate(() => document.activeElement.id), "attach", "the button has the focus");
+        await say(page, "What is it?");
+        await answered(page, 1);
+        t.assert.equal(await page.$$eval(".user canvas", (all) => all.length), 1, "the conversation shows it");
+        t.assert.ok(await page.$eval(".attached", (list) => list.hidden), "nothing waits any more");
+        await page.evaluate(() => {
+          const data = new DataTransfer();
+          data.items.add(new File(["none"], "none.png", { type: "image/png" }));
+          document.querySelector(".composer").dispatchEvent(new DragEvent("drop", { dataTransfer: data }));
+        });
+        const line = ".composer [role=alert]";
+        await page.waitForFunction((where) => document.querySelector(where).textContent !== "", {}, line);
+        t.assert.equal(await page.$eval(line, (note) => note.textContent), "none.png is no picture that the browser knows.");
       }),
   },
   {
@@ -210,7 +269,7 @@ export default [
     browsers: ["chromium"],
     run: (t) =>
       withFake(t, async (server) => {
-        for (const task of ["chat", "generate", "embed", "compare", "transcribe", "run"]) {
+        for (const task of ["chat", "see", "generate", "embed", "label", "compare", "transcribe", "run"]) {
           const page = await t.page(`${server.url}?task=${task}`);
           await ready(page);
           await unfold(page);

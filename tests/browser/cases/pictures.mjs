@@ -99,6 +99,60 @@ export default [
     },
   },
   {
+    name: "the page of a bundle writes about a picture",
+    wasm: true,
+    async run(t) {
+      const bundle = t.bundle("show");
+      const [first] = bundle.show;
+      const picture = readFileSync(path.join(ROOT, "tests/fixtures/prompts", first.pictures[0]));
+      const { page: plain, server } = await t.loaded(bundle, {}, { extra: { "test/picture.png": picture } });
+      const options = { images: [`${server.url}test/picture.png`], maxNewTokens: 8 };
+      const { text } = t.ok(await t.call(plain, "generate", first.rendered, options)).result;
+      await plain.close();
+      const page = await t.page(`${server.url}?backend=${t.backend}`);
+      await t.state(page, "ready");
+      await page.evaluate(async () => {
+        const set = (input, value) => {
+          input.value = value;
+          input.dispatchEvent(new Event("input"));
+        };
+        set(document.querySelector("input[type=number]"), 8);
+        set(document.querySelector("input[type=range]"), 0);
+        const blob = await (await fetch("test/picture.png")).blob();
+        const data = new DataTransfer();
+        data.items.add(new File([blob], "picture.png", { type: "image/png" }));
+        document.querySelector(".composer").dispatchEvent(new DragEvent("drop", { dataTransfer: data }));
+      });
+      await page.waitForFunction(() => document.querySelector(".attached li") !== null);
+      await page.type("#prompt", "what is in this picture");
+      await page.keyboard.press("Enter");
+      await page.waitForFunction(() => document.querySelector(".assistant .note:not(:empty)") !== null);
+      t.assert.equal(await page.$eval(".assistant .text", (answer) => answer.textContent), text);
+      await t.shot(page, "written-about");
+    },
+  },
+  {
+    name: "classes of texts equal the native ones, and the page shows them",
+    wasm: true,
+    async run(t) {
+      const bundle = t.bundle("label");
+      const { page, server } = await t.loaded(bundle);
+      for (const { text, classes } of bundle.label) {
+        const found = t.ok(await t.call(page, "classify", text, "text"));
+        t.assert.deepEqual(found.map(({ label }) => label), classes.map(({ label }) => label), text);
+        const off = Math.max(...classes.map(({ score }, at) => Math.abs(found[at].score - score)));
+        t.assert.ok(off <= TOLERANCE, `a score is off by ${off}`);
+      }
+      const [{ text, classes }] = bundle.label;
+      const shown = await t.page(`${server.url}?backend=${t.backend}`);
+      await t.state(shown, "ready");
+      await shown.$eval("#labelled", (box) => (box.value = ""));
+      await shown.type("#labelled", text);
+      const best = `${classes[0].label}${(100 * classes[0].score).toFixed(1)} %`;
+      await shown.waitForFunction((want) => document.querySelector(".scores tr")?.textContent === want, {}, best);
+    },
+  },
+  {
     name: "the page of a bundle says what a picture is",
     async run(t) {
       const bundle = t.bundle("classify");

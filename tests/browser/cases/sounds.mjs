@@ -15,10 +15,21 @@ function bundleOf(t, name) {
 const files = (list) =>
   Object.fromEntries(list.map(({ name, wav }) => [`test/${name}.wav`, Buffer.from(wav, "base64")]));
 
+/** A recording that a tiny model needs a while for: another one, over and over. */
+function repeated(wav, times) {
+  const [head, samples] = [Buffer.from(wav.subarray(0, 44)), wav.subarray(44)];
+  const bytes = times * samples.length;
+  head.writeUInt32LE(36 + bytes, 4);
+  head.writeUInt32LE(bytes, 40);
+  return Buffer.concat([head, ...Array(times).fill(samples)]);
+}
+
 /** A blank page with a model, and its recordings beside it. */
 async function opened(t, name) {
   const bundle = bundleOf(t, name);
-  const extra = { ...files(bundle.transcribe), "test/note.txt": "no recording" };
+  const recordings = files(bundle.transcribe);
+  const endless = recordings["test/long.wav"] && { "test/endless.wav": repeated(recordings["test/long.wav"], 60) };
+  const extra = { ...recordings, ...endless, "test/note.txt": "no recording" };
   const { page, loaded } = await t.loaded(bundle, {}, { extra });
   return { bundle, page, loaded, said: (wanted) => bundle.transcribe.find((one) => one.name === wanted) };
 }
@@ -68,14 +79,16 @@ export default [
     async run(t) {
       const { page, said } = await opened(t, "writer");
       const { maxNewTokens, text, parts } = said("long");
-      const call = (options) => t.call(page, "transcribe", "test/long.wav", "blob", { maxNewTokens, ...options });
-      const before = t.ok(await call({ abortAt: 0 }));
+      const call = (name, options) => t.call(page, "transcribe", `test/${name}.wav`, "blob", { maxNewTokens, ...options });
+      const before = t.ok(await call("long", { abortAt: 0 }));
       t.assert.deepEqual([before.result.text, before.result.reason, before.pieces], ["", "aborted", []]);
-      const { result, pieces } = t.ok(await call({ abortAt: 2 }));
+      const { result, pieces } = t.ok(await call("endless", { abortAt: 2 }));
       t.assert.equal(result.reason, "aborted");
-      t.assert.ok(pieces.length >= 2 && result.parts.length < parts.length, "it ended early");
-      t.assert.ok(text.startsWith(result.text), "what there is, is right");
-      t.assert.equal(t.ok(await call({})).result.text, text, "the next one is not disturbed");
+      t.assert.ok(pieces.length >= 2 && result.parts.length < 60 * (parts.length - 1), "it ended early");
+      const [first] = parts;
+      const right = result.text.startsWith(first.text) || first.text.startsWith(result.text);
+      t.assert.ok(right, "what there is, is right");
+      t.assert.equal(t.ok(await call("long")).result.text, text, "the next one is not disturbed");
     },
   },
   {

@@ -31,8 +31,11 @@ const ERRORS = {
 };
 
 const TASKS = {
+  see: { kind: "generate", takes: ["picture", "text"], token: 7, written: "<image>" },
+  label: { kind: "classify", takes: ["text"] },
   detect: { kind: "detect", takes: ["picture"] },
   compare: { kind: "compare", takes: ["picture", "text"] },
+  hear: { kind: "compare", takes: ["sound", "text"], rate: 48000 },
   transcribe: {
     kind: "transcribe",
     takes: ["sound"],
@@ -86,8 +89,11 @@ export class Model {
       chat: ["run", "generate", "chat"],
       generate: ["run", "generate"],
       embed: ["run", "embed"],
+      see: ["run", "generate", "chat"],
+      label: ["run", "classify"],
       detect: ["run", "detect"],
       compare: ["run", "compare"],
+      hear: ["run", "compare"],
       transcribe: ["run", "transcribe"],
       run: ["run"],
     }[task];
@@ -96,8 +102,11 @@ export class Model {
         chat: "Millstone-135M-Instruct",
         generate: "stories260K",
         embed: "all-MiniLM-L6-v2",
+        see: "Millstone-2B-Vision",
+        label: "praise-or-blame",
         detect: "detector-of-things",
         compare: "pictures-and-texts",
+        hear: "sounds-and-texts",
         transcribe: "speech-to-text",
         run: "tiny-encoder",
       }[task],
@@ -191,6 +200,15 @@ export class Model {
         vector[(lower.charCodeAt(at) * 7 + lower.charCodeAt(at + 1)) % 64] += 1;
       return vector;
     });
+  }
+
+  async classify() {
+    await wait(20);
+    return [
+      { label: "praise", class: 0, score: 0.83 },
+      { label: "something between praise and blame, or neither", class: 2, score: 0.12 },
+      { label: "blame", class: 1, score: 0.05 },
+    ];
   }
 
   // Boxes that reach beyond the picture, as those of models do, and a label that is long.

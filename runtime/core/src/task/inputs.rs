@@ -117,9 +117,14 @@ fn joined(manifest: &Manifest, input: &Input, cut: Cut, prepared: &[Prepared]) -
     }
 }
 
+/// How many pictures of a film an input takes.
+pub(super) fn frame_count(input: &Input) -> usize {
+    input.shape.get(1).and_then(|n| n.0.parse().ok()).unwrap_or(1)
+}
+
 /// As many pictures of a film as the input takes, at even distances.
 fn frames(input: &Input, film: &[Picture], how: &Pictures) -> Result<Tensor, Error> {
-    let count = input.shape.get(1).and_then(|n| n.0.parse::<usize>().ok()).unwrap_or(1);
+    let count = frame_count(input);
     if film.is_empty() {
         return Err(fault(input, "a film with at least one picture", "none"));
     }

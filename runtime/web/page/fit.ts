@@ -1,0 +1,108 @@
+// How well texts fit to a picture, a film or a recording.
+
+import type { Model, TaskInfo } from "../ts/index";
+import { announce, h, setState, time } from "./dom";
+import { dropPlace, onPaste } from "./drop";
+import { latest } from "./latest";
+import { painted } from "./painted";
+import { recorder } from "./recorder";
+import { scoreTable } from "./scores";
+import { troubleOf, type Trouble } from "./trouble";
+
+/** What texts are compared with. */
+type Medium = "picture" | "film" | "sound";
+
+const MEDIA: Record<Medium, { accept: string; hint: string; label: string; texts: string[]; wrong: string }> = {
+  picture: {
+    accept: "image/*",
+    hint: "Drop a picture here, paste one, or choose a file.",
+    label: "Picture",
+    texts: ["a photo of a cat", "a photo of a dog", "a photo of a person", "a landscape"],
+    wrong: "This file is no picture that the browser knows.",
+  },
+  film: {
+    accept: "video/*",
+    hint: "Drop a film here, or choose a file.",
+    label: "Film",
+    texts: ["somebody cooks", "people dance", "a ball game", "an animal runs"],
+    wrong: "This file is no film that the browser knows.",
+  },
+  sound: {
+    accept: "audio/*,video/*",
+    hint: "Drop a recording here, or choose a file.",
+    label: "Recording",
+    texts: ["somebody speaks", "music", "a dog barks", "rain"],
+    wrong: "This file is no recording that the browser knows.",
+  },
+};
+/** Most pixels on a side of a picture that is shown. */
+const SHOWN = 1280;
+
+/** The view of a model that compares something with texts. */
+export function fitView(model: Model, task: TaskInfo, failed: (error: Trouble) => void): HTMLElement {
+  const medium: Medium = (["sound", "film"] as const).find((one) => task.takes.includes(one)) ?? "picture";
+  const { accept, hint, label, texts: examples, wrong } = MEDIA[medium];
+  const shown = h("div", { class: "shown" });
+  const table = scoreTable("Which text fits");
+  const note = h("p", { class: "note" });
+  const texts = h("textarea", { id: "texts", rows: 5, spellcheck: "false", change: () => void ask() });
+  texts.value = examples.join("\n");
+  let current: Blob | null = null;
+  let address = "";
+
+  const ask = latest(async () => {
+    const lines = texts.value.split("\n").map((line) => line.trim());
+    const wanted = lines.filter((line) => line !== "");
+    if (!current || wanted.length === 0) return;
+    setState("working");
+    const begin = performance.now();
+    try {
+      const [fit] = await model.compare([medium === "film" ? { video: current } : current], wanted);
+      const scores = wanted.map((text, at) => ({ label: text, score: fit?.probability[at] ?? 0 }));
+      scores.sort((a, b) => b.score - a.score);
+      table.show(scores);
+      note.textContent = time(performance.now() - begin);
+      announce(scores[0] ? `best: ${scores[0].label}` : "nothing");
+    } catch (thrown) {
+      const error = troubleOf(thrown);
+      // What is wrong with a file is said beside it.
+      if (error.code === "input") tell(error.message);
+      else failed(error);
+    }
+    setState("ready");
+  });
+
+  async function take(file: Blob): Promise<void> {
+    note.textContent = "";
+    table.element.hidden = true;
+    try {
+      shown.replaceChildren(await view(file));
+    } catch {
+      current = null;
+      return tell(wrong);
+    }
+    current = file;
+    await ask();
+  }
+
+  /** Something to look at, or to listen to. */
+  async function view(file: Blob): Promise<HTMLElement> {
+    if (medium === "picture") return painted(file, SHOWN, "The picture");
+    URL.revokeObjectURL(address);
+    address = URL.createObjectURL(file);
+    const attributes = { src: address, controls: true, "aria-label": `The ${label.toLowerCase()}` };
+    return medium === "film" ? h("video", { ...attributes, muted: true, playsinline: true }) : h("audio", attributes);
+  }
+
+  function tell(problem: string): void {
+    note.textContent = problem;
+    announce(problem);
+  }
+
+  const place = dropPlace({ id: "medium", accept, hint, take: (file) => void take(file) });
+  if (medium === "picture") onPaste(place, (file) => void take(file));
+  const microphone = medium === "sound" ? recorder({ take: (blob) => void take(blob), problem: tell }) : null;
+  const tools = microphone && h("div", { class: "buttons" }, microphone);
+  const asked = h("div", { class: "asked" }, h("label", { for: "texts" }, "Texts, one per line"), texts);
+  return h("section", { class: "fit", "aria-label": label }, place, tools, asked, shown, table.element, note);
+}

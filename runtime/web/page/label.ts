@@ -1,0 +1,51 @@
+// Texts: of which classes they are.
+
+import type { Model } from "../ts/index";
+import { announce, h, setState, time } from "./dom";
+import { latest } from "./latest";
+import { scoreTable } from "./scores";
+import { troubleOf, type Trouble } from "./trouble";
+
+const TEXT = "The bread from this mill is the best I have ever had.";
+/** Most classes that are listed. */
+const TOP = 8;
+/** Milliseconds without a key press before the model is asked. */
+const PAUSE = 250;
+
+/** The view of a model that puts texts into classes. */
+export function labelView(model: Model, failed: (error: Trouble) => void): HTMLElement {
+  const table = scoreTable("What it is");
+  const note = h("p", { class: "note" });
+  const box = h("textarea", { id: "labelled", rows: 4, input: later });
+  box.value = TEXT;
+  let timer = 0;
+
+  function later(): void {
+    clearTimeout(timer);
+    timer = window.setTimeout(() => void ask(), PAUSE);
+  }
+
+  const ask = latest(async () => {
+    const text = box.value.trim();
+    if (text === "") {
+      table.element.hidden = true;
+      note.textContent = "";
+      return;
+    }
+    setState("working");
+    const begin = performance.now();
+    try {
+      const scores = await model.classify({ text });
+      table.show(scores.slice(0, TOP));
+      note.textContent = time(performance.now() - begin);
+      announce(scores[0] ? `most likely ${scores[0].label}` : "nothing");
+    } catch (thrown) {
+      failed(troubleOf(thrown));
+    }
+    setState("ready");
+  });
+
+  void ask();
+  const question = h("label", { for: box.id }, "A text to put into a class");
+  return h("section", { class: "label", "aria-label": "Text" }, question, box, table.element, note);
+}

@@ -1,0 +1,15 @@
+// Pictures as the page shows them. Addresses of files are no pictures here: the page's policy forbids them.
+
+import { h } from "./dom";
+
+/** A picture, at most so many pixels wide and high; rejects if the file is none. */
+export async function painted(file: Blob, most: number, name: string): Promise<HTMLCanvasElement> {
+  const bitmap = await createImageBitmap(file);
+  const scale = Math.min(1, most / Math.max(bitmap.width, bitmap.height));
+  const width = Math.max(1, Math.round(bitmap.width * scale));
+  const height = Math.max(1, Math.round(bitmap.height * scale));
+  const canvas = h("canvas", { role: "img", "aria-label": name, width, height });
+  canvas.getContext("2d")?.drawImage(bitmap, 0, 0, width, height);
+  bitmap.close();
+  return canvas;
+}
