@@ -312,10 +312,16 @@ fn continued(
 ) -> Outcome<Value> {
     let options = GenerateOptions { max_new_tokens: n, ..GenerateOptions::default() };
     let outcome = generate(device, bundle.manifest(), prompt, &options, &mut || 0.0, &mut |_| None)?;
-    let whole = tokenizer.decode(&[prompt, &outcome.tokens].concat())?;
-    let before = tokenizer.decode(prompt)?;
+    let reads = bundle.manifest().entries.iter().any(|e| e.role == EntryRole::Encode);
     row["maxNewTokens"] = n.into();
-    row["text"] = whole.strip_prefix(&before).ok_or("a text that continues the prompt")?.into();
+    row["text"] = if reads {
+        // What answers a text begins anew.
+        tokenizer.decode(&outcome.tokens)?.into()
+    } else {
+        let whole = tokenizer.decode(&[prompt, &outcome.tokens].concat())?;
+        let before = tokenizer.decode(prompt)?;
+        whole.strip_prefix(&before).ok_or("a text that continues the prompt")?.into()
+    };
     row["tokens"] = outcome.tokens.into();
     Ok(row)
 }

@@ -49,13 +49,19 @@ fn browsers_compute_what_the_native_runtime_computes() {
     make(Task { messages: &[("Tom and Sue went to the park.", 12)], ..Task::new("chat", &chat, "q8") });
     let embedder = models.path().join("embedder");
     copy(&Case::open("bert/base").model_dir(), &embedder);
-    std::fs::write(embedder.join("tokenizer.json"), word_pieces()).unwrap();
+    std::fs::write(embedder.join("tokenizer.json"), word_pieces(211)).unwrap();
     let texts = &["a tale of a mill", "the mill grinds the grain", "", "GRAIN and grain"];
     make(Task { texts, ..Task::new("embedder", &embedder, "q8") });
     let labeller = models.path().join("labeller");
     copy(&Case::open("distilbert/cls").model_dir(), &labeller);
-    std::fs::write(labeller.join("tokenizer.json"), word_pieces()).unwrap();
+    std::fs::write(labeller.join("tokenizer.json"), word_pieces(181)).unwrap();
     make(Task { labelled: &["a tale of a mill", "the grain of the mill"], ..Task::new("labeller", &labeller, "f32") });
+    // Reads a text and writes another.
+    let translator = models.path().join("translator");
+    copy(&Case::open("t5/v1_0").model_dir(), &translator);
+    std::fs::write(translator.join("tokenizer.json"), word_pieces(213)).unwrap();
+    let prompts = &[("the mill grinds the grain", 8), ("a tale", 5)];
+    make(Task { prompts, ..Task::new("translator", &translator, "f32") });
     let detector = root().join("examples/person-detector");
     make_pictures(&folder(), "person-detector", &detector, &["astronaut.png", "cat.png"]).unwrap();
     make_pictures(&folder(), "finder", &Case::open("detr/resnet").model_dir(), &["cat.png"]).unwrap();
@@ -97,20 +103,28 @@ fn sounds(models: &Path) {
     make_sounds(&folder(), "speller", &speller, &[word, silence]).unwrap();
 }
 
-/// A tokenizer of word pieces for the 211 tokens of the golden encoder: special tokens, letters, and some words.
-fn word_pieces() -> String {
+/// A tokenizer of word pieces for so many tokens: special tokens, letters, some words, and others that no text has.
+fn word_pieces(tokens: usize) -> String {
     let mut vocabulary: Vec<String> = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(String::from).to_vec();
+    let special = |(id, content): (usize, &String)| {
+        serde_json::json!({
+            "id": id, "content": content, "special": true, "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": false
+        })
+    };
+    let added: Vec<serde_json::Value> = vocabulary.iter().enumerate().map(special).collect();
     let letters = || ('a'..='z').chain('0'..='9');
     vocabulary.extend(letters().map(String::from));
     vocabulary.extend(letters().map(|c| format!("##{c}")));
     vocabulary.extend(["the", "of", "and", "mill", "grain", "##ing", "##s", "tale", "grind"].map(String::from));
+    vocabulary.extend((vocabulary.len()..tokens).map(|id| format!("word{id}")));
     let vocab: serde_json::Map<String, serde_json::Value> =
         vocabulary.iter().enumerate().map(|(i, t)| (t.clone(), i.into())).collect();
     serde_json::json!({
         "version": "1.0",
         "truncation": null,
         "padding": null,
-        "added_tokens": [],
+        "added_tokens": added,
         "normalizer": {
             "type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
             "strip_accents": null, "lowercase": true

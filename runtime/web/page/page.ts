@@ -66,7 +66,10 @@ function show(model: Model, progress: LoadProgress | undefined, loadMs: number):
     info.entries.flatMap((entry) => entry.task ?? []).find((one) => one.kind === kind && one.takes.includes(takes));
   const sees = task("generate", "picture") !== undefined;
   if (info.tasks.includes("chat")) views.push(chatView(writer, sees));
-  else if (info.tasks.includes("generate")) views.push(storyView(writer, sees));
+  else if (info.tasks.includes("generate")) {
+    const answers = info.entries.some(({ role }) => role === "encode");
+    views.push(storyView(writer, { sees, answers }));
+  }
   if (info.tasks.includes("embed")) views.push(searchView(model, facts, failed));
   for (const kind of ["classify", "detect"] as const) {
     if (info.tasks.includes(kind) && task(kind, "picture")) views.push(pictureView(model, kind, failed));

@@ -9,10 +9,10 @@ export interface Settings {
   options(): GenerateOptions;
 }
 
-/** New settings, with ordinary values. */
-export function settings(): Settings {
+/** New settings, with ordinary values and this temperature. */
+export function settings(usual = 0.7): Settings {
   const length = numberField("Longest answer", "tokens", { min: 1, max: 100000, step: 1, value: 256 });
-  const temperature = slider("Temperature", { min: 0, max: 2, step: 0.05, value: 0.7 });
+  const temperature = slider("Temperature", { min: 0, max: 2, step: 0.05, value: usual });
   const topP = slider("Top-p", { min: 0.05, max: 1, step: 0.05, value: 0.9 });
   const seed = h("input", {
     type: "text",

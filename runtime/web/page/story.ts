@@ -1,14 +1,27 @@
-// A text that goes on.
+// A text that goes on, or one that answers another.
 
 import { composer, follower } from "./composer";
 import { h } from "./dom";
 import { settings } from "./settings";
 import { summary, type Writer } from "./writer";
 
-/** The view of a model that continues texts; `sees` says whether they can be about pictures. */
-export function storyView(writer: Writer, sees: boolean): HTMLElement {
+/** What the model does with a text. */
+export interface StoryOptions {
+  /** Whether texts can be about pictures. */
+  sees: boolean;
+  /** Whether the model reads a text and writes another (a translation, a summary) instead of going on with it. */
+  answers: boolean;
+}
+
+const GOES_ON = { label: "How does it begin?", text: "Once upon a time", send: "Write", temperature: 0.7 };
+const SEES = { ...GOES_ON, text: "This picture shows" };
+const ANSWERS = { label: "What is to be read?", text: "The mill grinds the grain.", send: "Read", temperature: 0 };
+
+/** The view of a model that writes without turns. */
+export function storyView(writer: Writer, { sees, answers }: StoryOptions): HTMLElement {
+  const words = answers ? ANSWERS : sees ? SEES : GOES_ON;
   const follow = follower();
-  const setting = settings();
+  const setting = settings(words.temperature);
   const text = h("p", { class: "text" });
   const note = h("p", { class: "note" });
   const more = h(
@@ -19,14 +32,14 @@ export function storyView(writer: Writer, sees: boolean): HTMLElement {
   let pictures: Blob[] = [];
   const story = h("article", { class: "story", "aria-label": "Text", hidden: true }, text, note);
   const box = composer({
-    label: "How does it begin?",
-    placeholder: sees ? "This picture shows" : "Once upon a time",
-    send: "Write",
-    text: sees ? "This picture shows" : "Once upon a time",
+    label: words.label,
+    placeholder: words.text,
+    send: words.send,
+    text: words.text,
     pictures: sees,
     onSend: (start, chosen) => {
       pictures = chosen;
-      text.replaceChildren(h("span", { class: "given" }, start));
+      text.replaceChildren(...(answers ? [] : [h("span", { class: "given" }, start)]));
       void go(start);
     },
     onStop: writer.stop,
@@ -45,7 +58,7 @@ export function storyView(writer: Writer, sees: boolean): HTMLElement {
     });
     text.removeAttribute("aria-busy");
     note.textContent = result ? summary(result) : "ended by an error";
-    more.hidden = result === null || result.reason === "context";
+    more.hidden = answers || result === null || result.reason === "context";
     box.setBusy(false);
     follow(story);
   }

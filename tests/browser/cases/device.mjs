@@ -2,14 +2,17 @@
 
 const prompt = ({ prompt, messages }) => prompt ?? messages;
 
-async function surviving(t, page, bundle, loseAt) {
+/** Texts are what they should be. */
+async function undisturbed(t, page, bundle) {
   const [expected] = bundle.generate;
-  const options = { maxNewTokens: expected.tokens.length, loseAt };
+  const options = { maxNewTokens: expected.tokens.length };
   const { pieces, result } = t.ok(await t.call(page, "generate", prompt(expected), options));
-  t.assert.deepEqual(result.tokens, expected.tokens, "token ids are those of an undisturbed text");
-  t.assert.equal(pieces.join(""), expected.text, "no piece is missing or comes twice");
-  return result;
+  t.assert.deepEqual(result.tokens, expected.tokens);
+  t.assert.equal(pieces.join(""), expected.text);
 }
+
+/** A text that is so long that it does not end before a loss is heard of. */
+const LONG = { maxNewTokens: 128, ignoreEos: true };
 
 async function crash(browser) {
   const session = await browser.browser.target().createCDPSession();
@@ -38,11 +41,15 @@ export default [
     async run(t) {
       const bundle = t.bundle("generate");
       const { page, server } = await t.loaded(bundle);
+      const [expected] = bundle.generate;
+      const calm = t.ok(await t.call(page, "generate", prompt(expected), LONG));
       server.reset();
-      const result = await surviving(t, page, bundle, [4]);
+      const { pieces, result } = t.ok(await t.call(page, "generate", prompt(expected), { ...LONG, loseAt: [4] }));
+      t.assert.deepEqual(result.tokens, calm.result.tokens, "token ids are those of an undisturbed text");
+      t.assert.equal(pieces.join(""), calm.result.text, "no piece is missing or comes twice");
       t.assert.equal(result.recoveries, 1);
       t.assert.deepEqual(server.requests(/^weights\//), [], "weights came from storage");
-      await surviving(t, page, bundle, []);
+      await undisturbed(t, page, bundle);
     },
   },
   {
@@ -51,11 +58,10 @@ export default [
       const bundle = t.bundle("generate");
       const { page } = await t.loaded(bundle);
       const [expected] = bundle.generate;
-      const options = { maxNewTokens: 64, ignoreEos: true };
-      const calm = t.ok(await t.call(page, "generate", prompt(expected), options));
+      const calm = t.ok(await t.call(page, "generate", prompt(expected), LONG));
       // There is progress in between, so the limit of recoveries does not apply. More than the tokens that may be under
       // way, else one loss would fall into the time that the one before takes.
-      const storm = { ...options, loseAt: [1, 20, 39] };
+      const storm = { ...LONG, loseAt: [1, 20, 39] };
       const { pieces, result } = t.ok(await t.call(page, "generate", prompt(expected), storm));
       t.assert.deepEqual(result.tokens, calm.result.tokens);
       t.assert.equal(pieces.join(""), calm.result.text);
@@ -69,7 +75,7 @@ export default [
       const bundle = t.bundle("generate");
       const { page } = await t.loaded(bundle);
       await t.call(page, "loseDevice");
-      await surviving(t, page, bundle, []);
+      await undisturbed(t, page, bundle);
     },
   },
   {
@@ -78,8 +84,7 @@ export default [
       const bundle = t.bundle("generate");
       const { page } = await t.loaded(bundle, { recoveries: 0 });
       const [expected] = bundle.generate;
-      const options = { maxNewTokens: expected.tokens.length, loseAt: [3] };
-      t.failed(await t.call(page, "generate", prompt(expected), options), "device-lost");
+      t.failed(await t.call(page, "generate", prompt(expected), { ...LONG, loseAt: [3] }), "device-lost");
     },
   },
   {

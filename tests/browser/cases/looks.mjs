@@ -24,6 +24,7 @@ const STATES = [
   ["chat", "task=chat", converse],
   ["streaming", "task=chat&state=streaming", stream],
   ["story", "task=generate", tell],
+  ["answer", "task=answer", tell],
   ["search", "task=embed", ready],
   ["picture", "task=detect", lookAt],
   ["compare", "task=compare", lookAt],

@@ -109,6 +109,21 @@ async function searches(t, servers, viewport, label) {
   await fits(t, page, label);
 }
 
+/** What reads a text and writes another shows only that. */
+async function answer(t) {
+  const bundle = t.bundles.find(({ name }) => name === "translator");
+  const [expected] = bundle.generate;
+  const server = await t.serve(bundle.folder);
+  const page = await t.page(`${server.url}?backend=${t.backend}`);
+  await t.state(page, "ready");
+  await page.$eval("input[type=number]", (input, most) => (input.value = most), expected.maxNewTokens);
+  await page.$eval("#prompt", (box) => (box.value = ""));
+  await page.type("#prompt", expected.prompt);
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => document.querySelector(".story .note:not(:empty)") !== null);
+  t.assert.equal(await page.$eval(".story .text", (shown) => shown.textContent), expected.text);
+}
+
 /** docs/page.png is a copy of this picture. */
 async function readme(t) {
   const bundle = t.bundles.find(({ generate }) => generate.some(({ prompt }) => prompt));
@@ -128,6 +143,7 @@ async function readme(t) {
 export default [
   { name: "writes", wasm: true, everywhere: true, run: (t) => inWindows(t, writes) },
   { name: "chats", wasm: true, run: (t) => inWindows(t, chats) },
+  { name: "a text that answers another stands alone", wasm: true, run: answer },
   { name: "the picture of the README", browsers: ["firefox"], run: readme },
   { name: "searches", wasm: true, everywhere: true, run: (t) => inWindows(t, searches) },
 ];

@@ -28,8 +28,9 @@ function repeated(wav, times) {
 async function opened(t, name) {
   const bundle = bundleOf(t, name);
   const recordings = files(bundle.transcribe);
-  const endless = recordings["test/long.wav"] && { "test/endless.wav": repeated(recordings["test/long.wav"], 60) };
-  const extra = { ...recordings, ...endless, "test/note.txt": "no recording" };
+  const long = recordings["test/long.wav"];
+  const longer = long && { "test/longer.wav": repeated(long, 8), "test/endless.wav": repeated(long, 60) };
+  const extra = { ...recordings, ...longer, "test/note.txt": "no recording" };
   const { page, loaded } = await t.loaded(bundle, {}, { extra });
   return { bundle, page, loaded, said: (wanted) => bundle.transcribe.find((one) => one.name === wanted) };
 }
@@ -96,9 +97,13 @@ export default [
     async run(t) {
       const { page, said } = await opened(t, "writer");
       const { maxNewTokens, text, parts } = said("long");
-      const options = { maxNewTokens, loseAt: 3 };
-      const { result, pieces } = t.ok(await t.call(page, "transcribe", "test/long.wav", "blob", options));
-      t.assert.deepEqual([result.text, result.parts, pieces.join("")], [text, parts, text]);
+      // So long that it does not end before the loss is heard of.
+      const write = async (options) => t.ok(await t.call(page, "transcribe", "test/longer.wav", "blob", options));
+      const calm = (await write({ maxNewTokens })).result;
+      t.assert.deepEqual(calm.parts.slice(0, parts.length - 1), parts.slice(0, -1));
+      t.assert.ok(calm.text.length > text.length);
+      const { result, pieces } = await write({ maxNewTokens, loseAt: 3 });
+      t.assert.deepEqual([result.text, result.parts, pieces.join("")], [calm.text, calm.parts, calm.text]);
       t.assert.equal(result.recoveries, 1);
     },
   },

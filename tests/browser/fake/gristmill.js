@@ -88,6 +88,7 @@ export class Model {
     const tasks = {
       chat: ["run", "generate", "chat"],
       generate: ["run", "generate"],
+      answer: ["run", "generate"],
       embed: ["run", "embed"],
       see: ["run", "generate", "chat"],
       label: ["run", "classify"],
@@ -101,6 +102,7 @@ export class Model {
       name: {
         chat: "Millstone-135M-Instruct",
         generate: "stories260K",
+        answer: "translator",
         embed: "all-MiniLM-L6-v2",
         see: "Millstone-2B-Vision",
         label: "praise-or-blame",
@@ -120,7 +122,7 @@ export class Model {
       entries: [
         {
           name: "encode",
-          role: "encode",
+          role: task === "answer" ? "encode" : "tensors",
           inputs: [
             { name: "input_ids", elem: "i32", shape: ["B", "T"] },
             { name: "attention_mask", elem: "i32", shape: ["B", "T"], optional: true },

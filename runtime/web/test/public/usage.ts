@@ -153,7 +153,8 @@ export async function pictures(model: Model, file: File, signal: AbortSignal): P
   const found: Detection[] = await model.detect(await createImageBitmap(file), { threshold: 0.7 });
   const [fit]: Fit[] = await model.compare(sources, ["a cat", "a dog"]);
   const film: Film = { frames: ["1.png", "2.png"] };
-  await model.compare([film, { samples: new Float32Array(9), rate: 48000 }], ["a cat"], { signal });
+  const inFile: Film = { video: new Blob() };
+  await model.compare([film, inFile, { samples: new Float32Array(9), rate: 48000 }], ["a cat"], { signal });
   const [left, top, right, bottom] = found[0]?.box ?? [0, 0, 0, 0];
   const task: TaskInfo | null | undefined = model.info().entries[0]?.task;
   // @ts-expect-error: a number is no picture
