@@ -107,6 +107,19 @@ export function createContext({ kind, browser, bundles: all, out, name, thorough
       const notice = await page.evaluate(() => document.querySelector(".notice")?.textContent ?? "no notice");
       throw new Error(`expected the page to become ${state}, found ${found}: ${notice}`);
     },
+    /** Drops the file at an address, which is relative to the page, on an element. */
+    drop: (page, selector, address, name, type) =>
+      page.evaluate(
+        async (where, from, name, type) => {
+          const data = new DataTransfer();
+          data.items.add(new File([await (await fetch(from)).blob()], name, { type }));
+          document.querySelector(where).dispatchEvent(new DragEvent("drop", { dataTransfer: data }));
+        },
+        selector,
+        address,
+        name,
+        type,
+      ),
     /** Keeps a picture of a page. */
     async shot(page, label) {
       const file = path.join(out, "screenshots", `${kind}-${label}.png`);

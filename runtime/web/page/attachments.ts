@@ -28,11 +28,13 @@ export function attachments(place: HTMLElement): Attachments {
 
   function chosen(): void {
     void addAll(input.files ?? []);
+    // So that the same file can be chosen again.
     input.value = "";
   }
 
   async function addAll(files: Iterable<File>): Promise<void> {
-    for (const file of files) await add(file);
+    // A copy: the list of an input is emptied with it.
+    for (const file of [...files]) await add(file);
   }
 
   async function add(file: File): Promise<void> {

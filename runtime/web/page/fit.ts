@@ -4,7 +4,7 @@ import type { Model, TaskInfo } from "../ts/index";
 import { announce, h, setState, time } from "./dom";
 import { dropPlace, onPaste } from "./drop";
 import { latest } from "./latest";
-import { painted } from "./painted";
+import { NO_PICTURE, painted } from "./painted";
 import { recorder } from "./recorder";
 import { scoreTable } from "./scores";
 import { troubleOf, type Trouble } from "./trouble";
@@ -12,27 +12,24 @@ import { troubleOf, type Trouble } from "./trouble";
 /** What texts are compared with. */
 type Medium = "picture" | "film" | "sound";
 
-const MEDIA: Record<Medium, { accept: string; hint: string; label: string; texts: string[]; wrong: string }> = {
+const MEDIA: Record<Medium, { accept: string; hint: string; label: string; texts: string[] }> = {
   picture: {
     accept: "image/*",
     hint: "Drop a picture here, paste one, or choose a file.",
     label: "Picture",
     texts: ["a photo of a cat", "a photo of a dog", "a photo of a person", "a landscape"],
-    wrong: "This file is no picture that the browser knows.",
   },
   film: {
     accept: "video/*",
     hint: "Drop a film here, or choose a file.",
     label: "Film",
     texts: ["somebody cooks", "people dance", "a ball game", "an animal runs"],
-    wrong: "This file is no film that the browser knows.",
   },
   sound: {
     accept: "audio/*,video/*",
     hint: "Drop a recording here, or choose a file.",
     label: "Recording",
     texts: ["somebody speaks", "music", "a dog barks", "rain"],
-    wrong: "This file is no recording that the browser knows.",
   },
 };
 /** Most pixels on a side of a picture that is shown. */
@@ -41,12 +38,14 @@ const SHOWN = 1280;
 /** The view of a model that compares something with texts. */
 export function fitView(model: Model, task: TaskInfo, failed: (error: Trouble) => void): HTMLElement {
   const medium: Medium = (["sound", "film"] as const).find((one) => task.takes.includes(one)) ?? "picture";
-  const { accept, hint, label, texts: examples, wrong } = MEDIA[medium];
+  const { accept, hint, label, texts: examples } = MEDIA[medium];
   const shown = h("div", { class: "shown" });
   const table = scoreTable("Which text fits");
   const note = h("p", { class: "note" });
   const texts = h("textarea", { id: "texts", rows: 5, spellcheck: "false", change: () => void ask() });
   texts.value = examples.join("\n");
+  /** What came last, and the same once it is shown. */
+  let chosen: Blob | null = null;
   let current: Blob | null = null;
   let address = "";
 
@@ -75,11 +74,16 @@ export function fitView(model: Model, task: TaskInfo, failed: (error: Trouble) =
   async function take(file: Blob): Promise<void> {
     note.textContent = "";
     table.element.hidden = true;
+    chosen = file;
+    current = null;
     try {
-      shown.replaceChildren(await view(file));
+      const seen = await view(file);
+      // Another file may have come meanwhile.
+      if (chosen !== file) return;
+      shown.replaceChildren(seen);
     } catch {
-      current = null;
-      return tell(wrong);
+      shown.replaceChildren();
+      return tell(NO_PICTURE);
     }
     current = file;
     await ask();

@@ -2,6 +2,9 @@
 
 import { h } from "./dom";
 
+/** What is said of a file that is no picture. */
+export const NO_PICTURE = "This file is no picture that the browser knows.";
+
 /** A picture, at most so many pixels wide and high; rejects if the file is none. */
 export async function painted(file: Blob, most: number, name: string): Promise<HTMLCanvasElement> {
   const bitmap = await createImageBitmap(file);

@@ -54,6 +54,7 @@ export async function takeFrames(
 /** Resolves when what `start` begins has come about. */
 function happens(video: HTMLVideoElement, event: string, start: () => void, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(aborted());
     const listening = new AbortController();
     const end = (settle: () => void): void => {
       listening.abort();

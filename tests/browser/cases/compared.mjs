@@ -38,16 +38,7 @@ async function compares(t, bundle, extra, [name, type], texts, { logits }) {
   const page = await t.page(`${server.url}?backend=${t.backend}`);
   await t.state(page, "ready");
   await page.$eval("#texts", (box, lines) => (box.value = lines.join("\n")), texts);
-  await page.evaluate(
-    async (name, type) => {
-      const blob = await (await fetch("test/file")).blob();
-      const data = new DataTransfer();
-      data.items.add(new File([blob], name, { type }));
-      document.querySelector(".drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data }));
-    },
-    name,
-    type,
-  );
+  await t.drop(page, ".drop", "test/file", name, type);
   await page.waitForFunction(() => document.querySelector(".scores tbody tr") !== null);
   const best = texts[logits.indexOf(Math.max(...logits))];
   t.assert.equal(await page.$eval(".scores th", (cell) => cell.textContent), best);

@@ -3,7 +3,11 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { ROOT } from "../bundles.mjs";
 import { buildFake } from "../fake/build.mjs";
+
+/** A few pictures. */
+const SAMPLES = path.join(ROOT, "tests/fixtures/compared/film");
 
 const DESKTOP = { width: 1280, height: 800 };
 const PHONE = { width: 390, height: 844, isMobile: true, hasTouch: true };
@@ -109,13 +113,16 @@ async function labelled(page) {
   await page.waitForFunction(() => document.querySelector(".scores tbody tr") !== null);
   await ready(page);
 }
-async function compareSound(page) {
-  await ready(page);
-  await page.evaluate(() => {
+function dropSound(page) {
+  return page.evaluate(() => {
     const data = new DataTransfer();
-    data.items.add(new File([new Uint8Array(9000)], "dog.wav", { type: "audio/wav" }));
+    data.items.add(new File([new Uint8Array(9000)], "sound.wav", { type: "audio/wav" }));
     document.querySelector(".drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data }));
   });
+}
+async function compareSound(page) {
+  await ready(page);
+  await dropSound(page);
   await labelled(page);
 }
 async function lookAt(page) {
@@ -127,11 +134,7 @@ async function lookAt(page) {
 /** Drops a recording. */
 async function listen(page) {
   await ready(page);
-  await page.evaluate(() => {
-    const data = new DataTransfer();
-    data.items.add(new File([new Uint8Array(9000)], "speech.wav", { type: "audio/wav" }));
-    document.querySelector(".drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data }));
-  });
+  await dropSound(page);
   const streams = await page.evaluate(() => location.search.includes("streaming"));
   if (streams) await page.waitForFunction(() => document.querySelector(".sound .text").textContent.length > 150);
   else await page.waitForFunction(() => / in /.test(document.querySelector(".sound .note").textContent));
@@ -232,6 +235,13 @@ export default [
       withFake(t, async (server) => {
         const page = await t.page(`${server.url}?task=see`, { viewport: DESKTOP });
         await attach(page);
+        if (t.engine === "chrome") {
+          // All that are chosen at once are added, though the input forgets them.
+          const files = [1, 2, 3].map((n) => path.join(SAMPLES, `${n}.png`));
+          await (await page.$("#attach")).uploadFile(...files);
+          await page.waitForFunction(() => document.querySelectorAll(".attached li").length === 5);
+          for (let left = 5; left > 2; left--) await page.click(".attached li:last-child button");
+        }
         await page.focus(".attached button");
         await page.keyboard.press("Enter");
         t.assert.equal(await page.$$eval(".attached li", (all) => all.length), 1);

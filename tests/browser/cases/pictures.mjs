@@ -111,18 +111,9 @@ export default [
       await plain.close();
       const page = await t.page(`${server.url}?backend=${t.backend}`);
       await t.state(page, "ready");
-      await page.evaluate(async () => {
-        const set = (input, value) => {
-          input.value = value;
-          input.dispatchEvent(new Event("input"));
-        };
-        set(document.querySelector("input[type=number]"), 8);
-        set(document.querySelector("input[type=range]"), 0);
-        const blob = await (await fetch("test/picture.png")).blob();
-        const data = new DataTransfer();
-        data.items.add(new File([blob], "picture.png", { type: "image/png" }));
-        document.querySelector(".composer").dispatchEvent(new DragEvent("drop", { dataTransfer: data }));
-      });
+      await page.$eval("input[type=number]", (input) => (input.value = 8));
+      await page.$eval("input[type=range]", (input) => (input.value = 0));
+      await t.drop(page, ".composer", "test/picture.png", "picture.png", "image/png");
       await page.waitForFunction(() => document.querySelector(".attached li") !== null);
       await page.type("#prompt", "what is in this picture");
       await page.keyboard.press("Enter");
@@ -161,12 +152,7 @@ export default [
       const page = await t.page(`${server.url}?backend=${t.backend}`);
       await t.state(page, "ready");
       // A file picker cannot be driven in all browsers; a drop is what reaches the page in any case.
-      await page.evaluate(async (address) => {
-        const blob = await (await fetch(address)).blob();
-        const data = new DataTransfer();
-        data.items.add(new File([blob], "picture.png", { type: "image/png" }));
-        document.querySelector(".drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data }));
-      }, `test/${name}`);
+      await t.drop(page, ".drop", `test/${name}`, "picture.png", "image/png");
       await page.waitForFunction(() => document.querySelector(".scores tbody tr") !== null);
       const shown = await page.evaluate(() => document.querySelector(".scores tbody tr").textContent);
       const percent = `${(100 * classes[0].score).toFixed(1)} %`;

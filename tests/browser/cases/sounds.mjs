@@ -148,12 +148,7 @@ export default [
       const server = await t.serve(bundle.folder, { extra: files(bundle.transcribe) });
       const page = await t.page(`${server.url}?backend=${t.backend}`);
       await t.state(page, "ready");
-      await page.evaluate(async (address) => {
-        const blob = await (await fetch(address)).blob();
-        const data = new DataTransfer();
-        data.items.add(new File([blob], "speech.wav", { type: "audio/wav" }));
-        document.querySelector(".drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data }));
-      }, `test/${name}.wav`);
+      await t.drop(page, ".drop", `test/${name}.wav`, "speech.wav", "audio/wav");
       await page.waitForFunction(() => / in /.test(document.querySelector(".sound .note").textContent));
       t.assert.equal(await page.$eval(".sound .text", (shown) => shown.textContent), text);
       await t.shot(page, "speech");
