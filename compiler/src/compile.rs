@@ -11,7 +11,7 @@ use gristmill_graph::{DType, Model, verify};
 use crate::emit::{self, EntryPlan};
 use crate::error::CompileError;
 use crate::lower::{self, CAPACITY, Memory};
-use crate::model_dir::ModelDir;
+use crate::hf::dir::ModelDir;
 use crate::options::{CompileOptions, Progress};
 use crate::precision;
 use crate::prepare::{Prepared, prepare, split};
@@ -45,6 +45,8 @@ pub struct CompileReport {
     pub kernels: BTreeMap<String, usize>,
     /// Number of dispatches of each entry of the first target.
     pub dispatches: BTreeMap<String, usize>,
+    /// What was said by [`Progress::warning`].
+    pub warnings: Vec<String>,
     /// Wall time of each stage, in order.
     pub timings: Vec<(String, Duration)>,
 }
@@ -99,6 +101,9 @@ pub fn compile(
     stages.next("reading");
     let profiles = target_profiles(options)?;
     let dir = ModelDir::open(model_dir)?;
+    for text in &dir.warnings {
+        progress.warning(text);
+    }
     let checkpoint = Checkpoint::open(model_dir)?;
     let model = bind(&dir, &checkpoint, options)?;
     let precisions = precision::Chooser::new(options, &model)?;
@@ -157,6 +162,7 @@ pub fn compile(
         rewrites,
         kernels,
         dispatches,
+        warnings: dir.warnings,
         timings: stages.finish(),
     })
 }
@@ -247,7 +253,7 @@ fn manifest(
         .iter()
         .map(|s| bundle::Symbol { name: s.name.clone(), min: limit(s.min), max: limit(s.max) })
         .collect();
-    let start = crate::start::start(&dir.generation, &dir.config);
+    let start = crate::hf::start::start(&dir.generation, &dir.config);
     symbols.push(bundle::Symbol { name: CAPACITY.into(), min: 1, max: u32::MAX });
     Ok(bundle::Manifest {
         format: bundle::FORMAT,

@@ -1,7 +1,7 @@
 //! From a model directory to a bundle, stage by stage. The compiler is a pure function: the same directory,
 //! options and profiles give the same bytes.
 //!
-//! In the order of the road: [`model_dir`] and [`library`] find what to compile, [`prepare`] folds constants and applies
+//! In the order of the road: [`hf`] and [`library`] find what to compile, [`prepare`] folds constants and applies
 //! precisions, [`round`] makes activations bytes where a target wants them, [`rewrite`] finds fused operations in a
 //! graph of primitives, [`lower`] decides what becomes memory, [`kernels`] builds kernels, [`plan`] assembles programs,
 //! [`spare`] adds kernels for adapters with low limits, [`emit`] does all of that for a target, [`weights`] streams
@@ -11,7 +11,7 @@ pub mod error;
 
 pub mod options;
 
-pub mod model_dir;
+pub mod hf;
 
 pub mod library;
 
@@ -34,7 +34,6 @@ pub mod plan;
 pub mod simulate;
 
 pub mod spare;
-mod start;
 
 pub mod emit;
 
@@ -43,8 +42,6 @@ pub mod weights;
 pub mod compile;
 
 pub mod reference;
-
-pub mod pictures;
 
 pub mod draft;
 

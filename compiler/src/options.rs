@@ -87,6 +87,9 @@ pub trait Progress {
     fn stage(&self, name: &str);
     /// Bytes of source weights done so far, of a total.
     fn bytes(&self, done: u64, total: u64);
+    /// Something in the model directory has no effect, or another one than its author may expect; compilation goes on.
+    /// One sentence that names the file and the entry, without a leading `warning:`.
+    fn warning(&self, text: &str);
 }
 
 /// Tells nobody.
@@ -95,4 +98,5 @@ pub struct Quiet;
 impl Progress for Quiet {
     fn stage(&self, _name: &str) {}
     fn bytes(&self, _done: u64, _total: u64) {}
+    fn warning(&self, _text: &str) {}
 }

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use crate::emit::EntryPlan;
 use crate::error::CompileError;
-use crate::model_dir::{ModelDir, PREPROCESSOR};
-use crate::pictures::pictures;
+use crate::hf::dir::{ModelDir, PREPROCESSOR};
+use crate::hf::pictures::pictures;
 
 /// The task of an entry, one of `all`; none if the model directory does not say how its inputs are made.
 pub(crate) fn task(

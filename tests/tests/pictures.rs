@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::Arc;
 
 use gristmill_bundle::{Bundle, Cut, Filter, PictureStep, Pictures, Resized};
-use gristmill_compiler::pictures::pictures;
+use gristmill_compiler::hf::pictures::pictures;
 use gristmill_compiler::{CompileOptions, Quiet, compile};
 use gristmill_runtime::blocking::{classify, compare, detect};
 use gristmill_runtime::native::{Wasm, WasmOptions};

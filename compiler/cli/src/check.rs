@@ -1,6 +1,6 @@
 //! `gristmill check`.
 
-use gristmill_compiler::model_dir::ModelDir;
+use gristmill_compiler::hf::dir::ModelDir;
 use gristmill_compiler::weights::Checkpoint;
 use gristmill_compiler::{CompileError, library};
 use gristmill_graph::Model;

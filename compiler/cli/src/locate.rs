@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use gristmill_bundle::{MANIFEST, sha256_hex};
-use gristmill_compiler::model_dir::ModelDir;
+use gristmill_compiler::hf::dir::ModelDir;
 use gristmill_compiler::{CompileOptions, KvPrecision, library};
 use gristmill_graph::text::bind;
 use gristmill_graph::{EntryRole, Model};

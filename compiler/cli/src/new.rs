@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use gristmill_compiler::CompileError;
 use gristmill_compiler::draft::{draft, golden_script};
 use gristmill_compiler::library::library;
-use gristmill_compiler::model_dir::ModelDir;
+use gristmill_compiler::hf::dir::ModelDir;
 use gristmill_compiler::weights::Checkpoint;
 use gristmill_graph::text::outline;
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use gristmill_compiler::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::output::note;
+
 /// Shows what the compiler is doing on stderr. It disappears when dropped.
 pub(crate) struct Bar {
     bar: ProgressBar,
@@ -46,6 +48,10 @@ impl Progress for Bar {
             self.bar.set_length(total);
         }
         self.bar.set_position(done);
+    }
+
+    fn warning(&self, text: &str) {
+        self.bar.suspend(|| note(&format!("warning: {text}")));
     }
 }
 

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use gristmill_graph::text::{Library, Outline, bind, outline};
 use serde_json::Value;
 
-use crate::model_dir::PREPROCESSOR_KEY;
+use crate::hf::dir::PREPROCESSOR_KEY;
 
 pub use golden::golden_script;
 use pattern::{fits, general};

@@ -47,6 +47,8 @@ pub struct ModelDir {
     pub preprocessor: Value,
     /// `tokenizer_config.json`, or null.
     tokenizer: Value,
+    /// What is in the directory and has no effect; [`crate::compile()`] says it.
+    pub warnings: Vec<String>,
     path: PathBuf,
 }
 
@@ -79,7 +81,7 @@ impl ModelDir {
         }
         let absolute = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         let name = absolute.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
-        Ok(ModelDir { name, config, generation, preprocessor, tokenizer, path: path.to_path_buf() })
+        Ok(ModelDir { name, config, generation, preprocessor, tokenizer, warnings: Vec::new(), path: path.to_path_buf() })
     }
 
     /// What formulas of an architecture see.

@@ -1,0 +1,7 @@
+//! What a Hugging Face model directory says: its settings, how inputs are prepared, how generation begins.
+
+pub mod dir;
+
+pub mod pictures;
+
+pub(crate) mod start;
