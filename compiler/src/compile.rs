@@ -10,8 +10,8 @@ use gristmill_graph::{DType, Model, verify};
 
 use crate::emit::{self, EntryPlan};
 use crate::error::CompileError;
-use crate::lower::{self, CAPACITY, Memory};
 use crate::hf::dir::ModelDir;
+use crate::lower::{self, CAPACITY, Memory};
 use crate::options::{CompileOptions, Progress};
 use crate::precision;
 use crate::prepare::{Prepared, prepare, split};
@@ -104,7 +104,7 @@ pub fn compile(
     for text in &dir.warnings {
         progress.warning(text);
     }
-    let checkpoint = Checkpoint::open(model_dir)?;
+    let checkpoint = dir.checkpoint()?;
     let model = bind(&dir, &checkpoint, options)?;
     let precisions = precision::Chooser::new(options, &model)?;
     check_verified(&model, "the bound model")?;

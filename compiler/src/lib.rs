@@ -1,7 +1,7 @@
 //! From a model directory to a bundle, stage by stage. The compiler is a pure function: the same directory,
 //! options and profiles give the same bytes.
 //!
-//! In the order of the road: [`hf`] and [`library`] find what to compile, [`prepare`] folds constants and applies
+//! In the order of the road: [`hf`], [`gguf`] and [`library`] find what to compile, [`prepare`] folds constants and applies
 //! precisions, [`round`] makes activations bytes where a target wants them, [`rewrite`] finds fused operations in a
 //! graph of primitives, [`lower`] decides what becomes memory, [`kernels`] builds kernels, [`plan`] assembles programs,
 //! [`spare`] adds kernels for adapters with low limits, [`emit`] does all of that for a target, [`weights`] streams
@@ -10,6 +10,8 @@
 pub mod error;
 
 pub mod options;
+
+pub mod gguf;
 
 pub mod hf;
 

@@ -1,13 +1,13 @@
 //! `gristmill check`.
 
 use gristmill_compiler::hf::dir::ModelDir;
-use gristmill_compiler::weights::Checkpoint;
-use gristmill_compiler::{CompileError, library};
+use gristmill_compiler::library;
 use gristmill_graph::Model;
 use gristmill_graph::text::{Diagnostics, Policy, bind, bind_settings, check as check_text};
 
 use crate::args::CheckArgs;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::hub;
 use crate::output::{emit, note};
 
 /// Checks an architecture file, with the shipped files as what it may extend and use, or a precision policy. All
@@ -25,8 +25,8 @@ pub(crate) fn check(args: &CheckArgs) -> Outcome {
     }
     let library = library::library().with_file(name.clone(), text);
     if let Some(path) = &args.model {
-        let dir = ModelDir::open(path)?;
-        let tensors = Checkpoint::open(path).map_err(CompileError::from)?.tensors();
+        let dir = ModelDir::open(&hub::locate(path, None)?)?;
+        let tensors = dir.checkpoint()?.tensors();
         return bound(&shown.to_string(), bind_settings(&library, &name, dir.settings(), Some(&tensors)));
     }
     let Some(path) = &args.config else {

@@ -4,6 +4,7 @@ use gristmill_compiler::{CompileOptions, CompileReport};
 
 use crate::args::CompileArgs;
 use crate::failure::{Exit, Outcome};
+use crate::hub;
 use crate::locate::{COMPACT, options};
 use crate::output::{bytes, count, note};
 use crate::page;
@@ -12,7 +13,8 @@ use crate::progress::Bar;
 /// Compiles, then says on stderr what was made.
 pub(crate) fn compile(args: &CompileArgs) -> Outcome {
     let options = CompileOptions { page: page::files(), ..options(&args.flags, COMPACT) };
-    let report = gristmill_compiler::compile(&args.model, &args.output, &options, &Bar::new())?;
+    let model = hub::locate(&args.model, args.flags.revision.as_deref())?;
+    let report = gristmill_compiler::compile(&model, &args.output, &options, &Bar::new())?;
     note(&summary(&report));
     if report.browser && options.page.is_empty() {
         note(page::MISSING);
@@ -35,8 +37,12 @@ fn summary(report: &CompileReport) -> String {
         ),
         false => String::new(),
     };
+    let requantized = weights.requantized.as_ref().map_or(String::new(), |r| {
+        let (formats, error) = (r.formats.join(", "), r.relative_squared_error);
+        format!("\n  requantized from {formats}; this adds a relative squared error of {error:.2e}")
+    });
     format!(
-        "{}\n  weights     {} ({} weights; {:.2} bits of payload, {:.2} bits stored per weight{less})\n\
+        "{}\n  weights     {} ({} weights; {:.2} bits of payload, {:.2} bits stored per weight{less}){requantized}\n\
          \x20 kernels     {}\n  dispatches  {}\n  time        {}",
         report.bundle.display(),
         bytes(weights.bytes),

@@ -1,10 +1,11 @@
-//! From what the user named to a bundle: bundles as they are, model directories through the cache.
+//! From what the user named to a bundle: bundles as they are, models through the cache.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use gristmill_bundle::{MANIFEST, sha256_hex};
+use gristmill_compiler::gguf;
 use gristmill_compiler::hf::dir::ModelDir;
 use gristmill_compiler::{CompileOptions, KvPrecision, library};
 use gristmill_graph::text::bind;
@@ -12,6 +13,7 @@ use gristmill_graph::{EntryRole, Model};
 
 use crate::args::{CompileFlags, Kv};
 use crate::failure::{Failure, Outcome};
+use crate::hub;
 use crate::output::note;
 use crate::page;
 use crate::progress::Bar;
@@ -51,9 +53,10 @@ pub(crate) fn options(flags: &CompileFlags, precision: &str) -> CompileOptions {
     }
 }
 
-/// The bundle to use for `model`. A model directory is compiled into the cache unless the cache has it;
-/// `precision` is the default there, and `purpose` says for which targets.
+/// The bundle to use for `model`. A model is compiled into the cache unless the cache has it; `precision` is the default
+/// there, and `purpose` says for which targets.
 pub(crate) fn bundle_for(model: &Path, flags: &CompileFlags, precision: &str, purpose: Purpose) -> Outcome<PathBuf> {
+    let model = &hub::locate(model, flags.revision.as_deref())?;
     if model.join(MANIFEST).is_file() {
         if let Some(flag) = given(flags) {
             return Err(Failure::wrong(format!(
@@ -63,10 +66,10 @@ pub(crate) fn bundle_for(model: &Path, flags: &CompileFlags, precision: &str, pu
         }
         return Ok(model.to_path_buf());
     }
-    if !model.join("config.json").is_file() {
+    if !model.join("config.json").is_file() && !gguf::is_gguf(model) {
         let what = match (model.exists(), model.is_dir()) {
-            (false, _) => "there is no such directory",
-            (true, false) => "not a directory; name a bundle or a model directory",
+            (false, _) => "there is no such directory, or GGUF file",
+            (true, false) => "neither a directory nor a GGUF file; name a bundle or a model",
             (true, true) => "neither a bundle (no manifest.json) nor a Hugging Face model directory (no config.json)",
         };
         return Err(Failure::wrong(format!("{}: {what}", model.display())));
@@ -79,10 +82,10 @@ pub(crate) fn bundle_for(model: &Path, flags: &CompileFlags, precision: &str, pu
     cached(model, &options)
 }
 
-/// Whether a model directory has a model that writes text, so that weights as small as for a prompt are fine.
+/// Whether a model writes text, so that weights as small as for a prompt are fine.
 pub(crate) fn generates(model: &Path, flags: &CompileFlags) -> bool {
     let bound = || -> Option<Model> {
-        let dir = ModelDir::open(model).ok()?;
+        let dir = ModelDir::open(&hub::find(model, flags.revision.as_deref()).ok()?.path).ok()?;
         let (library, file) = match &flags.arch {
             Some(path) => {
                 let name = path.file_name()?.to_string_lossy().into_owned();
@@ -104,6 +107,7 @@ pub(crate) fn generates(model: &Path, flags: &CompileFlags) -> bool {
 fn given(flags: &CompileFlags) -> Option<&'static str> {
     [
         ("--arch", flags.arch.is_some()),
+        ("--revision", flags.revision.is_some()),
         ("--precision", flags.precision.is_some()),
         ("--group", flags.group.is_some()),
         ("--asymmetric", flags.asymmetric),
@@ -120,7 +124,12 @@ fn given(flags: &CompileFlags) -> Option<&'static str> {
 /// A bundle lies in `<cache>/<place>/<key>`: the place stands for directory and options, the key for the content.
 /// When the content changes, the old bundle of that place is removed, so that the cache does not grow for ever.
 fn cached(model: &Path, options: &CompileOptions) -> Outcome<PathBuf> {
-    let full = model.canonicalize().map_err(|e| Failure::io(model, &e))?;
+    // Files keep their names: in the cache of the Hub they are links to files that are called otherwise.
+    let full = match model.is_dir() {
+        true => model.canonicalize(),
+        false => std::path::absolute(model),
+    };
+    let full = full.map_err(|e| Failure::io(model, &e))?;
     let name: String = full.file_name().unwrap_or_default().to_string_lossy().chars().take(60).collect();
     let place = sha256_hex(format!("{}\n{options:?}", full.display()).as_bytes());
     let place = cache_root()?.join(format!("{name}-{}", &place[..16]));
@@ -164,11 +173,17 @@ fn key(model: &Path, options: &CompileOptions) -> Outcome<String> {
     if let Ok(program) = std::env::current_exe() {
         describe(&mut text, &program);
     }
-    let entries = std::fs::read_dir(model).map_err(|e| Failure::io(model, &e))?;
-    let mut files: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(|p| p.is_file()).collect();
-    files.sort();
-    let config = model.join("config.json");
-    text.push_str(&std::fs::read_to_string(&config).map_err(|e| Failure::io(&config, &e))?);
+    let files = match model.is_dir() {
+        true => {
+            let config = model.join("config.json");
+            text.push_str(&std::fs::read_to_string(&config).map_err(|e| Failure::io(&config, &e))?);
+            let entries = std::fs::read_dir(model).map_err(|e| Failure::io(model, &e))?;
+            let mut files: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(|p| p.is_file()).collect();
+            files.sort();
+            files
+        }
+        false => gguf::parts(model),
+    };
     for file in options.arch.iter().cloned().chain([PathBuf::from(&options.precision)]) {
         text.push_str(&std::fs::read_to_string(file).unwrap_or_default());
     }

@@ -8,6 +8,7 @@ mod check;
 mod compare;
 mod compile;
 mod failure;
+mod hub;
 mod inspect;
 mod locate;
 mod new;

@@ -3,21 +3,20 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use gristmill_compiler::CompileError;
 use gristmill_compiler::draft::{draft, golden_script};
-use gristmill_compiler::library::library;
 use gristmill_compiler::hf::dir::ModelDir;
-use gristmill_compiler::weights::Checkpoint;
+use gristmill_compiler::library::library;
 use gristmill_graph::text::outline;
 
 use crate::args::NewArgs;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::hub;
 use crate::output::note;
 use crate::tensors::parent;
 
 /// Drafts an architecture file and the script of its test.
 pub(crate) fn new(args: &NewArgs) -> Outcome {
-    let dir = ModelDir::open(&args.model)?;
+    let dir = ModelDir::open(&hub::locate(&args.model, None)?)?;
     let library = library();
     let class = dir.config["architectures"][0].as_str().unwrap_or("MyModel").to_string();
     if let Some(known) = library.architecture_for_class(&class).filter(|_| !args.force) {
@@ -27,7 +26,7 @@ pub(crate) fn new(args: &NewArgs) -> Outcome {
             args.model.display()
         )));
     }
-    let tensors = Checkpoint::open(&args.model).map_err(CompileError::from)?.tensors();
+    let tensors = dir.checkpoint()?.tensors();
     let base = args.base.as_deref().map(|base| base.trim_end_matches(".ron"));
     let draft = draft(&library, &dir.config, &tensors, base).ok_or_else(|| match base {
         Some(base) => {

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use gristmill_graph::text::{Library, Settings};
 use serde_json::Value;
 
+use super::files::Files;
 use crate::error::CompileError;
+use crate::gguf::{self, Gguf};
+use crate::weights::Checkpoint;
 
 /// How pictures and recordings become tensors.
 pub const PREPROCESSOR: &str = "preprocessor_config.json";
@@ -31,9 +34,6 @@ const VOCABULARY: &str = "vocab.json";
 /// Most of them.
 const MAX_LETTERS: u64 = 1 << 16;
 
-/// No small file is larger than this; it keeps a hostile directory from filling the memory.
-const MAX_BYTES: u64 = 256 << 20;
-
 /// A model directory with its parsed settings.
 #[derive(Debug)]
 pub struct ModelDir {
@@ -49,39 +49,69 @@ pub struct ModelDir {
     tokenizer: Value,
     /// What is in the directory and has no effect; [`crate::compile()`] says it.
     pub warnings: Vec<String>,
-    path: PathBuf,
+    files: Files,
+    weights: Weights,
+}
+
+/// Where the weights of a model are.
+#[derive(Debug)]
+enum Weights {
+    /// In safetensors files of a directory.
+    Dir(PathBuf),
+    /// In a GGUF file.
+    Gguf(Gguf),
 }
 
 impl ModelDir {
-    /// Reads the settings.
+    /// Reads the settings of a model directory, or of a GGUF file.
     ///
     /// # Errors
-    /// If the directory or its `config.json` is missing or not JSON.
+    /// If the directory or its `config.json` is missing or not JSON, or the file is not one that can be read.
     pub fn open(path: &Path) -> Result<Self, CompileError> {
+        if gguf::is_gguf(path) {
+            let gguf = Gguf::open(path)?;
+            let (files, warnings) = gguf::model(&gguf)?;
+            let dir = Self::from_files(gguf::name(path), files, Weights::Gguf(gguf))?;
+            return Ok(ModelDir { warnings, ..dir });
+        }
         if !path.is_dir() {
             return Err(CompileError::Io {
                 path: path.display().to_string(),
-                message: "is not a directory; expected a Hugging Face model directory with config.json and \
-                          *.safetensors"
+                message: "is neither a directory nor a GGUF file; expected a Hugging Face model directory with \
+                          config.json and *.safetensors, or a .gguf file"
                     .into(),
             });
         }
-        let mut config = read_json(&path.join("config.json"))?.ok_or_else(|| CompileError::Io {
-            path: path.join("config.json").display().to_string(),
+        Self::from_files(name_of(path), Files::of_dir(path), Weights::Dir(path.to_path_buf()))
+    }
+
+    /// Reads the settings among these files.
+    fn from_files(name: String, files: Files, weights: Weights) -> Result<Self, CompileError> {
+        let mut config = files.json("config.json")?.ok_or_else(|| CompileError::Io {
+            path: files.place("config.json"),
             message: "not found; a Hugging Face model directory has one".into(),
         })?;
         let Some(entries) = config.as_object_mut() else {
-            return Err(CompileError::Config(format!("{}: not a JSON object", path.join("config.json").display())));
+            return Err(CompileError::Config(format!("{}: not a JSON object", files.place("config.json"))));
         };
-        let generation = read_json(&path.join("generation_config.json"))?.unwrap_or(Value::Null);
-        let tokenizer = read_json(&path.join("tokenizer_config.json"))?.unwrap_or(Value::Null);
-        let preprocessor = read_json(&path.join(PREPROCESSOR))?.unwrap_or(Value::Null);
+        let generation = files.json("generation_config.json")?.unwrap_or(Value::Null);
+        let tokenizer = files.json("tokenizer_config.json")?.unwrap_or(Value::Null);
+        let preprocessor = files.json(PREPROCESSOR)?.unwrap_or(Value::Null);
         if preprocessor.is_object() {
             entries.entry(PREPROCESSOR_KEY).or_insert_with(|| preprocessor.clone());
         }
-        let absolute = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-        let name = absolute.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
-        Ok(ModelDir { name, config, generation, preprocessor, tokenizer, warnings: Vec::new(), path: path.to_path_buf() })
+        Ok(ModelDir { name, config, generation, preprocessor, tokenizer, warnings: Vec::new(), files, weights })
+    }
+
+    /// Opens the weights.
+    ///
+    /// # Errors
+    /// If there are none, or their files break a rule of their format.
+    pub fn checkpoint(&self) -> Result<Checkpoint, CompileError> {
+        match &self.weights {
+            Weights::Dir(path) => Ok(Checkpoint::open(path)?),
+            Weights::Gguf(gguf) => gguf::checkpoint(gguf),
+        }
     }
 
     /// What formulas of an architecture see.
@@ -100,7 +130,7 @@ impl ModelDir {
         if classes.is_empty() {
             return Err(CompileError::Config(format!(
                 "{}: no `architectures`; name an architecture file with --arch FILE.ron",
-                self.path.join("config.json").display()
+                self.files.place("config.json")
             )));
         }
         classes.iter().find_map(|c| library.architecture_for_class(c)).ok_or_else(|| {
@@ -108,7 +138,7 @@ impl ModelDir {
             CompileError::Config(format!(
                 "{}: no shipped architecture handles {}; write one and pass it with --arch FILE.ron (see \
                  docs/authoring.md). Shipped are {}",
-                self.path.join("config.json").display(),
+                self.files.place("config.json"),
                 classes.join(", "),
                 known.join(", ")
             ))
@@ -122,7 +152,7 @@ impl ModelDir {
     pub fn companions(&self) -> Result<Vec<(String, Vec<u8>)>, CompileError> {
         let mut found = Vec::new();
         for name in COMPANIONS {
-            if let Some(content) = read_small(&self.path.join(name))? {
+            if let Some(content) = self.files.read(name)? {
                 found.push((name.to_string(), content));
             }
         }
@@ -135,9 +165,9 @@ impl ModelDir {
     /// # Errors
     /// If the file cannot be read, or is no table of ids by token.
     pub fn letters(&self) -> Result<Option<Vec<String>>, CompileError> {
-        let path = self.path.join(VOCABULARY);
-        let Some(vocabulary) = read_json(&path)? else { return Ok(None) };
-        let fault = || CompileError::Config(format!("{}: expected an object of ids by token", path.display()));
+        let Some(vocabulary) = self.files.json(VOCABULARY)? else { return Ok(None) };
+        let place = self.files.place(VOCABULARY);
+        let fault = || CompileError::Config(format!("{place}: expected an object of ids by token"));
         let mut letters = Vec::new();
         for (token, id) in vocabulary.as_object().ok_or_else(fault)? {
             let id = id.as_u64().filter(|id| *id < MAX_LETTERS).ok_or_else(fault)? as usize;
@@ -178,19 +208,13 @@ impl ModelDir {
     }
 }
 
-fn read_small(path: &Path) -> Result<Option<Vec<u8>>, CompileError> {
-    match std::fs::metadata(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(CompileError::io(path, &e)),
-        Ok(m) if m.len() > MAX_BYTES => Err(CompileError::Io {
-            path: path.display().to_string(),
-            message: format!("is {} bytes long, more than a settings file can be", m.len()),
-        }),
-        Ok(_) => std::fs::read(path).map(Some).map_err(|e| CompileError::io(path, &e)),
-    }
-}
-
-fn read_json(path: &Path) -> Result<Option<Value>, CompileError> {
-    let Some(bytes) = read_small(path)? else { return Ok(None) };
-    serde_json::from_slice(&bytes).map(Some).map_err(|e| CompileError::Config(format!("{}: {e}", path.display())))
+/// The last part of a path; of a snapshot in the cache of the Hub, `models--org--NAME/snapshots/COMMIT`, the name.
+fn name_of(dir: &Path) -> String {
+    let absolute = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.to_path_buf());
+    let part = |n: usize| absolute.ancestors().nth(n)?.file_name()?.to_str();
+    let on_hub = match (part(1), part(2)) {
+        (Some("snapshots"), Some(folder)) => folder.strip_prefix("models--").and_then(|name| name.rsplit("--").next()),
+        _ => None,
+    };
+    on_hub.or(part(0)).unwrap_or("model").to_string()
 }

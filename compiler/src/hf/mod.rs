@@ -2,6 +2,8 @@
 
 pub mod dir;
 
+pub mod files;
+
 pub mod pictures;
 
 pub(crate) mod start;

@@ -1,10 +1,11 @@
-//! The weights of a Hugging Face model directory.
+//! The weights of a model: of a Hugging Face model directory, or of another source that lists its tensors.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use gristmill_graph::text::Stored as Order;
 use serde::Deserialize;
 
 use super::convert::{Storage, first_non_finite};
@@ -17,7 +18,7 @@ const INDEX: &str = "model.safetensors.index.json";
 /// The longest index file that is read; real ones have a few hundred bytes per layer.
 const MAX_INDEX: u64 = 100_000_000;
 
-/// The safetensors files of a model directory: which tensors there are, and their rows.
+/// The files with the weights of a model: which tensors there are, and their rows.
 ///
 /// Only headers are held in memory. Rows are read at their position in the file when they are asked for; files are
 /// not mapped, because a mapped file that shrinks while it is read kills the process instead of giving an error, and
@@ -30,12 +31,19 @@ pub struct Checkpoint {
     skipped: BTreeMap<String, String>,
 }
 
+/// Where a tensor is, and how.
 #[derive(Debug)]
-struct Stored {
-    file: usize,
-    storage: Storage,
-    shape: Vec<u64>,
-    start: u64,
+pub(crate) struct Stored {
+    /// Number of the file.
+    pub(crate) file: usize,
+    /// Its elements.
+    pub(crate) storage: Storage,
+    /// Outermost dimension first.
+    pub(crate) shape: Vec<u64>,
+    /// First byte in the file.
+    pub(crate) start: u64,
+    /// What has to be undone.
+    pub(crate) order: Order,
 }
 
 impl Stored {
@@ -43,6 +51,41 @@ impl Stored {
     fn rows(&self) -> (u64, u64) {
         let rows = self.shape.first().copied().unwrap_or(1);
         (rows, self.shape.iter().skip(1).product())
+    }
+
+    /// Where row `row` is in the file.
+    fn place_of(&self, row: u64) -> u64 {
+        match self.order {
+            Order::AsIs | Order::PlusOne => row,
+            Order::Interleaved { heads } => {
+                let stretch = self.rows().0 / heads;
+                let (head, within, half) = (row / stretch, row % stretch, stretch / 2);
+                head * stretch + within % half * 2 + within / half
+            }
+        }
+    }
+
+    /// Appends the elements `range` as the file has them.
+    fn read(&self, file: &File, range: Range<u64>, out: &mut Vec<f32>) -> std::io::Result<()> {
+        /// Bytes that are read at once; they lie beside the f32 values.
+        const PIECE: u64 = 1 << 18;
+        let (elements, bytes) = self.storage.unit();
+        let (first, last) = (range.start / elements, range.end.div_ceil(elements));
+        let from = out.len();
+        // The header bounds the size of the whole tensor by that of the file: no overflow from here on.
+        let (mut at, end) = (self.start + first * bytes, self.start + last * bytes);
+        let piece = PIECE / bytes * bytes;
+        let mut buffer = vec![0; piece.min(end - at) as usize];
+        while at < end {
+            let buffer = &mut buffer[..piece.min(end - at) as usize];
+            header::read_at(file, buffer, at)?;
+            self.storage.decode(buffer, out);
+            at += buffer.len() as u64;
+        }
+        // What a block has in front of and behind the elements that are wanted.
+        out.drain(from..from + (range.start - first * elements) as usize);
+        out.truncate(from + (range.end - range.start) as usize);
+        Ok(())
     }
 }
 
@@ -75,7 +118,45 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// The directory, as it was given.
+    /// The weights of another source: its place for messages, its files, and tensors by name, all of which lie in their
+    /// files. Those without elements are skipped.
+    ///
+    /// Fails if a tensor does not have the rows that its order needs.
+    pub(crate) fn of(
+        place: &Path,
+        files: Vec<(PathBuf, File)>,
+        tensors: impl IntoIterator<Item = (String, Stored)>,
+        skipped: BTreeMap<String, String>,
+    ) -> Result<Self, WeightError> {
+        let mut checkpoint = Checkpoint { dir: place.to_path_buf(), files, tensors: BTreeMap::new(), skipped };
+        for (name, stored) in tensors {
+            let (rows, width) = stored.rows();
+            if rows == 0 || width == 0 {
+                checkpoint.skipped.insert(name, format!("has shape {:?}, without any element", stored.shape));
+                continue;
+            }
+            if let Order::Interleaved { heads } = stored.order
+                && (heads == 0 || rows % (2 * heads) != 0)
+            {
+                let message = format!("has {rows} rows, which are not {heads} heads of pairs of rows");
+                let path = &checkpoint.files[stored.file].0;
+                return Err(WeightError::new(path, message, "the file contradicts itself; convert the model again")
+                    .in_tensor(&name));
+            }
+            checkpoint.tensors.insert(name, stored);
+        }
+        Ok(checkpoint)
+    }
+
+    /// The block format that a tensor is stored in, if it is.
+    pub fn block_format(&self, name: &str) -> Option<&'static str> {
+        match self.tensors.get(name)?.storage {
+            Storage::Block(block) => Some(block.name()),
+            Storage::F16 | Storage::Bf16 | Storage::F32 | Storage::F64 => None,
+        }
+    }
+
+    /// The directory, or the file, as it was given.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
@@ -101,8 +182,6 @@ impl Checkpoint {
     /// Fails if there is no such tensor or row, the file cannot be read, or a value is infinite or not a number
     /// (also when an f64 is too large for f32). May be called from many threads.
     pub fn read_rows_f32(&self, name: &str, rows: Range<u64>, out: &mut Vec<f32>) -> Result<(), WeightError> {
-        /// Bytes that are read at once; they lie beside the f32 values.
-        const PIECE: u64 = 1 << 18;
         out.clear();
         let stored = self.stored(name)?;
         let (path, file) = &self.files[stored.file];
@@ -111,17 +190,17 @@ impl Checkpoint {
             let message = format!("has {count} rows, but rows {}..{} are asked for", rows.start, rows.end);
             return Err(WeightError::new(path, message, "give it the shape that the file has").in_tensor(name));
         }
-        // The header bounds the size of the whole tensor by that of the file: no overflow from here on.
-        let row_bytes = width * stored.storage.bytes();
-        let mut at = stored.start + rows.start * row_bytes;
-        let end = stored.start + rows.end * row_bytes;
         out.reserve_exact(((rows.end - rows.start) * width) as usize);
-        let mut buffer = vec![0; PIECE.min(end - at) as usize];
-        while at < end {
-            let piece = &mut buffer[..PIECE.min(end - at) as usize];
-            header::read_at(file, piece, at).map_err(|e| WeightError::io(path, "read", &e).in_tensor(name))?;
-            stored.storage.decode(piece, out);
-            at += piece.len() as u64;
+        let read = match stored.order {
+            Order::AsIs | Order::PlusOne => stored.read(file, rows.start * width..rows.end * width, out),
+            Order::Interleaved { .. } => rows.clone().try_for_each(|row| {
+                let place = stored.place_of(row);
+                stored.read(file, place * width..(place + 1) * width, out)
+            }),
+        };
+        read.map_err(|e| WeightError::io(path, "read", &e).in_tensor(name))?;
+        if stored.order == Order::PlusOne {
+            out.iter_mut().for_each(|value| *value -= 1.0);
         }
         match first_non_finite(out) {
             None => Ok(()),
@@ -178,7 +257,8 @@ impl Checkpoint {
                     self.skipped.insert(name, format!("is stored as {:?}, which is not read", entry.dtype));
                 }
                 Some(storage) => {
-                    let stored = Stored { file: self.files.len(), storage, shape: entry.shape, start: entry.start };
+                    let (file, shape, start) = (self.files.len(), entry.shape, entry.start);
+                    let stored = Stored { file, storage, shape, start, order: Order::AsIs };
                     self.tensors.insert(name, stored);
                 }
             }

@@ -4,6 +4,8 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 use safetensors::Dtype;
 
+use super::blocks::Block;
+
 /// A stored element type that weights may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Storage {
@@ -11,6 +13,7 @@ pub(crate) enum Storage {
     Bf16,
     F32,
     F64,
+    Block(Block),
 }
 
 impl Storage {
@@ -25,16 +28,17 @@ impl Storage {
         }
     }
 
-    /// Bytes per element.
-    pub(crate) fn bytes(self) -> u64 {
+    /// Elements and bytes of the least that can be read at once.
+    pub(crate) fn unit(self) -> (u64, u64) {
         match self {
-            Storage::F16 | Storage::Bf16 => 2,
-            Storage::F32 => 4,
-            Storage::F64 => 8,
+            Storage::F16 | Storage::Bf16 => (1, 2),
+            Storage::F32 => (1, 4),
+            Storage::F64 => (1, 8),
+            Storage::Block(block) => block.size(),
         }
     }
 
-    /// Appends the values of `bytes` to `out`. f64 is rounded to the nearest f32.
+    /// Appends the values of `bytes`, whole units, to `out`. f64 is rounded to the nearest f32.
     pub(crate) fn decode(self, bytes: &[u8], out: &mut Vec<f32>) {
         match self {
             Storage::F32 => {
@@ -48,6 +52,7 @@ impl Storage {
             Storage::F64 => {
                 out.extend(bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b) as f32));
             }
+            Storage::Block(block) => block.decode(bytes, out),
         }
     }
 }

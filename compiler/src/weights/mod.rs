@@ -5,17 +5,19 @@
 //! planes of the stored layout; [`mod@write`] streams all tensors of a [`crate::prepare::Prepared`] model into shards.
 //! Nothing here ever holds a whole tensor as f32, except for the constant expressions over weights.
 
+pub(crate) mod blocks;
+
 pub mod checkpoint;
 
 mod computed;
 
-mod convert;
+pub(crate) mod convert;
 
 pub mod encode;
 
 pub mod error;
 
-mod header;
+pub(crate) mod header;
 
 pub mod quantize;
 
@@ -27,7 +29,7 @@ pub mod write;
 
 pub use checkpoint::Checkpoint;
 pub use error::WeightError;
-pub use report::{TensorReport, WeightReport};
+pub use report::{Requantized, TensorReport, WeightReport};
 pub use write::{Progress, Silent, Written, write};
 
 #[cfg(test)]

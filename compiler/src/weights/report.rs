@@ -21,6 +21,15 @@ pub struct TensorReport {
     pub relative_error: f64,
 }
 
+/// What storing has added to the errors of weights that were quantized before.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Requantized {
+    /// The formats they come in, sorted.
+    pub formats: Vec<String>,
+    /// Sum of squared differences to the values that the source stands for, relative to the sum of their squares.
+    pub relative_squared_error: f64,
+}
+
 /// All tensors and their totals.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WeightReport {
@@ -38,6 +47,8 @@ pub struct WeightReport {
     pub payload_reduction: f64,
     /// `1 - real_bits / 16`: what is really smaller than at f16.
     pub real_reduction: f64,
+    /// If there are weights that were quantized before.
+    pub requantized: Option<Requantized>,
 }
 
 impl WeightReport {
@@ -55,6 +66,7 @@ impl WeightReport {
             real_bits,
             payload_reduction: 1.0 - payload_bits / 16.0,
             real_reduction: 1.0 - real_bits / 16.0,
+            requantized: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Streams all weights of a prepared model into shards.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use super::checkpoint::Checkpoint;
 use super::computed;
 use super::encode::{Loss, TileEncoder, encode_half, encode_single};
 use super::error::WeightError;
-use super::report::{TensorReport, WeightReport};
+use super::report::{Requantized, TensorReport, WeightReport};
 use crate::prepare::{Prepared, Recipe};
 
 /// Size of weight files. Below the 25 MiB that some hosts of static pages allow for a file, and small enough for a
@@ -76,6 +77,7 @@ pub(crate) fn write_shards(
     let mut stream = Stream { weights: WeightWriter::create(dir, shard_bytes)?, total, progress };
     let mut sources = Sources { checkpoint, kept: None };
     let mut reports = Vec::new();
+    let (mut formats, mut added) = (BTreeSet::new(), Loss::default());
     let mut component = None;
     for ((weight, recipe), precision) in items() {
         if component.replace(weight.component) != Some(weight.component)
@@ -89,6 +91,11 @@ pub(crate) fn write_shards(
             Precision::F32 | Precision::F16 => stream.dense(weight, &values, *precision)?,
             Precision::Quant(spec) => stream.quantized(weight, &values, *spec)?,
         };
+        let before = block_formats(checkpoint, recipe);
+        if !before.is_empty() {
+            formats.extend(before);
+            added.add(loss);
+        }
         let bytes = stream.weights.end()?;
         let count: u64 = weight.shape.iter().product();
         reports.push(TensorReport {
@@ -101,8 +108,23 @@ pub(crate) fn write_shards(
             relative_error: loss.relative(),
         });
     }
-    let bytes = stream.weights.position();
-    Ok(Written { weights: stream.weights.finish()?, report: WeightReport::new(reports, bytes) })
+    let mut report = WeightReport::new(reports, stream.weights.position());
+    if !formats.is_empty() {
+        let formats = formats.into_iter().map(str::to_string).collect();
+        report.requantized = Some(Requantized { formats, relative_squared_error: added.relative().powi(2) });
+    }
+    Ok(Written { weights: stream.weights.finish()?, report })
+}
+
+/// The block formats of what a weight is made from.
+fn block_formats(checkpoint: &Checkpoint, recipe: &Recipe) -> Vec<&'static str> {
+    match recipe {
+        Recipe::Direct(source) => checkpoint.block_format(source).into_iter().collect(),
+        Recipe::Computed(computed) => {
+            computed.weights.iter().filter_map(|w| checkpoint.block_format(&w.source)).collect()
+        }
+        Recipe::Part(part) => block_formats(checkpoint, &part.whole),
+    }
 }
 
 /// The error for a weight whose size or shape cannot be stored.

@@ -4,6 +4,8 @@ mod bad_input;
 mod bench;
 mod common;
 mod compare;
+mod gguf;
+mod hub;
 mod new;
 mod picture;
 mod readme;

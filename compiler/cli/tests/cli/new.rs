@@ -34,6 +34,6 @@ fn what_needs_no_draft_gets_none() {
     let place = Place::new();
     let stories = stories().display().to_string();
     place.run(&["new", &stories]).fails(2, &["needs no file of its own: llama.ron ships with gristmill"]);
-    place.run(&["new", "nowhere"]).fails(2, &["nowhere: is not a directory"]);
+    place.run(&["new", "nowhere"]).fails(2, &["nowhere: is neither a directory nor a GGUF file"]);
     assert!(place.names().is_empty(), "{:?}", place.names());
 }

@@ -473,6 +473,7 @@ impl<'a> Binder<'a> {
 fn file_of(base: &Expr<'_>) -> &'static str {
     match &base.kind {
         Kind::Name("generation") => "generation_config.json",
+        Kind::Name("arch" | "general" | "tokenizer") => "the metadata of the file",
         Kind::Member(base, _) | Kind::Index(base, _) => file_of(base),
         _ => "config.json",
     }

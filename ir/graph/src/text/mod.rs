@@ -13,6 +13,7 @@ mod blocks;
 mod body;
 mod builder;
 mod calls;
+mod conversion;
 mod diagnostics;
 mod expr;
 mod extend;
@@ -36,6 +37,7 @@ use std::rc::Rc;
 
 use serde_json::Value as Json;
 
+pub use conversion::{Conversion, Converted, MergeOrder, Stored, TensorRule};
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use manual::manual;
 pub use outline::{Outline, OutlinedWeight, outline};

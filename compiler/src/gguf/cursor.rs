@@ -1,0 +1,101 @@
+//! Reading a file from front to back, with a buffer, as bytes that nobody vouches for.
+
+use std::fs::File;
+use std::path::Path;
+
+use crate::weights::WeightError;
+use crate::weights::header::read_at;
+
+const DAMAGED: &str = "the file is damaged or was not fully downloaded; fetch it again";
+
+/// A place in a file.
+pub(super) struct Cursor<'a> {
+    path: &'a Path,
+    file: &'a File,
+    length: u64,
+    /// Of the next byte.
+    at: u64,
+    buffer: Vec<u8>,
+    /// Where the buffer begins.
+    from: u64,
+}
+
+impl<'a> Cursor<'a> {
+    /// Bytes that are read at once.
+    const PIECE: u64 = 1 << 16;
+
+    pub(super) fn new(path: &'a Path, file: &'a File) -> Result<Self, WeightError> {
+        let length = file.metadata().map_err(|e| WeightError::io(path, "read", &e))?.len();
+        Ok(Cursor { path, file, length, at: 0, buffer: Vec::new(), from: 0 })
+    }
+
+    /// Where the next byte is.
+    pub(super) fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Bytes of the whole file.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// An error about this file.
+    pub(super) fn wrong(&self, message: impl Into<String>) -> WeightError {
+        WeightError::new(self.path, message, DAMAGED)
+    }
+
+    /// Fails if `count` things of at least `bytes` bytes cannot be in the rest of the file.
+    pub(super) fn expect(&self, count: u64, bytes: u64, what: &str) -> Result<(), WeightError> {
+        match count.checked_mul(bytes) {
+            Some(all) if all <= self.length - self.at => Ok(()),
+            _ => Err(self.wrong(format!(
+                "claims {count} {what} at byte {}, but has only {} bytes in all",
+                self.at, self.length
+            ))),
+        }
+    }
+
+    /// The next bytes; at most [`Cursor::PIECE`].
+    pub(super) fn take<const N: usize>(&mut self) -> Result<[u8; N], WeightError> {
+        self.expect(N as u64, 1, "bytes")?;
+        let start = self.fill(N as u64)?;
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(&self.buffer[start..start + N]);
+        self.at += N as u64;
+        Ok(bytes)
+    }
+
+    /// Makes the buffer hold `count` bytes from here on, and says where in it.
+    fn fill(&mut self, count: u64) -> Result<usize, WeightError> {
+        if self.at < self.from || self.at + count > self.from + self.buffer.len() as u64 {
+            let size = Self::PIECE.max(count).min(self.length - self.at);
+            self.buffer.resize(size as usize, 0);
+            self.from = self.at;
+            read_at(self.file, &mut self.buffer, self.at).map_err(|e| WeightError::io(self.path, "read", &e))?;
+        }
+        Ok((self.at - self.from) as usize)
+    }
+
+    pub(super) fn u32(&mut self) -> Result<u32, WeightError> {
+        self.take().map(u32::from_le_bytes)
+    }
+
+    pub(super) fn u64(&mut self) -> Result<u64, WeightError> {
+        self.take().map(u64::from_le_bytes)
+    }
+
+    /// A length and so many bytes of UTF-8; `what` it is, for messages.
+    pub(super) fn text(&mut self, longest: u64, what: &str) -> Result<String, WeightError> {
+        let length = self.u64()?;
+        if length > longest {
+            return Err(self.wrong(format!("{what} claims {length} bytes; at most {longest} are read")));
+        }
+        self.expect(length, 1, "bytes of text")?;
+        let start = self.fill(length)?;
+        let text = std::str::from_utf8(&self.buffer[start..start + length as usize])
+            .map(str::to_string)
+            .map_err(|e| self.wrong(format!("{what} is not UTF-8: {e}")))?;
+        self.at += length;
+        Ok(text)
+    }
+}

@@ -1,0 +1,69 @@
+//! The small files of a model: those of a directory, or files in memory that stand for them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::error::CompileError;
+
+/// No small file is larger than this; it keeps a hostile directory from filling the memory.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// Settings, tokenizer and templates of a model by file name.
+#[derive(Debug)]
+pub struct Files {
+    place: PathBuf,
+    /// Absent for a directory.
+    in_memory: Option<BTreeMap<&'static str, Vec<u8>>>,
+}
+
+impl Files {
+    /// The files of a directory.
+    pub fn of_dir(dir: &Path) -> Self {
+        Files { place: dir.to_path_buf(), in_memory: None }
+    }
+
+    /// Files made from what another format says; `place` is the file it says it in.
+    pub(crate) fn in_memory(place: &Path, files: BTreeMap<&'static str, Vec<u8>>) -> Self {
+        Files { place: place.to_path_buf(), in_memory: Some(files) }
+    }
+
+    /// Where a file is, for messages.
+    pub fn place(&self, name: &str) -> String {
+        match self.in_memory {
+            None => self.place.join(name).display().to_string(),
+            Some(_) => format!("{} ({name} made from its metadata)", self.place.display()),
+        }
+    }
+
+    /// The content of a file; `None` if there is no such file.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is larger than settings and tokenizers can be.
+    pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, CompileError> {
+        if let Some(files) = &self.in_memory {
+            return Ok(files.get(name).cloned());
+        }
+        let path = self.place.join(name);
+        match std::fs::metadata(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(CompileError::io(&path, &e)),
+            Ok(m) if m.len() > MAX_BYTES => Err(CompileError::Io {
+                path: path.display().to_string(),
+                message: format!("is {} bytes long, more than a settings file can be", m.len()),
+            }),
+            Ok(_) => std::fs::read(&path).map(Some).map_err(|e| CompileError::io(&path, &e)),
+        }
+    }
+
+    /// The content of a JSON file; `None` if there is no such file.
+    ///
+    /// # Errors
+    /// As [`Files::read`], or if it is not JSON.
+    pub fn json(&self, name: &str) -> Result<Option<Value>, CompileError> {
+        let Some(bytes) = self.read(name)? else { return Ok(None) };
+        let parsed = serde_json::from_slice(&bytes);
+        parsed.map(Some).map_err(|e| CompileError::Config(format!("{}: {e}", self.place(name))))
+    }
+}
