@@ -9,6 +9,7 @@ use crate::emit::EntryPlan;
 use crate::error::CompileError;
 use crate::hf::dir::{ModelDir, PREPROCESSOR};
 use crate::hf::pictures::pictures;
+use crate::hf::timestamps::timestamps;
 
 /// The task of an entry, one of `all`; none if the model directory does not say how its inputs are made.
 pub(crate) fn task(
@@ -60,9 +61,17 @@ pub(crate) fn task(
         Answer::Show { token, count, written } => {
             bundle::Answer::Show { token: *token, count: size(count)?, written: written.clone() }
         }
-        Answer::Write { features, into } => bundle::Answer::Write { features: output(features)?, into: input(into)? },
+        Answer::Write { features, into, step } => {
+            let timestamps = step.filter(|_| marks_times(model)).map(|step| timestamps(step, dir)).transpose()?;
+            bundle::Answer::Write { features: output(features)?, into: input(into)?, timestamps: timestamps.flatten() }
+        }
     };
     Ok(Some(bundle::Task { takes, gives }))
+}
+
+/// Whether the decoder can mark times.
+fn marks_times(model: &Model) -> bool {
+    bundle::TIMED_OUTPUTS.iter().all(|name| model.graph.outputs.contains_key(*name))
 }
 
 /// How the entry `name` makes an input of recordings: its only input becomes its first output.

@@ -197,4 +197,5 @@ def main():
     (target / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

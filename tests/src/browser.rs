@@ -20,7 +20,7 @@ use gristmill_runtime::task::{Given, Kind, tasks};
 use gristmill_runtime::template::{ChatTemplate, Message};
 use gristmill_runtime::text::Callbacks;
 use gristmill_runtime::tokenizer::Tokenizer;
-use gristmill_runtime::transcribe::{Said, Transcript};
+use gristmill_runtime::transcribe::{Segment, Transcript};
 use gristmill_runtime::{Backend, Data, Tensor};
 use serde_json::{Map, Value, json};
 
@@ -189,13 +189,13 @@ pub fn make_sounds(folder: &Path, name: &str, model: &Path, sounds: &[Recording<
         let chosen: Choices = wish.iter().map(|(name, word)| (name.to_string(), word.to_string())).collect();
         let sound = Sound::new(speech::RATE, speech::floats(samples))?;
         let decode = |ids: &[u32]| tokenizer.as_ref().map_or(Ok(String::new()), |t| t.decode(ids));
-        let mut transcript = Transcript::new(manifest, sound, &chosen, decode, &options, &[])?;
+        let mut transcript = Transcript::new(manifest, sound, &chosen, None, decode, &options, &[])?;
         let mut callbacks = Callbacks { clock: &mut || 0.0, keep_going: &mut |_| true, piece: &mut |_| {} };
         let said = transcribe(&mut device, manifest, &mut transcript, &mut callbacks)?;
-        let part = |p: &Said| json!({ "begin": p.begin, "end": p.end, "text": p.text, "tokens": p.tokens });
+        let segment = |s: &Segment| json!({ "start": s.start, "end": s.end, "text": s.text, "tokens": s.tokens });
         expected.push(json!({
             "name": name, "wav": base64(&speech::wav(speech::RATE, samples)), "maxNewTokens": PART_TOKENS,
-            "wish": chosen, "choices": said.choices, "text": said.text, "parts": said.parts.iter().map(part).collect::<Vec<_>>(),
+            "wish": chosen, "choices": said.choices, "text": said.text, "segments": said.segments.iter().map(segment).collect::<Vec<_>>(),
         }));
     }
     write_expected(folder, name, &json!({ "version": 1, "transcribe": expected }))

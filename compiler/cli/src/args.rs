@@ -300,6 +300,28 @@ pub(crate) struct SamplingFlags {
     pub(crate) stop: Vec<String>,
 }
 
+/// What times are marked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Times {
+    /// When each segment begins and ends
+    Segment,
+    /// When each word does
+    Word,
+}
+
+/// How speech is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SpeechFormat {
+    /// Text; with --timestamps a line for each segment or word
+    Txt,
+    /// SubRip subtitles
+    Srt,
+    /// WebVTT subtitles
+    Vtt,
+    /// The same as --json
+    Json,
+}
+
 fn certainty(text: &str) -> Result<f32, String> {
     match text.parse::<f32>() {
         Ok(v) if (0.0..1.0).contains(&v) => Ok(v),
@@ -322,6 +344,8 @@ Examples:
   gristmill run dist --video frames/ film.gif --labels \"a cat jumps,a dog sleeps\"
   gristmill run dist --audio speech.wav
   gristmill run dist --audio *.mp3 --language de --task translate --json
+  gristmill run dist --audio talk.mp3 --timestamps word
+  gristmill run dist --audio film.wav --format srt > film.srt
   gristmill run dist --audio bark.wav --labels \"a dog,rain\"
   gristmill run dist --inputs in.safetensors --outputs out.safetensors --taps
   gristmill run dist --inputs in.safetensors --outputs out.safetensors --greedy 16
@@ -344,8 +368,11 @@ pictures of a folder in the order of their names, those of an animated GIF, or a
 together.
 
 Recordings are mixed to one channel and brought to the rate that the model wants. What is longer
-than the model hears at once (often 30 seconds) is cut into parts of that length, which are written
-down one after the other; --json also gives each part with its seconds.
+than the model hears at once (often 30 seconds) is
+transcribed window by window: each one begins where the last segment of the one before ends, and is
+decoded again at a higher temperature if its text is unlikely or repeats itself. --timestamps prints
+a line for each segment or word, --format srt and vtt subtitles; --json gives segments with their
+seconds. A model without tokens for times is given parts of that length instead.
 
 In tensor mode the entry is found from the names of the inputs. --greedy N adds greedy.tokens
 [B, N] and greedy.logits [B, N, vocab]; --taps adds the intermediate values that the architecture
@@ -375,6 +402,12 @@ pub(crate) struct RunArgs {
     /// What to do with speech, such as `translate`, for models that can do several things
     #[arg(long, value_name = "WORD", requires = "audio")]
     pub(crate) task: Option<String>,
+    /// Mark when each segment is said, or each word: `segment` (if nothing follows) or `word`
+    #[arg(long, value_name = "WHAT", num_args = 0..=1, default_missing_value = "segment", requires = "audio")]
+    pub(crate) timestamps: Option<Times>,
+    /// How speech is printed; subtitles (srt, vtt) have timestamps in any case
+    #[arg(long, value_name = "FORMAT", requires = "audio", conflicts_with = "json")]
+    pub(crate) format: Option<SpeechFormat>,
     /// Most classes to name for each picture or text
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) top: u32,

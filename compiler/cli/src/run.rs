@@ -9,6 +9,7 @@ mod prompt;
 mod recording;
 mod show;
 mod sound;
+mod subtitles;
 
 use std::path::Path;
 

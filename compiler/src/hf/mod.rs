@@ -7,3 +7,5 @@ pub mod files;
 pub mod pictures;
 
 pub(crate) mod start;
+
+pub(crate) mod timestamps;

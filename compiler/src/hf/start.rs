@@ -48,7 +48,8 @@ pub(crate) fn start(generation: &Value, config: &Value) -> Start {
     start
 }
 
-fn id(value: &Value) -> Option<u32> {
+/// A token id.
+pub(super) fn id(value: &Value) -> Option<u32> {
     value.as_u64().and_then(|id| u32::try_from(id).ok())
 }
 

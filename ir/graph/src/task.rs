@@ -144,6 +144,8 @@ pub enum Answer {
         features: String,
         /// Name of the input that it becomes.
         into: String,
+        /// Samples from one time token to the next, in a model that has such tokens.
+        step: Option<u32>,
     },
 }
 

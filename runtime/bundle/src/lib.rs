@@ -23,8 +23,8 @@ pub use reader::{Bundle, Piece, parse_manifest, parse_programs, sha256_hex, shar
 pub use size::Size;
 pub use source::{DirSource, Source};
 pub use task::{
-    Answer, Cut, Feed, FeedSource, Fill, Filter, Heard, PICTURE_SYMBOLS, Pictures, Resized, Sounds,
-    Step as PictureStep, Task,
+    Answer, Cut, Fallback, Feed, FeedSource, Fill, Filter, Heard, PICTURE_SYMBOLS, Pictures, Resized, Sounds,
+    Step as PictureStep, TIMED_OUTPUTS, Task, Timestamps,
 };
 pub use validate::{MANIFEST, MAX_JSON, MAX_SHARD, is_clean_path, programs_path};
 pub use weights::{WeightWriter, WrittenWeights};

@@ -8,12 +8,18 @@ use crate::manifest::{Advance, Elem, Entry, EntryRole, Manifest, Output};
 use crate::size::Size;
 
 mod pictures;
+mod timestamps;
 
 pub use pictures::{Cut, Filter, MAX_SIDE, Pictures, Resized, Step};
+pub use timestamps::{Fallback, Timestamps};
 
 /// What is known of a picture when sizes of [`FeedSource::Sizes`] and counts of [`Answer::Show`] are computed: its height
 /// and width as it was given, and into how many rows and columns of pieces it was cut.
 pub const PICTURE_SYMBOLS: [&str; 4] = ["height", "width", "rows", "columns"];
+
+/// The outputs of entries that decode where times are marked: the best candidates (i32 `[B, n]`), their logits (f32
+/// `[B, n]`), and the logarithm of the sum of the exponentials of all logits (f32 `[B, 1]`).
+pub const TIMED_OUTPUTS: [&str; 3] = ["timed_tokens", "timed_logits", "timed_total"];
 
 /// Most inputs of a task.
 const MAX_INPUTS: usize = 16;
@@ -164,6 +170,9 @@ pub enum Answer {
         features: u32,
         /// The input that it becomes: index in [`Manifest::inputs`].
         into: u32,
+        /// How it marks times, if it does: `prefill` and `decode` have the outputs [`TIMED_OUTPUTS`] then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timestamps: Option<Timestamps>,
     },
 }
 
@@ -195,8 +204,9 @@ impl Manifest {
                 self.inputs[*i as usize].name
             ));
         }
-        if let Answer::Write { features, into } = &task.gives {
-            return self.write_fault(entry, *features, *into);
+        if let Answer::Write { features, into, timestamps } = &task.gives {
+            let fault = timestamps.as_ref().and_then(|t| self.timestamps_fault(t));
+            return fault.or_else(|| self.write_fault(entry, *features, *into));
         }
         if let Answer::Show { count, .. } = &task.gives {
             return show_fault(entry, task, count);
@@ -212,6 +222,15 @@ impl Manifest {
             entry.outputs.get(features as usize).is_some_and(|o| o.elem == Elem::F32 && input.elem == Elem::F32)
         });
         (!fits).then(|| format!("output {features} cannot become input {into} of an entry that encodes"))
+    }
+
+    /// Why times cannot be marked in that way.
+    fn timestamps_fault(&self, timestamps: &Timestamps) -> Option<String> {
+        let decoding = self.entries.iter().filter(|e| matches!(e.role, EntryRole::Prefill | EntryRole::Decode));
+        let lacks = |name: &&&str| decoding.clone().any(|e| e.outputs.iter().all(|o| o.name != ***name));
+        let lacking = TIMED_OUTPUTS.iter().find(lacks);
+        let lacking = lacking.map(|name| format!("timestamps need the output `{name}` of the entries that decode"));
+        lacking.or_else(|| timestamps.fault())
     }
 
     /// Why an entry cannot make an input with so many axes of recordings.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use gristmill_bundle::Manifest;
+use gristmill_bundle::{Manifest, TIMED_OUTPUTS};
 
 use crate::backend::{Request, Tensor, Tensors};
 use crate::error::Error;
 use crate::feed::NEXT_TOKEN;
 use crate::sample::{BEGINS, SAMPLED_TOKEN, SAMPLING, Sampler, Sampling, asks_for_begin, begins, on_device};
+use crate::speech::rules::{ALLOWED, Rules};
 
 const BEST: &[&str] = &[NEXT_TOKEN];
 const SAMPLED: &[&str] = &[SAMPLED_TOKEN];
@@ -30,16 +31,43 @@ enum Who {
     Sampled(Sampling),
     /// The host, among candidates.
     Host(Sampler),
+    /// The host, among candidates that obey the rules of times.
+    Timed(Timed),
+}
+
+/// A choice where times are marked.
+#[derive(Clone, Debug)]
+struct Timed {
+    rules: Rules,
+    sampler: Sampler,
+    /// The sum of the logarithms of the probabilities of the tokens, and how many there are.
+    sum: f64,
+    count: u32,
+}
+
+impl Timed {
+    /// The next token among candidates; `total` is the logarithm of the sum of the exponentials of all logits.
+    fn choose(&mut self, tokens: &[u32], logits: &[f32], total: f32, seen: &BTreeSet<u32>) -> Option<u32> {
+        let token = self.sampler.choose(tokens, logits, seen)?;
+        let logit = tokens.iter().zip(logits).find(|(t, _)| **t == token)?.1;
+        self.sum += f64::from(logit - total);
+        self.count += 1;
+        self.rules.push(token);
+        Some(token)
+    }
 }
 
 impl Chooser {
-    /// The device if that is possible, so that a call need not wait for the results of the one before.
-    pub(crate) fn new(manifest: &Manifest, sampling: &Sampling) -> Self {
-        let who = match sampling.repetition_penalty == 1.0 && on_device(manifest) {
+    /// The device if that is possible, so that a call need not wait for the results of the one before. `timed`: times
+    /// are marked, by these rules.
+    pub(crate) fn new(manifest: &Manifest, sampling: &Sampling, timed: Option<Rules>) -> Self {
+        let sampler = || Sampler::new(sampling.clone());
+        let host = timed.map(|rules| Who::Timed(Timed { rules, sampler: sampler(), sum: 0.0, count: 0 }));
+        let who = host.unwrap_or_else(|| match sampling.repetition_penalty == 1.0 && on_device(manifest) {
             _ if sampling.is_greedy() => Who::Best,
             true => Who::Sampled(sampling.clone()),
-            false => Who::Host(Sampler::new(sampling.clone())),
-        };
+            false => Who::Host(sampler()),
+        });
         Chooser { who, begins: asks_for_begin(manifest) }
     }
 
@@ -49,6 +77,15 @@ impl Chooser {
             Who::Best => BEST,
             Who::Sampled(_) => SAMPLED,
             Who::Host(_) => CANDIDATES,
+            Who::Timed(_) => &TIMED_OUTPUTS,
+        }
+    }
+
+    /// The average of the logarithms of the probabilities of the tokens so far, where times are marked.
+    pub(crate) fn log_probability(&self) -> Option<f32> {
+        match &self.who {
+            Who::Timed(timed) => Some((timed.sum / f64::from(timed.count.max(1))) as f32),
+            Who::Best | Who::Sampled(_) | Who::Host(_) => None,
         }
     }
 
@@ -57,7 +94,7 @@ impl Chooser {
         match &self.who {
             Who::Best => Some(NEXT_TOKEN),
             Who::Sampled(_) => Some(SAMPLED_TOKEN),
-            Who::Host(_) => None,
+            Who::Host(_) | Who::Timed(_) => None,
         }
     }
 
@@ -66,8 +103,14 @@ impl Chooser {
         if self.begins && index == 0 {
             request.inputs.insert(BEGINS.to_string(), begins(1));
         }
-        if let Who::Sampled(sampling) = &self.who {
-            request.inputs.insert(SAMPLING.to_string(), sampling.tensor(index as u64));
+        match &self.who {
+            Who::Sampled(sampling) => {
+                request.inputs.insert(SAMPLING.to_string(), sampling.tensor(index as u64));
+            }
+            Who::Timed(timed) => {
+                request.inputs.insert(ALLOWED.to_string(), timed.rules.tensor());
+            }
+            Who::Best | Who::Host(_) => {}
         }
     }
 
@@ -76,13 +119,16 @@ impl Chooser {
         let missing = |name: &str| Error::Backend(format!("the backend did not give `{name}` as expected"));
         let ints = |name: &str| outputs.get(name).and_then(Tensor::as_i32).ok_or_else(|| missing(name));
         let id = |v: &i32| u32::try_from(*v).map_err(|_| missing("a token id of at least 0"));
-        let name = self.want()[0];
+        let floats = |name: &str| outputs.get(name).and_then(Tensor::as_f32).ok_or_else(|| missing(name));
+        let want = self.want();
+        let name = want[0];
         let tokens: Vec<u32> = ints(name)?.iter().map(id).collect::<Result<_, _>>()?;
         let token = match &mut self.who {
             Who::Best | Who::Sampled(_) => tokens.first().copied(),
-            Who::Host(sampler) => {
-                let logits = outputs.get(CANDIDATES[1]).and_then(Tensor::as_f32);
-                sampler.choose(&tokens, logits.ok_or_else(|| missing(CANDIDATES[1]))?, seen)
+            Who::Host(sampler) => sampler.choose(&tokens, floats(want[1])?, seen),
+            Who::Timed(timed) => {
+                let total = floats(want[2])?.first().ok_or_else(|| missing(want[2]))?;
+                timed.choose(&tokens, floats(want[1])?, *total, seen)
             }
         };
         token.ok_or_else(|| missing(name))

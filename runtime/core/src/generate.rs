@@ -14,6 +14,7 @@ use crate::chooser::Chooser;
 use crate::error::Error;
 use crate::feed::{Feed, token_input};
 use crate::sample::Sampling;
+use crate::speech::rules::Rules;
 
 /// What is asked for where a start token is left to the model.
 const OPEN: &[&str] = &["next_logits"];
@@ -79,6 +80,8 @@ pub struct Generator {
     /// Prompt and chosen tokens, for the repetition penalty.
     seen: BTreeSet<u32>,
     tokens: Vec<u32>,
+    /// What [`Generator::asked`] gives.
+    asked: Option<f32>,
     /// Calls whose results are awaited, oldest first.
     under_way: VecDeque<Expected>,
     stop: Option<Stop>,
@@ -106,14 +109,19 @@ pub struct Prompt {
     given: Tensors,
     /// How many tokens people would say the prompt has.
     length: u32,
+    /// How many of the tokens stand in front of the start tokens.
+    before: usize,
+    /// Where times are to be marked, how.
+    timed: Option<Rules>,
+    /// A token whose probability behind the first start token is asked for.
+    asked: Option<u32>,
 }
 
 impl Prompt {
     /// A text: it is continued or, in a model with an encoder, encoded. Errors if the model takes no text.
     pub fn text(manifest: &Manifest, tokens: &[u32]) -> Result<Self, Error> {
         let Some(encoder) = separate_encoder(manifest) else {
-            let (given, length) = (Tensors::new(), tokens.len() as u32);
-            return Ok(Prompt { tokens: tokens.to_vec(), open: VecDeque::new(), given, length });
+            return Ok(Self::beside(tokens.to_vec(), Tensors::new()));
         };
         if tokens.is_empty() {
             return Err(no_tokens());
@@ -132,12 +140,21 @@ impl Prompt {
 
     /// What an encoder gets, such as the features of a recording, and what the decoder begins with.
     pub fn given(start: Start, given: Tensors) -> Self {
-        Prompt { length: start.tokens.len() as u32, tokens: start.tokens, open: start.open, given }
+        Prompt { open: start.open, ..Self::beside(start.tokens, given) }
+    }
+
+    /// The same where times are marked, with tokens in front of the start tokens. `asked`: a token whose probability
+    /// behind the first start token [`Generator::asked`] gives.
+    pub(crate) fn timed(mut self, rules: Rules, before: &[u32], asked: Option<u32>) -> Self {
+        drop(self.tokens.splice(..0, before.iter().copied()));
+        self.open.iter_mut().for_each(|open| open.place += before.len());
+        Prompt { before: before.len(), timed: Some(rules), asked, ..self }
     }
 
     /// Tokens that are continued, and what is beside them, such as pictures.
     pub(crate) fn beside(tokens: Vec<u32>, given: Tensors) -> Self {
-        Prompt { length: tokens.len() as u32, tokens, open: VecDeque::new(), given }
+        let (open, length) = (VecDeque::new(), tokens.len() as u32);
+        Prompt { tokens, open, given, length, before: 0, timed: None, asked: None }
     }
 
     /// What the encoder gets beside them.
@@ -147,12 +164,19 @@ impl Prompt {
 
     /// What the decoder begins with.
     pub(crate) fn start(&self) -> Start {
-        Start { tokens: self.tokens.clone(), open: self.open.clone() }
+        let own = |open: &Open| Open { place: open.place - self.before, among: open.among.clone() };
+        Start { tokens: self.tokens[self.before..].to_vec(), open: self.open.iter().map(own).collect() }
     }
 
-    /// The tokens up to the next one that the model decides on.
+    /// The tokens up to the next one that the model decides on, or behind which something is asked.
     fn known(&self) -> &[u32] {
-        &self.tokens[..self.open.front().map_or(self.tokens.len(), |open| open.place)]
+        let open = self.open.front().map_or(self.tokens.len(), |open| open.place);
+        &self.tokens[..if self.asked.is_some() { open.min(self.before + 1) } else { open }]
+    }
+
+    /// Whether something is to be found out before the first token is chosen.
+    fn is_open(&self) -> bool {
+        self.asked.is_some() || !self.open.is_empty()
     }
 
     /// The tokens that are continued. Those that the model decides on mean nothing until it has.
@@ -194,12 +218,13 @@ impl Generator {
         let wanted = (prompt.len() as u32).saturating_add(options.max_new_tokens.saturating_sub(1));
         Ok(Generator {
             feed: feed(manifest, &start.given, start.known())?,
-            chooser: Chooser::new(manifest, &options.sampling),
+            chooser: Chooser::new(manifest, &options.sampling, start.timed.clone()),
             ends,
             capacity: wanted.min(max),
             seen: prompt.iter().copied().collect(),
             prompt: start,
             tokens: Vec::new(),
+            asked: None,
             under_way: VecDeque::new(),
             stop: (options.max_new_tokens == 0).then_some(Stop::MaxTokens),
             options,
@@ -234,6 +259,16 @@ impl Generator {
     /// The tokens so far, without the end token.
     pub fn tokens(&self) -> &[u32] {
         &self.tokens
+    }
+
+    /// The probability that was asked for, see [`Prompt::timed`].
+    pub(crate) fn asked(&self) -> Option<f32> {
+        self.asked
+    }
+
+    /// The average of the logarithms of the probabilities of the tokens, the end token included, where times are marked.
+    pub(crate) fn log_probability(&self) -> Option<f32> {
+        self.chooser.log_probability()
     }
 
     /// Why it ended, if it has.
@@ -278,12 +313,12 @@ impl Generator {
             let (done, total) = (self.feed.past(), self.feed.prompt_tokens());
             self.under_way.push_back(match done < total {
                 true => Expected::Prompt { done, total },
-                false if !self.prompt.open.is_empty() => Expected::Open,
+                false if self.prompt.is_open() => Expected::Open,
                 false => Expected::Token,
             });
             return Ok(Some(chunk));
         }
-        if !self.prompt.open.is_empty() {
+        if self.prompt.is_open() {
             return Ok(None);
         }
         let coming = self.coming();
@@ -327,25 +362,39 @@ impl Generator {
 }
 
 impl Generator {
-    /// Puts what the model finds likeliest into the first open place, and goes on behind what is computed already.
+    /// Puts what the model finds likeliest into the first open place, or takes note of what was asked, and goes on behind
+    /// what is computed already.
     fn fill(&mut self, manifest: &Manifest, outputs: &Tensors) -> Result<Progress, Error> {
         let missing = || Error::Backend(format!("the backend did not give `{}` as expected", OPEN[0]));
-        let Some(open) = self.prompt.open.pop_front() else { return Err(missing()) };
         let scores = outputs.get(OPEN[0]).and_then(Tensor::as_f32).ok_or_else(missing)?;
-        let scored = open.among.iter().filter_map(|id| Some((*id, *scores.get(*id as usize)?)));
-        // Of equal ones the first, as an arg max over the vocabulary has it.
-        let best = scored.min_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))).ok_or_else(missing)?.0;
-        self.prompt.tokens[open.place] = best;
-        self.seen.insert(best);
-        let done = self.feed.past();
+        let at = self.prompt.known().len();
+        if let Some(token) = self.prompt.asked.take() {
+            self.asked = Some(probability(scores, token).ok_or_else(missing)?);
+        }
+        if let Some(open) = self.prompt.open.pop_front_if(|open| open.place == at) {
+            let scored = open.among.iter().filter_map(|id| Some((*id, *scores.get(*id as usize)?)));
+            // Of equal ones the first, as an arg max over the vocabulary has it.
+            let best = scored.min_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))).ok_or_else(missing)?.0;
+            self.prompt.tokens[open.place] = best;
+            self.seen.insert(best);
+        }
+        let total = self.prompt.tokens.len() as u32;
+        // The last token gives the first one of the text, and is computed again for it if need be.
+        let done = self.feed.past().min(total - 1);
         self.feed = feed(manifest, &self.prompt.given, self.prompt.known())?;
         self.feed.skip(done);
-        Ok(Progress::Prompt { done, total: self.prompt.tokens.len() as u32 })
+        Ok(Progress::Prompt { done, total })
     }
 }
 
+/// The probability of a token; none if there is no such token.
+fn probability(logits: &[f32], token: u32) -> Option<f32> {
+    let own = *logits.get(token as usize)?;
+    Some(1.0 / logits.iter().map(|logit| (logit - own).exp()).sum::<f32>())
+}
+
 /// The calls for a prompt of one row.
-fn feed(manifest: &Manifest, given: &Tensors, prompt: &[u32]) -> Result<Feed, Error> {
+pub(crate) fn feed(manifest: &Manifest, given: &Tensors, prompt: &[u32]) -> Result<Feed, Error> {
     let mut inputs = given.clone();
     let ids = prompt.iter().map(|t| *t as i32).collect();
     inputs.insert(token_input(manifest)?.name.clone(), Tensor::i32([1, prompt.len()], ids));

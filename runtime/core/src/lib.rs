@@ -32,6 +32,7 @@ pub mod native;
 pub mod picture;
 pub mod sample;
 pub mod sound;
+pub mod speech;
 pub mod stream;
 #[cfg(feature = "template")]
 mod strftime;

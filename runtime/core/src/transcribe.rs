@@ -1,143 +1,303 @@
-//! Writes down recordings, part by part where they are longer than what the model hears at once.
+//! Transcribes recordings, window by window where they are longer than what the model hears at once.
 
 use std::rc::Rc;
 
-use gristmill_bundle::Manifest;
+use gristmill_bundle::{Answer, Manifest, Timestamps};
 
 use crate::backend::Backend;
 use crate::choices::{Choices, Start, words};
 use crate::error::Error;
 use crate::generate::{Options, Stop};
 use crate::sound::Sound;
-use crate::task::{Heard, hear, hearing};
+use crate::task::{Heard, Kind, hear, hearing, tasks};
 use crate::text::{Callbacks, TextRun};
 
-/// A part of a recording, and what is said in it.
+mod window;
+
+use window::Timed;
+
+/// Something that is said without a break, or all of a part that marks no times.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Said {
-    /// Where the part begins, in seconds.
-    pub begin: f64,
+pub struct Segment {
+    /// Where it begins, in seconds.
+    pub start: f64,
     /// Where it ends.
     pub end: f64,
-    /// What is said.
+    /// What is said, without white space around it.
     pub text: String,
-    /// The tokens of the text, without the end token; none if the model spells.
+    /// The tokens of the text, without those of times and the end token; none if the model spells.
     pub tokens: Vec<u32>,
+    /// Its words, if they were asked for.
+    pub words: Vec<Word>,
 }
 
-/// A recording that is written down.
+/// A word of a [`Segment`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Word {
+    /// Where it begins, in seconds.
+    pub start: f64,
+    /// Where it ends.
+    pub end: f64,
+    /// The word with the punctuation around it, and with the space in front of it if there is one.
+    pub text: String,
+}
+
+/// A recording that is transcribed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transcribed {
     /// What is said: exactly the pieces that were given to the caller, in a row.
     pub text: String,
-    /// The same by parts.
-    pub parts: Vec<Said>,
+    /// The same by segments.
+    pub segments: Vec<Segment>,
     /// What was chosen, by the caller, by the model where that is left to it, or by neither.
     pub choices: Choices,
-    /// [`Stop::Aborted`] if the caller ended it; otherwise how the last part ended that did not end by itself.
+    /// [`Stop::Aborted`] if the caller ended it; otherwise how the last window ended that did not end by itself.
     pub stop: Stop,
+}
+
+/// What times are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Granularity {
+    /// When each segment begins and ends.
+    Segment,
+    /// When each word does, too.
+    Word,
 }
 
 /// Turns token ids into text without special tokens.
 type Decode<'a> = dyn Fn(&[u32]) -> Result<String, Error> + 'a;
 
-/// A recording that is being written down.
+/// A recording that is being transcribed.
 pub struct Transcript<'a> {
     sound: Sound,
     /// Samples that are heard at once.
     most: usize,
+    /// The first sample that is not transcribed yet.
+    at: usize,
     decode: Rc<Decode<'a>>,
     options: Options,
     stops: Vec<String>,
-    /// What each text begins with; what is left to the model it decides on in the first part.
+    /// What each text begins with; what is left to the model it decides on in the first window.
     start: Start,
-    /// The text of the part that is being heard.
+    /// The text of the window, where no times are marked.
     run: Option<TextRun<Box<Decode<'a>>>>,
+    /// The same where times are marked.
+    timed: Option<Timed>,
     text: Joined,
-    parts: Vec<Said>,
+    segments: Vec<Segment>,
+    /// Gets each segment as soon as it is certain.
+    observe: Option<Box<dyn FnMut(&Segment) + 'a>>,
     stop: Stop,
 }
 
 impl std::fmt::Debug for Transcript<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Transcript").field("parts", &self.parts).finish_non_exhaustive()
+        f.debug_struct("Transcript").field("segments", &self.segments).finish_non_exhaustive()
     }
 }
 
+/// How a model marks times; none if it does not.
+pub fn timestamps(manifest: &Manifest) -> Option<&Timestamps> {
+    tasks(manifest).find(|(_, task)| Kind::of(&task.gives) == Kind::Transcribe).and_then(|(_, task)| {
+        match &task.gives {
+            Answer::Write { timestamps, .. } => timestamps.as_ref(),
+            Answer::Classify { .. }
+            | Answer::Detect { .. }
+            | Answer::Compare { .. }
+            | Answer::Spell { .. }
+            | Answer::Show { .. } => None,
+        }
+    })
+}
+
 impl<'a> Transcript<'a> {
-    /// Prepares to write down a recording that has the rate of the model, with what the caller chose. `options` and `stops` hold for each part; a
-    /// model that spells needs none of them, and no `decode`, which leaves out special tokens. Errors if the model takes no recordings.
+    /// Prepares to transcribe a recording that has the rate of the model, with what the caller chose. `options` and
+    /// `stops` hold for each window; a model that spells needs none of them, and no `decode`, which leaves out
+    /// special tokens. Without `times`, none are marked in a recording that is heard at once. Errors if the model
+    /// takes no recordings, or cannot mark such times.
     pub fn new(
         manifest: &Manifest,
         sound: Sound,
         chosen: &Choices,
+        times: Option<Granularity>,
         decode: impl Fn(&[u32]) -> Result<String, Error> + 'a,
         options: &Options,
         stops: &[String],
     ) -> Result<Self, Error> {
         let (_, most) = hearing(manifest)?;
+        let most = most.max(1);
+        let mut start = Start::new(manifest, chosen)?;
+        let marked = timestamps(manifest).filter(|_| times.is_some() || sound.samples().len() > most);
+        if times.is_some() && marked.is_none() {
+            return Err(Error::Unsupported(
+                "timestamps: this model has no tokens for times: its generation_config.json names no \
+                 `no_timestamps_token_id`, or its vocabulary ends there"
+                    .to_string(),
+            ));
+        }
+        let timed = marked.map(|marked| Timed::new(manifest, marked, times, options)).transpose()?;
+        if let Some(marked) = marked {
+            start.tokens.pop_if(|token| *token == marked.none);
+        }
         Ok(Transcript {
             sound,
-            most: most.max(1),
+            most,
+            at: 0,
             decode: Rc::new(decode),
-            start: Start::new(manifest, chosen)?,
+            start,
             options: options.clone(),
             stops: stops.to_vec(),
             run: None,
+            timed,
             text: Joined::default(),
-            parts: Vec::new(),
+            segments: Vec::new(),
+            observe: None,
             stop: Stop::EndToken,
         })
     }
 
-    /// Goes on after the states were lost, on the next [`Transcript::drive`]. No piece is given twice.
-    pub fn rewind(&mut self, manifest: &Manifest) -> Result<(), Error> {
-        self.run.as_mut().map_or(Ok(()), |run| run.rewind(manifest))
+    /// Gives each segment to `observe` as soon as it is certain.
+    pub fn observe(&mut self, observe: impl FnMut(&Segment) + 'a) {
+        self.observe = Some(Box::new(observe));
     }
 
-    /// Writes until it ends. Before each part `keep_going` gets the samples that are done, and how many there are.
+    /// Whether it tells when words are said.
+    pub fn words(&self) -> bool {
+        self.timed.as_ref().is_some_and(Timed::words)
+    }
+
+    /// Goes on after the states were lost, on the next [`Transcript::drive`]. No piece is given twice.
+    pub fn rewind(&mut self, manifest: &Manifest) -> Result<(), Error> {
+        self.run.as_mut().map_or(Ok(()), |run| run.rewind(manifest))?;
+        self.timed.as_mut().map_or(Ok(()), |timed| timed.rewind(manifest))
+    }
+
+    /// Transcribes until it ends. Before each window `keep_going` gets the samples that are done, and how many there
+    /// are.
     pub async fn drive(
         &mut self,
         backend: &mut dyn Backend,
         manifest: &Manifest,
         callbacks: &mut Callbacks<'_>,
     ) -> Result<Transcribed, Error> {
-        let total = self.sound.samples().len();
-        while self.stop != Stop::Aborted
-            && let Some(part) = self.sound.part(self.parts.len(), self.most)
-        {
-            let begin = self.parts.len() * self.most;
-            let mut said = Said {
-                begin: self.seconds(begin),
-                end: self.seconds(begin + part.samples().len()),
-                text: String::new(),
-                tokens: Vec::new(),
-            };
-            if self.run.is_none() {
-                if !(callbacks.keep_going)(Some((begin as u32, total as u32))) {
+        while self.stop != Stop::Aborted && self.at < self.sound.samples().len() {
+            if self.run.is_none() && self.timed.as_ref().is_none_or(|timed| !timed.has_window()) {
+                let (done, total) = (self.at as u32, self.sound.samples().len() as u32);
+                if !(callbacks.keep_going)(Some((done, total))) {
                     self.stop = Stop::Aborted;
                     break;
                 }
-                match hear(backend, manifest, &part, &self.start).await? {
-                    Heard::Text(text) => (callbacks.piece)(&self.text.push(&text)),
-                    Heard::Prompt(prompt) => {
-                        let decode = self.decode.clone();
-                        let decode: Box<Decode<'a>> = Box::new(move |ids| decode(ids));
-                        self.run = Some(TextRun::new(manifest, decode, prompt, &self.options, &self.stops)?);
-                    }
+            }
+            let part = self.sound.part(self.at, self.most);
+            match self.timed.take() {
+                Some(mut timed) => {
+                    let done = self.window(&mut timed, &part, backend, manifest, callbacks).await;
+                    self.timed = Some(timed);
+                    done?;
                 }
+                None => self.whole(&part, backend, manifest, callbacks).await?,
             }
-            if let Some(run) = &mut self.run {
-                let stop = &mut self.stop;
-                said.tokens = write(run, &mut self.text, stop, backend, manifest, callbacks).await?;
-                self.start = run.prompt().start();
-            }
-            self.run = None;
-            said.text = self.text.end();
-            self.parts.push(said);
         }
         let choices = if self.start.open.is_empty() { words(manifest, &self.start.tokens) } else { Choices::new() };
-        Ok(Transcribed { text: self.text.all.clone(), parts: self.parts.clone(), choices, stop: self.stop })
+        Ok(Transcribed { text: self.text.all.clone(), segments: self.segments.clone(), choices, stop: self.stop })
+    }
+
+    /// Transcribes a part without times.
+    async fn whole(
+        &mut self,
+        part: &Sound,
+        backend: &mut dyn Backend,
+        manifest: &Manifest,
+        callbacks: &mut Callbacks<'_>,
+    ) -> Result<(), Error> {
+        if self.run.is_none() {
+            match hear(backend, manifest, part, &self.start).await? {
+                Heard::Text(text) => (callbacks.piece)(&self.text.push(&text)),
+                Heard::Prompt(prompt) => {
+                    let decode = self.decode.clone();
+                    let decode: Box<Decode<'a>> = Box::new(move |ids| decode(ids));
+                    self.run = Some(TextRun::new(manifest, decode, prompt, &self.options, &self.stops)?);
+                }
+            }
+        }
+        let mut tokens = Vec::new();
+        if let Some(run) = &mut self.run {
+            tokens = write(run, &mut self.text, &mut self.stop, backend, manifest, callbacks).await?;
+            self.start = run.prompt().start();
+        }
+        self.run = None;
+        let end = self.at + part.samples().len();
+        let (start, end, text) = (self.seconds(self.at), self.seconds(end), self.text.end());
+        self.add(Segment { start, end, text, tokens, words: Vec::new() });
+        self.at += part.samples().len();
+        Ok(())
+    }
+
+    /// Transcribes a window with times, as far as the model is sure of it.
+    async fn window(
+        &mut self,
+        timed: &mut Timed,
+        part: &Sound,
+        backend: &mut dyn Backend,
+        manifest: &Manifest,
+        callbacks: &mut Callbacks<'_>,
+    ) -> Result<(), Error> {
+        if !timed.has_window() {
+            timed.open(backend, manifest, part, &self.start).await?;
+        }
+        let stop = timed.decode(backend, manifest, &mut self.start, callbacks).await?;
+        if !matches!(stop, Stop::EndToken | Stop::StopText) {
+            self.stop = stop;
+        }
+        if stop == Stop::Aborted {
+            return Ok(());
+        }
+        let language = words(manifest, &self.start.tokens).remove("language");
+        let written = timed.read(backend, manifest, language.as_deref(), &*self.decode).await?;
+        let begin = self.at;
+        for said in written.said {
+            let (text, stopped) = self.until_stop(&said.text);
+            let kept = text.len();
+            self.text.spaced = false;
+            let piece = self.text.push(&text);
+            let text = self.text.end();
+            if !text.is_empty() {
+                (callbacks.piece)(&piece);
+                let place = |samples: usize| self.seconds((begin + samples).min(self.sound.samples().len()));
+                let word = |word: window::TimedWord| Word {
+                    start: place(word.samples.start),
+                    end: place(word.samples.end),
+                    text: word.text,
+                };
+                // None of those behind a stop text.
+                let mut length = 0;
+                let shown = said.words.into_iter().take_while(|word| {
+                    length += word.text.len();
+                    !stopped || length <= kept
+                });
+                let words = shown.map(word).collect();
+                let (start, end) = (place(said.samples.start), place(said.samples.end));
+                self.add(Segment { start, end, text, tokens: said.tokens, words });
+            }
+            if stopped {
+                break;
+            }
+        }
+        self.at += written.next.clamp(1, part.samples().len());
+        Ok(())
+    }
+
+    /// The text up to the first stop text, and whether there is one.
+    fn until_stop(&self, text: &str) -> (String, bool) {
+        let found = self.stops.iter().filter(|stop| !stop.is_empty()).filter_map(|stop| text.find(stop.as_str())).min();
+        (text[..found.unwrap_or(text.len())].to_string(), found.is_some())
+    }
+
+    fn add(&mut self, segment: Segment) {
+        if let Some(observe) = &mut self.observe {
+            observe(&segment);
+        }
+        self.segments.push(segment);
     }
 
     fn seconds(&self, samples: usize) -> f64 {
@@ -179,13 +339,21 @@ async fn write(
 }
 
 /// The texts of parts with one space between them, and none at their ends.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Joined {
     all: String,
+    /// Whether there is always a space between two of them; otherwise only where the second one has one.
+    spaced: bool,
     /// Where the part begins.
     from: usize,
     /// White space that is shown only if something follows in its part.
     held: String,
+}
+
+impl Default for Joined {
+    fn default() -> Self {
+        Joined { all: String::new(), spaced: true, from: 0, held: String::new() }
+    }
 }
 
 impl Joined {
@@ -195,8 +363,9 @@ impl Joined {
         let body = text.trim_end();
         self.held = text[body.len()..].to_string();
         let first = self.from == self.all.len();
+        let spaced = self.spaced || body.starts_with(char::is_whitespace);
         let body = if first { body.trim_start() } else { body };
-        let space = if first && !body.is_empty() && !self.all.is_empty() { " " } else { "" };
+        let space = if first && spaced && !body.is_empty() && !self.all.is_empty() { " " } else { "" };
         let new = format!("{space}{body}");
         self.all.push_str(&new);
         new
@@ -212,20 +381,4 @@ impl Joined {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_are_joined_by_one_space() {
-        let mut text = Joined::default();
-        let mut shown = String::new();
-        let mut parts = Vec::new();
-        for part in [[" Hello", " ", "there. "], ["", " ", "  "], ["  \n", " You", " all"], ["too", "", ""]] {
-            part.iter().for_each(|piece| shown += &text.push(piece));
-            parts.push(text.end());
-        }
-        assert_eq!(parts, ["Hello there.", "", "You all", "too"]);
-        assert_eq!(shown, "Hello there. You all too");
-        assert_eq!(text.all, shown);
-    }
-}
+mod tests;

@@ -9,7 +9,7 @@ use gristmill_runtime::sample::Sampling;
 use gristmill_runtime::sound::Sound;
 use gristmill_runtime::task::{hearing, show};
 use gristmill_runtime::text::{Callbacks, TextRun};
-use gristmill_runtime::transcribe::{Said, Transcribed, Transcript};
+use gristmill_runtime::transcribe::{Granularity, Segment, Transcribed, Transcript, Word};
 use js_sys::{Function, Uint32Array};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -36,6 +36,36 @@ struct Given {
     /// What was chosen of the start tokens.
     #[serde(default)]
     choices: Choices,
+    /// What times are asked for.
+    #[serde(default)]
+    timestamps: Option<Times>,
+}
+
+/// [`Granularity`] by its name.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Times {
+    Segment,
+    Word,
+}
+
+impl From<Times> for Granularity {
+    fn from(times: Times) -> Self {
+        match times {
+            Times::Segment => Granularity::Segment,
+            Times::Word => Granularity::Word,
+        }
+    }
+}
+
+/// What callers chose.
+struct Wishes {
+    options: Options,
+    /// Texts that end it.
+    stops: Vec<String>,
+    /// Of the start tokens.
+    choices: Choices,
+    times: Option<Granularity>,
 }
 
 /// What text generation calls in JavaScript.
@@ -67,8 +97,8 @@ extern "C" {
     fn now() -> f64;
 }
 
-/// Options from JSON: how tokens are chosen, the texts that end it, and choices of start tokens.
-fn read(options: &str) -> Result<(Options, Vec<String>, Choices), Error> {
+/// Options from JSON.
+fn read(options: &str) -> Result<Wishes, Error> {
     let given: Given =
         serde_json::from_str(options).map_err(|e| Error::Unsupported(format!("options of the generation: {e}")))?;
     let options = Options {
@@ -84,7 +114,7 @@ fn read(options: &str) -> Result<(Options, Vec<String>, Choices), Error> {
         stop_tokens: given.stop_tokens,
         ignore_eos: given.ignore_eos,
     };
-    Ok((options, given.stop, given.choices))
+    Ok(Wishes { options, stops: given.stop, choices: given.choices, times: given.timestamps.map(Granularity::from) })
 }
 
 fn decoder(host: &Host) -> Decode {
@@ -103,7 +133,7 @@ pub(crate) fn prepare(
     options: &str,
     host: &Host,
 ) -> Result<Run, Error> {
-    let (options, stops, _) = read(options)?;
+    let Wishes { options, stops, .. } = read(options)?;
     let start = if pictures.is_empty() { Prompt::text(manifest, prompt)? } else { show(manifest, prompt, pictures)? };
     let run = TextRun::new(manifest, decoder(host), start, &options, &stops)?;
     Ok(Run::Text(Box::new(run)))
@@ -111,9 +141,9 @@ pub(crate) fn prepare(
 
 /// Prepares to write down a recording, whose samples have the model's rate.
 pub(crate) fn prepare_speech(manifest: &Manifest, samples: Vec<f32>, options: &str, host: &Host) -> Result<Run, Error> {
-    let (options, stops, choices) = read(options)?;
+    let Wishes { options, stops, choices, times } = read(options)?;
     let sound = Sound::new(hearing(manifest)?.0.rate, samples)?;
-    let run = Transcript::new(manifest, sound, &choices, decoder(host), &options, &stops)?;
+    let run = Transcript::new(manifest, sound, &choices, times, decoder(host), &options, &stops)?;
     Ok(Run::Speech(Box::new(run)))
 }
 
@@ -130,7 +160,7 @@ impl Run {
     async fn go(&mut self, engine: &mut Engine, manifest: &Manifest, back: &mut Callbacks<'_>) -> Result<Value, Error> {
         Ok(match self {
             Run::Text(run) => told(&run.drive(engine, manifest, back).await?),
-            Run::Speech(run) => heard(&run.drive(engine, manifest, back).await?),
+            Run::Speech(run) => heard(&run.drive(engine, manifest, back).await?, run.words()),
         })
     }
 }
@@ -187,10 +217,17 @@ fn told(outcome: &Outcome) -> Value {
 }
 
 /// `Transcribed` of `ts/runtime.ts`.
-fn heard(said: &Transcribed) -> Value {
-    let part = |p: &Said| json!({ "begin": p.begin, "end": p.end, "text": p.text, "tokens": p.tokens });
-    let parts: Vec<Value> = said.parts.iter().map(part).collect();
-    json!({ "text": said.text, "parts": parts, "choices": said.choices, "reason": reason(said.stop) })
+fn heard(said: &Transcribed, words: bool) -> Value {
+    let word = |w: &Word| json!({ "start": w.start, "end": w.end, "text": w.text });
+    let segment = |s: &Segment| {
+        let mut told = json!({ "start": s.start, "end": s.end, "text": s.text, "tokens": s.tokens });
+        if words {
+            told["words"] = s.words.iter().map(word).collect();
+        }
+        told
+    };
+    let segments: Vec<Value> = said.segments.iter().map(segment).collect();
+    json!({ "text": said.text, "segments": segments, "choices": said.choices, "reason": reason(said.stop) })
 }
 
 fn reason(stop: Stop) -> &'static str {

@@ -7,6 +7,7 @@ use gristmill_runtime::task::{
     Given, Kind, classify, compare, comparing_sounds, detect, film_length, hearing, takes_films, takes_pictures,
     takes_sounds, takes_texts,
 };
+use gristmill_runtime::transcribe::timestamps;
 use gristmill_runtime::{Backend, Error};
 use js_sys::{Array, Float32Array, Reflect, Uint8ClampedArray, Uint32Array};
 use serde_json::{Value, json};
@@ -97,6 +98,7 @@ pub(crate) fn describe(manifest: &Manifest, task: &Task) -> Value {
         let choice =
             |c: &Choice| json!({ "name": c.name, "values": c.values.keys().collect::<Vec<_>>(), "default": c.default });
         told["choices"] = manifest.model.choices.iter().map(choice).collect();
+        told["timestamps"] = timestamps(manifest).is_some().into();
         told["writes"] = matches!(task.gives, Answer::Write { .. }).into();
     }
     if let (Kind::Compare, Some(how)) = (kind, comparing_sounds(manifest)) {

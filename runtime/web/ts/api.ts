@@ -100,6 +100,8 @@ export interface TaskInfo {
   written?: string | null;
   /** Whether what is said is generated as text, which takes a tokenizer; otherwise it is spelled. */
   writes?: boolean;
+  /** Whether the model can mark times. */
+  timestamps?: boolean;
   /** What callers choose of that text, such as `language`. */
   choices?: ChoiceInfo[];
 }
@@ -281,28 +283,44 @@ export interface TranscribeOptions extends Omit<GenerateOptions, "maxNewTokens" 
   language?: string;
   /** What to do with speech, such as `translate`, for models that can do several things. */
   task?: string;
-  /** Called before each part of a long recording, with the seconds that are written down, and all there are. */
+  /**
+   * Whether times are marked: `true` for those of segments, `"word"` also for those of words. Left out, a recording that is
+   * heard at once is one segment.
+   */
+  returnTimestamps?: boolean | "word";
+  /** Called before each window of a long recording, with the seconds that are transcribed, and all there are. */
   onProgress?: (done: number, total: number) => void;
 }
 
-/** A part of a recording, as long as what the model hears at once. */
-export interface TranscribedPart {
+/** A word of a segment. */
+export interface TranscribedWord {
   /** Seconds. */
-  begin: number;
+  start: number;
+  end: number;
+  /** With the punctuation around it, and the space in front of it if there is one. */
+  text: string;
+}
+
+/** Something that is said without a break; where no times are marked, all that is heard at once. */
+export interface TranscribedSegment {
+  /** Seconds. */
+  start: number;
   end: number;
   text: string;
-  /** Token ids, without the end token; none if the model spells. */
+  /** Token ids, without those of times and the end token; none if the model spells. */
   tokens: number[];
+  /** Its words, with `returnTimestamps: "word"`. */
+  words?: TranscribedWord[];
 }
 
 /** What is said in a recording. */
 export interface TranscribeResult {
   text: string;
-  /** The same by parts. */
-  parts: TranscribedPart[];
+  /** The same by segments. */
+  segments: TranscribedSegment[];
   /** What was chosen, by the caller or else by the model, such as `{ language: "en", task: "transcribe" }`. */
   choices: Record<string, string>;
-  /** `end`, `aborted`, or how the last part ended that did not end by itself. */
+  /** `end`, `aborted`, or how the last window ended that did not end by itself. */
   reason: StopReason;
   /** Devices that were lost and replaced on the way. */
   recoveries: number;

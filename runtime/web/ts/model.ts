@@ -139,8 +139,8 @@ export class Model {
   }
 
   /**
-   * Writes down what is said in a recording. The texts are the pieces as they come, part by part where the recording is
-   * longer than what the model hears at once; leaving the loop ends it.
+   * Writes down what is said in a recording. The texts are the pieces as they come, segment by segment where times are
+   * marked or the recording is longer than what the model hears at once; leaving the loop ends it.
    */
   transcribe(audio: SoundSource, options: TranscribeOptions = {}): Transcription {
     const { signal, onProgress, ...sent } = options;
@@ -151,7 +151,7 @@ export class Model {
     ): Promise<TranscribeResult> => {
       if (!rate) throw makeError("unsupported", "this model does not write down recordings");
       const samples = await unless(stop, takeSound(audio, rate, stop));
-      if (!samples) return { text: "", parts: [], choices: {}, reason: "aborted", recoveries: 0 };
+      if (!samples) return { text: "", segments: [], choices: {}, reason: "aborted", recoveries: 0 };
       const args = { samples, options: sent };
       return this.home.link.call("transcribe", args, { signal: stop, onEvent, transfer: [samples.buffer] });
     };

@@ -43,16 +43,16 @@ export default [
     async run(t) {
       const { bundle, page, loaded } = await opened(t, kind);
       t.assert.deepEqual(loaded.info.tasks, ["transcribe", "run"]);
-      for (const { name, maxNewTokens, text, parts, wish, choices } of bundle.transcribe) {
+      for (const { name, maxNewTokens, text, segments, wish, choices } of bundle.transcribe) {
         for (const form of t.thorough ? FORMS : FORMS.slice(0, 1)) {
           const outcome = t.ok(await t.call(page, "transcribe", `test/${name}.wav`, form, { maxNewTokens, ...wish }));
           const { pieces, progress, left, result } = outcome;
-          t.assert.deepEqual(result.parts, parts, `${name} as ${form}`);
+          t.assert.deepEqual(result.segments, segments, `${name} as ${form}`);
           t.assert.equal(result.text, text);
           t.assert.deepEqual(result.choices, choices);
           t.assert.equal(pieces.join(""), text, "the pieces are the text");
-          const { end } = parts.at(-1);
-          t.assert.deepEqual(progress, parts.map(({ begin }) => [begin, end]));
+          const { end } = segments.at(-1);
+          t.assert.deepEqual(progress, segments.map(({ start }) => [start, end]));
           t.assert.ok(left > 0, "the recording is still the caller's");
         }
       }
@@ -64,12 +64,12 @@ export default [
     wasm: true,
     async run(t) {
       const { page, said } = await opened(t, "writer");
-      const { maxNewTokens, parts } = said("long");
+      const { maxNewTokens, segments } = said("long");
       for (const form of ["audio", "samples"]) {
         const options = { maxNewTokens, rate: 44100 };
         const { result } = t.ok(await t.call(page, "transcribe", "test/long.wav", form, options));
-        t.assert.equal(result.parts.length, parts.length);
-        const off = Math.abs(result.parts.at(-1).end - parts.at(-1).end);
+        t.assert.equal(result.segments.length, segments.length);
+        const off = Math.abs(result.segments.at(-1).end - segments.at(-1).end);
         t.assert.ok(off < 0.01, `the recording is ${off} s longer or shorter`);
       }
     },
@@ -79,14 +79,14 @@ export default [
     wasm: true,
     async run(t) {
       const { page, said } = await opened(t, "writer");
-      const { maxNewTokens, text, parts } = said("long");
+      const { maxNewTokens, text, segments } = said("long");
       const call = (name, options) => t.call(page, "transcribe", `test/${name}.wav`, "blob", { maxNewTokens, ...options });
       const before = t.ok(await call("long", { abortAt: 0 }));
       t.assert.deepEqual([before.result.text, before.result.reason, before.pieces], ["", "aborted", []]);
       const { result, pieces } = t.ok(await call("endless", { abortAt: 2 }));
       t.assert.equal(result.reason, "aborted");
-      t.assert.ok(pieces.length >= 2 && result.parts.length < 60 * (parts.length - 1), "it ended early");
-      const [first] = parts;
+      t.assert.ok(pieces.length >= 2 && result.segments.length < 60 * (segments.length - 1), "it ended early");
+      const [first] = segments;
       const right = result.text.startsWith(first.text) || first.text.startsWith(result.text);
       t.assert.ok(right, "what there is, is right");
       t.assert.equal(t.ok(await call("long")).result.text, text, "the next one is not disturbed");
@@ -96,14 +96,14 @@ export default [
     name: "it goes on when the device is lost",
     async run(t) {
       const { page, said } = await opened(t, "writer");
-      const { maxNewTokens, text, parts } = said("long");
+      const { maxNewTokens, text, segments } = said("long");
       // So long that it does not end before the loss is heard of.
       const write = async (options) => t.ok(await t.call(page, "transcribe", "test/longer.wav", "blob", options));
       const calm = (await write({ maxNewTokens })).result;
-      t.assert.deepEqual(calm.parts.slice(0, parts.length - 1), parts.slice(0, -1));
+      t.assert.deepEqual(calm.segments.slice(0, segments.length - 1), segments.slice(0, -1));
       t.assert.ok(calm.text.length > text.length);
       const { result, pieces } = await write({ maxNewTokens, loseAt: 3 });
-      t.assert.deepEqual([result.text, result.parts, pieces.join("")], [calm.text, calm.parts, calm.text]);
+      t.assert.deepEqual([result.text, result.segments, pieces.join("")], [calm.text, calm.segments, calm.text]);
       t.assert.equal(result.recoveries, 1);
     },
   },

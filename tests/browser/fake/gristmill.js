@@ -238,7 +238,7 @@ export class Model {
   transcribe(_audio, { signal, onProgress, language = "en", task }) {
     const stream = this.generate("", { signal });
     const choices = { language, task };
-    const heard = ({ text, reason }) => ({ text: text.trim(), parts: [], choices, reason, recoveries: 0 });
+    const heard = ({ text, reason }) => ({ text: text.trim(), segments: [], choices, reason, recoveries: 0 });
     const result = stream.result.then(heard);
     onProgress(30, 90);
     return Object.assign({ [Symbol.asyncIterator]: () => stream }, { result });

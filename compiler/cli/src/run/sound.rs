@@ -1,5 +1,6 @@
 //! `gristmill run --audio`: what is said in recordings, or how well texts fit to them.
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -13,12 +14,13 @@ use gristmill_runtime::sound::Sound;
 use gristmill_runtime::task::{Given, comparing_sounds, hearing};
 use gristmill_runtime::text::Callbacks;
 use gristmill_runtime::tokenizer::Tokenizer;
-use gristmill_runtime::transcribe::{Said, Transcribed, Transcript};
+use gristmill_runtime::transcribe::{Granularity, Segment, Transcribed, Transcript, Word};
 use serde_json::{Value, json};
 
 use super::prompt::watch_interrupt;
+use super::subtitles::Subtitles;
 use super::{picture, recording, show};
-use crate::args::RunArgs;
+use crate::args::{RunArgs, SpeechFormat, Times};
 use crate::backend::{self, Loaded};
 use crate::failure::{Exit, Failure, Outcome};
 use crate::locate::{EXACT, Purpose, bundle_for};
@@ -30,6 +32,11 @@ const UNLIMITED: u32 = u32::MAX;
 
 /// Prints what is said in each file.
 pub(super) fn run(args: &RunArgs) -> Outcome {
+    let format = if args.json { SpeechFormat::Json } else { args.format.unwrap_or(SpeechFormat::Txt) };
+    let subtitles = matches!(format, SpeechFormat::Srt | SpeechFormat::Vtt);
+    if subtitles && args.audio.len() > 1 {
+        return Err(Failure::wrong("--format: subtitles are those of one recording; name one file with --audio"));
+    }
     // What can be wrong with files is found before anything is compiled or loaded.
     let sounds = args.audio.iter().map(|path| recording::read(path)).collect::<Outcome<Vec<_>>>()?;
     let dir = bundle_for(&args.model, &args.flags, EXACT, Purpose::Here)?;
@@ -52,36 +59,56 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
         options: sampling::choose(&bundle, &args.sampling, UNLIMITED)?,
         tokenizer: tokenizer.as_ref(),
         choices,
+        times: args.timestamps.map(granularity).or(subtitles.then_some(Granularity::Segment)),
         loaded: backend::load(&dir, &args.backend)?,
         interrupted: watch_interrupt(),
-        stream: !args.json,
+        format,
         stops: &args.sampling.stop,
     };
     let mut all = Vec::new();
     for (path, sound) in args.audio.iter().zip(speech) {
-        if args.audio.len() > 1 && !args.json {
+        if args.audio.len() > 1 && format != SpeechFormat::Json {
             emit(&format!("{}{}\n", if all.is_empty() { "" } else { "\n" }, path.display()))?;
         }
         let said = writer.transcribe(sound)?;
-        let part = |p: &Said| json!({ "begin": p.begin, "end": p.end, "text": p.text });
-        let parts: Vec<Value> = said.parts.iter().map(part).collect();
-        all.push(
-            json!({ "input": path.display().to_string(), "text": said.text, "parts": parts, "choices": said.choices }),
-        );
+        let segments: Vec<Value> = said.segments.iter().map(|s| told(s, writer.times)).collect();
+        let input = path.display().to_string();
+        all.push(json!({ "input": input, "text": said.text, "segments": segments, "choices": said.choices }));
         if said.stop == Stop::Aborted {
             return Ok(Exit::Interrupted);
         }
     }
-    if args.json {
+    if format == SpeechFormat::Json {
         emit_json(&Value::from(all))?;
     }
     Ok(Exit::Done)
 }
 
+fn granularity(times: Times) -> Granularity {
+    match times {
+        Times::Segment => Granularity::Segment,
+        Times::Word => Granularity::Word,
+    }
+}
+
+/// A segment as JSON, with its words if they were asked for.
+fn told(segment: &Segment, times: Option<Granularity>) -> Value {
+    let Segment { start, end, text, tokens: _, words } = segment;
+    let mut told = json!({ "start": start, "end": end, "text": text });
+    if times == Some(Granularity::Word) {
+        let word = |w: &Word| json!({ "start": w.start, "end": w.end, "text": w.text });
+        told["words"] = words.iter().map(word).collect();
+    }
+    told
+}
+
 /// Prints how well the texts fit to each recording.
 fn compare(args: &RunArgs, sounds: Vec<Sound>, rate: u32, dir: &Path, bundle: &Bundle) -> Outcome {
-    if args.language.is_some() || args.task.is_some() {
-        return Err(Failure::wrong("--language and --task: this model compares recordings with texts; leave them out"));
+    let speech = args.language.is_some() || args.task.is_some() || args.timestamps.is_some() || args.format.is_some();
+    if speech {
+        return Err(Failure::wrong(
+            "--language, --task, --timestamps and --format: this model compares recordings with texts; leave them out",
+        ));
     }
     let words = args.texts();
     let texts = picture::texts(bundle, words, "recordings")?;
@@ -99,14 +126,14 @@ struct Writer<'a> {
     tokenizer: Option<&'a Tokenizer>,
     options: Options,
     choices: Choices,
+    times: Option<Granularity>,
     interrupted: std::sync::Arc<AtomicBool>,
-    /// Whether text is printed as it comes.
-    stream: bool,
+    format: SpeechFormat,
     stops: &'a [String],
 }
 
 impl Writer<'_> {
-    /// What is said in a recording.
+    /// What is said in a recording. What need not be waited for is printed as it comes.
     fn transcribe(&mut self, sound: Sound) -> Outcome<Transcribed> {
         let tokenizer = self.tokenizer;
         let decode = move |ids: &[u32]| match tokenizer {
@@ -116,28 +143,64 @@ impl Writer<'_> {
             )),
         };
         let (backend, manifest) = (self.loaded.backend.as_mut(), self.loaded.bundle.manifest());
-        let mut transcript = Transcript::new(manifest, sound, &self.choices, decode, &self.options, self.stops)?;
-        let (begin, interrupted, stream) = (Instant::now(), &self.interrupted, self.stream);
-        let (mut printed, broken) = (Ok(()), AtomicBool::new(false));
+        let (times, options, stops) = (self.times, &self.options, self.stops);
+        let output = Output::default();
+        let mut subtitles = times.and_then(|_| Subtitles::new(self.format));
+        let marked = subtitles.is_some();
+        let pieces = !marked && self.format != SpeechFormat::Json;
+        let mut transcript = Transcript::new(manifest, sound, &self.choices, times, decode, options, stops)?;
+        output.print(subtitles.as_ref().map_or("", Subtitles::head));
+        let (begin, interrupted) = (Instant::now(), &self.interrupted);
+        transcript.observe(|segment: &Segment| {
+            if let Some(subtitles) = &mut subtitles {
+                output.print(&subtitles.segment(segment));
+            }
+        });
         let mut callbacks = Callbacks {
             clock: &mut || begin.elapsed().as_secs_f64(),
-            keep_going: &mut |_| !interrupted.load(Ordering::Relaxed) && !broken.load(Ordering::Relaxed),
+            keep_going: &mut |_| !interrupted.load(Ordering::Relaxed) && !output.broken(),
             piece: &mut |piece| {
-                if stream && printed.is_ok() {
-                    printed = emit(piece);
-                    broken.store(printed.is_err(), Ordering::Relaxed);
+                if pieces {
+                    output.print(piece);
                 }
             },
         };
         let said = blocking::transcribe(backend, manifest, &mut transcript, &mut callbacks)?;
-        printed?;
-        if stream {
+        drop(transcript);
+        output.done()?;
+        if pieces {
             emit("\n")?;
-            let choices: Vec<String> = said.choices.iter().map(|(name, word)| format!("{name}: {word}")).collect();
-            if !choices.is_empty() {
-                note(&choices.join(", "));
-            }
+        }
+        let choices: Vec<String> = said.choices.iter().map(|(name, word)| format!("{name}: {word}")).collect();
+        if (pieces || marked) && !choices.is_empty() {
+            note(&choices.join(", "));
         }
         Ok(said)
+    }
+}
+
+/// Stdout, until it breaks.
+struct Output(RefCell<Outcome<()>>);
+
+impl Default for Output {
+    fn default() -> Self {
+        Output(RefCell::new(Ok(())))
+    }
+}
+
+impl Output {
+    fn print(&self, text: &str) {
+        let mut state = self.0.borrow_mut();
+        if state.is_ok() && !text.is_empty() {
+            *state = emit(text);
+        }
+    }
+
+    fn broken(&self) -> bool {
+        self.0.borrow().is_err()
+    }
+
+    fn done(self) -> Outcome<()> {
+        self.0.into_inner()
     }
 }

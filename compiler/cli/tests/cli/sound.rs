@@ -85,10 +85,10 @@ fn recordings_are_written_down() {
     write_wav(&place.at("stereo.wav"), 16000, 2, &both);
     let shown = place.run(&["run", &model, "--audio", "1.wav", "stereo.wav", "--json", "--backend", "wasm"]).ok();
     let text = &recordings[1].1;
-    let parts = json!([{ "begin": 0.0, "end": recordings[1].0.len() as f64 / 16000.0, "text": text }]);
+    let segments = json!([{ "start": 0.0, "end": recordings[1].0.len() as f64 / 16000.0, "text": text }]);
     let expected = json!([
-        { "input": "1.wav", "text": text, "parts": parts, "choices": {} },
-        { "input": "stereo.wav", "text": text, "parts": parts, "choices": {} },
+        { "input": "1.wav", "text": text, "segments": segments, "choices": {} },
+        { "input": "stereo.wav", "text": text, "segments": segments, "choices": {} },
     ]);
     assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), expected);
     // Another rate is heard, too.

@@ -292,7 +292,13 @@ pub(super) enum AnswerDecl<'a> {
         written: Option<Text<'a>>,
     },
     /// What the entry that encodes reads.
-    Write { features: Text<'a>, into: Text<'a> },
+    Write {
+        features: Text<'a>,
+        into: Text<'a>,
+        /// A formula.
+        #[serde(default)]
+        step: Option<Text<'a>>,
+    },
 }
 
 /// A block: its signature is the key of the table it stands in.

@@ -274,7 +274,10 @@ impl<'a> Lint<'a, '_> {
                 read.push(*tokens);
                 formulas.push(*blank);
             }
-            AnswerDecl::Write { features, .. } => read.push(*features),
+            AnswerDecl::Write { features, step, .. } => {
+                read.push(*features);
+                formulas.push(*step);
+            }
             AnswerDecl::Show { token, written, .. } => formulas.extend([Some(*token), *written]),
         }
         let given: Vec<&str> = entry.outputs.iter().map(|o| o.0.trim_end_matches('?')).collect();

@@ -61,13 +61,14 @@ impl<'a> Binder<'a> {
                 self.last_axis(*tokens, outputs)?;
                 Answer::Spell { tokens: tokens.0.to_string(), blank: self.token(*blank)? }
             }
-            AnswerDecl::Write { features, into } => {
+            AnswerDecl::Write { features, into, step } => {
                 self.last_axis(*features, outputs)?;
                 if !self.inputs.iter().any(|i| i.name == into.0) {
                     let hint = nearest_hint(into.0, self.inputs.iter().map(|i| i.name.as_str()));
                     return Err(self.fail_with(into.0, format!("unknown input `{}`", into.0), hint));
                 }
-                Answer::Write { features: features.0.to_string(), into: into.0.to_string() }
+                let step = step.map(|step| self.positive(step)).transpose()?;
+                Answer::Write { features: features.0.to_string(), into: into.0.to_string(), step }
             }
             AnswerDecl::Show { token, .. } if role != EntryRole::Encode => {
                 return Err(self.fail(token.0, "`Show` is for the entry with the role Encode"));
@@ -116,9 +117,11 @@ impl<'a> Binder<'a> {
     fn fit(&mut self, decl: &FitDecl<'a>) -> Eval<Fit> {
         match decl {
             FitDecl::Best { sizes } => self.sizes(*sizes).map(|sizes| Fit::Best { sizes }),
-            FitDecl::Multiple { of, least, most } => {
-                Ok(Fit::Multiple { of: self.pixels(*of)?, least: self.pixels(*least)?, most: self.pixels(*most)? })
-            }
+            FitDecl::Multiple { of, least, most } => Ok(Fit::Multiple {
+                of: self.positive(*of)?,
+                least: self.positive(*least)?,
+                most: self.positive(*most)?,
+            }),
         }
     }
 
@@ -143,15 +146,17 @@ impl<'a> Binder<'a> {
 
     fn cut(&mut self, decl: &CutDecl<'a>) -> Eval<Cut> {
         Ok(match decl {
-            CutDecl::Tiles { side } => Cut::Tiles { side: self.pixels(*side)? },
-            CutDecl::Patches { side, merge, frames } => {
-                Cut::Patches { side: self.pixels(*side)?, merge: self.pixels(*merge)?, frames: self.pixels(*frames)? }
-            }
+            CutDecl::Tiles { side } => Cut::Tiles { side: self.positive(*side)? },
+            CutDecl::Patches { side, merge, frames } => Cut::Patches {
+                side: self.positive(*side)?,
+                merge: self.positive(*merge)?,
+                frames: self.positive(*frames)?,
+            },
         })
     }
 
     /// A number above 0.
-    fn pixels(&mut self, text: Text<'a>) -> Eval<u32> {
+    fn positive(&mut self, text: Text<'a>) -> Eval<u32> {
         let formula = self.formula(expression(text.0))?;
         let value = self.eval(&formula)?;
         value.as_int().and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0).ok_or_else(|| {

@@ -43,7 +43,7 @@ pub async fn hear(
             let tokens = outputs.get(output).and_then(Tensor::as_i32).unwrap_or_default();
             Ok(Heard::Text(spell(tokens, *blank, letters)))
         }
-        Answer::Write { features, into } => {
+        Answer::Write { features, into, timestamps: _ } => {
             let output = entry.outputs[*features as usize].name.as_str();
             let mut outputs = run(backend, &request, &[output]).await?;
             let features = outputs.remove(output).ok_or_else(|| missing(entry, output))?;

@@ -22,11 +22,19 @@ export async function transcribe(
   if (task.writes && !model.text.tokenizer) {
     throw makeError("unsupported", "this model came without a tokenizer, so what it writes cannot be read");
   }
-  const { language, task: what, ...others } = options;
+  const { language, task: what, returnTimestamps = false, ...others } = options;
   const choices = { ...(language !== undefined && { language }), ...(what !== undefined && { task: what }) };
-  const given = JSON.stringify({ ...complete(others, MOST_TOKENS), choices });
+  const timestamps = granularity(returnTimestamps);
+  const given = JSON.stringify({ ...complete(others, MOST_TOKENS), choices, timestamps });
   const written = await write(model, context, (host) => model.runtime.transcribe(samples, given, ...host));
   const { reason, ...said } = JSON.parse(written.json) as Transcribed;
   const aborted = context.signal.aborted;
   return { ...said, reason: aborted ? "aborted" : reason, recoveries: written.recoveries };
+}
+
+/** The times that are asked for, as the runtime calls them. */
+function granularity(asked: unknown): "segment" | "word" | null {
+  if (asked === "word") return "word";
+  if (typeof asked === "boolean") return asked ? "segment" : null;
+  throw makeError("input", `returnTimestamps: expected true, false or "word", found ${String(asked)}`);
 }

@@ -1,0 +1,365 @@
+//! A window of a recording, with times: decoded again where the result cannot be believed, and read as segments and
+//! words.
+
+use std::ops::Range;
+
+use gristmill_bundle::{EntryRole, Manifest, Timestamps};
+
+use crate::backend::{Backend, Tensor, Tensors, run};
+use crate::choices::Start;
+use crate::error::Error;
+use crate::generate::{Generator, Options, Progress, Prompt, Stats, Stop, drive, feed};
+use crate::sound::Sound;
+use crate::speech::align::{Weights, ends};
+use crate::speech::quality::{Quality, Verdict, compression_ratio};
+use crate::speech::rules::Rules;
+use crate::speech::segments::segments;
+use crate::speech::words::words;
+use crate::task::{Heard, hear};
+use crate::text::Callbacks;
+use crate::transcribe::{Decode, Granularity};
+
+/// The output of `prefill` with the attention weights of the heads that align: f32 `[1, heads, T, positions]`.
+const ALIGNMENT: &str = "alignment";
+/// Above this temperature, what was said is no guide to what follows: `transcribe.py` of openai/whisper.
+const WILD: f32 = 0.5;
+
+/// What is needed to transcribe with times, window by window.
+#[derive(Debug)]
+pub(super) struct Timed {
+    timestamps: Timestamps,
+    words: bool,
+    options: Options,
+    temperatures: Vec<f32>,
+    /// What was said so far, with times, if windows continue it.
+    said: Vec<u32>,
+    window: Option<Window>,
+}
+
+/// A window that is being decoded.
+#[derive(Debug)]
+struct Window {
+    samples: usize,
+    /// What the encoder gets.
+    given: Tensors,
+    /// Index of the temperature.
+    attempt: usize,
+    generator: Option<Generator>,
+    no_speech: Option<f32>,
+    /// The best of what is doubtful.
+    best: Option<Attempt>,
+    /// What counts.
+    chosen: Option<Attempt>,
+    /// Whether the states hold what was encoded, and for how many tokens they have space.
+    encoded: bool,
+    capacity: u32,
+}
+
+/// What was decoded at a temperature.
+#[derive(Clone, Debug)]
+struct Attempt {
+    /// What the decoder began with, and what it wrote.
+    prompt: Vec<u32>,
+    tokens: Vec<u32>,
+    temperature: f32,
+    quality: Quality,
+    stop: Stop,
+    silence: bool,
+}
+
+/// What is said in a window.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) said: Vec<Said>,
+    /// How many samples are transcribed.
+    pub(super) next: usize,
+}
+
+/// A segment; samples count from the begin of the window.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub(super) samples: Range<usize>,
+    pub(super) text: String,
+    pub(super) tokens: Vec<u32>,
+    pub(super) words: Vec<TimedWord>,
+}
+
+/// A word; samples count from the begin of the window.
+#[derive(Debug)]
+pub(super) struct TimedWord {
+    pub(super) samples: Range<usize>,
+    pub(super) text: String,
+}
+
+impl Timed {
+    /// Errors if the model cannot tell when words are said, and is to.
+    pub(super) fn new(
+        manifest: &Manifest,
+        timestamps: &Timestamps,
+        times: Option<Granularity>,
+        options: &Options,
+    ) -> Result<Self, Error> {
+        let words = times == Some(Granularity::Word);
+        let aligns = || {
+            let prefill = manifest.entries.iter().find(|e| e.role == EntryRole::Prefill);
+            prefill.is_some_and(|e| e.outputs.iter().any(|o| o.name == ALIGNMENT))
+        };
+        if words && !aligns() {
+            return Err(Error::Unsupported(
+                "timestamps of words: no attention heads of this model are known to align words with sound: its \
+                 generation_config.json names no `alignment_heads`; ask for segments, or add them and compile again"
+                    .to_string(),
+            ));
+        }
+        let (own, mut temperatures) = (options.sampling.temperature, timestamps.fallback.temperatures.clone());
+        if own > 0.0 {
+            temperatures.retain(|t| *t > own);
+            temperatures.insert(0, own);
+        }
+        Ok(Timed {
+            words,
+            options: options.clone(),
+            temperatures,
+            said: Vec::new(),
+            window: None,
+            timestamps: timestamps.clone(),
+        })
+    }
+
+    /// Whether words get times.
+    pub(super) fn words(&self) -> bool {
+        self.words
+    }
+
+    /// Whether a window is under way.
+    pub(super) fn has_window(&self) -> bool {
+        self.window.is_some()
+    }
+
+    /// Goes on after the states were lost.
+    pub(super) fn rewind(&mut self, manifest: &Manifest) -> Result<(), Error> {
+        let Some(window) = &mut self.window else { return Ok(()) };
+        window.encoded = false;
+        window.generator.as_mut().map_or(Ok(()), |generator| generator.rewind(manifest))
+    }
+
+    /// Begins a window.
+    pub(super) async fn open(
+        &mut self,
+        backend: &mut dyn Backend,
+        manifest: &Manifest,
+        part: &Sound,
+        start: &Start,
+    ) -> Result<(), Error> {
+        let Heard::Prompt(prompt) = hear(backend, manifest, part, start).await? else {
+            return Err(Error::Backend("a model that marks times gave a text".to_string()));
+        };
+        self.window = Some(Window {
+            samples: part.samples().len(),
+            given: prompt.inputs().clone(),
+            attempt: 0,
+            generator: None,
+            no_speech: None,
+            best: None,
+            chosen: None,
+            encoded: false,
+            capacity: 0,
+        });
+        Ok(())
+    }
+
+    /// Decodes the window until the result can be believed. `start`: what the text begins with; what is left to the
+    /// model is known then.
+    pub(super) async fn decode(
+        &mut self,
+        backend: &mut dyn Backend,
+        manifest: &Manifest,
+        start: &mut Start,
+        callbacks: &mut Callbacks<'_>,
+    ) -> Result<Stop, Error> {
+        let Timed { timestamps, options, temperatures, said, window, .. } = self;
+        let window = window.as_mut().ok_or_else(no_window)?;
+        while window.chosen.is_none() {
+            let temperature = temperatures[window.attempt];
+            if window.generator.is_none() {
+                let rules = Rules::new(timestamps);
+                let asked = window.no_speech.is_none().then_some(timestamps.no_speech);
+                let prompt = Prompt::given(start.clone(), window.given.clone());
+                let prompt = prompt.timed(rules, &previous(timestamps, said, manifest), asked);
+                let mut options = options.clone();
+                options.sampling.temperature = temperature;
+                window.generator = Some(Generator::from_prompt(manifest, prompt, options)?);
+            }
+            let Some(generator) = &mut window.generator else { return Err(no_window()) };
+            let Callbacks { clock, keep_going, .. } = callbacks;
+            let mut observe = |_: Progress| if keep_going(None) { None } else { Some(Stop::Aborted) };
+            drive(generator, backend, manifest, *clock, &mut Stats::default(), &mut observe).await?;
+            (window.encoded, window.capacity) = (true, generator.capacity());
+            let stop = generator.stopped().unwrap_or(Stop::Aborted);
+            if stop == Stop::Aborted {
+                return Ok(stop);
+            }
+            *start = generator.prompt().start();
+            window.no_speech = window.no_speech.or(generator.asked());
+            let mut attempt = Attempt {
+                prompt: generator.prompt().tokens().to_vec(),
+                tokens: generator.tokens().to_vec(),
+                temperature,
+                quality: Quality {
+                    log_probability: generator.log_probability().unwrap_or_default(),
+                    compression_ratio: compression_ratio(generator.tokens()),
+                    no_speech: window.no_speech.unwrap_or_default(),
+                },
+                stop,
+                silence: false,
+            };
+            window.generator = None;
+            window.attempt += 1;
+            let thresholds = &timestamps.fallback;
+            match attempt.quality.judge(thresholds) {
+                Verdict::Good => window.chosen = Some(attempt),
+                Verdict::Silence => {
+                    attempt.silence = true;
+                    window.chosen = Some(attempt);
+                }
+                Verdict::Doubtful => {
+                    let better = |best: &Attempt| attempt.quality.compare(&best.quality, thresholds).is_gt();
+                    if window.best.as_ref().is_none_or(better) {
+                        window.best = Some(attempt);
+                    }
+                    if window.attempt == temperatures.len() {
+                        window.chosen = window.best.take();
+                    }
+                }
+            }
+        }
+        Ok(window.chosen.as_ref().map_or(Stop::Aborted, |chosen| chosen.stop))
+    }
+
+    /// Reads what was decoded, and ends the window.
+    pub(super) async fn read(
+        &mut self,
+        backend: &mut dyn Backend,
+        manifest: &Manifest,
+        language: Option<&str>,
+        decode: &Decode<'_>,
+    ) -> Result<Written, Error> {
+        let window = self.window.as_mut().ok_or_else(no_window)?;
+        let chosen = window.chosen.clone().ok_or_else(no_window)?;
+        let Timestamps { first, step, ref fallback, .. } = self.timestamps;
+        let step = step as usize;
+        let length = window.samples.div_ceil(step) as u32;
+        if chosen.silence {
+            let next = window.samples;
+            self.window = None;
+            return Ok(Written { said: Vec::new(), next });
+        }
+        let (found, next) = segments(&chosen.tokens, first, length);
+        let ends = match self.words && !found.is_empty() {
+            true => Some(align(window, &chosen, &self.timestamps, backend, manifest).await?),
+            false => None,
+        };
+        let mut said = Vec::with_capacity(found.len());
+        for segment in found {
+            let places: Vec<usize> = segment.tokens.clone().filter(|at| chosen.tokens[*at] < first).collect();
+            let tokens: Vec<u32> = places.iter().map(|at| chosen.tokens[*at]).collect();
+            let samples = segment.time.start as usize * step..segment.time.end as usize * step;
+            let text = decode(&tokens)?;
+            let words = ends.as_ref().map(|ends| timed_words(&tokens, &places, ends, step, language, decode));
+            said.push(Said { samples, text, tokens, words: words.transpose()?.unwrap_or_default() });
+            if fallback.previous_text {
+                self.said.extend(&chosen.tokens[segment.tokens]);
+            }
+        }
+        if chosen.temperature > WILD {
+            self.said.clear();
+        }
+        let next = if next >= length { window.samples } else { next as usize * step };
+        self.window = None;
+        Ok(Written { said, next })
+    }
+}
+
+fn no_window() -> Error {
+    Error::Backend("no window of the recording is under way".to_string())
+}
+
+/// What stands in front of the start tokens: the end of what was said, at most half of the context.
+fn previous(timestamps: &Timestamps, said: &[u32], manifest: &Manifest) -> Vec<u32> {
+    let most = (manifest.model.max_context / 2).saturating_sub(1) as usize;
+    let said = &said[said.len() - said.len().min(most)..];
+    match timestamps.previous {
+        Some(mark) if !said.is_empty() => [&[mark][..], said].concat(),
+        Some(_) | None => Vec::new(),
+    }
+}
+
+/// The position at which each token of a window has been said. A call of its own computes the attention weights of
+/// the heads that align, for the text as it stands.
+async fn align(
+    window: &mut Window,
+    chosen: &Attempt,
+    timestamps: &Timestamps,
+    backend: &mut dyn Backend,
+    manifest: &Manifest,
+) -> Result<Vec<usize>, Error> {
+    let begin = chosen.prompt.len();
+    let mut tokens = [chosen.prompt.as_slice(), &chosen.tokens].concat();
+    // The last one may have found no space, as no token follows it.
+    tokens.truncate(window.capacity as usize);
+    let mut feed = feed(manifest, &window.given, &tokens)?;
+    // Of several attempts, the states hold what the last one encoded, which is the same.
+    if !window.encoded {
+        backend.begin(1, window.capacity).await?;
+    } else {
+        feed.skip(0);
+    }
+    let mut weights =
+        Weights { values: Vec::new(), heads: 0, tokens: tokens.len().saturating_sub(begin), positions: 0 };
+    let mut chunks: Vec<Tensor> = Vec::new();
+    while let Some(request) = feed.next_chunk() {
+        let encodes = feed.encodes(&request);
+        let want: &[&str] = if encodes { &[] } else { &[ALIGNMENT] };
+        let mut outputs = run(backend, &request, want).await?;
+        window.encoded |= encodes;
+        chunks.extend(outputs.remove(ALIGNMENT).filter(|_| !encodes));
+    }
+    let missing = || Error::Backend(format!("the backend did not give `{ALIGNMENT}` as expected"));
+    let [_, heads, _, positions] = *chunks.first().ok_or_else(missing)?.shape.as_slice() else { return Err(missing()) };
+    // Behind the recording there is nothing to be found. (transformers counts whole pairs of frames.)
+    let half = (timestamps.step as usize / 2).max(1);
+    (weights.heads, weights.positions) = (heads, (window.samples.div_ceil(half) / 2).clamp(1, positions.max(1)));
+    for head in 0..heads {
+        // Rows of all chunks, in their order; those of the start tokens do not count.
+        let rows = chunks.iter().flat_map(|chunk| {
+            let count = chunk.shape.get(2).copied().unwrap_or(0);
+            let values = chunk.as_f32().unwrap_or_default();
+            let own = values.get(head * count * positions..(head + 1) * count * positions).unwrap_or_default();
+            own.chunks_exact(positions.max(1))
+        });
+        rows.skip(begin).for_each(|row| weights.values.extend(&row[..weights.positions]));
+    }
+    if weights.values.len() != heads * weights.tokens * weights.positions {
+        return Err(missing());
+    }
+    let mut found = ends(&weights, timestamps.median as usize);
+    found.resize(chosen.tokens.len(), found.last().copied().unwrap_or(0));
+    Ok(found)
+}
+
+/// The words of a segment, whose tokens stand at these places in the window.
+fn timed_words(
+    tokens: &[u32],
+    places: &[usize],
+    ends: &[usize],
+    step: usize,
+    language: Option<&str>,
+    decode: &Decode<'_>,
+) -> Result<Vec<TimedWord>, Error> {
+    let timed = |word: crate::speech::words::Word| {
+        let (first, last) = (places[word.tokens.start], places[word.tokens.end - 1]);
+        let start = first.checked_sub(1).map_or(0, |before| ends[before]);
+        TimedWord { samples: start * step..ends[last] * step, text: word.text }
+    };
+    Ok(words(tokens, language, decode)?.into_iter().map(timed).collect())
+}
