@@ -11,6 +11,7 @@ use super::diagnostics::{Diagnostic, Sources, nearest_hint};
 use super::expr::{Expr, Kind, Operator};
 use super::extend::Merged;
 use super::lexer::FormulaError;
+use super::usage::Reads;
 use super::value::Value;
 use crate::dim::Dim;
 use crate::graph::{Input, Symbol};
@@ -77,6 +78,10 @@ pub(super) struct Binder<'a> {
     pub(super) taps: Vec<String>,
     /// Names of missing tensors whose nearest name was looked for; looking is slow for large checkpoints.
     pub(super) searched: usize,
+    /// What was read of config.json.
+    pub(super) reads: Reads<'a>,
+    /// Tensors that are other spellings of one that was read.
+    pub(super) spellings: BTreeMap<String, String>,
     depth: usize,
     steps: usize,
     is_exhausted: bool,
@@ -107,6 +112,8 @@ impl<'a> Binder<'a> {
             symbols: Vec::new(),
             taps: Vec::new(),
             searched: 0,
+            reads: Reads::new(),
+            spellings: BTreeMap::new(),
             depth: 0,
             steps: 0,
             is_exhausted: false,
@@ -326,7 +333,10 @@ impl<'a> Binder<'a> {
             Kind::Binary(op, a, b) => self.binary(*op, a, b, expr.text),
             Kind::Otherwise(a, b) => match self.eval_maybe(a)? {
                 Value::Absent => self.eval(b),
-                value => Ok(value),
+                value => {
+                    self.note_mentioned(b);
+                    Ok(value)
+                }
             },
             Kind::If(condition, then, other) => self.conditional(condition, then, other, expr.text),
             Kind::Call(name, arguments) => self.call(name, arguments, expr),
@@ -348,7 +358,10 @@ impl<'a> Binder<'a> {
     fn member(&mut self, base: &Expr<'a>, field: &'a str) -> Eval<Value<'a>> {
         match self.eval_maybe(base)? {
             Value::Absent => Ok(Value::Absent),
-            Value::Object(map) => Ok(map.get(field).map_or(Value::Absent, Value::from_json)),
+            Value::Object(map) => {
+                self.note_read(map, field);
+                Ok(map.get(field).map_or(Value::Absent, Value::from_json))
+            }
             other => {
                 let what = self.describe(&other);
                 Err(self.fail(base.text, format!("`{}` is {what}, which has no fields", base.text)))
@@ -372,8 +385,14 @@ impl<'a> Binder<'a> {
 
     fn conditional(&mut self, condition: &Expr<'a>, then: &Expr<'a>, other: &Expr<'a>, at: &'a str) -> Eval<Value<'a>> {
         match self.eval(condition)? {
-            Value::Bool(true) => self.eval(then),
-            Value::Bool(false) => self.eval(other),
+            Value::Bool(true) => {
+                self.note_mentioned(other);
+                self.eval(then)
+            }
+            Value::Bool(false) => {
+                self.note_mentioned(then);
+                self.eval(other)
+            }
             Value::Mask(mask) => {
                 let (a, b) = (self.eval(then)?, self.eval(other)?);
                 self.at(at, arith::select(&mask, &a, &b))
@@ -400,11 +419,15 @@ impl<'a> Binder<'a> {
         // Bind-time `and` and `or` stop early, so that `present(x) and x > 0` works.
         match (op, &x) {
             (Operator::Op(Binary::And), Value::Bool(false)) | (Operator::Op(Binary::Or), Value::Bool(true)) => {
+                self.note_mentioned(b);
                 return Ok(x);
             }
             _ => {}
         }
         let y = if equality { self.eval_maybe(b)? } else { self.eval(b)? };
+        if let (Operator::In, Value::Text(key), Value::Object(map)) = (op, &x, &y) {
+            self.note_read(map, key);
+        }
         for (value, expr) in [(&x, a), (&y, b)] {
             if *value == Value::Absent && !equality {
                 return Err(self.fail(expr.text, format!("`{}` is null here", expr.text)));

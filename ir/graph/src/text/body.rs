@@ -7,6 +7,7 @@ use super::binder::{Binder, Eval, Global, Repetition};
 use super::expr::{Annotation, Assignment, Expr};
 use super::file::{EntryDecl, InputDecl, Statement, Text};
 use super::parser::{annotated, assignment, expression, list};
+use super::usage::Usage;
 use super::value::Value;
 use crate::dim::Bindings;
 use crate::dtype::DType;
@@ -21,12 +22,13 @@ const MAX_SYMBOL: i64 = 1 << 30;
 
 impl<'a> Binder<'a> {
     /// Binds everything; problems are in `diagnostics`.
-    pub(super) fn run(mut self, architecture: String) -> (Option<Model>, Vec<super::diagnostics::Diagnostic>) {
+    pub(super) fn run(mut self, architecture: String) -> (Option<(Model, Usage)>, Vec<super::diagnostics::Diagnostic>) {
         let arch = self.arch.clone();
         self.declare();
         self.builder.open_region("start", None);
         self.run_all(&arch.body);
         let entries = self.entries();
+        let usage = self.usage();
         if !self.diagnostics.is_empty() {
             return (None, self.diagnostics);
         }
@@ -48,7 +50,7 @@ impl<'a> Binder<'a> {
             taps,
             entries,
         };
-        (Some(model), self.diagnostics)
+        (Some((model, usage)), self.diagnostics)
     }
 
     fn declare(&mut self) {

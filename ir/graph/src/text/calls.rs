@@ -96,6 +96,7 @@ impl<'a> Binder<'a> {
             }
         };
         if let Some(case) = cases.iter().find(|c| c.name == Some(key.as_str())) {
+            cases.iter().filter(|c| c.name != case.name).for_each(|other| self.note_mentioned(&other.value));
             return self.eval(&case.value);
         }
         let names: Vec<&str> = cases.iter().filter_map(|c| c.name).collect();

@@ -22,6 +22,8 @@ pub(super) struct Merged<'a> {
     pub(super) components: Table<'a, Vec<Text<'a>>>,
     pub(super) modality: Option<Modality>,
     pub(super) precision: Option<Text<'a>>,
+    /// Of all files together.
+    pub(super) ignores: Vec<Text<'a>>,
 }
 
 /// Names that formulas can use and no file declares.
@@ -115,6 +117,7 @@ fn declare<'a>(base: &mut Merged<'a>, own: Architecture<'a>, sources: &Sources<'
     merge("block", &mut base.blocks, own.blocks, sources, diagnostics);
     merge("entry", &mut base.entries, own.entries, sources, diagnostics);
     merge("component", &mut base.components, own.components, sources, diagnostics);
+    base.ignores.extend(own.ignores);
     // Another kind of model has the policy of its kind, not that of what it extends.
     base.precision = own.precision.or(if own.modality.is_some() { None } else { base.precision });
     base.modality = own.modality.or(base.modality);

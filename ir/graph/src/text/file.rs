@@ -117,6 +117,9 @@ pub(super) struct Architecture<'a> {
     pub(super) edits: Vec<Edit<'a>>,
     #[serde(default)]
     pub(super) entries: Table<'a, EntryDecl<'a>>,
+    /// Patterns of tensors that are left out on purpose.
+    #[serde(default)]
+    pub(super) ignores: Vec<Text<'a>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

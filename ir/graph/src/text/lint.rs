@@ -43,6 +43,7 @@ pub(super) fn architecture<'a>(
     lint.body(&arch.body, &mut known, &mut Vec::new());
     lint.entries();
     lint.components();
+    lint.ignores(&declared);
 }
 
 impl<'a> Lint<'a, '_> {
@@ -105,6 +106,12 @@ impl<'a> Lint<'a, '_> {
             if let Some(when) = weight.when {
                 self.formula(when.0, &inner);
             }
+        }
+    }
+
+    fn ignores(&mut self, declared: &BTreeSet<&'a str>) {
+        for pattern in &self.arch.ignores {
+            self.text(pattern.0, declared);
         }
     }
 

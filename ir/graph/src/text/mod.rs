@@ -29,6 +29,7 @@ mod tasks;
 mod tensor;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod value;
 mod weights;
 
@@ -42,6 +43,7 @@ pub use diagnostics::{Diagnostic, Diagnostics};
 pub use manual::manual;
 pub use outline::{Outline, OutlinedWeight, outline};
 pub use policy::{Place, Policy};
+pub use usage::{Usage, fits_pattern};
 
 use crate::graph::Model;
 use binder::Binder;
@@ -241,15 +243,28 @@ pub fn bind_settings(
     settings: Settings<'_>,
     tensors: Option<&BTreeMap<String, Vec<u64>>>,
 ) -> Result<Model, Diagnostics> {
+    bind_with_usage(library, file, settings, tensors).map(|(model, _)| model)
+}
+
+/// As [`bind_settings`], and what was read of the settings and the checkpoint.
+///
+/// # Errors
+/// Those of [`bind_settings`].
+pub fn bind_with_usage(
+    library: &Library,
+    file: &str,
+    settings: Settings<'_>,
+    tensors: Option<&BTreeMap<String, Vec<u64>>>,
+) -> Result<(Model, Usage), Diagnostics> {
     let loaded = load(library, file)?;
     if loaded.circular {
         return Err(sorted(loaded.diagnostics, Vec::new()));
     }
     let name = file.rsplit('/').next().unwrap_or(file).trim_end_matches(".ron").to_string();
     let binder = Binder::new(loaded.sources, loaded.arch, loaded.blocks, settings, tensors);
-    let (model, found) = binder.run(name);
-    match model {
-        Some(model) if loaded.diagnostics.is_empty() => Ok(model),
+    let (bound, found) = binder.run(name);
+    match bound {
+        Some(bound) if loaded.diagnostics.is_empty() => Ok(bound),
         _ => Err(sorted(loaded.diagnostics, found)),
     }
 }

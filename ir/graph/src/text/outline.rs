@@ -17,6 +17,8 @@ pub struct Outline {
     pub weights: Vec<OutlinedWeight>,
     /// Addresses of statements that edits can name: `layers.q`.
     pub statements: Vec<String>,
+    /// Patterns of tensors that are left out on purpose.
+    pub ignores: Vec<String>,
 }
 
 /// A declared weight.
@@ -63,6 +65,7 @@ pub fn outline(library: &Library, file: &str) -> Result<Outline, Diagnostics> {
             })
             .collect(),
         statements,
+        ignores: arch.ignores.iter().map(|pattern| pattern.0.to_string()).collect(),
     })
 }
 

@@ -106,6 +106,7 @@ impl<'a> Binder<'a> {
         let Some(first) = names.first() else { return Ok(None) };
         let Some(tensors) = self.tensors else { return Ok(Some(first.clone())) };
         if let Some(found) = names.iter().find(|n| tensors.contains_key(*n)) {
+            self.note_spellings(&names, found);
             return Ok(Some(found.clone()));
         }
         if decl.optional {
