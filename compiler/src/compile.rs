@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use gristmill_bundle as bundle;
-use gristmill_graph::text;
+use gristmill_graph::text::{self, Usage};
 use gristmill_graph::{DType, Model, verify};
 
 use crate::emit::{self, EntryPlan};
 use crate::error::CompileError;
 use crate::hf::dir::ModelDir;
+use crate::hf::missing::missing;
+use crate::hf::quantized;
+use crate::hf::unused::{Findings, unused};
 use crate::lower::{self, CAPACITY, Memory};
 use crate::options::{CompileOptions, Progress};
 use crate::precision;
@@ -87,6 +90,41 @@ impl weights::Progress for WeightProgress<'_> {
     }
 }
 
+/// What has been said about the model directory.
+struct Said<'a> {
+    progress: &'a dyn Progress,
+    warnings: Vec<String>,
+}
+
+impl Said<'_> {
+    fn warning(&mut self, text: String) {
+        self.progress.warning(&text);
+        self.warnings.push(text);
+    }
+
+    /// Weight files that are not read.
+    fn others(&mut self, checkpoint: &Checkpoint) {
+        let others = checkpoint.unread_files();
+        if !others.is_empty() {
+            let (read, are) = (checkpoint.shown_files(), if others.len() == 1 { "is" } else { "are" });
+            self.warning(format!(
+                "{} {are} not read; the weights are those of {read}",
+                weights::files::listed(&others)
+            ));
+        }
+    }
+
+    /// What the architecture does not read.
+    fn unused(&mut self, found: Findings, options: &CompileOptions) -> Result<(), CompileError> {
+        found.warnings.into_iter().for_each(|text| self.warning(text));
+        if !found.faults.is_empty() && !options.allow_unused {
+            return Err(CompileError::Unused(found.faults));
+        }
+        found.faults.into_iter().for_each(|text| self.warning(text));
+        Ok(())
+    }
+}
+
 /// Compiles `model_dir` into a bundle at `out`. The bundle appears there only when it is complete.
 ///
 /// # Errors
@@ -101,11 +139,13 @@ pub fn compile(
     stages.next("reading");
     let profiles = target_profiles(options)?;
     let dir = ModelDir::open(model_dir)?;
-    for text in &dir.warnings {
-        progress.warning(text);
-    }
     let checkpoint = dir.checkpoint()?;
-    let model = bind(&dir, &checkpoint, options)?;
+    let mut said = Said { progress, warnings: Vec::new() };
+    dir.warnings.iter().for_each(|text| said.warning(text.clone()));
+    quantized::check(&dir.config, &checkpoint)?.into_iter().for_each(|text| said.warning(text));
+    said.others(&checkpoint);
+    let (model, usage, architecture) = bind(&dir, &checkpoint, options)?;
+    said.unused(unused(&dir.config, &checkpoint, &usage, &architecture)?, options)?;
     let precisions = precision::Chooser::new(options, &model)?;
     check_verified(&model, "the bound model")?;
 
@@ -140,9 +180,12 @@ pub fn compile(
     }
     add_json(&mut writer, reference::GRAPH, &prepared.model)?;
     add_json(&mut writer, REWRITES_FILE, &rewrites)?;
-    for (name, content) in dir.companions()? {
-        writer.add(&name, &content)?;
+    let companions = dir.companions()?;
+    for (name, content) in &companions {
+        writer.add(name, content)?;
     }
+    let companions: Vec<String> = companions.into_iter().map(|(name, _)| name).collect();
+    missing(&prepared.model, &manifest, &companions).iter().for_each(|text| progress.note(text));
     if profiles.iter().any(|p| p.browser) {
         for file in &options.page {
             writer.add(&file.path, &file.content)?;
@@ -162,7 +205,7 @@ pub fn compile(
         rewrites,
         kernels,
         dispatches,
-        warnings: dir.warnings,
+        warnings: said.warnings,
         timings: stages.finish(),
     })
 }
@@ -194,8 +237,13 @@ fn binding_limit(profiles: &[Profile], options: &CompileOptions) -> u64 {
     options.binding_bytes.unwrap_or(least)
 }
 
-/// Binds the architecture to the config and the tensors of the directory.
-fn bind(dir: &ModelDir, checkpoint: &Checkpoint, options: &CompileOptions) -> Result<Model, CompileError> {
+/// Binds the architecture to the config and the tensors of the directory. Gives the model, what was read for it, and the
+/// name of the file.
+fn bind(
+    dir: &ModelDir,
+    checkpoint: &Checkpoint,
+    options: &CompileOptions,
+) -> Result<(Model, Usage, String), CompileError> {
     let mut library = crate::library::library();
     let file = match &options.arch {
         Some(path) => {
@@ -206,15 +254,20 @@ fn bind(dir: &ModelDir, checkpoint: &Checkpoint, options: &CompileOptions) -> Re
         }
         None => dir.architecture_file(&library)?,
     };
-    text::bind_settings(&library, &file, dir.settings(), Some(&checkpoint.tensors())).map_err(|mut found| {
+    let bound = text::bind_with_usage(&library, &file, dir.settings(), Some(&checkpoint.tensors()));
+    let (model, usage) = bound.or_else(|mut found| {
+        if let Some(packed) = quantized::explain(checkpoint)? {
+            return Err(packed);
+        }
         // A tensor that is there, but cannot be a weight, is missing for the binder.
         for problem in &mut found.0 {
             let quoted = |name: &String| problem.message.contains(&format!("`{name}`"));
             let unusable = checkpoint.skipped().iter().filter(|(name, _)| quoted(name));
             problem.notes.extend(unusable.map(|(name, why)| format!("the files have `{name}`, but it {why}")));
         }
-        CompileError::Architecture(found)
-    })
+        Err(CompileError::Architecture(found))
+    })?;
+    Ok((model, usage, file))
 }
 
 fn check_verified(model: &Model, what: &str) -> Result<(), CompileError> {

@@ -4,6 +4,10 @@ use thiserror::Error;
 
 use crate::weights::WeightError;
 
+/// What to do about what is not read.
+const UNUSED_HELP: &str = "the results would be wrong: config.json does not belong to these weights, or the model needs an \
+                           architecture of its own (docs/authoring.md); --allow-unused compiles it all the same";
+
 /// Why a model was not compiled. Every variant is the user's input or environment; bugs of the compiler are
 /// [`CompileError::Internal`].
 #[derive(Debug, Error)]
@@ -25,6 +29,9 @@ pub enum CompileError {
     /// The architecture file, or how it fits the model directory.
     #[error("{0}")]
     Architecture(Diagnostics),
+    /// What the architecture does not read would change the results.
+    #[error("{}\n  help: {UNUSED_HELP}", .0.join("\n"))]
+    Unused(Vec<String>),
     /// The weights.
     #[error("{0}")]
     Weights(#[from] WeightError),

@@ -6,6 +6,11 @@ use gristmill_graph::text::{Diagnostics, Library, Policy};
 /// Every `.ron` file below `models/`, by its path there.
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/models.rs"));
 
+/// The text of a shipped file by its path below `models/`.
+pub(crate) fn known_file(path: &str) -> Option<&'static str> {
+    FILES.iter().find(|(name, _)| *name == path).map(|(_, text)| *text)
+}
+
 /// Folder of policies within the library.
 const POLICIES: &str = "precision/";
 

@@ -45,6 +45,8 @@ pub struct CompileOptions {
     /// Matrices are quantized also where padding makes them larger than f16, which is what they would be stored as. A
     /// way to see on a small model what low precision costs a large one.
     pub narrow: bool,
+    /// Weights and entries of config.json that would change the results and are not read are warnings, not errors.
+    pub allow_unused: bool,
 }
 
 /// A file that goes into a bundle as it is.
@@ -77,6 +79,7 @@ impl Default for CompileOptions {
             binding_bytes: None,
             storage_buffers: None,
             narrow: false,
+            allow_unused: false,
         }
     }
 }
@@ -90,6 +93,9 @@ pub trait Progress {
     /// Something in the model directory has no effect, or another one than its author may expect; compilation goes on.
     /// One sentence that names the file and the entry, without a leading `warning:`.
     fn warning(&self, text: &str);
+    /// Something that a model directory may have is missing, so that less can be done with the bundle. One sentence that
+    /// names the file.
+    fn note(&self, text: &str);
 }
 
 /// Tells nobody.
@@ -99,4 +105,5 @@ impl Progress for Quiet {
     fn stage(&self, _name: &str) {}
     fn bytes(&self, _done: u64, _total: u64) {}
     fn warning(&self, _text: &str) {}
+    fn note(&self, _text: &str) {}
 }

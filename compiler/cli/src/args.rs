@@ -75,6 +75,9 @@ pub(crate) struct CompileFlags {
     /// Most tokens a session can hold; otherwise the model's own limit
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_context: Option<u32>,
+    /// Compile also if weights or settings that change the results are not read
+    #[arg(long)]
+    pub(crate) allow_unused: bool,
 }
 
 fn group(text: &str) -> Result<u16, String> {

@@ -1,9 +1,11 @@
 //! `gristmill check`.
 
 use gristmill_compiler::hf::dir::ModelDir;
+use gristmill_compiler::hf::unused::unused;
 use gristmill_compiler::library;
+use gristmill_compiler::weights::Checkpoint;
 use gristmill_graph::Model;
-use gristmill_graph::text::{Diagnostics, Policy, bind, bind_settings, check as check_text};
+use gristmill_graph::text::{Diagnostics, Policy, Usage, bind, bind_with_usage, check as check_text};
 
 use crate::args::CheckArgs;
 use crate::failure::{Exit, Failure, Outcome};
@@ -26,8 +28,14 @@ pub(crate) fn check(args: &CheckArgs) -> Outcome {
     let library = library::library().with_file(name.clone(), text);
     if let Some(path) = &args.model {
         let dir = ModelDir::open(&hub::locate(path, None)?)?;
-        let tensors = dir.checkpoint()?.tensors();
-        return bound(&shown.to_string(), bind_settings(&library, &name, dir.settings(), Some(&tensors)));
+        let checkpoint = dir.checkpoint()?;
+        return match bind_with_usage(&library, &name, dir.settings(), Some(&checkpoint.tensors())) {
+            Ok((model, usage)) => match read(&dir, &checkpoint, &usage, &name)? {
+                Exit::Done => bound(&shown.to_string(), Ok(model)),
+                other => Ok(other),
+            },
+            Err(found) => Ok(report(&found)),
+        };
     }
     let Some(path) = &args.config else {
         if let Err(found) = check_text(&library, &name) {
@@ -39,6 +47,19 @@ pub(crate) fn check(args: &CheckArgs) -> Outcome {
     let config = std::fs::read_to_string(path).map_err(|e| Failure::io(path, &e))?;
     let config = serde_json::from_str(&config).map_err(|e| Failure::wrong(format!("{}: {e}", path.display())))?;
     bound(&shown.to_string(), bind(&library, &name, &config, None))
+}
+
+/// Says what the architecture does not read of a model directory. The answer is no if that would change the results.
+fn read(dir: &ModelDir, checkpoint: &Checkpoint, usage: &Usage, name: &str) -> Outcome {
+    let found = unused(&dir.config, checkpoint, usage, name)?;
+    found.warnings.iter().for_each(|text| note(&format!("warning: {text}")));
+    found.faults.iter().for_each(|text| note(&format!("error: {text}")));
+    let n = found.faults.len();
+    if n == 0 {
+        return Ok(Exit::Done);
+    }
+    note(&format!("\n{n} error{}", if n == 1 { "" } else { "s" }));
+    Ok(Exit::No)
 }
 
 /// Says what came of binding.

@@ -6,6 +6,7 @@ use std::time::UNIX_EPOCH;
 
 use gristmill_bundle::{MANIFEST, sha256_hex};
 use gristmill_compiler::gguf;
+use gristmill_compiler::hf::adapter::SETTINGS as ADAPTER;
 use gristmill_compiler::hf::dir::ModelDir;
 use gristmill_compiler::{CompileOptions, KvPrecision, library};
 use gristmill_graph::text::bind;
@@ -50,6 +51,7 @@ pub(crate) fn options(flags: &CompileFlags, precision: &str) -> CompileOptions {
         binding_bytes: None,
         storage_buffers: None,
         narrow: false,
+        allow_unused: flags.allow_unused,
     }
 }
 
@@ -65,6 +67,10 @@ pub(crate) fn bundle_for(model: &Path, flags: &CompileFlags, precision: &str, pu
             )));
         }
         return Ok(model.to_path_buf());
+    }
+    if model.join(ADAPTER).is_file() {
+        // Says which model it is for; with a model beside it, that is compiled.
+        ModelDir::open(model)?;
     }
     if !model.join("config.json").is_file() && !gguf::is_gguf(model) {
         let what = match (model.exists(), model.is_dir()) {
@@ -114,6 +120,7 @@ fn given(flags: &CompileFlags) -> Option<&'static str> {
         ("--kv", flags.kv != Kv::F32),
         ("--target", !flags.target.is_empty()),
         ("--max-context", flags.max_context.is_some()),
+        ("--allow-unused", flags.allow_unused),
     ]
     .into_iter()
     .find_map(|(name, is_given)| is_given.then_some(name))

@@ -53,6 +53,10 @@ impl Progress for Bar {
     fn warning(&self, text: &str) {
         self.bar.suspend(|| note(&format!("warning: {text}")));
     }
+
+    fn note(&self, text: &str) {
+        self.bar.suspend(|| note(&format!("note: {text}")));
+    }
 }
 
 impl Drop for Bar {

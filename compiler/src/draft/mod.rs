@@ -6,35 +6,14 @@ mod pattern;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use gristmill_graph::text::{Library, Outline, bind, outline};
+use gristmill_graph::text::{Library, Outline, bind, fits_pattern, outline};
 use serde_json::Value;
 
 use crate::hf::dir::PREPROCESSOR_KEY;
+use crate::hf::unused::{ConfigEntries, Tensors, Verdict};
 
 pub use golden::golden_script;
 use pattern::{fits, general};
-
-/// Entries of config.json that say nothing about what is computed.
-const SILENT: &[&str] = &[
-    PREPROCESSOR_KEY,
-    "architectures",
-    "model_type",
-    "transformers_version",
-    "torch_dtype",
-    "dtype",
-    "use_cache",
-    "_name_or_path",
-    "initializer_range",
-    "auto_map",
-    "id2label",
-    "label2id",
-    "task_specific_params",
-    "pad_token_id",
-    "bos_token_id",
-    "eos_token_id",
-    "attn_implementation",
-    "_attn_implementation",
-];
 
 /// A draft, and how it came about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,9 +123,13 @@ fn write(
 fn write_config(text: &mut String, base: &str, outlined: &Outline, config: &Value) {
     let formulas: String = outlined.config.iter().map(|(_, formula)| format!("{formula}\n")).collect();
     let read = |key: &str| formulas.contains(&format!("config.{key}")) || formulas.contains(&format!("'{key}'"));
-    let silent = |key: &str| SILENT.contains(&key) || key.contains("dropout") || key.ends_with("pdrop");
-    let unread =
-        config.as_object().into_iter().flatten().filter(|(key, value)| !value.is_null() && !silent(key) && !read(key));
+    let known = ConfigEntries::load().ok();
+    let names: Vec<&str> = config["model_type"].as_str().into_iter().collect();
+    let silent = |key: &str, value: &Value| {
+        let verdict = known.as_ref().map(|known| known.judge(&names, key, value));
+        key == PREPROCESSOR_KEY || value.is_null() || matches!(verdict, Some(Verdict::Harmless))
+    };
+    let unread = config.as_object().into_iter().flatten().filter(|(key, value)| !silent(key, value) && !read(key));
     let unread: Vec<String> = unread.map(|(key, value)| format!("{key} = {value}")).collect();
     if unread.is_empty() {
         return;
@@ -170,7 +153,11 @@ fn write_weights(
     tensors: &BTreeMap<String, Vec<u64>>,
 ) {
     let mut unknown: BTreeMap<String, &Vec<u64>> = BTreeMap::new();
-    for (name, shape) in tensors.iter().filter(|(name, _)| !found.known.contains(*name)) {
+    let buffers = Tensors::load().ok();
+    let is_buffer = |name: &str| buffers.as_ref().is_some_and(|known| known.ignores(name));
+    let ignored = |name: &str| outlined.ignores.iter().any(|pattern| fits_pattern(pattern, name));
+    let unnamed = |name: &str| !found.known.contains(name) && !is_buffer(name) && !ignored(name);
+    for (name, shape) in tensors.iter().filter(|(name, _)| unnamed(name)) {
         unknown.entry(general(name).0).or_insert(shape);
     }
     if unknown.is_empty() {
@@ -178,7 +165,7 @@ fn write_weights(
     }
     let _ = writeln!(
         text,
-        "    // {base} has no names for these tensors. Those that are used need one; delete the others."
+        "    // {base} has no names for these tensors. Those that are used need one; the others belong into `ignores`."
     );
     text.push_str("    weights: {\n");
     let mut names: BTreeSet<String> = outlined.weights.iter().map(|w| w.name.clone()).collect();

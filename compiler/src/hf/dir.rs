@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use gristmill_graph::text::{Library, Settings};
 use serde_json::Value;
 
+use super::adapter;
 use super::files::Files;
 use crate::error::CompileError;
 use crate::gguf::{self, Gguf};
@@ -82,7 +83,9 @@ impl ModelDir {
                     .into(),
             });
         }
-        Self::from_files(name_of(path), Files::of_dir(path), Weights::Dir(path.to_path_buf()))
+        let warnings = adapter::check(path)?.into_iter().collect();
+        let dir = Self::from_files(name_of(path), Files::of_dir(path), Weights::Dir(path.to_path_buf()))?;
+        Ok(ModelDir { warnings, ..dir })
     }
 
     /// Reads the settings among these files.

@@ -2,10 +2,18 @@
 
 pub mod dir;
 
+pub mod adapter;
+
 pub mod files;
 
+pub(crate) mod missing;
+
 pub mod pictures;
+
+pub(crate) mod quantized;
 
 pub(crate) mod start;
 
 pub(crate) mod timestamps;
+
+pub mod unused;

@@ -10,10 +10,8 @@ use serde::Deserialize;
 
 use super::convert::{Storage, first_non_finite};
 use super::error::{WeightError, shown};
+use super::files::{self, Found, INDEX};
 use super::header;
-
-const SINGLE: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
 
 /// The longest index file that is read; real ones have a few hundred bytes per layer.
 const MAX_INDEX: u64 = 100_000_000;
@@ -107,13 +105,9 @@ impl Checkpoint {
             tensors: BTreeMap::new(),
             skipped: BTreeMap::new(),
         };
-        let (single, index) = (dir.join(SINGLE), dir.join(INDEX));
-        if single.is_file() {
-            checkpoint.add(single, None)?;
-        } else if index.is_file() {
-            checkpoint.add_sharded(&index)?;
-        } else {
-            checkpoint.add(only_file(dir)?, None)?;
+        match files::find(dir)? {
+            Found::Single(path) => checkpoint.add(path, None)?,
+            Found::Sharded(index) => checkpoint.add_sharded(&index)?,
         }
         Ok(checkpoint)
     }
@@ -154,6 +148,42 @@ impl Checkpoint {
             Storage::Block(block) => Some(block.name()),
             Storage::F16 | Storage::Bf16 | Storage::F32 | Storage::F64 => None,
         }
+    }
+
+    /// The name of its file, or that of the index of several, for messages.
+    pub fn shown_files(&self) -> String {
+        match self.files.as_slice() {
+            // Those of other sources have no index; the first of them was named.
+            [(path, _), more @ ..] if more.is_empty() || !self.dir.is_dir() => {
+                shown(&path.file_name().unwrap_or_default().to_string_lossy())
+            }
+            _ => INDEX.to_string(),
+        }
+    }
+
+    /// Names of other weight files in the directory, which are not read.
+    pub fn unread_files(&self) -> Vec<String> {
+        let read: Vec<PathBuf> = self.files.iter().map(|(path, _)| path.clone()).collect();
+        files::unread(&self.dir, &read)
+    }
+
+    /// Whether two tensors have one shape and the same values. Tensors that cannot be read are not the same.
+    pub fn same_values(&self, a: &str, b: &str) -> bool {
+        /// Values that are compared at once.
+        const PIECE: u64 = 1 << 18;
+        let (Ok(first), Ok(second)) = (self.stored(a), self.stored(b)) else { return false };
+        if first.shape != second.shape {
+            return false;
+        }
+        let (count, width) = first.rows();
+        let rows = (PIECE / width.max(1)).max(1);
+        let (mut x, mut y) = (Vec::new(), Vec::new());
+        (0..count).step_by(usize::try_from(rows).unwrap_or(usize::MAX)).all(|start| {
+            let part = start..count.min(start + rows);
+            let read =
+                [(a, &mut x), (b, &mut y)].map(|(name, out)| self.read_rows_f32(name, part.clone(), out).is_ok());
+            read == [true, true] && x == y
+        })
     }
 
     /// The directory, or the file, as it was given.
@@ -289,29 +319,6 @@ impl Checkpoint {
             self.add(self.dir.join(file), Some(&tensors))?;
         }
         Ok(())
-    }
-}
-
-/// The only `.safetensors` file in a directory that has none of the usual names.
-fn only_file(dir: &Path) -> Result<PathBuf, WeightError> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(|e| WeightError::io(dir, "read", &e))? {
-        let path = entry.map_err(|e| WeightError::io(dir, "read", &e))?.path();
-        if path.extension().is_some_and(|e| e == "safetensors") {
-            found.push(path);
-        }
-    }
-    found.sort();
-    match found.len() {
-        1 => Ok(found.remove(0)),
-        0 => {
-            let help = "give a Hugging Face model directory; convert .bin weights with `save_pretrained(..)`";
-            Err(WeightError::new(dir, format!("has no weights: neither {SINGLE} nor {INDEX}"), help))
-        }
-        n => {
-            let message = format!("has {n} safetensors files, but neither {SINGLE} nor {INDEX}");
-            Err(WeightError::new(dir, message, format!("add {INDEX}, or keep one file and name it {SINGLE}")))
-        }
     }
 }
 

@@ -17,6 +17,8 @@ pub mod encode;
 
 pub mod error;
 
+pub(crate) mod files;
+
 pub(crate) mod header;
 
 pub mod quantize;
@@ -29,6 +31,7 @@ pub mod write;
 
 pub use checkpoint::Checkpoint;
 pub use error::WeightError;
+pub(crate) use error::shown;
 pub use report::{Requantized, TensorReport, WeightReport};
 pub use write::{Progress, Silent, Written, write};
 

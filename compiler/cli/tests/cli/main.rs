@@ -12,4 +12,5 @@ mod readme;
 mod road;
 mod serve;
 mod sound;
+mod unused;
 mod usage;

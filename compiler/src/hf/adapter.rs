@@ -1,0 +1,59 @@
+//! Adapters (LoRA and the like), which change another model and are none themselves.
+
+use std::path::Path;
+
+use super::files::Files;
+use crate::error::CompileError;
+use crate::weights::files::{INDEX, SINGLE};
+use crate::weights::shown;
+
+/// The settings of an adapter.
+pub const SETTINGS: &str = "adapter_config.json";
+
+/// Refuses a directory that has an adapter and no model. Where there are both, the sentence to warn with.
+///
+/// # Errors
+/// Names the model that the adapter is for, and what to do.
+pub(crate) fn check(dir: &Path) -> Result<Option<String>, CompileError> {
+    let file = dir.join(SETTINGS);
+    let Some(settings) = Files::of_dir(dir).json(SETTINGS)? else { return Ok(None) };
+    let kind = settings["peft_type"].as_str().map_or(String::new(), |kind| format!(" ({})", shown(kind)));
+    let base = settings["base_model_name_or_path"].as_str().filter(|name| !name.is_empty());
+    let of = base.map_or(String::new(), |name| format!(" of {}", shown(name)));
+    let has_model = dir.join("config.json").is_file() && [SINGLE, INDEX].iter().any(|name| dir.join(name).is_file());
+    if has_model {
+        return Ok(Some(format!(
+            "{SETTINGS}: the adapter{kind}{of} is not applied; the model beside it is compiled alone"
+        )));
+    }
+    Err(CompileError::Io {
+        path: file.display().to_string(),
+        message: format!(
+            "the directory holds an adapter{kind}{of}, not a model\n  help: merge the two with peft: \
+             `AutoPeftModelFor...from_pretrained(DIR).merge_and_unload().save_pretrained(NEW)`, and compile NEW"
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adapters_alone_are_refused_and_beside_a_model_warned_of() {
+        let dir = tempfile::TempDir::new().unwrap();
+        assert_eq!(check(dir.path()).unwrap(), None);
+        let settings = r#"{"peft_type": "LORA", "base_model_name_or_path": "some/base"}"#;
+        std::fs::write(dir.path().join(SETTINGS), settings).unwrap();
+        let text = check(dir.path()).unwrap_err().to_string();
+        assert!(
+            text.contains("an adapter (LORA) of some/base, not a model") && text.contains("merge_and_unload"),
+            "{text}"
+        );
+        for name in ["config.json", SINGLE] {
+            std::fs::write(dir.path().join(name), "{}").unwrap();
+        }
+        let warning = check(dir.path()).unwrap().unwrap();
+        assert!(warning.contains("the adapter (LORA) of some/base is not applied"), "{warning}");
+    }
+}

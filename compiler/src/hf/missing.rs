@@ -1,0 +1,53 @@
+//! Files without which a task of a model does not work, though the model itself does.
+
+use gristmill_bundle::Manifest;
+use gristmill_graph::{Answer, EntryRole, Model, Source, Task};
+
+/// What tokenizes texts.
+const TOKENIZER: &str = "tokenizer.json";
+
+/// One sentence for each file that is missing: its name, and what does not work without it. `companions` are the names
+/// of the small files that the bundle has.
+pub(crate) fn missing(model: &Model, manifest: &Manifest, companions: &[String]) -> Vec<String> {
+    let mut notes = Vec::new();
+    let says = |name: &str| companions.iter().any(|c| c == name);
+    let tasks = || model.entries.iter().filter_map(|entry| entry.task.as_ref());
+    let writes = model.entries.iter().any(|e| matches!(e.role, EntryRole::Prefill | EntryRole::Embed));
+    let reads = tasks().any(|task| task.takes.iter().any(|feed| matches!(feed.source, Source::Text)));
+    if (writes || reads) && !says(TOKENIZER) {
+        notes.push(format!(
+            "{TOKENIZER} is missing: texts become no tokens and tokens no texts, so that only tensors go in and out"
+        ));
+    }
+    let mut told = Vec::new();
+    for (entry, task) in model.entries.iter().filter_map(|entry| Some((entry, entry.task.as_ref()?))) {
+        let done = manifest.entries.iter().any(|e| e.name == entry.name && e.task.is_some());
+        let sentence = lacking(task, &says);
+        if !done && !told.contains(&sentence) {
+            notes.push(sentence.clone());
+            told.push(sentence);
+        }
+    }
+    notes
+}
+
+/// The file that a task lacks.
+fn lacking(task: &Task, has: &impl Fn(&str) -> bool) -> String {
+    let from = task.takes.iter().find_map(|feed| match feed.source {
+        Source::Picture { .. } => Some("images"),
+        Source::Frames { .. } => Some("videos"),
+        Source::Sound { .. } => Some("audio"),
+        Source::Sizes(_) | Source::Text | Source::Mask => None,
+    });
+    let prepared = has(super::dir::PREPROCESSOR);
+    match (from, &task.gives) {
+        (_, Answer::Spell { .. }) if prepared => {
+            "vocab.json is missing: what is said comes out as ids of tokens, not as text".to_string()
+        }
+        (Some(what), _) => format!(
+            "{} is missing or says too little: {what} cannot be prepared, so that only tensors go in",
+            super::dir::PREPROCESSOR
+        ),
+        (None, _) => "a file that a task of the model needs is missing: only tensors go in and out".to_string(),
+    }
+}

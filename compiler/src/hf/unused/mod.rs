@@ -1,0 +1,58 @@
+//! What a model directory has and the architecture does not read. Nothing of it is passed over silently: what may
+//! matter is a warning, and what would make the results wrong is a fault, unless `models/known` or the `ignores` of the
+//! architecture say that it does not matter.
+
+mod config;
+mod known;
+mod tensors;
+
+use gristmill_graph::text::Usage;
+use serde_json::{Map, Value};
+
+use crate::error::CompileError;
+use crate::weights::Checkpoint;
+
+pub(crate) use known::{ConfigEntries, Tensors, Verdict};
+
+/// Most names of a list that are written out.
+const MAX_LISTED: usize = 8;
+
+/// Sentences about what is not read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// What may matter.
+    pub warnings: Vec<String>,
+    /// What makes the results wrong.
+    pub faults: Vec<String>,
+}
+
+/// Compares what an architecture (the name of its file) has read with what there is.
+///
+/// # Errors
+/// Only if the lists that ship cannot be read, which is a bug.
+pub fn unused(
+    config: &Value,
+    checkpoint: &Checkpoint,
+    usage: &Usage,
+    architecture: &str,
+) -> Result<Findings, CompileError> {
+    let nothing = Map::new();
+    let config = config.as_object().unwrap_or(&nothing);
+    let mut all = tensors::check(checkpoint, config, usage, &Tensors::load()?, architecture);
+    let entries = config::check(config, usage, &ConfigEntries::load()?, architecture);
+    all.warnings.extend(entries.warnings);
+    all.faults.extend(entries.faults);
+    Ok(all)
+}
+
+/// `a, b, c`, or the first of them and how many more there are.
+fn list(names: impl IntoIterator<Item = String>) -> String {
+    let mut names: Vec<String> = names.into_iter().collect();
+    let more = names.len().saturating_sub(MAX_LISTED);
+    names.truncate(MAX_LISTED);
+    let text = names.join(", ");
+    if more == 0 { text } else { format!("{text} and {more} more") }
+}
+
+#[cfg(test)]
+mod tests;

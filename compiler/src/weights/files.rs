@@ -1,0 +1,167 @@
+//! Where the weights of a model directory lie: the files that transformers reads, in its order of preference.
+
+use std::path::{Path, PathBuf};
+
+use super::error::{WeightError, shown};
+
+/// All weights in one file.
+pub(crate) const SINGLE: &str = "model.safetensors";
+/// Which file has which tensor.
+pub(crate) const INDEX: &str = "model.safetensors.index.json";
+
+/// Weights of an adapter, which are no model.
+pub(crate) const ADAPTER: &str = "adapter_model.safetensors";
+
+/// Most file names that a message lists.
+const MAX_LISTED: usize = 4;
+
+/// Weights in forms that are not read: what the name begins and ends with, what it is, and what to do.
+const OTHERS: [(&str, &str, &str, &str); 9] = [
+    ("pytorch_model", ".bin", "a PyTorch pickle", SAVE),
+    ("pytorch_model", ".bin.index.json", "a PyTorch pickle", SAVE),
+    ("tf_model", ".h5", "weights of TensorFlow", FROM_TF),
+    ("flax_model", ".msgpack", "weights of Flax", FROM_FLAX),
+    ("consolidated", ".pth", "the format of the original release", ORIGINAL),
+    ("consolidated", ".safetensors", "the format of the original release, with other names", ORIGINAL),
+    ("", ".onnx", "a compiled graph", COMPILED),
+    ("", ".gguf", "weights of llama.cpp", "compile the .gguf file itself, or use the model that it was made from"),
+    ("", ".tflite", "a compiled graph", COMPILED),
+];
+
+const SAVE: &str = "save it with transformers: `Auto...from_pretrained(DIR).save_pretrained(NEW)` writes safetensors";
+const FROM_TF: &str = "save it with transformers 4: `Auto...from_pretrained(DIR, from_tf=True).save_pretrained(NEW)`";
+const FROM_FLAX: &str =
+    "save it with transformers 4: `Auto...from_pretrained(DIR, from_flax=True).save_pretrained(NEW)`";
+const ORIGINAL: &str = "use the directory in the format of transformers, or its conversion script for this model";
+const COMPILED: &str = "use the model that it was exported from";
+
+/// The file to begin with.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// A file with all tensors.
+    Single(PathBuf),
+    /// An index.
+    Sharded(PathBuf),
+}
+
+/// Finds the weights: `model.safetensors`, else `model.safetensors.index.json`, else the only other `.safetensors` file.
+///
+/// # Errors
+/// Names what there is instead, and what to do with it.
+pub(super) fn find(dir: &Path) -> Result<Found, WeightError> {
+    let (single, index) = (dir.join(SINGLE), dir.join(INDEX));
+    if single.is_file() {
+        return Ok(Found::Single(single));
+    }
+    if index.is_file() {
+        return Ok(Found::Sharded(index));
+    }
+    let names = names(dir)?;
+    if names.iter().any(|n| n == ADAPTER) {
+        let help = "merge it into its base with `merge_and_unload()` of peft, and save the model";
+        return Err(WeightError::new(
+            dir,
+            format!("has the weights of an adapter ({ADAPTER}), but not of a model"),
+            help,
+        ));
+    }
+    let other = |name: &&String| OTHERS.iter().find(|(start, end, ..)| name.starts_with(start) && name.ends_with(end));
+    let candidates: Vec<&String> = names.iter().filter(|n| n.ends_with(".safetensors") && other(n).is_none()).collect();
+    match candidates.as_slice() {
+        [only] => Ok(Found::Single(dir.join(only))),
+        [] => Err(nothing(dir, &names)),
+        several => {
+            let (n, names) = (several.len(), listed(several));
+            let message = format!("has {n} safetensors files, but neither {SINGLE} nor {INDEX}: {names}");
+            Err(WeightError::new(dir, message, format!("add {INDEX}, or keep one file and name it {SINGLE}")))
+        }
+    }
+}
+
+/// What is said where there is nothing to read.
+fn nothing(dir: &Path, names: &[String]) -> WeightError {
+    for (start, end, what, help) in OTHERS {
+        let found: Vec<&String> = names.iter().filter(|n| n.starts_with(start) && n.ends_with(end)).collect();
+        if !found.is_empty() {
+            let message = format!("has no weights in the form of safetensors, but {what}: {}", listed(&found));
+            return WeightError::new(dir, message, help);
+        }
+    }
+    let help = "give a Hugging Face model directory that was downloaded completely";
+    WeightError::new(dir, format!("has no weights: neither {SINGLE} nor {INDEX}"), help)
+}
+
+/// Names of weight files at the top of a directory that are not among those that were read: other variants, formats of
+/// other programs, shards of an index that lost to [`SINGLE`].
+pub(super) fn unread(dir: &Path, read: &[PathBuf]) -> Vec<String> {
+    let read = |name: &String| read.iter().any(|path| path.file_name().is_some_and(|n| n.to_str() == Some(name)));
+    let Ok(names) = names(dir) else { return Vec::new() };
+    names.into_iter().filter(|name| name.ends_with(".safetensors") && name != ADAPTER && !read(name)).collect()
+}
+
+/// Names of files in a directory, sorted; those that are not Unicode are nobody's weights.
+fn names(dir: &Path) -> Result<Vec<String>, WeightError> {
+    let failed = |e: &std::io::Error| WeightError::io(dir, "read", e);
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(|e| failed(&e))? {
+        names.extend(entry.map_err(|e| failed(&e))?.file_name().into_string().ok());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Names for people.
+pub(crate) fn listed<T: AsRef<str>>(names: &[T]) -> String {
+    let all: Vec<String> = names.iter().take(MAX_LISTED).map(|n| shown(n.as_ref())).collect();
+    let more = names.len().saturating_sub(MAX_LISTED);
+    if more == 0 { all.join(", ") } else { format!("{} and {more} more", all.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory(names: &[&str]) -> tempfile::TempDir {
+        let dir = tempfile::TempDir::new().unwrap();
+        names.iter().for_each(|name| std::fs::write(dir.path().join(name), "").unwrap());
+        dir
+    }
+
+    #[test]
+    fn what_transformers_prefers_comes_first() {
+        let found = |names: &[&str]| {
+            let dir = directory(names);
+            match find(dir.path()).unwrap() {
+                Found::Single(path) | Found::Sharded(path) => path.file_name().unwrap().to_str().unwrap().to_string(),
+            }
+        };
+        assert_eq!(found(&["model.safetensors", INDEX, "consolidated.safetensors"]), SINGLE);
+        assert_eq!(found(&[INDEX, "model.fp16.safetensors", "pytorch_model.bin"]), INDEX);
+        assert_eq!(found(&["model.fp16.safetensors", "pytorch_model.bin"]), "model.fp16.safetensors");
+    }
+
+    #[test]
+    fn other_forms_are_refused_by_name() {
+        for (names, expected) in [
+            (&["pytorch_model.bin", "config.json"][..], &["PyTorch pickle: pytorch_model.bin", "save_pretrained"][..]),
+            (&["pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin"], &["00001-of-00002.bin, pyt"]),
+            (&["tf_model.h5"], &["TensorFlow: tf_model.h5", "from_tf=True"]),
+            (&["flax_model.msgpack"], &["Flax: flax_model.msgpack", "from_flax=True"]),
+            (&["model.onnx"], &["a compiled graph: model.onnx", "exported from"]),
+            (&["consolidated.00.pth", "params.json"], &["original release: consolidated.00.pth"]),
+            (&["consolidated.safetensors", "params.json"], &["with other names: consolidated.safetensors"]),
+            (&["adapter_model.safetensors"], &["adapter (adapter_model.safetensors)", "merge_and_unload()"]),
+            (&["a.safetensors", "b.safetensors"], &["has 2 safetensors files", ": a.safetensors, b.safetensors"]),
+            (&[], &["has no weights: neither model.safetensors nor"]),
+        ] {
+            let text = find(directory(names).path()).unwrap_err().to_string();
+            assert!(expected.iter().all(|part| text.contains(part)), "{names:?}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_lies_beside_is_known() {
+        let dir = directory(&["model.safetensors", "model.fp16.safetensors", "pytorch_model.bin", ADAPTER]);
+        assert_eq!(unread(dir.path(), &[dir.path().join(SINGLE)]), ["model.fp16.safetensors"]);
+    }
+}
