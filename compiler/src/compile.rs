@@ -10,10 +10,10 @@ use gristmill_graph::{DType, Model, verify};
 
 use crate::emit::{self, EntryPlan};
 use crate::error::CompileError;
-use crate::hf::dir::ModelDir;
 use crate::hf::missing::missing;
 use crate::hf::quantized;
 use crate::hf::unused::{Findings, unused};
+use crate::hf::{self, dir::ModelDir};
 use crate::lower::{self, CAPACITY, Memory};
 use crate::options::{CompileOptions, Progress};
 use crate::precision;
@@ -138,7 +138,8 @@ pub fn compile(
     let mut stages = Stages::new(progress);
     stages.next("reading");
     let profiles = target_profiles(options)?;
-    let dir = ModelDir::open(model_dir)?;
+    let mut dir = ModelDir::open(model_dir)?;
+    let tokenizer = dir.tokenizer()?;
     let checkpoint = dir.checkpoint()?;
     let mut said = Said { progress, warnings: Vec::new() };
     dir.warnings.iter().for_each(|text| said.warning(text.clone()));
@@ -184,7 +185,11 @@ pub fn compile(
     for (name, content) in &companions {
         writer.add(name, content)?;
     }
-    let companions: Vec<String> = companions.into_iter().map(|(name, _)| name).collect();
+    let mut companions: Vec<String> = companions.into_iter().map(|(name, _)| name).collect();
+    if let Some(content) = tokenizer {
+        writer.add(hf::tokenizer::FILE, &content)?;
+        companions.push(hf::tokenizer::FILE.to_string());
+    }
     missing(&prepared.model, &manifest, &companions).iter().for_each(|text| progress.note(text));
     if profiles.iter().any(|p| p.browser) {
         for file in &options.page {
@@ -306,7 +311,7 @@ fn manifest(
         .iter()
         .map(|s| bundle::Symbol { name: s.name.clone(), min: limit(s.min), max: limit(s.max) })
         .collect();
-    let start = crate::hf::start::start(&dir.generation, &dir.config);
+    let start = hf::start::start(&dir.generation, &dir.config);
     symbols.push(bundle::Symbol { name: CAPACITY.into(), min: 1, max: u32::MAX });
     Ok(bundle::Manifest {
         format: bundle::FORMAT,
@@ -319,7 +324,6 @@ fn manifest(
             max_context,
             prefill_chunk: PREFILL_CHUNK.min(max_context),
             eos_token_ids: dir.eos_token_ids(),
-            bos_token_id: dir.bos_token_id(),
             decoder_start_tokens: start.tokens,
             choices: start.choices,
         },

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use gristmill_compiler::hf::files::Files;
+use gristmill_compiler::hf::tokenizer::tokenizer;
 use gristmill_runtime::template::{ChatTemplate, Message};
 use gristmill_runtime::tokenizer::Tokenizer;
 use serde_json::{Value, json};
@@ -38,19 +40,14 @@ fn token_ids_are_those_the_page_is_held_to() {
     let mut found = String::from("[");
     for (at, case) in cases.iter().enumerate() {
         let file = case["file"].as_str().unwrap();
-        let bos = case["bos"].as_u64().map(|b| u32::try_from(b).unwrap());
         let content = std::fs::read(fixtures().join(file)).unwrap();
-        let tokenizer = Tokenizer::from_bytes(&content, bos).unwrap();
+        let tokenizer = Tokenizer::from_bytes(&content).unwrap();
         let rows = case["rows"].as_array().unwrap();
         let lines: Vec<String> = rows.iter().map(|r| row(&tokenizer, r["text"].as_str().unwrap())).collect();
         let comma = if at == 0 { "" } else { "," };
-        let (lines, bos) = (lines.join(",\n      "), &case["bos"]);
-        write!(
-            found,
-            "{comma}\n  {{\n    \"file\": {},\n    \"bos\": {bos},\n    \"rows\": [\n      {lines}\n    ]\n  }}",
-            case["file"]
-        )
-        .unwrap();
+        let lines = lines.join(",\n      ");
+        write!(found, "{comma}\n  {{\n    \"file\": {},\n    \"rows\": [\n      {lines}\n    ]\n  }}", case["file"])
+            .unwrap();
     }
     found += "\n]\n";
     if std::env::var_os("UPDATE_EXPECT").is_some() {
@@ -63,6 +60,88 @@ fn token_ids_are_those_the_page_is_held_to() {
         for (expect, row) in pairs {
             assert_eq!(expect, row, "{}", case["file"]);
         }
+    }
+}
+
+/// Directories with settings of many kinds, and what transformers makes of texts with them: `tests/tokenizers/settings.py`
+/// writes the file.
+#[test]
+fn settings_of_directories_are_folded() {
+    let fixture: Value = serde_json::from_str(include_str!("tokenizers.json")).unwrap();
+    let cases = fixture["cases"].as_array().unwrap();
+    assert!(cases.len() >= 60, "{} directories", cases.len());
+    for case in cases {
+        let name = case["name"].as_str().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Value::Null;
+        for (file, index) in case["files"].as_object().unwrap() {
+            let content = match &fixture["contents"][index.as_u64().unwrap() as usize] {
+                Value::String(text) => text.clone().into_bytes(),
+                bytes => bytes.as_array().unwrap().iter().map(|b| b.as_u64().unwrap() as u8).collect(),
+            };
+            if file == "config.json" {
+                config = serde_json::from_slice(&content).unwrap();
+            }
+            std::fs::write(dir.path().join(file), content).unwrap();
+        }
+        let folded = tokenizer(&Files::of_dir(dir.path()), &config).unwrap().expect(name);
+        assert_eq!(folded.warnings, [""; 0], "{name}");
+        let native = Tokenizer::from_bytes(&folded.json).unwrap();
+        let pairs = fixture["texts"].as_array().unwrap().iter().zip(case["rows"].as_array().unwrap());
+        for (text, row) in pairs {
+            let text = text.as_str().unwrap();
+            let ids = native.encode(text, true).unwrap();
+            assert_eq!(json!(ids), row[0], "{name}: {text:?}");
+            assert_eq!(json!(native.encode(text, false).unwrap()), row[1], "{name}: {text:?}");
+            if let Some(decoded) = row[2].as_str() {
+                assert_eq!(native.decode(&ids).unwrap(), decoded, "{name}: {text:?}");
+            }
+        }
+    }
+}
+
+/// What cannot be used is refused at compile time, with the entry.
+#[test]
+fn tokenizers_that_cannot_be_used_are_named() {
+    let good = json!({"version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": null,
+        "post_processor": null, "decoder": null, "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}});
+    let with = |part: &str, value: Value| {
+        let mut json = good.clone();
+        json[part] = value;
+        json.to_string()
+    };
+    let regex = |pattern: &str| json!({"type": "Replace", "pattern": {"Regex": pattern}, "content": ""});
+    for (file, content, message) in [
+        ("tokenizer.json", "{".to_string(), "tokenizer.json: not JSON"),
+        ("tokenizer.json", "{}".to_string(), "tokenizer.json: model: missing"),
+        ("tokenizer.json", "[]".to_string(), "not a JSON object"),
+        ("tokenizer.json", with("model", json!({"type": "BPE"})), "model \"BPE\""),
+        ("tokenizer.json", with("normalizer", json!({"type": "Other"})), "normalizer \"Other\""),
+        (
+            "tokenizer.json",
+            with("pre_tokenizer", json!({"type": "UnicodeScripts"})),
+            "\"UnicodeScripts\" is not supported",
+        ),
+        ("tokenizer.json", with("added_tokens", json!([{"id": 3}])), "added_tokens: entry 0"),
+        ("tokenizer.json", with("normalizer", regex(r"(a)\1")), r"has `\1`, which is not supported"),
+        (
+            "tokenizer.json",
+            with("normalizer", json!({"type": "Precompiled", "precompiled_charsmap": "/////w=="})),
+            "precompiled_charsmap is damaged",
+        ),
+        (
+            "tokenizer.json",
+            with("normalizer", json!({"type": "Precompiled", "precompiled_charsmap": "BAAAAAEAAAAA"})),
+            "precompiled_charsmap is damaged",
+        ),
+        ("vocab.txt", "a".to_string(), "`tokenizer_class` of tokenizer_config.json does not say how to read it"),
+        ("tokenizer.model", "\u{1}\u{2}".to_string(), "neither a SentencePiece model nor"),
+        ("tekken.json", "{}".to_string(), "tekken.json: config: no text `pattern`"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(file), content).unwrap();
+        let found = tokenizer(&Files::of_dir(dir.path()), &Value::Null).unwrap_err().to_string();
+        assert!(found.contains(message), "{message}: {found}");
     }
 }
 

@@ -18,9 +18,8 @@ pub const PREPROCESSOR: &str = "preprocessor_config.json";
 pub(crate) const PREPROCESSOR_KEY: &str = "preprocessor_config";
 
 /// Files that a bundle carries as the model had them.
-const COMPANIONS: [&str; 9] = [
+const COMPANIONS: [&str; 8] = [
     "config.json",
-    "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "generation_config.json",
@@ -46,8 +45,6 @@ pub struct ModelDir {
     pub generation: Value,
     /// `preprocessor_config.json`, or null.
     pub preprocessor: Value,
-    /// `tokenizer_config.json`, or null.
-    tokenizer: Value,
     /// What is in the directory and has no effect; [`crate::compile()`] says it.
     pub warnings: Vec<String>,
     files: Files,
@@ -98,12 +95,11 @@ impl ModelDir {
             return Err(CompileError::Config(format!("{}: not a JSON object", files.place("config.json"))));
         };
         let generation = files.json("generation_config.json")?.unwrap_or(Value::Null);
-        let tokenizer = files.json("tokenizer_config.json")?.unwrap_or(Value::Null);
         let preprocessor = files.json(PREPROCESSOR)?.unwrap_or(Value::Null);
         if preprocessor.is_object() {
             entries.entry(PREPROCESSOR_KEY).or_insert_with(|| preprocessor.clone());
         }
-        Ok(ModelDir { name, config, generation, preprocessor, tokenizer, warnings: Vec::new(), files, weights })
+        Ok(ModelDir { name, config, generation, preprocessor, warnings: Vec::new(), files, weights })
     }
 
     /// Opens the weights.
@@ -200,14 +196,14 @@ impl ModelDir {
         all.into_iter().filter_map(|id| u32::try_from(id).ok()).collect()
     }
 
-    /// The id that begins a text; none if `tokenizer_config.json` says that nothing does.
-    pub fn bos_token_id(&self) -> Option<u32> {
-        let bare = self.tokenizer["add_bos_token"] == Value::Bool(false);
-        if bare || self.tokenizer.get("bos_token").is_some_and(Value::is_null) {
-            return None;
-        }
-        let id = |v: &Value| v["bos_token_id"].as_u64().and_then(|id| u32::try_from(id).ok());
-        id(&self.generation).or_else(|| id(&self.config))
+    /// The content of the bundle's `tokenizer.json`, if the directory has a tokenizer; warnings are added to its own.
+    ///
+    /// # Errors
+    /// As [`super::tokenizer::tokenizer`].
+    pub fn tokenizer(&mut self) -> Result<Option<Vec<u8>>, CompileError> {
+        let Some(found) = super::tokenizer::tokenizer(&self.files, &self.config)? else { return Ok(None) };
+        self.warnings.extend(found.warnings);
+        Ok(Some(found.json))
     }
 }
 

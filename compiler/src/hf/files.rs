@@ -37,6 +37,19 @@ impl Files {
         }
     }
 
+    /// Whether there is such a file.
+    pub fn has(&self, name: &str) -> bool {
+        match &self.in_memory {
+            None => self.place.join(name).exists(),
+            Some(files) => files.contains_key(name),
+        }
+    }
+
+    /// Whether the files were made from what another format says.
+    pub fn are_made(&self) -> bool {
+        self.in_memory.is_some()
+    }
+
     /// The content of a file; `None` if there is no such file.
     ///
     /// # Errors

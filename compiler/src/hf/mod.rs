@@ -16,4 +16,6 @@ pub(crate) mod start;
 
 pub(crate) mod timestamps;
 
+pub mod tokenizer;
+
 pub mod unused;

@@ -57,7 +57,6 @@ fn manifest() -> Manifest {
             max_context: 8,
             prefill_chunk: 8,
             eos_token_ids: Vec::new(),
-            bos_token_id: None,
             decoder_start_tokens: vec![],
             choices: vec![],
         },

@@ -60,8 +60,6 @@ pub struct ModelInfo {
     pub prefill_chunk: u32,
     /// Token ids that end generation.
     pub eos_token_ids: Vec<u32>,
-    /// Token id put in front when the tokenizer does not do it.
-    pub bos_token_id: Option<u32>,
     /// Token ids with which the decoder of a model with an encoder begins; empty for other models.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decoder_start_tokens: Vec<u32>,

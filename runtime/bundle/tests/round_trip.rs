@@ -24,7 +24,6 @@ fn manifest() -> Manifest {
             max_context: 8,
             prefill_chunk: 4,
             eos_token_ids: vec![2],
-            bos_token_id: None,
             decoder_start_tokens: vec![],
             choices: vec![],
         },

@@ -38,7 +38,6 @@ fn manifest() -> Manifest {
             max_context: 8,
             prefill_chunk: 4,
             eos_token_ids: vec![],
-            bos_token_id: None,
             decoder_start_tokens: vec![],
             choices: vec![],
         },

@@ -65,7 +65,6 @@ pub(crate) fn decoder_manifest() -> Manifest {
             max_context: 64,
             prefill_chunk: 4,
             eos_token_ids: vec![0],
-            bos_token_id: None,
             decoder_start_tokens: vec![],
             choices: vec![],
         },

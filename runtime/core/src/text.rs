@@ -129,7 +129,7 @@ mod tests {
     use crate::tokenizer::tests::toy_json;
 
     fn run(prompt: &[u32], n: u32, stops: &[String], calls: u32) -> (Vec<String>, Outcome) {
-        let tokenizer = Tokenizer::from_bytes(toy_json("null").as_bytes(), None).unwrap();
+        let tokenizer = Tokenizer::from_bytes(toy_json("null").as_bytes()).unwrap();
         let mut toy = ToyBackend::new();
         let manifest = toy.manifest.clone();
         let options = Options { max_new_tokens: n, ignore_eos: true, ..Options::default() };
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn pieces_are_the_text_of_the_tokens() {
-        let tokenizer = Tokenizer::from_bytes(toy_json("null").as_bytes(), None).unwrap();
+        let tokenizer = Tokenizer::from_bytes(toy_json("null").as_bytes()).unwrap();
         let prompt = [4, 5, 6];
         let (pieces, outcome) = run(&prompt, 12, &[], 100);
         let whole = [&prompt, outcome.tokens.as_slice()].concat();

@@ -1,23 +1,52 @@
 //! Text to token ids and back, as `tokenizer.json` says.
 
+use std::collections::BTreeMap;
+
 use gristmill_bundle::Bundle;
-use tokenizers::{Encoding, TruncationDirection};
+use serde::Deserialize;
+use tokenizers::{AddedToken, Decoder, Encoding, NormalizedString, Normalizer, TruncationDirection};
 
 use crate::error::Error;
 
 /// Where the tokenizer is in a bundle.
 pub const FILE: &str = "tokenizer.json";
+/// An entry of that file that the library does not know.
+const SPLIT_SPECIAL: &str = "split_special_tokens";
 
 /// A tokenizer.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
-    bos: Option<u32>,
+    /// Added tokens that the normalizer changes, as they are found in texts: so they are decoded, too.
+    normalized: BTreeMap<u32, String>,
+}
+
+/// What a bundle's file says besides what the library reads.
+#[derive(Deserialize)]
+struct Besides {
+    /// Special tokens that are written out in a text are text.
+    #[serde(default)]
+    split_special_tokens: bool,
 }
 
 impl std::fmt::Debug for Tokenizer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tokenizer").field("bos", &self.bos).finish_non_exhaustive()
+        f.debug_struct("Tokenizer").finish_non_exhaustive()
     }
+}
+
+/// What the normalizer makes of added tokens that are normalized, where it changes them.
+fn normalized(tokenizer: &tokenizers::Tokenizer) -> Result<BTreeMap<u32, String>, Error> {
+    let Some(normalizer) = tokenizer.get_normalizer() else { return Ok(BTreeMap::new()) };
+    let added: BTreeMap<u32, AddedToken> = tokenizer.get_added_tokens_decoder().into_iter().collect();
+    let mut changed = BTreeMap::new();
+    for (id, token) in added.into_iter().filter(|(_, token)| token.normalized) {
+        let mut text = NormalizedString::from(token.content.as_str());
+        normalizer.normalize(&mut text).map_err(fault)?;
+        if text.get() != token.content {
+            changed.insert(id, text.get().to_string());
+        }
+    }
+    Ok(changed)
 }
 
 fn fault(message: impl std::fmt::Display) -> Error {
@@ -30,22 +59,32 @@ impl Tokenizer {
         if !bundle.has(FILE) {
             return Err(fault("not in this bundle: the model came without it, so it takes token ids only"));
         }
-        Tokenizer::from_bytes(&bundle.read(FILE)?, bundle.manifest().model.bos_token_id)
+        Tokenizer::from_bytes(&bundle.read(FILE)?)
     }
 
-    /// From the content of a `tokenizer.json`. `bos` is put in front when special tokens are wanted and the
-    /// tokenizer does not do so itself.
-    pub fn from_bytes(content: &[u8], bos: Option<u32>) -> Result<Self, Error> {
-        let mut inner = tokenizers::Tokenizer::from_bytes(content).map_err(fault)?;
+    /// From the content of a `tokenizer.json`.
+    pub fn from_bytes(content: &[u8]) -> Result<Self, Error> {
+        let besides: Besides = serde_json::from_slice(content).map_err(fault)?;
+        let mut inner = if besides.split_special_tokens {
+            let mut file: serde_json::Map<String, serde_json::Value> =
+                serde_json::from_slice(content).map_err(fault)?;
+            file.remove(SPLIT_SPECIAL);
+            let content = serde_json::to_vec(&file).map_err(fault)?;
+            tokenizers::Tokenizer::from_bytes(content).map_err(fault)?
+        } else {
+            tokenizers::Tokenizer::from_bytes(content).map_err(fault)?
+        };
+        inner.set_encode_special_tokens(besides.split_special_tokens);
         // Files carry settings from training: padding to 128 and cutting at 128. How long an input may be is for
         // the model to say.
         inner.with_truncation(None).map_err(fault)?;
         inner.with_padding(None);
-        Ok(Tokenizer { inner, bos })
+        let normalized = normalized(&inner)?;
+        Ok(Tokenizer { inner, normalized })
     }
 
     /// The token ids of a text. With `special`, the tokens around it that the file's post-processor adds. Special
-    /// tokens written out in the text are recognised either way.
+    /// tokens written out in the text are recognised either way, unless the file says that they are text.
     pub fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>, Error> {
         self.encode_within(text, special, usize::MAX)
     }
@@ -66,16 +105,22 @@ impl Tokenizer {
     /// The ids of an encoded text, with the tokens around it.
     fn process(&self, encoding: Encoding, special: bool) -> Result<Vec<u32>, Error> {
         let encoding = self.inner.post_process(encoding, None, special).map_err(fault)?;
-        let mut ids = encoding.get_ids().to_vec();
-        if let Some(bos) = self.bos.filter(|b| special && ids.first() != Some(b)) {
-            ids.insert(0, bos);
-        }
-        Ok(ids)
+        Ok(encoding.get_ids().to_vec())
     }
 
     /// The text of token ids, without special tokens. Ids that do not exist give nothing.
     pub fn decode(&self, ids: &[u32]) -> Result<String, Error> {
-        self.inner.decode(ids, true).map_err(fault)
+        let special = self.inner.get_added_vocabulary();
+        let written = |id: &u32| self.normalized.get(id).cloned().or_else(|| self.inner.id_to_token(*id));
+        let tokens: Vec<String> = ids.iter().filter_map(written).filter(|t| !special.is_special_token(t)).collect();
+        // One decoder of the library panics where there are no tokens.
+        if tokens.is_empty() {
+            return Ok(String::new());
+        }
+        match self.inner.get_decoder() {
+            Some(decoder) => decoder.decode(tokens).map_err(fault),
+            None => Ok(tokens.join(" ")),
+        }
     }
 
     /// The id of a token.
@@ -131,32 +176,37 @@ pub(crate) mod tests {
         "pair":[{"Sequence":{"id":"A","type_id":0}},{"Sequence":{"id":"B","type_id":1}}],
         "special_tokens":{"<s>":{"id":"<s>","ids":[1],"tokens":["<s>"]}}}"#;
 
-    fn toy(post_processor: &str, bos: Option<u32>) -> Tokenizer {
-        Tokenizer::from_bytes(toy_json(post_processor).as_bytes(), bos).unwrap()
+    fn toy(post_processor: &str) -> Tokenizer {
+        Tokenizer::from_bytes(toy_json(post_processor).as_bytes()).unwrap()
     }
 
     #[test]
     fn special_tokens_come_once() {
-        let once = toy("null", None).encode("Once", false).unwrap();
-        assert_eq!(once, [toy("null", None).token_to_id("▁Once").unwrap()]);
+        let once = toy("null").encode("Once", false).unwrap();
+        assert_eq!(once, [toy("null").token_to_id("▁Once").unwrap()]);
         let with_bos = [&[1], once.as_slice()].concat();
-        for (tokenizer, special, expect) in [
-            (toy("null", None), true, &once),
-            (toy("null", Some(1)), true, &with_bos),
-            (toy(ADDS_BOS, Some(1)), true, &with_bos),
-            (toy(ADDS_BOS, None), true, &with_bos),
-            (toy(ADDS_BOS, Some(1)), false, &once),
-        ] {
-            assert_eq!(tokenizer.encode("Once", special).unwrap(), *expect, "{tokenizer:?} {special}");
+        for (post_processor, special, expect) in
+            [("null", true, &once), (ADDS_BOS, true, &with_bos), (ADDS_BOS, false, &once)]
+        {
+            assert_eq!(toy(post_processor).encode("Once", special).unwrap(), *expect, "{post_processor} {special}");
         }
-        let written = toy("null", None).encode("<s>Once</s>", false).unwrap();
+        let written = toy("null").encode("<s>Once</s>", false).unwrap();
         assert_eq!((written[0], *written.last().unwrap()), (1, 2));
-        assert_eq!(toy("null", None).decode(&written).unwrap(), "Once");
+        assert_eq!(toy("null").decode(&written).unwrap(), "Once");
+    }
+
+    #[test]
+    fn special_tokens_are_text_where_the_file_says_so() {
+        let file = toy_json("null").replacen('{', r#"{"split_special_tokens":true,"#, 1);
+        let tokenizer = Tokenizer::from_bytes(file.as_bytes()).unwrap();
+        let ids = tokenizer.encode("<s>Once", false).unwrap();
+        assert!(ids.len() > 2 && !ids.contains(&1), "{ids:?}");
+        assert_eq!(tokenizer.decode(&[1]).unwrap(), "");
     }
 
     #[test]
     fn training_settings_do_not_act() {
-        let tokenizer = toy("null", None);
+        let tokenizer = toy("null");
         let text = "Once upon Once upon Once €";
         let ids = tokenizer.encode(text, true).unwrap();
         assert_eq!(ids.len(), 5 + 1 + 3, "neither cut at 3 nor padded to 9 on the way: {ids:?}");
@@ -171,7 +221,7 @@ pub(crate) mod tests {
             "pair":[{"Sequence":{"id":"A","type_id":0}},{"Sequence":{"id":"B","type_id":1}}],
             "special_tokens":{"<s>":{"id":"<s>","ids":[1],"tokens":["<s>"]},
                               "</s>":{"id":"</s>","ids":[2],"tokens":["</s>"]}}}"#;
-        let tokenizer = toy(BOTH, None);
+        let tokenizer = toy(BOTH);
         let text = "Once upon Once upon";
         let whole = tokenizer.encode(text, true).unwrap();
         let inside = tokenizer.encode(text, false).unwrap();
@@ -182,12 +232,12 @@ pub(crate) mod tests {
             assert_eq!(cut, [&[1], &inside[..kept], &[2]].concat(), "{most}");
         }
         assert_eq!(tokenizer.encode_within(text, true, 0).unwrap(), [1, 2]);
-        assert_eq!(toy("null", Some(1)).encode_within(text, true, 3).unwrap(), [&[1], &inside[..2]].concat());
+        assert_eq!(toy(ADDS_BOS).encode_within(text, true, 3).unwrap(), [&[1], &inside[..2]].concat());
     }
 
     #[test]
     fn streams_as_it_decodes() {
-        let tokenizer = toy("null", None);
+        let tokenizer = toy("null");
         let text = "Once upon €€ Once";
         let ids = tokenizer.encode(text, false).unwrap();
         for prompt in 0..ids.len() {
@@ -208,7 +258,7 @@ pub(crate) mod tests {
 
     #[test]
     fn damaged_files_are_named() {
-        let text = Tokenizer::from_bytes(b"{\"version\": 3", None).unwrap_err().to_string();
+        let text = Tokenizer::from_bytes(b"{\"version\": 3").unwrap_err().to_string();
         assert!(text.starts_with("tokenizer.json: "), "{text}");
     }
 }

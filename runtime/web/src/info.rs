@@ -16,7 +16,6 @@ pub(crate) fn describe(manifest: &Manifest) -> Value {
         "parameters": model.parameters,
         "weightBytes": manifest.weight_bytes(),
         "maxContext": model.max_context,
-        "bos": model.bos_token_id,
         "profiles": manifest.profiles,
         "components": components(manifest),
         "entries": entries,

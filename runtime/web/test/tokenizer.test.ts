@@ -10,7 +10,6 @@ declare const TEST_FOLDER: string;
 
 interface Case {
   file: string;
-  bos: number | null;
   rows: { text: string; ids: number[]; special: number[]; within5: number[]; decoded: string }[];
 }
 
@@ -20,9 +19,9 @@ function fixture(path: string): unknown {
 
 const cases = fixture("token_ids.json") as Case[];
 
-for (const { file, bos, rows } of cases) {
+for (const { file, rows } of cases) {
   test(`ids and texts of ${file} are those of the native tokenizer`, () => {
-    const tokenizer = makeTokenizer(fixture(file), bos);
+    const tokenizer = makeTokenizer(fixture(file));
     assert.ok(rows.length > 30);
     for (const { text, ids, special, within5, decoded } of rows) {
       assert.deepEqual(tokenizer.encode(text, false), ids, JSON.stringify(text));
@@ -58,25 +57,59 @@ const BOTH = {
 };
 
 test("special tokens come once", () => {
-  assert.deepEqual(makeTokenizer(toy(), null).encode("a b", true), [3, 4]);
-  assert.deepEqual(makeTokenizer(toy(), 1).encode("a b", true), [1, 3, 4]);
-  assert.deepEqual(makeTokenizer(toy(), 1).encode("a b", false), [3, 4]);
-  assert.deepEqual(makeTokenizer(toy(), 1).encode("<s>a b", true), [1, 3, 4]);
-  assert.deepEqual(makeTokenizer(toy({ post_processor: BOTH }), 1).encode("a b", true), [1, 3, 4, 2]);
+  assert.deepEqual(makeTokenizer(toy()).encode("a b", true), [3, 4]);
+  assert.deepEqual(makeTokenizer(toy()).encode("<s>a b", true), [1, 3, 4]);
+  assert.deepEqual(makeTokenizer(toy({ post_processor: BOTH })).encode("a b", true), [1, 3, 4, 2]);
+  assert.deepEqual(makeTokenizer(toy({ post_processor: BOTH })).encode("a b", false), [3, 4]);
+});
+
+test("special tokens are text where the file says so", () => {
+  const tokenizer = makeTokenizer(toy({ split_special_tokens: true }));
+  assert.deepEqual(tokenizer.encode("<s> a <s>a", false), [1, 3, 0]);
+  assert.equal(tokenizer.decode([1, 3]), "a");
+});
+
+test("every kind of part that the compiler lets through is known", () => {
+  const supported = JSON.parse(
+    readFileSync(join(TEST_FOLDER, "../../../compiler/src/hf/tokenizer/supported.json"), "utf8"),
+  ) as Record<string, string[]>;
+  const fields = {
+    normalizers: [],
+    pretokenizers: [],
+    processors: [],
+    decoders: [],
+    pattern: { String: "a" },
+    content: "b",
+    prepend: "c",
+    delimiter: "d",
+    behavior: "Isolated",
+    cls: ["<s>", 1],
+    sep: ["</s>", 2],
+    single: [],
+    vocab: {},
+    merges: [],
+  };
+  assert.deepEqual(Object.keys(supported).sort(), ["decoder", "model", "normalizer", "post_processor", "pre_tokenizer"]);
+  for (const [part, kinds] of Object.entries(supported)) {
+    for (const type of kinds) {
+      const made = type === "Unigram" ? { ...fields, vocab: [["a", 0]] } : fields;
+      assert.ok(makeTokenizer(toy({ [part]: { ...made, type } })), `${part} ${type}`);
+    }
+  }
 });
 
 test("cutting keeps the tokens around", () => {
-  const tokenizer = makeTokenizer(toy({ post_processor: BOTH }), null);
+  const tokenizer = makeTokenizer(toy({ post_processor: BOTH }));
   const inside = [3, 4, 5, 6];
   for (let most = 2; most < 8; most++) {
     assert.deepEqual(tokenizer.encodeWithin("a b c d", true, most), [1, ...inside.slice(0, most - 2), 2]);
   }
   assert.deepEqual(tokenizer.encodeWithin("a b c d", true, 0), [1, 2]);
-  assert.deepEqual(makeTokenizer(toy(), 1).encodeWithin("a b c d", true, 3), [1, 3, 4]);
+  assert.deepEqual(makeTokenizer(toy()).encodeWithin("a b c d", true, 3), [3, 4, 5]);
 });
 
 test("ids that do not exist give nothing", () => {
-  const tokenizer = makeTokenizer(toy(), null);
+  const tokenizer = makeTokenizer(toy());
   assert.equal(tokenizer.decode([3, 99, -1, 1, 4]), "a b");
   assert.equal(tokenizer.decode([]), "");
   assert.equal(tokenizer.tokenToId("<s>"), 1);
@@ -84,7 +117,7 @@ test("ids that do not exist give nothing", () => {
 });
 
 test("halves of characters and long texts do no harm", () => {
-  const tokenizer = makeTokenizer(fixture(cases[1]?.file ?? ""), null);
+  const tokenizer = makeTokenizer(fixture(cases[1]?.file ?? ""));
   assert.equal(tokenizer.decode(tokenizer.encode("a\ud83d b", false)), "a\ufffd b");
   const long = "ab ".repeat(100_000) + "x".repeat(100_000);
   assert.equal(tokenizer.decode(tokenizer.encode(long, false)), long);
@@ -106,6 +139,6 @@ test("damaged and unknown files are named", () => {
     [toy({ normalizer: { type: "Replace", pattern: { Regex: "(" }, content: "" } }), /regular expression \( cannot/],
     [toy({ normalizer: { type: "Precompiled", precompiled_charsmap: "/w==" } }), /map of characters is damaged/],
   ] as [unknown, RegExp][]) {
-    assert.throws(() => makeTokenizer(file, null), { code: "bundle", message, details: { file: "tokenizer.json" } });
+    assert.throws(() => makeTokenizer(file), { code: "bundle", message, details: { file: "tokenizer.json" } });
   }
 });

@@ -268,7 +268,7 @@ export class Loaded {
   private loadText(signal: AbortSignal): Promise<Text> {
     const { bundle } = this;
     const read = async (path: string): Promise<string | null> => (bundle.ref(path) ? bundle.text(path, signal) : null);
-    return loadText(read, this.manifest.bos, this.manifest.maxContext);
+    return loadText(read, this.manifest.maxContext);
   }
 }
 

@@ -12,8 +12,6 @@ export { Runtime, version };
 /** What the manifest says, as `Runtime.info` gives it. */
 export interface ManifestInfo
   extends Omit<ModelInfo, "tasks" | "backend" | "choice" | "profile" | "adapter" | "processor" | "moved" | "version"> {
-  /** Token id put in front of texts. */
-  bos: number | null;
   profiles: string[];
 }
 

@@ -204,7 +204,6 @@ fn model(weight_bytes: u64, max_context: u32) -> (Manifest, Programs) {
             max_context,
             prefill_chunk: 32,
             eos_token_ids: vec![],
-            bos_token_id: None,
             decoder_start_tokens: vec![],
             choices: vec![],
         },

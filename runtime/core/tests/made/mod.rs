@@ -30,7 +30,6 @@ fn manifest(profile: &str) -> Manifest {
             max_context: 100,
             prefill_chunk: 4,
             eos_token_ids: vec![],
-            bos_token_id: None,
             decoder_start_tokens: vec![],
             choices: vec![],
         },

@@ -41,10 +41,14 @@ export function readAdded(config: Config, vocabulary: Map<string, number>): Adde
   return tokens.filter((token) => token.content !== "");
 }
 
-/** Finds tokens in a text. Those that are normalized are looked for in the normalized text. */
-export function makeFinder(tokens: AddedToken[], normalize: Normalizer): (text: string) => Part[] {
-  const raw = matcher(tokens.filter((t) => !t.normalized).map((t) => [t.content, t]));
-  const normalized = matcher(tokens.filter((t) => t.normalized).map((t) => [normalize(t.content), t]));
+/**
+ * Finds tokens in a text. Those that are normalized are looked for in the normalized text. With `split`, special tokens
+ * are not found.
+ */
+export function makeFinder(tokens: AddedToken[], normalize: Normalizer, split: boolean): (text: string) => Part[] {
+  const found = (entries: [string, AddedToken][]): ReturnType<typeof matcher> => matcher(entries, split);
+  const raw = found(tokens.filter((t) => !t.normalized).map((t) => [t.content, t]));
+  const normalized = found(tokens.filter((t) => t.normalized).map((t) => [normalize(t.content), t]));
   return (whole) =>
     raw({ text: whole, first: true }).flatMap((section): Part[] =>
       "id" in section ? [section] : normalized(normalizedSection(section, normalize)),
@@ -58,7 +62,7 @@ function normalizedSection(section: Section, normalize: Normalizer): Section {
   return { text, first: section.first && !stripped };
 }
 
-function matcher(entries: [string, AddedToken][]): (section: Section) => Part[] {
+function matcher(entries: [string, AddedToken][], split: boolean): (section: Section) => Part[] {
   const found = new Map(entries.filter(([content]) => content !== ""));
   // The longest of those that begin at a place.
   const contents = [...found.keys()].sort((a, b) => b.length - a.length);
@@ -71,10 +75,12 @@ function matcher(entries: [string, AddedToken][]): (section: Section) => Part[] 
     };
     for (const match of pattern ? t.matchAll(pattern) : []) {
       const token = found.get(match[0]);
+      if (split && token?.special) continue;
       const range = token && extent(t, match.index, match.index + match[0].length, token, last);
       if (!range) continue;
       rest(range.from);
-      parts.push({ id: token.id });
+      // The spaces of the match before may have swallowed this one.
+      if (range.from < range.to) parts.push({ id: token.id });
       last = range.to;
     }
     rest(t.length);

@@ -37,6 +37,15 @@ export function makeDecoder(config: Config | null): Decoder {
       const drop = prependScheme(config) !== "never";
       return (tokens) => tokens.map((token, i) => token.replaceAll(space, i === 0 && drop ? "" : " "));
     }
+    case "CTC": {
+      const [pad, delimiter] = [text(config, "pad_token", "<pad>"), text(config, "word_delimiter_token", "|")];
+      const cleanup = flag(config, "cleanup", true);
+      const change = (token: string): string => {
+        const kept = token.replaceAll(pad, "");
+        return cleanup ? cleaned(kept).replaceAll(delimiter, " ") : kept;
+      };
+      return (tokens) => tokens.filter((t, i) => t !== tokens[i - 1]).map(change).filter((t) => t !== "");
+    }
     case "BPEDecoder": {
       const suffix = text(config, "suffix", "</w>");
       return (tokens) => tokens.map((token, i) => token.replaceAll(suffix, i === tokens.length - 1 ? "" : " "));
@@ -97,6 +106,10 @@ function wordPiece(prefix: string, cleanup: boolean): Decoder {
     tokens.map((token, i) => {
       let t = token;
       if (i > 0) t = t.startsWith(prefix) ? t.slice(prefix.length) : ` ${t}`;
-      return cleanup ? CLEANUPS.reduce((changed, [from, to]) => changed.replaceAll(from, to), t) : t;
+      return cleanup ? cleaned(t) : t;
     });
+}
+
+function cleaned(t: string): string {
+  return CLEANUPS.reduce((changed, [from, to]) => changed.replaceAll(from, to), t);
 }

@@ -18,10 +18,9 @@ export interface Text {
 /** What there is before it is loaded. */
 export const NO_TEXT: Text = { tokenizer: null, template: null, longest: Infinity };
 
-/** Reads what the bundle has; `read` gives null for a file that it lacks. `bos` is the id put in front of texts. */
+/** Reads what the bundle has; `read` gives null for a file that it lacks. */
 export async function loadText(
   read: (path: string) => Promise<string | null>,
-  bos: number | null,
   maxContext: number,
 ): Promise<Text> {
   const [tokenizer, config, template, processor, sentences] = await Promise.all(
@@ -30,7 +29,7 @@ export async function loadText(
   const most = (parse(SENTENCES_FILE, sentences) as { max_seq_length?: unknown } | null)?.max_seq_length;
   const longest = typeof most === "number" ? most : Infinity;
   return {
-    tokenizer: tokenizer ? makeTokenizer(parse(TOKENIZER_FILE, tokenizer), bos) : null,
+    tokenizer: tokenizer ? makeTokenizer(parse(TOKENIZER_FILE, tokenizer)) : null,
     template: makeTemplate({
       template: template ?? null,
       processor: parse(PROCESSOR_FILE, processor),

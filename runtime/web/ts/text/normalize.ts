@@ -21,6 +21,8 @@ export function makeNormalizer(config: Config | null): Normalizer {
     case "NFKC":
     case "NFKD":
       return (t) => t.normalize(kind(config));
+    case "Nmt":
+      return (t) => t.replace(NMT_REMOVED, "").replace(NMT_SPACES, " ");
     case "Lowercase":
       return lowercase;
     case "Strip": {
@@ -50,6 +52,9 @@ export function makeNormalizer(config: Config | null): Normalizer {
       throw fault(`the normalizer ${kind(config)} is not supported in the browser`);
   }
 }
+
+const NMT_REMOVED = /[\x01-\x08\x0b\x0e-\x1f\x7f\x8f\x9f]/g;
+const NMT_SPACES = /[\t\n\f\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]/g;
 
 /** Character by character: JavaScript's own looks at neighbours, such as for the Greek sigma at the end of a word. */
 function lowercase(t: string): string {

@@ -1,14 +1,14 @@
 // Text to token ids and back, as `tokenizer.json` says.
 //
-// The steps are those of the native runtime's tokenizer, one by one, so that both give the same ids. Of the package
-// `@huggingface/tokenizers` only the translation of regular expressions is used: several of its other parts are
-// approximations (digits, punctuation, splits, character maps, accents, lower case). What remains different is what
-// browsers know of characters that came to Unicode after the tables of the native tokenizer were made.
+// The steps are those of the native runtime's tokenizer, one by one, so that both give the same ids. Which kinds of
+// parts there are is a list of the compiler (compiler/src/hf/tokenizer/supported.json), which refuses others. What
+// remains different is what browsers know of characters that came to Unicode after the tables of the native tokenizer
+// were made.
 
 import { GristmillError } from "../errors";
 import { makeFinder, readAdded } from "./added";
 import { makeDecoder } from "./decode";
-import { asConfig, fault, part } from "./json";
+import { asConfig, fault, flag, part } from "./json";
 import { makeModel } from "./models";
 import { makeNormalizer } from "./normalize";
 import { makePostProcessor } from "./postprocess";
@@ -18,7 +18,7 @@ import { makePreTokenizer } from "./pretokenize";
 export interface Tokenizer {
   /**
    * The token ids of a text. With `special`, the tokens around it that the file's post-processor adds. Special tokens
-   * written out in the text are recognised either way.
+   * written out in the text are recognised either way, unless the file says that they are text.
    */
   encode(text: string, special: boolean): number[];
   /**
@@ -35,30 +35,32 @@ export interface Tokenizer {
 }
 
 /**
- * From the content of a `tokenizer.json`, parsed. `bos` is put in front when special tokens are wanted and the
- * tokenizer does not do so itself. The file's own cutting and padding come from training and do not act.
+ * From the content of a `tokenizer.json`, parsed. The file's own cutting and padding come from training and do not act.
  */
-export function makeTokenizer(json: unknown, bos: number | null): Tokenizer {
+export function makeTokenizer(json: unknown): Tokenizer {
   try {
-    return build(json, bos);
+    return build(json);
   } catch (e) {
     // What is left are values of unforeseen types deep in the file.
     throw e instanceof GristmillError ? e : fault(`not a tokenizer: ${String(e)}`);
   }
 }
 
-function build(json: unknown, bos: number | null): Tokenizer {
+function build(json: unknown): Tokenizer {
   const file = asConfig(json, "the file");
   const model = makeModel(asConfig(file.model, "model"));
   const added = readAdded(file, model.ids);
   const normalize = makeNormalizer(part(file, "normalizer"));
-  const find = makeFinder(added, normalize);
+  const find = makeFinder(added, normalize, flag(file, "split_special_tokens"));
   const cut = makePreTokenizer(part(file, "pre_tokenizer"));
   const surround = makePostProcessor(part(file, "post_processor"));
   const decoder = makeDecoder(part(file, "decoder"));
   const special = new Set(added.filter((token) => token.special).map((token) => token.content));
   const tokens = new Map(Array.from(model.ids, ([token, id]) => [id, token]));
   for (const { id, content } of added) tokens.set(id, content);
+  // Tokens that the normalizer changes are decoded as they are found in texts, which makes them differ from special ones.
+  const written = new Map(tokens);
+  for (const { id, content, normalized } of added) if (normalized) written.set(id, normalize(content));
   const ids = new Map([...model.ids, ...added.map(({ content, id }) => [content, id] as const)]);
 
   const inside = (text: string): number[] => {
@@ -73,16 +75,12 @@ function build(json: unknown, bos: number | null): Tokenizer {
     }
     return found;
   };
-  const around = (text: number[], wanted: boolean): number[] => {
-    const all = surround(text, wanted);
-    return wanted && bos !== null && all[0] !== bos ? [bos, ...all] : all;
-  };
   const encodeWithin = (text: string, wanted: boolean, most: number): number[] => {
     const body = inside(text);
-    const whole = around(body, wanted);
+    const whole = surround(body, wanted);
     if (whole.length <= most) return whole;
     const room = Math.max(most - Math.max(whole.length - body.length, 0), 0);
-    return around(body.slice(0, room), wanted);
+    return surround(body.slice(0, room), wanted);
   };
   return {
     encode: (text, wanted) => encodeWithin(text, wanted, Infinity),
@@ -90,7 +88,7 @@ function build(json: unknown, bos: number | null): Tokenizer {
     decode(list) {
       const named: string[] = [];
       for (const id of Array.from(list)) {
-        const token = tokens.get(id);
+        const token = written.get(id);
         if (token !== undefined && !special.has(token)) named.push(token);
       }
       return decoder(named).join("");

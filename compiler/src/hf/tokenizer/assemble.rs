@@ -1,0 +1,354 @@
+//! Puts a tokenizer together as a class of transformers does: builds what it builds, adds special and added tokens in
+//! its order, and sets the tokens around a text.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+use tokenizers::AddedToken;
+
+use super::added::Added;
+use super::classes::{Adds, AddsAll, Class, Maker, Post};
+use super::pieces::{Base, Pieces, Vocab, Whole};
+use super::settings::{NAMED, Settings, Token, is_empty};
+use super::template::{Scope, fill};
+use super::{FILE, supported};
+
+/// Parts of a tokenizer.
+const PARTS: [&str; 4] = ["normalizer", "pre_tokenizer", "post_processor", "decoder"];
+
+/// What a decoded text is cleaned of if `clean_up_tokenization_spaces` says so.
+const CLEANED: [(&str, &str); 10] = [
+    (" .", "."),
+    (" ?", "?"),
+    (" !", "!"),
+    (" ,", ","),
+    (" ' ", "'"),
+    (" n't", "n't"),
+    (" 'm", "'m"),
+    (" 's", "'s"),
+    (" 've", "'ve"),
+    (" 're", "'re"),
+];
+
+/// A tokenizer under construction.
+pub(super) struct Assembly {
+    /// Everything but the added tokens.
+    pub(super) json: Value,
+    /// The same, read by the library.
+    tokenizer: tokenizers::Tokenizer,
+    added: Added,
+    /// Special tokens by name.
+    pub(super) named: BTreeMap<String, Token>,
+    /// Settings and tokens for templates.
+    pub(super) scope: Scope,
+    /// Whether the class puts a token in front unless it is told otherwise.
+    pub(super) adds_bos: bool,
+    specific: Vec<(String, Token)>,
+    extra: Vec<Token>,
+}
+
+/// The complete `tokenizer.json`.
+///
+/// # Errors
+/// Says which entry the tokenizers library cannot read, or what is missing for the class.
+pub(super) fn assemble(maker: Maker, mut settings: Settings, base: Base) -> Result<Value, String> {
+    let class = match maker {
+        Maker::Class(_, class) => Some(class),
+        Maker::Plain | Maker::Letters | Maker::Undescribed(_) | Maker::Apart(_) => None,
+    };
+    if let Base::Whole(Whole { raw_added: true, .. }) = &base {
+        settings.added.values_mut().for_each(|token| token.normalized = Some(false));
+    }
+    let (additional, defaults, pieces) = match &base {
+        Base::Whole(whole) => (whole.additional.clone(), whole.defaults.clone(), None),
+        Base::Pieces(pieces) => (pieces.additional.clone(), pieces.defaults.clone(), Some(pieces)),
+    };
+    let named = named(class, &settings, &defaults);
+    let scope = scope(class, &settings, &named, pieces);
+    let extra = extra(class, &settings, additional, &scope);
+    let specific = specific(class, &settings);
+    let (mut json, more) = match base {
+        Base::Whole(whole) => (whole.json, whole.added),
+        Base::Pieces(pieces) => {
+            let Some(class) = class else { return Err("vocabulary files without a class".into()) };
+            (build(class, &pieces, &scope), Vec::new())
+        }
+    };
+    prepare(&mut json)?;
+    let own = added_tokens(&mut json)?;
+    let tokenizer = parse(&json)?;
+    let mut added = Added::default();
+    added.add(own, tokenizer.get_model());
+    added.add(more, tokenizer.get_model());
+    canonical(&mut json, &tokenizer)?;
+    let adds_bos = class.is_some_and(|c| c.adds_bos);
+    let mut assembly = Assembly { json, tokenizer, added, named, scope, adds_bos, specific, extra };
+    assembly.add_tokens(&settings);
+    assembly.surround(class, &settings)?;
+    assembly.add_again(class.map_or(AddsAll::No, |c| c.adds_all));
+    assembly.finish(&settings)
+}
+
+/// Special tokens by name: those of the directory, else the defaults of the class.
+fn named(class: Option<&Class>, settings: &Settings, defaults: &BTreeMap<String, String>) -> BTreeMap<String, Token> {
+    let mut named = BTreeMap::new();
+    for key in NAMED {
+        let default = || match class.and_then(|c| c.tokens.get(key)) {
+            Some(token) => token.as_str(),
+            None => defaults.get(key).map(String::as_str),
+        };
+        let token = match settings.config.contains_key(key) {
+            true => settings.named.get(key).cloned(),
+            false => default().map(Token::text),
+        };
+        let Some(mut token) = token else { continue };
+        if token.bare && class.is_some_and(|c| c.lstrip.iter().any(|l| l == key)) {
+            token.lstrip = true;
+        }
+        named.insert(key.to_string(), token);
+    }
+    named
+}
+
+/// What the templates of a class see.
+fn scope(
+    class: Option<&Class>,
+    settings: &Settings,
+    named: &BTreeMap<String, Token>,
+    pieces: Option<&Pieces>,
+) -> Scope {
+    let mut scope = settings.config.clone().into_iter().collect::<Scope>();
+    for (key, default) in class.into_iter().flat_map(|c| &c.options) {
+        scope.entry(key.clone()).or_insert_with(|| default.clone());
+    }
+    scope.extend(named.iter().map(|(key, token)| (key.clone(), json!(token.content))));
+    if let Some(pieces) = pieces {
+        if let Some(id) = pieces.unk_id {
+            scope.insert("unk_id".into(), json!(id));
+        }
+        scope.insert("charsmap".into(), json!(pieces.charsmap));
+        if let (Vocab::Scores(scores), Some(unknown)) = (&pieces.vocab, named.get("unk_token")) {
+            let index = scores.iter().position(|(token, _)| *token == unknown.content);
+            scope.insert("unk_index".into(), json!(index.unwrap_or(0)));
+            let exact = scores.iter().position(|(token, score)| *token == unknown.content && *score == 0.0);
+            let other = scope.get("unk_id").cloned().unwrap_or(json!(0));
+            scope.insert("zero_unk_index".into(), exact.map_or(other, |at| json!(at)));
+        }
+    }
+    scope
+}
+
+/// Special tokens without names.
+fn extra(class: Option<&Class>, settings: &Settings, of_file: Option<Vec<Token>>, scope: &Scope) -> Vec<Token> {
+    if let Some(extra) = &settings.extra {
+        return extra.clone();
+    }
+    let given = of_file.or(settings.additional.clone());
+    let mut own = Vec::new();
+    let mut numbered = None;
+    for adds in class.into_iter().flat_map(|c| &c.adds) {
+        match adds {
+            Adds::Names(names) => own.extend(names.iter().map(|n| Token::text(n))),
+            Adds::Numbered(prefix, from, to, suffix) => {
+                let to = scope.get(to).and_then(Value::as_u64).unwrap_or(0).min(1 << 20);
+                own.extend((*from..to).map(|i| Token::text(&format!("{prefix}{i}{suffix}"))));
+                numbered = Some(prefix);
+            }
+        }
+    }
+    match given {
+        None => own,
+        Some(given) if numbered.is_some_and(|p| !given.iter().any(|t| t.content.contains(p.as_str()))) => {
+            [given, own].concat()
+        }
+        Some(given) => given,
+    }
+}
+
+/// Special tokens with names of their own.
+fn specific(class: Option<&Class>, settings: &Settings) -> Vec<(String, Token)> {
+    let own = class.into_iter().flat_map(|c| &c.tokens).filter(|(key, _)| !NAMED.contains(&key.as_str()));
+    let missing = own.filter(|(key, _)| !settings.specific.iter().any(|(k, _)| k == *key));
+    let mut all: Vec<(String, Token)> =
+        missing.filter_map(|(key, token)| Some((key.clone(), Token::text(token.as_str()?)))).collect();
+    all.extend(settings.specific.iter().cloned());
+    all
+}
+
+/// What a class builds, without added tokens.
+fn build(class: &Class, pieces: &Pieces, scope: &Scope) -> Value {
+    let mut json = Map::new();
+    json.insert("version".into(), "1.0".into());
+    for part in PARTS.into_iter().chain(["model"]) {
+        let filled = class.build.get(part).and_then(|p| fill(p, scope));
+        json.insert(part.into(), filled.unwrap_or(Value::Null));
+    }
+    json["post_processor"] = pieces.post.clone();
+    json["model"] = pieces.model(json["model"].take());
+    Value::Object(json)
+}
+
+/// Removes what does not act, and checks what the library would panic at.
+fn prepare(json: &mut Value) -> Result<(), String> {
+    let Some(fields) = json.as_object_mut() else { return Err(format!("{FILE}: not a JSON object")) };
+    fields.insert("truncation".into(), Value::Null);
+    fields.insert("padding".into(), Value::Null);
+    // Merges are dropped by chance in training only.
+    if let Some(model) = fields.get_mut("model").and_then(Value::as_object_mut)
+        && model.get("type").is_none_or(|kind| kind == "BPE")
+        && model.contains_key("dropout")
+    {
+        model.insert("dropout".into(), Value::Null);
+    }
+    supported::prepare(json).map_err(|m| format!("{FILE}: {m}"))
+}
+
+/// The tokenizer of the library.
+fn parse(json: &Value) -> Result<tokenizers::Tokenizer, String> {
+    let bytes = serde_json::to_vec(json).map_err(|e| e.to_string())?;
+    tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| format!("{FILE}: {}", supported::place(json, &e.to_string())))
+}
+
+/// Parts as the library writes them: each one names its kind, also in files of old versions.
+fn canonical(json: &mut Value, tokenizer: &tokenizers::Tokenizer) -> Result<(), String> {
+    let written = |e: serde_json::Error| format!("{FILE}: {e}");
+    json["normalizer"] = serde_json::to_value(tokenizer.get_normalizer()).map_err(written)?;
+    json["pre_tokenizer"] = serde_json::to_value(tokenizer.get_pre_tokenizer()).map_err(written)?;
+    json["post_processor"] = serde_json::to_value(tokenizer.get_post_processor()).map_err(written)?;
+    json["decoder"] = serde_json::to_value(tokenizer.get_decoder()).map_err(written)?;
+    json["model"]["type"] = match tokenizer.get_model() {
+        tokenizers::ModelWrapper::BPE(_) => "BPE",
+        tokenizers::ModelWrapper::WordPiece(_) => "WordPiece",
+        tokenizers::ModelWrapper::WordLevel(_) => "WordLevel",
+        tokenizers::ModelWrapper::Unigram(_) => "Unigram",
+    }
+    .into();
+    Ok(())
+}
+
+/// Takes the added tokens out of a file.
+fn added_tokens(json: &mut Value) -> Result<Vec<AddedToken>, String> {
+    let list = json.as_object_mut().and_then(|fields| fields.remove("added_tokens"));
+    let Some(Value::Array(list)) = list.filter(|l| !l.is_null()).or(Some(json!([]))) else {
+        return Err(format!("{FILE}: added_tokens: not a list"));
+    };
+    let token = |(at, entry): (usize, Value)| {
+        serde_json::from_value(entry).map_err(|e| format!("{FILE}: added_tokens: entry {at}: {e}"))
+    };
+    list.into_iter().enumerate().map(token).collect()
+}
+
+impl Assembly {
+    /// Whether a setting is on.
+    pub(super) fn option(&self, key: &str) -> bool {
+        self.scope.get(key).is_some_and(|value| !is_empty(value))
+    }
+
+    /// Special tokens in the order of their names, then those with other names.
+    fn specials(&self) -> impl Iterator<Item = &Token> {
+        NAMED.iter().filter_map(|key| self.named.get(*key)).chain(self.specific.iter().map(|(_, token)| token))
+    }
+
+    /// Adds the tokens of `added_tokens_decoder`, and special tokens that are not there yet.
+    fn add_tokens(&mut self, settings: &Settings) {
+        let mut wanted: Vec<Token> = settings.added.values().cloned().collect();
+        let known = |wanted: &[Token], token: &Token| {
+            wanted.iter().any(|t| t.content == token.content) || self.added.has(token)
+        };
+        for token in self.specials().chain(&self.extra) {
+            if !known(&wanted, token) {
+                wanted.push(token.clone());
+            }
+        }
+        let names: Vec<String> = self.specials().map(|t| t.content.clone()).collect();
+        for token in &mut wanted {
+            token.special |= names.contains(&token.content);
+        }
+        self.added.add(wanted.iter().map(Token::added), self.tokenizer.get_model());
+    }
+
+    /// The id of a token.
+    pub(super) fn id(&self, token: &str) -> Option<u32> {
+        self.added.id(token, self.tokenizer.get_model())
+    }
+
+    /// Sets the tokens around a text: those that a class has of itself, those that settings ask for, those that a class
+    /// sets in the end.
+    fn surround(&mut self, class: Option<&Class>, settings: &Settings) -> Result<(), String> {
+        let own = class.and_then(|c| c.post.as_ref());
+        let first = |post: &&Post| matches!(post, Post::KeptOr(_));
+        if let Some(post) = own.filter(first).map(|p| self.post(p)).transpose()?.flatten() {
+            self.json["post_processor"] = post;
+        }
+        let explicit = ["add_bos_token", "add_eos_token"].iter().any(|key| settings.config.contains_key(*key));
+        if explicit || self.adds_bos || self.json["post_processor"].is_null() {
+            self.json["post_processor"] = self.bos_eos()?;
+        }
+        if let Some(post) = own.filter(|post| !first(post)).map(|p| self.post(p)).transpose()?.flatten() {
+            self.json["post_processor"] = post;
+        }
+        Ok(())
+    }
+
+    /// Adds special tokens once more, as some classes do.
+    fn add_again(&mut self, how: AddsAll) {
+        let plain = |token: &Token| AddedToken::from(token.content.clone(), true);
+        let tokens: Vec<AddedToken> = match how {
+            AddsAll::No => return,
+            AddsAll::Plain => self.specials().chain(&self.extra).map(plain).collect(),
+            AddsAll::Kept => {
+                self.specials().chain(&self.extra).map(|t| Token { special: true, ..t.clone() }.added()).collect()
+            }
+        };
+        self.added.add(tokens, self.tokenizer.get_model());
+    }
+
+    /// The file, with what remains of the settings.
+    fn finish(mut self, settings: &Settings) -> Result<Value, String> {
+        let entries: Result<Vec<Value>, String> = (self.added.iter())
+            .map(|(id, token)| {
+                let mut entry = serde_json::to_value(token).map_err(|e| e.to_string())?;
+                entry["id"] = json!(id);
+                Ok(entry)
+            })
+            .collect();
+        self.json["added_tokens"] = Value::Array(entries?);
+        if self.cleans(settings) {
+            let before = self.json["decoder"].take();
+            self.json["decoder"] = cleaned(before);
+        }
+        supported::finish(&self.json).map_err(|m| format!("{FILE}: {m}"))?;
+        let again = parse(&self.json)?;
+        for (id, token) in self.added.iter() {
+            let found = again.token_to_id(&token.content);
+            if found != Some(id) {
+                return Err(format!(
+                    "added tokens: {:?} has the id {id}, but the tokenizers library would give it {found:?}, because \
+                     ids before it are missing; name tokens for all ids",
+                    token.content
+                ));
+            }
+        }
+        if self.option("split_special_tokens") {
+            self.json[supported::SPLIT_SPECIAL] = true.into();
+        }
+        Ok(self.json)
+    }
+
+    /// Whether decoded texts are cleaned: only where merges do not make the tokens, unless that is insisted on.
+    fn cleans(&self, settings: &Settings) -> bool {
+        let on = |key: &str| settings.config.get(key).is_some_and(|v| !is_empty(v));
+        let merged = matches!(self.tokenizer.get_model(), tokenizers::ModelWrapper::BPE(_));
+        on("clean_up_tokenization_spaces")
+            && (!merged || on("clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output"))
+    }
+}
+
+/// A decoder whose text is cleaned.
+fn cleaned(decoder: Value) -> Value {
+    let spaces = json!({"type": "WordPiece", "prefix": "\u{0}", "cleanup": false});
+    // Without a decoder there are spaces between tokens.
+    let mut all = vec![if decoder.is_null() { spaces } else { decoder }, json!({"type": "Fuse"})];
+    all.extend(CLEANED.iter().map(|(from, to)| json!({"type": "Replace", "pattern": {"String": from}, "content": to})));
+    json!({"type": "Sequence", "decoders": all})
+}

@@ -1,0 +1,246 @@
+//! What the files beside `tokenizer.json` say: special tokens, added tokens, settings of the class. The order in which
+//! they count is that of `PreTrainedTokenizerBase.from_pretrained` of the transformers library.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+use tokenizers::AddedToken;
+
+/// Special tokens with a name of their own, in the order in which they are added.
+pub(super) const NAMED: [&str; 7] =
+    ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
+const EXTRA: &str = "extra_special_tokens";
+const ADDITIONAL: &str = "additional_special_tokens";
+
+/// A token and how it is found. What is not said follows from `special`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Token {
+    pub(super) content: String,
+    pub(super) special: bool,
+    pub(super) single_word: bool,
+    pub(super) lstrip: bool,
+    pub(super) rstrip: bool,
+    pub(super) normalized: Option<bool>,
+    /// Given as a text alone.
+    pub(super) bare: bool,
+}
+
+impl Token {
+    /// A special token of which the text is known.
+    pub(super) fn text(content: &str) -> Self {
+        Token { bare: true, ..Token::new(content, true) }
+    }
+
+    /// A token with defaults.
+    pub(super) fn new(content: &str, special: bool) -> Self {
+        Token {
+            content: content.to_string(),
+            special,
+            single_word: false,
+            lstrip: false,
+            rstrip: false,
+            normalized: None,
+            bare: false,
+        }
+    }
+
+    /// A text, or an object with `content`.
+    pub(super) fn read(value: &Value) -> Option<Token> {
+        if let Some(text) = value.as_str() {
+            return Some(Token::text(text));
+        }
+        let flag = |key: &str| value.get(key).and_then(Value::as_bool);
+        let mut token = Token::new(value.get("content")?.as_str()?, flag("special").unwrap_or(false));
+        token.single_word = flag("single_word").unwrap_or(false);
+        token.lstrip = flag("lstrip").unwrap_or(false);
+        token.rstrip = flag("rstrip").unwrap_or(false);
+        token.normalized = flag("normalized");
+        Some(token)
+    }
+
+    /// As the tokenizers library has it.
+    pub(super) fn added(&self) -> AddedToken {
+        AddedToken::from(self.content.clone(), self.special)
+            .single_word(self.single_word)
+            .lstrip(self.lstrip)
+            .rstrip(self.rstrip)
+            .normalized(self.normalized.unwrap_or(!self.special))
+    }
+}
+
+/// The settings of a directory.
+#[derive(Debug, Default)]
+pub(super) struct Settings {
+    /// `tokenizer_config.json` with what other files add.
+    pub(super) config: Map<String, Value>,
+    /// Special tokens by the names of [`NAMED`]; those that are null are missing here and `Null` in the config.
+    pub(super) named: BTreeMap<String, Token>,
+    /// Special tokens with other names.
+    pub(super) specific: Vec<(String, Token)>,
+    /// Special tokens without names, if there is a list of them.
+    pub(super) extra: Option<Vec<Token>>,
+    /// Special tokens without names of old directories.
+    pub(super) additional: Option<Vec<Token>>,
+    /// Added tokens by their ids.
+    pub(super) added: BTreeMap<u64, Token>,
+}
+
+/// The files, parsed; null where there is none.
+pub(super) struct Parsed<'a> {
+    pub(super) config: &'a Value,
+    /// The keys of that file and of tokens in it, in their order.
+    pub(super) order: Vec<String>,
+    pub(super) special_map: &'a Value,
+    pub(super) added: &'a Value,
+    pub(super) tokenizer: Option<&'a Value>,
+}
+
+impl Settings {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// Says which entry of which file is no token or no id.
+    pub(super) fn read(files: &Parsed) -> Result<Settings, String> {
+        let mut config = match files.config {
+            Value::Object(config) => config.clone(),
+            Value::Null => Map::new(),
+            _ => return Err("tokenizer_config.json: not a JSON object".into()),
+        };
+        if files.tokenizer.is_some() {
+            config.remove("add_bos_token");
+            config.remove("add_eos_token");
+        }
+        if config.get(EXTRA).is_none_or(is_empty)
+            && let Some(additional) = config.remove(ADDITIONAL)
+        {
+            config.insert(EXTRA.into(), additional);
+        }
+        let mut settings = Settings { specific: take_specific(&mut config)?, config, ..Settings::default() };
+        let decoder = settings.config.get("added_tokens_decoder").filter(|d| !d.is_null()).cloned();
+        match decoder {
+            Some(decoder) => settings.read_decoder(&decoder)?,
+            None => settings.read_legacy(files)?,
+        }
+        settings.specific.sort_by_key(|(key, _)| files.order.iter().position(|k| k == key));
+        settings.read_named()?;
+        settings.extra = settings.list(EXTRA)?;
+        settings.additional = settings.list(ADDITIONAL)?;
+        Ok(settings)
+    }
+
+    fn read_decoder(&mut self, decoder: &Value) -> Result<(), String> {
+        let fault = |what: &str| format!("tokenizer_config.json: added_tokens_decoder: {what}");
+        for (id, token) in decoder.as_object().ok_or_else(|| fault("not an object"))? {
+            let number = id.parse().map_err(|_| fault(&format!("{id:?} is no id")))?;
+            let token = Some(token).filter(|t| t.is_object()).and_then(Token::read);
+            self.added.insert(number, token.ok_or_else(|| fault(&format!("{id:?} is no token")))?);
+        }
+        Ok(())
+    }
+
+    /// `special_tokens_map.json`, `added_tokens.json` and the added tokens of `tokenizer.json`.
+    fn read_legacy(&mut self, files: &Parsed) -> Result<(), String> {
+        if let Some(map) = files.special_map.as_object() {
+            for (key, value) in map {
+                let mut value = value.clone();
+                match (&mut value, key == EXTRA) {
+                    (Value::Object(token), false) => {
+                        token.insert("special".into(), true.into());
+                    }
+                    (Value::Object(more), true) => {
+                        self.specific.extend(named_tokens(more, "special_tokens_map.json")?);
+                        continue;
+                    }
+                    (Value::Array(more), true) => {
+                        let before = self.config.get(EXTRA).and_then(Value::as_array).cloned().unwrap_or_default();
+                        let more = more.iter().map(special).filter(|t| !before.contains(t)).collect();
+                        value = Value::Array([before, more].concat());
+                    }
+                    _ => {}
+                }
+                self.config.insert(key.clone(), value);
+            }
+        }
+        if let Some(added) = files.added.as_object() {
+            let mut specials: Vec<String> =
+                NAMED.iter().filter_map(|k| self.config.get(*k)).filter_map(Token::read).map(|t| t.content).collect();
+            specials.extend(self.list(EXTRA)?.into_iter().flatten().map(|t| t.content));
+            for (content, id) in added {
+                let id = id.as_u64().ok_or_else(|| format!("added_tokens.json: {content:?} has no id"))?;
+                self.added.insert(id, Token::new(content, specials.contains(content)));
+            }
+        }
+        let list = files.tokenizer.and_then(|t| t["added_tokens"].as_array());
+        for (at, entry) in list.into_iter().flatten().enumerate() {
+            let token = Some(entry).filter(|e| e.is_object()).and_then(Token::read).zip(entry["id"].as_u64());
+            let (token, id) =
+                token.ok_or_else(|| format!("tokenizer.json: added_tokens: entry {at} has no content or no id"))?;
+            self.added.insert(id, token);
+        }
+        Ok(())
+    }
+
+    fn read_named(&mut self) -> Result<(), String> {
+        for key in NAMED {
+            let Some(value) = self.config.get(key).filter(|v| !v.is_null()) else { continue };
+            let token = Token::read(value).ok_or_else(|| format!("tokenizer_config.json: {key} is no token"))?;
+            let known = self.added.values().find(|t| t.content == token.content);
+            self.named.insert(key.into(), known.cloned().unwrap_or(token));
+        }
+        Ok(())
+    }
+
+    /// Tokens of a list of the config.
+    fn list(&self, key: &str) -> Result<Option<Vec<Token>>, String> {
+        let Some(value) = self.config.get(key) else { return Ok(None) };
+        if value.is_null() {
+            return Ok((key == EXTRA).then(Vec::new));
+        }
+        let fault = || format!("tokenizer_config.json: {key}: not a list of tokens");
+        let tokens = value.as_array().ok_or_else(fault)?;
+        tokens.iter().map(|t| Token::read(t).ok_or_else(fault)).collect::<Result<_, _>>().map(Some)
+    }
+}
+
+/// What Python takes for false.
+pub(super) fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(b) => !b,
+        Value::Number(n) => n.as_f64() == Some(0.0),
+        Value::String(s) => s.is_empty(),
+        Value::Array(a) => a.is_empty(),
+        Value::Object(o) => o.is_empty(),
+    }
+}
+
+fn special(token: &Value) -> Value {
+    let mut token = token.clone();
+    if let Value::Object(fields) = &mut token {
+        fields.insert("special".into(), true.into());
+    }
+    token
+}
+
+/// Takes special tokens with names of their own out of the config.
+fn take_specific(config: &mut Map<String, Value>) -> Result<Vec<(String, Token)>, String> {
+    let own = |key: &str, value: &Value| key.ends_with("_token") && !NAMED.contains(&key) && value.is_string();
+    let keys: Vec<String> = config.iter().filter(|(k, v)| own(k, v)).map(|(k, _)| k.clone()).collect();
+    let mut found: Vec<(String, Token)> = keys
+        .into_iter()
+        .filter_map(|key| config.remove(&key).as_ref().and_then(Token::read).map(|token| (key, token)))
+        .collect();
+    if let Some(Value::Object(more)) = config.get(EXTRA) {
+        found.extend(named_tokens(more, "tokenizer_config.json")?);
+        config.remove(EXTRA);
+    }
+    Ok(found)
+}
+
+fn named_tokens(tokens: &Map<String, Value>, file: &str) -> Result<Vec<(String, Token)>, String> {
+    let read = |(key, value): (&String, &Value)| {
+        let token = Token::read(value).ok_or_else(|| format!("{file}: {EXTRA}: {key} is no token"))?;
+        Ok((key.clone(), token))
+    };
+    tokens.iter().map(read).collect()
+}
