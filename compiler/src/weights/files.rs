@@ -24,7 +24,12 @@ const OTHERS: [(&str, &str, &str, &str); 9] = [
     ("consolidated", ".pth", "the format of the original release", ORIGINAL),
     ("consolidated", ".safetensors", "the format of the original release, with other names", ORIGINAL),
     ("", ".onnx", "a compiled graph", COMPILED),
-    ("", ".gguf", "weights of llama.cpp", "compile the .gguf file itself, or use the model that it was made from"),
+    (
+        "",
+        ".gguf",
+        "weights in the form of GGUF",
+        "compile the .gguf file itself, or use the model that it was made from",
+    ),
     ("", ".tflite", "a compiled graph", COMPILED),
 ];
 
