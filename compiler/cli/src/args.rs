@@ -390,7 +390,7 @@ pub(crate) struct RunArgs {
     /// Texts to compare with, separated by commas: as a --prompt for each
     #[arg(long, value_name = "TEXT,TEXT,..", value_delimiter = ',', conflicts_with_all = ["inputs", "prompt"])]
     pub(crate) labels: Vec<String>,
-    /// Pictures to look at: PNG, JPEG, WebP or GIF
+    /// Pictures to look at: PNG, JPEG, WebP, GIF, BMP, TIFF, PNM or ICO
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "inputs")]
     pub(crate) image: Vec<PathBuf>,
     /// Films to look at: folders with their pictures, animated GIF files, or the pictures of one film

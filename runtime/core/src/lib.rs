@@ -5,6 +5,7 @@
 //!   together; [`native`]: the devices of this machine.
 //! - [`tensors`]: tensors in, tensors out. [`generate`](mod@generate): prompt in, tokens out, by way of [`feed`] and
 //!   [`sample`].
+//! - [`file_kind`](mod@file_kind): what a file is by its first bytes.
 //! - [`task`]: pictures and texts in, labels, boxes and similarities out; [`picture`]: from pictures to tensors.
 //! - [`transcribe`]: recordings in, what is said in them out, in the language of [`choices`]; [`sound`]: from recordings
 //!   to tensors.
@@ -23,6 +24,7 @@ mod chooser;
 pub mod cpu;
 pub mod error;
 pub mod feed;
+pub mod file_kind;
 pub mod generate;
 pub mod gpu;
 pub mod hybrid;

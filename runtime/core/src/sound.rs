@@ -5,8 +5,12 @@ use gristmill_bundle::{Fill, Sounds};
 use crate::backend::Tensor;
 use crate::error::Error;
 
+pub mod wave;
+
 /// Most samples of a recording: four hours and a half at 16 kHz.
 pub const MAX_SAMPLES: u64 = 1 << 28;
+/// Fewest and most samples per second of a recording that is read.
+const RATES: std::ops::RangeInclusive<u32> = 1000..=1 << 20;
 /// Added to the variance before it divides: `Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm` of transformers.
 const EPSILON: f64 = 1e-7;
 
@@ -85,6 +89,15 @@ pub fn check_length(samples: u64) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Unsupported(format!("the recording has {samples} samples; at most {MAX_SAMPLES} are accepted: cut it")))
+}
+
+/// Whether a recording can have so many samples per second; to be asked before anything is made of it.
+pub fn check_rate(rate: u32) -> Result<(), Error> {
+    if RATES.contains(&rate) {
+        return Ok(());
+    }
+    let (least, most) = (RATES.start(), RATES.end());
+    Err(Error::Unsupported(format!("the recording has {rate} samples per second; {least} to {most} are accepted")))
 }
 
 /// Brings samples to a mean of 0 and a variance of 1.

@@ -4,7 +4,7 @@ import type { Model, TaskInfo } from "../ts/index";
 import { announce, h, setState, time } from "./dom";
 import { dropPlace, onPaste } from "./drop";
 import { latest } from "./latest";
-import { NO_PICTURE, painted } from "./painted";
+import { painted, reasonOf } from "./painted";
 import { recorder } from "./recorder";
 import { scoreTable } from "./scores";
 import { troubleOf, type Trouble } from "./trouble";
@@ -83,7 +83,7 @@ export function fitView(model: Model, task: TaskInfo, failed: (error: Trouble) =
       shown.replaceChildren(seen);
     } catch {
       shown.replaceChildren();
-      return tell(NO_PICTURE);
+      return tell(await reasonOf(model.compare([file], ["a picture"])));
     }
     current = file;
     await ask();

@@ -4,7 +4,7 @@ import type { Detection, Model } from "../ts/index";
 import { announce, h, setState, time } from "./dom";
 import { dropPlace, onPaste } from "./drop";
 import { latest } from "./latest";
-import { NO_PICTURE } from "./painted";
+import { reasonOf } from "./painted";
 import { scoreTable } from "./scores";
 import { troubleOf, type Trouble } from "./trouble";
 
@@ -38,7 +38,7 @@ export function pictureView(model: Model, kind: "classify" | "detect", failed: (
       current?.close();
       current = next;
     } catch {
-      note.textContent = NO_PICTURE;
+      note.textContent = await reasonOf(kind === "detect" ? model.detect(file) : model.classify(file));
       return;
     }
     draw([]);

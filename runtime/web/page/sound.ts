@@ -67,7 +67,7 @@ export function soundView(model: Model, task: TaskInfo, failed: (error: Trouble)
     } catch (thrown) {
       const error = troubleOf(thrown);
       // What is wrong with a file is said beside it.
-      if (error.code === "input") tell("This file is no recording that the browser knows.");
+      if (error.code === "input") tell(error.message);
       else failed(error);
     }
     text.removeAttribute("aria-busy");

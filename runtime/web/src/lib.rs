@@ -11,6 +11,7 @@ mod files;
 mod generate;
 mod gpu;
 mod info;
+mod media;
 mod runtime;
 mod task;
 mod tensors;

@@ -19,6 +19,7 @@ import type { SentPicture } from "./picture";
 import { embed } from "./tasks/embed";
 import { generate } from "./tasks/generate";
 import { perform, type TaskArgs } from "./tasks/perform";
+import { kindOf, readRecording, type Wave } from "./tasks/read";
 import { transcribe } from "./tasks/transcribe";
 import type { WriteEvent } from "./tasks/write";
 
@@ -55,6 +56,10 @@ export type Calls = {
     args: { entry: string | null; inputs: Record<string, Tensor>; options: RunOptions };
     result: Record<string, Tensor>;
   };
+  /** The recording in a file, or null if the browser has to decode it. */
+  readRecording: { args: { file: Blob }; result: Wave | null };
+  /** What a file is. */
+  kindOf: { args: { file: Blob }; result: string | null };
   memory: { args: null; result: MemoryInfo };
   dispose: { args: null; result: null };
   /** For tests. */
@@ -97,6 +102,12 @@ function handlers(): Handlers<Calls> {
     embed: (args, { signal }) => inTurn((model) => embed(model, args.texts, signal)),
     perform: (args, { signal }) => inTurn((model) => perform(model, args, signal)),
     run: (args) => inTurn((model) => model.run(args.entry, args.inputs, args.options)),
+    readRecording: async ({ file }, context) => {
+      const read = await readRecording(file);
+      if (read) context.transfer([read.samples.buffer]);
+      return read;
+    },
+    kindOf: ({ file }) => kindOf(file),
     memory: async () => loaded().memory(),
     dispose: async () => {
       model?.dispose();

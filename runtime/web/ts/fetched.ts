@@ -1,6 +1,15 @@
 // Files that callers name by their address.
 
 import { aborted, makeError } from "./errors";
+import type { Wave } from "./tasks/read";
+
+/** What the side with the runtime does with files. */
+export interface Files {
+  /** The recording in a file, or null if the browser has to decode it. */
+  readRecording(file: Blob): Promise<Wave | null>;
+  /** What a file is, such as `a HEIC image`; null if that is not known. */
+  kindOf(file: Blob): Promise<string | null>;
+}
 
 /** The file at an address, which is relative to the page; `what` names it in errors. */
 export async function fetchFile(what: string, address: string | URL, signal?: AbortSignal): Promise<Blob> {

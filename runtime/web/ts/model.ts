@@ -22,6 +22,7 @@ import type {
 import { chat, type Chat } from "./chat";
 import type { Calls } from "./engine";
 import { aborted, makeError } from "./errors";
+import type { Files } from "./fetched";
 import { connect, streamOf, type Link, type Port, type Stream } from "./link";
 import type { LoadArgs } from "./loaded";
 import { takePictures } from "./picture";
@@ -55,11 +56,16 @@ export class Model {
   /** Chat completions in the shapes of OpenAI's interface. */
   readonly chat: Chat = chat(this);
   private readonly home: Home;
+  private readonly files: Files;
   private known: ModelInfo;
   private ended = false;
 
   private constructor(home: Home, info: ModelInfo) {
     this.home = home;
+    this.files = {
+      readRecording: (file) => home.link.call("readRecording", { file }),
+      kindOf: (file) => home.link.call("kindOf", { file }),
+    };
     this.known = info;
   }
 
@@ -130,7 +136,7 @@ export class Model {
     }
     const start = async (stop: AbortSignal, onEvent: (event: WriteEvent) => void): Promise<GenerateResult> => {
       const split = withoutPictures(prompt, images);
-      const taken = await unless(stop, takePictures(split.images, stop));
+      const taken = await unless(stop, takePictures(split.images, this.files, stop));
       if (!taken) return NOTHING_WRITTEN;
       const args = { prompt: split.prompt, pictures: taken.pictures, options: sent };
       return this.home.link.call("generate", args, { signal: stop, onEvent, transfer: taken.transfer });
@@ -150,7 +156,7 @@ export class Model {
       onEvent: (event: WriteEvent) => void,
     ): Promise<TranscribeResult> => {
       if (!rate) throw makeError("unsupported", "this model does not write down recordings");
-      const samples = await unless(stop, takeSound(audio, rate, stop));
+      const samples = await unless(stop, takeSound(audio, rate, this.files, stop));
       if (!samples) return { text: "", segments: [], choices: {}, reason: "aborted", recoveries: 0 };
       const args = { samples, options: sent };
       return this.home.link.call("transcribe", args, { signal: stop, onEvent, transfer: [samples.buffer] });
@@ -203,7 +209,7 @@ export class Model {
   ): Promise<unknown[]> {
     if (signal?.aborted) throw aborted();
     const task = this.known.entries.find((entry) => entry.task?.kind === kind)?.task;
-    const { things, transfer } = await takeThings(sources, task ?? {}, signal);
+    const { things, transfer } = await takeThings(sources, task ?? {}, this.files, signal);
     return this.home.link.call("perform", { kind, things, texts, threshold }, { signal, transfer });
   }
 

@@ -2,7 +2,7 @@
 
 import type { PictureSource } from "./api";
 import { makeError } from "./errors";
-import { fetchFile } from "./fetched";
+import { fetchFile, type Files } from "./fetched";
 
 /** Most pixels of a picture; the runtime takes no more either. */
 const MOST_PIXELS = 2 ** 26;
@@ -13,14 +13,19 @@ export type SentPicture = ImageBitmap | ImageData;
 /** All pictures, and those of them that may be handed over: bitmaps are ours, those that the caller has are copied. */
 export async function takePictures(
   sources: PictureSource[],
+  files: Files,
   signal?: AbortSignal,
 ): Promise<{ pictures: SentPicture[]; transfer: ImageBitmap[] }> {
-  const pictures = await Promise.all(sources.map((source) => takePicture(source, signal)));
+  const pictures = await Promise.all(sources.map((source) => takePicture(source, files, signal)));
   return { pictures, transfer: pictures.filter((picture) => picture instanceof ImageBitmap) };
 }
 
 /** A picture that can be sent. */
-export async function takePicture(source: PictureSource, signal?: AbortSignal): Promise<SentPicture> {
+export async function takePicture(
+  source: PictureSource,
+  files: Files,
+  signal?: AbortSignal,
+): Promise<SentPicture> {
   if (typeof ImageData !== "undefined" && source instanceof ImageData) return source;
   const decodable = typeof source === "string" || source instanceof URL ? await fetchFile("picture", source, signal) : source;
   let bitmap: ImageBitmap;
@@ -28,8 +33,10 @@ export async function takePicture(source: PictureSource, signal?: AbortSignal): 
     // Colours as they are in the file, which is what models were trained with; upright, as cameras mean it.
     bitmap = await createImageBitmap(decodable, { premultiplyAlpha: "none", colorSpaceConversion: "none" });
   } catch (e) {
+    const kind = decodable instanceof Blob ? await files.kindOf(decodable) : null;
+    const remedy = kind === null ? "" : `; this is ${kind}: convert it to PNG or JPEG`;
     const message = "the picture cannot be decoded; expected a file of a kind that this browser shows, or an image";
-    throw makeError("input", `${message} that is loaded: ${(e as Error).message}`, {}, e);
+    throw makeError("input", `${message} that is loaded: ${(e as Error).message}${remedy}`, {}, e);
   }
   if (bitmap.width * bitmap.height <= MOST_PIXELS) return bitmap;
   const size = `${bitmap.width} x ${bitmap.height}`;

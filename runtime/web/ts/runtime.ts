@@ -1,13 +1,13 @@
 // The WebAssembly part: loading it, and the JSON that it speaks. See `src/runtime.rs` for the other side.
 
-import init, { Runtime, version } from "../pkg/gristmill_web.js";
+import init, { fileKind, readWave, Runtime, version } from "../pkg/gristmill_web.js";
 
 import type { ModelInfo, StopReason, TranscribeResult } from "./api";
 import { asError, fromPlain, makeError, type GristmillError, type PlainError } from "./errors";
 import type { FileRef } from "./load/contract";
 import type { Piece, WeightTensor } from "./load/weights";
 
-export { Runtime, version };
+export { fileKind, readWave, Runtime, version };
 
 /** What the manifest says, as `Runtime.info` gives it. */
 export interface ManifestInfo

@@ -1,11 +1,19 @@
 // Recordings in whatever form the caller has them, as samples of one channel that can be sent to a worker.
 
 import type { Samples, SoundSource } from "./api";
-import { makeError } from "./errors";
-import { fetchFile } from "./fetched";
+import { GristmillError, makeError } from "./errors";
+import { fetchFile, type Files } from "./fetched";
 
-/** Samples at the rate of the model, which belong to whoever asked. Needs a page: workers decode no sound. */
-export async function takeSound(source: SoundSource, rate: number, signal?: AbortSignal): Promise<Float32Array> {
+/**
+ * Samples at the rate of the model, which belong to whoever asked. The runtime reads WAV files, the browser all others;
+ * that needs a page: workers decode no audio.
+ */
+export async function takeSound(
+  source: SoundSource,
+  rate: number,
+  files: Files,
+  signal?: AbortSignal,
+): Promise<Float32Array> {
   if (isSamples(source)) return atRate(source, rate);
   if (typeof AudioBuffer !== "undefined" && source instanceof AudioBuffer) {
     return atRate({ samples: mixed(source), rate: source.sampleRate }, rate);
@@ -16,9 +24,26 @@ export async function takeSound(source: SoundSource, rate: number, signal?: Abor
     const forms = "a file as Blob or ArrayBuffer, its address, an AudioBuffer, or { samples, rate }";
     throw makeError("input", `audio: expected ${forms}, found something else`);
   }
-  // Decoding takes its buffer away.
-  const bytes = file instanceof Blob ? await file.arrayBuffer() : file.slice(0);
-  return mixed(await decode(bytes, rate));
+  const blob = file instanceof Blob ? file : new Blob([file]);
+  const read = await files.readRecording(blob);
+  if (read) {
+    if (read.warning !== null) console.warn(`gristmill: ${read.warning}`);
+    return atRate(read, rate);
+  }
+  const bytes = await blob.arrayBuffer();
+  try {
+    return mixed(await decode(bytes, rate));
+  } catch (e) {
+    throw await named(e, blob, files);
+  }
+}
+
+/** An error that says what the file is, if that is known. */
+async function named(thrown: unknown, file: Blob, files: Files): Promise<unknown> {
+  const kind = thrown instanceof GristmillError && thrown.code === "input" ? await files.kindOf(file) : null;
+  if (kind === null) return thrown;
+  const message = `${(thrown as Error).message}; this is ${kind}: convert it to WAV or MP3`;
+  return makeError("input", message, {}, thrown);
 }
 
 function isSamples(source: SoundSource): source is Samples {

@@ -2,6 +2,7 @@
 
 import type { Film, PictureSource, SoundSource, TaskInfo } from "./api";
 import { makeError } from "./errors";
+import type { Files } from "./fetched";
 import { takeFrames } from "./film";
 import { takePictures } from "./picture";
 import { takeSound } from "./sound";
@@ -17,16 +18,17 @@ export interface Taken {
 export async function takeThings(
   sources: (PictureSource | Film | SoundSource)[],
   task: Pick<TaskInfo, "rate" | "frames">,
+  files: Files,
   signal?: AbortSignal,
 ): Promise<Taken> {
   const { rate, frames: count = 1 } = task;
   if (rate !== undefined) {
-    const recordings = await Promise.all(sources.map((source) => takeSound(source as SoundSource, rate, signal)));
+    const recordings = await Promise.all(sources.map((source) => takeSound(source as SoundSource, rate, files, signal)));
     return { things: recordings, transfer: recordings.map((samples) => samples.buffer) };
   }
   const take = async (source: PictureSource | Film | SoundSource): Promise<Taken> => {
     if (!isFilm(source)) {
-      const { pictures, transfer } = await takePictures([source as PictureSource], signal);
+      const { pictures, transfer } = await takePictures([source as PictureSource], files, signal);
       return { things: pictures, transfer };
     }
     if ("video" in source) {
@@ -36,7 +38,7 @@ export async function takeThings(
     if (!Array.isArray(source.frames) || source.frames.length === 0) {
       throw makeError("input", "frames: expected the pictures of a film, found none");
     }
-    const { pictures, transfer } = await takePictures(source.frames, signal);
+    const { pictures, transfer } = await takePictures(source.frames, files, signal);
     return { things: [pictures], transfer };
   };
   const all = await Promise.all(sources.map(take));

@@ -1,24 +1,30 @@
-//! Pictures from files.
+//! Images from files.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read, Seek};
 use std::path::Path;
 
+use gristmill_runtime::file_kind::{HEAD, Medium, file_kind};
 use gristmill_runtime::picture::{MAX_PIXELS, Picture, check_size};
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
 use crate::failure::{Failure, Outcome};
+use crate::output::note;
 
-/// A picture from a file, upright.
+const EXPECTED: &str = "expected a PNG, JPEG, WebP, GIF, BMP, TIFF, PNM or ICO file";
+
+/// An image from a file, upright, with the colours that Pillow's `convert("RGB")` gives it.
 pub(super) fn read(path: &Path) -> Outcome<Picture> {
     let place = |fault: String| Failure::wrong(format!("{}: {fault}", path.display()));
-    let file = File::open(path).map_err(|e| Failure::io(path, &e))?;
+    let mut file = File::open(path).map_err(|e| Failure::io(path, &e))?;
+    let mut head = Vec::new();
+    file.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(|e| Failure::io(path, &e))?;
+    file.rewind().map_err(|e| Failure::io(path, &e))?;
     let reader = ImageReader::new(BufReader::new(file)).with_guessed_format().map_err(|e| Failure::io(path, &e))?;
-    if reader.format().is_none_or(|f| !f.reading_enabled()) {
-        return Err(place("not a picture; expected a PNG, JPEG, WebP or GIF file".to_string()));
-    }
+    let format = reader.format().filter(ImageFormat::reading_enabled).ok_or_else(|| place(unknown(&head)))?;
     let decode = || -> Result<DynamicImage, Failure> {
-        let fault = |e: image::ImageError| place(format!("the picture cannot be decoded: {e}"));
+        let fault =
+            |e: image::ImageError| place(format!("the image cannot be decoded: {e}; convert it to PNG or JPEG"));
         let mut decoder = reader.into_decoder().map_err(fault)?;
         let (width, height) = decoder.dimensions();
         check_size(width.into(), height.into()).map_err(|e| place(e.to_string()))?;
@@ -34,13 +40,64 @@ pub(super) fn read(path: &Path) -> Outcome<Picture> {
         }
         Ok(image)
     };
-    let rgb = decode()?.into_rgb8();
+    let (rgb, warning) = colours(decode()?, format).map_err(place)?;
+    if let Some(warning) = warning {
+        note(&format!("warning: {}: {warning}", path.display()));
+    }
     let (width, height) = (rgb.width() as usize, rgb.height() as usize);
     Ok(Picture::from_rgb(width, height, rgb.into_raw())?)
 }
 
+/// What is wrong with a file that begins with these bytes, if no decoder knows it.
+fn unknown(head: &[u8]) -> String {
+    match file_kind(head) {
+        None => format!("not an image; {EXPECTED}"),
+        Some(kind) if kind.medium == Medium::Image => {
+            format!("this is {}, which is not supported; convert it to PNG or JPEG", kind.name)
+        }
+        Some(kind) => format!("not an image: this is {}; {EXPECTED}", kind.name),
+    }
+}
+
+/// Red, green and blue as Pillow has them, without opacity, and what is to be warned of.
+fn colours(image: DynamicImage, format: ImageFormat) -> Result<(RgbImage, Option<&'static str>), String> {
+    let (width, height) = (image.width(), image.height());
+    let made = |bytes: Vec<u8>| RgbImage::from_raw(width, height, bytes).ok_or_else(|| "no pixels".to_string());
+    // Of 16 bits Pillow takes the upper eight, but of PNM, which it scales.
+    let upper = |value: u16| (value >> 8) as u8;
+    Ok(match &image {
+        DynamicImage::ImageLuma16(grey) => {
+            let bytes: Vec<u8> = grey.as_raw().iter().flat_map(|v| [(*v).min(255) as u8; 3]).collect();
+            let white = grey.as_raw().iter().any(|v| *v > 255);
+            const CLIPPED: &str = "of its 16-bit shades of grey those above 255 become white, as Pillow has it; save it \
+                                   with 8 bits to have it as it looks";
+            (made(bytes)?, white.then_some(CLIPPED))
+        }
+        DynamicImage::ImageLumaA16(grey) => (made(grey.pixels().flat_map(|p| [upper(p[0]); 3]).collect())?, None),
+        DynamicImage::ImageRgb16(rgb) if format != ImageFormat::Pnm => {
+            (made(rgb.as_raw().iter().map(|v| upper(*v)).collect())?, None)
+        }
+        DynamicImage::ImageRgba16(rgba) => {
+            (made(rgba.pixels().flat_map(|p| [p[0], p[1], p[2]].map(upper)).collect())?, None)
+        }
+        DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_) => {
+            return Err(
+                "its pixels are floating-point numbers, which is not supported; save it with 8 bits".to_string()
+            );
+        }
+        DynamicImage::ImageLuma8(_)
+        | DynamicImage::ImageLumaA8(_)
+        | DynamicImage::ImageRgb8(_)
+        | DynamicImage::ImageRgba8(_)
+        | DynamicImage::ImageRgb16(_) => (image.into_rgb8(), None),
+        _ => return Err("its pixels are of a kind that is not supported; save it with 8 bits".to_string()),
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
@@ -55,5 +112,37 @@ mod tests {
             ["red", "green", "blue"][(0..3).max_by_key(|c| pixel[*c]).unwrap_or(0)]
         };
         assert_eq!([strongest(1, 1), strongest(2, 12), strongest(21, 2)], ["green", "red", "blue"]);
+    }
+
+    /// Files of all kinds and what Pillow makes of them: `tests/fixtures/images/make.py`.
+    #[test]
+    fn colours_are_those_of_pillow() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/images/cases.json");
+        let cases: Vec<Value> = serde_json::from_slice(&std::fs::read(root).unwrap()).unwrap();
+        assert!(cases.len() > 30, "{} cases", cases.len());
+        let hex = |text: &Value| -> Vec<u8> {
+            let text = text.as_str().unwrap();
+            (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        // A name that says nothing of the kind.
+        let path = folder.path().join("image");
+        for case in &cases {
+            let name = case["name"].as_str().unwrap();
+            std::fs::write(&path, hex(&case["file"])).unwrap();
+            let found = read(&path).map_err(|e| e.to_string());
+            if let Some(fault) = case["fault"].as_str() {
+                let found = found.map(|p| p.rgb().to_vec()).unwrap_err();
+                assert!(found.contains(fault), "{name}: {found}");
+                continue;
+            }
+            let found = found.unwrap_or_else(|e| panic!("{name}: {e}"));
+            let size = [found.width() as u64, found.height() as u64];
+            assert_eq!(serde_json::json!(size), case["size"], "{name}");
+            let most = case["tolerance"].as_u64().unwrap_or(0);
+            let far = |(a, b): (&u8, &u8)| u64::from(a.abs_diff(*b)) > most;
+            let expected = hex(&case["rgb"]);
+            assert!(!found.rgb().iter().zip(&expected).any(far), "{name}: {:?}, not {expected:?}", found.rgb());
+        }
     }
 }

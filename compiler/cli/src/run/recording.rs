@@ -1,42 +1,77 @@
 //! Recordings from files.
 
 use std::fs::File;
+use std::io::{Cursor, Read, Seek};
 use std::path::Path;
 
-use gristmill_runtime::sound::{Sound, check_length};
+use gristmill_runtime::file_kind::{HEAD, Medium, file_kind};
+use gristmill_runtime::sound::{Sound, check_length, check_rate, wave};
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Async, FixedAsync, Resampler, SincInterpolationParameters};
 use symphonia::core::codecs::audio::AudioDecoderOptions;
 use symphonia::core::errors::Error as DecodeError;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::{FormatOptions, TrackType};
-use symphonia::core::io::MediaSourceStream;
+use symphonia::core::io::{MediaSource, MediaSourceStream, ReadOnlySource};
 use symphonia::core::meta::MetadataOptions;
 
 use crate::failure::{Failure, Outcome};
+use crate::output::note;
 
 /// Samples that are resampled at once.
 const CHUNK: usize = 4096;
 
-/// A recording as a file has it, its channels mixed to one.
+/// A recording as a file or a pipe has it, its channels mixed to one.
 pub(super) fn read(path: &Path) -> Outcome<Sound> {
     let place = |fault: String| Failure::wrong(format!("{}: {fault}", path.display()));
-    let file = File::open(path).map_err(|e| Failure::io(path, &e))?;
-    let mut hint = Hint::new();
-    if let Some(extension) = path.extension().and_then(|e| e.to_str()) {
-        hint.with_extension(extension);
+    let mut file = File::open(path).map_err(|e| Failure::io(path, &e))?;
+    let mut head = Vec::new();
+    file.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(|e| Failure::io(path, &e))?;
+    if wave::is_wave(&head) {
+        let mut whole = Cursor::new(head).chain(file);
+        let read = wave::read(&mut whole).map_err(place)?;
+        if let Some(warning) = read.warning {
+            note(&format!("warning: {}: {warning}", path.display()));
+        }
+        return Sound::new(read.rate, read.samples).map_err(|e| place(e.to_string()));
     }
-    let stream = MediaSourceStream::new(Box::new(file), Default::default());
+    // A pipe cannot go back to its beginning.
+    let source: Box<dyn MediaSource> = match file.rewind() {
+        Ok(()) => Box::new(file),
+        Err(_) => Box::new(ReadOnlySource::new(Cursor::new(head.clone()).chain(file))),
+    };
+    decode(source, &head).map_err(place)
+}
+
+/// What is wrong with a file that begins with these bytes, if no decoder knows it.
+fn unknown(head: &[u8]) -> String {
+    const EXPECTED: &str = "expected a WAV, FLAC, MP3, Ogg Vorbis or AAC file";
+    match file_kind(head) {
+        None => format!("not a recording; {EXPECTED}"),
+        Some(kind) if matches!(kind.medium, Medium::Audio | Medium::Video) => {
+            format!("this is {}, which cannot be read; convert it to WAV or FLAC", kind.name)
+        }
+        Some(kind) => format!("not a recording: this is {}; {EXPECTED}", kind.name),
+    }
+}
+
+/// The samples of a file that is no WAV file, or what is wrong with it.
+fn decode(source: Box<dyn MediaSource>, head: &[u8]) -> Result<Sound, String> {
+    let stream = MediaSourceStream::new(source, Default::default());
     let probe = symphonia::default::get_probe();
     let mut format = probe
-        .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
-        .map_err(|_| place("not a recording; expected a WAV, FLAC, MP3, Ogg Vorbis or AAC file".to_string()))?;
-    let track = format.default_track(TrackType::Audio).ok_or_else(|| place("it has no sound".to_string()))?;
+        .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
+        .map_err(|_| unknown(head))?;
+    let kind = file_kind(head).map_or("a file", |kind| kind.name);
+    let silent = || format!("this is {kind} without audio");
+    let track = format.default_track(TrackType::Audio).ok_or_else(silent)?;
     let parameters = track.codec_params.as_ref().and_then(|p| p.audio());
-    let parameters = parameters.ok_or_else(|| place("it does not say how its sound is stored".to_string()))?;
-    let fault = |e: DecodeError| place(format!("the recording cannot be decoded: {e}"));
+    let parameters = parameters.ok_or_else(|| format!("this is {kind} that does not say how its audio is stored"))?;
+    let fault = |e: DecodeError| format!("the recording cannot be decoded: {e}");
     let codecs = symphonia::default::get_codecs();
-    let mut decoder = codecs.make_audio_decoder(parameters, &AudioDecoderOptions::default()).map_err(fault)?;
+    let mut decoder = codecs
+        .make_audio_decoder(parameters, &AudioDecoderOptions::default())
+        .map_err(|e| format!("this is {kind} whose audio cannot be decoded ({e}); convert it to WAV or FLAC"))?;
     let id = track.id;
     let (mut samples, mut rate, mut buffer) = (Vec::new(), 0, Vec::new());
     while let Some(packet) = format.next_packet().map_err(fault)? {
@@ -51,15 +86,16 @@ pub(super) fn read(path: &Path) -> Outcome<Sound> {
         };
         let (channels, found) = (decoded.spec().channels().count(), decoded.spec().rate());
         if rate != 0 && rate != found {
-            return Err(place(format!("its rate changes from {rate} to {found} samples per second")));
+            return Err(format!("its rate changes from {rate} to {found} samples per second"));
         }
         rate = found;
+        check_rate(rate).map_err(|e| e.to_string())?;
         buffer.clear();
         decoded.copy_to_vec_interleaved::<f32>(&mut buffer);
         samples.extend(buffer.chunks_exact(channels.max(1)).map(|all| all.iter().sum::<f32>() / channels as f32));
-        check_length(samples.len() as u64).map_err(|e| place(e.to_string()))?;
+        check_length(samples.len() as u64).map_err(|e| e.to_string())?;
     }
-    Sound::new(rate, samples).map_err(|e| place(e.to_string()))
+    Sound::new(rate, samples).map_err(|e| e.to_string())
 }
 
 /// The same recording with `rate` samples per second.
@@ -69,11 +105,12 @@ pub(super) fn at_rate(sound: Sound, rate: u32) -> Outcome<Sound> {
     }
     let fault =
         |e: String| Failure::wrong(format!("the recording cannot be brought to {rate} samples per second: {e}"));
+    let count = sound.samples().len();
+    check_length((count as u64 * u64::from(rate)).div_ceil(u64::from(sound.rate())))?;
     let ratio = f64::from(rate) / f64::from(sound.rate());
     let parameters = SincInterpolationParameters::default();
     let resampler = Async::<f32>::new_sinc(ratio, 1.0, &parameters, CHUNK, 1, FixedAsync::Input);
     let mut resampler = resampler.map_err(|e| fault(e.to_string()))?;
-    let count = sound.samples().len();
     let input = InterleavedSlice::new(sound.samples(), 1, count).map_err(|e| fault(e.to_string()))?;
     let output = resampler.process_all(&input, count, None).map_err(|e| fault(e.to_string()))?;
     Ok(Sound::new(rate, output.take_data())?)

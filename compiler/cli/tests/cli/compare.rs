@@ -101,7 +101,7 @@ fn films_are_compared_with_texts() {
     fails(&["--video", "nothing"], "nothing: no files; expected the pictures of a film");
     fails(&["--video", "nowhere"], "nowhere: No such file");
     fails(&["--video", "cut.gif"], "cut.gif: the animation cannot be decoded");
-    fails(&["--video", "note.txt"], "note.txt: not a picture");
+    fails(&["--video", "note.txt"], "note.txt: not an image");
     fails(&["--image", &files[0]], "has no use for pictures");
     run(&["--video", &gif]).fails(2, &["this model compares films with texts"]);
     run(&["--prompt", "t0"]).fails(2, &["compares texts with films: name one with --video FOLDER"]);

@@ -57,10 +57,10 @@ fn what_is_no_picture_is_said_before_anything_is_compiled() {
         place.run(&args).fails(2, texts);
     };
     run(&["--image", "nowhere.png"], &["nowhere.png: No such file"]);
-    run(&["--image", "note.txt"], &["note.txt: not a picture; expected a PNG, JPEG, WebP or GIF file"]);
-    run(&["--image", "old.bmp"], &["old.bmp: not a picture"]);
-    run(&["--image", "empty.png"], &["empty.png: not a picture"]);
-    run(&["--image", "cut.png"], &["cut.png: the picture cannot be decoded"]);
+    run(&["--image", "note.txt"], &["note.txt: not an image: this is a text file; expected a PNG, JPEG, WebP, GIF"]);
+    run(&["--image", "old.bmp"], &["old.bmp: the image cannot be decoded"]);
+    run(&["--image", "empty.png"], &["empty.png: not an image: this is empty"]);
+    run(&["--image", "cut.png"], &["cut.png: the image cannot be decoded"]);
     run(&["--image", "huge.png"], &["huge.png: "]);
     run(&["--image", &person, "--draw", "missing/out.png"], &["its directory does not exist"]);
     run(&["--image", &person, "--draw", "out.jpg"], &["--draw writes PNG"]);

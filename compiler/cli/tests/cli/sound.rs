@@ -109,7 +109,7 @@ fn what_is_no_recording_is_said_before_anything_is_compiled() {
         place.run(&args).fails(2, texts);
     };
     run(&["--audio", "nowhere.wav"], &["nowhere.wav: No such file"]);
-    run(&["--audio", "note.txt"], &["note.txt: not a recording; expected a WAV, FLAC, MP3"]);
+    run(&["--audio", "note.txt"], &["note.txt: not a recording: this is a text file; expected a WAV, FLAC, MP3"]);
     run(&["--audio", "empty.wav"], &["empty.wav: "]);
     run(&["--audio", "nan.wav"], &["nan.wav: sample 1 of the recording is not a number"]);
     run(&["--audio", "good.wav", "--image", "cat.png"], &["cannot be used with"]);
