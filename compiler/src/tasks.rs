@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::emit::EntryPlan;
 use crate::error::CompileError;
+use crate::hf::ctc::Ctc;
 use crate::hf::dir::{ModelDir, PREPROCESSOR};
 use crate::hf::pictures::pictures;
 use crate::hf::timestamps::timestamps;
@@ -55,8 +56,8 @@ pub(crate) fn task(
         }
         Answer::Compare { scores } => bundle::Answer::Compare { scores: output(scores)? },
         Answer::Spell { tokens, blank } => {
-            let Some(letters) = dir.letters()? else { return Ok(None) };
-            bundle::Answer::Spell { tokens: output(tokens)?, blank: *blank, letters }
+            let Some(Ctc { letters, blank: own, clean_up }) = dir.ctc()? else { return Ok(None) };
+            bundle::Answer::Spell { tokens: output(tokens)?, blank: own.unwrap_or(*blank), letters, clean_up }
         }
         Answer::Show { token, count, written } => {
             bundle::Answer::Show { token: *token, count: size(count)?, written: written.clone() }
@@ -95,7 +96,7 @@ fn prepared(
     fit: Option<&Fit>,
     cut: Cut,
 ) -> Result<Option<bundle::Pictures>, CompileError> {
-    pictures(&dir.preprocessor, settings, fit, cut)
+    pictures(&dir.preprocessor, dir.config["model_type"].as_str(), settings, fit, cut)
         .map_err(|fault| CompileError::Config(format!("{PREPROCESSOR}: {fault}")))
 }
 
@@ -120,7 +121,14 @@ fn sounds(file: &Value, settings: &Map<String, Value>) -> Result<Option<bundle::
             "{PREPROCESSOR}: sampling_rate: expected a number of samples per second, found {rate}"
         ))
     })?;
-    let normalize = find("do_normalize").and_then(Value::as_bool).unwrap_or(false);
+    let normalize = match find("do_normalize") {
+        None => false,
+        Some(Value::Bool(yes)) => *yes,
+        Some(other) => {
+            let fault = format!("{PREPROCESSOR}: do_normalize: expected true or false, found {other}");
+            return Err(CompileError::Config(fault));
+        }
+    };
     let fill = match find("padding").map(|v| v.as_str().ok_or(v)) {
         None | Some(Ok("pad")) => bundle::Fill::Silence,
         Some(Ok("repeatpad")) => bundle::Fill::Repeat,

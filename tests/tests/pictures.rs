@@ -64,7 +64,7 @@ fn settings_of_processors_give_their_numbers() {
     with_cases("prepared", |case, tensors| {
         let name = case["expect"].as_str().unwrap();
         let expect = tensors.tensor(name).unwrap();
-        let how = pictures(&case["settings"], &Map::new(), None, gristmill_graph::Cut::Whole).unwrap().unwrap();
+        let how = pictures(&case["settings"], None, &Map::new(), None, gristmill_graph::Cut::Whole).unwrap().unwrap();
         let found = picture(case, tensors).prepare(&how).unwrap().tensor;
         assert_eq!(found.shape, expect.shape(), "{name}");
         let expect = floats(expect.data());
@@ -72,6 +72,37 @@ fn settings_of_processors_give_their_numbers() {
         // Far below what one step of a byte makes, which is 1/255 divided by std: the bytes are the same.
         assert!(worst < 1e-6, "{name}: {worst}");
     });
+}
+
+/// `tests/fixtures/pictures/processors.py` says how the expectations are made.
+#[test]
+fn settings_mean_what_their_class_makes_of_them() {
+    let bytes = fs::read(root().join("tests/fixtures/pictures/processors.json")).unwrap();
+    let cases: Vec<Value> = serde_json::from_slice(&bytes).unwrap();
+    let bytes = fs::read(root().join("tests/fixtures/pictures/tensors.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let mut refused = 0;
+    for case in &cases {
+        let settings = &case["settings"];
+        let how = pictures(settings, case["model_type"].as_str(), &Map::new(), None, gristmill_graph::Cut::Whole);
+        let Some(expect) = case["values"].as_array() else {
+            let fault = how.map(|how| format!("{how:?}")).expect_err(&settings.to_string());
+            assert!(fault.contains('`'), "{settings}: {fault} names no setting");
+            refused += 1;
+            continue;
+        };
+        let how = how.unwrap_or_else(|e| panic!("{settings}: {e}")).unwrap();
+        let found = picture(case, &tensors).prepare(&how).unwrap().tensor;
+        assert_eq!(serde_json::json!(found.shape), case["shape"], "{settings}");
+        let values = found.as_f32().unwrap().iter().step_by(case["step"].as_u64().unwrap() as usize);
+        assert_eq!(values.len(), expect.len(), "{settings}");
+        for (found, expect) in values.zip(expect) {
+            let expect = expect.as_f64().unwrap();
+            let error = (f64::from(*found) - expect).abs();
+            assert!(error <= 1e-6 * expect.abs().max(1.0), "{settings}: {found} instead of {expect}");
+        }
+    }
+    assert!(refused > 20 && cases.len() - refused > 60, "{refused} of {} cases are refused", cases.len());
 }
 
 /// A golden model on WebAssembly, its bundle, and the folder that this is in.

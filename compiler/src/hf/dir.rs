@@ -6,6 +6,7 @@ use gristmill_graph::text::{Library, Settings};
 use serde_json::Value;
 
 use super::adapter;
+use super::ctc::{Ctc, ctc, unused};
 use super::files::Files;
 use crate::error::CompileError;
 use crate::gguf::{self, Gguf};
@@ -28,11 +29,6 @@ const COMPANIONS: [&str; 8] = [
     PREPROCESSOR,
     "sentence_bert_config.json",
 ];
-
-/// Tokens of a model that spells.
-const VOCABULARY: &str = "vocab.json";
-/// Most of them.
-const MAX_LETTERS: u64 = 1 << 16;
 
 /// A model directory with its parsed settings.
 #[derive(Debug)]
@@ -80,7 +76,7 @@ impl ModelDir {
                     .into(),
             });
         }
-        let warnings = adapter::check(path)?.into_iter().collect();
+        let warnings = adapter::check(path)?.into_iter().chain(unused(path)).collect();
         let dir = Self::from_files(name_of(path), Files::of_dir(path), Weights::Dir(path.to_path_buf()))?;
         Ok(ModelDir { warnings, ..dir })
     }
@@ -158,28 +154,14 @@ impl ModelDir {
         Ok(found)
     }
 
-    /// What each token of a model that spells stands for, from `vocab.json`: special tokens stand for nothing, the
-    /// delimiter of words for a space. None without that file.
+    /// What the tokens of a model with a CTC head stand for; none without a vocabulary.
     ///
     /// # Errors
-    /// If the file cannot be read, or is no table of ids by token.
-    pub fn letters(&self) -> Result<Option<Vec<String>>, CompileError> {
-        let Some(vocabulary) = self.files.json(VOCABULARY)? else { return Ok(None) };
-        let place = self.files.place(VOCABULARY);
-        let fault = || CompileError::Config(format!("{place}: expected an object of ids by token"));
-        let mut letters = Vec::new();
-        for (token, id) in vocabulary.as_object().ok_or_else(fault)? {
-            let id = id.as_u64().filter(|id| *id < MAX_LETTERS).ok_or_else(fault)? as usize;
-            letters.resize(letters.len().max(id + 1), String::new());
-            let special = token.len() > 1 && ["<", "["].iter().any(|open| token.starts_with(open));
-            letters[id] = match token.as_str() {
-                // The delimiter that Wav2Vec2CTCTokenizer of transformers has unless it is told otherwise.
-                "|" => " ".to_string(),
-                _ if special => String::new(),
-                letter => letter.to_string(),
-            };
-        }
-        Ok(Some(letters))
+    /// If a file cannot be read, or asks for something that is not supported.
+    pub fn ctc(&self) -> Result<Option<Ctc>, CompileError> {
+        let size = self.config["vocab_size"].as_u64().map_or(0, |n| n as usize);
+        let settings = self.files.json("tokenizer_config.json")?.unwrap_or(Value::Null);
+        ctc(&|name| self.files.json(name), &settings, size)
     }
 
     /// Ids that end generation: `eos_token_id` of the generation settings, else of the config.

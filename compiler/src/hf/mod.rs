@@ -1,10 +1,14 @@
 //! What a Hugging Face model directory says: its settings, how inputs are prepared, how generation begins.
 
-pub mod dir;
-
 pub mod adapter;
 
+pub mod ctc;
+
+pub mod dir;
+
 pub mod files;
+
+mod image_classes;
 
 pub(crate) mod missing;
 

@@ -1,26 +1,52 @@
-//! How a model wants its pictures: `preprocessor_config.json`, as Hugging Face's image processors read it, as steps that
-//! a runtime can follow.
+//! How a model wants its images: the settings of an image processor of transformers, as its class reads them, as steps
+//! that a runtime can follow.
 
 use gristmill_bundle::{Cut, Filter, PictureStep, Pictures, Resized};
 use gristmill_graph::{Cut as CutPlan, Fit};
 use serde_json::{Map, Value};
 
-/// Processors that are asked for `crop_pct` of a picture do not crop from this size on.
+use super::image_classes::{Class, Way, class};
+
+/// Processors that are asked for `crop_pct` of an image do not crop from this size on.
 const UNCROPPED: u32 = 384;
-/// Settings that mean more than the steps here; a picture prepared without them would be wrong.
-const BEYOND: [&str; 5] =
-    ["do_thumbnail", "do_align_long_axis", "do_flip_channel_order", "do_crop_margin", "do_image_splitting"];
-/// Settings of pictures that are cut. What they say is what the architecture says, or the picture would be wrong.
+/// Most pixels of the longer side where a class limits it and its settings do not.
+const LIMIT: u32 = 1333;
+/// Settings that mean more than the steps here; an image prepared without them would be wrong.
+const BEYOND: [&str; 18] = [
+    "apply_ocr",
+    "crop_to_patches",
+    "do_align_long_axis",
+    "do_color_quantize",
+    "do_crop_margin",
+    "do_flip_channel_order",
+    "do_grayscale",
+    "do_image_splitting",
+    "do_pan_and_scan",
+    "do_split_image",
+    "do_thumbnail",
+    "ensure_multiple_of",
+    "keep_aspect_ratio",
+    "offset",
+    "pad_size",
+    "size_divisor",
+    "split_image",
+    "use_square_size",
+];
+/// Settings of images that are cut. What they say is what the architecture says, or the image would be wrong.
 const PINPOINTS: &str = "image_grid_pinpoints";
 const FRAMES: &str = "temporal_patch_size";
+/// What a class has of these says nothing where the architecture decides on sizes.
+const SIZES: [&str; 2] = ["size", "crop_size"];
 
-/// The steps that the settings of a model ask for; `defaults` hold where the file does not have a key. `fit` and `cut` are
-/// what the architecture says. None if there are no settings at all, so that nobody knows how pictures become tensors.
+/// The steps that the settings of a model ask for; `defaults` hold where the file does not have a key, and those of its
+/// class where neither has it. `model_type` names the class where the file does not. `fit` and `cut` are what the
+/// architecture says. None if there are no settings at all, so that nobody knows how images become tensors.
 ///
 /// # Errors
 /// What is wrong with a setting, that it is not supported, or that the architecture says something else.
 pub fn pictures(
     file: &Value,
+    model_type: Option<&str>,
     defaults: &Map<String, Value>,
     fit: Option<&Fit>,
     cut: CutPlan,
@@ -32,16 +58,31 @@ pub fn pictures(
     if settings.is_empty() {
         return Ok(None);
     }
-    Settings(&settings).read(fit, cut).map(Some)
+    let class = class(&settings, model_type)?;
+    // To a class, null is a value: no step, or nothing where something is needed.
+    for (key, _) in file.as_object().into_iter().flatten().filter(|(_, v)| class.is_some() && v.is_null()) {
+        settings.insert(key.clone(), if key.starts_with("do_") { Value::Bool(false) } else { Value::Null });
+    }
+    for (key, value) in class.iter().flat_map(|class| &class.defaults) {
+        if fit.is_none() || !SIZES.contains(&key.as_str()) {
+            settings.entry(key).or_insert_with(|| value.clone());
+        }
+    }
+    Settings { all: &settings, class }.read(fit, cut).map(Some)
 }
 
-struct Settings<'a>(&'a Map<String, Value>);
+struct Settings<'a> {
+    all: &'a Map<String, Value>,
+    /// None if nothing names one: then sizes are what they most likely mean.
+    class: Option<&'static Class>,
+}
 
 impl Settings<'_> {
     fn read(&self, fit: Option<&Fit>, cut: CutPlan) -> Result<Pictures, String> {
-        let asks = |key: &&str| self.0.get(*key).is_some_and(|v| *v != Value::Bool(false));
-        if let Some(key) = BEYOND.iter().copied().find(|key| asks(key)) {
-            return Err(format!("`{key}` is not supported"));
+        self.refuse()?;
+        if let (Some(Way::Tiles | Way::Patches), None) = (self.way(), fit) {
+            let name = self.get("image_processor_type").unwrap_or(&Value::Null);
+            return Err(format!("`image_processor_type` is {name}, which cuts images; this model takes whole ones"));
         }
         let (factor, (mean, std)) = (self.factor()?, self.normalization()?);
         let steps = match fit {
@@ -64,9 +105,33 @@ impl Settings<'_> {
         Ok(Pictures { steps, cut, factor, mean, std })
     }
 
+    /// A setting that is not null.
+    fn get(&self, key: &str) -> Option<&Value> {
+        self.all.get(key).filter(|value| !value.is_null())
+    }
+
+    fn way(&self) -> Option<Way> {
+        self.class.map(|class| class.way)
+    }
+
+    /// Fails for settings that mean more than the steps here.
+    fn refuse(&self) -> Result<(), String> {
+        let own = self.class.into_iter().flat_map(|class| class.refuses.iter().map(String::as_str));
+        let pads = self.flag("do_pad", false)?;
+        for key in BEYOND.into_iter().chain(own) {
+            match self.get(key) {
+                None | Some(Value::Null | Value::Bool(false)) => {}
+                // Without a size an image is padded to the largest of those beside it, and here it is alone.
+                Some(_) if key == "pad_size" && !pads => {}
+                Some(value) => return Err(format!("`{key}` is {value}, which is not supported")),
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the settings of sizes and pieces are those of the architecture.
     fn agrees(&self, fit: Option<&Fit>, cut: CutPlan) -> Result<(), String> {
-        let same = |key: &str, expected: Value| match self.0.get(key) {
+        let same = |key: &str, expected: Value| match self.get(key) {
             Some(found) if *found != expected => Err(format!("`{key}` is {found}, this model has {expected}")),
             _ => Ok(()),
         };
@@ -79,7 +144,7 @@ impl Settings<'_> {
             CutPlan::Tiles { side } => {
                 // The whole becomes as large as a tile, and a tile stays as it is.
                 for key in ["size", "crop_size"] {
-                    let found = self.0.get(key);
+                    let found = self.get(key);
                     let edge = |v: &Value| v.get("shortest_edge").and_then(pixels).map(|side| (side, side));
                     let size =
                         found.and_then(|v| rectangle(v).or_else(|| edge(v)).or_else(|| pixels(v).map(|s| (s, s))));
@@ -99,7 +164,7 @@ impl Settings<'_> {
     }
 
     fn flag(&self, key: &str, default: bool) -> Result<bool, String> {
-        match self.0.get(key) {
+        match self.get(key) {
             None => Ok(default),
             Some(Value::Bool(b)) => Ok(*b),
             Some(other) => Err(format!("`{key}` is {other}, expected true or false")),
@@ -110,22 +175,34 @@ impl Settings<'_> {
         if !self.flag("do_rescale", true)? {
             return Ok(1.0);
         }
-        match self.0.get("rescale_factor") {
-            None => Ok(1.0 / 255.0),
+        match self.get("rescale_factor") {
+            None if self.class.is_none() => Ok(1.0 / 255.0),
+            None => Err("`do_rescale` without a `rescale_factor`".to_string()),
             Some(value) => value.as_f64().ok_or_else(|| format!("`rescale_factor` is {value}, expected a number")),
         }
     }
 
     fn normalization(&self) -> Result<([f32; 3], [f32; 3]), String> {
-        if !self.flag("do_normalize", self.0.contains_key("image_mean"))? {
-            return Ok(([0.0; 3], [1.0; 3]));
+        let normal = self.flag("do_normalize", self.get("image_mean").is_some())?;
+        let (mut mean, mut std) = ([0.0; 3], [1.0; 3]);
+        if normal {
+            (mean, std) = (self.channels("image_mean")?, self.channels("image_std")?);
         }
-        Ok((self.channels("image_mean")?, self.channels("image_std")?))
+        if self.way() == Some(Way::Offset) {
+            if self.flag("rescale_offset", false)? && self.flag("do_rescale", true)? {
+                mean = mean.map(|mean| mean + 1.0);
+            }
+            if self.flag("include_top", true)? {
+                let again = self.channels("image_std")?;
+                std = [0, 1, 2].map(|i| std[i] * again[i]);
+            }
+        }
+        Ok((mean, std))
     }
 
     /// A number per channel, or one for all.
     fn channels(&self, key: &str) -> Result<[f32; 3], String> {
-        let value = self.0.get(key).unwrap_or(&Value::Null);
+        let value = self.get(key).unwrap_or(&Value::Null);
         let numbers: Option<Vec<f32>> = match value {
             Value::Array(all) => all.iter().map(|v| v.as_f64().map(|v| v as f32)).collect(),
             one => one.as_f64().map(|v| vec![v as f32; 3]),
@@ -137,69 +214,114 @@ impl Settings<'_> {
     fn steps(&self) -> Result<Vec<PictureStep>, String> {
         let mut steps = Vec::new();
         let crops = self.flag("do_center_crop", false)?;
-        if self.flag("do_resize", self.0.contains_key("size"))? {
+        if self.flag("do_resize", self.get("size").is_some())? {
             let filter = self.filter()?;
             let to = self.size(crops)?;
-            match (to, self.0.get("crop_pct")) {
-                (Resized::Shortest { shortest, .. }, Some(part)) => {
-                    let to = Resized::Exact { height: shortest, width: shortest };
-                    if shortest >= UNCROPPED {
-                        steps.push(PictureStep::Resize { to, filter });
-                    } else {
-                        let part = part.as_f64().filter(|p| *p > 0.0 && *p <= 1.0);
-                        let part = part.ok_or("`crop_pct` must be above 0 and at most 1")?;
-                        // Both cut the fraction, here as there.
-                        let wider = Resized::Shortest { shortest: (f64::from(shortest) / part) as u32, longest: None };
-                        steps.push(PictureStep::Resize { to: wider, filter });
-                        steps.push(PictureStep::Crop { height: shortest, width: shortest });
-                    }
-                }
-                _ => steps.push(PictureStep::Resize { to, filter }),
+            let by_part = self.way().is_none_or(|way| way == Way::CropPct);
+            match self.get("crop_pct").filter(|_| by_part) {
+                Some(part) => steps.extend(self.cropped_by_part(to, part, filter)?),
+                None => steps.push(PictureStep::Resize { to, filter }),
             }
         }
         if crops {
-            let size = self.0.get("crop_size").or_else(|| self.0.get("size"));
-            let (height, width) = size
-                .and_then(|v| rectangle(v).or_else(|| pixels(v).map(|side| (side, side))))
-                .ok_or("`crop_size` must be a number of pixels, or height and width")?;
+            let size = self.get("crop_size").or_else(|| self.get("size").filter(|_| self.class.is_none()));
+            let size = size.ok_or("`do_center_crop` without a `crop_size`")?;
+            let (height, width) = rectangle(size)
+                .or_else(|| pixels(size).map(|side| (side, side)))
+                .ok_or_else(|| format!("`crop_size` is {size}; expected a number of pixels, or height and width"))?;
             steps.push(PictureStep::Crop { height, width });
         }
         Ok(steps)
     }
 
+    /// Resizes so that a part of the image is as large as asked for, and cuts that out.
+    fn cropped_by_part(&self, to: Resized, part: &Value, filter: Filter) -> Result<Vec<PictureStep>, String> {
+        let resize = |to| PictureStep::Resize { to, filter };
+        let Resized::Shortest { shortest, longest: None } = to else {
+            if self.class.is_none() {
+                return Ok(vec![resize(to)]);
+            }
+            let size = self.get("size").unwrap_or(&Value::Null);
+            return Err(format!("`size` is {size}; with `crop_pct` it is a number of pixels or shortest_edge"));
+        };
+        if shortest >= UNCROPPED {
+            return Ok(vec![resize(Resized::Exact { height: shortest, width: shortest })]);
+        }
+        let part = part.as_f64().filter(|p| *p > 0.0 && *p <= 1.0);
+        let part = part.ok_or("`crop_pct` must be above 0 and at most 1")?;
+        // Both cut the fraction, here as there.
+        let wider = Resized::Shortest { shortest: (f64::from(shortest) / part) as u32, longest: None };
+        Ok(vec![resize(wider), PictureStep::Crop { height: shortest, width: shortest }])
+    }
+
     fn filter(&self) -> Result<Filter, String> {
         // Numbered as in Pillow.
-        Ok(match self.0.get("resample").map_or(Some(2), Value::as_u64) {
+        let usual = if self.class.is_none() { Some(2) } else { None };
+        Ok(match self.get("resample").map_or(usual, Value::as_u64) {
             Some(0) => Filter::Nearest,
             Some(1) => Filter::Lanczos,
             Some(2) => Filter::Bilinear,
             Some(3) => Filter::Bicubic,
             Some(4) => Filter::Box,
             Some(5) => Filter::Hamming,
-            _ => return Err(format!("`resample` is {}, expected 0 to 5", self.0["resample"])),
+            _ => {
+                return Err({
+                    let found = self.all.get("resample").unwrap_or(&Value::Null);
+                    format!("`resample` is {found}, expected 0 to 5")
+                });
+            }
         })
     }
 
-    /// The size to resample to. A number alone means the shorter side where something is cut off afterwards, or where the
-    /// longer one is limited, else both.
+    /// The size to resize to. What a number means is up to the class; without one it is the shorter side where something
+    /// is cut off afterwards, or where the longer one is limited, else both.
     fn size(&self, crops: bool) -> Result<Resized, String> {
-        let size = self.0.get("size").ok_or("`do_resize` without a `size`")?;
-        let longest = self.0.get("max_size").or_else(|| size.get("longest_edge")).and_then(pixels);
-        if let Some((height, width)) = rectangle(size) {
-            return Ok(Resized::Exact { height, width });
-        }
-        if let Some(shortest) = size.get("shortest_edge").and_then(pixels) {
-            return Ok(Resized::Shortest { shortest, longest });
-        }
-        match pixels(size) {
-            Some(shortest) if crops || longest.is_some() || self.0.contains_key("crop_pct") => {
-                Ok(Resized::Shortest { shortest, longest })
-            }
-            Some(side) => Ok(Resized::Exact { height: side, width: side }),
-            None => Err(format!(
-                "`size` is {size}; expected a number of pixels, height and width, or shortest_edge perhaps with longest_edge"
-            )),
-        }
+        let size = self.get("size").ok_or("`do_resize` without a `size`")?;
+        let key = |key: &str| size.get(key).and_then(pixels);
+        let limit = self.get("max_size").and_then(pixels);
+        let keys = size.as_object().map_or(0, |all| all.values().filter(|v| !v.is_null()).count());
+        let found = match (rectangle(size), pixels(size), key("shortest_edge"), key("longest_edge")) {
+            (Some((height, width)), ..) => Some(Resized::Exact { height, width }),
+            (_, Some(side), ..) => Some(self.number(side, limit, crops)?),
+            (_, _, Some(shortest), longest) if keys == 1 + usize::from(longest.is_some()) => match self.way() {
+                // Only where there is no class, a limit may stand beside the size.
+                None => Some(Resized::Shortest { shortest, longest: longest.or(limit) }),
+                Some(Way::Limited) if longest.is_none() => None,
+                // It reads the shorter one alone.
+                Some(Way::CropPct) => Some(Resized::Shortest { shortest, longest: None }),
+                Some(_) => Some(Resized::Shortest { shortest, longest }),
+            },
+            _ => None,
+        };
+        let within = || match (key("max_height"), key("max_width")) {
+            (Some(height), Some(width)) if keys == 2 => Some(Resized::Within { height, width }),
+            _ => None,
+        };
+        found.or_else(within).ok_or_else(|| {
+            format!(
+                "`size` is {size}; expected a number of pixels, height and width, max_height and max_width, or \
+                 shortest_edge perhaps with longest_edge"
+            )
+        })
+    }
+
+    /// What a number as size means.
+    fn number(&self, side: u32, limit: Option<u32>, crops: bool) -> Result<Resized, String> {
+        let square = match self.way() {
+            None => !(crops || limit.is_some() || self.get("crop_pct").is_some()),
+            Some(Way::Limited) => false,
+            Some(_) => self.flag("default_to_square", true)?,
+        };
+        let longest = match self.way() {
+            None => limit,
+            Some(Way::Limited) => limit.or(Some(LIMIT)),
+            Some(_) => None,
+        };
+        Ok(if square {
+            Resized::Exact { height: side, width: side }
+        } else {
+            Resized::Shortest { shortest: side, longest }
+        })
     }
 }
 
@@ -208,10 +330,14 @@ fn pixels(value: &Value) -> Option<u32> {
     value.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0)
 }
 
-/// Height and width.
+/// Height and width, as an object or as a list.
 fn rectangle(value: &Value) -> Option<(u32, u32)> {
+    if let Some([height, width]) = value.as_array().map(Vec::as_slice) {
+        return Some((pixels(height)?, pixels(width)?));
+    }
     let side = |key: &str| value.get(key).and_then(pixels);
-    Some((side("height")?, side("width")?))
+    let others = value.as_object()?.iter().any(|(key, v)| !v.is_null() && key != "height" && key != "width");
+    if others { None } else { Some((side("height")?, side("width")?)) }
 }
 
 #[cfg(test)]
@@ -220,7 +346,7 @@ mod tests {
     use serde_json::json;
 
     fn read(file: &Value, defaults: &Map<String, Value>) -> Result<Option<Pictures>, String> {
-        pictures(file, defaults, None, CutPlan::Whole)
+        pictures(file, None, defaults, None, CutPlan::Whole)
     }
 
     fn steps(file: Value) -> Result<Vec<PictureStep>, String> {
@@ -259,13 +385,13 @@ mod tests {
         let to = Resized::Exact { height: 8, width: 8 };
         assert_eq!(read.steps, [resize(to, Filter::Bicubic)]);
         assert_eq!((read.factor, read.mean, read.std), (1.0 / 255.0, [0.5; 3], [0.5, 0.25, 1.0]));
-        assert_eq!(pictures(&Value::Null, &Map::new(), None, CutPlan::Whole), Ok(None));
+        assert_eq!(pictures(&Value::Null, None, &Map::new(), None, CutPlan::Whole), Ok(None));
     }
 
     #[test]
     fn what_cannot_be_followed_is_refused() {
         let fault = |file: Value| read(&file, &Map::new()).unwrap_err();
-        assert_eq!(fault(json!({"do_thumbnail": true})), "`do_thumbnail` is not supported");
+        assert_eq!(fault(json!({"do_thumbnail": true})), "`do_thumbnail` is true, which is not supported");
         assert!(fault(json!({"size": {"longest_edge": 8}})).starts_with("`size` is {\"longest_edge\":8}; expected"));
         assert!(fault(json!({"size": 8, "resample": 6})).starts_with("`resample` is 6"));
         assert!(fault(json!({"size": 0})).starts_with("`size` is 0"));
@@ -277,7 +403,7 @@ mod tests {
     #[test]
     fn pieces_are_those_of_the_architecture() {
         let best = Fit::Best { sizes: vec![[8, 16], [16, 8]] };
-        let tiles = |file: Value| pictures(&file, &Map::new(), Some(&best), CutPlan::Tiles { side: 8 });
+        let tiles = |file: Value| pictures(&file, None, &Map::new(), Some(&best), CutPlan::Tiles { side: 8 });
         let file = json!({"size": {"shortest_edge": 8}, "crop_size": 8, "resample": 3});
         let read = tiles(file).unwrap().unwrap();
         assert_eq!(read.steps, [PictureStep::Fit { sizes: vec![[8, 16], [16, 8]], filter: Filter::Bicubic }]);
@@ -288,7 +414,7 @@ mod tests {
         assert_eq!(large, "`crop_size` is 9, the tiles of this model have 8 pixels");
         let multiple = Fit::Multiple { of: 4, least: 16, most: 99 };
         let cut = CutPlan::Patches { side: 2, merge: 2, frames: 2 };
-        let patches = |file: Value| pictures(&file, &Map::new(), Some(&multiple), cut);
+        let patches = |file: Value| pictures(&file, None, &Map::new(), Some(&multiple), cut);
         assert_eq!(patches(json!({"patch_size": 3})).unwrap_err(), "`patch_size` is 3, this model has 2");
         let read = patches(json!({"patch_size": 2, "temporal_patch_size": 2})).unwrap().unwrap();
         assert_eq!(read.cut, Cut::Patches { side: 2, merge: 2, frames: 2 });

@@ -153,6 +153,9 @@ pub enum Answer {
         blank: u32,
         /// What each token stands for; tokens beyond the list stand for nothing.
         letters: Vec<String>,
+        /// Whether spaces in front of punctuation and of English contractions are taken away.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        clean_up: bool,
     },
     /// Pictures in a prompt: this entry encodes what stands in place of some of its tokens.
     Show {

@@ -7,7 +7,7 @@ mod hear;
 mod inputs;
 mod show;
 
-pub use hear::{Heard, comparing_sounds, hear, hearing};
+pub use hear::{Heard, comparing_sounds, hear, hearing, spell};
 use inputs::{request, request_with};
 pub use show::{Shown, show, shown};
 

@@ -75,6 +75,13 @@ pub enum Resized {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         longest: Option<u32>,
     },
+    /// As large as fits into this with the same proportions, fractions cut off.
+    Within {
+        /// Most rows.
+        height: u32,
+        /// Most columns.
+        width: u32,
+    },
     /// Sides are multiples of `of` nearest to those of the picture. If those have more than `most` or fewer than `least`
     /// pixels, both sides shrink or grow until they do not.
     Multiple {
@@ -157,7 +164,9 @@ impl Pictures {
         for step in &self.steps {
             let sides = match step {
                 Step::Crop { height, width } => vec![*height, *width],
-                Step::Resize { to: Resized::Exact { height, width }, .. } => vec![*height, *width],
+                Step::Resize { to: Resized::Exact { height, width } | Resized::Within { height, width }, .. } => {
+                    vec![*height, *width]
+                }
                 Step::Resize { to: Resized::Shortest { shortest, longest }, .. } => {
                     let mut sides = vec![*shortest];
                     sides.extend(longest);

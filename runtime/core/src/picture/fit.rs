@@ -12,6 +12,12 @@ const MAX_ASPECT: f64 = 200.0;
 pub(super) fn resized(to: Resized, height: usize, width: usize) -> Result<[u64; 2], Error> {
     Ok(match to {
         Resized::Exact { height, width } => [u64::from(height), u64::from(width)],
+        Resized::Within { height: most_height, width: most_width } => {
+            // `get_image_size_for_max_height_width`
+            let [height, width] = [height, width].map(|side| side as f64);
+            let scale = (f64::from(most_height) / height).min(f64::from(most_width) / width);
+            [height, width].map(|side| (side * scale) as u64)
+        }
         Resized::Shortest { shortest, longest } => {
             by_shortest(u64::from(shortest), longest.map(f64::from), height as u64, width as u64)
         }

@@ -37,11 +37,11 @@ pub async fn hear(
     let request = request(manifest, entry, task, Given { sounds: std::slice::from_ref(sound), ..Given::default() })?;
     begin(backend, manifest, 1).await?;
     match &task.gives {
-        Answer::Spell { tokens, blank, letters } => {
+        Answer::Spell { tokens, blank, letters, clean_up } => {
             let output = entry.outputs[*tokens as usize].name.as_str();
             let outputs = run(backend, &request, &[output]).await?;
             let tokens = outputs.get(output).and_then(Tensor::as_i32).unwrap_or_default();
-            Ok(Heard::Text(spell(tokens, *blank, letters)))
+            Ok(Heard::Text(spell(tokens, *blank, letters, *clean_up)))
         }
         Answer::Write { features, into, timestamps: _ } => {
             let output = entry.outputs[*features as usize].name.as_str();
@@ -114,8 +114,9 @@ pub(super) fn lengths(manifest: &Manifest, input: u32) -> (usize, usize) {
     super::inputs::limits(manifest, manifest.inputs[input as usize].shape.last())
 }
 
-/// Tokens as text: of equal ones in a row one counts, and only then the blank is left out.
-fn spell(tokens: &[i32], blank: u32, letters: &[String]) -> String {
+/// CTC decoding: tokens as text. Of equal ones in a row one counts, and only then the blank is left out. `clean_up` takes
+/// spaces in front of punctuation away.
+pub fn spell(tokens: &[i32], blank: u32, letters: &[String], clean_up: bool) -> String {
     let mut text = String::new();
     let mut last = None;
     for token in tokens {
@@ -124,7 +125,25 @@ fn spell(tokens: &[i32], blank: u32, letters: &[String]) -> String {
         }
         last = Some(token);
     }
-    text.trim().to_string()
+    let text = text.trim().to_string();
+    if clean_up { cleaned(text) } else { text }
+}
+
+/// Without spaces that stand in front of punctuation: `clean_up_tokenization` of transformers, in its order.
+fn cleaned(text: String) -> String {
+    const PAIRS: [(&str, &str); 10] = [
+        (" .", "."),
+        (" ?", "?"),
+        (" !", "!"),
+        (" ,", ","),
+        (" ' ", "'"),
+        (" n't", "n't"),
+        (" 'm", "'m"),
+        (" 's", "'s"),
+        (" 've", "'ve"),
+        (" 're", "'re"),
+    ];
+    PAIRS.iter().fold(text, |text, (from, to)| text.replace(from, to))
 }
 
 #[cfg(test)]
@@ -132,10 +151,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn spaces_in_front_of_punctuation_are_taken_away() {
+        assert_eq!(cleaned("i do n't know , it 's ' so ' .".to_string()), "i don't know, it's'so'.");
+    }
+
+    #[test]
     fn repeated_letters_need_a_blank_between_them() {
         let letters = ["", " ", "H", "E", "L", "O"].map(String::from);
-        let text = spell(&[0, 2, 2, 3, 4, 4, 0, 4, 5, 5, 1, 1, 2, 9, -1, 0], 0, &letters);
+        let text = spell(&[0, 2, 2, 3, 4, 4, 0, 4, 5, 5, 1, 1, 2, 9, -1, 0], 0, &letters, false);
         assert_eq!(text, "HELLO H");
-        assert_eq!(spell(&[], 0, &letters), "");
+        assert_eq!(spell(&[], 0, &letters, false), "");
     }
 }
