@@ -172,6 +172,6 @@ mod tests {
         assert_eq!(name(&opus), Some("an Ogg Opus recording"));
         assert_eq!(name(b"{\"error\": \"not found\"}"), Some("a text file"));
         assert_eq!(name(b"\x01\x02\x03"), None);
-        assert_eq!(file_kind(b"BM\0\0").map(|kind| kind.medium), Some(Medium::Image));
+        assert_eq!(file_kind(b"BM\0\0").map(|kind| kind.medium), Some(Image));
     }
 }

@@ -16,6 +16,7 @@ mod runtime;
 mod task;
 mod tensors;
 
+pub use media::{kind, read_wave};
 pub use runtime::Runtime;
 
 use wasm_bindgen::prelude::wasm_bindgen;

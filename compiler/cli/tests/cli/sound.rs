@@ -80,6 +80,20 @@ fn recordings_are_written_down() {
     let shown = place.run(&["run", &model, "--audio", "0.wav", "--backend", "wasm"]).ok();
     assert_eq!(shown, format!("{}\n", recordings[0].1));
 
+    // A program that writes to a pipe does not know the sizes, and a file may be cut.
+    let mut piped = std::fs::read(place.at("0.wav")).unwrap();
+    [4, 40].into_iter().for_each(|at| piped[at..at + 4].fill(0xff));
+    std::fs::write(place.at("piped.wav"), &piped).unwrap();
+    let ran = place.run(&["run", &model, "--audio", "piped.wav", "--backend", "wasm"]);
+    assert_eq!((ran.stdout.as_str(), ran.stderr.contains("warning")), (shown.as_str(), false));
+    let whole = std::fs::read(place.at("0.wav")).unwrap();
+    std::fs::write(place.at("cut.wav"), &whole[..whole.len() - 7]).unwrap();
+    let ran = place.run(&["run", &model, "--audio", "cut.wav", "--backend", "wasm"]);
+    let (count, left) = (recordings[0].0.len(), recordings[0].0.len() - 2);
+    let warning =
+        format!("warning: cut.wav: the recording is cut: its header promises {count} samples, {left} are there");
+    assert!(ran.code == 0 && ran.stderr.contains(&warning), "{}", ran.stderr);
+
     // Twice the same on two channels is the same on one.
     let both: Vec<f32> = recordings[1].0.iter().flat_map(|s| [*s, *s]).collect();
     write_wav(&place.at("stereo.wav"), 16000, 2, &both);
