@@ -8,6 +8,7 @@ code is 1 if anything differs.
 """
 
 import argparse
+import io
 import json
 import random
 import subprocess
@@ -16,31 +17,64 @@ from collections import Counter
 from pathlib import Path
 
 import sentencepiece
-import tempfile
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from sentencepiece import sentencepiece_model_pb2
+from tokenizers import (
+    AddedToken,
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 
 from texts import PROSE, TEXTS
 
 HERE = Path(__file__).parent
 PROBE = "cargo run -q -p gristmill-tests --example tokenize --"
 REGEXES = [
-    r"\s+", r"\d", r"[^\w\s]+", r"\w+|[^\w\s]+", r" {2,}", r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-    r"[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s*+[\r\n]|\s+(?!\S)|\s", r"\bthe\b", r"^a|b$", r"\A\s+|\s+\z",
-    r"[\p{Han}\p{Hiragana}\p{Katakana}]+", r"(?<=\d)(?=\d)", r"(?i)HELLO", r"[[:punct:]]", r"\p{Lu}\p{Ll}*", r"(a)\1", r"\R", r"(?>a|ab)c",
-    r"[\u4e00-\u9fa5]", r".", r"[a-z&&[^aeiou]]", r"\p{M}", r"\h+",
+    r"\s+",
+    r"\d",
+    r"[^\w\s]+",
+    r"\w+|[^\w\s]+",
+    r" {2,}",
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    r"[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s*+[\r\n]|\s+(?!\S)|\s",
+    r"\bthe\b",
+    r"^a|b$",
+    r"\A\s+|\s+\z",
+    r"[\p{Han}\p{Hiragana}\p{Katakana}]+",
+    r"(?<=\d)(?=\d)",
+    r"(?i)HELLO",
+    r"[[:punct:]]",
+    r"\p{Lu}\p{Ll}*",
+    r"(a)\1",
+    r"\R",
+    r"(?>a|ab)c",
+    r"[\u4e00-\u9fa5]",
+    r".",
+    r"[a-z&&[^aeiou]]",
+    r"\p{M}",
+    r"\h+",
 ]
 BEHAVIORS = ["removed", "isolated", "merged_with_previous", "merged_with_next", "contiguous"]
 
 
 def charsmaps():
     """Maps of characters that SentencePiece compiles."""
-    import io
     maps = []
     for rule in ("nmt_nfkc", "nmt_nfkc_cf", "nfkc"):
         model = io.BytesIO()
-        sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(PROSE), model_writer=model, vocab_size=300, minloglevel=9,
-                                                 hard_vocab_limit=False, normalization_rule_name=rule)
-        from sentencepiece import sentencepiece_model_pb2
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(PROSE),
+            model_writer=model,
+            vocab_size=300,
+            minloglevel=9,
+            hard_vocab_limit=False,
+            normalization_rule_name=rule,
+        )
         proto = sentencepiece_model_pb2.ModelProto()
         proto.ParseFromString(model.getvalue())
         maps.append(proto.normalizer_spec.precompiled_charsmap)
@@ -66,45 +100,83 @@ class Maker:
     def normalizer(self, depth=0):
         flag = self.flag
         return self.one(
-            lambda: normalizers.NFC(), lambda: normalizers.NFD(), lambda: normalizers.NFKC(), lambda: normalizers.NFKD(),
-            lambda: normalizers.Nmt(), lambda: normalizers.Lowercase(), lambda: normalizers.Strip(flag(), flag()),
-            lambda: normalizers.StripAccents(), lambda: normalizers.Prepend(self.one("▁", "x", " ")),
-            lambda: normalizers.Replace(self.pattern(), self.one("", " ", "▁", "ab", "$1")), lambda: normalizers.ByteLevel(),
+            lambda: normalizers.NFC(),
+            lambda: normalizers.NFD(),
+            lambda: normalizers.NFKC(),
+            lambda: normalizers.NFKD(),
+            lambda: normalizers.Nmt(),
+            lambda: normalizers.Lowercase(),
+            lambda: normalizers.Strip(flag(), flag()),
+            lambda: normalizers.StripAccents(),
+            lambda: normalizers.Prepend(self.one("▁", "x", " ")),
+            lambda: normalizers.Replace(self.pattern(), self.one("", " ", "▁", "ab", "$1")),
+            lambda: normalizers.ByteLevel(),
             lambda: normalizers.Precompiled(self.one(*self.maps)),
             lambda: normalizers.BertNormalizer(flag(), flag(), self.one(True, False, None), flag()),
-            *([lambda: normalizers.Sequence([self.normalizer(1) for _ in range(self.one(0, 1, 2, 3))])] * 3 if not depth else []),
+            *(
+                [lambda: normalizers.Sequence([self.normalizer(1) for _ in range(self.one(0, 1, 2, 3))])] * 3
+                if not depth
+                else []
+            ),
         )()
 
     def pre_tokenizer(self, depth=0):
         flag = self.flag
         return self.one(
-            lambda: pre_tokenizers.BertPreTokenizer(), lambda: pre_tokenizers.Whitespace(), lambda: pre_tokenizers.WhitespaceSplit(),
-            lambda: pre_tokenizers.ByteLevel(add_prefix_space=flag(), use_regex=flag()), lambda: pre_tokenizers.CharDelimiterSplit(self.one(" ", "a", "-")),
+            lambda: pre_tokenizers.BertPreTokenizer(),
+            lambda: pre_tokenizers.Whitespace(),
+            lambda: pre_tokenizers.WhitespaceSplit(),
+            lambda: pre_tokenizers.ByteLevel(add_prefix_space=flag(), use_regex=flag()),
+            lambda: pre_tokenizers.CharDelimiterSplit(self.one(" ", "a", "-")),
             lambda: pre_tokenizers.Metaspace(self.one("▁", "_"), self.one("always", "never", "first"), flag()),
-            lambda: pre_tokenizers.Split(self.pattern(), self.one(*BEHAVIORS), flag()), lambda: pre_tokenizers.Punctuation(self.one(*BEHAVIORS)),
-            lambda: pre_tokenizers.Digits(flag()), lambda: pre_tokenizers.UnicodeScripts(), lambda: pre_tokenizers.FixedLength(self.one(1, 3, 5)),
-            *([lambda: pre_tokenizers.Sequence([self.pre_tokenizer(1) for _ in range(self.one(1, 2, 3))])] * 4 if not depth else []),
+            lambda: pre_tokenizers.Split(self.pattern(), self.one(*BEHAVIORS), flag()),
+            lambda: pre_tokenizers.Punctuation(self.one(*BEHAVIORS)),
+            lambda: pre_tokenizers.Digits(flag()),
+            lambda: pre_tokenizers.UnicodeScripts(),
+            lambda: pre_tokenizers.FixedLength(self.one(1, 3, 5)),
+            *(
+                [lambda: pre_tokenizers.Sequence([self.pre_tokenizer(1) for _ in range(self.one(1, 2, 3))])] * 4
+                if not depth
+                else []
+            ),
         )()
 
     def decoder(self, depth=0):
         flag = self.flag
         return self.one(
-            lambda: decoders.ByteLevel(), lambda: decoders.ByteFallback(), lambda: decoders.Fuse(), lambda: decoders.WordPiece(self.one("##", "▁"), flag()),
-            lambda: decoders.Metaspace(self.one("▁", "_"), self.one("always", "never", "first"), flag()), lambda: decoders.BPEDecoder("</w>"),
-            lambda: decoders.CTC(self.one("[PAD]", "a"), self.one("|", "▁"), flag()), lambda: decoders.Strip(self.one(" ", "a", "▁"), self.one(0, 1, 2), 0),
+            lambda: decoders.ByteLevel(),
+            lambda: decoders.ByteFallback(),
+            lambda: decoders.Fuse(),
+            lambda: decoders.WordPiece(self.one("##", "▁"), flag()),
+            lambda: decoders.Metaspace(self.one("▁", "_"), self.one("always", "never", "first"), flag()),
+            lambda: decoders.BPEDecoder("</w>"),
+            lambda: decoders.CTC(self.one("[PAD]", "a"), self.one("|", "▁"), flag()),
+            lambda: decoders.Strip(self.one(" ", "a", "▁"), self.one(0, 1, 2), 0),
             lambda: decoders.Replace(self.pattern(), self.one("", " ", "x")),
-            *([lambda: decoders.Sequence([self.decoder(1) for _ in range(self.one(0, 1, 2, 3))])] * 4 if not depth else []),
+            *(
+                [lambda: decoders.Sequence([self.decoder(1) for _ in range(self.one(0, 1, 2, 3))])] * 4
+                if not depth
+                else []
+            ),
         )()
 
     def post_processor(self, tokenizer, depth=0):
         begin, end = [(t, tokenizer.token_to_id(t)) for t in ("[CLS]", "[SEP]")]
         flag = self.flag
         return self.one(
-            lambda: processors.BertProcessing(end, begin), lambda: processors.RobertaProcessing(end, begin, flag(), flag()),
+            lambda: processors.BertProcessing(end, begin),
+            lambda: processors.RobertaProcessing(end, begin, flag(), flag()),
             lambda: processors.ByteLevel(trim_offsets=flag()),
-            lambda: processors.TemplateProcessing(single=self.one("[CLS] $A [SEP]", "[CLS] $A", "$A [SEP] [SEP]", "$A"), pair="$A $B:1",
-                                                  special_tokens=[begin, end]),
-            *([lambda: processors.Sequence([self.post_processor(tokenizer, 1) for _ in range(self.one(1, 2))])] * 2 if not depth else []),
+            lambda: processors.TemplateProcessing(
+                single=self.one("[CLS] $A [SEP]", "[CLS] $A", "$A [SEP] [SEP]", "$A"),
+                pair="$A $B:1",
+                special_tokens=[begin, end],
+            ),
+            *(
+                [lambda: processors.Sequence([self.post_processor(tokenizer, 1) for _ in range(self.one(1, 2))])] * 2
+                if not depth
+                else []
+            ),
         )()
 
     def model(self):
@@ -121,11 +193,18 @@ class Maker:
                 extra = self.one({"end_of_word_suffix": "</w>"}, {"continuing_subword_prefix": "##"}, {})
             options = {**extra, **({"unk_token": "[UNK]"} if self.flag() else {})}
             model = models.BPE(fuse_unk=self.flag(), byte_fallback=fallback, ignore_merges=self.flag(), **options)
-            trainer = trainers.BpeTrainer(vocab_size=self.one(350, 600), initial_alphabet=self.one(pre_tokenizers.ByteLevel.alphabet(), []), **extra, **common)
+            trainer = trainers.BpeTrainer(
+                vocab_size=self.one(350, 600),
+                initial_alphabet=self.one(pre_tokenizers.ByteLevel.alphabet(), []),
+                **extra,
+                **common,
+            )
             return model, trainer
         if kind == "WordPiece":
             prefix = self.one("##", "@@")
-            model = models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=self.one(100, 10), continuing_subword_prefix=prefix)
+            model = models.WordPiece(
+                unk_token="[UNK]", max_input_chars_per_word=self.one(100, 10), continuing_subword_prefix=prefix
+            )
             return model, trainers.WordPieceTrainer(vocab_size=400, continuing_subword_prefix=prefix, **common)
         if kind == "WordLevel":
             return models.WordLevel(unk_token="[UNK]"), trainers.WordLevelTrainer(vocab_size=300, **common)
@@ -146,7 +225,14 @@ class Maker:
         for content in ["fox", "<mask>", "THE", "a b", "café", "▁", "\n"]:
             if self.random.random() < 0.3:
                 special = self.flag()
-                token = AddedToken(content, single_word=self.flag(), lstrip=self.flag(), rstrip=self.flag(), normalized=self.flag(), special=special)
+                token = AddedToken(
+                    content,
+                    single_word=self.flag(),
+                    lstrip=self.flag(),
+                    rstrip=self.flag(),
+                    normalized=self.flag(),
+                    special=special,
+                )
                 (tokenizer.add_special_tokens if special else tokenizer.add_tokens)([token])
         if self.random.random() < 0.7:
             tokenizer.post_processor = self.post_processor(tokenizer)
@@ -157,11 +243,13 @@ class Maker:
 
 def describe(json_text):
     """The kinds of the parts."""
+
     def kinds(part):
         if not part:
             return "-"
         inner = next((part[k] for k in ("normalizers", "pretokenizers", "processors", "decoders") if k in part), None)
         return part.get("type", "?") + (f"({', '.join(map(kinds, inner))})" if inner is not None else "")
+
     file = json.loads(json_text)
     return " | ".join(kinds(file[p]) for p in ("model", "normalizer", "pre_tokenizer", "post_processor", "decoder"))
 
@@ -212,16 +300,23 @@ def main():
         made.append((path, wanted))
     asked = arguments.folder / "list.json"
     asked.write_text(json.dumps([{"dir": str(path), "texts": TEXTS} for path, _ in made]))
-    native = [json.loads(line) for line in subprocess.run([*arguments.probe.split(), str(asked)], stdout=subprocess.PIPE, check=True).stdout.splitlines()]
+    native = [
+        json.loads(line)
+        for line in subprocess.run(
+            [*arguments.probe.split(), str(asked)], stdout=subprocess.PIPE, check=True
+        ).stdout.splitlines()
+    ]
     folded = arguments.folder / "folded.jsonl"
     folded.write_text("".join(json.dumps({"json": n.get("json"), "texts": TEXTS}) + "\n" for n in native))
-    lines = subprocess.run(["node", str(HERE / "page.mjs"), str(folded)], stdout=subprocess.PIPE, check=True).stdout.splitlines()
+    lines = subprocess.run(
+        ["node", str(HERE / "page.mjs"), str(folded)], stdout=subprocess.PIPE, check=True
+    ).stdout.splitlines()
     page = [json.loads(line) for line in lines]
     counts = {"native": Counter(), "page": Counter()}
     for (path, wanted), here, there in zip(made, native, page, strict=True):
         for side, found in (("native", here), ("page", there)):
             refused = here.get("error") or found.get("error")
-            wrong = None if refused else differs(found["rows"], wanted)
+            wrong = "panicked" if found.get("panicked") else None if refused else differs(found["rows"], wanted)
             counts[side]["refused" if refused else "different" if wrong else "equal"] += 1
             if wrong or (refused and side == "native"):
                 print(f"{side} {path.name} {describe((path / 'tokenizer.json').read_text())}\n  {refused or wrong}")
@@ -229,7 +324,10 @@ def main():
                 print(f"page alone refuses {path.name}: {found['error']}")
                 counts["page"]["different"] += 1
     for side, count in counts.items():
-        print(f"{side}: {len(made)} tokenizers x {len(TEXTS)} texts: " + ", ".join(f"{n} {what}" for what, n in sorted(count.items())))
+        print(
+            f"{side}: {len(made)} tokenizers x {len(TEXTS)} texts: "
+            + ", ".join(f"{n} {what}" for what, n in sorted(count.items()))
+        )
     sys.exit(1 if any(count["different"] for count in counts.values()) else 0)
 
 

@@ -17,8 +17,8 @@ from transformers.models.auto import tokenization_auto as auto
 PLAIN = "TokenizersBackend"
 TARGET = Path(__file__).parents[2] / "compiler/src/hf/tokenizer/names.ron"
 HEAD = """\
-// Which class of tokenizers transformers (5.24) takes when a directory does not say it, or says it wrongly: facts of its
-// models/auto/tokenization_auto.py. `python tests/tokenizers/names.py` writes this file.
+// Which class of tokenizers transformers (5.24) takes when a directory does not say it, or says it wrongly: facts of
+// its models/auto/tokenization_auto.py. `python tests/tokenizers/names.py` writes this file.
 (
     // By class: the `model_type`s of config.json that have it.
     registered: {
@@ -30,8 +30,14 @@ def strings(names, indent):
     text = ", ".join(f'"{n}"' for n in sorted(names))
     if len(text) + len(indent) < 80:
         return f"[{text}]"
-    inner = textwrap.fill(text + ",", 112, initial_indent=indent + "    ", subsequent_indent=indent + "    ",
-                          break_long_words=False, break_on_hyphens=False)
+    inner = textwrap.fill(
+        text + ",",
+        112,
+        initial_indent=indent + "    ",
+        subsequent_indent=indent + "    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
     return f"[\n{inner}\n{indent}]"
 
 

@@ -1,10 +1,11 @@
 """Toy tokenizers as directories of every kind: made by the tokenizers and sentencepiece libraries from a little prose."""
 
+import io
 import json
 from pathlib import Path
 
 import sentencepiece
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from texts import PROSE
 
@@ -18,8 +19,9 @@ def byte_level(specials=("<|endoftext|>",), suffix="", lower=False):
     if lower:
         tokenizer.normalizer = normalizers.Lowercase()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=500, special_tokens=list(specials), initial_alphabet=alphabet,
-                                  show_progress=False, **ending)
+    trainer = trainers.BpeTrainer(
+        vocab_size=500, special_tokens=list(specials), initial_alphabet=alphabet, show_progress=False, **ending
+    )
     tokenizer.train_from_iterator(PROSE, trainer)
     return tokenizer
 
@@ -35,14 +37,14 @@ def word_piece(specials=("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"), lower=Tr
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lower)
     begin, end = specials[2], specials[3]
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{begin} $A {end}", pair=f"{begin} $A {end} $B:1 {end}:1", special_tokens=[(begin, 2), (end, 3)])
+        single=f"{begin} $A {end}", pair=f"{begin} $A {end} $B:1 {end}:1", special_tokens=[(begin, 2), (end, 3)]
+    )
     return tokenizer
 
 
 def sentence_piece(path, **options):
     """A SentencePiece model at `path`."""
     settings = {"vocab_size": 420, "hard_vocab_limit": False, "minloglevel": 9, "model_type": "bpe", **options}
-    import io
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(PROSE), model_writer=model, **settings)
     Path(path).write_bytes(model.getvalue())
@@ -55,10 +57,12 @@ def merged_spaces():
     tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     trainer = trainers.BpeTrainer(vocab_size=520, special_tokens=names, show_progress=False)
     tokenizer.train_from_iterator(PROSE, trainer)
-    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(),
-                                           decoders.Strip(" ", 1, 0)])
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A", pair="<s> $A <s>:1 $B:1", special_tokens=[("<s>", 1)])
+        single="<s> $A", pair="<s> $A <s>:1 $B:1", special_tokens=[("<s>", 1)]
+    )
     file = json.loads(tokenizer.to_str())
     file["added_tokens"] = file["added_tokens"][:3]
     return Tokenizer.from_str(json.dumps(file))
@@ -69,11 +73,14 @@ def unigram(specials, charsmap=None):
     tokenizer = Tokenizer(models.Unigram())
     if charsmap:
         tokenizer.normalizer = normalizers.Precompiled(charsmap)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")]
+    )
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
     unknown = "<unk>" if "<unk>" in specials else "[UNK]"
-    trainer = trainers.UnigramTrainer(vocab_size=300, special_tokens=list(specials), unk_token=unknown, show_progress=False)
+    trainer = trainers.UnigramTrainer(
+        vocab_size=300, special_tokens=list(specials), unk_token=unknown, show_progress=False
+    )
     tokenizer.train_from_iterator(PROSE, trainer)
     return tokenizer
 

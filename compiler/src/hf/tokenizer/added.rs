@@ -1,5 +1,5 @@
-//! Tokens outside of the model's vocabulary, added as version 0.23 of the tokenizers library does: a token that is there
-//! already is replaced by one that is found otherwise.
+//! Tokens outside of the model's vocabulary, added as version 0.23 of the tokenizers library does: a token that is
+//! there already is replaced by one that is found otherwise.
 
 use std::collections::BTreeMap;
 

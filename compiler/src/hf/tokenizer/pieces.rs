@@ -195,7 +195,8 @@ pub(super) fn of_vocabulary(files: &Files, maker: Maker, settings: &Value) -> Re
     };
     Err(CompileError::Config(format!(
         "{}: there is no {FILE}, and {reads}; save the tokenizer with transformers \
-         (AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)), or remove the file if the model takes token ids only",
+         (AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)), or remove the file if the model takes token ids \
+         only",
         files.place(file)
     )))
 }

@@ -1,9 +1,9 @@
-//! Regular expressions of tokenizers, which are written for Oniguruma, as expressions that mean the same to both engines
-//! that run them: fancy-regex natively and JavaScript's (with the flag `u`) in the page. What has no such spelling is
-//! refused.
+//! Regular expressions of tokenizers, which are written for Oniguruma, as expressions that mean the same to both
+//! engines that run them: fancy-regex natively and JavaScript's (with the flag `u`) in the page. What has no such
+//! spelling is refused.
 //!
-//! Where the dialects differ: `\s`, `\d`, `\w` and `\b` know Unicode here and not in JavaScript; `^` and `$` are ends of
-//! lines; `.` is anything but a line feed; `(?i:..)`, possessive quantifiers and atomic groups are missing in
+//! Where the dialects differ: `\s`, `\d`, `\w` and `\b` know Unicode here and not in JavaScript; `^` and `$` are ends
+//! of lines; `.` is anything but a line feed; `(?i:..)`, possessive quantifiers and atomic groups are missing in
 //! JavaScript. An atomic group becomes `(?=(?<a1>..))\k<a1>`.
 
 use std::fmt::Write as _;
