@@ -372,6 +372,12 @@ def models():
             "add_eos_token": True,
         }
         yield f"spm-llama-{name}-none", SPM[name], "tokenizer.model", None
+    yield "spm-gemma", SPM["bpe-users"], "tokenizer.model", {
+        "tokenizer_class": "GemmaTokenizer",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "add_bos_token": True,
+    }
     for name in ("unigram", "unigram-small", "unigram-nfkc", "unigram-users"):
         yield f"spm-t5-{name}", {**SPM[name], **T5_IDS}, "spiece.model", T5
         yield f"spm-t5-{name}-ids", {**SPM[name], **T5_IDS}, "spiece.model", {**T5, "extra_ids": 2}
