@@ -143,9 +143,11 @@ pub fn compile(
     let checkpoint = dir.checkpoint()?;
     let mut said = Said { progress, warnings: Vec::new() };
     dir.warnings.iter().for_each(|text| said.warning(text.clone()));
+    let told = dir.warnings.len();
     quantized::check(&dir.config, &checkpoint)?.into_iter().for_each(|text| said.warning(text));
     said.others(&checkpoint);
-    let (model, usage, architecture) = bind(&dir, &checkpoint, options)?;
+    let (model, usage, architecture) = bind(&mut dir, &checkpoint, options)?;
+    dir.warnings[told..].iter().for_each(|text| said.warning(text.clone()));
     said.unused(unused(&dir.config, &checkpoint, &usage, &architecture)?, options)?;
     let precisions = precision::Chooser::new(options, &model)?;
     check_verified(&model, "the bound model")?;
@@ -245,7 +247,7 @@ fn binding_limit(profiles: &[Profile], options: &CompileOptions) -> u64 {
 /// Binds the architecture to the config and the tensors of the directory. Gives the model, what was read for it, and the
 /// name of the file.
 fn bind(
-    dir: &ModelDir,
+    dir: &mut ModelDir,
     checkpoint: &Checkpoint,
     options: &CompileOptions,
 ) -> Result<(Model, Usage, String), CompileError> {
@@ -259,7 +261,9 @@ fn bind(
         }
         None => dir.architecture_file(&library)?,
     };
-    let bound = text::bind_with_usage(&library, &file, dir.settings(), Some(&checkpoint.tensors()));
+    let tensors = checkpoint.tensors();
+    dir.choose_class(&library, &file, &tensors)?;
+    let bound = text::bind_with_usage(&library, &file, dir.settings(), Some(&tensors));
     let (model, usage) = bound.or_else(|mut found| {
         if let Some(packed) = quantized::explain(checkpoint)? {
             return Err(packed);

@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 use crate::emit::EntryPlan;
 use crate::error::CompileError;
 use crate::hf::ctc::Ctc;
-use crate::hf::dir::{ModelDir, PREPROCESSOR};
+use crate::hf::dir::ModelDir;
 use crate::hf::pictures::pictures;
+use crate::hf::processors::Settings;
 use crate::hf::timestamps::timestamps;
 
 /// The task of an entry, one of `all`; none if the model directory does not say how its inputs are made.
@@ -21,23 +22,28 @@ pub(crate) fn task(
     all: &[EntryPlan],
 ) -> Result<Option<bundle::Task>, CompileError> {
     let mut takes = Vec::new();
+    let model_type = dir.config["model_type"].as_str();
     for feed in &task.takes {
         let source = match &feed.source {
             Source::Text => bundle::FeedSource::Text,
             Source::Mask => bundle::FeedSource::Mask,
-            Source::Sound { settings, through } => match (sounds(&dir.preprocessor, settings)?, through) {
+            Source::Sound { settings, through } => match (sounds(dir.processors.audio(), settings)?, through) {
                 (None, _) => return Ok(None),
                 (Some(sounds), None) => bundle::FeedSource::Sound(sounds),
                 (Some(sounds), Some(name)) => bundle::FeedSource::Heard(heard(model, sounds, name, all)?),
             },
-            Source::Picture { settings, fit, cut } => match prepared(dir, settings, fit.as_ref(), *cut)? {
-                Some(pictures) => bundle::FeedSource::Picture(pictures),
-                None => return Ok(None),
-            },
-            Source::Frames { settings } => match prepared(dir, settings, None, Cut::Whole)? {
-                Some(pictures) => bundle::FeedSource::Frames(pictures),
-                None => return Ok(None),
-            },
+            Source::Picture { settings, fit, cut } => {
+                match prepared(dir.processors.image(), model_type, settings, fit.as_ref(), *cut)? {
+                    Some(pictures) => bundle::FeedSource::Picture(pictures),
+                    None => return Ok(None),
+                }
+            }
+            Source::Frames { settings } => {
+                match prepared(dir.processors.video(), model_type, settings, None, Cut::Whole)? {
+                    Some(pictures) => bundle::FeedSource::Frames(pictures),
+                    None => return Ok(None),
+                }
+            }
             Source::Sizes(sizes) => {
                 bundle::FeedSource::Sizes(sizes.iter().map(|s| size(s)).collect::<Result<_, CompileError>>()?)
             }
@@ -91,13 +97,14 @@ fn heard(model: &Model, sounds: bundle::Sounds, name: &str, all: &[EntryPlan]) -
 
 /// How pictures are prepared; none if nothing says it.
 fn prepared(
-    dir: &ModelDir,
+    own: Settings<'_>,
+    model_type: Option<&str>,
     settings: &Map<String, Value>,
     fit: Option<&Fit>,
     cut: Cut,
 ) -> Result<Option<bundle::Pictures>, CompileError> {
-    pictures(&dir.preprocessor, dir.config["model_type"].as_str(), settings, fit, cut)
-        .map_err(|fault| CompileError::Config(format!("{PREPROCESSOR}: {fault}")))
+    pictures(own.values, model_type, settings, fit, cut)
+        .map_err(|fault| CompileError::Config(format!("{}: {fault}", own.source)))
 }
 
 /// A size over what is known of a picture.
@@ -112,20 +119,21 @@ fn size(text: &str) -> Result<bundle::Size, CompileError> {
 
 /// How recordings become samples: `sampling_rate`, `do_normalize` and `padding` of a feature extractor of Hugging Face; none if
 /// nothing says how many samples there are in a second.
-fn sounds(file: &Value, settings: &Map<String, Value>) -> Result<Option<bundle::Sounds>, CompileError> {
-    let find = |key: &str| [file.get(key), settings.get(key)].into_iter().flatten().find(|v| !v.is_null());
+fn sounds(own: Settings<'_>, settings: &Map<String, Value>) -> Result<Option<bundle::Sounds>, CompileError> {
+    let find = |key: &str| [own.values.get(key), settings.get(key)].into_iter().flatten().find(|v| !v.is_null());
     let Some(rate) = find("sampling_rate") else { return Ok(None) };
     let whole = rate.as_u64().and_then(|r| u32::try_from(r).ok()).filter(|r| *r > 0);
     let rate = whole.ok_or_else(|| {
         CompileError::Config(format!(
-            "{PREPROCESSOR}: sampling_rate: expected a number of samples per second, found {rate}"
+            "{}: sampling_rate: expected a number of samples per second, found {rate}",
+            own.source
         ))
     })?;
     let normalize = match find("do_normalize") {
         None => false,
         Some(Value::Bool(yes)) => *yes,
         Some(other) => {
-            let fault = format!("{PREPROCESSOR}: do_normalize: expected true or false, found {other}");
+            let fault = format!("{}: do_normalize: expected true or false, found {other}", own.source);
             return Err(CompileError::Config(fault));
         }
     };

@@ -167,12 +167,8 @@ impl Case {
         (library, file)
     }
 
-    /// The model bound to its config, and its weights in the model's order.
-    ///
-    /// # Panics
-    /// With all diagnostics, if the architecture does not fit.
-    pub fn bind(&self) -> (Model, Vec<std::sync::Arc<Tensor>>) {
-        let config = self.config();
+    /// All tensors of its checkpoint.
+    fn checkpoint(&self) -> BTreeMap<String, Tensor> {
         let mut tensors = BTreeMap::new();
         let mut files: Vec<PathBuf> = std::fs::read_dir(self.model_dir())
             .expect("a model directory")
@@ -182,20 +178,47 @@ impl Case {
             .collect();
         files.sort();
         files.iter().for_each(|f| tensors.extend(load_tensors(f)));
+        tensors
+    }
+
+    /// The model bound to `settings`.
+    ///
+    /// # Panics
+    /// With all diagnostics, if the architecture does not fit.
+    pub fn bind_to(&self, settings: Settings<'_>) -> Model {
+        self.bound(settings, &self.checkpoint())
+    }
+
+    fn bound(&self, settings: Settings<'_>, tensors: &BTreeMap<String, Tensor>) -> Model {
         let shape = |t: &Tensor| t.shape.iter().map(|n| *n as u64).collect();
         let shapes = tensors.iter().map(|(n, t)| (n.clone(), shape(t))).collect();
-        let (library, file) = self.architecture(config["architectures"][0].as_str().expect("a class"));
+        let (library, file) = self.architecture(settings.config["architectures"][0].as_str().expect("a class"));
+        let model = text::bind_settings(&library, &file, settings, Some(&shapes));
+        model.unwrap_or_else(|d| panic!("{}: {d}", self.name))
+    }
+
+    /// The model bound to its config, and its weights in the model's order.
+    ///
+    /// # Panics
+    /// With all diagnostics, if the architecture does not fit.
+    pub fn bind(&self) -> (Model, Vec<std::sync::Arc<Tensor>>) {
+        let config = self.config();
+        let tensors = self.checkpoint();
         let generation = self.model_dir().join("generation_config.json");
         let generation = if generation.exists() { json(&generation) } else { Value::Null };
-        let settings = Settings { config: &config, generation: &generation };
-        let model = text::bind_settings(&library, &file, settings, Some(&shapes));
-        let model = model.unwrap_or_else(|d| panic!("{}: {d}", self.name));
+        let settings = Settings { config: &config, generation: &generation, processors: &Value::Null };
+        let model = self.bound(settings, &tensors);
         let weight = |w: &gristmill_graph::Weight| {
             let tensor = tensors.get(&w.source).unwrap_or_else(|| panic!("no tensor {}", w.source));
             std::sync::Arc::new(tensor.clone())
         };
         let weights = model.weights.iter().map(weight).collect();
         (model, weights)
+    }
+
+    /// Its settings as transformers 5 saves them; none if it saves what it reads.
+    pub fn resaved(&self) -> Option<PathBuf> {
+        Some(self.dir.join("resaved")).filter(|dir| dir.is_dir())
     }
 }
 

@@ -1,9 +1,13 @@
 //! Architecture files and the reference evaluator against the outputs of the original models.
 //!
-//! No compiler and no device takes part: what fails here is an architecture file, the front end, or the evaluator.
+//! No device takes part, and of the compiler only what reads model directories: what fails here is an architecture file, the
+//! front end, or the evaluator.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use gristmill_compiler::hf::dir::ModelDir;
+use gristmill_compiler::hf::pictures::pictures;
 use gristmill_graph::{EntryRole, Evaluator, Model, Tensor, WeightSource, verify};
 use gristmill_tests::goldens::{Case, Judgement, Run, TOLERANCE};
 
@@ -126,3 +130,50 @@ fn check(name: &str) {
 }
 
 gristmill_tests::golden_cases!(check);
+
+/// A directory with the settings of `first`, but such files as `second` has from there.
+fn overlaid(first: &Path, second: &Path) -> ModelDir {
+    let dir = tempfile::tempdir().expect("a directory");
+    for from in [first, second] {
+        let replaced = second.join("processor_config.json").exists();
+        for file in std::fs::read_dir(from).expect("a directory").flatten().map(|e| e.path()) {
+            let name = file.file_name().expect("a name");
+            // One file takes the place of the other.
+            let gone = replaced && name == "preprocessor_config.json";
+            if file.extension().is_some_and(|e| e == "json") && !gone {
+                std::fs::copy(&file, dir.path().join(name)).expect("a copy");
+            }
+        }
+    }
+    ModelDir::open(dir.path()).unwrap_or_else(|e| panic!("{}: {e}", second.display()))
+}
+
+/// `tests/goldens/resave.py` makes them, and compares outputs.
+#[test]
+fn what_transformers_5_saves_means_the_same() {
+    let (mut cases, mut prepared) = (0, 0);
+    for case in Case::all() {
+        let Some(resaved) = case.resaved() else { continue };
+        let old = ModelDir::open(&case.model_dir()).expect("the kept directory");
+        let new = overlaid(&case.model_dir(), &resaved);
+        assert!(case.bind_to(old.settings()) == case.bind_to(new.settings()), "{}: another model", case.name);
+        cases += 1;
+        let read = |dir: &ModelDir| {
+            let none = serde_json::Map::new();
+            let image = pictures(
+                dir.processors.image().values,
+                dir.config["model_type"].as_str(),
+                &none,
+                None,
+                gristmill_graph::Cut::Whole,
+            );
+            let audio = dir.processors.audio().values.clone();
+            (image, ["sampling_rate", "do_normalize", "padding"].map(|key| audio[key].clone()))
+        };
+        if !old.processors.image().values.is_null() {
+            assert_eq!(read(&old), read(&new), "{}", case.name);
+            prepared += 1;
+        }
+    }
+    assert!(cases > 30 && prepared > 5, "{cases} cases, {prepared} of which say how inputs are prepared");
+}

@@ -1,6 +1,7 @@
 //! `gristmill check`.
 
 use gristmill_compiler::hf::dir::ModelDir;
+use gristmill_compiler::hf::json;
 use gristmill_compiler::hf::unused::unused;
 use gristmill_compiler::library;
 use gristmill_compiler::weights::Checkpoint;
@@ -44,8 +45,7 @@ pub(crate) fn check(args: &CheckArgs) -> Outcome {
         emit(&format!("{shown}: no errors; --config config.json or --model MODEL_DIR builds the graph as well\n"))?;
         return Ok(Exit::Done);
     };
-    let config = std::fs::read_to_string(path).map_err(|e| Failure::io(path, &e))?;
-    let config = serde_json::from_str(&config).map_err(|e| Failure::wrong(format!("{}: {e}", path.display())))?;
+    let config = json::read(path)?.ok_or_else(|| Failure::wrong(format!("{}: not found", path.display())))?;
     bound(&shown.to_string(), bind(&library, &name, &config, None))
 }
 

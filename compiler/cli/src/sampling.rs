@@ -38,16 +38,21 @@ fn merge(config: &Value, flags: &SamplingFlags, tokens: u32) -> Result<Options, 
         || flags.min_p.is_some()
         || flags.seed.is_some();
     let configured = config["do_sample"].as_bool().unwrap_or(false);
-    let number = |flag: Option<f32>, key: &str, default: f32| {
-        flag.or_else(|| config[key].as_f64().map(|v| v as f32)).unwrap_or(default)
+    let number = |flag: Option<f32>, key: &str, default: f32| match (flag, &config[key]) {
+        (Some(flag), _) => Ok(flag),
+        (None, Value::Null) => Ok(default),
+        (None, own) => own
+            .as_f64()
+            .map(|v| v as f32)
+            .ok_or_else(|| format!("{FILE}: {key}: expected a finite number, found {own}")),
     };
     let whole = |flag: Option<u32>, key: &str| flag.or_else(|| config[key].as_u64().and_then(|v| v.try_into().ok()));
     let mut sampling = Sampling {
-        repetition_penalty: number(flags.repetition_penalty, "repetition_penalty", 1.0),
-        temperature: number(flags.temperature, "temperature", 1.0),
+        repetition_penalty: number(flags.repetition_penalty, "repetition_penalty", 1.0)?,
+        temperature: number(flags.temperature, "temperature", 1.0)?,
         top_k: whole(flags.top_k, "top_k").unwrap_or(0),
-        top_p: number(flags.top_p, "top_p", 1.0),
-        min_p: number(flags.min_p, "min_p", 0.0),
+        top_p: number(flags.top_p, "top_p", 1.0)?,
+        min_p: number(flags.min_p, "min_p", 0.0)?,
         seed: flags.seed.unwrap_or_else(any_seed),
     };
     if flags.greedy.is_some() || !(asked || configured) {
@@ -100,6 +105,9 @@ mod tests {
         assert!(wrong(SamplingFlags { top_p: Some(0.0), ..flags() }).contains("top-p"));
         assert!(wrong(SamplingFlags { temperature: Some(f32::NAN), ..flags() }).contains("temperature"));
         assert!(wrong(SamplingFlags { repetition_penalty: Some(0.0), ..flags() }).contains("repetition penalty"));
+        let config = json!({ "temperature": { "__float__": "Infinity" } });
+        let own = merge(&config, &flags(), 9).unwrap_err();
+        assert!(own.starts_with("generation_config.json: temperature: expected a finite number"), "{own}");
         assert!(wrong(SamplingFlags { stop: vec![String::new()], ..flags() }).contains("--stop"));
     }
 }

@@ -9,7 +9,6 @@ use std::fmt::Write;
 use gristmill_graph::text::{Library, Outline, bind, fits_pattern, outline};
 use serde_json::Value;
 
-use crate::hf::dir::PREPROCESSOR_KEY;
 use crate::hf::unused::{ConfigEntries, Tensors, Verdict};
 
 pub use golden::golden_script;
@@ -127,7 +126,7 @@ fn write_config(text: &mut String, base: &str, outlined: &Outline, config: &Valu
     let names: Vec<&str> = config["model_type"].as_str().into_iter().collect();
     let silent = |key: &str, value: &Value| {
         let verdict = known.as_ref().map(|known| known.judge(&names, key, value));
-        key == PREPROCESSOR_KEY || value.is_null() || matches!(verdict, Some(Verdict::Harmless))
+        value.is_null() || matches!(verdict, Some(Verdict::Harmless))
     };
     let unread = config.as_object().into_iter().flatten().filter(|(key, value)| !silent(key, value) && !read(key));
     let unread: Vec<String> = unread.map(|(key, value)| format!("{key} = {value}")).collect();

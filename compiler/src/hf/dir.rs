@@ -1,25 +1,23 @@
 //! The small files of a Hugging Face model directory.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use gristmill_graph::text::{Library, Settings};
 use serde_json::Value;
 
 use super::adapter;
+use super::class;
 use super::ctc::{Ctc, ctc, unused};
 use super::files::Files;
+use super::json;
+use super::processors::{PREPROCESSOR, PROCESSOR, Processors, VIDEO_PREPROCESSOR};
 use crate::error::CompileError;
 use crate::gguf::{self, Gguf};
 use crate::weights::Checkpoint;
 
-/// How pictures and recordings become tensors.
-pub const PREPROCESSOR: &str = "preprocessor_config.json";
-
-/// Under which entry of the config architectures find what stands in that file.
-pub(crate) const PREPROCESSOR_KEY: &str = "preprocessor_config";
-
-/// Files that a bundle carries as the model had them.
-const COMPANIONS: [&str; 8] = [
+/// Files that a bundle carries as the model had them, but that JSON is such as every reader understands.
+const COMPANIONS: [&str; 10] = [
     "config.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -27,6 +25,8 @@ const COMPANIONS: [&str; 8] = [
     "chat_template.jinja",
     "chat_template.json",
     PREPROCESSOR,
+    VIDEO_PREPROCESSOR,
+    PROCESSOR,
     "sentence_bert_config.json",
 ];
 
@@ -35,12 +35,12 @@ const COMPANIONS: [&str; 8] = [
 pub struct ModelDir {
     /// The last part of its path.
     pub name: String,
-    /// `config.json`, with `preprocessor_config.json` as a further entry, so that formulas can read both.
+    /// `config.json`.
     pub config: Value,
     /// `generation_config.json`, or null.
     pub generation: Value,
-    /// `preprocessor_config.json`, or null.
-    pub preprocessor: Value,
+    /// How images, recordings and videos are prepared.
+    pub processors: Processors,
     /// What is in the directory and has no effect; [`crate::compile()`] says it.
     pub warnings: Vec<String>,
     files: Files,
@@ -83,19 +83,16 @@ impl ModelDir {
 
     /// Reads the settings among these files.
     fn from_files(name: String, files: Files, weights: Weights) -> Result<Self, CompileError> {
-        let mut config = files.json("config.json")?.ok_or_else(|| CompileError::Io {
+        let config = files.json("config.json")?.ok_or_else(|| CompileError::Io {
             path: files.place("config.json"),
             message: "not found; a Hugging Face model directory has one".into(),
         })?;
-        let Some(entries) = config.as_object_mut() else {
+        if !config.is_object() {
             return Err(CompileError::Config(format!("{}: not a JSON object", files.place("config.json"))));
-        };
-        let generation = files.json("generation_config.json")?.unwrap_or(Value::Null);
-        let preprocessor = files.json(PREPROCESSOR)?.unwrap_or(Value::Null);
-        if preprocessor.is_object() {
-            entries.entry(PREPROCESSOR_KEY).or_insert_with(|| preprocessor.clone());
         }
-        Ok(ModelDir { name, config, generation, preprocessor, warnings: Vec::new(), files, weights })
+        let generation = files.json("generation_config.json")?.unwrap_or(Value::Null);
+        let processors = Processors::read(|name| files.json(name))?;
+        Ok(ModelDir { name, config, generation, processors, warnings: Vec::new(), files, weights })
     }
 
     /// Opens the weights.
@@ -111,45 +108,52 @@ impl ModelDir {
 
     /// What formulas of an architecture see.
     pub fn settings(&self) -> Settings<'_> {
-        Settings { config: &self.config, generation: &self.generation }
+        Settings { config: &self.config, generation: &self.generation, processors: &self.processors.values }
     }
 
-    /// The shipped architecture file for the first known class in `architectures`.
+    /// The shipped architecture file for the first known class in `architectures`; without such an entry, that for the
+    /// `model_type`.
     ///
     /// # Errors
-    /// Names the classes and what to do if none is known.
+    /// Names the classes, or the type, and what to do if none is known.
     pub fn architecture_file(&self, library: &Library) -> Result<String, CompileError> {
-        let classes: Vec<&str> = self.config["architectures"]
-            .as_array()
-            .map_or(Vec::new(), |a| a.iter().filter_map(Value::as_str).collect());
-        if classes.is_empty() {
-            return Err(CompileError::Config(format!(
-                "{}: no `architectures`; name an architecture file with --arch FILE.ron",
-                self.files.place("config.json")
-            )));
+        class::architecture_file(&self.config, library)
+            .map_err(|fault| CompileError::Config(format!("{}: {fault}", self.files.place("config.json"))))
+    }
+
+    /// Puts the class that this model is meant to be into the config, if that names none and the architecture `file` knows
+    /// several, and says so among the warnings.
+    ///
+    /// # Errors
+    /// If several are possible.
+    pub fn choose_class(
+        &mut self,
+        library: &Library,
+        file: &str,
+        tensors: &BTreeMap<String, Vec<u64>>,
+    ) -> Result<(), CompileError> {
+        let place = self.files.place("config.json");
+        let chosen = class::choose(library, file, self.settings(), tensors);
+        if let Some(class) = chosen.map_err(|fault| CompileError::Config(format!("{place}: {fault}")))? {
+            self.warnings.push(format!("{place}: no `architectures`; by its tensors this is a {class}"));
+            self.config["architectures"] = Value::from(vec![class]);
         }
-        classes.iter().find_map(|c| library.architecture_for_class(c)).ok_or_else(|| {
-            let known: Vec<String> = library.architectures().flat_map(|file| library.classes(file)).collect();
-            CompileError::Config(format!(
-                "{}: no shipped architecture handles {}; write one and pass it with --arch FILE.ron (see \
-                 docs/authoring.md). Shipped are {}",
-                self.files.place("config.json"),
-                classes.join(", "),
-                known.join(", ")
-            ))
-        })
+        Ok(())
     }
 
     /// The companion files that exist, by name.
     ///
     /// # Errors
-    /// If one cannot be read.
+    /// If one cannot be read, or is no JSON though its name says so.
     pub fn companions(&self) -> Result<Vec<(String, Vec<u8>)>, CompileError> {
         let mut found = Vec::new();
         for name in COMPANIONS {
-            if let Some(content) = self.files.read(name)? {
-                found.push((name.to_string(), content));
+            let Some(mut content) = self.files.read(name)? else { continue };
+            if name.ends_with(".json") {
+                let fault = |fault: String| CompileError::Config(format!("{}{fault}", self.files.place(name)));
+                content = json::standard(content).map_err(fault)?;
             }
+            found.push((name.to_string(), content));
         }
         Ok(found)
     }
@@ -164,17 +168,19 @@ impl ModelDir {
         ctc(&|name| self.files.json(name), &settings, size)
     }
 
-    /// Ids that end generation: `eos_token_id` of the generation settings, else of the config.
+    /// The first of these that has `key`, where it is not null: the generation settings, the config, and its part for texts, as
+    /// `GenerationConfig.from_model_config` of transformers looks for it.
+    fn setting(&self, key: &str) -> &Value {
+        let places = [&self.generation, &self.config, &self.config["text_config"]];
+        places.into_iter().map(|place| &place[key]).find(|v| !v.is_null()).unwrap_or(&Value::Null)
+    }
+
+    /// Ids that end generation: `eos_token_id` of the generation settings, else of the config or its part for texts.
     pub fn eos_token_ids(&self) -> Vec<u32> {
-        let ids = |v: &Value| match v {
-            Value::Number(_) => v.as_u64().into_iter().collect(),
-            Value::Array(a) => a.iter().filter_map(Value::as_u64).collect(),
-            _ => Vec::new(),
+        let all: Vec<u64> = match self.setting("eos_token_id") {
+            Value::Array(ids) => ids.iter().filter_map(Value::as_u64).collect(),
+            id => id.as_u64().into_iter().collect(),
         };
-        let mut all: Vec<u64> = ids(&self.generation["eos_token_id"]);
-        if all.is_empty() {
-            all = ids(&self.config["eos_token_id"]);
-        }
         all.into_iter().filter_map(|id| u32::try_from(id).ok()).collect()
     }
 

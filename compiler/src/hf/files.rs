@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::json;
 use crate::error::CompileError;
 
 /// No small file is larger than this; it keeps a hostile directory from filling the memory.
@@ -58,16 +59,7 @@ impl Files {
         if let Some(files) = &self.in_memory {
             return Ok(files.get(name).cloned());
         }
-        let path = self.place.join(name);
-        match std::fs::metadata(&path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(CompileError::io(&path, &e)),
-            Ok(m) if m.len() > MAX_BYTES => Err(CompileError::Io {
-                path: path.display().to_string(),
-                message: format!("is {} bytes long, more than a settings file can be", m.len()),
-            }),
-            Ok(_) => std::fs::read(&path).map(Some).map_err(|e| CompileError::io(&path, &e)),
-        }
+        small(&self.place.join(name))
     }
 
     /// The content of a JSON file; `None` if there is no such file.
@@ -76,7 +68,23 @@ impl Files {
     /// As [`Files::read`], or if it is not JSON.
     pub fn json(&self, name: &str) -> Result<Option<Value>, CompileError> {
         let Some(bytes) = self.read(name)? else { return Ok(None) };
-        let parsed = serde_json::from_slice(&bytes);
-        parsed.map(Some).map_err(|e| CompileError::Config(format!("{}: {e}", self.place(name))))
+        let fault = |fault: String| CompileError::Config(format!("{}{fault}", self.place(name)));
+        json::parse(&bytes).map(Some).map_err(fault)
+    }
+}
+
+/// The content of a file; `None` if there is no such file.
+///
+/// # Errors
+/// If it cannot be read, or is larger than settings and tokenizers can be.
+pub(super) fn small(path: &Path) -> Result<Option<Vec<u8>>, CompileError> {
+    match std::fs::metadata(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(CompileError::io(path, &e)),
+        Ok(m) if m.len() > MAX_BYTES => Err(CompileError::Io {
+            path: path.display().to_string(),
+            message: format!("is {} bytes long, more than a settings file can be", m.len()),
+        }),
+        Ok(_) => std::fs::read(path).map(Some).map_err(|e| CompileError::io(path, &e)),
     }
 }

@@ -3,6 +3,8 @@
 use gristmill_bundle::Manifest;
 use gristmill_graph::{Answer, EntryRole, Model, Source, Task};
 
+use super::processors::{PREPROCESSOR, PROCESSOR};
+
 /// What tokenizes texts.
 const TOKENIZER: &str = "tokenizer.json";
 
@@ -39,14 +41,13 @@ fn lacking(task: &Task, has: &impl Fn(&str) -> bool) -> String {
         Source::Sound { .. } => Some("audio"),
         Source::Sizes(_) | Source::Text | Source::Mask => None,
     });
-    let prepared = has(super::dir::PREPROCESSOR);
+    let prepared = has(PREPROCESSOR) || has(PROCESSOR);
     match (from, &task.gives) {
         (_, Answer::Spell { .. }) if prepared => {
             "vocab.json is missing: what is said comes out as ids of tokens, not as text".to_string()
         }
         (Some(what), _) => format!(
-            "{} is missing or says too little: {what} cannot be prepared, so that only tensors go in",
-            super::dir::PREPROCESSOR
+            "{PREPROCESSOR} is missing or says too little: {what} cannot be prepared, so that only tensors go in"
         ),
         (None, _) => "a file that a task of the model needs is missing: only tensors go in and out".to_string(),
     }

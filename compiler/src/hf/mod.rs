@@ -1,5 +1,7 @@
 //! What a Hugging Face model directory says: its settings, how inputs are prepared, how generation begins.
 
+mod class;
+
 pub mod adapter;
 
 pub mod ctc;
@@ -10,9 +12,13 @@ pub mod files;
 
 mod image_classes;
 
+pub mod json;
+
 pub(crate) mod missing;
 
 pub mod pictures;
+
+pub mod processors;
 
 pub(crate) mod quantized;
 

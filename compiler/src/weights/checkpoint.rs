@@ -304,8 +304,8 @@ impl Checkpoint {
             return Err(WeightError::new(index, format!("has {bytes} bytes; at most {MAX_INDEX} are read"), damaged));
         }
         let text = std::fs::read(index).map_err(|e| WeightError::io(index, "read", &e))?;
-        let Index { weight_map } = serde_json::from_slice(&text)
-            .map_err(|e| WeightError::new(index, format!("is not a valid index: {e}"), damaged))?;
+        let Index { weight_map } = crate::hf::json::parse(&text)
+            .map_err(|fault| WeightError::new(index, format!("is not a valid index{fault}"), damaged))?;
         let mut by_file: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (tensor, file) in &weight_map {
             by_file.entry(file).or_default().push(tensor);

@@ -30,8 +30,8 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
     let bundle = Bundle::open(&dir)?;
     if !tasks(bundle.manifest()).any(|(_, task)| takes_films(task)) {
         return Err(Failure::wrong(
-            "--video: this model has no use for films, or its directory had no preprocessor_config.json that says how \
-             their pictures become tensors",
+            "--video: this model has no use for films, or its directory had no preprocessor_config.json or \
+             processor_config.json that says how their pictures become tensors",
         ));
     }
     let words = args.texts();

@@ -79,8 +79,8 @@ fn kind(manifest: &Manifest) -> Outcome<Kind> {
     let task = tasks(manifest).find(|(_, task)| takes_pictures(task));
     task.map(|(_, task)| Kind::of(&task.gives)).ok_or_else(|| {
         Failure::wrong(
-            "--image: this model has no use for pictures, or its directory had no preprocessor_config.json that says \
-             how they become tensors; call it with --prompt, or with --inputs and --outputs",
+            "--image: this model has no use for pictures, or its directory had no preprocessor_config.json or \
+             processor_config.json that says how they become tensors; call it with --prompt, or with --inputs and --outputs",
         )
     })
 }

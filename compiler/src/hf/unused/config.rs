@@ -5,7 +5,6 @@ use serde_json::{Map, Value};
 
 use super::known::{ConfigEntries, Verdict};
 use super::{Findings, list};
-use crate::hf::dir::PREPROCESSOR_KEY;
 use crate::hf::quantized;
 use crate::weights::shown;
 
@@ -83,7 +82,7 @@ impl Walk<'_> {
     }
 }
 
-/// Entries that are judged by other parts of the compiler, or come from another file.
+/// Entries that are judged by other parts of the compiler.
 fn is_elsewhere(key: &str) -> bool {
-    key == PREPROCESSOR_KEY || quantized::ENTRIES.contains(&key)
+    quantized::ENTRIES.contains(&key)
 }

@@ -12,7 +12,7 @@ use super::expr::{Expr, Kind, Operator};
 use super::extend::Merged;
 use super::lexer::FormulaError;
 use super::usage::Reads;
-use super::value::Value;
+use super::value::{Value, non_finite};
 use crate::dim::Dim;
 use crate::graph::{Input, Symbol};
 use crate::scalar::{Binary, Unary};
@@ -229,6 +229,7 @@ impl<'a> Binder<'a> {
         match name {
             "config" => return Ok(Some(Value::from_json(self.settings.config))),
             "generation" => return Ok(Some(Value::from_json(self.settings.generation))),
+            "processors" => return Ok(Some(Value::from_json(self.settings.processors))),
             _ => {}
         }
         if let Some(i) = self.inputs.iter().position(|i| i.name == name) {
@@ -319,7 +320,7 @@ impl<'a> Binder<'a> {
             Kind::Null => Ok(Value::Absent),
             Kind::Text(t) => Ok(Value::Text((*t).to_string())),
             Kind::Name(name) => self.lookup(name, expr.text),
-            Kind::Member(base, field) => match self.member(base, field)? {
+            Kind::Member(base, field) => match self.member(expr, base, field)? {
                 Value::Absent => Err(self.missing_key(expr, base, field)),
                 value => Ok(value),
             },
@@ -346,7 +347,7 @@ impl<'a> Binder<'a> {
     /// The value of a formula, where a missing config key is no error.
     pub(super) fn eval_maybe(&mut self, expr: &Expr<'a>) -> Eval<Value<'a>> {
         match &expr.kind {
-            Kind::Member(base, field) => self.member(base, field),
+            Kind::Member(base, field) => self.member(expr, base, field),
             Kind::Index(base, items) => match self.eval_maybe(base)? {
                 Value::Absent => Ok(Value::Absent),
                 value => self.index(expr, value, items),
@@ -355,12 +356,21 @@ impl<'a> Binder<'a> {
         }
     }
 
-    fn member(&mut self, base: &Expr<'a>, field: &'a str) -> Eval<Value<'a>> {
+    /// The entry `field` of `base`; `expr` is both together.
+    fn member(&mut self, expr: &Expr<'a>, base: &Expr<'a>, field: &'a str) -> Eval<Value<'a>> {
         match self.eval_maybe(base)? {
             Value::Absent => Ok(Value::Absent),
             Value::Object(map) => {
                 self.note_read(map, field);
-                Ok(map.get(field).map_or(Value::Absent, Value::from_json))
+                let Some(json) = map.get(field) else { return Ok(Value::Absent) };
+                match non_finite(json) {
+                    None => Ok(Value::from_json(json)),
+                    Some(name) => {
+                        let has = if json.is_array() { "has" } else { "is" };
+                        let message = format!("`{}` {has} {name} in {}", expr.text, file_of(base));
+                        Err(self.fail_with(expr.text, message, Some("formulas compute with finite numbers".into())))
+                    }
+                }
             }
             other => {
                 let what = self.describe(&other);
@@ -497,6 +507,7 @@ fn file_of(base: &Expr<'_>) -> &'static str {
     match &base.kind {
         Kind::Name("generation") => "generation_config.json",
         Kind::Name("arch" | "general" | "tokenizer") => "the metadata of the file",
+        Kind::Name("processors") => "processor_config.json or preprocessor_config.json",
         Kind::Member(base, _) | Kind::Index(base, _) => file_of(base),
         _ => "config.json",
     }

@@ -222,7 +222,7 @@ impl<'a> Conversion<'a> {
     }
 
     fn binder<'s>(&'s self, facts: &'s Map<String, Json>, config: &'s Json) -> Binder<'s> {
-        let settings = Settings { config, generation: &Json::Null };
+        let settings = Settings { config, generation: &Json::Null, processors: &Json::Null };
         let (arch, blocks) = (Rc::new(Merged::default()), Rc::new(BlockTable::new()));
         let mut binder: Binder<'s> = Binder::new(self.sources.clone(), arch, blocks, settings, None);
         binder.globals.extend(facts.iter().map(|(name, fact)| (name.as_str(), Global::Done(Value::from_json(fact)))));

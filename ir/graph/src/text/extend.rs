@@ -27,7 +27,7 @@ pub(super) struct Merged<'a> {
 }
 
 /// Names that formulas can use and no file declares.
-pub(super) const WORDS: [&str; 3] = ["config", "generation", "pi"];
+pub(super) const WORDS: [&str; 4] = ["config", "generation", "processors", "pi"];
 
 impl<'a> Merged<'a> {
     /// Names that formulas of the body can use, apart from those it defines.

@@ -91,6 +91,9 @@ pub(super) struct Architecture<'a> {
     /// Looked for by [`Classes`], before it is known which file is meant.
     #[serde(default, rename = "classes")]
     pub(super) _classes: Vec<Text<'a>>,
+    /// As `classes`.
+    #[serde(default, rename = "model_types")]
+    pub(super) _model_types: Vec<Text<'a>>,
     #[serde(default)]
     pub(super) modality: Option<Modality>,
     /// The precision policy if nobody asks for another; without it, that of the modality.
@@ -374,6 +377,9 @@ pub(super) struct Classes {
     /// The `classes` of an architecture file; all else is skipped.
     #[serde(default)]
     pub(super) classes: Vec<String>,
+    /// The `model_types` of an architecture file.
+    #[serde(default)]
+    pub(super) model_types: Vec<String>,
 }
 
 fn options() -> ron::Options {

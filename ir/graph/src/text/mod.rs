@@ -44,6 +44,7 @@ pub use manual::manual;
 pub use outline::{Outline, OutlinedWeight, outline};
 pub use policy::{Place, Policy};
 pub use usage::{Usage, fits_pattern};
+pub use value::FLOAT_TAG;
 
 use crate::graph::Model;
 use binder::Binder;
@@ -84,6 +85,19 @@ impl Library {
     pub fn architecture_for_class(&self, class: &str) -> Option<String> {
         let lists = |name: &&str| self.classes(name).iter().any(|c| c == class);
         self.architectures().find(lists).map(str::to_string)
+    }
+
+    /// The architecture files that list `model_type` (of config.json) in their `model_types`. Files that cannot be read are
+    /// passed over.
+    pub fn architectures_for_model_type(&self, model_type: &str) -> Vec<String> {
+        let lists = |name: &&str| self.model_types(name).iter().any(|t| t == model_type);
+        self.architectures().filter(lists).map(str::to_string).collect()
+    }
+
+    /// The `model_types` of an architecture file; none if it cannot be read.
+    pub fn model_types(&self, file: &str) -> Vec<String> {
+        let read = |text: &String| file::peek::<file::Classes>(text);
+        self.files.get(file).and_then(read).map(|c| c.model_types).unwrap_or_default()
     }
 
     /// The `classes` of an architecture file; none if it cannot be read.
@@ -215,6 +229,9 @@ pub struct Settings<'a> {
     pub config: &'a Json,
     /// `generation_config.json`, which formulas call `generation`; null without that file.
     pub generation: &'a Json,
+    /// How inputs are prepared, which formulas call `processors`: an object with the settings of `image`, `audio` and
+    /// `video`, or null.
+    pub processors: &'a Json,
 }
 
 /// As [`bind_settings`], for a model directory that has a `config.json` only.
@@ -227,7 +244,7 @@ pub fn bind(
     config: &Json,
     tensors: Option<&BTreeMap<String, Vec<u64>>>,
 ) -> Result<Model, Diagnostics> {
-    bind_settings(library, file, Settings { config, generation: &Json::Null }, tensors)
+    bind_settings(library, file, Settings { config, generation: &Json::Null, processors: &Json::Null }, tensors)
 }
 
 /// Binds the architecture `file` (with or without `.ron`) to the settings of a model.

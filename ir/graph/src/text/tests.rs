@@ -167,6 +167,48 @@ fn rope_frequencies_are_those_of_the_reference() {
 }
 
 #[test]
+fn rotary_settings_have_two_spellings() {
+    let with = |entries: Json| {
+        let mut config = llama_config();
+        config.as_object_mut().unwrap().remove("rope_theta");
+        config.as_object_mut().unwrap().extend(entries.as_object().unwrap().clone());
+        config
+    };
+    let model = |entries: Json| bound("llama", &with(entries));
+    let old = model(json!({"rope_theta": 500.0, "rope_scaling": {"type": "linear", "factor": 2.0}}));
+    let settings = json!({"rope_theta": 500.0, "rope_type": "linear", "factor": 2.0});
+    assert!(old == model(json!({"rope_parameters": settings})));
+    // What an older version has written goes first, and bases stand beside it, too.
+    let both = json!({"rope_scaling": settings, "rope_theta": 9.0, "rope_parameters": {"rope_theta": 7.0}});
+    assert!(old == model(both));
+    assert!(model(json!({})) == model(json!({"rope_scaling": {}, "rope_parameters": {"rope_theta": 10000.0}})));
+    let fault = |entries: Json| {
+        bind(&library(), "llama", &with(entries), None)
+            .unwrap_err()
+            .0
+            .into_iter()
+            .map(|d| d.message)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(fault(json!({"rope_scaling": {"type": "spiral"}})), ["'spiral' is not supported for `rope_type`"]);
+    let by_kind = json!({"full_attention": {"rope_theta": 7.0}});
+    assert!(fault(json!({"rope_parameters": by_kind}))[0].starts_with("rope_parameters differ by the kind of a layer"));
+}
+
+#[test]
+fn numbers_that_json_does_not_have_do_harm_where_they_are_read() {
+    let mut config = llama_config();
+    config["loss_cap"] = json!({FLOAT_TAG: "Infinity"});
+    bound("llama", &config);
+    config["rms_norm_eps"] = json!({FLOAT_TAG: "NaN"});
+    config["rope_scaling"] = json!({"rope_type": "linear", "factor": [1.0, {FLOAT_TAG: "-Infinity"}]});
+    let faults = bind(&library(), "llama", &config, None).unwrap_err();
+    let found: Vec<&str> = faults.0.iter().map(|d| d.message.as_str()).collect();
+    assert!(found.contains(&"`config.rms_norm_eps` is NaN in config.json"), "{found:?}");
+    assert!(found.iter().any(|m| m.contains("has -Infinity in config.json")), "{found:?}");
+}
+
+#[test]
 fn yarn_reaches_beyond_the_stated_length() {
     let limit = |scaling: Json| {
         let mut config = llama_config();

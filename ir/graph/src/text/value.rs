@@ -3,6 +3,22 @@
 use crate::dim::{Dim, show_shape};
 use crate::graph::{Graph, NodeId};
 
+/// The only entry of an object that stands for a number JSON does not have: `{"__float__": "Infinity"}`.
+pub const FLOAT_TAG: &str = "__float__";
+
+/// The name of a number that JSON does not have, if `json` is one or a list with one.
+pub(super) fn non_finite(json: &serde_json::Value) -> Option<&str> {
+    match json {
+        serde_json::Value::Object(map) if map.len() == 1 => map.get(FLOAT_TAG)?.as_str(),
+        serde_json::Value::Array(items) => items.iter().find_map(non_finite),
+        serde_json::Value::Object(_)
+        | serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Number(_)
+        | serde_json::Value::String(_) => None,
+    }
+}
+
 /// A value. Everything but [`Value::Node`] is known while binding.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value<'a> {

@@ -1,0 +1,241 @@
+//! JSON as Python reads it, and a little more: the JSON files of a model directory were written by Python, edited by hand, or
+//! saved by an editor that puts a mark in front.
+//!
+//! Besides JSON these are read: `NaN`, `Infinity` and `-Infinity`, numbers beyond the range of floats (Python makes
+//! infinities of them), a byte order mark, comments `// ..` and `/* .. */`. Of keys that are there twice the last one counts.
+//! Trailing commas and all else are refused, as Python refuses them.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::files::small;
+use crate::error::CompileError;
+
+/// What a number that JSON does not have becomes: an object with this entry, which holds its name. transformers 5 writes
+/// and reads them so, too (`PreTrainedConfig._encode_special_floats`).
+pub(crate) use gristmill_graph::text::FLOAT_TAG;
+
+/// The names of numbers that JSON does not have, the longest first.
+const NAMES: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
+
+/// The content of a JSON file; none if it does not exist.
+///
+/// # Errors
+/// If it cannot be read or is not JSON, with its line and column.
+pub fn read(path: &Path) -> Result<Option<Value>, CompileError> {
+    let Some(bytes) = small(path)? else { return Ok(None) };
+    parse(&bytes).map(Some).map_err(|fault| CompileError::Config(format!("{}{fault}", path.display())))
+}
+
+/// What `bytes` say.
+///
+/// # Errors
+/// What is wrong, to be put behind the name of the file: `:3:14: expected value`.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    let text = decoded(bytes)?;
+    // Through a value, because of keys that are there twice.
+    let plain = plain(text, Infinite::Tag);
+    let value = serde_json::from_str::<Value>(&plain).map_err(|e| {
+        // Of a text in which everything stands where it stood.
+        let at = serde_json::from_str::<Value>(&self::plain(text, Infinite::Zero)).err().unwrap_or(e);
+        format!(":{}:{}: {}", at.line(), at.column(), message(&at))
+    })?;
+    serde_json::from_value(value).map_err(|e| format!(": {e}"))
+}
+
+/// The same content as JSON that every reader understands.
+///
+/// # Errors
+/// Those of [`parse`].
+pub(crate) fn standard(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
+    parse::<Value>(&bytes)?;
+    Ok(match plain(decoded(&bytes)?, Infinite::Tag) {
+        Cow::Borrowed(text) if text.len() == bytes.len() => bytes,
+        other => other.into_owned().into_bytes(),
+    })
+}
+
+/// The text without its byte order mark.
+fn decoded(bytes: &[u8]) -> Result<&str, String> {
+    let text = std::str::from_utf8(bytes).map_err(|e| {
+        let before = &bytes[..e.valid_up_to()];
+        let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+        let column = before.iter().rev().take_while(|b| **b != b'\n').count() + 1;
+        format!(":{line}:{column}: is not UTF-8, which JSON files are written in")
+    })?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
+/// What an error of the parser says without the place, which is said in front.
+fn message(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.clone(), |(message, _)| message.to_string())
+}
+
+/// What stands in place of an infinite number.
+#[derive(Clone, Copy, PartialEq)]
+enum Infinite {
+    /// An object that names it.
+    Tag,
+    /// A zero of the same length.
+    Zero,
+}
+
+/// JSON of the same content: comments become blanks, infinite numbers what `infinite` says. Text that is no JSON stays.
+fn plain(text: &str, infinite: Infinite) -> Cow<'_, str> {
+    let mut out = String::new();
+    let (mut at, mut copied) = (0, 0);
+    while at < text.len() {
+        let rest = &text[at..];
+        let (length, other) = match rest.as_bytes()[0] {
+            b'"' => (string(rest), None),
+            b'/' => comment(rest).map_or((1, None), |length| (length, Some(blanks(&rest[..length])))),
+            b'-' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
+                let length = word(rest);
+                (length, special(&rest[..length]).map(|name| replaced(name, length, infinite)))
+            }
+            byte => (if byte < 0x80 { 1 } else { rest.chars().next().map_or(1, char::len_utf8) }, None),
+        };
+        if let Some(other) = other {
+            out.push_str(&text[copied..at]);
+            out.push_str(&other);
+            copied = at + length;
+        }
+        at += length;
+    }
+    if copied == 0 {
+        return Cow::Borrowed(text);
+    }
+    out.push_str(&text[copied..]);
+    Cow::Owned(out)
+}
+
+/// Bytes of the string that `text` begins with, or all if it does not end.
+fn string(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = 1;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    text.len()
+}
+
+/// Bytes of the comment that `text` begins with; none if it begins with no comment, or one that does not end.
+fn comment(text: &str) -> Option<usize> {
+    if text.starts_with("//") {
+        return Some(text.find(['\n', '\r']).unwrap_or(text.len()));
+    }
+    text.strip_prefix("/*")?.find("*/").map(|end| end + 4)
+}
+
+/// As many blanks, on as many lines.
+fn blanks(text: &str) -> String {
+    text.bytes().map(|b| if b == b'\n' || b == b'\r' { char::from(b) } else { ' ' }).collect()
+}
+
+/// Bytes of the number or word that `text` begins with.
+fn word(text: &str) -> usize {
+    let inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '+' | '.' | '_');
+    text.find(|c| !inside(c)).unwrap_or(text.len())
+}
+
+/// The name of the number if JSON does not have it.
+fn special(word: &str) -> Option<&'static str> {
+    if let Some(name) = NAMES.iter().find(|name| **name == word) {
+        return Some(name);
+    }
+    let digits = word.strip_prefix('-').unwrap_or(word);
+    // Others have no need of being read twice.
+    let large = digits.len() > 300 || digits.bytes().any(|b| b == b'e' || b == b'E');
+    if !large || !digits.as_bytes().first()?.is_ascii_digit() {
+        return None;
+    }
+    // What is no JSON stays, to be refused.
+    let valid = serde_json::from_str::<serde::de::IgnoredAny>(word);
+    let infinite = valid.is_ok() && word.parse::<f64>().is_ok_and(f64::is_infinite);
+    infinite.then_some(if digits.len() < word.len() { NAMES[0] } else { NAMES[1] })
+}
+
+fn replaced(name: &str, length: usize, infinite: Infinite) -> String {
+    let mut text = String::new();
+    match infinite {
+        Infinite::Tag => {
+            let _ = write!(text, "{{\"{FLOAT_TAG}\": \"{name}\"}}");
+        }
+        Infinite::Zero => {
+            let _ = write!(text, "{:0<length$}", "0e0");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn value(text: &str) -> Value {
+        parse(text.as_bytes()).unwrap()
+    }
+
+    fn fault(text: &str) -> String {
+        parse::<Value>(text.as_bytes()).unwrap_err()
+    }
+
+    #[test]
+    fn numbers_that_json_does_not_have_are_named() {
+        let read = value(
+            r#"{"a": [0.0, Infinity], "b": -Infinity,"c":NaN, "d": "Infinity, NaN // no", "e": 1e999, "f": -1E400}"#,
+        );
+        let tag = |name: &str| json!({FLOAT_TAG: name});
+        assert_eq!(read["a"], json!([0.0, tag("Infinity")]));
+        assert_eq!((&read["b"], &read["c"]), (&tag("-Infinity"), &tag("NaN")));
+        assert_eq!(read["d"], "Infinity, NaN // no");
+        assert_eq!((&read["e"], &read["f"]), (&tag("Infinity"), &tag("-Infinity")));
+        // As transformers 5 writes it.
+        assert_eq!(value(r#"{"a": {"__float__": "Infinity"}}"#)["a"], tag("Infinity"));
+        assert_eq!(value("1000000000000000019884624838656").as_f64(), Some(1e30));
+        assert_eq!(value(&format!("1{}", "0".repeat(400))), tag("Infinity"));
+    }
+
+    #[test]
+    fn marks_comments_and_repeated_keys_are_read() {
+        let text = "\u{feff}{ // one\r\n \"a\": 1, /* \"a\": 2,\n ü */ \"b\": \"// \\\" /* */\", \"a\": 3} // end";
+        assert_eq!(value(text), json!({"a": 3, "b": "// \" /* */"}));
+        assert_eq!(parse::<std::collections::BTreeMap<String, u32>>(br#"{"a": 1, "a": 2}"#).unwrap()["a"], 2);
+    }
+
+    #[test]
+    fn what_python_refuses_is_refused_with_its_place() {
+        assert_eq!(fault("{\"a\": 1,\n}"), ":2:1: trailing comma");
+        assert_eq!(fault("{\"a\": [Infinity, NaN, /* x */ 1,]}"), ":1:33: trailing comma");
+        assert_eq!(fault(""), ":1:0: EOF while parsing a value");
+        assert_eq!(fault("{'a': 1}"), ":1:2: key must be a string");
+        for wrong in
+            ["{\"a\": inf}", "infinity", "+Infinity", "01e999", "1e", "Infinityx", "/* {}", "{} / {}", "{} {}", "\"a"]
+        {
+            assert!(parse::<Value>(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+        let latin = b"{\n \"a\": \"\xfc\"}";
+        assert_eq!(parse::<Value>(latin).unwrap_err(), ":2:8: is not UTF-8, which JSON files are written in");
+        assert!(fault(&"[".repeat(100_000)).contains("recursion limit exceeded"));
+    }
+
+    #[test]
+    fn what_a_bundle_carries_is_json_for_everybody() {
+        let kept = b"{\"b\": 1000000000000000019884624838656, \"a\": 1}\n".to_vec();
+        assert_eq!(standard(kept.clone()).unwrap(), kept);
+        let marked = "\u{feff}{\"a\": NaN /* none */}".as_bytes().to_vec();
+        let plain = String::from_utf8(standard(marked).unwrap()).unwrap();
+        assert_eq!(plain, "{\"a\": {\"__float__\": \"NaN\"}           }");
+        assert!(standard(b"{,}".to_vec()).is_err());
+    }
+}
