@@ -28,7 +28,7 @@ fn found(dir: &Path, change: impl FnOnce(&mut Value)) -> Findings {
         library = library.clone().with_file("olmo2.ron", olmo);
         "olmo2.ron".to_string()
     });
-    let settings = Settings { config: &opened.config, generation: &opened.generation };
+    let settings = opened.settings();
     let bound = bind_with_usage(&library, &file, settings, Some(&checkpoint.tensors()));
     let (_, usage) = bound.unwrap_or_else(|found| panic!("{}: {found}", dir.display()));
     unused(&opened.config, &checkpoint, &usage, &file).unwrap()
@@ -112,7 +112,7 @@ fn the_entries_of_all_default_configurations_are_known() {
     let mut said = String::new();
     for (name, config) in &all {
         let file = library.architecture_for_class(config["architectures"][0].as_str().unwrap()).unwrap();
-        let settings = Settings { config, generation: &Value::Null };
+        let settings = Settings { config, generation: &Value::Null, processors: &Value::Null };
         let bound = bind_with_usage(&library, &file, settings, None);
         let Ok((_, usage)) = bound.map_err(|found| said += &format!("{name}: {found}\n")) else { continue };
         let Findings { warnings, faults } = config::check(config.as_object().unwrap(), &usage, &known, &file);
