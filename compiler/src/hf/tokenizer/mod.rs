@@ -25,6 +25,7 @@ use self::classes::{Maker, Said, choose};
 use self::pieces::Base;
 use self::settings::{Parsed, Settings};
 use super::files::Files;
+use super::json;
 use crate::error::CompileError;
 
 /// The file that a bundle carries.
@@ -88,7 +89,7 @@ impl Directory<'_> {
             Keys(IndexMap<String, IgnoredAny>),
             Other(IgnoredAny),
         }
-        let bytes = self.files.read(name)?.unwrap_or_default();
+        let bytes = json::standard(self.files.read(name)?.unwrap_or_default()).unwrap_or_default();
         let entries: IndexMap<String, Entry> = serde_json::from_slice(&bytes).unwrap_or_default();
         let inner = entries.values().filter_map(|entry| match entry {
             Entry::Keys(keys) => Some(keys.keys()),
