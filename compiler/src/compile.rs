@@ -330,6 +330,7 @@ fn manifest(
             eos_token_ids: dir.eos_token_ids(),
             decoder_start_tokens: start.tokens,
             choices: start.choices,
+            embedding: crate::embedding::embedding(dir, model, max_context)?,
         },
         symbols,
         inputs: model.inputs.iter().map(input).collect(),

@@ -47,6 +47,8 @@ pub mod reference;
 
 pub mod draft;
 
+mod embedding;
+
 mod tasks;
 
 pub use compile::{CompileReport, compile};

@@ -69,8 +69,8 @@ function loseDevice() {
 }
 
 /** Vectors, in base64. */
-function embed(texts) {
-  return attempt(async () => (await model.embed(texts)).map(encode));
+function embed(texts, promptName) {
+  return attempt(async () => (await model.embed(texts, { promptName: promptName ?? undefined })).map(encode));
 }
 
 /** A picture beside the bundle, in one of the forms that the interface takes. */

@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Path::new(model);
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let prompts: Vec<(&str, u32)> = texts.iter().map(|t| (*t, 16)).collect();
-    let embeds = model.join("sentence_bert_config.json").exists();
+    let embeds = ["modules.json", "sentence_bert_config.json"].iter().any(|file| model.join(file).exists());
     let (texts, prompts) = if embeds { (texts.as_slice(), [].as_slice()) } else { ([].as_slice(), prompts.as_slice()) };
     make(Path::new(folder), &Task { prompts, texts, ..Task::new(name, model, precision) })
 }

@@ -1,7 +1,6 @@
 //! Bundles for the tests in browsers, and what the native runtime says about each. `tests/browser/README.md` describes
 //! the files.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,6 +11,7 @@ use gristmill_compiler::{CompileOptions, PageFile, Quiet, compile};
 use gristmill_graph::Tensor as Golden;
 use gristmill_runtime::blocking::{classify, detect, generate, run, transcribe};
 use gristmill_runtime::choices::Choices;
+use gristmill_runtime::embedding::Embedder;
 use gristmill_runtime::generate::Options as GenerateOptions;
 use gristmill_runtime::native::{Options, Wasm, WasmOptions, Wgpu};
 use gristmill_runtime::picture::Picture;
@@ -21,7 +21,7 @@ use gristmill_runtime::template::{ChatTemplate, Message};
 use gristmill_runtime::text::Callbacks;
 use gristmill_runtime::tokenizer::Tokenizer;
 use gristmill_runtime::transcribe::{Segment, Transcript};
-use gristmill_runtime::{Backend, Data, Tensor};
+use gristmill_runtime::{Backend, Data};
 use serde_json::{Map, Value, json};
 
 use crate::compared;
@@ -123,8 +123,14 @@ fn answers(task: &Task<'_>, bundle: &Bundle, device: &mut dyn Backend) -> Outcom
         expected["generate"] = generated.into();
     }
     if !task.texts.is_empty() {
-        let vectors = embedded(device, bundle, &tokenizer, task.texts)?;
-        expected["embed"] = json!([{ "name": "texts", "texts": task.texts, "vectors": vectors }]);
+        let prompts = bundle.manifest().model.embedding.iter().flat_map(|e| &e.prompts);
+        let named = prompts.filter(|(_, text)| !text.is_empty()).map(|(name, _)| Some(name.as_str()));
+        let mut rows = Vec::new();
+        for prompt in [None].into_iter().chain(named) {
+            let vectors = embedded(device, bundle, &tokenizer, prompt, task.texts)?;
+            rows.push(json!({ "name": prompt.unwrap_or("texts"), "promptName": prompt, "texts": task.texts, "vectors": vectors }));
+        }
+        expected["embed"] = rows.into();
     }
     for text in task.labelled {
         let ids = tokenizer.encode(text, true)?;
@@ -326,23 +332,19 @@ fn continued(
     Ok(row)
 }
 
-fn embedded(device: &mut dyn Backend, bundle: &Bundle, tokenizer: &Tokenizer, texts: &[&str]) -> Outcome<Vec<String>> {
-    let manifest = bundle.manifest();
-    let entry = manifest.entries.iter().find(|e| e.role == EntryRole::Embed).ok_or("no entry that embeds")?;
-    let most = match bundle.has("sentence_bert_config.json") {
-        true => serde_json::from_slice::<Value>(&bundle.read("sentence_bert_config.json")?)?["max_seq_length"]
-            .as_u64()
-            .map_or(usize::MAX, |n| n as usize),
-        false => usize::MAX,
-    };
-    let most = most.min(manifest.model.max_context as usize);
+fn embedded(
+    device: &mut dyn Backend,
+    bundle: &Bundle,
+    tokenizer: &Tokenizer,
+    prompt: Option<&str>,
+    texts: &[&str],
+) -> Outcome<Vec<String>> {
+    let embedder = Embedder::of(bundle.manifest())?;
     let mut vectors = Vec::new();
     for text in texts {
-        let ids = tokenizer.encode_within(text, true, most)?;
-        let ids = Tensor::i32([1, ids.len()], ids.iter().map(|id| *id as i32).collect());
-        let inputs = BTreeMap::from([("input_ids".to_string(), ids)]);
-        let outputs = run(device, &entry.name, &inputs, 0, &[])?;
-        vectors.push(encode(&outputs[&entry.outputs[0].name].data));
+        let request = embedder.text(tokenizer, embedder.prompt(prompt)?, text)?;
+        let outputs = run(device, &request.entry, &request.inputs, 0, &[])?;
+        vectors.push(encode(&outputs[embedder.output()].data));
     }
     Ok(vectors)
 }

@@ -10,5 +10,6 @@ pub mod module;
 pub mod precision;
 pub mod prompts;
 pub mod random_kernel;
+pub mod sentences;
 pub mod speech;
 pub mod twins;

@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gristmill_bundle::{Bundle, EntryRole};
+use gristmill_compiler::reference::ReferenceBackend;
 use gristmill_compiler::{CompileOptions, Quiet, compile};
-use gristmill_runtime::Tensor;
-use gristmill_runtime::blocking::run_tensors;
+use gristmill_runtime::blocking::{run, run_tensors};
+use gristmill_runtime::embedding::Embedder;
 use gristmill_runtime::tensors::TensorRun;
+use gristmill_runtime::tokenizer::Tokenizer;
+use gristmill_runtime::{Backend, Tensor};
 use gristmill_tests::backends::{to_golden, to_runtime};
 use gristmill_tests::devices;
 use gristmill_tests::goldens::{Case, TOLERANCE};
+use gristmill_tests::sentences::{SentenceModel, models};
 
 /// An entry, what it is given, and what it computes.
 type Tower = (&'static str, &'static [&'static str], &'static str);
@@ -137,6 +141,74 @@ fn entries_need_the_components_that_they_compute_with() {
         if found != expected {
             wrong.push(format!("{case}: {found:#?}"));
         }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The largest difference of two vectors, in parts of the largest number of what is expected.
+fn difference(expected: &[f32], found: &[f32]) -> f32 {
+    assert_eq!(expected.len(), found.len(), "numbers of a vector");
+    let most = expected.iter().fold(f32::MIN_POSITIVE, |most, v| most.max(v.abs()));
+    let worst = expected.iter().zip(found).map(|(a, b)| (a - b).abs());
+    worst.fold(0.0, |all: f32, d| if d.is_nan() { f32::INFINITY } else { all.max(d / most) })
+}
+
+/// What a device makes of the texts and tokens of a model; gives what is wrong.
+fn embeds(model: &SentenceModel, bundle: &Bundle, device: &mut dyn Backend) -> Vec<String> {
+    let embedder = Embedder::of(bundle.manifest()).expect("it embeds");
+    let tokenizer = Tokenizer::from_bundle(bundle).expect("a tokenizer");
+    let mut wrong = Vec::new();
+    for text in &model.texts {
+        let prompt = embedder.prompt(text.prompt.as_deref()).expect("a prompt");
+        let request = embedder.text(&tokenizer, prompt, &text.text).expect("tokens");
+        assert_eq!(request.inputs["input_ids"].as_i32(), Some(text.ids.as_slice()), "{}: {text:?}", model.name);
+        let left_out = request.inputs.get("pooling_mask").and_then(Tensor::as_i32).unwrap_or_default();
+        assert_eq!(left_out.iter().filter(|c| **c == 0).count(), text.left_out, "{}: {text:?}", model.name);
+        let found = run(device, &request.entry, &request.inputs, 0, &[]).expect("a vector");
+        let error = difference(&text.vector, found[embedder.output()].as_f32().expect("floats"));
+        if error > 1e-4 {
+            wrong.push(format!("{:?} {:?}: off by {error}", text.prompt, text.text));
+        }
+    }
+    for (side, batch) in ["right", "left"].into_iter().zip(&model.batches) {
+        let rows = batch.vectors.len();
+        let tensor = |values: &Vec<i32>| Tensor::i32([rows, values.len() / rows], values.clone());
+        let (ids, mask) = (tensor(&batch.ids), tensor(&batch.mask));
+        let inputs = BTreeMap::from([("input_ids".to_string(), ids), ("attention_mask".to_string(), mask)]);
+        let found = run(device, "embed", &inputs, 0, &[]).expect("vectors");
+        let error = difference(&batch.vectors.concat(), found[embedder.output()].as_f32().expect("floats"));
+        if error > 1e-4 {
+            wrong.push(format!("padding on the {side}: off by {error}"));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn embeddings_are_those_of_sentence_transformers() {
+    let mut wrong = Vec::new();
+    for model in models() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let (from, out) = (dir.path().join("model"), dir.path().join("bundle"));
+        model.write(&from);
+        let options =
+            CompileOptions { precision: "f32".into(), targets: devices::targets(), ..CompileOptions::default() };
+        let report = compile(&from, &out, &options, &Quiet).unwrap_or_else(|e| panic!("{}: {e}", model.name));
+        // Some golden models have a head or a decoder that embedders are without.
+        let warnings: Vec<&String> = report.warnings.iter().filter(|w| !w.contains("not used")).collect();
+        assert!(warnings.is_empty(), "{}: {warnings:?}", model.name);
+        let bundle = Arc::new(Bundle::open(&out).expect("a bundle"));
+        let most = bundle.manifest().model.embedding.as_ref().expect("settings").max_tokens;
+        assert_eq!(u64::from(most), model.max_tokens.min(2048), "{}: tokens of a text", model.name);
+        let mut devices = devices::open(&bundle).expect("devices");
+        devices.truncate(2);
+        for device in &mut devices {
+            let found = embeds(&model, &bundle, device.backend.as_mut());
+            wrong.extend(found.into_iter().map(|w| format!("{} {}: {w}", model.name, device.name)));
+        }
+        let mut reference = ReferenceBackend::open(Bundle::open(&out).expect("a bundle")).expect("a graph");
+        let found = embeds(&model, &bundle, &mut reference);
+        wrong.extend(found.into_iter().map(|w| format!("{} reference: {w}", model.name)));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

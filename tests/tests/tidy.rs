@@ -76,6 +76,12 @@ fn no_model_name_in_code() {
     // Names that Hugging Face gave to a file and to parts of tokenizers, whatever the model; and a library.
     let others = [
         "sentence_bert_config.json",
+        "sentence_roberta_config.json",
+        "sentence_distilbert_config.json",
+        "sentence_camembert_config.json",
+        "sentence_albert_config.json",
+        "sentence_xlm-roberta_config.json",
+        "sentence_xlnet_config.json",
         "bertnormalizer",
         "bertpretokenizer",
         "bertprocessing",

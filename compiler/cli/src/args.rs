@@ -426,6 +426,9 @@ pub(crate) struct RunArgs {
     /// Treat the prompt as a message of a conversation, with the model's chat template
     #[arg(long, requires = "prompt")]
     pub(crate) chat: bool,
+    /// Prompt to put in front of a text that is embedded, by its name in the model's settings, such as `query`
+    #[arg(long, value_name = "NAME", requires = "prompt", conflicts_with = "chat")]
+    pub(crate) prompt_name: Option<String>,
     /// Message of the system in front of the conversation
     #[arg(long, value_name = "TEXT", requires = "chat")]
     pub(crate) system: Option<String>,

@@ -1,13 +1,12 @@
 //! `gristmill bench`.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use gristmill_bundle::{Bundle, EntryRole, Manifest};
 use gristmill_compiler::Progress;
 use gristmill_graph::{Model, Op};
-use gristmill_runtime::Tensor;
 use gristmill_runtime::blocking;
+use gristmill_runtime::embedding::Embedder;
 use gristmill_runtime::feed::NEXT_TOKEN;
 use gristmill_runtime::generate::Options;
 use gristmill_runtime::gpu::entry_work;
@@ -148,25 +147,16 @@ fn generation(args: &BenchArgs, loaded: &mut Loaded, prompt: u32, new: u32) -> O
 
 fn embedding(args: &BenchArgs, loaded: &mut Loaded, texts: &[u32]) -> Outcome<Report> {
     let manifest = loaded.bundle.manifest().clone();
-    let parts = manifest.entries.iter().find(|e| e.role == EntryRole::Embed).and_then(|e| {
-        let inputs = e.inputs.iter().filter_map(|i| manifest.inputs.get(*i as usize));
-        Some((e, inputs.clone().find(|i| i.default.is_none())?, e.outputs.first()?))
-    });
-    let (entry, input, output) = parts.ok_or_else(|| Failure::wrong("this model embeds, but takes no token ids"))?;
+    let embedder = Embedder::of(&manifest)?;
     let bar = Bar::new();
     let mut measures = Vec::new();
     for &tokens in texts {
-        let ids: Vec<i32> = ids(tokens).into_iter().map(|id| id as i32).collect();
-        let inputs = BTreeMap::from([(input.name.clone(), Tensor::i32([1, ids.len()], ids))]);
+        let request = embedder.request(&ids(tokens), 0);
         let mut values = Vec::new();
         for run in 0..=args.runs {
             bar.stage(&format!("{tokens} tokens, {}", stage(run, args.runs)));
-            let backend = loaded.backend.as_mut();
-            if !manifest.states.is_empty() {
-                blocking::begin(backend, 1, manifest.model.max_context)?;
-            }
             let begin = Instant::now();
-            blocking::run(backend, &entry.name, &inputs, 0, &[&output.name])?;
+            blocking::run(loaded.backend.as_mut(), &request.entry, &request.inputs, 0, &[embedder.output()])?;
             if run > 0 {
                 values.push(begin.elapsed().as_secs_f64() * 1e3);
             }

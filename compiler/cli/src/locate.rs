@@ -55,6 +55,10 @@ pub(crate) fn options(flags: &CompileFlags, precision: &str) -> CompileOptions {
     }
 }
 
+/// How deep files of a model lie in folders, and how many of a folder count.
+const FOLDERS: u32 = 2;
+const MAX_FILES: usize = 1000;
+
 /// The bundle to use for `model`. A model is compiled into the cache unless the cache has it; `precision` is the default
 /// there, and `purpose` says for which targets.
 pub(crate) fn bundle_for(model: &Path, flags: &CompileFlags, precision: &str, purpose: Purpose) -> Outcome<PathBuf> {
@@ -72,7 +76,9 @@ pub(crate) fn bundle_for(model: &Path, flags: &CompileFlags, precision: &str, pu
         // Says which model it is for; with a model beside it, that is compiled.
         ModelDir::open(model)?;
     }
-    if !model.join("config.json").is_file() && !gguf::is_gguf(model) {
+    // Old directories of sentence-transformers have everything else in folders.
+    let is_dir = ["config.json", "modules.json"].iter().any(|file| model.join(file).is_file());
+    if !is_dir && !gguf::is_gguf(model) {
         let what = match (model.exists(), model.is_dir()) {
             (false, _) => "there is no such directory, or GGUF file",
             (true, false) => "neither a directory nor a GGUF file; name a bundle or a model",
@@ -180,17 +186,13 @@ fn key(model: &Path, options: &CompileOptions) -> Outcome<String> {
     if let Ok(program) = std::env::current_exe() {
         describe(&mut text, &program);
     }
-    let files = match model.is_dir() {
-        true => {
-            let config = model.join("config.json");
-            text.push_str(&std::fs::read_to_string(&config).map_err(|e| Failure::io(&config, &e))?);
-            let entries = std::fs::read_dir(model).map_err(|e| Failure::io(model, &e))?;
-            let mut files: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(|p| p.is_file()).collect();
-            files.sort();
-            files
-        }
+    let mut files = match model.is_dir() {
+        true => files_below(model, FOLDERS)?,
         false => gguf::parts(model),
     };
+    files.sort();
+    // It may be in a folder; what is missing is said when the model is compiled.
+    text.push_str(&std::fs::read_to_string(model.join("config.json")).unwrap_or_default());
     for file in options.arch.iter().cloned().chain([PathBuf::from(&options.precision)]) {
         text.push_str(&std::fs::read_to_string(file).unwrap_or_default());
     }
@@ -198,6 +200,20 @@ fn key(model: &Path, options: &CompileOptions) -> Outcome<String> {
         describe(&mut text, &file);
     }
     Ok(sha256_hex(text.as_bytes()))
+}
+
+/// The files of a directory and of folders in it, down to some depth: modules behind a model have a folder each.
+fn files_below(dir: &Path, depth: u32) -> Outcome<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(dir).map_err(|e| Failure::io(dir, &e))?;
+    let mut files = Vec::new();
+    for path in entries.flatten().map(|e| e.path()).take(MAX_FILES) {
+        if path.is_dir() && depth > 0 {
+            files.append(&mut files_below(&path, depth - 1)?);
+        } else if path.is_file() {
+            files.push(path);
+        }
+    }
+    Ok(files)
 }
 
 fn describe(text: &mut String, file: &Path) {

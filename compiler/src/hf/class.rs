@@ -79,11 +79,13 @@ pub(super) fn choose(
         let Ok(model) = bind_settings(library, file, Settings { config: &config, ..settings }, Some(tensors)) else {
             continue;
         };
-        let most = best.first().map_or(0, |(_, best)| best.weights.len());
-        if model.weights.len() > most {
+        // A decoder whose head is tied has no tensor that its base is without, but more to do.
+        let size = |model: &Model| (model.weights.len(), model.entries.len());
+        let most = best.first().map_or((0, 0), |(_, best)| size(best));
+        if size(&model) > most {
             best.clear();
         }
-        if model.weights.len() >= most {
+        if size(&model) >= most {
             best.push((class, model));
         }
     }

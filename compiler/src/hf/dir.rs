@@ -12,12 +12,13 @@ use super::ctc::{Ctc, ctc, unused};
 use super::files::Files;
 use super::json;
 use super::processors::{PREPROCESSOR, PROCESSOR, Processors, VIDEO_PREPROCESSOR};
+use super::sentence::{self, Sentence};
 use crate::error::CompileError;
 use crate::gguf::{self, Gguf};
 use crate::weights::Checkpoint;
 
 /// Files that a bundle carries as the model had them, but that JSON is such as every reader understands.
-const COMPANIONS: [&str; 10] = [
+const COMPANIONS: [&str; 9] = [
     "config.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -27,7 +28,6 @@ const COMPANIONS: [&str; 10] = [
     PREPROCESSOR,
     VIDEO_PREPROCESSOR,
     PROCESSOR,
-    "sentence_bert_config.json",
 ];
 
 /// A model directory with its parsed settings.
@@ -35,12 +35,14 @@ const COMPANIONS: [&str; 10] = [
 pub struct ModelDir {
     /// The last part of its path.
     pub name: String,
-    /// `config.json`.
+    /// `config.json`, with the modules of sentence-transformers as a further entry, so that formulas can read both.
     pub config: Value,
     /// `generation_config.json`, or null.
     pub generation: Value,
     /// How images, recordings and videos are prepared.
     pub processors: Processors,
+    /// What sentence-transformers has saved.
+    pub(crate) sentence: Sentence,
     /// What is in the directory and has no effect; [`crate::compile()`] says it.
     pub warnings: Vec<String>,
     files: Files,
@@ -76,34 +78,49 @@ impl ModelDir {
                     .into(),
             });
         }
-        let warnings = adapter::check(path)?.into_iter().chain(unused(path)).collect();
-        let dir = Self::from_files(name_of(path), Files::of_dir(path), Weights::Dir(path.to_path_buf()))?;
-        Ok(ModelDir { warnings, ..dir })
+        let warnings = adapter::check(path)?.into_iter().chain(unused(path));
+        let mut dir = Self::from_files(name_of(path), Files::of_dir(path), Weights::Dir(path.to_path_buf()))?;
+        dir.warnings.extend(warnings);
+        Ok(dir)
     }
 
     /// Reads the settings among these files.
     fn from_files(name: String, files: Files, weights: Weights) -> Result<Self, CompileError> {
-        let config = files.json("config.json")?.ok_or_else(|| CompileError::Io {
+        let mut sentence = Sentence::read(&files)?;
+        let files = files.folder(&sentence.folder);
+        let mut config = files.json("config.json")?.ok_or_else(|| CompileError::Io {
             path: files.place("config.json"),
             message: "not found; a Hugging Face model directory has one".into(),
         })?;
-        if !config.is_object() {
+        let Some(entries) = config.as_object_mut() else {
             return Err(CompileError::Config(format!("{}: not a JSON object", files.place("config.json"))));
-        }
+        };
         let generation = files.json("generation_config.json")?.unwrap_or(Value::Null);
         let processors = Processors::read(|name| files.json(name))?;
-        Ok(ModelDir { name, config, generation, processors, warnings: Vec::new(), files, weights })
+        entries.remove(sentence::KEY);
+        if !sentence.modules.is_null() {
+            entries.insert(sentence::KEY.to_string(), sentence.modules.clone());
+        }
+        let settings = files.json("tokenizer_config.json")?.unwrap_or(Value::Null);
+        sentence.max_tokens = sentence.limit(&settings);
+        let warnings = std::mem::take(&mut sentence.warnings);
+        Ok(ModelDir { name, config, generation, processors, sentence, warnings, files, weights })
     }
 
-    /// Opens the weights.
+    /// Opens the weights: those of the model, and those of modules behind it as `2_Dense/linear.weight`.
     ///
     /// # Errors
     /// If there are none, or their files break a rule of their format.
     pub fn checkpoint(&self) -> Result<Checkpoint, CompileError> {
-        match &self.weights {
-            Weights::Dir(path) => Ok(Checkpoint::open(path)?),
-            Weights::Gguf(gguf) => gguf::checkpoint(gguf),
+        let path = match &self.weights {
+            Weights::Dir(path) => path,
+            Weights::Gguf(gguf) => return gguf::checkpoint(gguf),
+        };
+        let mut checkpoint = Checkpoint::open(&path.join(&self.sentence.folder))?;
+        for folder in &self.sentence.weights {
+            checkpoint.add_folder(path.join(folder).join(sentence::WEIGHTS), folder)?;
         }
+        Ok(checkpoint)
     }
 
     /// What formulas of an architecture see.
@@ -191,7 +208,13 @@ impl ModelDir {
     pub fn tokenizer(&mut self) -> Result<Option<Vec<u8>>, CompileError> {
         let Some(found) = super::tokenizer::tokenizer(&self.files, &self.config)? else { return Ok(None) };
         self.warnings.extend(found.warnings);
-        Ok(Some(found.json))
+        if !self.sentence.lowers {
+            return Ok(Some(found.json));
+        }
+        let internal = |e| CompileError::Internal(format!("{}: {e}", super::tokenizer::FILE));
+        let mut tokenizer = serde_json::from_slice(&found.json).map_err(internal)?;
+        Sentence::lower(&mut tokenizer);
+        serde_json::to_vec(&tokenizer).map(Some).map_err(internal)
     }
 }
 

@@ -30,6 +30,14 @@ impl Files {
         Files { place: place.to_path_buf(), in_memory: Some(files) }
     }
 
+    /// Those in a folder of the directory; the same ones if its name is empty.
+    pub(crate) fn folder(mut self, name: &str) -> Self {
+        if !name.is_empty() {
+            self.place.push(name);
+        }
+        self
+    }
+
     /// Where a file is, for messages.
     pub fn place(&self, name: &str) -> String {
         match self.in_memory {

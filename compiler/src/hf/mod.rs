@@ -22,6 +22,8 @@ pub mod processors;
 
 pub(crate) mod quantized;
 
+pub(crate) mod sentence;
+
 pub(crate) mod start;
 
 pub(crate) mod timestamps;

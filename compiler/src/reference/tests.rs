@@ -59,6 +59,7 @@ fn manifest() -> Manifest {
             eos_token_ids: Vec::new(),
             decoder_start_tokens: vec![],
             choices: vec![],
+            embedding: None,
         },
         symbols: vec![symbol("B", 1), symbol("T", 1), symbol("P", 0), symbol("C", 1)],
         inputs: vec![ManifestInput {

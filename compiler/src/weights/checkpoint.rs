@@ -154,7 +154,10 @@ impl Checkpoint {
     pub fn shown_files(&self) -> String {
         match self.files.as_slice() {
             // Those of other sources have no index; the first of them was named.
-            [(path, _), more @ ..] if more.is_empty() || !self.dir.is_dir() => {
+            // Nor do those of folders belong to one.
+            [(path, _), more @ ..]
+                if !self.dir.is_dir() || more.iter().all(|(other, _)| other.parent() != path.parent()) =>
+            {
                 shown(&path.file_name().unwrap_or_default().to_string_lossy())
             }
             _ => INDEX.to_string(),
@@ -184,6 +187,23 @@ impl Checkpoint {
                 [(a, &mut x), (b, &mut y)].map(|(name, out)| self.read_rows_f32(name, part.clone(), out).is_ok());
             read == [true, true] && x == y
         })
+    }
+
+    /// Adds the tensors of another file under names with `folder` in front: `2_Dense/linear.weight`.
+    ///
+    /// Fails if the file cannot be read, or its header breaks a rule of the format.
+    pub fn add_folder(&mut self, path: PathBuf, folder: &str) -> Result<(), WeightError> {
+        let mut other = Checkpoint {
+            dir: self.dir.clone(),
+            files: std::mem::take(&mut self.files),
+            tensors: BTreeMap::new(),
+            skipped: BTreeMap::new(),
+        };
+        let added = other.add(path, None);
+        self.files = other.files;
+        self.tensors.extend(other.tensors.into_iter().map(|(name, t)| (format!("{folder}/{name}"), t)));
+        self.skipped.extend(other.skipped.into_iter().map(|(name, why)| (format!("{folder}/{name}"), why)));
+        added
     }
 
     /// The directory, or the file, as it was given.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::dim::{Bindings, Dim, Shape};
 use crate::dtype::{DType, Precision};
 use crate::op::Op;
+use crate::symbols::PAST;
 use crate::task::Task;
 
 /// Index of a node in [`Graph::nodes`].
@@ -133,6 +134,23 @@ impl Graph {
                 node.inputs.clear();
             }
         }
+        graph
+    }
+
+    /// A copy for calls that neither follow others nor are followed: states are not there, and what would be appended to
+    /// one or kept in it is used as it is. Shapes are right where the past length is 0.
+    fn forgetting(&self) -> Graph {
+        let mut graph = self.clone();
+        let mut stands_for: Vec<NodeId> = self.ids().collect();
+        for (i, node) in graph.nodes.iter_mut().enumerate() {
+            for input in &mut node.inputs {
+                *input = stands_for[input.index()];
+            }
+            if let (Op::StateAppend(_) | Op::StateKeep(_), [x]) = (&node.op, node.inputs.as_slice()) {
+                stands_for[i] = *x;
+            }
+        }
+        graph.outputs.values_mut().for_each(|id| *id = stands_for[id.index()]);
         graph
     }
 
@@ -311,8 +329,24 @@ impl Model {
         used.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
+    /// The same without states, for a model none of whose calls follows another: the past is empty.
+    pub(crate) fn without_past(mut self) -> Model {
+        let none = Bindings::from([(PAST.to_string(), 0)]);
+        let outputs: Vec<String> = self.graph.outputs.keys().cloned().collect();
+        self.graph = self.graph.forgetting().restricted_to(&outputs).with_symbols(&none);
+        self.states.clear();
+        self.symbols.retain(|s| s.name != PAST);
+        for dim in self.inputs.iter_mut().flat_map(|input| &mut input.shape) {
+            *dim = dim.bind(&none);
+        }
+        for entry in &mut self.entries {
+            entry.bind.remove(PAST);
+        }
+        self
+    }
+
     /// The part of the graph that `entry` needs, with its symbols bound; `taps` adds the intermediate values. An
-    /// entry that encodes computes all that is kept; those that generate read it.
+    /// entry that encodes computes all that is kept; those that generate read it. One that embeds has no states.
     pub fn entry_graph(&self, entry: &Entry, taps: bool) -> Graph {
         let mut outputs = entry.outputs.clone();
         if taps {
@@ -321,7 +355,8 @@ impl Model {
         let graph = match entry.role {
             EntryRole::Encode => self.graph.restricted(&outputs, &|op| matches!(op, Op::StateKeep(_))),
             EntryRole::Prefill | EntryRole::Decode => self.graph.recalling().restricted_to(&outputs),
-            EntryRole::Tensors | EntryRole::Embed => self.graph.restricted_to(&outputs),
+            EntryRole::Tensors => self.graph.restricted_to(&outputs),
+            EntryRole::Embed => self.graph.forgetting().restricted_to(&outputs),
         };
         graph.with_symbols(&entry.bind)
     }

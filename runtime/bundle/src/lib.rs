@@ -5,6 +5,7 @@
 //! indices are in range, its paths are clean, its sizes parse. File contents are verified when they are read.
 
 pub mod components;
+pub mod embedding;
 mod error;
 pub mod extent;
 pub mod manifest;
@@ -17,6 +18,7 @@ mod weights;
 mod writer;
 
 pub use components::Span;
+pub use embedding::{Embedding, Similarity};
 pub use error::Error;
 pub use manifest::*;
 pub use reader::{Bundle, Piece, parse_manifest, parse_programs, sha256_hex, shard_path, verify};

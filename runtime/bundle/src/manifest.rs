@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::embedding::Embedding;
 use crate::size::Size;
 use crate::task::Task;
 
@@ -66,6 +67,9 @@ pub struct ModelInfo {
     /// What callers may decide on in these tokens, in the order of the places.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<Choice>,
+    /// How texts become embeddings, for models with an entry that embeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<Embedding>,
 }
 
 /// A start token that callers choose by a word.

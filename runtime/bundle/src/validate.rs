@@ -105,6 +105,9 @@ impl Manifest {
         self.check_inputs(&check, &symbols)?;
         self.check_states(&check, &symbols)?;
         self.check_entries(&check, &symbols)?;
+        if let Some(fault) = self.embedding_fault() {
+            return check.fail("model.embedding", fault);
+        }
         self.check_tensors(&check)?;
         if let Some((place, fault)) = self.component_fault() {
             return check.fail(place, fault);

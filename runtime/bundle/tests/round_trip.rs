@@ -26,6 +26,7 @@ fn manifest() -> Manifest {
             eos_token_ids: vec![2],
             decoder_start_tokens: vec![],
             choices: vec![],
+            embedding: None,
         },
         symbols: vec![symbol("B", 4), symbol("T", 8), symbol("P", 8), symbol("C", 8)],
         inputs: vec![Input {

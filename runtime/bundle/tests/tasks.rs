@@ -40,6 +40,7 @@ fn manifest() -> Manifest {
             eos_token_ids: vec![],
             decoder_start_tokens: vec![],
             choices: vec![],
+            embedding: None,
         },
         symbols: vec![Symbol { name: "B".to_string(), min: 1, max: 4 }],
         inputs: vec![input("pixels", Elem::F32, &["B", "3", "8", "8"]), input("ids", Elem::I32, &["B", "4"])],

@@ -50,7 +50,7 @@ pub struct Call<'a> {
 
 /// Binds the symbols of a call, fills absent inputs, and checks everything else.
 ///
-/// `session` is what the last `begin` was given, if there was one; models with states need it.
+/// `session` is what the last `begin` was given, if there was one; entries with states need it. Those that embed have none.
 pub fn prepare<'a>(
     manifest: &Manifest,
     entry: &str,
@@ -60,7 +60,8 @@ pub fn prepare<'a>(
 ) -> Result<Call<'a>, Error> {
     let index = find_entry(manifest, entry)?;
     let entry = &manifest.entries[index];
-    let session = match (manifest.states.is_empty(), session) {
+    let stateless = manifest.states.is_empty() || entry.role == EntryRole::Embed;
+    let session = match (stateless, session) {
         (false, None) => return Err(Error::Unsupported("`begin` was not called before `run`".to_string())),
         (_, session) => session,
     };
@@ -70,7 +71,7 @@ pub fn prepare<'a>(
         return Err(Error::Unsupported(format!("`{reader}` reads what `{encoder}` keeps, which has to run before it")));
     }
     let symbols = bind_symbols(manifest, entry, inputs, past, session.map(|s| s.capacity), encoded)?;
-    if !manifest.states.is_empty() {
+    if !stateless {
         check_session(manifest, &symbols, session)?;
     }
     let inputs = entry.inputs.iter().map(|i| {

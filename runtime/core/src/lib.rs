@@ -7,6 +7,7 @@
 //!   [`sample`].
 //! - [`file_kind`](mod@file_kind): what a file is by its first bytes.
 //! - [`task`]: pictures and texts in, labels, boxes and similarities out; [`picture`]: from pictures to tensors.
+//! - [`embedding`]: texts in, vectors out.
 //! - [`transcribe`]: recordings in, what is said in them out, in the language of [`choices`]; [`sound`]: from recordings
 //!   to tensors.
 //! - [`text`], [`tokenizer`], [`template`], [`stream`]: from text to text.
@@ -22,6 +23,7 @@ pub mod call;
 pub mod choices;
 mod chooser;
 pub mod cpu;
+pub mod embedding;
 pub mod error;
 pub mod feed;
 pub mod file_kind;

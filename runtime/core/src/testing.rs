@@ -67,6 +67,7 @@ pub(crate) fn decoder_manifest() -> Manifest {
             eos_token_ids: vec![0],
             decoder_start_tokens: vec![],
             choices: vec![],
+            embedding: None,
         },
         symbols: vec![symbol("B", 1, 4), symbol("T", 1, 64), symbol("P", 0, 64), symbol("C", 1, 64)],
         inputs: vec![

@@ -102,6 +102,14 @@ impl Tokenizer {
         self.process(encoding, special)
     }
 
+    /// How many of the first token ids of a text are those of a prompt in front of it, with what is around them: those
+    /// of the prompt alone, but for a special token at their end. At most `most`.
+    pub fn prompt_tokens(&self, prompt: &str, most: usize) -> Result<usize, Error> {
+        let ids = self.encode_within(prompt, true, most)?;
+        let special = |id: &u32| self.inner.get_added_tokens_decoder().get(id).is_some_and(|token| token.special);
+        Ok(ids.len() - usize::from(ids.last().is_some_and(special)))
+    }
+
     /// The ids of an encoded text, with the tokens around it.
     fn process(&self, encoding: Encoding, special: bool) -> Result<Vec<u32>, Error> {
         let encoding = self.inner.post_process(encoding, None, special).map_err(fault)?;

@@ -1,6 +1,6 @@
 // Search by meaning: sentences in the order of their likeness to what is typed.
 
-import type { Model } from "../ts/index";
+import type { EmbeddingInfo, Model } from "../ts/index";
 import { announce, h, setState } from "./dom";
 import type { Facts } from "./facts";
 import { latest } from "./latest";
@@ -27,9 +27,28 @@ const PAUSE = 250;
 /** Sentences that go to the model at once, so that the first are seen soon. */
 const BATCH = 8;
 
+/** The prompts for what is searched, the first that the model has. */
+const DOCUMENTS = ["document", "passage", "corpus"];
+/** How the model compares vectors, more is closer. */
+const MEASURES: Record<
+  EmbeddingInfo["similarity"],
+  { name: string; score: (a: Float32Array, b: Float32Array) => number }
+> = {
+  cosine: { name: "cosine similarity", score: cosine },
+  dot: { name: "dot product", score: dot },
+  euclidean: { name: "negative distance", score: (a, b) => -Math.hypot(...difference(a, b)) },
+  manhattan: {
+    name: "negative sum of differences",
+    score: (a, b) => -difference(a, b).reduce((sum, value) => sum + Math.abs(value), 0),
+  },
+};
+
 /** The view of a model that turns texts into vectors. */
 export function searchView(model: Model, facts: Facts, failed: (error: Trouble) => void): HTMLElement {
+  const { prompts = {}, similarity = "cosine" } = model.info().embedding ?? {};
+  /** Vectors by prompt and text: what is looked for and where are read differently. */
   const vectors = new Map<string, Float32Array>();
+  const documents = DOCUMENTS.find((name) => prompts[name]) ?? "document";
   const input = h("input", { id: "query", type: "search", value: QUERY, autocomplete: "off", input: later });
   const list = h("ol", { class: "ranking" });
   const sentences = h("textarea", { id: "sentences", rows: 12, spellcheck: "false", input: later });
@@ -42,18 +61,20 @@ export function searchView(model: Model, facts: Facts, failed: (error: Trouble) 
     timer = window.setTimeout(() => void search(), PAUSE);
   }
 
-  /** Vectors of texts, unit length, from the model where they are not known yet. */
-  async function vectorsOf(texts: string[]): Promise<void> {
-    const missing = [...new Set(texts)].filter((text) => !vectors.has(text));
+  /** Vectors of texts behind a prompt, from the model where they are not known yet. */
+  async function vectorsOf(texts: string[], promptName: string): Promise<Float32Array[]> {
+    const key = (text: string): string => JSON.stringify([promptName, text]);
+    const missing = [...new Set(texts)].filter((text) => !vectors.has(key(text)));
     for (let at = 0; at < missing.length; at += BATCH) {
       const batch = missing.slice(at, at + BATCH);
       const begin = performance.now();
-      const found = await model.embed(batch);
+      const found = await model.embed(batch, { promptName });
       facts.embedded(batch.length, performance.now() - begin);
-      batch.forEach((text, index) => vectors.set(text, unit(found[index] ?? new Float32Array())));
+      batch.forEach((text, index) => vectors.set(key(text), found[index] ?? new Float32Array()));
       if (missing.length > BATCH)
         note.textContent = `${Math.min(at + BATCH, missing.length)} of ${missing.length} texts read`;
     }
+    return texts.map((text) => vectors.get(key(text)) ?? new Float32Array());
   }
 
   const search = latest(async () => {
@@ -69,13 +90,15 @@ export function searchView(model: Model, facts: Facts, failed: (error: Trouble) 
 
   async function rank(query: string, texts: string[]): Promise<void> {
     if (query === "" || texts.length === 0) return list.replaceChildren();
-    await vectorsOf([query, ...texts]);
-    const wanted = vectors.get(query) ?? new Float32Array();
+    const [wanted = new Float32Array()] = await vectorsOf([query], "query");
+    const found = await vectorsOf(texts, documents);
+    const { name, score } = MEASURES[similarity];
     const ranked = texts
-      .map((text) => ({ text, score: dot(wanted, vectors.get(text) ?? new Float32Array()) }))
+      .map((text, index) => ({ text, score: score(wanted, found[index] ?? new Float32Array()) }))
       .sort((a, b) => b.score - a.score);
-    list.replaceChildren(...ranked.map(({ text, score }) => row(text, score)));
-    note.textContent = `${texts.length} sentences by cosine similarity`;
+    const scores = ranked.map(({ score }) => score);
+    list.replaceChildren(...ranked.map(({ text, score }) => row(text, score, share(score, scores, similarity))));
+    note.textContent = `${texts.length} sentences by ${name}`;
     announce(`Closest: ${ranked[0]?.text ?? ""}`);
   }
 
@@ -95,17 +118,28 @@ function lines(text: string): string[] {
   return [...new Set(text.split("\n").map((line) => line.trim()))].filter(Boolean);
 }
 
-function row(text: string, score: number): HTMLElement {
-  const bar = h("span", { class: "bar", "aria-hidden": "true" }, h("span", {}));
-  (bar.firstChild as HTMLElement).style.width = `${Math.max(score, 0) * 100}%`;
-  return h("li", {}, h("span", { class: "sentence" }, text), bar, h("span", { class: "score" }, score.toFixed(2)));
+/** How much of its bar a score fills. Cosines speak for themselves, other measures have a scale of their own. */
+function share(score: number, all: number[], similarity: EmbeddingInfo["similarity"]): number {
+  if (similarity === "cosine") return Math.max(score, 0);
+  const [least, most] = [Math.min(...all), Math.max(...all)];
+  return most > least ? (score - least) / (most - least) : 1;
 }
 
-function unit(vector: Float32Array): Float32Array {
-  const length = Math.hypot(...vector);
-  return length > 0 ? vector.map((value) => value / length) : vector;
+function row(text: string, score: number, filled: number): HTMLElement {
+  const bar = h("span", { class: "bar", "aria-hidden": "true" }, h("span", {}));
+  (bar.firstChild as HTMLElement).style.width = `${filled * 100}%`;
+  return h("li", {}, h("span", { class: "sentence" }, text), bar, h("span", { class: "score" }, score.toFixed(2)));
 }
 
 function dot(a: Float32Array, b: Float32Array): number {
   return a.reduce((sum, value, index) => sum + value * (b[index] ?? 0), 0);
+}
+
+function cosine(a: Float32Array, b: Float32Array): number {
+  const length = Math.sqrt(dot(a, a) * dot(b, b));
+  return length > 0 ? dot(a, b) / length : 0;
+}
+
+function difference(a: Float32Array, b: Float32Array): Float32Array {
+  return a.map((value, index) => value - (b[index] ?? 0));
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use gristmill_bundle::{Binding, Elem, Entry, EntryRole, Manifest, Programs, Size, shard_path};
+use gristmill_runtime::embedding::Embedder;
 use serde_json::{Value, json};
 
 /// Model, entries, and what is needed to load weights.
@@ -16,9 +17,23 @@ pub(crate) fn describe(manifest: &Manifest) -> Value {
         "parameters": model.parameters,
         "weightBytes": manifest.weight_bytes(),
         "maxContext": model.max_context,
+        "embedding": embedding(manifest),
         "profiles": manifest.profiles,
         "components": components(manifest),
         "entries": entries,
+    })
+}
+
+/// How texts become embeddings; null for models that embed none.
+fn embedding(manifest: &Manifest) -> Value {
+    let Ok(embedder) = Embedder::of(manifest) else { return Value::Null };
+    let settings = manifest.model.embedding.as_ref();
+    json!({
+        "maxTokens": embedder.max_tokens(),
+        "prompts": settings.map(|s| s.prompts.clone()).unwrap_or_default(),
+        "defaultPrompt": settings.and_then(|s| s.default_prompt.clone()),
+        "leavesOutPrompt": embedder.leaves_out_prompt(),
+        "similarity": settings.map(|s| s.similarity).unwrap_or_default(),
     })
 }
 

@@ -5,8 +5,9 @@ use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use gristmill_bundle::{Entry, EntryRole, FileInfo, Manifest, Programs, parse_manifest, parse_programs, programs_path};
+use gristmill_bundle::{FileInfo, Manifest, Programs, parse_manifest, parse_programs, programs_path};
 use gristmill_runtime::backend::run_all;
+use gristmill_runtime::embedding::Embedder;
 use gristmill_runtime::gpu::{Executor, admit, choose_profile};
 use gristmill_runtime::hybrid::Hybrid;
 use gristmill_runtime::tensors::{TensorRun, run_tensors};
@@ -186,13 +187,16 @@ impl Runtime {
         })
     }
 
-    /// Runs the entry that embeds, once for each list of token ids; gives its first output of each.
-    pub fn embed(&self, lists: Vec<Uint32Array>) -> Promise {
-        let requests = embed_requests(&self.manifest, &lists);
+    /// Runs the entry that embeds, once for each list of token ids; gives its first output of each. The first
+    /// `prompt_tokens` of each list are those of a prompt.
+    pub fn embed(&self, lists: Vec<Uint32Array>, prompt_tokens: usize) -> Promise {
+        let manifest = self.manifest.clone();
         self.with(async move |engine| {
-            let (requests, output) = requests?;
-            let results = run_all(engine, &requests, &[&output]).await?;
-            let vectors = results.iter().map(|r| r.get(&output).and_then(Tensor::as_f32));
+            let embedder = Embedder::of(&manifest)?;
+            let requests: Vec<Request> = lists.iter().map(|l| embedder.request(&l.to_vec(), prompt_tokens)).collect();
+            let output = embedder.output();
+            let results = run_all(engine, &requests, &[output]).await?;
+            let vectors = results.iter().map(|r| r.get(output).and_then(Tensor::as_f32));
             Ok(vectors.map(|v| Float32Array::from(v.unwrap_or_default())).collect::<Array>().into())
         })
     }
@@ -268,19 +272,6 @@ impl Runtime {
             result
         })
     }
-}
-
-/// Calls of the entry that embeds, and the name of its output.
-fn embed_requests(manifest: &Manifest, lists: &[Uint32Array]) -> Result<(Vec<Request>, String), Error> {
-    let entry = manifest.entries.iter().find(|e| e.role == EntryRole::Embed);
-    let input = |e: &Entry| e.inputs.iter().map(|i| &manifest.inputs[*i as usize]).find(|i| i.default.is_none());
-    let parts = entry.and_then(|e| Some((&e.name, &input(e)?.name, &e.outputs.first()?.name)));
-    let (entry, input, output) = parts.ok_or_else(|| Error::Unsupported("this model does not embed text".into()))?;
-    let request = |list: &Uint32Array| {
-        let ids: Vec<i32> = list.to_vec().into_iter().map(|id| id as i32).collect();
-        Request::new(entry, &Tensors::from([(input.clone(), Tensor::i32([1, ids.len()], ids))]), 0)
-    };
-    Ok((lists.iter().map(request).collect(), output.clone()))
 }
 
 fn not_ready() -> Error {

@@ -154,6 +154,8 @@ export interface ModelInfo {
   weightBytes: number;
   /** Most tokens of a conversation. */
   maxContext: number;
+  /** How texts become vectors; null if the model does not embed texts. */
+  embedding: EmbeddingInfo | null;
   /** The parts of the model, whose weights are in files of their own; one, called `model`, if it is not divided. */
   components: ComponentInfo[];
   tasks: Task[];
@@ -172,6 +174,25 @@ export interface ModelInfo {
   moved: string[];
   /** Version of the runtime. */
   version: string;
+}
+
+/** How texts become vectors. */
+export interface EmbeddingInfo {
+  /** Most tokens of a text; what is longer is cut. */
+  maxTokens: number;
+  /** Texts that can be put in front of others, by name: `query` and `document`, which may be empty, and the model's own. */
+  prompts: Record<string, string>;
+  /** The name of the one that is used unless the caller names another. */
+  defaultPrompt: string | null;
+  /** How the model's vectors are compared; with distances, less is closer. */
+  similarity: "cosine" | "dot" | "euclidean" | "manhattan";
+}
+
+/** Options of turning texts into vectors. */
+export interface EmbedOptions {
+  /** Which of the model's prompts is put in front of the texts, such as `query` or `document`. Default: the model's. */
+  promptName?: string;
+  signal?: AbortSignal;
 }
 
 /** Why a model runs where it runs. */

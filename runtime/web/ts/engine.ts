@@ -50,7 +50,7 @@ export type Calls = {
     result: TranscribeResult;
     event: WriteEvent;
   };
-  embed: { args: { texts: string[] }; result: Float32Array[] };
+  embed: { args: { texts: string[]; promptName: string | null }; result: Float32Array[] };
   perform: { args: TaskArgs; result: unknown[] };
   run: {
     args: { entry: string | null; inputs: Record<string, Tensor>; options: RunOptions };
@@ -99,7 +99,7 @@ function handlers(): Handlers<Calls> {
     watch: (_, context) => loaded().watch((event) => context.emit(event)),
     generate: (args, context) => inTurn((model) => generate(model, args, context)),
     transcribe: (args, context) => inTurn((model) => transcribe(model, args, context)),
-    embed: (args, { signal }) => inTurn((model) => embed(model, args.texts, signal)),
+    embed: (args, { signal }) => inTurn((model) => embed(model, args.texts, args.promptName, signal)),
     perform: (args, { signal }) => inTurn((model) => perform(model, args, signal)),
     run: (args) => inTurn((model) => model.run(args.entry, args.inputs, args.options)),
     readRecording: async ({ file }, context) => {

@@ -80,7 +80,7 @@ export class Loaded {
 
   /** What is loaded and where it runs. */
   get info(): ModelInfo {
-    const { name, architecture, precision, parameters, weightBytes, maxContext, components, entries } =
+    const { name, architecture, precision, parameters, weightBytes, maxContext, embedding, components, entries } =
       this.manifest;
     const { adapter, processor, moved, kind } = this.opened();
     const has = (role: string): boolean => entries.some((e) => e.role === role);
@@ -102,6 +102,12 @@ export class Loaded {
       parameters,
       weightBytes,
       maxContext,
+      embedding: embedding && {
+        maxTokens: embedding.maxTokens,
+        prompts: embedding.prompts,
+        defaultPrompt: embedding.defaultPrompt,
+        similarity: embedding.similarity,
+      },
       components,
       tasks,
       entries,
@@ -268,7 +274,7 @@ export class Loaded {
   private loadText(signal: AbortSignal): Promise<Text> {
     const { bundle } = this;
     const read = async (path: string): Promise<string | null> => (bundle.ref(path) ? bundle.text(path, signal) : null);
-    return loadText(read, this.manifest.maxContext);
+    return loadText(read);
   }
 }
 

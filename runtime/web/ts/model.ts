@@ -3,6 +3,7 @@
 import type {
   ClassScore,
   Detection,
+  EmbedOptions,
   Film,
   Fit,
   GenerateOptions,
@@ -164,9 +165,13 @@ export class Model {
     return writing(streamOf(start, signal), (done, total) => rate && onProgress?.(done / rate, total / rate));
   }
 
-  /** One vector per text. */
-  embed(texts: string[], options: { signal?: AbortSignal } = {}): Promise<Float32Array[]> {
-    return this.home.link.call("embed", { texts }, { signal: options.signal });
+  /**
+   * One vector per text. Behind the prompt of the model that `promptName` names, such as `query` or `document`, or else
+   * behind its default, if it has one.
+   */
+  embed(texts: string[], options: EmbedOptions = {}): Promise<Float32Array[]> {
+    const { promptName = null, signal } = options;
+    return this.home.link.call("embed", { texts, promptName }, { signal });
   }
 
   /** Of which classes a picture is, or a text for models of texts: all of them, the most certain first. */

@@ -2,16 +2,23 @@
 
 import init, { fileKind, readWave, Runtime, version } from "../pkg/gristmill_web.js";
 
-import type { ModelInfo, StopReason, TranscribeResult } from "./api";
+import type { EmbeddingInfo, ModelInfo, StopReason, TranscribeResult } from "./api";
 import { asError, fromPlain, makeError, type GristmillError, type PlainError } from "./errors";
 import type { FileRef } from "./load/contract";
 import type { Piece, WeightTensor } from "./load/weights";
 
 export { fileKind, readWave, Runtime, version };
 
+/** How texts become vectors, as `Runtime.info` gives it. */
+export interface EmbeddingSettings extends EmbeddingInfo {
+  /** Whether tokens of a prompt are left out of pooling, so that `Runtime.embed` has to know how many there are. */
+  leavesOutPrompt: boolean;
+}
+
 /** What the manifest says, as `Runtime.info` gives it. */
 export interface ManifestInfo
-  extends Omit<ModelInfo, "tasks" | "backend" | "choice" | "profile" | "adapter" | "processor" | "moved" | "version"> {
+  extends Omit<ModelInfo, "embedding" | "tasks" | "backend" | "choice" | "profile" | "adapter" | "processor" | "moved" | "version"> {
+  embedding: EmbeddingSettings | null;
   profiles: string[];
 }
 

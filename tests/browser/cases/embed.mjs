@@ -20,8 +20,8 @@ export default [
       let worst = 0;
       for (const bundle of bundles) {
         const { page } = await t.loaded(bundle);
-        for (const { name, texts, vectors } of bundle.embed) {
-          const found = t.ok(await t.call(page, "embed", texts));
+        for (const { name, promptName, texts, vectors } of bundle.embed) {
+          const found = t.ok(await t.call(page, "embed", texts, promptName));
           t.assert.equal(found.length, vectors.length, `${name}: one vector per text`);
           vectors.forEach((expected, index) => {
             const want = vector(expected);

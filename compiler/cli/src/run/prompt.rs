@@ -1,21 +1,21 @@
 //! `gristmill run --prompt`: streams a text, or prints an embedding.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use gristmill_bundle::{Answer, Bundle, Entry, EntryRole};
+use gristmill_bundle::{Answer, Bundle, EntryRole};
+use gristmill_runtime::Data;
 use gristmill_runtime::blocking::{self, generate_text};
 use gristmill_runtime::call::separate_encoder;
+use gristmill_runtime::embedding::Embedder;
 use gristmill_runtime::generate::{Options, Outcome as Generated, Prompt, Stop};
 use gristmill_runtime::picture::Picture;
 use gristmill_runtime::task::{show, shown, takes_films, takes_pictures, takes_sounds, takes_texts, tasks};
 use gristmill_runtime::template::{ChatTemplate, Content, Message, Part};
 use gristmill_runtime::text::Callbacks;
 use gristmill_runtime::tokenizer::Tokenizer;
-use gristmill_runtime::{Data, Tensor};
 
 use crate::args::RunArgs;
 use crate::backend::{self, Loaded};
@@ -29,15 +29,13 @@ pub(super) fn run(args: &RunArgs, text: &str) -> Outcome {
     let dir = bundle_for(&args.model, &args.flags, COMPACT, Purpose::Here)?;
     let bundle = Bundle::open(&dir)?;
     let has = |role: EntryRole| bundle.manifest().entries.iter().find(|e| e.role == role);
-    match (has(EntryRole::Prefill), has(EntryRole::Embed)) {
+    if args.prompt_name.is_some() && has(EntryRole::Embed).is_none() {
+        return Err(Failure::wrong("--prompt-name: only models that embed texts have prompts with names"));
+    }
+    match (has(EntryRole::Prefill), has(EntryRole::Embed).is_some()) {
         (Some(_), _) => write(args, text, &[], &dir, &bundle),
-        (None, Some(entry)) => {
-            let tokenizer = Tokenizer::from_bundle(&bundle)?;
-            let ids = tokenizer.encode_within(text, true, longest_sentence(&bundle)?)?;
-            let loaded = backend::load(&dir, &args.backend)?;
-            embed(loaded, entry, &ids)
-        }
-        (None, None) => match tasks(bundle.manifest()).find(|(_, task)| takes_texts(task)) {
+        (None, true) => embed(args, text, &dir, &bundle),
+        (None, false) => match tasks(bundle.manifest()).find(|(_, task)| takes_texts(task)) {
             Some((_, task)) if matches!(task.gives, Answer::Classify { .. }) => {
                 let ids = Tokenizer::from_bundle(&bundle)?.encode(text, true)?;
                 let loaded = backend::load(&dir, &args.backend)?;
@@ -95,18 +93,6 @@ fn marked(args: &RunArgs, text: &str, count: usize, bundle: &Bundle, tokenizer: 
         }
     }
     tokens(args, &format!("{}{text}", written.repeat(missing)), bundle, tokenizer)
-}
-
-/// Most tokens that an embedder was made for; longer texts are cut, as its authors do.
-fn longest_sentence(bundle: &Bundle) -> Outcome<usize> {
-    const SETTINGS: &str = "sentence_bert_config.json";
-    if !bundle.has(SETTINGS) {
-        return Ok(usize::MAX);
-    }
-    let settings: serde_json::Value =
-        serde_json::from_slice(&bundle.read(SETTINGS)?).map_err(|e| Failure::wrong(format!("{SETTINGS}: {e}")))?;
-    let tokens = settings["max_seq_length"].as_u64().and_then(|n| usize::try_from(n).ok());
-    Ok(tokens.unwrap_or(usize::MAX))
 }
 
 /// The token ids of the prompt, or of the conversation that it begins.
@@ -203,24 +189,21 @@ fn summary(generated: &Generated, options: &Options, backend: &str) -> String {
     )
 }
 
-/// Prints the first output for these tokens as a JSON list.
-fn embed(mut loaded: Loaded, entry: &Entry, ids: &[u32]) -> Outcome {
-    let manifest = loaded.bundle.manifest().clone();
-    let required = entry.inputs.iter().filter_map(|i| manifest.inputs.get(*i as usize)).find(|i| i.default.is_none());
-    let (Some(input), Some(output)) = (required, entry.outputs.first()) else {
-        return Err(Failure::wrong(format!("entry `{}` takes no token ids or gives nothing", entry.name)));
-    };
-    let ids: Vec<i32> = ids.iter().map(|id| *id as i32).collect();
-    let inputs = BTreeMap::from([(input.name.clone(), Tensor::i32([1, ids.len()], ids))]);
-    if !manifest.states.is_empty() {
-        blocking::begin(loaded.backend.as_mut(), 1, manifest.model.max_context)?;
-    }
-    let mut outputs = blocking::run(loaded.backend.as_mut(), &entry.name, &inputs, 0, &[&output.name])?;
-    match outputs.remove(&output.name).map(|t| t.data) {
+/// Prints the embedding of a text as a JSON list.
+fn embed(args: &RunArgs, text: &str, dir: &Path, bundle: &Bundle) -> Outcome {
+    let manifest = bundle.manifest();
+    let embedder = Embedder::of(manifest)?;
+    // What can be wrong with words is found before weights are loaded.
+    let prompt = embedder.prompt(args.prompt_name.as_deref())?;
+    let request = embedder.text(&Tokenizer::from_bundle(bundle)?, prompt, text)?;
+    let mut loaded = backend::load(dir, &args.backend)?;
+    let (backend, output) = (loaded.backend.as_mut(), embedder.output());
+    let mut outputs = blocking::run(backend, &request.entry, &request.inputs, 0, &[output])?;
+    match outputs.remove(output).map(|t| t.data) {
         Some(Data::F32(values)) => {
             emit(&format!("{}\n", serde_json::Value::from(values)))?;
             Ok(Exit::Done)
         }
-        _ => Err(Failure::wrong(format!("output `{}` is not a list of floats", output.name))),
+        _ => Err(Failure::wrong(format!("output `{output}` is not a list of floats"))),
     }
 }

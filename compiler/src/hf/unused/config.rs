@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::known::{ConfigEntries, Verdict};
 use super::{Findings, list};
-use crate::hf::quantized;
+use crate::hf::{quantized, sentence};
 use crate::weights::shown;
 
 /// Longest value that is shown.
@@ -82,7 +82,7 @@ impl Walk<'_> {
     }
 }
 
-/// Entries that are judged by other parts of the compiler.
+/// Entries that are judged by other parts of the compiler, or come from other files.
 fn is_elsewhere(key: &str) -> bool {
-    quantized::ENTRIES.contains(&key)
+    key == sentence::KEY || quantized::ENTRIES.contains(&key)
 }

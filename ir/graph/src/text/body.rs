@@ -11,7 +11,8 @@ use super::usage::Usage;
 use super::value::Value;
 use crate::dim::Bindings;
 use crate::dtype::DType;
-use crate::graph::{Entry, Input, Model, NodeId, Symbol};
+use crate::graph::{Entry, EntryRole, Input, Model, NodeId, Symbol};
+use crate::symbols::PAST;
 
 /// More layers than any model has.
 const MAX_REPEAT: i64 = 1000;
@@ -37,6 +38,8 @@ impl<'a> Binder<'a> {
         let (symbols, inputs, taps) = (self.symbols, self.inputs, self.taps);
         let modality = arch.modality.unwrap_or_default();
         let precision = arch.precision.map_or(modality.name(), |p| p.0).to_string();
+        let continues = |e: &Entry| !matches!(e.role, EntryRole::Tensors | EntryRole::Embed);
+        let embeds = entries.iter().any(|e| e.role == EntryRole::Embed) && !entries.iter().any(continues);
         let model = Model {
             architecture,
             symbols,
@@ -50,6 +53,7 @@ impl<'a> Binder<'a> {
             taps,
             entries,
         };
+        let model = if embeds { model.without_past() } else { model };
         (Some((model, usage)), self.diagnostics)
     }
 
@@ -249,6 +253,10 @@ impl<'a> Binder<'a> {
                     self.fail(symbol.0, format!("unknown symbol `{}`", symbol.0));
                 }
             }
+        }
+        // Texts are embedded whole: there is nothing before them.
+        if decl.role == EntryRole::Embed && self.symbols.iter().any(|s| s.name == PAST && s.min == 0) {
+            bind.insert(PAST.to_string(), 0);
         }
         if outputs.is_empty() && self.diagnostics.is_empty() {
             return Err(self.fail(name, format!("the entry `{name}` has no outputs here")));

@@ -76,8 +76,8 @@ fn merge<'a, T>(
     }
 }
 
-/// Puts `own` on top of `base`. Its parts come between, and their statements in front of all others: what they
-/// compute is there for whatever follows.
+/// Puts `own` on top of `base`. Its parts come between. The body of a part stands in front of all other statements, so
+/// that what it computes is there for whatever follows; closing statements stand behind all others.
 pub(super) fn apply<'a>(
     mut base: Merged<'a>,
     parts: Vec<Architecture<'a>>,
@@ -85,14 +85,17 @@ pub(super) fn apply<'a>(
     sources: &Sources<'a>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Merged<'a> {
-    let mut body = Vec::new();
+    let (mut body, mut closing) = (Vec::new(), Vec::new());
     for mut part in parts {
         body.append(&mut part.body);
+        closing.append(&mut part.closing);
         declare(&mut base, part, sources, diagnostics);
     }
     let (rest, edits) = (std::mem::take(&mut own.body), std::mem::take(&mut own.edits));
+    closing.append(&mut own.closing);
     declare(&mut base, own, sources, diagnostics);
     body.extend(if rest.is_empty() { std::mem::take(&mut base.body) } else { rest });
+    body.append(&mut closing);
     base.body = edits.into_iter().fold(body, |body, edit| edited(body, edit, sources, diagnostics));
     base
 }

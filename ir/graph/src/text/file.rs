@@ -116,6 +116,9 @@ pub(super) struct Architecture<'a> {
     pub(super) blocks: Table<'a, BlockDecl<'a>>,
     #[serde(default)]
     pub(super) body: Vec<Statement<'a>>,
+    /// Statements that stand behind all others.
+    #[serde(default)]
+    pub(super) closing: Vec<Statement<'a>>,
     #[serde(default)]
     pub(super) edits: Vec<Edit<'a>>,
     #[serde(default)]

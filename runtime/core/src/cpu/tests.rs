@@ -206,6 +206,7 @@ fn model(weight_bytes: u64, max_context: u32) -> (Manifest, Programs) {
             eos_token_ids: vec![],
             decoder_start_tokens: vec![],
             choices: vec![],
+            embedding: None,
         },
         symbols: vec![symbol("T", max_context), symbol("C", max_context)],
         inputs: vec![],

@@ -32,6 +32,7 @@ fn manifest(profile: &str) -> Manifest {
             eos_token_ids: vec![],
             decoder_start_tokens: vec![],
             choices: vec![],
+            embedding: None,
         },
         symbols: vec![symbol("B", 1), symbol("T", 1), symbol("P", 0), symbol("C", 1)],
         inputs: vec![

@@ -20,11 +20,11 @@ export interface TaskArgs {
 export async function perform(model: Loaded, args: TaskArgs, signal: AbortSignal): Promise<unknown[]> {
   const { kind, texts, threshold } = args;
   if (signal.aborted) throw aborted();
-  const { tokenizer, longest } = model.text;
+  const { tokenizer } = model.text;
   if (texts.length > 0 && !tokenizer) {
     throw makeError("unsupported", "this model came without a tokenizer, so it takes no texts");
   }
-  const ids = texts.map((text) => Uint32Array.from(tokenizer?.encodeWithin(text, true, longest) ?? []));
+  const ids = texts.map((text) => Uint32Array.from(tokenizer?.encode(text, true) ?? []));
   const things = args.things.map((thing) => {
     if (thing instanceof Float32Array) return thing;
     return Array.isArray(thing) ? thing.map(pixelsOf) : pixelsOf(thing);

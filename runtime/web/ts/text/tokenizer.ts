@@ -26,6 +26,11 @@ export interface Tokenizer {
    * those behind the text stay. If not even they fit, the result is longer than `most`.
    */
   encodeWithin(text: string, special: boolean, most: number): number[];
+  /**
+   * How many of the first token ids of a text are those of a prompt in front of it, with what is around them: those of
+   * the prompt alone, but for a special token at their end. At most `most`.
+   */
+  promptTokens(prompt: string, most: number): number;
   /** The text of token ids, without special tokens. Ids that do not exist give nothing. */
   decode(ids: ArrayLike<number>): string;
   /** The id of a token. */
@@ -85,6 +90,11 @@ function build(json: unknown): Tokenizer {
   return {
     encode: (text, wanted) => encodeWithin(text, wanted, Infinity),
     encodeWithin,
+    promptTokens(prompt, most) {
+      const list = encodeWithin(prompt, true, most);
+      const last = tokens.get(list[list.length - 1] ?? -1);
+      return list.length - (last !== undefined && special.has(last) ? 1 : 0);
+    },
     decode(list) {
       const named: string[] = [];
       for (const id of Array.from(list)) {

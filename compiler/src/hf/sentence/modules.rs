@@ -1,0 +1,242 @@
+//! `modules.json`: what is done behind the model, one module after the other.
+
+use gristmill_bundle::is_clean_path;
+use serde_json::{Value, json};
+
+use super::{MODULES, Sentence, Table, WEIGHTS, short};
+use crate::error::CompileError;
+use crate::hf::files::Files;
+
+/// Most modules of a model; real ones have up to five.
+const MAX_MODULES: usize = 100;
+/// What the names of all classes of sentence-transformers begin with.
+const PACKAGE: &str = "sentence_transformers.";
+/// Ways of pooling.
+const POOLINGS: [&str; 6] = ["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"];
+/// The flags for them that older files have, in the order in which several are put together.
+const FLAGS: [(&str, &str); 6] = [
+    ("pooling_mode_cls_token", "cls"),
+    ("pooling_mode_max_tokens", "max"),
+    ("pooling_mode_mean_tokens", "mean"),
+    ("pooling_mode_mean_sqrt_len_tokens", "mean_sqrt_len_tokens"),
+    ("pooling_mode_weightedmean_tokens", "weightedmean"),
+    ("pooling_mode_lasttoken", "lasttoken"),
+];
+/// Classes of torch.nn that the block `torch_activation` knows. Those that can have settings have their defaults: files
+/// name the class only.
+const ACTIVATIONS: [&str; 12] = [
+    "Identity",
+    "Tanh",
+    "Sigmoid",
+    "ReLU",
+    "ReLU6",
+    "GELU",
+    "SiLU",
+    "LeakyReLU",
+    "ELU",
+    "Softplus",
+    "Softsign",
+    "Mish",
+];
+/// The largest dense layer, in rows or columns.
+const MAX_SIZE: u32 = 1 << 20;
+
+/// One entry of the list.
+struct Module<'a> {
+    /// Place in the list, for messages.
+    at: usize,
+    /// The class without its package.
+    class: &'a str,
+    path: &'a str,
+}
+
+impl<'a> Module<'a> {
+    fn read(at: usize, entry: &'a Value) -> Result<Self, CompileError> {
+        let text = |key: &str| {
+            entry[key].as_str().ok_or_else(|| {
+                let found = short(&entry[key]);
+                CompileError::Config(format!("{MODULES}: module {at}: `{key}`: expected a text, found {found}"))
+            })
+        };
+        let (kind, path) = (text("type")?, text("path")?);
+        if !path.is_empty() && !is_clean_path(path) {
+            return Err(CompileError::Config(format!(
+                "{MODULES}: module {at}: `path`: {} does not stay inside the model directory",
+                short(&entry["path"])
+            )));
+        }
+        let class = kind.strip_prefix(PACKAGE).map(|rest| rest.rsplit('.').next().unwrap_or(rest));
+        let class = class.ok_or_else(|| {
+            CompileError::Config(format!(
+                "{MODULES}: module {at}: `type`: {} is code that comes with the model, which is not run; only modules \
+                 of sentence-transformers are supported",
+                short(&entry["type"])
+            ))
+        })?;
+        Ok(Module { at, class, path })
+    }
+
+    fn fault<T>(&self, message: impl std::fmt::Display) -> Result<T, CompileError> {
+        Err(CompileError::Config(format!("{MODULES}: module {} ({}): {message}", self.at, self.class)))
+    }
+
+    /// The module's own settings.
+    fn config(&self, files: &Files) -> Result<Table, CompileError> {
+        if self.path.is_empty() {
+            return self.fault("`path`: expected a folder of its own");
+        }
+        let file = format!("{}/config.json", self.path);
+        match Table::read(files, &file)? {
+            Some(table) => Ok(table),
+            None => self.fault(format!("{file} is not there; download the whole model directory")),
+        }
+    }
+}
+
+impl Sentence {
+    /// Reads the list and what its modules have in their folders.
+    pub(super) fn modules(&mut self, files: &Files, listed: &Value) -> Result<(), CompileError> {
+        let list = listed
+            .as_array()
+            .filter(|all| (1..=MAX_MODULES).contains(&all.len()))
+            .ok_or_else(|| CompileError::Config(format!("{MODULES}: expected a list of 1 to {MAX_MODULES} modules")))?;
+        let modules = list.iter().enumerate().map(|(at, entry)| Module::read(at, entry));
+        let modules: Vec<Module<'_>> = modules.collect::<Result<_, _>>()?;
+        let (first, rest) = (&modules[0], &modules[1..]);
+        if first.class != "Transformer" {
+            return first.fault("is not supported; a model begins with a Transformer here");
+        }
+        self.folder = first.path.to_string();
+        let (mut pooling, mut kinds, mut layers) = (None, Vec::new(), Vec::new());
+        for module in rest {
+            let layer = match module.class {
+                "Pooling" if pooling.is_none() => {
+                    pooling = Some(ways_to_pool(&module.config(files)?)?);
+                    continue;
+                }
+                "Pooling" => return module.fault("there is a Pooling in front of it already"),
+                // It does something while a model is trained only.
+                "Dropout" => continue,
+                _ if pooling.is_none() => return module.fault("is not supported in front of a Pooling"),
+                "Normalize" => normalize(module, files)?,
+                "Dense" => self.dense(module, files)?,
+                "LayerNorm" => self.layer_norm(module, files)?,
+                _ => return module.fault("is not supported; Pooling, Dense, LayerNorm, Normalize and Dropout are"),
+            };
+            kinds.push(layer["kind"].clone());
+            layers.push(layer);
+        }
+        let Some((pooling, include_prompt)) = pooling else {
+            return Err(CompileError::Config(format!(
+                "{MODULES}: there is no Pooling, so that nothing says how tokens become one vector"
+            )));
+        };
+        self.modules = json!({"pooling": pooling, "include_prompt": include_prompt, "kinds": kinds, "layers": layers});
+        if let Some(size) = self.truncate_dim {
+            self.modules["truncate_dim"] = size.into();
+        }
+        Ok(())
+    }
+
+    /// A linear layer with an activation function.
+    fn dense(&mut self, module: &Module<'_>, files: &Files) -> Result<Value, CompileError> {
+        let config = module.config(files)?;
+        on_the_text(&config)?;
+        let activation = match config.text("activation_function")? {
+            None => "Tanh",
+            Some(path) => {
+                let class = path.rsplit('.').next().unwrap_or(path);
+                if !path.starts_with("torch.nn.") || !ACTIVATIONS.contains(&class) {
+                    let known = ACTIVATIONS.join(", ");
+                    let message = format!("{} is not supported; of torch.nn, {known} are", short(&json!(path)));
+                    return config.fault("activation_function", message);
+                }
+                class
+            }
+        };
+        let (inner, outer) = (config.size("in_features")?, config.size("out_features")?);
+        if inner.max(outer) > MAX_SIZE {
+            return config.fault("in_features", format!("{inner} by {outer} is larger than any layer"));
+        }
+        self.weights_of(module, files)?;
+        Ok(json!({
+            "kind": "dense", "folder": module.path, "in_features": inner, "out_features": outer,
+            "bias": config.flag("bias", true)?, "use_residual": config.flag("use_residual", false)?,
+            "activation": activation,
+        }))
+    }
+
+    fn layer_norm(&mut self, module: &Module<'_>, files: &Files) -> Result<Value, CompileError> {
+        let config = module.config(files)?;
+        let size = config.size("dimension")?;
+        self.weights_of(module, files)?;
+        Ok(json!({"kind": "layer_norm", "folder": module.path, "dimension": size}))
+    }
+
+    /// Takes note of the weights in a module's folder.
+    fn weights_of(&mut self, module: &Module<'_>, files: &Files) -> Result<(), CompileError> {
+        let folder = module.path;
+        if !files.has(&format!("{folder}/{WEIGHTS}")) {
+            return module.fault(format!(
+                "{folder}/{WEIGHTS} is not there; weights in pytorch_model.bin are not read: save the model again with \
+                 `SentenceTransformer(..).save_pretrained(..)`"
+            ));
+        }
+        self.weights.push(folder.to_string());
+        Ok(())
+    }
+}
+
+/// The ways of pooling, and whether tokens of a prompt are pooled, too.
+fn ways_to_pool(config: &Table) -> Result<(Vec<String>, bool), CompileError> {
+    const OTHERS: [&str; 4] = ["word_embedding_dimension", "embedding_dimension", "pooling_mode", "include_prompt"];
+    let known = |key: &str| OTHERS.contains(&key) || FLAGS.iter().any(|(flag, _)| *flag == key);
+    if let Some(key) = config.entries.keys().find(|key| !known(key)) {
+        return config.fault(key, "is not supported");
+    }
+    let names = match config.get("pooling_mode") {
+        Some(Value::String(name)) => vec![name.clone()],
+        Some(Value::Array(all)) if !all.is_empty() && all.len() <= MAX_MODULES => {
+            let names = all.iter().map(|v| v.as_str().map(str::to_string));
+            let names: Option<Vec<String>> = names.collect();
+            names.map_or_else(|| config.fault("pooling_mode", "expected names of ways to pool"), Ok)?
+        }
+        Some(other) => return config.fault("pooling_mode", format!("expected a name, found {}", short(other))),
+        None => {
+            let mut names = Vec::new();
+            for (flag, name) in FLAGS {
+                if config.flag(flag, false)? {
+                    names.push(name.to_string());
+                }
+            }
+            if names.is_empty() { vec!["mean".to_string()] } else { names }
+        }
+    };
+    match names.iter().find(|name| !POOLINGS.contains(&name.as_str())) {
+        Some(name) => {
+            let known = POOLINGS.join(", ");
+            config.fault("pooling_mode", format!("{} is not supported; known are {known}", short(&json!(name))))
+        }
+        None => Ok((names, config.flag("include_prompt", true)?)),
+    }
+}
+
+fn normalize(module: &Module<'_>, files: &Files) -> Result<Value, CompileError> {
+    // Its folder is empty but for the newest versions.
+    if !module.path.is_empty()
+        && let Some(config) = Table::read(files, &format!("{}/config.json", module.path))?
+    {
+        on_the_text(&config)?;
+    }
+    Ok(json!({"kind": "normalize"}))
+}
+
+/// Modules can also work on the vectors of tokens, or leave their result aside; that is for other kinds of models.
+fn on_the_text(config: &Table) -> Result<(), CompileError> {
+    for key in ["module_input_name", "module_output_name"] {
+        if let Some(name) = config.text(key)?.filter(|name| *name != "sentence_embedding") {
+            return config.fault(key, format!("{} is not supported; sentence_embedding is", short(&json!(name))));
+        }
+    }
+    Ok(())
+}
