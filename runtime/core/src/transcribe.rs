@@ -67,6 +67,9 @@ pub enum Granularity {
 /// Turns token ids into text without special tokens.
 type Decode<'a> = dyn Fn(&[u32]) -> Result<String, Error> + 'a;
 
+/// Gets segments.
+type Observe<'a> = Box<dyn FnMut(&Segment) + 'a>;
+
 /// A recording that is being transcribed.
 pub struct Transcript<'a> {
     sound: Sound,
@@ -86,7 +89,7 @@ pub struct Transcript<'a> {
     text: Joined,
     segments: Vec<Segment>,
     /// Gets each segment as soon as it is certain.
-    observe: Option<Box<dyn FnMut(&Segment) + 'a>>,
+    observe: Option<Observe<'a>>,
     stop: Stop,
 }
 

@@ -128,6 +128,9 @@ fn what_is_no_recording_is_said_before_anything_is_compiled() {
     run(&["--audio", "nan.wav"], &["nan.wav: sample 1 of the recording is not a number"]);
     run(&["--audio", "good.wav", "--image", "cat.png"], &["cannot be used with"]);
     run(&["--prompt", "a", "--language", "de"], &["--language", "--audio"]);
+    run(&["--audio", "good.wav", "good.wav", "--format", "srt"], &["--format: subtitles are those of one recording"]);
+    run(&["--audio", "good.wav", "--format", "srt", "--json"], &["cannot be used with"]);
+    run(&["--audio", "good.wav", "--timestamps", "letter"], &["segment, word"]);
     assert!(!place.at("cache").exists(), "nothing was compiled");
     run(&["--audio", "good.wav", "--prompt", "a"], &["takes no text beside recordings"]);
     let stories = stories().display().to_string();
@@ -146,5 +149,47 @@ fn what_cannot_be_chosen_is_said() {
     run(&writer, &["--language", "xx"], &["language", "one of de, en, fr", "xx"]);
     run(&writer, &["--task", "sing"], &["task", "one of transcribe, translate", "sing"]);
     run(&writer, &["--language", "de"], &["its directory has no tokenizer.json"]);
+    run(&writer, &["--timestamps"], &["timestamps: this model has no tokens for times", "no_timestamps_token_id"]);
     run(&speller(&place), &["--task", "translate"], &["task: this model lets nobody choose that"]);
+}
+
+/// A tokenizer of words, one for each token.
+fn tokenizer(tokens: u32) -> String {
+    let vocab: serde_json::Map<String, Value> = (0..tokens).map(|id| (format!("\u{120}w{id}"), id.into())).collect();
+    let byte_level = json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true });
+    json!({
+        "version": "1.0", "truncation": null, "padding": null, "normalizer": null, "post_processor": null,
+        "added_tokens": [], "pre_tokenizer": byte_level, "decoder": byte_level,
+        "model": { "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": "",
+                   "end_of_word_suffix": "", "fuse_unk": false, "vocab": vocab, "merges": [] }
+    })
+    .to_string()
+}
+
+#[test]
+fn times_are_lines_or_subtitles() {
+    let place = Place::new();
+    let fixture = stories().join("../../tests/fixtures/timestamps");
+    let model = place.at("timer");
+    std::fs::create_dir(&model).unwrap();
+    for entry in std::fs::read_dir(fixture.join("model")).unwrap().flatten() {
+        std::fs::copy(entry.path(), model.join(entry.file_name())).unwrap();
+    }
+    std::fs::write(model.join("tokenizer.json"), tokenizer(162)).unwrap();
+    let samples = &load(&fixture.join("recording.safetensors"))["waveform"].2;
+    let samples: Vec<f32> = samples.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+    write_wav(&place.at("speech.wav"), 16000, 1, &samples);
+    let model = model.display().to_string();
+    let said = |more: &[&str]| {
+        let wish = ["--audio", "speech.wav", "--language", "de", "--max-new-tokens", "28", "--backend", "wasm"];
+        place.run(&[&["run", &model], wish.as_slice(), more].concat()).ok()
+    };
+    // The first segments of `plain` in meta.json there.
+    let lines = "[00:00.100 --> 00:00.300] w56\n[00:00.400 --> 00:00.600] w56\n[00:00.600 --> 00:01.000] w96\n";
+    assert!(said(&["--timestamps"]).starts_with(lines));
+    let cues = "1\n00:00:00,100 --> 00:00:00,300\nw56\n\n2\n00:00:00,400 --> 00:00:00,600\nw56\n\n";
+    assert!(said(&["--format", "srt"]).starts_with(cues));
+    let all: Value = serde_json::from_str(&said(&["--format", "json", "--timestamps", "word"])).unwrap();
+    assert_eq!(all[0]["segments"][1]["words"][0]["text"], " w56");
+    assert!(all[0]["text"].as_str().unwrap().starts_with("w56 w56 w96"));
 }
