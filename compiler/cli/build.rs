@@ -10,8 +10,14 @@ const AT_ROOT: [&str; 2] = ["index.html", "sw.js"];
 /// Written by every build of the page, not for visitors.
 const STAMP: &str = "sizes.json";
 /// What the page is built from, below the root of the workspace.
-const SOURCES: [&str; 5] =
-    ["runtime/web/src", "runtime/web/ts", "runtime/web/page", "runtime/core/src", "runtime/bundle/src"];
+const SOURCES: [&str; 6] = [
+    "runtime/web/src",
+    "runtime/web/ts",
+    "runtime/web/page",
+    "runtime/core/src",
+    "runtime/bundle/src",
+    "runtime/template",
+];
 
 fn main() {
     let root = Path::new(&env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../..");

@@ -140,6 +140,7 @@ pub fn compile(
     let profiles = target_profiles(options)?;
     let mut dir = ModelDir::open(model_dir)?;
     let tokenizer = dir.tokenizer()?;
+    let chat = dir.chat_template(tokenizer.as_ref())?;
     let checkpoint = dir.checkpoint()?;
     let mut said = Said { progress, warnings: Vec::new() };
     dir.warnings.iter().for_each(|text| said.warning(text.clone()));
@@ -188,8 +189,11 @@ pub fn compile(
         writer.add(name, content)?;
     }
     let mut companions: Vec<String> = companions.into_iter().map(|(name, _)| name).collect();
-    if let Some(content) = tokenizer {
-        writer.add(hf::tokenizer::FILE, &content)?;
+    if let Some(content) = chat {
+        writer.add(hf::template::FILE, content.as_bytes())?;
+    }
+    if let Some(tokenizer) = tokenizer {
+        writer.add(hf::tokenizer::FILE, &tokenizer.json)?;
         companions.push(hf::tokenizer::FILE.to_string());
     }
     missing(&prepared.model, &manifest, &companions).iter().for_each(|text| progress.note(text));

@@ -17,7 +17,7 @@ use gristmill_runtime::native::{Options, Wasm, WasmOptions, Wgpu};
 use gristmill_runtime::picture::Picture;
 use gristmill_runtime::sound::Sound;
 use gristmill_runtime::task::{Given, Kind, tasks};
-use gristmill_runtime::template::{ChatTemplate, Message};
+use gristmill_runtime::template::{ChatOptions, ChatTemplate, Message};
 use gristmill_runtime::text::Callbacks;
 use gristmill_runtime::tokenizer::Tokenizer;
 use gristmill_runtime::transcribe::{Segment, Transcript};
@@ -114,7 +114,7 @@ fn answers(task: &Task<'_>, bundle: &Bundle, device: &mut dyn Backend) -> Outcom
     }
     for (text, n) in task.messages {
         let template = ChatTemplate::from_bundle(bundle)?.ok_or("no chat template")?;
-        let prompt = template.render(&[Message::new("user", *text)], true, NOW)?;
+        let prompt = template.render(&[Message::new("user", *text)], &ChatOptions::answer(NOW))?;
         let ids = tokenizer.encode(&prompt, false)?;
         let row = json!({ "name": text, "messages": [{ "role": "user", "content": text }] });
         generated.push(continued(device, bundle, &tokenizer, row, &ids, *n)?);

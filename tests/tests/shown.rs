@@ -12,7 +12,7 @@ use gristmill_runtime::blocking::drive;
 use gristmill_runtime::generate::Options;
 use gristmill_runtime::picture::Picture;
 use gristmill_runtime::task::{show, shown};
-use gristmill_runtime::template::{ChatTemplate, Content, Message, Part};
+use gristmill_runtime::template::{ChatOptions, ChatTemplate, Content, Message, Part};
 use gristmill_runtime::text::{Callbacks, TextRun};
 use gristmill_runtime::tokenizer::Tokenizer;
 use gristmill_tests::devices::{self, Device};
@@ -73,10 +73,10 @@ fn inputs_and_tokens_are_those_of_the_processors() {
 #[test]
 fn templates_write_marks_of_pictures() {
     for (name, model) in models() {
-        let template = ChatTemplate::new("test", &model.template, Default::default()).unwrap();
+        let template = ChatTemplate::new("test", &model.template, &[]).unwrap();
         let text = Part::Text { text: "what is in this picture".to_string() };
         let message = Message::new("user", Content::Parts(vec![Part::Image, text]));
-        assert_eq!(template.render(&[message], true, 0).unwrap(), model.rendered, "{name}");
+        assert_eq!(template.render(&[message], &ChatOptions::answer(0)).unwrap(), model.rendered, "{name}");
     }
 }
 

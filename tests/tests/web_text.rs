@@ -3,13 +3,11 @@
 //! `runtime/web/test`, the native ones here. `UPDATE_EXPECT=1` writes the file of ids; read the difference. The texts
 //! come from Jinja in Python.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use gristmill_compiler::hf::files::Files;
 use gristmill_compiler::hf::tokenizer::tokenizer;
-use gristmill_runtime::template::{ChatTemplate, Message};
 use gristmill_runtime::tokenizer::Tokenizer;
 use serde_json::{Value, json};
 
@@ -142,27 +140,5 @@ fn tokenizers_that_cannot_be_used_are_named() {
         std::fs::write(dir.path().join(file), content).unwrap();
         let found = tokenizer(&Files::of_dir(dir.path()), &Value::Null).unwrap_err().to_string();
         assert!(found.contains(message), "{message}: {found}");
-    }
-}
-
-#[test]
-fn chat_templates_render_as_those_the_page_is_held_to() {
-    let content = std::fs::read(fixtures().join("templates.json")).unwrap();
-    let fixture: Value = serde_json::from_slice(&content).unwrap();
-    let special = [("bos_token", "<s>"), ("eos_token", "</s>")].map(|(k, v)| (k.to_string(), v.to_string()));
-    let special = BTreeMap::from(special);
-    let rows = fixture["rows"].as_array().unwrap();
-    assert!(rows.len() >= 80, "{} rows", rows.len());
-    for row in rows {
-        let source = fixture["templates"][row["template"].as_str().unwrap()].as_str().unwrap();
-        let template = ChatTemplate::new("x", source, special.clone()).unwrap();
-        let text = |value: &Value| value.as_str().unwrap().to_string();
-        let messages = row["messages"].as_array().unwrap().iter().map(|m| Message::new(text(&m[0]), text(&m[1])));
-        let messages: Vec<Message> = messages.collect();
-        let found = template.render(&messages, row["generate"].as_bool().unwrap(), 1_700_000_000);
-        match row["text"].as_str() {
-            Some(expect) => assert_eq!(found.unwrap(), expect, "{row}"),
-            None => assert!(found.is_err(), "{row}"),
-        }
     }
 }

@@ -9,8 +9,8 @@ use crate::command::{Outcome, output};
 use crate::place::Place;
 use crate::toolchain::{TARGET, Toolchain};
 
-/// The package that is compiled.
-pub(crate) const PACKAGE: &str = "gristmill-web";
+/// The packages that are compiled: the runtime, and chat templates.
+pub(crate) const PACKAGES: [&str; 2] = ["gristmill-web", "gristmill-template-web"];
 
 /// A crate of others in the module.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,9 +31,10 @@ pub(crate) fn crates(place: &Place, toolchain: &Toolchain) -> Outcome<Vec<Crate>
     let metadata: Value = serde_json::from_str(&metadata).map_err(|e| format!("cargo metadata: {e}"))?;
     // Metadata are of the whole workspace, where other packages ask for more of what they share. The tree is of this one.
     let edges = "no-dev,no-build,no-proc-macro";
-    let tree =
-        cargo(&["tree", "--locked", "--package", PACKAGE, "--target", TARGET, "--edges", edges, "--prefix=none"])?;
-    select(&metadata, &tree).ok_or_else(|| format!("cargo does not describe {PACKAGE} as it should"))
+    let mut args = vec!["tree", "--locked", "--target", TARGET, "--edges", edges, "--prefix=none"];
+    args.extend(PACKAGES.iter().flat_map(|package| ["--package", package]));
+    let tree = cargo(&args)?;
+    select(&metadata, &tree).ok_or_else(|| format!("cargo does not describe {PACKAGES:?} as it should"))
 }
 
 /// The packages in the metadata that are in the tree, too, whose lines begin `name v1.0.0`. Those of the workspace have no
@@ -72,12 +73,12 @@ mod tests {
                    "manifest_path": format!("/r/{name}/Cargo.toml")})
         };
         let metadata = json!({"packages": [
-            package(PACKAGE, "0.1.0", Value::Null),
+            package(PACKAGES[0], "0.1.0", Value::Null),
             package("linked", "1.0.0", json!("registry")),
             package("linked", "2.0.0", json!("registry")),
             package("unrelated", "1.0.0", json!("registry")),
         ]});
-        let tree = format!("{PACKAGE} v0.1.0 (/here)\nlinked v2.0.0\nlinked v2.0.0 (*)\n");
+        let tree = format!("{} v0.1.0 (/here)\nlinked v2.0.0\nlinked v2.0.0 (*)\n", PACKAGES[0]);
         let found = select(&metadata, &tree).expect("well-formed");
         assert_eq!(
             found.iter().map(|c| (c.name.as_str(), c.version.as_str())).collect::<Vec<_>>(),

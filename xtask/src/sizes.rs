@@ -67,6 +67,7 @@ fn gzip(content: &[u8]) -> Outcome<u64> {
 fn part_of(source: &str) -> String {
     match package_of(source) {
         Some(package) => package,
+        None if source.starts_with("pkg/template/") => "chat templates".to_string(),
         None if source.starts_with("pkg/") => "bindings of the WebAssembly".to_string(),
         None => "scripts".to_string(),
     }

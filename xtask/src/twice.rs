@@ -11,7 +11,7 @@ use crate::toolchain::Toolchain;
 use crate::wasm;
 
 /// Compiles a copy of the sources in a folder with another path of another length, and compares with `first`.
-pub(crate) fn check(place: &Place, toolchain: &Toolchain, first: &Path) -> Outcome {
+pub(crate) fn check(place: &Place, toolchain: &Toolchain, first: &[PathBuf; 2]) -> Outcome {
     let root = place.target.join("copy of the sources");
     if root.exists() {
         fs::remove_dir_all(&root).map_err(|e| at(&root, &e))?;
@@ -34,15 +34,17 @@ pub(crate) fn check(place: &Place, toolchain: &Toolchain, first: &Path) -> Outco
     let copied = Place::below(&root);
     let second = wasm::compile(&copied, toolchain, &metadata::crates(&copied, toolchain)?)?;
     let read = |path: &Path| fs::read(path).map_err(|e| at(path, &e));
-    let (one, other) = (read(first)?, read(&second)?);
-    if one != other {
-        let place = one.iter().zip(&other).take_while(|(a, b)| a == b).count();
-        return Err(format!(
-            "{} and {} differ from byte {place} on: something in them depends on where the sources lie",
-            first.display(),
-            second.display()
-        ));
+    for (first, second) in first.iter().zip(&second) {
+        let (one, other) = (read(first)?, read(second)?);
+        if one != other {
+            let place = one.iter().zip(&other).take_while(|(a, b)| a == b).count();
+            return Err(format!(
+                "{} and {} differ from byte {place} on: something in them depends on where the sources lie",
+                first.display(),
+                second.display()
+            ));
+        }
+        say(&format!("both modules have the same {} bytes", one.len()));
     }
-    say(&format!("both modules have the same {} bytes", one.len()));
     fs::remove_dir_all(&root).map_err(|e| at(&root, &e))
 }

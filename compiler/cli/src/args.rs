@@ -432,6 +432,9 @@ pub(crate) struct RunArgs {
     /// Message of the system in front of the conversation
     #[arg(long, value_name = "TEXT", requires = "chat")]
     pub(crate) system: Option<String>,
+    /// Tools that the model may call: a list of JSON schemas for the chat template
+    #[arg(long, value_name = "FILE.json", requires = "chat")]
+    pub(crate) tools: Option<PathBuf>,
     /// Input tensors
     #[arg(long, value_name = "FILE.safetensors", requires = "outputs")]
     pub(crate) inputs: Option<PathBuf>,

@@ -13,18 +13,16 @@ use super::files::Files;
 use super::json;
 use super::processors::{PREPROCESSOR, PROCESSOR, Processors, VIDEO_PREPROCESSOR};
 use super::sentence::{self, Sentence};
+use super::template;
+use super::tokenizer::Tokenizer;
 use crate::error::CompileError;
 use crate::gguf::{self, Gguf};
 use crate::weights::Checkpoint;
 
 /// Files that a bundle carries as the model had them, but that JSON is such as every reader understands.
-const COMPANIONS: [&str; 9] = [
+const COMPANIONS: [&str; 5] = [
     "config.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
     "generation_config.json",
-    "chat_template.jinja",
-    "chat_template.json",
     PREPROCESSOR,
     VIDEO_PREPROCESSOR,
     PROCESSOR,
@@ -175,6 +173,17 @@ impl ModelDir {
         Ok(found)
     }
 
+    /// The content of the bundle's file of chat templates, if the model has any; warnings are added to its own.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn chat_template(&mut self, tokenizer: Option<&Tokenizer>) -> Result<Option<String>, CompileError> {
+        let mut warnings = Vec::new();
+        let made = template::chat_file(&self.files, tokenizer.map_or(&[], |t| &t.special), &mut warnings)?;
+        self.warnings.extend(warnings);
+        Ok(made)
+    }
+
     /// What the tokens of a model with a CTC head stand for; none without a vocabulary.
     ///
     /// # Errors
@@ -201,20 +210,20 @@ impl ModelDir {
         all.into_iter().filter_map(|id| u32::try_from(id).ok()).collect()
     }
 
-    /// The content of the bundle's `tokenizer.json`, if the directory has a tokenizer; warnings are added to its own.
+    /// The tokenizer, if the directory has one; warnings are added to its own.
     ///
     /// # Errors
     /// As [`super::tokenizer::tokenizer`].
-    pub fn tokenizer(&mut self) -> Result<Option<Vec<u8>>, CompileError> {
-        let Some(found) = super::tokenizer::tokenizer(&self.files, &self.config)? else { return Ok(None) };
-        self.warnings.extend(found.warnings);
-        if !self.sentence.lowers {
-            return Ok(Some(found.json));
+    pub fn tokenizer(&mut self) -> Result<Option<Tokenizer>, CompileError> {
+        let Some(mut found) = super::tokenizer::tokenizer(&self.files, &self.config)? else { return Ok(None) };
+        self.warnings.append(&mut found.warnings);
+        if self.sentence.lowers {
+            let internal = |e| CompileError::Internal(format!("{}: {e}", super::tokenizer::FILE));
+            let mut tokenizer = serde_json::from_slice(&found.json).map_err(internal)?;
+            Sentence::lower(&mut tokenizer);
+            found.json = serde_json::to_vec(&tokenizer).map_err(internal)?;
         }
-        let internal = |e| CompileError::Internal(format!("{}: {e}", super::tokenizer::FILE));
-        let mut tokenizer = serde_json::from_slice(&found.json).map_err(internal)?;
-        Sentence::lower(&mut tokenizer);
-        serde_json::to_vec(&tokenizer).map(Some).map_err(internal)
+        Ok(Some(found))
     }
 }
 

@@ -70,6 +70,26 @@ impl Files {
         small(&self.place.join(name))
     }
 
+    /// The names of the files in a folder, sorted.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn list(&self, folder: &str) -> Result<Vec<String>, CompileError> {
+        if let Some(files) = &self.in_memory {
+            let inside = |path: &&str| path.strip_prefix(folder)?.strip_prefix('/').map(str::to_string);
+            return Ok(files.keys().filter_map(inside).collect());
+        }
+        let path = self.place.join(folder);
+        let entries = match std::fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(CompileError::io(&path, &e)),
+        };
+        let mut names: Vec<String> = entries.flatten().filter_map(|e| e.file_name().into_string().ok()).collect();
+        names.sort();
+        Ok(names)
+    }
+
     /// The content of a JSON file; `None` if there is no such file.
     ///
     /// # Errors

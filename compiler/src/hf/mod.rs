@@ -26,6 +26,8 @@ pub(crate) mod sentence;
 
 pub(crate) mod start;
 
+pub(crate) mod template;
+
 pub(crate) mod timestamps;
 
 pub mod tokenizer;

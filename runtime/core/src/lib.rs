@@ -38,8 +38,6 @@ pub mod sample;
 pub mod sound;
 pub mod speech;
 pub mod stream;
-#[cfg(feature = "template")]
-mod strftime;
 pub mod task;
 #[cfg(feature = "template")]
 pub mod template;

@@ -246,7 +246,10 @@ export type MessagePart = { type: "text"; text: string } | { type: "image"; imag
 /** One message of a conversation. */
 export interface Message {
   role: string;
-  content: string | MessagePart[];
+  /** May be missing where other entries say everything, such as calls of tools. */
+  content?: string | MessagePart[] | null;
+  /** Further entries that the chat template may know: `tool_calls`, `name`, `reasoning_content`, .. */
+  [entry: string]: unknown;
 }
 
 /** How text is generated. */
@@ -256,6 +259,16 @@ export interface GenerateOptions {
    * mention stand in front of it, or in front of the last message.
    */
   images?: PictureSource[];
+  /** Tools that the model may call, as JSON schemas, for the chat template. Calls are part of the text. */
+  tools?: object[];
+  /** Documents for the chat template. */
+  documents?: object[];
+  /** Leaves the last message open, and continues it instead of beginning a new one. */
+  continueFinalMessage?: boolean;
+  /** The name of a chat template, if the model has several. */
+  chatTemplate?: string;
+  /** Further variables of the chat template, such as `enable_thinking`. */
+  templateVariables?: Record<string, unknown>;
   /** Most tokens to generate. Default: 256. */
   maxNewTokens?: number;
   /** 0, the default, takes the best token every time. */

@@ -15,7 +15,9 @@ export type ChatPart = { type: "text"; text: string } | { type: "image_url"; ima
 /** A message of a request. */
 export interface ChatMessage {
   role: string;
-  content: string | ChatPart[];
+  content?: string | ChatPart[] | null;
+  /** Further entries, such as `tool_calls`, reach the chat template. */
+  [entry: string]: unknown;
 }
 
 /** A request. Other parameters of the interface are refused instead of being ignored. */
@@ -160,9 +162,10 @@ function usageOf({ promptTokens, tokens }: GenerateResult): ChatUsage {
   return { prompt_tokens: promptTokens, completion_tokens: completion, total_tokens: promptTokens + completion };
 }
 
-function toMessage({ role, content }: ChatMessage, index: number): Message {
+function toMessage({ content, ...rest }: ChatMessage, index: number): Message {
+  const { role } = rest;
   if (typeof role !== "string") throw refuse(`messages[${index}].role: expected a text, found ${JSON.stringify(role)}`);
-  if (typeof content === "string") return { role, content };
+  if (typeof content === "string" || content === null || content === undefined) return { ...rest, content: content ?? null };
   const parts: unknown = content;
   if (!Array.isArray(parts)) {
     throw refuse(`messages[${index}].content: expected a text, found ${JSON.stringify(parts)}`);
@@ -176,7 +179,7 @@ function toMessage({ role, content }: ChatMessage, index: number): Message {
     throw refuse(`messages[${index}].content: expected parts of type text or image_url, found ${found}`);
   });
   const texts = read.map((part) => (part.type === "text" ? part.text : null));
-  return { role, content: texts.includes(null) ? read : texts.join("") };
+  return { ...rest, content: texts.includes(null) ? read : texts.join("") };
 }
 
 function generateOptions(params: ChatParams, signal: AbortSignal | undefined): GenerateOptions {

@@ -26,10 +26,17 @@ import type { WriteEvent } from "./tasks/write";
 /** Options of a generation that can be sent to a worker. */
 export type SentGenerateOptions = Omit<GenerateOptions, "signal" | "onPrompt" | "images">;
 
+/** Options of the chat template. */
+export type TemplateOptions = Pick<
+  GenerateOptions,
+  "tools" | "documents" | "continueFinalMessage" | "chatTemplate" | "templateVariables"
+>;
+
 /** A message without the pictures that it is about, which are sent beside it. */
 export interface SentMessage {
   role: string;
-  content: string | ({ type: "text"; text: string } | { type: "image" })[];
+  content?: string | ({ type: "text"; text: string } | { type: "image" })[] | null;
+  [entry: string]: unknown;
 }
 
 /** Options of writing down a recording that can be sent to a worker. */

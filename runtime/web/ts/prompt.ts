@@ -16,12 +16,12 @@ export const NOTHING_WRITTEN: GenerateResult = {
 };
 
 /** A message that is nothing but text. */
-type TextMessage = { role: string; content: string };
+type TextMessage = Message & { content?: string | null };
 
 /** Whether a prompt is nothing but text, and can be sent as it is. */
 export function isText(prompt: string | Message[], images: PictureSource[]): prompt is string | TextMessage[] {
   if (images.length > 0) return false;
-  return typeof prompt === "string" || prompt.every(({ content }) => typeof content === "string");
+  return typeof prompt === "string" || prompt.every(({ content }) => !Array.isArray(content));
 }
 
 /** A prompt, and its pictures in the order in which it mentions them. */
@@ -34,10 +34,10 @@ export interface Split {
 export function withoutPictures(prompt: string | Message[], images: PictureSource[]): Split {
   if (typeof prompt === "string") return { prompt, images };
   const found: PictureSource[] = [];
-  const take = ({ role, content }: Message, index: number): SentMessage => {
+  const take = ({ content, ...rest }: Message, index: number): SentMessage => {
     const last = index === prompt.length - 1;
-    if (typeof content === "string" && (!last || images.length === 0)) return { role, content };
-    const parts = typeof content === "string" ? [{ type: "text", text: content } as const] : content;
+    if (!Array.isArray(content) && (!last || images.length === 0)) return { ...rest, content: content ?? null };
+    const parts = Array.isArray(content) ? content : [{ type: "text", text: content ?? "" } as const];
     const more = last ? images.map((image) => ({ type: "image", image }) as const) : [];
     const sent = [...more, ...parts].map((part) => {
       if (part.type === "text") return { type: "text", text: part.text } as const;
@@ -48,7 +48,7 @@ export function withoutPictures(prompt: string | Message[], images: PictureSourc
       found.push(part.image);
       return { type: "image" } as const;
     });
-    return { role, content: sent };
+    return { ...rest, content: sent };
   };
   return { prompt: prompt.map(take), images: found };
 }

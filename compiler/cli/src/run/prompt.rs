@@ -13,7 +13,7 @@ use gristmill_runtime::embedding::Embedder;
 use gristmill_runtime::generate::{Options, Outcome as Generated, Prompt, Stop};
 use gristmill_runtime::picture::Picture;
 use gristmill_runtime::task::{show, shown, takes_films, takes_pictures, takes_sounds, takes_texts, tasks};
-use gristmill_runtime::template::{ChatTemplate, Content, Message, Part};
+use gristmill_runtime::template::{ChatOptions, ChatTemplate, Content, Message, Part};
 use gristmill_runtime::text::Callbacks;
 use gristmill_runtime::tokenizer::Tokenizer;
 
@@ -111,8 +111,17 @@ fn conversation(args: &RunArgs, content: Content, bundle: &Bundle, tokenizer: &T
     let system = args.system.iter().map(|s| Message::new("system", s.as_str()));
     let messages: Vec<Message> = system.chain([Message::new("user", content)]).collect();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(0));
+    let tools = args.tools.as_deref().map(json_file).transpose()?;
     // The template writes special tokens itself.
-    Ok(tokenizer.encode(&template.render(&messages, true, now)?, false)?)
+    Ok(tokenizer.encode(&template.render(&messages, &ChatOptions { tools, ..ChatOptions::answer(now) })?, false)?)
+}
+
+/// The text of a JSON file.
+fn json_file(path: &Path) -> Outcome<String> {
+    let fault = |e: &dyn std::fmt::Display| Failure::wrong(format!("{}: {e}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|e| fault(&e))?;
+    serde_json::from_str::<serde_json::Value>(&text).map_err(|e| fault(&e))?;
+    Ok(text)
 }
 
 fn continue_text(

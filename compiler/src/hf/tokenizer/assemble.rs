@@ -47,11 +47,15 @@ pub(super) struct Assembly {
     extra: Vec<Token>,
 }
 
-/// The complete `tokenizer.json`.
+/// The complete `tokenizer.json`, and the texts of special tokens by name.
 ///
 /// # Errors
 /// Says which entry the tokenizers library cannot read, or what is missing for the class.
-pub(super) fn assemble(maker: Maker, mut settings: Settings, base: Base) -> Result<Value, String> {
+pub(super) fn assemble(
+    maker: Maker,
+    mut settings: Settings,
+    base: Base,
+) -> Result<(Value, Vec<(String, String)>), String> {
     let class = match maker {
         Maker::Class(_, class) => Some(class),
         Maker::Plain | Maker::Letters | Maker::Undescribed(_) | Maker::Apart(_) => None,
@@ -64,6 +68,8 @@ pub(super) fn assemble(maker: Maker, mut settings: Settings, base: Base) -> Resu
         Base::Pieces(pieces) => (pieces.additional.clone(), pieces.defaults.clone(), Some(pieces)),
     };
     let named = named(class, &settings, &defaults);
+    let text = |name: &&str| Some((name.to_string(), named.get(*name)?.content.clone()));
+    let special = NAMED.iter().filter_map(text).collect();
     let scope = scope(class, &settings, &named, pieces);
     let extra = extra(class, &settings, additional, &scope);
     let specific = specific(class, &settings);
@@ -86,7 +92,7 @@ pub(super) fn assemble(maker: Maker, mut settings: Settings, base: Base) -> Resu
     assembly.add_tokens(&settings);
     assembly.surround(class, &settings)?;
     assembly.add_again(class.map_or(AddsAll::No, |c| c.adds_all));
-    assembly.finish(&settings)
+    Ok((assembly.finish(&settings)?, special))
 }
 
 /// Special tokens by name: those of the directory, else the defaults of the class.

@@ -36,6 +36,8 @@ pub const FILE: &str = "tokenizer.json";
 pub struct Tokenizer {
     /// The content of `tokenizer.json`.
     pub json: Vec<u8>,
+    /// Special tokens with names, such as `bos_token`, and their texts.
+    pub special: Vec<(String, String)>,
     /// What a directory says that has no effect.
     pub warnings: Vec<String>,
 }
@@ -64,10 +66,10 @@ pub fn tokenizer(files: &Files, config: &Value) -> Result<Option<Tokenizer>, Com
         tokenizer: own.as_ref(),
     };
     let settings = Settings::read(&parsed).map_err(fault)?;
-    let folded = base.and_then(|base| assemble::assemble(maker, settings, base)).map_err(fault)?;
+    let (folded, special) = base.and_then(|base| assemble::assemble(maker, settings, base)).map_err(fault)?;
     warnings.sort();
     let json = serde_json::to_vec(&folded).map_err(|e| CompileError::Internal(format!("{FILE}: {e}")))?;
-    Ok(Some(Tokenizer { json, warnings }))
+    Ok(Some(Tokenizer { json, special, warnings }))
 }
 
 /// A model while its tokenizer is read.

@@ -1,7 +1,7 @@
 // Text generation: from a prompt to token ids, and to what came of them.
 
 import type { GenerateResult } from "../api";
-import type { SentGenerateOptions, SentMessage } from "../engine";
+import type { SentGenerateOptions, SentMessage, TemplateOptions } from "../engine";
 import { makeError } from "../errors";
 import type { CallContext } from "../link";
 import type { Loaded } from "../loaded";
@@ -30,7 +30,7 @@ export async function generate(
   if (!model.text.tokenizer || !model.manifest.entries.some((e) => e.role === "decode")) {
     throw makeError("unsupported", "this model does not generate text");
   }
-  const ids = Uint32Array.from(encode(model, prompt, pictures.length));
+  const ids = Uint32Array.from(encode(model, prompt, pictures.length, options));
   const pixels = pictures.map(pixelsOf);
   const full = complete(options, MOST_TOKENS);
   if (context.signal.aborted) full.maxNewTokens = 0;
@@ -41,22 +41,28 @@ export async function generate(
   return { ...generated, text: written.text, recoveries: written.recoveries };
 }
 
-function encode(model: Loaded, prompt: string | SentMessage[], pictures: number): number[] {
+function encode(model: Loaded, prompt: string | SentMessage[], pictures: number, options: TemplateOptions): number[] {
   const { tokenizer, template } = model.text;
   if (!tokenizer) throw makeError("unsupported", "this model takes token ids only");
-  if (pictures > 0) return withMarks(model, tokenizer, prompt, pictures);
+  if (pictures > 0) return withMarks(model, tokenizer, prompt, pictures, options);
   if (typeof prompt === "string") return tokenizer.encode(prompt, true);
   // The template writes special tokens itself.
-  return tokenizer.encode(render(template, prompt), false);
+  return tokenizer.encode(render(template, prompt, options), false);
 }
 
-function render(template: ChatTemplate | null, messages: SentMessage[]): string {
-  if (template) return template.render(messages, true, Math.floor(Date.now() / 1000));
+function render(template: ChatTemplate | null, messages: SentMessage[], options: TemplateOptions): string {
+  if (template) return template.render(messages, true, Math.floor(Date.now() / 1000), options);
   throw makeError("unsupported", "this model has no chat template: give the prompt as a text instead of messages");
 }
 
 /** The ids of a prompt with as many marks of pictures as there are; those that it does not have stand in front. */
-function withMarks(model: Loaded, tokenizer: Tokenizer, prompt: string | SentMessage[], pictures: number): number[] {
+function withMarks(
+  model: Loaded,
+  tokenizer: Tokenizer,
+  prompt: string | SentMessage[],
+  pictures: number,
+  options: TemplateOptions,
+): number[] {
   const task = model.manifest.entries.find((e) => e.task?.kind === "generate")?.task;
   if (task?.token === undefined) throw makeError("unsupported", "this model looks at no pictures while it writes");
   const written = task.written ?? tokenizer.idToToken(task.token) ?? "";
@@ -65,17 +71,17 @@ function withMarks(model: Loaded, tokenizer: Tokenizer, prompt: string | SentMes
   if (typeof prompt === "string") return tokenizer.encode(written.repeat(missing(prompt)) + prompt, true);
   // The template knows best where pictures belong, if it knows of pictures at all.
   try {
-    const ids = tokenizer.encode(render(model.text.template, prompt), false);
+    const ids = tokenizer.encode(render(model.text.template, prompt, options), false);
     if (marks(ids) === pictures) return ids;
   } catch (e) {
     if (!model.text.template) throw e;
   }
-  const plain = prompt.map(({ role, content }) => ({ role, content: flat(content, written) }));
-  return tokenizer.encode(render(model.text.template, plain), false);
+  const plain = prompt.map(({ content, ...rest }) => ({ ...rest, content: flat(content, written) }));
+  return tokenizer.encode(render(model.text.template, plain, options), false);
 }
 
 /** A message as a text. */
 function flat(content: SentMessage["content"], written: string): string {
-  if (typeof content === "string") return content;
+  if (!Array.isArray(content)) return content ?? "";
   return content.map((part) => (part.type === "text" ? part.text : written)).join("");
 }

@@ -1,10 +1,11 @@
 // The files of a bundle that turn text into token ids and back.
 
 import { makeError } from "../errors";
-import { CONFIG_FILE, makeTemplate, PROCESSOR_FILE, TEMPLATE_FILE, type ChatTemplate } from "./template";
+import type { ChatTemplate } from "./template";
 import { makeTokenizer, type Tokenizer } from "./tokenizer";
 
 const TOKENIZER_FILE = "tokenizer.json";
+const CHAT_FILE = "chat_template.json";
 
 /** Everything that turns text into token ids and back. */
 export interface Text {
@@ -17,16 +18,11 @@ export const NO_TEXT: Text = { tokenizer: null, template: null };
 
 /** Reads what the bundle has; `read` gives null for a file that it lacks. */
 export async function loadText(read: (path: string) => Promise<string | null>): Promise<Text> {
-  const [tokenizer, config, template, processor] = await Promise.all(
-    [TOKENIZER_FILE, CONFIG_FILE, TEMPLATE_FILE, PROCESSOR_FILE].map(read),
-  );
+  const [tokenizer, chat] = await Promise.all([TOKENIZER_FILE, CHAT_FILE].map(read));
   return {
     tokenizer: tokenizer ? makeTokenizer(parse(TOKENIZER_FILE, tokenizer)) : null,
-    template: makeTemplate({
-      template: template ?? null,
-      processor: parse(PROCESSOR_FILE, processor),
-      config: parse(CONFIG_FILE, config),
-    }),
+    // The engine is only loaded for models that chat.
+    template: chat ? (await import("./template")).bundledTemplate(chat) : null,
   };
 }
 

@@ -1,25 +1,11 @@
-// Chat templates: Jinja as Hugging Face uses it.
+// Chat templates: the engine is that of native programs, as WebAssembly. This file and the engine are loaded for models
+// that have a template only.
 
-import { Environment, Interpreter, parse, tokenize } from "@huggingface/jinja";
+import { initSync, renderChat } from "../../pkg/template/gristmill_template_web.js";
+import module from "../../pkg/template/module.js";
 
-import type { SentMessage } from "../engine";
+import type { SentMessage, TemplateOptions } from "../engine";
 import { makeError } from "../errors";
-import { strftime } from "./strftime";
-
-/** Where a template may be in a bundle; the first one counts. The second one is that of models of more than text. */
-export const TEMPLATE_FILE = "chat_template.jinja";
-export const PROCESSOR_FILE = "chat_template.json";
-export const CONFIG_FILE = "tokenizer_config.json";
-
-/** The files of a bundle that a template comes from. */
-export interface TemplateFiles {
-  /** The text of `chat_template.jinja`, or null if the bundle has none. */
-  template: string | null;
-  /** The content of `chat_template.json`, parsed, or null if the bundle has none. */
-  processor?: unknown;
-  /** The content of `tokenizer_config.json`, parsed, or null if the bundle has none. */
-  config: unknown;
-}
 
 /** The template of a model, ready to render. */
 export interface ChatTemplate {
@@ -27,106 +13,87 @@ export interface ChatTemplate {
    * The prompt for a conversation. With `addGenerationPrompt` it ends where the assistant begins. `unixSeconds` is the
    * time, for templates that mention the date.
    */
-  render(messages: readonly SentMessage[], addGenerationPrompt: boolean, unixSeconds: number): string;
+  render(
+    messages: readonly SentMessage[],
+    addGenerationPrompt: boolean,
+    unixSeconds: number,
+    options?: TemplateOptions,
+  ): string;
 }
 
-/** The chat template of a bundle; null if the model is no chat model. */
-export function makeTemplate({ template, processor, config }: TemplateFiles): ChatTemplate | null {
-  const special = specialTokens(config);
-  if (template !== null) return compile(TEMPLATE_FILE, template, special);
-  const own = templateOf(processor);
-  if (own !== null) return compile(PROCESSOR_FILE, own, special);
-  const source = templateOf(config);
-  return source === null ? null : compile(CONFIG_FILE, source, special);
+/** A template as model directories have it. */
+export interface TemplateFiles {
+  /** The text of `chat_template.jinja`, or null if there is none. */
+  template: string | null;
+  /** The content of `chat_template.json`, which goes before that of the tokenizer, or null if there is none. */
+  processor?: unknown;
+  /** The content of `tokenizer_config.json`, or null if there is none. */
+  config: unknown;
 }
 
-/** What a template says of the messages it was given. */
-class Raised extends Error {}
-
-function compile(file: string, source: string, special: Record<string, string>): ChatTemplate {
-  const fault = (e: unknown): Error => {
-    const message = `${file}: chat template: ${e instanceof Error ? e.message : String(e)}`;
-    return e instanceof Raised ? makeError("input", message) : makeError("bundle", message, { file }, e);
-  };
-  let program: ReturnType<typeof parse>;
-  try {
-    // As in Hugging Face's `_compile_jinja_template`.
-    program = parse(tokenize(source, { trim_blocks: true, lstrip_blocks: true }));
-  } catch (e) {
-    throw fault(e);
-  }
-  printBooleansAsPython();
+/** The chat templates of a bundle, from its file `chat_template.json`. */
+export function bundledTemplate(chat: string): ChatTemplate {
   return {
-    render(messages, addGenerationPrompt, unixSeconds) {
-      const environment = new Environment();
-      const variables: Record<string, unknown> = {
-        ...special,
-        ...CONSTANTS,
-        range,
-        raise_exception: (text: unknown) => {
-          throw new Raised(String(text));
-        },
-        strftime_now: (format: unknown) => strftime(String(format), unixSeconds),
-        // Templates may print messages, so there is nothing else in them.
-        messages: messages.map(({ role, content }) => ({ role, content })),
-        add_generation_prompt: addGenerationPrompt,
+    render(messages, addGenerationPrompt, unixSeconds, options = {}) {
+      const request = {
+        messages,
+        add_generation_prompt: addGenerationPrompt && options.continueFinalMessage !== true,
+        continue_final_message: options.continueFinalMessage ?? false,
+        tools: options.tools ?? null,
+        documents: options.documents ?? null,
+        chat_template: options.chatTemplate ?? null,
+        variables: options.templateVariables ?? {},
+        now: unixSeconds,
       };
-      for (const [name, value] of Object.entries(variables)) environment.set(name, value);
-      try {
-        return (new Interpreter(environment).run(program) as { value: string }).value;
-      } catch (e) {
-        throw fault(e);
-      }
+      return run(chat, JSON.stringify(request));
     },
   };
 }
 
-/** The package writes `true` where Python, and with it what models were trained on, has `True`. */
-function printBooleansAsPython(): void {
-  const value = new Environment().set("x", true) as { toString(): string };
-  if (value.toString() === "True") return;
-  const prototype = Object.getPrototypeOf(value) as object;
-  const toString = function (this: { value: unknown }): string {
-    return this.value === true ? "True" : "False";
-  };
-  Object.defineProperty(prototype, "toString", { value: toString, configurable: true });
+/** The chat template of files that are in no bundle; null if there is none. */
+export function makeTemplate({ template, processor, config }: TemplateFiles): ChatTemplate | null {
+  const entry = (of: unknown): unknown => (of as Record<string, unknown> | null | undefined)?.["chat_template"];
+  const found = ([["chat_template.jinja", template], ["chat_template.json", entry(processor)]] as const).find(
+    ([, source]) => typeof source === "string",
+  ) ?? (["tokenizer_config.json", entry(config)] as const);
+  const [file, source] = found;
+  const named = typeof source === "string" ? [{ name: "default", template: source }] : source;
+  if (!Array.isArray(named)) return null;
+  const templates = (named as { name: string; template: string }[]).map((t) => ({ name: t.name, file, source: t.template }));
+  const text = (value: unknown): unknown =>
+    typeof value === "string" ? value : (value as { content?: unknown } | null)?.content;
+  const tokens = Object.entries((config ?? {}) as object).map(([key, value]) => [key, text(value)] as const);
+  const special = tokens.filter(([key, value]) => key.endsWith("_token") && typeof value === "string");
+  return bundledTemplate(JSON.stringify({ templates, variables: Object.fromEntries(special), by_tools: true }));
 }
 
-const CONSTANTS = { true: true, false: false, none: null, True: true, False: false, None: null };
+let ready = false;
+/** What ended the engine for good: its memory cannot be trusted afterwards. */
+let broken: unknown = null;
 
-/** A template is code from elsewhere and must not fill the memory. */
-const MAX_RANGE = 100_000;
-
-function range(...args: unknown[]): number[] {
-  const numbers = args.filter((a): a is number => typeof a === "number");
-  const [first = 0, second = 0, step = 1] = numbers;
-  const [start, stop] = numbers.length === 1 ? [0, first] : [first, second];
-  const length = step === 0 ? NaN : Math.max(Math.ceil((stop - start) / step), 0);
-  if (!(length <= MAX_RANGE)) throw new Error(`range of ${length} numbers`);
-  return Array.from({ length }, (_, i) => start + i * step);
-}
-
-function field(value: unknown, key: string): unknown {
-  return typeof value === "object" && value !== null ? (value as Record<string, unknown>)[key] : undefined;
-}
-
-/** `chat_template` is a text, or a list of named ones of which `default` is meant. */
-function templateOf(config: unknown): string | null {
-  const entry = field(config, "chat_template");
-  if (typeof entry === "string") return entry;
-  if (!Array.isArray(entry)) return null;
-  const named: unknown[] = entry;
-  const source = field(named.find((t) => field(t, "name") === "default") ?? named[0], "template");
-  return typeof source === "string" ? source : null;
-}
-
-/** Texts under keys such as `bos_token`; each is a text or an object with `content`. */
-function specialTokens(config: unknown): Record<string, string> {
-  const special: Record<string, string> = {};
-  if (typeof config !== "object" || config === null) return special;
-  for (const [key, value] of Object.entries(config)) {
-    const text = typeof value === "string" ? value : field(value, "content");
-    if (key.endsWith("_token") && typeof text === "string") special[key] = text;
+function run(chat: string, request: string): string {
+  if (broken !== null) throw makeError("bundle", "chat template: the engine was ended; load the page anew", {}, broken);
+  if (!ready) {
+    initSync({ module: decode(module) });
+    ready = true;
   }
-  return special;
+  try {
+    return renderChat(chat, request);
+  } catch (e) {
+    if (typeof e !== "string") {
+      broken = e;
+      throw makeError("bundle", `chat template: ${e instanceof Error ? e.message : String(e)}`, {}, e);
+    }
+    // The first letter says who is at fault.
+    const message = e.slice(1);
+    if (e.startsWith("i")) throw makeError("input", message);
+    throw makeError("bundle", message, { file: message.split(":")[0] ?? "" });
+  }
+}
+
+/** Bytes are characters from `#` on, so that none of them needs an escape but the backslash. */
+function decode(text: string): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i) - 35;
+  return bytes;
 }

@@ -1,0 +1,357 @@
+//! `apply_chat_template`: from messages to a text.
+
+use std::rc::Rc;
+
+use crate::fault::{Error, Fault, Kind, Res};
+use crate::json;
+use crate::ops::truth;
+use crate::value::{Dict, Value};
+use crate::{Template, object, with_stack};
+
+/// Stands behind the text that is to be continued, so that it is found again.
+const CONTINUE_TAG: &str = "CONTINUE_FINAL_MESSAGE_TAG ";
+/// Names of a message's reasoning; the first one is what templates read.
+const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
+/// What probes say.
+const PROBE: &str = "QuickBrownFox7";
+
+/// What the contents of messages must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Content {
+    /// The template knows texts only.
+    Text,
+    /// The template knows lists of parts only.
+    Parts,
+    /// Both, or it cannot be said.
+    #[default]
+    Any,
+}
+
+impl Content {
+    /// Its name in the file of a bundle.
+    pub fn name(self) -> &'static str {
+        match self {
+            Content::Text => "text",
+            Content::Parts => "parts",
+            Content::Any => "any",
+        }
+    }
+}
+
+/// Parses a template.
+///
+/// # Errors
+/// If it is none.
+pub fn check(file: &str, source: &str) -> Result<(), Error> {
+    with_stack(|| Template::parse(file, source).map(drop))
+}
+
+/// What the contents of messages must be, found by rendering a text both ways. `variables` is a JSON object.
+///
+/// # Errors
+/// If the template cannot be parsed, or the variables are no JSON object.
+pub fn content_of(file: &str, source: &str, variables: &str) -> Result<Content, Error> {
+    with_stack(|| {
+        let template = Template::parse(file, source)?;
+        let variables = object(variables).map_err(input)?;
+        let shows = |content: &str| {
+            let messages = format!(r#"[{{"role": "user", "content": {content}}}]"#);
+            let Ok(messages) = json::parse(&messages) else { return false };
+            let mut all = variables.clone();
+            all.push(("messages".into(), messages));
+            all.push(("add_generation_prompt".into(), Value::Bool(true)));
+            all.extend(["tools", "documents"].map(|name| (name.into(), Value::None)));
+            // Where a list was printed, its quotes stand around the text.
+            template.render(all, 0).is_ok_and(|text| text.contains(PROBE) && !text.contains(&format!("'{PROBE}'")))
+        };
+        let text = shows(&format!("\"{PROBE}\""));
+        let parts = shows(&format!(r#"[{{"type": "text", "text": "{PROBE}"}}]"#));
+        Ok(match (text, parts) {
+            (true, false) => Content::Text,
+            (false, true) => Content::Parts,
+            (true, true) | (false, false) => Content::Any,
+        })
+    })
+}
+
+fn input(fault: Box<Fault>) -> Error {
+    Error { kind: Kind::Input, file: String::new(), line: 0, message: fault.message }
+}
+
+fn wrong<T>(message: impl Into<String>) -> Result<T, Error> {
+    Err(Error { kind: Kind::Input, file: String::new(), line: 0, message: message.into() })
+}
+
+/// The prompt for a conversation.
+///
+/// `chat` is the file `chat_template.json` of a bundle. `request` is a JSON object: `messages`, and what
+/// `apply_chat_template` of transformers takes besides: `tools`, `documents`, `add_generation_prompt`,
+/// `continue_final_message`, `chat_template` (the name of one), `variables` (further ones of the template), and `now`, the
+/// time in seconds since 1970, UTC.
+///
+/// # Errors
+/// If the conversation is none, or the template refuses or fails.
+pub fn render_chat(chat: &str, request: &str) -> Result<String, Error> {
+    with_stack(|| {
+        let chat = dict(json::parse(chat).map_err(input)?, "chat_template.json")?;
+        let request = dict(json::parse(request).map_err(input)?, "the request")?;
+        Request { chat: &chat, request: &request }.render()
+    })
+}
+
+fn dict(value: Value, what: &str) -> Result<Rc<Dict>, Error> {
+    match value {
+        Value::Dict(dict) => Ok(dict),
+        _ => wrong(format!("{what}: not a JSON object")),
+    }
+}
+
+fn text_of<'a>(dict: &'a Dict, key: &str) -> Option<&'a str> {
+    match dict.get_str(key) {
+        Some(Value::Str(s)) => Some(&s.text),
+        _ => None,
+    }
+}
+
+struct Request<'a> {
+    chat: &'a Dict,
+    request: &'a Dict,
+}
+
+impl Request<'_> {
+    fn value(&self, name: &str) -> Value {
+        self.request.get_str(name).cloned().unwrap_or(Value::None)
+    }
+
+    fn render(&self) -> Result<String, Error> {
+        let messages = match self.value("messages") {
+            Value::List(seq) if !seq.items.is_empty() => seq.items.clone(),
+            Value::List(_) => {
+                return wrong("Cannot apply chat template to an empty conversation. Provide at least one message.");
+            }
+            _ => return wrong("messages: expected a list of messages"),
+        };
+        let messages = messages.iter().map(|m| self.message(m)).collect::<Result<Vec<_>, _>>()?;
+        for (name, what) in [("tools", "Tools should be JSON schemas"), ("documents", "Documents should be objects")] {
+            let objects = |all: &[Value]| all.iter().all(|v| matches!(v, Value::Dict(_)));
+            match self.value(name) {
+                Value::None => {}
+                Value::List(seq) if objects(&seq.items) => {}
+                _ => return wrong(format!("{name}: expected a list of objects: {what}")),
+            }
+        }
+        let (file, source) = self.template()?;
+        let generate = truth(&self.value("add_generation_prompt"));
+        let open = match self.value("continue_final_message") {
+            Value::Str(field) => Some(field.text.to_string()),
+            other => truth(&other).then(|| "content".to_string()),
+        };
+        if open.is_some() && generate {
+            return wrong(
+                "continue_final_message and add_generation_prompt are not compatible: the final message is continued, or \
+                 the assistant begins a new one",
+            );
+        }
+        let mut messages = messages.into_iter().map(alias).collect::<Result<Vec<_>, _>>()?;
+        let last = match &open {
+            Some(field) => Some(tag(&mut messages, field, source)?),
+            None => None,
+        };
+        let variables = self.variables(messages, generate)?;
+        let now = self.value("now").as_int().and_then(|i| i64::try_from(i).ok()).unwrap_or(0);
+        let text = Template::parse(file, source)?.render(variables, now)?;
+        match last {
+            Some(last) => cut(&text, &last),
+            None => Ok(text),
+        }
+    }
+
+    /// Later variables go before earlier ones.
+    fn variables(&self, messages: Vec<Value>, generate: bool) -> Result<Vec<(Rc<str>, Value)>, Error> {
+        let mut all: Vec<(Rc<str>, Value)> = vec![
+            ("messages".into(), Value::list(messages).map_err(input)?),
+            ("tools".into(), self.value("tools")),
+            ("documents".into(), self.value("documents")),
+            ("add_generation_prompt".into(), Value::Bool(generate)),
+        ];
+        let more = [self.request.get_str("variables"), self.chat.get_str("variables")];
+        for more in more.into_iter().flatten() {
+            let Value::Dict(more) = more else { return wrong("variables: expected an object") };
+            for (name, value) in &more.entries {
+                if let Value::Str(name) = name
+                    && !all.iter().any(|(n, _)| *n == name.text)
+                {
+                    all.push((name.text.clone(), value.clone()));
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// The template that is meant: its file and its text.
+    fn template(&self) -> Result<(&str, &str), Error> {
+        let templates = match self.chat.get_str("templates") {
+            Some(Value::List(seq)) => &seq.items[..],
+            _ => return wrong("chat_template.json: no list `templates`"),
+        };
+        let find = |name: &str| {
+            templates.iter().find_map(|t| match t {
+                Value::Dict(t) if text_of(t, "name") == Some(name) => {
+                    Some((text_of(t, "file")?, text_of(t, "source")?))
+                }
+                _ => None,
+            })
+        };
+        let by_tools = self.chat.get_str("by_tools").is_some_and(truth) && !self.value("tools").is_none();
+        let found = match self.value("chat_template") {
+            Value::Str(name) => find(&name.text),
+            _ => by_tools.then(|| find("tool_use")).flatten().or_else(|| find("default")),
+        };
+        match found {
+            Some(found) => Ok(found),
+            None => {
+                let names = templates.iter().filter_map(|t| match t {
+                    Value::Dict(t) => text_of(t, "name"),
+                    _ => None,
+                });
+                let names: Vec<&str> = names.collect();
+                wrong(format!("name one of the chat templates of this model: {}", names.join(", ")))
+            }
+        }
+    }
+
+    /// A message as the template wants it: no entries that are null, and contents in its form.
+    fn message(&self, message: &Value) -> Result<Value, Error> {
+        let Value::Dict(message) = message else { return wrong("messages: expected objects") };
+        let content = text_of(self.chat, "content");
+        let mut entries = Vec::new();
+        for (key, value) in &message.entries {
+            let is_content = matches!(key, Value::Str(k) if *k.text == *"content");
+            let value = match value {
+                Value::None => continue,
+                Value::Str(_) if is_content && content == Some("parts") => {
+                    let part = [(Value::str("type"), Value::str("text")), (Value::str("text"), value.clone())];
+                    let part = Value::Dict(Dict::new(part).map_err(input)?);
+                    Value::list(vec![part]).map_err(input)?
+                }
+                Value::List(parts) if is_content => match joined(&parts.items) {
+                    Some(text) if content == Some("text") => Value::str(text),
+                    _ => {
+                        Value::list(parts.items.iter().map(image).collect::<Res<_>>().map_err(input)?).map_err(input)?
+                    }
+                },
+                other => other.clone(),
+            };
+            entries.push((key.clone(), value));
+        }
+        Ok(Value::Dict(Dict::new(entries).map_err(input)?))
+    }
+}
+
+/// The texts of parts that are nothing but texts.
+fn joined(parts: &[Value]) -> Option<String> {
+    let mut out = String::new();
+    for part in parts {
+        match part {
+            Value::Dict(part) if text_of(part, "type") == Some("text") => out.push_str(text_of(part, "text")?),
+            _ => return None,
+        }
+    }
+    Some(out)
+}
+
+/// A part as templates know it: `image_url` of OpenAI is an image with a URL.
+fn image(part: &Value) -> Res<Value> {
+    if let Value::Dict(dict) = part
+        && text_of(dict, "type") == Some("image_url")
+        && let Some(url) = dict.get_str("image_url")
+    {
+        let url = match url {
+            Value::Dict(inner) => inner.get_str("url").cloned().unwrap_or_else(|| Value::str("")),
+            other => other.clone(),
+        };
+        let entries = [(Value::str("type"), Value::str("image")), (Value::str("url"), url)];
+        return Ok(Value::Dict(Dict::new(entries)?));
+    }
+    Ok(part.clone())
+}
+
+/// Reasoning under all names that templates read.
+fn alias(message: Value) -> Result<Value, Error> {
+    let Value::Dict(dict) = &message else { return Ok(message) };
+    let Some(reasoning) = REASONING.iter().find_map(|name| dict.get_str(name)).cloned() else { return Ok(message) };
+    let key = Value::str;
+    let mut all = vec![(key("thinking"), reasoning.clone())];
+    all.extend(dict.entries.iter().cloned());
+    all.push((key(REASONING[0]), reasoning));
+    Ok(Value::Dict(Dict::new(all).map_err(input)?))
+}
+
+/// Marks the end of the last message, and gives its text.
+fn tag(messages: &mut [Value], field: &str, source: &str) -> Result<String, Error> {
+    let Some(Value::Dict(last)) = messages.last() else { return wrong("messages: expected objects") };
+    let Some(text) = last.get_str(field).cloned() else {
+        return wrong(format!("continue_final_message is set but the final message has no \"{field}\" to continue!"));
+    };
+    let budget = crate::fault::Budget::new();
+    let equal = |name: &str| last.get_str(name).is_some_and(|v| crate::ops::equal(&budget, v, &text).unwrap_or(false));
+    let fields: Vec<&str> = match REASONING.contains(&field) {
+        true => REASONING.into_iter().filter(|name| equal(name)).collect(),
+        false => vec![field],
+    };
+    if !fields.iter().any(|field| source.contains(field)) {
+        return wrong(format!(
+            "continue_final_message is set to \"{field}\" but this is not an accepted field in the chat_template"
+        ));
+    }
+    let tagged = |text: &str| Value::str([text, CONTINUE_TAG].concat());
+    let (new, found) = match &text {
+        Value::Str(s) => (tagged(&s.text), s.text.to_string()),
+        Value::List(parts) => {
+            let mut parts = parts.items.clone();
+            let text = |part: &Value| match part {
+                Value::Dict(part) => text_of(part, "text").map(str::to_string),
+                _ => None,
+            };
+            let Some((at, text)) = parts.iter().enumerate().rev().find_map(|(at, part)| Some((at, text(part)?))) else {
+                return wrong(
+                    "continue_final_message is set but we could not find any text to continue in the final message!",
+                );
+            };
+            if let Value::Dict(part) = &parts[at] {
+                parts[at] = with(part, &["text"], &tagged(&text))?;
+            }
+            (Value::list(parts).map_err(input)?, text)
+        }
+        _ => return wrong(format!("continue_final_message: \"{field}\" of the final message is no text")),
+    };
+    let new = with(last, if matches!(text, Value::List(_)) { &fields[..1] } else { &fields }, &new)?;
+    if let Some(last) = messages.last_mut() {
+        *last = new;
+    }
+    Ok(found)
+}
+
+/// A dict with other values under some keys.
+fn with(dict: &Dict, keys: &[&str], value: &Value) -> Result<Value, Error> {
+    let replaced = keys.iter().map(|key| (Value::str(*key), value.clone()));
+    Ok(Value::Dict(Dict::new(dict.entries.iter().cloned().chain(replaced)).map_err(input)?))
+}
+
+/// The text up to the end of the last message.
+fn cut(rendered: &str, last: &str) -> Result<String, Error> {
+    let space = crate::unicode::is_space;
+    let tag = CONTINUE_TAG.trim();
+    let at = rendered.rfind(tag).filter(|_| rendered.contains(last.trim_matches(space)));
+    let Some(at) = at else {
+        let last: String = last.trim_matches(space).chars().take(200).collect();
+        return wrong(format!(
+            "continue_final_message is set but the final message does not appear in the chat after applying the chat \
+             template: {}",
+            crate::repr::quoted(&last)
+        ));
+    };
+    // Where the template keeps spaces, what is in front stays as it is.
+    let kept = &rendered[..at];
+    Ok(if rendered[at..].starts_with(CONTINUE_TAG) { kept } else { kept.trim_end_matches(space) }.to_string())
+}

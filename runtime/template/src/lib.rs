@@ -1,0 +1,198 @@
+//! Chat templates: Jinja2 as transformers configures it, over Python's values.
+//!
+//! One engine for everywhere: natively it is a library, in a page it is WebAssembly. It is held to jinja2 itself by the
+//! scripts in `tests/fixtures/chat`. What differs is refused by name: bytes, integers of more than 63 bits, filters whose
+//! result is another one every time.
+//!
+//! Templates are code from strangers. Lists and dicts cannot be changed, as in the sandbox of transformers, and the work of
+//! a rendering is bounded: steps, bytes, nesting ([`MAX_STEPS`], [`MAX_BYTES`], [`MAX_TEXT`], [`MAX_NESTING`]).
+
+mod ast;
+mod attr;
+mod chat;
+mod clock;
+mod eval;
+mod expr;
+mod fault;
+mod file;
+mod filters;
+mod format;
+mod html;
+mod interp;
+mod json;
+mod lexer;
+mod number;
+mod ops;
+mod parser;
+mod platform;
+mod repr;
+mod tests;
+mod text;
+mod unicode;
+mod value;
+
+use std::rc::Rc;
+
+pub use chat::{Content, check, content_of, render_chat};
+pub use fault::{Error, Kind, MAX_BYTES, MAX_NESTING, MAX_STEPS, MAX_TEXT};
+pub use file::{ChatFile, NamedTemplate};
+
+use fault::Res;
+use interp::Interp;
+use value::Value;
+
+/// A parsed template.
+struct Template {
+    file: String,
+    body: ast::Body,
+    blocks: Vec<Rc<ast::Block>>,
+}
+
+impl Template {
+    fn parse(file: &str, source: &str) -> Result<Self, Error> {
+        let (body, blocks) = parser::parse(source).map_err(|fault| fault.at(file, 0))?;
+        Ok(Template { file: file.to_string(), body, blocks })
+    }
+
+    fn render(&self, variables: Vec<(Rc<str>, Value)>, now: i64) -> Result<String, Error> {
+        let mut interp = Interp::new(&self.blocks, variables, now);
+        let root = interp.root.clone();
+        interp.scopes.push(root.clone());
+        match interp.body(&self.body, &root) {
+            Ok(_) => Ok(std::mem::take(&mut interp.out)),
+            Err(fault) => Err(fault.at(&self.file, interp.line)),
+        }
+    }
+}
+
+/// Renders a template with variables from a JSON object. `now` is the time in seconds since 1970, UTC.
+///
+/// # Errors
+/// If the template cannot be parsed or rendered, or the variables are no JSON object.
+pub fn render(file: &str, source: &str, variables: &str, now: i64) -> Result<String, Error> {
+    with_stack(|| {
+        let variables = object(variables).map_err(|fault| fault.at("", 0))?;
+        Template::parse(file, source)?.render(variables, now)
+    })
+}
+
+/// The entries of a JSON object.
+fn object(text: &str) -> Res<Vec<(Rc<str>, Value)>> {
+    let Value::Dict(dict) = json::parse(text)? else { return fault::fail("JSON: not an object") };
+    let name = |key: &Value| match key {
+        Value::Str(s) => s.text.clone(),
+        _ => "".into(),
+    };
+    Ok(dict.entries.iter().map(|(k, v)| (name(k), v.clone())).collect())
+}
+
+/// Runs on a stack that is large enough for the deepest template: that of a caller may be small.
+#[cfg(not(target_family = "wasm"))]
+fn with_stack<T: Send>(work: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
+    const STACK: usize = 64 << 20;
+    let failed = |message: String| Error { kind: Kind::Limit, file: String::new(), line: 0, message };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("chat template".into()).stack_size(STACK);
+        let thread =
+            thread.spawn_scoped(scope, work).map_err(|e| failed(format!("no thread for the template: {e}")))?;
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// A page has one stack; what exceeds it is an error of WebAssembly, which the page reports.
+#[cfg(target_family = "wasm")]
+fn with_stack<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    work()
+}
+
+#[cfg(test)]
+mod held {
+    //! Texts of `apply_chat_template`, which the page is held to, too; and the limits.
+
+    use super::*;
+    use crate::fault::Budget;
+    use crate::value::Dict;
+
+    fn entry<'a>(dict: &'a Dict, key: &str) -> &'a Value {
+        dict.get_str(key).unwrap_or_else(|| panic!("no {key}"))
+    }
+
+    fn dict(value: &Value) -> &Dict {
+        let Value::Dict(dict) = value else { panic!("no object: {value:?}") };
+        dict
+    }
+
+    fn text(value: &Value) -> &str {
+        let Value::Str(s) = value else { panic!("no text: {value:?}") };
+        &s.text
+    }
+
+    #[test]
+    fn texts_are_those_of_transformers() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../web/test/fixtures/templates.json");
+        let fixture = json::parse(&std::fs::read_to_string(path).expect("the fixture")).expect("JSON");
+        let fixture = dict(&fixture);
+        let budget = Budget::new();
+        let dump = |value: &Value| json::dump(&budget, value, &json::Style::default()).expect("JSON");
+        let tokens: Vec<(&str, &str)> =
+            dict(entry(fixture, "tokens")).entries.iter().map(|(k, v)| (text(k), text(v))).collect();
+        let Value::List(rows) = entry(fixture, "rows") else { panic!("no rows") };
+        assert!(rows.items.len() >= 160, "{} rows", rows.items.len());
+        for row in &rows.items {
+            let row = dict(row);
+            let (name, conversation) = (text(entry(row, "template")), text(entry(row, "conversation")));
+            let source = text(entry(dict(entry(fixture, "templates")), name));
+            let request = dict(entry(dict(entry(fixture, "conversations")), conversation));
+            let request = request.entries.iter().cloned().chain([(Value::str("now"), entry(fixture, "now").clone())]);
+            let request = dump(&Value::Dict(Dict::new(request).expect("keys")));
+            let found = render_chat(&ChatFile::single("x", source, &tokens).json(), &request);
+            match (row.get_str("text"), found) {
+                (Some(expect), Ok(found)) => assert_eq!(found, text(expect), "{name}, {conversation}"),
+                (None, Err(found)) => {
+                    let words = text(entry(row, "error")).split_once(": ").expect("a name in front").1;
+                    // The end of long messages is our own.
+                    let words: String = words.chars().take(60).collect();
+                    assert!(found.to_string().contains(&words), "{name}, {conversation}: {found}, not {words}");
+                }
+                (expect, found) => panic!("{name}, {conversation}: {found:?}, not {expect:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn work_is_bounded() {
+        let deep =
+            |open: &str, close: &str| ["{{ ", &open.repeat(100_000), "1", &close.repeat(100_000), " }}"].concat();
+        let loops = "{% for a in range(100000) %}".repeat(3) + &"{% endfor %}".repeat(3);
+        let cases = [
+            (loops.as_str(), "the limit"),
+            (
+                "{% set ns = namespace(s='aaaaaaaa') %}{% for a in range(60) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}",
+                "bytes",
+            ),
+            ("{{ '%10000000000d' | format(1) }}", "bytes"),
+            ("{{ 'a'.center(10 ** 12) }}{{ 'a' * 10 ** 12 }}", "bytes"),
+            ("{{ [1] | batch(10000000000, 0) | list }}", "bytes"),
+            ("{{ 'a' | indent(10 ** 12) }}", "bytes"),
+            ("{{ ('a' * 10000).replace('', 'b' * 10000) }}", "bytes"),
+            ("{% set ns = namespace() %}{% set ns.a = ns %}{{ ns }}", "200 deep"),
+            ("{% set ns = namespace(l=[]) %}{% for i in range(1000) %}{% set ns.l = [ns.l] %}{% endfor %}", "200 deep"),
+            ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "deep"),
+            (&deep("(", ")"), "100 deep"),
+            (&deep("not ", ""), "100 deep"),
+            (&deep("-", ""), "100 deep"),
+            (&deep("", "+1"), "200 deep"),
+            (&deep("", ".b"), "200 deep"),
+            (&"{% if 1 %}".repeat(100_000), "100 deep"),
+        ];
+        for (source, words) in cases {
+            let found = render("x", source, "{}", 0).expect_err(&source[..source.len().min(60)]);
+            assert!(
+                found.kind == Kind::Limit && found.message.contains(words),
+                "{}: {found}",
+                &source[..source.len().min(60)]
+            );
+        }
+        assert_eq!(render("x", "{{ 'aaaa'.count('') }}", "{}", 0).expect("a text"), "5");
+    }
+}
