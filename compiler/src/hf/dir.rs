@@ -20,13 +20,7 @@ use crate::gguf::{self, Gguf};
 use crate::weights::Checkpoint;
 
 /// Files that a bundle carries as the model had them, but that JSON is such as every reader understands.
-const COMPANIONS: [&str; 5] = [
-    "config.json",
-    "generation_config.json",
-    PREPROCESSOR,
-    VIDEO_PREPROCESSOR,
-    PROCESSOR,
-];
+const COMPANIONS: [&str; 5] = ["config.json", "generation_config.json", PREPROCESSOR, VIDEO_PREPROCESSOR, PROCESSOR];
 
 /// A model directory with its parsed settings.
 #[derive(Debug)]
