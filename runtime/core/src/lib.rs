@@ -10,6 +10,7 @@
 //! - [`embedding`]: texts in, vectors out.
 //! - [`transcribe`]: recordings in, what is said in them out, in the language of [`choices`]; [`sound`]: from recordings
 //!   to tensors.
+//! - [`speech`]: which tokens may be next where times are marked, and what follows from those that were chosen.
 //! - [`text`], [`tokenizer`], [`template`], [`stream`]: from text to text.
 //!
 //! The crate has no clock, starts no threads but in [`native`], and reads files only through
