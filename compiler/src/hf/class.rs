@@ -1,4 +1,5 @@
-//! Which class of transformers a model is: `architectures` of config.json says it, or else `model_type` and the tensors.
+//! Which class of transformers a model is: `architectures` of config.json says it, or else `model_type` and the
+//! tensors.
 
 use std::collections::BTreeMap;
 
@@ -56,9 +57,9 @@ fn by_model_type(config: &Value, library: &Library) -> Result<String, String> {
     }
 }
 
-/// The class of a model whose config names none: of those that the architecture `file` knows, the one that reads most of its
-/// `tensors`, as a head is what tells them apart. Of those that mean the same computation it is the first. None if the config
-/// names a class, or there is nothing to choose.
+/// The class of a model whose config names none: of those that the architecture `file` knows, the one that reads most
+/// of its `tensors`, as a head is what tells them apart. Of those that mean the same computation it is the first.
+/// None if the config names a class, or there is nothing to choose.
 ///
 /// # Errors
 /// The classes that are possible.

@@ -130,8 +130,8 @@ impl ModelDir {
             .map_err(|fault| CompileError::Config(format!("{}: {fault}", self.files.place("config.json"))))
     }
 
-    /// Puts the class that this model is meant to be into the config, if that names none and the architecture `file` knows
-    /// several, and says so among the warnings.
+    /// Puts the class that this model is meant to be into the config, if that names none and the architecture `file`
+    /// knows several, and says so among the warnings.
     ///
     /// # Errors
     /// If several are possible.
@@ -188,8 +188,8 @@ impl ModelDir {
         ctc(&|name| self.files.json(name), &settings, size)
     }
 
-    /// The first of these that has `key`, where it is not null: the generation settings, the config, and its part for texts, as
-    /// `GenerationConfig.from_model_config` of transformers looks for it.
+    /// The first of these that has `key`, where it is not null: the generation settings, the config, and its part for
+    /// texts, as `GenerationConfig.from_model_config` of transformers looks for it.
     fn setting(&self, key: &str) -> &Value {
         let places = [&self.generation, &self.config, &self.config["text_config"]];
         places.into_iter().map(|place| &place[key]).find(|v| !v.is_null()).unwrap_or(&Value::Null)

@@ -1,9 +1,9 @@
-//! JSON as Python reads it, and a little more: the JSON files of a model directory were written by Python, edited by hand, or
-//! saved by an editor that puts a mark in front.
+//! JSON as Python reads it, and a little more: the JSON files of a model directory were written by Python, edited by
+//! hand, or saved by an editor that puts a mark in front.
 //!
 //! Besides JSON these are read: `NaN`, `Infinity` and `-Infinity`, numbers beyond the range of floats (Python makes
-//! infinities of them), a byte order mark, comments `// ..` and `/* .. */`. Of keys that are there twice the last one counts.
-//! Trailing commas and all else are refused, as Python refuses them.
+//! infinities of them), a byte order mark, comments `// ..` and `/* .. */`. Of keys that are there twice the last one
+//! counts. Trailing commas and all else are refused, as Python refuses them.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -15,8 +15,8 @@ use serde_json::Value;
 use super::files::small;
 use crate::error::CompileError;
 
-/// What a number that JSON does not have becomes: an object with this entry, which holds its name. transformers 5 writes
-/// and reads them so, too (`PreTrainedConfig._encode_special_floats`).
+/// What a number that JSON does not have becomes: an object with this entry, which holds its name. transformers 5
+/// writes and reads them so, too (`PreTrainedConfig._encode_special_floats`).
 pub(crate) use gristmill_graph::text::FLOAT_TAG;
 
 /// The names of numbers that JSON does not have, the longest first.

@@ -1,9 +1,9 @@
 //! How images, recordings and frames of a video become tensors: which of the files of a model directory says it.
 //!
-//! transformers 4 writes a `preprocessor_config.json`, and perhaps a `video_preprocessor_config.json`. transformers 5 writes
-//! one `processor_config.json` with an entry for each of them; files of that name of version 4 have no such entries, and
-//! stand beside the others. As `AutoImageProcessor`, `AutoFeatureExtractor` and `AutoVideoProcessor` of version 5.24 read
-//! them, an entry goes before a file.
+//! transformers 4 writes a `preprocessor_config.json`, and perhaps a `video_preprocessor_config.json`. transformers 5
+//! writes one `processor_config.json` with an entry for each of them; files of that name of version 4 have no such
+//! entries, and stand beside the others. As `AutoImageProcessor`, `AutoFeatureExtractor` and `AutoVideoProcessor` of
+//! version 5.24 read them, an entry goes before a file.
 
 use serde_json::{Map, Value};
 
@@ -16,7 +16,8 @@ pub(crate) const VIDEO_PREPROCESSOR: &str = "video_preprocessor_config.json";
 /// What version 5 writes for all of them.
 pub(crate) const PROCESSOR: &str = "processor_config.json";
 
-/// Names of what is prepared, under which formulas find its settings, and the entries of [`PROCESSOR`] that may hold them.
+/// Names of what is prepared, under which formulas find its settings, and the entries of [`PROCESSOR`] that may hold
+/// them.
 const KINDS: [(&str, &[&str]); 3] = [
     ("image", &["image_processor"]),
     ("audio", &["feature_extractor", "audio_processor"]),
