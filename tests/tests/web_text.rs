@@ -110,7 +110,7 @@ fn tokenizers_that_cannot_be_used_are_named() {
     };
     let regex = |pattern: &str| json!({"type": "Replace", "pattern": {"Regex": pattern}, "content": ""});
     for (file, content, message) in [
-        ("tokenizer.json", "{".to_string(), "tokenizer.json: not JSON"),
+        ("tokenizer.json", "{".to_string(), "tokenizer.json:1:1: EOF"),
         ("tokenizer.json", "{}".to_string(), "tokenizer.json: model: missing"),
         ("tokenizer.json", "[]".to_string(), "not a JSON object"),
         ("tokenizer.json", with("model", json!({"type": "BPE"})), "model \"BPE\""),
