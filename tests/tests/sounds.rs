@@ -231,12 +231,14 @@ fn long_speech_is_written_with_times() {
             timestamps.fallback.previous_text = true;
         }
     }
-    for device in &mut devices::open(&bundle).expect("devices") {
-        for (name, manifest, times) in [
+    for (place, device) in devices::open(&bundle).expect("devices").iter_mut().enumerate() {
+        let runs = [
             ("plain", bundle.manifest(), Some(Granularity::Word)),
             ("plain", bundle.manifest(), None),
             ("conditioned", &conditioned, Some(Granularity::Segment)),
-        ] {
+        ];
+        // What differs between them is not the device's.
+        for (name, manifest, times) in runs.into_iter().take(if place == 0 { 3 } else { 1 }) {
             let sound = Sound::new(speech::RATE, samples.clone()).expect("a recording");
             let text = |ids: &[u32]| Ok(ids.iter().map(|id| format!(" {id}")).collect());
             let transcript = Transcript::new(manifest, sound, &wish, times, text, &options, &[]);
