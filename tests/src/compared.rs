@@ -38,7 +38,7 @@ pub fn write_model(name: &str, to: &Path) -> Compared {
     copy(&Case::open(case["model"].as_str().expect("a name")).model_dir(), to);
     let write = |file: &str, value: &Value| fs::write(to.join(file), value.to_string()).expect("written");
     write("preprocessor_config.json", &case["settings"]);
-    write("tokenizer_config.json", &json!({ "add_bos_token": false }));
+    write("tokenizer_config.json", &json!({ "tokenizer_class": "PreTrainedTokenizerFast" }));
     let vocab: serde_json::Map<String, Value> = (0..140).map(|id| (format!("t{id}"), id.into())).collect();
     write(
         "tokenizer.json",

@@ -92,7 +92,7 @@ pub fn write_model(name: &str, model: &PromptModel, to: &Path) {
     fs::copy(folder().join(format!("{name}.tokenizer.json")), to.join("tokenizer.json")).expect("a copy");
     let write = |file: &str, value: &Value| fs::write(to.join(file), value.to_string()).expect("written");
     write("preprocessor_config.json", &model.settings);
-    write("tokenizer_config.json", &json!({ "add_bos_token": false }));
+    write("tokenizer_config.json", &json!({ "tokenizer_class": "PreTrainedTokenizerFast" }));
     // As files of models that take more than text have it.
     write("chat_template.json", &json!({ "chat_template": model.template }));
 }

@@ -433,9 +433,9 @@ impl Interp<'_> {
         let (start, stop) = (args.int(1, 0)?, args.int(2, i64::MAX)?);
         let items = ops::items(&self.budget, of)?;
         let count = items.len() as i64;
-        let clip = |i: i64| if i < 0 { (i + count).max(0) } else { i.min(count) } as usize;
+        let within = |i: i64| if i < 0 { (i + count).max(0) } else { i.min(count) } as usize;
         let mut found = 0usize;
-        for (at, item) in items.iter().enumerate().take(clip(stop)).skip(clip(start)) {
+        for (at, item) in items.iter().enumerate().take(within(stop)).skip(within(start)) {
             if ops::same(item, &wanted) || ops::equal(&self.budget, item, &wanted)? {
                 if name == "index" {
                     return Ok(at.into());

@@ -475,12 +475,12 @@ pub(crate) fn slice(budget: &Budget, value: &Value, bounds: [Option<Value>; 3]) 
     if step == 0 {
         return fail("ValueError: slice step cannot be zero");
     }
-    let clip = |i: i64| {
+    let within = |i: i64| {
         let i = if i < 0 { i.saturating_add(count) } else { i };
         if step > 0 { i.clamp(0, count) } else { i.clamp(-1, count - 1) }
     };
-    let start = start.map_or(if step > 0 { 0 } else { count - 1 }, clip);
-    let stop = stop.map_or(if step > 0 { count } else { -1 }, clip);
+    let start = start.map_or(if step > 0 { 0 } else { count - 1 }, within);
+    let stop = stop.map_or(if step > 0 { count } else { -1 }, within);
     let range = Range::new(start, stop, step);
     let at = |i: usize| (range.start + range.step * i as i64) as usize;
     match value {

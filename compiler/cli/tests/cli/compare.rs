@@ -28,7 +28,7 @@ fn model(place: &Place, name: &str) -> (String, String, Value) {
         "model": { "type": "WordLevel", "vocab": vocab, "unk_token": "t1" },
     });
     std::fs::write(model.join("tokenizer.json"), tokenizer.to_string()).unwrap();
-    std::fs::write(model.join("tokenizer_config.json"), r#"{"add_bos_token": false}"#).unwrap();
+    std::fs::write(model.join("tokenizer_config.json"), r#"{"tokenizer_class": "PreTrainedTokenizerFast"}"#).unwrap();
     std::fs::write(model.join("preprocessor_config.json"), case["settings"].to_string()).unwrap();
     let text = |ids: &Value| {
         let ids = ids.as_array().unwrap().iter().map(|id| format!("t{id}"));

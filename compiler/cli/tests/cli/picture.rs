@@ -90,7 +90,7 @@ fn writer(place: &Place, name: &str) -> (String, Value, PathBuf) {
     }
     std::fs::copy(fixtures.join(format!("{name}.tokenizer.json")), model.join("tokenizer.json")).unwrap();
     std::fs::write(model.join("preprocessor_config.json"), case["settings"].to_string()).unwrap();
-    std::fs::write(model.join("tokenizer_config.json"), r#"{"add_bos_token": false}"#).unwrap();
+    std::fs::write(model.join("tokenizer_config.json"), r#"{"tokenizer_class": "PreTrainedTokenizerFast"}"#).unwrap();
     let template = serde_json::json!({ "chat_template": case["template"] });
     std::fs::write(model.join("chat_template.json"), template.to_string()).unwrap();
     (text(model), case, fixtures)
