@@ -78,8 +78,9 @@ export default [
       const { page } = await t.loaded(bundle, {}, { extra });
       const said = async (file) => t.ok(await t.call(page, "transcribe", `test/${file}.wav`, "blob", {})).result;
       for (const file of ["piped", "unsized", "odd"]) t.assert.equal((await said(file)).text, text, `${name}: ${file}`);
-      const { parts } = await said("cut");
-      t.assert.equal(parts.at(-1).end * 16000, Math.floor((cut.length - whole.indexOf("data") - 8) / 4));
+      // What is there is used, without the half of a 16-bit sample.
+      const { segments } = await said("cut");
+      t.assert.equal(Math.round(segments.at(-1).end * 16000), Math.floor((cut.length - whole.indexOf("data") - 8) / 2));
     },
   },
   {
