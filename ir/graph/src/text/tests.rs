@@ -244,7 +244,7 @@ fn encoders_bind_with_every_head() {
         assert_eq!(entries, ["forward", "embed"]);
         assert_eq!(model.entries[0].outputs, ["last_hidden_state", "pooler_output"]);
         let inputs: Vec<&str> = model.inputs.iter().map(|i| i.name.as_str()).collect();
-        assert_eq!(inputs, ["input_ids", "attention_mask", "token_type_ids", "position_ids"]);
+        assert_eq!(inputs, ["pooling_mask", "input_ids", "attention_mask", "token_type_ids", "position_ids"]);
     }
     for head in ["MaskedLM", "SequenceClassification", "TokenClassification"] {
         for family in ["Bert", "Roberta"] {
