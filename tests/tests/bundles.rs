@@ -284,6 +284,7 @@ fn architectures_are_checked() {
     files.config["architectures"] = json!(["OrganistForCausalLM"]);
     assert_mentions(&refusal(&directory(&files), &options()), &["OrganistForCausalLM", "--arch"]);
     files.config["architectures"] = json!([]);
+    files.config["model_type"] = json!("organist");
     assert_mentions(&refusal(&directory(&files), &options()), &["architectures", "--arch"]);
     files.config = json!([]);
     assert_mentions(&refusal(&directory(&files), &options()), &["config.json"]);

@@ -68,9 +68,9 @@ impl Block {
                     *v = f32::from(q.cast_signed()) * d;
                 }
             }),
-            Block::Q4K => each::<144, SUPER>(bytes, out, |b, v| q4_k(b, v)),
-            Block::Q5K => each::<176, SUPER>(bytes, out, |b, v| q5_k(b, v)),
-            Block::Q6K => each::<210, SUPER>(bytes, out, |b, v| q6_k(b, v)),
+            Block::Q4K => each::<144, SUPER>(bytes, out, q4_k),
+            Block::Q5K => each::<176, SUPER>(bytes, out, q5_k),
+            Block::Q6K => each::<210, SUPER>(bytes, out, q6_k),
         }
     }
 }

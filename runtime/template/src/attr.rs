@@ -353,7 +353,7 @@ impl Interp<'_> {
                 _ => text::call(&self.budget, s, name, args),
             },
             Value::Dict(dict) => self.dict_method(dict, name, args),
-            Value::Function(_) => self.from_keys(args),
+            Value::Function(_) => self.dict_from_keys(args),
             Value::List(_) | Value::Tuple(_) | Value::Range(_) => self.sequence_method(of, name, args),
             Value::View(_, _) => {
                 let other = args.bind(name, &["other"])?.need(0)?;
@@ -402,7 +402,7 @@ impl Interp<'_> {
                 let key = args.need(0)?;
                 Ok(dict.get(&key)?.cloned().unwrap_or_else(|| args.take(1).unwrap_or(Value::None)))
             }
-            "fromkeys" => self.from_keys(args),
+            "fromkeys" => self.dict_from_keys(args),
             _ => {
                 args.bind(name, &[])?;
                 Ok(match name {
@@ -415,7 +415,7 @@ impl Interp<'_> {
         }
     }
 
-    fn from_keys(&mut self, args: Args) -> Res<Value> {
+    fn dict_from_keys(&mut self, args: Args) -> Res<Value> {
         let mut args = args.bind("fromkeys", &["iterable", "value"])?;
         let keys = args.need(0)?;
         let value = args.take(1).unwrap_or(Value::None);

@@ -74,6 +74,7 @@ pub fn content_of(file: &str, source: &str, variables: &str) -> Result<Content, 
     })
 }
 
+#[expect(clippy::boxed_local, reason = "faults travel in boxes, and this ends their way")]
 fn input(fault: Box<Fault>) -> Error {
     Error { kind: Kind::Input, file: String::new(), line: 0, message: fault.message }
 }
@@ -158,7 +159,7 @@ impl Request<'_> {
             None => None,
         };
         let variables = self.variables(messages, generate)?;
-        let now = self.value("now").as_int().and_then(|i| i64::try_from(i).ok()).unwrap_or(0);
+        let now = self.value("now").as_int().unwrap_or(0);
         let text = Template::parse(file, source)?.render(variables, now)?;
         match last {
             Some(last) => cut(&text, &last),

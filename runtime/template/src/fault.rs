@@ -67,6 +67,7 @@ pub(crate) struct Fault {
 pub(crate) type Res<T> = Result<T, Box<Fault>>;
 
 impl Fault {
+    #[expect(clippy::boxed_local, reason = "faults travel in boxes, and this ends their way")]
     pub(crate) fn at(self: Box<Self>, file: &str, line: u32) -> Error {
         let line = if self.line > 0 { self.line } else { line };
         Error { kind: self.kind, file: file.to_string(), line, message: self.message }

@@ -149,7 +149,7 @@ impl Interp<'_> {
                 self.reverse(value)
             }
             "join" => self.join_filter(&value, args),
-            "tojson" => self.to_json(&value, args),
+            "tojson" => self.tojson(&value, args),
             "sort" | "dictsort" | "groupby" => self.sorted(name, &value, args),
             "min" | "max" => self.extreme(name, &value, args),
             "sum" => {
@@ -365,7 +365,7 @@ impl Interp<'_> {
         Ok(if safe { Value::markup(out) } else { Value::str(out) })
     }
 
-    fn to_json(&mut self, value: &Value, args: Args) -> Res<Value> {
+    fn tojson(&mut self, value: &Value, args: Args) -> Res<Value> {
         let mut args = args.bind("tojson", &["ensure_ascii", "indent", "separators", "sort_keys"])?;
         let ascii = flag(args.take(0));
         let indent = match args.take(1) {

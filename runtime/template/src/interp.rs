@@ -328,7 +328,7 @@ impl<'t> Interp<'t> {
         self.enter()?;
         let known = if node.test.is_none() { ops::length(&iterable) } else { None };
         let pending = RefCell::new(self.iterate(&iterable)?.into());
-        let object = Rc::new(Object::Loop(Loop {
+        let object = Rc::new(Object::Loop(Box::new(Loop {
             node: node.clone(),
             scope: scope.clone(),
             pending,
@@ -340,7 +340,7 @@ impl<'t> Interp<'t> {
             current: RefCell::default(),
             peeked: RefCell::default(),
             changed: RefCell::default(),
-        }));
+        })));
         let Object::Loop(state) = &*object else { return Ok(()) };
         let name: Rc<str> = "loop".into();
         let mut any = false;

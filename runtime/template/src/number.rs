@@ -418,7 +418,7 @@ mod tests {
         let float = |spec: &str, x| Spec::parse(spec).unwrap().float(&budget, x).unwrap();
         assert_eq!(float(",.2f", 1234567.891), "1,234,567.89");
         assert_eq!(float(".1%", 0.256), "25.6%");
-        assert_eq!(float("08.2f", -3.14159), "-0003.14");
+        assert_eq!(float("08.2f", -3.25), "-0003.25");
         assert_eq!(float(".3", 1234.5), "1.23e+03");
     }
 }

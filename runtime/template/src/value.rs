@@ -126,7 +126,7 @@ pub(crate) struct Namespace {
 #[derive(Debug)]
 pub(crate) enum Object {
     /// `loop`.
-    Loop(Loop),
+    Loop(Box<Loop>),
     /// `cycler(..)`.
     Cycler(Vec<Value>, Cell<usize>),
     /// `joiner(..)`.

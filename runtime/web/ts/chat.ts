@@ -165,7 +165,9 @@ function usageOf({ promptTokens, tokens }: GenerateResult): ChatUsage {
 function toMessage({ content, ...rest }: ChatMessage, index: number): Message {
   const { role } = rest;
   if (typeof role !== "string") throw refuse(`messages[${index}].role: expected a text, found ${JSON.stringify(role)}`);
-  if (typeof content === "string" || content === null || content === undefined) return { ...rest, content: content ?? null };
+  if (typeof content === "string") return { ...rest, content };
+  // A message that calls tools may say nothing.
+  if ((content === null || content === undefined) && "tool_calls" in rest) return { ...rest, content: null };
   const parts: unknown = content;
   if (!Array.isArray(parts)) {
     throw refuse(`messages[${index}].content: expected a text, found ${JSON.stringify(parts)}`);

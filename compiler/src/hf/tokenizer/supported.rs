@@ -78,7 +78,7 @@ fn is_charsmap(map: &str) -> bool {
     let Some((size, rest)) = bytes.split_first_chunk::<4>() else { return false };
     let size = u32::from_le_bytes(*size) as usize;
     let Some(table) = rest.get(..size) else { return false };
-    size > 0 && size % 4 == 0 && walks(table) && std::str::from_utf8(&rest[size..]).is_ok()
+    size > 0 && size.is_multiple_of(4) && walks(table) && std::str::from_utf8(&rest[size..]).is_ok()
 }
 
 /// Whether every step of the double-array trie from a node of it stays in the table.

@@ -44,7 +44,10 @@ pub(crate) fn segments(tokens: &[u32], first: u32, length: u32) -> (Vec<Segment>
 mod tests {
     use super::*;
 
-    fn found(tokens: &[u32]) -> (Vec<(Range<u32>, Range<usize>)>, u32) {
+    /// Times and places of a segment.
+    type Found = (Range<u32>, Range<usize>);
+
+    fn found(tokens: &[u32]) -> (Vec<Found>, u32) {
         let (all, next) = segments(tokens, 20, 50);
         (all.into_iter().map(|s| (s.time, s.tokens)).collect(), next)
     }
