@@ -161,7 +161,10 @@ def saved(source, target):
     target.mkdir(parents=True, exist_ok=True)
     AutoConfig.from_pretrained(source).save_pretrained(target)
     if (source / GENERATION).exists():
-        GenerationConfig.from_pretrained(source).save_pretrained(target)
+        settings = json.loads((source / GENERATION).read_text())
+        # With this, transformers 5 drops what only some classes have; published files are without it.
+        settings.pop("_from_model_config", None)
+        GenerationConfig.from_dict(settings).save_pretrained(target)
     if (source / PREPROCESSOR).exists():
         given = json.loads((source / PREPROCESSOR).read_text())
         if "feature_extractor_type" in given and "size" not in given:
