@@ -1,8 +1,8 @@
 //! GGUF files as models: the other format that checkpoints are published in.
 //!
 //! A file has everything in one: metadata in place of `config.json` and a tokenizer, and tensors under names of its own,
-//! some in another order. [`Gguf`] reads it; [`convert`] makes of it what a model directory would say, by the files of
-//! `models/gguf`; [`tokenizer`] makes `tokenizer.json`. What a file says is bounded and checked before it is used.
+//! some in another order. `Gguf` reads it; `convert` makes of it what a model directory would say, by the files of
+//! `models/gguf`; `tokenizer` makes `tokenizer.json`. What a file says is bounded and checked before it is used.
 
 mod convert;
 
