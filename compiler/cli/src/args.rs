@@ -116,7 +116,7 @@ Models in the Hub cache of this machine are found by their name. The bundle appe
 Without --precision the architecture chooses: q4 for models that write text, q8 for those that
 embed, see or hear, and both for models with several parts.")]
 pub(crate) struct CompileArgs {
-    /// Model directory, GGUF file, or org/name[@revision] in the Hub cache
+    /// Model directory, GGUF file, or org/name@revision in the Hub cache
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
     /// Where the bundle goes
@@ -381,7 +381,7 @@ In tensor mode the entry is found from the names of the inputs. --greedy N adds 
 [B, N] and greedy.logits [B, N, vocab]; --taps adds the intermediate values that the architecture
 names. Tensors whose names start with `ref.` are not passed to the model.")]
 pub(crate) struct RunArgs {
-    /// A bundle, or a model: directory, GGUF file, or org/name[@revision] in the Hub cache
+    /// A bundle, or a model: directory, GGUF file, or org/name@revision in the Hub cache
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
     /// Text to continue, or to compare pictures, films or recordings with (then it may be given several times)
@@ -482,7 +482,7 @@ If greedy.tokens is expected, the same number of tokens is decoded. Expected ten
 model does not produce are listed and do not fail; none in common fails. Exit code 1: no match.
 A model directory is compiled into a cache first, with f32 weights unless --precision is given.")]
 pub(crate) struct VerifyArgs {
-    /// A bundle, or a model: directory, GGUF file, or org/name[@revision] in the Hub cache
+    /// A bundle, or a model: directory, GGUF file, or org/name@revision in the Hub cache
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
     /// Input tensors
@@ -535,7 +535,7 @@ which decoding reads weights. A model that embeds: milliseconds per text of each
 the median and the range of all runs; a run before them is not counted. A model directory is
 compiled into a cache first, as `compile` does it.")]
 pub(crate) struct BenchArgs {
-    /// A bundle, or a model: directory, GGUF file, or org/name[@revision] in the Hub cache
+    /// A bundle, or a model: directory, GGUF file, or org/name@revision in the Hub cache
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
     /// Length of the prompt; otherwise 128, or what fits
@@ -575,7 +575,7 @@ The address goes to stdout, everything else to stderr. Pages are isolated from o
 directory is compiled into a cache first. It is a server for this machine: docs/hosting.md
 says how to host a bundle for others. Ctrl-C ends it.")]
 pub(crate) struct ServeArgs {
-    /// A bundle, or a model: directory, GGUF file, or org/name[@revision] in the Hub cache
+    /// A bundle, or a model: directory, GGUF file, or org/name@revision in the Hub cache
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
     /// Port to listen on; 0 takes a free one
