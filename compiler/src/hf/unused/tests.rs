@@ -43,10 +43,15 @@ fn only(key: &str, value: Value) -> String {
     warnings.pop().or_else(|| faults.pop()).unwrap()
 }
 
-/// Every model directory below a folder.
+/// Every directory below a folder that has weights.
 fn models(folder: &Path, all: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap().flatten().map(|e| e.path()).filter(|p| p.is_dir()) {
-        if entry.join("config.json").is_file() { all.push(entry) } else { models(&entry, all) }
+        let has = |name: &str| entry.join(name).is_file();
+        if has("model.safetensors") || has("model.safetensors.index.json") {
+            all.push(entry)
+        } else {
+            models(&entry, all)
+        }
     }
 }
 

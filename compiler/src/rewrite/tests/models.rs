@@ -34,7 +34,7 @@ fn cases() -> Vec<Case> {
 
 fn library() -> Library {
     let mut library = Library::default();
-    for folder in ["", "blocks/"] {
+    for folder in ["", "blocks/", "parts/"] {
         for entry in std::fs::read_dir(root().join("models").join(folder)).expect("a folder of models") {
             let path = entry.expect("an entry").path();
             if path.extension().is_some_and(|e| e == "ron") {
