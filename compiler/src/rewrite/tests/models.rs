@@ -50,10 +50,14 @@ fn model(library: &Library, case: &Case) -> Model {
     bind(library, &case.architecture, &case.config, None).unwrap_or_else(|e| panic!("{}: {e}", case.architecture))
 }
 
-/// How many contracting and reducing operations of each name there are in the layers.
+/// How many contracting and reducing operations of each name there are in the layers, which come more than once.
 fn census(graph: &Graph) -> BTreeMap<String, usize> {
+    let repeated = |name: &str| graph.regions.iter().any(|r| r.name == name && r.index == Some(1));
     let mut all = BTreeMap::new();
-    for node in graph.nodes.iter().filter(|n| graph.regions[n.region as usize].index.is_some()) {
+    for node in graph.nodes.iter().filter(|n| {
+        let region = &graph.regions[n.region as usize];
+        region.index.is_some() && repeated(&region.name)
+    }) {
         let name = match &node.op {
             Op::Linear { weights: 2, .. } => "linear pair".to_string(),
             Op::MatMul { .. } | Op::Reduce { .. } => node.op.name(),
