@@ -17,7 +17,7 @@ fn root() -> PathBuf {
 /// The files below `models/`.
 fn shipped() -> Library {
     let mut library = Library::default();
-    for folder in ["", "blocks/"] {
+    for folder in ["", "blocks/", "parts/"] {
         for entry in fs::read_dir(root().join("../../models").join(folder)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|e| e == "ron") {

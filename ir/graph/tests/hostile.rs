@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 fn shipped() -> Library {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
     let mut library = Library::default();
-    for folder in ["", "blocks/"] {
+    for folder in ["", "blocks/", "parts/"] {
         for entry in fs::read_dir(root.join(folder)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|e| e == "ron") {
