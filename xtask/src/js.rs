@@ -24,6 +24,8 @@ const ENTRIES: [(&str, &str); 5] = [
 
 /// The service worker lies beside index.html, not beside the other scripts: it may serve only what lies below it.
 const SERVICE_WORKER: (&str, &str) = ("sw.js", "page/sw.ts");
+/// What is loaded for models with a chat template only.
+const CHAT: &str = "ts/text/template.ts";
 
 /// The page, and the kinds of files that are copied with it.
 const PAGE: &str = "page/index.html";
@@ -118,17 +120,23 @@ pub(crate) fn copy_page(place: &Place) -> Outcome {
     Ok(())
 }
 
-/// Bundles the service worker, which is told what to keep: everything that is in the result so far. Browsers do not know
-/// modules as service workers yet.
-pub(crate) fn bundle_service_worker(place: &Place) -> Outcome {
+/// Bundles the service worker, which is told what to keep: everything that is in the result so far, apart from that what
+/// is loaded for models with a chat template only. Browsers do not know modules as service workers yet.
+pub(crate) fn bundle_service_worker(place: &Place, bundled: &Bundled) -> Outcome {
     let names = list(&place.stage)?
         .into_iter()
         .filter(|p| p.is_file())
         .filter_map(|p| p.file_name()?.to_str().map(String::from));
-    let kept: Vec<String> = names.filter(|n| *n != "index.html").map(|n| format!("runtime/{n}")).collect();
+    let chats = |name: &String| bundled.get(name).is_some_and(|inputs| inputs.contains_key(CHAT));
+    let (chat, page): (Vec<String>, Vec<String>) = names.filter(|n| *n != "index.html").partition(chats);
+    if chat.is_empty() {
+        return Err(format!("no script is made of {CHAT}"));
+    }
+    let paths = |names: Vec<String>| names.into_iter().map(|n| format!("runtime/{n}")).collect::<Value>();
     let (script, source) = SERVICE_WORKER;
     let mut command = esbuild(place);
-    command.arg(source).arg("--format=iife").arg(format!("--define:PAGE_FILES={}", Value::from(kept)));
+    command.arg(source).arg("--format=iife");
+    command.arg(format!("--define:PAGE_FILES={}", paths(page))).arg(format!("--define:CHAT_FILES={}", paths(chat)));
     command.arg(format!("--outfile={}", place.stage.join(script).display()));
     run(&mut command, "esbuild")
 }

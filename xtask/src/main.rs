@@ -91,7 +91,7 @@ fn web(args: &WebArgs) -> Outcome {
     let bundled = js::bundle(&place)?;
     js::declare_types(&place)?;
     js::copy_page(&place)?;
-    js::bundle_service_worker(&place)?;
+    js::bundle_service_worker(&place, &bundled)?;
     licences::write_all(&place, &crates, &bundled)?;
     let sizes = sizes::measure(&place, &bundled)?;
     place.publish()?;

@@ -8,6 +8,8 @@ export {};
 declare const self: ServiceWorkerGlobalScope;
 /** Paths of the page and the runtime in the bundle. The build puts them in. */
 declare const PAGE_FILES: string[];
+/** What models with a chat template need besides. */
+declare const CHAT_FILES: string[];
 
 const CACHE = `gristmill page ${self.registration.scope}`;
 const ROOT = new URL(self.registration.scope);
@@ -52,6 +54,17 @@ async function networkFirst(request: Request, key: string): Promise<Response> {
 /** The first visit's files were fetched before this worker was there. */
 async function keepAll(): Promise<void> {
   const cache = await caches.open(CACHE);
-  const paths = ["index.html", ...PAGE_FILES];
+  const paths = ["index.html", ...PAGE_FILES, ...((await chats()) ? CHAT_FILES : [])];
   await Promise.allSettled(paths.map((path) => cache.add(new URL(path, ROOT).href)));
+}
+
+/** Whether the model has a chat template. If that cannot be found out, it may have one. */
+async function chats(): Promise<boolean> {
+  try {
+    const response = await fetch(new URL("manifest.json", ROOT));
+    const manifest = (await response.json()) as { files: Record<string, unknown> };
+    return "chat_template.json" in manifest.files;
+  } catch {
+    return true;
+  }
 }
