@@ -13,7 +13,7 @@ Examples:
   gristmill inspect dist --memory
 
 Exit codes: 0 done, 1 the answer is no (verify, check), 2 wrong use or wrong input,
-3 the environment lacks something (such as a graphics adapter), 130 stopped by Ctrl-C.";
+3 the environment lacks something (such as a graphics adapter or the network), 130 stopped by Ctrl-C.";
 
 /// Compiles Hugging Face model directories into bundles that run on WebGPU.
 #[derive(Debug, Parser)]
@@ -54,7 +54,7 @@ pub(crate) struct CompileFlags {
     /// Architecture file to use; otherwise config.json says which of the shipped ones
     #[arg(long, value_name = "FILE.ron")]
     pub(crate) arch: Option<PathBuf>,
-    /// Branch, tag or commit of a model in the Hub cache; otherwise main
+    /// Branch, tag or commit of a model on the Hub; otherwise main
     #[arg(long, value_name = "REVISION")]
     pub(crate) revision: Option<String>,
     /// Precision of weights: default, f32, f16, q8, q4, q3, q2, the name of a shipped policy, or a policy file
@@ -108,15 +108,18 @@ Examples:
   gristmill compile path/to/model -o dist --precision policy.ron --kv f16
   gristmill compile path/to/model -o dist --arch my-architecture.ron --target chrome,firefox
   gristmill compile model.Q4_K_M.gguf -o dist
-  gristmill compile org/name -o dist                     (downloaded before, with `hf download org/name`)
+  gristmill compile org/name -o dist                     (of the Hugging Face Hub)
+  gristmill compile org/name/model.Q8_0.gguf@v1 -o dist
 
 A model directory has config.json, safetensors files (one, or several with an index) and, for
 text, tokenizer.json. A GGUF file has all of that in one; of a split one name the first part.
-Models in the Hub cache of this machine are found by their name. The bundle appears whole or not at all; an older bundle there is replaced.
+Models of the Hub are taken from its cache on this machine, and what is missing there is downloaded (HF_TOKEN,
+HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE=1); a download that is cut goes on where it stopped.
+The bundle appears whole or not at all; an older bundle there is replaced.
 Without --precision the architecture chooses: q4 for models that write text, q8 for those that
 embed, see or hear, and both for models with several parts.")]
 pub(crate) struct CompileArgs {
-    /// Model directory, GGUF file, or org/name@revision in the Hub cache
+    /// Model directory, GGUF file, or org/name@revision on the Hub
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
     /// Where the bundle goes
@@ -381,7 +384,7 @@ In tensor mode the entry is found from the names of the inputs. --greedy N adds 
 [B, N] and greedy.logits [B, N, vocab]; --taps adds the intermediate values that the architecture
 names. Tensors whose names start with `ref.` are not passed to the model.")]
 pub(crate) struct RunArgs {
-    /// A bundle, or a model: directory, GGUF file, or org/name@revision in the Hub cache
+    /// A bundle, or a model: directory, GGUF file, or org/name@revision on the Hub
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
     /// Text to continue, or to compare pictures, films or recordings with (then it may be given several times)
@@ -482,7 +485,7 @@ If greedy.tokens is expected, the same number of tokens is decoded. Expected ten
 model does not produce are listed and do not fail; none in common fails. Exit code 1: no match.
 A model directory is compiled into a cache first, with f32 weights unless --precision is given.")]
 pub(crate) struct VerifyArgs {
-    /// A bundle, or a model: directory, GGUF file, or org/name@revision in the Hub cache
+    /// A bundle, or a model: directory, GGUF file, or org/name@revision on the Hub
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
     /// Input tensors
@@ -535,7 +538,7 @@ which decoding reads weights. A model that embeds: milliseconds per text of each
 the median and the range of all runs; a run before them is not counted. A model directory is
 compiled into a cache first, as `compile` does it.")]
 pub(crate) struct BenchArgs {
-    /// A bundle, or a model: directory, GGUF file, or org/name@revision in the Hub cache
+    /// A bundle, or a model: directory, GGUF file, or org/name@revision on the Hub
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
     /// Length of the prompt; otherwise 128, or what fits
@@ -575,7 +578,7 @@ The address goes to stdout, everything else to stderr. Pages are isolated from o
 directory is compiled into a cache first. It is a server for this machine: docs/hosting.md
 says how to host a bundle for others. Ctrl-C ends it.")]
 pub(crate) struct ServeArgs {
-    /// A bundle, or a model: directory, GGUF file, or org/name@revision in the Hub cache
+    /// A bundle, or a model: directory, GGUF file, or org/name@revision on the Hub
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
     /// Port to listen on; 0 takes a free one

@@ -4,8 +4,7 @@ use gristmill_compiler::{CompileOptions, CompileReport};
 
 use crate::args::CompileArgs;
 use crate::failure::{Exit, Outcome};
-use crate::hub;
-use crate::locate::{COMPACT, options};
+use crate::locate::{COMPACT, locate, options};
 use crate::output::{bytes, count, note};
 use crate::page;
 use crate::progress::Bar;
@@ -13,7 +12,7 @@ use crate::progress::Bar;
 /// Compiles, then says on stderr what was made.
 pub(crate) fn compile(args: &CompileArgs) -> Outcome {
     let options = CompileOptions { page: page::files(), ..options(&args.flags, COMPACT) };
-    let model = hub::locate(&args.model, args.flags.revision.as_deref())?;
+    let model = locate(&args.model, &args.flags)?;
     let report = gristmill_compiler::compile(&model, &args.output, &options, &Bar::new())?;
     note(&summary(&report));
     if report.browser && options.page.is_empty() {

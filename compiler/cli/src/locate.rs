@@ -33,6 +33,11 @@ pub(crate) enum Purpose {
     Browsers,
 }
 
+/// What the user named, on this machine: a bundle or a model.
+pub(crate) fn locate(model: &Path, flags: &CompileFlags) -> Outcome<PathBuf> {
+    hub::locate(model, flags.revision.as_deref())
+}
+
 /// The compiler's options for these flags.
 pub(crate) fn options(flags: &CompileFlags, precision: &str) -> CompileOptions {
     let all = flags.target.iter().any(|t| t == "all");
@@ -59,10 +64,14 @@ pub(crate) fn options(flags: &CompileFlags, precision: &str) -> CompileOptions {
 const FOLDERS: u32 = 2;
 const MAX_FILES: usize = 1000;
 
-/// The bundle to use for `model`. A model is compiled into the cache unless the cache has it; `precision` is the default
-/// there, and `purpose` says for which targets.
+/// The bundle to use for what the user named.
 pub(crate) fn bundle_for(model: &Path, flags: &CompileFlags, precision: &str, purpose: Purpose) -> Outcome<PathBuf> {
-    let model = &hub::locate(model, flags.revision.as_deref())?;
+    bundle_of(&locate(model, flags)?, flags, precision, purpose)
+}
+
+/// The bundle to use for `model`, as [`locate`] has found it. A model is compiled into the cache unless the cache has it;
+/// `precision` is the default there, and `purpose` says for which targets.
+pub(crate) fn bundle_of(model: &Path, flags: &CompileFlags, precision: &str, purpose: Purpose) -> Outcome<PathBuf> {
     if model.join(MANIFEST).is_file() {
         if let Some(flag) = given(flags) {
             return Err(Failure::wrong(format!(
@@ -94,10 +103,10 @@ pub(crate) fn bundle_for(model: &Path, flags: &CompileFlags, precision: &str, pu
     cached(model, &options)
 }
 
-/// Whether a model writes text, so that weights as small as for a prompt are fine.
+/// Whether a model, as [`locate`] has found it, writes text, so that weights as small as for a prompt are fine.
 pub(crate) fn generates(model: &Path, flags: &CompileFlags) -> bool {
     let bound = || -> Option<Model> {
-        let dir = ModelDir::open(&hub::find(model, flags.revision.as_deref()).ok()?.path).ok()?;
+        let dir = ModelDir::open(model).ok()?;
         let (library, file) = match &flags.arch {
             Some(path) => {
                 let name = path.file_name()?.to_string_lossy().into_owned();

@@ -1,5 +1,7 @@
 //! Progress of long work: a bar on a terminal, nothing in a pipe.
 
+#[cfg(feature = "download")]
+use std::cell::Cell;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -16,13 +18,17 @@ pub(crate) struct Bar {
 impl Bar {
     /// A bar that draws if stderr is a terminal.
     pub(crate) fn new() -> Self {
-        let target =
-            if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(None, target);
-        bar.set_style(spinner());
-        bar.enable_steady_tick(Duration::from_millis(100));
-        Bar { bar }
+        Bar { bar: on_terminal() }
     }
+}
+
+fn on_terminal() -> ProgressBar {
+    let target =
+        if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(None, target);
+    bar.set_style(spinner());
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
 }
 
 /// A constant template is either right or wrong for ever; the fallback keeps the constructor infallible.
@@ -60,6 +66,77 @@ impl Progress for Bar {
 }
 
 impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Shows how far a download of several files is. It disappears when dropped.
+#[cfg(feature = "download")]
+pub(crate) struct Download {
+    bar: ProgressBar,
+    /// Bytes of the files before the one that is on its way.
+    before: Cell<u64>,
+    files: Cell<u64>,
+    received: Cell<u64>,
+}
+
+#[cfg(feature = "download")]
+impl Download {
+    /// A bar that draws if stderr is a terminal.
+    pub(crate) fn new() -> Self {
+        Download { bar: on_terminal(), before: Cell::new(0), files: Cell::new(0), received: Cell::new(0) }
+    }
+
+    /// So many bytes more are to come.
+    pub(crate) fn expect(&self, bytes: u64) {
+        let template = "{spinner} {msg} {wide_bar} {bytes} of {total_bytes} ({bytes_per_sec}, {eta} left)";
+        self.bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        self.bar.set_length(self.before.get() + bytes);
+    }
+
+    /// A file begins.
+    pub(crate) fn begin(&self, name: &str) {
+        self.bar.set_message(name.to_string());
+    }
+
+    /// So many bytes of the file are here already.
+    pub(crate) fn has(&self, bytes: u64) {
+        self.bar.set_position(self.before.get() + bytes);
+        // What was here says nothing about the rate.
+        self.bar.reset_eta();
+    }
+
+    /// So many bytes have come.
+    pub(crate) fn came(&self, bytes: u64) {
+        self.bar.inc(bytes);
+        self.received.set(self.received.get() + bytes);
+    }
+
+    /// The file is here.
+    pub(crate) fn end(&self) {
+        self.before.set(self.bar.position());
+        self.files.set(self.files.get() + 1);
+    }
+
+    /// Files that are here.
+    pub(crate) fn files(&self) -> u64 {
+        self.files.get()
+    }
+
+    /// Bytes that have come.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.get()
+    }
+
+    /// Says something without disturbing the bar.
+    pub(crate) fn say(&self, text: &str) {
+        self.bar.suspend(|| note(text));
+    }
+}
+
+#[cfg(feature = "download")]
+impl Drop for Download {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

@@ -6,15 +6,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use gristmill_graph::text::Stored as Order;
-use serde::Deserialize;
 
 use super::convert::{Storage, first_non_finite};
 use super::error::{WeightError, shown};
 use super::files::{self, Found, INDEX};
 use super::header;
-
-/// The longest index file that is read; real ones have a few hundred bytes per layer.
-const MAX_INDEX: u64 = 100_000_000;
+use super::index;
 
 /// The files with the weights of a model: which tensors there are, and their rows.
 ///
@@ -85,12 +82,6 @@ impl Stored {
         out.truncate(from + (range.end - range.start) as usize);
         Ok(())
     }
-}
-
-/// What `model.safetensors.index.json` says; other keys do not matter here.
-#[derive(Deserialize)]
-struct Index {
-    weight_map: BTreeMap<String, String>,
 }
 
 impl Checkpoint {
@@ -318,24 +309,8 @@ impl Checkpoint {
     }
 
     fn add_sharded(&mut self, index: &Path) -> Result<(), WeightError> {
-        let damaged = "download the index file again";
-        let bytes = std::fs::metadata(index).map_err(|e| WeightError::io(index, "read", &e))?.len();
-        if bytes > MAX_INDEX {
-            return Err(WeightError::new(index, format!("has {bytes} bytes; at most {MAX_INDEX} are read"), damaged));
-        }
-        let text = std::fs::read(index).map_err(|e| WeightError::io(index, "read", &e))?;
-        let Index { weight_map } = crate::hf::json::parse(&text)
-            .map_err(|fault| WeightError::new(index, format!("is not a valid index{fault}"), damaged))?;
-        let mut by_file: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for (tensor, file) in &weight_map {
-            by_file.entry(file).or_default().push(tensor);
-        }
-        for (file, tensors) in by_file {
-            // A name with a folder in it could lead anywhere on the machine.
-            if file.is_empty() || file == ".." || file.contains(['/', '\\', ':', '\0']) {
-                let message = format!("names the file `{}`, which is not a plain file name", shown(file));
-                return Err(WeightError::new(index, message, damaged));
-            }
+        for (file, tensors) in index::read(index)? {
+            let tensors: Vec<&str> = tensors.iter().map(String::as_str).collect();
             self.add(self.dir.join(file), Some(&tensors))?;
         }
         Ok(())

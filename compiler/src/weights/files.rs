@@ -42,26 +42,34 @@ const COMPILED: &str = "use the model that it was exported from";
 
 /// The file to begin with.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub enum Found {
     /// A file with all tensors.
     Single(PathBuf),
     /// An index.
     Sharded(PathBuf),
 }
 
-/// Finds the weights: `model.safetensors`, else `model.safetensors.index.json`, else the only other `.safetensors` file.
+/// Finds the weights in a directory.
+///
+/// # Errors
+/// As [`choose`], or if the directory cannot be read.
+pub(super) fn find(dir: &Path) -> Result<Found, WeightError> {
+    choose(dir, &names(dir)?)
+}
+
+/// The weights among the files of a directory, which may be on another machine: `model.safetensors`, else
+/// `model.safetensors.index.json`, else the only other `.safetensors` file.
 ///
 /// # Errors
 /// Names what there is instead, and what to do with it.
-pub(super) fn find(dir: &Path) -> Result<Found, WeightError> {
-    let (single, index) = (dir.join(SINGLE), dir.join(INDEX));
-    if single.is_file() {
-        return Ok(Found::Single(single));
+pub fn choose(dir: &Path, names: &[String]) -> Result<Found, WeightError> {
+    let has = |file: &str| names.iter().any(|name| name == file);
+    if has(SINGLE) {
+        return Ok(Found::Single(dir.join(SINGLE)));
     }
-    if index.is_file() {
-        return Ok(Found::Sharded(index));
+    if has(INDEX) {
+        return Ok(Found::Sharded(dir.join(INDEX)));
     }
-    let names = names(dir)?;
     if names.iter().any(|n| n == ADAPTER) {
         let help = "merge it into its base with `merge_and_unload()` of peft, and save the model";
         return Err(WeightError::new(
@@ -74,7 +82,7 @@ pub(super) fn find(dir: &Path) -> Result<Found, WeightError> {
     let candidates: Vec<&String> = names.iter().filter(|n| n.ends_with(".safetensors") && other(n).is_none()).collect();
     match candidates.as_slice() {
         [only] => Ok(Found::Single(dir.join(only))),
-        [] => Err(nothing(dir, &names)),
+        [] => Err(nothing(dir, names)),
         several => {
             let (n, names) = (several.len(), listed(several));
             let message = format!("has {n} safetensors files, but neither {SINGLE} nor {INDEX}: {names}");
@@ -104,12 +112,15 @@ pub(super) fn unread(dir: &Path, read: &[PathBuf]) -> Vec<String> {
     names.into_iter().filter(|name| name.ends_with(".safetensors") && name != ADAPTER && !read(name)).collect()
 }
 
-/// Names of files in a directory, sorted; those that are not Unicode are nobody's weights.
+/// Names of files in a directory, sorted; links to nothing are left out, and what is not Unicode is nobody's weights.
 fn names(dir: &Path) -> Result<Vec<String>, WeightError> {
     let failed = |e: &std::io::Error| WeightError::io(dir, "read", e);
     let mut names = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(|e| failed(&e))? {
-        names.extend(entry.map_err(|e| failed(&e))?.file_name().into_string().ok());
+        let entry = entry.map_err(|e| failed(&e))?;
+        if entry.path().is_file() {
+            names.extend(entry.file_name().into_string().ok());
+        }
     }
     names.sort();
     Ok(names)

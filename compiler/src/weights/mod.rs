@@ -17,9 +17,11 @@ pub mod encode;
 
 pub mod error;
 
-pub(crate) mod files;
+pub mod files;
 
 pub(crate) mod header;
+
+pub mod index;
 
 pub mod quantize;
 

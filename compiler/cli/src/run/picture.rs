@@ -12,7 +12,7 @@ use super::{draw, files, prompt, show};
 use crate::args::RunArgs;
 use crate::backend::{self, Loaded};
 use crate::failure::{Failure, Outcome};
-use crate::locate::{COMPACT, EXACT, Purpose, bundle_for, generates};
+use crate::locate::{COMPACT, EXACT, Purpose, bundle_of, generates, locate};
 use crate::tensors::parent;
 
 /// Does with the pictures what the model is for.
@@ -22,8 +22,9 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
     if let Some(path) = &args.draw {
         check_drawing(path, args.image.len())?;
     }
-    let precision = if generates(&args.model, &args.flags) { COMPACT } else { EXACT };
-    let dir = bundle_for(&args.model, &args.flags, precision, Purpose::Here)?;
+    let model = locate(&args.model, &args.flags)?;
+    let precision = if generates(&model, &args.flags) { COMPACT } else { EXACT };
+    let dir = bundle_of(&model, &args.flags, precision, Purpose::Here)?;
     let bundle = Bundle::open(&dir)?;
     let kind = kind(bundle.manifest())?;
     if kind != Kind::Detect && args.draw.is_some() {

@@ -7,6 +7,19 @@ use std::process::{Command, Output};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use tempfile::TempDir;
 
+/// Variables of the Hub's client.
+const HUB: [&str; 9] = [
+    "HF_HOME",
+    "HF_HUB_CACHE",
+    "HUGGINGFACE_HUB_CACHE",
+    "HF_ENDPOINT",
+    "HF_TOKEN",
+    "HF_TOKEN_PATH",
+    "HUGGING_FACE_HUB_TOKEN",
+    "SSL_CERT_FILE",
+    "TRANSFORMERS_OFFLINE",
+];
+
 /// The model of the quickstart.
 pub(crate) fn stories() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/stories260K")
@@ -72,6 +85,11 @@ impl Place {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gristmill"));
         command.args(args).current_dir(self.dir.path()).env("XDG_CACHE_HOME", self.at("cache"));
+        // Whatever the machine has; nothing is asked for in the network unless a test wants it.
+        for name in HUB {
+            command.env_remove(name);
+        }
+        command.env("HF_HUB_OFFLINE", "1");
         command
     }
 

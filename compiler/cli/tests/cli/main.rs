@@ -4,8 +4,12 @@ mod bad_input;
 mod bench;
 mod common;
 mod compare;
+#[cfg(feature = "download")]
+mod download;
 mod gguf;
 mod hub;
+#[cfg(feature = "download")]
+mod hub_server;
 mod new;
 mod picture;
 mod readme;

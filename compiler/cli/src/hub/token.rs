@@ -1,0 +1,46 @@
+//! The token that the server knows the user by. It is never printed, and only goes to the server itself.
+
+use std::io;
+
+use ureq::http::HeaderValue;
+
+use super::environment;
+use crate::failure::{Failure, Outcome};
+
+/// A token, and where it is from.
+pub(super) struct Token {
+    /// `Bearer ...`, marked so that it is not printed.
+    pub(super) header: HeaderValue,
+    /// A variable or a file, for people.
+    pub(super) source: String,
+}
+
+impl Token {
+    /// `HF_TOKEN`, or what the file has that `hf auth login` writes.
+    pub(super) fn find() -> Outcome<Option<Self>> {
+        for name in ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"] {
+            if let Some(text) = environment::variable(name) {
+                return Token::new(&text, name.into()).map(Some);
+            }
+        }
+        let file = environment::path("HF_TOKEN_PATH").or_else(|| environment::home().map(|p| p.join("token")));
+        let Some(file) = file else { return Ok(None) };
+        let text = match std::fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
+            Err(e) => return Err(Failure::io(&file, &e)),
+        };
+        let text = text.trim();
+        if text.is_empty() { Ok(None) } else { Token::new(text, file.display().to_string()).map(Some) }
+    }
+
+    fn new(text: &str, source: String) -> Outcome<Self> {
+        let bad = || Failure::wrong(format!("{source}: holds no token; a token is one word, such as hf_..."));
+        if !text.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(bad());
+        }
+        let mut header = HeaderValue::from_str(&format!("Bearer {text}")).map_err(|_| bad())?;
+        header.set_sensitive(true);
+        Ok(Token { header, source })
+    }
+}

@@ -1,0 +1,213 @@
+//! One file from the server into the cache. What has arrived is kept, and a transfer goes on behind it.
+
+use std::io::Read;
+use std::time::Duration;
+
+use super::blobs::{Blob, Partial};
+use super::cache::Repository;
+use super::hash::Hash;
+use super::listing::Remote;
+use super::name::Name;
+use super::refusal::{Trouble, refusal};
+use super::server::{Meta, Reply, Server, escaped};
+use crate::failure::{Failure, Outcome};
+use crate::output::bytes;
+use crate::progress::Download;
+
+/// How often a file is asked for again while nothing of it arrives.
+const ATTEMPTS: u32 = 5;
+/// The wait behind the first attempt; it doubles.
+const WAIT: Duration = Duration::from_millis(250);
+
+/// A file on its way.
+pub(super) struct Transfer<'a> {
+    /// Where it is from.
+    pub(super) server: &'a Server,
+    /// Where it goes.
+    pub(super) repository: &'a Repository<'a>,
+    /// The revision.
+    pub(super) commit: &'a str,
+    /// The file.
+    pub(super) file: &'a Remote,
+    /// Who is told.
+    pub(super) bar: &'a Download,
+}
+
+/// How an attempt ended that did not fail for good.
+enum Attempt {
+    Whole,
+    Cut(String),
+}
+
+impl Transfer<'_> {
+    /// Gets the file, and makes the snapshot lead to it.
+    pub(super) fn run(&self) -> Result<(), Trouble> {
+        let path = &self.file.path;
+        let endpoint = self.server.endpoint();
+        let url = format!(
+            "{endpoint}/{}/resolve/{}/{}",
+            self.repository.name,
+            escaped(self.commit, b""),
+            escaped(path, b"/")
+        );
+        let meta = self.meta(&url)?;
+        let known = self.file.hash.as_ref().map(|hash| hash.digits().to_string());
+        let etag = meta.etag.clone().or(known);
+        let Some(blob) = etag.as_deref().and_then(|etag| Blob::of(self.repository, etag)) else {
+            return Err(self.broken("names no version of it (ETag)").into());
+        };
+        let _lock = blob.lock(|| self.bar.say(&format!("waiting for another program, which downloads {path}")))?;
+        let fresh = !blob.path.is_file();
+        if fresh {
+            self.fill(&blob, &url, meta)?;
+        } else {
+            self.bar.has(self.file.size.unwrap_or_default());
+        }
+        let folders = path.matches('/').count();
+        // From `snapshots/COMMIT` to the folder of the model.
+        blob.link(&self.repository.snapshot(self.commit).join(path), folders + 2, fresh)?;
+        Ok(())
+    }
+
+    fn meta(&self, url: &str) -> Result<Meta, Trouble> {
+        self.server.meta(url)?.map_err(|reply| self.refused(&reply))
+    }
+
+    fn refused(&self, reply: &Reply) -> Trouble {
+        refusal(self.server, &self.name(), &format!("{}/{}", self.repository.name, self.file.path), reply)
+    }
+
+    fn name(&self) -> Name<'_> {
+        Name { revision: Some(self.commit), ..self.repository.name }
+    }
+
+    /// Gets all of a blob, in as many attempts as bring something.
+    fn fill(&self, blob: &Blob, url: &str, mut meta: Meta) -> Result<(), Trouble> {
+        let size = self.file.size.or(meta.size);
+        let hash = self.file.hash.clone().or_else(|| meta.etag.as_deref().and_then(Hash::content));
+        let mut partial = blob.partial(hash.as_ref(), size)?;
+        let mut resumed = partial.length() > 0;
+        let (mut attempts, mut wait) = (1, WAIT);
+        loop {
+            let before = partial.length();
+            self.bar.has(before);
+            let end = match self.attempt(&mut partial, &meta, hash.as_ref(), size) {
+                Err(Trouble::Down(why)) => Attempt::Cut(why),
+                other => other?,
+            };
+            let Attempt::Cut(why) = end else {
+                if self.is_right(&mut partial, hash.as_ref(), size) {
+                    return partial.finish(blob).map_err(Trouble::from);
+                }
+                if !resumed {
+                    partial.remove()?;
+                    return Err(self.damaged(hash.as_ref()).into());
+                }
+                // What lay there may have been of another file, or have had holes.
+                self.bar.say(&format!("{}: what was here of it does not fit; it is downloaded anew", self.file.path));
+                partial.restart(hash.as_ref(), size)?;
+                resumed = false;
+                continue;
+            };
+            if partial.length() > before {
+                (attempts, wait) = (0, WAIT);
+            }
+            if attempts == ATTEMPTS {
+                return Err(self.cut(&partial, size, &why).into());
+            }
+            std::thread::sleep(wait);
+            (attempts, wait) = (attempts + 1, wait * 2);
+            // Addresses of large files are good for a while only.
+            if let Ok(fresh) = self.meta(url) {
+                meta = fresh;
+            }
+        }
+    }
+
+    /// Asks for what is missing, and takes what comes.
+    fn attempt(
+        &self,
+        partial: &mut Partial,
+        meta: &Meta,
+        hash: Option<&Hash>,
+        size: Option<u64>,
+    ) -> Result<Attempt, Trouble> {
+        if size == Some(partial.length()) {
+            return Ok(Attempt::Whole);
+        }
+        let from = partial.length();
+        let reply = self.server.get(&meta.url, from)?;
+        match (reply.status, reply.first_byte()) {
+            (206, Some(first)) if first == from => {}
+            (200, _) if from == 0 => {}
+            // Servers may ignore what was asked for, or not have that much.
+            (200, _) => partial.restart(hash, size)?,
+            (206 | 416, _) => {
+                partial.restart(hash, size)?;
+                return Ok(Attempt::Cut("the server sends another part than it was asked for".into()));
+            }
+            _ => return Err(self.refused(&reply)),
+        }
+        let mut reader = reply.reader();
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            match reader.read(&mut buffer) {
+                Ok(0) if size.is_some_and(|size| partial.length() < size) => {
+                    return Ok(Attempt::Cut("the connection ended".into()));
+                }
+                Ok(0) => return Ok(Attempt::Whole),
+                Ok(n) if size.is_some_and(|size| partial.length() + n as u64 > size) => {
+                    partial.restart(hash, size)?;
+                    return Err(self.broken("sends more of it than there is").into());
+                }
+                Ok(n) => {
+                    partial.write(&buffer[..n])?;
+                    self.bar.came(n as u64);
+                }
+                Err(e) => return Ok(Attempt::Cut(e.to_string())),
+            }
+        }
+    }
+
+    fn is_right(&self, partial: &mut Partial, hash: Option<&Hash>, size: Option<u64>) -> bool {
+        let fits = size.is_none_or(|size| size == partial.length());
+        match (hash, partial.digits()) {
+            (Some(hash), Some(digits)) => fits && hash.digits() == digits,
+            _ => fits,
+        }
+    }
+
+    fn damaged(&self, hash: Option<&Hash>) -> Failure {
+        let kind = hash.map_or("length", Hash::kind);
+        self.fault(&format!(
+            "has another {kind} than {} says, so it was damaged on its way and is not kept; try again, and look at what \
+             lies between (HTTPS_PROXY)",
+            self.server.endpoint()
+        ))
+    }
+
+    fn broken(&self, what: &str) -> Failure {
+        self.fault(&format!("{} {what}; check that HF_ENDPOINT is a Hub", self.server.endpoint()))
+    }
+
+    fn cut(&self, partial: &Partial, size: Option<u64>, why: &str) -> Failure {
+        let of = size.map_or(String::new(), |size| format!(" of {}", bytes(size)));
+        self.fault(&format!(
+            "the download was cut behind {}{of} ({why}); the same command goes on there",
+            bytes(partial.length())
+        ))
+    }
+
+    fn fault(&self, what: &str) -> Failure {
+        Failure::lacking(format!("{}/{}: {what}", self.repository.name, self.file.path))
+    }
+}
+
+/// As [`Transfer::run`]; what is cut in the middle of a download is no reason to take an older revision.
+pub(super) fn transfer(transfer: &Transfer<'_>) -> Outcome<()> {
+    match transfer.run() {
+        Ok(()) => Ok(()),
+        Err(Trouble::Down(why)) => Err(transfer.fault(&format!("{why}; the same command goes on there"))),
+        Err(Trouble::Refused(failure) | Trouble::Failed(failure)) => Err(failure),
+    }
+}

@@ -1,0 +1,42 @@
+//! Which file of several has which tensor: `model.safetensors.index.json`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::error::{WeightError, shown};
+
+/// The longest index file that is read; real ones have a few hundred bytes per layer.
+const MAX_INDEX: u64 = 100_000_000;
+
+/// What an index says; other keys do not matter here.
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+/// Names of tensors by the file in the same directory that has them.
+///
+/// # Errors
+/// If the index cannot be read, or names what is no plain file.
+pub fn read(index: &Path) -> Result<BTreeMap<String, Vec<String>>, WeightError> {
+    let damaged = "download the index file again";
+    let bytes = std::fs::metadata(index).map_err(|e| WeightError::io(index, "read", &e))?.len();
+    if bytes > MAX_INDEX {
+        return Err(WeightError::new(index, format!("has {bytes} bytes; at most {MAX_INDEX} are read"), damaged));
+    }
+    let text = std::fs::read(index).map_err(|e| WeightError::io(index, "read", &e))?;
+    let Index { weight_map } = crate::hf::json::parse(&text)
+        .map_err(|fault| WeightError::new(index, format!("is not a valid index{fault}"), damaged))?;
+    let mut by_file: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (tensor, file) in weight_map {
+        // A name with a folder in it could lead anywhere on the machine.
+        if file.is_empty() || file == ".." || file.contains(['/', '\\', ':', '\0']) {
+            let message = format!("names the file `{}`, which is not a plain file name", shown(&file));
+            return Err(WeightError::new(index, message, damaged));
+        }
+        by_file.entry(file).or_default().push(tensor);
+    }
+    Ok(by_file)
+}
