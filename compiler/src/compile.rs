@@ -196,7 +196,8 @@ pub fn compile(
         writer.add(hf::tokenizer::FILE, &tokenizer.json)?;
         companions.push(hf::tokenizer::FILE.to_string());
     }
-    missing(&prepared.model, &manifest, &companions).iter().for_each(|text| progress.note(text));
+    let lacking = missing(&prepared.model, &manifest, &companions, dir.is_gguf());
+    lacking.iter().for_each(|text| progress.note(text));
     if profiles.iter().any(|p| p.browser) {
         for file in &options.page {
             writer.add(&file.path, &file.content)?;

@@ -132,13 +132,22 @@ fn tokenizers_that_cannot_be_used_are_named() {
             with("normalizer", json!({"type": "Precompiled", "precompiled_charsmap": "BAAAAAEAAAAA"})),
             "precompiled_charsmap is damaged",
         ),
+        ("tokenizer_config.json", r#"{"added_tokens_decoder": []}"#.to_string(), "added_tokens_decoder: not an object"),
+        ("tokenizer_config.json", r#"{"pad_token": 3}"#.to_string(), "pad_token is no token"),
+        ("added_tokens.json", r#"{"x": "y"}"#.to_string(), "\"x\" has no id"),
         ("vocab.txt", "a".to_string(), "`tokenizer_class` of tokenizer_config.json does not say how to read it"),
         ("tokenizer.model", "\u{1}\u{2}".to_string(), "neither a SentencePiece model nor"),
         ("tekken.json", "{}".to_string(), "tekken.json: config: no text `pattern`"),
     ] {
         let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("tokenizer.json"), good.to_string()).unwrap();
+        let vocabulary = !file.ends_with(".json") || file == "tekken.json";
+        if vocabulary {
+            std::fs::remove_file(dir.path().join("tokenizer.json")).unwrap();
+        }
         std::fs::write(dir.path().join(file), content).unwrap();
         let found = tokenizer(&Files::of_dir(dir.path()), &Value::Null).unwrap_err().to_string();
         assert!(found.contains(message), "{message}: {found}");
+        assert_eq!(found.matches(file).count(), 1, "the file is named once: {found}");
     }
 }

@@ -38,9 +38,6 @@ pub(crate) fn model(gguf: &Gguf) -> Result<(Files, Vec<String>), CompileError> {
         files.insert("tokenizer.json", text(&made.tokenizer));
         files.insert("tokenizer_config.json", text(&made.config));
         warnings.extend(made.warnings);
-    } else {
-        let place = gguf.path.display();
-        warnings.push(format!("{place}: has no tokenizer (`{}`), so the model takes token ids only", tokenizer::MODEL));
     }
     Ok((Files::in_memory(&gguf.path, files), warnings))
 }

@@ -25,6 +25,7 @@ use crate::weights::header::read_at;
 
 pub(crate) use convert::{checkpoint, model};
 pub(crate) use header::Tensor;
+pub(crate) use tokenizer::MODEL as TOKENIZER;
 pub(crate) use value::Value;
 
 /// A model in a GGUF file, or in the several that it was split into.

@@ -18,7 +18,7 @@ use crate::error::CompileError;
 use crate::weights::error::shown;
 
 /// The name of the tokenizer.
-pub(super) const MODEL: &str = "tokenizer.ggml.model";
+pub(crate) const MODEL: &str = "tokenizer.ggml.model";
 const TEMPLATE: &str = "tokenizer.chat_template";
 
 /// Bytes of the longest token; real ones have up to a few hundred.

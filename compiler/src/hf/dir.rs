@@ -99,6 +99,11 @@ impl ModelDir {
         Ok(ModelDir { name, config, generation, processors, sentence, warnings, files, weights })
     }
 
+    /// Whether the model is a GGUF file.
+    pub(crate) fn is_gguf(&self) -> bool {
+        matches!(self.weights, Weights::Gguf(_))
+    }
+
     /// Opens the weights: those of the model, and those of modules behind it as `2_Dense/linear.weight`.
     ///
     /// # Errors

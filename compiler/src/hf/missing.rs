@@ -9,17 +9,19 @@ use super::processors::{PREPROCESSOR, PROCESSOR};
 const TOKENIZER: &str = "tokenizer.json";
 
 /// One sentence for each file that is missing: its name, and what does not work without it. `companions` are the names
-/// of the small files that the bundle has.
-pub(crate) fn missing(model: &Model, manifest: &Manifest, companions: &[String]) -> Vec<String> {
+/// of the small files that the bundle has; `gguf` says that the model is a GGUF file, which has everything in one.
+pub(crate) fn missing(model: &Model, manifest: &Manifest, companions: &[String], gguf: bool) -> Vec<String> {
     let mut notes = Vec::new();
     let says = |name: &str| companions.iter().any(|c| c == name);
     let tasks = || model.entries.iter().filter_map(|entry| entry.task.as_ref());
     let writes = model.entries.iter().any(|e| matches!(e.role, EntryRole::Prefill | EntryRole::Embed));
     let reads = tasks().any(|task| task.takes.iter().any(|feed| matches!(feed.source, Source::Text)));
     if (writes || reads) && !says(TOKENIZER) {
-        notes.push(format!(
-            "{TOKENIZER} is missing: texts become no tokens and tokens no texts, so that only tensors go in and out"
-        ));
+        let lacks = match gguf {
+            true => format!("the file has no tokenizer (metadata `{}`)", crate::gguf::TOKENIZER),
+            false => format!("{TOKENIZER} is missing"),
+        };
+        notes.push(format!("{lacks}: texts become no tokens and tokens no texts, so that only tensors go in and out"));
     }
     let mut told = Vec::new();
     for (entry, task) in model.entries.iter().filter_map(|entry| Some((entry, entry.task.as_ref()?))) {

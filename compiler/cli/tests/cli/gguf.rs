@@ -59,6 +59,21 @@ fn quantizing_again_is_said_with_what_it_costs() {
 }
 
 #[test]
+fn a_missing_tokenizer_is_said_once() {
+    let place = Place::new();
+    let mut bytes = std::fs::read(fixture("llama.gguf")).unwrap();
+    let key = b"tokenizer.ggml.model";
+    let at = bytes.windows(key.len()).position(|w| w == key).expect("a tokenizer");
+    bytes[at + key.len() - 1] = b'_';
+    std::fs::write(place.at("bare.gguf"), bytes).unwrap();
+    let ran = place.run(&["compile", "bare.gguf", "-o", "bundle", "--target", "native"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let said = ["no tokenizer", "tokenizer.json is missing", "token ids only"].map(|s| ran.stderr.matches(s).count());
+    assert_eq!(said, [1, 0, 0], "{}", ran.stderr);
+    assert!(ran.stderr.contains("`tokenizer.ggml.model`"), "{}", ran.stderr);
+}
+
+#[test]
 fn other_files_are_refused_by_name() {
     let place = Place::new();
     std::fs::write(place.at("text.gguf"), "GGUF").unwrap();

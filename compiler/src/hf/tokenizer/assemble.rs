@@ -8,10 +8,11 @@ use tokenizers::AddedToken;
 
 use super::added::Added;
 use super::classes::{Adds, AddsAll, Class, Maker, Post};
+use super::fault::Fault;
 use super::pieces::{Base, Pieces, Vocab, Whole};
 use super::settings::{NAMED, Settings, Token, is_empty};
+use super::supported;
 use super::template::{Scope, fill};
-use super::{FILE, supported};
 
 /// Parts of a tokenizer.
 const PARTS: [&str; 4] = ["normalizer", "pre_tokenizer", "post_processor", "decoder"];
@@ -55,7 +56,7 @@ pub(super) fn assemble(
     maker: Maker,
     mut settings: Settings,
     base: Base,
-) -> Result<(Value, Vec<(String, String)>), String> {
+) -> Result<(Value, Vec<(String, String)>), Fault> {
     let class = match maker {
         Maker::Class(_, class) => Some(class),
         Maker::Plain | Maker::Letters | Maker::Undescribed(_) | Maker::Apart(_) => None,
@@ -196,7 +197,7 @@ fn build(class: &Class, pieces: &Pieces, scope: &Scope) -> Value {
 
 /// Removes what does not act, and checks what the library would panic at.
 fn prepare(json: &mut Value) -> Result<(), String> {
-    let Some(fields) = json.as_object_mut() else { return Err(format!("{FILE}: not a JSON object")) };
+    let Some(fields) = json.as_object_mut() else { return Err("not a JSON object".into()) };
     fields.insert("truncation".into(), Value::Null);
     fields.insert("padding".into(), Value::Null);
     // Merges are dropped by chance in training only.
@@ -206,18 +207,18 @@ fn prepare(json: &mut Value) -> Result<(), String> {
     {
         model.insert("dropout".into(), Value::Null);
     }
-    supported::prepare(json).map_err(|m| format!("{FILE}: {m}"))
+    supported::prepare(json)
 }
 
 /// The tokenizer of the library.
 fn parse(json: &Value) -> Result<tokenizers::Tokenizer, String> {
     let bytes = serde_json::to_vec(json).map_err(|e| e.to_string())?;
-    tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| format!("{FILE}: {}", supported::place(json, &e.to_string())))
+    tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| supported::place(json, &e.to_string()))
 }
 
 /// Parts as the library writes them: each one names its kind, also in files of old versions.
 fn canonical(json: &mut Value, tokenizer: &tokenizers::Tokenizer) -> Result<(), String> {
-    let written = |e: serde_json::Error| format!("{FILE}: {e}");
+    let written = |e: serde_json::Error| e.to_string();
     json["normalizer"] = serde_json::to_value(tokenizer.get_normalizer()).map_err(written)?;
     json["pre_tokenizer"] = serde_json::to_value(tokenizer.get_pre_tokenizer()).map_err(written)?;
     json["post_processor"] = serde_json::to_value(tokenizer.get_post_processor()).map_err(written)?;
@@ -236,10 +237,10 @@ fn canonical(json: &mut Value, tokenizer: &tokenizers::Tokenizer) -> Result<(), 
 fn added_tokens(json: &mut Value) -> Result<Vec<AddedToken>, String> {
     let list = json.as_object_mut().and_then(|fields| fields.remove("added_tokens"));
     let Some(Value::Array(list)) = list.filter(|l| !l.is_null()).or(Some(json!([]))) else {
-        return Err(format!("{FILE}: added_tokens: not a list"));
+        return Err("added_tokens: not a list".into());
     };
     let token = |(at, entry): (usize, Value)| {
-        serde_json::from_value(entry).map_err(|e| format!("{FILE}: added_tokens: entry {at}: {e}"))
+        serde_json::from_value(entry).map_err(|e| format!("added_tokens: entry {at}: {e}"))
     };
     list.into_iter().enumerate().map(token).collect()
 }
@@ -280,7 +281,7 @@ impl Assembly {
 
     /// Sets the tokens around a text: those that a class has of itself, those that settings ask for, those that a class
     /// sets in the end.
-    fn surround(&mut self, class: Option<&Class>, settings: &Settings) -> Result<(), String> {
+    fn surround(&mut self, class: Option<&Class>, settings: &Settings) -> Result<(), Fault> {
         let own = class.and_then(|c| c.post.as_ref());
         let first = |post: &&Post| matches!(post, Post::KeptOr(_));
         if let Some(post) = own.filter(first).map(|p| self.post(p)).transpose()?.flatten() {
@@ -323,7 +324,7 @@ impl Assembly {
             let before = self.json["decoder"].take();
             self.json["decoder"] = cleaned(before);
         }
-        supported::finish(&self.json).map_err(|m| format!("{FILE}: {m}"))?;
+        supported::finish(&self.json)?;
         let again = parse(&self.json)?;
         for (id, token) in self.added.iter() {
             let found = again.token_to_id(&token.content);

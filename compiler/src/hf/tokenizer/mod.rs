@@ -5,6 +5,7 @@
 mod added;
 mod assemble;
 mod classes;
+mod fault;
 mod merges;
 mod pieces;
 mod post;
@@ -22,6 +23,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use self::classes::{Maker, Said, choose};
+use self::fault::Fault;
 use self::pieces::Base;
 use self::settings::{Parsed, Settings};
 use super::files::Files;
@@ -52,9 +54,10 @@ pub fn tokenizer(files: &Files, config: &Value) -> Result<Option<Tokenizer>, Com
     let settings_file = directory.json("tokenizer_config.json")?;
     let maker = directory.maker(&settings_file, own.as_ref());
     let mut warnings = warnings(maker, &settings_file, own.is_some());
-    let fault = |message: String| CompileError::Config(format!("{}: {message}", files.place(FILE)));
+    let file = if own.is_some() { FILE } else { pieces::vocabulary(files).unwrap_or(FILE) };
+    let fault = |fault: Fault| fault.at(files, file);
     let base = match &own {
-        Some(json) => Some(Base::of_file(maker, json)),
+        Some(json) => Some(Base::of_file(maker, json).map_err(Fault::from)),
         None => pieces::of_vocabulary(files, maker, &settings_file)?.map(Ok),
     };
     let Some(base) = base else { return Ok(None) };

@@ -97,9 +97,9 @@ impl Base {
     /// From the content of `tokenizer.json`.
     pub(super) fn of_file(maker: Maker, json: &Value) -> Result<Base, String> {
         match maker {
-            Maker::Class(name, class) if !class.inherits => of_model(class.model, json)
-                .map(Base::Pieces)
-                .map_err(|m| format!("{FILE}: {m} ({name} builds with it)")),
+            Maker::Class(name, class) if !class.inherits => {
+                of_model(class.model, json).map(Base::Pieces).map_err(|m| format!("{m} ({name} builds with it)"))
+            }
             Maker::Plain | Maker::Class(..) | Maker::Letters | Maker::Undescribed(_) | Maker::Apart(_) => {
                 Ok(Whole::of(json.clone(), Vec::new()))
             }
@@ -167,6 +167,11 @@ fn charsmap(normalizer: &Value) -> Option<String> {
     }
 }
 
+/// The vocabulary file of a directory without `tokenizer.json`.
+pub(super) fn vocabulary(files: &Files) -> Option<&'static str> {
+    VOCABULARIES.into_iter().find(|file| files.has(file))
+}
+
 /// From vocabulary files, for a directory without `tokenizer.json`; `None` if there are none.
 ///
 /// # Errors
@@ -184,7 +189,7 @@ pub(super) fn of_vocabulary(files: &Files, maker: Maker, settings: &Value) -> Re
     if found.is_some() {
         return Ok(found);
     }
-    let Some(file) = VOCABULARIES.into_iter().find(|f| exists(f)) else { return Ok(None) };
+    let Some(file) = vocabulary(files) else { return Ok(None) };
     let reads = match maker {
         Maker::Class(name, class) if !class.files.is_empty() => format!("{name} reads {}", class.files.join(" and ")),
         Maker::Plain => "`tokenizer_class` of tokenizer_config.json does not say how to read it".to_string(),

@@ -4,10 +4,11 @@ use serde_json::{Map, Value, json};
 
 use super::assemble::Assembly;
 use super::classes::Post;
+use super::fault::Fault;
 
 impl Assembly {
     /// The post-processor of a class in place of the one there is; none if the class leaves it.
-    pub(super) fn post(&self, post: &Post) -> Result<Option<Value>, String> {
+    pub(super) fn post(&self, post: &Post) -> Result<Option<Value>, Fault> {
         match post {
             Post::Template(items) => self.template(items).map(Some),
             Post::KeptOr(items) if self.json["post_processor"].is_null() => self.template(items).map(Some),
@@ -25,7 +26,7 @@ impl Assembly {
     }
 
     /// What `add_bos_token` and `add_eos_token` say; a token that there is not is not added.
-    pub(super) fn bos_eos(&self) -> Result<Value, String> {
+    pub(super) fn bos_eos(&self) -> Result<Value, Fault> {
         let wanted = |key: &str| self.option(key);
         let mut items = vec!["$A".to_string()];
         if (wanted("add_bos_token") || self.adds_bos) && self.named.contains_key("bos_token") {
@@ -39,7 +40,7 @@ impl Assembly {
 
     /// A template of tokens around `$A`. Pairs of texts, which nobody asks for here, get the tokens of a single one and
     /// the second text behind them.
-    fn template(&self, items: &[String]) -> Result<Value, String> {
+    fn template(&self, items: &[String]) -> Result<Value, Fault> {
         let (mut single, mut specials) = (Vec::new(), Map::new());
         for item in items {
             if item == "$A" {
@@ -71,10 +72,11 @@ impl Assembly {
     }
 
     /// A token and its id: `$name` is a special token, everything else a text. Unknown ones are the unknown token.
-    fn token(&self, item: &str) -> Result<(String, u32), String> {
+    fn token(&self, item: &str) -> Result<(String, u32), Fault> {
         let content = match item.strip_prefix('$') {
             Some(name) => self.named.get(name).map(|t| t.content.clone()).ok_or_else(|| {
-                format!("tokenizer_config.json: `{name}` is null, but the class puts it around texts; name a token")
+                let message = format!("`{name}` is null, but the class puts it around texts; name a token");
+                Fault::settings(message)
             })?,
             None => item.to_string(),
         };
@@ -83,7 +85,7 @@ impl Assembly {
         }
         let unknown = self.named.get("unk_token").map(|t| t.content.clone());
         let known = unknown.and_then(|u| self.id(&u).map(|id| (u, id)));
-        known.ok_or_else(|| format!("the class puts {content:?} around texts, which is not in the vocabulary"))
+        known.ok_or_else(|| format!("the class puts {content:?} around texts, which is not in the vocabulary").into())
     }
 }
 

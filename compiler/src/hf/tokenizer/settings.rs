@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
+use super::fault::{Fault, SETTINGS};
+
 /// Special tokens with a name of their own, in the order in which they are added.
 pub(super) const NAMED: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
@@ -100,11 +102,11 @@ impl Settings {
     ///
     /// # Errors
     /// Says which entry of which file is no token or no id.
-    pub(super) fn read(files: &Parsed) -> Result<Settings, String> {
+    pub(super) fn read(files: &Parsed) -> Result<Settings, Fault> {
         let mut config = match files.config {
             Value::Object(config) => config.clone(),
             Value::Null => Map::new(),
-            _ => return Err("tokenizer_config.json: not a JSON object".into()),
+            _ => return Err(Fault::settings("not a JSON object")),
         };
         if files.tokenizer.is_some() {
             config.remove("add_bos_token");
@@ -128,8 +130,8 @@ impl Settings {
         Ok(settings)
     }
 
-    fn read_decoder(&mut self, decoder: &Value) -> Result<(), String> {
-        let fault = |what: &str| format!("tokenizer_config.json: added_tokens_decoder: {what}");
+    fn read_decoder(&mut self, decoder: &Value) -> Result<(), Fault> {
+        let fault = |what: &str| Fault::settings(format!("added_tokens_decoder: {what}"));
         for (id, token) in decoder.as_object().ok_or_else(|| fault("not an object"))? {
             let number = id.parse().map_err(|_| fault(&format!("{id:?} is no id")))?;
             let token = Some(token).filter(|t| t.is_object()).and_then(Token::read);
@@ -139,7 +141,7 @@ impl Settings {
     }
 
     /// `special_tokens_map.json`, `added_tokens.json` and the added tokens of `tokenizer.json`.
-    fn read_legacy(&mut self, files: &Parsed) -> Result<(), String> {
+    fn read_legacy(&mut self, files: &Parsed) -> Result<(), Fault> {
         if let Some(map) = files.special_map.as_object() {
             for (key, value) in map {
                 let mut value = value.clone();
@@ -166,24 +168,23 @@ impl Settings {
                 NAMED.iter().filter_map(|k| self.config.get(*k)).filter_map(Token::read).map(|t| t.content).collect();
             specials.extend(self.list(EXTRA)?.into_iter().flatten().map(|t| t.content));
             for (content, id) in added {
-                let id = id.as_u64().ok_or_else(|| format!("added_tokens.json: {content:?} has no id"))?;
+                let id = id.as_u64().ok_or_else(|| Fault::of("added_tokens.json", format!("{content:?} has no id")))?;
                 self.added.insert(id, Token::new(content, specials.contains(content)));
             }
         }
         let list = files.tokenizer.and_then(|t| t["added_tokens"].as_array());
         for (at, entry) in list.into_iter().flatten().enumerate() {
             let token = Some(entry).filter(|e| e.is_object()).and_then(Token::read).zip(entry["id"].as_u64());
-            let (token, id) =
-                token.ok_or_else(|| format!("tokenizer.json: added_tokens: entry {at} has no content or no id"))?;
+            let (token, id) = token.ok_or_else(|| format!("added_tokens: entry {at} has no content or no id"))?;
             self.added.insert(id, token);
         }
         Ok(())
     }
 
-    fn read_named(&mut self) -> Result<(), String> {
+    fn read_named(&mut self) -> Result<(), Fault> {
         for key in NAMED {
             let Some(value) = self.config.get(key).filter(|v| !v.is_null()) else { continue };
-            let token = Token::read(value).ok_or_else(|| format!("tokenizer_config.json: {key} is no token"))?;
+            let token = Token::read(value).ok_or_else(|| Fault::settings(format!("{key} is no token")))?;
             let known = self.added.values().find(|t| t.content == token.content);
             self.named.insert(key.into(), known.cloned().unwrap_or(token));
         }
@@ -191,12 +192,12 @@ impl Settings {
     }
 
     /// Tokens of a list of the config.
-    fn list(&self, key: &str) -> Result<Option<Vec<Token>>, String> {
+    fn list(&self, key: &str) -> Result<Option<Vec<Token>>, Fault> {
         let Some(value) = self.config.get(key) else { return Ok(None) };
         if value.is_null() {
             return Ok((key == EXTRA).then(Vec::new));
         }
-        let fault = || format!("tokenizer_config.json: {key}: not a list of tokens");
+        let fault = || Fault::settings(format!("{key}: not a list of tokens"));
         let tokens = value.as_array().ok_or_else(fault)?;
         tokens.iter().map(|t| Token::read(t).ok_or_else(fault)).collect::<Result<_, _>>().map(Some)
     }
@@ -223,7 +224,7 @@ fn special(token: &Value) -> Value {
 }
 
 /// Takes special tokens with names of their own out of the config.
-fn take_specific(config: &mut Map<String, Value>) -> Result<Vec<(String, Token)>, String> {
+fn take_specific(config: &mut Map<String, Value>) -> Result<Vec<(String, Token)>, Fault> {
     let own = |key: &str, value: &Value| key.ends_with("_token") && !NAMED.contains(&key) && value.is_string();
     let keys: Vec<String> = config.iter().filter(|(k, v)| own(k, v)).map(|(k, _)| k.clone()).collect();
     let mut found: Vec<(String, Token)> = keys
@@ -231,15 +232,15 @@ fn take_specific(config: &mut Map<String, Value>) -> Result<Vec<(String, Token)>
         .filter_map(|key| config.remove(&key).as_ref().and_then(Token::read).map(|token| (key, token)))
         .collect();
     if let Some(Value::Object(more)) = config.get(EXTRA) {
-        found.extend(named_tokens(more, "tokenizer_config.json")?);
+        found.extend(named_tokens(more, SETTINGS)?);
         config.remove(EXTRA);
     }
     Ok(found)
 }
 
-fn named_tokens(tokens: &Map<String, Value>, file: &str) -> Result<Vec<(String, Token)>, String> {
+fn named_tokens(tokens: &Map<String, Value>, file: &'static str) -> Result<Vec<(String, Token)>, Fault> {
     let read = |(key, value): (&String, &Value)| {
-        let token = Token::read(value).ok_or_else(|| format!("{file}: {EXTRA}: {key} is no token"))?;
+        let token = Token::read(value).ok_or_else(|| Fault::of(file, format!("{EXTRA}: {key} is no token")))?;
         Ok((key.clone(), token))
     };
     tokens.iter().map(read).collect()
