@@ -8,7 +8,6 @@ code is 1 if anything differs.
 """
 
 import argparse
-import io
 import json
 import random
 import subprocess
@@ -16,8 +15,6 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-import sentencepiece
-from sentencepiece import sentencepiece_model_pb2
 from tokenizers import (
     AddedToken,
     Regex,
@@ -31,6 +28,7 @@ from tokenizers import (
 )
 
 from texts import PROSE, TEXTS
+from toys import charsmaps
 
 HERE = Path(__file__).parent
 PROBE = "cargo run -q -p gristmill-tests --example tokenize --"
@@ -60,25 +58,6 @@ REGEXES = [
     r"\h+",
 ]
 BEHAVIORS = ["removed", "isolated", "merged_with_previous", "merged_with_next", "contiguous"]
-
-
-def charsmaps():
-    """Maps of characters that SentencePiece compiles."""
-    maps = []
-    for rule in ("nmt_nfkc", "nmt_nfkc_cf", "nfkc"):
-        model = io.BytesIO()
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(PROSE),
-            model_writer=model,
-            vocab_size=300,
-            minloglevel=9,
-            hard_vocab_limit=False,
-            normalization_rule_name=rule,
-        )
-        proto = sentencepiece_model_pb2.ModelProto()
-        proto.ParseFromString(model.getvalue())
-        maps.append(proto.normalizer_spec.precompiled_charsmap)
-    return maps
 
 
 class Maker:

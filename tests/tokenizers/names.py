@@ -1,4 +1,4 @@
-"""Writes compiler/src/hf/tokenizer/names.ron: which class of tokenizers transformers takes for which model.
+"""Writes models/tokenizers/names.ron: which class of tokenizers transformers takes for which model.
 
     python tests/tokenizers/names.py
 
@@ -15,7 +15,7 @@ from transformers.convert_slow_tokenizer import SLOW_TO_FAST_CONVERTERS
 from transformers.models.auto import tokenization_auto as auto
 
 PLAIN = "TokenizersBackend"
-TARGET = Path(__file__).parents[2] / "compiler/src/hf/tokenizer/names.ron"
+TARGET = Path(__file__).parents[2] / "models/tokenizers/names.ron"
 HEAD = """\
 // Which class of tokenizers transformers (5.24) takes when a directory does not say it, or says it wrongly: facts of
 // its models/auto/tokenization_auto.py. `python tests/tokenizers/names.py` writes this file.

@@ -21,7 +21,7 @@ from tokenizers import normalizers, processors
 from transformers import AutoTokenizer
 
 from texts import TEXTS
-from toys import byte_level, merged_spaces, sentence_piece, unigram, word_piece, write
+from toys import byte_level, charsmaps, merged_spaces, sentence_piece, unigram, word_piece, write
 
 ADDED = {"special": True, "normalized": False, "lstrip": False, "rstrip": False, "single_word": False}
 
@@ -98,6 +98,7 @@ def cases():
         **BERT,
         "added_tokens_decoder": {"400": added("Quick Brown", special=False, normalized=True)},
     }, {}
+    yield "bert-left", bert, {**BERT, "truncation_side": "left", "model_max_length": 6}, {}
     yield "bert-max-length", bert, {**BERT, "model_max_length": 4, "padding_side": "left"}, {}
     yield "funnel", word_piece(("<pad>", "<unk>", "<cls>", "<sep>", "<mask>"), unknown="<unk>"), {
         "tokenizer_class": "FunnelTokenizer",
@@ -281,6 +282,57 @@ def cases():
                 "do_lower_case": lower,
                 "split_by_punct": punct,
             }, {}
+    # Languages.
+    nmt = charsmaps()[0]
+    codes = ("en_XX", "de_DE", "ro_RO")
+    for name, base in [
+        ("MBart", unigram((*XLMR_SPECIALS[:4], *codes, "<mask>"))),
+        ("MBart50", unigram((*XLMR_SPECIALS[:4], *codes, "<mask>"), charsmap=nmt)),
+        ("Nllb", merged_spaces()),
+    ]:
+        settings = {"tokenizer_class": f"{name}Tokenizer"}
+        yield f"{name}-plain", base, settings, {}
+        yield f"{name}-language", base, {**settings, "src_lang": "deu_Latn" if name == "Nllb" else "de_DE"}, {}
+        yield f"{name}-null", base, {**settings, "src_lang": None, "tgt_lang": "ro_RO"}, {}
+        yield f"{name}-legacy", base, {**settings, "legacy_behaviour": True}, {}
+        yield f"{name}-extra", base, {**settings, "extra_special_tokens": ["ro_RO", "<new>"]}, {}
+        yield f"{name}-additional", base, {**settings, "additional_special_tokens": ["de_DE", "<new>"]}, {}
+        if name == "MBart":
+            yield f"{name}-model-type", base, None, {"config_dot_json": {"model_type": "mbart"}}
+        yield f"{name}-unknown-language", base, {**settings, "src_lang": "xx_XX"}, {}
+    # Others with scores.
+    xlnet = unigram(("<unk>", "<s>", "</s>", "<cls>", "<sep>", "<pad>", "<mask>", "<eod>", "<eop>"), charsmap=nmt)
+    big_bird = unigram(("<pad>", "</s>", "<s>", "<unk>", "[CLS]", "[SEP]", "[MASK]"))
+    rembert = unigram(("<pad>", "[CLS]", "<unk>", "[SEP]", "[MASK]"), charsmap=nmt)
+    yield "rembert-no-post", rembert, {"tokenizer_class": "RemBertTokenizer"}, {}
+    rembert = with_post(rembert, "[SEP]", "[CLS]")
+    yield "rembert-eos-asked", rembert, {"tokenizer_class": "RemBertTokenizer", "add_eos_token": True}, {}
+    for lower in (True, False):
+        for accents in (True, False):
+            given = {"do_lower_case": lower, "keep_accents": accents}
+            yield f"xlnet-{lower}-{accents}", xlnet, {"tokenizer_class": "XLNetTokenizer", **given}, {}
+            yield f"rembert-{lower}-{accents}", rembert, {"tokenizer_class": "RemBertTokenizer", **given}, {}
+    for space in (True, False):
+        given = {"add_prefix_space": space}
+        yield f"big-bird-{space}", big_bird, {"tokenizer_class": "BigBirdTokenizer", **given}, {}
+        yield f"rembert-space-{space}", rembert, {"tokenizer_class": "RemBertTokenizer", **given}, {}
+        yield f"xglm-{space}", xlmr, {"tokenizer_class": "XGLMTokenizer", **given}, {}
+    yield "xlnet-model-type", xlnet, None, {"config_dot_json": {"model_type": "xlnet"}}
+    yield "xlnet-additional", xlnet, {"tokenizer_class": "XLNetTokenizer", "additional_special_tokens": ["<new>"]}, {}
+    yield "xglm-additional", xlmr, {"tokenizer_class": "XGLMTokenizer", "additional_special_tokens": ["<new>"]}, {}
+    yield "big-bird-model-type", big_bird, None, {"config_dot_json": {"model_type": "big_bird"}}
+    yield "reformer", merged, {"tokenizer_class": "ReformerTokenizer"}, {}
+    yield "reformer-additional", merged, {"tokenizer_class": "ReformerTokenizer", "additional_special_tokens": ["<new>"]}, {}
+    for lower in (True, False):
+        given = {"do_lower_case": lower}
+        yield f"splinter-{lower}", bert, {"tokenizer_class": "SplinterTokenizer", **given}, {}
+        yield f"tipsv2-{lower}", merged, {"tokenizer_class": "Tipsv2Tokenizer", **given}, {}
+    yield "splinter-question", bert, {"tokenizer_class": "SplinterTokenizer", "question_token": "fox"}, {}
+    yield "splinter-vocab-txt", None, {"tokenizer_class": "SplinterTokenizer"}, {
+        "vocab_dot_txt": "\n".join(sorted(bert.get_vocab(), key=bert.get_vocab().get)) + "\n"
+    }
+    yield "video-prism", t5, {"tokenizer_class": "VideoPrismTokenizer"}, {}
+    yield "video-prism-ids", t5, {"tokenizer_class": "VideoPrismTokenizer", "extra_ids": 3}, {}
     # Others.
     yield "unknown-class", plain, {"tokenizer_class": "SomethingTokenizer", "add_prefix_space": True}, {}
     yield "nothing-said", plain, None, {}

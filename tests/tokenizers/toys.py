@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import sentencepiece
+from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from texts import PROSE
@@ -48,6 +49,25 @@ def sentence_piece(path, **options):
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(PROSE), model_writer=model, **settings)
     Path(path).write_bytes(model.getvalue())
+
+
+def charsmaps():
+    """Maps of characters that SentencePiece compiles."""
+    maps = []
+    for rule in ("nmt_nfkc", "nmt_nfkc_cf", "nfkc"):
+        model = io.BytesIO()
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(PROSE),
+            model_writer=model,
+            vocab_size=300,
+            minloglevel=9,
+            hard_vocab_limit=False,
+            normalization_rule_name=rule,
+        )
+        proto = sentencepiece_model_pb2.ModelProto()
+        proto.ParseFromString(model.getvalue())
+        maps.append(proto.normalizer_spec.precompiled_charsmap)
+    return maps
 
 
 def merged_spaces():
