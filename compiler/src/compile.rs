@@ -21,6 +21,7 @@ use crate::prepare::{Prepared, prepare, split};
 use crate::profile::{self, Language, Profile};
 use crate::reference;
 use crate::rewrite::RewriteReport;
+use crate::rows;
 use crate::tasks;
 use crate::weights::{self, Checkpoint, WeightReport};
 
@@ -152,6 +153,10 @@ pub fn compile(
     said.unused(unused(&dir.config, &checkpoint, &usage, &architecture)?, options)?;
     let precisions = precision::Chooser::new(options, &model)?;
     check_verified(&model, "the bound model")?;
+    let rows = rows::of_inputs(&model);
+    if let Some(tokenizer) = &tokenizer {
+        rows::check(&model, &rows, tokenizer)?;
+    }
 
     stages.next("preparing");
     let prepared = prepare(model, options.narrow, &|usage| precisions.choose(usage));
@@ -159,7 +164,7 @@ pub fn compile(
     check_verified(&prepared.model, "the prepared model")?;
 
     let entries = emit::entry_plans(&prepared.model);
-    let manifest = manifest(&dir, &prepared, &entries, &profiles, options)?;
+    let manifest = manifest(&dir, &prepared, &entries, &profiles, &rows, options)?;
     let processor = profiles.iter().find(|p| p.language == Language::Wasm);
     let mut writer = bundle::BundleWriter::create(out)?;
     let mut rewrites = BTreeMap::new();
@@ -310,6 +315,7 @@ fn manifest(
     prepared: &Prepared,
     entries: &[EntryPlan],
     profiles: &[Profile],
+    rows: &[Option<u32>],
     options: &CompileOptions,
 ) -> Result<bundle::Manifest, CompileError> {
     let model = &prepared.model;
@@ -338,7 +344,7 @@ fn manifest(
             embedding: crate::embedding::embedding(dir, model, max_context)?,
         },
         symbols,
-        inputs: model.inputs.iter().map(input).collect(),
+        inputs: model.inputs.iter().zip(rows).map(|(i, rows)| input(i, *rows)).collect(),
         states: (0..model.states.len()).map(|i| state(model, i as u32, options)).collect(),
         entries: entries.iter().map(|plan| entry(dir, model, plan, entries)).collect::<Result<_, _>>()?,
         tensors: Vec::new(),
@@ -362,7 +368,7 @@ fn context(model: &Model, options: &CompileOptions) -> Result<u32, CompileError>
     }
 }
 
-fn input(input: &gristmill_graph::Input) -> bundle::Input {
+fn input(input: &gristmill_graph::Input, below: Option<u32>) -> bundle::Input {
     use gristmill_graph::{Advance, InputDefault};
     bundle::Input {
         name: input.name.clone(),
@@ -377,6 +383,7 @@ fn input(input: &gristmill_graph::Input) -> bundle::Input {
             Advance::Increment => bundle::Advance::Increment,
             Advance::Append(v) => bundle::Advance::Append(*v),
         }),
+        below,
     }
 }
 

@@ -49,6 +49,8 @@ pub mod draft;
 
 mod embedding;
 
+mod rows;
+
 mod tasks;
 
 pub use compile::{CompileReport, compile};

@@ -135,6 +135,24 @@ fn tokenizers_that_cannot_be_used_are_named() {
         ("tokenizer_config.json", r#"{"added_tokens_decoder": []}"#.to_string(), "added_tokens_decoder: not an object"),
         ("tokenizer_config.json", r#"{"pad_token": 3}"#.to_string(), "pad_token is no token"),
         ("added_tokens.json", r#"{"x": "y"}"#.to_string(), "\"x\" has no id"),
+        (
+            "tokenizer.json",
+            {
+                let mut json: Value = serde_json::from_str(&with("normalizer", json!({"type": "Lowercase"}))).unwrap();
+                let token = |id: u32, content: &str| {
+                    json!({"id": id, "content": content, "special": false, "normalized": true, "single_word": false,
+                        "lstrip": false, "rstrip": false})
+                };
+                json["added_tokens"] = json!([token(1, "Fox"), token(2, "FOX")]);
+                json.to_string()
+            },
+            "the same text of \"Fox\" and \"FOX\"",
+        ),
+        (
+            "tokenizer_config.json",
+            r#"{"truncation_side": "middle"}"#.to_string(),
+            "`truncation_side` is \"middle\"; it is \"left\" or \"right\"",
+        ),
         ("vocab.txt", "a".to_string(), "`tokenizer_class` of tokenizer_config.json does not say how to read it"),
         ("tokenizer.model", "\u{1}\u{2}".to_string(), "neither a SentencePiece model nor"),
         ("tekken.json", "{}".to_string(), "tekken.json: config: no text `pattern`"),

@@ -68,6 +68,7 @@ fn manifest() -> Manifest {
             shape: shape(&["B", "T", "16"]),
             default: None,
             advance: None,
+            below: None,
         }],
         states: vec![ManifestState { name: "cache".into(), elem: Elem::F16, shape: shape(&["B", "C", "2"]) }],
         entries: vec![

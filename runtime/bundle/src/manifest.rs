@@ -129,6 +129,9 @@ pub struct Input {
     /// How it continues when a decoded token is fed back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advance: Option<Advance>,
+    /// Values are row numbers of a table with so many rows, such as token ids; others are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub below: Option<u32>,
 }
 
 /// Value of an absent input.

@@ -35,6 +35,7 @@ fn manifest() -> Manifest {
             shape: vec![size("B"), size("T")],
             default: None,
             advance: Some(Advance::Token),
+            below: None,
         }],
         states: vec![State { name: "k".to_string(), elem: Elem::F16, shape: vec![size("B"), size("C"), size("4")] }],
         entries: vec![Entry {

@@ -10,7 +10,7 @@ fn size(text: &str) -> Size {
 
 fn input(name: &str, elem: Elem, shape: &[&str]) -> Input {
     let shape = shape.iter().map(|s| size(s)).collect();
-    Input { name: name.to_string(), elem, shape, default: None, advance: None }
+    Input { name: name.to_string(), elem, shape, default: None, advance: None, below: None }
 }
 
 fn output(name: &str, shape: &[&str]) -> Output {

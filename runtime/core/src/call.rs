@@ -214,7 +214,21 @@ fn check_input(manifest: &Manifest, input: &Input, given: &Tensor, symbols: &[u3
     if !type_fits || shape != given.shape || !is_whole(given) {
         return Err(input_error(input, given, Some(&shape)));
     }
-    Ok(())
+    check_rows(input, given)
+}
+
+/// Kernels clamp row numbers, so that one outside of the table would silently be another one.
+fn check_rows(input: &Input, given: &Tensor) -> Result<(), Error> {
+    let (Some(below), Data::I32(values)) = (input.below, &given.data) else { return Ok(()) };
+    let fits = |value: &i32| u32::try_from(*value).is_ok_and(|value| value < below);
+    match values.iter().position(|value| !fits(value)) {
+        Some(at) => Err(Error::Input {
+            name: input.name.clone(),
+            expected: format!("values from 0 to {}", i64::from(below) - 1),
+            found: format!("{} at {at}", values[at]),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Whether a tensor has as many elements as its shape says.

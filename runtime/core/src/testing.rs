@@ -23,6 +23,7 @@ pub(crate) fn decoder_manifest() -> Manifest {
         shape: shape.iter().map(size).collect(),
         default,
         advance: Some(advance),
+        below: None,
     };
     let output = |name: &str, elem, shape: &[&str]| Output {
         name: name.to_string(),
@@ -44,6 +45,7 @@ pub(crate) fn decoder_manifest() -> Manifest {
         shape: vec![size(&"B"), size(&"5")],
         default: Some(InputDefault::Value(0)),
         advance: None,
+        below: None,
     };
     let entry = |name: &str, role, bind: &[(&str, u32)], inputs: u32, outputs| Entry {
         name: name.to_string(),
@@ -103,6 +105,7 @@ pub(crate) fn encoder_manifest() -> Manifest {
         shape: vec![size("B"), size("S")],
         default,
         advance: None,
+        below: None,
     };
     m.inputs.extend([input("source", None), input("source_mask", Some(InputDefault::Value(1)))]);
     m.states.push(State { name: "kept".to_string(), elem: Elem::F32, shape: vec![size("B"), size("S")] });

@@ -1,23 +1,30 @@
 //! Text to token ids and back, as `tokenizer.json` says.
 
+mod charsmap;
+pub mod check;
+
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use gristmill_bundle::Bundle;
 use serde::Deserialize;
 use tokenizers::{AddedToken, Decoder, Encoding, NormalizedString, Normalizer, TruncationDirection};
 
+use self::check::Parts;
 use crate::error::Error;
 
 /// Where the tokenizer is in a bundle.
 pub const FILE: &str = "tokenizer.json";
-/// An entry of that file that the library does not know.
-const SPLIT_SPECIAL: &str = "split_special_tokens";
+/// Entries of that file that the library does not know.
+const OWN: [&str; 2] = ["split_special_tokens", "truncation_side"];
 
 /// A tokenizer.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     /// Added tokens that the normalizer changes, as they are found in texts: so they are decoded, too.
     normalized: BTreeMap<u32, String>,
+    /// Where a text that is too long is cut.
+    side: Side,
 }
 
 /// What a bundle's file says besides what the library reads.
@@ -26,6 +33,18 @@ struct Besides {
     /// Special tokens that are written out in a text are text.
     #[serde(default)]
     split_special_tokens: bool,
+    /// Where a text that is too long is cut.
+    #[serde(default)]
+    truncation_side: Side,
+}
+
+/// A side of a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Side {
+    Left,
+    #[default]
+    Right,
 }
 
 impl std::fmt::Debug for Tokenizer {
@@ -35,15 +54,26 @@ impl std::fmt::Debug for Tokenizer {
 }
 
 /// What the normalizer makes of added tokens that are normalized, where it changes them.
-fn normalized(tokenizer: &tokenizers::Tokenizer) -> Result<BTreeMap<u32, String>, Error> {
+///
+/// # Errors
+/// If it makes the same of two: which of them the library finds is left to chance.
+pub fn normalized(tokenizer: &tokenizers::Tokenizer) -> Result<BTreeMap<u32, String>, Unusable> {
     let Some(normalizer) = tokenizer.get_normalizer() else { return Ok(BTreeMap::new()) };
+    let mut texts: BTreeMap<String, &str> = BTreeMap::new();
     let added: BTreeMap<u32, AddedToken> = tokenizer.get_added_tokens_decoder().into_iter().collect();
     let mut changed = BTreeMap::new();
-    for (id, token) in added.into_iter().filter(|(_, token)| token.normalized) {
+    for (id, token) in added.iter().filter(|(_, token)| token.normalized) {
         let mut text = NormalizedString::from(token.content.as_str());
-        normalizer.normalize(&mut text).map_err(fault)?;
+        guarded(|| normalizer.normalize(&mut text))?;
+        if let Some(other) = texts.insert(text.get().to_string(), &token.content).filter(|_| !text.get().is_empty()) {
+            return Err(Unusable::Refused(format!(
+                "added_tokens: the normalizer makes the same text of {other:?} and {:?}, and the tokenizers library \
+                 would find one of them by chance; remove one, or set its `normalized` to false",
+                token.content
+            )));
+        }
         if text.get() != token.content {
-            changed.insert(id, text.get().to_string());
+            changed.insert(*id, text.get().to_string());
         }
     }
     Ok(changed)
@@ -51,6 +81,41 @@ fn normalized(tokenizer: &tokenizers::Tokenizer) -> Result<BTreeMap<u32, String>
 
 fn fault(message: impl std::fmt::Display) -> Error {
     Error::Text { file: FILE.to_string(), message: message.to_string() }
+}
+
+/// Why a tokenizer cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// The library would not get along with it.
+    #[error("{0}")]
+    Refused(String),
+    /// The library says this.
+    #[error("{0}")]
+    Unread(String),
+}
+
+/// Calls the tokenizers library. It panics at files and texts that it does not foresee. [`Parts::check`] refuses those
+/// that are known; what is left must not end a program that serves others. This is the one place where panics are
+/// caught: the library keeps nothing but caches of results, which a call that was cut short leaves as they were.
+fn guarded<T>(call: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, Unusable> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(result) => result.map_err(|e| Unusable::Unread(e.to_string())),
+        Err(panic) => {
+            let said = panic.downcast_ref::<String>().map(String::as_str);
+            let said = said.or(panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked");
+            Err(Unusable::Refused(format!("the tokenizers library fails: {said}")))
+        }
+    }
+}
+
+/// What the tokenizers library makes of a file, after a check of what it panics at.
+///
+/// # Errors
+/// See [`Unusable`].
+pub fn parse(content: &[u8]) -> Result<tokenizers::Tokenizer, Unusable> {
+    let parts: Parts = serde_json::from_slice(content).map_err(|e| Unusable::Unread(e.to_string()))?;
+    parts.check().map_err(Unusable::Refused)?;
+    guarded(|| tokenizers::Tokenizer::from_bytes(content))
 }
 
 impl Tokenizer {
@@ -65,22 +130,22 @@ impl Tokenizer {
     /// From the content of a `tokenizer.json`.
     pub fn from_bytes(content: &[u8]) -> Result<Self, Error> {
         let besides: Besides = serde_json::from_slice(content).map_err(fault)?;
-        let mut inner = if besides.split_special_tokens {
+        let mut inner = if besides.split_special_tokens || besides.truncation_side != Side::Right {
             let mut file: serde_json::Map<String, serde_json::Value> =
                 serde_json::from_slice(content).map_err(fault)?;
-            file.remove(SPLIT_SPECIAL);
+            OWN.iter().for_each(|entry| drop(file.remove(*entry)));
             let content = serde_json::to_vec(&file).map_err(fault)?;
-            tokenizers::Tokenizer::from_bytes(content).map_err(fault)?
+            parse(&content).map_err(fault)?
         } else {
-            tokenizers::Tokenizer::from_bytes(content).map_err(fault)?
+            parse(content).map_err(fault)?
         };
         inner.set_encode_special_tokens(besides.split_special_tokens);
         // Files carry settings from training: padding to 128 and cutting at 128. How long an input may be is for
         // the model to say.
         inner.with_truncation(None).map_err(fault)?;
         inner.with_padding(None);
-        let normalized = normalized(&inner)?;
-        Ok(Tokenizer { inner, normalized })
+        let normalized = normalized(&inner).map_err(fault)?;
+        Ok(Tokenizer { inner, normalized, side: besides.truncation_side })
     }
 
     /// The token ids of a text. With `special`, the tokens around it that the file's post-processor adds. Special
@@ -90,15 +155,21 @@ impl Tokenizer {
     }
 
     /// As [`Tokenizer::encode`], with as much of the text as fits in `most` token ids together with the special
-    /// tokens around it; those behind the text stay. If not even they fit, the result is longer than `most`.
+    /// tokens around it, which stay. If not even they fit, the result is longer than `most`. What is cut off is the end
+    /// of the text, or its beginning if the file says so.
     pub fn encode_within(&self, text: &str, special: bool, most: usize) -> Result<Vec<u32>, Error> {
-        let whole = self.process(self.inner.encode_fast(text, false).map_err(fault)?, special)?;
+        let encode = || guarded(|| self.inner.encode_fast(text, false)).map_err(fault);
+        let whole = self.process(encode()?, special)?;
         if whole.len() <= most {
             return Ok(whole);
         }
-        let mut encoding = self.inner.encode_fast(text, false).map_err(fault)?;
+        let mut encoding = encode()?;
         let around = whole.len().saturating_sub(encoding.len());
-        encoding.truncate(most.saturating_sub(around), 0, TruncationDirection::Right);
+        let direction = match self.side {
+            Side::Left => TruncationDirection::Left,
+            Side::Right => TruncationDirection::Right,
+        };
+        encoding.truncate(most.saturating_sub(around), 0, direction);
         self.process(encoding, special)
     }
 
@@ -112,7 +183,7 @@ impl Tokenizer {
 
     /// The ids of an encoded text, with the tokens around it.
     fn process(&self, encoding: Encoding, special: bool) -> Result<Vec<u32>, Error> {
-        let encoding = self.inner.post_process(encoding, None, special).map_err(fault)?;
+        let encoding = guarded(|| self.inner.post_process(encoding, None, special)).map_err(fault)?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -126,7 +197,7 @@ impl Tokenizer {
             return Ok(String::new());
         }
         match self.inner.get_decoder() {
-            Some(decoder) => decoder.decode(tokens).map_err(fault),
+            Some(decoder) => guarded(|| decoder.decode(tokens)).map_err(fault),
             None => Ok(tokens.join(" ")),
         }
     }
@@ -241,6 +312,21 @@ pub(crate) mod tests {
         }
         assert_eq!(tokenizer.encode_within(text, true, 0).unwrap(), [1, 2]);
         assert_eq!(toy(ADDS_BOS).encode_within(text, true, 3).unwrap(), [&[1], &inside[..2]].concat());
+
+        let left = toy_json(BOTH).replacen('{', r#"{"truncation_side":"left","#, 1);
+        let left = Tokenizer::from_bytes(left.as_bytes()).unwrap();
+        for most in 2..=whole.len() + 1 {
+            let kept = inside.len().min(most - 2);
+            let cut = left.encode_within(text, true, most).unwrap();
+            assert_eq!(cut, [&[1], &inside[inside.len() - kept..], &[2]].concat(), "{most}");
+        }
+    }
+
+    #[test]
+    fn panics_of_the_library_are_errors() {
+        let text = guarded::<()>(|| panic!("out of {}", "bounds")).unwrap_err().to_string();
+        assert_eq!(text, "the tokenizers library fails: out of bounds");
+        assert_eq!(guarded(|| Ok(3)).unwrap(), 3);
     }
 
     #[test]

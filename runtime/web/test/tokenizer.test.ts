@@ -137,8 +137,59 @@ test("damaged and unknown files are named", () => {
     [toy({ post_processor: { type: "Other" } }), /post-processor Other/],
     [toy({ decoder: { type: "Other" } }), /decoder Other/],
     [toy({ normalizer: { type: "Replace", pattern: { Regex: "(" }, content: "" } }), /regular expression \( cannot/],
-    [toy({ normalizer: { type: "Precompiled", precompiled_charsmap: "/w==" } }), /map of characters is damaged/],
+    [toy({ normalizer: { type: "Precompiled", precompiled_charsmap: "/w==" } }), /precompiled_charsmap is damaged/],
   ] as [unknown, RegExp][]) {
     assert.throws(() => makeTokenizer(file), { code: "bundle", message, details: { file: "tokenizer.json" } });
   }
+});
+
+test("a text is cut at its beginning where the file says so", () => {
+  const tokenizer = makeTokenizer(toy({ post_processor: BOTH, truncation_side: "left" }));
+  assert.deepEqual(tokenizer.encodeWithin("a b c d", true, 4), [1, 5, 6, 2]);
+  assert.deepEqual(tokenizer.encodeWithin("a b c d", true, 2), [1, 2]);
+  assert.deepEqual(tokenizer.encodeWithin("a b c d", true, 6), [1, 3, 4, 5, 6, 2]);
+  assert.throws(() => makeTokenizer(toy({ truncation_side: "middle" })), /expected left or right/);
+});
+
+test("what would fill the memory is refused with the limit", () => {
+  const twice = { type: "Replace", pattern: { String: "a" }, content: "aa" };
+  const bytes = { type: "ByteLevel", add_prefix_space: false, use_regex: false };
+  const times = (kind: string, part: unknown): unknown => ({ type: "Sequence", [kind]: Array(40).fill(part) });
+  for (const parts of [
+    { normalizer: times("normalizers", twice) },
+    { normalizer: { type: "Prepend", prepend: "a".repeat(5000) } },
+    { pre_tokenizer: times("pretokenizers", bytes) },
+    { decoder: times("decoders", twice) },
+  ]) {
+    assert.throws(() => makeTokenizer(toy(parts)), /times as long; at most 4096 times is supported/);
+  }
+});
+
+test("what the native tokenizer refuses is refused", () => {
+  for (const [parts, message] of [
+    [{ decoder: { type: "Strip", content: "a", start: 0, stop: 1 } }, /decoder: Strip with `stop`/],
+    [{ pre_tokenizer: { type: "FixedLength", length: 0 } }, /pre_tokenizer: FixedLength with the length 0/],
+    [{ normalizer: { type: "Precompiled", precompiled_charsmap: "/////w==" } }, /precompiled_charsmap is damaged/],
+    [{ normalizer: { type: "Precompiled", precompiled_charsmap: "BAAAAAEAAAAA" } }, /precompiled_charsmap is damaged/],
+    [{ normalizer: { type: "Precompiled", precompiled_charsmap: "*" } }, /precompiled_charsmap is damaged/],
+  ] as const) {
+    assert.throws(() => makeTokenizer(toy(parts)), message);
+  }
+});
+
+test("what comes of the first character begins the text", () => {
+  const metaspace = { type: "Metaspace", replacement: "_", prepend_scheme: "first", split: false };
+  const pre_tokenizer = { type: "Sequence", pretokenizers: [{ type: "FixedLength", length: 1 }, metaspace] };
+  const ids = (normalizer: unknown, text: string): number[] => {
+    const vocab = Object.fromEntries(["<unk>", "_a", "a", "_\u0301", "\u0301"].map((token, id) => [token, id]));
+    const model = { type: "WordLevel", vocab, unk_token: "<unk>" };
+    return makeTokenizer(toy({ normalizer, pre_tokenizer, model })).encode(text, false);
+  };
+  assert.deepEqual(ids(null, "aa"), [1, 2]);
+  assert.deepEqual(ids({ type: "NFD" }, "\u00e1a"), [1, 3, 2]);
+  assert.deepEqual(ids({ type: "NFD" }, "a\u00e1"), [1, 2, 4]);
+  assert.deepEqual(ids({ type: "Strip", strip_left: true, strip_right: false }, " aa"), [2, 2]);
+  assert.deepEqual(ids({ type: "Nmt" }, "\u0001aa"), [2, 2]);
+  assert.deepEqual(ids({ type: "Strip", strip_left: false, strip_right: true }, "\u0301a "), [3, 2]);
+  assert.deepEqual(ids({ type: "Strip", strip_left: false, strip_right: true }, " a"), [0, 2]);
 });

@@ -7,6 +7,7 @@ mod compare;
 #[cfg(feature = "download")]
 mod download;
 mod gguf;
+mod hostile_text;
 mod hub;
 #[cfg(feature = "download")]
 mod hub_server;

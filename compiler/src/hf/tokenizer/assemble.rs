@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use gristmill_runtime::tokenizer::{self, Unusable};
 use serde_json::{Map, Value, json};
 use tokenizers::AddedToken;
 
@@ -48,15 +49,21 @@ pub(super) struct Assembly {
     extra: Vec<Token>,
 }
 
-/// The complete `tokenizer.json`, and the texts of special tokens by name.
+/// What comes out.
+pub(super) struct Assembled {
+    /// The complete `tokenizer.json`.
+    pub(super) json: Value,
+    /// The texts of special tokens by name.
+    pub(super) special: Vec<(String, String)>,
+    /// Added tokens by id.
+    pub(super) added: Vec<(u32, String)>,
+}
+
+/// Puts everything together.
 ///
 /// # Errors
 /// Says which entry the tokenizers library cannot read, or what is missing for the class.
-pub(super) fn assemble(
-    maker: Maker,
-    mut settings: Settings,
-    base: Base,
-) -> Result<(Value, Vec<(String, String)>), Fault> {
+pub(super) fn assemble(maker: Maker, mut settings: Settings, base: Base) -> Result<Assembled, Fault> {
     let class = match maker {
         Maker::Class(_, class) => Some(class),
         Maker::Plain | Maker::Letters | Maker::Undescribed(_) | Maker::Apart(_) => None,
@@ -93,7 +100,8 @@ pub(super) fn assemble(
     assembly.add_tokens(&settings);
     assembly.surround(class, &settings)?;
     assembly.add_again(class.map_or(AddsAll::No, |c| c.adds_all));
-    Ok((assembly.finish(&settings)?, special))
+    let added = assembly.added.iter().map(|(id, token)| (id, token.content.clone())).collect();
+    Ok(Assembled { json: assembly.finish(&settings)?, special, added })
 }
 
 /// Special tokens by name: those of the directory, else the defaults of the class.
@@ -109,8 +117,11 @@ fn named(class: Option<&Class>, settings: &Settings, defaults: &BTreeMap<String,
             false => default().map(Token::text),
         };
         let Some(mut token) = token else { continue };
-        if token.bare && class.is_some_and(|c| c.lstrip.iter().any(|l| l == key)) {
-            token.lstrip = true;
+        if let Some(class) = class.filter(|_| token.bare) {
+            token.lstrip |= class.lstrip.iter().any(|name| name == key);
+            if class.normalized.iter().any(|name| name == key) {
+                token.normalized = Some(true);
+            }
         }
         named.insert(key.to_string(), token);
     }
@@ -213,7 +224,10 @@ fn prepare(json: &mut Value) -> Result<(), String> {
 /// The tokenizer of the library.
 fn parse(json: &Value) -> Result<tokenizers::Tokenizer, String> {
     let bytes = serde_json::to_vec(json).map_err(|e| e.to_string())?;
-    tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| supported::place(json, &e.to_string()))
+    tokenizer::parse(&bytes).map_err(|unusable| match unusable {
+        Unusable::Refused(message) => message,
+        Unusable::Unread(message) => supported::place(json, &message),
+    })
 }
 
 /// Parts as the library writes them: each one names its kind, also in files of old versions.
@@ -288,10 +302,12 @@ impl Assembly {
             self.json["post_processor"] = post;
         }
         let explicit = ["add_bos_token", "add_eos_token"].iter().any(|key| settings.config.contains_key(*key));
-        if explicit || self.adds_bos || self.json["post_processor"].is_null() {
+        let again = explicit || self.adds_bos || self.json["post_processor"].is_null();
+        if again {
             self.json["post_processor"] = self.bos_eos()?;
         }
-        if let Some(post) = own.filter(|post| !first(post)).map(|p| self.post(p)).transpose()?.flatten() {
+        let last = |post: &&Post| !(first(post) || again && matches!(post, Post::InPlace(_)));
+        if let Some(post) = own.filter(last).map(|p| self.post(p)).transpose()?.flatten() {
             self.json["post_processor"] = post;
         }
         Ok(())
@@ -326,6 +342,7 @@ impl Assembly {
         }
         supported::finish(&self.json)?;
         let again = parse(&self.json)?;
+        tokenizer::normalized(&again).map_err(|unusable| unusable.to_string())?;
         for (id, token) in self.added.iter() {
             let found = again.token_to_id(&token.content);
             if found != Some(id) {
@@ -338,6 +355,9 @@ impl Assembly {
         }
         if self.option("split_special_tokens") {
             self.json[supported::SPLIT_SPECIAL] = true.into();
+        }
+        if settings.cuts_left {
+            self.json[supported::TRUNCATION_SIDE] = "left".into();
         }
         Ok(self.json)
     }

@@ -7,10 +7,12 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::library::known_file;
+
 /// The class that takes `tokenizer.json` as it is.
 const PLAIN: &str = "TokenizersBackend";
 
-/// How a class builds a tokenizer; `classes.ron` explains the fields.
+/// How a class builds a tokenizer; `models/tokenizers/classes.ron` explains the fields.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Class {
@@ -22,6 +24,8 @@ pub(super) struct Class {
     pub(super) tokens: BTreeMap<String, Value>,
     #[serde(default)]
     pub(super) lstrip: Vec<String>,
+    #[serde(default)]
+    pub(super) normalized: Vec<String>,
     #[serde(default)]
     pub(super) options: BTreeMap<String, Value>,
     #[serde(default)]
@@ -84,6 +88,8 @@ pub(super) enum Post {
     Template(Vec<String>),
     /// The same, if `tokenizer.json` says nothing.
     KeptOr(Vec<String>),
+    /// The same, if `tokenizer.json` says something, and no setting asks for beginnings or ends.
+    InPlace(Vec<String>),
     /// A kind of post-processor, what begins and what ends a text.
     Pair(String, String, String),
     /// The same with fixed ids.
@@ -94,8 +100,7 @@ pub(super) enum Post {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Classes {
-    classes: BTreeMap<String, Class>,
+struct Lists {
     not_bytes: Vec<String>,
     letters: Vec<String>,
     apart: Vec<String>,
@@ -110,14 +115,19 @@ struct Names {
     aliases: BTreeMap<String, String>,
 }
 
-static CLASSES: LazyLock<Classes> = LazyLock::new(|| read("classes.ron", include_str!("classes.ron")));
-static NAMES: LazyLock<Names> = LazyLock::new(|| read("names.ron", include_str!("names.ron")));
+static CLASSES: LazyLock<BTreeMap<String, Class>> = LazyLock::new(|| {
+    let files = ["beginnings", "pairs", "scores"];
+    files.into_iter().flat_map(|name| read::<BTreeMap<_, _>>(&format!("classes/{name}.ron"))).collect()
+});
+static LISTS: LazyLock<Lists> = LazyLock::new(|| read("classes.ron"));
+static NAMES: LazyLock<Names> = LazyLock::new(|| read("names.ron"));
 
-/// A file of this folder; the tests read both.
-fn read<T: for<'de> Deserialize<'de>>(name: &str, text: &str) -> T {
+/// A file of `models/tokenizers`; the tests read all of them.
+fn read<T: for<'de> Deserialize<'de>>(name: &str) -> T {
+    let text = known_file(&format!("tokenizers/{name}")).unwrap_or_default();
     match ron::from_str(text) {
         Ok(data) => data,
-        Err(e) => unreachable!("{name}: {e}"),
+        Err(e) => unreachable!("models/tokenizers/{name}: {e}"),
     }
 }
 
@@ -140,17 +150,14 @@ pub(super) enum Maker {
 fn resolve(name: &str) -> Maker {
     let name = plain_name(name);
     let name = NAMES.aliases.get(name).map_or(name, String::as_str);
-    if let Some((name, class)) = CLASSES.classes.get_key_value(name) {
+    if let Some((name, class)) = CLASSES.get_key_value(name) {
         return Maker::Class(name, class);
     }
     let among = |list: &'static [String]| list.iter().find(|n| *n == name).map(String::as_str);
-    if among(&CLASSES.letters).is_some() {
+    if among(&LISTS.letters).is_some() {
         return Maker::Letters;
     }
-    among(&CLASSES.own)
-        .map(Maker::Undescribed)
-        .or_else(|| among(&CLASSES.apart).map(Maker::Apart))
-        .unwrap_or(Maker::Plain)
+    among(&LISTS.own).map(Maker::Undescribed).or_else(|| among(&LISTS.apart).map(Maker::Apart)).unwrap_or(Maker::Plain)
 }
 
 fn plain_name(name: &str) -> &str {
@@ -184,7 +191,7 @@ pub(super) fn choose(said: &Said) -> Maker {
     if said.remote {
         return resolve(hub);
     }
-    let not_bytes = CLASSES.not_bytes.iter().any(|n| n == plain_name(hub));
+    let not_bytes = LISTS.not_bytes.iter().any(|n| n == plain_name(hub));
     if not_bytes && said.bytes && !overruled {
         return Maker::Plain;
     }
@@ -208,7 +215,7 @@ mod tests {
 
     #[test]
     fn classes_are_those_of_the_library() {
-        assert!(CLASSES.classes.len() > 20);
+        assert!(CLASSES.len() > 20);
         assert_eq!(chosen("bert", None, false), "BertTokenizer");
         assert_eq!(chosen("bert", Some("DistilBertTokenizerFast"), false), "BertTokenizer");
         assert_eq!(chosen("bert", Some("PreTrainedTokenizerFast"), false), PLAIN);

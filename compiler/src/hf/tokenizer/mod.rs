@@ -40,6 +40,8 @@ pub struct Tokenizer {
     pub json: Vec<u8>,
     /// Special tokens with names, such as `bos_token`, and their texts.
     pub special: Vec<(String, String)>,
+    /// Added tokens by their ids.
+    pub added: Vec<(u32, String)>,
     /// What a directory says that has no effect.
     pub warnings: Vec<String>,
 }
@@ -69,10 +71,10 @@ pub fn tokenizer(files: &Files, config: &Value) -> Result<Option<Tokenizer>, Com
         tokenizer: own.as_ref(),
     };
     let settings = Settings::read(&parsed).map_err(fault)?;
-    let (folded, special) = base.and_then(|base| assemble::assemble(maker, settings, base)).map_err(fault)?;
+    let assembled = base.and_then(|base| assemble::assemble(maker, settings, base)).map_err(fault)?;
     warnings.sort();
-    let json = serde_json::to_vec(&folded).map_err(|e| CompileError::Internal(format!("{FILE}: {e}")))?;
-    Ok(Some(Tokenizer { json, special, warnings }))
+    let json = serde_json::to_vec(&assembled.json).map_err(|e| CompileError::Internal(format!("{FILE}: {e}")))?;
+    Ok(Some(Tokenizer { json, special: assembled.special, added: assembled.added, warnings }))
 }
 
 /// A model while its tokenizer is read.

@@ -10,7 +10,7 @@ impl Assembly {
     /// The post-processor of a class in place of the one there is; none if the class leaves it.
     pub(super) fn post(&self, post: &Post) -> Result<Option<Value>, Fault> {
         match post {
-            Post::Template(items) => self.template(items).map(Some),
+            Post::Template(items) | Post::InPlace(items) => self.template(items).map(Some),
             Post::KeptOr(items) if self.json["post_processor"].is_null() => self.template(items).map(Some),
             Post::KeptOr(_) => Ok(None),
             Post::Pair(kind, begin, end) => {
@@ -57,18 +57,22 @@ impl Assembly {
         Ok(json!({"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": specials}))
     }
 
-    /// The item without its condition: `?option:..{}..` is there with the value of an option that has one,
-    /// `!option:..` unless the option is set.
+    /// The item without its condition, as `models/tokenizers/classes.ron` explains it.
     fn wanted(&self, item: &str) -> Option<String> {
         let condition = |sign| item.strip_prefix(sign).and_then(|rest: &str| rest.split_once(':'));
         if let Some((option, text)) = condition('?') {
             return Some(text.replace("{}", &self.scope.get(option)?.as_str()?.to_lowercase()));
         }
-        match condition('!') {
-            Some((option, _)) if self.option(option) => None,
-            Some((_, text)) => Some(text.to_string()),
-            None => Some(item.to_string()),
+        if let Some((option, default)) = condition('@') {
+            let value = self.scope.get(option).and_then(Value::as_str);
+            return Some(value.unwrap_or(default).to_string());
         }
+        let (wanted, text) = match (condition('!'), condition('+')) {
+            (Some((option, text)), _) => (!self.option(option), text),
+            (None, Some((option, text))) => (self.option(option), text),
+            (None, None) => return Some(item.to_string()),
+        };
+        if wanted { self.wanted(text) } else { None }
     }
 
     /// A token and its id: `$name` is a special token, everything else a text. Unknown ones are the unknown token.

@@ -85,6 +85,9 @@ pub(super) struct Settings {
     pub(super) additional: Option<Vec<Token>>,
     /// Added tokens by their ids.
     pub(super) added: BTreeMap<u64, Token>,
+    /// A text that is too long is cut at its beginning. There is no such setting for padding, because every text is a
+    /// call of its own and none is padded.
+    pub(super) cuts_left: bool,
 }
 
 /// The files, parsed; null where there is none.
@@ -127,7 +130,21 @@ impl Settings {
         settings.read_named()?;
         settings.extra = settings.list(EXTRA)?;
         settings.additional = settings.list(ADDITIONAL)?;
+        settings.cuts_left = settings.read_side(files.tokenizer)?;
         Ok(settings)
+    }
+
+    /// Where texts are cut: the setting, else what `tokenizer.json` was saved with.
+    fn read_side(&self, tokenizer: Option<&Value>) -> Result<bool, Fault> {
+        let saved = || tokenizer.and_then(|t| t["truncation"]["direction"].as_str()).map(str::to_lowercase);
+        match self.config.get("truncation_side") {
+            None => Ok(saved().as_deref() == Some("left")),
+            Some(side) => match side.as_str() {
+                Some("left") => Ok(true),
+                Some("right") => Ok(false),
+                _ => Err(Fault::settings(format!("`truncation_side` is {side}; it is \"left\" or \"right\""))),
+            },
+        }
     }
 
     fn read_decoder(&mut self, decoder: &Value) -> Result<(), Fault> {

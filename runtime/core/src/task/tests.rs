@@ -38,6 +38,7 @@ fn manifest(gives: Answer) -> Manifest {
         shape: shape.iter().map(|s| size(s)).collect(),
         default: None,
         advance: None,
+        below: None,
     };
     manifest.inputs = vec![
         input("pixel_values", Elem::F32, &["B", "3", "1", "1"]),

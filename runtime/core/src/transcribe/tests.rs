@@ -17,7 +17,14 @@ fn manifest(start: &[u32]) -> Manifest {
     let size = |text: &str| Size(text.to_string());
     let (samples, source) = (m.inputs.len() as u32, m.inputs.len() as u32 - 2);
     let shape = vec![size("1"), size("32")];
-    m.inputs.push(Input { name: "samples".to_string(), elem: Elem::F32, shape, default: None, advance: None });
+    m.inputs.push(Input {
+        name: "samples".to_string(),
+        elem: Elem::F32,
+        shape,
+        default: None,
+        advance: None,
+        below: None,
+    });
     let sounds = Sounds { rate: 8, normalize: false, fill: Fill::Silence };
     let timestamps = Some(Timestamps { step: 4, ..marks() });
     m.entries.push(Entry {

@@ -42,6 +42,7 @@ fn manifest(profile: &str) -> Manifest {
                 shape: sizes(&["B", "T"]),
                 default: None,
                 advance: Some(Advance::Token),
+                below: None,
             },
             Input {
                 name: "attention_mask".to_string(),
@@ -49,6 +50,7 @@ fn manifest(profile: &str) -> Manifest {
                 shape: sizes(&["B", "P + T"]),
                 default: Some(InputDefault::Value(1)),
                 advance: Some(Advance::Append(1)),
+                below: None,
             },
         ],
         states: vec![State { name: "seen".to_string(), elem: Elem::F32, shape: sizes(&["B", "C"]) }],

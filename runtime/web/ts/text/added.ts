@@ -50,16 +50,29 @@ export function makeFinder(tokens: AddedToken[], normalize: Normalizer, split: b
   const raw = found(tokens.filter((t) => !t.normalized).map((t) => [t.content, t]));
   const normalized = found(tokens.filter((t) => t.normalized).map((t) => [normalize(t.content), t]));
   return (whole) =>
-    raw({ text: whole, first: true }).flatMap((section): Part[] =>
+    raw({ text: whole, head: firstOf(whole).length }).flatMap((section): Part[] =>
       "id" in section ? [section] : normalized(normalizedSection(section, normalize)),
     );
 }
 
-/** A text whose leading spaces were removed does not begin where the whole text does. */
+/** The first character of a text. */
+function firstOf(text: string): string {
+  return String.fromCodePoint(...(text === "" ? [] : [text.codePointAt(0) ?? 0]));
+}
+
+/**
+ * A section after it was normalized. What its head becomes is found by normalizing the head alone: nothing, if it is
+ * removed; else as much as is the same in front of the rest; or what it is composed to with the rest.
+ */
 function normalizedSection(section: Section, normalize: Normalizer): Section {
   const text = normalize(section.text);
-  const stripped = /^\p{White_Space}/u.test(section.text) && !/^[\p{White_Space}▁]/u.test(text);
-  return { text, first: section.first && !stripped };
+  const begin = section.text.slice(0, section.head);
+  // Alone it may also be an end, such as a space that is removed there.
+  const alone = normalize(begin) || (text.startsWith(begin) ? begin : "");
+  let head = 0;
+  while (head < alone.length && alone[head] === text[head]) head += 1;
+  const composed = head === 0 && alone !== "" && firstOf(text.normalize("NFD")) === firstOf(alone.normalize("NFD"));
+  return { text, head: composed ? firstOf(text).length : head };
 }
 
 function matcher(entries: [string, AddedToken][], split: boolean): (section: Section) => Part[] {
@@ -67,11 +80,11 @@ function matcher(entries: [string, AddedToken][], split: boolean): (section: Sec
   // The longest of those that begin at a place.
   const contents = [...found.keys()].sort((a, b) => b.length - a.length);
   const pattern = contents.length > 0 ? new RegExp(contents.map(escapePattern).join("|"), "gu") : null;
-  return ({ text: t, first }) => {
+  return ({ text: t, head }) => {
     const parts: Part[] = [];
     let last = 0;
     const rest = (to: number): void => {
-      if (last < to) parts.push({ text: t.slice(last, to), first: first && last === 0 });
+      if (last < to) parts.push({ text: t.slice(last, to), head: Math.max(0, Math.min(head, to) - last) });
     };
     for (const match of pattern ? t.matchAll(pattern) : []) {
       const token = found.get(match[0]);

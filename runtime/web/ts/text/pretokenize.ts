@@ -2,12 +2,12 @@
 
 import { byteChars } from "./bytes";
 import { asConfig, count, fault, flag, kind, list, maybeText, text, type Config } from "./json";
-import { behaviorOf, patternOf, split, WORD_CHARS } from "./split";
+import { behaviorOf, patternOf, split, WORD_CHARS, type Cut } from "./split";
 
-/** A piece of a text. `first` says that it is the beginning of the whole text. */
+/** A piece of a text. So much of its beginning as `head` says comes from the first character of the whole text. */
 export interface Section {
   text: string;
-  first: boolean;
+  head: number;
 }
 
 /** Cuts a piece into smaller ones. */
@@ -35,7 +35,11 @@ export function makePreTokenizer(config: Config | null): PreTokenizer {
     case "WhitespaceSplit":
       return cutting((t) => split(t, SPACE, "Removed"));
     case "BertPreTokenizer":
-      return cutting((t) => split(t, SPACE, "Removed").flatMap((word) => split(word, PUNCTUATION, "Isolated")));
+      return cutting((t) => 
+        split(t, SPACE, "Removed").flatMap((word) =>
+          split(word.text, PUNCTUATION, "Isolated").map((cut) => ({ text: cut.text, at: word.at + cut.at })),
+        ),
+      );
     case "Punctuation": {
       const behavior = behaviorOf(text(config, "behavior", "Isolated"));
       return cutting((t) => split(t, PUNCTUATION, behavior));
@@ -56,10 +60,15 @@ export function makePreTokenizer(config: Config | null): PreTokenizer {
     case "FixedLength": {
       const length = Math.max(count(config, "length", 5), 1);
       return cutting((t) => {
-        const chars = Array.from(t);
-        return Array.from({ length: Math.ceil(chars.length / length) }, (_, i) =>
-          chars.slice(i * length, (i + 1) * length).join(""),
-        );
+        const cuts: Cut[] = [];
+        let at = 0;
+        for (const [i, char] of Array.from(t).entries()) {
+          const last = cuts.at(-1);
+          if (last && i % length !== 0) last.text += char;
+          else cuts.push({ text: char, at });
+          at += char.length;
+        }
+        return cuts;
       });
     }
     case "ByteLevel":
@@ -71,22 +80,22 @@ export function makePreTokenizer(config: Config | null): PreTokenizer {
   }
 }
 
-function cutting(cut: (text: string) => string[]): PreTokenizer {
-  return (section) => pieces(section, cut(section.text));
+function cutting(cut: (text: string) => Cut[]): PreTokenizer {
+  return (section) => sections(cut(section.text), section.head);
 }
 
-/** Pieces of a section, of which the first one begins where the section does. */
-function pieces(section: Section, texts: string[]): Section[] {
-  return texts.map((t, i) => ({ text: t, first: section.first && i === 0 && section.text.startsWith(t) }));
+/** Pieces of a section with such a head. */
+function sections(cuts: Cut[], head: number): Section[] {
+  return cuts.map(({ text, at }) => ({ text, head: Math.max(0, Math.min(head - at, text.length)) }));
 }
 
 function byteLevel(config: Config): PreTokenizer {
   const prefix = flag(config, "add_prefix_space", true);
   const cut = flag(config, "use_regex", true);
   return (section) => {
-    const t = prefix && !section.text.startsWith(" ") ? ` ${section.text}` : section.text;
-    const parts = cut ? split(t, BYTE_LEVEL, "Isolated") : [t];
-    return parts.map((p, i) => ({ text: byteChars(p), first: section.first && i === 0 }));
+    const { text, head } = prefix && !section.text.startsWith(" ") ? prepended(" ", section) : section;
+    const parts = cut ? sections(split(text, BYTE_LEVEL, "Isolated"), head) : [{ text, head }];
+    return parts.map((p) => ({ text: byteChars(p.text), head: byteChars(p.text.slice(0, p.head)).length }));
   };
 }
 
@@ -96,12 +105,17 @@ function metaspace(config: Config): PreTokenizer {
   const cut = flag(config, "split", true);
   const pattern = patternOf({ String: space });
   return (section) => {
-    let t = section.text.replaceAll(" ", () => space);
-    const prepend = scheme === "always" || (scheme === "first" && section.first);
-    if (prepend && !t.startsWith(space)) t = space + t;
-    const parts = cut ? split(t, pattern, "MergedWithNext") : [t];
-    return parts.map((p, i) => ({ text: p, first: section.first && i === 0 }));
+    const spaced = (t: string): string => t.replaceAll(" ", () => space);
+    let changed = { text: spaced(section.text), head: spaced(section.text.slice(0, section.head)).length };
+    const prepend = scheme === "always" || (scheme === "first" && section.head > 0);
+    if (prepend && !changed.text.startsWith(space)) changed = prepended(space, changed);
+    return cut ? sections(split(changed.text, pattern, "MergedWithNext"), changed.head) : [changed];
   };
+}
+
+/** A section with a text in front, which comes from where the section begins. */
+function prepended(before: string, { text, head }: Section): Section {
+  return { text: before + text, head: head > 0 ? head + before.length : 0 };
 }
 
 /** Whether a space is put in front: `always`, before the `first` piece, or `never`. Older files say it otherwise. */

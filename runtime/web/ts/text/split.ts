@@ -43,8 +43,14 @@ interface Range {
   match: boolean;
 }
 
+/** A piece of a text, and where it begins. */
+export interface Cut {
+  text: string;
+  at: number;
+}
+
 /** The pieces of a text. With `invert`, what is between matches counts as matching. */
-export function split(text: string, pattern: RegExp, behavior: Behavior, invert = false): string[] {
+export function split(text: string, pattern: RegExp, behavior: Behavior, invert = false): Cut[] {
   const ranges: Range[] = [];
   let last = 0;
   for (const found of text.matchAll(pattern)) {
@@ -55,8 +61,8 @@ export function split(text: string, pattern: RegExp, behavior: Behavior, invert 
   }
   if (last < text.length) ranges.push({ from: last, to: text.length, match: invert });
   return arrange(ranges, behavior)
-    .map(({ from, to }) => text.slice(from, to))
-    .filter((piece) => piece !== "");
+    .map(({ from, to }) => ({ text: text.slice(from, to), at: from }))
+    .filter((piece) => piece.text !== "");
 }
 
 function arrange(ranges: Range[], behavior: Behavior): Range[] {

@@ -8,7 +8,8 @@
 import { GristmillError } from "../errors";
 import { makeFinder, readAdded } from "./added";
 import { makeDecoder } from "./decode";
-import { asConfig, fault, flag, part } from "./json";
+import { check } from "./check";
+import { asConfig, fault, flag, part, text } from "./json";
 import { makeModel } from "./models";
 import { makeNormalizer } from "./normalize";
 import { makePostProcessor } from "./postprocess";
@@ -22,8 +23,9 @@ export interface Tokenizer {
    */
   encode(text: string, special: boolean): number[];
   /**
-   * As `encode`, with as much of the text as fits in `most` token ids together with the special tokens around it;
-   * those behind the text stay. If not even they fit, the result is longer than `most`.
+   * As `encode`, with as much of the text as fits in `most` token ids together with the special tokens around it,
+   * which stay. If not even they fit, the result is longer than `most`. What is cut off is the end of the text, or its
+   * beginning if the file says so.
    */
   encodeWithin(text: string, special: boolean, most: number): number[];
   /**
@@ -53,6 +55,7 @@ export function makeTokenizer(json: unknown): Tokenizer {
 
 function build(json: unknown): Tokenizer {
   const file = asConfig(json, "the file");
+  check(file);
   const model = makeModel(asConfig(file.model, "model"));
   const added = readAdded(file, model.ids);
   const normalize = makeNormalizer(part(file, "normalizer"));
@@ -80,12 +83,14 @@ function build(json: unknown): Tokenizer {
     }
     return found;
   };
+  const side = text(file, "truncation_side", "right");
+  if (side !== "left" && side !== "right") throw fault(`expected left or right for truncation_side, found ${side}`);
   const encodeWithin = (text: string, wanted: boolean, most: number): number[] => {
     const body = inside(text);
     const whole = surround(body, wanted);
     if (whole.length <= most) return whole;
     const room = Math.max(most - Math.max(whole.length - body.length, 0), 0);
-    return surround(body.slice(0, room), wanted);
+    return surround(side === "left" ? body.slice(Math.max(body.length - room, 0)) : body.slice(0, room), wanted);
   };
   return {
     encode: (text, wanted) => encodeWithin(text, wanted, Infinity),

@@ -1,0 +1,43 @@
+//! Inputs that are row numbers of tables, such as token ids: how many rows there are, and whether the tokenizer stays
+//! within them.
+
+use gristmill_graph::{DType, Model, Op};
+
+use crate::error::CompileError;
+use crate::hf::tokenizer::{FILE, Tokenizer};
+
+/// For each input of a model the rows of the smallest table that it numbers rows of, if it does nothing else than that.
+pub(crate) fn of_inputs(model: &Model) -> Vec<Option<u32>> {
+    let mut rows: Vec<Option<u32>> = vec![None; model.inputs.len()];
+    for node in model.graph.nodes.iter().filter(|node| node.op == Op::Gather) {
+        let [table, indices] = node.inputs[..] else { continue };
+        let Op::Input(input) = model.graph.node(indices).op else { continue };
+        let size = model.graph.node(table).shape.first().and_then(|dim| u32::try_from(dim.as_const()?).ok());
+        let known = &mut rows[input as usize];
+        *known = match (*known, size) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+    rows
+}
+
+/// Refuses a tokenizer that adds tokens for which the model has no embedding. Those for padding are not written here,
+/// and many models were published with one too many of them.
+///
+/// # Errors
+/// Names the token, its id and the input.
+pub(crate) fn check(model: &Model, rows: &[Option<u32>], tokenizer: &Tokenizer) -> Result<(), CompileError> {
+    let padding = tokenizer.special.iter().find(|(name, _)| name == "pad_token").map(|(_, token)| token);
+    let inputs = model.inputs.iter().zip(rows).filter(|(i, _)| i.dtype == DType::I32 && i.default.is_none());
+    let smallest = inputs.filter_map(|(input, rows)| Some((rows.as_ref()?, &input.name))).min();
+    let Some((rows, input)) = smallest else { return Ok(()) };
+    match tokenizer.added.iter().find(|(id, token)| id >= rows && Some(token) != padding) {
+        None => Ok(()),
+        Some((id, token)) => Err(CompileError::Config(format!(
+            "{FILE}: the added token {token:?} has the id {id}, but `{input}` numbers the rows of a table with {rows} rows; \
+             remove the token, or make the table larger with transformers \
+             (model.resize_token_embeddings(len(tokenizer)))"
+        ))),
+    }
+}
