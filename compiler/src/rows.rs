@@ -22,8 +22,9 @@ pub(crate) fn of_inputs(model: &Model) -> Vec<Option<u32>> {
     rows
 }
 
-/// Refuses a tokenizer that adds tokens for which the model has no embedding. Those for padding are not written here,
-/// and many models were published with one too many of them.
+/// Refuses a directory that lists added tokens for which the model has no embedding. Those for padding are not written
+/// here, and many models were published with one too many of them; those that a class adds of its own accord are mostly
+/// not used either.
 ///
 /// # Errors
 /// Names the token, its id and the input.

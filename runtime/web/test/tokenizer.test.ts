@@ -193,3 +193,16 @@ test("what comes of the first character begins the text", () => {
   assert.deepEqual(ids({ type: "Strip", strip_left: false, strip_right: true }, "\u0301a "), [3, 2]);
   assert.deepEqual(ids({ type: "Strip", strip_left: false, strip_right: true }, " a"), [0, 2]);
 });
+
+test("a text is cut where its script changes", () => {
+  const scripts = [
+    [0x61, 0x7a, 1],
+    [0x3041, 0x30ff, 2],
+    [0x1f600, 0x1f64f, 3],
+  ];
+  const vocab = Object.fromEntries(["<unk>", "ab ", "\u3042", "\u{1f600}", "a"].map((token, id) => [token, id]));
+  const model = { type: "WordLevel", vocab, unk_token: "<unk>" };
+  const tokenizer = makeTokenizer(toy({ pre_tokenizer: { type: "UnicodeScripts", scripts }, model }));
+  assert.deepEqual(tokenizer.encode(" ab \u3042\u{1f600}a", false), [1, 2, 3, 4]);
+  assert.deepEqual(tokenizer.encode(" ", false), []);
+});

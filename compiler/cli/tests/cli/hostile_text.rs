@@ -44,6 +44,16 @@ fn added_tokens_without_an_embedding() {
         t["added_tokens"].as_array_mut().unwrap().push(token);
     };
     refused(|t| added(t, 512), &["\"<more>\" has the id 512", "a table with 512 rows", "resize_token_embeddings"]);
+    // A class adds tokens that the directory does not know of; they are refused in a prompt.
+    let place = Place::new();
+    place.model();
+    let settings = json!({"tokenizer_class": "CodeLlamaTokenizer"});
+    std::fs::write(place.at("model/tokenizer_config.json"), settings.to_string()).unwrap();
+    let run = |prompt: &str| {
+        place.run(&["run", "model", "--prompt", prompt, "--backend", "reference", "--max-new-tokens", "1"])
+    };
+    run("Once").ok();
+    run("Once <FILL_ME>").fails(2, &["input `input_ids`: expected values from 0 to 511, found 5"]);
     // Published models have one too many for padding, which nothing here writes.
     let place = Place::new();
     edit_json(&place.model().join("tokenizer.json"), |t| added(t, 512));

@@ -1,7 +1,7 @@
 //! Puts a tokenizer together as a class of transformers does: builds what it builds, adds special and added tokens in
 //! its order, and sets the tokens around a text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gristmill_runtime::tokenizer::{self, Unusable};
 use serde_json::{Map, Value, json};
@@ -12,8 +12,8 @@ use super::classes::{Adds, AddsAll, Class, Maker, Post};
 use super::fault::Fault;
 use super::pieces::{Base, Pieces, Vocab, Whole};
 use super::settings::{NAMED, Settings, Token, is_empty};
-use super::supported;
 use super::template::{Scope, fill};
+use super::{scripts, supported};
 
 /// Parts of a tokenizer.
 const PARTS: [&str; 4] = ["normalizer", "pre_tokenizer", "post_processor", "decoder"];
@@ -55,7 +55,7 @@ pub(super) struct Assembled {
     pub(super) json: Value,
     /// The texts of special tokens by name.
     pub(super) special: Vec<(String, String)>,
-    /// Added tokens by id.
+    /// Added tokens that the directory lists by id; a class may add more of its own accord.
     pub(super) added: Vec<(u32, String)>,
 }
 
@@ -91,6 +91,8 @@ pub(super) fn assemble(maker: Maker, mut settings: Settings, base: Base) -> Resu
     prepare(&mut json)?;
     let own = added_tokens(&mut json)?;
     let tokenizer = parse(&json)?;
+    let listed: BTreeSet<String> =
+        own.iter().map(|t| &t.content).chain(settings.added.values().map(|t| &t.content)).cloned().collect();
     let mut added = Added::default();
     added.add(own, tokenizer.get_model());
     added.add(more, tokenizer.get_model());
@@ -100,7 +102,8 @@ pub(super) fn assemble(maker: Maker, mut settings: Settings, base: Base) -> Resu
     assembly.add_tokens(&settings);
     assembly.surround(class, &settings)?;
     assembly.add_again(class.map_or(AddsAll::No, |c| c.adds_all));
-    let added = assembly.added.iter().map(|(id, token)| (id, token.content.clone())).collect();
+    let added = assembly.added.iter().map(|(id, token)| (id, token.content.clone()));
+    let added = added.filter(|(_, token)| listed.contains(token)).collect();
     Ok(Assembled { json: assembly.finish(&settings)?, special, added })
 }
 
@@ -341,6 +344,7 @@ impl Assembly {
             self.json["decoder"] = cleaned(before);
         }
         supported::finish(&self.json)?;
+        scripts::add(&mut self.json["pre_tokenizer"]);
         let again = parse(&self.json)?;
         tokenizer::normalized(&again).map_err(|unusable| unusable.to_string())?;
         for (id, token) in self.added.iter() {

@@ -11,6 +11,7 @@ mod pieces;
 mod post;
 mod ranks;
 mod regex;
+mod scripts;
 mod sentencepiece;
 mod settings;
 mod spm;
@@ -40,7 +41,7 @@ pub struct Tokenizer {
     pub json: Vec<u8>,
     /// Special tokens with names, such as `bos_token`, and their texts.
     pub special: Vec<(String, String)>,
-    /// Added tokens by their ids.
+    /// Added tokens that the directory lists, by their ids.
     pub added: Vec<(u32, String)>,
     /// What a directory says that has no effect.
     pub warnings: Vec<String>,

@@ -71,6 +71,8 @@ export function makePreTokenizer(config: Config | null): PreTokenizer {
         return cuts;
       });
     }
+    case "UnicodeScripts":
+      return unicodeScripts(config);
     case "ByteLevel":
       return byteLevel(config);
     case "Metaspace":
@@ -87,6 +89,36 @@ function cutting(cut: (text: string) => Cut[]): PreTokenizer {
 /** Pieces of a section with such a head. */
 function sections(cuts: Cut[], head: number): Section[] {
   return cuts.map(({ text, at }) => ({ text, head: Math.max(0, Math.min(head - at, text.length)) }));
+}
+
+/** Cuts where the script changes. What is in front of the first character with a script is lost, as it is natively. */
+function unicodeScripts(config: Config): PreTokenizer {
+  // The compiler has written the table: first and last character of stretches, and the number of their script.
+  const table = list(config, "scripts") as [number, number, number][];
+  const scriptOf = (code: number): number => {
+    let [low, high] = [0, table.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((table[middle]?.[1] ?? 0) < code) low = middle + 1;
+      else high = middle;
+    }
+    const [first, , script] = table[low] ?? [Infinity, 0, 0];
+    return first <= code ? script : 0;
+  };
+  return cutting((t) => {
+    const cuts: Cut[] = [];
+    let last = 0;
+    let at = 0;
+    for (const char of t) {
+      const script = scriptOf(char.codePointAt(0) ?? 0);
+      const cut = cuts.at(-1);
+      if (script !== 0 && script !== last) cuts.push({ text: char, at });
+      else if (cut) cut.text += char;
+      if (script !== 0) last = script;
+      at += char.length;
+    }
+    return cuts;
+  });
 }
 
 function byteLevel(config: Config): PreTokenizer {
