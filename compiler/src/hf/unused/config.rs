@@ -67,6 +67,13 @@ impl Walk<'_> {
             Verdict::Computing(effect) => {
                 let text: String = value.to_string().chars().take(MAX_SHOWN).collect();
                 let (entry, architecture) = (format!("config.json: `{}` is {text}", shown(path)), self.architecture);
+                if let Some(lacking) = &effect.lacking {
+                    let tensor = lacking.find(&self.usage.absent).map(|name| shown(name));
+                    self.found.warnings.extend(
+                        tensor.map(|t| format!("{entry}, but the checkpoint has no `{t}`: {}", lacking.instead)),
+                    );
+                    return;
+                }
                 match &effect.wrong {
                     Some(what) => self.found.faults.push(format!(
                         "{entry}, which {architecture} does not read for {}, but then {what}",

@@ -1,6 +1,6 @@
 //! What is known about entries and tensors that architectures do not read: `models/known/*.ron`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gristmill_graph::text::fits_pattern;
 use serde::Deserialize;
@@ -30,9 +30,29 @@ pub(crate) struct Effect {
     /// Values with which it does not.
     #[serde(default)]
     unless: Vec<Value>,
+    /// Where it matters only if the checkpoint lacks a tensor.
+    #[serde(default)]
+    pub(crate) lacking: Option<Lacking>,
     /// What the model computes with other values; without it, only other models are known to compute with the entry.
     #[serde(default)]
     pub(crate) wrong: Option<String>,
+}
+
+/// Optional tensors that a checkpoint lacks.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Lacking {
+    /// Patterns of their names.
+    tensors: Vec<String>,
+    /// What is computed without them.
+    pub(crate) instead: String,
+}
+
+impl Lacking {
+    /// The first of the tensors that are absent.
+    pub(crate) fn find<'a>(&self, absent: &'a BTreeSet<String>) -> Option<&'a String> {
+        absent.iter().find(|name| self.tensors.iter().any(|pattern| fits_pattern(pattern, name)))
+    }
 }
 
 /// What is known about an entry with a certain value.

@@ -97,6 +97,18 @@ fn entries_that_others_compute_with_are_named() {
 }
 
 #[test]
+fn a_head_that_is_not_tied_and_not_there_is_named() {
+    let text = only("tie_word_embeddings", json!(false));
+    let expected = "config.json: `tie_word_embeddings` is false, but the checkpoint has no `lm_head.weight`: the \
+                    embedding of tokens is used as the head";
+    assert_eq!(text, expected);
+    let untied = root().join("tests/goldens/llama/gqa_untied/model");
+    for tied in [json!(true), json!(false)] {
+        assert_eq!(found(&untied, |c| c["tie_word_embeddings"] = tied), Findings::default());
+    }
+}
+
+#[test]
 fn values_without_effect_are_passed_over() {
     let stories = root().join("examples/stories260K");
     let quiet = found(&stories, |c| {

@@ -82,6 +82,8 @@ pub(super) struct Binder<'a> {
     pub(super) reads: Reads<'a>,
     /// Tensors that are other spellings of one that was read.
     pub(super) spellings: BTreeMap<String, String>,
+    /// Optional tensors that the checkpoint lacks.
+    pub(super) absent: BTreeSet<String>,
     depth: usize,
     steps: usize,
     is_exhausted: bool,
@@ -114,6 +116,7 @@ impl<'a> Binder<'a> {
             searched: 0,
             reads: Reads::new(),
             spellings: BTreeMap::new(),
+            absent: BTreeSet::new(),
             depth: 0,
             steps: 0,
             is_exhausted: false,

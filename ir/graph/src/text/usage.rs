@@ -26,6 +26,8 @@ pub struct Usage {
     pub tensors: BTreeSet<String>,
     /// Tensors that are another spelling of one that was read, and that one: `lm_head.decoder.bias` for `lm_head.bias`.
     pub spellings: BTreeMap<String, String>,
+    /// Optional tensors that statements asked for and the checkpoint lacks, by their first name.
+    pub absent: BTreeSet<String>,
     /// The `ignores` of the architecture: patterns of tensors that are left out on purpose, `*` for any text.
     pub ignores: Vec<String>,
 }
@@ -115,7 +117,8 @@ impl<'a> Binder<'a> {
             collect(object, "", &self.reads, &mut config, MAX_NESTING);
         }
         let tensors = self.builder.weights.iter().map(|weight| weight.source.clone()).collect();
-        Usage { config, tensors, spellings: std::mem::take(&mut self.spellings), ignores }
+        let (spellings, absent) = (std::mem::take(&mut self.spellings), std::mem::take(&mut self.absent));
+        Usage { config, tensors, spellings, absent, ignores }
     }
 }
 

@@ -110,6 +110,7 @@ impl<'a> Binder<'a> {
             return Ok(Some(found.clone()));
         }
         if decl.optional {
+            self.absent.insert(first.clone());
             return Ok(None);
         }
         self.searched += 1;
