@@ -563,7 +563,8 @@ plain-additional-added gpt2-extra gpt2-extra-dict bert-specific gpt2-map bert-ma
 gpt2-split-added llama-True-True llama-False-False llama-None-None llama-plain llama-mistral llama-bytes llama-clean-up-forced
 codellama gemma t5 t5-extra-ids t5-additional t5-clean-up xlmr-False camembert-True barthez-True albert-False-True fnet
 debertav2-True-True unknown-class padded vocab-txt files-gpt2-bos files-clip spm-plain-bpe-small spm-plain-unigram-small-new
-spm-llama-bpe-legacy spm-t5-unigram-small spm-xlmr-unigram-small tekken tiktoken""".split()
+spm-llama-bpe-legacy spm-t5-unigram-small spm-xlmr-unigram-small tekken tiktoken MBart-language Nllb-legacy Nllb-language
+big-bird-True xglm-False splinter-False tipsv2-True""".split()
 )
 
 
