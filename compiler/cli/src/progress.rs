@@ -79,13 +79,16 @@ pub(crate) struct Download {
     before: Cell<u64>,
     files: Cell<u64>,
     received: Cell<u64>,
+    /// Those received when the file began that is on its way.
+    mark: Cell<u64>,
 }
 
 #[cfg(feature = "download")]
 impl Download {
     /// A bar that draws if stderr is a terminal.
     pub(crate) fn new() -> Self {
-        Download { bar: on_terminal(), before: Cell::new(0), files: Cell::new(0), received: Cell::new(0) }
+        let zero = || Cell::new(0);
+        Download { bar: on_terminal(), before: zero(), files: zero(), received: zero(), mark: zero() }
     }
 
     /// So many bytes more are to come.
@@ -98,6 +101,7 @@ impl Download {
     /// A file begins.
     pub(crate) fn begin(&self, name: &str) {
         self.bar.set_message(name.to_string());
+        self.mark.set(self.received.get());
     }
 
     /// So many bytes of the file are here already.
@@ -116,10 +120,12 @@ impl Download {
     /// The file is here.
     pub(crate) fn end(&self) {
         self.before.set(self.bar.position());
-        self.files.set(self.files.get() + 1);
+        if self.received.get() > self.mark.get() {
+            self.files.set(self.files.get() + 1);
+        }
     }
 
-    /// Files that are here.
+    /// Files of which something has come.
     pub(crate) fn files(&self) -> u64 {
         self.files.get()
     }

@@ -71,6 +71,10 @@ impl Blob {
 
     /// Makes a file of a snapshot lead here. `fresh` blobs are nobody else's yet.
     pub(super) fn link(&self, to: &Path, depth: usize, fresh: bool) -> Outcome<()> {
+        // It may have come while we waited, and be in use.
+        if to.exists() {
+            return Ok(());
+        }
         make_parent(to)?;
         let failed = |e: io::Error| full(to, &e);
         if to.symlink_metadata().is_ok() {
@@ -80,8 +84,6 @@ impl Blob {
         let target = up.join("blobs").join(self.path.file_name().unwrap_or_default());
         match symlink(&target, to) {
             Ok(()) => Ok(()),
-            // Another program was faster.
-            Err(_) if to.exists() => Ok(()),
             // Some systems allow no links; the Hub's client does the same there.
             Err(_) if fresh => std::fs::rename(&self.path, to).map_err(failed),
             Err(_) => std::fs::copy(&self.path, to).map(|_| ()).map_err(failed),

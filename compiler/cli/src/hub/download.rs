@@ -1,5 +1,6 @@
 //! From the server into the cache: what a compilation needs of a revision and is not here yet.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use gristmill_compiler::weights::files::Found;
@@ -23,7 +24,14 @@ pub(super) fn download(repository: &Repository<'_>) -> Result<Snapshot, Trouble>
     let server = Server::of_environment()?;
     let listing = Listing::of(&server, &repository.name)?;
     let snapshot = repository.snapshot(&listing.commit);
-    let job = Job { server: &server, repository, listing: &listing, snapshot: &snapshot, bar: Download::new() };
+    let job = Job {
+        server: &server,
+        repository,
+        listing: &listing,
+        snapshot: &snapshot,
+        bar: Download::new(),
+        said: Cell::new(false),
+    };
     let path = job.run()?;
     job.report();
     let asked = repository.name.revision.unwrap_or(MAIN);
@@ -39,6 +47,8 @@ struct Job<'a> {
     listing: &'a Listing,
     snapshot: &'a Path,
     bar: Download,
+    /// Whether the user knows that something is downloaded.
+    said: Cell<bool>,
 }
 
 impl Job<'_> {
@@ -115,7 +125,7 @@ impl Job<'_> {
         if missing.is_empty() {
             return Ok(());
         }
-        if self.bar.files() == 0 {
+        if !self.said.replace(true) {
             self.bar.say(&format!("downloading {} into {}", self.repository.name, self.snapshot.display()));
         }
         self.bar.expect(missing.iter().filter_map(|file| file.size).sum());

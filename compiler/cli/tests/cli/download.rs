@@ -193,6 +193,36 @@ fn ctrl_c_leaves_what_has_arrived() {
     assert_eq!(from_cdn(&hub.seen()).1, [Some(format!("bytes={FIRST}-"))]);
 }
 
+#[cfg(unix)]
+#[test]
+fn another_program_that_downloads_is_waited_for() {
+    use std::io::{BufRead, BufReader};
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    let (place, hub) = (Place::new(), hub());
+    let name = gristmill_bundle::sha256_hex(&weights());
+    let locks = place.at("cache/huggingface/hub/.locks/models--mill--stories");
+    std::fs::create_dir_all(&locks).unwrap();
+    let lock = std::fs::File::create(locks.join(format!("{name}.lock"))).unwrap();
+    lock.lock().unwrap();
+    let mut command = place.command(&["compile", "mill/stories", "-o", "bundle", "--target", "native"]);
+    command.env("HF_ENDPOINT", hub.url()).env("HF_HUB_OFFLINE", "").env("NO_PROXY", "*");
+    let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("waiting for another program, which downloads model.safetensors")));
+    // What the other one does, and goes on to use at once.
+    std::fs::write(blob(&place, &weights()), weights()).unwrap();
+    let link = folder(&place).join("snapshots").join(COMMIT).join(WEIGHTS);
+    symlink(format!("../../blobs/{name}"), &link).unwrap();
+    let made = || link.symlink_metadata().map(|m| (m.ino(), m.mtime(), m.mtime_nsec())).unwrap();
+    let before = made();
+    drop(lock);
+    let rest: Vec<String> = lines.collect();
+    assert!(child.wait().unwrap().success(), "{rest:?}");
+    assert_eq!(made(), before, "the link was made anew while it was in use");
+    assert_eq!(from_cdn(&hub.seen()).0, 0);
+}
+
 #[test]
 fn what_is_damaged_is_not_kept() {
     let (place, hub) = (Place::new(), hub());

@@ -93,7 +93,8 @@ fn what_is_not_there_is_said_with_the_place_and_the_remedy() {
     let place = Place::new();
     let cache = cache(&place);
     let folder = cache.join("models--mill--stories").display().to_string();
-    compile(&place, "mill/stories", &[]).fails(2, &[&folder, "hf download mill/stories"]);
+    let how = if cfg!(feature = "download") { "unset HF_HUB_OFFLINE" } else { "with its feature `download`" };
+    compile(&place, "mill/stories", &[]).fails(2, &[&folder, "hf download mill/stories", how]);
     for (name, home) in [("HF_HUB_CACHE", "x"), ("HF_HOME", "x")] {
         let inside = if name == "HF_HOME" { "x/hub/models--mill--stories" } else { "x/models--mill--stories" };
         place.run_with(&["compile", "mill/stories", "-o", "b"], &[(name, home)]).fails(2, &[inside, "hf download"]);
