@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { SentMessage, TemplateOptions } from "../ts/engine";
-import { bundledTemplate, type ChatTemplate } from "../ts/text/template";
+import { bundledTemplate, makeTemplate } from "../ts/text/template";
 
 declare const TEST_FOLDER: string;
 
@@ -26,15 +26,9 @@ const fixture = JSON.parse(readFileSync(join(TEST_FOLDER, "fixtures/templates.js
   rows: { template: string; conversation: string; text?: string; error?: string }[];
 };
 
-/** Templates, by their names, as the compiler writes them into a bundle. */
-function bundled(templates: Record<string, string>, variables: Record<string, unknown> = {}, file = "chat_template.jinja"): ChatTemplate {
-  const listed = Object.entries(templates).map(([name, source]) => ({ name, file, source }));
-  return bundledTemplate(JSON.stringify({ templates: listed, variables, by_tools: true }));
-}
-
 for (const [name, template] of Object.entries(fixture.templates)) {
   test(`the template ${name} renders as in Python`, () => {
-    const made = bundled({ default: template }, fixture.tokens);
+    const made = makeTemplate({ template, config: fixture.tokens });
     const rows = fixture.rows.filter((row) => row.template === name);
     assert.ok(rows.length > 10);
     for (const row of rows) {
@@ -46,7 +40,7 @@ for (const [name, template] of Object.entries(fixture.templates)) {
         continueFinalMessage: request.continue_final_message === true,
       };
       const generate = request.add_generation_prompt === true;
-      const render = (): string => made.render(request.messages, generate, fixture.now, options);
+      const render = (): string | undefined => made?.render(request.messages, generate, fixture.now, options);
       // Numbers of JavaScript do not know whether they have a point: what prints 1.0 is refused a comparison.
       if (row.text === undefined) assert.throws(render, row.conversation);
       else assert.equal(render(), row.text, row.conversation);
@@ -57,23 +51,26 @@ for (const [name, template] of Object.entries(fixture.templates)) {
 test("faults carry the words of the template and name the file", () => {
   const user = [{ role: "tool", content: "x" }];
   const refuse = "{{ raise_exception('Unknown role ' ~ messages[0].role) }}";
-  const strict = bundled({ default: refuse }, {}, "tokenizer_config.json");
-  assert.throws(() => strict.render(user, false, 0), {
+  const strict = makeTemplate({ template: null, config: { chat_template: refuse } });
+  assert.throws(() => strict?.render(user, false, 0), {
     code: "input",
     message: "tokenizer_config.json:1: Unknown role tool",
   });
-  const wrong = bundled({ default: "a\n{% if %}" });
-  assert.throws(() => wrong.render(user, false, 0), {
+  const wrong = makeTemplate({ template: "a\n{% if %}", config: null });
+  assert.throws(() => wrong?.render(user, false, 0), {
     code: "bundle",
     message: /^chat_template\.jinja:2: Expected an expression/,
     details: { file: "chat_template.jinja" },
   });
-  assert.throws(() => wrong.render([], false, 0), { code: "input", message: /empty conversation/ });
+  assert.throws(() => wrong?.render([], false, 0), { code: "input", message: /empty conversation/ });
 });
 
 test("endless templates are ended, and the engine lives on", () => {
   const user = [{ role: "user", content: "x" }];
-  const made = (template: string) => (): string => bundled({ default: template }).render(user, false, 0);
+  const made = (template: string): (() => string | undefined) => {
+    const found = makeTemplate({ template, config: null });
+    return () => found?.render(user, false, 0);
+  };
   const loops = "{% for a in range(100000) %}".repeat(3) + "{% endfor %}".repeat(3);
   assert.throws(made(loops), { code: "bundle", message: /the limit for chat templates/ });
   // The stack of a page is smaller than that of a program: the limit on nesting must come first.
@@ -86,14 +83,21 @@ test("endless templates are ended, and the engine lives on", () => {
   assert.equal(made("{{ messages[0].content }}")(), "x");
 });
 
-test("of several templates, one is chosen by name, or by the tools", () => {
+test("templates are found in both files and both forms", () => {
   const user = [{ role: "user", content: "" }];
-  const several = bundled({ tool_use: "t", default: "d{{ bos_token }}" }, { bos_token: "<s>" });
-  const render = (options?: TemplateOptions): string => several.render(user, false, 0, options);
-  assert.equal(render(), "d<s>");
-  assert.equal(render({ tools: [] }), "t");
-  assert.equal(render({ chatTemplate: "tool_use" }), "t");
-  assert.throws(() => render({ chatTemplate: "x" }), { code: "input", message: /tool_use, default/ });
+  const render = (template: string | null, config: unknown, options?: TemplateOptions): string | undefined =>
+    makeTemplate({ template, config })?.render(user, false, 0, options);
+  const named = [
+    { name: "tool_use", template: "t" },
+    { name: "default", template: "d{{ bos_token }}" },
+  ];
+  const config = { chat_template: named, bos_token: { content: "<s>" } };
+  assert.equal(render(null, config), "d<s>");
+  assert.equal(render(null, config, { tools: [] }), "t");
+  assert.equal(render(null, config, { chatTemplate: "tool_use" }), "t");
+  assert.throws(() => render(null, config, { chatTemplate: "x" }), { code: "input", message: /tool_use, default/ });
+  assert.equal(render("file", { chat_template: "config" }), "file");
+  assert.equal(render(null, {}), undefined);
 });
 
 test("contents have the form that the template needs", () => {

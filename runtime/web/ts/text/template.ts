@@ -21,6 +21,16 @@ export interface ChatTemplate {
   ): string;
 }
 
+/** A template as model directories have it. */
+export interface TemplateFiles {
+  /** The text of `chat_template.jinja`, or null if there is none. */
+  template: string | null;
+  /** The content of `chat_template.json`, which goes before that of the tokenizer, or null if there is none. */
+  processor?: unknown;
+  /** The content of `tokenizer_config.json`, or null if there is none. */
+  config: unknown;
+}
+
 /** The chat templates of a bundle, from its file `chat_template.json`. */
 export function bundledTemplate(chat: string): ChatTemplate {
   return {
@@ -38,6 +48,23 @@ export function bundledTemplate(chat: string): ChatTemplate {
       return run(chat, JSON.stringify(request));
     },
   };
+}
+
+/** The chat template of files that are in no bundle; null if there is none. */
+export function makeTemplate({ template, processor, config }: TemplateFiles): ChatTemplate | null {
+  const entry = (of: unknown): unknown => (of as Record<string, unknown> | null | undefined)?.["chat_template"];
+  const found = ([["chat_template.jinja", template], ["chat_template.json", entry(processor)]] as const).find(
+    ([, source]) => typeof source === "string",
+  ) ?? (["tokenizer_config.json", entry(config)] as const);
+  const [file, source] = found;
+  const named = typeof source === "string" ? [{ name: "default", template: source }] : source;
+  if (!Array.isArray(named)) return null;
+  const templates = (named as { name: string; template: string }[]).map((t) => ({ name: t.name, file, source: t.template }));
+  const text = (value: unknown): unknown =>
+    typeof value === "string" ? value : (value as { content?: unknown } | null)?.content;
+  const tokens = Object.entries((config ?? {}) as object).map(([key, value]) => [key, text(value)] as const);
+  const special = tokens.filter(([key, value]) => key.endsWith("_token") && typeof value === "string");
+  return bundledTemplate(JSON.stringify({ templates, variables: Object.fromEntries(special), by_tools: true }));
 }
 
 let ready = false;
