@@ -71,19 +71,21 @@ fn newest(repository: &Repository<'_>) -> Outcome<Snapshot> {
     if environment::offline().is_some() {
         return repository.find();
     }
-    match (download::download(repository), repository.find()) {
-        (Ok(snapshot), _) => Ok(snapshot),
-        (Err(Trouble::Failed(failure)), _) => Err(failure),
-        (Err(Trouble::Refused(failure)), Ok(_)) => Err(Failure {
+    let trouble = match download::download(repository) {
+        Ok(snapshot) => return Ok(snapshot),
+        Err(trouble) => trouble,
+    };
+    match (trouble, repository.find()) {
+        (Trouble::Refused(failure), Ok(_)) => Err(Failure {
             message: format!("{}. HF_HUB_OFFLINE=1 takes the one that is in the cache", failure.message),
             ..failure
         }),
-        (Err(Trouble::Refused(failure)), Err(_)) => Err(failure),
-        (Err(Trouble::Down(why)), Ok(snapshot)) => {
+        (Trouble::Failed(failure) | Trouble::Refused(failure), _) => Err(failure),
+        (Trouble::Down(why), Ok(snapshot)) => {
             note(&format!("note: {why}; the revision in the cache is taken, which may not be the newest"));
             Ok(snapshot)
         }
-        (Err(Trouble::Down(why)), Err(cached)) => Err(Failure::lacking(format!(
+        (Trouble::Down(why), Err(cached)) => Err(Failure::lacking(format!(
             "{why}; check the network, HF_ENDPOINT, HTTPS_PROXY and SSL_CERT_FILE\n  {cached}"
         ))),
     }

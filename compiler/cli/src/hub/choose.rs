@@ -1,4 +1,4 @@
-//! Which files of a model a compilation needs. Weights in other formats, pictures and notes stay where they are.
+//! Which files of a model a compilation needs. Weights in other formats, images and notes stay where they are.
 
 use std::path::Path;
 

@@ -18,7 +18,7 @@ fn hub() -> Hub {
     for entry in std::fs::read_dir(stories()).unwrap().flatten().filter(|e| e.path().is_file()) {
         hub.file(entry.file_name().to_str().unwrap(), &std::fs::read(entry.path()).unwrap());
     }
-    for unneeded in ["pytorch_model.bin", "onnx/config.json", "picture.png", "trainer_state.json", "model.onnx"] {
+    for unneeded in ["pytorch_model.bin", "onnx/config.json", "image.png", "trainer_state.json", "model.onnx"] {
         hub.file(unneeded, b"nobody needs this");
     }
     hub
@@ -340,7 +340,7 @@ fn folders_of_modules_come_and_other_formats_do_not() {
     for file in ["1_Pooling/config.json", "2_Dense/model.safetensors", "additional_chat_templates/rag.jinja", WEIGHTS] {
         assert!(snapshot.join(file).is_file(), "{file}");
     }
-    for file in ["2_Dense/pytorch_model.bin", "pytorch_model.bin", "onnx", "picture.png", "README.md"] {
+    for file in ["2_Dense/pytorch_model.bin", "pytorch_model.bin", "onnx", "image.png", "README.md"] {
         assert!(!snapshot.join(file).exists(), "{file}");
     }
 
