@@ -15,7 +15,9 @@ use crate::repr::to_text;
 use crate::text;
 use crate::value::{Args, Dict, Iter, Seq, Str, Value, View};
 
+mod pretty;
 mod values;
+mod wrap;
 
 use values::{as_float, file_size, quote, reversible, round, title};
 
@@ -522,8 +524,10 @@ impl Interp<'_> {
     }
 
     fn text_filter(&mut self, name: &str, value: Value, args: Args) -> Res<Value> {
-        if matches!(name, "pprint" | "random" | "urlize" | "wordwrap") {
-            return fail(format!("the filter `{name}` is not supported"));
+        match name {
+            "random" => return fail("the filter `random` is not supported: it gives another item every time"),
+            "urlize" => return fail("the filter `urlize` is not supported: it writes links for web pages"),
+            _ => {}
         }
         let s = self.text(&value)?;
         let method = |interp: &Self, method: &str, args: Args| text::call(&interp.budget, &s, method, args);
@@ -586,6 +590,14 @@ impl Interp<'_> {
                     }
                 };
                 ops::binary(&self.budget, Binary::Mod, &Value::Str(s), &args)
+            }
+            "pprint" => {
+                args.bind(name, &[])?;
+                Ok(Value::str(pretty::print(&self.budget, &value)?))
+            }
+            "wordwrap" => {
+                let s = self.need_text(&value, name)?;
+                wrap::wrap(&self.budget, &s, args)
             }
             "indent" => self.indent(&value, args),
             "truncate" => self.truncate(&value, args),

@@ -1,8 +1,8 @@
 //! Chat templates: Jinja2 as transformers configures it, over Python's values.
 //!
 //! One engine for everywhere: natively it is a library, in a page it is WebAssembly. It is held to jinja2 itself by the
-//! scripts in `tests/fixtures/chat`. What differs is refused by name: bytes, integers of more than 63 bits, filters whose
-//! result is another one every time.
+//! scripts in `tests/fixtures/chat`. What differs is refused by name: bytes, integers of more than 63 bits, names of
+//! characters (`\N{..}`), links for web pages, and what gives another result every time.
 //!
 //! Templates are code from strangers. Lists and dicts cannot be changed, as in the sandbox of transformers, and the work of
 //! a rendering is bounded: steps, bytes, nesting ([`MAX_STEPS`], [`MAX_BYTES`], [`MAX_TEXT`], [`MAX_NESTING`]).
