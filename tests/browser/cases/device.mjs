@@ -37,7 +37,6 @@ async function disturbed(t, page, expected, disturb) {
 export default [
   {
     name: "a destroyed device is replaced in the middle of a text",
-    everywhere: true,
     async run(t) {
       const bundle = t.bundle("generate");
       const { page, server } = await t.loaded(bundle);
@@ -90,7 +89,6 @@ export default [
   {
     name: "a crash of the graphics process is survived, two are reported",
     browsers: ["chromium", "chromium-lavapipe"],
-    everywhere: true,
     async run(t) {
       const bundle = t.bundle("generate");
       const [expected] = bundle.generate;

@@ -43,7 +43,7 @@ async function fits(t, page, label) {
 async function inWindows(t, use) {
   const servers = {};
   // Only Chromium can be a phone.
-  const windows = t.engine === "chrome" && t.thorough ? [DESKTOP, PHONE] : [DESKTOP];
+  const windows = t.engine === "chrome" ? [DESKTOP, PHONE] : [DESKTOP];
   for (const viewport of windows) await use(t, servers, viewport, viewport === PHONE ? "phone" : "desktop");
 }
 
@@ -155,9 +155,9 @@ async function readme(t) {
 }
 
 export default [
-  { name: "writes", wasm: true, everywhere: true, run: (t) => inWindows(t, writes) },
+  { name: "writes", wasm: true, run: (t) => inWindows(t, writes) },
   { name: "chats", wasm: true, run: (t) => inWindows(t, chats) },
   { name: "a text that answers another stands alone", wasm: true, run: answer },
   { name: "the picture of the README", browsers: ["firefox"], run: readme },
-  { name: "searches", wasm: true, everywhere: true, run: (t) => inWindows(t, searches) },
+  { name: "searches", wasm: true, run: (t) => inWindows(t, searches) },
 ];

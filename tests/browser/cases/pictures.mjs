@@ -18,7 +18,6 @@ export default [
   {
     name: "classes equal the native ones",
     wasm: true,
-    everywhere: true,
     async run(t) {
       const bundle = t.bundle("classify");
       const extra = { "test/no.txt": "no picture", ...files(bundle.classify) };
@@ -63,7 +62,6 @@ export default [
   {
     name: "what is written about pictures equals what transformers writes",
     wasm: true,
-    everywhere: true,
     async run(t) {
       const bundle = t.bundle("show");
       const names = [...new Set(bundle.show.flatMap(({ pictures }) => pictures))];

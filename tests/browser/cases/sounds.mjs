@@ -39,12 +39,11 @@ export default [
   ...KINDS.map((kind) => ({
     name: `a ${kind} hears what it hears natively`,
     wasm: true,
-    everywhere: true,
     async run(t) {
       const { bundle, page, loaded } = await opened(t, kind);
       t.assert.deepEqual(loaded.info.tasks, ["transcribe", "run"]);
       for (const { name, maxNewTokens, text, segments, wish, choices } of bundle.transcribe) {
-        for (const form of t.thorough ? FORMS : FORMS.slice(0, 1)) {
+        for (const form of FORMS) {
           const outcome = t.ok(await t.call(page, "transcribe", `test/${name}.wav`, form, { maxNewTokens, ...wish }));
           const { pieces, progress, left, result } = outcome;
           t.assert.deepEqual(result.segments, segments, `${name} as ${form}`);
@@ -62,7 +61,6 @@ export default [
   {
     name: "WAV files of programs that cannot go back are heard",
     wasm: true,
-    everywhere: true,
     async run(t) {
       const bundle = bundleOf(t, "speller");
       const [{ name, wav, text }] = bundle.transcribe;
