@@ -1,5 +1,5 @@
 //! The tests that are written in TypeScript and JavaScript, so that one command runs all there are. Those in browsers are
-//! in `browsers.rs`.
+//! in `tests/browsers.rs`.
 
 use std::process::Command;
 

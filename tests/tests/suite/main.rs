@@ -1,0 +1,24 @@
+//! All tests across crates but those of browsers, which want the machine for themselves. One program, because each takes
+//! seconds to link: `cargo test -p gristmill-tests --test suite NAME::` runs those of one file.
+
+mod bundles;
+mod compared;
+mod convolution;
+mod entries;
+mod goldens_backends;
+mod goldens_reference;
+mod hybrid;
+mod javascript;
+mod pictures;
+mod plan;
+mod precision;
+mod quantized;
+mod sampling;
+mod shaders;
+mod shown;
+mod sounds;
+mod split;
+mod tidy;
+mod wasm_kernels;
+mod wasm_models;
+mod web_text;
