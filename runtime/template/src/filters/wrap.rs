@@ -56,10 +56,12 @@ fn paragraph_lines(chars: &[char], width: usize, long: bool, hyphens: bool, line
         if let Some(chunk) = chunks.last_mut().filter(|chunk| chunk.len() > width) {
             if long {
                 let mut end = width - length;
-                if hyphens && let Some(hyphen) = chunk[..end].iter().rposition(|c| *c == '-') {
-                    if chunk[..hyphen].iter().any(|c| *c != '-') {
-                        end = hyphen + 1;
-                    }
+                // Behind the last hyphen that has something in front of it.
+                if hyphens
+                    && let Some(hyphen) = chunk[..end].iter().rposition(|c| *c == '-')
+                    && chunk[..hyphen].iter().any(|c| *c != '-')
+                {
+                    end = hyphen + 1;
                 }
                 let (head, tail) = chunk.split_at(end);
                 line.push(head);
