@@ -14,6 +14,15 @@ pub enum Error {
         /// The cause.
         source: std::io::Error,
     },
+    /// There is no room for a file.
+    #[error("{}: the disk is full; free some space, or choose another place", path.display())]
+    Full {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Writing was abandoned.
+    #[error("interrupted")]
+    Interrupted,
     /// The directory holds no bundle.
     #[error("{}: no manifest.json in it; a bundle is made by `gristmill compile MODEL_DIR -o BUNDLE`", path.display())]
     NotABundle {
@@ -75,6 +84,23 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
-        Error::Io { path: path.into(), source }
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        match source.kind() {
+            StorageFull | QuotaExceeded => Error::Full { path: path.into() },
+            _ => Error::Io { path: path.into(), source },
+        }
+    }
+
+    /// Whether it is the content of a bundle that is wrong.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Error::NotABundle { .. }
+            | Error::Format { .. }
+            | Error::Json { .. }
+            | Error::Invalid { .. }
+            | Error::Integrity { .. }
+            | Error::Missing { .. } => true,
+            Error::Io { .. } | Error::Full { .. } | Error::Interrupted | Error::Refused { .. } => false,
+        }
     }
 }

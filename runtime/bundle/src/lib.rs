@@ -8,11 +8,13 @@ pub mod components;
 pub mod embedding;
 mod error;
 pub mod extent;
+pub mod files;
 pub mod manifest;
 mod reader;
 pub mod size;
 mod source;
 pub mod task;
+mod unfinished;
 mod validate;
 mod weights;
 mod writer;
@@ -28,6 +30,7 @@ pub use task::{
     Answer, Cut, Fallback, Feed, FeedSource, Fill, Filter, Heard, PICTURE_SYMBOLS, Pictures, Resized, Sounds,
     Step as PictureStep, TIMED_OUTPUTS, Task, Timestamps,
 };
+pub use unfinished::abandon;
 pub use validate::{MANIFEST, MAX_JSON, MAX_SHARD, is_clean_path, programs_path};
 pub use weights::{WeightWriter, WrittenWeights};
 pub use writer::BundleWriter;

@@ -50,11 +50,7 @@ impl std::fmt::Debug for Bundle {
 impl Bundle {
     /// Opens a bundle directory; reads and checks the manifest only.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, Error> {
-        let dir = dir.as_ref();
-        if !dir.join(MANIFEST).is_file() {
-            return Err(Error::NotABundle { path: dir.to_path_buf() });
-        }
-        Bundle::from_source(Box::new(DirSource::new(dir)))
+        Bundle::from_source(Box::new(DirSource::open(dir.as_ref())?))
     }
 
     /// Opens a bundle whose files come from `source`.
@@ -110,6 +106,25 @@ impl Bundle {
             return Err(Error::Missing { file: format!("weights (shard {index})") });
         };
         self.verified(&shard_path(&shard.sha256), shard.bytes, &shard.sha256)
+    }
+
+    /// Reads all files and weights once.
+    ///
+    /// # Errors
+    /// The first one that is not what the manifest says, or no programs.
+    pub fn check_files(&self) -> Result<(), Error> {
+        for path in self.manifest.files.keys() {
+            self.read(path)?;
+        }
+        for profile in &self.manifest.profiles {
+            self.programs(profile)?;
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        let mut shards = 0..self.manifest.shards.len();
+        shards.try_for_each(|i| match seen.insert(&self.manifest.shards[i].sha256) {
+            true => self.shard(i).map(drop),
+            false => Ok(()),
+        })
     }
 
     /// The bytes of a tensor, by its index in the manifest. Reading tensors in stream order reads each shard once.

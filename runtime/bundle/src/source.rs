@@ -1,9 +1,13 @@
 //! Where the files of a bundle come from.
 
 use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::error::Error;
+use crate::validate::MANIFEST;
 
 /// Gives the content of files by their path in the bundle. A directory is one; in a browser it is whatever was
 /// fetched. Sources check nothing: [`crate::Bundle`] does.
@@ -15,26 +19,61 @@ pub trait Source: Send + Sync {
     fn read(&self, path: &str) -> Result<Vec<u8>, Error>;
 }
 
-/// A directory on disk.
-#[derive(Clone, Debug)]
+/// A bundle on disk. It stays as it was when it was opened, also where another one takes its place meanwhile: the directory is
+/// held open, and a lock on its manifest keeps it from being removed.
+#[derive(Debug)]
 pub struct DirSource {
     root: PathBuf,
+    folder: Folder,
+    /// Locked, where the system has locks.
+    _manifest: File,
 }
 
+/// How often a directory is opened that is removed at the same moment, and how long to wait in between.
+const ATTEMPTS: u32 = 200;
+const WAIT: Duration = Duration::from_millis(5);
+
 impl DirSource {
-    /// Files below `root`.
-    pub fn new(root: impl Into<PathBuf>) -> Self {
-        DirSource { root: root.into() }
+    /// Opens a bundle.
+    ///
+    /// # Errors
+    /// [`Error::NotABundle`] if the directory has no manifest.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, Error> {
+        let root = root.into();
+        let mut missing = false;
+        for _ in 0..ATTEMPTS {
+            match Self::attempt(&root) {
+                Ok(Some(source)) => return Ok(source),
+                // Whoever has the lock writes this bundle, or removes it.
+                Ok(None) => missing = false,
+                // It may have been removed a moment ago, with another one in its place.
+                Err(e) if e.kind() == ErrorKind::NotFound && !missing => missing = true,
+                Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => break,
+                Err(e) => return Err(Error::io(root, e)),
+            }
+            std::thread::sleep(WAIT);
+        }
+        Err(Error::NotABundle { path: root })
     }
 
-    /// The directory.
-    pub fn root(&self) -> &Path {
-        &self.root
+    /// `None` if the manifest is not to be had now.
+    fn attempt(root: &Path) -> io::Result<Option<Self>> {
+        let folder = Folder::open(root)?;
+        let manifest = folder.open_file(MANIFEST)?;
+        match manifest.try_lock_shared() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            // Some file systems have no locks.
+            Err(TryLockError::Error(_)) => {}
+        }
+        // It may have been removed before the lock was there.
+        folder.open_file(MANIFEST)?;
+        Ok(Some(DirSource { root: root.to_path_buf(), folder, _manifest: manifest }))
     }
 
-    fn error(&self, path: &str, source: std::io::Error) -> Error {
+    fn error(&self, path: &str, source: io::Error) -> Error {
         match source.kind() {
-            std::io::ErrorKind::NotFound => Error::Missing { file: path.to_string() },
+            ErrorKind::NotFound | ErrorKind::InvalidInput => Error::Missing { file: path.to_string() },
             _ => Error::io(self.root.join(path), source),
         }
     }
@@ -42,12 +81,62 @@ impl DirSource {
 
 impl Source for DirSource {
     fn size(&self, path: &str) -> Result<u64, Error> {
-        let meta = std::fs::metadata(self.root.join(path)).map_err(|e| self.error(path, e))?;
-        if meta.is_file() { Ok(meta.len()) } else { Err(Error::Missing { file: path.to_string() }) }
+        let about = self.folder.open_file(path).and_then(|file| file.metadata());
+        about.map(|about| about.len()).map_err(|e| self.error(path, e))
     }
 
     fn read(&self, path: &str) -> Result<Vec<u8>, Error> {
-        std::fs::read(self.root.join(path)).map_err(|e| self.error(path, e))
+        let read = || {
+            let mut file = self.folder.open_file(path)?;
+            let mut content = Vec::with_capacity(usize::try_from(file.metadata()?.len()).unwrap_or(0));
+            file.read_to_end(&mut content)?;
+            Ok(content)
+        };
+        read().map_err(|e| self.error(path, e))
+    }
+}
+
+/// A directory that is held open: what its path means may change.
+#[cfg(unix)]
+#[derive(Debug)]
+struct Folder(File);
+
+#[cfg(unix)]
+impl Folder {
+    fn open(path: &Path) -> io::Result<Self> {
+        File::open(path).map(Folder)
+    }
+
+    /// Opens a regular file.
+    fn open_file(&self, path: &str) -> io::Result<File> {
+        use rustix::fs::{Mode, OFlags, openat};
+        // A pipe would wait for somebody to write into it.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(openat(&self.0, path, flags, Mode::empty())?);
+        regular(file)
+    }
+}
+
+/// Elsewhere open files keep a directory from being replaced.
+#[cfg(not(unix))]
+#[derive(Debug)]
+struct Folder(PathBuf);
+
+#[cfg(not(unix))]
+impl Folder {
+    fn open(path: &Path) -> io::Result<Self> {
+        Ok(Folder(path.to_path_buf()))
+    }
+
+    fn open_file(&self, path: &str) -> io::Result<File> {
+        regular(File::open(self.0.join(path))?)
+    }
+}
+
+fn regular(file: File) -> io::Result<File> {
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(ErrorKind::InvalidInput, "is no regular file")),
     }
 }
 

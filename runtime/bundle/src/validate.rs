@@ -3,7 +3,8 @@
 //! - Names are unique and non-empty; counts and ranks are bounded.
 //! - Paths are relative, without `..`, `.`, empty parts, backslashes or drive letters.
 //! - Sizes parse over the declared symbols; states depend on neither `T` nor `P`.
-//! - Tensors lie inside the weight stream, aligned, and do not overlap; components share them and the shards out.
+//! - Tensors lie inside the weight stream, aligned, and do not overlap; components share them and the shards out. The
+//!   stream has no more than they need.
 //! - Every index of a program is in range; nothing read-only is written, nothing is bound twice and written.
 //! - A spare kernel binds no other buffers than its step and writes the same.
 
@@ -267,6 +268,14 @@ impl Manifest {
                     );
                 }
             }
+        }
+        // A shard may be there several times, but whoever reads the stream must not read more than tensors need.
+        let needed = self.tensors.iter().fold(0, |sum: u64, t| {
+            sum.saturating_add(t.bytes.checked_next_multiple_of(TENSOR_ALIGN).unwrap_or(u64::MAX))
+        });
+        if total > needed {
+            let fault = format!("{total} bytes in {} files, but tensors need only {needed}", self.shards.len());
+            return check.fail("shards", fault);
         }
         spans.sort_unstable();
         match spans.windows(2).find(|w| w[0].1 > w[1].0) {

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::error::Error;
 use crate::manifest::{Component, Shard, Tensor};
 use crate::reader::{hex, shard_path};
+use crate::unfinished;
 use crate::validate::MAX_SHARD;
 
 /// Tensors begin at multiples of this, which is what graphics devices demand of binding offsets.
@@ -202,14 +203,15 @@ struct Open {
 }
 
 fn write_all(pieces: &Receiver<Piece>, bundle: &Path, shard_bytes: u64) -> Result<Files, Error> {
-    let unfinished = bundle.join("weights/unfinished");
-    let failed = |e| Error::io(&unfinished, e);
+    let path = bundle.join("weights/unfinished");
+    let failed = |e| Error::io(&path, e);
     let (mut files, mut open) = (Files::default(), None::<Open>);
     for piece in pieces {
+        unfinished::check()?;
         let bytes = match piece {
             Piece::Bytes(bytes) => bytes,
             Piece::Cut => {
-                files.shards.extend(open.take().map(|s| close(s, bundle, &unfinished)).transpose()?);
+                files.shards.extend(open.take().map(|s| close(s, bundle, &path)).transpose()?);
                 files.ends.push(files.shards.len());
                 continue;
             }
@@ -219,7 +221,7 @@ fn write_all(pieces: &Receiver<Piece>, bundle: &Path, shard_bytes: u64) -> Resul
             let shard = match &mut open {
                 Some(shard) => shard,
                 None => {
-                    let file = File::create(&unfinished).map_err(failed)?;
+                    let file = File::create(&path).map_err(failed)?;
                     open.insert(Open { file, hash: Sha256::new(), bytes: 0 })
                 }
             };
@@ -230,7 +232,7 @@ fn write_all(pieces: &Receiver<Piece>, bundle: &Path, shard_bytes: u64) -> Resul
             shard.bytes += room as u64;
             rest = later;
             if shard.bytes == shard_bytes {
-                files.shards.extend(open.take().map(|s| close(s, bundle, &unfinished)).transpose()?);
+                files.shards.extend(open.take().map(|s| close(s, bundle, &path)).transpose()?);
             }
         }
     }

@@ -5,9 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
+use crate::files;
 use crate::manifest::{FileInfo, Manifest, Programs};
 use crate::reader::sha256_hex;
-use crate::validate::{MANIFEST, is_clean_path, programs_path};
+use crate::unfinished::{self, Unfinished};
+use crate::validate::{MANIFEST, MAX_JSON, is_clean_path, programs_path};
 use crate::weights::WrittenWeights;
 
 /// Writes the files of a bundle. Until [`BundleWriter::finish`] nothing is visible at the target; dropping the
@@ -15,7 +17,7 @@ use crate::weights::WrittenWeights;
 #[derive(Debug)]
 pub struct BundleWriter {
     target: PathBuf,
-    temp: TempDir,
+    temp: Unfinished,
     weights: WrittenWeights,
     files: BTreeMap<String, FileInfo>,
 }
@@ -26,7 +28,7 @@ impl BundleWriter {
     pub fn create(target: impl AsRef<Path>) -> Result<Self, Error> {
         let target = resolve(target.as_ref())?;
         check_replaceable(&target)?;
-        let temp = TempDir::beside(&target)?;
+        let temp = Unfinished::beside(&target)?;
         Ok(BundleWriter { target, temp, weights: WrittenWeights::default(), files: BTreeMap::new() })
     }
 
@@ -70,13 +72,14 @@ impl BundleWriter {
         (manifest.tensors, manifest.shards, manifest.components) = (tensors, shards, components);
         manifest.files = std::mem::take(&mut self.files);
         manifest.validate()?;
-        self.put(MANIFEST, &to_json(MANIFEST, &manifest, true)?)?;
+        let text = to_json(MANIFEST, &manifest, true)?;
         check_replaceable(&self.target)?;
-        self.temp.become_target(&self.target)?;
+        self.temp.become_target(&text, &self.target)?;
         Ok(manifest)
     }
 
     fn put(&self, path: &str, content: &[u8]) -> Result<(), Error> {
+        unfinished::check()?;
         let path = self.temp.path.join(path);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
@@ -95,6 +98,10 @@ fn to_json<T: serde::Serialize>(file: &str, value: &T, pretty: bool) -> Result<V
 
 /// The path with links followed, so that a link to a bundle stays a link.
 fn resolve(target: &Path) -> Result<PathBuf, Error> {
+    if target.is_symlink() && !target.exists() {
+        let reason = "is a link that leads to nothing".to_string();
+        return Err(Error::Refused { path: target.to_path_buf(), reason });
+    }
     let resolved = if target.exists() { fs::canonicalize(target) } else { std::path::absolute(target) };
     let resolved = resolved.map_err(|e| Error::io(target, e))?;
     match resolved.file_name() {
@@ -113,67 +120,9 @@ fn check_replaceable(target: &Path) -> Result<(), Error> {
     if fs::read_dir(target).map_err(|e| Error::io(target, e))?.next().is_none() {
         return Ok(());
     }
-    let manifest = fs::read(target.join(MANIFEST)).ok().and_then(|t| serde_json::from_slice(&t).ok());
+    let manifest = files::read(&target.join(MANIFEST), MAX_JSON).ok().and_then(|t| serde_json::from_slice(&t).ok());
     let manifest: serde_json::Value = manifest.unwrap_or_default();
     let ours =
         manifest["generator"].as_str().is_some_and(|g| g.starts_with("gristmill")) && manifest["format"].is_u64();
     if ours { Ok(()) } else { refuse("holds something that is not a bundle of gristmill") }
-}
-
-/// A directory that is removed when dropped.
-#[derive(Debug)]
-struct TempDir {
-    path: PathBuf,
-}
-
-impl TempDir {
-    /// A new directory beside `target`, so that a rename stays on one file system.
-    fn beside(target: &Path) -> Result<Self, Error> {
-        if let Some(parent) = target.parent() {
-            fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
-        }
-        let mut last = None;
-        for n in 0..100 {
-            let path = sibling(target, &format!("tmp-{}-{n}", std::process::id()));
-            match fs::create_dir(&path) {
-                Ok(()) => return Ok(TempDir { path }),
-                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => last = Some(e),
-                Err(e) => return Err(Error::io(path, e)),
-            }
-        }
-        Err(Error::io(target, last.unwrap_or_else(|| std::io::Error::other("no free name beside it"))))
-    }
-
-    /// Puts the directory where `target` is. A failure leaves the old content in place.
-    fn become_target(&self, target: &Path) -> Result<(), Error> {
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        let old = self.path.with_file_name(format!("{name}.old"));
-        let had_old = target.exists();
-        if had_old {
-            fs::rename(target, &old).map_err(|e| Error::io(target, e))?;
-        }
-        if let Err(e) = fs::rename(&self.path, target) {
-            if had_old {
-                // Nothing better can be done if this fails as well; the first error is the one to report.
-                let _ = fs::rename(&old, target);
-            }
-            return Err(Error::io(target, e));
-        }
-        if had_old {
-            fs::remove_dir_all(&old).map_err(|e| Error::io(&old, e))?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for TempDir {
-    fn drop(&mut self) {
-        // After a successful rename there is nothing here any more.
-        let _ = fs::remove_dir_all(&self.path);
-    }
-}
-
-fn sibling(target: &Path, suffix: &str) -> PathBuf {
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    target.with_file_name(format!(".{name}.{suffix}"))
 }

@@ -111,6 +111,103 @@ fn write(dir: &Path) -> Manifest {
     w.finish(manifest()).unwrap()
 }
 
+/// A bundle whose weights all say which version it is.
+fn write_version(dir: &Path, version: u8) -> Result<Manifest, Error> {
+    let mut w = BundleWriter::create(dir)?;
+    w.add("shaders/native/copy.wgsl", &[version; 100])?;
+    w.add_programs("native", &programs())?;
+    let mut weights = WeightWriter::create(w.dir(), 112)?;
+    weights.begin("a", &[300], "q8")?;
+    for i in 0..300u16 {
+        weights.put(vec![version ^ i as u8])?;
+    }
+    w.adopt_weights(weights.finish()?);
+    w.finish(manifest())
+}
+
+/// Whoever has opened a bundle goes on with it, and whoever opens one finds one, while others are put in its place.
+#[cfg(unix)]
+#[test]
+fn readers_are_not_disturbed_by_writers() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = tmp.path().join("bundle");
+    write_version(&dir, 0).unwrap();
+    let done = AtomicBool::new(false);
+    let read = || {
+        let mut rounds = 0;
+        while !done.load(Ordering::Relaxed) || rounds < 200 {
+            let bundle = Bundle::open(&dir).unwrap();
+            let version = bundle.read("shaders/native/copy.wgsl").unwrap()[0];
+            bundle.check_files().unwrap();
+            let expected: Vec<u8> = (0..300u16).map(|i| version ^ i as u8).collect();
+            assert_eq!(bundle.tensor(0).unwrap()[..300], expected);
+            rounds += 1;
+        }
+    };
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..2).map(|_| scope.spawn(read)).collect();
+        let write = |half: u8| (0..100).for_each(|i| drop(write_version(&dir, 2 * i + half).unwrap()));
+        let writers: Vec<_> = (0..2).map(|half| scope.spawn(move || write(half))).collect();
+        for writer in writers {
+            writer.join().unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+    });
+    // What was still read when it was replaced goes with the next one.
+    write_version(&dir, 7).unwrap();
+    let left: Vec<_> = fs::read_dir(tmp.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["bundle"]);
+}
+
+/// What a program that was killed has left behind goes with the next compilation, but not what others are writing.
+#[test]
+fn leftovers_are_removed() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = tmp.path().join("bundle");
+    let dead = tmp.path().join(".bundle.tmp-999999-0");
+    fs::create_dir_all(dead.join("weights")).unwrap();
+    fs::write(dead.join(MANIFEST), "").unwrap();
+    fs::write(dead.join("weights/unfinished"), "half").unwrap();
+    let other = tmp.path().join(".bundles.tmp-1-0");
+    fs::create_dir_all(&other).unwrap();
+    let writer = BundleWriter::create(&dir).unwrap();
+    let second = BundleWriter::create(&dir).unwrap();
+    assert!(!dead.exists() && other.exists());
+    assert!(writer.dir().exists() && second.dir().exists() && writer.dir() != second.dir());
+    drop((writer, second));
+    assert_eq!(fs::read_dir(tmp.path()).unwrap().count(), 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_nothing_is_no_target() {
+    let tmp = tempfile::tempdir().unwrap();
+    let link = tmp.path().join("link");
+    std::os::unix::fs::symlink("/nonexistent/x", &link).unwrap();
+    let error = BundleWriter::create(&link).unwrap_err().to_string();
+    assert!(error.contains("leads to nothing"), "{error}");
+    // A link to a bundle stays one.
+    fs::remove_file(&link).unwrap();
+    write(&tmp.path().join("bundle"));
+    std::os::unix::fs::symlink("bundle", &link).unwrap();
+    write(&link);
+    assert!(link.is_symlink() && Bundle::open(&link).is_ok());
+}
+
+#[test]
+fn weights_have_no_more_files_than_they_need() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = tmp.path().join("bundle");
+    let mut manifest = write(&dir);
+    let shard = manifest.shards[0].clone();
+    manifest.shards.extend(vec![shard; 200_000]);
+    manifest.components[0].shards = manifest.shards.len() as u32;
+    let error = manifest.validate().unwrap_err().to_string();
+    assert!(error.contains("but tensors need only"), "{error}");
+}
+
 #[test]
 fn what_is_written_is_read_back() {
     let tmp = tempfile::tempdir().unwrap();

@@ -1,0 +1,225 @@
+//! Bundles that are being written, in directories beside their targets, and how they take the targets' places.
+//!
+//! Whoever writes or reads a bundle holds a lock on its manifest: the writer alone, readers together. So a directory without
+//! a lock belongs to nobody any more, whatever happened to the program that made it.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::validate::MANIFEST;
+
+/// Directories of this program that have not taken their places.
+static LIVE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+static ABANDONED: AtomicBool = AtomicBool::new(false);
+
+/// A directory without a manifest that is older than this has been given up.
+const OLD: Duration = Duration::from_secs(3600);
+
+fn live() -> MutexGuard<'static, Vec<PathBuf>> {
+    // Paths are valid whatever a thread was doing.
+    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes all bundles of this program that are not finished, and lets no other one begin: for a program that was told to end.
+/// One that is taking its place at this moment does so.
+pub fn abandon() {
+    ABANDONED.store(true, Ordering::SeqCst);
+    let mut live = live();
+    for path in live.drain(..) {
+        // Threads that still write may put something into it once more.
+        for _ in 0..5 {
+            if fs::remove_dir_all(&path).is_ok() || !path.exists() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// Fails after [`abandon`].
+pub(crate) fn check() -> Result<(), Error> {
+    if ABANDONED.load(Ordering::SeqCst) { Err(Error::Interrupted) } else { Ok(()) }
+}
+
+/// A directory that becomes a bundle, or is removed when dropped.
+#[derive(Debug)]
+pub(crate) struct Unfinished {
+    pub(crate) path: PathBuf,
+    /// Empty, and locked.
+    manifest: File,
+}
+
+impl Unfinished {
+    /// A new directory beside `target`, so that a rename stays on one file system.
+    pub(crate) fn beside(target: &Path) -> Result<Self, Error> {
+        if let Some(parent) = target.parent() {
+            fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
+            sweep(parent, target);
+        }
+        let mut last = io::Error::other("no free name beside it");
+        let mut live = live();
+        check()?;
+        for n in 0..100 {
+            let path = target.with_file_name(format!("{}{}-{n}", prefix(target), std::process::id()));
+            match fs::create_dir(&path) {
+                Ok(()) => {}
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                    last = e;
+                    continue;
+                }
+                Err(e) => return Err(Error::io(path, e)),
+            }
+            match locked(&path) {
+                Ok(manifest) => {
+                    live.push(path.clone());
+                    return Ok(Unfinished { path, manifest });
+                }
+                Err(e) => {
+                    // Nothing is in it.
+                    let _ = fs::remove_dir_all(&path);
+                    last = e;
+                }
+            }
+        }
+        Err(Error::io(target, last))
+    }
+
+    /// Writes the manifest and puts the directory where `target` is. A failure leaves the old content in place. Readers that
+    /// have opened the old bundle go on with it.
+    pub(crate) fn become_target(mut self, manifest: &[u8], target: &Path) -> Result<(), Error> {
+        let failed = |path: &Path| {
+            let path = path.to_path_buf();
+            move |e| Error::io(path, e)
+        };
+        let path = self.path.join(MANIFEST);
+        self.manifest.write_all(manifest).and_then(|()| self.manifest.sync_all()).map_err(failed(&path))?;
+        // Otherwise names may reach the disk before contents, and a failure of power leaves empty files.
+        sync(&self.path).map_err(failed(&self.path))?;
+        let mut live = live();
+        check()?;
+        replace(&self.path, target).map_err(failed(target))?;
+        live.retain(|path| *path != self.path);
+        drop(live);
+        if let Some(parent) = target.parent() {
+            sync_folder(parent).map_err(failed(parent))?;
+        }
+        if self.path.exists() {
+            remove_unused(&self.path);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let mut live = live();
+        if let Some(at) = live.iter().position(|path| *path == self.path) {
+            live.remove(at);
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+/// What names of unfinished directories begin with.
+fn prefix(target: &Path) -> String {
+    format!(".{}.tmp-", target.file_name().unwrap_or_default().to_string_lossy())
+}
+
+/// A new manifest, with its lock.
+fn locked(dir: &Path) -> io::Result<File> {
+    let file = File::create_new(dir.join(MANIFEST))?;
+    match file.try_lock() {
+        // Where there are no locks, nobody sweeps either.
+        Ok(()) => Ok(file),
+        Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => Ok(file),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Removes what earlier programs have left beside `target`: of a compilation that was killed, and replaced bundles that were
+/// still read. That this fails is no reason to stop: they are only in the way.
+fn sweep(parent: &Path, target: &Path) {
+    let prefix = prefix(target);
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    let left = entries.flatten().filter(|e| e.file_name().to_string_lossy().starts_with(&prefix));
+    left.for_each(|entry| remove_unused(&entry.path()));
+}
+
+/// Removes a directory that nobody writes or reads.
+fn remove_unused(path: &Path) {
+    match File::open(path.join(MANIFEST)) {
+        Ok(manifest) => {
+            if manifest.try_lock().is_ok() {
+                let _ = fs::remove_dir_all(path);
+            }
+        }
+        Err(_) => {
+            let age = fs::metadata(path).and_then(|m| m.modified()).ok().and_then(|t| t.elapsed().ok());
+            if age.is_some_and(|age| age > OLD) {
+                let _ = fs::remove_dir_all(path);
+            }
+        }
+    }
+}
+
+/// Puts `new` where `target` is, at once where the system can; `new` is the old directory afterwards, or nothing.
+fn replace(new: &Path, target: &Path) -> io::Result<()> {
+    if !target.exists() {
+        return fs::rename(new, target);
+    }
+    if exchange(new, target) {
+        return Ok(());
+    }
+    let name = new.file_name().unwrap_or_default().to_string_lossy();
+    let old = new.with_file_name(format!("{name}.old"));
+    fs::rename(target, &old)?;
+    if let Err(e) = fs::rename(new, target) {
+        // Nothing better can be done if this fails as well; the first error is the one to report.
+        let _ = fs::rename(&old, target);
+        return Err(e);
+    }
+    remove_unused(&old);
+    Ok(())
+}
+
+/// Lets two directories change places; `false` where the system cannot do that.
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+fn exchange(a: &Path, b: &Path) -> bool {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE).is_ok()
+}
+
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+fn exchange(_: &Path, _: &Path) -> bool {
+    false
+}
+
+/// Waits until the files of a directory, and their names, are on the disk.
+fn sync(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            sync(&path)?;
+        } else {
+            // Windows syncs only what may be written.
+            fs::OpenOptions::new().read(true).append(true).open(&path)?.sync_all()?;
+        }
+    }
+    sync_folder(dir)
+}
+
+#[cfg(unix)]
+fn sync_folder(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Elsewhere folders cannot be opened, and need not be.
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}
