@@ -264,7 +264,8 @@ fn bind(
     let mut library = crate::library::library();
     let file = match &options.arch {
         Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|e| CompileError::io(path, &e))?;
+            let text =
+                bundle::files::read_text(path, bundle::files::MAX_TEXT).map_err(|e| CompileError::io(path, &e))?;
             let name = path.file_name().map_or_else(|| "model.ron".into(), |n| n.to_string_lossy().into_owned());
             library = library.with_file(&name, &text);
             name

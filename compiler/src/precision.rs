@@ -40,7 +40,8 @@ impl Chooser {
             Some(policy) => policy,
             None if name.ends_with(".ron") => {
                 let path = std::path::Path::new(name);
-                let text = std::fs::read_to_string(path).map_err(|e| CompileError::io(path, &e))?;
+                let text = gristmill_bundle::files::read_text(path, gristmill_bundle::files::MAX_TEXT)
+                    .map_err(|e| CompileError::io(path, &e))?;
                 Policy::parse(name, &text).map_err(CompileError::Architecture)?
             }
             None => {

@@ -5,15 +5,18 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::json;
+use super::{inside, json};
 use crate::error::CompileError;
 
 /// No small file is larger than this; it keeps a hostile directory from filling the memory.
-const MAX_BYTES: u64 = 256 << 20;
+pub(super) const MAX_BYTES: u64 = 256 << 20;
 
 /// Settings, tokenizer and templates of a model by file name.
 #[derive(Debug)]
 pub struct Files {
+    /// The directory of the model.
+    root: PathBuf,
+    /// The folder in it that files are read from.
     place: PathBuf,
     /// Absent for a directory.
     in_memory: Option<BTreeMap<&'static str, Vec<u8>>>,
@@ -22,12 +25,12 @@ pub struct Files {
 impl Files {
     /// The files of a directory.
     pub fn of_dir(dir: &Path) -> Self {
-        Files { place: dir.to_path_buf(), in_memory: None }
+        Files { root: dir.to_path_buf(), place: dir.to_path_buf(), in_memory: None }
     }
 
     /// Files made from what another format says; `place` is the file it says it in.
     pub(crate) fn in_memory(place: &Path, files: BTreeMap<&'static str, Vec<u8>>) -> Self {
-        Files { place: place.to_path_buf(), in_memory: Some(files) }
+        Files { root: place.to_path_buf(), place: place.to_path_buf(), in_memory: Some(files) }
     }
 
     /// Those in a folder of the directory; the same ones if its name is empty.
@@ -62,12 +65,13 @@ impl Files {
     /// The content of a file; `None` if there is no such file.
     ///
     /// # Errors
-    /// If it cannot be read, or is larger than settings and tokenizers can be.
+    /// If it cannot be read, leads out of the directory, or is larger than settings and tokenizers can be.
     pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, CompileError> {
         if let Some(files) = &self.in_memory {
             return Ok(files.get(name).cloned());
         }
-        small(&self.place.join(name))
+        let path = self.place.join(name);
+        inside::read(&self.root, &path, MAX_BYTES).map_err(|e| CompileError::io(&path, &e))
     }
 
     /// The names of the files in a folder, sorted.
@@ -98,21 +102,5 @@ impl Files {
         let Some(bytes) = self.read(name)? else { return Ok(None) };
         let fault = |fault: String| CompileError::Config(format!("{}{fault}", self.place(name)));
         json::parse(&bytes).map(Some).map_err(fault)
-    }
-}
-
-/// The content of a file; `None` if there is no such file.
-///
-/// # Errors
-/// If it cannot be read, or is larger than settings and tokenizers can be.
-pub(super) fn small(path: &Path) -> Result<Option<Vec<u8>>, CompileError> {
-    match std::fs::metadata(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(CompileError::io(path, &e)),
-        Ok(m) if m.len() > MAX_BYTES => Err(CompileError::Io {
-            path: path.display().to_string(),
-            message: format!("is {} bytes long, more than a settings file can be", m.len()),
-        }),
-        Ok(_) => std::fs::read(path).map(Some).map_err(|e| CompileError::io(path, &e)),
     }
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::files::small;
+use super::files::MAX_BYTES;
 use crate::error::CompileError;
 
 /// What a number that JSON does not have becomes: an object with this entry, which holds its name. transformers 5
@@ -27,7 +27,10 @@ const NAMES: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
 /// # Errors
 /// If it cannot be read or is not JSON, with its line and column.
 pub fn read(path: &Path) -> Result<Option<Value>, CompileError> {
-    let Some(bytes) = small(path)? else { return Ok(None) };
+    let bytes = match gristmill_bundle::files::read(path, MAX_BYTES) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(|e| CompileError::io(path, &e))?,
+    };
     parse(&bytes).map(Some).map_err(|fault| CompileError::Config(format!("{}{fault}", path.display())))
 }
 

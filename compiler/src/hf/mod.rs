@@ -12,6 +12,8 @@ pub mod files;
 
 mod image_classes;
 
+pub(crate) mod inside;
+
 pub mod json;
 
 pub(crate) mod missing;

@@ -12,6 +12,7 @@ use super::error::{WeightError, shown};
 use super::files::{self, Found, INDEX};
 use super::header;
 use super::index;
+use crate::hf::inside;
 
 /// The files with the weights of a model: which tensors there are, and their rows.
 ///
@@ -274,7 +275,7 @@ impl Checkpoint {
 
     /// Adds the tensors of a file; all of them, or only those that an index places there.
     fn add(&mut self, path: PathBuf, wanted: Option<&[&str]>) -> Result<(), WeightError> {
-        let file = File::open(&path).map_err(|e| WeightError::io(&path, "open", &e))?;
+        let file = inside::open(&self.dir, &path).map_err(|e| WeightError::io(&path, "open", &e))?;
         let mut entries: BTreeMap<String, header::Entry> =
             header::read(&file, &path)?.into_iter().map(|e| (e.name.clone(), e)).collect();
         if let Some(wanted) = wanted {

@@ -14,12 +14,14 @@ pub struct WeightError {
     pub message: String,
     /// The remedy.
     pub help: String,
+    /// Whether there is no room on the disk.
+    pub disk_full: bool,
 }
 
 impl WeightError {
     /// An error about a file or directory.
     pub fn new(place: &Path, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { place: place.to_path_buf(), tensor: None, message: message.into(), help: help.into() }
+        Self { place: place.to_path_buf(), tensor: None, message: message.into(), help: help.into(), disk_full: false }
     }
 
     /// An error of the operating system; `action` is what was tried (`read`, `create`).
@@ -38,6 +40,10 @@ impl From<gristmill_bundle::Error> for WeightError {
     fn from(error: gristmill_bundle::Error) -> Self {
         match error {
             gristmill_bundle::Error::Io { path, source } => Self::io(&path, "write", &source),
+            gristmill_bundle::Error::Full { path } => {
+                let help = "free some space, or choose another place";
+                WeightError { disk_full: true, ..Self::new(&path, "cannot write: the disk is full", help) }
+            }
             other => Self::new(Path::new("weights"), other.to_string(), "free memory or disk space and try again"),
         }
     }

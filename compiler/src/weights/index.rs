@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::error::{WeightError, shown};
+use crate::hf::inside;
 
 /// The longest index file that is read; real ones have a few hundred bytes per layer.
 const MAX_INDEX: u64 = 100_000_000;
@@ -22,11 +23,9 @@ struct Index {
 /// If the index cannot be read, or names what is no plain file.
 pub fn read(index: &Path) -> Result<BTreeMap<String, Vec<String>>, WeightError> {
     let damaged = "download the index file again";
-    let bytes = std::fs::metadata(index).map_err(|e| WeightError::io(index, "read", &e))?.len();
-    if bytes > MAX_INDEX {
-        return Err(WeightError::new(index, format!("has {bytes} bytes; at most {MAX_INDEX} are read"), damaged));
-    }
-    let text = std::fs::read(index).map_err(|e| WeightError::io(index, "read", &e))?;
+    let dir = index.parent().unwrap_or(Path::new("."));
+    let text = inside::read(dir, index, MAX_INDEX).map_err(|e| WeightError::io(index, "read", &e))?;
+    let text = text.ok_or_else(|| WeightError::new(index, "is not there", damaged))?;
     let Index { weight_map } = crate::hf::json::parse(&text)
         .map_err(|fault| WeightError::new(index, format!("is not a valid index{fault}"), damaged))?;
     let mut by_file: BTreeMap<String, Vec<String>> = BTreeMap::new();

@@ -1,0 +1,106 @@
+//! Files of a model directory, and no others.
+//!
+//! A directory that somebody else has made may hold a link to any file of this machine, which would end up in a bundle that is
+//! published. The cache of the Hub links files, too: from `snapshots/COMMIT` to `blobs`, and that is all that is followed.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use gristmill_bundle::files;
+
+/// How many folders a file lies below the snapshot at most.
+const DEEP: usize = 4;
+const SNAPSHOTS: &str = "snapshots";
+const BLOBS: &str = "blobs";
+
+/// Checks that a file lies in this directory; missing ones do.
+///
+/// # Errors
+/// If it is a link that leads elsewhere.
+fn check(dir: &Path, path: &Path) -> io::Result<()> {
+    let (Ok(root), Ok(real)) = (dir.canonicalize(), path.canonicalize()) else { return Ok(()) };
+    let blobs = root
+        .ancestors()
+        .skip(1)
+        .take(DEEP)
+        .find(|folder| folder.file_name().is_some_and(|name| name == SNAPSHOTS))
+        .and_then(|snapshots| Some(snapshots.parent()?.join(BLOBS)));
+    if real.starts_with(&root) || blobs.is_some_and(|blobs| real.starts_with(blobs)) {
+        return Ok(());
+    }
+    let message = format!(
+        "is a link to {}, out of the model directory; only links in the cache of the Hub are followed: put the file itself \
+         there",
+        real.display()
+    );
+    Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+}
+
+/// Opens a regular file of a directory.
+///
+/// # Errors
+/// If it is none, leads out of the directory, or cannot be opened.
+pub(crate) fn open(dir: &Path, path: &Path) -> io::Result<File> {
+    check(dir, path)?;
+    Ok(files::open(path)?.0)
+}
+
+/// The content of a small file of a directory; `None` if there is no such file.
+///
+/// # Errors
+/// If it is no regular file, leads out of the directory, cannot be read, or has more than `most` bytes.
+pub(crate) fn read(dir: &Path, path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
+    match check(dir, path).and_then(|()| files::read(path, most)) {
+        Ok(content) => Ok(Some(content)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+    use std::path::PathBuf;
+
+    fn folder(path: &Path) -> PathBuf {
+        std::fs::create_dir_all(path).expect("a folder");
+        path.to_path_buf()
+    }
+
+    #[test]
+    fn links_stay_inside() {
+        let place = tempfile::tempdir().expect("a directory");
+        let (model, other) = (folder(&place.path().join("model")), place.path().join("secret"));
+        std::fs::write(&other, "s").expect("written");
+        std::fs::write(model.join("a"), "a").expect("written");
+        symlink("a", model.join("b")).expect("a link");
+        symlink(&other, model.join("c")).expect("a link");
+        symlink("../secret", model.join("d")).expect("a link");
+        symlink("nothing", model.join("e")).expect("a link");
+        symlink(&model, place.path().join("link")).expect("a link");
+        let read = |dir: &Path, name: &str| read(dir, &dir.join(name), 9);
+        for dir in [model.clone(), place.path().join("link")] {
+            assert_eq!(read(&dir, "b").expect("inside"), Some(b"a".to_vec()));
+            assert_eq!(read(&dir, "e").expect("nothing"), None);
+            for name in ["c", "d"] {
+                let error = read(&dir, name).expect_err("outside").to_string();
+                assert!(error.contains("out of the model directory"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn links_of_the_hub_are_followed() {
+        let place = tempfile::tempdir().expect("a directory");
+        let repository = place.path().join("models--org--name");
+        let (blobs, snapshot) = (folder(&repository.join(BLOBS)), folder(&repository.join("snapshots/0123/1_Pooling")));
+        std::fs::write(blobs.join("f00d"), "a").expect("written");
+        std::fs::write(repository.join("refs"), "r").expect("written");
+        symlink("../../../blobs/f00d", snapshot.join("a")).expect("a link");
+        symlink("../../../refs", snapshot.join("b")).expect("a link");
+        assert_eq!(read(&snapshot, &snapshot.join("a"), 9).expect("a blob"), Some(b"a".to_vec()));
+        assert!(read(&snapshot, &snapshot.join("b"), 9).is_err());
+    }
+}
