@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Bench(Box<BenchArgs>),
     /// List the graphics adapters of this machine
     Adapters(AdaptersArgs),
+    /// List, verify or remove the bundles that were made from model directories
+    Cache(CacheArgs),
 }
 
 /// How a model is compiled.
@@ -572,6 +574,7 @@ Examples:
   gristmill serve dist --port 0                  (any free port; the address is printed)
   gristmill serve path/to/model --precision q8
   gristmill serve dist --host 0.0.0.0 --cors
+  gristmill serve dist --host 0.0.0.0 --host-name mill.local
 
 The address goes to stdout, everything else to stderr. Pages are isolated from other origins
 (COOP and COEP), weights are cached for ever, all other files are asked for again. A model
@@ -587,6 +590,9 @@ pub(crate) struct ServeArgs {
     /// Address to listen on; 0.0.0.0 is reachable for other machines
     #[arg(long, value_name = "ADDR", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub(crate) host: IpAddr,
+    /// Name by which browsers may ask for the bundle, besides localhost and the address; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host_name: Vec<String>,
     /// Leave out the headers that isolate pages, as hosts do where headers cannot be set
     #[arg(long)]
     pub(crate) no_isolation: bool,
@@ -610,6 +616,42 @@ pub(crate) struct AdaptersArgs {
     /// Print one JSON document
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `gristmill cache`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  gristmill cache list
+  gristmill cache verify
+  gristmill cache clean --damaged
+
+`run`, `verify`, `bench` and `serve` compile a model directory into a bundle in the cache
+($XDG_CACHE_HOME/gristmill or ~/.cache/gristmill) and take it from there the next time. A bundle
+that turns out to be damaged is made again. Exit code 1: `verify` has found damage.")]
+pub(crate) struct CacheArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: CacheCommand,
+}
+
+/// What `gristmill cache` does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// List all bundles
+    List {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check every file of every bundle
+    Verify,
+    /// Remove bundles; they are made again when they are needed
+    Clean {
+        /// Only those that are damaged
+        #[arg(long)]
+        damaged: bool,
+    },
 }
 
 #[cfg(test)]

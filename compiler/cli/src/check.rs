@@ -1,5 +1,6 @@
 //! `gristmill check`.
 
+use gristmill_bundle::files;
 use gristmill_compiler::hf::dir::ModelDir;
 use gristmill_compiler::hf::json;
 use gristmill_compiler::hf::unused::unused;
@@ -16,7 +17,7 @@ use crate::output::{emit, note};
 /// Checks an architecture file, with the shipped files as what it may extend and use, or a precision policy. All
 /// errors go to stderr.
 pub(crate) fn check(args: &CheckArgs) -> Outcome {
-    let text = std::fs::read_to_string(&args.file).map_err(|e| Failure::io(&args.file, &e))?;
+    let text = files::read_text(&args.file, files::MAX_TEXT).map_err(|e| Failure::io(&args.file, &e))?;
     let name = args.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let shown = args.file.display();
     if is_policy(&text) {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use gristmill_bundle::Error as BundleError;
 use gristmill_compiler::CompileError;
 use gristmill_runtime::Error as RuntimeError;
 
@@ -31,20 +32,27 @@ pub(crate) struct Failure {
     pub(crate) exit: Exit,
     /// For people; may have several lines. Empty if everything was said already.
     pub(crate) message: String,
+    /// Whether the content of a bundle is wrong.
+    pub(crate) damage: bool,
 }
 
 /// What commands give back: the exit code, or what went wrong.
 pub(crate) type Outcome<T = Exit> = Result<T, Failure>;
 
 impl Failure {
+    /// A command that ends with this code.
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Failure { exit, message: message.into(), damage: false }
+    }
+
     /// Wrong use or wrong input.
     pub(crate) fn wrong(message: impl Into<String>) -> Self {
-        Failure { exit: Exit::Wrong, message: message.into() }
+        Self::new(Exit::Wrong, message)
     }
 
     /// The environment lacks something.
     pub(crate) fn lacking(message: impl Into<String>) -> Self {
-        Failure { exit: Exit::Lacking, message: message.into() }
+        Self::new(Exit::Lacking, message)
     }
 
     /// A file cannot be read or written.
@@ -61,27 +69,35 @@ impl fmt::Display for Failure {
 
 impl From<CompileError> for Failure {
     fn from(error: CompileError) -> Self {
-        let exit = if matches!(error, CompileError::Internal(_)) { Exit::Bug } else { Exit::Wrong };
-        Failure { exit, message: error.to_string() }
+        match error {
+            CompileError::Internal(_) => Self::new(Exit::Bug, error.to_string()),
+            CompileError::Weights(weights) if weights.disk_full => Self::lacking(weights.to_string()),
+            CompileError::Bundle(bundle) => bundle.into(),
+            other => Self::wrong(other.to_string()),
+        }
     }
 }
 
-impl From<gristmill_bundle::Error> for Failure {
-    fn from(error: gristmill_bundle::Error) -> Self {
-        Self::wrong(error.to_string())
+impl From<BundleError> for Failure {
+    fn from(error: BundleError) -> Self {
+        match error {
+            BundleError::Full { .. } => Self::lacking(error.to_string()),
+            BundleError::Interrupted => Self::new(Exit::Interrupted, ""),
+            _ => Failure { damage: error.is_damage(), ..Self::wrong(error.to_string()) },
+        }
     }
 }
 
 impl From<RuntimeError> for Failure {
     fn from(error: RuntimeError) -> Self {
-        let exit = match &error {
+        match error {
+            RuntimeError::Bundle(bundle) => bundle.into(),
             RuntimeError::NoAdapter(_)
             | RuntimeError::Limit { .. }
             | RuntimeError::OutOfMemory { .. }
             | RuntimeError::DeviceLost(_)
-            | RuntimeError::Device { .. } => Exit::Lacking,
-            _ => Exit::Wrong,
-        };
-        Failure { exit, message: error.to_string() }
+            | RuntimeError::Device { .. } => Self::lacking(error.to_string()),
+            other => Self::wrong(other.to_string()),
+        }
     }
 }

@@ -1,10 +1,8 @@
 //! From what the user named to a bundle: bundles as they are, models through the cache.
 
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
-use gristmill_bundle::{MANIFEST, sha256_hex};
+use gristmill_bundle::{MANIFEST, files};
 use gristmill_compiler::gguf;
 use gristmill_compiler::hf::adapter::SETTINGS as ADAPTER;
 use gristmill_compiler::hf::dir::ModelDir;
@@ -13,11 +11,9 @@ use gristmill_graph::text::bind;
 use gristmill_graph::{EntryRole, Model};
 
 use crate::args::{CompileFlags, Kv};
+use crate::cached;
 use crate::failure::{Failure, Outcome};
 use crate::hub;
-use crate::output::note;
-use crate::page;
-use crate::progress::Bar;
 
 /// What `compile` makes of weights when nothing is said: what the architecture takes by default.
 pub(crate) const COMPACT: &str = gristmill_compiler::precision::DEFAULT;
@@ -60,10 +56,6 @@ pub(crate) fn options(flags: &CompileFlags, precision: &str) -> CompileOptions {
     }
 }
 
-/// How deep files of a model lie in folders, and how many of a folder count.
-const FOLDERS: u32 = 2;
-const MAX_FILES: usize = 1000;
-
 /// The bundle to use for what the user named.
 pub(crate) fn bundle_for(model: &Path, flags: &CompileFlags, precision: &str, purpose: Purpose) -> Outcome<PathBuf> {
     bundle_of(&locate(model, flags)?, flags, precision, purpose)
@@ -100,7 +92,12 @@ pub(crate) fn bundle_of(model: &Path, flags: &CompileFlags, precision: &str, pur
         // Whichever backend is asked for next time, the weights are the same.
         options.targets = vec!["native".to_string(), "wasm".to_string()];
     }
-    cached(model, &options)
+    let bundle = cached::bundle(model, &options)?;
+    // Browsers notice damage, but cannot mend it.
+    if purpose == Purpose::Browsers && !cached::is_whole(&bundle)? {
+        return cached::bundle(model, &options);
+    }
+    Ok(bundle)
 }
 
 /// Whether a model, as [`locate`] has found it, writes text, so that weights as small as for a prompt are fine.
@@ -110,7 +107,7 @@ pub(crate) fn generates(model: &Path, flags: &CompileFlags) -> bool {
         let (library, file) = match &flags.arch {
             Some(path) => {
                 let name = path.file_name()?.to_string_lossy().into_owned();
-                (library::library().with_file(name.clone(), std::fs::read_to_string(path).ok()?), name)
+                (library::library().with_file(name.clone(), files::read_text(path, files::MAX_TEXT).ok()?), name)
             }
             None => {
                 let library = library::library();
@@ -139,95 +136,4 @@ fn given(flags: &CompileFlags) -> Option<&'static str> {
     ]
     .into_iter()
     .find_map(|(name, is_given)| is_given.then_some(name))
-}
-
-/// Compiles into the cache if it is not there yet.
-///
-/// A bundle lies in `<cache>/<place>/<key>`: the place stands for directory and options, the key for the content.
-/// When the content changes, the old bundle of that place is removed, so that the cache does not grow for ever.
-fn cached(model: &Path, options: &CompileOptions) -> Outcome<PathBuf> {
-    // Files keep their names: in the cache of the Hub they are links to files that are called otherwise.
-    let full = match model.is_dir() {
-        true => model.canonicalize(),
-        false => std::path::absolute(model),
-    };
-    let full = full.map_err(|e| Failure::io(model, &e))?;
-    let name: String = full.file_name().unwrap_or_default().to_string_lossy().chars().take(60).collect();
-    let place = sha256_hex(format!("{}\n{options:?}", full.display()).as_bytes());
-    let place = cache_root()?.join(format!("{name}-{}", &place[..16]));
-    let bundle = place.join(&key(&full, options)?[..16]);
-    if bundle.join(MANIFEST).is_file() {
-        return Ok(bundle);
-    }
-    std::fs::create_dir_all(&place).map_err(|e| Failure::io(&place, &e))?;
-    note(&format!("compiling {} ({}) into {}", model.display(), options.precision, bundle.display()));
-    // The page is a part of this program, which the key stands for already.
-    let options = CompileOptions { page: page::files(), ..options.clone() };
-    gristmill_compiler::compile(&full, &bundle, &options, &Bar::new())?;
-    forget_others(&place, &bundle);
-    Ok(bundle)
-}
-
-/// Removes older bundles of a place. That this fails is no reason to stop: they are only in the way.
-fn forget_others(place: &Path, keep: &Path) {
-    let Ok(entries) = std::fs::read_dir(place) else { return };
-    for path in entries.flatten().map(|e| e.path()).filter(|p| p != keep && p.join(MANIFEST).is_file()) {
-        let _ = std::fs::remove_dir_all(path);
-    }
-}
-
-/// `$XDG_CACHE_HOME/gristmill`, or what stands for it on this system.
-fn cache_root() -> Outcome<PathBuf> {
-    let from = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-    from("XDG_CACHE_HOME")
-        .or_else(|| from("LOCALAPPDATA"))
-        .or_else(|| from("HOME").map(|h| h.join(".cache")))
-        .map(|p| p.join("gristmill"))
-        .ok_or_else(|| {
-            Failure::lacking("there is no place for a cache; set XDG_CACHE_HOME or HOME, or use `gristmill compile`")
-        })
-}
-
-/// Stands for everything that the bundle depends on: names, sizes and times of the model's files, the files that
-/// the options name, the options, and this program.
-fn key(model: &Path, options: &CompileOptions) -> Outcome<String> {
-    let mut text = format!("{} {options:?}\n", env!("CARGO_PKG_VERSION"));
-    if let Ok(program) = std::env::current_exe() {
-        describe(&mut text, &program);
-    }
-    let mut files = match model.is_dir() {
-        true => files_below(model, FOLDERS)?,
-        false => gguf::parts(model),
-    };
-    files.sort();
-    // It may be in a folder; what is missing is said when the model is compiled.
-    text.push_str(&std::fs::read_to_string(model.join("config.json")).unwrap_or_default());
-    for file in options.arch.iter().cloned().chain([PathBuf::from(&options.precision)]) {
-        text.push_str(&std::fs::read_to_string(file).unwrap_or_default());
-    }
-    for file in files {
-        describe(&mut text, &file);
-    }
-    Ok(sha256_hex(text.as_bytes()))
-}
-
-/// The files of a directory and of folders in it, down to some depth: modules behind a model have a folder each.
-fn files_below(dir: &Path, depth: u32) -> Outcome<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(dir).map_err(|e| Failure::io(dir, &e))?;
-    let mut files = Vec::new();
-    for path in entries.flatten().map(|e| e.path()).take(MAX_FILES) {
-        if path.is_dir() && depth > 0 {
-            files.append(&mut files_below(&path, depth - 1)?);
-        } else if path.is_file() {
-            files.push(path);
-        }
-    }
-    Ok(files)
-}
-
-fn describe(text: &mut String, file: &Path) {
-    // A file that cannot be looked at makes the compiler fail with a better message.
-    let Ok(meta) = std::fs::metadata(file) else { return };
-    let time = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos());
-    let _ = writeln!(text, "{} {} {time}", file.display(), meta.len());
 }

@@ -1,22 +1,42 @@
 //! What goes to stdout, and plain-text tables.
 
-use std::io::{self, Write};
+use std::borrow::Cow;
+use std::io::{self, IsTerminal, Write};
 
 use crate::failure::{Exit, Failure, Outcome};
 
 /// Writes to stdout at once. A reader that went away (`| head`) ends the command quietly and successfully.
 pub(crate) fn emit(text: &str) -> Outcome<()> {
     let mut out = io::stdout().lock();
+    let text = if out.is_terminal() { harmless(text) } else { Cow::Borrowed(text) };
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(()),
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Err(Failure { exit: Exit::Done, message: String::new() }),
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Err(Failure::new(Exit::Done, "")),
         Err(e) => Err(Failure::wrong(format!("stdout: {e}"))),
     }
 }
 
 /// Writes a line to stderr. A reader that went away is no reason to stop.
 pub(crate) fn note(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", harmless(line));
+}
+
+/// A text without characters that control a terminal: names of files, tensors and tokens come from strangers, and so does
+/// what a model writes.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let harmful = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !text.contains(harmful) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if harmful(c) {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// Writes one JSON document and a line end to stdout.
@@ -114,6 +134,12 @@ mod tests {
         t.row(["a".to_string(), "12".to_string()]);
         t.row(["longer name".to_string()]);
         assert_eq!(t.render(1), " tensor       bytes\n a               12\n longer name\n");
+    }
+
+    #[test]
+    fn nothing_controls_the_terminal() {
+        assert_eq!(harmless("a\tb\nc é"), "a\tb\nc é");
+        assert_eq!(harmless("\u{1b}[2Ja\u{7}\u{9b}1m\r"), "\\u{1b}[2Ja\\u{7}\\u{9b}1m\\r");
     }
 
     #[test]

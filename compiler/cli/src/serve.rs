@@ -5,6 +5,7 @@
 
 mod body;
 mod files;
+mod hosts;
 mod range;
 mod respond;
 
@@ -23,12 +24,17 @@ use tokio::sync::mpsc;
 
 use crate::args::ServeArgs;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::interrupt;
 use crate::locate::{COMPACT, Purpose, bundle_for};
 use crate::output::{emit, note};
 use crate::page;
 
 use files::Files;
+use hosts::Hosts;
 use respond::Site;
+
+/// How long reads that are under way may take at the end.
+const LAST: Duration = Duration::from_millis(200);
 
 /// Serves until Ctrl-C.
 pub(crate) fn serve(args: &ServeArgs) -> Outcome {
@@ -36,6 +42,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Outcome {
     // A manifest that no browser would accept is told here, where somebody reads it.
     let bundle = Bundle::open(&dir)?;
     let site = Site {
+        hosts: Hosts::new(args.host, &args.host_name),
         files: Files::below(&dir).map_err(|e| Failure::io(&dir, &e))?,
         isolated: !args.no_isolation,
         shared: args.cors,
@@ -46,16 +53,19 @@ pub(crate) fn serve(args: &ServeArgs) -> Outcome {
         .build()
         .map_err(|e| Failure::lacking(format!("the server cannot start: {e}")))?;
     let address = SocketAddr::new(args.host, args.port);
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let listener = TcpListener::bind(address).await.map_err(|e| unavailable(address, &e))?;
         let bound = listener.local_addr().map_err(|e| unavailable(address, &e))?;
-        let mut stopped = on_ctrl_c()?;
+        let mut stopped = on_ctrl_c();
         emit(&format!("{}\n", url(bound)))?;
         announce(&bundle, bound, args);
         tokio::spawn(accept(listener, Arc::new(site)));
         stopped.recv().await;
         Ok(Exit::Interrupted)
-    })
+    });
+    // A disk that does not answer must not keep the program.
+    runtime.shutdown_timeout(LAST);
+    outcome
 }
 
 /// What there is to know besides the address.
@@ -92,13 +102,12 @@ fn unavailable(address: SocketAddr, error: &io::Error) -> Failure {
 }
 
 /// A channel that hears of Ctrl-C.
-fn on_ctrl_c() -> Outcome<mpsc::UnboundedReceiver<()>> {
+fn on_ctrl_c() -> mpsc::UnboundedReceiver<()> {
     let (sender, receiver) = mpsc::unbounded_channel();
-    let handler = move || {
+    interrupt::first(move || {
         let _ = sender.send(());
-    };
-    ctrlc::set_handler(handler).map_err(|e| Failure::lacking(format!("Ctrl-C cannot be handled: {e}")))?;
-    Ok(receiver)
+    });
+    receiver
 }
 
 async fn accept(listener: TcpListener, site: Arc<Site>) {

@@ -16,7 +16,7 @@ pub(crate) type Tensors = BTreeMap<String, Tensor>;
 /// Reads all tensors of a safetensors file. Floats of any width become f32; integers and truth values become
 /// i32, and a value outside i32 is an error.
 pub(crate) fn read(path: &Path) -> Outcome<Tensors> {
-    let bytes = std::fs::read(path).map_err(|e| Failure::io(path, &e))?;
+    let bytes = gristmill_bundle::files::read(path, u64::MAX).map_err(|e| Failure::io(path, &e))?;
     parse(&bytes).map_err(|what| Failure::wrong(format!("{}: {what}", path.display())))
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use gristmill_runtime::file_kind::{HEAD, Medium, file_kind};
 use gristmill_runtime::picture::{MAX_PIXELS, Picture, check_size};
@@ -13,39 +13,77 @@ use crate::output::note;
 
 const EXPECTED: &str = "expected a PNG, JPEG, WebP, GIF, BMP, TIFF, PNM or ICO file";
 
+/// Most pixels of images that are decoded at the same time, unless a single one has more.
+const AT_ONCE: u64 = 16 << 20;
+
 /// An image from a file, upright, with the colours that Pillow's `convert("RGB")` gives it.
 pub(super) fn read(path: &Path) -> Outcome<Picture> {
-    let place = |fault: String| Failure::wrong(format!("{}: {fault}", path.display()));
-    let mut file = File::open(path).map_err(|e| Failure::io(path, &e))?;
-    let mut head = Vec::new();
-    file.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(|e| Failure::io(path, &e))?;
-    file.rewind().map_err(|e| Failure::io(path, &e))?;
-    let reader = ImageReader::new(BufReader::new(file)).with_guessed_format().map_err(|e| Failure::io(path, &e))?;
-    let format = reader.format().filter(ImageFormat::reading_enabled).ok_or_else(|| place(unknown(&head)))?;
-    let decode = || -> Result<DynamicImage, Failure> {
-        let fault =
-            |e: image::ImageError| place(format!("the image cannot be decoded: {e}; convert it to PNG or JPEG"));
-        let mut decoder = reader.into_decoder().map_err(fault)?;
-        let (width, height) = decoder.dimensions();
-        check_size(width.into(), height.into()).map_err(|e| place(e.to_string()))?;
-        // Some decoders need more than one copy; a pixel has at most 16 bytes.
-        let mut limits = Limits::no_limits();
-        limits.max_alloc = Some(32 * MAX_PIXELS);
-        decoder.set_limits(limits).map_err(fault)?;
-        // A file whose orientation cannot be read is shown as it is.
-        let orientation = decoder.orientation().ok();
-        let mut image = DynamicImage::from_decoder(decoder).map_err(fault)?;
-        if let Some(orientation) = orientation {
-            image.apply_orientation(orientation);
-        }
-        Ok(image)
-    };
-    let (rgb, warning) = colours(decode()?, format).map_err(place)?;
+    let (mut decoder, format) = open(path)?;
+    let place = |fault: String| wrong(path, &fault);
+    let fault = |e: image::ImageError| place(undecodable(&e));
+    // Some decoders need more than one copy; a pixel has at most 16 bytes.
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(32 * MAX_PIXELS);
+    decoder.set_limits(limits).map_err(fault)?;
+    // A file whose orientation cannot be read is shown as it is.
+    let orientation = decoder.orientation().ok();
+    let mut image = DynamicImage::from_decoder(decoder).map_err(fault)?;
+    if let Some(orientation) = orientation {
+        image.apply_orientation(orientation);
+    }
+    let (rgb, warning) = colours(image, format).map_err(place)?;
     if let Some(warning) = warning {
         note(&format!("warning: {}: {warning}", path.display()));
     }
     let (width, height) = (rgb.width() as usize, rgb.height() as usize);
     Ok(Picture::from_rgb(width, height, rgb.into_raw())?)
+}
+
+/// The pixels of an image, going by its head.
+///
+/// # Errors
+/// If it is none that can be read, or is too large.
+pub(super) fn pixels(path: &Path) -> Outcome<u64> {
+    let (width, height) = open(path)?.0.dimensions();
+    Ok(u64::from(width) * u64::from(height))
+}
+
+/// Images in their order, as many at once as the memory is meant for.
+pub(super) fn groups(paths: &[PathBuf]) -> Outcome<Vec<&[PathBuf]>> {
+    let (mut groups, mut start, mut sum) = (Vec::new(), 0, 0);
+    for (at, path) in paths.iter().enumerate() {
+        let pixels = pixels(path)?;
+        if at > start && sum + pixels > AT_ONCE {
+            groups.push(&paths[start..at]);
+            (start, sum) = (at, 0);
+        }
+        sum += pixels;
+    }
+    groups.push(&paths[start..]);
+    Ok(groups)
+}
+
+/// A decoder that has read the head of an image.
+fn open(path: &Path) -> Outcome<(impl ImageDecoder, ImageFormat)> {
+    let mut file = File::open(path).map_err(|e| Failure::io(path, &e))?;
+    let mut head = Vec::new();
+    file.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(|e| Failure::io(path, &e))?;
+    file.rewind().map_err(|e| Failure::io(path, &e))?;
+    let reader = ImageReader::new(BufReader::new(file)).with_guessed_format().map_err(|e| Failure::io(path, &e))?;
+    let format = reader.format().filter(ImageFormat::reading_enabled);
+    let format = format.ok_or_else(|| wrong(path, &unknown(&head)))?;
+    let decoder = reader.into_decoder().map_err(|e| wrong(path, &undecodable(&e)))?;
+    let (width, height) = decoder.dimensions();
+    check_size(width.into(), height.into()).map_err(|e| wrong(path, &e.to_string()))?;
+    Ok((decoder, format))
+}
+
+fn wrong(path: &Path, fault: &str) -> Failure {
+    Failure::wrong(format!("{}: {fault}", path.display()))
+}
+
+fn undecodable(error: &image::ImageError) -> String {
+    format!("the image cannot be decoded: {error}; convert it to PNG or JPEG")
 }
 
 /// What is wrong with a file that begins with these bytes, if no decoder knows it.

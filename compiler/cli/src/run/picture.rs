@@ -1,6 +1,6 @@
 //! `gristmill run --image`: classes, boxes or similarities of pictures, or a text about them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use gristmill_bundle::{Bundle, Manifest};
 use gristmill_runtime::blocking;
@@ -18,7 +18,7 @@ use crate::tensors::parent;
 /// Does with the pictures what the model is for.
 pub(super) fn run(args: &RunArgs) -> Outcome {
     // What can be wrong with files is found before anything is compiled or loaded.
-    let pictures = args.image.iter().map(|path| files::read(path)).collect::<Outcome<Vec<_>>>()?;
+    let groups = files::groups(&args.image)?;
     if let Some(path) = &args.draw {
         check_drawing(path, args.image.len())?;
     }
@@ -35,7 +35,7 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
         let [text] = words else {
             return Err(Failure::wrong("say with one --prompt what is to be written about the pictures"));
         };
-        return prompt::write(args, text, &pictures, &dir, &bundle);
+        return prompt::write(args, text, &read(&args.image)?, &dir, &bundle);
     }
     if kind != Kind::Compare && !words.is_empty() {
         return Err(Failure::wrong(format!(
@@ -47,24 +47,37 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
         Kind::Compare => texts(&bundle, words, "pictures")?,
         _ => Vec::new(),
     };
-    let given = Given { pictures: &pictures, texts: &texts, ..Given::default() };
+    if matches!(kind, Kind::Transcribe | Kind::Generate) {
+        return Err(Failure::wrong("--image: this model hears; name a recording with --audio FILE"));
+    }
     let mut loaded = backend::load(&dir, &args.backend)?;
     let (backend, manifest) = (loaded.backend.as_mut(), loaded.bundle.manifest());
     let names: Vec<String> = args.image.iter().map(|p| p.display().to_string()).collect();
-    match kind {
-        Kind::Classify => show::classes(args, &names, &blocking::classify(backend, manifest, given)?),
-        Kind::Detect => {
-            let found = blocking::detect(backend, manifest, given, args.threshold)?;
-            if let Some(path) = &args.draw {
-                write_drawing(path, &pictures[0], &found[0])?;
+    let (mut classes, mut boxes, mut fits) = (Vec::new(), Vec::new(), Vec::new());
+    for group in groups {
+        let pictures = read(group)?;
+        let given = Given { pictures: &pictures, texts: &texts, ..Given::default() };
+        match kind {
+            Kind::Classify => classes.extend(blocking::classify(backend, manifest, given)?),
+            Kind::Detect => {
+                let found = blocking::detect(backend, manifest, given, args.threshold)?;
+                if let Some(path) = &args.draw {
+                    write_drawing(path, &pictures[0], &found[0])?;
+                }
+                boxes.extend(found);
             }
-            show::found(args, &names, &found)
-        }
-        Kind::Compare => show::fits(args, words, &names, &blocking::compare(backend, manifest, given)?),
-        Kind::Transcribe | Kind::Generate => {
-            Err(Failure::wrong("--image: this model hears; name a recording with --audio FILE"))
+            _ => fits.extend(blocking::compare(backend, manifest, given)?),
         }
     }
+    match kind {
+        Kind::Classify => show::classes(args, &names, &classes),
+        Kind::Detect => show::found(args, &names, &boxes),
+        _ => show::fits(args, words, &names, &fits),
+    }
+}
+
+fn read(paths: &[PathBuf]) -> Outcome<Vec<Picture>> {
+    paths.iter().map(|path| files::read(path)).collect()
 }
 
 /// Says of which class a text is.

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use gristmill_bundle::{Answer, Bundle, EntryRole};
+use gristmill_bundle::{Answer, Bundle, EntryRole, files};
 use gristmill_runtime::Data;
 use gristmill_runtime::blocking::{self, generate_text};
 use gristmill_runtime::call::separate_encoder;
@@ -20,6 +20,7 @@ use gristmill_runtime::tokenizer::Tokenizer;
 use crate::args::RunArgs;
 use crate::backend::{self, Loaded};
 use crate::failure::{Exit, Failure, Outcome};
+use crate::interrupt;
 use crate::locate::{COMPACT, Purpose, bundle_for};
 use crate::output::{emit, note};
 use crate::sampling;
@@ -119,7 +120,7 @@ fn conversation(args: &RunArgs, content: Content, bundle: &Bundle, tokenizer: &T
 /// The text of a JSON file.
 fn json_file(path: &Path) -> Outcome<String> {
     let fault = |e: &dyn std::fmt::Display| Failure::wrong(format!("{}: {e}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|e| fault(&e))?;
+    let text = files::read_text(path, files::MAX_TEXT).map_err(|e| fault(&e))?;
     serde_json::from_str::<serde_json::Value>(&text).map_err(|e| fault(&e))?;
     Ok(text)
 }
@@ -161,18 +162,21 @@ fn continue_text(
     Ok(if interrupted.load(Ordering::Relaxed) { Exit::Interrupted } else { Exit::Done })
 }
 
-/// Set by the first Ctrl-C; the second one ends the program. Where no handler can be set, the first one does.
+/// How long a step that is under way may take after Ctrl-C.
+const LAST_STEP: Duration = Duration::from_millis(700);
+
+/// Set by the first Ctrl-C, so that what was written is complete. The second one ends the program, and so does a step that
+/// goes on for too long.
 pub(super) fn watch_interrupt() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     let seen = flag.clone();
-    let handler = move || {
-        if seen.swap(true, Ordering::Relaxed) {
-            std::process::exit(Exit::Interrupted as i32);
-        }
-    };
-    if let Err(e) = ctrlc::set_handler(handler) {
-        note(&format!("Ctrl-C will end the program at once: {e}"));
-    }
+    interrupt::first(move || {
+        seen.store(true, Ordering::Relaxed);
+        std::thread::spawn(|| {
+            std::thread::sleep(LAST_STEP);
+            interrupt::end();
+        });
+    });
     flag
 }
 

@@ -39,6 +39,8 @@ impl Files {
         if !path.starts_with(&self.root) {
             return None;
         }
+        // To open a pipe would wait for somebody to write into it.
+        tokio::fs::metadata(&path).await.ok().filter(Metadata::is_file)?;
         let file = File::open(&path).await.ok()?;
         let about = file.metadata().await.ok().filter(Metadata::is_file)?;
         Some(Found {

@@ -9,10 +9,12 @@ use tokio::io::AsyncSeekExt;
 
 use super::body::Body;
 use super::files::{Files, Found};
+use super::hosts::Hosts;
 use super::range::{Wanted, wanted};
 
 /// What is served, and how.
 pub(super) struct Site {
+    pub(super) hosts: Hosts,
     pub(super) files: Files,
     /// Pages are isolated from other origins, which gives them shared memory and precise clocks.
     pub(super) isolated: bool,
@@ -26,6 +28,18 @@ const ASK_FIRST: &str = "no-cache";
 impl Site {
     /// Answers a request, whatever it is.
     pub(super) async fn respond<B>(&self, request: &Request<B>) -> Response<Body> {
+        let mut response = match self.hosts.check(request) {
+            Ok(()) => self.answer(request).await,
+            Err((status, why)) => text(status, why),
+        };
+        if request.method() == Method::HEAD {
+            // The length stays as it was set.
+            *response.body_mut() = Body::Empty;
+        }
+        response
+    }
+
+    async fn answer<B>(&self, request: &Request<B>) -> Response<Body> {
         let mut response = match *request.method() {
             Method::GET | Method::HEAD => match self.files.find(request.uri().path()).await {
                 Some(found) => answer(found, request.headers()).await,
@@ -38,10 +52,6 @@ impl Site {
             set(&mut response, header::ALLOW, "GET, HEAD, OPTIONS");
         }
         self.add_policies(&mut response);
-        if request.method() == Method::HEAD {
-            // The length stays as it was set.
-            *response.body_mut() = Body::Empty;
-        }
         response
     }
 

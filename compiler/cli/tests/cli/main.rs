@@ -7,6 +7,7 @@ mod compare;
 #[cfg(feature = "download")]
 mod download;
 mod gguf;
+mod healing;
 mod hostile_text;
 mod hub;
 #[cfg(feature = "download")]
@@ -17,5 +18,7 @@ mod readme;
 mod road;
 mod serve;
 mod sound;
+#[cfg(unix)]
+mod special_files;
 mod unused;
 mod usage;

@@ -28,7 +28,8 @@ impl Server {
     fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        write!(stream, "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n").unwrap();
+        let host = if headers.contains("Host: ") { "" } else { "Host: localhost\r\n" };
+        write!(stream, "{method} {path} HTTP/1.1\r\n{host}Connection: close\r\n{headers}\r\n").unwrap();
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).unwrap();
         Answer::parse(&bytes)
@@ -263,4 +264,55 @@ fn ctrl_c_ends_it() {
         std::process::Command::new("sh").args(["-c", &format!("kill -INT {}", server.child.id())]).status().unwrap();
     assert!(sent.success());
     assert_eq!(server.child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn only_names_of_this_machine_are_served() {
+    let place = Place::new();
+    place.bundle(&[]);
+    let server = Server::start(&place, "bundle", &["--host-name", "mill.example"]);
+    let status = |method: &str, path: &str, hosts: &[&str]| {
+        let headers: Vec<_> = hosts.iter().map(|host| ("Host", *host)).collect();
+        server.ask(method, path, &headers).status
+    };
+    for host in ["localhost:1", "127.0.0.1", "[::1]:80", "mill.example", "page.localhost"] {
+        assert_eq!(status("GET", "/manifest.json", &[host]), 200, "{host}");
+    }
+    for host in ["evil.example", "evil.example:80", "192.168.0.1", "localhost.evil", ""] {
+        assert_eq!(status("GET", "/manifest.json", &[host]), 403, "{host}");
+        assert_eq!(status("OPTIONS", "/manifest.json", &[host]), 403, "{host}");
+    }
+    assert_eq!(status("GET", "/manifest.json", &["localhost", "evil.example"]), 400);
+    assert_eq!(status("GET", "http://evil.example/manifest.json", &["localhost"]), 403);
+    assert_eq!(status("GET", "http://localhost/manifest.json", &["localhost"]), 200);
+    let refused = server.ask("HEAD", "/manifest.json", &[("Host", "evil.example")]);
+    assert_eq!((refused.status, refused.body.len()), (403, 0));
+
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    write!(stream, "GET / HTTP/1.1\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+}
+
+/// A pipe that nobody writes to has no content, and no reader may wait for it.
+#[cfg(unix)]
+#[test]
+fn special_files_are_not_served() {
+    let place = Place::new();
+    let bundle = place.bundle(&[]);
+    assert!(std::process::Command::new("mkfifo").arg(bundle.join("pipe")).status().unwrap().success());
+    let mut server = Server::start(&place, "bundle", &[]);
+    assert_eq!(server.get("/pipe").status, 404);
+    assert_eq!(server.get("/manifest.json").status, 200);
+
+    // Ctrl-C ends it, connections or not.
+    let _open = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    let id = server.child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    let ended = (0..100).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        server.child.try_wait().unwrap().is_some()
+    });
+    assert!(ended, "it still runs after 5 s");
 }

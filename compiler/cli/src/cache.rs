@@ -1,0 +1,108 @@
+//! `gristmill cache`.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use gristmill_bundle::Bundle;
+use serde_json::json;
+
+use crate::args::{CacheArgs, CacheCommand};
+use crate::cached;
+use crate::failure::{Exit, Failure, Outcome};
+use crate::output::{Align, Table, bytes, emit, emit_json, note};
+
+/// Lists, verifies or removes the bundles that other commands have kept.
+pub(crate) fn cache(args: &CacheArgs) -> Outcome {
+    let root = cached::root()?;
+    let found = cached::all(&root)?;
+    match &args.command {
+        CacheCommand::List { json } => list(&root, &found, *json),
+        CacheCommand::Verify => verify(&found),
+        CacheCommand::Clean { damaged } => clean(&found, *damaged),
+    }
+}
+
+fn list(root: &Path, found: &[cached::Kept], as_json: bool) -> Outcome {
+    let models = found.iter().map(|kept| Bundle::open(&kept.path).map(|b| b.manifest().model.clone()));
+    if as_json {
+        let bundles: Vec<serde_json::Value> = found
+            .iter()
+            .zip(models)
+            .map(|(kept, model)| {
+                let fault = model.as_ref().err().map(ToString::to_string);
+                let (name, precision) = model.ok().map(|m| (m.name, m.precision)).unzip();
+                json!({ "path": kept.path, "bytes": kept.bytes, "model": name, "precision": precision, "fault": fault })
+            })
+            .collect();
+        emit_json(&json!({ "root": root, "bundles": bundles }))?;
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::new(&[
+        ("model", Align::Left),
+        ("precision", Align::Left),
+        ("size", Align::Right),
+        ("made", Align::Right),
+        ("folder", Align::Left),
+    ]);
+    for (kept, model) in found.iter().zip(models) {
+        let (name, precision) = model.map_or(("?".into(), "damaged".into()), |m| (m.name, m.precision));
+        let folder = kept.path.strip_prefix(root).unwrap_or(&kept.path).display().to_string();
+        table.row([name, precision, bytes(kept.bytes), age(kept.made), folder]);
+    }
+    if !found.is_empty() {
+        emit(&table.render(0))?;
+    }
+    let total = found.iter().map(|kept| kept.bytes).sum();
+    note(&format!("{}: {} in {}", root.display(), bytes(total), number(found.len())));
+    Ok(Exit::Done)
+}
+
+fn verify(found: &[cached::Kept]) -> Outcome {
+    let mut damaged = 0;
+    for kept in found {
+        match Bundle::open(&kept.path).and_then(|bundle| bundle.check_files()) {
+            Ok(()) => note(&format!("ok       {}", kept.path.display())),
+            Err(error) => {
+                damaged += 1;
+                note(&format!("damaged  {}: {error}", kept.path.display()));
+            }
+        }
+    }
+    match damaged {
+        0 => Ok(Exit::Done),
+        _ => Err(Failure::new(Exit::No, "`gristmill cache clean --damaged` removes what is damaged")),
+    }
+}
+
+fn clean(found: &[cached::Kept], only_damaged: bool) -> Outcome {
+    let (mut freed, mut removed) = (0, 0);
+    for kept in found {
+        let whole = || Bundle::open(&kept.path).and_then(|bundle| bundle.check_files()).is_ok();
+        if only_damaged && whole() {
+            continue;
+        }
+        std::fs::remove_dir_all(&kept.path).map_err(|e| Failure::io(&kept.path, &e))?;
+        // The folder of its place, if it was the last one there.
+        if let Some(place) = kept.path.parent() {
+            let _ = std::fs::remove_dir(place);
+        }
+        (freed, removed) = (freed + kept.bytes, removed + 1);
+    }
+    note(&format!("removed {}, {}", number(removed), bytes(freed)));
+    Ok(Exit::Done)
+}
+
+fn number(bundles: usize) -> String {
+    if bundles == 1 { "1 bundle".into() } else { format!("{bundles} bundles") }
+}
+
+/// How long ago, for people.
+fn age(made: Option<SystemTime>) -> String {
+    let seconds = made.and_then(|t| t.elapsed().ok()).unwrap_or(Duration::ZERO).as_secs();
+    match seconds {
+        0..120 => format!("{seconds} s ago"),
+        120..7_200 => format!("{} min ago", seconds / 60),
+        7_200..172_800 => format!("{} h ago", seconds / 3600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
+}

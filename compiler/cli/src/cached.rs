@@ -1,0 +1,182 @@
+//! Bundles that are made from models when they are needed, and kept.
+//!
+//! A bundle lies in `CACHE/PLACE/KEY`: the place stands for directory and options, the key for the content.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use gristmill_bundle::{Bundle, MANIFEST, files, sha256_hex};
+use gristmill_compiler::{CompileOptions, gguf};
+
+use crate::failure::{Failure, Outcome};
+use crate::output::note;
+use crate::page;
+use crate::progress::Bar;
+
+/// How deep files of a model lie in folders, and how many of a folder count.
+const FOLDERS: u32 = 2;
+const MAX_FILES: usize = 1000;
+
+/// Bundles of the cache that this run has used.
+static USED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// The bundle of a model: from the cache, or compiled into it.
+///
+/// When the content of the model changes, the old bundle of its place is removed, so that the cache does not grow for ever.
+pub(crate) fn bundle(model: &Path, options: &CompileOptions) -> Outcome<PathBuf> {
+    // Files keep their names: in the cache of the Hub they are links to files that are called otherwise.
+    let full = match model.is_dir() {
+        true => model.canonicalize(),
+        false => std::path::absolute(model),
+    };
+    let full = full.map_err(|e| Failure::io(model, &e))?;
+    let name: String = full.file_name().unwrap_or_default().to_string_lossy().chars().take(60).collect();
+    let place = sha256_hex(format!("{}\n{options:?}", full.display()).as_bytes());
+    let place = root()?.join(format!("{name}-{}", &place[..16]));
+    let bundle = place.join(&key(&full, options)?[..16]);
+    USED.lock().unwrap_or_else(PoisonError::into_inner).push(bundle.clone());
+    if bundle.exists() {
+        match Bundle::open(&bundle) {
+            Ok(_) => return Ok(bundle),
+            Err(error) if error.is_damage() => forget(&bundle, &error.to_string())?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    std::fs::create_dir_all(&place).map_err(|e| Failure::io(&place, &e))?;
+    note(&format!("compiling {} ({}) into {}", model.display(), options.precision, bundle.display()));
+    // The page is a part of this program, which the key stands for already.
+    let options = CompileOptions { page: page::files(), ..options.clone() };
+    gristmill_compiler::compile(&full, &bundle, &options, &Bar::new())?;
+    forget_others(&place, &bundle);
+    Ok(bundle)
+}
+
+/// A bundle of the cache.
+pub(crate) struct Kept {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
+    pub(crate) made: Option<SystemTime>,
+}
+
+/// All bundles below the root of the cache, sorted; also what is left of some.
+pub(crate) fn all(root: &Path) -> Outcome<Vec<Kept>> {
+    let folders = |of: &Path| -> Outcome<Vec<PathBuf>> {
+        match std::fs::read_dir(of) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(e) => Err(Failure::io(of, &e)),
+            Ok(entries) => Ok(entries.flatten().map(|e| e.path()).filter(|p| p.is_dir()).collect()),
+        }
+    };
+    let mut all = Vec::new();
+    for place in folders(root)? {
+        for path in folders(&place)? {
+            let made = std::fs::metadata(&path).and_then(|m| m.modified()).ok();
+            all.push(Kept { bytes: size_of(&path), made, path });
+        }
+    }
+    all.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(all)
+}
+
+/// Bytes of the files in a folder, however deep.
+fn size_of(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(about) if about.is_dir() => size_of(&entry.path()),
+        Ok(about) => about.len(),
+        Err(_) => 0,
+    };
+    entries.map(size).sum()
+}
+
+/// Whether all contents of the bundle in the cache are what they were; otherwise it is thrown away.
+pub(crate) fn is_whole(bundle: &Path) -> Outcome<bool> {
+    match Bundle::open(bundle).and_then(|b| b.check_files()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.is_damage() => forget(bundle, &error.to_string()).map(|()| false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Throws away what this run has taken from the cache, because it turned out to be damaged. `false` if there is nothing.
+pub(crate) fn forget_used(why: &str) -> Outcome<bool> {
+    let used = std::mem::take(&mut *USED.lock().unwrap_or_else(PoisonError::into_inner));
+    for bundle in &used {
+        forget(bundle, why)?;
+    }
+    Ok(!used.is_empty())
+}
+
+fn forget(bundle: &Path, why: &str) -> Outcome<()> {
+    note(&format!("{}: damaged ({}); it is made again", bundle.display(), why.lines().next().unwrap_or_default()));
+    std::fs::remove_dir_all(bundle).or_else(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => Ok(()),
+        _ => Err(Failure::io(bundle, &e)),
+    })
+}
+
+/// Removes older bundles of a place. That this fails is no reason to stop: they are only in the way.
+fn forget_others(place: &Path, keep: &Path) {
+    let Ok(entries) = std::fs::read_dir(place) else { return };
+    for path in entries.flatten().map(|e| e.path()).filter(|p| p != keep && p.join(MANIFEST).is_file()) {
+        let _ = std::fs::remove_dir_all(path);
+    }
+}
+
+/// `$XDG_CACHE_HOME/gristmill`, or what stands for it on this system.
+pub(crate) fn root() -> Outcome<PathBuf> {
+    let from = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    from("XDG_CACHE_HOME")
+        .or_else(|| from("LOCALAPPDATA"))
+        .or_else(|| from("HOME").map(|h| h.join(".cache")))
+        .map(|p| p.join("gristmill"))
+        .ok_or_else(|| {
+            Failure::lacking("there is no place for a cache; set XDG_CACHE_HOME or HOME, or use `gristmill compile`")
+        })
+}
+
+/// Stands for everything that the bundle depends on: names, sizes and times of the model's files, the files that
+/// the options name, the options, and this program.
+fn key(model: &Path, options: &CompileOptions) -> Outcome<String> {
+    let mut text = format!("{} {options:?}\n", env!("CARGO_PKG_VERSION"));
+    if let Ok(program) = std::env::current_exe() {
+        describe(&mut text, &program);
+    }
+    let mut found = match model.is_dir() {
+        true => files_below(model, FOLDERS)?,
+        false => gguf::parts(model),
+    };
+    found.sort();
+    // It may be in a folder; what is missing is said when the model is compiled.
+    text.push_str(&files::read_text(&model.join("config.json"), files::MAX_TEXT).unwrap_or_default());
+    for file in options.arch.iter().cloned().chain([PathBuf::from(&options.precision)]) {
+        text.push_str(&files::read_text(&file, files::MAX_TEXT).unwrap_or_default());
+    }
+    for file in found {
+        describe(&mut text, &file);
+    }
+    Ok(sha256_hex(text.as_bytes()))
+}
+
+/// The files of a directory and of folders in it, down to some depth: modules behind a model have a folder each.
+fn files_below(dir: &Path, depth: u32) -> Outcome<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(dir).map_err(|e| Failure::io(dir, &e))?;
+    let mut files = Vec::new();
+    for path in entries.flatten().map(|e| e.path()).take(MAX_FILES) {
+        if path.is_dir() && depth > 0 {
+            files.append(&mut files_below(&path, depth - 1)?);
+        } else if path.is_file() {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+fn describe(text: &mut String, file: &Path) {
+    // A file that cannot be looked at makes the compiler fail with a better message.
+    let Ok(meta) = std::fs::metadata(file) else { return };
+    let time = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos());
+    let _ = writeln!(text, "{} {} {time}", file.display(), meta.len());
+}

@@ -1,0 +1,45 @@
+//! Ctrl-C, and the signals that end programs.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::failure::Exit;
+use crate::output::note;
+
+/// What the first signal does, if it does not end the program.
+static FIRST: Mutex<Option<Box<dyn FnOnce() + Send>>> = Mutex::new(None);
+
+static ENDING: AtomicBool = AtomicBool::new(false);
+
+/// From here on a signal ends the program, and what it has not finished is removed.
+pub(crate) fn install() {
+    let handler = || {
+        let first = FIRST.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match first {
+            Some(action) => action(),
+            None => end(),
+        }
+    };
+    if let Err(e) = ctrlc::set_handler(handler) {
+        note(&format!("warning: Ctrl-C will end the program without cleaning up: {e}"));
+    }
+}
+
+/// Ends the program as a signal does.
+pub(crate) fn end() -> ! {
+    ENDING.store(true, Ordering::SeqCst);
+    gristmill_bundle::abandon();
+    std::process::exit(Exit::Interrupted as i32)
+}
+
+/// Waits for the end, if [`end`] is under way.
+pub(crate) fn wait_if_ending() {
+    while ENDING.load(Ordering::SeqCst) {
+        std::thread::park();
+    }
+}
+
+/// Runs `action`, on a thread of its own, instead of ending the program when the first signal comes.
+pub(crate) fn first(action: impl FnOnce() + Send + 'static) {
+    *FIRST.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(action));
+}

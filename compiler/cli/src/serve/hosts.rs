@@ -1,0 +1,99 @@
+//! By which names the server answers.
+//!
+//! A page of another site may point a name of its own at this machine (DNS rebinding); to the browser, what is served here
+//! would be of that page's origin then. So a request must ask for a name that belongs to this machine.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use hyper::header::HOST;
+use hyper::{Request, StatusCode};
+
+/// Names and addresses that are served.
+pub(super) struct Hosts {
+    bound: IpAddr,
+    names: Vec<String>,
+}
+
+impl Hosts {
+    /// Those of this machine, seen through the address that is listened on, and further names.
+    pub(super) fn new(bound: IpAddr, names: &[String]) -> Self {
+        Hosts { bound, names: names.iter().map(|name| plain(name)).collect() }
+    }
+
+    /// Refuses a request for another host: with the status and a text for people.
+    pub(super) fn check<B>(&self, request: &Request<B>) -> Result<(), (StatusCode, &'static str)> {
+        let mut headers = request.headers().get_all(HOST).iter();
+        let host = headers.next().and_then(|value| value.to_str().ok());
+        let (Some(host), None) = (host, headers.next()) else {
+            return Err((StatusCode::BAD_REQUEST, "a request needs one Host header\n"));
+        };
+        let asked = request.uri().authority().map(|a| a.as_str());
+        match [Some(host), asked].into_iter().flatten().all(|host| self.serves(host)) {
+            true => Ok(()),
+            false => Err((
+                StatusCode::FORBIDDEN,
+                "this name is not served; gristmill serve --host-name NAME serves one more\n",
+            )),
+        }
+    }
+
+    /// Whether `host`, with or without a port, is served.
+    fn serves(&self, host: &str) -> bool {
+        let Some(name) = without_port(host) else { return false };
+        let address = match name.strip_prefix('[').and_then(|n| n.strip_suffix(']')) {
+            Some(inside) => inside.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+            None => name.parse().ok().filter(IpAddr::is_ipv4),
+        };
+        if let Some(address) = address {
+            // A browser takes an address as it is, so it cannot be pointed elsewhere.
+            return address.is_loopback() || address == self.bound || self.bound.is_unspecified();
+        }
+        let name = plain(name);
+        name == "localhost" || name.ends_with(".localhost") || self.names.contains(&name)
+    }
+}
+
+/// A name as it is compared: in lower case, without the dot of the root.
+fn plain(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+}
+
+/// `name` of `name:80`; `None` if what follows is no port.
+fn without_port(host: &str) -> Option<&str> {
+    let end = host.rfind(']').map_or(0, |at| at + 1);
+    let Some(colon) = host[end..].find(':') else { return Some(host) };
+    let (name, port) = host.split_at(end + colon);
+    port[1..].bytes().all(|b| b.is_ascii_digit()).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_this_machine_are_served() {
+        let hosts = |bound: &str| Hosts::new(bound.parse().expect("an address"), &["Mill.example".into()]);
+        let local = hosts("127.0.0.1");
+        for host in
+            ["localhost", "localhost:80", "LOCALHOST.:1", "a.localhost", "127.0.0.1:8080", "[::1]:80", "mill.EXAMPLE:1"]
+        {
+            assert!(local.serves(host), "{host}");
+        }
+        for host in [
+            "",
+            "evil.example",
+            "localhost.evil",
+            "mill.example.evil",
+            "192.168.0.9",
+            "[fe80::1]",
+            "localhost:x",
+            "::1",
+            "[::1",
+            ":80",
+        ] {
+            assert!(!local.serves(host), "{host}");
+        }
+        assert!(hosts("192.168.0.9").serves("192.168.0.9:80") && !hosts("192.168.0.9").serves("192.168.0.8"));
+        assert!(hosts("0.0.0.0").serves("192.168.0.9") && !hosts("0.0.0.0").serves("evil.example"));
+    }
+}
