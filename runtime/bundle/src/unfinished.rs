@@ -6,7 +6,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use crate::validate::MANIFEST;
 /// Directories of this program that have not taken their places.
 static LIVE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 static ABANDONED: AtomicBool = AtomicBool::new(false);
+static COUNT: AtomicU64 = AtomicU64::new(0);
 
 /// A directory without a manifest that is older than this has been given up.
 const OLD: Duration = Duration::from_secs(3600);
@@ -64,7 +65,9 @@ impl Unfinished {
         let mut last = io::Error::other("no free name beside it");
         let mut live = live();
         check()?;
-        for n in 0..100 {
+        for _ in 0..100 {
+            // Never the same name twice, so that nobody takes one directory for another.
+            let n = COUNT.fetch_add(1, Ordering::Relaxed);
             let path = target.with_file_name(format!("{}{}-{n}", prefix(target), std::process::id()));
             match fs::create_dir(&path) {
                 Ok(()) => {}
@@ -132,13 +135,32 @@ fn prefix(target: &Path) -> String {
 
 /// A new manifest, with its lock.
 fn locked(dir: &Path) -> io::Result<File> {
-    let file = File::create_new(dir.join(MANIFEST))?;
+    let path = dir.join(MANIFEST);
+    let file = File::create_new(&path)?;
     match file.try_lock() {
+        Ok(()) if is_at(&file, &path) => Ok(file),
+        Ok(()) => Err(io::Error::other("somebody else has removed it")),
         // Where there are no locks, nobody sweeps either.
-        Ok(()) => Ok(file),
         Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => Ok(file),
         Err(e) => Err(e.into()),
     }
+}
+
+/// Whether a path leads to this file: before it had a lock, somebody may have removed it, or put another one there.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let place = |about: fs::Metadata| (about.dev(), about.ino());
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(own), Ok(found)) => place(own) == place(found),
+        _ => false,
+    }
+}
+
+/// Elsewhere nobody removes or renames what is open.
+#[cfg(not(unix))]
+fn is_at(_: &File, path: &Path) -> bool {
+    path.exists()
 }
 
 /// Removes what earlier programs have left beside `target`: of a compilation that was killed, and replaced bundles that were
@@ -152,9 +174,10 @@ fn sweep(parent: &Path, target: &Path) {
 
 /// Removes a directory that nobody writes or reads.
 fn remove_unused(path: &Path) {
-    match File::open(path.join(MANIFEST)) {
+    let place = path.join(MANIFEST);
+    match File::open(&place) {
         Ok(manifest) => {
-            if manifest.try_lock().is_ok() {
+            if manifest.try_lock().is_ok() && is_at(&manifest, &place) {
                 let _ = fs::remove_dir_all(path);
             }
         }

@@ -120,9 +120,11 @@ fn check_replaceable(target: &Path) -> Result<(), Error> {
     if fs::read_dir(target).map_err(|e| Error::io(target, e))?.next().is_none() {
         return Ok(());
     }
-    let manifest = files::read(&target.join(MANIFEST), MAX_JSON).ok().and_then(|t| serde_json::from_slice(&t).ok());
-    let manifest: serde_json::Value = manifest.unwrap_or_default();
-    let ours =
-        manifest["generator"].as_str().is_some_and(|g| g.starts_with("gristmill")) && manifest["format"].is_u64();
-    if ours { Ok(()) } else { refuse("holds something that is not a bundle of gristmill") }
+    let is_ours = || {
+        let manifest = files::read(&target.join(MANIFEST), MAX_JSON).ok().and_then(|t| serde_json::from_slice(&t).ok());
+        let manifest: serde_json::Value = manifest.unwrap_or_default();
+        manifest["generator"].as_str().is_some_and(|g| g.starts_with("gristmill")) && manifest["format"].is_u64()
+    };
+    // Twice, because another one may take its place between the steps of the path.
+    if is_ours() || is_ours() { Ok(()) } else { refuse("holds something that is not a bundle of gristmill") }
 }

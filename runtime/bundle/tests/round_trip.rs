@@ -147,13 +147,12 @@ fn readers_are_not_disturbed_by_writers() {
     };
     std::thread::scope(|scope| {
         let readers: Vec<_> = (0..2).map(|_| scope.spawn(read)).collect();
-        let write = |half: u8| (0..100).for_each(|i| drop(write_version(&dir, 2 * i + half).unwrap()));
+        let write = |half: u8| (0..60).try_for_each(|i| write_version(&dir, 2 * i + half).map(drop));
         let writers: Vec<_> = (0..2).map(|half| scope.spawn(move || write(half))).collect();
-        for writer in writers {
-            writer.join().unwrap();
-        }
+        let written: Vec<_> = writers.into_iter().map(|writer| writer.join().unwrap()).collect();
         done.store(true, Ordering::Relaxed);
         readers.into_iter().for_each(|reader| reader.join().unwrap());
+        written.into_iter().for_each(|result| result.unwrap());
     });
     // What was still read when it was replaced goes with the next one.
     write_version(&dir, 7).unwrap();

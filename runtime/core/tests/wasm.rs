@@ -209,7 +209,7 @@ fn a_bundle_that_cannot_fit_is_refused_before_a_weight_is_read() {
     assert!(refused(5).contains("tensor `unused` (f32) needs 5368708864"), "{}", refused(5));
     assert!(refused(3).contains("weights/000"), "what fits is read: {}", refused(3));
     let halves = |manifest: &mut Manifest| {
-        grow(5)(manifest);
+        grow(4)(manifest);
         manifest.tensors[0].bytes = 2 << 30;
         manifest.tensors[1].offset = 2 << 30;
         manifest.tensors[1].bytes = 2 << 30;
