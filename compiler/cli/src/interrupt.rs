@@ -1,5 +1,6 @@
 //! Ctrl-C, and the signals that end programs.
 
+use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -13,15 +14,26 @@ static ENDING: AtomicBool = AtomicBool::new(false);
 
 /// From here on a signal ends the program, and what it has not finished is removed.
 pub(crate) fn install() {
-    let handler = || {
-        let first = FIRST.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match first {
-            Some(action) => action(),
-            None => end(),
-        }
+    let failed = |what: &str, e: &dyn Display| {
+        note(&format!("warning: {what} will end the program without cleaning up: {e}"));
     };
-    if let Err(e) = ctrlc::set_handler(handler) {
-        note(&format!("warning: Ctrl-C will end the program without cleaning up: {e}"));
+    if let Err(e) = ctrlc::set_handler(signalled) {
+        failed("Ctrl-C", &e);
+    }
+    #[cfg(unix)]
+    match signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM]) {
+        Ok(mut signals) => {
+            std::thread::spawn(move || signals.forever().for_each(|_| signalled()));
+        }
+        Err(e) => failed("SIGTERM", &e),
+    }
+}
+
+fn signalled() {
+    let first = FIRST.lock().unwrap_or_else(PoisonError::into_inner).take();
+    match first {
+        Some(action) => action(),
+        None => end(),
     }
 }
 
