@@ -1,5 +1,6 @@
 //! All tests across crates but those of browsers, which want the machine for themselves. One program, because each takes
-//! seconds to link: `cargo test -p gristmill-tests --test suite NAME::` runs those of one file.
+//! seconds to link: `cargo test --test suite NAME::` runs those of one file. (With `-p` all
+//! dependencies are built once more, with other features.)
 
 mod bundles;
 mod compared;

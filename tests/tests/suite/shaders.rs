@@ -1,7 +1,7 @@
 //! Emitted shaders: all of them are valid for their target, a few are kept as text for people to read, and
 //! Chromium's compiler takes them as well as naga.
 //!
-//! `UPDATE=1 cargo test -p gristmill-tests --test suite shaders::` writes `tests/golden/wgsl` anew.
+//! `UPDATE=1 cargo test --test suite shaders::` writes `tests/golden/wgsl` anew.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
