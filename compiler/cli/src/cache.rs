@@ -1,7 +1,7 @@
 //! `gristmill cache`.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use gristmill_bundle::Bundle;
 use serde_json::json;
@@ -60,7 +60,7 @@ fn list(root: &Path, found: &[cached::Kept], as_json: bool) -> Outcome {
 fn verify(found: &[cached::Kept]) -> Outcome {
     let mut damaged = 0;
     for kept in found {
-        match Bundle::open(&kept.path).and_then(|bundle| bundle.check_files()) {
+        match kept.check() {
             Ok(()) => note(&format!("ok       {}", kept.path.display())),
             Err(error) => {
                 damaged += 1;
@@ -77,11 +77,18 @@ fn verify(found: &[cached::Kept]) -> Outcome {
 fn clean(found: &[cached::Kept], only_damaged: bool) -> Outcome {
     let (mut freed, mut removed) = (0, 0);
     for kept in found {
-        let whole = || Bundle::open(&kept.path).and_then(|bundle| bundle.check_files()).is_ok();
-        if only_damaged && whole() {
+        if only_damaged && kept.check().is_ok() {
             continue;
         }
-        std::fs::remove_dir_all(&kept.path).map_err(|e| Failure::io(&kept.path, &e))?;
+        if Bundle::open(&kept.path).is_ok() {
+            gristmill_bundle::remove_unused(&kept.path);
+        } else {
+            std::fs::remove_dir_all(&kept.path).map_err(|e| Failure::io(&kept.path, &e))?;
+        }
+        if kept.path.exists() {
+            note(&format!("in use   {}", kept.path.display()));
+            continue;
+        }
         // The folder of its place, if it was the last one there.
         if let Some(place) = kept.path.parent() {
             let _ = std::fs::remove_dir(place);
@@ -98,7 +105,7 @@ fn number(bundles: usize) -> String {
 
 /// How long ago, for people.
 fn age(made: Option<SystemTime>) -> String {
-    let seconds = made.and_then(|t| t.elapsed().ok()).unwrap_or(Duration::ZERO).as_secs();
+    let Some(seconds) = made.and_then(|t| t.elapsed().ok()).map(|t| t.as_secs()) else { return "?".into() };
     match seconds {
         0..120 => format!("{seconds} s ago"),
         120..7_200 => format!("{} min ago", seconds / 60),

@@ -2,9 +2,10 @@
 //!
 //! A bundle lies in `CACHE/PLACE/KEY`: the place stands for directory and options, the key for the content.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gristmill_bundle::{Bundle, MANIFEST, files, sha256_hex};
@@ -19,13 +20,18 @@ use crate::progress::Bar;
 const FOLDERS: u32 = 2;
 const MAX_FILES: usize = 1000;
 
-/// Bundles of the cache that this run has used.
-static USED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+/// Bundles of the cache that this run has used, and whether they turned out to be damaged.
+static USED: Mutex<BTreeMap<PathBuf, bool>> = Mutex::new(BTreeMap::new());
 
-/// The bundle of a model: from the cache, or compiled into it.
+fn used() -> MutexGuard<'static, BTreeMap<PathBuf, bool>> {
+    USED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The bundle of a model: from the cache, or compiled into it. With `whole` all files of one in the cache are checked, for
+/// those who cannot mend what they find later.
 ///
 /// When the content of the model changes, the old bundle of its place is removed, so that the cache does not grow for ever.
-pub(crate) fn bundle(model: &Path, options: &CompileOptions) -> Outcome<PathBuf> {
+pub(crate) fn bundle(model: &Path, options: &CompileOptions, whole: bool) -> Outcome<PathBuf> {
     // Files keep their names: in the cache of the Hub they are links to files that are called otherwise.
     let full = match model.is_dir() {
         true => model.canonicalize(),
@@ -36,13 +42,21 @@ pub(crate) fn bundle(model: &Path, options: &CompileOptions) -> Outcome<PathBuf>
     let place = sha256_hex(format!("{}\n{options:?}", full.display()).as_bytes());
     let place = root()?.join(format!("{name}-{}", &place[..16]));
     let bundle = place.join(&key(&full, options)?[..16]);
-    USED.lock().unwrap_or_else(PoisonError::into_inner).push(bundle.clone());
-    if bundle.exists() {
-        match Bundle::open(&bundle) {
-            Ok(_) => return Ok(bundle),
-            Err(error) if error.is_damage() => forget(&bundle, &error.to_string())?,
-            Err(error) => return Err(error.into()),
+    let damaged = used().insert(bundle.clone(), false) == Some(true);
+    if !damaged && bundle.join(MANIFEST).is_file() {
+        if whole {
+            Bundle::open(&bundle)?.check_files()?;
         }
+        return Ok(bundle);
+    }
+    // One that others may read is replaced. What cannot be opened is no bundle, and in the way.
+    if bundle.exists()
+        && let Err(error) = Bundle::open(&bundle)
+    {
+        if !damaged {
+            tell(&bundle, &error.to_string());
+        }
+        std::fs::remove_dir_all(&bundle).map_err(|e| Failure::io(&bundle, &e))?;
     }
     std::fs::create_dir_all(&place).map_err(|e| Failure::io(&place, &e))?;
     note(&format!("compiling {} ({}) into {}", model.display(), options.precision, bundle.display()));
@@ -53,11 +67,33 @@ pub(crate) fn bundle(model: &Path, options: &CompileOptions) -> Outcome<PathBuf>
     Ok(bundle)
 }
 
+/// Lets what this run has taken from the cache be made again, because it turned out to be damaged. `false` if there is
+/// nothing.
+pub(crate) fn distrust(why: &str) -> bool {
+    let mut used = used();
+    for (bundle, damaged) in used.iter_mut() {
+        tell(bundle, why);
+        *damaged = true;
+    }
+    !used.is_empty()
+}
+
+fn tell(bundle: &Path, why: &str) {
+    note(&format!("{}: damaged ({}); it is made again", bundle.display(), why.lines().next().unwrap_or_default()));
+}
+
 /// A bundle of the cache.
 pub(crate) struct Kept {
     pub(crate) path: PathBuf,
     pub(crate) bytes: u64,
     pub(crate) made: Option<SystemTime>,
+}
+
+impl Kept {
+    /// Checks every file.
+    pub(crate) fn check(&self) -> Result<(), gristmill_bundle::Error> {
+        Bundle::open(&self.path)?.check_files()
+    }
 }
 
 /// All bundles below the root of the cache, sorted; also what is left of some.
@@ -91,37 +127,11 @@ fn size_of(folder: &Path) -> u64 {
     entries.map(size).sum()
 }
 
-/// Whether all contents of the bundle in the cache are what they were; otherwise it is thrown away.
-pub(crate) fn is_whole(bundle: &Path) -> Outcome<bool> {
-    match Bundle::open(bundle).and_then(|b| b.check_files()) {
-        Ok(()) => Ok(true),
-        Err(error) if error.is_damage() => forget(bundle, &error.to_string()).map(|()| false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Throws away what this run has taken from the cache, because it turned out to be damaged. `false` if there is nothing.
-pub(crate) fn forget_used(why: &str) -> Outcome<bool> {
-    let used = std::mem::take(&mut *USED.lock().unwrap_or_else(PoisonError::into_inner));
-    for bundle in &used {
-        forget(bundle, why)?;
-    }
-    Ok(!used.is_empty())
-}
-
-fn forget(bundle: &Path, why: &str) -> Outcome<()> {
-    note(&format!("{}: damaged ({}); it is made again", bundle.display(), why.lines().next().unwrap_or_default()));
-    std::fs::remove_dir_all(bundle).or_else(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => Ok(()),
-        _ => Err(Failure::io(bundle, &e)),
-    })
-}
-
 /// Removes older bundles of a place. That this fails is no reason to stop: they are only in the way.
 fn forget_others(place: &Path, keep: &Path) {
     let Ok(entries) = std::fs::read_dir(place) else { return };
     for path in entries.flatten().map(|e| e.path()).filter(|p| p != keep && p.join(MANIFEST).is_file()) {
-        let _ = std::fs::remove_dir_all(path);
+        gristmill_bundle::remove_unused(&path);
     }
 }
 

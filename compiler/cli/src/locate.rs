@@ -92,12 +92,8 @@ pub(crate) fn bundle_of(model: &Path, flags: &CompileFlags, precision: &str, pur
         // Whichever backend is asked for next time, the weights are the same.
         options.targets = vec!["native".to_string(), "wasm".to_string()];
     }
-    let bundle = cached::bundle(model, &options)?;
     // Browsers notice damage, but cannot mend it.
-    if purpose == Purpose::Browsers && !cached::is_whole(&bundle)? {
-        return cached::bundle(model, &options);
-    }
-    Ok(bundle)
+    cached::bundle(model, &options, purpose == Purpose::Browsers)
 }
 
 /// Whether a model, as [`locate`] has found it, writes text, so that weights as small as for a prompt are fine.

@@ -66,7 +66,7 @@ fn exit_code(command: &Command) -> ExitCode {
 /// Runs a command; once more if a bundle of the cache was damaged, which is found before anything is written.
 fn run_healing(command: &Command) -> Outcome {
     match run(command) {
-        Err(failure) if failure.damage && cached::forget_used(&failure.message)? => run(command),
+        Err(failure) if failure.damage && cached::distrust(&failure.message) => run(command),
         outcome => outcome,
     }
 }

@@ -165,7 +165,7 @@ impl Gguf {
 }
 
 fn open(path: &Path) -> Result<(File, header::Header), WeightError> {
-    let (file, _) = gristmill_bundle::files::open(path).map_err(|e| WeightError::io(path, "open", &e))?;
+    let file = gristmill_bundle::files::open(path).map_err(|e| WeightError::io(path, "open", &e))?;
     let header = header::read(&file, path)?;
     Ok((file, header))
 }

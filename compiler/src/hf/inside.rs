@@ -43,7 +43,7 @@ fn check(dir: &Path, path: &Path) -> io::Result<()> {
 /// If it is none, leads out of the directory, or cannot be opened.
 pub(crate) fn open(dir: &Path, path: &Path) -> io::Result<File> {
     check(dir, path)?;
-    Ok(files::open(path)?.0)
+    files::open(path)
 }
 
 /// The content of a small file of a directory; `None` if there is no such file.

@@ -12,13 +12,12 @@ pub const MAX_TEXT: u64 = 16 << 20;
 ///
 /// # Errors
 /// As [`File::open`], or if it is a directory, a pipe, a socket or a device.
-pub fn open(path: &Path) -> io::Result<(File, Metadata)> {
+pub fn open(path: &Path) -> io::Result<File> {
     // Before it is opened, because that waits if it is a pipe.
     check(&std::fs::metadata(path)?)?;
     let file = File::open(path)?;
-    let about = file.metadata()?;
-    check(&about)?;
-    Ok((file, about))
+    check(&file.metadata()?)?;
+    Ok(file)
 }
 
 /// The content of a regular file that has at most so many bytes.
@@ -26,13 +25,14 @@ pub fn open(path: &Path) -> io::Result<(File, Metadata)> {
 /// # Errors
 /// As [`open`], or if it is larger.
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let (file, about) = open(path)?;
+    let file = open(path)?;
+    let length = file.metadata()?.len();
     let large =
         || io::Error::new(ErrorKind::InvalidData, format!("is larger than {most} bytes, the most that is read"));
-    if about.len() > most {
+    if length > most {
         return Err(large());
     }
-    let mut content = Vec::with_capacity(usize::try_from(about.len()).unwrap_or(0));
+    let mut content = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
     // It may grow in between.
     file.take(most.saturating_add(1)).read_to_end(&mut content)?;
     if content.len() as u64 > most { Err(large()) } else { Ok(content) }
@@ -46,7 +46,8 @@ pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
     String::from_utf8(read(path, most)?).map_err(|_| io::Error::new(ErrorKind::InvalidData, "is not UTF-8"))
 }
 
-fn check(about: &Metadata) -> io::Result<()> {
+/// Fails for what is no regular file.
+pub(crate) fn check(about: &Metadata) -> io::Result<()> {
     match (about.is_file(), about.is_dir()) {
         (true, _) => Ok(()),
         (_, true) => Err(io::Error::new(ErrorKind::IsADirectory, "is a directory, not a file")),

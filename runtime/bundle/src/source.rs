@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::files;
 use crate::validate::MANIFEST;
 
 /// Gives the content of files by their path in the bundle. A directory is one; in a browser it is whatever was
@@ -73,7 +74,9 @@ impl DirSource {
 
     fn error(&self, path: &str, source: io::Error) -> Error {
         match source.kind() {
-            ErrorKind::NotFound | ErrorKind::InvalidInput => Error::Missing { file: path.to_string() },
+            ErrorKind::NotFound | ErrorKind::InvalidInput | ErrorKind::IsADirectory => {
+                Error::Missing { file: path.to_string() }
+            }
             _ => Error::io(self.root.join(path), source),
         }
     }
@@ -113,7 +116,8 @@ impl Folder {
         // A pipe would wait for somebody to write into it.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = File::from(openat(&self.0, path, flags, Mode::empty())?);
-        regular(file)
+        files::check(&file.metadata()?)?;
+        Ok(file)
     }
 }
 
@@ -129,14 +133,7 @@ impl Folder {
     }
 
     fn open_file(&self, path: &str) -> io::Result<File> {
-        regular(File::open(self.0.join(path))?)
-    }
-}
-
-fn regular(file: File) -> io::Result<File> {
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(io::Error::new(ErrorKind::InvalidInput, "is no regular file")),
+        files::open(&self.0.join(path))
     }
 }
 

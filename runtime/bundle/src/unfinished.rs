@@ -172,12 +172,13 @@ fn sweep(parent: &Path, target: &Path) {
     left.for_each(|entry| remove_unused(&entry.path()));
 }
 
-/// Removes a directory that nobody writes or reads.
-fn remove_unused(path: &Path) {
+/// Removes the directory of a bundle that nobody writes or reads; one without a manifest if it is an hour old.
+pub fn remove_unused(path: &Path) {
     let place = path.join(MANIFEST);
     match File::open(&place) {
         Ok(manifest) => {
             if manifest.try_lock().is_ok() && is_at(&manifest, &place) {
+                // It is only in the way.
                 let _ = fs::remove_dir_all(path);
             }
         }

@@ -55,14 +55,14 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
     let names: Vec<String> = args.image.iter().map(|p| p.display().to_string()).collect();
     let (mut classes, mut boxes, mut fits) = (Vec::new(), Vec::new(), Vec::new());
     for group in groups {
-        let pictures = read(group)?;
-        let given = Given { pictures: &pictures, texts: &texts, ..Given::default() };
+        let images = read(group)?;
+        let given = Given { pictures: &images, texts: &texts, ..Given::default() };
         match kind {
             Kind::Classify => classes.extend(blocking::classify(backend, manifest, given)?),
             Kind::Detect => {
                 let found = blocking::detect(backend, manifest, given, args.threshold)?;
                 if let Some(path) = &args.draw {
-                    write_drawing(path, &pictures[0], &found[0])?;
+                    write_drawing(path, &images[0], &found[0])?;
                 }
                 boxes.extend(found);
             }

@@ -63,6 +63,25 @@ fn damaged_bundles_of_the_cache_are_made_again() {
     place.run(&["run", "bundle", "--backend", "wasm", "--prompt", "Once"]).fails(2, &["SHA-256"]);
 }
 
+/// Several programs find the same damage, and none takes the bundle from another that has made it again.
+#[test]
+fn programs_do_not_disturb_one_another() {
+    let place = Place::new();
+    let text = run(&place).ok();
+    for _ in 0..3 {
+        let shard = file_in(cached(&place).join("weights"));
+        let mut bytes = std::fs::read(&shard).unwrap();
+        bytes[1000] ^= 1;
+        std::fs::write(shard, bytes).unwrap();
+        std::thread::scope(|scope| {
+            let runs: Vec<_> = (0..3).map(|_| scope.spawn(|| run(&place))).collect();
+            for ran in runs {
+                assert_eq!(ran.join().unwrap().ok(), text);
+            }
+        });
+    }
+}
+
 #[test]
 fn the_cache_is_listed_verified_and_cleaned() {
     let place = Place::new();
