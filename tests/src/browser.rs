@@ -92,7 +92,7 @@ pub fn make(folder: &Path, task: &Task<'_>) -> Outcome<()> {
     let bundle = compiled(folder, task.name, task.model, task.precision, change)?;
     let mut device = Wgpu::load(bundle.clone(), &Options::default(), &mut |_, _| {})?;
     let mut expected = answers(task, &bundle, &mut device)?;
-    let one = WasmOptions { threads: Some(1), relaxed: None };
+    let one = WasmOptions { threads: Some(1), relaxed: None, ..WasmOptions::default() };
     let mut device = Wasm::load(bundle.clone(), &one, &mut |_, _| {})?;
     expected["wasm"] = answers(task, &bundle, &mut device)?;
     expected["version"] = 1.into();

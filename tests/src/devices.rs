@@ -29,7 +29,7 @@ pub const WASM: [(bool, usize); 4] = [(false, 1), (true, 1), (false, 2), (true, 
 /// # Errors
 /// If it cannot be loaded.
 pub fn wasm(bundle: &Arc<Bundle>, relaxed: bool, threads: usize) -> Result<Device, String> {
-    let options = WasmOptions { threads: Some(threads), relaxed: Some(relaxed) };
+    let options = WasmOptions { threads: Some(threads), relaxed: Some(relaxed), ..WasmOptions::default() };
     let name = format!("wasm {} {threads}", if relaxed { "relaxed" } else { "baseline" });
     let backend = Wasm::load(bundle.clone(), &options, &mut |_, _| {}).map_err(|e| format!("{name}: {e}"))?;
     Ok(Device { name, backend: Box::new(backend), rounds: true })

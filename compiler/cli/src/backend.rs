@@ -110,7 +110,7 @@ fn wasm(bundle: &Arc<Bundle>, flags: &BackendFlags) -> Result<Made, Error> {
         Simd::Baseline => Some(false),
         Simd::Relaxed => Some(true),
     };
-    let options = WasmOptions { threads: flags.threads.map(|n| n as usize), relaxed };
+    let options = WasmOptions { threads: flags.threads.map(|n| n as usize), relaxed, ..WasmOptions::default() };
     let bar = Bar::new();
     bar.stage("loading weights");
     let backend = Wasm::load(bundle.clone(), &options, &mut |done, total| bar.bytes(done, total))?;

@@ -11,6 +11,7 @@ pub mod extent;
 pub mod files;
 pub mod manifest;
 mod reader;
+mod shader;
 pub mod size;
 mod source;
 pub mod task;
@@ -24,6 +25,7 @@ pub use embedding::{Embedding, Similarity};
 pub use error::Error;
 pub use manifest::*;
 pub use reader::{Bundle, Piece, parse_manifest, parse_programs, sha256_hex, shard_path, verify};
+pub use shader::shader_fault;
 pub use size::Size;
 pub use source::{DirSource, Source};
 pub use task::{

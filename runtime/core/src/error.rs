@@ -101,7 +101,16 @@ pub enum Error {
         /// The driver's or validator's words.
         message: String,
     },
-    /// A tokenizer or chat template file is unusable.
+    /// Kernels ran for too long.
+    #[error("the kernels did not end within {seconds} s, the most for one call, and were ended; use a shorter input")]
+    TooLong {
+        /// The limit.
+        seconds: f64,
+    },
+    /// Somebody has stopped the kernels.
+    #[error("the kernels were stopped; load the bundle again")]
+    Stopped,
+    /// A tokenizer, a chat template or a shader is unusable.
     #[error("{file}: {message}")]
     Text {
         /// Path in the bundle.

@@ -70,14 +70,19 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u
 const BROKEN: &str = "@compute @workgroup_size(1) fn main() { this is not WGSL }";
 
 fn bundle() -> Arc<Bundle> {
+    changed(SCALE, "ceil_div(B*T, 64)")
+}
+
+/// With another kernel in the place of `scale`, and another grid.
+fn changed(scale: &str, grid: &str) -> Arc<Bundle> {
     let text =
         |name: &str, body: &str| (format!("shaders/native/{name}.wgsl"), format!("{SYMBOLS}{body}").into_bytes());
     let mut files: Vec<_> =
-        [("append", APPEND), ("prefix", PREFIX), ("scale", SCALE), ("wide", WIDE)].map(|(n, b)| text(n, b)).into();
+        [("append", APPEND), ("prefix", PREFIX), ("scale", scale), ("wide", WIDE)].map(|(n, b)| text(n, b)).into();
     let special = format!("enable subgroups;\n{SYMBOLS}{SCALE_SUBGROUPS}");
     files.push(("shaders/native/scale.special.wgsl".to_string(), special.into_bytes()));
     files.push(("shaders/native/broken.wgsl".to_string(), BROKEN.into()));
-    made::bundle("native", &files, "ceil_div(B*T, 64)", &|name, writes| {
+    made::bundle("native", &files, grid, &|name, writes| {
         let variant = |suffix: &str, requires: &[&str]| Variant {
             requires: requires.iter().map(|r| r.to_string()).collect(),
             file: format!("shaders/native/{name}{suffix}.wgsl"),
@@ -88,11 +93,15 @@ fn bundle() -> Arc<Bundle> {
     })
 }
 
-/// Tests do not skip: a machine without an adapter cannot say whether this crate works.
 fn load(without: &[&str]) -> Wgpu {
+    open(bundle(), without)
+}
+
+/// Tests do not skip: a machine without an adapter cannot say whether this crate works.
+fn open(bundle: Arc<Bundle>, without: &[&str]) -> Wgpu {
     let options = Options { without: without.iter().map(|w| w.to_string()).collect(), ..Options::default() };
     let mut seen = Vec::new();
-    match Wgpu::load(bundle(), &options, &mut |done, total| seen.push((done, total))) {
+    match Wgpu::load(bundle, &options, &mut |done, total| seen.push((done, total))) {
         Ok(wgpu) => {
             assert_eq!(seen.last(), Some(&(448, 448)));
             wgpu
@@ -205,4 +214,22 @@ fn a_state_beyond_the_limits_is_named() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn shaders_and_grids_of_strangers_are_bounded() {
+    // The subgroup variant is not the one that is changed.
+    let ran = |scale: &str, grid: &str| {
+        let mut wgpu = open(changed(scale, grid), &["subgroups"]);
+        begin(&mut wgpu, 1, 8).unwrap();
+        run(&mut wgpu, "forward", &inputs(1, &[1]), 0, &["y"]).map(|mut outputs| outputs.remove("y").unwrap())
+    };
+    let fault = |scale: &str, grid: &str| ran(scale, grid).unwrap_err().to_string();
+    let sum = |terms: usize| format!("{SCALE}\nfn deep() -> i32 {{ var i = 1; return i{}; }}", " + i".repeat(terms));
+    let grid = "ceil_div(B*T, 64)";
+    assert_eq!(ran(&sum(4_900), grid).unwrap(), ran(SCALE, grid).unwrap(), "as deep as may be, on a small stack");
+    let text = fault(&sum(200_000), grid);
+    assert!(text.starts_with("shaders/native/scale.wgsl: a statement has too many words and signs, 10001"), "{text}");
+    let text = fault(SCALE, "B*T*1000000000");
+    assert!(text.contains("has 1000000000 workgroups, at most 268435456 are accepted"), "{text}");
 }

@@ -4,6 +4,7 @@
 mod made;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use gristmill_bundle::{Bundle, Kernel, Manifest, Shard, Variant};
 use gristmill_runtime::backend::Fed;
@@ -68,7 +69,7 @@ fn changed(text: &dyn Fn(bool, bool) -> String, change: &dyn Fn(&mut Manifest)) 
 }
 
 fn open(threads: usize, relaxed: bool) -> Wasm {
-    let options = WasmOptions { threads: Some(threads), relaxed: Some(relaxed) };
+    let options = WasmOptions { threads: Some(threads), relaxed: Some(relaxed), ..WasmOptions::default() };
     let mut seen = Vec::new();
     let wasm = Wasm::load(bundle_of(&module), &options, &mut |done, total| seen.push((done, total))).unwrap();
     assert_eq!(seen.last(), Some(&(448, 448)));
@@ -227,7 +228,7 @@ fn large(change: &dyn Fn(&mut Manifest)) -> Arc<Bundle> {
 fn modules_that_are_not_as_they_must_be() {
     let fails = |threads: usize, change: &dyn Fn(String) -> String, expected: &str| {
         let bundle = bundle_of(&|relaxed, threads| change(module(relaxed, threads)));
-        let options = WasmOptions { threads: Some(threads), relaxed: None };
+        let options = WasmOptions { threads: Some(threads), relaxed: None, ..WasmOptions::default() };
         let text = Wasm::load(bundle, &options, &mut |_, _| {}).unwrap_err().to_string();
         assert!(text.contains(expected), "{text}");
         assert!(text.starts_with("wasm/kernels.relaxed-simd"), "{text}");
@@ -246,6 +247,87 @@ fn modules_that_are_not_as_they_must_be() {
     fails(1, &replace("\"heap_base\"", "\"base\""), "expected the global `heap_base`");
     fails(1, &replace("(i32.const 2048)", "(i32.const -1)"), "more than any kernel needs");
     fails(1, &replace("(i32.const 2048)", "(i32.const 70000)"), "more than any kernel needs");
+}
+
+const LOOP: &str = "(loop $ever (br $ever))";
+const SLEEP: &str = "(drop (memory.atomic.wait32 (i32.const 1200) (i32.const 0) (i64.const -1)))";
+
+/// A bundle whose function `run` or `serve` does `first` before anything else.
+fn beginning_with(function: &str, first: &str) -> Arc<Bundle> {
+    let head = match function {
+        "run" => "(func (export \"run\") (param $control i32) (result i32)",
+        _ => "(local $seen i32)",
+    };
+    bundle_of(&|relaxed, threads| match threads {
+        true => module(relaxed, threads).replace(head, &format!("{head} {first}")),
+        // Only with shared memory one can sleep, and serve.
+        false if first == LOOP => module(relaxed, threads).replace(head, &format!("{head} {first}")),
+        false => module(relaxed, threads),
+    })
+}
+
+fn limited(threads: usize, milliseconds: u64) -> WasmOptions {
+    let limit = Some(Duration::from_millis(milliseconds));
+    WasmOptions { threads: Some(threads), limit, ..WasmOptions::default() }
+}
+
+#[test]
+fn kernels_that_never_end_are_ended() {
+    for (threads, first) in [(1, LOOP), (2, LOOP), (2, SLEEP)] {
+        for function in ["run", "serve"] {
+            let bundle = beginning_with(function, first);
+            let mut wasm = Wasm::load(bundle, &limited(threads, 300), &mut |_, _| {}).unwrap();
+            begin(&mut wasm, 1, 8).unwrap();
+            let ran = run(&mut wasm, "forward", &inputs(1, &[1]), 0, &["y"]);
+            if function == "serve" && threads == 1 {
+                ran.unwrap();
+                continue;
+            }
+            let text = ran.unwrap_err().to_string();
+            assert!(text.starts_with("the kernels did not end within 0.3 s, the most for one call"), "{text}");
+            assert!(matches!(run(&mut wasm, "forward", &inputs(1, &[1]), 0, &["y"]), Err(Error::DeviceLost(_))));
+        }
+    }
+}
+
+#[test]
+fn nothing_waits_for_threads_that_never_leave() {
+    for first in [LOOP, SLEEP] {
+        let wasm = Wasm::load(beginning_with("serve", first), &limited(3, 60_000), &mut |_, _| {}).unwrap();
+        let before = Instant::now();
+        drop(wasm);
+        assert!(before.elapsed() < Duration::from_secs(30));
+    }
+}
+
+#[test]
+fn modules_that_never_start_are_ended() {
+    let bundle = bundle_of(&|relaxed, threads| {
+        let text = module(relaxed, threads);
+        let end = text.trim_end().strip_suffix(')').unwrap();
+        format!("{end} (func $begin {LOOP}) (start $begin))")
+    });
+    let text = Wasm::load(bundle, &limited(2, 300), &mut |_, _| {}).unwrap_err().to_string();
+    assert!(text.contains("did not end within 0.3 s"), "{text}");
+}
+
+#[test]
+fn others_can_end_a_call() {
+    for (threads, first) in [(1, LOOP), (2, LOOP), (2, SLEEP)] {
+        let mut wasm = Wasm::load(beginning_with("run", first), &limited(threads, 600_000), &mut |_, _| {}).unwrap();
+        begin(&mut wasm, 1, 8).unwrap();
+        let stopper = wasm.stopper();
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            stopper.stop();
+        });
+        assert!(matches!(run(&mut wasm, "forward", &inputs(1, &[1]), 0, &["y"]), Err(Error::Stopped)));
+        // Also where nothing is under way.
+        let mut other = open(threads, true);
+        begin(&mut other, 1, 8).unwrap();
+        other.stopper().stop();
+        assert!(matches!(run(&mut other, "forward", &inputs(1, &[1]), 0, &["y"]), Err(Error::Stopped)));
+    }
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn classify(error: &Error) -> (&str, serde_json::Value) {
         }
         Error::OutOfMemory { what, bytes, .. } => ("out-of-memory", json!({ "what": what, "needed": bytes })),
         Error::DeviceLost(_) => ("device-lost", none()),
-        Error::Device { .. } | Error::Backend(_) => ("internal", none()),
+        Error::Device { .. } | Error::Backend(_) | Error::TooLong { .. } | Error::Stopped => ("internal", none()),
         Error::Host { code, details, .. } => (code, serde_json::from_str(details).unwrap_or_default()),
     }
 }

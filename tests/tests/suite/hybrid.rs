@@ -48,7 +48,7 @@ fn bundle(case: &Case, change: &dyn Fn(&mut CompileOptions)) -> (tempfile::TempD
 }
 
 fn load(bundle: &Arc<Bundle>, lowered: Lowered, threads: usize) -> Result<Wgpu, Error> {
-    let spares = WasmOptions { threads: Some(threads), relaxed: None };
+    let spares = WasmOptions { threads: Some(threads), relaxed: None, ..WasmOptions::default() };
     Wgpu::load(bundle.clone(), &Options { lowered, spares, ..Options::default() }, &mut |_, _| {})
 }
 

@@ -112,7 +112,7 @@ fn loaded(model: &Value) -> (Arc<Bundle>, Wasm, TempDir) {
     let options = CompileOptions { precision: "f32".into(), targets: vec!["wasm".into()], ..CompileOptions::default() };
     compile(&Case::open(model.as_str().unwrap()).model_dir(), &out, &options, &Quiet).unwrap();
     let bundle = Arc::new(Bundle::open(&out).unwrap());
-    let one = WasmOptions { threads: Some(1), relaxed: None };
+    let one = WasmOptions { threads: Some(1), relaxed: None, ..WasmOptions::default() };
     let backend = Wasm::load(bundle.clone(), &one, &mut |_, _| {}).unwrap();
     (bundle, backend, folder)
 }

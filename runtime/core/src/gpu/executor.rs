@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use gristmill_bundle::size::Expr;
-use gristmill_bundle::{Binding, Elem, EntryRole, Manifest, Programs};
+use gristmill_bundle::{Binding, Elem, EntryRole, Manifest, Programs, shader_fault};
 
 use super::buffers::{Buffers, Need};
 use super::device::{BufferSpec, Copy, Gpu, Reading, Usage, Work};
@@ -22,6 +22,9 @@ use crate::join::join_all;
 const SHORTER: &str = "use a shorter input, a smaller --max-context, or another adapter";
 const COMPILE: &str = "use a shorter input, a smaller --max-context, or another adapter, or compile with --target wasm as \
                        well: WebAssembly then runs the steps of long sessions that the adapter cannot";
+
+/// More workgroups than that, even of one element each, compute what no device has memory for: a stranger's idea.
+const MOST_WORKGROUPS: u64 = 1 << 28;
 
 /// A bundle on a device.
 #[derive(Debug)]
@@ -139,6 +142,9 @@ impl<G: Gpu, F: Files> Executor<G, F> {
             }
             let file = &choose(kernel, gpu.info())?.file;
             let source = files.text(file).await?;
+            if let Some(fault) = shader_fault(&source) {
+                return Err(Error::Text { file: file.clone(), message: fault });
+            }
             gpu.compile(&kernel.name, &source, &kernel.writes).await.map_err(|e| match e {
                 Error::Device { what, message } => Error::Device { what: format!("{what} ({file})"), message },
                 other => other,
@@ -451,6 +457,10 @@ impl<G: Gpu, F: Files> Executor<G, F> {
             let count = size.eval(symbols).map_err(invalid)?;
             if count == 0 {
                 return Ok((0, 0));
+            }
+            if most < u32::MAX && count > MOST_WORKGROUPS {
+                let text = format!("`{}` has {count} workgroups, at most {MOST_WORKGROUPS} are accepted", step.nodes);
+                return Err(Error::Unsupported(format!("{text}; use a shorter input")));
             }
             fold(count, most).ok_or_else(|| {
                 let limit = u64::from(most) * u64::from(most);

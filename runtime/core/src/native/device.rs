@@ -29,6 +29,9 @@ pub(super) fn check(failures: &Mutex<Failures>, what: &str) -> Result<(), Error>
     }
 }
 
+/// Bytes of stack that suffice for all shaders that [`gristmill_bundle::shader_fault`] lets through.
+const SHADER_STACK: usize = 256 << 20;
+
 /// A device of wgpu.
 #[derive(Debug)]
 pub struct Device {
@@ -127,29 +130,18 @@ impl Device {
         self.layouts.borrow_mut().entry(writes.to_vec()).or_insert_with(make).clone()
     }
 
-    async fn compile_now(&self, name: &str, source: &str, writes: &[bool]) -> Result<Pipeline, Error> {
+    fn compile_now(&self, name: &str, source: &str, writes: &[bool]) -> Result<Pipeline, Error> {
         let layout = self.layout(writes);
-        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some(name),
-            source: wgpu::ShaderSource::Wgsl(for_naga(source).into()),
-        });
-        let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(name),
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
-        });
-        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(name),
-            layout: Some(&pipeline_layout),
-            module: &module,
-            entry_point: None,
-            compilation_options: Default::default(),
-            cache: None,
-        });
-        if let Some(e) = scope.pop().await {
-            return Err(Error::Device { what: format!("kernel `{name}`"), message: e.to_string() });
-        }
+        let failed = |message: String| Error::Device { what: format!("kernel `{name}`"), message };
+        let device = &self.device;
+        // wgpu goes down into nested expressions, and the caller's stack may be small.
+        let pipeline = std::thread::scope(|scope| {
+            let body = || pollster::block_on(build(device, name, source, &layout));
+            let builder = std::thread::Builder::new().name("gristmill shader".to_string()).stack_size(SHADER_STACK);
+            let thread = builder.spawn_scoped(scope, body).map_err(|e| failed(e.to_string()))?;
+            let built = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            built.map_err(failed)
+        })?;
         self.check(&format!("kernel `{name}`"))?;
         Ok(Pipeline { pipeline, layout })
     }
@@ -170,6 +162,34 @@ impl Device {
         self.allocated.set(self.allocated.get() + spec.bytes);
         Ok(buffer)
     }
+}
+
+/// A pipeline of the only entry point, or what is wrong with it.
+async fn build(
+    device: &wgpu::Device,
+    name: &str,
+    source: &str,
+    layout: &wgpu::BindGroupLayout,
+) -> Result<wgpu::ComputePipeline, String> {
+    let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
+    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        label: Some(name),
+        source: wgpu::ShaderSource::Wgsl(for_naga(source).into()),
+    });
+    let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label: Some(name),
+        bind_group_layouts: &[Some(layout)],
+        immediate_size: 0,
+    });
+    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some(name),
+        layout: Some(&pipeline_layout),
+        module: &module,
+        entry_point: None,
+        compilation_options: Default::default(),
+        cache: None,
+    });
+    scope.pop().await.map_or(Ok(pipeline), |e| Err(e.to_string()))
 }
 
 fn usages(usage: Usage) -> wgpu::BufferUsages {
@@ -234,7 +254,7 @@ impl Gpu for Device {
         writes: &[bool],
     ) -> impl Future<Output = Result<Pipeline, Error>> + 'static {
         // Compiling waits here anyway; the future only carries the result.
-        std::future::ready(pollster::block_on(self.compile_now(name, source, writes)))
+        std::future::ready(self.compile_now(name, source, writes))
     }
 
     fn bind(&self, name: &str, pipeline: &Pipeline, buffers: &[&wgpu::Buffer]) -> wgpu::BindGroup {

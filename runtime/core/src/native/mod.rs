@@ -17,7 +17,7 @@ use crate::hybrid::Hybrid;
 
 pub use adapters::{AdapterSummary, Lowered, Options, list_adapters};
 pub use device::Device;
-pub use wasm::{Wasm, WasmOptions};
+pub use wasm::{Stopper, Wasm, WasmOptions};
 
 /// A bundle on an adapter of this machine, with WebAssembly for the steps that the adapter cannot run.
 #[derive(Debug)]

@@ -3,11 +3,13 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::future::ready;
+use std::time::Duration;
 
 use wasmtime::{Extern, Instance, MemoryType, SharedMemory, Store, Trap, TypedFunc, Val, WasmBacktrace};
 
 use super::memory::{Memory, Shared};
 use super::module::{Compiled, fault};
+use super::watch::{Stopper, Watch};
 use super::workers::Workers;
 use crate::cpu::{Machine, PAGE, Running};
 use crate::error::Error;
@@ -18,11 +20,15 @@ const DONE: u32 = 0;
 /// An instance and its memory.
 pub(super) struct Instantiated(pub(super) Instance, pub(super) Memory);
 
+/// What an engine is made of: `heap_base` and `scratch_bytes` come last.
+type Parts = (Store<()>, Memory, TypedFunc<u32, u32>, Option<Workers>, (u32, u32));
+
 /// The first worker, which runs in the thread that asks, and the others.
 pub(in crate::native) struct Engine {
     store: RefCell<Store<()>>,
     memory: Memory,
     run: TypedFunc<u32, u32>,
+    watch: Watch,
     workers: RefCell<Option<Workers>>,
     threads: usize,
     heap_base: u32,
@@ -44,6 +50,8 @@ pub(super) fn instantiate(
 ) -> Result<(Store<()>, Instantiated), Error> {
     let failed = |e: wasmtime::Error| fault(&compiled.file, format!("{e:#}"));
     let mut store = Store::new(&compiled.engine, ());
+    // Whatever raises the epoch ends what runs.
+    store.set_epoch_deadline(1);
     let memory = memory(&mut store).map_err(failed)?;
     let import: Extern = match &memory {
         Memory::Own(memory) => (*memory).into(),
@@ -54,8 +62,30 @@ pub(super) fn instantiate(
 }
 
 impl Engine {
-    /// Instantiates a module once for each thread.
-    pub(super) fn new(compiled: &Compiled, threads: usize, simd: &'static str) -> Result<Self, Error> {
+    /// Instantiates a module once for each thread. No run may last longer than `limit`.
+    pub(super) fn new(compiled: &Compiled, threads: usize, simd: &'static str, limit: Duration) -> Result<Self, Error> {
+        let watch = Watch::new(&compiled.engine, limit)?;
+        // A module may have a function that runs at once.
+        let made = watch.during(|| Self::parts(compiled, threads));
+        let (store, memory, run, workers, (heap_base, scratch_bytes)) =
+            made.map_err(|e| watch.verdict().unwrap_or(e))?;
+        if let Memory::Shared(shared) = &memory {
+            watch.wake_in(shared);
+        }
+        Ok(Engine {
+            store: RefCell::new(store),
+            memory,
+            run,
+            watch,
+            workers: RefCell::new(workers),
+            threads,
+            heap_base,
+            scratch_bytes,
+            simd,
+        })
+    }
+
+    fn parts(compiled: &Compiled, threads: usize) -> Result<Parts, Error> {
         let failed = |e: wasmtime::Error| fault(&compiled.file, format!("{e:#}"));
         let (pages, most) = (compiled.pages, 65536);
         let (mut store, Instantiated(instance, memory)) = instantiate(compiled, |store| {
@@ -83,16 +113,12 @@ impl Engine {
             Memory::Own(_) => None,
             Memory::Shared(shared) => Some(Workers::new(compiled, shared, threads - 1)?),
         };
-        Ok(Engine {
-            store: RefCell::new(store),
-            memory,
-            run,
-            workers: RefCell::new(workers),
-            threads,
-            heap_base,
-            scratch_bytes,
-            simd,
-        })
+        Ok((store, memory, run, workers, (heap_base, scratch_bytes)))
+    }
+
+    /// Ends runs from other threads.
+    pub(super) fn stopper(&self) -> Stopper {
+        self.watch.stopper()
     }
 
     /// `heap_base` and `scratch_bytes` of the module.
@@ -101,7 +127,7 @@ impl Engine {
     }
 
     fn run_now(&self, control: u32) -> Result<(), Error> {
-        let result = self.run.call(&mut *self.store.borrow_mut(), control);
+        let result = self.watch.during(|| self.run.call(&mut *self.store.borrow_mut(), control));
         let workers = self.workers.borrow();
         let message = match (result, workers.as_ref().and_then(Workers::trap)) {
             (Ok(DONE), None) => return Ok(()),
@@ -109,7 +135,7 @@ impl Engine {
             (Ok(_), trap) => trap.unwrap_or_else(|| "a worker was stopped".to_string()),
         };
         workers.iter().for_each(Workers::stop);
-        Err(Error::Device { what: "running kernels".to_string(), message })
+        Err(self.watch.verdict().unwrap_or(Error::Device { what: "running kernels".to_string(), message }))
     }
 }
 

@@ -116,4 +116,11 @@ impl Shared {
             let _ = self.0.atomic_notify(u64::from(*at), u32::MAX);
         }
     }
+
+    /// Wakes whoever sleeps, wherever that is.
+    pub(super) fn wake_all(&self) {
+        for at in (0..self.0.data_size() as u64).step_by(4) {
+            let _ = self.0.atomic_notify(at, u32::MAX);
+        }
+    }
 }

@@ -3,11 +3,13 @@
 mod machine;
 mod memory;
 mod module;
+mod watch;
 mod weights;
 mod workers;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gristmill_bundle::{Bundle, Kernel};
 
@@ -18,6 +20,7 @@ use crate::error::Error;
 use crate::gpu::{Executor, Gpu, admit};
 pub(super) use machine::Engine;
 use module::Compiled;
+pub use watch::Stopper;
 
 /// More threads than this rarely help: kernels wait for memory, and for the slowest of them.
 const MOST_BY_DEFAULT: usize = 8;
@@ -31,6 +34,9 @@ const MOST_THREADS: usize = 256;
 /// How often a worker looks for work before it sleeps: some ten microseconds, about what waking it takes.
 const SPIN: u32 = 20_000;
 
+/// No call of a bundle that makes sense takes so long.
+const LIMIT: Duration = Duration::from_secs(3600);
+
 /// How a bundle runs on processors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WasmOptions {
@@ -38,6 +44,8 @@ pub struct WasmOptions {
     pub threads: Option<usize>,
     /// Whether relaxed SIMD instructions are used. Without it they are.
     pub relaxed: Option<bool>,
+    /// A call that takes longer is ended, because kernels of strangers may never end. Without it, an hour.
+    pub limit: Option<Duration>,
 }
 
 /// A bundle on the processors of this machine.
@@ -58,13 +66,19 @@ impl Wasm {
         // Too large is too large, whatever the module adds.
         plan.reserve(0, ADDRESS_SPACE)?;
 
-        let device = device(&bundle, &programs.kernels, threads, features, &|base| plan.reserve(base, ADDRESS_SPACE))?;
+        let reserve = |base| plan.reserve(base, ADDRESS_SPACE);
+        let device = device(&bundle, &programs.kernels, threads, features, options.limit, &reserve)?;
         pollster::block_on(async {
             let weights = weights::read(&device, &bundle, progress).await?;
             let mut executor = Executor::new(device, bundle, manifest, programs).await?;
             executor.set_weights(weights);
             Ok(Wasm(executor))
         })
+    }
+
+    /// Ends calls from other threads.
+    pub fn stopper(&self) -> Stopper {
+        self.0.gpu().machine().stopper()
     }
 
     /// Bytes in use, of all buffers.
@@ -82,7 +96,7 @@ impl Wasm {
 pub(super) fn spares(bundle: &Bundle, kernels: &[Kernel], options: &WasmOptions) -> Result<Cpu<Engine>, Error> {
     // They are there for buffers that are too large for an adapter.
     let threads = threads(options.threads, u64::MAX);
-    device(bundle, kernels, threads, features(threads, options.relaxed), &Ok)
+    device(bundle, kernels, threads, features(threads, options.relaxed), options.limit, &Ok)
 }
 
 /// Compiles and instantiates the module of some kernels. `reserve` tells from what the module needs how much memory there
@@ -92,12 +106,13 @@ fn device(
     kernels: &[Kernel],
     threads: usize,
     features: BTreeSet<String>,
+    limit: Option<Duration>,
     reserve: &dyn Fn(u64) -> Result<u64, Error>,
 ) -> Result<Cpu<Engine>, Error> {
     let file = module_of(kernels, &device_info(features.clone(), ADDRESS_SPACE))?;
     let compiled = Compiled::new(file, &bundle.read(file)?, threads > 1)?;
     let simd = if features.contains(RELAXED_SIMD) { "relaxed" } else { "baseline" };
-    let engine = Engine::new(&compiled, threads, simd)?;
+    let engine = Engine::new(&compiled, threads, simd, limit.unwrap_or(LIMIT))?;
     let (heap_base, scratch_bytes) = engine.layout();
     let workers = threads as u32;
     // A page is enough for what the device keeps of its own.

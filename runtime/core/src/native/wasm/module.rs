@@ -31,7 +31,9 @@ impl Compiled {
             .parallel_compilation(true)
             .wasm_relaxed_simd(true)
             .wasm_threads(true)
-            .shared_memory(true);
+            .shared_memory(true)
+            // Kernels that do not end are ended.
+            .epoch_interruption(true);
         let engine = Engine::new(&config).map_err(|e| fault("wasmtime", e))?;
         let module = Module::new(&engine, bytes).map_err(|e| fault(file, format!("{e:#}")))?;
         let pages = check_memory(file, &module, shared)?;

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use wasmtime::{Store, TypedFunc};
+use wasmtime::{Engine, Store, TypedFunc};
 
 use super::machine::{instantiate, trap_text};
 use super::memory::{Memory, Shared};
@@ -16,11 +16,15 @@ use crate::error::Error;
 /// How long after it workers are told again to leave.
 const AGAIN: Duration = Duration::from_micros(100);
 
+/// A worker that has not left after so long is in a loop, or asleep where nobody wakes it.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// An instance that waits for its thread.
 type Waiting = (Store<()>, TypedFunc<(u32, u32), ()>);
 
 /// All workers but the first.
 pub(super) struct Workers {
+    engine: Engine,
     memory: Shared,
     waiting: Vec<Waiting>,
     threads: Vec<JoinHandle<()>>,
@@ -64,8 +68,9 @@ impl Workers {
             let serve = instance.0.get_typed_func::<(u32, u32), ()>(&mut store, "serve");
             waiting.push((store, serve.map_err(|e| fault(&compiled.file, format!("{e:#}")))?));
         }
-        let (memory, trap, known) = (memory.clone(), Arc::default(), Arc::default());
-        Ok(Workers { memory, waiting, threads: Vec::new(), control: None, trap, known })
+        let (engine, memory) = (compiled.engine.clone(), memory.clone());
+        let (trap, known) = (Arc::default(), Arc::default());
+        Ok(Workers { engine, memory, waiting, threads: Vec::new(), control: None, trap, known })
     }
 
     /// Starts the threads, which serve the control block from now on.
@@ -107,9 +112,14 @@ impl Workers {
 impl Drop for Workers {
     fn drop(&mut self) {
         self.stop();
+        let told = Instant::now();
         while self.threads.iter().any(|t| !t.is_finished()) {
             std::thread::sleep(AGAIN);
             self.stop();
+            if told.elapsed() > GRACE {
+                self.engine.increment_epoch();
+                self.memory.wake_all();
+            }
         }
         for thread in self.threads.drain(..) {
             // What a thread has to say is in `trap`.
