@@ -38,16 +38,17 @@ function load({ abortAfter, ...options } = {}) {
 }
 
 /**
- * Generates. `abortAt`: ends it by its signal at that piece; `breakAt`: leaves the loop there; `loseAt`: a list of
+ * Generates. `abortAt`: ends it by its signal at that piece, `abortIn` after so many milliseconds; `breakAt`: leaves the loop there; `loseAt`: a list of
  * pieces at which the device is lost; `disposeAt`: the one at which the model is disposed of. `onPiece` is called at
  * every piece.
  */
-function generate(prompt, { abortAt, breakAt, disposeAt, loseAt = [], ...options } = {}, onPiece = () => {}) {
+function generate(prompt, { abortAt, abortIn, breakAt, disposeAt, loseAt = [], ...options } = {}, onPiece = () => {}) {
   return attempt(async () => {
     const controller = new AbortController();
     const begin = performance.now();
     const stream = model.generate(prompt, { ...options, signal: controller.signal });
     stream.result.catch(() => undefined);
+    if (abortIn !== undefined) setTimeout(() => controller.abort(), abortIn);
     const pieces = [];
     let firstMs = null;
     for await (const piece of stream) {

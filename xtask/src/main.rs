@@ -1,6 +1,7 @@
 //! The task runner of the repository: what building takes besides `cargo build`.
 
 mod command;
+mod fuzz;
 mod js;
 mod licences;
 mod metadata;
@@ -34,6 +35,8 @@ enum Task {
     Web(WebArgs),
     /// Write models/OPS.md, the reference of functions, blocks and operations, from the sources
     Ops,
+    /// Look for inputs at which a reader panics, hangs or takes too much memory
+    Fuzz(fuzz::FuzzArgs),
 }
 
 /// `cargo xtask web`.
@@ -59,6 +62,7 @@ struct WebArgs {
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Web(args) => web(&args),
+        Task::Fuzz(args) => Place::of_this_repository().and_then(|place| fuzz::fuzz(&place, &args)),
         Task::Ops => Place::of_this_repository().and_then(|place| ops::write_reference(&place)),
     };
     match done {

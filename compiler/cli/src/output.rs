@@ -16,9 +16,25 @@ pub(crate) fn emit(text: &str) -> Outcome<()> {
     }
 }
 
-/// Writes a line to stderr. A reader that went away is no reason to stop.
+/// Writes a message to stderr, as much as fits on a screen. A reader that went away is no reason to stop.
 pub(crate) fn note(line: &str) {
-    let _ = writeln!(io::stderr(), "{}", harmless(line));
+    let _ = writeln!(io::stderr(), "{}", harmless(&screen(line)));
+}
+
+/// As much of a message as fits on a screen: it may name thousands of things, and names may be long.
+fn screen(text: &str) -> String {
+    const LINES: usize = 60;
+    const CHARACTERS: usize = 1_000;
+    let cut = |line: &str| match line.char_indices().nth(CHARACTERS) {
+        Some((at, _)) => format!("{}.. ({} more bytes)", &line[..at], line.len() - at),
+        None => line.to_string(),
+    };
+    let mut lines: Vec<String> = text.lines().take(LINES).map(cut).collect();
+    let more = text.lines().skip(LINES).count();
+    if more > 0 {
+        lines.push(format!(".. and {more} more lines"));
+    }
+    lines.join("\n")
 }
 
 /// A text without characters that control a terminal: names of files, tensors and tokens come from strangers, and so does
@@ -127,6 +143,14 @@ pub(crate) fn count(n: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_fit_on_a_screen() {
+        assert_eq!(screen("error: a\n  help: b"), "error: a\n  help: b");
+        assert_eq!(screen(&"é".repeat(1_001)), format!("{}.. (2 more bytes)", "é".repeat(1_000)));
+        let long = "line\n".repeat(1_000_000);
+        assert!(screen(&long).len() < 400 && screen(&long).ends_with("line\n.. and 999940 more lines"));
+    }
 
     #[test]
     fn tables_align() {

@@ -1,12 +1,12 @@
 //! `gristmill run`: text, pictures, films, recordings or tensors.
 
 mod draw;
-mod files;
+pub(crate) mod files;
 mod film;
 mod font;
 mod picture;
 mod prompt;
-mod recording;
+pub(crate) mod recording;
 mod show;
 mod sound;
 mod subtitles;

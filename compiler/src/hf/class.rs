@@ -7,6 +7,9 @@ use gristmill_graph::Model;
 use gristmill_graph::text::{Library, Settings, bind_settings};
 use serde_json::Value;
 
+/// Classes that a message names.
+const SHOWN: usize = 10;
+
 /// The classes that config.json names.
 fn named(config: &Value) -> Vec<&str> {
     config["architectures"].as_array().map_or(Vec::new(), |a| a.iter().filter_map(Value::as_str).collect())
@@ -21,15 +24,24 @@ pub(super) fn architecture_file(config: &Value, library: &Library) -> Result<Str
     if classes.is_empty() {
         return by_model_type(config, library);
     }
-    classes.iter().find_map(|c| library.architecture_for_class(c)).ok_or_else(|| {
+    let files = library.architectures_by_class();
+    classes.iter().find_map(|class| files.get(*class).cloned()).ok_or_else(|| {
         let known: Vec<String> = library.architectures().flat_map(|file| library.classes(file)).collect();
         format!(
             "no shipped architecture handles {}; write one and pass it with --arch FILE.ron (see \
              docs/authoring.md). Shipped are {}",
-            classes.join(", "),
+            some(&classes),
             known.join(", ")
         )
     })
+}
+
+/// The first of some names, and how many more there are.
+fn some(names: &[&str]) -> String {
+    match names.len().saturating_sub(SHOWN) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names[..SHOWN].join(", ")),
+    }
 }
 
 fn by_model_type(config: &Value, library: &Library) -> Result<String, String> {

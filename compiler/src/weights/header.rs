@@ -18,6 +18,9 @@ use super::error::{WeightError, shown};
 /// The longest header that the format allows.
 const MAX_HEADER: u64 = 100_000_000;
 
+/// Most dimensions of a tensor, as numpy and torch have it.
+const MAX_RANK: usize = 64;
+
 /// Bytes of the header's length in front of it.
 const LENGTH_BYTES: u64 = 8;
 
@@ -74,6 +77,9 @@ fn check(
     for (name, info) in tensors {
         let wrong = |message: String| WeightError::new(path, message, DAMAGED).in_tensor(&name);
         let (start, end) = (info.data_offsets.0 as u64, info.data_offsets.1 as u64);
+        if info.shape.len() > MAX_RANK {
+            return Err(wrong(format!("it has {} dimensions; at most {MAX_RANK} are possible", info.shape.len())));
+        }
         let shape: Vec<u64> = info.shape.iter().map(|d| *d as u64).collect();
         let count = shape.iter().try_fold(1u64, |n, d| n.checked_mul(*d));
         let bits = count.and_then(|n| n.checked_mul(info.dtype.bitsize() as u64));

@@ -109,7 +109,7 @@ mod tests {
             let sum = format!("1 + {comment}").repeat(10_000);
             assert!(fault(&main(&format!("let a = {sum} 1;"))).starts_with("a statement has"), "{comment}");
         }
-        assert_eq!(fault(&main(&format!("/* {sum}")).as_str()), "");
+        assert_eq!(fault(&main(&format!("/* {sum}"))), "");
         assert!(fault(&main(&"-".repeat(10_001))).starts_with("a statement has"));
         assert!(fault(&main(&"(".repeat(201))).starts_with("brackets are nested too deep, 201 or more"));
         assert!(fault(&main(&"{".repeat(201))).starts_with("brackets are nested"));

@@ -128,6 +128,29 @@ test("when the other end dies everything pending rejects, and later calls too", 
   await assert.rejects(pending, { message: /has ended/ });
 });
 
+test("an end that hears nothing is given up, but only after an abort", async () => {
+  const channel = new MessageChannel();
+  open.push(channel);
+  let given = 0;
+  const l = connect<Calls>(channel.port1 as unknown as Port, () => void given++, 30);
+  const stop = new AbortController();
+  const [stopped, other] = [l.call("wait", null, { signal: stop.signal }), l.call("wait", null)];
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  stop.abort();
+  for (const call of [stopped, other]) await assert.rejects(call, { code: "aborted", message: /within 0.03 s/ });
+  await assert.rejects(l.call("add", [1, 2]), { code: "aborted" });
+  assert.equal(given, 1);
+});
+
+test("an end that hears may take its time", async () => {
+  const channel = new MessageChannel();
+  open.push(channel);
+  const slow: Handlers<Calls> = { ...handlers, wait: () => new Promise((resolve) => setTimeout(resolve, 90, "late")) };
+  serve<Calls>(channel.port2 as unknown as Port, slow);
+  const l = connect<Calls>(channel.port1 as unknown as Port, () => assert.fail("it was given up"), 30);
+  assert.equal(await l.call("wait", null, { signal: AbortSignal.abort() }), "late");
+});
+
 test("a closed link rejects with the reason given", async () => {
   const { link: l, stop } = link();
   const pending = l.call("wait", null);

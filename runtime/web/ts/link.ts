@@ -72,6 +72,7 @@ export interface Link<C extends Shapes<C>> {
 type Request = { gristmill: "call"; id: number; name: string; args: unknown } | { gristmill: "abort"; id: number };
 type Reply =
   | { gristmill: "event"; id: number; event: unknown }
+  | { gristmill: "heard"; id: number }
   | { gristmill: "result"; id: number; result: unknown }
   | { gristmill: "error"; id: number; error: PlainError };
 
@@ -103,7 +104,10 @@ export function serve<C extends Shapes<C>>(port: Port, handlers: Handlers<C>): (
   const listener = (event: Event): void => {
     const request = (event as MessageEvent<Request | null>).data;
     if (request?.gristmill === "call") void run(request.id, request.name, request.args);
-    else if (request?.gristmill === "abort") running.get(request.id)?.abort();
+    else if (request?.gristmill === "abort") {
+      post({ gristmill: "heard", id: request.id });
+      running.get(request.id)?.abort();
+    }
   };
   port.addEventListener("message", listener);
   port.start?.();
@@ -117,10 +121,18 @@ interface Pending {
   resolve(result: unknown): void;
   reject(error: GristmillError): void;
   onEvent: (event: unknown) => void;
+  /** Ends when the other end hears of an abort. */
+  unheard?: ReturnType<typeof setTimeout>;
 }
 
-/** Makes calls through a port. If the other end dies, all of them reject. */
-export function connect<C extends Shapes<C>>(port: Port): Link<C> {
+/** The other end looks at messages between kernels. One that hears of no abort for so long is in an endless loop. */
+const PATIENCE_MS = 20_000;
+
+/**
+ * Makes calls through a port. If the other end dies, all of them reject; also if it does not hear of an abort, and then
+ * `onStuck` is to end it.
+ */
+export function connect<C extends Shapes<C>>(port: Port, onStuck = (): void => {}, patience = PATIENCE_MS): Link<C> {
   const pending = new Map<number, Pending>();
   let next = 0;
   let dead: GristmillError | null = null;
@@ -131,11 +143,17 @@ export function connect<C extends Shapes<C>>(port: Port): Link<C> {
     for (const call of pending.values()) call.reject(dead);
     pending.clear();
   };
+  const stuck = (): void => {
+    const seconds = patience / 1000;
+    close(makeError("aborted", `the model did not hear of it within ${seconds} s, and was ended; load it again`));
+    onStuck();
+  };
   const onMessage = (event: Event): void => {
     const reply = (event as MessageEvent<Reply | null>).data;
     const call = reply && pending.get(reply.id);
     if (!call) return;
     if (reply.gristmill === "event") return call.onEvent(reply.event);
+    if (reply.gristmill === "heard") return clearTimeout(call.unheard);
     pending.delete(reply.id);
     if (reply.gristmill === "result") call.resolve(reply.result);
     else call.reject(fromPlain(reply.error));
@@ -163,14 +181,20 @@ export function connect<C extends Shapes<C>>(port: Port): Link<C> {
       const id = next++;
       port.postMessage({ gristmill: "call", id, name, args } satisfies Request, transfer);
       const abort = (): void => {
-        if (pending.has(id)) port.postMessage({ gristmill: "abort", id } satisfies Request, []);
+        if (!pending.has(id)) return;
+        port.postMessage({ gristmill: "abort", id } satisfies Request, []);
+        waiting.unheard = setTimeout(stuck, patience);
       };
-      const done = (): void => signal?.removeEventListener("abort", abort);
-      pending.set(id, {
+      const done = (): void => {
+        signal?.removeEventListener("abort", abort);
+        clearTimeout(waiting.unheard);
+      };
+      const waiting: Pending = {
         resolve: (result) => (done(), resolve(result)),
         reject: (error) => (done(), reject(error)),
         onEvent: (onEvent as ((event: unknown) => void) | undefined) ?? (() => {}),
-      });
+      };
+      pending.set(id, waiting);
       signal?.addEventListener("abort", abort);
       if (signal?.aborted) abort();
     });

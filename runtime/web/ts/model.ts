@@ -109,8 +109,7 @@ export class Model {
       return model;
     } catch (e) {
       // What did arrive is stored before the worker ends.
-      const over = home.link.call("dispose", null).catch(() => {});
-      void over.then(() => home.end());
+      void dispose(home).then(() => home.end());
       throw e;
     }
   }
@@ -227,7 +226,7 @@ export class Model {
   async dispose(): Promise<void> {
     if (this.ended) return;
     this.ended = true;
-    await this.home.link.call("dispose", null).catch(() => {});
+    await dispose(this.home);
     this.home.link.close(makeError("aborted", "the model was disposed of"));
     this.home.end();
   }
@@ -236,6 +235,11 @@ export class Model {
   [Symbol.for("gristmill.loseDevice")](): Promise<null> {
     return this.home.link.call("loseDevice", null);
   }
+}
+
+/** Resolves when everything is freed, or the engine hears nothing any more. */
+async function dispose(home: Home): Promise<void> {
+  await home.link.call("dispose", null, { signal: AbortSignal.abort() }).catch(() => {});
 }
 
 /** The pieces of a stream; its counts go to `count`. */
@@ -289,7 +293,7 @@ function inWorker(): Home {
     worker.terminate();
     endThreads();
   };
-  return { link: connect(port), end };
+  return { link: connect(port, end), end };
 }
 
 /** For those who have a worker of their own, or who do not mind. */

@@ -29,6 +29,11 @@ const SERVE_LEAVES =
   "AGFzbQEAAAABCwJgAX8Bf2ACf38AAhgBCWdyaXN0bWlsbAZtZW1vcnkCAwGAgAQDAwIAAQYNAn8AQYAIC38AQcAACwcrBAloZWFwX2Jhc2UDAA1z" +
   "Y3JhdGNoX2J5dGVzAwEDcnVuAAAFc2VydmUAAQoYAhMAIABBgAFqQQBCf/4BAgAaQQELAgAL";
 
+/** Without threads: `run` is `(loop (br 0))`. */
+const RUN_LOOPS =
+  "AGFzbQEAAAABBgFgAX8BfwIYAQlncmlzdG1pbGwGbWVtb3J5AgEBgIAEAwIBAAYNAn8AQYAIC38AQcAACwcjAwNydW4AAAloZWFwX2Jhc2UDAA1zY3" +
+  "JhdGNoX2J5dGVzAwEKCwEJAANADAALQQAL";
+
 async function sameText(t, page, bundle) {
   const [expected] = bundle.generate;
   const options = { maxNewTokens: expected.tokens.length };
@@ -130,6 +135,19 @@ export default [
     run: (t) => fails(t, SERVE_LEAVES, /it left its work/),
   },
   { name: "a trap in a run is an error", browsers: WASM, run: (t) => fails(t, RUN_TRAPS, /the kernels failed/) },
+  {
+    name: "an abort ends kernels that never end",
+    // Patience takes as long everywhere.
+    browsers: ["chromium-no-adapter"],
+    async run(t) {
+      const bundle = t.bundle("generate");
+      const { page } = await t.loaded(bundle, { threads: 1 }, { extra: withKernels(bundle, RUN_LOOPS) });
+      const call = t.call(page, "generate", promptOf(bundle.generate[0]), { abortIn: 500 });
+      t.assert.match(t.failed(await call, "aborted").message, /did not hear of it within 20 s.*load it again/);
+      t.failed(await t.call(page, "generate", promptOf(bundle.generate[0])), "aborted");
+      t.ok(await t.call(page, "dispose"));
+    },
+  },
   {
     name: "a damaged module is refused",
     browsers: WASM,

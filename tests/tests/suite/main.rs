@@ -6,6 +6,7 @@ mod bundles;
 mod compared;
 mod convolution;
 mod entries;
+mod fuzz;
 mod goldens_backends;
 mod goldens_reference;
 mod hybrid;

@@ -15,9 +15,11 @@ const EXPECTED: &str = "expected a PNG, JPEG, WebP, GIF, BMP, TIFF, PNM or ICO f
 
 /// Most pixels of images that are decoded at the same time, unless a single one has more.
 const AT_ONCE: u64 = 16 << 20;
+/// Most images that a model sees at the same time: more are hardly faster, and take memory.
+const MOST_AT_ONCE: usize = 16;
 
 /// An image from a file, upright, with the colours that Pillow's `convert("RGB")` gives it.
-pub(super) fn read(path: &Path) -> Outcome<Picture> {
+pub(crate) fn read(path: &Path) -> Outcome<Picture> {
     let (mut decoder, format) = open(path)?;
     let place = |fault: String| wrong(path, &fault);
     let fault = |e: image::ImageError| place(undecodable(&e));
@@ -53,7 +55,7 @@ pub(super) fn groups(paths: &[PathBuf]) -> Outcome<Vec<&[PathBuf]>> {
     let (mut groups, mut start, mut sum) = (Vec::new(), 0, 0);
     for (at, path) in paths.iter().enumerate() {
         let pixels = pixels(path)?;
-        if at > start && sum + pixels > AT_ONCE {
+        if at > start && (sum + pixels > AT_ONCE || at - start == MOST_AT_ONCE) {
             groups.push(&paths[start..at]);
             (start, sum) = (at, 0);
         }

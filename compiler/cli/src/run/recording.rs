@@ -22,7 +22,7 @@ use crate::output::note;
 const CHUNK: usize = 4096;
 
 /// A recording as a file or a pipe has it, its channels mixed to one.
-pub(super) fn read(path: &Path) -> Outcome<Sound> {
+pub(crate) fn read(path: &Path) -> Outcome<Sound> {
     let place = |fault: String| Failure::wrong(format!("{}: {fault}", path.display()));
     let mut file = File::open(path).map_err(|e| Failure::io(path, &e))?;
     let mut head = Vec::new();
@@ -99,7 +99,7 @@ fn decode(source: Box<dyn MediaSource>, head: &[u8]) -> Result<Sound, String> {
 }
 
 /// The same recording with `rate` samples per second.
-pub(super) fn at_rate(sound: Sound, rate: u32) -> Outcome<Sound> {
+pub(crate) fn at_rate(sound: Sound, rate: u32) -> Outcome<Sound> {
     if sound.rate() == rate {
         return Ok(sound);
     }

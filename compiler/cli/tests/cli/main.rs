@@ -7,6 +7,8 @@ mod compare;
 #[cfg(feature = "download")]
 mod download;
 mod gguf;
+#[cfg(unix)]
+mod hammer;
 mod healing;
 mod hostile_text;
 mod hub;

@@ -204,12 +204,17 @@ impl<'a> Sources<'a> {
     }
 }
 
+/// What names are compared with one that is unknown.
+const MAX_CANDIDATES: usize = 5_000;
+const MAX_NAMES_LENGTH: usize = 400;
+
 /// The valid name most like `name`, if one is near enough to be meant.
 pub(super) fn nearest<'n>(name: &str, valid: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     // Jaro-Winkler forgives too much where there are few letters.
     let short = name.chars().count() < 4;
     let mut best: Option<(f64, &str)> = None;
-    for candidate in valid {
+    // Each comparison takes as long as both names together, and a stranger may have many.
+    for candidate in valid.into_iter().filter(|c| name.len() + c.len() < MAX_NAMES_LENGTH).take(MAX_CANDIDATES) {
         let edits = strsim::normalized_damerau_levenshtein(name, candidate);
         let score = if short { edits } else { edits.max(strsim::jaro_winkler(name, candidate) - 0.2) };
         if score >= 0.5 && best.is_none_or(|(s, _)| score > s) {

@@ -87,6 +87,17 @@ impl Library {
         self.architectures().find(lists).map(str::to_string)
     }
 
+    /// The first architecture file for each class.
+    pub fn architectures_by_class(&self) -> BTreeMap<String, String> {
+        let mut files = BTreeMap::new();
+        for file in self.architectures() {
+            for class in self.classes(file) {
+                files.entry(class).or_insert_with(|| file.to_string());
+            }
+        }
+        files
+    }
+
     /// The architecture files that list `model_type` (of config.json) in their `model_types`. Files that cannot be read are
     /// passed over.
     pub fn architectures_for_model_type(&self, model_type: &str) -> Vec<String> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use gristmill_bundle::size::Expr;
-use gristmill_bundle::{Binding, Elem, EntryRole, Manifest, Programs, shader_fault};
+use gristmill_bundle::{Binding, Elem, EntryRole, Manifest, Programs};
 
 use super::buffers::{Buffers, Need};
 use super::device::{BufferSpec, Copy, Gpu, Reading, Usage, Work};
@@ -142,7 +142,9 @@ impl<G: Gpu, F: Files> Executor<G, F> {
             }
             let file = &choose(kernel, gpu.info())?.file;
             let source = files.text(file).await?;
-            if let Some(fault) = shader_fault(&source) {
+            // Browsers have limits of their own.
+            #[cfg(feature = "native")]
+            if let Some(fault) = gristmill_bundle::shader_fault(&source) {
                 return Err(Error::Text { file: file.clone(), message: fault });
             }
             gpu.compile(&kernel.name, &source, &kernel.writes).await.map_err(|e| match e {

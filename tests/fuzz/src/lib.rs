@@ -1,0 +1,75 @@
+//! Everything that reads bytes of strangers, one function each. `cargo xtask fuzz` looks for inputs that make one of them
+//! panic, hang or take too much memory; the tests try the seeds, what was found before, and some changes of both.
+
+mod bundles;
+mod change;
+mod kernels;
+mod media;
+mod models;
+mod scratch;
+mod seeds;
+mod texts;
+
+pub use change::Changer;
+pub use seeds::{Seed, root};
+
+/// Whether a reader took its input.
+pub type Accepted = bool;
+
+/// A reader.
+pub struct Target {
+    /// Name, and that of its folder in `corpus`.
+    pub name: &'static str,
+    /// A folder of the repository, and how files in it end that it can read, besides its corpus.
+    seeds: Seeds,
+    /// Most bytes of an input.
+    pub most: usize,
+    read: fn(&[u8]) -> Accepted,
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Target").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Target {
+    /// Reads an input. Whatever that is, it comes back.
+    pub fn run(&self, data: &[u8]) -> Accepted {
+        (self.read)(data)
+    }
+}
+
+type Seeds = Option<(&'static str, &'static str)>;
+
+const fn of(name: &'static str, seeds: Seeds, most: usize, read: fn(&[u8]) -> Accepted) -> Target {
+    Target { name, seeds, most, read }
+}
+
+/// All readers, in the order in which data passes through.
+pub const TARGETS: &[Target] = &[
+    of("architecture", Some(("models", "ron")), 16 << 10, models::architecture),
+    of("compile", None, 8 << 10, models::compile),
+    of("policy", Some(("models/precision", "ron")), 4 << 10, models::policy),
+    of("config", None, 8 << 10, models::config),
+    of("settings", None, 16 << 10, models::settings),
+    of("weights", None, 16 << 10, models::weights),
+    of("index", None, 8 << 10, models::index),
+    of("gguf", Some(("tests/fixtures/gguf", "gguf")), 64 << 10, models::gguf),
+    of("tokenizer", Some(("runtime/web/test/fixtures/tokenizers", "json")), 32 << 10, texts::tokenizer),
+    of("template", Some(("tests/fixtures/chat/templates", "jinja")), 16 << 10, texts::template),
+    of("manifest", None, 32 << 10, bundles::manifest),
+    of("programs", None, 16 << 10, bundles::programs),
+    of("graph", None, 16 << 10, bundles::graph),
+    of("size", None, 256, bundles::size),
+    of("shader", Some(("tests/golden/wgsl/chrome", "wgsl")), 16 << 10, kernels::shader),
+    of("module", None, 16 << 10, kernels::module),
+    of("image", None, 16 << 10, media::image),
+    of("audio", None, 16 << 10, media::audio),
+    of("inputs", None, 8 << 10, media::inputs),
+];
+
+/// The target of this name.
+pub fn target(name: &str) -> Option<&'static Target> {
+    TARGETS.iter().find(|t| t.name == name)
+}
