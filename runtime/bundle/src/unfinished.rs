@@ -18,9 +18,6 @@ static LIVE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 static ABANDONED: AtomicBool = AtomicBool::new(false);
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
-/// A directory without a manifest that is older than this has been given up.
-const OLD: Duration = Duration::from_secs(3600);
-
 fn live() -> MutexGuard<'static, Vec<PathBuf>> {
     // Paths are valid whatever a thread was doing.
     LIVE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -136,7 +133,8 @@ fn prefix(target: &Path) -> String {
 /// A new manifest, with its lock.
 fn locked(dir: &Path) -> io::Result<File> {
     let path = dir.join(MANIFEST);
-    let file = File::create_new(&path)?;
+    // Who sweeps may have made it, too: whoever has the lock first has the directory.
+    let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(&path)?;
     match file.try_lock() {
         Ok(()) if is_at(&file, &path) => Ok(file),
         Ok(()) => Err(io::Error::other("somebody else has removed it")),
@@ -172,22 +170,14 @@ fn sweep(parent: &Path, target: &Path) {
     left.for_each(|entry| remove_unused(&entry.path()));
 }
 
-/// Removes the directory of a bundle that nobody writes or reads; one without a manifest if it is an hour old.
+/// Removes the directory of a bundle that nobody writes or reads.
 pub fn remove_unused(path: &Path) {
     let place = path.join(MANIFEST);
-    match File::open(&place) {
-        Ok(manifest) => {
-            if manifest.try_lock().is_ok() && is_at(&manifest, &place) {
-                // It is only in the way.
-                let _ = fs::remove_dir_all(path);
-            }
-        }
-        Err(_) => {
-            let age = fs::metadata(path).and_then(|m| m.modified()).ok().and_then(|t| t.elapsed().ok());
-            if age.is_some_and(|age| age > OLD) {
-                let _ = fs::remove_dir_all(path);
-            }
-        }
+    // One without a manifest is just being made, or was when its program was killed.
+    let Ok(manifest) = File::open(&place).or_else(|_| File::create_new(&place)) else { return };
+    if manifest.try_lock().is_ok() && is_at(&manifest, &place) {
+        // It is only in the way.
+        let _ = fs::remove_dir_all(path);
     }
 }
 

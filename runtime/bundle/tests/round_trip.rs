@@ -169,11 +169,13 @@ fn leftovers_are_removed() {
     fs::create_dir_all(dead.join("weights")).unwrap();
     fs::write(dead.join(MANIFEST), "").unwrap();
     fs::write(dead.join("weights/unfinished"), "half").unwrap();
+    let bare = tmp.path().join(".bundle.tmp-999999-1");
+    fs::create_dir(&bare).unwrap();
     let other = tmp.path().join(".bundles.tmp-1-0");
     fs::create_dir_all(&other).unwrap();
     let writer = BundleWriter::create(&dir).unwrap();
     let second = BundleWriter::create(&dir).unwrap();
-    assert!(!dead.exists() && other.exists());
+    assert!(!dead.exists() && !bare.exists() && other.exists());
     assert!(writer.dir().exists() && second.dir().exists() && writer.dir() != second.dir());
     drop((writer, second));
     assert_eq!(fs::read_dir(tmp.path()).unwrap().count(), 1);

@@ -205,7 +205,7 @@ impl<'a> Sources<'a> {
 }
 
 /// What names are compared with one that is unknown.
-const MAX_CANDIDATES: usize = 5_000;
+const MAX_CANDIDATES: usize = 1_000;
 const MAX_NAMES_LENGTH: usize = 400;
 
 /// The valid name most like `name`, if one is near enough to be meant.
