@@ -2,7 +2,6 @@
 // WebAssembly. Each must give a result or an error that names the file. It takes what `npm ci` has put into
 // runtime/web/node_modules and what `cargo xtask web` has built.
 
-import { fork } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -10,6 +9,7 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { Random, seedOf } from "./random.mjs";
+import { mib, Runner } from "./runner.mjs";
 import { changeTemplate } from "./templates.mjs";
 import { changeTokenizer } from "./tokenizers.mjs";
 
@@ -25,7 +25,7 @@ is a chat template, other .json files are tokenizers. Without any, those of the 
   --help        this text
 
 Findings are written to target/fuzz/page: errors of other kinds than the page's own, files that take more than
-${5} s or 1 GiB, and crashes. The exit code is 1 if there are any.`;
+5 s or 1 GiB, and crashes. The exit code is 1 if there are any.`;
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const WEB = join(ROOT, "runtime/web");
@@ -38,149 +38,53 @@ const CORPORA = [
   "tests/fuzz/corpus/tokenizer",
   "tests/fuzz/corpus/template",
 ];
-const WORKER = fileURLToPath(new URL("worker.mjs", import.meta.url));
-/** Where the process notes what it is about to do. */
+/** Where the process that takes files notes what it is about to do. */
 const STAGE = join(ROOT, "target/fuzz/stage");
 const TARGETS = ["tokenizer", "template"];
 
-/** What one file may take. */
-const MAX_MS = 5000;
-const MAX_BYTES = 2 ** 30;
-/** A process that works for so long is ended; on a busy machine it may wait for longer. */
-const HANG_MS = 10_000;
-const WAIT_MS = 60_000;
-const LOOK_MS = 100;
-const LIMITS = ["--max-old-space-size=1024", "--stack-size=984"];
-const STDIO = ["ignore", "ignore", "pipe", "ipc"];
 /** Larger files would take all the time for themselves. */
 const MAX_FILE = 1 << 18;
 
-/**
- * A process that is replaced after it hung or crashed. It is none of the threads of this one because what the engine of
- * JavaScript cannot go on from ends all of them.
- */
-class Runner {
-  constructor(bundle) {
-    this.bundle = bundle;
-    this.peak = 0;
-    this.child = null;
-  }
-
-  async start() {
-    this.child = fork(WORKER, [this.bundle, STAGE], { execArgv: LIMITS, serialization: "advanced", stdio: STDIO });
-    const { child } = this;
-    this.said = "";
-    child.stderr.on("data", (data) => (this.said = (this.said + data).slice(0, 4000)));
-    const { fault } = await this.answer(null);
-    if (fault) throw new Error(`the worker does not start: ${fault.message}`);
-  }
-
-  async stop() {
-    const { child } = this;
-    this.child = null;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const gone = new Promise((resolve) => child.once("exit", resolve));
-    child.kill("SIGKILL");
-    await gone;
-  }
-
-  /** What becomes of a file. */
-  async run(input) {
-    if (!this.child) await this.start();
-    const outcome = await this.answer(input);
-    this.peak = Math.max(this.peak, outcome.rss ?? 0);
-    if (!outcome.fault && outcome.grown > MAX_BYTES) outcome.fault = fault("memory", `${mib(outcome.grown)} MiB more`);
-    if (!outcome.fault && outcome.ms > MAX_MS) outcome.fault = fault("slow", `more than ${MAX_MS} ms`);
-    // The engine of templates is of no use after a fault.
-    if (outcome.fault) await this.stop();
-    return outcome;
-  }
-
-  /** The answer to a message, or the end of the process. */
-  answer(input) {
-    const { child } = this;
-    const began = performance.now();
-    const { ms: before = 0 } = usage(child.pid);
-    return new Promise((resolve) => {
-      const end = (outcome) => {
-        clearInterval(watch);
-        for (const name of ["message", "close"]) child.removeAllListeners(name);
-        resolve(outcome);
-      };
-      const failed = (why) => end({ fault: why, ms: performance.now() - began });
-      const watch = setInterval(() => {
-        const { rss = 0, ms = Infinity } = usage(child.pid);
-        this.peak = Math.max(this.peak, rss);
-        const waited = performance.now() - began;
-        if (waited < HANG_MS || (waited < WAIT_MS && ms - before < HANG_MS)) return;
-        failed(fault("hang", `no answer after ${HANG_MS} ms: ${readFileSync(STAGE, "utf8").trim()}`));
-      }, LOOK_MS);
-      child.on("message", end);
-      child.on("close", (code, signal) => failed(crash(this.said, signal ?? `code ${code}`)));
-      if (input) child.send(input);
-    });
-  }
-}
-
-/** What a process has used so far, where the system says it. */
-function usage(pid) {
-  try {
-    const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
-      .replace(/^.*\) /, "")
-      .split(" ")
-      .map(Number);
-    return { ms: (fields[11] + fields[12]) * 10, rss: fields[21] * 4096 };
-  } catch {
-    return {};
-  }
-}
-
-/** The end of a process by what it said. */
-function crash(said, how) {
-  const words = /(Fatal JavaScript .*|FATAL ERROR: .*|\w*Error: .*)/.exec(said)?.[1] ?? how;
-  const frames = said.split("\n").filter((line) => /^\s*\d+: 0x/.test(line) && line.includes("v8::"));
-  const stack = frames.slice(-4).map((line) => line.replace(/^\s*\d+: 0x[0-9a-f]+ /, "    at "));
-  const stage = readFileSync(STAGE, "utf8").trim();
-  return fault(
-    /out of memory|Allocation failed/.test(words) ? "memory" : "crash",
-    `${words}: ${stage}`,
-    stack.join("\n"),
-  );
-}
-
-const fault = (kind, message, stack = "") => ({ kind, message, stack });
-const mib = (bytes) => Math.round(bytes / 2 ** 20);
-
-/** Findings, each once. */
+/** Findings, each once: what they have in common is the message and the frame that it comes from. */
 class Findings {
   constructor() {
-    this.known = new Set();
+    this.known = new Map();
     this.count = { tokenizer: 0, template: 0 };
   }
 
-  add(input, { kind, message, stack }) {
-    // Frames of files of the page, without where they are on this machine.
-    const frames = stack.split("\n").filter((line) => /^\s+at /.test(line));
-    const lines = frames.slice(0, 5).map((line) => line.replace(/\(?(file:\/\/)?\/\S*?\/(runtime|tests)\//, "($2/"));
-    // Numbers differ from file to file, and so do texts out of it.
-    const same = message
-      .replace(/["'`].*["'`]/gs, "..")
-      .replace(/\d+/g, "N")
-      .slice(0, 100);
-    const key = [input.target, kind, same, lines[0]].join("|");
-    if (this.known.has(key)) return;
-    this.known.add(key);
+  add(input, fault) {
+    const lines = framesOf(fault.stack);
+    const key = [input.target, fault.kind, withoutData(fault.message), lines[0]].join("|");
+    const known = this.known.get(key);
+    if (known) {
+      known.times += 1;
+      return;
+    }
+    const name = nameOf(input, fault.kind);
+    this.known.set(key, { name, times: 1 });
     this.count[input.target] += 1;
-    const hash = createHash("sha256").update(input.text).digest("hex").slice(0, 12);
-    const path = join(
-      OUT,
-      `${input.target}-${kind}-${hash}.${input.target === "tokenizer" || input.json ? "json" : "jinja"}`,
-    );
     mkdirSync(OUT, { recursive: true });
-    writeFileSync(path, input.text);
-    console.log(`\n${path.slice(ROOT.length)}\n  from ${input.from}\n  ${kind}: ${message.slice(0, 300)}`);
+    writeFileSync(join(OUT, name), input.text);
+    console.log(`\n${name}\n  from ${input.from}\n  ${fault.kind}: ${fault.message.slice(0, 300)}`);
     for (const line of lines) console.log(line);
   }
+}
+
+/** The first frames of a stack, without where the repository is. */
+function framesOf(stack) {
+  const frames = stack.split("\n").filter((line) => /^\s+at /.test(line));
+  return frames.slice(0, 5).map((line) => line.replaceAll("file://", "").replaceAll(ROOT, ""));
+}
+
+/** A message without what differs from file to file. */
+function withoutData(message) {
+  const data = /["'`\/].*["'`\/]/gs;
+  return message.replace(data, "..").replace(/\d+/g, "N").slice(0, 100);
+}
+
+function nameOf({ target, json, text }, kind) {
+  const hash = createHash("sha256").update(text).digest("hex").slice(0, 12);
+  return `${target}-${kind}-${hash}.${target === "tokenizer" || json ? "json" : "jinja"}`;
 }
 
 /** All files of a corpus. */
@@ -198,21 +102,17 @@ function isInput(path) {
   return named && size <= MAX_FILE;
 }
 
+function readInput(path) {
+  const isTemplate = /\.jinja$|template/.test(path.startsWith(ROOT) ? path.slice(ROOT.length) : path);
+  const text = new TextDecoder().decode(readFileSync(path));
+  const json = isTemplate && path.endsWith(".json");
+  return { target: isTemplate ? "template" : "tokenizer", json, text, from: basename(path) };
+}
+
 function readCorpora(paths) {
   const given = paths.length > 0;
   const files = (given ? paths : CORPORA.map((path) => join(ROOT, path)).filter(existsSync)).flatMap(filesOf);
-  const inputs = files
-    .filter((path) => given || isInput(path))
-    .map((path) => {
-      const isTemplate = /\.jinja$|template/.test(path.startsWith(ROOT) ? path.slice(ROOT.length) : path);
-      const text = new TextDecoder().decode(readFileSync(path));
-      return {
-        target: TARGETS[Number(isTemplate)],
-        json: isTemplate && path.endsWith(".json"),
-        text,
-        from: basename(path),
-      };
-    });
+  const inputs = files.filter((path) => given || isInput(path)).map(readInput);
   return Object.fromEntries(TARGETS.map((target) => [target, inputs.filter((input) => input.target === target)]));
 }
 
@@ -256,7 +156,7 @@ async function execute(runner, input, row, findings) {
 }
 
 async function fuzz({ seconds, seed, targets, corpora }) {
-  const [runner, findings] = [new Runner(await bundled()), new Findings()];
+  const [runner, findings] = [new Runner(await bundled(), STAGE), new Findings()];
   const rows = targets.map((target) => ({ target, executions: 0, accepted: 0, refused: 0, slowest: 0, peak: 0 }));
   const one = async (row, input) => {
     runner.peak = 0;
@@ -274,7 +174,9 @@ async function fuzz({ seconds, seed, targets, corpora }) {
   return rows.every(({ target }) => findings.count[target] === 0);
 }
 
-function print(rows, { count }, seconds) {
+function print(rows, { count, known }, seconds) {
+  if (known.size > 0) console.log("\nFindings, and how many files led to them:");
+  for (const { name, times } of known.values()) console.log(`  ${name} ${times}`);
   console.log(
     "\n| target | executions | accepted | refused | findings | slowest ms | peak MiB |\n| --- " +
       "| --: ".repeat(6) +

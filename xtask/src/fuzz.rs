@@ -26,6 +26,37 @@ const COVERAGE: [&str; 5] = [
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
 ];
 
+/// What compiles modules, talks to devices and servers, and prints: it reads nothing of strangers that others have not
+/// checked, takes long to build with coverage, and would be slow.
+const WITHOUT: [&str; 24] = [
+    "addr2line",
+    "ash",
+    "clap",
+    "cranelift",
+    "gimli",
+    "gpu_",
+    "hyper",
+    "indicatif",
+    "libloading",
+    "naga_bridge",
+    "object",
+    "pulley",
+    "rayon",
+    "regalloc2",
+    "ring",
+    "rustls",
+    "rustix",
+    "tokio",
+    "ureq",
+    "wasmtime",
+    "webpki",
+    "wgpu",
+    "windows",
+    "winapi",
+];
+/// Tells this program that it is called in the place of the compiler.
+const COMPILER: &str = "GRISTMILL_FUZZ_COMPILER";
+
 /// `cargo xtask fuzz`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -75,7 +106,7 @@ struct Report {
 /// Builds the targets and runs them.
 pub(crate) fn fuzz(place: &Place, args: &FuzzArgs) -> Outcome {
     let folder = place.root.join("target/fuzz");
-    let program = build(place, &folder)?;
+    let program = build(place)?;
     let targets = chosen(&program, &args.only)?;
     if let Some(input) = &args.input {
         return targets.iter().try_for_each(|t| repeat(&program, t, input));
@@ -101,18 +132,42 @@ pub(crate) fn fuzz(place: &Place, args: &FuzzArgs) -> Outcome {
     summary(reports)
 }
 
-/// The program with all targets, with coverage; build scripts and macros are compiled without it.
-fn build(place: &Place, folder: &Path) -> Outcome<PathBuf> {
+/// Whether cargo calls this program in the place of the compiler.
+pub(crate) fn is_compiler() -> bool {
+    std::env::var_os(COMPILER).is_some()
+}
+
+/// Compiles a crate, with coverage where that is of use. Build scripts and macros are compiled for no target.
+pub(crate) fn compile() -> Outcome {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let (compiler, rest) = words.split_first().ok_or("no compiler")?;
+    let behind = |flag: &str| rest.iter().position(|word| word == flag).and_then(|at| rest.get(at + 1));
+    let name = behind("--crate-name").map_or("", String::as_str);
+    let covered = behind("--target").is_some() && !WITHOUT.iter().any(|prefix| name.starts_with(prefix));
+    let mut command = Command::new(compiler);
+    command.args(rest);
+    if covered {
+        command.args(COVERAGE);
+    }
+    let status = command.status().map_err(|e| at(Path::new(compiler), &e))?;
+    if status.success() { Ok(()) } else { Err(format!("compiling {name} failed")) }
+}
+
+/// The program with all targets, with coverage.
+fn build(place: &Place) -> Outcome<PathBuf> {
     let about = output(Command::new("rustc").arg("-vV"), "rustc")?;
     let host = about.lines().find_map(|line| line.strip_prefix("host: "));
     let host = host.ok_or("rustc -vV names no host")?;
+    // Beside what is found, which people throw away.
+    let target = place.root.join("target/fuzz-build");
     let mut command = Command::new("cargo");
     command.current_dir(&place.root).args(["build", "--locked", "--profile", "fuzz", "--target", host]);
     command.args(["--package", "gristmill-fuzz", "--features", "engine", "--bin", "fuzz"]);
-    command.arg("--target-dir").arg(folder.join("build"));
-    command.env("CARGO_ENCODED_RUSTFLAGS", COVERAGE.join("\u{1f}")).env("CARGO_INCREMENTAL", "0");
+    command.arg("--target-dir").arg(&target);
+    let own = std::env::current_exe().map_err(|e| at(Path::new("this program"), &e))?;
+    command.env("RUSTC_WRAPPER", own).env(COMPILER, "1").env("CARGO_INCREMENTAL", "0");
     run(&mut command, "building the fuzz targets")?;
-    Ok(folder.join("build").join(host).join("fuzz/fuzz"))
+    Ok(target.join(host).join("fuzz/fuzz"))
 }
 
 fn chosen(program: &Path, only: &[String]) -> Outcome<Vec<Target>> {

@@ -60,6 +60,10 @@ struct WebArgs {
 }
 
 fn main() -> ExitCode {
+    if fuzz::is_compiler() {
+        // What is wrong, the compiler has said.
+        return fuzz::compile().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
     let done = match Cli::parse().task {
         Task::Web(args) => web(&args),
         Task::Fuzz(args) => Place::of_this_repository().and_then(|place| fuzz::fuzz(&place, &args)),

@@ -37,6 +37,8 @@ pub struct Piece {
 pub struct Bundle {
     source: Box<dyn Source>,
     manifest: Manifest,
+    /// Where each shard begins in the weight stream.
+    shard_begins: Vec<u64>,
     /// The last shard read, because neighbouring tensors share one.
     last_shard: Mutex<Option<(usize, Arc<Vec<u8>>)>>,
 }
@@ -60,7 +62,13 @@ impl Bundle {
             return Err(mismatch(MANIFEST, &format!("at most {MAX_JSON} bytes"), &format!("{size}")));
         }
         let manifest = parse_manifest(&source.read(MANIFEST)?)?;
-        Ok(Bundle { source, manifest, last_shard: Mutex::new(None) })
+        let begins = manifest.shards.iter().scan(0, |end, shard| {
+            let begin = *end;
+            *end += shard.bytes;
+            Some(begin)
+        });
+        let shard_begins = begins.collect();
+        Ok(Bundle { source, manifest, shard_begins, last_shard: Mutex::new(None) })
     }
 
     /// The manifest, valid.
@@ -134,14 +142,13 @@ impl Bundle {
         };
         let (first, end) = (tensor.offset, tensor.offset + tensor.bytes);
         let mut out = Vec::with_capacity(tensor.bytes as usize);
-        let mut begin = 0;
-        for (i, shard) in self.manifest.shards.iter().enumerate() {
-            let (from, to) = (first.max(begin), end.min(begin + shard.bytes));
+        let start = self.shard_begins.partition_point(|begin| *begin <= first).saturating_sub(1);
+        for (i, begin) in self.shard_begins.iter().enumerate().skip(start).take_while(|(_, begin)| **begin < end) {
+            let (from, to) = (first.max(*begin), end.min(begin + self.manifest.shards[i].bytes));
             if from < to {
                 let content = self.cached_shard(i)?;
                 out.extend_from_slice(&content[(from - begin) as usize..(to - begin) as usize]);
             }
-            begin += shard.bytes;
         }
         Ok(out)
     }

@@ -18,7 +18,11 @@ use crate::size::Size;
 /// Path of the manifest in a bundle.
 pub const MANIFEST: &str = "manifest.json";
 /// Largest accepted manifest or program file, in bytes.
-pub const MAX_JSON: u64 = 256 << 20;
+pub const MAX_JSON: u64 = 32 << 20;
+/// Largest file besides manifest, programs and weights, in bytes.
+const MAX_FILE: u64 = 256 << 20;
+/// Folder of programs.
+const PROGRAMS: &str = "programs/";
 /// Largest weight file, in bytes.
 pub const MAX_SHARD: u64 = 32 << 20;
 
@@ -28,6 +32,11 @@ const MAX_NAME: usize = 500;
 const MAX_BINDINGS: usize = 64;
 /// For every list; real bundles stay far below.
 const MAX_COUNT: usize = 1 << 20;
+/// For what every buffer or step is compared with.
+const MAX_STATES: usize = 2_000;
+const MAX_INPUTS: usize = 256;
+const MAX_SLOTS: usize = 20_000;
+const MAX_STEPS: usize = 20_000;
 /// WebGPU offers at least this alignment for bindings, and no less is needed anywhere.
 const TENSOR_ALIGN: u64 = 256;
 
@@ -69,6 +78,10 @@ impl Check<'_> {
     }
 
     fn info(&self, place: &str, info: &FileInfo) -> Result<(), Error> {
+        let most = if place.starts_with(PROGRAMS) { MAX_JSON } else { MAX_FILE };
+        if info.bytes > most {
+            return self.fail(place, format!("{} bytes, at most {most} are accepted", info.bytes));
+        }
         self.hash(place, &info.sha256)
     }
 
@@ -178,7 +191,7 @@ impl Manifest {
     }
 
     fn check_inputs(&self, check: &Check<'_>, symbols: &[&str]) -> Result<(), Error> {
-        check.count("inputs", self.inputs.len(), 1000)?;
+        check.count("inputs", self.inputs.len(), MAX_INPUTS)?;
         let mut seen = BTreeSet::new();
         for input in &self.inputs {
             let place = format!("input `{}`", input.name);
@@ -195,7 +208,7 @@ impl Manifest {
     }
 
     fn check_states(&self, check: &Check<'_>, symbols: &[&str]) -> Result<(), Error> {
-        check.count("states", self.states.len(), MAX_COUNT)?;
+        check.count("states", self.states.len(), MAX_STATES)?;
         let lasting: Vec<&str> = symbols.iter().copied().filter(|s| !matches!(*s, "T" | "P")).collect();
         let mut seen = BTreeSet::new();
         for state in &self.states {
@@ -307,7 +320,7 @@ impl Manifest {
 
 /// Where the programs of a profile are.
 pub fn programs_path(profile: &str) -> String {
-    format!("programs/{profile}.json")
+    format!("{PROGRAMS}{profile}.json")
 }
 
 impl Programs {
@@ -331,8 +344,8 @@ impl Programs {
         let program = &self.programs[&entry.name];
         let symbols = manifest.symbol_names();
         let place = format!("program `{}`", entry.name);
-        check.count(&place, program.slots.len(), MAX_COUNT)?;
-        check.count(&place, program.steps.len(), MAX_COUNT)?;
+        check.count(&format!("{place}, slots"), program.slots.len(), MAX_SLOTS)?;
+        check.count(&format!("{place}, steps"), program.steps.len(), MAX_STEPS)?;
         for slot in &program.slots {
             check.size(&place, slot, &symbols)?;
         }

@@ -314,6 +314,14 @@ fn choice(place: u32, default: &str) -> Choice {
     Choice { name: "language".to_string(), place, values, default: Some(default.to_string()) }
 }
 
+fn largest_file(m: &mut Manifest) -> &mut FileInfo {
+    m.files.values_mut().max_by_key(|info| info.bytes).unwrap()
+}
+
+fn forward(p: &mut Programs) -> &mut Program {
+    p.programs.get_mut("forward").unwrap()
+}
+
 #[test]
 fn forged_manifests_are_refused() {
     let tmp = tempfile::tempdir().unwrap();
@@ -334,6 +342,9 @@ fn forged_manifests_are_refused() {
         (|m| m.symbols[0].name = "B-1".into(), "identifier"),
         (|m| m.profiles.push("x/../../y".into()), "is not in files"),
         (|m| m.model.prefill_chunk = 0, "must not be 0"),
+        (|m| m.states = vec![m.states[0].clone(); 2_001], "2001 elements, at most 2000 are accepted"),
+        (|m| m.inputs = vec![m.inputs[0].clone(); 257], "257 elements, at most 256 are accepted"),
+        (|m| largest_file(m).bytes = 1 << 40, "1099511627776 bytes, at most"),
         (
             |m| m.model.choices = vec![choice(1, "a")],
             "place 1 is not behind the one before, or beyond the start tokens",
@@ -395,6 +406,11 @@ fn forged_programs_are_refused() {
         (|p| step(p).grid = size("nope"), "`nope` is not a declared symbol"),
         (|p| p.kernels[0].variants.truncate(1), "require nothing"),
         (|p| p.kernels[0].variants[1].file = "other.wgsl".into(), "not in the manifest"),
+        (
+            |p| forward(p).steps = vec![forward(p).steps[0].clone(); 20_001],
+            "steps: 20001 elements, at most 20000 are accepted",
+        ),
+        (|p| forward(p).slots = vec![size("1"); 20_001], "slots: 20001 elements, at most 20000 are accepted"),
         (|p| p.programs.clear(), "no program for entry `forward`"),
         (|p| spare(p).kernel = 1, "spare: kernel 1 does not exist"),
         (|p| p.spares.clear(), "spare: kernel 0 does not exist"),

@@ -188,3 +188,33 @@ fn tensors_that_do_not_fit() {
         .run(&["run", "bundle", "--inputs", "in.safetensors", "--outputs", "out.safetensors"])
         .fails(2, &["in.safetensors", "cut short"]);
 }
+
+/// What there is much of takes no longer than reading it, and messages fit on a screen.
+#[test]
+fn long_lists() {
+    let short = |damage: &dyn Fn(&Path), texts: &[&str]| {
+        let place = Place::new();
+        damage(&place.model());
+        let ran = place.run(&["compile", "model", "-o", "out", "--target", "native"]);
+        ran.fails(2, texts);
+        assert!(ran.stderr.len() < 20_000 && ran.stderr.lines().count() < 70, "{}", ran.stderr);
+    };
+    let classes: Vec<String> = (0..100_000).map(|i| format!("Class{i}")).collect();
+    short(
+        &|m| edit_json(&m.join("config.json"), |c| c["architectures"] = json!(classes)),
+        &["no shipped architecture handles Class0, Class1, ", " and 99990 more; write one"],
+    );
+    let ones = vec!["1"; 1_000_000].join(",");
+    short(
+        &|m| raw_file(&weights(m), &format!(r#"{{"a":{{"dtype":"F32","shape":[{ones}],"data_offsets":[0,4]}}}}"#), 4),
+        &["tensor `a`: it has 1000000 dimensions; at most 64 are possible"],
+    );
+    let tensor = |i: usize| {
+        format!(r#""model.layers.{i}.x":{{"dtype":"F32","shape":[1],"data_offsets":[{},{}]}}"#, 4 * i, 4 * i + 4)
+    };
+    let tensors: Vec<String> = (0..100_000).map(tensor).collect();
+    short(
+        &|m| raw_file(&weights(m), &format!("{{{}}}", tensors.join(",")), 400_000),
+        &["is not in the checkpoint", "more lines"],
+    );
+}

@@ -30,7 +30,7 @@ type Bytes = Uint8Array<ArrayBuffer>;
 
 const WAITING_BYTES = 128 << 20;
 /** A manifest says this much at most. */
-const MAX_MANIFEST_BYTES = 256 << 20;
+const MAX_MANIFEST_BYTES = 32 << 20;
 const HASH_BYTES = 32;
 
 /** A source of the files of a bundle. */
