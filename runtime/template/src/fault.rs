@@ -120,6 +120,12 @@ impl Budget {
         self.take(bytes as u64)
     }
 
+    /// Takes steps for looking at each letter of a text: outside of ASCII a page asks the browser about each.
+    pub(crate) fn letters(&self, text: &str) -> Res<()> {
+        let foreign = text.bytes().filter(|b| *b >= 0xc0).count() as u64;
+        self.steps(text.len() as u64 / 64 + 8 * foreign)
+    }
+
     /// Asks for the items of a list before it is made.
     pub(crate) fn items(&self, count: usize) -> Res<()> {
         self.take((count as u64).saturating_mul(size_of::<crate::value::Value>() as u64))

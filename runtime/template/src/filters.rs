@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use crate::ast::Binary;
-use crate::fault::{Res, fail, type_error};
+use crate::fault::{Budget, Res, fail, type_error};
 use crate::html;
 use crate::interp::Interp;
 use crate::json;
@@ -101,10 +101,13 @@ fn path(attribute: &Value) -> Vec<Value> {
     }
 }
 
-fn folded(value: Value, case: bool) -> Value {
+fn folded(budget: &Budget, value: Value, case: bool) -> Res<Value> {
     match value {
-        Value::Str(s) if !case => Value::like(platform::lower(&s.text), &s),
-        other => other,
+        Value::Str(s) if !case => {
+            budget.letters(&s.text)?;
+            Ok(Value::like(platform::lower(&s.text), &s))
+        }
+        other => Ok(other),
     }
 }
 
@@ -225,7 +228,7 @@ impl Interp<'_> {
                 let (mut seen, mut out) = (BTreeSet::new(), Vec::new());
                 for item in self.iterate(&value)? {
                     let key = self.get(item.clone(), &path(&attribute), None)?;
-                    if seen.insert(folded(key, case).key()?) {
+                    if seen.insert(folded(&self.budget, key, case)?.key()?) {
                         out.push(item);
                     }
                 }
@@ -430,7 +433,7 @@ impl Interp<'_> {
             let mut key = Vec::new();
             for path in &paths {
                 let part = self.get(item.clone(), path, default.as_ref())?;
-                key.push(folded(part, case));
+                key.push(folded(&self.budget, part, case)?);
             }
             // Several keys are compared as lists, which looks for a difference first.
             let key = if name == "sort" { Value::list(key)? } else { key.pop().unwrap_or(Value::None) };
@@ -465,7 +468,7 @@ impl Interp<'_> {
         let mut best: Option<(Value, Value)> = None;
         for item in self.iterate(value)? {
             let key = self.get(item.clone(), &path, None)?;
-            let key = folded(key, case);
+            let key = folded(&self.budget, key, case)?;
             match &best {
                 Some((old, _)) if !ops::ordered(&self.budget, sign, &key, old)? => {}
                 _ => best = Some((key, item)),
@@ -539,6 +542,7 @@ impl Interp<'_> {
             "title" => {
                 args.bind(name, &[])?;
                 self.budget.text(s.text.len())?;
+                self.budget.letters(&s.text)?;
                 Ok(Value::str(title(&s.text)))
             }
             "trim" => {

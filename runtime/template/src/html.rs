@@ -55,7 +55,7 @@ fn unescape(text: &str) -> String {
     while let Some(at) = rest.find('&') {
         out.push_str(&rest[..at]);
         rest = &rest[at..];
-        let end = rest.find(';').filter(|end| *end < 12);
+        let end = rest.bytes().take(12).position(|b| b == b';');
         let found = end.and_then(|end| {
             let name = &rest[1..end];
             let number = |digits: &str, radix| u32::from_str_radix(digits, radix).ok().and_then(char::from_u32);

@@ -173,6 +173,10 @@ mod held {
             ("{{ '%10000000000d' | format(1) }}", "bytes"),
             ("{{ 'a'.center(10 ** 12) }}{{ 'a' * 10 ** 12 }}", "bytes"),
             ("{{ [1] | batch(10000000000, 0) | list }}", "bytes"),
+            // Letters are work: each is looked at, and outside of ASCII that takes long in a page.
+            ("{% set x = 'İ' * 999999 %}{% for i in range(10) %}{{ x.casefold() | length }}{% endfor %}", "steps"),
+            ("{{ ('ﬃ' * 9999999) | unique | list }}", "the limit"),
+            ("{{ ('ﬃ' * 9999999) | join | tojson }}", "bytes"),
             ("{{ 'a' | indent(10 ** 12) }}", "bytes"),
             ("{{ ('a' * 10000).replace('', 'b' * 10000) }}", "bytes"),
             ("{% set ns = namespace() %}{% set ns.a = ns %}{{ ns }}", "200 deep"),
@@ -194,5 +198,9 @@ mod held {
             );
         }
         assert_eq!(render("x", "{{ 'aaaa'.count('') }}", "{}", 0).expect("a text"), "5");
+        // Neither of these takes time that grows with the square of its length.
+        let sigmas = render("x", "{{ ('Σ' * 19998).title() }}", "{}", 0).expect("a text");
+        assert!(sigmas.starts_with("Σσσ") && sigmas.ends_with("σσς"), "{}", &sigmas[sigmas.len() - 10..]);
+        assert_eq!(render("x", "{{ ('&' * 199998) | striptags | length }}", "{}", 0).expect("a text"), "199998");
     }
 }

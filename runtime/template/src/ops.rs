@@ -398,7 +398,8 @@ pub(crate) fn items(budget: &Budget, value: &Value) -> Res<Vec<Value>> {
     Ok(match value {
         Value::Undefined(_) => Vec::new(),
         Value::Str(s) => {
-            // Also those of a text that is safe are plain.
+            // Each is a text of its own. Also those of a text that is safe are plain.
+            budget.items(2 * count)?;
             let one = |c: char| Value::str(c.encode_utf8(&mut [0; 4]) as &str);
             s.text.chars().map(one).collect()
         }

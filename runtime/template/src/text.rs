@@ -56,11 +56,17 @@ pub(crate) const METHODS: [&str; 47] = [
     "zfill",
 ];
 
+/// Methods that change letters.
+const CASE: [&str; 6] = ["capitalize", "casefold", "lower", "upper", "swapcase", "title"];
+
 /// Calls a method; `items` are those of the argument of `join`.
 pub(crate) fn call(budget: &Budget, text: &Str, method: &str, args: Args) -> Res<Value> {
     let s = &*text.text;
     // Letters may become three, and bytes three times as many.
     budget.text(s.len())?;
+    if CASE.contains(&method) || method.starts_with("is") {
+        budget.letters(s)?;
+    }
     let like = |out: String| Ok(Value::like(out, text));
     match method {
         "capitalize" => none(method, args).and_then(|()| like(capitalize(s))),
@@ -137,6 +143,14 @@ fn lower_after(whole: &str, rest: &str) -> String {
     lower(whole)[lower(first).len()..].to_string()
 }
 
+/// The lower case of a sigma, which depends on the letters around it: a hundred on each side, where more are none.
+fn small_sigma(s: &str, at: usize) -> String {
+    const AROUND: usize = 100;
+    let start = s[..at].char_indices().rev().nth(AROUND - 1).map_or(0, |(i, _)| i);
+    let end = s[at..].char_indices().nth(AROUND + 1).map_or(s.len(), |(i, _)| at + i);
+    lower_after(&s[start..end], &s[at..end]).chars().take(1).collect()
+}
+
 fn casefold(s: &str) -> String {
     let mut out = String::with_capacity(s.len());
     for c in s.chars() {
@@ -170,7 +184,7 @@ fn swapcase(s: &str) -> String {
         if c.is_uppercase() {
             // With what is around, for the sake of the last sigma of a word.
             if c == 'Σ' {
-                out.push_str(&lower_after(s, &s[at..])[..2])
+                out.push_str(&small_sigma(s, at))
             } else {
                 out.push_str(&lower(c.encode_utf8(&mut [0; 4])))
             }
@@ -197,7 +211,7 @@ fn title(s: &str) -> String {
     for (at, c) in s.char_indices() {
         match (inside, c) {
             (false, _) => push_title(&mut out, c),
-            (true, 'Σ') => out.push_str(&lower_after(s, &s[at..])[..2]),
+            (true, 'Σ') => out.push_str(&small_sigma(s, at)),
             (true, _) => out.push_str(&lower(c.encode_utf8(&mut [0; 4]))),
         }
         inside = is_cased(c);

@@ -157,6 +157,7 @@ test("what would fill the memory is refused with the limit", () => {
   const times = (kind: string, part: unknown): unknown => ({ type: "Sequence", [kind]: Array(40).fill(part) });
   for (const parts of [
     { normalizer: times("normalizers", twice) },
+    { normalizer: times("normalizers", { type: "Replace", pattern: { String: "" }, content: "a" }) },
     { normalizer: { type: "Prepend", prepend: "a".repeat(5000) } },
     { pre_tokenizer: times("pretokenizers", bytes) },
     { decoder: times("decoders", twice) },
@@ -174,6 +175,26 @@ test("what the native tokenizer refuses is refused", () => {
     [{ normalizer: { type: "Precompiled", precompiled_charsmap: "*" } }, /precompiled_charsmap is damaged/],
   ] as const) {
     assert.throws(() => makeTokenizer(toy(parts)), message);
+  }
+});
+
+test("long texts are errors where engines cannot hold them", () => {
+  const twice = { type: "Replace", pattern: { String: "a" }, content: "aa" };
+  const normalizer = { type: "Sequence", normalizers: Array(12).fill(twice) };
+  const message = /makes a text of more than 67108864 characters/;
+  assert.throws(() => makeTokenizer(toy({ normalizer })).encode("a".repeat(40_000), false), { code: "input", message });
+  // One that does not grow, at a length at which arguments of a function are too many.
+  const decoder = { type: "ByteFallback" };
+  const bytes = makeTokenizer(toy({ model: { type: "BPE", vocab: { "<0xFF>": 0 }, merges: [] }, decoder }));
+  assert.equal(bytes.decode(new Uint8Array(300_000)), "\ufffd".repeat(300_000));
+  const model = { type: "BPE", vocab: { a: 0 }, merges: [], end_of_word_suffix: "x".repeat(257) };
+  assert.throws(() => makeTokenizer(toy({ model })), /end_of_word_suffix has more than 256 bytes/);
+});
+
+test("an unknown token of Unigram is in the vocabulary", () => {
+  for (const unk_id of [0.5, -1e300, 2 ** 53, 1]) {
+    const model = { type: "Unigram", unk_id, vocab: [["a", -1]] };
+    assert.throws(() => makeTokenizer(toy({ model, added_tokens: [] })), { code: "bundle" });
   }
 });
 

@@ -12,6 +12,8 @@ use super::charsmap::Charsmap;
 const MAX_DEPTH: usize = 32;
 /// How many times as long a text may become, in bytes. Normalizers of real tokenizers together reach 800 at worst.
 const MAX_GROWTH: f64 = 4096.0;
+/// Bytes of what stands around the tokens of a word.
+const MAX_AFFIX: usize = 256;
 
 /// The parts of a `tokenizer.json` that are looked at.
 #[derive(Debug, Default, Deserialize)]
@@ -33,6 +35,8 @@ pub struct Parts {
 struct Model {
     #[serde(default)]
     continuing_subword_prefix: Option<String>,
+    #[serde(default)]
+    end_of_word_suffix: Option<String>,
     #[serde(default)]
     merges: Option<Vec<Merge>>,
     #[serde(default)]
@@ -162,9 +166,9 @@ fn growth(part: &Value) -> f64 {
     inner
         * match part["type"].as_str().unwrap_or_default() {
             "Replace" => match part["pattern"]["String"].as_str() {
-                Some(from) => (bytes("content") / from.len().max(1) as f64).max(1.0),
+                Some(from) if !from.is_empty() => (bytes("content") / from.len() as f64).max(1.0),
                 // It may match nothing, everywhere.
-                None => 1.0 + bytes("content"),
+                _ => 1.0 + bytes("content"),
             },
             "Prepend" => 1.0 + bytes("prepend"),
             // U+FDFA becomes 11 times as long, U+0390 three times, U+023A one and a half times.
@@ -185,9 +189,16 @@ fn growth(part: &Value) -> f64 {
 }
 
 impl Model {
-    /// Refuses merges that the library would cut or write beyond the end of a text.
+    /// Refuses long affixes, which every letter gets, and merges that the library would cut or write beyond the end of a
+    /// text.
     fn check(&self) -> Result<(), String> {
         let prefix = self.continuing_subword_prefix.as_deref().unwrap_or_default();
+        let suffix = self.end_of_word_suffix.as_deref().unwrap_or_default();
+        for (name, affix) in [("continuing_subword_prefix", prefix), ("end_of_word_suffix", suffix)] {
+            if affix.len() > MAX_AFFIX {
+                return Err(format!("model: {name} has more than {MAX_AFFIX} bytes"));
+            }
+        }
         for (at, merge) in self.merges.iter().flatten().enumerate() {
             let (first, second) = match merge {
                 Merge::Pair(first, second) => (first.as_str(), second.as_str()),
@@ -245,6 +256,7 @@ mod tests {
             ("post_processor", both, "a Sequence with two processors"),
             ("model", merges("####", json!(["a", "b"])), "model: merge 0 does not continue with \"####\""),
             ("model", merges("\u{80}", json!("a \u{20AC}\u{20AC}")), "model: merge 0"),
+            ("model", merges(&"#".repeat(257), json!("a b")), "continuing_subword_prefix has more than 256 bytes"),
             ("model", merges("", json!("ab ab")), "model: merge 0 gives a token that is not in the vocabulary"),
         ] {
             let found = checked(part, value).unwrap_err();
@@ -268,6 +280,7 @@ mod tests {
         let times = |n: usize, list: &str, part: Value| json!({"type": "Sequence", list: vec![part; n]});
         for (part, value) in [
             ("normalizer", times(40, "normalizers", replace("a", "aa"))),
+            ("normalizer", times(40, "normalizers", replace("", "a"))),
             ("normalizer", replace("a", &"a".repeat(5000))),
             ("normalizer", json!({"type": "Prepend", "prepend": "a".repeat(5000)})),
             ("normalizer", times(40, "normalizers", json!({"type": "ByteLevel"}))),

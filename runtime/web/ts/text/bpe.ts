@@ -82,7 +82,7 @@ function starter(config: Config, vocabulary: Map<string, number>, prefix: string
       }
       const bytes = fallback ? byteIds(token, vocabulary) : null;
       if (bytes) {
-        ids.push(...bytes);
+        for (const byte of bytes) ids.push(byte);
       } else if (unknownToken !== null) {
         if (unknown === undefined) throw fault(`the unknown token ${unknownToken} is not in the vocabulary`);
         if (pending && !fuse) ids.push(unknown);

@@ -9,8 +9,17 @@ const MAX_DEPTH = 32;
 /** How many times as long a text may become, in bytes. Normalizers of real tokenizers together reach 800 at worst. */
 const MAX_GROWTH = 4096;
 
+/** Bytes of what stands around the tokens of a word. */
+const MAX_AFFIX = 256;
+
 /** Refuses what a tokenizer file must not ask for. */
 export function check(file: Config): void {
+  for (const key of ["continuing_subword_prefix", "end_of_word_suffix"]) {
+    const affix = isConfig(file.model) ? file.model[key] : null;
+    if (typeof affix === "string" && byteCount(affix) > MAX_AFFIX) {
+      throw fault(`model: ${key} has more than ${MAX_AFFIX} bytes`);
+    }
+  }
   const parts = ["normalizer", "pre_tokenizer", "post_processor", "decoder"];
   for (const name of parts) each(file[name], name, 0);
   const product = (names: string[]): number => names.reduce((all, name) => all * growth(file[name]), 1);
@@ -64,8 +73,8 @@ function own(part: Config): number {
   switch (part.type) {
     case "Replace": {
       const from = isConfig(part.pattern) && typeof part.pattern.String === "string" ? part.pattern.String : null;
-      // A regular expression may match nothing, everywhere.
-      return from === null ? 1 + bytes("content") : Math.max(bytes("content") / Math.max(byteCount(from), 1), 1);
+      // A regular expression may match nothing, everywhere, and an empty text does.
+      return from ? Math.max(bytes("content") / byteCount(from), 1) : 1 + bytes("content");
     }
     case "Prepend":
       return 1 + bytes("prepend");

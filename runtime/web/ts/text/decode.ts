@@ -2,6 +2,7 @@
 
 import { decodeLossy, decodeStrict, tokenBytes } from "./bytes";
 import { asConfig, count, fault, flag, kind, list, text, type Config } from "./json";
+import { bounded } from "./normalize";
 import { prependScheme } from "./pretokenize";
 import { patternOf } from "./split";
 
@@ -24,7 +25,7 @@ export function makeDecoder(config: Config | null): Decoder {
       return (tokens) => [tokens.join("")];
     case "Replace": {
       const [pattern, content] = [patternOf(config.pattern), text(config, "content")];
-      return (tokens) => tokens.map((token) => token.replace(pattern, () => content));
+      return (tokens) => tokens.map((token) => bounded(token.replace(pattern, () => content)));
     }
     case "Strip": {
       const [content, start, stop] = [text(config, "content"), count(config, "start", 0), count(config, "stop", 0)];
@@ -61,7 +62,8 @@ function byteFallback(tokens: string[]): string[] {
   let bytes: number[] = [];
   const flush = (): void => {
     const decoded = decodeStrict(Uint8Array.from(bytes));
-    out.push(...(decoded === null ? bytes.map(() => "\ufffd") : bytes.length > 0 ? [decoded] : []));
+    if (decoded === null) for (const _ of bytes) out.push("\ufffd");
+    else if (decoded !== "") out.push(decoded);
     bytes = [];
   };
   for (const token of tokens) {

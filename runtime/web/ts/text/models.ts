@@ -86,30 +86,35 @@ interface Node {
 function unigram(config: Config): Vocabulary {
   const ids = new Map<string, number>();
   const scores: number[] = [];
-  let longest = 0;
+  // By the first letter, how long tokens are: most texts have no long ones.
+  const lengths = new Map<string, Set<number>>();
   for (const entry of list(config, "vocab")) {
     const [token, score] = entry as [unknown, unknown];
     if (typeof token !== "string" || typeof score !== "number") throw fault(`token ${scores.length} has no score`);
     ids.set(token, scores.length);
     scores.push(score);
-    longest = Math.max(longest, token.length);
+    const [first] = token;
+    if (first !== undefined) lengths.set(first, (lengths.get(first) ?? new Set()).add(token.length));
   }
-  const unknown = typeof config.unk_id === "number" ? config.unk_id : undefined;
+  const unknown = typeof config.unk_id === "number" ? count(config, "unk_id") : undefined;
+  if (unknown !== undefined && unknown >= scores.length) throw fault(`unk_id is ${unknown}, beyond the vocabulary`);
   const unknownScore = scores.reduce((a, b) => Math.min(a, b), Infinity) - UNKNOWN_PENALTY;
   const fallback = flag(config, "byte_fallback");
 
   const best = (word: string): (Node | undefined)[] => {
     const nodes: (Node | undefined)[] = new Array<Node | undefined>(word.length + 1);
     for (let from = 0; from < word.length; ) {
-      const char = String.fromCodePoint(word.codePointAt(from) ?? 0).length;
+      const letter = String.fromCodePoint(word.codePointAt(from) ?? 0);
+      const char = letter.length;
       const score = nodes[from]?.score ?? 0;
       const offer = (to: number, added: number, isUnknown: boolean): void => {
         const there = nodes[to];
         if (!there || score + added > there.score) nodes[to] = { score: score + added, from, unknown: isUnknown };
       };
       let single = false;
-      for (let to = from + char; to <= Math.min(from + longest, word.length); to++) {
-        const id = ids.get(word.slice(from, to));
+      for (const length of lengths.get(letter) ?? []) {
+        const to = from + length;
+        const id = to <= word.length ? ids.get(word.slice(from, to)) : undefined;
         if (id === undefined) continue;
         offer(to, scores[id] ?? 0, id === unknown);
         single ||= to === from + char;

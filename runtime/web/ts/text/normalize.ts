@@ -2,8 +2,11 @@
 
 import { byteChars } from "./bytes";
 import { charsmap } from "./charsmap";
+import { makeError } from "../errors";
 import { asConfig, fault, flag, kind, list, text, type Config } from "./json";
 import { patternOf } from "./split";
+
+const MAX_LENGTH = 1 << 26;
 
 /** A change of a text. */
 export type Normalizer = (text: string) => string;
@@ -14,7 +17,7 @@ export function makeNormalizer(config: Config | null): Normalizer {
   switch (kind(config)) {
     case "Sequence": {
       const all = list(config, "normalizers").map((c) => makeNormalizer(asConfig(c, "normalizers")));
-      return (t) => all.reduce((changed, normalizer) => normalizer(changed), t);
+      return (t) => all.reduce((changed, normalizer) => bounded(normalizer(changed)), t);
     }
     case "NFC":
     case "NFD":
@@ -29,7 +32,7 @@ export function makeNormalizer(config: Config | null): Normalizer {
       const [left, right] = [flag(config, "strip_left"), flag(config, "strip_right")];
       return (t) => {
         const begun = left ? t.replace(/^\p{White_Space}+/u, "") : t;
-        return right ? begun.replace(/\p{White_Space}+$/u, "") : begun;
+        return right ? trimmed(begun) : begun;
       };
     }
     case "StripAccents":
@@ -55,6 +58,19 @@ export function makeNormalizer(config: Config | null): Normalizer {
 
 const NMT_REMOVED = /[\x01-\x08\x0b\x0e-\x1f\x7f\x8f\x9f]/g;
 const NMT_SPACES = /[\t\n\f\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]/g;
+
+/** A text that engines can still work with: what comes from a file makes texts longer. */
+export function bounded(t: string): string {
+  if (t.length > MAX_LENGTH) throw makeError("input", `the tokenizer makes a text of more than ${MAX_LENGTH} characters`);
+  return t;
+}
+
+/** Without spaces at the end; a pattern would try each of them as the first. */
+function trimmed(t: string): string {
+  let end = t.length;
+  while (end > 0 && /\p{White_Space}/u.test(t.charAt(end - 1))) end -= 1;
+  return t.slice(0, end);
+}
 
 /** Character by character: JavaScript's own looks at neighbours, such as for the Greek sigma at the end of a word. */
 function lowercase(t: string): string {

@@ -45,11 +45,15 @@ export interface Tokenizer {
  * From the content of a `tokenizer.json`, parsed. The file's own cutting and padding come from training and do not act.
  */
 export function makeTokenizer(json: unknown): Tokenizer {
+  return reported("not a tokenizer", () => build(json));
+}
+
+/** What is left are values of unforeseen types deep in the file, and limits of engines. */
+function reported<R>(what: string, work: () => R): R {
   try {
-    return build(json);
+    return work();
   } catch (e) {
-    // What is left are values of unforeseen types deep in the file.
-    throw e instanceof GristmillError ? e : fault(`not a tokenizer: ${String(e)}`);
+    throw e instanceof GristmillError ? e : fault(`${what}: ${String(e)}`);
   }
 }
 
@@ -85,13 +89,14 @@ function build(json: unknown): Tokenizer {
   };
   const side = text(file, "truncation_side", "right");
   if (side !== "left" && side !== "right") throw fault(`expected left or right for truncation_side, found ${side}`);
-  const encodeWithin = (text: string, wanted: boolean, most: number): number[] => {
-    const body = inside(text);
-    const whole = surround(body, wanted);
-    if (whole.length <= most) return whole;
-    const room = Math.max(most - Math.max(whole.length - body.length, 0), 0);
-    return surround(side === "left" ? body.slice(Math.max(body.length - room, 0)) : body.slice(0, room), wanted);
-  };
+  const encodeWithin = (text: string, wanted: boolean, most: number): number[] =>
+    reported("it cannot encode this text", () => {
+      const body = inside(text);
+      const whole = surround(body, wanted);
+      if (whole.length <= most) return whole;
+      const room = Math.max(most - Math.max(whole.length - body.length, 0), 0);
+      return surround(side === "left" ? body.slice(Math.max(body.length - room, 0)) : body.slice(0, room), wanted);
+    });
   return {
     encode: (text, wanted) => encodeWithin(text, wanted, Infinity),
     encodeWithin,
@@ -106,7 +111,7 @@ function build(json: unknown): Tokenizer {
         const token = written.get(id);
         if (token !== undefined && !special.has(token)) named.push(token);
       }
-      return decoder(named).join("");
+      return reported("it cannot decode these tokens", () => decoder(named).join(""));
     },
     tokenToId: (token) => ids.get(token),
     idToToken: (id) => tokens.get(id),
