@@ -183,11 +183,7 @@ fn swapcase(s: &str) -> String {
     for (at, c) in s.char_indices() {
         if c.is_uppercase() {
             // With what is around, for the sake of the last sigma of a word.
-            if c == 'Σ' {
-                out.push_str(&small_sigma(s, at))
-            } else {
-                out.push_str(&lower(c.encode_utf8(&mut [0; 4])))
-            }
+            if c == 'Σ' { out.push_str(&small_sigma(s, at)) } else { out.push_str(&lower(c.encode_utf8(&mut [0; 4]))) }
         } else if c.is_lowercase() {
             out.push_str(&upper(c.encode_utf8(&mut [0; 4])));
         } else {

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::Target;
 
+/// Has tensors of all types, but is no model.
+const TENSORS_ONLY: &str = "types.gguf";
+
 /// An input from a file.
 #[derive(Debug)]
 pub struct Seed {
@@ -18,7 +21,7 @@ impl Seed {
     /// Whether its reader must take it: one that refuses all of its seeds would test nothing. Others were found by fuzzing,
     /// or are there because they are refused; their names begin with `bad`.
     pub fn is_good(&self) -> bool {
-        self.path.file_name().is_some_and(|name| !name.to_string_lossy().starts_with("bad"))
+        self.path.file_name().is_some_and(|name| !name.to_string_lossy().starts_with("bad") && name != TENSORS_ONLY)
     }
 }
 
