@@ -28,10 +28,9 @@ const COVERAGE: [&str; 5] = [
 
 /// What compiles modules, talks to devices and servers, and prints: it reads nothing of strangers that others have not
 /// checked, takes long to build with coverage, and would be slow.
-const WITHOUT: [&str; 24] = [
+const WITHOUT: [&str; 23] = [
     "addr2line",
     "ash",
-    "clap",
     "cranelift",
     "gimli",
     "gpu_",

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -19,6 +20,8 @@ use crate::progress::Bar;
 /// How deep files of a model lie in folders, and how many of a folder count.
 const FOLDERS: u32 = 2;
 const MAX_FILES: usize = 1000;
+/// Whoever compiles into a place has a lock on this file in it.
+pub(crate) const LOCK: &str = ".lock";
 
 /// Bundles of the cache that this run has used, and whether they turned out to be damaged.
 static USED: Mutex<BTreeMap<PathBuf, bool>> = Mutex::new(BTreeMap::new());
@@ -49,22 +52,45 @@ pub(crate) fn bundle(model: &Path, options: &CompileOptions, whole: bool) -> Out
         }
         return Ok(bundle);
     }
-    // One that others may read is replaced. What cannot be opened is no bundle, and in the way.
-    if bundle.exists()
-        && let Err(error) = Bundle::open(&bundle)
-    {
-        if !damaged {
-            tell(&bundle, &error.to_string());
+    let _turn = take_turn(&place).map_err(|e| Failure::io(&place, &e))?;
+    if bundle.exists() {
+        let opened = Bundle::open(&bundle);
+        match opened.as_ref().map(Bundle::check_files) {
+            // Another program has made it meanwhile.
+            Ok(Ok(())) => return Ok(bundle),
+            // One that others may read is replaced.
+            Ok(Err(_)) => {}
+            // What cannot be opened is no bundle, and in the way.
+            Err(error) => {
+                if !damaged {
+                    tell(&bundle, &error.to_string());
+                }
+                gristmill_bundle::set_aside(&bundle).map_err(|e| Failure::io(&bundle, &e))?;
+            }
         }
-        std::fs::remove_dir_all(&bundle).map_err(|e| Failure::io(&bundle, &e))?;
     }
-    std::fs::create_dir_all(&place).map_err(|e| Failure::io(&place, &e))?;
     note(&format!("compiling {} ({}) into {}", model.display(), options.precision, bundle.display()));
     // The page is a part of this program, which the key stands for already.
     let options = CompileOptions { page: page::files(), ..options.clone() };
     gristmill_compiler::compile(&full, &bundle, &options, &Bar::new())?;
     forget_others(&place, &bundle);
     Ok(bundle)
+}
+
+/// Waits until no other program compiles into a place, for as long as the file that comes back is open.
+fn take_turn(place: &Path) -> std::io::Result<File> {
+    std::fs::create_dir_all(place)?;
+    let file = File::options().write(true).create(true).truncate(false).open(place.join(LOCK))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            note("waiting for another program, which compiles this model");
+            file.lock()?;
+        }
+        // Where there are no locks, two may do the same work.
+        Err(TryLockError::Error(e)) if e.kind() != std::io::ErrorKind::Unsupported => return Err(e),
+        _ => {}
+    }
+    Ok(file)
 }
 
 /// Lets what this run has taken from the cache be made again, because it turned out to be damaged. `false` if there is

@@ -181,6 +181,22 @@ pub fn remove_unused(path: &Path) {
     }
 }
 
+/// Takes a directory that is no bundle out of the way. Should somebody have put a good one there by now, those who read that
+/// go on with it.
+///
+/// # Errors
+/// If it cannot be renamed. That it is not there is fine.
+pub fn set_aside(target: &Path) -> io::Result<()> {
+    let n = COUNT.fetch_add(1, Ordering::Relaxed);
+    let aside = target.with_file_name(format!("{}{}-{n}", prefix(target), std::process::id()));
+    match fs::rename(target, &aside) {
+        Ok(()) => remove_unused(&aside),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(e),
+    }
+    Ok(())
+}
+
 /// Puts `new` where `target` is, at once where the system can; `new` is the old directory afterwards, or nothing.
 fn replace(new: &Path, target: &Path) -> io::Result<()> {
     if !target.exists() {

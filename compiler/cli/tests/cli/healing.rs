@@ -18,7 +18,7 @@ fn run(place: &Place) -> crate::common::Ran {
 
 /// The only bundle of the cache.
 fn cached(place: &Place) -> PathBuf {
-    let only = |folder: &Path| folder.read_dir().unwrap().next().unwrap().unwrap().path();
+    let only = |folder: &Path| folder.read_dir().unwrap().map(|e| e.unwrap().path()).find(|p| p.is_dir()).unwrap();
     only(&only(&place.at("cache/gristmill")))
 }
 
