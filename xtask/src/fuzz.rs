@@ -60,7 +60,7 @@ const COMPILER: &str = "GRISTMILL_FUZZ_COMPILER";
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask fuzz --minutes 15                    all targets, two at a time, as every night
+  cargo xtask fuzz --minutes 15                    all targets, two at a time: for every night
   cargo xtask fuzz --minutes 5 --only gguf,image   some of them
   cargo xtask fuzz --only gguf --input FILE        an input that was found, once more
 

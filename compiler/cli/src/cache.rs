@@ -83,7 +83,7 @@ fn clean(found: &[cached::Kept], only_damaged: bool) -> Outcome {
         if Bundle::open(&kept.path).is_ok() {
             gristmill_bundle::remove_unused(&kept.path);
         } else {
-            gristmill_bundle::set_aside(&kept.path).map_err(|e| Failure::io(&kept.path, &e))?;
+            gristmill_bundle::move_away(&kept.path).map_err(|e| Failure::io(&kept.path, &e))?;
         }
         if kept.path.exists() {
             note(&format!("in use   {}", kept.path.display()));
@@ -91,9 +91,9 @@ fn clean(found: &[cached::Kept], only_damaged: bool) -> Outcome {
         }
         // The folder of its place, if it was the last one there.
         if let Some(place) = kept.path.parent() {
-            if place.read_dir().is_ok_and(|mut entries| entries.all(|e| e.is_ok_and(|e| e.file_name() == cached::LOCK)))
+            if place.read_dir().is_ok_and(|mut entries| entries.all(|e| e.is_ok_and(|e| e.file_name() == cached::TURN)))
             {
-                let _ = std::fs::remove_file(place.join(cached::LOCK));
+                let _ = std::fs::remove_file(place.join(cached::TURN));
             }
             let _ = std::fs::remove_dir(place);
         }

@@ -3,13 +3,14 @@
 //! A bundle lies in `CACHE/PLACE/KEY`: the place stands for directory and options, the key for the content.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::fs::{File, TryLockError};
+use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use gristmill_bundle::{Bundle, MANIFEST, files, sha256_hex};
+use gristmill_bundle::{Bundle, Error as BundleError, MANIFEST, MAX_JSON, files, sha256_hex};
 use gristmill_compiler::{CompileOptions, gguf};
 
 use crate::failure::{Failure, Outcome};
@@ -20,8 +21,8 @@ use crate::progress::Bar;
 /// How deep files of a model lie in folders, and how many of a folder count.
 const FOLDERS: u32 = 2;
 const MAX_FILES: usize = 1000;
-/// Whoever compiles into a place has a lock on this file in it.
-pub(crate) const LOCK: &str = ".lock";
+/// A file in a place: whoever compiles into that has a lock on it, and leaves the SHA-256 of the manifest in it.
+pub(crate) const TURN: &str = ".turn";
 
 /// Bundles of the cache that this run has used, and whether they turned out to be damaged.
 static USED: Mutex<BTreeMap<PathBuf, bool>> = Mutex::new(BTreeMap::new());
@@ -46,48 +47,71 @@ pub(crate) fn bundle(model: &Path, options: &CompileOptions, whole: bool) -> Out
     let place = root()?.join(format!("{name}-{}", &place[..16]));
     let bundle = place.join(&key(&full, options)?[..16]);
     let damaged = used().insert(bundle.clone(), false) == Some(true);
-    if !damaged && bundle.join(MANIFEST).is_file() {
+    if !damaged && check_manifest(&bundle, &written(&place)).is_ok() {
         if whole {
             Bundle::open(&bundle)?.check_files()?;
         }
         return Ok(bundle);
     }
-    let _turn = take_turn(&place).map_err(|e| Failure::io(&place, &e))?;
+    let mut turn = take_turn(&place).map_err(|e| Failure::io(&place, &e))?;
     if bundle.exists() {
-        let opened = Bundle::open(&bundle);
-        match opened.as_ref().map(Bundle::check_files) {
+        match check(&bundle, &written(&place)) {
             // Another program has made it meanwhile.
-            Ok(Ok(())) => return Ok(bundle),
-            // One that others may read is replaced.
-            Ok(Err(_)) => {}
-            // What cannot be opened is no bundle, and in the way.
-            Err(error) => {
-                if !damaged {
-                    tell(&bundle, &error.to_string());
-                }
-                gristmill_bundle::set_aside(&bundle).map_err(|e| Failure::io(&bundle, &e))?;
-            }
+            Ok(()) => return Ok(bundle),
+            Err(fault) if !damaged => tell(&bundle, &fault.to_string()),
+            Err(_) => {}
+        }
+        // One that others may read is replaced. What cannot be opened is no bundle, and in the way.
+        if Bundle::open(&bundle).is_err() {
+            gristmill_bundle::move_away(&bundle).map_err(|e| Failure::io(&bundle, &e))?;
         }
     }
     note(&format!("compiling {} ({}) into {}", model.display(), options.precision, bundle.display()));
     // The page is a part of this program, which the key stands for already.
     let options = CompileOptions { page: page::files(), ..options.clone() };
     gristmill_compiler::compile(&full, &bundle, &options, &Bar::new())?;
+    write_down(&mut turn, &bundle).map_err(|e| Failure::io(&place, &e))?;
     forget_others(&place, &bundle);
     Ok(bundle)
 }
 
+/// The SHA-256 of the manifest that was compiled into a place; empty if there is none.
+fn written(place: &Path) -> String {
+    std::fs::read_to_string(place.join(TURN)).unwrap_or_default()
+}
+
+/// Compares the manifest, for which no other file of the bundle vouches.
+fn check_manifest(bundle: &Path, sha256: &str) -> Result<(), BundleError> {
+    let missing = |_| BundleError::Missing { file: MANIFEST.to_string() };
+    let manifest = files::read(&bundle.join(MANIFEST), MAX_JSON).map_err(missing)?;
+    gristmill_bundle::verify(MANIFEST, &manifest, manifest.len() as u64, sha256)
+}
+
+/// Checks every file of a bundle.
+fn check(bundle: &Path, sha256: &str) -> Result<(), BundleError> {
+    Bundle::open(bundle)?.check_files()?;
+    check_manifest(bundle, sha256)
+}
+
+/// Notes the SHA-256 of the manifest.
+fn write_down(turn: &mut File, bundle: &Path) -> io::Result<()> {
+    let manifest = files::read(&bundle.join(MANIFEST), MAX_JSON)?;
+    turn.set_len(0)?;
+    turn.rewind()?;
+    turn.write_all(sha256_hex(&manifest).as_bytes())
+}
+
 /// Waits until no other program compiles into a place, for as long as the file that comes back is open.
-fn take_turn(place: &Path) -> std::io::Result<File> {
+fn take_turn(place: &Path) -> io::Result<File> {
     std::fs::create_dir_all(place)?;
-    let file = File::options().write(true).create(true).truncate(false).open(place.join(LOCK))?;
+    let file = File::options().write(true).create(true).truncate(false).open(place.join(TURN))?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => {
             note("waiting for another program, which compiles this model");
             file.lock()?;
         }
         // Where there are no locks, two may do the same work.
-        Err(TryLockError::Error(e)) if e.kind() != std::io::ErrorKind::Unsupported => return Err(e),
+        Err(TryLockError::Error(e)) if e.kind() != io::ErrorKind::Unsupported => return Err(e),
         _ => {}
     }
     Ok(file)
@@ -117,8 +141,8 @@ pub(crate) struct Kept {
 
 impl Kept {
     /// Checks every file.
-    pub(crate) fn check(&self) -> Result<(), gristmill_bundle::Error> {
-        Bundle::open(&self.path)?.check_files()
+    pub(crate) fn check(&self) -> Result<(), BundleError> {
+        check(&self.path, &self.path.parent().map(written).unwrap_or_default())
     }
 }
 
@@ -126,7 +150,7 @@ impl Kept {
 pub(crate) fn all(root: &Path) -> Outcome<Vec<Kept>> {
     let folders = |of: &Path| -> Outcome<Vec<PathBuf>> {
         match std::fs::read_dir(of) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(e) => Err(Failure::io(of, &e)),
             Ok(entries) => Ok(entries.flatten().map(|e| e.path()).filter(|p| p.is_dir()).collect()),
         }

@@ -7,8 +7,7 @@ use gristmill_graph::Model;
 use gristmill_graph::text::{Library, Settings, bind_settings};
 use serde_json::Value;
 
-/// Classes that a message names.
-const SHOWN: usize = 10;
+use crate::weights::files::listed;
 
 /// The classes that config.json names.
 fn named(config: &Value) -> Vec<&str> {
@@ -30,18 +29,10 @@ pub(super) fn architecture_file(config: &Value, library: &Library) -> Result<Str
         format!(
             "no shipped architecture handles {}; write one and pass it with --arch FILE.ron (see \
              docs/authoring.md). Shipped are {}",
-            some(&classes),
+            listed(&classes),
             known.join(", ")
         )
     })
-}
-
-/// The first of some names, and how many more there are.
-fn some(names: &[&str]) -> String {
-    match names.len().saturating_sub(SHOWN) {
-        0 => names.join(", "),
-        more => format!("{} and {more} more", names[..SHOWN].join(", ")),
-    }
 }
 
 fn by_model_type(config: &Value, library: &Library) -> Result<String, String> {

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::error::CompileError;
+use crate::weights::files::listed;
 
 const VOCABULARY: &str = "vocab.json";
 const TOKENIZER: &str = "tokenizer.json";
@@ -189,8 +190,7 @@ impl Reader<'_> {
         let all = vocabulary.as_object().ok_or_else(|| fault(VOCABULARY, "expected an object of ids by token"))?;
         let languages = || {
             let names: Vec<&str> = all.iter().filter(|(_, v)| v.is_object()).map(|(name, _)| name.as_str()).collect();
-            let shown = names[..names.len().min(10)].join(", ");
-            if names.len() > 10 { format!("{shown} and {} more", names.len() - 10) } else { shown }
+            listed(&names)
         };
         match &self.settings["target_lang"] {
             Value::Null if all.values().any(Value::is_object) => Err(fault(

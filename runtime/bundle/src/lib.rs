@@ -32,7 +32,7 @@ pub use task::{
     Answer, Cut, Fallback, Feed, FeedSource, Fill, Filter, Heard, PICTURE_SYMBOLS, Pictures, Resized, Sounds,
     Step as PictureStep, TIMED_OUTPUTS, Task, Timestamps,
 };
-pub use unfinished::{abandon, remove_unused, set_aside};
+pub use unfinished::{abandon, move_away, remove_unused};
 pub use validate::{MANIFEST, MAX_JSON, MAX_SHARD, is_clean_path, programs_path};
 pub use weights::{WeightWriter, WrittenWeights};
 pub use writer::BundleWriter;

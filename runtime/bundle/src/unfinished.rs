@@ -186,11 +186,11 @@ pub fn remove_unused(path: &Path) {
 ///
 /// # Errors
 /// If it cannot be renamed. That it is not there is fine.
-pub fn set_aside(target: &Path) -> io::Result<()> {
+pub fn move_away(target: &Path) -> io::Result<()> {
     let n = COUNT.fetch_add(1, Ordering::Relaxed);
-    let aside = target.with_file_name(format!("{}{}-{n}", prefix(target), std::process::id()));
-    match fs::rename(target, &aside) {
-        Ok(()) => remove_unused(&aside),
+    let away = target.with_file_name(format!("{}{}-{n}", prefix(target), std::process::id()));
+    match fs::rename(target, &away) {
+        Ok(()) => remove_unused(&away),
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         Err(e) => return Err(e),
     }

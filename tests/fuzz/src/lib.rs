@@ -11,7 +11,7 @@ mod seeds;
 mod texts;
 
 pub use change::Changer;
-pub use seeds::{Seed, root};
+pub use seeds::Seed;
 
 /// Whether a reader took its input.
 pub type Accepted = bool;

@@ -14,7 +14,7 @@ pub(crate) fn image(data: &[u8]) -> Accepted {
     file(data, gristmill::media::image)
 }
 
-/// A recording.
+/// Audio.
 pub(crate) fn audio(data: &[u8]) -> Accepted {
     file(data, |path| gristmill::media::audio(path, 16_000))
 }

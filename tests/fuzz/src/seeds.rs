@@ -26,7 +26,7 @@ impl Seed {
 }
 
 /// The repository.
-pub fn root() -> PathBuf {
+fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
@@ -34,7 +34,12 @@ impl Target {
     /// Folders of its inputs.
     pub fn places(&self) -> Vec<PathBuf> {
         let own = root().join("tests/fuzz/corpus").join(self.name);
-        self.seeds.map(|(folder, _)| root().join(folder)).into_iter().chain(own.is_dir().then_some(own)).collect()
+        self.shared().into_iter().chain(own.is_dir().then_some(own)).collect()
+    }
+
+    /// The folder that it shares with others.
+    fn shared(&self) -> Option<PathBuf> {
+        self.seeds.map(|(folder, _)| root().join(folder))
     }
 
     /// All of its inputs, sorted by path.
@@ -42,7 +47,7 @@ impl Target {
     /// # Panics
     /// If there are none, or one cannot be read.
     pub fn seeds(&self) -> Vec<Seed> {
-        let shared = self.seeds.map(|(folder, _)| root().join(folder));
+        let shared = self.shared();
         let ends = |p: &PathBuf| self.seeds.is_some_and(|(_, end)| p.extension().is_some_and(|e| e == end));
         let mut paths: Vec<PathBuf> = self.places().iter().flat_map(|place| files(place)).collect();
         paths.retain(|path| path.parent() != shared.as_deref() || ends(path));

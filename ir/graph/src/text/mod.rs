@@ -83,11 +83,10 @@ impl Library {
     /// The architecture file that lists `class` (an entry of `architectures` in config.json) in its `classes`.
     /// Files that cannot be read are passed over.
     pub fn architecture_for_class(&self, class: &str) -> Option<String> {
-        let lists = |name: &&str| self.classes(name).iter().any(|c| c == class);
-        self.architectures().find(lists).map(str::to_string)
+        self.architectures_by_class().remove(class)
     }
 
-    /// The first architecture file for each class.
+    /// For each class the first architecture file that lists it. Files that cannot be read are passed over.
     pub fn architectures_by_class(&self) -> BTreeMap<String, String> {
         let mut files = BTreeMap::new();
         for file in self.architectures() {

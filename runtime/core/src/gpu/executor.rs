@@ -460,6 +460,7 @@ impl<G: Gpu, F: Files> Executor<G, F> {
             if count == 0 {
                 return Ok((0, 0));
             }
+            // Positions of kernels in WebAssembly are no workgroups, and a call there has a limit in time.
             if most < u32::MAX && count > MOST_WORKGROUPS {
                 let text = format!("`{}` has {count} workgroups, at most {MOST_WORKGROUPS} are accepted", step.nodes);
                 return Err(Error::Unsupported(format!("{text}; use a shorter input")));
