@@ -8,16 +8,18 @@ use gristmill_bundle as bundle;
 use gristmill_graph::text::{self, Usage};
 use gristmill_graph::{DType, Model, verify};
 
-use crate::emit::{self, EntryPlan};
+use crate::codegen::context::{Memory, state_memory};
+use crate::emit;
+use crate::entries::{self, EntryPlan};
 use crate::error::CompileError;
 use crate::hf::missing::missing;
 use crate::hf::quantized;
 use crate::hf::unused::{Findings, unused};
 use crate::hf::{self, dir::ModelDir};
-use crate::lower::{self, CAPACITY, Memory};
 use crate::options::{CompileOptions, Progress};
 use crate::precision;
 use crate::prepare::{Prepared, prepare, split};
+use crate::profile::CAPACITY;
 use crate::profile::{self, Language, Profile};
 use crate::reference;
 use crate::rewrite::RewriteReport;
@@ -163,7 +165,7 @@ pub fn compile(
     let prepared = split(prepared, binding_limit(&profiles, options))?;
     check_verified(&prepared.model, "the prepared model")?;
 
-    let entries = emit::entry_plans(&prepared.model);
+    let entries = entries::entry_plans(&prepared.model);
     let manifest = manifest(&dir, &prepared, &entries, &profiles, &rows, options)?;
     let processor = profiles.iter().find(|p| p.language == Language::Wasm);
     let mut writer = bundle::BundleWriter::create(out)?;
@@ -174,7 +176,7 @@ pub fn compile(
     let mut shared = BTreeSet::new();
     for profile in &profiles {
         stages.next(&format!("kernels for {}", profile.name));
-        let of = emit::Source { prepared: &prepared, kv: options.kv, entries: &entries, manifest: &manifest };
+        let of = entries::Source { prepared: &prepared, kv: options.kv, entries: &entries, manifest: &manifest };
         let emitted = emit::emit(&of, profile, processor)?;
         kernels.insert(profile.name.clone(), emitted.programs.kernels.len());
         if dispatches.is_empty() {
@@ -394,7 +396,7 @@ fn state(model: &Model, index: u32, options: &CompileOptions) -> bundle::State {
     if let Some(axis) = state.axis {
         shape[axis as usize] = bundle::Size(CAPACITY.into());
     }
-    let elem = match lower::state_memory(model, index, options.kv) {
+    let elem = match state_memory(model, index, options.kv) {
         Memory::Halves => bundle::Elem::F16,
         _ => bundle::Elem::F32,
     };

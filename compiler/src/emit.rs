@@ -3,53 +3,20 @@
 use std::collections::BTreeMap;
 
 use gristmill_bundle as bundle;
-use gristmill_graph::Model;
 use gristmill_kernel::legalize::legalize;
 use gristmill_kernel::{Caps, Kernel, verify};
 use gristmill_wasm::Variant;
 use rayon::prelude::*;
 
+use crate::codegen::context::Setting;
+use crate::entries::Source;
 use crate::error::CompileError;
-use crate::lower::{self, KernelSet, Setting};
-use crate::options::KvPrecision;
+use crate::fallback::Spares;
 use crate::plan;
 use crate::prepare::Prepared;
 use crate::profile::{Features, Language, Profile};
 use crate::rewrite::{RewriteReport, Rewriter};
-use crate::spare::Spares;
-
-/// An entry as it is compiled: the declared one, or its variant that also returns intermediate values.
-#[derive(Clone, Debug)]
-pub struct EntryPlan {
-    /// Name in the bundle (`forward`, `forward.taps`).
-    pub name: String,
-    /// Position in [`Model::entries`].
-    pub entry: usize,
-    /// Whether taps are outputs, too.
-    pub taps: bool,
-    /// Names of the outputs, in order.
-    pub outputs: Vec<String>,
-}
-
-/// Suffix of the entries that return intermediate values.
-pub const TAPS_SUFFIX: &str = ".taps";
-
-/// The entries of a bundle: those of the model, and for each that is called with tensors one with taps.
-pub fn entry_plans(model: &Model) -> Vec<EntryPlan> {
-    let mut plans = Vec::new();
-    for (index, entry) in model.entries.iter().enumerate() {
-        let known = |names: &[String]| {
-            names.iter().filter(|n| model.graph.outputs.contains_key(*n)).cloned().collect::<Vec<_>>()
-        };
-        plans.push(EntryPlan { name: entry.name.clone(), entry: index, taps: false, outputs: known(&entry.outputs) });
-        if entry.role == gristmill_graph::EntryRole::Tensors && !model.taps.is_empty() {
-            let mut outputs = known(&entry.outputs);
-            outputs.extend(known(&model.taps).into_iter().filter(|t| !entry.outputs.contains(t)));
-            plans.push(EntryPlan { name: format!("{}{TAPS_SUFFIX}", entry.name), entry: index, taps: true, outputs });
-        }
-    }
-    plans
-}
+use crate::select::{self, KernelSet};
 
 /// What a target gets.
 pub struct Emitted {
@@ -59,18 +26,6 @@ pub struct Emitted {
     pub files: BTreeMap<String, Vec<u8>>,
     /// What rewriting did, by entry name.
     pub rewrites: BTreeMap<String, RewriteReport>,
-}
-
-/// What is compiled, whatever the target.
-pub struct Source<'a> {
-    /// The model, and how its weights are stored.
-    pub prepared: &'a Prepared,
-    /// How states are stored.
-    pub kv: KvPrecision,
-    /// The entries of the bundle.
-    pub entries: &'a [EntryPlan],
-    /// What the bundle says of its symbols, states and entries.
-    pub manifest: &'a bundle::Manifest,
 }
 
 /// Compiles all entries for one target. If the bundle has programs for processors, their profile makes spare kernels for
@@ -93,9 +48,9 @@ pub fn emit(source: &Source<'_>, profile: &Profile, processor: Option<&Profile>)
             graph = crate::round::round_activations(&graph, precisions);
         }
         let (graph, report) = rewriter.run(&graph);
-        let calls = lower::lower(&setting, &graph, &plan.outputs, &mut set)?;
+        let calls = select::lower(&setting, &graph, &plan.outputs, &mut set)?;
         rewrites.insert(plan.name.clone(), report);
-        let mut program = plan::program(model, &graph, &calls, &set);
+        let mut program = plan::program(&setting, &graph, &calls, &set);
         if let Some(spares) = &mut spares {
             spares.add(plan, &graph, &calls, &mut program)?;
         }

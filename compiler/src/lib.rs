@@ -3,8 +3,9 @@
 //!
 //! In the order of the road: [`hf`], [`gguf`] and [`library`] find what to compile, [`prepare`] folds constants and applies
 //! precisions, [`round`] makes activations bytes where a target wants them, [`rewrite`] finds fused operations in a
-//! graph of primitives, [`lower`] decides what becomes memory, [`kernels`] builds kernels, [`plan`] assembles programs,
-//! [`spare`] adds kernels for adapters with low limits, [`emit`] does all of that for a target, [`weights`] streams
+//! graph of primitives, [`codegen`] is what kernels are built with, [`kernels`] are the algorithms, [`select`] cuts graphs into steps and
+//! chooses an algorithm for each, [`plan`] assembles programs,
+//! [`fallback`] adds kernels for adapters with low limits, [`emit`] does all of that for a target, [`weights`] streams
 //! weights, and [`compile()`] is the whole. [`draft`] begins an architecture file for a model that has none.
 
 pub mod error;
@@ -27,15 +28,19 @@ pub mod round;
 
 pub mod rewrite;
 
-pub mod lower;
+pub mod codegen;
 
 pub mod kernels;
+
+pub mod select;
 
 pub mod plan;
 
 pub mod simulate;
 
-pub mod spare;
+pub mod entries;
+
+pub mod fallback;
 
 pub mod emit;
 

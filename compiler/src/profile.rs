@@ -1,9 +1,13 @@
 //! Target profiles and schedules: what a browser or driver can do and how kernels are tuned for it, as data.
 
+use gristmill_graph::{Bindings, Model};
 use gristmill_kernel::Needs;
 use serde::{Deserialize, Serialize};
 
 use crate::rewrite::CostModel;
+
+/// The symbol for the capacity of states.
+pub const CAPACITY: &str = "C";
 
 /// A target, from `profiles/<name>.ron`. Numbers tuned for a device stand there with device and date.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,6 +37,16 @@ pub struct Profile {
     pub schedule: Schedule,
     /// What rewriting pays for launches, bytes and arithmetic.
     pub cost: CostModel,
+}
+
+impl Profile {
+    /// The values of the model's symbols, and of the capacity of states, at which kernels are chosen and buffers are
+    /// matched: those of the cost model, within the ranges of the symbols.
+    pub fn nominal(&self, model: &Model) -> Bindings {
+        let typical = |name: &str| self.cost.nominal_of(name);
+        let symbols = model.symbols.iter().map(|s| (s.name.clone(), typical(&s.name).clamp(s.min, s.max)));
+        symbols.chain([(CAPACITY.to_string(), typical(CAPACITY))]).collect()
+    }
 }
 
 /// What kernels are printed as.

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use gristmill_graph::{Bindings, DType, Dim, Graph, Tensor};
 use gristmill_kernel::{Kernel, interp};
 
-use crate::lower::{CAPACITY, Call, KernelSet, Memory, Place, Setting, state_memory};
+use crate::codegen::context::{Memory, Place, Setting, state_memory};
+use crate::profile::CAPACITY;
+use crate::select::{Call, KernelSet};
 
 /// What executes a kernel: it gets the values of the symbols and the memory in binding order.
 pub type Execute<'e> = dyn FnMut(&Kernel, &BTreeMap<String, u32>, &mut [Vec<u32>]) -> Result<(), String> + 'e;

@@ -5,7 +5,7 @@ use gristmill_graph::{Answer, Cut, Fit, Model, Op, Source, Task};
 
 use serde_json::{Map, Value};
 
-use crate::emit::EntryPlan;
+use crate::entries::EntryPlan;
 use crate::error::CompileError;
 use crate::hf::ctc::Ctc;
 use crate::hf::dir::ModelDir;

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gristmill_compiler::lower::{KernelSet, Setting, lower};
+use gristmill_compiler::codegen::context::Setting;
 use gristmill_compiler::options::KvPrecision;
 use gristmill_compiler::profile::shipped;
 use gristmill_compiler::round::round_activations;
+use gristmill_compiler::select::{KernelSet, lower};
 use gristmill_compiler::simulate::Session;
 use gristmill_graph::eval::evaluate;
 use gristmill_graph::quant::{QuantLayout, decode_stored, stored_bytes};

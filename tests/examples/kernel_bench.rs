@@ -10,11 +10,12 @@
 use std::path::Path;
 
 use gristmill_bundle::Size;
-use gristmill_compiler::lower::{Call, KernelSet, Place, Setting, lower};
+use gristmill_compiler::codegen::context::{Place, Setting};
 use gristmill_compiler::options::KvPrecision;
 use gristmill_compiler::plan;
 use gristmill_compiler::profile::{Profile, shipped};
 use gristmill_compiler::round::round_activations;
+use gristmill_compiler::select::{Call, KernelSet, lower};
 use gristmill_graph::quant::stored_bytes;
 use gristmill_graph::{
     Bindings, DType, Dim, Graph, Input, Model, Node, NodeId, Op, Precision, Region, Scalar, Shape, Symbol, Weight,

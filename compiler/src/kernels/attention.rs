@@ -10,12 +10,12 @@ use gristmill_graph::{Dim, NodeId, Op, Scalar, Unary, numel};
 use gristmill_kernel::{Bind, Expr, F32, GroupOp, Sh, VEC4F, Var, f, u};
 
 use super::reduce::LOWEST;
-use super::store::Target;
+use crate::codegen::context::{Built, Lowering, Place};
+use crate::codegen::grid::Count;
+use crate::codegen::index::{dim_expr, unflatten};
+use crate::codegen::kernel::{At, Ctx};
+use crate::codegen::store::Target;
 use crate::error::CompileError;
-use crate::lower::access::{At, Ctx};
-use crate::lower::count::Count;
-use crate::lower::index::{dim_expr, unflatten};
-use crate::lower::{Built, Lowering, Place};
 
 struct Shape {
     depth: u32,
@@ -48,7 +48,7 @@ pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Resu
     let schedule = low.setting.profile.schedule.attention;
     let queries = if new.is_one() { 1 } else { schedule.queries };
     let mut ctx = Ctx::new(low, &format!("attention_{depth}x{queries}"));
-    let vectors = ctx.quads(q) && ctx.quads(k);
+    let vectors = ctx.low.quads(q) && ctx.low.quads(k);
     let shape = Shape { depth, columns, queries, threads: schedule.threads, vectors };
     ctx.b.doc(format!(
         "{}: attention, head dimension {depth}, {queries} queries and {} keys at a time",
@@ -175,7 +175,7 @@ fn dot_products(ctx: &mut Ctx<'_>, shape: &Shape, k: NodeId, lead: &[Expr], s: &
 fn score_of(ctx: &mut Ctx<'_>, score: &Scalar, args: &[NodeId], lead: &[Expr], t: &Expr, s: &Expr, dot: Expr) -> Expr {
     let mut index = lead.to_vec();
     index.extend([t.clone(), s.clone()]);
-    super::epilogue::apply(ctx, score, &[dot], args, &At::index(index))
+    crate::codegen::epilogue::apply(ctx, score, &[dot], args, &At::index(index))
 }
 
 /// Brings a score into the running softmax and leaves its weight in shared memory.

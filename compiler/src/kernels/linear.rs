@@ -4,12 +4,13 @@ use gristmill_graph::{Dim, NodeId, Op, Precision, Scalar, numel};
 use gristmill_kernel::quant::OpenRow;
 use gristmill_kernel::{Bind, Buf, Expr, Var, WeightFormat, u};
 
-use super::norm::Row;
-use super::store::Target;
+use crate::codegen::context::{Lowering, Memory, Place};
+use crate::codegen::index::{dim_expr, unflatten};
+use crate::codegen::inline::const_dim;
+use crate::codegen::kernel::{At, Ctx};
+use crate::codegen::row::Row;
+use crate::codegen::store::Target;
 use crate::error::CompileError;
-use crate::lower::access::{At, Ctx, const_dim};
-use crate::lower::index::{dim_expr, unflatten};
-use crate::lower::{Lowering, Memory, Place};
 
 /// A linear layer, taken apart.
 pub struct Linear<'a> {
@@ -87,7 +88,7 @@ impl<'a> Linear<'a> {
     /// stand copies of the last element; weights there are zero.
     pub fn x_quad(&self, ctx: &mut Ctx<'_>, m: &Expr, column: &Expr) -> Expr {
         let lead = self.lead_index(m);
-        if self.k.is_multiple_of(4) && ctx.quads(self.x) {
+        if self.k.is_multiple_of(4) && ctx.low.quads(self.x) {
             return Row { id: self.x, step: 4 }.read(ctx, m, &lead, &(column / 4));
         }
         if self.k.is_multiple_of(4)
@@ -111,7 +112,7 @@ impl<'a> Linear<'a> {
         let mut index = self.lead_index(m);
         index.push(n.clone());
         let at = At { index, flat: Some(m * u(self.n) + n) };
-        let value = super::epilogue::apply(ctx, self.epilogue, accs, self.args, &at);
+        let value = crate::codegen::epilogue::apply(ctx, self.epilogue, accs, self.args, &at);
         target.store(ctx, &at, value);
     }
 

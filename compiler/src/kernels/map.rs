@@ -3,18 +3,15 @@
 use gristmill_graph::{DType, Dim, NodeId, numel};
 use gristmill_kernel::{Expr, Scalar, Type, u};
 
+use crate::codegen::context::{Built, Lowering, Memory, Place};
+use crate::codegen::grid::Count;
+use crate::codegen::index::{dim_expr, flatten, numel_expr, unflatten};
+use crate::codegen::kernel::{At, Ctx};
 use crate::error::CompileError;
-use crate::lower::access::{At, Ctx};
-use crate::lower::count::Count;
-use crate::lower::index::{dim_expr, flatten, numel_expr, unflatten};
-use crate::lower::{Built, CAPACITY, Lowering, Memory, Place};
+use crate::profile::CAPACITY;
 
-/// The kernel of an element-wise node, or of one that writes a state.
+/// The kernel of an element-wise node.
 pub fn build(low: &Lowering<'_>, id: NodeId, target: Place) -> Result<Built, CompileError> {
-    let node = low.graph.node(id);
-    if let Some(state) = node.op.written_state() {
-        return store(low, id, state, target);
-    }
     one_per_thread(low, id, target, false)
 }
 
@@ -26,7 +23,7 @@ pub fn copy(low: &Lowering<'_>, id: NodeId, target: Place) -> Result<Built, Comp
 fn one_per_thread(low: &Lowering<'_>, id: NodeId, target: Place, copy: bool) -> Result<Built, CompileError> {
     let node = low.graph.node(id);
     let what = if copy { "copy" } else { "map" };
-    let mut ctx = Ctx::new(low, &format!("{what}_{}", crate::lower::access::label(&node.path)));
+    let mut ctx = Ctx::new(low, &format!("{what}_{}", crate::codegen::kernel::label(&node.path)));
     let threads = low.setting.profile.schedule.map.threads;
     let grid = [Count::Ceil(numel(&node.shape), threads)];
     ctx.b.doc(format!("{}: element-wise, {threads} threads", node.path));
@@ -63,8 +60,11 @@ fn named(ctx: &mut Ctx<'_>, index: Vec<Expr>) -> Vec<Expr> {
 
 /// Writes new rows behind the past ones, or the whole of a state that does not grow. States of halves are written
 /// word by word.
-fn store(low: &Lowering<'_>, id: NodeId, state: u32, target: Place) -> Result<Built, CompileError> {
+pub fn store_state(low: &Lowering<'_>, id: NodeId, target: Place) -> Result<Built, CompileError> {
     let node = low.graph.node(id);
+    let Some(state) = node.op.written_state() else {
+        return Err(CompileError::Internal(format!("{} writes no state", node.path)));
+    };
     let operand = node.inputs[0];
     let decl = &low.setting.model.states[state as usize];
     let halves = low.memory(target, id) == Memory::Halves;
@@ -81,7 +81,7 @@ fn store(low: &Lowering<'_>, id: NodeId, state: u32, target: Place) -> Result<Bu
     if let Some(axis) = decl.axis {
         memory_shape[axis as usize] = Dim::symbol(CAPACITY);
     }
-    let mut ctx = Ctx::new(low, &format!("{what}_{}", crate::lower::access::label(&node.path)));
+    let mut ctx = Ctx::new(low, &format!("{what}_{}", crate::codegen::kernel::label(&node.path)));
     let threads = low.setting.profile.schedule.map.threads;
     let grid = [Count::Ceil(numel(&shape), threads)];
     let form = if halves { "two halves per thread" } else { "one element per thread" };

@@ -8,12 +8,11 @@ use gristmill_graph::NodeId;
 use gristmill_kernel::{Bind, Expr, Sh, VEC4F, Var, f, u};
 
 use super::linear::{Linear, Weight};
-use super::store::Target;
+use crate::codegen::context::{Built, Lowering, Place};
+use crate::codegen::grid::Count;
+use crate::codegen::kernel::Ctx;
+use crate::codegen::store::Target;
 use crate::error::CompileError;
-use crate::lower::access::Ctx;
-use crate::lower::count::Count;
-use crate::lower::{Built, Lowering, Place};
-use crate::plan;
 
 /// Weight rows of a workgroup.
 const TILE_N: u32 = 32;
@@ -21,14 +20,6 @@ const TILE_N: u32 = 32;
 const SIDE: u32 = 4;
 /// Threads along the weight rows.
 const ACROSS: u32 = TILE_N / SIDE;
-
-/// Whether there are enough rows of activations for tiles.
-pub fn applies(low: &Lowering<'_>, id: NodeId) -> bool {
-    let node = low.graph.node(id);
-    let rows = gristmill_graph::numel(&node.shape[..node.shape.len() - 1]);
-    let typical = rows.eval(&plan::nominal(low.setting.model)).unwrap_or(i64::MAX);
-    typical >= i64::from(low.setting.profile.schedule.matmul.min_rows)
-}
 
 /// Sizes of a kernel.
 struct Tiles {

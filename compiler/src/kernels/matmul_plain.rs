@@ -4,12 +4,12 @@
 use gristmill_graph::{NodeId, Op, numel};
 use gristmill_kernel::{Bind, f, u};
 
-use super::store::Target;
+use crate::codegen::context::{Built, Lowering, Place};
+use crate::codegen::grid::Count;
+use crate::codegen::index::{dim_expr, numel_expr, through_broadcast, unflatten};
+use crate::codegen::kernel::{At, Ctx};
+use crate::codegen::store::Target;
 use crate::error::CompileError;
-use crate::lower::access::{At, Ctx};
-use crate::lower::count::Count;
-use crate::lower::index::{dim_expr, numel_expr, through_broadcast, unflatten};
-use crate::lower::{Built, Lowering, Place};
 
 /// The kernel of an [`Op::MatMul`].
 pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {

@@ -9,11 +9,11 @@ use gristmill_graph::NodeId;
 use gristmill_kernel::{Bind, Expr, F32, GroupOp, Var, f, u};
 
 use super::linear::{Linear, add_dot};
-use super::store::Target;
+use crate::codegen::context::{Built, Lowering, Place};
+use crate::codegen::grid::Count;
+use crate::codegen::kernel::Ctx;
+use crate::codegen::store::Target;
 use crate::error::CompileError;
-use crate::lower::access::Ctx;
-use crate::lower::count::Count;
-use crate::lower::{Built, Lowering, Place};
 
 /// Rows in a tile of the stored layout.
 const TILE: u32 = 32;

@@ -6,12 +6,13 @@
 use gristmill_graph::{NodeId, NormKind, Op, numel};
 use gristmill_kernel::{Bind, Buf, Expr, GroupOp, Var, f, u};
 
-use super::store::{Target, is_plain};
+use crate::codegen::context::{Built, Lowering, Memory, Place};
+use crate::codegen::grid::Count;
+use crate::codegen::index::{dim_expr, unflatten};
+use crate::codegen::kernel::{At, Ctx};
+use crate::codegen::row::Row;
+use crate::codegen::store::{Target, is_plain};
 use crate::error::CompileError;
-use crate::lower::access::{At, Ctx};
-use crate::lower::count::Count;
-use crate::lower::index::{dim_expr, unflatten};
-use crate::lower::{Built, Lowering, Memory, Place};
 
 /// How results are stored: four at a time where rows allow it.
 enum Out {
@@ -31,7 +32,7 @@ pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Resu
     ctx.b.doc(format!("{}: {} over {width} elements, {threads} threads per row", node.path, node.op.name()));
     let plain = is_plain(low, id, root);
     let vectors = plain
-        && node.inputs.iter().all(|i| ctx.quads(*i))
+        && node.inputs.iter().all(|i| ctx.low.quads(*i))
         && low.memory(place, root) == Memory::Dense(gristmill_kernel::Scalar::F32);
     let step = if vectors { 4 } else { 1 };
     let count = if vectors { dim_expr(width) / u(4) } else { dim_expr(width) };
@@ -87,50 +88,4 @@ pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Resu
         }
     });
     ctx.built(&grid)
-}
-
-/// Reads columns of a row, `step` at a time.
-pub struct Row {
-    /// The node.
-    pub id: NodeId,
-    /// 1 or 4.
-    pub step: u32,
-}
-
-impl Row {
-    /// Column (or quad of columns) `c` of a row, given by number and by index.
-    pub fn read(&self, ctx: &mut Ctx<'_>, row: &Expr, lead: &[Expr], c: &Expr) -> Expr {
-        let width = dim_expr(ctx.low.graph.node(self.id).shape.last().unwrap_or(&1i64.into()));
-        // Plain memory is addressed by the row number, without taking it apart.
-        if let Some(place @ (Place::Value(_) | Place::Output(_) | Place::Input(_))) = ctx.low.place(self.id) {
-            if self.step == 4 {
-                return ctx.quad_row_at(place, self.id, row * (width / u(4))).at(ctx, c);
-            }
-            let mut index = lead.to_vec();
-            index.push(c.clone());
-            return ctx.value(self.id, &At { index, flat: Some(row * width + c) });
-        }
-        if self.step == 4
-            && let Some(x) = ctx.quad_row(self.id, lead)
-        {
-            return x.at(ctx, c);
-        }
-        let mut index = lead.to_vec();
-        index.push(c.clone());
-        ctx.value(self.id, &At::index(index))
-    }
-
-    /// Column (or quad) `c` of a 1-D parameter, or of a broadcast one with leading ones.
-    fn parameter(&self, ctx: &mut Ctx<'_>, c: &Expr) -> Expr {
-        let rank = ctx.low.graph.node(self.id).shape.len();
-        let lead = vec![u(0); rank - 1];
-        if self.step == 4
-            && let Some(x) = ctx.quad_row(self.id, &lead)
-        {
-            return x.at(ctx, c);
-        }
-        let mut index = lead;
-        index.push(c.clone());
-        ctx.value(self.id, &At::index(index))
-    }
 }

@@ -3,12 +3,12 @@
 use gristmill_graph::{DType, NodeId, Op, Reduction, numel};
 use gristmill_kernel::{Bind, GroupOp, f, u};
 
-use super::store::Target;
+use crate::codegen::context::{Built, Lowering, Place};
+use crate::codegen::grid::Count;
+use crate::codegen::index::{dim_expr, unflatten};
+use crate::codegen::kernel::{At, Ctx};
+use crate::codegen::store::Target;
 use crate::error::CompileError;
-use crate::lower::access::{At, Ctx};
-use crate::lower::count::Count;
-use crate::lower::index::{dim_expr, unflatten};
-use crate::lower::{Built, Lowering, Place};
 
 /// The value every maximum starts from: finite, so that it can be a literal.
 pub const LOWEST: f32 = f32::MIN;

@@ -3,14 +3,14 @@
 use gristmill_graph::{NodeId, Unary, numel};
 use gristmill_kernel::{Bind, GroupOp, f};
 
-use super::norm::Row;
 use super::reduce::LOWEST;
-use super::store::Target;
+use crate::codegen::context::{Built, Lowering, Place};
+use crate::codegen::grid::Count;
+use crate::codegen::index::{dim_expr, unflatten};
+use crate::codegen::kernel::{At, Ctx};
+use crate::codegen::row::Row;
+use crate::codegen::store::Target;
 use crate::error::CompileError;
-use crate::lower::access::{At, Ctx};
-use crate::lower::count::Count;
-use crate::lower::index::{dim_expr, unflatten};
-use crate::lower::{Built, Lowering, Place};
 
 /// The kernel of an [`gristmill_graph::Op::Softmax`].
 pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {

@@ -5,44 +5,24 @@ pub mod memory;
 use std::collections::BTreeMap;
 
 use gristmill_bundle as bundle;
-use gristmill_graph::{Bindings, Dim, Graph, Model, NodeId, numel};
+use gristmill_graph::{Dim, Graph, NodeId, Op, numel};
 
-use crate::lower::{Call, KernelSet, Place};
+use crate::codegen::context::{Place, Setting};
+use crate::codegen::rounded;
+use crate::select::{Call, KernelSet};
 use memory::Life;
-
-/// Symbol values for which buffers are matched: one row, a short stretch, a middling past.
-const NOMINAL_STRETCH: i64 = 64;
-const NOMINAL_PAST: i64 = 512;
-
-/// Typical values of the symbols, within their ranges; the cost model and the memory planner share them.
-pub fn nominal(model: &Model) -> Bindings {
-    let mut bindings: Bindings = model
-        .symbols
-        .iter()
-        .map(|s| {
-            let typical = match s.name.as_str() {
-                "B" => 1,
-                "P" => NOMINAL_PAST,
-                _ => NOMINAL_STRETCH,
-            };
-            (s.name.clone(), typical.clamp(s.min, s.max))
-        })
-        .collect();
-    bindings.insert(crate::lower::CAPACITY.into(), NOMINAL_STRETCH + NOMINAL_PAST);
-    bindings
-}
 
 /// Bytes of a value in scratch memory.
 pub fn bytes(graph: &Graph, id: NodeId) -> Dim {
     let node = graph.node(id);
     match node.op {
-        gristmill_graph::Op::RoundBlocks => crate::kernels::cpu::bytes::size(&node.shape),
+        Op::RoundBlocks => rounded::size(&node.shape),
         _ => &numel(&node.shape) * &Dim::constant(4),
     }
 }
 
 /// Assembles the program of an entry.
-pub fn program(model: &Model, graph: &Graph, calls: &[Call], set: &KernelSet) -> bundle::Program {
+pub fn program(setting: &Setting<'_>, graph: &Graph, calls: &[Call], set: &KernelSet) -> bundle::Program {
     let mut lives: BTreeMap<NodeId, Life> = BTreeMap::new();
     for (step, call) in calls.iter().enumerate() {
         for place in &call.places {
@@ -59,7 +39,7 @@ pub fn program(model: &Model, graph: &Graph, calls: &[Call], set: &KernelSet) ->
     }
     let mut ordered: Vec<Life> = lives.into_values().collect();
     ordered.sort_by_key(|l| (l.born, l.value));
-    let plan = memory::plan(&ordered, &nominal(model));
+    let plan = memory::plan(&ordered, &setting.profile.nominal(setting.model));
     let bind = |place: &Place| match place {
         Place::Tensor(i) => bundle::Binding::Tensor(*i),
         Place::Value(id) => bundle::Binding::Slot(plan.slot_of[id]),

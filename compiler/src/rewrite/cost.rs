@@ -43,12 +43,14 @@ impl Default for CostModel {
 const TERM_US: f64 = 1e-4;
 
 impl CostModel {
+    /// The nominal value of a symbol.
+    pub fn nominal_of(&self, symbol: &str) -> i64 {
+        self.nominal.get(symbol).copied().unwrap_or(64)
+    }
+
     /// The nominal value of a dimension, at least 0.
     fn dim(&self, dim: &Dim) -> f64 {
-        let mut bindings: Bindings = self.nominal.clone();
-        for symbol in dim.symbols() {
-            bindings.entry(symbol).or_insert(64);
-        }
+        let bindings: Bindings = dim.symbols().into_iter().map(|s| (s.clone(), self.nominal_of(&s))).collect();
         dim.eval(&bindings).unwrap_or(i64::MAX).max(0) as f64
     }
 

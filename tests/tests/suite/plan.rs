@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gristmill_bundle::{Binding, Program, Step};
-use gristmill_compiler::emit::entry_plans;
-use gristmill_compiler::lower::{CAPACITY, Call, KernelSet, Place, Setting, lower};
+use gristmill_compiler::codegen::context::{Place, Setting};
+use gristmill_compiler::entries::entry_plans;
 use gristmill_compiler::prepare::{Prepared, prepare};
+use gristmill_compiler::profile::CAPACITY;
 use gristmill_compiler::rewrite::Rewriter;
+use gristmill_compiler::select::{Call, KernelSet, lower};
 use gristmill_compiler::{KvPrecision, plan, profile};
 use gristmill_graph::{Bindings, Dim, Graph, NodeId, Precision, numel};
 use gristmill_tests::goldens::Case;
@@ -167,7 +169,7 @@ fn check(name: &str, precision: &str, kv: KvPrecision) -> (usize, usize) {
             let declared = &model.entries[entry.entry];
             let (graph, _) = rewriter.run(&model.entry_graph(declared, entry.taps));
             let calls = lower(&setting, &graph, &entry.outputs, &mut set).expect("lowers");
-            let program = plan::program(&model, &graph, &calls, &set);
+            let program = plan::program(&setting, &graph, &calls, &set);
             let mut checker = Checker { graph: &graph, calls: &calls, program: &program, set: &set, wrong: Vec::new() };
             assert_eq!(calls.len(), program.steps.len());
             checker.bindings();

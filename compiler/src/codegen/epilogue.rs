@@ -3,8 +3,9 @@
 use gristmill_graph::{Binary, DType, NodeId, Scalar};
 use gristmill_kernel::Expr;
 
-use crate::lower::access::{At, Ctx, convert, literal};
-use crate::lower::index::through_broadcast;
+use super::index::through_broadcast;
+use super::inline::{convert, literal};
+use super::kernel::{At, Ctx};
 
 /// The value of `scalar` for the result element `at`, given the accumulators and the extra operands. Parts that
 /// occur several times (`x` in `x * sigmoid(x)`) are computed once.
@@ -90,7 +91,7 @@ pub fn vectorizes(ctx: &Ctx<'_>, scalar: &Scalar, args: &[NodeId]) -> bool {
         Scalar::Arg(i) => {
             let id = args[usize::from(*i)];
             let node = ctx.low.graph.node(id);
-            node.dtype == DType::F32 && (node.shape.last().is_none_or(|d| d.is_one()) || ctx.quads(id))
+            node.dtype == DType::F32 && (node.shape.last().is_none_or(|d| d.is_one()) || ctx.low.quads(id))
         }
         Scalar::Lit(l) => l.dtype() == DType::F32,
         Scalar::Unary(_, a) => each(&[a]),

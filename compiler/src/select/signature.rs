@@ -9,8 +9,8 @@ use std::fmt::Write;
 
 use gristmill_graph::{NodeId, Op};
 
-use super::index::start_in_concat;
-use super::{Lowering, Place};
+use crate::codegen::context::{Lowering, Place};
+use crate::codegen::index::start_in_concat;
 
 /// The text, and the memory operands in order of appearance.
 #[derive(Debug, Default)]

@@ -1,16 +1,16 @@
 //! Choosing elements: the best one, and the best few. A workgroup per row.
 
-use gristmill_graph::{DType, NodeId, numel};
+use gristmill_graph::{DType, NodeId, Op, numel};
 use gristmill_kernel::{Bind, Expr, GroupOp, Var, f, i, u};
 
-use super::norm::Row;
 use super::reduce::LOWEST;
-use super::store::Target;
+use crate::codegen::context::{Built, Lowering, Place};
+use crate::codegen::grid::Count;
+use crate::codegen::index::{dim_expr, unflatten};
+use crate::codegen::kernel::{At, Ctx};
+use crate::codegen::row::Row;
+use crate::codegen::store::Target;
 use crate::error::CompileError;
-use crate::lower::access::{At, Ctx};
-use crate::lower::count::Count;
-use crate::lower::index::{dim_expr, unflatten};
-use crate::lower::{Built, Lowering, Place};
 
 /// No element: larger than every index.
 const NOBODY: u32 = u32::MAX;
@@ -29,7 +29,8 @@ pub fn argmax(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Res
 }
 
 /// The kernel of an [`gristmill_graph::Op::TopK`]: `k` times the best element behind the one before.
-pub fn top_k(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place, k: u32) -> Result<Built, CompileError> {
+pub fn top_k(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {
+    let Op::TopK { k } = low.graph.node(id).op else { unreachable!("only selections come here") };
     let mut pick = Pick::new(low, id, root, place, &format!("top_{k}"));
     let last_value = pick.ctx.b.var("last_value", pick.start(i32::MAX, -LOWEST));
     let last_index = pick.ctx.b.var("last_index", u(0));

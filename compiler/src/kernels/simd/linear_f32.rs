@@ -5,21 +5,16 @@ use gristmill_graph::NodeId;
 use gristmill_kernel::{Bind, Expr, Var, f, u};
 
 use super::lanes;
-use super::linear::{FOUR, Out};
+use super::output::{FOUR, Out};
+use crate::codegen::context::{Built, Lowering, Place};
+use crate::codegen::grid::Count;
+use crate::codegen::kernel::Ctx;
 use crate::error::CompileError;
 use crate::kernels::linear::Linear;
-use crate::lower::access::Ctx;
-use crate::lower::count::Count;
-use crate::lower::{Built, Lowering, Place};
 
 /// The kernel; `many` says whether several rows of activations are usual.
-pub fn build(
-    low: &Lowering<'_>,
-    linear: &Linear<'_>,
-    many: bool,
-    root: NodeId,
-    place: Place,
-) -> Result<Built, CompileError> {
+pub fn build(low: &Lowering<'_>, id: NodeId, many: bool, root: NodeId, place: Place) -> Result<Built, CompileError> {
+    let linear = &Linear::new(low, id)?;
     let weights = linear.weights.len() as u32;
     let together = if many { (low.setting.profile.schedule.matmul.float_rows_together / weights).max(1) } else { 1 };
     let name = if many { "matmul" } else { "matvec" };

@@ -1,36 +1,17 @@
-//! Activations as bytes: what [`Op::RoundBlocks`](gristmill_graph::Op::RoundBlocks) is in memory.
-//!
-//! A row of `K` elements is cut into chunks of 128 columns, padded with zeros. A chunk is [`VECTORS`] vectors of four
-//! words: eight with the bytes in order of columns, one with the step of each block of 32, and two with the sums of
-//! 16 columns each, times their step.
+//! Activations as bytes: writing them, and reading them in products. [`crate::codegen::rounded`] has the layout.
 
-use gristmill_graph::{Dim, NodeId, ROUND_BLOCK, Unary, numel};
+use gristmill_graph::{Dim, NodeId, Unary, numel};
 use gristmill_kernel::{Buf, Builder, Expr, F32, Scalar, U32, VEC4F, VEC4U, f, u};
 
 use super::lanes::transpose;
+use crate::codegen::context::{Built, Lowering, Place};
+use crate::codegen::grid::Count;
+use crate::codegen::index::unflatten;
+use crate::codegen::inline::const_dim;
+use crate::codegen::kernel::{At, Ctx};
+use crate::codegen::rounded::{BLOCK, CHUNK, STEPS, SUMS, VECTORS};
+use crate::codegen::row::Row;
 use crate::error::CompileError;
-use crate::kernels::norm::Row;
-use crate::lower::access::{At, Ctx, const_dim};
-use crate::lower::count::Count;
-use crate::lower::index::unflatten;
-use crate::lower::{Built, Lowering, Place};
-
-/// Columns of a chunk.
-pub const CHUNK: u32 = 128;
-/// Vectors of a chunk.
-pub const VECTORS: u32 = 11;
-/// Where the steps stand in a chunk, and the sums, in vectors.
-const STEPS: u32 = 8;
-const SUMS: u32 = 9;
-/// Columns with one step.
-const BLOCK: u32 = ROUND_BLOCK as u32;
-
-/// Bytes of rows of this shape.
-pub fn size(shape: &[Dim]) -> Dim {
-    let columns = shape.last().and_then(Dim::as_const).unwrap_or(0);
-    let rows = numel(&shape[..shape.len().saturating_sub(1)]);
-    &rows * &Dim::constant((columns as u64).div_ceil(u64::from(CHUNK)) as i64 * i64::from(VECTORS) * 16)
-}
 
 /// The kernel of a rounding: a chunk of a row per position.
 pub fn build(low: &Lowering<'_>, id: NodeId, place: Place) -> Result<Built, CompileError> {
@@ -84,7 +65,7 @@ impl Source {
     /// Four elements from `column` on; zeros stand behind the row.
     fn quad(&self, ctx: &mut Ctx<'_>, column: &Expr) -> Expr {
         let whole = self.columns.is_multiple_of(CHUNK);
-        if self.columns.is_multiple_of(4) && ctx.quads(self.id) {
+        if self.columns.is_multiple_of(4) && ctx.low.quads(self.id) {
             let reader = Row { id: self.id, step: 4 };
             if whole {
                 return reader.read(ctx, &self.row, &self.lead, &(column / 4));

@@ -8,14 +8,15 @@ use gristmill_graph::{Dim, NodeId, Op, Scalar, Unary, numel};
 use gristmill_kernel::{Bind, Expr, Sh, VEC4F, Var, f, u};
 
 use super::lanes;
+use crate::codegen::context::{Built, Lowering, Place};
+use crate::codegen::epilogue;
+use crate::codegen::grid::Count;
+use crate::codegen::index::{dim_expr, unflatten};
+use crate::codegen::kernel::{At, Ctx};
+use crate::codegen::quads::QuadRow;
+use crate::codegen::store::Target;
 use crate::error::CompileError;
 use crate::kernels::reduce::LOWEST;
-use crate::kernels::store::Target;
-use crate::kernels::{attention, epilogue};
-use crate::lower::access::{At, Ctx, QuadRow};
-use crate::lower::count::Count;
-use crate::lower::index::{dim_expr, unflatten};
-use crate::lower::{Built, Lowering, Place};
 
 /// Keys of a tile, a multiple of four.
 const TILE: u32 = 64;
@@ -53,9 +54,6 @@ pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Resu
     let (depth, columns) = (width(operands[0]), width(operands[2]));
     let queries = if new.is_one() { 1 } else { 4 };
     let mut ctx = Ctx::new(low, &format!("attention_{depth}x{queries}"));
-    if !operands.iter().all(|o| ctx.quads(*o)) {
-        return attention::build(low, id, root, place);
-    }
     ctx.b.doc(format!("{}: attention, head dimension {depth}, {queries} queries at a time", node.path));
     let target = Target::bind(&mut ctx, id, root, place);
     let grid = [Count::Dim(numel(lead_shape)), Count::Ceil(new.clone(), queries)];

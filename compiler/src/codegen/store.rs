@@ -3,9 +3,9 @@
 use gristmill_graph::{DType, NodeId, Op};
 use gristmill_kernel::{Buf, Expr, Scalar, Type};
 
-use crate::lower::access::{At, Ctx};
-use crate::lower::index::{dim_expr, flatten, start_in_concat, through_reshape};
-use crate::lower::{Lowering, Memory, Place};
+use super::context::{Lowering, Memory, Place};
+use super::index::{dim_expr, flatten, start_in_concat, through_reshape};
+use super::kernel::{At, Ctx};
 
 /// Where and how the result of an anchor is stored.
 #[derive(Clone, Copy)]

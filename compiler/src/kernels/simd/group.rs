@@ -4,8 +4,8 @@
 use gristmill_kernel::quant::FourRows;
 use gristmill_kernel::{Buf, ByteFormat, Expr, Var, f, i};
 
+use crate::codegen::kernel::Ctx;
 use crate::kernels::linear::Linear;
-use crate::lower::access::Ctx;
 
 /// Four rows of a weight.
 pub struct Group {

@@ -7,18 +7,19 @@
 use gristmill_graph::NodeId;
 use gristmill_kernel::{Bind, Buf, ByteFormat, Expr, Var, u};
 
-use super::bytes::Rounded;
 use super::group::{Group, Sums, by_engine};
 use super::lanes;
-use super::linear::{FOUR, Out};
+use super::output::{FOUR, Out};
+use super::quantize_q8::Rounded;
+use crate::codegen::context::{Built, Lowering, Place};
+use crate::codegen::grid::Count;
+use crate::codegen::kernel::Ctx;
 use crate::error::CompileError;
 use crate::kernels::linear::Linear;
-use crate::lower::access::Ctx;
-use crate::lower::count::Count;
-use crate::lower::{Built, Lowering, Place};
 
 /// The kernel.
-pub fn build(low: &Lowering<'_>, linear: &Linear<'_>, root: NodeId, place: Place) -> Result<Built, CompileError> {
+pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {
+    let linear = &Linear::new(low, id)?;
     // Words of four quads cost more to arrange activations for; twice as many rows share that.
     let quads = linear.weights.iter().filter_map(|w| w.format.as_bytes()).map(|f| f.quads()).max().unwrap_or(1);
     let groups = low.setting.profile.schedule.matvec.rows / FOUR * if quads == 4 { 2 } else { 1 };

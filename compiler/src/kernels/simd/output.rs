@@ -1,30 +1,16 @@
-//! Linear layers on a processor: which kernel, and what all of them share.
+//! How linear layers on a processor store their results.
 
-use gristmill_graph::{NodeId, Op};
+use gristmill_graph::NodeId;
 use gristmill_kernel::{Bind, Expr, Var, u};
 
-use super::{floats, matmul_bytes, matvec_bytes};
-use crate::error::CompileError;
-use crate::kernels::epilogue;
+use crate::codegen::context::Place;
+use crate::codegen::epilogue;
+use crate::codegen::kernel::{At, Ctx};
+use crate::codegen::store::{QuadTarget, Target};
 use crate::kernels::linear::Linear;
-use crate::kernels::matmul;
-use crate::kernels::store::{QuadTarget, Target};
-use crate::lower::access::{At, Ctx};
-use crate::lower::{Built, Lowering, Place};
 
 /// Rows of weights in a vector of results.
 pub const FOUR: u32 = 4;
-
-/// The kernel of a linear layer.
-pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {
-    let linear = Linear::new(low, id)?;
-    let bytes = low.graph.node(linear.x).op == Op::RoundBlocks;
-    match (bytes, matmul::applies(low, id)) {
-        (true, true) => matmul_bytes::build(low, &linear, root, place),
-        (true, false) => matvec_bytes::build(low, &linear, root, place),
-        (false, many) => floats::build(low, &linear, many, root, place),
-    }
-}
 
 /// Where results go: four at a time if that is possible.
 pub enum Out {

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use gristmill_bundle::{self as bundle, Binding, extent};
 use gristmill_graph::Graph;
 
-use crate::emit::{EntryPlan, Source};
+use crate::codegen::context::{Place, Setting};
+use crate::entries::{EntryPlan, Source};
 use crate::error::CompileError;
-use crate::lower::{Call, KernelSet, Place, Setting, lower_again};
 use crate::profile::{Limits, Profile};
+use crate::select::{Call, KernelSet, lower_again};
 
 /// The spare kernels of a target.
 pub struct Spares<'a> {

@@ -6,21 +6,23 @@
 use gristmill_graph::NodeId;
 use gristmill_kernel::{Bind, Buf, Expr, Var, u};
 
-use super::bytes::{CHUNK, Rounded};
 use super::group::{Group, Sums, by_engine};
 use super::lanes;
-use super::linear::{FOUR, Out};
+use super::output::{FOUR, Out};
+use super::quantize_q8::Rounded;
+use crate::codegen::context::{Built, Lowering, Place};
+use crate::codegen::grid::Count;
+use crate::codegen::kernel::Ctx;
+use crate::codegen::rounded::CHUNK;
 use crate::error::CompileError;
 use crate::kernels::linear::Linear;
-use crate::lower::access::Ctx;
-use crate::lower::count::Count;
-use crate::lower::{Built, Lowering, Place};
 
 /// A quad of columns of a chunk: its number, and its codes by plane.
 type Quad = (u32, Vec<Expr>);
 
 /// The kernel.
-pub fn build(low: &Lowering<'_>, linear: &Linear<'_>, root: NodeId, place: Place) -> Result<Built, CompileError> {
+pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {
+    let linear = &Linear::new(low, id)?;
     let together = low.setting.profile.schedule.matmul.rows_together;
     let mut ctx = Ctx::new(low, &format!("matmul_{}", linear.label(low)));
     ctx.b.doc(format!(

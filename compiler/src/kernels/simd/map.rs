@@ -4,21 +4,22 @@ use gristmill_graph::{Binary, DType, Dim, NodeId, Op, numel};
 use gristmill_kernel::quant::unpack_quad_at;
 use gristmill_kernel::{Expr, Scalar, WeightFormat, i, u};
 
+use crate::codegen::context::{Built, Lowering, Memory, Place};
+use crate::codegen::grid::Count;
+use crate::codegen::index::{dim_expr, through_broadcast, unflatten};
+use crate::codegen::inline::{const_dim, literal};
+use crate::codegen::kernel::{At, Ctx, label};
 use crate::error::CompileError;
-use crate::kernels::map;
-use crate::lower::access::{At, Ctx, const_dim, label, literal};
-use crate::lower::count::Count;
-use crate::lower::index::{dim_expr, through_broadcast, unflatten};
-use crate::lower::{Built, Lowering, Memory, Place};
 
-/// The kernel of an element-wise node.
+/// Whether a node can be computed four elements at a time.
+pub fn applies(low: &Lowering<'_>, id: NodeId, target: Place) -> bool {
+    low.memory(target, id) == Memory::Dense(Scalar::F32) && fours(low, id, true)
+}
+
+/// The kernel of an element-wise node to which [`applies`] applies.
 pub fn build(low: &Lowering<'_>, id: NodeId, target: Place) -> Result<Built, CompileError> {
     let node = low.graph.node(id);
     let mut ctx = Ctx::new(low, &format!("map_{}", label(&node.path)));
-    let plain = low.memory(target, id) == Memory::Dense(Scalar::F32);
-    if !plain || !fours(&ctx, id, true) {
-        return map::build(low, id, target);
-    }
     let last = node.shape.len() - 1;
     let mut shape = node.shape.clone();
     shape[last] = Dim::constant(i64::from(const_dim(&node.shape[last]) / 4));
@@ -40,8 +41,7 @@ pub fn build(low: &Lowering<'_>, id: NodeId, target: Place) -> Result<Built, Com
 
 /// Whether four neighbours on the last axis can be computed at a time. The node at the `top` is computed, although it
 /// has a place.
-fn fours(ctx: &Ctx<'_>, id: NodeId, top: bool) -> bool {
-    let low = ctx.low;
+fn fours(low: &Lowering<'_>, id: NodeId, top: bool) -> bool {
     let node = low.graph.node(id);
     if node.dtype != DType::F32 {
         return false;
@@ -53,17 +53,17 @@ fn fours(ctx: &Ctx<'_>, id: NodeId, top: bool) -> bool {
         return false;
     }
     if !top && (low.place(id).is_some() || node.op.is_view()) {
-        return ctx.quads(id);
+        return low.quads(id);
     }
     match &node.op {
-        Op::Unary(_) => fours(ctx, node.inputs[0], false),
+        Op::Unary(_) => fours(low, node.inputs[0], false),
         Op::Binary(op) if *op != Binary::Rem && !op.is_comparison() => {
-            node.inputs.iter().all(|input| fours(ctx, *input, false))
+            node.inputs.iter().all(|input| fours(low, *input, false))
         }
         Op::Gather => {
             let table = low.graph.node(node.inputs[0]);
             let blocks = low.place(node.inputs[0]).map(|p| low.memory(p, node.inputs[0]));
-            table.shape.len() == 2 && (matches!(blocks, Some(Memory::Blocks(_))) || ctx.quads(node.inputs[0]))
+            table.shape.len() == 2 && (matches!(blocks, Some(Memory::Blocks(_))) || low.quads(node.inputs[0]))
         }
         _ => false,
     }

@@ -1,0 +1,157 @@
+//! What is known while an entry is lowered: memory and its places, the rewritten graph, and what is stored of it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use gristmill_graph::{DType, Dim, Graph, Model, NodeId, Op, Precision, QuantSpec};
+use gristmill_kernel::{Expr, Kernel, Scalar};
+
+use super::index;
+use super::partition::Partition;
+use crate::options::KvPrecision;
+use crate::profile::{CAPACITY, Profile};
+
+/// A piece of memory that a kernel binds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Place {
+    /// A weight.
+    Tensor(u32),
+    /// A value in scratch memory.
+    Value(NodeId),
+    /// A state.
+    State(u32),
+    /// A model input.
+    Input(u32),
+    /// A result of the entry: position in its list of outputs.
+    Output(u32),
+}
+
+/// How a piece of memory holds its elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// One element per word. Truth values are i32.
+    Dense(Scalar),
+    /// f16, two in a word.
+    Halves,
+    /// Quantized blocks.
+    Blocks(QuantSpec),
+    /// Activations as bytes with scales: see [`super::rounded`].
+    Bytes,
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Memory::Dense(s) => write!(f, "{s:?}"),
+            Memory::Halves => write!(f, "halves"),
+            Memory::Blocks(spec) => write!(f, "{}", Precision::Quant(*spec)),
+            Memory::Bytes => write!(f, "bytes"),
+        }
+    }
+}
+
+/// What does not change while an entry is lowered.
+pub struct Setting<'a> {
+    /// The model, for weights, states and symbols.
+    pub model: &'a Model,
+    /// How every weight is stored.
+    pub precisions: &'a [Precision],
+    /// How states are stored.
+    pub kv: KvPrecision,
+    /// The target.
+    pub profile: &'a Profile,
+    /// Whether a kernel may bind more buffers than the target has, because another one can take its place.
+    pub spared: bool,
+}
+
+/// An entry graph with the decisions about it.
+pub struct Lowering<'a> {
+    /// Model, precisions, target.
+    pub setting: &'a Setting<'a>,
+    /// The rewritten graph.
+    pub graph: &'a Graph,
+    /// Which values are buffers.
+    pub partition: Partition,
+    /// Users of every node.
+    pub users: Vec<Vec<NodeId>>,
+    /// Nodes that are written straight to an output: position in the entry's list.
+    pub(crate) outputs: BTreeMap<NodeId, u32>,
+}
+
+impl<'a> Lowering<'a> {
+    /// Where a node's value lies, if it is in memory. The node that is being computed is memory, too: its
+    /// kernel writes there and never reads it.
+    pub fn place(&self, id: NodeId) -> Option<Place> {
+        let node = self.graph.node(id);
+        match &node.op {
+            Op::Weight(w) => Some(Place::Tensor(*w)),
+            Op::Dequantize => self.place(node.inputs[0]),
+            Op::Input(i) => Some(Place::Input(*i)),
+            Op::StateAppend(s) | Op::StateKeep(s) | Op::StateRead(s) => Some(Place::State(*s)),
+            _ if self.partition.stored[id.index()] => {
+                Some(self.outputs.get(&id).map_or(Place::Value(id), |o| Place::Output(*o)))
+            }
+            _ => None,
+        }
+    }
+
+    /// How the memory at `place` holds the elements of `id`.
+    pub fn memory(&self, place: Place, id: NodeId) -> Memory {
+        match place {
+            Place::Tensor(w) => match self.setting.precisions[w as usize] {
+                Precision::F32 => Memory::Dense(Scalar::F32),
+                Precision::F16 => Memory::Halves,
+                Precision::Quant(spec) => Memory::Blocks(spec),
+            },
+            Place::State(s) => state_memory(self.setting.model, s, self.setting.kv),
+            _ if self.graph.node(id).op == Op::RoundBlocks => Memory::Bytes,
+            _ => match self.graph.node(id).dtype {
+                DType::F32 => Memory::Dense(Scalar::F32),
+                DType::I32 | DType::Bool => Memory::Dense(Scalar::I32),
+            },
+        }
+    }
+
+    /// The movements between an anchor and the node in whose layout it is stored, in order. Each is the only user
+    /// of the one before.
+    pub fn layout_chain(&self, anchor: NodeId, root: NodeId) -> Vec<NodeId> {
+        let (mut chain, mut at) = (Vec::new(), anchor);
+        while at != root {
+            let Some(user) = self.users[at.index()].first() else { break };
+            at = *user;
+            chain.push(at);
+        }
+        chain
+    }
+
+    /// Row-major position of an element in memory. States that grow are laid out for their capacity `C`.
+    pub fn flat(&self, place: Place, id: NodeId, index: &[Expr]) -> Expr {
+        let Place::State(s) = place else {
+            return index::flatten(index, &self.graph.node(id).shape);
+        };
+        let mut shape = self.graph.node(id).shape.clone();
+        if let Some(axis) = self.setting.model.states[s as usize].axis {
+            shape[axis as usize] = Dim::symbol(CAPACITY);
+        }
+        index::flatten(index, &shape)
+    }
+}
+
+/// States are halves if asked for and if rows hold whole words.
+pub fn state_memory(model: &Model, state: u32, kv: KvPrecision) -> Memory {
+    let even = model.states[state as usize].shape.last().and_then(|d| d.as_const()).is_some_and(|d| d % 2 == 0);
+    match kv {
+        KvPrecision::F16 if even => Memory::Halves,
+        _ => Memory::Dense(Scalar::F32),
+    }
+}
+
+/// A kernel as an algorithm built it.
+pub struct Built {
+    /// The kernel, not yet legalised.
+    pub kernel: Kernel,
+    /// Memory in binding order.
+    pub places: Vec<Place>,
+    /// Number of workgroups, a size expression.
+    pub grid: String,
+}

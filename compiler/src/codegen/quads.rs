@@ -1,0 +1,90 @@
+//! Reading memory four elements at a time, where rows lie so.
+
+use gristmill_graph::NodeId;
+use gristmill_kernel::{self as k, Buf, Expr, Scalar, Type, u};
+
+use super::context::{Lowering, Memory, Place};
+use super::index::divide_exact;
+use super::kernel::Ctx;
+use super::views::{contiguous_last, resolve_views};
+
+impl Ctx<'_> {
+    /// A row (all axes but the last given) that can be read four aligned elements at a time; `None` where
+    /// memory does not lie so.
+    pub fn quad_row(&mut self, id: NodeId, lead: &[Expr]) -> Option<QuadRow> {
+        if !self.low.quads(id) {
+            return None;
+        }
+        let mut index = lead.to_vec();
+        index.push(u(0));
+        let (base, index) = resolve_views(self.low, id, index);
+        let place = self.low.place(base)?;
+        let flat = self.b.simplify(self.low.flat(place, base, &index));
+        let first = divide_exact(&flat, 4)?;
+        let name = self.label(base);
+        let first = self.b.let_(&format!("{name}_row"), first);
+        Some(self.quad_row_at(place, base, first))
+    }
+
+    /// As [`Ctx::quad_row`], for a node in plain memory whose row starts at quad `first`.
+    pub fn quad_row_at(&mut self, place: Place, id: NodeId, first: Expr) -> QuadRow {
+        let halves = self.low.memory(place, id) == Memory::Halves;
+        let elem = if halves { Type::vec(Scalar::U32, 2) } else { k::VEC4F };
+        let name = format!("{}4", self.label(id));
+        QuadRow { buf: self.read(place, elem, &name), first, halves }
+    }
+
+    /// Four elements of a row from `column` (a multiple of 4) on, where only quads lie together in memory, and not whole
+    /// rows: what a filter sees of a picture. `None` where they do not.
+    pub fn quad_at(&mut self, id: NodeId, lead: &[Expr], column: &Expr) -> Option<Expr> {
+        let base = contiguous_last(self.low, id, false).filter(|base| self.low.quads_of(id, *base))?;
+        let place = self.low.place(base)?;
+        let mut index = lead.to_vec();
+        // Written so that the sum below is a multiple of 4 for all to see.
+        let quad = self.b.let_("quad", column / 4);
+        index.push(quad * 4);
+        let (_, index) = resolve_views(self.low, id, index);
+        let flat = self.b.simplify(self.low.flat(place, base, &index));
+        let first = divide_exact(&flat, 4)?;
+        let first = self.b.let_("place", first);
+        Some(self.quad_row_at(place, base, first).at(self, 0))
+    }
+}
+
+impl Lowering<'_> {
+    /// Whether [`Ctx::quad_row`] works for this node.
+    pub fn quads(&self, id: NodeId) -> bool {
+        contiguous_last(self, id, true).is_some_and(|base| self.quads_of(id, base))
+    }
+
+    /// Whether rows of `id` and of the memory `base` below it are whole quads of floats.
+    fn quads_of(&self, id: NodeId, base: NodeId) -> bool {
+        let Some(place) = self.place(base) else { return false };
+        let multiple_of_4 =
+            |id: NodeId| self.graph.node(id).shape.last().and_then(|d| d.as_const()).is_some_and(|d| d % 4 == 0);
+        multiple_of_4(id)
+            && multiple_of_4(base)
+            && matches!(self.memory(place, base), Memory::Dense(Scalar::F32) | Memory::Halves)
+    }
+}
+
+/// A row of memory, in aligned groups of four elements.
+pub struct QuadRow {
+    buf: Buf,
+    first: Expr,
+    halves: bool,
+}
+
+impl QuadRow {
+    /// Quad `q` of the row, as `vec4<f32>`.
+    pub fn at(&self, ctx: &mut Ctx<'_>, q: impl Into<Expr>) -> Expr {
+        let loaded = self.buf.at(&self.first + q.into());
+        if !self.halves {
+            return loaded;
+        }
+        let words = ctx.b.let_("words", loaded);
+        let low = ctx.b.let_("low", words.lane(u(0)).halves_f16());
+        let high = ctx.b.let_("high", words.lane(u(1)).halves_f16());
+        Expr::vec([low.lane(u(0)), low.lane(u(1)), high.lane(u(0)), high.lane(u(1))])
+    }
+}

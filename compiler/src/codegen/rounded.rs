@@ -1,0 +1,25 @@
+//! What [`Op::RoundBlocks`](gristmill_graph::Op::RoundBlocks) is in memory: activations as bytes.
+//!
+//! A row of `K` elements is cut into chunks of 128 columns, padded with zeros. A chunk is [`VECTORS`] vectors of four
+//! words: eight with the bytes in order of columns, one with the step of each block of 32, and two with the sums of
+//! 16 columns each, times their step.
+
+use gristmill_graph::{Dim, ROUND_BLOCK, numel};
+
+/// Columns of a chunk.
+pub const CHUNK: u32 = 128;
+/// Vectors of a chunk.
+pub const VECTORS: u32 = 11;
+/// Where the steps stand in a chunk, in vectors.
+pub const STEPS: u32 = 8;
+/// Where the sums stand in a chunk, in vectors.
+pub const SUMS: u32 = 9;
+/// Columns with one step.
+pub const BLOCK: u32 = ROUND_BLOCK as u32;
+
+/// Bytes of rows of this shape.
+pub fn size(shape: &[Dim]) -> Dim {
+    let columns = shape.last().and_then(Dim::as_const).unwrap_or(0);
+    let rows = numel(&shape[..shape.len().saturating_sub(1)]);
+    &rows * &Dim::constant((columns as u64).div_ceil(u64::from(CHUNK)) as i64 * i64::from(VECTORS) * 16)
+}
