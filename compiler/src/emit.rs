@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use crate::codegen::context::Setting;
 use crate::entries::Source;
 use crate::error::CompileError;
-use crate::fallback::Spares;
+use crate::fallback::Fallbacks;
 use crate::plan;
 use crate::prepare::Prepared;
 use crate::profile::{Features, Language, Profile};
@@ -28,7 +28,7 @@ pub struct Emitted {
     pub rewrites: BTreeMap<String, RewriteReport>,
 }
 
-/// Compiles all entries for one target. If the bundle has programs for processors, their profile makes spare kernels for
+/// Compiles all entries for one target. If the bundle has programs for processors, their profile makes fallback kernels for
 /// the steps that not every adapter can run.
 ///
 /// # Errors
@@ -36,8 +36,8 @@ pub struct Emitted {
 pub fn emit(source: &Source<'_>, profile: &Profile, processor: Option<&Profile>) -> Result<Emitted, CompileError> {
     let Prepared { model, precisions, .. } = source.prepared;
     let processor = processor.filter(|_| profile.language == Language::Wgsl);
-    let setting = Setting { model, precisions, kv: source.kv, profile, spared: processor.is_some() };
-    let mut spares = processor.map(|p| Spares::new(source, &profile.limits, p));
+    let setting = Setting { model, precisions, kv: source.kv, profile, has_fallback: processor.is_some() };
+    let mut fallbacks = processor.map(|p| Fallbacks::new(source.manifest, &setting, p));
     let mut rewriter = Rewriter::new(&profile.cost);
     let mut set = KernelSet::default();
     let mut rewrites = BTreeMap::new();
@@ -48,11 +48,11 @@ pub fn emit(source: &Source<'_>, profile: &Profile, processor: Option<&Profile>)
             graph = crate::round::round_activations(&graph, precisions);
         }
         let (graph, report) = rewriter.run(&graph);
-        let calls = select::lower(&setting, &graph, &plan.outputs, &mut set)?;
+        let steps = select::lower(&setting, &graph, &plan.outputs, &mut set)?;
         rewrites.insert(plan.name.clone(), report);
-        let mut program = plan::program(&setting, &graph, &calls, &set);
-        if let Some(spares) = &mut spares {
-            spares.add(plan, &graph, &calls, &mut program)?;
+        let mut program = plan::program(&setting, &graph, &steps, &set);
+        if let Some(fallbacks) = &mut fallbacks {
+            fallbacks.add(plan, &graph, &steps, &mut program)?;
         }
         lowered.push((plan.name.clone(), program));
     }
@@ -60,17 +60,17 @@ pub fn emit(source: &Source<'_>, profile: &Profile, processor: Option<&Profile>)
         Language::Wgsl => print_shaders(&set.kernels, profile)?,
         Language::Wasm => print_modules(&set.kernels, |_| String::new())?,
     };
-    let spares = match spares.map(|s| s.set.kernels).filter(|kernels| !kernels.is_empty()) {
+    let fallbacks = match fallbacks.map(|s| s.set.kernels).filter(|kernels| !kernels.is_empty()) {
         Some(kernels) => {
             // Named by content: several targets often need the same.
-            let name = |modules: &[u8]| format!("spares.{:.12}.", bundle::sha256_hex(modules));
+            let name = |modules: &[u8]| format!("fallbacks.{:.12}.", bundle::sha256_hex(modules));
             let (kernels, modules) = print_modules(&kernels, name)?;
             files.extend(modules);
             kernels
         }
         None => Vec::new(),
     };
-    let programs = bundle::Programs { kernels, programs: lowered.into_iter().collect(), spares };
+    let programs = bundle::Programs { kernels, programs: lowered.into_iter().collect(), fallbacks };
     Ok(Emitted { programs, files, rewrites })
 }
 

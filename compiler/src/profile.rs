@@ -133,6 +133,19 @@ pub struct MatvecSchedule {
     pub rows: u32,
     /// Float weights: threads along the columns of a row.
     pub lanes: u32,
+    /// Quantized weights: workgroups that share the columns of a tile, where there are fewer than `fill` tiles.
+    #[serde(default = "one")]
+    pub parts: u32,
+    /// Workgroups that a device needs to be busy.
+    #[serde(default)]
+    pub fill: u32,
+    /// Quantized weights: whether layers of the same activations are computed by one kernel.
+    #[serde(default)]
+    pub together: bool,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// Tiled matrix product: a workgroup computes `tile_m x 32` results, each thread `4 x 4` of them.
@@ -159,8 +172,11 @@ pub struct MatmulSchedule {
 pub struct AttentionSchedule {
     /// Threads per workgroup, also keys per step.
     pub threads: u32,
-    /// Queries per workgroup when there are many.
+    /// Queries per workgroup when there are many: 1, 2 or 4.
     pub queries: u32,
+    /// Workgroups that share the keys of a single query.
+    #[serde(default = "one")]
+    pub parts: u32,
 }
 
 /// Selection of the `k` largest: one workgroup per row.
@@ -218,6 +234,14 @@ fn check(p: &Profile) -> Result<(), String> {
     for (what, value) in widths {
         if !value.is_power_of_two() {
             return Err(format!("profile {}: schedule.{what} is {value}, not a power of two", p.name));
+        }
+    }
+    if s.attention.queries > 4 {
+        return Err(format!("profile {}: schedule.attention.queries is {}, at most 4", p.name, s.attention.queries));
+    }
+    for (what, parts) in [("matvec.parts", s.matvec.parts), ("attention.parts", s.attention.parts)] {
+        if !(1..=256).contains(&parts) {
+            return Err(format!("profile {}: schedule.{what} is {parts}, expected 1 to 256", p.name));
         }
     }
     if p.language == Language::Wasm {

@@ -10,7 +10,7 @@ use gristmill_kernel::{Kernel, interp};
 
 use crate::codegen::context::{Memory, Place, Setting, state_memory};
 use crate::profile::CAPACITY;
-use crate::select::{Call, KernelSet};
+use crate::select::{Call, KernelSet, Step};
 
 /// What executes a kernel: it gets the values of the symbols and the memory in binding order.
 pub type Execute<'e> = dyn FnMut(&Kernel, &BTreeMap<String, u32>, &mut [Vec<u32>]) -> Result<(), String> + 'e;
@@ -50,7 +50,7 @@ impl<'a> Session<'a> {
         Ok(Session { setting, weights, states, capacity, options: interp::Options::default() })
     }
 
-    /// Runs the calls of an entry. `graph` is the rewritten graph they were made from, `outputs` the names in the
+    /// Runs the steps of an entry. `graph` is the rewritten graph they were made from, `outputs` the names in the
     /// order in which they were lowered; `bindings` has all symbols but the capacity.
     ///
     /// # Errors
@@ -59,7 +59,7 @@ impl<'a> Session<'a> {
         &mut self,
         graph: &Graph,
         outputs: &[String],
-        (calls, set): (&[Call], &KernelSet),
+        (steps, set): (&[Step], &KernelSet),
         inputs: &BTreeMap<String, Tensor>,
         bindings: &Bindings,
     ) -> Result<BTreeMap<String, Tensor>, String> {
@@ -67,7 +67,7 @@ impl<'a> Session<'a> {
         let interpret = &mut |kernel: &Kernel, symbols: &BTreeMap<String, u32>, memory: &mut [Vec<u32>]| {
             interp::run(kernel, symbols, memory, options)
         };
-        self.run_by(graph, outputs, (calls, set), inputs, bindings, interpret)
+        self.run_by(graph, outputs, (steps, set), inputs, bindings, interpret)
     }
 
     /// [`Session::run`] by something else than the interpreter, or by more than that.
@@ -78,7 +78,7 @@ impl<'a> Session<'a> {
         &mut self,
         graph: &Graph,
         outputs: &[String],
-        (calls, set): (&[Call], &KernelSet),
+        (steps, set): (&[Step], &KernelSet),
         inputs: &BTreeMap<String, Tensor>,
         bindings: &Bindings,
         execute: &mut Execute<'_>,
@@ -96,11 +96,15 @@ impl<'a> Session<'a> {
             let node = graph.node(graph.outputs[name]);
             memory.insert(Place::Output(i as u32), vec![0xdead_beef; count(&node.shape, bindings)?]);
         }
-        for call in calls {
-            let kernel = &set.kernels[call.kernel];
-            let mut buffers = self.bind(call, graph, bindings, &memory)?;
-            execute(kernel, &symbols, &mut buffers).map_err(|e| format!("{} ({}): {e}", kernel.name, call.nodes))?;
-            self.keep(kernel, call, buffers, &mut memory);
+        for step in steps {
+            for call in &step.calls {
+                let kernel = &set.kernels[call.kernel];
+                let mut buffers = self.bind((step, call), graph, bindings, &memory)?;
+                execute(kernel, &symbols, &mut buffers)
+                    .map_err(|e| format!("{} ({}): {e}", kernel.name, step.nodes))?;
+                self.keep(kernel, call, buffers, &mut memory);
+            }
+            memory.retain(|place, _| !matches!(place, Place::Scratch(_)));
         }
         let mut results = BTreeMap::new();
         for (i, name) in outputs.iter().enumerate() {
@@ -123,19 +127,21 @@ impl<'a> Session<'a> {
     /// The memory of a call in binding order.
     fn bind(
         &self,
-        call: &Call,
+        (step, call): (&Step, &Call),
         graph: &Graph,
         bindings: &Bindings,
         memory: &BTreeMap<Place, Vec<u32>>,
     ) -> Result<Vec<Vec<u32>>, String> {
+        let garbage = |bytes: &Dim| {
+            let bytes = bytes.eval(bindings).ok_or("a size has no value")?;
+            Ok(vec![0xdead_beef; bytes as usize / 4])
+        };
         let of = |place: &Place| match place {
             Place::Tensor(i) => Ok(self.weights[*i as usize].clone()),
             Place::State(i) => Ok(self.states[*i as usize].clone()),
-            Place::Value(id) if !memory.contains_key(place) => {
-                let bytes = crate::plan::bytes(graph, *id).eval(bindings).ok_or("a size has no value")?;
-                Ok(vec![0xdead_beef; bytes as usize / 4])
-            }
-            _ => memory.get(place).cloned().ok_or_else(|| format!("{place:?} of {} is not given", call.nodes)),
+            Place::Value(id) if !memory.contains_key(place) => garbage(&crate::plan::bytes(graph, *id)),
+            Place::Scratch(n) if !memory.contains_key(place) => garbage(&step.scratch[*n as usize]),
+            _ => memory.get(place).cloned().ok_or_else(|| format!("{place:?} of {} is not given", step.nodes)),
         };
         call.places.iter().map(of).collect()
     }

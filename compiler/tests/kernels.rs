@@ -5,13 +5,24 @@ use std::sync::Arc;
 
 use gristmill_compiler::codegen::context::Setting;
 use gristmill_compiler::options::KvPrecision;
-use gristmill_compiler::profile::shipped;
+use gristmill_compiler::profile::{Profile, shipped};
 use gristmill_compiler::round::round_activations;
 use gristmill_compiler::select::{KernelSet, lower};
 use gristmill_compiler::simulate::Session;
 use gristmill_graph::eval::evaluate;
 use gristmill_graph::quant::{QuantLayout, decode_stored, stored_bytes};
 use gristmill_graph::*;
+
+/// A profile with every algorithm that has several kernels, or several results.
+fn several_kernels(profile: &Profile) -> Profile {
+    let mut profile = profile.clone();
+    profile.name = "several_kernels".to_string();
+    profile.schedule.matvec.parts = 3;
+    profile.schedule.matvec.fill = 1024;
+    profile.schedule.matvec.together = true;
+    profile.schedule.attention.parts = 3;
+    profile
+}
 
 /// A graph under construction, with the model around it.
 struct Fixture {
@@ -125,34 +136,35 @@ impl Fixture {
 
     /// Runs the kernels of a profile, and those for processors, and compares each with the evaluator.
     fn check(&self, bindings: &[(&str, i64)], profile: &str, tolerance: f32) {
-        self.check_on(&self.graph, bindings, (profile, 1), tolerance);
+        let profile = shipped(profile).unwrap();
+        self.check_on(&self.graph, bindings, (&several_kernels(&profile), 1), tolerance);
+        self.check_on(&self.graph, bindings, (&profile, 1), tolerance);
         let rounded = round_activations(&self.graph, &self.precisions);
         // Engines differ in what they take large bytes for.
         let kinds = if self.precisions.iter().any(|p| matches!(p, Precision::Quant(q) if q.bits == 8)) { 3 } else { 1 };
         for wide_bytes in 0..kinds {
-            self.check_on(&rounded, bindings, ("wasm", wide_bytes), tolerance);
+            self.check_on(&rounded, bindings, (&shipped("wasm").unwrap(), wide_bytes), tolerance);
         }
     }
 
-    fn check_on(&self, graph: &Graph, bindings: &[(&str, i64)], (profile, wide): (&str, u32), tolerance: f32) {
-        let profile = shipped(profile).unwrap();
+    fn check_on(&self, graph: &Graph, bindings: &[(&str, i64)], (profile, wide): (&Profile, u32), tolerance: f32) {
         let bindings: Bindings = bindings.iter().map(|(k, v)| (k.to_string(), *v)).collect();
         let setting = Setting {
             model: &self.model,
             precisions: &self.precisions,
             kv: KvPrecision::F32,
-            profile: &profile,
-            spared: false,
+            profile,
+            has_fallback: false,
         };
         let outputs: Vec<String> = graph.outputs.keys().cloned().collect();
         let mut set = KernelSet::default();
-        let calls = lower(&setting, graph, &outputs, &mut set).expect("lowers");
+        let steps = lower(&setting, graph, &outputs, &mut set).expect("lowers");
         let word = |c: &[u8]| u32::from_le_bytes([c[0], c[1], c[2], c[3]]);
         let words: Vec<Vec<u32>> = self.bytes.iter().map(|b| b.chunks_exact(4).map(word).collect()).collect();
         let mut session = Session::new(&setting, &words, bindings["B"] as u32, 64).unwrap();
         session.options.wide_bytes = wide;
         let found =
-            session.run(graph, &outputs, (&calls, &set), &self.inputs, &bindings).unwrap_or_else(|e| panic!("{e}"));
+            session.run(graph, &outputs, (&steps, &set), &self.inputs, &bindings).unwrap_or_else(|e| panic!("{e}"));
         let mut states = States::default();
         let expected = evaluate(&self.model, graph, &self.decoded(), &mut states, &self.inputs, &bindings);
         for (name, want) in &expected.expect("evaluates") {
@@ -224,6 +236,37 @@ fn gate_and_up_share_a_kernel() {
             g.check(&[("B", sizes[0] as i64), ("T", sizes[1] as i64), ("P", 0)], "firefox", 2e-5);
         }
     }
+}
+
+/// Query, key and value: other widths, formats and endings, and one result that two layers share.
+#[test]
+fn layers_of_the_same_activations_share_a_kernel() {
+    let mut g = Fixture::new();
+    let x = g.input(vec![b(), c(1), c(160)], &[2, 1, 160]);
+    let bias = g.weight(&[72], Precision::F32);
+    let add = Scalar::Binary(Binary::Add, Box::new(Scalar::Acc(0)), Box::new(Scalar::Arg(0)));
+    let plain = || Op::Linear { weights: 1, epilogue: Scalar::Acc(0) };
+    let [wq, wk, wv, wo] =
+        [(72, "q4"), (40, "q8"), (24, "q3"), (8, "f16")].map(|(n, p)| g.weight(&[n, 160], p.parse().unwrap()));
+    let q = g.op(Op::Linear { weights: 1, epilogue: add }, &[x, wq, bias]);
+    let q = g.op(Op::Reshape(vec![b(), c(1), c(3), c(24)]), &[q]);
+    let q = g.op(Op::Transpose(vec![0, 2, 1, 3]), &[q]);
+    let k = g.op(plain(), &[x, wk]);
+    let v = g.op(plain(), &[x, wv]);
+    let other = g.op(plain(), &[x, wo]);
+    for id in [q, k, v, other] {
+        g.output(id);
+    }
+    g.check(&[("B", 2), ("T", 1), ("P", 0)], "native", 2e-5);
+    let profile = several_kernels(&shipped("native").unwrap());
+    let (kv, has_fallback) = (KvPrecision::F32, false);
+    let setting = Setting { model: &g.model, precisions: &g.precisions, kv, profile: &profile, has_fallback };
+    let outputs: Vec<String> = g.graph.outputs.keys().cloned().collect();
+    let mut set = KernelSet::default();
+    let steps = lower(&setting, &g.graph, &outputs, &mut set).expect("lowers");
+    let calls: Vec<usize> = steps.iter().map(|s| s.calls.len()).collect();
+    assert_eq!(calls, [1, 1], "a kernel for three layers, and one for floats, which lie otherwise");
+    assert!(set.kernels[0].name.starts_with("matvec_72_40_24x160"), "{}", set.kernels[0].name);
 }
 
 #[test]

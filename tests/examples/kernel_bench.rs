@@ -102,10 +102,11 @@ fn measured(case: (u64, &str, u32), profile: &Profile, set: &mut KernelSet) -> R
     let (model, graph) = model(size, precision, rows);
     let precisions = [precision];
     let graph = round_activations(&graph, &precisions);
-    let setting = Setting { model: &model, precisions: &precisions, kv: KvPrecision::F32, profile, spared: false };
-    let calls = lower(&setting, &graph, &["y".to_string()], set).map_err(|e| e.to_string())?;
+    let setting =
+        Setting { model: &model, precisions: &precisions, kv: KvPrecision::F32, profile, has_fallback: false };
+    let steps = lower(&setting, &graph, &["y".to_string()], set).map_err(|e| e.to_string())?;
     let uses_weight = |call: &&Call| call.places.iter().any(|p| matches!(p, Place::Tensor(_)));
-    let call = calls.iter().find(uses_weight).ok_or("no kernel reads the weight")?;
+    let call = steps.iter().flat_map(|s| &s.calls).find(uses_weight).ok_or("no kernel reads the weight")?;
 
     let symbols = symbols();
     let bindings: Bindings = symbols.iter().map(|(k, v)| (k.clone(), i64::from(*v))).collect();
@@ -117,6 +118,7 @@ fn measured(case: (u64, &str, u32), profile: &Profile, set: &mut KernelSet) -> R
         Place::Value(id) => bytes(plan::bytes(&graph, *id)),
         Place::Input(_) => floats(&model.inputs[0].shape),
         Place::Output(_) | Place::State(_) => floats(&graph.node(graph.outputs["y"]).shape),
+        Place::Scratch(_) => Err("kernels of one dispatch have no memory between them"),
     };
     let buffers = call.places.iter().map(|p| Ok(of(p)?.next_multiple_of(16))).collect::<Result<_, String>>()?;
     let kind = if rows == 1 { "matvec".to_string() } else { format!("matmul of {rows} rows") };

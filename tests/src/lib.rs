@@ -8,6 +8,7 @@ pub mod goldens;
 pub mod models;
 pub mod module;
 pub mod precision;
+pub mod profiles;
 pub mod prompts;
 pub mod random_kernel;
 pub mod sentences;

@@ -228,7 +228,7 @@ pub(crate) struct ViewFlags {
     /// Every weight with its precision and size
     #[arg(long)]
     pub(crate) weights: bool,
-    /// The text of one kernel: WGSL, or that of WebAssembly; spare:NAME is a spare kernel
+    /// The text of one kernel: WGSL, or that of WebAssembly; fallback:NAME is a fallback kernel
     #[arg(long, value_name = "NAME")]
     pub(crate) shader: Option<String>,
 }

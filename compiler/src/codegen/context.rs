@@ -24,6 +24,8 @@ pub enum Place {
     Input(u32),
     /// A result of the entry: position in its list of outputs.
     Output(u32),
+    /// Memory between the kernels of one [`KernelPlan`]: its number there.
+    Scratch(u32),
 }
 
 /// How a piece of memory holds its elements.
@@ -61,7 +63,7 @@ pub struct Setting<'a> {
     /// The target.
     pub profile: &'a Profile,
     /// Whether a kernel may bind more buffers than the target has, because another one can take its place.
-    pub spared: bool,
+    pub has_fallback: bool,
 }
 
 /// An entry graph with the decisions about it.
@@ -146,6 +148,17 @@ pub fn state_memory(model: &Model, state: u32, kv: KvPrecision) -> Memory {
     }
 }
 
+/// A result of a kernel: an anchor, the node in whose layout it is stored, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The anchor.
+    pub id: NodeId,
+    /// The anchor itself, or the end of its layout chain; see [`Partition::root`].
+    pub root: NodeId,
+    /// The memory.
+    pub place: Place,
+}
+
 /// A kernel as an algorithm built it.
 pub struct Built {
     /// The kernel, not yet legalised.
@@ -154,4 +167,19 @@ pub struct Built {
     pub places: Vec<Place>,
     /// Number of workgroups, a size expression.
     pub grid: String,
+}
+
+/// How a part of an entry is computed: kernels that run one after the other, and the memory between them. What is stored
+/// is there when the last has run.
+pub struct KernelPlan {
+    /// In the order in which they run.
+    pub kernels: Vec<Built>,
+    /// Bytes of [`Place::Scratch`], by number.
+    pub scratch: Vec<Dim>,
+}
+
+impl From<Built> for KernelPlan {
+    fn from(kernel: Built) -> Self {
+        KernelPlan { kernels: vec![kernel], scratch: Vec::new() }
+    }
 }

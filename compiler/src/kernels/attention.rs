@@ -1,233 +1,313 @@
 //! Attention without a score matrix in memory: online softmax over tiles of keys (Milakov and Gimelshein
 //! 2018; Dao et al. 2022).
 //!
-//! A workgroup takes one head and a block of queries. Each thread scores one key of the tile for all queries of
-//! the block, so that a key is read once; then each thread owns columns of the result and adds the tile's values.
-//! Whatever stands between dot product and softmax (scale, mask, bias, cap) is an expression of the graph,
-//! pulled in for each score.
+//! A workgroup takes one head and a block of queries, which are the lanes of a vector. Each thread scores one key of the
+//! tile for all queries of the block, so that a key is read once; then each thread owns columns of the result and adds
+//! the tile's values. Whatever stands between dot product and softmax (scale, mask, bias, cap) is an expression of the
+//! graph, pulled in for each score. In the literature's names: `m` is the largest score so far, `l` the sum of weights,
+//! `alpha` what earlier weights shrink by when a larger score is found.
 
 use gristmill_graph::{Dim, NodeId, Op, Scalar, Unary, numel};
-use gristmill_kernel::{Bind, Expr, F32, GroupOp, Sh, VEC4F, Var, f, u};
+use gristmill_kernel::{Bind, Expr, F32, GroupOp, Sh, Type, VEC4F, Var, f, u};
 
 use super::reduce::LOWEST;
-use crate::codegen::context::{Built, Lowering, Place};
+use crate::codegen::context::{Built, Lowering, Stored};
+use crate::codegen::epilogue;
 use crate::codegen::grid::Count;
 use crate::codegen::index::{dim_expr, unflatten};
 use crate::codegen::kernel::{At, Ctx};
 use crate::codegen::store::Target;
 use crate::error::CompileError;
 
-struct Shape {
-    depth: u32,
-    columns: u32,
-    queries: u32,
-    threads: u32,
-    vectors: bool,
-}
-
-/// Per query of the block: the running maximum, this thread's share of the running sum, and its result columns.
-struct Running {
-    highest: Var,
-    share: Var,
-    columns: Vec<Var>,
-}
-
 /// The kernel of an [`Op::Attention`].
-pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {
-    let node = low.graph.node(id);
-    let Op::Attention { score } = &node.op else { unreachable!("only attention comes here") };
-    let [q, k, v] = [0, 1, 2].map(|i| node.inputs[i]);
-    let rank = node.shape.len();
-    let lead_shape = &node.shape[..rank - 2];
-    let new = node.shape[rank - 2].clone();
-    let all = low.graph.node(k).shape[rank - 2].clone();
-    let constant = |id: NodeId| low.graph.node(id).shape[rank - 1].as_const().and_then(|d| u32::try_from(d).ok());
-    let (Some(depth), Some(columns)) = (constant(q), constant(v)) else {
-        return Err(CompileError::Internal(format!("{}: head dimensions are not constant", node.path)));
-    };
-    let schedule = low.setting.profile.schedule.attention;
-    let queries = if new.is_one() { 1 } else { schedule.queries };
-    let mut ctx = Ctx::new(low, &format!("attention_{depth}x{queries}"));
-    let vectors = ctx.low.quads(q) && ctx.low.quads(k);
-    let shape = Shape { depth, columns, queries, threads: schedule.threads, vectors };
-    ctx.b.doc(format!(
-        "{}: attention, head dimension {depth}, {queries} queries and {} keys at a time",
-        node.path, schedule.threads
-    ));
+pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
+    let attention = Attention::new(low, id)?;
+    let queries = attention.queries;
+    let mut ctx = Ctx::new(low, &format!("attention_{}x{queries}", attention.depth));
+    ctx.b.doc(attention.describe());
     let target = Target::bind(&mut ctx, id, root, place);
-    let grid = [Count::Dim(numel(lead_shape)), Count::Ceil(new.clone(), queries)];
+    let grid = [Count::Dim(numel(attention.lead)), Count::Ceil(attention.new.clone(), queries)];
     let head = ctx.b.grid_axis("head", grid[0].expr());
     let block = ctx.b.grid_axis("block", grid[1].expr());
-    let lane = ctx.b.group_axis("lane", schedule.threads);
-    let lead: Vec<Expr> = unflatten(head, lead_shape)
-        .into_iter()
-        .enumerate()
-        .map(|(axis, e)| ctx.b.let_(&format!("lead{axis}"), e))
-        .collect();
-    let rows: Vec<Expr> = (0..queries)
-        .map(|r| {
-            let t = &block * u(queries) + u(r);
-            let t = if queries == 1 { t } else { t.min(dim_expr(&new) - u(1)) };
-            ctx.b.let_(&format!("t{r}"), t)
-        })
-        .collect();
-    let staged = stage_queries(&mut ctx, &shape, q, &lead, &rows, &lane);
-    let weights = ctx.b.shared("weights", F32, queries * schedule.threads);
-    let running: Vec<Running> = (0..queries).map(|r| Running::start(&mut ctx, &shape, r)).collect();
-
-    let keys = dim_expr(&all);
-    let last = dim_expr(&(&all - &Dim::constant(1)));
-    ctx.for_("tile", (u(0), keys.clone(), schedule.threads), Bind::Serial, |ctx, tile| {
-        let s = ctx.b.let_("s", &tile + &lane);
-        let inside = ctx.b.let_("inside", s.lt(&keys));
-        let s = ctx.b.let_("key_index", s.min(&last));
-        let dots = dot_products(ctx, &shape, k, &lead, &s, staged);
-        for (r, dot) in dots.iter().enumerate() {
-            let value = score_of(ctx, score, &node.inputs[3..], &lead, &rows[r], &s, dot.get());
-            let value = ctx.b.let_(&format!("score{r}"), value);
-            fold_score(ctx, &running[r], &inside, value, weights, &lane, &shape, r as u32);
-        }
-        ctx.b.barrier();
-        add_values(ctx, &shape, v, &lead, (&tile, &keys, &lane), weights, &running);
-        ctx.b.barrier();
-    });
-    for (r, run) in running.iter().enumerate() {
-        ctx.b.group_reduce(GroupOp::Add, run.share);
-        let t = &block * u(queries) + u(r as u32);
-        for (j, acc) in run.columns.iter().enumerate() {
-            let column = &lane + u(j as u32 * shape.threads);
-            let exists = column.lt(u(columns)).and(t.lt(dim_expr(&new)));
-            ctx.if_(exists, |ctx| {
-                let mut index = lead.clone();
-                index.extend([t.clone(), column.clone()]);
-                target.store(ctx, &At::index(index), acc.get() / run.share.get());
+    let lane = ctx.b.group_axis("lane", attention.threads);
+    let block = Block::open(&mut ctx, &attention, head, &(&block * queries), lane);
+    let softmax = block.run(&mut ctx, (u(0), block.keys()));
+    ctx.b.group_reduce(GroupOp::Add, softmax.l);
+    ctx.for_("query", (u(0), u(queries), 1), Bind::Serial, |ctx, r| {
+        let t = ctx.b.let_("t", &block.first + &r);
+        ctx.if_(t.lt(dim_expr(&attention.new)), |ctx| {
+            block.columns(ctx, &softmax, |ctx, column, o| {
+                let mut index = block.lead.clone();
+                index.extend([t.clone(), column]);
+                let value = attention.lane(o, &r) / attention.lane(softmax.l, &r);
+                target.store(ctx, &At::index(index), value);
             });
-        }
-    }
+        });
+    });
     ctx.built(&grid)
 }
 
-impl Running {
-    fn start(ctx: &mut Ctx<'_>, shape: &Shape, r: u32) -> Running {
-        let columns = shape.columns.div_ceil(shape.threads);
-        Running {
-            highest: ctx.b.var(&format!("highest{r}"), f(LOWEST)),
-            share: ctx.b.var(&format!("share{r}"), f(0.0)),
-            columns: (0..columns).map(|j| ctx.b.var(&format!("acc{r}_{j}"), f(0.0))).collect(),
-        }
-    }
+/// An attention node, taken apart.
+pub(super) struct Attention<'a> {
+    path: &'a str,
+    score: &'a Scalar,
+    args: &'a [NodeId],
+    /// Queries, keys and values.
+    operands: [NodeId; 3],
+    /// Dimensions in front of queries and head dimension.
+    pub(super) lead: &'a [Dim],
+    /// How many queries there are.
+    pub(super) new: Dim,
+    /// How many keys there are.
+    pub(super) all: Dim,
+    /// Elements of a key.
+    pub(super) depth: u32,
+    /// Elements of a value.
+    pub(super) columns: u32,
+    /// Queries of a workgroup: 1, 2 or 4.
+    pub(super) queries: u32,
+    /// Threads of a workgroup, and keys of a tile.
+    pub(super) threads: u32,
+    /// Whether queries and keys are read four elements at a time.
+    vectors: bool,
 }
 
-/// Puts the queries of the block into shared memory, `[query][depth]`.
-fn stage_queries(ctx: &mut Ctx<'_>, shape: &Shape, q: NodeId, lead: &[Expr], rows: &[Expr], lane: &Expr) -> Sh {
-    let (elem, width) = if shape.vectors { (VEC4F, shape.depth / 4) } else { (F32, shape.depth) };
-    let staged = ctx.b.shared("queries", elem, shape.queries * width);
-    for (r, t) in rows.iter().enumerate() {
-        let mut row = lead.to_vec();
-        row.push(t.clone());
-        ctx.for_("dim", (lane.clone(), u(width), shape.threads), Bind::Serial, |ctx, d| {
-            let value = element(ctx, shape, q, &row, &d);
-            ctx.b.store_shared(staged, u(r as u32 * width) + &d, value);
-        });
-    }
-    ctx.b.barrier();
-    staged
-}
-
-/// Element (or quad) `d` of a row.
-fn element(ctx: &mut Ctx<'_>, shape: &Shape, id: NodeId, row: &[Expr], d: &Expr) -> Expr {
-    if shape.vectors
-        && let Some(quads) = ctx.quad_row(id, row)
-    {
-        return quads.at(ctx, d);
-    }
-    let mut index = row.to_vec();
-    index.push(d.clone());
-    ctx.value(id, &At::index(index))
-}
-
-/// The dot products of one key with all queries of the block.
-fn dot_products(ctx: &mut Ctx<'_>, shape: &Shape, k: NodeId, lead: &[Expr], s: &Expr, staged: Sh) -> Vec<Var> {
-    let width = if shape.vectors { shape.depth / 4 } else { shape.depth };
-    let dots: Vec<Var> = (0..shape.queries).map(|r| ctx.b.var(&format!("dot{r}"), f(0.0))).collect();
-    let mut row = lead.to_vec();
-    row.push(s.clone());
-    let quads = if shape.vectors { ctx.quad_row(k, &row) } else { None };
-    ctx.for_("dim", (u(0), u(width), 1), Bind::Serial, |ctx, d| {
-        let key = match &quads {
-            Some(quads) => quads.at(ctx, &d),
-            None => {
-                let mut index = row.clone();
-                index.push(d.clone());
-                ctx.value(k, &At::index(index))
-            }
+impl<'a> Attention<'a> {
+    pub(super) fn new(low: &'a Lowering<'a>, id: NodeId) -> Result<Self, CompileError> {
+        let node = low.graph.node(id);
+        let fault = |what: &str| CompileError::Internal(format!("{}: {what}", node.path));
+        let Op::Attention { score } = &node.op else { return Err(fault("it is no attention")) };
+        let operands = [0, 1, 2].map(|i| node.inputs[i]);
+        let rank = node.shape.len();
+        let width = |id: NodeId| low.graph.node(id).shape[rank - 1].as_const().and_then(|d| u32::try_from(d).ok());
+        let (Some(depth), Some(columns)) = (width(operands[0]), width(operands[2])) else {
+            return Err(fault("head dimensions are not constant"));
         };
-        let key = ctx.b.let_("key", key);
-        for (r, dot) in dots.iter().enumerate() {
-            let query = staged.at(u(r as u32 * width) + &d);
-            ctx.b.add(*dot, if shape.vectors { query.dot(&key) } else { query * &key });
-        }
-    });
-    dots
-}
-
-/// The score expression at one query and key.
-fn score_of(ctx: &mut Ctx<'_>, score: &Scalar, args: &[NodeId], lead: &[Expr], t: &Expr, s: &Expr, dot: Expr) -> Expr {
-    let mut index = lead.to_vec();
-    index.extend([t.clone(), s.clone()]);
-    crate::codegen::epilogue::apply(ctx, score, &[dot], args, &At::index(index))
-}
-
-/// Brings a score into the running softmax and leaves its weight in shared memory.
-#[allow(clippy::too_many_arguments, reason = "the registers of one step; a struct would only rename them")]
-fn fold_score(
-    ctx: &mut Ctx<'_>,
-    run: &Running,
-    inside: &Expr,
-    score: Expr,
-    weights: Sh,
-    lane: &Expr,
-    shape: &Shape,
-    r: u32,
-) {
-    let best = ctx.b.var(&format!("best{r}"), inside.select(&score, f(LOWEST)));
-    ctx.b.group_reduce(GroupOp::Max, best);
-    let next = ctx.b.let_(&format!("next{r}"), run.highest.get().max(best));
-    let fade = ctx.b.let_(&format!("fade{r}"), (run.highest.get() - &next).unary(Unary::Exp));
-    let weight = inside.select((score - &next).unary(Unary::Exp), f(0.0));
-    let weight = ctx.b.let_(&format!("weight{r}"), weight);
-    ctx.b.assign(run.highest, next);
-    ctx.b.assign(run.share, run.share.get() * &fade + &weight);
-    for acc in &run.columns {
-        ctx.b.assign(*acc, acc.get() * &fade);
+        let new = node.shape[rank - 2].clone();
+        let schedule = low.setting.profile.schedule.attention;
+        Ok(Attention {
+            path: &node.path,
+            score,
+            args: &node.inputs[3..],
+            operands,
+            lead: &node.shape[..rank - 2],
+            queries: if new.is_one() { 1 } else { schedule.queries },
+            new,
+            all: low.graph.node(operands[1]).shape[rank - 2].clone(),
+            depth,
+            columns,
+            threads: schedule.threads,
+            vectors: low.quads(operands[0]) && low.quads(operands[1]),
+        })
     }
-    ctx.b.store_shared(weights, u(r * shape.threads) + lane, weight);
+
+    /// The comment at the top of a kernel.
+    pub(super) fn describe(&self) -> String {
+        let Attention { path, depth, queries, threads, .. } = self;
+        format!("{path}: attention, head dimension {depth}, {queries} queries and {threads} keys at a time")
+    }
+
+    /// Columns of the result that a thread owns.
+    pub(super) fn columns_per_thread(&self) -> u32 {
+        self.columns.div_ceil(self.threads)
+    }
+
+    /// What holds a number for each query of the block.
+    fn ty(&self) -> Type {
+        if self.queries == 1 { F32 } else { Type::vec(gristmill_kernel::Scalar::F32, self.queries as u8) }
+    }
+
+    /// The same number for each query.
+    fn all_queries(&self, value: Expr) -> Expr {
+        if self.queries == 1 { value } else { value.splat(self.queries as u8) }
+    }
+
+    /// The numbers of the queries together.
+    fn join(&self, values: Vec<Expr>) -> Expr {
+        if self.queries == 1 { values[0].clone() } else { Expr::vec(values) }
+    }
+
+    /// The number of query `r`.
+    pub(super) fn lane(&self, values: Var, r: &Expr) -> Expr {
+        if self.queries == 1 { values.get() } else { values.get().lane(r) }
+    }
+
+    /// Vectors, or elements, of a key.
+    fn width(&self) -> u32 {
+        if self.vectors { self.depth / 4 } else { self.depth }
+    }
 }
 
-/// Adds the weighted values of a tile to this thread's columns.
-fn add_values(
-    ctx: &mut Ctx<'_>,
-    shape: &Shape,
-    v: NodeId,
-    lead: &[Expr],
-    (tile, keys, lane): (&Expr, &Expr, &Expr),
+/// The state of an online softmax: for each query of the block the largest score, this thread's share of the sum of
+/// weights, and the columns of the result that this thread owns.
+pub(super) struct Softmax {
+    pub(super) m: Var,
+    pub(super) l: Var,
+    pub(super) o: Vec<Var>,
+}
+
+/// A head and a block of queries, as a workgroup sees them.
+pub(super) struct Block<'a> {
+    attention: &'a Attention<'a>,
+    /// The index of the head.
+    pub(super) lead: Vec<Expr>,
+    /// The first query.
+    pub(super) first: Expr,
+    /// The queries; copies of the last one fill up the last block.
+    rows: Vec<Expr>,
+    lane: Expr,
+    /// The queries in shared memory, `[query][depth]`.
+    q: Sh,
+    scores: Sh,
     weights: Sh,
-    running: &[Running],
-) {
-    let count = ctx.b.let_("count", (keys - tile.clone()).min(u(shape.threads)));
-    for j in 0..shape.columns.div_ceil(shape.threads) {
-        let column = lane + u(j * shape.threads);
-        ctx.if_(column.lt(u(shape.columns)), |ctx| {
-            ctx.for_("key_in_tile", (u(0), count.clone(), 1), Bind::Serial, |ctx, i| {
-                let mut index = lead.to_vec();
+}
+
+impl<'a> Block<'a> {
+    /// Reads the queries from `first` on.
+    pub(super) fn open(ctx: &mut Ctx<'_>, attention: &'a Attention<'a>, head: Expr, first: &Expr, lane: Expr) -> Self {
+        let lead = unflatten(head, attention.lead);
+        let lead: Vec<Expr> =
+            lead.into_iter().enumerate().map(|(axis, e)| ctx.b.let_(&format!("lead{axis}"), e)).collect();
+        let first = ctx.b.let_("first", first);
+        let last = dim_expr(&attention.new) - 1;
+        let rows = match attention.queries {
+            1 => vec![first.clone()],
+            n => (0..n).map(|r| ctx.b.let_(&format!("t{r}"), (&first + r).min(last.clone()))).collect(),
+        };
+        let elem = if attention.vectors { VEC4F } else { F32 };
+        let q = ctx.b.shared("q", elem, attention.queries * attention.width());
+        let scores = ctx.b.shared("scores", attention.ty(), attention.threads);
+        let weights = ctx.b.shared("weights", attention.ty(), attention.threads);
+        let block = Block { attention, lead, first, rows, lane, q, scores, weights };
+        block.stage_queries(ctx);
+        block
+    }
+
+    /// The number of keys.
+    pub(super) fn keys(&self) -> Expr {
+        dim_expr(&self.attention.all)
+    }
+
+    /// Puts the queries into shared memory.
+    fn stage_queries(&self, ctx: &mut Ctx<'_>) {
+        let (a, width) = (self.attention, self.attention.width());
+        ctx.for_("element", (self.lane.clone(), u(a.queries * width), a.threads), Bind::Serial, |ctx, i| {
+            let row = (&self.first + &i / width).min(dim_expr(&a.new) - 1);
+            let row = ctx.b.let_("row", row);
+            let value = self.element(ctx, a.operands[0], &row, &(&i % width));
+            ctx.b.store_shared(self.q, i, value);
+        });
+        ctx.b.barrier();
+    }
+
+    /// Element (or quad of elements) `d` of a row of queries or keys.
+    fn element(&self, ctx: &mut Ctx<'_>, operand: NodeId, row: &Expr, d: &Expr) -> Expr {
+        let mut index = self.lead.clone();
+        index.push(row.clone());
+        if self.attention.vectors
+            && let Some(quads) = ctx.quad_row(operand, &index)
+        {
+            return quads.at(ctx, d);
+        }
+        index.push(d.clone());
+        ctx.value(operand, &At::index(index))
+    }
+
+    /// Goes over the keys from `begin` to `end`, a tile at a time.
+    pub(super) fn run(&self, ctx: &mut Ctx<'_>, (begin, end): (Expr, Expr)) -> Softmax {
+        let a = self.attention;
+        let softmax = Softmax {
+            m: ctx.b.var("m", a.all_queries(f(LOWEST))),
+            l: ctx.b.var("l", a.all_queries(f(0.0))),
+            o: (0..a.columns_per_thread()).map(|j| ctx.b.var(&format!("o{j}"), a.all_queries(f(0.0)))).collect(),
+        };
+        let last = dim_expr(&(&a.all - &Dim::constant(1)));
+        ctx.for_("k_tile", (begin, end.clone(), a.threads), Bind::Serial, |ctx, tile| {
+            let key = ctx.b.let_("key", &tile + &self.lane);
+            let inside = ctx.b.let_("inside", key.lt(&end));
+            let s = ctx.b.let_("s", key.min(&last));
+            let count = ctx.b.let_("count", (&end - &tile).min(u(a.threads)));
+            let score = self.scores(ctx, &s, &inside);
+            ctx.b.store_shared(self.scores, self.lane.clone(), &score);
+            ctx.b.barrier();
+            let alpha = self.weigh(ctx, &softmax, (&score, &inside), &count);
+            ctx.b.barrier();
+            self.add_values(ctx, &softmax, &tile, &count, &alpha);
+        });
+        softmax
+    }
+
+    /// The scores of the queries with key `s`; those behind the end count nothing.
+    fn scores(&self, ctx: &mut Ctx<'_>, s: &Expr, inside: &Expr) -> Expr {
+        let a = self.attention;
+        let dots = ctx.b.var("dots", a.all_queries(f(0.0)));
+        let mut row = self.lead.clone();
+        row.push(s.clone());
+        let quads = if a.vectors { ctx.quad_row(a.operands[1], &row) } else { None };
+        ctx.for_("d", (u(0), u(a.width()), 1), Bind::Serial, |ctx, d| {
+            let k = match &quads {
+                Some(quads) => quads.at(ctx, &d),
+                None => self.element(ctx, a.operands[1], s, &d),
+            };
+            let k = ctx.b.let_("k", k);
+            let products = (0..a.queries).map(|r| {
+                let q = self.q.at(u(r * a.width()) + &d);
+                if a.vectors { q.dot(&k) } else { q * &k }
+            });
+            let products = a.join(products.collect());
+            ctx.b.add(dots, products);
+        });
+        let scores = self.rows.iter().enumerate().map(|(r, t)| {
+            let mut index = self.lead.clone();
+            index.extend([t.clone(), s.clone()]);
+            let dot = a.lane(dots, &u(r as u32));
+            epilogue::apply(ctx, a.score, &[dot], a.args, &At::index(index))
+        });
+        let scores = a.join(scores.collect());
+        let lowest = a.all_queries(f(LOWEST));
+        ctx.b.let_("score", inside.select(scores, lowest))
+    }
+
+    /// Brings a tile of scores into the softmax and leaves its weights in shared memory; gives what earlier weights
+    /// shrink by.
+    fn weigh(&self, ctx: &mut Ctx<'_>, softmax: &Softmax, (score, inside): (&Expr, &Expr), count: &Expr) -> Expr {
+        let before = ctx.b.let_("before", softmax.m.get());
+        ctx.for_("i", (u(0), count.clone(), 1), Bind::Serial, |ctx, i| {
+            ctx.b.assign(softmax.m, softmax.m.get().max(self.scores.at(i)));
+        });
+        let alpha = ctx.b.let_("alpha", (before - softmax.m.get()).unary(Unary::Exp));
+        let weight = (score - softmax.m.get()).unary(Unary::Exp);
+        let weight = ctx.b.let_("weight", inside.select(weight, self.attention.all_queries(f(0.0))));
+        ctx.b.assign(softmax.l, softmax.l.get() * &alpha + &weight);
+        ctx.b.store_shared(self.weights, self.lane.clone(), weight);
+        alpha
+    }
+
+    /// Adds the weighted values of a tile to this thread's columns.
+    fn add_values(&self, ctx: &mut Ctx<'_>, softmax: &Softmax, tile: &Expr, count: &Expr, alpha: &Expr) {
+        let a = self.attention;
+        self.columns(ctx, softmax, |ctx, column, o| {
+            ctx.b.assign(o, o.get() * alpha);
+            ctx.for_("i", (u(0), count.clone(), 1), Bind::Serial, |ctx, i| {
+                let mut index = self.lead.clone();
                 index.extend([tile + &i, column.clone()]);
-                let value = ctx.value(v, &At::index(index));
-                let value = ctx.b.let_("value", value);
-                for (r, run) in running.iter().enumerate() {
-                    let weight = weights.at(u(r as u32 * shape.threads) + &i);
-                    ctx.b.add(run.columns[j as usize], weight * &value);
-                }
+                let v = ctx.value(a.operands[2], &At::index(index));
+                let v = ctx.b.let_("v", v);
+                ctx.b.add(o, self.weights.at(i) * a.all_queries(v));
             });
         });
+    }
+
+    /// Goes over the columns that this thread owns.
+    pub(super) fn columns(&self, ctx: &mut Ctx<'_>, softmax: &Softmax, mut body: impl FnMut(&mut Ctx<'_>, Expr, Var)) {
+        let a = self.attention;
+        for (j, o) in (0u32..).zip(&softmax.o) {
+            let column = ctx.b.simplify(&self.lane + j * a.threads);
+            if (j + 1) * a.threads <= a.columns {
+                body(ctx, column, *o);
+            } else {
+                ctx.if_(column.lt(a.columns), |ctx| body(ctx, column.clone(), *o));
+            }
+        }
     }
 }

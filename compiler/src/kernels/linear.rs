@@ -61,6 +61,11 @@ impl<'a> Linear<'a> {
         Ok(Linear { id, x: node.inputs[0], weights, epilogue, args, m: numel(lead), n, k, lead })
     }
 
+    /// Whether all weights are stored in tiles of rows.
+    pub fn is_tiled(&self) -> bool {
+        self.weights.iter().all(|w| w.tiled)
+    }
+
     /// `64x172` with the format: part of the kernel's name.
     pub fn label(&self, low: &Lowering<'_>) -> String {
         let format = low.memory(self.weights[0].place, self.weights[0].node).to_string().to_lowercase();

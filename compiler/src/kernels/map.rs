@@ -3,7 +3,7 @@
 use gristmill_graph::{DType, Dim, NodeId, numel};
 use gristmill_kernel::{Expr, Scalar, Type, u};
 
-use crate::codegen::context::{Built, Lowering, Memory, Place};
+use crate::codegen::context::{Built, Lowering, Memory, Place, Stored};
 use crate::codegen::grid::Count;
 use crate::codegen::index::{dim_expr, flatten, numel_expr, unflatten};
 use crate::codegen::kernel::{At, Ctx};
@@ -11,8 +11,8 @@ use crate::error::CompileError;
 use crate::profile::CAPACITY;
 
 /// The kernel of an element-wise node.
-pub fn build(low: &Lowering<'_>, id: NodeId, target: Place) -> Result<Built, CompileError> {
-    one_per_thread(low, id, target, false)
+pub fn build(low: &Lowering<'_>, Stored { id, place, .. }: Stored) -> Result<Built, CompileError> {
+    one_per_thread(low, id, place, false)
 }
 
 /// A kernel that copies a value that is already in memory (or costs nothing) to an output.
@@ -60,7 +60,7 @@ fn named(ctx: &mut Ctx<'_>, index: Vec<Expr>) -> Vec<Expr> {
 
 /// Writes new rows behind the past ones, or the whole of a state that does not grow. States of halves are written
 /// word by word.
-pub fn store_state(low: &Lowering<'_>, id: NodeId, target: Place) -> Result<Built, CompileError> {
+pub fn store_state(low: &Lowering<'_>, Stored { id, place: target, .. }: Stored) -> Result<Built, CompileError> {
     let node = low.graph.node(id);
     let Some(state) = node.op.written_state() else {
         return Err(CompileError::Internal(format!("{} writes no state", node.path)));

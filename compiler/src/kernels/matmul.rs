@@ -4,11 +4,10 @@
 //! A workgroup computes `tile_m x 32` results. A thread computes `4 x 4` of them: four neighbouring rows of
 //! activations, and weight rows that are 8 apart, so that neighbouring threads store neighbouring elements.
 
-use gristmill_graph::NodeId;
 use gristmill_kernel::{Bind, Expr, Sh, VEC4F, Var, f, u};
 
 use super::linear::{Linear, Weight};
-use crate::codegen::context::{Built, Lowering, Place};
+use crate::codegen::context::{Built, Lowering, Stored};
 use crate::codegen::grid::Count;
 use crate::codegen::kernel::Ctx;
 use crate::codegen::store::Target;
@@ -30,7 +29,7 @@ struct Tiles {
 }
 
 /// The kernel of a linear layer with many rows of activations.
-pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {
+pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let linear = Linear::new(low, id)?;
     let schedule = low.setting.profile.schedule.matmul;
     let columns = schedule.tile_k.max(linear.weights[0].format.pack_columns());

@@ -1,10 +1,10 @@
 //! Products of two computed matrices, outside of attention and linear layers: one element per thread.
 //! Rare, so simple.
 
-use gristmill_graph::{NodeId, Op, numel};
+use gristmill_graph::{Op, numel};
 use gristmill_kernel::{Bind, f, u};
 
-use crate::codegen::context::{Built, Lowering, Place};
+use crate::codegen::context::{Built, Lowering, Stored};
 use crate::codegen::grid::Count;
 use crate::codegen::index::{dim_expr, numel_expr, through_broadcast, unflatten};
 use crate::codegen::kernel::{At, Ctx};
@@ -12,7 +12,7 @@ use crate::codegen::store::Target;
 use crate::error::CompileError;
 
 /// The kernel of an [`Op::MatMul`].
-pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {
+pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let node = low.graph.node(id);
     let Op::MatMul { transpose_b } = node.op else { unreachable!("only products come here") };
     let (a, b) = (node.inputs[0], node.inputs[1]);

@@ -5,31 +5,26 @@
 //! the columns; neighbouring threads read neighbouring vectors of the tile. Other weights lie row by row: a
 //! workgroup takes a few rows, and the threads of a row read neighbouring packs.
 
-use gristmill_graph::NodeId;
-use gristmill_kernel::{Bind, Expr, F32, GroupOp, Var, f, u};
+use gristmill_kernel::{Bind, Buf, Expr, F32, GroupOp, Var, f, u};
 
 use super::linear::{Linear, add_dot};
-use crate::codegen::context::{Built, Lowering, Place};
+use crate::codegen::context::{Built, Lowering, Stored};
 use crate::codegen::grid::Count;
 use crate::codegen::kernel::Ctx;
 use crate::codegen::store::Target;
 use crate::error::CompileError;
 
 /// Rows in a tile of the stored layout.
-const TILE: u32 = 32;
+pub(super) const TILE: u32 = 32;
 
 /// The kernel of a linear layer with few rows of activations.
-pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {
-    let linear = Linear::new(low, id)?;
-    if linear.weights.iter().all(|w| w.tiled) {
-        by_tiles(low, &linear, root, place)
-    } else {
-        by_rows(low, &linear, root, place)
-    }
+pub fn build(low: &Lowering<'_>, stored: Stored) -> Result<Built, CompileError> {
+    let linear = Linear::new(low, stored.id)?;
+    if linear.is_tiled() { by_tiles(low, &linear, stored) } else { by_rows(low, &linear, stored) }
 }
 
-fn by_tiles(low: &Lowering<'_>, linear: &Linear<'_>, root: NodeId, place: Place) -> Result<Built, CompileError> {
-    let slices = low.setting.profile.schedule.matvec.slices.min(linear.weights[0].format.packs().next_power_of_two());
+fn by_tiles(low: &Lowering<'_>, linear: &Linear<'_>, stored: Stored) -> Result<Built, CompileError> {
+    let slices = slices(low, linear);
     let mut ctx = Ctx::new(low, &format!("matvec_{}", linear.label(low)));
     ctx.b.doc(format!(
         "{}: [{}, {}] weights times vector, a tile of {TILE} rows and {slices} slices of columns",
@@ -37,7 +32,7 @@ fn by_tiles(low: &Lowering<'_>, linear: &Linear<'_>, root: NodeId, place: Place)
         linear.n,
         linear.k
     ));
-    let target = Target::bind(&mut ctx, linear.id, root, place);
+    let target = Target::bind(&mut ctx, stored.id, stored.root, stored.place);
     let buffers = linear.bind(&mut ctx);
     let tiles = i64::from(linear.n.div_ceil(TILE));
     let grid = [Count::Dim(tiles.into()), Count::Dim(linear.m.clone())];
@@ -46,30 +41,50 @@ fn by_tiles(low: &Lowering<'_>, linear: &Linear<'_>, root: NodeId, place: Place)
     let slice = ctx.b.group_axis("slice", slices);
     let row = ctx.b.group_axis("row", TILE);
     let n = ctx.b.let_("n", &tile * TILE + &row);
-    let sums: Vec<Var> = (0..buffers.len()).map(|i| ctx.b.var(&format!("sum{i}"), f(0.0))).collect();
-    // The last tile is padded in memory, so that every thread may read.
-    let rows: Vec<_> =
-        linear.weights.iter().zip(&buffers).map(|(w, buf)| w.format.open_row(&mut ctx.b, *buf, &n)).collect();
+    let sums = zeros(&mut ctx, buffers.len());
     let packs = linear.weights[0].format.packs();
-    ctx.for_("pack", (slice.clone(), u(packs), slices), Bind::Serial, |ctx, pack| {
-        for ((weight, open), sum) in linear.weights.iter().zip(&rows).zip(&sums) {
-            ctx.for_pack(&weight.format, open, &pack, Bind::Serial, |ctx, column, values| {
-                let x = linear.x_quad(ctx, &m, &column);
-                add_dot(ctx, *sum, &values, &x);
-            });
-        }
-    });
-    let totals = if slices == 1 {
-        sums.iter().map(|s| s.get()).collect()
-    } else {
-        join_slices(&mut ctx, &sums, &slice, &row, slices)
-    };
+    add_packs(&mut ctx, linear, (&buffers, &sums), (&m, &n), (slice.clone(), u(packs), slices));
+    let totals = join_slices(&mut ctx, &sums, (&slice, &row), slices);
     ctx.if_(slice.equals(u(0)).and(n.lt(u(linear.n))), |ctx| linear.finish(ctx, &target, &m, &n, &totals));
     ctx.built(&grid)
 }
 
+/// Groups of threads that share the columns of a tile.
+pub(super) fn slices(low: &Lowering<'_>, linear: &Linear<'_>) -> u32 {
+    low.setting.profile.schedule.matvec.slices.min(linear.weights[0].format.packs().next_power_of_two())
+}
+
+/// A sum for each of `n` weights.
+pub(super) fn zeros(ctx: &mut Ctx<'_>, n: usize) -> Vec<Var> {
+    (0..n).map(|i| ctx.b.var(&format!("sum{i}"), f(0.0))).collect()
+}
+
+/// Adds the products of some packs of row `n` of each tiled weight with activations `m`. The last tile is padded in
+/// memory, so that every thread may read.
+pub(super) fn add_packs(
+    ctx: &mut Ctx<'_>,
+    linear: &Linear<'_>,
+    (buffers, sums): (&[Buf], &[Var]),
+    (m, n): (&Expr, &Expr),
+    packs: (Expr, Expr, u32),
+) {
+    let weights = linear.weights.iter().zip(buffers);
+    let rows: Vec<_> = weights.map(|(w, buf)| w.format.open_row(&mut ctx.b, *buf, n)).collect();
+    ctx.for_("pack", packs, Bind::Serial, |ctx, pack| {
+        for ((weight, open), sum) in linear.weights.iter().zip(&rows).zip(sums) {
+            ctx.for_pack(&weight.format, open, &pack, Bind::Serial, |ctx, column, values| {
+                let x = linear.x_quad(ctx, m, &column);
+                add_dot(ctx, *sum, &values, &x);
+            });
+        }
+    });
+}
+
 /// Adds up what the slices have, through shared memory.
-fn join_slices(ctx: &mut Ctx<'_>, sums: &[Var], slice: &Expr, row: &Expr, slices: u32) -> Vec<Expr> {
+pub(super) fn join_slices(ctx: &mut Ctx<'_>, sums: &[Var], (slice, row): (&Expr, &Expr), slices: u32) -> Vec<Expr> {
+    if slices == 1 {
+        return sums.iter().map(|s| s.get()).collect();
+    }
     let shared: Vec<_> = (0..sums.len()).map(|i| ctx.b.shared(&format!("partial{i}"), F32, slices * TILE)).collect();
     for (sum, shared) in sums.iter().zip(&shared) {
         ctx.b.store_shared(*shared, slice * TILE + row, sum.get());
@@ -84,12 +99,7 @@ fn join_slices(ctx: &mut Ctx<'_>, sums: &[Var], slice: &Expr, row: &Expr, slices
     totals.iter().map(|t| t.get()).collect()
 }
 
-pub(super) fn by_rows(
-    low: &Lowering<'_>,
-    linear: &Linear<'_>,
-    root: NodeId,
-    place: Place,
-) -> Result<Built, CompileError> {
+fn by_rows(low: &Lowering<'_>, linear: &Linear<'_>, stored: Stored) -> Result<Built, CompileError> {
     let schedule = low.setting.profile.schedule.matvec;
     let (per_group, lanes) = (schedule.rows, schedule.lanes);
     let mut ctx = Ctx::new(low, &format!("matvec_{}", linear.label(low)));
@@ -99,7 +109,7 @@ pub(super) fn by_rows(
         linear.n,
         linear.k
     ));
-    let target = Target::bind(&mut ctx, linear.id, root, place);
+    let target = Target::bind(&mut ctx, stored.id, stored.root, stored.place);
     let buffers = linear.bind(&mut ctx);
     let blocks = i64::from(linear.n.div_ceil(per_group));
     let grid = [Count::Dim(blocks.into()), Count::Dim(linear.m.clone())];

@@ -5,11 +5,14 @@
 //! an expression of [`gristmill_kernel::quant`]. Those here are for groups of threads, those in [`simd`] for processors.
 
 pub mod attention;
+pub mod attention_split;
 pub mod linear;
 pub mod map;
 pub mod matmul;
 pub mod matmul_plain;
 pub mod matvec;
+pub mod matvec_split;
+pub mod matvec_together;
 pub mod norm;
 pub mod reduce;
 pub mod simd;

@@ -3,10 +3,10 @@
 //! The mean is taken before the variance (two passes), because `E[x^2] - E[x]^2` cancels. The row is read from
 //! memory in each pass; it is small and stays in the cache.
 
-use gristmill_graph::{NodeId, NormKind, Op, numel};
+use gristmill_graph::{NormKind, Op, numel};
 use gristmill_kernel::{Bind, Buf, Expr, GroupOp, Var, f, u};
 
-use crate::codegen::context::{Built, Lowering, Memory, Place};
+use crate::codegen::context::{Built, Lowering, Memory, Stored};
 use crate::codegen::grid::Count;
 use crate::codegen::index::{dim_expr, unflatten};
 use crate::codegen::kernel::{At, Ctx};
@@ -21,7 +21,7 @@ enum Out {
 }
 
 /// The kernel of an [`Op::Norm`].
-pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {
+pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let node = low.graph.node(id);
     let Op::Norm { kind, eps } = node.op else { unreachable!("only norms come here") };
     let last = node.shape.len() - 1;

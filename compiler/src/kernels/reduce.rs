@@ -1,9 +1,9 @@
 //! Reductions along one axis: a workgroup per result element.
 
-use gristmill_graph::{DType, NodeId, Op, Reduction, numel};
+use gristmill_graph::{DType, Op, Reduction, numel};
 use gristmill_kernel::{Bind, GroupOp, f, u};
 
-use crate::codegen::context::{Built, Lowering, Place};
+use crate::codegen::context::{Built, Lowering, Stored};
 use crate::codegen::grid::Count;
 use crate::codegen::index::{dim_expr, unflatten};
 use crate::codegen::kernel::{At, Ctx};
@@ -14,7 +14,7 @@ use crate::error::CompileError;
 pub const LOWEST: f32 = f32::MIN;
 
 /// The kernel of an [`Op::Reduce`]. Integers are summed in f32, exact below 2^24.
-pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {
+pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let node = low.graph.node(id);
     let Op::Reduce { op, axis } = node.op else { unreachable!("only reductions come here") };
     let operand = node.inputs[0];

@@ -1,10 +1,10 @@
 //! Softmax over the last axis: a workgroup per row. Only where attention was not found around it.
 
-use gristmill_graph::{NodeId, Unary, numel};
+use gristmill_graph::{Unary, numel};
 use gristmill_kernel::{Bind, GroupOp, f};
 
 use super::reduce::LOWEST;
-use crate::codegen::context::{Built, Lowering, Place};
+use crate::codegen::context::{Built, Lowering, Stored};
 use crate::codegen::grid::Count;
 use crate::codegen::index::{dim_expr, unflatten};
 use crate::codegen::kernel::{At, Ctx};
@@ -13,7 +13,7 @@ use crate::codegen::store::Target;
 use crate::error::CompileError;
 
 /// The kernel of an [`gristmill_graph::Op::Softmax`].
-pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {
+pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let node = low.graph.node(id);
     let last = node.shape.len() - 1;
     let (lead, width) = (&node.shape[..last], &node.shape[last]);

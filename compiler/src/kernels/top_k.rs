@@ -4,7 +4,7 @@ use gristmill_graph::{DType, NodeId, Op, numel};
 use gristmill_kernel::{Bind, Expr, GroupOp, Var, f, i, u};
 
 use super::reduce::LOWEST;
-use crate::codegen::context::{Built, Lowering, Place};
+use crate::codegen::context::{Built, Lowering, Place, Stored};
 use crate::codegen::grid::Count;
 use crate::codegen::index::{dim_expr, unflatten};
 use crate::codegen::kernel::{At, Ctx};
@@ -21,7 +21,7 @@ pub fn start(dtype: DType, integer: i32, float: f32) -> Expr {
 }
 
 /// The kernel of an [`gristmill_graph::Op::ArgMax`]: the index of the largest element, the first of equals.
-pub fn argmax(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {
+pub fn argmax(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let mut pick = Pick::new(low, id, root, place, "argmax");
     let (_, index) = pick.best(None);
     pick.if_first(|p| p.store(&u(0), index.get()));
@@ -29,7 +29,7 @@ pub fn argmax(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Res
 }
 
 /// The kernel of an [`gristmill_graph::Op::TopK`]: `k` times the best element behind the one before.
-pub fn top_k(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {
+pub fn top_k(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let Op::TopK { k } = low.graph.node(id).op else { unreachable!("only selections come here") };
     let mut pick = Pick::new(low, id, root, place, &format!("top_{k}"));
     let last_value = pick.ctx.b.var("last_value", pick.start(i32::MAX, -LOWEST));

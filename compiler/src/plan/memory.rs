@@ -8,16 +8,36 @@ use std::collections::BTreeMap;
 
 use gristmill_graph::{Bindings, Dim, NodeId};
 
-/// The life of a value: from the step that writes it to the last step that reads it.
+use crate::codegen::context::Place;
+
+/// What lies in scratch memory: a value, or what the kernels of a step keep between them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Resident {
+    /// A value of the graph.
+    Value(NodeId),
+    /// Memory of this number of the step at this position.
+    Scratch(usize, u32),
+}
+
+/// Who is at a place in scratch memory while the step at position `step` runs.
+pub fn resident(place: &Place, step: usize) -> Option<Resident> {
+    match place {
+        Place::Value(id) => Some(Resident::Value(*id)),
+        Place::Scratch(n) => Some(Resident::Scratch(step, *n)),
+        Place::Tensor(_) | Place::State(_) | Place::Input(_) | Place::Output(_) => None,
+    }
+}
+
+/// The life of a value: from the dispatch that writes it to the last that reads it.
 #[derive(Clone, Debug)]
 pub struct Life {
     /// The value.
-    pub value: NodeId,
+    pub who: Resident,
     /// Its size in bytes.
     pub bytes: Dim,
-    /// Index of the writing step.
+    /// Index of the writing dispatch.
     pub born: usize,
-    /// Index of the last reading step (at least `born`).
+    /// Index of the last reading dispatch (at least `born`).
     pub dies: usize,
 }
 
@@ -27,7 +47,7 @@ pub struct Plan {
     /// For every buffer the sizes of its values, without repeats: the buffer is as large as the largest.
     pub slots: Vec<Vec<Dim>>,
     /// The buffer of every value.
-    pub slot_of: BTreeMap<NodeId, u32>,
+    pub slot_of: BTreeMap<Resident, u32>,
 }
 
 struct Slot {
@@ -41,7 +61,7 @@ pub fn plan(lives: &[Life], nominal: &Bindings) -> Plan {
     let mut slots: Vec<Slot> = Vec::new();
     for life in lives {
         let bytes = life.bytes.eval(nominal).unwrap_or(i64::MAX);
-        // A step must not read and write one buffer, hence `<` and not `<=`.
+        // A dispatch must not read and write one buffer, hence `<` and not `<=`.
         let best = (0..slots.len())
             .filter(|i| slots[*i].free_from < life.born + 1)
             .min_by_key(|i| (waste(slots[*i].nominal, bytes), *i));
@@ -56,7 +76,7 @@ pub fn plan(lives: &[Life], nominal: &Bindings) -> Plan {
         if !plan.slots[at].contains(&life.bytes) {
             plan.slots[at].push(life.bytes.clone());
         }
-        plan.slot_of.insert(life.value, at as u32);
+        plan.slot_of.insert(life.who, at as u32);
     }
     plan
 }
@@ -71,7 +91,7 @@ mod tests {
     use super::*;
 
     fn life(value: u32, bytes: i64, born: usize, dies: usize) -> Life {
-        Life { value: NodeId(value), bytes: Dim::constant(bytes), born, dies }
+        Life { who: Resident::Value(NodeId(value)), bytes: Dim::constant(bytes), born, dies }
     }
 
     #[test]
@@ -80,7 +100,7 @@ mod tests {
         let p = plan(&lives, &Bindings::new());
         assert_eq!(p.slots.len(), 2);
         for w in lives.windows(2) {
-            assert_ne!(p.slot_of[&w[0].value], p.slot_of[&w[1].value], "a step reads one and writes the other");
+            assert_ne!(p.slot_of[&w[0].who], p.slot_of[&w[1].who], "a step reads one and writes the other");
         }
     }
 
@@ -90,8 +110,8 @@ mod tests {
         let p = plan(&lives, &Bindings::new());
         for a in &lives {
             for b in &lives {
-                if a.value < b.value && a.born <= b.dies && b.born <= a.dies {
-                    assert_ne!(p.slot_of[&a.value], p.slot_of[&b.value], "{a:?} {b:?}");
+                if a.who < b.who && a.born <= b.dies && b.born <= a.dies {
+                    assert_ne!(p.slot_of[&a.who], p.slot_of[&b.who], "{a:?} {b:?}");
                 }
             }
         }

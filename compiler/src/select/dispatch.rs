@@ -1,14 +1,14 @@
-//! From a rewritten graph to kernel calls, each kernel once.
+//! From a rewritten graph to steps: for each piece the kernels of its plan, each kernel once.
 
 use std::collections::{BTreeMap, HashMap};
 
-use gristmill_graph::{Graph, NodeId};
+use gristmill_graph::{Dim, Graph};
 use gristmill_kernel::Kernel;
 
-use super::signature::signature;
-use super::steps::{Step, steps};
+use super::cut::{Piece, cut};
+use super::signature::{Signature, signature};
 use super::variants::{self, Wanted};
-use crate::codegen::context::{Built, Lowering, Place, Setting};
+use crate::codegen::context::{KernelPlan, Lowering, Place, Setting};
 use crate::error::CompileError;
 use crate::kernels::map;
 
@@ -21,6 +21,15 @@ pub struct Call {
     pub grid: String,
     /// Memory in binding order.
     pub places: Vec<Place>,
+}
+
+/// A step of an entry: the dispatches of a kernel plan.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// In the order in which they run.
+    pub calls: Vec<Call>,
+    /// Bytes of the memory between them, by number of [`Place::Scratch`].
+    pub scratch: Vec<Dim>,
     /// Paths of the nodes that are computed.
     pub nodes: String,
 }
@@ -34,11 +43,24 @@ pub struct KernelSet {
     names: BTreeMap<String, u32>,
 }
 
+/// What is known of pieces with the same signature.
 struct Known {
+    calls: Vec<KnownCall>,
+    scratch: Vec<Dim>,
+}
+
+struct KnownCall {
     kernel: usize,
     grid: String,
-    /// For every buffer of the kernel, which leaf of the signature it is.
-    leaves: Vec<usize>,
+    buffers: Vec<Buffer>,
+}
+
+/// What a buffer of a kernel is in any piece with the same signature.
+enum Buffer {
+    /// A leaf of the signature.
+    Leaf(usize),
+    /// Memory between kernels.
+    Scratch(u32),
 }
 
 /// Lowers an entry graph. `outputs` are the names of its results in their order.
@@ -50,77 +72,93 @@ pub fn lower(
     graph: &Graph,
     outputs: &[String],
     set: &mut KernelSet,
-) -> Result<Vec<Call>, CompileError> {
-    let (low, steps) = steps(setting, graph, outputs, setting.profile.limits.storage_buffers)?;
-    steps.iter().map(|step| call_of(&low, step, set)).collect()
+) -> Result<Vec<Step>, CompileError> {
+    let (low, pieces) = cut(setting, graph, outputs)?;
+    pieces.iter().map(|piece| set.step(&low, piece)).collect()
 }
 
-/// Lowers some steps of an entry graph for another target than [`lower`] did, to the same memory: `buffers` are those per
-/// kernel that cut the graph then.
+/// Lowers some steps of an entry graph for another target than [`lower`] did, to the same memory. `first` is what [`lower`]
+/// was given, `setting` the other target, and `wanted` are positions of steps.
 ///
 /// # Errors
 /// If a kernel does not fit the limits of the target.
-pub fn lower_again(
-    setting: &Setting<'_>,
-    graph: &Graph,
+pub fn lower_again<'a>(
+    first: &'a Setting<'a>,
+    setting: &'a Setting<'a>,
+    graph: &'a Graph,
     outputs: &[String],
     set: &mut KernelSet,
-    (buffers, wanted): (u32, &[usize]),
-) -> Result<Vec<Call>, CompileError> {
-    let (low, steps) = steps(setting, graph, outputs, buffers)?;
-    let known = wanted.iter().filter_map(|at| steps.get(*at));
-    known.map(|step| call_of(&low, step, set)).collect()
+    wanted: &[usize],
+) -> Result<Vec<Step>, CompileError> {
+    let (low, pieces) = cut(first, graph, outputs)?;
+    let low = Lowering { setting, ..low };
+    wanted.iter().filter_map(|at| pieces.get(*at)).map(|piece| set.step(&low, piece)).collect()
 }
 
-fn call_of(low: &Lowering<'_>, step: &Step, set: &mut KernelSet) -> Result<Call, CompileError> {
-    match *step {
-        Step::Node { id, root, target } => call(low, id, root, target, set),
-        Step::Copy { id, position } => copy_call(low, id, Place::Output(position), set),
+impl KernelSet {
+    /// The step of a piece; its kernels join the others if they are new.
+    fn step(&mut self, low: &Lowering<'_>, piece: &Piece) -> Result<Step, CompileError> {
+        let path = |id| low.graph.node(id).path.as_str();
+        match piece {
+            Piece::Stored(stored) => {
+                let nodes = stored.iter().map(|s| path(s.id)).collect::<Vec<_>>().join(" ");
+                let sig = signature(low, stored);
+                match self.known.get(&sig.text) {
+                    Some(known) => Ok(known.step(&sig.leaves, nodes)),
+                    None => self.add(sig, variants::build(&Wanted { low, stored })?, nodes),
+                }
+            }
+            Piece::Copy { id, position } => {
+                let built = map::copy(low, *id, Place::Output(*position))?;
+                let shape = &low.graph.node(*id).shape;
+                let text = format!("copy {shape:?} {:?} {}", built.kernel.body, built.kernel.buffers.len());
+                let sig = Signature { text, leaves: built.places.clone() };
+                match self.known.get(&sig.text) {
+                    Some(known) => Ok(known.step(&sig.leaves, path(*id).to_string())),
+                    None => self.add(sig, built.into(), path(*id).to_string()),
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, sig: Signature, plan: KernelPlan, nodes: String) -> Result<Step, CompileError> {
+        let mut calls = Vec::with_capacity(plan.kernels.len());
+        for mut built in plan.kernels {
+            let buffer = |place: &Place| match place {
+                Place::Scratch(n) => Some(Buffer::Scratch(*n)).filter(|_| (*n as usize) < plan.scratch.len()),
+                place => sig.leaves.iter().position(|l| l == place).map(Buffer::Leaf),
+            };
+            let buffers: Option<Vec<Buffer>> = built.places.iter().map(buffer).collect();
+            let buffers = buffers.ok_or_else(|| {
+                CompileError::Internal(format!("kernel {} reads memory outside of its signature", built.kernel.name))
+            })?;
+            let count = self.names.entry(built.kernel.name.clone()).or_insert(0);
+            *count += 1;
+            if *count > 1 {
+                built.kernel.name = format!("{}_{count}", built.kernel.name);
+            }
+            calls.push(KnownCall { kernel: self.kernels.len(), grid: built.grid, buffers });
+            self.kernels.push(built.kernel);
+        }
+        let known = Known { calls, scratch: plan.scratch };
+        let step = known.step(&sig.leaves, nodes);
+        self.known.insert(sig.text, known);
+        Ok(step)
     }
 }
 
-fn call(
-    low: &Lowering<'_>,
-    id: NodeId,
-    root: NodeId,
-    target: Place,
-    set: &mut KernelSet,
-) -> Result<Call, CompileError> {
-    let sig = signature(low, id, root, target);
-    let nodes = low.graph.node(id).path.clone();
-    if let Some(known) = set.known.get(&sig.text) {
-        let places = known.leaves.iter().map(|l| sig.leaves[*l]).collect();
-        return Ok(Call { kernel: known.kernel, grid: known.grid.clone(), places, nodes });
+impl Known {
+    /// The step of a piece with these leaves.
+    fn step(&self, leaves: &[Place], nodes: String) -> Step {
+        let place = |buffer: &Buffer| match buffer {
+            Buffer::Leaf(n) => leaves[*n],
+            Buffer::Scratch(n) => Place::Scratch(*n),
+        };
+        let call = |c: &KnownCall| Call {
+            kernel: c.kernel,
+            grid: c.grid.clone(),
+            places: c.buffers.iter().map(place).collect(),
+        };
+        Step { calls: self.calls.iter().map(call).collect(), scratch: self.scratch.clone(), nodes }
     }
-    let built = variants::build(&Wanted { low, id, root, place: target })?;
-    add(set, sig.text, &sig.leaves, built, nodes)
-}
-
-fn copy_call(low: &Lowering<'_>, id: NodeId, target: Place, set: &mut KernelSet) -> Result<Call, CompileError> {
-    let built = map::copy(low, id, target)?;
-    let leaves = built.places.clone();
-    let text = format!("copy {:?} {:?} {}", low.graph.node(id).shape, built.kernel.body, built.kernel.buffers.len());
-    add(set, text, &leaves, built, low.graph.node(id).path.clone())
-}
-
-fn add(
-    set: &mut KernelSet,
-    text: String,
-    leaves: &[Place],
-    mut built: Built,
-    nodes: String,
-) -> Result<Call, CompileError> {
-    let positions: Option<Vec<usize>> = built.places.iter().map(|p| leaves.iter().position(|l| l == p)).collect();
-    let positions = positions.ok_or_else(|| {
-        CompileError::Internal(format!("kernel {} reads memory outside of its signature", built.kernel.name))
-    })?;
-    let count = set.names.entry(built.kernel.name.clone()).or_insert(0);
-    *count += 1;
-    if *count > 1 {
-        built.kernel.name = format!("{}_{count}", built.kernel.name);
-    }
-    let kernel = set.kernels.len();
-    set.kernels.push(built.kernel);
-    set.known.insert(text, Known { kernel, grid: built.grid.clone(), leaves: positions });
-    Ok(Call { kernel, grid: built.grid, places: built.places, nodes })
 }

@@ -6,14 +6,14 @@ use crate::codegen::context::{Built, Lowering};
 use crate::error::CompileError;
 
 /// Refuses what the target cannot run, with the limit and the remedy.
-pub(super) fn within_limits(low: &Lowering<'_>, id: NodeId, built: Built) -> Result<Built, CompileError> {
+pub(super) fn within_limits(low: &Lowering<'_>, id: NodeId, built: &Built) -> Result<(), CompileError> {
     let profile = low.setting.profile;
     let limits = &profile.limits;
     let fail = |message: String| {
         Err(CompileError::Target { target: profile.name.clone(), node: low.graph.node(id).path.clone(), message })
     };
     let kernel = &built.kernel;
-    if kernel.buffers.len() > limits.storage_buffers as usize && !low.setting.spared {
+    if kernel.buffers.len() > limits.storage_buffers as usize && !low.setting.has_fallback {
         return fail(format!(
             "the fused kernel binds {} storage buffers, the target has {}; compile for the target wasm as well, which \
              can take its place, or split the expression by naming an intermediate value as an output or a tap",
@@ -35,5 +35,5 @@ pub(super) fn within_limits(low: &Lowering<'_>, id: NodeId, built: Built) -> Res
             limits.shared_bytes
         ));
     }
-    Ok(built)
+    Ok(())
 }

@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 use gristmill_graph::{NodeId, Op};
 
-use crate::codegen::context::{Lowering, Place};
+use crate::codegen::context::{Lowering, Place, Stored};
 use crate::codegen::index::start_in_concat;
 
 /// The text, and the memory operands in order of appearance.
@@ -21,31 +21,41 @@ pub struct Signature {
     pub leaves: Vec<Place>,
 }
 
-/// The signature of the kernel that computes `id` and stores it in the layout of `root`.
-pub fn signature(low: &Lowering<'_>, id: NodeId, root: NodeId, target: Place) -> Signature {
+/// The signature of the kernels that compute some results.
+pub fn signature(low: &Lowering<'_>, stored: &[Stored]) -> Signature {
     let mut sig = Signature::default();
-    sig.leaves.push(target);
-    let _ = write!(sig.text, "{} ", low.memory(target, root));
     let mut seen = BTreeMap::new();
-    cone(low, id, true, &mut sig, &mut seen);
-    let mut before = id;
-    for view in low.layout_chain(id, root) {
-        let node = low.graph.node(view);
-        let _ = write!(sig.text, " -> {:?}{:?}", node.op, node.shape);
-        if let Op::Concat { axis } = node.op {
-            let _ = write!(sig.text, "@{}", start_in_concat(low.graph, view, axis, before));
+    for Stored { id, root, place } in stored {
+        sig.leaf(*place);
+        let _ = write!(sig.text, "{} ", low.memory(*place, *root));
+        cone(low, *id, true, &mut sig, &mut seen);
+        let mut before = *id;
+        for view in low.layout_chain(*id, *root) {
+            let node = low.graph.node(view);
+            let _ = write!(sig.text, " -> {:?}{:?}", node.op, node.shape);
+            if let Op::Concat { axis } = node.op {
+                let _ = write!(sig.text, "@{}", start_in_concat(low.graph, view, axis, before));
+            }
+            before = view;
         }
-        before = view;
+        sig.text.push(';');
     }
     sig
 }
 
+impl Signature {
+    /// The number of a memory operand.
+    fn leaf(&mut self, place: Place) -> usize {
+        self.leaves.iter().position(|p| *p == place).unwrap_or_else(|| {
+            self.leaves.push(place);
+            self.leaves.len() - 1
+        })
+    }
+}
+
 fn cone(low: &Lowering<'_>, id: NodeId, top: bool, sig: &mut Signature, seen: &mut BTreeMap<NodeId, usize>) {
     if !top && let Some(place) = low.place(id) {
-        let leaf = sig.leaves.iter().position(|p| *p == place).unwrap_or_else(|| {
-            sig.leaves.push(place);
-            sig.leaves.len() - 1
-        });
+        let leaf = sig.leaf(place);
         let _ = write!(sig.text, "@{leaf}:{}{:?}", low.memory(place, id), low.graph.node(id).shape);
         if let Place::State(s) = place {
             // What grows is laid out for its capacity, and so not as another value of the same shape.

@@ -1,24 +1,32 @@
 //! The table of algorithms: for every family of operations the variants that compute it, best first.
 
-use gristmill_graph::{NodeId, Op, numel};
+use gristmill_graph::{Dim, Node, NodeId, Op, numel};
 
 use super::limits::within_limits;
-use crate::codegen::context::{Built, Lowering, Place};
+use crate::codegen::context::{KernelPlan, Lowering, Memory, Place, Stored};
 use crate::error::CompileError;
 use crate::kernels::{self, simd};
 use crate::profile::Language;
 
-/// What a kernel has to compute: an anchor, stored in the layout of a node at a place.
+/// What is to be computed: an anchor, or several whose results one plan stores.
 #[derive(Clone, Copy)]
 pub struct Wanted<'a> {
     /// The graph around it.
     pub low: &'a Lowering<'a>,
-    /// The anchor.
-    pub id: NodeId,
-    /// The node in whose layout the result is stored.
-    pub root: NodeId,
-    /// Where.
-    pub place: Place,
+    /// The results, at least one. Several are linear layers of the same activations.
+    pub stored: &'a [Stored],
+}
+
+impl Wanted<'_> {
+    /// The only result, or the first.
+    pub fn first(&self) -> Stored {
+        self.stored[0]
+    }
+
+    /// The node of the first result.
+    pub fn node(&self) -> &Node {
+        self.low.graph.node(self.first().id)
+    }
 }
 
 /// Who a variant is for.
@@ -39,10 +47,12 @@ pub struct Variant {
     pub name: &'static str,
     /// Who it is for.
     pub form: Form,
+    /// Whether it stores several results at a time.
+    pub several: bool,
     /// Whether it can compute this and is worth it.
     pub applies: fn(&Wanted<'_>) -> bool,
-    /// Builds the kernel.
-    pub build: fn(&Wanted<'_>) -> Result<Built, CompileError>,
+    /// Builds the kernels.
+    pub build: fn(&Wanted<'_>) -> Result<KernelPlan, CompileError>,
 }
 
 /// The last row of a family: what computes everything.
@@ -52,118 +62,156 @@ const LINEAR: &[Variant] = &[
     Variant {
         name: "matmul_q8",
         form: Form::Simd,
+        several: false,
         applies: |w| meets_bytes(w) && many_rows(w),
-        build: |w| simd::matmul_q8::build(w.low, w.id, w.root, w.place),
+        build: |w| simd::matmul_q8::build(w.low, w.first()).map(Into::into),
     },
     Variant {
         name: "matvec_q8",
         form: Form::Simd,
+        several: false,
         applies: meets_bytes,
-        build: |w| simd::matvec_q8::build(w.low, w.id, w.root, w.place),
+        build: |w| simd::matvec_q8::build(w.low, w.first()).map(Into::into),
     },
     Variant {
         name: "matmul_f32",
         form: Form::Simd,
+        several: false,
         applies: many_rows,
-        build: |w| simd::linear_f32::build(w.low, w.id, true, w.root, w.place),
+        build: |w| simd::linear_f32::build(w.low, w.first(), true).map(Into::into),
     },
     Variant {
         name: "matvec_f32",
         form: Form::Simd,
+        several: false,
         applies: ALWAYS,
-        build: |w| simd::linear_f32::build(w.low, w.id, false, w.root, w.place),
+        build: |w| simd::linear_f32::build(w.low, w.first(), false).map(Into::into),
     },
     Variant {
         name: "matmul",
         form: Form::Groups,
+        several: false,
         applies: many_rows,
-        build: |w| kernels::matmul::build(w.low, w.id, w.root, w.place),
+        build: |w| kernels::matmul::build(w.low, w.first()).map(Into::into),
+    },
+    Variant {
+        name: "matvec_together",
+        form: Form::Groups,
+        several: true,
+        applies: |w| w.low.setting.profile.schedule.matvec.together && !many_rows(w) && all_tiled(w),
+        build: |w| kernels::matvec_together::build(w.low, w.stored).map(Into::into),
+    },
+    Variant {
+        name: "matvec_split",
+        form: Form::Groups,
+        several: false,
+        applies: |w| all_tiled(w) && is_split(w),
+        build: |w| kernels::matvec_split::build(w.low, w.first()),
     },
     Variant {
         name: "matvec",
         form: Form::Groups,
+        several: false,
         applies: ALWAYS,
-        build: |w| kernels::matvec::build(w.low, w.id, w.root, w.place),
+        build: |w| kernels::matvec::build(w.low, w.first()).map(Into::into),
     },
 ];
 
 const MATMUL: &[Variant] = &[Variant {
     name: "matmul_plain",
     form: Form::Any,
+    several: false,
     applies: ALWAYS,
-    build: |w| kernels::matmul_plain::build(w.low, w.id, w.root, w.place),
+    build: |w| kernels::matmul_plain::build(w.low, w.first()).map(Into::into),
 }];
 
 const NORM: &[Variant] = &[Variant {
     name: "norm",
     form: Form::Any,
+    several: false,
     applies: ALWAYS,
-    build: |w| kernels::norm::build(w.low, w.id, w.root, w.place),
+    build: |w| kernels::norm::build(w.low, w.first()).map(Into::into),
 }];
 
 const SOFTMAX: &[Variant] = &[Variant {
     name: "softmax",
     form: Form::Any,
+    several: false,
     applies: ALWAYS,
-    build: |w| kernels::softmax::build(w.low, w.id, w.root, w.place),
+    build: |w| kernels::softmax::build(w.low, w.first()).map(Into::into),
 }];
 
 const ATTENTION: &[Variant] = &[
     Variant {
         name: "attention_vectors",
         form: Form::Simd,
-        applies: |w| w.low.graph.node(w.id).inputs[..3].iter().all(|operand| w.low.quads(*operand)),
-        build: |w| simd::attention::build(w.low, w.id, w.root, w.place),
+        several: false,
+        applies: |w| w.node().inputs[..3].iter().all(|operand| w.low.quads(*operand)),
+        build: |w| simd::attention::build(w.low, w.first()).map(Into::into),
+    },
+    Variant {
+        name: "attention_split",
+        form: Form::Groups,
+        several: false,
+        applies: |w| w.low.setting.profile.schedule.attention.parts > 1 && has_one_query(w),
+        build: |w| kernels::attention_split::build(w.low, w.first()),
     },
     Variant {
         name: "attention",
         form: Form::Any,
+        several: false,
         applies: ALWAYS,
-        build: |w| kernels::attention::build(w.low, w.id, w.root, w.place),
+        build: |w| kernels::attention::build(w.low, w.first()).map(Into::into),
     },
 ];
 
 const REDUCE: &[Variant] = &[Variant {
     name: "reduce",
     form: Form::Any,
+    several: false,
     applies: ALWAYS,
-    build: |w| kernels::reduce::build(w.low, w.id, w.root, w.place),
+    build: |w| kernels::reduce::build(w.low, w.first()).map(Into::into),
 }];
 
 const ARGMAX: &[Variant] = &[Variant {
     name: "argmax",
     form: Form::Any,
+    several: false,
     applies: ALWAYS,
-    build: |w| kernels::top_k::argmax(w.low, w.id, w.root, w.place),
+    build: |w| kernels::top_k::argmax(w.low, w.first()).map(Into::into),
 }];
 
 const TOP_K: &[Variant] = &[
     Variant {
         name: "top_k_list",
         form: Form::Simd,
+        several: false,
         applies: ALWAYS,
-        build: |w| simd::top_k::build(w.low, w.id, w.root, w.place),
+        build: |w| simd::top_k::build(w.low, w.first()).map(Into::into),
     },
     Variant {
         name: "top_k",
         form: Form::Groups,
+        several: false,
         applies: ALWAYS,
-        build: |w| kernels::top_k::top_k(w.low, w.id, w.root, w.place),
+        build: |w| kernels::top_k::top_k(w.low, w.first()).map(Into::into),
     },
 ];
 
 const ROUND_BLOCKS: &[Variant] = &[Variant {
     name: "quantize_q8",
     form: Form::Any,
+    several: false,
     applies: ALWAYS,
-    build: |w| simd::quantize_q8::build(w.low, w.id, w.place),
+    build: |w| simd::quantize_q8::build(w.low, w.first()).map(Into::into),
 }];
 
 const STATE: &[Variant] = &[Variant {
     name: "store_state",
     form: Form::Any,
+    several: false,
     applies: ALWAYS,
-    build: |w| kernels::map::store_state(w.low, w.id, w.place),
+    build: |w| kernels::map::store_state(w.low, w.first()).map(Into::into),
 }];
 
 /// What is no anchor, but stored all the same.
@@ -171,10 +219,17 @@ const MAP: &[Variant] = &[
     Variant {
         name: "map_vectors",
         form: Form::Simd,
-        applies: |w| simd::map::applies(w.low, w.id, w.place),
-        build: |w| simd::map::build(w.low, w.id, w.place),
+        several: false,
+        applies: |w| simd::map::applies(w.low, w.first()),
+        build: |w| simd::map::build(w.low, w.first()).map(Into::into),
     },
-    Variant { name: "map", form: Form::Any, applies: ALWAYS, build: |w| kernels::map::build(w.low, w.id, w.place) },
+    Variant {
+        name: "map",
+        form: Form::Any,
+        several: false,
+        applies: ALWAYS,
+        build: |w| kernels::map::build(w.low, w.first()).map(Into::into),
+    },
 ];
 
 /// The variants that compute an operation, best first.
@@ -194,41 +249,93 @@ pub fn family(op: &Op) -> &'static [Variant] {
     }
 }
 
-/// The first variant of the family that suits the target and applies.
-///
-/// # Errors
-/// If there is none, which is a bug.
-pub fn choose(wanted: &Wanted<'_>) -> Result<&'static Variant, CompileError> {
+/// The first variant of the family that suits the target and applies. `None` for several results that no variant
+/// stores together.
+pub fn choose(wanted: &Wanted<'_>) -> Option<&'static Variant> {
     let own = match wanted.low.setting.profile.language {
         Language::Wgsl => Form::Groups,
         Language::Wasm => Form::Simd,
     };
-    let node = wanted.low.graph.node(wanted.id);
-    let suits = |v: &&Variant| (v.form == own || v.form == Form::Any) && (v.applies)(wanted);
-    family(&node.op).iter().find(suits).ok_or_else(|| {
-        CompileError::Internal(format!("no kernel computes {} of {} on this target", node.op.name(), node.path))
-    })
+    let suits = |v: &&Variant| {
+        let form = v.form == own || v.form == Form::Any;
+        form && v.several == (wanted.stored.len() > 1) && (v.applies)(wanted)
+    };
+    family(&wanted.node().op).iter().find(suits)
 }
 
-/// Builds the kernel that computes what is wanted.
+/// Builds the kernels that compute what is wanted.
 ///
 /// # Errors
-/// If the kernel cannot fit the limits of the target.
-pub fn build(wanted: &Wanted<'_>) -> Result<Built, CompileError> {
-    let built = (choose(wanted)?.build)(wanted)?;
-    within_limits(wanted.low, wanted.id, built)
+/// If a kernel cannot fit the limits of the target; as an internal error, if no variant applies.
+pub fn build(wanted: &Wanted<'_>) -> Result<KernelPlan, CompileError> {
+    let Some(variant) = choose(wanted) else { return one_by_one(wanted) };
+    let plan = (variant.build)(wanted)?;
+    plan.kernels.iter().try_for_each(|kernel| within_limits(wanted.low, wanted.first().id, kernel))?;
+    Ok(plan)
+}
+
+/// A plan for each of several results, put together.
+fn one_by_one(wanted: &Wanted<'_>) -> Result<KernelPlan, CompileError> {
+    let node = wanted.node();
+    if wanted.stored.len() < 2 {
+        let what = format!("no kernel computes {} of {} on this target", node.op.name(), node.path);
+        return Err(CompileError::Internal(what));
+    }
+    let mut all = KernelPlan { kernels: Vec::new(), scratch: Vec::new() };
+    for stored in wanted.stored.chunks(1) {
+        let plan = build(&Wanted { stored, ..*wanted })?;
+        let before = all.scratch.len() as u32;
+        all.scratch.extend(plan.scratch);
+        all.kernels.extend(plan.kernels.into_iter().map(|mut kernel| {
+            kernel.places.iter_mut().for_each(|place| {
+                if let Place::Scratch(n) = place {
+                    *n += before;
+                }
+            });
+            kernel
+        }));
+    }
+    Ok(all)
 }
 
 /// Whether the activations of a linear layer are bytes.
 fn meets_bytes(wanted: &Wanted<'_>) -> bool {
-    let graph = wanted.low.graph;
-    graph.node(graph.node(wanted.id).inputs[0]).op == Op::RoundBlocks
+    wanted.low.graph.node(wanted.node().inputs[0]).op == Op::RoundBlocks
+}
+
+/// Whether all weights of linear layers are stored in tiles of rows.
+fn all_tiled(wanted: &Wanted<'_>) -> bool {
+    let low = wanted.low;
+    let tiled = |id: &NodeId| low.place(*id).is_some_and(|p| matches!(low.memory(p, *id), Memory::Blocks(_)));
+    let of_layer = |stored: &Stored| match low.graph.node(stored.id) {
+        Node { op: Op::Linear { weights, .. }, inputs, .. } => inputs[1..=usize::from(*weights)].iter().all(tiled),
+        _ => false,
+    };
+    wanted.stored.iter().all(of_layer)
+}
+
+/// Whether a matrix times a few vectors leaves a device idle: fewer tiles than the profile asks for.
+fn is_split(wanted: &Wanted<'_>) -> bool {
+    let (schedule, node) = (wanted.low.setting.profile.schedule.matvec, wanted.node());
+    let (rows, lead) = node.shape.split_last().map_or((None, &[][..]), |(n, lead)| (n.as_const(), lead));
+    let groups = rows.unwrap_or(i64::MAX).saturating_add(31) / 32;
+    schedule.parts > 1 && groups.saturating_mul(typical(wanted, lead)) < i64::from(schedule.fill)
+}
+
+/// Whether an attention has one query in every row.
+fn has_one_query(wanted: &Wanted<'_>) -> bool {
+    let shape = &wanted.node().shape;
+    shape.len() > 1 && shape[shape.len() - 2].is_one()
 }
 
 /// Whether there are usually enough rows of activations for tiles.
 fn many_rows(wanted: &Wanted<'_>) -> bool {
-    let (profile, node) = (wanted.low.setting.profile, wanted.low.graph.node(wanted.id));
-    let rows = numel(&node.shape[..node.shape.len() - 1]);
-    let typical = rows.eval(&profile.nominal(wanted.low.setting.model)).unwrap_or(i64::MAX);
-    typical >= i64::from(profile.schedule.matmul.min_rows)
+    let (profile, node) = (wanted.low.setting.profile, wanted.node());
+    typical(wanted, &node.shape[..node.shape.len() - 1]) >= i64::from(profile.schedule.matmul.min_rows)
+}
+
+/// How many elements a shape usually has.
+fn typical(wanted: &Wanted<'_>, shape: &[Dim]) -> i64 {
+    let setting = wanted.low.setting;
+    numel(shape).eval(&setting.profile.nominal(setting.model)).unwrap_or(i64::MAX)
 }

@@ -1,5 +1,5 @@
 //! How large the buffers of steps are in an ordinary call: one row, the longest session, and a stretch of tokens as
-//! generation and embedding take it. Which steps get spare kernels, and which of them an adapter will need, are both
+//! generation and embedding take it. Which steps get fallback kernels, and which of them an adapter will need, are both
 //! judged by this.
 
 use crate::manifest::{Binding, Elem, Entry, EntryRole, Manifest, Program};

@@ -278,7 +278,7 @@ pub struct Programs {
     pub programs: BTreeMap<String, Program>,
     /// WebAssembly kernels for steps that some adapters cannot run, all in one module, in the order of its table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub spares: Vec<Kernel>,
+    pub fallbacks: Vec<Kernel>,
 }
 
 /// A kernel with its variants. All variants bind the same buffers and take the same grid.
@@ -313,33 +313,38 @@ pub struct Program {
     pub steps: Vec<Step>,
 }
 
-/// One dispatch.
+/// What computes one or several values: all of its dispatches, or all of its fallback.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
-    /// Index in [`Programs::kernels`].
-    pub kernel: u32,
-    /// Number of workgroups. The runtime folds it into `x * y` with `x <= 65535`; kernels compute
-    /// `workgroup_id.x + workgroup_id.y * num_workgroups.x` and leave when that is beyond their grid.
-    pub grid: Size,
-    /// Buffers in binding order, bound from `@binding(1)` on.
-    pub bind: Vec<Binding>,
     /// Paths of the graph nodes it computes, for traces.
     pub nodes: String,
-    /// The same by WebAssembly, for adapters with lower limits than the step needs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub spare: Option<Spare>,
+    /// At least one, in order.
+    pub dispatches: Vec<Dispatch>,
+    /// The same by WebAssembly, for adapters with lower limits than the step needs: kernels of [`Programs::fallbacks`].
+    /// They bind what the step binds, and write what it writes but for what its dispatches hand to one another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallback: Vec<Dispatch>,
 }
 
-/// Another way to compute a step: it writes the same buffers in the same layouts.
+impl Step {
+    /// All buffers that the dispatches bind; a buffer may come several times.
+    pub fn bound(&self) -> impl Iterator<Item = Binding> + '_ {
+        self.dispatches.iter().flat_map(|d| d.bind.iter().copied())
+    }
+}
+
+/// A kernel over some buffers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Spare {
-    /// Index in [`Programs::spares`].
+pub struct Dispatch {
+    /// Index in [`Programs::kernels`], or [`Programs::fallbacks`].
     pub kernel: u32,
-    /// Number of positions.
+    /// Number of workgroups. The runtime folds it into `x * y` with `x <= 65535`; kernels compute
+    /// `workgroup_id.x + workgroup_id.y * num_workgroups.x` and leave when that is beyond their grid. For kernels in
+    /// WebAssembly it is the number of positions.
     pub grid: Size,
-    /// Buffers in binding order, none but those of the step.
+    /// Buffers in binding order, bound from `@binding(1)` on.
     pub bind: Vec<Binding>,
 }
 

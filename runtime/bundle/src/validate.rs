@@ -6,13 +6,13 @@
 //! - Tensors lie inside the weight stream, aligned, and do not overlap; components share them and the shards out. The
 //!   stream has no more than they need.
 //! - Every index of a program is in range; nothing read-only is written, nothing is bound twice and written.
-//! - A spare kernel binds no other buffers than its step and writes the same.
+//! - A fallback kernel binds no other buffers than its step and writes the same.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use crate::error::Error;
-use crate::manifest::{Binding, Elem, Entry, FileInfo, Kernel, Manifest, Program, Programs, Step};
+use crate::manifest::{Binding, Dispatch, Elem, Entry, FileInfo, Kernel, Manifest, Program, Programs, Step};
 use crate::size::Size;
 
 /// Path of the manifest in a bundle.
@@ -328,7 +328,7 @@ impl Programs {
     pub fn validate(&self, manifest: &Manifest, file: &str) -> Result<(), Error> {
         let check = Check { file };
         check_kernels(&check, manifest, "kernels", &self.kernels)?;
-        check_kernels(&check, manifest, "spares", &self.spares)?;
+        check_kernels(&check, manifest, "fallbacks", &self.fallbacks)?;
         for entry in &manifest.entries {
             if !self.programs.contains_key(&entry.name) {
                 return check.fail("programs", format!("no program for entry `{}`", entry.name));
@@ -349,40 +349,43 @@ impl Programs {
         for slot in &program.slots {
             check.size(&place, slot, &symbols)?;
         }
+        let dispatches = program.steps.iter().map(|s| s.dispatches.len().max(s.fallback.len())).sum();
+        check.count(&format!("{place}, dispatches"), dispatches, MAX_STEPS)?;
         let own = manifest.tensors_of(entry);
+        let foreign = |b: &Binding| matches!(b, Binding::Tensor(t) if own.get(*t as usize) == Some(&false));
         for (i, step) in program.steps.iter().enumerate() {
             let place = format!("program `{}`, step {i}", entry.name);
-            let foreign = |b: &&Binding| matches!(b, Binding::Tensor(t) if own.get(*t as usize) == Some(&false));
-            if let Some(Binding::Tensor(t)) = step.bind.iter().find(foreign) {
-                let name = &manifest.tensors[*t as usize].name;
+            if let Some(Binding::Tensor(t)) = step.bound().find(foreign) {
+                let name = &manifest.tensors[t as usize].name;
                 return check
                     .fail(place, format!("tensor `{}` is of a component that the entry does not name", short(name)));
             }
-            check.size(&place, &step.grid, &symbols)?;
-            let Some(kernel) = self.kernels.get(step.kernel as usize) else {
-                return check.fail(place, format!("kernel {} does not exist", step.kernel));
-            };
-            check_bindings(check, &place, (manifest, entry, program), kernel, &step.bind)?;
-            self.check_spare(check, (manifest, entry, program), step, &place)?;
+            if step.dispatches.is_empty() {
+                return check.fail(place, "it dispatches nothing");
+            }
+            let of = (manifest, entry, program);
+            check_dispatches(check, &place, of, &self.kernels, &step.dispatches)?;
+            self.check_fallback(check, of, step, &place)?;
         }
         Ok(())
     }
 
-    /// A spare kernel has the effects of the step's own and sees nothing else.
-    fn check_spare(&self, check: &Check<'_>, of: Of<'_>, step: &Step, place: &str) -> Result<(), Error> {
-        let Some(spare) = &step.spare else { return Ok(()) };
-        let place = format!("{place}, spare");
-        check.size(&place, &spare.grid, &of.0.symbol_names())?;
-        let Some(kernel) = self.spares.get(spare.kernel as usize) else {
-            return check.fail(place, format!("kernel {} does not exist", spare.kernel));
-        };
-        check_bindings(check, &place, of, kernel, &spare.bind)?;
-        if let Some(other) = spare.bind.iter().find(|b| !step.bind.contains(b)) {
+    /// A fallback has the effects of the step's own dispatches and sees nothing else.
+    fn check_fallback(&self, check: &Check<'_>, of: Of<'_>, step: &Step, place: &str) -> Result<(), Error> {
+        if step.fallback.is_empty() {
+            return Ok(());
+        }
+        let place = format!("{place}, fallback");
+        check_dispatches(check, &place, of, &self.fallbacks, &step.fallback)?;
+        let own: BTreeSet<Binding> = step.bound().collect();
+        if let Some(other) = step.fallback.iter().flat_map(|d| &d.bind).find(|b| !own.contains(b)) {
             return check.fail(place, format!("{other:?} is not bound by the step"));
         }
-        let own = &self.kernels[step.kernel as usize];
-        if written(kernel, &spare.bind) != written(own, &step.bind) {
-            return check.fail(place, format!("`{}` and `{}` write different buffers", kernel.name, own.name));
+        let (wanted, found) = (written(&self.kernels, &step.dispatches), written(&self.fallbacks, &step.fallback));
+        // What dispatches hand to one another is of no use to others.
+        let between = handed_on(&self.kernels, &step.dispatches);
+        if let Some(other) = wanted.symmetric_difference(&found).find(|b| !between.contains(b)) {
+            return check.fail(place, format!("the step and its fallback write different buffers: {other:?}"));
         }
         Ok(())
     }
@@ -391,9 +394,45 @@ impl Programs {
 /// Where a step is.
 type Of<'a> = (&'a Manifest, &'a Entry, &'a Program);
 
-/// The buffers that a kernel writes.
-fn written(kernel: &Kernel, bind: &[Binding]) -> BTreeSet<Binding> {
-    bind.iter().zip(&kernel.writes).filter(|(_, writes)| **writes).map(|(b, _)| *b).collect()
+/// The buffers that a dispatch writes.
+fn writes<'a>(kernels: &'a [Kernel], dispatch: &'a Dispatch) -> impl Iterator<Item = Binding> + 'a {
+    let writes = kernels.get(dispatch.kernel as usize).map_or(&[][..], |k| &k.writes);
+    dispatch.bind.iter().zip(writes).filter(|(_, writes)| **writes).map(|(b, _)| *b)
+}
+
+/// The buffers that dispatches write.
+fn written(kernels: &[Kernel], dispatches: &[Dispatch]) -> BTreeSet<Binding> {
+    dispatches.iter().flat_map(|d| writes(kernels, d)).collect()
+}
+
+/// The scratch buffers that one dispatch writes and a later one reads.
+fn handed_on(kernels: &[Kernel], dispatches: &[Dispatch]) -> BTreeSet<Binding> {
+    let (mut before, mut found) = (BTreeSet::new(), BTreeSet::new());
+    for dispatch in dispatches {
+        let own: BTreeSet<Binding> = writes(kernels, dispatch).collect();
+        found.extend(dispatch.bind.iter().filter(|b| before.contains(*b) && !own.contains(b)));
+        before.extend(own.into_iter().filter(|b| matches!(b, Binding::Slot(_))));
+    }
+    found
+}
+
+/// Kernels exist, and their buffers are right.
+fn check_dispatches(
+    check: &Check<'_>,
+    place: &str,
+    of: Of<'_>,
+    kernels: &[Kernel],
+    dispatches: &[Dispatch],
+) -> Result<(), Error> {
+    let symbols = of.0.symbol_names();
+    for dispatch in dispatches {
+        check.size(place, &dispatch.grid, &symbols)?;
+        let Some(kernel) = kernels.get(dispatch.kernel as usize) else {
+            return check.fail(place, format!("kernel {} does not exist", dispatch.kernel));
+        };
+        check_bindings(check, place, of, kernel, &dispatch.bind)?;
+    }
+    Ok(())
 }
 
 fn check_kernels(check: &Check<'_>, manifest: &Manifest, list: &str, kernels: &[Kernel]) -> Result<(), Error> {

@@ -71,19 +71,21 @@ fn programs() -> Programs {
             Program {
                 slots: vec![size("4*B*T")],
                 steps: vec![Step {
-                    kernel: 0,
-                    grid: size("ceil_div(B*T, 64)"),
-                    bind: vec![Binding::Tensor(0), Binding::Output(0)],
                     nodes: "y".to_string(),
-                    spare: Some(Spare {
+                    dispatches: vec![Dispatch {
+                        kernel: 0,
+                        grid: size("ceil_div(B*T, 64)"),
+                        bind: vec![Binding::Tensor(0), Binding::Output(0)],
+                    }],
+                    fallback: vec![Dispatch {
                         kernel: 0,
                         grid: size("B*T"),
                         bind: vec![Binding::Output(0), Binding::Tensor(0)],
-                    }),
+                    }],
                 }],
             },
         )]),
-        spares: vec![Kernel {
+        fallbacks: vec![Kernel {
             name: "copy".to_string(),
             writes: vec![true, false],
             variants: vec![variant(&["threads"]), variant(&[])],
@@ -389,8 +391,24 @@ fn step(p: &mut Programs) -> &mut Step {
     &mut p.programs.get_mut("forward").unwrap().steps[0]
 }
 
-fn spare(p: &mut Programs) -> &mut Spare {
-    step(p).spare.as_mut().unwrap()
+fn dispatch(p: &mut Programs) -> &mut Dispatch {
+    &mut step(p).dispatches[0]
+}
+
+fn fallback(p: &mut Programs) -> &mut Dispatch {
+    &mut step(p).fallback[0]
+}
+
+/// The step in two dispatches, the first of which hands a slot on; its fallback knows nothing of that.
+fn in_two(p: &mut Programs) {
+    let mut first = dispatch(p).clone();
+    first.bind[1] = Binding::Slot(0);
+    step(p).dispatches.insert(0, first);
+    let (mut last, output) = (p.kernels[0].clone(), dispatch(p).clone());
+    last.writes.insert(0, false);
+    p.kernels.push(last);
+    step(p).dispatches[1] =
+        Dispatch { kernel: 1, bind: vec![Binding::Slot(0), Binding::Tensor(0), Binding::Output(0)], ..output };
 }
 
 #[test]
@@ -398,12 +416,14 @@ fn forged_programs_are_refused() {
     let tmp = tempfile::tempdir().unwrap();
     let m = write(&tmp.path().join("bundle"));
     let forgeries: &[ProgramForgery] = &[
-        (|p| step(p).kernel = 5, "kernel 5 does not exist"),
-        (|p| step(p).bind.truncate(1), "binds 2 buffers, found 1"),
-        (|p| step(p).bind[0] = Binding::Tensor(99), "Tensor(99), does not exist"),
-        (|p| step(p).bind[1] = Binding::Tensor(1), "written but read-only"),
-        (|p| step(p).bind = vec![Binding::Slot(0); 2], "bound twice and written"),
-        (|p| step(p).grid = size("nope"), "`nope` is not a declared symbol"),
+        (|p| dispatch(p).kernel = 5, "kernel 5 does not exist"),
+        (|p| dispatch(p).bind.truncate(1), "binds 2 buffers, found 1"),
+        (|p| dispatch(p).bind[0] = Binding::Tensor(99), "Tensor(99), does not exist"),
+        (|p| dispatch(p).bind[1] = Binding::Tensor(1), "written but read-only"),
+        (|p| dispatch(p).bind = vec![Binding::Slot(0); 2], "bound twice and written"),
+        (|p| dispatch(p).grid = size("nope"), "`nope` is not a declared symbol"),
+        (|p| step(p).dispatches.clear(), "dispatches nothing"),
+        (|p| step(p).dispatches = vec![dispatch(p).clone(); 20_001], "dispatches: 20001 elements"),
         (|p| p.kernels[0].variants.truncate(1), "require nothing"),
         (|p| p.kernels[0].variants[1].file = "other.wgsl".into(), "not in the manifest"),
         (
@@ -412,17 +432,27 @@ fn forged_programs_are_refused() {
         ),
         (|p| forward(p).slots = vec![size("1"); 20_001], "slots: 20001 elements, at most 20000 are accepted"),
         (|p| p.programs.clear(), "no program for entry `forward`"),
-        (|p| spare(p).kernel = 1, "spare: kernel 1 does not exist"),
-        (|p| p.spares.clear(), "spare: kernel 0 does not exist"),
-        (|p| spare(p).bind.truncate(1), "binds 2 buffers, found 1"),
-        (|p| spare(p).bind[1] = Binding::Tensor(99), "Tensor(99), does not exist"),
-        (|p| spare(p).bind[1] = Binding::Input(0), "Input(0) is not bound by the step"),
-        (|p| spare(p).bind.reverse(), "written but read-only"),
-        (|p| p.spares[0].writes[0] = false, "write different buffers"),
-        (|p| spare(p).grid = size("nope"), "`nope` is not a declared symbol"),
-        (|p| p.spares[0].variants.truncate(1), "require nothing"),
-        (|p| p.spares[0].variants[0].file = "wasm/other.wasm".into(), "not in the manifest"),
+        (|p| fallback(p).kernel = 1, "fallback: kernel 1 does not exist"),
+        (|p| p.fallbacks.clear(), "fallback: kernel 0 does not exist"),
+        (|p| fallback(p).bind.truncate(1), "binds 2 buffers, found 1"),
+        (|p| fallback(p).bind[1] = Binding::Tensor(99), "Tensor(99), does not exist"),
+        (|p| fallback(p).bind[1] = Binding::Input(0), "Input(0) is not bound by the step"),
+        (|p| fallback(p).bind.reverse(), "written but read-only"),
+        (|p| p.fallbacks[0].writes[0] = false, "write different buffers"),
+        (
+            |p| {
+                in_two(p);
+                step(p).dispatches.swap(0, 1);
+            },
+            "write different buffers: Slot(0)",
+        ),
+        (|p| fallback(p).grid = size("nope"), "`nope` is not a declared symbol"),
+        (|p| p.fallbacks[0].variants.truncate(1), "require nothing"),
+        (|p| p.fallbacks[0].variants[0].file = "wasm/other.wasm".into(), "not in the manifest"),
     ];
+    let mut handing = programs();
+    in_two(&mut handing);
+    handing.validate(&m, "programs/native.json").unwrap();
     for (forge, complaint) in forgeries {
         let mut p = programs();
         forge(&mut p);

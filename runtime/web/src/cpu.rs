@@ -110,9 +110,9 @@ pub(crate) fn choose_module(
     Ok(json!({ "file": module(&programs.kernels, &device)?, "reserve": reserve }))
 }
 
-/// The module with the spare kernels of programs for WebGPU.
-pub(crate) fn choose_spares(programs: &Programs, features: Vec<String>) -> Result<&str, Error> {
-    module(&programs.spares, &device_info(features.into_iter().collect(), ADDRESS_SPACE))
+/// The module with the fallback kernels of programs for WebGPU.
+pub(crate) fn choose_fallbacks(programs: &Programs, features: Vec<String>) -> Result<&str, Error> {
+    module(&programs.fallbacks, &device_info(features.into_iter().collect(), ADDRESS_SPACE))
 }
 
 /// Makes a device of a machine that holds all of a bundle.
@@ -125,8 +125,8 @@ pub(crate) fn open(
     open_with(machine, setup, &|base, limit| plan(manifest, programs)?.reserve(base, limit))
 }
 
-/// Makes a device of a machine with spare kernels.
-pub(crate) fn open_spares(machine: JsMachine, setup: &str) -> Result<Cpu<WebMachine>, Error> {
+/// Makes a device of a machine with fallback kernels.
+pub(crate) fn open_fallbacks(machine: JsMachine, setup: &str) -> Result<Cpu<WebMachine>, Error> {
     open_with(machine, setup, &|base, _| Ok(base))
 }
 

@@ -104,9 +104,9 @@ pub(crate) fn cost(manifest: &Manifest, programs: &Programs) -> Value {
     let steps = program.map(|p| p.steps.as_slice()).unwrap_or_default();
     let bound: BTreeSet<u32> = steps
         .iter()
-        .flat_map(|s| &s.bind)
+        .flat_map(|s| s.bound())
         .filter_map(|b| match b {
-            Binding::Tensor(t) => Some(*t),
+            Binding::Tensor(t) => Some(t),
             _ => None,
         })
         .collect();
@@ -116,5 +116,6 @@ pub(crate) fn cost(manifest: &Manifest, programs: &Programs) -> Value {
     let matrices = tensors.iter().filter(|t| t.shape.len() == 2);
     let weights: u64 = matrices.map(|t| t.shape.iter().product::<u64>()).sum();
     let tokens = main.filter(|e| e.role == EntryRole::Decode).map(|_| 1);
-    json!({ "steps": steps.len(), "bytes": bytes, "weights": weights, "tokens": tokens })
+    let dispatches: usize = steps.iter().map(|s| s.dispatches.len()).sum();
+    json!({ "steps": dispatches, "bytes": bytes, "weights": weights, "tokens": tokens })
 }

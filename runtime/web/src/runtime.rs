@@ -18,7 +18,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::future_to_promise;
 
-use crate::cpu::{self, JsMachine, choose_module, choose_spares};
+use crate::cpu::{self, JsMachine, choose_fallbacks, choose_module};
 use crate::engine::{Engine, OnCpu};
 use crate::error::to_js;
 use crate::files::JsFiles;
@@ -93,11 +93,11 @@ impl Runtime {
         Ok(admission.moved.iter().map(|moved| moved.to_string()).collect())
     }
 
-    /// The module with spare kernels for an engine with these features. Needs the programs.
-    #[wasm_bindgen(js_name = spareModule)]
-    pub fn spare_module(&self, features: Vec<String>) -> Result<String, JsValue> {
+    /// The module with fallback kernels for an engine with these features. Needs the programs.
+    #[wasm_bindgen(js_name = fallbackModule)]
+    pub fn fallback_module(&self, features: Vec<String>) -> Result<String, JsValue> {
         let programs = self.programs.as_ref().ok_or_else(|| to_js(&not_ready()))?;
-        choose_spares(programs, features).map(str::to_string).map_err(|e| to_js(&e))
+        choose_fallbacks(programs, features).map(str::to_string).map_err(|e| to_js(&e))
     }
 
     /// What a call of the model's main task costs, as JSON. Needs the programs.
@@ -137,13 +137,13 @@ impl Runtime {
         self.engine.borrow().as_ref()?.memory()
     }
 
-    /// Takes a device, in the place of any other. `machine` has spare kernels for steps that exceed its limits, and
+    /// Takes a device, in the place of any other. `machine` has fallback kernels for steps that exceed its limits, and
     /// `setup` is as for [`Runtime::open_machine`].
     pub fn open(&self, device: JsDevice, files: JsFiles, machine: Option<JsMachine>, setup: Option<String>) -> Promise {
         let (engine, manifest, programs) = (self.engine.clone(), self.manifest.clone(), self.programs.clone());
         promise(async move {
             let programs = programs.ok_or_else(not_ready)?;
-            let beside = machine.map(|m| cpu::open_spares(m, &setup.unwrap_or_default())).transpose()?;
+            let beside = machine.map(|m| cpu::open_fallbacks(m, &setup.unwrap_or_default())).transpose()?;
             let device = Hybrid::new(WebGpu::new(device), beside)?;
             let made = Executor::new(device, files, manifest, programs).await?;
             engine.replace(Some(Engine::Gpu(Box::new(made))));

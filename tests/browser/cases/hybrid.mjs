@@ -14,7 +14,7 @@ async function limited(t, bundle, name, options = {}) {
   t.assert.ok(processor.threads >= 1);
   const modules = server.requests(/^wasm\//).map((request) => request.path);
   t.assert.equal(modules.length, 1, "one module");
-  t.assert.ok(modules[0].startsWith("wasm/spares."), modules[0]);
+  t.assert.ok(modules[0].startsWith("wasm/fallbacks."), modules[0]);
   return { page, server, moved };
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill_bundle::{
-    Bundle, Elem, Entry, EntryRole, FORMAT, FileInfo, Input, Kernel, MANIFEST, Manifest, ModelInfo, Output, Program,
-    Programs, Size, Step, Symbol, Variant, programs_path, sha256_hex, shader_fault,
+    Bundle, Dispatch, Elem, Entry, EntryRole, FORMAT, FileInfo, Input, Kernel, MANIFEST, Manifest, ModelInfo, Output,
+    Program, Programs, Size, Step, Symbol, Variant, programs_path, sha256_hex, shader_fault,
 };
 use gristmill_kernel::Caps;
 use gristmill_runtime::Tensor;
@@ -59,17 +59,16 @@ fn bundle(module: &[u8]) -> Bundle {
     const FILE: &str = "wasm/module.wasm";
     let size = |text: &str| Size(text.to_string());
     let variants = vec![Variant { requires: vec![], file: FILE.to_string() }];
-    let step = Step {
+    let dispatch = Dispatch {
         kernel: 0,
         grid: size("B*T"),
         bind: vec![gristmill_bundle::Binding::Input(0), gristmill_bundle::Binding::Output(0)],
-        nodes: "y".to_string(),
-        spare: None,
     };
+    let step = Step { nodes: "y".to_string(), dispatches: vec![dispatch], fallback: vec![] };
     let programs = Programs {
         kernels: vec![Kernel { name: "y".to_string(), writes: vec![false, true], variants }],
         programs: BTreeMap::from([("forward".to_string(), Program { slots: vec![], steps: vec![step] })]),
-        spares: vec![],
+        fallbacks: vec![],
     };
     let files = [
         (FILE.to_string(), module.to_vec()),

@@ -38,7 +38,7 @@ impl Backend for Roomy {
     }
 }
 
-/// Compiles a case so that steps beyond these limits have spare kernels.
+/// Compiles a case so that steps beyond these limits have fallback kernels.
 fn bundle(case: &Case, change: &dyn Fn(&mut CompileOptions)) -> (tempfile::TempDir, Arc<Bundle>) {
     let dir = tempfile::tempdir().unwrap();
     let mut options = options(case);
@@ -48,8 +48,8 @@ fn bundle(case: &Case, change: &dyn Fn(&mut CompileOptions)) -> (tempfile::TempD
 }
 
 fn load(bundle: &Arc<Bundle>, lowered: Lowered, threads: usize) -> Result<Wgpu, Error> {
-    let spares = WasmOptions { threads: Some(threads), relaxed: None, ..WasmOptions::default() };
-    Wgpu::load(bundle.clone(), &Options { lowered, spares, ..Options::default() }, &mut |_, _| {})
+    let fallbacks = WasmOptions { threads: Some(threads), relaxed: None, ..WasmOptions::default() };
+    Wgpu::load(bundle.clone(), &Options { lowered, fallbacks, ..Options::default() }, &mut |_, _| {})
 }
 
 /// Runs a case with room for so many tokens. Gives what was moved.
@@ -142,7 +142,7 @@ fn without_webassembly_limits_are_errors_with_a_remedy() {
 
     let cut = |o: &mut CompileOptions| (o.binding_bytes = Some(WIDE), native(o)).1;
     let (_dir, cut) = bundle(&case, &cut);
-    assert!(cut.programs("native").unwrap().spares.is_empty());
+    assert!(cut.programs("native").unwrap().fallbacks.is_empty());
     let mut wgpu = load(&cut, bytes(WIDE), 1).unwrap();
     begin(&mut wgpu, 1, 100).unwrap();
     let text = begin(&mut wgpu, 1, 512).unwrap_err().to_string();
@@ -155,25 +155,25 @@ fn without_webassembly_limits_are_errors_with_a_remedy() {
 }
 
 #[test]
-fn only_bundles_that_need_them_have_spare_kernels() {
+fn only_bundles_that_need_them_have_fallback_kernels() {
     let case = Case::open("qwen2/tied");
     let (_dir, bundle) = bundle(&case, &|_| {});
     let programs = bundle.programs("native").unwrap();
-    assert!(programs.spares.is_empty());
-    assert!(programs.programs.values().flat_map(|p| &p.steps).all(|s| s.spare.is_none()));
-    assert!(!bundle.manifest().files.keys().any(|f| f.contains("spares")));
+    assert!(programs.fallbacks.is_empty());
+    assert!(programs.programs.values().flat_map(|p| &p.steps).all(|s| s.fallback.is_empty()));
+    assert!(!bundle.manifest().files.keys().any(|f| f.contains("fallbacks")));
 }
 
 /// Numbers of a bundle are checked against its other numbers, but what a module exports shows when it runs.
 #[test]
-fn a_spare_kernel_that_the_module_lacks_is_an_error() {
+fn a_fallback_kernel_that_the_module_lacks_is_an_error() {
     let case = Case::open("llama/wide");
     let (dir, bundle) = bundle(&case, &|o| o.storage_buffers = Some(4));
     let mut programs = bundle.programs("native").unwrap();
-    let beyond = programs.spares.len() as u32;
-    programs.spares.extend(programs.spares.clone());
+    let beyond = programs.fallbacks.len() as u32;
+    programs.fallbacks.extend(programs.fallbacks.clone());
     let steps = programs.programs.values_mut().flat_map(|p| &mut p.steps);
-    steps.filter_map(|s| s.spare.as_mut()).for_each(|spare| spare.kernel += beyond);
+    steps.flat_map(|s| &mut s.fallback).for_each(|dispatch| dispatch.kernel += beyond);
     let folder = dir.path().join("bundle");
     let content = serde_json::to_vec(&programs).unwrap();
     std::fs::write(folder.join("programs/native.json"), &content).unwrap();

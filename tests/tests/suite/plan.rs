@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gristmill_bundle::{Binding, Program, Step};
+use gristmill_bundle::{Binding, Dispatch, Program};
 use gristmill_compiler::codegen::context::{Place, Setting};
 use gristmill_compiler::entries::entry_plans;
+use gristmill_compiler::plan::memory::{Resident, resident};
 use gristmill_compiler::prepare::{Prepared, prepare};
 use gristmill_compiler::profile::CAPACITY;
 use gristmill_compiler::rewrite::Rewriter;
-use gristmill_compiler::select::{Call, KernelSet, lower};
+use gristmill_compiler::select::{Call, KernelSet, Step, lower};
 use gristmill_compiler::{KvPrecision, plan, profile};
-use gristmill_graph::{Bindings, Dim, Graph, NodeId, Precision, numel};
+use gristmill_graph::{Bindings, Graph, NodeId, Precision};
 use gristmill_tests::goldens::Case;
+use gristmill_tests::profiles::several_kernels;
 
 /// Values of the symbols for which sizes are checked, by name.
 const SIZES: [&[(&str, u32)]; 3] = [
@@ -56,45 +58,64 @@ const SIZES: [&[(&str, u32)]; 3] = [
     ],
 ];
 
+/// A dispatch, as it was lowered and as the program has it.
+#[derive(Clone, Copy)]
+struct Made<'a> {
+    /// The position of its step.
+    step: usize,
+    lowered: &'a Step,
+    call: &'a Call,
+    dispatch: &'a Dispatch,
+}
+
 struct Checker<'a> {
     graph: &'a Graph,
-    calls: &'a [Call],
+    made: Vec<Made<'a>>,
     program: &'a Program,
     set: &'a KernelSet,
     wrong: Vec<String>,
 }
 
-impl Checker<'_> {
-    fn fault(&mut self, step: usize, what: &str) {
-        self.wrong.push(format!("step {step} ({}): {what}", self.calls[step].nodes));
+impl<'a> Checker<'a> {
+    fn new(graph: &'a Graph, steps: &'a [Step], program: &'a Program, set: &'a KernelSet) -> Self {
+        assert_eq!(steps.len(), program.steps.len());
+        let mut made = Vec::new();
+        for (step, (lowered, own)) in steps.iter().zip(&program.steps).enumerate() {
+            assert_eq!(lowered.calls.len(), own.dispatches.len());
+            let pairs = lowered.calls.iter().zip(&own.dispatches);
+            made.extend(pairs.map(|(call, dispatch)| Made { step, lowered, call, dispatch }));
+        }
+        Checker { graph, made, program, set, wrong: Vec::new() }
     }
 
-    /// Which value lies in each slot after each step; what is read must be there, and whole.
+    fn fault(&mut self, made: &Made<'_>, what: &str) {
+        self.wrong.push(format!("step {} ({}): {what}", made.step, made.lowered.nodes));
+    }
+
+    /// Which value lies in each slot after each dispatch; what is read must be there, and whole.
     fn contents(&mut self) {
-        let mut slots: Vec<Option<NodeId>> = vec![None; self.program.slots.len()];
+        let mut slots: Vec<Option<Resident>> = vec![None; self.program.slots.len()];
         let mut written = BTreeSet::new();
-        let (calls, program) = (self.calls, self.program);
-        for (i, (call, step)) in calls.iter().zip(&program.steps).enumerate() {
-            let writes = self.writes(call);
-            let bound = || call.places.iter().zip(&step.bind).zip(&writes);
+        for made in self.made.clone() {
+            let writes = self.writes(made.call);
+            let bound = || made.call.places.iter().zip(&made.dispatch.bind).zip(&writes);
             for ((place, binding), _) in bound().filter(|(_, w)| !**w) {
-                match (place, binding) {
-                    (Place::Value(id), Binding::Slot(s)) if slots[*s as usize] != Some(*id) => {
-                        let found = slots[*s as usize].map(|n| self.graph.node(n).path.clone());
-                        let wants = &self.graph.node(*id).path;
-                        self.fault(i, &format!("slot {s} should hold {wants}, but holds {found:?}"));
+                match (resident(place, made.step), place, binding) {
+                    (Some(who), _, Binding::Slot(s)) if slots[*s as usize] != Some(who) => {
+                        let found = slots[*s as usize];
+                        self.fault(&made, &format!("slot {s} should hold {who:?}, but holds {found:?}"));
                     }
-                    (Place::Output(_), _) if !written.contains(binding) => {
-                        self.fault(i, &format!("reads {binding:?} before it is written"));
+                    (_, Place::Output(_), _) if !written.contains(binding) => {
+                        self.fault(&made, &format!("reads {binding:?} before it is written"));
                     }
                     _ => {}
                 }
             }
             for ((place, binding), _) in bound().filter(|(_, w)| **w) {
-                match (place, binding) {
-                    (Place::Value(id), Binding::Slot(s)) => slots[*s as usize] = Some(*id),
-                    (Place::Output(_) | Place::State(_), _) => drop(written.insert(*binding)),
-                    _ => self.fault(i, &format!("writes {binding:?}, which is {place:?}")),
+                match (resident(place, made.step), place, binding) {
+                    (Some(who), _, Binding::Slot(s)) => slots[*s as usize] = Some(who),
+                    (_, Place::Output(_) | Place::State(_), _) => drop(written.insert(*binding)),
+                    _ => self.fault(&made, &format!("writes {binding:?}, which is {place:?}")),
                 }
             }
         }
@@ -104,20 +125,19 @@ impl Checker<'_> {
         self.set.kernels[call.kernel].buffers.iter().map(|b| b.writable).collect()
     }
 
-    /// A buffer that is written is bound once; every step binds what its kernel declares.
+    /// A buffer that is written is bound once; every dispatch binds what its kernel declares.
     fn bindings(&mut self) {
-        let (calls, program) = (self.calls, self.program);
-        for (i, (call, step)) in calls.iter().zip(&program.steps).enumerate() {
-            let writes = self.writes(call);
-            if writes.len() != step.bind.len() || step.kernel as usize != call.kernel {
-                self.fault(i, "does not bind what its kernel declares");
+        for made in self.made.clone() {
+            let (writes, bind) = (self.writes(made.call), &made.dispatch.bind);
+            if writes.len() != bind.len() || made.dispatch.kernel as usize != made.call.kernel {
+                self.fault(&made, "does not bind what its kernel declares");
             }
             if !writes.contains(&true) {
-                self.fault(i, "writes nothing");
+                self.fault(&made, "writes nothing");
             }
-            for (binding, _) in step.bind.iter().zip(&writes).filter(|(_, w)| **w) {
-                if step.bind.iter().filter(|b| *b == binding).count() > 1 {
-                    self.fault(i, &format!("writes {binding:?} and binds it once more"));
+            for (binding, _) in bind.iter().zip(&writes).filter(|(_, w)| **w) {
+                if bind.iter().filter(|b| *b == binding).count() > 1 {
+                    self.fault(&made, &format!("writes {binding:?} and binds it once more"));
                 }
             }
         }
@@ -129,25 +149,28 @@ impl Checker<'_> {
             let mut symbols: BTreeMap<String, u32> = sizes.iter().map(|(n, v)| (n.to_string(), *v)).collect();
             symbols.extend(fixed.iter().map(|(n, v)| (n.clone(), *v as u32)));
             let bindings: Bindings = symbols.iter().map(|(n, v)| (n.clone(), i64::from(*v))).collect();
-            let (calls, program) = (self.calls, self.program);
-            for (i, (call, step)) in calls.iter().zip(&program.steps).enumerate() {
-                match step.grid.eval(&symbols) {
+            for made in self.made.clone() {
+                match made.dispatch.grid.eval(&symbols) {
                     Ok(1..) => {}
-                    other => self.fault(i, &format!("grid {} is {other:?}", step.grid)),
+                    other => self.fault(&made, &format!("grid {} is {other:?}", made.dispatch.grid)),
                 }
-                self.fits(i, call, step, &symbols, &bindings);
+                self.fits(&made, &symbols, &bindings);
             }
         }
     }
 
-    fn fits(&mut self, i: usize, call: &Call, step: &Step, symbols: &BTreeMap<String, u32>, bindings: &Bindings) {
-        for (place, binding) in call.places.iter().zip(&step.bind) {
-            let (Place::Value(id), Binding::Slot(s)) = (place, binding) else { continue };
-            let need = (&numel(&self.graph.node(*id).shape) * &Dim::constant(4)).eval(bindings);
+    fn fits(&mut self, made: &Made<'_>, symbols: &BTreeMap<String, u32>, bindings: &Bindings) {
+        for (place, binding) in made.call.places.iter().zip(&made.dispatch.bind) {
+            let Binding::Slot(s) = binding else { continue };
+            let need = match place {
+                Place::Value(id) => plan::bytes(self.graph, *id).eval(bindings),
+                Place::Scratch(n) => made.lowered.scratch[*n as usize].eval(bindings),
+                _ => continue,
+            };
             let have = self.program.slots[*s as usize].eval(symbols).map(|n| n as i64);
             match (need, have) {
                 (Some(need), Ok(have)) if need <= have => {}
-                other => self.fault(i, &format!("slot {s}: needs and has {other:?} bytes")),
+                other => self.fault(made, &format!("slot {s}: needs and has {other:?} bytes")),
             }
         }
     }
@@ -160,27 +183,25 @@ fn check(name: &str, precision: &str, kv: KvPrecision) -> (usize, usize) {
     let Prepared { model, precisions, .. } =
         prepare(model, false, &|usage| if usage.quantizable { precision } else { Precision::F32 });
     let (mut slots, mut values) = (0, 0);
-    for target in profile::shipped_names() {
-        let profile = profile::shipped(target).expect("a profile");
-        let setting = Setting { model: &model, precisions: &precisions, kv, profile: &profile, spared: false };
+    let shipped = profile::shipped_names().map(|name| profile::shipped(name).expect("a profile"));
+    for profile in shipped.chain([several_kernels()]) {
+        let target = &profile.name;
+        let setting = Setting { model: &model, precisions: &precisions, kv, profile: &profile, has_fallback: false };
         let mut rewriter = Rewriter::new(&profile.cost);
         let mut set = KernelSet::default();
         for entry in entry_plans(&model) {
             let declared = &model.entries[entry.entry];
             let (graph, _) = rewriter.run(&model.entry_graph(declared, entry.taps));
-            let calls = lower(&setting, &graph, &entry.outputs, &mut set).expect("lowers");
-            let program = plan::program(&setting, &graph, &calls, &set);
-            let mut checker = Checker { graph: &graph, calls: &calls, program: &program, set: &set, wrong: Vec::new() };
-            assert_eq!(calls.len(), program.steps.len());
+            let steps = lower(&setting, &graph, &entry.outputs, &mut set).expect("lowers");
+            let program = plan::program(&setting, &graph, &steps, &set);
+            let mut checker = Checker::new(&graph, &steps, &program, &set);
             checker.bindings();
             checker.contents();
             checker.sizes(&declared.bind);
             assert!(checker.wrong.is_empty(), "{name} {target} {}:\n{}", entry.name, checker.wrong.join("\n"));
-            let stored: BTreeSet<NodeId> = calls
-                .iter()
-                .flat_map(|c| &c.places)
-                .filter_map(|p| if let Place::Value(id) = p { Some(*id) } else { None })
-                .collect();
+            let places = steps.iter().flat_map(|s| &s.calls).flat_map(|c| &c.places);
+            let stored: BTreeSet<NodeId> =
+                places.filter_map(|p| if let Place::Value(id) = p { Some(*id) } else { None }).collect();
             slots += program.slots.len();
             values += stored.len();
         }

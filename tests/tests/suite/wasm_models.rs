@@ -81,7 +81,7 @@ fn check(case: &str, precision: &str, kv: KvPrecision) -> usize {
     let precisions: Vec<Precision> = tensors.iter().map(|t| t.precision.parse().expect("a precision")).collect();
     let weights: Vec<Vec<u32>> = (0..tensors.len()).map(|i| words(&bundle.tensor(i).expect("a weight"))).collect();
     let profile = shipped("wasm").expect("a profile");
-    let setting = Setting { model: &model, precisions: &precisions, kv, profile: &profile, spared: false };
+    let setting = Setting { model: &model, precisions: &precisions, kv, profile: &profile, has_fallback: false };
 
     let (mut set, mut rewriter) = (KernelSet::default(), Rewriter::new(&profile.cost));
     let lowered: Vec<_> = entry_plans(&model)

@@ -13,8 +13,8 @@ use crate::output::{Align, Table, note};
 fn uses(programs: &Programs) -> BTreeMap<&str, Vec<u64>> {
     let count = |program: &Program| {
         let mut n = vec![0; programs.kernels.len()];
-        for step in &program.steps {
-            n[step.kernel as usize] += 1;
+        for dispatch in program.steps.iter().flat_map(|s| &s.dispatches) {
+            n[dispatch.kernel as usize] += 1;
         }
         n
     };
@@ -36,25 +36,25 @@ pub(super) fn view(programs: &Programs, target: &str) -> View {
         let files: Vec<_> = kernel.variants.iter().map(|v| json!({ "requires": v.requires, "file": v.file })).collect();
         items.push(json!({ "name": kernel.name, "variants": files, "dispatches": per_entry }));
     }
-    let names: Vec<&str> = programs.spares.iter().map(|k| k.name.as_str()).collect();
-    let spares = match names.len() {
+    let names: Vec<&str> = programs.fallbacks.iter().map(|k| k.name.as_str()).collect();
+    let fallbacks = match names.len() {
         0 => String::new(),
         n => format!(
-            "\n{n} spare kernels (WebAssembly) for steps that not every adapter can run: {}\n\
-             --shader {SPARE}NAME shows one of them.\n",
+            "\n{n} fallback kernels (WebAssembly) for steps that not every adapter can run: {}\n\
+             --shader {FALLBACK}NAME shows one of them.\n",
             names.join(", ")
         ),
     };
     let text = format!(
-        "{} kernels for {target}; numbers are dispatches per call of an entry.\n\n{}{spares}",
+        "{} kernels for {target}; numbers are dispatches per call of an entry.\n\n{}{fallbacks}",
         items.len(),
         table.render(0)
     );
-    View { text, json: json!({ "target": target, "kernels": items, "spares": names }) }
+    View { text, json: json!({ "target": target, "kernels": items, "fallbacks": names }) }
 }
 
-/// Stands in front of the names of spare kernels, which are often those of others.
-const SPARE: &str = "spare:";
+/// Stands in front of the names of fallback kernels, which are often those of others.
+const FALLBACK: &str = "fallback:";
 
 fn variants(kernel: &Kernel) -> String {
     let name = |needs: &[String]| if needs.is_empty() { "plain".to_string() } else { needs.join("+") };
@@ -63,11 +63,11 @@ fn variants(kernel: &Kernel) -> String {
 
 /// The text of one kernel: its best variant. In a module it is one function of many.
 pub(super) fn shader(bundle: &Bundle, programs: &Programs, name: &str, target: &str) -> Outcome<View> {
-    let (kernels, spare) = match name.strip_prefix(SPARE) {
-        Some(_) => (&programs.spares, true),
+    let (kernels, fallback) = match name.strip_prefix(FALLBACK) {
+        Some(_) => (&programs.fallbacks, true),
         None => (&programs.kernels, false),
     };
-    let plain = name.strip_prefix(SPARE).unwrap_or(name);
+    let plain = name.strip_prefix(FALLBACK).unwrap_or(name);
     let Some(position) = kernels.iter().position(|k| k.name == plain) else {
         return Err(unknown(kernels, plain, target));
     };
@@ -79,7 +79,7 @@ pub(super) fn shader(bundle: &Bundle, programs: &Programs, name: &str, target: &
             let module = bundle.read(&variant.file)?;
             let function = gristmill_wasm::text(&module, Some(plain))
                 .map_err(|e| Failure::wrong(format!("{}: {e}; compile the model again", variant.file)))?;
-            ("wat", format!("{}{function}", head(programs, position, spare)))
+            ("wat", format!("{}{function}", head(programs, position, fallback)))
         } else {
             ("wgsl", bundle.read_text(&variant.file)?)
         };
@@ -95,13 +95,13 @@ pub(super) fn shader(bundle: &Bundle, programs: &Programs, name: &str, target: &
 }
 
 /// What a kernel computes where it is first used: functions of a module have no comments.
-fn head(programs: &Programs, position: usize, spare: bool) -> String {
-    let mut steps = programs.programs.values().flat_map(|p| &p.steps).filter_map(|step| match &step.spare {
-        Some(other) if spare => Some((&step.nodes, other.kernel, &other.grid)),
-        _ => (!spare).then_some((&step.nodes, step.kernel, &step.grid)),
+fn head(programs: &Programs, position: usize, fallback: bool) -> String {
+    let mut steps = programs.programs.values().flat_map(|p| &p.steps);
+    let first = steps.find_map(|step| {
+        let dispatches = if fallback { &step.fallback } else { &step.dispatches };
+        dispatches.iter().find(|d| d.kernel as usize == position).map(|d| (&step.nodes, &d.grid))
     });
-    let first = steps.find(|(_, kernel, _)| *kernel as usize == position);
-    first.map(|(nodes, _, grid)| format!(";; {nodes}, over a grid of {}\n", grid.0)).unwrap_or_default()
+    first.map(|(nodes, grid)| format!(";; {nodes}, over a grid of {grid}\n")).unwrap_or_default()
 }
 
 fn unknown(kernels: &[Kernel], name: &str, target: &str) -> Failure {

@@ -149,7 +149,7 @@ fn large(memory: &Memory) -> String {
     let list: Vec<String> = memory.too_large.iter().map(|(name, n)| format!("  {name}: {}\n", bytes(*n))).collect();
     format!(
         "\nSome devices bind no more than {} at once. These are larger at the full context; there a session must be \
-         shorter (--max-context), or its cache smaller (--kv f16), unless the steps that use them have spare kernels \
+         shorter (--max-context), or its cache smaller (--kv f16), unless the steps that use them have fallback kernels \
          (--kernels):\n{}",
         bytes(memory.binding_bytes),
         list.concat()

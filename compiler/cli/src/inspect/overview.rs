@@ -18,7 +18,9 @@ pub(super) fn view(manifest: &Manifest, programs: &Programs, target: &str) -> Ou
     let memory = memory::measure(manifest, programs)?;
     let info = &manifest.model;
     let moved = on_any_adapter(manifest, programs, target);
-    let dispatches = |entry: &str| programs.programs.get(entry).map_or(0, |p| p.steps.len());
+    let dispatches = |entry: &str| {
+        programs.programs.get(entry).map_or(0, |p| p.steps.iter().map(|s| s.dispatches.len()).sum::<usize>())
+    };
     let text = format!(
         "{}: {}, {} weights at {}, {:.2} bits of payload and {:.2} bits stored per weight\n\
          context {} tokens, prompt in chunks of {}; written by {} (format {})\n\

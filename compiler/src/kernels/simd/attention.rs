@@ -8,7 +8,7 @@ use gristmill_graph::{Dim, NodeId, Op, Scalar, Unary, numel};
 use gristmill_kernel::{Bind, Expr, Sh, VEC4F, Var, f, u};
 
 use super::lanes;
-use crate::codegen::context::{Built, Lowering, Place};
+use crate::codegen::context::{Built, Lowering, Stored};
 use crate::codegen::epilogue;
 use crate::codegen::grid::Count;
 use crate::codegen::index::{dim_expr, unflatten};
@@ -42,7 +42,7 @@ struct Attention<'a> {
 }
 
 /// The kernel of an [`Op::Attention`].
-pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {
+pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let node = low.graph.node(id);
     let Op::Attention { score } = &node.op else { unreachable!("only attention comes here") };
     let operands = [0, 1, 2].map(|i| node.inputs[i]);

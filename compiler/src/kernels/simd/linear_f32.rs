@@ -1,19 +1,18 @@
 //! Float weights times rows of activations: tiles of four rows of weights and a few of activations, whose sums stay in
 //! registers. Both lie along the columns in memory, so that a sum is a vector of partial sums until the end.
 
-use gristmill_graph::NodeId;
 use gristmill_kernel::{Bind, Expr, Var, f, u};
 
 use super::lanes;
 use super::output::{FOUR, Out};
-use crate::codegen::context::{Built, Lowering, Place};
+use crate::codegen::context::{Built, Lowering, Stored};
 use crate::codegen::grid::Count;
 use crate::codegen::kernel::Ctx;
 use crate::error::CompileError;
 use crate::kernels::linear::Linear;
 
 /// The kernel; `many` says whether several rows of activations are usual.
-pub fn build(low: &Lowering<'_>, id: NodeId, many: bool, root: NodeId, place: Place) -> Result<Built, CompileError> {
+pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored, many: bool) -> Result<Built, CompileError> {
     let linear = &Linear::new(low, id)?;
     let weights = linear.weights.len() as u32;
     let together = if many { (low.setting.profile.schedule.matmul.float_rows_together / weights).max(1) } else { 1 };

@@ -4,7 +4,7 @@ use gristmill_graph::{Binary, DType, Dim, NodeId, Op, numel};
 use gristmill_kernel::quant::unpack_quad_at;
 use gristmill_kernel::{Expr, Scalar, WeightFormat, i, u};
 
-use crate::codegen::context::{Built, Lowering, Memory, Place};
+use crate::codegen::context::{Built, Lowering, Memory, Stored};
 use crate::codegen::grid::Count;
 use crate::codegen::index::{dim_expr, through_broadcast, unflatten};
 use crate::codegen::inline::{const_dim, literal};
@@ -12,12 +12,12 @@ use crate::codegen::kernel::{At, Ctx, label};
 use crate::error::CompileError;
 
 /// Whether a node can be computed four elements at a time.
-pub fn applies(low: &Lowering<'_>, id: NodeId, target: Place) -> bool {
-    low.memory(target, id) == Memory::Dense(Scalar::F32) && fours(low, id, true)
+pub fn applies(low: &Lowering<'_>, Stored { id, place, .. }: Stored) -> bool {
+    low.memory(place, id) == Memory::Dense(Scalar::F32) && fours(low, id, true)
 }
 
 /// The kernel of an element-wise node to which [`applies`] applies.
-pub fn build(low: &Lowering<'_>, id: NodeId, target: Place) -> Result<Built, CompileError> {
+pub fn build(low: &Lowering<'_>, Stored { id, place, .. }: Stored) -> Result<Built, CompileError> {
     let node = low.graph.node(id);
     let mut ctx = Ctx::new(low, &format!("map_{}", label(&node.path)));
     let last = node.shape.len() - 1;
@@ -26,7 +26,7 @@ pub fn build(low: &Lowering<'_>, id: NodeId, target: Place) -> Result<Built, Com
     let grid = [Count::Dim(numel(&shape))];
     ctx.b.doc(format!("{}: element-wise, four at a time", node.path));
     let name = format!("out_{}", ctx.label(id));
-    let out = ctx.write(target, gristmill_kernel::VEC4F, &name);
+    let out = ctx.write(place, gristmill_kernel::VEC4F, &name);
     let quad = ctx.b.grid_axis("quad", grid[0].expr());
     let mut index: Vec<Expr> = unflatten(quad.clone(), &shape)
         .into_iter()

@@ -3,14 +3,13 @@
 //! A position of the grid takes four rows of weights. Their words are exchanged so that a vector holds the same
 //! columns of all four; then a product of bytes leaves one sum per row and nothing has to be folded.
 
-use gristmill_graph::NodeId;
 use gristmill_kernel::{Bind, Buf, Expr, Var, u};
 
 use super::group::{Group, Sums, by_engine};
 use super::lanes;
 use super::output::{FOUR, Out};
 use super::quantize_q8::Rounded;
-use crate::codegen::context::{Built, Lowering, Place};
+use crate::codegen::context::{Built, Lowering, Stored};
 use crate::codegen::grid::Count;
 use crate::codegen::kernel::Ctx;
 use crate::codegen::rounded::CHUNK;
@@ -21,7 +20,7 @@ use crate::kernels::linear::Linear;
 type Quad = (u32, Vec<Expr>);
 
 /// The kernel.
-pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {
+pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let linear = &Linear::new(low, id)?;
     let together = low.setting.profile.schedule.matmul.rows_together;
     let mut ctx = Ctx::new(low, &format!("matmul_{}", linear.label(low)));

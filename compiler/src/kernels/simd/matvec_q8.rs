@@ -4,21 +4,20 @@
 //! one row, so that products of bytes leave four partial sums per row; those of four rows are folded into a vector
 //! with a lane per row before scales come in.
 
-use gristmill_graph::NodeId;
 use gristmill_kernel::{Bind, Buf, ByteFormat, Expr, Var, u};
 
 use super::group::{Group, Sums, by_engine};
 use super::lanes;
 use super::output::{FOUR, Out};
 use super::quantize_q8::Rounded;
-use crate::codegen::context::{Built, Lowering, Place};
+use crate::codegen::context::{Built, Lowering, Stored};
 use crate::codegen::grid::Count;
 use crate::codegen::kernel::Ctx;
 use crate::error::CompileError;
 use crate::kernels::linear::Linear;
 
 /// The kernel.
-pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {
+pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let linear = &Linear::new(low, id)?;
     // Words of four quads cost more to arrange activations for; twice as many rows share that.
     let quads = linear.weights.iter().filter_map(|w| w.format.as_bytes()).map(|f| f.quads()).max().unwrap_or(1);

@@ -4,7 +4,7 @@ use gristmill_graph::{Dim, NodeId, Unary, numel};
 use gristmill_kernel::{Buf, Builder, Expr, F32, Scalar, U32, VEC4F, VEC4U, f, u};
 
 use super::lanes::transpose;
-use crate::codegen::context::{Built, Lowering, Place};
+use crate::codegen::context::{Built, Lowering, Stored};
 use crate::codegen::grid::Count;
 use crate::codegen::index::unflatten;
 use crate::codegen::inline::const_dim;
@@ -14,7 +14,7 @@ use crate::codegen::row::Row;
 use crate::error::CompileError;
 
 /// The kernel of a rounding: a chunk of a row per position.
-pub fn build(low: &Lowering<'_>, id: NodeId, place: Place) -> Result<Built, CompileError> {
+pub fn build(low: &Lowering<'_>, Stored { id, place, .. }: Stored) -> Result<Built, CompileError> {
     let node = low.graph.node(id);
     let last = node.shape.len() - 1;
     let (lead, columns) = (&node.shape[..last], const_dim(&node.shape[last]));

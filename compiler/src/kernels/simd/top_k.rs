@@ -1,10 +1,10 @@
 //! The best elements of a row on a processor: one pass that keeps a sorted list. Few elements of a long row get into it,
 //! so that nearly all of them cost one comparison.
 
-use gristmill_graph::{DType, NodeId, Op, numel};
+use gristmill_graph::{DType, Op, numel};
 use gristmill_kernel::{Bind, Expr, F32, I32, U32, u};
 
-use crate::codegen::context::{Built, Lowering, Place};
+use crate::codegen::context::{Built, Lowering, Stored};
 use crate::codegen::grid::Count;
 use crate::codegen::index::{dim_expr, unflatten};
 use crate::codegen::kernel::{At, Ctx};
@@ -18,7 +18,7 @@ use crate::kernels::top_k::start;
 const NOBODY: u32 = u32::MAX;
 
 /// The kernel of an [`gristmill_graph::Op::TopK`].
-pub fn build(low: &Lowering<'_>, id: NodeId, root: NodeId, place: Place) -> Result<Built, CompileError> {
+pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let Op::TopK { k } = low.graph.node(id).op else { unreachable!("only selections come here") };
     let node = low.graph.node(id);
     let lead_shape = &node.shape[..node.shape.len() - 1];

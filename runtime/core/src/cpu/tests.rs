@@ -235,7 +235,7 @@ fn model(weight_bytes: u64, max_context: u32) -> (Manifest, Programs) {
     let program = Program { slots: sizes(&["100*T"]), steps: vec![] };
     (
         manifest,
-        Programs { kernels: vec![], programs: BTreeMap::from([("prefill".to_string(), program)]), spares: vec![] },
+        Programs { kernels: vec![], programs: BTreeMap::from([("prefill".to_string(), program)]), fallbacks: vec![] },
     )
 }
 

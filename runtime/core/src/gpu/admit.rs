@@ -14,7 +14,7 @@ use crate::error::Error;
 /// How a bundle runs on a device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Admission {
-    /// Steps that run by spare kernels, at most two groups per entry. Empty if the device runs everything.
+    /// Steps that run by fallback kernels, at most two groups per entry. Empty if the device runs everything.
     pub moved: Vec<Moved>,
 }
 
@@ -51,7 +51,7 @@ impl fmt::Display for Admission {
     }
 }
 
-/// Checks every weight and every kernel against the limits of a device. Steps that exceed them and have spare kernels
+/// Checks every weight and every kernel against the limits of a device. Steps that exceed them and have fallback kernels
 /// move; for others errors name what does not fit, the limit, and a remedy. What depends on the length of an input is
 /// judged when it is known, and here for an ordinary call in the longest session.
 pub fn admit(manifest: &Manifest, programs: &Programs, device: &DeviceInfo) -> Result<Admission, Error> {
@@ -84,24 +84,28 @@ impl Judge<'_> {
         let limit = self.device.limits.max_storage_buffers_per_shader_stage;
         let (mut steps, mut first) = (0, None);
         for step in &self.program.steps {
-            let kernel = &programs.kernels[step.kernel as usize];
-            if kernel.writes.len() as u64 <= limit.into() || step.spare.is_none() {
-                choose(kernel, self.device)?;
-                continue;
+            let mut wide = false;
+            for dispatch in &step.dispatches {
+                let kernel = &programs.kernels[dispatch.kernel as usize];
+                if kernel.writes.len() as u64 <= limit.into() || step.fallback.is_empty() {
+                    choose(kernel, self.device)?;
+                    continue;
+                }
+                wide = true;
+                first.get_or_insert_with(|| {
+                    let name = "maxStorageBuffersPerShaderStage";
+                    format!("kernel `{}` binds {} buffers, {name} is {limit}", kernel.name, kernel.writes.len())
+                });
             }
-            steps += 1;
-            first.get_or_insert_with(|| {
-                let name = "maxStorageBuffersPerShaderStage";
-                format!("kernel `{}` binds {} buffers, {name} is {limit}", kernel.name, kernel.writes.len())
-            });
+            steps += usize::from(wide);
         }
         Ok(first.map(|why| self.moved(steps, None, why)))
     }
 
     /// Steps with buffers that are too large in long sessions.
     fn large(&self) -> Result<Option<Moved>, Error> {
-        let spared: Vec<&Step> = self.program.steps.iter().filter(|s| s.spare.is_some()).collect();
-        let bindings: BTreeSet<Binding> = spared.iter().flat_map(|s| &s.bind).copied().collect();
+        let movable: Vec<&Step> = self.program.steps.iter().filter(|s| !s.fallback.is_empty()).collect();
+        let bindings: BTreeSet<Binding> = movable.iter().flat_map(|s| s.bound()).collect();
         let most = self.manifest.model.max_context;
         let mut large = Vec::new();
         for binding in bindings {
@@ -112,7 +116,7 @@ impl Judge<'_> {
         if large.is_empty() {
             return Ok(None);
         }
-        let steps = spared.iter().filter(|s| s.bind.iter().any(|b| large.contains(b))).count();
+        let steps = movable.iter().filter(|s| s.bound().any(|b| large.contains(&b))).count();
         // Sizes grow with the session.
         let (mut fits, mut exceeds) = (0, most);
         while fits + 1 < exceeds {

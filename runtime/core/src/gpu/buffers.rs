@@ -29,7 +29,7 @@ pub(crate) struct Need {
     pub(crate) bytes: u64,
     /// Bytes that later calls are known to need: given where the device can.
     pub(crate) foreseen: u64,
-    /// What to do if it is too large; `None` if spare kernels take what no other can bind.
+    /// What to do if it is too large; `None` if fallback kernels take what no other can bind.
     pub(crate) remedy: Option<&'static str>,
 }
 

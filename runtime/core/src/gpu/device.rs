@@ -177,18 +177,18 @@ pub trait Gpu: 'static {
         None
     }
 
-    /// Whether the device runs spare kernels beside its own. It then makes buffers that its own kernels cannot bind.
-    fn has_spares(&self) -> bool {
+    /// Whether the device runs fallback kernels beside its own. It then makes buffers that its own kernels cannot bind.
+    fn has_fallbacks(&self) -> bool {
         false
     }
 
-    /// A spare kernel, by its position in [`gristmill_bundle::Programs::spares`].
-    fn spare(&self, kernel: usize, writes: &[bool]) -> Option<Self::Pipeline> {
+    /// A fallback kernel, by its position in [`gristmill_bundle::Programs::fallbacks`].
+    fn fallback(&self, kernel: usize, writes: &[bool]) -> Option<Self::Pipeline> {
         let _ = (kernel, writes);
         None
     }
 
-    /// Whether only spare kernels can bind a buffer.
+    /// Whether only fallback kernels can bind a buffer.
     fn is_aside(&self, buffer: &Self::Buffer) -> bool {
         let _ = buffer;
         false

@@ -10,7 +10,7 @@ use super::buffers::{Buffers, Need};
 use super::device::{BufferSpec, Copy, Gpu, Reading, Usage, Work};
 use super::files::Files;
 use super::kernels::choose;
-use super::schedule::{Needed, Schedule, Step, fold};
+use super::schedule::{Dispatch, Needed, Schedule, Step, fold};
 use super::sizes::{elements, state_bytes, tensor};
 use super::staging::{Staging, Taken};
 use crate::backend::{Backend, Data, Fed, Pending, Request, Tensors, nothing_started};
@@ -65,10 +65,9 @@ struct Ready<G: Gpu> {
 /// A step with its buffers.
 #[derive(Debug)]
 struct Bound<G: Gpu> {
-    pipeline: G::Pipeline,
-    group: G::Group,
-    /// Whether that is the spare kernel.
-    spare: bool,
+    dispatches: Vec<(G::Pipeline, G::Group)>,
+    /// Whether these are those of the fallback.
+    fallback: bool,
 }
 
 /// A call whose results are not read yet.
@@ -125,8 +124,12 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         let mut kernels = BTreeSet::new();
         for entry in self.manifest.entries.iter().filter(|e| roles.contains(&e.role)) {
             let program = self.programs.programs.get(&entry.name);
-            let own = |s: &&gristmill_bundle::Step| s.spare.is_none() || !self.is_wide(s.kernel as usize);
-            kernels.extend(program.iter().flat_map(|p| &p.steps).filter(own).map(|s| s.kernel as usize));
+            for step in program.iter().flat_map(|p| &p.steps) {
+                let own = || step.dispatches.iter().map(|d| d.kernel as usize);
+                if step.fallback.is_empty() || !own().any(|k| self.is_wide(k)) {
+                    kernels.extend(own());
+                }
+            }
         }
         self.compile(&kernels, done).await
     }
@@ -173,8 +176,8 @@ impl<G: Gpu, F: Files> Executor<G, F> {
             } else {
                 let of_use = manifest.entries.iter().filter(|e| e.role != EntryRole::Taps);
                 let programs = of_use.filter_map(|e| self.programs.programs.get(&e.name));
-                let mut steps = programs.flat_map(|p| &p.steps).filter(|s| s.bind.contains(&binding));
-                let remedy = self.remedy(steps.all(|s| s.spare.is_some()));
+                let mut steps = programs.flat_map(|p| &p.steps).filter(|s| s.bound().any(|b| b == binding));
+                let remedy = self.remedy(steps.all(|s| !s.fallback.is_empty()));
                 needs.push(Need { binding, what: format!("state `{}`", state.name), bytes, foreseen: 0, remedy });
             }
         }
@@ -260,8 +263,8 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         let schedule = &ready.schedule;
         let needed = ready.needed.entry(wanted.to_vec()).or_insert_with(|| Arc::new(schedule.needed(wanted))).clone();
         let shapes = self.reserve(ready, &needed, call).await?;
-        let own = needed.steps.iter().map(|s| &ready.schedule.steps[*s]).filter(|s| !self.by_spare(call.entry, s));
-        let kernels = own.map(|s| s.kernel).collect();
+        let own = needed.steps.iter().map(|s| &ready.schedule.steps[*s]).filter(|s| !self.by_fallback(call.entry, s));
+        let kernels = own.flat_map(|s| &s.dispatches).map(|d| d.kernel).collect();
         self.compile(&kernels, &mut |_, _| {}).await?;
         self.bind(ready, call.entry, wanted, &needed.steps)?;
         let grids = self.grids(ready, &needed.steps, &call.symbols)?;
@@ -325,9 +328,8 @@ impl<G: Gpu, F: Files> Executor<G, F> {
                     Binding::Output(o) => format!("output `{}`", entry.outputs[o as usize].name),
                     other => format!("{other:?} of entry `{}`", entry.name),
                 };
-                let mut steps =
-                    needed.steps.iter().map(|s| &ready.schedule.steps[*s]).filter(|s| s.bind.contains(&binding));
-                let remedy = self.remedy(steps.all(|s| s.spare.is_some()));
+                let mut steps = needed.steps.iter().map(|s| &ready.schedule.steps[*s]).filter(|s| s.binds(binding));
+                let remedy = self.remedy(steps.all(|s| !s.fallback.is_empty()));
                 needs.push(Need { binding, what, bytes, foreseen, remedy });
             }
         }
@@ -338,22 +340,23 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         Ok(shapes)
     }
 
-    /// What to do about a buffer that is too large; nothing if all steps that bind it have spare kernels.
-    fn remedy(&self, spared: bool) -> Option<&'static str> {
+    /// What to do about a buffer that is too large; nothing if all steps that bind it have fallback kernels.
+    fn remedy(&self, replaced: bool) -> Option<&'static str> {
         let compiled = self.manifest.profiles.iter().any(|p| p == crate::cpu::PROFILE);
-        (!spared || !self.gpu.has_spares()).then_some(if compiled { SHORTER } else { COMPILE })
+        (!replaced || !self.gpu.has_fallbacks()).then_some(if compiled { SHORTER } else { COMPILE })
     }
 
     /// Whether a kernel binds more buffers than the device lets it, and another device takes its place.
     fn is_wide(&self, kernel: usize) -> bool {
         let limit = self.gpu.info().limits.max_storage_buffers_per_shader_stage;
-        self.gpu.has_spares() && self.programs.kernels[kernel].writes.len() > limit as usize
+        self.gpu.has_fallbacks() && self.programs.kernels[kernel].writes.len() > limit as usize
     }
 
-    /// Whether a step runs by its spare kernel, now that its buffers exist.
-    fn by_spare(&self, entry: usize, step: &Step) -> bool {
+    /// Whether a step runs by its fallback kernel, now that its buffers exist.
+    fn by_fallback(&self, entry: usize, step: &Step) -> bool {
         let aside = |b: &Binding| self.buffers.get(entry, *b).is_some_and(|b| self.gpu.is_aside(b));
-        step.spare.is_some() && (self.is_wide(step.kernel) || step.bind.iter().any(aside))
+        let beyond = |d: &Dispatch| self.is_wide(d.kernel) || d.bind.iter().any(aside);
+        !step.fallback.is_empty() && step.dispatches.iter().any(beyond)
     }
 
     /// The symbols of a later call with the same number of new tokens that fills the states: sizes that grow with
@@ -419,59 +422,78 @@ impl<G: Gpu, F: Files> Executor<G, F> {
             }
         }
         let bound = steps.iter().filter_map(|s| ready.groups[*s].as_ref());
-        let pairs: Vec<_> = bound.map(|b| (&b.pipeline, &b.group)).collect();
+        let pairs: Vec<_> = bound.flat_map(|b| &b.dispatches).map(|(pipeline, group)| (pipeline, group)).collect();
         ready.steps.insert(wanted.to_vec(), self.gpu.record(&pairs));
         self.gpu.check("binding buffers")
     }
 
-    /// A step with its buffers, for the device's own kernel or the spare one.
+    /// A step with its buffers, by the device's own kernels or by its fallback.
     fn bind_step(&self, entry: usize, step: &Step) -> Result<Bound<G>, Error> {
+        let fallback = self.by_fallback(entry, step);
+        let dispatches = if fallback { &step.fallback } else { &step.dispatches };
+        let bind = |d: &Dispatch| self.bind_dispatch(entry, step, d, fallback);
+        Ok(Bound { dispatches: dispatches.iter().map(bind).collect::<Result<_, _>>()?, fallback })
+    }
+
+    /// A dispatch of a step with its buffers.
+    fn bind_dispatch(
+        &self,
+        entry: usize,
+        step: &Step,
+        dispatch: &Dispatch,
+        fallback: bool,
+    ) -> Result<(G::Pipeline, G::Group), Error> {
         let missing = |what: String| Error::Device { what: format!("`{}`", step.nodes), message: what };
-        let spare = step.spare.as_ref().filter(|_| self.by_spare(entry, step));
-        let (kernel, pipeline, bind) = match spare {
-            Some(spare) => {
-                let kernel = &self.programs.spares[spare.kernel];
-                (kernel, self.gpu.spare(spare.kernel, &kernel.writes), &spare.bind)
+        let (kernel, pipeline) = match fallback {
+            true => {
+                let kernel = &self.programs.fallbacks[dispatch.kernel];
+                (kernel, self.gpu.fallback(dispatch.kernel, &kernel.writes))
             }
-            None => (&self.programs.kernels[step.kernel], self.pipelines[step.kernel].clone(), &step.bind),
+            false => (&self.programs.kernels[dispatch.kernel], self.pipelines[dispatch.kernel].clone()),
         };
         let pipeline = pipeline.ok_or_else(|| missing(format!("kernel `{}` is not compiled", kernel.name)))?;
         let mut buffers = vec![&self.symbols];
-        for binding in bind {
+        for binding in &dispatch.bind {
             let buffer = self.buffers.get(entry, *binding);
             let buffer = buffer.ok_or_else(|| missing(format!("{binding:?} has no buffer")))?;
-            if spare.is_none() && self.gpu.is_aside(buffer) {
-                let message = format!("{binding:?} is too large for the adapter, and the step has no spare kernel");
+            if !fallback && self.gpu.is_aside(buffer) {
+                let message = format!("{binding:?} is too large for the adapter, and the step has no fallback kernel");
                 return Err(missing(format!("{message}; use a smaller --max-context, or --backend wasm")));
             }
             buffers.push(buffer);
         }
-        Ok(Bound { group: self.gpu.bind(&kernel.name, &pipeline, &buffers), pipeline, spare: spare.is_some() })
+        Ok((pipeline.clone(), self.gpu.bind(&kernel.name, &pipeline, &buffers)))
     }
 
-    /// Workgroups of each step, and positions of those by spare kernels.
+    /// Workgroups of each dispatch, and positions of those in WebAssembly.
     fn grids(&self, ready: &Ready<G>, steps: &[usize], symbols: &[u32]) -> Result<Vec<(u32, u32)>, Error> {
-        let own = self.gpu.info().limits.max_compute_workgroups_per_dimension;
-        let grid = |s: &usize| {
+        let mut grids = Vec::with_capacity(steps.len());
+        for s in steps {
             let step = &ready.schedule.steps[*s];
-            let spare = step.spare.as_ref().filter(|_| ready.groups[*s].as_ref().is_some_and(|b| b.spare));
-            let (size, most) = spare.map_or((&step.grid, own), |spare| (&spare.grid, u32::MAX));
-            let count = size.eval(symbols).map_err(invalid)?;
-            if count == 0 {
-                return Ok((0, 0));
+            let fallback = ready.groups[*s].as_ref().is_some_and(|b| b.fallback);
+            for dispatch in if fallback { &step.fallback } else { &step.dispatches } {
+                grids.push(self.grid(&step.nodes, dispatch, fallback, symbols)?);
             }
-            // Positions of kernels in WebAssembly are no workgroups, and a call there has a limit in time.
-            if most < u32::MAX && count > MOST_WORKGROUPS {
-                let text = format!("`{}` has {count} workgroups, at most {MOST_WORKGROUPS} are accepted", step.nodes);
-                return Err(Error::Unsupported(format!("{text}; use a shorter input")));
-            }
-            fold(count, most).ok_or_else(|| {
-                let limit = u64::from(most) * u64::from(most);
-                let (what, remedy) = (format!("`{}`", step.nodes), "use a shorter input");
-                self.gpu.info().limit(&what, count, limit, "maxComputeWorkgroupsPerDimension", remedy)
-            })
-        };
-        steps.iter().map(grid).collect()
+        }
+        Ok(grids)
+    }
+
+    fn grid(&self, nodes: &str, dispatch: &Dispatch, fallback: bool, symbols: &[u32]) -> Result<(u32, u32), Error> {
+        let count = dispatch.grid.eval(symbols).map_err(invalid)?;
+        if count == 0 {
+            return Ok((0, 0));
+        }
+        let most = if fallback { u32::MAX } else { self.gpu.info().limits.max_compute_workgroups_per_dimension };
+        // Positions of kernels in WebAssembly are no workgroups, and a call there has a limit in time.
+        if most < u32::MAX && count > MOST_WORKGROUPS {
+            let text = format!("`{nodes}` has {count} workgroups, at most {MOST_WORKGROUPS} are accepted");
+            return Err(Error::Unsupported(format!("{text}; use a shorter input")));
+        }
+        fold(count, most).ok_or_else(|| {
+            let limit = u64::from(most) * u64::from(most);
+            let (what, remedy) = (format!("`{nodes}`"), "use a shorter input");
+            self.gpu.info().limit(&what, count, limit, "maxComputeWorkgroupsPerDimension", remedy)
+        })
     }
 }
 

@@ -8,22 +8,27 @@ use gristmill_bundle::{Binding, Entry, Kernel, Manifest, Program};
 use crate::call::{find_entry, invalid, wanted_outputs};
 use crate::error::Error;
 
-/// A dispatch with its size parsed.
+/// What computes one or several values: see [`gristmill_bundle::Step`].
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
-    pub(crate) kernel: usize,
-    pub(crate) grid: Expr,
-    pub(crate) bind: Vec<Binding>,
+    pub(crate) dispatches: Vec<Dispatch>,
+    pub(crate) fallback: Vec<Dispatch>,
     pub(crate) nodes: String,
-    pub(crate) spare: Option<Spare>,
 }
 
-/// The same step by a spare kernel.
+/// A dispatch with its size parsed.
 #[derive(Clone, Debug)]
-pub(crate) struct Spare {
+pub(crate) struct Dispatch {
     pub(crate) kernel: usize,
     pub(crate) grid: Expr,
     pub(crate) bind: Vec<Binding>,
+}
+
+impl Step {
+    /// Whether one of its dispatches binds this buffer.
+    pub(crate) fn binds(&self, binding: Binding) -> bool {
+        self.dispatches.iter().any(|d| d.bind.contains(&binding))
+    }
 }
 
 /// What leads to some outputs.
@@ -43,8 +48,8 @@ pub(crate) struct Schedule {
     pub(crate) slots: Vec<Expr>,
     /// Dimensions of each output.
     pub(crate) outputs: Vec<Vec<Expr>>,
-    /// For each step, which of its bindings it writes.
-    writes: Vec<Vec<bool>>,
+    /// What each step writes.
+    writes: Vec<Vec<Binding>>,
 }
 
 impl Schedule {
@@ -56,19 +61,23 @@ impl Schedule {
     ) -> Result<Self, Error> {
         let names = manifest.symbol_names();
         let parse = |size: &gristmill_bundle::Size| size.parse(&names).map_err(invalid);
-        let steps = program.steps.iter().map(|s| {
-            let spare = s.spare.as_ref().map(|spare| -> Result<Spare, Error> {
-                let (kernel, bind) = (spare.kernel as usize, spare.bind.clone());
-                Ok(Spare { kernel, grid: parse(&spare.grid)?, bind })
-            });
-            let (kernel, bind, nodes) = (s.kernel as usize, s.bind.clone(), s.nodes.clone());
-            Ok(Step { kernel, grid: parse(&s.grid)?, bind, nodes, spare: spare.transpose()? })
-        });
+        let dispatch = |d: &gristmill_bundle::Dispatch| -> Result<Dispatch, Error> {
+            Ok(Dispatch { kernel: d.kernel as usize, grid: parse(&d.grid)?, bind: d.bind.clone() })
+        };
+        let all = |list: &[gristmill_bundle::Dispatch]| list.iter().map(dispatch).collect::<Result<Vec<_>, Error>>();
+        let steps = program
+            .steps
+            .iter()
+            .map(|s| Ok(Step { dispatches: all(&s.dispatches)?, fallback: all(&s.fallback)?, nodes: s.nodes.clone() }));
+        let written = |d: &gristmill_bundle::Dispatch| {
+            let writes = &kernels[d.kernel as usize].writes;
+            d.bind.iter().zip(writes).filter(|(_, w)| **w).map(|(b, _)| *b).collect::<Vec<_>>()
+        };
         Ok(Schedule {
             steps: steps.collect::<Result<_, Error>>()?,
             slots: program.slots.iter().map(parse).collect::<Result<_, _>>()?,
             outputs: entry.outputs.iter().map(|o| o.shape.iter().map(parse).collect()).collect::<Result<_, Error>>()?,
-            writes: program.steps.iter().map(|s| kernels[s.kernel as usize].writes.clone()).collect(),
+            writes: program.steps.iter().map(|s| s.dispatches.iter().flat_map(written).collect()).collect(),
         })
     }
 
@@ -78,12 +87,10 @@ impl Schedule {
         let mut needed: BTreeSet<Binding> = wanted.iter().map(|w| Binding::Output(*w as u32)).collect();
         let mut steps = Vec::new();
         for (i, step) in self.steps.iter().enumerate().rev() {
-            let useful =
-                step.bind.iter().zip(&self.writes[i]).any(|(binding, writes)| {
-                    *writes && (matches!(binding, Binding::State(_)) || needed.contains(binding))
-                });
+            let of_use = |b: &Binding| matches!(b, Binding::State(_)) || needed.contains(b);
+            let useful = self.writes[i].iter().any(of_use);
             if useful {
-                needed.extend(&step.bind);
+                needed.extend(step.dispatches.iter().flat_map(|d| &d.bind));
                 steps.push(i);
             }
         }
@@ -115,7 +122,8 @@ pub fn entry_work(
         Binding::Tensor(i) => Some(*i),
         _ => None,
     };
-    Ok(EntryWork { dispatches: needed.steps.len(), tensors: needed.bindings.iter().filter_map(tensor).collect() })
+    let dispatches = needed.steps.iter().map(|s| schedule.steps[*s].dispatches.len()).sum();
+    Ok(EntryWork { dispatches, tensors: needed.bindings.iter().filter_map(tensor).collect() })
 }
 
 /// Workgroups in x and y: `x * y >= count`, `x` at most `most`, and few too many. `None` if `y` would be too large.

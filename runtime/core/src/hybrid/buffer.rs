@@ -37,7 +37,7 @@ impl<B> Buffer<B> {
         Buffer(Rc::new(Places { spec, used, own: Some(own), copy: RefCell::new(copy), current }))
     }
 
-    /// A buffer that only spare kernels bind.
+    /// A buffer that only fallback kernels bind.
     pub(super) fn aside(spec: BufferSpec, place: cpu::Buffer) -> Self {
         let (used, current) = (Cell::new(spec.bytes), Cell::new(true));
         Buffer(Rc::new(Places { spec, used, own: None, copy: RefCell::new(Some(place)), current }))

@@ -11,7 +11,7 @@ use crate::cpu::{self, Cpu, Machine};
 use crate::error::Error;
 use crate::gpu::{BufferSpec, Copy, DeviceInfo, Gpu, Reading, Usage, Work};
 
-/// A WebGPU device, and spare kernels beside it if the bundle needs them there.
+/// A WebGPU device, and fallback kernels beside it if the bundle needs them there.
 #[derive(Debug)]
 pub struct Hybrid<G: Gpu, M: Machine>(Rc<Sides<G, M>>);
 
@@ -19,8 +19,8 @@ pub struct Hybrid<G: Gpu, M: Machine>(Rc<Sides<G, M>>);
 #[derive(Debug)]
 pub(super) struct Sides<G: Gpu, M: Machine> {
     pub(super) gpu: G,
-    pub(super) spare: Option<SpareSide<G, M>>,
-    /// Buffers that only spare kernels bind.
+    pub(super) fallback: Option<FallbackSide<G, M>>,
+    /// Buffers that only fallback kernels bind.
     aside: Cell<usize>,
     /// Whether a step was recorded that moved for good: not because of its buffers.
     moved: Cell<bool>,
@@ -28,8 +28,8 @@ pub(super) struct Sides<G: Gpu, M: Machine> {
     failure: RefCell<Option<Error>>,
 }
 
-/// What spare kernels need.
-pub(super) struct SpareSide<G: Gpu, M: Machine> {
+/// What fallback kernels need.
+pub(super) struct FallbackSide<G: Gpu, M: Machine> {
     pub(super) cpu: Cpu<M>,
     /// Results of a submission to linear memory lie in no staging buffer.
     pub(super) no_staging: cpu::Buffer,
@@ -39,19 +39,19 @@ pub(super) struct SpareSide<G: Gpu, M: Machine> {
     pub(super) border: RefCell<Option<(G::Buffer, u64)>>,
 }
 
-impl<G: Gpu, M: Machine> fmt::Debug for SpareSide<G, M> {
+impl<G: Gpu, M: Machine> fmt::Debug for FallbackSide<G, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("SpareSide").field(&self.cpu).finish()
+        f.debug_tuple("FallbackSide").field(&self.cpu).finish()
     }
 }
 
-/// A kernel of the adapter or a spare one, and which of its buffers it writes.
+/// A kernel of the adapter or a fallback one, and which of its buffers it writes.
 #[derive(Clone, Debug)]
 pub enum Pipeline<P> {
     /// On the adapter.
     Own(P, Rc<[bool]>),
     /// The number of a kernel in the module.
-    Spare(u32, Rc<[bool]>),
+    Fallback(u32, Rc<[bool]>),
 }
 
 /// Buffers bound for a kernel of either kind.
@@ -60,7 +60,7 @@ pub enum Group<T, A, B> {
     /// On the adapter; with what is written.
     Own(T, Vec<Buffer<B>>),
     /// In linear memory; with all that is bound, and what of it is written.
-    Spare(A, Vec<(Buffer<B>, bool)>),
+    Fallback(A, Vec<(Buffer<B>, bool)>),
     /// What could not be bound, see [`Gpu::check`].
     Broken,
 }
@@ -68,7 +68,7 @@ pub enum Group<T, A, B> {
 /// Steps of one kind that follow one another.
 pub(super) enum Stretch<G: Gpu, M: Machine> {
     Own { steps: G::Steps, count: usize, written: Vec<Buffer<G::Buffer>> },
-    Spare { steps: <Cpu<M> as Gpu>::Steps, count: usize, bound: Vec<(Buffer<G::Buffer>, bool)> },
+    Fallback { steps: <Cpu<M> as Gpu>::Steps, count: usize, bound: Vec<(Buffer<G::Buffer>, bool)> },
 }
 
 /// Steps in stretches.
@@ -81,15 +81,15 @@ impl<G: Gpu, M: Machine> fmt::Debug for Recorded<G, M> {
 }
 
 impl<G: Gpu, M: Machine> Hybrid<G, M> {
-    /// A device whose own kernels run on `gpu`, and spare ones by `cpu`.
+    /// A device whose own kernels run on `gpu`, and fallback ones by `cpu`.
     pub fn new(gpu: G, cpu: Option<Cpu<M>>) -> Result<Self, Error> {
-        let spare = cpu.map(|cpu| -> Result<_, Error> {
+        let fallback = cpu.map(|cpu| -> Result<_, Error> {
             let no_staging = cpu.make(&BufferSpec::new("no staging", 0, Usage::Readback))?;
-            Ok(SpareSide { cpu, no_staging, no_steps: gpu.record(&[]), border: RefCell::new(None) })
+            Ok(FallbackSide { cpu, no_staging, no_steps: gpu.record(&[]), border: RefCell::new(None) })
         });
-        let spare = spare.transpose()?;
+        let fallback = fallback.transpose()?;
         let (aside, moved, failure) = (Cell::new(0), Cell::new(false), RefCell::new(None));
-        Ok(Hybrid(Rc::new(Sides { gpu, spare, aside, moved, failure })))
+        Ok(Hybrid(Rc::new(Sides { gpu, fallback, aside, moved, failure })))
     }
 
     /// The adapter's side.
@@ -97,9 +97,9 @@ impl<G: Gpu, M: Machine> Hybrid<G, M> {
         &self.0.gpu
     }
 
-    /// The side of spare kernels.
+    /// The side of fallback kernels.
     pub fn beside(&self) -> Option<&Cpu<M>> {
-        self.0.spare.as_ref().map(|s| &s.cpu)
+        self.0.fallback.as_ref().map(|s| &s.cpu)
     }
 
     /// Takes buffers of the adapter that were filled elsewhere: weights, with their sizes.
@@ -110,13 +110,13 @@ impl<G: Gpu, M: Machine> Hybrid<G, M> {
 
     fn is_too_large(&self, spec: &BufferSpec) -> bool {
         let bound = matches!(spec.usage, Usage::State | Usage::Scratch);
-        bound && self.0.spare.is_some() && spec.bytes > self.info().limits.largest_binding()
+        bound && self.0.fallback.is_some() && spec.bytes > self.info().limits.largest_binding()
     }
 
     /// The copy of a buffer that has a home on the adapter already, if it needs one from the start: the host writes
     /// symbols, and never reads them.
     fn early_copy(&self, spec: &BufferSpec) -> Result<Option<cpu::Buffer>, Error> {
-        match &self.0.spare {
+        match &self.0.fallback {
             Some(side) if spec.usage == Usage::Uniform => side.cpu.make(spec).map(Some),
             _ => Ok(None),
         }
@@ -133,7 +133,7 @@ impl<G: Gpu, M: Machine> Hybrid<G, M> {
         buffers: &[&Buffer<G::Buffer>],
     ) -> Result<<Self as Gpu>::Group, Error> {
         let fault = |message: &str| Error::Device { what: format!("kernel `{name}`"), message: message.to_string() };
-        let (Pipeline::Own(_, writes) | Pipeline::Spare(_, writes)) = pipeline;
+        let (Pipeline::Own(_, writes) | Pipeline::Fallback(_, writes)) = pipeline;
         // Symbols come first, and nobody writes them.
         let bound = buffers.iter().skip(1).zip(writes.iter()).map(|(b, w)| ((*b).clone(), *w));
         match pipeline {
@@ -143,12 +143,13 @@ impl<G: Gpu, M: Machine> Hybrid<G, M> {
                 let written = bound.filter(|(_, written)| *written).map(|(b, _)| b).collect();
                 Ok(Group::Own(self.0.gpu.bind(name, pipeline, &own), written))
             }
-            Pipeline::Spare(kernel, _) => {
-                let side = self.0.spare.as_ref().ok_or_else(|| fault("there is no WebAssembly beside the adapter"))?;
+            Pipeline::Fallback(kernel, _) => {
+                let side =
+                    self.0.fallback.as_ref().ok_or_else(|| fault("there is no WebAssembly beside the adapter"))?;
                 let places: Vec<cpu::Buffer> =
                     buffers.iter().map(|b| b.mirrored(|spec| side.cpu.make(spec))).collect::<Result<_, _>>()?;
                 let places: Vec<&cpu::Buffer> = places.iter().collect();
-                Ok(Group::Spare(side.cpu.bind(name, kernel, &places), bound.collect()))
+                Ok(Group::Fallback(side.cpu.bind(name, kernel, &places), bound.collect()))
             }
         }
     }
@@ -166,15 +167,15 @@ impl<G: Gpu, M: Machine> Hybrid<G, M> {
         Stretch::Own { steps: self.0.gpu.record(&pairs), count: steps.len(), written }
     }
 
-    /// Steps of spare kernels.
-    fn spare_stretch(
+    /// Steps of fallback kernels.
+    fn fallback_stretch(
         &self,
-        side: &SpareSide<G, M>,
+        side: &FallbackSide<G, M>,
         steps: &[(&Pipeline<G::Pipeline>, &<Self as Gpu>::Group)],
     ) -> Stretch<G, M> {
         let (mut pairs, mut bound) = (Vec::new(), Vec::new());
         for (pipeline, group) in steps {
-            if let (Pipeline::Spare(kernel, _), Group::Spare(args, buffers)) = (pipeline, group) {
+            if let (Pipeline::Fallback(kernel, _), Group::Fallback(args, buffers)) = (pipeline, group) {
                 pairs.push((kernel, args));
                 merge(&mut bound, buffers.iter().cloned());
                 if buffers.iter().all(|(b, _)| b.on_adapter().is_some()) {
@@ -182,7 +183,7 @@ impl<G: Gpu, M: Machine> Hybrid<G, M> {
                 }
             }
         }
-        Stretch::Spare { steps: side.cpu.record(&pairs), count: steps.len(), bound }
+        Stretch::Fallback { steps: side.cpu.record(&pairs), count: steps.len(), bound }
     }
 
     /// The whole work on the adapter, when nothing moved.
@@ -257,7 +258,7 @@ impl<G: Gpu, M: Machine> Gpu for Hybrid<G, M> {
         let mut own = self.0.gpu.create(&on_adapter).await?.into_iter();
         let mut made = Vec::with_capacity(specs.len());
         for spec in specs {
-            let buffer = match &self.0.spare {
+            let buffer = match &self.0.fallback {
                 Some(side) if self.is_too_large(spec) => side.cpu.make(spec).map(|place| {
                     self.0.aside.set(self.0.aside.get() + 1);
                     Buffer::aside(spec.clone(), place)
@@ -284,7 +285,7 @@ impl<G: Gpu, M: Machine> Gpu for Hybrid<G, M> {
             Some(own) => self.0.gpu.destroy(own),
             None => self.0.aside.set(self.0.aside.get().saturating_sub(1)),
         }
-        if let (Some(side), Some(place)) = (&self.0.spare, buffer.in_memory()) {
+        if let (Some(side), Some(place)) = (&self.0.fallback, buffer.in_memory()) {
             side.cpu.destroy(&place);
         }
     }
@@ -293,18 +294,18 @@ impl<G: Gpu, M: Machine> Gpu for Hybrid<G, M> {
         let own: Vec<&G::Buffer> = buffers.iter().filter_map(|b| b.on_adapter()).collect();
         self.0.gpu.clear(&own);
         for (buffer, place) in buffers.iter().filter_map(|b| Some((b, b.in_memory()?))) {
-            self.0.spare.iter().for_each(|side| side.cpu.clear(&[&place]));
+            self.0.fallback.iter().for_each(|side| side.cpu.clear(&[&place]));
             buffer.set_current(true);
         }
     }
 
-    fn has_spares(&self) -> bool {
-        self.0.spare.is_some()
+    fn has_fallbacks(&self) -> bool {
+        self.0.fallback.is_some()
     }
 
-    fn spare(&self, kernel: usize, writes: &[bool]) -> Option<Self::Pipeline> {
-        self.0.spare.as_ref()?;
-        Some(Pipeline::Spare(u32::try_from(kernel).ok()?, writes.into()))
+    fn fallback(&self, kernel: usize, writes: &[bool]) -> Option<Self::Pipeline> {
+        self.0.fallback.as_ref()?;
+        Some(Pipeline::Fallback(u32::try_from(kernel).ok()?, writes.into()))
     }
 
     fn is_aside(&self, buffer: &Self::Buffer) -> bool {
@@ -334,9 +335,9 @@ impl<G: Gpu, M: Machine> Gpu for Hybrid<G, M> {
     }
 
     fn record(&self, steps: &[(&Self::Pipeline, &Self::Group)]) -> Self::Steps {
-        let kind = |step: &(&Self::Pipeline, &Self::Group)| matches!(step.0, Pipeline::Spare(..));
-        let stretches = steps.chunk_by(|a, b| kind(a) == kind(b)).map(|steps| match &self.0.spare {
-            Some(side) if kind(&steps[0]) => self.spare_stretch(side, steps),
+        let kind = |step: &(&Self::Pipeline, &Self::Group)| matches!(step.0, Pipeline::Fallback(..));
+        let stretches = steps.chunk_by(|a, b| kind(a) == kind(b)).map(|steps| match &self.0.fallback {
+            Some(side) if kind(&steps[0]) => self.fallback_stretch(side, steps),
             _ => self.own_stretch(steps),
         });
         Recorded(Rc::new(stretches.collect()))

@@ -1,8 +1,8 @@
 //! WebGPU and WebAssembly together: a device for the executor that runs the steps that exceed a limit of the adapter by
-//! the spare kernels of a bundle, and everything else on the adapter.
+//! the fallback kernels of a bundle, and everything else on the adapter.
 //!
 //! Every buffer has a home. What the adapter can bind lives there; what is too large for it lives in linear memory, and
-//! only spare kernels bind it. Buffers of the adapter that spare kernels bind as well have a copy in linear memory, which
+//! only fallback kernels bind it. Buffers of the adapter that fallback kernels bind as well have a copy in linear memory, which
 //! is brought up to date when a stretch of steps ends. Without steps that moved, all goes straight to the adapter.
 
 mod buffer;

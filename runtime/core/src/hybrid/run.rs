@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::buffer::Buffer;
-use super::device::{Recorded, Sides, SpareSide, Stretch};
+use super::device::{FallbackSide, Recorded, Sides, Stretch};
 use crate::cpu::{Cpu, Machine};
 use crate::error::Error;
 use crate::gpu::{BufferSpec, Copy, Gpu, Reading, Usage, Work};
@@ -63,7 +63,7 @@ fn fault(message: &str) -> Error {
 
 /// Does all of a job.
 pub(super) async fn run<G: Gpu, M: Machine>(sides: Rc<Sides<G, M>>, job: Job<G, M>) -> Result<Vec<u8>, Error> {
-    let side = sides.spare.as_ref().ok_or_else(|| fault("there is no WebAssembly beside the adapter"))?;
+    let side = sides.fallback.as_ref().ok_or_else(|| fault("there is no WebAssembly beside the adapter"))?;
     let border = Border { gpu: &sides.gpu, side };
     let Job { writes, mut feed, stretches, grids, results, staging, bytes } = job;
     let mut uploads = border.host_writes(writes)?;
@@ -79,13 +79,13 @@ pub(super) async fn run<G: Gpu, M: Machine>(sides: Rc<Sides<G, M>>, job: Job<G, 
             rest = others;
         }
         let own = OwnWork { uploads: std::mem::take(&mut uploads), feed: feed.take(), steps, grids: own_grids };
-        let [Stretch::Spare { steps, count, bound }, others @ ..] = rest else {
+        let [Stretch::Fallback { steps, count, bound }, others @ ..] = rest else {
             return border.finish(own, &results, &staging, bytes).await;
         };
         border.fetch(own, bound).await?;
-        let spare_grids;
-        (spare_grids, grids) = grids.split_at((*count).min(grids.len()));
-        uploads = border.compute(steps, spare_grids, bound).await?;
+        let fallback_grids;
+        (fallback_grids, grids) = grids.split_at((*count).min(grids.len()));
+        uploads = border.compute(steps, fallback_grids, bound).await?;
         rest = others;
     }
 }
@@ -101,7 +101,7 @@ struct OwnWork<'a, G: Gpu> {
 /// Between the adapter and linear memory.
 struct Border<'a, G: Gpu, M: Machine> {
     gpu: &'a G,
-    side: &'a SpareSide<G, M>,
+    side: &'a FallbackSide<G, M>,
 }
 
 impl<G: Gpu, M: Machine> Border<'_, G, M> {
@@ -129,7 +129,7 @@ impl<G: Gpu, M: Machine> Border<'_, G, M> {
         self.gpu.submit(&Work { writes: &writes, feed, steps: own.steps, grids: own.grids, results, staging, bytes })
     }
 
-    /// Runs steps of the adapter, and brings what spare kernels bind to linear memory.
+    /// Runs steps of the adapter, and brings what fallback kernels bind to linear memory.
     async fn fetch(&self, own: OwnWork<'_, G>, bound: &[(Buffer<G::Buffer>, bool)]) -> Result<(), Error> {
         let stale: Vec<_> = bound.iter().map(|(b, _)| b).filter(|b| !b.is_current()).collect();
         let total: u64 = stale.iter().map(|b| b.bytes()).sum();
@@ -146,7 +146,7 @@ impl<G: Gpu, M: Machine> Border<'_, G, M> {
         let mut rest = content.as_slice();
         for buffer in stale {
             let (bytes, others) = rest.split_at((buffer.bytes() as usize).min(rest.len()));
-            let place = buffer.in_memory().ok_or_else(|| fault("a spare kernel binds a buffer that it has not"))?;
+            let place = buffer.in_memory().ok_or_else(|| fault("a fallback kernel binds a buffer that it has not"))?;
             self.side.cpu.write(&place, 0, bytes)?;
             buffer.set_current(true);
             rest = others;
@@ -171,7 +171,7 @@ impl<G: Gpu, M: Machine> Border<'_, G, M> {
         Ok((made.ok_or_else(|| fault("the device made no buffer"))?, spec.bytes))
     }
 
-    /// Runs spare kernels; gives what they wrote that lives on the adapter.
+    /// Runs fallback kernels; gives what they wrote that lives on the adapter.
     async fn compute(
         &self,
         steps: &<Cpu<M> as Gpu>::Steps,
@@ -182,7 +182,7 @@ impl<G: Gpu, M: Machine> Border<'_, G, M> {
         cpu.submit(&Work { writes: &[], feed: None, steps, grids, results: &[], staging, bytes: 0 }).await?;
         let mut uploads = Vec::new();
         for (buffer, _) in bound.iter().filter(|(b, written)| *written && b.on_adapter().is_some()) {
-            let place = buffer.in_memory().ok_or_else(|| fault("a spare kernel writes a buffer that it has not"))?;
+            let place = buffer.in_memory().ok_or_else(|| fault("a fallback kernel writes a buffer that it has not"))?;
             uploads.push((buffer.clone(), cpu.read(&place, buffer.bytes())?));
         }
         Ok(uploads)

@@ -59,13 +59,13 @@ impl Case {
         Case { toys, symbols, a, b, large, staging }
     }
 
-    /// Adds `add` to four words of each of these buffers in turn, by spare kernels or not; gives the words of three.
+    /// Adds `add` to four words of each of these buffers in turn, by fallback kernels or not; gives the words of three.
     fn run(&self, add: u32, steps: &[(bool, &Place)]) -> Result<Vec<u32>, Error> {
-        let spare = self.toys.spare(0, &[true]).unwrap();
+        let fallback = self.toys.fallback(0, &[true]).unwrap();
         let bound: Vec<_> = steps
             .iter()
-            .map(|(by_spare, buffer)| {
-                let pipeline = if *by_spare { spare.clone() } else { own() };
+            .map(|(by_fallback, buffer)| {
+                let pipeline = if *by_fallback { fallback.clone() } else { own() };
                 let group = self.toys.bind("add", &pipeline, &[&self.symbols, buffer]);
                 (pipeline, group)
             })
@@ -153,9 +153,9 @@ fn failures_are_told() {
     let text = case.run(1, &[(false, &case.large)]).unwrap_err().to_string();
     assert!(text.contains("too large for the adapter"), "{text}");
     // The toy's only other kernel is one that fails.
-    let spare = case.toys.spare(1, &[true]).unwrap();
-    let group = case.toys.bind("fails", &spare, &[&case.symbols, &case.a]);
-    let steps = case.toys.record(&[(&spare, &group)]);
+    let fallback = case.toys.fallback(1, &[true]).unwrap();
+    let group = case.toys.bind("fails", &fallback, &[&case.symbols, &case.a]);
+    let steps = case.toys.record(&[(&fallback, &group)]);
     let (staging, grids) = (&case.staging, &[(1, 1)]);
     let work = Work { writes: &[], feed: None, steps: &steps, grids, results: &[], staging, bytes: 0 };
     assert!(pollster::block_on(case.toys.submit(&work)).unwrap_err().to_string().contains("trap"));

@@ -18,7 +18,7 @@ pub struct Options {
     /// Limits that are lowered although the adapter has more: how large models behave on it shows on small ones.
     pub lowered: Lowered,
     /// How steps run that exceed a limit of the adapter.
-    pub spares: WasmOptions,
+    pub fallbacks: WasmOptions,
 }
 
 /// Limits to lower; those that are absent stay.

@@ -35,9 +35,9 @@ impl Wgpu {
         pollster::block_on(async {
             let device = Device::open(options).await?;
             let admission = admit(&manifest, &programs, device.info())?;
-            let spares =
-                (!admission.moved.is_empty()).then(|| wasm::spares(&bundle, &programs.spares, &options.spares));
-            let device = Hybrid::new(device, spares.transpose()?)?;
+            let fallbacks = (!admission.moved.is_empty())
+                .then(|| wasm::fallbacks(&bundle, &programs.fallbacks, &options.fallbacks));
+            let device = Hybrid::new(device, fallbacks.transpose()?)?;
             let weights = weights::upload(device.own(), &bundle, progress).await?;
             let weights = device.adopt(weights.into_iter().zip(manifest.tensors.iter().map(|t| t.bytes)));
             let mut executor = Executor::new(device, bundle, manifest, programs).await?;

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gristmill_bundle::{
-    Advance, Binding, Bundle, BundleWriter, Elem, Entry, EntryRole, FORMAT, Input, InputDefault, Kernel, MANIFEST,
-    Manifest, ModelInfo, Output, Program, Programs, Size, State, Step, Symbol, WeightWriter, parse_manifest,
+    Advance, Binding, Bundle, BundleWriter, Dispatch, Elem, Entry, EntryRole, FORMAT, Input, InputDefault, Kernel,
+    MANIFEST, Manifest, ModelInfo, Output, Program, Programs, Size, State, Step, Symbol, WeightWriter, parse_manifest,
     shard_path,
 };
 use gristmill_runtime::Tensor;
@@ -87,22 +87,21 @@ const KERNELS: [(&str, &[bool]); 5] = [
 /// `tokens` is the grid of kernels that have something to do for each token.
 fn programs(tokens: &str, kernel: &dyn Fn(&str, &[bool]) -> Kernel) -> Programs {
     use Binding::{Input, Output, Slot, State, Tensor};
-    let step = |kernel, grid: &str, bind: &[Binding], nodes: &str| Step {
-        kernel,
-        grid: size(grid),
-        bind: bind.to_vec(),
+    let dispatch = |kernel, grid: &str, bind: &[Binding]| Dispatch { kernel, grid: size(grid), bind: bind.to_vec() };
+    let step = |nodes: &str, dispatches: &[Dispatch]| Step {
         nodes: nodes.to_string(),
-        spare: None,
+        dispatches: dispatches.to_vec(),
+        fallback: vec![],
     };
+    let prefix = dispatch(1, tokens, &[State(0), Input(1), Slot(0)]);
     let steps = vec![
-        step(0, tokens, &[Input(0), State(0)], "append"),
-        step(1, tokens, &[State(0), Input(1), Slot(0)], "prefix"),
-        step(2, tokens, &[Slot(0), Tensor(1), Output(0)], "scale"),
-        step(3, "70001", &[Output(1)], "wide"),
-        step(4, "100", &[Input(0), Output(2)], "broken"),
+        step("append", &[dispatch(0, tokens, &[Input(0), State(0)])]),
+        step("scale", &[prefix, dispatch(2, tokens, &[Slot(0), Tensor(1), Output(0)])]),
+        step("wide", &[dispatch(3, "70001", &[Output(1)])]),
+        step("broken", &[dispatch(4, "100", &[Input(0), Output(2)])]),
     ];
     Programs {
-        spares: vec![],
+        fallbacks: vec![],
         kernels: KERNELS.iter().map(|(name, writes)| kernel(name, writes)).collect(),
         programs: BTreeMap::from([("forward".to_string(), Program { slots: vec![size("4*B*T")], steps })]),
     }

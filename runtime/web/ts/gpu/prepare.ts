@@ -24,11 +24,11 @@ export async function prepareGpu(
   const profile = guard(() => runtime.profile(wishes.profile ?? undefined, familiesOf(navigator)));
   await bundle.setPrograms(profile, signal);
   const moved = guard(() => runtime.admit(device as never));
-  const spares = moved.length > 0 ? await openSpares(bundle, wishes, signal) : null;
-  device.alternates = spares !== null;
-  const [machine, setup] = spares ? [spares.machine, JSON.stringify(spares.setup)] : [];
+  const fallbacks = moved.length > 0 ? await openFallbacks(bundle, wishes, signal) : null;
+  device.alternates = fallbacks !== null;
+  const [machine, setup] = fallbacks ? [fallbacks.machine, JSON.stringify(fallbacks.setup)] : [];
   return {
-    target: spares ? together(device, spares, moved, bundle) : device,
+    target: fallbacks ? together(device, fallbacks, moved, bundle) : device,
     profile,
     settled,
     open: () => runtime.open(device as never, bundle.files as never, machine as never, setup) as Promise<void>,
@@ -37,10 +37,10 @@ export async function prepareGpu(
 }
 
 /** Kernels beside the device; null where WebAssembly lacks what they are made of, and then only short texts will do. */
-async function openSpares(bundle: Bundle, wishes: Wishes, signal: AbortSignal): Promise<OpenKernels | null> {
+async function openFallbacks(bundle: Bundle, wishes: Wishes, signal: AbortSignal): Promise<OpenKernels | null> {
   const found = abilities(wishes);
   if (!found.simd) return null;
-  const file = guard(() => bundle.runtime.spareModule(featuresOf(found)));
+  const file = guard(() => bundle.runtime.fallbackModule(featuresOf(found)));
   return openKernels(bundle, file, found, signal);
 }
 

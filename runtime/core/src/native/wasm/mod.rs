@@ -92,8 +92,8 @@ impl Wasm {
     }
 }
 
-/// Spare kernels of a program for WebGPU as a device of their own.
-pub(super) fn spares(bundle: &Bundle, kernels: &[Kernel], options: &WasmOptions) -> Result<Cpu<Engine>, Error> {
+/// Fallback kernels of a program for WebGPU as a device of their own.
+pub(super) fn fallbacks(bundle: &Bundle, kernels: &[Kernel], options: &WasmOptions) -> Result<Cpu<Engine>, Error> {
     // They are there for buffers that are too large for an adapter.
     let threads = threads(options.threads, u64::MAX);
     device(bundle, kernels, threads, features(threads, options.relaxed), options.limit, &Ok)

@@ -1,0 +1,124 @@
+//! Which pieces an entry graph is cut into: what becomes memory, and what one plan computes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gristmill_graph::{Graph, NodeId, Op};
+
+use super::signature::signature;
+use super::variants::{Wanted, choose};
+use crate::codegen::context::{Lowering, Place, Setting, Stored};
+use crate::codegen::partition::partition;
+use crate::error::CompileError;
+
+/// A part of an entry that one plan computes.
+pub(super) enum Piece {
+    /// Anchors, or a value that several kernels read.
+    Stored(Vec<Stored>),
+    /// A result that has a place of its own already.
+    Copy { id: NodeId, position: u32 },
+}
+
+/// Cuts an entry graph into pieces whose kernels bind as many buffers as the target has, as far as that can be had.
+pub(super) fn cut<'a>(
+    setting: &'a Setting<'a>,
+    graph: &'a Graph,
+    outputs: &[String],
+) -> Result<(Lowering<'a>, Vec<Piece>), CompileError> {
+    let mut low = Lowering {
+        setting,
+        graph,
+        partition: partition(graph, setting.profile.limits.storage_buffers as usize),
+        users: graph.users(),
+        outputs: BTreeMap::new(),
+    };
+    let mut copies = Vec::new();
+    for (position, name) in outputs.iter().enumerate() {
+        let id = graph.outputs[name];
+        // A state, an input or a weight that is a result needs a copy.
+        let op = &graph.node(id).op;
+        let plain = op.written_state().is_none() && !is_given(op);
+        if plain && !low.outputs.contains_key(&id) {
+            low.outputs.insert(id, position as u32);
+        } else {
+            copies.push((id, position as u32));
+        }
+    }
+    let mut stored = Vec::new();
+    for id in graph.ids() {
+        let node = graph.node(id);
+        let (root, computes) = match low.partition.root[id.index()] {
+            Some(root) => (root, true),
+            None => (id, low.partition.stored[id.index()] && !is_given(&node.op) && !stored_by_anchor(&low, id)),
+        };
+        if computes {
+            let place = match node.op.written_state() {
+                Some(s) => Place::State(s),
+                None => low.place(root).ok_or_else(|| CompileError::Internal(format!("{} has no place", node.path)))?,
+            };
+            stored.push(Stored { id, root, place });
+        }
+    }
+    let mut pieces: Vec<Piece> = together(&low, &stored).into_iter().map(Piece::Stored).collect();
+    pieces.extend(copies.into_iter().map(|(id, position)| Piece::Copy { id, position }));
+    Ok((low, pieces))
+}
+
+/// Puts results together that one plan stores. Those that come later are computed with the first: nothing that they
+/// read is written in between.
+fn together(low: &Lowering<'_>, stored: &[Stored]) -> Vec<Vec<Stored>> {
+    let mut taken = vec![false; stored.len()];
+    let mut pieces = Vec::new();
+    for (i, first) in stored.iter().enumerate() {
+        if std::mem::replace(&mut taken[i], true) {
+            continue;
+        }
+        let mut piece = vec![*first];
+        for (j, other) in stored.iter().enumerate().skip(i + 1) {
+            if taken[j] || !are_alike(low, first.id, other.id) {
+                continue;
+            }
+            let read = signature(low, &[*other]).leaves;
+            let waits = stored[i..j].iter().any(|s| read.contains(&s.place));
+            piece.push(*other);
+            taken[j] = !waits && fits(low, &piece);
+            if !taken[j] {
+                piece.pop();
+            }
+        }
+        pieces.push(piece);
+    }
+    pieces
+}
+
+/// Whether two nodes are linear layers of the same activations.
+fn are_alike(low: &Lowering<'_>, a: NodeId, b: NodeId) -> bool {
+    let (a, b) = (low.graph.node(a), low.graph.node(b));
+    matches!((&a.op, &b.op), (Op::Linear { .. }, Op::Linear { .. })) && a.inputs[0] == b.inputs[0]
+}
+
+/// Whether a variant stores these results together, with as many buffers as the target has.
+fn fits(low: &Lowering<'_>, stored: &[Stored]) -> bool {
+    let leaves = signature(low, stored).leaves.len();
+    let places: BTreeSet<Place> = stored.iter().map(|s| s.place).collect();
+    places.len() == stored.len()
+        && leaves <= low.setting.profile.limits.storage_buffers as usize
+        && choose(&Wanted { low, stored }).is_some()
+}
+
+/// Whether the memory of a node is there before an entry runs.
+fn is_given(op: &Op) -> bool {
+    matches!(op, Op::Input(_) | Op::Weight(_) | Op::StateRead(_) | Op::Dequantize)
+}
+
+/// Whether a stored node is the end of an anchor's layout chain, and so written by the anchor's kernel. What joins
+/// several anchors is written by the kernels of all, so that it is enough to look at the first.
+fn stored_by_anchor(low: &Lowering<'_>, id: NodeId) -> bool {
+    let mut at = id;
+    while matches!(low.graph.node(at).op, Op::Transpose(_) | Op::Reshape(_) | Op::Concat { .. }) {
+        at = low.graph.node(at).inputs[0];
+        if low.partition.root[at.index()] == Some(id) {
+            return true;
+        }
+    }
+    false
+}
