@@ -315,8 +315,7 @@ impl<'a> Printer<'a> {
         Ok(())
     }
 
-    /// Statements with a blank line around loops and before comments, as a person would set them. A comment before
-    /// a loop stands for the one that names its axis.
+    /// Statements with a blank line around loops and before comments, as a person would set them.
     fn block(&mut self, stmts: &[Stmt]) -> Done {
         let mut before: Option<&Stmt> = None;
         for stmt in stmts {
@@ -324,9 +323,6 @@ impl<'a> Printer<'a> {
             let told = matches!(before, Some(Stmt::Comment(_)));
             if before.is_some_and(|b| apart(stmt) || matches!(b, Stmt::Loop { .. })) && !told {
                 self.line("");
-            }
-            if let (Stmt::Loop { axis, .. }, false) = (stmt, told) {
-                self.line(format!("// every {}", axis.replace('_', " ")));
             }
             self.stmt(stmt)?;
             before = Some(stmt);

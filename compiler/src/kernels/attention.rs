@@ -261,11 +261,11 @@ impl<'a> Block<'a> {
             let mut index = self.lead.clone();
             index.extend([t.clone(), s.clone()]);
             let dot = a.lane(dots, &u(r as u32));
-            epilogue::apply(ctx, a.score, &[dot], a.args, &At::index(index))
+            let score = epilogue::apply(ctx, a.score, &[dot], a.args, &At::index(index));
+            ctx.b.let_(&format!("score{r}"), score)
         });
         let scores = a.join(scores.collect());
-        let lowest = a.all_queries(f(LOWEST));
-        ctx.b.let_("score", inside.select(scores, lowest))
+        ctx.b.let_("score", inside.select(scores, a.all_queries(f(LOWEST))))
     }
 
     /// Brings a tile of scores into the softmax and leaves its weights in shared memory; gives what earlier weights

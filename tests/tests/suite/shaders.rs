@@ -89,6 +89,26 @@ fn kept_shaders() {
     assert!(wrong.is_empty(), "{}\nIf that is right: UPDATE=1", wrong.join("\n"));
 }
 
+/// Attention is the longest shader, and barriers are what its threads wait for.
+#[test]
+fn attention_is_short_and_waits_seldom() {
+    let all = shaders("llama/wide", "q4");
+    let mut seen = 0;
+    for (path, text) in all.iter().filter(|(path, _)| path.ends_with("attention_16x4.wgsl")) {
+        assert!(text.lines().count() <= 160, "{path} has {} lines", text.lines().count());
+        let loop_over_keys = text.split("for (var k_tile").nth(1).expect("a loop over tiles of keys");
+        // The loop ends where a line is indented as its head was.
+        let tile: Vec<&str> = loop_over_keys.lines().take_while(|line| *line != "    }").collect();
+        let barriers = tile.iter().filter(|line| line.contains("workgroupBarrier")).count();
+        assert!((1..=6).contains(&barriers), "{path} waits {barriers} times per tile");
+        // None of them is in a loop over something else, and so counted once but met often.
+        let inner = tile.iter().filter(|line| line.contains("workgroupBarrier") && !line.starts_with("        workgroup"));
+        assert_eq!(inner.count(), 0, "{path}");
+        seen += 1;
+    }
+    assert_eq!(seen, 5, "one for each target of WebGPU");
+}
+
 #[test]
 fn every_shader_is_valid() {
     let mut count = 0;

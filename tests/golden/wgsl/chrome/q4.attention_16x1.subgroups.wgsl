@@ -16,7 +16,8 @@ struct Symbols {
 @group(0) @binding(4) var<storage, read> tokens: array<i32>;
 @group(0) @binding(5) var<storage, read> values: array<f32>;
 
-var<workgroup> queries: array<vec4<f32>, 4>;
+var<workgroup> q: array<vec4<f32>, 4>;
+var<workgroup> scores: array<f32, 64>;
 var<workgroup> weights: array<f32, 64>;
 var<workgroup> partial: array<f32, 16>;
 
@@ -35,85 +36,71 @@ fn main(
     let lead0 = head / 10u;
     let lead1 = head % 10u;
 
-    // every dim
-    for (var dim = lane; dim < 4u; dim += 64u) {
+    for (var element = lane; element < 4u; element += 64u) {
         let turn_row = (lead0 * 10u + lead1) * 4u;
-        queries[dim] = turn4[turn_row + dim];
+        q[element] = turn4[turn_row + element];
     }
 
     workgroupBarrier();
-    var highest0 = -3.4028234663852886e38f;
-    var share0 = 0.0;
-    var acc0_0 = 0.0;
+    var m = -3.4028234663852886e38f;
+    var l = 0.0;
+    var o0 = 0.0;
 
-    // every tile
-    for (var tile = 0u; tile < symbols.P + 1u; tile += 64u) {
-        let s = tile + lane;
-        let inside = s < symbols.P + 1u;
-        let key_index = min(s, symbols.P);
-        var dot0 = 0.0;
-        let keys_row = ((lead0 * 2u + lead1 / 5u) * symbols.C + key_index) * 4u;
+    for (var k_tile = 0u; k_tile < symbols.P + 1u; k_tile += 64u) {
+        let key = k_tile + lane;
+        let inside = key < symbols.P + 1u;
+        let s = min(key, symbols.P);
+        let count = min(symbols.P + 1u - k_tile, 64u);
+        var dots = 0.0;
+        let keys_row = ((lead0 * 2u + lead1 / 5u) * symbols.C + s) * 4u;
 
-        // every dim
-        for (var dim = 0u; dim < 4u; dim++) {
-            let key = keys4[keys_row + dim];
-            dot0 += dot(queries[dim], key);
+        for (var d = 0u; d < 4u; d++) {
+            let k = keys4[keys_row + d];
+            dots += dot(q[d], k);
         }
 
-        let all_visible = i32(key_index) <= i32(symbols.P) && tokens[lead0 * (symbols.P + 1u) + key_index] != 0;
-        let score0 = select(-3.4028234663852886e38f, dot0 * 0.25, all_visible);
-        var best0 = select(-3.4028234663852886e38f, score0, inside);
-
-        // maximum over lane
-        best0 = subgroupMax(best0);
-        if (lane_id == 0u) {
-            partial[lane / lane_count] = best0;
-        }
+        let all_visible = i32(s) <= i32(symbols.P) && tokens[lead0 * (symbols.P + 1u) + s] != 0;
+        let score0 = select(-3.4028234663852886e38f, dots * 0.25, all_visible);
+        let score = select(-3.4028234663852886e38f, score0, inside);
+        scores[lane] = score;
         workgroupBarrier();
-        let slots_end = (lane_count + 63u) / lane_count;
-        best0 = partial[0u];
+        let before = m;
 
-        // results of the other subgroups
-        for (var slot = 1u; slot < slots_end; slot++) {
-            best0 = max(best0, partial[slot]);
+        for (var i = 0u; i < count; i++) {
+            m = max(m, scores[i]);
         }
 
+        let alpha = exp(before - m);
+        let weight = select(0.0, exp(score - m), inside);
+        l = l * alpha + weight;
+        weights[lane] = weight;
         workgroupBarrier();
-        let next0 = max(highest0, best0);
-        let fade0 = exp(highest0 - next0);
-        let weight0 = select(0.0, exp(score0 - next0), inside);
-        highest0 = next0;
-        share0 = share0 * fade0 + weight0;
-        acc0_0 *= fade0;
-        weights[lane] = weight0;
-        workgroupBarrier();
-        let count = min(symbols.P + 1u - tile, 64u);
         if (lane < 16u) {
-            // every key in tile
-            for (var key_in_tile = 0u; key_in_tile < count; key_in_tile++) {
-                let value = values[((lead0 * 2u + lead1 / 5u) * symbols.C + (tile + key_in_tile)) * 16u + lane];
-                acc0_0 += weights[key_in_tile] * value;
+            o0 *= alpha;
+
+            for (var i = 0u; i < count; i++) {
+                let v = values[((lead0 * 2u + lead1 / 5u) * symbols.C + (k_tile + i)) * 16u + lane];
+                o0 += weights[i] * v;
             }
         }
-        workgroupBarrier();
     }
 
     // sum over lane
-    share0 = subgroupAdd(share0);
+    l = subgroupAdd(l);
     if (lane_id == 0u) {
-        partial[lane / lane_count] = share0;
+        partial[lane / lane_count] = l;
     }
     workgroupBarrier();
     let slots_end = (lane_count + 63u) / lane_count;
-    share0 = partial[0u];
+    l = partial[0u];
 
     // results of the other subgroups
     for (var slot = 1u; slot < slots_end; slot++) {
-        share0 += partial[slot];
+        l += partial[slot];
     }
 
     workgroupBarrier();
     if (lane < 16u) {
-        out_merge_heads[lead0 * 160u + (lead1 * 16u + lane)] = acc0_0 / share0;
+        out_merge_heads[lead0 * 160u + (lead1 * 16u + lane)] = o0 / l;
     }
 }

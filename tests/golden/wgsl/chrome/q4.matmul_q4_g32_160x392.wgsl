@@ -37,7 +37,6 @@ fn main(
     var sum0_2 = vec4<f32>(0.0);
     var sum0_3 = vec4<f32>(0.0);
 
-    // every cell
     for (var cell = local; cell < 512u; cell += 64u) {
         w_tile[cell] = vec4<f32>(0.0);
     }
@@ -46,9 +45,7 @@ fn main(
     let n_first = n_tile * 32u;
     let m_first = m_tile * 32u;
 
-    // every stretch
     for (var stretch = 0u; stretch < 392u; stretch += 64u) {
-        // every cell
         for (var cell = local; cell < 512u; cell += 64u) {
             let m = m_first + cell / 16u;
             let column = stretch + cell % 16u * 4u;
@@ -58,7 +55,6 @@ fn main(
             x_tile[cell] = select(vec4<f32>(0.0), x, m < symbols.B * symbols.T && column < 392u);
         }
 
-        // every pack of tile
         for (var pack_of_tile = local; pack_of_tile < 64u; pack_of_tile += 64u) {
             let row = pack_of_tile % 32u;
             let pack = stretch / 32u + pack_of_tile / 32u;
@@ -73,11 +69,9 @@ fn main(
                 let offset = scale * (byte - block_scale * 2.0 - 15.0);
                 let factor = scale * 2.0;
 
-                // every word
                 for (var word = 0u; word < 4u; word++) {
                     let bits = codes[word];
 
-                    // every quad
                     for (var quad = 0u; quad < 2u; quad++) {
                         let column = pack * 32u + word * 8u + quad * 4u;
                         if (column < 392u) {
@@ -91,7 +85,6 @@ fn main(
 
         workgroupBarrier();
 
-        // every quad
         for (var quad = 0u; quad < 16u; quad++) {
             let w0 = w_tile[across * 16u + quad];
             let w1 = w_tile[(across + 8u) * 16u + quad];
@@ -112,7 +105,6 @@ fn main(
 
     let m0 = m_first + down * 4u;
     if (m0 < symbols.B * symbols.T) {
-        // every column
         for (var column = 0u; column < 4u; column++) {
             let n = n_first + across + column * 8u;
             let residual2 = residual[m0 * 160u + n];
@@ -121,7 +113,6 @@ fn main(
     }
     let m1 = m_first + down * 4u + 1u;
     if (m1 < symbols.B * symbols.T) {
-        // every column
         for (var column = 0u; column < 4u; column++) {
             let n = n_first + across + column * 8u;
             let residual2 = residual[m1 * 160u + n];
@@ -130,7 +121,6 @@ fn main(
     }
     let m2 = m_first + down * 4u + 2u;
     if (m2 < symbols.B * symbols.T) {
-        // every column
         for (var column = 0u; column < 4u; column++) {
             let n = n_first + across + column * 8u;
             let residual2 = residual[m2 * 160u + n];
@@ -139,7 +129,6 @@ fn main(
     }
     let m3 = m_first + down * 4u + 3u;
     if (m3 < symbols.B * symbols.T) {
-        // every column
         for (var column = 0u; column < 4u; column++) {
             let n = n_first + across + column * 8u;
             let residual2 = residual[m3 * 160u + n];

@@ -30,7 +30,6 @@ fn main(
     }
     var squares = 0.0;
 
-    // every column
     for (var column = lane; column < 40u; column += 64u) {
         let x = h4[row * 40u + column];
         squares += dot(x, x);
@@ -53,7 +52,6 @@ fn main(
     workgroupBarrier();
     let scale = 1.0 / sqrt(squares / 160.0 + 1e-6);
 
-    // every column
     for (var column = lane; column < 40u; column += 64u) {
         out_rms_norm[row * 40u + column] = h4[row * 40u + column] * scale * input_norm4[column];
     }

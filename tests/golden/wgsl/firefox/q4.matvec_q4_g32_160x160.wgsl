@@ -33,7 +33,6 @@ fn main(
     var sum0 = 0.0;
     let row_scale = unpack2x16float(q_proj[tile * 4u + row / 8u + 1360u][row / 2u % 4u])[row % 2u];
 
-    // every pack
     for (var pack = slice; pack < 5u; pack += 2u) {
         let codes = q_proj[(tile * 8u + pack) * 32u + row];
         let header = q_proj[tile * 16u + pack / 4u * 8u + row / 4u + 1280u][row % 4u];
@@ -43,11 +42,9 @@ fn main(
         let offset = scale * (byte - block_scale * 2.0 - 15.0);
         let factor = scale * 2.0;
 
-        // every word
         for (var word = 0u; word < 4u; word++) {
             let bits = codes[word];
 
-            // every quad
             for (var quad = 0u; quad < 2u; quad++) {
                 let weights = vec4<f32>(unpack4xU8((bits >> (quad * 4u)) & 0x0f0f0f0fu)) * factor + offset;
                 sum0 += dot(weights, rms_norm4[m * 40u + (pack * 8u + word * 2u + quad)]);
@@ -59,7 +56,6 @@ fn main(
     workgroupBarrier();
     var total0 = 0.0;
 
-    // every part
     for (var part = 0u; part < 2u; part++) {
         total0 += partial0[part * 32u + row];
     }

@@ -49,11 +49,9 @@ fn main(
     let row_scale = unpack2x16float(gate_proj[tile * 4u + row / 8u + 1872u][row / 2u % 4u])[row % 2u];
     let row_scale2 = unpack2x16float(up_proj[tile * 4u + row / 8u + 1872u][row / 2u % 4u])[row % 2u];
 
-    // every pack
     for (var pack = slice; pack < 3u; pack += 2u) {
         let codes = gate_proj[(tile * 4u + pack) * 32u + row];
 
-        // every block
         for (var block = 0u; block < 2u; block++) {
             let header = gate_proj[tile * 16u + pack / 2u * 8u + row / 4u + 1664u][row % 4u];
             let byte = f32(bytes_i8(header)[(pack * 2u + block) % 4u]);
@@ -62,11 +60,9 @@ fn main(
             let offset = scale * (byte - block_scale * 2.0 - 3.0);
             let factor = scale * 2.0;
 
-            // every word
             for (var word = 0u; word < 2u; word++) {
                 let bits = codes[block * 2u + word];
 
-                // every quad
                 for (var quad = 0u; quad < 4u; quad++) {
                     let column = pack * 64u + (block * 2u + word) * 16u + quad * 4u;
                     if (column < 160u) {
@@ -79,7 +75,6 @@ fn main(
 
         let codes2 = up_proj[(tile * 4u + pack) * 32u + row];
 
-        // every block
         for (var block = 0u; block < 2u; block++) {
             let header = up_proj[tile * 16u + pack / 2u * 8u + row / 4u + 1664u][row % 4u];
             let byte = f32(bytes_i8(header)[(pack * 2u + block) % 4u]);
@@ -88,11 +83,9 @@ fn main(
             let offset = scale * (byte - block_scale * 2.0 - 3.0);
             let factor = scale * 2.0;
 
-            // every word
             for (var word = 0u; word < 2u; word++) {
                 let bits = codes2[block * 2u + word];
 
-                // every quad
                 for (var quad = 0u; quad < 4u; quad++) {
                     let column = pack * 64u + (block * 2u + word) * 16u + quad * 4u;
                     if (column < 160u) {
@@ -110,7 +103,6 @@ fn main(
     var total0 = 0.0;
     var total1 = 0.0;
 
-    // every part
     for (var part = 0u; part < 2u; part++) {
         total0 += partial0[part * 32u + row];
         total1 += partial1[part * 32u + row];
