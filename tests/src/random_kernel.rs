@@ -382,15 +382,18 @@ impl Maker<'_> {
             }
             11 if ty == F32 => self.expr(BOOL, depth).to_f32(),
             12 => {
-                let op =
-                    [Unary::Exp, Unary::Log, Unary::Tanh, Unary::Erf, Unary::Sin, Unary::Cos][self.pick(6) as usize];
+                // Those that are not single instructions or roots.
+                let inexact = |op: &&Unary| op.row().f32.is_some_and(|f| !f.exact);
+                let all: Vec<&Unary> = Unary::ALL.iter().filter(inexact).collect();
+                let op = *all[self.pick(all.len() as u32) as usize];
                 let e = self.expr(ty, depth);
-                let argument = match op {
-                    Unary::Log => e.unary(Unary::Abs) + one,
-                    _ => {
-                        let limit = |x: f32| if ty.lanes == 1 { f(x) } else { f(x).splat(ty.lanes) };
-                        binary(Binary::Max, binary(Binary::Min, e, limit(10.0)), limit(-10.0))
-                    }
+                let [least, largest] = op.row().domain;
+                let limit = |x: f32| if ty.lanes == 1 { f(x) } else { f(x).splat(ty.lanes) };
+                let argument = if least > 0.0 {
+                    e.unary(Unary::Abs) + one
+                } else {
+                    let below = binary(Binary::Min, e, limit(largest.min(10.0)));
+                    binary(Binary::Max, below, limit(least.max(-10.0)))
                 };
                 argument.unary(op)
             }

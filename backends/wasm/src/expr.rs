@@ -1,5 +1,6 @@
 //! Instructions for expressions.
 
+use gristmill_graph::scalar::{Form, Native};
 use gristmill_graph::{Binary, Unary};
 use gristmill_kernel::{BOOL, Bit, Expr, F32, I32, Scalar, Type, U32};
 
@@ -263,34 +264,35 @@ impl Lower<'_> {
     fn unary(&mut self, op: Unary, a: &Expr) -> Outcome<Value> {
         let (id, of) = self.value(a)?;
         let wide = of.lanes > 1;
-        let pure = match (op, of.scalar, wide) {
-            (Unary::Neg, Scalar::F32, false) => Pure::F32Neg,
-            (Unary::Neg, Scalar::F32, true) => Pure::F32x4Neg,
-            (Unary::Neg, _, true) => Pure::I32x4Neg,
-            (Unary::Neg, _, false) => {
+        let Form::Native(native) = op.row().form else { return Err(format!("{op:?} is not legalised")) };
+        let pure = match (native, of.scalar, wide) {
+            (Native::Neg, Scalar::F32, false) => Pure::F32Neg,
+            (Native::Neg, Scalar::F32, true) => Pure::F32x4Neg,
+            (Native::Neg, _, true) => Pure::I32x4Neg,
+            (Native::Neg, _, false) => {
                 let zero = self.constant(0);
                 return Ok((self.op(Pure::I32Sub, vec![zero, id], Ty::I32), of));
             }
-            (Unary::Abs, Scalar::F32, false) => Pure::F32Abs,
-            (Unary::Abs, Scalar::F32, true) => Pure::F32x4Abs,
-            (Unary::Abs, _, true) => Pure::I32x4Abs,
-            (Unary::Abs, _, false) => {
+            (Native::Abs, Scalar::F32, false) => Pure::F32Abs,
+            (Native::Abs, Scalar::F32, true) => Pure::F32x4Abs,
+            (Native::Abs, _, true) => Pure::I32x4Abs,
+            (Native::Abs, _, false) => {
                 let zero = self.constant(0);
                 let negative = self.op(Pure::I32Sub, vec![zero, id], Ty::I32);
                 let below = self.op(Pure::I32LtS, vec![id, zero], Ty::I32);
                 return Ok((self.op(Pure::Select, vec![negative, id, below], Ty::I32), of));
             }
-            (Unary::Sqrt, _, false) => Pure::F32Sqrt,
-            (Unary::Sqrt, _, true) => Pure::F32x4Sqrt,
-            (Unary::Floor, _, false) => Pure::F32Floor,
-            (Unary::Floor, _, true) => Pure::F32x4Floor,
-            (Unary::Not, Scalar::Bool, _) => Pure::I32Eqz,
-            (Unary::Not, _, true) => Pure::V128Not,
-            (Unary::Not, _, false) => {
+            (Native::Sqrt, _, false) => Pure::F32Sqrt,
+            (Native::Sqrt, _, true) => Pure::F32x4Sqrt,
+            (Native::Floor, _, false) => Pure::F32Floor,
+            (Native::Floor, _, true) => Pure::F32x4Floor,
+            (Native::Not, Scalar::Bool, _) => Pure::I32Eqz,
+            (Native::Not, _, true) => Pure::V128Not,
+            (Native::Not, _, false) => {
                 let ones = self.constant(-1);
                 return Ok((self.op(Pure::I32Xor, vec![id, ones], Ty::I32), of));
             }
-            _ => return Err(format!("{op:?} is not legalised")),
+            (Native::Exp | Native::Log, ..) => return Err(format!("{op:?} is not legalised")),
         };
         Ok((self.op(pure, vec![id], ty(of)?), of))
     }

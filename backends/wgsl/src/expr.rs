@@ -1,5 +1,6 @@
 //! Expressions, with as few parentheses as WGSL allows.
 
+use gristmill_graph::scalar::{Form, Native};
 use gristmill_graph::{Binary, Unary};
 use gristmill_kernel::types::type_of;
 use gristmill_kernel::{Bit, Expr, GroupOp, Kernel, Scalar, Type, VarDecl};
@@ -173,25 +174,23 @@ impl Scope<'_> {
     }
 
     fn unary(&self, op: Unary, x: &Expr) -> Written {
-        let function = match op {
-            Unary::Neg => {
+        let Form::Native(native) = op.row().form else { return Err(format!("{op:?} was not legalised")) };
+        let function = match native {
+            Native::Neg => {
                 // Two signs in a row would read as a decrement.
                 let inner = self.part(x, Level::Unary)?;
                 let inner = if inner.starts_with('-') { format!("({inner})") } else { inner };
                 return Ok((format!("-{inner}"), Level::Unary));
             }
-            Unary::Not => {
+            Native::Not => {
                 let sign = if self.ty(x)?.scalar == Scalar::Bool { "!" } else { "~" };
                 return Ok((format!("{sign}{}", self.part(x, Level::Unary)?), Level::Unary));
             }
-            Unary::Recip | Unary::Rsqrt | Unary::Erf | Unary::Tanh | Unary::Sin | Unary::Cos => {
-                return Err(format!("{op:?} was not legalised"));
-            }
-            Unary::Abs => "abs",
-            Unary::Exp => "exp",
-            Unary::Log => "log",
-            Unary::Sqrt => "sqrt",
-            Unary::Floor => "floor",
+            Native::Abs => "abs",
+            Native::Exp => "exp",
+            Native::Log => "log",
+            Native::Sqrt => "sqrt",
+            Native::Floor => "floor",
         };
         self.call(function, [x])
     }

@@ -1,5 +1,5 @@
-use gristmill_graph::infer::{Declarations, infer_declared};
-use gristmill_graph::{Binary, Dim, Input, Literal, QuantSpec, Reduction, Region, Shape};
+use gristmill_graph::infer::infer_declared;
+use gristmill_graph::{Binary, Declarations, Dim, Input, Literal, QuantSpec, Reduction, Region, Shape};
 
 use super::*;
 

@@ -1,32 +1,20 @@
-//! The reference evaluator: what every operation means, written to be read.
+//! The reference evaluator: what every graph means.
 //!
-//! Each operation computes its whole result from whole operands; a fused operation is the composition of the
-//! primitives in its definition. Elements are f32. Dot products accumulate in f32 in a few independent lanes;
-//! reductions, softmax and normalisation accumulate in f64, so that the evaluator is nearer to the exact result
-//! than anything that is compared with it. Integers wrap; `x / 0` is `x` and `x % 0` is 0, as in WGSL.
+//! What an operation computes stands in its row in [`crate::ops`].
 //!
 //! Types are checked again with the sizes of the call ([`crate::infer()`] on constant shapes), so that a graph that
 //! was never verified gives errors and not panics.
-
-mod contract;
-mod elementwise;
-mod erf;
-mod movement;
-mod reduce;
-mod tensor;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::dim::{Bindings, Dim, show_shape};
 use crate::graph::{EntryRole, Graph, Model, Node, State};
-use crate::infer::{Declarations, Operand, infer_declared};
-use crate::op::Op;
-use crate::scalar::Literal;
+use crate::infer::infer_declared;
+use crate::ops::{self, Declarations, Environment, Evaluated, Operand, Values};
 use crate::symbols::{PAST, apply_defaults};
 
-pub use erf::erf;
-pub use tensor::{Data, Tensor};
+pub use crate::tensor::{Data, Tensor};
 
 /// Most elements of a value.
 pub const MAX_ELEMENTS: usize = 1 << 31;
@@ -115,8 +103,8 @@ impl States {
                     );
                     return Err(message);
                 }
-                let kept = movement::slice(held, axis, 0, past);
-                movement::concat(&[&kept, &x], axis)
+                let kept = ops::slice(held, axis, 0, past);
+                ops::concat(&[&kept, &x], axis)
             }
         };
         let grown = Arc::new(grown);
@@ -301,7 +289,7 @@ struct Call<'c> {
 }
 
 impl Call<'_> {
-    fn node(&mut self, node: &Node, mut operands: Vec<Arc<Tensor>>) -> Result<Arc<Tensor>, String> {
+    fn node(&mut self, node: &Node, operands: Vec<Arc<Tensor>>) -> Result<Arc<Tensor>, String> {
         let dims: Vec<Vec<Dim>> = operands.iter().map(|t| t.shape.iter().map(|n| Dim::from(*n)).collect()).collect();
         let typed: Vec<Operand<'_>> = dims.iter().zip(&operands).map(|(d, t)| (d.as_slice(), t.dtype())).collect();
         let op = node.op.with_symbols(self.bindings);
@@ -313,32 +301,12 @@ impl Call<'_> {
             return Err(format!("{} gives {dtype} {shape}, recorded is {} {recorded}", op.name(), node.dtype));
         }
         let shape = concrete(&shape)?;
-        let value = match &op {
-            Op::Input(i) => Arc::new(self.input(*i, &shape)?),
-            Op::Weight(i) => self.weight(*i, &shape)?,
-            Op::StateAppend(i) => {
-                let state = &self.model.states[*i as usize];
-                let along = state.axis.and_then(|axis| state.shape.get(axis as usize));
-                let past = along.and_then(|d| d.eval(self.bindings)).and_then(|p| usize::try_from(p).ok());
-                let past = past.ok_or_else(|| format!("the length of state `{}` is not known", state.name))?;
-                self.states.append(*i, state, past, &operands[0])?
-            }
-            Op::StateKeep(i) => self.states.keep(*i, &operands[0]),
-            Op::StateRead(i) => self.states.recall(*i, &self.model.states[*i as usize], &shape)?,
-            Op::Dequantize => operands.swap_remove(0),
-            Op::Reshape(_) => {
-                let tensor = Arc::unwrap_or_clone(operands.swap_remove(0));
-                Arc::new(Tensor { shape, data: tensor.data })
-            }
-            op => {
-                let operands: Vec<&Tensor> = operands.iter().map(Arc::as_ref).collect();
-                Arc::new(primitive(op, &operands, shape)?)
-            }
-        };
-        Ok(value)
+        op.row(|row| row.eval(self, Values(operands), shape))
     }
+}
 
-    fn input(&self, index: u32, shape: &[usize]) -> Result<Tensor, String> {
+impl Environment for Call<'_> {
+    fn input(&self, index: u32, shape: &[usize]) -> Evaluated {
         let declared = &self.model.inputs[index as usize];
         let given = self.inputs.get(&declared.name);
         let given = given.ok_or_else(|| format!("input `{}` is missing", declared.name))?;
@@ -352,10 +320,10 @@ impl Call<'_> {
             ));
         }
         given.check()?;
-        Ok(given.clone())
+        Ok(Arc::new(given.clone()))
     }
 
-    fn weight(&self, index: u32, shape: &[usize]) -> Result<Arc<Tensor>, String> {
+    fn weight(&self, index: u32, shape: &[usize]) -> Evaluated {
         let name = &self.model.weights[index as usize].name;
         let weight = self.weights.weight(index).map_err(|e| format!("weight `{name}`: {e}"))?;
         if weight.shape != shape || !matches!(weight.data, Data::F32(_)) {
@@ -367,6 +335,22 @@ impl Call<'_> {
         }
         weight.check()?;
         Ok(weight)
+    }
+
+    fn append(&mut self, index: u32, x: &Tensor) -> Evaluated {
+        let state = &self.model.states[index as usize];
+        let along = state.axis.and_then(|axis| state.shape.get(axis as usize));
+        let past = along.and_then(|d| d.eval(self.bindings)).and_then(|p| usize::try_from(p).ok());
+        let past = past.ok_or_else(|| format!("the length of state `{}` is not known", state.name))?;
+        self.states.append(index, state, past, x)
+    }
+
+    fn keep(&mut self, index: u32, x: &Tensor) -> Evaluated {
+        Ok(self.states.keep(index, x))
+    }
+
+    fn recall(&self, index: u32, shape: &[usize]) -> Evaluated {
+        self.states.recall(index, &self.model.states[index as usize], shape)
     }
 }
 
@@ -382,49 +366,6 @@ fn concrete(shape: &[Dim]) -> Result<Vec<usize>, String> {
         Some(n) if n <= MAX_ELEMENTS => Ok(sizes),
         _ => Err(format!("a value of shape {sizes:?} is too large")),
     }
-}
-
-/// The operations that need nothing but their operands, whose types have been checked; `shape` is that of the result.
-fn primitive(op: &Op, x: &[&Tensor], shape: Vec<usize>) -> Result<Tensor, String> {
-    // After binding and inference every dimension in an operation is a constant that is not negative.
-    let size = |d: &Dim| d.as_const().and_then(|v| usize::try_from(v).ok()).ok_or(format!("{d} is not known"));
-    Ok(match op {
-        Op::Const(value) => tensor::scalar(*value),
-        Op::Table(values) => Tensor { shape, data: Data::F32(values.iter().map(|b| b.get()).collect()) },
-        Op::Iota(n) => Tensor { shape, data: Data::I32((0..size(n)?).map(|i| i as i32).collect()) },
-        Op::Size(n) => tensor::scalar(Literal::I32(i32::try_from(size(n)?).map_err(|e| e.to_string())?)),
-        Op::Unary(op) => elementwise::unary(*op, x[0])?,
-        Op::Binary(op) => elementwise::binary(*op, x[0], x[1])?,
-        Op::Select => elementwise::select(x[0], x[1], x[2])?,
-        Op::Cast(to) => elementwise::cast(*to, x[0]),
-        Op::Reduce { op, axis } => reduce::reduce(*op, x[0], *axis as usize)?,
-        Op::ArgMax => reduce::top(x[0], 1)?,
-        Op::TopK { k } => reduce::top(x[0], *k as usize)?,
-        Op::MatMul { transpose_b } => contract::matmul(x[0], x[1], *transpose_b)?,
-        Op::Transpose(perm) => movement::transpose(x[0], perm),
-        Op::Broadcast(_) => movement::broadcast(x[0], &shape),
-        Op::Slice { axis, start, len } => movement::slice(x[0], *axis as usize, size(start)?, size(len)?),
-        Op::Concat { axis } => movement::concat(x, *axis as usize),
-        Op::Pad { axis, before, after, value } => {
-            movement::pad(x[0], *axis as usize, size(before)?, size(after)?, *value)?
-        }
-        Op::Windows { axis, stride, dilation, .. } => {
-            movement::windows(x[0], *axis as usize, shape, *stride as usize, *dilation as usize)
-        }
-        Op::Gather => movement::gather(x[0], x[1])?,
-        Op::TakeLast => movement::take_last(x[0], x[1])?,
-        Op::RoundBlocks => reduce::round_blocks(x[0])?,
-        Op::Softmax => reduce::softmax(x[0])?,
-        Op::Norm { kind, eps } => reduce::norm(*kind, eps.get(), x)?,
-        Op::Linear { weights, epilogue } => contract::linear(usize::from(*weights), epilogue, x, &shape)?,
-        Op::Attention { score } => contract::attention(score, x)?,
-        Op::Input(_) | Op::Weight(_) | Op::Dequantize | Op::Reshape(_) => {
-            return Err(format!("{} needs more than operands", op.name()));
-        }
-        Op::StateAppend(_) | Op::StateKeep(_) | Op::StateRead(_) => {
-            return Err(format!("{} needs more than operands", op.name()));
-        }
-    })
 }
 
 #[cfg(test)]

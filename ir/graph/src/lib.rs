@@ -15,26 +15,33 @@
 
 pub mod dim;
 pub mod dtype;
+mod erf;
 pub mod eval;
 pub mod graph;
 pub mod infer;
+pub mod literal;
 pub mod op;
+pub mod ops;
 pub mod quant;
 pub mod scalar;
 pub mod symbols;
 pub mod task;
+pub mod tensor;
 pub mod text;
 pub mod verify;
 
 pub use dim::{Bindings, Dim, Factor, Shape, numel, show_shape};
 pub use dtype::{DType, Precision, QuantSpec};
-pub use eval::{EvalError, Evaluator, States, Tensor, WeightSource};
+pub use eval::{EvalError, Evaluator, States, WeightSource};
 pub use graph::{
     Advance, Entry, EntryRole, Graph, Input, InputDefault, Modality, Model, Node, NodeId, Region, State, Symbol, Weight,
 };
-pub use infer::{Declarations, infer, infer_declared};
+pub use infer::{infer, infer_declared};
+pub use literal::{Bits, Literal};
 pub use op::{NormKind, Op, ROUND_BLOCK, Reduction};
-pub use scalar::{Binary, Bits, Literal, Scalar, Unary};
+pub use ops::{Anchor, Declarations, Role, Traits, Work};
+pub use scalar::{Binary, Scalar, Unary};
 pub use symbols::{PAST, apply_defaults};
 pub use task::{Answer, Cut, Feed, Fit, PICTURE_SYMBOLS, Source, Task};
+pub use tensor::Tensor;
 pub use verify::{verify, verify_graph};

@@ -1,4 +1,4 @@
-//! The operations: the only list in the workspace.
+//! The operations: the only list in the workspace. What there is to know of each stands in [`crate::ops`].
 //!
 //! Primitives are what an architecture file can write; everything else a model needs (softmax, norms,
 //! RoPE, attention, linear layers) is a block over them in `models/blocks`. Fused operations are what
@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::dim::{Bindings, Dim, Shape};
 use crate::dtype::DType;
-use crate::scalar::{Binary, Bits, Literal, Scalar, Unary};
+use crate::literal::{Bits, Literal};
+use crate::scalar::{Binary, Scalar, Unary};
 
 /// How a reduction combines elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -53,9 +54,9 @@ pub enum Op {
     Size(Dim),
 
     // ---- element-wise
-    /// `[x]`.
+    /// `[x]`: a function of every element.
     Unary(Unary),
-    /// `[a, b]`.
+    /// `[a, b]`: a function of every two elements.
     Binary(Binary),
     /// `[condition, then, otherwise]`.
     Select,
@@ -187,84 +188,44 @@ pub enum Op {
 /// Elements that [`Op::RoundBlocks`] rounds with one scale.
 pub const ROUND_BLOCK: usize = 32;
 
+/// A function of dimensions.
+type MapDim<'f> = &'f mut dyn FnMut(&Dim) -> Dim;
+
 impl Op {
-    /// The name used in traces, errors and shader headers.
-    pub fn name(&self) -> String {
+    /// The same operation with every dimension that it carries replaced.
+    pub fn map_dims(&self, f: MapDim<'_>) -> Op {
+        let shape = |s: &Shape, f: MapDim<'_>| s.iter().map(f).collect();
         match self {
-            Op::Input(_) => "input".into(),
-            Op::Weight(_) => "weight".into(),
-            Op::Const(_) => "const".into(),
-            Op::Table(_) => "table".into(),
-            Op::Iota(_) => "iota".into(),
-            Op::Size(_) => "size".into(),
-            Op::Unary(u) => format!("{u:?}").to_lowercase(),
-            Op::Binary(b) => format!("{b:?}").to_lowercase(),
-            Op::Select => "select".into(),
-            Op::Cast(t) => format!("cast_{t}"),
-            Op::Reduce { op, .. } => format!("{op:?}").to_lowercase(),
-            Op::ArgMax => "argmax".into(),
-            Op::TopK { .. } => "top_k".into(),
-            Op::MatMul { .. } => "matmul".into(),
-            Op::Reshape(_) => "reshape".into(),
-            Op::Transpose(_) => "transpose".into(),
-            Op::Broadcast(_) => "broadcast".into(),
-            Op::Slice { .. } => "slice".into(),
-            Op::Concat { .. } => "concat".into(),
-            Op::Pad { .. } => "pad".into(),
-            Op::Windows { .. } => "windows".into(),
-            Op::Gather => "gather".into(),
-            Op::TakeLast => "take_last".into(),
-            Op::Dequantize => "dequantize".into(),
-            Op::RoundBlocks => "round_blocks".into(),
-            Op::StateAppend(_) => "append".into(),
-            Op::StateKeep(_) => "keep".into(),
-            Op::StateRead(_) => "recall".into(),
-            Op::Softmax => "softmax".into(),
-            Op::Norm { kind: NormKind::Rms, .. } => "rms_norm".into(),
-            Op::Norm { kind: NormKind::Layer, .. } => "layer_norm".into(),
-            Op::Linear { .. } => "linear".into(),
-            Op::Attention { .. } => "attention".into(),
+            Op::Iota(n) => Op::Iota(f(n)),
+            Op::Size(n) => Op::Size(f(n)),
+            Op::Reshape(s) => Op::Reshape(shape(s, f)),
+            Op::Broadcast(s) => Op::Broadcast(shape(s, f)),
+            Op::Slice { axis, start, len } => Op::Slice { axis: *axis, start: f(start), len: f(len) },
+            Op::Pad { axis, before, after, value } => {
+                Op::Pad { axis: *axis, before: f(before), after: f(after), value: *value }
+            }
+            Op::Input(_) | Op::Weight(_) | Op::Const(_) | Op::Table(_) => self.clone(),
+            Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Cast(_) => self.clone(),
+            Op::Reduce { .. } | Op::ArgMax | Op::TopK { .. } | Op::MatMul { .. } => self.clone(),
+            Op::Transpose(_) | Op::Concat { .. } | Op::Windows { .. } | Op::Gather | Op::TakeLast => self.clone(),
+            Op::Dequantize | Op::RoundBlocks => self.clone(),
+            Op::StateAppend(_) | Op::StateKeep(_) | Op::StateRead(_) => self.clone(),
+            Op::Softmax | Op::Norm { .. } | Op::Linear { .. } | Op::Attention { .. } => self.clone(),
         }
+    }
+
+    /// The dimensions that it carries.
+    pub fn dims(&self) -> Vec<Dim> {
+        let mut dims = Vec::new();
+        self.map_dims(&mut |d| {
+            dims.push(d.clone());
+            d.clone()
+        });
+        dims
     }
 
     /// The same operation with the symbols of `bindings` replaced by their values.
     pub fn with_symbols(&self, bindings: &Bindings) -> Op {
-        let shape = |s: &Shape| s.iter().map(|d| d.bind(bindings)).collect();
-        match self {
-            Op::Iota(n) => Op::Iota(n.bind(bindings)),
-            Op::Size(n) => Op::Size(n.bind(bindings)),
-            Op::Reshape(s) => Op::Reshape(shape(s)),
-            Op::Broadcast(s) => Op::Broadcast(shape(s)),
-            Op::Slice { axis, start, len } => {
-                Op::Slice { axis: *axis, start: start.bind(bindings), len: len.bind(bindings) }
-            }
-            Op::Pad { axis, before, after, value } => {
-                Op::Pad { axis: *axis, before: before.bind(bindings), after: after.bind(bindings), value: *value }
-            }
-            _ => self.clone(),
-        }
-    }
-
-    /// Whether every result element depends on the same-index elements of the operands only.
-    pub fn is_elementwise(&self) -> bool {
-        matches!(self, Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Cast(_))
-    }
-
-    /// Whether it only renames elements (no arithmetic, no data-dependent index).
-    pub fn is_view(&self) -> bool {
-        matches!(self, Op::Reshape(_) | Op::Transpose(_) | Op::Broadcast(_) | Op::Slice { .. } | Op::Windows { .. })
-    }
-
-    /// The state that it writes, if it writes one.
-    pub fn written_state(&self) -> Option<u32> {
-        match self {
-            Op::StateAppend(state) | Op::StateKeep(state) => Some(*state),
-            _ => None,
-        }
-    }
-
-    /// Whether it exists only after rewriting.
-    pub fn is_fused(&self) -> bool {
-        matches!(self, Op::Softmax | Op::Norm { .. } | Op::Linear { .. } | Op::Attention { .. })
+        self.map_dims(&mut |d| d.bind(bindings))
     }
 }

@@ -1,134 +1,456 @@
-//! Scalar functions, and small expressions over them.
+//! Scalar functions, a row for each, and small expressions over them.
+//!
+//! A row says everything about a function: its name, what it means for each element type, what it costs, what rewriting
+//! may assume, how kernels compute it, and what the manual says. A new function of one element is a row here; if it is
+//! [composed](Form::Composed) of others, nothing else has to know it.
 //!
 //! A [`Scalar`] is what a fused operation applies to each element of its result: the epilogue of a
 //! linear layer, or the score function of attention (scale, mask, bias, cap).
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use crate::dtype::DType;
+use crate::erf::erf;
+use crate::literal::Literal;
 
-/// An f32 constant compared and hashed by its bits, so that operations can be keys.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Bits(u32);
-
-impl Bits {
-    /// Wraps a value.
-    pub fn new(value: f32) -> Self {
-        Bits(value.to_bits())
-    }
-    /// The value.
-    pub fn get(self) -> f32 {
-        f32::from_bits(self.0)
-    }
+/// A function of floats, twice.
+#[derive(Clone, Copy, Debug)]
+pub struct OfFloats {
+    /// In single precision: what the evaluator computes.
+    pub single: fn(f32) -> f32,
+    /// In double precision: what formulas compute with numbers, and the kernel interpreter before it rounds.
+    pub double: fn(f64) -> f64,
+    /// Whether single precision is arithmetic and roots, which round alike everywhere. Constants are folded through
+    /// such functions only, and the kernel interpreter computes these in single precision, too.
+    pub exact: bool,
 }
 
-impl fmt::Debug for Bits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.get())
-    }
+/// How kernels compute a function.
+#[derive(Clone, Copy, Debug)]
+pub enum Form {
+    /// As it is.
+    Native(Native),
+    /// By arithmetic whose error is bounded; see `gristmill_kernel::legalize`.
+    Approximated(Approximation),
+    /// As an expression over other functions of its argument.
+    Composed(fn(Scalar) -> Scalar),
 }
 
-/// A literal of any element type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Literal {
-    /// 32-bit float.
-    F32(Bits),
-    /// 32-bit integer.
-    I32(i32),
-    /// Truth value.
-    Bool(bool),
-}
-
-impl Literal {
-    /// A float literal.
-    pub fn f32(value: f32) -> Self {
-        Literal::F32(Bits::new(value))
-    }
-    /// Its element type.
-    pub fn dtype(self) -> DType {
-        match self {
-            Literal::F32(_) => DType::F32,
-            Literal::I32(_) => DType::I32,
-            Literal::Bool(_) => DType::Bool,
-        }
-    }
-}
-
-/// Functions of one argument. All but `Not`, and `Neg`/`Abs` which also take i32, are f32 to f32.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Unary {
+/// Functions that kernel languages have. Printers know these and no others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Native {
     /// `-x`.
     Neg,
     /// `|x|`.
     Abs,
-    /// `e^x`.
+    /// `e^x`, where the target has it.
     Exp,
-    /// Natural logarithm.
+    /// Natural logarithm, where the target has it.
     Log,
     /// Square root.
     Sqrt,
-    /// `1 / sqrt(x)`.
-    Rsqrt,
-    /// `1 / x`.
-    Recip,
+    /// Largest integer not above.
+    Floor,
+    /// Logical negation, or that of all bits.
+    Not,
+}
+
+/// Functions that legalisation computes by polynomials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Approximation {
     /// Hyperbolic tangent.
     Tanh,
     /// Error function.
     Erf,
-    /// Sine of radians.
+    /// Sine.
     Sin,
-    /// Cosine of radians.
+    /// Cosine.
     Cos,
-    /// Largest integer not above.
-    Floor,
-    /// Logical negation (bool).
-    Not,
 }
 
-/// Functions of two arguments of one type. Comparisons give bool; `And`/`Or` take bool; `Pow` is f32 only;
-/// `Div` of i32 rounds towards zero; `Rem` has the sign of the dividend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Binary {
+/// All there is to know of a function of one argument, which gives the type that it takes.
+#[derive(Clone, Copy, Debug)]
+pub struct UnaryRow {
+    /// Its name in formulas, rules, traces and errors.
+    pub name: &'static str,
+    /// What it gives, for `models/OPS.md`.
+    pub doc: &'static str,
+    /// Whether formulas call it by name; the others are written as operators.
+    pub called: bool,
+    /// Its meaning for f32, if it takes that.
+    pub f32: Option<OfFloats>,
+    /// Its meaning for i32, if it takes that; integers wrap.
+    pub i32: Option<fn(i32) -> i32>,
+    /// Its meaning for bool, if it takes that.
+    pub bool: Option<fn(bool) -> bool>,
+    /// Instructions for one element, roughly.
+    pub flops: f64,
+    /// Whether it takes long enough that several kernels should not compute it again.
+    pub costly: bool,
+    /// How kernels compute it.
+    pub form: Form,
+    /// The floats for which kernels are as exact as [`KERNEL_ERROR`] says.
+    pub domain: [f32; 2],
+}
+
+/// How far from the exact result a function may be in a kernel: absolute, and relative where results are above 1.
+pub const KERNEL_ERROR: f64 = 4e-7;
+
+/// All floats.
+const ANY: [f32; 2] = [f32::MIN, f32::MAX];
+
+/// Declares the functions of one argument, each with its row.
+macro_rules! unary_functions {
+    ($($(#[doc = $doc:literal])+ $variant:ident { $($row:tt)* })*) => {
+        /// Functions of one argument; [`Unary::row`] says what each is.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum Unary { $($(#[doc = $doc])+ $variant),* }
+
+        impl Unary {
+            /// All of them.
+            pub const ALL: &'static [Unary] = &[$(Unary::$variant),*];
+
+            /// What it is.
+            pub fn row(self) -> &'static UnaryRow {
+                match self {
+                    $(Unary::$variant => {
+                        const ROW: UnaryRow = UnaryRow { doc: concat!($($doc),+), $($row)* };
+                        &ROW
+                    })*
+                }
+            }
+        }
+    };
+}
+
+unary_functions! {
+    /// `-x`.
+    Neg {
+        name: "neg",
+        called: false,
+        f32: exact(|x| -x, |x| -x),
+        i32: Some(i32::wrapping_neg),
+        bool: None,
+        flops: 1.0,
+        costly: false,
+        form: Form::Native(Native::Neg),
+        domain: ANY,
+    }
+    /// The absolute value.
+    Abs {
+        name: "abs",
+        called: true,
+        f32: exact(f32::abs, f64::abs),
+        i32: Some(i32::wrapping_abs),
+        bool: None,
+        flops: 1.0,
+        costly: false,
+        form: Form::Native(Native::Abs),
+        domain: ANY,
+    }
+    /// `e^x`.
+    Exp {
+        name: "exp",
+        called: true,
+        f32: rounded(f32::exp, f64::exp),
+        i32: None,
+        bool: None,
+        flops: 4.0,
+        costly: true,
+        form: Form::Native(Native::Exp),
+        domain: [-87.0, 87.0],
+    }
+    /// The natural logarithm.
+    Log {
+        name: "log",
+        called: true,
+        f32: rounded(f32::ln, f64::ln),
+        i32: None,
+        bool: None,
+        flops: 4.0,
+        costly: true,
+        form: Form::Native(Native::Log),
+        domain: [1e-37, 1e30],
+    }
+    /// The square root.
+    Sqrt {
+        name: "sqrt",
+        called: true,
+        f32: exact(f32::sqrt, f64::sqrt),
+        i32: None,
+        bool: None,
+        flops: 4.0,
+        costly: true,
+        form: Form::Native(Native::Sqrt),
+        domain: [0.0, f32::MAX],
+    }
+    /// `1 / sqrt(x)`.
+    Rsqrt {
+        name: "rsqrt",
+        called: true,
+        f32: exact(|x| 1.0 / x.sqrt(), |x| 1.0 / x.sqrt()),
+        i32: None,
+        bool: None,
+        flops: 4.0,
+        costly: true,
+        form: Form::Composed(|x| Scalar::number(1.0).binary(Binary::Div, x.unary(Unary::Sqrt))),
+        domain: [1e-37, f32::MAX],
+    }
+    /// `1 / x`.
+    Recip {
+        name: "recip",
+        called: true,
+        f32: exact(|x| 1.0 / x, |x| 1.0 / x),
+        i32: None,
+        bool: None,
+        flops: 4.0,
+        costly: false,
+        form: Form::Composed(|x| Scalar::number(1.0).binary(Binary::Div, x)),
+        domain: ANY,
+    }
+    /// The hyperbolic tangent.
+    Tanh {
+        name: "tanh",
+        called: true,
+        f32: rounded(f32::tanh, f64::tanh),
+        i32: None,
+        bool: None,
+        flops: 8.0,
+        costly: true,
+        form: Form::Approximated(Approximation::Tanh),
+        domain: [-200.0, 200.0],
+    }
+    /// The error function.
+    Erf {
+        name: "erf",
+        called: true,
+        f32: rounded(|x| erf(f64::from(x)) as f32, erf),
+        i32: None,
+        bool: None,
+        flops: 16.0,
+        costly: true,
+        form: Form::Approximated(Approximation::Erf),
+        domain: [-20.0, 20.0],
+    }
+    /// The sine.
+    Sin {
+        name: "sin",
+        called: true,
+        f32: rounded(f32::sin, f64::sin),
+        i32: None,
+        bool: None,
+        flops: 4.0,
+        costly: true,
+        form: Form::Approximated(Approximation::Sin),
+        domain: [-1e5, 1e5],
+    }
+    /// The cosine.
+    Cos {
+        name: "cos",
+        called: true,
+        f32: rounded(f32::cos, f64::cos),
+        i32: None,
+        bool: None,
+        flops: 4.0,
+        costly: true,
+        form: Form::Approximated(Approximation::Cos),
+        domain: [-1e5, 1e5],
+    }
+    /// The largest whole number that is not above `x`.
+    Floor {
+        name: "floor",
+        called: true,
+        f32: exact(f32::floor, f64::floor),
+        i32: None,
+        bool: None,
+        flops: 1.0,
+        costly: false,
+        form: Form::Native(Native::Floor),
+        domain: ANY,
+    }
+    /// Logical negation.
+    Not {
+        name: "not",
+        called: false,
+        f32: None,
+        i32: None,
+        bool: Some(|x| !x),
+        flops: 1.0,
+        costly: false,
+        form: Form::Native(Native::Not),
+        domain: ANY,
+    }
+}
+
+const fn exact(single: fn(f32) -> f32, double: fn(f64) -> f64) -> Option<OfFloats> {
+    Some(OfFloats { single, double, exact: true })
+}
+
+const fn rounded(single: fn(f32) -> f32, double: fn(f64) -> f64) -> Option<OfFloats> {
+    Some(OfFloats { single, double, exact: false })
+}
+
+impl Unary {
+    /// The function with this name.
+    pub fn named(name: &str) -> Option<Unary> {
+        Unary::ALL.iter().copied().find(|f| f.row().name == name)
+    }
+
+    /// The types that it takes; it gives what it takes.
+    pub fn takes(self) -> Vec<DType> {
+        let row = self.row();
+        let known =
+            [(DType::F32, row.f32.is_some()), (DType::I32, row.i32.is_some()), (DType::Bool, row.bool.is_some())];
+        known.into_iter().filter_map(|(t, takes)| takes.then_some(t)).collect()
+    }
+}
+
+/// What a function of two arguments means.
+#[derive(Clone, Copy, Debug)]
+pub enum Meaning {
+    /// A number from two numbers of one type.
+    Arithmetic {
+        /// Of f32.
+        single: fn(f32, f32) -> f32,
+        /// Of numbers in formulas, and in the kernel interpreter where it is not exact.
+        double: fn(f64, f64) -> f64,
+        /// Of i32, if it takes that. Integers wrap; `x / 0` is `x` and `x % 0` is 0, as in WGSL.
+        i32: Option<fn(i32, i32) -> i32>,
+        /// Whether single precision is arithmetic that rounds alike everywhere.
+        exact: bool,
+    },
+    /// A truth value from two values of one type.
+    Comparison {
+        /// Of f32.
+        f32: fn(&f32, &f32) -> bool,
+        /// Of i32.
+        i32: fn(&i32, &i32) -> bool,
+        /// Of bool, if it takes that.
+        bool: Option<fn(&bool, &bool) -> bool>,
+    },
+    /// A truth value from two.
+    Logic(fn(bool, bool) -> bool),
+}
+
+/// All there is to know of a function of two arguments of one type.
+#[derive(Clone, Copy, Debug)]
+pub struct BinaryRow {
+    /// Its name in rules, traces and errors.
+    pub name: &'static str,
+    /// What it gives, for `models/OPS.md`.
+    pub doc: &'static str,
+    /// What it computes.
+    pub meaning: Meaning,
+    /// Whether the arguments can change places.
+    pub commutes: bool,
+    /// Instructions for one element, roughly.
+    pub flops: f64,
+    /// Whether it takes long enough that several kernels should not compute it again.
+    pub costly: bool,
+}
+
+/// Declares the functions of two arguments, each with its row.
+macro_rules! binary_functions {
+    ($($(#[doc = $doc:literal])+ $variant:ident $name:literal $meaning:expr, $commutes:expr, $flops:literal;)*) => {
+        /// Functions of two arguments of one type; [`Binary::row`] says what each is. Comparisons give bool.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum Binary { $($(#[doc = $doc])+ $variant),* }
+
+        impl Binary {
+            /// All of them.
+            pub const ALL: &'static [Binary] = &[$(Binary::$variant),*];
+
+            /// What it is.
+            pub fn row(self) -> &'static BinaryRow {
+                match self {
+                    $(Binary::$variant => {
+                        const ROW: BinaryRow = BinaryRow {
+                            name: $name,
+                            doc: concat!($($doc),+),
+                            meaning: $meaning,
+                            commutes: $commutes,
+                            flops: $flops,
+                            // A power is the only one that is not an instruction or two.
+                            costly: matches!($meaning, Meaning::Arithmetic { exact: false, .. }),
+                        };
+                        &ROW
+                    })*
+                }
+            }
+        }
+    };
+}
+
+binary_functions! {
     /// `a + b`.
-    Add,
+    Add "add" number(|a, b| a + b, |a, b| a + b, i32::wrapping_add), true, 1.0;
     /// `a - b`.
-    Sub,
+    Sub "sub" number(|a, b| a - b, |a, b| a - b, i32::wrapping_sub), false, 1.0;
     /// `a * b`.
-    Mul,
-    /// `a / b`.
-    Div,
-    /// Remainder.
-    Rem,
+    Mul "mul" number(|a, b| a * b, |a, b| a * b, i32::wrapping_mul), true, 1.0;
+    /// `a / b`, of i32 rounded towards zero.
+    Div "div"
+        number(|a, b| a / b, |a, b| a / b, |a, b| if b == 0 { a } else { a.wrapping_div(b) }), false, 4.0;
+    /// The remainder, with the sign of the dividend.
+    Rem "rem"
+        number(|a, b| a % b, |a, b| a % b, |a, b| if b == 0 { 0 } else { a.wrapping_rem(b) }), false, 4.0;
     /// `a^b`.
-    Pow,
-    /// Larger of both.
-    Max,
-    /// Smaller of both.
-    Min,
+    Pow "pow"
+        Meaning::Arithmetic { single: f32::powf, double: f64::powf, i32: None, exact: false }, false, 16.0;
+    /// The larger one.
+    Max "max" number(f32::max, f64::max, larger), true, 1.0;
+    /// The smaller one.
+    Min "min" number(f32::min, f64::min, smaller), true, 1.0;
     /// `a < b`.
-    Lt,
+    Lt "lt" Meaning::Comparison { f32: f32::lt, i32: i32::lt, bool: None }, false, 1.0;
     /// `a <= b`.
-    Le,
+    Le "le" Meaning::Comparison { f32: f32::le, i32: i32::le, bool: None }, false, 1.0;
     /// `a > b`.
-    Gt,
+    Gt "gt" Meaning::Comparison { f32: f32::gt, i32: i32::gt, bool: None }, false, 1.0;
     /// `a >= b`.
-    Ge,
+    Ge "ge" Meaning::Comparison { f32: f32::ge, i32: i32::ge, bool: None }, false, 1.0;
     /// `a == b`.
-    Eq,
+    Eq "eq" Meaning::Comparison { f32: f32::eq, i32: i32::eq, bool: Some(bool::eq) }, false, 1.0;
     /// `a != b`.
-    Ne,
-    /// Both.
-    And,
-    /// Either.
-    Or,
+    Ne "ne" Meaning::Comparison { f32: f32::ne, i32: i32::ne, bool: Some(bool::ne) }, false, 1.0;
+    /// `a and b`.
+    And "and" Meaning::Logic(|a, b| a && b), true, 1.0;
+    /// `a or b`.
+    Or "or" Meaning::Logic(|a, b| a || b), true, 1.0;
+}
+
+const fn number(single: fn(f32, f32) -> f32, double: fn(f64, f64) -> f64, integers: fn(i32, i32) -> i32) -> Meaning {
+    Meaning::Arithmetic { single, double, i32: Some(integers), exact: true }
+}
+
+fn larger(a: i32, b: i32) -> i32 {
+    a.max(b)
+}
+
+fn smaller(a: i32, b: i32) -> i32 {
+    a.min(b)
 }
 
 impl Binary {
+    /// The function with this name.
+    pub fn named(name: &str) -> Option<Binary> {
+        Binary::ALL.iter().copied().find(|f| f.row().name == name)
+    }
+
     /// Whether the result is bool whatever the arguments are.
     pub fn is_comparison(self) -> bool {
-        matches!(self, Binary::Lt | Binary::Le | Binary::Gt | Binary::Ge | Binary::Eq | Binary::Ne)
+        matches!(self.row().meaning, Meaning::Comparison { .. })
+    }
+
+    /// The types that it takes, two values of one.
+    pub fn takes(self) -> &'static [DType] {
+        match self.row().meaning {
+            Meaning::Arithmetic { i32: Some(_), .. } => &[DType::F32, DType::I32],
+            Meaning::Arithmetic { i32: None, .. } => &[DType::F32],
+            Meaning::Comparison { bool: Some(_), .. } => &[DType::F32, DType::I32, DType::Bool],
+            Meaning::Comparison { bool: None, .. } => &[DType::F32, DType::I32],
+            Meaning::Logic(_) => &[DType::Bool],
+        }
     }
 }
 
@@ -157,15 +479,33 @@ impl Scalar {
         Scalar::Acc(0)
     }
 
-    /// How many extra operands it reads (the highest `Arg` plus one).
-    pub fn arg_count(&self) -> usize {
-        let mut n = 0;
+    /// A constant.
+    pub fn number(value: f32) -> Self {
+        Scalar::Lit(Literal::f32(value))
+    }
+
+    /// A function of this.
+    pub fn unary(self, op: Unary) -> Self {
+        Scalar::Unary(op, Box::new(self))
+    }
+
+    /// A function of this and another one.
+    pub fn binary(self, op: Binary, other: Scalar) -> Self {
+        Scalar::Binary(op, Box::new(self), Box::new(other))
+    }
+
+    /// Instructions for one element, roughly.
+    pub fn flops(&self) -> f64 {
+        let mut sum = 0.0;
         self.visit(&mut |s| {
-            if let Scalar::Arg(i) = s {
-                n = n.max(usize::from(*i) + 1);
+            sum += match s {
+                Scalar::Acc(_) | Scalar::Arg(_) | Scalar::Lit(_) => 0.0,
+                Scalar::Unary(op, _) => op.row().flops,
+                Scalar::Binary(op, ..) => op.row().flops,
+                Scalar::Select(..) | Scalar::Cast(..) => 1.0,
             }
         });
-        n
+        sum
     }
 
     /// Number of nodes.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::dim::{Bindings, Dim, Factor, show_shape};
 use crate::dtype::DType;
-use crate::eval::{Data, EvalError, MAX_ELEMENTS, Tensor};
+use crate::eval::{EvalError, MAX_ELEMENTS};
 use crate::graph::{Input, InputDefault, Model};
+use crate::tensor::{Data, Tensor};
 
 /// The symbol that states grow along: tokens that they hold before a call.
 pub const PAST: &str = "P";

@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::dim::{Bindings, Dim, Factor, show_shape};
 use crate::dtype::DType;
 use crate::graph::{Entry, Graph, Input, InputDefault, Model, Node, State, Weight};
-use crate::infer::{Declarations, Operand, infer_declared};
+use crate::infer::infer_declared;
 use crate::op::Op;
+use crate::ops::{Declarations, Operand};
 use crate::symbols::PAST;
 
 /// Most axes of a value.
@@ -240,7 +241,7 @@ fn check_graph(model: &Model, graph: &Graph, bind: Option<&Bindings>, errors: &m
 fn check_node(graph: &Graph, index: usize, declared: Declarations<'_>, symbols: &BTreeSet<&str>) -> Result<(), String> {
     let node = &graph.nodes[index];
     check_shape(&node.shape, symbols)?;
-    op_dims(&node.op).into_iter().try_for_each(|shape| check_shape(shape, symbols))?;
+    check_shape(&node.op.dims(), symbols)?;
     if node.region as usize >= graph.regions.len().max(1) {
         return Err(format!("region {} does not exist; the graph has {}", node.region, graph.regions.len()));
     }
@@ -260,17 +261,6 @@ fn check_node(graph: &Graph, index: usize, declared: Declarations<'_>, symbols: 
         return Err(format!("{} gives {dtype} {found}, recorded is {} {recorded}", node.op.name(), node.dtype));
     }
     Ok(())
-}
-
-/// The shapes and sizes that an operation carries itself.
-fn op_dims(op: &Op) -> Vec<&[Dim]> {
-    match op {
-        Op::Iota(d) | Op::Size(d) => vec![std::slice::from_ref(d)],
-        Op::Reshape(s) | Op::Broadcast(s) => vec![s],
-        Op::Slice { start, len, .. } => vec![std::slice::from_ref(start), std::slice::from_ref(len)],
-        Op::Pad { before, after, .. } => vec![std::slice::from_ref(before), std::slice::from_ref(after)],
-        _ => Vec::new(),
-    }
 }
 
 #[cfg(test)]

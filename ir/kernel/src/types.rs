@@ -182,19 +182,12 @@ pub(crate) fn reducible(op: GroupOp, ty: Type) -> Result<Type, String> {
 }
 
 fn unary(op: Unary, a: Type) -> Result<Type, String> {
-    let fits = match op {
-        Unary::Not => matches!(a.scalar, Scalar::Bool | Scalar::U32),
-        Unary::Neg | Unary::Abs => a.scalar.is_float() || a.scalar == Scalar::I32,
-        Unary::Exp
-        | Unary::Log
-        | Unary::Sqrt
-        | Unary::Rsqrt
-        | Unary::Recip
-        | Unary::Tanh
-        | Unary::Erf
-        | Unary::Sin
-        | Unary::Cos
-        | Unary::Floor => a.scalar.is_float(),
+    let row = op.row();
+    let fits = match a.scalar {
+        Scalar::F32 | Scalar::F16 => row.f32.is_some(),
+        Scalar::I32 => row.i32.is_some(),
+        // Of unsigned words, the negation of all bits.
+        Scalar::Bool | Scalar::U32 => row.bool.is_some(),
     };
     if fits { Ok(a) } else { Err(format!("{op:?} of {a}")) }
 }

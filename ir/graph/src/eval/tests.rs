@@ -1,8 +1,10 @@
 use super::*;
 use crate::dtype::DType;
 use crate::graph::{Entry, EntryRole, Input, InputDefault, Symbol};
+use crate::literal::{Bits, Literal};
+use crate::op::Op;
 use crate::op::{NormKind, Reduction};
-use crate::scalar::{Binary, Bits, Scalar, Unary};
+use crate::scalar::{Binary, Scalar, Unary};
 
 /// Evaluates one operation on operands that are inputs.
 fn run(op: Op, operands: &[Tensor]) -> Result<Tensor, String> {

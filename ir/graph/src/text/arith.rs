@@ -3,7 +3,7 @@
 use super::expr::Operator;
 use super::value::Value;
 use crate::dim::Dim;
-use crate::scalar::{Binary, Unary};
+use crate::scalar::{Binary, Meaning, Unary};
 
 /// Longest vector; enough for any table of frequencies, too short to exhaust memory.
 pub(super) const MAX_VECTOR: usize = 1 << 16;
@@ -99,29 +99,25 @@ fn integers<'a>(op: Operator, x: i64, y: i64) -> Result<Option<Value<'a>>, Strin
 }
 
 fn compare(op: Operator, x: f64, y: f64) -> Option<bool> {
-    Some(match op {
-        Operator::Op(Binary::Lt) => x < y,
-        Operator::Op(Binary::Le) => x <= y,
-        Operator::Op(Binary::Gt) => x > y,
-        Operator::Op(Binary::Ge) => x >= y,
-        Operator::Op(Binary::Eq) => x == y,
-        Operator::Op(Binary::Ne) => x != y,
-        _ => return None,
-    })
+    match op {
+        Operator::Op(Binary::Lt) => Some(x < y),
+        Operator::Op(Binary::Le) => Some(x <= y),
+        Operator::Op(Binary::Gt) => Some(x > y),
+        Operator::Op(Binary::Ge) => Some(x >= y),
+        Operator::Op(Binary::Eq) => Some(x == y),
+        Operator::Op(Binary::Ne) => Some(x != y),
+        _ => None,
+    }
 }
 
 fn floats(op: Operator, x: f64, y: f64) -> f64 {
     match op {
         Operator::FloorDiv => (x / y).floor(),
-        Operator::Op(Binary::Add) => x + y,
-        Operator::Op(Binary::Sub) => x - y,
-        Operator::Op(Binary::Mul) => x * y,
-        Operator::Op(Binary::Div) => x / y,
-        Operator::Op(Binary::Rem) => x % y,
-        Operator::Op(Binary::Pow) => x.powf(y),
-        Operator::Op(Binary::Max) => x.max(y),
-        Operator::Op(Binary::Min) => x.min(y),
-        _ => f64::NAN,
+        Operator::Op(op) => match op.row().meaning {
+            Meaning::Arithmetic { double, .. } => double(x, y),
+            Meaning::Comparison { .. } | Meaning::Logic(_) => f64::NAN,
+        },
+        Operator::In => f64::NAN,
     }
 }
 
@@ -228,21 +224,10 @@ fn is_complicated(dim: &Dim) -> bool {
 /// `-x`, `exp(x)` and so on; `None` for tensors and symbols.
 pub(super) fn unary<'a>(op: Unary, value: &Value<'a>) -> Result<Option<Value<'a>>, String> {
     let finite = |v: f64| if v.is_finite() { Ok(v) } else { Err("the result is not a finite number".to_string()) };
-    let function = |x: f64| -> Result<f64, String> {
-        finite(match op {
-            Unary::Neg => -x,
-            Unary::Abs => x.abs(),
-            Unary::Exp => x.exp(),
-            Unary::Log => x.ln(),
-            Unary::Sqrt => x.sqrt(),
-            Unary::Rsqrt => 1.0 / x.sqrt(),
-            Unary::Recip => 1.0 / x,
-            Unary::Tanh => x.tanh(),
-            Unary::Sin => x.sin(),
-            Unary::Cos => x.cos(),
-            Unary::Floor => x.floor(),
-            Unary::Erf | Unary::Not => return Err("this function needs a tensor".into()),
-        })
+    let row = op.row();
+    let function = |x: f64| match row.f32 {
+        Some(f) => finite((f.double)(x)),
+        None => Err(format!("`{}` is no function of numbers", row.name)),
     };
     Ok(Some(match (op, value) {
         (_, Value::Node(_)) => return Ok(None),

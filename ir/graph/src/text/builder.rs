@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use crate::dim::{Bindings, Dim, Shape, show_shape};
 use crate::dtype::{DType, Precision};
 use crate::graph::{Graph, Node, NodeId, Region, State, Weight};
-use crate::infer::{Declarations, infer, infer_declared};
+use crate::infer::{infer, infer_declared};
+use crate::literal::Literal;
 use crate::op::Op;
-use crate::scalar::Literal;
+use crate::ops::Declarations;
 
 /// More nodes than any model has; a typing error in a count must not fill the memory.
 const MAX_NODES: usize = 200_000;

@@ -7,13 +7,14 @@ use super::binder::{Binder, Eval, Frame};
 use super::blocks::Block;
 use super::diagnostics::{nearest, nearest_hint};
 use super::expr::{Argument, Expr, Kind, Operator};
-use super::functions::{FORMS, FUNCTIONS, UNARY, find, match_arguments, parameters};
+use super::functions::{all, find, match_arguments, parameters};
 use super::value::Value;
 use crate::dim::{Dim, numel};
 use crate::dtype::DType;
 use crate::graph::{NodeId, State};
+use crate::literal::Literal;
 use crate::op::{Op, Reduction};
-use crate::scalar::{Binary, Literal};
+use crate::scalar::{Binary, Unary};
 
 /// Evaluated arguments of a function, in the order of its parameters.
 struct Args<'e, 'a> {
@@ -60,7 +61,7 @@ impl<'a> Binder<'a> {
             return self.call_function(name, &Args { at: expr.text, slots: values });
         }
         let Some(block) = self.blocks.get(name).cloned() else {
-            let names = FUNCTIONS.iter().chain(FORMS).map(|f| f.name);
+            let names = all().map(|f| f.name);
             let hint = nearest_hint(name, names.chain(self.blocks.keys().copied()));
             return Err(self.fail_with(expr.text, format!("unknown function or block `{name}`"), hint));
         };
@@ -176,8 +177,8 @@ impl<'a> Binder<'a> {
     // ---- functions
 
     fn call_function(&mut self, name: &'a str, args: &Args<'_, 'a>) -> Eval<Value<'a>> {
-        if let Some((_, op)) = UNARY.iter().find(|(n, _)| *n == name) {
-            return self.apply_unary(*op, args.value(0), args.at);
+        if let Some(op) = Unary::named(name) {
+            return self.apply_unary(op, args.value(0), args.at);
         }
         match name {
             "pow" => self.apply_binary(Operator::Op(Binary::Pow), args.value(0), args.value(1), args.at),

@@ -6,6 +6,7 @@ use super::lexer::FormulaError;
 use crate::scalar::Unary;
 
 /// A function that formulas can call.
+#[derive(Clone, Copy)]
 pub(super) struct Function {
     pub(super) name: &'static str,
     /// Its parameters; `name?` may be left out.
@@ -18,20 +19,9 @@ const fn function(name: &'static str, params: &'static [&'static str], doc: &'st
     Function { name, params, doc }
 }
 
-/// All functions.
-pub(super) const FUNCTIONS: &[Function] = &[
-    // element-wise
-    function("exp", &["x"], "e^x"),
-    function("log", &["x"], "the natural logarithm"),
-    function("sqrt", &["x"], "the square root"),
-    function("rsqrt", &["x"], "1 / sqrt(x)"),
-    function("recip", &["x"], "1 / x"),
-    function("tanh", &["x"], "the hyperbolic tangent"),
-    function("erf", &["x"], "the error function, of tensors only"),
-    function("sin", &["x"], "the sine"),
-    function("cos", &["x"], "the cosine"),
-    function("abs", &["x"], "the absolute value"),
-    function("floor", &["x"], "the largest whole number that is not above x"),
+/// The functions whose arguments are more than one element.
+const FUNCTIONS: &[Function] = &[
+    // element-wise ones of two and three values; those of one are rows of `crate::scalar`
     function("pow", &["x", "y"], "the same as `x ^ y`"),
     function("select", &["condition", "yes", "no"], "`yes` where the condition holds, else `no`, element by element"),
     function("f32", &["x"], "conversion; of a vector, rounded to single precision"),
@@ -101,7 +91,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
 ];
 
 /// Forms that do not evaluate all of their arguments.
-pub(super) const FORMS: &[Function] = &[
+const FORMS: &[Function] = &[
     function("present", &["x"], "whether a weight, config key or argument is there"),
     function(
         "choose",
@@ -117,23 +107,20 @@ pub(super) fn is_form(name: &str) -> bool {
     FORMS.iter().any(|f| f.name == name)
 }
 
-pub(super) const UNARY: &[(&str, Unary)] = &[
-    ("exp", Unary::Exp),
-    ("log", Unary::Log),
-    ("sqrt", Unary::Sqrt),
-    ("rsqrt", Unary::Rsqrt),
-    ("recip", Unary::Recip),
-    ("tanh", Unary::Tanh),
-    ("erf", Unary::Erf),
-    ("sin", Unary::Sin),
-    ("cos", Unary::Cos),
-    ("abs", Unary::Abs),
-    ("floor", Unary::Floor),
-];
+/// The functions of one element, from their rows.
+fn of_one_element() -> impl Iterator<Item = Function> {
+    let rows = Unary::ALL.iter().map(|f| f.row()).filter(|row| row.called);
+    rows.map(|row| function(row.name, &["x"], row.doc))
+}
+
+/// Everything that a formula can call by name, but for blocks, as the manual lists it.
+pub(super) fn all() -> impl Iterator<Item = Function> {
+    of_one_element().chain(FUNCTIONS.iter().copied()).chain(FORMS.iter().copied())
+}
 
 /// The function with this name.
-pub(super) fn find(name: &str) -> Option<&'static Function> {
-    FUNCTIONS.iter().find(|f| f.name == name)
+pub(super) fn find(name: &str) -> Option<Function> {
+    all().find(|f| f.name == name).filter(|_| !is_form(name))
 }
 
 /// Puts arguments into the order of the parameters.
@@ -182,6 +169,6 @@ pub(super) fn match_arguments<'e, 'a>(
 }
 
 /// The parameters of a function, with whether they may be left out.
-pub(super) fn parameters(function: &Function) -> Vec<(&'static str, bool)> {
+pub(super) fn parameters(function: Function) -> Vec<(&'static str, bool)> {
     function.params.iter().map(|p| (p.trim_end_matches('?'), p.ends_with('?'))).collect()
 }

@@ -8,7 +8,7 @@ use super::diagnostics::{Diagnostic, Sources, nearest_hint};
 use super::expr::{Argument, Expr, Kind};
 use super::extend::{Merged, WORDS};
 use super::file::{AnswerDecl, EntryDecl, SourceDecl, Statement, TaskDecl};
-use super::functions::{FORMS, FUNCTIONS, find, match_arguments, parameters};
+use super::functions::{all, find, match_arguments, parameters};
 use super::lexer::FormulaError;
 use super::parser::{annotated, assignment, expression, list, template};
 use super::weights::REST;
@@ -329,7 +329,7 @@ impl<'a> Lint<'a, '_> {
                 block.signature.params.iter().map(|p| (p.name, p.optional || p.default.is_some())).collect()
             }
             _ => {
-                let names = FUNCTIONS.iter().chain(FORMS).map(|f| f.name);
+                let names = all().map(|f| f.name);
                 let hint = nearest_hint(name, names.chain(self.blocks.keys().copied()));
                 self.error(name, format!("unknown function or block `{name}`"), hint);
                 return;

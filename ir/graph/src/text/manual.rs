@@ -3,8 +3,10 @@
 use std::fmt::Write;
 
 use super::file::{self, Blocks};
-use super::functions::{FORMS, FUNCTIONS, Function};
+use super::functions::{self, Function};
 use super::{BLOCKS, Library};
+use crate::dtype::DType;
+use crate::scalar::{Binary, Unary};
 
 /// Where the meaning of each operation stands.
 const OPS: &str = include_str!("../op.rs");
@@ -21,8 +23,8 @@ pub fn manual(library: &Library) -> String {
          `name?` may be left out. `axis` counts from 0, or from the end if negative.\n\n\
          | function | gives |\n| --- | --- |\n",
     );
-    for Function { name, params, doc } in FUNCTIONS.iter().chain(FORMS) {
-        let _ = writeln!(out, "| `{name}({})` | {} |", params.join(", "), cell(doc));
+    for Function { name, params, doc } in functions::all() {
+        let _ = writeln!(out, "| `{name}({})` | {} |", params.join(", "), phrase(doc));
     }
     out.push_str("\n## Blocks\n\nFunctions written in formulas, in `blocks/`. Values before `:` have that default.\n");
     for (name, text) in library.files.iter().filter(|(n, _)| n.starts_with(BLOCKS)) {
@@ -34,7 +36,25 @@ pub fn manual(library: &Library) -> String {
          of\nthem by name; fused ones are found by the compiler.\n",
     );
     operations(&mut out);
+    out.push_str(
+        "\n### Functions of elements\n\nWhat `Unary` and `Binary` compute; both operands of `Binary` have one type.\n\n\
+         | function | gives | of |\n| --- | --- | --- |\n",
+    );
+    let unary = Unary::ALL.iter().map(|f| (f.row().name, "x", f.row().doc, f.takes()));
+    let binary = Binary::ALL.iter().map(|f| (f.row().name, "a, b", f.row().doc, f.takes().to_vec()));
+    for (name, operands, doc, types) in unary.chain(binary) {
+        let types: Vec<String> = types.iter().map(DType::to_string).collect();
+        let _ = writeln!(out, "| `{name}` `[{operands}]` | {} | {} |", phrase(doc), types.join(", "));
+    }
     out
+}
+
+/// A documentation line as a part of a sentence: a small first letter, no full stop.
+fn phrase(doc: &str) -> String {
+    let text = cell(doc);
+    let text = text.strip_suffix('.').filter(|t| !t.ends_with('.')).unwrap_or(&text);
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_lowercase().chain(letters).collect())
 }
 
 /// Text for a cell of a table.

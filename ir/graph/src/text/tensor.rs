@@ -7,8 +7,9 @@ use super::value::Value;
 use crate::dim::{Dim, Shape, show_shape};
 use crate::dtype::DType;
 use crate::graph::NodeId;
+use crate::literal::{Bits, Literal};
 use crate::op::Op;
-use crate::scalar::{Binary, Bits, Literal, Unary};
+use crate::scalar::{Binary, Unary};
 
 impl<'a> Binder<'a> {
     /// Adds a node; its type error is reported at `at`.

@@ -10,37 +10,28 @@ pub(super) fn round_f16(word: u32) -> u32 {
     f16::from_f32(f32::from_bits(word)).to_f32().to_bits()
 }
 
-/// Applies a function of one argument to every word.
+/// Applies a function of one argument to every word; the verifier has seen that it takes them.
 pub(super) fn unary(op: Unary, scalar: Scalar, words: &mut [u32]) {
     let each = |words: &mut [u32], f: &dyn Fn(u32) -> u32| words.iter_mut().for_each(|w| *w = f(*w));
-    match (scalar, op) {
-        (Scalar::F32, _) => each(words, &|w| unary_f32(op, f32::from_bits(w)).to_bits()),
-        (Scalar::F16, _) => each(words, &|w| round_f16(unary_f32(op, f32::from_bits(w)).to_bits())),
-        (Scalar::I32, Unary::Neg) => each(words, &|w| (w as i32).wrapping_neg() as u32),
-        (Scalar::I32, _) => each(words, &|w| (w as i32).wrapping_abs() as u32),
-        (Scalar::U32, _) => each(words, &|w| !w),
-        (Scalar::Bool, _) => each(words, &|w| w ^ 1),
+    match scalar {
+        Scalar::F32 => each(words, &|w| unary_f32(op, f32::from_bits(w)).to_bits()),
+        Scalar::F16 => each(words, &|w| round_f16(unary_f32(op, f32::from_bits(w)).to_bits())),
+        Scalar::I32 => {
+            if let Some(f) = op.row().i32 {
+                each(words, &|w| f(w as i32) as u32);
+            }
+        }
+        Scalar::U32 => each(words, &|w| !w),
+        Scalar::Bool => each(words, &|w| w ^ 1),
     }
 }
 
-/// A float function of one argument.
+/// A float function of one argument; NaN if it takes no floats.
 pub fn unary_f32(op: Unary, x: f32) -> f32 {
-    let wide = f64::from(x);
-    match op {
-        Unary::Neg => -x,
-        Unary::Abs => x.abs(),
-        Unary::Exp => wide.exp() as f32,
-        Unary::Log => wide.ln() as f32,
-        Unary::Sqrt => x.sqrt(),
-        Unary::Rsqrt => (1.0 / wide.sqrt()) as f32,
-        Unary::Recip => 1.0 / x,
-        Unary::Tanh => wide.tanh() as f32,
-        Unary::Erf => erf(wide) as f32,
-        Unary::Sin => wide.sin() as f32,
-        Unary::Cos => wide.cos() as f32,
-        Unary::Floor => x.floor(),
-        // Not defined on floats; the verifier refuses it.
-        Unary::Not => x,
+    match op.row().f32 {
+        Some(f) if f.exact => (f.single)(x),
+        Some(f) => (f.double)(f64::from(x)) as f32,
+        None => f32::NAN,
     }
 }
 
@@ -107,43 +98,4 @@ pub fn binary_u32(op: Binary, a: u32, b: u32) -> Option<u32> {
         Binary::Ne => u32::from(a != b),
         Binary::Pow | Binary::And | Binary::Or => return None,
     })
-}
-
-/// The error function in f64: its Taylor series where that converges without cancellation, else the continued
-/// fraction of the complement. Absolute error below 1e-14.
-pub fn erf(x: f64) -> f64 {
-    let a = x.abs();
-    let two_over_sqrt_pi = std::f64::consts::FRAC_2_SQRT_PI;
-    let value = if a.is_nan() {
-        a
-    } else if a < 2.5 {
-        // erf(x) = 2/sqrt(pi) * exp(-x^2) * sum 2^n x^(2n+1) / (2n+1)!!: all terms are positive.
-        let (mut term, mut sum) = (a, a);
-        for n in 1..100 {
-            term *= 2.0 * a * a / f64::from(2 * n + 1);
-            sum += term;
-        }
-        two_over_sqrt_pi * (-a * a).exp() * sum
-    } else {
-        let fraction = (1..60).rev().fold(a, |f, n| a + f64::from(n) / 2.0 / f);
-        1.0 - (-a * a).exp() / (fraction * std::f64::consts::PI.sqrt())
-    };
-    value.copysign(x)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn error_function_against_tables() {
-        // Abramowitz and Stegun, table 7.1.
-        let table = [(0.5, 0.5204998778), (1.0, 0.8427007929), (2.0, 0.9953222650), (3.0, 0.9999779095)];
-        for (x, y) in table {
-            assert!((erf(x) - y).abs() < 1e-10, "erf({x}) = {}", erf(x));
-            assert_eq!(erf(-x), -erf(x));
-        }
-        assert!((erf(2.4999999999) - erf(2.5)).abs() < 1e-12);
-        assert_eq!(erf(f64::INFINITY), 1.0);
-    }
 }

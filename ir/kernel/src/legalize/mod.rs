@@ -8,6 +8,7 @@
 //!
 //! The result computes the same but for the roundings that the error bounds admit.
 
+mod composed;
 mod exponentials;
 mod functions;
 mod group;
@@ -15,6 +16,7 @@ mod unroll;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use gristmill_graph::scalar::{Approximation, Form, Native};
 use gristmill_graph::{Binary, Unary};
 
 use crate::caps::Caps;
@@ -170,19 +172,18 @@ impl Legalizer {
 
     fn unary(&mut self, op: Unary, a: Expr) -> Expr {
         let Some(ty) = self.ty(&a) else { return Expr::Unary(op, Box::new(a)) };
-        let function = match op {
-            Unary::Recip => return one(ty) / a,
-            Unary::Rsqrt => return one(ty) / a.unary(Unary::Sqrt),
-            Unary::Exp | Unary::Log | Unary::Tanh | Unary::Erf if !self.caps.exponentials => {
+        let function = match op.row().form {
+            Form::Native(Native::Exp | Native::Log) | Form::Approximated(Approximation::Tanh | Approximation::Erf)
+                if !self.caps.exponentials =>
+            {
                 return self.by_arithmetic(op, ty, a);
             }
-            Unary::Tanh => Function::Tanh,
-            Unary::Erf => Function::Erf,
-            Unary::Sin => Function::Sin,
-            Unary::Cos => Function::Cos,
-            Unary::Neg | Unary::Abs | Unary::Exp | Unary::Log | Unary::Sqrt | Unary::Floor | Unary::Not => {
-                return Expr::Unary(op, Box::new(a));
-            }
+            Form::Native(_) => return Expr::Unary(op, Box::new(a)),
+            Form::Composed(compose) => return self.composed(&compose(composed::ARGUMENT), ty, a),
+            Form::Approximated(Approximation::Tanh) => Function::Tanh,
+            Form::Approximated(Approximation::Erf) => Function::Erf,
+            Form::Approximated(Approximation::Sin) => Function::Sin,
+            Form::Approximated(Approximation::Cos) => Function::Cos,
         };
         self.lanes(ty, vec![a], |l, args| l.call(function, args))
     }

@@ -1,6 +1,12 @@
 use super::*;
+use crate::dim::{Bindings, Dim, Shape, show_shape};
+use crate::dtype::DType;
+use crate::graph::{Model, NodeId, State, Weight};
+use crate::infer::{infer, infer_declared};
+use crate::literal::{Bits, Literal};
 use crate::op::NormKind;
-use crate::scalar::{Bits, Literal};
+use crate::op::Reduction;
+use crate::scalar::{Binary, Scalar, Unary};
 
 /// `"B T 4"` is a shape of symbols and constants.
 fn shape(text: &str) -> Shape {

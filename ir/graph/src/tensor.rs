@@ -1,7 +1,7 @@
 //! Arrays on the host.
 
 use crate::dtype::DType;
-use crate::scalar::Literal;
+use crate::literal::Literal;
 
 /// Elements of a [`Tensor`], row-major.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,13 +18,13 @@ pub enum Data {
 macro_rules! map_data {
     ($data:expr, $v:ident => $body:expr) => {
         match $data {
-            $crate::eval::Data::F32($v) => $crate::eval::Data::F32($body),
-            $crate::eval::Data::I32($v) => $crate::eval::Data::I32($body),
-            $crate::eval::Data::Bool($v) => $crate::eval::Data::Bool($body),
+            $crate::tensor::Data::F32($v) => $crate::tensor::Data::F32($body),
+            $crate::tensor::Data::I32($v) => $crate::tensor::Data::I32($body),
+            $crate::tensor::Data::Bool($v) => $crate::tensor::Data::Bool($body),
         }
     };
 }
-pub(super) use map_data;
+pub(crate) use map_data;
 
 impl Data {
     /// Number of elements.
@@ -100,23 +100,23 @@ impl Tensor {
     }
 
     /// The floats of an operand that inference has accepted as f32.
-    pub(super) fn floats(&self) -> Result<&[f32], String> {
+    pub(crate) fn floats(&self) -> Result<&[f32], String> {
         self.as_f32().ok_or_else(|| format!("expected f32, found {}", self.dtype()))
     }
 
     /// The integers of an operand that inference has accepted as i32.
-    pub(super) fn integers(&self) -> Result<&[i32], String> {
+    pub(crate) fn integers(&self) -> Result<&[i32], String> {
         self.as_i32().ok_or_else(|| format!("expected i32, found {}", self.dtype()))
     }
 
     /// Size of the last axis (1 for a scalar).
-    pub(super) fn last(&self) -> usize {
+    pub(crate) fn last(&self) -> usize {
         self.shape.last().copied().unwrap_or(1)
     }
 }
 
 /// A tensor of rank 0.
-pub(super) fn scalar(value: Literal) -> Tensor {
+pub(crate) fn scalar(value: Literal) -> Tensor {
     let data = match value {
         Literal::F32(v) => Data::F32(vec![v.get()]),
         Literal::I32(v) => Data::I32(vec![v]),
