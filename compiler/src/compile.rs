@@ -161,7 +161,7 @@ pub fn compile(
     }
 
     stages.next("preparing");
-    let prepared = prepare(model, options.narrow, &|usage| precisions.choose(usage));
+    let prepared = prepare(model, options.narrow, &|usage| precisions.choose(usage))?;
     let prepared = split(prepared, binding_limit(&profiles, options))?;
     check_verified(&prepared.model, "the prepared model")?;
 
@@ -407,16 +407,14 @@ fn entry(dir: &ModelDir, model: &Model, plan: &EntryPlan, all: &[EntryPlan]) -> 
     use gristmill_graph::{EntryRole, Op};
     let declared = &model.entries[plan.entry];
     let graph = model.entry_graph(declared, plan.taps);
-    let mut inputs: Vec<u32> = graph
-        .nodes
-        .iter()
-        .filter_map(|n| match n.op {
-            Op::Input(i) => Some(i),
-            _ => None,
-        })
-        .collect();
+    let mut inputs: Vec<u32> =
+        graph.nodes.iter().filter_map(|n| if let Op::Input(i) = n.op { Some(i) } else { None }).collect();
     inputs.sort_unstable();
     inputs.dedup();
+    let bound = |(name, value): (&String, &i64)| match u32::try_from(*value) {
+        Ok(value) => Ok((name.clone(), value)),
+        Err(_) => Err(CompileError::Internal(format!("entry {}: `{name}` is {value}, which is no size", plan.name))),
+    };
     Ok(bundle::Entry {
         name: plan.name.clone(),
         role: match declared.role {
@@ -427,7 +425,7 @@ fn entry(dir: &ModelDir, model: &Model, plan: &EntryPlan, all: &[EntryPlan]) -> 
             EntryRole::Decode => bundle::EntryRole::Decode,
             EntryRole::Embed => bundle::EntryRole::Embed,
         },
-        bind: declared.bind.iter().map(|(k, v)| (k.clone(), u32::try_from(*v).unwrap_or(0))).collect(),
+        bind: declared.bind.iter().map(bound).collect::<Result<_, _>>()?,
         inputs,
         outputs: plan
             .outputs

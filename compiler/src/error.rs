@@ -1,4 +1,5 @@
 //! What can go wrong while compiling, for people.
+use gristmill_graph::Node;
 use gristmill_graph::text::Diagnostics;
 use thiserror::Error;
 
@@ -67,6 +68,11 @@ pub enum CompileError {
 }
 
 impl CompileError {
+    /// A [`CompileError::Internal`] about an operation of which a form is missing: `no` says which.
+    pub(crate) fn unlowered(node: &Node, no: &str) -> Self {
+        CompileError::Internal(format!("operation `{}` of node {} has no {no}", node.op.name(), node.path))
+    }
+
     /// An [`CompileError::Io`] from a system error.
     pub fn io(path: &std::path::Path, error: &std::io::Error) -> Self {
         CompileError::Io { path: path.display().to_string(), message: error.to_string() }

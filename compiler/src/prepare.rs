@@ -20,8 +20,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use gristmill_graph::quant::stored_bytes;
-use gristmill_graph::{DType, Graph, Model, Node, NodeId, Op, Precision, Weight};
+use gristmill_graph::{DType, Dim, Graph, Model, Node, NodeId, Op, Precision, Weight};
 
+use crate::error::CompileError;
 use fold::Folding;
 
 pub use split::split;
@@ -100,11 +101,18 @@ pub struct Prepared {
 /// table of a `gather`; other weights are f32 where a quantized precision is asked for. With uses that ask for
 /// different precisions the widest counts. A quantized form that is larger than f16 (padding of few rows or columns)
 /// is stored as f16, which is smaller and more accurate at once, unless `narrow` asks for it nevertheless.
-pub fn prepare(model: Model, narrow: bool, precision_of: &dyn Fn(&WeightUse) -> Precision) -> Prepared {
+///
+/// # Errors
+/// If something that is to be stored has no constant shape, which is a bug.
+pub fn prepare(
+    model: Model,
+    narrow: bool,
+    precision_of: &dyn Fn(&WeightUse) -> Precision,
+) -> Result<Prepared, CompileError> {
     let model = Model { graph: fold::orient(&model), ..model };
     let folding = Folding::of(&model);
     let mut stored = StoredWeights::new(&model, &folding);
-    let uses = stored.collect();
+    let uses = stored.collect()?;
     let precisions: Vec<Precision> =
         stored.weights.iter().zip(&uses).map(|(w, uses)| choose(w, narrow, uses, precision_of)).collect();
     let StoredWeights { mut weights, mut recipes, mut index, .. } = stored;
@@ -118,7 +126,7 @@ pub fn prepare(model: Model, narrow: bool, precision_of: &dyn Fn(&WeightUse) -> 
     let precisions: Vec<Precision> = order.iter().map(|i| precisions[*i]).collect();
     index.values_mut().for_each(|i| *i = place[*i as usize]);
     let graph = Emitter::new(&model.graph, &folding, &index, &weights, &precisions).run();
-    Prepared { model: Model { graph, weights, ..model }, recipes, precisions }
+    Ok(Prepared { model: Model { graph, weights, ..model }, recipes, precisions })
 }
 
 /// The precision of a weight with these uses.
@@ -170,7 +178,7 @@ impl<'a> StoredWeights<'a> {
     }
 
     /// Finds all weights; gives the uses of each.
-    fn collect(&mut self) -> Vec<Vec<WeightUse>> {
+    fn collect(&mut self) -> Result<Vec<Vec<WeightUse>>, CompileError> {
         let mut uses: Vec<Vec<WeightUse>> = Vec::new();
         let mut add = |index: u32, weight_use: WeightUse| {
             uses.resize_with(uses.len().max(index as usize + 1), Vec::new);
@@ -181,17 +189,17 @@ impl<'a> StoredWeights<'a> {
             let user = graph.node(id);
             for (operand, root) in user.inputs.iter().enumerate() {
                 if self.folding.is_root(*root) {
-                    let index = self.store(*root);
+                    let index = self.store(*root)?;
                     let quantizable = self.weights[index as usize].shape.len() == 2 && reads_rows(&user.op, operand);
                     add(index, self.describe(index, *root, user, quantizable));
                 }
             }
         }
         for root in graph.outputs.values().filter(|id| self.folding.is_root(**id)) {
-            let index = self.store(*root);
+            let index = self.store(*root)?;
             add(index, self.describe(index, *root, graph.node(*root), false));
         }
-        uses
+        Ok(uses)
     }
 
     fn describe(&self, index: u32, root: NodeId, user: &Node, quantizable: bool) -> WeightUse {
@@ -211,32 +219,31 @@ impl<'a> StoredWeights<'a> {
     }
 
     /// The index of the stored weight that a root is.
-    fn store(&mut self, root: NodeId) -> u32 {
+    fn store(&mut self, root: NodeId) -> Result<u32, CompileError> {
         let root = self.folding.canonical(root);
         if let Some(index) = self.index.get(&root) {
-            return *index;
+            return Ok(*index);
         }
         let node = self.model.graph.node(root);
-        let (name, source, component, recipe) = match &node.op {
-            Op::Weight(w) => {
-                let Weight { name, source, component, .. } = &self.model.weights[*w as usize];
-                (name.clone(), source.clone(), *component, Recipe::Direct(source.clone()))
-            }
-            _ => {
-                let computed = self.folding.expression(self.model, root);
-                let sources: Vec<&str> = computed.weights.iter().map(|w| w.source.as_str()).collect();
-                // Of weights from several components, the first decides.
-                let component = computed.weights.first().map_or(0, |w| w.component);
-                (node.path.clone(), sources.join(" + "), component, Recipe::Computed(computed))
-            }
+        let (name, source, component, recipe) = if let Op::Weight(w) = node.op {
+            let Weight { name, source, component, .. } = &self.model.weights[w as usize];
+            (name.clone(), source.clone(), *component, Recipe::Direct(source.clone()))
+        } else {
+            let computed = self.folding.expression(self.model, root);
+            let sources: Vec<&str> = computed.weights.iter().map(|w| w.source.as_str()).collect();
+            // Of weights from several components, the first decides.
+            let component = computed.weights.first().map_or(0, |w| w.component);
+            (node.path.clone(), sources.join(" + "), component, Recipe::Computed(computed))
         };
         let index = self.weights.len() as u32;
-        let shape = node.shape.iter().map(|d| d.as_const().unwrap_or(0) as u64).collect();
+        let size = |d: &Dim| d.as_const().and_then(|n| u64::try_from(n).ok());
+        let shape: Option<Vec<u64>> = node.shape.iter().map(size).collect();
+        let shape = shape.ok_or_else(|| CompileError::unlowered(node, "constant shape, but is a weight"))?;
         let name = self.unique(name);
         self.weights.push(Weight { name, source, shape, component });
         self.recipes.push(recipe);
         self.index.insert(root, index);
-        index
+        Ok(index)
     }
 
     /// A name that no other stored weight has.

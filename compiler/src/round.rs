@@ -7,12 +7,11 @@ use gristmill_graph::{Graph, Node, NodeId, Op, Precision};
 /// The graph with [`Op::RoundBlocks`] between every product with a quantized weight and its activations. Products of
 /// one value share it.
 pub fn round_activations(graph: &Graph, precisions: &[Precision]) -> Graph {
-    let quantized = |id: &NodeId| match graph.node(*id).op {
-        Op::Dequantize => match graph.node(graph.node(*id).inputs[0]).op {
-            Op::Weight(w) => matches!(precisions.get(w as usize), Some(Precision::Quant(_))),
-            _ => false,
-        },
-        _ => false,
+    let quantized = |id: &NodeId| {
+        let node = graph.node(*id);
+        node.op == Op::Dequantize
+            && matches!(graph.node(node.inputs[0]).op,
+                Op::Weight(w) if matches!(precisions.get(w as usize), Some(Precision::Quant(_))))
     };
     let mut out = Graph { nodes: Vec::with_capacity(graph.nodes.len()), ..graph.clone() };
     let mut moved: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
@@ -21,10 +20,12 @@ pub fn round_activations(graph: &Graph, precisions: &[Precision]) -> Graph {
         let mut node = graph.node(id).clone();
         let operands = node.inputs.clone();
         node.inputs = operands.iter().map(|i| moved[i.index()]).collect();
-        let products = match node.op {
-            Op::MatMul { transpose_b: true } => &operands[1..2],
-            Op::Linear { weights, .. } => &operands[1..=usize::from(weights)],
-            _ => &[],
+        let products = if let Op::Linear { weights, .. } = node.op {
+            &operands[1..=usize::from(weights)]
+        } else if let (Op::MatMul { transpose_b: true }, [_, b]) = (&node.op, operands.as_slice()) {
+            std::slice::from_ref(b)
+        } else {
+            &[]
         };
         if !products.is_empty() && products.iter().all(quantized) {
             let x = operands[0];

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use gristmill_graph::tensor::Data;
 use gristmill_graph::{Bindings, DType, Dim, Graph, Tensor};
 use gristmill_kernel::{Kernel, interp};
 
@@ -83,13 +84,16 @@ impl<'a> Session<'a> {
         bindings: &Bindings,
         execute: &mut Execute<'_>,
     ) -> Result<BTreeMap<String, Tensor>, String> {
-        let mut symbols: BTreeMap<String, u32> =
-            bindings.iter().map(|(k, v)| (k.clone(), u32::try_from(*v).unwrap_or(0))).collect();
+        let size = |(k, v): (&String, &i64)| match u32::try_from(*v) {
+            Ok(v) => Ok((k.clone(), v)),
+            Err(_) => Err(format!("`{k}` is {v}, which is no size")),
+        };
+        let mut symbols: BTreeMap<String, u32> = bindings.iter().map(size).collect::<Result<_, _>>()?;
         symbols.insert(CAPACITY.into(), self.capacity);
         let mut memory: BTreeMap<Place, Vec<u32>> = BTreeMap::new();
         for (i, input) in self.setting.model.inputs.iter().enumerate() {
             if let Some(tensor) = inputs.get(&input.name) {
-                memory.insert(Place::Input(i as u32), words(tensor));
+                memory.insert(Place::Input(i as u32), words(&input.name, tensor)?);
             }
         }
         for (i, name) in outputs.iter().enumerate() {
@@ -112,9 +116,11 @@ impl<'a> Session<'a> {
             let shape: Vec<usize> = node
                 .shape
                 .iter()
-                .map(|d| d.eval(bindings).and_then(|v| usize::try_from(v).ok()).unwrap_or(0))
-                .collect();
-            let data = memory.remove(&Place::Output(i as u32)).unwrap_or_default();
+                .map(|d| {
+                    d.eval(bindings).and_then(|v| usize::try_from(v).ok()).ok_or_else(|| format!("{d} has no value"))
+                })
+                .collect::<Result<_, _>>()?;
+            let data = memory.remove(&Place::Output(i as u32)).ok_or_else(|| format!("output `{name}` is missing"))?;
             let tensor = match node.dtype {
                 DType::F32 => Tensor::f32(&shape, data.into_iter().map(f32::from_bits).collect()),
                 _ => Tensor::i32(&shape, data.into_iter().map(|w| w as i32).collect()),
@@ -165,10 +171,10 @@ fn count(shape: &[Dim], bindings: &Bindings) -> Result<usize, String> {
     usize::try_from(elements).map_err(|_| "a size is negative".to_string())
 }
 
-fn words(tensor: &Tensor) -> Vec<u32> {
-    match (tensor.as_f32(), tensor.as_i32()) {
-        (Some(data), _) => data.iter().map(|x| x.to_bits()).collect(),
-        (_, Some(data)) => data.iter().map(|x| *x as u32).collect(),
-        _ => Vec::new(),
+fn words(name: &str, tensor: &Tensor) -> Result<Vec<u32>, String> {
+    match &tensor.data {
+        Data::F32(data) => Ok(data.iter().map(|x| x.to_bits()).collect()),
+        Data::I32(data) => Ok(data.iter().map(|x| *x as u32).collect()),
+        Data::Bool(_) => Err(format!("input `{name}`: expected f32 or i32, found bool")),
     }
 }

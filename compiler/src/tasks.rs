@@ -85,10 +85,7 @@ fn marks_times(model: &Model) -> bool {
 fn heard(model: &Model, sounds: bundle::Sounds, name: &str, all: &[EntryPlan]) -> Result<bundle::Heard, CompileError> {
     let entry = index(all.iter().position(|plan| plan.name == *name), name)?;
     let graph = model.entry_graph(&model.entries[all[entry as usize].entry], false);
-    let mut inputs = graph.nodes.iter().filter_map(|node| match node.op {
-        Op::Input(input) => Some(input),
-        _ => None,
-    });
+    let mut inputs = graph.nodes.iter().filter_map(|node| if let Op::Input(i) = node.op { Some(i) } else { None });
     let input = inputs.next().ok_or_else(|| {
         CompileError::Config(format!("the entry `{name}` takes no input, but recordings are to go through it"))
     })?;

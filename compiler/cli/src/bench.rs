@@ -201,9 +201,9 @@ fn tables(bundle: &Bundle) -> Outcome<Vec<String>> {
     let nodes = &model.graph.nodes;
     let used_by = |index: usize| nodes.iter().filter(move |n| n.inputs.iter().any(|i| i.index() == index));
     let table = |index: usize| used_by(index).all(|n| n.op == Op::Gather) && used_by(index).next().is_some();
-    let weights = nodes.iter().enumerate().filter_map(|(i, n)| match n.op {
-        Op::Weight(w) if table(i) => model.weights.get(w as usize),
-        _ => None,
+    let weights = nodes.iter().enumerate().filter_map(|(i, n)| {
+        let Op::Weight(w) = n.op else { return None };
+        model.weights.get(w as usize).filter(|_| table(i))
     });
     Ok(weights.map(|w| w.name.clone()).collect())
 }

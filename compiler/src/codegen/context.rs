@@ -81,20 +81,29 @@ pub struct Lowering<'a> {
 }
 
 impl<'a> Lowering<'a> {
+    /// The length of the last axis; a scalar is a row of one.
+    pub fn width(&self, id: NodeId) -> Dim {
+        self.graph.node(id).shape.last().cloned().unwrap_or_else(|| Dim::constant(1))
+    }
+
     /// Where a node's value lies, if it is in memory. The node that is being computed is memory, too: its
     /// kernel writes there and never reads it.
     pub fn place(&self, id: NodeId) -> Option<Place> {
         let node = self.graph.node(id);
-        match &node.op {
-            Op::Weight(w) => Some(Place::Tensor(*w)),
-            Op::Dequantize => self.place(node.inputs[0]),
-            Op::Input(i) => Some(Place::Input(*i)),
-            Op::StateAppend(s) | Op::StateKeep(s) | Op::StateRead(s) => Some(Place::State(*s)),
-            _ if self.partition.stored[id.index()] => {
-                Some(self.outputs.get(&id).map_or(Place::Value(id), |o| Place::Output(*o)))
-            }
-            _ => None,
+        if let Some(state) = node.op.state() {
+            return Some(Place::State(state));
         }
+        if let Op::Weight(w) = node.op {
+            return Some(Place::Tensor(w));
+        }
+        if let Op::Input(i) = node.op {
+            return Some(Place::Input(i));
+        }
+        if node.op == Op::Dequantize {
+            return self.place(node.inputs[0]);
+        }
+        let stored = || self.outputs.get(&id).map_or(Place::Value(id), |o| Place::Output(*o));
+        self.partition.stored[id.index()].then(stored)
     }
 
     /// How the memory at `place` holds the elements of `id`.

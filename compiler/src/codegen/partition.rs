@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use gristmill_graph::{Graph, NodeId, Op, Unary};
+use gristmill_graph::{Graph, NodeId, Op, Role};
 
 /// Inlined expressions larger than this are cut: shaders stay readable and compile fast.
 const MAX_INLINE: usize = 48;
@@ -22,48 +22,14 @@ pub struct Partition {
     pub root: Vec<Option<NodeId>>,
 }
 
-/// Whether a node gets a kernel of its own whatever its surroundings are.
-pub fn is_anchor(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::Linear { .. }
-            | Op::MatMul { .. }
-            | Op::Norm { .. }
-            | Op::Softmax
-            | Op::RoundBlocks
-            | Op::Attention { .. }
-            | Op::Reduce { .. }
-            | Op::ArgMax
-            | Op::TopK { .. }
-            | Op::StateAppend(_)
-            | Op::StateKeep(_)
-    )
-}
-
-/// Operands that an anchor reads many times or in vectors: they must be memory, seen through views at most.
-fn direct_operands(op: &Op) -> usize {
-    match op {
-        Op::Linear { .. } | Op::Norm { .. } | Op::Softmax | Op::TopK { .. } => 1,
-        Op::MatMul { .. } => 2,
-        Op::Attention { .. } => 3,
-        _ => 0,
-    }
-}
-
+/// Whether a value is there without a kernel that computes it: memory, or what follows from nothing.
 fn is_leaf(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::Input(_) | Op::Weight(_) | Op::StateRead(_) | Op::Const(_) | Op::Iota(_) | Op::Size(_) | Op::Table(_)
-    )
+    *op != Op::Dequantize && matches!(op.traits().role, Role::Given | Role::Constant)
 }
 
-fn is_expensive(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::Unary(
-            Unary::Exp | Unary::Log | Unary::Tanh | Unary::Erf | Unary::Sin | Unary::Cos | Unary::Sqrt | Unary::Rsqrt
-        ) | Op::Binary(gristmill_graph::Binary::Pow)
-    )
+/// Whether a value follows from nothing, but has one element or more per position, so that it can be memory.
+fn is_counter(op: &Op) -> bool {
+    matches!(op, Op::Iota(_) | Op::Size(_))
 }
 
 /// What lies below a chain of views.
@@ -85,7 +51,7 @@ pub fn partition(graph: &Graph, buffers: usize) -> Partition {
     let mut stored: Vec<bool> = graph.ids().map(|id| is_output[id.index()]).collect();
     let mut root = vec![None; graph.nodes.len()];
     for id in graph.ids() {
-        if is_anchor(&graph.node(id).op) {
+        if graph.node(id).op.is_anchor() {
             let end = layout_root(graph, &users, &is_output, id);
             root[id.index()] = Some(end);
             stored[end.index()] = true;
@@ -93,9 +59,9 @@ pub fn partition(graph: &Graph, buffers: usize) -> Partition {
     }
     for id in graph.ids() {
         let node = graph.node(id);
-        for operand in node.inputs.iter().take(direct_operands(&node.op)) {
+        for operand in node.inputs.iter().take(node.op.anchor().map_or(0, |a| a.direct)) {
             let base = strip_views(graph, *operand);
-            if !is_leaf(&graph.node(base).op) || matches!(graph.node(base).op, Op::Iota(_) | Op::Size(_)) {
+            if !is_leaf(&graph.node(base).op) || is_counter(&graph.node(base).op) {
                 stored[base.index()] = true;
             }
         }
@@ -107,7 +73,7 @@ pub fn partition(graph: &Graph, buffers: usize) -> Partition {
             stored[id.index()] = end == id;
         }
         if is_leaf(&graph.node(id).op) && !is_output[id.index()] {
-            stored[id.index()] = matches!(graph.node(id).op, Op::Iota(_) | Op::Size(_)) && stored[id.index()];
+            stored[id.index()] = is_counter(&graph.node(id).op) && stored[id.index()];
         }
     }
     cut_wide(graph, &root, &mut stored, buffers);
@@ -118,7 +84,7 @@ pub fn partition(graph: &Graph, buffers: usize) -> Partition {
 fn layout_root(graph: &Graph, users: &[Vec<NodeId>], is_output: &[bool], anchor: NodeId) -> NodeId {
     let mut at = anchor;
     // States and packed bytes have layouts of their own.
-    if matches!(graph.node(anchor).op, Op::StateAppend(_) | Op::StateKeep(_) | Op::RoundBlocks) {
+    if graph.node(anchor).op.anchor().is_some_and(|a| a.own_layout) {
         return at;
     }
     while !is_output[at.index()] {
@@ -146,11 +112,12 @@ fn joins_products(graph: &Graph, users: &[Vec<NodeId>], is_output: &[bool], id: 
 fn cut_wide(graph: &Graph, root: &[Option<NodeId>], stored: &mut [bool], buffers: usize) {
     // What a node reads when it is computed in place.
     let mut reads: Vec<BTreeSet<NodeId>> = vec![BTreeSet::new(); graph.nodes.len()];
-    let memory = |id: NodeId| match graph.node(id).op {
-        Op::Input(_) | Op::Weight(_) => Some(id),
-        Op::StateAppend(_) | Op::StateKeep(_) | Op::StateRead(_) => Some(id),
-        Op::Dequantize => Some(graph.node(id).inputs[0]),
-        _ => root[id.index()],
+    let memory = |id: NodeId| {
+        let node = graph.node(id);
+        if node.op == Op::Dequantize {
+            return Some(node.inputs[0]);
+        }
+        if node.op.is_given() || node.op.state().is_some() { Some(id) } else { root[id.index()] }
     };
     for id in graph.ids() {
         loop {
@@ -182,12 +149,12 @@ fn cut_expensive(graph: &Graph, users: &[Vec<NodeId>], stored: &mut [bool]) {
     for id in graph.ids() {
         let node = graph.node(id);
         let i = id.index();
-        if is_anchor(&node.op) || is_leaf(&node.op) {
+        if node.op.is_anchor() || is_leaf(&node.op) {
             continue;
         }
         let parts = || node.inputs.iter().filter(|p| !stored[p.index()]);
         size[i] = 1 + parts().map(|p| size[p.index()]).sum::<usize>();
-        costly[i] = is_expensive(&node.op) || parts().any(|p| costly[p.index()]);
+        costly[i] = node.op.traits().role == Role::Elementwise { costly: true } || parts().any(|p| costly[p.index()]);
         let distinct = {
             let mut u = users[i].clone();
             u.dedup();
@@ -215,7 +182,7 @@ fn crosses_kernels(graph: &Graph, users: &[Vec<NodeId>], id: NodeId) -> bool {
             continue;
         }
         let next = &users[u.index()];
-        if is_anchor(&graph.node(u).op) || next.is_empty() {
+        if graph.node(u).op.is_anchor() || next.is_empty() {
             ends.push(u);
             if ends.len() > 1 {
                 return true;

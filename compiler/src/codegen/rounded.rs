@@ -19,7 +19,9 @@ pub const BLOCK: u32 = ROUND_BLOCK as u32;
 
 /// Bytes of rows of this shape.
 pub fn size(shape: &[Dim]) -> Dim {
-    let columns = shape.last().and_then(Dim::as_const).unwrap_or(0);
-    let rows = numel(&shape[..shape.len().saturating_sub(1)]);
-    &rows * &Dim::constant((columns as u64).div_ceil(u64::from(CHUNK)) as i64 * i64::from(VECTORS) * 16)
+    let one = Dim::constant(1);
+    let (columns, rows) = shape.split_last().unwrap_or((&one, &[]));
+    // The divisor is not zero, so there is a quotient.
+    let chunks = columns.ceil_div(i64::from(CHUNK)).unwrap_or_else(|| columns.clone());
+    &(&numel(rows) * &chunks) * &Dim::constant(i64::from(VECTORS) * 16)
 }

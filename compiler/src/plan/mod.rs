@@ -15,10 +15,10 @@ use memory::{Life, Resident, resident};
 /// Bytes of a value in scratch memory.
 pub fn bytes(graph: &Graph, id: NodeId) -> Dim {
     let node = graph.node(id);
-    match node.op {
-        Op::RoundBlocks => rounded::size(&node.shape),
-        _ => &numel(&node.shape) * &Dim::constant(4),
+    if node.op == Op::RoundBlocks {
+        return rounded::size(&node.shape);
     }
+    &numel(&node.shape) * &Dim::constant(4)
 }
 
 /// Assembles the program of an entry.

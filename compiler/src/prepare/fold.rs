@@ -65,21 +65,18 @@ fn constants(graph: &Graph) -> Vec<Kind> {
     let mut kinds: Vec<Kind> = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
         let fixed = node.shape.iter().all(|d| d.as_const().is_some());
-        let kind = match &node.op {
-            _ if !fixed => Kind::Variable,
-            Op::Input(_) | Op::Dequantize => Kind::Variable,
-            Op::StateAppend(_) | Op::StateKeep(_) | Op::StateRead(_) => Kind::Variable,
-            Op::Weight(_) => Kind::Weighted,
-            Op::Size(d) if d.as_const().is_none() => Kind::Variable,
-            Op::Slice { start, .. } if start.as_const().is_none() => Kind::Variable,
-            _ => {
-                let inputs = || node.inputs.iter().map(|i| kinds[i.index()]);
-                match (inputs().any(|k| k == Kind::Variable), inputs().any(|k| k == Kind::Weighted)) {
-                    (true, _) => Kind::Variable,
-                    (false, true) => Kind::Weighted,
-                    (false, false) => Kind::Constant,
-                }
-            }
+        let sized = node.op.dims().iter().all(|d| d.as_const().is_some());
+        let inputs = || node.inputs.iter().map(|i| kinds[i.index()]);
+        let kind = if !fixed || !sized || node.op.state().is_some() {
+            Kind::Variable
+        } else if let Op::Weight(_) = node.op {
+            Kind::Weighted
+        } else if node.op.is_given() || inputs().any(|k| k == Kind::Variable) {
+            Kind::Variable
+        } else if inputs().any(|k| k == Kind::Weighted) {
+            Kind::Weighted
+        } else {
+            Kind::Constant
         };
         kinds.push(kind);
     }
@@ -170,12 +167,9 @@ fn is_worth_storing(graph: &Graph, id: NodeId) -> bool {
     let node = graph.node(id);
     let grows = |input: &NodeId| elements(&node.shape) > elements(&graph.node(*input).shape);
     let vector = |input: &NodeId| graph.node(*input).shape.len() <= 1 && matches!(graph.node(*input).op, Op::Weight(_));
-    node.dtype == DType::F32
-        && match &node.op {
-            Op::Broadcast(_) => !node.inputs.iter().any(grows),
-            Op::Reshape(_) => !node.inputs.iter().any(vector),
-            _ => true,
-        }
+    let repeats = matches!(node.op, Op::Broadcast(_)) && node.inputs.iter().any(grows);
+    let reshapes = matches!(node.op, Op::Reshape(_)) && node.inputs.iter().any(vector);
+    node.dtype == DType::F32 && !repeats && !reshapes
 }
 
 /// Whether a constant that depends on no weight should be one nevertheless: what is left of many numbers, which it would
@@ -201,12 +195,11 @@ fn canonical(model: &Model, kinds: &[Kind]) -> Vec<NodeId> {
             result.push(id);
             continue;
         }
-        let op = match &node.op {
-            Op::Weight(w) => {
-                let weight = &model.weights[*w as usize];
-                Op::Weight(*tensors.entry((&weight.source, &weight.shape)).or_insert(*w))
-            }
-            other => other.clone(),
+        let op = if let Op::Weight(w) = node.op {
+            let weight = &model.weights[w as usize];
+            Op::Weight(*tensors.entry((&weight.source, &weight.shape)).or_insert(w))
+        } else {
+            node.op.clone()
         };
         let inputs = node.inputs.iter().map(|i| result[i.index()]).collect();
         result.push(*first.entry((op, inputs)).or_insert(id));

@@ -165,36 +165,36 @@ impl<'a> Splitter<'a> {
 
     fn value(&mut self, id: NodeId, node: &Node) -> Result<Value, CompileError> {
         let inputs = node.inputs.as_slice();
-        match &node.op {
-            Op::Weight(w) => return Ok(self.weight(node, *w as usize)),
-            Op::Dequantize => {
-                if let Value::Rows(weight, nodes) = &self.values[inputs[0].index()] {
-                    let (weight, nodes) = (*weight, nodes.clone());
-                    let nodes = self.each(weight, &nodes, |s, part, rows| s.part_of(node, rows, &[part]))?;
-                    return Ok(Value::Rows(weight, nodes));
-                }
-            }
-            // Axis 0 of a stack of matrices is not an axis of their rows.
-            Op::MatMul { transpose_b: true } if self.model.graph.node(inputs[1]).shape.len() == 2 => {
-                if let Some((weight, nodes)) = self.rows(inputs[1]) {
-                    self.follow(id);
-                    let x = self.whole(inputs[0], node)?;
-                    let nodes = self.each(weight, &nodes, |s, part, rows| s.part_of(node, rows, &[x, part]))?;
-                    return Ok(Value::Columns(Pieces { borders: self.borders(weight), nodes }, None));
-                }
-            }
-            Op::Gather => {
-                if let Some((weight, nodes)) = self.rows(inputs[0]) {
-                    let indices = self.whole(inputs[1], node)?;
-                    return self.choose(node, weight, &nodes, indices).map(Value::Whole);
-                }
-            }
-            op if op.is_elementwise() => {
-                if let Some(borders) = self.common_borders(node) {
-                    return self.by_columns(node, borders);
-                }
-            }
-            _ => {}
+        if let Op::Weight(w) = node.op {
+            return Ok(self.weight(node, w as usize));
+        }
+        if node.op == Op::Dequantize
+            && let Value::Rows(weight, nodes) = &self.values[inputs[0].index()]
+        {
+            let (weight, nodes) = (*weight, nodes.clone());
+            let nodes = self.each(weight, &nodes, |s, part, rows| s.part_of(node, rows, &[part]))?;
+            return Ok(Value::Rows(weight, nodes));
+        }
+        // Axis 0 of a stack of matrices is not an axis of their rows.
+        if node.op == (Op::MatMul { transpose_b: true })
+            && self.model.graph.node(inputs[1]).shape.len() == 2
+            && let Some((weight, nodes)) = self.rows(inputs[1])
+        {
+            self.follow(id);
+            let x = self.whole(inputs[0], node)?;
+            let nodes = self.each(weight, &nodes, |s, part, rows| s.part_of(node, rows, &[x, part]))?;
+            return Ok(Value::Columns(Pieces { borders: self.borders(weight), nodes }, None));
+        }
+        if node.op == Op::Gather
+            && let Some((weight, nodes)) = self.rows(inputs[0])
+        {
+            let indices = self.whole(inputs[1], node)?;
+            return self.choose(node, weight, &nodes, indices).map(Value::Whole);
+        }
+        if node.op.is_elementwise()
+            && let Some(borders) = self.common_borders(node)
+        {
+            return self.by_columns(node, borders);
         }
         let inputs = inputs.iter().map(|id| self.whole(*id, node)).collect::<Result<Vec<_>, _>>()?;
         self.nodes.push(Node { inputs, ..node.clone() });

@@ -38,7 +38,7 @@ impl Draft {
     /// Prepares, and checks that the types of the result are what inference says.
     pub(super) fn prepare(self, precision: &str) -> Prepared {
         let precision: Precision = precision.parse().unwrap();
-        checked(prepare(self.0, false, &|_| precision))
+        checked(prepare(self.0, false, &|_| precision).unwrap())
     }
 }
 
@@ -198,10 +198,13 @@ fn the_widest_demand_counts_and_authors_come_before_policies() {
     draft.0.graph.nodes[c.index()].precision = Some("q3.g64".parse().unwrap());
     draft.output("c", c);
     let seen = std::cell::RefCell::new(Vec::new());
-    let prepared = checked(prepare(draft.0, false, &|u| {
-        seen.borrow_mut().push((u.weight.clone(), u.role.clone(), u.layer, u.quantizable));
-        if u.layer == Some(3) { "q4.g64".parse().unwrap() } else { "q4.g32".parse().unwrap() }
-    }));
+    let prepared = checked(
+        prepare(draft.0, false, &|u| {
+            seen.borrow_mut().push((u.weight.clone(), u.role.clone(), u.layer, u.quantizable));
+            if u.layer == Some(3) { "q4.g64".parse().unwrap() } else { "q4.g32".parse().unwrap() }
+        })
+        .unwrap(),
+    );
     let expected =
         [("w".to_string(), Some("first".to_string()), Some(3), true), ("w".to_string(), None, Some(4), true)];
     assert_eq!(seen.into_inner(), expected);
@@ -221,7 +224,7 @@ fn padding_may_make_f16_the_smaller_form() {
         draft.output("y", y);
         let precision = |narrow| {
             let q4 = QuantSpec { bits: 4, group: 32, asymmetric: false };
-            prepare(draft.0.clone(), narrow, &|_| Precision::Quant(q4)).precisions[0].to_string()
+            prepare(draft.0.clone(), narrow, &|_| Precision::Quant(q4)).unwrap().precisions[0].to_string()
         };
         assert_eq!(precision(false), expected, "{shape:?}");
         assert_eq!(precision(true), "q4.g32", "{shape:?}: asked for nevertheless");

@@ -138,13 +138,17 @@ impl Expression<'_> {
         }
         let mut parts = parts.into_iter();
         let mut part = || parts.next();
-        match op {
-            Op::Unary(u) => Some(Scalar::Unary(*u, part()?)),
-            Op::Binary(b) => Some(Scalar::Binary(*b, part()?, part()?)),
-            Op::Select => Some(Scalar::Select(part()?, part()?, part()?)),
-            Op::Cast(to) => Some(Scalar::Cast(*to, part()?)),
-            _ => None,
+        if let Op::Unary(u) = op {
+            return Some(Scalar::Unary(*u, part()?));
         }
+        if let Op::Binary(b) = op {
+            return Some(Scalar::Binary(*b, part()?, part()?));
+        }
+        if let Op::Cast(to) = op {
+            return Some(Scalar::Cast(*to, part()?));
+        }
+        // Anything else stays outside of the expression.
+        if *op == Op::Select { Some(Scalar::Select(part()?, part()?, part()?)) } else { None }
     }
 
     fn operand(&mut self, id: Id) -> Option<Scalar> {

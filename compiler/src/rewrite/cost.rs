@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use egg::Id;
-use gristmill_graph::{Binary, Bindings, Dim, Op, Precision, Scalar, Unary, numel};
+use gristmill_graph::{Binary, Bindings, Dim, Op, Precision, Work, numel};
 use serde::{Deserialize, Serialize};
 
 use super::body::{Head, Origin, Term, Type};
@@ -81,23 +81,15 @@ impl CostModel {
             }
             Head::Op(op) => op,
         };
-        let flops = match op {
-            Op::Const(_) => return 0.0,
-            Op::Input(_) | Op::Weight(_) | Op::Table(_) | Op::Iota(_) | Op::Size(_) | Op::Dequantize => {
-                return TERM_US;
-            }
-            op if op.is_view() => return TERM_US,
+        let (traits, constant) = (op.traits(), matches!(op, Op::Const(_)));
+        let flops = match traits.work {
+            Work::None => return if constant { 0.0 } else { TERM_US },
             // A scalar is computed again wherever it is read.
-            op if op.is_elementwise() && result.shape.is_empty() => return TERM_US * weight(op),
-            Op::Reduce { .. } | Op::ArgMax | Op::TopK { .. } => operands.first().map_or(0.0, |o| self.elements(o.0)),
-            Op::Softmax => 20.0 * elements,
-            Op::Norm { .. } => 8.0 * elements,
-            Op::MatMul { .. } => 2.0 * elements * self.inner(operands),
-            Op::Linear { weights, epilogue } => {
-                elements * (2.0 * f64::from(*weights) * self.inner(operands) + scalar_weight(epilogue))
-            }
-            Op::Attention { score } => self.attention(score, operands),
-            op => elements * weight(op),
+            Work::PerResult(flops) if op.is_elementwise() && result.shape.is_empty() => return TERM_US * flops,
+            Work::PerResult(flops) => elements * flops,
+            Work::PerOperand(flops) => flops * operands.first().map_or(0.0, |o| self.elements(o.0)),
+            Work::Products { count, then } => elements * (2.0 * count * self.inner(operands) + then),
+            Work::Attention { score } => self.attention(score, operands),
         };
         // The same operand twice is read once.
         let mut seen: Vec<Id> = Vec::new();
@@ -120,51 +112,12 @@ impl CostModel {
         operands.first().and_then(|(ty, _)| ty.shape.last()).map_or(0.0, |d| self.dim(d))
     }
 
-    fn attention(&self, score: &Scalar, operands: &[(&Type, Option<Origin>)]) -> f64 {
+    fn attention(&self, score: f64, operands: &[(&Type, Option<Origin>)]) -> f64 {
         let last = |i: usize, back: usize| {
             let shape = operands.get(i).map(|(ty, _)| &ty.shape);
             shape.and_then(|s| s.get(s.len().checked_sub(back)?)).map_or(0.0, |d| self.dim(d))
         };
         let queries = operands.first().map_or(0.0, |(ty, _)| self.elements(ty)) / last(0, 1).max(1.0);
-        queries * last(1, 2) * (2.0 * last(0, 1) + 2.0 * last(2, 1) + 20.0 + scalar_weight(score))
+        queries * last(1, 2) * (2.0 * last(0, 1) + 2.0 * last(2, 1) + 20.0 + score)
     }
-}
-
-/// Instructions for one element, roughly.
-fn weight(op: &Op) -> f64 {
-    match op {
-        Op::Unary(u) => unary_weight(*u),
-        Op::Binary(b) => binary_weight(*b),
-        _ => 1.0,
-    }
-}
-
-fn unary_weight(op: Unary) -> f64 {
-    match op {
-        Unary::Neg | Unary::Abs | Unary::Floor | Unary::Not => 1.0,
-        Unary::Erf => 16.0,
-        Unary::Tanh => 8.0,
-        _ => 4.0,
-    }
-}
-
-fn binary_weight(op: Binary) -> f64 {
-    match op {
-        Binary::Pow => 16.0,
-        Binary::Div | Binary::Rem => 4.0,
-        _ => 1.0,
-    }
-}
-
-fn scalar_weight(scalar: &Scalar) -> f64 {
-    let mut sum = 0.0;
-    scalar.visit(&mut |s| {
-        sum += match s {
-            Scalar::Acc(_) | Scalar::Arg(_) | Scalar::Lit(_) => 0.0,
-            Scalar::Unary(u, _) => unary_weight(*u),
-            Scalar::Binary(b, ..) => binary_weight(*b),
-            Scalar::Select(..) | Scalar::Cast(..) => 1.0,
-        }
-    });
-    sum
 }

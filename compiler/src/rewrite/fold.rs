@@ -1,5 +1,6 @@
 //! Values of constant expressions.
 
+use gristmill_graph::scalar::Meaning;
 use gristmill_graph::{Binary, DType, Literal, Op, Unary};
 
 /// The value of all elements of the result, if it is one constant for these operand values.
@@ -7,20 +8,28 @@ use gristmill_graph::{Binary, DType, Literal, Op, Unary};
 /// Nothing is folded whose result might differ from what the evaluator computes: no overflow, no `Erf`, no NaN.
 pub(super) fn uniform(op: &Op, operands: &[Option<Literal>]) -> Option<Literal> {
     let operand = |i: usize| operands.get(i).copied().flatten();
-    match op {
-        Op::Const(value) => Some(*value),
-        Op::Size(dim) => i32::try_from(dim.as_const()?).ok().map(Literal::I32),
-        op if op.is_view() => operand(0),
-        Op::Unary(u) => unary(*u, operand(0)?),
-        Op::Binary(b) => binary(*b, operand(0)?, operand(1)?),
-        Op::Cast(to) => cast(*to, operand(0)?),
-        Op::Select => match operand(0)? {
-            Literal::Bool(true) => operand(1),
-            Literal::Bool(false) => operand(2),
-            _ => None,
-        },
-        _ => None,
+    if let Op::Const(value) = op {
+        return Some(*value);
     }
+    if let Op::Size(dim) = op {
+        return i32::try_from(dim.as_const()?).ok().map(Literal::I32);
+    }
+    if let Op::Unary(u) = op {
+        return unary(*u, operand(0)?);
+    }
+    if let Op::Binary(b) = op {
+        return binary(*b, operand(0)?, operand(1)?);
+    }
+    if let Op::Cast(to) = op {
+        return cast(*to, operand(0)?);
+    }
+    if *op == Op::Select {
+        return match operand(0)? {
+            Literal::Bool(chosen) => operand(if chosen { 1 } else { 2 }),
+            Literal::F32(_) | Literal::I32(_) => None,
+        };
+    }
+    if op.is_view() { operand(0) } else { None }
 }
 
 fn number(value: f32) -> Option<Literal> {
@@ -28,46 +37,30 @@ fn number(value: f32) -> Option<Literal> {
 }
 
 fn unary(op: Unary, x: Literal) -> Option<Literal> {
-    match (op, x) {
-        (Unary::Neg, Literal::F32(x)) => number(-x.get()),
-        (Unary::Abs, Literal::F32(x)) => number(x.get().abs()),
-        (Unary::Sqrt, Literal::F32(x)) => number(x.get().sqrt()),
-        (Unary::Rsqrt, Literal::F32(x)) => number(1.0 / x.get().sqrt()),
-        (Unary::Recip, Literal::F32(x)) => number(1.0 / x.get()),
-        (Unary::Floor, Literal::F32(x)) => number(x.get().floor()),
-        (Unary::Neg, Literal::I32(x)) => x.checked_neg().map(Literal::I32),
-        (Unary::Abs, Literal::I32(x)) => x.checked_abs().map(Literal::I32),
-        (Unary::Not, Literal::Bool(x)) => Some(Literal::Bool(!x)),
-        _ => None,
+    let row = op.row();
+    match x {
+        Literal::F32(x) => number((row.f32.filter(|f| f.exact)?.single)(x.get())),
+        Literal::Bool(x) => row.bool.map(|f| Literal::Bool(f(x))),
+        // Only these two take integers, and one of them overflows.
+        Literal::I32(x) if op == Unary::Neg => x.checked_neg().map(Literal::I32),
+        Literal::I32(x) if op == Unary::Abs => x.checked_abs().map(Literal::I32),
+        Literal::I32(_) => None,
     }
 }
 
 fn binary(op: Binary, a: Literal, b: Literal) -> Option<Literal> {
-    match (a, b) {
-        (Literal::F32(a), Literal::F32(b)) => {
-            let (a, b) = (a.get(), b.get());
-            match op {
-                Binary::Add => number(a + b),
-                Binary::Sub => number(a - b),
-                Binary::Mul => number(a * b),
-                Binary::Div => number(a / b),
-                Binary::Max => number(a.max(b)),
-                Binary::Min => number(a.min(b)),
-                _ => None,
-            }
+    match (a, b, op.row().meaning) {
+        (Literal::F32(a), Literal::F32(b), Meaning::Arithmetic { single, exact: true, .. }) if op != Binary::Rem => {
+            number(single(a.get(), b.get()))
         }
-        (Literal::I32(a), Literal::I32(b)) => match op {
+        (Literal::I32(a), Literal::I32(b), Meaning::Arithmetic { .. }) => match op {
             Binary::Add => a.checked_add(b).map(Literal::I32),
             Binary::Sub => a.checked_sub(b).map(Literal::I32),
             Binary::Mul => a.checked_mul(b).map(Literal::I32),
             Binary::Div => a.checked_div(b).map(Literal::I32),
             _ => None,
         },
-        (Literal::Bool(a), Literal::Bool(b)) => match op {
-            Binary::And => Some(Literal::Bool(a && b)),
-            Binary::Or => Some(Literal::Bool(a || b)),
-            _ => None,
-        },
+        (Literal::Bool(a), Literal::Bool(b), Meaning::Logic(f)) => Some(Literal::Bool(f(a, b))),
         _ => None,
     }
 }

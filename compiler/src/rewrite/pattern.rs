@@ -206,23 +206,20 @@ fn match_term(
 
 impl Kind {
     fn commutes(&self) -> bool {
-        use Binary::{Add, And, Max, Min, Mul, Or};
-        matches!(self, Kind::Exact(Op::Binary(Add | And | Max | Min | Mul | Or)))
+        matches!(self, Kind::Exact(Op::Binary(op)) if op.row().commutes)
     }
 
     fn fits(&self, egraph: &EGraph, term: &Term) -> bool {
         let Some(op) = term.op() else { return false };
-        match (self, op) {
-            (Kind::Exact(expected), op) => expected == op,
-            (Kind::Reduce(expected), Op::Reduce { op, axis }) => {
-                expected == op && *axis as usize + 1 == egraph[term.args[0]].data.ty.shape.len()
-            }
-            (Kind::Norm(expected), Op::Norm { kind, .. }) => expected == kind,
-            (Kind::Cast, Op::Cast(_))
-            | (Kind::Reshape, Op::Reshape(_))
-            | (Kind::Broadcast, Op::Broadcast(_))
-            | (Kind::Slice, Op::Slice { .. }) => true,
-            _ => false,
+        match self {
+            Kind::Exact(expected) => expected == op,
+            Kind::Reduce(expected) => matches!(op, Op::Reduce { op, axis }
+                if expected == op && *axis as usize + 1 == egraph[term.args[0]].data.ty.shape.len()),
+            Kind::Norm(expected) => matches!(op, Op::Norm { kind, .. } if expected == kind),
+            Kind::Cast => matches!(op, Op::Cast(_)),
+            Kind::Reshape => matches!(op, Op::Reshape(_)),
+            Kind::Broadcast => matches!(op, Op::Broadcast(_)),
+            Kind::Slice => matches!(op, Op::Slice { .. }),
         }
     }
 }
@@ -275,33 +272,19 @@ fn kind(name: &str, arity: usize) -> Option<Kind> {
         ("softmax", 1) => Kind::Exact(Op::Softmax),
         ("select", 3) => Kind::Exact(Op::Select),
         ("cast_f32", 1) => Kind::Exact(Op::Cast(DType::F32)),
-        (_, 1) => Kind::Exact(Op::Unary(unary(name)?)),
-        (_, 2) => Kind::Exact(Op::Binary(binary(name)?)),
+        (_, 1) => Kind::Exact(Op::Unary(Unary::named(name)?)),
+        (_, 2) => Kind::Exact(Op::Binary(Binary::named(name)?)),
         _ => return None,
     };
     Some(special)
 }
 
-/// The function of one argument with this name.
-pub(super) fn unary(name: &str) -> Option<Unary> {
-    use Unary::{Abs, Cos, Erf, Exp, Floor, Log, Neg, Not, Recip, Rsqrt, Sin, Sqrt, Tanh};
-    let all = [Neg, Abs, Exp, Log, Sqrt, Rsqrt, Recip, Tanh, Erf, Sin, Cos, Floor, Not];
-    all.into_iter().find(|u| Op::Unary(*u).name() == name)
-}
-
-/// The function of two arguments with this name.
-pub(super) fn binary(name: &str) -> Option<Binary> {
-    use Binary::{Add, And, Div, Eq, Ge, Gt, Le, Lt, Max, Min, Mul, Ne, Or, Pow, Rem, Sub};
-    let all = [Add, Sub, Mul, Div, Rem, Pow, Max, Min, Lt, Le, Gt, Ge, Eq, Ne, And, Or];
-    all.into_iter().find(|b| Op::Binary(*b).name() == name)
-}
-
 impl Term {
     /// The linear form of a term: number of weights, epilogue, and `[x, weights.., args..]`.
     pub(super) fn as_linear(&self) -> Option<(u8, &Scalar, &[Id])> {
-        match &self.head {
-            Head::Op(Op::Linear { weights, epilogue }) => Some((*weights, epilogue, &self.args)),
-            _ => None,
+        if let Head::Op(Op::Linear { weights, epilogue }) = &self.head {
+            return Some((*weights, epilogue, &self.args));
         }
+        None
     }
 }

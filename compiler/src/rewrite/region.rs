@@ -25,11 +25,8 @@ pub(super) struct Instance {
 /// Nodes that belong to no body: inputs, states that are read, and weights with the dequantization behind them.
 fn is_global(graph: &Graph, id: NodeId) -> bool {
     let node = graph.node(id);
-    match node.op {
-        Op::Input(_) | Op::Weight(_) | Op::StateRead(_) => true,
-        Op::Dequantize => node.inputs.iter().all(|&i| matches!(graph.node(i).op, Op::Weight(_))),
-        _ => false,
-    }
+    let of_weight = || node.inputs.iter().all(|&i| matches!(graph.node(i).op, Op::Weight(_)));
+    node.op.is_given() && (node.op != Op::Dequantize || of_weight())
 }
 
 /// Constants and the like: written again in every region that reads them, so that rules see their values.
@@ -133,13 +130,11 @@ impl<'a> Builder<'a> {
 }
 
 fn stored(graph: &Graph, node: &Node) -> Origin {
-    match node.op {
-        Op::Weight(_) => Origin::Weight(node.precision.unwrap_or(Precision::F32)),
-        Op::Dequantize => {
-            let weight = node.inputs.first().and_then(|&i| graph.node(i).precision);
-            Origin::Weight(node.precision.or(weight).unwrap_or(Precision::F32))
-        }
-        _ => Origin::Value,
+    let weight = if node.op == Op::Dequantize { node.inputs.first().map(|&i| graph.node(i)) } else { Some(node) };
+    let weight = weight.filter(|n| matches!(n.op, Op::Weight(_)));
+    match weight {
+        Some(weight) => Origin::Weight(node.precision.or(weight.precision).unwrap_or(Precision::F32)),
+        None => Origin::Value,
     }
 }
 

@@ -4,12 +4,15 @@ use gristmill_graph::{DType, Literal, Op, Scalar, Unary};
 
 /// The name of an operation, with the expression inside it if that is not trivial.
 pub(super) fn op(op: &Op) -> String {
-    match op {
-        Op::Linear { weights: 1, epilogue } if *epilogue == Scalar::identity() => op.name(),
-        Op::Linear { epilogue, .. } => format!("linear {{ {} }}", scalar(epilogue)),
-        Op::Attention { score } => format!("attention {{ {} }}", scalar(score)),
-        _ => op.name(),
+    if let Op::Linear { weights, epilogue } = op
+        && (*weights != 1 || *epilogue != Scalar::identity())
+    {
+        return format!("linear {{ {} }}", scalar(epilogue));
     }
+    if let Op::Attention { score } = op {
+        return format!("attention {{ {} }}", scalar(score));
+    }
+    op.name()
 }
 
 /// An expression: `acc0 + arg0`, `select(arg1, acc0, -1)`.
@@ -20,12 +23,12 @@ pub(super) fn scalar(s: &Scalar) -> String {
         Scalar::Arg(i) => format!("arg{i}"),
         Scalar::Lit(v) => literal(*v),
         Scalar::Unary(Unary::Neg, a) => format!("-{}", inner(a)),
-        Scalar::Unary(u, a) => format!("{}({})", Op::Unary(*u).name(), scalar(a)),
+        Scalar::Unary(u, a) => format!("{}({})", u.row().name, scalar(a)),
         Scalar::Binary(Add, a, b) => format!("{} + {}", inner(a), inner(b)),
         Scalar::Binary(Sub, a, b) => format!("{} - {}", inner(a), inner(b)),
         Scalar::Binary(Mul, a, b) => format!("{} * {}", inner(a), inner(b)),
         Scalar::Binary(Div, a, b) => format!("{} / {}", inner(a), inner(b)),
-        Scalar::Binary(b, l, r) => format!("{}({}, {})", Op::Binary(*b).name(), scalar(l), scalar(r)),
+        Scalar::Binary(b, l, r) => format!("{}({}, {})", b.row().name, scalar(l), scalar(r)),
         Scalar::Select(c, a, b) => format!("select({}, {}, {})", scalar(c), scalar(a), scalar(b)),
         Scalar::Cast(t, a) => format!("{}({})", name(*t), scalar(a)),
     }

@@ -36,7 +36,7 @@ pub(super) fn cut<'a>(
         let id = graph.outputs[name];
         // A state, an input or a weight that is a result needs a copy.
         let op = &graph.node(id).op;
-        let plain = op.written_state().is_none() && !is_given(op);
+        let plain = op.written_state().is_none() && !op.is_given();
         if plain && !low.outputs.contains_key(&id) {
             low.outputs.insert(id, position as u32);
         } else {
@@ -48,7 +48,7 @@ pub(super) fn cut<'a>(
         let node = graph.node(id);
         let (root, computes) = match low.partition.root[id.index()] {
             Some(root) => (root, true),
-            None => (id, low.partition.stored[id.index()] && !is_given(&node.op) && !stored_by_anchor(&low, id)),
+            None => (id, low.partition.stored[id.index()] && !node.op.is_given() && !stored_by_anchor(&low, id)),
         };
         if computes {
             let place = match node.op.written_state() {
@@ -103,11 +103,6 @@ fn fits(low: &Lowering<'_>, stored: &[Stored]) -> bool {
     places.len() == stored.len()
         && leaves <= low.setting.profile.limits.storage_buffers as usize
         && choose(&Wanted { low, stored }).is_some()
-}
-
-/// Whether the memory of a node is there before an entry runs.
-fn is_given(op: &Op) -> bool {
-    matches!(op, Op::Input(_) | Op::Weight(_) | Op::StateRead(_) | Op::Dequantize)
 }
 
 /// Whether a stored node is the end of an anchor's layout chain, and so written by the anchor's kernel. What joins

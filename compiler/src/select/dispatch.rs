@@ -92,7 +92,11 @@ pub fn lower_again<'a>(
 ) -> Result<Vec<Step>, CompileError> {
     let (low, pieces) = cut(first, graph, outputs)?;
     let low = Lowering { setting, ..low };
-    wanted.iter().filter_map(|at| pieces.get(*at)).map(|piece| set.step(&low, piece)).collect()
+    let piece = |at: &usize| {
+        let piece = pieces.get(*at);
+        piece.ok_or_else(|| CompileError::Internal(format!("step {at} is lowered again, but there are {}", pieces.len())))
+    };
+    wanted.iter().map(|at| set.step(&low, piece(at)?)).collect()
 }
 
 impl KernelSet {

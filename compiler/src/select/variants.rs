@@ -245,7 +245,11 @@ pub fn family(op: &Op) -> &'static [Variant] {
         Op::TopK { .. } => TOP_K,
         Op::RoundBlocks => ROUND_BLOCKS,
         Op::StateAppend(_) | Op::StateKeep(_) => STATE,
-        _ => MAP,
+        Op::Input(_) | Op::Weight(_) | Op::Dequantize | Op::StateRead(_) => MAP,
+        Op::Const(_) | Op::Table(_) | Op::Iota(_) | Op::Size(_) => MAP,
+        Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Cast(_) => MAP,
+        Op::Reshape(_) | Op::Transpose(_) | Op::Broadcast(_) | Op::Slice { .. } | Op::Windows { .. } => MAP,
+        Op::Concat { .. } | Op::Pad { .. } | Op::Gather | Op::TakeLast => MAP,
     }
 }
 
@@ -307,9 +311,9 @@ fn meets_bytes(wanted: &Wanted<'_>) -> bool {
 fn all_tiled(wanted: &Wanted<'_>) -> bool {
     let low = wanted.low;
     let tiled = |id: &NodeId| low.place(*id).is_some_and(|p| matches!(low.memory(p, *id), Memory::Blocks(_)));
-    let of_layer = |stored: &Stored| match low.graph.node(stored.id) {
-        Node { op: Op::Linear { weights, .. }, inputs, .. } => inputs[1..=usize::from(*weights)].iter().all(tiled),
-        _ => false,
+    let of_layer = |stored: &Stored| {
+        let Node { op: Op::Linear { weights, .. }, inputs, .. } = low.graph.node(stored.id) else { return false };
+        inputs[1..=usize::from(*weights)].iter().all(tiled)
     };
     wanted.stored.iter().all(of_layer)
 }

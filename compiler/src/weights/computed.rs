@@ -19,11 +19,11 @@ pub(crate) fn row_slice(recipe: &Computed) -> Option<(&str, u64)> {
     let mut node = recipe.graph.node(*recipe.graph.outputs.get(VALUE)?);
     let mut first = 0u64;
     loop {
-        match &node.op {
-            Op::Weight(_) => return Some((source, first)),
-            Op::Slice { axis: 0, start, .. } => first += u64::try_from(start.as_const()?).ok()?,
-            _ => return None,
+        if let Op::Weight(_) = node.op {
+            return Some((source, first));
         }
+        let Op::Slice { axis: 0, start, .. } = &node.op else { return None };
+        first += u64::try_from(start.as_const()?).ok()?;
         node = recipe.graph.node(*node.inputs.first()?);
     }
 }

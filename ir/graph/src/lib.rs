@@ -38,8 +38,8 @@ pub use graph::{
 };
 pub use infer::{infer, infer_declared};
 pub use literal::{Bits, Literal};
-pub use op::{NormKind, Op, ROUND_BLOCK, Reduction};
-pub use ops::{Anchor, Declarations, Role, Traits, Work};
+pub use op::{NormKind, Op, ROUND_BLOCK, Reduction, View};
+pub use ops::{Anchor, Declarations, Role, StateUse, Traits, Work};
 pub use scalar::{Binary, Scalar, Unary};
 pub use symbols::{PAST, apply_defaults};
 pub use task::{Answer, Cut, Feed, Fit, PICTURE_SYMBOLS, Source, Task};

@@ -188,6 +188,37 @@ pub enum Op {
 /// Elements that [`Op::RoundBlocks`] rounds with one scale.
 pub const ROUND_BLOCK: usize = 32;
 
+/// An operation that only renames elements, with its parameters; see the variants of [`Op`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View<'a> {
+    /// [`Op::Reshape`].
+    Reshape(&'a [Dim]),
+    /// [`Op::Transpose`].
+    Transpose(&'a [u32]),
+    /// [`Op::Broadcast`].
+    Broadcast(&'a [Dim]),
+    /// [`Op::Slice`].
+    Slice {
+        /// The axis.
+        axis: usize,
+        /// First element.
+        start: &'a Dim,
+        /// Number of elements.
+        len: &'a Dim,
+    },
+    /// [`Op::Windows`].
+    Windows {
+        /// The axis.
+        axis: usize,
+        /// Elements of a window.
+        size: u32,
+        /// Elements between windows.
+        stride: u32,
+        /// Elements between those of a window.
+        dilation: u32,
+    },
+}
+
 /// A function of dimensions.
 type MapDim<'f> = &'f mut dyn FnMut(&Dim) -> Dim;
 
@@ -211,6 +242,26 @@ impl Op {
             Op::Dequantize | Op::RoundBlocks => self.clone(),
             Op::StateAppend(_) | Op::StateKeep(_) | Op::StateRead(_) => self.clone(),
             Op::Softmax | Op::Norm { .. } | Op::Linear { .. } | Op::Attention { .. } => self.clone(),
+        }
+    }
+
+    /// What it shows of its operand, if it is a view.
+    pub fn view(&self) -> Option<View<'_>> {
+        match self {
+            Op::Reshape(to) => Some(View::Reshape(to)),
+            Op::Transpose(perm) => Some(View::Transpose(perm)),
+            Op::Broadcast(to) => Some(View::Broadcast(to)),
+            Op::Slice { axis, start, len } => Some(View::Slice { axis: *axis as usize, start, len }),
+            Op::Windows { axis, size, stride, dilation } => {
+                Some(View::Windows { axis: *axis as usize, size: *size, stride: *stride, dilation: *dilation })
+            }
+            Op::Input(_) | Op::Weight(_) | Op::Const(_) | Op::Table(_) | Op::Iota(_) | Op::Size(_) => None,
+            Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Cast(_) => None,
+            Op::Reduce { .. } | Op::ArgMax | Op::TopK { .. } | Op::MatMul { .. } => None,
+            Op::Concat { .. } | Op::Pad { .. } | Op::Gather | Op::TakeLast => None,
+            Op::Dequantize | Op::RoundBlocks => None,
+            Op::StateAppend(_) | Op::StateKeep(_) | Op::StateRead(_) => None,
+            Op::Softmax | Op::Norm { .. } | Op::Linear { .. } | Op::Attention { .. } => None,
         }
     }
 

@@ -24,12 +24,10 @@ pub(super) fn view(bundle: &Bundle) -> Outcome<View> {
 /// Indices that printing relies on.
 fn check(model: &Model) -> Result<(), String> {
     for (i, node) in model.graph.nodes.iter().enumerate() {
-        let known = match node.op {
-            Op::Input(n) => (n as usize) < model.inputs.len(),
-            Op::Weight(n) => (n as usize) < model.weights.len(),
-            Op::StateAppend(n) | Op::StateKeep(n) | Op::StateRead(n) => (n as usize) < model.states.len(),
-            _ => true,
-        };
+        let inside = |n: u32, count: usize| (n as usize) < count;
+        let known = node.op.state().is_none_or(|n| inside(n, model.states.len()))
+            && !matches!(node.op, Op::Input(n) if !inside(n, model.inputs.len()))
+            && !matches!(node.op, Op::Weight(n) if !inside(n, model.weights.len()));
         if !known || node.inputs.iter().any(|n| n.index() >= i) || node.region as usize >= model.graph.regions.len() {
             return Err(format!("node {i} refers to something that is not there"));
         }
@@ -75,19 +73,22 @@ fn title(region: &Region) -> String {
 /// A node without what differs between equal layers: which weight, which state, where outer operands come from.
 fn form(graph: &Graph, id: NodeId, region: &[NodeId]) -> String {
     let node = graph.node(id);
-    let op = match &node.op {
-        Op::Weight(_) | Op::StateAppend(_) | Op::StateKeep(_) | Op::StateRead(_) => node.op.name(),
-        op => format!("{op:?}"),
-    };
+    let numbered = node.op.state().is_some() || matches!(node.op, Op::Weight(_));
+    let op = if numbered { node.op.name() } else { format!("{:?}", node.op) };
     let operand = |n: &NodeId| region.iter().position(|r| r == n).map_or("outer".to_string(), |p| p.to_string());
     let operands: Vec<String> = node.inputs.iter().map(operand).collect();
     format!("{op}({}) {} {}", operands.join(","), node.dtype, show_shape(&node.shape))
 }
 
 /// The name with the parameters that the shapes do not show.
-fn operation(op: &Op) -> String {
+fn operation(model: &Model, op: &Op) -> String {
     let name = op.name();
     match op {
+        Op::Input(i) => format!("input {}", model.inputs[*i as usize].name),
+        Op::Weight(i) => format!("weight {}", model.weights[*i as usize].name),
+        Op::StateAppend(i) => format!("append to {}", model.states[*i as usize].name),
+        Op::StateKeep(i) => format!("keep in {}", model.states[*i as usize].name),
+        Op::StateRead(i) => format!("recall {}", model.states[*i as usize].name),
         Op::Const(Literal::F32(v)) => format!("{name} {v:?}"),
         Op::Const(Literal::I32(v)) => format!("{name} {v}"),
         Op::Const(Literal::Bool(v)) => format!("{name} {v}"),
@@ -97,21 +98,24 @@ fn operation(op: &Op) -> String {
         Op::Slice { axis, start, .. } => format!("{name} axis {axis} from {start}"),
         Op::Pad { axis, before, after, .. } => format!("{name} axis {axis} by {before} and {after}"),
         Op::Reduce { axis, .. } | Op::Concat { axis } => format!("{name} axis {axis}"),
-        Op::MatMul { transpose_b: true } => format!("{name} transposed"),
-        _ => name,
+        Op::MatMul { transpose_b } => {
+            if *transpose_b {
+                format!("{name} transposed")
+            } else {
+                name
+            }
+        }
+        // The shapes say the rest.
+        Op::Iota(_) | Op::Dequantize | Op::RoundBlocks => name,
+        Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Cast(_) | Op::ArgMax | Op::TopK { .. } => name,
+        Op::Reshape(_) | Op::Broadcast(_) | Op::Windows { .. } | Op::Gather | Op::TakeLast => name,
+        Op::Softmax | Op::Norm { .. } | Op::Linear { .. } | Op::Attention { .. } => name,
     }
 }
 
 fn line(model: &Model, id: NodeId) -> String {
     let node = model.graph.node(id);
-    let what = match &node.op {
-        Op::Input(i) => format!("input {}", model.inputs[*i as usize].name),
-        Op::Weight(i) => format!("weight {}", model.weights[*i as usize].name),
-        Op::StateAppend(i) => format!("append to {}", model.states[*i as usize].name),
-        Op::StateKeep(i) => format!("keep in {}", model.states[*i as usize].name),
-        Op::StateRead(i) => format!("recall {}", model.states[*i as usize].name),
-        op => operation(op),
-    };
+    let what = operation(model, &node.op);
     let operands: Vec<String> = node.inputs.iter().map(|n| format!("%{}", n.0)).collect();
     let mut text = format!("%{} = {what}", id.0);
     if !operands.is_empty() {

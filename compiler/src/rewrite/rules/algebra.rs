@@ -158,13 +158,10 @@ fn implied_broadcast(egraph: &EGraph, class: Id) -> Vec<Found> {
 
 /// A broadcast, or a reshape that only adds axes of length 1 in front.
 fn repeats_only(egraph: &EGraph, view: &Term) -> bool {
-    match view.op() {
-        Some(Op::Broadcast(_)) => true,
-        Some(Op::Reshape(shape)) => {
-            let inner = &egraph[view.args[0]].data.ty.shape;
-            let extra = shape.len().checked_sub(inner.len());
-            extra.is_some_and(|n| shape[..n].iter().all(|d| d.is_one()) && shape[n..] == inner[..])
-        }
-        _ => false,
+    if let Some(Op::Reshape(shape)) = view.op() {
+        let inner = &egraph[view.args[0]].data.ty.shape;
+        let extra = shape.len().checked_sub(inner.len());
+        return extra.is_some_and(|n| shape[..n].iter().all(|d| d.is_one()) && shape[n..] == inner[..]);
     }
+    matches!(view.op(), Some(Op::Broadcast(_)))
 }

@@ -48,11 +48,8 @@ fn from_product(egraph: &EGraph, class: Id, root: usize) -> Vec<Found> {
 fn scored(egraph: &EGraph, term: usize) -> Option<(Id, Id)> {
     let facts = &egraph.analysis;
     let term = &facts.body.terms[term];
-    let product = match term.op()? {
-        Op::MatMul { transpose_b: true } => true,
-        Op::Linear { weights: 1, epilogue } => *epilogue == Scalar::identity(),
-        _ => false,
-    };
+    let plain = || term.as_linear().is_some_and(|(n, epilogue, _)| n == 1 && *epilogue == Scalar::identity());
+    let product = *term.op()? == Op::MatMul { transpose_b: true } || plain();
     let class = |i: usize| facts.ids[usize::from(term.args[i])];
     (product && term.args.len() == 2).then(|| (class(0), class(1)))
 }

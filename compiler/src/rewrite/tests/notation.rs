@@ -16,7 +16,6 @@ use gristmill_graph::{
     Symbol, Weight, infer,
 };
 
-use super::super::pattern::{binary, unary};
 use super::super::show;
 
 /// Reads a model that is only a graph. Panics on anything that is wrong: cases are part of the tests.
@@ -200,8 +199,8 @@ fn operation(head: &str, attributes: &[String], arity: usize, rank: u32) -> Op {
         ("cast_f32", _) => Op::Cast(DType::F32),
         ("cast_i32", _) => Op::Cast(DType::I32),
         ("cast_bool", _) => Op::Cast(DType::Bool),
-        (_, 1) => Op::Unary(unary(head).unwrap_or_else(|| panic!("unknown operation `{head}`"))),
-        _ => Op::Binary(binary(head).unwrap_or_else(|| panic!("unknown operation `{head}`"))),
+        (_, 1) => Op::Unary(Unary::named(head).unwrap_or_else(|| panic!("unknown operation `{head}`"))),
+        _ => Op::Binary(Binary::named(head).unwrap_or_else(|| panic!("unknown operation `{head}`"))),
     }
 }
 

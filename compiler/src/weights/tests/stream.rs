@@ -160,7 +160,7 @@ fn computed_weights_are_what_their_expressions_say() {
     for (name, id) in [("a", fewer), ("b", turned), ("c", scale)] {
         model.graph.outputs.insert(name.into(), id);
     }
-    let prepared = prepare(model, false, &|_| Precision::F32);
+    let prepared = prepare(model, false, &|_| Precision::F32).unwrap();
     let dir = tempdir().unwrap();
     let written = write(&Checkpoint::open(source.path()).unwrap(), &prepared, dir.path(), &Silent).unwrap();
     let bytes = stream(dir.path(), &written);
@@ -194,7 +194,7 @@ fn table(turned: bool, precision: Precision) -> Prepared {
     }
     let picked = model.add(Op::Gather, &[w, ids], "picked").unwrap();
     model.graph.outputs.insert("picked".into(), picked);
-    prepare(model, false, &|_| precision)
+    prepare(model, false, &|_| precision).unwrap()
 }
 
 #[test]

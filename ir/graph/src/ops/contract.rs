@@ -8,7 +8,8 @@ use super::elementwise::{expression, scalar_type};
 use super::movement::broadcast;
 use super::reduce::softmax;
 use super::row::{
-    Anchor, Arity, Declarations, Environment, Evaluated, Operand, Operation, Role, Traits, Typed, Values, Work,
+    Anchor, Arity, Declarations, Environment, Evaluated, Operand, Operation, Role, StateUse, Traits, Typed, Values,
+    Work,
 };
 use crate::dim::{Dim, Shape, show_shape};
 use crate::dtype::DType;
@@ -30,7 +31,7 @@ impl Operation for MatMul {
             arity: Arity::Exactly(2),
             role: Role::Anchor(Anchor { direct: 2, own_layout: false, fused: false }),
             work: Work::Products { count: 1.0, then: 0.0 },
-            writes: None,
+            state: StateUse::None,
         }
     }
 
@@ -78,7 +79,7 @@ impl Operation for Linear<'_> {
             arity: Arity::Any,
             role: Role::Anchor(Anchor { direct: 1, own_layout: false, fused: true }),
             work: Work::Products { count: self.weights as f64, then: self.epilogue.flops() },
-            writes: None,
+            state: StateUse::None,
         }
     }
 
@@ -124,7 +125,7 @@ impl Operation for Attention<'_> {
             arity: Arity::Any,
             role: Role::Anchor(Anchor { direct: 3, own_layout: false, fused: true }),
             work: Work::Attention { score: self.score.flops() },
-            writes: None,
+            state: StateUse::None,
         }
     }
 

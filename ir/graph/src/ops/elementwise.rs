@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use super::check::{broadcast, want};
 use super::movement::broadcast as repeat;
-use super::row::{Arity, Declarations, Environment, Evaluated, Operand, Operation, Role, Traits, Typed, Values, Work};
+use super::row::{
+    Arity, Declarations, Environment, Evaluated, Operand, Operation, Role, StateUse, Traits, Typed, Values, Work,
+};
 use crate::dtype::DType;
 use crate::scalar::{self, Meaning, Scalar};
 use crate::tensor::{Data, Tensor, scalar};
@@ -17,7 +19,7 @@ fn traits(operands: usize, flops: f64, costly: bool) -> Traits {
         arity: Arity::Exactly(operands),
         role: Role::Elementwise { costly },
         work: Work::PerResult(flops),
-        writes: None,
+        state: StateUse::None,
     }
 }
 

@@ -24,7 +24,7 @@ use crate::op::Op;
 pub use check::{broadcast, expands};
 pub use elementwise::{binary_type, scalar_type, unary_type};
 pub(crate) use movement::{concat, slice};
-pub use row::{Anchor, Arity, Declarations, Operand, Role, Traits, Typed, Work};
+pub use row::{Anchor, Arity, Declarations, Operand, Role, StateUse, Traits, Typed, Work};
 pub(crate) use row::{Environment, Evaluated, Operation, Values};
 
 impl Op {
@@ -83,6 +83,11 @@ impl Op {
         matches!(self.traits().role, Role::Elementwise { .. })
     }
 
+    /// Whether its value is memory that is there before any kernel runs.
+    pub fn is_given(&self) -> bool {
+        self.traits().role == Role::Given
+    }
+
     /// Whether it only renames elements (no arithmetic, no data-dependent index).
     pub fn is_view(&self) -> bool {
         self.traits().role == Role::View
@@ -101,9 +106,20 @@ impl Op {
         }
     }
 
+    /// The state that it reads or writes, if it does.
+    pub fn state(&self) -> Option<u32> {
+        match self.traits().state {
+            StateUse::Reads(state) | StateUse::Writes(state) => Some(state),
+            StateUse::None => None,
+        }
+    }
+
     /// The state that it writes, if it writes one.
     pub fn written_state(&self) -> Option<u32> {
-        self.traits().writes
+        match self.traits().state {
+            StateUse::Writes(state) => Some(state),
+            StateUse::Reads(_) | StateUse::None => None,
+        }
     }
 
     /// Whether it exists only after rewriting.

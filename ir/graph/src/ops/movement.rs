@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::check::{axis_mut, expands, not_negative, size, want};
-use super::row::{Arity, Declarations, Environment, Evaluated, Operand, Operation, Role, Traits, Typed, Values, Work};
+use super::row::{
+    Arity, Declarations, Environment, Evaluated, Operand, Operation, Role, StateUse, Traits, Typed, Values, Work,
+};
 use crate::dim::{Dim, numel, show_shape};
 use crate::dtype::DType;
 use crate::literal::Literal;
@@ -12,7 +14,7 @@ use crate::tensor::{Data, Tensor, map_data, scalar};
 
 /// Of an operation that is computed where it is read.
 const fn moves(arity: Arity) -> Traits {
-    Traits { arity, role: Role::Movement, work: Work::PerResult(1.0), writes: None }
+    Traits { arity, role: Role::Movement, work: Work::PerResult(1.0), state: StateUse::None }
 }
 
 /// A row of [`Op::Reshape`](crate::Op::Reshape).

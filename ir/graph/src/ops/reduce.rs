@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::check::{axis_mut, last, want};
 use super::row::{
-    Anchor, Arity, Declarations, Environment, Evaluated, Operand, Operation, Role, Traits, Typed, Values, Work,
+    Anchor, Arity, Declarations, Environment, Evaluated, Operand, Operation, Role, StateUse, Traits, Typed, Values,
+    Work,
 };
 use crate::dim::{Dim, show_shape};
 use crate::dtype::DType;
@@ -40,7 +41,7 @@ impl Operation for Reduce {
             arity: Arity::Exactly(1),
             role: Role::Anchor(Anchor { direct: 0, own_layout: false, fused: false }),
             work: Work::PerOperand(1.0),
-            writes: None,
+            state: StateUse::None,
         }
     }
 
@@ -74,7 +75,7 @@ impl Operation for ArgMax {
             arity: Arity::Exactly(1),
             role: Role::Anchor(Anchor { direct: 0, own_layout: false, fused: false }),
             work: Work::PerOperand(1.0),
-            writes: None,
+            state: StateUse::None,
         }
     }
 
@@ -102,7 +103,7 @@ impl Operation for TopK {
             arity: Arity::Exactly(1),
             role: Role::Anchor(Anchor { direct: 1, own_layout: false, fused: false }),
             work: Work::PerOperand(1.0),
-            writes: None,
+            state: StateUse::None,
         }
     }
 
@@ -147,7 +148,7 @@ impl Operation for RoundBlocks {
             arity: Arity::Exactly(1),
             role: Role::Anchor(Anchor { direct: 0, own_layout: true, fused: false }),
             work: Work::PerResult(1.0),
-            writes: None,
+            state: StateUse::None,
         }
     }
 
@@ -173,7 +174,7 @@ impl Operation for Softmax {
             arity: Arity::Exactly(1),
             role: Role::Anchor(Anchor { direct: 1, own_layout: false, fused: true }),
             work: Work::PerResult(20.0),
-            writes: None,
+            state: StateUse::None,
         }
     }
 
@@ -211,7 +212,7 @@ impl Operation for Norm {
             arity: Arity::Any,
             role: Role::Anchor(Anchor { direct: 1, own_layout: false, fused: true }),
             work: Work::PerResult(8.0),
-            writes: None,
+            state: StateUse::None,
         }
     }
 

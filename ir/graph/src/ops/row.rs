@@ -163,19 +163,30 @@ pub struct Traits {
     pub role: Role,
     /// Cost.
     pub work: Work,
-    /// The state that it writes.
-    pub writes: Option<u32>,
+    /// The state that it reads or writes.
+    pub state: StateUse,
+}
+
+/// What an operation does with a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateUse {
+    /// It has nothing to do with one.
+    None,
+    /// It gives what the state with this index holds.
+    Reads(u32),
+    /// It changes what the state with this index holds, and gives that.
+    Writes(u32),
 }
 
 impl Traits {
     /// Of an operation on no operands that costs nothing.
     pub(super) const fn leaf(role: Role) -> Traits {
-        Traits { arity: Arity::Exactly(0), role, work: Work::None, writes: None }
+        Traits { arity: Arity::Exactly(0), role, work: Work::None, state: StateUse::None }
     }
 
     /// Of a view.
     pub(super) const VIEW: Traits =
-        Traits { arity: Arity::Exactly(1), role: Role::View, work: Work::None, writes: None };
+        Traits { arity: Arity::Exactly(1), role: Role::View, work: Work::None, state: StateUse::None };
 }
 
 /// A row of the table of operations. Nothing has a default: whoever adds an operation answers every question.

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use super::check::{at, declared, want};
 use super::row::{
-    Anchor, Arity, Declarations, Environment, Evaluated, Operand, Operation, Role, Traits, Typed, Values, Work,
+    Anchor, Arity, Declarations, Environment, Evaluated, Operand, Operation, Role, StateUse, Traits, Typed, Values,
+    Work,
 };
 use crate::dim::{Dim, Shape, show_shape};
 use crate::dtype::DType;
@@ -37,7 +38,7 @@ fn writes(state: u32) -> Traits {
         arity: Arity::Exactly(1),
         role: Role::Anchor(Anchor { direct: 0, own_layout: true, fused: false }),
         work: Work::PerOperand(1.0),
-        writes: Some(state),
+        state: StateUse::Writes(state),
     }
 }
 
@@ -129,7 +130,7 @@ impl Operation for Read {
     }
 
     fn traits(&self) -> Traits {
-        Traits::leaf(Role::Given)
+        Traits { state: StateUse::Reads(self.0), ..Traits::leaf(Role::Given) }
     }
 
     fn infer(&self, declarations: Option<Declarations<'_>>, _: &[Operand<'_>]) -> Typed {
