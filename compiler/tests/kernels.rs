@@ -197,6 +197,25 @@ const ALL: &str =
     "f32 f16 q8 q4 q3 q2 q4.g16 q4.g64 q4.g128 q2.g16 q3.g128 q8.g64 q4.asym q2.g16.asym q3.g64.asym q8.asym";
 
 #[test]
+fn what_has_no_inlined_form_is_an_error() {
+    for name in ["native", "wasm"] {
+        let mut g = Fixture::new();
+        let x = g.input(vec![b(), c(64)], &[2, 64]);
+        // Bytes are read by linear layers only.
+        let bytes = g.op(Op::RoundBlocks, &[x]);
+        let y = g.op(Op::Unary(Unary::Neg), &[bytes]);
+        g.output(y);
+        let profile = shipped(name).unwrap();
+        let (model, precisions) = (&g.model, g.precisions.as_slice());
+        let setting = Setting { model, precisions, kv: KvPrecision::F32, profile: &profile, has_fallback: false };
+        let error = lower(&setting, &g.graph, &["y0".into()], &mut KernelSet::default()).unwrap_err().to_string();
+        let expected = "internal error: operation `round_blocks` of node n1 has no elements: it is stored as bytes \
+                        (this is a bug in gristmill)";
+        assert_eq!(error, expected, "{name}");
+    }
+}
+
+#[test]
 fn linear_of_every_format_and_odd_sizes() {
     for precision in ALL.split(' ') {
         for (n, k) in [(33, 60), (5, 54), (70, 200), (64, 256)] {

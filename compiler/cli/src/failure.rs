@@ -101,3 +101,17 @@ impl From<RuntimeError> for Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bug_is_told_from_wrong_input() {
+        let bug = Failure::from(CompileError::Internal("operation `x` of node y has no inlined form".into()));
+        assert_eq!(bug.exit, Exit::Bug);
+        let text = "internal error: operation `x` of node y has no inlined form (this is a bug in gristmill)";
+        assert_eq!(bug.message, text);
+        assert_eq!(Failure::from(CompileError::Config("z".into())).exit, Exit::Wrong);
+    }
+}

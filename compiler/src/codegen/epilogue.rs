@@ -6,6 +6,8 @@ use gristmill_kernel::Expr;
 use super::index::through_broadcast;
 use super::inline::{convert, literal};
 use super::kernel::{At, Ctx};
+use super::quads::WHOLE;
+use crate::error::CompileError;
 
 /// The value of `scalar` for the result element `at`, given the accumulators and the extra operands. Parts that
 /// occur several times (`x` in `x * sigmoid(x)`) are computed once.
@@ -103,32 +105,48 @@ pub fn vectorizes(ctx: &Ctx<'_>, scalar: &Scalar, args: &[NodeId]) -> bool {
 }
 
 /// As [`apply`], for the four results from `at` on (whose last index is a multiple of four), given vectors of
-/// accumulators. Only for what [`vectorizes`].
-pub fn apply_four(ctx: &mut Ctx<'_>, scalar: &Scalar, accs: &[Expr], args: &[NodeId], at: &At) -> Expr {
-    match scalar {
+/// accumulators of the node `id`. Only for what [`vectorizes`]; [`Ctx::built`] refuses anything else.
+pub fn apply_four(ctx: &mut Ctx<'_>, id: NodeId, scalar: &Scalar, accs: &[Expr], args: &[NodeId], at: &At) -> Expr {
+    let value = four(ctx, id, scalar, accs, args, at);
+    ctx.settle(value, Expr::F32(0.0).splat(4))
+}
+
+fn four(
+    ctx: &mut Ctx<'_>,
+    of: NodeId,
+    scalar: &Scalar,
+    accs: &[Expr],
+    args: &[NodeId],
+    at: &At,
+) -> Result<Expr, CompileError> {
+    Ok(match scalar {
         Scalar::Acc(i) => accs[usize::from(*i)].clone(),
         Scalar::Arg(i) => {
             let id = args[usize::from(*i)];
             let shape = &ctx.low.graph.node(id).shape;
             let mut index = through_broadcast(&at.index, shape);
             if shape.last().is_none_or(|d| d.is_one()) {
-                return ctx.value(id, &At::index(index)).splat(4);
+                return Ok(ctx.value(id, &At::index(index)).splat(4));
             }
-            let column = index.pop().unwrap_or_else(|| 0.into());
-            match ctx.quad_row(id, &index) {
-                Some(row) => row.at(ctx, column / 4),
-                None => Expr::F32(0.0).splat(4),
+            let row = index.pop().and_then(|column| Some((column, ctx.quad_row(id, &index)?)));
+            match row {
+                Some((column, row)) => row.at(ctx, column / 4),
+                None => {
+                    return Err(CompileError::unlowered(ctx.low.graph.node(id), WHOLE));
+                }
             }
         }
         Scalar::Lit(l) => literal(*l).splat(4),
         Scalar::Unary(op, a) => {
-            let a = apply_four(ctx, a, accs, args, at);
+            let a = four(ctx, of, a, accs, args, at)?;
             ctx.b.let_("part", a.unary(*op))
         }
         Scalar::Binary(op, a, b) => {
-            let (a, b) = (apply_four(ctx, a, accs, args, at), apply_four(ctx, b, accs, args, at));
+            let (a, b) = (four(ctx, of, a, accs, args, at)?, four(ctx, of, b, accs, args, at)?);
             ctx.b.let_("part", Expr::Binary(*op, Box::new(a), Box::new(b)))
         }
-        Scalar::Select(..) | Scalar::Cast(..) => Expr::F32(0.0).splat(4),
-    }
+        Scalar::Select(..) | Scalar::Cast(..) => {
+            return Err(CompileError::unlowered(ctx.low.graph.node(of), "epilogue of four elements"));
+        }
+    })
 }

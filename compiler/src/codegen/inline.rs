@@ -3,27 +3,43 @@
 //! [`Ctx::value`] gives the expression for one element of a node. It stops at memory (buffers, weights, states, inputs)
 //! and computes everything above it in place.
 
-use gristmill_graph::{DType, Literal, NodeId, Op, Precision};
+use gristmill_graph::{DType, Dim, Literal, Node, NodeId, Op, Precision};
 use gristmill_kernel::WeightFormat;
 use gristmill_kernel::quant::unpack_at;
 use gristmill_kernel::{self as k, Buf, Expr, Scalar, Type, f, i, u};
 
-use super::context::{Memory, Place};
+use super::context::{Lowering, Memory, Place};
 use super::index::{dim_expr, through_broadcast};
 use super::kernel::{At, Ctx};
 use super::views::{below_view, resolve_views};
+use crate::error::CompileError;
 
 impl Ctx<'_> {
-    /// One element of a node.
+    /// One element of a node. If it cannot be computed in place, [`Ctx::built`] says so.
     pub fn value(&mut self, id: NodeId, at: &At) -> Expr {
-        Pull { ctx: self, memo: Vec::new() }.value(id, at)
+        let value = Pull { ctx: self, memo: Vec::new() }.value(id, at);
+        self.settle(value, placeholder(self.low.graph.node(id).dtype))
     }
 
-    /// One element of the node that this kernel computes, although it has a place.
+    /// One element of the node that this kernel computes, although it has a place. If there is no way to,
+    /// [`Ctx::built`] says so.
     pub fn compute(&mut self, id: NodeId, at: &At) -> Expr {
-        Pull { ctx: self, memo: Vec::new() }.compute(id, at)
+        let value = Pull { ctx: self, memo: Vec::new() }.compute(id, at);
+        self.settle(value, placeholder(self.low.graph.node(id).dtype))
     }
 }
+
+/// A value of this type, in a kernel that is refused.
+fn placeholder(dtype: DType) -> Expr {
+    literal(match dtype {
+        DType::F32 => Literal::f32(0.0),
+        DType::I32 => Literal::I32(0),
+        DType::Bool => Literal::Bool(false),
+    })
+}
+
+/// An element, or why it has no inlined form.
+type Pulled = Result<Expr, CompileError>;
 
 /// One straight-line computation: the same element of the same node is computed once.
 struct Pull<'c, 'a> {
@@ -32,13 +48,13 @@ struct Pull<'c, 'a> {
 }
 
 impl Pull<'_, '_> {
-    fn value(&mut self, id: NodeId, at: &At) -> Expr {
+    fn value(&mut self, id: NodeId, at: &At) -> Pulled {
         if let Some((_, _, e)) = self.memo.iter().find(|(n, index, _)| *n == id && *index == at.index) {
-            return e.clone();
+            return Ok(e.clone());
         }
         let e = match self.ctx.low.place(id) {
-            Some(place) => self.load(id, place, at),
-            None => self.compute(id, at),
+            Some(place) => self.load(id, place, at)?,
+            None => self.compute(id, at)?,
         };
         let node = self.ctx.low.graph.node(id);
         let worth_a_name = !matches!(e, Expr::F32(_) | Expr::I32(_) | Expr::U32(_) | Expr::Bool(_) | Expr::Var(_))
@@ -51,13 +67,13 @@ impl Pull<'_, '_> {
             e
         };
         self.memo.push((id, at.index.clone(), e.clone()));
-        e
+        Ok(e)
     }
 
-    fn compute(&mut self, id: NodeId, at: &At) -> Expr {
+    fn compute(&mut self, id: NodeId, at: &At) -> Pulled {
         let low = self.ctx.low;
         let node = low.graph.node(id);
-        match &node.op {
+        Ok(match &node.op {
             Op::Const(l) => literal(*l),
             Op::Size(d) => dim_expr(d).cast(Scalar::I32),
             Op::Table(values) => {
@@ -67,11 +83,11 @@ impl Pull<'_, '_> {
             }
             Op::Iota(_) => at.index[0].clone().cast(Scalar::I32),
             Op::Unary(op) => {
-                let x = self.operand(id, 0, at);
+                let x = self.operand(id, 0, at)?;
                 Expr::Unary(*op, Box::new(x))
             }
             Op::Binary(op) => {
-                let (a, b) = (self.operand(id, 0, at), self.operand(id, 1, at));
+                let (a, b) = (self.operand(id, 0, at)?, self.operand(id, 1, at)?);
                 match (op, a, b) {
                     // A position in a stretch that begins at zero.
                     (gristmill_graph::Binary::Add, Expr::I32(0), x)
@@ -80,20 +96,21 @@ impl Pull<'_, '_> {
                 }
             }
             Op::Select => {
-                let c = self.operand(id, 0, at);
-                let (a, b) = (self.operand(id, 1, at), self.operand(id, 2, at));
+                let c = self.operand(id, 0, at)?;
+                let (a, b) = (self.operand(id, 1, at)?, self.operand(id, 2, at)?);
                 c.select(a, b)
             }
             Op::Cast(t) => {
-                let x = self.operand(id, 0, at);
+                let x = self.operand(id, 0, at)?;
                 convert(x, low.graph.node(node.inputs[0]).dtype, *t)
             }
-            op if op.is_view() => {
-                let (below, index) = below_view(low, id, at.index.clone());
+            Op::Reshape(_) | Op::Transpose(_) | Op::Broadcast(_) | Op::Slice { .. } | Op::Windows { .. } => {
+                let Some(view) = node.op.view() else { return unlowered(node) };
+                let (below, index) = below_view(low, id, view, at.index.clone());
                 let (base, index) = resolve_views(low, below, index);
-                self.value(base, &At::index(index))
+                self.value(base, &At::index(index))?
             }
-            Op::Concat { axis } => self.concat(id, *axis as usize, at),
+            Op::Concat { axis } => self.concat(id, *axis as usize, at)?,
             Op::Pad { axis, before, value, .. } => {
                 let a = *axis as usize;
                 let inner = low.graph.node(node.inputs[0]).shape[a].clone();
@@ -101,24 +118,30 @@ impl Pull<'_, '_> {
                 let inside = at.index[a].clone().ge(dim_expr(before)).and(shifted.clone().lt(dim_expr(&inner)));
                 let mut index = at.index.clone();
                 index[a] = inside.clone().select(shifted, u(0));
-                let x = self.value(node.inputs[0], &At::index(index));
+                let x = self.value(node.inputs[0], &At::index(index))?;
                 inside.select(x, literal(*value))
             }
-            Op::Gather => self.gather(id, at),
+            Op::Gather => self.gather(id, at)?,
             Op::TakeLast => {
-                let picked = self.operand_at(node.inputs[1], &at.index);
+                let picked = self.operand_at(node.inputs[1], &at.index)?;
                 let mut index = at.index.clone();
                 let last = index.len() - 1;
                 index[last] = picked.cast(Scalar::U32);
-                self.value(node.inputs[0], &At::index(index))
+                self.value(node.inputs[0], &At::index(index))?
             }
-            // Dequantize and leaves are memory; anchors are memory or the kernel being built.
-            _ => f(0.0),
-        }
+            // These are memory, and so loaded.
+            Op::Input(_) | Op::Weight(_) | Op::StateRead(_) | Op::Dequantize => return unlowered(node),
+            // Anchors have kernels of their own, and are memory for others.
+            Op::Reduce { .. } | Op::ArgMax | Op::TopK { .. } | Op::MatMul { .. } | Op::RoundBlocks => {
+                return unlowered(node);
+            }
+            Op::StateAppend(_) | Op::StateKeep(_) => return unlowered(node),
+            Op::Softmax | Op::Norm { .. } | Op::Linear { .. } | Op::Attention { .. } => return unlowered(node),
+        })
     }
 
     /// Operand `n` of an element-wise node, broadcast to the node's shape.
-    fn operand(&mut self, id: NodeId, n: usize, at: &At) -> Expr {
+    fn operand(&mut self, id: NodeId, n: usize, at: &At) -> Pulled {
         let low = self.ctx.low;
         let node = low.graph.node(id);
         let input = node.inputs[n];
@@ -129,7 +152,7 @@ impl Pull<'_, '_> {
         self.value(input, &At::index(through_broadcast(&at.index, from)))
     }
 
-    fn operand_at(&mut self, id: NodeId, index: &[Expr]) -> Expr {
+    fn operand_at(&mut self, id: NodeId, index: &[Expr]) -> Pulled {
         self.value(id, &At::index(index.to_vec()))
     }
 
@@ -140,10 +163,10 @@ impl Pull<'_, '_> {
     }
 
     /// Both sides are computed, so the side that is not chosen reads a place that exists.
-    fn concat(&mut self, id: NodeId, axis: usize, at: &At) -> Expr {
+    fn concat(&mut self, id: NodeId, axis: usize, at: &At) -> Pulled {
         let low = self.ctx.low;
         let node = low.graph.node(id);
-        let mut start = gristmill_graph::Dim::constant(0);
+        let mut start = Dim::constant(0);
         let mut result: Option<Expr> = None;
         for input in &node.inputs {
             let len = low.graph.node(*input).shape[axis].clone();
@@ -152,14 +175,14 @@ impl Pull<'_, '_> {
             let e = match result.take() {
                 None => {
                     index[axis] = position.min(dim_expr(&len) - u(1));
-                    self.operand_at(*input, &index)
+                    self.operand_at(*input, &index)?
                 }
                 Some(before) => {
                     let begin = dim_expr(&start);
                     let here = position.clone().ge(begin.clone());
                     let offset = here.clone().select(position - begin, u(0)).min(dim_expr(&len) - u(1));
                     index[axis] = offset;
-                    let x = self.operand_at(*input, &index);
+                    let x = self.operand_at(*input, &index)?;
                     let before = self.named(node.inputs[0], before);
                     let x = self.named(*input, x);
                     here.select(x, before)
@@ -168,15 +191,15 @@ impl Pull<'_, '_> {
             result = Some(e);
             start = &start + &len;
         }
-        result.unwrap_or(f(0.0))
+        result.ok_or_else(|| CompileError::unlowered(node, "operands"))
     }
 
-    fn gather(&mut self, id: NodeId, at: &At) -> Expr {
+    fn gather(&mut self, id: NodeId, at: &At) -> Pulled {
         let low = self.ctx.low;
         let node = low.graph.node(id);
         let (table, indices) = (node.inputs[0], node.inputs[1]);
         let rank = low.graph.node(indices).shape.len();
-        let row = self.operand_at(indices, &at.index[..rank]);
+        let row = self.operand_at(indices, &at.index[..rank])?;
         let rows = &low.graph.node(table).shape[0] - &1i64.into();
         let last = match rows.as_const().and_then(|n| i32::try_from(n).ok()) {
             Some(n) => i(n),
@@ -189,7 +212,7 @@ impl Pull<'_, '_> {
         self.operand_at(table, &index)
     }
 
-    fn load(&mut self, id: NodeId, place: Place, at: &At) -> Expr {
+    fn load(&mut self, id: NodeId, place: Place, at: &At) -> Pulled {
         let low = self.ctx.low;
         let memory = low.memory(place, id);
         let name = self.ctx.label(id);
@@ -197,7 +220,7 @@ impl Pull<'_, '_> {
             (Some(flat), Place::Value(_) | Place::Output(_) | Place::Input(_)) => flat.clone(),
             _ => low.flat(place, id, &at.index),
         };
-        match memory {
+        Ok(match memory {
             Memory::Dense(scalar) => {
                 let buf = self.ctx.read(place, Type::scalar(scalar), &name);
                 let e = Expr::Load(buf, Box::new(flat));
@@ -208,16 +231,23 @@ impl Pull<'_, '_> {
                 half_of(buf, flat)
             }
             // Only linear layers read them, and these know how.
-            Memory::Bytes => f(0.0),
+            Memory::Bytes => {
+                return Err(CompileError::unlowered(low.graph.node(id), "elements: it is stored as bytes"));
+            }
             Memory::Blocks(spec) => {
                 let shape = &low.graph.node(id).shape;
-                let (n, kk) = (const_dim(&shape[0]), const_dim(&shape[1]));
+                let (n, kk) = (const_dim(low, id, &shape[0])?, const_dim(low, id, &shape[1])?);
                 let format = WeightFormat::new(Precision::Quant(spec), n, kk);
                 let buf = self.ctx.read(place, format.elem(), &name);
                 unpack_at(&mut self.ctx.b, buf, &format, at.index[0].clone(), at.index[1].clone())
             }
-        }
+        })
     }
+}
+
+/// The error of an operation that is computed elsewhere, or nowhere.
+fn unlowered(node: &Node) -> Pulled {
+    Err(CompileError::unlowered(node, "inlined form"))
 }
 
 /// Element `flat` of an array of halves, two in a word.
@@ -226,9 +256,14 @@ pub fn half_of(buf: Buf, flat: Expr) -> Expr {
     Expr::Lane(Box::new(pair), Box::new(flat.band(u(1))))
 }
 
-/// A constant dimension as u32; weights have no others.
-pub fn const_dim(d: &gristmill_graph::Dim) -> u32 {
-    d.as_const().and_then(|v| u32::try_from(v).ok()).unwrap_or(0)
+/// A dimension of a node that has to be constant: one of a weight, or the length of a row.
+///
+/// # Errors
+/// If it is not, which is a bug.
+pub fn const_dim(low: &Lowering<'_>, id: NodeId, d: &Dim) -> Result<u32, CompileError> {
+    d.as_const().and_then(|v| u32::try_from(v).ok()).ok_or_else(|| {
+        CompileError::Internal(format!("{}: expected a constant length, found {d}", low.graph.node(id).path))
+    })
 }
 
 /// A literal.

@@ -34,6 +34,8 @@ pub struct Ctx<'a> {
     pub places: Vec<Place>,
     bound: Vec<(Place, Type, Buf)>,
     names: Vec<String>,
+    /// What went wrong first: loops are closures, so it waits here until the kernel is asked for.
+    failed: Option<CompileError>,
 }
 
 impl<'a> Ctx<'a> {
@@ -43,7 +45,7 @@ impl<'a> Ctx<'a> {
         for symbol in &low.setting.model.symbols {
             b.bound_symbol(&symbol.name, u32::try_from(symbol.max).unwrap_or(u32::MAX));
         }
-        Ctx { low, b, places: Vec::new(), bound: Vec::new(), names: Vec::new() }
+        Ctx { low, b, places: Vec::new(), bound: Vec::new(), names: Vec::new(), failed: None }
     }
 
     /// Takes the builder out, so that its closures can be given this context with the builder back in it.
@@ -79,11 +81,27 @@ impl<'a> Ctx<'a> {
         self.b = b;
     }
 
+    /// The value, or in its place one of that type in a kernel that [`Ctx::built`] will refuse with the first error.
+    pub(super) fn settle(&mut self, value: Result<Expr, CompileError>, placeholder: Expr) -> Expr {
+        value.unwrap_or_else(|error| {
+            self.fail(error);
+            placeholder
+        })
+    }
+
+    /// Makes [`Ctx::built`] refuse the kernel, with the first of such errors.
+    pub(super) fn fail(&mut self, error: CompileError) {
+        self.failed.get_or_insert(error);
+    }
+
     /// The finished kernel with its grid.
     ///
     /// # Errors
-    /// If the algorithm built something ill-typed, which is a bug.
+    /// If a part of the kernel could not be built, or the algorithm built something ill-typed. Both are bugs.
     pub fn built(self, grid: &[Count]) -> Result<Built, CompileError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
         let mut symbols: Vec<String> = self.low.setting.model.symbols.iter().map(|s| s.name.clone()).collect();
         symbols.push(CAPACITY.to_string());
         let kernel = self.b.finish(&symbols).map_err(CompileError::Internal)?;
@@ -127,10 +145,7 @@ impl<'a> Ctx<'a> {
     /// A stored weight is called by its own name.
     pub fn label(&self, id: NodeId) -> String {
         let node = self.low.graph.node(id);
-        match node.op {
-            Op::Dequantize => self.label(node.inputs[0]),
-            _ => label(&node.path),
-        }
+        if node.op == Op::Dequantize { self.label(node.inputs[0]) } else { label(&node.path) }
     }
 }
 

@@ -7,6 +7,10 @@ use super::context::{Lowering, Memory, Place};
 use super::index::divide_exact;
 use super::kernel::Ctx;
 use super::views::{contiguous_last, resolve_views};
+use crate::error::CompileError;
+
+/// What a node lacks that is read four elements at a time.
+pub const WHOLE: &str = "rows of whole vectors in memory";
 
 impl Ctx<'_> {
     /// A row (all axes but the last given) that can be read four aligned elements at a time; `None` where
@@ -24,6 +28,14 @@ impl Ctx<'_> {
         let name = self.label(base);
         let first = self.b.let_(&format!("{name}_row"), first);
         Some(self.quad_row_at(place, base, first))
+    }
+
+    /// As [`Ctx::quad_row`], for a node of which it is known that memory lies so. Where it does not, [`Ctx::built`] says so.
+    pub fn whole_quad_row(&mut self, id: NodeId, lead: &[Expr]) -> QuadRow {
+        self.quad_row(id, lead).unwrap_or_else(|| {
+            self.fail(CompileError::unlowered(self.low.graph.node(id), WHOLE));
+            QuadRow { buf: Buf(0), first: u(0), halves: false }
+        })
     }
 
     /// As [`Ctx::quad_row`], for a node in plain memory whose row starts at quad `first`.

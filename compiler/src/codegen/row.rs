@@ -18,7 +18,7 @@ pub struct Row {
 impl Row {
     /// Column (or quad of columns) `c` of a row, given by number and by index.
     pub fn read(&self, ctx: &mut Ctx<'_>, row: &Expr, lead: &[Expr], c: &Expr) -> Expr {
-        let width = dim_expr(ctx.low.graph.node(self.id).shape.last().unwrap_or(&1i64.into()));
+        let width = dim_expr(&ctx.low.width(self.id));
         // Plain memory is addressed by the row number, without taking it apart.
         if let Some(place @ (Place::Value(_) | Place::Output(_) | Place::Input(_))) = ctx.low.place(self.id) {
             if self.step == 4 {

@@ -1,11 +1,12 @@
 //! Storing results: layouts, states and element types in one place.
 
 use gristmill_graph::{DType, NodeId, Op};
-use gristmill_kernel::{Buf, Expr, Scalar, Type};
+use gristmill_kernel::{Buf, Expr, Scalar, Type, u};
 
 use super::context::{Lowering, Memory, Place};
 use super::index::{dim_expr, flatten, start_in_concat, through_reshape};
 use super::kernel::{At, Ctx};
+use crate::error::CompileError;
 
 /// Where and how the result of an anchor is stored.
 #[derive(Clone, Copy)]
@@ -25,7 +26,10 @@ impl Target {
         let dtype = ctx.low.graph.node(id).dtype;
         let elem = match ctx.low.memory(place, root) {
             Memory::Dense(s) => Type::scalar(s),
-            _ => gristmill_kernel::U32,
+            Memory::Halves | Memory::Blocks(_) | Memory::Bytes => {
+                ctx.fail(CompileError::unlowered(ctx.low.graph.node(root), "elements to store one by one"));
+                gristmill_kernel::U32
+            }
         };
         let name = format!("out_{}", ctx.label(root));
         let buf = ctx.write(place, elem, &name);
@@ -35,31 +39,33 @@ impl Target {
     /// Stores one element of the anchor's result.
     pub fn store(&self, ctx: &mut Ctx<'_>, at: &At, value: Expr) {
         let flat = position(ctx.low, self.id, self.root, at);
+        let flat = ctx.settle(flat, u(0));
         let value = if self.dtype == DType::Bool { value.cast(Scalar::I32) } else { value };
         ctx.b.store(self.buf, flat, value);
     }
 }
 
 /// Row-major position, in the layout of `root`, of an element of the anchor `id`.
-pub fn position(low: &Lowering<'_>, id: NodeId, root: NodeId, at: &At) -> Expr {
+fn position(low: &Lowering<'_>, id: NodeId, root: NodeId, at: &At) -> Result<Expr, CompileError> {
     if id == root {
-        return at.flat.clone().unwrap_or_else(|| flatten(&at.index, &low.graph.node(id).shape));
+        return Ok(at.flat.clone().unwrap_or_else(|| flatten(&at.index, &low.graph.node(id).shape)));
     }
     let (mut index, mut before) = (at.index.clone(), id);
     for view in low.layout_chain(id, root) {
         let node = low.graph.node(view);
-        index = match &node.op {
-            Op::Transpose(perm) => perm.iter().map(|p| index[*p as usize].clone()).collect(),
-            Op::Concat { axis } => {
-                let a = *axis as usize;
-                index[a] = index[a].clone() + dim_expr(&start_in_concat(low.graph, view, *axis, before));
-                index
-            }
-            _ => through_reshape(&index, &low.graph.node(before).shape, &node.shape),
-        };
+        if let Op::Transpose(perm) = &node.op {
+            index = perm.iter().map(|p| index[*p as usize].clone()).collect();
+        } else if let Op::Concat { axis } = node.op {
+            let a = axis as usize;
+            index[a] = index[a].clone() + dim_expr(&start_in_concat(low.graph, view, axis, before));
+        } else if let Op::Reshape(_) = node.op {
+            index = through_reshape(&index, &low.graph.node(before).shape, &node.shape);
+        } else {
+            return Err(CompileError::unlowered(node, "layout in which an anchor can store"));
+        }
         before = view;
     }
-    flatten(&index, &low.graph.node(root).shape)
+    Ok(flatten(&index, &low.graph.node(root).shape))
 }
 
 /// Whether the layout of the result is plain row-major order of the anchor itself.
@@ -89,7 +95,8 @@ impl QuadTarget {
     /// Stores the four results from `at` on.
     pub fn store(&self, ctx: &mut Ctx<'_>, at: &At, value: Expr) {
         let flat = position(ctx.low, self.id, self.root, at);
-        let quad = ctx.b.simplify(flat / gristmill_kernel::u(4));
+        let flat = ctx.settle(flat, u(0));
+        let quad = ctx.b.simplify(flat / u(4));
         ctx.b.store(self.buf, quad, value);
     }
 }
@@ -102,14 +109,13 @@ fn keeps_quads(low: &Lowering<'_>, id: NodeId, root: NodeId) -> bool {
         && low.layout_chain(id, root).into_iter().all(|view| {
             let node = low.graph.node(view);
             let last = node.shape.len() - 1;
-            let kept = match &node.op {
-                Op::Transpose(perm) => perm.last().is_some_and(|p| *p as usize == last),
-                Op::Concat { axis } => {
-                    let start = start_in_concat(low.graph, view, *axis, before).as_const();
-                    *axis as usize != last || start.is_some_and(|s| s % 4 == 0)
-                }
-                Op::Reshape(_) => true,
-                _ => false,
+            let kept = if let Op::Transpose(perm) = &node.op {
+                perm.last().is_some_and(|p| *p as usize == last)
+            } else if let Op::Concat { axis } = node.op {
+                let start = start_in_concat(low.graph, view, axis, before).as_const();
+                axis as usize != last || start.is_some_and(|s| s % 4 == 0)
+            } else {
+                matches!(node.op, Op::Reshape(_))
             };
             before = view;
             kept && fours(view)

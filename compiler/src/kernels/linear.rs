@@ -2,7 +2,7 @@
 
 use gristmill_graph::{Dim, NodeId, Op, Precision, Scalar, numel};
 use gristmill_kernel::quant::OpenRow;
-use gristmill_kernel::{Bind, Buf, Expr, Var, WeightFormat, u};
+use gristmill_kernel::{Bind, Buf, ByteFormat, Expr, Var, WeightFormat, u};
 
 use crate::codegen::context::{Lowering, Memory, Place};
 use crate::codegen::index::{dim_expr, unflatten};
@@ -73,6 +73,15 @@ impl<'a> Linear<'a> {
         format!("{}{pair}_{}x{}", format.replace('.', "_"), self.n, self.k)
     }
 
+    /// How the codes of the weights are multiplied by bytes.
+    ///
+    /// # Errors
+    /// If they cannot, which is a bug.
+    pub fn byte_formats(&self, low: &Lowering<'_>) -> Result<Vec<ByteFormat>, CompileError> {
+        let lacking = |w: &Weight| CompileError::unlowered(low.graph.node(w.node), "codes to multiply with bytes");
+        self.weights.iter().map(|w| w.format.as_bytes().ok_or_else(|| lacking(w))).collect()
+    }
+
     /// Binds the weights.
     pub fn bind(&self, ctx: &mut Ctx<'_>) -> Vec<Buf> {
         self.weights
@@ -139,7 +148,7 @@ impl Weight {
             Memory::Blocks(spec) => (Precision::Quant(spec), true),
             Memory::Bytes => return Err(CompileError::Internal("bytes are not a weight".to_string())),
         };
-        let format = WeightFormat::new(precision, const_dim(&shape[0]), const_dim(&shape[1]));
+        let format = WeightFormat::new(precision, const_dim(low, node, &shape[0])?, const_dim(low, node, &shape[1])?);
         Ok(Weight { node, place, format, tiled })
     }
 }

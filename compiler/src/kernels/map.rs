@@ -29,7 +29,7 @@ fn one_per_thread(low: &Lowering<'_>, id: NodeId, target: Place, copy: bool) -> 
     ctx.b.doc(format!("{}: element-wise, {threads} threads", node.path));
     let scalar = match node.dtype {
         DType::F32 => Scalar::F32,
-        _ => Scalar::I32,
+        DType::I32 | DType::Bool => Scalar::I32,
     };
     let name = format!("out_{}", ctx.label(id));
     let out = ctx.write(target, Type::scalar(scalar), &name);
@@ -71,7 +71,8 @@ pub fn store_state(low: &Lowering<'_>, Stored { id, place: target, .. }: Stored)
     let mut shape = low.graph.node(operand).shape.clone();
     let last = shape.len() - 1;
     if halves {
-        shape[last] = shape[last].exact_div(&Dim::constant(2)).unwrap_or_else(|| shape[last].clone());
+        let words = shape[last].exact_div(&Dim::constant(2));
+        shape[last] = words.ok_or_else(|| CompileError::unlowered(node, "rows of whole words, but stores halves"))?;
     }
     let mut memory_shape = decl.shape.clone();
     let (what, does) = match decl.axis {

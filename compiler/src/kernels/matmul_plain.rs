@@ -14,7 +14,7 @@ use crate::error::CompileError;
 /// The kernel of an [`Op::MatMul`].
 pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let node = low.graph.node(id);
-    let Op::MatMul { transpose_b } = node.op else { unreachable!("only products come here") };
+    let Op::MatMul { transpose_b } = node.op else { return Err(CompileError::unlowered(node, "form as a product")) };
     let (a, b) = (node.inputs[0], node.inputs[1]);
     let (a_shape, b_shape) = (&low.graph.node(a).shape, &low.graph.node(b).shape);
     let depth = a_shape[a_shape.len() - 1].clone();

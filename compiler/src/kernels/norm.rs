@@ -23,7 +23,7 @@ enum Out {
 /// The kernel of an [`Op::Norm`].
 pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let node = low.graph.node(id);
-    let Op::Norm { kind, eps } = node.op else { unreachable!("only norms come here") };
+    let Op::Norm { kind, eps } = node.op else { return Err(CompileError::unlowered(node, "form as a norm")) };
     let last = node.shape.len() - 1;
     let (lead, width) = (&node.shape[..last], &node.shape[last]);
     let threads = low.setting.profile.schedule.reduce.threads;

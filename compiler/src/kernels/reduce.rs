@@ -16,7 +16,7 @@ pub const LOWEST: f32 = f32::MIN;
 /// The kernel of an [`Op::Reduce`]. Integers are summed in f32, exact below 2^24.
 pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let node = low.graph.node(id);
-    let Op::Reduce { op, axis } = node.op else { unreachable!("only reductions come here") };
+    let Op::Reduce { op, axis } = node.op else { return Err(CompileError::unlowered(node, "form as a reduction")) };
     let operand = node.inputs[0];
     let axis = axis as usize;
     let len = low.graph.node(operand).shape[axis].clone();

@@ -30,7 +30,9 @@ pub fn argmax(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<
 
 /// The kernel of an [`gristmill_graph::Op::TopK`]: `k` times the best element behind the one before.
 pub fn top_k(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
-    let Op::TopK { k } = low.graph.node(id).op else { unreachable!("only selections come here") };
+    let Op::TopK { k } = low.graph.node(id).op else {
+        return Err(CompileError::unlowered(low.graph.node(id), "form as a selection"));
+    };
     let mut pick = Pick::new(low, id, root, place, &format!("top_{k}"));
     let last_value = pick.ctx.b.var("last_value", pick.start(i32::MAX, -LOWEST));
     let last_index = pick.ctx.b.var("last_index", u(0));
@@ -68,7 +70,7 @@ impl<'a> Pick<'a> {
         let threads = low.setting.profile.schedule.top_k.threads;
         let grid = [Count::Dim(numel(lead_shape))];
         let mut ctx = Ctx::new(low, name);
-        let len = low.graph.node(x).shape.last().cloned().unwrap_or_default();
+        let len = low.width(x);
         ctx.b.doc(format!("{}: {name} of {len} elements, {threads} threads per row", node.path));
         let target = Target::bind(&mut ctx, id, root, place);
         let row = ctx.b.grid_axis("row", grid[0].expr());
@@ -125,7 +127,7 @@ impl<'a> Pick<'a> {
     }
 
     fn store(&mut self, column: &Expr, index: Expr) {
-        let width = self.ctx.low.graph.node(self.id).shape.last().cloned().unwrap_or_default();
+        let width = self.ctx.low.width(self.id);
         let mut at = self.lead.clone();
         at.push(column.clone());
         let flat = &self.row * dim_expr(&width) + column;

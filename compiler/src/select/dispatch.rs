@@ -94,7 +94,9 @@ pub fn lower_again<'a>(
     let low = Lowering { setting, ..low };
     let piece = |at: &usize| {
         let piece = pieces.get(*at);
-        piece.ok_or_else(|| CompileError::Internal(format!("step {at} is lowered again, but there are {}", pieces.len())))
+        piece.ok_or_else(|| {
+            CompileError::Internal(format!("step {at} is lowered again, but there are {}", pieces.len()))
+        })
     };
     wanted.iter().map(|at| set.step(&low, piece(at)?)).collect()
 }

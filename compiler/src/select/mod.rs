@@ -12,3 +12,6 @@ pub mod signature;
 pub mod variants;
 
 pub use dispatch::{Call, KernelSet, Step, lower, lower_again};
+
+#[cfg(test)]
+mod tests;

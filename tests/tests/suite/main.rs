@@ -21,6 +21,7 @@ mod shown;
 mod sounds;
 mod split;
 mod tidy;
+mod tidy_matches;
 mod wasm_kernels;
 mod wasm_models;
 mod web_text;

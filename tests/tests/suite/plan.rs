@@ -181,7 +181,7 @@ fn check(name: &str, precision: &str, kv: KvPrecision) -> (usize, usize) {
     let (model, _) = Case::open(name).bind();
     let precision: Precision = precision.parse().expect("a precision");
     let Prepared { model, precisions, .. } =
-        prepare(model, false, &|usage| if usage.quantizable { precision } else { Precision::F32 });
+        prepare(model, false, &|usage| if usage.quantizable { precision } else { Precision::F32 }).expect("prepares");
     let (mut slots, mut values) = (0, 0);
     let shipped = profile::shipped_names().map(|name| profile::shipped(name).expect("a profile"));
     for profile in shipped.chain([several_kernels()]) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use gristmill_tests::goldens::root;
 
 /// All files below the crates with this extension, without build output.
-fn sources(extension: &str) -> Vec<(PathBuf, String)> {
+pub(crate) fn sources(extension: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut folders: Vec<PathBuf> =
         ["ir", "backends", "runtime", "compiler", "tests", "xtask"].map(|f| root().join(f)).into();
@@ -33,7 +33,7 @@ fn all_sources() -> Vec<(PathBuf, String)> {
 }
 
 /// Code that runs for users: no tests, no examples.
-fn is_product(path: &Path) -> bool {
+pub(crate) fn is_product(path: &Path) -> bool {
     let part = |p: &str| path.components().any(|c| c.as_os_str() == p);
     !part("tests") && !part("test") && !part("examples") && !path.ends_with("tests.rs")
 }

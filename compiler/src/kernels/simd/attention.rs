@@ -12,6 +12,7 @@ use crate::codegen::context::{Built, Lowering, Stored};
 use crate::codegen::epilogue;
 use crate::codegen::grid::Count;
 use crate::codegen::index::{dim_expr, unflatten};
+use crate::codegen::inline::const_dim;
 use crate::codegen::kernel::{At, Ctx};
 use crate::codegen::quads::QuadRow;
 use crate::codegen::store::Target;
@@ -44,14 +45,14 @@ struct Attention<'a> {
 /// The kernel of an [`Op::Attention`].
 pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let node = low.graph.node(id);
-    let Op::Attention { score } = &node.op else { unreachable!("only attention comes here") };
+    let Op::Attention { score } = &node.op else { return Err(CompileError::unlowered(node, "form as attention")) };
     let operands = [0, 1, 2].map(|i| node.inputs[i]);
     let rank = node.shape.len();
     let lead_shape = &node.shape[..rank - 2];
     let new = node.shape[rank - 2].clone();
     let all = low.graph.node(operands[1]).shape[rank - 2].clone();
-    let width = |id: NodeId| low.graph.node(id).shape[rank - 1].as_const().unwrap_or(0) as u32;
-    let (depth, columns) = (width(operands[0]), width(operands[2]));
+    let width = |id: NodeId| const_dim(low, id, &low.graph.node(id).shape[rank - 1]);
+    let (depth, columns) = (width(operands[0])?, width(operands[2])?);
     let queries = if new.is_one() { 1 } else { 4 };
     let mut ctx = Ctx::new(low, &format!("attention_{depth}x{queries}"));
     ctx.b.doc(format!("{}: attention, head dimension {depth}, {queries} queries at a time", node.path));
@@ -117,8 +118,7 @@ impl Attention<'_> {
     fn row(&self, ctx: &mut Ctx<'_>, operand: usize, at: &Expr) -> QuadRow {
         let mut lead = self.lead.clone();
         lead.push(at.clone());
-        let plain = ctx.quad_row(self.operands[operand], &lead);
-        plain.unwrap_or_else(|| unreachable!("operands were checked"))
+        ctx.whole_quad_row(self.operands[operand], &lead)
     }
 
     /// The score expression at query `t` and key `s`.

@@ -1,14 +1,15 @@
 //! Element-wise kernels on a processor: four neighbouring elements per position where the values allow it.
 
-use gristmill_graph::{Binary, DType, Dim, NodeId, Op, numel};
+use gristmill_graph::{Binary, DType, Dim, NodeId, Op, Unary, numel};
 use gristmill_kernel::quant::unpack_quad_at;
-use gristmill_kernel::{Expr, Scalar, WeightFormat, i, u};
+use gristmill_kernel::{Expr, Scalar, WeightFormat, i};
 
 use crate::codegen::context::{Built, Lowering, Memory, Stored};
 use crate::codegen::grid::Count;
 use crate::codegen::index::{dim_expr, through_broadcast, unflatten};
-use crate::codegen::inline::{const_dim, literal};
+use crate::codegen::inline::const_dim;
 use crate::codegen::kernel::{At, Ctx, label};
+use crate::codegen::quads::WHOLE;
 use crate::error::CompileError;
 
 /// Whether a node can be computed four elements at a time.
@@ -22,7 +23,7 @@ pub fn build(low: &Lowering<'_>, Stored { id, place, .. }: Stored) -> Result<Bui
     let mut ctx = Ctx::new(low, &format!("map_{}", label(&node.path)));
     let last = node.shape.len() - 1;
     let mut shape = node.shape.clone();
-    shape[last] = Dim::constant(i64::from(const_dim(&node.shape[last]) / 4));
+    shape[last] = Dim::constant(i64::from(const_dim(low, id, &node.shape[last])? / 4));
     let grid = [Count::Dim(numel(&shape))];
     ctx.b.doc(format!("{}: element-wise, four at a time", node.path));
     let name = format!("out_{}", ctx.label(id));
@@ -34,7 +35,7 @@ pub fn build(low: &Lowering<'_>, Stored { id, place, .. }: Stored) -> Result<Bui
         .map(|(axis, e)| ctx.b.let_(&format!("i{axis}"), e))
         .collect();
     index[last] = ctx.b.simplify(index[last].clone() * 4);
-    let value = four(&mut ctx, id, &index, true);
+    let value = four(&mut ctx, id, &index, true)?;
     ctx.b.store(out, quad, value);
     ctx.built(&grid)
 }
@@ -55,59 +56,73 @@ fn fours(low: &Lowering<'_>, id: NodeId, top: bool) -> bool {
     if !top && (low.place(id).is_some() || node.op.is_view()) {
         return low.quads(id);
     }
-    match &node.op {
-        Op::Unary(_) => fours(low, node.inputs[0], false),
-        Op::Binary(op) if *op != Binary::Rem && !op.is_comparison() => {
-            node.inputs.iter().all(|input| fours(low, *input, false))
-        }
-        Op::Gather => {
+    match vector_form(&node.op) {
+        Some(VectorForm::Unary(_) | VectorForm::Binary(_)) => node.inputs.iter().all(|input| fours(low, *input, false)),
+        Some(VectorForm::Gather) => {
             let table = low.graph.node(node.inputs[0]);
             let blocks = low.place(node.inputs[0]).map(|p| low.memory(p, node.inputs[0]));
             table.shape.len() == 2 && (matches!(blocks, Some(Memory::Blocks(_))) || low.quads(node.inputs[0]))
         }
-        _ => false,
+        None => false,
     }
 }
 
+/// An operation that computes four elements at a time. All others compute one after the other.
+enum VectorForm {
+    Unary(Unary),
+    Binary(Binary),
+    Gather,
+}
+
+fn vector_form(op: &Op) -> Option<VectorForm> {
+    if let Op::Unary(op) = op {
+        return Some(VectorForm::Unary(*op));
+    }
+    if let Op::Binary(op) = op {
+        return (*op != Binary::Rem && !op.is_comparison()).then_some(VectorForm::Binary(*op));
+    }
+    (*op == Op::Gather).then_some(VectorForm::Gather)
+}
+
 /// The four elements from `index` on.
-fn four(ctx: &mut Ctx<'_>, id: NodeId, index: &[Expr], top: bool) -> Expr {
+fn four(ctx: &mut Ctx<'_>, id: NodeId, index: &[Expr], top: bool) -> Result<Expr, CompileError> {
     let low = ctx.low;
     let node = low.graph.node(id);
     if !top && node.shape.last().is_none_or(Dim::is_one) {
-        return ctx.value(id, &At::index(index.to_vec())).splat(4);
+        return Ok(ctx.value(id, &At::index(index.to_vec())).splat(4));
     }
     if !top && (low.place(id).is_some() || node.op.is_view()) {
         return quad_of(ctx, id, index);
     }
-    let value = match &node.op {
-        Op::Unary(op) => operand(ctx, id, 0, index).unary(*op),
-        Op::Binary(op) => {
-            let (a, b) = (operand(ctx, id, 0, index), operand(ctx, id, 1, index));
-            Expr::Binary(*op, Box::new(a), Box::new(b))
+    let value = match vector_form(&node.op) {
+        Some(VectorForm::Unary(op)) => operand(ctx, id, 0, index)?.unary(op),
+        Some(VectorForm::Binary(op)) => {
+            let (a, b) = (operand(ctx, id, 0, index)?, operand(ctx, id, 1, index)?);
+            Expr::Binary(op, Box::new(a), Box::new(b))
         }
-        Op::Gather => gather(ctx, id, index),
-        _ => literal(gristmill_graph::Literal::f32(0.0)).splat(4),
+        Some(VectorForm::Gather) => gather(ctx, id, index)?,
+        None => return Err(CompileError::unlowered(node, "form of four elements")),
     };
-    ctx.b.let_("part", value)
+    Ok(ctx.b.let_("part", value))
 }
 
-fn operand(ctx: &mut Ctx<'_>, id: NodeId, n: usize, index: &[Expr]) -> Expr {
+fn operand(ctx: &mut Ctx<'_>, id: NodeId, n: usize, index: &[Expr]) -> Result<Expr, CompileError> {
     let input = ctx.low.graph.node(id).inputs[n];
     let index = through_broadcast(index, &ctx.low.graph.node(input).shape);
     four(ctx, input, &index, false)
 }
 
 /// A quad of memory.
-fn quad_of(ctx: &mut Ctx<'_>, id: NodeId, index: &[Expr]) -> Expr {
-    let (column, lead) = index.split_last().map_or((u(0), &[][..]), |(c, l)| (c.clone(), l));
-    match ctx.quad_row(id, lead) {
-        Some(row) => row.at(ctx, column / 4),
-        None => literal(gristmill_graph::Literal::f32(0.0)).splat(4),
+fn quad_of(ctx: &mut Ctx<'_>, id: NodeId, index: &[Expr]) -> Result<Expr, CompileError> {
+    let row = index.split_last().and_then(|(column, lead)| Some((column, ctx.quad_row(id, lead)?)));
+    match row {
+        Some((column, row)) => Ok(row.at(ctx, column / 4)),
+        None => Err(CompileError::unlowered(ctx.low.graph.node(id), WHOLE)),
     }
 }
 
 /// A quad of a row of a table.
-fn gather(ctx: &mut Ctx<'_>, id: NodeId, index: &[Expr]) -> Expr {
+fn gather(ctx: &mut Ctx<'_>, id: NodeId, index: &[Expr]) -> Result<Expr, CompileError> {
     let low = ctx.low;
     let node = low.graph.node(id);
     let (table, indices) = (node.inputs[0], node.inputs[1]);
@@ -121,10 +136,10 @@ fn gather(ctx: &mut Ctx<'_>, id: NodeId, index: &[Expr]) -> Expr {
     if let Some((place, Memory::Blocks(spec))) = place.map(|p| (p, low.memory(p, table))) {
         let shape = &low.graph.node(table).shape;
         let precision = gristmill_graph::Precision::Quant(spec);
-        let format = WeightFormat::new(precision, const_dim(&shape[0]), const_dim(&shape[1]));
+        let format = WeightFormat::new(precision, const_dim(low, table, &shape[0])?, const_dim(low, table, &shape[1])?);
         let name = ctx.label(table);
         let buf = ctx.read(place, format.elem(), &name);
-        return unpack_quad_at(&mut ctx.b, buf, &format, row, column);
+        return Ok(unpack_quad_at(&mut ctx.b, buf, &format, row, column));
     }
     quad_of(ctx, table, &[row, column])
 }

@@ -3,7 +3,7 @@
 //! A position of the grid takes four rows of weights. Their words are exchanged so that a vector holds the same
 //! columns of all four; then a product of bytes leaves one sum per row and nothing has to be folded.
 
-use gristmill_kernel::{Bind, Buf, Expr, Var, u};
+use gristmill_kernel::{Bind, Buf, ByteFormat, Expr, Var, u};
 
 use super::group::{Group, Sums, by_engine};
 use super::lanes;
@@ -22,6 +22,7 @@ type Quad = (u32, Vec<Expr>);
 /// The kernel.
 pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let linear = &Linear::new(low, id)?;
+    let formats = linear.byte_formats(low)?;
     let together = low.setting.profile.schedule.matmul.rows_together;
     let mut ctx = Ctx::new(low, &format!("matmul_{}", linear.label(low)));
     ctx.b.doc(format!(
@@ -36,7 +37,7 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
     let grid = [Count::Dim(i64::from(linear.n.div_ceil(FOUR)).into())];
     let four = ctx.b.grid_axis("four", grid[0].expr());
     let first = ctx.b.let_("first", &four * FOUR);
-    let task = Task { linear, out: &out, x: &x, first: &first, together };
+    let task = Task { linear, formats: &formats, out: &out, x: &x, first: &first, together };
     by_engine(&mut ctx, linear, |ctx, kind| task.run(ctx, &buffers, kind));
     ctx.built(&grid)
 }
@@ -44,6 +45,7 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
 /// The work of a position.
 struct Task<'t> {
     linear: &'t Linear<'t>,
+    formats: &'t [ByteFormat],
     out: &'t Out,
     x: &'t Rounded,
     /// Of the four rows of weights.
@@ -55,12 +57,9 @@ impl Task<'_> {
     /// All of it; `kind` says how whole bytes are multiplied, if they are.
     fn run(&self, ctx: &mut Ctx<'_>, buffers: &[Buf], kind: Option<&Expr>) {
         let (linear, x, together) = (self.linear, self.x, self.together);
-        let groups: Vec<Group> = linear
-            .weights
-            .iter()
-            .zip(buffers)
-            .filter_map(|(weight, buf)| Some(Group::open(ctx, weight.format.as_bytes()?, *buf, self.first, kind)))
-            .collect();
+        let formats = self.formats.iter().zip(buffers);
+        let groups: Vec<Group> =
+            formats.map(|(format, buf)| Group::open(ctx, *format, *buf, self.first, kind)).collect();
         let rows = linear.rows();
         ctx.for_("m_first", (u(0), rows.clone(), together), Bind::Serial, |ctx, m_first| {
             let ms: Vec<Expr> =

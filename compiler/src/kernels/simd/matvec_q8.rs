@@ -20,8 +20,9 @@ use crate::kernels::linear::Linear;
 pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let linear = &Linear::new(low, id)?;
     // Words of four quads cost more to arrange activations for; twice as many rows share that.
-    let quads = linear.weights.iter().filter_map(|w| w.format.as_bytes()).map(|f| f.quads()).max().unwrap_or(1);
-    let groups = low.setting.profile.schedule.matvec.rows / FOUR * if quads == 4 { 2 } else { 1 };
+    let formats = linear.byte_formats(low)?;
+    let arranged = formats.iter().any(|f| f.quads() == 4);
+    let groups = low.setting.profile.schedule.matvec.rows / FOUR * if arranged { 2 } else { 1 };
     let per_weight = (groups / linear.weights.len() as u32).max(1);
     let rows = FOUR * per_weight;
     let mut ctx = Ctx::new(low, &format!("matvec_{}", linear.label(low)));
@@ -37,7 +38,7 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
     let grid = [Count::Dim(i64::from(linear.n.div_ceil(rows)).into()), Count::Dim(linear.m.clone())];
     let block = ctx.b.grid_axis("block", grid[0].expr());
     let m = ctx.b.grid_axis("m", grid[1].expr());
-    let task = Task { linear, out: &out, x: &x, block: &block, m: &m, per_weight };
+    let task = Task { linear, formats: &formats, out: &out, x: &x, block: &block, m: &m, per_weight };
     by_engine(&mut ctx, linear, |ctx, kind| task.run(ctx, &buffers, kind));
     ctx.built(&grid)
 }
@@ -45,6 +46,7 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
 /// The work of a position.
 struct Task<'t> {
     linear: &'t Linear<'t>,
+    formats: &'t [ByteFormat],
     out: &'t Out,
     x: &'t Rounded,
     block: &'t Expr,
@@ -63,11 +65,10 @@ impl Task<'_> {
     fn run(&self, ctx: &mut Ctx<'_>, buffers: &[Buf], kind: Option<&Expr>) {
         let (linear, x, m) = (self.linear, self.x, self.m);
         let mut groups = Vec::new();
-        for (weight, buf) in linear.weights.iter().zip(buffers) {
-            let Some(format) = weight.format.as_bytes() else { continue };
+        for (format, buf) in self.formats.iter().zip(buffers) {
             for g in 0..self.per_weight {
                 let first = self.first(ctx, g);
-                let group = Group::open(ctx, format, *buf, &first, kind);
+                let group = Group::open(ctx, *format, *buf, &first, kind);
                 let sums = Sums::start(ctx, &group);
                 groups.push((group, sums));
             }

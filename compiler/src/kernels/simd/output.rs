@@ -39,7 +39,7 @@ impl Out {
                 let mut index = linear.lead_index(m);
                 index.push(first.clone());
                 let at = At { index, flat: Some(m * u(linear.n) + first) };
-                let value = epilogue::apply_four(ctx, linear.epilogue, &accs, linear.args, &at);
+                let value = epilogue::apply_four(ctx, linear.id, linear.epilogue, &accs, linear.args, &at);
                 target.store(ctx, &at, value);
             }
             Out::Elements(target) => {

@@ -1,6 +1,6 @@
 //! Activations as bytes: writing them, and reading them in products. [`crate::codegen::rounded`] has the layout.
 
-use gristmill_graph::{Dim, NodeId, Unary, numel};
+use gristmill_graph::{NodeId, Unary, numel};
 use gristmill_kernel::{Buf, Builder, Expr, F32, Scalar, U32, VEC4F, VEC4U, f, u};
 
 use super::lanes::transpose;
@@ -17,7 +17,7 @@ use crate::error::CompileError;
 pub fn build(low: &Lowering<'_>, Stored { id, place, .. }: Stored) -> Result<Built, CompileError> {
     let node = low.graph.node(id);
     let last = node.shape.len() - 1;
-    let (lead, columns) = (&node.shape[..last], const_dim(&node.shape[last]));
+    let (lead, columns) = (&node.shape[..last], const_dim(low, id, &node.shape[last])?);
     let grid = [Count::Dim(numel(lead)), Count::Dim(i64::from(columns.div_ceil(CHUNK)).into())];
     let mut ctx = Ctx::new(low, &format!("bytes_{columns}"));
     ctx.b.doc(format!("{}: rows of {columns} as bytes, a chunk of {CHUNK} columns at a time", node.path));
@@ -132,9 +132,11 @@ impl Rounded {
     /// # Errors
     /// If it is not in memory, which is a bug.
     pub fn bind(ctx: &mut Ctx<'_>, id: NodeId) -> Result<Self, CompileError> {
-        let place = ctx.low.place(id).ok_or_else(|| CompileError::Internal("bytes are not in memory".to_string()))?;
+        let node = ctx.low.graph.node(id);
+        let lacking = |what: &str| CompileError::unlowered(node, what);
+        let place = ctx.low.place(id).ok_or_else(|| lacking("place in memory"))?;
         let name = ctx.label(id);
-        let columns = const_dim(ctx.low.graph.node(id).shape.last().unwrap_or(&Dim::constant(0)));
+        let columns = const_dim(ctx.low, id, node.shape.last().ok_or_else(|| lacking("axis"))?)?;
         Ok(Rounded {
             vectors: ctx.read(place, VEC4U, &format!("{name}_vectors")),
             floats: ctx.read(place, VEC4F, &format!("{name}_steps")),

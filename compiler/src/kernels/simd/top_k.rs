@@ -19,12 +19,14 @@ const NOBODY: u32 = u32::MAX;
 
 /// The kernel of an [`gristmill_graph::Op::TopK`].
 pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
-    let Op::TopK { k } = low.graph.node(id).op else { unreachable!("only selections come here") };
+    let Op::TopK { k } = low.graph.node(id).op else {
+        return Err(CompileError::unlowered(low.graph.node(id), "form as a selection"));
+    };
     let node = low.graph.node(id);
     let lead_shape = &node.shape[..node.shape.len() - 1];
     let grid = [Count::Dim(numel(lead_shape))];
     let mut ctx = Ctx::new(low, &format!("top_{k}"));
-    let len = low.graph.node(node.inputs[0]).shape.last().cloned().unwrap_or_default();
+    let len = low.width(node.inputs[0]);
     ctx.b.doc(format!("{}: the best {k} of {len} elements", node.path));
     let target = Target::bind(&mut ctx, id, root, place);
     let row = ctx.b.grid_axis("row", grid[0].expr());

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use gristmill_graph::{
-    DType, Dim, Graph, Input, Literal, Model, Node, NodeId, NormKind, Op, Precision, Reduction, Region, Shape, State,
-    Symbol, Weight, infer,
+    Binary, DType, Dim, Graph, Input, Literal, Model, Node, NodeId, NormKind, Op, Precision, Reduction, Region, Shape,
+    State, Symbol, Unary, Weight, infer,
 };
 
 use super::super::show;
