@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use gristmill_bundle::{Bundle, Elem, Manifest};
 use gristmill_graph::dim::Bindings;
-use gristmill_graph::eval::{Data as GraphData, States, Tensor as GraphTensor, WeightSource, evaluate};
+use gristmill_graph::eval::{States, WeightSource, evaluate};
+use gristmill_graph::tensor::{Data as GraphData, Tensor as GraphTensor};
 use gristmill_graph::{Graph, Model, Precision, quant, verify};
 use gristmill_runtime::backend::{Pending, nothing_started};
 use gristmill_runtime::call::{Session, prepare, wanted_outputs};

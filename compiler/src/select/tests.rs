@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gristmill_graph::{Binary, DType, Dim, Input, Model, Op, Region, Scalar, Unary, Weight};
+use gristmill_graph::{Binary, DType, Dim, Input, Model, Op, Region, Scalar, Symbol, Unary, Weight};
 
 use super::variants::{Wanted, build};
 use crate::codegen::context::{Lowering, Place, Setting, Stored};
@@ -15,6 +15,7 @@ use gristmill_graph::Precision;
 fn forgotten(read: &[Op]) -> Vec<String> {
     let shape = vec![Dim::symbol("T"), Dim::constant(64)];
     let mut model = Model::default();
+    model.symbols.push(Symbol { name: "T".into(), min: 1, max: 64 });
     model.graph.regions.push(Region { name: "start".into(), index: None });
     model.inputs.push(Input { name: "x".into(), dtype: DType::F32, shape, default: None, advance: None });
     model.weights.push(Weight { name: "w".into(), source: "w".into(), shape: vec![64, 64], component: 0 });
@@ -38,7 +39,10 @@ fn forgotten(read: &[Op]) -> Vec<String> {
             has_fallback: false,
         };
         let mut partition = partition(&model.graph, 8);
-        (partition.stored[lost.index()], partition.root[lost.index()]) = (false, None);
+        // Nor is it stored in another layout.
+        if let Some(end) = partition.root[lost.index()].take() {
+            partition.stored[end.index()] = false;
+        }
         let (graph, users) = (&model.graph, model.graph.users());
         let low = Lowering { setting: &setting, graph, partition, users, outputs: BTreeMap::from([(last, 0)]) };
         let built = build(&Wanted { low: &low, stored: &[Stored { id: last, root: last, place: Place::Output(0) }] });

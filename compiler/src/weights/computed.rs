@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gristmill_graph::eval::{Data, evaluate};
+use gristmill_graph::eval::evaluate;
+use gristmill_graph::tensor::Data;
 use gristmill_graph::{Bindings, Graph, Model, Op, States, Tensor, Weight, WeightSource};
 
 use super::checkpoint::Checkpoint;

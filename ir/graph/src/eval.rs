@@ -14,7 +14,7 @@ use crate::infer::infer_declared;
 use crate::ops::{self, Declarations, Environment, Evaluated, Operand, Values};
 use crate::symbols::{PAST, apply_defaults};
 
-pub use crate::tensor::{Data, Tensor};
+use crate::tensor::{Data, Tensor};
 
 /// Most elements of a value.
 pub const MAX_ELEMENTS: usize = 1 << 31;

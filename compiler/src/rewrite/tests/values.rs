@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gristmill_graph::eval::{Data, States, Tensor, evaluate};
+use gristmill_graph::eval::{States, evaluate};
+use gristmill_graph::tensor::{Data, Tensor};
 use gristmill_graph::verify::verify_graph;
 use gristmill_graph::{Bindings, DType, Graph, Model};
 

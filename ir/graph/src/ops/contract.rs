@@ -16,7 +16,7 @@ use crate::dtype::DType;
 use crate::scalar::Scalar;
 use crate::tensor::{Data, Tensor};
 
-/// A row of [`Op::MatMul`](crate::Op::MatMul).
+/// The row of [`Op::MatMul`](crate::Op::MatMul).
 pub(super) struct MatMul {
     pub(super) transpose_b: bool,
 }
@@ -63,7 +63,7 @@ impl Operation for MatMul {
     }
 }
 
-/// A row of [`Op::Linear`](crate::Op::Linear).
+/// The row of [`Op::Linear`](crate::Op::Linear).
 pub(super) struct Linear<'a> {
     pub(super) weights: usize,
     pub(super) epilogue: &'a Scalar,
@@ -110,7 +110,7 @@ impl Operation for Linear<'_> {
     }
 }
 
-/// A row of [`Op::Attention`](crate::Op::Attention).
+/// The row of [`Op::Attention`](crate::Op::Attention).
 pub(super) struct Attention<'a> {
     pub(super) score: &'a Scalar,
 }

@@ -23,7 +23,7 @@ fn traits(operands: usize, flops: f64, costly: bool) -> Traits {
     }
 }
 
-/// A row of [`Op::Unary`](crate::Op::Unary).
+/// The row of [`Op::Unary`](crate::Op::Unary).
 pub(super) struct Unary(pub(super) scalar::Unary);
 
 impl Operation for Unary {
@@ -45,7 +45,7 @@ impl Operation for Unary {
     }
 }
 
-/// A row of [`Op::Binary`](crate::Op::Binary).
+/// The row of [`Op::Binary`](crate::Op::Binary).
 pub(super) struct Binary(pub(super) scalar::Binary);
 
 impl Operation for Binary {
@@ -68,7 +68,7 @@ impl Operation for Binary {
     }
 }
 
-/// A row of [`Op::Select`](crate::Op::Select).
+/// The row of [`Op::Select`](crate::Op::Select).
 pub(super) struct Select;
 
 impl Operation for Select {
@@ -90,7 +90,7 @@ impl Operation for Select {
     }
 }
 
-/// A row of [`Op::Cast`](crate::Op::Cast).
+/// The row of [`Op::Cast`](crate::Op::Cast).
 pub(super) struct Cast(pub(super) DType);
 
 impl Operation for Cast {

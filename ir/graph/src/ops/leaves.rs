@@ -10,7 +10,7 @@ use crate::dtype::DType;
 use crate::literal::{Bits, Literal};
 use crate::tensor::{Data, Tensor, scalar};
 
-/// A row of [`Op::Input`](crate::Op::Input).
+/// The row of [`Op::Input`](crate::Op::Input).
 pub(super) struct Input(pub(super) u32);
 
 impl Operation for Input {
@@ -33,7 +33,7 @@ impl Operation for Input {
     }
 }
 
-/// A row of [`Op::Weight`](crate::Op::Weight).
+/// The row of [`Op::Weight`](crate::Op::Weight).
 pub(super) struct Weight(pub(super) u32);
 
 impl Operation for Weight {
@@ -58,7 +58,7 @@ impl Operation for Weight {
     }
 }
 
-/// A row of [`Op::Const`](crate::Op::Const).
+/// The row of [`Op::Const`](crate::Op::Const).
 pub(super) struct Const(pub(super) Literal);
 
 impl Operation for Const {
@@ -79,7 +79,7 @@ impl Operation for Const {
     }
 }
 
-/// A row of [`Op::Table`](crate::Op::Table).
+/// The row of [`Op::Table`](crate::Op::Table).
 pub(super) struct Table<'a>(pub(super) &'a [Bits]);
 
 impl Operation for Table<'_> {
@@ -100,7 +100,7 @@ impl Operation for Table<'_> {
     }
 }
 
-/// A row of [`Op::Iota`](crate::Op::Iota).
+/// The row of [`Op::Iota`](crate::Op::Iota).
 pub(super) struct Iota<'a>(pub(super) &'a Dim);
 
 impl Operation for Iota<'_> {
@@ -121,7 +121,7 @@ impl Operation for Iota<'_> {
     }
 }
 
-/// A row of [`Op::Size`](crate::Op::Size).
+/// The row of [`Op::Size`](crate::Op::Size).
 pub(super) struct Size<'a>(pub(super) &'a Dim);
 
 impl Operation for Size<'_> {

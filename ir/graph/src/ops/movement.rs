@@ -17,7 +17,7 @@ const fn moves(arity: Arity) -> Traits {
     Traits { arity, role: Role::Movement, work: Work::PerResult(1.0), state: StateUse::None }
 }
 
-/// A row of [`Op::Reshape`](crate::Op::Reshape).
+/// The row of [`Op::Reshape`](crate::Op::Reshape).
 pub(super) struct Reshape<'a>(pub(super) &'a [Dim]);
 
 impl Operation for Reshape<'_> {
@@ -51,7 +51,7 @@ impl Operation for Reshape<'_> {
     }
 }
 
-/// A row of [`Op::Transpose`](crate::Op::Transpose).
+/// The row of [`Op::Transpose`](crate::Op::Transpose).
 pub(super) struct Transpose<'a>(pub(super) &'a [u32]);
 
 impl Operation for Transpose<'_> {
@@ -79,7 +79,7 @@ impl Operation for Transpose<'_> {
     }
 }
 
-/// A row of [`Op::Broadcast`](crate::Op::Broadcast).
+/// The row of [`Op::Broadcast`](crate::Op::Broadcast).
 pub(super) struct Broadcast<'a>(pub(super) &'a [Dim]);
 
 impl Operation for Broadcast<'_> {
@@ -101,7 +101,7 @@ impl Operation for Broadcast<'_> {
     }
 }
 
-/// A row of [`Op::Slice`](crate::Op::Slice).
+/// The row of [`Op::Slice`](crate::Op::Slice).
 pub(super) struct Slice<'a> {
     pub(super) axis: u32,
     pub(super) start: &'a Dim,
@@ -137,7 +137,7 @@ impl Operation for Slice<'_> {
     }
 }
 
-/// A row of [`Op::Concat`](crate::Op::Concat).
+/// The row of [`Op::Concat`](crate::Op::Concat).
 pub(super) struct Concat {
     pub(super) axis: u32,
 }
@@ -179,7 +179,7 @@ impl Operation for Concat {
     }
 }
 
-/// A row of [`Op::Pad`](crate::Op::Pad).
+/// The row of [`Op::Pad`](crate::Op::Pad).
 pub(super) struct Pad<'a> {
     pub(super) axis: u32,
     pub(super) before: &'a Dim,
@@ -211,7 +211,7 @@ impl Operation for Pad<'_> {
     }
 }
 
-/// A row of [`Op::Windows`](crate::Op::Windows).
+/// The row of [`Op::Windows`](crate::Op::Windows).
 pub(super) struct Windows {
     pub(super) axis: u32,
     pub(super) size: u32,
@@ -255,7 +255,7 @@ impl Operation for Windows {
     }
 }
 
-/// A row of [`Op::Gather`](crate::Op::Gather).
+/// The row of [`Op::Gather`](crate::Op::Gather).
 pub(super) struct Gather;
 
 impl Operation for Gather {
@@ -281,7 +281,7 @@ impl Operation for Gather {
     }
 }
 
-/// A row of [`Op::TakeLast`](crate::Op::TakeLast).
+/// The row of [`Op::TakeLast`](crate::Op::TakeLast).
 pub(super) struct TakeLast;
 
 impl Operation for TakeLast {

@@ -14,7 +14,7 @@ use crate::literal::Bits;
 use crate::op::{NormKind, ROUND_BLOCK, Reduction};
 use crate::tensor::{Data, Tensor};
 
-/// A row of [`Op::Reduce`](crate::Op::Reduce).
+/// The row of [`Op::Reduce`](crate::Op::Reduce).
 pub(super) struct Reduce {
     pub(super) op: Reduction,
     pub(super) axis: u32,
@@ -62,7 +62,7 @@ impl Operation for Reduce {
     }
 }
 
-/// A row of [`Op::ArgMax`](crate::Op::ArgMax).
+/// The row of [`Op::ArgMax`](crate::Op::ArgMax).
 pub(super) struct ArgMax;
 
 impl Operation for ArgMax {
@@ -88,7 +88,7 @@ impl Operation for ArgMax {
     }
 }
 
-/// A row of [`Op::TopK`](crate::Op::TopK).
+/// The row of [`Op::TopK`](crate::Op::TopK).
 pub(super) struct TopK {
     pub(super) k: u32,
 }
@@ -135,7 +135,7 @@ fn rows_type(name: &str, (x, dtype): Operand<'_>) -> Typed {
     Ok((x.to_vec(), DType::F32))
 }
 
-/// A row of [`Op::RoundBlocks`](crate::Op::RoundBlocks).
+/// The row of [`Op::RoundBlocks`](crate::Op::RoundBlocks).
 pub(super) struct RoundBlocks;
 
 impl Operation for RoundBlocks {
@@ -161,7 +161,7 @@ impl Operation for RoundBlocks {
     }
 }
 
-/// A row of [`Op::Softmax`](crate::Op::Softmax).
+/// The row of [`Op::Softmax`](crate::Op::Softmax).
 pub(super) struct Softmax;
 
 impl Operation for Softmax {
@@ -187,7 +187,7 @@ impl Operation for Softmax {
     }
 }
 
-/// A row of [`Op::Norm`](crate::Op::Norm).
+/// The row of [`Op::Norm`](crate::Op::Norm).
 pub(super) struct Norm {
     pub(super) kind: NormKind,
     pub(super) eps: Bits,

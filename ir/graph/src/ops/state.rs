@@ -10,7 +10,7 @@ use super::row::{
 use crate::dim::{Dim, Shape, show_shape};
 use crate::dtype::DType;
 
-/// A row of [`Op::Dequantize`](crate::Op::Dequantize).
+/// The row of [`Op::Dequantize`](crate::Op::Dequantize).
 pub(super) struct Dequantize;
 
 impl Operation for Dequantize {
@@ -42,7 +42,7 @@ fn writes(state: u32) -> Traits {
     }
 }
 
-/// A row of [`Op::StateAppend`](crate::Op::StateAppend).
+/// The row of [`Op::StateAppend`](crate::Op::StateAppend).
 pub(super) struct Append(pub(super) u32);
 
 impl Operation for Append {
@@ -94,7 +94,7 @@ fn kept<'a>(op: &str, declarations: Option<Declarations<'a>>, index: u32) -> Res
     }
 }
 
-/// A row of [`Op::StateKeep`](crate::Op::StateKeep).
+/// The row of [`Op::StateKeep`](crate::Op::StateKeep).
 pub(super) struct Keep(pub(super) u32);
 
 impl Operation for Keep {
@@ -121,7 +121,7 @@ impl Operation for Keep {
     }
 }
 
-/// A row of [`Op::StateRead`](crate::Op::StateRead).
+/// The row of [`Op::StateRead`](crate::Op::StateRead).
 pub(super) struct Read(pub(super) u32);
 
 impl Operation for Read {

@@ -150,3 +150,64 @@ fn declared_leaves() {
     assert_eq!(model.add(Op::Weight(7), &[], "x").unwrap_err(), "x: weight 7 does not exist; the model declares 1");
     assert!(model.add(Op::Unary(Unary::Neg), &[NodeId(99)], "x").is_err());
 }
+
+/// An operation of every variant.
+fn one_of_each() -> Vec<Op> {
+    let (dim, scalar) = (Dim::symbol("T"), Scalar::identity());
+    vec![
+        Op::Input(0),
+        Op::Weight(0),
+        Op::Const(Literal::I32(1)),
+        Op::Table(vec![Bits::new(1.0)]),
+        Op::Iota(dim.clone()),
+        Op::Size(dim.clone()),
+        Op::Unary(Unary::Exp),
+        Op::Binary(Binary::Add),
+        Op::Select,
+        Op::Cast(DType::F32),
+        Op::Reduce { op: Reduction::Sum, axis: 0 },
+        Op::ArgMax,
+        Op::TopK { k: 1 },
+        Op::MatMul { transpose_b: true },
+        Op::Reshape(vec![dim.clone()]),
+        Op::Transpose(vec![1, 0]),
+        Op::Broadcast(vec![dim.clone()]),
+        Op::Slice { axis: 0, start: dim.clone(), len: dim.clone() },
+        Op::Concat { axis: 0 },
+        Op::Pad { axis: 0, before: dim.clone(), after: dim.clone(), value: Literal::f32(0.0) },
+        Op::Windows { axis: 0, size: 1, stride: 1, dilation: 1 },
+        Op::Gather,
+        Op::TakeLast,
+        Op::Dequantize,
+        Op::RoundBlocks,
+        Op::StateAppend(0),
+        Op::StateKeep(0),
+        Op::StateRead(0),
+        Op::Softmax,
+        Op::Norm { kind: NormKind::Rms, eps: Bits::new(1e-6) },
+        Op::Linear { weights: 1, epilogue: scalar.clone() },
+        Op::Attention { score: scalar },
+    ]
+}
+
+/// What a row says and what is asked of [`Op`] directly are the same, for every operation of the manual.
+#[test]
+fn rows_agree_with_the_enum() {
+    let source = include_str!("../op.rs");
+    let declared = source.split("pub enum Op {").nth(1).and_then(|s| s.split("\n}").next()).unwrap();
+    let is_variant = |l: &&str| l.len() > 5 && l.starts_with("    ") && l.as_bytes()[4].is_ascii_uppercase();
+    assert_eq!(declared.lines().filter(is_variant).count(), one_of_each().len());
+    let two = Bindings::from([("T".to_string(), 2)]);
+    for op in one_of_each() {
+        let traits = op.traits();
+        assert_eq!(op.view().is_some(), traits.role == Role::View, "{op:?}");
+        let free = matches!(traits.role, Role::Given | Role::Constant | Role::View);
+        assert_eq!(traits.work == Work::None, free, "{op:?}");
+        let bound = op.with_symbols(&two);
+        assert_eq!(bound.dims().len(), op.dims().len());
+        assert!(bound.dims().iter().all(|d| *d == Dim::constant(2)), "{op:?}");
+        assert_eq!(op == bound, op.dims().is_empty(), "{op:?}");
+        let scalar: Operand<'_> = (&[], DType::Bool);
+        assert!(infer(&op, &[scalar; 9]).is_err(), "{op:?}");
+    }
+}

@@ -23,7 +23,7 @@ impl Legalizer {
             return self.in_place(composed, ty, a);
         }
         let lane = Type::scalar(Scalar::F32);
-        self.lanes(ty, vec![a], |l, args| args.into_iter().next().map_or(f(0.0), |x| l.in_place(composed, lane, x)))
+        self.lanes(ty, vec![a], |l, args| l.in_place(composed, lane, args[0].clone()))
     }
 
     /// The expression, with names for parts that occur more than once.
