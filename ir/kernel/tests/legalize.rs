@@ -51,7 +51,11 @@ fn samples(max: f32) -> Vec<f32> {
 
 fn largest_error(values: &[f32], op: Unary, exact: impl Fn(f64) -> f64) -> f64 {
     let got = apply(values, |x| x.unary(op));
-    let errors = values.iter().zip(got).map(|(x, y)| (f64::from(y) - exact(f64::from(*x))).abs());
+    // Absolute, and relative where results are large.
+    let errors = values.iter().zip(got).map(|(x, y)| {
+        let exact = exact(f64::from(*x));
+        (f64::from(y) - exact).abs() / exact.abs().max(1.0)
+    });
     errors.fold(0.0, |a, b| if b.is_nan() { b } else { a.max(b) })
 }
 
