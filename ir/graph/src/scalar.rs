@@ -280,6 +280,29 @@ unary_functions! {
         form: Form::Native(Native::Not),
         domain: ANY,
     }
+    /// `log(1 + x)`, exact near 0, where `1 + x` rounds.
+    Log1p {
+        name: "log1p",
+        called: true,
+        f32: rounded(f32::ln_1p, f64::ln_1p),
+        i32: None,
+        bool: None,
+        flops: 8.0,
+        costly: true,
+        form: Form::Composed(log1p),
+        domain: [-0.9999, 1e30],
+    }
+}
+
+/// Near 0 the series of `2 artanh(x / (2 + x))`, whose fifth term is too small to count there; `log(1 + x)` beyond.
+fn log1p(x: Scalar) -> Scalar {
+    let s = x.clone().binary(Binary::Div, x.clone().binary(Binary::Add, Scalar::number(2.0)));
+    let square = s.clone().binary(Binary::Mul, s.clone());
+    let term = |sum: Scalar, c: f32| sum.binary(Binary::Mul, square.clone()).binary(Binary::Add, Scalar::number(c));
+    let series = [2.0 / 5.0, 2.0 / 3.0, 2.0].into_iter().fold(Scalar::number(2.0 / 7.0), term);
+    let near = x.clone().unary(Unary::Abs).binary(Binary::Lt, Scalar::number(0.25));
+    let far = x.binary(Binary::Add, Scalar::number(1.0)).unary(Unary::Log);
+    Scalar::Select(Box::new(near), Box::new(s.binary(Binary::Mul, series)), Box::new(far))
 }
 
 const fn exact(single: fn(f32) -> f32, double: fn(f64) -> f64) -> Option<OfFloats> {

@@ -59,6 +59,9 @@ fn unary_functions() {
     close(&of(Unary::Abs, &[1.0, -2.0]), &[2], &[1.0, 2.0]);
     close(&of(Unary::Exp, &[0.0, 1.0]), &[2], &[1.0, std::f32::consts::E]);
     close(&of(Unary::Log, &[1.0, std::f32::consts::E]), &[2], &[0.0, 1.0]);
+    close(&of(Unary::Log1p, &[-0.5, 0.0, 3.0]), &[3], &[0.5f32.ln(), 0.0, 4f32.ln()]);
+    // `1 + x` is 1 in f32, but the logarithm is not 0.
+    assert_eq!(of(Unary::Log1p, &[1e-9, -1e-9]), f(&[2], &[1e-9, -1e-9]));
     close(&of(Unary::Sqrt, &[9.0]), &[1], &[3.0]);
     close(&of(Unary::Rsqrt, &[4.0]), &[1], &[0.5]);
     close(&of(Unary::Recip, &[4.0]), &[1], &[0.25]);
