@@ -151,13 +151,16 @@ fn choose(
     }
 }
 
-/// A measure that grows with accuracy: bits of codes, then of block headers.
+/// A measure that grows with accuracy: how many values a code tells apart, then bytes of block headers.
 fn width(precision: Precision) -> (u32, u32) {
-    let header = match precision {
-        Precision::Quant(q) => 128 * (1 + u32::from(q.asymmetric)) / u32::from(q.group),
-        _ => 0,
-    };
-    (precision.payload_bits(), header)
+    match precision {
+        Precision::F32 => (u32::MAX, 0),
+        Precision::F16 => (1 << 16, 0),
+        Precision::Quant(spec) => {
+            let format = spec.format();
+            (format.levels(), 128 * format.header.bytes() as u32 / u32::from(spec.group()))
+        }
+    }
 }
 
 /// The weights that will be stored, found in order of first use.

@@ -33,7 +33,7 @@ struct Cli {
 enum Task {
     /// Build the runtime for browsers into runtime/web/dist
     Web(WebArgs),
-    /// Write models/OPS.md, the reference of functions, blocks and operations, from the sources
+    /// Write models/OPS.md and models/FORMATS.md, references of operations and of formats of weights, from the sources
     Ops,
     /// Look for inputs at which a reader panics, hangs or takes too much memory
     Fuzz(fuzz::FuzzArgs),

@@ -1,11 +1,12 @@
-//! Writes the reference of functions, blocks and operations.
+//! Writes the references of functions, blocks and operations, and of formats of weights.
 
+use gristmill_graph::format;
 use gristmill_graph::text::{Library, manual};
 
 use crate::command::{Outcome, say};
 use crate::place::{Place, list, read, write};
 
-/// Reads the blocks of the library and writes `models/OPS.md`.
+/// Reads the blocks of the library and writes `models/OPS.md` and `models/FORMATS.md`.
 pub(crate) fn write_reference(place: &Place) -> Outcome {
     let models = place.root.join("models");
     let mut library = Library::default();
@@ -15,8 +16,10 @@ pub(crate) fn write_reference(place: &Place) -> Outcome {
             library = library.with_file(format!("blocks/{name}"), read(&file)?);
         }
     }
-    let target = models.join("OPS.md");
-    write(&target, manual(&library))?;
-    say(&format!("wrote {}", target.display()));
+    for (name, text) in [("OPS.md", manual(&library)), ("FORMATS.md", format::manual())] {
+        let target = models.join(name);
+        write(&target, text)?;
+        say(&format!("wrote {}", target.display()));
+    }
     Ok(())
 }

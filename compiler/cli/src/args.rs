@@ -59,10 +59,9 @@ pub(crate) struct CompileFlags {
     /// Branch, tag or commit of a model on the Hub; otherwise main
     #[arg(long, value_name = "REVISION")]
     pub(crate) revision: Option<String>,
-    /// Precision of weights: default, f32, f16, q8, q4, q3, q2, the name of a shipped policy, or a policy file
-    #[arg(long, value_name = "PRECISION")]
+    #[arg(long, value_name = "PRECISION", help = precisions())]
     pub(crate) precision: Option<String>,
-    /// Columns per block of quantized weights: 16, 32, 64 or 128
+    /// Columns per block of quantized weights: 16, 32, 64 or 128, as far as the format has them
     #[arg(long, value_name = "N", value_parser = group)]
     pub(crate) group: Option<u16>,
     /// Give blocks of quantized weights a minimum of their own
@@ -82,14 +81,19 @@ pub(crate) struct CompileFlags {
     pub(crate) allow_unused: bool,
 }
 
+/// What `--precision` says of itself.
+fn precisions() -> String {
+    let names = gristmill_graph::precision_names();
+    format!("Precision of weights: default, {names}, the name of a shipped policy, or a policy file")
+}
+
 fn group(text: &str) -> Result<u16, String> {
-    match text {
-        "16" => Ok(16),
-        "32" => Ok(32),
-        "64" => Ok(64),
-        "128" => Ok(128),
-        _ => Err("expected 16, 32, 64 or 128".to_string()),
-    }
+    let sizes = gristmill_graph::format::groups();
+    let found = text.parse().ok().filter(|group| sizes.contains(group));
+    found.ok_or_else(|| {
+        let sizes: Vec<String> = sizes.iter().map(u16::to_string).collect();
+        format!("expected one of {}", sizes.join(", "))
+    })
 }
 
 /// Storage of the key and value cache.

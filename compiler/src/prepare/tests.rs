@@ -1,5 +1,5 @@
 use gristmill_graph::infer::infer_declared;
-use gristmill_graph::{Binary, Declarations, Dim, Input, Literal, QuantSpec, Reduction, Region, Shape};
+use gristmill_graph::{Binary, Declarations, Dim, Input, Literal, Reduction, Region, Shape};
 
 use super::*;
 
@@ -223,8 +223,8 @@ fn padding_may_make_f16_the_smaller_form() {
         let y = draft.op(matmul(true), &[x, w], "y");
         draft.output("y", y);
         let precision = |narrow| {
-            let q4 = QuantSpec { bits: 4, group: 32, asymmetric: false };
-            prepare(draft.0.clone(), narrow, &|_| Precision::Quant(q4)).unwrap().precisions[0].to_string()
+            let q4 = "q4".parse().unwrap();
+            prepare(draft.0.clone(), narrow, &|_| q4).unwrap().precisions[0].to_string()
         };
         assert_eq!(precision(false), expected, "{shape:?}");
         assert_eq!(precision(true), "q4.g32", "{shape:?}: asked for nevertheless");

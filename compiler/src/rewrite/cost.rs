@@ -62,7 +62,7 @@ impl CostModel {
     /// The nominal size of a value in memory. Every element takes four bytes, but for weights.
     pub(super) fn bytes(&self, ty: &Type, from: Option<Origin>) -> f64 {
         let bits = match from {
-            Some(Origin::Weight(Precision::Quant(q))) => f64::from(q.bits) + 8.0 / f64::from(q.group),
+            Some(Origin::Weight(Precision::Quant(spec))) => spec.nominal_bits(),
             Some(Origin::Weight(Precision::F16)) => 16.0,
             _ => 32.0,
         };

@@ -13,6 +13,7 @@
 //! vectors too; the results are the same.
 
 use gristmill_graph::QuantSpec;
+use gristmill_graph::format::Encoder;
 use gristmill_graph::quant::{CHUNK, symmetric_header};
 use half::f16;
 
@@ -32,26 +33,14 @@ type Lanes = [f32; ROWS];
 const SCALES: f32 = 63.0;
 
 /// The grid of a symmetric format: code `c` stands for `2 * c - top`, plus 1 in a shifted block; in units of half a
-/// step. Formats with non-linear tables will be further constructors that carry their table.
+/// step.
 #[derive(Clone, Copy, Debug)]
-pub struct Grid {
+struct Grid {
     /// The largest code.
     top: f32,
-    /// Trial scales, as fractions of the one that just reaches the largest value of the block. Few codes gain from
+    /// Trial scales, in percent of the one that just reaches the largest value of the block. Few codes gain from
     /// cutting off the largest values.
-    trials: &'static [f32],
-}
-
-impl Grid {
-    /// The linear grid of 2, 3 or 4 bit codes.
-    pub fn linear(bits: u8) -> Self {
-        let trials: &[f32] = match bits {
-            2 => &[0.5, 0.65, 0.8, 0.95],
-            3 => &[0.72, 0.85, 0.97],
-            _ => &[0.87, 0.98],
-        };
-        Self { top: ((1u32 << bits) - 1) as f32, trials }
-    }
+    trials: &'static [u8],
 }
 
 /// The row factors of a quantized row and what was lost.
@@ -84,46 +73,36 @@ pub fn quantize_rows(
     headers.fill(0);
     simd::widest(
         #[inline(always)]
-        || match (spec.asymmetric, spec.bits) {
-            (true, _) => asymmetric(spec, values, columns, codes, headers),
-            (false, 8) => bytes(spec, values, columns, codes, headers),
-            (false, _) => symmetric(spec, values, columns, codes, headers),
+        || {
+            let top = (spec.format().levels() - 1) as f32;
+            let mut rows = Rows::new(spec, values, columns, codes);
+            match spec.format().encoder {
+                Encoder::LeastSquares { trials } => symmetric(&mut rows, &Grid { top, trials }, headers),
+                Encoder::FirstScales => bytes(&mut rows, headers),
+                Encoder::LeastSquaresWithMinimum { trials } => asymmetric(&mut rows, top, trials, headers),
+            }?;
+            Ok(rows.scales)
         },
     )
 }
 
 #[inline(always)]
-fn symmetric(
-    spec: QuantSpec,
-    values: &[f32],
-    columns: usize,
-    codes: &mut [u8],
-    headers: &mut [u8],
-) -> Result<[RowScale; ROWS], usize> {
-    let grid = Grid::linear(spec.bits);
-    let mut rows = Rows::new(spec, values, columns, codes);
+fn symmetric(rows: &mut Rows<'_>, grid: &Grid, headers: &mut [u8]) -> Result<(), usize> {
     rows.scale(|low, high| (larger(-low, high) / (grid.top * SCALES), 0.0))?;
     let per_row = headers.len() / ROWS;
     for b in 0..rows.blocks() {
         rows.load(b);
-        let (sc, shift) = search_grid(&grid, rows.block());
-        rows.store(b, &grid_line(&grid, &sc, &shift));
+        let (sc, shift) = search_grid(grid, rows.block());
+        rows.store(b, &grid_line(grid, &sc, &shift));
         for r in 0..ROWS {
             headers[r * per_row + b] = symmetric_header(sc[r] as i8, shift[r] > 0.0);
         }
     }
-    Ok(rows.scales)
+    Ok(())
 }
 
 #[inline(always)]
-fn bytes(
-    spec: QuantSpec,
-    values: &[f32],
-    columns: usize,
-    codes: &mut [u8],
-    headers: &mut [u8],
-) -> Result<[RowScale; ROWS], usize> {
-    let mut rows = Rows::new(spec, values, columns, codes);
+fn bytes(rows: &mut Rows<'_>, headers: &mut [u8]) -> Result<(), usize> {
     // Room for scales above the one that just reaches the largest value of the row.
     rows.scale(|low, high| (1.06 * larger(-low, high) / (127.0 * SCALES), 0.0))?;
     let per_row = headers.len() / ROWS;
@@ -135,19 +114,11 @@ fn bytes(
             headers[r * per_row + b] = symmetric_header(sc[r] as i8, false);
         }
     }
-    Ok(rows.scales)
+    Ok(())
 }
 
 #[inline(always)]
-fn asymmetric(
-    spec: QuantSpec,
-    values: &[f32],
-    columns: usize,
-    codes: &mut [u8],
-    headers: &mut [u8],
-) -> Result<[RowScale; ROWS], usize> {
-    let top = ((1u32 << spec.bits) - 1) as f32;
-    let mut rows = Rows::new(spec, values, columns, codes);
+fn asymmetric(rows: &mut Rows<'_>, top: f32, trials: &[u8], headers: &mut [u8]) -> Result<(), usize> {
     rows.scale_blocks(|range, lowest| {
         let minimum = lowest / 127.0;
         // A minimum is rounded down by up to one unit, which makes the range of its block larger.
@@ -160,14 +131,19 @@ fn asymmetric(
     let per_row = headers.len() / ROWS;
     for b in 0..rows.blocks() {
         rows.load(b);
-        let (s, m) = search_affine(rows.block(), &min_unit, top, spec.bits);
+        let (s, m) = search_affine(rows.block(), &min_unit, top, trials);
         rows.store(b, &affine_line(&s, &m, &min_unit, top));
         for r in 0..ROWS {
             headers[r * per_row + 2 * b] = s[r] as u8;
             headers[r * per_row + 2 * b + 1] = m[r] as i8 as u8;
         }
     }
-    Ok(rows.scales)
+    Ok(())
+}
+
+#[inline(always)]
+fn fraction(percent: u8) -> f32 {
+    f32::from(percent) / 100.0
 }
 
 /// The best scale and shift (0 or 1) of blocks in units of the row factor.
@@ -184,7 +160,7 @@ fn search_grid(grid: &Grid, block: &[Lanes]) -> (Lanes, Lanes) {
                 // A shifted grid reaches half a step further on one side: that of the largest value. The other side
                 // hardly ever pays.
                 let furthest = if high[i] >= -low[i] { high[i] } else { low[i] };
-                sc[i] = furthest * (trial / (grid.top + shifted));
+                sc[i] = furthest * (fraction(*trial) / (grid.top + shifted));
             }
             let fit = grid_line(grid, &sc, &[shifted; ROWS]).fit(block);
             for i in 0..ROWS {
@@ -241,20 +217,14 @@ fn search_bytes(block: &[Lanes]) -> Lanes {
 
 /// The best scale (0..=255) and minimum (-128..=127, in units of `min_unit`) of blocks.
 #[inline(always)]
-fn search_affine(block: &[Lanes], min_unit: &Lanes, top: f32, bits: u8) -> (Lanes, Lanes) {
-    let trials: &[f32] = match bits {
-        2 => &[0.6, 0.75, 0.9, 1.0],
-        3 => &[0.8, 0.9, 1.0],
-        4 => &[0.9, 1.0],
-        _ => &[1.0],
-    };
+fn search_affine(block: &[Lanes], min_unit: &Lanes, top: f32, trials: &[u8]) -> (Lanes, Lanes) {
     let Extent { low, high, total, energy } = Extent::of(block);
     let count = block.len() as f32;
     let (mut best, mut ideal, mut minimum) = ([-1.0; ROWS], [0.0; ROWS], [0.0; ROWS]);
     for trial in trials {
         let (mut step, mut start) = ([0.0; ROWS], [0.0; ROWS]);
         for i in 0..ROWS {
-            step[i] = (high[i] - low[i]) * (trial / top);
+            step[i] = (high[i] - low[i]) * (fraction(*trial) / top);
             start[i] = 0.5 * (high[i] + low[i] - step[i] * top);
         }
         let fit = Line::new(&step, &start, 0.0, top).fit(block);
@@ -421,7 +391,7 @@ impl<'a> Rows<'a> {
     #[inline(always)]
     fn new(spec: QuantSpec, values: &'a [f32], columns: usize, codes: &'a mut [u8]) -> Self {
         let (scales, per_unit) = ([RowScale::default(); ROWS], [0.0; ROWS]);
-        Self { values, columns, group: usize::from(spec.group), codes, scales, per_unit, block: [[0.0; ROWS]; CHUNK] }
+        Self { values, columns, group: usize::from(spec.group()), codes, scales, per_unit, block: [[0.0; ROWS]; CHUNK] }
     }
 
     /// Chooses row factors from the smallest and the largest value of a row.

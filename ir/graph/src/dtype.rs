@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::format::{self, QuantSpec};
+
 /// The element type of a value while it is computed with. Floats accumulate in f32 everywhere;
 /// how a *stored* tensor is held is its [`Precision`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -27,19 +29,9 @@ impl fmt::Display for DType {
     }
 }
 
-/// A block-wise linear weight format: `bits`-wide codes, one header per `group` consecutive columns of a row.
+/// How a weight is stored. As text everywhere: `f16`, `q4.g32`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct QuantSpec {
-    /// Width of a code: 2, 3, 4 or 8.
-    pub bits: u8,
-    /// Columns per block: 16, 32, 64 or 128.
-    pub group: u16,
-    /// Whether a block also has its own minimum (a two-byte header) instead of a grid centred near zero.
-    pub asymmetric: bool,
-}
-
-/// How a weight is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Precision {
     /// 32-bit float.
     F32,
@@ -55,44 +47,29 @@ impl Precision {
         match self {
             Precision::F32 => 32,
             Precision::F16 => 16,
-            Precision::Quant(q) => u32::from(q.bits),
+            Precision::Quant(spec) => u32::from(spec.format().bits()),
         }
     }
 }
 
-/// Default block size of quantized formats.
-pub const DEFAULT_GROUP: u16 = 32;
-
 impl FromStr for Precision {
     type Err = String;
 
-    /// `f32`, `f16`, `q8`, `q4`, `q3`, `q2`, optionally with `.gN` (block size) and `.asym`: `q4.g64.asym`.
+    /// `f32`, `f16`, or a quantized format, perhaps with a block size and a suffix: `q4.g64.asym`.
     fn from_str(text: &str) -> Result<Self, String> {
-        let mut parts = text.split('.');
-        let head = parts.next().unwrap_or_default();
-        let bits = match head {
-            "f32" | "f16" if parts.clone().next().is_some() => return Err(format!("`{head}` takes no block size")),
-            "f32" => return Ok(Precision::F32),
-            "f16" => return Ok(Precision::F16),
-            "q8" => 8,
-            "q4" => 4,
-            "q3" => 3,
-            "q2" => 2,
-            _ => return Err(format!("unknown precision `{text}`; expected one of f32, f16, q8, q4, q3, q2")),
-        };
-        let mut spec = QuantSpec { bits, group: DEFAULT_GROUP, asymmetric: false };
-        for part in parts {
-            match part {
-                "g16" => spec.group = 16,
-                "g32" => spec.group = 32,
-                "g64" => spec.group = 64,
-                "g128" => spec.group = 128,
-                "asym" => spec.asymmetric = true,
-                _ => return Err(format!("unknown precision suffix `.{part}`; expected g16, g32, g64, g128 or asym")),
-            }
+        match text.split_once('.').map_or(text, |(head, _)| head) {
+            head @ ("f32" | "f16") if head != text => Err(format!("`{head}` takes no block size")),
+            "f32" => Ok(Precision::F32),
+            "f16" => Ok(Precision::F16),
+            head if format::FORMATS.iter().any(|f| f.name == head) => text.parse().map(Precision::Quant),
+            _ => Err(format!("unknown precision `{text}`; expected one of {}", precision_names())),
         }
-        Ok(Precision::Quant(spec))
     }
+}
+
+/// The names of all precisions, without block sizes and suffixes: `f32, f16, q8, ..`.
+pub fn precision_names() -> String {
+    format!("f32, f16, {}", format::names())
 }
 
 impl fmt::Display for Precision {
@@ -100,9 +77,21 @@ impl fmt::Display for Precision {
         match self {
             Precision::F32 => f.write_str("f32"),
             Precision::F16 => f.write_str("f16"),
-            Precision::Quant(q) => {
-                write!(f, "q{}.g{}{}", q.bits, q.group, if q.asymmetric { ".asym" } else { "" })
-            }
+            Precision::Quant(spec) => spec.fmt(f),
         }
+    }
+}
+
+impl TryFrom<String> for Precision {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Precision> for String {
+    fn from(precision: Precision) -> Self {
+        precision.to_string()
     }
 }

@@ -17,6 +17,7 @@ pub mod dim;
 pub mod dtype;
 mod erf;
 pub mod eval;
+pub mod format;
 pub mod graph;
 pub mod infer;
 pub mod literal;
@@ -31,8 +32,9 @@ pub mod text;
 pub mod verify;
 
 pub use dim::{Bindings, Dim, Factor, Shape, numel, show_shape};
-pub use dtype::{DType, Precision, QuantSpec};
+pub use dtype::{DType, Precision, precision_names};
 pub use eval::{EvalError, Evaluator, States, WeightSource};
+pub use format::{Format, QuantSpec};
 pub use graph::{
     Advance, Entry, EntryRole, Graph, Input, InputDefault, Modality, Model, Node, NodeId, Region, State, Symbol, Weight,
 };

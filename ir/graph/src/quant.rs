@@ -27,7 +27,8 @@
 
 use half::f16;
 
-use crate::dtype::{Precision, QuantSpec};
+use crate::dtype::Precision;
+use crate::format::{Format, Header, QuantSpec};
 
 /// Rows per tile.
 pub const TILE: usize = 32;
@@ -74,12 +75,8 @@ impl QuantLayout {
     /// The layout of a `[rows, columns]` weight.
     ///
     /// # Errors
-    /// If the format does not exist, a size is zero, or the sizes leave the address space.
+    /// If a size is zero, or the sizes leave the address space.
     pub fn new(rows: u64, columns: u64, spec: QuantSpec) -> Result<Self, String> {
-        let known = matches!(spec.bits, 2 | 3 | 4 | 8) && matches!(spec.group, 16 | 32 | 64 | 128);
-        if !known {
-            return Err(format!("no quantized format has {} bits and blocks of {}", spec.bits, spec.group));
-        }
         if rows == 0 || columns == 0 {
             return Err(format!("a quantized weight needs rows and columns, found [{rows}, {columns}]"));
         }
@@ -91,12 +88,15 @@ impl QuantLayout {
         let (tiles, chunks) = (rows.div_ceil(TILE as u64), columns.div_ceil(CHUNK as u64));
         // A vec4 of one row: 16 bytes; 32 rows of it: 512.
         let row_of_tile = 512u64;
-        let codes = chunks.checked_mul(code_vectors(spec.bits))?.checked_mul(row_of_tile)?;
-        let high = if spec.bits == 3 { chunks.checked_mul(row_of_tile)? } else { 0 };
-        let blocks = chunks.checked_mul(CHUNK as u64 / u64::from(spec.group))?;
-        let header_words = blocks.checked_mul(header_bytes(spec) as u64)?.div_ceil(4);
+        // Of 128 codes of one bit, a vector has all; of so many of `w` bits, `w` vectors have them.
+        let codes_of = |width: u8| chunks.checked_mul(u64::from(width))?.checked_mul(row_of_tile);
+        let Format { planes, header, .. } = spec.format();
+        let codes = codes_of(planes[0])?;
+        let high = planes.get(1).map_or(Some(0), |width| codes_of(*width))?;
+        let blocks = chunks.checked_mul(CHUNK as u64 / u64::from(spec.group()))?;
+        let header_words = blocks.checked_mul(header.bytes() as u64)?.div_ceil(4);
         let headers = header_words.checked_mul(4 * TILE as u64)?;
-        let scales = if spec.asymmetric { 4 * TILE as u64 } else { 2 * TILE as u64 };
+        let scales = (2 * header.row_factors() * TILE) as u64;
         let mut end = 0u64;
         let mut plane = |tile_bytes: u64| -> Option<Plane> {
             let plane = Plane { offset: end, tile_bytes };
@@ -119,12 +119,12 @@ impl QuantLayout {
 
     /// Blocks per row with padding.
     pub fn blocks(&self) -> usize {
-        self.padded_columns() / usize::from(self.spec.group)
+        self.padded_columns() / usize::from(self.spec.group())
     }
 
-    /// Header bytes per row: one per block, or two if asymmetric.
+    /// Header bytes per row.
     pub fn header_bytes(&self) -> usize {
-        self.blocks() * header_bytes(self.spec)
+        self.blocks() * self.spec.format().header.bytes()
     }
 
     /// Header words (u32) per row.
@@ -136,15 +136,6 @@ impl QuantLayout {
     pub fn bits_per_weight(&self) -> f64 {
         8.0 * self.bytes as f64 / (self.rows as f64 * self.columns as f64)
     }
-}
-
-/// `vec4<u32>` of codes per row and chunk.
-fn code_vectors(bits: u8) -> u64 {
-    if bits == 3 { 2 } else { u64::from(bits) }
-}
-
-fn header_bytes(spec: QuantSpec) -> usize {
-    if spec.asymmetric { 2 } else { 1 }
 }
 
 /// The header byte of a symmetric block: a scale of -64 to 63, and whether the grid is moved by half a step.
@@ -211,48 +202,39 @@ impl PackedTile {
 /// # Panics
 /// If the lengths in `tile` are not those of `layout`.
 pub fn pack_tile(layout: &QuantLayout, tile: &Tile) -> PackedTile {
-    let (columns, bits) = (layout.padded_columns(), layout.spec.bits);
+    let columns = layout.padded_columns();
     assert_eq!(tile.codes.len(), TILE * columns, "codes of a tile");
     assert_eq!(tile.headers.len(), TILE * layout.header_bytes(), "headers of a tile");
-    let vectors = code_vectors(bits) as usize;
-    let (low_bits, per_word) = if bits == 3 { (2, 16) } else { (u32::from(bits), 32 / usize::from(bits)) };
-    let mut packed = PackedTile {
-        codes: vec![0; layout.codes.tile_bytes as usize],
-        high: vec![0; layout.high.tile_bytes as usize],
-        ..PackedTile::default()
-    };
-    for (row, codes) in tile.codes.chunks_exact(columns).enumerate() {
-        for (chunk, codes) in codes.chunks_exact(CHUNK).enumerate() {
-            for (w, codes) in codes.chunks_exact(per_word).enumerate() {
-                let at = (((chunk * vectors + w / 4) * TILE + row) * 4 + w % 4) * 4;
-                packed.codes[at..at + 4].copy_from_slice(&spread(codes, low_bits).to_le_bytes());
-            }
-            if bits == 3 {
-                for (w, codes) in codes.chunks_exact(32).enumerate() {
-                    let at = ((chunk * TILE + row) * 4 + w) * 4;
-                    packed.high[at..at + 4].copy_from_slice(&high_word(codes).to_le_bytes());
-                }
-            }
+    let Format { planes, header, .. } = layout.spec.format();
+    let scales = tile.scales.iter().zip(&tile.minima);
+    PackedTile {
+        codes: pack_plane(&tile.codes, columns, 0, planes[0]),
+        high: planes.get(1).map_or(Vec::new(), |width| pack_plane(&tile.codes, columns, planes[0], *width)),
+        headers: pack_headers(layout, &tile.headers),
+        scales: match header.row_factors() {
+            2 => scales.flat_map(|(s, m)| [s.to_le_bytes(), m.to_le_bytes()]).flatten().collect(),
+            _ => scales.flat_map(|(s, _)| s.to_le_bytes()).collect(),
+        },
+    }
+}
+
+/// `width` bits of all codes of a tile, from bit `first` on.
+fn pack_plane(codes: &[u8], columns: usize, first: u8, width: u8) -> Vec<u8> {
+    let mut packed = vec![0; TILE * columns * usize::from(width) / 8];
+    for (row, codes) in codes.chunks_exact(columns).enumerate() {
+        for (w, codes) in codes.chunks_exact(32 / usize::from(width)).enumerate() {
+            let at = (((w / 4) * TILE + row) * 4 + w % 4) * 4;
+            packed[at..at + 4].copy_from_slice(&spread(codes, first, width).to_le_bytes());
         }
     }
-    packed.headers = pack_headers(layout, &tile.headers);
-    let scales = tile.scales.iter().zip(&tile.minima);
-    packed.scales = match layout.spec.asymmetric {
-        true => scales.flat_map(|(s, m)| [s.to_le_bytes(), m.to_le_bytes()]).flatten().collect(),
-        false => scales.flat_map(|(s, _)| s.to_le_bytes()).collect(),
-    };
     packed
 }
 
-/// A word of codes: code `i` at bit `8*(i & 3) + bits*(i >> 2)`.
-fn spread(codes: &[u8], bits: u32) -> u32 {
-    let mask = (1u32 << bits) - 1;
-    codes.iter().zip(0u32..).fold(0, |w, (c, i)| w | ((u32::from(*c) & mask) << (8 * (i & 3) + bits * (i >> 2))))
-}
-
-/// A word of third bits: that of code `i` at bit `8*(i & 3) + (i >> 2)`.
-fn high_word(codes: &[u8]) -> u32 {
-    codes.iter().zip(0u32..).fold(0, |w, (c, i)| w | ((u32::from(*c) >> 2 & 1) << (8 * (i & 3) + (i >> 2))))
+/// A word of `width` bits of codes, from bit `first` on: that of code `i` at bit `8*(i & 3) + width*(i >> 2)`.
+fn spread(codes: &[u8], first: u8, width: u8) -> u32 {
+    let (mask, width) = ((1u32 << width) - 1, u32::from(width));
+    let place = |i: u32| 8 * (i & 3) + width * (i >> 2);
+    codes.iter().zip(0u32..).fold(0, |w, (c, i)| w | ((u32::from(*c) >> first & mask) << place(i)))
 }
 
 fn pack_headers(layout: &QuantLayout, headers: &[u8]) -> Vec<u8> {
@@ -290,21 +272,19 @@ fn word(bytes: &[u8], plane: Plane, index: usize) -> u32 {
 }
 
 fn code_at(layout: &QuantLayout, bytes: &[u8], row: usize, column: usize) -> u8 {
-    let bits = usize::from(layout.spec.bits);
-    let low_bits = if bits == 3 { 2 } else { bits };
-    let (per_word, vectors) = (32 / low_bits, code_vectors(layout.spec.bits) as usize);
-    let (tile, row, chunk, column) = (row / TILE, row % TILE, column / CHUNK, column % CHUNK);
-    let (w, i) = (column / per_word, column % per_word);
-    let vec4 = ((tile * layout.chunks + chunk) * vectors + w / 4) * TILE + row;
-    let shift = 8 * (i & 3) + low_bits * (i >> 2);
-    let low = (word(bytes, layout.codes, vec4 * 4 + w % 4) >> shift) & ((1 << low_bits) - 1);
-    if bits != 3 {
-        return low as u8;
-    }
-    let (w, i) = (column / 32, column % 32);
-    let vec4 = (tile * layout.chunks + chunk) * TILE + row;
-    let high = (word(bytes, layout.high, vec4 * 4 + w) >> (8 * (i & 3) + (i >> 2))) & 1;
-    (low | high << 2) as u8
+    let planes = layout.spec.format().planes;
+    let part = |plane: Plane, width: u8| {
+        let (per_word, width) = (32 / usize::from(width), usize::from(width));
+        let (w, i) = (column / per_word, column % per_word);
+        // Vectors of a row in this plane.
+        let vectors = layout.chunks * width;
+        let vec4 = (row / TILE * vectors + w / 4) * TILE + row % TILE;
+        let shift = 8 * (i & 3) + width * (i >> 2);
+        (word(bytes, plane, vec4 * 4 + w % 4) >> shift) & ((1 << width) - 1)
+    };
+    let low = part(layout.codes, planes[0]);
+    let high = planes.get(1).map_or(0, |width| part(layout.high, *width) << planes[0]);
+    (low | high) as u8
 }
 
 fn header_at(layout: &QuantLayout, bytes: &[u8], row: usize, byte: usize) -> u8 {
@@ -313,28 +293,30 @@ fn header_at(layout: &QuantLayout, bytes: &[u8], row: usize, byte: usize) -> u8 
 }
 
 fn decode_one(layout: &QuantLayout, bytes: &[u8], row: usize, column: usize) -> f32 {
-    let QuantSpec { bits, group, asymmetric } = layout.spec;
-    let (code, block) = (code_at(layout, bytes, row, column), column / usize::from(group));
+    let format = layout.spec.format();
+    let (code, block) = (code_at(layout, bytes, row, column), column / usize::from(layout.spec.group()));
     let half_at = |i: usize| {
         let at = layout.scales.offset as usize + 2 * i;
         f16::from_le_bytes([bytes[at], bytes[at + 1]]).to_f32()
     };
-    if asymmetric {
-        let (rs, rm) = (half_at(2 * row), half_at(2 * row + 1));
-        let s = header_at(layout, bytes, row, 2 * block);
-        let m = header_at(layout, bytes, row, 2 * block + 1) as i8;
-        return rs * f32::from(s) * f32::from(code) + rm * f32::from(m);
+    let header = |byte: usize| header_at(layout, bytes, row, block * format.header.bytes() + byte);
+    match format.header {
+        Header::ScaleAndShift => {
+            let scale = f32::from((header(0) as i8) >> 1);
+            half_at(row) * scale * format.value(code, header(0) & 1 == 1) as f32
+        }
+        Header::ScaleAndMinimum => {
+            let (rs, rm) = (half_at(2 * row), half_at(2 * row + 1));
+            let grid = format.value(code, false) as f32;
+            rs * f32::from(header(0)) * grid + rm * f32::from(header(1) as i8)
+        }
     }
-    let header = header_at(layout, bytes, row, block);
-    let (sc, sh) = ((header as i8) >> 1, i32::from(header & 1));
-    let grid = if bits == 8 { i32::from(code as i8) } else { 2 * i32::from(code) - ((1 << bits) - 1) + sh };
-    half_at(row) * f32::from(sc) * grid as f32
 }
 
 /// How many bytes a weight of this shape takes in the weight stream.
 ///
 /// # Errors
-/// If the format does not exist, a quantized weight is not a matrix, or the size leaves `u64`.
+/// If a quantized weight is not a matrix, or the size leaves `u64`.
 pub fn stored_bytes(precision: Precision, shape: &[u64]) -> Result<u64, String> {
     let dense = |bytes: u64| {
         let size =

@@ -24,6 +24,7 @@
 
 mod four;
 
+use gristmill_graph::format::{Format, Grid, Header};
 use gristmill_graph::{Precision, QuantSpec, Unary};
 
 pub use four::{ByteFormat, FourRows};
@@ -82,11 +83,11 @@ pub struct OpenRow {
 impl Layout {
     fn new(spec: QuantSpec, n: u32, k: u32) -> Layout {
         let (tiles, chunks) = (n.div_ceil(TILE), k.div_ceil(CHUNK));
-        let vectors = if spec.bits == 3 { 2 } else { u32::from(spec.bits) };
-        let bytes_per_block = if spec.asymmetric { 2 } else { 1 };
-        let header_words = (chunks * (CHUNK / u32::from(spec.group)) * bytes_per_block).div_ceil(4);
+        let Format { planes, header, .. } = spec.format();
+        let vectors = u32::from(planes[0]);
+        let header_words = (chunks * (CHUNK / u32::from(spec.group())) * header.bytes() as u32).div_ceil(4);
         let high = tiles * chunks * vectors * TILE;
-        let headers = high + if spec.bits == 3 { tiles * chunks * TILE } else { 0 };
+        let headers = high + tiles * chunks * planes.get(1).map_or(0, |w| u32::from(*w)) * TILE;
         let scales = headers + tiles * header_words * TILE / 4;
         Layout { spec, packs: chunks * vectors, vectors, high, headers, header_words, scales }
     }
@@ -95,13 +96,22 @@ impl Layout {
         CHUNK / self.vectors
     }
 
-    /// Bits of a code in the plane of codes.
+    /// Bits of a code in the first plane.
     fn low_bits(&self) -> u32 {
-        if self.spec.bits == 3 { 2 } else { u32::from(self.spec.bits) }
+        u32::from(self.spec.format().planes[0])
+    }
+
+    /// Bits of a code in the second plane: half as many, or none.
+    fn high_bits(&self) -> Option<u32> {
+        self.spec.format().planes.get(1).map(|w| u32::from(*w))
     }
 
     fn group(&self) -> u32 {
-        u32::from(self.spec.group)
+        u32::from(self.spec.group())
+    }
+
+    fn header_bytes(&self) -> u32 {
+        self.spec.format().header.bytes() as u32
     }
 
     /// The codes of a row's pack.
@@ -109,10 +119,9 @@ impl Layout {
         row.buf.at((&row.row / TILE * self.packs + pack) * TILE + &row.row % TILE)
     }
 
-    /// The third bits of a chunk of a row, one word per 32 columns.
-    fn high(&self, row: &OpenRow, chunk: Expr) -> Expr {
-        let chunks = self.packs / self.vectors;
-        row.buf.at((&row.row / TILE * chunks + chunk) * TILE + &row.row % TILE + self.high)
+    /// The high bits of two packs of a row, number `pair` of them; a word of them belongs to two words of codes.
+    fn high(&self, row: &OpenRow, pair: Expr) -> Expr {
+        row.buf.at((&row.row / TILE * (self.packs / 2) + pair) * TILE + &row.row % TILE + self.high)
     }
 
     /// Header byte number `byte` of a row, as one of the bytes of its word: (word, which).
@@ -125,7 +134,7 @@ impl Layout {
 
     /// Scale and minimum of a row.
     fn scales(&self, b: &mut Builder, buf: Buf, row: &Expr) -> (Expr, Option<Expr>) {
-        if self.spec.asymmetric {
+        if self.spec.format().header == Header::ScaleAndMinimum {
             let halves = buf.at(row / 4 + self.scales).lane(row % 4).halves_f16();
             let halves = b.let_("row_scales", halves);
             return (halves.lane(0), Some(halves.lane(1)));
@@ -137,39 +146,49 @@ impl Layout {
     /// Factor and offset of a block: a weight is `factor * code + offset`.
     fn block(&self, b: &mut Builder, row: &OpenRow, block: Expr) -> (Expr, Option<Expr>) {
         let (scale, minimum) = row.scale.clone().unwrap_or((f(1.0), None));
-        if let Some(minimum) = minimum {
-            let (word, which) = self.header(b, row, block * 2);
-            let factor = word.bytes_u8().lane(&which).to_f32();
-            let offset = word.bytes_i8().lane(which + 1).to_f32();
-            return (b.let_("factor", scale * factor), Some(b.let_("offset", minimum * offset)));
+        let Format { header, grid, .. } = self.spec.format();
+        match header {
+            Header::ScaleAndMinimum => {
+                let (word, which) = self.header(b, row, block * 2);
+                let factor = word.bytes_u8().lane(&which).to_f32();
+                let offset = word.bytes_i8().lane(which + 1).to_f32();
+                let minimum = minimum.unwrap_or(f(0.0));
+                (b.let_("factor", scale * factor), Some(b.let_("offset", minimum * offset)))
+            }
+            Header::ScaleAndShift => {
+                let (word, which) = self.header(b, row, block);
+                // The byte is 2 * scale + shift, signed.
+                let byte = b.let_("byte", word.bytes_i8().lane(which).to_f32());
+                let block_scale = b.let_("block_scale", (&byte * 0.5).unary(Unary::Floor));
+                let scale = b.let_("scale", scale * &block_scale);
+                let Grid::Linear { step, start, shift, .. } = *grid else { return (scale, None) };
+                let shifted = times(byte - block_scale * 2.0, shift);
+                let offset = b.let_("offset", &scale * (shifted + f32::from(start)));
+                (b.let_("factor", times(scale, step)), Some(offset))
+            }
         }
-        let (word, which) = self.header(b, row, block);
-        // The byte is 2 * scale + shift, signed.
-        let byte = b.let_("byte", word.bytes_i8().lane(which).to_f32());
-        let block_scale = b.let_("block_scale", (&byte * 0.5).unary(Unary::Floor));
-        let scale = b.let_("scale", scale * &block_scale);
-        if self.spec.bits == 8 {
-            return (scale, None);
-        }
-        // The grid value is 2c - (2^bits - 1) + shift; its factor of 2 joins the scale.
-        let largest = ((1u32 << self.spec.bits) - 1) as f32;
-        let shift = byte - block_scale * 2.0;
-        let offset = b.let_("offset", &scale * (shift - largest));
-        (b.let_("factor", scale * 2.0), Some(offset))
     }
 
-    /// Four codes as `vec4<f32>`, from the word that holds them, the number of the quad in the word, and the third
-    /// bits.
+    /// Four codes as `vec4<f32>`, from the word that holds them, the number of the quad in the word, and their high
+    /// bits in the lowest bits of the bytes of a word.
     fn quad(&self, word: &Expr, quad: &Expr, high: Option<Expr>) -> Expr {
-        let four = |n: u32| u(n * 0x0101_0101);
-        let bytes = match (self.spec.bits, high) {
-            (8, _) if !self.spec.asymmetric => return word.bytes_i8().to_f32(),
-            (8, _) => word.clone(),
-            (3, Some(high)) => word.shr(quad * 2).band(four(3)).bor(high.band(four(1)).shl(2)),
-            (_, _) => word.shr(quad * self.low_bits()).band(four((1 << self.low_bits()) - 1)),
+        let four = |bits: u32| u(((1 << bits) - 1) * 0x0101_0101);
+        let low_bits = self.low_bits();
+        let low = if low_bits == 8 { word.clone() } else { word.shr(quad * low_bits).band(four(low_bits)) };
+        let bytes = match (high, self.high_bits()) {
+            (Some(high), Some(bits)) => low.bor(high.band(four(bits)).shl(low_bits)),
+            _ => low,
         };
-        bytes.bytes_u8().to_f32()
+        match self.spec.format().grid {
+            Grid::Linear { .. } => bytes.bytes_u8().to_f32(),
+            Grid::Signed => bytes.bytes_i8().to_f32(),
+        }
     }
+}
+
+/// A number times a small one.
+fn times(x: Expr, n: u8) -> Expr {
+    if n == 1 { x } else { x * f32::from(n) }
 }
 
 /// `factor * codes + offset`, lane by lane.
@@ -288,7 +307,7 @@ impl WeightFormat {
         body: impl FnOnce(&mut Builder, Expr, Expr),
     ) {
         let codes = b.let_("codes", layout.codes(row, &pack));
-        let high = (layout.spec.bits == 3).then(|| b.let_("high_bits", layout.high(row, &pack / layout.vectors)));
+        let high = layout.high_bits().map(|bits| (bits, b.let_("high_bits", layout.high(row, &pack / 2))));
         let (columns, group) = (layout.pack_columns(), layout.group());
         // A pack lies inside one block or consists of whole blocks.
         let blocks = (columns / group).max(1);
@@ -301,11 +320,11 @@ impl WeightFormat {
                 let word = b.simplify(block * words + word);
                 let bits = b.let_("bits", codes.lane(&word));
                 b.for_("quad", 0, word_columns / 4, 1, inner, |b, quad| {
-                    let high = high.as_ref().map(|high| {
-                        // Eight words of two-bit codes in a chunk, two of them per word of third bits.
-                        let in_chunk = b.simplify(&pack % 2 * 4 + &word);
-                        let shift = b.simplify(&in_chunk % 2 * 4 + &quad);
-                        high.lane(b.simplify(in_chunk / 2)).shr(shift)
+                    let high = high.as_ref().map(|(bits, high)| {
+                        // Eight words of codes in two packs, two of them per word of high bits.
+                        let in_pair = b.simplify(&pack % 2 * 4 + &word);
+                        let shift = b.simplify(&in_pair % 2 * 4 + &quad * *bits);
+                        high.lane(b.simplify(in_pair / 2)).shr(shift)
                     });
                     let values = scaled(layout.quad(&bits, &quad, high), &factor, &offset);
                     let column = b.simplify(&pack * columns + &word * word_columns + &quad * 4);
@@ -391,9 +410,10 @@ fn codes_at(
     let (factor, offset) = layout.block(b, &open, column / layout.group());
     let word = b.simplify(column % columns / word_columns);
     let bits = b.let_("bits", layout.codes(&open, &pack).lane(word));
-    let high = (layout.spec.bits == 3).then(|| {
-        let word = layout.high(&open, column / CHUNK).lane(b.simplify(column % CHUNK / 32));
-        word.shr(b.simplify(column % 32 / 4))
+    let high = layout.high_bits().map(|bits| {
+        let word =
+            layout.high(&open, column / (2 * columns)).lane(b.simplify(column % (2 * columns) / (2 * word_columns)));
+        word.shr(b.simplify(column % (2 * word_columns) / 4 * bits))
     });
     let quad = b.simplify(column % word_columns / 4);
     (layout.quad(&bits, &quad, high), factor, offset)

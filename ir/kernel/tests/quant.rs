@@ -9,15 +9,7 @@ use gristmill_kernel::quant::unpack_at;
 use gristmill_kernel::{Bind, Builder, Expr, F32, Kernel, WeightFormat, u};
 
 fn precisions() -> Vec<Precision> {
-    let mut all = vec![Precision::F32, Precision::F16];
-    for bits in [2, 3, 4, 8] {
-        for group in [16, 32, 64, 128] {
-            for asymmetric in [false, true] {
-                all.push(Precision::Quant(QuantSpec { bits, group, asymmetric }));
-            }
-        }
-    }
-    all
+    [Precision::F32, Precision::F16].into_iter().chain(QuantSpec::all().map(Precision::Quant)).collect()
 }
 
 /// Arbitrary bytes of a weight. Halves must be finite, and every byte may be part of one; so the top bits of every
@@ -37,7 +29,7 @@ fn random_bytes(precision: Precision, n: u32, k: u32) -> Vec<u8> {
         Precision::F16 => (0, |word| word.iter_mut().skip(1).step_by(2).for_each(|b| *b &= 0xbb)),
         Precision::Quant(spec) => {
             let rows = n.div_ceil(32) as usize * 32;
-            let scales = if spec.asymmetric { 4 * rows } else { 2 * rows };
+            let scales = 2 * rows * spec.format().header.row_factors();
             (len - scales, |word| word.iter_mut().skip(1).step_by(2).for_each(|b| *b &= 0xbb))
         }
     };

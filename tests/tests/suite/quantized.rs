@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use gristmill_compiler::{CompileOptions, KvPrecision};
+use gristmill_graph::QuantSpec;
 use gristmill_runtime::Tensor;
 use gristmill_tests::models::{Decoder, Encoder, Numbers};
 use gristmill_tests::twins::{Task, Twins};
@@ -19,9 +20,6 @@ const TOLERANCE_HALF_CACHE: f64 = 1e-3;
 
 /// Cases of each property; `PROPTEST_CASES` asks for more.
 const CASES: u32 = 10;
-
-const BITS: [&str; 4] = ["q8", "q4", "q3", "q2"];
-const GROUPS: [u16; 4] = [16, 32, 64, 128];
 
 fn options(precision: &str, kv: KvPrecision) -> CompileOptions {
     CompileOptions { precision: precision.into(), kv, ..CompileOptions::default() }
@@ -50,14 +48,8 @@ const SMALL: Decoder =
 
 #[test]
 fn every_format() {
-    let mut precisions = vec!["f16".to_string()];
-    for bits in BITS {
-        for group in GROUPS {
-            precisions.push(format!("{bits}.g{group}"));
-            precisions.push(format!("{bits}.g{group}.asym"));
-        }
-    }
-    assert_eq!(precisions.len(), 33);
+    let precisions: Vec<String> =
+        ["f16".to_string()].into_iter().chain(QuantSpec::all().map(|s| s.to_string())).collect();
     let check = |precision: &str| -> Result<f64, String> {
         let mut twins = Twins::compile(&SMALL.files(1), &options(precision, KvPrecision::F32))?;
         let stored: Vec<&str> = twins.manifest.tensors.iter().map(|t| t.precision.as_str()).collect();
@@ -88,8 +80,7 @@ fn every_format() {
 }
 
 fn precision() -> impl Strategy<Value = String> {
-    let quantized = (prop::sample::select(&BITS), prop::sample::select(&GROUPS), any::<bool>())
-        .prop_map(|(bits, group, asym)| format!("{bits}.g{group}{}", if asym { ".asym" } else { "" }));
+    let quantized = prop::sample::select(QuantSpec::all().map(|s| s.to_string()).collect::<Vec<_>>());
     prop_oneof![1 => Just("f16".to_string()), 8 => quantized]
 }
 

@@ -2,8 +2,6 @@ use proptest::prelude::*;
 
 use super::*;
 
-const GROUPS: [u16; 4] = [16, 32, 64, 128];
-
 /// Numbers that look random but are a function of the seed.
 struct Noise(u64);
 
@@ -14,37 +12,38 @@ impl Noise {
     }
 }
 
+fn spec(name: &str) -> QuantSpec {
+    name.parse().unwrap()
+}
+
 /// A weight before packing, with every value computed from the formula, and its packed bytes.
 fn packed(rows: usize, columns: usize, spec: QuantSpec, seed: u64) -> (Vec<f32>, Vec<u8>) {
     let layout = QuantLayout::new(rows as u64, columns as u64, spec).unwrap();
     let mut noise = Noise(seed);
     let mut values = Vec::new();
     let mut bytes = vec![0; layout.bytes as usize];
-    let group = usize::from(spec.group);
+    let (format, group) = (spec.format(), usize::from(spec.group()));
     for t in 0..layout.tiles {
         let mut tile = Tile::zeros(&layout);
         for r in 0..TILE.min(rows - t * TILE) {
             let (rs, rm) = (f16::from_f32(noise.next() as f32 * 1e-9), f16::from_f32(noise.next() as f32 * -1e-9));
             (tile.scales[r], tile.minima[r]) = (rs, rm);
             let per = layout.header_bytes();
-            let headers = &mut tile.headers[r * per..][..columns.div_ceil(group) * header_bytes(spec)];
+            let headers = &mut tile.headers[r * per..][..columns.div_ceil(group) * format.header.bytes()];
             headers.fill_with(|| noise.next() as u8);
-            if spec.bits == 8 && !spec.asymmetric {
-                headers.iter_mut().for_each(|h| *h &= !1);
-            }
             for k in 0..columns {
-                let code = (noise.next() as u8) & ((1u16 << spec.bits) - 1) as u8;
+                let code = (noise.next() % format.levels()) as u8;
                 tile.codes[r * layout.padded_columns() + k] = code;
-                let b = k / group;
-                let value = if spec.asymmetric {
-                    let (s, m) = (headers[2 * b], headers[2 * b + 1] as i8);
-                    rs.to_f32() * f32::from(s) * f32::from(code) + rm.to_f32() * f32::from(m)
-                } else if spec.bits == 8 {
-                    rs.to_f32() * f32::from((headers[b] as i8) / 2) * f32::from(code as i8)
-                } else {
-                    let (sc, sh) = ((headers[b] as i8).div_euclid(2), headers[b] % 2);
-                    let top = f32::from((1u8 << spec.bits) - 1);
-                    rs.to_f32() * f32::from(sc) * (2.0 * f32::from(code) - top + f32::from(sh))
+                let header = &headers[k / group * format.header.bytes()..];
+                let value = match format.header {
+                    Header::ScaleAndShift => {
+                        let (scale, shift) = ((header[0] as i8).div_euclid(2), header[0] % 2);
+                        rs.to_f32() * f32::from(scale) * format.value(code, shift == 1) as f32
+                    }
+                    Header::ScaleAndMinimum => {
+                        let (scale, minimum) = (f32::from(header[0]), f32::from(header[1] as i8));
+                        rs.to_f32() * scale * f32::from(code) + rm.to_f32() * minimum
+                    }
                 };
                 values.push(value);
             }
@@ -58,10 +57,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
     fn packing_is_the_inverse_of_decoding(
-        rows in 1usize..70, columns in 1usize..300, bits in prop::sample::select(vec![2u8, 3, 4, 8]),
-        group in prop::sample::select(GROUPS.to_vec()), asymmetric: bool, seed: u64,
+        rows in 1usize..70, columns in 1usize..300, spec in prop::sample::select(QuantSpec::all().collect::<Vec<_>>()),
+        seed: u64,
     ) {
-        let spec = QuantSpec { bits, group, asymmetric };
         let (values, bytes) = packed(rows, columns, spec, seed);
         let decoded = decode(&bytes, rows as u64, columns as u64, spec).unwrap();
         prop_assert_eq!(decoded, values);
@@ -70,45 +68,40 @@ proptest! {
 
 #[test]
 fn bit_positions() {
-    assert_eq!(spread(&[1, 2, 3, 0, 2], 2), 0x0003_0201 | 2 << 2);
-    assert_eq!(spread(&[0, 0, 0, 0, 0, 0, 0, 15], 4), 0xF000_0000);
-    assert_eq!(spread(&[0xFF, 0x80, 1, 2], 8), 0x0201_80FF);
-    assert_eq!(high_word(&[4, 3, 0, 0, 0, 7]), 1 | 1 << 9);
+    assert_eq!(spread(&[1, 2, 3, 0, 2], 0, 2), 0x0003_0201 | 2 << 2);
+    assert_eq!(spread(&[0, 0, 0, 0, 0, 0, 0, 15], 0, 4), 0xF000_0000);
+    assert_eq!(spread(&[0xFF, 0x80, 1, 2], 0, 8), 0x0201_80FF);
+    assert_eq!(spread(&[4, 3, 0, 0, 0, 7], 2, 1), 1 | 1 << 9);
     assert_eq!(symmetric_header(-64, true), 0x81);
     assert_eq!((symmetric_header(-3, true) as i8) >> 1, -3);
 }
 
 #[test]
 fn places_of_planes() {
-    let spec = QuantSpec { bits: 3, group: 32, asymmetric: false };
-    let layout = QuantLayout::new(33, 129, spec).unwrap();
+    let layout = QuantLayout::new(33, 129, spec("q3")).unwrap();
     assert_eq!((layout.tiles, layout.chunks, layout.header_words()), (2, 2, 2));
     assert_eq!(layout.codes, Plane { offset: 0, tile_bytes: 2 * 2 * 512 });
     assert_eq!(layout.high, Plane { offset: 4096, tile_bytes: 2 * 512 });
     assert_eq!(layout.headers, Plane { offset: 6144, tile_bytes: 2 * 128 });
     assert_eq!(layout.scales, Plane { offset: 6656, tile_bytes: 64 });
     assert_eq!(layout.bytes, 6784);
-    let dense = QuantLayout::new(4096, 4096, QuantSpec { bits: 2, ..spec }).unwrap();
+    let dense = QuantLayout::new(4096, 4096, spec("q2")).unwrap();
     assert!((dense.bits_per_weight() - (2.0 + 0.25 + 16.0 / 4096.0)).abs() < 1e-9);
-    for group in GROUPS {
-        for asymmetric in [false, true] {
-            let layout = QuantLayout::new(7, 500, QuantSpec { bits: 4, group, asymmetric }).unwrap();
-            for plane in [layout.codes, layout.high, layout.headers, layout.scales] {
-                assert_eq!(plane.offset % ALIGN, 0);
-            }
-            assert_eq!(layout.bytes % ALIGN, 0);
+    for spec in QuantSpec::all() {
+        let layout = QuantLayout::new(7, 500, spec).unwrap();
+        for plane in [layout.codes, layout.high, layout.headers, layout.scales] {
+            assert_eq!(plane.offset % ALIGN, 0);
         }
+        assert_eq!(layout.bytes % ALIGN, 0);
     }
 }
 
 #[test]
 fn hostile_sizes_are_errors() {
-    let spec = QuantSpec { bits: 4, group: 32, asymmetric: true };
+    let spec = spec("q4.asym");
     assert!(QuantLayout::new(u64::MAX, 1, spec).unwrap_err().contains("too large"));
     assert!(QuantLayout::new(1 << 40, 1 << 40, spec).unwrap_err().contains("too large"));
     assert!(QuantLayout::new(0, 4, spec).unwrap_err().contains("needs rows"));
-    assert!(QuantLayout::new(4, 4, QuantSpec { bits: 5, ..spec }).is_err());
-    assert!(QuantLayout::new(4, 4, QuantSpec { group: 0, ..spec }).is_err());
     assert!(decode(&[0; 8], 4, 4, spec).unwrap_err().contains("found 8"));
     assert!(stored_bytes(Precision::F32, &[u64::MAX, 2]).is_err());
     assert!(stored_bytes(Precision::Quant(spec), &[4]).unwrap_err().contains("only matrices"));

@@ -112,6 +112,15 @@ impl Policy {
         if diagnostics.is_empty() { Ok(Self { default, rules }) } else { Err(Diagnostics(diagnostics)) }
     }
 
+    /// The same rules with another precision in the place of each.
+    ///
+    /// # Errors
+    /// The first of `change`.
+    pub fn try_map<E>(self, change: impl Fn(Precision) -> Result<Precision, E>) -> Result<Self, E> {
+        let rules = self.rules.into_iter().map(|(selector, p)| Ok((selector, change(p)?)));
+        Ok(Self { default: change(self.default)?, rules: rules.collect::<Result<_, _>>()? })
+    }
+
     /// How a weight is stored.
     ///
     /// Norms, biases and whatever else has less than two dimensions stay f32, unless a rule says f16: they are

@@ -5,6 +5,8 @@
 //! 127, each with an integer weight: codes of 8 bits are their lower seven bits and 128 times the eighth, which is
 //! negative if they are signed.
 
+use gristmill_graph::format::{Format, Grid, Header};
+
 use super::{CHUNK, Layout, Stored, TILE, WeightFormat};
 use crate::builder::Builder;
 use crate::expr::{f, u};
@@ -62,14 +64,18 @@ impl ByteFormat {
 
     /// Whether blocks have offsets that a row factor of their own multiplies.
     pub fn asymmetric(&self) -> bool {
-        self.layout.spec.asymmetric
+        self.format().header == Header::ScaleAndMinimum
+    }
+
+    fn format(&self) -> &'static Format {
+        self.layout.spec.format()
     }
 
     /// Integer weights of the planes.
     pub fn planes(&self) -> &'static [i32] {
-        match (self.layout.spec.bits, self.layout.spec.asymmetric) {
-            (8, false) => &[1, -128],
-            (8, true) => &[1, 128],
+        match (self.format().bits(), self.format().grid) {
+            (8, Grid::Signed) => &[1, -128],
+            (8, _) => &[1, 128],
             _ => &[1],
         }
     }
@@ -77,16 +83,17 @@ impl ByteFormat {
     /// The word to exclude-or codes of 8 bits with, and what to add to the bytes that this gives (f32), so that products
     /// of bytes take them whole. `kind` is [`Expr::WideBytes`], 1 or 2. `None` if codes have fewer bits.
     pub fn whole_bytes(&self, kind: &Expr) -> Option<(Expr, Expr)> {
-        let spec = self.layout.spec;
         // Signed codes become unsigned ones by 128, and the other way round.
-        let (moved_in, by) = if spec.asymmetric { (1, 128.0) } else { (2, -128.0) };
+        let (moved_in, by) = if self.format().grid == Grid::Signed { (2, -128.0) } else { (1, 128.0) };
         let moved = kind.equals(moved_in);
-        (spec.bits == 8).then(|| (moved.select(u(0x8080_8080), u(0)), moved.select(f(by), f(0.0))))
+        (self.format().bits() == 8).then(|| (moved.select(u(0x8080_8080), u(0)), moved.select(f(by), f(0.0))))
     }
 
-    /// Whether a word's products with bytes, and sums of two such, stay within 16 bits, as pair sums need them.
+    /// Whether the products of a lane of codes with bytes, and sums of two such, stay within 16 bits, as pair sums need
+    /// them.
     pub fn sums_fit_16_bits(&self) -> bool {
-        self.layout.spec.bits <= 4
+        let Grid::Linear { last, .. } = self.format().grid else { return false };
+        2 * 4 * self.quads() * 127 * u32::from(last) <= i16::MAX as u32
     }
 
     /// Starts reading rows `row .. row + 4`.
@@ -99,7 +106,7 @@ impl ByteFormat {
     /// Factors and, for asymmetric formats, offsets of the four rows (`vec4<f32>`).
     pub fn row_factors(&self, b: &mut Builder, rows: &FourRows) -> (Expr, Option<Expr>) {
         let row = &rows.row;
-        if self.layout.spec.asymmetric {
+        if self.asymmetric() {
             let words = b.let_("row_words", rows.buf.at(row / 4 + self.layout.scales));
             let halves: Vec<Expr> = (0..4).map(|r| b.let_(&format!("halves{r}"), words.lane(r).halves_f16())).collect();
             let side = |n: u32| Expr::vec(halves.iter().map(|h| h.lane(n)).collect::<Vec<_>>());
@@ -109,8 +116,15 @@ impl ByteFormat {
         let first = b.let_("first", b.simplify(row / 2 % 4));
         let pair = |n: u32| words.lane(&first + n).halves_f16();
         let factors = Expr::vec([pair(0), pair(1)]);
-        // The grid of fewer than 8 bits has steps of two.
-        (if self.layout.spec.bits == 8 { factors } else { factors * f(2.0).splat(4) }, None)
+        (if self.step() == 1 { factors } else { factors * f(self.step().into()).splat(4) }, None)
+    }
+
+    /// What one more in a code means, which row factors have in them.
+    fn step(&self) -> u8 {
+        match self.format().grid {
+            Grid::Linear { step, .. } => step,
+            Grid::Signed => 1,
+        }
     }
 
     /// The words of codes (`vec4<u32>`) of row `r` of the four.
@@ -119,34 +133,32 @@ impl ByteFormat {
         rows.buf.at((&rows.tile * self.layout.packs + pack) * TILE + &rows.inside + r)
     }
 
-    /// The third bits of row `r` of the four, a word for 32 columns; `None` unless codes have three bits.
+    /// The high bits of row `r` of the four, a word for two words of codes; `None` unless codes have a second plane.
     pub fn high(&self, rows: &FourRows, r: u32, chunk: &Expr) -> Option<Expr> {
         let at = (&rows.tile * self.chunks() + chunk) * TILE + &rows.inside + r + self.layout.high;
-        (self.layout.spec.bits == 3).then(|| rows.buf.at(at))
+        self.layout.high_bits().map(|_| rows.buf.at(at))
     }
 
-    /// Quad `quad` of each word of codes, plane by plane. `high` holds the third bits of the first quad of each word in
+    /// Quad `quad` of each word of codes, plane by plane. `high` holds the high bits of the first quad of each word in
     /// the lowest bits of its bytes.
     pub fn quad(&self, words: &Expr, quad: u32, high: Option<&Expr>) -> Vec<Expr> {
-        match (self.layout.spec.bits, high) {
-            (8, _) => vec![words.band(four(0x7f)), words.shr(7).band(four(1))],
-            (3, Some(high)) => {
-                let low = words.shr(2 * quad).band(four(3));
-                vec![low.bor(high.shr(quad).band(four(1)).shl(2))]
-            }
-            (_, _) => {
-                let bits = self.layout.low_bits();
-                let shifted = words.shr(bits * quad);
-                vec![shifted.band(four((1 << bits) - 1))]
-            }
+        let low_bits = self.layout.low_bits();
+        let mask = |bits: u32| four((1 << bits) - 1);
+        if low_bits == 8 {
+            return vec![words.band(mask(7)), words.shr(7).band(mask(1))];
         }
+        let low = words.shr(low_bits * quad).band(mask(low_bits));
+        vec![match (high, self.layout.high_bits()) {
+            (Some(high), Some(bits)) => low.bor(high.shr(bits * quad).band(mask(bits)).shl(low_bits)),
+            _ => low,
+        }]
     }
 
     /// Factors and offsets (`vec4<f32>`) of the four rows in the block of column `128 * chunk + column`.
     pub fn block_terms(&self, b: &mut Builder, rows: &FourRows, chunk: &Expr, column: u32) -> (Expr, Option<Expr>) {
-        let spec = self.layout.spec;
-        let per_chunk = CHUNK / self.layout.group() * if spec.asymmetric { 2 } else { 1 };
-        let first = column / self.layout.group() * if spec.asymmetric { 2 } else { 1 };
+        let bytes = self.layout.header_bytes();
+        let per_chunk = CHUNK / self.layout.group() * bytes;
+        let first = column / self.layout.group() * bytes;
         let byte = b.simplify(chunk * per_chunk + first);
         let index = (&rows.tile * self.layout.header_words + &byte / 4) * (TILE / 4) + &rows.inside / 4;
         let header = b.let_("header", rows.buf.at(index + self.layout.headers));
@@ -155,18 +167,22 @@ impl ByteFormat {
         let signed = |b: &Builder, shift: &Expr, from: u32| {
             header.shl(b.simplify(u(24) - shift.clone())).bitcast(Scalar::I32).shr(24 + from).to_f32()
         };
-        if spec.asymmetric {
-            let factor = header.shr(shift.clone()).band(u(255).splat(4)).bitcast(Scalar::I32).to_f32();
-            let offset = signed(b, &b.simplify(shift + 8), 0);
-            return (b.let_("factor", factor), Some(b.let_("offset", offset)));
+        match self.format().header {
+            Header::ScaleAndMinimum => {
+                let factor = header.shr(shift.clone()).band(u(255).splat(4)).bitcast(Scalar::I32).to_f32();
+                let offset = signed(b, &b.simplify(shift + 8), 0);
+                (b.let_("factor", factor), Some(b.let_("offset", offset)))
+            }
+            Header::ScaleAndShift => {
+                let factor = b.let_("factor", signed(b, &shift, 1));
+                let Grid::Linear { step, start, shift: by, .. } = self.format().grid else { return (factor, None) };
+                let shifted = header.shr(shift).band(u(1).splat(4)).bitcast(Scalar::I32).to_f32();
+                // In units of a step.
+                let unit = 1.0 / f32::from(step);
+                let (by, start) = (f(unit * f32::from(by)).splat(4), f(unit * f32::from(start)).splat(4));
+                let offset = shifted.fma(by, start) * &factor;
+                (factor, Some(b.let_("offset", offset)))
+            }
         }
-        let factor = b.let_("factor", signed(b, &shift, 1));
-        if spec.bits == 8 {
-            return (factor, None);
-        }
-        let moved = header.shr(shift).band(u(1).splat(4)).bitcast(Scalar::I32).to_f32();
-        let largest = ((1u32 << spec.bits) - 1) as f32;
-        let offset = moved.fma(f(0.5).splat(4), f(-0.5 * largest).splat(4)) * &factor;
-        (factor, Some(b.let_("offset", offset)))
     }
 }

@@ -1,0 +1,388 @@
+//! Quantized formats, one row each: [`FORMATS`].
+//!
+//! A format says what the codes of a block stand for and how they are stored. Everybody else asks the row:
+//! [`crate::quant`] lays planes out, kernels decode them, the quantizer searches scales, policies and the command line
+//! go by names. Nobody asks for a number of bits to find out which format it is.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A format: what a row of the table says.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Format {
+    /// The first part of its name: `q4`.
+    pub name: &'static str,
+    /// The last part of its name, behind the block size; `None` if there is none.
+    pub suffix: Option<&'static str>,
+    /// What it is, for documentation.
+    pub doc: &'static str,
+    /// Bits of a code in each plane, lowest bits first. A second plane is half as wide as the first.
+    pub planes: &'static [u8],
+    /// What codes stand for.
+    pub grid: Grid,
+    /// What is stored per block and per row.
+    pub header: Header,
+    /// Block sizes, in columns.
+    pub groups: &'static [u16],
+    /// The block size if none is named.
+    pub group: u16,
+    /// How the quantizer chooses codes and scales.
+    pub encoder: Encoder,
+}
+
+/// From codes to grid values, which are integers; scales multiply them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grid {
+    /// Codes `0 ..= last` stand for `step * code + start`, plus `shift` in blocks that are shifted.
+    Linear {
+        /// The largest code.
+        last: u8,
+        /// Between neighbouring codes.
+        step: u8,
+        /// The value of code 0.
+        start: i16,
+        /// What a shifted block adds; 0 if blocks of this format are never shifted.
+        shift: u8,
+    },
+    /// Codes are two's complement and stand for themselves.
+    Signed,
+}
+
+/// What is stored for a block, and for a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Header {
+    /// A byte per block, `2 * scale + shifted` with a signed scale of 7 bits, and an f16 factor per row:
+    /// a weight is `factor * scale * grid`.
+    ScaleAndShift,
+    /// Two bytes per block, an unsigned scale and a signed minimum, and two f16 factors per row: a weight is
+    /// `factor * scale * grid + factor2 * minimum`.
+    ScaleAndMinimum,
+}
+
+/// How codes and scales are chosen. All of them minimise the sum of squared errors of the weights of a block, which
+/// count alike as nothing is known of activations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoder {
+    /// Rounds to trial scales, takes the best line for the codes that each gives (least squares), and of the best trial
+    /// the whole scale with the smallest error. Trials are percentages of the scale that just reaches the largest value.
+    LeastSquares {
+        /// Trial scales in percent.
+        trials: &'static [u8],
+    },
+    /// Tries the smallest scales that cut little off, one after the other: with many codes, which of them suits a block
+    /// is chance.
+    FirstScales,
+    /// As `LeastSquares`, for scale and minimum.
+    LeastSquaresWithMinimum {
+        /// Trial ranges in percent of that of the block.
+        trials: &'static [u8],
+    },
+}
+
+/// Block sizes of most formats.
+const GROUPS: &[u16] = &[16, 32, 64, 128];
+
+/// Codes around zero, two units apart; a shifted block has an exact zero.
+const fn centred(bits: u8) -> Grid {
+    let last = (1u16 << bits) - 1;
+    Grid::Linear { last: last as u8, step: 2, start: -(last as i16), shift: 1 }
+}
+
+/// Codes from zero on.
+const fn counted(bits: u8) -> Grid {
+    Grid::Linear { last: ((1u16 << bits) - 1) as u8, step: 1, start: 0, shift: 0 }
+}
+
+const fn linear(name: &'static str, doc: &'static str, planes: &'static [u8], trials: &'static [u8]) -> Format {
+    let grid = centred(width(planes));
+    let encoder = Encoder::LeastSquares { trials };
+    Format { name, suffix: None, doc, planes, grid, header: Header::ScaleAndShift, groups: GROUPS, group: 32, encoder }
+}
+
+const fn with_minimum(name: &'static str, doc: &'static str, planes: &'static [u8], trials: &'static [u8]) -> Format {
+    Format {
+        name,
+        suffix: Some("asym"),
+        doc,
+        planes,
+        grid: counted(width(planes)),
+        header: Header::ScaleAndMinimum,
+        groups: GROUPS,
+        group: 32,
+        encoder: Encoder::LeastSquaresWithMinimum { trials },
+    }
+}
+
+const fn width(planes: &[u8]) -> u8 {
+    match planes {
+        [low] => *low,
+        [low, high] => *low + *high,
+        _ => panic!("a code has one plane or two"),
+    }
+}
+
+/// All formats, in the order in which they are listed for people. A bundle names them, so that a row's name keeps its
+/// meaning for ever.
+pub static FORMATS: &[Format] = &[
+    Format {
+        name: "q8",
+        suffix: None,
+        doc: "linear, 8 bits",
+        planes: &[8],
+        grid: Grid::Signed,
+        header: Header::ScaleAndShift,
+        groups: GROUPS,
+        group: 32,
+        encoder: Encoder::FirstScales,
+    },
+    linear("q4", "linear, 4 bits", &[4], &[87, 98]),
+    linear("q3", "linear, 3 bits", &[2, 1], &[72, 85, 97]),
+    linear("q2", "linear, 2 bits", &[2], &[50, 65, 80, 95]),
+    with_minimum("q8", "linear, 8 bits, blocks with a minimum", &[8], &[100]),
+    with_minimum("q4", "linear, 4 bits, blocks with a minimum", &[4], &[90, 100]),
+    with_minimum("q3", "linear, 3 bits, blocks with a minimum", &[2, 1], &[80, 90, 100]),
+    with_minimum("q2", "linear, 2 bits, blocks with a minimum", &[2], &[60, 75, 90, 100]),
+];
+
+impl Format {
+    /// Bits of a code.
+    pub fn bits(&self) -> u8 {
+        width(self.planes)
+    }
+
+    /// How many codes mean something.
+    pub fn levels(&self) -> u32 {
+        match self.grid {
+            Grid::Linear { last, .. } => u32::from(last) + 1,
+            Grid::Signed => 1 << self.bits(),
+        }
+    }
+
+    /// The grid value of a code; `shifted` is what the header of its block says.
+    pub fn value(&self, code: u8, shifted: bool) -> i32 {
+        match self.grid {
+            Grid::Linear { step, start, shift, .. } => {
+                i32::from(step) * i32::from(code) + i32::from(start) + i32::from(shift) * i32::from(shifted)
+            }
+            Grid::Signed => i32::from(code as i8),
+        }
+    }
+
+    /// Bits of codes and block headers per weight.
+    fn bits_per_weight(&self, group: u16) -> f64 {
+        f64::from(self.bits()) + 8.0 * self.header.bytes() as f64 / f64::from(group)
+    }
+
+    /// The name with a block size: `q4.g64.asym`.
+    fn full_name(&self, group: u16) -> String {
+        let suffix = self.suffix.map_or(String::new(), |s| format!(".{s}"));
+        format!("{}.g{group}{suffix}", self.name)
+    }
+}
+
+impl Header {
+    /// Bytes per block.
+    pub fn bytes(self) -> usize {
+        match self {
+            Header::ScaleAndShift => 1,
+            Header::ScaleAndMinimum => 2,
+        }
+    }
+
+    /// f16 factors per row.
+    pub fn row_factors(self) -> usize {
+        match self {
+            Header::ScaleAndShift => 1,
+            Header::ScaleAndMinimum => 2,
+        }
+    }
+}
+
+/// A format with a block size that it has.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct QuantSpec {
+    /// Index in [`FORMATS`].
+    format: u8,
+    group: u16,
+}
+
+impl QuantSpec {
+    /// Every format with every block size.
+    pub fn all() -> impl Iterator<Item = QuantSpec> {
+        (0u8..).zip(FORMATS).flat_map(|(format, row)| row.groups.iter().map(move |g| QuantSpec { format, group: *g }))
+    }
+
+    /// The row.
+    pub fn format(&self) -> &'static Format {
+        &FORMATS[usize::from(self.format)]
+    }
+
+    /// Columns of a block.
+    pub fn group(&self) -> u16 {
+        self.group
+    }
+
+    /// The same with other blocks.
+    ///
+    /// # Errors
+    /// If the format has no blocks of this size.
+    pub fn with_group(self, group: u16) -> Result<Self, String> {
+        let Format { name, groups, .. } = self.format();
+        if groups.contains(&group) {
+            return Ok(Self { group, ..self });
+        }
+        let sizes = groups.iter().map(|g| format!("g{g}")).collect::<Vec<_>>().join(", ");
+        Err(format!("`{name}` has no blocks of {group} columns; expected one of {sizes}"))
+    }
+
+    /// The format with this suffix in the place of its own, and the same blocks.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn with_suffix(self, suffix: &str) -> Result<Self, String> {
+        let Format { name, .. } = self.format();
+        let found = FORMATS.iter().position(|f| f.name == *name && f.suffix == Some(suffix));
+        let format = found.ok_or_else(|| format!("`{name}` takes no `.{suffix}`"))? as u8;
+        Self { format, ..self }.with_group(self.group)
+    }
+
+    /// Bits per weight of codes and block headers: what counts in a large matrix.
+    pub fn nominal_bits(&self) -> f64 {
+        self.format().bits_per_weight(self.group)
+    }
+}
+
+impl fmt::Display for QuantSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.format().full_name(self.group))
+    }
+}
+
+impl fmt::Debug for QuantSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for QuantSpec {
+    type Err = String;
+
+    /// A name, perhaps with a block size (`.g64`) and a suffix (`.asym`).
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.split('.');
+        let name = parts.next().unwrap_or_default();
+        let format = FORMATS.iter().position(|f| f.name == name && f.suffix.is_none());
+        let format = format.ok_or_else(|| format!("there is no format `{name}`; expected one of {}", names()))?;
+        let mut spec = QuantSpec { format: format as u8, group: FORMATS[format].group };
+        for part in parts {
+            spec = match part.strip_prefix('g').and_then(|g| g.parse().ok()) {
+                Some(group) => spec.with_group(group)?,
+                None => spec.with_suffix(part)?,
+            };
+        }
+        Ok(spec)
+    }
+}
+
+/// The names of all formats, without suffixes: `q8, q4, q3, q2`.
+pub fn names() -> String {
+    FORMATS.iter().filter(|f| f.suffix.is_none()).map(|f| f.name).collect::<Vec<_>>().join(", ")
+}
+
+/// All block sizes that some format has, in order.
+pub fn groups() -> Vec<u16> {
+    let all: std::collections::BTreeSet<u16> = QuantSpec::all().map(|spec| spec.group()).collect();
+    all.into_iter().collect()
+}
+
+/// `models/FORMATS.md`: all formats, in Markdown.
+pub fn manual() -> String {
+    let mut text = MANUAL.to_string();
+    for row in FORMATS {
+        let Format { name, suffix, doc, groups, .. } = row;
+        let suffix = suffix.map_or(String::new(), |s| format!(".{s}"));
+        let spec = |group| format!("{:.2}", row.bits_per_weight(group));
+        let (last, blocks): (Vec<String>, Vec<String>) = groups
+            .iter()
+            .map(|g| (spec(*g), if *g == row.group { format!("**g{g}**") } else { format!("g{g}") }))
+            .unzip();
+        let (blocks, bits) = (blocks.join(" "), last.join(" "));
+        text.push_str(&format!("| `{name}{suffix}` | {doc} | {blocks} | {bits} |\n"));
+    }
+    text
+}
+
+const MANUAL: &str = "\
+# Formats of quantized weights
+
+Written by `cargo xtask ops` from the table in `ir/graph/src/format.rs`; how bytes lie is described in
+[docs/bundle.md](../docs/bundle.md#quantized), what formats cost in [docs/precision.md](../docs/precision.md).
+
+A format is named with a block size, `q4.g64`, or without, which takes the one in bold. `.asym` stands behind it: `q4.g64.asym`.
+The bits are those of codes and block headers per weight, for each block size in turn; a row may have a factor (16 bits) or
+two besides.
+
+| name | what it is | blocks | bits |
+| --- | --- | --- | --- |
+";
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn rows_are_sound() {
+        let mut seen = BTreeSet::new();
+        for row in FORMATS {
+            let name = (row.name, row.suffix);
+            assert!(seen.insert(name), "{name:?} is there twice");
+            assert!(row.groups.contains(&row.group), "{name:?}: the default is no block size");
+            assert!(row.groups.iter().all(|g| matches!(g, 16 | 32 | 64 | 128)), "{name:?}: kernels know these sizes");
+            match row.planes {
+                [width] => assert!(matches!(width, 1 | 2 | 4 | 8), "{name:?}"),
+                // Kernels take the bits of a word of the second plane for two words of the first.
+                [low, high] => assert!(matches!(low, 2 | 4) && low == &(2 * high), "{name:?}"),
+                _ => panic!("{name:?} has {} planes", row.planes.len()),
+            }
+            assert!(row.levels() <= 1 << row.bits(), "{name:?} has more codes than bits for them");
+            assert!(seen.contains(&(row.name, None)), "{name:?}: a row with a suffix stands behind the one without");
+        }
+    }
+
+    #[test]
+    fn grids() {
+        let values = |name: &str, shifted| -> Vec<i32> {
+            let row = name.parse::<QuantSpec>().unwrap().format();
+            (0..row.levels()).map(|code| row.value(code as u8, shifted)).collect()
+        };
+        assert_eq!(values("q2", false), [-3, -1, 1, 3]);
+        assert_eq!(values("q3", true), [-6, -4, -2, 0, 2, 4, 6, 8]);
+        assert_eq!(values("q2.asym", false), [0, 1, 2, 3]);
+        assert_eq!(values("q8", false)[126..130], [126, 127, -128, -127]);
+        assert_eq!(values("q8.asym", false)[126..130], [126, 127, 128, 129]);
+    }
+
+    #[test]
+    fn the_manual_is_what_the_table_says() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/FORMATS.md");
+        if std::env::var_os("GRISTMILL_BLESS").is_some() {
+            std::fs::write(&path, manual()).unwrap();
+        }
+        let found = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(found == manual(), "models/FORMATS.md is not what the table says; write it with `cargo xtask ops`");
+    }
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for spec in QuantSpec::all() {
+            assert_eq!(spec.to_string().parse(), Ok(spec));
+        }
+        assert_eq!("q4.asym.g64".parse::<QuantSpec>().unwrap().to_string(), "q4.g64.asym");
+        let error = |text: &str| text.parse::<QuantSpec>().unwrap_err();
+        assert!(error("q5").starts_with("there is no format `q5`; expected one of q8, "));
+        assert!(error("q4.g48").contains("no blocks of 48 columns; expected one of g16, g32, g64, g128"));
+        assert_eq!(error("q4.fast"), "`q4` takes no `.fast`");
+    }
+}
