@@ -99,7 +99,7 @@ pub struct Prepared {
 ///
 /// A weight can be quantized if it is a matrix and every use is the second operand of a transposed `matmul`, or the
 /// table of a `gather`; other weights are f32 where a quantized precision is asked for. With uses that ask for
-/// different precisions the widest counts. A quantized form that is larger than f16 (padding of few rows or columns)
+/// different precisions the widest counts. A quantized form that is larger than f16 (padding of few rows, factors of short ones)
 /// is stored as f16, which is smaller and more accurate at once, unless `narrow` asks for it nevertheless.
 ///
 /// # Errors

@@ -213,8 +213,8 @@ fn the_widest_demand_counts_and_authors_come_before_policies() {
 }
 
 #[test]
-fn padding_may_make_f16_the_smaller_form() {
-    for (shape, expected) in [([2u64, 64], "f16"), ([64, 64], "q4.g32"), ([64, 8], "f16")] {
+fn padding_and_factors_may_make_f16_the_smaller_form() {
+    for (shape, expected) in [([2u64, 64], "f16"), ([64, 64], "q4.g32"), ([64, 8], "q4.g32"), ([64, 2], "f16")] {
         let mut draft = Draft::new();
         let x = draft.op(Op::Input(0), &[], "x");
         let len = Dim::constant(shape[1] as i64);

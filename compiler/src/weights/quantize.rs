@@ -14,7 +14,7 @@
 
 use gristmill_graph::QuantSpec;
 use gristmill_graph::format::Encoder;
-use gristmill_graph::quant::{CHUNK, symmetric_header};
+use gristmill_graph::quant::{LARGEST_BLOCK, symmetric_header};
 use half::f16;
 
 use super::simd;
@@ -384,14 +384,22 @@ struct Rows<'a> {
     /// Of each row `1 / rs`; 0 for rows of zeros.
     per_unit: Lanes,
     /// The block at hand in units of `rs`, by column.
-    block: [Lanes; CHUNK],
+    block: [Lanes; LARGEST_BLOCK],
 }
 
 impl<'a> Rows<'a> {
     #[inline(always)]
     fn new(spec: QuantSpec, values: &'a [f32], columns: usize, codes: &'a mut [u8]) -> Self {
         let (scales, per_unit) = ([RowScale::default(); ROWS], [0.0; ROWS]);
-        Self { values, columns, group: usize::from(spec.group()), codes, scales, per_unit, block: [[0.0; ROWS]; CHUNK] }
+        Self {
+            values,
+            columns,
+            group: usize::from(spec.group()),
+            codes,
+            scales,
+            per_unit,
+            block: [[0.0; ROWS]; LARGEST_BLOCK],
+        }
     }
 
     /// Chooses row factors from the smallest and the largest value of a row.
@@ -463,7 +471,7 @@ impl<'a> Rows<'a> {
     #[inline(always)]
     fn store(&mut self, block: usize, line: &Line) {
         let (width, padded) = (self.width(block), self.codes.len() / ROWS);
-        let (mut error, mut codes) = ([0.0; ROWS], [[0u8; ROWS]; CHUNK]);
+        let (mut error, mut codes) = ([0.0; ROWS], [[0u8; ROWS]; LARGEST_BLOCK]);
         for (v, codes) in self.block[..width].iter().zip(&mut codes) {
             for i in 0..ROWS {
                 let code = line.code(v[i], i);

@@ -1,29 +1,23 @@
 //! How a stored weight is laid out in bytes: the plain definition that encoders and kernels are checked against.
 //!
-//! Float weights are dense and row-major. A quantized `[N, K]` matrix is cut into *tiles* of [`TILE`] rows and
-//! *chunks* of [`CHUNK`] columns, padded to whole ones. Its bytes are up to four planes, one after the other:
+//! Float weights are dense and row-major. A quantized `[N, K]` matrix is cut into *tiles* of [`TILE`] rows. Its bytes are
+//! up to four planes, one after the other, and each of them tile after tile. What a code, a header and a factor mean
+//! says its format ([`crate::format`]).
 //!
-//! 1. *codes*: `vec4<u32>` number `((tile*chunks + chunk)*V + v)*32 + row_in_tile`. Each vec4 holds consecutive
-//!    columns of one row: 64 of them (2 bit, `V = 2`), 32 (4 bit, `V = 4`) or 16 (8 bit, `V = 8`). 3 bit codes keep
-//!    their two low bits here, like 2 bit codes. Inside a word, codes are spread so that one shift and one mask
-//!    give the bytes of four consecutive columns: code `i` of a word is at bit `8*(i & 3) + bits*(i >> 2)`.
-//! 2. *high bits* (3 bit only): vec4 `(tile*chunks + chunk)*32 + row`; word `c / 32` of it has bit 2 of the code of
-//!    column `c` at bit `8*(j & 3) + (j >> 2)`, `j = c % 32`.
-//! 3. *headers*: one byte per block (two if asymmetric), little-endian in u32 words; the `H` words of a row (see
-//!    [`QuantLayout::header_words`]) are at `(tile*H + word)*32 + row`, so that 32 rows read 32 neighbouring words.
-//! 4. *row scales*: an f16 per row, two rows in a word; asymmetric: a word per row, scale low and minimum high.
+//! 1. *codes*: those bits of codes that the first plane of the format has, `w` of them. A `vec4<u32>` holds `128 / w`
+//!    consecutive columns of a row; vector `v` of row `r` of a tile is its vec4 number `32*v + r`. Inside a word, codes
+//!    are spread so that one shift and one mask give the bytes of four consecutive columns: code `i` of a word is at
+//!    bit `8*(i & 3) + w*(i >> 2)`. Behind the vectors of all rows stand the columns that fill none, four at a
+//!    time: quad `q` of 32 rows takes `w` vec4, `4*w` words. That of row `r` is in word `r % (4*w)`, code `i` of it at bit
+//!    `8*i + w*(r / (4*w))`. So a row is padded to four columns, and threads of neighbouring rows read neighbouring words.
+//! 2. *high bits*: the same for the second plane, if the format has one.
+//! 3. *headers*: those of a row, little-endian in u32 words; word `w` of row `r` of a tile is its word number `32*w + r`.
+//!    Behind all whole words stand the headers that fill none, one at a time: header `h` of 32 rows, of `b` bytes,
+//!    takes `8*b` words. That of row `r` is in word `r % (8*b)`, from bit `8*b*(r / (8*b))` on.
+//! 4. *row factors*: f16 each; of formats with two per row, both in a word.
 //!
-//! A weight is, with its row's scale `rs` (and `rm`), its block's header and its code `c`:
-//!
-//! | | header | value |
-//! |---|---|---|
-//! | symmetric, 2 to 4 bit | `sc = (h as i8) >> 1`, `sh = h & 1` | `rs*sc*(2c - (2^bits - 1) + sh)` |
-//! | symmetric, 8 bit | the same, `sh = 0` | `rs*sc*c`, `c` signed |
-//! | asymmetric | `s` (u8), then `m` (i8) | `rs*s*c + rm*m` |
-//!
-//! `sh = 1` moves the grid by half a step, which gives it an exact zero. Everything but the last rounding of
-//! 8 bit and asymmetric values is exact in f32. Padding has zero headers and codes; a reader never uses padded
-//! columns, because a block that is cut by the end of a row has a header.
+//! Everything but the last rounding of products with more than 24 bits is exact in f32. Rows of padding have zero
+//! headers and codes; a block that is cut by the end of a row has a header like any other.
 
 use half::f16;
 
@@ -32,8 +26,10 @@ use crate::format::{Format, Header, QuantSpec};
 
 /// Rows per tile.
 pub const TILE: usize = 32;
-/// Columns per chunk.
-pub const CHUNK: usize = 128;
+/// Columns of the largest block.
+pub const LARGEST_BLOCK: usize = 128;
+/// Columns that rows are padded to a multiple of.
+const QUAD: usize = 4;
 /// Byte ranges of weights and planes are multiples of this.
 pub const ALIGN: u64 = 16;
 
@@ -57,18 +53,22 @@ pub struct QuantLayout {
     pub columns: usize,
     /// Tiles of 32 rows.
     pub tiles: usize,
-    /// Chunks of 128 columns.
-    pub chunks: usize,
-    /// Codes, or their low two bits.
+    /// Codes, or their low bits.
     pub codes: Plane,
-    /// Third bits of 3 bit codes; `tile_bytes` is 0 in other formats.
+    /// High bits of codes; `tile_bytes` is 0 if the format has one plane.
     pub high: Plane,
     /// Block headers.
     pub headers: Plane,
-    /// Row scales (and minima).
+    /// Row factors.
     pub scales: Plane,
     /// Size of the whole.
     pub bytes: u64,
+}
+
+/// How many vectors of `width` bits a row of so many columns fills when it is padded, and how many quads of columns are left.
+pub fn vectors_and_quads(columns: u64, width: u8) -> (u64, u64) {
+    let (quads, per_vector) = (columns.div_ceil(QUAD as u64), 32 / u64::from(width));
+    (quads / per_vector, quads % per_vector)
 }
 
 impl QuantLayout {
@@ -85,17 +85,17 @@ impl QuantLayout {
     }
 
     fn checked(rows: u64, columns: u64, spec: QuantSpec) -> Option<Self> {
-        let (tiles, chunks) = (rows.div_ceil(TILE as u64), columns.div_ceil(CHUNK as u64));
-        // A vec4 of one row: 16 bytes; 32 rows of it: 512.
-        let row_of_tile = 512u64;
-        // Of 128 codes of one bit, a vector has all; of so many of `w` bits, `w` vectors have them.
-        let codes_of = |width: u8| chunks.checked_mul(u64::from(width))?.checked_mul(row_of_tile);
+        let tiles = rows.div_ceil(TILE as u64);
         let Format { planes, header, .. } = spec.format();
+        // A vector of 32 rows: 512 bytes; a quad: `width` times 16.
+        let codes_of = |width: u8| {
+            let (vectors, quads) = vectors_and_quads(columns, width);
+            vectors.checked_mul(512)?.checked_add(16 * u64::from(width) * quads)
+        };
         let codes = codes_of(planes[0])?;
         let high = planes.get(1).map_or(Some(0), |width| codes_of(*width))?;
-        let blocks = chunks.checked_mul(CHUNK as u64 / u64::from(spec.group()))?;
-        let header_words = blocks.checked_mul(header.bytes() as u64)?.div_ceil(4);
-        let headers = header_words.checked_mul(4 * TILE as u64)?;
+        let blocks = columns.div_ceil(u64::from(spec.group()));
+        let headers = blocks.checked_mul((header.bytes() * TILE) as u64)?;
         let scales = (2 * header.row_factors() * TILE) as u64;
         let mut end = 0u64;
         let mut plane = |tile_bytes: u64| -> Option<Plane> {
@@ -105,31 +105,25 @@ impl QuantLayout {
         };
         let (codes, high, headers, scales) = (plane(codes)?, plane(high)?, plane(headers)?, plane(scales)?);
         let index = |n: u64| usize::try_from(n).ok().filter(|n| isize::try_from(*n).is_ok());
-        let (rows, columns) = (index(rows)?, index(columns)?);
         index(end)?;
-        index(chunks.checked_mul(CHUNK as u64)?.checked_mul(tiles)?.checked_mul(TILE as u64)?)?;
-        let (tiles, chunks) = (index(tiles)?, index(chunks)?);
-        Some(Self { spec, rows, columns, tiles, chunks, codes, high, headers, scales, bytes: end })
+        index(columns.checked_next_multiple_of(QUAD as u64)?.checked_mul(tiles)?.checked_mul(TILE as u64)?)?;
+        let (rows, columns, tiles) = (index(rows)?, index(columns)?, index(tiles)?);
+        Some(Self { spec, rows, columns, tiles, codes, high, headers, scales, bytes: end })
     }
 
-    /// Columns with padding: a multiple of 128.
+    /// Columns with padding: a multiple of 4.
     pub fn padded_columns(&self) -> usize {
-        self.chunks * CHUNK
+        self.columns.next_multiple_of(QUAD)
     }
 
-    /// Blocks per row with padding.
+    /// Blocks per row; the end of the row may cut the last one.
     pub fn blocks(&self) -> usize {
-        self.padded_columns() / usize::from(self.spec.group())
+        self.columns.div_ceil(usize::from(self.spec.group()))
     }
 
     /// Header bytes per row.
     pub fn header_bytes(&self) -> usize {
         self.blocks() * self.spec.format().header.bytes()
-    }
-
-    /// Header words (u32) per row.
-    pub fn header_words(&self) -> usize {
-        self.header_bytes().div_ceil(4)
     }
 
     /// Stored bits per weight, scales and padding included.
@@ -220,14 +214,19 @@ pub fn pack_tile(layout: &QuantLayout, tile: &Tile) -> PackedTile {
 
 /// `width` bits of all codes of a tile, from bit `first` on.
 fn pack_plane(codes: &[u8], columns: usize, first: u8, width: u8) -> Vec<u8> {
-    let mut packed = vec![0; TILE * columns * usize::from(width) / 8];
+    let (vectors, quads) = vectors_and_quads(columns as u64, width);
+    let (vectors, quads, w) = (vectors as usize, quads as usize, usize::from(width));
+    let mut words = vec![0u32; TILE * vectors * 4 + quads * 4 * w];
     for (row, codes) in codes.chunks_exact(columns).enumerate() {
-        for (w, codes) in codes.chunks_exact(32 / usize::from(width)).enumerate() {
-            let at = (((w / 4) * TILE + row) * 4 + w % 4) * 4;
-            packed[at..at + 4].copy_from_slice(&spread(codes, first, width).to_le_bytes());
+        let (whole, rest) = codes.split_at(vectors * 128 / w);
+        for (n, codes) in whole.chunks_exact(32 / w).enumerate() {
+            words[((n / 4) * TILE + row) * 4 + n % 4] = spread(codes, first, width);
+        }
+        for (q, codes) in rest.chunks_exact(QUAD).enumerate() {
+            words[TILE * vectors * 4 + q * 4 * w + row % (4 * w)] |= spread(codes, first, width) << (row / (4 * w) * w);
         }
     }
-    packed
+    words.into_iter().flat_map(u32::to_le_bytes).collect()
 }
 
 /// A word of `width` bits of codes, from bit `first` on: that of code `i` at bit `8*(i & 3) + width*(i >> 2)`.
@@ -241,10 +240,21 @@ fn pack_headers(layout: &QuantLayout, headers: &[u8]) -> Vec<u8> {
     let mut packed = vec![0; layout.headers.tile_bytes as usize];
     for (row, bytes) in headers.chunks_exact(layout.header_bytes()).enumerate() {
         for (i, byte) in bytes.iter().enumerate() {
-            packed[((i / 4) * TILE + row) * 4 + i % 4] = *byte;
+            packed[header_place(layout, row, i)] = *byte;
         }
     }
     packed
+}
+
+/// Where byte `i` of the headers of a row stands in the headers of its tile.
+fn header_place(layout: &QuantLayout, row: usize, i: usize) -> usize {
+    let (size, whole) = (layout.spec.format().header.bytes(), layout.header_bytes() / 4 * 4);
+    if i < whole {
+        return (i / 4 * TILE + row) * 4 + i % 4;
+    }
+    let (header, byte) = ((i - whole) / size, (i - whole) % size);
+    let word = header * 8 * size + row % (8 * size);
+    TILE * whole + 4 * word + row / (8 * size) * size + byte
 }
 
 /// The values of a quantized `[rows, columns]` weight, row-major.
@@ -265,22 +275,26 @@ pub fn decode(bytes: &[u8], rows: u64, columns: u64, spec: QuantSpec) -> Result<
     Ok(values)
 }
 
-/// Byte `at` of a plane, where the parts of tiles lie one after the other.
-fn word(bytes: &[u8], plane: Plane, index: usize) -> u32 {
-    let at = plane.offset as usize + 4 * index;
+/// Word `index` of a tile's part of a plane.
+fn word(bytes: &[u8], plane: Plane, tile: usize, index: usize) -> u32 {
+    let at = plane.offset as usize + tile * plane.tile_bytes as usize + 4 * index;
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
 fn code_at(layout: &QuantLayout, bytes: &[u8], row: usize, column: usize) -> u8 {
     let planes = layout.spec.format().planes;
     let part = |plane: Plane, width: u8| {
-        let (per_word, width) = (32 / usize::from(width), usize::from(width));
-        let (w, i) = (column / per_word, column % per_word);
-        // Vectors of a row in this plane.
-        let vectors = layout.chunks * width;
-        let vec4 = (row / TILE * vectors + w / 4) * TILE + row % TILE;
-        let shift = 8 * (i & 3) + width * (i >> 2);
-        (word(bytes, plane, vec4 * 4 + w % 4) >> shift) & ((1 << width) - 1)
+        let (vectors, _) = vectors_and_quads(layout.columns as u64, width);
+        let (vectors, w, tile, row) = (vectors as usize, usize::from(width), row / TILE, row % TILE);
+        let whole = vectors * 128 / w;
+        let (index, shift) = if column < whole {
+            let (n, i) = (column * w / 32, column % (32 / w));
+            ((n / 4 * TILE + row) * 4 + n % 4, 8 * (i & 3) + w * (i >> 2))
+        } else {
+            let (q, i) = ((column - whole) / QUAD, (column - whole) % QUAD);
+            (TILE * vectors * 4 + q * 4 * w + row % (4 * w), 8 * i + row / (4 * w) * w)
+        };
+        (word(bytes, plane, tile, index) >> shift) & ((1 << width) - 1)
     };
     let low = part(layout.codes, planes[0]);
     let high = planes.get(1).map_or(0, |width| part(layout.high, *width) << planes[0]);
@@ -288,8 +302,8 @@ fn code_at(layout: &QuantLayout, bytes: &[u8], row: usize, column: usize) -> u8 
 }
 
 fn header_at(layout: &QuantLayout, bytes: &[u8], row: usize, byte: usize) -> u8 {
-    let index = ((row / TILE) * layout.header_words() + byte / 4) * TILE + row % TILE;
-    word(bytes, layout.headers, index).to_le_bytes()[byte % 4]
+    let tile = layout.headers.offset as usize + row / TILE * layout.headers.tile_bytes as usize;
+    bytes[tile + header_place(layout, row % TILE, byte)]
 }
 
 fn decode_one(layout: &QuantLayout, bytes: &[u8], row: usize, column: usize) -> f32 {

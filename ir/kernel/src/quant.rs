@@ -25,16 +25,18 @@
 mod four;
 
 use gristmill_graph::format::{Format, Grid, Header};
+use gristmill_graph::quant::vectors_and_quads;
 use gristmill_graph::{Precision, QuantSpec, Unary};
 
-pub use four::{ByteFormat, FourRows};
+pub use four::{ByteFormat, FourRows, Words, transpose};
 
 use crate::builder::Builder;
 use crate::expr::{f, u};
 use crate::kernel::{Bind, Buf, Expr, F32, Type, U32, VEC4F, VEC4U};
 
 const TILE: u32 = 32;
-const CHUNK: u32 = 128;
+/// Most columns of a pack, so that tiles of packs stay small.
+const MOST_IN_PACK: u32 = 64;
 
 /// How a weight matrix `[n, k]` lies in memory. All of it is one buffer with elements of [`WeightFormat::elem`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,14 +63,26 @@ enum Stored {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Layout {
     spec: QuantSpec,
-    /// Vectors of codes per row and tile.
-    packs: u32,
-    /// `vec4<u32>` of codes in a chunk.
-    vectors: u32,
-    high: u32,
+    low: CodePlane,
+    high: Option<CodePlane>,
     headers: u32,
+    /// Words of a row that its headers fill.
     header_words: u32,
+    /// Headers of a row behind those words.
+    header_rest: u32,
     scales: u32,
+}
+
+/// Some bits of all codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct CodePlane {
+    start: u32,
+    /// Bits of a code.
+    width: u32,
+    /// Vectors of a row.
+    vectors: u32,
+    /// Quads of columns behind those vectors.
+    quads: u32,
 }
 
 /// A row that is being read: what [`WeightFormat::open_row`] computed once for all of its packs.
@@ -80,30 +94,67 @@ pub struct OpenRow {
     scale: Option<(Expr, Option<Expr>)>,
 }
 
+impl CodePlane {
+    fn new(start: u32, width: u8, k: u32) -> Self {
+        let (vectors, quads) = vectors_and_quads(u64::from(k), width);
+        CodePlane { start, width: width.into(), vectors: vectors as u32, quads: quads as u32 }
+    }
+
+    /// Columns of a vector.
+    fn columns(&self) -> u32 {
+        128 / self.width
+    }
+
+    /// `vec4<u32>` of a tile.
+    fn tile(&self) -> u32 {
+        TILE * self.vectors + self.width * self.quads
+    }
+
+    /// The index of vector `n` of a row.
+    fn vector(&self, tile: &Expr, row: &Expr, n: &Expr) -> Expr {
+        let all = if self.quads == 0 { (tile * self.vectors + n) * TILE } else { tile * self.tile() + n * TILE };
+        from(all + row, self.start)
+    }
+
+    /// The index of the vector that has quad `n` behind the vectors, for the row at `row` of its tile and others. The word
+    /// of the row is its lane `row % 4`, and its bits begin at [`CodePlane::rest_shift`].
+    fn rest(&self, tile: &Expr, row: &Expr, n: Expr) -> Expr {
+        from(tile * self.tile() + n * self.width + row % (4 * self.width) / 4, self.start + TILE * self.vectors)
+    }
+
+    fn rest_shift(&self, row: &Expr) -> Expr {
+        row / (4 * self.width) * self.width
+    }
+
+    /// The mask of a quad of codes.
+    fn mask(&self) -> u32 {
+        ((1 << self.width) - 1) * 0x0101_0101
+    }
+}
+
+/// An index from a start on.
+fn from(index: Expr, start: u32) -> Expr {
+    if start == 0 { index } else { index + start }
+}
+
 impl Layout {
     fn new(spec: QuantSpec, n: u32, k: u32) -> Layout {
-        let (tiles, chunks) = (n.div_ceil(TILE), k.div_ceil(CHUNK));
+        let tiles = n.div_ceil(TILE);
         let Format { planes, header, .. } = spec.format();
-        let vectors = u32::from(planes[0]);
-        let header_words = (chunks * (CHUNK / u32::from(spec.group())) * header.bytes() as u32).div_ceil(4);
-        let high = tiles * chunks * vectors * TILE;
-        let headers = high + tiles * chunks * planes.get(1).map_or(0, |w| u32::from(*w)) * TILE;
-        let scales = headers + tiles * header_words * TILE / 4;
-        Layout { spec, packs: chunks * vectors, vectors, high, headers, header_words, scales }
+        let low = CodePlane::new(0, planes[0], k);
+        let end = tiles * low.tile();
+        let high = planes.get(1).map(|width| CodePlane::new(end, *width, k));
+        let headers = end + tiles * high.map_or(0, |high| high.tile());
+        let bytes = header.bytes() as u32;
+        let of_row = k.div_ceil(u32::from(spec.group())) * bytes;
+        let (header_words, header_rest) = (of_row / 4, of_row % 4 / bytes);
+        let scales = headers + tiles * of_row * TILE / 16;
+        Layout { spec, low, high, headers, header_words, header_rest, scales }
     }
 
+    /// Columns of a pack: of a vector of codes, or half of it where that has very many.
     fn pack_columns(&self) -> u32 {
-        CHUNK / self.vectors
-    }
-
-    /// Bits of a code in the first plane.
-    fn low_bits(&self) -> u32 {
-        u32::from(self.spec.format().planes[0])
-    }
-
-    /// Bits of a code in the second plane: half as many, or none.
-    fn high_bits(&self) -> Option<u32> {
-        self.spec.format().planes.get(1).map(|w| u32::from(*w))
+        self.low.columns().min(MOST_IN_PACK)
     }
 
     fn group(&self) -> u32 {
@@ -114,22 +165,51 @@ impl Layout {
         self.spec.format().header.bytes() as u32
     }
 
-    /// The codes of a row's pack.
-    fn codes(&self, row: &OpenRow, pack: &Expr) -> Expr {
-        row.buf.at((&row.row / TILE * self.packs + pack) * TILE + &row.row % TILE)
+    /// `vec4<u32>` of the headers of a tile.
+    fn header_tile(&self) -> u32 {
+        8 * self.header_words + 2 * self.header_bytes() * self.header_rest
     }
 
-    /// The high bits of two packs of a row, number `pair` of them; a word of them belongs to two words of codes.
-    fn high(&self, row: &OpenRow, pair: Expr) -> Expr {
-        row.buf.at((&row.row / TILE * (self.packs / 2) + pair) * TILE + &row.row % TILE + self.high)
+    /// The vector with header byte `byte` of the row at `row` of its tile and of its three neighbours, a lane each, and the
+    /// number of the byte in that lane; `byte` is the first of a header.
+    fn header(&self, b: &mut Builder, tile: &Expr, row: &Expr, byte: &Expr) -> (Expr, Expr) {
+        let (words, size) = (self.header_words, self.header_bytes());
+        let whole = |byte: &Expr| {
+            let first = if self.header_rest == 0 {
+                (tile * words + byte / 4) * 8
+            } else {
+                tile * self.header_tile() + byte / 4 * 8
+            };
+            (first + row / 4, byte % 4)
+        };
+        let rest = |n: Expr| {
+            let first = tile * self.header_tile() + n * (2 * size) + row % (8 * size) / 4 + 8 * words;
+            (first, row / (8 * size) * size)
+        };
+        let (vector, which) = match b.simplify(byte.lt(4 * words)) {
+            _ if self.header_rest == 0 => whole(byte),
+            Expr::Bool(true) => whole(byte),
+            Expr::Bool(false) => rest((byte - 4 * words) / size),
+            _ if words == 0 => rest(byte / size),
+            fills => {
+                let byte = b.let_("byte_of_headers", byte);
+                let fills = b.let_("fills_word", fills);
+                // A number below that of whole words is not used, but must not wrap.
+                let ((a, i), (c, j)) = (whole(&byte), rest((byte.max(4 * words) - 4 * words) / size));
+                let vector = fills.select(b.simplify(a), b.simplify(c));
+                (b.let_("vector", vector), fills.select(b.simplify(i), b.simplify(j)))
+            }
+        };
+        (b.simplify(vector + self.headers), b.simplify(which))
     }
 
-    /// Header byte number `byte` of a row, as one of the bytes of its word: (word, which).
-    fn header(&self, b: &mut Builder, row: &OpenRow, byte: Expr) -> (Expr, Expr) {
+    /// The word with header byte `byte` of a row, the first of a header, and the number of the byte in it.
+    fn header_word(&self, b: &mut Builder, row: &OpenRow, byte: Expr) -> (Expr, Expr) {
         let byte = b.simplify(byte);
-        let index = b.simplify((&row.row / TILE * self.header_words + &byte / 4) * TILE + &row.row % TILE);
-        let word = row.buf.at(b.simplify(&index / 4 + self.headers)).lane(b.simplify(index % 4));
-        (b.let_("header", word), b.simplify(byte % 4))
+        let (tile, inside) = (&row.row / TILE, b.simplify(&row.row % TILE));
+        let (vector, which) = self.header(b, &tile, &inside, &byte);
+        let word = row.buf.at(vector).lane(b.simplify(&row.row % 4));
+        (b.let_("header", word), which)
     }
 
     /// Scale and minimum of a row.
@@ -149,14 +229,14 @@ impl Layout {
         let Format { header, grid, .. } = self.spec.format();
         match header {
             Header::ScaleAndMinimum => {
-                let (word, which) = self.header(b, row, block * 2);
+                let (word, which) = self.header_word(b, row, block * 2);
                 let factor = word.bytes_u8().lane(&which).to_f32();
                 let offset = word.bytes_i8().lane(which + 1).to_f32();
                 let minimum = minimum.unwrap_or(f(0.0));
                 (b.let_("factor", scale * factor), Some(b.let_("offset", minimum * offset)))
             }
             Header::ScaleAndShift => {
-                let (word, which) = self.header(b, row, block);
+                let (word, which) = self.header_word(b, row, block);
                 // The byte is 2 * scale + shift, signed.
                 let byte = b.let_("byte", word.bytes_i8().lane(which).to_f32());
                 let block_scale = b.let_("block_scale", (&byte * 0.5).unary(Unary::Floor));
@@ -169,20 +249,79 @@ impl Layout {
         }
     }
 
-    /// Four codes as `vec4<f32>`, from the word that holds them, the number of the quad in the word, and their high
-    /// bits in the lowest bits of the bytes of a word.
-    fn quad(&self, word: &Expr, quad: &Expr, high: Option<Expr>) -> Expr {
-        let four = |bits: u32| u(((1 << bits) - 1) * 0x0101_0101);
-        let low_bits = self.low_bits();
-        let low = if low_bits == 8 { word.clone() } else { word.shr(quad * low_bits).band(four(low_bits)) };
-        let bytes = match (high, self.high_bits()) {
-            (Some(high), Some(bits)) => low.bor(high.band(four(bits)).shl(low_bits)),
+    /// Four codes as `vec4<f32>`, from words with their bits, the lowest first in each byte; the other bits of those
+    /// do not matter.
+    fn quad(&self, low: Expr, high: Option<Expr>) -> Expr {
+        let low = if self.low.width == 8 { low } else { low.band(self.low.mask()) };
+        let bytes = match (high, self.high) {
+            (Some(bits), Some(high)) => low.bor(bits.band(high.mask()).shl(self.low.width)),
             _ => low,
         };
         match self.spec.format().grid {
             Grid::Linear { .. } => bytes.bytes_u8().to_f32(),
             Grid::Signed => bytes.bytes_i8().to_f32(),
         }
+    }
+}
+
+impl CodePlane {
+    /// Vector `n` of a row, where what stands behind the vectors looks like one more.
+    fn load(&self, b: &mut Builder, name: &str, row: &OpenRow, n: &Expr) -> Expr {
+        let (tile, inside) = (&row.row / TILE, &row.row % TILE);
+        let whole = row.buf.at(b.simplify(self.vector(&tile, &inside, n)));
+        if self.quads == 0 {
+            return b.let_(name, whole);
+        }
+        let words = b.var(name, u(0).splat(4));
+        let fills = if self.vectors == 0 { Expr::Bool(false) } else { n.lt(self.vectors) };
+        b.if_else(
+            fills,
+            |b| b.assign(words, whole),
+            |b| {
+                let first = b.let_("rest", self.rest(&tile, &inside, u(0)));
+                let (lane, shift) = (b.simplify(&row.row % 4), b.let_("rest_shift", self.rest_shift(&inside)));
+                let quads_of_word = 8 / self.width;
+                let word = |b: &mut Builder, w: u32| {
+                    let quads = (0..quads_of_word).filter(|i| w * quads_of_word + i < self.quads).map(|i| {
+                        let at = b.simplify(&first + (w * quads_of_word + i) * self.width);
+                        let word = row.buf.at(at).lane(&lane);
+                        let bits = if self.width == 8 { word } else { word.shr(&shift).band(self.mask()) };
+                        if i == 0 { bits } else { bits.shl(i * self.width) }
+                    });
+                    quads.reduce(|a, c| a.bor(c)).unwrap_or(u(0))
+                };
+                let all: Vec<Expr> = (0..4).map(|w| word(b, w)).collect();
+                b.assign(words, Expr::vec(all));
+            },
+        );
+        words.get()
+    }
+
+    /// A word with the bits of the quad of a column, lowest in each byte.
+    fn quad_at(&self, b: &mut Builder, row: &OpenRow, column: &Expr) -> Expr {
+        let (tile, inside) = (&row.row / TILE, b.simplify(&row.row % TILE));
+        let (columns, of_word) = (self.columns(), self.columns() / 4);
+        let whole = self.vectors * columns;
+        let vector = || {
+            let shift = column % of_word / 4 * self.width;
+            [self.vector(&tile, &inside, &(column / columns)), column % columns / of_word, shift]
+        };
+        let rest = || {
+            // Columns of vectors are not used, but must not wrap.
+            let quad = (column.max(whole) - whole) / 4;
+            [self.rest(&tile, &inside, quad), &row.row % 4, self.rest_shift(&inside)]
+        };
+        let [index, lane, shift] = match (self.vectors, self.quads) {
+            (_, 0) => vector(),
+            (0, _) => rest(),
+            _ => {
+                let fills = b.let_("fills", column.lt(whole));
+                let (vector, rest) = (vector().map(|e| b.simplify(e)), rest().map(|e| b.simplify(e)));
+                let mut rest = rest.into_iter();
+                vector.map(|e| fills.select(e, rest.next().unwrap_or(u(0))))
+            }
+        };
+        row.buf.at(b.simplify(index)).lane(b.simplify(lane)).shr(b.simplify(shift))
     }
 }
 
@@ -306,27 +445,34 @@ impl WeightFormat {
         inner: Bind,
         body: impl FnOnce(&mut Builder, Expr, Expr),
     ) {
-        let codes = b.let_("codes", layout.codes(row, &pack));
-        let high = layout.high_bits().map(|bits| (bits, b.let_("high_bits", layout.high(row, &pack / 2))));
+        let per_vector = layout.low.columns() / layout.pack_columns();
+        let codes = layout.low.load(b, "codes", row, &b.simplify(&pack / per_vector));
+        let high = layout.high.map(|plane| (plane, plane.load(b, "high_bits", row, &b.simplify(&pack / 2))));
         let (columns, group) = (layout.pack_columns(), layout.group());
         // A pack lies inside one block or consists of whole blocks.
         let blocks = (columns / group).max(1);
-        let words = 4 / blocks;
-        let word_columns = columns / 4;
+        let words = 4 / per_vector / blocks;
+        let word_columns = layout.low.columns() / 4;
         b.for_("block", 0, blocks, 1, inner, |b, block| {
-            let number = b.simplify((&pack * columns + &block * group) / group);
+            let number = (&pack * columns + &block * group) / group;
+            // The last pack may reach beyond the last block.
+            let last = self.k.div_ceil(group) - 1;
+            let all_exist = self.packs() * columns <= (last + 1) * group;
+            let number = b.simplify(if all_exist { number } else { number.min(last) });
             let (factor, offset) = layout.block(b, row, number);
             b.for_("word", 0, words, 1, inner, |b, word| {
                 let word = b.simplify(block * words + word);
-                let bits = b.let_("bits", codes.lane(&word));
+                let lane = b.simplify(&pack % per_vector * (4 / per_vector) + &word);
+                let bits = b.let_("bits", codes.lane(lane));
                 b.for_("quad", 0, word_columns / 4, 1, inner, |b, quad| {
-                    let high = high.as_ref().map(|(bits, high)| {
+                    let high = high.as_ref().map(|(plane, high)| {
                         // Eight words of codes in two packs, two of them per word of high bits.
                         let in_pair = b.simplify(&pack % 2 * 4 + &word);
-                        let shift = b.simplify(&in_pair % 2 * 4 + &quad * *bits);
+                        let shift = b.simplify(&in_pair % 2 * 4 + &quad * plane.width);
                         high.lane(b.simplify(in_pair / 2)).shr(shift)
                     });
-                    let values = scaled(layout.quad(&bits, &quad, high), &factor, &offset);
+                    let low = if layout.low.width == 8 { bits.clone() } else { bits.shr(&quad * layout.low.width) };
+                    let values = scaled(layout.quad(low, high), &factor, &offset);
                     let column = b.simplify(&pack * columns + &word * word_columns + &quad * 4);
                     self.inside(b, column, values, body);
                 });
@@ -405,16 +551,8 @@ fn codes_at(
 ) -> (Expr, Expr, Option<Expr>) {
     let row = b.let_("row", row);
     let open = format.open_row(b, buf, row);
-    let (columns, word_columns) = (layout.pack_columns(), layout.pack_columns() / 4);
-    let pack = b.let_("pack", column / columns);
     let (factor, offset) = layout.block(b, &open, column / layout.group());
-    let word = b.simplify(column % columns / word_columns);
-    let bits = b.let_("bits", layout.codes(&open, &pack).lane(word));
-    let high = layout.high_bits().map(|bits| {
-        let word =
-            layout.high(&open, column / (2 * columns)).lane(b.simplify(column % (2 * columns) / (2 * word_columns)));
-        word.shr(b.simplify(column % (2 * word_columns) / 4 * bits))
-    });
-    let quad = b.simplify(column % word_columns / 4);
-    (layout.quad(&bits, &quad, high), factor, offset)
+    let low = layout.low.quad_at(b, &open, column);
+    let high = layout.high.map(|high| high.quad_at(b, &open, column));
+    (layout.quad(low, high), factor, offset)
 }

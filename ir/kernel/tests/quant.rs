@@ -102,7 +102,7 @@ fn check(precision: Precision, n: u32, k: u32) {
 #[test]
 fn all_formats_decode_as_stored() {
     for precision in precisions() {
-        for (n, k) in [(1, 1), (33, 130), (5, 300), (64, 256), (40, 72)] {
+        for (n, k) in [(1, 1), (33, 130), (5, 300), (64, 256), (40, 72), (34, 172), (3, 126), (2, 700)] {
             check(precision, n, k);
         }
     }

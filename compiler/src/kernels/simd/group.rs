@@ -1,7 +1,7 @@
 //! Four rows of a quantized weight, and the sums of their products with bytes: what the kernels for one and for many
 //! rows of activations share.
 
-use gristmill_kernel::quant::FourRows;
+use gristmill_kernel::quant::{FourRows, Words};
 use gristmill_kernel::{Buf, ByteFormat, Expr, Var, f, i};
 
 use crate::codegen::kernel::Ctx;
@@ -41,10 +41,10 @@ impl Group {
     }
 
     /// Quad `quad` of each word of codes, by plane; see [`ByteFormat::quad`].
-    pub fn quad(&self, words: &Expr, quad: u32, high: Option<&Expr>) -> Vec<Expr> {
+    pub fn quad(&self, words: &Words, quad: u32) -> Vec<Expr> {
         match &self.whole {
-            Some((mask, _)) => vec![words.bxor(mask)],
-            None => self.format.quad(words, quad, high),
+            Some((mask, _)) => vec![self.format.whole(words).bxor(mask)],
+            None => self.format.quad(words, quad),
         }
     }
 

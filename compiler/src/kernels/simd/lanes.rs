@@ -1,16 +1,7 @@
 //! Vectors of four among themselves.
 
+pub use gristmill_kernel::quant::transpose;
 use gristmill_kernel::{Builder, Expr};
-
-/// Lane `i` of result `j` is lane `j` of operand `i`.
-pub fn transpose(b: &mut Builder, rows: [&Expr; 4]) -> [Expr; 4] {
-    let [r0, r1, r2, r3] = rows;
-    let a = b.let_("low01", r0.shuffle(r1, [0, 4, 1, 5]));
-    let c = b.let_("low23", r2.shuffle(r3, [0, 4, 1, 5]));
-    let d = b.let_("high01", r0.shuffle(r1, [2, 6, 3, 7]));
-    let e = b.let_("high23", r2.shuffle(r3, [2, 6, 3, 7]));
-    [a.shuffle(&c, [0, 1, 4, 5]), a.shuffle(&c, [2, 3, 6, 7]), d.shuffle(&e, [0, 1, 4, 5]), d.shuffle(&e, [2, 3, 6, 7])]
-}
 
 /// Sums of neighbouring lanes of two vectors. `narrow` promises that i32 lanes fit 16 bits.
 fn pair_sums(b: &mut Builder, x: &Expr, y: &Expr, narrow: bool) -> Expr {

@@ -3,10 +3,10 @@
 //! A position of the grid takes four rows of weights. Their words are exchanged so that a vector holds the same
 //! columns of all four; then a product of bytes leaves one sum per row and nothing has to be folded.
 
+use gristmill_kernel::quant::Words;
 use gristmill_kernel::{Bind, Buf, ByteFormat, Expr, Var, u};
 
 use super::group::{Group, Sums, by_engine};
-use super::lanes;
 use super::output::{FOUR, Out};
 use super::quantize_q8::Rounded;
 use crate::codegen::context::{Built, Lowering, Stored};
@@ -70,9 +70,13 @@ impl Task<'_> {
             ctx.for_("chunk", (u(0), u(chunks), 1), Bind::Serial, |ctx, chunk| {
                 let at: Vec<Expr> = ms.iter().map(|m| ctx.b.let_("at", x.chunk(m, &chunk))).collect();
                 for (group, sums) in groups.iter().zip(&sums) {
-                    chunk_of(ctx, group, x, &chunk, &at, sums);
+                    chunk_of(ctx, group, x, &chunk, &at, &sums.iter().collect::<Vec<_>>());
                 }
             });
+            let rest: Vec<Expr> = ms.iter().map(|m| x.chunk(m, &u(chunks))).collect();
+            for (group, sums) in groups.iter().zip(&sums) {
+                rest_of(ctx, group, x, &rest, &sums.iter().collect::<Vec<_>>());
+            }
             for r in 0..together {
                 let m = ctx.b.let_("m", &m_first + r);
                 ctx.if_(m.lt(rows.clone()), |ctx| {
@@ -84,13 +88,12 @@ impl Task<'_> {
     }
 }
 
-/// Adds the products of a chunk, block by block.
-fn chunk_of(ctx: &mut Ctx<'_>, group: &Group, x: &Rounded, chunk: &Expr, at: &[Expr], sums: &[Sums]) {
+/// Adds the products of a whole chunk, block by block.
+fn chunk_of(ctx: &mut Ctx<'_>, group: &Group, x: &Rounded, chunk: &Expr, at: &[Expr], sums: &[&Sums]) {
     let block = group.format.block();
     let mut quads: Vec<Quad> = Vec::new();
-    let high = third_bits(ctx, group, chunk);
     for pack in 0..group.format.packs_per_chunk() {
-        quads.extend(pack_of(ctx, group, chunk, pack, high.as_ref()));
+        quads.extend(pack_of(ctx, group, chunk, pack));
         let done = (pack + 1) * CHUNK / group.format.packs_per_chunk();
         while quads.len() as u32 >= block / 4 {
             let rest = quads.split_off(block as usize / 4);
@@ -101,33 +104,32 @@ fn chunk_of(ctx: &mut Ctx<'_>, group: &Group, x: &Rounded, chunk: &Expr, at: &[E
     }
 }
 
-/// The third bits of the four rows, a vector for every 32 columns.
-fn third_bits(ctx: &mut Ctx<'_>, group: &Group, chunk: &Expr) -> Option<[Expr; 4]> {
-    let rows: Option<Vec<Expr>> =
-        (0..FOUR).map(|r| group.format.high(&group.rows, r, chunk).map(|h| ctx.b.let_("third_bits", h))).collect();
-    let rows = rows?;
-    Some(lanes::transpose(&mut ctx.b, [&rows[0], &rows[1], &rows[2], &rows[3]]))
+/// Adds the products of the columns behind the whole chunks. `at` is where these begin in the rows of activations.
+pub(super) fn rest_of(ctx: &mut Ctx<'_>, group: &Group, x: &Rounded, at: &[Expr], sums: &[&Sums]) {
+    if group.format.rest() == 0 {
+        return;
+    }
+    let at: Vec<Expr> = at.iter().map(|at| ctx.b.let_("at", at)).collect();
+    let words = group.format.rest_words(&mut ctx.b, &group.rows);
+    let planes = |ctx: &mut Ctx<'_>, words: &Words| {
+        group.quad(words, 0).into_iter().map(|p| ctx.b.let_("bytes", p)).collect::<Vec<Expr>>()
+    };
+    let quads: Vec<Quad> = (0u32..).zip(&words).map(|(n, words)| (n, planes(ctx, words))).collect();
+    let (chunk, block) = (u(group.format.chunks()), group.format.block());
+    for (column, quads) in (0..).step_by(block as usize).zip(quads.chunks(block as usize / 4)) {
+        block_of(ctx, group, x, (&chunk, column), &at, quads, sums);
+    }
 }
 
 /// The quads of a pack, in order of columns.
-fn pack_of(ctx: &mut Ctx<'_>, group: &Group, chunk: &Expr, pack: u32, high: Option<&[Expr; 4]>) -> Vec<Quad> {
+fn pack_of(ctx: &mut Ctx<'_>, group: &Group, chunk: &Expr, pack: u32) -> Vec<Quad> {
     let format = &group.format;
-    let rows: Vec<Expr> =
-        (0..FOUR).map(|r| ctx.b.let_(&format!("codes{r}"), format.codes(&group.rows, r, chunk, pack))).collect();
-    let words = lanes::transpose(&mut ctx.b, [&rows[0], &rows[1], &rows[2], &rows[3]]);
     let mut quads = Vec::new();
-    for (w, words) in (0u32..).zip(words) {
-        let words = ctx.b.let_("words", words);
-        let in_chunk = pack * 4 + w;
-        let high = high.map(|h| {
-            // A word of third bits belongs to two words of codes; the second takes the upper half of each byte.
-            let bits = h[in_chunk as usize / 2].clone();
-            if in_chunk.is_multiple_of(2) { bits } else { bits.shr(4) }
-        });
+    for (w, words) in (0u32..).zip(format.column_words(&mut ctx.b, &group.rows, chunk, pack)) {
         for quad in 0..format.quads() {
-            let planes = group.quad(&words, quad, high.as_ref());
+            let planes = group.quad(&words, quad);
             let planes = planes.into_iter().map(|p| ctx.b.let_("bytes", p)).collect();
-            quads.push((in_chunk * format.quads() + quad, planes));
+            quads.push(((pack * 4 + w) * format.quads() + quad, planes));
         }
     }
     quads
@@ -141,7 +143,7 @@ fn block_of(
     (chunk, column): (&Expr, u32),
     at: &[Expr],
     quads: &[Quad],
-    sums: &[Sums],
+    sums: &[&Sums],
 ) {
     let format = &group.format;
     let (factor, offset) = format.block_terms(&mut ctx.b, &group.rows, chunk, column);

@@ -8,6 +8,7 @@ use gristmill_kernel::{Bind, Buf, ByteFormat, Expr, Var, u};
 
 use super::group::{Group, Sums, by_engine};
 use super::lanes;
+use super::matmul_q8::rest_of;
 use super::output::{FOUR, Out};
 use super::quantize_q8::Rounded;
 use crate::codegen::context::{Built, Lowering, Stored};
@@ -19,9 +20,9 @@ use crate::kernels::linear::Linear;
 /// The kernel.
 pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let linear = &Linear::new(low, id)?;
-    // Words of four quads cost more to arrange activations for; twice as many rows share that.
+    // Words of many quads cost more to arrange activations for; twice as many rows share that.
     let formats = linear.byte_formats(low)?;
-    let arranged = formats.iter().any(|f| f.quads() == 4);
+    let arranged = formats.iter().any(|f| f.quads() >= 4);
     let groups = low.setting.profile.schedule.matvec.rows / FOUR * if arranged { 2 } else { 1 };
     let per_weight = (groups / linear.weights.len() as u32).max(1);
     let rows = FOUR * per_weight;
@@ -82,6 +83,10 @@ impl Task<'_> {
                 chunk_of(ctx, (group, sums), x, (&at, &chunk), &natural, &steps);
             }
         });
+        let rest = x.chunk(m, &u(chunks));
+        for (group, sums) in &groups {
+            rest_of(ctx, group, x, std::slice::from_ref(&rest), &[sums]);
+        }
         for g in 0..self.per_weight {
             let first = self.first(ctx, g);
             ctx.if_(first.lt(u(linear.n)), |ctx| {
@@ -93,19 +98,24 @@ impl Task<'_> {
     }
 }
 
-/// The bytes of the activations as they meet quad `quad` of the words of pack `pack`.
+/// The bytes of the activations as they meet the quads of the words of pack `pack`: lane `l` of the result for quad `n`
+/// is word `l * quads + n` of them.
 fn arranged(ctx: &mut Ctx<'_>, natural: &[Expr], format: &ByteFormat, pack: u32) -> Vec<Expr> {
-    let at = |n: u32| &natural[(pack * format.quads() + n) as usize];
-    match format.quads() {
+    let (quads, first) = (format.quads() as usize, (pack * format.quads()) as usize);
+    let at = |n: usize| &natural[first + n];
+    match quads {
         1 => vec![at(0).clone()],
         2 => [[0, 2, 4, 6], [1, 3, 5, 7]]
             .into_iter()
             .map(|lanes| ctx.b.let_("arranged", at(0).shuffle(at(1), lanes)))
             .collect(),
-        _ => {
-            let turned = lanes::transpose(&mut ctx.b, [at(0), at(1), at(2), at(3)]);
-            turned.into_iter().map(|t| ctx.b.let_("arranged", t)).collect()
-        }
+        _ => (0..quads / 4)
+            .flat_map(|n| {
+                let [a, b, c, d] = [0, 1, 2, 3].map(|lane| at(n + lane * quads / 4));
+                let turned = lanes::transpose(&mut ctx.b, [a, b, c, d]);
+                turned.map(|t| ctx.b.let_("arranged", t))
+            })
+            .collect(),
     }
 }
 
@@ -119,8 +129,6 @@ fn chunk_of(
     steps: &Expr,
 ) {
     let format = &group.format;
-    let high: Vec<Option<Expr>> =
-        (0..FOUR).map(|r| format.high(&group.rows, r, chunk).map(|h| ctx.b.let_("third_bits", h))).collect();
     let block = format.block();
     let columns = 128 / format.packs_per_chunk();
     // Packs that make up a block, or blocks in a pack.
@@ -128,7 +136,7 @@ fn chunk_of(
     for unit in 0..format.packs_per_chunk() / packs_per_unit {
         let packs: Vec<u32> = (unit * packs_per_unit..(unit + 1) * packs_per_unit).collect();
         let x_of: Vec<Vec<Expr>> = packs.iter().map(|p| arranged(ctx, natural, format, *p)).collect();
-        let rows: Vec<Expr> = (0..FOUR).map(|r| row_sums(ctx, group, chunk, r, (&packs, &x_of), &high)).collect();
+        let rows: Vec<Expr> = (0..FOUR).map(|r| row_sums(ctx, group, chunk, r, (&packs, &x_of))).collect();
         let four = [&rows[0], &rows[1], &rows[2], &rows[3]];
         let narrow = format.sums_fit_16_bits();
         let dots = match columns * packs_per_unit / block {
@@ -154,26 +162,12 @@ fn chunk_of(
 }
 
 /// The products of row `r` with the activations of some packs, as four partial sums.
-fn row_sums(
-    ctx: &mut Ctx<'_>,
-    group: &Group,
-    chunk: &Expr,
-    r: u32,
-    (packs, x): (&[u32], &[Vec<Expr>]),
-    high: &[Option<Expr>],
-) -> Expr {
-    let format = &group.format;
+fn row_sums(ctx: &mut Ctx<'_>, group: &Group, chunk: &Expr, r: u32, (packs, x): (&[u32], &[Vec<Expr>])) -> Expr {
     let mut sums = group.zeros();
     for (pack, x) in packs.iter().zip(x) {
-        let words = ctx.b.let_("codes", format.codes(&group.rows, r, chunk, *pack));
-        let high = high[r as usize].as_ref().map(|h| {
-            // A word of third bits belongs to two words of codes; the second takes the upper half of each byte.
-            let lanes = [0, 4, 1, 5].map(|l| l + 2 * *pack as u8);
-            let moved = ctx.b.let_("moved", h.shr(4));
-            ctx.b.let_("high", h.shuffle(moved, lanes))
-        });
+        let words = group.format.row_words(&mut ctx.b, &group.rows, r, chunk, *pack);
         for (quad, x) in (0u32..).zip(x) {
-            let planes = group.quad(&words, quad, high.as_ref());
+            let planes = group.quad(&words, quad);
             for (sum, bytes) in sums.iter_mut().zip(planes) {
                 *sum = ctx.b.let_("partial", x.dot_bytes(bytes, &*sum));
             }

@@ -78,13 +78,14 @@ fn bit_positions() {
 
 #[test]
 fn places_of_planes() {
+    // 129 columns: two vectors of two bits and one of one bit, then a quad of each; five headers, one more than a word.
     let layout = QuantLayout::new(33, 129, spec("q3")).unwrap();
-    assert_eq!((layout.tiles, layout.chunks, layout.header_words()), (2, 2, 2));
-    assert_eq!(layout.codes, Plane { offset: 0, tile_bytes: 2 * 2 * 512 });
-    assert_eq!(layout.high, Plane { offset: 4096, tile_bytes: 2 * 512 });
-    assert_eq!(layout.headers, Plane { offset: 6144, tile_bytes: 2 * 128 });
-    assert_eq!(layout.scales, Plane { offset: 6656, tile_bytes: 64 });
-    assert_eq!(layout.bytes, 6784);
+    assert_eq!((layout.tiles, layout.padded_columns(), layout.header_bytes()), (2, 132, 5));
+    assert_eq!(layout.codes, Plane { offset: 0, tile_bytes: 2 * 512 + 2 * 16 });
+    assert_eq!(layout.high, Plane { offset: 2112, tile_bytes: 512 + 16 });
+    assert_eq!(layout.headers, Plane { offset: 3168, tile_bytes: 128 + 32 });
+    assert_eq!(layout.scales, Plane { offset: 3488, tile_bytes: 64 });
+    assert_eq!(layout.bytes, 3616);
     let dense = QuantLayout::new(4096, 4096, spec("q2")).unwrap();
     assert!((dense.bits_per_weight() - (2.0 + 0.25 + 16.0 / 4096.0)).abs() < 1e-9);
     for spec in QuantSpec::all() {
@@ -93,6 +94,27 @@ fn places_of_planes() {
             assert_eq!(plane.offset % ALIGN, 0);
         }
         assert_eq!(layout.bytes % ALIGN, 0);
+    }
+}
+
+#[test]
+fn rows_cost_what_the_format_says() {
+    for columns in [172u64, 576, 1000] {
+        for spec in QuantSpec::all() {
+            let Format { header, .. } = spec.format();
+            let factors = 16.0 * header.row_factors() as f64 / columns as f64;
+            let stored = QuantLayout::new(64, columns, spec).unwrap().bits_per_weight();
+            // A block that the end of a row cuts has a whole header.
+            let blocks = columns.div_ceil(u64::from(spec.group())) as f64;
+            let exact =
+                f64::from(spec.format().bits()) + 8.0 * header.bytes() as f64 * blocks / columns as f64 + factors;
+            assert!((stored - exact).abs() < 1e-9, "{spec} of {columns} columns: {stored} bits, not {exact}");
+            let nominal = spec.nominal_bits() + factors;
+            // Headers of two bytes in small blocks weigh more than that.
+            if spec.group() <= 32 && header.bytes() == 1 {
+                assert!(stored < 1.02 * nominal, "{spec} of {columns} columns: {stored} bits, not {nominal}");
+            }
+        }
     }
 }
 

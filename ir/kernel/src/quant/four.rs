@@ -7,15 +7,28 @@
 
 use gristmill_graph::format::{Format, Grid, Header};
 
-use super::{CHUNK, Layout, Stored, TILE, WeightFormat};
+use super::{CodePlane, Layout, Stored, TILE, WeightFormat};
 use crate::builder::Builder;
 use crate::expr::{f, u};
 use crate::kernel::{Buf, Expr, Scalar};
+
+/// Columns of a chunk.
+const CHUNK: u32 = 128;
 
 /// How the columns of a quantized matrix are grouped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteFormat {
     layout: Layout,
+    /// Of a row, with padding.
+    columns: u32,
+}
+
+/// Words of codes, some of whose quads are wanted: see [`ByteFormat::quad`].
+#[derive(Clone, Debug)]
+pub struct Words {
+    low: Expr,
+    /// The high bits of the first quad of each word, in the lowest bits of its bytes; other quads behind them.
+    high: Option<Expr>,
 }
 
 /// Four rows that are being read; the first is a multiple of four. Rows behind the last exist up to a multiple of 32.
@@ -31,10 +44,25 @@ impl WeightFormat {
     /// The matrix as integers; `None` if it holds floats.
     pub fn as_bytes(&self) -> Option<ByteFormat> {
         match self.stored {
-            Stored::Quant(layout) => Some(ByteFormat { layout }),
+            Stored::Quant(layout) => Some(ByteFormat { layout, columns: self.k.next_multiple_of(4) }),
             Stored::F32Quads | Stored::F32 | Stored::F16Octets | Stored::F16 => None,
         }
     }
+}
+
+/// Bits from `by` on.
+fn shifted(words: &Expr, by: u32) -> Expr {
+    if by == 0 { words.clone() } else { words.shr(by) }
+}
+
+/// Lane `i` of result `j` is lane `j` of operand `i`.
+pub fn transpose(b: &mut Builder, rows: [&Expr; 4]) -> [Expr; 4] {
+    let [r0, r1, r2, r3] = rows;
+    let a = b.let_("low01", r0.shuffle(r1, [0, 4, 1, 5]));
+    let c = b.let_("low23", r2.shuffle(r3, [0, 4, 1, 5]));
+    let d = b.let_("high01", r0.shuffle(r1, [2, 6, 3, 7]));
+    let e = b.let_("high23", r2.shuffle(r3, [2, 6, 3, 7]));
+    [a.shuffle(&c, [0, 1, 4, 5]), a.shuffle(&c, [2, 3, 6, 7]), d.shuffle(&e, [0, 1, 4, 5]), d.shuffle(&e, [2, 3, 6, 7])]
 }
 
 fn four(byte: u32) -> Expr {
@@ -42,19 +70,24 @@ fn four(byte: u32) -> Expr {
 }
 
 impl ByteFormat {
-    /// Chunks of 128 columns in a row.
+    /// Whole chunks of 128 columns in a row.
     pub fn chunks(&self) -> u32 {
-        self.layout.packs / self.layout.vectors
+        self.columns / CHUNK
+    }
+
+    /// Columns behind the whole chunks, a multiple of four.
+    pub fn rest(&self) -> u32 {
+        self.columns % CHUNK
     }
 
     /// Packs in a chunk; each is a vector of four words.
     pub fn packs_per_chunk(&self) -> u32 {
-        self.layout.vectors
+        self.layout.low.width
     }
 
     /// Quads of columns in a word of codes.
     pub fn quads(&self) -> u32 {
-        self.layout.pack_columns() / 16
+        8 / self.layout.low.width
     }
 
     /// Columns that share factor and offset, at most 32.
@@ -127,31 +160,89 @@ impl ByteFormat {
         }
     }
 
-    /// The words of codes (`vec4<u32>`) of row `r` of the four.
-    pub fn codes(&self, rows: &FourRows, r: u32, chunk: &Expr, pack: u32) -> Expr {
-        let pack = chunk * self.layout.vectors + pack;
-        rows.buf.at((&rows.tile * self.layout.packs + pack) * TILE + &rows.inside + r)
+    /// A pack of a whole chunk of row `r` of the four: `vec4<u32>` with consecutive columns.
+    pub fn row_words(&self, b: &mut Builder, rows: &FourRows, r: u32, chunk: &Expr, pack: u32) -> Words {
+        let low = b.let_("codes", self.vector(self.layout.low, rows, r, chunk, pack));
+        let high = self.layout.high.map(|plane| {
+            let bits = b.let_("high_bits", self.vector(plane, rows, r, chunk, pack / 2));
+            // A word of high bits belongs to two words of codes; the second takes the upper half of each byte.
+            let moved = b.let_("moved", bits.shr(4));
+            let lanes = [0, 4, 1, 5].map(|l| l + 2 * (pack % 2) as u8);
+            b.let_("high", bits.shuffle(moved, lanes))
+        });
+        Words { low, high }
     }
 
-    /// The high bits of row `r` of the four, a word for two words of codes; `None` unless codes have a second plane.
-    pub fn high(&self, rows: &FourRows, r: u32, chunk: &Expr) -> Option<Expr> {
-        let at = (&rows.tile * self.chunks() + chunk) * TILE + &rows.inside + r + self.layout.high;
-        self.layout.high_bits().map(|_| rows.buf.at(at))
+    /// Vector `n` of a chunk of row `r` of the four.
+    fn vector(&self, plane: CodePlane, rows: &FourRows, r: u32, chunk: &Expr, n: u32) -> Expr {
+        let n = chunk * plane.width + n;
+        rows.buf.at(plane.vector(&rows.tile, &(&rows.inside + r), &n))
     }
 
-    /// Quad `quad` of each word of codes, plane by plane. `high` holds the high bits of the first quad of each word in
-    /// the lowest bits of its bytes.
-    pub fn quad(&self, words: &Expr, quad: u32, high: Option<&Expr>) -> Vec<Expr> {
-        let low_bits = self.layout.low_bits();
-        let mask = |bits: u32| four((1 << bits) - 1);
-        if low_bits == 8 {
-            return vec![words.band(mask(7)), words.shr(7).band(mask(1))];
+    /// The words of a pack of a whole chunk, each of all four rows: `vec4<u32>` with a lane per row.
+    pub fn column_words(&self, b: &mut Builder, rows: &FourRows, chunk: &Expr, pack: u32) -> [Words; 4] {
+        let low = self.turned(b, self.layout.low, rows, chunk, pack);
+        let high = self.layout.high.map(|plane| self.turned(b, plane, rows, chunk, pack / 2));
+        [0, 1, 2, 3].map(|w| {
+            let high = high.as_ref().map(|high| {
+                let in_pair = pack as usize % 2 * 4 + w;
+                shifted(&high[in_pair / 2], 4 * (in_pair as u32 % 2))
+            });
+            Words { low: low[w].clone(), high }
+        })
+    }
+
+    /// Vector `n` of a chunk of the four rows, word by word.
+    fn turned(&self, b: &mut Builder, plane: CodePlane, rows: &FourRows, chunk: &Expr, n: u32) -> [Expr; 4] {
+        let four = [0, 1, 2, 3].map(|r| b.let_(&format!("codes{r}"), self.vector(plane, rows, r, chunk, n)));
+        transpose(b, [&four[0], &four[1], &four[2], &four[3]]).map(|words| b.let_("words", words))
+    }
+
+    /// The quads behind the whole chunks, in order of columns; the first quad of each is the one.
+    pub fn rest_words(&self, b: &mut Builder, rows: &FourRows) -> Vec<Words> {
+        let low = self.rest_of(b, self.layout.low, rows);
+        let high = match self.layout.high {
+            Some(plane) => self.rest_of(b, plane, rows).into_iter().map(Some).collect(),
+            None => vec![None; low.len()],
+        };
+        low.into_iter().zip(high).map(|(low, high)| Words { low, high }).collect()
+    }
+
+    fn rest_of(&self, b: &mut Builder, plane: CodePlane, rows: &FourRows) -> Vec<Expr> {
+        let mut quads = Vec::new();
+        let chunk = u(self.chunks());
+        for n in 0..plane.vectors % plane.width {
+            for word in self.turned(b, plane, rows, &chunk, n) {
+                quads.extend((0..8 / plane.width).map(|quad| shifted(&word, plane.width * quad)));
+            }
         }
-        let low = words.shr(low_bits * quad).band(mask(low_bits));
-        vec![match (high, self.layout.high_bits()) {
-            (Some(high), Some(bits)) => low.bor(high.shr(bits * quad).band(mask(bits)).shl(low_bits)),
+        if plane.quads > 0 {
+            let shift = b.let_("rest_shift", b.simplify(plane.rest_shift(&rows.inside)));
+            for quad in 0..plane.quads {
+                let words = rows.buf.at(b.simplify(plane.rest(&rows.tile, &rows.inside, u(quad))));
+                quads.push(b.let_("rest", if plane.width == 8 { words } else { words.shr(&shift) }));
+            }
+        }
+        quads
+    }
+
+    /// Quad `quad` of each word, plane by plane of its integers.
+    pub fn quad(&self, words: &Words, quad: u32) -> Vec<Expr> {
+        let mask = |bits: u32| four((1 << bits) - 1);
+        let width = self.layout.low.width;
+        if width == 8 {
+            return vec![words.low.band(mask(7)), words.low.shr(7).band(mask(1))];
+        }
+        let low = shifted(&words.low, width * quad).band(mask(width));
+        vec![match (&words.high, self.layout.high) {
+            (Some(bits), Some(high)) => low.bor(shifted(bits, high.width * quad).band(mask(high.width)).shl(width)),
             _ => low,
         }]
+    }
+
+    /// Codes of 8 bits as they are.
+    pub fn whole(&self, words: &Words) -> Expr {
+        words.low.clone()
     }
 
     /// Factors and offsets (`vec4<f32>`) of the four rows in the block of column `128 * chunk + column`.
@@ -160,9 +251,9 @@ impl ByteFormat {
         let per_chunk = CHUNK / self.layout.group() * bytes;
         let first = column / self.layout.group() * bytes;
         let byte = b.simplify(chunk * per_chunk + first);
-        let index = (&rows.tile * self.layout.header_words + &byte / 4) * (TILE / 4) + &rows.inside / 4;
-        let header = b.let_("header", rows.buf.at(index + self.layout.headers));
-        let shift = b.simplify(byte % 4 * 8);
+        let (vector, which) = self.layout.header(b, &rows.tile, &rows.inside, &byte);
+        let header = b.let_("header", rows.buf.at(vector));
+        let shift = b.simplify(which * 8);
         // The byte at `shift` of each lane, from bit `from` on, with its sign.
         let signed = |b: &Builder, shift: &Expr, from: u32| {
             header.shl(b.simplify(u(24) - shift.clone())).bitcast(Scalar::I32).shr(24 + from).to_f32()

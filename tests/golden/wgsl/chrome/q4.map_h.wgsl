@@ -29,15 +29,13 @@ fn main(
         let i1 = element / 160u % symbols.T;
         let i2 = element % 160u;
         let row = u32(min(max(h[i0 * symbols.T + i1], 0), 800));
-        let row_scale = unpack2x16float(embed_tokens[row / 8u + 7072u][row / 2u % 4u])[row % 2u];
-        let pack = i2 / 32u;
-        let header = embed_tokens[row / 32u * 16u + i2 / 128u * 8u + row % 32u / 4u + 6656u][row % 32u % 4u];
-        let byte = f32(unpack4xI8(header)[i2 / 32u % 4u]);
+        let row_scale = unpack2x16float(embed_tokens[row / 8u + 4420u][row / 2u % 4u])[row % 2u];
+        let header = embed_tokens[select(row / 32u * 10u + (max(i2 / 32u, 4u) - 4u) * 2u + row % 32u % 8u / 4u + 8u, row / 32u * 10u + i2 / 128u * 8u + row % 32u / 4u, i2 / 32u < 4u) + 4160u][row % 4u];
+        let byte = f32(unpack4xI8(header)[select(row % 32u / 8u, i2 / 32u % 4u, i2 / 32u < 4u)]);
         let block_scale = floor(byte * 0.5);
         let scale = row_scale * block_scale;
         let offset = scale * (byte - block_scale * 2.0 - 15.0);
         let factor = scale * 2.0;
-        let bits = embed_tokens[(row / 32u * 8u + pack) * 32u + row % 32u][i2 % 32u / 8u];
-        out_h[element] = fma(vec4<f32>(unpack4xU8((bits >> (i2 % 8u / 4u * 4u)) & 0x0f0f0f0fu))[i2 % 4u], factor, offset);
+        out_h[element] = fma(vec4<f32>(unpack4xU8((embed_tokens[(row / 32u * 5u + i2 / 32u) * 32u + row % 32u][i2 % 32u / 8u] >> (i2 % 8u / 4u * 4u)) & 0x0f0f0f0fu))[i2 % 4u], factor, offset);
     }
 }

@@ -31,12 +31,12 @@ fn main(
     let row = thread % 32u;
     let n = tile * 32u + row;
     var sum0 = 0.0;
-    let row_scale = unpack2x16float(q_proj[tile * 4u + row / 8u + 1360u][row / 2u % 4u])[row % 2u];
+    let row_scale = unpack2x16float(q_proj[tile * 4u + row / 8u + 850u][row / 2u % 4u])[row % 2u];
 
     for (var pack = slice; pack < 5u; pack += 4u) {
-        let codes = q_proj[(tile * 8u + pack) * 32u + row];
-        let header = q_proj[tile * 16u + pack / 4u * 8u + row / 4u + 1280u][row % 4u];
-        let byte = f32(unpack4xI8(header)[pack % 4u]);
+        let codes = q_proj[(tile * 5u + pack) * 32u + row];
+        let header = q_proj[select(tile * 10u + (max(pack, 4u) - 4u) * 2u + row % 8u / 4u + 8u, tile * 10u + pack / 4u * 8u + row / 4u, pack < 4u) + 800u][row % 4u];
+        let byte = f32(unpack4xI8(header)[select(row / 8u, pack % 4u, pack < 4u)]);
         let block_scale = floor(byte * 0.5);
         let scale = row_scale * block_scale;
         let offset = scale * (byte - block_scale * 2.0 - 15.0);

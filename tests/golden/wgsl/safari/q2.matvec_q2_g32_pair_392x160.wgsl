@@ -46,22 +46,30 @@ fn main(
     let n = tile * 32u + row;
     var sum0 = 0.0;
     var sum1 = 0.0;
-    let row_scale = unpack2x16float(gate_proj[tile * 4u + row / 8u + 1872u][row / 2u % 4u])[row % 2u];
-    let row_scale2 = unpack2x16float(up_proj[tile * 4u + row / 8u + 1872u][row / 2u % 4u])[row % 2u];
+    let row_scale = unpack2x16float(gate_proj[tile * 4u + row / 8u + 1170u][row / 2u % 4u])[row % 2u];
+    let row_scale2 = unpack2x16float(up_proj[tile * 4u + row / 8u + 1170u][row / 2u % 4u])[row % 2u];
 
     for (var pack = slice; pack < 3u; pack += 2u) {
-        let codes = gate_proj[(tile * 4u + pack) * 32u + row];
+        var codes = vec4<u32>(0u);
+        if (pack < 2u) {
+            codes = gate_proj[tile * 80u + pack * 32u + row];
+        } else {
+            let rest = tile * 80u + row % 8u / 4u + 64u;
+            let rest_shift = row / 8u * 2u;
+            codes = vec4<u32>(((gate_proj[rest][row % 4u] >> rest_shift) & 0x03030303u) | (((gate_proj[rest + 2u][row % 4u] >> rest_shift) & 0x03030303u) << 2u) | (((gate_proj[rest + 4u][row % 4u] >> rest_shift) & 0x03030303u) << 4u) | (((gate_proj[rest + 6u][row % 4u] >> rest_shift) & 0x03030303u) << 6u), ((gate_proj[rest + 8u][row % 4u] >> rest_shift) & 0x03030303u) | (((gate_proj[rest + 10u][row % 4u] >> rest_shift) & 0x03030303u) << 2u) | (((gate_proj[rest + 12u][row % 4u] >> rest_shift) & 0x03030303u) << 4u) | (((gate_proj[rest + 14u][row % 4u] >> rest_shift) & 0x03030303u) << 6u), 0u, 0u);
+        }
+        let codes_words = codes;
 
         for (var block = 0u; block < 2u; block++) {
-            let header = gate_proj[tile * 16u + pack / 2u * 8u + row / 4u + 1664u][row % 4u];
-            let byte = f32(bytes_i8(header)[(pack * 2u + block) % 4u]);
+            let header = gate_proj[select(tile * 10u + (max(min(pack * 2u + block, 4u), 4u) - 4u) * 2u + row % 8u / 4u + 8u, tile * 10u + min(pack * 2u + block, 4u) / 4u * 8u + row / 4u, min(pack * 2u + block, 4u) < 4u) + 1040u][row % 4u];
+            let byte = f32(bytes_i8(header)[select(row / 8u, min(pack * 2u + block, 4u) % 4u, min(pack * 2u + block, 4u) < 4u)]);
             let block_scale = floor(byte * 0.5);
             let scale = row_scale * block_scale;
             let offset = scale * (byte - block_scale * 2.0 - 3.0);
             let factor = scale * 2.0;
 
             for (var word = 0u; word < 2u; word++) {
-                let bits = codes[block * 2u + word];
+                let bits = codes_words[block * 2u + word];
 
                 for (var quad = 0u; quad < 4u; quad++) {
                     let column = pack * 64u + (block * 2u + word) * 16u + quad * 4u;
@@ -73,18 +81,26 @@ fn main(
             }
         }
 
-        let codes2 = up_proj[(tile * 4u + pack) * 32u + row];
+        var codes2 = vec4<u32>(0u);
+        if (pack < 2u) {
+            codes2 = up_proj[tile * 80u + pack * 32u + row];
+        } else {
+            let rest = tile * 80u + row % 8u / 4u + 64u;
+            let rest_shift = row / 8u * 2u;
+            codes2 = vec4<u32>(((up_proj[rest][row % 4u] >> rest_shift) & 0x03030303u) | (((up_proj[rest + 2u][row % 4u] >> rest_shift) & 0x03030303u) << 2u) | (((up_proj[rest + 4u][row % 4u] >> rest_shift) & 0x03030303u) << 4u) | (((up_proj[rest + 6u][row % 4u] >> rest_shift) & 0x03030303u) << 6u), ((up_proj[rest + 8u][row % 4u] >> rest_shift) & 0x03030303u) | (((up_proj[rest + 10u][row % 4u] >> rest_shift) & 0x03030303u) << 2u) | (((up_proj[rest + 12u][row % 4u] >> rest_shift) & 0x03030303u) << 4u) | (((up_proj[rest + 14u][row % 4u] >> rest_shift) & 0x03030303u) << 6u), 0u, 0u);
+        }
+        let codes_words2 = codes2;
 
         for (var block = 0u; block < 2u; block++) {
-            let header = up_proj[tile * 16u + pack / 2u * 8u + row / 4u + 1664u][row % 4u];
-            let byte = f32(bytes_i8(header)[(pack * 2u + block) % 4u]);
+            let header = up_proj[select(tile * 10u + (max(min(pack * 2u + block, 4u), 4u) - 4u) * 2u + row % 8u / 4u + 8u, tile * 10u + min(pack * 2u + block, 4u) / 4u * 8u + row / 4u, min(pack * 2u + block, 4u) < 4u) + 1040u][row % 4u];
+            let byte = f32(bytes_i8(header)[select(row / 8u, min(pack * 2u + block, 4u) % 4u, min(pack * 2u + block, 4u) < 4u)]);
             let block_scale = floor(byte * 0.5);
             let scale = row_scale2 * block_scale;
             let offset = scale * (byte - block_scale * 2.0 - 3.0);
             let factor = scale * 2.0;
 
             for (var word = 0u; word < 2u; word++) {
-                let bits = codes2[block * 2u + word];
+                let bits = codes_words2[block * 2u + word];
 
                 for (var quad = 0u; quad < 4u; quad++) {
                     let column = pack * 64u + (block * 2u + word) * 16u + quad * 4u;
