@@ -133,6 +133,7 @@ fn print_variants(kernel: &Kernel, profile: &Profile) -> Result<Printed, Compile
             f16: features.f16,
             subgroups: features.subgroups,
             packed_bytes: profile.packed_bytes,
+            byte_lookup: false,
             exponentials: true,
             max_group_size: profile.limits.workgroup_size,
             max_shared_bytes: profile.limits.shared_bytes,

@@ -10,6 +10,7 @@ use gristmill_compiler::round::round_activations;
 use gristmill_compiler::select::{KernelSet, lower};
 use gristmill_compiler::simulate::Session;
 use gristmill_graph::eval::evaluate;
+use gristmill_graph::format::Header;
 use gristmill_graph::quant::{QuantLayout, decode_stored, stored_bytes};
 use gristmill_graph::*;
 
@@ -95,8 +96,12 @@ impl Fixture {
             Precision::Quant(spec) => {
                 let layout = QuantLayout::new(shape[0], shape[1], spec).unwrap();
                 let mut bytes: Vec<u8> = (0..layout.bytes).map(|_| (self.random() * 1000.0) as i32 as u8).collect();
-                for half in bytes[layout.scales.offset as usize..].chunks_exact_mut(2) {
-                    half.copy_from_slice(&half::f16::from_f32(0.001).to_le_bytes());
+                let halves = match spec.format().header {
+                    Header::BlockScale => layout.headers.offset,
+                    Header::ScaleAndShift | Header::ScaleAndMinimum => layout.scales.offset,
+                };
+                for half in bytes[halves as usize..].chunks_exact_mut(2) {
+                    half.copy_from_slice(&half::f16::from_f32(0.001 * (1.0 + self.random())).to_le_bytes());
                 }
                 bytes
             }
@@ -228,7 +233,7 @@ fn what_has_no_inlined_form_is_an_error() {
 #[test]
 fn linear_of_every_format_and_odd_sizes() {
     for precision in precisions() {
-        for (n, k) in [(33, 60), (5, 54), (70, 200), (64, 256)] {
+        for (n, k) in [(33, 60), (5, 54), (70, 200), (37, 252), (64, 256)] {
             let one = (vec![b(), c(k)], vec![2, k as usize]);
             let many = (vec![b(), t(), c(k)], vec![2, 9, k as usize]);
             for (shape, sizes) in [one, many] {

@@ -96,6 +96,7 @@ impl Lower<'_> {
                 let (a, b) = (self.value(a)?, self.value(b)?);
                 (self.shuffle(a.0, b.0, *lanes), a.1)
             }
+            Expr::Lookup(a, table) => self.lookup(a, table)?,
             Expr::DotBytes(a, b, c) => self.dot_bytes(a, b, c)?,
             Expr::PairSums(a, b) => {
                 let (a, b) = (self.value(a)?.0, self.value(b)?.0);
@@ -221,6 +222,17 @@ impl Lower<'_> {
         let splat = self.vector(Pure::I32x4Splat, vec![word]);
         let wide = self.vector(first, vec![splat]);
         self.vector(second, vec![wide])
+    }
+
+    /// Bytes of a table by numbers below 16, for which the relaxed instruction does the same as the other.
+    fn lookup(&mut self, a: &Expr, table: &[u32; 4]) -> Outcome<Value> {
+        let (a, of) = self.value(a)?;
+        let indices = if of.lanes == 1 { self.vector(Pure::I32x4Splat, vec![a]) } else { a };
+        let table = table.iter().rev().fold(0i128, |all, word| all << 32 | i128::from(*word));
+        let table = self.graph.pure(Inst::V128(table), Vec::new(), Ty::V128);
+        let swizzle = if self.world.relaxed { Pure::I8x16RelaxedSwizzle } else { Pure::I8x16Swizzle };
+        let found = self.vector(swizzle, vec![table, indices]);
+        Ok((if of.lanes == 1 { self.extract(found, 0, Scalar::U32) } else { found }, of))
     }
 
     fn dot_bytes(&mut self, a: &Expr, b: &Expr, c: &Expr) -> Outcome<Value> {

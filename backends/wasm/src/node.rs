@@ -50,7 +50,7 @@ pure! {
     I32x4TruncSatF32x4S, I32x4TruncSatF32x4U, F32x4ConvertI32x4S, F32x4ConvertI32x4U,
     I16x8ExtendLowI8x16S, I16x8ExtendLowI8x16U, I32x4ExtendLowI16x8S, I32x4ExtendLowI16x8U,
     I16x8ExtMulLowI8x16S, I16x8ExtMulHighI8x16S, I32x4ExtAddPairwiseI16x8S, I16x8NarrowI32x4S, I32x4DotI16x8S,
-    F32x4RelaxedMadd, I32x4RelaxedDotI8x16I7x16AddS,
+    F32x4RelaxedMadd, I8x16RelaxedSwizzle, I32x4RelaxedDotI8x16I7x16AddS,
 }
 
 /// How memory is read.

@@ -136,6 +136,7 @@ impl Scope<'_> {
             Expr::BytesI8(x) => self.call("unpack4xI8", [&**x]),
             Expr::HalvesF16(x) => self.call("unpack2x16float", [&**x]),
             Expr::PackF16(x) => self.call("pack2x16float", [&**x]),
+            Expr::Lookup(..) => Err("a lookup of bytes was not legalised".to_string()),
             Expr::Shuffle(a, b, lanes) => self.shuffle(&self.ty(e)?.to_string(), (a, b), lanes),
             Expr::DotBytes(a, b, c) => self.dot_bytes(a, b, c),
             Expr::PairSums(a, b) => {

@@ -15,6 +15,7 @@ const PLAIN: Caps = Caps {
     f16: false,
     subgroups: false,
     packed_bytes: false,
+    byte_lookup: false,
     exponentials: true,
     max_group_size: 256,
     max_shared_bytes: 16384,

@@ -4,7 +4,8 @@
 //! 7-bit signed `sc` and a grid that one bit shifts by half a step; an asymmetric block is `rs * s * c + rm * m`.
 //! The row factors `rs` and `rm` are rounded to f16 first, and everything else is chosen against the rounded values.
 //!
-//! In every format the values of a block lie on a `Line`. For each block a few trial lines are rounded to; the codes
+//! In most formats the values of a block lie on a `Line`; [`table`] has those of a table, [`few`] those of two or three
+//! values. For each block a few trial lines are rounded to; the codes
 //! of a trial fix its best real scale by least squares and with it the error, so that trials can be far apart. The
 //! best trial then meets the whole numbers around its scale.
 //!
@@ -13,13 +14,17 @@
 //! vectors too; the results are the same.
 
 use gristmill_graph::QuantSpec;
-use gristmill_graph::format::Encoder;
+use gristmill_graph::format::{self, Encoder};
 use gristmill_graph::quant::{LARGEST_BLOCK, symmetric_header};
 use half::f16;
 
 use super::simd;
 
+mod few;
+
 mod lanes;
+
+mod table;
 
 use lanes::{SHIFT, clamp, extremes, f16_above, floor, inverse, larger, nearest, smaller, whole};
 
@@ -57,7 +62,7 @@ pub struct RowScale {
 /// Quantizes up to 16 rows of `columns` finite values each.
 ///
 /// `codes` and `headers` are 16 rows of a [`gristmill_graph::quant::Tile`]: one byte per padded column (two's
-/// complement for symmetric 8 bit), and one or two per block. Both are overwritten; padding is 0. `Err` is the index of
+/// complement where codes are signed), and one or two per block. Both are overwritten; padding is 0. `Err` is the index of
 /// a row with values too large for the f16 row factors.
 ///
 /// # Panics
@@ -74,12 +79,20 @@ pub fn quantize_rows(
     simd::widest(
         #[inline(always)]
         || {
-            let top = (spec.format().levels() - 1) as f32;
+            let format = spec.format();
+            let top = (format.levels() - 1) as f32;
             let mut rows = Rows::new(spec, values, columns, codes);
-            match spec.format().encoder {
-                Encoder::LeastSquares { trials } => symmetric(&mut rows, &Grid { top, trials }, headers),
+            match format.encoder {
+                Encoder::LeastSquares { trials } => match format.grid {
+                    format::Grid::Table { values, shift } => {
+                        table::quantize(&mut rows, &table::Table::new(values, shift, trials), headers)
+                    }
+                    _ => symmetric(&mut rows, &Grid { top, trials }, headers),
+                },
                 Encoder::FirstScales => bytes(&mut rows, headers),
                 Encoder::LeastSquaresWithMinimum { trials } => asymmetric(&mut rows, top, trials, headers),
+                Encoder::Signs => few::quantize(&mut rows, false, headers),
+                Encoder::SignsAndZero => few::quantize(&mut rows, true, headers),
             }?;
             Ok(rows.scales)
         },
@@ -284,6 +297,12 @@ fn affine_line(s: &Lanes, m: &Lanes, min_unit: &Lanes, top: f32) -> Line {
     Line::new(s, &start, 0.0, top)
 }
 
+/// What the codes of a block stand for in each row.
+trait Curve {
+    /// The code (a whole number) whose value is nearest to `value` of row `i`, and what it stands for.
+    fn nearest(&self, value: f32, i: usize) -> (f32, f32);
+}
+
 /// What the codes of a block stand for in each row: `step * c + start` for codes from `low` to `high`.
 struct Line {
     step: Lanes,
@@ -292,6 +311,14 @@ struct Line {
     offset: Lanes,
     low: f32,
     high: f32,
+}
+
+impl Curve for Line {
+    #[inline(always)]
+    fn nearest(&self, value: f32, i: usize) -> (f32, f32) {
+        let code = self.code(value, i);
+        (code, self.step[i] * code + self.start[i])
+    }
 }
 
 /// Sums over a block that fix the best line for given codes.
@@ -469,13 +496,13 @@ impl<'a> Rows<'a> {
 
     /// Writes the codes of the block at hand.
     #[inline(always)]
-    fn store(&mut self, block: usize, line: &Line) {
+    fn store(&mut self, block: usize, curve: &impl Curve) {
         let (width, padded) = (self.width(block), self.codes.len() / ROWS);
         let (mut error, mut codes) = ([0.0; ROWS], [[0u8; ROWS]; LARGEST_BLOCK]);
         for (v, codes) in self.block[..width].iter().zip(&mut codes) {
             for i in 0..ROWS {
-                let code = line.code(v[i], i);
-                let d = v[i] - (line.step[i] * code + line.start[i]);
+                let (code, value) = curve.nearest(v[i], i);
+                let d = v[i] - value;
                 error[i] += d * d;
                 // The low byte of the sum is the code, in two's complement if it is negative.
                 codes[i] = (code + SHIFT).to_bits() as u8;

@@ -46,6 +46,14 @@ pub enum Grid {
     },
     /// Codes are two's complement and stand for themselves.
     Signed,
+    /// Codes stand for entries of a table of 16, plus `shift` in blocks that are shifted. Entries are at most 127 apart, so
+    /// that their distances from the smallest are bytes without a sign.
+    Table {
+        /// By code.
+        values: &'static [i8; 16],
+        /// What a shifted block adds.
+        shift: u8,
+    },
 }
 
 /// What is stored for a block, and for a row.
@@ -57,6 +65,8 @@ pub enum Header {
     /// Two bytes per block, an unsigned scale and a signed minimum, and two f16 factors per row: a weight is
     /// `factor * scale * grid + factor2 * minimum`.
     ScaleAndMinimum,
+    /// An f16 scale per block and nothing per row: a weight is `scale * grid`.
+    BlockScale,
 }
 
 /// How codes and scales are chosen. All of them minimise the sum of squared errors of the weights of a block, which
@@ -72,6 +82,10 @@ pub enum Encoder {
     /// Tries the smallest scales that cut little off, one after the other: with many codes, which of them suits a block
     /// is chance.
     FirstScales,
+    /// For two values: the best scale has a closed form.
+    Signs,
+    /// The same for two values and zero.
+    SignsAndZero,
     /// As `LeastSquares`, for scale and minimum.
     LeastSquaresWithMinimum {
         /// Trial ranges in percent of that of the block.
@@ -154,7 +168,7 @@ impl Format {
     pub fn levels(&self) -> u32 {
         match self.grid {
             Grid::Linear { last, .. } => u32::from(last) + 1,
-            Grid::Signed => 1 << self.bits(),
+            Grid::Signed | Grid::Table { .. } => 1 << self.bits(),
         }
     }
 
@@ -165,6 +179,9 @@ impl Format {
                 i32::from(step) * i32::from(code) + i32::from(start) + i32::from(shift) * i32::from(shifted)
             }
             Grid::Signed => i32::from(code as i8),
+            Grid::Table { values, shift } => {
+                i32::from(values[usize::from(code & 15)]) + i32::from(shift) * i32::from(shifted)
+            }
         }
     }
 
@@ -185,7 +202,7 @@ impl Header {
     pub fn bytes(self) -> usize {
         match self {
             Header::ScaleAndShift => 1,
-            Header::ScaleAndMinimum => 2,
+            Header::ScaleAndMinimum | Header::BlockScale => 2,
         }
     }
 
@@ -194,6 +211,7 @@ impl Header {
         match self {
             Header::ScaleAndShift => 1,
             Header::ScaleAndMinimum => 2,
+            Header::BlockScale => 0,
         }
     }
 }
@@ -345,6 +363,10 @@ mod tests {
                 // Kernels take the bits of a word of the second plane for two words of the first.
                 [low, high] => assert!(matches!(low, 2 | 4) && low == &(2 * high), "{name:?}"),
                 _ => panic!("{name:?} has {} planes", row.planes.len()),
+            }
+            if let Grid::Table { values, .. } = row.grid {
+                assert_eq!(row.bits(), 4, "{name:?}");
+                assert!(values.is_sorted() && values[15] as i16 - values[0] as i16 <= 127, "{name:?}");
             }
             assert!(row.levels() <= 1 << row.bits(), "{name:?} has more codes than bits for them");
             assert!(seen.contains(&(row.name, None)), "{name:?}: a row with a suffix stands behind the one without");

@@ -145,9 +145,9 @@ pub struct Tile {
     pub codes: Vec<u8>,
     /// Header bytes, `[32, header_bytes]`.
     pub headers: Vec<u8>,
-    /// Row scales.
+    /// Row factors; not stored for formats without.
     pub scales: [f16; TILE],
-    /// Row minima; not stored for symmetric formats.
+    /// Second row factors; not stored for formats with fewer than two.
     pub minima: [f16; TILE],
 }
 
@@ -206,6 +206,7 @@ pub fn pack_tile(layout: &QuantLayout, tile: &Tile) -> PackedTile {
         high: planes.get(1).map_or(Vec::new(), |width| pack_plane(&tile.codes, columns, planes[0], *width)),
         headers: pack_headers(layout, &tile.headers),
         scales: match header.row_factors() {
+            0 => Vec::new(),
             2 => scales.flat_map(|(s, m)| [s.to_le_bytes(), m.to_le_bytes()]).flatten().collect(),
             _ => scales.flat_map(|(s, _)| s.to_le_bytes()).collect(),
         },
@@ -324,6 +325,7 @@ fn decode_one(layout: &QuantLayout, bytes: &[u8], row: usize, column: usize) -> 
             let grid = format.value(code, false) as f32;
             rs * f32::from(header(0)) * grid + rm * f32::from(header(1) as i8)
         }
+        Header::BlockScale => f16::from_le_bytes([header(0), header(1)]).to_f32() * format.value(code, false) as f32,
     }
 }
 

@@ -16,6 +16,9 @@ pub struct Caps {
     /// Functions that unpack the four bytes of a word (`packed_4x8_integer_dot_product`).
     #[serde(default)]
     pub packed_bytes: bool,
+    /// An instruction that looks up bytes in a table of sixteen.
+    #[serde(default)]
+    pub byte_lookup: bool,
     /// Instructions or functions for exponentials and logarithms.
     #[serde(default)]
     pub exponentials: bool,
@@ -31,6 +34,7 @@ impl Caps {
         f16: true,
         subgroups: true,
         packed_bytes: true,
+        byte_lookup: true,
         exponentials: true,
         max_group_size: u32::MAX,
         max_shared_bytes: u32::MAX,
@@ -41,6 +45,7 @@ impl Caps {
         f16: false,
         subgroups: false,
         packed_bytes: true,
+        byte_lookup: true,
         exponentials: false,
         max_group_size: 1,
         max_shared_bytes: u32::MAX,
@@ -54,6 +59,7 @@ impl Default for Caps {
             f16: false,
             subgroups: false,
             packed_bytes: false,
+            byte_lookup: false,
             exponentials: true,
             max_group_size: 256,
             max_shared_bytes: 16384,

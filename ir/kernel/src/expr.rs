@@ -301,6 +301,11 @@ impl Expr {
         Expr::DotBytes(Box::new(self.clone()), Box::new(other.into()), Box::new(sum.into()))
     }
 
+    /// The bytes of a table of 16 for those of each lane, which are 0 to 15.
+    pub fn lookup(&self, table: [u32; 4]) -> Expr {
+        Expr::Lookup(Box::new(self.clone()), table)
+    }
+
     /// Sums of neighbouring lanes that fit i16.
     pub fn pair_sums(&self, other: impl Into<Expr>) -> Expr {
         Expr::PairSums(Box::new(self.clone()), Box::new(other.into()))
@@ -328,6 +333,7 @@ impl Expr {
             | Expr::Splat(_, a)
             | Expr::BytesU8(a)
             | Expr::BytesI8(a)
+            | Expr::Lookup(a, _)
             | Expr::HalvesF16(a)
             | Expr::PackF16(a)
             | Expr::Subgroup(_, a) => f(a),
@@ -364,6 +370,7 @@ impl Expr {
             Expr::Splat(n, a) => Expr::Splat(n, one(a)),
             Expr::BytesU8(a) => Expr::BytesU8(one(a)),
             Expr::BytesI8(a) => Expr::BytesI8(one(a)),
+            Expr::Lookup(a, table) => Expr::Lookup(one(a), table),
             Expr::HalvesF16(a) => Expr::HalvesF16(one(a)),
             Expr::PackF16(a) => Expr::PackF16(one(a)),
             Expr::Subgroup(op, a) => Expr::Subgroup(op, one(a)),

@@ -191,6 +191,9 @@ pub enum Expr {
     /// `c + a . b`, lane by lane, with the four bytes of each lane: those of `a` (u32) are signed, those of `b`
     /// (u32) are 0 to 127, and the sum (i32) is exact. What larger bytes of `b` are is what [`Expr::WideBytes`] says.
     DotBytes(Box<Expr>, Box<Expr>, Box<Expr>),
+    /// The bytes of words (u32, or a vector of them), each of which is 0 to 15, replaced by those of a table with the same
+    /// number; its first four bytes are the first word, lowest first.
+    Lookup(Box<Expr>, [u32; 4]),
     /// Sums of neighbouring lanes of two `vec4<i32>`: `[a.x + a.y, a.z + a.w, b.x + b.y, b.z + b.w]`. All lanes must
     /// be in the range of i16; else the result is not defined.
     PairSums(Box<Expr>, Box<Expr>),

@@ -90,8 +90,8 @@ struct CodePlane {
 pub struct OpenRow {
     buf: Buf,
     row: Expr,
-    /// Scale and, for asymmetric formats, minimum of the row.
-    scale: Option<(Expr, Option<Expr>)>,
+    /// The factors of the row.
+    factors: Vec<Expr>,
 }
 
 impl CodePlane {
@@ -212,39 +212,62 @@ impl Layout {
         (b.let_("header", word), which)
     }
 
-    /// Scale and minimum of a row.
-    fn scales(&self, b: &mut Builder, buf: Buf, row: &Expr) -> (Expr, Option<Expr>) {
-        if self.spec.format().header == Header::ScaleAndMinimum {
-            let halves = buf.at(row / 4 + self.scales).lane(row % 4).halves_f16();
-            let halves = b.let_("row_scales", halves);
-            return (halves.lane(0), Some(halves.lane(1)));
+    /// The factors of a row: one, two, or none.
+    fn scales(&self, b: &mut Builder, buf: Buf, row: &Expr) -> Vec<Expr> {
+        match self.spec.format().header {
+            Header::ScaleAndMinimum => {
+                let halves = buf.at(row / 4 + self.scales).lane(row % 4).halves_f16();
+                let halves = b.let_("row_scales", halves);
+                vec![halves.lane(0), halves.lane(1)]
+            }
+            Header::ScaleAndShift => {
+                let word = buf.at(row / 8 + self.scales).lane(row / 2 % 4);
+                vec![b.let_("row_scale", word.halves_f16().lane(row % 2))]
+            }
+            Header::BlockScale => Vec::new(),
         }
-        let word = buf.at(row / 8 + self.scales).lane(row / 2 % 4);
-        (b.let_("row_scale", word.halves_f16().lane(row % 2)), None)
     }
 
     /// Factor and offset of a block: a weight is `factor * code + offset`.
     fn block(&self, b: &mut Builder, row: &OpenRow, block: Expr) -> (Expr, Option<Expr>) {
-        let (scale, minimum) = row.scale.clone().unwrap_or((f(1.0), None));
         let Format { header, grid, .. } = self.spec.format();
+        let row_factor = |n: usize| row.factors.get(n).cloned().unwrap_or(f(1.0));
         match header {
             Header::ScaleAndMinimum => {
                 let (word, which) = self.header_word(b, row, block * 2);
                 let factor = word.bytes_u8().lane(&which).to_f32();
                 let offset = word.bytes_i8().lane(which + 1).to_f32();
-                let minimum = minimum.unwrap_or(f(0.0));
-                (b.let_("factor", scale * factor), Some(b.let_("offset", minimum * offset)))
+                (b.let_("factor", row_factor(0) * factor), Some(b.let_("offset", row_factor(1) * offset)))
             }
             Header::ScaleAndShift => {
                 let (word, which) = self.header_word(b, row, block);
                 // The byte is 2 * scale + shift, signed.
                 let byte = b.let_("byte", word.bytes_i8().lane(which).to_f32());
                 let block_scale = b.let_("block_scale", (&byte * 0.5).unary(Unary::Floor));
-                let scale = b.let_("scale", scale * &block_scale);
-                let Grid::Linear { step, start, shift, .. } = *grid else { return (scale, None) };
-                let shifted = times(byte - block_scale * 2.0, shift);
-                let offset = b.let_("offset", &scale * (shifted + f32::from(start)));
-                (b.let_("factor", times(scale, step)), Some(offset))
+                let scale = b.let_("scale", row_factor(0) * &block_scale);
+                let shifted = byte - block_scale * 2.0;
+                match *grid {
+                    Grid::Signed => (scale, None),
+                    Grid::Linear { step, start, shift, .. } => {
+                        let offset = b.let_("offset", &scale * (times(shifted, shift) + f32::from(start)));
+                        (b.let_("factor", times(scale, step)), Some(offset))
+                    }
+                    Grid::Table { shift, .. } => {
+                        let offset = b.let_("offset", &scale * times(shifted, shift));
+                        (scale, Some(offset))
+                    }
+                }
+            }
+            Header::BlockScale => {
+                let (word, which) = self.header_word(b, row, block * 2);
+                let scale = b.let_("scale", word.halves_f16().lane(b.simplify(which / 2)));
+                match *grid {
+                    Grid::Linear { step, start, .. } => {
+                        let offset = b.let_("offset", &scale * f32::from(start));
+                        (b.let_("factor", times(scale, step)), Some(offset))
+                    }
+                    Grid::Signed | Grid::Table { .. } => (scale, None),
+                }
             }
         }
     }
@@ -260,6 +283,7 @@ impl Layout {
         match self.spec.format().grid {
             Grid::Linear { .. } => bytes.bytes_u8().to_f32(),
             Grid::Signed => bytes.bytes_i8().to_f32(),
+            Grid::Table { values, .. } => bytes.lookup(words(values.map(|v| v as u8))).bytes_i8().to_f32(),
         }
     }
 }
@@ -325,6 +349,11 @@ impl CodePlane {
     }
 }
 
+/// Sixteen bytes as words.
+fn words(bytes: [u8; 16]) -> [u32; 4] {
+    [0, 4, 8, 12].map(|i| u32::from_le_bytes([bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]]))
+}
+
 /// A number times a small one.
 fn times(x: Expr, n: u8) -> Expr {
     if n == 1 { x } else { x * f32::from(n) }
@@ -388,11 +417,11 @@ impl WeightFormat {
     /// Starts reading a row: loads what all of its packs need. The row must exist.
     pub fn open_row(&self, b: &mut Builder, buf: Buf, row: impl Into<Expr>) -> OpenRow {
         let row = row.into();
-        let scale = match self.stored {
-            Stored::Quant(layout) => Some(layout.scales(b, buf, &row)),
-            Stored::F32Quads | Stored::F32 | Stored::F16 | Stored::F16Octets => None,
+        let factors = match self.stored {
+            Stored::Quant(layout) => layout.scales(b, buf, &row),
+            Stored::F32Quads | Stored::F32 | Stored::F16 | Stored::F16Octets => Vec::new(),
         };
-        OpenRow { buf, row, scale }
+        OpenRow { buf, row, factors }
     }
 
     /// Decodes a pack (below [`WeightFormat::packs`]) of an open row. The closure gets the column of the first of

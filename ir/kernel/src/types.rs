@@ -141,6 +141,10 @@ pub fn type_of(expr: &Expr, kernel: &Kernel, vars: &[VarDecl]) -> Result<Type, S
         },
         Expr::BytesU8(a) => expect(a, U32, "the argument of a byte unpack").map(|_| Type::vec(Scalar::U32, 4)),
         Expr::BytesI8(a) => expect(a, U32, "the argument of a byte unpack").map(|_| Type::vec(Scalar::I32, 4)),
+        Expr::Lookup(a, _) => match ty(a)? {
+            a if a.scalar == Scalar::U32 => Ok(a),
+            a => Err(format!("bytes of a table for those of {a}")),
+        },
         Expr::HalvesF16(a) => expect(a, U32, "the argument of a half unpack").map(|_| Type::vec(Scalar::F32, 2)),
         Expr::PackF16(a) => expect(a, Type::vec(Scalar::F32, 2), "the argument of a half pack").map(|_| U32),
         Expr::Shuffle(a, b, lanes) => match (ty(a)?, ty(b)?) {

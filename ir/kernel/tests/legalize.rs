@@ -129,6 +129,25 @@ fn bytes_without_packed_bytes() {
     }
 }
 
+#[test]
+fn bytes_of_a_table() {
+    let table = [0x8001_7fff, 0x0403_0201, 0x1234_5678, 0x9abc_def0];
+    let mut b = Builder::new("k");
+    let (x, y) = (b.buffer("x", U32, false), b.buffer("y", U32, true));
+    b.store(y, 0, x.at(0).lookup(table));
+    let pair = Expr::vec([x.at(0), x.at(0).bxor(0x0101_0101)]).lookup(table);
+    b.store(y, 1, pair.lane(1));
+    let kernel = b.finish(&[]).unwrap();
+    let bytes: Vec<u8> = table.iter().flat_map(|w| w.to_le_bytes()).collect();
+    for word in [0x0302_0100u32, 0x0706_0504, 0x0b0a_0908, 0x0f0e_0d0c, 0x0f0f_0000] {
+        let of = |word: u32| u32::from_le_bytes(word.to_le_bytes().map(|i| bytes[usize::from(i)]));
+        let buffers = [vec![word], vec![0; 2]];
+        for kernel in [&kernel, &plain(&kernel)] {
+            assert_eq!(execute(kernel, &buffers, 32)[1], [of(word), of(word ^ 0x0101_0101)]);
+        }
+    }
+}
+
 /// Two reductions after one another, per row of threads.
 fn reductions(rows: u32, lanes: u32) -> Kernel {
     let mut b = Builder::new("reductions");

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use gristmill_graph::quant::{decode_stored, stored_bytes};
+use gristmill_graph::format::Header;
+use gristmill_graph::quant::{QuantLayout, decode_stored, stored_bytes};
 use gristmill_graph::{Precision, QuantSpec};
 use gristmill_kernel::interp::{Options, run};
 use gristmill_kernel::quant::unpack_at;
@@ -12,8 +13,8 @@ fn precisions() -> Vec<Precision> {
     [Precision::F32, Precision::F16].into_iter().chain(QuantSpec::all().map(Precision::Quant)).collect()
 }
 
-/// Arbitrary bytes of a weight. Halves must be finite, and every byte may be part of one; so the top bits of every
-/// other byte are kept low, which still reaches all bits of codes through the others.
+/// Arbitrary bytes of a weight. Halves must be finite, so the top bits of every other byte are kept low where they may
+/// be.
 fn random_bytes(precision: Precision, n: u32, k: u32) -> Vec<u8> {
     let mut state = 0x9e37_79b9_u32 ^ (n * 131 + k);
     let mut next = || {
@@ -28,9 +29,9 @@ fn random_bytes(precision: Precision, n: u32, k: u32) -> Vec<u8> {
         Precision::F32 => (0, |word| word[3] &= 0xbf),
         Precision::F16 => (0, |word| word.iter_mut().skip(1).step_by(2).for_each(|b| *b &= 0xbb)),
         Precision::Quant(spec) => {
-            let rows = n.div_ceil(32) as usize * 32;
-            let scales = 2 * rows * spec.format().header.row_factors();
-            (len - scales, |word| word.iter_mut().skip(1).step_by(2).for_each(|b| *b &= 0xbb))
+            let layout = QuantLayout::new(n.into(), k.into(), spec).unwrap();
+            let halves = if spec.format().header == Header::BlockScale { layout.headers } else { layout.scales };
+            (halves.offset as usize, |word| word.iter_mut().skip(1).step_by(2).for_each(|b| *b &= 0xbb))
         }
     };
     bytes[from..].chunks_mut(4).for_each(finite);

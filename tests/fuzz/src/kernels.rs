@@ -29,6 +29,7 @@ pub(crate) fn shader(data: &[u8]) -> Accepted {
         f16: true,
         subgroups: true,
         packed_bytes: true,
+        byte_lookup: false,
         exponentials: true,
         max_group_size: 256,
         max_shared_bytes: 16 << 10,

@@ -186,6 +186,10 @@ fn bytes() {
         x.lane(0).dot_bytes(x.lane(1), Expr::I32(0))
     });
     assert_eq!(largest, [-65024i32 as u32]);
+    let indices: Vec<u32> = words.iter().map(|w| w & 0x0f0f_0f0f).collect();
+    let table = [0x8001_7fff, 0x0403_0201, 0x1234_5678, 0x9abc_def0];
+    map((&indices, U32), U32, EXACT, |x| x.lookup(table));
+    map((&indices, VEC4U), VEC4U, EXACT, |x| x.lookup(table));
     let extremes = [i16::MIN, i16::MAX, 0, -1, 1].map(|n| i32::from(n) as u32);
     let fours: Vec<u32> = (0..40).map(|n| extremes[(n * n + n / 5) % 5]).collect();
     let all = Type::vec(Scalar::I32, 4);

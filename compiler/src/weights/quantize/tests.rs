@@ -77,9 +77,14 @@ fn what_the_grid_holds_is_kept_exactly() {
         let code = |i: usize| if i % group == 0 { last } else { i * 7 % (last + 1) };
         let (largest, unit) = (format.value(last as u8, false), 3.0 / 128.0);
         let row: Vec<f32> = match (format.header, format.grid) {
-            (Header::ScaleAndShift, Grid::Linear { .. }) => {
+            (Header::ScaleAndShift, Grid::Linear { .. } | Grid::Table { .. }) => {
                 assert_eq!(largest, -format.value(0, false), "{spec}: else the search may choose another scale");
                 (0..256).map(|i| format.value(code(i) as u8, false) as f32 * 63.0 * unit).collect()
+            }
+            (Header::BlockScale, _) => {
+                // Scales that f16 holds, another for each block.
+                let scale = |i: usize| 0.01f32.mul_add((i / group) as f32, 0.05);
+                (0..256).map(|i| f16::from_f32(scale(i)).to_f32() * format.value(code(i) as u8, false) as f32).collect()
             }
             // Rows of these have scales that leave room for larger ones, or a minimum.
             (Header::ScaleAndShift, Grid::Signed) | (Header::ScaleAndMinimum, _) => continue,
@@ -93,7 +98,14 @@ fn what_the_grid_holds_is_kept_exactly() {
 #[test]
 fn rows_at_the_ends_of_the_number_range() {
     for spec in QuantSpec::all().filter(|s| s.group() == s.format().groups[0]) {
-        let bound = [0.0, 0.0, 0.14, 0.04, 0.01, 0.0, 0.0, 0.0, 0.001][usize::from(spec.format().bits())];
+        let bound = match spec.format().levels() {
+            2 => 0.4,
+            3 => 0.22,
+            4 => 0.14,
+            8 => 0.04,
+            16 => 0.01,
+            _ => 0.001,
+        };
         let gauss = gaussian(3 * 80, 11);
         for size in [1e-3f32, 1.0, 1e4] {
             let values: Vec<f32> = gauss.iter().map(|v| v * size).collect();

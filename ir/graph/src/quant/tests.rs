@@ -31,11 +31,18 @@ fn packed(rows: usize, columns: usize, spec: QuantSpec, seed: u64) -> (Vec<f32>,
             let per = layout.header_bytes();
             let headers = &mut tile.headers[r * per..][..columns.div_ceil(group) * format.header.bytes()];
             headers.fill_with(|| noise.next() as u8);
+            if format.header == Header::BlockScale {
+                // Halves that are finite.
+                headers.iter_mut().skip(1).step_by(2).for_each(|b| *b &= 0xbb);
+            }
             for k in 0..columns {
                 let code = (noise.next() % format.levels()) as u8;
                 tile.codes[r * layout.padded_columns() + k] = code;
                 let header = &headers[k / group * format.header.bytes()..];
                 let value = match format.header {
+                    Header::BlockScale => {
+                        f16::from_le_bytes([header[0], header[1]]).to_f32() * format.value(code, false) as f32
+                    }
                     Header::ScaleAndShift => {
                         let (scale, shift) = ((header[0] as i8).div_euclid(2), header[0] % 2);
                         rs.to_f32() * f32::from(scale) * format.value(code, shift == 1) as f32

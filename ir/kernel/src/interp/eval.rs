@@ -235,6 +235,17 @@ impl<'a> Machine<'a> {
                 self.recycle(a);
                 out
             }
+            Node::Lookup(a, table) => {
+                let mut a = self.eval(a, mask)?;
+                let bytes: Vec<u8> = table.iter().flat_map(|w| w.to_le_bytes()).collect();
+                for (i, word) in a.iter_mut().enumerate() {
+                    if *word & 0xf0f0_f0f0 != 0 && mask[i % self.n] {
+                        return Err(format!("bytes of a table by {word:#010x}, which has one beyond 15"));
+                    }
+                    *word = u32::from_le_bytes(word.to_le_bytes().map(|b| bytes[usize::from(b & 15)]));
+                }
+                a
+            }
             Node::Subgroup(op, scalar, a) => {
                 let mut a = self.eval(a, mask)?;
                 for lane in a.chunks_mut(self.n) {

@@ -20,6 +20,7 @@ pub(super) enum Function {
     Pow,
     BytesU8,
     BytesI8,
+    Lookup([u32; 4]),
     /// The exponential of so many lanes, where the target has none; and so on.
     Exponential(u8),
     Logarithm,
@@ -64,6 +65,7 @@ impl Function {
             Function::Pow => pow(),
             Function::BytesU8 => bytes_u8(),
             Function::BytesI8 => bytes_i8(),
+            Function::Lookup(table) => lookup(table),
             Function::Exponential(lanes) => exponentials::exp(lanes),
             Function::Logarithm => exponentials::log(),
             Function::PowerOfPositive(log, exp) => exponentials::pow(log, exp),
@@ -208,6 +210,20 @@ fn bytes_i8() -> Helper {
     let bytes = b.let_("bytes", Type::vec(Scalar::U32, 4), four_bytes(&raised));
     let result = bytes.bitcast(Scalar::I32) - crate::expr::i(128).splat(4);
     b.finish("bytes_i8", &["The four signed bytes of a word, lowest first."], result)
+}
+
+fn lookup(table: [u32; 4]) -> Helper {
+    let mut b = Body::new(&[("indices", U32)]);
+    let four = Type::vec(Scalar::U32, 4);
+    let table = b.let_("table", four, Expr::vec(table.map(u)));
+    let index = b.let_("index", four, four_bytes(&b.param(0)));
+    let bytes = (0..4u32).map(|i| {
+        let index = index.lane(i);
+        let word = table.lane(index.shr(2));
+        word.shr(index.band(3).shl(3)).band(255).shl(8 * i)
+    });
+    let result = bytes.reduce(|a, c| a.bor(c)).unwrap_or(u(0));
+    b.finish("table_bytes", &["Each byte of a word, 0 to 15, replaced by the one of a table."], result)
 }
 
 fn four_bytes(word: &Expr) -> Expr {

@@ -166,6 +166,10 @@ impl Legalizer {
             Expr::LocalIndex if self.kernel.workgroup_size() == 1 => Expr::U32(0),
             Expr::BytesU8(a) if !self.caps.packed_bytes => self.call(Function::BytesU8, vec![*a]),
             Expr::BytesI8(a) if !self.caps.packed_bytes => self.call(Function::BytesI8, vec![*a]),
+            Expr::Lookup(a, table) if !self.caps.byte_lookup => {
+                let Some(ty) = self.ty(&a) else { return Expr::Lookup(a, table) };
+                self.lanes(ty, vec![*a], |l, args| l.call(Function::Lookup(table), args))
+            }
             other => other,
         }
     }

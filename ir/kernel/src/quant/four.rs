@@ -139,6 +139,9 @@ impl ByteFormat {
     /// Factors and, for asymmetric formats, offsets of the four rows (`vec4<f32>`).
     pub fn row_factors(&self, b: &mut Builder, rows: &FourRows) -> (Expr, Option<Expr>) {
         let row = &rows.row;
+        if self.format().header == Header::BlockScale {
+            return (f(self.step().into()).splat(4), None);
+        }
         if self.asymmetric() {
             let words = b.let_("row_words", rows.buf.at(row / 4 + self.layout.scales));
             let halves: Vec<Expr> = (0..4).map(|r| b.let_(&format!("halves{r}"), words.lane(r).halves_f16())).collect();
@@ -156,7 +159,7 @@ impl ByteFormat {
     fn step(&self) -> u8 {
         match self.format().grid {
             Grid::Linear { step, .. } => step,
-            Grid::Signed => 1,
+            Grid::Signed | Grid::Table { .. } => 1,
         }
     }
 
@@ -234,10 +237,14 @@ impl ByteFormat {
             return vec![words.low.band(mask(7)), words.low.shr(7).band(mask(1))];
         }
         let low = shifted(&words.low, width * quad).band(mask(width));
-        vec![match (&words.high, self.layout.high) {
+        let codes = match (&words.high, self.layout.high) {
             (Some(bits), Some(high)) => low.bor(shifted(bits, high.width * quad).band(mask(high.width)).shl(width)),
             _ => low,
-        }]
+        };
+        match self.format().grid {
+            Grid::Table { values, .. } => vec![codes.lookup(super::words(values.map(|v| (v - values[0]) as u8)))],
+            _ => vec![codes],
+        }
     }
 
     /// Codes of 8 bits as they are.
@@ -266,14 +273,38 @@ impl ByteFormat {
             }
             Header::ScaleAndShift => {
                 let factor = b.let_("factor", signed(b, &shift, 1));
-                let Grid::Linear { step, start, shift: by, .. } = self.format().grid else { return (factor, None) };
                 let shifted = header.shr(shift).band(u(1).splat(4)).bitcast(Scalar::I32).to_f32();
                 // In units of a step.
-                let unit = 1.0 / f32::from(step);
-                let (by, start) = (f(unit * f32::from(by)).splat(4), f(unit * f32::from(start)).splat(4));
-                let offset = shifted.fma(by, start) * &factor;
+                let (by, start) = match self.format().grid {
+                    Grid::Signed => return (factor, None),
+                    Grid::Linear { step, start, shift, .. } => {
+                        let unit = 1.0 / f32::from(step);
+                        (unit * f32::from(shift), unit * f32::from(start))
+                    }
+                    Grid::Table { values, shift } => (f32::from(shift), f32::from(values[0])),
+                };
+                let offset = shifted.fma(f(by).splat(4), f(start).splat(4)) * &factor;
                 (factor, Some(b.let_("offset", offset)))
+            }
+            Header::BlockScale => {
+                let factor = b.let_("factor", halves(header.shr(shift)));
+                let start = match self.format().grid {
+                    Grid::Signed => return (factor, None),
+                    Grid::Linear { step, start, .. } => f32::from(start) / f32::from(step),
+                    Grid::Table { values, .. } => f32::from(values[0]),
+                };
+                let offset = b.let_("offset", &factor * f(start).splat(4));
+                (factor, Some(offset))
             }
         }
     }
+}
+
+/// The low half of each lane as f16; infinities are finite here. Shifting exponent and mantissa to their places and scaling
+/// by 2^112 is exact also for subnormal numbers.
+fn halves(words: Expr) -> Expr {
+    let magnitude =
+        words.band(u(0x7fff).splat(4)).shl(13).bitcast(Scalar::F32) * f(f32::from_bits(0x7780_0000)).splat(4);
+    let sign = words.band(u(0x8000).splat(4)).shl(16);
+    magnitude.bitcast(Scalar::U32).bor(sign).bitcast(Scalar::F32)
 }
