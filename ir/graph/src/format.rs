@@ -149,6 +149,7 @@ pub static FORMATS: &[Format] = &[
         group: 32,
         encoder: Encoder::FirstScales,
     },
+    linear("q6", "linear, 6 bits", &[4, 2], &[97, 100]),
     linear("q4", "linear, 4 bits", &[4], &[87, 98]),
     linear("q3", "linear, 3 bits", &[2, 1], &[72, 85, 97]),
     linear("q2", "linear, 2 bits", &[2], &[50, 65, 80, 95]),
