@@ -96,6 +96,9 @@ pub enum Encoder {
 /// Block sizes of most formats.
 const GROUPS: &[u16] = &[16, 32, 64, 128];
 
+/// Block sizes of formats whose headers would weigh too much in smaller ones.
+const LARGE_GROUPS: &[u16] = &[32, 64, 128];
+
 /// The quantizer of 16 values with the smallest mean squared error for a normal distribution (Max 1960, Lloyd 1982),
 /// times 63 over its largest value and rounded. A shift by 3 gives it an exact zero. With the best scale for each block
 /// of 32 it leaves 0.0051 of the squares of normally distributed weights, and the linear grid 0.0061. A table that is fitted to
@@ -170,6 +173,20 @@ pub static FORMATS: &[Format] = &[
     },
     linear("q3", "linear, 3 bits", &[2, 1], &[72, 85, 97]),
     linear("q2", "linear, 2 bits", &[2], &[50, 65, 80, 95]),
+    // Two bits for three values, and not five of them in a byte, which would be a fifth smaller: a shift and a mask make
+    // bytes of these, while powers of three take a product and a shift for each of them, in lanes of 16 bits on
+    // processors and one by one in shaders.
+    Format {
+        name: "ternary",
+        suffix: None,
+        doc: "-1, 0 and 1 times an f16 per block, in 2 bits",
+        planes: &[2],
+        grid: Grid::Linear { last: 2, step: 1, start: -1, shift: 0 },
+        header: Header::BlockScale,
+        groups: LARGE_GROUPS,
+        group: 128,
+        encoder: Encoder::SignsAndZero,
+    },
     with_minimum("q8", "linear, 8 bits, blocks with a minimum", &[8], &[100]),
     with_minimum("q4", "linear, 4 bits, blocks with a minimum", &[4], &[90, 100]),
     with_minimum("q3", "linear, 3 bits, blocks with a minimum", &[2, 1], &[80, 90, 100]),
@@ -400,6 +417,7 @@ mod tests {
         assert_eq!(values("q2", false), [-3, -1, 1, 3]);
         assert_eq!(values("q3", true), [-6, -4, -2, 0, 2, 4, 6, 8]);
         assert_eq!(values("q2.asym", false), [0, 1, 2, 3]);
+        assert_eq!(values("ternary", false), [-1, 0, 1]);
         assert_eq!(values("t4", true)[6..9], [-6, 0, 6]);
         assert_eq!(values("q8", false)[126..130], [126, 127, -128, -127]);
         assert_eq!(values("q8.asym", false)[126..130], [126, 127, 128, 129]);
