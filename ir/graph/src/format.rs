@@ -187,6 +187,17 @@ pub static FORMATS: &[Format] = &[
         group: 128,
         encoder: Encoder::SignsAndZero,
     },
+    Format {
+        name: "binary",
+        suffix: None,
+        doc: "-1 and 1 times an f16 per block, 1 bit",
+        planes: &[1],
+        grid: Grid::Linear { last: 1, step: 2, start: -1, shift: 0 },
+        header: Header::BlockScale,
+        groups: LARGE_GROUPS,
+        group: 128,
+        encoder: Encoder::Signs,
+    },
     with_minimum("q8", "linear, 8 bits, blocks with a minimum", &[8], &[100]),
     with_minimum("q4", "linear, 4 bits, blocks with a minimum", &[4], &[90, 100]),
     with_minimum("q3", "linear, 3 bits, blocks with a minimum", &[2, 1], &[80, 90, 100]),
@@ -418,6 +429,7 @@ mod tests {
         assert_eq!(values("q3", true), [-6, -4, -2, 0, 2, 4, 6, 8]);
         assert_eq!(values("q2.asym", false), [0, 1, 2, 3]);
         assert_eq!(values("ternary", false), [-1, 0, 1]);
+        assert_eq!(values("binary", false), [-1, 1]);
         assert_eq!(values("t4", true)[6..9], [-6, 0, 6]);
         assert_eq!(values("q8", false)[126..130], [126, 127, -128, -127]);
         assert_eq!(values("q8.asym", false)[126..130], [126, 127, 128, 129]);
