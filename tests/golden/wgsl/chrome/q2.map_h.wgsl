@@ -30,8 +30,11 @@ fn main(
         let i2 = element % 160u;
         let row = u32(min(max(h[i0 * symbols.T + i1], 0), 800));
         let row_scale = unpack2x16float(embed_tokens[row / 8u + 2340u][row / 2u % 4u])[row % 2u];
-        let header = embed_tokens[select(row / 32u * 10u + (max(i2 / 32u, 4u) - 4u) * 2u + row % 32u % 8u / 4u + 8u, row / 32u * 10u + i2 / 128u * 8u + row % 32u / 4u, i2 / 32u < 4u) + 2080u][row % 4u];
-        let byte = f32(unpack4xI8(header)[select(row % 32u / 8u, i2 / 32u % 4u, i2 / 32u < 4u)]);
+        let byte_of_headers = i2 / 32u;
+        let fills_word = i2 / 32u < 4u;
+        let vector = select(row / 32u * 10u + (max(byte_of_headers, 4u) - 4u) * 2u + row % 32u % 8u / 4u + 8u, row / 32u * 10u + byte_of_headers / 4u * 8u + row % 32u / 4u, fills_word);
+        let header = embed_tokens[vector + 2080u][row % 4u];
+        let byte = f32(unpack4xI8(header)[select(row % 32u / 8u, byte_of_headers % 4u, fills_word)]);
         let block_scale = floor(byte * 0.5);
         let scale = row_scale * block_scale;
         let offset = scale * (byte - block_scale * 2.0 - 3.0);

@@ -35,8 +35,10 @@ fn main(
 
     for (var pack = slice; pack < 5u; pack += 2u) {
         let codes = q_proj[(tile * 5u + pack) * 32u + row];
-        let header = q_proj[select(tile * 10u + (max(pack, 4u) - 4u) * 2u + row % 8u / 4u + 8u, tile * 10u + pack / 4u * 8u + row / 4u, pack < 4u) + 800u][row % 4u];
-        let byte = f32(unpack4xI8(header)[select(row / 8u, pack % 4u, pack < 4u)]);
+        let fills_word = pack < 4u;
+        let vector = select(tile * 10u + (max(pack, 4u) - 4u) * 2u + row % 8u / 4u + 8u, tile * 10u + pack / 4u * 8u + row / 4u, fills_word);
+        let header = q_proj[vector + 800u][row % 4u];
+        let byte = f32(unpack4xI8(header)[select(row / 8u, pack % 4u, fills_word)]);
         let block_scale = floor(byte * 0.5);
         let scale = row_scale * block_scale;
         let offset = scale * (byte - block_scale * 2.0 - 15.0);

@@ -58,18 +58,20 @@ fn main(
             let rest_shift = row / 8u * 2u;
             codes = vec4<u32>(((gate_proj[rest][row % 4u] >> rest_shift) & 0x03030303u) | (((gate_proj[rest + 2u][row % 4u] >> rest_shift) & 0x03030303u) << 2u) | (((gate_proj[rest + 4u][row % 4u] >> rest_shift) & 0x03030303u) << 4u) | (((gate_proj[rest + 6u][row % 4u] >> rest_shift) & 0x03030303u) << 6u), ((gate_proj[rest + 8u][row % 4u] >> rest_shift) & 0x03030303u) | (((gate_proj[rest + 10u][row % 4u] >> rest_shift) & 0x03030303u) << 2u) | (((gate_proj[rest + 12u][row % 4u] >> rest_shift) & 0x03030303u) << 4u) | (((gate_proj[rest + 14u][row % 4u] >> rest_shift) & 0x03030303u) << 6u), 0u, 0u);
         }
-        let codes_words = codes;
 
         for (var block = 0u; block < 2u; block++) {
-            let header = gate_proj[select(tile * 10u + (max(min(pack * 2u + block, 4u), 4u) - 4u) * 2u + row % 8u / 4u + 8u, tile * 10u + min(pack * 2u + block, 4u) / 4u * 8u + row / 4u, min(pack * 2u + block, 4u) < 4u) + 1040u][row % 4u];
-            let byte = f32(bytes_i8(header)[select(row / 8u, min(pack * 2u + block, 4u) % 4u, min(pack * 2u + block, 4u) < 4u)]);
+            let byte_of_headers = min(pack * 2u + block, 4u);
+            let fills_word = min(pack * 2u + block, 4u) < 4u;
+            let vector = select(tile * 10u + (max(byte_of_headers, 4u) - 4u) * 2u + row % 8u / 4u + 8u, tile * 10u + byte_of_headers / 4u * 8u + row / 4u, fills_word);
+            let header = gate_proj[vector + 1040u][row % 4u];
+            let byte = f32(bytes_i8(header)[select(row / 8u, byte_of_headers % 4u, fills_word)]);
             let block_scale = floor(byte * 0.5);
             let scale = row_scale * block_scale;
             let offset = scale * (byte - block_scale * 2.0 - 3.0);
             let factor = scale * 2.0;
 
             for (var word = 0u; word < 2u; word++) {
-                let bits = codes_words[block * 2u + word];
+                let bits = codes[block * 2u + word];
 
                 for (var quad = 0u; quad < 4u; quad++) {
                     let column = pack * 64u + (block * 2u + word) * 16u + quad * 4u;
@@ -89,18 +91,20 @@ fn main(
             let rest_shift = row / 8u * 2u;
             codes2 = vec4<u32>(((up_proj[rest][row % 4u] >> rest_shift) & 0x03030303u) | (((up_proj[rest + 2u][row % 4u] >> rest_shift) & 0x03030303u) << 2u) | (((up_proj[rest + 4u][row % 4u] >> rest_shift) & 0x03030303u) << 4u) | (((up_proj[rest + 6u][row % 4u] >> rest_shift) & 0x03030303u) << 6u), ((up_proj[rest + 8u][row % 4u] >> rest_shift) & 0x03030303u) | (((up_proj[rest + 10u][row % 4u] >> rest_shift) & 0x03030303u) << 2u) | (((up_proj[rest + 12u][row % 4u] >> rest_shift) & 0x03030303u) << 4u) | (((up_proj[rest + 14u][row % 4u] >> rest_shift) & 0x03030303u) << 6u), 0u, 0u);
         }
-        let codes_words2 = codes2;
 
         for (var block = 0u; block < 2u; block++) {
-            let header = up_proj[select(tile * 10u + (max(min(pack * 2u + block, 4u), 4u) - 4u) * 2u + row % 8u / 4u + 8u, tile * 10u + min(pack * 2u + block, 4u) / 4u * 8u + row / 4u, min(pack * 2u + block, 4u) < 4u) + 1040u][row % 4u];
-            let byte = f32(bytes_i8(header)[select(row / 8u, min(pack * 2u + block, 4u) % 4u, min(pack * 2u + block, 4u) < 4u)]);
+            let byte_of_headers = min(pack * 2u + block, 4u);
+            let fills_word = min(pack * 2u + block, 4u) < 4u;
+            let vector = select(tile * 10u + (max(byte_of_headers, 4u) - 4u) * 2u + row % 8u / 4u + 8u, tile * 10u + byte_of_headers / 4u * 8u + row / 4u, fills_word);
+            let header = up_proj[vector + 1040u][row % 4u];
+            let byte = f32(bytes_i8(header)[select(row / 8u, byte_of_headers % 4u, fills_word)]);
             let block_scale = floor(byte * 0.5);
             let scale = row_scale2 * block_scale;
             let offset = scale * (byte - block_scale * 2.0 - 3.0);
             let factor = scale * 2.0;
 
             for (var word = 0u; word < 2u; word++) {
-                let bits = codes_words2[block * 2u + word];
+                let bits = codes2[block * 2u + word];
 
                 for (var quad = 0u; quad < 4u; quad++) {
                     let column = pack * 64u + (block * 2u + word) * 16u + quad * 4u;

@@ -81,16 +81,17 @@ fn main(
                     let rest_shift = row / 16u * 4u;
                     codes = vec4<u32>(((down_proj[rest][row % 4u] >> rest_shift) & 0x0f0f0f0fu) | (((down_proj[rest + 4u][row % 4u] >> rest_shift) & 0x0f0f0f0fu) << 4u), 0u, 0u, 0u);
                 }
-                let codes_words = codes;
-                let header = down_proj[select(n_tile * 26u + (max(pack, 12u) - 12u) * 2u + row % 8u / 4u + 24u, n_tile * 26u + pack / 4u * 8u + row / 4u, pack < 12u) + 1960u][row % 4u];
-                let byte = f32(bytes_i8(header)[select(row / 8u, pack % 4u, pack < 12u)]);
+                let fills_word = pack < 12u;
+                let vector = select(n_tile * 26u + (max(pack, 12u) - 12u) * 2u + row % 8u / 4u + 24u, n_tile * 26u + pack / 4u * 8u + row / 4u, fills_word);
+                let header = down_proj[vector + 1960u][row % 4u];
+                let byte = f32(bytes_i8(header)[select(row / 8u, pack % 4u, fills_word)]);
                 let block_scale = floor(byte * 0.5);
                 let scale = row_scale * block_scale;
                 let offset = scale * (byte - block_scale * 2.0 - 15.0);
                 let factor = scale * 2.0;
 
                 for (var word = 0u; word < 4u; word++) {
-                    let bits = codes_words[word];
+                    let bits = codes[word];
 
                     for (var quad = 0u; quad < 2u; quad++) {
                         let column = pack * 32u + word * 8u + quad * 4u;
