@@ -183,7 +183,7 @@ impl<'a> Splitter<'a> {
             self.follow(id);
             let x = self.whole(inputs[0], node)?;
             let nodes = self.each(weight, &nodes, |s, part, rows| s.part_of(node, rows, &[x, part]))?;
-            return Ok(Value::Columns(Pieces { borders: self.borders(weight), nodes }, None));
+            return Ok(Value::Columns(Pieces { borders: self.borders(weight)?, nodes }, None));
         }
         if node.op == Op::Gather
             && let Some((weight, nodes)) = self.rows(inputs[0])
@@ -227,7 +227,7 @@ impl<'a> Splitter<'a> {
         parts: &[NodeId],
         indices: NodeId,
     ) -> Result<NodeId, CompileError> {
-        let borders = self.borders(weight);
+        let borders = self.borders(weight)?;
         let path = |j: usize| part_path(&node.path, &borders[j..]);
         // What lies before the table counts as its first row, and behind it as its last, as in the whole table.
         let mut chosen = self.part_of(node, &borders, &[parts[0], indices])?;
@@ -361,8 +361,11 @@ impl<'a> Splitter<'a> {
         }
     }
 
-    fn borders(&self, weight: usize) -> Vec<u64> {
-        self.cuts[weight].clone().unwrap_or_default()
+    /// Where a cut weight is cut.
+    fn borders(&self, weight: usize) -> Result<Vec<u64>, CompileError> {
+        let uncut =
+            || CompileError::Internal(format!("cutting weights: weight {weight} is used in parts, but is whole"));
+        self.cuts[weight].clone().ok_or_else(uncut)
     }
 
     /// A node for each part of a weight, made from the part and its rows.
@@ -372,7 +375,7 @@ impl<'a> Splitter<'a> {
         parts: &[NodeId],
         make: impl Fn(&mut Self, NodeId, &[u64]) -> Result<NodeId, CompileError>,
     ) -> Result<Vec<NodeId>, CompileError> {
-        let borders = self.borders(weight);
+        let borders = self.borders(weight)?;
         parts.iter().zip(borders.windows(2)).map(|(part, rows)| make(self, *part, rows)).collect()
     }
 

@@ -102,7 +102,8 @@ fn attention_is_short_and_waits_seldom() {
         let barriers = tile.iter().filter(|line| line.contains("workgroupBarrier")).count();
         assert!((1..=6).contains(&barriers), "{path} waits {barriers} times per tile");
         // None of them is in a loop over something else, and so counted once but met often.
-        let inner = tile.iter().filter(|line| line.contains("workgroupBarrier") && !line.starts_with("        workgroup"));
+        let inner =
+            tile.iter().filter(|line| line.contains("workgroupBarrier") && !line.starts_with("        workgroup"));
         assert_eq!(inner.count(), 0, "{path}");
         seen += 1;
     }
