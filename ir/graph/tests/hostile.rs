@@ -166,3 +166,43 @@ proptest! {
         let _ = bind(&library, "any.ron", &config(), None).map_err(|d| d.to_string());
     }
 }
+
+/// An architecture without a body of its own, on top of another one.
+fn link(next: Option<usize>) -> String {
+    let extends = next.map(|next| format!("extends: \"link{next}\",")).unwrap_or_default();
+    format!("Architecture({extends} symbols: {{\"B\": \"1, 8\"}})")
+}
+
+#[test]
+fn chains_of_any_length_are_followed_without_recursion() {
+    const LENGTH: usize = 5000;
+    let chain = |last: Option<usize>| -> String {
+        let mut library = Library::default();
+        for i in 0..LENGTH {
+            let next = if i + 1 < LENGTH { Some(i + 1) } else { last };
+            library.files.insert(format!("link{i}.ron"), link(next));
+        }
+        check(&library, "link0").unwrap_err().to_string()
+    };
+    let whole = chain(None);
+    assert!(whole.contains("the architecture has no entries"), "{whole}");
+    let circle = chain(Some(LENGTH - 3));
+    assert!(circle.contains("in a circle: link4997.ron -> link4998.ron -> link4999.ron -> link4997.ron"), "{circle}");
+
+    let blocks = |last: &str| -> String {
+        let mut text =
+            "Architecture(symbols: {\"B\": \"1, 8\"}, inputs: {\"x\": (dtype: F32, shape: \"B\")}, blocks: {"
+                .to_string();
+        for i in 0..LENGTH {
+            let callee = if i + 1 < LENGTH { format!("b{}", i + 1) } else { last.to_string() };
+            text += &format!("\"b{i}(x)\": (result: \"{callee}(x)\"),");
+        }
+        text += "}, body: [Output(\"out\", \"b0(x)\")], entries: {\"forward\": (outputs: [\"out\"], role: Tensors)})";
+        let library = Library::default().with_file("chain.ron", text);
+        bind(&library, "chain", &json!({}), None).unwrap_err().to_string()
+    };
+    let whole = blocks("exp");
+    assert!(whole.contains("nested too deeply"), "{whole}");
+    let circle = blocks("b4998");
+    assert!(circle.contains("blocks call each other in a circle: b4998 -> b4999 -> b4998"), "{circle}");
+}

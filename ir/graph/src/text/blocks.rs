@@ -1,8 +1,9 @@
-//! Blocks: read once, checked for cycles, called from formulas.
+//! Blocks: read once, checked for circles, called from formulas.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use super::circles::{References, circles};
 use super::diagnostics::{Diagnostic, Sources};
 use super::expr::{Assignment, Expr, Kind, Signature};
 use super::file::{BlockDecl, Table};
@@ -99,45 +100,29 @@ pub(super) fn calls<'a>(expr: &Expr<'a>, found: &mut Vec<(&'a str, &'a str)>) {
     }
 }
 
-/// Reports every block that comes back to itself; gives whether there are any.
-pub(super) fn check_cycles<'a>(
+/// Reports every circle of blocks; gives whether there are any.
+pub(super) fn check_circles<'a>(
     blocks: &BlockTable<'a>,
     sources: &Sources<'a>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> bool {
-    let before = diagnostics.len();
-    let mut done = BTreeSet::new();
-    for name in blocks.keys() {
-        visit(name, blocks, &mut Vec::new(), &mut done, sources, diagnostics);
-    }
-    diagnostics.len() > before
-}
-
-fn visit<'a>(
-    name: &'a str,
-    blocks: &BlockTable<'a>,
-    open: &mut Vec<&'a str>,
-    done: &mut BTreeSet<&'a str>,
-    sources: &Sources<'a>,
-    diagnostics: &mut Vec<Diagnostic>,
-) {
-    let Some(block) = blocks.get(name) else { return };
-    // A chain this long cannot be evaluated either; the limit keeps the stack small.
-    if done.contains(name) || open.len() > 100 {
-        return;
-    }
-    open.push(name);
-    let mut all = Vec::new();
-    block.formulas().for_each(|f| calls(f, &mut all));
-    for (callee, place) in all {
-        if let Some(start) = open.iter().position(|n| *n == callee) {
-            let circle: Vec<&str> = open[start..].iter().copied().chain([callee]).collect();
-            let message = format!("blocks call each other in a circle: {}", circle.join(" -> "));
-            diagnostics.push(sources.diagnostic(place, message));
-        } else {
-            visit(callee, blocks, open, done, sources, diagnostics);
+    let mut references = References::new();
+    for (name, block) in blocks {
+        let mut all = Vec::new();
+        block.formulas().for_each(|f| calls(f, &mut all));
+        for (callee, place) in all.into_iter().filter(|(callee, _)| blocks.contains_key(callee)) {
+            // The first of several calls is the one to show.
+            if !references.contains_edge(name, callee) {
+                references.add_edge(name, callee, place);
+            }
         }
     }
-    open.pop();
-    done.insert(name);
+    let circles = circles(&references);
+    diagnostics.extend(circles.iter().map(|circle| {
+        let message = format!("blocks call each other in a circle: {}", circle.show());
+        let mut d = sources.diagnostic(circle.place, message);
+        d.notes.extend(circle.note());
+        d
+    }));
+    !circles.is_empty()
 }

@@ -13,6 +13,7 @@ mod blocks;
 mod body;
 mod builder;
 mod calls;
+mod circles;
 mod conversion;
 mod diagnostics;
 mod expr;
@@ -49,6 +50,7 @@ pub use value::FLOAT_TAG;
 use crate::graph::Model;
 use binder::Binder;
 use blocks::BlockTable;
+use circles::{References, circles};
 use diagnostics::{Sources, nearest_hint};
 use extend::Merged;
 use file::{Architecture, Blocks, Text};
@@ -57,8 +59,6 @@ use file::{Architecture, Blocks, Text};
 const BLOCKS: &str = "blocks/";
 /// Folder of parts within a library.
 const PARTS: &str = "parts/";
-/// Longest chain of `extends`.
-const MAX_EXTENDS: usize = 16;
 
 /// The texts of architecture and block files, by name: `llama.ron`, `blocks/norm.ron`.
 #[derive(Clone, Debug, Default)]
@@ -149,7 +149,7 @@ fn load<'a>(library: &'a Library, file: &'a str) -> Result<Loaded<'a>, Diagnosti
         arch = extend::apply(arch, parts, own, &sources, &mut diagnostics);
     }
     blocks::add(&mut blocks, &arch.blocks, true, &sources, &mut diagnostics);
-    let circular = blocks::check_cycles(&blocks, &sources, &mut diagnostics);
+    let circular = blocks::check_circles(&blocks, &sources, &mut diagnostics);
     lint::blocks(&blocks, &sources, &mut diagnostics);
     lint::architecture(&arch, &blocks, &sources, &mut diagnostics);
     if arch.entries.0.is_empty() {
@@ -163,12 +163,12 @@ fn load<'a>(library: &'a Library, file: &'a str) -> Result<Loaded<'a>, Diagnosti
 /// The architecture and those it extends, the outermost first.
 fn chain<'a>(library: &'a Library, file: &'a str, sources: &Sources<'a>) -> Result<Vec<Architecture<'a>>, Diagnostics> {
     let mut chain: Vec<Architecture<'a>> = Vec::new();
-    let mut names: Vec<&str> = Vec::new();
-    let mut next = Some((file, None));
-    while let Some((name, place)) = next {
-        let problem = |message: String, hint: Option<String>| match place {
-            Some(at) => {
-                let mut d = sources.diagnostic(at, message);
+    let mut references = References::new();
+    let mut next = Some((file, None::<(&str, &str)>));
+    while let Some((name, from)) = next {
+        let problem = |message: String, hint: Option<String>| match from {
+            Some((_, place)) => {
+                let mut d = sources.diagnostic(place, message);
                 d.hint = hint;
                 Diagnostics(vec![d])
             }
@@ -181,13 +181,24 @@ fn chain<'a>(library: &'a Library, file: &'a str, sources: &Sources<'a>) -> Resu
             let hint = nearest_hint(name, library.architectures().map(|n| n.trim_end_matches(".ron")));
             return Err(problem(format!("there is no architecture `{name}`"), hint));
         };
-        if names.contains(&name.as_str()) || names.len() >= MAX_EXTENDS {
-            let message = format!("architectures extend each other in a circle: {} -> {name}", names.join(" -> "));
-            return Err(problem(message, None));
+        let known = references.contains_node(name);
+        match from {
+            Some((from, place)) => drop(references.add_edge(from, name, place)),
+            None => drop(references.add_node(name)),
         }
-        names.push(name);
+        if known {
+            let all = circles(&references);
+            return Err(Diagnostics(
+                all.iter()
+                    .map(|circle| {
+                        let message = format!("architectures extend each other in a circle: {}", circle.show());
+                        sources.diagnostic(circle.place, message)
+                    })
+                    .collect(),
+            ));
+        }
         let read: Architecture<'a> = file::read(sources, name, text).map_err(|d| Diagnostics(vec![*d]))?;
-        next = read.extends.map(|t| (t.0, Some(t.0)));
+        next = read.extends.map(|t| (t.0, Some((name.as_str(), t.0))));
         chain.push(read);
     }
     Ok(chain)
