@@ -4,6 +4,8 @@
 //! equality of shapes is plain equality of values. A quotient that may leave a remainder, such as the number of
 //! windows in a picture, is a factor like a symbol: `ceil_div(H, 4)`, also in a normal form.
 
+mod order;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::{Add, Mul, Sub};
