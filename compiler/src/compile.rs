@@ -24,6 +24,7 @@ use crate::profile::{self, Language, Profile};
 use crate::reference;
 use crate::rewrite::RewriteReport;
 use crate::rows;
+use crate::size::size;
 use crate::tasks;
 use crate::weights::{self, Checkpoint, WeightReport};
 
@@ -302,7 +303,7 @@ fn add_json(writer: &mut bundle::BundleWriter, path: &str, value: &impl serde::S
 }
 
 fn sizes(shape: &[gristmill_graph::Dim]) -> Vec<bundle::Size> {
-    shape.iter().map(|d| bundle::Size(d.to_string())).collect()
+    shape.iter().map(size).collect()
 }
 
 fn elem(dtype: DType) -> bundle::Elem {
@@ -394,7 +395,7 @@ fn state(model: &Model, index: u32, options: &CompileOptions) -> bundle::State {
     let state = &model.states[index as usize];
     let mut shape = sizes(&state.shape);
     if let Some(axis) = state.axis {
-        shape[axis as usize] = bundle::Size(CAPACITY.into());
+        shape[axis as usize] = bundle::Size::symbol(CAPACITY);
     }
     let elem = match state_memory(model, index, options.kv) {
         Memory::Halves => bundle::Elem::F16,

@@ -55,7 +55,7 @@ impl<'a> Fallbacks<'a> {
                 // What kernels of a plan hand to one another is their own affair: there is no memory for it here.
                 let bind = |p: &Place| own.get(p).copied().filter(|_| !matches!(p, Place::Scratch(_)));
                 let bind = call.places.iter().map(bind).collect::<Option<Vec<Binding>>>()?;
-                Some(bundle::Dispatch { kernel: call.kernel as u32, grid: bundle::Size(call.grid.clone()), bind })
+                Some(bundle::Dispatch { kernel: call.kernel as u32, grid: call.grid.clone(), bind })
             };
             let dispatches = other.calls.iter().map(dispatch).collect::<Option<Vec<_>>>();
             let dispatches = dispatches

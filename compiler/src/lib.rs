@@ -3,7 +3,8 @@
 //!
 //! In the order of the road: [`hf`], [`gguf`] and [`library`] find what to compile, [`prepare`] folds constants and applies
 //! precisions, [`round`] makes activations bytes where a target wants them, [`rewrite`] finds fused operations in a
-//! graph of primitives, [`codegen`] is what kernels are built with, [`kernels`] are the algorithms, [`select`] cuts graphs into steps and
+//! graph of primitives, [`mod@size`] says how large
+//! buffers and grids are, [`codegen`] is what kernels are built with, [`kernels`] are the algorithms, [`select`] cuts graphs into steps and
 //! chooses an algorithm for each, [`plan`] assembles programs,
 //! [`fallback`] adds kernels for adapters with low limits, [`emit`] does all of that for a target, [`weights`] streams
 //! weights, and [`compile()`] is the whole. [`draft`] begins an architecture file for a model that has none.
@@ -27,6 +28,8 @@ pub mod profile;
 pub mod round;
 
 pub mod rewrite;
+
+pub mod size;
 
 pub mod codegen;
 

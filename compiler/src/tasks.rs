@@ -106,12 +106,15 @@ fn prepared(
 
 /// A size over what is known of a picture.
 fn size(text: &str) -> Result<bundle::Size, CompileError> {
-    let size = bundle::Size(text.to_string());
-    size.parse(&bundle::PICTURE_SYMBOLS).map_err(|e| {
+    let read = || {
+        let size: bundle::Size = text.parse()?;
+        size.resolve(&bundle::PICTURE_SYMBOLS)?;
+        Ok(size)
+    };
+    read().map_err(|e: bundle::size::SizeError| {
         let known = bundle::PICTURE_SYMBOLS.join(", ");
         CompileError::Config(format!("the architecture counts by {e}; what is known of a picture: {known}"))
-    })?;
-    Ok(size)
+    })
 }
 
 /// How recordings become samples: `sampling_rate`, `do_normalize` and `padding` of a feature extractor of Hugging Face; none if

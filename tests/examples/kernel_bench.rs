@@ -9,7 +9,6 @@
 
 use std::path::Path;
 
-use gristmill_bundle::Size;
 use gristmill_compiler::codegen::context::{Place, Setting};
 use gristmill_compiler::options::KvPrecision;
 use gristmill_compiler::plan;
@@ -125,7 +124,7 @@ fn measured(case: (u64, &str, u32), profile: &Profile, set: &mut KernelSet) -> R
     Ok(Measured {
         label: format!("{kind}, {name}, {size} x {size}"),
         kernel: call.kernel,
-        grid: Size(call.grid.clone()).eval(&symbols).map_err(|e| e.to_string())?,
+        grid: call.grid.eval(&symbols).map_err(|e| e.to_string())?,
         buffers,
         weight_bytes,
         ops: 2 * size * size * u64::from(rows),

@@ -48,7 +48,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Outcome {
 fn by_position(manifest: &Manifest, name: &str) -> bool {
     let outputs = manifest.entries.iter().flat_map(|e| &e.outputs);
     let mut shapes = outputs.filter(|o| o.name == name).map(|o| &o.shape);
-    shapes.any(|s| s.len() >= 2 && s[0].0 == "B" && s[1].0 == "T")
+    shapes.any(|s| s.len() >= 2 && s[0].as_symbol() == Some("B") && s[1].as_symbol() == Some("T"))
 }
 
 fn report(comparison: &Comparison, tolerance: f64) -> Value {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use gristmill_bundle::Size;
 use gristmill_graph::{DType, Dim, Graph, Model, NodeId, Op, Precision, QuantSpec};
 use gristmill_kernel::{Expr, Kernel, Scalar};
 
@@ -174,8 +175,8 @@ pub struct Built {
     pub kernel: Kernel,
     /// Memory in binding order.
     pub places: Vec<Place>,
-    /// Number of workgroups, a size expression.
-    pub grid: String,
+    /// Number of workgroups.
+    pub grid: Size,
 }
 
 /// How a part of an entry is computed: kernels that run one after the other, and the memory between them. What is stored

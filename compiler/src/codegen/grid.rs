@@ -1,9 +1,11 @@
 //! Counts of workgroups: the same number for the kernel (an expression) and for the runtime (a size).
 
+use gristmill_bundle::Size;
 use gristmill_graph::Dim;
 use gristmill_kernel::{Expr, u};
 
 use super::index::dim_expr;
+use crate::size::{ceil_div, product, size};
 
 /// How many positions a grid axis has.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,25 +27,19 @@ impl Count {
             },
         }
     }
+}
 
-    /// For the runtime: a size expression.
-    pub fn size(&self) -> String {
-        match self {
-            Count::Dim(d) => d.to_string(),
+/// The product of several counts, for the runtime: the number of workgroups of a dispatch.
+pub fn grid_size(counts: &[Count]) -> Size {
+    let (mut whole, mut quotients) = (Dim::constant(1), Vec::new());
+    for count in counts {
+        match count {
+            Count::Dim(d) => whole = &whole * d,
             Count::Ceil(d, n) => match d.as_const() {
-                Some(c) => (c as u64).div_ceil(u64::from(*n)).to_string(),
-                None => format!("ceil_div({d}, {n})"),
+                Some(c) => whole = &whole * &Dim::constant((c as u64).div_ceil(u64::from(*n)) as i64),
+                None => quotients.push(ceil_div(d, *n)),
             },
         }
     }
-}
-
-/// The product of several counts as a size expression: the number of workgroups of a dispatch.
-pub fn grid_size(counts: &[Count]) -> String {
-    let factors: Vec<String> = counts.iter().map(Count::size).filter(|s| s != "1").collect();
-    match factors.len() {
-        0 => "1".into(),
-        1 => factors[0].clone(),
-        _ => factors.iter().map(|f| format!("({f})")).collect::<Vec<_>>().join("*"),
-    }
+    product([size(&whole)].into_iter().chain(quotients))
 }

@@ -10,6 +10,7 @@ use gristmill_graph::{Dim, Graph, NodeId, Op, numel};
 use crate::codegen::context::{Place, Setting};
 use crate::codegen::rounded;
 use crate::select::{Call, KernelSet, Step};
+use crate::size::largest;
 use memory::{Life, Resident, resident};
 
 /// Bytes of a value in scratch memory.
@@ -39,7 +40,9 @@ pub fn program(setting: &Setting<'_>, graph: &Graph, steps: &[Step], set: &Kerne
     }
     let mut ordered: Vec<Life> = lives.into_values().collect();
     ordered.sort_by_key(|l| (l.born, l.who));
-    let plan = memory::plan(&ordered, &setting.profile.nominal(setting.model));
+    let nominal = setting.profile.nominal(setting.model);
+    let plan = memory::plan(&ordered, &nominal);
+    let least = setting.model.symbols.iter().map(|s| (s.name.clone(), s.min)).collect();
     let bind = |at: usize, place: &Place| match place {
         Place::Tensor(i) => bundle::Binding::Tensor(*i),
         Place::Value(id) => bundle::Binding::Slot(plan.slot_of[&Resident::Value(*id)]),
@@ -51,7 +54,7 @@ pub fn program(setting: &Setting<'_>, graph: &Graph, steps: &[Step], set: &Kerne
     debug_assert!(calls().all(|(_, _, c)| c.kernel < set.kernels.len()));
     let dispatch = |at: usize, call: &Call| bundle::Dispatch {
         kernel: call.kernel as u32,
-        grid: bundle::Size(call.grid.clone()),
+        grid: call.grid.clone(),
         bind: call.places.iter().map(|place| bind(at, place)).collect(),
     };
     let step = |(at, step): (usize, &Step)| bundle::Step {
@@ -60,14 +63,7 @@ pub fn program(setting: &Setting<'_>, graph: &Graph, steps: &[Step], set: &Kerne
         fallback: Vec::new(),
     };
     bundle::Program {
-        slots: plan.slots.iter().map(|sizes| bundle::Size(largest(sizes))).collect(),
+        slots: plan.slots.iter().map(|sizes| largest(sizes, &least, &nominal)).collect(),
         steps: steps.iter().enumerate().map(step).collect(),
     }
-}
-
-/// `max(a, max(b, c))`.
-fn largest(sizes: &[Dim]) -> String {
-    let mut sizes = sizes.iter().map(Dim::to_string);
-    let first = sizes.next().unwrap_or_else(|| "0".into());
-    sizes.fold(first, |all, size| format!("max({all}, {size})"))
 }

@@ -33,7 +33,7 @@ fn model() -> Model {
 }
 
 fn manifest() -> Manifest {
-    let shape = |sizes: &[&str]| sizes.iter().map(|s| Size(s.to_string())).collect::<Vec<_>>();
+    let shape = |sizes: &[&str]| sizes.iter().map(|s| s.parse::<Size>().expect("a size")).collect::<Vec<_>>();
     let output = |name: &str, sizes: &[&str]| Output { name: name.into(), elem: Elem::F32, shape: shape(sizes) };
     let entry = |name: &str, role, outputs| ManifestEntry {
         name: name.into(),

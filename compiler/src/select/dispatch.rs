@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use gristmill_bundle::Size;
 use gristmill_graph::{Dim, Graph};
 use gristmill_kernel::Kernel;
 
@@ -17,8 +18,8 @@ use crate::kernels::map;
 pub struct Call {
     /// Index in [`KernelSet::kernels`].
     pub kernel: usize,
-    /// Number of workgroups, a size expression.
-    pub grid: String,
+    /// Number of workgroups.
+    pub grid: Size,
     /// Memory in binding order.
     pub places: Vec<Place>,
 }
@@ -51,7 +52,7 @@ struct Known {
 
 struct KnownCall {
     kernel: usize,
-    grid: String,
+    grid: Size,
     buffers: Vec<Buffer>,
 }
 

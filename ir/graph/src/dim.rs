@@ -58,7 +58,13 @@ impl Dim {
     }
 
     fn factor(factor: Factor) -> Self {
-        Self { terms: BTreeMap::from([(vec![factor], 1)]) }
+        Self::term(vec![factor], 1)
+    }
+
+    /// The product of some factors, `coefficient` times.
+    pub fn term(mut factors: Vec<Factor>, coefficient: i64) -> Self {
+        factors.sort();
+        Self { terms: BTreeMap::from([(factors, coefficient)]).into_iter().filter(|(_, c)| *c != 0).collect() }
     }
 
     /// The value, if no symbol occurs.

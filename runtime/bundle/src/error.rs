@@ -31,8 +31,9 @@ pub enum Error {
     },
     /// The bundle was written by another version.
     #[error(
-        "manifest.json: format {found}, but this program reads format {}; compile the model again with this version",
-        crate::FORMAT
+        "manifest.json: format {found}, but this program reads format {}; {}",
+        crate::FORMAT,
+        remedy(*found)
     )]
     Format {
         /// The format number in the manifest.
@@ -80,6 +81,15 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+}
+
+/// What to do about a bundle of another format.
+fn remedy(found: u64) -> &'static str {
+    if found < u64::from(crate::FORMAT) {
+        "compile the model again: `gristmill compile MODEL_DIR -o BUNDLE`"
+    } else {
+        "update gristmill, or compile the model again with this one: `gristmill compile MODEL_DIR -o BUNDLE`"
+    }
 }
 
 impl Error {

@@ -36,7 +36,7 @@ pub fn bytes(
     let spacious = manifest.symbols.iter().zip(symbols).map(|(s, value)| if own(&s.name) { s.max } else { *value });
     let spacious: Vec<u32> = if matches!(binding, Binding::State(_)) { spacious.collect() } else { symbols.to_vec() };
     let symbols = spacious.as_slice();
-    let eval = |size: &Size| size.parse(&names)?.eval(symbols);
+    let eval = |size: &Size| size.resolve(&names)?.eval(symbols);
     let buffer = |elem: Elem, shape: &[Size]| {
         let width = if elem == Elem::F16 { 2 } else { 4 };
         shape.iter().try_fold(width, |bytes: u64, n| Ok(bytes.saturating_mul(eval(n)?)))

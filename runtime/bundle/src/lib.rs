@@ -2,7 +2,7 @@
 //!
 //! [`Bundle`] reads, [`BundleWriter`] writes, weights through a [`WeightWriter`]. A [`Manifest`] that came through either
 //! of them is valid: all its
-//! indices are in range, its paths are clean, its sizes parse. File contents are verified when they are read.
+//! indices are in range, its paths are clean, its sizes are over its symbols. File contents are verified when they are read.
 
 pub mod components;
 pub mod embedding;
@@ -26,7 +26,7 @@ pub use error::Error;
 pub use manifest::*;
 pub use reader::{Bundle, Piece, parse_manifest, parse_programs, sha256_hex, shard_path, verify};
 pub use shader::shader_fault;
-pub use size::Size;
+pub use size::{Size, SizeOp};
 pub use source::{DirSource, Source};
 pub use task::{
     Answer, Cut, Fallback, Feed, FeedSource, Fill, Filter, Heard, PICTURE_SYMBOLS, Pictures, Resized, Sounds,

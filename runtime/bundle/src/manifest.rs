@@ -1,4 +1,4 @@
-//! What `manifest.json` and `programs/<profile>.json` hold, version 1.
+//! What `manifest.json` and `programs/<profile>.json` hold, version 2.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::size::Size;
 use crate::task::Task;
 
 /// The version this crate reads and writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// `manifest.json`: everything a loader needs before it fetches weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -242,9 +242,9 @@ impl Manifest {
         let fits = entry.is_some_and(|entry| {
             let takes = entry.inputs == [heard.input] && entry.task.is_none() && entry.role == EntryRole::Tensors;
             let input = self.inputs.get(heard.input as usize);
-            let one = input.is_some_and(|i| i.elem == Elem::F32 && i.shape.len() == 2 && i.shape[0].0 == "1");
+            let one = input.is_some_and(|i| i.elem == Elem::F32 && i.shape.len() == 2 && i.shape[0] == Size::Int(1));
             let output = entry.outputs.get(heard.output as usize);
-            let gives = |o: &Output| o.elem == Elem::F32 && o.shape.len() == axes && o.shape[0].0 == "1";
+            let gives = |o: &Output| o.elem == Elem::F32 && o.shape.len() == axes && o.shape[0] == Size::Int(1);
             takes && one && output.is_some_and(gives)
         });
         (!fits).then(|| format!("entry {} makes no input of {axes} axes of one recording", heard.entry))
@@ -261,7 +261,8 @@ impl Manifest {
                 (Elem::F32, pictures.cut.axes())
             }
             FeedSource::Frames(pictures) => {
-                let fixed = input.shape.get(1).is_some_and(|n| n.0.parse::<u32>().is_ok_and(|n| n > 0));
+                let fixed =
+                    input.shape.get(1).and_then(Size::as_int).is_some_and(|n| n > 0 && n <= u64::from(u32::MAX));
                 if pictures.cut != Cut::Whole || !fixed {
                     return Some(format!("input `{}` takes no fixed number of whole pictures", input.name));
                 }
@@ -272,11 +273,11 @@ impl Manifest {
                 (Elem::F32, 5)
             }
             FeedSource::Sizes(sizes) => {
-                let wrong = sizes.iter().find_map(|size| size.parse(&PICTURE_SYMBOLS).err());
+                let wrong = sizes.iter().find_map(|size| size.resolve(&PICTURE_SYMBOLS).err());
                 if let Some(wrong) = wrong {
                     return Some(wrong.to_string());
                 }
-                if input.shape.get(1).is_none_or(|n| n.0 != sizes.len().to_string()) {
+                if input.shape.get(1).is_none_or(|n| *n != Size::from(sizes.len() as u64)) {
                     return Some(format!("input `{}` does not take {} numbers per picture", input.name, sizes.len()));
                 }
                 (Elem::I32, 2)
@@ -308,7 +309,7 @@ fn show_fault(entry: &Entry, task: &Task, count: &Size) -> Option<String> {
     if entry.role != EntryRole::Encode || !pictures || task.takes.iter().any(other) {
         return Some("what shows pictures is an entry that encodes, and takes pictures and their sizes".to_string());
     }
-    count.parse(&PICTURE_SYMBOLS).err().map(|e| e.to_string())
+    count.resolve(&PICTURE_SYMBOLS).err().map(|e| e.to_string())
 }
 
 fn spell_fault(entry: &Entry, tokens: u32, letters: &[String]) -> Option<String> {
@@ -349,10 +350,10 @@ fn answer_fault(entry: &Entry, answer: &Answer) -> Option<String> {
         return fault;
     }
     // A size that is no number is found out when the model runs.
-    let classes: Option<usize> = entry.outputs[outputs[0].0 as usize].shape.last().and_then(|s| s.0.parse().ok());
+    let classes = entry.outputs[outputs[0].0 as usize].shape.last().and_then(Size::as_int);
     match classes {
-        Some(n) if !labels.is_empty() && labels.len() + extra != n => {
-            Some(format!("{} names for {} classes", labels.len(), n.saturating_sub(extra)))
+        Some(n) if !labels.is_empty() && (labels.len() + extra) as u64 != n => {
+            Some(format!("{} names for {} classes", labels.len(), n.saturating_sub(extra as u64)))
         }
         _ => None,
     }

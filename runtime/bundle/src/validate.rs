@@ -2,7 +2,7 @@
 //!
 //! - Names are unique and non-empty; counts and ranks are bounded.
 //! - Paths are relative, without `..`, `.`, empty parts, backslashes or drive letters.
-//! - Sizes parse over the declared symbols; states depend on neither `T` nor `P`.
+//! - Sizes are over the declared symbols; states depend on neither `T` nor `P`.
 //! - Tensors lie inside the weight stream, aligned, and do not overlap; components share them and the shards out. The
 //!   stream has no more than they need.
 //! - Every index of a program is in range; nothing read-only is written, nothing is bound twice and written.
@@ -74,7 +74,7 @@ impl Check<'_> {
     }
 
     fn size(&self, place: &str, size: &Size, symbols: &[&str]) -> Result<(), Error> {
-        size.parse(symbols).map(|_| ()).or_else(|e| self.fail(place, e))
+        size.resolve(symbols).map(|_| ()).or_else(|e| self.fail(place, e))
     }
 
     fn info(&self, place: &str, info: &FileInfo) -> Result<(), Error> {

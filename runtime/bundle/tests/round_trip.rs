@@ -8,7 +8,7 @@ use gristmill_bundle::*;
 use proptest::prelude::*;
 
 fn size(text: &str) -> Size {
-    Size(text.to_string())
+    text.parse().expect("a size")
 }
 
 fn manifest() -> Manifest {
@@ -329,7 +329,8 @@ fn forged_manifests_are_refused() {
     let tmp = tempfile::tempdir().unwrap();
     let valid = write(&tmp.path().join("bundle"));
     let forgeries: &[Forgery] = &[
-        (|m| m.format = 2, "format 2, but this program reads format 1"),
+        (|m| m.format = 1, "format 1, but this program reads format 2; compile the model again: `gristmill compile"),
+        (|m| m.format = 3, "format 3, but this program reads format 2; update gristmill"),
         (|m| m.tensors[1].offset = u64::MAX - 255, "tensor `b`"),
         (|m| m.tensors[1].offset = 1, "not aligned"),
         (|m| m.tensors[1].offset = 0, "overlaps tensor"),
@@ -378,10 +379,22 @@ fn forged_manifests_are_refused() {
         let text = m.validate().unwrap_err().to_string();
         assert!(text.contains(complaint), "{text}\n  should mention: {complaint}");
     }
-    let unknown = serde_json::to_string(&valid).unwrap().replacen("\"format\":1", "\"format\":1,\"extra\":0", 1);
+    let unknown = serde_json::to_string(&valid).unwrap().replacen("\"format\":2", "\"format\":2,\"extra\":0", 1);
     assert!(parse_manifest(unknown.as_bytes()).unwrap_err().to_string().contains("unknown field `extra`"));
-    let future = r#"{"format": 9, "all": "else is unknown"}"#;
-    assert!(matches!(parse_manifest(future.as_bytes()), Err(Error::Format { found: 9 })));
+    let outputs = serde_json::to_string(&valid.entries[0].outputs[0].shape).unwrap();
+    for (text, complaint) in [
+        ("B +".to_string(), "size `B +`: expected a value, found the end"),
+        (format!("{}B{}", "(".repeat(100), ")".repeat(100)), "is nested deeper than 32"),
+        ("1+".repeat(600), "is longer than 1000 bytes"),
+    ] {
+        let bad = serde_json::to_string(&valid).unwrap().replace(&outputs, &format!("[{text:?}]"));
+        let error = parse_manifest(bad.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(complaint) && error.contains("line 1"), "{error}\n  should mention: {complaint}");
+    }
+    for found in [1, 9] {
+        let other = format!(r#"{{"format": {found}, "all": "else is unknown"}}"#);
+        assert!(matches!(parse_manifest(other.as_bytes()), Err(Error::Format { found: n }) if n == found));
+    }
 }
 
 /// A change to programs, and what the complaint must mention.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use gristmill_bundle::*;
 
 fn size(text: &str) -> Size {
-    Size(text.to_string())
+    text.parse().expect("a size")
 }
 
 fn input(name: &str, elem: Elem, shape: &[&str]) -> Input {
@@ -134,12 +134,9 @@ fn forged_tasks_are_refused() {
             },
             "`pixels` cannot be made from that: it needs F32 with 5 axes",
         ),
+        (|m| task(m).takes[0].source = FeedSource::Sizes(vec![size("depth")]), "`depth` is not a declared symbol"),
         (
-            |m| task(m).takes[0].source = FeedSource::Sizes(vec![Size("depth".into())]),
-            "`depth` is not a declared symbol",
-        ),
-        (
-            |m| task(m).takes[0].source = FeedSource::Sizes(vec![Size("height".into())]),
+            |m| task(m).takes[0].source = FeedSource::Sizes(vec![size("height")]),
             "`pixels` does not take 1 numbers per picture",
         ),
         (
@@ -150,15 +147,15 @@ fn forged_tasks_are_refused() {
             "entry 7 makes no input of 4 axes",
         ),
         (
-            |m| task(m).gives = Answer::Show { token: 5, count: Size("rows".into()), written: None },
+            |m| task(m).gives = Answer::Show { token: 5, count: size("rows"), written: None },
             "what shows pictures is an entry that encodes",
         ),
         (
             |m| {
                 m.entries[0].role = EntryRole::Encode;
-                task(m).gives = Answer::Show { token: 5, count: Size("rows +".into()), written: None };
+                task(m).gives = Answer::Show { token: 5, count: size("rows + T"), written: None };
             },
-            "expected a value, found the end",
+            "`T` is not a declared symbol",
         ),
     ];
     for (forge, complaint) in forgeries {

@@ -156,7 +156,8 @@ pub fn bind_symbols(
             return Err(input_error(input, given, None));
         }
         for (size, found) in input.shape.iter().zip(&given.shape) {
-            let Some(symbol) = size.parse(&symbols).map_err(invalid)?.as_symbol() else { continue };
+            let symbol = size.as_symbol().and_then(|name| symbols.iter().position(|s| *s == name));
+            let Some(symbol) = symbol else { continue };
             let found = u32::try_from(*found).unwrap_or(u32::MAX);
             check_range(manifest, symbol, found)?;
             // The first input to mention a symbol decides; others are judged against it by `check_input`.
@@ -288,13 +289,13 @@ fn default_input(manifest: &Manifest, input: &Input, symbols: &[u32]) -> Result<
 pub fn eval_shape(manifest: &Manifest, shape: &[Size], symbols: &[u32]) -> Result<Vec<usize>, Error> {
     let names = manifest.symbol_names();
     let eval = |size: &Size| -> Result<usize, Error> {
-        let value = size.parse(&names).and_then(|e: Expr| e.eval(symbols)).map_err(invalid)?;
+        let value = size.resolve(&names).and_then(|e: Expr| e.eval(symbols)).map_err(invalid)?;
         usize::try_from(value).map_err(|_| Error::Unsupported(format!("the size `{size}` is {value}")))
     };
     shape.iter().map(eval).collect()
 }
 
-/// Sizes of a valid manifest parse; what can fail is their value.
+/// Sizes of a valid manifest resolve; what can fail is their value.
 pub(crate) fn invalid(error: SizeError) -> Error {
     Error::Unsupported(error.to_string())
 }

@@ -262,7 +262,7 @@ fn classify(manifest: &Manifest, input: &Input) -> Result<Vec<Axis>, Error> {
         names.iter().map(value).collect()
     };
     let axis = |size: &gristmill_bundle::Size| {
-        let expr = size.parse(&names).map_err(invalid)?;
+        let expr = size.resolve(&names).map_err(invalid)?;
         let at = |past, new| expr.eval(&values(past, new)).map_err(invalid);
         let (base, more_past, more_new) = (at(0, 7)?, at(5, 7)?, at(0, 18)?);
         match (base, more_past, more_new) {

@@ -35,7 +35,7 @@ pub struct Prepared {
 impl Prepared {
     /// The value of a size over what is known of a picture.
     pub fn eval(&self, size: &Size) -> Result<u32, Error> {
-        let value = size.parse(&gristmill_bundle::PICTURE_SYMBOLS).and_then(|e| e.eval(&self.known));
+        let value = size.resolve(&gristmill_bundle::PICTURE_SYMBOLS).and_then(|e| e.eval(&self.known));
         let value = value.map_err(|e| Error::Unsupported(e.to_string()))?;
         u32::try_from(value).map_err(|_| Error::Unsupported(format!("the size `{size}` is {value}")))
     }

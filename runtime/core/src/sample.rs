@@ -93,7 +93,7 @@ impl Sampling {
 
 /// Whether a model has a sampler of its own.
 pub fn on_device(manifest: &Manifest) -> bool {
-    let row = Size(SETTINGS.to_string());
+    let row = Size::from(SETTINGS as u64);
     let takes = |i: &u32| {
         let input = &manifest.inputs[*i as usize];
         input.name == SAMPLING && input.elem == Elem::F32 && input.shape.len() == 2 && input.shape[1] == row
@@ -279,7 +279,7 @@ mod tests {
         };
         assert!(!without(|m| m.entries[2].outputs.retain(|o| o.name != SAMPLED_TOKEN)));
         assert!(!without(|m| m.entries[1].inputs.truncate(3)));
-        assert!(!without(|m| m.inputs[3].shape[1] = Size("4".to_string())));
+        assert!(!without(|m| m.inputs[3].shape[1] = Size::from(4)));
         assert!(!without(|m| m.inputs[3].elem = Elem::I32));
         assert!(!without(|m| m.entries.truncate(2)));
     }

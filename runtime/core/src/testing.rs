@@ -15,7 +15,7 @@ const CANDIDATES: usize = 8;
 
 /// Inputs and entries as a real decoder has them.
 pub(crate) fn decoder_manifest() -> Manifest {
-    let size = |t: &&str| Size(t.to_string());
+    let size = |t: &&str| t.parse::<Size>().expect("a size");
     let symbol = |name: &str, min, max| Symbol { name: name.to_string(), min, max };
     let input = |name: &str, shape: &[&str], default, advance| Input {
         name: name.to_string(),
@@ -95,7 +95,7 @@ pub(crate) fn decoder_manifest() -> Manifest {
 /// The same behind an encoder: `encode` takes `source` and keeps what `prefill` and `decode` read.
 pub(crate) fn encoder_manifest() -> Manifest {
     let mut m = decoder_manifest();
-    let size = |s: &str| Size(s.to_string());
+    let size = |s: &str| s.parse::<Size>().expect("a size");
     m.symbols.push(Symbol { name: "S".to_string(), min: 1, max: 9 });
     m.model.decoder_start_tokens = vec![7, 8];
     let (source, mask) = (m.inputs.len() as u32, m.inputs.len() as u32 + 1);

@@ -44,7 +44,7 @@ fn components(manifest: &Manifest) -> Vec<Value> {
 }
 
 fn entry(manifest: &Manifest, entry: &Entry) -> Value {
-    let shape = |shape: &[Size]| shape.iter().map(|s| s.0.clone()).collect::<Vec<_>>();
+    let shape = |shape: &[Size]| shape.iter().map(Size::to_string).collect::<Vec<_>>();
     let elem = |elem: Elem| if elem == Elem::I32 { "i32" } else { "f32" };
     let inputs = entry.inputs.iter().map(|i| &manifest.inputs[*i as usize]);
     let inputs: Vec<Value> = inputs

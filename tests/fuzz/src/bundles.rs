@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use gristmill_bundle::size::MAX_TEXT;
 use gristmill_bundle::{Manifest, Size, extent, parse_manifest, parse_programs};
 use gristmill_graph::{Model, verify};
 use gristmill_runtime::cpu;
@@ -20,7 +21,7 @@ pub(crate) fn manifest(data: &[u8]) -> Accepted {
         let symbols = extent::ordinary(&manifest, entry, manifest.model.max_context);
         for shape in entry.outputs.iter().map(|o| &o.shape).chain(manifest.states.iter().map(|s| &s.shape)) {
             for size in shape {
-                let _ = size.parse(&manifest.symbol_names()).map(|s| s.eval(&symbols).map_err(|e| e.to_string()));
+                let _ = size.resolve(&manifest.symbol_names()).map(|s| s.eval(&symbols).map_err(|e| e.to_string()));
             }
         }
     }
@@ -58,10 +59,11 @@ pub(crate) fn graph(data: &[u8]) -> Accepted {
 /// A size, evaluated for small numbers and the largest ones.
 pub(crate) fn size(data: &[u8]) -> Accepted {
     let Ok(text) = std::str::from_utf8(data) else { return false };
-    let parsed = Size(text.to_string()).parse(&["B", "T", "P", "C"]).map_err(|e| e.to_string());
-    let Ok(parsed) = parsed else { return false };
+    let Ok(size) = text.parse::<Size>().map_err(|e| e.to_string()) else { return false };
+    assert_eq!(size.to_string().parse::<Size>().ok().as_ref(), Some(&size).filter(|s| s.to_string().len() <= MAX_TEXT));
+    let Ok(resolved) = size.resolve(&["B", "T", "P", "C"]).map_err(|e| e.to_string()) else { return false };
     for values in [[1, 2, 0, 8], [0; 4], [u32::MAX; 4]] {
-        let _ = parsed.eval(&values).map_err(|e| e.to_string());
+        let _ = resolved.eval(&values).map_err(|e| e.to_string());
     }
     true
 }

@@ -58,7 +58,7 @@ pub(crate) fn module(data: &[u8]) -> Accepted {
 /// A bundle without weights, of one kernel, which is in this module.
 fn bundle(module: &[u8]) -> Bundle {
     const FILE: &str = "wasm/module.wasm";
-    let size = |text: &str| Size(text.to_string());
+    let size = |text: &str| text.parse::<Size>().expect("a size");
     let variants = vec![Variant { requires: vec![], file: FILE.to_string() }];
     let dispatch = Dispatch {
         kernel: 0,

@@ -18,6 +18,7 @@ mod quantized;
 mod sampling;
 mod shaders;
 mod shown;
+mod sizes;
 mod sounds;
 mod split;
 mod tidy;

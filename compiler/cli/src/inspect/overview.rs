@@ -109,7 +109,7 @@ fn lines(admission: &Admission) -> String {
 }
 
 fn shape(shape: &[Size]) -> String {
-    format!("[{}]", shape.iter().map(|s| s.0.as_str()).collect::<Vec<_>>().join(", "))
+    format!("[{}]", shape.iter().map(Size::to_string).collect::<Vec<_>>().join(", "))
 }
 
 fn inputs(inputs: &[Input]) -> String {

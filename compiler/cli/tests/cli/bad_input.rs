@@ -157,9 +157,11 @@ fn hostile_bundles() {
         |b| manifest(b, &|m| m["tensors"][0]["bytes"] = json!(u64::MAX)),
         &["manifest.json: tensor"],
     );
-    bundle_refused(&place, |b| manifest(b, &|m| m["format"] = json!(99)), &["format 99", "compile the model again"]);
+    bundle_refused(&place, |b| manifest(b, &|m| m["format"] = json!(99)), &["format 99", "update gristmill"]);
+    let again = "compile the model again: `gristmill compile MODEL_DIR -o BUNDLE`";
+    bundle_refused(&place, |b| manifest(b, &|m| m["format"] = json!(1)), &["format 1,", again]);
     bundle_refused(&place, |b| manifest(b, &|m| m["surprise"] = json!(1)), &["manifest.json", "surprise"]);
-    bundle_refused(&place, |b| std::fs::write(b.join("manifest.json"), "{\"format\":1").unwrap(), &["manifest.json"]);
+    bundle_refused(&place, |b| std::fs::write(b.join("manifest.json"), "{\"format\":2").unwrap(), &["manifest.json"]);
     bundle_refused(&place, |b| std::fs::write(b.join("graph.json"), "{}").unwrap(), &["graph.json"]);
     bundle_refused(&place, |b| std::fs::write(b.join("tokenizer.json"), "{}").unwrap(), &["tokenizer.json"]);
 }

@@ -1,4 +1,4 @@
-//! When one dimension is never smaller than another one.
+//! When one dimension is never smaller than another one, and what is never smaller than several.
 //!
 //! Every factor of a term, a symbol or a quotient, is at least some number that is not negative. A difference in which
 //! each factor is that least value plus a rest, and all coefficients are then not negative, is not negative itself.
@@ -155,6 +155,32 @@ impl Dim {
     }
 }
 
+impl Dim {
+    /// A polynomial over symbols alone that is at least each of these dimensions whatever the values of the symbols are, from
+    /// 0 on: for each product of symbols the largest coefficient that one of them has, where a quotient counts as the
+    /// largest fraction that it may be. `None` if numbers get too large.
+    pub fn bound(dims: &[Dim]) -> Option<Dim> {
+        let mut bound: BTreeMap<Vec<&str>, Vec<i64>> = BTreeMap::new();
+        for dim in dims {
+            let mut whole = Fraction { above: Poly::constant(0), below: 1 };
+            for (factors, c) in dim.terms() {
+                whole = whole.add(&product(factors, c > 0)?, i128::from(c))?;
+            }
+            for (symbols, above) in whole.above.0 {
+                let rounded = above.div_euclid(whole.below) + i128::from(above.rem_euclid(whole.below) != 0);
+                bound.entry(symbols).or_default().push(i64::try_from(rounded).ok()?);
+            }
+        }
+        let term = |(symbols, coefficients): (Vec<&str>, Vec<i64>)| {
+            // Those that do not have the product have it 0 times.
+            let absent = (coefficients.len() < dims.len()).then_some(0);
+            let most = coefficients.into_iter().chain(absent).max().unwrap_or(0);
+            symbols.iter().fold(Dim::constant(most), |product, name| &product * &Dim::symbol(name))
+        };
+        Some(bound.into_iter().map(term).fold(Dim::default(), |sum, t| &sum + &t))
+    }
+}
+
 /// Judges a difference in which each quotient that is subtracted became the smallest factor that is never smaller than it
 /// and occurs where something is added: `7*ceil_div(H, 4)` is at most `7*ceil_div(H, 2)`.
 fn with_larger_factors(difference: &Poly<Factor>, least: &Bindings) -> Option<bool> {
@@ -251,7 +277,33 @@ mod tests {
         prop::collection::vec(term, 1..4).prop_map(|terms| terms.iter().fold(Dim::default(), |sum, t| &sum + t))
     }
 
+    #[test]
+    fn bounds_are_polynomials() {
+        let (h, w) = (symbol("H"), symbol("W"));
+        let map = |c, by: i64| times(&[&h.ceil_div(by).unwrap(), &w.ceil_div(by).unwrap()], c);
+        let bound = |dims: &[Dim]| Dim::bound(dims).map(|d| d.to_string());
+        assert_eq!(bound(&[map(16, 4), Dim::constant(9)]).as_deref(), Some("3*H + H*W + 3*W + 9"));
+        assert_eq!(bound(&[map(16, 4), map(32, 8)]).as_deref(), Some("4*H + H*W + 4*W + 25"));
+        assert_eq!(bound(&[&h.ceil_div(2).unwrap() - &Dim::constant(4), w]).as_deref(), Some("H + W"));
+        let third = (&h + &Dim::constant(5)).ceil_div(7).unwrap();
+        assert_eq!(bound(&[times(&[&third; 6], i64::MAX)]), None);
+    }
+
     proptest! {
+        #[test]
+        fn a_bound_is_never_smaller(
+            dims in prop::collection::vec(dims(), 1..5),
+            values in prop::collection::vec((0i64..60, 0i64..60, 0i64..60), 20),
+        ) {
+            let bound = Dim::bound(&dims).expect("small numbers");
+            for (h, w, t) in values.iter().chain([&(0, 0, 0)]) {
+                let values = from(&[("H", *h), ("W", *w), ("T", *t)]);
+                for dim in &dims {
+                    prop_assert!(bound.eval(&values) >= dim.eval(&values), "{} >= {} at {:?}", bound, dim, values);
+                }
+            }
+        }
+
         #[test]
         fn what_is_said_to_dominate_does(
             a in dims(),

@@ -125,6 +125,7 @@ fn chunk_symbols(manifest: &Manifest, entry: &Entry) -> Vec<u32> {
 fn slot_bytes(manifest: &Manifest, program: Option<&Program>, symbols: &[u32]) -> Result<Vec<u64>, Error> {
     let names = manifest.symbol_names();
     let slots = program.map(|p| p.slots.as_slice()).unwrap_or_default();
-    let bytes = |s: &gristmill_bundle::Size| s.parse(&names).and_then(|e| e.eval(symbols)).map(block).map_err(invalid);
+    let bytes =
+        |s: &gristmill_bundle::Size| s.resolve(&names).and_then(|e| e.eval(symbols)).map(block).map_err(invalid);
     slots.iter().map(bytes).collect()
 }

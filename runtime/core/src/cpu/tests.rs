@@ -191,7 +191,7 @@ fn after_a_failure_nothing_runs() {
 
 /// A model with one weight and one state per token.
 fn model(weight_bytes: u64, max_context: u32) -> (Manifest, Programs) {
-    let sizes = |shape: &[&str]| shape.iter().map(|t| Size(t.to_string())).collect::<Vec<_>>();
+    let sizes = |shape: &[&str]| shape.iter().map(|t| t.parse::<Size>().expect("a size")).collect::<Vec<_>>();
     let symbol = |name: &str, max| Symbol { name: name.to_string(), min: 1, max };
     let manifest = Manifest {
         format: FORMAT,

@@ -1,4 +1,4 @@
-//! Programs made ready to run: sizes parsed, and for any wanted outputs the steps that lead to them.
+//! Programs made ready to run: sizes resolved, and for any wanted outputs the steps that lead to them.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ pub(crate) struct Step {
     pub(crate) nodes: String,
 }
 
-/// A dispatch with its size parsed.
+/// A dispatch with its size resolved.
 #[derive(Clone, Debug)]
 pub(crate) struct Dispatch {
     pub(crate) kernel: usize,
@@ -40,7 +40,7 @@ pub(crate) struct Needed {
     pub(crate) bindings: Vec<Binding>,
 }
 
-/// A program with its sizes parsed.
+/// A program with its sizes resolved.
 #[derive(Clone, Debug)]
 pub(crate) struct Schedule {
     pub(crate) steps: Vec<Step>,
@@ -60,9 +60,9 @@ impl Schedule {
         kernels: &[Kernel],
     ) -> Result<Self, Error> {
         let names = manifest.symbol_names();
-        let parse = |size: &gristmill_bundle::Size| size.parse(&names).map_err(invalid);
+        let resolve = |size: &gristmill_bundle::Size| size.resolve(&names).map_err(invalid);
         let dispatch = |d: &gristmill_bundle::Dispatch| -> Result<Dispatch, Error> {
-            Ok(Dispatch { kernel: d.kernel as usize, grid: parse(&d.grid)?, bind: d.bind.clone() })
+            Ok(Dispatch { kernel: d.kernel as usize, grid: resolve(&d.grid)?, bind: d.bind.clone() })
         };
         let all = |list: &[gristmill_bundle::Dispatch]| list.iter().map(dispatch).collect::<Result<Vec<_>, Error>>();
         let steps = program
@@ -75,8 +75,12 @@ impl Schedule {
         };
         Ok(Schedule {
             steps: steps.collect::<Result<_, Error>>()?,
-            slots: program.slots.iter().map(parse).collect::<Result<_, _>>()?,
-            outputs: entry.outputs.iter().map(|o| o.shape.iter().map(parse).collect()).collect::<Result<_, Error>>()?,
+            slots: program.slots.iter().map(resolve).collect::<Result<_, _>>()?,
+            outputs: entry
+                .outputs
+                .iter()
+                .map(|o| o.shape.iter().map(resolve).collect())
+                .collect::<Result<_, Error>>()?,
             writes: program.steps.iter().map(|s| s.dispatches.iter().flat_map(written).collect()).collect(),
         })
     }

@@ -106,7 +106,7 @@ fn pieces_are_cut_in_their_order() {
     let rows: Vec<&[f32]> = patches.tensor.as_f32().unwrap().chunks(6).collect();
     assert_eq!(rows[2], [4.0, 4.0, 100.0, 100.0, 200.0, 200.0]);
     assert_eq!(rows.iter().map(|r| r[0]).collect::<Vec<_>>(), [0.0, 1.0, 4.0, 5.0, 2.0, 3.0, 6.0, 7.0]);
-    let count = Size("floor_div(rows * columns, 4) + height".to_string());
+    let count = "floor_div(rows * columns, 4) + height".parse::<Size>().expect("a size");
     assert_eq!(patches.eval(&count).unwrap(), 4);
     let odd = Picture::from_rgb(3, 2, numbered(3, 2)).unwrap();
     let refused = odd.prepare(&how(vec![], Cut::Patches { side: 1, merge: 2, frames: 1 })).unwrap_err();

@@ -119,7 +119,7 @@ fn joined(manifest: &Manifest, input: &Input, cut: Cut, prepared: &[Prepared]) -
 
 /// How many pictures of a film an input takes.
 pub(super) fn frame_count(input: &Input) -> usize {
-    input.shape.get(1).and_then(|n| n.0.parse().ok()).unwrap_or(1)
+    input.shape.get(1).and_then(Size::as_int).map_or(1, |n| n as usize)
 }
 
 /// As many pictures of a film as the input takes, at even distances.
@@ -151,13 +151,11 @@ pub(super) fn stacked(input: &Input, tensors: Vec<Tensor>) -> Result<Tensor, Err
 
 /// The least and the most that a size may be.
 pub(super) fn limits(manifest: &Manifest, size: Option<&Size>) -> (usize, usize) {
-    let size = size.map(|s| s.0.trim()).unwrap_or_default();
-    if let Ok(fixed) = size.parse::<usize>() {
-        return (fixed, fixed);
-    }
-    match manifest.symbols.iter().find(|s| s.name == size) {
-        Some(symbol) => (symbol.min as usize, symbol.max as usize),
-        None => (0, usize::MAX),
+    let symbol = |name: &str| manifest.symbols.iter().find(|s| s.name == name);
+    match size {
+        Some(Size::Int(fixed)) => (*fixed as usize, *fixed as usize),
+        Some(Size::Symbol(name)) => symbol(name).map_or((0, usize::MAX), |s| (s.min as usize, s.max as usize)),
+        _ => (0, usize::MAX),
     }
 }
 

@@ -31,7 +31,7 @@ impl Backend for Fixed {
 fn manifest(gives: Answer) -> Manifest {
     let mut manifest = decoder_manifest();
     manifest.states.clear();
-    let size = |s: &str| Size(s.to_string());
+    let size = |s: &str| s.parse::<Size>().expect("a size");
     let input = |name: &str, elem, shape: &[&str]| Input {
         name: name.to_string(),
         elem,

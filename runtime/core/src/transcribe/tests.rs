@@ -14,7 +14,7 @@ fn manifest(start: &[u32]) -> Manifest {
     let mut m = encoder_manifest();
     m.model.decoder_start_tokens = start.to_vec();
     m.model.eos_token_ids = vec![10];
-    let size = |text: &str| Size(text.to_string());
+    let size = |text: &str| text.parse::<Size>().expect("a size");
     let (samples, source) = (m.inputs.len() as u32, m.inputs.len() as u32 - 2);
     let shape = vec![size("1"), size("32")];
     m.inputs.push(Input {

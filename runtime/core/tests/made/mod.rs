@@ -12,7 +12,7 @@ use gristmill_bundle::{
 use gristmill_runtime::Tensor;
 
 fn size(text: &str) -> Size {
-    Size(text.to_string())
+    text.parse().expect("a size")
 }
 
 fn manifest(profile: &str) -> Manifest {

@@ -1,0 +1,79 @@
+//! Sizes made ready to be evaluated.
+
+use super::{Size, SizeError, SizeOp};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Op {
+    Int(u64),
+    /// The position of a symbol.
+    Symbol(u32),
+    Of(SizeOp),
+}
+
+/// A [`Size`] over symbols that are positions, in postfix order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expr {
+    size: Size,
+    ops: Vec<Op>,
+}
+
+impl Expr {
+    pub(super) fn new<S: AsRef<str>>(size: &Size, symbols: &[S]) -> Result<Self, SizeError> {
+        let mut ops = Vec::new();
+        // What is left to do, the next last; an operation comes back when its operands are done.
+        let mut todo = vec![(size, false)];
+        while let Some((at, ready)) = todo.pop() {
+            match at {
+                Size::Int(value) => ops.push(Op::Int(*value)),
+                Size::Symbol(name) => {
+                    let position = symbols.iter().position(|s| s.as_ref() == &**name);
+                    let unknown = || size.error(format!("`{name}` is not a declared symbol"));
+                    ops.push(Op::Symbol(position.ok_or_else(unknown)? as u32));
+                }
+                Size::Of(op, _) if ready => ops.push(Op::Of(*op)),
+                Size::Of(_, operands) => todo.extend([(at, true), (&operands[1], false), (&operands[0], false)]),
+            }
+        }
+        Ok(Expr { size: size.clone(), ops })
+    }
+
+    /// The value when the symbols (in the order given to [`Size::resolve`]) have these values.
+    ///
+    /// # Errors
+    /// Overflow, division by zero, a negative result, too few values; the message names the expression.
+    pub fn eval(&self, values: &[u32]) -> Result<u64, SizeError> {
+        let fail = |what: &str| self.size.error(what);
+        let mut stack: Vec<i64> = Vec::with_capacity(8);
+        for op in &self.ops {
+            let value = match op {
+                Op::Int(v) => i64::try_from(*v).ok(),
+                Op::Symbol(i) => {
+                    Some(i64::from(*values.get(*i as usize).ok_or_else(|| fail("a symbol has no value"))?))
+                }
+                Op::Of(op) => {
+                    let (Some(b), Some(a)) = (stack.pop(), stack.pop()) else { return Err(fail("is malformed")) };
+                    match op {
+                        SizeOp::Add => a.checked_add(b),
+                        SizeOp::Sub => a.checked_sub(b),
+                        SizeOp::Mul => a.checked_mul(b),
+                        SizeOp::Max => Some(a.max(b)),
+                        SizeOp::Min => Some(a.min(b)),
+                        _ if b <= 0 || a < 0 => return Err(fail("divides by zero or with a negative operand")),
+                        SizeOp::FloorDiv => Some(a / b),
+                        SizeOp::CeilDiv => a.checked_add(b - 1).map(|n| n / b),
+                    }
+                }
+            };
+            stack.push(value.ok_or_else(|| fail("overflows"))?);
+        }
+        match stack.as_slice() {
+            [v] => u64::try_from(*v).map_err(|_| fail("is negative here")),
+            _ => Err(fail("is malformed")),
+        }
+    }
+
+    /// Whether the symbol with this index occurs.
+    pub fn uses(&self, symbol: usize) -> bool {
+        self.ops.iter().any(|op| matches!(op, Op::Symbol(i) if *i as usize == symbol))
+    }
+}
