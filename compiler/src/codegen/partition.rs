@@ -144,6 +144,7 @@ fn cut_wide(graph: &Graph, root: &[Option<NodeId>], stored: &mut [bool], buffers
 
 /// Stores element-wise values whose work would be repeated by several readers, or for every element of a score matrix.
 fn cut_expensive(graph: &Graph, users: &[Vec<NodeId>], stored: &mut [bool]) {
+    let readers = readers(graph, users);
     let mut size = vec![0usize; graph.nodes.len()];
     let mut costly = vec![false; graph.nodes.len()];
     for id in graph.ids() {
@@ -161,7 +162,7 @@ fn cut_expensive(graph: &Graph, users: &[Vec<NodeId>], stored: &mut [bool]) {
             u.len()
         };
         let scores = users[i].iter().any(|u| matches!(graph.node(*u).op, Op::Attention { .. }));
-        if size[i] > MAX_INLINE || (costly[i] && (scores || distinct > 1 && crosses_kernels(graph, users, id))) {
+        if size[i] > MAX_INLINE || (costly[i] && (scores || distinct > 1 && readers[i] == Readers::Several)) {
             stored[i] = true;
         }
         if stored[i] {
@@ -171,25 +172,30 @@ fn cut_expensive(graph: &Graph, users: &[Vec<NodeId>], stored: &mut [bool]) {
     }
 }
 
-/// Whether readers of `id` end up in more than one kernel. A value that is used twice inside one element-wise
-/// expression (`x * sigmoid(x)`) is computed once there.
-fn crosses_kernels(graph: &Graph, users: &[Vec<NodeId>], id: NodeId) -> bool {
-    let mut ends: Vec<NodeId> = Vec::new();
-    let mut seen = vec![false; graph.nodes.len()];
-    let mut todo = users[id.index()].clone();
-    while let Some(u) = todo.pop() {
-        if std::mem::replace(&mut seen[u.index()], true) {
-            continue;
-        }
-        let next = &users[u.index()];
-        if graph.node(u).op.is_anchor() || next.is_empty() {
-            ends.push(u);
-            if ends.len() > 1 {
-                return true;
-            }
-        } else {
-            todo.extend(next);
+/// In which kernels a value is read, as far as matters.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Readers {
+    None,
+    /// That of this node.
+    One(NodeId),
+    Several,
+}
+
+/// For every node in which kernels it is read, if nothing is stored between it and the next anchors. A value that is used
+/// twice inside one element-wise expression (`x * sigmoid(x)`) is computed once there.
+fn readers(graph: &Graph, users: &[Vec<NodeId>]) -> Vec<Readers> {
+    let mut all = vec![Readers::None; graph.nodes.len()];
+    // Users come behind what they use.
+    for id in graph.ids().collect::<Vec<_>>().into_iter().rev() {
+        for user in &users[id.index()] {
+            let ends = graph.node(*user).op.is_anchor() || users[user.index()].is_empty();
+            let kernel = if ends { Readers::One(*user) } else { all[user.index()] };
+            all[id.index()] = match all[id.index()] {
+                Readers::None => kernel,
+                known if known == kernel => known,
+                _ => Readers::Several,
+            };
         }
     }
-    false
+    all
 }

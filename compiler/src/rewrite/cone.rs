@@ -12,56 +12,6 @@ use gristmill_graph::{Op, Scalar};
 use super::body::{Body, Head};
 use super::facts::EGraph;
 
-/// A value all of whose uses come together in one element-wise term, the root.
-#[derive(Clone, Debug)]
-pub(super) struct Closing {
-    /// The value.
-    pub(super) base: usize,
-    /// The terms between the value and the root, the root included.
-    pub(super) path: BTreeSet<usize>,
-}
-
-/// For every term the closings of which it is the root.
-pub(super) fn closings(body: &Body, users: &[Vec<usize>]) -> Vec<Vec<Closing>> {
-    let roots: BTreeSet<usize> = body.roots.iter().copied().collect();
-    let mut all = vec![Vec::new(); body.terms.len()];
-    for base in 0..body.terms.len() {
-        if let Some((root, path)) = closing(body, users, &roots, base) {
-            all[root].push(Closing { base, path });
-        }
-    }
-    all
-}
-
-/// Walks the users in topological order until a single term is left through which all uses go: the immediate
-/// post-dominator. Only element-wise terms of the value's own shape may lie on the way.
-fn closing(
-    body: &Body,
-    users: &[Vec<usize>],
-    roots: &BTreeSet<usize>,
-    term: usize,
-) -> Option<(usize, BTreeSet<usize>)> {
-    let shape = &body.types[term].shape;
-    let mut path = BTreeSet::new();
-    let mut pending: BTreeSet<usize> = users[term].iter().copied().collect();
-    let mut last = term;
-    loop {
-        if roots.contains(&last) {
-            return None;
-        }
-        last = pending.pop_first()?;
-        let elementwise = body.terms[last].op().is_some_and(Op::is_elementwise);
-        if !elementwise || body.types[last].shape != *shape {
-            return None;
-        }
-        path.insert(last);
-        if pending.is_empty() {
-            return Some((last, path));
-        }
-        pending.extend(&users[last]);
-    }
-}
-
 /// Whether everything that `class` computes out of `operands` is used for `class` only.
 ///
 /// Constants and other operations without operands may be shared: they are written again wherever needed.

@@ -8,7 +8,7 @@ use gristmill_graph::{DType, Literal, Op, infer};
 use indexmap::IndexMap;
 
 use super::body::{Body, Head, Leaf, Term, Type};
-use super::cone::{Closing, closings};
+use super::closing::{Closing, closings};
 use super::fold;
 
 /// An e-graph over the terms of one body.

@@ -5,6 +5,7 @@
 //! `README.md` for why, and `rules/README.md` for how rules are written.
 
 mod body;
+mod closing;
 mod cone;
 mod cost;
 mod extract;

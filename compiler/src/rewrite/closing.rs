@@ -1,0 +1,120 @@
+//! What a fused operation may close over: values all of whose uses come together in one term.
+//!
+//! The place where all uses of a value come together is its immediate post-dominator: its immediate dominator in the
+//! graph of uses with all edges turned round, seen from an exit behind everything that leaves the body.
+
+use std::collections::BTreeSet;
+
+use gristmill_graph::Op;
+use petgraph::algo::dominators::simple_fast;
+use petgraph::graph::{DiGraph, NodeIndex};
+
+use super::body::Body;
+
+/// A value all of whose uses come together in one element-wise term, the root.
+#[derive(Clone, Debug)]
+pub(super) struct Closing {
+    /// The value.
+    pub(super) base: usize,
+    /// The terms between the value and the root, the root included.
+    pub(super) path: BTreeSet<usize>,
+}
+
+/// For every term the closings of which it is the root. Only element-wise terms of the value's own shape may lie between.
+pub(super) fn closings(body: &Body, users: &[Vec<usize>]) -> Vec<Vec<Closing>> {
+    let roots: BTreeSet<usize> = body.roots.iter().copied().collect();
+    let mut all = vec![Vec::new(); body.terms.len()];
+    for (base, root) in post_dominators(users, &roots).into_iter().enumerate() {
+        let shape = &body.types[base].shape;
+        let inside = |t: usize| body.terms[t].op().is_some_and(Op::is_elementwise) && body.types[t].shape == *shape;
+        if let Some((root, path)) = root.and_then(|root| Some((root, between(users, base, root, inside)?))) {
+            all[root].push(Closing { base, path });
+        }
+    }
+    all
+}
+
+/// For every term the first one through which all of its uses go; none if they leave the body on several ways. Terms that
+/// nobody uses leave it like `roots`.
+fn post_dominators(users: &[Vec<usize>], roots: &BTreeSet<usize>) -> Vec<Option<usize>> {
+    let exit = users.len();
+    let mut turned: DiGraph<(), (), usize> = DiGraph::default();
+    for _ in 0..=exit {
+        turned.add_node(());
+    }
+    for (term, users) in users.iter().enumerate() {
+        let leaves = (users.is_empty() || roots.contains(&term)).then_some(exit);
+        for from in users.iter().copied().chain(leaves) {
+            turned.add_edge(NodeIndex::new(from), NodeIndex::new(term), ());
+        }
+    }
+    let dominators = simple_fast(&turned, NodeIndex::new(exit));
+    let of = |term| dominators.immediate_dominator(NodeIndex::new(term)).map(NodeIndex::index);
+    (0..exit).map(|term| of(term).filter(|root| *root != exit)).collect()
+}
+
+/// The terms on the ways from `base` to `root`, its post-dominator; none if one of them is not `inside`.
+fn between(users: &[Vec<usize>], base: usize, root: usize, inside: impl Fn(usize) -> bool) -> Option<BTreeSet<usize>> {
+    let mut path = BTreeSet::new();
+    let mut open = users[base].clone();
+    while let Some(term) = open.pop() {
+        if !path.insert(term) {
+            continue;
+        }
+        if !inside(term) {
+            return None;
+        }
+        if term != root {
+            open.extend(&users[term]);
+        }
+    }
+    Some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Terms that `from` leads to without going through `without`.
+    fn reached(users: &[Vec<usize>], from: usize, without: Option<usize>) -> BTreeSet<usize> {
+        let mut all = BTreeSet::new();
+        let mut open = vec![from];
+        while let Some(term) = open.pop() {
+            if Some(term) != without && all.insert(term) {
+                open.extend(&users[term]);
+            }
+        }
+        all
+    }
+
+    proptest! {
+        #[test]
+        fn post_dominators_are_what_they_are_called(
+            uses in prop::collection::vec(prop::collection::vec(any::<prop::sample::Index>(), 0..3), 1..14),
+            roots in prop::collection::btree_set(0usize..14, 0..3),
+        ) {
+            // A term uses terms in front of it.
+            let mut users = vec![Vec::new(); uses.len()];
+            for (term, args) in uses.iter().enumerate().skip(1) {
+                let args: BTreeSet<usize> = args.iter().map(|a| a.index(term)).collect();
+                args.into_iter().for_each(|arg| users[arg].push(term));
+            }
+            let roots: BTreeSet<usize> = roots.into_iter().filter(|r| *r < users.len()).collect();
+            let leaves = |term: &usize| users[*term].is_empty() || roots.contains(term);
+            for (term, found) in post_dominators(&users, &roots).into_iter().enumerate() {
+                let all_through = |via: &usize| !reached(&users, term, Some(*via)).iter().any(leaves);
+                // Those that are first come first in the order of the terms.
+                let expected = (term + 1..users.len()).find(all_through);
+                prop_assert_eq!(found, expected, "{} of {:?}, roots {:?}", term, users, roots);
+                if let Some(root) = found {
+                    let path = between(&users, term, root, |_| true).expect("all is inside");
+                    let mut way = reached(&users, term, Some(root));
+                    way.remove(&term);
+                    way.insert(root);
+                    prop_assert_eq!(path, way);
+                }
+            }
+        }
+    }
+}
