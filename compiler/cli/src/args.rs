@@ -194,6 +194,7 @@ pub(crate) struct NewArgs {
 Examples:
   gristmill inspect dist
   gristmill inspect dist --weights
+  gristmill inspect dist --graph --dot --layer 0 | dot -Tsvg > layer.svg
   gristmill inspect dist --kernels --target firefox
   gristmill inspect dist --shader NAME --target firefox     (names: --kernels)
   gristmill inspect dist --shader NAME --target wasm
@@ -205,6 +206,15 @@ pub(crate) struct InspectArgs {
     /// What to show.
     #[command(flatten)]
     pub(crate) view: ViewFlags,
+    /// Print the graph of an entry for Graphviz: a cluster per layer, a colour per kernel
+    #[arg(long, requires = "graph", conflicts_with = "json")]
+    pub(crate) dot: bool,
+    /// Entry to draw; otherwise the first one
+    #[arg(long, value_name = "NAME", requires = "dot")]
+    pub(crate) entry: Option<String>,
+    /// Draw only the layers with this number, counted from 0
+    #[arg(long, value_name = "N", requires = "dot")]
+    pub(crate) layer: Option<u32>,
     /// Target whose programs and shaders are shown; otherwise native, or the first there is
     #[arg(long, value_name = "T")]
     pub(crate) target: Option<String>,

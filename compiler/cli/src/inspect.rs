@@ -1,5 +1,6 @@
 //! `gristmill inspect`.
 
+mod dot;
 mod graph;
 mod kernels;
 mod memory;
@@ -26,6 +27,11 @@ pub(crate) fn inspect(args: &InspectArgs) -> Outcome {
     let target = target(bundle.manifest(), args.target.as_deref())?;
     let programs = || -> Outcome<Programs> { Ok(bundle.programs(&target)?) };
     let flags = &args.view;
+    if args.dot {
+        let wanted = dot::Wanted { entry: args.entry.as_deref(), layer: args.layer };
+        emit(&dot::dot(bundle.manifest(), &graph::model(&bundle)?, &programs()?, &wanted)?)?;
+        return Ok(Exit::Done);
+    }
     let view = if flags.graph {
         graph::view(&bundle)?
     } else if flags.rewrites {

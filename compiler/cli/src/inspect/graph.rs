@@ -13,12 +13,19 @@ const FILE: &str = "graph.json";
 
 /// Text, in which equal layers are printed once; the JSON is the file as it stands.
 pub(super) fn view(bundle: &Bundle) -> Outcome<View> {
-    let wrong = |what: String| Failure::wrong(format!("{FILE}: {what}; compile the model again"));
-    let text = bundle.read_text(FILE)?;
-    let model: Model = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
-    check(&model).map_err(wrong)?;
-    let json = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
-    Ok(View { text: print(&model), json })
+    let json = serde_json::from_str(&bundle.read_text(FILE)?).map_err(|e| wrong(&e.to_string()))?;
+    Ok(View { text: print(&model(bundle)?), json })
+}
+
+/// The model as the bundle holds it.
+pub(super) fn model(bundle: &Bundle) -> Outcome<Model> {
+    let model: Model = serde_json::from_str(&bundle.read_text(FILE)?).map_err(|e| wrong(&e.to_string()))?;
+    check(&model).map_err(|what| wrong(&what))?;
+    Ok(model)
+}
+
+pub(super) fn wrong(what: &str) -> Failure {
+    Failure::wrong(format!("{FILE}: {what}; compile the model again"))
 }
 
 /// Indices that printing relies on.
@@ -63,7 +70,7 @@ fn print(model: &Model) -> String {
     out
 }
 
-fn title(region: &Region) -> String {
+pub(super) fn title(region: &Region) -> String {
     match region.index {
         Some(i) => format!("{} {i}", region.name),
         None => region.name.clone(),
@@ -81,7 +88,7 @@ fn form(graph: &Graph, id: NodeId, region: &[NodeId]) -> String {
 }
 
 /// The name with the parameters that the shapes do not show.
-fn operation(model: &Model, op: &Op) -> String {
+pub(super) fn operation(model: &Model, op: &Op) -> String {
     let name = op.name();
     match op {
         Op::Input(i) => format!("input {}", model.inputs[*i as usize].name),

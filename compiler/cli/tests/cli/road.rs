@@ -1,6 +1,6 @@
 //! The whole road on the shipped model: compile, inspect, run, verify, without a GPU.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};
 
 use crate::common::{Place, Ran, edit_json, ids, load, save, stories};
@@ -121,6 +121,35 @@ fn every_view_of_inspect() {
     let ran = place.run(&["inspect", "bundle", "--shader", &format!("{name}x")]);
     ran.fails(2, &["did you mean", name]);
     place.run(&["inspect", "bundle", "--kernels", "--target", "opera"]).fails(2, &["opera", "firefox"]);
+
+    let drawn = inspect(&["--graph", "--dot"]);
+    assert_eq!(drawn, inspect(&["--graph", "--dot"]), "the same each time");
+    assert!(drawn.starts_with("digraph ") && drawn.ends_with("}\n"), "{drawn}");
+    assert_eq!(drawn.matches("subgraph cluster_").count(), 7, "five layers, a start and an end: {drawn}");
+    // Every edge leads from a node to one that are there, and says the shape; nodes of a kernel have one colour.
+    let declared: Vec<&str> =
+        drawn.lines().filter(|l| !l.contains("->")).filter_map(|l| l.trim().split(' ').next()).collect();
+    for edge in drawn.lines().filter(|l| l.contains(" -> ")) {
+        let (from, to) = edge.trim().split_once(" -> ").expect("an edge");
+        let to = to.split(" [label=").next().expect("a node");
+        assert!(declared.contains(&from) && declared.contains(&to), "{edge}");
+    }
+    assert!(drawn.contains("[label=\"[B, T, 64]\"]"), "{drawn}");
+    let mut colours: BTreeMap<&str, &str> = BTreeMap::new();
+    for node in drawn.lines().filter(|l| l.contains("tooltip=")) {
+        let (rest, kernel) = node.split_once(", tooltip=").expect("a kernel");
+        let colour = rest.split_once("fillcolor=").expect("a colour").1;
+        assert_eq!(*colours.entry(kernel).or_insert(colour), colour, "{node}");
+    }
+    assert!(colours.len() > 10 && colours.values().collect::<BTreeSet<_>>().len() == colours.len(), "{colours:?}");
+    let layer = inspect(&["--graph", "--dot", "--layer", "1", "--entry", "decode"]);
+    assert!(layer.contains("label=\"layers 1\"") && !layer.contains("label=\"layers 0\""), "{layer}");
+    assert!(layer.contains("[B, 1, 64]"), "{layer}");
+    place
+        .run(&["inspect", "bundle", "--graph", "--dot", "--layer", "5"])
+        .fails(2, &["no layer 5", "the last one is 4"]);
+    place.run(&["inspect", "bundle", "--graph", "--dot", "--entry", "x"]).fails(2, &["no entry `x`", "decode"]);
+    place.run(&["inspect", "bundle", "--dot"]).fails(2, &["--graph"]);
 }
 
 #[test]
