@@ -18,16 +18,16 @@ function evaluate(size, symbols) {
   return new Function(...Object.keys(scope), `return ${size}`)(...Object.values(scope));
 }
 
-/** The steps that lead to a wanted output or to a state. */
-function selectSteps(entry, program, kernels, wanted) {
+/** The dispatches of the steps that lead to a wanted output or to a state, each with the nodes of its step. */
+function selectDispatches(entry, program, kernels, wanted) {
   const key = (bind) => Object.entries(bind)[0].join(" ");
   const needed = new Set(entry.outputs.flatMap(({ name }, i) => (wanted.includes(name) ? [`output ${i}`] : [])));
   const found = [];
   for (const step of [...program.steps].reverse()) {
-    const writes = step.bind.filter((_, i) => kernels[step.kernel].writes[i]);
+    const writes = step.dispatches.flatMap(({ kernel, bind }) => bind.filter((_, i) => kernels[kernel].writes[i]));
     if (!writes.some((bind) => "state" in bind || needed.has(key(bind)))) continue;
-    for (const bind of step.bind) needed.add(key(bind));
-    found.unshift(step);
+    for (const bind of step.dispatches.flatMap(({ bind }) => bind)) needed.add(key(bind));
+    found.unshift(...step.dispatches.map((dispatch) => ({ ...dispatch, nodes: step.nodes })));
   }
   return found;
 }
@@ -50,7 +50,7 @@ export async function loadEntry(base, { entry: name, symbols: given, module: fil
   const symbols = { ...given, ...entry.bind };
   const missing = manifest.symbols.filter((symbol) => symbols[symbol.name] === undefined);
   if (missing.length) throw new Error(`expected values of ${missing.map((symbol) => symbol.name).join(", ")}`);
-  const steps = selectSteps(entry, programs[name], kernels, wanted ?? entry.outputs.map((output) => output.name));
+  const steps = selectDispatches(entry, programs[name], kernels, wanted ?? entry.outputs.map((output) => output.name));
   const count = (shape) => shape.reduce((all, size) => all * evaluate(size, symbols), 1);
   const bytes = {
     slot: programs[name].slots.map((size) => evaluate(size, symbols)),
