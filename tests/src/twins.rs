@@ -7,6 +7,7 @@ use std::sync::Arc;
 use gristmill_bundle::{Bundle, Manifest};
 use gristmill_compiler::reference::ReferenceBackend;
 use gristmill_compiler::{CompileOptions, Quiet, compile};
+use gristmill_graph::QuantSpec;
 use gristmill_runtime::blocking::run_tensors;
 use gristmill_runtime::tensors::TensorRun;
 use gristmill_runtime::{Backend, Tensor};
@@ -70,7 +71,7 @@ impl Twins {
         let devices = devices::open(&first)?;
         let reference = ReferenceBackend::open(second).map_err(|e| e.to_string())?;
         let rounded = ReferenceBackend::open(third).map_err(|e| e.to_string())?.rounding_activations();
-        let quantized = manifest.tensors.iter().any(|t| t.precision.starts_with('q'));
+        let quantized = manifest.tensors.iter().any(|t| t.precision.parse::<QuantSpec>().is_ok());
         Ok(Twins { manifest, devices, reference, rounded: quantized.then_some(rounded) })
     }
 
