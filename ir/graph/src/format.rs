@@ -348,7 +348,7 @@ impl FromStr for QuantSpec {
     }
 }
 
-/// The names of all formats, without suffixes: `q8, q4, q3, q2`.
+/// The names of all formats, without suffixes: `q8, q6, ..`.
 pub fn names() -> String {
     FORMATS.iter().filter(|f| f.suffix.is_none()).map(|f| f.name).collect::<Vec<_>>().join(", ")
 }
