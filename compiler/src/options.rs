@@ -16,6 +16,9 @@ pub enum KvPrecision {
     F16,
 }
 
+/// What [`CompileOptions::precision`] says if the architecture shall choose.
+pub const DEFAULT_PRECISION: &str = "default";
+
 /// Options of [`crate::compile()`]. The bundle is a pure function of the model directory and these.
 #[derive(Clone, Debug)]
 pub struct CompileOptions {
@@ -69,7 +72,7 @@ impl Default for CompileOptions {
     fn default() -> Self {
         CompileOptions {
             arch: None,
-            precision: crate::precision::DEFAULT.into(),
+            precision: DEFAULT_PRECISION.into(),
             group: None,
             asymmetric: false,
             kv: KvPrecision::F32,

@@ -5,15 +5,12 @@ use gristmill_graph::{Model, Precision, QuantSpec, precision_names};
 
 use crate::error::CompileError;
 use crate::library;
-use crate::options::CompileOptions;
+use crate::options::{CompileOptions, DEFAULT_PRECISION};
 use crate::prepare::WeightUse;
-
-/// What [`CompileOptions::precision`] says if the architecture shall choose.
-pub const DEFAULT: &str = "default";
 
 /// The policy that counts: what was asked for, or what the architecture takes by default.
 fn policy_name<'a>(options: &'a CompileOptions, model: &'a Model) -> &'a str {
-    if options.precision == DEFAULT { &model.precision } else { &options.precision }
+    if options.precision == DEFAULT_PRECISION { &model.precision } else { &options.precision }
 }
 
 /// A policy, shaped by the options.

@@ -3,6 +3,7 @@
 mod cache;
 mod environment;
 mod name;
+mod remedy;
 
 #[cfg(feature = "download")]
 mod blobs;
@@ -22,6 +23,8 @@ mod server;
 mod token;
 #[cfg(feature = "download")]
 mod transfer;
+#[cfg(feature = "download")]
+mod trouble;
 
 use std::path::{Path, PathBuf};
 
@@ -66,7 +69,7 @@ pub(crate) fn locate(model: &Path, revision: Option<&str>) -> Outcome<PathBuf> {
 /// The revision as the server has it now; without one, as the cache has it.
 #[cfg(feature = "download")]
 fn newest(repository: &Repository<'_>) -> Outcome<Snapshot> {
-    use refusal::Trouble;
+    use trouble::Trouble;
 
     if environment::offline().is_some() {
         return repository.find();
@@ -94,20 +97,6 @@ fn newest(repository: &Repository<'_>) -> Outcome<Snapshot> {
 #[cfg(not(feature = "download"))]
 fn newest(repository: &Repository<'_>) -> Outcome<Snapshot> {
     repository.find()
-}
-
-/// What to do about a model that is not in the cache.
-fn remedy(name: &Name<'_>) -> String {
-    let revision = name.revision.map_or(String::new(), |revision| format!(" --revision {revision}"));
-    let file = name.file.map_or(String::new(), |file| format!(" {file}"));
-    let by_hand = format!("download it with `hf download {name}{file}{revision}`");
-    match environment::offline() {
-        _ if cfg!(not(feature = "download")) => {
-            format!("{by_hand}, or build gristmill with its feature `download`, which does that itself")
-        }
-        Some(variable) => format!("{by_hand}, or unset {variable}, so that gristmill downloads it"),
-        None => format!("{by_hand}, or with this command when the server can be reached"),
-    }
 }
 
 /// The only GGUF model in a directory that is no model directory; else `path` as it is.

@@ -6,20 +6,14 @@ mod kernels;
 mod memory;
 mod overview;
 mod rewrites;
+mod view;
 mod weights;
 
 use gristmill_bundle::{Bundle, Manifest, Programs};
-use serde_json::Value;
 
 use crate::args::InspectArgs;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::{emit, emit_json};
-
-/// What a view gives: text for people and the same as JSON.
-struct View {
-    text: String,
-    json: Value,
-}
 
 /// Opens the bundle and prints what was asked for.
 pub(crate) fn inspect(args: &InspectArgs) -> Outcome {

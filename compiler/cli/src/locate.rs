@@ -16,7 +16,7 @@ use crate::failure::{Failure, Outcome};
 use crate::hub;
 
 /// What `compile` makes of weights when nothing is said: what the architecture takes by default.
-pub(crate) const COMPACT: &str = gristmill_compiler::precision::DEFAULT;
+pub(crate) const COMPACT: &str = gristmill_compiler::options::DEFAULT_PRECISION;
 /// What tensor mode and `verify` compile a model directory to when nothing is said: values as exact as stored.
 pub(crate) const EXACT: &str = "f32";
 

@@ -4,6 +4,7 @@ mod draw;
 pub(crate) mod files;
 mod film;
 mod font;
+mod labels;
 mod picture;
 mod prompt;
 pub(crate) mod recording;

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use gristmill_graph::text::{Conversion, Converted, Diagnostics, Library, Stored as Order, TensorRule};
 use serde_json::{Map, Value as Json, json};
 
+use super::file::Gguf;
+use super::header::Tensor;
 use super::kinds::READ;
+use super::tokenizer;
 use super::value::{Value, nest};
-use super::{Gguf, Tensor, tokenizer};
 use crate::error::CompileError;
 use crate::hf::files::Files;
 use crate::weights::checkpoint::Stored;

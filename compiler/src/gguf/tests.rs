@@ -8,7 +8,8 @@ use safetensors::SafeTensors;
 use serde_json::json;
 use tempfile::NamedTempFile;
 
-use super::{Gguf, Value, name, parts};
+use super::value::Value;
+use super::{Gguf, name, parts};
 use crate::error::CompileError;
 use crate::hf::dir::ModelDir;
 

@@ -4,30 +4,23 @@
 
 mod bpe;
 
-mod table;
+mod entries;
 
-use std::collections::HashMap;
+mod table;
 
 use gristmill_graph::text::MergeOrder;
 use serde_json::{Map, Value as Json, json};
 
+use self::entries::Entries;
 use self::table::{Method, Table};
-use super::Gguf;
+use super::file::Gguf;
 use super::value::Value;
 use crate::error::CompileError;
 use crate::weights::error::shown;
 
-/// The name of the tokenizer.
-pub(crate) const MODEL: &str = "tokenizer.ggml.model";
+pub(crate) use self::entries::MODEL;
+
 const TEMPLATE: &str = "tokenizer.chat_template";
-
-/// Bytes of the longest token; real ones have up to a few hundred.
-const LONGEST: usize = 1 << 10;
-
-/// What tokens are, by the numbers that llama.cpp gives to kinds of tokens.
-const UNKNOWN: u64 = 2;
-const CONTROL: u64 = 3;
-const USER_DEFINED: u64 = 4;
 
 /// The files of a tokenizer.
 pub(super) struct Made {
@@ -37,16 +30,6 @@ pub(super) struct Made {
     pub(super) config: Json,
     /// What may not be as the model's author meant it.
     pub(super) warnings: Vec<String>,
-}
-
-/// The tokenizer entries of a file.
-struct Entries<'a> {
-    gguf: &'a Gguf,
-    /// Texts by id.
-    tokens: Vec<&'a str>,
-    ids: HashMap<&'a str, u32>,
-    /// Kinds by id; all of them 0 if the file does not say.
-    kinds: Vec<u64>,
 }
 
 /// Makes the files.
@@ -82,131 +65,6 @@ pub(super) fn make(gguf: &Gguf, order: MergeOrder) -> Result<Made, CompileError>
         all.extend(around);
     }
     Ok(Made { tokenizer, config: special.config(&entries), warnings })
-}
-
-impl<'a> Entries<'a> {
-    fn read(gguf: &'a Gguf) -> Result<Self, CompileError> {
-        let mut entries = Entries { gguf, tokens: Vec::new(), ids: HashMap::new(), kinds: Vec::new() };
-        entries.tokens = entries
-            .texts("tokens")?
-            .ok_or_else(|| entries.fault(format!("has metadata `{MODEL}`, but no `tokenizer.ggml.tokens`")))?;
-        for (id, token) in entries.tokens.iter().enumerate() {
-            if token.len() > LONGEST {
-                return Err(entries.fault(format!("token {id} has {} bytes; at most {LONGEST} are read", token.len())));
-            }
-            if let Some(other) = entries.ids.insert(token, id as u32) {
-                return Err(entries.fault(format!("tokens {other} and {id} are both `{}`", shown(token))));
-            }
-        }
-        let kinds = entries.numbers("token_type", Value::as_u64)?;
-        entries.kinds = kinds.unwrap_or_else(|| vec![0; entries.tokens.len()]);
-        Ok(entries)
-    }
-
-    fn get(&self, key: &str) -> Option<&'a Value> {
-        self.gguf.metadata.get(&format!("tokenizer.ggml.{key}"))
-    }
-
-    fn text(&self, key: &str) -> Option<&'a str> {
-        self.get(key)?.as_text()
-    }
-
-    fn truth(&self, key: &str) -> Option<bool> {
-        self.get(key)?.as_bool()
-    }
-
-    fn fault(&self, message: impl std::fmt::Display) -> CompileError {
-        CompileError::Config(format!("{}: {message}", self.gguf.path.display()))
-    }
-
-    /// A list of texts.
-    fn texts(&self, key: &str) -> Result<Option<Vec<&'a str>>, CompileError> {
-        let Some(value) = self.get(key) else { return Ok(None) };
-        let texts = value.as_list().and_then(|all| all.iter().map(Value::as_text).collect());
-        texts.map(Some).ok_or_else(|| self.fault(format!("metadata `tokenizer.ggml.{key}` is no list of texts")))
-    }
-
-    /// A list with a number for each token.
-    fn numbers<T>(&self, key: &str, number: fn(&Value) -> Option<T>) -> Result<Option<Vec<T>>, CompileError> {
-        let Some(value) = self.get(key) else { return Ok(None) };
-        let numbers = value.as_list().and_then(|all| all.iter().map(number).collect::<Option<Vec<T>>>());
-        match numbers.filter(|all| all.len() == self.tokens.len()) {
-            Some(all) => Ok(Some(all)),
-            None => {
-                let n = self.tokens.len();
-                Err(self
-                    .fault(format!("metadata `tokenizer.ggml.{key}` is no list of {n} numbers, one for each token")))
-            }
-        }
-    }
-
-    /// The id that a key gives; it has to be one of a token.
-    fn id(&self, key: &str) -> Result<Option<u32>, CompileError> {
-        let Some(value) = self.get(key) else { return Ok(None) };
-        match value.as_u64().filter(|id| *id < self.tokens.len() as u64) {
-            Some(id) => Ok(Some(id as u32)),
-            None => {
-                let n = self.tokens.len();
-                Err(self.fault(format!("metadata `tokenizer.ggml.{key}` is none of the {n} tokens")))
-            }
-        }
-    }
-
-    /// How text is split into words.
-    fn pre<'t>(&self, table: &'t Table, warnings: &mut Vec<String>) -> Result<&'t table::Pre, CompileError> {
-        const KEY: &str = "tokenizer.ggml.pre";
-        let name = self.text("pre").unwrap_or(table::UNSTATED);
-        let Some(pre) = table.pre.iter().find(|pre| pre.names.iter().any(|n| n == name)) else {
-            let known: Vec<&str> = table.pre.iter().flat_map(|pre| pre.names.iter().map(String::as_str)).collect();
-            let remedy = "give the model as a Hugging Face model directory";
-            let name = shown(name);
-            return Err(self.fault(format!("metadata `{KEY}` is `{name}`; {} are read; {remedy}", known.join(", "))));
-        };
-        if name == table::UNSTATED {
-            warnings.push(format!(
-                "{}: metadata `{KEY}` does not say how text is split; words, numbers and signs are taken",
-                self.gguf.path.display()
-            ));
-        }
-        Ok(pre)
-    }
-
-    /// Refuses what would change texts and is not read.
-    fn refuse_settings(&self) -> Result<(), CompileError> {
-        let cleans = self.truth("remove_extra_whitespaces") == Some(true);
-        let maps = self.get("precompiled_charsmap").and_then(Value::as_list).is_some_and(|all| !all.is_empty());
-        let found = [("remove_extra_whitespaces", cleans), ("precompiled_charsmap", maps)];
-        match found.iter().find(|(_, is_set)| *is_set) {
-            Some((key, _)) => {
-                Err(self.fault(format!("metadata `tokenizer.ggml.{key}` is not read for this tokenizer")))
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Tokens that are found in a text before anything else.
-    fn added(&self, method: Method) -> Vec<Json> {
-        let is_added = |id: usize| match self.kinds[id] {
-            UNKNOWN | CONTROL => true,
-            // Runs of spaces are made from single ones.
-            USER_DEFINED => method == Method::Bytes || !is_spaces(self.tokens[id]),
-            _ => false,
-        };
-        let added = (0..self.tokens.len()).filter(|id| is_added(*id));
-        added
-            .map(|id| {
-                json!({
-                    "id": id, "content": self.tokens[id], "special": self.kinds[id] != USER_DEFINED,
-                    "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
-                })
-            })
-            .collect()
-    }
-}
-
-/// Several spaces and nothing else.
-fn is_spaces(token: &str) -> bool {
-    token.len() > 1 && token.bytes().all(|b| b == b' ')
 }
 
 /// Tokens with a meaning, and which of them stand around a text.

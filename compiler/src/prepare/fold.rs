@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use gristmill_graph::{DType, Dim, Graph, Model, Node, NodeId, Op, Region, numel};
 
-use super::{Computed, VALUE};
+use super::prepared::{Computed, VALUE};
 
 /// Numbers that are not worth going through again and again.
 const LARGE: i64 = 1 << 10;

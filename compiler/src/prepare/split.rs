@@ -8,10 +8,13 @@
 //! Every row is quantized on its own and rows are stored in tiles, so parts that begin at a tile hold the very bytes
 //! of the whole weight, and nothing changes but where they lie.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use gristmill_graph::quant::{TILE, stored_bytes};
 use gristmill_graph::{Binary, DType, Dim, Graph, Literal, Model, Node, NodeId, Op, Precision, Shape, Weight, infer};
 
-use super::{Arc, BTreeMap, BTreeSet, Part, Prepared, Recipe};
+use super::prepared::{Part, Prepared, Recipe};
 use crate::error::CompileError;
 
 #[cfg(test)]

@@ -26,10 +26,8 @@ mod lanes;
 
 mod table;
 
+pub use lanes::ROWS;
 use lanes::{SHIFT, clamp, extremes, f16_above, floor, inverse, larger, nearest, smaller, whole};
-
-/// Rows that are quantized together.
-pub const ROWS: usize = 16;
 
 /// Something for each row.
 type Lanes = [f32; ROWS];

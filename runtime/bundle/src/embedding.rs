@@ -4,12 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::manifest::{Elem, EntryRole, Manifest};
-
-/// Most prompts, and the longest of them with its name in bytes.
-const MAX_PROMPTS: usize = 10_000;
-const MAX_PROMPT: usize = 1 << 20;
-
 /// Settings of the entry that embeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,7 +16,7 @@ pub struct Embedding {
     /// The name of the prompt that is used if the caller names none; without it there is none then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_prompt: Option<String>,
-    /// Index in [`Manifest::inputs`] of a mask, i32 `[texts, tokens]`, that is 0 for the tokens of a prompt: they are
+    /// Index in [`crate::Manifest::inputs`] of a mask, i32 `[texts, tokens]`, that is 0 for the tokens of a prompt: they are
     /// read, but not pooled. Without it they are pooled as all others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pooling_mask: Option<u32>,
@@ -60,31 +54,5 @@ impl Similarity {
 
     fn is_cosine(&self) -> bool {
         *self == Similarity::Cosine
-    }
-}
-
-impl Manifest {
-    /// What is wrong with the settings of the entry that embeds, if anything.
-    pub(crate) fn embedding_fault(&self) -> Option<String> {
-        let embedding = self.model.embedding.as_ref()?;
-        let Some(entry) = self.entries.iter().find(|e| e.role == EntryRole::Embed) else {
-            return Some("there is no entry that embeds".to_string());
-        };
-        if embedding.max_tokens == 0 {
-            return Some("max_tokens must not be 0".to_string());
-        }
-        if embedding.prompts.len() > MAX_PROMPTS {
-            return Some(format!("{} prompts, at most {MAX_PROMPTS} are accepted", embedding.prompts.len()));
-        }
-        if embedding.prompts.iter().any(|(name, text)| name.len() + text.len() > MAX_PROMPT) {
-            return Some(format!("a prompt with its name is longer than {MAX_PROMPT} bytes"));
-        }
-        if embedding.default_prompt.as_ref().is_some_and(|name| !embedding.prompts.contains_key(name)) {
-            return Some("the default prompt is none of the prompts".to_string());
-        }
-        let index = embedding.pooling_mask?;
-        let input = self.inputs.get(index as usize).filter(|_| entry.inputs.contains(&index));
-        let fits = input.is_some_and(|i| i.elem == Elem::I32 && i.shape.len() == 2 && i.default.is_some());
-        (!fits).then(|| format!("input {index} is no mask that the entry `{}` may be given", entry.name))
     }
 }

@@ -8,6 +8,9 @@
 //! - Every index of a program is in range; nothing read-only is written, nothing is bound twice and written.
 //! - A fallback kernel binds no other buffers than its step and writes the same.
 
+mod embedding;
+mod task;
+
 use std::collections::BTreeSet;
 use std::fmt::Display;
 

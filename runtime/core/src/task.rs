@@ -1,33 +1,23 @@
 //! What a bundle is for: pictures, recordings and texts in, labels, boxes, similarities or texts out, as the tasks of its entries say.
 
-use gristmill_bundle::{Answer, Entry, FeedSource, Manifest, Task};
+use gristmill_bundle::{Answer, Entry, Manifest, Task};
 use serde::Serialize;
 
+mod entries;
 mod hear;
 mod inputs;
 mod show;
 
+pub use entries::{Kind, film_length, takes_films, takes_pictures, takes_sounds, takes_texts, tasks};
+use entries::{begin, find};
 pub use hear::{Heard, comparing_sounds, hear, hearing, spell};
+pub use inputs::Given;
 use inputs::{request, request_with};
 pub use show::{Shown, show, shown};
 
 use crate::backend::{Backend, Request, Tensor, Tensors, run, run_all};
 use crate::error::Error;
 use crate::picture::Picture;
-use crate::sound::Sound;
-
-/// What a task is given.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Given<'a> {
-    /// Pictures.
-    pub pictures: &'a [Picture],
-    /// Films: the pictures of each, in their order.
-    pub films: &'a [Vec<Picture>],
-    /// Recordings.
-    pub sounds: &'a [Sound],
-    /// Token ids of texts, with those around them that the model wants.
-    pub texts: &'a [Vec<u32>],
-}
 
 /// A class and how certain it is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -58,85 +48,6 @@ pub struct Fit {
     pub similarity: Vec<f32>,
     /// 0 to 1, per text: all together are 1.
     pub probability: Vec<f32>,
-}
-
-/// A kind of [`Answer`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// [`Answer::Classify`].
-    Classify,
-    /// [`Answer::Detect`].
-    Detect,
-    /// [`Answer::Compare`].
-    Compare,
-    /// [`Answer::Spell`] or [`Answer::Write`].
-    Transcribe,
-    /// [`Answer::Show`].
-    Generate,
-}
-
-impl Kind {
-    /// The kind of an answer.
-    pub fn of(answer: &Answer) -> Self {
-        match answer {
-            Answer::Classify { .. } => Kind::Classify,
-            Answer::Detect { .. } => Kind::Detect,
-            Answer::Compare { .. } => Kind::Compare,
-            Answer::Spell { .. } | Answer::Write { .. } => Kind::Transcribe,
-            Answer::Show { .. } => Kind::Generate,
-        }
-    }
-
-    /// `classify`, `detect`, `compare`, `transcribe`, `generate`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Classify => "classify",
-            Kind::Detect => "detect",
-            Kind::Compare => "compare",
-            Kind::Transcribe => "transcribe",
-            Kind::Generate => "generate",
-        }
-    }
-}
-
-/// Entries with their tasks, in their order.
-pub fn tasks(manifest: &Manifest) -> impl Iterator<Item = (&Entry, &Task)> {
-    manifest.entries.iter().filter_map(|e| e.task.as_ref().map(|t| (e, t)))
-}
-
-/// Whether a task takes pictures.
-pub fn takes_pictures(task: &Task) -> bool {
-    task.takes.iter().any(|f| matches!(f.source, FeedSource::Picture(_)))
-}
-
-/// Whether a task takes films.
-pub fn takes_films(task: &Task) -> bool {
-    task.takes.iter().any(|f| matches!(f.source, FeedSource::Frames(_)))
-}
-
-/// How many pictures of a film a task looks at, if it takes films.
-pub fn film_length(manifest: &Manifest, task: &Task) -> Option<usize> {
-    let feed = task.takes.iter().find(|f| matches!(f.source, FeedSource::Frames(_)))?;
-    Some(inputs::frame_count(manifest.inputs.get(feed.input as usize)?))
-}
-
-/// Whether a task takes recordings.
-pub fn takes_sounds(task: &Task) -> bool {
-    task.takes.iter().any(|f| matches!(f.source, FeedSource::Sound(_) | FeedSource::Heard(_)))
-}
-
-/// Whether a task takes texts.
-pub fn takes_texts(task: &Task) -> bool {
-    task.takes.iter().any(|f| matches!(f.source, FeedSource::Text))
-}
-
-/// The first entry whose task is of this kind.
-fn find(manifest: &Manifest, kind: Kind) -> Result<(&Entry, &Task), Error> {
-    tasks(manifest).find(|(_, t)| Kind::of(&t.gives) == kind).ok_or_else(|| {
-        let known: Vec<&str> = tasks(manifest).map(|(_, t)| Kind::of(&t.gives).name()).collect();
-        let known = if known.is_empty() { "it takes tensors only".to_string() } else { known.join(", ") };
-        Error::Unsupported(format!("this model does not {}; what it does: {known}", kind.name()))
-    })
 }
 
 /// Which classes each picture is of, or each text, for models of texts: all classes, most certain first.
@@ -222,10 +133,6 @@ pub async fn compare(backend: &mut dyn Backend, manifest: &Manifest, given: Give
         Fit { similarity: row.to_vec(), probability }
     };
     Ok(rows.chunks_exact(given.texts.len().max(1)).map(read).collect())
-}
-
-async fn begin(backend: &mut dyn Backend, manifest: &Manifest, batch: u32) -> Result<(), Error> {
-    if manifest.states.is_empty() { Ok(()) } else { backend.begin(batch, manifest.model.max_context).await }
 }
 
 /// A call for each picture or each text: they may differ in size, and need not be padded then.

@@ -14,7 +14,8 @@ use crate::text::{Callbacks, TextRun};
 
 mod window;
 
-use window::Timed;
+pub use window::Granularity;
+use window::{Decode, Timed};
 
 /// Something that is said without a break, or all of a part that marks no times.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,18 +55,6 @@ pub struct Transcribed {
     /// [`Stop::Aborted`] if the caller ended it; otherwise how the last window ended that did not end by itself.
     pub stop: Stop,
 }
-
-/// What times are asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Granularity {
-    /// When each segment begins and ends.
-    Segment,
-    /// When each word does, too.
-    Word,
-}
-
-/// Turns token ids into text without special tokens.
-type Decode<'a> = dyn Fn(&[u32]) -> Result<String, Error> + 'a;
 
 /// Gets segments.
 type Observe<'a> = Box<dyn FnMut(&Segment) + 'a>;

@@ -3,7 +3,6 @@
 use std::rc::Rc;
 
 use crate::fault::{MAX_NESTING, Res, limit};
-use crate::value::Value;
 
 /// A list of statements.
 pub(crate) type Body = Rc<[Stmt]>;
@@ -120,9 +119,19 @@ pub(crate) struct CallArgs {
     pub(crate) stars: Option<Box<Expr>>,
 }
 
+/// A value that is written in the template.
+#[derive(Debug)]
+pub(crate) enum Constant {
+    None,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Str(Rc<str>),
+}
+
 #[derive(Debug)]
 pub(crate) enum ExprKind {
-    Const(Value),
+    Const(Constant),
     Name(Rc<str>),
     Tuple(Vec<Expr>),
     List(Vec<Expr>),

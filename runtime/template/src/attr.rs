@@ -4,12 +4,14 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::clock::strftime;
+use crate::compare;
 use crate::fault::{Res, fail, limit, type_error};
 use crate::format::{self, Piece};
 use crate::interp::{Interp, check_attr};
 use crate::ops;
 use crate::repr::{quoted, to_text};
 use crate::text;
+use crate::undefined::undefined;
 use crate::value::{Args, Dict, Loop, Macro, Namespace, Object, Range, Scope, Str, Undefined, Value, View};
 
 const DICT: [&str; 11] =
@@ -110,7 +112,7 @@ impl Interp<'_> {
                     .map(|b| Value::Object(Rc::new(Object::Block(b.clone())))),
                 Object::Block(_) => None,
             },
-            Value::Undefined(why) => return ops::undefined(why),
+            Value::Undefined(why) => return undefined(why),
             Value::None | Value::Iter(_) | Value::Function(_) | Value::Method(_) => None,
         })
     }
@@ -131,7 +133,7 @@ impl Interp<'_> {
     /// What Python's `of[index]` finds.
     fn own_item(&self, of: &Value, index: &Value) -> Res<Option<Value>> {
         match (of, index.as_int()) {
-            (Value::Undefined(why), _) => ops::undefined(why),
+            (Value::Undefined(why), _) => undefined(why),
             // What cannot be a key is not found.
             (Value::Dict(dict), _) => Ok(dict.get(index).ok().flatten().cloned()),
             (Value::Object(object), _) if matches!(**object, Object::Blocks) => match index {
@@ -182,7 +184,7 @@ impl Interp<'_> {
             Value::Function(name) => self.global(name, args)?,
             Value::Macro(m) => self.call_macro(m, args)?,
             Value::Method(bound) => self.method(&bound.0, bound.1, args)?,
-            Value::Undefined(why) => return ops::undefined(why),
+            Value::Undefined(why) => return undefined(why),
             Value::Object(object) => match &**object {
                 Object::Joiner(sep, used) => {
                     args.bind("joiner", &[])?;
@@ -436,7 +438,7 @@ impl Interp<'_> {
         let within = |i: i64| if i < 0 { (i + count).max(0) } else { i.min(count) } as usize;
         let mut found = 0usize;
         for (at, item) in items.iter().enumerate().take(within(stop)).skip(within(start)) {
-            if ops::same(item, &wanted) || ops::equal(&self.budget, item, &wanted)? {
+            if compare::same(item, &wanted) || compare::equal(&self.budget, item, &wanted)? {
                 if name == "index" {
                     return Ok(at.into());
                 }
@@ -464,7 +466,7 @@ impl Interp<'_> {
             Some(old) if old.len() == args.pos.len() => {
                 let mut same = true;
                 for (a, b) in old.iter().zip(&args.pos) {
-                    same &= ops::same(a, b) || ops::equal(&self.budget, a, b)?;
+                    same &= compare::same(a, b) || compare::equal(&self.budget, a, b)?;
                 }
                 same
             }

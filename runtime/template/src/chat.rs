@@ -5,8 +5,8 @@ use std::rc::Rc;
 use crate::fault::{Error, Fault, Kind, Res};
 use crate::json;
 use crate::ops::truth;
+use crate::template::{Template, object, with_stack};
 use crate::value::{Dict, Value};
-use crate::{Template, object, with_stack};
 
 /// Stands behind the text that is to be continued, so that it is found again.
 const CONTINUE_TAG: &str = "CONTINUE_FINAL_MESSAGE_TAG ";
@@ -294,8 +294,9 @@ fn tag(messages: &mut [Value], field: &str, source: &str) -> Result<String, Erro
     let Some(text) = last.get_str(field).cloned() else {
         return wrong(format!("continue_final_message is set but the final message has no \"{field}\" to continue!"));
     };
-    let budget = crate::fault::Budget::new();
-    let equal = |name: &str| last.get_str(name).is_some_and(|v| crate::ops::equal(&budget, v, &text).unwrap_or(false));
+    let budget = crate::budget::Budget::new();
+    let equal =
+        |name: &str| last.get_str(name).is_some_and(|v| crate::compare::equal(&budget, v, &text).unwrap_or(false));
     let fields: Vec<&str> = match REASONING.contains(&field) {
         true => REASONING.into_iter().filter(|name| equal(name)).collect(),
         false => vec![field],

@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use crate::ast::{Binary, CallArgs, Compare, Expr, ExprKind};
+use crate::ast::{Binary, CallArgs, Compare, Constant, Expr, ExprKind};
+use crate::compare;
 use crate::fault::{Res, fail, type_error};
 use crate::html;
 use crate::interp::Interp;
@@ -15,7 +16,7 @@ const GLOBALS: [&str; 8] =
     ["range", "dict", "lipsum", "cycler", "joiner", "namespace", "raise_exception", "strftime_now"];
 
 fn is_negative(expr: &Expr) -> bool {
-    matches!(&expr.kind, ExprKind::Neg(inner) if matches!(inner.kind, ExprKind::Const(Value::Int(_) | Value::Float(_))))
+    matches!(&expr.kind, ExprKind::Neg(inner) if matches!(inner.kind, ExprKind::Const(Constant::Int(_) | Constant::Float(_))))
 }
 
 /// Whether Jinja knows the value before it runs.
@@ -44,7 +45,7 @@ impl Interp<'_> {
 
     fn eval_kind(&mut self, expr: &Expr, scope: &Rc<Scope>) -> Res<Value> {
         match &expr.kind {
-            ExprKind::Const(value) => Ok(value.clone()),
+            ExprKind::Const(constant) => Ok(constant.into()),
             ExprKind::Name(name) => Ok(self.lookup(name, scope)),
             ExprKind::Tuple(all) => Value::tuple(self.all(all, scope)?),
             ExprKind::List(all) => Value::list(self.all(all, scope)?),
@@ -171,12 +172,12 @@ impl Interp<'_> {
         for (op, right) in rest {
             let right = self.eval(right, scope)?;
             let holds = match op {
-                Compare::Eq => ops::equal(&self.budget, &left, &right)?,
-                Compare::Ne => !ops::equal(&self.budget, &left, &right)?,
-                Compare::Lt => ops::ordered(&self.budget, "<", &left, &right)?,
-                Compare::Le => ops::ordered(&self.budget, "<=", &left, &right)?,
-                Compare::Gt => ops::ordered(&self.budget, ">", &left, &right)?,
-                Compare::Ge => ops::ordered(&self.budget, ">=", &left, &right)?,
+                Compare::Eq => compare::equal(&self.budget, &left, &right)?,
+                Compare::Ne => !compare::equal(&self.budget, &left, &right)?,
+                Compare::Lt => compare::ordered(&self.budget, "<", &left, &right)?,
+                Compare::Le => compare::ordered(&self.budget, "<=", &left, &right)?,
+                Compare::Gt => compare::ordered(&self.budget, ">", &left, &right)?,
+                Compare::Ge => compare::ordered(&self.budget, ">=", &left, &right)?,
                 Compare::In => self.contains(&right, &left)?,
                 Compare::NotIn => !self.contains(&right, &left)?,
             };
@@ -194,7 +195,7 @@ impl Interp<'_> {
             return ops::contains(&self.budget, container, item);
         }
         while let Some(next) = self.first(container)? {
-            if ops::same(&next, item) || ops::equal(&self.budget, &next, item)? {
+            if compare::same(&next, item) || compare::equal(&self.budget, &next, item)? {
                 return Ok(true);
             }
         }

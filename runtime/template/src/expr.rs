@@ -2,11 +2,10 @@
 
 use std::rc::Rc;
 
-use crate::ast::{Binary, CallArgs, Compare, Expr, ExprKind};
+use crate::ast::{Binary, CallArgs, Compare, Constant, Expr, ExprKind};
 use crate::fault::Res;
 use crate::lexer::Token;
 use crate::parser::{Parser, describe};
-use crate::value::Value;
 use crate::{filters, tests};
 
 impl Parser {
@@ -143,9 +142,9 @@ impl Parser {
             Token::Name(name) => {
                 self.next();
                 match &*name {
-                    "true" | "True" => ExprKind::Const(Value::Bool(true)),
-                    "false" | "False" => ExprKind::Const(Value::Bool(false)),
-                    "none" | "None" => ExprKind::Const(Value::None),
+                    "true" | "True" => ExprKind::Const(Constant::Bool(true)),
+                    "false" | "False" => ExprKind::Const(Constant::Bool(false)),
+                    "none" | "None" => ExprKind::Const(Constant::None),
                     _ => {
                         if let Some(special) = self.macros.last_mut() {
                             special.caller |= *name == *"caller";
@@ -163,15 +162,15 @@ impl Parser {
                     text = [&*text, &**more].concat().into();
                     self.next();
                 }
-                ExprKind::Const(Value::str(text))
+                ExprKind::Const(Constant::Str(text))
             }
             Token::Int(i) => {
                 self.next();
-                ExprKind::Const(Value::Int(i))
+                ExprKind::Const(Constant::Int(i))
             }
             Token::Float(x) => {
                 self.next();
-                ExprKind::Const(Value::Float(x))
+                ExprKind::Const(Constant::Float(x))
             }
             Token::Op("(") => {
                 self.next();
@@ -257,7 +256,7 @@ impl Parser {
                     match self.next() {
                         Token::Name(name) => Expr::new(line, ExprKind::Attr(Box::new(expr), name))?,
                         Token::Int(i) => {
-                            let index = Expr::new(line, ExprKind::Const(Value::Int(i)))?;
+                            let index = Expr::new(line, ExprKind::Const(Constant::Int(i)))?;
                             Expr::new(line, ExprKind::Item(Box::new(expr), Box::new(index)))?
                         }
                         _ => return self.fail_at(line, "expected name or number"),

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use crate::ast::Binary;
-use crate::fault::{Budget, Res, fail, type_error};
+use crate::budget::Budget;
+use crate::compare;
+use crate::fault::{Res, fail, type_error};
 use crate::html;
 use crate::interp::Interp;
 use crate::json;
@@ -13,6 +15,7 @@ use crate::ops;
 use crate::platform;
 use crate::repr::to_text;
 use crate::text;
+use crate::undefined::undefined;
 use crate::value::{Args, Dict, Iter, Seq, Str, Value, View};
 
 mod pretty;
@@ -417,7 +420,7 @@ impl Interp<'_> {
                 (paths, reverse, default) = (vec![vec![Value::Int(by)]], flag(args.take(2)), None);
                 items = match value {
                     Value::Dict(dict) => ops::items(&self.budget, &Value::View(View::Items, dict.clone()))?,
-                    Value::Undefined(why) => return ops::undefined(why),
+                    Value::Undefined(why) => return undefined(why),
                     other => return fail(format!("'{}' object has no attribute 'items'", other.type_name())),
                 };
             }
@@ -440,15 +443,15 @@ impl Interp<'_> {
             keyed.push((key, item));
         }
         let budget = &self.budget;
-        let less = |a: &(Value, Value), b: &(Value, Value)| ops::less(budget, &a.0, &b.0);
-        let sorted = ops::sort(budget, keyed, reverse, less)?;
+        let less = |a: &(Value, Value), b: &(Value, Value)| compare::less(budget, &a.0, &b.0);
+        let sorted = compare::sort(budget, keyed, reverse, less)?;
         if name != "groupby" {
             return Value::list(sorted.into_iter().map(|(_, item)| item).collect());
         }
         let mut groups: Vec<(Value, Vec<Value>)> = Vec::new();
         for (key, item) in sorted {
             match groups.last_mut() {
-                Some((last, group)) if ops::equal(&self.budget, last, &key)? => group.push(item),
+                Some((last, group)) if compare::equal(&self.budget, last, &key)? => group.push(item),
                 _ => groups.push((key, vec![item])),
             }
         }
@@ -470,7 +473,7 @@ impl Interp<'_> {
             let key = self.get(item.clone(), &path, None)?;
             let key = folded(&self.budget, key, case)?;
             match &best {
-                Some((old, _)) if !ops::ordered(&self.budget, sign, &key, old)? => {}
+                Some((old, _)) if !compare::ordered(&self.budget, sign, &key, old)? => {}
                 _ => best = Some((key, item)),
             }
         }
@@ -479,7 +482,7 @@ impl Interp<'_> {
 
     fn number_filter(&mut self, name: &str, value: Value, args: Args) -> Res<Value> {
         if let Value::Undefined(why) = &value {
-            return ops::undefined(why);
+            return undefined(why);
         }
         match name {
             "abs" => {
@@ -618,7 +621,7 @@ impl Interp<'_> {
     fn need_text(&self, value: &Value, name: &str) -> Res<Str> {
         match value {
             Value::Str(s) => Ok(s.clone()),
-            Value::Undefined(why) => ops::undefined(why),
+            Value::Undefined(why) => undefined(why),
             other => type_error(&format!("the filter `{name}` wants a text, not '{}'", other.type_name())),
         }
     }

@@ -3,7 +3,8 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
-use crate::fault::{Budget, Res, fail, type_error};
+use crate::budget::Budget;
+use crate::fault::{Res, fail, type_error};
 use crate::html;
 use crate::number::{Spec, float_digits, int_digits};
 use crate::repr::{repr, to_text};

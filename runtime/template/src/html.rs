@@ -1,6 +1,7 @@
 //! Texts that are safe for HTML.
 
-use crate::fault::{Budget, Res};
+use crate::budget::Budget;
+use crate::fault::Res;
 use crate::value::Str;
 
 /// What `escape` writes of a text, which may be safe already.

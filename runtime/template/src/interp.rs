@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::ast::{self, Block, Expr, ExprKind, For, Stmt, StmtKind, Target};
-use crate::fault::{Budget, MAX_DEPTH, MAX_TEXT, Res, fail, limit, type_error};
+use crate::budget::Budget;
+use crate::fault::{MAX_DEPTH, MAX_TEXT, Res, fail, limit, type_error};
 use crate::html;
 use crate::ops;
 use crate::repr::to_text;

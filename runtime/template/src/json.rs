@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
-use crate::fault::{Budget, MAX_NESTING, Res, fail, limit, type_error};
+use crate::budget::Budget;
+use crate::compare;
+use crate::fault::{MAX_NESTING, Res, fail, limit, type_error};
 use crate::number::{float_repr, parse_float};
-use crate::ops;
 use crate::value::{Dict, Value};
 
 /// Reads a JSON text, in which NaN and Infinity are numbers, too.
@@ -250,7 +251,7 @@ impl Writer<'_> {
     fn dict(&mut self, dict: &Rc<Dict>, depth: usize) -> Res<()> {
         let mut entries: Vec<(Value, Value)> = dict.entries.clone();
         if self.style.sort_keys {
-            entries = ops::sort(self.budget, entries, false, |a, b| ops::less(self.budget, &a.0, &b.0))?;
+            entries = compare::sort(self.budget, entries, false, |a, b| compare::less(self.budget, &a.0, &b.0))?;
         }
         self.out.push('{');
         for (at, (key, value)) in entries.iter().enumerate() {

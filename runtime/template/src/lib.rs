@@ -9,8 +9,10 @@
 
 mod ast;
 mod attr;
+mod budget;
 mod chat;
 mod clock;
+mod compare;
 mod eval;
 mod expr;
 mod fault;
@@ -26,44 +28,18 @@ mod ops;
 mod parser;
 mod platform;
 mod repr;
+mod template;
 mod tests;
 mod text;
+mod undefined;
 mod unicode;
 mod value;
-
-use std::rc::Rc;
 
 pub use chat::{Content, check, content_of, render_chat};
 pub use fault::{Error, Kind, MAX_BYTES, MAX_NESTING, MAX_STEPS, MAX_TEXT};
 pub use file::{ChatFile, NamedTemplate};
 
-use fault::Res;
-use interp::Interp;
-use value::Value;
-
-/// A parsed template.
-struct Template {
-    file: String,
-    body: ast::Body,
-    blocks: Vec<Rc<ast::Block>>,
-}
-
-impl Template {
-    fn parse(file: &str, source: &str) -> Result<Self, Error> {
-        let (body, blocks) = parser::parse(source).map_err(|fault| fault.at(file, 0))?;
-        Ok(Template { file: file.to_string(), body, blocks })
-    }
-
-    fn render(&self, variables: Vec<(Rc<str>, Value)>, now: i64) -> Result<String, Error> {
-        let mut interp = Interp::new(&self.blocks, variables, now);
-        let root = interp.root.clone();
-        interp.scopes.push(root.clone());
-        match interp.body(&self.body, &root) {
-            Ok(_) => Ok(std::mem::take(&mut interp.out)),
-            Err(fault) => Err(fault.at(&self.file, interp.line)),
-        }
-    }
-}
+use template::{Template, object, with_stack};
 
 /// Renders a template with variables from a JSON object. `now` is the time in seconds since 1970, UTC.
 ///
@@ -76,42 +52,13 @@ pub fn render(file: &str, source: &str, variables: &str, now: i64) -> Result<Str
     })
 }
 
-/// The entries of a JSON object.
-fn object(text: &str) -> Res<Vec<(Rc<str>, Value)>> {
-    let Value::Dict(dict) = json::parse(text)? else { return fault::fail("JSON: not an object") };
-    let name = |key: &Value| match key {
-        Value::Str(s) => s.text.clone(),
-        _ => "".into(),
-    };
-    Ok(dict.entries.iter().map(|(k, v)| (name(k), v.clone())).collect())
-}
-
-/// Runs on a stack that is large enough for the deepest template: that of a caller may be small.
-#[cfg(not(target_family = "wasm"))]
-fn with_stack<T: Send>(work: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
-    const STACK: usize = 64 << 20;
-    let failed = |message: String| Error { kind: Kind::Limit, file: String::new(), line: 0, message };
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("chat template".into()).stack_size(STACK);
-        let thread =
-            thread.spawn_scoped(scope, work).map_err(|e| failed(format!("no thread for the template: {e}")))?;
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
-}
-
-/// A page has one stack; what exceeds it is an error of WebAssembly, which the page reports.
-#[cfg(target_family = "wasm")]
-fn with_stack<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    work()
-}
-
 #[cfg(test)]
 mod held {
     //! Texts of `apply_chat_template`, which the page is held to, too; and the limits.
 
     use super::*;
-    use crate::fault::Budget;
-    use crate::value::Dict;
+    use crate::budget::Budget;
+    use crate::value::{Dict, Value};
 
     fn entry<'a>(dict: &'a Dict, key: &str) -> &'a Value {
         dict.get_str(key).unwrap_or_else(|| panic!("no {key}"))

@@ -1,6 +1,7 @@
 //! Numbers as Python writes and reads them.
 
-use crate::fault::{Budget, Res, fail, limit};
+use crate::budget::Budget;
+use crate::fault::{Res, fail, limit};
 use crate::platform;
 
 /// Most digits behind a point that a template may ask for.

@@ -1,8 +1,8 @@
 //! `str()` and `repr()`.
 
-use crate::fault::{Budget, Kind, MAX_NESTING, Res, fail, limit};
+use crate::budget::Budget;
+use crate::fault::{MAX_NESTING, Res, fail, limit};
 use crate::number::float_repr;
-use crate::ops;
 use crate::unicode::is_printable;
 use crate::value::{Dict, Object, Str, Value, View};
 
@@ -18,14 +18,17 @@ pub(crate) fn to_text(budget: &Budget, value: &Value) -> Res<String> {
 /// `repr(value)`.
 pub(crate) fn repr(budget: &Budget, value: &Value) -> Res<String> {
     let mut out = String::new();
-    write(budget, &mut out, value, 0, false)?;
+    write(budget, &mut out, value, 0, None)?;
     Ok(out)
 }
 
-/// The same with the keys of dicts in order, as `pprint` has them.
-pub(crate) fn sorted(budget: &Budget, value: &Value) -> Res<String> {
+/// Gives the entries of a dict in an order of its own.
+pub(crate) type Order = fn(&Budget, &Dict) -> Res<Vec<(Value, Value)>>;
+
+/// The same with the entries of dicts in another order.
+pub(crate) fn repr_in(order: Order, budget: &Budget, value: &Value) -> Res<String> {
     let mut out = String::new();
-    write(budget, &mut out, value, 0, true)?;
+    write(budget, &mut out, value, 0, Some(order))?;
     Ok(out)
 }
 
@@ -56,25 +59,24 @@ pub(crate) fn quoted(text: &str) -> String {
     out
 }
 
-fn write(budget: &Budget, out: &mut String, value: &Value, depth: u32, sorted: bool) -> Res<()> {
+fn write(budget: &Budget, out: &mut String, value: &Value, depth: u32, order: Option<Order>) -> Res<()> {
     budget.steps(1)?;
     if depth > MAX_NESTING {
         // Namespaces may hold themselves.
         return limit("prints values nested", u64::from(MAX_NESTING), " deep");
     }
     // Of what is in objects of other types, even `pprint` shows the plain text.
-    let sorted = sorted
-        && match value {
-            Value::List(seq) | Value::Tuple(seq) => !seq.group,
-            other => matches!(other, Value::Dict(_)),
-        };
+    let order = order.filter(|_| match value {
+        Value::List(seq) | Value::Tuple(seq) => !seq.group,
+        other => matches!(other, Value::Dict(_)),
+    });
     let list = |out: &mut String, open: &str, items: &[Value], close: &str| -> Res<()> {
         out.push_str(open);
         for (at, item) in items.iter().enumerate() {
             if at > 0 {
                 out.push_str(", ");
             }
-            write(budget, out, item, depth + 1, sorted)?;
+            write(budget, out, item, depth + 1, order)?;
         }
         out.push_str(close);
         Ok(())
@@ -97,7 +99,7 @@ fn write(budget: &Budget, out: &mut String, value: &Value, depth: u32, sorted: b
         }
         Value::List(seq) => list(out, "[", &seq.items, "]")?,
         Value::Tuple(seq) => list(out, "(", &seq.items, if seq.items.len() == 1 { ",)" } else { ")" })?,
-        Value::Dict(dict) => entries(budget, out, dict, depth, sorted)?,
+        Value::Dict(dict) => entries(budget, out, dict, depth, order)?,
         Value::View(View::Keys, dict) => {
             let keys: Vec<Value> = dict.entries.iter().map(|(k, _)| k.clone()).collect();
             list(out, "dict_keys([", &keys, "])")?;
@@ -122,7 +124,7 @@ fn write(budget: &Budget, out: &mut String, value: &Value, depth: u32, sorted: b
                 out.push_str(if at > 0 { ", " } else { "" });
                 out.push_str(&quoted(name));
                 out.push_str(": ");
-                write(budget, out, value, depth + 1, false)?;
+                write(budget, out, value, depth + 1, None)?;
             }
             out.push_str("}>");
         }
@@ -140,24 +142,18 @@ fn write(budget: &Budget, out: &mut String, value: &Value, depth: u32, sorted: b
     Ok(())
 }
 
-fn entries(budget: &Budget, out: &mut String, dict: &Dict, depth: u32, sorted: bool) -> Res<()> {
-    let entries = if sorted { &in_order(budget, dict)? } else { &dict.entries };
+fn entries(budget: &Budget, out: &mut String, dict: &Dict, depth: u32, order: Option<Order>) -> Res<()> {
+    let entries = match order {
+        Some(order) => &order(budget, dict)?,
+        None => &dict.entries,
+    };
     out.push('{');
     for (at, (key, value)) in entries.iter().enumerate() {
         out.push_str(if at > 0 { ", " } else { "" });
-        write(budget, out, key, depth + 1, sorted)?;
+        write(budget, out, key, depth + 1, order)?;
         out.push_str(": ");
-        write(budget, out, value, depth + 1, sorted)?;
+        write(budget, out, value, depth + 1, order)?;
     }
     out.push('}');
     Ok(())
-}
-
-/// Entries by their keys; keys that cannot be compared are ordered by their types.
-pub(crate) fn in_order(budget: &Budget, dict: &Dict) -> Res<Vec<(Value, Value)>> {
-    let less = |a: &(Value, Value), b: &(Value, Value)| match ops::less(budget, &a.0, &b.0) {
-        Err(fault) if fault.kind == Kind::Template => Ok(a.0.type_name() < b.0.type_name()),
-        known => known,
-    };
-    ops::sort(budget, dict.entries.clone(), false, less)
 }

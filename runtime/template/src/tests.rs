@@ -1,5 +1,6 @@
 //! Tests: what follows `is`.
 
+use crate::compare;
 use crate::fault::{Res, fail, type_error};
 use crate::filters;
 use crate::interp::Interp;
@@ -71,7 +72,7 @@ impl Interp<'_> {
             "odd" | "even" | "divisibleby" => {
                 let by = if name == "divisibleby" { other } else { Value::Int(2) };
                 let rest = ops::binary(&self.budget, crate::ast::Binary::Mod, value, &by)?;
-                ops::equal(&self.budget, &rest, &Value::Int(i64::from(name == "odd")))?
+                compare::equal(&self.budget, &rest, &Value::Int(i64::from(name == "odd")))?
             }
             "defined" => !value.is_undefined(),
             "undefined" => value.is_undefined(),
@@ -102,15 +103,15 @@ impl Interp<'_> {
                 Value::Function(_) | Value::Macro(_) | Value::Method(_) | Value::Undefined(_) => true,
                 _ => false,
             },
-            "sameas" => ops::same(value, &other),
+            "sameas" => compare::same(value, &other),
             "escaped" => matches!(value, Value::Str(s) if s.safe),
             "in" => self.contains(&other, value)?,
-            "==" | "eq" | "equalto" => ops::equal(&self.budget, value, &other)?,
-            "!=" | "ne" => !ops::equal(&self.budget, value, &other)?,
-            ">" | "gt" | "greaterthan" => ops::ordered(&self.budget, ">", value, &other)?,
-            ">=" | "ge" => ops::ordered(&self.budget, ">=", value, &other)?,
-            "<" | "lt" | "lessthan" => ops::ordered(&self.budget, "<", value, &other)?,
-            _ => ops::ordered(&self.budget, "<=", value, &other)?,
+            "==" | "eq" | "equalto" => compare::equal(&self.budget, value, &other)?,
+            "!=" | "ne" => !compare::equal(&self.budget, value, &other)?,
+            ">" | "gt" | "greaterthan" => compare::ordered(&self.budget, ">", value, &other)?,
+            ">=" | "ge" => compare::ordered(&self.budget, ">=", value, &other)?,
+            "<" | "lt" | "lessthan" => compare::ordered(&self.budget, "<", value, &other)?,
+            _ => compare::ordered(&self.budget, "<=", value, &other)?,
         })
     }
 }

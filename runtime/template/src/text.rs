@@ -1,6 +1,7 @@
 //! Methods of texts.
 
-use crate::fault::{Budget, Res, fail, type_error};
+use crate::budget::Budget;
+use crate::fault::{Res, fail, type_error};
 use crate::platform::{lower, upper};
 use crate::unicode::{is_alpha, is_decimal, is_digit, is_numeric, is_printable, is_space, push_title};
 use crate::value::{Args, Dict, Str, Value};

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-use crate::ast;
+use crate::ast::{self, Constant};
 use crate::fault::{MAX_NESTING, Res, limit, type_error};
 
 /// A value. Lists and dicts never change, as the sandbox of transformers has it.
@@ -323,6 +323,14 @@ impl Value {
         }
     }
 
+    /// A number.
+    pub(crate) fn as_float(&self) -> Option<f64> {
+        match self {
+            Value::Float(x) => Some(*x),
+            other => other.as_int().map(|i| i as f64),
+        }
+    }
+
     /// An integer, or Python's complaint.
     pub(crate) fn index(&self) -> Res<i64> {
         match self.as_int() {
@@ -352,6 +360,18 @@ impl Value {
             Value::Method(rc) => Key::Object(Rc::as_ptr(rc) as usize),
             Value::Function(name) => Key::Object(name.as_ptr() as usize),
         })
+    }
+}
+
+impl From<&Constant> for Value {
+    fn from(constant: &Constant) -> Self {
+        match constant {
+            Constant::None => Value::None,
+            Constant::Bool(b) => Value::Bool(*b),
+            Constant::Int(i) => Value::Int(*i),
+            Constant::Float(x) => Value::Float(*x),
+            Constant::Str(text) => Value::str(text.clone()),
+        }
     }
 }
 
@@ -455,23 +475,6 @@ impl Range {
 
     pub(crate) fn get(&self, index: usize) -> Value {
         Value::Int(self.start + self.step * index as i64)
-    }
-}
-
-impl Undefined {
-    pub(crate) fn message(&self) -> String {
-        match self {
-            Undefined::Name(name) => [&crate::repr::quoted(name), " is undefined"].concat(),
-            Undefined::Attr(of, Value::Str(name)) => {
-                let kind = if *of == "None" { "None" } else { &[of, " object"].concat() };
-                ["'", kind, "' has no attribute ", &crate::repr::quoted(&name.text)].concat()
-            }
-            Undefined::Attr(of, element) => {
-                let kind = if *of == "None" { "None" } else { &[of, " object"].concat() };
-                [kind, " has no element ", &crate::repr::plain(element)].concat()
-            }
-            Undefined::Hint(text) | Undefined::Unsafe(text) => text.clone(),
-        }
     }
 }
 

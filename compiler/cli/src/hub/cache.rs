@@ -10,7 +10,7 @@ use gristmill_compiler::weights::index;
 
 use super::environment;
 use super::name::{MAIN, Name, is_commit};
-use super::remedy;
+use super::remedy::remedy;
 use crate::failure::{Failure, Outcome};
 
 /// How names of weight files end.

@@ -5,8 +5,9 @@ use serde_json::Value;
 
 use super::hash::Hash;
 use super::name::{MAIN, Name};
-use super::refusal::{Trouble, refusal};
+use super::refusal::refusal;
 use super::server::{Server, escaped};
+use super::trouble::Trouble;
 use crate::failure::Failure;
 
 /// A revision on the server.

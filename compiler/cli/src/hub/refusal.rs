@@ -2,23 +2,8 @@
 
 use super::name::Name;
 use super::server::{Reply, Server};
+use super::trouble::Trouble;
 use crate::failure::Failure;
-
-/// Why there is no answer that helps.
-pub(super) enum Trouble {
-    /// The server cannot be reached, or is out of order: what is in the cache will do.
-    Down(String),
-    /// The server says no.
-    Refused(Failure),
-    /// Anything else.
-    Failed(Failure),
-}
-
-impl From<Failure> for Trouble {
-    fn from(failure: Failure) -> Self {
-        Trouble::Failed(failure)
-    }
-}
 
 /// What an answer means that is no success. `what` is the model, or a file of it.
 pub(super) fn refusal(server: &Server, name: &Name<'_>, what: &str, reply: &Reply) -> Trouble {

@@ -9,8 +9,8 @@ use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
 
 use super::environment;
-use super::refusal::Trouble;
 use super::token::Token;
+use super::trouble::Trouble;
 use crate::failure::{Failure, Outcome};
 
 /// Used unless `HF_ENDPOINT` names another.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use gristmill_bundle::Bundle;
 use gristmill_graph::{Graph, Literal, Model, NodeId, Op, Region, show_shape};
 
-use super::View;
+use super::view::View;
 use crate::failure::{Failure, Outcome};
 
 /// The file in the bundle: a [`Model`] as JSON.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use gristmill_bundle::{Bundle, Kernel, Program, Programs};
 use serde_json::json;
 
-use super::View;
+use super::view::View;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Align, Table, note};
 

@@ -6,7 +6,7 @@ use gristmill_bundle::{Elem, Entry, EntryRole, Manifest, Programs, Size};
 use gristmill_compiler::profile;
 use serde_json::json;
 
-use super::View;
+use super::view::View;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Align, Table, bytes};
 

@@ -8,7 +8,8 @@ use gristmill_runtime::gpu::{Admission, DeviceInfo, Limits, admit};
 use gristmill_runtime::task::Kind;
 use serde_json::json;
 
-use super::{View, memory, weights};
+use super::view::View;
+use super::{memory, weights};
 use crate::failure::Outcome;
 use crate::output::{Align, Table, bytes, count};
 

@@ -8,7 +8,7 @@ use gristmill_compiler::compile::REWRITES_FILE;
 use gristmill_compiler::rewrite::RewriteReport;
 use serde_json::json;
 
-use super::View;
+use super::view::View;
 use crate::failure::{Failure, Outcome};
 
 /// By target, then by entry.

@@ -6,7 +6,7 @@ use gristmill_bundle::Manifest;
 use gristmill_graph::Precision;
 use serde_json::{Value, json};
 
-use super::View;
+use super::view::View;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Align, Table, bytes, count};
 

@@ -11,7 +11,7 @@ use gristmill_runtime::task::{Given, takes_films, tasks};
 use image::codecs::gif::GifDecoder;
 use image::{AnimationDecoder, ImageDecoder, Limits};
 
-use super::{files, picture, show};
+use super::{files, labels, show};
 use crate::args::RunArgs;
 use crate::backend;
 use crate::failure::{Failure, Outcome};
@@ -35,7 +35,7 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
         ));
     }
     let words = args.texts();
-    let texts = picture::texts(&bundle, words, "films")?;
+    let texts = labels::texts(&bundle, words, "films")?;
     let mut loaded = backend::load(&dir, &args.backend)?;
     let given = Given { films: &films, texts: &texts, ..Given::default() };
     let fits = blocking::compare(loaded.backend.as_mut(), loaded.bundle.manifest(), given)?;

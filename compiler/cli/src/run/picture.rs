@@ -6,11 +6,10 @@ use gristmill_bundle::{Bundle, Manifest};
 use gristmill_runtime::blocking;
 use gristmill_runtime::picture::Picture;
 use gristmill_runtime::task::{Found, Given, Kind, takes_pictures, tasks};
-use gristmill_runtime::tokenizer::Tokenizer;
 
-use super::{draw, files, prompt, show};
+use super::{draw, files, labels, prompt, show};
 use crate::args::RunArgs;
-use crate::backend::{self, Loaded};
+use crate::backend;
 use crate::failure::{Failure, Outcome};
 use crate::locate::{COMPACT, EXACT, Purpose, bundle_of, generates, locate};
 use crate::tensors::parent;
@@ -44,7 +43,7 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
         )));
     }
     let texts = match kind {
-        Kind::Compare => texts(&bundle, words, "pictures")?,
+        Kind::Compare => labels::texts(&bundle, words, "pictures")?,
         _ => Vec::new(),
     };
     if matches!(kind, Kind::Transcribe | Kind::Generate) {
@@ -80,14 +79,6 @@ fn read(paths: &[PathBuf]) -> Outcome<Vec<Picture>> {
     paths.iter().map(|path| files::read(path)).collect()
 }
 
-/// Says of which class a text is.
-pub(super) fn classify_text(args: &RunArgs, mut loaded: Loaded, text: &str, ids: Vec<u32>) -> Outcome {
-    let texts = [ids];
-    let given = Given { texts: &texts, ..Given::default() };
-    let scores = blocking::classify(loaded.backend.as_mut(), loaded.bundle.manifest(), given)?;
-    show::classes(args, &[text.to_string()], &scores)
-}
-
 /// What the model does with pictures.
 fn kind(manifest: &Manifest) -> Outcome<Kind> {
     let task = tasks(manifest).find(|(_, task)| takes_pictures(task));
@@ -97,17 +88,6 @@ fn kind(manifest: &Manifest) -> Outcome<Kind> {
              processor_config.json that says how they become tensors; call it with --prompt, or with --inputs and --outputs",
         )
     })
-}
-
-/// The token ids of texts that things are compared with.
-pub(super) fn texts(bundle: &Bundle, prompts: &[String], things: &str) -> Outcome<Vec<Vec<u32>>> {
-    if prompts.is_empty() {
-        return Err(Failure::wrong(format!(
-            "this model compares {things} with texts: give some, such as --labels \"a cat,a dog\" or several --prompt"
-        )));
-    }
-    let tokenizer = Tokenizer::from_bundle(bundle)?;
-    Ok(prompts.iter().map(|text| tokenizer.encode(text, true)).collect::<Result<_, _>>()?)
 }
 
 // ---- drawing

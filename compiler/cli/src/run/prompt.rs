@@ -40,7 +40,7 @@ pub(super) fn run(args: &RunArgs, text: &str) -> Outcome {
             Some((_, task)) if matches!(task.gives, Answer::Classify { .. }) => {
                 let ids = Tokenizer::from_bundle(&bundle)?.encode(text, true)?;
                 let loaded = backend::load(&dir, &args.backend)?;
-                super::picture::classify_text(args, loaded, text, ids)
+                super::labels::classify_text(args, loaded, text, ids)
             }
             Some((_, task)) => {
                 let (what, flag) = match task {

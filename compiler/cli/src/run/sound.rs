@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::prompt::watch_interrupt;
 use super::subtitles::Subtitles;
-use super::{picture, recording, show};
+use super::{labels, recording, show};
 use crate::args::{RunArgs, SpeechFormat, Times};
 use crate::backend::{self, Loaded};
 use crate::failure::{Exit, Failure, Outcome};
@@ -111,7 +111,7 @@ fn compare(args: &RunArgs, sounds: Vec<Sound>, rate: u32, dir: &Path, bundle: &B
         ));
     }
     let words = args.texts();
-    let texts = picture::texts(bundle, words, "recordings")?;
+    let texts = labels::texts(bundle, words, "recordings")?;
     let sounds = sounds.into_iter().map(|s| recording::at_rate(s, rate)).collect::<Outcome<Vec<_>>>()?;
     let mut loaded = backend::load(dir, &args.backend)?;
     let given = Given { sounds: &sounds, texts: &texts, ..Given::default() };

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use gristmill_graph::text::MergeOrder;
 use serde_json::{Map, Value as Json, json};
 
+use super::entries::{Entries, is_spaces};
 use super::table::{Pre, Step};
-use super::{Entries, is_spaces};
 use crate::error::CompileError;
 use crate::gguf::value::Value;
 use crate::weights::error::shown;

@@ -31,8 +31,7 @@ use super::files::Files;
 use super::json;
 use crate::error::CompileError;
 
-/// The file that a bundle carries.
-pub const FILE: &str = "tokenizer.json";
+pub use self::pieces::FILE;
 
 /// A tokenizer with everything folded in.
 #[derive(Debug)]

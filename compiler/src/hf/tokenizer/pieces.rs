@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use tokenizers::AddedToken;
 
-use super::FILE;
 use super::classes::{Class, Kind, Maker};
 use super::merges::{self, Merge};
 use super::ranks;
@@ -17,6 +16,9 @@ use crate::hf::files::Files;
 
 /// Ids are smaller.
 const MAX_IDS: u64 = 1 << 24;
+
+/// The file that a bundle carries.
+pub const FILE: &str = "tokenizer.json";
 
 /// Files that tokenizers are made of, whoever makes them.
 const VOCABULARIES: [&str; 8] = [

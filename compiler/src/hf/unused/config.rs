@@ -3,8 +3,8 @@
 use gristmill_graph::text::Usage;
 use serde_json::{Map, Value};
 
+use super::findings::{Findings, list};
 use super::known::{ConfigEntries, Verdict};
-use super::{Findings, list};
 use crate::hf::{quantized, sentence};
 use crate::weights::shown;
 

@@ -3,6 +3,7 @@
 //! architecture say that it does not matter.
 
 mod config;
+mod findings;
 mod known;
 mod tensors;
 
@@ -12,19 +13,9 @@ use serde_json::{Map, Value};
 use crate::error::CompileError;
 use crate::weights::Checkpoint;
 
+pub use findings::Findings;
+
 pub(crate) use known::{ConfigEntries, Tensors, Verdict};
-
-/// Most names of a list that are written out.
-const MAX_LISTED: usize = 8;
-
-/// Sentences about what is not read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Findings {
-    /// What may matter.
-    pub warnings: Vec<String>,
-    /// What makes the results wrong.
-    pub faults: Vec<String>,
-}
 
 /// Compares what an architecture (the name of its file) has read with what there is.
 ///
@@ -43,15 +34,6 @@ pub fn unused(
     all.warnings.extend(entries.warnings);
     all.faults.extend(entries.faults);
     Ok(all)
-}
-
-/// `a, b, c`, or the first of them and how many more there are.
-fn list(names: impl IntoIterator<Item = String>) -> String {
-    let mut names: Vec<String> = names.into_iter().collect();
-    let more = names.len().saturating_sub(MAX_LISTED);
-    names.truncate(MAX_LISTED);
-    let text = names.join(", ");
-    if more == 0 { text } else { format!("{text} and {more} more") }
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use gristmill_graph::text::Usage;
 use serde_json::{Map, Value};
 
+use super::findings::{Findings, list};
 use super::known::Tensors;
-use super::{Findings, list};
 use crate::weights::{Checkpoint, shown};
 
 /// Looks at all tensors that are not read and that nobody says may be left out.

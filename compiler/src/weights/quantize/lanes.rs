@@ -2,7 +2,8 @@
 
 use half::f16;
 
-use super::ROWS;
+/// Rows that are quantized together.
+pub const ROWS: usize = 16;
 
 /// 1.5 * 2^23: a sum with it has the other, rounded to an integer, in its low bits.
 pub(super) const SHIFT: f32 = 12_582_912.0;

@@ -3,71 +3,12 @@
 use gristmill_graph::Binary;
 use half::f16;
 
-use super::compile::{Node, Program};
-use super::memory::SharedMemory;
-use super::{Options, numeric};
-use crate::kernel::{Bit, GroupOp, Kernel, Scalar};
+use super::compile::Node;
+use super::machine::{Lanes, Machine};
+use super::numeric;
+use crate::kernel::{Bit, GroupOp, Scalar};
 
-/// The words of a value: lane by lane, in each lane thread by thread. f16 values are held as f32.
-pub(super) type Lanes = Vec<u32>;
-
-/// The state of a workgroup.
-pub(super) struct Machine<'a> {
-    pub(super) kernel: &'a Kernel,
-    program: &'a Program,
-    /// Threads.
-    pub(super) n: usize,
-    /// Extent of the innermost group axis.
-    pub(super) inner: usize,
-    subgroup: usize,
-    wide_bytes: u32,
-    pub(super) regs: Vec<Lanes>,
-    pub(super) shared: Vec<SharedMemory>,
-    pub(super) buffers: &'a mut [Vec<u32>],
-    /// Allocations to use again.
-    pool: Vec<Lanes>,
-}
-
-impl<'a> Machine<'a> {
-    pub(super) fn new(kernel: &'a Kernel, program: &'a Program, buffers: &'a mut [Vec<u32>], options: Options) -> Self {
-        let n = kernel.workgroup_size() as usize;
-        let inner = kernel.group.last().and_then(|a| a.extent.as_u32()).unwrap_or(1) as usize;
-        let mut regs = vec![Lanes::new(); kernel.vars.len()];
-        let mut stride = n;
-        for axis in &kernel.group {
-            let extent = axis.extent.as_u32().unwrap_or(1) as usize;
-            stride /= extent;
-            regs[axis.var.0 as usize] = (0..n).map(|t| (t / stride % extent) as u32).collect();
-        }
-        let shared = kernel.shared.iter().map(SharedMemory::new).collect();
-        let (subgroup, wide_bytes) = (options.subgroup_size.max(1) as usize, options.wide_bytes);
-        Machine { kernel, program, n, inner, subgroup, wide_bytes, regs, shared, buffers, pool: Vec::new() }
-    }
-
-    /// A new workgroup.
-    pub(super) fn start(&mut self) {
-        self.shared.iter_mut().for_each(SharedMemory::start);
-    }
-
-    pub(super) fn recycle(&mut self, lanes: Lanes) {
-        if lanes.capacity() > 0 {
-            self.pool.push(lanes);
-        }
-    }
-
-    fn empty(&mut self) -> Lanes {
-        let mut lanes = self.pool.pop().unwrap_or_default();
-        lanes.clear();
-        lanes
-    }
-
-    /// A value of `lanes` lanes that is 0 everywhere.
-    pub(super) fn zeros(&mut self, lanes: usize) -> Lanes {
-        let mut out = self.empty();
-        out.resize(lanes * self.n, 0);
-        out
-    }
-
+impl Machine<'_> {
     pub(super) fn eval(&mut self, node: &Node, mask: &[bool]) -> Result<Lanes, String> {
         Ok(match node {
             Node::Const(word) => {

@@ -7,8 +7,10 @@
 
 mod compile;
 mod eval;
+mod machine;
 mod memory;
 pub mod numeric;
+mod shared;
 
 use std::collections::BTreeMap;
 
@@ -16,22 +18,10 @@ use crate::caps::Caps;
 use crate::kernel::{Expr, GroupOp, Kernel};
 use crate::verify::verify;
 use compile::{Code, Program};
-use eval::{Lanes, Machine, combine, select_lanes};
+use eval::{combine, select_lanes};
+use machine::{Lanes, Machine};
 
-/// What a run may vary without changing the meaning of a correct kernel.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Threads in a subgroup.
-    pub subgroup_size: u32,
-    /// The value of [`Expr::WideBytes`].
-    pub wide_bytes: u32,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Options { subgroup_size: 32, wide_bytes: 1 }
-    }
-}
+pub use machine::Options;
 
 /// Runs all workgroups of a kernel. `buffers` are the memory regions in binding order, as 32-bit words; the sizes of
 /// the grid follow from `symbols`.

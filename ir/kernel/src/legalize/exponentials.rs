@@ -6,7 +6,7 @@
 
 use gristmill_graph::Unary;
 
-use super::functions::{Body, polynomial};
+use super::body::{Body, polynomial};
 use crate::expr::{f, i, u};
 use crate::kernel::{Expr, F32, Helper, I32, Scalar, Type};
 

@@ -6,9 +6,10 @@
 
 use gristmill_graph::{Binary, Unary};
 
+use super::body::{Body, polynomial};
 use super::exponentials;
 use crate::expr::{f, u};
-use crate::kernel::{Expr, F32, Helper, Scalar, Stmt, Type, U32, Var, VarDecl};
+use crate::kernel::{Expr, F32, Helper, Scalar, Stmt, Type, U32};
 
 /// A helper function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,36 +76,6 @@ impl Function {
     }
 }
 
-/// Writes a helper.
-pub(super) struct Body {
-    vars: Vec<VarDecl>,
-    params: usize,
-    body: Vec<Stmt>,
-}
-
-impl Body {
-    pub(super) fn new(params: &[(&str, Type)]) -> Self {
-        let vars = params.iter().map(|(name, ty)| VarDecl { name: name.to_string(), ty: *ty }).collect();
-        Body { vars, params: params.len(), body: Vec::new() }
-    }
-
-    pub(super) fn param(&self, i: u32) -> Expr {
-        Expr::Var(Var(i))
-    }
-
-    pub(super) fn let_(&mut self, name: &str, ty: Type, e: Expr) -> Expr {
-        self.vars.push(VarDecl { name: name.to_string(), ty });
-        let var = Var(self.vars.len() as u32 - 1);
-        self.body.push(Stmt::Let(var, e));
-        Expr::Var(var)
-    }
-
-    pub(super) fn finish(self, name: &str, doc: &[&str], result: Expr) -> Helper {
-        let doc = doc.iter().map(|line| line.to_string()).collect();
-        Helper { name: name.to_string(), doc, vars: self.vars, params: self.params, body: self.body, result }
-    }
-}
-
 impl Helper {
     /// Puts calls of a helper in place of the native power.
     pub(super) fn replace_powers(&mut self, power: u32) {
@@ -121,12 +92,6 @@ impl Helper {
         }
         self.result = replace(self.result.clone(), power);
     }
-}
-
-/// Horner's scheme, lowest coefficient first.
-pub(super) fn polynomial(x: &Expr, coefficients: &[f32]) -> Expr {
-    let (last, rest) = coefficients.split_last().unwrap_or((&0.0, &[]));
-    rest.iter().rev().fold(f(*last), |sum, c| sum * x + *c)
 }
 
 /// A polynomial near zero, else `1 - exp` of one. Absolute error below 2e-7.

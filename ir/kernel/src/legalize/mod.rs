@@ -8,6 +8,7 @@
 //!
 //! The result computes the same but for the roundings that the error bounds admit.
 
+mod body;
 mod composed;
 mod exponentials;
 mod functions;

@@ -157,7 +157,7 @@ pub enum Filter {
 }
 
 impl Pictures {
-    pub(super) fn fault(&self) -> Option<String> {
+    pub(crate) fn fault(&self) -> Option<String> {
         if self.steps.len() > MAX_STEPS {
             return Some(format!("{} steps for a picture, at most {MAX_STEPS} are accepted", self.steps.len()));
         }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::heap::{Block, Heap};
 use super::machine::{Machine, Setup, control};
-use super::{GUARD, device_info};
+use super::space::{ADDRESS_SPACE, GUARD, device_info};
 use crate::error::Error;
 use crate::gpu::{BufferSpec, DeviceInfo, Gpu, Reading, Usage, Work};
 
@@ -97,7 +97,7 @@ impl<M: Machine> Cpu<M> {
     /// Takes a fresh machine: grows its memory, writes the control block and starts the workers.
     pub fn new(machine: M, setup: Setup) -> Result<Self, Error> {
         let info = device_info(setup.features.clone(), setup.limit);
-        let heap = Heap::new(setup.heap_base.into(), setup.limit.min(super::ADDRESS_SPACE).saturating_sub(GUARD));
+        let heap = Heap::new(setup.heap_base.into(), setup.limit.min(ADDRESS_SPACE).saturating_sub(GUARD));
         machine.grow(setup.reserve.max(heap.high() + GUARD))?;
         let shared = Shared {
             machine,

@@ -8,19 +8,19 @@ mod device;
 mod heap;
 mod machine;
 mod plan;
+mod space;
 #[cfg(test)]
 pub(crate) mod tests;
-
-use std::collections::BTreeSet;
 
 use gristmill_bundle::{Kernel, Manifest};
 
 pub use device::{Buffer, Cpu};
 pub use machine::{Machine, Running, Setup, control};
 pub use plan::{Plan, plan};
+pub use space::{ADDRESS_SPACE, GUARD, PAGE, device_info};
 
 use crate::error::Error;
-use crate::gpu::{DeviceInfo, Limits};
+use crate::gpu::DeviceInfo;
 
 /// Name of the programs that hold WebAssembly.
 pub const PROFILE: &str = "wasm";
@@ -30,30 +30,6 @@ pub const RELAXED_SIMD: &str = "relaxed-simd";
 
 /// Feature of several workers over one shared memory. A module with it imports a shared memory, one without it does not.
 pub const THREADS: &str = "threads";
-
-/// Bytes that 32-bit addresses reach.
-pub const ADDRESS_SPACE: u64 = 1 << 32;
-
-/// Bytes of a page of linear memory.
-pub const PAGE: u64 = 65536;
-
-/// Bytes that must be mapped behind the last buffer, because kernels load whole vectors.
-pub const GUARD: u64 = 64;
-
-/// What admission must know of a machine before there is one. `limit` is the most linear memory it can have.
-pub fn device_info(features: BTreeSet<String>, limit: u64) -> DeviceInfo {
-    let most = limit.min(ADDRESS_SPACE).saturating_sub(PAGE);
-    DeviceInfo {
-        adapter: "WebAssembly".to_string(),
-        limits: Limits {
-            max_buffer_size: most,
-            max_storage_buffer_binding_size: most,
-            max_storage_buffers_per_shader_stage: u32::MAX,
-            max_compute_workgroups_per_dimension: u32::MAX,
-        },
-        features,
-    }
-}
 
 /// Fails if a bundle has no programs for [`PROFILE`].
 pub fn check_profile(manifest: &Manifest) -> Result<(), Error> {

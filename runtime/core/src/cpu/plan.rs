@@ -2,7 +2,7 @@
 
 use gristmill_bundle::{Elem, Entry, EntryRole, Manifest, Program, Programs};
 
-use super::{ADDRESS_SPACE, GUARD, PAGE};
+use super::space::{ADDRESS_SPACE, GUARD, PAGE};
 use crate::call::{Session, eval_shape, invalid};
 use crate::error::Error;
 use crate::gpu::{elements, state_bytes};

@@ -6,28 +6,10 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::adapters::{AdapterSummary, FEATURES, Options, choose, summary};
+use super::failures::{Failures, check};
 use super::readback;
 use crate::error::Error;
 use crate::gpu::{BufferSpec, DeviceInfo, Gpu, Limits, Reading, Usage, Work};
-
-/// What the device reported outside of any call.
-#[derive(Debug, Default)]
-pub(super) struct Failures {
-    lost: Option<String>,
-    first: Option<String>,
-}
-
-/// The first failure since the last call of this function, if there was one.
-pub(super) fn check(failures: &Mutex<Failures>, what: &str) -> Result<(), Error> {
-    let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(lost) = &failures.lost {
-        return Err(Error::DeviceLost(lost.clone()));
-    }
-    match failures.first.take() {
-        Some(message) => Err(Error::Device { what: what.to_string(), message }),
-        None => Ok(()),
-    }
-}
 
 /// Bytes of stack that suffice for all shaders that [`gristmill_bundle::shader_fault`] lets through.
 const SHADER_STACK: usize = 256 << 20;

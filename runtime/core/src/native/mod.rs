@@ -2,6 +2,7 @@
 
 mod adapters;
 mod device;
+mod failures;
 mod readback;
 mod wasm;
 mod weights;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::device::{Failures, check};
+use super::failures::{Failures, check};
 use crate::error::Error;
 use crate::gpu::Reading;
 

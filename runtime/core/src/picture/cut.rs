@@ -1,8 +1,8 @@
-//! Pictures that become tensors piece by piece.
+//! Pictures that become tensors, as a whole or piece by piece.
 
 use gristmill_bundle::{Filter, Pictures};
 
-use super::{Picture, fault};
+use super::pixels::{Picture, fault};
 use crate::backend::Tensor;
 use crate::error::Error;
 
@@ -10,6 +10,18 @@ use crate::error::Error;
 type Pieces = Result<(Tensor, [u32; 2]), Error>;
 
 impl Picture {
+    /// The numbers of all pixels, channel by channel: f32 `[1, 3, height, width]`.
+    pub(super) fn tensor(&self, how: &Pictures) -> Tensor {
+        let (pixels, mut values) = (self.width * self.height, Vec::new());
+        values.reserve_exact(3 * pixels);
+        for (channel, (mean, std)) in how.mean.iter().zip(&how.std).enumerate() {
+            // A byte has few values: this is what each of them becomes.
+            let table: Vec<f32> = (0..256).map(|byte| ((f64::from(byte) * how.factor) as f32 - mean) / std).collect();
+            values.extend(self.rgb.iter().skip(channel).step_by(3).map(|byte| table[usize::from(*byte)]));
+        }
+        Tensor::f32([1, 3, self.height, self.width], values)
+    }
+
     /// Squares row by row, and in front of them the picture as it was given, at their size: f32 `[1, 1 + squares, 3, side,
     /// side]`.
     pub(super) fn tiles(&self, given: &Picture, side: usize, filter: Filter, how: &Pictures) -> Pieces {

@@ -2,7 +2,7 @@
 
 use gristmill_bundle::Resized;
 
-use super::fault;
+use super::pixels::fault;
 use crate::error::Error;
 
 /// A picture that is more times as long as wide becomes no multiple: `smart_resize` refuses it.

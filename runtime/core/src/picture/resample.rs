@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 use gristmill_bundle::Filter;
 
-use super::Picture;
+use super::pixels::Picture;
 
 /// Bits behind the point of a coefficient: 32, less 8 of a byte and 2 for what sums overshoot.
 const BITS: u32 = 32 - 8 - 2;

@@ -1,4 +1,4 @@
-use gristmill_bundle::{Filter, Resized};
+use gristmill_bundle::{Filter, PictureStep, Resized};
 
 use super::*;
 

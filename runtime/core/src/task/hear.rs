@@ -2,8 +2,8 @@
 
 use gristmill_bundle::{Answer, Entry, FeedSource, Manifest, Sounds, Task};
 
-use super::inputs::stacked;
-use super::{Given, Kind, begin, find, request};
+use super::entries::{Kind, begin, find};
+use super::inputs::{Given, lengths, request, stacked};
 use crate::backend::{Backend, Request, Tensor, Tensors, run};
 use crate::choices::Start;
 use crate::error::Error;
@@ -107,11 +107,6 @@ pub(super) fn sounds(manifest: &Manifest, task: &Task) -> Result<(Sounds, usize,
     let (input, how) = feed.ok_or_else(|| Error::Unsupported("this model takes no recordings".to_string()))?;
     let (least, most) = lengths(manifest, input);
     Ok((how, least, most))
-}
-
-/// Least and most samples that an input takes.
-pub(super) fn lengths(manifest: &Manifest, input: u32) -> (usize, usize) {
-    super::inputs::limits(manifest, manifest.inputs[input as usize].shape.last())
 }
 
 /// CTC decoding: tokens as text. Of equal ones in a row one counts, and only then the blank is left out. `clean_up` takes

@@ -2,10 +2,24 @@
 
 use gristmill_bundle::{Cut, Entry, Feed, FeedSource, Input, Manifest, Pictures, Size, Task};
 
-use super::{Given, hear};
+use super::entries::frame_count;
 use crate::backend::{Request, Tensor, Tensors};
 use crate::error::Error;
 use crate::picture::{Picture, Prepared};
+use crate::sound::Sound;
+
+/// What a task is given.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Given<'a> {
+    /// Pictures.
+    pub pictures: &'a [Picture],
+    /// Films: the pictures of each, in their order.
+    pub films: &'a [Vec<Picture>],
+    /// Recordings.
+    pub sounds: &'a [Sound],
+    /// Token ids of texts, with those around them that the model wants.
+    pub texts: &'a [Vec<u32>],
+}
 
 /// One call for everything that is given.
 pub(super) fn request(manifest: &Manifest, entry: &Entry, task: &Task, given: Given<'_>) -> Result<Request, Error> {
@@ -70,7 +84,7 @@ fn tensor(manifest: &Manifest, feed: &Feed, given: Given<'_>, prepared: &[Prepar
             stacked(input, films)
         }
         FeedSource::Sound(how) => {
-            let (least, most) = hear::lengths(manifest, feed.input);
+            let (least, most) = lengths(manifest, feed.input);
             if let Some(long) = given.sounds.iter().find(|s| s.samples().len() > most) {
                 let found = format!("{} samples", long.samples().len());
                 return Err(fault(input, &format!("at most {most} samples"), &found));
@@ -117,11 +131,6 @@ fn joined(manifest: &Manifest, input: &Input, cut: Cut, prepared: &[Prepared]) -
     }
 }
 
-/// How many pictures of a film an input takes.
-pub(super) fn frame_count(input: &Input) -> usize {
-    input.shape.get(1).and_then(Size::as_int).map_or(1, |n| n as usize)
-}
-
 /// As many pictures of a film as the input takes, at even distances.
 fn frames(input: &Input, film: &[Picture], how: &Pictures) -> Result<Tensor, Error> {
     let count = frame_count(input);
@@ -161,4 +170,9 @@ pub(super) fn limits(manifest: &Manifest, size: Option<&Size>) -> (usize, usize)
 
 fn fault(input: &Input, expected: &str, found: &str) -> Error {
     Error::Input { name: input.name.clone(), expected: expected.to_string(), found: found.to_string() }
+}
+
+/// Least and most samples that an input takes.
+pub(super) fn lengths(manifest: &Manifest, input: u32) -> (usize, usize) {
+    limits(manifest, manifest.inputs[input as usize].shape.last())
 }

@@ -2,8 +2,8 @@
 
 use gristmill_bundle::{Answer, Manifest};
 
-use super::inputs::inputs;
-use super::{Given, tasks};
+use super::entries::tasks;
+use super::inputs::{Given, inputs};
 use crate::error::Error;
 use crate::generate::Prompt;
 use crate::picture::Picture;

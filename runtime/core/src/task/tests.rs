@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use gristmill_bundle::{Cut, Elem, EntryRole, Feed, Input, Output, Pictures, Size};
+use gristmill_bundle::{Cut, Elem, EntryRole, Feed, FeedSource, Input, Output, Pictures, Size};
 
 use super::*;
 use crate::backend::Pending;

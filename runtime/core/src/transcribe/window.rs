@@ -17,12 +17,23 @@ use crate::speech::segments::segments;
 use crate::speech::words::words;
 use crate::task::{Heard, hear};
 use crate::text::Callbacks;
-use crate::transcribe::{Decode, Granularity};
 
 /// The output of `prefill` with the attention weights of the heads that align: f32 `[1, heads, T, positions]`.
 const ALIGNMENT: &str = "alignment";
 /// Above this temperature, what was said is no guide to what follows: `transcribe.py` of openai/whisper.
 const WILD: f32 = 0.5;
+
+/// What times are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Granularity {
+    /// When each segment begins and ends.
+    Segment,
+    /// When each word does, too.
+    Word,
+}
+
+/// Turns token ids into text without special tokens.
+pub(super) type Decode<'a> = dyn Fn(&[u32]) -> Result<String, Error> + 'a;
 
 /// What is needed to transcribe with times, window by window.
 #[derive(Debug)]

@@ -1,7 +1,9 @@
 //! `pprint`: values over several lines if they are long, as Python's module of that name writes them.
 
-use crate::fault::{Budget, Res};
-use crate::repr::{in_order, quoted, sorted};
+use crate::budget::Budget;
+use crate::compare;
+use crate::fault::{Kind, Res};
+use crate::repr::{quoted, repr_in};
 use crate::text;
 use crate::unicode::is_space;
 use crate::value::{Dict, Str, Value};
@@ -28,7 +30,7 @@ fn width(text: &str) -> i64 {
 impl Printer<'_> {
     /// Writes a value at a column, where so many characters must follow on its last line. `top`: within nothing else.
     fn value(&mut self, value: &Value, column: i64, follow: i64, top: bool) -> Res<()> {
-        let plain = sorted(self.budget, value)?;
+        let plain = repr_in(in_order, self.budget, value)?;
         // Every level is written once more.
         self.budget.text(plain.len())?;
         if width(&plain) <= WIDTH - column - follow {
@@ -79,7 +81,7 @@ impl Printer<'_> {
                 self.out.push(',');
                 self.line(column + 1)?;
             }
-            let key = sorted(self.budget, key)?;
+            let key = repr_in(in_order, self.budget, key)?;
             self.out.push_str(&key);
             self.out.push_str(": ");
             let last = at + 1 == dict.entries.len();
@@ -139,6 +141,15 @@ impl Printer<'_> {
         }
         Ok(())
     }
+}
+
+/// Entries by their keys; keys that cannot be compared are ordered by their types.
+fn in_order(budget: &Budget, dict: &Dict) -> Res<Vec<(Value, Value)>> {
+    let less = |a: &(Value, Value), b: &(Value, Value)| match compare::less(budget, &a.0, &b.0) {
+        Err(fault) if fault.kind == Kind::Template => Ok(a.0.type_name() < b.0.type_name()),
+        known => known,
+    };
+    compare::sort(budget, dict.entries.clone(), false, less)
 }
 
 /// The first word of a text, with the space behind it.

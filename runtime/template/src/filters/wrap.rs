@@ -1,6 +1,7 @@
 //! `wordwrap`: lines of a limited length, as Python's module `textwrap` makes them.
 
-use crate::fault::{Budget, Res, fail};
+use crate::budget::Budget;
+use crate::fault::{Res, fail};
 use crate::ops;
 use crate::text;
 use crate::unicode::{is_alpha, is_decimal, is_numeric, is_space};

@@ -5,8 +5,9 @@ use std::fmt;
 use std::future::ready;
 use std::time::Duration;
 
-use wasmtime::{Extern, Instance, MemoryType, SharedMemory, Store, Trap, TypedFunc, Val, WasmBacktrace};
+use wasmtime::{MemoryType, SharedMemory, Store, TypedFunc, Val};
 
+use super::instance::{Instantiated, instantiate, trap_text};
 use super::memory::{Memory, Shared};
 use super::module::{Compiled, fault};
 use super::watch::{Stopper, Watch};
@@ -16,9 +17,6 @@ use crate::error::Error;
 
 /// What `run` gives when all steps are done.
 const DONE: u32 = 0;
-
-/// An instance and its memory.
-pub(super) struct Instantiated(pub(super) Instance, pub(super) Memory);
 
 /// What an engine is made of: `heap_base` and `scratch_bytes` come last.
 type Parts = (Store<()>, Memory, TypedFunc<u32, u32>, Option<Workers>, (u32, u32));
@@ -41,24 +39,6 @@ impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine").field("threads", &self.threads).finish_non_exhaustive()
     }
-}
-
-/// Makes an instance over the memory that `memory` gives.
-pub(super) fn instantiate(
-    compiled: &Compiled,
-    memory: impl FnOnce(&mut Store<()>) -> wasmtime::Result<Memory>,
-) -> Result<(Store<()>, Instantiated), Error> {
-    let failed = |e: wasmtime::Error| fault(&compiled.file, format!("{e:#}"));
-    let mut store = Store::new(&compiled.engine, ());
-    // Whatever raises the epoch ends what runs.
-    store.set_epoch_deadline(1);
-    let memory = memory(&mut store).map_err(failed)?;
-    let import: Extern = match &memory {
-        Memory::Own(memory) => (*memory).into(),
-        Memory::Shared(Shared(memory)) => memory.clone().into(),
-    };
-    let instance = Instance::new(&mut store, &compiled.module, &[import]).map_err(failed)?;
-    Ok((store, Instantiated(instance, memory)))
 }
 
 impl Engine {
@@ -172,15 +152,5 @@ impl Machine for Engine {
     fn describe(&self) -> String {
         let threads = if self.threads == 1 { "1 thread".to_string() } else { format!("{} threads", self.threads) };
         format!("wasm: wasmtime on {}, {threads}, {} SIMD", std::env::consts::ARCH, self.simd)
-    }
-}
-
-/// What a trap says, and in which function.
-pub(super) fn trap_text(error: &wasmtime::Error) -> String {
-    let text = error.downcast_ref::<Trap>().map_or_else(|| error.root_cause().to_string(), Trap::to_string);
-    let trace = error.downcast_ref::<WasmBacktrace>();
-    match trace.and_then(|t| t.frames().first()?.func_name()) {
-        Some(name) => format!("{text} in `{name}`"),
-        None => text,
     }
 }

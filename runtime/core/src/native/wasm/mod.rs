@@ -1,5 +1,6 @@
 //! Kernels in WebAssembly on the processors of this machine, by way of wasmtime.
 
+mod instance;
 mod machine;
 mod memory;
 mod module;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use wasmtime::{Engine, Store, TypedFunc};
 
-use super::machine::{instantiate, trap_text};
+use super::instance::{instantiate, trap_text};
 use super::memory::{Memory, Shared};
 use super::module::{Compiled, fault};
 use crate::cpu::control;

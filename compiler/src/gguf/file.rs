@@ -1,0 +1,167 @@
+//! A model in a GGUF file, or in the several that it was split into.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use super::header::{self, Tensor};
+use super::value::Value;
+use crate::weights::WeightError;
+use crate::weights::header::read_at;
+
+/// A model in a GGUF file, or in the several that it was split into.
+#[derive(Debug)]
+pub(crate) struct Gguf {
+    /// The first file.
+    pub(crate) path: PathBuf,
+    /// Metadata of the first file.
+    pub(crate) metadata: BTreeMap<String, Value>,
+    /// All files.
+    pub(crate) files: Vec<(PathBuf, File)>,
+    /// All tensors, each with the number of its file.
+    pub(crate) tensors: Vec<(usize, Tensor)>,
+}
+
+/// Whether `path` is a file that begins as GGUF files do.
+pub fn is_gguf(path: &Path) -> bool {
+    let begins = |file: File| {
+        let mut bytes = [0; 4];
+        read_at(&file, &mut bytes, 0).is_ok() && bytes == header::MAGIC
+    };
+    path.is_file() && File::open(path).is_ok_and(begins)
+}
+
+/// The files of a split model, given the first one; only that one if it is not split.
+pub fn parts(path: &Path) -> Vec<PathBuf> {
+    /// More than a model is split into.
+    const MOST: u64 = 512;
+    let part = part_of(path).filter(|(_, _, count)| *count <= MOST);
+    let Some((stem, 1, count)) = part else { return vec![path.to_path_buf()] };
+    (1..=count).map(|i| path.with_file_name(part_name(&stem, i, count))).collect()
+}
+
+/// Whether a file is a part of a split model, but not the first.
+pub fn is_later_part(path: &Path) -> bool {
+    part_of(path).is_some_and(|(_, number, _)| number != 1)
+}
+
+/// `model`, 2 and 3 of `model-00002-of-00003.gguf`.
+fn part_of(path: &Path) -> Option<(String, u64, u64)> {
+    let name = path.file_name()?.to_str()?.strip_suffix(".gguf")?;
+    let (rest, count) = name.rsplit_once("-of-")?;
+    let (stem, number) = rest.rsplit_once('-')?;
+    let digits = |text: &str| text.len() == 5 && text.bytes().all(|b| b.is_ascii_digit());
+    if !digits(number) || !digits(count) {
+        return None;
+    }
+    Some((stem.to_string(), number.parse().ok()?, count.parse().ok()?))
+}
+
+fn part_name(stem: &str, number: u64, count: u64) -> String {
+    format!("{stem}-{number:05}-of-{count:05}.gguf")
+}
+
+/// What a model is called that lies in this file.
+pub(crate) fn name(path: &Path) -> String {
+    match part_of(path) {
+        Some((stem, ..)) => stem,
+        None => path.file_stem().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned()),
+    }
+}
+
+impl Gguf {
+    /// Reads the headers of a file, and of all others if the model is split.
+    ///
+    /// # Errors
+    /// If one breaks a rule of the format, or the files do not belong together.
+    pub(crate) fn open(path: &Path) -> Result<Self, WeightError> {
+        let (file, header) = open(path)?;
+        let split = split(path, &header.metadata)?;
+        let mut gguf = Gguf {
+            path: path.to_path_buf(),
+            metadata: header.metadata,
+            files: vec![(path.to_path_buf(), file)],
+            tensors: header.tensors.into_iter().map(|tensor| (0, tensor)).collect(),
+        };
+        match split {
+            Some((number, _, _)) if number != 0 => {
+                let message = format!("is part {} of a split model", number + 1);
+                Err(WeightError::new(path, message, "name the first part; the others are found beside it"))
+            }
+            Some((_, count, tensors)) if count > 1 => {
+                gguf.add_parts(count, tensors)?;
+                Ok(gguf)
+            }
+            Some(_) | None => Ok(gguf),
+        }
+    }
+
+    fn add_parts(&mut self, count: u64, tensors: u64) -> Result<(), WeightError> {
+        let first = self.path.clone();
+        let Some((stem, 1, _)) = part_of(&first).filter(|(_, _, named)| *named == count) else {
+            let message =
+                format!("is the first of {count} parts, but its name does not end in `-00001-of-{count:05}.gguf`");
+            return Err(WeightError::new(&first, message, "give the files the names that they were published with"));
+        };
+        for number in 1..count {
+            let path = first.with_file_name(part_name(&stem, number + 1, count));
+            let (file, header) = open(&path)?;
+            if split(&path, &header.metadata)?.is_none_or(|(own, of, _)| own != number || of != count) {
+                let message = format!("does not say that it is part {} of {count}", number + 1);
+                return Err(WeightError::new(&path, message, "the files do not belong together; download them again"));
+            }
+            let index = self.files.len();
+            self.tensors.extend(header.tensors.into_iter().map(|tensor| (index, tensor)));
+            self.files.push((path, file));
+        }
+        let mut names: Vec<&str> = self.tensors.iter().map(|(_, tensor)| tensor.name.as_str()).collect();
+        names.sort_unstable();
+        if let Some([twice, _]) = names.array_windows().find(|[a, b]| a == b) {
+            let message = "is in several parts of the model";
+            return Err(WeightError::new(&first, message, "download the files again").in_tensor(twice));
+        }
+        if self.tensors.len() as u64 != tensors {
+            let message = format!("says that the parts have {tensors} tensors, but they have {}", self.tensors.len());
+            return Err(WeightError::new(&first, message, "download the files again"));
+        }
+        Ok(())
+    }
+
+    /// All values of a small tensor; `None` if there is no such tensor.
+    pub(crate) fn vector(&self, name: &str) -> Result<Option<Vec<f32>>, WeightError> {
+        /// Bytes of the largest that is read so.
+        const LARGEST: u64 = 1 << 16;
+        let Some((file, tensor)) = self.tensors.iter().find(|(_, t)| t.name == name) else { return Ok(None) };
+        let (path, file) = &self.files[*file];
+        let Some(storage) = tensor.kind.storage().filter(|_| tensor.bytes <= LARGEST) else {
+            let message = format!("is stored as {} in {} bytes; a few numbers are expected", tensor.kind, tensor.bytes);
+            return Err(WeightError::new(path, message, "convert the model to GGUF again").in_tensor(name));
+        };
+        let mut bytes = vec![0; tensor.bytes as usize];
+        read_at(file, &mut bytes, tensor.start).map_err(|e| WeightError::io(path, "read", &e).in_tensor(name))?;
+        let mut values = Vec::new();
+        storage.decode(&bytes, &mut values);
+        Ok(Some(values))
+    }
+}
+
+fn open(path: &Path) -> Result<(File, header::Header), WeightError> {
+    let file = gristmill_bundle::files::open(path).map_err(|e| WeightError::io(path, "open", &e))?;
+    let header = header::read(&file, path)?;
+    Ok((file, header))
+}
+
+/// Number of a part, of how many, and tensors of all; `None` for a model that is not split.
+fn split(path: &Path, metadata: &BTreeMap<String, Value>) -> Result<Option<(u64, u64, u64)>, WeightError> {
+    /// More parts than anybody makes; each is an open file.
+    const MOST: u64 = 512;
+    let number = |key: &str| metadata.get(key).and_then(Value::as_u64);
+    match ["split.no", "split.count", "split.tensors.count"].map(number) {
+        [_, None, _] => Ok(None),
+        [Some(no), Some(count), Some(tensors)] if no < count.max(1) && count <= MOST => Ok(Some((no, count, tensors))),
+        _ => {
+            let message = "has metadata `split.*` that does not say which part of how many it is";
+            Err(WeightError::new(path, message, "split the model again, or give it as one file"))
+        }
+    }
+}
