@@ -10,23 +10,15 @@
 
 mod code;
 mod driver;
+mod error;
 mod expr;
 mod lower;
 mod module;
 mod node;
 mod validate;
+mod variant;
 
-pub use module::{Variant, print};
+pub use error::PrintError;
+pub use module::print;
 pub use validate::{text, validate};
-
-use thiserror::Error;
-
-/// Why a kernel cannot be printed: it was not legalised for a CPU, or it is ill-typed. Both are bugs of the caller.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("kernel `{kernel}`: {message}")]
-pub struct PrintError {
-    /// Name of the kernel.
-    pub kernel: String,
-    /// What was found.
-    pub message: String,
-}
+pub use variant::Variant;

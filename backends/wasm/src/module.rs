@@ -9,11 +9,12 @@ use wasm_encoder::{
     NameSection, RefType, TableSection, TableType, TypeSection, ValType,
 };
 
-use crate::PrintError;
 use crate::code::Coder;
 use crate::driver::{self, Places};
+use crate::error::PrintError;
 use crate::lower::{Lower, PARAMS, World, scratch, ty};
 use crate::node::Ty;
+use crate::variant::Variant;
 
 /// First address of constants; nothing lies below, so that an address of 0 is always a mistake.
 const FIRST: u32 = 1024;
@@ -21,47 +22,6 @@ const FIRST: u32 = 1024;
 const MOST_PAGES: u64 = 65536;
 /// Alignment of what the host allocates.
 const ALIGN: u32 = 64;
-
-/// What a module needs of an engine beyond `simd128`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Variant {
-    /// Relaxed SIMD: fused multiply-add, dot products of bytes.
-    pub relaxed: bool,
-    /// Shared memory and atomics.
-    pub threads: bool,
-}
-
-impl Variant {
-    /// All of them, best first.
-    pub const ALL: [Variant; 4] = [
-        Variant { relaxed: true, threads: true },
-        Variant { relaxed: true, threads: false },
-        Variant { relaxed: false, threads: true },
-        Variant { relaxed: false, threads: false },
-    ];
-
-    /// `relaxed.threads`, `baseline`, ...: the stem of its file.
-    pub fn name(self) -> &'static str {
-        match (self.relaxed, self.threads) {
-            (true, true) => "relaxed.threads",
-            (true, false) => "relaxed",
-            (false, true) => "baseline.threads",
-            (false, false) => "baseline",
-        }
-    }
-
-    /// The engine features that it needs, by the names in a bundle.
-    pub fn requires(self) -> Vec<String> {
-        let mut requires = Vec::new();
-        if self.relaxed {
-            requires.push("relaxed-simd".to_string());
-        }
-        if self.threads {
-            requires.push("threads".to_string());
-        }
-        requires
-    }
-}
 
 /// Constant arrays in memory, equal ones once.
 #[derive(Default)]

@@ -2,7 +2,7 @@
 
 use wasmparser::{Validator, WasmFeatures};
 
-use crate::module::Variant;
+use crate::variant::Variant;
 
 /// Checks a module against the features that its variant may use: SIMD and, as the variant says, relaxed SIMD and
 /// threads. Engines that have these accept it.

@@ -6,7 +6,7 @@ use gristmill_graph::Binary;
 use gristmill_kernel::types::type_of;
 use gristmill_kernel::{Axis, Expr, Kernel, Stmt, Var};
 
-use crate::PrintError;
+use crate::error::PrintError;
 use crate::expr::{LANES, Scope, float};
 use crate::names::Names;
 

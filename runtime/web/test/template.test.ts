@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { SentMessage, TemplateOptions } from "../ts/engine";
+import type { SentMessage, TemplateOptions } from "../ts/protocol";
 import { bundledTemplate, makeTemplate } from "../ts/text/template";
 
 declare const TEST_FOLDER: string;

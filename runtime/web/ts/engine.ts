@@ -1,77 +1,15 @@
 // The side that has the model: what the calls of the public interface do. Runs in a worker, or beside the page's code.
 
-import type {
-  GenerateOptions,
-  GenerateResult,
-  LoadProgress,
-  MemoryInfo,
-  ModelInfo,
-  RunOptions,
-  Tensor,
-  TranscribeOptions,
-  TranscribeResult,
-} from "./api";
 import { makeError } from "./errors";
 import { serve, type Handlers, type Port } from "./link";
 import type { Source } from "./load/contract";
-import { Loaded, type LoadArgs } from "./loaded";
-import type { SentPicture } from "./picture";
+import { Loaded } from "./loaded";
+import type { Calls } from "./protocol";
 import { embed } from "./tasks/embed";
 import { generate } from "./tasks/generate";
-import { perform, type TaskArgs } from "./tasks/perform";
-import { kindOf, readRecording, type Wave } from "./tasks/read";
+import { perform } from "./tasks/perform";
+import { kindOf, readRecording } from "./tasks/read";
 import { transcribe } from "./tasks/transcribe";
-import type { WriteEvent } from "./tasks/write";
-
-/** Options of a generation that can be sent to a worker. */
-export type SentGenerateOptions = Omit<GenerateOptions, "signal" | "onPrompt" | "images">;
-
-/** Options of the chat template. */
-export type TemplateOptions = Pick<
-  GenerateOptions,
-  "tools" | "documents" | "continueFinalMessage" | "chatTemplate" | "templateVariables"
->;
-
-/** A message without the pictures that it is about, which are sent beside it. */
-export interface SentMessage {
-  role: string;
-  content?: string | ({ type: "text"; text: string } | { type: "image" })[] | null;
-  [entry: string]: unknown;
-}
-
-/** Options of writing down a recording that can be sent to a worker. */
-export type SentTranscribeOptions = Omit<TranscribeOptions, "signal" | "onProgress">;
-
-/** The calls between page and engine. */
-export type Calls = {
-  load: { args: LoadArgs; result: ModelInfo; event: LoadProgress };
-  /** Reports lost devices being replaced, and by what, for as long as the model lives. */
-  watch: { args: null; result: null; event: LoadProgress | { info: ModelInfo } };
-  generate: {
-    args: { prompt: string | SentMessage[]; pictures: SentPicture[]; options: SentGenerateOptions };
-    result: GenerateResult;
-    event: WriteEvent;
-  };
-  transcribe: {
-    args: { samples: Float32Array; options: SentTranscribeOptions };
-    result: TranscribeResult;
-    event: WriteEvent;
-  };
-  embed: { args: { texts: string[]; promptName: string | null }; result: Float32Array[] };
-  perform: { args: TaskArgs; result: unknown[] };
-  run: {
-    args: { entry: string | null; inputs: Record<string, Tensor>; options: RunOptions };
-    result: Record<string, Tensor>;
-  };
-  /** The recording in a file, or null if the browser has to decode it. */
-  readRecording: { args: { file: Blob }; result: Wave | null };
-  /** What a file is. */
-  kindOf: { args: { file: Blob }; result: string | null };
-  memory: { args: null; result: MemoryInfo };
-  dispose: { args: null; result: null };
-  /** For tests. */
-  loseDevice: { args: null; result: null };
-};
 
 /** Answers the calls that come through a port. */
 export function serveEngine(port: Port): () => void {

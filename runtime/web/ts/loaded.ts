@@ -8,18 +8,12 @@ import type { Source, Store } from "./load/contract";
 import { Meter } from "./load/meter";
 import { openSource } from "./load/source";
 import { openStore } from "./load/store";
-import { pick, pickAgain, type PickArgs, type Picked } from "./pick";
+import { pick, pickAgain, type Picked } from "./pick";
+import type { LoadArgs } from "./protocol";
 import { loadRuntime, runtimeError, version, type ManifestInfo } from "./runtime";
 import type { Prepared, Target } from "./target";
 import { loadText, NO_TEXT, type Text } from "./text/files";
 import { able } from "./wasm/prepare";
-
-/** How a bundle is loaded, as it can be sent to a worker. */
-export interface LoadArgs extends PickArgs {
-  base: string;
-  cache: boolean;
-  recoveries: number;
-}
 
 /** A model and what executes it. */
 export class Loaded {

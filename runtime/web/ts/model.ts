@@ -21,17 +21,14 @@ import type {
   TranscribeResult,
 } from "./api";
 import { chat, type Chat } from "./chat";
-import type { Calls } from "./engine";
 import { aborted, makeError } from "./errors";
 import type { Files } from "./fetched";
 import { connect, streamOf, type Link, type Port, type Stream } from "./link";
-import type { LoadArgs } from "./loaded";
 import { takePictures } from "./picture";
 import { isText, NOTHING_WRITTEN, withoutPictures } from "./prompt";
+import type { Calls, LoadArgs, TaskArgs, WriteEvent } from "./protocol";
 import { takeSound } from "./sound";
 import { takeThings } from "./things";
-import type { TaskArgs } from "./tasks/perform";
-import type { WriteEvent } from "./tasks/write";
 import { hostThreads } from "./wasm/threads";
 
 /** Pieces of a text as they come, and at the end what came of it. */

@@ -1,8 +1,8 @@
 // Prompts whose parts are pictures, in the form in which they are sent.
 
 import type { GenerateResult, Message, PictureSource } from "./api";
-import type { SentMessage } from "./engine";
 import { makeError } from "./errors";
+import type { SentMessage } from "./protocol";
 
 /** What came of a generation that was ended before it began. */
 export const NOTHING_WRITTEN: GenerateResult = {

@@ -5,8 +5,8 @@ import { makeError } from "./errors";
 import type { Files } from "./fetched";
 import { takeFrames } from "./film";
 import { takePictures } from "./picture";
+import type { Thing } from "./protocol";
 import { takeSound } from "./sound";
-import type { Thing } from "./tasks/perform";
 
 /** Things to send, and those parts of them that may be handed over. */
 export interface Taken {

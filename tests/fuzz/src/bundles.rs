@@ -8,7 +8,7 @@ use gristmill_graph::{Model, verify};
 use gristmill_runtime::cpu;
 use gristmill_runtime::gpu::{admit, entry_work};
 
-use crate::Accepted;
+use crate::target::Accepted;
 
 const MANIFEST: &str = include_str!("../corpus/manifest/small.json");
 

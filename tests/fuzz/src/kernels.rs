@@ -14,7 +14,7 @@ use gristmill_runtime::blocking::{begin, run};
 use gristmill_runtime::cpu::PROFILE;
 use gristmill_runtime::native::{Wasm, WasmOptions};
 
-use crate::Accepted;
+use crate::target::Accepted;
 
 /// As much as the runtime has for what a shader may be.
 const STACK: usize = 256 << 20;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::Accepted;
 use crate::scratch::with_files;
+use crate::target::Accepted;
 
 fn file<T>(data: &[u8], read: impl FnOnce(&Path) -> Result<T, String>) -> Accepted {
     with_files(&[("file", data)], |folder| read(&folder.join("file")).is_ok())

@@ -10,8 +10,8 @@ use gristmill_compiler::{CompileOptions, Quiet, compile as compile_model};
 use gristmill_graph::text::{Library, Policy, bind, check};
 use serde_json::{Value, json};
 
-use crate::Accepted;
 use crate::scratch::with_files;
+use crate::target::Accepted;
 
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::Target;
+use crate::target::Target;
 
 /// Has tensors of all types, but is no model.
 const TENSORS_ONLY: &str = "types.gguf";

@@ -3,7 +3,7 @@
 use gristmill_runtime::tokenizer::Tokenizer;
 use gristmill_template::{check, render};
 
-use crate::Accepted;
+use crate::target::Accepted;
 
 const TEXTS: [&str; 6] = [
     "",

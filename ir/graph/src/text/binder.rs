@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use super::Settings;
 use super::arith;
 use super::blocks::Block;
 use super::builder::Builder;
@@ -11,7 +10,8 @@ use super::diagnostics::{Diagnostic, Sources, nearest_hint};
 use super::expr::{Expr, Kind, Operator};
 use super::extend::Merged;
 use super::lexer::FormulaError;
-use super::usage::Reads;
+use super::reads::Reads;
+use super::settings::Settings;
 use super::value::{Value, non_finite};
 use crate::dim::Dim;
 use crate::graph::{Input, Symbol};

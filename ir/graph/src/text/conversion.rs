@@ -11,9 +11,10 @@ use super::blocks::BlockTable;
 use super::diagnostics::{Diagnostics, Sources, nearest_hint};
 use super::extend::Merged;
 use super::file::{Table, Text, peek, read};
+use super::library::Library;
 use super::parser::expression;
+use super::settings::Settings;
 use super::value::Value;
-use super::{Library, Settings};
 
 /// Folder of conversions within a library.
 const FOLDER: &str = "gguf/";

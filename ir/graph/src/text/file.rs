@@ -3,6 +3,9 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+/// The pattern of the component that takes what no other does.
+pub(super) const REST: &str = "*";
+
 use ron::extensions::Extensions;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};

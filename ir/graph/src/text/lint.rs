@@ -7,11 +7,10 @@ use super::blocks::{Block, BlockTable, diagnose};
 use super::diagnostics::{Diagnostic, Sources, nearest_hint};
 use super::expr::{Argument, Expr, Kind};
 use super::extend::{Merged, WORDS};
-use super::file::{AnswerDecl, EntryDecl, SourceDecl, Statement, TaskDecl};
+use super::file::{AnswerDecl, EntryDecl, REST, SourceDecl, Statement, TaskDecl};
 use super::functions::{all, find, match_arguments, parameters};
 use super::lexer::FormulaError;
 use super::parser::{annotated, assignment, expression, list, template};
-use super::weights::REST;
 
 struct Lint<'a, 's> {
     sources: &'s Sources<'a>,

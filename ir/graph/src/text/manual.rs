@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::file::{self, Blocks};
 use super::functions::{self, Function};
-use super::{BLOCKS, Library};
+use super::library::{BLOCKS, Library};
 use crate::dtype::DType;
 use crate::scalar::{Binary, Unary};
 

@@ -2,7 +2,8 @@
 
 use super::diagnostics::Diagnostics;
 use super::file::Statement;
-use super::{Library, load};
+use super::library::Library;
+use super::load::load;
 
 /// The declarations of an architecture, with everything it extends and includes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::library::BLOCKS;
 use super::*;
 use crate::op::Op;
 

@@ -11,6 +11,7 @@ use super::binder::{Binder, Eval, Global};
 use super::expr::{Expr, Kind};
 use super::file::Text;
 use super::policy::glob;
+use super::reads::Reads;
 use super::value::Value;
 use super::weights::candidates;
 
@@ -43,9 +44,6 @@ impl Usage {
 pub fn fits_pattern(pattern: &str, text: &str) -> bool {
     glob(pattern, text)
 }
-
-/// Entries that were read, as the object they lie in and their name there.
-pub(super) type Reads<'a> = BTreeSet<(*const Map<String, Json>, &'a str)>;
 
 impl<'a> Binder<'a> {
     /// Notes that an entry of an object of config.json was read.

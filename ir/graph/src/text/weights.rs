@@ -5,15 +5,13 @@ use std::collections::BTreeSet;
 use super::binder::{Binder, Eval};
 use super::diagnostics::nearest_hint;
 use super::extend::Merged;
-use super::file::WeightDecl;
+use super::file::{REST, WeightDecl};
 use super::parser::list;
 use super::policy::glob;
 use super::value::Value;
 use crate::dim::{Dim, show_shape};
 use crate::graph::Weight;
 
-/// The pattern of the component that takes what no other does.
-pub(super) const REST: &str = "*";
 /// The component of models that declare none.
 const ONLY: &str = "model";
 /// More alternatives than this in one pattern are a mistake.

@@ -1,15 +1,15 @@
 // Text generation: from a prompt to token ids, and to what came of them.
 
 import type { GenerateResult } from "../api";
-import type { SentGenerateOptions, SentMessage, TemplateOptions } from "../engine";
 import { makeError } from "../errors";
 import type { CallContext } from "../link";
 import type { Loaded } from "../loaded";
 import { pixelsOf, type SentPicture } from "../picture";
+import type { SentGenerateOptions, SentMessage, TemplateOptions, WriteEvent } from "../protocol";
 import type { Generated } from "../runtime";
 import type { ChatTemplate } from "../text/template";
 import type { Tokenizer } from "../text/tokenizer";
-import { complete, write, type WriteEvent } from "./write";
+import { complete, write } from "./write";
 
 /** Most tokens unless the caller says otherwise. */
 const MOST_TOKENS = 256;

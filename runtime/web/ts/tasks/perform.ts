@@ -1,20 +1,9 @@
 // Classes, boxes and similarities: what the tasks of a bundle give.
 
-import type { TaskInfo } from "../api";
 import { aborted, makeError } from "../errors";
 import type { Loaded } from "../loaded";
-import { pixelsOf, type SentPicture } from "../picture";
-
-/** A picture, the pictures of a film, or the samples of a recording. */
-export type Thing = SentPicture | SentPicture[] | Float32Array;
-
-/** A task as it can be sent to a worker. */
-export interface TaskArgs {
-  kind: Exclude<TaskInfo["kind"], "transcribe" | "generate">;
-  things: Thing[];
-  texts: string[];
-  threshold: number;
-}
+import { pixelsOf } from "../picture";
+import type { TaskArgs } from "../protocol";
 
 /** One result per picture, film or recording, or per text if there are only those. */
 export async function perform(model: Loaded, args: TaskArgs, signal: AbortSignal): Promise<unknown[]> {

@@ -1,12 +1,12 @@
 // What is said in recordings.
 
 import type { TranscribeResult } from "../api";
-import type { SentTranscribeOptions } from "../engine";
 import { makeError } from "../errors";
 import type { CallContext } from "../link";
 import type { Loaded } from "../loaded";
+import type { SentTranscribeOptions, WriteEvent } from "../protocol";
 import type { Transcribed } from "../runtime";
-import { complete, write, type WriteEvent } from "./write";
+import { complete, write } from "./write";
 
 /** Most tokens unless the caller says otherwise: the model's context ends a text. */
 const MOST_TOKENS = 2 ** 32 - 1;

@@ -1,13 +1,10 @@
 // Text that is written on the device, whatever it follows from: options with their defaults, pieces as they come.
 
-import type { SentGenerateOptions } from "../engine";
 import { makeError } from "../errors";
 import type { CallContext } from "../link";
 import type { Loaded } from "../loaded";
+import type { SentGenerateOptions, WriteEvent } from "../protocol";
 import type { FullGenerateOptions } from "../runtime";
-
-/** What is reported of a text: pieces of it, and how much of what it follows from is done. */
-export type WriteEvent = { piece: string } | { done: number; total: number };
 
 /** What the runtime calls: tokens to text, a piece of text, and whether to go on. */
 type Host = [

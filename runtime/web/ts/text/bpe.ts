@@ -1,11 +1,9 @@
 // Byte-pair encoding: neighbours are merged, best pair first.
 
 import { utf8 } from "./bytes";
-import { asConfig, fault, flag, list, maybeText, type Config } from "./json";
-import type { TokenModel } from "./models";
+import { fault, flag, list, maybeText, type Config } from "./json";
+import { MAX_IDS, type TokenModel } from "./vocabulary";
 
-/** Token ids are smaller, so that a pair fits a number. */
-const MAX_IDS = 2 ** 26;
 /** Words whose tokens are kept, and the longest one that is. */
 const CACHE_WORDS = 10_000;
 const CACHE_LENGTH = 256;
@@ -169,15 +167,4 @@ function pop(heap: Candidate[]): Candidate | undefined {
   }
   heap[at] = moved;
   return top;
-}
-
-/** The vocabulary of a part of the file: an id for each token. */
-export function readVocabulary(config: Config): Map<string, number> {
-  const vocabulary = new Map<string, number>();
-  for (const [token, id] of Object.entries(asConfig(config.vocab, "vocab"))) {
-    const valid = typeof id === "number" && Number.isInteger(id) && id >= 0 && id < MAX_IDS;
-    if (!valid) throw fault(`expected an id for the token ${token}, found ${JSON.stringify(id)}`);
-    vocabulary.set(token, id);
-  }
-  return vocabulary;
 }

@@ -1,16 +1,8 @@
 // From a piece of text to token ids.
 
-import { byteIds, makeBpe, readVocabulary } from "./bpe";
+import { byteIds, makeBpe } from "./bpe";
 import { count, fault, flag, list, text, type Config } from "./json";
-
-/** The token ids of a piece of text. */
-export type TokenModel = (word: string) => number[];
-
-/** A model with its vocabulary. */
-export interface Vocabulary {
-  encode: TokenModel;
-  ids: Map<string, number>;
-}
+import { readVocabulary, type TokenModel, type Vocabulary } from "./vocabulary";
 
 /** The model of a part of the file. */
 export function makeModel(config: Config): Vocabulary {

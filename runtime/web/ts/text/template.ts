@@ -4,8 +4,8 @@
 import { initSync, renderChat } from "../../pkg/template/gristmill_template_web.js";
 import module from "../../pkg/template/module.js";
 
-import type { SentMessage, TemplateOptions } from "../engine";
 import { makeError } from "../errors";
+import type { SentMessage, TemplateOptions } from "../protocol";
 
 /** The template of a model, ready to render. */
 export interface ChatTemplate {

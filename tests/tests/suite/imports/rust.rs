@@ -158,6 +158,8 @@ struct Source {
     paths: Vec<Vec<String>>,
     /// Names that are defined here.
     defined: BTreeSet<String>,
+    /// Modules that are declared here and lie in files of their own.
+    modules: BTreeSet<String>,
 }
 
 impl Source {
@@ -174,6 +176,12 @@ impl Source {
                 }
                 "fn" | "struct" | "enum" | "trait" | "type" | "const" | "static" | "union" => {
                     source.defined.extend(code.get(n + 1).cloned());
+                    n += 1;
+                }
+                "mod" => {
+                    if code.get(n + 2).is_some_and(|next| next == ";") {
+                        source.modules.insert(code[n + 1].clone());
+                    }
                     n += 1;
                 }
                 "macro_rules" => {
@@ -276,22 +284,24 @@ impl Crate {
     }
 }
 
-/// What the files of a crate import from each other.
+/// What the files of a crate import from each other. Those count that the crate's root leads to: no tests, no programs
+/// beside a library.
 pub(super) fn imports(folder: &Path) -> Imports {
-    let mut sources = BTreeMap::new();
-    let mut names = BTreeMap::new();
-    for (file, text) in files(folder, "rs") {
-        let mut module: Vec<String> = file.trim_end_matches(".rs").split('/').map(str::to_string).collect();
-        let last = module.last().cloned().unwrap_or_default();
-        // Programs beside a library, and tests.
-        if (last == "main" && folder.join("lib.rs").exists()) || module.iter().any(|m| m == "tests" || m == "bin") {
-            continue;
+    let files = files(folder, "rs");
+    let file = |name: String| files.iter().find(|(file, _)| *file == name);
+    let root = file("lib.rs".into()).or_else(|| file("main.rs".into())).expect("the root of a crate");
+    let (mut names, mut sources) = (BTreeMap::new(), BTreeMap::new());
+    let mut open = vec![(Vec::new(), root)];
+    while let Some((module, (name, text))) = open.pop() {
+        let source = Source::read(text);
+        for child in &source.modules {
+            let path: Vec<String> = module.iter().chain([child]).cloned().collect();
+            let stem = path.join("/");
+            let found = file(format!("{stem}.rs")).or_else(|| file(format!("{stem}/mod.rs")));
+            open.push((path, found.unwrap_or_else(|| panic!("{name}: there is no file for the module {child}"))));
         }
-        if ["mod", "lib", "main"].contains(&last.as_str()) {
-            module.pop();
-        }
-        names.insert(module.clone(), file);
-        sources.insert(module, Source::read(&text));
+        names.insert(module.clone(), name.clone());
+        sources.insert(module, source);
     }
     let all = Crate { sources };
     let mut found: Imports = names.values().map(|name| (name.clone(), BTreeMap::new())).collect();

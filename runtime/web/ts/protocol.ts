@@ -1,0 +1,88 @@
+// What page and engine say to each other.
+
+import type {
+  GenerateOptions,
+  GenerateResult,
+  LoadProgress,
+  MemoryInfo,
+  ModelInfo,
+  RunOptions,
+  TaskInfo,
+  Tensor,
+  TranscribeOptions,
+  TranscribeResult,
+} from "./api";
+import type { SentPicture } from "./picture";
+import type { PickArgs } from "./pick";
+import type { Wave } from "./tasks/read";
+
+/** How a bundle is loaded, as it can be sent to a worker. */
+export interface LoadArgs extends PickArgs {
+  base: string;
+  cache: boolean;
+  recoveries: number;
+}
+
+/** Options of a generation that can be sent to a worker. */
+export type SentGenerateOptions = Omit<GenerateOptions, "signal" | "onPrompt" | "images">;
+
+/** Options of the chat template. */
+export type TemplateOptions = Pick<
+  GenerateOptions,
+  "tools" | "documents" | "continueFinalMessage" | "chatTemplate" | "templateVariables"
+>;
+
+/** A message without the pictures that it is about, which are sent beside it. */
+export interface SentMessage {
+  role: string;
+  content?: string | ({ type: "text"; text: string } | { type: "image" })[] | null;
+  [entry: string]: unknown;
+}
+
+/** Options of writing down a recording that can be sent to a worker. */
+export type SentTranscribeOptions = Omit<TranscribeOptions, "signal" | "onProgress">;
+
+/** What is reported of a text: pieces of it, and how much of what it follows from is done. */
+export type WriteEvent = { piece: string } | { done: number; total: number };
+
+/** A picture, the pictures of a film, or the samples of a recording. */
+export type Thing = SentPicture | SentPicture[] | Float32Array;
+
+/** A task as it can be sent to a worker. */
+export interface TaskArgs {
+  kind: Exclude<TaskInfo["kind"], "transcribe" | "generate">;
+  things: Thing[];
+  texts: string[];
+  threshold: number;
+}
+
+/** The calls between page and engine. */
+export type Calls = {
+  load: { args: LoadArgs; result: ModelInfo; event: LoadProgress };
+  /** Reports lost devices being replaced, and by what, for as long as the model lives. */
+  watch: { args: null; result: null; event: LoadProgress | { info: ModelInfo } };
+  generate: {
+    args: { prompt: string | SentMessage[]; pictures: SentPicture[]; options: SentGenerateOptions };
+    result: GenerateResult;
+    event: WriteEvent;
+  };
+  transcribe: {
+    args: { samples: Float32Array; options: SentTranscribeOptions };
+    result: TranscribeResult;
+    event: WriteEvent;
+  };
+  embed: { args: { texts: string[]; promptName: string | null }; result: Float32Array[] };
+  perform: { args: TaskArgs; result: unknown[] };
+  run: {
+    args: { entry: string | null; inputs: Record<string, Tensor>; options: RunOptions };
+    result: Record<string, Tensor>;
+  };
+  /** The recording in a file, or null if the browser has to decode it. */
+  readRecording: { args: { file: Blob }; result: Wave | null };
+  /** What a file is. */
+  kindOf: { args: { file: Blob }; result: string | null };
+  memory: { args: null; result: MemoryInfo };
+  dispose: { args: null; result: null };
+  /** For tests. */
+  loseDevice: { args: null; result: null };
+};
