@@ -9,32 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::dim::{Bindings, Dim, show_shape};
-use crate::graph::{EntryRole, Graph, Model, Node, State};
+use crate::error::EvalError;
+use crate::graph::{EntryRole, Graph, Model, Node, PAST, State};
 use crate::infer::infer_declared;
 use crate::ops::{self, Declarations, Environment, Evaluated, Operand, Values};
-use crate::symbols::{PAST, apply_defaults};
+use crate::symbols::apply_defaults;
+use crate::tensor::MAX_ELEMENTS;
 
 use crate::tensor::{Data, Tensor};
-
-/// Most elements of a value.
-pub const MAX_ELEMENTS: usize = 1 << 31;
-
-/// Why an evaluation stopped.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{place}: {message}")]
-pub struct EvalError {
-    /// Node path, or name of the input or output.
-    pub place: String,
-    /// What was expected and what was found.
-    pub message: String,
-}
-
-impl EvalError {
-    /// An error at a node path, input or output.
-    pub fn new(place: &str, message: impl Into<String>) -> Self {
-        Self { place: place.to_string(), message: message.into() }
-    }
-}
 
 /// Where weights come from.
 pub trait WeightSource {

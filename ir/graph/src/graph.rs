@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::dim::{Bindings, Dim, Shape};
 use crate::dtype::{DType, Precision};
 use crate::op::Op;
-use crate::symbols::PAST;
 use crate::task::Task;
+
+/// The symbol that states grow along: tokens that they hold before a call.
+pub const PAST: &str = "P";
 
 /// Index of a node in [`Graph::nodes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

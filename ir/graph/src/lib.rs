@@ -16,6 +16,7 @@
 pub mod dim;
 pub mod dtype;
 mod erf;
+mod error;
 pub mod eval;
 pub mod format;
 pub mod graph;
@@ -33,17 +34,19 @@ pub mod verify;
 
 pub use dim::{Bindings, Dim, Factor, Shape, numel, show_shape};
 pub use dtype::{DType, Precision, precision_names};
-pub use eval::{EvalError, Evaluator, States, WeightSource};
+pub use error::EvalError;
+pub use eval::{Evaluator, States, WeightSource};
 pub use format::{Format, QuantSpec};
 pub use graph::{
-    Advance, Entry, EntryRole, Graph, Input, InputDefault, Modality, Model, Node, NodeId, Region, State, Symbol, Weight,
+    Advance, Entry, EntryRole, Graph, Input, InputDefault, Modality, Model, Node, NodeId, PAST, Region, State, Symbol,
+    Weight,
 };
 pub use infer::{infer, infer_declared};
 pub use literal::{Bits, Literal};
 pub use op::{NormKind, Op, ROUND_BLOCK, Reduction, View};
 pub use ops::{Anchor, Declarations, Role, StateUse, Traits, Work};
 pub use scalar::{Binary, Scalar, Unary};
-pub use symbols::{PAST, apply_defaults};
+pub use symbols::apply_defaults;
 pub use task::{Answer, Cut, Feed, Fit, PICTURE_SYMBOLS, Source, Task};
 pub use tensor::Tensor;
 pub use verify::{verify, verify_graph};

@@ -4,12 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::dim::{Bindings, Dim, Factor, show_shape};
 use crate::dtype::DType;
-use crate::eval::{EvalError, MAX_ELEMENTS};
-use crate::graph::{Input, InputDefault, Model};
-use crate::tensor::{Data, Tensor};
-
-/// The symbol that states grow along: tokens that they hold before a call.
-pub const PAST: &str = "P";
+use crate::error::EvalError;
+use crate::graph::{Input, InputDefault, Model, PAST};
+use crate::tensor::{Data, MAX_ELEMENTS, Tensor};
 
 /// Finds symbols from the shapes of given inputs, checks those shapes, and fills absent inputs that have a default.
 ///

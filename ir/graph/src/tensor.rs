@@ -3,6 +3,9 @@
 use crate::dtype::DType;
 use crate::literal::Literal;
 
+/// Most elements of a value.
+pub const MAX_ELEMENTS: usize = 1 << 31;
+
 /// Elements of a [`Tensor`], row-major.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Data {

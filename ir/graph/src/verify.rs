@@ -8,11 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::dim::{Bindings, Dim, Factor, show_shape};
 use crate::dtype::DType;
-use crate::graph::{Entry, Graph, Input, InputDefault, Model, Node, State, Weight};
+use crate::graph::{Entry, Graph, Input, InputDefault, Model, Node, PAST, State, Weight};
 use crate::infer::infer_declared;
 use crate::op::Op;
 use crate::ops::{Declarations, Operand};
-use crate::symbols::PAST;
 
 /// Most axes of a value.
 const MAX_RANK: usize = 8;

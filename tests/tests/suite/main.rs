@@ -10,6 +10,7 @@ mod fuzz;
 mod goldens_backends;
 mod goldens_reference;
 mod hybrid;
+mod imports;
 mod javascript;
 mod pictures;
 mod plan;

@@ -11,8 +11,7 @@ use super::usage::Usage;
 use super::value::Value;
 use crate::dim::Bindings;
 use crate::dtype::DType;
-use crate::graph::{Entry, EntryRole, Input, Model, NodeId, Symbol};
-use crate::symbols::PAST;
+use crate::graph::{Entry, EntryRole, Input, Model, NodeId, PAST, Symbol};
 
 /// More layers than any model has.
 const MAX_REPEAT: i64 = 1000;

@@ -9,11 +9,12 @@ use crate::expr::{f, i};
 use crate::kernel::{Expr, Scalar, Type};
 
 /// What stands for the argument.
-pub(super) const ARGUMENT: Composed = Composed::Acc(0);
+const ARGUMENT: Composed = Composed::Acc(0);
 
 impl Legalizer {
-    /// The function `composed` of a float `a`. Where it compares, vectors go lane by lane.
-    pub(super) fn composed(&mut self, composed: &Composed, ty: Type, a: Expr) -> Expr {
+    /// The function of a float `a` that `compose` makes of its argument. Where it compares, vectors go lane by lane.
+    pub(super) fn composed(&mut self, compose: fn(Composed) -> Composed, ty: Type, a: Expr) -> Expr {
+        let composed = &compose(ARGUMENT);
         let mut compares = false;
         composed.visit(&mut |part| {
             let comparison = matches!(part, Composed::Binary(op, ..) if op.is_comparison());

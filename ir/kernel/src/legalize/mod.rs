@@ -184,7 +184,7 @@ impl Legalizer {
                 return self.by_arithmetic(op, ty, a);
             }
             Form::Native(_) => return Expr::Unary(op, Box::new(a)),
-            Form::Composed(compose) => return self.composed(&compose(composed::ARGUMENT), ty, a),
+            Form::Composed(compose) => return self.composed(compose, ty, a),
             Form::Approximated(Approximation::Tanh) => Function::Tanh,
             Form::Approximated(Approximation::Erf) => Function::Erf,
             Form::Approximated(Approximation::Sin) => Function::Sin,
