@@ -21,7 +21,6 @@ use crate::precision;
 use crate::prepare::{Prepared, prepare, split};
 use crate::profile::CAPACITY;
 use crate::profile::{self, Language, Profile};
-use crate::reference;
 use crate::rewrite::RewriteReport;
 use crate::rows;
 use crate::size::size;
@@ -190,7 +189,7 @@ pub fn compile(
         shared.extend(emitted.files.into_keys());
         rewrites.insert(profile.name.clone(), emitted.rewrites);
     }
-    add_json(&mut writer, reference::GRAPH, &prepared.model)?;
+    add_json(&mut writer, bundle::GRAPH, &prepared.model)?;
     add_json(&mut writer, REWRITES_FILE, &rewrites)?;
     let companions = dir.companions()?;
     for (name, content) in &companions {

@@ -51,8 +51,6 @@ pub mod weights;
 
 pub mod compile;
 
-pub mod reference;
-
 pub mod draft;
 
 mod embedding;

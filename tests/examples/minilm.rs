@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use gristmill_bundle::Bundle;
-use gristmill_compiler::reference::ReferenceBackend;
 use gristmill_compiler::{CompileOptions, Quiet, compile};
+use gristmill_reference::ReferenceBackend;
 use gristmill_runtime::blocking::run_tensors;
 use gristmill_runtime::tensors::TensorRun;
 use gristmill_runtime::tokenizer::Tokenizer;

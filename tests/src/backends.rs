@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gristmill_bundle::{Bundle, Manifest};
-use gristmill_compiler::reference::ReferenceBackend;
 use gristmill_compiler::{CompileError, CompileOptions, Quiet, compile};
 use gristmill_graph::Tensor as Golden;
+use gristmill_reference::ReferenceBackend;
 use gristmill_runtime::blocking::run_tensors;
 use gristmill_runtime::tensors::TensorRun;
 use gristmill_runtime::{Backend, Data, Tensor};

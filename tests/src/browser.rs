@@ -194,7 +194,7 @@ pub fn make_sounds(folder: &Path, name: &str, model: &Path, sounds: &[Recording<
         let options = GenerateOptions { max_new_tokens: PART_TOKENS, ..GenerateOptions::default() };
         let chosen: Choices = wish.iter().map(|(name, word)| (name.to_string(), word.to_string())).collect();
         let sound = Sound::new(speech::RATE, speech::floats(samples))?;
-        let decode = |ids: &[u32]| tokenizer.as_ref().map_or(Ok(String::new()), |t| t.decode(ids));
+        let decode = |ids: &[u32]| tokenizer.as_ref().map_or(Ok(String::new()), |t| Ok(t.decode(ids)?));
         let mut transcript = Transcript::new(manifest, sound, &chosen, None, decode, &options, &[])?;
         let mut callbacks = Callbacks { clock: &mut || 0.0, keep_going: &mut |_| true, piece: &mut |_| {} };
         let said = transcribe(&mut device, manifest, &mut transcript, &mut callbacks)?;

@@ -5,8 +5,8 @@ use std::error::Error;
 use std::path::Path;
 
 use gristmill_bundle::{Bundle, EntryRole};
-use gristmill_compiler::reference::ReferenceBackend;
 use gristmill_compiler::{CompileOptions, Quiet, compile};
+use gristmill_reference::ReferenceBackend;
 use gristmill_runtime::blocking::run_tensors;
 use gristmill_runtime::native::{Options, Wgpu};
 use gristmill_runtime::tensors::TensorRun;

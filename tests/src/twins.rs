@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gristmill_bundle::{Bundle, Manifest};
-use gristmill_compiler::reference::ReferenceBackend;
 use gristmill_compiler::{CompileOptions, Quiet, compile};
 use gristmill_graph::QuantSpec;
+use gristmill_reference::ReferenceBackend;
 use gristmill_runtime::blocking::run_tensors;
 use gristmill_runtime::tensors::TensorRun;
 use gristmill_runtime::{Backend, Tensor};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gristmill_bundle::Bundle;
 use gristmill_compiler::Progress;
-use gristmill_compiler::reference::ReferenceBackend;
+use gristmill_reference::ReferenceBackend;
 use gristmill_runtime::cpu::PROFILE as WASM;
 use gristmill_runtime::gpu::choose_profile;
 use gristmill_runtime::native::{Options, Wasm, WasmOptions, Wgpu, list_adapters};

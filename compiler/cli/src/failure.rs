@@ -7,6 +7,7 @@ use std::path::Path;
 use gristmill_bundle::Error as BundleError;
 use gristmill_compiler::CompileError;
 use gristmill_runtime::Error as RuntimeError;
+use gristmill_runtime::tokenizer::Error as TokenizerError;
 
 /// The exit codes of the program. Scripts rely on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +86,12 @@ impl From<BundleError> for Failure {
             BundleError::Interrupted => Self::new(Exit::Interrupted, ""),
             _ => Failure { damage: error.is_damage(), ..Self::wrong(error.to_string()) },
         }
+    }
+}
+
+impl From<TokenizerError> for Failure {
+    fn from(error: TokenizerError) -> Self {
+        RuntimeError::from(error).into()
     }
 }
 

@@ -33,6 +33,6 @@ pub use task::{
     Step as PictureStep, TIMED_OUTPUTS, Task, Timestamps,
 };
 pub use unfinished::{abandon, move_away, remove_unused};
-pub use validate::{MANIFEST, MAX_JSON, MAX_SHARD, is_clean_path, programs_path};
+pub use validate::{GRAPH, MANIFEST, MAX_JSON, MAX_SHARD, is_clean_path, programs_path};
 pub use weights::{WeightWriter, WrittenWeights};
 pub use writer::BundleWriter;

@@ -20,6 +20,8 @@ use crate::size::Size;
 
 /// Path of the manifest in a bundle.
 pub const MANIFEST: &str = "manifest.json";
+/// Path of the graph that programs are made of, which is there for checks and for people.
+pub const GRAPH: &str = "graph.json";
 /// Largest accepted manifest or program file, in bytes.
 pub const MAX_JSON: u64 = 32 << 20;
 /// Largest file besides manifest, programs and weights, in bytes.

@@ -109,7 +109,7 @@ pub fn generate_text(
     stops: &[String],
     callbacks: &mut crate::text::Callbacks<'_>,
 ) -> Result<Outcome, Error> {
-    let decode = |ids: &[u32]| tokenizer.decode(ids);
+    let decode = |ids: &[u32]| tokenizer.decode(ids).map_err(Error::from);
     let mut run = crate::text::TextRun::new(manifest, decode, prompt, options, stops)?;
     pollster::block_on(run.drive(backend, manifest, callbacks))
 }

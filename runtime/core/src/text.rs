@@ -126,10 +126,13 @@ mod tests {
     use crate::blocking::generate_text;
     use crate::testing::ToyBackend;
     use crate::tokenizer::Tokenizer;
-    use crate::tokenizer::tests::toy_json;
+
+    fn toy() -> Tokenizer {
+        Tokenizer::from_bytes(include_bytes!("../../../tests/fixtures/tokenizer/toy.json")).unwrap()
+    }
 
     fn run(prompt: &[u32], n: u32, stops: &[String], calls: u32) -> (Vec<String>, Outcome) {
-        let tokenizer = Tokenizer::from_bytes(toy_json("null").as_bytes()).unwrap();
+        let tokenizer = toy();
         let mut toy = ToyBackend::new();
         let manifest = toy.manifest.clone();
         let options = Options { max_new_tokens: n, ignore_eos: true, ..Options::default() };
@@ -157,8 +160,29 @@ mod tests {
     }
 
     #[test]
+    fn streams_as_it_decodes() {
+        let tokenizer = toy();
+        let text = "Once upon €€ Once";
+        let ids = tokenizer.encode(text, false).unwrap();
+        for prompt in 0..ids.len() {
+            let mut stream = TextStream::new(|ids: &[u32]| Ok(tokenizer.decode(ids)?), &ids[..prompt]);
+            let mut all = tokenizer.decode(&ids[..prompt]).unwrap();
+            for id in &ids[prompt..] {
+                let piece = stream.push(*id).unwrap();
+                assert!(!piece.contains('\u{FFFD}'));
+                all += &piece;
+            }
+            all += &stream.finish().unwrap();
+            // A prompt that ends inside a character cannot be continued cleanly.
+            if !tokenizer.decode(&ids[..prompt]).unwrap().contains('\u{FFFD}') {
+                assert_eq!(all, text, "prompt of {prompt} tokens");
+            }
+        }
+    }
+
+    #[test]
     fn pieces_are_the_text_of_the_tokens() {
-        let tokenizer = Tokenizer::from_bytes(toy_json("null").as_bytes()).unwrap();
+        let tokenizer = toy();
         let prompt = [4, 5, 6];
         let (pieces, outcome) = run(&prompt, 12, &[], 100);
         let whole = [&prompt, outcome.tokens.as_slice()].concat();

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gristmill_bundle::Bundle;
-use gristmill_compiler::reference::ReferenceBackend;
 use gristmill_compiler::{CompileError, CompileOptions, PageFile, Quiet, compile};
+use gristmill_reference::ReferenceBackend;
 use gristmill_runtime::blocking::run_tensors;
 use gristmill_runtime::native::{Options, Wasm, WasmOptions, Wgpu};
 use gristmill_runtime::tensors::TensorRun;

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gristmill_bundle::Bundle;
-use gristmill_compiler::reference::ReferenceBackend;
 use gristmill_compiler::{CompileOptions, Quiet, compile};
+use gristmill_reference::ReferenceBackend;
 use gristmill_runtime::Tensor;
 use gristmill_runtime::blocking::{compare, run};
 use gristmill_runtime::picture::Picture;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gristmill_bundle::{Bundle, EntryRole};
-use gristmill_compiler::reference::ReferenceBackend;
 use gristmill_compiler::{CompileOptions, Quiet, compile};
+use gristmill_reference::ReferenceBackend;
 use gristmill_runtime::blocking::{run, run_tensors};
 use gristmill_runtime::embedding::Embedder;
 use gristmill_runtime::tensors::TensorRun;

@@ -5,6 +5,7 @@
 mod bundles;
 mod compared;
 mod convolution;
+mod ctc;
 mod entries;
 mod fuzz;
 mod goldens_backends;

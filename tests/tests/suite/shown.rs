@@ -5,8 +5,8 @@ use std::fs;
 use std::sync::Arc;
 
 use gristmill_bundle::Bundle;
-use gristmill_compiler::reference::ReferenceBackend;
 use gristmill_compiler::{CompileOptions, Quiet, compile};
+use gristmill_reference::ReferenceBackend;
 use gristmill_runtime::Data;
 use gristmill_runtime::blocking::drive;
 use gristmill_runtime::generate::Options;
@@ -88,7 +88,7 @@ fn written(device: &mut Device, bundle: &Bundle, prompt: &PicturePrompt) -> Vec<
     let start = show(bundle.manifest(), &ids, &pictures).unwrap();
     let most = prompt.written.len() as u32;
     let options = Options { max_new_tokens: most, ignore_eos: true, ..Options::default() };
-    let decode = |ids: &[u32]| tokenizer.decode(ids);
+    let decode = |ids: &[u32]| Ok(tokenizer.decode(ids)?);
     let mut run = TextRun::new(bundle.manifest(), decode, start, &options, &[]).unwrap();
     let mut callbacks = Callbacks { clock: &mut || 0.0, keep_going: &mut |_| true, piece: &mut |_| {} };
     let outcome = drive(&mut run, device.backend.as_mut(), bundle.manifest(), &mut callbacks);

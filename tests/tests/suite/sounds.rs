@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gristmill_bundle::{Answer, Bundle, Fallback, Manifest, Timestamps};
-use gristmill_compiler::reference::ReferenceBackend;
 use gristmill_compiler::{CompileOptions, Quiet, compile};
+use gristmill_reference::ReferenceBackend;
 use gristmill_runtime::blocking::{self, run_tensors};
 use gristmill_runtime::choices::Choices;
 use gristmill_runtime::generate::{Options, Stop};

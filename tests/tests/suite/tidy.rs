@@ -131,8 +131,10 @@ fn dependencies_point_one_way() {
         ("backends/wgsl", &["wasm", "bundle", "runtime", "compiler"]),
         ("backends/wasm", &["wgsl", "bundle", "runtime", "compiler"]),
         ("runtime/bundle", &["graph", "kernel", "wgsl", "wasm", "runtime", "compiler"]),
+        ("runtime/tokenizer", &["graph", "kernel", "wgsl", "wasm", "runtime", "compiler"]),
         ("runtime/core", &["graph", "kernel", "wgsl", "wasm", "compiler"]),
         ("runtime/web", &["graph", "kernel", "wgsl", "wasm", "compiler"]),
+        ("compiler", &["runtime", "reference"]),
     ];
     for (folder, crates) in forbidden {
         let manifest = std::fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("a manifest");

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gristmill_bundle::Bundle;
+use gristmill_bundle::GRAPH;
 use gristmill_compiler::codegen::context::Setting;
 use gristmill_compiler::entries::entry_plans;
 use gristmill_compiler::options::KvPrecision;
 use gristmill_compiler::profile::shipped;
-use gristmill_compiler::reference::GRAPH;
 use gristmill_compiler::rewrite::Rewriter;
 use gristmill_compiler::round::round_activations;
 use gristmill_compiler::select::{KernelSet, lower};

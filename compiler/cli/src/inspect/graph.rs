@@ -9,7 +9,7 @@ use super::view::View;
 use crate::failure::{Failure, Outcome};
 
 /// The file in the bundle: a [`Model`] as JSON.
-const FILE: &str = "graph.json";
+const FILE: &str = gristmill_bundle::GRAPH;
 
 /// Text, in which equal layers are printed once; the JSON is the file as it stands.
 pub(super) fn view(bundle: &Bundle) -> Outcome<View> {

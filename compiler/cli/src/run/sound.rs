@@ -137,7 +137,7 @@ impl Writer<'_> {
     fn transcribe(&mut self, sound: Sound) -> Outcome<Transcribed> {
         let tokenizer = self.tokenizer;
         let decode = move |ids: &[u32]| match tokenizer {
-            Some(tokenizer) => tokenizer.decode(ids),
+            Some(tokenizer) => Ok(tokenizer.decode(ids)?),
             None => Err(Error::Unsupported(
                 "this model writes tokens, but its directory has no tokenizer.json to read them with".to_string(),
             )),

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gristmill_runtime::tokenizer::{self, Unusable};
+use gristmill_tokenizer::{self as tokenizer, Unusable};
 use serde_json::{Map, Value, json};
 use tokenizers::AddedToken;
 

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::ready;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use gristmill_bundle::{Bundle, Elem, Manifest};
+use gristmill_bundle::{Bundle, Elem, GRAPH, Manifest};
+use gristmill_compiler::round::round_activations;
 use gristmill_graph::dim::Bindings;
 use gristmill_graph::eval::{States, WeightSource, evaluate};
 use gristmill_graph::tensor::{Data as GraphData, Tensor as GraphTensor};
@@ -17,10 +18,6 @@ use gristmill_runtime::backend::{Pending, nothing_started};
 use gristmill_runtime::call::{Session, prepare, wanted_outputs};
 use gristmill_runtime::{Backend, Data, Error, Request, Tensor, Tensors};
 
-use crate::round::round_activations;
-
-/// Path of the graph in a bundle.
-pub const GRAPH: &str = "graph.json";
 /// End of the name of an entry that also gives intermediate values.
 const TAPS: &str = ".taps";
 
