@@ -15,8 +15,7 @@
 
 use gristmill_graph::QuantSpec;
 use gristmill_graph::format::{self, Encoder};
-use gristmill_graph::quant::{LARGEST_BLOCK, symmetric_header};
-use half::f16;
+use gristmill_graph::quant::symmetric_header;
 
 use super::simd;
 
@@ -24,16 +23,14 @@ mod few;
 
 mod lanes;
 
+mod rows;
+
 mod table;
 
 pub use lanes::ROWS;
-use lanes::{SHIFT, clamp, extremes, f16_above, floor, inverse, larger, nearest, smaller, whole};
-
-/// Something for each row.
-type Lanes = [f32; ROWS];
-
-/// Largest magnitude of `sc` that is used (-64 would have no mirror image).
-const SCALES: f32 = 63.0;
+use lanes::{clamp, floor, inverse, larger, nearest, whole};
+pub use rows::RowScale;
+use rows::{Curve, Extent, Lanes, Rows, SCALES, fraction};
 
 /// The grid of a symmetric format: code `c` stands for `2 * c - top`, plus 1 in a shifted block; in units of half a
 /// step.
@@ -44,17 +41,6 @@ struct Grid {
     /// Trial scales, in percent of the one that just reaches the largest value of the block. Few codes gain from
     /// cutting off the largest values.
     trials: &'static [u8],
-}
-
-/// The row factors of a quantized row and what was lost.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct RowScale {
-    /// Factor of the block scales.
-    pub rs: f16,
-    /// Factor of the block minima (0 in symmetric formats).
-    pub rm: f16,
-    /// Sum of the squared differences between the row and what is stored.
-    pub error: f64,
 }
 
 /// Quantizes up to 16 rows of `columns` finite values each.
@@ -150,11 +136,6 @@ fn asymmetric(rows: &mut Rows<'_>, top: f32, trials: &[u8], headers: &mut [u8]) 
         }
     }
     Ok(())
-}
-
-#[inline(always)]
-fn fraction(percent: u8) -> f32 {
-    f32::from(percent) / 100.0
 }
 
 /// The best scale and shift (0 or 1) of blocks in units of the row factor.
@@ -295,12 +276,6 @@ fn affine_line(s: &Lanes, m: &Lanes, min_unit: &Lanes, top: f32) -> Line {
     Line::new(s, &start, 0.0, top)
 }
 
-/// What the codes of a block stand for in each row.
-trait Curve {
-    /// The code (a whole number) whose value is nearest to `value` of row `i`, and what it stands for.
-    fn nearest(&self, value: f32, i: usize) -> (f32, f32);
-}
-
 /// What the codes of a block stand for in each row: `step * c + start` for codes from `low` to `high`.
 struct Line {
     step: Lanes,
@@ -371,151 +346,6 @@ impl Line {
             }
         }
         error
-    }
-}
-
-/// Smallest and largest values of a block, their sum, and the sum of their squares: the error of storing zeros, which
-/// every choice has to beat.
-struct Extent {
-    low: Lanes,
-    high: Lanes,
-    total: Lanes,
-    energy: Lanes,
-}
-
-impl Extent {
-    #[inline(always)]
-    fn of(block: &[Lanes]) -> Self {
-        let (mut low, mut high, mut total, mut energy) = (block[0], block[0], [0.0; ROWS], [0.0; ROWS]);
-        for v in block {
-            for i in 0..ROWS {
-                low[i] = smaller(low[i], v[i]);
-                high[i] = larger(high[i], v[i]);
-                total[i] += v[i];
-                energy[i] += v[i] * v[i];
-            }
-        }
-        Self { low, high, total, energy }
-    }
-}
-
-/// The rows in work: values to codes, block by block.
-struct Rows<'a> {
-    values: &'a [f32],
-    columns: usize,
-    group: usize,
-    codes: &'a mut [u8],
-    scales: [RowScale; ROWS],
-    /// Of each row `1 / rs`; 0 for rows of zeros.
-    per_unit: Lanes,
-    /// The block at hand in units of `rs`, by column.
-    block: [Lanes; LARGEST_BLOCK],
-}
-
-impl<'a> Rows<'a> {
-    #[inline(always)]
-    fn new(spec: QuantSpec, values: &'a [f32], columns: usize, codes: &'a mut [u8]) -> Self {
-        let (scales, per_unit) = ([RowScale::default(); ROWS], [0.0; ROWS]);
-        Self {
-            values,
-            columns,
-            group: usize::from(spec.group()),
-            codes,
-            scales,
-            per_unit,
-            block: [[0.0; ROWS]; LARGEST_BLOCK],
-        }
-    }
-
-    /// Chooses row factors from the smallest and the largest value of a row.
-    #[inline(always)]
-    fn scale(&mut self, factors: impl Fn(f32, f32) -> (f32, f32)) -> Result<(), usize> {
-        for (r, row) in self.values.chunks_exact(self.columns).take(ROWS).enumerate() {
-            let (low, high) = extremes(row);
-            self.set(r, factors(low, high))?;
-        }
-        Ok(())
-    }
-
-    /// Chooses row factors from the largest range of a block and the largest magnitude of a minimum.
-    #[inline(always)]
-    fn scale_blocks(&mut self, factors: impl Fn(f32, f32) -> (f32, f32)) -> Result<(), usize> {
-        for (r, row) in self.values.chunks_exact(self.columns).take(ROWS).enumerate() {
-            let (mut range, mut lowest) = (0.0, 0.0);
-            for block in row.chunks(self.group) {
-                let (low, high) = extremes(block);
-                (range, lowest) = (larger(range, high - low), larger(lowest, low.abs()));
-            }
-            self.set(r, factors(range, lowest))?;
-        }
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn set(&mut self, r: usize, (scale, minimum): (f32, f32)) -> Result<(), usize> {
-        let (rs, rm) = (f16_above(scale).ok_or(r)?, f16_above(minimum).ok_or(r)?);
-        self.scales[r] = RowScale { rs, rm, error: 0.0 };
-        self.per_unit[r] = inverse(rs.to_f32());
-        Ok(())
-    }
-
-    /// Blocks of a row that have values.
-    #[inline(always)]
-    fn blocks(&self) -> usize {
-        self.columns.div_ceil(self.group)
-    }
-
-    #[inline(always)]
-    fn block(&self) -> &[Lanes] {
-        &self.block[..self.group]
-    }
-
-    /// Columns of a block that are not padding.
-    #[inline(always)]
-    fn width(&self, block: usize) -> usize {
-        self.group.min(self.columns - block * self.group)
-    }
-
-    /// Fetches a block. One at the end of a row repeats its values, so that padding does not pull on the choice of
-    /// the scale.
-    #[inline(always)]
-    fn load(&mut self, block: usize) {
-        let width = self.width(block);
-        for (r, row) in self.values.chunks_exact(self.columns).take(ROWS).enumerate() {
-            let row = &row[block * self.group..][..width];
-            for (v, lanes) in row.iter().zip(&mut self.block) {
-                lanes[r] = v * self.per_unit[r];
-            }
-        }
-        for k in width..self.group {
-            self.block[k] = self.block[k - width];
-        }
-    }
-
-    /// Writes the codes of the block at hand.
-    #[inline(always)]
-    fn store(&mut self, block: usize, curve: &impl Curve) {
-        let (width, padded) = (self.width(block), self.codes.len() / ROWS);
-        let (mut error, mut codes) = ([0.0; ROWS], [[0u8; ROWS]; LARGEST_BLOCK]);
-        for (v, codes) in self.block[..width].iter().zip(&mut codes) {
-            for i in 0..ROWS {
-                let (code, value) = curve.nearest(v[i], i);
-                let d = v[i] - value;
-                error[i] += d * d;
-                // The low byte of the sum is the code, in two's complement if it is negative.
-                codes[i] = (code + SHIFT).to_bits() as u8;
-            }
-        }
-        for (r, row) in self.codes.chunks_exact_mut(padded).enumerate() {
-            let row = &mut row[block * self.group..][..width];
-            for (c, codes) in row.iter_mut().zip(&codes) {
-                *c = codes[r];
-            }
-        }
-        for (scale, error) in self.scales.iter_mut().zip(&error) {
-            let unit = f64::from(scale.rs.to_f32());
-            scale.error += unit * unit * f64::from(*error);
-        }
     }
 }
 

@@ -3,7 +3,8 @@
 
 use half::f16;
 
-use super::{ROWS, Rows};
+use super::lanes::ROWS;
+use super::rows::Rows;
 
 /// Quantizes rows block by block, to two values or, with a `zero`, to three.
 pub(super) fn quantize(rows: &mut Rows<'_>, zero: bool, headers: &mut [u8]) -> Result<(), usize> {

@@ -2,8 +2,8 @@
 
 use gristmill_graph::quant::symmetric_header;
 
-use super::lanes::{clamp, inverse, larger, whole};
-use super::{Curve, Extent, Lanes, ROWS, Rows, SCALES, fraction};
+use super::lanes::{ROWS, clamp, inverse, larger, whole};
+use super::rows::{Curve, Extent, Lanes, Rows, SCALES, fraction};
 
 /// A table as the search needs it. The value of a code is a sum over the thresholds below, so that nothing is looked up.
 pub(super) struct Table {
