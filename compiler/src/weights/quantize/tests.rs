@@ -1,5 +1,6 @@
 use gristmill_graph::format::{Grid, Header};
 use gristmill_graph::quant::decode;
+use half::f16;
 use proptest::prelude::*;
 
 use super::super::encode::encode_matrix;
