@@ -3,6 +3,7 @@
 //! computes changes.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use gristmill_bundle::{self as bundle, Binding, extent};
 use gristmill_graph::Graph;
@@ -76,12 +77,14 @@ impl<'a> Fallbacks<'a> {
         for (at, step) in program.steps.iter().enumerate() {
             let mut needs = step.dispatches.iter().any(|d| d.bind.len() > limits.storage_buffers as usize);
             for binding in step.bound() {
-                if !large.contains_key(&binding) {
-                    let bytes = extent::bytes(self.manifest, (entry, program), binding, &symbols);
-                    let bytes = bytes.map_err(|e| CompileError::Internal(e.to_string()))?;
-                    large.insert(binding, bytes > limits.binding_bytes);
-                }
-                needs |= large[&binding];
+                needs |= match large.entry(binding) {
+                    Entry::Occupied(known) => *known.get(),
+                    Entry::Vacant(unknown) => {
+                        let bytes = extent::bytes(self.manifest, (entry, program), binding, &symbols);
+                        let bytes = bytes.map_err(|e| CompileError::Internal(e.to_string()))?;
+                        *unknown.insert(bytes > limits.binding_bytes)
+                    }
+                };
             }
             if needs {
                 beyond.push(at);

@@ -57,7 +57,7 @@ fn kernels(graph: &Graph, users: &[Vec<NodeId>], stored: &BTreeMap<&str, String>
     let mut all: Vec<Option<String>> = vec![None; graph.nodes.len()];
     for id in graph.ids().collect::<Vec<_>>().into_iter().rev() {
         let node = graph.node(id);
-        if is_given(&node.op) {
+        if node.op.is_given() {
             continue;
         }
         let readers: BTreeSet<&Option<String>> = users[id.index()].iter().map(|u| &all[u.index()]).collect();
@@ -65,11 +65,6 @@ fn kernels(graph: &Graph, users: &[Vec<NodeId>], stored: &BTreeMap<&str, String>
         all[id.index()] = stored.get(node.path.as_str()).cloned().or(reader);
     }
     all
-}
-
-/// Whether a node is there before an entry runs.
-fn is_given(op: &Op) -> bool {
-    matches!(op, Op::Input(_) | Op::Weight(_) | Op::StateRead(_) | Op::Dequantize)
 }
 
 struct Picture<'a> {
@@ -160,7 +155,7 @@ impl Picture<'_> {
             return self.label(node.inputs[0]);
         }
         let mut lines = vec![operation(self.model, &node.op)];
-        if !is_given(&node.op) {
+        if !node.op.is_given() {
             lines.push(node.path.clone());
         }
         format!("label={}", quoted(&lines))
@@ -173,7 +168,7 @@ impl Picture<'_> {
                 let colour = colours.get(kernel.as_str()).map(String::as_str).unwrap_or("white");
                 let _ = write!(text, ", fillcolor={colour}, tooltip={}", quoted(&[kernel.as_str()]));
             }
-            None if is_given(&self.graph.node(id).op) => text += ", shape=cylinder, style=filled, fillcolor=gray90",
+            None if self.graph.node(id).op.is_given() => text += ", shape=cylinder, style=filled, fillcolor=gray90",
             None => {}
         }
         text
