@@ -1,6 +1,29 @@
 //! Sizes made ready to be evaluated.
 
-use super::{Size, SizeError, SizeOp};
+use std::collections::BTreeMap;
+
+use super::tree::{Size, SizeError, SizeOp};
+
+impl Size {
+    /// Makes it ready to be evaluated. Its symbols must occur in `symbols`, whose order is the order of the values given to
+    /// [`Expr::eval`].
+    ///
+    /// # Errors
+    /// A symbol that does not.
+    pub fn resolve<S: AsRef<str>>(&self, symbols: &[S]) -> Result<Expr, SizeError> {
+        Expr::new(self, symbols)
+    }
+
+    /// The value under `symbols`, by name. Resolves anew on each call: use [`Size::resolve`] where it is evaluated often.
+    ///
+    /// # Errors
+    /// A symbol without a value, and those of [`Expr::eval`].
+    pub fn eval(&self, symbols: &BTreeMap<String, u32>) -> Result<u64, SizeError> {
+        let names: Vec<&String> = symbols.keys().collect();
+        let values: Vec<u32> = symbols.values().copied().collect();
+        self.resolve(&names)?.eval(&values)
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Op {

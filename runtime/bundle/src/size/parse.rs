@@ -5,7 +5,9 @@
 
 use std::str::FromStr;
 
-use super::{Size, SizeError, SizeOp};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::tree::{Size, SizeError, SizeOp};
 
 /// Longest accepted text, in bytes. Real expressions stay below two hundred.
 pub const MAX_TEXT: usize = 1000;
@@ -23,6 +25,21 @@ impl FromStr for Size {
             Parser { tokens: tokens(text)?, at: 0 }.whole()
         };
         read().map_err(|what| SizeError::new(text, what))
+    }
+}
+
+impl Serialize for Size {
+    /// Fails where a reader would refuse the text.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = self.to_string();
+        text.parse::<Size>().map_err(serde::ser::Error::custom)?;
+        serializer.serialize_str(&text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -2,9 +2,7 @@
 
 use crate::manifest::{Advance, Elem, Entry, EntryRole, Manifest, Output};
 use crate::size::Size;
-use crate::task::{
-    Answer, Cut, Feed, FeedSource, Heard, PICTURE_SYMBOLS, Sounds, TIMED_OUTPUTS, Task, Timestamps,
-};
+use crate::task::{Answer, Cut, Feed, FeedSource, Heard, PICTURE_SYMBOLS, Sounds, TIMED_OUTPUTS, Task, Timestamps};
 
 /// Most inputs of a task.
 const MAX_INPUTS: usize = 16;

@@ -188,10 +188,11 @@ impl Source {
                     source.defined.extend(code.get(n + 2).cloned());
                     n += 1;
                 }
-                word if code.get(n + 1).is_some_and(|next| next == "::") && word != "::" => {
+                // Words behind a dot are methods.
+                word if code.get(n + 1).is_some_and(|next| next == "::") && (n == 0 || code[n - 1] != ".") => {
                     let mut path = vec![word.to_string()];
                     while code.get(n + 1).is_some_and(|next| next == "::") {
-                        path.extend(code.get(n + 2).cloned());
+                        path.extend(code.get(n + 2).filter(|part| *part != "<").cloned());
                         n += 2;
                     }
                     source.paths.push(path);
