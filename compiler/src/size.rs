@@ -95,7 +95,10 @@ fn take(from: &mut Vec<&Factor>, factor: &Factor) -> bool {
 }
 
 /// Products of factors with their coefficients, sorted.
-type Terms<'a> = Vec<(Vec<&'a Factor>, i64)>;
+type Terms<'a> = Vec<Term<'a>>;
+
+/// A product of factors, and how often it is taken.
+type Term<'a> = (Vec<&'a Factor>, i64);
 
 /// The factors of `dim` divided by what its terms have in common.
 fn sum(dim: &Dim, coefficient: u64, shared: &[&Factor]) -> Vec<Size> {
@@ -139,7 +142,7 @@ fn split<'a>(terms: &Terms<'a>, x: &'a Factor) -> Option<(Terms<'a>, Terms<'a>)>
     let (a, b) = (with.first()?.1, without.first()?.1);
     let by = i64::try_from(gcd(a.unsigned_abs(), b.unsigned_abs())).ok()? * a.signum();
     let (a, b) = (a / by, b / by);
-    let same = |((f, v), (g, w)): (&(Vec<&Factor>, i64), &(Vec<&Factor>, i64))| {
+    let same = |((f, v), (g, w)): (&Term<'_>, &Term<'_>)| {
         f == g && !f.contains(&x) && i128::from(*v) * i128::from(b) == i128::from(*w) * i128::from(a)
     };
     if with.len() < 2 || with.len() != without.len() || !with.iter().zip(&without).all(same) {

@@ -81,7 +81,7 @@ fn what_the_grid_holds_is_kept_exactly() {
         let (format, group) = (spec.format(), usize::from(spec.group()));
         // Values of an unshifted grid, with both of its ends in each block, times the largest scale and a row factor.
         let last = format.levels() as usize - 1;
-        let code = |i: usize| if i % group == 0 { last } else { i * 7 % (last + 1) };
+        let code = |i: usize| if i.is_multiple_of(group) { last } else { i * 7 % (last + 1) };
         let (largest, unit) = (format.value(last as u8, false), 3.0 / 128.0);
         let row: Vec<f32> = match (format.header, format.grid) {
             (Header::ScaleAndShift, Grid::Linear { .. } | Grid::Table { .. }) => {
