@@ -31,7 +31,7 @@ pub fn largest(dims: &[Dim], least: &Bindings, nominal: &Bindings) -> Size {
     // What all have in common stays in front.
     let (coefficient, factors) = common(&kept);
     let shared = Dim::term(factors.into_iter().cloned().collect(), coefficient as i64);
-    let rest: Vec<Dim> = kept.iter().filter_map(|dim| dim.exact_div(&shared)).collect();
+    let Some(rest) = kept.iter().map(|dim| dim.exact_div(&shared)).collect::<Option<Vec<Dim>>>() else { return exact };
     for named in (1..rest.len() - 1).rev() {
         let Some(bound) = Dim::bound(&rest[named..]) else { continue };
         let bounded = max(&undominated(&[&kept[..named], &[&bound * &shared]].concat(), least));
@@ -66,10 +66,22 @@ pub fn ceil_div(dim: &Dim, by: u32) -> Size {
     Size::of(SizeOp::CeilDiv, size(dim), Size::from(u64::from(by)))
 }
 
-/// The product of some sizes, without those that are 1.
+/// The product of some sizes, without those that are 1. Products among them become factors.
 pub fn product(sizes: impl IntoIterator<Item = Size>) -> Size {
-    let needed = sizes.into_iter().filter(|size| *size != Size::Int(1));
-    needed.reduce(|a, b| Size::of(SizeOp::Mul, a, b)).unwrap_or(Size::Int(1))
+    let mut factors = Vec::new();
+    let mut open: Vec<Size> = sizes.into_iter().collect();
+    open.reverse();
+    while let Some(size) = open.pop() {
+        match size {
+            Size::Int(1) => {}
+            Size::Of(SizeOp::Mul, operands) => {
+                let [a, b] = *operands;
+                open.extend([b, a]);
+            }
+            other => factors.push(other),
+        }
+    }
+    factors.into_iter().reduce(|a, b| Size::of(SizeOp::Mul, a, b)).unwrap_or(Size::Int(1))
 }
 
 fn scaled(number: u64, factors: &[&Factor], rest: impl IntoIterator<Item = Size>) -> Size {
@@ -78,13 +90,15 @@ fn scaled(number: u64, factors: &[&Factor], rest: impl IntoIterator<Item = Size>
 
 /// The largest number and the factors, each as often as it occurs, that all terms of all dimensions have in common.
 fn common<'a>(dims: impl IntoIterator<Item = &'a Dim>) -> (u64, Vec<&'a Factor>) {
-    let mut terms = dims.into_iter().flat_map(Dim::terms);
+    let terms = dims.into_iter().flat_map(Dim::terms);
+    shared(terms.map(|(factors, c)| (factors.iter().collect(), c)))
+}
+
+fn shared<'a>(mut terms: impl Iterator<Item = (Vec<&'a Factor>, i64)>) -> (u64, Vec<&'a Factor>) {
     let Some((factors, coefficient)) = terms.next() else { return (1, Vec::new()) };
-    let first = (coefficient.unsigned_abs(), factors.iter().collect::<Vec<_>>());
-    terms.fold(first, |(number, shared), (factors, coefficient)| {
-        let mut left: Vec<&Factor> = factors.iter().collect();
-        let shared = shared.into_iter().filter(|f| take(&mut left, f)).collect();
-        (gcd(number, coefficient.unsigned_abs()), shared)
+    terms.fold((coefficient.unsigned_abs(), factors), |(number, known), (mut left, coefficient)| {
+        let known = known.into_iter().filter(|f| take(&mut left, f)).collect();
+        (gcd(number, coefficient.unsigned_abs()), known)
     })
 }
 
@@ -100,30 +114,33 @@ type Terms<'a> = Vec<Term<'a>>;
 /// A product of factors, and how often it is taken.
 type Term<'a> = (Vec<&'a Factor>, i64);
 
-/// The factors of `dim` divided by what its terms have in common.
-fn sum(dim: &Dim, coefficient: u64, shared: &[&Factor]) -> Vec<Size> {
-    let terms = dim.terms().map(|(factors, value)| {
-        let mut rest: Vec<&Factor> = factors.iter().collect();
-        for factor in shared {
-            take(&mut rest, factor);
-        }
-        (rest, value.signum() * (value.unsigned_abs() / coefficient) as i64)
-    });
-    let mut terms: Terms<'_> = terms.collect();
-    terms.sort();
-    factored(&terms)
+/// The factors of `dim` divided by what its terms have in common with others.
+fn sum(dim: &Dim, coefficient: u64, factors: &[&Factor]) -> Vec<Size> {
+    let terms: Terms<'_> = dim.terms().map(|(factors, c)| (factors.iter().collect(), c)).collect();
+    factored(&divided(&terms, coefficient, factors))
 }
 
-/// The factors of a sum of terms: several, if it is a product with `a*x + b` for a factor `x`, such as the pixels of a
-/// padded map.
+/// Terms divided by a number and by factors that all of them have.
+fn divided<'a>(terms: &Terms<'a>, number: u64, factors: &[&'a Factor]) -> Terms<'a> {
+    let each = terms.iter().map(|(own, c)| {
+        let mut rest = own.clone();
+        for factor in factors {
+            take(&mut rest, factor);
+        }
+        (rest, c.signum() * (c.unsigned_abs() / number) as i64)
+    });
+    let mut all: Terms<'a> = each.collect();
+    all.sort();
+    all
+}
+
+/// The factors of a sum of terms: what all have in common, and several sums if it is a product with `a*x + b` for a factor
+/// `x`, such as the pixels of a padded map.
 fn factored(terms: &Terms<'_>) -> Vec<Size> {
-    if terms.is_empty() {
-        return vec![Size::Int(0)];
-    }
-    let shared = terms.iter().fold(0, |number, (_, c)| gcd(number, c.unsigned_abs()));
-    let terms: Terms<'_> = terms.iter().map(|(factors, c)| (factors.clone(), c / shared as i64)).collect();
+    let (number, factors) = shared(terms.iter().cloned());
+    let terms = divided(terms, number, &factors);
+    let mut all = vec![scaled(number, &factors, [])];
     let mut variables = terms.iter().flat_map(|(factors, _)| factors).copied();
-    let mut all = vec![Size::Int(shared)];
     match variables.find_map(|x| split(&terms, x)) {
         Some((rest, linear)) => all.extend(factored(&rest).into_iter().chain([written(&linear)])),
         None => all.push(written(&terms)),
