@@ -154,7 +154,7 @@ proptest! {
             let error: f64 = row.iter().zip(back).map(|(v, d)| f64::from(v - d).powi(2)).sum();
             let energy: f64 = row.iter().map(|v| f64::from(*v).powi(2)).sum();
             // Repeating the values of a cut block counts some of them twice.
-            let bound = if columns % usize::from(spec.group()) == 0 { 1.0001 } else { 2.0 };
+            let bound = if columns.is_multiple_of(usize::from(spec.group())) { 1.0001 } else { 2.0 };
             prop_assert!(error <= energy * bound + 1e-12, "{} of {}", error, energy);
         }
     }
