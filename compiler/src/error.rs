@@ -63,7 +63,7 @@ pub enum CompileError {
         message: String,
     },
     /// The compiler contradicted itself. Please report this.
-    #[error("internal error: {0} (this is a bug in gristmill)")]
+    #[error("internal error: {0} (this is a bug)")]
     Internal(String),
 }
 

@@ -225,7 +225,7 @@ fn what_has_no_inlined_form_is_an_error() {
         let setting = Setting { model, precisions, kv: KvPrecision::F32, profile: &profile, has_fallback: false };
         let error = lower(&setting, &g.graph, &["y0".into()], &mut KernelSet::default()).unwrap_err().to_string();
         let expected = "internal error: operation `round_blocks` of node n1 has no elements: it is stored as bytes \
-                        (this is a bug in gristmill)";
+                        (this is a bug)";
         assert_eq!(error, expected, "{name}");
     }
 }

@@ -18,9 +18,10 @@ pub(crate) enum Exit {
     No = 1,
     /// Wrong use or wrong input.
     Wrong = 2,
-    /// The environment lacks something: an adapter, memory, a device that stays.
+    /// Neither use nor input is wrong: the environment lacks something (an adapter, memory, a device that stays), or
+    /// gristmill found a mistake of its own.
     Lacking = 3,
-    /// A bug of gristmill, as a Rust panic would report it.
+    /// A bug that gristmill did not find itself, as a Rust panic reports it.
     Bug = 101,
     /// Stopped by Ctrl-C, as shells report it.
     Interrupted = 130,
@@ -71,7 +72,7 @@ impl fmt::Display for Failure {
 impl From<CompileError> for Failure {
     fn from(error: CompileError) -> Self {
         match error {
-            CompileError::Internal(_) => Self::new(Exit::Bug, error.to_string()),
+            CompileError::Internal(_) => Self::lacking(error.to_string()),
             CompileError::Weights(weights) if weights.disk_full => Self::lacking(weights.to_string()),
             CompileError::Bundle(bundle) => bundle.into(),
             other => Self::wrong(other.to_string()),
@@ -116,8 +117,8 @@ mod tests {
     #[test]
     fn a_bug_is_told_from_wrong_input() {
         let bug = Failure::from(CompileError::Internal("operation `x` of node y has no inlined form".into()));
-        assert_eq!(bug.exit, Exit::Bug);
-        let text = "internal error: operation `x` of node y has no inlined form (this is a bug in gristmill)";
+        assert_eq!(bug.exit, Exit::Lacking);
+        let text = "internal error: operation `x` of node y has no inlined form (this is a bug)";
         assert_eq!(bug.message, text);
         assert_eq!(Failure::from(CompileError::Config("z".into())).exit, Exit::Wrong);
     }

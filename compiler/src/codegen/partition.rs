@@ -70,7 +70,12 @@ pub fn partition(graph: &Graph, buffers: usize) -> Partition {
     // A value that lives inside a layout chain is not a buffer itself.
     for id in graph.ids() {
         if let Some(end) = root[id.index()] {
-            stored[id.index()] = end == id;
+            let mut at = id;
+            while at != end {
+                stored[at.index()] = false;
+                at = users[at.index()][0];
+            }
+            stored[end.index()] = true;
         }
         if is_leaf(&graph.node(id).op) && !is_output[id.index()] {
             stored[id.index()] = is_counter(&graph.node(id).op) && stored[id.index()];

@@ -54,7 +54,7 @@ fn forgotten(read: &[Op]) -> Vec<String> {
 #[test]
 fn an_anchor_is_never_computed_in_place() {
     let expected = "internal error: operation `softmax` of node model.layers.0.attn.weights has no inlined form \
-                    (this is a bug in gristmill)";
+                    (this is a bug)";
     let epilogue = Scalar::Acc(0).binary(Binary::Add, Scalar::Arg(0));
     let readers = [
         vec![Op::Unary(Unary::Neg)],

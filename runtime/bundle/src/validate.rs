@@ -389,7 +389,8 @@ impl Programs {
         let (wanted, found) = (written(&self.kernels, &step.dispatches), written(&self.fallbacks, &step.fallback));
         // What dispatches hand to one another is of no use to others.
         let between = handed_on(&self.kernels, &step.dispatches);
-        if let Some(other) = wanted.symmetric_difference(&found).find(|b| !between.contains(b)) {
+        let missing = wanted.iter().find(|b| !found.contains(b) && !between.contains(b));
+        if let Some(other) = missing.or_else(|| found.iter().find(|b| !wanted.contains(b))) {
             return check.fail(place, format!("the step and its fallback write different buffers: {other:?}"));
         }
         Ok(())

@@ -17,6 +17,8 @@ const MAX_DEPTH: u32 = 32;
 impl FromStr for Size {
     type Err = SizeError;
 
+    // Deserialization of every field that is a size comes here; in a page, bytes count.
+    #[inline(never)]
     fn from_str(text: &str) -> Result<Self, SizeError> {
         let read = || -> Result<Size, String> {
             if text.len() > MAX_TEXT {
