@@ -282,7 +282,7 @@ impl<G: Gpu, F: Files> Executor<G, F> {
             to_offset += size(w);
         }
         let work = Work {
-            writes: &self.writes(call, fed),
+            writes: &self.writes(call, &needed, fed),
             feed: fed.map(|fed| self.feed(fed, call)).transpose()?,
             steps: &ready.steps[wanted],
             grids: &grids,
@@ -371,13 +371,16 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         later
     }
 
-    /// What the host puts into buffers: symbols, and all inputs but the one that is fed.
-    fn writes<'a>(&'a self, call: &'a Call<'_>, fed: Option<&Fed>) -> Vec<(&'a G::Buffer, &'a [u8])> {
+    /// What the host puts into buffers: symbols, and all inputs that are needed but for the one that is fed.
+    fn writes<'a>(&'a self, call: &'a Call<'_>, needed: &Needed, fed: Option<&Fed>) -> Vec<(&'a G::Buffer, &'a [u8])> {
         let entry = &self.manifest.entries[call.entry];
         let mut writes: Vec<(&G::Buffer, &[u8])> = vec![(&self.symbols, bytemuck::cast_slice(&call.symbols))];
         for (index, tensor) in entry.inputs.iter().zip(&call.inputs) {
             let is_fed = fed.is_some_and(|f| f.input == self.manifest.inputs[*index as usize].name);
-            if let Some(buffer) = self.buffers.get(call.entry, Binding::Input(*index)).filter(|_| !is_fed) {
+            let binding = Binding::Input(*index);
+            // A buffer that an earlier call has left may be too small for what nobody reads.
+            let of_use = !is_fed && needed.bindings.contains(&binding);
+            if let Some(buffer) = self.buffers.get(call.entry, binding).filter(|_| of_use) {
                 let bytes: &[u8] = match &tensor.data {
                     Data::F32(v) => bytemuck::cast_slice(v),
                     Data::I32(v) => bytemuck::cast_slice(v),
