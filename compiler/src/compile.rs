@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use gristmill_bundle as bundle;
 use gristmill_graph::text::{self, Usage};
-use gristmill_graph::{DType, Model, verify};
+use gristmill_graph::{DType, Model, StateKind, verify};
 
 use crate::codegen::context::{Memory, state_memory};
 use crate::emit;
@@ -393,14 +393,19 @@ fn input(input: &gristmill_graph::Input, below: Option<u32>) -> bundle::Input {
 fn state(model: &Model, index: u32, options: &CompileOptions) -> bundle::State {
     let state = &model.states[index as usize];
     let mut shape = sizes(&state.shape);
-    if let Some(axis) = state.axis {
+    if let Some(axis) = state.axis() {
         shape[axis as usize] = bundle::Size::symbol(CAPACITY);
     }
+    let kind = match state.kind {
+        StateKind::Appended { axis } => bundle::StateKind::Appended { axis },
+        StateKind::Overwritten => bundle::StateKind::Overwritten,
+        StateKind::Kept => bundle::StateKind::Kept,
+    };
     let elem = match state_memory(model, index, options.kv) {
         Memory::Halves => bundle::Elem::F16,
         _ => bundle::Elem::F32,
     };
-    bundle::State { name: state.name.clone(), elem, shape }
+    bundle::State { name: state.name.clone(), elem, shape, kind }
 }
 
 fn entry(dir: &ModelDir, model: &Model, plan: &EntryPlan, all: &[EntryPlan]) -> Result<bundle::Entry, CompileError> {
@@ -411,6 +416,7 @@ fn entry(dir: &ModelDir, model: &Model, plan: &EntryPlan, all: &[EntryPlan]) -> 
         graph.nodes.iter().filter_map(|n| if let Op::Input(i) = n.op { Some(i) } else { None }).collect();
     inputs.sort_unstable();
     inputs.dedup();
+    let states: BTreeSet<u32> = graph.nodes.iter().filter_map(|n| n.op.state()).collect();
     let bound = |(name, value): (&String, &i64)| match u32::try_from(*value) {
         Ok(value) => Ok((name.clone(), value)),
         Err(_) => Err(CompileError::Internal(format!("entry {}: `{name}` is {value}, which is no size", plan.name))),
@@ -435,6 +441,7 @@ fn entry(dir: &ModelDir, model: &Model, plan: &EntryPlan, all: &[EntryPlan]) -> 
                 bundle::Output { name: name.clone(), elem: elem(node.dtype), shape: sizes(&node.shape) }
             })
             .collect(),
+        states: states.into_iter().collect(),
         components: model.components_of(&graph),
         task: match &declared.task {
             Some(task) if !plan.taps => tasks::task(dir, model, task, plan, all)?,

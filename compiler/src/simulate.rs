@@ -38,7 +38,7 @@ impl<'a> Session<'a> {
         let mut states = Vec::new();
         for (i, state) in setting.model.states.iter().enumerate() {
             let mut shape = state.shape.clone();
-            if let Some(axis) = state.axis {
+            if let Some(axis) = state.axis() {
                 shape[axis as usize] = Dim::from(i64::from(capacity));
             }
             let elements = count(&shape, &bindings)?;

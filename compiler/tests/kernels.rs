@@ -118,7 +118,11 @@ impl Fixture {
 
     fn append(&mut self, state_shape: Shape, axis: u32, x: NodeId) -> NodeId {
         let state = self.model.states.len() as u32;
-        self.model.states.push(State { name: format!("s{state}"), shape: state_shape, axis: Some(axis) });
+        self.model.states.push(State {
+            name: format!("s{state}"),
+            shape: state_shape,
+            kind: StateKind::Appended { axis },
+        });
         let mut shape = self.graph.node(x).shape.clone();
         shape[axis as usize] = &shape[axis as usize] + &Dim::symbol("P");
         self.push(Op::StateAppend(state), &[x], shape, DType::F32)
@@ -464,4 +468,95 @@ fn states_grow() {
     g.output(all);
     g.output(twice);
     g.check(&[("B", 2), ("T", 4), ("P", 0)], "native", 0.0);
+}
+
+/// Kernels of both languages over several calls, and the evaluator beside them.
+fn follow(g: &Fixture, profile: &Profile, calls: &[(i64, i64)]) {
+    let setting =
+        Setting { model: &g.model, precisions: &g.precisions, kv: KvPrecision::F16, profile, has_fallback: false };
+    let outputs: Vec<String> = g.graph.outputs.keys().cloned().collect();
+    let mut set = KernelSet::default();
+    let steps = lower(&setting, &g.graph, &outputs, &mut set).expect("lowers");
+    for call in steps.iter().flat_map(|s| &s.calls) {
+        let writes = set.kernels[call.kernel].buffers.iter().map(|b| b.writable);
+        for (place, _) in call.places.iter().zip(writes).filter(|(_, writes)| *writes) {
+            assert_eq!(call.places.iter().filter(|p| *p == place).count(), 1, "{place:?} is read and written");
+        }
+    }
+    let mut session = Session::new(&setting, &[], 2, 64).unwrap();
+    let mut states = States::default();
+    for (past, new) in calls {
+        let bindings = Bindings::from([("B".into(), 2), ("P".into(), *past), ("T".into(), *new)]);
+        let count = 2 * *new as usize * 4;
+        let x = (0..count).map(|i| (i as f32 + 3.0 * *past as f32).sin()).collect();
+        let inputs = BTreeMap::from([("x0".to_string(), Tensor::f32(&[2, *new as usize, 4], x))]);
+        let found = session.run(&g.graph, &outputs, (&steps, &set), &inputs, &bindings).unwrap();
+        let expected = evaluate(&g.model, &g.graph, &g.decoded(), &mut states, &inputs, &bindings).unwrap();
+        for (name, want) in &expected {
+            assert_eq!(found[name].shape, want.shape, "{name}");
+            let pairs = want.as_f32().unwrap().iter().zip(found[name].as_f32().unwrap());
+            let worst = pairs.map(|(a, b)| (a - b).abs() / a.abs().max(1.0)).fold(0.0, f32::max);
+            assert!(worst < 1e-5, "{name} on {} at {past}: {worst}", profile.name);
+        }
+    }
+}
+
+/// What `previous(state)` is in formulas.
+fn previous(g: &mut Fixture, state: u32) -> NodeId {
+    let shape = g.model.states[state as usize].shape.clone();
+    let held = g.push(Op::StatePrevious(state), &[], shape, DType::F32);
+    let past = g.op(Op::Size(Dim::symbol("P")), &[]);
+    let none = g.op(Op::Const(Literal::I32(0)), &[]);
+    let zero = g.op(Op::Const(Literal::f32(0.0)), &[]);
+    let follows = g.op(Op::Binary(Binary::Gt), &[past, none]);
+    g.op(Op::Select, &[follows, held, zero])
+}
+
+fn overwritten(g: &mut Fixture, shape: Shape) -> u32 {
+    let state = g.model.states.len() as u32;
+    g.model.states.push(State { name: format!("s{state}"), shape, kind: StateKind::Overwritten });
+    state
+}
+
+#[test]
+fn states_are_read_before_they_are_overwritten() {
+    let wasm = shipped("wasm").unwrap();
+    let native = shipped("native").unwrap();
+    for profile in [&native, &several_kernels(&native), &wasm] {
+        // A window of three positions, whose update stands in front of everything that reads it.
+        let mut g = Fixture::new();
+        let window = overwritten(&mut g, vec![b(), c(3), c(4)]);
+        let x = g.input(vec![b(), t(), c(4)], &[2, 1, 4]);
+        let before = previous(&mut g, window);
+        let joined = g.op(Op::Concat { axis: 1 }, &[before, x]);
+        let next = g.op(Op::Slice { axis: 1, start: t(), len: c(3) }, &[joined]);
+        g.push(Op::StateUpdate(window), &[next], vec![b(), c(3), c(4)], DType::F32);
+        let seen = g.op(Op::Windows { axis: 1, size: 4, stride: 1, dilation: 1 }, &[joined]);
+        let sum = g.op(Op::Reduce { op: Reduction::Sum, axis: 2 }, &[seen]);
+        let late = g.op(Op::Unary(Unary::Exp), &[before]);
+        let raw = g.push(Op::StatePrevious(window), &[], vec![b(), c(3), c(4)], DType::F32);
+        for id in [sum, late, next, raw] {
+            g.output(id);
+        }
+        follow(&g, profile, &[(0, 3), (3, 1), (4, 2), (6, 1), (0, 2), (2, 5)]);
+
+        // Two states that change places, and one that stays as it is.
+        let mut g = Fixture::new();
+        let shape = vec![b(), c(4)];
+        let [one, two, same] = [0; 3].map(|_| overwritten(&mut g, shape.clone()));
+        let x = g.input(vec![b(), t(), c(4)], &[2, 1, 4]);
+        let last = g.op(Op::Slice { axis: 1, start: &t() - &c(1), len: c(1) }, &[x]);
+        let last = g.op(Op::Reshape(shape.clone()), &[last]);
+        let (first, second) = (previous(&mut g, one), previous(&mut g, two));
+        let sum = g.op(Op::Binary(Binary::Add), &[second, last]);
+        g.push(Op::StateUpdate(one), &[sum], shape.clone(), DType::F32);
+        g.push(Op::StateUpdate(two), &[first], shape.clone(), DType::F32);
+        let held = g.push(Op::StatePrevious(same), &[], shape.clone(), DType::F32);
+        g.push(Op::StateUpdate(same), &[held], shape.clone(), DType::F32);
+        let product = g.op(Op::Binary(Binary::Mul), &[first, second]);
+        for id in [product, sum, first, held] {
+            g.output(id);
+        }
+        follow(&g, profile, &[(0, 2), (2, 1), (3, 2), (5, 1)]);
+    }
 }

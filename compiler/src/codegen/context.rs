@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use gristmill_bundle::Size;
-use gristmill_graph::{DType, Dim, Graph, Model, NodeId, Op, Precision, QuantSpec};
+use gristmill_graph::{DType, Dim, Graph, Model, NodeId, Op, Precision, QuantSpec, StateKind};
 use gristmill_kernel::{Expr, Kernel, Scalar};
 
 use super::index;
@@ -142,15 +142,19 @@ impl<'a> Lowering<'a> {
             return index::flatten(index, &self.graph.node(id).shape);
         };
         let mut shape = self.graph.node(id).shape.clone();
-        if let Some(axis) = self.setting.model.states[s as usize].axis {
+        if let Some(axis) = self.setting.model.states[s as usize].axis() {
             shape[axis as usize] = Dim::symbol(CAPACITY);
         }
         index::flatten(index, &shape)
     }
 }
 
-/// States are halves if asked for and if rows hold whole words.
+/// States are halves if asked for, if rows hold whole words, and if nothing is computed from them again and again: errors
+/// of what is overwritten in every call would add up.
 pub fn state_memory(model: &Model, state: u32, kv: KvPrecision) -> Memory {
+    if model.states[state as usize].kind == StateKind::Overwritten {
+        return Memory::Dense(Scalar::F32);
+    }
     let even = model.states[state as usize].shape.last().and_then(|d| d.as_const()).is_some_and(|d| d % 2 == 0);
     match kv {
         KvPrecision::F16 if even => Memory::Halves,

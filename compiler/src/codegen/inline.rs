@@ -130,12 +130,14 @@ impl Pull<'_, '_> {
                 self.value(node.inputs[0], &At::index(index))?
             }
             // These are memory, and so loaded.
-            Op::Input(_) | Op::Weight(_) | Op::StateRead(_) | Op::Dequantize => return unlowered(node),
+            Op::Input(_) | Op::Weight(_) | Op::StateRead(_) | Op::StatePrevious(_) | Op::Dequantize => {
+                return unlowered(node);
+            }
             // Anchors have kernels of their own, and are memory for others.
             Op::Reduce { .. } | Op::ArgMax | Op::TopK { .. } | Op::MatMul { .. } | Op::RoundBlocks => {
                 return unlowered(node);
             }
-            Op::StateAppend(_) | Op::StateKeep(_) => return unlowered(node),
+            Op::StateAppend(_) | Op::StateKeep(_) | Op::StateUpdate(_) => return unlowered(node),
             Op::Softmax | Op::Norm { .. } | Op::Linear { .. } | Op::Attention { .. } => return unlowered(node),
         })
     }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use gristmill_graph::{Graph, NodeId, Op, Role};
+use gristmill_graph::{Graph, Node, NodeId, Op, Role};
 
 /// Inlined expressions larger than this are cut: shaders stay readable and compile fast.
 const MAX_INLINE: usize = 48;
@@ -67,6 +67,7 @@ pub fn partition(graph: &Graph, buffers: usize) -> Partition {
         }
     }
     cut_expensive(graph, &users, &mut stored);
+    hold_updates(graph, &root, &mut stored);
     // A value that lives inside a layout chain is not a buffer itself.
     for id in graph.ids() {
         if let Some(end) = root[id.index()] {
@@ -83,6 +84,22 @@ pub fn partition(graph: &Graph, buffers: usize) -> Partition {
     }
     cut_wide(graph, &root, &mut stored, buffers);
     Partition { stored, root }
+}
+
+/// Stores what states are updated with, if it is computed from what one of them holds: no kernel may read and write the
+/// same memory, and all that read it run before the one that writes.
+fn hold_updates(graph: &Graph, root: &[Option<NodeId>], stored: &mut [bool]) {
+    // Whether a state is read by the kernel that computes a node.
+    let mut reads = vec![false; graph.nodes.len()];
+    for id in graph.ids() {
+        let Node { op, inputs, .. } = graph.node(id);
+        let inside = |input: &NodeId| !stored[input.index()] && root[input.index()].is_none() && reads[input.index()];
+        let here = op.previous_state().is_some() || inputs.iter().any(inside);
+        reads[id.index()] = here;
+        if let (Op::StateUpdate(_), [x], true) = (op, inputs.as_slice(), here) {
+            stored[x.index()] = true;
+        }
+    }
 }
 
 /// Follows transposes and reshapes that are the only reader of what stands before them, and the joining of products.

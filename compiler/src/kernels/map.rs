@@ -1,6 +1,6 @@
 //! Element-wise kernels and writes to states: one element (or one word of a state) per thread.
 
-use gristmill_graph::{DType, Dim, NodeId, numel};
+use gristmill_graph::{DType, Dim, NodeId, StateKind, numel};
 use gristmill_kernel::{Expr, Scalar, Type, u};
 
 use crate::codegen::context::{Built, Lowering, Memory, Place, Stored};
@@ -75,11 +75,12 @@ pub fn store_state(low: &Lowering<'_>, Stored { id, place: target, .. }: Stored)
         shape[last] = words.ok_or_else(|| CompileError::unlowered(node, "rows of whole words, but stores halves"))?;
     }
     let mut memory_shape = decl.shape.clone();
-    let (what, does) = match decl.axis {
-        Some(_) => ("append", "appends to a state"),
-        None => ("keep", "fills a state"),
+    let (what, does) = match decl.kind {
+        StateKind::Appended { .. } => ("append", "appends to a state"),
+        StateKind::Overwritten => ("update", "overwrites a state"),
+        StateKind::Kept => ("keep", "fills a state"),
     };
-    if let Some(axis) = decl.axis {
+    if let Some(axis) = decl.axis() {
         memory_shape[axis as usize] = Dim::symbol(CAPACITY);
     }
     let mut ctx = Ctx::new(low, &format!("{what}_{}", crate::codegen::kernel::label(&node.path)));
@@ -96,7 +97,7 @@ pub fn store_state(low: &Lowering<'_>, Stored { id, place: target, .. }: Stored)
     ctx.if_(flat.lt(numel_expr(&shape)), |ctx| {
         let index = named(ctx, unflatten(flat, &shape));
         let mut place = index.clone();
-        if let Some(axis) = decl.axis.map(|a| a as usize) {
+        if let Some(axis) = decl.axis().map(|a| a as usize) {
             place[axis] = place[axis].clone() + dim_expr(&decl.shape[axis]);
         }
         if halves {

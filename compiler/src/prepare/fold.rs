@@ -103,6 +103,9 @@ impl Folding {
         for id in graph.outputs.values() {
             demanded[id.index()] = true;
         }
+        for id in graph.ids().filter(|id| graph.node(*id).op.written_state().is_some()) {
+            demanded[id.index()] = true;
+        }
         for id in (0..graph.nodes.len() as u32).rev().map(NodeId) {
             if !demanded[id.index()] {
                 continue;

@@ -43,7 +43,7 @@ pub(super) fn cut<'a>(
             copies.push((id, position as u32));
         }
     }
-    let mut stored = Vec::new();
+    let (mut stored, mut updates) = (Vec::new(), Vec::new());
     for id in graph.ids() {
         let node = graph.node(id);
         let (root, computes) = match low.partition.root[id.index()] {
@@ -55,12 +55,53 @@ pub(super) fn cut<'a>(
                 Some(s) => Place::State(s),
                 None => low.place(root).ok_or_else(|| CompileError::Internal(format!("{} has no place", node.path)))?,
             };
-            stored.push(Stored { id, root, place });
+            let one = Stored { id, root, place };
+            let Op::StateUpdate(state) = node.op else {
+                stored.push(one);
+                continue;
+            };
+            // It may hold that already.
+            if graph.node(node.inputs[0]).op != Op::StatePrevious(state) {
+                updates.push(one);
+            }
         }
     }
     let mut pieces: Vec<Piece> = together(&low, &stored).into_iter().map(Piece::Stored).collect();
     pieces.extend(copies.into_iter().map(|(id, position)| Piece::Copy { id, position }));
+    let pieces = with_updates(&low, pieces, updates)?;
     Ok((low, pieces))
+}
+
+/// Puts updates of states where nobody reads any more what these held before, and where that which they hold next is
+/// computed; as early as that allows, so that scratch memory is soon free again.
+fn with_updates(low: &Lowering<'_>, pieces: Vec<Piece>, updates: Vec<Stored>) -> Result<Vec<Piece>, CompileError> {
+    if updates.is_empty() {
+        return Ok(pieces);
+    }
+    let changes = |place: &Place| !matches!(place, Place::Tensor(_) | Place::Input(_));
+    let of = |stored: &[Stored]| signature(low, stored).leaves.into_iter().filter(changes).collect::<BTreeSet<_>>();
+    let touched = |piece: Piece| {
+        let places = match &piece {
+            Piece::Stored(stored) => of(stored),
+            Piece::Copy { id, .. } => low.place(*id).into_iter().collect(),
+        };
+        (piece, places)
+    };
+    let mut pieces: Vec<(Piece, BTreeSet<Place>)> = pieces.into_iter().map(touched).collect();
+    let mut waiting: Vec<(Stored, BTreeSet<Place>)> = updates.into_iter().map(|u| (u, of(&[u]))).collect();
+    while !waiting.is_empty() {
+        let read_by_others = |(at, (update, _)): (usize, &(Stored, BTreeSet<Place>))| {
+            waiting.iter().enumerate().any(|(other, (_, places))| other != at && places.contains(&update.place))
+        };
+        let Some(next) = waiting.iter().enumerate().position(|one| !read_by_others(one)) else {
+            let path = &low.graph.node(waiting[0].0.id).path;
+            return Err(CompileError::Internal(format!("{path}: states are updated in a circle")));
+        };
+        let (update, places) = waiting.remove(next);
+        let last = pieces.iter().rposition(|(_, touched)| !touched.is_disjoint(&places));
+        pieces.insert(last.map_or(0, |at| at + 1), (Piece::Stored(vec![update]), places));
+    }
+    Ok(pieces.into_iter().map(|(piece, _)| piece).collect())
 }
 
 /// Puts results together that one plan stores. Those that come later are computed with the first: nothing that they

@@ -59,7 +59,7 @@ fn cone(low: &Lowering<'_>, id: NodeId, top: bool, sig: &mut Signature, seen: &m
         let _ = write!(sig.text, "@{leaf}:{}{:?}", low.memory(place, id), low.graph.node(id).shape);
         if let Place::State(s) = place {
             // What grows is laid out for its capacity, and so not as another value of the same shape.
-            let _ = write!(sig.text, "+{:?}", low.setting.model.states[s as usize].axis);
+            let _ = write!(sig.text, "+{:?}", low.setting.model.states[s as usize].axis());
         }
         return;
     }

@@ -66,7 +66,7 @@ impl States {
     /// Appends `x` behind the first `past` elements of the axis. What was held beyond them is dropped, so that a
     /// caller can go back to an earlier position.
     fn append(&mut self, index: u32, state: &State, past: usize, x: &Tensor) -> Result<Arc<Tensor>, String> {
-        let axis = state.axis.ok_or_else(|| format!("state `{}` has no axis to append along", state.name))? as usize;
+        let axis = state.axis().ok_or_else(|| format!("state `{}` has no axis to append along", state.name))? as usize;
         let held = self.held.get(&index);
         let length = held.and_then(|t| t.shape.get(axis).copied()).unwrap_or(0);
         if past > length {
@@ -221,7 +221,8 @@ pub fn evaluate(
     inputs: &BTreeMap<String, Tensor>,
     bindings: &Bindings,
 ) -> Result<BTreeMap<String, Tensor>, EvalError> {
-    let mut call = Call { model, weights, states, inputs, bindings };
+    let before = states.held.clone();
+    let mut call = Call { model, weights, states, before, inputs, bindings };
     let last_use = last_uses(graph);
     let mut values: Vec<Option<Arc<Tensor>>> = Vec::with_capacity(graph.nodes.len());
     for (i, node) in graph.nodes.iter().enumerate() {
@@ -266,6 +267,8 @@ struct Call<'c> {
     model: &'c Model,
     weights: &'c dyn WeightSource,
     states: &'c mut States,
+    /// What the states held before.
+    before: BTreeMap<u32, Arc<Tensor>>,
     inputs: &'c BTreeMap<String, Tensor>,
     bindings: &'c Bindings,
 }
@@ -321,7 +324,7 @@ impl Environment for Call<'_> {
 
     fn append(&mut self, index: u32, x: &Tensor) -> Evaluated {
         let state = &self.model.states[index as usize];
-        let along = state.axis.and_then(|axis| state.shape.get(axis as usize));
+        let along = state.axis().and_then(|axis| state.shape.get(axis as usize));
         let past = along.and_then(|d| d.eval(self.bindings)).and_then(|p| usize::try_from(p).ok());
         let past = past.ok_or_else(|| format!("the length of state `{}` is not known", state.name))?;
         self.states.append(index, state, past, x)
@@ -333,6 +336,21 @@ impl Environment for Call<'_> {
 
     fn recall(&self, index: u32, shape: &[usize]) -> Evaluated {
         self.states.recall(index, &self.model.states[index as usize], shape)
+    }
+
+    fn previous(&self, index: u32, shape: &[usize]) -> Evaluated {
+        match self.before.get(&index) {
+            Some(held) if held.shape == shape => Ok(held.clone()),
+            Some(held) => {
+                let name = &self.model.states[index as usize].name;
+                Err(format!("state `{name}` holds {:?}, expected {shape:?}", held.shape))
+            }
+            None => Ok(Arc::new(Tensor::f32(shape, vec![0.0; shape.iter().product()]))),
+        }
+    }
+
+    fn update(&mut self, index: u32, x: &Tensor) -> Evaluated {
+        Ok(self.states.keep(index, x))
     }
 }
 

@@ -6,11 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::dim::{Bindings, Dim, Shape};
 use crate::dtype::{DType, Precision};
+use crate::literal::Literal;
 use crate::op::Op;
 use crate::task::Task;
 
 /// The symbol that states grow along: tokens that they hold before a call.
 pub const PAST: &str = "P";
+
+/// The symbol that counts the rows of a batch: one number for all calls of a session.
+const ROWS: &str = "B";
 
 /// Index of a node in [`Graph::nodes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -96,7 +100,8 @@ impl Graph {
         self.restricted(outputs, &|op| op.written_state().is_some())
     }
 
-    /// A copy that keeps only what `outputs` and the nodes with an operation that is a `root` need.
+    /// A copy that keeps only what `outputs` and the nodes with an operation that is a `root` need. Whoever reads what a
+    /// state held before the call ([`Op::StatePrevious`]) needs its update.
     pub(crate) fn restricted(&self, outputs: &[String], root: &dyn Fn(&Op) -> bool) -> Graph {
         let kept: BTreeMap<String, NodeId> =
             outputs.iter().filter_map(|n| self.outputs.get(n).map(|id| (n.clone(), *id))).collect();
@@ -104,11 +109,22 @@ impl Graph {
         for id in kept.values() {
             live[id.index()] = true;
         }
-        for id in (0..self.nodes.len()).rev() {
-            if live[id] {
-                for input in &self.nodes[id].inputs {
-                    live[input.index()] = true;
+        loop {
+            for id in (0..self.nodes.len()).rev() {
+                if live[id] {
+                    for input in &self.nodes[id].inputs {
+                        live[input.index()] = true;
+                    }
                 }
+            }
+            let read: BTreeSet<u32> =
+                self.nodes.iter().zip(&live).filter_map(|(n, live)| n.op.previous_state().filter(|_| *live)).collect();
+            let wakes =
+                |(node, live): (&Node, &bool)| !*live && matches!(node.op, Op::StateUpdate(s) if read.contains(&s));
+            let woken: Vec<usize> = (0..live.len()).filter(|id| wakes((&self.nodes[*id], &live[*id]))).collect();
+            woken.iter().for_each(|id| live[*id] = true);
+            if woken.is_empty() {
+                break;
             }
         }
         let mut renumber = vec![NodeId(u32::MAX); self.nodes.len()];
@@ -139,18 +155,33 @@ impl Graph {
         graph
     }
 
-    /// A copy for calls that neither follow others nor are followed: states are not there, and what would be appended to
-    /// one or kept in it is used as it is. Shapes are right where the past length is 0.
+    /// A copy for calls that neither follow others nor are followed: states are not there, what would be appended to
+    /// one or kept in it is used as it is, and what one would have held before is zero. Shapes are right where the past
+    /// length is 0.
     fn forgetting(&self) -> Graph {
-        let mut graph = self.clone();
-        let mut stands_for: Vec<NodeId> = self.ids().collect();
-        for (i, node) in graph.nodes.iter_mut().enumerate() {
+        let mut graph = Graph { nodes: Vec::with_capacity(self.nodes.len()), ..self.clone() };
+        let mut stands_for: Vec<NodeId> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let mut node = node.clone();
             for input in &mut node.inputs {
                 *input = stands_for[input.index()];
             }
-            if let (Op::StateAppend(_) | Op::StateKeep(_), [x]) = (&node.op, node.inputs.as_slice()) {
-                stands_for[i] = *x;
+            let next = |graph: &Graph| NodeId(graph.nodes.len() as u32);
+            match (&node.op, node.inputs.as_slice()) {
+                (Op::StateAppend(_) | Op::StateKeep(_) | Op::StateUpdate(_), [x]) => {
+                    stands_for.push(*x);
+                    continue;
+                }
+                (Op::StatePrevious(_), _) => {
+                    let zero = next(&graph);
+                    let op = Op::Const(Literal::f32(0.0));
+                    graph.nodes.push(Node { op, shape: Vec::new(), ..node.clone() });
+                    node = Node { op: Op::Broadcast(node.shape.clone()), inputs: vec![zero], ..node };
+                }
+                _ => {}
             }
+            stands_for.push(next(&graph));
+            graph.nodes.push(node);
         }
         graph.outputs.values_mut().for_each(|id| *id = stands_for[id.index()]);
         graph
@@ -214,15 +245,45 @@ pub struct Input {
     pub advance: Option<Advance>,
 }
 
-/// A buffer that lives between runs: a key or value cache, or what an encoder has made of its input.
+/// A buffer that lives between runs: a key or value cache, the window of a convolution, or what an encoder has made of its
+/// input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// `layers.3.key`.
     pub name: String,
     /// Shape. An appended axis is given as the past length `P`; its capacity is chosen when a session opens.
     pub shape: Shape,
-    /// The axis that grows, for a state that is appended to; a state that is kept as a whole has none.
-    pub axis: Option<u32>,
+    /// What calls do with it.
+    pub kind: StateKind,
+}
+
+impl State {
+    /// The axis that grows, if one does.
+    pub fn axis(&self) -> Option<u32> {
+        match self.kind {
+            StateKind::Appended { axis } => Some(axis),
+            StateKind::Overwritten | StateKind::Kept => None,
+        }
+    }
+
+    /// Whether its shape is the same in all calls of a session.
+    pub(crate) fn has_one_size(&self) -> bool {
+        self.shape.iter().all(|d| d.symbols().iter().all(|s| s == ROWS))
+    }
+}
+
+/// What calls do with a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StateKind {
+    /// It grows along an axis with every token: [`Op::StateAppend`].
+    Appended {
+        /// The axis.
+        axis: u32,
+    },
+    /// Its size is fixed, and every call puts something else into it: [`Op::StateUpdate`].
+    Overwritten,
+    /// The call that encodes fills it for those that follow: [`Op::StateKeep`].
+    Kept,
 }
 
 /// A weight, as it is found in the model directory.

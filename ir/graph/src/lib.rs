@@ -11,7 +11,7 @@
 //! and the evaluator in this crate defines both.
 //!
 //! Nodes have no side effects but those on states: [`Op::StateAppend`] writes at the past length `P`, and
-//! [`Op::StateKeep`] replaces the whole. A graph runs them once per call, and the caller moves `P`.
+//! [`Op::StateKeep`] and [`Op::StateUpdate`] replace the whole. A graph runs them once per call, and the caller moves `P`.
 
 pub mod dim;
 pub mod dtype;
@@ -38,8 +38,8 @@ pub use error::EvalError;
 pub use eval::{Evaluator, States, WeightSource};
 pub use format::{Format, QuantSpec};
 pub use graph::{
-    Advance, Entry, EntryRole, Graph, Input, InputDefault, Modality, Model, Node, NodeId, PAST, Region, State, Symbol,
-    Weight,
+    Advance, Entry, EntryRole, Graph, Input, InputDefault, Modality, Model, Node, NodeId, PAST, Region, State,
+    StateKind, Symbol, Weight,
 };
 pub use infer::{infer, infer_declared};
 pub use literal::{Bits, Literal};

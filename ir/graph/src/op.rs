@@ -159,6 +159,14 @@ pub enum Op {
     /// No operands: what [`Op::StateKeep`] has put into the state with this index in an earlier call.
     StateRead(u32),
 
+    /// No operands: what [`Op::StateUpdate`] has put into the state with this index in an earlier call, or zeros if none
+    /// has. It is the same wherever in the graph it stands.
+    StatePrevious(u32),
+
+    /// `[x]`: puts `x` into the state with this index for the next call, in place of what it held. It has no readers:
+    /// they read `x`. Calls that read the state with [`Op::StatePrevious`] update it, and no others do.
+    StateUpdate(u32),
+
     // ---- fused: found by rewriting
     /// `[x]`: softmax over the last axis.
     Softmax,
@@ -241,6 +249,7 @@ impl Op {
             Op::Transpose(_) | Op::Concat { .. } | Op::Windows { .. } | Op::Gather | Op::TakeLast => self.clone(),
             Op::Dequantize | Op::RoundBlocks => self.clone(),
             Op::StateAppend(_) | Op::StateKeep(_) | Op::StateRead(_) => self.clone(),
+            Op::StatePrevious(_) | Op::StateUpdate(_) => self.clone(),
             Op::Softmax | Op::Norm { .. } | Op::Linear { .. } | Op::Attention { .. } => self.clone(),
         }
     }
@@ -261,6 +270,7 @@ impl Op {
             Op::Concat { .. } | Op::Pad { .. } | Op::Gather | Op::TakeLast => None,
             Op::Dequantize | Op::RoundBlocks => None,
             Op::StateAppend(_) | Op::StateKeep(_) | Op::StateRead(_) => None,
+            Op::StatePrevious(_) | Op::StateUpdate(_) => None,
             Op::Softmax | Op::Norm { .. } | Op::Linear { .. } | Op::Attention { .. } => None,
         }
     }

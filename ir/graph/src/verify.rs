@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::dim::{Bindings, Dim, Factor, show_shape};
 use crate::dtype::DType;
-use crate::graph::{Entry, Graph, Input, InputDefault, Model, Node, PAST, State, Weight};
+use crate::graph::{Entry, Graph, Input, InputDefault, Model, Node, NodeId, PAST, State, StateKind, Weight};
 use crate::infer::infer_declared;
 use crate::op::Op;
 use crate::ops::{Declarations, Operand};
@@ -151,11 +151,20 @@ fn check_input(input: &Input, symbols: &BTreeSet<&str>, errors: &mut Vec<String>
 
 fn check_state(state: &State, symbols: &BTreeSet<&str>, errors: &mut Vec<String>) {
     errors.extend(check_shape(&state.shape, symbols).err());
-    let Some(axis) = state.axis else {
-        if state.shape.iter().any(|d| d.symbols().iter().any(|s| s == PAST)) {
+    let has = |symbol: &str| state.shape.iter().any(|d| d.symbols().iter().any(|s| s == symbol));
+    let axis = match state.kind {
+        StateKind::Appended { axis } => axis,
+        StateKind::Kept if has(PAST) => {
             errors.push(format!("a state that is kept does not grow, but its shape {} does", show_shape(&state.shape)));
+            return;
         }
-        return;
+        StateKind::Overwritten if !state.has_one_size() => {
+            let shape = show_shape(&state.shape);
+            errors
+                .push(format!("a state that is overwritten has one size for all calls, but its shape {shape} has not"));
+            return;
+        }
+        StateKind::Kept | StateKind::Overwritten => return,
     };
     match state.shape.get(axis as usize) {
         None => errors.push(format!("axis {axis} does not exist in shape {}", show_shape(&state.shape))),
@@ -209,6 +218,24 @@ fn check_kept(model: &Model, errors: &mut Vec<String>) {
     }
 }
 
+/// What a call reads of the calls before it, it leaves for the next one; and what it leaves there nobody reads in it.
+fn check_updates(graph: &Graph, errors: &mut Vec<String>) {
+    let updated: BTreeSet<u32> =
+        graph.nodes.iter().filter_map(|n| if let Op::StateUpdate(s) = n.op { Some(s) } else { None }).collect();
+    let is_update = |id: &NodeId| graph.nodes.get(id.index()).is_some_and(|n| matches!(n.op, Op::StateUpdate(_)));
+    for node in &graph.nodes {
+        if let Some(state) = node.op.previous_state().filter(|s| !updated.contains(s)) {
+            errors.push(format!("{}: state {state} is read, but never updated", node.path));
+        }
+        if node.inputs.iter().any(is_update) {
+            errors.push(format!("{}: reads an update; it must read what the state is updated with", node.path));
+        }
+    }
+    for (name, _) in graph.outputs.iter().filter(|(_, id)| is_update(id)) {
+        errors.push(format!("output `{name}`: is an update; it must be what the state is updated with"));
+    }
+}
+
 fn check_graph(model: &Model, graph: &Graph, bind: Option<&Bindings>, errors: &mut Vec<String>) {
     let declared = Declarations { bind, ..Declarations::of(model) };
     let symbols: BTreeSet<&str> = model.symbols.iter().map(|s| s.name.as_str()).collect();
@@ -226,6 +253,7 @@ fn check_graph(model: &Model, graph: &Graph, bind: Option<&Bindings>, errors: &m
             errors.push(format!("{}: state {state} is already written by {first}", node.path));
         }
     }
+    check_updates(graph, errors);
     for (name, id) in &graph.outputs {
         match graph.nodes.get(id.index()) {
             None => errors.push(format!("output `{name}`: node {} does not exist", id.0)),

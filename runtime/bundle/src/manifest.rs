@@ -164,9 +164,37 @@ pub struct State {
     pub name: String,
     /// Element type.
     pub elem: Elem,
-    /// Shape over lasting symbols: `C`, the capacity, stands for an axis that grows. A state without `C` is kept as a
-    /// whole by the entry that encodes.
+    /// Shape over lasting symbols: `C`, the capacity, stands for an axis that grows.
     pub shape: Vec<Size>,
+    /// What calls do with it.
+    pub kind: StateKind,
+}
+
+/// What calls do with a state, and how it goes back to fewer tokens than it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum StateKind {
+    /// It grows along an axis with every token. It goes back to any length: a call with a smaller `P` writes over what
+    /// lies behind.
+    Appended {
+        /// The axis; its size is `C`.
+        axis: u32,
+    },
+    /// It has one size, and every call that reads it puts something else into it. It goes back to nothing, which is `P` =
+    /// 0, and to no other length but by a copy that was made there.
+    Overwritten,
+    /// The entry that encodes fills it. It does not depend on the tokens that are past.
+    Kept,
+}
+
+impl StateKind {
+    /// The largest length up to `wanted` from which a call may go on, if the state holds `held` tokens.
+    pub fn resumes(self, held: u32, wanted: u32) -> u32 {
+        match self {
+            StateKind::Overwritten if wanted < held => 0,
+            StateKind::Appended { .. } | StateKind::Overwritten | StateKind::Kept => wanted.min(held),
+        }
+    }
 }
 
 /// What an entry is for.
@@ -201,6 +229,8 @@ pub struct Entry {
     pub inputs: Vec<u32>,
     /// Its results.
     pub outputs: Vec<Output>,
+    /// Indices of the states that it reads or writes, in order.
+    pub states: Vec<u32>,
     /// Indices of the components whose weights it needs, in order.
     pub components: Vec<u32>,
     /// What people use it for, if more than tensors.

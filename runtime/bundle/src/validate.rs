@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use crate::error::Error;
-use crate::manifest::{Binding, Dispatch, Elem, Entry, FileInfo, Kernel, Manifest, Program, Programs, Step};
+use crate::manifest::{Binding, Dispatch, Elem, Entry, FileInfo, Kernel, Manifest, Program, Programs, StateKind, Step};
 use crate::size::Size;
 
 /// Path of the manifest in a bundle.
@@ -217,8 +217,18 @@ impl Manifest {
         let lasting: Vec<&str> = symbols.iter().copied().filter(|s| !matches!(*s, "T" | "P")).collect();
         let mut seen = BTreeSet::new();
         for state in &self.states {
+            let place = format!("state `{}`", state.name);
             check.name("states", &state.name, &mut seen)?;
-            check.shape(&format!("state `{}`", state.name), &state.shape, &lasting)?;
+            check.shape(&place, &state.shape, &lasting)?;
+            let fixed: Vec<&str> = lasting.iter().copied().filter(|s| *s != "C").collect();
+            let mut others = state.shape.clone();
+            if let StateKind::Appended { axis } = state.kind {
+                match state.shape.get(axis as usize) {
+                    Some(rows) if rows.as_symbol() == Some("C") => drop(others.remove(axis as usize)),
+                    _ => return check.fail(place, format!("grows along axis {axis}, whose size is not `C`")),
+                }
+            }
+            check.shape(&format!("{place}, where it does not grow"), &others, &fixed)?;
         }
         Ok(())
     }
@@ -239,6 +249,12 @@ impl Manifest {
             for i in &entry.inputs {
                 if *i as usize >= self.inputs.len() || !inputs.insert(i) {
                     return check.fail(place, format!("input {i} does not exist or occurs twice"));
+                }
+            }
+            let mut states = BTreeSet::new();
+            for i in &entry.states {
+                if *i as usize >= self.states.len() || !states.insert(i) {
+                    return check.fail(place, format!("state {i} does not exist or occurs twice"));
                 }
             }
             check.count(&place, entry.outputs.len(), 100_000)?;

@@ -52,6 +52,7 @@ fn manifest() -> Manifest {
             inputs: vec![0],
             outputs: vec![output("logits", &["B", "2"]), output("boxes", &["B", "5", "4"])],
             task: Some(task),
+            states: vec![],
             components: vec![],
         }],
         tensors: vec![],

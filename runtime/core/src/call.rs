@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use gristmill_bundle::size::{Expr, SizeError};
-use gristmill_bundle::{Advance, Elem, Entry, EntryRole, Input, InputDefault, Manifest, Size};
+use gristmill_bundle::{Advance, Elem, Entry, EntryRole, Input, InputDefault, Manifest, Size, StateKind};
 
 use crate::backend::{Data, Tensor};
 use crate::error::Error;
@@ -18,16 +18,23 @@ pub struct Session {
     pub capacity: u32,
     /// The symbols of the call that encoded, in the order of [`Manifest::symbols`].
     encoded: Option<Vec<u32>>,
+    /// Tokens that each state holds, in the order of [`Manifest::states`]; states without a number hold none.
+    held: Vec<u32>,
 }
 
 impl Session {
     /// A session in which nothing was called yet.
     pub fn new(batch: u32, capacity: u32) -> Self {
-        Session { batch, capacity, encoded: None }
+        Session { batch, capacity, encoded: None, held: Vec::new() }
     }
 
     /// Takes note of a call that is under way: those that follow read what it keeps, laid out for its symbols.
     pub fn called(&mut self, manifest: &Manifest, call: &Call<'_>) {
+        let entry = &manifest.entries[call.entry];
+        let count = |name| symbol(manifest, &call.symbols, name).unwrap_or(0);
+        let length = count("P").saturating_add(count("T"));
+        self.held.resize(manifest.states.len(), 0);
+        entry.states.iter().for_each(|s| self.held[*s as usize] = length);
         match manifest.entries[call.entry].role {
             EntryRole::Encode => self.encoded = Some(call.symbols.clone()),
             EntryRole::Prefill | EntryRole::Decode => {}
@@ -71,8 +78,9 @@ pub fn prepare<'a>(
         return Err(Error::Unsupported(format!("`{reader}` reads what `{encoder}` keeps, which has to run before it")));
     }
     let symbols = bind_symbols(manifest, entry, inputs, past, session.map(|s| s.capacity), encoded)?;
-    if !stateless {
+    if let Some(session) = session.filter(|_| !stateless) {
         check_session(manifest, &symbols, session)?;
+        check_past(manifest, entry, past, session)?;
     }
     let inputs = entry.inputs.iter().map(|i| {
         let input = &manifest.inputs[*i as usize];
@@ -191,8 +199,30 @@ pub(crate) fn symbol(manifest: &Manifest, values: &[u32], name: &str) -> Option<
     manifest.symbols.iter().position(|s| s.name == name).and_then(|i| values.get(i).copied())
 }
 
-fn check_session(manifest: &Manifest, symbols: &[u32], session: Option<&Session>) -> Result<(), Error> {
-    let Some(session) = session else { return Ok(()) };
+/// Whether all states that an entry uses can go on from `past` tokens.
+fn check_past(manifest: &Manifest, entry: &Entry, past: u32, session: &Session) -> Result<(), Error> {
+    for index in &entry.states {
+        let state = &manifest.states[*index as usize];
+        let held = session.held.get(*index as usize).copied().unwrap_or(0);
+        // What grows and was not filled is zero, which is of use to those who measure.
+        if state.kind != StateKind::Overwritten || state.kind.resumes(held, past) == past {
+            continue;
+        }
+        let (entry, state) = (&entry.name, &state.name);
+        return Err(Error::Unsupported(format!(
+            "`{entry}` cannot go on from {past} tokens: the state `{state}` holds what {held} have left, and only that; \
+             go on from {held}, or from 0"
+        )));
+    }
+    Ok(())
+}
+
+/// The largest number of past tokens up to `wanted` from which calls may go on, if the states hold `held`.
+pub fn resumes(manifest: &Manifest, held: u32, wanted: u32) -> u32 {
+    manifest.states.iter().fold(wanted.min(held), |past, state| state.kind.resumes(held, past))
+}
+
+fn check_session(manifest: &Manifest, symbols: &[u32], session: &Session) -> Result<(), Error> {
     let value = |name| symbol(manifest, symbols, name);
     if let Some(batch) = value("B")
         && batch != session.batch
@@ -317,6 +347,8 @@ pub fn wanted_outputs(entry: &Entry, want: &[&str]) -> Result<Vec<usize>, Error>
 
 #[cfg(test)]
 mod tests {
+    use gristmill_bundle::State;
+
     use super::*;
     use crate::testing::decoder_manifest;
 
@@ -324,7 +356,7 @@ mod tests {
         BTreeMap::from([("input_ids".to_string(), Tensor::i32([rows, n], vec![1; rows * n]))])
     }
 
-    const SESSION: Option<&Session> = Some(&Session { batch: 2, capacity: 16, encoded: None });
+    const SESSION: Option<&Session> = Some(&Session { batch: 2, capacity: 16, encoded: None, held: Vec::new() });
 
     #[test]
     fn absent_inputs_are_filled() {
@@ -391,5 +423,40 @@ mod tests {
         assert!(fail(&session, &other).starts_with("input `source_mask`: expected i32 [B, S] = [2, 5]"));
         session.called(&m, &prepare(&m, "forward", &given, 0, Some(&session)).unwrap());
         assert!(fail(&session, &given).contains("has to run before it"), "forward wrote states of its own");
+    }
+
+    #[test]
+    fn what_cannot_go_back_says_so() {
+        let mut m = decoder_manifest();
+        let goes_back = |m: &Manifest, past| prepare(m, "prefill", &ids(2, 3), past, Some(&after_seven(m))).map(drop);
+        assert!(goes_back(&m, 5).is_ok(), "a cache forgets what lies behind");
+        assert_eq!(resumes(&m, 7, 5), 5);
+        m.states.push(State { name: "window".into(), elem: Elem::F32, shape: vec![], kind: StateKind::Overwritten });
+        m.entries.iter_mut().filter(|e| e.name != "forward").for_each(|e| e.states.push(1));
+        for past in [0, 7] {
+            assert!(goes_back(&m, past).is_ok(), "{past}");
+        }
+        for past in [5, 8] {
+            assert_eq!(
+                goes_back(&m, past).unwrap_err().to_string(),
+                format!(
+                    "`prefill` cannot go on from {past} tokens: the state `window` holds what 7 have left, and only that; \
+                     go on from 7, or from 0"
+                )
+            );
+        }
+        assert_eq!([4, 7, 9].map(|wanted| resumes(&m, 7, wanted)), [0, 7, 7]);
+        // Calls of other entries leave it alone.
+        let mut session = after_seven(&m);
+        let given = ids(2, 2);
+        session.called(&m, &prepare(&m, "forward", &given, 3, Some(&session)).unwrap());
+        assert!(prepare(&m, "prefill", &given, 7, Some(&session)).is_ok());
+    }
+
+    /// A session in which seven tokens were taken.
+    fn after_seven(m: &Manifest) -> Session {
+        let (given, mut session) = (ids(2, 7), Session::new(2, 16));
+        session.called(m, &prepare(m, "prefill", &given, 0, Some(&session)).unwrap());
+        session
     }
 }

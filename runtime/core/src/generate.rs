@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use gristmill_bundle::{Elem, Manifest};
 
 use crate::backend::{Backend, Request, Tensor, Tensors};
-use crate::call::{names, separate_encoder};
+use crate::call::{names, resumes, separate_encoder};
 use crate::choices::{Choices, Open, Start};
 use crate::chooser::Chooser;
 use crate::error::Error;
@@ -380,7 +380,7 @@ impl Generator {
         }
         let total = self.prompt.tokens.len() as u32;
         // The last token gives the first one of the text, and is computed again for it if need be.
-        let done = self.feed.past().min(total - 1);
+        let done = resumes(manifest, self.feed.past(), total - 1);
         self.feed = feed(manifest, &self.prompt.given, self.prompt.known())?;
         self.feed.skip(done);
         Ok(Progress::Prompt { done, total })
@@ -633,6 +633,24 @@ mod tests {
             assert_eq!(generator.tokens(), expected(&whole, 6));
             let calls: Vec<(u32, u32, &str)> = toy.calls[..3].iter().map(|c| (c.1, c.2, c.3[0].as_str())).collect();
             assert_eq!(calls, [(1, 0, "next_logits"), (2, 1, "next_logits"), (2, 3, "next_token")]);
+        }
+    }
+
+    #[test]
+    fn what_cannot_go_back_takes_the_prompt_again() {
+        use gristmill_bundle::StateKind;
+        for (kind, past) in [(StateKind::Appended { axis: 1 }, 1), (StateKind::Overwritten, 0)] {
+            let mut manifest = ToyBackend::new().manifest;
+            manifest.states[0].kind = kind;
+            // What is asked for follows the last token, which is then computed again for the first one of the text.
+            let prompt = Prompt { asked: Some(3), before: 1, ..Prompt::beside(vec![5, 7], Tensors::new()) };
+            let mut generator = Generator::from_prompt(&manifest, prompt, greedy(6)).unwrap();
+            assert_eq!(generator.next_call().unwrap().unwrap().past, 0);
+            let scores = Tensor::f32([1, 16], toy_logits(&[(5, 0), (7, 1)]));
+            let scores = Tensors::from([("next_logits".to_string(), scores)]);
+            generator.accept(&manifest, &scores).unwrap();
+            let next = generator.next_call().unwrap().unwrap();
+            assert_eq!((next.past, next.inputs["input_ids"].shape[1]), (past, 2 - past as usize), "{kind:?}");
         }
     }
 

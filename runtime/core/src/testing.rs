@@ -54,6 +54,7 @@ pub(crate) fn decoder_manifest() -> Manifest {
         inputs: (0..inputs).collect(),
         outputs,
         task: None,
+        states: vec![0],
         components: vec![],
     };
     Manifest {
@@ -78,7 +79,12 @@ pub(crate) fn decoder_manifest() -> Manifest {
             input("position_ids", &["B", "T"], Some(InputDefault::Positions), Advance::Increment),
             sampling,
         ],
-        states: vec![State { name: "seen".to_string(), elem: Elem::F32, shape: vec![size(&"B"), size(&"C")] }],
+        states: vec![State {
+            name: "seen".to_string(),
+            elem: Elem::F32,
+            shape: vec![size(&"B"), size(&"C")],
+            kind: StateKind::Appended { axis: 1 },
+        }],
         entries: vec![
             entry("forward", EntryRole::Tensors, &[("P", 0)], 3, vec![output("logits", Elem::F32, &["B", "T", "16"])]),
             entry("prefill", EntryRole::Prefill, &[], 4, next()),
@@ -108,7 +114,12 @@ pub(crate) fn encoder_manifest() -> Manifest {
         below: None,
     };
     m.inputs.extend([input("source", None), input("source_mask", Some(InputDefault::Value(1)))]);
-    m.states.push(State { name: "kept".to_string(), elem: Elem::F32, shape: vec![size("B"), size("S")] });
+    m.states.push(State {
+        name: "kept".to_string(),
+        elem: Elem::F32,
+        shape: vec![size("B"), size("S")],
+        kind: StateKind::Kept,
+    });
     for entry in &mut m.entries {
         entry.inputs.push(mask);
     }
@@ -120,6 +131,7 @@ pub(crate) fn encoder_manifest() -> Manifest {
         inputs: vec![source, mask],
         outputs,
         task: None,
+        states: vec![1],
         components: vec![],
     });
     m

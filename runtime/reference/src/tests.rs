@@ -3,7 +3,7 @@ use gristmill_bundle::{
     Size, State as ManifestState, Symbol as ManifestSymbol, WeightWriter,
 };
 use gristmill_graph::quant::{QuantLayout, Tile, pack_tile, symmetric_header};
-use gristmill_graph::{DType, Dim, Entry, EntryRole, Input, Op, State, Symbol, Weight};
+use gristmill_graph::{DType, Dim, Entry, EntryRole, Input, Op, State, StateKind, Symbol, Weight};
 
 use super::*;
 use gristmill_runtime::blocking::{begin, run};
@@ -17,7 +17,11 @@ fn model() -> Model {
     }
     let shape = vec![s("B"), s("T"), Dim::constant(16)];
     m.inputs.push(Input { name: "x".into(), dtype: DType::F32, shape, default: None, advance: None });
-    m.states.push(State { name: "cache".into(), shape: vec![s("B"), s("P"), Dim::constant(2)], axis: Some(1) });
+    m.states.push(State {
+        name: "cache".into(),
+        shape: vec![s("B"), s("P"), Dim::constant(2)],
+        kind: StateKind::Appended { axis: 1 },
+    });
     m.weights.push(Weight { name: "w".into(), source: "w".into(), shape: vec![2, 16], component: 0 });
     let x = m.add(Op::Input(0), &[], "x").unwrap();
     let w = m.add(Op::Weight(0), &[], "w").unwrap();
@@ -42,6 +46,7 @@ fn manifest() -> Manifest {
         inputs: vec![0],
         outputs,
         task: None,
+        states: vec![0],
         components: Vec::new(),
     };
     let y = || output("y", &["B", "P + T", "2"]);
@@ -70,7 +75,12 @@ fn manifest() -> Manifest {
             advance: None,
             below: None,
         }],
-        states: vec![ManifestState { name: "cache".into(), elem: Elem::F16, shape: shape(&["B", "C", "2"]) }],
+        states: vec![ManifestState {
+            name: "cache".into(),
+            elem: Elem::F16,
+            shape: shape(&["B", "C", "2"]),
+            kind: gristmill_bundle::StateKind::Appended { axis: 1 },
+        }],
         entries: vec![
             entry("step", ManifestRole::Prefill, vec![y()]),
             entry("step.taps", ManifestRole::Taps, vec![y(), output("h", &["B", "T", "16"])]),

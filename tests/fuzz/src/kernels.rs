@@ -111,6 +111,7 @@ fn bundle(module: &[u8]) -> Bundle {
             inputs: vec![0],
             outputs: vec![Output { name: "y".to_string(), elem: Elem::F32, shape }],
             task: None,
+            states: vec![],
             components: vec![],
         }],
         tensors: vec![],

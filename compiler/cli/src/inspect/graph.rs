@@ -96,6 +96,8 @@ pub(super) fn operation(model: &Model, op: &Op) -> String {
         Op::StateAppend(i) => format!("append to {}", model.states[*i as usize].name),
         Op::StateKeep(i) => format!("keep in {}", model.states[*i as usize].name),
         Op::StateRead(i) => format!("recall {}", model.states[*i as usize].name),
+        Op::StatePrevious(i) => format!("previous {}", model.states[*i as usize].name),
+        Op::StateUpdate(i) => format!("update {}", model.states[*i as usize].name),
         Op::Const(Literal::F32(v)) => format!("{name} {v:?}"),
         Op::Const(Literal::I32(v)) => format!("{name} {v}"),
         Op::Const(Literal::Bool(v)) => format!("{name} {v}"),

@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 
 use gristmill_graph::{
     Binary, DType, Dim, Graph, Input, Literal, Model, Node, NodeId, NormKind, Op, Precision, Reduction, Region, Shape,
-    State, Symbol, Unary, Weight, infer,
+    State, StateKind, Symbol, Unary, Weight, infer,
 };
 
 use super::super::show;
@@ -164,7 +164,11 @@ impl Reader {
             let axis = full.iter().position(|d| *d == dim("P+T")).expect("an axis that grows");
             let mut past = full.clone();
             past[axis] = dim("P");
-            self.model.states.push(State { name: attributes[0].clone(), shape: past, axis: Some(axis as u32) });
+            self.model.states.push(State {
+                name: attributes[0].clone(),
+                shape: past,
+                kind: StateKind::Appended { axis: axis as u32 },
+            });
             return self.push(Op::StateAppend(self.model.states.len() as u32 - 1), &args, (full, DType::F32), path);
         }
         let last = args.first().map_or(0, |&a| self.model.graph.node(a).shape.len() as u32);

@@ -1,6 +1,6 @@
 use super::*;
 use crate::dtype::DType;
-use crate::graph::{Entry, EntryRole, Input, InputDefault, Symbol};
+use crate::graph::{Entry, EntryRole, Input, InputDefault, StateKind, Symbol};
 use crate::literal::{Bits, Literal};
 use crate::op::Op;
 use crate::op::{NormKind, Reduction};
@@ -257,7 +257,7 @@ fn stateful() -> Model {
         input("mask", DType::I32, &full, Some(InputDefault::Value(1))),
         input("positions", DType::I32, &bt, Some(InputDefault::Positions)),
     ];
-    model.states.push(State { name: "key".into(), shape: vec![s("B"), s("P")], axis: Some(1) });
+    model.states.push(State { name: "key".into(), shape: vec![s("B"), s("P")], kind: StateKind::Appended { axis: 1 } });
     let x = model.add(Op::Input(0), &[], "x").unwrap();
     let y = model.add(Op::StateAppend(0), &[x], "y").unwrap();
     let m = model.add(Op::Input(1), &[], "mask").unwrap();
@@ -383,7 +383,7 @@ fn encoding() -> Model {
         advance: None,
     };
     model.inputs = vec![input("x"), input("y")];
-    model.states.push(State { name: "source".into(), shape: vec![s("B"), s("S")], axis: None });
+    model.states.push(State { name: "source".into(), shape: vec![s("B"), s("S")], kind: StateKind::Kept });
     let x = model.add(Op::Input(0), &[], "x").unwrap();
     let twice = model.add(Op::Binary(Binary::Add), &[x, x], "twice").unwrap();
     let kept = model.add(Op::StateKeep(0), &[twice], "kept").unwrap();
@@ -424,4 +424,56 @@ fn what_is_kept_is_read_and_not_computed_again() {
     assert_eq!(other.to_string(), "y: axis 1 is 1, expected 2 (S)");
     let both = BTreeMap::from([("x".to_string(), f(&[1, 1], &[3.0])), ("y".to_string(), f(&[1, 1], &[1.0]))]);
     assert_eq!(evaluator.run_entry("forward", &both, 0, false).unwrap()["sum"], f(&[1, 1], &[7.0]));
+}
+
+/// `sum` adds a state to `x`, `doubled` does not know it; the state is updated in front of all that read it.
+fn summing() -> Model {
+    let mut model = Model::default();
+    model.graph.regions.push(crate::graph::Region { name: "start".into(), index: None });
+    model.symbols = vec![Symbol { name: "B".into(), min: 1, max: 8 }, Symbol { name: "P".into(), min: 0, max: 8 }];
+    let shape = vec![Dim::symbol("B"), Dim::constant(2)];
+    let input = Input { name: "x".into(), dtype: DType::F32, shape: shape.clone(), default: None, advance: None };
+    model.inputs.push(input);
+    model.states.push(State { name: "total".into(), shape, kind: StateKind::Overwritten });
+    let x = model.add(Op::Input(0), &[], "x").unwrap();
+    let early = model.add(Op::StatePrevious(0), &[], "early").unwrap();
+    let sum = model.add(Op::Binary(Binary::Add), &[x, early], "sum").unwrap();
+    model.add(Op::StateUpdate(0), &[sum], "next").unwrap();
+    let late = model.add(Op::StatePrevious(0), &[], "late").unwrap();
+    let both = model.add(Op::Binary(Binary::Add), &[early, late], "both").unwrap();
+    let doubled = model.add(Op::Binary(Binary::Add), &[x, x], "doubled").unwrap();
+    let named = [("sum", sum), ("both", both), ("doubled", doubled)];
+    model.graph.outputs = named.map(|(name, id)| (name.to_string(), id)).into();
+    let entry = |name: &str, role, output: &str| Entry {
+        name: name.into(),
+        role,
+        bind: Bindings::new(),
+        outputs: vec![output.into()],
+        task: None,
+    };
+    model.entries = vec![
+        entry("both", EntryRole::Tensors, "both"),
+        entry("doubled", EntryRole::Tensors, "doubled"),
+        entry("embed", EntryRole::Embed, "sum"),
+    ];
+    model
+}
+
+#[test]
+fn what_is_overwritten_is_read_as_it_was_before_the_call() {
+    let model = summing();
+    assert_eq!(crate::verify(&model), Ok(()));
+    let none: Vec<Arc<Tensor>> = Vec::new();
+    let mut evaluator = Evaluator::new(&model, &none);
+    let mut call = |entry: &str, past: usize| {
+        let x = BTreeMap::from([("x".to_string(), f(&[1, 2], &[1.0, 2.0]))]);
+        let mut outputs = evaluator.run_entry(entry, &x, past, false).unwrap();
+        let (_, tensor) = outputs.pop_first().unwrap();
+        tensor.as_f32().unwrap().to_vec()
+    };
+    assert_eq!(call("both", 0), [0.0, 0.0], "both readers see what was there before");
+    assert_eq!(call("doubled", 0), [2.0, 4.0]);
+    assert_eq!(call("both", 1), [2.0, 4.0], "a call that does not read the state does not update it");
+    assert_eq!(call("embed", 0), [1.0, 2.0], "texts follow nothing");
+    assert_eq!(call("both", 2), [4.0, 8.0], "an update that no output needs is made");
 }

@@ -61,6 +61,8 @@ impl Op {
             Op::StateAppend(state) => ask(&state::Append(*state)),
             Op::StateKeep(state) => ask(&state::Keep(*state)),
             Op::StateRead(state) => ask(&state::Read(*state)),
+            Op::StatePrevious(state) => ask(&state::Previous(*state)),
+            Op::StateUpdate(state) => ask(&state::Update(*state)),
             Op::Softmax => ask(&reduce::Softmax),
             Op::Norm { kind, eps } => ask(&reduce::Norm { kind: *kind, eps: *eps }),
             Op::Linear { weights, epilogue } => ask(&contract::Linear { weights: usize::from(*weights), epilogue }),
@@ -120,6 +122,11 @@ impl Op {
             StateUse::Writes(state) => Some(state),
             StateUse::Reads(_) | StateUse::None => None,
         }
+    }
+
+    /// The state whose content from before the call it gives, if it does.
+    pub fn previous_state(&self) -> Option<u32> {
+        if let Op::StatePrevious(state) = self { Some(*state) } else { None }
     }
 
     /// Whether it exists only after rewriting.

@@ -64,6 +64,10 @@ pub(crate) trait Environment {
     fn keep(&mut self, state: u32, x: &Tensor) -> Evaluated;
     /// What a state holds, in the given shape.
     fn recall(&self, state: u32, shape: &[usize]) -> Evaluated;
+    /// What a state held before this call, in the given shape.
+    fn previous(&self, state: u32, shape: &[usize]) -> Evaluated;
+    /// Holds a value in a state for the next call, and gives it.
+    fn update(&mut self, state: u32, x: &Tensor) -> Evaluated;
 }
 
 /// The values of operands, whose number and types inference has accepted.

@@ -7,8 +7,9 @@ use super::row::{
     Anchor, Arity, Declarations, Environment, Evaluated, Operand, Operation, Role, StateUse, Traits, Typed, Values,
     Work,
 };
-use crate::dim::{Dim, Shape, show_shape};
+use crate::dim::{Shape, show_shape};
 use crate::dtype::DType;
+use crate::graph::StateKind;
 
 /// The row of [`Op::Dequantize`](crate::Op::Dequantize).
 pub(super) struct Dequantize;
@@ -59,8 +60,10 @@ impl Operation for Append {
         let state = at("state", declarations.states, self.0)?;
         let ((x, dtype), name) = (operands[0], &state.name);
         want("append", "operand", dtype, &[DType::F32])?;
-        let Some(axis) = state.axis else {
-            return Err(format!("state `{name}` has no axis to append along: declare one, or `keep` the whole"));
+        let Some(axis) = state.axis() else {
+            return Err(format!(
+                "state `{name}` has no axis to append along: declare one, or `keep` or `update` the whole"
+            ));
         };
         let (at, state) = (axis as usize, declarations.shape(&state.shape));
         if at >= state.len() {
@@ -84,14 +87,34 @@ impl Operation for Append {
     }
 }
 
-/// The shape of a state that is kept as a whole, and its name.
-fn kept<'a>(op: &str, declarations: Option<Declarations<'a>>, index: u32) -> Result<(Shape, &'a str), String> {
+/// The shape of a state of this kind, which has a fixed size, and its name.
+fn fixed<'a>(
+    op: &str,
+    declarations: Option<Declarations<'a>>,
+    (index, kind): (u32, StateKind),
+) -> Result<(Shape, &'a str), String> {
     let declarations = declared(op, declarations)?;
     let state = at("state", declarations.states, index)?;
-    match state.axis {
-        Some(_) => Err(format!("state `{}` grows along an axis: `append` to it", state.name)),
-        None => Ok((declarations.shape(&state.shape), &state.name)),
+    match state.kind {
+        found if found == kind => Ok((declarations.shape(&state.shape), &state.name)),
+        StateKind::Appended { .. } => Err(format!("state `{}` grows along an axis: `append` to it", state.name)),
+        StateKind::Kept => {
+            Err(format!("state `{}` is kept for later calls: `keep` and `recall` are for it", state.name))
+        }
+        StateKind::Overwritten => {
+            Err(format!("state `{}` is overwritten in every call: `previous` and `update` are for it", state.name))
+        }
     }
+}
+
+/// The type of what is put into a state of this kind as a whole.
+fn whole(op: &str, declarations: Option<Declarations<'_>>, state: (u32, StateKind), (x, dtype): Operand<'_>) -> Typed {
+    let (shape, name) = fixed(op, declarations, state)?;
+    want(op, "operand", dtype, &[DType::F32])?;
+    if x == shape {
+        return Ok((shape, DType::F32));
+    }
+    Err(format!("{op}: expected the shape {} of state `{name}`, found {}", show_shape(&shape), show_shape(x)))
 }
 
 /// The row of [`Op::StateKeep`](crate::Op::StateKeep).
@@ -107,13 +130,7 @@ impl Operation for Keep {
     }
 
     fn infer(&self, declarations: Option<Declarations<'_>>, x: &[Operand<'_>]) -> Typed {
-        let (state, name) = kept("keep", declarations, self.0)?;
-        let (x, dtype): (&[Dim], DType) = x[0];
-        want("keep", "operand", dtype, &[DType::F32])?;
-        if x == state {
-            return Ok((state, DType::F32));
-        }
-        Err(format!("keep: expected the shape {} of state `{name}`, found {}", show_shape(&state), show_shape(x)))
+        whole("keep", declarations, (self.0, StateKind::Kept), x[0])
     }
 
     fn eval(&self, environment: &mut dyn Environment, x: Values, _: Vec<usize>) -> Evaluated {
@@ -134,10 +151,52 @@ impl Operation for Read {
     }
 
     fn infer(&self, declarations: Option<Declarations<'_>>, _: &[Operand<'_>]) -> Typed {
-        kept("recall", declarations, self.0).map(|(shape, _)| (shape, DType::F32))
+        fixed("recall", declarations, (self.0, StateKind::Kept)).map(|(shape, _)| (shape, DType::F32))
     }
 
     fn eval(&self, environment: &mut dyn Environment, _: Values, shape: Vec<usize>) -> Evaluated {
         environment.recall(self.0, &shape)
+    }
+}
+
+/// The row of [`Op::StatePrevious`](crate::Op::StatePrevious).
+pub(super) struct Previous(pub(super) u32);
+
+impl Operation for Previous {
+    fn name(&self) -> Cow<'static, str> {
+        "previous".into()
+    }
+
+    fn traits(&self) -> Traits {
+        Traits { state: StateUse::Reads(self.0), ..Traits::leaf(Role::Given) }
+    }
+
+    fn infer(&self, declarations: Option<Declarations<'_>>, _: &[Operand<'_>]) -> Typed {
+        fixed("previous", declarations, (self.0, StateKind::Overwritten)).map(|(shape, _)| (shape, DType::F32))
+    }
+
+    fn eval(&self, environment: &mut dyn Environment, _: Values, shape: Vec<usize>) -> Evaluated {
+        environment.previous(self.0, &shape)
+    }
+}
+
+/// The row of [`Op::StateUpdate`](crate::Op::StateUpdate).
+pub(super) struct Update(pub(super) u32);
+
+impl Operation for Update {
+    fn name(&self) -> Cow<'static, str> {
+        "update".into()
+    }
+
+    fn traits(&self) -> Traits {
+        writes(self.0)
+    }
+
+    fn infer(&self, declarations: Option<Declarations<'_>>, x: &[Operand<'_>]) -> Typed {
+        whole("update", declarations, (self.0, StateKind::Overwritten), x[0])
+    }
+
+    fn eval(&self, environment: &mut dyn Environment, x: Values, _: Vec<usize>) -> Evaluated {
+        environment.update(self.0, &x[0])
     }
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::dim::{Bindings, Dim, Shape, show_shape};
 use crate::dtype::DType;
-use crate::graph::{Model, NodeId, State, Weight};
+use crate::graph::{Model, NodeId, State, StateKind, Weight};
 use crate::infer::{infer, infer_declared};
 use crate::literal::{Bits, Literal};
 use crate::op::NormKind;
@@ -137,7 +137,7 @@ fn fused() {
 #[test]
 fn declared_leaves() {
     let mut model = Model::default();
-    model.states.push(State { name: "key".into(), shape: shape("B 2 P 4"), axis: Some(2) });
+    model.states.push(State { name: "key".into(), shape: shape("B 2 P 4"), kind: StateKind::Appended { axis: 2 } });
     model.weights.push(Weight { name: "w".into(), source: "w".into(), shape: vec![2, 3], component: 0 });
     let w = model.add(Op::Weight(0), &[], "w").unwrap();
     assert_eq!(show_shape(&model.graph.node(w).shape), "[2, 3]");
@@ -183,6 +183,8 @@ fn one_of_each() -> Vec<Op> {
         Op::StateAppend(0),
         Op::StateKeep(0),
         Op::StateRead(0),
+        Op::StatePrevious(0),
+        Op::StateUpdate(0),
         Op::Softmax,
         Op::Norm { kind: NormKind::Rms, eps: Bits::new(1e-6) },
         Op::Linear { weights: 1, epilogue: scalar.clone() },

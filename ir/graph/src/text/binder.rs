@@ -253,7 +253,9 @@ impl<'a> Binder<'a> {
         }
         if arch.states.get(name).is_some() {
             let (grows, holds) = ("appends x and gives everything so far", "holds x for later calls");
-            let hint = Some(format!("`append({name}, x)` {grows}, `keep({name}, x)` {holds}"));
+            let before = "is what it holds from the call before";
+            let hint =
+                Some(format!("`append({name}, x)` {grows}, `keep({name}, x)` {holds}, `previous({name})` {before}"));
             return Err(self.fail_with(at, format!("`{name}` is a state, not a value"), hint));
         }
         Ok(None)

@@ -27,6 +27,14 @@ impl<'a> Binder<'a> {
         self.declare();
         self.builder.open_region("start", None);
         self.run_all(&arch.body);
+        let lasting: Vec<String> = self.builder.lasting().map(|s| s.name.clone()).collect();
+        for (name, decl) in &arch.states.0 {
+            let own = |full: &String| full == name.0 || full.ends_with(&format!(".{}", name.0));
+            if lasting.iter().any(own) {
+                let hint = Some(format!("`update({}, x)` says what the next call finds in it", name.0));
+                self.fail_with(decl.shape.0, format!("the state `{}` is read, but never updated", name.0), hint);
+            }
+        }
         let entries = self.entries();
         let usage = self.usage();
         if !self.diagnostics.is_empty() {

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::dim::{Bindings, Dim, Shape, show_shape};
 use crate::dtype::{DType, Precision};
-use crate::graph::{Graph, Node, NodeId, Region, State, Weight};
+use crate::graph::{Graph, Node, NodeId, PAST, Region, State, StateKind, Weight};
 use crate::infer::{infer, infer_declared};
 use crate::literal::Literal;
 use crate::op::Op;
 use crate::ops::Declarations;
+use crate::scalar::Binary;
 
 /// More nodes than any model has; a typing error in a count must not fill the memory.
 const MAX_NODES: usize = 200_000;
@@ -126,18 +127,61 @@ impl Builder {
         Ok(id)
     }
 
+    /// A node that uses a state, as `op` with its index does. The first use declares the state.
+    fn on_state(&mut self, op: fn(u32) -> Op, state: State, x: &[NodeId]) -> Result<NodeId, String> {
+        let known = self.states.iter().position(|s| s.name == state.name);
+        let operands: Vec<(&[Dim], DType)> =
+            x.iter().map(|id| (self.graph.node(*id).shape.as_slice(), self.graph.node(*id).dtype)).collect();
+        let one = std::slice::from_ref(known.map_or(&state, |at| &self.states[at]));
+        let declared = Declarations { inputs: &[], weights: &[], states: one, bind: None };
+        let (shape, _) = infer_declared(declared, &op(0), &operands)?;
+        let at = known.unwrap_or(self.states.len());
+        let id = self.add(op(at as u32), x.to_vec(), shape, DType::F32)?;
+        if known.is_none() {
+            self.states.push(state);
+        }
+        Ok(id)
+    }
+
     /// Writes `x` to a new state, as `op` with its index does, and gives all of it.
     pub(super) fn store(&mut self, op: fn(u32) -> Op, state: State, x: NodeId) -> Result<NodeId, String> {
-        if self.states.iter().any(|s| s.name == state.name) {
-            return Err(format!("the state `{}` is written twice; a call writes once", state.name));
+        if let Some(known) = self.states.iter().find(|s| s.name == state.name) {
+            return Err(match known.kind == state.kind {
+                true => format!("the state `{}` is written twice; a call writes once", state.name),
+                false => format!("the state `{}` is used in two ways", state.name),
+            });
         }
-        let node = self.graph.node(x);
-        let declared = Declarations { inputs: &[], weights: &[], states: std::slice::from_ref(&state), bind: None };
-        let (shape, _) = infer_declared(declared, &op(0), &[(&node.shape, node.dtype)])?;
-        let op = op(self.states.len() as u32);
-        let id = self.add(op, vec![x], shape, DType::F32)?;
-        self.states.push(state);
-        Ok(id)
+        self.on_state(op, state, &[x])
+    }
+
+    /// What a state held before the call: zeros, if nothing is past.
+    pub(super) fn previous(&mut self, state: State) -> Result<NodeId, String> {
+        let held = self.on_state(Op::StatePrevious, state, &[])?;
+        let past = self.leaf(Op::Size(Dim::symbol(PAST)))?;
+        let (none, zero) = (self.constant(Literal::I32(0))?, self.constant(Literal::f32(0.0))?);
+        let follows = self.push(Op::Binary(Binary::Gt), &[past, none])?;
+        self.push(Op::Select, &[follows, held, zero])
+    }
+
+    /// Puts `x` into a state for the next call.
+    pub(super) fn update(&mut self, state: State, x: NodeId) -> Result<(), String> {
+        let name = &state.name;
+        let Some(at) = self.states.iter().position(|s| s.name == *name) else {
+            return Err(format!(
+                "nothing has read the state `{name}` yet: `previous({name})` stands before its update"
+            ));
+        };
+        if self.graph.nodes.iter().any(|n| n.op == Op::StateUpdate(at as u32)) {
+            return Err(format!("the state `{name}` is updated twice; a call updates once"));
+        }
+        self.on_state(Op::StateUpdate, state, &[x]).map(drop)
+    }
+
+    /// The states that are read, but never updated.
+    pub(super) fn lasting(&self) -> impl Iterator<Item = &State> {
+        let updated = |at: usize| self.graph.nodes.iter().any(|n| n.op == Op::StateUpdate(at as u32));
+        let fixed = self.states.iter().enumerate().filter(|(_, s)| s.kind == StateKind::Overwritten);
+        fixed.filter(move |(at, _)| !updated(*at)).map(|(_, s)| s)
     }
 
     /// Drops what no output needs, and numbers weights and states by first use in what is left.
@@ -145,15 +189,18 @@ impl Builder {
         let names: Vec<String> = self.graph.outputs.keys().cloned().collect();
         let mut graph = self.graph.restricted_to(&names);
         let (mut weights, mut states) = (Vec::new(), Vec::new());
+        let mut renumbered: BTreeMap<u32, u32> = BTreeMap::new();
         for node in &mut graph.nodes {
             match &mut node.op {
                 Op::Weight(i) => {
                     weights.push(self.weights[*i as usize].clone());
                     *i = weights.len() as u32 - 1;
                 }
-                Op::StateAppend(i) | Op::StateKeep(i) => {
-                    states.push(self.states[*i as usize].clone());
-                    *i = states.len() as u32 - 1;
+                Op::StateAppend(i) | Op::StateKeep(i) | Op::StatePrevious(i) | Op::StateUpdate(i) => {
+                    *i = *renumbered.entry(*i).or_insert_with(|| {
+                        states.push(self.states[*i as usize].clone());
+                        states.len() as u32 - 1
+                    });
                 }
                 _ => {}
             }

@@ -11,7 +11,7 @@ use super::functions::{all, find, match_arguments, parameters};
 use super::value::Value;
 use crate::dim::{Dim, numel};
 use crate::dtype::DType;
-use crate::graph::{NodeId, State};
+use crate::graph::{NodeId, PAST, State, StateKind};
 use crate::literal::Literal;
 use crate::op::{Op, Reduction};
 use crate::scalar::{Binary, Unary};
@@ -40,8 +40,7 @@ impl<'a> Binder<'a> {
         match name {
             "present" => return self.call_present(arguments, expr.text),
             "choose" => return self.call_choose(arguments, expr.text),
-            "append" => return self.call_store("append", arguments, expr.text),
-            "keep" => return self.call_store("keep", arguments, expr.text),
+            "append" | "keep" | "previous" | "update" => return self.call_state(name, arguments, expr.text),
             _ => {}
         }
         if let Some(function) = find(name) {
@@ -106,11 +105,13 @@ impl<'a> Binder<'a> {
         Err(self.fail_with(first.value.text, format!("'{key}' is not supported for `{}`", first.value.text), hint))
     }
 
-    /// `append(state, x)` and `keep(state, x)`.
-    fn call_store(&mut self, form: &'static str, arguments: &[Argument<'a>], at: &'a str) -> Eval<Value<'a>> {
-        let slots = self.formula(match_arguments(form, &[("state", false), ("x", false)], arguments, at))?;
-        let (Some(Some(state)), Some(Some(x))) = (slots.first(), slots.get(1)) else {
-            return Err(self.fail(at, format!("`{form}` needs a state and a tensor")));
+    /// `append(state, x)`, `keep(state, x)`, `previous(state)` and `update(state, x)`.
+    fn call_state(&mut self, form: &'a str, arguments: &[Argument<'a>], at: &'a str) -> Eval<Value<'a>> {
+        let reads = form == "previous";
+        let params: &[_] = if reads { &[("state", false)] } else { &[("state", false), ("x", false)] };
+        let slots = self.formula(match_arguments(form, params, arguments, at))?;
+        let (Some(Some(state)), x) = (slots.first(), slots.get(1).copied().flatten()) else {
+            return Err(self.fail(at, format!("`{form}` needs a state")));
         };
         let arch = self.arch.clone();
         let name = match state.kind {
@@ -121,12 +122,37 @@ impl<'a> Binder<'a> {
             let hint = nearest_hint(name, arch.states.keys());
             return Err(self.fail_with(state.text, format!("unknown state `{name}`"), hint));
         };
-        let value = self.eval(x)?;
-        let node = self.node_of(&value, DType::F32, x.text)?;
-        let shape = self.dims_of(decl.shape.0)?;
-        let name = format!("{}{name}", self.prefix());
-        let op = if form == "keep" { Op::StateKeep } else { Op::StateAppend };
-        let result = self.builder.store(op, State { name, shape, axis: decl.axis }, node);
+        let kind = match (form, decl.axis) {
+            ("append", Some(axis)) => StateKind::Appended { axis },
+            ("append", None) => {
+                let message = format!("state `{name}` has no axis to append along");
+                let hint = Some("declare one, or `keep` or `update` the whole".to_string());
+                return Err(self.fail_with(state.text, message, hint));
+            }
+            (_, Some(_)) => {
+                let message = format!("state `{name}` grows along an axis: `append` to it");
+                return Err(self.fail(state.text, message));
+            }
+            ("keep", None) => StateKind::Kept,
+            (_, None) => StateKind::Overwritten,
+        };
+        if kind == StateKind::Overwritten && !self.symbols.iter().any(|s| s.name == PAST) {
+            let message = format!("`{form}` needs the symbol `{PAST}`, which counts the tokens before a call");
+            return Err(self.fail(at, message));
+        }
+        let declared = State { name: format!("{}{name}", self.prefix()), shape: self.dims_of(decl.shape.0)?, kind };
+        if kind == StateKind::Overwritten && !declared.has_one_size() {
+            let message = format!("state `{name}` is overwritten in every call, and so has one size for all of them");
+            let hint = Some("of the symbols, only `B` is the same in all calls".to_string());
+            return Err(self.fail_with(decl.shape.0, message, hint));
+        }
+        let value = x.map(|x| self.eval(x).and_then(|value| self.node_of(&value, DType::F32, x.text))).transpose()?;
+        let result = match (value, form) {
+            (None, _) => self.builder.previous(declared),
+            (Some(x), "update") => self.builder.update(declared, x).map(|()| x),
+            (Some(x), "keep") => self.builder.store(Op::StateKeep, declared, x),
+            (Some(x), _) => self.builder.store(Op::StateAppend, declared, x),
+        };
         self.at(at, result).map(Value::Node)
     }
 

@@ -100,6 +100,8 @@ const FORMS: &[Function] = &[
     ),
     function("append", &["state", "x"], "appends `x` to a state, and gives all that it holds"),
     function("keep", &["state", "x"], "holds `x` in a state for later calls, and gives it"),
+    function("previous", &["state"], "what a state holds from the call before; zeros if nothing is past"),
+    function("update", &["state", "x"], "holds `x` in a state for the next call, and gives it"),
 ];
 
 /// Whether there is a form with this name.

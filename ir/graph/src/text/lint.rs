@@ -322,7 +322,8 @@ impl<'a> Lint<'a, '_> {
                 return;
             }
             ("present", _, _) => vec![("x", false)],
-            ("append" | "keep", _, _) => vec![("state", false), ("x", false)],
+            ("append" | "keep" | "update", _, _) => vec![("state", false), ("x", false)],
+            ("previous", _, _) => vec![("state", false)],
             (_, Some(function), _) => parameters(function),
             (_, _, Some(block)) => {
                 block.signature.params.iter().map(|p| (p.name, p.optional || p.default.is_some())).collect()

@@ -450,3 +450,30 @@ fn another_modality_has_another_default_precision() {
     let precision = |file: &str| bind(&library, file, &llama_config(), None).unwrap().precision;
     assert_eq!([precision("encoder"), precision("same"), precision("other")], ["q8", "q8", "audio"]);
 }
+
+#[test]
+fn mistakes_with_states_are_told() {
+    let told = |shape: &str, closing: &[&str]| {
+        let statements: Vec<String> = closing.iter().enumerate().map(|(i, s)| format!("Let(\"s{i} = {s}\")")).collect();
+        let statements = statements.join(", ");
+        problems(&format!(
+            r#"Architecture(extends: "llama", states: {{"w": (shape: "{shape}")}}, closing: [{statements}])"#
+        ))
+    };
+    let fixed = |closing: &[&str]| told("B, hidden", closing);
+    for (found, expected) in [
+        (fixed(&["previous(w)"]), "the state `w` is read, but never updated"),
+        (fixed(&["update(w, h[:, -1])", "previous(w)"]), "`previous(w)` stands before its update"),
+        (fixed(&["previous(w)", "update(w, s0 + 1)", "update(w, s0)"]), "the state `w` is updated twice"),
+        (fixed(&["previous(w)", "update(w, h)"]), "update: expected the shape [B, 16] of state `w`"),
+        (fixed(&["previous(w)", "update(w, s0)", "keep(w, s0)"]), "the state `w` is used in two ways"),
+        (fixed(&["keep(w, h[:, -1])", "previous(w)"]), "`keep` and `recall` are for it"),
+        (fixed(&["append(w, h[:, -1])"]), "state `w` has no axis to append along"),
+        (fixed(&["previous(key)"]), "state `key` grows along an axis: `append` to it"),
+        (fixed(&["w"]), "`previous(w)` is what it holds from the call before"),
+        (told("B, T", &["previous(w)"]), "has one size for all of them"),
+        (told("B, P", &["previous(w)"]), "of the symbols, only `B` is the same in all calls"),
+    ] {
+        assert!(found.contains(expected), "{expected}: {found}");
+    }
+}

@@ -13,7 +13,7 @@ fn model() -> Model {
     m.inputs.push(Input { name: "x".into(), dtype: DType::F32, shape, default: None, advance: None });
     m.weights.push(Weight { name: "w".into(), source: "w".into(), shape: vec![4], component: 0 });
     let state = vec![Dim::symbol("B"), Dim::symbol("P"), Dim::constant(4)];
-    m.states.push(State { name: "key".into(), shape: state, axis: Some(1) });
+    m.states.push(State { name: "key".into(), shape: state, kind: StateKind::Appended { axis: 1 } });
     let x = m.add(Op::Input(0), &[], "x").unwrap();
     let e = m.add(Op::Unary(Unary::Exp), &[x], "e").unwrap();
     let w = m.add(Op::Weight(0), &[], "w").unwrap();
@@ -93,9 +93,15 @@ fn declarations() {
         |m| m.weights[0].shape = vec![u64::MAX; 3],
         format!("weight `w`: shape {:?} is empty or too large", [u64::MAX; 3]).as_str(),
     );
-    fails(|m| m.states[0].axis = Some(9), "state `key`: axis 9 does not exist in shape [B, P, 4]");
-    fails(|m| m.states[0].axis = Some(2), "state `key`: axis 2 must be `P`, found 4");
-    fails(|m| m.states[0].axis = None, "state `key`: a state that is kept does not grow, but its shape [B, P, 4] does");
+    fails(
+        |m| m.states[0].kind = StateKind::Appended { axis: 9 },
+        "state `key`: axis 9 does not exist in shape [B, P, 4]",
+    );
+    fails(|m| m.states[0].kind = StateKind::Appended { axis: 2 }, "state `key`: axis 2 must be `P`, found 4");
+    fails(
+        |m| m.states[0].kind = StateKind::Kept,
+        "state `key`: a state that is kept does not grow, but its shape [B, P, 4] does",
+    );
     fails(|m| m.symbols[0].max = -1, "symbol `B`: 0 to -1 is not a range of 32-bit sizes");
 }
 
@@ -133,7 +139,11 @@ fn damaged_models_never_panic() {
 #[test]
 fn what_is_kept_needs_an_entry_that_keeps_it() {
     let keep = |m: &mut Model| {
-        m.states.push(State { name: "source".into(), shape: vec![Dim::symbol("B"), Dim::constant(4)], axis: None });
+        m.states.push(State {
+            name: "source".into(),
+            shape: vec![Dim::symbol("B"), Dim::constant(4)],
+            kind: StateKind::Kept,
+        });
         m.inputs.push(Input { name: "z".into(), shape: m.states[1].shape.clone(), ..m.inputs[0].clone() });
         let z = m.add(Op::Input(1), &[], "z").unwrap();
         let kept = m.add(Op::StateKeep(1), &[z], "kept").unwrap();
@@ -157,4 +167,55 @@ fn what_is_kept_needs_an_entry_that_keeps_it() {
     assert_eq!(verify(&m), Ok(()));
     assert!(m.add(Op::StateKeep(0), &[NodeId(0)], "k").unwrap_err().contains("grows along an axis: `append` to it"));
     assert!(m.add(Op::StateAppend(1), &[NodeId(0)], "k").unwrap_err().contains("has no axis to append along"));
+}
+
+#[test]
+fn what_is_overwritten_is_updated_once_and_read_as_it_was() {
+    let declare = |m: &mut Model| {
+        let shape = vec![Dim::symbol("B"), Dim::constant(4)];
+        m.states.push(State { name: "total".into(), shape, kind: StateKind::Overwritten });
+        m.add(Op::StatePrevious(1), &[], "before").unwrap()
+    };
+    let updated = |m: &mut Model| {
+        let before = declare(m);
+        let next = m.add(Op::Unary(Unary::Neg), &[before], "next").unwrap();
+        (next, m.add(Op::StateUpdate(1), &[next], "update").unwrap())
+    };
+    let mut m = model();
+    updated(&mut m);
+    assert_eq!(verify(&m), Ok(()));
+    fails(
+        |m| {
+            declare(m);
+        },
+        "before: state 1 is read, but never updated",
+    );
+    fails(
+        |m| {
+            let (next, _) = updated(m);
+            m.add(Op::StateUpdate(1), &[next], "again").unwrap();
+        },
+        "again: state 1 is already written by update",
+    );
+    fails(
+        |m| {
+            let (_, update) = updated(m);
+            m.add(Op::Unary(Unary::Neg), &[update], "reader").unwrap();
+        },
+        "reader: reads an update; it must read what the state is updated with",
+    );
+    fails(
+        |m| {
+            let (_, update) = updated(m);
+            m.graph.outputs.insert("z".into(), update);
+        },
+        "output `z`: is an update; it must be what the state is updated with",
+    );
+    let mut m = model();
+    let (next, _) = updated(&mut m);
+    assert!(m.add(Op::StateKeep(1), &[next], "k").unwrap_err().contains("`previous` and `update` are for it"));
+    assert!(m.add(Op::StatePrevious(0), &[], "p").unwrap_err().contains("`append` to it"));
+    m.states[1].shape[1] = Dim::symbol("T");
+    let told = verify(&m).unwrap_err().join("; ");
+    assert!(told.contains("state `total`: a state that is overwritten has one size for all calls"), "{told}");
 }

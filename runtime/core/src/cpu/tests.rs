@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::ready;
 
 use gristmill_bundle::{
-    Elem, Entry, EntryRole, FORMAT, Kernel, Manifest, ModelInfo, Program, Programs, Size, State, Symbol, Tensor,
-    Variant,
+    Elem, Entry, EntryRole, FORMAT, Kernel, Manifest, ModelInfo, Program, Programs, Size, State, StateKind, Symbol,
+    Tensor, Variant,
 };
 
 use super::*;
@@ -210,7 +210,12 @@ fn model(weight_bytes: u64, max_context: u32) -> (Manifest, Programs) {
         },
         symbols: vec![symbol("T", max_context), symbol("C", max_context)],
         inputs: vec![],
-        states: vec![State { name: "seen".to_string(), elem: Elem::F16, shape: sizes(&["C", "512"]) }],
+        states: vec![State {
+            name: "seen".to_string(),
+            elem: Elem::F16,
+            shape: sizes(&["C", "512"]),
+            kind: StateKind::Appended { axis: 0 },
+        }],
         entries: vec![Entry {
             name: "prefill".to_string(),
             role: EntryRole::Prefill,
@@ -218,6 +223,7 @@ fn model(weight_bytes: u64, max_context: u32) -> (Manifest, Programs) {
             inputs: vec![],
             outputs: vec![],
             task: None,
+            states: vec![0],
             components: vec![],
         }],
         tensors: vec![Tensor {

@@ -66,6 +66,7 @@ fn manifest(gives: Answer) -> Manifest {
             takes: sources.into_iter().enumerate().map(|(i, source)| Feed { input: i as u32, source }).collect(),
             gives,
         }),
+        states: vec![],
         components: vec![],
     }];
     manifest.validate().unwrap();

@@ -33,6 +33,7 @@ fn manifest(start: &[u32]) -> Manifest {
         bind: std::collections::BTreeMap::new(),
         inputs: vec![samples],
         outputs: vec![Output { name: "features".to_string(), elem: Elem::F32, shape: vec![size("1"), size("4")] }],
+        states: vec![],
         components: vec![],
         task: Some(Task {
             takes: vec![Feed { input: samples, source: FeedSource::Sound(sounds) }],

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use gristmill_bundle::{
     Advance, Binding, Bundle, BundleWriter, Dispatch, Elem, Entry, EntryRole, FORMAT, Input, InputDefault, Kernel,
-    MANIFEST, Manifest, ModelInfo, Output, Program, Programs, Size, State, Step, Symbol, WeightWriter, parse_manifest,
-    shard_path,
+    MANIFEST, Manifest, ModelInfo, Output, Program, Programs, Size, State, StateKind, Step, Symbol, WeightWriter,
+    parse_manifest, shard_path,
 };
 use gristmill_runtime::Tensor;
 
@@ -53,7 +53,12 @@ fn manifest(profile: &str) -> Manifest {
                 below: None,
             },
         ],
-        states: vec![State { name: "seen".to_string(), elem: Elem::F32, shape: sizes(&["B", "C"]) }],
+        states: vec![State {
+            name: "seen".to_string(),
+            elem: Elem::F32,
+            shape: sizes(&["B", "C"]),
+            kind: StateKind::Appended { axis: 1 },
+        }],
         entries: vec![Entry {
             name: "forward".to_string(),
             role: EntryRole::Tensors,
@@ -65,6 +70,7 @@ fn manifest(profile: &str) -> Manifest {
                 output("broken", Elem::F32, &["1"]),
             ],
             task: None,
+            states: vec![0],
             components: vec![0],
         }],
         tensors: vec![],
