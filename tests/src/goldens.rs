@@ -370,6 +370,8 @@ macro_rules! golden_cases {
             detr_resnet: "detr/resnet",
             detr_timm: "detr/timm",
             distilbert_cls: "distilbert/cls",
+            gated_conv_mixed: "gated_conv/mixed",
+            gated_conv_plain: "gated_conv/plain",
             gemma_base: "gemma/base",
             gemma2_softcap: "gemma2/softcap",
             gemma3_text: "gemma3/text",

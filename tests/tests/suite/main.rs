@@ -23,6 +23,7 @@ mod shown;
 mod sizes;
 mod sounds;
 mod split;
+mod states;
 mod tidy;
 mod tidy_matches;
 mod wasm_kernels;

@@ -11,7 +11,7 @@ use gristmill_compiler::profile::CAPACITY;
 use gristmill_compiler::rewrite::Rewriter;
 use gristmill_compiler::select::{Call, KernelSet, Step, lower};
 use gristmill_compiler::{KvPrecision, plan, profile};
-use gristmill_graph::{Bindings, Graph, NodeId, Precision};
+use gristmill_graph::{Bindings, Graph, Model, NodeId, Precision, StateKind};
 use gristmill_tests::goldens::Case;
 use gristmill_tests::profiles::several_kernels;
 
@@ -69,6 +69,7 @@ struct Made<'a> {
 }
 
 struct Checker<'a> {
+    model: &'a Model,
     graph: &'a Graph,
     made: Vec<Made<'a>>,
     program: &'a Program,
@@ -77,7 +78,12 @@ struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
-    fn new(graph: &'a Graph, steps: &'a [Step], program: &'a Program, set: &'a KernelSet) -> Self {
+    fn new(
+        (model, graph): (&'a Model, &'a Graph),
+        steps: &'a [Step],
+        program: &'a Program,
+        set: &'a KernelSet,
+    ) -> Self {
         assert_eq!(steps.len(), program.steps.len());
         let mut made = Vec::new();
         for (step, (lowered, own)) in steps.iter().zip(&program.steps).enumerate() {
@@ -85,7 +91,7 @@ impl<'a> Checker<'a> {
             let pairs = lowered.calls.iter().zip(&own.dispatches);
             made.extend(pairs.map(|(call, dispatch)| Made { step, lowered, call, dispatch }));
         }
-        Checker { graph, made, program, set, wrong: Vec::new() }
+        Checker { model, graph, made, program, set, wrong: Vec::new() }
     }
 
     fn fault(&mut self, made: &Made<'_>, what: &str) {
@@ -107,6 +113,12 @@ impl<'a> Checker<'a> {
                     }
                     (_, Place::Output(_), _) if !written.contains(binding) => {
                         self.fault(&made, &format!("reads {binding:?} before it is written"));
+                    }
+                    (_, Place::State(s), _) => {
+                        let kind = self.model.states[*s as usize].kind;
+                        if kind == StateKind::Overwritten && written.contains(binding) {
+                            self.fault(&made, &format!("reads {binding:?} after it is overwritten"));
+                        }
                     }
                     _ => {}
                 }
@@ -194,7 +206,7 @@ fn check(name: &str, precision: &str, kv: KvPrecision) -> (usize, usize) {
             let (graph, _) = rewriter.run(&model.entry_graph(declared, entry.taps));
             let steps = lower(&setting, &graph, &entry.outputs, &mut set).expect("lowers");
             let program = plan::program(&setting, &graph, &steps, &set);
-            let mut checker = Checker::new(&graph, &steps, &program, &set);
+            let mut checker = Checker::new((&model, &graph), &steps, &program, &set);
             checker.bindings();
             checker.contents();
             checker.sizes(&declared.bind);
@@ -217,6 +229,8 @@ fn every_step_reads_what_was_written_for_it() {
         ("qwen3/qk_norm", "q2.g16.asym", KvPrecision::F32),
         ("mistral/sliding", "q3", KvPrecision::F32),
         ("gpt2/base", "q8", KvPrecision::F16),
+        ("gated_conv/mixed", "q8", KvPrecision::F16),
+        ("gated_conv/plain", "f32", KvPrecision::F32),
         ("bert/mlm", "f16", KvPrecision::F32),
         ("gemma2/softcap", "q4", KvPrecision::F16),
         ("gemma3/text", "f32", KvPrecision::F32),

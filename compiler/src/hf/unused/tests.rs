@@ -22,12 +22,12 @@ fn found(dir: &Path, change: impl FnOnce(&mut Value)) -> Findings {
     let checkpoint = opened.checkpoint().unwrap();
     assert_eq!(quantized::check(&opened.config, &checkpoint).unwrap(), None);
     assert_eq!(checkpoint.unread_files(), Vec::<String>::new());
-    let olmo = std::fs::read_to_string(root().join("examples/olmo2.ron")).unwrap();
     let mut library = library();
-    let file = opened.architecture_file(&library).unwrap_or_else(|_| {
-        library = library.clone().with_file("olmo2.ron", olmo);
-        "olmo2.ron".to_string()
-    });
+    for path in ["examples/olmo2.ron", "tests/goldens/gated_conv/gated_conv.ron"] {
+        let text = std::fs::read_to_string(root().join(path)).unwrap();
+        library = library.with_file(path.rsplit('/').next().unwrap(), text);
+    }
+    let file = opened.architecture_file(&library).unwrap();
     let settings = opened.settings();
     let bound = bind_with_usage(&library, &file, settings, Some(&checkpoint.tensors()));
     let (_, usage) = bound.unwrap_or_else(|found| panic!("{}: {found}", dir.display()));
