@@ -51,7 +51,8 @@ impl<'a> Fallbacks<'a> {
         for (at, other) in beyond.into_iter().zip(again) {
             let step = &mut program.steps[at];
             let places = steps[at].calls.iter().flat_map(|c| c.places.iter().copied());
-            let own: BTreeMap<Place, Binding> = places.zip(step.bound()).collect();
+            let own: BTreeMap<Place, Binding> =
+                places.zip(step.dispatches.iter().flat_map(|d| d.bind.iter().copied())).collect();
             let dispatch = |call: &Call| {
                 // What kernels of a plan hand to one another is their own affair: there is no memory for it here.
                 let bind = |p: &Place| own.get(p).copied().filter(|_| !matches!(p, Place::Scratch(_)));

@@ -4,7 +4,7 @@
 //! 7-bit signed `sc` and a grid that one bit shifts by half a step; an asymmetric block is `rs * s * c + rm * m`.
 //! The row factors `rs` and `rm` are rounded to f16 first, and everything else is chosen against the rounded values.
 //!
-//! In most formats the values of a block lie on a `Line`; [`table`] has those of a table, [`few`] those of two or three
+//! In most formats the values of a block lie on a `Line`; `table` has those of a table, `few` those of two or three
 //! values. For each block a few trial lines are rounded to; the codes
 //! of a trial fix its best real scale by least squares and with it the error, so that trials can be far apart. The
 //! best trial then meets the whole numbers around its scale.

@@ -1,6 +1,6 @@
 //! What `manifest.json` and `programs/<profile>.json` hold, version 2.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -358,9 +358,16 @@ pub struct Step {
 }
 
 impl Step {
-    /// All buffers that the dispatches bind; a buffer may come several times.
-    pub fn bound(&self) -> impl Iterator<Item = Binding> + '_ {
-        self.dispatches.iter().flat_map(|d| d.bind.iter().copied())
+    /// Whether one of its dispatches binds this buffer.
+    pub fn binds(&self, binding: Binding) -> bool {
+        self.dispatches.iter().any(|d| d.bind.contains(&binding))
+    }
+
+    /// All buffers that its dispatches bind.
+    pub fn bound(&self) -> BTreeSet<Binding> {
+        let mut all = BTreeSet::new();
+        self.dispatches.iter().for_each(|d| all.extend(&d.bind));
+        all
     }
 }
 

@@ -376,8 +376,8 @@ impl Programs {
         let foreign = |b: &Binding| matches!(b, Binding::Tensor(t) if own.get(*t as usize) == Some(&false));
         for (i, step) in program.steps.iter().enumerate() {
             let place = format!("program `{}`, step {i}", entry.name);
-            if let Some(Binding::Tensor(t)) = step.bound().find(foreign) {
-                let name = &manifest.tensors[t as usize].name;
+            if let Some(Binding::Tensor(t)) = step.dispatches.iter().find_map(|d| d.bind.iter().find(|b| foreign(b))) {
+                let name = &manifest.tensors[*t as usize].name;
                 return check
                     .fail(place, format!("tensor `{}` is of a component that the entry does not name", short(name)));
             }
@@ -398,8 +398,8 @@ impl Programs {
         }
         let place = format!("{place}, fallback");
         check_dispatches(check, &place, of, &self.fallbacks, &step.fallback)?;
-        let own: BTreeSet<Binding> = step.bound().collect();
-        if let Some(other) = step.fallback.iter().flat_map(|d| &d.bind).find(|b| !own.contains(b)) {
+        let own = step.bound();
+        if let Some(other) = step.fallback.iter().find_map(|d| d.bind.iter().find(|b| !own.contains(b))) {
             return check.fail(place, format!("{other:?} is not bound by the step"));
         }
         let (wanted, found) = (written(&self.kernels, &step.dispatches), written(&self.fallbacks, &step.fallback));
@@ -424,16 +424,23 @@ fn writes<'a>(kernels: &'a [Kernel], dispatch: &'a Dispatch) -> impl Iterator<It
 
 /// The buffers that dispatches write.
 fn written(kernels: &[Kernel], dispatches: &[Dispatch]) -> BTreeSet<Binding> {
-    dispatches.iter().flat_map(|d| writes(kernels, d)).collect()
+    let mut all = BTreeSet::new();
+    dispatches.iter().for_each(|d| all.extend(writes(kernels, d)));
+    all
 }
 
 /// The scratch buffers that one dispatch writes and a later one reads.
 fn handed_on(kernels: &[Kernel], dispatches: &[Dispatch]) -> BTreeSet<Binding> {
     let (mut before, mut found) = (BTreeSet::new(), BTreeSet::new());
     for dispatch in dispatches {
-        let own: BTreeSet<Binding> = writes(kernels, dispatch).collect();
-        found.extend(dispatch.bind.iter().filter(|b| before.contains(*b) && !own.contains(b)));
-        before.extend(own.into_iter().filter(|b| matches!(b, Binding::Slot(_))));
+        let own = written(kernels, std::slice::from_ref(dispatch));
+        for binding in &dispatch.bind {
+            match (own.contains(binding), binding) {
+                (true, Binding::Slot(_)) => drop(before.insert(*binding)),
+                (false, _) if before.contains(binding) => drop(found.insert(*binding)),
+                _ => {}
+            }
+        }
     }
     found
 }

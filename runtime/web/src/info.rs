@@ -102,15 +102,13 @@ pub(crate) fn cost(manifest: &Manifest, programs: &Programs) -> Value {
     let main = by_role(EntryRole::Decode).or(by_role(EntryRole::Embed)).or(manifest.entries.first());
     let program = main.and_then(|e| programs.programs.get(&e.name));
     let steps = program.map(|p| p.steps.as_slice()).unwrap_or_default();
-    let bound: BTreeSet<u32> = steps
-        .iter()
-        .flat_map(|s| s.bound())
-        .filter_map(|b| match b {
-            Binding::Tensor(t) => Some(t),
-            _ => None,
-        })
-        .collect();
-    let tensors: Vec<_> = bound.iter().map(|t| &manifest.tensors[*t as usize]).collect();
+    let mut bound = BTreeSet::new();
+    steps.iter().for_each(|s| bound.extend(s.bound()));
+    let tensor = |b: &Binding| match b {
+        Binding::Tensor(t) => Some(&manifest.tensors[*t as usize]),
+        _ => None,
+    };
+    let tensors: Vec<_> = bound.iter().filter_map(tensor).collect();
     let bytes: u64 = tensors.iter().map(|t| t.bytes).sum();
     // Only matrices are multiplied by every token.
     let matrices = tensors.iter().filter(|t| t.shape.len() == 2);

@@ -1,6 +1,6 @@
 //! The table of operations: a row for each.
 //!
-//! A row ([`Operation`]) has the name of an operation, its type rule, its value, and what the compiler asks ([`Traits`]):
+//! A row (`Operation`) has the name of an operation, its type rule, its value, and what the compiler asks ([`Traits`]):
 //! whether it is a view, whether it gets a kernel of its own, what it reads directly from memory, what it costs. Scalar
 //! functions have a table of their own ([`crate::scalar`]). What an operation means in words stands with its variant of
 //! [`Op`], from where `models/OPS.md` takes it.

@@ -50,7 +50,7 @@ impl Expr {
                 Size::Int(value) => ops.push(Op::Int(*value)),
                 Size::Symbol(name) => {
                     let position = symbols.iter().position(|s| s.as_ref() == &**name);
-                    let unknown = || size.error(format!("`{name}` is not a declared symbol"));
+                    let unknown = || size.error(&format!("`{name}` is not a declared symbol"));
                     ops.push(Op::Symbol(position.ok_or_else(unknown)? as u32));
                 }
                 Size::Of(op, _) if ready => ops.push(Op::Of(*op)),
@@ -65,33 +65,34 @@ impl Expr {
     /// # Errors
     /// Overflow, division by zero, a negative result, too few values; the message names the expression.
     pub fn eval(&self, values: &[u32]) -> Result<u64, SizeError> {
-        let fail = |what: &str| self.size.error(what);
+        self.run(values).map_err(|what| self.size.error(what))
+    }
+
+    fn run(&self, values: &[u32]) -> Result<u64, &'static str> {
         let mut stack: Vec<i64> = Vec::with_capacity(8);
         for op in &self.ops {
             let value = match op {
                 Op::Int(v) => i64::try_from(*v).ok(),
-                Op::Symbol(i) => {
-                    Some(i64::from(*values.get(*i as usize).ok_or_else(|| fail("a symbol has no value"))?))
-                }
+                Op::Symbol(i) => Some(i64::from(*values.get(*i as usize).ok_or("a symbol has no value")?)),
                 Op::Of(op) => {
-                    let (Some(b), Some(a)) = (stack.pop(), stack.pop()) else { return Err(fail("is malformed")) };
+                    let (Some(b), Some(a)) = (stack.pop(), stack.pop()) else { return Err("is malformed") };
                     match op {
                         SizeOp::Add => a.checked_add(b),
                         SizeOp::Sub => a.checked_sub(b),
                         SizeOp::Mul => a.checked_mul(b),
                         SizeOp::Max => Some(a.max(b)),
                         SizeOp::Min => Some(a.min(b)),
-                        _ if b <= 0 || a < 0 => return Err(fail("divides by zero or with a negative operand")),
+                        _ if b <= 0 || a < 0 => return Err("divides by zero or with a negative operand"),
                         SizeOp::FloorDiv => Some(a / b),
                         SizeOp::CeilDiv => a.checked_add(b - 1).map(|n| n / b),
                     }
                 }
             };
-            stack.push(value.ok_or_else(|| fail("overflows"))?);
+            stack.push(value.ok_or("overflows")?);
         }
         match stack.as_slice() {
-            [v] => u64::try_from(*v).map_err(|_| fail("is negative here")),
-            _ => Err(fail("is malformed")),
+            [v] => u64::try_from(*v).map_err(|_| "is negative here"),
+            _ => Err("is malformed"),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Sizes: small integer expressions of symbols.
 //!
-//! Programs hold [`Size`]s; a bundle spells them as text (see [`parse`]), and that is the only place where they are
+//! Programs hold [`Size`]s; a bundle spells them as text (see `parse.rs`), and that is the only place where they are
 //! text. What is evaluated often is resolved into an [`Expr`] first. Arithmetic is checked; a result must not be
 //! negative.
 

@@ -26,7 +26,7 @@ impl FromStr for Size {
             }
             Parser { tokens: tokens(text)?, at: 0 }.whole()
         };
-        read().map_err(|what| SizeError::new(text, what))
+        read().map_err(|what| SizeError::new(text, &what))
     }
 }
 

@@ -74,7 +74,8 @@ impl Size {
     }
 
     /// What is wrong with it.
-    pub(super) fn error(&self, what: impl Into<String>) -> SizeError {
+    #[cold]
+    pub(super) fn error(&self, what: &str) -> SizeError {
         SizeError::new(&self.to_string(), what)
     }
 
@@ -151,12 +152,12 @@ pub struct SizeError {
 }
 
 impl SizeError {
-    pub(super) fn new(text: &str, what: impl Into<String>) -> Self {
+    pub(super) fn new(text: &str, what: &str) -> Self {
         // Hostile files hold long ones.
         let text = match text.char_indices().nth(80) {
             Some((at, _)) => format!("{}...", &text[..at]),
             None => text.to_string(),
         };
-        SizeError { text, what: what.into() }
+        SizeError { text, what: what.to_string() }
     }
 }

@@ -105,7 +105,8 @@ impl Judge<'_> {
     /// Steps with buffers that are too large in long sessions.
     fn large(&self) -> Result<Option<Moved>, Error> {
         let movable: Vec<&Step> = self.program.steps.iter().filter(|s| !s.fallback.is_empty()).collect();
-        let bindings: BTreeSet<Binding> = movable.iter().flat_map(|s| s.bound()).collect();
+        let mut bindings = BTreeSet::new();
+        movable.iter().for_each(|s| bindings.extend(s.bound()));
         let most = self.manifest.model.max_context;
         let mut large = Vec::new();
         for binding in bindings {
@@ -116,7 +117,7 @@ impl Judge<'_> {
         if large.is_empty() {
             return Ok(None);
         }
-        let steps = movable.iter().filter(|s| s.bound().any(|b| large.contains(&b))).count();
+        let steps = movable.iter().filter(|s| large.iter().any(|b| s.binds(*b))).count();
         // Sizes grow with the session.
         let (mut fits, mut exceeds) = (0, most);
         while fits + 1 < exceeds {

@@ -176,7 +176,7 @@ impl<G: Gpu, F: Files> Executor<G, F> {
             } else {
                 let of_use = manifest.entries.iter().filter(|e| e.role != EntryRole::Taps);
                 let programs = of_use.filter_map(|e| self.programs.programs.get(&e.name));
-                let mut steps = programs.flat_map(|p| &p.steps).filter(|s| s.bound().any(|b| b == binding));
+                let mut steps = programs.flat_map(|p| &p.steps).filter(|s| s.binds(binding));
                 let remedy = self.remedy(steps.all(|s| !s.fallback.is_empty()));
                 needs.push(Need { binding, what: format!("state `{}`", state.name), bytes, foreseen: 0, remedy });
             }
@@ -263,8 +263,12 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         let schedule = &ready.schedule;
         let needed = ready.needed.entry(wanted.to_vec()).or_insert_with(|| Arc::new(schedule.needed(wanted))).clone();
         let shapes = self.reserve(ready, &needed, call).await?;
-        let own = needed.steps.iter().map(|s| &ready.schedule.steps[*s]).filter(|s| !self.by_fallback(call.entry, s));
-        let kernels = own.flat_map(|s| &s.dispatches).map(|d| d.kernel).collect();
+        let mut kernels = BTreeSet::new();
+        for step in needed.steps.iter().map(|s| &ready.schedule.steps[*s]) {
+            if !self.by_fallback(call.entry, step) {
+                kernels.extend(step.dispatches.iter().map(|d| d.kernel));
+            }
+        }
         self.compile(&kernels, &mut |_, _| {}).await?;
         self.bind(ready, call.entry, wanted, &needed.steps)?;
         let grids = self.grids(ready, &needed.steps, &call.symbols)?;
@@ -424,8 +428,10 @@ impl<G: Gpu, F: Files> Executor<G, F> {
                 ready.groups[s] = Some(self.bind_step(entry, &ready.schedule.steps[s])?);
             }
         }
-        let bound = steps.iter().filter_map(|s| ready.groups[*s].as_ref());
-        let pairs: Vec<_> = bound.flat_map(|b| &b.dispatches).map(|(pipeline, group)| (pipeline, group)).collect();
+        let mut pairs = Vec::with_capacity(steps.len());
+        for bound in steps.iter().filter_map(|s| ready.groups[*s].as_ref()) {
+            pairs.extend(bound.dispatches.iter().map(|(pipeline, group)| (pipeline, group)));
+        }
         ready.steps.insert(wanted.to_vec(), self.gpu.record(&pairs));
         self.gpu.check("binding buffers")
     }

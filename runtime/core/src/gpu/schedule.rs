@@ -69,9 +69,13 @@ impl Schedule {
             .steps
             .iter()
             .map(|s| Ok(Step { dispatches: all(&s.dispatches)?, fallback: all(&s.fallback)?, nodes: s.nodes.clone() }));
-        let written = |d: &gristmill_bundle::Dispatch| {
-            let writes = &kernels[d.kernel as usize].writes;
-            d.bind.iter().zip(writes).filter(|(_, w)| **w).map(|(b, _)| *b).collect::<Vec<_>>()
+        let written = |step: &gristmill_bundle::Step| {
+            let mut all = Vec::new();
+            for d in &step.dispatches {
+                let writes = &kernels[d.kernel as usize].writes;
+                all.extend(d.bind.iter().zip(writes).filter(|(_, w)| **w).map(|(b, _)| *b));
+            }
+            all
         };
         Ok(Schedule {
             steps: steps.collect::<Result<_, Error>>()?,
@@ -81,7 +85,7 @@ impl Schedule {
                 .iter()
                 .map(|o| o.shape.iter().map(resolve).collect())
                 .collect::<Result<_, Error>>()?,
-            writes: program.steps.iter().map(|s| s.dispatches.iter().flat_map(written).collect()).collect(),
+            writes: program.steps.iter().map(written).collect(),
         })
     }
 
@@ -94,7 +98,9 @@ impl Schedule {
             let of_use = |b: &Binding| matches!(b, Binding::State(_)) || needed.contains(b);
             let useful = self.writes[i].iter().any(of_use);
             if useful {
-                needed.extend(step.dispatches.iter().flat_map(|d| &d.bind));
+                for dispatch in &step.dispatches {
+                    needed.extend(&dispatch.bind);
+                }
                 steps.push(i);
             }
         }
