@@ -17,8 +17,8 @@ HEAD = HIDDEN // HEADS
 # The two best tokens of every step are so far apart.
 MARGIN = 0.03
 CASES = {
-    "plain": (["conv", "conv", "conv"], 14),
-    "mixed": (["conv", "attention", "conv", "shared"], 5),
+    "plain": (["conv", "conv", "conv"], 1),
+    "mixed": (["conv", "attention", "conv", "shared"], 1),
 }
 
 
@@ -55,8 +55,8 @@ def random_weights(kinds, dice):
     def norm():
         return [half(1 + dice.gauss(0, 0.2)) for _ in range(HIDDEN)]
 
-    unit, wide = 1.2 / HIDDEN**0.5, 1.2 / FFN**0.5
-    weights = {"embed.weight": matrix(VOCAB, HIDDEN, 0.3), "final_norm.weight": norm()}
+    unit, wide = 0.9 / HIDDEN**0.5, 0.9 / FFN**0.5
+    weights = {"embed.weight": matrix(VOCAB, HIDDEN, 1.0), "final_norm.weight": norm()}
     for i, kind in enumerate(kinds):
         own = {"mix_norm": norm(), "ffn_norm": norm(), "mlp.gate_proj": matrix(FFN, HIDDEN, unit),
                "mlp.up_proj": matrix(FFN, HIDDEN, unit), "mlp.down_proj": matrix(HIDDEN, FFN, wide)}
