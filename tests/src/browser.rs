@@ -248,7 +248,7 @@ pub fn make_compared(folder: &Path, name: &str) -> Outcome<()> {
 /// Compiles the model of a golden case at f32; what is expected are its golden outputs.
 pub fn make_golden(folder: &Path, case: &Case) -> Outcome<()> {
     let name = case.name.replace('/', "-");
-    compiled(folder, &name, &case.model_dir(), "f32", |_| {})?;
+    compiled(folder, &name, &case.model_dir(), "f32", |options| options.arch = case.architecture_file())?;
     write_expected(folder, &name, &json!({ "version": 1, "run": runs(case) }))
 }
 

@@ -13,9 +13,10 @@ use gristmill_tests::sentences::SentenceModel;
 use gristmill_tests::speech::{self, copy};
 
 /// Decoders and encoders with what makes them differ: windows, biases, merged and transposed projections, norms of heads;
-/// soft caps; pictures; sounds, with an encoder before the decoder; pictures in prompts.
-const GOLDENS: [&str; 12] = [
+/// soft caps; pictures; sounds, with an encoder before the decoder; pictures in prompts; states that calls overwrite.
+const GOLDENS: [&str; 13] = [
     "bert/base",
+    "gated_conv/mixed",
     "gemma2/softcap",
     "gpt2/base",
     "llama/gqa_untied",

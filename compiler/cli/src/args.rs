@@ -13,7 +13,8 @@ Examples:
   gristmill inspect dist --memory
 
 Exit codes: 0 done, 1 the answer is no (verify, check), 2 wrong use or wrong input,
-3 the environment lacks something (such as a graphics adapter or the network), 130 stopped by Ctrl-C.";
+3 the environment lacks something (such as a graphics adapter or the network), or gristmill found a mistake of its own,
+130 stopped by Ctrl-C.";
 
 /// Compiles Hugging Face model directories into bundles that run on WebGPU.
 #[derive(Debug, Parser)]

@@ -28,7 +28,7 @@ fn wrong_use_is_exit_code_2() {
     place.run(&["run", "model", "--prompt", "x", "--taps"]).fails(2, &["--taps"]);
     place.run(&["run", "model", "--prompt", "x", "--backend", "cuda"]).fails(2, &["auto", "wgpu", "wasm", "reference"]);
     place.run(&["run", "model", "--prompt", "x", "--greedy", "--temperature", "1"]).fails(2, &["--temperature"]);
-    place.run(&["compile", "m", "-o", "b", "--group", "48"]).fails(2, &["expected 16, 32, 64 or 128"]);
+    place.run(&["compile", "m", "-o", "b", "--group", "48"]).fails(2, &["expected one of 16, 32, 64, 128"]);
     place.run(&["inspect", "b", "--graph", "--memory"]).fails(2, &["cannot be used with"]);
     place.run(&["verify", "b", "--inputs", "i", "--expect", "e", "--tol", "x"]).fails(2, &["such as 1e-3"]);
 }
