@@ -104,46 +104,51 @@ fn with_updates(low: &Lowering<'_>, pieces: Vec<Piece>, updates: Vec<Stored>) ->
     Ok(pieces.into_iter().map(|(piece, _)| piece).collect())
 }
 
-/// Puts results together that one plan stores. Those that come later are computed with the first: nothing that they
-/// read is written in between.
+/// Puts results together that one plan stores: linear layers of the same activations. Those that come later are computed
+/// with the first: nothing that they read is written in between.
 fn together(low: &Lowering<'_>, stored: &[Stored]) -> Vec<Vec<Stored>> {
-    let mut taken = vec![false; stored.len()];
-    let mut pieces = Vec::new();
-    for (i, first) in stored.iter().enumerate() {
-        if std::mem::replace(&mut taken[i], true) {
-            continue;
+    let mut alike: BTreeMap<NodeId, Vec<usize>> = BTreeMap::new();
+    for (at, one) in stored.iter().enumerate() {
+        let node = low.graph.node(one.id);
+        if matches!(node.op, Op::Linear { .. }) {
+            alike.entry(node.inputs[0]).or_default().push(at);
         }
-        let mut piece = vec![*first];
-        for (j, other) in stored.iter().enumerate().skip(i + 1) {
-            if taken[j] || !are_alike(low, first.id, other.id) {
-                continue;
-            }
-            let read = signature(low, &[*other]).leaves;
-            let waits = stored[i..j].iter().any(|s| read.contains(&s.place));
-            piece.push(*other);
-            taken[j] = !waits && fits(low, &piece);
-            if !taken[j] {
-                piece.pop();
-            }
-        }
-        pieces.push(piece);
     }
-    pieces
+    // By position, those that are computed with it; `None` for what is computed with an earlier one.
+    let mut pieces: Vec<Option<Vec<Stored>>> = stored.iter().map(|one| Some(vec![*one])).collect();
+    for positions in alike.values() {
+        for (n, &first) in positions.iter().enumerate() {
+            let Some(mut piece) = pieces[first].take() else { continue };
+            for &other in &positions[n + 1..] {
+                if pieces[other].is_none() {
+                    continue;
+                }
+                piece.push(stored[other]);
+                if fits(low, &piece) && !waits(low, &stored[first..other], &stored[other]) {
+                    pieces[other] = None;
+                } else {
+                    piece.pop();
+                }
+            }
+            pieces[first] = Some(piece);
+        }
+    }
+    pieces.into_iter().flatten().collect()
 }
 
-/// Whether two nodes are linear layers of the same activations.
-fn are_alike(low: &Lowering<'_>, a: NodeId, b: NodeId) -> bool {
-    let (a, b) = (low.graph.node(a), low.graph.node(b));
-    matches!((&a.op, &b.op), (Op::Linear { .. }, Op::Linear { .. })) && a.inputs[0] == b.inputs[0]
+/// Whether a result is computed from what one of these is.
+fn waits(low: &Lowering<'_>, before: &[Stored], one: &Stored) -> bool {
+    let read = signature(low, &[*one]).leaves;
+    before.iter().any(|b| read.contains(&b.place))
 }
 
 /// Whether a variant stores these results together, with as many buffers as the target has.
 fn fits(low: &Lowering<'_>, stored: &[Stored]) -> bool {
-    let leaves = signature(low, stored).leaves.len();
+    let most = low.setting.profile.limits.storage_buffers as usize;
     let places: BTreeSet<Place> = stored.iter().map(|s| s.place).collect();
     places.len() == stored.len()
-        && leaves <= low.setting.profile.limits.storage_buffers as usize
         && choose(&Wanted { low, stored }).is_some()
+        && signature(low, stored).leaves.len() <= most
 }
 
 /// Whether a stored node is the end of an anchor's layout chain, and so written by the anchor's kernel. What joins

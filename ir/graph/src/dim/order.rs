@@ -252,7 +252,7 @@ mod tests {
         let (wide, narrow) = (times(&[&h2, &w2], 20), times(&[&h4, &w4], 28));
         assert!(!wide.is_at_least(&narrow, &least) && !narrow.is_at_least(&wide, &least));
         let least = from(&[("H", 32), ("W", 32)]);
-        assert!(wide.is_at_least(&narrow, &least), "pictures of at least 32 by 32");
+        assert!(wide.is_at_least(&narrow, &least), "images of at least 32 by 32");
         // A symbol that may be 0.
         assert!(!times(&[&b, &t], 12).is_at_least(&Dim::constant(12), &from(&[("B", 1)])));
         let twice = times(&[&t], 2);
