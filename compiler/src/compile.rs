@@ -9,6 +9,7 @@ use gristmill_graph::text::{self, Usage};
 use gristmill_graph::{DType, Model, StateKind, verify};
 
 use crate::codegen::context::{Memory, state_memory};
+use crate::codegen::states::{self, PREFILL_CHUNK};
 use crate::emit;
 use crate::entries::{self, EntryPlan};
 use crate::error::CompileError;
@@ -26,9 +27,6 @@ use crate::rows;
 use crate::size::size;
 use crate::tasks;
 use crate::weights::{self, Checkpoint, WeightReport};
-
-/// Longest stretch of a prompt that is taken at once.
-const PREFILL_CHUNK: u32 = 128;
 
 /// Most tokens a session holds if neither the model nor the caller says less.
 const DEFAULT_CONTEXT: u32 = 4096;
@@ -150,7 +148,9 @@ pub fn compile(
     let told = dir.warnings.len();
     quantized::check(&dir.config, &checkpoint)?.into_iter().for_each(|text| said.warning(text));
     said.others(&checkpoint);
-    let (model, usage, architecture) = bind(&mut dir, &checkpoint, options)?;
+    let (mut model, usage, architecture) = bind(&mut dir, &checkpoint, options)?;
+    let context = context(&model, options)?;
+    states::keep_small_windows(&mut model, context);
     dir.warnings[told..].iter().for_each(|text| said.warning(text.clone()));
     said.unused(unused(&dir.config, &checkpoint, &usage, &architecture)?, options)?;
     let precisions = precision::Chooser::new(options, &model)?;
@@ -392,12 +392,8 @@ fn input(input: &gristmill_graph::Input, below: Option<u32>) -> bundle::Input {
 
 fn state(model: &Model, index: u32, options: &CompileOptions) -> bundle::State {
     let state = &model.states[index as usize];
-    let mut shape = sizes(&state.shape);
-    if let Some(axis) = state.axis() {
-        shape[axis as usize] = bundle::Size::symbol(CAPACITY);
-    }
     let kind = match state.kind {
-        StateKind::Appended { axis } => bundle::StateKind::Appended { axis },
+        StateKind::Appended { axis, .. } => bundle::StateKind::Appended { axis, ring: states::ring(state) },
         StateKind::Overwritten => bundle::StateKind::Overwritten,
         StateKind::Kept => bundle::StateKind::Kept,
     };
@@ -405,7 +401,7 @@ fn state(model: &Model, index: u32, options: &CompileOptions) -> bundle::State {
         Memory::Halves => bundle::Elem::F16,
         _ => bundle::Elem::F32,
     };
-    bundle::State { name: state.name.clone(), elem, shape, kind }
+    bundle::State { name: state.name.clone(), elem, shape: states::shape(state), kind }
 }
 
 fn entry(dir: &ModelDir, model: &Model, plan: &EntryPlan, all: &[EntryPlan]) -> Result<bundle::Entry, CompileError> {
@@ -431,7 +427,7 @@ fn entry(dir: &ModelDir, model: &Model, plan: &EntryPlan, all: &[EntryPlan]) -> 
             EntryRole::Decode => bundle::EntryRole::Decode,
             EntryRole::Embed => bundle::EntryRole::Embed,
         },
-        bind: declared.bind.iter().map(bound).collect::<Result<_, _>>()?,
+        bind: model.bound_by(declared).iter().map(bound).collect::<Result<_, _>>()?,
         inputs,
         outputs: plan
             .outputs

@@ -10,6 +10,7 @@ use gristmill_graph::{Bindings, DType, Dim, Graph, Tensor};
 use gristmill_kernel::{Kernel, interp};
 
 use crate::codegen::context::{Memory, Place, Setting, state_memory};
+use crate::codegen::states::ring;
 use crate::profile::CAPACITY;
 use crate::select::{Call, KernelSet, Step};
 
@@ -39,7 +40,8 @@ impl<'a> Session<'a> {
         for (i, state) in setting.model.states.iter().enumerate() {
             let mut shape = state.shape.clone();
             if let Some(axis) = state.axis() {
-                shape[axis as usize] = Dim::from(i64::from(capacity));
+                let rows = ring(state).map_or(capacity, |ring| ring.rows.min(capacity));
+                shape[axis as usize] = Dim::from(i64::from(rows));
             }
             let elements = count(&shape, &bindings)?;
             let words = match state_memory(setting.model, i as u32, setting.kv) {

@@ -121,7 +121,7 @@ impl Fixture {
         self.model.states.push(State {
             name: format!("s{state}"),
             shape: state_shape,
-            kind: StateKind::Appended { axis },
+            kind: StateKind::Appended { axis, window: None },
         });
         let mut shape = self.graph.node(x).shape.clone();
         shape[axis as usize] = &shape[axis as usize] + &Dim::symbol("P");

@@ -6,6 +6,7 @@ mod kernels;
 mod memory;
 mod overview;
 mod rewrites;
+mod states;
 mod view;
 mod weights;
 

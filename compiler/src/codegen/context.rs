@@ -5,12 +5,11 @@ use std::fmt;
 
 use gristmill_bundle::Size;
 use gristmill_graph::{DType, Dim, Graph, Model, NodeId, Op, Precision, QuantSpec, StateKind};
-use gristmill_kernel::{Expr, Kernel, Scalar};
+use gristmill_kernel::{Kernel, Scalar};
 
-use super::index;
 use super::partition::Partition;
 use crate::options::KvPrecision;
-use crate::profile::{CAPACITY, Profile};
+use crate::profile::Profile;
 
 /// A piece of memory that a kernel binds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -134,18 +133,6 @@ impl<'a> Lowering<'a> {
             chain.push(at);
         }
         chain
-    }
-
-    /// Row-major position of an element in memory. States that grow are laid out for their capacity `C`.
-    pub fn flat(&self, place: Place, id: NodeId, index: &[Expr]) -> Expr {
-        let Place::State(s) = place else {
-            return index::flatten(index, &self.graph.node(id).shape);
-        };
-        let mut shape = self.graph.node(id).shape.clone();
-        if let Some(axis) = self.setting.model.states[s as usize].axis() {
-            shape[axis as usize] = Dim::symbol(CAPACITY);
-        }
-        index::flatten(index, &shape)
     }
 }
 

@@ -20,11 +20,12 @@ pub fn dim_expr(dim: &Dim) -> Expr {
 
 /// Row-major position of `index` in `shape`.
 pub fn flatten(index: &[Expr], shape: &[Dim]) -> Expr {
-    let mut flat = u(0);
-    for (i, d) in index.iter().zip(shape) {
-        flat = if d.is_one() { flat } else { flat * dim_expr(d) + i.clone() };
-    }
-    flat
+    flatten_in(index, &shape.iter().map(dim_expr).collect::<Vec<_>>())
+}
+
+/// Row-major position of `index` in an array of these extents.
+pub fn flatten_in(index: &[Expr], extents: &[Expr]) -> Expr {
+    index.iter().zip(extents).fold(u(0), |flat, (i, n)| if *n == u(1) { flat } else { flat * n + i.clone() })
 }
 
 /// Splits a row-major position into an index of `shape`.

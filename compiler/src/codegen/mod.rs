@@ -2,7 +2,7 @@
 //!
 //! [`mod@partition`] decides which values become buffers, [`context`] knows where they lie, [`kernel`] is a kernel under
 //! construction; [`inline`], [`views`] and [`quads`] pull everything that is not memory into it, [`epilogue`] does that for
-//! fused expressions, and [`store`] puts results where they belong. Nothing here knows an algorithm.
+//! fused expressions, [`states`] lays out what outlives a call, and [`store`] puts results where they belong. Nothing here knows an algorithm.
 
 pub mod context;
 pub mod epilogue;
@@ -14,5 +14,6 @@ pub mod partition;
 pub mod quads;
 pub mod rounded;
 pub mod row;
+pub mod states;
 pub mod store;
 pub mod views;

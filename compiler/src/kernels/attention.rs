@@ -31,7 +31,7 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
     let block = ctx.b.grid_axis("block", grid[1].expr());
     let lane = ctx.b.group_axis("lane", attention.threads);
     let block = Block::open(&mut ctx, &attention, head, &(&block * queries), lane);
-    let softmax = block.run(&mut ctx, (u(0), block.keys()));
+    let softmax = block.run(&mut ctx, (attention.begin.clone(), block.keys()));
     ctx.b.group_reduce(GroupOp::Add, softmax.l);
     ctx.for_("query", (u(0), u(queries), 1), Bind::Serial, |ctx, r| {
         let t = ctx.b.let_("t", &block.first + &r);
@@ -60,6 +60,8 @@ pub(super) struct Attention<'a> {
     pub(super) new: Dim,
     /// How many keys there are.
     pub(super) all: Dim,
+    /// The first key that counts.
+    pub(super) begin: Expr,
     /// Elements of a key.
     pub(super) depth: u32,
     /// Elements of a value.
@@ -85,6 +87,7 @@ impl<'a> Attention<'a> {
         };
         let new = node.shape[rank - 2].clone();
         let schedule = low.setting.profile.schedule.attention;
+        let all = low.graph.node(operands[1]).shape[rank - 2].clone();
         Ok(Attention {
             path: &node.path,
             score,
@@ -93,7 +96,8 @@ impl<'a> Attention<'a> {
             lead: &node.shape[..rank - 2],
             queries: if new.is_one() { 1 } else { schedule.queries },
             new,
-            all: low.graph.node(operands[1]).shape[rank - 2].clone(),
+            begin: low.first_key(&operands[1..], &all),
+            all,
             depth,
             columns,
             threads: schedule.threads,

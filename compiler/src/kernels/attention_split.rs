@@ -44,9 +44,10 @@ fn part(low: &Lowering<'_>, attention: &Attention<'_>, parts: u32) -> Result<Bui
     let part = ctx.b.grid_axis("part", grid[1].expr());
     let lane = ctx.b.group_axis("lane", attention.threads);
     let block = Block::open(&mut ctx, attention, head.clone(), &u(0), lane.clone());
-    let tiles = (block.keys() + (attention.threads * parts - 1)) / (attention.threads * parts);
+    let first = ctx.b.let_("first_key", &attention.begin);
+    let tiles = (block.keys() - &first + (attention.threads * parts - 1)) / (attention.threads * parts);
     let stretch = ctx.b.let_("stretch", tiles * attention.threads);
-    let begin = ctx.b.let_("begin", &part * &stretch);
+    let begin = ctx.b.let_("begin", first + &part * &stretch);
     let end = ctx.b.let_("end", (&begin + &stretch).min(block.keys()));
     let softmax = block.run(&mut ctx, (begin, end));
     ctx.b.group_reduce(GroupOp::Add, softmax.l);

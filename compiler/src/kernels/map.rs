@@ -5,10 +5,10 @@ use gristmill_kernel::{Expr, Scalar, Type, u};
 
 use crate::codegen::context::{Built, Lowering, Memory, Place, Stored};
 use crate::codegen::grid::Count;
-use crate::codegen::index::{dim_expr, flatten, numel_expr, unflatten};
+use crate::codegen::index::{dim_expr, numel_expr, unflatten};
 use crate::codegen::kernel::{At, Ctx};
+use crate::codegen::states::position;
 use crate::error::CompileError;
-use crate::profile::CAPACITY;
 
 /// The kernel of an element-wise node.
 pub fn build(low: &Lowering<'_>, Stored { id, place, .. }: Stored) -> Result<Built, CompileError> {
@@ -58,7 +58,7 @@ fn named(ctx: &mut Ctx<'_>, index: Vec<Expr>) -> Vec<Expr> {
         .collect()
 }
 
-/// Writes new rows behind the past ones, or the whole of a state that does not grow. States of halves are written
+/// Writes new rows behind the past ones, in a ring over the oldest ones, or the whole of a state that does not grow. States of halves are written
 /// word by word.
 pub fn store_state(low: &Lowering<'_>, Stored { id, place: target, .. }: Stored) -> Result<Built, CompileError> {
     let node = low.graph.node(id);
@@ -74,15 +74,11 @@ pub fn store_state(low: &Lowering<'_>, Stored { id, place: target, .. }: Stored)
         let words = shape[last].exact_div(&Dim::constant(2));
         shape[last] = words.ok_or_else(|| CompileError::unlowered(node, "rows of whole words, but stores halves"))?;
     }
-    let mut memory_shape = decl.shape.clone();
     let (what, does) = match decl.kind {
         StateKind::Appended { .. } => ("append", "appends to a state"),
         StateKind::Overwritten => ("update", "overwrites a state"),
         StateKind::Kept => ("keep", "fills a state"),
     };
-    if let Some(axis) = decl.axis() {
-        memory_shape[axis as usize] = Dim::symbol(CAPACITY);
-    }
     let mut ctx = Ctx::new(low, &format!("{what}_{}", crate::codegen::kernel::label(&node.path)));
     let threads = low.setting.profile.schedule.map.threads;
     let grid = [Count::Ceil(numel(&shape), threads)];
@@ -108,12 +104,12 @@ pub fn store_state(low: &Lowering<'_>, Stored { id, place: target, .. }: Stored)
                 ctx.value(operand, &At::index(at))
             });
             place[last] = even;
-            let word = flatten(&place, &memory_shape) / u(2);
+            let word = position(decl, &place, &decl.shape) / u(2);
             ctx.b.store(out, word, Expr::vec(pair).pack_f16());
         } else {
             let value = ctx.value(operand, &At::index(index));
             let value = ctx.b.let_("appended", value);
-            ctx.b.store(out, flatten(&place, &memory_shape), value);
+            ctx.b.store(out, position(decl, &place, &decl.shape), value);
         }
     });
     ctx.built(&grid)

@@ -11,6 +11,7 @@ use gristmill_graph::{NodeId, Op};
 
 use crate::codegen::context::{Lowering, Place, Stored};
 use crate::codegen::index::start_in_concat;
+use crate::codegen::states;
 
 /// The text, and the memory operands in order of appearance.
 #[derive(Debug, Default)]
@@ -59,7 +60,7 @@ fn cone(low: &Lowering<'_>, id: NodeId, top: bool, sig: &mut Signature, seen: &m
         let _ = write!(sig.text, "@{leaf}:{}{:?}", low.memory(place, id), low.graph.node(id).shape);
         if let Place::State(s) = place {
             // What grows is laid out for its capacity, and so not as another value of the same shape.
-            let _ = write!(sig.text, "+{:?}", low.setting.model.states[s as usize].axis());
+            sig.text.push_str(&states::layout(&low.setting.model.states[s as usize]));
         }
         return;
     }
@@ -69,9 +70,9 @@ fn cone(low: &Lowering<'_>, id: NodeId, top: bool, sig: &mut Signature, seen: &m
     }
     seen.insert(id, seen.len());
     let node = low.graph.node(id);
-    let _ = match &node.op {
-        op if op.written_state().is_some() => write!(sig.text, "{}", op.name()),
-        op => write!(sig.text, "{op:?}"),
+    let _ = match (&node.op, node.op.written_state()) {
+        (op, Some(s)) => write!(sig.text, "{}{}", op.name(), states::layout(&low.setting.model.states[s as usize])),
+        (op, None) => write!(sig.text, "{op:?}"),
     };
     let _ = write!(sig.text, "{:?}{}(", node.shape, node.dtype);
     for input in &node.inputs {

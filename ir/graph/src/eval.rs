@@ -91,7 +91,8 @@ impl States {
         };
         let grown = Arc::new(grown);
         self.held.insert(index, grown.clone());
-        Ok(grown)
+        let seen_by_nobody = state.window().map_or(0, |window| (past + 1).saturating_sub(window as usize));
+        Ok(if seen_by_nobody > 0 { Arc::new(overwritten(&grown, axis, seen_by_nobody)) } else { grown })
     }
 
     /// Holds `x` instead of what was held before.
@@ -120,6 +121,20 @@ impl States {
         }
         x
     }
+}
+
+/// What stands where memory may have lost a token: a number that no result can hide, if a mask lets it through.
+const LOST: f32 = 1000.0;
+
+/// A copy of `x` that has lost its first `count` elements on an axis.
+fn overwritten(x: &Tensor, axis: usize, count: usize) -> Tensor {
+    let mut x = x.clone();
+    let row: usize = x.shape[axis + 1..].iter().product();
+    let stretch = (row * x.shape[axis]).max(1);
+    if let Data::F32(values) = &mut x.data {
+        values.chunks_mut(stretch).for_each(|stretch| stretch[..count * row].fill(LOST));
+    }
+    x
 }
 
 /// A model with its weights and states.
@@ -187,7 +202,7 @@ pub fn run_entry(
         let known: Vec<&str> = model.entries.iter().map(|e| e.name.as_str()).collect();
         return Err(EvalError::new(name, format!("is not an entry; expected one of {}", known.join(", "))));
     };
-    let mut bindings = entry.bind.clone();
+    let mut bindings = model.bound_by(entry);
     let past = i64::try_from(past).unwrap_or(i64::MAX);
     let fixed = *bindings.entry(PAST.to_string()).or_insert(past);
     if fixed != past {

@@ -261,7 +261,15 @@ impl State {
     /// The axis that grows, if one does.
     pub fn axis(&self) -> Option<u32> {
         match self.kind {
-            StateKind::Appended { axis } => Some(axis),
+            StateKind::Appended { axis, .. } => Some(axis),
+            StateKind::Overwritten | StateKind::Kept => None,
+        }
+    }
+
+    /// How many of the newest tokens readers use; `None` if they use all, or if nothing is appended.
+    pub fn window(&self) -> Option<u32> {
+        match self.kind {
+            StateKind::Appended { window, .. } => window,
             StateKind::Overwritten | StateKind::Kept => None,
         }
     }
@@ -279,6 +287,9 @@ pub enum StateKind {
     Appended {
         /// The axis.
         axis: u32,
+        /// How many of the newest tokens a query sees, itself included; `None`: all. Memory may hold fewer tokens
+        /// than are past then: what [`Op::StateAppend`] gives before position `P - window + 1` is arbitrary, but finite.
+        window: Option<u32>,
     },
     /// Its size is fixed, and every call puts something else into it: [`Op::StateUpdate`].
     Overwritten,
@@ -408,8 +419,27 @@ impl Model {
         self
     }
 
+    /// Whether calls of an entry neither follow others nor are followed, and so have no states. Those that embed are
+    /// such; and those that are called with tensors where states hold only a window, as they take texts of any length.
+    pub fn stands_alone(&self, entry: &Entry) -> bool {
+        match entry.role {
+            EntryRole::Embed => true,
+            EntryRole::Tensors => self.states.iter().any(|s| s.window().is_some()),
+            EntryRole::Encode | EntryRole::Prefill | EntryRole::Decode => false,
+        }
+    }
+
+    /// The symbols that have one value in all calls of `entry`.
+    pub fn bound_by(&self, entry: &Entry) -> Bindings {
+        let mut bound = entry.bind.clone();
+        if entry.role == EntryRole::Tensors && self.stands_alone(entry) {
+            bound.insert(PAST.to_string(), 0);
+        }
+        bound
+    }
+
     /// The part of the graph that `entry` needs, with its symbols bound; `taps` adds the intermediate values. An
-    /// entry that encodes computes all that is kept; those that generate read it. One that embeds has no states.
+    /// entry that encodes computes all that is kept; those that generate read it. One that stands alone has no states.
     pub fn entry_graph(&self, entry: &Entry, taps: bool) -> Graph {
         let mut outputs = entry.outputs.clone();
         if taps {
@@ -418,9 +448,11 @@ impl Model {
         let graph = match entry.role {
             EntryRole::Encode => self.graph.restricted(&outputs, &|op| matches!(op, Op::StateKeep(_))),
             EntryRole::Prefill | EntryRole::Decode => self.graph.recalling().restricted_to(&outputs),
-            EntryRole::Tensors => self.graph.restricted_to(&outputs),
-            EntryRole::Embed => self.graph.forgetting().restricted_to(&outputs),
+            EntryRole::Tensors | EntryRole::Embed if self.stands_alone(entry) => {
+                self.graph.forgetting().restricted_to(&outputs)
+            }
+            EntryRole::Tensors | EntryRole::Embed => self.graph.restricted_to(&outputs),
         };
-        graph.with_symbols(&entry.bind)
+        graph.with_symbols(&self.bound_by(entry))
     }
 }

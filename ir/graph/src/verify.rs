@@ -153,7 +153,11 @@ fn check_state(state: &State, symbols: &BTreeSet<&str>, errors: &mut Vec<String>
     errors.extend(check_shape(&state.shape, symbols).err());
     let has = |symbol: &str| state.shape.iter().any(|d| d.symbols().iter().any(|s| s == symbol));
     let axis = match state.kind {
-        StateKind::Appended { axis } => axis,
+        StateKind::Appended { window: Some(0), .. } => {
+            errors.push("a window of no tokens: it has to be at least 1".into());
+            return;
+        }
+        StateKind::Appended { axis, .. } => axis,
         StateKind::Kept if has(PAST) => {
             errors.push(format!("a state that is kept does not grow, but its shape {} does", show_shape(&state.shape)));
             return;
@@ -190,7 +194,7 @@ fn check_entry(model: &Model, entry: &Entry, errors: &mut Vec<String>) {
     for name in entry.outputs.iter().filter(|n| !model.graph.outputs.contains_key(*n)) {
         errors.push(format!("output `{name}` does not exist in the graph"));
     }
-    for (name, value) in &entry.bind {
+    for (name, value) in &model.bound_by(entry) {
         match model.symbols.iter().find(|s| s.name == *name) {
             None => errors.push(format!("symbol `{name}` is not declared")),
             Some(s) if *value < s.min || *value > s.max => {

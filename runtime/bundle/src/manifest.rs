@@ -164,7 +164,8 @@ pub struct State {
     pub name: String,
     /// Element type.
     pub elem: Elem,
-    /// Shape over lasting symbols: `C`, the capacity, stands for an axis that grows.
+    /// Shape over lasting symbols: `C`, the capacity, stands for an axis that grows, and `min(C, rows)` for one that is
+    /// a [`Ring`].
     pub shape: Vec<Size>,
     /// What calls do with it.
     pub kind: StateKind,
@@ -175,10 +176,13 @@ pub struct State {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum StateKind {
     /// It grows along an axis with every token. It goes back to any length: a call with a smaller `P` writes over what
-    /// lies behind.
+    /// lies behind. One that is a ring goes back as far as it still holds what the next call reads.
     Appended {
-        /// The axis; its size is `C`.
+        /// The axis.
         axis: u32,
+        /// Where only the newest tokens are held.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ring: Option<Ring>,
     },
     /// It has one size, and every call that reads it puts something else into it. It goes back to nothing, which is `P` =
     /// 0, and to no other length but by a copy that was made there.
@@ -187,12 +191,52 @@ pub enum StateKind {
     Kept,
 }
 
+/// Rows that are used again and again: position `p` of a text lies in row `p` modulo their number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ring {
+    /// How many of the newest tokens a token sees, itself included.
+    pub window: u32,
+    /// Rows, of which a session has no more than its capacity; at least the window.
+    pub rows: u32,
+}
+
+impl Ring {
+    /// Most tokens that a call may write behind `past` others: more would take the place of what it reads.
+    pub fn most_new(self, past: u32) -> u32 {
+        self.rows - past.min(self.window - 1)
+    }
+}
+
+/// What a state holds of a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// How many tokens are past.
+    pub length: u32,
+    /// The most that were past since the text began: a state goes back and forgets what is behind, but what the tokens
+    /// there took the place of is lost.
+    pub most: u32,
+}
+
+impl Held {
+    /// After a call that puts `new` tokens behind `past` others.
+    pub fn after(self, past: u32, new: u32) -> Self {
+        let length = past.saturating_add(new);
+        Held { length, most: if past == 0 { length } else { self.most.max(length) } }
+    }
+}
+
 impl StateKind {
-    /// The largest length up to `wanted` from which a call may go on, if the state holds `held` tokens.
-    pub fn resumes(self, held: u32, wanted: u32) -> u32 {
+    /// The largest length up to `wanted` from which a call may go on.
+    pub fn resumes(self, held: Held, wanted: u32) -> u32 {
         match self {
-            StateKind::Overwritten if wanted < held => 0,
-            StateKind::Appended { .. } | StateKind::Overwritten | StateKind::Kept => wanted.min(held),
+            StateKind::Overwritten if wanted < held.length => 0,
+            StateKind::Appended { ring: Some(ring), .. } => {
+                let (wanted, lost) = (wanted.min(held.length), held.most.saturating_sub(ring.rows));
+                let reads = wanted.saturating_sub(ring.window - 1);
+                if reads < lost { 0 } else { wanted }
+            }
+            StateKind::Appended { .. } | StateKind::Overwritten | StateKind::Kept => wanted.min(held.length),
         }
     }
 }

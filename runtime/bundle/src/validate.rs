@@ -16,7 +16,7 @@ use std::fmt::Display;
 
 use crate::error::Error;
 use crate::manifest::{Binding, Dispatch, Elem, Entry, FileInfo, Kernel, Manifest, Program, Programs, StateKind, Step};
-use crate::size::Size;
+use crate::size::{Size, SizeOp};
 
 /// Path of the manifest in a bundle.
 pub const MANIFEST: &str = "manifest.json";
@@ -222,10 +222,18 @@ impl Manifest {
             check.shape(&place, &state.shape, &lasting)?;
             let fixed: Vec<&str> = lasting.iter().copied().filter(|s| *s != "C").collect();
             let mut others = state.shape.clone();
-            if let StateKind::Appended { axis } = state.kind {
+            if let StateKind::Appended { axis, ring } = state.kind {
+                let mut rows = Size::symbol("C");
+                if let Some(ring) = ring {
+                    if !(1..=ring.rows).contains(&ring.window) {
+                        let window = format!("has a window of {} in a ring of {} rows", ring.window, ring.rows);
+                        return check.fail(place, window);
+                    }
+                    rows = Size::of(SizeOp::Min, rows, Size::Int(ring.rows.into()));
+                }
                 match state.shape.get(axis as usize) {
-                    Some(rows) if rows.as_symbol() == Some("C") => drop(others.remove(axis as usize)),
-                    _ => return check.fail(place, format!("grows along axis {axis}, whose size is not `C`")),
+                    Some(size) if *size == rows => drop(others.remove(axis as usize)),
+                    _ => return check.fail(place, format!("grows along axis {axis}, whose size is not `{rows}`")),
                 }
             }
             check.shape(&format!("{place}, where it does not grow"), &others, &fixed)?;

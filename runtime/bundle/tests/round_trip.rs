@@ -41,7 +41,7 @@ fn manifest() -> Manifest {
             name: "k".to_string(),
             elem: Elem::F16,
             shape: vec![size("B"), size("C"), size("4")],
-            kind: StateKind::Appended { axis: 1 },
+            kind: StateKind::Appended { axis: 1, ring: None },
         }],
         entries: vec![Entry {
             name: "forward".to_string(),
@@ -347,8 +347,14 @@ fn forged_manifests_are_refused() {
         (|m| m.entries[0].inputs = vec![7], "input 7"),
         (|m| m.entries[0].outputs[0].shape[0] = size("Q"), "`Q` is not a declared symbol"),
         (|m| m.states[0].shape[0] = size("T"), "`T` is not a declared symbol"),
-        (|m| m.states[0].kind = StateKind::Appended { axis: 2 }, "grows along axis 2, whose size is not `C`"),
-        (|m| m.states[0].kind = StateKind::Appended { axis: 3 }, "grows along axis 3, whose size is not `C`"),
+        (
+            |m| m.states[0].kind = StateKind::Appended { axis: 2, ring: None },
+            "grows along axis 2, whose size is not `C`",
+        ),
+        (
+            |m| m.states[0].kind = StateKind::Appended { axis: 3, ring: None },
+            "grows along axis 3, whose size is not `C`",
+        ),
         (|m| m.states[0].shape[0] = size("C"), "where it does not grow"),
         (|m| m.states[0].kind = StateKind::Overwritten, "where it does not grow"),
         (|m| m.states[0].kind = StateKind::Kept, "where it does not grow"),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use gristmill_bundle::size::{Expr, SizeError};
-use gristmill_bundle::{Advance, Elem, Entry, EntryRole, Input, InputDefault, Manifest, Size, StateKind};
+use gristmill_bundle::{Advance, Elem, Entry, EntryRole, Held, Input, InputDefault, Manifest, Size, StateKind};
 
 use crate::backend::{Data, Tensor};
 use crate::error::Error;
@@ -18,8 +18,8 @@ pub struct Session {
     pub capacity: u32,
     /// The symbols of the call that encoded, in the order of [`Manifest::symbols`].
     encoded: Option<Vec<u32>>,
-    /// Tokens that each state holds, in the order of [`Manifest::states`]; states without a number hold none.
-    held: Vec<u32>,
+    /// What each state holds, in the order of [`Manifest::states`]; those that are not listed hold nothing.
+    held: Vec<Held>,
 }
 
 impl Session {
@@ -32,12 +32,16 @@ impl Session {
     pub fn called(&mut self, manifest: &Manifest, call: &Call<'_>) {
         let entry = &manifest.entries[call.entry];
         let count = |name| symbol(manifest, &call.symbols, name).unwrap_or(0);
-        let length = count("P").saturating_add(count("T"));
-        self.held.resize(manifest.states.len(), 0);
-        entry.states.iter().for_each(|s| self.held[*s as usize] = length);
+        let (past, new) = (count("P"), count("T"));
+        self.held.resize(manifest.states.len(), Held::default());
+        for state in &entry.states {
+            let held = &mut self.held[*state as usize];
+            *held = held.after(past, new);
+        }
         match manifest.entries[call.entry].role {
             EntryRole::Encode => self.encoded = Some(call.symbols.clone()),
             EntryRole::Prefill | EntryRole::Decode => {}
+            _ if entry.states.is_empty() => {}
             // They write states of any kind, in a layout of their own.
             EntryRole::Tensors | EntryRole::Embed | EntryRole::Taps => self.encoded = None,
         }
@@ -57,7 +61,7 @@ pub struct Call<'a> {
 
 /// Binds the symbols of a call, fills absent inputs, and checks everything else.
 ///
-/// `session` is what the last `begin` was given, if there was one; entries with states need it. Those that embed have none.
+/// `session` is what the last `begin` was given, if there was one; entries with states need it.
 pub fn prepare<'a>(
     manifest: &Manifest,
     entry: &str,
@@ -67,7 +71,7 @@ pub fn prepare<'a>(
 ) -> Result<Call<'a>, Error> {
     let index = find_entry(manifest, entry)?;
     let entry = &manifest.entries[index];
-    let stateless = manifest.states.is_empty() || entry.role == EntryRole::Embed;
+    let stateless = entry.states.is_empty();
     let session = match (stateless, session) {
         (false, None) => return Err(Error::Unsupported("`begin` was not called before `run`".to_string())),
         (_, session) => session,
@@ -80,7 +84,7 @@ pub fn prepare<'a>(
     let symbols = bind_symbols(manifest, entry, inputs, past, session.map(|s| s.capacity), encoded)?;
     if let Some(session) = session.filter(|_| !stateless) {
         check_session(manifest, &symbols, session)?;
-        check_past(manifest, entry, past, session)?;
+        check_past(manifest, entry, &symbols, session)?;
     }
     let inputs = entry.inputs.iter().map(|i| {
         let input = &manifest.inputs[*i as usize];
@@ -141,7 +145,15 @@ pub fn bind_symbols(
     let mut values: Vec<Option<u32>> = manifest.symbols.iter().map(|s| entry.bind.get(&s.name).copied()).collect();
     for (i, (value, name)) in values.iter_mut().zip(&symbols).enumerate() {
         match *name {
-            "P" => *value = Some(past),
+            "P" => match *value {
+                Some(fixed) if fixed != past => {
+                    return Err(Error::Unsupported(format!(
+                        "`{}` has nothing to do with the calls before it: expected {fixed} past tokens, found {past}",
+                        entry.name
+                    )));
+                }
+                _ => *value = Some(past),
+            },
             "C" => *value = capacity,
             "B" | "T" => {}
             _ => *value = value.or(encoded.and_then(|e| e.get(i).copied())),
@@ -199,27 +211,50 @@ pub(crate) fn symbol(manifest: &Manifest, values: &[u32], name: &str) -> Option<
     manifest.symbols.iter().position(|s| s.name == name).and_then(|i| values.get(i).copied())
 }
 
-/// Whether all states that an entry uses can go on from `past` tokens.
-fn check_past(manifest: &Manifest, entry: &Entry, past: u32, session: &Session) -> Result<(), Error> {
+/// Whether all states that an entry uses can go on from the tokens that are past, and take those that are new.
+fn check_past(manifest: &Manifest, entry: &Entry, symbols: &[u32], session: &Session) -> Result<(), Error> {
+    let count = |name| symbol(manifest, symbols, name).unwrap_or(0);
+    let (past, new) = (count("P"), count("T"));
     for index in &entry.states {
         let state = &manifest.states[*index as usize];
-        let held = session.held.get(*index as usize).copied().unwrap_or(0);
-        // What grows and was not filled is zero, which is of use to those who measure.
-        if state.kind != StateKind::Overwritten || state.kind.resumes(held, past) == past {
-            continue;
+        let held = session.held.get(*index as usize).copied().unwrap_or_default();
+        let (entry, name) = (&entry.name, &state.name);
+        match state.kind {
+            StateKind::Appended { ring: Some(ring), .. } if new > ring.most_new(past) => {
+                let most = ring.most_new(past);
+                return Err(Error::Unsupported(format!(
+                    "`{entry}` takes at most {most} tokens behind {past} others, found {new}: the state `{name}` holds \
+                     {} at a time; split the call",
+                    ring.rows
+                )));
+            }
+            // What grows and was not filled is zero, which is of use to those who measure.
+            StateKind::Appended { .. } if past > held.length => {}
+            StateKind::Appended { ring: Some(ring), .. } if state.kind.resumes(held, past) != past => {
+                return Err(Error::Unsupported(format!(
+                    "`{entry}` cannot go on from {past} tokens: the state `{name}` holds the last {} of {}; go on from at \
+                     least {}, or from 0",
+                    ring.rows,
+                    held.most,
+                    held.most - (ring.rows - ring.window) - 1
+                )));
+            }
+            StateKind::Overwritten if state.kind.resumes(held, past) != past => {
+                let held = held.length;
+                return Err(Error::Unsupported(format!(
+                    "`{entry}` cannot go on from {past} tokens: the state `{name}` holds what {held} have left, and only \
+                     that; go on from {held}, or from 0"
+                )));
+            }
+            StateKind::Appended { .. } | StateKind::Overwritten | StateKind::Kept => {}
         }
-        let (entry, state) = (&entry.name, &state.name);
-        return Err(Error::Unsupported(format!(
-            "`{entry}` cannot go on from {past} tokens: the state `{state}` holds what {held} have left, and only that; \
-             go on from {held}, or from 0"
-        )));
     }
     Ok(())
 }
 
-/// The largest number of past tokens up to `wanted` from which calls may go on, if the states hold `held`.
-pub fn resumes(manifest: &Manifest, held: u32, wanted: u32) -> u32 {
-    manifest.states.iter().fold(wanted.min(held), |past, state| state.kind.resumes(held, past))
+/// The largest number of past tokens up to `wanted` from which calls may go on.
+pub fn resumes(manifest: &Manifest, held: Held, wanted: u32) -> u32 {
+    manifest.states.iter().fold(wanted.min(held.length), |past, state| state.kind.resumes(held, past))
 }
 
 fn check_session(manifest: &Manifest, symbols: &[u32], session: &Session) -> Result<(), Error> {
@@ -351,6 +386,7 @@ mod tests {
 
     use super::*;
     use crate::testing::decoder_manifest;
+    use gristmill_bundle::Ring;
 
     fn ids(rows: usize, n: usize) -> BTreeMap<String, Tensor> {
         BTreeMap::from([("input_ids".to_string(), Tensor::i32([rows, n], vec![1; rows * n]))])
@@ -430,7 +466,8 @@ mod tests {
         let mut m = decoder_manifest();
         let goes_back = |m: &Manifest, past| prepare(m, "prefill", &ids(2, 3), past, Some(&after_seven(m))).map(drop);
         assert!(goes_back(&m, 5).is_ok(), "a cache forgets what lies behind");
-        assert_eq!(resumes(&m, 7, 5), 5);
+        let seven = Held { length: 7, most: 7 };
+        assert_eq!(resumes(&m, seven, 5), 5);
         m.states.push(State { name: "window".into(), elem: Elem::F32, shape: vec![], kind: StateKind::Overwritten });
         m.entries.iter_mut().filter(|e| e.name != "forward").for_each(|e| e.states.push(1));
         for past in [0, 7] {
@@ -445,12 +482,57 @@ mod tests {
                 )
             );
         }
-        assert_eq!([4, 7, 9].map(|wanted| resumes(&m, 7, wanted)), [0, 7, 7]);
+        assert_eq!([4, 7, 9].map(|wanted| resumes(&m, seven, wanted)), [0, 7, 7]);
         // Calls of other entries leave it alone.
         let mut session = after_seven(&m);
         let given = ids(2, 2);
-        session.called(&m, &prepare(&m, "forward", &given, 3, Some(&session)).unwrap());
+        session.called(&m, &prepare(&m, "forward", &given, 0, Some(&session)).unwrap());
         assert!(prepare(&m, "prefill", &given, 7, Some(&session)).is_ok());
+    }
+
+    #[test]
+    fn a_ring_goes_back_as_far_as_it_holds() {
+        let mut m = decoder_manifest();
+        // Each token sees four; six rows are enough for calls of three.
+        let ring = Ring { window: 4, rows: 6 };
+        m.states[0].kind = StateKind::Appended { axis: 1, ring: Some(ring) };
+        let call = |session: &mut Session, past: u32, new: usize| -> Result<(), String> {
+            let given = ids(2, new);
+            let call = prepare(&m, "prefill", &given, past, Some(session)).map_err(|e| e.to_string())?;
+            session.called(&m, &call);
+            Ok(())
+        };
+        let mut session = Session::new(2, 16);
+        let fault = call(&mut session, 0, 7).unwrap_err();
+        assert_eq!(
+            fault,
+            "`prefill` takes at most 6 tokens behind 0 others, found 7: the state `cache` holds 6 at a time; split the call"
+        );
+        assert_eq!(call(&mut session, 0, 6), Ok(()));
+        assert!(call(&mut session, 6, 4).unwrap_err().contains("at most 3 tokens behind 6 others"));
+        // Nothing is lost yet.
+        for past in [1, 3] {
+            assert_eq!(call(&mut session, past, 1), Ok(()));
+        }
+        for past in [4, 7] {
+            assert_eq!(call(&mut session, past, 3), Ok(()));
+        }
+        // Ten tokens: positions 4 to 9 are there.
+        assert_eq!(
+            call(&mut session, 6, 1).unwrap_err(),
+            "`prefill` cannot go on from 6 tokens: the state `cache` holds the last 6 of 10; go on from at least 7, or \
+             from 0"
+        );
+        assert_eq!(call(&mut session, 8, 1), Ok(()));
+        // What was behind took the place of others.
+        assert!(call(&mut session, 6, 1).unwrap_err().contains("the last 6 of 10"));
+        assert_eq!(call(&mut session, 7, 1), Ok(()));
+        let held = Held { length: 8, most: 10 };
+        assert_eq!([3, 6, 7, 8, 9].map(|wanted| resumes(&m, held, wanted)), [0, 0, 7, 8, 8]);
+        // A new text forgets the old one; and who measures skips what there is no text for.
+        assert_eq!(call(&mut session, 0, 5), Ok(()));
+        assert_eq!(call(&mut session, 2, 1), Ok(()));
+        assert_eq!(call(&mut session, 12, 1), Ok(()));
     }
 
     /// A session in which seven tokens were taken.

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use gristmill_bundle::{Elem, Manifest};
+use gristmill_bundle::{Elem, Held, Manifest};
 
 use crate::backend::{Backend, Request, Tensor, Tensors};
 use crate::call::{names, resumes, separate_encoder};
@@ -76,6 +76,8 @@ pub struct Generator {
     chooser: Chooser,
     ends: BTreeSet<u32>,
     capacity: u32,
+    /// What the states held when the prompt went on behind what the model had chosen.
+    held: Held,
     prompt: Prompt,
     /// Prompt and chosen tokens, for the repetition penalty.
     seen: BTreeSet<u32>,
@@ -221,6 +223,7 @@ impl Generator {
             chooser: Chooser::new(manifest, &options.sampling, start.timed.clone()),
             ends,
             capacity: wanted.min(max),
+            held: Held::default(),
             seen: prompt.iter().copied().collect(),
             prompt: start,
             tokens: Vec::new(),
@@ -284,6 +287,7 @@ impl Generator {
     /// Goes on after the states were lost: the next calls compute everything so far again.
     pub fn rewind(&mut self, manifest: &Manifest) -> Result<(), Error> {
         self.under_way.clear();
+        self.held = Held::default();
         let tokens = [self.prompt.known(), &self.tokens].concat();
         self.feed = feed(manifest, &self.prompt.given, &tokens)?;
         Ok(())
@@ -380,7 +384,9 @@ impl Generator {
         }
         let total = self.prompt.tokens.len() as u32;
         // The last token gives the first one of the text, and is computed again for it if need be.
-        let done = resumes(manifest, self.feed.past(), total - 1);
+        let length = self.feed.past();
+        self.held = Held { length, most: length.max(self.held.most) };
+        let done = resumes(manifest, self.held, total - 1);
         self.feed = feed(manifest, &self.prompt.given, self.prompt.known())?;
         self.feed.skip(done);
         Ok(Progress::Prompt { done, total })
@@ -639,7 +645,7 @@ mod tests {
     #[test]
     fn what_cannot_go_back_takes_the_prompt_again() {
         use gristmill_bundle::StateKind;
-        for (kind, past) in [(StateKind::Appended { axis: 1 }, 1), (StateKind::Overwritten, 0)] {
+        for (kind, past) in [(StateKind::Appended { axis: 1, ring: None }, 1), (StateKind::Overwritten, 0)] {
             let mut manifest = ToyBackend::new().manifest;
             manifest.states[0].kind = kind;
             // What is asked for follows the last token, which is then computed again for the first one of the text.

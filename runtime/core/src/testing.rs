@@ -83,7 +83,7 @@ pub(crate) fn decoder_manifest() -> Manifest {
             name: "seen".to_string(),
             elem: Elem::F32,
             shape: vec![size(&"B"), size(&"C")],
-            kind: StateKind::Appended { axis: 1 },
+            kind: StateKind::Appended { axis: 1, ring: None },
         }],
         entries: vec![
             entry("forward", EntryRole::Tensors, &[("P", 0)], 3, vec![output("logits", Elem::F32, &["B", "T", "16"])]),

@@ -20,7 +20,7 @@ fn model() -> Model {
     m.states.push(State {
         name: "cache".into(),
         shape: vec![s("B"), s("P"), Dim::constant(2)],
-        kind: StateKind::Appended { axis: 1 },
+        kind: StateKind::Appended { axis: 1, window: None },
     });
     m.weights.push(Weight { name: "w".into(), source: "w".into(), shape: vec![2, 16], component: 0 });
     let x = m.add(Op::Input(0), &[], "x").unwrap();
@@ -79,7 +79,7 @@ fn manifest() -> Manifest {
             name: "cache".into(),
             elem: Elem::F16,
             shape: shape(&["B", "C", "2"]),
-            kind: gristmill_bundle::StateKind::Appended { axis: 1 },
+            kind: gristmill_bundle::StateKind::Appended { axis: 1, ring: None },
         }],
         entries: vec![
             entry("step", ManifestRole::Prefill, vec![y()]),

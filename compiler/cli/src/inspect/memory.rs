@@ -6,6 +6,7 @@ use gristmill_bundle::{Elem, Entry, EntryRole, Manifest, Programs, Size};
 use gristmill_compiler::profile;
 use serde_json::json;
 
+use super::states;
 use super::view::View;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Align, Table, bytes};
@@ -37,6 +38,8 @@ pub(super) struct Memory {
     pub(super) weights: u64,
     /// States (key and value caches) at the largest context.
     pub(super) states: u64,
+    /// What the states are, in the order in which the kinds appear.
+    kinds: Vec<states::Kinds>,
     /// Per entry.
     pub(super) entries: Vec<EntryMemory>,
     /// States and scratch buffers that a device of the targets may be unable to bind, by name.
@@ -112,6 +115,7 @@ pub(super) fn measure(manifest: &Manifest, programs: &Programs) -> Outcome<Memor
     let mut memory = Memory {
         weights: manifest.tensors.iter().map(|t| t.bytes).sum(),
         states: 0,
+        kinds: Vec::new(),
         entries: Vec::new(),
         too_large: Vec::new(),
         binding_bytes: binding_bytes(manifest),
@@ -120,6 +124,7 @@ pub(super) fn measure(manifest: &Manifest, programs: &Programs) -> Outcome<Memor
     for state in &manifest.states {
         let bytes = buffer(&state.shape, state.elem, &symbols)?;
         memory.states += bytes;
+        states::add(&mut memory.kinds, state.kind, bytes);
         memory.note_if_large(format!("state {}", state.name), bytes);
     }
     for entry in &manifest.entries {
@@ -177,11 +182,12 @@ pub(super) fn view(manifest: &Manifest, programs: &Programs) -> Outcome<View> {
     }
     let text = format!(
         "One row, context of {context} tokens, prompt in chunks of {} tokens.\n\n\
-         weights   {}\nstates    {}\npeak      {} (weights, states, and the largest entry; for models that generate, of prefill and decode)\n\n{}",
+         weights   {}\nstates    {}\npeak      {} (weights, states, and the largest entry; for models that generate, of prefill and decode)\n\n{}{}",
         manifest.model.prefill_chunk,
         bytes(memory.weights),
         bytes(memory.states),
         bytes(memory.peak()),
+        states::table(&memory.kinds),
         table.render(0),
     ) + &large(&memory);
     let json = json!({
@@ -189,6 +195,7 @@ pub(super) fn view(manifest: &Manifest, programs: &Programs) -> Outcome<View> {
         "batch": 1,
         "weights_bytes": memory.weights,
         "states_bytes": memory.states,
+        "states": states::json(&memory.kinds),
         "peak_bytes": memory.peak(),
         "entries": entries,
         "binding_bytes": memory.binding_bytes,
@@ -203,8 +210,14 @@ mod tests {
 
     #[test]
     fn what_devices_may_refuse_is_listed() {
-        let mut memory =
-            Memory { weights: 0, states: 0, entries: Vec::new(), too_large: Vec::new(), binding_bytes: 128 << 20 };
+        let mut memory = Memory {
+            weights: 0,
+            states: 0,
+            kinds: Vec::new(),
+            entries: Vec::new(),
+            too_large: Vec::new(),
+            binding_bytes: 128 << 20,
+        };
         memory.note_if_large("state small".into(), 128 << 20);
         assert_eq!(large(&memory), "");
         memory.note_if_large("state key".into(), 256 << 20);

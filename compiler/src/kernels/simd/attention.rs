@@ -51,6 +51,7 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
     let lead_shape = &node.shape[..rank - 2];
     let new = node.shape[rank - 2].clone();
     let all = low.graph.node(operands[1]).shape[rank - 2].clone();
+    let begin = low.first_key(&operands[1..], &all);
     let width = |id: NodeId| const_dim(low, id, &low.graph.node(id).shape[rank - 1]);
     let (depth, columns) = (width(operands[0])?, width(operands[2])?);
     let queries = if new.is_one() { 1 } else { 4 };
@@ -85,7 +86,7 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
     });
     let highest = ctx.b.var("highest", f(LOWEST).splat(4));
     let share = ctx.b.var("share", zero);
-    ctx.for_("tile", (u(0), a.keys.clone(), TILE), Bind::Serial, |ctx, tile| {
+    ctx.for_("tile", (begin, a.keys.clone(), TILE), Bind::Serial, |ctx, tile| {
         let count = ctx.b.let_("count", (a.keys.clone() - tile.clone()).min(u(TILE)));
         if queries == 1 {
             a.tile_of_one(ctx, (&tile, &count), highest, share);

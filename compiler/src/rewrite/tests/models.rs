@@ -108,9 +108,9 @@ fn values_stay() {
                 let name = format!("{} {} taps: {taps}", case.architecture, entry.name);
                 let before = model.entry_graph(entry, taps);
                 let (after, _) = rewriter.run(&before);
-                well_formed(&name, &model, &after, &entry.bind);
+                well_formed(&name, &model, &after, &model.bound_by(entry));
                 let sizes = [("B", 2), ("T", 5), ("P", 0)].map(|(n, v)| (n.to_string(), v));
-                let bindings: Bindings = sizes.into_iter().chain(entry.bind.clone()).collect();
+                let bindings: Bindings = sizes.into_iter().chain(model.bound_by(entry)).collect();
                 same_values(&name, &model, &before, &after, &bindings, -0.9);
             }
         }

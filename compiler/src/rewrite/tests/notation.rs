@@ -167,7 +167,7 @@ impl Reader {
             self.model.states.push(State {
                 name: attributes[0].clone(),
                 shape: past,
-                kind: StateKind::Appended { axis: axis as u32 },
+                kind: StateKind::Appended { axis: axis as u32, window: None },
             });
             return self.push(Op::StateAppend(self.model.states.len() as u32 - 1), &args, (full, DType::F32), path);
         }

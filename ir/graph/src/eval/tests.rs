@@ -257,7 +257,11 @@ fn stateful() -> Model {
         input("mask", DType::I32, &full, Some(InputDefault::Value(1))),
         input("positions", DType::I32, &bt, Some(InputDefault::Positions)),
     ];
-    model.states.push(State { name: "key".into(), shape: vec![s("B"), s("P")], kind: StateKind::Appended { axis: 1 } });
+    model.states.push(State {
+        name: "key".into(),
+        shape: vec![s("B"), s("P")],
+        kind: StateKind::Appended { axis: 1, window: None },
+    });
     let x = model.add(Op::Input(0), &[], "x").unwrap();
     let y = model.add(Op::StateAppend(0), &[x], "y").unwrap();
     let m = model.add(Op::Input(1), &[], "mask").unwrap();
@@ -278,6 +282,30 @@ fn stateful() -> Model {
         entry("forward", EntryRole::Tensors, &[("P", 0)]),
     ];
     model
+}
+
+#[test]
+fn windows_hide_what_is_older() {
+    let mut model = stateful();
+    model.states[0].kind = StateKind::Appended { axis: 1, window: Some(2) };
+    assert_eq!(crate::verify(&model), Ok(()));
+    let none: Vec<Arc<Tensor>> = Vec::new();
+    let mut evaluator = Evaluator::new(&model, &none);
+    let x = |data: &[f32]| BTreeMap::from([("x".to_string(), f(&[2, data.len() / 2], data))]);
+    let y = |evaluator: &mut Evaluator<'_>, name: &str, data: &[f32], past: usize| {
+        evaluator.run_entry(name, &x(data), past, false).map(|mut out| out.remove("y").unwrap())
+    };
+    // The first token of a call sees one more, and those behind it fewer.
+    assert_eq!(y(&mut evaluator, "prefill", &[1.0, 2.0, 3.0, 4.0], 0), Ok(f(&[2, 2], &[1.0, 2.0, 3.0, 4.0])));
+    let lost = f(&[2, 4], &[1000.0, 2.0, 5.0, 6.0, 1000.0, 4.0, 7.0, 8.0]);
+    assert_eq!(y(&mut evaluator, "prefill", &[5.0, 6.0, 7.0, 8.0], 2), Ok(lost));
+    // What is held is whole, for those who go back.
+    assert_eq!(y(&mut evaluator, "decode", &[9.0, 9.0], 1), Ok(f(&[2, 2], &[1.0, 9.0, 3.0, 9.0])));
+    // Texts of any length are taken at once, with no calls around them.
+    assert_eq!(y(&mut evaluator, "forward", &[5.0, 6.0, 7.0, 8.0], 0), Ok(f(&[2, 2], &[5.0, 6.0, 7.0, 8.0])));
+    assert_eq!(y(&mut evaluator, "decode", &[0.0, 0.0], 2), Ok(f(&[2, 3], &[1000.0, 9.0, 0.0, 1000.0, 9.0, 0.0])));
+    let fault = y(&mut evaluator, "forward", &[5.0, 6.0], 1).unwrap_err();
+    assert_eq!(fault.to_string(), "forward: expected 0 past tokens, found 1");
 }
 
 #[test]

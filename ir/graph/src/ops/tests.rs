@@ -137,7 +137,11 @@ fn fused() {
 #[test]
 fn declared_leaves() {
     let mut model = Model::default();
-    model.states.push(State { name: "key".into(), shape: shape("B 2 P 4"), kind: StateKind::Appended { axis: 2 } });
+    model.states.push(State {
+        name: "key".into(),
+        shape: shape("B 2 P 4"),
+        kind: StateKind::Appended { axis: 2, window: None },
+    });
     model.weights.push(Weight { name: "w".into(), source: "w".into(), shape: vec![2, 3], component: 0 });
     let w = model.add(Op::Weight(0), &[], "w").unwrap();
     assert_eq!(show_shape(&model.graph.node(w).shape), "[2, 3]");

@@ -7,7 +7,7 @@ use super::circles::{References, circles};
 use super::diagnostics::{Diagnostic, Sources};
 use super::expr::{Assignment, Expr, Kind, Signature};
 use super::file::{BlockDecl, Table};
-use super::functions::{find, is_form};
+use super::functions::{find, form};
 use super::lexer::FormulaError;
 use super::parser::{assignment, expression, signature};
 
@@ -80,7 +80,7 @@ pub(super) fn add<'a>(
             }
         };
         let name = block.name();
-        if find(name).is_some() || is_form(name) {
+        if find(name).is_some() || form(name).is_some() {
             diagnostics.push(sources.diagnostic(name, format!("`{name}` is a function of the language")));
         } else if !here.insert(name) || (!own && into.contains_key(name)) {
             diagnostics.push(sources.diagnostic(name, format!("there is another block `{name}`")));

@@ -7,7 +7,7 @@ use super::binder::{Binder, Eval, Frame};
 use super::blocks::Block;
 use super::diagnostics::{nearest, nearest_hint};
 use super::expr::{Argument, Expr, Kind, Operator};
-use super::functions::{all, find, match_arguments, parameters};
+use super::functions::{Function, all, find, form, match_arguments, parameters};
 use super::value::Value;
 use crate::dim::{Dim, numel};
 use crate::dtype::DType;
@@ -40,8 +40,10 @@ impl<'a> Binder<'a> {
         match name {
             "present" => return self.call_present(arguments, expr.text),
             "choose" => return self.call_choose(arguments, expr.text),
-            "append" | "keep" | "previous" | "update" => return self.call_state(name, arguments, expr.text),
             _ => {}
+        }
+        if let Some(form) = form(name) {
+            return self.call_state(form, arguments, expr.text);
         }
         if let Some(function) = find(name) {
             let params = parameters(function);
@@ -105,11 +107,10 @@ impl<'a> Binder<'a> {
         Err(self.fail_with(first.value.text, format!("'{key}' is not supported for `{}`", first.value.text), hint))
     }
 
-    /// `append(state, x)`, `keep(state, x)`, `previous(state)` and `update(state, x)`.
-    fn call_state(&mut self, form: &'a str, arguments: &[Argument<'a>], at: &'a str) -> Eval<Value<'a>> {
-        let reads = form == "previous";
-        let params: &[_] = if reads { &[("state", false)] } else { &[("state", false), ("x", false)] };
-        let slots = self.formula(match_arguments(form, params, arguments, at))?;
+    /// `append(state, x, window)`, `keep(state, x)`, `previous(state)` and `update(state, x)`.
+    fn call_state(&mut self, form: Function, arguments: &[Argument<'a>], at: &'a str) -> Eval<Value<'a>> {
+        let (form, params) = (form.name, parameters(form));
+        let slots = self.formula(match_arguments(form, &params, arguments, at))?;
         let (Some(Some(state)), x) = (slots.first(), slots.get(1).copied().flatten()) else {
             return Err(self.fail(at, format!("`{form}` needs a state")));
         };
@@ -123,7 +124,11 @@ impl<'a> Binder<'a> {
             return Err(self.fail_with(state.text, format!("unknown state `{name}`"), hint));
         };
         let kind = match (form, decl.axis) {
-            ("append", Some(axis)) => StateKind::Appended { axis },
+            ("append", Some(axis)) => {
+                let window = slots.get(2).copied().flatten();
+                let window = window.map(|window| self.window(window)).transpose()?.flatten();
+                StateKind::Appended { axis, window }
+            }
             ("append", None) => {
                 let message = format!("state `{name}` has no axis to append along");
                 let hint = Some("declare one, or `keep` or `update` the whole".to_string());
@@ -154,6 +159,20 @@ impl<'a> Binder<'a> {
             (Some(x), _) => self.builder.store(Op::StateAppend, declared, x),
         };
         self.at(at, result).map(Value::Node)
+    }
+
+    /// How many tokens are seen: `null` stands for all.
+    fn window(&mut self, window: &Expr<'a>) -> Eval<Option<u32>> {
+        let value = self.eval(window)?;
+        match (&value, value.as_int().and_then(|n| u32::try_from(n).ok())) {
+            (Value::Absent, _) => Ok(None),
+            (_, Some(n)) if n > 0 => Ok(Some(n)),
+            _ => {
+                let found = self.describe(&value);
+                let message = format!("a window is a number of tokens from 1 on, or null, found {found}");
+                Err(self.fail(window.text, message))
+            }
+        }
     }
 
     // ---- blocks

@@ -98,15 +98,20 @@ const FORMS: &[Function] = &[
         &["text", "a: ..", "b: .."],
         "the argument with that name; others are an error that lists the names",
     ),
-    function("append", &["state", "x"], "appends `x` to a state, and gives all that it holds"),
+    function(
+        "append",
+        &["state", "x", "window?"],
+        "appends `x` to a state, and gives all that it holds; with a `window` only that many of the newest tokens may be \
+         used, for each token, itself included (null: all)",
+    ),
     function("keep", &["state", "x"], "holds `x` in a state for later calls, and gives it"),
     function("previous", &["state"], "what a state holds from the call before; zeros if nothing is past"),
     function("update", &["state", "x"], "holds `x` in a state for the next call, and gives it"),
 ];
 
-/// Whether there is a form with this name.
-pub(super) fn is_form(name: &str) -> bool {
-    FORMS.iter().any(|f| f.name == name)
+/// The form with this name.
+pub(super) fn form(name: &str) -> Option<Function> {
+    FORMS.iter().copied().find(|f| f.name == name)
 }
 
 /// The functions of one element, from their rows.
@@ -122,7 +127,7 @@ pub(super) fn all() -> impl Iterator<Item = Function> {
 
 /// The function with this name.
 pub(super) fn find(name: &str) -> Option<Function> {
-    all().find(|f| f.name == name).filter(|_| !is_form(name))
+    all().find(|f| f.name == name && form(name).is_none())
 }
 
 /// Puts arguments into the order of the parameters.

@@ -8,7 +8,7 @@ use super::diagnostics::{Diagnostic, Sources, nearest_hint};
 use super::expr::{Argument, Expr, Kind};
 use super::extend::{Merged, WORDS};
 use super::file::{AnswerDecl, EntryDecl, REST, SourceDecl, Statement, TaskDecl};
-use super::functions::{all, find, match_arguments, parameters};
+use super::functions::{all, find, form, match_arguments, parameters};
 use super::lexer::FormulaError;
 use super::parser::{annotated, assignment, expression, list, template};
 
@@ -313,7 +313,7 @@ impl<'a> Lint<'a, '_> {
     }
 
     fn check_call(&mut self, name: &'a str, arguments: &[Argument<'a>], expr: &Expr<'a>) {
-        let params: Vec<(&str, bool)> = match (name, find(name), self.blocks.get(name)) {
+        let params: Vec<(&str, bool)> = match (name, find(name).or(form(name)), self.blocks.get(name)) {
             ("choose", _, _) => {
                 if arguments.len() < 2 || arguments[1..].iter().any(|a| a.name.is_none()) {
                     let message = "`choose` needs a text, then the cases by name: choose(kind, a: .., b: ..)";
@@ -321,9 +321,6 @@ impl<'a> Lint<'a, '_> {
                 }
                 return;
             }
-            ("present", _, _) => vec![("x", false)],
-            ("append" | "keep" | "update", _, _) => vec![("state", false), ("x", false)],
-            ("previous", _, _) => vec![("state", false)],
             (_, Some(function), _) => parameters(function),
             (_, _, Some(block)) => {
                 block.signature.params.iter().map(|p| (p.name, p.optional || p.default.is_some())).collect()

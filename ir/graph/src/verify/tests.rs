@@ -13,7 +13,7 @@ fn model() -> Model {
     m.inputs.push(Input { name: "x".into(), dtype: DType::F32, shape, default: None, advance: None });
     m.weights.push(Weight { name: "w".into(), source: "w".into(), shape: vec![4], component: 0 });
     let state = vec![Dim::symbol("B"), Dim::symbol("P"), Dim::constant(4)];
-    m.states.push(State { name: "key".into(), shape: state, kind: StateKind::Appended { axis: 1 } });
+    m.states.push(State { name: "key".into(), shape: state, kind: StateKind::Appended { axis: 1, window: None } });
     let x = m.add(Op::Input(0), &[], "x").unwrap();
     let e = m.add(Op::Unary(Unary::Exp), &[x], "e").unwrap();
     let w = m.add(Op::Weight(0), &[], "w").unwrap();
@@ -39,7 +39,7 @@ fn a_sound_model_passes() {
     let m = model();
     assert_eq!(verify(&m), Ok(()));
     let entry = &m.entries[0];
-    assert_eq!(verify_graph(&m, &m.entry_graph(entry, true), &entry.bind), Ok(()));
+    assert_eq!(verify_graph(&m, &m.entry_graph(entry, true), &m.bound_by(entry)), Ok(()));
 }
 
 #[test]
@@ -94,10 +94,17 @@ fn declarations() {
         format!("weight `w`: shape {:?} is empty or too large", [u64::MAX; 3]).as_str(),
     );
     fails(
-        |m| m.states[0].kind = StateKind::Appended { axis: 9 },
+        |m| m.states[0].kind = StateKind::Appended { axis: 1, window: Some(0) },
+        "state `key`: a window of no tokens: it has to be at least 1",
+    );
+    fails(
+        |m| m.states[0].kind = StateKind::Appended { axis: 9, window: None },
         "state `key`: axis 9 does not exist in shape [B, P, 4]",
     );
-    fails(|m| m.states[0].kind = StateKind::Appended { axis: 2 }, "state `key`: axis 2 must be `P`, found 4");
+    fails(
+        |m| m.states[0].kind = StateKind::Appended { axis: 2, window: None },
+        "state `key`: axis 2 must be `P`, found 4",
+    );
     fails(
         |m| m.states[0].kind = StateKind::Kept,
         "state `key`: a state that is kept does not grow, but its shape [B, P, 4] does",
@@ -129,7 +136,7 @@ fn damaged_models_never_panic() {
             if let Ok(m) = serde_json::from_str::<Model>(&damaged) {
                 let sound = verify(&m).is_ok();
                 for entry in m.entries.iter().filter(|_| sound) {
-                    assert_eq!(verify_graph(&m, &m.entry_graph(entry, true), &entry.bind), Ok(()), "{damaged}");
+                    assert_eq!(verify_graph(&m, &m.entry_graph(entry, true), &m.bound_by(entry)), Ok(()), "{damaged}");
                 }
             }
         }

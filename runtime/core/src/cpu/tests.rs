@@ -214,7 +214,7 @@ fn model(weight_bytes: u64, max_context: u32) -> (Manifest, Programs) {
             name: "seen".to_string(),
             elem: Elem::F16,
             shape: sizes(&["C", "512"]),
-            kind: StateKind::Appended { axis: 0 },
+            kind: StateKind::Appended { axis: 0, ring: None },
         }],
         entries: vec![Entry {
             name: "prefill".to_string(),

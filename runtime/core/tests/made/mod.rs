@@ -57,7 +57,7 @@ fn manifest(profile: &str) -> Manifest {
             name: "seen".to_string(),
             elem: Elem::F32,
             shape: sizes(&["B", "C"]),
-            kind: StateKind::Appended { axis: 1 },
+            kind: StateKind::Appended { axis: 1, ring: None },
         }],
         entries: vec![Entry {
             name: "forward".to_string(),
