@@ -117,6 +117,15 @@ impl Case {
         self.dir.join("model")
     }
 
+    /// Writes its model directory for so many tokens. Of models whose positions are rotations, nothing else says how many
+    /// there are.
+    pub fn write_for(&self, context: u32, to: &Path) {
+        crate::speech::copy(&self.model_dir(), to);
+        let mut config = self.config();
+        config["max_position_embeddings"] = context.into();
+        std::fs::write(to.join("config.json"), config.to_string()).expect("a config");
+    }
+
     /// The architecture file that it needs, if it is none of those that ship.
     pub fn architecture_file(&self) -> Option<PathBuf> {
         self.meta["architecture_file"].as_str().map(|path| root().join(path))

@@ -66,6 +66,13 @@ fn browsers_compute_what_the_native_runtime_computes() {
     std::fs::write(translator.join("tokenizer_config.json"), settings).unwrap();
     let prompts = &[("the mill grinds the grain", 8), ("a tale", 5)];
     make(Task { prompts, ..Task::new("translator", &translator, "f32") });
+    // A prompt and a text that go around a ring of 134 tokens more than once.
+    let windowed = models.path().join("windowed");
+    Case::open("mistral/sliding").write_for(400, &windowed);
+    std::fs::write(windowed.join("tokenizer.json"), word_pieces(241)).unwrap();
+    std::fs::write(windowed.join("tokenizer_config.json"), settings).unwrap();
+    let long = "the mill of tales grinds 9 grains ".repeat(20);
+    make(Task { prompts: &[(&long, 24)], ..Task::new("windowed", &windowed, "f32") });
     let detector = root().join("examples/person-detector");
     make_pictures(&folder(), "person-detector", &detector, &["astronaut.png", "cat.png"]).unwrap();
     make_pictures(&folder(), "finder", &Case::open("detr/resnet").model_dir(), &["cat.png"]).unwrap();

@@ -11,6 +11,11 @@ fn size(text: &str) -> Size {
     text.parse().expect("a size")
 }
 
+/// A ring along the second axis.
+fn ring(window: u32, rows: u32) -> StateKind {
+    StateKind::Appended { axis: 1, ring: Some(Ring { window, rows }) }
+}
+
 fn manifest() -> Manifest {
     let symbol = |name: &str, max| Symbol { name: name.to_string(), min: 0, max };
     Manifest {
@@ -355,6 +360,9 @@ fn forged_manifests_are_refused() {
             |m| m.states[0].kind = StateKind::Appended { axis: 3, ring: None },
             "grows along axis 3, whose size is not `C`",
         ),
+        (|m| m.states[0].kind = ring(0, 4), "has a window of 0 in a ring of 4 rows"),
+        (|m| m.states[0].kind = ring(5, 4), "has a window of 5 in a ring of 4 rows"),
+        (|m| m.states[0].kind = ring(2, 4), "grows along axis 1, whose size is not `min(C, 4)`"),
         (|m| m.states[0].shape[0] = size("C"), "where it does not grow"),
         (|m| m.states[0].kind = StateKind::Overwritten, "where it does not grow"),
         (|m| m.states[0].kind = StateKind::Kept, "where it does not grow"),

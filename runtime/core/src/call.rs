@@ -506,7 +506,7 @@ mod tests {
         let fault = call(&mut session, 0, 7).unwrap_err();
         assert_eq!(
             fault,
-            "`prefill` takes at most 6 tokens behind 0 others, found 7: the state `cache` holds 6 at a time; split the call"
+            "`prefill` takes at most 6 tokens behind 0 others, found 7: the state `seen` holds 6 at a time; split the call"
         );
         assert_eq!(call(&mut session, 0, 6), Ok(()));
         assert!(call(&mut session, 6, 4).unwrap_err().contains("at most 3 tokens behind 6 others"));
@@ -520,7 +520,7 @@ mod tests {
         // Ten tokens: positions 4 to 9 are there.
         assert_eq!(
             call(&mut session, 6, 1).unwrap_err(),
-            "`prefill` cannot go on from 6 tokens: the state `cache` holds the last 6 of 10; go on from at least 7, or \
+            "`prefill` cannot go on from 6 tokens: the state `seen` holds the last 6 of 10; go on from at least 7, or \
              from 0"
         );
         assert_eq!(call(&mut session, 8, 1), Ok(()));

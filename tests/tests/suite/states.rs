@@ -142,7 +142,7 @@ fn a_layer_reads_the_states_of_another() {
     assert_eq!(names, ["layers.0.window", "layers.1.key", "layers.1.value", "layers.2.window"]);
 }
 
-/// How far the texts below go. The models were made for fewer tokens, which nothing in them but this number says.
+/// How far the texts below may go.
 const FAR: u32 = 400;
 
 /// Calls `check` with a model whose windows are smaller than its context, on each device and on the reference backend.
@@ -150,12 +150,7 @@ fn on_rings(name: &str, kv: KvPrecision, check: impl Fn(&Bundle, &mut dyn Backen
     let case = Case::open(name);
     let dir = tempfile::tempdir().expect("a temporary directory");
     let model = dir.path().join("model");
-    gristmill_tests::speech::copy(&case.model_dir(), &model);
-    let config = model.join("config.json");
-    let mut settings: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(&config).expect("a config")).expect("JSON");
-    settings["max_position_embeddings"] = FAR.into();
-    std::fs::write(&config, settings.to_string()).expect("written");
+    case.write_for(FAR, &model);
     let out = dir.path().join("bundle");
     let options = CompileOptions { kv, ..options(&case) };
     compile(&model, &out, &options, &Quiet).expect("compiles");
