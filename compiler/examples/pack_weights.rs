@@ -1,10 +1,12 @@
 //! Measures the way of weights into a bundle: `pack_weights MODEL_DIR OUT_DIR [PRECISION]` stores every tensor of the
-//! directory as it is, matrices in the precision (default `q4`), and prints time, memory and sizes.
+//! directory as it is, matrices in the precision (default `q4`), beside `OUT_DIR`, removes them again, and prints time, memory
+//! and sizes.
 
 use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
 
+use gristmill_bundle::BundleWriter;
 use gristmill_compiler::prepare::{Prepared, Recipe};
 use gristmill_compiler::weights::{Checkpoint, Silent, write};
 use gristmill_graph::{Model, Precision, Weight};
@@ -23,7 +25,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         prepared.recipes.push(Recipe::Direct(name.clone()));
         prepared.model.weights.push(Weight { name: name.clone(), source: name, shape, component: 0 });
     }
-    let report = write(&checkpoint, &prepared, Path::new(&out), &Silent)?.report;
+    // Never finished: the files go when it is dropped.
+    let bundle = BundleWriter::create(&out)?;
+    let report = write(&checkpoint, &prepared, &bundle, &Silent)?.report;
     let seconds = started.elapsed().as_secs_f64();
     println!("{} weights at {precision}: {} bytes in {seconds:.2} s", report.weights, report.bytes);
     println!("{:.3} payload bits, {:.3} real bits per weight", report.payload_bits, report.real_bits);

@@ -1,8 +1,8 @@
 //! The compiler as one function: a model directory and options in, a bundle out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::sync::Arc;
 
 use gristmill_bundle as bundle;
 use gristmill_graph::text::{self, Usage};
@@ -25,6 +25,7 @@ use crate::profile::{self, Language, Profile};
 use crate::rewrite::RewriteReport;
 use crate::rows;
 use crate::size::size;
+use crate::source::Source;
 use crate::tasks;
 use crate::weights::{self, Checkpoint, WeightReport};
 
@@ -34,11 +35,9 @@ const DEFAULT_CONTEXT: u32 = 4096;
 /// What rewriting did, for inspection: `rewrites.json`, by target and entry.
 pub const REWRITES_FILE: &str = "rewrites.json";
 
-/// What was compiled, and how long it took.
+/// What was compiled.
 #[derive(Debug)]
 pub struct CompileReport {
-    /// Where the bundle is.
-    pub bundle: PathBuf,
     /// Whether a browser is among the targets.
     pub browser: bool,
     /// Sizes and errors of the weights.
@@ -51,36 +50,6 @@ pub struct CompileReport {
     pub dispatches: BTreeMap<String, usize>,
     /// What was said by [`Progress::warning`].
     pub warnings: Vec<String>,
-    /// Wall time of each stage, in order.
-    pub timings: Vec<(String, Duration)>,
-}
-
-/// Measures stages and reports them.
-struct Stages<'a> {
-    progress: &'a dyn Progress,
-    done: Vec<(String, Duration)>,
-    started: Instant,
-    name: String,
-}
-
-impl<'a> Stages<'a> {
-    fn new(progress: &'a dyn Progress) -> Self {
-        Stages { progress, done: Vec::new(), started: Instant::now(), name: String::new() }
-    }
-
-    fn next(&mut self, name: &str) {
-        if !self.name.is_empty() {
-            self.done.push((std::mem::take(&mut self.name), self.started.elapsed()));
-        }
-        self.name = name.to_string();
-        self.started = Instant::now();
-        self.progress.stage(name);
-    }
-
-    fn finish(mut self) -> Vec<(String, Duration)> {
-        self.done.push((self.name, self.started.elapsed()));
-        self.done
-    }
 }
 
 struct WeightProgress<'a>(&'a dyn Progress);
@@ -136,10 +105,26 @@ pub fn compile(
     options: &CompileOptions,
     progress: &dyn Progress,
 ) -> Result<CompileReport, CompileError> {
-    let mut stages = Stages::new(progress);
-    stages.next("reading");
+    compile_from(|| hf::dir::source(model_dir), || bundle::DirSink::create(out), options, progress)
+}
+
+/// [`compile()`], for files of any source, into any sink. The source is opened first; the sink not before it is known that the
+/// model can be compiled, so that what cannot be compiled touches nothing.
+///
+/// Nothing here asks for the time or for a file, and threads are used where there are some: the same bytes come out of a
+/// module of WebAssembly.
+///
+/// # Errors
+/// See [`CompileError`]; the sink is dropped before it is finished then.
+pub fn compile_from<S: bundle::Sink + 'static>(
+    source: impl FnOnce() -> Result<Arc<dyn Source>, CompileError>,
+    sink: impl FnOnce() -> Result<S, bundle::Error>,
+    options: &CompileOptions,
+    progress: &dyn Progress,
+) -> Result<CompileReport, CompileError> {
+    progress.stage("reading");
     let profiles = target_profiles(options)?;
-    let mut dir = ModelDir::open(model_dir)?;
+    let mut dir = ModelDir::read(source()?)?;
     let tokenizer = dir.tokenizer()?;
     let chat = dir.chat_template(tokenizer.as_ref())?;
     let checkpoint = dir.checkpoint()?;
@@ -160,7 +145,7 @@ pub fn compile(
         rows::check(&model, &rows, tokenizer)?;
     }
 
-    stages.next("preparing");
+    progress.stage("preparing");
     let prepared = prepare(model, options.narrow, &|usage| precisions.choose(usage))?;
     let prepared = split(prepared, binding_limit(&profiles, options))?;
     check_verified(&prepared.model, "the prepared model")?;
@@ -168,14 +153,14 @@ pub fn compile(
     let entries = entries::entry_plans(&prepared.model);
     let manifest = manifest(&dir, &prepared, &entries, &profiles, &rows, options)?;
     let processor = profiles.iter().find(|p| p.language == Language::Wasm);
-    let mut writer = bundle::BundleWriter::create(out)?;
+    let mut writer = bundle::BundleWriter::new(sink()?);
     let mut rewrites = BTreeMap::new();
     let mut kernels = BTreeMap::new();
     let mut dispatches = BTreeMap::new();
     // Files that several targets share are named by their content.
     let mut shared = BTreeSet::new();
     for profile in &profiles {
-        stages.next(&format!("kernels for {}", profile.name));
+        progress.stage(&format!("kernels for {}", profile.name));
         let of = entries::Source { prepared: &prepared, kv: options.kv, entries: &entries, manifest: &manifest };
         let emitted = emit::emit(&of, profile, processor)?;
         kernels.insert(profile.name.clone(), emitted.programs.kernels.len());
@@ -211,21 +196,19 @@ pub fn compile(
         }
     }
 
-    stages.next("weights");
-    let written = weights::write(&checkpoint, &prepared, writer.dir(), &WeightProgress(progress))?;
+    progress.stage("weights");
+    let written = weights::write(&checkpoint, &prepared, &writer, &WeightProgress(progress))?;
     writer.adopt_weights(written.weights);
 
-    stages.next("finishing");
+    progress.stage("finishing");
     writer.finish(manifest)?;
     Ok(CompileReport {
-        bundle: out.to_path_buf(),
         browser: profiles.iter().any(|p| p.browser),
         weights: written.report,
         rewrites,
         kernels,
         dispatches,
         warnings: said.warnings,
-        timings: stages.finish(),
     })
 }
 

@@ -1,7 +1,7 @@
 //! From a model directory to a bundle, stage by stage. The compiler is a pure function: the same directory,
 //! options and profiles give the same bytes.
 //!
-//! In the order of the road: [`hf`], [`gguf`] and [`library`] find what to compile, [`prepare`] folds constants and applies
+//! In the order of the road: [`source`] is where files come from, [`hf`], [`gguf`] and [`library`] find what to compile, [`prepare`] folds constants and applies
 //! precisions, [`round`] makes activations bytes where a target wants them, [`rewrite`] finds fused operations in a
 //! graph of primitives, [`mod@size`] says how large
 //! buffers and grids are, [`codegen`] is what kernels are built with, [`kernels`] are the algorithms, [`select`] cuts graphs into steps and
@@ -12,6 +12,8 @@
 pub mod error;
 
 pub mod options;
+
+pub mod source;
 
 pub mod gguf;
 
@@ -59,6 +61,6 @@ mod rows;
 
 mod tasks;
 
-pub use compile::{CompileReport, compile};
+pub use compile::{CompileReport, compile, compile_from};
 pub use error::CompileError;
 pub use options::{CompileOptions, KvPrecision, PageFile, Progress, Quiet};

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
+use gristmill_bundle::BundleWriter;
 use gristmill_compiler::prepare::{Prepared, Recipe};
 use gristmill_compiler::weights::{Checkpoint, Silent, write};
 use gristmill_graph::{Model, Precision, Weight};
@@ -44,7 +45,8 @@ fn a_matrix_is_never_in_memory_as_a_whole() {
             recipes: vec![Recipe::Direct("w".into())],
             precisions: vec![precision.parse::<Precision>().unwrap()],
         };
-        let written = write(&checkpoint, &prepared, out.path(), &Silent).unwrap();
+        let bundle = BundleWriter::create(out.path()).unwrap();
+        let written = write(&checkpoint, &prepared, &bundle, &Silent).unwrap();
         assert_eq!(written.report.weights, ROWS * COLUMNS);
         assert!(peak() < 96 << 20, "{precision}: {} bytes at the peak", peak());
     }

@@ -1,5 +1,8 @@
 //! `gristmill compile`.
 
+use std::path::Path;
+use std::time::Duration;
+
 use gristmill_compiler::{CompileOptions, CompileReport};
 
 use crate::args::CompileArgs;
@@ -13,8 +16,10 @@ use crate::progress::Bar;
 pub(crate) fn compile(args: &CompileArgs) -> Outcome {
     let options = CompileOptions { page: page::files(), ..options(&args.flags, COMPACT) };
     let model = locate(&args.model, &args.flags)?;
-    let report = gristmill_compiler::compile(&model, &args.output, &options, &Bar::new())?;
-    note(&summary(&report));
+    let bar = Bar::new();
+    let report = gristmill_compiler::compile(&model, &args.output, &options, &bar)?;
+    let times = bar.finish();
+    note(&summary(&args.output, &report, &times));
     if report.browser && options.page.is_empty() {
         note(page::MISSING);
     }
@@ -22,12 +27,11 @@ pub(crate) fn compile(args: &CompileArgs) -> Outcome {
 }
 
 /// A few lines for people: sizes, kernels, and where the time went.
-fn summary(report: &CompileReport) -> String {
+fn summary(bundle: &Path, report: &CompileReport, times: &[(String, Duration)]) -> String {
     let weights = &report.weights;
     let kernels: Vec<String> = report.kernels.iter().map(|(target, n)| format!("{n} for {target}")).collect();
     let dispatches: Vec<String> = report.dispatches.iter().map(|(entry, n)| format!("{entry} {n}")).collect();
-    let times: Vec<String> =
-        report.timings.iter().map(|(name, t)| format!("{name} {:.2} s", t.as_secs_f64())).collect();
+    let times: Vec<String> = times.iter().map(|(name, t)| format!("{name} {:.2} s", t.as_secs_f64())).collect();
     let less = match weights.real_reduction > 0.0 {
         true => format!(
             "; {:.1} % and {:.1} % less than f16",
@@ -43,7 +47,7 @@ fn summary(report: &CompileReport) -> String {
     format!(
         "{}\n  weights     {} ({} weights; {:.2} bits of payload, {:.2} bits stored per weight{less}){requantized}\n\
          \x20 kernels     {}\n  dispatches  {}\n  time        {}",
-        report.bundle.display(),
+        bundle.display(),
         bytes(weights.bytes),
         count(weights.weights),
         weights.payload_bits,

@@ -2,23 +2,38 @@
 
 #[cfg(feature = "download")]
 use std::cell::Cell;
+use std::cell::RefCell;
 use std::io::IsTerminal;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gristmill_compiler::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::output::note;
 
-/// Shows what the compiler is doing on stderr. It disappears when dropped.
+/// Shows what the compiler is doing on stderr, and measures it. It disappears when dropped.
 pub(crate) struct Bar {
     bar: ProgressBar,
+    /// When each stage began.
+    stages: RefCell<Vec<(String, Instant)>>,
 }
 
 impl Bar {
     /// A bar that draws if stderr is a terminal.
     pub(crate) fn new() -> Self {
-        Bar { bar: on_terminal() }
+        Bar { bar: on_terminal(), stages: RefCell::default() }
+    }
+
+    /// Wall time of each stage, in order; the last one ends now.
+    pub(crate) fn finish(self) -> Vec<(String, Duration)> {
+        let mut end = Instant::now();
+        let mut times: Vec<(String, Duration)> = Vec::new();
+        for (name, begin) in self.stages.take().into_iter().rev() {
+            times.push((name, end.duration_since(begin)));
+            end = begin;
+        }
+        times.reverse();
+        times
     }
 }
 
@@ -43,6 +58,7 @@ fn gauge() -> ProgressStyle {
 
 impl Progress for Bar {
     fn stage(&self, name: &str) {
+        self.stages.borrow_mut().push((name.to_string(), Instant::now()));
         self.bar.unset_length();
         self.bar.set_style(spinner());
         self.bar.set_message(name.to_string());

@@ -1,8 +1,7 @@
 //! From a GGUF file to what a model directory would say.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use gristmill_graph::text::{Conversion, Converted, Diagnostics, Library, Stored as Order, TensorRule};
 use serde_json::{Map, Value as Json, json};
@@ -70,11 +69,7 @@ pub(crate) fn checkpoint(gguf: &Gguf) -> Result<Checkpoint, CompileError> {
         }
     }
     refuse(gguf, &refused)?;
-    let again = |(path, file): &(PathBuf, File)| {
-        Ok((path.clone(), file.try_clone().map_err(|e| WeightError::io(path, "open", &e))?))
-    };
-    let files = gguf.files.iter().map(again).collect::<Result<Vec<_>, WeightError>>()?;
-    Ok(Checkpoint::of(&gguf.path, files, tensors, skipped)?)
+    Ok(Checkpoint::of(&gguf.path, gguf.files.clone(), tensors, skipped)?)
 }
 
 /// The name that a rule gives to a tensor, if it is for it.

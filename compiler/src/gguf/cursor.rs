@@ -1,17 +1,16 @@
 //! Reading a file from front to back, with a buffer, as bytes that nobody vouches for.
 
-use std::fs::File;
 use std::path::Path;
 
+use crate::source::ReadAt;
 use crate::weights::WeightError;
-use crate::weights::header::read_at;
 
 const DAMAGED: &str = "the file is damaged or was not fully downloaded; fetch it again";
 
 /// A place in a file.
 pub(super) struct Cursor<'a> {
     path: &'a Path,
-    file: &'a File,
+    file: &'a dyn ReadAt,
     length: u64,
     /// Of the next byte.
     at: u64,
@@ -24,8 +23,8 @@ impl<'a> Cursor<'a> {
     /// Bytes that are read at once.
     const PIECE: u64 = 1 << 16;
 
-    pub(super) fn new(path: &'a Path, file: &'a File) -> Result<Self, WeightError> {
-        let length = file.metadata().map_err(|e| WeightError::io(path, "read", &e))?.len();
+    pub(super) fn new(path: &'a Path, file: &'a dyn ReadAt) -> Result<Self, WeightError> {
+        let length = file.size().map_err(|e| WeightError::io(path, "read", &e))?;
         Ok(Cursor { path, file, length, at: 0, buffer: Vec::new(), from: 0 })
     }
 
@@ -71,7 +70,7 @@ impl<'a> Cursor<'a> {
             let size = Self::PIECE.max(count).min(self.length - self.at);
             self.buffer.resize(size as usize, 0);
             self.from = self.at;
-            read_at(self.file, &mut self.buffer, self.at).map_err(|e| WeightError::io(self.path, "read", &e))?;
+            self.file.read_at(&mut self.buffer, self.at).map_err(|e| WeightError::io(self.path, "read", &e))?;
         }
         Ok((self.at - self.from) as usize)
     }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::header::{self, Tensor};
 use super::value::Value;
+use crate::source::{Opened, ReadAt, Source};
 use crate::weights::WeightError;
-use crate::weights::header::read_at;
 
 /// A model in a GGUF file, or in the several that it was split into.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct Gguf {
     /// Metadata of the first file.
     pub(crate) metadata: BTreeMap<String, Value>,
     /// All files.
-    pub(crate) files: Vec<(PathBuf, File)>,
+    pub(crate) files: Vec<(PathBuf, Opened)>,
     /// All tensors, each with the number of its file.
     pub(crate) tensors: Vec<(usize, Tensor)>,
 }
@@ -26,7 +26,7 @@ pub(crate) struct Gguf {
 pub fn is_gguf(path: &Path) -> bool {
     let begins = |file: File| {
         let mut bytes = [0; 4];
-        read_at(&file, &mut bytes, 0).is_ok() && bytes == header::MAGIC
+        ReadAt::read_at(&file, &mut bytes, 0).is_ok() && bytes == header::MAGIC
     };
     path.is_file() && File::open(path).is_ok_and(begins)
 }
@@ -74,29 +74,29 @@ impl Gguf {
     ///
     /// # Errors
     /// If one breaks a rule of the format, or the files do not belong together.
-    pub(crate) fn open(path: &Path) -> Result<Self, WeightError> {
-        let (file, header) = open(path)?;
-        let split = split(path, &header.metadata)?;
+    pub(crate) fn open(source: &dyn Source, name: &str) -> Result<Self, WeightError> {
+        let (path, file, header) = open(source, name)?;
+        let split = split(&path, &header.metadata)?;
         let mut gguf = Gguf {
-            path: path.to_path_buf(),
+            path: path.clone(),
             metadata: header.metadata,
-            files: vec![(path.to_path_buf(), file)],
+            files: vec![(path.clone(), file)],
             tensors: header.tensors.into_iter().map(|tensor| (0, tensor)).collect(),
         };
         match split {
             Some((number, _, _)) if number != 0 => {
                 let message = format!("is part {} of a split model", number + 1);
-                Err(WeightError::new(path, message, "name the first part; the others are found beside it"))
+                Err(WeightError::new(&path, message, "name the first part; the others are found beside it"))
             }
             Some((_, count, tensors)) if count > 1 => {
-                gguf.add_parts(count, tensors)?;
+                gguf.add_parts(source, count, tensors)?;
                 Ok(gguf)
             }
             Some(_) | None => Ok(gguf),
         }
     }
 
-    fn add_parts(&mut self, count: u64, tensors: u64) -> Result<(), WeightError> {
+    fn add_parts(&mut self, source: &dyn Source, count: u64, tensors: u64) -> Result<(), WeightError> {
         let first = self.path.clone();
         let Some((stem, 1, _)) = part_of(&first).filter(|(_, _, named)| *named == count) else {
             let message =
@@ -104,8 +104,7 @@ impl Gguf {
             return Err(WeightError::new(&first, message, "give the files the names that they were published with"));
         };
         for number in 1..count {
-            let path = first.with_file_name(part_name(&stem, number + 1, count));
-            let (file, header) = open(&path)?;
+            let (path, file, header) = open(source, &part_name(&stem, number + 1, count))?;
             if split(&path, &header.metadata)?.is_none_or(|(own, of, _)| own != number || of != count) {
                 let message = format!("does not say that it is part {} of {count}", number + 1);
                 return Err(WeightError::new(&path, message, "the files do not belong together; download them again"));
@@ -138,17 +137,18 @@ impl Gguf {
             return Err(WeightError::new(path, message, "convert the model to GGUF again").in_tensor(name));
         };
         let mut bytes = vec![0; tensor.bytes as usize];
-        read_at(file, &mut bytes, tensor.start).map_err(|e| WeightError::io(path, "read", &e).in_tensor(name))?;
+        file.read_at(&mut bytes, tensor.start).map_err(|e| WeightError::io(path, "read", &e).in_tensor(name))?;
         let mut values = Vec::new();
         storage.decode(&bytes, &mut values);
         Ok(Some(values))
     }
 }
 
-fn open(path: &Path) -> Result<(File, header::Header), WeightError> {
-    let file = gristmill_bundle::files::open(path).map_err(|e| WeightError::io(path, "open", &e))?;
-    let header = header::read(&file, path)?;
-    Ok((file, header))
+fn open(source: &dyn Source, name: &str) -> Result<(PathBuf, Opened, header::Header), WeightError> {
+    let path = source.place(name);
+    let file = source.open(name).map_err(|e| WeightError::io(&path, "open", &e))?;
+    let header = header::read(file.as_ref(), &path)?;
+    Ok((path, file, header))
 }
 
 /// Number of a part, of how many, and tensors of all; `None` for a model that is not split.

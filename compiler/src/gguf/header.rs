@@ -3,12 +3,12 @@
 //! The layout is that of the specification in ggml's docs/gguf.md, versions 2 and 3, which are alike.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::path::Path;
 
 use super::cursor::Cursor;
 use super::kinds::Kind;
 use super::value::{self, MAX_ELEMENTS, Value};
+use crate::source::ReadAt;
 use crate::weights::WeightError;
 use crate::weights::error::shown;
 
@@ -49,7 +49,7 @@ pub(crate) struct Header {
 }
 
 /// Reads and checks the header of `file`.
-pub(crate) fn read(file: &File, path: &Path) -> Result<Header, WeightError> {
+pub(crate) fn read(file: &dyn ReadAt, path: &Path) -> Result<Header, WeightError> {
     let mut cursor = Cursor::new(path, file)?;
     let cursor = &mut cursor;
     if cursor.length() < 4 || cursor.take()? != MAGIC {

@@ -12,14 +12,21 @@ use super::value::Value;
 use super::{Gguf, name, parts};
 use crate::error::CompileError;
 use crate::hf::dir::ModelDir;
+use crate::source::{Folder, Source};
+use crate::weights::WeightError;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/gguf").join(name)
 }
 
+fn open(path: &Path) -> Result<Gguf, WeightError> {
+    let source = Folder::around(path);
+    Gguf::open(&source, source.whole().unwrap())
+}
+
 #[test]
 fn every_type_is_decoded_as_the_reference_does() {
-    let gguf = Gguf::open(&fixture("types.gguf")).unwrap();
+    let gguf = open(&fixture("types.gguf")).unwrap();
     let bytes = std::fs::read(fixture("types.safetensors")).unwrap();
     let expected = SafeTensors::deserialize(&bytes).unwrap();
     assert_eq!(expected.len(), 12);
@@ -91,7 +98,7 @@ impl Bytes {
 #[track_caller]
 fn refused(bytes: &Bytes, texts: &[&str]) {
     let file = bytes.file();
-    let error = Gguf::open(file.path()).map(|_| ()).expect_err("it is read").to_string();
+    let error = open(file.path()).map(|_| ()).expect_err("it is read").to_string();
     for text in [file.path().to_str().unwrap()].iter().chain(texts) {
         assert!(error.contains(text), "no `{text}` in: {error}");
     }
@@ -229,7 +236,7 @@ fn in_parts(dir: &Path, number: u16, count: u16, tensors: u32) -> Result<Gguf, S
     let second = split(Bytes::header(3, 1, 3), number, count).tensor("b", &[2], 0, 0).data(8);
     std::fs::write(dir.join("m-00001-of-00002.gguf"), first.0).unwrap();
     std::fs::write(dir.join("m-00002-of-00002.gguf"), second.0).unwrap();
-    Gguf::open(&dir.join("m-00001-of-00002.gguf")).map_err(|e| e.to_string())
+    open(&dir.join("m-00001-of-00002.gguf")).map_err(|e| e.to_string())
 }
 
 #[test]
@@ -239,12 +246,12 @@ fn parts_are_one_model() {
     let tensors: Vec<(usize, &str)> = gguf.tensors.iter().map(|(file, t)| (*file, t.name.as_str())).collect();
     assert_eq!(tensors, [(0, "a"), (1, "b")]);
     assert_eq!(gguf.metadata["split.count"], Value::Unsigned(2));
-    let second = Gguf::open(&dir.path().join("m-00002-of-00002.gguf")).unwrap_err().to_string();
+    let second = open(&dir.path().join("m-00002-of-00002.gguf")).unwrap_err().to_string();
     assert!(second.contains("is part 2 of a split model"), "{second}");
     assert!(in_parts(dir.path(), 0, 2, 2).unwrap_err().contains("does not say that it is part 2"));
     assert!(in_parts(dir.path(), 1, 2, 3).unwrap_err().contains("have 3 tensors, but they have 2"));
     std::fs::remove_file(dir.path().join("m-00002-of-00002.gguf")).unwrap();
-    let missing = Gguf::open(&dir.path().join("m-00001-of-00002.gguf")).unwrap_err().to_string();
+    let missing = open(&dir.path().join("m-00001-of-00002.gguf")).unwrap_err().to_string();
     assert!(missing.contains("m-00002-of-00002.gguf: cannot open"), "{missing}");
 }
 
@@ -254,7 +261,7 @@ fn no_cut_of_a_file_is_read_or_panics() {
     // Tensors reach to the end, so that any cut is one too many; those in the header are the ones to fear.
     for length in (0..whole.len()).step_by(97).chain([whole.len() - 1]) {
         let file = Bytes(whole[..length].to_vec()).file();
-        let opened = Gguf::open(file.path());
+        let opened = open(file.path());
         assert!(opened.is_err(), "{length} of {} bytes are read", whole.len());
     }
     // Any byte of the header may be another one.

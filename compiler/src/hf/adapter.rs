@@ -1,7 +1,5 @@
 //! Adapters (LoRA and the like), which change another model and are none themselves.
 
-use std::path::Path;
-
 use super::files::Files;
 use crate::error::CompileError;
 use crate::weights::files::{INDEX, SINGLE};
@@ -14,20 +12,19 @@ pub const SETTINGS: &str = "adapter_config.json";
 ///
 /// # Errors
 /// Names the model that the adapter is for, and what to do.
-pub(crate) fn check(dir: &Path) -> Result<Option<String>, CompileError> {
-    let file = dir.join(SETTINGS);
-    let Some(settings) = Files::of_dir(dir).json(SETTINGS)? else { return Ok(None) };
+pub(crate) fn check(files: &Files) -> Result<Option<String>, CompileError> {
+    let Some(settings) = files.json(SETTINGS)? else { return Ok(None) };
     let kind = settings["peft_type"].as_str().map_or(String::new(), |kind| format!(" ({})", shown(kind)));
     let base = settings["base_model_name_or_path"].as_str().filter(|name| !name.is_empty());
     let of = base.map_or(String::new(), |name| format!(" of {}", shown(name)));
-    let has_model = dir.join("config.json").is_file() && [SINGLE, INDEX].iter().any(|name| dir.join(name).is_file());
+    let has_model = files.has("config.json") && [SINGLE, INDEX].iter().any(|name| files.has(name));
     if has_model {
         return Ok(Some(format!(
             "{SETTINGS}: the adapter{kind}{of} is not applied; the model beside it is compiled alone"
         )));
     }
     Err(CompileError::Io {
-        path: file.display().to_string(),
+        path: files.place(SETTINGS),
         message: format!(
             "the directory holds an adapter{kind}{of}, not a model\n  help: merge the two with peft: \
              `AutoPeftModelFor...from_pretrained(DIR).merge_and_unload().save_pretrained(NEW)`, and compile NEW"
@@ -37,11 +34,14 @@ pub(crate) fn check(dir: &Path) -> Result<Option<String>, CompileError> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
     fn adapters_alone_are_refused_and_beside_a_model_warned_of() {
         let dir = tempfile::TempDir::new().unwrap();
+        let check = |dir: &Path| check(&Files::of_dir(dir));
         assert_eq!(check(dir.path()).unwrap(), None);
         let settings = r#"{"peft_type": "LORA", "base_model_name_or_path": "some/base"}"#;
         std::fs::write(dir.path().join(SETTINGS), settings).unwrap();

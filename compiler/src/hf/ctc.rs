@@ -1,11 +1,10 @@
 //! What the tokens of a model that is trained with CTC stand for: `vocab.json` and the settings beside it, as
 //! `Wav2Vec2CTCTokenizer.batch_decode` of transformers reads them, or a `tokenizer.json` with a CTC decoder.
 
-use std::path::Path;
-
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::files::Files;
 use crate::error::CompileError;
 use crate::weights::files::listed;
 
@@ -86,13 +85,16 @@ pub fn ctc(
 }
 
 /// What stands beside the vocabulary in a model directory and has no effect.
-pub(super) fn unused(dir: &Path) -> Vec<String> {
-    let found = dir.join(LANGUAGE_MODEL).is_dir();
+///
+/// # Errors
+/// If that cannot be found out.
+pub(super) fn unused(files: &Files) -> Result<Vec<String>, CompileError> {
+    let found = !files.list(LANGUAGE_MODEL)?.is_empty();
     let text = format!(
         "{LANGUAGE_MODEL}/: a language model beside the vocabulary is not used; texts are what the acoustic model alone \
          makes of a recording"
     );
-    found.then_some(text).into_iter().collect()
+    Ok(found.then_some(text).into_iter().collect())
 }
 
 fn fault(file: &str, what: &str) -> CompileError {

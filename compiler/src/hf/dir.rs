@@ -1,7 +1,8 @@
 //! The small files of a Hugging Face model directory.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use gristmill_graph::text::{Library, Settings};
 use serde_json::Value;
@@ -17,6 +18,7 @@ use super::template;
 use super::tokenizer::Tokenizer;
 use crate::error::CompileError;
 use crate::gguf::{self, Gguf};
+use crate::source::{Folder, Source};
 use crate::weights::Checkpoint;
 
 /// Files that a bundle carries as the model had them, but that JSON is such as every reader understands.
@@ -44,8 +46,8 @@ pub struct ModelDir {
 /// Where the weights of a model are.
 #[derive(Debug)]
 enum Weights {
-    /// In safetensors files of a directory.
-    Dir(PathBuf),
+    /// In safetensors files.
+    Files(Arc<dyn Source>),
     /// In a GGUF file.
     Gguf(Gguf),
 }
@@ -56,22 +58,24 @@ impl ModelDir {
     /// # Errors
     /// If the directory or its `config.json` is missing or not JSON, or the file is not one that can be read.
     pub fn open(path: &Path) -> Result<Self, CompileError> {
-        if gguf::is_gguf(path) {
-            let gguf = Gguf::open(path)?;
+        Self::read(source(path)?)
+    }
+
+    /// Reads the settings among the files of a source, or of the GGUF file that it is.
+    ///
+    /// # Errors
+    /// If `config.json` is missing or not JSON, or the file is not one that can be read.
+    pub fn read(source: Arc<dyn Source>) -> Result<Self, CompileError> {
+        if let Some(file) = source.whole() {
+            let gguf = Gguf::open(source.as_ref(), file)?;
             let (files, warnings) = gguf::model(&gguf)?;
-            let dir = Self::from_files(gguf::name(path), files, Weights::Gguf(gguf))?;
+            let dir = Self::from_files(gguf::name(Path::new(file)), files, Weights::Gguf(gguf))?;
             return Ok(ModelDir { warnings, ..dir });
         }
-        if !path.is_dir() {
-            return Err(CompileError::Io {
-                path: path.display().to_string(),
-                message: "is neither a directory nor a GGUF file; expected a Hugging Face model directory with \
-                          config.json and *.safetensors, or a .gguf file"
-                    .into(),
-            });
-        }
-        let warnings = adapter::check(path)?.into_iter().chain(unused(path));
-        let mut dir = Self::from_files(name_of(path), Files::of_dir(path), Weights::Dir(path.to_path_buf()))?;
+        let files = Files::of(source.clone());
+        let mut warnings: Vec<String> = adapter::check(&files)?.into_iter().collect();
+        warnings.extend(unused(&files)?);
+        let mut dir = Self::from_files(source.name(), files, Weights::Files(source))?;
         dir.warnings.extend(warnings);
         Ok(dir)
     }
@@ -109,13 +113,13 @@ impl ModelDir {
     /// # Errors
     /// If there are none, or their files break a rule of their format.
     pub fn checkpoint(&self) -> Result<Checkpoint, CompileError> {
-        let path = match &self.weights {
-            Weights::Dir(path) => path,
+        let source = match &self.weights {
+            Weights::Files(source) => source,
             Weights::Gguf(gguf) => return gguf::checkpoint(gguf),
         };
-        let mut checkpoint = Checkpoint::open(&path.join(&self.sentence.folder))?;
+        let mut checkpoint = Checkpoint::read(source.clone(), &self.sentence.folder)?;
         for folder in &self.sentence.weights {
-            checkpoint.add_folder(path.join(folder).join(sentence::WEIGHTS), folder)?;
+            checkpoint.add_folder(folder, sentence::WEIGHTS)?;
         }
         Ok(checkpoint)
     }
@@ -226,13 +230,21 @@ impl ModelDir {
     }
 }
 
-/// The last part of a path; of a snapshot in the cache of the Hub, `models--org--NAME/snapshots/COMMIT`, the name.
-fn name_of(dir: &Path) -> String {
-    let absolute = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.to_path_buf());
-    let part = |n: usize| absolute.ancestors().nth(n)?.file_name()?.to_str();
-    let on_hub = match (part(1), part(2)) {
-        (Some("snapshots"), Some(folder)) => folder.strip_prefix("models--").and_then(|name| name.rsplit("--").next()),
-        _ => None,
-    };
-    on_hub.or(part(0)).unwrap_or("model").to_string()
+/// The files of a model directory, or a GGUF file.
+///
+/// # Errors
+/// If the path leads to neither.
+pub(crate) fn source(path: &Path) -> Result<Arc<dyn Source>, CompileError> {
+    if gguf::is_gguf(path) {
+        return Ok(Arc::new(Folder::around(path)));
+    }
+    if path.is_dir() {
+        return Ok(Arc::new(Folder::new(path)));
+    }
+    Err(CompileError::Io {
+        path: path.display().to_string(),
+        message: "is neither a directory nor a GGUF file; expected a Hugging Face model directory with \
+                  config.json and *.safetensors, or a .gguf file"
+            .into(),
+    })
 }

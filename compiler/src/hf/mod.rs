@@ -12,8 +12,6 @@ pub mod files;
 
 mod image_classes;
 
-pub(crate) mod inside;
-
 pub mod json;
 
 pub(crate) mod missing;

@@ -1,9 +1,9 @@
 //! The weights of a model: of a Hugging Face model directory, or of another source that lists its tensors.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use gristmill_graph::text::Stored as Order;
 
@@ -12,7 +12,7 @@ use super::error::{WeightError, shown};
 use super::files::{self, Found, INDEX};
 use super::header;
 use super::index;
-use crate::hf::inside;
+use crate::source::{Folder, Opened, ReadAt, Source, join};
 
 /// The files with the weights of a model: which tensors there are, and their rows.
 ///
@@ -22,7 +22,9 @@ use crate::hf::inside;
 #[derive(Debug)]
 pub struct Checkpoint {
     dir: PathBuf,
-    files: Vec<(PathBuf, File)>,
+    /// Where the files are, and in which folder; absent if they are others than safetensors.
+    source: Option<(Arc<dyn Source>, String)>,
+    files: Vec<(PathBuf, Opened)>,
     tensors: BTreeMap<String, Stored>,
     skipped: BTreeMap<String, String>,
 }
@@ -62,7 +64,7 @@ impl Stored {
     }
 
     /// Appends the elements `range` as the file has them.
-    fn read(&self, file: &File, range: Range<u64>, out: &mut Vec<f32>) -> std::io::Result<()> {
+    fn read(&self, file: &dyn ReadAt, range: Range<u64>, out: &mut Vec<f32>) -> std::io::Result<()> {
         /// Bytes that are read at once; they lie beside the f32 values.
         const PIECE: u64 = 1 << 18;
         let (elements, bytes) = self.storage.unit();
@@ -74,7 +76,7 @@ impl Stored {
         let mut buffer = vec![0; piece.min(end - at) as usize];
         while at < end {
             let buffer = &mut buffer[..piece.min(end - at) as usize];
-            header::read_at(file, buffer, at)?;
+            file.read_at(buffer, at)?;
             self.storage.decode(buffer, out);
             at += buffer.len() as u64;
         }
@@ -91,15 +93,28 @@ impl Checkpoint {
     ///
     /// Fails if there are none, or a header breaks a rule of the format, or the index and the files disagree.
     pub fn open(dir: &Path) -> Result<Self, WeightError> {
+        Self::read(Arc::new(Folder::new(dir)), "")
+    }
+
+    /// [`Checkpoint::open`], for a folder of a source.
+    pub fn read(source: Arc<dyn Source>, folder: &str) -> Result<Self, WeightError> {
+        let found = files::find(source.as_ref(), folder)?;
         let mut checkpoint = Checkpoint {
-            dir: dir.to_path_buf(),
+            dir: source.place(folder),
+            source: Some((source.clone(), folder.to_string())),
             files: Vec::new(),
             tensors: BTreeMap::new(),
             skipped: BTreeMap::new(),
         };
-        match files::find(dir)? {
-            Found::Single(path) => checkpoint.add(path, None)?,
-            Found::Sharded(index) => checkpoint.add_sharded(&index)?,
+        let path = |found: &Path| join(folder, &found.file_name().unwrap_or_default().to_string_lossy());
+        match found {
+            Found::Single(file) => checkpoint.add(source.as_ref(), &path(&file), None)?,
+            Found::Sharded(index) => {
+                for (file, tensors) in index::of(source.as_ref(), &path(&index))? {
+                    let tensors: Vec<&str> = tensors.iter().map(String::as_str).collect();
+                    checkpoint.add(source.as_ref(), &join(folder, &file), Some(&tensors))?;
+                }
+            }
         }
         Ok(checkpoint)
     }
@@ -110,11 +125,12 @@ impl Checkpoint {
     /// Fails if a tensor does not have the rows that its order needs.
     pub(crate) fn of(
         place: &Path,
-        files: Vec<(PathBuf, File)>,
+        files: Vec<(PathBuf, Opened)>,
         tensors: impl IntoIterator<Item = (String, Stored)>,
         skipped: BTreeMap<String, String>,
     ) -> Result<Self, WeightError> {
-        let mut checkpoint = Checkpoint { dir: place.to_path_buf(), files, tensors: BTreeMap::new(), skipped };
+        let dir = place.to_path_buf();
+        let mut checkpoint = Checkpoint { dir, source: None, files, tensors: BTreeMap::new(), skipped };
         for (name, stored) in tensors {
             let (rows, width) = stored.rows();
             if rows == 0 || width == 0 {
@@ -148,7 +164,7 @@ impl Checkpoint {
             // Those of other sources have no index; the first of them was named.
             // Nor do those of folders belong to one.
             [(path, _), more @ ..]
-                if !self.dir.is_dir() || more.iter().all(|(other, _)| other.parent() != path.parent()) =>
+                if self.source.is_none() || more.iter().all(|(other, _)| other.parent() != path.parent()) =>
             {
                 shown(&path.file_name().unwrap_or_default().to_string_lossy())
             }
@@ -158,8 +174,9 @@ impl Checkpoint {
 
     /// Names of other weight files in the directory, which are not read.
     pub fn unread_files(&self) -> Vec<String> {
-        let read: Vec<PathBuf> = self.files.iter().map(|(path, _)| path.clone()).collect();
-        files::unread(&self.dir, &read)
+        let Some((source, folder)) = &self.source else { return Vec::new() };
+        let read: Vec<&Path> = self.files.iter().map(|(path, _)| path.as_path()).collect();
+        files::unread(source.as_ref(), folder, &read)
     }
 
     /// Whether two tensors have one shape and the same values. Tensors that cannot be read are not the same.
@@ -181,17 +198,22 @@ impl Checkpoint {
         })
     }
 
-    /// Adds the tensors of another file under names with `folder` in front: `2_Dense/linear.weight`.
+    /// Adds the tensors of the file `name` in another folder of the source, under names with that in front:
+    /// `2_Dense/linear.weight`.
     ///
     /// Fails if the file cannot be read, or its header breaks a rule of the format.
-    pub fn add_folder(&mut self, path: PathBuf, folder: &str) -> Result<(), WeightError> {
+    pub fn add_folder(&mut self, folder: &str, name: &str) -> Result<(), WeightError> {
+        let Some((source, _)) = self.source.clone() else {
+            return Err(WeightError::new(&self.dir, "has no folders", "give a Hugging Face model directory"));
+        };
         let mut other = Checkpoint {
             dir: self.dir.clone(),
+            source: None,
             files: std::mem::take(&mut self.files),
             tensors: BTreeMap::new(),
             skipped: BTreeMap::new(),
         };
-        let added = other.add(path, None);
+        let added = other.add(source.as_ref(), &join(folder, name), None);
         self.files = other.files;
         self.tensors.extend(other.tensors.into_iter().map(|(name, t)| (format!("{folder}/{name}"), t)));
         self.skipped.extend(other.skipped.into_iter().map(|(name, why)| (format!("{folder}/{name}"), why)));
@@ -234,10 +256,10 @@ impl Checkpoint {
         }
         out.reserve_exact(((rows.end - rows.start) * width) as usize);
         let read = match stored.order {
-            Order::AsIs | Order::PlusOne => stored.read(file, rows.start * width..rows.end * width, out),
+            Order::AsIs | Order::PlusOne => stored.read(file.as_ref(), rows.start * width..rows.end * width, out),
             Order::Interleaved { .. } => rows.clone().try_for_each(|row| {
                 let place = stored.place_of(row);
-                stored.read(file, place * width..(place + 1) * width, out)
+                stored.read(file.as_ref(), place * width..(place + 1) * width, out)
             }),
         };
         read.map_err(|e| WeightError::io(path, "read", &e).in_tensor(name))?;
@@ -274,10 +296,11 @@ impl Checkpoint {
     }
 
     /// Adds the tensors of a file; all of them, or only those that an index places there.
-    fn add(&mut self, path: PathBuf, wanted: Option<&[&str]>) -> Result<(), WeightError> {
-        let file = inside::open(&self.dir, &path).map_err(|e| WeightError::io(&path, "open", &e))?;
+    fn add(&mut self, source: &dyn Source, path: &str, wanted: Option<&[&str]>) -> Result<(), WeightError> {
+        let (file, path) = (source.open(path), source.place(path));
+        let file = file.map_err(|e| WeightError::io(&path, "open", &e))?;
         let mut entries: BTreeMap<String, header::Entry> =
-            header::read(&file, &path)?.into_iter().map(|e| (e.name.clone(), e)).collect();
+            header::read(file.as_ref(), &path)?.into_iter().map(|e| (e.name.clone(), e)).collect();
         if let Some(wanted) = wanted {
             let mut kept = BTreeMap::new();
             for name in wanted {
@@ -306,14 +329,6 @@ impl Checkpoint {
             }
         }
         self.files.push((path, file));
-        Ok(())
-    }
-
-    fn add_sharded(&mut self, index: &Path) -> Result<(), WeightError> {
-        for (file, tensors) in index::read(index)? {
-            let tensors: Vec<&str> = tensors.iter().map(String::as_str).collect();
-            self.add(self.dir.join(file), Some(&tensors))?;
-        }
         Ok(())
     }
 }

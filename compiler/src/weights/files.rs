@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::error::{WeightError, shown};
+use crate::source::Source;
 
 /// All weights in one file.
 pub(crate) const SINGLE: &str = "model.safetensors";
@@ -49,12 +50,13 @@ pub enum Found {
     Sharded(PathBuf),
 }
 
-/// Finds the weights in a directory.
+/// Finds the weights in a folder.
 ///
 /// # Errors
-/// As [`choose`], or if the directory cannot be read.
-pub(super) fn find(dir: &Path) -> Result<Found, WeightError> {
-    choose(dir, &names(dir)?)
+/// As [`choose`], or if the folder cannot be read.
+pub(super) fn find(source: &dyn Source, folder: &str) -> Result<Found, WeightError> {
+    let place = source.place(folder);
+    choose(&place, &source.list(folder).map_err(|e| WeightError::io(&place, "read", &e))?)
 }
 
 /// The weights among the files of a directory, which may be on another machine: `model.safetensors`, else
@@ -104,26 +106,12 @@ fn nothing(dir: &Path, names: &[String]) -> WeightError {
     WeightError::new(dir, format!("has no weights: neither {SINGLE} nor {INDEX}"), help)
 }
 
-/// Names of weight files at the top of a directory that are not among those that were read: other variants, formats of
+/// Names of weight files at the top of a folder that are not among those that were read: other variants, formats of
 /// other programs, shards of an index that lost to [`SINGLE`].
-pub(super) fn unread(dir: &Path, read: &[PathBuf]) -> Vec<String> {
+pub(super) fn unread(source: &dyn Source, folder: &str, read: &[&Path]) -> Vec<String> {
     let read = |name: &String| read.iter().any(|path| path.file_name().is_some_and(|n| n.to_str() == Some(name)));
-    let Ok(names) = names(dir) else { return Vec::new() };
+    let Ok(names) = source.list(folder) else { return Vec::new() };
     names.into_iter().filter(|name| name.ends_with(".safetensors") && name != ADAPTER && !read(name)).collect()
-}
-
-/// Names of files in a directory, sorted; links to nothing are left out, and what is not Unicode is nobody's weights.
-fn names(dir: &Path) -> Result<Vec<String>, WeightError> {
-    let failed = |e: &std::io::Error| WeightError::io(dir, "read", e);
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(|e| failed(&e))? {
-        let entry = entry.map_err(|e| failed(&e))?;
-        if entry.path().is_file() {
-            names.extend(entry.file_name().into_string().ok());
-        }
-    }
-    names.sort();
-    Ok(names)
 }
 
 /// Names for people.
@@ -136,20 +124,16 @@ pub(crate) fn listed<T: AsRef<str>>(names: &[T]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::Memory;
 
-    fn directory(names: &[&str]) -> tempfile::TempDir {
-        let dir = tempfile::TempDir::new().unwrap();
-        names.iter().for_each(|name| std::fs::write(dir.path().join(name), "").unwrap());
-        dir
+    fn directory(names: &[&str]) -> Memory {
+        Memory::new("model", names.iter().map(|name| (name.to_string(), Vec::new())))
     }
 
     #[test]
     fn what_transformers_prefers_comes_first() {
-        let found = |names: &[&str]| {
-            let dir = directory(names);
-            match find(dir.path()).unwrap() {
-                Found::Single(path) | Found::Sharded(path) => path.file_name().unwrap().to_str().unwrap().to_string(),
-            }
+        let found = |names: &[&str]| match find(&directory(names), "").unwrap() {
+            Found::Single(path) | Found::Sharded(path) => path.file_name().unwrap().to_str().unwrap().to_string(),
         };
         assert_eq!(found(&["model.safetensors", INDEX, "consolidated.safetensors"]), SINGLE);
         assert_eq!(found(&[INDEX, "model.fp16.safetensors", "pytorch_model.bin"]), INDEX);
@@ -170,7 +154,7 @@ mod tests {
             (&["a.safetensors", "b.safetensors"], &["has 2 safetensors files", ": a.safetensors, b.safetensors"]),
             (&[], &["has no weights: neither model.safetensors nor"]),
         ] {
-            let text = find(directory(names).path()).unwrap_err().to_string();
+            let text = find(&directory(names), "").unwrap_err().to_string();
             assert!(expected.iter().all(|part| text.contains(part)), "{names:?}: {text}");
         }
     }
@@ -178,6 +162,6 @@ mod tests {
     #[test]
     fn what_lies_beside_is_known() {
         let dir = directory(&["model.safetensors", "model.fp16.safetensors", "pytorch_model.bin", ADAPTER]);
-        assert_eq!(unread(dir.path(), &[dir.path().join(SINGLE)]), ["model.fp16.safetensors"]);
+        assert_eq!(unread(&dir, "", &[Path::new(SINGLE)]), ["model.fp16.safetensors"]);
     }
 }

@@ -6,14 +6,14 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs::File;
 use std::path::Path;
 
 use safetensors::Dtype;
-use safetensors::tensor::TensorInfo;
-use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
 use super::error::{WeightError, shown};
+use crate::source::ReadAt;
 
 /// The longest header that the format allows.
 const MAX_HEADER: u64 = 100_000_000;
@@ -41,15 +41,24 @@ pub(crate) struct Entry {
     pub(crate) bytes: u64,
 }
 
+/// What the header says of a tensor. That of the `safetensors` crate has numbers as large as addresses, which files exceed
+/// where those have 32 bits.
+#[derive(Deserialize)]
+struct TensorInfo {
+    dtype: Dtype,
+    shape: Vec<u64>,
+    data_offsets: (u64, u64),
+}
+
 /// Reads and checks the header of `file`. Tensors come in the order of their data.
-pub(crate) fn read(file: &File, path: &Path) -> Result<Vec<Entry>, WeightError> {
+pub(crate) fn read(file: &dyn ReadAt, path: &Path) -> Result<Vec<Entry>, WeightError> {
     let wrong = |message: String| WeightError::new(path, message, DAMAGED);
-    let length = file.metadata().map_err(|e| WeightError::io(path, "read", &e))?.len();
+    let length = file.size().map_err(|e| WeightError::io(path, "read", &e))?;
     if length < LENGTH_BYTES {
         return Err(wrong(format!("has {length} bytes, too few for a safetensors file")));
     }
     let mut prefix = [0; LENGTH_BYTES as usize];
-    read_at(file, &mut prefix, 0).map_err(|e| WeightError::io(path, "read", &e))?;
+    file.read_at(&mut prefix, 0).map_err(|e| WeightError::io(path, "read", &e))?;
     let header_bytes = u64::from_le_bytes(prefix);
     if header_bytes > MAX_HEADER {
         return Err(wrong(format!("claims a header of {header_bytes} bytes; at most {MAX_HEADER} are allowed")));
@@ -58,7 +67,7 @@ pub(crate) fn read(file: &File, path: &Path) -> Result<Vec<Entry>, WeightError> 
         return Err(wrong(format!("claims a header of {header_bytes} bytes, but has only {length} bytes")));
     }
     let mut text = vec![0; header_bytes as usize];
-    read_at(file, &mut text, LENGTH_BYTES).map_err(|e| WeightError::io(path, "read", &e))?;
+    file.read_at(&mut text, LENGTH_BYTES).map_err(|e| WeightError::io(path, "read", &e))?;
     let text = std::str::from_utf8(&text).map_err(|e| wrong(format!("the header is not UTF-8: {e}")))?;
     let Header(tensors) = serde_json::from_str(text).map_err(|e| wrong(format!("the header is not valid: {e}")))?;
     check(tensors, LENGTH_BYTES + header_bytes, length, path)
@@ -76,11 +85,11 @@ fn check(
     let (mut covered, mut previous) = (0u64, None);
     for (name, info) in tensors {
         let wrong = |message: String| WeightError::new(path, message, DAMAGED).in_tensor(&name);
-        let (start, end) = (info.data_offsets.0 as u64, info.data_offsets.1 as u64);
+        let (start, end) = info.data_offsets;
         if info.shape.len() > MAX_RANK {
             return Err(wrong(format!("it has {} dimensions; at most {MAX_RANK} are possible", info.shape.len())));
         }
-        let shape: Vec<u64> = info.shape.iter().map(|d| *d as u64).collect();
+        let shape = info.shape;
         let count = shape.iter().try_fold(1u64, |n, d| n.checked_mul(*d));
         let bits = count.and_then(|n| n.checked_mul(info.dtype.bitsize() as u64));
         let Some(bits) = bits else {
@@ -116,31 +125,6 @@ fn check(
         return Err(WeightError::new(path, format!("{rest} bytes at its end belong to no tensor"), DAMAGED));
     }
     Ok(entries)
-}
-
-/// Fills `buffer` from `offset` on, without moving a cursor, so that threads can share the file.
-pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
-    }
-    #[cfg(windows)]
-    {
-        let mut done = 0;
-        while done < buffer.len() {
-            let n = std::os::windows::fs::FileExt::seek_read(file, &mut buffer[done..], offset + done as u64)?;
-            if n == 0 {
-                return Err(std::io::ErrorKind::UnexpectedEof.into());
-            }
-            done += n;
-        }
-        Ok(())
-    }
-    #[cfg(not(any(unix, windows)))]
-    {
-        let _ = (file, buffer, offset);
-        Err(std::io::ErrorKind::Unsupported.into())
-    }
 }
 
 /// The JSON object, with a name given twice refused: a map would silently keep one of them.

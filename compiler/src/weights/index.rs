@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::error::{WeightError, shown};
-use crate::hf::inside;
+use crate::source::{Folder, Source};
 
 /// The longest index file that is read; real ones have a few hundred bytes per layer.
 const MAX_INDEX: u64 = 100_000_000;
@@ -22,9 +22,15 @@ struct Index {
 /// # Errors
 /// If the index cannot be read, or names what is no plain file.
 pub fn read(index: &Path) -> Result<BTreeMap<String, Vec<String>>, WeightError> {
+    let source = Folder::new(index.parent().unwrap_or(Path::new(".")));
+    of(&source, &index.file_name().unwrap_or_default().to_string_lossy())
+}
+
+/// [`read`], for the index at a path of a source.
+pub(super) fn of(source: &dyn Source, path: &str) -> Result<BTreeMap<String, Vec<String>>, WeightError> {
     let damaged = "download the index file again";
-    let dir = index.parent().unwrap_or(Path::new("."));
-    let text = inside::read(dir, index, MAX_INDEX).map_err(|e| WeightError::io(index, "read", &e))?;
+    let index = &source.place(path);
+    let text = source.read(path, MAX_INDEX).map_err(|e| WeightError::io(index, "read", &e))?;
     let text = text.ok_or_else(|| WeightError::new(index, "is not there", damaged))?;
     let Index { weight_map } = crate::hf::json::parse(&text)
         .map_err(|fault| WeightError::new(index, format!("is not a valid index{fault}"), damaged))?;

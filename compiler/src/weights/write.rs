@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use gristmill_bundle::{WeightWriter, WrittenWeights};
+use gristmill_bundle::{BundleWriter, WeightWriter, WrittenWeights};
 use gristmill_graph::quant::{PackedTile, QuantLayout, TILE, stored_bytes};
 use gristmill_graph::{Precision, QuantSpec, Weight};
 use rayon::prelude::*;
@@ -44,26 +44,26 @@ pub struct Written {
     pub report: WeightReport,
 }
 
-/// Writes the weight stream of `prepared` to `dir/weights/<sha256>.bin`.
+/// Writes the weight stream of `prepared` to files `weights/<sha256>.bin` of a bundle, which has to adopt it.
 ///
 /// Memory holds a few megabytes of rows per thread and, for quantized tensors, the planes that follow the codes;
 /// only a weight that is computed from others is in memory as a whole. The bytes do not depend on the number of
 /// threads. Fails if a tensor is missing, has another shape, cannot be read, or holds values that are not finite or
-/// too large for its precision; then `dir` may hold some files already.
+/// too large for its precision; then some files may be written already.
 pub fn write(
     checkpoint: &Checkpoint,
     prepared: &Prepared,
-    dir: &Path,
+    bundle: &BundleWriter,
     progress: &dyn Progress,
 ) -> Result<Written, WeightError> {
-    write_shards(checkpoint, prepared, dir, SHARD_BYTES, progress)
+    write_shards(checkpoint, prepared, bundle, SHARD_BYTES, progress)
 }
 
 /// [`write`] with another size of files.
 pub(crate) fn write_shards(
     checkpoint: &Checkpoint,
     prepared: &Prepared,
-    dir: &Path,
+    bundle: &BundleWriter,
     shard_bytes: u64,
     progress: &dyn Progress,
 ) -> Result<Written, WeightError> {
@@ -74,7 +74,7 @@ pub(crate) fn write_shards(
         let bytes = stored_bytes(*precision, &weight.shape).map_err(|e| unstorable(checkpoint, weight, e))?;
         total = total.saturating_add(bytes);
     }
-    let mut stream = Stream { weights: WeightWriter::create(dir, shard_bytes)?, total, progress };
+    let mut stream = Stream { weights: bundle.weights(shard_bytes)?, total, progress };
     let mut sources = Sources { checkpoint, kept: None };
     let mut reports = Vec::new();
     let (mut formats, mut added) = (BTreeSet::new(), Loss::default());

@@ -27,15 +27,18 @@ pub fn open(path: &Path) -> io::Result<File> {
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let file = open(path)?;
     let length = file.metadata()?.len();
-    let large =
-        || io::Error::new(ErrorKind::InvalidData, format!("is larger than {most} bytes, the most that is read"));
     if length > most {
-        return Err(large());
+        return Err(too_large(most));
     }
     let mut content = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
     // It may grow in between.
     file.take(most.saturating_add(1)).read_to_end(&mut content)?;
-    if content.len() as u64 > most { Err(large()) } else { Ok(content) }
+    if content.len() as u64 > most { Err(too_large(most)) } else { Ok(content) }
+}
+
+/// The error about a file that has more than `most` bytes.
+pub fn too_large(most: u64) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, format!("is larger than {most} bytes, the most that is read"))
 }
 
 /// The same as a text.

@@ -1,6 +1,6 @@
 //! The bundle format: reader and writer. The format itself is described in `docs/bundle.md`.
 //!
-//! [`Bundle`] reads, [`BundleWriter`] writes, weights through a [`WeightWriter`]. A [`Manifest`] that came through either
+//! [`Bundle`] reads from a [`Source`], [`BundleWriter`] writes to a [`Sink`], weights through a [`WeightWriter`]. A [`Manifest`] that came through either
 //! of them is valid: all its
 //! indices are in range, its paths are clean, its sizes are over its symbols. File contents are verified when they are read.
 
@@ -12,6 +12,7 @@ pub mod files;
 pub mod manifest;
 mod reader;
 mod shader;
+mod sink;
 pub mod size;
 mod source;
 pub mod task;
@@ -26,6 +27,7 @@ pub use error::Error;
 pub use manifest::*;
 pub use reader::{Bundle, Piece, parse_manifest, parse_programs, sha256_hex, shard_path, verify};
 pub use shader::shader_fault;
+pub use sink::{DirSink, MemorySink, Sink};
 pub use size::{Size, SizeOp};
 pub use source::{DirSource, Source};
 pub use task::{

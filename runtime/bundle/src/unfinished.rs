@@ -91,7 +91,7 @@ impl Unfinished {
 
     /// Writes the manifest and puts the directory where `target` is. A failure leaves the old content in place. Readers that
     /// have opened the old bundle go on with it.
-    pub(crate) fn become_target(mut self, manifest: &[u8], target: &Path) -> Result<(), Error> {
+    pub(crate) fn become_target(&mut self, manifest: &[u8], target: &Path) -> Result<(), Error> {
         let failed = |path: &Path| {
             let path = path.to_path_buf();
             move |e| Error::io(path, e)

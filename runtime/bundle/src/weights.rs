@@ -1,9 +1,7 @@
 //! Writes the weight stream: tensors one after the other, cut into files that are named by their content.
 
-use std::fs::File;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::io::{self, ErrorKind};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use sha2::{Digest, Sha256};
@@ -11,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::error::Error;
 use crate::manifest::{Component, Shard, Tensor};
 use crate::reader::{hex, shard_path};
-use crate::unfinished;
+use crate::sink::Shared;
 use crate::validate::MAX_SHARD;
 
 /// Tensors begin at multiples of this, which is what graphics devices demand of binding offsets.
@@ -23,10 +21,13 @@ const UNIT: u64 = 16;
 /// Pieces that may wait to be written.
 const QUEUE: usize = 16;
 
+/// Where weights are, for messages.
+const FOLDER: &str = "weights";
+
 /// The component of a stream that nobody divides.
 const ONLY: &str = "model";
 
-/// What the thread that writes files is told.
+/// What is written.
 #[derive(Debug)]
 enum Piece {
     /// The next bytes.
@@ -47,12 +48,10 @@ pub struct WrittenWeights {
 }
 
 /// The weight stream in the making. Files are written and hashed on a thread of their own, so that the next bytes can
-/// be made meanwhile; at most a few pieces are held in memory.
+/// be made meanwhile; at most a few pieces are held in memory. Where there are no threads, the caller's does it.
 #[derive(Debug)]
 pub struct WeightWriter {
-    pieces: Option<SyncSender<Piece>>,
-    thread: Option<JoinHandle<Result<Files, Error>>>,
-    dir: PathBuf,
+    writing: Writing,
     position: u64,
     /// The last one is not complete if `open`.
     tensors: Vec<Tensor>,
@@ -61,24 +60,34 @@ pub struct WeightWriter {
     components: Vec<Component>,
 }
 
+/// Who writes the files.
+#[derive(Debug)]
+enum Writing {
+    Thread { pieces: Option<SyncSender<Piece>>, thread: Option<JoinHandle<Result<Files, Error>>> },
+    Caller(Box<Shards>),
+}
+
 impl WeightWriter {
-    /// Starts the stream of the bundle in `bundle`, with files of `shard_bytes`, rounded down to a multiple of 16
-    /// and at most [`MAX_SHARD`]. Only the last file of a component is shorter.
-    ///
-    /// # Errors
-    /// If the folder of the files cannot be made.
-    pub fn create(bundle: &Path, shard_bytes: u64) -> Result<Self, Error> {
-        let dir = bundle.join("weights");
-        std::fs::create_dir_all(&dir).map_err(|e| Error::io(&dir, e))?;
-        let shard_bytes = shard_bytes.clamp(UNIT, MAX_SHARD) / UNIT * UNIT;
+    /// Starts the stream, with files of `shard_bytes`, rounded down to a multiple of 16 and at most [`MAX_SHARD`]. Only the
+    /// last file of a component is shorter.
+    pub(crate) fn new(sink: Shared, shard_bytes: u64) -> Result<Self, Error> {
+        let shards = || Shards::new(sink.clone(), shard_bytes);
         let (sender, receiver) = sync_channel(QUEUE);
-        let place = bundle.to_path_buf();
-        let thread = std::thread::Builder::new()
-            .name("shards".into())
-            .spawn(move || write_all(&receiver, &place, shard_bytes))
-            .map_err(|e| Error::io(&dir, e))?;
-        let (tensors, components) = (Vec::new(), Vec::new());
-        Ok(Self { pieces: Some(sender), thread: Some(thread), dir, position: 0, tensors, open: false, components })
+        let mut own = shards();
+        let write = move || {
+            receiver.iter().try_for_each(|piece| own.take(piece))?;
+            Ok(own.files)
+        };
+        let writing = match std::thread::Builder::new().name("shards".into()).spawn(write) {
+            Ok(thread) => Writing::Thread { pieces: Some(sender), thread: Some(thread) },
+            Err(e) if e.kind() == ErrorKind::Unsupported => Writing::Caller(Box::new(shards())),
+            Err(e) => return Err(Error::io(FOLDER, e)),
+        };
+        Ok(Self::written_by(writing))
+    }
+
+    fn written_by(writing: Writing) -> Self {
+        Self { writing, position: 0, tensors: Vec::new(), open: false, components: Vec::new() }
     }
 
     /// Begins the next component: tensors from here on belong to it. Without this all belong to one, called `model`.
@@ -125,10 +134,11 @@ impl WeightWriter {
     }
 
     fn send(&mut self, piece: Piece) -> Result<(), Error> {
-        match self.pieces.as_ref().map(|p| p.send(piece)) {
-            Some(Ok(())) => Ok(()),
+        match &mut self.writing {
+            Writing::Caller(shards) => shards.take(piece),
+            Writing::Thread { pieces: Some(pieces), .. } if pieces.send(piece).is_ok() => Ok(()),
             // The thread only leaves early with an error, which says more than the closed channel.
-            _ => self.join().map(|_| ()),
+            Writing::Thread { .. } => self.join().map(drop),
         }
     }
 
@@ -174,14 +184,19 @@ impl WeightWriter {
     }
 
     fn join(&mut self) -> Result<Files, Error> {
-        self.pieces = None;
-        let stopped = || Error::io(&self.dir, std::io::Error::other("writing was stopped"));
-        self.thread.take().ok_or_else(stopped)?.join().unwrap_or_else(|_| Err(stopped()))
+        match &mut self.writing {
+            Writing::Caller(shards) => Ok(std::mem::take(&mut shards.files)),
+            Writing::Thread { pieces, thread } => {
+                *pieces = None;
+                let stopped = || Error::io(FOLDER, io::Error::other("writing was stopped"));
+                thread.take().ok_or_else(stopped)?.join().unwrap_or_else(|_| Err(stopped()))
+            }
+        }
     }
 }
 
 impl Drop for WeightWriter {
-    /// Waits for the thread: who removes the folder next must not meet files that are still being made.
+    /// Waits for the thread: who removes the files next must not meet some that are still being made.
     fn drop(&mut self) {
         let _ = self.join();
     }
@@ -195,55 +210,84 @@ struct Files {
     ends: Vec<usize>,
 }
 
-/// A file that is being written.
-struct Open {
-    file: File,
-    hash: Sha256,
-    bytes: u64,
+/// The files, made of pieces.
+#[derive(Debug)]
+struct Shards {
+    sink: Shared,
+    shard_bytes: u64,
+    /// Hash and bytes of the file that is being written.
+    open: Option<(Sha256, u64)>,
+    files: Files,
 }
 
-fn write_all(pieces: &Receiver<Piece>, bundle: &Path, shard_bytes: u64) -> Result<Files, Error> {
-    let path = bundle.join("weights/unfinished");
-    let failed = |e| Error::io(&path, e);
-    let (mut files, mut open) = (Files::default(), None::<Open>);
-    for piece in pieces {
-        unfinished::check()?;
+impl Shards {
+    fn new(sink: Shared, shard_bytes: u64) -> Self {
+        let shard_bytes = shard_bytes.clamp(UNIT, MAX_SHARD) / UNIT * UNIT;
+        Shards { sink, shard_bytes, open: None, files: Files::default() }
+    }
+
+    /// Writes the next piece.
+    fn take(&mut self, piece: Piece) -> Result<(), Error> {
         let bytes = match piece {
             Piece::Bytes(bytes) => bytes,
             Piece::Cut => {
-                files.shards.extend(open.take().map(|s| close(s, bundle, &path)).transpose()?);
-                files.ends.push(files.shards.len());
-                continue;
+                self.close()?;
+                self.files.ends.push(self.files.shards.len());
+                return Ok(());
             }
         };
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
-            let shard = match &mut open {
-                Some(shard) => shard,
-                None => {
-                    let file = File::create(&path).map_err(failed)?;
-                    open.insert(Open { file, hash: Sha256::new(), bytes: 0 })
-                }
-            };
-            let room = (shard_bytes - shard.bytes).min(rest.len() as u64) as usize;
+            let (hash, written) = self.open.get_or_insert_with(|| (Sha256::new(), 0));
+            let room = (self.shard_bytes - *written).min(rest.len() as u64) as usize;
             let (now, later) = rest.split_at(room);
-            shard.file.write_all(now).map_err(failed)?;
-            shard.hash.update(now);
-            shard.bytes += room as u64;
+            self.sink.with(|sink| sink.append(now))?;
+            hash.update(now);
+            *written += room as u64;
             rest = later;
-            if shard.bytes == shard_bytes {
-                files.shards.extend(open.take().map(|s| close(s, bundle, &path)).transpose()?);
+            if *written == self.shard_bytes {
+                self.close()?;
             }
         }
+        Ok(())
     }
-    Ok(files)
+
+    /// Gives a complete file its name. Equal shards (padding, untrained rows) become one file.
+    fn close(&mut self) -> Result<(), Error> {
+        let Some((hash, bytes)) = self.open.take() else { return Ok(()) };
+        let sha256 = hex(&hash.finalize());
+        self.sink.with(|sink| sink.name(&shard_path(&sha256)))?;
+        self.files.shards.push(Shard { sha256, bytes });
+        Ok(())
+    }
 }
 
-/// Gives a complete file its name. Equal shards (padding, untrained rows) become one file.
-fn close(open: Open, bundle: &Path, unfinished: &Path) -> Result<Shard, Error> {
-    let sha256 = hex(&open.hash.finalize());
-    drop(open.file);
-    let path = bundle.join(shard_path(&sha256));
-    std::fs::rename(unfinished, &path).map_err(|e| Error::io(path, e))?;
-    Ok(Shard { sha256, bytes: open.bytes })
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::MemorySink;
+
+    /// Two components whose tensors and padding fill several files.
+    fn write(mut stream: WeightWriter) -> WrittenWeights {
+        for (component, count) in [("a", 3u8), ("b", 2)] {
+            stream.component(component).expect("a component");
+            for n in 0..count {
+                stream.begin(&format!("{component}{n}"), &[100], "q8").expect("a tensor");
+                (0..10).for_each(|i| stream.put(vec![n ^ i; 13]).expect("bytes"));
+            }
+        }
+        stream.finish().expect("complete")
+    }
+
+    #[test]
+    fn who_writes_does_not_change_what_is_written() {
+        let (threads, alone) = (MemorySink::default(), MemorySink::default());
+        let by_thread = write(WeightWriter::new(Shared::new(threads.clone()), 176).expect("a thread"));
+        let shards = Shards::new(Shared::new(alone.clone()), 176);
+        let by_caller = write(WeightWriter::written_by(Writing::Caller(Box::new(shards))));
+        assert_eq!(by_thread, by_caller);
+        let files = threads.take();
+        assert!(files.len() > 4, "{}", files.len());
+        assert_eq!(files, alone.take());
+    }
 }

@@ -109,7 +109,7 @@ fn write(dir: &Path) -> Manifest {
     let mut w = BundleWriter::create(dir).unwrap();
     w.add("shaders/native/copy.wgsl", b"// nothing").unwrap();
     w.add_programs("native", &programs()).unwrap();
-    let mut weights = WeightWriter::create(w.dir(), 112).unwrap();
+    let mut weights = w.weights(112).unwrap();
     weights.begin("a", &[3], "f32").unwrap();
     weights.put(vec![1; 12]).unwrap();
     assert_eq!(weights.end().unwrap(), 16);
@@ -129,7 +129,7 @@ fn write_version(dir: &Path, version: u8) -> Result<Manifest, Error> {
     let mut w = BundleWriter::create(dir)?;
     w.add("shaders/native/copy.wgsl", &[version; 100])?;
     w.add_programs("native", &programs())?;
-    let mut weights = WeightWriter::create(w.dir(), 112)?;
+    let mut weights = w.weights(112)?;
     weights.begin("a", &[300], "q8")?;
     for i in 0..300u16 {
         weights.put(vec![version ^ i as u8])?;
@@ -186,8 +186,8 @@ fn leftovers_are_removed() {
     fs::create_dir(&bare).unwrap();
     let other = tmp.path().join(".bundles.tmp-1-0");
     fs::create_dir_all(&other).unwrap();
-    let writer = BundleWriter::create(&dir).unwrap();
-    let second = BundleWriter::create(&dir).unwrap();
+    let writer = DirSink::create(&dir).unwrap();
+    let second = DirSink::create(&dir).unwrap();
     assert!(!dead.exists() && !bare.exists() && other.exists());
     assert!(writer.dir().exists() && second.dir().exists() && writer.dir() != second.dir());
     drop((writer, second));
@@ -268,7 +268,7 @@ fn output_is_deterministic_and_leaves_nothing_beside_it() {
     {
         let mut dropped = BundleWriter::create(tmp.path().join("c")).unwrap();
         dropped.add("x", b"y").unwrap();
-        let mut weights = WeightWriter::create(dropped.dir(), 1 << 20).unwrap();
+        let mut weights = dropped.weights(1 << 20).unwrap();
         weights.begin("t", &[1 << 20], "f32").unwrap();
         weights.put(vec![1; 4 << 20]).unwrap();
     }
@@ -550,7 +550,7 @@ fn write_components(dir: &Path) -> Manifest {
     let mut w = BundleWriter::create(dir).unwrap();
     w.add("shaders/native/copy.wgsl", b"// nothing").unwrap();
     w.add_programs("native", &programs()).unwrap();
-    let mut weights = WeightWriter::create(w.dir(), 112).unwrap();
+    let mut weights = w.weights(112).unwrap();
     for (name, bytes) in [("first", 300), ("empty", 0), ("last", 20)] {
         weights.component(name).unwrap();
         weights.begin(name, &[bytes], "f32").unwrap();

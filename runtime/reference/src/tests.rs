@@ -1,6 +1,6 @@
 use gristmill_bundle::{
     BundleWriter, Entry as ManifestEntry, EntryRole as ManifestRole, FORMAT, Input as ManifestInput, ModelInfo, Output,
-    Size, State as ManifestState, Symbol as ManifestSymbol, WeightWriter,
+    Size, State as ManifestState, Symbol as ManifestSymbol,
 };
 use gristmill_graph::quant::{QuantLayout, Tile, pack_tile, symmetric_header};
 use gristmill_graph::{DType, Dim, Entry, EntryRole, Input, Op, State, StateKind, Symbol, Weight};
@@ -117,7 +117,7 @@ fn bundle(change: impl FnOnce(&mut Model)) -> (tempfile::TempDir, Bundle) {
     let mut model = model();
     change(&mut model);
     writer.add(GRAPH, &serde_json::to_vec(&model).unwrap()).unwrap();
-    let mut weights = WeightWriter::create(writer.dir(), 1 << 20).unwrap();
+    let mut weights = writer.weights(1 << 20).unwrap();
     weights.begin("w", &[2, 16], "q4.g16").unwrap();
     weights.put(packed()).unwrap();
     writer.adopt_weights(weights.finish().unwrap());

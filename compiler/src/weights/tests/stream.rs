@@ -1,5 +1,7 @@
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use gristmill_bundle::{BundleWriter, DirSink, MemorySink};
 use gristmill_graph::quant::{decode_stored, stored_bytes};
 use gristmill_graph::{Binary, DType, Dim, Input, Literal, Model, Op, Precision, Weight};
 use safetensors::Dtype;
@@ -9,7 +11,7 @@ use super::super::quantize::tests::gaussian;
 use super::super::write::write_shards;
 use super::*;
 use crate::prepare::{Prepared, Recipe, prepare, split};
-use crate::weights::{Checkpoint, Silent, WeightError, Written, write};
+use crate::weights::{Checkpoint, Silent, WeightError, Written};
 
 const MATRIX: (u64, u64) = (70, 300);
 
@@ -45,15 +47,27 @@ fn prepared(precision: Precision) -> Prepared {
     Prepared { model: Model { weights, ..Model::default() }, recipes, precisions }
 }
 
+/// Files by their paths.
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// Writes the stream to memory.
+fn write(checkpoint: &Checkpoint, prepared: &Prepared) -> Result<(Written, Files), WeightError> {
+    let files = MemorySink::default();
+    let written = super::super::write(checkpoint, prepared, &BundleWriter::new(files.clone()), &Silent)?;
+    Ok((written, files.take()))
+}
+
 /// The whole stream; checks names, sizes and hashes of its files.
-fn stream(dir: &Path, written: &Written) -> Vec<u8> {
-    let mut all = Vec::new();
+fn stream(files: &Files, written: &Written) -> Vec<u8> {
+    let (mut all, mut names) = (Vec::new(), BTreeMap::new());
     for shard in &written.weights.shards {
-        let bytes = std::fs::read(dir.join("weights").join(format!("{}.bin", shard.sha256))).unwrap();
-        assert_eq!((gristmill_bundle::sha256_hex(&bytes), bytes.len() as u64), (shard.sha256.clone(), shard.bytes));
+        let name = gristmill_bundle::shard_path(&shard.sha256);
+        let bytes = &files[&name];
+        assert_eq!((gristmill_bundle::sha256_hex(bytes), bytes.len() as u64), (shard.sha256.clone(), shard.bytes));
         all.extend(bytes);
+        names.insert(name, ());
     }
-    assert!(!dir.join("weights/unfinished").exists());
+    assert!(names.keys().eq(files.keys()), "files that are no shards");
     all
 }
 
@@ -75,10 +89,9 @@ fn every_precision_decodes_to_what_the_report_says() {
     write_single(source.path(), &tensors());
     let checkpoint = Checkpoint::open(source.path()).unwrap();
     for precision in every_precision() {
-        let dir = tempdir().unwrap();
         let prepared = prepared(precision);
-        let written = write(&checkpoint, &prepared, dir.path(), &Silent).unwrap();
-        let bytes = stream(dir.path(), &written);
+        let (written, files) = write(&checkpoint, &prepared).unwrap();
+        let bytes = stream(&files, &written);
         assert_eq!(bytes.len() as u64, written.report.bytes);
         for (i, tensor) in written.weights.tensors.iter().enumerate() {
             assert_eq!((tensor.offset % 256, tensor.bytes % 16), (0, 0));
@@ -105,8 +118,7 @@ fn totals_of_the_report() {
     let source = tempdir().unwrap();
     write_single(source.path(), &tensors());
     let checkpoint = Checkpoint::open(source.path()).unwrap();
-    let dir = tempdir().unwrap();
-    let written = write(&checkpoint, &prepared("q4".parse().unwrap()), dir.path(), &Silent).unwrap();
+    let (written, _) = write(&checkpoint, &prepared("q4".parse().unwrap())).unwrap();
     let report = &written.report;
     assert_eq!(report.weights, 4 * 70 * 300 + 5);
     assert!((report.payload_reduction - 0.75).abs() < 1e-3, "{}", report.payload_reduction);
@@ -121,10 +133,10 @@ fn files_threads_and_shards_do_not_change_bytes() {
     write_sharded(sharded.path(), &tensors());
     let run = |source: &Path, threads: usize, shard_bytes: u64| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let (checkpoint, dir) = (Checkpoint::open(source).unwrap(), tempdir().unwrap());
-        let prepared = prepared("q3".parse().unwrap());
-        let written = pool.install(|| write_shards(&checkpoint, &prepared, dir.path(), shard_bytes, &Silent)).unwrap();
-        let bytes = stream(dir.path(), &written);
+        let (checkpoint, files) = (Checkpoint::open(source).unwrap(), MemorySink::default());
+        let (prepared, bundle) = (prepared("q3".parse().unwrap()), BundleWriter::new(files.clone()));
+        let written = pool.install(|| write_shards(&checkpoint, &prepared, &bundle, shard_bytes, &Silent)).unwrap();
+        let bytes = stream(&files.take(), &written);
         (written, bytes)
     };
     let (first, bytes) = run(single.path(), 1, 4096);
@@ -161,9 +173,8 @@ fn computed_weights_are_what_their_expressions_say() {
         model.graph.outputs.insert(name.into(), id);
     }
     let prepared = prepare(model, false, &|_| Precision::F32).unwrap();
-    let dir = tempdir().unwrap();
-    let written = write(&Checkpoint::open(source.path()).unwrap(), &prepared, dir.path(), &Silent).unwrap();
-    let bytes = stream(dir.path(), &written);
+    let (written, files) = write(&Checkpoint::open(source.path()).unwrap(), &prepared).unwrap();
+    let bytes = stream(&files, &written);
     let decoded: Vec<Vec<f32>> = written
         .weights
         .tensors
@@ -203,9 +214,8 @@ fn parts_hold_the_rows_of_the_whole_exactly() {
     write_single(source.path(), &tensors());
     let checkpoint = Checkpoint::open(source.path()).unwrap();
     let written = |prepared: &Prepared| {
-        let dir = tempdir().unwrap();
-        let written = write(&checkpoint, prepared, dir.path(), &Silent).unwrap();
-        let bytes = stream(dir.path(), &written);
+        let (written, files) = write(&checkpoint, prepared).unwrap();
+        let bytes = stream(&files, &written);
         let values = |t: &gristmill_bundle::Tensor| {
             let stored = &bytes[t.offset as usize..(t.offset + t.bytes) as usize];
             decode_stored(prepared.precisions[0], &t.shape, stored).unwrap()
@@ -233,11 +243,11 @@ fn parts_hold_the_rows_of_the_whole_exactly() {
 
 /// The error of writing the weights after a change.
 fn failure(change: impl Fn(&mut Vec<Given>, &mut Prepared)) -> WeightError {
-    let (source, dir) = (tempdir().unwrap(), tempdir().unwrap());
+    let source = tempdir().unwrap();
     let (mut tensors, mut prepared) = (tensors(), prepared(Precision::F16));
     change(&mut tensors, &mut prepared);
     write_single(source.path(), &tensors);
-    write(&Checkpoint::open(source.path()).unwrap(), &prepared, dir.path(), &Silent).unwrap_err()
+    write(&Checkpoint::open(source.path()).unwrap(), &prepared).unwrap_err()
 }
 
 #[test]
@@ -261,8 +271,10 @@ fn wrong_weights_are_refused() {
 fn a_directory_that_cannot_be_written_is_an_error() {
     let (source, dir) = (tempdir().unwrap(), tempdir().unwrap());
     write_single(source.path(), &tensors());
-    std::fs::write(dir.path().join("weights"), b"a file").unwrap();
+    let sink = DirSink::create(dir.path().join("bundle")).unwrap();
+    std::fs::write(sink.dir().join("weights"), b"a file").unwrap();
     let checkpoint = Checkpoint::open(source.path()).unwrap();
-    let error = write(&checkpoint, &prepared(Precision::F32), dir.path(), &Silent).unwrap_err();
+    let bundle = BundleWriter::new(sink);
+    let error = super::super::write(&checkpoint, &prepared(Precision::F32), &bundle, &Silent).unwrap_err();
     assert!(error.to_string().contains("cannot write"), "{error}");
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use gristmill_bundle::{
     Advance, Binding, Bundle, BundleWriter, Dispatch, Elem, Entry, EntryRole, FORMAT, Input, InputDefault, Kernel,
-    MANIFEST, Manifest, ModelInfo, Output, Program, Programs, Size, State, StateKind, Step, Symbol, WeightWriter,
-    parse_manifest, shard_path,
+    MANIFEST, Manifest, ModelInfo, Output, Program, Programs, Size, State, StateKind, Step, Symbol, parse_manifest,
+    shard_path,
 };
 use gristmill_runtime::Tensor;
 
@@ -124,7 +124,7 @@ fn write(dir: &Path, profile: &str, files: &[(String, Vec<u8>)], programs: &Prog
         w.add(path, content).unwrap();
     }
     w.add_programs(profile, programs).unwrap();
-    let mut weights = WeightWriter::create(w.dir(), 64).unwrap();
+    let mut weights = w.weights(64).unwrap();
     weights.begin("unused", &[3], "f32").unwrap();
     weights.put(vec![7; 12]).unwrap();
     weights.begin("table", &[48], "f32").unwrap();

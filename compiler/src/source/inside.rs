@@ -41,26 +41,15 @@ fn check(dir: &Path, path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// If it is none, leads out of the directory, or cannot be opened.
-pub(crate) fn open(dir: &Path, path: &Path) -> io::Result<File> {
+pub(super) fn open(dir: &Path, path: &Path) -> io::Result<File> {
     check(dir, path)?;
     files::open(path)
-}
-
-/// The content of a small file of a directory; `None` if there is no such file.
-///
-/// # Errors
-/// If it is no regular file, leads out of the directory, cannot be read, or has more than `most` bytes.
-pub(crate) fn read(dir: &Path, path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
-    match check(dir, path).and_then(|()| files::read(path, most)) {
-        Ok(content) => Ok(Some(content)),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(e),
-    }
 }
 
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+    use crate::source::{Folder, Source};
     use std::os::unix::fs::symlink;
     use std::path::PathBuf;
 
@@ -80,7 +69,7 @@ mod tests {
         symlink("../secret", model.join("d")).expect("a link");
         symlink("nothing", model.join("e")).expect("a link");
         symlink(&model, place.path().join("link")).expect("a link");
-        let read = |dir: &Path, name: &str| read(dir, &dir.join(name), 9);
+        let read = |dir: &Path, name: &str| Folder::new(dir).read(name, 9);
         for dir in [model.clone(), place.path().join("link")] {
             assert_eq!(read(&dir, "b").expect("inside"), Some(b"a".to_vec()));
             assert_eq!(read(&dir, "e").expect("nothing"), None);
@@ -100,7 +89,8 @@ mod tests {
         std::fs::write(repository.join("refs"), "r").expect("written");
         symlink("../../../blobs/f00d", snapshot.join("a")).expect("a link");
         symlink("../../../refs", snapshot.join("b")).expect("a link");
-        assert_eq!(read(&snapshot, &snapshot.join("a"), 9).expect("a blob"), Some(b"a".to_vec()));
-        assert!(read(&snapshot, &snapshot.join("b"), 9).is_err());
+        let snapshot = Folder::new(&snapshot);
+        assert_eq!(snapshot.read("a", 9).expect("a blob"), Some(b"a".to_vec()));
+        assert!(snapshot.read("b", 9).is_err() && snapshot.has("b") && !snapshot.has("c"));
     }
 }
