@@ -1,11 +1,13 @@
 //! The task runner of the repository: what building takes besides `cargo build`.
 
 mod command;
+mod compiler;
 mod fuzz;
 mod js;
 mod licences;
 mod metadata;
 mod ops;
+mod parts;
 mod place;
 mod sizes;
 mod toolchain;
@@ -33,6 +35,8 @@ struct Cli {
 enum Task {
     /// Build the runtime for browsers into runtime/web/dist
     Web(WebArgs),
+    /// Build the compiler as WebAssembly into compiler/web/pkg
+    Compiler(CompilerArgs),
     /// Write models/OPS.md and models/FORMATS.md, references of operations and of formats of weights, from the sources
     Ops,
     /// Look for inputs at which a reader panics, hangs or takes too much memory
@@ -59,6 +63,17 @@ struct WebArgs {
     check_deterministic: bool,
 }
 
+/// `cargo xtask compiler`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+No page loads it yet; a test compiles a model with it in Node.js. It needs what `cargo xtask web` needs, but for
+npm. The size of the module is printed, by the crates that its functions come from.")]
+struct CompilerArgs {
+    /// Who compiles to WebAssembly; auto takes the active toolchain if it has the target, else Debian's
+    #[arg(long, value_name = "NAME", value_enum, default_value_t = Choice::Auto)]
+    toolchain: Choice,
+}
+
 fn main() -> ExitCode {
     if fuzz::is_compiler() {
         // What is wrong, the compiler has said.
@@ -66,6 +81,7 @@ fn main() -> ExitCode {
     }
     let done = match Cli::parse().task {
         Task::Web(args) => web(&args),
+        Task::Compiler(args) => Place::of_this_repository().and_then(|place| compiler::build(&place, args.toolchain)),
         Task::Fuzz(args) => Place::of_this_repository().and_then(|place| fuzz::fuzz(&place, &args)),
         Task::Ops => Place::of_this_repository().and_then(|place| ops::write_reference(&place)),
     };
@@ -85,8 +101,8 @@ fn web(args: &WebArgs) -> Outcome {
     js::check_entries(&place)?;
     let toolchain = Toolchain::find(args.toolchain)?;
     say(&format!("compiling to WebAssembly with {}", toolchain.name));
-    let crates = metadata::crates(&place, &toolchain)?;
-    let compiled = wasm::compile(&place, &toolchain, &crates)?;
+    let crates = metadata::crates(&place, &toolchain, &metadata::PACKAGES)?;
+    let compiled = wasm::compile(&place, &toolchain, &crates, metadata::PACKAGES)?;
     if args.check_deterministic {
         twice::check(&place, &toolchain, &compiled)?;
     }

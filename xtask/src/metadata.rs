@@ -9,7 +9,7 @@ use crate::command::{Outcome, output};
 use crate::place::Place;
 use crate::toolchain::{TARGET, Toolchain};
 
-/// The packages that are compiled: the runtime, and chat templates.
+/// The packages of the runtime for browsers: the runtime itself, and chat templates.
 pub(crate) const PACKAGES: [&str; 2] = ["gristmill-web", "gristmill-template-web"];
 
 /// A crate of others in the module.
@@ -23,8 +23,8 @@ pub(crate) struct Crate {
     pub(crate) folder: PathBuf,
 }
 
-/// All crates of others that end up in the module, sorted. Their sources are there afterwards.
-pub(crate) fn crates(place: &Place, toolchain: &Toolchain) -> Outcome<Vec<Crate>> {
+/// All crates of others that end up in the modules of these packages, sorted. Their sources are there afterwards.
+pub(crate) fn crates(place: &Place, toolchain: &Toolchain, packages: &[&str]) -> Outcome<Vec<Crate>> {
     let cargo =
         |args: &[&str]| output(toolchain.cargo().current_dir(&place.root).args(args), &format!("cargo {}", args[0]));
     let metadata = cargo(&["metadata", "--locked", "--format-version=1", "--filter-platform", TARGET])?;
@@ -32,9 +32,9 @@ pub(crate) fn crates(place: &Place, toolchain: &Toolchain) -> Outcome<Vec<Crate>
     // Metadata are of the whole workspace, where other packages ask for more of what they share. The tree is of this one.
     let edges = "no-dev,no-build,no-proc-macro";
     let mut args = vec!["tree", "--locked", "--target", TARGET, "--edges", edges, "--prefix=none"];
-    args.extend(PACKAGES.iter().flat_map(|package| ["--package", package]));
+    args.extend(packages.iter().flat_map(|package| ["--package", package]));
     let tree = cargo(&args)?;
-    select(&metadata, &tree).ok_or_else(|| format!("cargo does not describe {PACKAGES:?} as it should"))
+    select(&metadata, &tree).ok_or_else(|| format!("cargo does not describe {packages:?} as it should"))
 }
 
 /// The packages in the metadata that are in the tree, too, whose lines begin `name v1.0.0`. Those of the workspace have no

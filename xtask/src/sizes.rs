@@ -20,9 +20,16 @@ const BUDGET: u64 = 512_000;
 
 /// A file as it is and compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Size {
-    raw: u64,
-    gzip: u64,
+pub(crate) struct Size {
+    pub(crate) raw: u64,
+    pub(crate) gzip: u64,
+}
+
+impl Size {
+    /// Measures bytes.
+    pub(crate) fn of(content: &[u8]) -> Outcome<Self> {
+        Ok(Size { raw: content.len() as u64, gzip: gzip(content)? })
+    }
 }
 
 /// All files of a result, and what they consist of.
@@ -39,7 +46,7 @@ pub(crate) fn measure(place: &Place, bundled: &Bundled) -> Outcome<Sizes> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let content = fs::read(&path).map_err(|e| at(&path, &e))?;
         if is_downloaded(&name) {
-            files.insert(name, Size { raw: content.len() as u64, gzip: gzip(&content)? });
+            files.insert(name, Size::of(&content)?);
         }
     }
     let sizes = Sizes { parts: attribute(&files, bundled), files };

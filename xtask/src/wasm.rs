@@ -11,29 +11,36 @@ use std::path::{Path, PathBuf};
 use wasm_bindgen_cli_support::Bindgen;
 
 use crate::command::{Outcome, run};
-use crate::metadata::{Crate, PACKAGES};
+use crate::metadata::Crate;
 use crate::place::{Place, at, copy, list, write};
 use crate::toolchain::{TARGET, Toolchain};
 
 /// Profile in the workspace's Cargo.toml.
 const PROFILE: &str = "web";
-/// The libraries of the packages, as rustc calls them.
+/// The libraries of the runtime's packages, as rustc calls them.
 const NAMES: [&str; 2] = ["gristmill_web", "gristmill_template_web"];
 /// Where the bindings of chat templates are, below those of the runtime.
 const TEMPLATE: &str = "template";
 
-/// Compiles the packages and gives their modules as the linker left them.
-pub(crate) fn compile(place: &Place, toolchain: &Toolchain, crates: &[Crate]) -> Outcome<[PathBuf; 2]> {
+/// Compiles packages and gives their modules as the linker left them.
+pub(crate) fn compile<const N: usize>(
+    place: &Place,
+    toolchain: &Toolchain,
+    crates: &[Crate],
+    packages: [&str; N],
+) -> Outcome<[PathBuf; N]> {
     let mut command = toolchain.cargo();
     command.current_dir(&place.root).args(["build", "--locked", "--lib", "--profile", PROFILE]);
-    command.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
+    command.args(packages.iter().flat_map(|package| ["--package", package]));
     toolchain.for_target(&mut command);
     command.arg("--target-dir").arg(&place.target);
     command.env("CARGO_ENCODED_RUSTFLAGS", remaps(place, toolchain, crates).join("\u{1f}"));
     // A changed file gives the same module whether or not there was a build before.
     command.env("CARGO_INCREMENTAL", "0");
     run(&mut command, "compiling to WebAssembly")?;
-    let modules = NAMES.map(|name| place.target.join(TARGET).join(PROFILE).join(format!("{name}.wasm")));
+    // As rustc calls libraries.
+    let file = |package: &str| format!("{}.wasm", package.replace('-', "_"));
+    let modules = packages.map(|package| place.target.join(TARGET).join(PROFILE).join(file(package)));
     match modules.iter().find(|module| !module.is_file()) {
         None => Ok(modules),
         Some(missing) => Err(format!("{}: cargo did not write it", missing.display())),
@@ -64,9 +71,9 @@ pub(crate) fn bind(place: &Place, [runtime, template]: &[PathBuf; 2]) -> Outcome
     if folder.exists() {
         fs::remove_dir_all(&folder).map_err(|e| at(&folder, &e))?;
     }
-    generate(runtime, &folder)?;
+    generate(runtime, &folder, Names::Dropped)?;
     let folder = folder.join(TEMPLATE);
-    generate(template, &folder)?;
+    generate(template, &folder, Names::Dropped)?;
     let module = folder.join(format!("{}_bg.wasm", NAMES[1]));
     let bytes = fs::read(&module).map_err(|e| at(&module, &e))?;
     write(&folder.join("module.js"), format!("export default \"{}\";\n", as_text(&bytes)))?;
@@ -81,13 +88,21 @@ fn as_text(bytes: &[u8]) -> String {
     text.collect::<String>().replace('\\', "\\\\")
 }
 
-fn generate(module: &Path, folder: &Path) -> Outcome {
+/// What becomes of the names of functions: nobody downloads them, but they say where a module's size comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Names {
+    Kept,
+    Dropped,
+}
+
+/// Generates what belongs to one module.
+pub(crate) fn generate(module: &Path, folder: &Path, names: Names) -> Outcome {
     let mut bindgen = Bindgen::new();
-    let generated = bindgen
-        .input_path(module)
-        .omit_default_module_path(false)
-        .web(true)
-        .and_then(|b| b.typescript(true).remove_name_section(true).remove_producers_section(true).generate(folder));
+    let dropped = names == Names::Dropped;
+    let generated =
+        bindgen.input_path(module).omit_default_module_path(false).web(true).and_then(|b| {
+            b.typescript(true).remove_name_section(dropped).remove_producers_section(true).generate(folder)
+        });
     generated.map_err(|e| format!("wasm-bindgen: {e:#}"))
 }
 

@@ -28,4 +28,5 @@ mod tidy;
 mod tidy_matches;
 mod wasm_kernels;
 mod wasm_models;
+mod web_compiler;
 mod web_text;

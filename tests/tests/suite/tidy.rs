@@ -135,6 +135,7 @@ fn dependencies_point_one_way() {
         ("runtime/core", &["graph", "kernel", "wgsl", "wasm", "compiler"]),
         ("runtime/web", &["graph", "kernel", "wgsl", "wasm", "compiler"]),
         ("compiler", &["runtime", "reference"]),
+        ("compiler/web", &["runtime", "reference"]),
     ];
     for (folder, crates) in forbidden {
         let manifest = std::fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("a manifest");

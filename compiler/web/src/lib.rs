@@ -1,0 +1,104 @@
+//! The compiler as WebAssembly, for a worker of a page or for Node.js: [`compile()`] takes functions that read the files of a
+//! model and functions that take those of a bundle.
+//!
+//! They are called in the middle of the work and have to return at once. In a worker they can: `FileReaderSync` reads files of
+//! the user, `FileSystemSyncAccessHandle` reads and writes those of the browser's own file system. Everything is computed by
+//! the thread that calls; the bytes are those of the native compiler.
+
+mod files;
+mod here;
+mod options;
+
+use std::sync::Arc;
+
+use gristmill_compiler::{CompileError, CompileReport, Progress, compile_from};
+use serde_json::json;
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsError, throw_val};
+
+use crate::files::{Bundle, Model};
+use crate::here::Here;
+use crate::options::Options;
+
+#[wasm_bindgen(typescript_custom_section)]
+const TYPES: &str = include_str!("types.ts");
+
+#[wasm_bindgen]
+extern "C" {
+    /// `ModelFiles` of `types.ts`.
+    #[wasm_bindgen(typescript_type = "ModelFiles")]
+    pub type ModelFiles;
+    /// `BundleFiles` of `types.ts`.
+    #[wasm_bindgen(typescript_type = "BundleFiles")]
+    pub type BundleFiles;
+    /// `CompileProgress` of `types.ts`.
+    #[wasm_bindgen(typescript_type = "CompileProgress")]
+    pub type CompileProgress;
+
+    #[wasm_bindgen(method, structural, catch)]
+    fn stage(this: &CompileProgress, name: &str) -> Result<(), wasm_bindgen::JsValue>;
+    #[wasm_bindgen(method, structural, catch)]
+    fn bytes(this: &CompileProgress, done: f64, total: f64) -> Result<(), wasm_bindgen::JsValue>;
+    #[wasm_bindgen(method, structural, catch)]
+    fn warning(this: &CompileProgress, text: &str) -> Result<(), wasm_bindgen::JsValue>;
+    #[wasm_bindgen(method, structural, catch)]
+    fn note(this: &CompileProgress, text: &str) -> Result<(), wasm_bindgen::JsValue>;
+}
+
+/// Compiles a model into a bundle. `options` is JSON: `CompileOptions` of `types.ts`; so is the result: `CompileReport`.
+///
+/// # Errors
+/// An `Error` with the message that the command line would print.
+#[wasm_bindgen]
+pub fn compile(
+    model: ModelFiles,
+    bundle: BundleFiles,
+    options: &str,
+    progress: CompileProgress,
+) -> Result<String, JsError> {
+    let options = Options::parse(options).map_err(|e| JsError::new(&e))?;
+    let here = Here::enter(model, bundle).map_err(|e| JsError::new(&e))?;
+    let source = || Ok(Arc::new(Model::of(&here)) as Arc<_>);
+    let compiled = compile_from(source, || Ok(Bundle), &options, &Told(progress));
+    drop(here);
+    compiled.and_then(|report| described(&report)).map_err(|e| JsError::new(&e.to_string()))
+}
+
+/// What was compiled, as `CompileReport` of `types.ts`.
+fn described(report: &CompileReport) -> Result<String, CompileError> {
+    let CompileReport { browser, weights, kernels, dispatches, warnings, rewrites: _ } = report;
+    let text = json!({
+        "browser": browser, "weights": weights, "kernels": kernels, "dispatches": dispatches, "warnings": warnings,
+    });
+    Ok(text.to_string())
+}
+
+/// Tells JavaScript. What its functions throw is passed over: that somebody cannot be told is no reason to stop.
+struct Told(CompileProgress);
+
+impl Progress for Told {
+    fn stage(&self, name: &str) {
+        let _ = self.0.stage(name);
+    }
+
+    fn bytes(&self, done: u64, total: u64) {
+        let _ = self.0.bytes(done as f64, total as f64);
+    }
+
+    fn warning(&self, text: &str) {
+        let _ = self.0.warning(text);
+    }
+
+    fn note(&self, text: &str) {
+        let _ = self.0.note(text);
+    }
+}
+
+/// Runs when the module is loaded: a defect of the compiler ends as an error that says where it is, instead of the trap that
+/// a panic is in WebAssembly. No destructor runs then, so [`compile()`] refuses to be called again.
+#[wasm_bindgen(start)]
+pub fn start() {
+    std::panic::set_hook(Box::new(|info| {
+        throw_val(JsError::new(&format!("internal error: {info} (this is a bug)")).into())
+    }));
+}
