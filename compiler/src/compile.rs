@@ -111,8 +111,8 @@ pub fn compile(
 /// [`compile()`], for files of any source, into any sink. The source is opened first; the sink not before it is known that the
 /// model can be compiled, so that what cannot be compiled touches nothing.
 ///
-/// Nothing here asks for the time or for a file, and threads are used where there are some: the same bytes come out of a
-/// module of WebAssembly.
+/// Nothing here asks for the time or, but for those that options name, for files; threads are used where there are some. So
+/// the same bytes come out of a module of WebAssembly.
 ///
 /// # Errors
 /// See [`CompileError`]; the sink is dropped before it is finished then.

@@ -16,13 +16,16 @@ const PACKAGE: &str = "gristmill-compiler-web";
 /// The module, as its bindings look for it.
 const MODULE: &str = "gristmill_compiler_web_bg.wasm";
 
+/// Names of functions with the types that they are made for, so that a sort of nodes is not just one of the standard library's.
+const NAMES: &str = "-Csymbol-mangling-version=v0";
+
 /// Builds the module with its bindings into `compiler/web/pkg`, and says how large it is.
 pub(crate) fn build(place: &Place, choice: Choice) -> Outcome {
     let begin = Instant::now();
     let toolchain = Toolchain::find(choice)?;
     say(&format!("compiling to WebAssembly with {}", toolchain.name));
     let crates = metadata::crates(place, &toolchain, &[PACKAGE])?;
-    let [compiled] = wasm::compile(place, &toolchain, &crates, [PACKAGE])?;
+    let [compiled] = wasm::compile(place, &toolchain, &crates, [PACKAGE], &[NAMES])?;
     say("generating the JavaScript that belongs to it");
     let result = place.root.join("compiler/web/pkg");
     let named = place.target.join("compiler-with-names");

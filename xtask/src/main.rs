@@ -102,7 +102,7 @@ fn web(args: &WebArgs) -> Outcome {
     let toolchain = Toolchain::find(args.toolchain)?;
     say(&format!("compiling to WebAssembly with {}", toolchain.name));
     let crates = metadata::crates(&place, &toolchain, &metadata::PACKAGES)?;
-    let compiled = wasm::compile(&place, &toolchain, &crates, metadata::PACKAGES)?;
+    let compiled = wasm::compile(&place, &toolchain, &crates, metadata::PACKAGES, &[])?;
     if args.check_deterministic {
         twice::check(&place, &toolchain, &compiled)?;
     }

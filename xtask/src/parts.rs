@@ -16,7 +16,7 @@ const DATA: &str = "data";
 /// What is neither function nor data.
 const REST: &str = "types, imports, exports";
 /// Crates below this share of the whole are listed together.
-const SMALL: f64 = 0.01;
+const SMALL: f64 = 0.005;
 
 /// The number of the section that functions lie in, which are counted one by one.
 const CODE: u8 = 10;
@@ -78,6 +78,8 @@ fn crate_of(name: &str) -> Option<&str> {
         ["core", "alloc", "std", "hashbrown", "compiler_builtins", "dlmalloc", "rustc_demangle", "__rustc"];
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let words = name.split("::").scan("", |before, text| {
+        // The hash of a crate stands in brackets behind its name.
+        let text = text.strip_suffix(']').and_then(|text| text.rsplit_once('[')).map_or(text, |(text, _)| text);
         let word = text.rfind(|c| !is_word(c)).map_or(0, |at| at + 1);
         // A path begins here, or goes on.
         let begins = word > 0 || before.is_empty();
@@ -133,6 +135,9 @@ mod tests {
             ("<alloc::vec::Vec<egg::Id> as core::clone::Clone>::clone", Some("egg")),
             ("core::ptr::drop_in_place<alloc::vec::Vec<naga::Span>>", Some("naga")),
             ("<&naga::Handle<T> as core::fmt::Debug>::fmt", Some("naga")),
+            ("<alloc[e24a27700634d609]::vec::Vec<egg[0f]::Id>>::push", Some("egg")),
+            ("<[naga[0f]::Span]>::sort::<core[e2]::cmp::Ordering>", Some("naga")),
+            ("<[u8] as core[e2]::fmt::Debug>::fmt", None),
             ("core::fmt::write", None),
             ("<core::fmt::Arguments as core::fmt::Display>::fmt", None),
             ("memcpy", None),

@@ -32,7 +32,7 @@ pub(crate) fn check(place: &Place, toolchain: &Toolchain, first: &[PathBuf; 2]) 
         copy(&place.root.join(&file), &root.join(&file))?;
     }
     let copied = Place::below(&root);
-    let second = wasm::compile(&copied, toolchain, &metadata::crates(&copied, toolchain, &PACKAGES)?, PACKAGES)?;
+    let second = wasm::compile(&copied, toolchain, &metadata::crates(&copied, toolchain, &PACKAGES)?, PACKAGES, &[])?;
     let read = |path: &Path| fs::read(path).map_err(|e| at(path, &e));
     for (first, second) in first.iter().zip(&second) {
         let (one, other) = (read(first)?, read(second)?);

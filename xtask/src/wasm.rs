@@ -22,19 +22,22 @@ const NAMES: [&str; 2] = ["gristmill_web", "gristmill_template_web"];
 /// Where the bindings of chat templates are, below those of the runtime.
 const TEMPLATE: &str = "template";
 
-/// Compiles packages and gives their modules as the linker left them.
+/// Compiles packages, with further flags for the Rust compiler, and gives their modules as the linker left them.
 pub(crate) fn compile<const N: usize>(
     place: &Place,
     toolchain: &Toolchain,
     crates: &[Crate],
     packages: [&str; N],
+    flags: &[&str],
 ) -> Outcome<[PathBuf; N]> {
     let mut command = toolchain.cargo();
     command.current_dir(&place.root).args(["build", "--locked", "--lib", "--profile", PROFILE]);
     command.args(packages.iter().flat_map(|package| ["--package", package]));
     toolchain.for_target(&mut command);
     command.arg("--target-dir").arg(&place.target);
-    command.env("CARGO_ENCODED_RUSTFLAGS", remaps(place, toolchain, crates).join("\u{1f}"));
+    let mut all = remaps(place, toolchain, crates);
+    all.extend(flags.iter().map(|flag| flag.to_string()));
+    command.env("CARGO_ENCODED_RUSTFLAGS", all.join("\u{1f}"));
     // A changed file gives the same module whether or not there was a build before.
     command.env("CARGO_INCREMENTAL", "0");
     run(&mut command, "compiling to WebAssembly")?;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use gristmill_bundle::files;
 
-use super::{Opened, ReadAt, Source, inside};
+use super::files::{Opened, ReadAt, Source};
+use super::inside;
 
 /// A model directory, or a file that is a model by itself.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Opened, ReadAt, Source};
+use super::files::{Opened, ReadAt, Source};
 
 /// A model directory in memory.
 #[derive(Clone, Debug)]

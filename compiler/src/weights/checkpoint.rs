@@ -254,7 +254,11 @@ impl Checkpoint {
             let message = format!("has {count} rows, but rows {}..{} are asked for", rows.start, rows.end);
             return Err(WeightError::new(path, message, "give it the shape that the file has").in_tensor(name));
         }
-        out.reserve_exact(((rows.end - rows.start) * width) as usize);
+        let wanted = usize::try_from((rows.end - rows.start) * width).ok();
+        if wanted.is_none_or(|wanted| out.try_reserve_exact(wanted).is_err()) {
+            let message = format!("{} of its rows at once do not fit into memory", rows.end - rows.start);
+            return Err(WeightError::new(path, message, "compile it on a machine with more memory").in_tensor(name));
+        }
         let read = match stored.order {
             Order::AsIs | Order::PlusOne => stored.read(file.as_ref(), rows.start * width..rows.end * width, out),
             Order::Interleaved { .. } => rows.clone().try_for_each(|row| {

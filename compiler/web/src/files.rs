@@ -15,10 +15,10 @@ use crate::{BundleFiles, ModelFiles};
 
 #[wasm_bindgen]
 extern "C" {
-    #[wasm_bindgen(method, getter, structural)]
-    fn name(this: &ModelFiles) -> String;
-    #[wasm_bindgen(method, getter, structural)]
-    fn file(this: &ModelFiles) -> Option<String>;
+    #[wasm_bindgen(method, getter, structural, catch)]
+    fn name(this: &ModelFiles) -> Result<String, JsValue>;
+    #[wasm_bindgen(method, getter, structural, catch)]
+    fn file(this: &ModelFiles) -> Result<Option<String>, JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     fn list(this: &ModelFiles, folder: &str) -> Result<Option<Array>, JsValue>;
     #[wasm_bindgen(method, structural, catch)]
@@ -51,10 +51,14 @@ pub(crate) struct Model {
 
 impl Model {
     /// Those of a compilation.
-    pub(crate) fn of(_: &Here) -> Self {
-        let read = here::model(|model| Ok((model.name(), model.file())));
-        let (name, whole) = read.unwrap_or_default();
-        Model { name, whole }
+    ///
+    /// # Errors
+    /// If what JavaScript gave is no model.
+    pub(crate) fn of(_: &Here) -> Result<Self, String> {
+        here::model(|model| {
+            let (name, whole) = (model.name().map_err(thrown)?, model.file().map_err(thrown)?);
+            Ok(Model { name, whole })
+        })
     }
 }
 

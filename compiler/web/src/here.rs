@@ -25,12 +25,13 @@ impl Here {
     /// # Errors
     /// If another one has not ended: it calls this one, or ended by a defect.
     pub(crate) fn enter(model: ModelFiles, bundle: BundleFiles) -> Result<Self, String> {
-        GIVEN.with_borrow_mut(|given| match given {
-            Some(_) => Err("this module is compiling already, or has failed by a defect; instantiate it again".into()),
-            None => {
+        // A function of the other one that calls this has borrowed them.
+        GIVEN.with(|given| match given.try_borrow_mut() {
+            Ok(mut given) if given.is_none() => {
                 *given = Some(Given { model, bundle });
                 Ok(Here(()))
             }
+            _ => Err("this module is compiling already, or has failed by a defect; instantiate it again".into()),
         })
     }
 }

@@ -58,7 +58,7 @@ pub fn compile(
 ) -> Result<String, JsError> {
     let options = Options::parse(options).map_err(|e| JsError::new(&e))?;
     let here = Here::enter(model, bundle).map_err(|e| JsError::new(&e))?;
-    let source = || Ok(Arc::new(Model::of(&here)) as Arc<_>);
+    let source = || Model::of(&here).map(|model| Arc::new(model) as Arc<_>).map_err(CompileError::Options);
     let compiled = compile_from(source, || Ok(Bundle), &options, &Told(progress));
     drop(here);
     compiled.and_then(|report| described(&report)).map_err(|e| JsError::new(&e.to_string()))

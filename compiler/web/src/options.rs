@@ -31,6 +31,10 @@ impl Options {
     /// What is wrong with it.
     pub(crate) fn parse(json: &str) -> Result<CompileOptions, String> {
         let options: Options = serde_json::from_str(json).map_err(|e| format!("options: {e}"))?;
+        // The command line takes paths there.
+        if let Some(path) = options.precision.iter().chain(&options.targets).find(|name| name.ends_with(".ron")) {
+            return Err(format!("options: {path}: this module reads the files of a model only; name one that ships"));
+        }
         let defaults = CompileOptions::default();
         Ok(CompileOptions {
             precision: options.precision.unwrap_or(defaults.precision),

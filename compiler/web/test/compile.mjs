@@ -3,7 +3,7 @@
 //     node compile.mjs MODEL OUT [OPTIONS]
 //
 // MODEL is a model directory or a GGUF file, OUT a directory that does not exist, OPTIONS the JSON of `CompileOptions`
-// (`src/types.ts`). Prints JSON: the report, and what was said meanwhile. What `gristmill compile` would refuse ends with its
+// (`src/types.ts`). Prints JSON: the report as a text, and what was said meanwhile. What `gristmill compile` would refuse ends with its
 // message on stderr.
 
 import * as fs from "node:fs";
@@ -72,7 +72,7 @@ const progress = {
 const bundle = bundleFiles(out);
 try {
   const begin = performance.now();
-  const report = JSON.parse(compiler.compile(modelFiles(model), bundle, options, progress));
+  const report = compiler.compile(modelFiles(model), bundle, options, progress);
   const milliseconds = performance.now() - begin;
   console.log(JSON.stringify({ report, ...said, order: bundle.order, milliseconds }));
 } catch (error) {

@@ -114,7 +114,8 @@ fn the_module_compiles_to_the_same_bytes() {
         let expected = json!({
             "browser": browser, "weights": weights, "kernels": kernels, "dispatches": dispatches, "warnings": warnings,
         });
-        assert_eq!(found["report"], expected);
+        let report: Value = serde_json::from_str(found["report"].as_str().expect("a text")).expect("JSON");
+        assert_eq!(report, expected);
         let Said { stages, warnings, notes, bytes } = said;
         let (done, total) = bytes.get();
         let told = json!({"stages": stages, "warnings": warnings, "notes": notes, "bytes": [done, total]});
@@ -152,8 +153,23 @@ fn the_module_refuses_with_the_same_messages() {
     fs::write(model.join("config.json"), "{").expect("written");
     refused(&none, &defaults, "config.json:1:1: EOF");
     // What only this side can get wrong.
-    let found = in_node(&root().join(MODEL), &dir.path().join("options"), &json!({"precison": "q4"}));
-    assert!(found.expect_err("refused").contains("options: unknown field `precison`"));
+    for (options, message) in [
+        (json!({"precison": "q4"}), "options: unknown field `precison`"),
+        (json!({"precision": "own.ron"}), "options: own.ron: this module reads the files of a model only"),
+    ] {
+        count += 1;
+        let found = in_node(&root().join(MODEL), &dir.path().join(format!("options{count}")), &options);
+        let found = found.expect_err("refused");
+        assert!(found.starts_with(message), "{found}");
+    }
+}
+
+#[test]
+fn faults_of_functions_are_errors() {
+    let node = Command::new("node").arg("--test").arg(root().join("compiler/web/test/faults.test.mjs")).output();
+    let output = node.unwrap_or_else(|e| panic!("node: {e}; tests/setup.sh installs what the tests need"));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "run `cargo xtask compiler` if the module is not there:\n{text}");
 }
 
 /// Sources and sinks in memory, natively: nothing of the compiler needs a file system.
