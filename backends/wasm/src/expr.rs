@@ -31,7 +31,7 @@ impl Lower<'_> {
     pub(crate) fn value(&mut self, e: &Expr) -> Outcome<Value> {
         Ok(match e {
             Expr::F32(x) => (self.float(*x), F32),
-            Expr::U32(n) => (self.constant(*n as i32), U32),
+            Expr::U32(n) | Expr::Named(_, n) => (self.constant(*n as i32), U32),
             Expr::I32(n) => (self.constant(*n), I32),
             Expr::Bool(b) => (self.constant(i32::from(*b)), BOOL),
             Expr::Var(v) => self.register(*v)?,

@@ -33,6 +33,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) shared: &'a [String],
     /// Names by constant array.
     pub(crate) tables: &'a [String],
+    /// Named literals: their names in the kernel, their values, and their names here.
+    pub(crate) constants: &'a [(&'static str, u32, String)],
     /// Names by helper.
     pub(crate) helpers: &'a [String],
     /// Name of the thread number.
@@ -84,6 +86,12 @@ impl Scope<'_> {
         names.get(index as usize).map(String::as_str).ok_or_else(|| format!("no {what} {index}"))
     }
 
+    fn constant(&self, name: &str, value: u32) -> Result<&str, String> {
+        let mut all = self.constants.iter();
+        let found = all.find(|(n, v, _)| *n == name && *v == value);
+        found.map(|(_, _, own)| own.as_str()).ok_or_else(|| format!("no constant {name} of {value}"))
+    }
+
     /// `a < b, c > d` between brackets reads as a template `a<b, c>`, hence brackets around a comparison.
     fn call<'e>(&self, function: &str, args: impl IntoIterator<Item = &'e Expr>) -> Written {
         let args: Vec<(String, Level)> = args.into_iter().map(|a| self.write(a)).collect::<Result<_, _>>()?;
@@ -104,6 +112,7 @@ impl Scope<'_> {
         match e {
             Expr::F32(x) => Ok((float(*x)?, if x.is_sign_negative() { Level::Unary } else { Level::Primary })),
             Expr::U32(n) => primary(format!("{n}u")),
+            Expr::Named(name, n) => primary(self.constant(name, *n)?.to_string()),
             Expr::I32(n) => Ok((n.to_string(), if *n < 0 { Level::Unary } else { Level::Primary })),
             Expr::Bool(b) => primary(b.to_string()),
             Expr::Var(v) => primary(self.name(self.vars, v.0, "register")?.to_string()),

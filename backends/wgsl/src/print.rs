@@ -28,6 +28,7 @@ struct Printer<'a> {
     buffers: Vec<String>,
     shared: Vec<String>,
     tables: Vec<String>,
+    constants: Vec<(&'static str, u32, String)>,
     helpers: Vec<String>,
     thread: String,
 }
@@ -38,6 +39,8 @@ type Done = Result<(), String>;
 #[derive(Default)]
 struct Uses {
     vars: Vec<bool>,
+    /// Named literals, each once.
+    constants: Vec<(&'static str, u32)>,
     thread: bool,
     subgroup_lane: bool,
     subgroup_size: bool,
@@ -53,6 +56,9 @@ impl Uses {
                         if let Some(used) = uses.vars.get_mut(v.0 as usize) {
                             *used = true;
                         }
+                    }
+                    Expr::Named(name, value) if !uses.constants.contains(&(*name, *value)) => {
+                        uses.constants.push((*name, *value));
                     }
                     Expr::LocalIndex => uses.thread = true,
                     Expr::SubgroupLane => uses.subgroup_lane = true,
@@ -77,6 +83,9 @@ impl<'a> Printer<'a> {
         let buffers = kernel.buffers.iter().map(|b| names.unique(&b.name)).collect();
         let shared = kernel.shared.iter().map(|s| names.unique(&s.name)).collect();
         let tables = kernel.tables.iter().map(|t| names.unique(&t.name)).collect();
+        let mut constants = Uses::of(kernel).constants;
+        constants.sort_by_key(|(_, value)| *value);
+        let constants = constants.into_iter().map(|(name, value)| (name, value, names.unique(name))).collect();
         let helpers = kernel.helpers.iter().map(|h| names.unique(&h.name)).collect();
         let vars = vec![String::new(); kernel.vars.len()];
         Printer {
@@ -88,6 +97,7 @@ impl<'a> Printer<'a> {
             buffers,
             shared,
             tables,
+            constants,
             helpers,
             thread: String::new(),
         }
@@ -96,6 +106,7 @@ impl<'a> Printer<'a> {
     fn run(mut self) -> Result<String, String> {
         self.header();
         self.memory();
+        self.constants();
         self.tables()?;
         for index in 0..self.kernel.helpers.len() {
             self.helper(index)?;
@@ -119,6 +130,7 @@ impl<'a> Printer<'a> {
             buffers: &self.buffers,
             shared: &self.shared,
             tables: &self.tables,
+            constants: &self.constants,
             helpers: &self.helpers,
             thread: &self.thread,
         }
@@ -176,6 +188,15 @@ impl<'a> Printer<'a> {
         }
     }
 
+    fn constants(&mut self) {
+        let lines: Vec<String> =
+            self.constants.iter().map(|(_, value, name)| format!("const {name} = {value}u;")).collect();
+        lines.iter().for_each(|line| self.line(line));
+        if !lines.is_empty() {
+            self.line("");
+        }
+    }
+
     /// Constant arrays, a few elements in a line.
     fn tables(&mut self) -> Done {
         for (i, table) in self.kernel.tables.iter().enumerate() {
@@ -202,6 +223,7 @@ impl<'a> Printer<'a> {
             buffers: &[],
             shared: &[],
             tables: &[],
+            constants: &[],
             helpers: &self.helpers[..index],
             thread: "",
         };

@@ -162,7 +162,6 @@ pub(super) struct Block<'a> {
     lane: Expr,
     /// The queries in shared memory, `[query][depth]`.
     q: Sh,
-    scores: Sh,
     weights: Sh,
 }
 
@@ -180,9 +179,8 @@ impl<'a> Block<'a> {
         };
         let elem = if attention.vectors { VEC4F } else { F32 };
         let q = ctx.b.shared("q", elem, attention.queries * attention.width());
-        let scores = ctx.b.shared("scores", attention.ty(), attention.threads);
         let weights = ctx.b.shared("weights", attention.ty(), attention.threads);
-        let block = Block { attention, lead, first, rows, lane, q, scores, weights };
+        let block = Block { attention, lead, first, rows, lane, q, weights };
         block.stage_queries(ctx);
         block
     }
@@ -232,9 +230,8 @@ impl<'a> Block<'a> {
             let s = ctx.b.let_("s", key.min(&last));
             let count = ctx.b.let_("count", (&end - &tile).min(u(a.threads)));
             let score = self.scores(ctx, &s, &inside);
-            ctx.b.store_shared(self.scores, self.lane.clone(), &score);
-            ctx.b.barrier();
-            let alpha = self.weigh(ctx, &softmax, (&score, &inside), &count);
+            // Threads meet in here behind the values of the last tile, before its weights are overwritten.
+            let alpha = self.weigh(ctx, &softmax, &score, &inside);
             ctx.b.barrier();
             self.add_values(ctx, &softmax, &tile, &count, &alpha);
         });
@@ -274,11 +271,11 @@ impl<'a> Block<'a> {
 
     /// Brings a tile of scores into the softmax and leaves its weights in shared memory; gives what earlier weights
     /// shrink by.
-    fn weigh(&self, ctx: &mut Ctx<'_>, softmax: &Softmax, (score, inside): (&Expr, &Expr), count: &Expr) -> Expr {
+    fn weigh(&self, ctx: &mut Ctx<'_>, softmax: &Softmax, score: &Expr, inside: &Expr) -> Expr {
+        let best = ctx.b.var("best", score.clone());
+        ctx.b.group_reduce(GroupOp::Max, best);
         let before = ctx.b.let_("before", softmax.m.get());
-        ctx.for_("i", (u(0), count.clone(), 1), Bind::Serial, |ctx, i| {
-            ctx.b.assign(softmax.m, softmax.m.get().max(self.scores.at(i)));
-        });
+        ctx.b.assign(softmax.m, best.get().max(&before));
         let alpha = ctx.b.let_("alpha", (before - softmax.m.get()).unary(Unary::Exp));
         let weight = (score - softmax.m.get()).unary(Unary::Exp);
         let weight = ctx.b.let_("weight", inside.select(weight, self.attention.all_queries(f(0.0))));

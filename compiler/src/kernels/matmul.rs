@@ -72,19 +72,26 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
             ctx.b.barrier();
         }
     });
-    for i in 0..SIDE {
-        let m = ctx.b.let_(&format!("m{i}"), &m_first + &down * SIDE + i);
+    ctx.for_("side", (u(0), u(SIDE), 1), Bind::Serial, |ctx, i| {
+        let m = ctx.b.let_("m", &m_first + &down * SIDE + &i);
         ctx.if_(m.lt(linear.rows()), |ctx| {
+            let sums: Vec<Expr> = sums.iter().map(|s| ctx.b.let_("row_sums", numbered(s, &i))).collect();
             ctx.for_("column", (u(0), u(SIDE), 1), Bind::Serial, |ctx, j| {
                 let n = ctx.b.let_("n", &n_first + &across + &j * ACROSS);
                 ctx.if_(n.lt(u(linear.n)), |ctx| {
-                    let accs: Vec<Expr> = sums.iter().map(|s| s[i as usize].get().lane(&j)).collect();
+                    let accs: Vec<Expr> = sums.iter().map(|s| s.lane(&j)).collect();
                     linear.finish(ctx, &target, &m, &n, &accs);
                 });
             });
         });
-    }
+    });
     ctx.built(&grid)
+}
+
+/// The register with this number; there is at least one.
+fn numbered(registers: &[Var], number: &Expr) -> Expr {
+    let others = (1u32..).zip(&registers[1..]);
+    others.fold(registers[0].get(), |chosen, (i, register)| number.equals(i).select(register.get(), chosen))
 }
 
 fn clear(ctx: &mut Ctx<'_>, tile: Sh, len: u32, thread: &Expr, threads: u32) {

@@ -139,6 +139,8 @@ pub enum Expr {
     F32(f32),
     /// u32 literal.
     U32(u32),
+    /// u32 literal with a name for people, in capitals. Simplification keeps it apart from other literals.
+    Named(&'static str, u32),
     /// i32 literal.
     I32(i32),
     /// bool literal.
@@ -277,8 +279,8 @@ pub enum Stmt {
     Barrier,
     /// Combines the f32 (or u32, i32; vectors lane by lane) register declared by `Mut` of all threads of the
     /// workgroup that differ only on the innermost group axis; afterwards all of them hold the result.
-    /// Legalisation turns this into a tree over shared memory or into subgroup operations. Must be reached by all
-    /// threads.
+    /// A barrier, too: all threads must arrive here. Legalisation turns this into two rounds over shared memory or into
+    /// subgroup operations.
     GroupReduce(GroupOp, Var),
 }
 

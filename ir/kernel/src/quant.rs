@@ -119,7 +119,7 @@ impl CodePlane {
     /// The index of the vector that has quad `n` behind the vectors, for the row at `row` of its tile and others. The word
     /// of the row is its lane `row % 4`, and its bits begin at [`CodePlane::rest_shift`].
     fn rest(&self, tile: &Expr, row: &Expr, n: Expr) -> Expr {
-        from(tile * self.tile() + n * self.width + row % (4 * self.width) / 4, self.start + TILE * self.vectors)
+        from(tile * self.tile() + n * self.width + row % (4 * self.width) / 4 + TILE * self.vectors, self.start)
     }
 
     fn rest_shift(&self, row: &Expr) -> Expr {
@@ -132,9 +132,9 @@ impl CodePlane {
     }
 }
 
-/// An index from a start on.
+/// An index from the start of a plane of codes on; only that of the high bits is not 0.
 fn from(index: Expr, start: u32) -> Expr {
-    if start == 0 { index } else { index + start }
+    if start == 0 { index } else { index + Expr::Named("HIGH_BITS", start) }
 }
 
 impl Layout {
@@ -163,6 +163,11 @@ impl Layout {
 
     fn header_bytes(&self) -> u32 {
         self.spec.format().header.bytes() as u32
+    }
+
+    /// Where the factors of rows start.
+    fn row_scales(&self) -> Expr {
+        Expr::Named("ROW_SCALES", self.scales)
     }
 
     /// `vec4<u32>` of the headers of a tile.
@@ -200,7 +205,7 @@ impl Layout {
                 (b.let_("vector", vector), fills.select(b.simplify(i), b.simplify(j)))
             }
         };
-        (b.simplify(vector + self.headers), b.simplify(which))
+        (b.simplify(vector + Expr::Named("HEADERS", self.headers)), b.simplify(which))
     }
 
     /// The word with header byte `byte` of a row, the first of a header, and the number of the byte in it.
@@ -216,12 +221,12 @@ impl Layout {
     fn scales(&self, b: &mut Builder, buf: Buf, row: &Expr) -> Vec<Expr> {
         match self.spec.format().header {
             Header::ScaleAndMinimum => {
-                let halves = buf.at(row / 4 + self.scales).lane(row % 4).halves_f16();
+                let halves = buf.at(row / 4 + self.row_scales()).lane(row % 4).halves_f16();
                 let halves = b.let_("row_scales", halves);
                 vec![halves.lane(0), halves.lane(1)]
             }
             Header::ScaleAndShift => {
-                let word = buf.at(row / 8 + self.scales).lane(row / 2 % 4);
+                let word = buf.at(row / 8 + self.row_scales()).lane(row / 2 % 4);
                 vec![b.let_("row_scale", word.halves_f16().lane(row % 2))]
             }
             Header::BlockScale => Vec::new(),

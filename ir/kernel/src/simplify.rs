@@ -81,7 +81,7 @@ impl Facts {
     pub fn upper(&self, e: &Expr) -> u32 {
         let clamp = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
         match e {
-            Expr::U32(n) => *n,
+            Expr::U32(n) | Expr::Named(_, n) => *n,
             Expr::Var(v) => self.upper.get(v).copied().unwrap_or(u32::MAX),
             Expr::Symbol(s) => self.symbols.get(s).copied().unwrap_or(u32::MAX),
             Expr::Binary(Binary::Add, a, b) => clamp(u64::from(self.upper(a)) + u64::from(self.upper(b))),
@@ -104,7 +104,7 @@ impl Facts {
     /// The smallest value that a u32 expression can have, as far as known (else 0).
     fn lower(&self, e: &Expr) -> u32 {
         match e {
-            Expr::U32(n) => *n,
+            Expr::U32(n) | Expr::Named(_, n) => *n,
             Expr::Binary(Binary::Max, a, b) => self.lower(a).max(self.lower(b)),
             _ => 0,
         }

@@ -63,7 +63,7 @@ pub fn type_of(expr: &Expr, kernel: &Kernel, vars: &[VarDecl]) -> Result<Type, S
     };
     match expr {
         Expr::F32(_) => Ok(F32),
-        Expr::U32(_) | Expr::Symbol(_) | Expr::WideBytes => Ok(U32),
+        Expr::U32(_) | Expr::Named(..) | Expr::Symbol(_) | Expr::WideBytes => Ok(U32),
         Expr::SubgroupLane | Expr::SubgroupSize | Expr::LocalIndex => Ok(U32),
         Expr::I32(_) => Ok(I32),
         Expr::Bool(_) => Ok(BOOL),
@@ -175,6 +175,12 @@ pub fn type_of(expr: &Expr, kernel: &Kernel, vars: &[VarDecl]) -> Result<Type, S
 /// The declared type of a register.
 pub(crate) fn var_type(var: Var, vars: &[VarDecl]) -> Result<Type, String> {
     vars.get(var.0 as usize).map(|v| v.ty).ok_or_else(|| format!("no register {}", var.0))
+}
+
+/// How many threads combine the results of `extent` threads before every thread combines what those have found: a
+/// power of two near the square root.
+pub(crate) fn reduce_width(extent: u32) -> u32 {
+    1 << extent.max(1).ilog2().div_ceil(2)
 }
 
 /// What a reduction over threads takes: any number type, lane by lane.

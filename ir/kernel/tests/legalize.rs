@@ -148,25 +148,28 @@ fn bytes_of_a_table() {
     }
 }
 
-/// Two reductions after one another, per row of threads.
+/// Reductions after one another, per row of threads, which are barriers for a neighbour's element of shared memory, too.
 fn reductions(rows: u32, lanes: u32) -> Kernel {
     let mut b = Builder::new("reductions");
     let (x, y) = (b.buffer("x", F32, false), b.buffer("y", F32, true));
     let row = b.group_axis("row", rows);
     let lane = b.group_axis("lane", lanes);
     let i = b.let_("i", row * lanes + lane);
+    let tile = b.shared("tile", F32, rows * lanes);
+    b.store_shared(tile, &i, x.at(&i));
     let sum = b.var("sum", x.at(&i));
     b.group_reduce(GroupOp::Add, sum);
+    let next = b.let_("next", tile.at((&i + 1) % (rows * lanes)));
     let max = b.var("max", x.at(&i) - sum.get());
     b.group_reduce(GroupOp::Max, max);
     let pair = b.var("pair", Expr::vec([sum.get(), max.get()]));
     b.group_reduce(GroupOp::Min, pair);
-    b.store(y, i, pair.get().lane(0) + pair.get().lane(1) * 3.0);
+    b.store(y, i, pair.get().lane(0) + pair.get().lane(1) * 3.0 + next);
     b.finish(&[]).unwrap()
 }
 
 #[test]
-fn reductions_by_trees_and_subgroups() {
+fn reductions_by_slots_and_subgroups() {
     for (rows, lanes) in [(1, 1), (1, 64), (1, 256), (4, 16), (3, 6), (1, 37), (2, 128), (8, 1)] {
         let kernel = reductions(rows, lanes);
         let x: Vec<f32> = (0..rows * lanes).map(|i| ((i * 37) % 101) as f32 - 50.0).collect();

@@ -116,7 +116,7 @@ impl Resolver<'_> {
         let sub = |e: &Expr| self.node(e).map(Box::new);
         Ok(match e {
             Expr::F32(x) => Node::Const(x.to_bits()),
-            Expr::U32(n) => Node::Const(*n),
+            Expr::U32(n) | Expr::Named(_, n) => Node::Const(*n),
             Expr::I32(n) => Node::Const(*n as u32),
             Expr::Bool(b) => Node::Const(u32::from(*b)),
             Expr::Var(v) => Node::Var(v.0 as usize),

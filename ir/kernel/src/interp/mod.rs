@@ -16,10 +16,11 @@ use std::collections::BTreeMap;
 
 use crate::caps::Caps;
 use crate::kernel::{Expr, GroupOp, Kernel};
+use crate::types::reduce_width;
 use crate::verify::verify;
 use compile::{Code, Program};
 use eval::{combine, select_lanes};
-use machine::{Lanes, Machine};
+use machine::Machine;
 
 pub use machine::Options;
 
@@ -144,10 +145,11 @@ impl Machine<'_> {
             }
             Code::GroupReduce(op, scalar, var) => {
                 meet(mask)?;
+                self.shared.iter_mut().for_each(|s| s.barrier());
                 let mut value = std::mem::take(&mut self.regs[*var]);
                 for lane in value.chunks_mut(self.n) {
                     for row in lane.chunks_mut(self.inner) {
-                        let all = reduce_tree(*op, *scalar, row);
+                        let all = reduce(*op, *scalar, row);
                         row.fill(all);
                     }
                 }
@@ -162,16 +164,9 @@ fn meet(mask: &[bool]) -> Result<(), String> {
     if mask.iter().all(|a| *a) { Ok(()) } else { Err("threads meet where not all of them arrived".to_string()) }
 }
 
-/// Combines in the order of the tree that legalisation emits, so that sums round alike.
-fn reduce_tree(op: GroupOp, scalar: crate::kernel::Scalar, row: &[u32]) -> u32 {
-    let mut values: Lanes = row.to_vec();
-    while values.len() > 1 {
-        // The largest power of two below the length: what is above it folds onto the front.
-        let half = values.len().next_power_of_two() / 2;
-        for i in half..values.len() {
-            values[i - half] = combine(op, scalar, values[i - half], values[i]);
-        }
-        values.truncate(half);
-    }
-    values.first().copied().unwrap_or(0)
+/// Combines in the order that legalisation emits, so that sums round alike.
+fn reduce(op: GroupOp, scalar: crate::kernel::Scalar, row: &[u32]) -> u32 {
+    let width = reduce_width(row.len() as u32) as usize;
+    let fold = |values: &mut dyn Iterator<Item = u32>| values.reduce(|a, b| combine(op, scalar, a, b)).unwrap_or(0);
+    fold(&mut (0..width).map(|first| fold(&mut row.iter().skip(first).step_by(width).copied())))
 }

@@ -5,7 +5,7 @@ use gristmill_graph::Binary;
 use super::Legalizer;
 use crate::expr::u;
 use crate::kernel::{Bind, Expr, GroupOp, Sh, Shared, Stmt, Type, U32, Var};
-use crate::types::var_type;
+use crate::types::{reduce_width, var_type};
 
 /// Smallest subgroup that a target may have; it bounds how many results meet.
 const SMALLEST_SUBGROUP: u32 = 4;
@@ -41,7 +41,8 @@ impl Legalizer {
         };
         let extent = axis.extent.as_u32().unwrap_or(1);
         if extent == 1 {
-            return;
+            // There is nothing to combine, but threads meet.
+            return self.stmt(Stmt::Barrier);
         }
         let inner = Expr::Var(axis.var);
         let index = if extent == threads { inner.clone() } else { Expr::LocalIndex };
@@ -49,7 +50,7 @@ impl Legalizer {
         if self.caps.subgroups && (extent == threads || extent.is_multiple_of(LARGEST_SUBGROUP)) {
             self.reduce_by_subgroups(op, var, ty, &span);
         } else {
-            self.reduce_by_tree(op, var, ty, &span);
+            self.reduce_by_slots(op, var, ty, &span);
         }
     }
 
@@ -67,45 +68,41 @@ impl Legalizer {
         sh
     }
 
-    /// Halves the number of partial results until one is left. What exceeds a power of two folds onto the front
-    /// first.
-    fn reduce_by_tree(&mut self, op: GroupOp, var: Var, ty: Type, span: &Span) {
+    /// In two rounds of about the square root of the threads each: some threads combine every so many results, then
+    /// every thread combines what those have found. Halving in each round would make threads wait more often.
+    fn reduce_by_slots(&mut self, op: GroupOp, var: Var, ty: Type, span: &Span) {
         let slots = self.slots(ty, span.threads);
+        let width = reduce_width(span.extent);
         self.out.push(Stmt::Comment(format!("{} over {}", word(op), span.axis.replace('_', " "))));
         self.out.push(Stmt::StoreShared(slots, span.index.clone(), Expr::Var(var)));
         self.out.push(Stmt::Barrier);
-        let fold = |width: &Expr| {
-            let (mine, other) = (slots.at(&span.index), slots.at(&span.index + width));
-            Stmt::StoreShared(slots, span.index.clone(), combine(op, mine, other))
-        };
-        let power = if span.extent.is_power_of_two() { span.extent } else { span.extent.next_power_of_two() / 2 };
-        if power < span.extent {
-            let excess = span.inner.lt(span.extent - power);
-            self.out.push(Stmt::If(excess, vec![fold(&u(power))], Vec::new()));
+        let first = if span.extent == span.threads { u(0) } else { self.name("first_slot", span.first()) };
+        if width < span.extent {
+            let fold = self.fold(op, var, slots, (&span.inner + width, u(span.extent), width), &first);
+            let keep = Stmt::StoreShared(slots, span.index.clone(), Expr::Var(var));
+            self.out.push(Stmt::If(span.inner.lt(width), vec![fold, keep], Vec::new()));
             self.out.push(Stmt::Barrier);
         }
-        if power > 1 {
-            let turn = self.declare("turn", U32);
-            let width = self.declare("width", U32);
-            let body = vec![
-                Stmt::Let(width, u(power / 2).shr(turn)),
-                Stmt::If(span.inner.lt(width), vec![fold(&Expr::Var(width))], Vec::new()),
-                Stmt::Barrier,
-            ];
-            self.out.push(Stmt::Comment("half of what is left in every turn".to_string()));
-            self.out.push(Stmt::Loop {
-                axis: "turn".to_string(),
-                var: turn,
-                begin: u(0),
-                end: u(power.ilog2()),
-                step: u(1),
-                bind: Bind::Serial,
-                body,
-            });
-        }
-        self.out.push(Stmt::Assign(var, slots.at(span.first())));
+        self.out.push(Stmt::Assign(var, slots.at(&first)));
+        let rest = self.fold(op, var, slots, (u(1), u(width), 1), &first);
+        self.out.push(rest);
         // The next reduction writes the same slots.
         self.out.push(Stmt::Barrier);
+    }
+
+    /// Combines slots `begin`, `begin + step`, .. behind `first` into `var`.
+    fn fold(&mut self, op: GroupOp, var: Var, slots: Sh, (begin, end, step): (Expr, Expr, u32), first: &Expr) -> Stmt {
+        let slot = self.declare("slot", U32);
+        let other = slots.at(first + Expr::Var(slot));
+        Stmt::Loop {
+            axis: "slot".to_string(),
+            var: slot,
+            begin,
+            end,
+            step: u(step),
+            bind: Bind::Serial,
+            body: vec![Stmt::Assign(var, combine(op, Expr::Var(var), other))],
+        }
     }
 
     /// One operation per subgroup, one slot for each result, and every thread combines the slots.
@@ -123,17 +120,9 @@ impl Legalizer {
         let count = (Expr::SubgroupSize + (span.extent - 1)) / Expr::SubgroupSize;
         let end = self.name("slots_end", &first + count);
         self.out.push(Stmt::Assign(var, slots.at(&first)));
-        let slot = self.declare("slot", U32);
         self.out.push(Stmt::Comment("results of the other subgroups".to_string()));
-        self.out.push(Stmt::Loop {
-            axis: "slot".to_string(),
-            var: slot,
-            begin: first + 1,
-            end,
-            step: u(1),
-            bind: Bind::Serial,
-            body: vec![Stmt::Assign(var, combine(op, Expr::Var(var), slots.at(slot)))],
-        });
+        let rest = self.fold(op, var, slots, (first + 1, end, 1), &u(0));
+        self.out.push(rest);
         self.out.push(Stmt::Barrier);
     }
 }

@@ -1,7 +1,7 @@
 //! Adapts a kernel to a target, so that printers decide nothing.
 //!
 //! - Loops bound as unrolled are written out.
-//! - [`Stmt::GroupReduce`] becomes a tree over shared memory, or subgroup operations where the target has them.
+//! - [`Stmt::GroupReduce`] becomes two rounds over shared memory, or subgroup operations where the target has them.
 //! - Functions that targets lack or compute badly become helpers with a stated error bound.
 //! - Loop bounds that read memory or mutable registers are named before the loop, where they are evaluated once.
 //! - Infinite literals become the largest finite ones of their sign: shading languages may assume that there are none.

@@ -143,12 +143,12 @@ impl ByteFormat {
             return (f(self.step().into()).splat(4), None);
         }
         if self.asymmetric() {
-            let words = b.let_("row_words", rows.buf.at(row / 4 + self.layout.scales));
+            let words = b.let_("row_words", rows.buf.at(row / 4 + self.layout.row_scales()));
             let halves: Vec<Expr> = (0..4).map(|r| b.let_(&format!("halves{r}"), words.lane(r).halves_f16())).collect();
             let side = |n: u32| Expr::vec(halves.iter().map(|h| h.lane(n)).collect::<Vec<_>>());
             return (side(0), Some(side(1)));
         }
-        let words = b.let_("row_words", rows.buf.at(row / 8 + self.layout.scales));
+        let words = b.let_("row_words", rows.buf.at(row / 8 + self.layout.row_scales()));
         let first = b.let_("first", b.simplify(row / 2 % 4));
         let pair = |n: u32| words.lane(&first + n).halves_f16();
         let factors = Expr::vec([pair(0), pair(1)]);

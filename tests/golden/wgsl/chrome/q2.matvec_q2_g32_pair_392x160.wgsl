@@ -17,6 +17,9 @@ struct Symbols {
 var<workgroup> partial0: array<f32, 128>;
 var<workgroup> partial1: array<f32, 128>;
 
+const HEADERS = 1040u;
+const ROW_SCALES = 1170u;
+
 @compute @workgroup_size(128)
 fn main(
     @builtin(workgroup_id) workgroup_id: vec3<u32>,
@@ -34,8 +37,8 @@ fn main(
     let n = tile * 32u + row;
     var sum0 = 0.0;
     var sum1 = 0.0;
-    let row_scale = unpack2x16float(gate_proj[tile * 4u + row / 8u + 1170u][row / 2u % 4u])[row % 2u];
-    let row_scale2 = unpack2x16float(up_proj[tile * 4u + row / 8u + 1170u][row / 2u % 4u])[row % 2u];
+    let row_scale = unpack2x16float(gate_proj[tile * 4u + row / 8u + ROW_SCALES][row / 2u % 4u])[row % 2u];
+    let row_scale2 = unpack2x16float(up_proj[tile * 4u + row / 8u + ROW_SCALES][row / 2u % 4u])[row % 2u];
 
     for (var pack = slice; pack < 3u; pack += 4u) {
         var codes = vec4<u32>(0u);
@@ -51,7 +54,7 @@ fn main(
             let byte_of_headers = min(pack * 2u + block, 4u);
             let fills_word = min(pack * 2u + block, 4u) < 4u;
             let vector = select(tile * 10u + (max(byte_of_headers, 4u) - 4u) * 2u + row % 8u / 4u + 8u, tile * 10u + byte_of_headers / 4u * 8u + row / 4u, fills_word);
-            let header = gate_proj[vector + 1040u][row % 4u];
+            let header = gate_proj[vector + HEADERS][row % 4u];
             let byte = f32(unpack4xI8(header)[select(row / 8u, byte_of_headers % 4u, fills_word)]);
             let block_scale = floor(byte * 0.5);
             let scale = row_scale * block_scale;
@@ -84,7 +87,7 @@ fn main(
             let byte_of_headers = min(pack * 2u + block, 4u);
             let fills_word = min(pack * 2u + block, 4u) < 4u;
             let vector = select(tile * 10u + (max(byte_of_headers, 4u) - 4u) * 2u + row % 8u / 4u + 8u, tile * 10u + byte_of_headers / 4u * 8u + row / 4u, fills_word);
-            let header = up_proj[vector + 1040u][row % 4u];
+            let header = up_proj[vector + HEADERS][row % 4u];
             let byte = f32(unpack4xI8(header)[select(row / 8u, byte_of_headers % 4u, fills_word)]);
             let block_scale = floor(byte * 0.5);
             let scale = row_scale2 * block_scale;

@@ -17,7 +17,6 @@ struct Symbols {
 @group(0) @binding(5) var<storage, read> values: array<f32>;
 
 var<workgroup> q: array<vec4<f32>, 4>;
-var<workgroup> scores: array<f32, 64>;
 var<workgroup> weights: array<f32, 64>;
 var<workgroup> partial: array<f32, 16>;
 
@@ -62,14 +61,25 @@ fn main(
         let all_visible = i32(s) <= i32(symbols.P) && tokens[lead0 * (symbols.P + 1u) + s] != 0;
         let score0 = select(-3.4028234663852886e38f, dots * 0.25, all_visible);
         let score = select(-3.4028234663852886e38f, score0, inside);
-        scores[lane] = score;
-        workgroupBarrier();
-        let before = m;
+        var best = score;
 
-        for (var i = 0u; i < count; i++) {
-            m = max(m, scores[i]);
+        // maximum over lane
+        best = subgroupMax(best);
+        if (lane_id == 0u) {
+            partial[lane / lane_count] = best;
+        }
+        workgroupBarrier();
+        let slots_end = (lane_count + 63u) / lane_count;
+        best = partial[0u];
+
+        // results of the other subgroups
+        for (var slot = 1u; slot < slots_end; slot++) {
+            best = max(best, partial[slot]);
         }
 
+        workgroupBarrier();
+        let before = m;
+        m = max(best, before);
         let alpha = exp(before - m);
         let weight = select(0.0, exp(score - m), inside);
         l = l * alpha + weight;

@@ -13,6 +13,9 @@ struct Symbols {
 @group(0) @binding(2) var<storage, read> h: array<i32>;
 @group(0) @binding(3) var<storage, read> embed_tokens: array<vec4<u32>>;
 
+const HEADERS = 4160u;
+const ROW_SCALES = 4420u;
+
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) workgroup_id: vec3<u32>,
@@ -29,11 +32,11 @@ fn main(
         let i1 = element / 160u % symbols.T;
         let i2 = element % 160u;
         let row = u32(min(max(h[i0 * symbols.T + i1], 0), 800));
-        let row_scale = unpack2x16float(embed_tokens[row / 8u + 4420u][row / 2u % 4u])[row % 2u];
+        let row_scale = unpack2x16float(embed_tokens[row / 8u + ROW_SCALES][row / 2u % 4u])[row % 2u];
         let byte_of_headers = i2 / 32u;
         let fills_word = i2 / 32u < 4u;
         let vector = select(row / 32u * 10u + (max(byte_of_headers, 4u) - 4u) * 2u + row % 32u % 8u / 4u + 8u, row / 32u * 10u + byte_of_headers / 4u * 8u + row % 32u / 4u, fills_word);
-        let header = embed_tokens[vector + 4160u][row % 4u];
+        let header = embed_tokens[vector + HEADERS][row % 4u];
         let byte = f32(unpack4xI8(header)[select(row % 32u / 8u, byte_of_headers % 4u, fills_word)]);
         let block_scale = floor(byte * 0.5);
         let scale = row_scale * block_scale;

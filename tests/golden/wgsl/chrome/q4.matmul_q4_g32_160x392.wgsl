@@ -17,6 +17,9 @@ struct Symbols {
 var<workgroup> x_tile: array<vec4<f32>, 512>;
 var<workgroup> w_tile: array<vec4<f32>, 512>;
 
+const HEADERS = 1960u;
+const ROW_SCALES = 2090u;
+
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) workgroup_id: vec3<u32>,
@@ -60,7 +63,7 @@ fn main(
             let pack = stretch / 32u + pack_of_tile / 32u;
             let n = n_first + row;
             if (pack < 13u) {
-                let row_scale = unpack2x16float(down_proj[n_tile * 4u + row / 8u + 2090u][row / 2u % 4u])[row % 2u];
+                let row_scale = unpack2x16float(down_proj[n_tile * 4u + row / 8u + ROW_SCALES][row / 2u % 4u])[row % 2u];
                 var codes = vec4<u32>(0u);
                 if (pack < 12u) {
                     codes = down_proj[n_tile * 392u + pack * 32u + row];
@@ -71,7 +74,7 @@ fn main(
                 }
                 let fills_word = pack < 12u;
                 let vector = select(n_tile * 26u + (max(pack, 12u) - 12u) * 2u + row % 8u / 4u + 24u, n_tile * 26u + pack / 4u * 8u + row / 4u, fills_word);
-                let header = down_proj[vector + 1960u][row % 4u];
+                let header = down_proj[vector + HEADERS][row % 4u];
                 let byte = f32(unpack4xI8(header)[select(row / 8u, pack % 4u, fills_word)]);
                 let block_scale = floor(byte * 0.5);
                 let scale = row_scale * block_scale;
@@ -112,36 +115,16 @@ fn main(
         workgroupBarrier();
     }
 
-    let m0 = m_first + down * 4u;
-    if (m0 < symbols.B * symbols.T) {
-        for (var column = 0u; column < 4u; column++) {
-            let n = n_first + across + column * 8u;
-            let residual2 = residual[m0 * 160u + n];
-            out_h[m0 * 160u + n] = residual2 + sum0_0[column];
-        }
-    }
-    let m1 = m_first + down * 4u + 1u;
-    if (m1 < symbols.B * symbols.T) {
-        for (var column = 0u; column < 4u; column++) {
-            let n = n_first + across + column * 8u;
-            let residual2 = residual[m1 * 160u + n];
-            out_h[m1 * 160u + n] = residual2 + sum0_1[column];
-        }
-    }
-    let m2 = m_first + down * 4u + 2u;
-    if (m2 < symbols.B * symbols.T) {
-        for (var column = 0u; column < 4u; column++) {
-            let n = n_first + across + column * 8u;
-            let residual2 = residual[m2 * 160u + n];
-            out_h[m2 * 160u + n] = residual2 + sum0_2[column];
-        }
-    }
-    let m3 = m_first + down * 4u + 3u;
-    if (m3 < symbols.B * symbols.T) {
-        for (var column = 0u; column < 4u; column++) {
-            let n = n_first + across + column * 8u;
-            let residual2 = residual[m3 * 160u + n];
-            out_h[m3 * 160u + n] = residual2 + sum0_3[column];
+    for (var side = 0u; side < 4u; side++) {
+        let m = m_first + down * 4u + side;
+        if (m < symbols.B * symbols.T) {
+            let row_sums = select(select(select(sum0_0, sum0_1, side == 1u), sum0_2, side == 2u), sum0_3, side == 3u);
+
+            for (var column = 0u; column < 4u; column++) {
+                let n = n_first + across + column * 8u;
+                let residual2 = residual[m * 160u + n];
+                out_h[m * 160u + n] = residual2 + row_sums[column];
+            }
         }
     }
 }

@@ -35,17 +35,20 @@ fn main(
     // sum over lane
     partial[lane] = squares;
     workgroupBarrier();
-
-    // half of what is left in every turn
-    for (var turn = 0u; turn < 6u; turn++) {
-        let width = 32u >> turn;
-        if (lane < width) {
-            partial[lane] = partial[lane] + partial[lane + width];
+    if (lane < 8u) {
+        for (var slot = lane + 8u; slot < 64u; slot += 8u) {
+            squares += partial[slot];
         }
-        workgroupBarrier();
+
+        partial[lane] = squares;
+    }
+    workgroupBarrier();
+    squares = partial[0u];
+
+    for (var slot = 1u; slot < 8u; slot++) {
+        squares += partial[slot];
     }
 
-    squares = partial[0u];
     workgroupBarrier();
     let scale = 1.0 / sqrt(squares / 160.0 + 1e-6);
 

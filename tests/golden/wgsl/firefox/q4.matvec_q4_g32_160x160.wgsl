@@ -15,6 +15,9 @@ struct Symbols {
 
 var<workgroup> partial0: array<f32, 64>;
 
+const HEADERS = 800u;
+const ROW_SCALES = 850u;
+
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) workgroup_id: vec3<u32>,
@@ -31,13 +34,13 @@ fn main(
     let row = thread % 32u;
     let n = tile * 32u + row;
     var sum0 = 0.0;
-    let row_scale = unpack2x16float(q_proj[tile * 4u + row / 8u + 850u][row / 2u % 4u])[row % 2u];
+    let row_scale = unpack2x16float(q_proj[tile * 4u + row / 8u + ROW_SCALES][row / 2u % 4u])[row % 2u];
 
     for (var pack = slice; pack < 5u; pack += 2u) {
         let codes = q_proj[(tile * 5u + pack) * 32u + row];
         let fills_word = pack < 4u;
         let vector = select(tile * 10u + (max(pack, 4u) - 4u) * 2u + row % 8u / 4u + 8u, tile * 10u + pack / 4u * 8u + row / 4u, fills_word);
-        let header = q_proj[vector + 800u][row % 4u];
+        let header = q_proj[vector + HEADERS][row % 4u];
         let byte = f32(unpack4xI8(header)[select(row / 8u, pack % 4u, fills_word)]);
         let block_scale = floor(byte * 0.5);
         let scale = row_scale * block_scale;

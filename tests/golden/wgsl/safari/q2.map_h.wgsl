@@ -13,6 +13,9 @@ struct Symbols {
 @group(0) @binding(2) var<storage, read> h: array<i32>;
 @group(0) @binding(3) var<storage, read> embed_tokens: array<vec4<u32>>;
 
+const HEADERS = 2080u;
+const ROW_SCALES = 2340u;
+
 // The four signed bytes of a word, lowest first.
 fn bytes_i8(word: u32) -> vec4<i32> {
     let raised = word ^ 0x80808080u;
@@ -41,11 +44,11 @@ fn main(
         let i1 = element / 160u % symbols.T;
         let i2 = element % 160u;
         let row = u32(min(max(h[i0 * symbols.T + i1], 0), 800));
-        let row_scale = unpack2x16float(embed_tokens[row / 8u + 2340u][row / 2u % 4u])[row % 2u];
+        let row_scale = unpack2x16float(embed_tokens[row / 8u + ROW_SCALES][row / 2u % 4u])[row % 2u];
         let byte_of_headers = i2 / 32u;
         let fills_word = i2 / 32u < 4u;
         let vector = select(row / 32u * 10u + (max(byte_of_headers, 4u) - 4u) * 2u + row % 32u % 8u / 4u + 8u, row / 32u * 10u + byte_of_headers / 4u * 8u + row % 32u / 4u, fills_word);
-        let header = embed_tokens[vector + 2080u][row % 4u];
+        let header = embed_tokens[vector + HEADERS][row % 4u];
         let byte = f32(bytes_i8(header)[select(row % 32u / 8u, byte_of_headers % 4u, fills_word)]);
         let block_scale = floor(byte * 0.5);
         let scale = row_scale * block_scale;

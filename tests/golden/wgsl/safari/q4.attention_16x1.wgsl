@@ -16,7 +16,6 @@ struct Symbols {
 @group(0) @binding(5) var<storage, read> values: array<f32>;
 
 var<workgroup> q: array<vec4<f32>, 4>;
-var<workgroup> scores: array<f32, 32>;
 var<workgroup> weights: array<f32, 32>;
 var<workgroup> partial: array<f32, 32>;
 
@@ -59,14 +58,28 @@ fn main(
         let all_visible = i32(s) <= i32(symbols.P) && tokens[lead0 * (symbols.P + 1u) + s] != 0;
         let score0 = select(-3.4028234663852886e38f, dots * 0.25, all_visible);
         let score = select(-3.4028234663852886e38f, score0, inside);
-        scores[lane] = score;
-        workgroupBarrier();
-        let before = m;
+        var best = score;
 
-        for (var i = 0u; i < count; i++) {
-            m = max(m, scores[i]);
+        // maximum over lane
+        partial[lane] = best;
+        workgroupBarrier();
+        if (lane < 8u) {
+            for (var slot = lane + 8u; slot < 32u; slot += 8u) {
+                best = max(best, partial[slot]);
+            }
+
+            partial[lane] = best;
+        }
+        workgroupBarrier();
+        best = partial[0u];
+
+        for (var slot = 1u; slot < 8u; slot++) {
+            best = max(best, partial[slot]);
         }
 
+        workgroupBarrier();
+        let before = m;
+        m = max(best, before);
         let alpha = exp(before - m);
         let weight = select(0.0, exp(score - m), inside);
         l = l * alpha + weight;
@@ -85,17 +98,20 @@ fn main(
     // sum over lane
     partial[lane] = l;
     workgroupBarrier();
-
-    // half of what is left in every turn
-    for (var turn = 0u; turn < 5u; turn++) {
-        let width = 16u >> turn;
-        if (lane < width) {
-            partial[lane] = partial[lane] + partial[lane + width];
+    if (lane < 8u) {
+        for (var slot = lane + 8u; slot < 32u; slot += 8u) {
+            l += partial[slot];
         }
-        workgroupBarrier();
+
+        partial[lane] = l;
+    }
+    workgroupBarrier();
+    l = partial[0u];
+
+    for (var slot = 1u; slot < 8u; slot++) {
+        l += partial[slot];
     }
 
-    l = partial[0u];
     workgroupBarrier();
     if (lane < 16u) {
         out_merge_heads[lead0 * 160u + (lead1 * 16u + lane)] = o0 / l;

@@ -16,7 +16,6 @@ struct Symbols {
 @group(0) @binding(5) var<storage, read> values: array<f32>;
 
 var<workgroup> q: array<vec4<f32>, 16>;
-var<workgroup> scores: array<vec4<f32>, 32>;
 var<workgroup> weights: array<vec4<f32>, 32>;
 var<workgroup> partial: array<vec4<f32>, 32>;
 
@@ -73,14 +72,28 @@ fn main(
         let all_visible4 = i32(s) <= i32(t3) + i32(symbols.P) && tokens[lead0 * (symbols.P + symbols.T) + s] != 0;
         let score3 = select(-3.4028234663852886e38f, dots.w * 0.25, all_visible4);
         let score = select(vec4<f32>(-3.4028234663852886e38f), vec4<f32>(score0, score1, score2, score3), inside);
-        scores[lane] = score;
-        workgroupBarrier();
-        let before = m;
+        var best = score;
 
-        for (var i = 0u; i < count; i++) {
-            m = max(m, scores[i]);
+        // maximum over lane
+        partial[lane] = best;
+        workgroupBarrier();
+        if (lane < 8u) {
+            for (var slot = lane + 8u; slot < 32u; slot += 8u) {
+                best = max(best, partial[slot]);
+            }
+
+            partial[lane] = best;
+        }
+        workgroupBarrier();
+        best = partial[0u];
+
+        for (var slot = 1u; slot < 8u; slot++) {
+            best = max(best, partial[slot]);
         }
 
+        workgroupBarrier();
+        let before = m;
+        m = max(best, before);
         let alpha = exp(before - m);
         let weight = select(vec4<f32>(0.0), exp(score - m), inside);
         l = l * alpha + weight;
@@ -99,17 +112,20 @@ fn main(
     // sum over lane
     partial[lane] = l;
     workgroupBarrier();
-
-    // half of what is left in every turn
-    for (var turn = 0u; turn < 5u; turn++) {
-        let width = 16u >> turn;
-        if (lane < width) {
-            partial[lane] = partial[lane] + partial[lane + width];
+    if (lane < 8u) {
+        for (var slot = lane + 8u; slot < 32u; slot += 8u) {
+            l += partial[slot];
         }
-        workgroupBarrier();
+
+        partial[lane] = l;
+    }
+    workgroupBarrier();
+    l = partial[0u];
+
+    for (var slot = 1u; slot < 8u; slot++) {
+        l += partial[slot];
     }
 
-    l = partial[0u];
     workgroupBarrier();
 
     for (var query = 0u; query < 4u; query++) {
