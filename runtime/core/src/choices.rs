@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use gristmill_bundle::{Choice, Manifest};
 
 use crate::error::Error;
+use crate::gather::gather;
 
 /// Words by the names of choices, such as `de` for `language`.
 pub type Choices = BTreeMap<String, String>;
@@ -62,7 +63,7 @@ pub(crate) fn words(manifest: &Manifest, tokens: &[u32]) -> Choices {
         let token = tokens.get(choice.place as usize);
         choice.values.iter().find(|(_, id)| Some(*id) == token).map(|(word, _)| (choice.name.clone(), word.clone()))
     };
-    manifest.model.choices.iter().filter_map(word).collect()
+    gather(manifest.model.choices.iter().filter_map(word))
 }
 
 #[cfg(test)]

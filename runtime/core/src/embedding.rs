@@ -5,6 +5,7 @@ use gristmill_bundle::{Embedding, Entry, EntryRole, Manifest};
 use crate::backend::{Request, Tensor, Tensors};
 use crate::call::names;
 use crate::error::Error;
+use crate::gather::gather;
 
 /// The entry of a model that turns texts into vectors.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +65,7 @@ impl<'m> Embedder<'m> {
     /// The call for the token ids of a text, the first `prompt_tokens` of which are those of a prompt.
     pub fn request(&self, ids: &[u32], prompt_tokens: usize) -> Request {
         let row = |values: Vec<i32>| Tensor::i32([1, ids.len()], values);
-        let mut inputs = Tensors::from([(self.input.to_string(), row(ids.iter().map(|id| *id as i32).collect()))]);
+        let mut inputs: Tensors = gather([(self.input.to_string(), row(ids.iter().map(|id| *id as i32).collect()))]);
         if let Some(mask) = self.settings().and_then(|s| s.pooling_mask) {
             let counts = (0..ids.len()).map(|i| i32::from(i >= prompt_tokens)).collect();
             inputs.insert(self.manifest.inputs[mask as usize].name.clone(), row(counts));

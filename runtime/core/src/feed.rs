@@ -5,6 +5,7 @@ use gristmill_bundle::{Advance, Entry, EntryRole, Input, Manifest};
 use crate::backend::{Data, Fed, Request, Tensor, Tensors};
 use crate::call::{bind_symbols, encoder, invalid, symbol};
 use crate::error::Error;
+use crate::gather::gather;
 
 /// The output of `prefill` and `decode` that holds the best next token of each row.
 pub const NEXT_TOKEN: &str = "next_token";
@@ -134,7 +135,7 @@ impl Feed {
             return None;
         }
         let (begin, end) = (self.past, self.prompt.min(self.past.saturating_add(self.chunk)));
-        let inputs = self.inputs.iter().map(|i| (i.name.clone(), i.cut(begin, end))).collect();
+        let inputs = gather(self.inputs.iter().map(|i| (i.name.clone(), i.cut(begin, end))));
         self.past = end;
         Some(Request { entry: self.prefill.clone(), inputs, past: begin, fed: None })
     }
@@ -142,7 +143,7 @@ impl Feed {
     /// The call that continues with one chosen token per row. To be used after all chunks were given.
     pub fn next_token(&mut self, tokens: &[u32]) -> Result<Request, Error> {
         self.inputs.iter_mut().try_for_each(|i| i.advance(tokens))?;
-        let inputs = self.inputs.iter().filter(|i| i.decoded).map(|i| (i.name.clone(), i.tensor.clone())).collect();
+        let inputs = gather(self.inputs.iter().filter(|i| i.decoded).map(|i| (i.name.clone(), i.tensor.clone())));
         let request = Request { entry: self.decode.clone(), inputs, past: self.past, fed: None };
         self.past += 1;
         Ok(request)

@@ -3,7 +3,7 @@
 //! [`Generator`] decides what to run next and what the results mean, and touches no device: [`drive`] runs it on a
 //! [`Backend`], with several calls under way where the backend gains by that.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use gristmill_bundle::{Elem, Held, Manifest};
 
@@ -13,6 +13,7 @@ use crate::choices::{Choices, Open, Start};
 use crate::chooser::Chooser;
 use crate::error::Error;
 use crate::feed::{Feed, token_input};
+use crate::gather::gather;
 use crate::sample::Sampling;
 use crate::speech::rules::Rules;
 
@@ -135,7 +136,7 @@ impl Prompt {
             Error::Unsupported(format!("entry `{}` of this model encodes {known}, not a text", encoder.name))
         })?;
         let ids = tokens.iter().map(|t| *t as i32).collect();
-        let given = BTreeMap::from([(text.name.clone(), Tensor::i32([1, tokens.len()], ids))]);
+        let given = gather([(text.name.clone(), Tensor::i32([1, tokens.len()], ids))]);
         let start = Start::new(manifest, &Choices::new())?;
         Ok(Prompt { length: tokens.len() as u32, ..Self::given(start, given) })
     }
@@ -212,7 +213,7 @@ impl Generator {
             let hint = " of this bundle: shorten the prompt or compile with a larger --max-context".to_string();
             return Err(Error::Context { wanted: prompt.len() as u64, capacity: max, hint });
         }
-        let mut ends: BTreeSet<u32> = options.stop_tokens.iter().copied().collect();
+        let mut ends: BTreeSet<u32> = gather(options.stop_tokens.iter().copied());
         if !options.ignore_eos {
             ends.extend(&manifest.model.eos_token_ids);
         }
@@ -224,7 +225,7 @@ impl Generator {
             ends,
             capacity: wanted.min(max),
             held: Held::default(),
-            seen: prompt.iter().copied().collect(),
+            seen: gather(prompt.iter().copied()),
             prompt: start,
             tokens: Vec::new(),
             asked: None,

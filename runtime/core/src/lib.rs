@@ -5,7 +5,7 @@
 //!   together; [`native`]: the devices of this machine.
 //! - [`tensors`]: tensors in, tensors out. [`generate`](mod@generate): prompt in, tokens out, by way of [`feed`] and
 //!   [`sample`].
-//! - [`file_kind`](mod@file_kind): what a file is by its first bytes.
+//! - [`file_kind`](mod@file_kind): what a file is by its first bytes; [`gather`](mod@gather): maps and sets of a few elements.
 //! - [`task`]: pictures and texts in, labels, boxes and similarities out; [`picture`]: from pictures to tensors.
 //! - [`embedding`]: texts in, vectors out.
 //! - [`transcribe`]: recordings in, what is said in them out, in the language of [`choices`]; [`sound`]: from recordings
@@ -28,6 +28,7 @@ pub mod embedding;
 pub mod error;
 pub mod feed;
 pub mod file_kind;
+pub mod gather;
 pub mod generate;
 pub mod gpu;
 pub mod hybrid;

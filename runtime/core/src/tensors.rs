@@ -8,6 +8,7 @@ use crate::backend::{Backend, Request, Tensor, Tensors, run as call};
 use crate::call::{bind_symbols, find_entry, names, separate_encoder, symbol};
 use crate::error::Error;
 use crate::feed::{Feed, NEXT_TOKEN, token_input};
+use crate::gather::gather;
 use crate::sample::{BEGINS, asks_for_begin, begins};
 
 /// What to compute besides the entry itself.
@@ -141,7 +142,7 @@ async fn greedy(backend: &mut dyn Backend, manifest: &Manifest, inputs: Tensors,
             results = call(backend, &r, WANT).await?;
         }
     }
-    Ok(BTreeMap::from([
+    Ok(gather([
         ("greedy.tokens".to_string(), Tensor::i32([rows, n], tokens.concat())),
         ("greedy.logits".to_string(), Tensor::f32([rows, n, vocabulary], logits.concat())),
     ]))

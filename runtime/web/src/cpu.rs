@@ -7,6 +7,7 @@ use gristmill_runtime::Error;
 use gristmill_runtime::cpu::{
     ADDRESS_SPACE, Cpu, Machine, Running, Setup, check_profile, control, device_info, module, plan,
 };
+use gristmill_runtime::gather::gather;
 use gristmill_runtime::gpu::admit;
 use js_sys::Promise;
 use serde::Deserialize;
@@ -104,7 +105,7 @@ pub(crate) fn choose_module(
     limit: u64,
 ) -> Result<Value, Error> {
     check_profile(manifest)?;
-    let device = device_info(features.into_iter().collect(), limit);
+    let device = device_info(gather(features), limit);
     admit(manifest, programs, &device)?;
     let reserve = plan(manifest, programs)?.reserve(0, limit)?;
     Ok(json!({ "file": module(&programs.kernels, &device)?, "reserve": reserve }))
@@ -112,7 +113,7 @@ pub(crate) fn choose_module(
 
 /// The module with the fallback kernels of programs for WebGPU.
 pub(crate) fn choose_fallbacks(programs: &Programs, features: Vec<String>) -> Result<&str, Error> {
-    module(&programs.fallbacks, &device_info(features.into_iter().collect(), ADDRESS_SPACE))
+    module(&programs.fallbacks, &device_info(gather(features), ADDRESS_SPACE))
 }
 
 /// Makes a device of a machine that holds all of a bundle.

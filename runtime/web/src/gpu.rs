@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use gristmill_runtime::Error;
+use gristmill_runtime::gather::gather;
 use gristmill_runtime::gpu::{BufferSpec, DeviceInfo, Gpu, Limits, Reading, Usage, Work};
 use js_sys::{Array, Float64Array, Promise, Uint8Array};
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -71,7 +72,7 @@ pub(crate) fn info(device: &JsDevice) -> DeviceInfo {
             max_storage_buffers_per_shader_stage: limit("maxStorageBuffersPerShaderStage") as u32,
             max_compute_workgroups_per_dimension: limit("maxComputeWorkgroupsPerDimension") as u32,
         },
-        features: device.features().into_iter().collect(),
+        features: gather(device.features()),
     }
 }
 

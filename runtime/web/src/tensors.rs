@@ -6,7 +6,8 @@ use wasm_bindgen::{JsCast, JsValue};
 
 /// Reads an object of tensors. Errors name the tensor and what was expected.
 pub(crate) fn from_js(all: &Object) -> Result<Tensors, Error> {
-    let entries = Object::entries(all).to_vec().into_iter().map(|pair| {
+    let mut tensors = Tensors::new();
+    for pair in Object::entries(all) {
         let pair: Array = pair.unchecked_into();
         let name = pair.get(0).as_string().unwrap_or_default();
         let tensor = one(&pair.get(1)).ok_or_else(|| Error::Input {
@@ -14,9 +15,9 @@ pub(crate) fn from_js(all: &Object) -> Result<Tensors, Error> {
             expected: "{ data: Float32Array or Int32Array, shape: number[] }".to_string(),
             found: String::from(Object::from(pair.get(1)).to_string()),
         })?;
-        Ok((name, tensor))
-    });
-    entries.collect()
+        tensors.insert(name, tensor);
+    }
+    Ok(tensors)
 }
 
 fn one(value: &JsValue) -> Option<Tensor> {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::gather::gather;
+
 /// Alignment of all blocks: a line of the processor's cache.
 const ALIGN: u64 = 64;
 
@@ -30,7 +32,7 @@ impl Heap {
     pub(super) fn new(base: u64, end: u64) -> Self {
         let base = base.next_multiple_of(ALIGN);
         let end = end / ALIGN * ALIGN;
-        let free = if base < end { BTreeMap::from([(base, end - base)]) } else { BTreeMap::new() };
+        let free = gather((base < end).then_some((base, end - base)));
         Heap { free, used: 0, high: base }
     }
 

@@ -16,6 +16,7 @@ use super::staging::{Staging, Taken};
 use crate::backend::{Backend, Data, Fed, Pending, Request, Tensors, nothing_started};
 use crate::call::{Call, Session, eval_shape, invalid, prepare, wanted_outputs};
 use crate::error::Error;
+use crate::gather::gather;
 use crate::join::join_all;
 
 /// What to do when a buffer is too large, in bundles that have WebAssembly and in others.
@@ -237,7 +238,7 @@ impl<G: Gpu, F: Files> Executor<G, F> {
             rest = others;
             (name, tensor(elem, shape, own))
         });
-        Ok(results.collect())
+        Ok(gather(results))
     }
 
     fn make_ready(&self, entry: usize) -> Result<Ready<G>, Error> {

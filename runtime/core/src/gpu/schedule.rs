@@ -7,6 +7,7 @@ use gristmill_bundle::{Binding, Entry, Kernel, Manifest, Program};
 
 use crate::call::{find_entry, invalid, wanted_outputs};
 use crate::error::Error;
+use crate::gather::gather;
 
 /// What computes one or several values: see [`gristmill_bundle::Step`].
 #[derive(Clone, Debug)]
@@ -92,7 +93,7 @@ impl Schedule {
     /// The steps that the wanted outputs or any state depend on, in order. A kernel may write a part of a buffer
     /// only, so a buffer that is needed once is needed from the start.
     pub(crate) fn needed(&self, wanted: &[usize]) -> Needed {
-        let mut needed: BTreeSet<Binding> = wanted.iter().map(|w| Binding::Output(*w as u32)).collect();
+        let mut needed: BTreeSet<Binding> = gather(wanted.iter().map(|w| Binding::Output(*w as u32)));
         let mut steps = Vec::new();
         for (i, step) in self.steps.iter().enumerate().rev() {
             let of_use = |b: &Binding| matches!(b, Binding::State(_)) || needed.contains(b);
@@ -133,7 +134,7 @@ pub fn entry_work(
         _ => None,
     };
     let dispatches = needed.steps.iter().map(|s| schedule.steps[*s].dispatches.len()).sum();
-    Ok(EntryWork { dispatches, tensors: needed.bindings.iter().filter_map(tensor).collect() })
+    Ok(EntryWork { dispatches, tensors: gather(needed.bindings.iter().filter_map(tensor)) })
 }
 
 /// Workgroups in x and y: `x * y >= count`, `x` at most `most`, and few too many. `None` if `y` would be too large.
