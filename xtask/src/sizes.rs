@@ -16,7 +16,7 @@ use crate::place::{Place, at, list, write};
 
 /// Most bytes of the runtime after `gzip -9`: WebAssembly, scripts, tokenizer and chat templates. The page is measured,
 /// but may become as large as its author likes.
-const BUDGET: u64 = 512_000;
+const BUDGET: u64 = 505_000;
 
 /// A file as it is and compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,6 +10,7 @@ mod error;
 pub mod extent;
 pub mod files;
 pub mod manifest;
+pub mod order;
 mod reader;
 mod shader;
 mod sink;

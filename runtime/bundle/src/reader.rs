@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 use crate::manifest::{Manifest, Programs};
+use crate::order::order;
 use crate::source::{DirSource, Source};
 use crate::validate::{MANIFEST, MAX_JSON, is_clean_path, programs_path};
 
@@ -225,9 +226,8 @@ pub fn parse_programs(manifest: &Manifest, path: &str, content: &[u8]) -> Result
 impl Manifest {
     /// The stretches of tensors in each shard, in stream order. The manifest must be valid.
     pub fn pieces(&self) -> Vec<Vec<Piece>> {
-        let mut order: Vec<usize> = (0..self.tensors.len()).collect();
-        order.sort_by_key(|i| self.tensors[*i].offset);
-        let mut next = order.into_iter().peekable();
+        let offset = |i: usize| self.tensors[i].offset;
+        let mut next = order(self.tensors.len(), &|a, b| offset(a).cmp(&offset(b))).into_iter().peekable();
         let mut begin = 0;
         let mut all = Vec::with_capacity(self.shards.len());
         for shard in &self.shards {

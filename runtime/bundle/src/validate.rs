@@ -16,6 +16,7 @@ use std::fmt::Display;
 
 use crate::error::Error;
 use crate::manifest::{Binding, Dispatch, Elem, Entry, FileInfo, Kernel, Manifest, Program, Programs, StateKind, Step};
+use crate::order::order;
 use crate::size::{Size, SizeOp};
 
 /// Path of the manifest in a bundle.
@@ -319,11 +320,13 @@ impl Manifest {
             let fault = format!("{total} bytes in {} files, but tensors need only {needed}", self.shards.len());
             return check.fail("shards", fault);
         }
-        spans.sort_unstable();
-        match spans.windows(2).find(|w| w[0].1 > w[1].0) {
-            Some(w) => check.fail(format!("tensor `{}`", w[1].2), format!("overlaps tensor `{}`", w[0].2)),
-            None => Ok(()),
+        let order = order(spans.len(), &|a, b| spans[a].cmp(&spans[b]));
+        for (before, behind) in order.windows(2).map(|w| (spans[w[0]], spans[w[1]])) {
+            if before.1 > behind.0 {
+                return check.fail(format!("tensor `{}`", behind.2), format!("overlaps tensor `{}`", before.2));
+            }
         }
+        Ok(())
     }
 
     fn check_files(&self, check: &Check<'_>) -> Result<(), Error> {

@@ -12,6 +12,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
+use gristmill_bundle::order::order;
 use gristmill_bundle::{Elem, EntryRole, Manifest, Size};
 
 use crate::backend::Tensor;
@@ -144,9 +145,10 @@ impl Sampler {
 
 /// Chooses among candidates and their logits by everything but the penalty; `draw` gives a random number if one is
 /// needed.
-pub(crate) fn choose(s: &Sampling, mut all: Vec<(u32, f32)>, draw: impl FnOnce() -> f32) -> Option<u32> {
+pub(crate) fn choose(s: &Sampling, all: Vec<(u32, f32)>, draw: impl FnOnce() -> f32) -> Option<u32> {
     // Stable, so that among equals, zeros of both signs included, the model's order stands.
-    all.sort_by(|a, b| b.1.partial_cmp(&a.1).unwrap_or(Ordering::Equal));
+    let falling = order(all.len(), &|a, b| all[b].1.partial_cmp(&all[a].1).unwrap_or(Ordering::Equal));
+    let mut all: Vec<(u32, f32)> = falling.into_iter().map(|i| all[i]).collect();
     let best = all.first()?.1;
     if s.temperature <= 0.0 || !best.is_finite() {
         return all.first().map(|c| c.0);

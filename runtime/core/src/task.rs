@@ -1,5 +1,6 @@
 //! What a bundle is for: pictures, recordings and texts in, labels, boxes, similarities or texts out, as the tasks of its entries say.
 
+use gristmill_bundle::order::order;
 use gristmill_bundle::{Answer, Entry, Manifest, Task};
 use serde::Serialize;
 
@@ -160,9 +161,7 @@ fn scored(labels: &[String], class: usize, score: f32) -> Score {
 
 /// Positions in the order of their values, the largest first; of equal ones the first.
 fn falling(values: &[f32]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|a, b| values[*b].total_cmp(&values[*a]));
-    order
+    order(values.len(), &|a, b| values[b].total_cmp(&values[a]))
 }
 
 fn softmax(values: &mut [f32]) {

@@ -56,8 +56,10 @@ fn median_filter(row: &[f32], width: usize) -> Vec<f32> {
     let mut window = Vec::with_capacity(width);
     let around = |at: usize| {
         window.clear();
-        window.extend((at..at + 2 * margin + 1).map(mirrored));
-        window.sort_by(f32::total_cmp);
+        for value in (at..at + 2 * margin + 1).map(mirrored) {
+            let place = window.partition_point(|v: &f32| v.total_cmp(&value).is_lt());
+            window.insert(place, value);
+        }
         window[margin]
     };
     (0..row.len()).map(around).collect()
