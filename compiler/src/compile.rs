@@ -214,23 +214,12 @@ pub fn compile_from<S: bundle::Sink + 'static>(
 
 /// The profiles asked for, in a fixed order.
 fn target_profiles(options: &CompileOptions) -> Result<Vec<Profile>, CompileError> {
-    let names = &options.targets;
-    let all = names.is_empty() || names.iter().any(|n| n == "all");
-    for name in names.iter().filter(|n| *n != "all") {
-        profile::shipped(name).map_err(CompileError::Options)?;
+    let mut profiles = profile::targets(&options.targets)?;
+    for limits in profiles.iter_mut().filter(|p| p.language == Language::Wgsl).map(|p| &mut p.limits) {
+        limits.binding_bytes = options.binding_bytes.unwrap_or(limits.binding_bytes);
+        limits.storage_buffers = options.storage_buffers.unwrap_or(limits.storage_buffers);
     }
-    profile::shipped_names()
-        .filter(|n| all || names.iter().any(|asked| asked == n))
-        .map(|n| {
-            let mut profile = profile::shipped(n).map_err(CompileError::Internal)?;
-            if profile.language == Language::Wgsl {
-                let limits = &mut profile.limits;
-                limits.binding_bytes = options.binding_bytes.unwrap_or(limits.binding_bytes);
-                limits.storage_buffers = options.storage_buffers.unwrap_or(limits.storage_buffers);
-            }
-            Ok(profile)
-        })
-        .collect()
+    Ok(profiles)
 }
 
 /// What every target can bind at once. All of them share the weights, so the smallest limit counts.

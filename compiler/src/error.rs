@@ -30,6 +30,9 @@ pub enum CompileError {
     /// The architecture file, or how it fits the model directory.
     #[error("{0}")]
     Architecture(Diagnostics),
+    /// A target profile.
+    #[error("{0}")]
+    Profile(Diagnostics),
     /// What the architecture does not read would change the results.
     #[error("{}\n  help: {UNUSED_HELP}", .0.join("\n"))]
     Unused(Vec<String>),

@@ -33,7 +33,7 @@ pub struct CompileOptions {
     pub asymmetric: bool,
     /// Storage of the key and value caches.
     pub kv: KvPrecision,
-    /// Names of target profiles; empty means all.
+    /// Names of shipped target profiles, `all` for all of them, and paths of profile files; empty means all that ship.
     pub targets: Vec<String>,
     /// Most tokens a session can hold; the model's own limit if absent.
     pub max_context: Option<u32>,

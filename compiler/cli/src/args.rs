@@ -32,7 +32,7 @@ pub(crate) enum Command {
     Compile(CompileArgs),
     /// Draft an architecture file for a model that none of the shipped ones describes
     New(NewArgs),
-    /// Check an architecture file or a precision policy
+    /// Check an architecture file, a precision policy or a target profile
     Check(CheckArgs),
     /// Show what is in a bundle
     Inspect(InspectArgs),
@@ -71,8 +71,8 @@ pub(crate) struct CompileFlags {
     /// Precision of the key and value cache
     #[arg(long, value_name = "PRECISION", value_enum, default_value_t = Kv::F32)]
     pub(crate) kv: Kv,
-    /// Targets to compile for, separated by commas, or all
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    /// Targets to compile for, separated by commas: shipped profiles by name, others by their file, or all that ship
+    #[arg(long, value_name = "NAME|FILE.ron", value_delimiter = ',')]
     pub(crate) target: Vec<String>,
     /// Most tokens a session can hold; otherwise the model's own limit
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -114,6 +114,7 @@ Examples:
   gristmill compile path/to/model -o dist --precision q4 --group 64 --asymmetric
   gristmill compile path/to/model -o dist --precision policy.ron --kv f16
   gristmill compile path/to/model -o dist --arch my-architecture.ron --target chrome,firefox
+  gristmill compile path/to/model -o dist --target my-phone.ron,wasm     (docs/profiles.md)
   gristmill compile model.Q4_K_M.gguf -o dist
   gristmill compile org/name -o dist                     (of the Hugging Face Hub)
   gristmill compile org/name/model.Q8_0.gguf@v1 -o dist
@@ -144,12 +145,13 @@ Examples:
   gristmill check my-architecture.ron
   gristmill check my-architecture.ron --config path/to/model/config.json
   gristmill check my-precision-policy.ron
+  gristmill check my-phone.ron                           (a target profile: docs/profiles.md)
 
 Without a config only names, types and structure are checked; with one the whole graph is built
 and its shapes are inferred; with a model directory its tensors have to be there as well. Exit
 code 1: the file has errors, all of which are listed.")]
 pub(crate) struct CheckArgs {
-    /// Architecture file, or precision policy
+    /// Architecture file, precision policy, or target profile
     #[arg(value_name = "FILE.ron")]
     pub(crate) file: PathBuf,
     /// config.json of a model to bind it to
@@ -271,6 +273,9 @@ pub(crate) struct BackendFlags {
     /// Adapter to use: its number, or a part of its name, as `gristmill adapters` lists them
     #[arg(long, value_name = "NAME|INDEX")]
     pub(crate) adapter: Option<String>,
+    /// Programs to run on the adapter, by the name of their profile; otherwise native, or the first of the bundle
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
     /// Threads of --backend wasm; otherwise one per processor, at most 8, and one per MiB of weights
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) threads: Option<u32>,
@@ -359,6 +364,7 @@ Examples:
   gristmill run examples/stories260K --prompt \"Once upon a time\"
   gristmill run dist --prompt \"Why is the sky blue?\" --chat --temperature 0.7 --seed 1
   gristmill run dist --prompt \"Once upon\" --backend wgpu --adapter 0
+  gristmill run dist --prompt \"Once upon\" --profile my-phone
   gristmill run examples/person-detector --image photo.jpg
   gristmill run dist --image *.jpg --top 1 --json
   gristmill run dist --image street.png --threshold 0.7 --draw found.png

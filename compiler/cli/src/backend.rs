@@ -58,7 +58,11 @@ enum Choice {
 /// What the flags mean for a bundle on this machine.
 fn choose(bundle: &Bundle, flags: &BackendFlags) -> Outcome<Choice> {
     let for_wasm = flags.threads.map(|_| "--threads").or((flags.simd != Simd::Auto).then_some("--simd"));
-    let for_wgpu = flags.adapter.as_ref().map(|_| "--adapter");
+    if flags.profile.as_deref() == Some(WASM) {
+        let remedy = format!("its programs are for processors; use --backend {WASM}");
+        return Err(Failure::wrong(format!("--profile {WASM}: {remedy}")));
+    }
+    let for_wgpu = flags.adapter.as_ref().map(|_| "--adapter").or(flags.profile.as_ref().map(|_| "--profile"));
     let stray = |flag: Option<&str>, backend: &str| match flag {
         Some(flag) => Err(Failure::wrong(format!("{flag} is for --backend {backend}; leave one of them out"))),
         None => Ok(()),
@@ -71,7 +75,7 @@ fn choose(bundle: &Bundle, flags: &BackendFlags) -> Outcome<Choice> {
             stray(for_wgpu, "wgpu").map(|()| Choice::Reference)
         }
         BackendName::Auto => match (for_wgpu, for_wasm) {
-            (Some(_), Some(flag)) => Err(Failure::wrong(format!("--adapter and {flag} are for different backends"))),
+            (Some(a), Some(b)) => Err(Failure::wrong(format!("{a} and {b} are for different backends"))),
             (Some(_), None) => Ok(Choice::Wgpu),
             (None, Some(_)) => Ok(Choice::Wasm),
             (None, None) => Ok(automatic(&bundle.manifest().profiles, || list_adapters().first().map(|a| a.kind))),
@@ -95,8 +99,8 @@ fn automatic(profiles: &[String], best_adapter: impl FnOnce() -> Option<&'static
 type Made = (Box<dyn Backend>, Option<String>);
 
 fn wgpu(bundle: &Arc<Bundle>, flags: &BackendFlags) -> Result<Made, Error> {
-    let options = Options { adapter: flags.adapter.clone(), ..Options::default() };
-    let profile = choose_profile(bundle.manifest(), None, &["native"])?;
+    let profile = choose_profile(bundle.manifest(), flags.profile.as_deref(), &["native"])?;
+    let options = Options { adapter: flags.adapter.clone(), profile: Some(profile.clone()), ..Options::default() };
     let bar = Bar::new();
     bar.stage("loading weights");
     let backend = Wgpu::load(bundle.clone(), &options, &mut |done, total| bar.bytes(done, total))?;

@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gristmill_bundle::{Bundle, Error as BundleError, MANIFEST, MAX_JSON, files, sha256_hex};
-use gristmill_compiler::{CompileOptions, gguf};
+use gristmill_compiler::{CompileOptions, gguf, profile};
 
 use crate::failure::{Failure, Outcome};
 use crate::output::note;
@@ -211,7 +211,8 @@ fn key(model: &Path, options: &CompileOptions) -> Outcome<String> {
     found.sort();
     // It may be in a folder; what is missing is said when the model is compiled.
     text.push_str(&files::read_text(&model.join("config.json"), files::MAX_TEXT).unwrap_or_default());
-    for file in options.arch.iter().cloned().chain([PathBuf::from(&options.precision)]) {
+    let targets = options.targets.iter().filter(|target| profile::is_path(target)).map(PathBuf::from);
+    for file in options.arch.iter().cloned().chain([PathBuf::from(&options.precision)]).chain(targets) {
         text.push_str(&files::read_text(&file, files::MAX_TEXT).unwrap_or_default());
     }
     for file in found {

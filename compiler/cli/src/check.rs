@@ -5,6 +5,7 @@ use gristmill_compiler::hf::dir::ModelDir;
 use gristmill_compiler::hf::json;
 use gristmill_compiler::hf::unused::unused;
 use gristmill_compiler::library;
+use gristmill_compiler::profile;
 use gristmill_compiler::weights::Checkpoint;
 use gristmill_graph::Model;
 use gristmill_graph::text::{Diagnostics, Policy, Usage, bind, bind_with_usage, check as check_text};
@@ -14,13 +15,20 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::hub;
 use crate::output::{emit, note};
 
-/// Checks an architecture file, with the shipped files as what it may extend and use, or a precision policy. All
-/// errors go to stderr.
+/// Checks an architecture file, with the shipped files as what it may extend and use, a precision policy, or a target
+/// profile. All errors go to stderr.
 pub(crate) fn check(args: &CheckArgs) -> Outcome {
     let text = files::read_text(&args.file, files::MAX_TEXT).map_err(|e| Failure::io(&args.file, &e))?;
     let name = args.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let shown = args.file.display();
-    if is_policy(&text) {
+    if is_a("Profile", &text) {
+        if let Err(found) = profile::parse(&name, &text) {
+            return Ok(report(&found));
+        }
+        emit(&format!("{shown}: no errors in this target profile\n"))?;
+        return Ok(Exit::Done);
+    }
+    if is_a("Policy", &text) {
         if let Err(found) = Policy::parse(&name, &text) {
             return Ok(report(&found));
         }
@@ -75,9 +83,9 @@ fn bound(shown: &str, result: Result<Model, Diagnostics>) -> Outcome {
 }
 
 /// Whether the first word of the file says so.
-fn is_policy(text: &str) -> bool {
+fn is_a(what: &str, text: &str) -> bool {
     let code = text.lines().map(str::trim_start).find(|l| !l.is_empty() && !l.starts_with("//"));
-    code.is_some_and(|l| l.starts_with("Policy"))
+    code.is_some_and(|l| l.starts_with(what))
 }
 
 fn report(found: &Diagnostics) -> Exit {

@@ -36,7 +36,6 @@ pub(crate) fn locate(model: &Path, flags: &CompileFlags) -> Outcome<PathBuf> {
 
 /// The compiler's options for these flags.
 pub(crate) fn options(flags: &CompileFlags, precision: &str) -> CompileOptions {
-    let all = flags.target.iter().any(|t| t == "all");
     CompileOptions {
         arch: flags.arch.clone(),
         precision: flags.precision.clone().unwrap_or_else(|| precision.to_string()),
@@ -46,7 +45,7 @@ pub(crate) fn options(flags: &CompileFlags, precision: &str) -> CompileOptions {
             Kv::F32 => KvPrecision::F32,
             Kv::F16 => KvPrecision::F16,
         },
-        targets: if all { Vec::new() } else { flags.target.clone() },
+        targets: flags.target.clone(),
         max_context: flags.max_context,
         page: Vec::new(),
         binding_bytes: None,

@@ -1,8 +1,8 @@
 //! Linear layers with many rows of activations: tiles of activations and of decoded weights go through shared
 //! memory, so that a weight is decoded once for all rows of a tile.
 //!
-//! A workgroup computes `tile_m x 32` results. A thread computes `4 x 4` of them: four neighbouring rows of
-//! activations, and weight rows that are 8 apart, so that neighbouring threads store neighbouring elements.
+//! A workgroup computes `tile_m x tile_n` results. A thread computes `thread_m x thread_n` of them: neighbouring rows of
+//! activations, and weight rows that are `tile_n / thread_n` apart, so that neighbouring threads store neighbouring elements.
 
 use gristmill_kernel::{Bind, Expr, Sh, VEC4F, Var, f, u};
 
@@ -12,56 +12,76 @@ use crate::codegen::grid::Count;
 use crate::codegen::kernel::Ctx;
 use crate::codegen::store::Target;
 use crate::error::CompileError;
-
-/// Weight rows of a workgroup.
-const TILE_N: u32 = 32;
-/// Results of a thread along each side.
-const SIDE: u32 = 4;
-/// Threads along the weight rows.
-const ACROSS: u32 = TILE_N / SIDE;
+use crate::profile::MatmulSchedule;
 
 /// Sizes of a kernel.
 struct Tiles {
+    /// Rows of activations of a workgroup, and of a thread.
     m: u32,
+    thread_m: u32,
+    /// Rows of weights of a workgroup, and of a thread.
+    n: u32,
+    thread_n: u32,
     /// Quads of columns that are staged at a time.
     quads: u32,
-    threads: u32,
+}
+
+impl Tiles {
+    /// Threads along the rows of activations.
+    fn down(&self) -> u32 {
+        self.m / self.thread_m
+    }
+
+    /// Threads along the rows of weights.
+    fn across(&self) -> u32 {
+        self.n / self.thread_n
+    }
+
+    fn threads(&self) -> u32 {
+        self.down() * self.across()
+    }
 }
 
 /// The kernel of a linear layer with many rows of activations.
 pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let linear = Linear::new(low, id)?;
     let schedule = low.setting.profile.schedule.matmul;
-    let columns = schedule.tile_k.max(linear.weights[0].format.pack_columns());
-    let tiles = Tiles { m: schedule.tile_m, quads: columns / 4, threads: schedule.tile_m / SIDE * ACROSS };
+    // Whole packs of every weight; their columns are powers of two.
+    let packs = linear.weights.iter().map(|w| w.format.pack_columns());
+    let columns = schedule.tile_k.next_multiple_of(packs.max().unwrap_or(1));
+    let MatmulSchedule { tile_m: m, tile_n: n, thread_m, thread_n, .. } = schedule;
+    let tiles = Tiles { m, thread_m, n, thread_n, quads: columns / 4 };
     let mut ctx = Ctx::new(low, &format!("matmul_{}", linear.label(low)));
     ctx.b.doc(format!(
-        "{}: activations times [{}, {}] weights, tiles of {} x {TILE_N} results and {columns} columns",
+        "{}: activations times [{}, {}] weights, tiles of {} x {} results and {columns} columns",
         low.graph.node(id).path,
         linear.n,
         linear.k,
-        tiles.m
+        tiles.m,
+        tiles.n
     ));
     let target = Target::bind(&mut ctx, id, root, place);
     let buffers = linear.bind(&mut ctx);
-    let n_tiles = i64::from(linear.n.div_ceil(TILE_N));
+    let n_tiles = i64::from(linear.n.div_ceil(tiles.n));
     let grid = [Count::Ceil(linear.m.clone(), tiles.m), Count::Dim(n_tiles.into())];
     let m_tile = ctx.b.grid_axis("m_tile", grid[0].expr());
     let n_tile = ctx.b.grid_axis("n_tile", grid[1].expr());
-    let down = ctx.b.group_axis("down", tiles.m / SIDE);
-    let across = ctx.b.group_axis("across", ACROSS);
-    let thread = ctx.b.let_("local", &down * ACROSS + &across);
+    let down = ctx.b.group_axis("down", tiles.down());
+    let across = ctx.b.group_axis("across", tiles.across());
+    let thread = ctx.b.let_("local", &down * tiles.across() + &across);
     let x_tile = ctx.b.shared("x_tile", VEC4F, tiles.m * tiles.quads);
-    let w_tile = ctx.b.shared("w_tile", VEC4F, TILE_N * tiles.quads);
+    let w_tile = ctx.b.shared("w_tile", VEC4F, tiles.n * tiles.quads);
     let sums: Vec<Vec<Var>> = (0..buffers.len())
-        .map(|w| (0..SIDE).map(|i| ctx.b.var(&format!("sum{w}_{i}"), f(0.0).splat(4))).collect())
+        .map(|w| {
+            (0..tiles.thread_m).map(|i| ctx.b.var(&format!("sum{w}_{i}"), f(0.0).splat(tiles.thread_n as u8))).collect()
+        })
         .collect();
     if !linear.k.is_multiple_of(columns) {
         // Columns beyond the last weight are never staged; they meet zeros, so they only have to be finite.
-        clear(&mut ctx, w_tile, TILE_N * tiles.quads, &thread, tiles.threads);
+        clear(&mut ctx, w_tile, tiles.n * tiles.quads, &thread, tiles.threads());
         ctx.b.barrier();
     }
-    let n_first = ctx.b.let_("n_first", &n_tile * TILE_N);
+    let n_first = ctx.b.let_("n_first", &n_tile * tiles.n);
     let m_first = ctx.b.let_("m_first", &m_tile * tiles.m);
     ctx.for_("stretch", (u(0), u(linear.k), columns), Bind::Serial, |ctx, first| {
         stage_x(ctx, &linear, &tiles, x_tile, (&m_first, &first), &thread);
@@ -72,12 +92,12 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
             ctx.b.barrier();
         }
     });
-    ctx.for_("side", (u(0), u(SIDE), 1), Bind::Serial, |ctx, i| {
-        let m = ctx.b.let_("m", &m_first + &down * SIDE + &i);
+    ctx.for_("side", (u(0), u(tiles.thread_m), 1), Bind::Serial, |ctx, i| {
+        let m = ctx.b.let_("m", &m_first + &down * tiles.thread_m + &i);
         ctx.if_(m.lt(linear.rows()), |ctx| {
             let sums: Vec<Expr> = sums.iter().map(|s| ctx.b.let_("row_sums", numbered(s, &i))).collect();
-            ctx.for_("column", (u(0), u(SIDE), 1), Bind::Serial, |ctx, j| {
-                let n = ctx.b.let_("n", &n_first + &across + &j * ACROSS);
+            ctx.for_("column", (u(0), u(tiles.thread_n), 1), Bind::Serial, |ctx, j| {
+                let n = ctx.b.let_("n", &n_first + &across + &j * tiles.across());
                 ctx.if_(n.lt(u(linear.n)), |ctx| {
                     let accs: Vec<Expr> = sums.iter().map(|s| s.lane(&j)).collect();
                     linear.finish(ctx, &target, &m, &n, &accs);
@@ -110,7 +130,7 @@ fn stage_x(
     thread: &Expr,
 ) {
     let len = tiles.m * tiles.quads;
-    ctx.for_("cell", (thread.clone(), u(len), tiles.threads), Bind::Serial, |ctx, i| {
+    ctx.for_("cell", (thread.clone(), u(len), tiles.threads()), Bind::Serial, |ctx, i| {
         let m = ctx.b.let_("m", m_first + &i / tiles.quads);
         let column = ctx.b.let_("column", first + &i % tiles.quads * 4);
         let (last_row, last_column) = (linear.rows() - 1, (linear.k - 1) / 4 * 4);
@@ -129,7 +149,7 @@ fn stage_x(
     });
 }
 
-/// Decodes `[32, columns]` weights to shared memory, a pack per thread at a time.
+/// Decodes `[tile_n, columns]` weights to shared memory, a pack per thread at a time.
 fn stage_weights(
     ctx: &mut Ctx<'_>,
     weight: &Weight,
@@ -141,9 +161,9 @@ fn stage_weights(
 ) {
     let per_row = tiles.quads * 4 / weight.format.pack_columns();
     let (rows, packs) = (weight.format.rows(), weight.format.packs());
-    ctx.for_("pack_of_tile", (thread.clone(), u(TILE_N * per_row), tiles.threads), Bind::Serial, |ctx, i| {
+    ctx.for_("pack_of_tile", (thread.clone(), u(tiles.n * per_row), tiles.threads()), Bind::Serial, |ctx, i| {
         // Neighbouring threads take neighbouring rows of tiled weights, and neighbouring packs of others.
-        let (row, pack) = if weight.tiled { (&i % TILE_N, &i / TILE_N) } else { (&i / per_row, &i % per_row) };
+        let (row, pack) = if weight.tiled { (&i % tiles.n, &i / tiles.n) } else { (&i / per_row, &i % per_row) };
         let row = ctx.b.let_("row", row);
         let pack = ctx.b.let_("pack", first / weight.format.pack_columns() + pack);
         let n = ctx.b.let_("n", (n_first + &row).min(rows - 1));
@@ -160,11 +180,11 @@ fn stage_weights(
 /// Adds the products of the staged columns to the thread's results.
 fn multiply(ctx: &mut Ctx<'_>, tiles: &Tiles, x_tile: Sh, w_tile: Sh, (down, across): (&Expr, &Expr), sums: &[Var]) {
     ctx.for_("quad", (u(0), u(tiles.quads), 1), Bind::Serial, |ctx, q| {
-        let w: Vec<Expr> = (0..SIDE)
-            .map(|j| ctx.b.let_(&format!("w{j}"), w_tile.at((across + j * ACROSS) * tiles.quads + &q)))
+        let w: Vec<Expr> = (0..tiles.thread_n)
+            .map(|j| ctx.b.let_(&format!("w{j}"), w_tile.at((across + j * tiles.across()) * tiles.quads + &q)))
             .collect();
         for (i, sum) in sums.iter().enumerate() {
-            let x = ctx.b.let_(&format!("x{i}"), x_tile.at((down * SIDE + i as u32) * tiles.quads + &q));
+            let x = ctx.b.let_(&format!("x{i}"), x_tile.at((down * tiles.thread_m + i as u32) * tiles.quads + &q));
             let dots: Vec<Expr> = w.iter().map(|w| x.dot(w)).collect();
             ctx.b.add(*sum, Expr::vec(dots));
         }

@@ -10,7 +10,7 @@ use super::body::{Head, Origin, Term, Type};
 
 /// Three numbers of the target, and the sizes at which operations are compared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct CostModel {
     /// Microseconds from one dispatch to the next when there is nothing to do.
     pub launch_us: f64,
@@ -21,22 +21,10 @@ pub struct CostModel {
     /// Most operands of a fused operation. A shader may bind eight storage buffers on every adapter, and one is
     /// the result.
     pub max_operands: usize,
-    /// Values of symbols at which costs are compared; a symbol that is missing counts as 64.
+    /// Values of symbols at which costs are compared.
     pub nominal: BTreeMap<String, i64>,
-}
-
-impl Default for CostModel {
-    /// A small integrated GPU, 64 new tokens after 512 old ones.
-    fn default() -> Self {
-        let nominal = [("B", 1), ("T", 64), ("P", 512), ("C", 1024)];
-        CostModel {
-            launch_us: 5.0,
-            bytes_per_us: 50_000.0,
-            flops_per_us: 1_000_000.0,
-            max_operands: 7,
-            nominal: nominal.into_iter().map(|(name, value)| (name.to_string(), value)).collect(),
-        }
-    }
+    /// The value of all symbols that `nominal` does not name, such as heights and widths of pictures.
+    pub nominal_of_others: i64,
 }
 
 /// Breaks ties in favour of fewer operations; far below anything that is measured.
@@ -45,7 +33,7 @@ const TERM_US: f64 = 1e-4;
 impl CostModel {
     /// The nominal value of a symbol.
     pub fn nominal_of(&self, symbol: &str) -> i64 {
-        self.nominal.get(symbol).copied().unwrap_or(64)
+        self.nominal.get(symbol).copied().unwrap_or(self.nominal_of_others)
     }
 
     /// The nominal value of a dimension, at least 0.

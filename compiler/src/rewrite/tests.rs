@@ -4,3 +4,8 @@ mod cases;
 mod models;
 mod notation;
 mod values;
+
+/// What rewriting pays in these tests.
+fn cost() -> super::CostModel {
+    crate::profile::shipped("chrome").expect("a shipped profile").cost
+}

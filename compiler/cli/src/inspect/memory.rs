@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use gristmill_bundle::{Elem, Entry, EntryRole, Manifest, Programs, Size};
 use gristmill_compiler::profile;
+use gristmill_runtime::cpu::PROFILE as WASM;
+use gristmill_runtime::gpu::Limits;
 use serde_json::json;
 
 use super::states;
@@ -96,10 +98,14 @@ fn assumed(manifest: &Manifest, entry: Option<&Entry>) -> BTreeMap<String, u32> 
     symbols
 }
 
-/// The least that any of the bundle's targets guarantees; no limit for targets of other versions.
+/// The least that any device of the bundle's targets binds. Adapters have no more than they must: profiles may say
+/// otherwise, but are not in the bundle.
 fn binding_bytes(manifest: &Manifest) -> u64 {
-    let known = manifest.profiles.iter().filter_map(|name| profile::shipped(name).ok());
-    known.map(|p| p.limits.binding_bytes).min().unwrap_or(u64::MAX)
+    let of = |name: &String| match profile::shipped(name) {
+        Ok(shipped) if name == WASM => shipped.limits.binding_bytes,
+        _ => Limits::PORTABLE.largest_binding(),
+    };
+    manifest.profiles.iter().map(of).min().unwrap_or(u64::MAX)
 }
 
 fn size(text: &Size, symbols: &BTreeMap<String, u32>) -> Outcome<u64> {

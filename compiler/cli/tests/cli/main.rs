@@ -16,6 +16,7 @@ mod hub;
 mod hub_server;
 mod new;
 mod picture;
+mod profiles;
 mod readme;
 mod road;
 mod serve;

@@ -18,11 +18,7 @@ use crate::codegen::quads::QuadRow;
 use crate::codegen::store::Target;
 use crate::error::CompileError;
 use crate::kernels::reduce::LOWEST;
-
-/// Keys of a tile, a multiple of four.
-const TILE: u32 = 64;
-/// Quads of columns that are summed at a time.
-const QUADS: u32 = 2;
+use crate::profile::AttentionSchedule;
 
 struct Attention<'a> {
     score: &'a Scalar,
@@ -36,6 +32,8 @@ struct Attention<'a> {
     /// Quads of a key, and of a value.
     depth: u32,
     columns: u32,
+    /// Quads of a value that are summed at a time.
+    together: u32,
     /// Scores, then weights, of a tile.
     weights: Sh,
     /// Sums of values: quad by quad, in it query by query.
@@ -54,7 +52,8 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
     let begin = low.first_key(&operands[1..], &all);
     let width = |id: NodeId| const_dim(low, id, &low.graph.node(id).shape[rank - 1]);
     let (depth, columns) = (width(operands[0])?, width(operands[2])?);
-    let queries = if new.is_one() { 1 } else { 4 };
+    let AttentionSchedule { tile: tile_keys, quads, .. } = low.setting.profile.schedule.attention;
+    let (queries, together) = if new.is_one() { (1, 4 * quads) } else { (4, quads) };
     let mut ctx = Ctx::new(low, &format!("attention_{depth}x{queries}"));
     ctx.b.doc(format!("{}: attention, head dimension {depth}, {queries} queries at a time", node.path));
     let target = Target::bind(&mut ctx, id, root, place);
@@ -77,7 +76,8 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
         keys: dim_expr(&all),
         depth: depth / 4,
         columns: columns / 4,
-        weights: ctx.b.shared("weights", VEC4F, if queries == 1 { TILE / 4 } else { TILE }),
+        together,
+        weights: ctx.b.shared("weights", VEC4F, if queries == 1 { tile_keys / 4 } else { tile_keys }),
         sums: ctx.b.shared("sums", VEC4F, columns / 4 * queries),
     };
     let zero = f(0.0).splat(4);
@@ -86,8 +86,8 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
     });
     let highest = ctx.b.var("highest", f(LOWEST).splat(4));
     let share = ctx.b.var("share", zero);
-    ctx.for_("tile", (begin, a.keys.clone(), TILE), Bind::Serial, |ctx, tile| {
-        let count = ctx.b.let_("count", (a.keys.clone() - tile.clone()).min(u(TILE)));
+    ctx.for_("tile", (begin, a.keys.clone(), tile_keys), Bind::Serial, |ctx, tile| {
+        let count = ctx.b.let_("count", (a.keys.clone() - tile.clone()).min(u(tile_keys)));
         if queries == 1 {
             a.tile_of_one(ctx, (&tile, &count), highest, share);
         } else {
@@ -260,7 +260,7 @@ impl Attention<'_> {
 
     /// Goes over the quads of a value, a few at a time: the first of them, and how many.
     fn quads(&self, ctx: &mut Ctx<'_>, mut body: impl FnMut(&mut Ctx<'_>, Expr, u32)) {
-        let together = if self.ts.len() == 1 { 4 * QUADS } else { QUADS };
+        let together = self.together;
         let whole = self.columns / together * together;
         ctx.for_("quad", (u(0), u(whole), together), Bind::Serial, |ctx, first| body(ctx, first, together));
         if whole < self.columns {

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use gristmill_graph::{Bindings, DType, Graph, Node, NodeId, Op, Unary};
 
-use super::super::{CostModel, Rewriter, rewrite, rules};
+use super::super::{Rewriter, rewrite, rules};
+use super::cost;
 use super::notation::{read, write};
 use super::values::{same_values, well_formed};
 
@@ -44,7 +45,7 @@ fn run(topic: &str) {
     let mut wrong = String::new();
     for case in cases(topic) {
         let before = read(&case.before);
-        let (after, _) = rewrite(&before.graph, &CostModel::default());
+        let (after, _) = rewrite(&before.graph, &cost());
         let found = write(&after);
         if found.trim() != case.after {
             writeln!(wrong, "--- {}\nexpected\n{}\nfound\n{found}", case.name, case.after).unwrap();
@@ -72,7 +73,7 @@ fn every_rule_has_a_case() {
         match all.iter().find(|c| c.name == rule.name) {
             None => wrong.push(format!("{}: no case", rule.name)),
             Some(case) => {
-                let (_, report) = rewrite(&read(&case.before).graph, &CostModel::default());
+                let (_, report) = rewrite(&read(&case.before).graph, &cost());
                 if !report.regions.iter().any(|r| r.rules.contains_key(rule.name)) {
                     wrong.push(format!("{}: not used in its case, but {:?}", rule.name, report.regions[0].rules));
                 }
@@ -85,11 +86,11 @@ fn every_rule_has_a_case() {
 /// The same graph gives the same result: by a fresh rewriter, and by one that has seen all other cases.
 #[test]
 fn deterministic() {
-    let mut warm = Rewriter::new(&CostModel::default());
+    let mut warm = Rewriter::new(&cost());
     for case in TOPICS.iter().flat_map(|t| cases(t)) {
         let graph = read(&case.before).graph;
-        let first = rewrite(&graph, &CostModel::default());
-        assert_eq!(first, rewrite(&graph, &CostModel::default()), "{}", case.name);
+        let first = rewrite(&graph, &cost());
+        assert_eq!(first, rewrite(&graph, &cost()), "{}", case.name);
         assert_eq!(first, warm.run(&graph), "{}", case.name);
         assert_eq!(first, warm.run(&graph), "{}", case.name);
     }
@@ -112,8 +113,7 @@ fn dead_nodes_change_nothing() {
             }
         }
         noisy.outputs = clean.outputs.iter().map(|(n, id)| (n.clone(), moved[id.index()])).collect();
-        let cost = CostModel::default();
-        assert_eq!(rewrite(&clean, &cost), rewrite(&noisy, &cost), "{}", case.name);
+        assert_eq!(rewrite(&clean, &cost()), rewrite(&noisy, &cost()), "{}", case.name);
     }
 }
 
@@ -123,7 +123,7 @@ fn equivalent() {
     for topic in TOPICS {
         for case in cases(topic) {
             let model = read(&case.before);
-            let (after, _) = rewrite(&model.graph, &CostModel::default());
+            let (after, _) = rewrite(&model.graph, &cost());
             let bindings: Bindings = [("B", 2), ("T", 3), ("S", 5), ("P", 0)].map(|(n, v)| (n.to_string(), v)).into();
             // Roots and quotients want positive operands.
             let low = if topic == "algebra" { 0.25 } else { -1.5 };
@@ -160,7 +160,7 @@ fn fused(graph: &Graph) -> BTreeMap<String, usize> {
 fn equal_layers() {
     let text = decoder(3);
     let model = read(&text);
-    let (layered, report) = rewrite(&model.graph, &CostModel::default());
+    let (layered, report) = rewrite(&model.graph, &cost());
     let repeats: Vec<_> = report.regions.iter().map(|r| (r.name.as_str(), r.repeats)).collect();
     assert_eq!(repeats, [("main", 1), ("layers", 3), ("end", 1)]);
     let per_layer = [("attention", 1), ("linear", 6), ("rms_norm", 2)];
@@ -171,7 +171,7 @@ fn equal_layers() {
     assert_eq!(states, (0..6).map(Op::StateAppend).collect::<Vec<_>>().iter().collect::<Vec<_>>());
 
     let flat = read(&text.replace("region layers\n", ""));
-    assert_eq!(fused(&rewrite(&flat.graph, &CostModel::default()).0), expected);
+    assert_eq!(fused(&rewrite(&flat.graph, &cost()).0), expected);
 }
 
 /// A fused node has the path of the node whose value it is, and a role from below where that one has none.
@@ -181,7 +181,7 @@ fn names_are_kept() {
     for node in graph.nodes.iter_mut().filter(|n| n.path == "p") {
         node.role = Some("ffn.down".into());
     }
-    let (after, report) = rewrite(&graph, &CostModel::default());
+    let (after, report) = rewrite(&graph, &cost());
     let fused = after.node(after.outputs["y"]);
     assert_eq!((fused.path.as_str(), fused.role.as_deref()), ("y", Some("ffn.down")));
     let covers: Vec<String> = report.regions[0].fused[0].covers.iter().map(ToString::to_string).collect();
@@ -202,5 +202,5 @@ main: 2 -> 1 operations, 10.2 -> 5.1 us by the cost model
             y (add)
     saves   1 launch, 4096 bytes of traffic; the best other form ends in `add` and takes 5.12 us more
 ";
-    assert_eq!(rewrite(&graph, &CostModel::default()).1.to_string(), expected);
+    assert_eq!(rewrite(&graph, &cost()).1.to_string(), expected);
 }

@@ -8,7 +8,8 @@ use gristmill_graph::{Bindings, Graph, Model, Op};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::{CostModel, RegionReport, Rewriter};
+use super::super::{RegionReport, Rewriter};
+use super::cost;
 use super::values::{same_values, well_formed};
 
 #[derive(Deserialize)]
@@ -85,7 +86,7 @@ fn everything_is_found() {
     let library = library();
     for case in cases() {
         let model = model(&library, &case);
-        let mut rewriter = Rewriter::new(&CostModel::default());
+        let mut rewriter = Rewriter::new(&cost());
         for entry in &model.entries {
             let name = format!("{} {}", case.architecture, entry.name);
             let (graph, report) = rewriter.run(&model.entry_graph(entry, false));
@@ -102,7 +103,7 @@ fn values_stay() {
     let library = library();
     for case in cases() {
         let model = model(&library, &case);
-        let mut rewriter = Rewriter::new(&CostModel::default());
+        let mut rewriter = Rewriter::new(&cost());
         for entry in &model.entries {
             for taps in [false, true] {
                 let name = format!("{} {} taps: {taps}", case.architecture, entry.name);

@@ -209,7 +209,7 @@ const MAX_CANDIDATES: usize = 1_000;
 const MAX_NAMES_LENGTH: usize = 400;
 
 /// The valid name most like `name`, if one is near enough to be meant.
-pub(super) fn nearest<'n>(name: &str, valid: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+pub fn nearest<'n>(name: &str, valid: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     // Jaro-Winkler forgives too much where there are few letters.
     let short = name.chars().count() < 4;
     let mut best: Option<(f64, &str)> = None;

@@ -1,0 +1,101 @@
+//! Profiles by name and by path.
+
+use std::path::Path;
+
+use gristmill_bundle::files;
+use gristmill_graph::text::{Diagnostics, at_field, nearest, read_record};
+
+use super::check::check;
+use super::fields::Profile;
+use crate::error::CompileError;
+
+/// The profiles that ship with the compiler, by name.
+const SHIPPED: [(&str, &str); 6] = [
+    ("chrome", include_str!("../../profiles/chrome.ron")),
+    ("edge", include_str!("../../profiles/edge.ron")),
+    ("firefox", include_str!("../../profiles/firefox.ron")),
+    ("safari", include_str!("../../profiles/safari.ron")),
+    ("native", include_str!("../../profiles/native.ron")),
+    ("wasm", include_str!("../../profiles/wasm.ron")),
+];
+
+/// Stands for all profiles that ship.
+const ALL: &str = "all";
+
+/// Names of the shipped profiles, in the order in which they are compiled.
+pub fn shipped_names() -> impl Iterator<Item = &'static str> {
+    SHIPPED.iter().map(|(name, _)| *name)
+}
+
+/// Reads a shipped profile.
+///
+/// # Errors
+/// Names the known profiles if `name` is not one of them, or says what is wrong in the file.
+pub fn shipped(name: &str) -> Result<Profile, String> {
+    let text = SHIPPED.iter().find(|(n, _)| *n == name).map(|(_, text)| *text);
+    let text = text.ok_or_else(|| {
+        let near = nearest(name, shipped_names()).map_or(String::new(), |near| format!("did you mean `{near}`? "));
+        let known = shipped_names().collect::<Vec<_>>().join(", ");
+        format!("unknown target `{name}`; {near}expected all, the path of a profile FILE.ron, or one of: {known}")
+    })?;
+    parse(&format!("profiles/{name}.ron"), text).map_err(|e| e.to_string())
+}
+
+/// Reads the text of a profile; `name` is what diagnostics call it.
+///
+/// # Errors
+/// RON that cannot be read, names that are not known, and all numbers with which no kernel could be built.
+pub fn parse(name: &str, text: &str) -> Result<Profile, Diagnostics> {
+    let profile: Profile = read_record(name, text)?;
+    let faults = check(&profile);
+    if faults.is_empty() {
+        return Ok(profile);
+    }
+    let mut all: Vec<_> =
+        faults.into_iter().map(|fault| at_field(name, text, &fault.field, fault.message, fault.hint)).collect();
+    all.sort_by_key(|d| (d.line, d.column));
+    Err(Diagnostics(all))
+}
+
+/// Whether a target is the path of a profile's file.
+pub fn is_path(target: &str) -> bool {
+    target.ends_with(".ron")
+}
+
+/// Reads the profile in a file.
+///
+/// # Errors
+/// If the file cannot be read, and those of [`parse`].
+pub fn read(path: &Path) -> Result<Profile, CompileError> {
+    let text = files::read_text(path, files::MAX_TEXT).map_err(|e| CompileError::io(path, &e))?;
+    parse(&path.display().to_string(), &text).map_err(CompileError::Profile)
+}
+
+/// The profiles of these targets: names of shipped ones, `all` of them (as without any), and paths of files. Shipped ones
+/// come first.
+///
+/// # Errors
+/// A name that is not known, a file that is wrong, or two profiles of one name: programs are stored by it.
+pub fn targets(asked: &[String]) -> Result<Vec<Profile>, CompileError> {
+    let (paths, names): (Vec<&String>, Vec<&String>) = asked.iter().partition(|target| is_path(target));
+    if let Some(name) = names.iter().find(|name| **name != ALL && !shipped_names().any(|known| known == **name)) {
+        return Err(CompileError::Options(shipped(name).err().unwrap_or_default()));
+    }
+    let all = asked.is_empty() || names.iter().any(|name| *name == ALL);
+    let mut found: Vec<Profile> = Vec::new();
+    for name in shipped_names().filter(|known| all || names.iter().any(|name| name == known)) {
+        found.push(shipped(name).map_err(CompileError::Internal)?);
+    }
+    for path in paths {
+        let profile = read(Path::new(path))?;
+        if found.iter().any(|other| other.name == profile.name) {
+            return Err(CompileError::Options(format!(
+                "--target {path}: its name is `{0}`, and so is that of another target; give the profile another name, or \
+                 leave the other `{0}` out",
+                profile.name
+            )));
+        }
+        found.push(profile);
+    }
+    Ok(found)
+}
