@@ -1,11 +1,12 @@
 //! Every family of kernels, run on the interpreter, against the evaluator.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use gristmill_compiler::codegen::context::Setting;
 use gristmill_compiler::options::KvPrecision;
-use gristmill_compiler::profile::{Profile, shipped};
+use gristmill_compiler::profile::{Profile, read, shipped};
 use gristmill_compiler::round::round_activations;
 use gristmill_compiler::select::{KernelSet, lower};
 use gristmill_compiler::simulate::Session;
@@ -15,14 +16,9 @@ use gristmill_graph::quant::{QuantLayout, decode_stored, stored_bytes};
 use gristmill_graph::*;
 
 /// A profile with every algorithm that has several kernels, or several results.
-fn several_kernels(profile: &Profile) -> Profile {
-    let mut profile = profile.clone();
-    profile.name = "several_kernels".to_string();
-    profile.schedule.matvec.parts = 3;
-    profile.schedule.matvec.fill = 1024;
-    profile.schedule.matvec.together = true;
-    profile.schedule.attention.parts = 3;
-    profile
+fn several_kernels() -> Profile {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/profiles/several_kernels.ron");
+    read(&file).unwrap_or_else(|e| panic!("{e}"))
 }
 
 /// A graph under construction, with the model around it.
@@ -146,7 +142,7 @@ impl Fixture {
     /// Runs the kernels of a profile, and those for processors, and compares each with the evaluator.
     fn check(&self, bindings: &[(&str, i64)], profile: &str, tolerance: f32) {
         let profile = shipped(profile).unwrap();
-        self.check_on(&self.graph, bindings, (&several_kernels(&profile), 1), tolerance);
+        self.check_on(&self.graph, bindings, (&several_kernels(), 1), tolerance);
         self.check_on(&self.graph, bindings, (&profile, 1), tolerance);
         let rounded = round_activations(&self.graph, &self.precisions);
         // Engines differ in what they take large bytes for.
@@ -296,7 +292,7 @@ fn layers_of_the_same_activations_share_a_kernel() {
         g.output(id);
     }
     g.check(&[("B", 2), ("T", 1), ("P", 0)], "native", 2e-5);
-    let profile = several_kernels(&shipped("native").unwrap());
+    let profile = several_kernels();
     let (kv, has_fallback) = (KvPrecision::F32, false);
     let setting = Setting { model: &g.model, precisions: &g.precisions, kv, profile: &profile, has_fallback };
     let outputs: Vec<String> = g.graph.outputs.keys().cloned().collect();
@@ -522,7 +518,7 @@ fn overwritten(g: &mut Fixture, shape: Shape) -> u32 {
 fn states_are_read_before_they_are_overwritten() {
     let wasm = shipped("wasm").unwrap();
     let native = shipped("native").unwrap();
-    for profile in [&native, &several_kernels(&native), &wasm] {
+    for profile in [&native, &several_kernels(), &wasm] {
         // A window of three positions, whose update stands in front of everything that reads it.
         let mut g = Fixture::new();
         let window = overwritten(&mut g, vec![b(), c(3), c(4)]);

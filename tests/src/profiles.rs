@@ -1,14 +1,20 @@
 //! Profiles that no device has, for what shipped ones do not use yet.
 
-use gristmill_compiler::profile::{Profile, shipped};
+use std::path::PathBuf;
 
-/// The profile `native`, but with every algorithm that has several kernels, or several results.
+use gristmill_compiler::profile::{Profile, read};
+
+use crate::goldens::root;
+
+/// The file of [`several_kernels`], as a target.
+pub fn several_kernels_file() -> PathBuf {
+    root().join("tests/profiles/several_kernels.ron")
+}
+
+/// A profile with every algorithm that has several kernels, or several results.
+///
+/// # Panics
+/// If its file is wrong.
 pub fn several_kernels() -> Profile {
-    let mut profile = shipped("native").expect("a shipped profile");
-    profile.name = "several_kernels".to_string();
-    profile.schedule.matvec.parts = 3;
-    profile.schedule.matvec.fill = 1024;
-    profile.schedule.matvec.together = true;
-    profile.schedule.attention.parts = 3;
-    profile
+    read(&several_kernels_file()).unwrap_or_else(|e| panic!("{e}"))
 }

@@ -18,6 +18,7 @@ mod plan;
 mod precision;
 mod quantized;
 mod sampling;
+mod several_kernels;
 mod shaders;
 mod shown;
 mod sizes;

@@ -1,0 +1,182 @@
+//! Steps of several kernels and of several results on a device: a profile that no device has chooses every algorithm that
+//! shipped ones do not use yet, with other tiles and workgroups than theirs.
+//!
+//! At f32 outputs are those of the original model. Where weights are quantized, which alone are shared by workgroups and
+//! computed together, they are those of the reference backend.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use gristmill_bundle::{Bundle, Programs};
+use gristmill_compiler::CompileOptions;
+use gristmill_runtime::native::{Lowered, Options, Wgpu};
+use gristmill_tests::backends::{check_run, compiled, options, to_runtime};
+use gristmill_tests::devices;
+use gristmill_tests::goldens::Case;
+use gristmill_tests::profiles::several_kernels_file;
+use gristmill_tests::twins::{Task, Twins};
+
+/// What rounding in another order explains; as for all quantized bundles.
+const TOLERANCE: f64 = 1e-4;
+
+const SPLIT: &str = "matvec_split";
+const TOGETHER: &str = "matvec_together";
+const ATTENTION: &str = "attention_split";
+
+fn target() -> String {
+    several_kernels_file().display().to_string()
+}
+
+/// The variants of several kernels or results that an entry uses, by what they call their kernels.
+fn variants(programs: &Programs, entry: &str) -> BTreeSet<&'static str> {
+    let steps = &programs.programs[entry].steps;
+    let names = steps.iter().flat_map(|s| &s.dispatches).map(|d| programs.kernels[d.kernel as usize].name.as_str());
+    let variant = |name: &str| match name.split_once('_')? {
+        ("attention", rest) if rest.contains("_merge") => Some(ATTENTION),
+        ("matvec", rest) if rest.contains("_sum") => Some(SPLIT),
+        // The rows of each layer, and no format.
+        ("matvec", rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => Some(TOGETHER),
+        _ => None,
+    };
+    names.filter_map(variant).collect()
+}
+
+/// What the original model gave at f32.
+fn check_floats(case: &Case) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let options = CompileOptions { targets: vec![target()], ..options(case) };
+    let bundle = compiled(case, &options, dir.path()).unwrap_or_else(|e| panic!("{}: {e}", case.name));
+    let manifest = bundle.manifest().clone();
+    let mut devices = devices::open(&bundle).unwrap_or_else(|e| panic!("{}: {e}", case.name));
+    let [adapter] = devices.as_mut_slice() else { panic!("{}: programs for an adapter alone", case.name) };
+    for run in case.runs() {
+        let wrong = check_run(&adapter.name, adapter.backend.as_mut(), &manifest, &run);
+        assert!(wrong.is_empty(), "{}:\n{}", case.name, wrong.join("\n"));
+    }
+}
+
+/// What the reference backend gives for quantized weights; gives the variants that `entry` uses.
+fn check_quantized(case: &Case, entry: &str, precision: &str) -> BTreeSet<&'static str> {
+    let dir = tempfile::tempdir().expect("a folder");
+    let options =
+        CompileOptions { precision: precision.into(), targets: vec![target()], narrow: true, ..options(case) };
+    let bundle = compiled(case, &options, dir.path()).unwrap_or_else(|e| panic!("{}: {e}", case.name));
+    let mut twins = Twins::open(&dir.path().join("bundle")).unwrap_or_else(|e| panic!("{}: {e}", case.name));
+    for run in case.runs() {
+        // Rows with padding hold what is not compared, and their goldens say so at f32.
+        let padded = run.inputs.get("attention_mask").is_some_and(|m| m.as_i32().unwrap_or_default().contains(&0));
+        if padded {
+            continue;
+        }
+        let inputs = run.inputs.iter().map(|(n, t)| (n.clone(), to_runtime(t))).collect();
+        let greedy = run.outputs.get("greedy.tokens").map(|t| t.shape[1] as u32);
+        let task = Task { inputs, greedy, padding: vec![0; 64], tolerance: TOLERANCE };
+        let error = twins.check(&task).unwrap_or_else(|e| panic!("{} {}: {e}", case.name, run.name));
+        println!("{} {} {precision}: {error:.1e}", case.name, run.name);
+    }
+    variants(&bundle.programs("several_kernels").expect("programs"), entry)
+}
+
+/// A model that generates: both kinds of weights, and the variants that `decode` uses.
+fn check_decoder(name: &str, expected: &[&str]) {
+    let case = Case::open(name);
+    check_floats(&case);
+    let found = check_quantized(&case, "decode", "q4");
+    assert_eq!(found, expected.iter().copied().collect(), "{name}");
+}
+
+/// Models by what differs in their steps, one for each; the others have the same kernels in other sizes.
+macro_rules! decoders {
+    ($($test:ident: $name:literal uses $expected:expr,)*) => {
+        $(#[test] fn $test() { check_decoder($name, &$expected); })*
+    };
+}
+
+decoders! {
+    // Groups of heads, a head of its own.
+    llama: "llama/gqa_untied" uses [ATTENTION, SPLIT, TOGETHER],
+    // Keys that a window hides from some parts.
+    mistral: "mistral/sliding" uses [ATTENTION, SPLIT, TOGETHER],
+    // Norms between layers and attention.
+    qwen3: "qwen3/qk_norm" uses [ATTENTION, SPLIT, TOGETHER],
+    // Biases, and an input table that is the head.
+    qwen2: "qwen2/tied" uses [ATTENTION, SPLIT, TOGETHER],
+    // Capped scores.
+    gemma2: "gemma2/softcap" uses [ATTENTION, SPLIT, TOGETHER],
+    // Query, key and value in one matrix.
+    gpt2: "gpt2/base" uses [ATTENTION, SPLIT],
+    // States that are overwritten.
+    gated_conv: "gated_conv/mixed" uses [ATTENTION, SPLIT, TOGETHER],
+    // Attention to what an encoder has seen, with biases of scores.
+    t5: "t5/v1_0" uses [ATTENTION, SPLIT, TOGETHER],
+}
+
+/// Nothing is split where there are many rows, but tiles and workgroups are others.
+#[test]
+fn encoders() {
+    for name in ["bert/mlm", "detr/timm", "clap/fused"] {
+        let case = Case::open(name);
+        check_floats(&case);
+    }
+    let found = check_quantized(&Case::open("bert/mlm"), "forward", "q8");
+    assert_eq!(found, BTreeSet::new());
+}
+
+/// Steps of several kernels move as a whole where an adapter cannot bind their buffers, and what they compute stays.
+#[test]
+fn steps_of_several_kernels_have_fallbacks() {
+    let case = Case::open("llama/gqa_untied");
+    let few = Lowered { storage_buffers: Some(4), ..Lowered::default() };
+    let dir = tempfile::tempdir().expect("a folder");
+    for (precision, moves) in [("f32", [ATTENTION].as_slice()), ("q4", &[ATTENTION, TOGETHER])] {
+        let options = CompileOptions {
+            precision: precision.into(),
+            targets: vec![target(), "wasm".into()],
+            storage_buffers: Some(4),
+            narrow: true,
+            ..options(&case)
+        };
+        let bundle = compiled(&case, &options, dir.path()).expect("compiles");
+        let programs = bundle.programs("several_kernels").expect("programs");
+        assert_eq!(moved(&programs), moves.iter().copied().collect(), "{precision}");
+        let load = |lowered| {
+            let options = Options { lowered, ..Options::default() };
+            Wgpu::load(bundle.clone(), &options, &mut |_, _| {}).unwrap_or_else(|e| panic!("{precision}: {e}"))
+        };
+        let mut low = load(few);
+        assert!(low.admission().to_string().contains("binds "), "{}", low.admission());
+        if precision == "f32" {
+            for run in case.runs() {
+                let wrong = check_run("hybrid", &mut low, bundle.manifest(), &run);
+                assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+            }
+        } else {
+            same_tokens(&case, &bundle, &mut low, &mut load(Lowered::default()));
+        }
+    }
+}
+
+/// The variants whose steps WebAssembly can take over.
+fn moved(programs: &Programs) -> BTreeSet<&'static str> {
+    let mut rest = programs.clone();
+    rest.programs.values_mut().for_each(|p| p.steps.retain(|s| !s.fallback.is_empty()));
+    variants(&rest, "decode")
+}
+
+/// Decodes the same tokens on both.
+fn same_tokens(case: &Case, bundle: &Arc<Bundle>, one: &mut Wgpu, other: &mut Wgpu) {
+    use gristmill_runtime::blocking::run_tensors;
+    use gristmill_runtime::tensors::TensorRun;
+    let run = &case.runs()[0];
+    let inputs = run.inputs.iter().map(|(n, t)| (n.clone(), to_runtime(t))).collect();
+    let what = TensorRun { greedy: Some(8), ..TensorRun::default() };
+    let [one, other] = [one, other].map(|backend| {
+        let found = run_tensors(backend, bundle.manifest(), &inputs, &what).expect("runs");
+        (found["greedy.tokens"].clone(), found["greedy.logits"].clone())
+    });
+    assert_eq!(one.0, other.0);
+    let (a, b) = (one.1.as_f32().expect("floats"), other.1.as_f32().expect("floats"));
+    let largest = a.iter().fold(0f32, |m, x| m.max(x.abs()));
+    let error = a.iter().zip(b).map(|(x, y)| (x - y).abs()).fold(0f32, f32::max);
+    assert!(error <= 1e-4 * largest, "{error} of {largest}");
+}
