@@ -25,17 +25,21 @@ pub fn bytes(graph: &Graph, id: NodeId) -> Dim {
 /// Assembles the program of an entry.
 pub fn program(setting: &Setting<'_>, graph: &Graph, steps: &[Step], set: &KernelSet) -> bundle::Program {
     let mut lives: BTreeMap<Resident, Life> = BTreeMap::new();
-    // Time goes by dispatches, of which a step may have several.
-    let calls = || steps.iter().enumerate().flat_map(|(at, step)| step.calls.iter().map(move |call| (at, step, call)));
-    for (time, (at, step, call)) in calls().enumerate() {
-        for place in &call.places {
-            let Some(who) = resident(place, at) else { continue };
-            let bytes = || match who {
-                Resident::Value(id) => bytes(graph, id),
-                Resident::Scratch(_, n) => step.scratch[n as usize].clone(),
-            };
-            let life = lives.entry(who).or_insert_with(|| Life { who, bytes: bytes(), born: time, dies: time });
-            life.dies = time;
+    // Time goes by dispatches, of which a step may have several. Values live through whole steps all the same, because a
+    // fallback may compute a step in one dispatch, or in others.
+    let mut time = 0;
+    for (at, step) in steps.iter().enumerate() {
+        let (first, last) = (time, (time + step.calls.len()).saturating_sub(1));
+        for call in &step.calls {
+            for place in &call.places {
+                let Some(who) = resident(place, at) else { continue };
+                let (bytes, born, dies) = match who {
+                    Resident::Value(id) => (bytes(graph, id), first, last),
+                    Resident::Scratch(_, n) => (step.scratch[n as usize].clone(), time, time),
+                };
+                lives.entry(who).or_insert_with(|| Life { who, bytes, born, dies }).dies = dies;
+            }
+            time += 1;
         }
     }
     let mut ordered: Vec<Life> = lives.into_values().collect();
@@ -51,7 +55,7 @@ pub fn program(setting: &Setting<'_>, graph: &Graph, steps: &[Step], set: &Kerne
         Place::Input(i) => bundle::Binding::Input(*i),
         Place::Output(i) => bundle::Binding::Output(*i),
     };
-    debug_assert!(calls().all(|(_, _, c)| c.kernel < set.kernels.len()));
+    debug_assert!(steps.iter().flat_map(|step| &step.calls).all(|c| c.kernel < set.kernels.len()));
     let dispatch = |at: usize, call: &Call| bundle::Dispatch {
         kernel: call.kernel as u32,
         grid: call.grid.clone(),

@@ -133,6 +133,20 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// No two values of a step share a slot, whichever of its dispatches bind them: a fallback has others.
+    fn whole_steps(&mut self) {
+        let mut values: BTreeMap<(usize, u32), NodeId> = BTreeMap::new();
+        for made in self.made.clone() {
+            for (place, binding) in made.call.places.iter().zip(&made.dispatch.bind) {
+                let (Place::Value(id), Binding::Slot(s)) = (place, binding) else { continue };
+                let other = *values.entry((made.step, *s)).or_insert(*id);
+                if other != *id {
+                    self.fault(&made, &format!("slot {s} holds {other:?} and {id:?}"));
+                }
+            }
+        }
+    }
+
     fn writes(&self, call: &Call) -> Vec<bool> {
         self.set.kernels[call.kernel].buffers.iter().map(|b| b.writable).collect()
     }
@@ -209,6 +223,7 @@ fn check(name: &str, precision: &str, kv: KvPrecision) -> (usize, usize) {
             let mut checker = Checker::new((&model, &graph), &steps, &program, &set);
             checker.bindings();
             checker.contents();
+            checker.whole_steps();
             checker.sizes(&declared.bind);
             assert!(checker.wrong.is_empty(), "{name} {target} {}:\n{}", entry.name, checker.wrong.join("\n"));
             let places = steps.iter().flat_map(|s| &s.calls).flat_map(|c| &c.places);
