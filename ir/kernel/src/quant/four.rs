@@ -7,7 +7,7 @@
 
 use gristmill_graph::format::{Format, Grid, Header};
 
-use super::{CodePlane, Layout, Stored, TILE, WeightFormat};
+use super::decode::{self, CodePlane, Layout, Stored, TILE, WeightFormat};
 use crate::builder::Builder;
 use crate::expr::{f, u};
 use crate::kernel::{Buf, Expr, Scalar};
@@ -242,7 +242,7 @@ impl ByteFormat {
             _ => low,
         };
         match self.format().grid {
-            Grid::Table { values, .. } => vec![codes.lookup(super::words(values.map(|v| (v - values[0]) as u8)))],
+            Grid::Table { values, .. } => vec![codes.lookup(decode::words(values.map(|v| (v - values[0]) as u8)))],
             _ => vec![codes],
         }
     }
