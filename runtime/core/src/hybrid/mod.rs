@@ -8,8 +8,10 @@
 mod buffer;
 mod device;
 mod run;
+mod sides;
 #[cfg(test)]
 mod tests;
 
 pub use buffer::Buffer;
-pub use device::{Group, Hybrid, Pipeline, Recorded};
+pub use device::{Group, Hybrid, Pipeline};
+pub use sides::Recorded;

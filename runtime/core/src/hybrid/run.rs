@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::buffer::Buffer;
-use super::device::{FallbackSide, Recorded, Sides, Stretch};
+use super::sides::{FallbackSide, Recorded, Sides, Stretch};
 use crate::cpu::{Cpu, Machine};
 use crate::error::Error;
 use crate::gpu::{BufferSpec, Copy, Gpu, Reading, Usage, Work};
@@ -43,7 +43,8 @@ pub(super) struct Job<G: Gpu, M: Machine> {
 }
 
 impl<G: Gpu, M: Machine> Job<G, M> {
-    pub(super) fn new(work: &Work<'_, super::Hybrid<G, M>>) -> Self {
+    /// What a device made of both sides was given.
+    pub(super) fn new<D: Gpu<Buffer = Buffer<G::Buffer>, Steps = Recorded<G, M>>>(work: &Work<'_, D>) -> Self {
         let Recorded(stretches) = work.steps;
         Job {
             writes: work.writes.iter().map(|(b, bytes)| ((*b).clone(), bytes.to_vec())).collect(),

@@ -1,0 +1,55 @@
+//! Both devices with what belongs to them, and recorded steps of either.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+
+use super::buffer::Buffer;
+use crate::cpu::{self, Cpu, Machine};
+use crate::error::Error;
+use crate::gpu::Gpu;
+
+/// Both devices.
+#[derive(Debug)]
+pub(super) struct Sides<G: Gpu, M: Machine> {
+    pub(super) gpu: G,
+    pub(super) fallback: Option<FallbackSide<G, M>>,
+    /// Buffers that only fallback kernels bind.
+    pub(super) aside: Cell<usize>,
+    /// Whether a step was recorded that moved for good: not because of its buffers.
+    pub(super) moved: Cell<bool>,
+    /// The first failure of a function that cannot say so itself.
+    pub(super) failure: RefCell<Option<Error>>,
+}
+
+/// What fallback kernels need.
+pub(super) struct FallbackSide<G: Gpu, M: Machine> {
+    pub(super) cpu: Cpu<M>,
+    /// Results of a submission to linear memory lie in no staging buffer.
+    pub(super) no_staging: cpu::Buffer,
+    /// No steps of the adapter.
+    pub(super) no_steps: G::Steps,
+    /// What the adapter computed, on its way to linear memory; with its size.
+    pub(super) border: RefCell<Option<(G::Buffer, u64)>>,
+}
+
+impl<G: Gpu, M: Machine> fmt::Debug for FallbackSide<G, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("FallbackSide").field(&self.cpu).finish()
+    }
+}
+
+/// Steps of one kind that follow one another.
+pub(super) enum Stretch<G: Gpu, M: Machine> {
+    Own { steps: G::Steps, count: usize, written: Vec<Buffer<G::Buffer>> },
+    Fallback { steps: <Cpu<M> as Gpu>::Steps, count: usize, bound: Vec<(Buffer<G::Buffer>, bool)> },
+}
+
+/// Steps in stretches.
+pub struct Recorded<G: Gpu, M: Machine>(pub(super) Rc<Vec<Stretch<G, M>>>);
+
+impl<G: Gpu, M: Machine> fmt::Debug for Recorded<G, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Recorded({} stretches)", self.0.len())
+    }
+}
