@@ -130,7 +130,6 @@ fn print_variants(kernel: &Kernel, profile: &Profile) -> Result<Printed, Compile
     let sets = profile.variants.iter().copied().chain([Features::default()]);
     for features in sets {
         let caps = Caps {
-            f16: features.f16,
             subgroups: features.subgroups,
             packed_bytes: profile.packed_bytes,
             byte_lookup: false,
@@ -140,7 +139,7 @@ fn print_variants(kernel: &Kernel, profile: &Profile) -> Result<Printed, Compile
         };
         let legal = legalize(kernel, &caps);
         // A variant that does not use the feature is the plain one.
-        let plain = !legal.needs.f16 && !legal.needs.subgroups;
+        let plain = !legal.needs.subgroups;
         if plain && features != Features::default() {
             continue;
         }
@@ -165,10 +164,6 @@ fn print_variants(kernel: &Kernel, profile: &Profile) -> Result<Printed, Compile
 fn names(features: Features) -> (String, Vec<String>) {
     let mut suffix = String::new();
     let mut requires = Vec::new();
-    if features.f16 {
-        suffix.push_str(".f16");
-        requires.push("shader-f16".to_string());
-    }
     if features.subgroups {
         suffix.push_str(".subgroups");
         requires.push("subgroups".to_string());

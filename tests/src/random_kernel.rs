@@ -179,7 +179,9 @@ impl Maker<'_> {
         if ty.lanes > 1 && self.pick(2) == 1 {
             let lane = self.pick(u32::from(ty.lanes)) as u8;
             let value = self.expr(Type::scalar(ty.scalar), 2);
-            b.assign_lane(var, lane, value);
+            let lanes = (0..ty.lanes).map(|n| if n == lane { value.clone() } else { var.get().lane(u32::from(n)) });
+            let lanes: Vec<Expr> = lanes.collect();
+            b.assign(var, Expr::vec(lanes));
         } else {
             let value = self.expr(ty, 3);
             b.assign(var, value);

@@ -380,7 +380,6 @@ impl Lower<'_> {
                 return Ok((self.op(Pure::I32Ne, vec![id, zero], Ty::I32), result));
             }
             (from, to) if from == to => return Ok((id, of)),
-            (Scalar::F16, _) | (_, Scalar::F16) => return Err("f16 arithmetic is not legalised".to_string()),
             _ => return Ok((id, result)),
         };
         Ok((self.op(pure, vec![id], ty(result)?), result))

@@ -59,7 +59,6 @@ pub(crate) type Outcome<T> = Result<T, String>;
 /// The type in WebAssembly. Vectors of two use the lower half of a vector.
 pub(crate) fn ty(t: Type) -> Outcome<Ty> {
     match (t.lanes, t.scalar) {
-        (_, Scalar::F16) => Err("f16 arithmetic does not exist in WebAssembly".to_string()),
         (1, Scalar::F32) => Ok(Ty::F32),
         (1, _) => Ok(Ty::I32),
         (_, Scalar::Bool) => Err("vectors of truth values are not legalised".to_string()),
@@ -209,13 +208,6 @@ impl<'w> Lower<'w> {
                 let (id, _) = self.value(e)?;
                 let local = self.mutable(*var)?;
                 self.set(local, id, out);
-            }
-            KernelStmt::AssignLane(var, lane, e) => {
-                let (id, of) = self.value(e)?;
-                let local = self.mutable(*var)?;
-                let before = self.graph.variable(local, Ty::V128, self.level);
-                let replaced = self.replace_lane(before, *lane, id, of);
-                self.set(local, replaced, out);
             }
             KernelStmt::Store(buf, index, e) => {
                 let buffer = self.kernel.buffers.get(buf.0 as usize).ok_or("no such buffer")?;

@@ -7,7 +7,7 @@ use gristmill_kernel::types::type_of;
 use gristmill_kernel::{Axis, Expr, Kernel, Stmt, Var};
 
 use crate::error::PrintError;
-use crate::expr::{LANES, Scope, float};
+use crate::expr::{Scope, float};
 use crate::names::Names;
 
 /// The WGSL text of a legalised kernel.
@@ -155,9 +155,6 @@ impl<'a> Printer<'a> {
     fn header(&mut self) {
         self.line(format!("// {}", self.kernel.name));
         self.kernel.doc.iter().for_each(|line| self.line(format!("// {line}")));
-        if self.kernel.needs.f16 {
-            self.line("enable f16;");
-        }
         if self.kernel.needs.subgroups {
             self.line("enable subgroups;");
         }
@@ -373,10 +370,6 @@ impl<'a> Printer<'a> {
                 format!("var {} = {value};", self.declare(*v)?)
             }
             Stmt::Assign(v, e) => self.assign(*v, e)?,
-            Stmt::AssignLane(v, lane, e) => {
-                let lane = LANES.get(usize::from(*lane)).ok_or("a vector has four lanes at most")?;
-                format!("{}.{lane} = {};", self.name(*v), self.text(e)?)
-            }
             Stmt::Store(buf, i, e) => {
                 let place = Expr::Load(*buf, Box::new(i.clone()));
                 format!("{} = {};", self.text(&place)?, self.text(e)?)

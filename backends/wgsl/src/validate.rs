@@ -15,11 +15,8 @@ pub fn validate(text: &str, caps: &Caps) -> Result<(), String> {
     // naga knows subgroup operations but refuses the line that browsers demand. A blank keeps line numbers.
     let text = text.replace(SUBGROUPS, "");
     let module = naga::front::wgsl::parse_str(&text).map_err(|e| e.emit_to_string(&text))?;
-    // Packing of halves is part of WGSL, whether or not the target computes with them.
+    // Packing of halves is part of WGSL, whether or not the target can compute with them.
     let mut allowed = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
-    if caps.f16 {
-        allowed |= Capabilities::SHADER_FLOAT16;
-    }
     if enables {
         allowed |= Capabilities::SUBGROUP;
     }

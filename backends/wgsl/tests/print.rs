@@ -12,7 +12,6 @@ use gristmill_kernel::{
 use gristmill_wgsl::{print, validate};
 
 const PLAIN: Caps = Caps {
-    f16: false,
     subgroups: false,
     packed_bytes: false,
     byte_lookup: false,
@@ -20,7 +19,7 @@ const PLAIN: Caps = Caps {
     max_group_size: 256,
     max_shared_bytes: 16384,
 };
-const RICH: Caps = Caps { f16: true, subgroups: true, packed_bytes: true, ..PLAIN };
+const RICH: Caps = Caps { subgroups: true, packed_bytes: true, ..PLAIN };
 
 fn emit(kernel: &Kernel, caps: &Caps) -> String {
     let legal = legalize(kernel, caps);
@@ -176,7 +175,7 @@ fn literals_and_conversions() {
         b.store(y, at, x.at(at).to_f32() - value);
     }
     let wide = b.var("wide", f(0.5).splat(4));
-    b.assign_lane(wide, 2, x.at(0).cast(Scalar::F32));
+    b.assign(wide, wide.get() + x.at(0).cast(Scalar::F32).splat(4));
     b.assign(wide, -wide.get() * x.at(1).to_f32().splat(4));
     b.store(y, 20, -(-wide.get().lane(x.at(2).to_u32().min(3))));
     b.store(z, 0, (x.at(3) % i(-7) + i(i32::MIN)).bitcast(Scalar::U32));

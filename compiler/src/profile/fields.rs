@@ -1,7 +1,6 @@
 //! What a profile says: the form of its file.
 
 use gristmill_graph::{Bindings, Model};
-use gristmill_kernel::Needs;
 use serde::{Deserialize, Serialize};
 
 use crate::rewrite::CostModel;
@@ -63,16 +62,8 @@ pub enum Language {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Features {
-    /// `shader-f16`.
-    pub f16: bool,
     /// `subgroups`.
     pub subgroups: bool,
-}
-
-impl From<Features> for Needs {
-    fn from(f: Features) -> Self {
-        Needs { f16: f.f16, subgroups: f.subgroups }
-    }
 }
 
 /// Limits that a kernel must stay within.

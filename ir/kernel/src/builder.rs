@@ -144,12 +144,6 @@ impl Builder {
         self.push(Stmt::Assign(var, value));
     }
 
-    /// Assigns one lane of a vector register declared by [`Builder::var`].
-    pub fn assign_lane(&mut self, var: Var, lane: u8, value: impl Into<Expr>) {
-        let value = self.facts.simplify(value.into());
-        self.push(Stmt::AssignLane(var, lane, value));
-    }
-
     /// `var = var + value`.
     pub fn add(&mut self, var: Var, value: impl Into<Expr>) {
         self.assign(var, Expr::Var(var) + value.into());

@@ -6,9 +6,6 @@ use serde::{Deserialize, Serialize};
 /// has a form that needs none of the optional ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caps {
-    /// 16-bit float arithmetic (`shader-f16`).
-    #[serde(default)]
-    pub f16: bool,
     /// Subgroup operations (`subgroups`). Sizes from 4 to 128 are expected, and that consecutive threads of a
     /// workgroup share a subgroup.
     #[serde(default)]
@@ -31,7 +28,6 @@ pub struct Caps {
 impl Caps {
     /// Everything: for kernels that are checked before a target is known.
     pub const ANY: Caps = Caps {
-        f16: true,
         subgroups: true,
         packed_bytes: true,
         byte_lookup: true,
@@ -42,7 +38,6 @@ impl Caps {
     /// A CPU with vectors of 128 bits: one thread in a group, memory instead of shared arrays, and nothing but
     /// arithmetic.
     pub const CPU: Caps = Caps {
-        f16: false,
         subgroups: false,
         packed_bytes: true,
         byte_lookup: true,
@@ -56,7 +51,6 @@ impl Default for Caps {
     /// The least that WebGPU guarantees.
     fn default() -> Self {
         Caps {
-            f16: false,
             subgroups: false,
             packed_bytes: false,
             byte_lookup: false,

@@ -95,7 +95,7 @@ fn for_each_expr<'a>(block: &'a [Stmt], f: &mut dyn FnMut(&'a Expr)) {
     for stmt in block {
         match stmt {
             Stmt::Comment(_) | Stmt::Barrier | Stmt::GroupReduce(..) => {}
-            Stmt::Let(_, e) | Stmt::Mut(_, e) | Stmt::Assign(_, e) | Stmt::AssignLane(_, _, e) => f(e),
+            Stmt::Let(_, e) | Stmt::Mut(_, e) | Stmt::Assign(_, e) => f(e),
             Stmt::Store(_, i, e) | Stmt::StoreShared(_, i, e) => {
                 f(i);
                 f(e);

@@ -7,8 +7,6 @@ use gristmill_graph::{Binary, Unary};
 pub enum Scalar {
     /// 32-bit float.
     F32,
-    /// 16-bit float. Only in kernels that need `f16`.
-    F16,
     /// 32-bit signed integer.
     I32,
     /// 32-bit unsigned integer; the type of all indices.
@@ -159,7 +157,7 @@ pub enum Expr {
     /// `if condition { then } else { otherwise }`; both sides are evaluated, so that an index has to be in
     /// bounds on either side. The condition is a single bool; to choose lane by lane, write out a vector.
     Select(Box<Expr>, Box<Expr>, Box<Expr>),
-    /// Conversion by value (u32 to f32, f16 to f32, bool to i32, ...), lane by lane.
+    /// Conversion by value (u32 to f32, bool to i32, ...), lane by lane.
     Cast(Scalar, Box<Expr>),
     /// The same bits as another 32-bit type, lane by lane.
     Bitcast(Scalar, Box<Expr>),
@@ -183,7 +181,7 @@ pub enum Expr {
     BytesU8(Box<Expr>),
     /// The four bytes of a u32 as `vec4<i32>`, sign-extended, lowest first.
     BytesI8(Box<Expr>),
-    /// The two halves of a u32 as f16, widened to `vec2<f32>`, low half first. Needs no f16 support.
+    /// The two halves of a u32 as f16, widened to `vec2<f32>`, low half first.
     HalvesF16(Box<Expr>),
     /// A `vec2<f32>` rounded to f16 and packed in a u32, first lane low.
     PackF16(Box<Expr>),
@@ -250,8 +248,6 @@ pub enum Stmt {
     Mut(Var, Expr),
     /// Assigns a register declared by `Mut`.
     Assign(Var, Expr),
-    /// Assigns one lane (a literal number) of a vector register declared by `Mut`.
-    AssignLane(Var, u8, Expr),
     /// Writes an element of a buffer.
     Store(Buf, Expr, Expr),
     /// Writes an element of a shared array.
@@ -287,8 +283,6 @@ pub enum Stmt {
 /// What a kernel variant needs of the device. The plain variant needs nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Needs {
-    /// 16-bit float arithmetic (`shader-f16`).
-    pub f16: bool,
     /// Subgroup operations (`subgroups`).
     pub subgroups: bool,
 }

@@ -16,7 +16,7 @@ impl Expr {
 impl Scalar {
     /// Whether arithmetic on it is floating point.
     pub fn is_float(self) -> bool {
-        matches!(self, Scalar::F32 | Scalar::F16)
+        self == Scalar::F32
     }
 
     /// Whether it is a signed or unsigned integer.
@@ -30,7 +30,6 @@ impl Type {
     pub fn bytes(self) -> Option<u32> {
         let scalar = match self.scalar {
             Scalar::F32 | Scalar::I32 | Scalar::U32 => 4,
-            Scalar::F16 => 2,
             Scalar::Bool => return None,
         };
         Some(scalar * u32::from(self.lanes))
@@ -42,7 +41,6 @@ impl std::fmt::Display for Type {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let scalar = match self.scalar {
             Scalar::F32 => "f32",
-            Scalar::F16 => "f16",
             Scalar::I32 => "i32",
             Scalar::U32 => "u32",
             Scalar::Bool => "bool",
@@ -187,14 +185,14 @@ pub(crate) fn reduce_width(extent: u32) -> u32 {
 pub(crate) fn reducible(op: GroupOp, ty: Type) -> Result<Type, String> {
     match ty.scalar {
         Scalar::F32 | Scalar::I32 | Scalar::U32 => Ok(ty),
-        Scalar::F16 | Scalar::Bool => Err(format!("reduction {op:?} over threads of {ty}")),
+        Scalar::Bool => Err(format!("reduction {op:?} over threads of {ty}")),
     }
 }
 
 fn unary(op: Unary, a: Type) -> Result<Type, String> {
     let row = op.row();
     let fits = match a.scalar {
-        Scalar::F32 | Scalar::F16 => row.f32.is_some(),
+        Scalar::F32 => row.f32.is_some(),
         Scalar::I32 => row.i32.is_some(),
         // Of unsigned words, the negation of all bits.
         Scalar::Bool | Scalar::U32 => row.bool.is_some(),

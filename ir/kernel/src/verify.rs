@@ -9,13 +9,13 @@
 //! - Barriers and reductions over the group are reached by all threads: conditions and loop bounds around them
 //!   depend neither on the thread nor on memory that may be written.
 //! - Steps of loops are not zero, and unrolled loops have literal bounds.
-//! - Subgroup operations and f16 registers only in kernels that declare the need, on targets that have it.
+//! - Subgroup operations only in kernels that declare the need, on targets that have it.
 //! - Helpers name values and nothing else, and call only helpers before them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::caps::Caps;
-use crate::kernel::{BOOL, Bind, Expr, Helper, Kernel, Scalar, Stmt, Type, U32, Var, VarDecl};
+use crate::kernel::{BOOL, Bind, Expr, Helper, Kernel, Stmt, Type, U32, Var, VarDecl};
 use crate::types::{reducible, type_of, var_type};
 
 /// Checks a kernel for a target.
@@ -94,8 +94,8 @@ impl Verifier<'_> {
             self.declare(axis.var, U32, Declared::Fixed);
         }
         self.memory(caps);
-        if (kernel.needs.f16 && !caps.f16) || (kernel.needs.subgroups && !caps.subgroups) {
-            self.error("the kernel needs f16 or subgroups, which the target lacks");
+        if kernel.needs.subgroups && !caps.subgroups {
+            self.error("the kernel needs subgroups, which the target lacks");
         }
     }
 
@@ -120,13 +120,6 @@ impl Verifier<'_> {
             if buffer.elem.bytes().is_none() {
                 self.error(format!("buffer `{}` of {}", buffer.name, buffer.elem));
             }
-        }
-        let half = |t: Type| t.scalar == Scalar::F16;
-        let uses_half = kernel.vars.iter().any(|v| half(v.ty))
-            || kernel.buffers.iter().any(|b| half(b.elem))
-            || kernel.shared.iter().any(|s| half(s.elem));
-        if uses_half && !kernel.needs.f16 {
-            self.error("f16 registers or memory in a kernel that does not declare the need");
         }
     }
 
@@ -273,11 +266,6 @@ impl Verifier<'_> {
                     self.typed(e, ty);
                 }
             }
-            Stmt::AssignLane(var, lane, e) => match self.assignable(*var) {
-                Some(ty) if *lane < ty.lanes && ty.lanes > 1 => self.typed(e, Type::scalar(ty.scalar)),
-                Some(ty) => self.error(format!("lane {lane} of {ty}")),
-                None => {}
-            },
             Stmt::Store(buf, index, e) => {
                 self.typed(index, U32);
                 match self.kernel.buffers.get(buf.0 as usize) {
@@ -367,7 +355,7 @@ fn varying(kernel: &Kernel) -> BTreeSet<Var> {
 fn mark_block(block: &[Stmt], divergent: bool, kernel: &Kernel, found: &mut BTreeSet<Var>) {
     for stmt in block {
         match stmt {
-            Stmt::Let(var, e) | Stmt::Mut(var, e) | Stmt::Assign(var, e) | Stmt::AssignLane(var, _, e) => {
+            Stmt::Let(var, e) | Stmt::Mut(var, e) | Stmt::Assign(var, e) => {
                 if divergent || varies(e, kernel, found) {
                     found.insert(*var);
                 }

@@ -26,7 +26,6 @@ pub(crate) fn shader(data: &[u8]) -> Accepted {
         return false;
     }
     let caps = Caps {
-        f16: true,
         subgroups: true,
         packed_bytes: true,
         byte_lookup: false,

@@ -51,8 +51,8 @@ pub(super) enum Node {
 /// A statement.
 pub(super) enum Code {
     Set(usize, Node),
-    /// Register, first lane, value.
-    Assign(usize, u8, Node),
+    /// Register, value.
+    Assign(usize, Node),
     Store(usize, Node, Node),
     StoreShared(usize, Node, Node),
     Loop {
@@ -163,8 +163,7 @@ impl Resolver<'_> {
             out.push(match stmt {
                 Stmt::Comment(_) => continue,
                 Stmt::Let(var, e) | Stmt::Mut(var, e) => Code::Set(var.0 as usize, self.node(e)?),
-                Stmt::Assign(var, e) => Code::Assign(var.0 as usize, 0, self.node(e)?),
-                Stmt::AssignLane(var, lane, e) => Code::Assign(var.0 as usize, *lane, self.node(e)?),
+                Stmt::Assign(var, e) => Code::Assign(var.0 as usize, self.node(e)?),
                 Stmt::Store(buf, i, e) => Code::Store(buf.0 as usize, self.node(i)?, self.node(e)?),
                 Stmt::StoreShared(sh, i, e) => Code::StoreShared(sh.0 as usize, self.node(i)?, self.node(e)?),
                 Stmt::Loop { var, begin, end, step, body, .. } => Code::Loop {

@@ -272,12 +272,6 @@ fn each(a: &mut [u32], b: &[u32], f: impl Fn(u32, u32) -> u32) {
 fn binary(op: Binary, scalar: Scalar, a: &mut [u32], b: &[u32]) {
     match scalar {
         Scalar::F32 => binary_f32(op, a, b),
-        Scalar::F16 => {
-            binary_f32(op, a, b);
-            if !op.is_comparison() {
-                a.iter_mut().for_each(|w| *w = numeric::round_f16(*w));
-            }
-        }
         Scalar::I32 => each(a, b, |a, b| numeric::binary_i32(op, a as i32, b as i32)),
         Scalar::U32 => each(a, b, |a, b| numeric::binary_u32(op, a, b).unwrap_or(0)),
         Scalar::Bool => each(a, b, |a, b| match op {
@@ -321,17 +315,12 @@ fn bit(op: Bit, scalar: Scalar, a: &mut [u32], b: &[u32]) {
 
 fn cast(from: Scalar, to: Scalar, word: u32) -> u32 {
     match (from, to) {
-        (Scalar::F32 | Scalar::F16, Scalar::F32) => word,
-        (Scalar::F32 | Scalar::F16, Scalar::F16) => numeric::round_f16(word),
-        (Scalar::F32 | Scalar::F16, Scalar::U32) => f32::from_bits(word) as u32,
-        (Scalar::F32 | Scalar::F16, Scalar::I32) => f32::from_bits(word) as i32 as u32,
-        (Scalar::F32 | Scalar::F16, Scalar::Bool) => u32::from(f32::from_bits(word) != 0.0),
+        (Scalar::F32, Scalar::F32) => word,
+        (Scalar::F32, Scalar::U32) => f32::from_bits(word) as u32,
+        (Scalar::F32, Scalar::I32) => f32::from_bits(word) as i32 as u32,
+        (Scalar::F32, Scalar::Bool) => u32::from(f32::from_bits(word) != 0.0),
         (Scalar::I32, Scalar::F32) => (word as i32 as f32).to_bits(),
-        (Scalar::I32, Scalar::F16) => numeric::round_f16((word as i32 as f32).to_bits()),
-        (Scalar::U32 | Scalar::Bool, Scalar::F32 | Scalar::F16) => {
-            let float = (word as f32).to_bits();
-            if to == Scalar::F16 { numeric::round_f16(float) } else { float }
-        }
+        (Scalar::U32 | Scalar::Bool, Scalar::F32) => (word as f32).to_bits(),
         (Scalar::I32 | Scalar::U32 | Scalar::Bool, Scalar::Bool) => u32::from(word != 0),
         (Scalar::I32 | Scalar::U32 | Scalar::Bool, Scalar::I32 | Scalar::U32) => word,
     }

@@ -19,7 +19,7 @@ impl Default for Options {
     }
 }
 
-/// The words of a value: lane by lane, in each lane thread by thread. f16 values are held as f32.
+/// The words of a value: lane by lane, in each lane thread by thread.
 pub(super) type Lanes = Vec<u32>;
 
 /// The state of a workgroup.

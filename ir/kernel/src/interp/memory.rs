@@ -1,10 +1,8 @@
 //! Memory of the interpreter: buffers as words, and tables of constants.
 
-use half::f16;
-
 use super::machine::{Lanes, Machine};
 use super::shared::out_of_bounds;
-use crate::kernel::{Scalar, Type};
+use crate::kernel::Type;
 
 impl Machine<'_> {
     /// Replaces indices by the elements of a constant array.
@@ -20,8 +18,7 @@ impl Machine<'_> {
     fn element(&self, buf: usize, index: u32, thread: usize) -> Result<(Type, usize), String> {
         let buffer = &self.kernel.buffers[buf];
         let lanes = usize::from(buffer.elem.lanes);
-        let per_word = if buffer.elem.scalar == Scalar::F16 { 2 } else { 1 };
-        let len = self.buffers[buf].len() * per_word / lanes;
+        let len = self.buffers[buf].len() / lanes;
         if (index as usize) < len {
             Ok((buffer.elem, index as usize * lanes))
         } else {
@@ -36,14 +33,7 @@ impl Machine<'_> {
         for t in (0..n).filter(|t| mask[*t]) {
             let (_, at) = self.element(buf, index[t], t)?;
             for lane in 0..usize::from(elem.lanes) {
-                let words = &self.buffers[buf];
-                out[lane * n + t] = match elem.scalar {
-                    Scalar::F16 => {
-                        let half = (words[(at + lane) / 2] >> (16 * ((at + lane) % 2))) as u16;
-                        f16::from_bits(half).to_f32().to_bits()
-                    }
-                    _ => words[at + lane],
-                };
+                out[lane * n + t] = self.buffers[buf][at + lane];
             }
         }
         Ok(out)
@@ -54,15 +44,7 @@ impl Machine<'_> {
         for t in (0..n).filter(|t| mask[*t]) {
             let (elem, at) = self.element(buf, index[t], t)?;
             for lane in 0..usize::from(elem.lanes) {
-                let word = value[lane * n + t];
-                if elem.scalar == Scalar::F16 {
-                    let half = u32::from(f16::from_f32(f32::from_bits(word)).to_bits());
-                    let (i, shift) = ((at + lane) / 2, 16 * ((at + lane) % 2));
-                    let keep = self.buffers[buf][i] & !(0xffff << shift);
-                    self.buffers[buf][i] = keep | (half << shift);
-                } else {
-                    self.buffers[buf][at + lane] = word;
-                }
+                self.buffers[buf][at + lane] = value[lane * n + t];
             }
         }
         Ok(())

@@ -91,10 +91,9 @@ impl Machine<'_> {
                 self.recycle(before);
                 self.regs[*var] = value;
             }
-            Code::Assign(var, first, e) => {
+            Code::Assign(var, e) => {
                 let value = self.eval(e, mask)?;
-                let at = usize::from(*first) * self.n;
-                select_lanes(&mut self.regs[*var][at..at + value.len()], &value, mask);
+                select_lanes(&mut self.regs[*var][..value.len()], &value, mask);
                 self.recycle(value);
             }
             Code::Store(buf, index, e) => {

@@ -1,21 +1,14 @@
 //! What the scalar functions mean. Transcendental functions are computed in f64 and rounded once.
 
 use gristmill_graph::{Binary, Unary};
-use half::f16;
 
 use crate::kernel::Scalar;
-
-/// Rounds an f32 (as bits) to the nearest f16, still as f32.
-pub(super) fn round_f16(word: u32) -> u32 {
-    f16::from_f32(f32::from_bits(word)).to_f32().to_bits()
-}
 
 /// Applies a function of one argument to every word; the verifier has seen that it takes them.
 pub(super) fn unary(op: Unary, scalar: Scalar, words: &mut [u32]) {
     let each = |words: &mut [u32], f: &dyn Fn(u32) -> u32| words.iter_mut().for_each(|w| *w = f(*w));
     match scalar {
         Scalar::F32 => each(words, &|w| unary_f32(op, f32::from_bits(w)).to_bits()),
-        Scalar::F16 => each(words, &|w| round_f16(unary_f32(op, f32::from_bits(w)).to_bits())),
         Scalar::I32 => {
             if let Some(f) = op.row().i32 {
                 each(words, &|w| f(w as i32) as u32);

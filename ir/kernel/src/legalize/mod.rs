@@ -22,7 +22,7 @@ use gristmill_graph::{Binary, Unary};
 
 use crate::caps::Caps;
 use crate::expr::f;
-use crate::kernel::{Bind, Expr, F32, Kernel, Scalar, Sh, Stmt, Type, Var, VarDecl};
+use crate::kernel::{Bind, Expr, F32, Kernel, Sh, Stmt, Type, Var, VarDecl};
 use crate::simplify::Facts;
 use crate::types::type_of;
 use functions::Function;
@@ -103,7 +103,6 @@ impl Legalizer {
                 Stmt::Mut(var, self.expr(e))
             }
             Stmt::Assign(var, e) => Stmt::Assign(var, self.expr(e)),
-            Stmt::AssignLane(var, lane, e) => Stmt::AssignLane(var, lane, self.expr(e)),
             Stmt::Store(buf, i, e) => Stmt::Store(buf, self.expr(i), self.expr(e)),
             Stmt::StoreShared(sh, i, e) => Stmt::StoreShared(sh, self.expr(i), self.expr(e)),
             Stmt::If(c, a, b) => {
@@ -236,19 +235,15 @@ impl Legalizer {
         }
     }
 
-    /// Applies a function of f32 scalars lane by lane, and to f16 through f32.
+    /// Applies a function of scalars lane by lane.
     fn lanes(&mut self, ty: Type, args: Vec<Expr>, apply: impl Fn(&mut Self, Vec<Expr>) -> Expr) -> Expr {
-        let half = ty.scalar == Scalar::F16;
-        let widen = |e: Expr| if half { e.to_f32() } else { e };
-        let narrow = |e: Expr| if half { e.cast(Scalar::F16) } else { e };
         if ty.lanes == 1 {
-            let args = args.into_iter().map(widen).collect();
-            return narrow(apply(self, args));
+            return apply(self, args);
         }
-        let args: Vec<Expr> = args.into_iter().map(|a| self.name("lanes", widen(a))).collect();
+        let args: Vec<Expr> = args.into_iter().map(|a| self.name("lanes", a)).collect();
         let parts: Vec<Expr> =
             (0..u32::from(ty.lanes)).map(|lane| apply(self, args.iter().map(|a| a.lane(lane)).collect())).collect();
-        narrow(Expr::vec(parts))
+        Expr::vec(parts)
     }
 
     fn call(&mut self, function: Function, args: Vec<Expr>) -> Expr {

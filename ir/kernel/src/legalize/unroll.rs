@@ -37,7 +37,6 @@ impl Legalizer {
                 Stmt::Mut(self.fresh(*var, known), e)
             }
             Stmt::Assign(var, e) => Stmt::Assign(renamed(*var, known), substitute(e, known)),
-            Stmt::AssignLane(var, lane, e) => Stmt::AssignLane(renamed(*var, known), *lane, substitute(e, known)),
             Stmt::Store(buf, i, e) => Stmt::Store(*buf, substitute(i, known), substitute(e, known)),
             Stmt::StoreShared(sh, i, e) => Stmt::StoreShared(*sh, substitute(i, known), substitute(e, known)),
             Stmt::Loop { axis, var, begin, end, step, bind, body } => {
