@@ -10,8 +10,8 @@ use js_sys::{Array, Uint8Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
+use crate::given::{BundleFiles, ModelFiles};
 use crate::here::{self, Here};
-use crate::{BundleFiles, ModelFiles};
 
 #[wasm_bindgen]
 extern "C" {

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use crate::{BundleFiles, ModelFiles};
+use crate::given::{BundleFiles, ModelFiles};
 
 /// The functions of one compilation.
 struct Given {

@@ -6,6 +6,7 @@
 //! the thread that calls; the bytes are those of the native compiler.
 
 mod files;
+mod given;
 mod here;
 mod options;
 
@@ -17,33 +18,9 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsError, throw_val};
 
 use crate::files::{Bundle, Model};
+use crate::given::{BundleFiles, CompileProgress, ModelFiles};
 use crate::here::Here;
 use crate::options::Options;
-
-#[wasm_bindgen(typescript_custom_section)]
-const TYPES: &str = include_str!("types.ts");
-
-#[wasm_bindgen]
-extern "C" {
-    /// `ModelFiles` of `types.ts`.
-    #[wasm_bindgen(typescript_type = "ModelFiles")]
-    pub type ModelFiles;
-    /// `BundleFiles` of `types.ts`.
-    #[wasm_bindgen(typescript_type = "BundleFiles")]
-    pub type BundleFiles;
-    /// `CompileProgress` of `types.ts`.
-    #[wasm_bindgen(typescript_type = "CompileProgress")]
-    pub type CompileProgress;
-
-    #[wasm_bindgen(method, structural, catch)]
-    fn stage(this: &CompileProgress, name: &str) -> Result<(), wasm_bindgen::JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    fn bytes(this: &CompileProgress, done: f64, total: f64) -> Result<(), wasm_bindgen::JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    fn warning(this: &CompileProgress, text: &str) -> Result<(), wasm_bindgen::JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    fn note(this: &CompileProgress, text: &str) -> Result<(), wasm_bindgen::JsValue>;
-}
 
 /// Compiles a model into a bundle. `options` is JSON: `CompileOptions` of `types.ts`; so is the result: `CompileReport`.
 ///
