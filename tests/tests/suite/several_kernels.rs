@@ -128,7 +128,7 @@ fn steps_of_several_kernels_have_fallbacks() {
     let case = Case::open("llama/gqa_untied");
     let few = Lowered { storage_buffers: Some(4), ..Lowered::default() };
     let dir = tempfile::tempdir().expect("a folder");
-    for (precision, moves) in [("f32", [ATTENTION].as_slice()), ("q4", &[ATTENTION, TOGETHER])] {
+    for precision in ["f32", "q4"] {
         let options = CompileOptions {
             precision: precision.into(),
             targets: vec![target(), "wasm".into()],
@@ -138,7 +138,8 @@ fn steps_of_several_kernels_have_fallbacks() {
         };
         let bundle = compiled(&case, &options, dir.path()).expect("compiles");
         let programs = bundle.programs("several_kernels").expect("programs");
-        assert_eq!(moved(&programs), moves.iter().copied().collect(), "{precision}");
+        // Layers are only put together where what they bind fits, and the sums of a layer bind little.
+        assert_eq!(moved(&programs), BTreeSet::from([ATTENTION]), "{precision}");
         let load = |lowered| {
             let options = Options { lowered, ..Options::default() };
             Wgpu::load(bundle.clone(), &options, &mut |_, _| {}).unwrap_or_else(|e| panic!("{precision}: {e}"))
