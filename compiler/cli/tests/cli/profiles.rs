@@ -94,3 +94,14 @@ fn what_is_wrong_with_a_profile_is_said_with_its_place() {
     place.run(&["compile", &model, "-o", "out", "--target", "native,same.ron"]).fails(2, &texts);
     assert_eq!(place.names(), ["bad.ron", "same.ron"]);
 }
+
+#[test]
+fn profiles_of_the_examples_are_valid() {
+    let place = Place::new();
+    let folder = stories().parent().unwrap().join("profiles");
+    let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(!files.is_empty());
+    for file in files {
+        place.run(&["check", &file.display().to_string()]).ok();
+    }
+}
