@@ -4,6 +4,7 @@
 //! the schedule of the target. It never mentions a target, and it never looks into a weight format: decoding is
 //! an expression of [`gristmill_kernel::quant`]. Those here are for groups of threads, those in [`simd`] for processors.
 
+pub mod argmax_split;
 pub mod attention;
 pub mod attention_split;
 pub mod linear;

@@ -13,7 +13,7 @@ use crate::codegen::store::Target;
 use crate::error::CompileError;
 
 /// No element: larger than every index.
-const NOBODY: u32 = u32::MAX;
+pub(super) const NOBODY: u32 = u32::MAX;
 
 /// Where a comparison of elements starts: integers are compared as such, since f32 cannot tell large ones apart.
 pub fn start(dtype: DType, integer: i32, float: f32) -> Expr {
@@ -47,6 +47,35 @@ pub fn top_k(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
         std::mem::swap(ctx, &mut pick.ctx);
     });
     ctx.built(&pick.grid)
+}
+
+/// The best element of some columns of a row: value and column, equal in all threads of the workgroup; [`NOBODY`] if there
+/// is none. A candidate is taken if `eligible` says so of whether it is better, its value and its column.
+pub(super) fn best_of(
+    ctx: &mut Ctx<'_>,
+    x: &Row,
+    (row, lead): (&Expr, &[Expr]),
+    columns: (Expr, Expr, u32),
+    lowest: Expr,
+    eligible: impl FnOnce(Expr, &Expr, &Expr) -> Expr,
+) -> (Var, Var) {
+    let value = ctx.b.var("value", lowest);
+    let index = ctx.b.var("index", u(NOBODY));
+    ctx.for_("column", columns, Bind::Serial, |ctx, c| {
+        let v = x.read(ctx, row, lead, &c);
+        let v = ctx.b.let_("candidate", v);
+        let better = v.gt(value.get()).or(index.get().equals(u(NOBODY)));
+        ctx.if_(eligible(better, &v, &c), |ctx| {
+            ctx.b.assign(value, v);
+            ctx.b.assign(index, c);
+        });
+    });
+    let mine = ctx.b.let_("mine", value.get());
+    ctx.b.group_reduce(GroupOp::Max, value);
+    let loser = mine.lt(value.get());
+    ctx.b.assign(index, loser.select(u(NOBODY), index.get()));
+    ctx.b.group_reduce(GroupOp::Min, index);
+    (value, index)
 }
 
 struct Pick<'a> {
@@ -86,32 +115,15 @@ impl<'a> Pick<'a> {
     /// The best element of the row: value and index, equal in all threads. With `after`, the best of those that
     /// rank behind it (smaller, or equal with a higher index); its flag says that nothing was taken yet.
     fn best(&mut self, after: Option<(Expr, Var, Var)>) -> (Var, Var) {
-        let value = self.ctx.b.var("value", self.start(i32::MIN, LOWEST));
-        let index = self.ctx.b.var("index", u(NOBODY));
-        let (x, row, lead) = (&self.x, &self.row, &self.lead);
-        let range = (self.lane.clone(), self.len.clone(), self.threads);
-        self.ctx.for_("column", range, Bind::Serial, |ctx, c| {
-            let v = x.read(ctx, row, lead, &c);
-            let v = ctx.b.let_("candidate", v);
-            let better = v.gt(value.get()).or(index.get().equals(u(NOBODY)));
-            let eligible = match &after {
-                None => better,
-                Some((first, last, last_index)) => {
-                    let behind = v.lt(last.get()).or(v.equals(last.get()).and(c.gt(last_index.get())));
-                    better.and(first.or(behind))
-                }
-            };
-            ctx.if_(eligible, |ctx| {
-                ctx.b.assign(value, v);
-                ctx.b.assign(index, c);
-            });
-        });
-        let mine = self.ctx.b.let_("mine", value.get());
-        self.ctx.b.group_reduce(GroupOp::Max, value);
-        let loser = mine.lt(value.get());
-        self.ctx.b.assign(index, loser.select(u(NOBODY), index.get()));
-        self.ctx.b.group_reduce(GroupOp::Min, index);
-        (value, index)
+        let lowest = self.start(i32::MIN, LOWEST);
+        let columns = (self.lane.clone(), self.len.clone(), self.threads);
+        best_of(&mut self.ctx, &self.x, (&self.row, &self.lead), columns, lowest, |better, v, c| match &after {
+            None => better,
+            Some((first, last, last_index)) => {
+                let behind = v.lt(last.get()).or(v.equals(last.get()).and(c.gt(last_index.get())));
+                better.and(first.or(behind))
+            }
+        })
     }
 
     fn if_first(&mut self, then: impl FnOnce(&mut Self)) {

@@ -146,6 +146,7 @@ impl Faults {
         self.range("schedule.matmul.min_rows", matmul.min_rows, (1, 1 << 20));
         self.power("schedule.attention.queries", attention.queries, (1, 4));
         self.range("schedule.attention.parts", attention.parts, (1, 256));
+        self.range("schedule.top_k.parts", top_k.parts, (1, 256));
         if p.language == Language::Wasm {
             self.multiple("schedule.matvec.rows", matvec.rows, 4);
             self.range("schedule.matmul.rows_together", matmul.rows_together, (1, 16));

@@ -189,4 +189,7 @@ pub struct AttentionSchedule {
 pub struct TopKSchedule {
     /// Threads per workgroup.
     pub threads: u32,
+    /// Workgroups that share a row when only the best element is wanted.
+    #[serde(default = "one")]
+    pub parts: u32,
 }

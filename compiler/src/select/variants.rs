@@ -173,13 +173,22 @@ const REDUCE: &[Variant] = &[Variant {
     build: |w| kernels::reduce::build(w.low, w.first()).map(Into::into),
 }];
 
-const ARGMAX: &[Variant] = &[Variant {
-    name: "argmax",
-    form: Form::Any,
-    several: false,
-    applies: ALWAYS,
-    build: |w| kernels::top_k::argmax(w.low, w.first()).map(Into::into),
-}];
+const ARGMAX: &[Variant] = &[
+    Variant {
+        name: "argmax_split",
+        form: Form::Groups,
+        several: false,
+        applies: has_long_rows,
+        build: |w| kernels::argmax_split::build(w.low, w.first()),
+    },
+    Variant {
+        name: "argmax",
+        form: Form::Any,
+        several: false,
+        applies: ALWAYS,
+        build: |w| kernels::top_k::argmax(w.low, w.first()).map(Into::into),
+    },
+];
 
 const TOP_K: &[Variant] = &[
     Variant {
@@ -330,6 +339,13 @@ fn is_split(wanted: &Wanted<'_>) -> bool {
 fn has_one_query(wanted: &Wanted<'_>) -> bool {
     let shape = &wanted.node().shape;
     shape.len() > 1 && shape[shape.len() - 2].is_one()
+}
+
+/// Whether every thread of all workgroups that may share a row of operands has an element of it.
+fn has_long_rows(wanted: &Wanted<'_>) -> bool {
+    let schedule = wanted.low.setting.profile.schedule.top_k;
+    let width = wanted.low.width(wanted.node().inputs[0]);
+    schedule.parts > 1 && typical(wanted, &[width]) >= i64::from(schedule.parts * schedule.threads)
 }
 
 /// Whether there are usually enough rows of activations for tiles.

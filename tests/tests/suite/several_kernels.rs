@@ -22,6 +22,7 @@ const TOLERANCE: f64 = 1e-4;
 const SPLIT: &str = "matvec_split";
 const TOGETHER: &str = "matvec_together";
 const ATTENTION: &str = "attention_split";
+const ARGMAX: &str = "argmax_split";
 
 fn target() -> String {
     several_kernels_file().display().to_string()
@@ -33,6 +34,7 @@ fn variants(programs: &Programs, entry: &str) -> BTreeSet<&'static str> {
     let names = steps.iter().flat_map(|s| &s.dispatches).map(|d| programs.kernels[d.kernel as usize].name.as_str());
     let variant = |name: &str| match name.split_once('_')? {
         ("attention", rest) if rest.contains("_merge") => Some(ATTENTION),
+        ("argmax", rest) if rest.starts_with("merge") => Some(ARGMAX),
         ("matvec", rest) if rest.contains("_sum") => Some(SPLIT),
         // The rows of each layer, and no format.
         ("matvec", rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => Some(TOGETHER),
@@ -94,21 +96,21 @@ macro_rules! decoders {
 
 decoders! {
     // Groups of heads, a head of its own.
-    llama: "llama/gqa_untied" uses [ATTENTION, SPLIT, TOGETHER],
+    llama: "llama/gqa_untied" uses [ARGMAX, ATTENTION, SPLIT, TOGETHER],
     // Keys that a window hides from some parts.
-    mistral: "mistral/sliding" uses [ATTENTION, SPLIT, TOGETHER],
+    mistral: "mistral/sliding" uses [ARGMAX, ATTENTION, SPLIT, TOGETHER],
     // Norms between layers and attention.
-    qwen3: "qwen3/qk_norm" uses [ATTENTION, SPLIT, TOGETHER],
+    qwen3: "qwen3/qk_norm" uses [ARGMAX, ATTENTION, SPLIT, TOGETHER],
     // Biases, and an input table that is the head.
-    qwen2: "qwen2/tied" uses [ATTENTION, SPLIT, TOGETHER],
+    qwen2: "qwen2/tied" uses [ARGMAX, ATTENTION, SPLIT, TOGETHER],
     // Capped scores.
-    gemma2: "gemma2/softcap" uses [ATTENTION, SPLIT, TOGETHER],
+    gemma2: "gemma2/softcap" uses [ARGMAX, ATTENTION, SPLIT, TOGETHER],
     // Query, key and value in one matrix.
-    gpt2: "gpt2/base" uses [ATTENTION, SPLIT],
+    gpt2: "gpt2/base" uses [ARGMAX, ATTENTION, SPLIT],
     // States that are overwritten.
-    gated_conv: "gated_conv/mixed" uses [ATTENTION, SPLIT, TOGETHER],
+    gated_conv: "gated_conv/mixed" uses [ARGMAX, ATTENTION, SPLIT, TOGETHER],
     // Attention to what an encoder has seen, with biases of scores.
-    t5: "t5/v1_0" uses [ATTENTION, SPLIT, TOGETHER],
+    t5: "t5/v1_0" uses [ARGMAX, ATTENTION, SPLIT, TOGETHER],
 }
 
 /// Nothing is split where there are many rows, but tiles and workgroups are others.
