@@ -1,33 +1,33 @@
 //! Embeds what `cargo xtask web` built, if it did: the page and the runtime for browsers become a part of the program.
 
+#[path = "build/runtime.rs"]
+mod runtime;
+
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 use std::{env, fs};
+
+use runtime::{DIST, STAMP, State};
 
 /// Files that lie at the root of a bundle; all others lie in `runtime/`.
 const AT_ROOT: [&str; 2] = ["index.html", "sw.js"];
-/// Written by every build of the page, not for visitors.
-const STAMP: &str = "sizes.json";
-/// What the page is built from, below the root of the workspace.
-const SOURCES: [&str; 6] = [
-    "runtime/web/src",
-    "runtime/web/ts",
-    "runtime/web/page",
-    "runtime/core/src",
-    "runtime/bundle/src",
-    "runtime/template",
-];
 
 fn main() {
     let root = Path::new(&env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../..");
-    let dist = root.join("runtime/web/dist");
-    let sources: Vec<PathBuf> = SOURCES.iter().map(|s| root.join(s)).filter(|p| p.exists()).collect();
-    println!("cargo::rerun-if-changed=build.rs");
-    for path in sources.iter().chain([&dist]).filter(|p| p.exists()) {
+    let dist = root.join(DIST);
+    for path in ["build.rs", "build/runtime.rs"] {
+        println!("cargo::rerun-if-changed={path}");
+    }
+    for path in runtime::sources(&root).iter().chain([&dist]).filter(|p| p.exists()) {
         println!("cargo::rerun-if-changed={}", path.display());
     }
-    warn_if_old(&dist, &sources);
+    if runtime::state(&root) == State::Old {
+        // It works, but surprises who just changed them.
+        println!(
+            "cargo::warning=runtime/web/dist is older than its sources, and gristmill will carry it as it is; \
+             `cargo xtask web` builds it anew"
+        );
+    }
 
     let mut text = String::from("static FILES: &[(&str, &[u8])] = &[\n");
     for path in files(&dist) {
@@ -51,27 +51,4 @@ fn files(dist: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(shown).collect();
     files.sort();
     files
-}
-
-/// A page that is older than its sources works, but surprises who just changed them.
-fn warn_if_old(dist: &Path, sources: &[PathBuf]) {
-    let Some(built) = modified(&dist.join(STAMP)) else { return };
-    if sources.iter().filter_map(|s| newest(s)).any(|time| time > built) {
-        println!(
-            "cargo::warning=runtime/web/dist is older than its sources, and gristmill will carry it as it is; \
-             `cargo xtask web` builds it anew"
-        );
-    }
-}
-
-fn modified(path: &Path) -> Option<SystemTime> {
-    fs::metadata(path).ok()?.modified().ok()
-}
-
-/// When the newest file at or below a path was changed.
-fn newest(path: &Path) -> Option<SystemTime> {
-    if !path.is_dir() {
-        return modified(path);
-    }
-    fs::read_dir(path).ok()?.flatten().filter_map(|e| newest(&e.path())).max()
 }

@@ -2,6 +2,7 @@
 
 mod command;
 mod compiler;
+mod demo;
 mod fuzz;
 mod js;
 mod licences;
@@ -9,19 +10,21 @@ mod metadata;
 mod ops;
 mod parts;
 mod place;
+mod runtime;
 mod sizes;
 mod toolchain;
+mod tools;
 mod twice;
 mod wasm;
+mod web;
 
 use std::process::ExitCode;
-use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
 
-use command::{Outcome, say};
+use command::say;
 use place::Place;
-use toolchain::{Choice, Toolchain};
+use toolchain::Choice;
 
 /// Tasks of the repository that cargo alone does not know.
 #[derive(Debug, Parser)]
@@ -33,34 +36,16 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Build everything, compile a model, and serve it to browsers: the first command to try
+    Demo(demo::DemoArgs),
     /// Build the runtime for browsers into runtime/web/dist
-    Web(WebArgs),
+    Web(web::WebArgs),
     /// Build the compiler as WebAssembly into compiler/web/pkg
     Compiler(CompilerArgs),
     /// Write models/OPS.md and models/FORMATS.md, references of operations and of formats of weights, from the sources
     Ops,
     /// Look for inputs at which a reader panics, hangs or takes too much memory
     Fuzz(fuzz::FuzzArgs),
-}
-
-/// `cargo xtask web`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  cargo xtask web                        then `cargo build` again: gristmill carries the result
-  cargo xtask web --toolchain debian     with Debian's compiler instead of rustup's
-  cargo xtask web --check-deterministic  also build in a copy of the sources and compare
-
-It needs Rust's wasm32-unknown-unknown target (`rustup target add wasm32-unknown-unknown`), or Debian's
-packages rustc-web, cargo-web, rust-web-src and lld; and npm, for the JavaScript part. The download
-size is printed, and gated.")]
-struct WebArgs {
-    /// Who compiles to WebAssembly; auto takes the active toolchain if it has the target, else Debian's
-    #[arg(long, value_name = "NAME", value_enum, default_value_t = Choice::Auto)]
-    toolchain: Choice,
-    /// Build the WebAssembly a second time, in a copy of the sources elsewhere, and compare the bytes
-    #[arg(long)]
-    check_deterministic: bool,
 }
 
 /// `cargo xtask compiler`.
@@ -80,7 +65,8 @@ fn main() -> ExitCode {
         return fuzz::compile().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
     let done = match Cli::parse().task {
-        Task::Web(args) => web(&args),
+        Task::Demo(args) => Place::of_this_repository().and_then(|place| demo::demo(&place, &args)),
+        Task::Web(args) => Place::of_this_repository().and_then(|place| web::web(&place, &args)),
         Task::Compiler(args) => Place::of_this_repository().and_then(|place| compiler::build(&place, args.toolchain)),
         Task::Fuzz(args) => Place::of_this_repository().and_then(|place| fuzz::fuzz(&place, &args)),
         Task::Ops => Place::of_this_repository().and_then(|place| ops::write_reference(&place)),
@@ -92,34 +78,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Builds everything into a folder aside, which takes the place of `dist` at the very end.
-fn web(args: &WebArgs) -> Outcome {
-    let begin = Instant::now();
-    let place = Place::of_this_repository()?;
-    js::check_entries(&place)?;
-    let toolchain = Toolchain::find(args.toolchain)?;
-    say(&format!("compiling to WebAssembly with {}", toolchain.name));
-    let crates = metadata::crates(&place, &toolchain, &metadata::PACKAGES)?;
-    let compiled = wasm::compile(&place, &toolchain, &crates, metadata::PACKAGES, &[])?;
-    if args.check_deterministic {
-        twice::check(&place, &toolchain, &compiled)?;
-    }
-    say("generating the JavaScript that belongs to it");
-    wasm::bind(&place, &compiled)?;
-    js::install(&place)?;
-    place.clear_stage()?;
-    wasm::place(&place)?;
-    say("bundling JavaScript");
-    let bundled = js::bundle(&place)?;
-    js::declare_types(&place)?;
-    js::copy_page(&place)?;
-    js::bundle_service_worker(&place, &bundled)?;
-    licences::write_all(&place, &crates, &bundled)?;
-    let sizes = sizes::measure(&place, &bundled)?;
-    place.publish()?;
-    print!("{}", sizes.report());
-    say(&format!("runtime/web/dist is ready after {:.1} s", begin.elapsed().as_secs_f64()));
-    sizes.gate()
 }

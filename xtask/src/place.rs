@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::command::Outcome;
+use crate::runtime::{DIST, STAMP};
 
 /// Kept in `dist`, so that the folder exists in every clone and cargo can watch it.
 const KEPT: &str = ".gitkeep";
@@ -56,13 +57,17 @@ impl Place {
 
     /// Puts the result into `dist`, in place of what was there.
     pub(crate) fn publish(&self) -> Outcome {
-        let dist = self.web.join("dist");
+        let dist = self.root.join(DIST);
         fs::create_dir_all(&dist).map_err(|e| at(&dist, &e))?;
         for old in list(&dist)?.into_iter().filter(|p| !p.ends_with(KEPT)) {
             let removed = if old.is_dir() { fs::remove_dir_all(&old) } else { fs::remove_file(&old) };
             removed.map_err(|e| at(&old, &e))?;
         }
-        copy_all(&self.stage, &dist)
+        // The stamp says when the runtime was built. It comes last, so that a result that is not whole has none.
+        for path in list(&self.stage)?.iter().filter(|p| !p.ends_with(STAMP)) {
+            copy_into(path, &dist)?;
+        }
+        copy_into(&self.stage.join(STAMP), &dist)
     }
 }
 
@@ -92,12 +97,13 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Outcome {
     fs::copy(from, to).map(drop).map_err(|e| at(from, &e))
 }
 
-fn copy_all(from: &Path, to: &Path) -> Outcome {
-    for path in list(from)? {
-        let target = to.join(path.file_name().unwrap_or_default());
-        if path.is_dir() { copy_all(&path, &target)? } else { copy(&path, &target)? }
+/// Copies a file, or a folder with all that is in it.
+fn copy_into(path: &Path, folder: &Path) -> Outcome {
+    let target = folder.join(path.file_name().unwrap_or_default());
+    if !path.is_dir() {
+        return copy(path, &target);
     }
-    Ok(())
+    list(path)?.iter().try_for_each(|inner| copy_into(inner, &target))
 }
 
 /// A message about a file.

@@ -13,6 +13,7 @@ use crate::command::Outcome;
 use crate::js::{Bundled, PAGE_SCRIPTS};
 use crate::licences::package_of;
 use crate::place::{Place, at, list, write};
+use crate::runtime::STAMP;
 
 /// Most bytes of the runtime after `gzip -9`: WebAssembly, scripts, tokenizer and chat templates. The page is measured,
 /// but may become as large as its author likes.
@@ -50,7 +51,7 @@ pub(crate) fn measure(place: &Place, bundled: &Bundled) -> Outcome<Sizes> {
         }
     }
     let sizes = Sizes { parts: attribute(&files, bundled), files };
-    write(&place.stage.join("sizes.json"), format!("{:#}\n", sizes.json()))?;
+    write(&place.stage.join(STAMP), format!("{:#}\n", sizes.json()))?;
     Ok(sizes)
 }
 

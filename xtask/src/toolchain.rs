@@ -141,14 +141,22 @@ impl Toolchain {
     }
 }
 
+/// Whether cargo has told this program, by a variable, what package it is of. Build scripts of others read such variables,
+/// and would run again.
+pub(crate) fn is_of_our_package(name: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.starts_with(prefix))
+        || ["CARGO_CRATE_NAME", "CARGO_BIN_NAME"].contains(&name)
+}
+
 /// Whether a variable describes the build that runs this program, and would change ours.
 fn leaks(name: &str) -> bool {
     const CHOICES: [&str; 7] =
         ["CARGO", "RUSTC", "RUSTDOC", "RUSTFLAGS", "RUSTC_BOOTSTRAP", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"];
-    let of_a_build = ["CARGO_PKG_", "CARGO_BUILD_", "CARGO_TARGET_", "CARGO_PROFILE_", "CARGO_MANIFEST_"];
-    CHOICES.contains(&name)
+    let of_a_build = ["CARGO_BUILD_", "CARGO_TARGET_", "CARGO_PROFILE_"];
+    is_of_our_package(name)
+        || CHOICES.contains(&name)
         || of_a_build.iter().any(|prefix| name.starts_with(prefix))
-        || ["CARGO_ENCODED_RUSTFLAGS", "CARGO_CRATE_NAME", "CARGO_BIN_NAME"].contains(&name)
+        || name == "CARGO_ENCODED_RUSTFLAGS"
 }
 
 /// The newest linker for WebAssembly among Debian's: `wasm-ld-19`, `wasm-ld`.

@@ -1,0 +1,159 @@
+//! `cargo xtask demo`: from a clone to a page with a model in it.
+
+mod model;
+mod step;
+
+use std::env;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Command;
+
+use clap::Args;
+
+use crate::command::{Outcome, output, run, say};
+use crate::place::Place;
+use crate::runtime;
+use crate::toolchain::{Choice, Toolchain, is_of_our_package};
+use crate::{tools, web};
+
+use model::{Kind, bundle_name, kind};
+use step::{Step, plan, run_all};
+
+/// The model that ships, below the root of the workspace.
+const SHIPPED: &str = "examples/stories260K";
+/// Bundles that were made, below the root of the workspace.
+const BUNDLES: &str = "target/demo";
+
+/// `cargo xtask demo`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples (`cargo demo` is short for `cargo xtask demo`):
+  cargo demo                                   the model that ships with the repository
+  cargo demo path/to/model --precision q4      a Hugging Face model directory, or a GGUF file
+  cargo demo org/name                          a model of the Hugging Face Hub
+  cargo demo --port 0                          any free port
+  cargo demo --lan                             for other devices of the network, too, with a QR code
+
+It needs Rust with its wasm32-unknown-unknown target, Node.js and npm. It says what is missing, and
+how to install it, before it builds anything. The first time takes about 15 minutes on two cores.
+Later it builds only what has changed, and takes seconds. The bundle is left in target/demo, for
+any static host. Ctrl-C ends it, and nothing runs on.")]
+pub(crate) struct DemoArgs {
+    /// Model directory, GGUF file, or org/name on the Hub; otherwise the small model that ships
+    #[arg(value_name = "MODEL_DIR")]
+    model: Option<PathBuf>,
+    /// Port to serve on; 0 takes a free one
+    #[arg(long, value_name = "N", default_value_t = 8080)]
+    port: u16,
+    /// Serve the network, too, and print a QR code of the address
+    #[arg(long)]
+    lan: bool,
+    /// Precision of weights, as `gristmill compile` takes it
+    #[arg(long, value_name = "P")]
+    precision: Option<String>,
+}
+
+/// Does it all. Does not return once the server runs: this program becomes the server.
+pub(crate) fn demo(place: &Place, args: &DemoArgs) -> Outcome {
+    let model = args.model.clone().unwrap_or_else(|| place.root.join(SHIPPED));
+    if kind(&model)? == Kind::Hub {
+        say(&format!("{} is not here, so it will be asked for at the Hugging Face Hub", model.display()));
+    }
+    let steps = plan(runtime::state(&place.root));
+    let bundle = place.root.join(BUNDLES).join(bundle_name(&model));
+    let mut program = PathBuf::new();
+    run_all(&steps, say, |step| match step {
+        Step::Tools => check(&steps, args),
+        Step::Runtime => web::build(place, Choice::Auto, false)?.gate(),
+        Step::Gristmill => build(place).map(|built| program = built),
+        Step::Compile => {
+            let mut command = Command::new(&program);
+            command.arg("compile").arg(&model).arg("--output").arg(&bundle);
+            command.args(args.precision.iter().flat_map(|precision| ["--precision", precision]));
+            run(&mut command, "gristmill compile")
+        }
+        Step::Serve => {
+            say(&format!("the bundle is {}: any static host will do, too", bundle.display()));
+            let mut command = Command::new(&program);
+            command.arg("serve").arg(&bundle).args(["--port", &args.port.to_string()]);
+            command.args(args.lan.then_some("--lan"));
+            become_program(&mut command)
+        }
+    })
+}
+
+/// Whether everything is there that these steps take: all that is missing, in one list.
+fn check(steps: &[Step], args: &DemoArgs) -> Outcome {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut missing = tools::rust(&path);
+    if steps.contains(&Step::Runtime) {
+        missing.extend(tools::web(&path, Toolchain::find(Choice::Auto).map(|toolchain| toolchain.name)));
+    }
+    if let Err(e) = TcpListener::bind(("127.0.0.1", args.port)) {
+        missing.push(format!("port {}: {e}; choose another with --port N, or any free one with --port 0", args.port));
+    }
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(format!("this is missing:\n  - {}", missing.join("\n  - "))),
+    }
+}
+
+/// Builds `gristmill`, with the runtime inside that is there, and gives its path.
+fn build(place: &Place) -> Outcome<PathBuf> {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // The same build as that of the README's quickstart, so that one can take what the other has compiled.
+    cargo.current_dir(&place.root).args(["build", "--locked", "--release", "--bin", "gristmill"]);
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_of_our_package)) {
+        cargo.env_remove(name);
+    }
+    let messages = output(cargo.arg("--message-format=json-render-diagnostics"), "cargo build")?;
+    executable(&messages).ok_or_else(|| "cargo does not say where it has put gristmill".to_string())
+}
+
+/// The program in the messages of cargo, a line of JSON each.
+fn executable(messages: &str) -> Option<PathBuf> {
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    messages
+        .filter(|m| m["target"]["name"] == "gristmill")
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+}
+
+/// Runs a program in place of this one, so that signals reach it and nothing is left when it ends.
+#[cfg(unix)]
+fn become_program(command: &mut Command) -> Outcome {
+    use std::os::unix::process::CommandExt;
+    let error = command.exec();
+    Err(format!("{} cannot be started: {error}", command.get_program().display()))
+}
+
+/// Runs a program to its end. Ctrl-C goes to both.
+#[cfg(not(unix))]
+fn become_program(command: &mut Command) -> Outcome {
+    run(command, "gristmill serve")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_is_found_in_the_messages_of_cargo() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"gristmill","kind":["lib"]},"executable":null}
+not JSON
+{"reason":"compiler-artifact","target":{"name":"other"},"executable":"/x/other"}
+{"reason":"compiler-artifact","target":{"name":"gristmill","kind":["bin"]},"executable":"/x/gristmill"}"#;
+        assert_eq!(executable(messages), Some("/x/gristmill".into()));
+        assert_eq!(executable("{}"), None);
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_said_at_the_beginning() {
+        let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = taken.local_addr().expect("an address").port();
+        let args = DemoArgs { model: None, port, lan: false, precision: None };
+        let said = check(&[Step::Tools], &args).expect_err("the port is taken");
+        assert!(said.contains(&format!("port {port}: ")) && said.contains("--port 0"), "{said}");
+        drop(taken);
+        assert_eq!(check(&[Step::Tools], &args), Ok(()), "Rust is there, or this would not run");
+    }
+}

@@ -1,0 +1,66 @@
+//! `cargo xtask web`: the runtime for browsers, with the page.
+
+use std::time::Instant;
+
+use clap::Args;
+
+use crate::command::{Outcome, say};
+use crate::place::Place;
+use crate::sizes::Sizes;
+use crate::toolchain::{Choice, Toolchain};
+use crate::{js, licences, metadata, sizes, twice, wasm};
+
+/// `cargo xtask web`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask web                        then `cargo build` again: gristmill carries the result
+  cargo xtask web --toolchain debian     with Debian's compiler instead of rustup's
+  cargo xtask web --check-deterministic  also build in a copy of the sources and compare
+
+It needs Rust's wasm32-unknown-unknown target (`rustup target add wasm32-unknown-unknown`), or Debian's
+packages rustc-web, cargo-web, rust-web-src and lld; and npm, for the JavaScript part. The download
+size is printed, and gated.")]
+pub(crate) struct WebArgs {
+    /// Who compiles to WebAssembly; auto takes the active toolchain if it has the target, else Debian's
+    #[arg(long, value_name = "NAME", value_enum, default_value_t = Choice::Auto)]
+    toolchain: Choice,
+    /// Build the WebAssembly a second time, in a copy of the sources elsewhere, and compare the bytes
+    #[arg(long)]
+    check_deterministic: bool,
+}
+
+/// Builds it, and says what visitors download.
+pub(crate) fn web(place: &Place, args: &WebArgs) -> Outcome {
+    let sizes = build(place, args.toolchain, args.check_deterministic)?;
+    print!("{}", sizes.report());
+    sizes.gate()
+}
+
+/// Builds everything into a folder aside, which takes the place of `dist` at the very end.
+pub(crate) fn build(place: &Place, choice: Choice, check_deterministic: bool) -> Outcome<Sizes> {
+    let begin = Instant::now();
+    js::check_entries(place)?;
+    let toolchain = Toolchain::find(choice)?;
+    say(&format!("compiling to WebAssembly with {}", toolchain.name));
+    let crates = metadata::crates(place, &toolchain, &metadata::PACKAGES)?;
+    let compiled = wasm::compile(place, &toolchain, &crates, metadata::PACKAGES, &[])?;
+    if check_deterministic {
+        twice::check(place, &toolchain, &compiled)?;
+    }
+    say("generating the JavaScript that belongs to it");
+    wasm::bind(place, &compiled)?;
+    js::install(place)?;
+    place.clear_stage()?;
+    wasm::place(place)?;
+    say("bundling JavaScript");
+    let bundled = js::bundle(place)?;
+    js::declare_types(place)?;
+    js::copy_page(place)?;
+    js::bundle_service_worker(place, &bundled)?;
+    licences::write_all(place, &crates, &bundled)?;
+    let sizes = sizes::measure(place, &bundled)?;
+    place.publish()?;
+    say(&format!("runtime/web/dist is ready after {:.1} s", begin.elapsed().as_secs_f64()));
+    Ok(sizes)
+}
