@@ -594,13 +594,17 @@ Examples:
   gristmill serve dist
   gristmill serve dist --port 0                  (any free port; the address is printed)
   gristmill serve path/to/model --precision q8
+  gristmill serve dist --lan                     (prints a QR code of the address for phones)
   gristmill serve dist --host 0.0.0.0 --cors
   gristmill serve dist --host 0.0.0.0 --host-name mill.local
 
 The address goes to stdout, everything else to stderr. Pages are isolated from other origins
 (COOP and COEP), weights are cached for ever, all other files are asked for again. A model
 directory is compiled into a cache first. It is a server for this machine: docs/hosting.md
-says how to host a bundle for others. Ctrl-C ends it.")]
+says how to host a bundle for others. Ctrl-C ends it.
+
+With --lan the page opens on other devices, too, but runs no model there: browsers offer WebGPU,
+storage and hashes to pages from https and localhost only. What helps on a phone is printed.")]
 pub(crate) struct ServeArgs {
     /// A bundle, or a model: directory, GGUF file, or org/name@revision on the Hub
     #[arg(value_name = "MODEL")]
@@ -608,6 +612,9 @@ pub(crate) struct ServeArgs {
     /// Port to listen on; 0 takes a free one
     #[arg(long, value_name = "N", default_value_t = 8080)]
     pub(crate) port: u16,
+    /// Listen on the addresses of this machine in its network, too, and print a QR code of the first
+    #[arg(long, conflicts_with = "host")]
+    pub(crate) lan: bool,
     /// Address to listen on; 0.0.0.0 is reachable for other machines
     #[arg(long, value_name = "ADDR", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub(crate) host: IpAddr,

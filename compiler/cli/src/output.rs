@@ -21,6 +21,15 @@ pub(crate) fn note(line: &str) {
     let _ = writeln!(io::stderr(), "{}", harmless(&screen(line)));
 }
 
+/// Draws on stderr what this program has made of blocks. A terminal shows it white on black, whatever its colours are.
+pub(crate) fn draw(blocks: &str) {
+    let mut out = io::stderr().lock();
+    let (on, off) = if out.is_terminal() { ("\u{1b}[97;40m", "\u{1b}[0m") } else { ("", "") };
+    for line in blocks.lines() {
+        let _ = writeln!(out, "{on}{line}{off}");
+    }
+}
+
 /// As much of a message as fits on a screen: it may name thousands of things, and names may be long.
 fn screen(text: &str) -> String {
     const LINES: usize = 60;

@@ -6,12 +6,14 @@
 mod body;
 mod files;
 mod hosts;
+mod lan;
+mod qr;
 mod range;
 mod respond;
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,11 +28,12 @@ use crate::args::ServeArgs;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::interrupt;
 use crate::locate::{COMPACT, Purpose, bundle_for};
-use crate::output::{emit, note};
+use crate::output::{draw, emit, note};
 use crate::page;
 
 use files::Files;
 use hosts::Hosts;
+use lan::LanAddress;
 use respond::Site;
 
 /// How long reads that are under way may take at the end.
@@ -38,11 +41,17 @@ const LAST: Duration = Duration::from_millis(200);
 
 /// Serves until Ctrl-C.
 pub(crate) fn serve(args: &ServeArgs) -> Outcome {
+    // Before a long compilation.
+    let lan = if args.lan { lan::addresses()? } else { Vec::new() };
+    let addresses: Vec<IpAddr> = match args.lan {
+        true => [IpAddr::V4(Ipv4Addr::LOCALHOST)].into_iter().chain(lan.iter().map(|a| a.ip)).collect(),
+        false => vec![args.host],
+    };
     let dir = bundle_for(&args.model, &args.flags, COMPACT, Purpose::Browsers)?;
     // A manifest that no browser would accept is told here, where somebody reads it.
     let bundle = Bundle::open(&dir)?;
     let site = Site {
-        hosts: Hosts::new(args.host, &args.host_name),
+        hosts: Hosts::new(&addresses, &args.host_name),
         files: Files::below(&dir).map_err(|e| Failure::io(&dir, &e))?,
         isolated: !args.no_isolation,
         shared: args.cors,
@@ -52,14 +61,16 @@ pub(crate) fn serve(args: &ServeArgs) -> Outcome {
         .enable_all()
         .build()
         .map_err(|e| Failure::lacking(format!("the server cannot start: {e}")))?;
-    let address = SocketAddr::new(args.host, args.port);
     let outcome = runtime.block_on(async {
-        let listener = TcpListener::bind(address).await.map_err(|e| unavailable(address, &e))?;
-        let bound = listener.local_addr().map_err(|e| unavailable(address, &e))?;
+        let (listeners, port) = listen(&addresses, args.port).await?;
         let mut stopped = on_ctrl_c();
-        emit(&format!("{}\n", url(bound)))?;
-        announce(&bundle, bound, args);
-        tokio::spawn(accept(listener, Arc::new(site)));
+        let shown = SocketAddr::new(lan.first().map_or(args.host, |a| a.ip), port);
+        emit(&format!("{}\n", url(shown)))?;
+        announce(&bundle, shown, &lan, args);
+        let site = Arc::new(site);
+        for listener in listeners {
+            tokio::spawn(accept(listener, Arc::clone(&site)));
+        }
         stopped.recv().await;
         Ok(Exit::Interrupted)
     });
@@ -68,18 +79,57 @@ pub(crate) fn serve(args: &ServeArgs) -> Outcome {
     outcome
 }
 
-/// What there is to know besides the address.
-fn announce(bundle: &Bundle, bound: SocketAddr, args: &ServeArgs) {
+/// Listens on all addresses, on one port. If any free port will do, the first address decides which.
+async fn listen(addresses: &[IpAddr], port: u16) -> Outcome<(Vec<TcpListener>, u16)> {
+    let (mut listeners, mut port) = (Vec::new(), port);
+    for ip in addresses {
+        let address = SocketAddr::new(*ip, port);
+        let listener = TcpListener::bind(address).await.map_err(|e| unavailable(address, &e))?;
+        port = listener.local_addr().map_err(|e| unavailable(address, &e))?.port();
+        listeners.push(listener);
+    }
+    Ok((listeners, port))
+}
+
+/// What there is to know besides the address that is shown.
+fn announce(bundle: &Bundle, shown: SocketAddr, lan: &[LanAddress], args: &ServeArgs) {
     note(&format!("serving {} until Ctrl-C", bundle.manifest().model.name));
     if !bundle.has("index.html") {
         note(page::MISSING);
     }
-    if !bound.ip().is_loopback() {
-        note("note: other machines can reach it, but browsers there offer WebGPU only over HTTPS");
+    if let Some(code) = qr::code(&url(shown)).filter(|_| args.lan) {
+        draw(&code);
+    }
+    if args.lan {
+        note(&format!("on this machine  http://localhost:{}/", shown.port()));
+        for LanAddress { ip, interface } in lan {
+            note(&format!("in the network   {} ({interface})", url(SocketAddr::new(*ip, shown.port()))));
+        }
+    }
+    if !shown.ip().is_loopback() {
+        note(&insecure(shown));
     }
     if args.no_isolation {
         note("note: without cross-origin isolation, as on hosts that set no headers");
     }
+}
+
+/// What other devices lack, and the ways around it. `docs/hosting.md` says more.
+fn insecure(shown: SocketAddr) -> String {
+    let port = shown.port();
+    let origin = match shown.ip().is_unspecified() {
+        true => format!("http://ADDRESS:{port}"),
+        false => url(shown).trim_end_matches('/').to_string(),
+    };
+    format!(
+        "note: other devices can open the page, but it runs no model there. Browsers offer WebGPU, storage and hashes \
+         to secure pages only, which are those from https and from localhost. To run it on a phone:\n  \
+         Chrome on Android  open chrome://flags/#unsafely-treat-insecure-origin-as-secure, enter {origin}, and \
+         relaunch\n  \
+         Android by USB     run `adb reverse tcp:{port} tcp:{port}`, and open http://localhost:{port}/ on the phone\n  \
+         any phone          put HTTPS in front, for example `cloudflared tunnel --url http://localhost:{port} \
+         --http-host-header localhost` (its address is public)"
+    )
 }
 
 /// The address for a browser on this machine.
@@ -133,6 +183,14 @@ async fn accept(listener: TcpListener, site: Arc<Site>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn origins_are_named_as_browsers_write_them() {
+        let told = |text: &str| insecure(text.parse().expect("an address"));
+        assert!(told("192.168.1.7:80").contains("enter http://192.168.1.7:80, and"));
+        assert!(told("[fd00::1]:8080").contains("enter http://[fd00::1]:8080, and"));
+        assert!(told("0.0.0.0:8080").contains("enter http://ADDRESS:8080, and"));
+    }
 
     #[test]
     fn addresses_for_browsers() {

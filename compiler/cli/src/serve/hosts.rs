@@ -10,14 +10,14 @@ use hyper::{Request, StatusCode};
 
 /// Names and addresses that are served.
 pub(super) struct Hosts {
-    bound: IpAddr,
+    addresses: Vec<IpAddr>,
     names: Vec<String>,
 }
 
 impl Hosts {
-    /// Those of this machine, seen through the address that is listened on, and further names.
-    pub(super) fn new(bound: IpAddr, names: &[String]) -> Self {
-        Hosts { bound, names: names.iter().map(|name| plain(name)).collect() }
+    /// Those of this machine, the addresses that are listened on, and further names.
+    pub(super) fn new(addresses: &[IpAddr], names: &[String]) -> Self {
+        Hosts { addresses: addresses.to_vec(), names: names.iter().map(|name| plain(name)).collect() }
     }
 
     /// Refuses a request for another host: with the status and a text for people.
@@ -46,7 +46,7 @@ impl Hosts {
         };
         if let Some(address) = address {
             // A browser takes an address as it is, so it cannot be pointed elsewhere.
-            return address.is_loopback() || address == self.bound || self.bound.is_unspecified();
+            return address.is_loopback() || self.addresses.iter().any(|a| *a == address || a.is_unspecified());
         }
         let name = plain(name);
         name == "localhost" || name.ends_with(".localhost") || self.names.contains(&name)
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn names_of_this_machine_are_served() {
-        let hosts = |bound: &str| Hosts::new(bound.parse().expect("an address"), &["Mill.example".into()]);
+        let hosts = |bound: &str| Hosts::new(&[bound.parse().expect("an address")], &["Mill.example".into()]);
         let local = hosts("127.0.0.1");
         for host in
             ["localhost", "localhost:80", "LOCALHOST.:1", "a.localhost", "127.0.0.1:8080", "[::1]:80", "mill.EXAMPLE:1"]
@@ -95,5 +95,8 @@ mod tests {
         }
         assert!(hosts("192.168.0.9").serves("192.168.0.9:80") && !hosts("192.168.0.9").serves("192.168.0.8"));
         assert!(hosts("0.0.0.0").serves("192.168.0.9") && !hosts("0.0.0.0").serves("evil.example"));
+        let several = Hosts::new(&["127.0.0.1", "192.168.0.9", "fd00::9"].map(|a| a.parse().expect("an address")), &[]);
+        assert!(["192.168.0.9:80", "[fd00::9]:80", "localhost"].iter().all(|host| several.serves(host)));
+        assert!(["192.168.0.8", "[fd00::8]", "evil.example"].iter().all(|host| !several.serves(host)));
     }
 }

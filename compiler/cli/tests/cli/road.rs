@@ -332,7 +332,7 @@ fn bundles_for_browsers_have_the_page_that_the_program_carries() {
     };
     let (page, runtime, said) = compiled("firefox");
     assert_eq!(page, runtime);
-    assert_eq!(!page, said.contains("has no page") && said.contains("cargo xtask web"), "{said}");
+    assert_eq!(!page, said.contains("has no page") && said.contains("`cargo xtask demo MODEL_DIR`"), "{said}");
     let (page, runtime, said) = compiled("native");
     assert!(!page && !runtime && !said.contains("has no page"), "{said}");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Stdio};
 
@@ -22,6 +22,18 @@ impl Server {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let port = line.trim().strip_prefix("http://127.0.0.1:").and_then(|l| l.strip_suffix('/')?.parse().ok());
         Server { port: port.unwrap_or_else(|| panic!("not an address: {line:?}")), child }
+    }
+
+    /// Serves for the network, and gives the address that is printed.
+    fn start_lan(place: &Place) -> (Self, String) {
+        let mut command = place.command(&["serve", "bundle", "--port", "0", "--lan"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let host = line.trim().strip_prefix("http://").and_then(|l| l.strip_suffix('/'));
+        let host = host.unwrap_or_else(|| panic!("not an address: {line:?}")).to_string();
+        let port = host.rsplit_once(':').unwrap().1.parse().unwrap();
+        (Server { port, child }, host)
     }
 
     /// Sends one request, whose path may be as wrong as it likes.
@@ -241,6 +253,48 @@ fn places_where_nothing_can_be_served() {
     let port = taken.local_addr().unwrap().port().to_string();
     place.run(&["serve", "bundle", "--port", &port]).fails(3, &[&port, "another program", "--port"]);
     place.run(&["serve", "bundle", "--host", "192.0.2.1", "--port", "0"]).fails(3, &["192.0.2.1", "--host"]);
+}
+
+/// A machine in a network is reached by its address there; one without is told so.
+#[test]
+fn the_network_is_served() {
+    let place = Place::new();
+    place.bundle(&[]);
+    place.run(&["serve", "bundle", "--lan", "--host", "127.0.0.1"]).fails(2, &["--lan", "--host"]);
+    let down = [if_addrs::IfOperStatus::Down, if_addrs::IfOperStatus::LowerLayerDown];
+    let interfaces = if_addrs::get_if_addrs().unwrap().into_iter();
+    let reached = interfaces.filter(|i| !i.is_loopback() && !i.is_link_local() && !down.contains(&i.oper_status));
+    let own: Vec<IpAddr> = reached.map(|i| i.ip()).collect();
+    if own.is_empty() {
+        place.run(&["serve", "bundle", "--lan", "--port", "0"]).fails(3, &["--lan", "no address in a network"]);
+        return;
+    }
+    let (mut server, host) = Server::start_lan(&place);
+    let ip: IpAddr = host.rsplit_once(':').unwrap().0.trim_matches(['[', ']']).parse().unwrap();
+    assert!(own.contains(&ip), "{host} is not of {own:?}");
+    let manifest = std::fs::read(place.at("bundle/manifest.json")).unwrap();
+    let get = |host: &str, to: &str| {
+        let mut stream = TcpStream::connect(to).unwrap();
+        write!(stream, "GET /manifest.json HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        Answer::parse(&bytes)
+    };
+    let local = format!("127.0.0.1:{}", server.port);
+    for (asked, to) in [(host.as_str(), host.as_str()), ("localhost", &local), (&host, &local)] {
+        let answer = get(asked, to);
+        assert!(answer.status == 200 && answer.body == manifest, "{asked} at {to}: {}", answer.status);
+    }
+    assert_eq!(get("evil.example", &host).status, 403);
+
+    server.child.kill().unwrap();
+    let mut said = String::new();
+    server.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    let blocks = said.lines().filter(|l| l.len() > 20 && l.chars().all(|c| " ▀▄█".contains(c))).count();
+    assert!(blocks > 12 && !said.contains('\u{1b}'), "no code, or one with colours in a file: {said}");
+    for text in [&host, "in the network", "localhost", "chrome://flags/#unsafely-treat-insecure-origin-as-secure"] {
+        assert!(said.contains(text), "`{text}` is not in: {said}");
+    }
 }
 
 #[test]
