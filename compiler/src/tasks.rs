@@ -9,7 +9,7 @@ use crate::entries::EntryPlan;
 use crate::error::CompileError;
 use crate::hf::ctc::Ctc;
 use crate::hf::dir::ModelDir;
-use crate::hf::pictures::pictures;
+use crate::hf::images::images;
 use crate::hf::processors::Settings;
 use crate::hf::timestamps::timestamps;
 
@@ -27,20 +27,20 @@ pub(crate) fn task(
         let source = match &feed.source {
             Source::Text => bundle::FeedSource::Text,
             Source::Mask => bundle::FeedSource::Mask,
-            Source::Sound { settings, through } => match (sounds(dir.processors.audio(), settings)?, through) {
+            Source::Audio { settings, through } => match (audio(dir.processors.audio(), settings)?, through) {
                 (None, _) => return Ok(None),
-                (Some(sounds), None) => bundle::FeedSource::Sound(sounds),
-                (Some(sounds), Some(name)) => bundle::FeedSource::Heard(heard(model, sounds, name, all)?),
+                (Some(audio), None) => bundle::FeedSource::Audio(audio),
+                (Some(audio), Some(name)) => bundle::FeedSource::Heard(heard(model, audio, name, all)?),
             },
-            Source::Picture { settings, fit, cut } => {
+            Source::Image { settings, fit, cut } => {
                 match prepared(dir.processors.image(), model_type, settings, fit.as_ref(), *cut)? {
-                    Some(pictures) => bundle::FeedSource::Picture(pictures),
+                    Some(images) => bundle::FeedSource::Image(images),
                     None => return Ok(None),
                 }
             }
             Source::Frames { settings } => {
                 match prepared(dir.processors.video(), model_type, settings, None, Cut::Whole)? {
-                    Some(pictures) => bundle::FeedSource::Frames(pictures),
+                    Some(images) => bundle::FeedSource::Frames(images),
                     None => return Ok(None),
                 }
             }
@@ -81,45 +81,50 @@ fn marks_times(model: &Model) -> bool {
     bundle::TIMED_OUTPUTS.iter().all(|name| model.graph.outputs.contains_key(*name))
 }
 
-/// How the entry `name` makes an input of recordings: its only input becomes its first output.
-fn heard(model: &Model, sounds: bundle::Sounds, name: &str, all: &[EntryPlan]) -> Result<bundle::Heard, CompileError> {
+/// How the entry `name` makes an input of audio files: its only input becomes its first output.
+fn heard(
+    model: &Model,
+    audio: bundle::AudioInput,
+    name: &str,
+    all: &[EntryPlan],
+) -> Result<bundle::Heard, CompileError> {
     let entry = index(all.iter().position(|plan| plan.name == *name), name)?;
     let graph = model.entry_graph(&model.entries[all[entry as usize].entry], false);
     let mut inputs = graph.nodes.iter().filter_map(|node| if let Op::Input(i) = node.op { Some(i) } else { None });
     let input = inputs.next().ok_or_else(|| {
-        CompileError::Config(format!("the entry `{name}` takes no input, but recordings are to go through it"))
+        CompileError::Config(format!("the entry `{name}` takes no input, but audio files are to go through it"))
     })?;
-    Ok(bundle::Heard { sounds, entry, input, output: 0 })
+    Ok(bundle::Heard { audio, entry, input, output: 0 })
 }
 
-/// How pictures are prepared; none if nothing says it.
+/// How images are prepared; none if nothing says it.
 fn prepared(
     own: Settings<'_>,
     model_type: Option<&str>,
     settings: &Map<String, Value>,
     fit: Option<&Fit>,
     cut: Cut,
-) -> Result<Option<bundle::Pictures>, CompileError> {
-    pictures(own.values, model_type, settings, fit, cut)
+) -> Result<Option<bundle::Images>, CompileError> {
+    images(own.values, model_type, settings, fit, cut)
         .map_err(|fault| CompileError::Config(format!("{}: {fault}", own.source)))
 }
 
-/// A size over what is known of a picture.
+/// A size over what is known of an image.
 fn size(text: &str) -> Result<bundle::Size, CompileError> {
     let read = || {
         let size: bundle::Size = text.parse()?;
-        size.resolve(&bundle::PICTURE_SYMBOLS)?;
+        size.resolve(&bundle::IMAGE_SYMBOLS)?;
         Ok(size)
     };
     read().map_err(|e: bundle::size::SizeError| {
-        let known = bundle::PICTURE_SYMBOLS.join(", ");
-        CompileError::Config(format!("the architecture counts by {e}; what is known of a picture: {known}"))
+        let known = bundle::IMAGE_SYMBOLS.join(", ");
+        CompileError::Config(format!("the architecture counts by {e}; what is known of an image: {known}"))
     })
 }
 
-/// How recordings become samples: `sampling_rate`, `do_normalize` and `padding` of a feature extractor of Hugging Face; none if
+/// How audio files become samples: `sampling_rate`, `do_normalize` and `padding` of a feature extractor of Hugging Face; none if
 /// nothing says how many samples there are in a second.
-fn sounds(own: Settings<'_>, settings: &Map<String, Value>) -> Result<Option<bundle::Sounds>, CompileError> {
+fn audio(own: Settings<'_>, settings: &Map<String, Value>) -> Result<Option<bundle::AudioInput>, CompileError> {
     let find = |key: &str| [own.values.get(key), settings.get(key)].into_iter().flatten().find(|v| !v.is_null());
     let Some(rate) = find("sampling_rate") else { return Ok(None) };
     let whole = rate.as_u64().and_then(|r| u32::try_from(r).ok()).filter(|r| *r > 0);
@@ -144,7 +149,7 @@ fn sounds(own: Settings<'_>, settings: &Map<String, Value>) -> Result<Option<bun
         // Feature extractors of speech say how batches are filled up, which is another thing.
         Some(_) => bundle::Fill::Silence,
     };
-    Ok(Some(bundle::Sounds { rate, normalize, fill }))
+    Ok(Some(bundle::AudioInput { rate, normalize, fill }))
 }
 
 /// Binding has checked that the name exists.

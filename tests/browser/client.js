@@ -74,8 +74,8 @@ function embed(texts, promptName) {
   return attempt(async () => (await model.embed(texts, { promptName: promptName ?? undefined })).map(encode));
 }
 
-/** A picture beside the bundle, in one of the forms that the interface takes. */
-async function picture(address, form) {
+/** An image beside the bundle, in one of the forms that the interface takes. */
+async function image(address, form) {
   const url = new URL(address, bundle).href;
   if (form === "address") return url;
   if (form === "image") {
@@ -93,24 +93,24 @@ async function picture(address, form) {
   return context.getImageData(0, 0, bitmap.width, bitmap.height);
 }
 
-/** Classes of a picture, or of a text. */
+/** Classes of an image, or of a text. */
 function classify(address, form) {
-  return attempt(async () => model.classify(form === "text" ? { text: address } : await picture(address, form)));
+  return attempt(async () => model.classify(form === "text" ? { text: address } : await image(address, form)));
 }
 
-/** Boxes in a picture. */
+/** Boxes in an image. */
 function detect(address, options) {
   return attempt(() => model.detect(new URL(address, bundle), options));
 }
 
 /**
- * How well texts fit to the recordings in WAV files beside the bundle, as samples; or to the film of its pictures, or to
+ * How well texts fit to the audio files in WAV files beside the bundle, as samples; or to the frames of a video, or to
  * those in files (`video`: by their address, `blob`).
  */
 function compare(addresses, form, texts) {
   return attempt(async () => {
     const urls = addresses.map((address) => new URL(address, bundle).href);
-    if (form === "film") return model.compare([{ frames: urls }], texts);
+    if (form === "frames") return model.compare([{ frames: urls }], texts);
     if (form === "video") return model.compare(urls.map((video) => ({ video })), texts);
     if (form === "blob") return model.compare([{ video: await (await fetch(urls[0])).blob() }], texts);
     // Decoded here, so that all browsers give the model the same numbers.
@@ -123,8 +123,8 @@ function compare(addresses, form, texts) {
   });
 }
 
-/** A recording beside the bundle, in one of the forms that the interface takes; `rate` is that of plain samples. */
-async function recording(address, form, rate) {
+/** An audio file beside the bundle, in one of the forms that the interface takes; `rate` is that of plain samples. */
+async function waveform(address, form, rate) {
   const url = new URL(address, bundle).href;
   if (form === "address") return url;
   const blob = await (await fetch(url)).blob();
@@ -136,12 +136,12 @@ async function recording(address, form, rate) {
 }
 
 /**
- * What is said in a recording. `abortAt` ends it by its signal at that piece (0: before it begins), `loseAt` takes the
+ * What is said in an audio file. `abortAt` ends it by its signal at that piece (0: before it begins), `loseAt` takes the
  * device away there.
  */
 function transcribe(address, form, { abortAt, loseAt, rate = 16000, ...options } = {}) {
   return attempt(async () => {
-    const audio = typeof form === "string" ? await recording(address, form, rate) : address;
+    const audio = typeof form === "string" ? await waveform(address, form, rate) : address;
     const controller = new AbortController();
     if (abortAt === 0) controller.abort();
     const progress = [];

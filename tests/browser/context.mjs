@@ -120,7 +120,7 @@ export function createContext({ kind, browser, bundles: all, out, name, thorough
         name,
         type,
       ),
-    /** Keeps a picture of a page. */
+    /** Keeps an image of a page. */
     async shot(page, label) {
       const file = path.join(out, "screenshots", `${kind}-${label}.png`);
       mkdirSync(path.dirname(file), { recursive: true });

@@ -1,4 +1,4 @@
-// Transcribes a recording in a browser, with times of words: node tests/browser/speech.mjs BUNDLE FILE.wav
+// Transcribes an audio file in a browser, with times of words: node tests/browser/speech.mjs BUNDLE FILE.wav
 // [--browser chromium] [--backend wasm] [--timestamps word|segment|none] [--language en]. BUNDLE has the target of the backend,
 // and runtime and page in it (`gristmill compile MODEL -o BUNDLE`). Prints what is said, a line for each word, and how long it
 // took; not part of the tests, because models that understand speech are large.

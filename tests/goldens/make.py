@@ -34,8 +34,8 @@ CASES = {
     )),
 }
 
-# Models of pictures, with the size of theirs.
-PICTURES = {
+# Models of images, with the size of theirs.
+IMAGES = {
     "mobilenet_v1/same": (45, MobileNetV1Config(
         image_size=45, depth_multiplier=0.1, min_depth=6, tf_padding=True, hidden_act="relu", num_labels=3,
     )),
@@ -165,7 +165,7 @@ def randomize_filters(model, seed):
             tensor.copy_(value.half().float())
 
 
-def make_picture(folder, case, side, config):
+def make_image(folder, case, side, config):
     model = AutoModelForImageClassification.from_config(config).eval()
     randomize_filters(model, 0)
     inputs = {"pixel_values": torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(1))}
@@ -193,8 +193,8 @@ def main():
         sys.exit("usage: make.py FOLDER")
     for case, (architecture, config) in CASES.items():
         make(Path(sys.argv[1]), case, architecture, config)
-    for case, (side, config) in PICTURES.items():
-        make_picture(Path(sys.argv[1]), case, side, config)
+    for case, (side, config) in IMAGES.items():
+        make_image(Path(sys.argv[1]), case, side, config)
 
 
 main()

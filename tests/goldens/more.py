@@ -45,7 +45,7 @@ SEQUENCES = {
                                  tie_word_embeddings=False, num_decoder_layers=2)),
     "bart": ("bart/base", dict(encoder_layers=1, decoder_layers=3, scale_embedding=True, d_model=36)),
 }
-PICTURES = {
+IMAGES = {
     "vit": ("vit/cls", dict(image_size=48, patch_size=6, num_hidden_layers=2), (2, 3, 48, 48)),
     "resnet": ("resnet/bottleneck", dict(depths=[2, 1, 1, 1], hidden_sizes=[16, 24, 32, 48]), (2, 3, 53, 41)),
     "mobilenet": ("mobilenet_v1/same", dict(image_size=50, depth_multiplier=0.15, hidden_act="relu6"), (2, 3, 50, 50)),
@@ -194,8 +194,8 @@ def whisper(_, dice):
     return model, {"input_features": features, "decoder_input_ids": written}, outputs, None, [180]
 
 
-def pictures(family, dice):
-    kept, changes, shape = PICTURES[family]
+def images(family, dice):
+    kept, changes, shape = IMAGES[family]
     model = build(kept, changes, dice.generator)
     inputs = {"pixel_values": dice.floats(*shape)}
     return model, inputs, {"logits": model(**inputs).logits}, None
@@ -266,9 +266,9 @@ def llava(_, dice):
     changes = {"text_config.num_key_value_heads": 4, "text_config.num_hidden_layers": 3, "vision_config.image_size": 24,
                "vision_feature_layer": -1, "vision_feature_select_strategy": "full", "projector_hidden_act": "gelu"}
     model = build("llava/base", changes, dice.generator)
-    picture = [250] * 17
-    rows = [dice.tokens(4, 240) + picture + dice.tokens(2, 240) + picture + dice.tokens(3, 240), dice.tokens(9, 240),
-            dice.tokens(1, 240) + picture + dice.tokens(5, 240)]
+    image = [250] * 17
+    rows = [dice.tokens(4, 240) + image + dice.tokens(2, 240) + image + dice.tokens(3, 240), dice.tokens(9, 240),
+            dice.tokens(1, 240) + image + dice.tokens(5, 240)]
     inputs = {**dice.rows(rows, 0, left=True), "pixel_values": dice.floats(3, 3, 24, 24)}
     return model, inputs, {"logits": model(**inputs).logits, **greedy(model, inputs)}, {"logits": "attention_mask"}
 
@@ -278,9 +278,9 @@ def llava_next(_, dice):
     model = build("llava_next/anyres", changes, dice.generator)
     sizes, pixels = torch.tensor([[71, 23], [40, 41], [25, 80]]), dice.floats(3, 5, 3, 30, 30)
     counts = [len(f) for f in model.model.get_image_features(pixels, sizes)]
-    picture = [[250] * n for n in counts]
-    rows = [dice.tokens(3, 240) + picture[0] + dice.tokens(4, 240) + picture[1] + dice.tokens(2, 240),
-            dice.tokens(2, 240) + picture[2] + dice.tokens(6, 240)]
+    image = [[250] * n for n in counts]
+    rows = [dice.tokens(3, 240) + image[0] + dice.tokens(4, 240) + image[1] + dice.tokens(2, 240),
+            dice.tokens(2, 240) + image[2] + dice.tokens(6, 240)]
     inputs = {**dice.rows(rows, 0, left=True), "pixel_values": pixels, "image_sizes": sizes}
     return model, inputs, {"logits": model(**inputs).logits, **greedy(model, inputs)}, {"logits": "attention_mask"}
 
@@ -289,9 +289,9 @@ def qwen2_vl(_, dice):
     changes = {"vision_config.embed_dim": 48, "vision_config.num_heads": 3, "vision_config.depth": 3}
     model = build("qwen2_vl/mrope", changes, dice.generator)
     grid = torch.tensor([[1, 4, 6], [1, 8, 2], [1, 6, 6], [2, 2, 4]])
-    picture = [[242] + [240] * n + [243] for n in (grid.prod(1) // 4).tolist()]
-    rows = [dice.tokens(3, 230) + picture[0] + dice.tokens(4, 230) + picture[1] + dice.tokens(2, 230),
-            dice.tokens(7, 230), dice.tokens(2, 230) + picture[2] + picture[3] + dice.tokens(6, 230)]
+    image = [[242] + [240] * n + [243] for n in (grid.prod(1) // 4).tolist()]
+    rows = [dice.tokens(3, 230) + image[0] + dice.tokens(4, 230) + image[1] + dice.tokens(2, 230),
+            dice.tokens(7, 230), dice.tokens(2, 230) + image[2] + image[3] + dice.tokens(6, 230)]
     inputs = {**dice.rows(rows, 0, left=True), "pixel_values": dice.floats(int(grid.prod(1).sum()), 96),
               "image_grid_thw": grid}
     return model, inputs, {"logits": model(**inputs).logits, **greedy(model, inputs)}, {"logits": "attention_mask"}
@@ -299,7 +299,7 @@ def qwen2_vl(_, dice):
 
 MAKERS = {
     **{family: decoders for family in DECODERS}, **{family: encoders for family in ENCODERS},
-    **{family: sequences for family in SEQUENCES}, **{family: pictures for family in PICTURES},
+    **{family: sequences for family in SEQUENCES}, **{family: images for family in IMAGES},
     "whisper": whisper, "detr": detr, "wav2vec2": wav2vec2, "clip": clip, "xclip": xclip, "clap": clap,
     "clap_fused": clap, "llava": llava, "llava_next": llava_next, "qwen2_vl": qwen2_vl,
 }

@@ -1,5 +1,5 @@
 """Makes the golden case `whisper/published`: a model of several languages with the generation settings that published
-checkpoints have, and what `generate` of transformers makes of recordings (see README.md for the layout).
+checkpoints have, and what `generate` of transformers makes of waveforms (see README.md for the layout).
 
     VENV/bin/python tests/goldens/speech.py tests/goldens
 
@@ -55,7 +55,7 @@ def randomize(model, seed):
             parameter.copy_(value.half().float())
 
 
-def recordings(seed):
+def waveforms(seed):
     """Two glides of different length, with noise."""
     numbers = np.random.default_rng(seed)
     result = []
@@ -100,7 +100,7 @@ def suppressed(model, features, start):
 
 
 def heard(model, features, rows):
-    """What `generate` makes of each recording and each wish."""
+    """What `generate` makes of each audio file and each wish."""
     result = []
     for row in range(rows):
         for wish in WISHES:
@@ -115,8 +115,8 @@ def attempt(seed):
     model = WhisperForConditionalGeneration(CONFIG).eval()
     randomize(model, seed)
     extractor = WhisperFeatureExtractor(feature_size=80, sampling_rate=RATE, chunk_length=1)
-    sounds = recordings(seed)
-    features = extractor(sounds, sampling_rate=RATE, return_tensors="pt").input_features
+    audio = waveforms(seed)
+    features = extractor(audio, sampling_rate=RATE, return_tensors="pt").input_features
     start = [100, 101, 105, 110]
     settings = model.generation_config
     with torch.no_grad():
@@ -139,14 +139,14 @@ def attempt(seed):
             setattr(settings, key, value)
         ids = torch.tensor([start + [5, 17, 60], start + [9, 44, 3]])
         outputs = {"logits": model(input_features=features, decoder_input_ids=ids).logits}
-        written = heard(model, features, len(sounds))
+        written = heard(model, features, len(audio))
     outputs |= {"greedy.tokens": decoded[0], "greedy.logits": decoded[1]}
     inputs = {"input_features": features, "decoder_input_ids": ids}
-    return model, extractor, sounds, inputs, outputs, start, written
+    return model, extractor, audio, inputs, outputs, start, written
 
 
 def differ(written):
-    """Whether a wish changes what is written, and the two recordings are of different languages."""
+    """Whether a wish changes what is written, and the two audio files are of different languages."""
     texts = {tuple(one["ids"]) for one in written}
     return len(texts) >= 6 and len({one["detected"] for one in written}) == 2
 
@@ -167,13 +167,13 @@ def main():
             break
     else:
         sys.exit("no seed gives a case")
-    model, extractor, sounds, inputs, outputs, start, written = made
+    model, extractor, audio, inputs, outputs, start, written = made
     target = Path(sys.argv[1]) / CASE
     (target / "main").mkdir(parents=True, exist_ok=True)
-    waveform = torch.zeros(len(sounds), RATE)
-    for row, samples in enumerate(sounds):
+    waveform = torch.zeros(len(audio), RATE)
+    for row, samples in enumerate(audio):
         waveform[row, : len(samples)] = torch.from_numpy(samples)
-    lengths = torch.tensor([len(samples) for samples in sounds])
+    lengths = torch.tensor([len(samples) for samples in audio])
     kept = inputs | {"ref.waveform": waveform, "ref.waveform_length": lengths}
     save_file({k: v.contiguous() for k, v in kept.items()}, target / "main" / "inputs.safetensors")
     save_file({k: v.contiguous() for k, v in outputs.items()}, target / "main" / "outputs.safetensors")

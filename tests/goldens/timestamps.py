@@ -1,10 +1,10 @@
-"""Makes `tests/fixtures/timestamps`: what `generate` of transformers makes of a recording that is longer than what
+"""Makes `tests/fixtures/timestamps`: what `generate` of transformers makes of an audio file that is longer than what
 the model hears at once, with times of segments and tokens (see README.md for the layout).
 
     VENV/bin/python tests/goldens/timestamps.py tests/fixtures
 
 with transformers 5.24 and torch. Here, as in gristmill, the features of a window are those of its samples; transformers cuts them
-out of those of the whole recording.
+out of those of the whole audio file.
 """
 
 import json
@@ -68,7 +68,7 @@ class Margins(LogitsProcessor):
         return scores
 
 
-def recording(seed):
+def waveform(seed):
     """A glide with silences, and noise."""
     numbers = np.random.default_rng(seed)
     time = np.arange(int(SECONDS * RATE)) / RATE
@@ -77,7 +77,7 @@ def recording(seed):
 
 
 def heard(model, conditioned):
-    """What `generate` makes of the recording: segments with tokens and their times. None if it was close."""
+    """What `generate` makes of the audio file: segments with tokens and their times. None if it was close."""
     frames = len(model.samples) // 160
     margins = Margins()
     written = model.generate(
@@ -100,7 +100,7 @@ def heard(model, conditioned):
 def attempt(seed):
     model = Windowed(CONFIG).eval()
     randomize(model, seed)
-    model.samples = recording(seed)
+    model.samples = waveform(seed)
     model.extractor = WhisperFeatureExtractor(feature_size=80, sampling_rate=RATE, chunk_length=1)
     for key, value in SETTINGS.items():
         setattr(model.generation_config, key, value)

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use gristmill_bundle::{Bundle, EntryRole};
 use gristmill_compiler::{CompileOptions, PageFile, Quiet, compile};
 use gristmill_graph::Tensor as Golden;
+use gristmill_runtime::audio::Audio;
 use gristmill_runtime::blocking::{classify, detect, generate, run, transcribe};
 use gristmill_runtime::choices::Choices;
 use gristmill_runtime::embedding::Embedder;
 use gristmill_runtime::generate::Options as GenerateOptions;
+use gristmill_runtime::image::Image;
 use gristmill_runtime::native::{Options, Wasm, WasmOptions, Wgpu};
-use gristmill_runtime::picture::Picture;
-use gristmill_runtime::sound::Sound;
 use gristmill_runtime::task::{Given, Kind, tasks};
 use gristmill_runtime::template::{ChatOptions, ChatTemplate, Message};
 use gristmill_runtime::text::Callbacks;
@@ -146,9 +146,9 @@ fn answers(task: &Task<'_>, bundle: &Bundle, device: &mut dyn Backend) -> Outcom
 /// What is expected to be found has at least this score.
 const CERTAIN: f32 = 0.3;
 
-/// Compiles a model of pictures at f32; what is expected are the classes of these PNG files of the person detector, or what
+/// Compiles a model of images at f32; what is expected are the classes of these PNG files of the person detector, or what
 /// is found in them.
-pub fn make_pictures(folder: &Path, name: &str, model: &Path, files: &[&str]) -> Outcome<()> {
+pub fn make_images(folder: &Path, name: &str, model: &Path, files: &[&str]) -> Outcome<()> {
     let bundle = compiled(folder, name, model, "f32", |_| {})?;
     let manifest = bundle.manifest();
     let mut device = Wgpu::load(bundle.clone(), &Options::default(), &mut |_, _| {})?;
@@ -156,8 +156,8 @@ pub fn make_pictures(folder: &Path, name: &str, model: &Path, files: &[&str]) ->
     let mut expected = Vec::new();
     for file in files {
         let rgb = image::open(root().join("examples/person-detector").join(file))?.into_rgb8();
-        let picture = Picture::from_rgb(rgb.width() as usize, rgb.height() as usize, rgb.into_raw())?;
-        let given = Given { pictures: &[picture], ..Given::default() };
+        let image = Image::from_rgb(rgb.width() as usize, rgb.height() as usize, rgb.into_raw())?;
+        let given = Given { images: &[image], ..Given::default() };
         expected.push(if detects {
             let found = detect(&mut device, manifest, given, CERTAIN)?.swap_remove(0);
             json!({ "name": file, "threshold": CERTAIN, "found": found })
@@ -169,9 +169,9 @@ pub fn make_pictures(folder: &Path, name: &str, model: &Path, files: &[&str]) ->
     write_expected(folder, name, &json!({ "version": 1, kind: expected }))
 }
 
-/// A recording to write down.
+/// An audio file to write down.
 #[derive(Clone, Debug)]
-pub struct Recording<'a> {
+pub struct AudioFile<'a> {
     /// Its name.
     pub name: &'a str,
     /// Samples.
@@ -180,22 +180,22 @@ pub struct Recording<'a> {
     pub wish: &'a [(&'a str, &'a str)],
 }
 
-/// Most tokens for each part of a recording.
+/// Most tokens for each part of an audio file.
 const PART_TOKENS: u32 = 8;
 
-/// Compiles a model of recordings at f32; what is expected is what it hears in these.
-pub fn make_sounds(folder: &Path, name: &str, model: &Path, sounds: &[Recording<'_>]) -> Outcome<()> {
+/// Compiles a model of audio files at f32; what is expected is what it hears in these.
+pub fn make_audio(folder: &Path, name: &str, model: &Path, audio: &[AudioFile<'_>]) -> Outcome<()> {
     let bundle = compiled(folder, name, model, "f32", |_| {})?;
     let manifest = bundle.manifest();
     let mut device = Wgpu::load(bundle.clone(), &Options::default(), &mut |_, _| {})?;
     let tokenizer = if bundle.has("tokenizer.json") { Some(Tokenizer::from_bundle(&bundle)?) } else { None };
     let mut expected = Vec::new();
-    for Recording { name, samples, wish } in sounds {
+    for AudioFile { name, samples, wish } in audio {
         let options = GenerateOptions { max_new_tokens: PART_TOKENS, ..GenerateOptions::default() };
         let chosen: Choices = wish.iter().map(|(name, word)| (name.to_string(), word.to_string())).collect();
-        let sound = Sound::new(speech::RATE, speech::floats(samples))?;
+        let audio = Audio::new(speech::RATE, speech::floats(samples))?;
         let decode = |ids: &[u32]| tokenizer.as_ref().map_or(Ok(String::new()), |t| Ok(t.decode(ids)?));
-        let mut transcript = Transcript::new(manifest, sound, &chosen, None, decode, &options, &[])?;
+        let mut transcript = Transcript::new(manifest, audio, &chosen, None, decode, &options, &[])?;
         let mut callbacks = Callbacks { clock: &mut || 0.0, keep_going: &mut |_| true, piece: &mut |_| {} };
         let said = transcribe(&mut device, manifest, &mut transcript, &mut callbacks)?;
         let segment = |s: &Segment| json!({ "start": s.start, "end": s.end, "text": s.text, "tokens": s.tokens });
@@ -207,7 +207,7 @@ pub fn make_sounds(folder: &Path, name: &str, model: &Path, sounds: &[Recording<
     write_expected(folder, name, &json!({ "version": 1, "transcribe": expected }))
 }
 
-/// Compiles a model that writes about pictures at f32. What is expected is what transformers writes.
+/// Compiles a model that writes about images at f32. What is expected is what transformers writes.
 pub fn make_prompts(folder: &Path, name: &str, model: &PromptModel) -> Outcome<()> {
     let dir = tempfile::tempdir()?;
     write_model(name, model, dir.path());
@@ -215,24 +215,24 @@ pub fn make_prompts(folder: &Path, name: &str, model: &PromptModel) -> Outcome<(
     let tokenizer = Tokenizer::from_bundle(&bundle)?;
     let mut expected = Vec::new();
     for prompt in &model.prompts {
-        let pictures: Vec<String> = prompt.pictures.iter().map(|p| format!("{p}.png")).collect();
+        let images: Vec<String> = prompt.images.iter().map(|p| format!("{p}.png")).collect();
         let before = tokenizer.decode(&prompt.ids)?;
         let whole = tokenizer.decode(&[prompt.ids.as_slice(), &prompt.written].concat())?;
         expected.push(json!({
-            "name": prompt.prompt, "prompt": prompt.prompt, "pictures": pictures, "tokens": prompt.written,
+            "name": prompt.prompt, "prompt": prompt.prompt, "images": images, "tokens": prompt.written,
             "text": whole.strip_prefix(&before).ok_or("a text that continues the prompt")?, "rendered": model.rendered,
         }));
     }
     write_expected(folder, name, &json!({ "version": 1, "show": expected }))
 }
 
-/// Compiles a model that compares films or recordings with texts at f32. What is expected is what transformers computes.
+/// Compiles a model that compares videos or audio files with texts at f32. What is expected is what transformers computes.
 pub fn make_compared(folder: &Path, name: &str) -> Outcome<()> {
     let dir = tempfile::tempdir()?;
     let model = compared::write_model(name, dir.path());
     compiled(folder, name, dir.path(), "f32", |_| {})?;
-    let things: Vec<Value> = match model.recordings.as_slice() {
-        [] => vec![json!({ "name": "film", "logits": model.logits("film") })],
+    let things: Vec<Value> = match model.waveforms.as_slice() {
+        [] => vec![json!({ "name": "video", "logits": model.logits("video") })],
         all => {
             let one = |(name, samples): &(String, Vec<i16>)| {
                 let wav = base64(&speech::wav(compared::RATE, samples));

@@ -1,4 +1,4 @@
-//! Models that compare recordings and films with texts, and what transformers computes with them
+//! Models that compare audio files and videos with texts, and what transformers computes with them
 //! (`tests/fixtures/compared/make.py`).
 
 use std::fs;
@@ -10,15 +10,15 @@ use serde_json::{Value, json};
 use crate::goldens::{Case, root};
 use crate::speech::copy;
 
-/// Samples per second of the recordings.
+/// Samples per second of the audio files.
 pub const RATE: u32 = 8000;
 
 /// A model.
 #[derive(Clone, Debug)]
 pub struct Compared {
     case: Value,
-    /// Recordings by name; none for a model of films.
-    pub recordings: Vec<(String, Vec<i16>)>,
+    /// Audio files by name; none for a model of videos.
+    pub waveforms: Vec<(String, Vec<i16>)>,
 }
 
 /// Where the fixtures are.
@@ -26,7 +26,7 @@ pub fn folder() -> PathBuf {
     root().join("tests/fixtures/compared")
 }
 
-/// Writes the model directory of a model, `fused`, `unfused` or `film`: the golden one, with settings, and with a tokenizer
+/// Writes the model directory of a model, `fused`, `unfused` or `video`: the golden one, with settings, and with a tokenizer
 /// whose words are called by their ids, such as `t17`.
 ///
 /// # Panics
@@ -51,12 +51,12 @@ pub fn write_model(name: &str, to: &Path) -> Compared {
     let bytes = fs::read(folder().join("tensors.safetensors")).expect("the fixtures");
     let tensors = SafeTensors::deserialize(&bytes).expect("tensors");
     let samples = |name: &str| {
-        let bytes = tensors.tensor(name).expect("a recording").data();
+        let bytes = tensors.tensor(name).expect("an audio file").data();
         bytes.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])).collect()
     };
-    let named = case["logits"].as_object().expect("logits").keys().filter(|key| *key != "film");
-    let recordings = named.map(|name| (name.clone(), samples(name))).collect();
-    Compared { case, recordings }
+    let named = case["logits"].as_object().expect("logits").keys().filter(|key| *key != "video");
+    let waveforms = named.map(|name| (name.clone(), samples(name))).collect();
+    Compared { case, waveforms }
 }
 
 impl Compared {
@@ -74,7 +74,7 @@ impl Compared {
         self.ids().iter().map(text).collect()
     }
 
-    /// What is expected of a recording or a film.
+    /// What is expected of an audio file or a video.
     ///
     /// # Panics
     /// If the fixtures are damaged.

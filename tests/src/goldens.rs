@@ -57,10 +57,10 @@ pub struct Run {
     meta: Value,
 }
 
-/// What the reference wrote of a recording.
+/// What the reference wrote of an audio file.
 #[derive(Clone, Debug)]
 pub struct Heard {
-    /// Number of the recording.
+    /// Number of the audio file.
     pub row: usize,
     /// What was asked for: words by the names of choices.
     pub wish: BTreeMap<String, String>,
@@ -144,7 +144,7 @@ impl Case {
         runs.iter().map(load).collect()
     }
 
-    /// What the reference wrote of its recordings.
+    /// What the reference wrote of its audio files.
     pub fn heard(&self) -> Vec<Heard> {
         let one = |heard: &Value| {
             let number = |value: &Value| value.as_u64().expect("a number") as u32;
@@ -158,7 +158,7 @@ impl Case {
                 tokens: ids.take_while(|id| !ends.contains(id)).collect(),
             }
         };
-        self.meta["heard"].as_array().expect("recordings").iter().map(one).collect()
+        self.meta["heard"].as_array().expect("audio files").iter().map(one).collect()
     }
 
     fn config(&self) -> Value {

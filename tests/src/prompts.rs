@@ -1,9 +1,9 @@
-//! Models that read pictures in prompts, and what transformers makes of some (`tests/fixtures/prompts/make.py`).
+//! Models that read images in prompts, and what transformers makes of some (`tests/fixtures/prompts/make.py`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gristmill_runtime::picture::Picture;
+use gristmill_runtime::image::Image;
 use serde_json::{Value, json};
 
 use crate::goldens::{Case, root};
@@ -13,23 +13,23 @@ use crate::goldens::{Case, root};
 pub struct PromptModel {
     /// Its golden case.
     pub model: String,
-    /// Settings of its processor of pictures.
+    /// Settings of its processor of images.
     pub settings: Value,
     /// Its chat template.
     pub template: String,
-    /// What that makes of a picture with the text `what is in this picture`.
+    /// What that makes of an image with the text `what is in this image`.
     pub rendered: String,
     /// Prompts.
-    pub prompts: Vec<PicturePrompt>,
+    pub prompts: Vec<ImagePrompt>,
 }
 
-/// A prompt with pictures.
+/// A prompt with images.
 #[derive(Clone, Debug)]
-pub struct PicturePrompt {
-    /// The text, with marks of pictures.
+pub struct ImagePrompt {
+    /// The text, with marks of images.
     pub prompt: String,
-    /// Names of the pictures.
-    pub pictures: Vec<String>,
+    /// Names of the images.
+    pub images: Vec<String>,
     /// The token ids that the processor makes of it.
     pub ids: Vec<u32>,
     /// The token ids that the model writes after it.
@@ -50,9 +50,9 @@ pub fn models() -> Vec<(String, PromptModel)> {
     let all: Value = serde_json::from_slice(&file).expect("cases");
     let text = |v: &Value| v.as_str().expect("a text").to_string();
     let ids = |v: &Value| serde_json::from_value::<Vec<u32>>(v.clone()).expect("token ids");
-    let prompt = |v: &Value| PicturePrompt {
+    let prompt = |v: &Value| ImagePrompt {
         prompt: text(&v["prompt"]),
-        pictures: serde_json::from_value(v["pictures"].clone()).expect("names"),
+        images: serde_json::from_value(v["images"].clone()).expect("names"),
         ids: ids(&v["ids"]),
         written: ids(&v["written"]),
     };
@@ -66,18 +66,18 @@ pub fn models() -> Vec<(String, PromptModel)> {
     all.as_object().expect("models").iter().map(|(name, v)| (name.clone(), model(v))).collect()
 }
 
-/// The file of a picture.
+/// The file of an image.
 pub fn file(name: &str) -> PathBuf {
     folder().join(format!("{name}.png"))
 }
 
-/// A picture.
+/// An image.
 ///
 /// # Panics
 /// If it cannot be read.
-pub fn picture(name: &str) -> Picture {
-    let rgb = image::open(file(name)).expect("a picture").into_rgb8();
-    Picture::from_rgb(rgb.width() as usize, rgb.height() as usize, rgb.into_raw()).expect("a picture")
+pub fn image(name: &str) -> Image {
+    let rgb = image::open(file(name)).expect("an image").into_rgb8();
+    Image::from_rgb(rgb.width() as usize, rgb.height() as usize, rgb.into_raw()).expect("an image")
 }
 
 /// Writes the model directory of a model: the golden one, with a tokenizer and settings.

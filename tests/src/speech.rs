@@ -1,4 +1,4 @@
-//! Recordings and what models of speech need besides weights, made up.
+//! Audio files and what models of speech need besides weights, made up.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::models::Numbers;
 pub const RATE: u32 = 16_000;
 
 /// Something like speech: tones that glide, louder and softer, with noise; so many samples in 16 bits.
-pub fn recording(samples: usize, seed: u64) -> Vec<i16> {
+pub fn waveform(samples: usize, seed: u64) -> Vec<i16> {
     let mut numbers = Numbers::new(seed);
     let (mut phase, mut pitch) = (0.0f64, 200.0f64);
     (0..samples)

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use gristmill_tests::browser::{
-    Recording, Task, folder, make, make_compared, make_golden, make_limited, make_pictures, make_prompts, make_sounds,
+    AudioFile, Task, folder, make, make_audio, make_compared, make_golden, make_images, make_limited, make_prompts,
 };
 use gristmill_tests::goldens::{Case, root};
 use gristmill_tests::prompts;
@@ -13,7 +13,7 @@ use gristmill_tests::sentences::SentenceModel;
 use gristmill_tests::speech::{self, copy};
 
 /// Decoders and encoders with what makes them differ: windows, biases, merged and transposed projections, norms of heads;
-/// soft caps; pictures; sounds, with an encoder before the decoder; pictures in prompts; states that calls overwrite.
+/// soft caps; images; audio, with an encoder before the decoder; images in prompts; states that calls overwrite.
 const GOLDENS: [&str; 13] = [
     "bert/base",
     "gated_conv/mixed",
@@ -74,10 +74,10 @@ fn browsers_compute_what_the_native_runtime_computes() {
     let long = "the mill of tales grinds 9 grains ".repeat(20);
     make(Task { prompts: &[(&long, 24)], ..Task::new("windowed", &windowed, "f32") });
     let detector = root().join("examples/person-detector");
-    make_pictures(&folder(), "person-detector", &detector, &["astronaut.png", "cat.png"]).unwrap();
-    make_pictures(&folder(), "finder", &Case::open("detr/resnet").model_dir(), &["cat.png"]).unwrap();
-    sounds(models.path());
-    for name in ["film", "fused"] {
+    make_images(&folder(), "person-detector", &detector, &["astronaut.png", "cat.png"]).unwrap();
+    make_images(&folder(), "finder", &Case::open("detr/resnet").model_dir(), &["cat.png"]).unwrap();
+    audio(models.path());
+    for name in ["video", "fused"] {
         make_compared(&folder(), name).unwrap();
     }
     for (name, model) in prompts::models() {
@@ -96,7 +96,7 @@ fn browsers_compute_what_the_native_runtime_computes() {
 }
 
 /// One model that writes what it hears, a second at once, and one that spells.
-fn sounds(models: &Path) {
+fn audio(models: &Path) {
     let (writer, speller) = (models.join("writer"), models.join("speller"));
     copy(&Case::open("whisper/published").model_dir(), &writer);
     let special: Vec<(u32, String)> =
@@ -104,14 +104,14 @@ fn sounds(models: &Path) {
     speech::write_tokenizer(&writer, 111, &special);
     copy(&Case::open("wav2vec2/ctc_layer_norm").model_dir(), &speller);
     speech::write_letters(&speller);
-    let word = Recording { name: "word", samples: speech::recording(12_000, 1), wish: &[] };
-    let silence = Recording { name: "silence", samples: vec![0; 8_000], wish: &[] };
-    let long = Recording { name: "long", samples: speech::recording(36_000, 2), wish: &[] };
-    let german = Recording { name: "german", wish: &[("language", "de")], ..word.clone() };
+    let word = AudioFile { name: "word", samples: speech::waveform(12_000, 1), wish: &[] };
+    let silence = AudioFile { name: "silence", samples: vec![0; 8_000], wish: &[] };
+    let long = AudioFile { name: "long", samples: speech::waveform(36_000, 2), wish: &[] };
+    let german = AudioFile { name: "german", wish: &[("language", "de")], ..word.clone() };
     let wish: &[_] = &[("language", "fr"), ("task", "translate")];
-    let translated = Recording { name: "translated", wish, ..word.clone() };
-    make_sounds(&folder(), "writer", &writer, &[word.clone(), silence.clone(), long, german, translated]).unwrap();
-    make_sounds(&folder(), "speller", &speller, &[word, silence]).unwrap();
+    let translated = AudioFile { name: "translated", wish, ..word.clone() };
+    make_audio(&folder(), "writer", &writer, &[word.clone(), silence.clone(), long, german, translated]).unwrap();
+    make_audio(&folder(), "speller", &speller, &[word, silence]).unwrap();
 }
 
 /// A tokenizer of word pieces for so many tokens: special tokens, letters, some words, and others that no text has.

@@ -21,7 +21,7 @@ pub(crate) fn adapters(args: &AdaptersArgs) -> Outcome {
     }
     if all.is_empty() {
         return Err(Failure::lacking(
-            "no graphics adapter on this machine. Install the driver of the graphics card, or one in software \
+            "no graphics adapter on this machine. Install the driver of the GPU, or one in software \
              (Debian: apt install mesa-vulkan-drivers); `--backend wasm` needs none",
         ));
     }

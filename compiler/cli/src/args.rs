@@ -36,7 +36,7 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Show what is in a bundle
     Inspect(InspectArgs),
-    /// Generate text, look at pictures, write down speech, or call the model with tensors
+    /// Generate text, look at images, write down speech, or call the model with tensors
     Run(Box<RunArgs>),
     /// Compare the outputs of a model with expected tensors
     Verify(Box<VerifyArgs>),
@@ -253,7 +253,7 @@ pub(crate) struct ViewFlags {
 /// What executes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BackendName {
-    /// WebGPU on a graphics card, else WebAssembly.
+    /// WebGPU on a GPU, else WebAssembly.
     Auto,
     /// WebGPU.
     Wgpu,
@@ -267,7 +267,7 @@ pub(crate) enum BackendName {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Executing")]
 pub(crate) struct BackendFlags {
-    /// What executes; auto takes a graphics card if there is one, else the processors (wasm)
+    /// What executes; auto takes a GPU if there is one, else the CPU (wasm)
     #[arg(long, value_name = "BACKEND", value_enum, default_value_t = BackendName::Auto)]
     pub(crate) backend: BackendName,
     /// Adapter to use: its number, or a part of its name, as `gristmill adapters` lists them
@@ -370,11 +370,11 @@ Examples:
   gristmill run dist --image street.png --threshold 0.7 --draw found.png
   gristmill run dist --image pet.jpg --labels \"a cat,a dog\"
   gristmill run dist --image a.png b.png --prompt \"What is different?\" --chat
-  gristmill run dist --video frames/ film.gif --labels \"a cat jumps,a dog sleeps\"
+  gristmill run dist --video frames/ video.gif --labels \"a cat jumps,a dog sleeps\"
   gristmill run dist --audio speech.wav
   gristmill run dist --audio *.mp3 --language de --task translate --json
   gristmill run dist --audio talk.mp3 --timestamps word
-  gristmill run dist --audio film.wav --format srt > film.srt
+  gristmill run dist --audio video.wav --format srt > video.srt
   gristmill run dist --audio bark.wav --labels \"a dog,rain\"
   gristmill run dist --inputs in.safetensors --outputs out.safetensors --taps
   gristmill run dist --inputs in.safetensors --outputs out.safetensors --greedy 16
@@ -385,18 +385,18 @@ says otherwise. Text goes to stdout, a continuation behind its prompt; everythin
 stderr. Ctrl-C stops the generation, a second one the program. A model that embeds sentences prints
 the embedding of the prompt as a JSON list.
 
-What becomes of pictures is up to the model: classes with their scores, things with their boxes
+What becomes of images is up to the model: classes with their scores, things with their boxes
 (left, top, right, bottom, in pixels; --draw shows them), how well each prompt or label fits, or a
-text that continues the prompt. Such a prompt may say where its pictures are, with the model's own
+text that continues the prompt. Such a prompt may say where its images are, with the model's own
 mark for one (often <image>); those that it does not mention stand in front of it or, with --chat,
-where the model's template puts them. Pictures are turned as their EXIF data says, and transparency
+where the model's template puts them. Images are turned as their EXIF data says, and transparency
 is dropped.
 
-A film is as many pictures as the model takes, at even distances among those that there are: the
-pictures of a folder in the order of their names, those of an animated GIF, or all other files
+A video is as many images as the model takes, at even distances among those that there are: the
+images of a folder in the order of their names, those of an animated GIF, or all other files
 together.
 
-Recordings are mixed to one channel and brought to the rate that the model wants. What is longer
+Audio files are mixed to one channel and brought to the rate that the model wants. What is longer
 than the model hears at once (often 30 seconds) is
 transcribed window by window: each one begins where the last segment of the one before ends, and is
 decoded again at a higher temperature if its text is unlikely or repeats itself. --timestamps prints
@@ -410,19 +410,19 @@ pub(crate) struct RunArgs {
     /// A bundle, or a model: directory, GGUF file, or org/name@revision on the Hub
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
-    /// Text to continue, or to compare pictures, films or recordings with (then it may be given several times)
+    /// Text to continue, or to compare images, videos or audio files with (then it may be given several times)
     #[arg(long, value_name = "TEXT", required_unless_present_any = ["inputs", "image", "video", "audio", "labels"], conflicts_with = "inputs")]
     pub(crate) prompt: Vec<String>,
     /// Texts to compare with, separated by commas: as a --prompt for each
     #[arg(long, value_name = "TEXT,TEXT,..", value_delimiter = ',', conflicts_with_all = ["inputs", "prompt"])]
     pub(crate) labels: Vec<String>,
-    /// Pictures to look at: PNG, JPEG, WebP, GIF, BMP, TIFF, PNM or ICO
+    /// Images to look at: PNG, JPEG, WebP, GIF, BMP, TIFF, PNM or ICO
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "inputs")]
     pub(crate) image: Vec<PathBuf>,
-    /// Films to look at: folders with their pictures, animated GIF files, or the pictures of one film
+    /// Videos to look at: folders with their images, animated GIF files, or the images of one video
     #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with_all = ["inputs", "image"])]
     pub(crate) video: Vec<PathBuf>,
-    /// Recordings to write down: WAV, FLAC, MP3, Ogg Vorbis or AAC
+    /// Audio files to write down: WAV, FLAC, MP3, Ogg Vorbis or AAC
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["inputs", "image", "video"])]
     pub(crate) audio: Vec<PathBuf>,
     /// Language that is spoken, such as `en`, for models that know several; otherwise the model finds out
@@ -437,13 +437,13 @@ pub(crate) struct RunArgs {
     /// How speech is printed; subtitles (srt, vtt) have timestamps in any case
     #[arg(long, value_name = "FORMAT", requires = "audio", conflicts_with = "json")]
     pub(crate) format: Option<SpeechFormat>,
-    /// Most classes to name for each picture or text
+    /// Most classes to name for each image or text
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) top: u32,
-    /// How certain a model must be of what it finds in a picture
+    /// How certain a model must be of what it finds in an image
     #[arg(long, value_name = "X", default_value_t = 0.5, requires = "image", value_parser = certainty)]
     pub(crate) threshold: f32,
-    /// Where to write the picture with what was found in it
+    /// Where to write the image with what was found in it
     #[arg(long, value_name = "FILE.png", requires = "image")]
     pub(crate) draw: Option<PathBuf>,
     /// Print classes, boxes, similarities and what is said as one JSON document

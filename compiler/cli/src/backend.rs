@@ -83,7 +83,7 @@ fn choose(bundle: &Bundle, flags: &BackendFlags) -> Outcome<Choice> {
     }
 }
 
-/// A graphics card beats processors, and WebAssembly beats a graphics card made of software.
+/// A GPU beats a CPU, and WebAssembly beats an adapter in software.
 fn automatic(profiles: &[String], best_adapter: impl FnOnce() -> Option<&'static str>) -> Choice {
     let (has_wasm, has_wgpu) = (profiles.iter().any(|p| p == WASM), profiles.iter().any(|p| p != WASM));
     match (has_wgpu, has_wasm) {

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use gristmill_runtime::Tensor;
-use gristmill_runtime::picture::Picture;
-use gristmill_runtime::sound::Sound;
+use gristmill_runtime::audio::Audio;
+use gristmill_runtime::image::Image;
 
-use crate::run::{files, recording};
+use crate::run::{files, waveform};
 use crate::tensors;
 
 /// The image of `--image`.
 ///
 /// # Errors
 /// Why the file is none that can be read.
-pub fn image(path: &Path) -> Result<Picture, String> {
+pub fn image(path: &Path) -> Result<Image, String> {
     files::read(path).map_err(|e| e.message)
 }
 
@@ -22,8 +22,8 @@ pub fn image(path: &Path) -> Result<Picture, String> {
 ///
 /// # Errors
 /// Why the file is none that can be read.
-pub fn audio(path: &Path, rate: u32) -> Result<Sound, String> {
-    recording::read(path).and_then(|sound| recording::at_rate(sound, rate)).map_err(|e| e.message)
+pub fn audio(path: &Path, rate: u32) -> Result<Audio, String> {
+    waveform::read(path).and_then(|audio| waveform::at_rate(audio, rate)).map_err(|e| e.message)
 }
 
 /// The tensors of `--inputs`.

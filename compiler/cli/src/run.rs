@@ -1,16 +1,16 @@
-//! `gristmill run`: text, pictures, films, recordings or tensors.
+//! `gristmill run`: text, images, videos, audio files or tensors.
 
+mod audio;
 mod draw;
 pub(crate) mod files;
-mod film;
 mod font;
+mod image;
 mod labels;
-mod picture;
 mod prompt;
-pub(crate) mod recording;
 mod show;
-mod sound;
 mod subtitles;
+mod video;
+pub(crate) mod waveform;
 
 use std::path::Path;
 
@@ -23,13 +23,13 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::locate::{EXACT, Purpose, bundle_for};
 use crate::tensors::{self, Tensors};
 
-/// Recordings, pictures, films, a prompt, or tensors.
+/// Audio files, images, videos, a prompt, or tensors.
 pub(crate) fn run(args: &RunArgs) -> Outcome {
     match (&args.inputs, &args.outputs, args.texts()) {
         (Some(inputs), Some(outputs), _) => run_on_tensors(args, inputs, outputs),
-        _ if !args.audio.is_empty() => sound::run(args),
-        _ if !args.image.is_empty() => picture::run(args),
-        _ if !args.video.is_empty() => film::run(args),
+        _ if !args.audio.is_empty() => audio::run(args),
+        _ if !args.image.is_empty() => image::run(args),
+        _ if !args.video.is_empty() => video::run(args),
         (_, _, [text]) => prompt::run(args, text),
         (_, _, [_, _, ..]) => Err(Failure::wrong(
             "several prompts are for comparing them with something: --image FILE, --video FOLDER or --audio FILE",
@@ -62,7 +62,7 @@ fn run_on_tensors(args: &RunArgs, inputs: &Path, outputs: &Path) -> Outcome {
 }
 
 /// The tensors of a file that are inputs of the model. Names that start with `ref.` hold what inputs were made from,
-/// such as pictures, and are left out.
+/// such as images, and are left out.
 pub(crate) fn model_inputs(path: &Path) -> Outcome<Tensors> {
     let mut inputs = tensors::read(path)?;
     inputs.retain(|name, _| !name.starts_with("ref."));

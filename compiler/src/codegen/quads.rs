@@ -47,7 +47,7 @@ impl Ctx<'_> {
     }
 
     /// Four elements of a row from `column` (a multiple of 4) on, where only quads lie together in memory, and not whole
-    /// rows: what a filter sees of a picture. `None` where they do not.
+    /// rows: what a filter sees of an image. `None` where they do not.
     pub fn quad_at(&mut self, id: NodeId, lead: &[Expr], column: &Expr) -> Option<Expr> {
         let base = contiguous_last(self.low, id, false).filter(|base| self.low.quads_of(id, *base))?;
         let place = self.low.place(base)?;

@@ -92,7 +92,7 @@ pub(super) fn unused(files: &Files) -> Result<Vec<String>, CompileError> {
     let found = !files.list(LANGUAGE_MODEL)?.is_empty();
     let text = format!(
         "{LANGUAGE_MODEL}/: a language model beside the vocabulary is not used; texts are what the acoustic model alone \
-         makes of a recording"
+         makes of audio"
     );
     Ok(found.then_some(text).into_iter().collect())
 }

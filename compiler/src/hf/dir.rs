@@ -33,7 +33,7 @@ pub struct ModelDir {
     pub config: Value,
     /// `generation_config.json`, or null.
     pub generation: Value,
-    /// How images, recordings and videos are prepared.
+    /// How images, audio files and videos are prepared.
     pub processors: Processors,
     /// What sentence-transformers has saved.
     pub(crate) sentence: Sentence,

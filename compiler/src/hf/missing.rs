@@ -38,9 +38,9 @@ pub(crate) fn missing(model: &Model, manifest: &Manifest, companions: &[String],
 /// The file that a task lacks.
 fn lacking(task: &Task, has: &impl Fn(&str) -> bool) -> String {
     let from = task.takes.iter().find_map(|feed| match feed.source {
-        Source::Picture { .. } => Some("images"),
+        Source::Image { .. } => Some("images"),
         Source::Frames { .. } => Some("videos"),
-        Source::Sound { .. } => Some("audio"),
+        Source::Audio { .. } => Some("audio"),
         Source::Sizes(_) | Source::Text | Source::Mask => None,
     });
     let prepared = has(PREPROCESSOR) || has(PROCESSOR);

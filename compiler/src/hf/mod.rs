@@ -16,7 +16,7 @@ pub mod json;
 
 pub(crate) mod missing;
 
-pub mod pictures;
+pub mod images;
 
 pub mod processors;
 

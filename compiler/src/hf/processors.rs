@@ -1,4 +1,4 @@
-//! How images, recordings and frames of a video become tensors: which of the files of a model directory says it.
+//! How images, audio files and frames of a video become tensors: which of the files of a model directory says it.
 //!
 //! transformers 4 writes a `preprocessor_config.json`, and perhaps a `video_preprocessor_config.json`. transformers 5
 //! writes one `processor_config.json` with an entry for each of them; files of that name of version 4 have no such
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::error::CompileError;
 
-/// What version 4 writes for images and recordings.
+/// What version 4 writes for images and audio files.
 pub const PREPROCESSOR: &str = "preprocessor_config.json";
 /// What version 4 writes for videos.
 pub(crate) const VIDEO_PREPROCESSOR: &str = "video_preprocessor_config.json";
@@ -83,7 +83,7 @@ impl Processors {
         self.kind("image")
     }
 
-    /// How recordings are prepared.
+    /// How audio files are prepared.
     pub fn audio(&self) -> Settings<'_> {
         self.kind("audio")
     }

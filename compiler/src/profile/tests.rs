@@ -41,7 +41,7 @@ fn what_is_wrong_is_named_with_its_place() {
         ),
         ("thread_m: 4", "thread_m: 16", "`schedule.matmul.thread_m` is 16; expected a power of two from 1 to 8"),
         ("thread_n: 4", "thread_n: 1", "`schedule.matmul.thread_n` is 1; expected a power of two from 2 to 4"),
-        ("thread_m: 4", "thread_m: 1", "`schedule.matmul.tile_m` makes workgroups of 256 threads"),
+        ("workgroup_size: 256", "workgroup_size: 32", "`schedule.matmul.tile_m` makes workgroups of 64 threads"),
         ("min_rows: 8", "min_rows: 0", "`schedule.matmul.min_rows` is 0"),
         ("queries: 4", "queries: 8", "`schedule.attention.queries` is 8; expected a power of two from 1 to 4"),
         ("queries: 4", "queries: 4, parts: 0", "`schedule.attention.parts` is 0; expected 1 to 256"),

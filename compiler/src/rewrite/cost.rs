@@ -23,7 +23,7 @@ pub struct CostModel {
     pub max_operands: usize,
     /// Values of symbols at which costs are compared.
     pub nominal: BTreeMap<String, i64>,
-    /// The value of all symbols that `nominal` does not name, such as heights and widths of pictures.
+    /// The value of all symbols that `nominal` does not name, such as heights and widths of images.
     pub nominal_of_others: i64,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A dimension such as `P + T` (past plus new tokens) or `4*B*T` is kept in a normal form, so that
 //! equality of shapes is plain equality of values. A quotient that may leave a remainder, such as the number of
-//! windows in a picture, is a factor like a symbol: `ceil_div(H, 4)`, also in a normal form.
+//! windows in an image, is a factor like a symbol: `ceil_div(H, 4)`, also in a normal form.
 
 mod order;
 
@@ -126,7 +126,7 @@ impl Dim {
     /// `self / by`, rounded up; `None` if `by` is not positive.
     ///
     /// Multiples of `by` are divided, and a quotient of a quotient is one quotient, so that equal sizes are equal
-    /// values: a picture of height `H` that is halved twice has `ceil_div(H, 4)` rows.
+    /// values: an image of height `H` that is halved twice has `ceil_div(H, 4)` rows.
     pub fn ceil_div(&self, by: i64) -> Option<Dim> {
         if by < 1 {
             return None;

@@ -316,7 +316,7 @@ pub enum Modality {
     /// Reads and writes text.
     #[default]
     Text,
-    /// Sees pictures.
+    /// Sees images.
     Vision,
     /// Hears.
     Audio,

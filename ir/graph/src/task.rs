@@ -23,8 +23,8 @@ pub struct Feed {
 /// What an input is made from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Source {
-    /// A picture, prepared as `preprocessor_config.json` says.
-    Picture {
+    /// An image, prepared as `preprocessor_config.json` says.
+    Image {
         /// Settings that hold where the file does not have them.
         settings: serde_json::Map<String, serde_json::Value>,
         /// How its size changes, if not as the settings say.
@@ -32,15 +32,15 @@ pub enum Source {
         /// How it is cut.
         cut: Cut,
     },
-    /// The pictures of a film, as many as the input has, at even distances.
+    /// The images of a video, as many as the input has, at even distances.
     Frames {
         /// Settings that hold where `preprocessor_config.json` does not have them.
         settings: serde_json::Map<String, serde_json::Value>,
     },
-    /// A row of whole numbers per picture: sums and products of [`PICTURE_SYMBOLS`], as text.
+    /// A row of whole numbers per image: sums and products of [`IMAGE_SYMBOLS`], as text.
     Sizes(Vec<String>),
-    /// A recording, as samples of one channel.
-    Sound {
+    /// An audio file, as samples of one channel.
+    Audio {
         /// Settings that hold where `preprocessor_config.json` does not have them.
         settings: serde_json::Map<String, serde_json::Value>,
         /// The entry that makes the input of samples; without one they are the input.
@@ -52,18 +52,18 @@ pub enum Source {
     Mask,
 }
 
-/// What is known of a picture: its size as it was given, and into how many pieces it was cut.
-pub const PICTURE_SYMBOLS: [&str; 4] = ["height", "width", "rows", "columns"];
+/// What is known of an image: its size as it was given, and into how many pieces it was cut.
+pub const IMAGE_SYMBOLS: [&str; 4] = ["height", "width", "rows", "columns"];
 
-/// A size that depends on the picture.
+/// A size that depends on the image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Fit {
-    /// The size, of some, that shows most of the picture, which keeps its proportions and gets black around it.
+    /// The size, of some, that shows most of the image, which keeps its proportions and gets black around it.
     Best {
         /// Height and width of each.
         sizes: Vec<[u32; 2]>,
     },
-    /// Sides that are multiples of a length, near those of the picture.
+    /// Sides that are multiples of a length, near those of the image.
     Multiple {
         /// The length.
         of: u32,
@@ -74,13 +74,13 @@ pub enum Fit {
     },
 }
 
-/// How a picture becomes a tensor.
+/// How an image becomes a tensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cut {
     /// As it is.
     #[default]
     Whole,
-    /// Squares row by row, and in front of them the whole picture at their size.
+    /// Squares row by row, and in front of them the whole image at their size.
     Tiles {
         /// Length of their sides.
         side: u32,
@@ -91,7 +91,7 @@ pub enum Cut {
         side: u32,
         /// How many beside one another, and below, become one token.
         merge: u32,
-        /// How often each picture is there, as if it were a film.
+        /// How often each image is there, as if it were a video.
         frames: u32,
     },
 }
@@ -112,7 +112,7 @@ pub enum Answer {
     Detect {
         /// A score per box and class, before softmax; the last class is nothing: `[.., boxes, classes + 1]`.
         scores: String,
-        /// Centre x and y, width and height, as parts of the picture: `[.., boxes, 4]`.
+        /// Centre x and y, width and height, as parts of the image: `[.., boxes, 4]`.
         boxes: String,
         /// Names of the classes in the order of the scores; empty if they have none.
         labels: Vec<String>,
@@ -129,13 +129,13 @@ pub enum Answer {
         /// The token that is no letter.
         blank: u32,
     },
-    /// Pictures in a prompt. This entry encodes what stands in place of some tokens.
+    /// Images in a prompt. This entry encodes what stands in place of some tokens.
     Show {
-        /// The token that stands for a part of a picture.
+        /// The token that stands for a part of an image.
         token: u32,
-        /// How many of them a picture takes: sums, products and quotients of [`PICTURE_SYMBOLS`], as text.
+        /// How many of them an image takes: sums, products and quotients of [`IMAGE_SYMBOLS`], as text.
         count: String,
-        /// How a picture is written in a prompt, if not by that token alone.
+        /// How an image is written in a prompt, if not by that token alone.
         written: Option<String>,
     },
     /// What the entry that encodes reads; the text that is generated then is the answer.

@@ -32,8 +32,8 @@ pub use sink::{DirSink, MemorySink, Sink};
 pub use size::{Size, SizeOp};
 pub use source::{DirSource, Source};
 pub use task::{
-    Answer, Cut, Fallback, Feed, FeedSource, Fill, Filter, Heard, PICTURE_SYMBOLS, Pictures, Resized, Sounds,
-    Step as PictureStep, TIMED_OUTPUTS, Task, Timestamps,
+    Answer, AudioInput, Cut, Fallback, Feed, FeedSource, Fill, Filter, Heard, IMAGE_SYMBOLS, Images, Resized,
+    Step as ImageStep, TIMED_OUTPUTS, Task, Timestamps,
 };
 pub use unfinished::{abandon, move_away, remove_unused};
 pub use validate::{GRAPH, MANIFEST, MAX_JSON, MAX_SHARD, is_clean_path, programs_path};

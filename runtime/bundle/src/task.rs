@@ -1,4 +1,4 @@
-//! What an entry is for: how pictures and texts become its inputs, and what its outputs mean.
+//! What an entry is for: how images and texts become its inputs, and what its outputs mean.
 //!
 //! Everything here is data that a runtime follows without knowing the model.
 
@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::size::Size;
 
-mod pictures;
+mod images;
 mod timestamps;
 
-pub use pictures::{Cut, Filter, MAX_SIDE, Pictures, Resized, Step};
+pub use images::{Cut, Filter, Images, MAX_SIDE, Resized, Step};
 pub use timestamps::{Fallback, Timestamps};
 
-/// What is known of a picture when sizes of [`FeedSource::Sizes`] and counts of [`Answer::Show`] are computed: its height
+/// What is known of an image when sizes of [`FeedSource::Sizes`] and counts of [`Answer::Show`] are computed: its height
 /// and width as it was given, and into how many rows and columns of pieces it was cut.
-pub const PICTURE_SYMBOLS: [&str; 4] = ["height", "width", "rows", "columns"];
+pub const IMAGE_SYMBOLS: [&str; 4] = ["height", "width", "rows", "columns"];
 
 /// The outputs of entries that decode where times are marked: the best candidates (i32 `[B, n]`), their logits (f32
 /// `[B, n]`), and the logarithm of the sum of the exponentials of all logits (f32 `[B, 1]`).
@@ -44,17 +44,17 @@ pub struct Feed {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FeedSource {
-    /// Pictures: f32, in the shape of their [`Cut`].
-    Picture(Pictures),
-    /// The pictures of films, each of which is one `Cut::Whole`: f32 `[films, pictures, 3, height, width]`, as many as the
+    /// Images: f32, in the shape of their [`Cut`].
+    Image(Images),
+    /// The images of videos, each of which is one `Cut::Whole`: f32 `[videos, images, 3, height, width]`, as many as the
     /// second axis says, at even distances.
-    Frames(Pictures),
-    /// A row of whole numbers per picture, over [`PICTURE_SYMBOLS`]: i32 `[pictures, numbers]`.
+    Frames(Images),
+    /// A row of whole numbers per image, over [`IMAGE_SYMBOLS`]: i32 `[images, numbers]`.
     Sizes(Vec<Size>),
-    /// A recording of one channel: f32 `[recordings, samples]`. Where the number of samples is fixed, it is cut or filled
+    /// An audio file of one channel: f32 `[audio files, samples]`. Where the number of samples is fixed, it is cut or filled
     /// up with silence.
-    Sound(Sounds),
-    /// What another entry makes of a recording, recordings on top of one another.
+    Audio(AudioInput),
+    /// What another entry makes of an audio file, audio files on top of one another.
     Heard(Heard),
     /// Token ids: i32 `[texts, tokens]`.
     Text,
@@ -62,29 +62,29 @@ pub enum FeedSource {
     Mask,
 }
 
-/// How a recording becomes numbers.
+/// How an audio file becomes numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sounds {
+pub struct AudioInput {
     /// Samples per second.
     pub rate: u32,
     /// Whether the samples are brought to a mean of 0 and a variance of 1.
     pub normalize: bool,
-    /// What stands behind a recording that is too short.
+    /// What stands behind an audio file that is too short.
     #[serde(default, skip_serializing_if = "Fill::is_silence")]
     pub fill: Fill,
 }
 
-/// What stands behind a recording that is shorter than what the model takes.
+/// What stands behind an audio file that is shorter than what the model takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fill {
     /// Silence.
     #[default]
     Silence,
-    /// The recording again as often as it fits as a whole, then silence.
+    /// The audio file again as often as it fits as a whole, then silence.
     Repeat,
-    /// The recording again and again.
+    /// The audio file again and again.
     Cycle,
 }
 
@@ -95,15 +95,15 @@ impl Fill {
     }
 }
 
-/// How an entry makes an input of another one of recordings.
+/// How an entry makes an input of another one of audio files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Heard {
-    /// How recordings become samples.
-    pub sounds: Sounds,
+    /// How audio files become samples.
+    pub audio: AudioInput,
     /// Index in [`crate::Manifest::entries`].
     pub entry: u32,
-    /// Its only input, which takes one recording: f32 `[1, samples]`; index in [`crate::Manifest::inputs`].
+    /// Its only input, which takes one audio file: f32 `[1, samples]`; index in [`crate::Manifest::inputs`].
     pub input: u32,
     /// What becomes the input of this entry: f32 `[1, ..]`; index in its outputs.
     pub output: u32,
@@ -126,7 +126,7 @@ pub enum Answer {
     Detect {
         /// A score per box and class, before softmax; the last class is nothing: f32 `[B, boxes, classes + 1]`.
         scores: u32,
-        /// Centre x and y, width and height, as parts of the picture: f32 `[B, boxes, 4]`.
+        /// Centre x and y, width and height, as parts of the image: f32 `[B, boxes, 4]`.
         boxes: u32,
         /// Names of the classes; empty if they have none.
         labels: Vec<String>,
@@ -148,13 +148,13 @@ pub enum Answer {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         clean_up: bool,
     },
-    /// Pictures in a prompt: this entry encodes what stands in place of some of its tokens.
+    /// Images in a prompt: this entry encodes what stands in place of some of its tokens.
     Show {
-        /// The token that stands for a part of a picture. A prompt holds it once per picture.
+        /// The token that stands for a part of an image. A prompt holds it once per image.
         token: u32,
-        /// How many of them a picture takes, over [`PICTURE_SYMBOLS`].
+        /// How many of them an image takes, over [`IMAGE_SYMBOLS`].
         count: Size,
-        /// How a picture is written in a prompt, if not by that token alone.
+        /// How an image is written in a prompt, if not by that token alone.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         written: Option<String>,
     },

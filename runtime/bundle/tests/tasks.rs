@@ -19,12 +19,12 @@ fn output(name: &str, shape: &[&str]) -> Output {
 
 fn manifest() -> Manifest {
     let steps = vec![
-        PictureStep::Resize { to: Resized::Shortest { shortest: 8, longest: None }, filter: Filter::Bicubic },
-        PictureStep::Crop { height: 8, width: 8 },
+        ImageStep::Resize { to: Resized::Shortest { shortest: 8, longest: None }, filter: Filter::Bicubic },
+        ImageStep::Crop { height: 8, width: 8 },
     ];
-    let pictures = Pictures { steps, cut: Cut::Whole, factor: 1.0 / 255.0, mean: [0.1; 3], std: [0.3; 3] };
+    let images = Images { steps, cut: Cut::Whole, factor: 1.0 / 255.0, mean: [0.1; 3], std: [0.3; 3] };
     let task = Task {
-        takes: vec![Feed { input: 0, source: FeedSource::Picture(pictures) }],
+        takes: vec![Feed { input: 0, source: FeedSource::Image(images) }],
         gives: Answer::Classify { scores: 0, labels: vec!["cat".into(), "dog".into()], independent: false },
     };
     Manifest {
@@ -67,9 +67,9 @@ fn task(m: &mut Manifest) -> &mut Task {
     m.entries[0].task.as_mut().unwrap()
 }
 
-fn pictures(m: &mut Manifest) -> &mut Pictures {
+fn images(m: &mut Manifest) -> &mut Images {
     match &mut task(m).takes[0].source {
-        FeedSource::Picture(pictures) => pictures,
+        FeedSource::Image(images) => images,
         other => panic!("{other:?}"),
     }
 }
@@ -94,11 +94,11 @@ fn forged_tasks_are_refused() {
         (|m| task(m).takes[0].input = 1, "input 1 is not one of the entry"),
         (|m| m.entries[0].inputs = vec![0, 1], "`ids` has no default, and nothing to be made from"),
         (|m| task(m).takes[0].source = FeedSource::Text, "`pixels` cannot be made from that: it needs I32 with 2 axes"),
-        (|m| pictures(m).steps[1] = PictureStep::Crop { height: 8, width: 0 }, "a picture of 0 pixels"),
-        (|m| pictures(m).steps[1] = PictureStep::Crop { height: 1 << 20, width: 8 }, "a picture of 1048576 pixels"),
-        (|m| pictures(m).steps = vec![PictureStep::Crop { height: 8, width: 8 }; 17], "17 steps for a picture"),
-        (|m| pictures(m).std[1] = 0.0, "std not 0"),
-        (|m| pictures(m).factor = f64::NAN, "must be finite"),
+        (|m| images(m).steps[1] = ImageStep::Crop { height: 8, width: 0 }, "an image of 0 pixels"),
+        (|m| images(m).steps[1] = ImageStep::Crop { height: 1 << 20, width: 8 }, "an image of 1048576 pixels"),
+        (|m| images(m).steps = vec![ImageStep::Crop { height: 8, width: 8 }; 17], "17 steps for an image"),
+        (|m| images(m).std[1] = 0.0, "std not 0"),
+        (|m| images(m).factor = f64::NAN, "must be finite"),
         (|m| task(m).gives = Answer::Compare { scores: 7 }, "output 7 does not exist"),
         (|m| task(m).gives = Answer::Compare { scores: 1 }, "output `boxes` must be f32 with 2 axes"),
         (
@@ -113,24 +113,21 @@ fn forged_tasks_are_refused() {
             |m| task(m).gives = Answer::Detect { scores: 0, boxes: 1, labels: vec![] },
             "`logits` must be f32 with 3 axes",
         ),
-        (|m| pictures(m).cut = Cut::Tiles { side: 0, filter: Filter::Box }, "pieces of 0 pixels"),
-        (|m| pictures(m).cut = Cut::Patches { side: 4, merge: 1 << 20, frames: 1 }, "pieces of 1048576 pixels"),
-        (|m| pictures(m).cut = Cut::Patches { side: 4, merge: 2, frames: 1 }, "it needs F32 with 2 axes"),
-        (|m| pictures(m).steps[1] = PictureStep::Fit { sizes: vec![], filter: Filter::Box }, "a choice of 0 sizes"),
-        (
-            |m| pictures(m).steps[1] = PictureStep::Fit { sizes: vec![[8, 0]], filter: Filter::Box },
-            "a picture of 0 pixels",
-        ),
+        (|m| images(m).cut = Cut::Tiles { side: 0, filter: Filter::Box }, "pieces of 0 pixels"),
+        (|m| images(m).cut = Cut::Patches { side: 4, merge: 1 << 20, frames: 1 }, "pieces of 1048576 pixels"),
+        (|m| images(m).cut = Cut::Patches { side: 4, merge: 2, frames: 1 }, "it needs F32 with 2 axes"),
+        (|m| images(m).steps[1] = ImageStep::Fit { sizes: vec![], filter: Filter::Box }, "a choice of 0 sizes"),
+        (|m| images(m).steps[1] = ImageStep::Fit { sizes: vec![[8, 0]], filter: Filter::Box }, "an image of 0 pixels"),
         (
             |m| {
                 let to = Resized::Multiple { of: 28, least: 9, most: 100 };
-                pictures(m).steps[0] = PictureStep::Resize { to, filter: Filter::Box };
+                images(m).steps[0] = ImageStep::Resize { to, filter: Filter::Box };
             },
-            "pictures of 9 to 100 pixels, with sides in steps of 28",
+            "images of 9 to 100 pixels, with sides in steps of 28",
         ),
         (
             |m| {
-                let how = pictures(m).clone();
+                let how = images(m).clone();
                 task(m).takes[0].source = FeedSource::Frames(how);
             },
             "`pixels` cannot be made from that: it needs F32 with 5 axes",
@@ -138,18 +135,18 @@ fn forged_tasks_are_refused() {
         (|m| task(m).takes[0].source = FeedSource::Sizes(vec![size("depth")]), "`depth` is not a declared symbol"),
         (
             |m| task(m).takes[0].source = FeedSource::Sizes(vec![size("height")]),
-            "`pixels` does not take 1 numbers per picture",
+            "`pixels` does not take 1 numbers per image",
         ),
         (
             |m| {
-                let sounds = Sounds { rate: 8, normalize: false, fill: Fill::Silence };
-                task(m).takes[0].source = FeedSource::Heard(Heard { sounds, entry: 7, input: 0, output: 0 });
+                let audio = AudioInput { rate: 8, normalize: false, fill: Fill::Silence };
+                task(m).takes[0].source = FeedSource::Heard(Heard { audio, entry: 7, input: 0, output: 0 });
             },
             "entry 7 makes no input of 4 axes",
         ),
         (
             |m| task(m).gives = Answer::Show { token: 5, count: size("rows"), written: None },
-            "what shows pictures is an entry that encodes",
+            "what shows images is an entry that encodes",
         ),
         (
             |m| {

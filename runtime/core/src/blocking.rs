@@ -2,10 +2,10 @@
 
 use gristmill_bundle::Manifest;
 
+use crate::audio::Audio;
 use crate::backend::{Backend, Request, Tensors};
 use crate::error::Error;
 use crate::generate::{Options, Outcome, Progress, Prompt, Stop};
-use crate::sound::Sound;
 use crate::task::{Fit, Found, Given, Heard, Score};
 use crate::tensors::TensorRun;
 
@@ -59,10 +59,10 @@ pub fn compare(backend: &mut dyn Backend, manifest: &Manifest, given: Given<'_>)
 pub fn hear(
     backend: &mut dyn Backend,
     manifest: &Manifest,
-    sound: &Sound,
+    audio: &Audio,
     start: &crate::choices::Start,
 ) -> Result<Heard, Error> {
-    pollster::block_on(crate::task::hear(backend, manifest, sound, start))
+    pollster::block_on(crate::task::hear(backend, manifest, audio, start))
 }
 
 /// As [`crate::generate::generate`].

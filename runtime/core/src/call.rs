@@ -102,7 +102,7 @@ pub fn encoder(manifest: &Manifest) -> Option<&Entry> {
 }
 
 /// The encoder, if what is given to it is not the prompt: the decoder starts with tokens of its own. There are also
-/// encoders that see the prompt, of models that continue it and look at something else, such as pictures, beside it.
+/// encoders that see the prompt, of models that continue it and look at something else, such as images, beside it.
 pub fn separate_encoder(manifest: &Manifest) -> Option<&Entry> {
     let continues = |i: &u32| manifest.inputs[*i as usize].advance == Some(Advance::Token);
     encoder(manifest).filter(|e| !e.inputs.iter().any(continues))

@@ -50,17 +50,17 @@ const BEGINNINGS: [(&[u8], &str, Medium); 52] = [
     (b"gimp xcf", "a GIMP image", Image),
     (b"farbfeld", "a farbfeld image", Image),
     (b"<svg", "an SVG image", Image),
-    (b"fLaC", "a FLAC recording", Audio),
-    (b"ID3", "an MP3 recording", Audio),
-    (b".snd", "an AU recording", Audio),
-    (b"caff", "a CAF recording", Audio),
-    (b"#!AMR", "an AMR recording", Audio),
+    (b"fLaC", "a FLAC file", Audio),
+    (b"ID3", "an MP3 file", Audio),
+    (b".snd", "an AU file", Audio),
+    (b"caff", "a CAF file", Audio),
+    (b"#!AMR", "an AMR file", Audio),
     (b"MThd", "a MIDI file, which holds notes and no samples", Audio),
-    (b"MAC ", "a Monkey's Audio recording", Audio),
-    (b"wvpk", "a WavPack recording", Audio),
-    (b"DSD ", "a DSD recording", Audio),
-    (b"TTA1", "a True Audio recording", Audio),
-    (b"riff\x2e\x91\xcf\x11", "a Sony Wave64 recording", Audio),
+    (b"MAC ", "a Monkey's Audio file", Audio),
+    (b"wvpk", "a WavPack file", Audio),
+    (b"DSD ", "a DSD file", Audio),
+    (b"TTA1", "a True Audio file", Audio),
+    (b"riff\x2e\x91\xcf\x11", "a Sony Wave64 file", Audio),
     (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a Windows Media file", Video),
     (b"\x1aE\xdf\xa3", "a Matroska or WebM file", Video),
     (b"FLV\x01", "a Flash video", Video),
@@ -92,21 +92,21 @@ const BRANDS: [(&[u8], &str, Medium); 11] = [
     (b"heis", "a HEIC image", Image),
     (b"hev", "a HEIC image", Image),
     (b"mif1", "a HEIF image", Image),
-    (b"M4A", "an M4A recording", Audio),
-    (b"M4B", "an M4B recording", Audio),
+    (b"M4A", "an M4A file", Audio),
+    (b"M4B", "an M4B file", Audio),
     (b"qt", "a QuickTime file", Video),
 ];
 /// What stands behind the size of a RIFF or IFF file.
 const FORMS: [(&[u8], &[u8], &str, Medium); 10] = [
-    (b"RIFF", b"WAVE", "a WAV recording", Audio),
-    (b"RIFX", b"WAVE", "a WAV recording", Audio),
-    (b"RF64", b"WAVE", "a WAV recording", Audio),
-    (b"BW64", b"WAVE", "a WAV recording", Audio),
+    (b"RIFF", b"WAVE", "a WAV file", Audio),
+    (b"RIFX", b"WAVE", "a WAV file", Audio),
+    (b"RF64", b"WAVE", "a WAV file", Audio),
+    (b"BW64", b"WAVE", "a WAV file", Audio),
     (b"RIFF", b"WEBP", "a WebP image", Image),
     (b"RIFF", b"AVI ", "an AVI video", Video),
     (b"RIFF", b"ACON", "an animated cursor", Image),
-    (b"FORM", b"AIFF", "an AIFF recording", Audio),
-    (b"FORM", b"AIFC", "an AIFF recording", Audio),
+    (b"FORM", b"AIFF", "an AIFF file", Audio),
+    (b"FORM", b"AIFC", "an AIFF file", Audio),
     (b"FORM", b"ILBM", "an ILBM image", Image),
 ];
 
@@ -131,9 +131,9 @@ pub fn file_kind(head: &[u8]) -> Option<FileKind> {
     if head.starts_with(b"OggS") {
         let inside = |what: &[u8]| behind(28).windows(what.len()).take(64).any(|w| w == what);
         let codecs: [(&[u8], &str); 4] = [
-            (b"vorbis", "an Ogg Vorbis recording"),
-            (b"OpusHead", "an Ogg Opus recording"),
-            (b"Speex", "an Ogg Speex recording"),
+            (b"vorbis", "an Ogg Vorbis file"),
+            (b"OpusHead", "an Ogg Opus file"),
+            (b"Speex", "an Ogg Speex file"),
             (b"theora", "an Ogg Theora video"),
         ];
         let found = codecs.iter().find(|(codec, _)| inside(codec));
@@ -141,8 +141,8 @@ pub fn file_kind(head: &[u8]) -> Option<FileKind> {
     }
     match head {
         [b'P', b'1'..=b'7', b' ' | b'\t' | b'\n' | b'\r', ..] => kind("a PNM image", Image),
-        [0xff, second, ..] if second & 0xf6 == 0xf0 => kind("an AAC recording", Audio),
-        [0xff, second, ..] if second & 0xe0 == 0xe0 && second & 0x06 != 0 => kind("an MP3 recording", Audio),
+        [0xff, second, ..] if second & 0xf6 == 0xf0 => kind("an AAC file", Audio),
+        [0xff, second, ..] if second & 0xe0 == 0xe0 && second & 0x06 != 0 => kind("an MP3 file", Audio),
         [0x47, ..] if head.get(188) == Some(&0x47) => kind("an MPEG transport stream", Video),
         _ if text.starts_with(b"<?xml") && head.windows(4).any(|w| w == b"<svg") => kind("an SVG image", Image),
         _ if head.iter().all(|b| matches!(b, b'\t' | b'\n' | b'\r' | b' '..=b'~')) => kind("a text file", Other),
@@ -161,15 +161,15 @@ mod tests {
         assert_eq!(name(b"\0\0\0\x18ftypheic\0\0\0\0"), Some("a HEIC image"));
         assert_eq!(name(b"\0\0\0\x18ftypavif\0\0\0\0"), Some("an AVIF image"));
         assert_eq!(name(b"\0\0\0\x18ftypisom\0\0\0\0"), Some("an MP4 file"));
-        assert_eq!(name(b"RIFF\0\0\0\0WAVEfmt "), Some("a WAV recording"));
+        assert_eq!(name(b"RIFF\0\0\0\0WAVEfmt "), Some("a WAV file"));
         assert_eq!(name(b"RIFF\0\0\0\0WEBPVP8 "), Some("a WebP image"));
         assert_eq!(name(b"P6\n2 2\n255\n"), Some("a PNM image"));
-        assert_eq!(name(b"\xff\xfb\x90\x64"), Some("an MP3 recording"));
-        assert_eq!(name(b"\xff\xf1\x50\x80"), Some("an AAC recording"));
+        assert_eq!(name(b"\xff\xfb\x90\x64"), Some("an MP3 file"));
+        assert_eq!(name(b"\xff\xf1\x50\x80"), Some("an AAC file"));
         assert_eq!(name(b"\n <svg xmlns='x'>"), Some("an SVG image"));
         assert_eq!(name(b"<?xml version='1.0'?><svg>"), Some("an SVG image"));
         let opus = [&b"OggS"[..], &[0; 24], b"OpusHead"].concat();
-        assert_eq!(name(&opus), Some("an Ogg Opus recording"));
+        assert_eq!(name(&opus), Some("an Ogg Opus file"));
         assert_eq!(name(b"{\"error\": \"not found\"}"), Some("a text file"));
         assert_eq!(name(b"\x01\x02\x03"), None);
         assert_eq!(file_kind(b"BM\0\0").map(|kind| kind.medium), Some(Image));

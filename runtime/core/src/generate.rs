@@ -141,7 +141,7 @@ impl Prompt {
         Ok(Prompt { length: tokens.len() as u32, ..Self::given(start, given) })
     }
 
-    /// What an encoder gets, such as the features of a recording, and what the decoder begins with.
+    /// What an encoder gets, such as the features of an audio file, and what the decoder begins with.
     pub fn given(start: Start, given: Tensors) -> Self {
         Prompt { open: start.open, ..Self::beside(start.tokens, given) }
     }
@@ -154,7 +154,7 @@ impl Prompt {
         Prompt { before: before.len(), timed: Some(rules), asked, ..self }
     }
 
-    /// Tokens that are continued, and what is beside them, such as pictures.
+    /// Tokens that are continued, and what is beside them, such as images.
     pub(crate) fn beside(tokens: Vec<u32>, given: Tensors) -> Self {
         let (open, length) = (VecDeque::new(), tokens.len() as u32);
         Prompt { tokens, open, given, length, before: 0, timed: None, asked: None }

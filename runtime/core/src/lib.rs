@@ -6,9 +6,9 @@
 //! - [`tensors`]: tensors in, tensors out. [`generate`](mod@generate): prompt in, tokens out, by way of [`feed`] and
 //!   [`sample`].
 //! - [`file_kind`](mod@file_kind): what a file is by its first bytes; [`gather`](mod@gather): maps and sets of a few elements.
-//! - [`task`]: pictures and texts in, labels, boxes and similarities out; [`picture`]: from pictures to tensors.
+//! - [`task`]: images and texts in, labels, boxes and similarities out; [`image`]: from images to tensors.
 //! - [`embedding`]: texts in, vectors out.
-//! - [`transcribe`]: recordings in, what is said in them out, in the language of [`choices`]; [`sound`]: from recordings
+//! - [`transcribe`]: audio files in, what is said in them out, in the language of [`choices`]; [`audio`]: from audio files
 //!   to tensors.
 //! - [`speech`]: which tokens may be next where times are marked, and what follows from those that were chosen.
 //! - [`text`], [`tokenizer`], [`template`], [`stream`]: from text to text.
@@ -17,6 +17,7 @@
 //! [`gristmill_bundle::Bundle`], so that it also runs in a browser. The feature `native` adds wgpu, wasmtime and
 //! [`blocking`] functions, `tokenizer` and `template` text.
 
+pub mod audio;
 pub mod backend;
 #[cfg(feature = "native")]
 pub mod blocking;
@@ -32,12 +33,11 @@ pub mod gather;
 pub mod generate;
 pub mod gpu;
 pub mod hybrid;
+pub mod image;
 mod join;
 #[cfg(feature = "native")]
 pub mod native;
-pub mod picture;
 pub mod sample;
-pub mod sound;
 pub mod speech;
 pub mod stream;
 pub mod task;

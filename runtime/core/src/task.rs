@@ -1,4 +1,4 @@
-//! What a bundle is for: pictures, recordings and texts in, labels, boxes, similarities or texts out, as the tasks of its entries say.
+//! What a bundle is for: images, audio files and texts in, labels, boxes, similarities or texts out, as the tasks of its entries say.
 
 use gristmill_bundle::order::order;
 use gristmill_bundle::{Answer, Entry, Manifest, Task};
@@ -9,16 +9,16 @@ mod hear;
 mod inputs;
 mod show;
 
-pub use entries::{Kind, film_length, takes_films, takes_pictures, takes_sounds, takes_texts, tasks};
+pub use entries::{Kind, takes_audio, takes_images, takes_texts, takes_videos, tasks, video_length};
 use entries::{begin, find};
-pub use hear::{Heard, comparing_sounds, hear, hearing, spell};
+pub use hear::{Heard, comparing_audio, hear, hearing, spell};
 pub use inputs::Given;
 use inputs::{request, request_with};
 pub use show::{Shown, show, shown};
 
 use crate::backend::{Backend, Request, Tensor, Tensors, run, run_all};
 use crate::error::Error;
-use crate::picture::Picture;
+use crate::image::Image;
 
 /// A class and how certain it is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -31,13 +31,13 @@ pub struct Score {
     pub score: f32,
 }
 
-/// Something that was found in a picture.
+/// Something that was found in an image.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Found {
     /// What it is.
     #[serde(flatten)]
     pub what: Score,
-    /// Left, top, right and bottom, in pixels of the picture that was given.
+    /// Left, top, right and bottom, in pixels of the image that was given.
     #[serde(rename = "box")]
     pub corners: [f32; 4],
 }
@@ -51,7 +51,7 @@ pub struct Fit {
     pub probability: Vec<f32>,
 }
 
-/// Which classes each picture is of, or each text, for models of texts: all classes, most certain first.
+/// Which classes each image is of, or each text, for models of texts: all classes, most certain first.
 pub async fn classify(
     backend: &mut dyn Backend,
     manifest: &Manifest,
@@ -75,7 +75,7 @@ pub async fn classify(
     results.iter().map(read).collect()
 }
 
-/// What is where in each picture, with at least this certainty, most certain first.
+/// What is where in each image, with at least this certainty, most certain first.
 pub async fn detect(
     backend: &mut dyn Backend,
     manifest: &Manifest,
@@ -88,7 +88,7 @@ pub async fn detect(
     let outputs = [*scores, *boxes].map(|i| entry.outputs[i as usize].name.as_str());
     begin(backend, manifest, 1).await?;
     let results = run_all(backend, &requests, &outputs).await?;
-    let read = |(results, picture): (&Tensors, &Picture)| {
+    let read = |(results, image): (&Tensors, &Image)| {
         let boxes = floats(results, outputs[1], 4, 1)?;
         let count = boxes.len() / 4;
         let logits = floats(results, outputs[0], 2, count)?;
@@ -107,13 +107,13 @@ pub async fn detect(
         let order = falling(&best.iter().map(|(_, score)| *score).collect::<Vec<_>>()).into_iter();
         let certain = order.filter(|i| best[*i].1 > threshold);
         let found = certain
-            .map(|i| Found { what: scored(labels, best[i].0, best[i].1), corners: corners(&boxes[4 * i..], picture) });
+            .map(|i| Found { what: scored(labels, best[i].0, best[i].1), corners: corners(&boxes[4 * i..], image) });
         Ok(found.collect())
     };
-    results.iter().zip(given.pictures).map(read).collect()
+    results.iter().zip(given.images).map(read).collect()
 }
 
-/// How well the texts fit to each picture, film or recording.
+/// How well the texts fit to each image, video or audio file.
 pub async fn compare(backend: &mut dyn Backend, manifest: &Manifest, given: Given<'_>) -> Result<Vec<Fit>, Error> {
     let (entry, task) = find(manifest, Kind::Compare)?;
     let Answer::Compare { scores } = &task.gives else { return Ok(Vec::new()) };
@@ -123,9 +123,9 @@ pub async fn compare(backend: &mut dyn Backend, manifest: &Manifest, given: Give
     let request = request_with(manifest, entry, task, given, made)?;
     let outputs = run(backend, &request, &[output]).await?;
     let things = match task {
-        task if takes_films(task) => given.films.len(),
-        task if takes_sounds(task) => given.sounds.len(),
-        _ => given.pictures.len(),
+        task if takes_videos(task) => given.videos.len(),
+        task if takes_audio(task) => given.audio.len(),
+        _ => given.images.len(),
     };
     let rows = floats(&outputs, output, given.texts.len(), things)?;
     let read = |row: &[f32]| {
@@ -136,11 +136,11 @@ pub async fn compare(backend: &mut dyn Backend, manifest: &Manifest, given: Give
     Ok(rows.chunks_exact(given.texts.len().max(1)).map(read).collect())
 }
 
-/// A call for each picture or each text: they may differ in size, and need not be padded then.
+/// A call for each image or each text: they may differ in size, and need not be padded then.
 fn one_by_one(manifest: &Manifest, entry: &Entry, task: &Task, given: Given<'_>) -> Result<Vec<Request>, Error> {
-    if takes_pictures(task) {
-        let one = |picture| request(manifest, entry, task, Given { pictures: std::slice::from_ref(picture), ..given });
-        given.pictures.iter().map(one).collect()
+    if takes_images(task) {
+        let one = |image| request(manifest, entry, task, Given { images: std::slice::from_ref(image), ..given });
+        given.images.iter().map(one).collect()
     } else {
         let one = |text| request(manifest, entry, task, Given { texts: std::slice::from_ref(text), ..given });
         given.texts.iter().map(one).collect()
@@ -171,9 +171,9 @@ fn softmax(values: &mut [f32]) {
     values.iter_mut().for_each(|v| *v /= sum);
 }
 
-/// Centre and size as parts of a picture, as corners in its pixels.
-fn corners(at: &[f32], picture: &Picture) -> [f32; 4] {
-    let (width, height) = (picture.width() as f32, picture.height() as f32);
+/// Centre and size as parts of an image, as corners in its pixels.
+fn corners(at: &[f32], image: &Image) -> [f32; 4] {
+    let (width, height) = (image.width() as f32, image.height() as f32);
     let (x, y, w, h) = (at[0], at[1], at[2], at[3]);
     [(x - w / 2.0) * width, (y - h / 2.0) * height, (x + w / 2.0) * width, (y + h / 2.0) * height]
 }

@@ -1,14 +1,14 @@
-//! Transcribes recordings, window by window where they are longer than what the model hears at once.
+//! Transcribes audio files, window by window where they are longer than what the model hears at once.
 
 use std::rc::Rc;
 
 use gristmill_bundle::{Answer, Manifest, Timestamps};
 
+use crate::audio::Audio;
 use crate::backend::Backend;
 use crate::choices::{Choices, Start, words};
 use crate::error::Error;
 use crate::generate::{Options, Stop};
-use crate::sound::Sound;
 use crate::task::{Heard, Kind, hear, hearing, tasks};
 use crate::text::{Callbacks, TextRun};
 
@@ -43,7 +43,7 @@ pub struct Word {
     pub text: String,
 }
 
-/// A recording that is transcribed.
+/// An audio file that is transcribed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transcribed {
     /// What is said: exactly the pieces that were given to the caller, in a row.
@@ -59,9 +59,9 @@ pub struct Transcribed {
 /// Gets segments.
 type Observe<'a> = Box<dyn FnMut(&Segment) + 'a>;
 
-/// A recording that is being transcribed.
+/// An audio file that is being transcribed.
 pub struct Transcript<'a> {
-    sound: Sound,
+    audio: Audio,
     /// Samples that are heard at once.
     most: usize,
     /// The first sample that is not transcribed yet.
@@ -103,13 +103,13 @@ pub fn timestamps(manifest: &Manifest) -> Option<&Timestamps> {
 }
 
 impl<'a> Transcript<'a> {
-    /// Prepares to transcribe a recording that has the rate of the model, with what the caller chose. `options` and
+    /// Prepares to transcribe an audio file that has the rate of the model, with what the caller chose. `options` and
     /// `stops` hold for each window; a model that spells needs none of them, and no `decode`, which leaves out
-    /// special tokens. Without `times`, none are marked in a recording that is heard at once. Errors if the model
-    /// takes no recordings, or cannot mark such times.
+    /// special tokens. Without `times`, none are marked in an audio file that is heard at once. Errors if the model
+    /// takes no audio files, or cannot mark such times.
     pub fn new(
         manifest: &Manifest,
-        sound: Sound,
+        audio: Audio,
         chosen: &Choices,
         times: Option<Granularity>,
         decode: impl Fn(&[u32]) -> Result<String, Error> + 'a,
@@ -119,7 +119,7 @@ impl<'a> Transcript<'a> {
         let (_, most) = hearing(manifest)?;
         let most = most.max(1);
         let mut start = Start::new(manifest, chosen)?;
-        let marked = timestamps(manifest).filter(|_| times.is_some() || sound.samples().len() > most);
+        let marked = timestamps(manifest).filter(|_| times.is_some() || audio.samples().len() > most);
         if times.is_some() && marked.is_none() {
             return Err(Error::Unsupported(
                 "timestamps: this model has no tokens for times: its generation_config.json names no \
@@ -132,7 +132,7 @@ impl<'a> Transcript<'a> {
             start.tokens.pop_if(|token| *token == marked.none);
         }
         Ok(Transcript {
-            sound,
+            audio,
             most,
             at: 0,
             decode: Rc::new(decode),
@@ -172,15 +172,15 @@ impl<'a> Transcript<'a> {
         manifest: &Manifest,
         callbacks: &mut Callbacks<'_>,
     ) -> Result<Transcribed, Error> {
-        while self.stop != Stop::Aborted && self.at < self.sound.samples().len() {
+        while self.stop != Stop::Aborted && self.at < self.audio.samples().len() {
             if self.run.is_none() && self.timed.as_ref().is_none_or(|timed| !timed.has_window()) {
-                let (done, total) = (self.at as u32, self.sound.samples().len() as u32);
+                let (done, total) = (self.at as u32, self.audio.samples().len() as u32);
                 if !(callbacks.keep_going)(Some((done, total))) {
                     self.stop = Stop::Aborted;
                     break;
                 }
             }
-            let part = self.sound.part(self.at, self.most);
+            let part = self.audio.part(self.at, self.most);
             match self.timed.take() {
                 Some(mut timed) => {
                     let done = self.window(&mut timed, &part, backend, manifest, callbacks).await;
@@ -197,7 +197,7 @@ impl<'a> Transcript<'a> {
     /// Transcribes a part without times.
     async fn whole(
         &mut self,
-        part: &Sound,
+        part: &Audio,
         backend: &mut dyn Backend,
         manifest: &Manifest,
         callbacks: &mut Callbacks<'_>,
@@ -229,7 +229,7 @@ impl<'a> Transcript<'a> {
     async fn window(
         &mut self,
         timed: &mut Timed,
-        part: &Sound,
+        part: &Audio,
         backend: &mut dyn Backend,
         manifest: &Manifest,
         callbacks: &mut Callbacks<'_>,
@@ -255,7 +255,7 @@ impl<'a> Transcript<'a> {
             let text = self.text.end();
             if !text.is_empty() {
                 (callbacks.piece)(&piece);
-                let place = |samples: usize| self.seconds((begin + samples).min(self.sound.samples().len()));
+                let place = |samples: usize| self.seconds((begin + samples).min(self.audio.samples().len()));
                 let word = |word: window::TimedWord| Word {
                     start: place(word.samples.start),
                     end: place(word.samples.end),
@@ -293,7 +293,7 @@ impl<'a> Transcript<'a> {
     }
 
     fn seconds(&self, samples: usize) -> f64 {
-        samples as f64 / f64::from(self.sound.rate())
+        samples as f64 / f64::from(self.audio.rate())
     }
 }
 

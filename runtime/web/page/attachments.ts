@@ -1,30 +1,30 @@
-// Pictures that go with what is written.
+// Images that go with what is written.
 
 import { announce, h } from "./dom";
 import { onPaste } from "./drop";
 import { painted } from "./painted";
 
-/** Most pixels on a side of a picture that waits to be sent, and of one in a conversation. */
+/** Most pixels on a side of an image that waits to be sent, and of one in a conversation. */
 const SMALL = 160;
 
-/** Pictures that wait to be sent. */
+/** Images that wait to be sent. */
 export interface Attachments {
-  /** Adds pictures. */
+  /** Adds images. */
   button: HTMLElement;
   /** Shows those that wait. */
   list: HTMLElement;
-  pictures(): Blob[];
+  images(): Blob[];
   clear(): void;
 }
 
-/** No pictures yet; they are chosen, pasted, or dropped on `place`. */
+/** No images yet; they are chosen, pasted, or dropped on `place`. */
 export function attachments(place: HTMLElement): Attachments {
   const waiting = new Map<HTMLElement, Blob>();
-  const list = h("ul", { class: "attached", "aria-label": "Pictures to send", hidden: true });
+  const list = h("ul", { class: "attached", "aria-label": "Images to send", hidden: true });
   const problem = h("p", { class: "note", role: "alert" });
   const input = h("input", { type: "file", accept: "image/*", multiple: true, id: "attach", change: chosen });
   // The input itself takes the focus and the keys; the label is what is seen of it.
-  const button = h("div", { class: "attach" }, input, h("label", { for: input.id }, "Add a picture"));
+  const button = h("div", { class: "attach" }, input, h("label", { for: input.id }, "Add an image"));
 
   function chosen(): void {
     void addAll(input.files ?? []);
@@ -40,14 +40,14 @@ export function attachments(place: HTMLElement): Attachments {
   async function add(file: File): Promise<void> {
     problem.textContent = "";
     try {
-      const picture = await painted(file, SMALL, file.name);
+      const image = await painted(file, SMALL, file.name);
       const remove = h("button", { type: "button", "aria-label": `Remove ${file.name}`, click: () => drop(item) }, "×");
-      const item: HTMLElement = h("li", {}, picture, remove);
+      const item: HTMLElement = h("li", {}, image, remove);
       waiting.set(item, file);
       list.append(item);
       announce(`${file.name} added`);
     } catch {
-      problem.textContent = `${file.name} is no picture that the browser knows.`;
+      problem.textContent = `${file.name} is no image that the browser knows.`;
     }
     list.hidden = waiting.size === 0;
   }
@@ -68,7 +68,7 @@ export function attachments(place: HTMLElement): Attachments {
   return {
     button,
     list: h("div", {}, list, problem),
-    pictures: () => [...waiting.values()],
+    images: () => [...waiting.values()],
     clear() {
       waiting.clear();
       list.replaceChildren();
@@ -78,11 +78,11 @@ export function attachments(place: HTMLElement): Attachments {
   };
 }
 
-/** Pictures as they stand in a conversation. */
-export function gallery(pictures: Blob[]): HTMLElement | null {
-  if (pictures.length === 0) return null;
+/** Images as they stand in a conversation. */
+export function gallery(images: Blob[]): HTMLElement | null {
+  if (images.length === 0) return null;
   const row = h("p", { class: "gallery" });
-  const all = pictures.map((file) => painted(file, SMALL, file instanceof File ? file.name : "A picture"));
+  const all = images.map((file) => painted(file, SMALL, file instanceof File ? file.name : "An image"));
   void Promise.all(all).then((shown) => row.append(...shown));
   return row;
 }

@@ -7,7 +7,7 @@ import { h } from "./dom";
 import { settings } from "./settings";
 import { summary, type Writer } from "./writer";
 
-/** The view of a model with a chat template; `sees` says whether it writes about pictures. */
+/** The view of a model with a chat template; `sees` says whether it writes about images. */
 export function chatView(writer: Writer, sees: boolean): HTMLElement {
   const messages: Message[] = [];
   const log = h("div", { class: "log", role: "log", "aria-live": "off", "aria-label": "Conversation" });
@@ -21,26 +21,26 @@ export function chatView(writer: Writer, sees: boolean): HTMLElement {
     label: "Your message",
     placeholder: "Write a message",
     send: "Send",
-    pictures: sees,
-    onSend: (text, pictures) => void send(text, pictures),
+    images: sees,
+    onSend: (text, images) => void send(text, images),
     onStop: writer.stop,
   });
   const tools = h("div", { class: "tools" }, setting.element, fresh);
   const dock = h("div", { class: "dock" }, box.element, tools);
   const follow = follower(dock);
 
-  async function send(text: string, pictures: Blob[]): Promise<void> {
+  async function send(text: string, images: Blob[]): Promise<void> {
     const answer = h("p", { class: "text", "aria-busy": "true" });
     const note = h("p", { class: "note" });
     const reply = h("article", { class: "assistant" }, h("h3", {}, "Model"), answer, note);
     const said = h("p", { class: "text" }, text.trim());
-    log.append(h("article", { class: "user" }, h("h3", {}, "You"), gallery(pictures), said), reply);
+    log.append(h("article", { class: "user" }, h("h3", {}, "You"), gallery(images), said), reply);
     window.scrollBy(0, Math.max(0, reply.getBoundingClientRect().bottom + dock.offsetHeight - window.innerHeight));
     box.setText("");
-    box.clearPictures();
+    box.clearImages();
     box.setBusy(true);
     fresh.hidden = true;
-    messages.push({ role: "user", content: contentOf(text.trim(), pictures) });
+    messages.push({ role: "user", content: contentOf(text.trim(), images) });
     const instruction = system.value.trim();
     const prompt = instruction ? [{ role: "system", content: instruction }, ...messages] : [...messages];
     const result = await writer.write(prompt, setting.options(), (piece) => {
@@ -68,8 +68,8 @@ export function chatView(writer: Writer, sees: boolean): HTMLElement {
   return h("section", { class: "chat", "aria-label": "Chat" }, log, dock);
 }
 
-/** A text with pictures in front of it. */
-function contentOf(text: string, pictures: Blob[]): string | MessagePart[] {
-  if (pictures.length === 0) return text;
-  return [...pictures.map((image) => ({ type: "image", image }) as const), { type: "text", text }];
+/** A text with images in front of it. */
+function contentOf(text: string, images: Blob[]): string | MessagePart[] {
+  if (images.length === 0) return text;
+  return [...images.map((image) => ({ type: "image", image }) as const), { type: "text", text }];
 }

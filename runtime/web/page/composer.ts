@@ -10,9 +10,9 @@ export interface ComposerOptions {
   send: string;
   /** What the box has at first. */
   text?: string;
-  /** Whether pictures can go with the text. */
-  pictures?: boolean;
-  onSend: (text: string, pictures: Blob[]) => void;
+  /** Whether images can go with the text. */
+  images?: boolean;
+  onSend: (text: string, images: Blob[]) => void;
   onStop: () => void;
 }
 
@@ -22,8 +22,8 @@ export interface Composer {
   /** Whether the button stops instead of sends. */
   setBusy(busy: boolean): void;
   setText(text: string): void;
-  /** Forgets the pictures. */
-  clearPictures(): void;
+  /** Forgets the images. */
+  clearImages(): void;
   focus(): void;
 }
 
@@ -61,7 +61,7 @@ export function composer(options: ComposerOptions): Composer {
     h("div", { class: "box" }, box, button),
     keys,
   );
-  const attached = options.pictures ? attachments(element) : null;
+  const attached = options.images ? attachments(element) : null;
   if (attached) keys.before(attached.list, attached.button);
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && busy) options.onStop();
@@ -70,7 +70,7 @@ export function composer(options: ComposerOptions): Composer {
   function submit(): void {
     if (busy) return options.onStop();
     const text = box.value;
-    if (text.trim() !== "") options.onSend(text, attached?.pictures() ?? []);
+    if (text.trim() !== "") options.onSend(text, attached?.images() ?? []);
   }
   // For browsers without `field-sizing`; the style sheet limits the height.
   function fit(): void {
@@ -90,7 +90,7 @@ export function composer(options: ComposerOptions): Composer {
       box.value = text;
       fit();
     },
-    clearPictures: () => attached?.clear(),
+    clearImages: () => attached?.clear(),
     focus: () => box.focus({ preventScroll: true }),
   };
 }

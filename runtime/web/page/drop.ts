@@ -38,8 +38,8 @@ export function dropPlace({ id, accept, hint, take }: DropOptions): HTMLLabelEle
   return place;
 }
 
-/** Calls `take` with pictures that are pasted while `element` is in the page. */
-export function onPaste(element: HTMLElement, take: (picture: File) => void): void {
+/** Calls `take` with images that are pasted while `element` is in the page. */
+export function onPaste(element: HTMLElement, take: (image: File) => void): void {
   document.addEventListener("paste", (event) => {
     const pasted = [...(event.clipboardData?.files ?? [])].find((file) => file.type.startsWith("image/"));
     if (pasted && element.isConnected) take(pasted);

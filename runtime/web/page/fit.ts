@@ -1,4 +1,4 @@
-// How well texts fit to a picture, a film or a recording.
+// How well texts fit to an image, a video or an audio file.
 
 import type { Model, TaskInfo } from "../ts/index";
 import { announce, h, setState, time } from "./dom";
@@ -10,34 +10,34 @@ import { scoreTable } from "./scores";
 import { troubleOf, type Trouble } from "./trouble";
 
 /** What texts are compared with. */
-type Medium = "picture" | "film" | "sound";
+type Medium = "image" | "video" | "audio";
 
 const MEDIA: Record<Medium, { accept: string; hint: string; label: string; texts: string[] }> = {
-  picture: {
+  image: {
     accept: "image/*",
-    hint: "Drop a picture here, paste one, or choose a file.",
-    label: "Picture",
+    hint: "Drop an image here, paste one, or choose a file.",
+    label: "Image",
     texts: ["a photo of a cat", "a photo of a dog", "a photo of a person", "a landscape"],
   },
-  film: {
+  video: {
     accept: "video/*",
-    hint: "Drop a film here, or choose a file.",
-    label: "Film",
+    hint: "Drop a video here, or choose a file.",
+    label: "Video",
     texts: ["somebody cooks", "people dance", "a ball game", "an animal runs"],
   },
-  sound: {
+  audio: {
     accept: "audio/*,video/*",
-    hint: "Drop a recording here, or choose a file.",
-    label: "Recording",
+    hint: "Drop an audio file here, or choose a file.",
+    label: "Audio",
     texts: ["somebody speaks", "music", "a dog barks", "rain"],
   },
 };
-/** Most pixels on a side of a picture that is shown. */
+/** Most pixels on a side of an image that is shown. */
 const SHOWN = 1280;
 
 /** The view of a model that compares something with texts. */
 export function fitView(model: Model, task: TaskInfo, failed: (error: Trouble) => void): HTMLElement {
-  const medium: Medium = (["sound", "film"] as const).find((one) => task.takes.includes(one)) ?? "picture";
+  const medium: Medium = (["audio", "video"] as const).find((one) => task.takes.includes(one)) ?? "image";
   const { accept, hint, label, texts: examples } = MEDIA[medium];
   const shown = h("div", { class: "shown" });
   const table = scoreTable("Which text fits");
@@ -56,7 +56,7 @@ export function fitView(model: Model, task: TaskInfo, failed: (error: Trouble) =
     setState("working");
     const begin = performance.now();
     try {
-      const [fit] = await model.compare([medium === "film" ? { video: current } : current], wanted);
+      const [fit] = await model.compare([medium === "video" ? { video: current } : current], wanted);
       const scores = wanted.map((text, at) => ({ label: text, score: fit?.probability[at] ?? 0 }));
       scores.sort((a, b) => b.score - a.score);
       table.show(scores);
@@ -83,7 +83,7 @@ export function fitView(model: Model, task: TaskInfo, failed: (error: Trouble) =
       shown.replaceChildren(seen);
     } catch {
       shown.replaceChildren();
-      return tell(await reasonOf(model.compare([file], ["a picture"])));
+      return tell(await reasonOf(model.compare([file], ["an image"])));
     }
     current = file;
     await ask();
@@ -91,11 +91,11 @@ export function fitView(model: Model, task: TaskInfo, failed: (error: Trouble) =
 
   /** Something to look at, or to listen to. */
   async function view(file: Blob): Promise<HTMLElement> {
-    if (medium === "picture") return painted(file, SHOWN, "The picture");
+    if (medium === "image") return painted(file, SHOWN, "The image");
     URL.revokeObjectURL(address);
     address = URL.createObjectURL(file);
     const attributes = { src: address, controls: true, "aria-label": `The ${label.toLowerCase()}` };
-    return medium === "film" ? h("video", { ...attributes, muted: true, playsinline: true }) : h("audio", attributes);
+    return medium === "video" ? h("video", { ...attributes, muted: true, playsinline: true }) : h("audio", attributes);
   }
 
   function tell(problem: string): void {
@@ -104,8 +104,8 @@ export function fitView(model: Model, task: TaskInfo, failed: (error: Trouble) =
   }
 
   const place = dropPlace({ id: "medium", accept, hint, take: (file) => void take(file) });
-  if (medium === "picture") onPaste(place, (file) => void take(file));
-  const microphone = medium === "sound" ? recorder({ take: (blob) => void take(blob), problem: tell }) : null;
+  if (medium === "image") onPaste(place, (file) => void take(file));
+  const microphone = medium === "audio" ? recorder({ take: (blob) => void take(blob), problem: tell }) : null;
   const tools = microphone && h("div", { class: "buttons" }, microphone);
   const asked = h("div", { class: "asked" }, h("label", { for: "texts" }, "Texts, one per line"), texts);
   return h("section", { class: "fit", "aria-label": label }, place, tools, asked, shown, table.element, note);

@@ -8,10 +8,10 @@ import { entriesView } from "./entries";
 import { placeName, showFacts } from "./facts";
 import { fitView } from "./fit";
 import { labelView } from "./label";
-import { pictureView } from "./picture";
+import { imageView } from "./image";
 import { progressPanel } from "./progress";
 import { searchView } from "./search";
-import { soundView } from "./sound";
+import { audioView } from "./audio";
 import { storyView } from "./story";
 import { troubleLine, troubleOf, troublePanel, type Trouble } from "./trouble";
 import { createWriter, report } from "./writer";
@@ -64,7 +64,7 @@ function show(model: Model, progress: LoadProgress | undefined, loadMs: number):
   const views: HTMLElement[] = [];
   const task = (kind: TaskInfo["kind"], takes: TaskInfo["takes"][number]): TaskInfo | undefined =>
     info.entries.flatMap((entry) => entry.task ?? []).find((one) => one.kind === kind && one.takes.includes(takes));
-  const sees = task("generate", "picture") !== undefined;
+  const sees = task("generate", "image") !== undefined;
   if (info.tasks.includes("chat")) views.push(chatView(writer, sees));
   else if (info.tasks.includes("generate")) {
     const answers = info.entries.some(({ role }) => role === "encode");
@@ -72,13 +72,13 @@ function show(model: Model, progress: LoadProgress | undefined, loadMs: number):
   }
   if (info.tasks.includes("embed")) views.push(searchView(model, facts, failed));
   for (const kind of ["classify", "detect"] as const) {
-    if (info.tasks.includes(kind) && task(kind, "picture")) views.push(pictureView(model, kind, failed));
+    if (info.tasks.includes(kind) && task(kind, "image")) views.push(imageView(model, kind, failed));
   }
   if (info.tasks.includes("classify") && task("classify", "text")) views.push(labelView(model, failed));
   const compares = info.tasks.includes("compare") && task("compare", "text");
   if (compares) views.push(fitView(model, compares, failed));
-  const heard = info.tasks.includes("transcribe") && task("transcribe", "sound");
-  if (heard) views.push(soundView(model, heard, failed));
+  const heard = info.tasks.includes("transcribe") && task("transcribe", "audio");
+  if (heard) views.push(audioView(model, heard, failed));
   if (views.length === 0) views.push(entriesView(info));
   setState(info.tasks.includes("embed") ? "working" : "ready");
   byId("main").replaceChildren(problem, ...views);

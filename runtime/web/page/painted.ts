@@ -1,20 +1,20 @@
-// Pictures as the page shows them. Addresses of files are no pictures here: the page's policy forbids them.
+// Images as the page shows them. Addresses of files are no images here: the page's policy forbids them.
 
 import { h } from "./dom";
 import { troubleOf } from "./trouble";
 
-/** What is said of a file that is no picture. */
-const NO_PICTURE = "This file is no picture that the browser knows.";
+/** What is said of a file that is no image. */
+const NO_IMAGE = "This file is no image that the browser knows.";
 
-/** What is wrong with a file that the browser shows no picture of: what the model says when it is given it. */
+/** What is wrong with a file that the browser shows no image of: what the model says when it is given it. */
 export async function reasonOf(attempt: Promise<unknown>): Promise<string> {
   return attempt.then(
-    () => NO_PICTURE,
+    () => NO_IMAGE,
     (thrown: unknown) => troubleOf(thrown).message,
   );
 }
 
-/** A picture, at most so many pixels wide and high; rejects if the file is none. */
+/** An image, at most so many pixels wide and high; rejects if the file is none. */
 export async function painted(file: Blob, most: number, name: string): Promise<HTMLCanvasElement> {
   const bitmap = await createImageBitmap(file);
   const scale = Math.min(1, most / Math.max(bitmap.width, bitmap.height));

@@ -2,13 +2,13 @@
 
 import { announce, h } from "./dom";
 
-/** Who hears of recordings. */
+/** Who is told. */
 export interface RecorderOptions {
-  take: (recording: Blob) => void;
+  take: (recorded: Blob) => void;
   problem: (text: string) => void;
 }
 
-/** A button that records, and ends the recording; nothing where the browser has no microphone for pages. */
+/** A button that starts and stops a recording; nothing where the browser has no microphone for pages. */
 export function recorder({ take, problem }: RecorderOptions): HTMLButtonElement | null {
   if (typeof MediaRecorder === "undefined" || !navigator.mediaDevices) return null;
   const button = h("button", { type: "button", class: "primary", click: () => void toggle() }, "Record");
@@ -22,25 +22,25 @@ export function recorder({ take, problem }: RecorderOptions): HTMLButtonElement 
     try {
       start(await navigator.mediaDevices.getUserMedia({ audio: true }));
     } catch (e) {
-      problem(`There is no sound to record: ${(e as Error).message}`);
+      problem(`The microphone cannot be used: ${(e as Error).message}`);
     }
     asking = false;
   }
 
   function start(stream: MediaStream): void {
     const chunks: Blob[] = [];
-    const recording = new MediaRecorder(stream);
-    recording.addEventListener("dataavailable", ({ data }) => chunks.push(data));
-    recording.addEventListener("stop", () => {
+    const media = new MediaRecorder(stream);
+    media.addEventListener("dataavailable", ({ data }) => chunks.push(data));
+    media.addEventListener("stop", () => {
       // The light of the microphone goes out.
       for (const track of stream.getTracks()) track.stop();
       current = null;
       label("Record");
-      take(new Blob(chunks, { type: recording.mimeType }));
+      take(new Blob(chunks, { type: media.mimeType }));
     });
-    recording.start();
-    current = recording;
-    label("End the recording");
+    media.start();
+    current = media;
+    label("Stop recording");
     announce("Recording");
   }
 

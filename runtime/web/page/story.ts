@@ -7,14 +7,14 @@ import { summary, type Writer } from "./writer";
 
 /** What the model does with a text. */
 export interface StoryOptions {
-  /** Whether texts can be about pictures. */
+  /** Whether texts can be about images. */
   sees: boolean;
   /** Whether the model reads a text and writes another (a translation, a summary) instead of going on with it. */
   answers: boolean;
 }
 
 const GOES_ON = { label: "How does it begin?", text: "Once upon a time", send: "Write", temperature: 0.7 };
-const SEES = { ...GOES_ON, text: "This picture shows" };
+const SEES = { ...GOES_ON, text: "This image shows" };
 const ANSWERS = { label: "What is to be read?", text: "The mill grinds the grain.", send: "Read", temperature: 0 };
 
 /** The view of a model that writes without turns. */
@@ -29,16 +29,16 @@ export function storyView(writer: Writer, { sees, answers }: StoryOptions): HTML
     { type: "button", class: "quiet", hidden: true, click: () => void go(text.textContent) },
     "Write on",
   );
-  let pictures: Blob[] = [];
+  let images: Blob[] = [];
   const story = h("article", { class: "story", "aria-label": "Text", hidden: true }, text, note);
   const box = composer({
     label: words.label,
     placeholder: words.text,
     send: words.send,
     text: words.text,
-    pictures: sees,
+    images: sees,
     onSend: (start, chosen) => {
-      pictures = chosen;
+      images = chosen;
       text.replaceChildren(...(answers ? [] : [h("span", { class: "given" }, start)]));
       void go(start);
     },
@@ -52,7 +52,7 @@ export function storyView(writer: Writer, { sees, answers }: StoryOptions): HTML
     note.textContent = "";
     text.setAttribute("aria-busy", "true");
     box.setBusy(true);
-    const result = await writer.write(start, { ...setting.options(), images: pictures }, (piece) => {
+    const result = await writer.write(start, { ...setting.options(), images: images }, (piece) => {
       text.append(piece);
       follow(story);
     });

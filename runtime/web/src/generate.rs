@@ -1,12 +1,12 @@
-//! Text that is written, behind a prompt or of a recording: options in, pieces out.
+//! Text that is written, behind a prompt or of an audio file: options in, pieces out.
 
 use gristmill_bundle::Manifest;
 use gristmill_runtime::Error;
+use gristmill_runtime::audio::Audio;
 use gristmill_runtime::choices::Choices;
 use gristmill_runtime::generate::{Options, Outcome, Prompt, Stop};
-use gristmill_runtime::picture::Picture;
+use gristmill_runtime::image::Image;
 use gristmill_runtime::sample::Sampling;
-use gristmill_runtime::sound::Sound;
 use gristmill_runtime::task::{hearing, show};
 use gristmill_runtime::text::{Callbacks, TextRun};
 use gristmill_runtime::transcribe::{Granularity, Segment, Transcribed, Transcript, Word};
@@ -87,7 +87,7 @@ type Decode = Box<dyn Fn(&[u32]) -> Result<String, Error>>;
 pub(crate) enum Run {
     /// It continues a prompt.
     Text(Box<TextRun<Decode>>),
-    /// It is what is said in a recording.
+    /// It is what is said in an audio file.
     Speech(Box<Transcript<'static>>),
 }
 
@@ -125,25 +125,25 @@ fn decoder(host: &Host) -> Decode {
     })
 }
 
-/// Prepares to continue a prompt, which may be about pictures.
+/// Prepares to continue a prompt, which may be about images.
 pub(crate) fn prepare(
     manifest: &Manifest,
     prompt: &[u32],
-    pictures: &[Picture],
+    images: &[Image],
     options: &str,
     host: &Host,
 ) -> Result<Run, Error> {
     let Wishes { options, stops, .. } = read(options)?;
-    let start = if pictures.is_empty() { Prompt::text(manifest, prompt)? } else { show(manifest, prompt, pictures)? };
+    let start = if images.is_empty() { Prompt::text(manifest, prompt)? } else { show(manifest, prompt, images)? };
     let run = TextRun::new(manifest, decoder(host), start, &options, &stops)?;
     Ok(Run::Text(Box::new(run)))
 }
 
-/// Prepares to write down a recording, whose samples have the model's rate.
+/// Prepares to write down an audio file, whose samples have the model's rate.
 pub(crate) fn prepare_speech(manifest: &Manifest, samples: Vec<f32>, options: &str, host: &Host) -> Result<Run, Error> {
     let Wishes { options, stops, choices, times } = read(options)?;
-    let sound = Sound::new(hearing(manifest)?.0.rate, samples)?;
-    let run = Transcript::new(manifest, sound, &choices, times, decoder(host), &options, &stops)?;
+    let audio = Audio::new(hearing(manifest)?.0.rate, samples)?;
+    let run = Transcript::new(manifest, audio, &choices, times, decoder(host), &options, &stops)?;
     Ok(Run::Speech(Box::new(run)))
 }
 

@@ -2,14 +2,14 @@
 
 use std::io::Read;
 
+use gristmill_runtime::audio::wave;
 use gristmill_runtime::file_kind::file_kind;
-use gristmill_runtime::sound::wave;
 use js_sys::{Float32Array, Object, Reflect, Uint8Array};
 use serde_json::json;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// What a file with these first bytes is, such as `an MP3 recording`; undefined if that is not known.
+/// What a file with these first bytes is, such as `an MP3 file`; undefined if that is not known.
 #[wasm_bindgen(js_name = fileKind)]
 pub fn kind(head: &[u8]) -> Option<String> {
     file_kind(head).map(|kind| kind.name.to_string())
@@ -26,7 +26,7 @@ pub fn read_wave(file: &Uint8Array) -> Result<JsValue, JsValue> {
         return Ok(JsValue::UNDEFINED);
     }
     let wave = wave::read(&mut Bytes { file, at: 0 }).map_err(|fault| {
-        let plain = json!({ "code": "input", "message": format!("the recording: {fault}"), "details": {} });
+        let plain = json!({ "code": "input", "message": format!("the audio file: {fault}"), "details": {} });
         js_sys::JSON::parse(&plain.to_string()).unwrap_or(JsValue::UNDEFINED)
     })?;
     let read = Object::new();

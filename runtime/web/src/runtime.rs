@@ -201,8 +201,8 @@ impl Runtime {
         })
     }
 
-    /// Does what the model is for, `kind` of `Task` in `ts/api.ts`, with pictures as `ImageData` has them, films as lists of
-    /// such, recordings as samples, and texts as token ids. Gives the results as JSON.
+    /// Does what the model is for, `kind` of `Task` in `ts/api.ts`, with images as `ImageData` has them, videos as lists of
+    /// such, audio files as samples, and texts as token ids. Gives the results as JSON.
     pub fn task(&self, kind: String, things: &Array, texts: Vec<Uint32Array>, threshold: f32) -> Promise {
         let (inputs, manifest) = (task::Inputs::read(&self.manifest, things, &texts), self.manifest.clone());
         self.with(async move |engine| {
@@ -211,23 +211,22 @@ impl Runtime {
         })
     }
 
-    /// Continues a prompt (token ids), which may be about pictures (as `ImageData` has them). See `Host` in `generate.rs` for the functions, `ts/runtime.ts` for options and result.
+    /// Continues a prompt (token ids), which may be about images (as `ImageData` has them). See `Host` in `generate.rs` for the functions, `ts/runtime.ts` for options and result.
     pub fn generate(
         &self,
         prompt: &[u32],
-        pictures: &Array,
+        images: &Array,
         options: &str,
         decode: Function,
         piece: Function,
         keep_going: Function,
     ) -> Promise {
         let host = Host { decode, piece, keep_going };
-        let run =
-            task::pictures(pictures).and_then(|all| generate::prepare(&self.manifest, prompt, &all, options, &host));
+        let run = task::images(images).and_then(|all| generate::prepare(&self.manifest, prompt, &all, options, &host));
         self.drive(run, host)
     }
 
-    /// Writes down a recording (samples with the model's rate). Functions and options are those of [`Runtime::generate`].
+    /// Writes down an audio file (samples with the model's rate). Functions and options are those of [`Runtime::generate`].
     pub fn transcribe(
         &self,
         samples: Vec<f32>,
@@ -240,7 +239,7 @@ impl Runtime {
         self.drive(generate::prepare_speech(&self.manifest, samples, options, &host), host)
     }
 
-    /// Goes on with the last generation or recording on a new device: what there is of the text is computed again, unseen.
+    /// Goes on with the last generation or audio file on a new device: what there is of the text is computed again, unseen.
     pub fn resume(&self, decode: Function, piece: Function, keep_going: Function) -> Promise {
         let run = self.run.take().ok_or_else(|| Error::Unsupported("no generation was interrupted".to_string()));
         let run = run.and_then(|mut run| run.rewind(&self.manifest).map(|()| run));

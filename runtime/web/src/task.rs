@@ -1,11 +1,11 @@
-//! Tasks: pictures and texts from JavaScript, labels, boxes and similarities as JSON.
+//! Tasks: images and texts from JavaScript, labels, boxes and similarities as JSON.
 
 use gristmill_bundle::{Answer, Choice, Manifest, Task};
-use gristmill_runtime::picture::Picture;
-use gristmill_runtime::sound::Sound;
+use gristmill_runtime::audio::Audio;
+use gristmill_runtime::image::Image;
 use gristmill_runtime::task::{
-    Given, Kind, classify, compare, comparing_sounds, detect, film_length, hearing, takes_films, takes_pictures,
-    takes_sounds, takes_texts,
+    Given, Kind, classify, compare, comparing_audio, detect, hearing, takes_audio, takes_images, takes_texts,
+    takes_videos, video_length,
 };
 use gristmill_runtime::transcribe::timestamps;
 use gristmill_runtime::{Backend, Error};
@@ -15,47 +15,47 @@ use wasm_bindgen::{JsCast, JsValue};
 
 /// What a task is given, in the memory of the runtime.
 pub(crate) struct Inputs {
-    pictures: Vec<Picture>,
-    films: Vec<Vec<Picture>>,
-    sounds: Vec<Sound>,
+    images: Vec<Image>,
+    videos: Vec<Vec<Image>>,
+    audio: Vec<Audio>,
     texts: Vec<Vec<u32>>,
 }
 
 impl Inputs {
-    /// Reads pictures, films (lists of pictures), recordings (samples with the model's rate), and token ids of texts.
+    /// Reads images, videos (lists of images), audio files (samples with the model's rate), and token ids of texts.
     pub(crate) fn read(manifest: &Manifest, things: &Array, texts: &[Uint32Array]) -> Result<Self, Error> {
         let texts = texts.iter().map(Uint32Array::to_vec).collect();
-        let mut inputs = Inputs { pictures: Vec::new(), films: Vec::new(), sounds: Vec::new(), texts };
+        let mut inputs = Inputs { images: Vec::new(), videos: Vec::new(), audio: Vec::new(), texts };
         for thing in things.iter() {
-            if let Some(film) = thing.dyn_ref::<Array>() {
-                inputs.films.push(pictures(film)?);
+            if let Some(video) = thing.dyn_ref::<Array>() {
+                inputs.videos.push(images(video)?);
             } else if let Some(samples) = thing.dyn_ref::<Float32Array>() {
-                let rate = comparing_sounds(manifest).map_or(0, |how| how.rate);
-                inputs.sounds.push(Sound::new(rate, samples.to_vec())?);
+                let rate = comparing_audio(manifest).map_or(0, |how| how.rate);
+                inputs.audio.push(Audio::new(rate, samples.to_vec())?);
             } else {
-                inputs.pictures.push(picture(&thing)?);
+                inputs.images.push(image(&thing)?);
             }
         }
         Ok(inputs)
     }
 }
 
-/// Reads pictures, which have `width`, `height` and `data` as `ImageData` has them.
-pub(crate) fn pictures(all: &Array) -> Result<Vec<Picture>, Error> {
-    all.iter().map(|p| picture(&p)).collect()
+/// Reads images, which have `width`, `height` and `data` as `ImageData` has them.
+pub(crate) fn images(all: &Array) -> Result<Vec<Image>, Error> {
+    all.iter().map(|p| image(&p)).collect()
 }
 
-fn picture(value: &JsValue) -> Result<Picture, Error> {
+fn image(value: &JsValue) -> Result<Image, Error> {
     let field = |name: &str| Reflect::get(value, &JsValue::from_str(name)).ok();
     let side = |name: &str| field(name).and_then(|v| v.as_f64()).filter(|v| *v >= 0.0 && *v < 4e9).map(|v| v as usize);
     let data = field("data").and_then(|v| v.dyn_into::<Uint8ClampedArray>().ok());
     match (side("width"), side("height"), data) {
         (Some(width), Some(height), Some(data)) => {
-            gristmill_runtime::picture::check_size(width as u64, height as u64)?;
-            Picture::from_rgba(width, height, &data.to_vec())
+            gristmill_runtime::image::check_size(width as u64, height as u64)?;
+            Image::from_rgba(width, height, &data.to_vec())
         }
         _ => Err(Error::Input {
-            name: "picture".to_string(),
+            name: "image".to_string(),
             expected: "width, height and data, as ImageData has them".to_string(),
             found: "something else".to_string(),
         }),
@@ -70,8 +70,7 @@ pub(crate) async fn perform(
     inputs: &Inputs,
     threshold: f32,
 ) -> Result<Value, Error> {
-    let given =
-        Given { pictures: &inputs.pictures, films: &inputs.films, sounds: &inputs.sounds, texts: &inputs.texts };
+    let given = Given { images: &inputs.images, videos: &inputs.videos, audio: &inputs.audio, texts: &inputs.texts };
     Ok(match kind {
         "classify" => json!(classify(backend, manifest, given).await?),
         "detect" => json!(detect(backend, manifest, given, threshold).await?),
@@ -83,16 +82,16 @@ pub(crate) async fn perform(
 /// What an entry is for, as `TaskInfo` of `ts/api.ts`.
 pub(crate) fn describe(manifest: &Manifest, task: &Task) -> Value {
     let kind = Kind::of(&task.gives);
-    let sound = if kind == Kind::Transcribe { hearing(manifest).ok() } else { None };
+    let audio = if kind == Kind::Transcribe { hearing(manifest).ok() } else { None };
     let takes = [
-        ("picture", takes_pictures(task)),
-        ("film", takes_films(task)),
+        ("image", takes_images(task)),
+        ("video", takes_videos(task)),
         ("text", takes_texts(task)),
-        ("sound", takes_sounds(task)),
+        ("audio", takes_audio(task)),
     ];
     let takes: Vec<&str> = takes.iter().filter(|(_, yes)| *yes).map(|(name, _)| *name).collect();
     let mut told = json!({ "kind": kind.name(), "takes": takes });
-    if let Some((how, most)) = sound {
+    if let Some((how, most)) = audio {
         told["rate"] = how.rate.into();
         told["seconds"] = (most as f64 / f64::from(how.rate)).into();
         let choice =
@@ -101,10 +100,10 @@ pub(crate) fn describe(manifest: &Manifest, task: &Task) -> Value {
         told["timestamps"] = timestamps(manifest).is_some().into();
         told["writes"] = matches!(task.gives, Answer::Write { .. }).into();
     }
-    if let (Kind::Compare, Some(how)) = (kind, comparing_sounds(manifest)) {
+    if let (Kind::Compare, Some(how)) = (kind, comparing_audio(manifest)) {
         told["rate"] = how.rate.into();
     }
-    if let Some(count) = film_length(manifest, task) {
+    if let Some(count) = video_length(manifest, task) {
         told["frames"] = count.into();
     }
     if let Answer::Show { token, written, .. } = &task.gives {

@@ -65,7 +65,7 @@ test("an answer in pieces", async () => {
   assert.equal(asked[0]?.messages[0]?.content, "ab");
 });
 
-test("pictures stand between the texts of a message", async () => {
+test("images stand between the texts of a message", async () => {
   const { model, asked } = fakeModel(["A cat"]);
   const url = "data:image/png;base64,AAAA";
   const content = [

@@ -45,8 +45,8 @@ export interface LoadProgress {
 /** What a model can do. `run` is always there. */
 export type Task = "generate" | "chat" | "embed" | "classify" | "detect" | "compare" | "transcribe" | "run";
 
-/** A picture, or the address of one. */
-export type PictureSource = string | URL | Blob | ImageBitmap | ImageData | HTMLImageElement;
+/** An image, or the address of one. */
+export type ImageSource = string | URL | Blob | ImageBitmap | ImageData | HTMLImageElement;
 
 /** Samples of one channel, from -1 to 1, so many per second. */
 export interface Samples {
@@ -54,11 +54,11 @@ export interface Samples {
   rate: number;
 }
 
-/** A recording: a file of a kind that the browser plays, the address of one, or what is in it. */
-export type SoundSource = string | URL | Blob | ArrayBuffer | AudioBuffer | Samples;
+/** An audio file: a file of a kind that the browser plays, the address of one, or what is in it. */
+export type AudioSource = string | URL | Blob | ArrayBuffer | AudioBuffer | Samples;
 
-/** A film: pictures in their order, or a file of a kind that the browser plays, or the address of one. */
-export type Film = { frames: PictureSource[] } | { video: string | URL | Blob };
+/** A video: images in their order, or a file of a kind that the browser plays, or the address of one. */
+export type VideoSource = { frames: ImageSource[] } | { video: string | URL | Blob };
 
 /** A class and how certain the model is of it. */
 export interface ClassScore {
@@ -70,13 +70,13 @@ export interface ClassScore {
   score: number;
 }
 
-/** Something that was found in a picture. */
+/** Something that was found in an image. */
 export interface Detection extends ClassScore {
-  /** Left, top, right and bottom, in pixels of the picture. */
+  /** Left, top, right and bottom, in pixels of the image. */
   box: [number, number, number, number];
 }
 
-/** How well texts fit to a picture, a film or a recording; all lists are in the order of the texts. */
+/** How well texts fit to an image, a video or an audio file; all lists are in the order of the texts. */
 export interface Fit {
   /** As the model gives it. */
   similarity: number[];
@@ -87,16 +87,16 @@ export interface Fit {
 /** What an entry is for. */
 export interface TaskInfo {
   kind: "classify" | "detect" | "compare" | "transcribe" | "generate";
-  takes: ("picture" | "film" | "text" | "sound")[];
-  /** Samples per second of the recordings that it takes. */
+  takes: ("image" | "video" | "text" | "audio")[];
+  /** Samples per second of the audio files that it takes. */
   rate?: number;
-  /** How many pictures of a film it looks at. */
+  /** How many images of a video it looks at. */
   frames?: number;
-  /** How much of a recording is heard at once. */
+  /** How much of an audio file is heard at once. */
   seconds?: number;
-  /** The token that stands for a picture in a prompt. */
+  /** The token that stands for an image in a prompt. */
   token?: number;
-  /** How a picture is written in a prompt; null if by that token alone. */
+  /** How an image is written in a prompt; null if by that token alone. */
   written?: string | null;
   /** Whether what is said is generated as text, which takes a tokenizer; otherwise it is spelled. */
   writes?: boolean;
@@ -240,8 +240,8 @@ export interface MemoryInfo {
   wasm: number;
 }
 
-/** A part of a message: a text, or a picture where the model is to see one. */
-export type MessagePart = { type: "text"; text: string } | { type: "image"; image: PictureSource };
+/** A part of a message: a text, or an image where the model is to see one. */
+export type MessagePart = { type: "text"; text: string } | { type: "image"; image: ImageSource };
 
 /** One message of a conversation. */
 export interface Message {
@@ -255,10 +255,10 @@ export interface Message {
 /** How text is generated. */
 export interface GenerateOptions {
   /**
-   * Pictures that the text is about. A prompt says where they are by the model's own marks; those that it does not
+   * Images that the text is about. A prompt says where they are by the model's own marks; those that it does not
    * mention stand in front of it, or in front of the last message.
    */
-  images?: PictureSource[];
+  images?: ImageSource[];
   /** Tools that the model may call, as JSON schemas, for the chat template. Calls are part of the text. */
   tools?: object[];
   /** Documents for the chat template. */
@@ -309,7 +309,7 @@ export interface GenerateResult {
   recoveries: number;
 }
 
-/** How a recording is written down: options of the text that is generated, unless the model spells. */
+/** How an audio file is written down: options of the text that is generated, unless the model spells. */
 export interface TranscribeOptions extends Omit<GenerateOptions, "maxNewTokens" | "onPrompt" | "images"> {
   /** Most tokens for what is heard at once. Default: as many as the model can. */
   maxNewTokens?: number;
@@ -318,11 +318,11 @@ export interface TranscribeOptions extends Omit<GenerateOptions, "maxNewTokens" 
   /** What to do with speech, such as `translate`, for models that can do several things. */
   task?: string;
   /**
-   * Whether times are marked: `true` for those of segments, `"word"` also for those of words. Left out, a recording that is
+   * Whether times are marked: `true` for those of segments, `"word"` also for those of words. Left out, an audio file that is
    * heard at once is one segment.
    */
   returnTimestamps?: boolean | "word";
-  /** Called before each window of a long recording, with the seconds that are transcribed, and all there are. */
+  /** Called before each window of a long audio file, with the seconds that are transcribed, and all there are. */
   onProgress?: (done: number, total: number) => void;
 }
 
@@ -347,7 +347,7 @@ export interface TranscribedSegment {
   words?: TranscribedWord[];
 }
 
-/** What is said in a recording. */
+/** What is said in an audio file. */
 export interface TranscribeResult {
   text: string;
   /** The same by segments. */

@@ -9,7 +9,7 @@ export interface ChatModel {
   info(): { name: string };
 }
 
-/** A part of a message: a text, or the address of a picture, which may be a `data:` address. */
+/** A part of a message: a text, or the address of an image, which may be a `data:` address. */
 export type ChatPart = { type: "text"; text: string } | { type: "image_url"; image_url: { url: string } };
 
 /** A message of a request. */

@@ -8,7 +8,7 @@ import type { Calls } from "./protocol";
 import { embed } from "./tasks/embed";
 import { generate } from "./tasks/generate";
 import { perform } from "./tasks/perform";
-import { kindOf, readRecording } from "./tasks/read";
+import { kindOf, readAudio } from "./tasks/read";
 import { transcribe } from "./tasks/transcribe";
 
 /** Answers the calls that come through a port. */
@@ -47,8 +47,8 @@ function handlers(): Handlers<Calls> {
     embed: (args, { signal }) => inTurn((model) => embed(model, args.texts, args.promptName, signal)),
     perform: (args, { signal }) => inTurn((model) => perform(model, args, signal)),
     run: (args) => inTurn((model) => model.run(args.entry, args.inputs, args.options)),
-    readRecording: async ({ file }, context) => {
-      const read = await readRecording(file);
+    readAudio: async ({ file }, context) => {
+      const read = await readAudio(file);
       if (read) context.transfer([read.samples.buffer]);
       return read;
     },

@@ -5,8 +5,8 @@ import type { Wave } from "./tasks/read";
 
 /** What the side with the runtime does with files. */
 export interface Files {
-  /** The recording in a file, or null if the browser has to decode it. */
-  readRecording(file: Blob): Promise<Wave | null>;
+  /** The audio file in a file, or null if the browser has to decode it. */
+  readAudio(file: Blob): Promise<Wave | null>;
   /** What a file is, such as `a HEIC image`; null if that is not known. */
   kindOf(file: Blob): Promise<string | null>;
 }

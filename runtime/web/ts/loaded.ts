@@ -85,7 +85,7 @@ export class Loaded {
       if (able && !tasks.includes(task.kind)) tasks.unshift(task.kind);
     }
     if (has("embed") && this.text.tokenizer) tasks.unshift("embed");
-    // What follows from recordings follows from no prompt.
+    // What follows from audio files follows from no prompt.
     const prompted = has("decode") && !entries.some(({ task }) => task?.writes);
     if (prompted && this.text.tokenizer) tasks.unshift("generate");
     if (prompted && this.text.template) tasks.unshift("chat");

@@ -4,7 +4,7 @@ import type {
   ClassScore,
   Detection,
   EmbedOptions,
-  Film,
+  VideoSource,
   Fit,
   GenerateOptions,
   GenerateResult,
@@ -13,9 +13,9 @@ import type {
   MemoryInfo,
   Message,
   ModelInfo,
-  PictureSource,
+  ImageSource,
   RunOptions,
-  SoundSource,
+  AudioSource,
   Tensor,
   TranscribeOptions,
   TranscribeResult,
@@ -24,10 +24,10 @@ import { chat, type Chat } from "./chat";
 import { aborted, makeError } from "./errors";
 import type { Files } from "./fetched";
 import { connect, streamOf, type Link, type Port, type Stream } from "./link";
-import { takePictures } from "./picture";
-import { isText, NOTHING_WRITTEN, withoutPictures } from "./prompt";
+import { takeImages } from "./image";
+import { isText, NOTHING_WRITTEN, withoutImages } from "./prompt";
 import type { Calls, LoadArgs, TaskArgs, WriteEvent } from "./protocol";
-import { takeSound } from "./sound";
+import { takeAudio } from "./audio";
 import { takeThings } from "./things";
 import { hostThreads } from "./wasm/threads";
 
@@ -40,7 +40,7 @@ export interface Writing<R> extends AsyncIterable<string> {
 /** A text that a model generates. */
 export type Generation = Writing<GenerateResult>;
 
-/** What is said in a recording. */
+/** What is said in an audio file. */
 export type Transcription = Writing<TranscribeResult>;
 
 /** Where the engine is. */
@@ -61,7 +61,7 @@ export class Model {
   private constructor(home: Home, info: ModelInfo) {
     this.home = home;
     this.files = {
-      readRecording: (file) => home.link.call("readRecording", { file }),
+      readAudio: (file) => home.link.call("readAudio", { file }),
       kindOf: (file) => home.link.call("kindOf", { file }),
     };
     this.known = info;
@@ -128,32 +128,32 @@ export class Model {
   generate(prompt: string | Message[], options: GenerateOptions = {}): Generation {
     const { signal, onPrompt, images = [], ...sent } = options;
     if (isText(prompt, images)) {
-      const args = { prompt, pictures: [], options: sent };
+      const args = { prompt, images: [], options: sent };
       return writing(this.home.link.stream("generate", args, { signal }), onPrompt);
     }
     const start = async (stop: AbortSignal, onEvent: (event: WriteEvent) => void): Promise<GenerateResult> => {
-      const split = withoutPictures(prompt, images);
-      const taken = await unless(stop, takePictures(split.images, this.files, stop));
+      const split = withoutImages(prompt, images);
+      const taken = await unless(stop, takeImages(split.images, this.files, stop));
       if (!taken) return NOTHING_WRITTEN;
-      const args = { prompt: split.prompt, pictures: taken.pictures, options: sent };
+      const args = { prompt: split.prompt, images: taken.images, options: sent };
       return this.home.link.call("generate", args, { signal: stop, onEvent, transfer: taken.transfer });
     };
     return writing(streamOf(start, signal), onPrompt);
   }
 
   /**
-   * Writes down what is said in a recording. The texts are the pieces as they come, segment by segment where times are
-   * marked or the recording is longer than what the model hears at once; leaving the loop ends it.
+   * Writes down what is said in an audio file. The texts are the pieces as they come, segment by segment where times are
+   * marked or the audio file is longer than what the model hears at once; leaving the loop ends it.
    */
-  transcribe(audio: SoundSource, options: TranscribeOptions = {}): Transcription {
+  transcribe(audio: AudioSource, options: TranscribeOptions = {}): Transcription {
     const { signal, onProgress, ...sent } = options;
     const rate = this.known.entries.find(({ task }) => task?.kind === "transcribe")?.task?.rate;
     const start = async (
       stop: AbortSignal,
       onEvent: (event: WriteEvent) => void,
     ): Promise<TranscribeResult> => {
-      if (!rate) throw makeError("unsupported", "this model does not write down recordings");
-      const samples = await unless(stop, takeSound(audio, rate, this.files, stop));
+      if (!rate) throw makeError("unsupported", "this model does not write down audio files");
+      const samples = await unless(stop, takeAudio(audio, rate, this.files, stop));
       if (!samples) return { text: "", segments: [], choices: {}, reason: "aborted", recoveries: 0 };
       const args = { samples, options: sent };
       return this.home.link.call("transcribe", args, { signal: stop, onEvent, transfer: [samples.buffer] });
@@ -170,31 +170,31 @@ export class Model {
     return this.home.link.call("embed", { texts, promptName }, { signal });
   }
 
-  /** Of which classes a picture is, or a text for models of texts: all of them, the most certain first. */
+  /** Of which classes an image is, or a text for models of texts: all of them, the most certain first. */
   async classify(
-    input: PictureSource | { text: string },
+    input: ImageSource | { text: string },
     options: { signal?: AbortSignal } = {},
   ): Promise<ClassScore[]> {
     // Blobs have a function of that name.
     const text = typeof input === "object" && "text" in input && typeof input.text === "string" ? input.text : null;
-    const pictures = text === null ? [input as PictureSource] : [];
-    const results = await this.perform("classify", pictures, text === null ? [] : [text], 0, options.signal);
+    const images = text === null ? [input as ImageSource] : [];
+    const results = await this.perform("classify", images, text === null ? [] : [text], 0, options.signal);
     return results[0] as ClassScore[];
   }
 
-  /** What is where in a picture, with a score above `threshold` (default: 0.5), the most certain first. */
+  /** What is where in an image, with a score above `threshold` (default: 0.5), the most certain first. */
   async detect(
-    picture: PictureSource,
+    image: ImageSource,
     options: { threshold?: number; signal?: AbortSignal } = {},
   ): Promise<Detection[]> {
     const { threshold = 0.5, signal } = options;
-    const results = await this.perform("detect", [picture], [], threshold, signal);
+    const results = await this.perform("detect", [image], [], threshold, signal);
     return results[0] as Detection[];
   }
 
-  /** How well each of the texts fits to each of the pictures, films or recordings, whichever the model compares. */
+  /** How well each of the texts fits to each of the images, videos or audio files, whichever the model compares. */
   async compare(
-    things: (PictureSource | Film | SoundSource)[],
+    things: (ImageSource | VideoSource | AudioSource)[],
     texts: string[],
     options: { signal?: AbortSignal } = {},
   ): Promise<Fit[]> {
@@ -203,7 +203,7 @@ export class Model {
 
   private async perform(
     kind: TaskArgs["kind"],
-    sources: (PictureSource | Film | SoundSource)[],
+    sources: (ImageSource | VideoSource | AudioSource)[],
     texts: string[],
     threshold: number,
     signal: AbortSignal | undefined,

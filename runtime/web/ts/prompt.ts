@@ -1,6 +1,6 @@
-// Prompts whose parts are pictures, in the form in which they are sent.
+// Prompts whose parts are images, in the form in which they are sent.
 
-import type { GenerateResult, Message, PictureSource } from "./api";
+import type { GenerateResult, Message, ImageSource } from "./api";
 import { makeError } from "./errors";
 import type { SentMessage } from "./protocol";
 
@@ -19,21 +19,21 @@ export const NOTHING_WRITTEN: GenerateResult = {
 type TextMessage = Message & { content?: string | null };
 
 /** Whether a prompt is nothing but text, and can be sent as it is. */
-export function isText(prompt: string | Message[], images: PictureSource[]): prompt is string | TextMessage[] {
+export function isText(prompt: string | Message[], images: ImageSource[]): prompt is string | TextMessage[] {
   if (images.length > 0) return false;
   return typeof prompt === "string" || prompt.every(({ content }) => !Array.isArray(content));
 }
 
-/** A prompt, and its pictures in the order in which it mentions them. */
+/** A prompt, and its images in the order in which it mentions them. */
 export interface Split {
   prompt: string | SentMessage[];
-  images: PictureSource[];
+  images: ImageSource[];
 }
 
-/** Takes the pictures out of messages. Those in `images` belong in front of the last message. */
-export function withoutPictures(prompt: string | Message[], images: PictureSource[]): Split {
+/** Takes the images out of messages. Those in `images` belong in front of the last message. */
+export function withoutImages(prompt: string | Message[], images: ImageSource[]): Split {
   if (typeof prompt === "string") return { prompt, images };
-  const found: PictureSource[] = [];
+  const found: ImageSource[] = [];
   const take = ({ content, ...rest }: Message, index: number): SentMessage => {
     const last = index === prompt.length - 1;
     if (!Array.isArray(content) && (!last || images.length === 0)) return { ...rest, content: content ?? null };

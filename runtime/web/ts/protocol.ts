@@ -12,7 +12,7 @@ import type {
   TranscribeOptions,
   TranscribeResult,
 } from "./api";
-import type { SentPicture } from "./picture";
+import type { SentImage } from "./image";
 import type { PickArgs } from "./pick";
 import type { Wave } from "./tasks/read";
 
@@ -32,21 +32,21 @@ export type TemplateOptions = Pick<
   "tools" | "documents" | "continueFinalMessage" | "chatTemplate" | "templateVariables"
 >;
 
-/** A message without the pictures that it is about, which are sent beside it. */
+/** A message without the images that it is about, which are sent beside it. */
 export interface SentMessage {
   role: string;
   content?: string | ({ type: "text"; text: string } | { type: "image" })[] | null;
   [entry: string]: unknown;
 }
 
-/** Options of writing down a recording that can be sent to a worker. */
+/** Options of writing down an audio file that can be sent to a worker. */
 export type SentTranscribeOptions = Omit<TranscribeOptions, "signal" | "onProgress">;
 
 /** What is reported of a text: pieces of it, and how much of what it follows from is done. */
 export type WriteEvent = { piece: string } | { done: number; total: number };
 
-/** A picture, the pictures of a film, or the samples of a recording. */
-export type Thing = SentPicture | SentPicture[] | Float32Array;
+/** An image, the images of a video, or the samples of an audio file. */
+export type Thing = SentImage | SentImage[] | Float32Array;
 
 /** A task as it can be sent to a worker. */
 export interface TaskArgs {
@@ -62,7 +62,7 @@ export type Calls = {
   /** Reports lost devices being replaced, and by what, for as long as the model lives. */
   watch: { args: null; result: null; event: LoadProgress | { info: ModelInfo } };
   generate: {
-    args: { prompt: string | SentMessage[]; pictures: SentPicture[]; options: SentGenerateOptions };
+    args: { prompt: string | SentMessage[]; images: SentImage[]; options: SentGenerateOptions };
     result: GenerateResult;
     event: WriteEvent;
   };
@@ -77,8 +77,8 @@ export type Calls = {
     args: { entry: string | null; inputs: Record<string, Tensor>; options: RunOptions };
     result: Record<string, Tensor>;
   };
-  /** The recording in a file, or null if the browser has to decode it. */
-  readRecording: { args: { file: Blob }; result: Wave | null };
+  /** The audio file in a file, or null if the browser has to decode it. */
+  readAudio: { args: { file: Blob }; result: Wave | null };
   /** What a file is. */
   kindOf: { args: { file: Blob }; result: string | null };
   memory: { args: null; result: MemoryInfo };

@@ -81,7 +81,7 @@ export interface Generated {
   decodeMs: number;
 }
 
-/** What is said in a recording, as `Runtime.transcribe` gives it. */
+/** What is said in an audio file, as `Runtime.transcribe` gives it. */
 export type Transcribed = Omit<TranscribeResult, "recoveries">;
 
 /** Where the runtime gets files from while it runs. */

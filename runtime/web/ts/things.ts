@@ -1,12 +1,12 @@
 // What tasks are given, in the form in which it is sent.
 
-import type { Film, PictureSource, SoundSource, TaskInfo } from "./api";
+import type { VideoSource, ImageSource, AudioSource, TaskInfo } from "./api";
 import { makeError } from "./errors";
 import type { Files } from "./fetched";
-import { takeFrames } from "./film";
-import { takePictures } from "./picture";
+import { takeFrames } from "./video";
+import { takeImages } from "./image";
 import type { Thing } from "./protocol";
-import { takeSound } from "./sound";
+import { takeAudio } from "./audio";
 
 /** Things to send, and those parts of them that may be handed over. */
 export interface Taken {
@@ -14,37 +14,37 @@ export interface Taken {
   transfer: Transferable[];
 }
 
-/** Recordings for a task that takes samples at a rate; pictures and films for all others. */
+/** Audio files for a task that takes samples at a rate; images and videos for all others. */
 export async function takeThings(
-  sources: (PictureSource | Film | SoundSource)[],
+  sources: (ImageSource | VideoSource | AudioSource)[],
   task: Pick<TaskInfo, "rate" | "frames">,
   files: Files,
   signal?: AbortSignal,
 ): Promise<Taken> {
   const { rate, frames: count = 1 } = task;
   if (rate !== undefined) {
-    const recordings = await Promise.all(sources.map((source) => takeSound(source as SoundSource, rate, files, signal)));
-    return { things: recordings, transfer: recordings.map((samples) => samples.buffer) };
+    const waveforms = await Promise.all(sources.map((source) => takeAudio(source as AudioSource, rate, files, signal)));
+    return { things: waveforms, transfer: waveforms.map((samples) => samples.buffer) };
   }
-  const take = async (source: PictureSource | Film | SoundSource): Promise<Taken> => {
-    if (!isFilm(source)) {
-      const { pictures, transfer } = await takePictures([source as PictureSource], files, signal);
-      return { things: pictures, transfer };
+  const take = async (source: ImageSource | VideoSource | AudioSource): Promise<Taken> => {
+    if (!isVideo(source)) {
+      const { images, transfer } = await takeImages([source as ImageSource], files, signal);
+      return { things: images, transfer };
     }
     if ("video" in source) {
       const frames = await takeFrames(source.video, count, signal);
       return { things: [frames], transfer: frames };
     }
     if (!Array.isArray(source.frames) || source.frames.length === 0) {
-      throw makeError("input", "frames: expected the pictures of a film, found none");
+      throw makeError("input", "frames: expected the images of a video, found none");
     }
-    const { pictures, transfer } = await takePictures(source.frames, files, signal);
-    return { things: [pictures], transfer };
+    const { images, transfer } = await takeImages(source.frames, files, signal);
+    return { things: [images], transfer };
   };
   const all = await Promise.all(sources.map(take));
   return { things: all.flatMap(({ things }) => things), transfer: all.flatMap(({ transfer }) => transfer) };
 }
 
-function isFilm(source: unknown): source is Film {
+function isVideo(source: unknown): source is VideoSource {
   return typeof source === "object" && source !== null && ("frames" in source || "video" in source);
 }

@@ -1,18 +1,18 @@
-// Recordings and films beside texts: similarities are those of transformers.
+// Audio files and videos beside texts: similarities are those of transformers.
 
 import { readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { ROOT } from "../bundles.mjs";
 
-const FILM = path.join(ROOT, "tests/fixtures/compared/film");
-/** The same film in a file. */
-const FILE = path.join(ROOT, "tests/fixtures/compared/film.webm");
+const VIDEO = path.join(ROOT, "tests/fixtures/compared/video");
+/** The same video in a file. */
+const FILE = path.join(ROOT, "tests/fixtures/compared/video.webm");
 /** Browsers that play everything here; WebKitGTK plays what the system's GStreamer does. */
 const PLAYERS = ["chromium-lavapipe", "chromium-no-adapter", "firefox", "firefox-no-webgpu"];
 /** Largest accepted difference of a similarity: sums in another order. */
 const TOLERANCE = 1e-3;
 
-/** The bundle that compares recordings, or films. */
+/** The bundle that compares audio files, or videos. */
 function bundleOf(t, heard) {
   const fits = (bundle) => bundle.compare.some(({ things }) => things.every(({ wav }) => Boolean(wav) === heard));
   const found = t.bundles.find(fits);
@@ -49,7 +49,7 @@ async function compares(t, bundle, extra, [name, type], texts, { logits }) {
 
 export default [
   {
-    name: "texts fit to recordings as transformers has it",
+    name: "texts fit to audio files as transformers has it",
     wasm: true,
     async run(t) {
       const bundle = bundleOf(t, true);
@@ -58,61 +58,61 @@ export default [
       const { page, loaded } = await t.loaded(bundle, {}, { extra });
       t.assert.deepEqual(loaded.info.tasks, ["compare", "run"]);
       const { kind, takes, rate } = loaded.info.entries.find(({ task }) => task)?.task ?? {};
-      t.assert.deepEqual({ kind, takes, rate }, { kind: "compare", takes: ["text", "sound"], rate: 8000 });
+      t.assert.deepEqual({ kind, takes, rate }, { kind: "compare", takes: ["text", "audio"], rate: 8000 });
       const addresses = things.map(({ name }) => `test/${name}.wav`);
       check(t, t.ok(await t.call(page, "compare", addresses, "samples", texts)), things);
     },
   },
   {
-    name: "texts fit to films as transformers has it",
+    name: "texts fit to videos as transformers has it",
     wasm: true,
     async run(t) {
       const bundle = bundleOf(t, false);
       const [{ texts, things }] = bundle.compare;
-      const names = readdirSync(FILM).sort();
-      const extra = Object.fromEntries(names.map((name) => [`test/${name}`, readFileSync(path.join(FILM, name))]));
+      const names = readdirSync(VIDEO).sort();
+      const extra = Object.fromEntries(names.map((name) => [`test/${name}`, readFileSync(path.join(VIDEO, name))]));
       const { page, loaded } = await t.loaded(bundle, {}, { extra });
       t.assert.deepEqual(loaded.info.tasks, ["compare", "run"]);
       const addresses = names.map((name) => `test/${name}`);
-      check(t, t.ok(await t.call(page, "compare", addresses, "film", texts)), things);
-      t.failed(await t.call(page, "compare", [], "film", texts), "input");
+      check(t, t.ok(await t.call(page, "compare", addresses, "frames", texts)), things);
+      t.failed(await t.call(page, "compare", [], "frames", texts), "input");
     },
   },
   {
-    name: "a film in a file is what its pictures are",
+    name: "a video in a file is what its images are",
     browsers: PLAYERS,
     async run(t) {
       const bundle = bundleOf(t, false);
       const [{ texts, things }] = bundle.compare;
-      const extra = { "test/film.webm": readFileSync(FILE), "test/no.webm": "no film" };
+      const extra = { "test/video.webm": readFileSync(FILE), "test/no.webm": "no video" };
       const { page, loaded } = await t.loaded(bundle, {}, { extra });
       t.assert.equal(loaded.info.entries.find(({ task }) => task).task.frames, 4);
       for (const form of ["video", "blob"]) {
-        check(t, t.ok(await t.call(page, "compare", ["test/film.webm"], form, texts)), things);
+        check(t, t.ok(await t.call(page, "compare", ["test/video.webm"], form, texts)), things);
       }
       const { message } = t.failed(await t.call(page, "compare", ["test/no.webm"], "video", texts), "input");
-      t.assert.match(message, /the film \(7 bytes\) cannot be decoded; expected a file .* such as WebM or MP4/);
+      t.assert.match(message, /the video \(8 bytes\) cannot be decoded; expected a file .* such as WebM or MP4/);
       t.failed(await t.call(page, "compare", ["test/missing.webm"], "video", texts), "network");
     },
   },
   {
-    name: "the page of a bundle compares a recording with texts",
+    name: "the page of a bundle compares an audio file with texts",
     browsers: PLAYERS,
     async run(t) {
       const bundle = bundleOf(t, true);
       const [{ texts, things }] = bundle.compare;
       // At the rate of the model: others would depend on how a browser filters.
       const wav = Buffer.from(things[0].wav, "base64");
-      await compares(t, bundle, { "test/file": wav }, ["sound.wav", "audio/wav"], texts, things[0]);
+      await compares(t, bundle, { "test/file": wav }, ["audio.wav", "audio/wav"], texts, things[0]);
     },
   },
   {
-    name: "the page of a bundle compares a film with texts",
+    name: "the page of a bundle compares a video with texts",
     browsers: PLAYERS,
     async run(t) {
       const bundle = bundleOf(t, false);
       const [{ texts, things }] = bundle.compare;
-      await compares(t, bundle, { "test/file": readFileSync(FILE) }, ["film.webm", "video/webm"], texts, things[0]);
+      await compares(t, bundle, { "test/file": readFileSync(FILE) }, ["video.webm", "video/webm"], texts, things[0]);
     },
   },
 ];

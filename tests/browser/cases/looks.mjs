@@ -6,8 +6,8 @@ import path from "node:path";
 import { ROOT } from "../bundles.mjs";
 import { buildFake } from "../fake/build.mjs";
 
-/** A few pictures. */
-const SAMPLES = path.join(ROOT, "tests/fixtures/compared/film");
+/** A few images. */
+const SAMPLES = path.join(ROOT, "tests/fixtures/compared/video");
 
 const DESKTOP = { width: 1280, height: 800 };
 const PHONE = { width: 390, height: 844, isMobile: true, hasTouch: true };
@@ -21,7 +21,7 @@ const VIEWS = [
 ];
 const SHORT = new Set(["desktop", "small"]);
 /** States that show all colours there are. */
-const DARK = new Set(["loading", "streaming", "search", "picture", "sound", "attached", "seen", "details", "network"]);
+const DARK = new Set(["loading", "streaming", "search", "image", "audio", "attached", "seen", "details", "network"]);
 const STATES = [
   ["loading", "task=chat&state=loading", halfLoaded],
   ["ready", "task=chat", ready],
@@ -30,13 +30,13 @@ const STATES = [
   ["story", "task=generate", tell],
   ["answer", "task=answer", tell],
   ["search", "task=embed", ready],
-  ["picture", "task=detect", lookAt],
+  ["image", "task=detect", lookAt],
   ["compare", "task=compare", lookAt],
-  ["hear", "task=hear", compareSound],
+  ["hear", "task=hear", compareAudio],
   ["label", "task=label", labelled],
   ["attached", "task=see", attach],
   ["seen", "task=see", see],
-  ["sound", "task=transcribe", listen],
+  ["audio", "task=transcribe", listen],
   ["listening", "task=transcribe&state=streaming", listen],
   ["entries", "task=run", ready],
   ["details", "task=chat", unfold],
@@ -85,8 +85,8 @@ async function tell(page) {
   await page.keyboard.press("Enter");
   await answered(page, 1);
 }
-/** Drops a picture that is wider than any window. */
-async function dropPicture(page, where) {
+/** Drops an image that is wider than any window. */
+async function dropImage(page, where) {
   await page.evaluate(async (selector) => {
     const canvas = new OffscreenCanvas(3000, 1500);
     const context = canvas.getContext("2d");
@@ -100,44 +100,44 @@ async function dropPicture(page, where) {
 async function attach(page) {
   await ready(page);
   for (const count of [1, 2]) {
-    await dropPicture(page, ".composer");
+    await dropImage(page, ".composer");
     await page.waitForFunction((n) => document.querySelectorAll(".attached li").length === n, {}, count);
   }
 }
 async function see(page) {
   await attach(page);
-  await say(page, "What is in these pictures?");
+  await say(page, "What is in these images?");
   await answered(page, 1);
 }
 async function labelled(page) {
   await page.waitForFunction(() => document.querySelector(".scores tbody tr") !== null);
   await ready(page);
 }
-function dropSound(page) {
+function dropAudio(page) {
   return page.evaluate(() => {
     const data = new DataTransfer();
-    data.items.add(new File([new Uint8Array(9000)], "sound.wav", { type: "audio/wav" }));
+    data.items.add(new File([new Uint8Array(9000)], "audio.wav", { type: "audio/wav" }));
     document.querySelector(".drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data }));
   });
 }
-async function compareSound(page) {
+async function compareAudio(page) {
   await ready(page);
-  await dropSound(page);
+  await dropAudio(page);
   await labelled(page);
 }
 async function lookAt(page) {
   await ready(page);
-  await dropPicture(page, ".drop");
+  await dropImage(page, ".drop");
   await page.waitForFunction(() => document.querySelector(".scores tbody tr") !== null);
   await ready(page);
 }
-/** Drops a recording. */
+/** Drops an audio file. */
 async function listen(page) {
   await ready(page);
-  await dropSound(page);
+  await dropAudio(page);
   const streams = await page.evaluate(() => location.search.includes("streaming"));
-  if (streams) await page.waitForFunction(() => document.querySelector(".sound .text").textContent.length > 150);
-  else await page.waitForFunction(() => / in /.test(document.querySelector(".sound .note").textContent));
+  if (streams) await page.waitForFunction(() => document.querySelector(".audio .text").textContent.length > 150);
+  else await page.waitForFunction(() => / in /.test(document.querySelector(".audio .note").textContent));
 }
 async function unfold(page) {
   await ready(page);
@@ -209,27 +209,27 @@ export default [
       }),
   },
   {
-    name: "a recording that is written down ends by keyboard",
+    name: "an audio file that is written down ends by keyboard",
     needsBundles: false,
     run: (t) =>
       withFake(t, async (server) => {
         const page = await t.page(`${server.url}?task=transcribe&state=streaming`, { viewport: DESKTOP });
         await ready(page);
-        t.assert.equal(await page.evaluate(() => document.activeElement.id), "sound", "the file has the focus");
+        t.assert.equal(await page.evaluate(() => document.activeElement.id), "audio", "the file has the focus");
         await listen(page);
-        t.assert.equal(await page.$eval(".sound .note", (note) => note.textContent), "0:30 of 1:30");
-        const labels = await page.$$eval(".sound .buttons label", (all) => all.map((one) => one.firstChild.textContent));
+        t.assert.equal(await page.$eval(".audio .note", (note) => note.textContent), "0:30 of 1:30");
+        const labels = await page.$$eval(".audio .buttons label", (all) => all.map((one) => one.firstChild.textContent));
         t.assert.deepEqual(labels, ["Language", "Task"]);
         const languages = await page.$$eval("#choose-language option", (all) => all.map((one) => one.textContent));
         t.assert.deepEqual(languages, ["found out", "English", "French", "German"]);
         await page.keyboard.press("Escape");
         await ready(page);
-        await page.waitForFunction(() => / in .*English · transcribe · stopped/.test(document.querySelector(".sound .note").textContent));
-        t.assert.ok(await page.$eval(".sound button.stop", (button) => button.hidden), "there is nothing to stop");
+        await page.waitForFunction(() => / in .*English · transcribe · stopped/.test(document.querySelector(".audio .note").textContent));
+        t.assert.ok(await page.$eval(".audio button.stop", (button) => button.hidden), "there is nothing to stop");
       }),
   },
   {
-    name: "pictures that wait are taken back and sent by keyboard",
+    name: "images that wait are taken back and sent by keyboard",
     needsBundles: false,
     run: (t) =>
       withFake(t, async (server) => {
@@ -257,7 +257,7 @@ export default [
         });
         const line = ".composer [role=alert]";
         await page.waitForFunction((where) => document.querySelector(where).textContent !== "", {}, line);
-        t.assert.equal(await page.$eval(line, (note) => note.textContent), "none.png is no picture that the browser knows.");
+        t.assert.equal(await page.$eval(line, (note) => note.textContent), "none.png is no image that the browser knows.");
       }),
   },
   {

@@ -1,4 +1,4 @@
-// The page of real bundles does its work, and is kept as a picture.
+// The page of real bundles does its work, and is kept as an image.
 
 import { vector } from "../bundles.mjs";
 
@@ -138,7 +138,7 @@ async function answer(t) {
   t.assert.equal(await page.$eval(".story .text", (shown) => shown.textContent), expected.text);
 }
 
-/** docs/page.png is a copy of this picture. */
+/** docs/page.png is a copy of this image. */
 async function readme(t) {
   const bundle = t.bundles.find(({ generate }) => generate.some(({ prompt }) => prompt));
   const server = await t.serve(bundle.folder);
@@ -158,6 +158,6 @@ export default [
   { name: "writes", wasm: true, run: (t) => inWindows(t, writes) },
   { name: "chats", wasm: true, run: (t) => inWindows(t, chats) },
   { name: "a text that answers another stands alone", wasm: true, run: answer },
-  { name: "the picture of the README", browsers: ["firefox"], run: readme },
+  { name: "the image of the README", browsers: ["firefox"], run: readme },
   { name: "searches", wasm: true, run: (t) => inWindows(t, searches) },
 ];

@@ -31,14 +31,14 @@ const ERRORS = {
 };
 
 const TASKS = {
-  see: { kind: "generate", takes: ["picture", "text"], token: 7, written: "<image>" },
+  see: { kind: "generate", takes: ["image", "text"], token: 7, written: "<image>" },
   label: { kind: "classify", takes: ["text"] },
-  detect: { kind: "detect", takes: ["picture"] },
-  compare: { kind: "compare", takes: ["picture", "text"] },
-  hear: { kind: "compare", takes: ["sound", "text"], rate: 48000 },
+  detect: { kind: "detect", takes: ["image"] },
+  compare: { kind: "compare", takes: ["image", "text"] },
+  hear: { kind: "compare", takes: ["audio", "text"], rate: 48000 },
   transcribe: {
     kind: "transcribe",
-    takes: ["sound"],
+    takes: ["audio"],
     rate: 16000,
     seconds: 30,
     writes: true,
@@ -107,8 +107,8 @@ export class Model {
         see: "Millstone-2B-Vision",
         label: "praise-or-blame",
         detect: "detector-of-things",
-        compare: "pictures-and-texts",
-        hear: "sounds-and-texts",
+        compare: "images-and-texts",
+        hear: "audio-and-texts",
         transcribe: "speech-to-text",
         run: "tiny-encoder",
       }[task],
@@ -213,10 +213,10 @@ export class Model {
     ];
   }
 
-  // Boxes that reach beyond the picture, as those of models do, and a label that is long.
-  async detect(picture) {
+  // Boxes that reach beyond the image, as those of models do, and a label that is long.
+  async detect(image) {
     await wait(20);
-    const { width, height } = picture;
+    const { width, height } = image;
     return [
       { label: "mill", class: 3, score: 0.987, box: [width * 0.1, height * 0.2, width * 0.6, height * 0.9] },
       {
@@ -228,13 +228,13 @@ export class Model {
     ];
   }
 
-  async compare(_pictures, texts) {
+  async compare(_images, texts) {
     await wait(20);
     const probability = texts.map((_, at) => 2 ** -at / (2 - 2 ** (1 - texts.length)));
     return [{ similarity: texts.map((_, at) => 25 - at), probability }];
   }
 
-  // A recording of a minute and a half, whatever it is.
+  // An audio file of a minute and a half, whatever it is.
   transcribe(_audio, { signal, onProgress, language = "en", task }) {
     const stream = this.generate("", { signal });
     const choices = { language, task };

@@ -1,4 +1,4 @@
-//! Recordings and films beside texts: what a model hears and how well texts fit is what transformers computes
+//! Audio files and videos beside texts: what a model hears and how well texts fit is what transformers computes
 //! (`tests/fixtures/compared/make.py`), on all devices.
 
 use std::fs;
@@ -9,10 +9,10 @@ use gristmill_bundle::Bundle;
 use gristmill_compiler::{CompileOptions, Quiet, compile};
 use gristmill_reference::ReferenceBackend;
 use gristmill_runtime::Tensor;
+use gristmill_runtime::audio::Audio;
 use gristmill_runtime::blocking::{compare, run};
-use gristmill_runtime::picture::Picture;
-use gristmill_runtime::sound::Sound;
-use gristmill_runtime::task::{Fit, Given, comparing_sounds};
+use gristmill_runtime::image::Image;
+use gristmill_runtime::task::{Fit, Given, comparing_audio};
 use gristmill_tests::compared::{Compared, RATE, folder, write_model};
 use gristmill_tests::devices::{self, Device};
 use gristmill_tests::speech;
@@ -44,26 +44,25 @@ fn agree(fit: &Fit, logits: &[f32], what: &str) {
 }
 
 #[test]
-fn recordings_are_heard_and_compared_as_by_transformers() {
+fn audio_files_are_heard_and_compared_as_by_transformers() {
     let bytes = fs::read(folder().join("tensors.safetensors")).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     for name in ["fused", "unfused"] {
         let (model, bundle, devices, _dir) = devices(name);
         let (manifest, texts) = (bundle.manifest(), model.ids());
-        assert_eq!(comparing_sounds(manifest).map(|how| how.rate), Some(RATE));
-        assert_eq!(model.recordings.len(), 4);
-        let sound = |(_, samples): &(String, Vec<i16>)| Sound::new(RATE, speech::floats(samples)).unwrap();
-        let sounds: Vec<Sound> = model.recordings.iter().map(sound).collect();
+        assert_eq!(comparing_audio(manifest).map(|how| how.rate), Some(RATE));
+        assert_eq!(model.waveforms.len(), 4);
+        let audio = |(_, samples): &(String, Vec<i16>)| Audio::new(RATE, speech::floats(samples)).unwrap();
+        let audio: Vec<Audio> = model.waveforms.iter().map(audio).collect();
         for mut device in devices {
             let backend = device.backend.as_mut();
-            let fits =
-                compare(backend, manifest, Given { sounds: &sounds, texts: &texts, ..Given::default() }).unwrap();
-            for ((recording, _), fit) in model.recordings.iter().zip(&fits) {
-                agree(fit, &model.logits(recording), &format!("{name} {recording} on {}", device.name));
+            let fits = compare(backend, manifest, Given { audio: &audio, texts: &texts, ..Given::default() }).unwrap();
+            for ((waveform, _), fit) in model.waveforms.iter().zip(&fits) {
+                agree(fit, &model.logits(waveform), &format!("{name} {waveform} on {}", device.name));
             }
             // What the model hears of one that is long enough to be given as it is.
             let key = if name == "fused" { "long" } else { "whole" };
-            let (_, samples) = model.recordings.iter().find(|(name, _)| name == key).unwrap();
+            let (_, samples) = model.waveforms.iter().find(|(name, _)| name == key).unwrap();
             let samples = speech::floats(samples);
             let given = [("samples".to_string(), Tensor::f32([1, samples.len()], samples))].into();
             let heard = run(backend, "features", &given, 0, &[]).unwrap().remove("features").unwrap();
@@ -77,29 +76,29 @@ fn recordings_are_heard_and_compared_as_by_transformers() {
         let none = Given { texts: &texts, ..Given::default() };
         let mut device = devices::open(&bundle).unwrap().remove(0);
         let message = compare(device.backend.as_mut(), manifest, none).unwrap_err().to_string();
-        assert_eq!(message, "input `input_features`: expected a recording to make it from, found none");
+        assert_eq!(message, "input `input_features`: expected an audio file to make it from, found none");
     }
 }
 
-fn picture(path: &Path) -> Picture {
+fn image(path: &Path) -> Image {
     let rgb = image::open(path).unwrap().into_rgb8();
-    Picture::from_rgb(rgb.width() as usize, rgb.height() as usize, rgb.into_raw()).unwrap()
+    Image::from_rgb(rgb.width() as usize, rgb.height() as usize, rgb.into_raw()).unwrap()
 }
 
 #[test]
-fn films_are_compared_as_by_transformers() {
-    let (model, bundle, devices, _dir) = devices("film");
-    let film: Vec<Picture> = (0..7).map(|n| picture(&folder().join(format!("film/{n}.png")))).collect();
-    let films = [film.clone(), film[..1].to_vec()];
+fn videos_are_compared_as_by_transformers() {
+    let (model, bundle, devices, _dir) = devices("video");
+    let video: Vec<Image> = (0..7).map(|n| image(&folder().join(format!("video/{n}.png")))).collect();
+    let videos = [video.clone(), video[..1].to_vec()];
     let texts = model.ids();
     for mut device in devices {
-        let given = Given { films: &films, texts: &texts, ..Given::default() };
+        let given = Given { videos: &videos, texts: &texts, ..Given::default() };
         let fits = compare(device.backend.as_mut(), bundle.manifest(), given).unwrap();
-        agree(&fits[0], &model.logits("film"), &device.name);
-        assert_eq!(fits.len(), 2, "one picture is a film that stands still");
+        agree(&fits[0], &model.logits("video"), &device.name);
+        assert_eq!(fits.len(), 2, "one image is a video that stands still");
         let empty = [Vec::new()];
-        let given = Given { films: &empty, texts: &texts, ..Given::default() };
+        let given = Given { videos: &empty, texts: &texts, ..Given::default() };
         let message = compare(device.backend.as_mut(), bundle.manifest(), given).unwrap_err().to_string();
-        assert!(message.contains("a film with at least one picture"), "{message}");
+        assert!(message.contains("a video with at least one image"), "{message}");
     }
 }

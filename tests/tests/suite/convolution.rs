@@ -1,5 +1,5 @@
 //! Convolution and pooling are blocks over one primitive: on all devices they are what their sums say, for strides,
-//! paddings, dilations and groups, for sizes of pictures that are known only when the model runs.
+//! paddings, dilations and groups, for sizes of images that are known only when the model runs.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,12 @@ use serde_json::json;
 const ARCHITECTURE: &str = r#"
 Architecture(
     doc: "One convolution or pooling per output.",
-    classes: ["Pictures"],
+    classes: ["Images"],
     config: [],
     symbols: {"B": "1, 4", "H": "9, 64", "W": "9, 64", "T": "9, 100"},
     inputs: {
-        "picture": (dtype: F32, shape: "B, H, W, 8"),
-        "sound": (dtype: F32, shape: "B, T, 8"),
+        "image": (dtype: F32, shape: "B, H, W, 8"),
+        "audio": (dtype: F32, shape: "B, T, 8"),
     },
     weights: {
         "square": (tensor: "square", shape: "12, 8, 3, 3"),
@@ -30,20 +30,20 @@ Architecture(
         "line_each": (tensor: "line_each", shape: "8, 1, 4"),
     },
     body: [
-        Tap("picture", "picture"),
-        Output("square", "conv2d(picture, square, bias, stride: 2, padding: 1)"),
-        Output("wide", "conv2d(picture, wide, stride: 2, stride_x: 4)"),
-        Output("point", "conv2d(picture, point)"),
-        Output("point_stride", "relu(conv2d(picture, point, stride: 2))"),
-        Output("dilated", "conv2d(picture, square, padding: 2, padding_x: 3, dilation: 2)"),
-        Output("parts", "conv2d(picture, parts, bias, stride: 2, padding: 1, groups: 2)"),
-        Output("each", "conv2d(picture, each, bias[:8], padding: 1, groups: 8)"),
-        Output("line", "conv1d(sound, line, stride: 3, padding: 2)"),
-        Output("line_each", "conv1d(sound, line_each, dilation: 2, groups: 8)"),
-        Output("highest", "max_pool2d(picture, 3, stride: 2, padding: 1)"),
-        Output("average", "average_pool2d(picture, 2)"),
-        Output("overall", "global_average2d(picture)"),
-        Output("twice", "conv2d(relu(conv2d(picture, each, stride: 2, padding: 1, groups: 8)), square, padding: 1)"),
+        Tap("image", "image"),
+        Output("square", "conv2d(image, square, bias, stride: 2, padding: 1)"),
+        Output("wide", "conv2d(image, wide, stride: 2, stride_x: 4)"),
+        Output("point", "conv2d(image, point)"),
+        Output("point_stride", "relu(conv2d(image, point, stride: 2))"),
+        Output("dilated", "conv2d(image, square, padding: 2, padding_x: 3, dilation: 2)"),
+        Output("parts", "conv2d(image, parts, bias, stride: 2, padding: 1, groups: 2)"),
+        Output("each", "conv2d(image, each, bias[:8], padding: 1, groups: 8)"),
+        Output("line", "conv1d(audio, line, stride: 3, padding: 2)"),
+        Output("line_each", "conv1d(audio, line_each, dilation: 2, groups: 8)"),
+        Output("highest", "max_pool2d(image, 3, stride: 2, padding: 1)"),
+        Output("average", "average_pool2d(image, 2)"),
+        Output("overall", "global_average2d(image)"),
+        Output("twice", "conv2d(relu(conv2d(image, each, stride: 2, padding: 1, groups: 8)), square, padding: 1)"),
     ],
     entries: {"forward": (
         outputs: ["square", "wide", "point", "point_stride", "dilated", "parts", "each", "line", "line_each", "highest",
@@ -65,12 +65,12 @@ const PLAIN: Convolution = Convolution { stride: [1, 1], padding: [0, 0], dilati
 
 /// Elements `[batch, height, width, channels]`.
 #[derive(Clone)]
-struct Picture {
+struct Image {
     shape: [usize; 4],
     data: Vec<f32>,
 }
 
-impl Picture {
+impl Image {
     fn at(&self, b: usize, y: usize, x: usize, c: usize) -> f32 {
         self.data[((b * self.shape[1] + y) * self.shape[2] + x) * self.shape[3] + c]
     }
@@ -82,8 +82,8 @@ impl Picture {
         Some(self.at(b, y, x, c))
     }
 
-    /// A picture with `f` of batch, row, column and channel.
-    fn new(shape: [usize; 4], f: impl Fn(usize, usize, usize, usize) -> f32) -> Picture {
+    /// An image with `f` of batch, row, column and channel.
+    fn new(shape: [usize; 4], f: impl Fn(usize, usize, usize, usize) -> f32) -> Image {
         let mut data = Vec::new();
         for b in 0..shape[0] {
             for y in 0..shape[1] {
@@ -92,12 +92,12 @@ impl Picture {
                 }
             }
         }
-        Picture { shape, data }
+        Image { shape, data }
     }
 }
 
 impl Convolution {
-    fn of(&self, x: &Picture, filters: &Checkpointed, bias: &[f32]) -> Picture {
+    fn of(&self, x: &Image, filters: &Checkpointed, bias: &[f32]) -> Image {
         let [out, inner, height, width] = match *filters.shape.as_slice() {
             [o, i, h, w] => [o, i, h, w],
             [o, i, w] => [o, i, 1, w],
@@ -106,7 +106,7 @@ impl Convolution {
         let length = |n: usize, p: usize, k: usize, s: usize| (n + 2 * p - self.dilation * (k - 1) - 1) / s + 1;
         let rows = length(x.shape[1], self.padding[0], height, self.stride[0]);
         let columns = length(x.shape[2], self.padding[1], width, self.stride[1]);
-        Picture::new([x.shape[0], rows, columns, out], |b, y, column, o| {
+        Image::new([x.shape[0], rows, columns, out], |b, y, column, o| {
             let first = o / (out / self.groups) * inner;
             let mut sum = f64::from(bias.get(o).copied().unwrap_or(0.0));
             for i in 0..inner {
@@ -126,9 +126,9 @@ impl Convolution {
 }
 
 /// What `fold` makes of the elements of each window; places in the padding are `None`.
-fn pool(x: &Picture, size: usize, stride: usize, padding: usize, fold: impl Fn(&[Option<f32>]) -> f32) -> Picture {
+fn pool(x: &Image, size: usize, stride: usize, padding: usize, fold: impl Fn(&[Option<f32>]) -> f32) -> Image {
     let length = |n: usize| (n + 2 * padding - size) / stride + 1;
-    Picture::new([x.shape[0], length(x.shape[1]), length(x.shape[2]), x.shape[3]], |b, y, column, c| {
+    Image::new([x.shape[0], length(x.shape[1]), length(x.shape[2]), x.shape[3]], |b, y, column, c| {
         let place = |i: usize| (y * stride + i / size, column * stride + i % size);
         let seen = (0..size * size).map(place).map(|(y, column)| x.padded(b, y, column, c, [padding; 2]));
         fold(&seen.collect::<Vec<_>>())
@@ -151,36 +151,36 @@ fn files() -> ModelFiles {
         tensor("line", &[6, 8, 5]),
         tensor("line_each", &[8, 1, 4]),
     ];
-    ModelFiles { config: json!({"architectures": ["Pictures"]}), tensors }
+    ModelFiles { config: json!({"architectures": ["Images"]}), tensors }
 }
 
 /// All outputs by their definition.
-fn expected(files: &ModelFiles, picture: &Picture, sound: &Picture) -> BTreeMap<&'static str, Picture> {
+fn expected(files: &ModelFiles, image: &Image, audio: &Image) -> BTreeMap<&'static str, Image> {
     let w = |name: &str| files.tensors.iter().find(|t| t.name == name).expect("a weight");
     let bias = &w("bias").data;
     let two = Convolution { stride: [2, 2], padding: [1, 1], ..PLAIN };
-    let relu = |p: Picture| Picture { data: p.data.iter().map(|v| v.max(0.0)).collect(), ..p };
+    let relu = |p: Image| Image { data: p.data.iter().map(|v| v.max(0.0)).collect(), ..p };
     let eight = Convolution { padding: [1, 1], groups: 8, ..PLAIN };
-    let halved = relu(Convolution { groups: 8, ..two }.of(picture, w("each"), &[]));
+    let halved = relu(Convolution { groups: 8, ..two }.of(image, w("each"), &[]));
     let two = Convolution { stride: [2, 2], padding: [1, 1], ..PLAIN };
     let mean = |seen: &[Option<f32>]| seen.iter().map(|v| v.unwrap_or(0.0)).sum::<f32>() / seen.len() as f32;
-    let places = picture.shape[1] * picture.shape[2];
-    let overall = Picture::new([picture.shape[0], 1, 1, picture.shape[3]], |b, _, _, c| {
-        let all = (0..places).map(|p| f64::from(picture.at(b, p / picture.shape[2], p % picture.shape[2], c)));
+    let places = image.shape[1] * image.shape[2];
+    let overall = Image::new([image.shape[0], 1, 1, image.shape[3]], |b, _, _, c| {
+        let all = (0..places).map(|p| f64::from(image.at(b, p / image.shape[2], p % image.shape[2], c)));
         (all.sum::<f64>() / places as f64) as f32
     });
     BTreeMap::from([
-        ("square", two.of(picture, w("square"), bias)),
-        ("wide", Convolution { stride: [2, 4], ..PLAIN }.of(picture, w("wide"), &[])),
-        ("point", PLAIN.of(picture, w("point"), &[])),
-        ("point_stride", relu(Convolution { stride: [2, 2], ..PLAIN }.of(picture, w("point"), &[]))),
-        ("dilated", Convolution { padding: [2, 3], dilation: 2, ..PLAIN }.of(picture, w("square"), &[])),
-        ("parts", Convolution { groups: 2, ..two }.of(picture, w("parts"), bias)),
-        ("each", eight.of(picture, w("each"), &bias[..8])),
-        ("line", Convolution { stride: [1, 3], padding: [0, 2], ..PLAIN }.of(sound, w("line"), &[])),
-        ("line_each", Convolution { dilation: 2, groups: 8, ..PLAIN }.of(sound, w("line_each"), &[])),
-        ("highest", pool(picture, 3, 2, 1, |seen| seen.iter().flatten().fold(f32::MIN, |a, b| a.max(*b)))),
-        ("average", pool(picture, 2, 2, 0, mean)),
+        ("square", two.of(image, w("square"), bias)),
+        ("wide", Convolution { stride: [2, 4], ..PLAIN }.of(image, w("wide"), &[])),
+        ("point", PLAIN.of(image, w("point"), &[])),
+        ("point_stride", relu(Convolution { stride: [2, 2], ..PLAIN }.of(image, w("point"), &[]))),
+        ("dilated", Convolution { padding: [2, 3], dilation: 2, ..PLAIN }.of(image, w("square"), &[])),
+        ("parts", Convolution { groups: 2, ..two }.of(image, w("parts"), bias)),
+        ("each", eight.of(image, w("each"), &bias[..8])),
+        ("line", Convolution { stride: [1, 3], padding: [0, 2], ..PLAIN }.of(audio, w("line"), &[])),
+        ("line_each", Convolution { dilation: 2, groups: 8, ..PLAIN }.of(audio, w("line_each"), &[])),
+        ("highest", pool(image, 3, 2, 1, |seen| seen.iter().flatten().fold(f32::MIN, |a, b| a.max(*b)))),
+        ("average", pool(image, 2, 2, 0, mean)),
         ("overall", overall),
         ("twice", Convolution { padding: [1, 1], ..PLAIN }.of(&halved, w("square"), &[])),
     ])
@@ -189,7 +189,7 @@ fn expected(files: &ModelFiles, picture: &Picture, sound: &Picture) -> BTreeMap<
 #[test]
 fn convolutions_and_pools_are_what_their_sums_say() {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let arch = dir.path().join("pictures.ron");
+    let arch = dir.path().join("images.ron");
     std::fs::write(&arch, ARCHITECTURE).expect("a file");
     let files = files();
     for precision in ["f32", "q8"] {
@@ -199,12 +199,12 @@ fn convolutions_and_pools_are_what_their_sums_say() {
             let mut numbers = Numbers::new(height as u64);
             let mut random = |shape: [usize; 4]| {
                 let data = (0..shape.iter().product()).map(|_| numbers.uniform()).collect();
-                Picture { shape, data }
+                Image { shape, data }
             };
-            let (picture, sound) = (random([batch, height, width, 8]), random([batch, 1, length, 8]));
+            let (image, audio) = (random([batch, height, width, 8]), random([batch, 1, length, 8]));
             let inputs = BTreeMap::from([
-                ("picture".to_string(), Tensor::f32(picture.shape, picture.data.clone())),
-                ("sound".to_string(), Tensor::f32([batch, length, 8], sound.data.clone())),
+                ("image".to_string(), Tensor::f32(image.shape, image.data.clone())),
+                ("audio".to_string(), Tensor::f32([batch, length, 8], audio.data.clone())),
             ]);
             let task = Task { inputs, greedy: None, padding: Vec::new(), tolerance: 1e-4 };
             twins.check(&task).unwrap_or_else(|e| panic!("{precision}: {e}"));
@@ -212,10 +212,10 @@ fn convolutions_and_pools_are_what_their_sums_say() {
                 continue;
             }
             let found = twins.expected(&task).expect("it runs");
-            for (name, picture) in expected(&files, &picture, &sound) {
+            for (name, image) in expected(&files, &image, &audio) {
                 let Data::F32(values) = &found[name].data else { panic!("{name} holds floats") };
-                assert_eq!(values.len(), picture.data.len(), "{name} {:?}", found[name].shape);
-                let worst = values.iter().zip(&picture.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert_eq!(values.len(), image.data.len(), "{name} {:?}", found[name].shape);
+                let worst = values.iter().zip(&image.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
                 assert!(worst < 2e-5, "{name}: {worst}");
             }
         }

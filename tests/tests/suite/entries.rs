@@ -44,7 +44,7 @@ fn check(case: &str, towers: &[Tower]) {
 }
 
 #[test]
-fn towers_of_texts_and_pictures() {
+fn towers_of_texts_and_images() {
     check(
         "clip/eos_first",
         &[
@@ -55,7 +55,7 @@ fn towers_of_texts_and_pictures() {
 }
 
 #[test]
-fn towers_of_texts_sounds_and_videos() {
+fn towers_of_texts_audio_and_videos() {
     check(
         "clap/fused",
         &[
@@ -66,9 +66,9 @@ fn towers_of_texts_sounds_and_videos() {
     check("xclip/base", &[("video_features", &["pixel_values"], "video_embeds")]);
 }
 
-/// A model that can read pictures goes on with a text alone, which the default of its pictures makes possible.
+/// A model that can read images goes on with a text alone, which the default of its images makes possible.
 #[test]
-fn a_prompt_needs_no_picture() {
+fn a_prompt_needs_no_image() {
     let case = Case::open("llava/base");
     let dir = tempfile::tempdir().expect("a temporary directory");
     let out = dir.path().join("bundle");

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use gristmill_compiler::hf::dir::ModelDir;
-use gristmill_compiler::hf::pictures::pictures;
+use gristmill_compiler::hf::images::images;
 use gristmill_graph::{EntryRole, Evaluator, Model, Tensor, WeightSource, verify};
 use gristmill_tests::goldens::{Case, Judgement, Run, TOLERANCE};
 
@@ -31,7 +31,7 @@ fn greedy(model: &Model, weights: &dyn WeightSource, run: &Run, steps: usize, ch
     let mut evaluator = Evaluator::new(model, weights);
     let mut given = run.inputs.clone();
     let encodes = model.entries.iter().any(|e| e.role == EntryRole::Encode);
-    // A decoder with tokens of its own, or one that reads pictures besides the tokens of its prompt.
+    // A decoder with tokens of its own, or one that reads images besides the tokens of its prompt.
     let separate = given.contains_key("decoder_input_ids");
     let token = if separate { "decoder_input_ids" } else { "input_ids" };
     if encodes && !separate {
@@ -160,7 +160,7 @@ fn what_transformers_5_saves_means_the_same() {
         cases += 1;
         let image = |dir: &ModelDir| {
             let (none, model_type) = (serde_json::Map::new(), dir.config["model_type"].as_str());
-            pictures(dir.processors.image().values, model_type, &none, None, gristmill_graph::Cut::Whole)
+            images(dir.processors.image().values, model_type, &none, None, gristmill_graph::Cut::Whole)
         };
         let audio = |dir: &ModelDir| {
             ["sampling_rate", "do_normalize", "padding"].map(|key| dir.processors.audio().values[key].clone())

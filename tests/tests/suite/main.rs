@@ -2,6 +2,7 @@
 //! seconds to link: `cargo test --test suite NAME::` runs those of one file. (With `-p` all
 //! dependencies are built once more, with other features.)
 
+mod audio;
 mod bundles;
 mod compared;
 mod convolution;
@@ -11,9 +12,9 @@ mod fuzz;
 mod goldens_backends;
 mod goldens_reference;
 mod hybrid;
+mod images;
 mod imports;
 mod javascript;
-mod pictures;
 mod plan;
 mod precision;
 mod quantized;
@@ -22,7 +23,6 @@ mod several_kernels;
 mod shaders;
 mod shown;
 mod sizes;
-mod sounds;
 mod split;
 mod states;
 mod tidy;

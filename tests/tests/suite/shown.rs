@@ -1,4 +1,4 @@
-//! Pictures in prompts: inputs and token ids are those of the processors of transformers, and what is written is what
+//! Images in prompts: inputs and token ids are those of the processors of transformers, and what is written is what
 //! transformers writes, on all devices.
 
 use std::fs;
@@ -10,13 +10,13 @@ use gristmill_reference::ReferenceBackend;
 use gristmill_runtime::Data;
 use gristmill_runtime::blocking::drive;
 use gristmill_runtime::generate::Options;
-use gristmill_runtime::picture::Picture;
+use gristmill_runtime::image::Image;
 use gristmill_runtime::task::{show, shown};
 use gristmill_runtime::template::{ChatOptions, ChatTemplate, Content, Message, Part};
 use gristmill_runtime::text::{Callbacks, TextRun};
 use gristmill_runtime::tokenizer::Tokenizer;
 use gristmill_tests::devices::{self, Device};
-use gristmill_tests::prompts::{PicturePrompt, PromptModel, folder, models, picture, write_model};
+use gristmill_tests::prompts::{ImagePrompt, PromptModel, folder, image, models, write_model};
 use safetensors::SafeTensors;
 use tempfile::TempDir;
 
@@ -39,8 +39,8 @@ fn inputs_and_tokens_are_those_of_the_processors() {
         let tokenizer = Tokenizer::from_bundle(&bundle).unwrap();
         for (number, prompt) in model.prompts.iter().enumerate() {
             let ids = tokenizer.encode(&prompt.prompt, true).unwrap();
-            let pictures: Vec<_> = prompt.pictures.iter().map(|p| picture(p)).collect();
-            let found = show(manifest, &ids, &pictures).unwrap_or_else(|e| panic!("{name} {number}: {e}"));
+            let images: Vec<_> = prompt.images.iter().map(|p| image(p)).collect();
+            let found = show(manifest, &ids, &images).unwrap_or_else(|e| panic!("{name} {number}: {e}"));
             assert_eq!(found.tokens(), prompt.ids, "{name} {number}");
             assert!(!found.inputs().is_empty());
             for (input, tensor) in found.inputs() {
@@ -58,34 +58,33 @@ fn inputs_and_tokens_are_those_of_the_processors() {
                 }
             }
         }
-        // Marks and pictures must go together.
-        let refused =
-            |ids: &[u32], pictures: &[Picture]| show(manifest, ids, pictures).map(|_| ()).unwrap_err().to_string();
-        let wrong = refused(&[3, 4], &[picture("small")]);
-        assert!(wrong.contains("once for each of 1 pictures, found 0 of them"), "{wrong}");
+        // Marks and images must go together.
+        let refused = |ids: &[u32], images: &[Image]| show(manifest, ids, images).map(|_| ()).unwrap_err().to_string();
+        let wrong = refused(&[3, 4], &[image("small")]);
+        assert!(wrong.contains("once for each of 1 images, found 0 of them"), "{wrong}");
         let mark = shown(manifest).unwrap();
-        let many = vec![picture("small"); 17];
+        let many = vec![image("small"); 17];
         let wrong = refused(&[mark.token; 17], &many);
-        assert!(wrong.contains("at most") && wrong.contains("pictures, found 17"), "{wrong}");
+        assert!(wrong.contains("at most") && wrong.contains("images, found 17"), "{wrong}");
     }
 }
 
 #[test]
-fn templates_write_marks_of_pictures() {
+fn templates_write_marks_of_images() {
     for (name, model) in models() {
         let template = ChatTemplate::new("test", &model.template, &[]).unwrap();
-        let text = Part::Text { text: "what is in this picture".to_string() };
+        let text = Part::Text { text: "what is in this image".to_string() };
         let message = Message::new("user", Content::Parts(vec![Part::Image, text]));
         assert_eq!(template.render(&[message], &ChatOptions::answer(0)).unwrap(), model.rendered, "{name}");
     }
 }
 
 /// The tokens that a device writes after a prompt.
-fn written(device: &mut Device, bundle: &Bundle, prompt: &PicturePrompt) -> Vec<u32> {
+fn written(device: &mut Device, bundle: &Bundle, prompt: &ImagePrompt) -> Vec<u32> {
     let tokenizer = Tokenizer::from_bundle(bundle).unwrap();
     let ids = tokenizer.encode(&prompt.prompt, true).unwrap();
-    let pictures: Vec<_> = prompt.pictures.iter().map(|p| picture(p)).collect();
-    let start = show(bundle.manifest(), &ids, &pictures).unwrap();
+    let images: Vec<_> = prompt.images.iter().map(|p| image(p)).collect();
+    let start = show(bundle.manifest(), &ids, &images).unwrap();
     let most = prompt.written.len() as u32;
     let options = Options { max_new_tokens: most, ignore_eos: true, ..Options::default() };
     let decode = |ids: &[u32]| Ok(tokenizer.decode(ids)?);
@@ -96,7 +95,7 @@ fn written(device: &mut Device, bundle: &Bundle, prompt: &PicturePrompt) -> Vec<
 }
 
 #[test]
-fn what_is_written_about_pictures_is_what_transformers_writes() {
+fn what_is_written_about_images_is_what_transformers_writes() {
     for (name, model) in models() {
         let (bundle, dir) = bundle(&name, &model);
         let again = Bundle::open(dir.path().join("bundle")).unwrap();

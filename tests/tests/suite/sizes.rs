@@ -1,4 +1,4 @@
-//! Sizes of buffers: right for every picture and text, and short enough to be read, whatever the widths of a model are.
+//! Sizes of buffers: right for every image and text, and short enough to be read, whatever the widths of a model are.
 
 use std::collections::BTreeMap;
 

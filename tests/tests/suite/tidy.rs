@@ -191,3 +191,50 @@ fn links_of_the_documentation_exist() {
         }
     }
 }
+
+/// Words that the project used to have for what the field calls otherwise.
+const RETIRED: [(&str, &str); 4] =
+    [("picture", "image"), ("film", "video"), ("recordings", "audio files"), ("sounds", "audio")];
+
+/// All texts that people write: sources, architectures, documents.
+fn all_texts() -> Vec<(PathBuf, String)> {
+    let mut texts: Vec<(PathBuf, String)> =
+        ["rs", "ts", "mjs", "js", "md", "py"].iter().flat_map(|e| sources(e)).collect();
+    let mut folders: Vec<PathBuf> = ["models", "docs"].map(|f| root().join(f)).into();
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(&folder).expect("a folder").flatten().map(|e| e.path()) {
+            match path.extension() {
+                _ if path.is_dir() => folders.push(path),
+                Some(e) if e == "ron" || e == "md" => {
+                    let text = std::fs::read_to_string(&path).expect("UTF-8");
+                    texts.push((path.strip_prefix(root()).expect("below the root").to_path_buf(), text));
+                }
+                _ => {}
+            }
+        }
+    }
+    for name in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md"] {
+        texts.push((name.into(), std::fs::read_to_string(root().join(name)).expect("UTF-8")));
+    }
+    texts
+}
+
+#[test]
+fn words_are_those_of_the_field() {
+    let retired = |line: &str| {
+        let words = words(line);
+        RETIRED.iter().find(|(old, _)| words.iter().any(|w| w == old || w.strip_suffix('s') == Some(old))).copied()
+    };
+    assert!(retired("let withoutPictures = 1;").is_some() && retired("an image, a filmstrip").is_none());
+    let mut wrong = Vec::new();
+    let texts = all_texts();
+    assert!(texts.len() > 600, "{} files: the test looks in the wrong places", texts.len());
+    for (path, text) in texts.iter().filter(|(path, _)| !path.ends_with("tidy.rs")) {
+        for (n, line) in text.lines().enumerate() {
+            if let Some((old, new)) = retired(line) {
+                wrong.push(format!("{}:{}: `{old}`: write `{new}`", path.display(), n + 1));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -104,7 +104,7 @@ fn check(case: &str, precision: &str, kv: KvPrecision) -> usize {
         let next = model.entries[plan.entry].role == EntryRole::Decode;
         let (new, past) = if next { (1, 9) } else { (9, 0) };
         let text = [("B", 2), ("N", 3), ("T", new), ("P", past)];
-        // Far fewer samples than any recording has: what is compared does not depend on it, but takes longer with more.
+        // Far fewer samples than any audio file has: what is compared does not depend on it, but takes longer with more.
         let senses = [("F", 21), ("H", 70), ("W", 45), ("D", 2), ("V", 24), ("S", 2400)];
         let sizes = text.into_iter().chain(senses);
         let bindings: Bindings = sizes.map(|(k, v)| (k.into(), v)).collect();
@@ -162,21 +162,21 @@ fn encoders() {
 
 /// Two towers, each with a batch of its own.
 #[test]
-fn texts_and_pictures() {
+fn texts_and_images() {
     check("clip/eos_first", "q4", KvPrecision::F32);
 }
 
-/// Frames that pass notes to each other, windows that shift, pictures of any size with queries.
+/// Frames that pass notes to each other, windows that shift, images of any size with queries.
 #[test]
-fn videos_sounds_and_objects() {
+fn videos_audio_and_objects() {
     check("xclip/base", "q8", KvPrecision::F32);
     check("clap/fused", "q4", KvPrecision::F32);
     check("detr/timm", "f16", KvPrecision::F32);
 }
 
-/// What pictures show, kept for the calls that read a prompt.
+/// What images show, kept for the calls that read a prompt.
 #[test]
-fn decoders_that_read_pictures() {
+fn decoders_that_read_images() {
     check("llava/base", "q4", KvPrecision::F16);
     check("llava_next/anyres", "q8", KvPrecision::F32);
     check("qwen2_vl/mrope", "q3", KvPrecision::F32);

@@ -49,7 +49,7 @@ pub(super) fn dot(manifest: &Manifest, model: &Model, programs: &Programs, wante
     }
     let users = graph.users();
     let kernels = kernels(&graph, &users, &stored);
-    Ok(Picture { model, graph: &graph, users, kernels, layer: wanted.layer }.draw(name))
+    Ok(Image { model, graph: &graph, users, kernels, layer: wanted.layer }.draw(name))
 }
 
 /// The kernel that computes each node, if it is one.
@@ -67,7 +67,7 @@ fn kernels(graph: &Graph, users: &[Vec<NodeId>], stored: &BTreeMap<&str, String>
     all
 }
 
-struct Picture<'a> {
+struct Image<'a> {
     model: &'a Model,
     graph: &'a Graph,
     users: Vec<Vec<NodeId>>,
@@ -75,7 +75,7 @@ struct Picture<'a> {
     layer: Option<u32>,
 }
 
-impl Picture<'_> {
+impl Image<'_> {
     fn draw(&self, entry: &str) -> String {
         let mut colours: BTreeMap<&str, String> = BTreeMap::new();
         for kernel in self.kernels.iter().flatten() {

@@ -1,6 +1,6 @@
-//! Boxes with labels on a picture.
+//! Boxes with labels on an image.
 
-use gristmill_runtime::picture::Picture;
+use gristmill_runtime::image::Image;
 use gristmill_runtime::task::Found;
 
 use super::font::{GLYPH_HEIGHT, GLYPH_WIDTH, glyph};
@@ -17,7 +17,7 @@ const COLOURS: [[u8; 3]; 8] = [
     [130, 95, 40],
 ];
 
-/// A picture that is drawn on.
+/// An image that is drawn on.
 struct Canvas {
     width: i64,
     height: i64,
@@ -25,7 +25,7 @@ struct Canvas {
 }
 
 impl Canvas {
-    /// Fills what lies in the picture of a rectangle, whose right and bottom end are not part of it.
+    /// Fills what lies in the image of a rectangle, whose right and bottom end are not part of it.
     fn fill(&mut self, left: i64, top: i64, right: i64, bottom: i64, colour: [u8; 3]) {
         for y in top.max(0)..bottom.min(self.height) {
             for x in left.max(0)..right.min(self.width) {
@@ -64,15 +64,15 @@ impl Canvas {
     }
 }
 
-/// The pixels of the picture with a box around everything that was found. The most certain one is drawn last.
-pub(super) fn boxes(picture: &Picture, found: &[Found]) -> Vec<u8> {
-    let (width, height) = (picture.width() as i64, picture.height() as i64);
-    let mut canvas = Canvas { width, height, rgb: picture.rgb().to_vec() };
-    // Legible at any size of the picture.
+/// The pixels of the image with a box around everything that was found. The most certain one is drawn last.
+pub(super) fn boxes(image: &Image, found: &[Found]) -> Vec<u8> {
+    let (width, height) = (image.width() as i64, image.height() as i64);
+    let mut canvas = Canvas { width, height, rgb: image.rgb().to_vec() };
+    // Legible at any size of the image.
     let size = (width.min(height) / 200).clamp(1, 20);
     for one in found.iter().rev() {
         let colour = COLOURS[one.what.class % COLOURS.len()];
-        // Models place boxes anywhere; beyond the picture there is nothing to draw.
+        // Models place boxes anywhere; beyond the image there is nothing to draw.
         let within = |v: f32, most: i64| (v.round() as i64).clamp(0, most);
         let [left, top, right, bottom] = one.corners;
         let corners = [within(left, width), within(top, height), within(right, width), within(bottom, height)];
@@ -90,17 +90,17 @@ mod tests {
     use gristmill_runtime::task::Score;
 
     #[test]
-    fn boxes_stay_in_the_picture() {
-        let picture = Picture::from_rgb(30, 20, vec![0; 1800]).unwrap();
+    fn boxes_stay_in_the_image() {
+        let image = Image::from_rgb(30, 20, vec![0; 1800]).unwrap();
         let what = Score { label: "cat".to_string(), class: 0, score: 0.9 };
         let found = [Found { what, corners: [-50.0, 10.0, 25.0, 1e30] }];
-        let drawn = boxes(&picture, &found);
+        let drawn = boxes(&image, &found);
         let pixel = |x: usize, y: usize| [0, 1, 2].map(|c| drawn[3 * (y * 30 + x) + c]);
         assert_eq!(pixel(24, 15), COLOURS[0], "the right edge");
         assert_eq!(pixel(10, 19), COLOURS[0], "the lower edge");
         assert_eq!(pixel(10, 15), [0; 3], "inside");
         assert_eq!(pixel(28, 15), [0; 3], "outside");
         assert!(drawn.chunks(3).any(|p| p == [255; 3]), "there is text");
-        assert_eq!(boxes(&picture, &[]), picture.rgb());
+        assert_eq!(boxes(&image, &[]), image.rgb());
     }
 }

@@ -5,7 +5,7 @@ use std::io::{BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use gristmill_runtime::file_kind::{HEAD, Medium, file_kind};
-use gristmill_runtime::picture::{MAX_PIXELS, Picture, check_size};
+use gristmill_runtime::image::{Image, MAX_PIXELS, check_size};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
 use crate::failure::{Failure, Outcome};
@@ -19,7 +19,7 @@ const AT_ONCE: u64 = 16 << 20;
 const MOST_AT_ONCE: usize = 16;
 
 /// An image from a file, upright, with the colours that Pillow's `convert("RGB")` gives it.
-pub(crate) fn read(path: &Path) -> Outcome<Picture> {
+pub(crate) fn read(path: &Path) -> Outcome<Image> {
     let (mut decoder, format) = open(path)?;
     let place = |fault: String| wrong(path, &fault);
     let fault = |e: image::ImageError| place(undecodable(&e));
@@ -38,7 +38,7 @@ pub(crate) fn read(path: &Path) -> Outcome<Picture> {
         note(&format!("warning: {}: {warning}", path.display()));
     }
     let (width, height) = (rgb.width() as usize, rgb.height() as usize);
-    Ok(Picture::from_rgb(width, height, rgb.into_raw())?)
+    Ok(Image::from_rgb(width, height, rgb.into_raw())?)
 }
 
 /// The pixels of an image, going by its head.
@@ -145,10 +145,10 @@ mod tests {
         // Stored as cameras that are held sideways do, 16 wide and 24 high: green in a corner, red on the left, blue
         // on the right, once it is turned as it says.
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/turned.jpg");
-        let picture = read(&path).unwrap_or_else(|e| panic!("{e}"));
-        assert_eq!((picture.width(), picture.height()), (24, 16));
+        let image = read(&path).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!((image.width(), image.height()), (24, 16));
         let strongest = |x: usize, y: usize| {
-            let pixel = &picture.rgb()[3 * (y * 24 + x)..][..3];
+            let pixel = &image.rgb()[3 * (y * 24 + x)..][..3];
             ["red", "green", "blue"][(0..3).max_by_key(|c| pixel[*c]).unwrap_or(0)]
         };
         assert_eq!([strongest(1, 1), strongest(2, 12), strongest(21, 2)], ["green", "red", "blue"]);

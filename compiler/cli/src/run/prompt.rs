@@ -11,8 +11,8 @@ use gristmill_runtime::blocking::{self, generate_text};
 use gristmill_runtime::call::separate_encoder;
 use gristmill_runtime::embedding::Embedder;
 use gristmill_runtime::generate::{Options, Outcome as Generated, Prompt, Stop};
-use gristmill_runtime::picture::Picture;
-use gristmill_runtime::task::{show, shown, takes_films, takes_pictures, takes_sounds, takes_texts, tasks};
+use gristmill_runtime::image::Image;
+use gristmill_runtime::task::{show, shown, takes_audio, takes_images, takes_texts, takes_videos, tasks};
 use gristmill_runtime::template::{ChatOptions, ChatTemplate, Content, Message, Part};
 use gristmill_runtime::text::Callbacks;
 use gristmill_runtime::tokenizer::Tokenizer;
@@ -44,47 +44,47 @@ pub(super) fn run(args: &RunArgs, text: &str) -> Outcome {
             }
             Some((_, task)) => {
                 let (what, flag) = match task {
-                    task if takes_films(task) => ("films", "--video FOLDER"),
-                    task if takes_sounds(task) => ("recordings", "--audio FILE"),
-                    _ => ("pictures", "--image FILE"),
+                    task if takes_videos(task) => ("videos", "--video FOLDER"),
+                    task if takes_audio(task) => ("audio files", "--audio FILE"),
+                    _ => ("images", "--image FILE"),
                 };
                 Err(Failure::wrong(format!("this model compares texts with {what}: name one with {flag}")))
             }
             None => {
                 let message = "this model neither generates nor embeds text; call it with --inputs and --outputs";
-                let pictures = tasks(bundle.manifest()).any(|(_, task)| takes_pictures(task));
-                let hint = if pictures { ", or with --image" } else { "" };
+                let images = tasks(bundle.manifest()).any(|(_, task)| takes_images(task));
+                let hint = if images { ", or with --image" } else { "" };
                 Err(Failure::wrong(format!("{message}{hint}")))
             }
         },
     }
 }
 
-/// Continues a prompt, which may be about pictures.
-pub(super) fn write(args: &RunArgs, text: &str, pictures: &[Picture], dir: &Path, bundle: &Bundle) -> Outcome {
+/// Continues a prompt, which may be about images.
+pub(super) fn write(args: &RunArgs, text: &str, images: &[Image], dir: &Path, bundle: &Bundle) -> Outcome {
     if args.json {
         return Err(Failure::wrong("--json: a text is printed as it is generated; leave it out for this model"));
     }
     // What can be wrong with words is found before weights are loaded.
     let options = sampling::choose(bundle, &args.sampling, sampling::DEFAULT_NEW_TOKENS)?;
     let tokenizer = Tokenizer::from_bundle(bundle)?;
-    let prompt = match pictures {
+    let prompt = match images {
         [] => Prompt::text(bundle.manifest(), &tokens(args, text, bundle, &tokenizer)?)?,
-        _ => show(bundle.manifest(), &marked(args, text, pictures.len(), bundle, &tokenizer)?, pictures)?,
+        _ => show(bundle.manifest(), &marked(args, text, images.len(), bundle, &tokenizer)?, images)?,
     };
     let loaded = backend::load(dir, &args.backend)?;
     continue_text(args, text, loaded, &tokenizer, prompt, &options)
 }
 
-/// The token ids of a prompt with as many marks of pictures as there are. Those that it has not are put in front.
+/// The token ids of a prompt with as many marks of images as there are. Those that it has not are put in front.
 fn marked(args: &RunArgs, text: &str, count: usize, bundle: &Bundle, tokenizer: &Tokenizer) -> Outcome<Vec<u32>> {
-    let mark = shown(bundle.manifest()).ok_or_else(|| Failure::wrong("--image: this model looks at no pictures"))?;
+    let mark = shown(bundle.manifest()).ok_or_else(|| Failure::wrong("--image: this model looks at no images"))?;
     let marks = |ids: &[u32]| ids.iter().filter(|id| **id == mark.token).count();
     let written = mark.written.map(str::to_string).or_else(|| tokenizer.id_to_token(mark.token));
-    let written = written.ok_or_else(|| Failure::wrong("the tokenizer of this model has no mark for pictures"))?;
+    let written = written.ok_or_else(|| Failure::wrong("the tokenizer of this model has no mark for images"))?;
     let missing = count.saturating_sub(marks(&tokenizer.encode(text, false)?));
     if args.chat && missing > 0 {
-        // The template knows best where pictures belong, if it knows of pictures at all.
+        // The template knows best where images belong, if it knows of images at all.
         let parts = std::iter::repeat_n(Part::Image, missing).chain([Part::Text { text: text.to_string() }]);
         let ids = conversation(args, Content::Parts(parts.collect()), bundle, tokenizer);
         if let Ok(ids) = ids

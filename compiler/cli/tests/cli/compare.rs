@@ -1,12 +1,12 @@
-//! Recordings and films beside texts on the command line.
+//! Audio files and videos beside texts on the command line.
 
 use std::path::PathBuf;
 
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
+use crate::audio::write_wav;
 use crate::common::{Place, stories};
-use crate::sound::write_wav;
 
 fn fixtures() -> PathBuf {
     stories().join("../../tests/fixtures/compared")
@@ -55,7 +55,7 @@ fn agree(found: &[f64], logits: &Value) {
 }
 
 #[test]
-fn recordings_are_compared_with_texts() {
+fn audio_files_are_compared_with_texts() {
     let place = Place::new();
     let bytes = std::fs::read(fixtures().join("tensors.safetensors")).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
@@ -74,35 +74,35 @@ fn recordings_are_compared_with_texts() {
         }
         let table = run(&["--audio", "short.wav", "--prompt", "t0 t5 t2", "--prompt", "t0 t7 t2"]).ok();
         assert!(table.starts_with("text "), "{table}");
-        run(&["--audio", "short.wav"]).fails(2, &["this model compares recordings with texts"]);
-        run(&["--prompt", "t0 t5"]).fails(2, &["compares texts with recordings: name one with --audio FILE"]);
+        run(&["--audio", "short.wav"]).fails(2, &["this model compares audio files with texts"]);
+        run(&["--prompt", "t0 t5"]).fails(2, &["compares texts with audio files: name one with --audio FILE"]);
     }
 }
 
 #[test]
-fn films_are_compared_with_texts() {
+fn videos_are_compared_with_texts() {
     let place = Place::new();
-    let (model, labels, logits) = model(&place, "film");
+    let (model, labels, logits) = model(&place, "video");
     let run = |more: &[&str]| place.run(&[&["run", &model, "--backend", "wasm"], more].concat());
-    let folder = fixtures().join("film");
+    let folder = fixtures().join("video");
     let files: Vec<String> = (0..7).map(|n| folder.join(format!("{n}.png")).display().to_string()).collect();
-    let (folder, gif) = (folder.display().to_string(), fixtures().join("film.gif").display().to_string());
+    let (folder, gif) = (folder.display().to_string(), fixtures().join("video.gif").display().to_string());
     let mut args = vec!["--labels", &labels, "--json", "--video", &folder, &gif];
     args.extend(files.iter().map(String::as_str));
     let found = similarities(&run(&args).ok());
     let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, [folder.as_str(), gif.as_str(), &format!("{} and 6 more", files[0])]);
-    found.iter().for_each(|(_, similarities)| agree(similarities, &logits["film"]));
+    found.iter().for_each(|(_, similarities)| agree(similarities, &logits["video"]));
 
     std::fs::create_dir(place.at("nothing")).unwrap();
     std::fs::write(place.at("cut.gif"), &std::fs::read(&gif).unwrap()[..300]).unwrap();
-    std::fs::write(place.at("note.txt"), "no picture").unwrap();
+    std::fs::write(place.at("note.txt"), "no image").unwrap();
     let fails = |more: &[&str], text: &str| run(&[more, &["--labels", "t0"]].concat()).fails(2, &[text]);
-    fails(&["--video", "nothing"], "nothing: no files; expected the pictures of a film");
+    fails(&["--video", "nothing"], "nothing: no files; expected the images of a video");
     fails(&["--video", "nowhere"], "nowhere: No such file");
     fails(&["--video", "cut.gif"], "cut.gif: the animation cannot be decoded");
     fails(&["--video", "note.txt"], "note.txt: not an image");
-    fails(&["--image", &files[0]], "has no use for pictures");
-    run(&["--video", &gif]).fails(2, &["this model compares films with texts"]);
-    run(&["--prompt", "t0"]).fails(2, &["compares texts with films: name one with --video FOLDER"]);
+    fails(&["--image", &files[0]], "has no use for images");
+    run(&["--video", &gif]).fails(2, &["this model compares videos with texts"]);
+    run(&["--prompt", "t0"]).fails(2, &["compares texts with videos: name one with --video FOLDER"]);
 }

@@ -1,5 +1,6 @@
 //! The command line as scripts see it: words, exit codes, and what is left behind.
 
+mod audio;
 mod bad_input;
 mod bench;
 mod common;
@@ -14,13 +15,12 @@ mod hostile_text;
 mod hub;
 #[cfg(feature = "download")]
 mod hub_server;
+mod image;
 mod new;
-mod picture;
 mod profiles;
 mod readme;
 mod road;
 mod serve;
-mod sound;
 #[cfg(unix)]
 mod special_files;
 mod unused;

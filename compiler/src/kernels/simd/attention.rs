@@ -84,24 +84,24 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
     ctx.for_("sum", (u(0), u(a.columns * queries), 1), Bind::Serial, |ctx, i| {
         ctx.b.store_shared(a.sums, i, zero.clone())
     });
-    let highest = ctx.b.var("highest", f(LOWEST).splat(4));
-    let share = ctx.b.var("share", zero);
+    let m = ctx.b.var("m", f(LOWEST).splat(4));
+    let l = ctx.b.var("l", zero);
     ctx.for_("tile", (begin, a.keys.clone(), tile_keys), Bind::Serial, |ctx, tile| {
         let count = ctx.b.let_("count", (a.keys.clone() - tile.clone()).min(u(tile_keys)));
         if queries == 1 {
-            a.tile_of_one(ctx, (&tile, &count), highest, share);
+            a.tile_of_one(ctx, (&tile, &count), m, l);
         } else {
-            a.tile_of_four(ctx, (&tile, &count), highest, share);
+            a.tile_of_four(ctx, (&tile, &count), m, l);
         }
     });
     if queries == 1 {
-        let total = share.get().dot(f(1.0).splat(4));
-        ctx.b.assign(share, total.splat(4));
+        let total = l.get().dot(f(1.0).splat(4));
+        ctx.b.assign(l, total.splat(4));
     }
     for r in 0..queries {
         let t = ctx.b.let_("t", t(r));
         ctx.if_(t.lt(dim_expr(&new)), |ctx| {
-            let total = ctx.b.let_("total", share.get().lane(r));
+            let total = ctx.b.let_("total", l.get().lane(r));
             ctx.for_("column", (u(0), u(columns), 1), Bind::Serial, |ctx, column| {
                 let at = &column / 4 * queries + r;
                 let value = a.sums.at(at).lane(&column % 4) / &total;
@@ -131,8 +131,8 @@ impl Attention<'_> {
     }
 
     /// Four queries with the keys of a tile, one key after the other.
-    fn tile_of_four(&self, ctx: &mut Ctx<'_>, (tile, count): (&Expr, &Expr), highest: Var, share: Var) {
-        let before = ctx.b.let_("before", highest.get());
+    fn tile_of_four(&self, ctx: &mut Ctx<'_>, (tile, count): (&Expr, &Expr), m: Var, l: Var) {
+        let before = ctx.b.let_("before", m.get());
         let queries: Vec<QuadRow> = self.ts.iter().map(|t| self.row(ctx, 0, t)).collect();
         ctx.for_("key", (u(0), count.clone(), 1), Bind::Serial, |ctx, key| {
             let s = ctx.b.let_("s", tile + &key);
@@ -152,20 +152,20 @@ impl Attention<'_> {
                 (0u32..).zip(&self.ts).map(|(r, t)| self.score_of(ctx, t, &s, dots.lane(r))).collect();
             let scores = ctx.b.let_("scores", Expr::vec(scores));
             ctx.b.store_shared(self.weights, key, &scores);
-            ctx.b.assign(highest, highest.get().max(scores));
+            ctx.b.assign(m, m.get().max(scores));
         });
-        let next = ctx.b.let_("next", highest.get());
-        let fade = ctx.b.let_("fade", (before - &next).unary(Unary::Exp));
-        let kept = ctx.b.let_("kept", share.get() * &fade);
-        ctx.b.assign(share, kept);
+        let next = ctx.b.let_("next", m.get());
+        let alpha = ctx.b.let_("alpha", (before - &next).unary(Unary::Exp));
+        let kept = ctx.b.let_("kept", l.get() * &alpha);
+        ctx.b.assign(l, kept);
         ctx.for_("key", (u(0), count.clone(), 1), Bind::Serial, |ctx, key| {
             let weight = ctx.b.let_("weight", (self.weights.at(&key) - &next).unary(Unary::Exp));
             ctx.b.store_shared(self.weights, key, &weight);
-            ctx.b.add(share, weight);
+            ctx.b.add(l, weight);
         });
         self.quads(ctx, |ctx, first, n| {
             let sums: Vec<Vec<Var>> =
-                (0..n).map(|q| (0..4).map(|r| self.faded(ctx, (&first, q), 4, r, &fade)).collect()).collect();
+                (0..n).map(|q| (0..4).map(|r| self.scaled(ctx, (&first, q), 4, r, &alpha)).collect()).collect();
             ctx.for_("key", (u(0), count.clone(), 1), Bind::Serial, |ctx, key| {
                 let weight = ctx.b.let_("weight", self.weights.at(&key));
                 let of: Vec<Expr> = (0..4u8).map(|r| ctx.b.let_("of_query", weight.shuffle(&weight, [r; 4]))).collect();
@@ -187,8 +187,8 @@ impl Attention<'_> {
     }
 
     /// One query with the keys of a tile, four at a time; copies of the last key fill up and weigh nothing.
-    fn tile_of_one(&self, ctx: &mut Ctx<'_>, (tile, count): (&Expr, &Expr), highest: Var, share: Var) {
-        let before = ctx.b.let_("before", highest.get());
+    fn tile_of_one(&self, ctx: &mut Ctx<'_>, (tile, count): (&Expr, &Expr), m: Var, l: Var) {
+        let before = ctx.b.let_("before", m.get());
         let query = self.row(ctx, 0, &self.ts[0]);
         let groups = ctx.b.let_("groups", (count + 3) / 4);
         let key = |ctx: &mut Ctx<'_>, group: &Expr, n: u32| {
@@ -213,15 +213,15 @@ impl Attention<'_> {
                 (0u32..).zip(&keys).map(|(n, s)| self.score_of(ctx, &self.ts[0], s, dots.lane(n))).collect();
             let scores = ctx.b.let_("scores", Expr::vec(scores));
             ctx.b.store_shared(self.weights, group, &scores);
-            ctx.b.assign(highest, highest.get().max(scores));
+            ctx.b.assign(m, m.get().max(scores));
         });
-        let most = highest.get();
+        let most = m.get();
         let most = most.lane(0).max(most.lane(1)).max(most.lane(2).max(most.lane(3)));
         let next = ctx.b.let_("next", most.splat(4));
-        ctx.b.assign(highest, &next);
-        let fade = ctx.b.let_("fade", (before - &next).unary(Unary::Exp));
-        let kept = ctx.b.let_("kept", share.get() * &fade);
-        ctx.b.assign(share, kept);
+        ctx.b.assign(m, &next);
+        let alpha = ctx.b.let_("alpha", (before - &next).unary(Unary::Exp));
+        let kept = ctx.b.let_("kept", l.get() * &alpha);
+        ctx.b.assign(l, kept);
         let order = Expr::vec([f(0.0), f(1.0), f(2.0), f(3.0)]);
         ctx.for_("group", (u(0), groups.clone(), 1), Bind::Serial, |ctx, group| {
             let left = (count.clone() - &group * 4).to_f32().splat(4) - order.clone();
@@ -229,10 +229,10 @@ impl Attention<'_> {
             let weight = (self.weights.at(&group) - &next).unary(Unary::Exp) * alive;
             let weight = ctx.b.let_("weight", weight);
             ctx.b.store_shared(self.weights, group, &weight);
-            ctx.b.add(share, weight);
+            ctx.b.add(l, weight);
         });
         self.quads(ctx, |ctx, first, n| {
-            let sums: Vec<Var> = (0..n).map(|q| self.faded(ctx, (&first, q), 1, 0, &fade)).collect();
+            let sums: Vec<Var> = (0..n).map(|q| self.scaled(ctx, (&first, q), 1, 0, &alpha)).collect();
             ctx.for_("group", (u(0), groups.clone(), 1), Bind::Serial, |ctx, group| {
                 let weight = ctx.b.let_("weight", self.weights.at(&group));
                 for lane in 0..4u8 {
@@ -252,9 +252,9 @@ impl Attention<'_> {
     }
 
     /// A sum of values so far, as much as it still counts.
-    fn faded(&self, ctx: &mut Ctx<'_>, (first, q): (&Expr, u32), queries: u32, r: u32, fade: &Expr) -> Var {
-        let fade = fade.shuffle(fade, [r as u8; 4]);
-        let sum = self.sums.at((first + q) * queries + r) * fade;
+    fn scaled(&self, ctx: &mut Ctx<'_>, (first, q): (&Expr, u32), queries: u32, r: u32, alpha: &Expr) -> Var {
+        let alpha = alpha.shuffle(alpha, [r as u8; 4]);
+        let sum = self.sums.at((first + q) * queries + r) * alpha;
         ctx.b.var("sum", sum)
     }
 

@@ -193,8 +193,8 @@ pub(super) struct TaskDecl<'a> {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, bound(deserialize = "'de: 'a"))]
 pub(super) enum SourceDecl<'a> {
-    /// A picture.
-    Picture {
+    /// An image.
+    Image {
         /// Formulas for settings that `preprocessor_config.json` does not have.
         #[serde(default)]
         settings: Table<'a, Text<'a>>,
@@ -203,16 +203,16 @@ pub(super) enum SourceDecl<'a> {
         #[serde(default)]
         cut: Option<CutDecl<'a>>,
     },
-    /// The pictures of a film.
+    /// The images of a video.
     Frames {
         /// Formulas for settings that `preprocessor_config.json` does not have.
         #[serde(default)]
         settings: Table<'a, Text<'a>>,
     },
-    /// Whole numbers per picture.
+    /// Whole numbers per image.
     Sizes(Vec<Text<'a>>),
-    /// A recording.
-    Sound {
+    /// An audio file.
+    Audio {
         /// Formulas for settings that `preprocessor_config.json` does not have.
         #[serde(default)]
         settings: Table<'a, Text<'a>>,
@@ -226,7 +226,7 @@ pub(super) enum SourceDecl<'a> {
     Mask,
 }
 
-/// A size that depends on the picture; all are formulas.
+/// A size that depends on the image; all are formulas.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, bound(deserialize = "'de: 'a"))]
 pub(super) enum FitDecl<'a> {
@@ -246,7 +246,7 @@ impl<'a> FitDecl<'a> {
     }
 }
 
-/// How a picture becomes a tensor; all are formulas.
+/// How an image becomes a tensor; all are formulas.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, bound(deserialize = "'de: 'a"))]
 pub(super) enum CutDecl<'a> {
@@ -293,7 +293,7 @@ pub(super) enum AnswerDecl<'a> {
         #[serde(default)]
         blank: Option<Text<'a>>,
     },
-    /// Pictures in a prompt.
+    /// Images in a prompt.
     Show {
         /// A formula.
         token: Text<'a>,

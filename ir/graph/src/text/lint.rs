@@ -247,20 +247,20 @@ impl<'a> Lint<'a, '_> {
                 self.error(input.0, format!("unknown input `{}`", input.0), hint);
             }
             match source {
-                SourceDecl::Picture { settings, .. }
+                SourceDecl::Image { settings, .. }
                 | SourceDecl::Frames { settings }
-                | SourceDecl::Sound { settings, .. } => {
+                | SourceDecl::Audio { settings, .. } => {
                     formulas.extend(settings.0.iter().map(|(_, text)| Some(*text)));
                 }
                 SourceDecl::Sizes(_) | SourceDecl::Text | SourceDecl::Mask => {}
             }
-            if let SourceDecl::Sound { through: Some(entry), .. } = source
+            if let SourceDecl::Audio { through: Some(entry), .. } = source
                 && self.arch.entries.get(entry.0).is_none()
             {
                 let hint = nearest_hint(entry.0, self.arch.entries.keys());
                 self.error(entry.0, format!("unknown entry `{}`", entry.0), hint);
             }
-            if let SourceDecl::Picture { fit, cut, .. } = source {
+            if let SourceDecl::Image { fit, cut, .. } = source {
                 formulas.extend(fit.iter().flat_map(|f| f.formulas()).map(Some));
                 formulas.extend(cut.iter().flat_map(|c| c.formulas()).map(Some));
             }

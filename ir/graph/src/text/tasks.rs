@@ -96,20 +96,20 @@ impl<'a> Binder<'a> {
         Ok(match decl {
             SourceDecl::Text => Source::Text,
             SourceDecl::Mask => Source::Mask,
-            SourceDecl::Picture { settings, fit, cut } => Source::Picture {
+            SourceDecl::Image { settings, fit, cut } => Source::Image {
                 settings: self.settings(settings)?,
                 fit: fit.as_ref().map(|fit| self.fit(fit)).transpose()?,
                 cut: cut.as_ref().map_or(Ok(Cut::Whole), |cut| self.cut(cut))?,
             },
             SourceDecl::Frames { settings } => Source::Frames { settings: self.settings(settings)? },
             SourceDecl::Sizes(sizes) => Source::Sizes(sizes.iter().map(|size| self.size(*size)).collect::<Eval<_>>()?),
-            SourceDecl::Sound { settings, through } => {
-                Source::Sound { settings: self.settings(settings)?, through: through.map(|entry| entry.0.to_string()) }
+            SourceDecl::Audio { settings, through } => {
+                Source::Audio { settings: self.settings(settings)?, through: through.map(|entry| entry.0.to_string()) }
             }
         })
     }
 
-    /// A size over what is known of a picture, in one line.
+    /// A size over what is known of an image, in one line.
     fn size(&mut self, text: Text<'a>) -> Eval<String> {
         Ok(self.interpolate(text.0)?.split_whitespace().collect::<Vec<_>>().join(" "))
     }

@@ -2,7 +2,7 @@
 
 use crate::manifest::{Advance, Elem, Entry, EntryRole, Manifest, Output};
 use crate::size::Size;
-use crate::task::{Answer, Cut, Feed, FeedSource, Heard, PICTURE_SYMBOLS, Sounds, TIMED_OUTPUTS, Task, Timestamps};
+use crate::task::{Answer, AudioInput, Cut, Feed, FeedSource, Heard, IMAGE_SYMBOLS, TIMED_OUTPUTS, Task, Timestamps};
 
 /// Most inputs of a task.
 const MAX_INPUTS: usize = 16;
@@ -28,7 +28,7 @@ impl Manifest {
                 return fault;
             }
         }
-        // What shows pictures gets its prompt as well.
+        // What shows images gets its prompt as well.
         let shows = matches!(task.gives, Answer::Show { .. });
         let prompted = |i: u32| shows && self.inputs[i as usize].advance == Some(Advance::Token);
         let unfed = |i: &&u32| {
@@ -69,7 +69,7 @@ impl Manifest {
         lacking.or_else(|| timestamps.fault())
     }
 
-    /// Why an entry cannot make an input with so many axes of recordings.
+    /// Why an entry cannot make an input with so many axes of audio files.
     fn heard_fault(&self, heard: &Heard, axes: usize) -> Option<String> {
         let entry = self.entries.get(heard.entry as usize);
         let fits = entry.is_some_and(|entry| {
@@ -80,47 +80,48 @@ impl Manifest {
             let gives = |o: &Output| o.elem == Elem::F32 && o.shape.len() == axes && o.shape[0] == Size::Int(1);
             takes && one && output.is_some_and(gives)
         });
-        (!fits).then(|| format!("entry {} makes no input of {axes} axes of one recording", heard.entry))
+        (!fits).then(|| format!("entry {} makes no input of {axes} axes of one audio file", heard.entry))
     }
 
     fn feed_fault(&self, feed: &Feed) -> Option<String> {
         let input = &self.inputs[feed.input as usize];
         let (elem, rank) = match &feed.source {
-            FeedSource::Picture(pictures) => {
-                let fault = pictures.fault();
+            FeedSource::Image(images) => {
+                let fault = images.fault();
                 if fault.is_some() {
                     return fault;
                 }
-                (Elem::F32, pictures.cut.axes())
+                (Elem::F32, images.cut.axes())
             }
-            FeedSource::Frames(pictures) => {
+            FeedSource::Frames(images) => {
                 let fixed =
                     input.shape.get(1).and_then(Size::as_int).is_some_and(|n| n > 0 && n <= u64::from(u32::MAX));
-                if pictures.cut != Cut::Whole || !fixed {
-                    return Some(format!("input `{}` takes no fixed number of whole pictures", input.name));
+                if images.cut != Cut::Whole || !fixed {
+                    return Some(format!("input `{}` takes no fixed number of whole images", input.name));
                 }
-                let fault = pictures.fault();
+                let fault = images.fault();
                 if fault.is_some() {
                     return fault;
                 }
                 (Elem::F32, 5)
             }
             FeedSource::Sizes(sizes) => {
-                let wrong = sizes.iter().find_map(|size| size.resolve(&PICTURE_SYMBOLS).err());
+                let wrong = sizes.iter().find_map(|size| size.resolve(&IMAGE_SYMBOLS).err());
                 if let Some(wrong) = wrong {
                     return Some(wrong.to_string());
                 }
                 if input.shape.get(1).is_none_or(|n| *n != Size::from(sizes.len() as u64)) {
-                    return Some(format!("input `{}` does not take {} numbers per picture", input.name, sizes.len()));
+                    return Some(format!("input `{}` does not take {} numbers per image", input.name, sizes.len()));
                 }
                 (Elem::I32, 2)
             }
-            FeedSource::Sound(Sounds { rate, .. }) | FeedSource::Heard(Heard { sounds: Sounds { rate, .. }, .. })
+            FeedSource::Audio(AudioInput { rate, .. })
+            | FeedSource::Heard(Heard { audio: AudioInput { rate, .. }, .. })
                 if !(1..=MAX_RATE).contains(rate) =>
             {
                 return Some(format!("{rate} samples per second; 1 to {MAX_RATE} are accepted"));
             }
-            FeedSource::Sound(_) => (Elem::F32, 2),
+            FeedSource::Audio(_) => (Elem::F32, 2),
             FeedSource::Heard(heard) => {
                 let fault = self.heard_fault(heard, input.shape.len());
                 if fault.is_some() {
@@ -135,14 +136,14 @@ impl Manifest {
     }
 }
 
-/// Why an entry cannot show pictures.
+/// Why an entry cannot show images.
 fn show_fault(entry: &Entry, task: &Task, count: &Size) -> Option<String> {
-    let pictures = task.takes.iter().any(|f| matches!(f.source, FeedSource::Picture(_)));
-    let other = |f: &Feed| !matches!(f.source, FeedSource::Picture(_) | FeedSource::Sizes(_));
-    if entry.role != EntryRole::Encode || !pictures || task.takes.iter().any(other) {
-        return Some("what shows pictures is an entry that encodes, and takes pictures and their sizes".to_string());
+    let images = task.takes.iter().any(|f| matches!(f.source, FeedSource::Image(_)));
+    let other = |f: &Feed| !matches!(f.source, FeedSource::Image(_) | FeedSource::Sizes(_));
+    if entry.role != EntryRole::Encode || !images || task.takes.iter().any(other) {
+        return Some("what shows images is an entry that encodes, and takes images and their sizes".to_string());
     }
-    count.resolve(&PICTURE_SYMBOLS).err().map(|e| e.to_string())
+    count.resolve(&IMAGE_SYMBOLS).err().map(|e| e.to_string())
 }
 
 fn spell_fault(entry: &Entry, tokens: u32, letters: &[String]) -> Option<String> {

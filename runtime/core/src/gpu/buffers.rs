@@ -83,8 +83,9 @@ impl<B: Clone> Buffers<B> {
     /// Whether a buffer exists, holds `bytes` as it is, and is not out of the reach of kernels that could bind so much.
     pub(crate) fn holds<G: Gpu<Buffer = B>>(&self, gpu: &G, entry: usize, binding: Binding, bytes: u64) -> bool {
         let large = bytes > gpu.info().limits.largest_binding();
-        self.growing(entry, binding)
-            .is_some_and(|g| g.buffer.as_ref().is_some_and(|buffer| large || !gpu.is_aside(buffer)) && bytes <= g.size)
+        self.growing(entry, binding).is_some_and(|g| {
+            g.buffer.as_ref().is_some_and(|buffer| large || !gpu.is_offloaded(buffer)) && bytes <= g.size
+        })
     }
 
     /// Replaces buffers by zero-filled ones. The old ones are freed first, so that both need not fit at once.

@@ -189,7 +189,7 @@ pub trait Gpu: 'static {
     }
 
     /// Whether only fallback kernels can bind a buffer.
-    fn is_aside(&self, buffer: &Self::Buffer) -> bool {
+    fn is_offloaded(&self, buffer: &Self::Buffer) -> bool {
         let _ = buffer;
         false
     }

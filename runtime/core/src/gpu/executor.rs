@@ -359,8 +359,8 @@ impl<G: Gpu, F: Files> Executor<G, F> {
 
     /// Whether a step runs by its fallback kernel, now that its buffers exist.
     fn by_fallback(&self, entry: usize, step: &Step) -> bool {
-        let aside = |b: &Binding| self.buffers.get(entry, *b).is_some_and(|b| self.gpu.is_aside(b));
-        let beyond = |d: &Dispatch| self.is_wide(d.kernel) || d.bind.iter().any(aside);
+        let offloaded = |b: &Binding| self.buffers.get(entry, *b).is_some_and(|b| self.gpu.is_offloaded(b));
+        let beyond = |d: &Dispatch| self.is_wide(d.kernel) || d.bind.iter().any(offloaded);
         !step.fallback.is_empty() && step.dispatches.iter().any(beyond)
     }
 
@@ -466,7 +466,7 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         for binding in &dispatch.bind {
             let buffer = self.buffers.get(entry, *binding);
             let buffer = buffer.ok_or_else(|| missing(format!("{binding:?} has no buffer")))?;
-            if !fallback && self.gpu.is_aside(buffer) {
+            if !fallback && self.gpu.is_offloaded(buffer) {
                 let message = format!("{binding:?} is too large for the adapter, and the step has no fallback kernel");
                 return Err(missing(format!("{message}; use a smaller --max-context, or --backend wasm")));
             }

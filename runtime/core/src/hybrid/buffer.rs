@@ -38,7 +38,7 @@ impl<B> Buffer<B> {
     }
 
     /// A buffer that only fallback kernels bind.
-    pub(super) fn aside(spec: BufferSpec, place: cpu::Buffer) -> Self {
+    pub(super) fn offloaded(spec: BufferSpec, place: cpu::Buffer) -> Self {
         let (used, current) = (Cell::new(spec.bytes), Cell::new(true));
         Buffer(Rc::new(Places { spec, used, own: None, copy: RefCell::new(Some(place)), current }))
     }

@@ -43,8 +43,8 @@ impl<G: Gpu, M: Machine> Hybrid<G, M> {
             Ok(FallbackSide { cpu, no_staging, no_steps: gpu.record(&[]), border: RefCell::new(None) })
         });
         let fallback = fallback.transpose()?;
-        let (aside, moved, failure) = (Cell::new(0), Cell::new(false), RefCell::new(None));
-        Ok(Hybrid(Rc::new(Sides { gpu, fallback, aside, moved, failure })))
+        let (offloaded, moved, failure) = (Cell::new(0), Cell::new(false), RefCell::new(None));
+        Ok(Hybrid(Rc::new(Sides { gpu, fallback, offloaded, moved, failure })))
     }
 
     /// The adapter's side.
@@ -204,7 +204,7 @@ impl<G: Gpu, M: Machine> Gpu for Hybrid<G, M> {
 
     fn depth(&self) -> usize {
         // The host brings buffers across the border between steps, so that calls cannot overlap.
-        let mixed = self.0.aside.get() > 0 || self.0.moved.get();
+        let mixed = self.0.offloaded.get() > 0 || self.0.moved.get();
         if mixed { 1 } else { self.0.gpu.depth() }
     }
 
@@ -215,8 +215,8 @@ impl<G: Gpu, M: Machine> Gpu for Hybrid<G, M> {
         for spec in specs {
             let buffer = match &self.0.fallback {
                 Some(side) if self.is_too_large(spec) => side.cpu.make(spec).map(|place| {
-                    self.0.aside.set(self.0.aside.get() + 1);
-                    Buffer::aside(spec.clone(), place)
+                    self.0.offloaded.set(self.0.offloaded.get() + 1);
+                    Buffer::offloaded(spec.clone(), place)
                 }),
                 _ => self.early_copy(spec).and_then(|copy| {
                     let own = own.next().ok_or_else(|| Error::Backend("the device made no buffer".to_string()))?;
@@ -238,7 +238,7 @@ impl<G: Gpu, M: Machine> Gpu for Hybrid<G, M> {
     fn destroy(&self, buffer: &Self::Buffer) {
         match buffer.on_adapter() {
             Some(own) => self.0.gpu.destroy(own),
-            None => self.0.aside.set(self.0.aside.get().saturating_sub(1)),
+            None => self.0.offloaded.set(self.0.offloaded.get().saturating_sub(1)),
         }
         if let (Some(side), Some(place)) = (&self.0.fallback, buffer.in_memory()) {
             side.cpu.destroy(&place);
@@ -263,7 +263,7 @@ impl<G: Gpu, M: Machine> Gpu for Hybrid<G, M> {
         Some(Pipeline::Fallback(u32::try_from(kernel).ok()?, writes.into()))
     }
 
-    fn is_aside(&self, buffer: &Self::Buffer) -> bool {
+    fn is_offloaded(&self, buffer: &Self::Buffer) -> bool {
         buffer.on_adapter().is_none()
     }
 

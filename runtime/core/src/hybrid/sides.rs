@@ -15,7 +15,7 @@ pub(super) struct Sides<G: Gpu, M: Machine> {
     pub(super) gpu: G,
     pub(super) fallback: Option<FallbackSide<G, M>>,
     /// Buffers that only fallback kernels bind.
-    pub(super) aside: Cell<usize>,
+    pub(super) offloaded: Cell<usize>,
     /// Whether a step was recorded that moved for good: not because of its buffers.
     pub(super) moved: Cell<bool>,
     /// The first failure of a function that cannot say so itself.

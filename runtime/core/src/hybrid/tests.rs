@@ -91,14 +91,14 @@ impl Case {
 #[test]
 fn what_is_too_large_lives_in_linear_memory() {
     let case = Case::new();
-    assert!(case.toys.is_aside(&case.large) && !case.toys.is_aside(&case.a));
+    assert!(case.toys.is_offloaded(&case.large) && !case.toys.is_offloaded(&case.a));
     assert_eq!(case.toys.depth(), 1, "calls do not overlap");
     let before = case.toys.beside().unwrap().allocated();
     case.toys.destroy(&case.large);
     assert_eq!(before - case.toys.beside().unwrap().allocated(), (MOST + 16).next_multiple_of(64));
-    assert!(!case.toys.is_aside(&create(&case.toys, MOST, Usage::State)));
+    assert!(!case.toys.is_offloaded(&create(&case.toys, MOST, Usage::State)));
     // Weights are cut by the compiler, and results are read from where they are.
-    assert!(!case.toys.is_aside(&create(&case.toys, MOST + 16, Usage::Weight)));
+    assert!(!case.toys.is_offloaded(&create(&case.toys, MOST + 16, Usage::Weight)));
 }
 
 #[test]

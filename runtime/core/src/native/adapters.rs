@@ -60,7 +60,7 @@ pub struct AdapterSummary {
 pub(super) const FEATURES: [(&str, wgpu::Features); 2] =
     [("shader-f16", wgpu::Features::SHADER_F16), ("subgroups", wgpu::Features::SUBGROUP)];
 
-const NO_ADAPTER: &str = "no WebGPU adapter on this machine. Install the driver of the graphics card, or a software \
+const NO_ADAPTER: &str = "no WebGPU adapter on this machine. Install the driver of the GPU, or a software \
                           one (Debian: apt install mesa-vulkan-drivers), or use `--backend wasm`";
 
 fn instance() -> wgpu::Instance {

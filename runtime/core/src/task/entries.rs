@@ -49,25 +49,25 @@ pub fn tasks(manifest: &Manifest) -> impl Iterator<Item = (&Entry, &Task)> {
     manifest.entries.iter().filter_map(|e| e.task.as_ref().map(|t| (e, t)))
 }
 
-/// Whether a task takes pictures.
-pub fn takes_pictures(task: &Task) -> bool {
-    task.takes.iter().any(|f| matches!(f.source, FeedSource::Picture(_)))
+/// Whether a task takes images.
+pub fn takes_images(task: &Task) -> bool {
+    task.takes.iter().any(|f| matches!(f.source, FeedSource::Image(_)))
 }
 
-/// Whether a task takes films.
-pub fn takes_films(task: &Task) -> bool {
+/// Whether a task takes videos.
+pub fn takes_videos(task: &Task) -> bool {
     task.takes.iter().any(|f| matches!(f.source, FeedSource::Frames(_)))
 }
 
-/// How many pictures of a film a task looks at, if it takes films.
-pub fn film_length(manifest: &Manifest, task: &Task) -> Option<usize> {
+/// How many images of a video a task looks at, if it takes videos.
+pub fn video_length(manifest: &Manifest, task: &Task) -> Option<usize> {
     let feed = task.takes.iter().find(|f| matches!(f.source, FeedSource::Frames(_)))?;
     Some(frame_count(manifest.inputs.get(feed.input as usize)?))
 }
 
-/// Whether a task takes recordings.
-pub fn takes_sounds(task: &Task) -> bool {
-    task.takes.iter().any(|f| matches!(f.source, FeedSource::Sound(_) | FeedSource::Heard(_)))
+/// Whether a task takes audio files.
+pub fn takes_audio(task: &Task) -> bool {
+    task.takes.iter().any(|f| matches!(f.source, FeedSource::Audio(_) | FeedSource::Heard(_)))
 }
 
 /// Whether a task takes texts.
@@ -89,7 +89,7 @@ pub(super) async fn begin(backend: &mut dyn Backend, manifest: &Manifest, batch:
     if manifest.states.is_empty() { Ok(()) } else { backend.begin(batch, manifest.model.max_context).await }
 }
 
-/// How many pictures of a film an input takes.
+/// How many images of a video an input takes.
 pub(super) fn frame_count(input: &Input) -> usize {
     input.shape.get(1).and_then(Size::as_int).map_or(1, |n| n as usize)
 }

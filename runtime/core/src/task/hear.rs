@@ -1,16 +1,16 @@
-//! What is said in a recording.
+//! What is said in an audio file.
 
-use gristmill_bundle::{Answer, Entry, FeedSource, Manifest, Sounds, Task};
+use gristmill_bundle::{Answer, AudioInput, Entry, FeedSource, Manifest, Task};
 
 use super::entries::{Kind, begin, find};
 use super::inputs::{Given, lengths, request, stacked};
+use crate::audio::Audio;
 use crate::backend::{Backend, Request, Tensor, Tensors, run};
 use crate::choices::Start;
 use crate::error::Error;
 use crate::generate::Prompt;
-use crate::sound::Sound;
 
-/// What came of a recording.
+/// What came of an audio file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Heard {
     /// What is said.
@@ -19,22 +19,22 @@ pub enum Heard {
     Prompt(Prompt),
 }
 
-/// How the model takes recordings, and most samples in one. Errors if it takes none.
-pub fn hearing(manifest: &Manifest) -> Result<(Sounds, usize), Error> {
+/// How the model takes audio files, and most samples in one. Errors if it takes none.
+pub fn hearing(manifest: &Manifest) -> Result<(AudioInput, usize), Error> {
     let (_, task) = find(manifest, Kind::Transcribe)?;
-    let (how, _, most) = sounds(manifest, task)?;
+    let (how, _, most) = audio(manifest, task)?;
     Ok((how, most))
 }
 
-/// Hears one recording, which is no longer than [`hearing`] says. `start`: what a text of it begins with.
+/// Hears one audio file, which is no longer than [`hearing`] says. `start`: what a text of it begins with.
 pub async fn hear(
     backend: &mut dyn Backend,
     manifest: &Manifest,
-    sound: &Sound,
+    audio: &Audio,
     start: &Start,
 ) -> Result<Heard, Error> {
     let (entry, task) = find(manifest, Kind::Transcribe)?;
-    let request = request(manifest, entry, task, Given { sounds: std::slice::from_ref(sound), ..Given::default() })?;
+    let request = request(manifest, entry, task, Given { audio: std::slice::from_ref(audio), ..Given::default() })?;
     begin(backend, manifest, 1).await?;
     match &task.gives {
         Answer::Spell { tokens, blank, letters, clean_up } => {
@@ -60,13 +60,13 @@ fn missing(entry: &Entry, what: &str) -> Error {
     Error::Backend(format!("entry `{}` gave no `{what}`", entry.name))
 }
 
-/// How the model takes the recordings that it compares with texts; none if it compares something else.
-pub fn comparing_sounds(manifest: &Manifest) -> Option<Sounds> {
+/// How the model takes the audio files that it compares with texts; none if it compares something else.
+pub fn comparing_audio(manifest: &Manifest) -> Option<AudioInput> {
     let (_, task) = find(manifest, Kind::Compare).ok()?;
-    sounds(manifest, task).ok().map(|(how, _, _)| how)
+    audio(manifest, task).ok().map(|(how, _, _)| how)
 }
 
-/// What other entries make of recordings for this task, by the name of the input. Of recordings that are too long they
+/// What other entries make of audio files for this task, by the name of the input. Of audio files that are too long they
 /// hear the middle.
 pub(super) async fn heard(
     backend: &mut dyn Backend,
@@ -78,16 +78,16 @@ pub(super) async fn heard(
     for feed in &task.takes {
         let FeedSource::Heard(how) = feed.source else { continue };
         let target = &manifest.inputs[feed.input as usize];
-        if given.sounds.is_empty() {
-            let expected = "a recording to make it from".to_string();
+        if given.audio.is_empty() {
+            let expected = "an audio file to make it from".to_string();
             return Err(Error::Input { name: target.name.clone(), expected, found: "none".to_string() });
         }
         let entry = &manifest.entries[how.entry as usize];
         let (input, output) = (&manifest.inputs[how.input as usize].name, &entry.outputs[how.output as usize].name);
         let (least, most) = lengths(manifest, how.input);
         let mut rows = Vec::new();
-        for sound in given.sounds {
-            let samples = sound.tensor(&how.sounds, least, most)?;
+        for audio in given.audio {
+            let samples = audio.tensor(&how.audio, least, most)?;
             let request = Request::new(&entry.name, &Tensors::from([(input.clone(), samples)]), 0);
             let mut outputs = run(backend, &request, &[output]).await?;
             rows.push(outputs.remove(output).ok_or_else(|| missing(entry, output))?);
@@ -97,14 +97,14 @@ pub(super) async fn heard(
     Ok(made)
 }
 
-/// How a task takes recordings, and the least and most samples of one.
-pub(super) fn sounds(manifest: &Manifest, task: &Task) -> Result<(Sounds, usize, usize), Error> {
+/// How a task takes audio files, and the least and most samples of one.
+pub(super) fn audio(manifest: &Manifest, task: &Task) -> Result<(AudioInput, usize, usize), Error> {
     let feed = task.takes.iter().find_map(|f| match f.source {
-        FeedSource::Sound(how) => Some((f.input, how)),
-        FeedSource::Heard(heard) => Some((heard.input, heard.sounds)),
+        FeedSource::Audio(how) => Some((f.input, how)),
+        FeedSource::Heard(heard) => Some((heard.input, heard.audio)),
         _ => None,
     });
-    let (input, how) = feed.ok_or_else(|| Error::Unsupported("this model takes no recordings".to_string()))?;
+    let (input, how) = feed.ok_or_else(|| Error::Unsupported("this model takes no audio files".to_string()))?;
     let (least, most) = lengths(manifest, input);
     Ok((how, least, most))
 }

@@ -1,22 +1,22 @@
-//! From pictures, recordings and texts to the inputs of an entry.
+//! From images, audio files and texts to the inputs of an entry.
 
-use gristmill_bundle::{Cut, Entry, Feed, FeedSource, Input, Manifest, Pictures, Size, Task};
+use gristmill_bundle::{Cut, Entry, Feed, FeedSource, Images, Input, Manifest, Size, Task};
 
 use super::entries::frame_count;
+use crate::audio::Audio;
 use crate::backend::{Request, Tensor, Tensors};
 use crate::error::Error;
-use crate::picture::{Picture, Prepared};
-use crate::sound::Sound;
+use crate::image::{Image, Prepared};
 
 /// What a task is given.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Given<'a> {
-    /// Pictures.
-    pub pictures: &'a [Picture],
-    /// Films: the pictures of each, in their order.
-    pub films: &'a [Vec<Picture>],
-    /// Recordings.
-    pub sounds: &'a [Sound],
+    /// Images.
+    pub images: &'a [Image],
+    /// Videos: the images of each, in their order.
+    pub videos: &'a [Vec<Image>],
+    /// Audio files.
+    pub audio: &'a [Audio],
     /// Token ids of texts, with those around them that the model wants.
     pub texts: &'a [Vec<u32>],
 }
@@ -46,13 +46,13 @@ pub(super) fn request_with(
     Ok(Request::new(&entry.name, &inputs, 0))
 }
 
-/// The inputs that a task makes, and the pictures that they were made from.
+/// The inputs that a task makes, and the images that they were made from.
 pub(super) fn inputs(manifest: &Manifest, task: &Task, given: Given<'_>) -> Result<(Tensors, Vec<Prepared>), Error> {
     let how = task.takes.iter().find_map(|f| match &f.source {
-        FeedSource::Picture(how) => Some(how),
+        FeedSource::Image(how) => Some(how),
         _ => None,
     });
-    let prepared = how.map_or(Ok(Vec::new()), |how| given.pictures.iter().map(|p| p.prepare(how)).collect())?;
+    let prepared = how.map_or(Ok(Vec::new()), |how| given.images.iter().map(|p| p.prepare(how)).collect())?;
     let mut all = Tensors::new();
     for feed in task.takes.iter().filter(|f| !matches!(f.source, FeedSource::Heard(_))) {
         let name = manifest.inputs[feed.input as usize].name.clone();
@@ -65,31 +65,31 @@ fn tensor(manifest: &Manifest, feed: &Feed, given: Given<'_>, prepared: &[Prepar
     let input = &manifest.inputs[feed.input as usize];
     let nothing = |what: &str| Err(fault(input, &format!("{what} to make it from"), "none"));
     match &feed.source {
-        FeedSource::Picture(_) | FeedSource::Sizes(_) if prepared.is_empty() => nothing("a picture"),
-        FeedSource::Frames(_) if given.films.is_empty() => nothing("a film"),
-        FeedSource::Sound(_) | FeedSource::Heard(_) if given.sounds.is_empty() => nothing("a recording"),
+        FeedSource::Image(_) | FeedSource::Sizes(_) if prepared.is_empty() => nothing("an image"),
+        FeedSource::Frames(_) if given.videos.is_empty() => nothing("a video"),
+        FeedSource::Audio(_) | FeedSource::Heard(_) if given.audio.is_empty() => nothing("an audio file"),
         FeedSource::Text | FeedSource::Mask if given.texts.iter().all(Vec::is_empty) => nothing("a text"),
-        FeedSource::Picture(how) => joined(manifest, input, how.cut, prepared),
+        FeedSource::Image(how) => joined(manifest, input, how.cut, prepared),
         FeedSource::Sizes(sizes) => {
             let row = |p: &Prepared| sizes.iter().map(|s| p.eval(s).map(|n| n as i32)).collect::<Result<Vec<_>, _>>();
             let most = limits(manifest, input.shape.first()).1;
             if prepared.len() > most {
-                return Err(fault(input, &format!("at most {most} pictures"), &prepared.len().to_string()));
+                return Err(fault(input, &format!("at most {most} images"), &prepared.len().to_string()));
             }
             let rows = prepared.iter().map(row).collect::<Result<Vec<_>, _>>()?;
             Ok(Tensor::i32([prepared.len(), sizes.len()], rows.concat()))
         }
         FeedSource::Frames(how) => {
-            let films = given.films.iter().map(|film| frames(input, film, how)).collect::<Result<Vec<_>, _>>()?;
-            stacked(input, films)
+            let videos = given.videos.iter().map(|video| frames(input, video, how)).collect::<Result<Vec<_>, _>>()?;
+            stacked(input, videos)
         }
-        FeedSource::Sound(how) => {
+        FeedSource::Audio(how) => {
             let (least, most) = lengths(manifest, feed.input);
-            if let Some(long) = given.sounds.iter().find(|s| s.samples().len() > most) {
+            if let Some(long) = given.audio.iter().find(|s| s.samples().len() > most) {
                 let found = format!("{} samples", long.samples().len());
                 return Err(fault(input, &format!("at most {most} samples"), &found));
             }
-            let tensors = given.sounds.iter().map(|s| s.tensor(how, least, most)).collect::<Result<Vec<_>, _>>()?;
+            let tensors = given.audio.iter().map(|s| s.tensor(how, least, most)).collect::<Result<Vec<_>, _>>()?;
             stacked(input, tensors)
         }
         FeedSource::Heard(_) => nothing("the output of another entry"),
@@ -109,11 +109,11 @@ fn table(texts: &[Vec<u32>], value: fn(u32) -> i32) -> Tensor {
     Tensor::i32([texts.len(), longest], texts.iter().flat_map(row).collect::<Vec<_>>())
 }
 
-/// All pictures in one tensor.
+/// All images in one tensor.
 fn joined(manifest: &Manifest, input: &Input, cut: Cut, prepared: &[Prepared]) -> Result<Tensor, Error> {
     let mut tensors: Vec<Tensor> = prepared.iter().map(|p| p.tensor.clone()).collect();
     if let Cut::Tiles { .. } = cut {
-        // Zeros stand behind the tiles of smaller pictures.
+        // Zeros stand behind the tiles of smaller images.
         let most = tensors.iter().map(|t| t.shape[1]).max().unwrap_or(0);
         for tensor in &mut tensors {
             tensor.shape[1] = most;
@@ -123,7 +123,7 @@ fn joined(manifest: &Manifest, input: &Input, cut: Cut, prepared: &[Prepared]) -
         }
     }
     let joined = stacked(input, tensors)?;
-    let what = if matches!(cut, Cut::Patches { .. }) { "patches of pictures" } else { "pictures" };
+    let what = if matches!(cut, Cut::Patches { .. }) { "patches of images" } else { "images" };
     let (rows, (_, most)) = (joined.shape[0], limits(manifest, input.shape.first()));
     match rows > most {
         true => Err(fault(input, &format!("at most {most} {what}"), &format!("{rows}"))),
@@ -131,14 +131,14 @@ fn joined(manifest: &Manifest, input: &Input, cut: Cut, prepared: &[Prepared]) -
     }
 }
 
-/// As many pictures of a film as the input takes, at even distances.
-fn frames(input: &Input, film: &[Picture], how: &Pictures) -> Result<Tensor, Error> {
+/// As many images of a video as the input takes, at even distances.
+fn frames(input: &Input, video: &[Image], how: &Images) -> Result<Tensor, Error> {
     let count = frame_count(input);
-    if film.is_empty() {
-        return Err(fault(input, "a film with at least one picture", "none"));
+    if video.is_empty() {
+        return Err(fault(input, "a video with at least one image", "none"));
     }
-    // The picture in the middle of each of `count` equal parts.
-    let chosen = (0..count).map(|i| &film[(2 * i + 1) * film.len() / (2 * count)]);
+    // The image in the middle of each of `count` equal parts.
+    let chosen = (0..count).map(|i| &video[(2 * i + 1) * video.len() / (2 * count)]);
     let tensors = chosen.map(|p| p.prepare(how).map(|p| p.tensor)).collect::<Result<Vec<_>, _>>()?;
     let mut whole = stacked(input, tensors)?;
     whole.shape.insert(0, 1);

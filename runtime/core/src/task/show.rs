@@ -1,4 +1,4 @@
-//! Pictures in a prompt.
+//! Images in a prompt.
 
 use gristmill_bundle::{Answer, Manifest};
 
@@ -6,9 +6,9 @@ use super::entries::tasks;
 use super::inputs::{Given, inputs};
 use crate::error::Error;
 use crate::generate::Prompt;
-use crate::picture::Picture;
+use crate::image::Image;
 
-/// How a prompt says where a picture is.
+/// How a prompt says where an image is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shown<'a> {
     /// The token that stands for one.
@@ -17,7 +17,7 @@ pub struct Shown<'a> {
     pub written: Option<&'a str>,
 }
 
-/// How prompts of this model say where pictures are; none if it looks at none while it writes.
+/// How prompts of this model say where images are; none if it looks at none while it writes.
 pub fn shown(manifest: &Manifest) -> Option<Shown<'_>> {
     tasks(manifest).find_map(|(_, task)| match &task.gives {
         Answer::Show { token, written, .. } => Some(Shown { token: *token, written: written.as_deref() }),
@@ -25,28 +25,27 @@ pub fn shown(manifest: &Manifest) -> Option<Shown<'_>> {
     })
 }
 
-/// A prompt with pictures. `tokens` hold the token that stands for a picture once for each of them, in their order; here
-/// it takes as many places as the model sees parts of that picture.
-pub fn show(manifest: &Manifest, tokens: &[u32], pictures: &[Picture]) -> Result<Prompt, Error> {
+/// A prompt with images. `tokens` hold the token that stands for an image once for each of them, in their order; here
+/// it takes as many places as the model sees parts of that image.
+pub fn show(manifest: &Manifest, tokens: &[u32], images: &[Image]) -> Result<Prompt, Error> {
     let task = tasks(manifest).map(|(_, task)| task).find(|task| matches!(task.gives, Answer::Show { .. }));
     let Some((task, Answer::Show { token, count, .. })) = task.map(|task| (task, &task.gives)) else {
-        return Err(Error::Unsupported("this model looks at no pictures while it writes".to_string()));
+        return Err(Error::Unsupported("this model looks at no images while it writes".to_string()));
     };
     let marks = tokens.iter().filter(|t| *t == token).count();
-    if marks != pictures.len() {
-        let expected = format!("the token {token} once for each of {} pictures", pictures.len());
+    if marks != images.len() {
+        let expected = format!("the token {token} once for each of {} images", images.len());
         return Err(Error::Input { name: "prompt".to_string(), expected, found: format!("{marks} of them") });
     }
-    if pictures.is_empty() {
+    if images.is_empty() {
         return Prompt::text(manifest, tokens);
     }
-    let (given, prepared) = inputs(manifest, task, Given { pictures, ..Given::default() })?;
+    let (given, prepared) = inputs(manifest, task, Given { images, ..Given::default() })?;
     let counts = prepared.iter().map(|p| p.eval(count)).collect::<Result<Vec<_>, _>>()?;
     let wanted = (tokens.len() - marks) as u64 + counts.iter().map(|n| u64::from(*n)).sum::<u64>();
     let capacity = manifest.model.max_context;
     if wanted > u64::from(capacity) {
-        let hint =
-            " of this bundle: take fewer or smaller pictures, or compile with a larger --max-context".to_string();
+        let hint = " of this bundle: take fewer or smaller images, or compile with a larger --max-context".to_string();
         return Err(Error::Context { wanted, capacity, hint });
     }
     let mut counts = counts.into_iter();

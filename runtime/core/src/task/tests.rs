@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use gristmill_bundle::{Cut, Elem, EntryRole, Feed, FeedSource, Input, Output, Pictures, Size};
+use gristmill_bundle::{Cut, Elem, EntryRole, Feed, FeedSource, Images, Input, Output, Size};
 
 use super::*;
 use crate::backend::Pending;
@@ -50,10 +50,10 @@ fn manifest(gives: Answer) -> Manifest {
         elem: Elem::F32,
         shape: shape.iter().map(|s| size(s)).collect(),
     };
-    let picture = Pictures { steps: Vec::new(), cut: Cut::Whole, factor: 1.0, mean: [0.0; 3], std: [1.0; 3] };
+    let image = Images { steps: Vec::new(), cut: Cut::Whole, factor: 1.0, mean: [0.0; 3], std: [1.0; 3] };
     let sources = match gives {
-        Answer::Compare { .. } => vec![FeedSource::Picture(picture), FeedSource::Text, FeedSource::Mask],
-        _ => vec![FeedSource::Picture(picture)],
+        Answer::Compare { .. } => vec![FeedSource::Image(image), FeedSource::Text, FeedSource::Mask],
+        _ => vec![FeedSource::Image(image)],
     };
     let rank = if matches!(gives, Answer::Detect { .. }) { vec!["B", "2", "3"] } else { vec!["B", "3"] };
     manifest.entries = vec![Entry {
@@ -82,8 +82,8 @@ fn nothing() -> Tensor {
     Tensor::f32([0], Vec::new())
 }
 
-fn dot(r: u8, g: u8, b: u8) -> Picture {
-    Picture::from_rgb(1, 1, vec![r, g, b]).unwrap()
+fn dot(r: u8, g: u8, b: u8) -> Image {
+    Image::from_rgb(1, 1, vec![r, g, b]).unwrap()
 }
 
 #[test]
@@ -91,8 +91,8 @@ fn classes_come_in_the_order_of_their_scores() {
     let labels = ["cat", "dog", "bee"].map(String::from).to_vec();
     let m = manifest(Answer::Classify { scores: 0, labels: labels.clone(), independent: false });
     let mut fixed = backend(Tensor::f32([1, 3], vec![0.0, (3f32).ln(), -100.0]), nothing());
-    let pictures = [dot(1, 2, 3), dot(4, 5, 6)];
-    let given = Given { pictures: &pictures, ..Given::default() };
+    let images = [dot(1, 2, 3), dot(4, 5, 6)];
+    let given = Given { images: &images, ..Given::default() };
     let scores = pollster::block_on(classify(&mut fixed, &m, given)).unwrap();
     assert_eq!(scores.len(), 2);
     let shown: Vec<_> = scores[0].iter().map(|s| (s.label.as_str(), s.class, (s.score * 1e4).round())).collect();
@@ -112,9 +112,8 @@ fn boxes_are_in_pixels_and_nothing_is_left_out() {
     let logits = Tensor::f32([1, 2, 3], vec![0.0, 5.0, 0.0, 1.0, 0.0, 6.0]);
     let boxes = Tensor::f32([1, 2, 4], vec![0.5, 0.5, 1.0, 0.5, 0.1, 0.1, 0.1, 0.1]);
     let mut fixed = backend(logits, boxes);
-    let pictures = [Picture::from_rgb(40, 20, vec![0; 2400]).unwrap()];
-    let found =
-        pollster::block_on(detect(&mut fixed, &m, Given { pictures: &pictures, ..Given::default() }, 0.5)).unwrap();
+    let images = [Image::from_rgb(40, 20, vec![0; 2400]).unwrap()];
+    let found = pollster::block_on(detect(&mut fixed, &m, Given { images: &images, ..Given::default() }, 0.5)).unwrap();
     assert_eq!(found[0].len(), 1, "what is most likely nothing is not found");
     assert_eq!((found[0][0].what.label.as_str(), found[0][0].corners), ("dog", [0.0, 5.0, 40.0, 15.0]));
 }
@@ -123,8 +122,8 @@ fn boxes_are_in_pixels_and_nothing_is_left_out() {
 fn texts_are_padded_to_the_longest() {
     let m = manifest(Answer::Compare { scores: 0 });
     let mut fixed = backend(Tensor::f32([1, 3], vec![0.0, 0.0, (2f32).ln()]), nothing());
-    let (pictures, texts) = ([dot(0, 0, 0)], [vec![7, 8, 9], vec![5], vec![6, 4]]);
-    let given = Given { pictures: &pictures, texts: &texts, ..Given::default() };
+    let (images, texts) = ([dot(0, 0, 0)], [vec![7, 8, 9], vec![5], vec![6, 4]]);
+    let given = Given { images: &images, texts: &texts, ..Given::default() };
     let fits = pollster::block_on(compare(&mut fixed, &m, given)).unwrap();
     assert_eq!(fits[0].probability, [0.25, 0.25, 0.5]);
     let inputs = &fixed.asked[0].inputs;
@@ -132,5 +131,5 @@ fn texts_are_padded_to_the_longest() {
     assert_eq!(inputs["attention_mask"], Tensor::i32([3, 3], vec![1, 1, 1, 1, 0, 0, 1, 1, 0]));
     let none = Given { texts: &texts, ..Given::default() };
     let message = pollster::block_on(compare(&mut fixed, &m, none)).unwrap_err().to_string();
-    assert_eq!(message, "input `pixel_values`: expected a picture to make it from, found none");
+    assert_eq!(message, "input `pixel_values`: expected an image to make it from, found none");
 }

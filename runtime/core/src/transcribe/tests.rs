@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use gristmill_bundle::{Elem, Entry, EntryRole, Feed, FeedSource, Fill, Input, Output, Size, Sounds, Task};
+use gristmill_bundle::{AudioInput, Elem, Entry, EntryRole, Feed, FeedSource, Fill, Input, Output, Size, Task};
 
 use super::*;
 use crate::backend::{Pending, Request, Tensor, Tensors, nothing_started};
@@ -25,7 +25,7 @@ fn manifest(start: &[u32]) -> Manifest {
         advance: None,
         below: None,
     });
-    let sounds = Sounds { rate: 8, normalize: false, fill: Fill::Silence };
+    let audio = AudioInput { rate: 8, normalize: false, fill: Fill::Silence };
     let timestamps = Some(Timestamps { step: 4, ..marks() });
     m.entries.push(Entry {
         name: "features".to_string(),
@@ -36,7 +36,7 @@ fn manifest(start: &[u32]) -> Manifest {
         states: vec![],
         components: vec![],
         task: Some(Task {
-            takes: vec![Feed { input: samples, source: FeedSource::Sound(sounds) }],
+            takes: vec![Feed { input: samples, source: FeedSource::Audio(audio) }],
             gives: Answer::Write { features: 0, into: source, timestamps },
         }),
     });
@@ -131,10 +131,10 @@ impl Backend for Scripted {
 
 /// What is said in so many seconds, by these texts; a loss is survived.
 fn transcribed(seconds: usize, backend: &mut Scripted, manifest: &Manifest, stops: &[String]) -> Transcribed {
-    let sound = Sound::new(8, vec![0.0; 8 * seconds]).unwrap();
+    let audio = Audio::new(8, vec![0.0; 8 * seconds]).unwrap();
     let text = |ids: &[u32]| Ok(ids.iter().map(|id| format!(" w{id}")).collect());
     let times = Some(Granularity::Segment);
-    let made = Transcript::new(manifest, sound, &Choices::new(), times, text, &Options::default(), stops);
+    let made = Transcript::new(manifest, audio, &Choices::new(), times, text, &Options::default(), stops);
     let mut transcript = made.unwrap();
     let mut pieces = String::new();
     let mut callbacks =

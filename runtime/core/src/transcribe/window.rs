@@ -1,15 +1,15 @@
-//! A window of a recording, with times: decoded again where the result cannot be believed, and read as segments and
+//! A window of an audio file, with times: decoded again where the result cannot be believed, and read as segments and
 //! words.
 
 use std::ops::Range;
 
 use gristmill_bundle::{EntryRole, Manifest, Timestamps};
 
+use crate::audio::Audio;
 use crate::backend::{Backend, Tensor, Tensors, run};
 use crate::choices::Start;
 use crate::error::Error;
 use crate::generate::{Generator, Options, Progress, Prompt, Stats, Stop, drive, feed};
-use crate::sound::Sound;
 use crate::speech::align::{Weights, ends};
 use crate::speech::quality::{Quality, Verdict, compression_ratio};
 use crate::speech::rules::Rules;
@@ -117,7 +117,7 @@ impl Timed {
         };
         if words && !aligns() {
             return Err(Error::Unsupported(
-                "timestamps of words: no attention heads of this model are known to align words with sound: its \
+                "timestamps of words: no attention heads of this model are known to align words with audio: its \
                  generation_config.json names no `alignment_heads`; ask for segments, or add them and compile again"
                     .to_string(),
             ));
@@ -159,7 +159,7 @@ impl Timed {
         &mut self,
         backend: &mut dyn Backend,
         manifest: &Manifest,
-        part: &Sound,
+        part: &Audio,
         start: &Start,
     ) -> Result<(), Error> {
         let Heard::Prompt(prompt) = hear(backend, manifest, part, start).await? else {
@@ -292,7 +292,7 @@ impl Timed {
 }
 
 fn no_window() -> Error {
-    Error::Backend("no window of the recording is under way".to_string())
+    Error::Backend("no window of the audio file is under way".to_string())
 }
 
 /// What stands in front of the start tokens: the end of what was said, at most half of the context.
@@ -337,7 +337,7 @@ async fn align(
     }
     let missing = || Error::Backend(format!("the backend did not give `{ALIGNMENT}` as expected"));
     let [_, heads, _, positions] = *chunks.first().ok_or_else(missing)?.shape.as_slice() else { return Err(missing()) };
-    // Behind the recording there is nothing to be found. (transformers counts whole pairs of frames.)
+    // Behind the audio file there is nothing to be found. (transformers counts whole pairs of frames.)
     let half = (timestamps.step as usize / 2).max(1);
     (weights.heads, weights.positions) = (heads, (window.samples.div_ceil(half) / 2).clamp(1, positions.max(1)));
     for head in 0..heads {

@@ -26,7 +26,7 @@ import {
   type EntryInfo,
   type ErrorCode,
   type ErrorDetails,
-  type Film,
+  type VideoSource,
   type FinishReason,
   type Fit,
   type GenerateOptions,
@@ -38,7 +38,7 @@ import {
   type Message,
   type MessagePart,
   type ModelInfo,
-  type PictureSource,
+  type ImageSource,
   type ProcessorInfo,
   type RunOptions,
   type StopReason,
@@ -146,20 +146,20 @@ export async function tensors(model: Model, signal: AbortSignal): Promise<Tensor
   return outputs["logits"];
 }
 
-export async function pictures(model: Model, file: File, signal: AbortSignal): Promise<number> {
-  const sources: PictureSource[] = [file, "cat.png", new URL("https://example.org/cat.png"), new ImageData(2, 2)];
+export async function images(model: Model, file: File, signal: AbortSignal): Promise<number> {
+  const sources: ImageSource[] = [file, "cat.png", new URL("https://example.org/cat.png"), new ImageData(2, 2)];
   const scores: ClassScore[] = await model.classify(sources[0] ?? new Image(), { signal });
   const moods: ClassScore[] = await model.classify({ text: "What a day" });
   const found: Detection[] = await model.detect(await createImageBitmap(file), { threshold: 0.7 });
   const [fit]: Fit[] = await model.compare(sources, ["a cat", "a dog"]);
-  const film: Film = { frames: ["1.png", "2.png"] };
-  const inFile: Film = { video: new Blob() };
-  await model.compare([film, inFile, { samples: new Float32Array(9), rate: 48000 }], ["a cat"], { signal });
+  const video: VideoSource = { frames: ["1.png", "2.png"] };
+  const inFile: VideoSource = { video: new Blob() };
+  await model.compare([video, inFile, { samples: new Float32Array(9), rate: 48000 }], ["a cat"], { signal });
   const [left, top, right, bottom] = found[0]?.box ?? [0, 0, 0, 0];
   const task: TaskInfo | null | undefined = model.info().entries[0]?.task;
-  // @ts-expect-error: a number is no picture
+  // @ts-expect-error: a number is no image
   await model.classify(5);
-  console.log(scores[0]?.label, moods[0]?.class, task?.kind, task?.takes.includes("picture"));
+  console.log(scores[0]?.label, moods[0]?.class, task?.kind, task?.takes.includes("image"));
   return (right - left) * (bottom - top) + (fit?.probability[0] ?? 0) + (fit?.similarity[0] ?? 0);
 }
 

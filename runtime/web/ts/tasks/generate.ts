@@ -4,7 +4,7 @@ import type { GenerateResult } from "../api";
 import { makeError } from "../errors";
 import type { CallContext } from "../link";
 import type { Loaded } from "../loaded";
-import { pixelsOf, type SentPicture } from "../picture";
+import { pixelsOf, type SentImage } from "../image";
 import type { SentGenerateOptions, SentMessage, TemplateOptions, WriteEvent } from "../protocol";
 import type { Generated } from "../runtime";
 import type { ChatTemplate } from "../text/template";
@@ -17,21 +17,21 @@ const MOST_TOKENS = 256;
 /** What is to be continued. */
 interface Prompted {
   prompt: string | SentMessage[];
-  pictures: SentPicture[];
+  images: SentImage[];
   options: SentGenerateOptions;
 }
 
 /** Generates. An abort ends it without an error. */
 export async function generate(
   model: Loaded,
-  { prompt, pictures, options }: Prompted,
+  { prompt, images, options }: Prompted,
   context: CallContext<WriteEvent>,
 ): Promise<GenerateResult> {
   if (!model.text.tokenizer || !model.manifest.entries.some((e) => e.role === "decode")) {
     throw makeError("unsupported", "this model does not generate text");
   }
-  const ids = Uint32Array.from(encode(model, prompt, pictures.length, options));
-  const pixels = pictures.map(pixelsOf);
+  const ids = Uint32Array.from(encode(model, prompt, images.length, options));
+  const pixels = images.map(pixelsOf);
   const full = complete(options, MOST_TOKENS);
   if (context.signal.aborted) full.maxNewTokens = 0;
   const given = JSON.stringify(full);
@@ -41,10 +41,10 @@ export async function generate(
   return { ...generated, text: written.text, recoveries: written.recoveries };
 }
 
-function encode(model: Loaded, prompt: string | SentMessage[], pictures: number, options: TemplateOptions): number[] {
+function encode(model: Loaded, prompt: string | SentMessage[], images: number, options: TemplateOptions): number[] {
   const { tokenizer, template } = model.text;
   if (!tokenizer) throw makeError("unsupported", "this model takes token ids only");
-  if (pictures > 0) return withMarks(model, tokenizer, prompt, pictures, options);
+  if (images > 0) return withMarks(model, tokenizer, prompt, images, options);
   if (typeof prompt === "string") return tokenizer.encode(prompt, true);
   // The template writes special tokens itself.
   return tokenizer.encode(render(template, prompt, options), false);
@@ -55,24 +55,24 @@ function render(template: ChatTemplate | null, messages: SentMessage[], options:
   throw makeError("unsupported", "this model has no chat template: give the prompt as a text instead of messages");
 }
 
-/** The ids of a prompt with as many marks of pictures as there are; those that it does not have stand in front. */
+/** The ids of a prompt with as many marks of images as there are; those that it does not have stand in front. */
 function withMarks(
   model: Loaded,
   tokenizer: Tokenizer,
   prompt: string | SentMessage[],
-  pictures: number,
+  images: number,
   options: TemplateOptions,
 ): number[] {
   const task = model.manifest.entries.find((e) => e.task?.kind === "generate")?.task;
-  if (task?.token === undefined) throw makeError("unsupported", "this model looks at no pictures while it writes");
+  if (task?.token === undefined) throw makeError("unsupported", "this model looks at no images while it writes");
   const written = task.written ?? tokenizer.idToToken(task.token) ?? "";
   const marks = (ids: number[]): number => ids.filter((id) => id === task.token).length;
-  const missing = (text: string): number => Math.max(pictures - marks(tokenizer.encode(text, false)), 0);
+  const missing = (text: string): number => Math.max(images - marks(tokenizer.encode(text, false)), 0);
   if (typeof prompt === "string") return tokenizer.encode(written.repeat(missing(prompt)) + prompt, true);
-  // The template knows best where pictures belong, if it knows of pictures at all.
+  // The template knows best where images belong, if it knows of images at all.
   try {
     const ids = tokenizer.encode(render(model.text.template, prompt, options), false);
-    if (marks(ids) === pictures) return ids;
+    if (marks(ids) === images) return ids;
   } catch (e) {
     if (!model.text.template) throw e;
   }

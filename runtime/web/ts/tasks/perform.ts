@@ -2,10 +2,10 @@
 
 import { aborted, makeError } from "../errors";
 import type { Loaded } from "../loaded";
-import { pixelsOf } from "../picture";
+import { pixelsOf } from "../image";
 import type { TaskArgs } from "../protocol";
 
-/** One result per picture, film or recording, or per text if there are only those. */
+/** One result per image, video or audio file, or per text if there are only those. */
 export async function perform(model: Loaded, args: TaskArgs, signal: AbortSignal): Promise<unknown[]> {
   const { kind, texts, threshold } = args;
   if (signal.aborted) throw aborted();

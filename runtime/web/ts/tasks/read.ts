@@ -5,7 +5,7 @@ import { fileKind, loadRuntime, readWave, runtimeError } from "../runtime";
 /** Bytes that a kind of file is known by; as in `runtime/core/src/file_kind.rs`. */
 const HEAD = 512;
 
-/** A recording that the runtime has read. */
+/** An audio file that the runtime has read. */
 export interface Wave {
   samples: Float32Array;
   rate: number;
@@ -14,10 +14,10 @@ export interface Wave {
 }
 
 /** The samples of a WAV file; null if it is another kind of file. Browsers differ on WAV files that are not plain. */
-export async function readRecording(file: Blob): Promise<Wave | null> {
+export async function readAudio(file: Blob): Promise<Wave | null> {
   await loadRuntime();
   // Anything else need not come into memory here.
-  if (fileKind(await bytesOf(file.slice(0, HEAD))) !== "a WAV recording") return null;
+  if (fileKind(await bytesOf(file.slice(0, HEAD))) !== "a WAV file") return null;
   try {
     return readWave(await bytesOf(file)) as Wave;
   } catch (e) {

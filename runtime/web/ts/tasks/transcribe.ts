@@ -1,4 +1,4 @@
-// What is said in recordings.
+// What is said in audio files.
 
 import type { TranscribeResult } from "../api";
 import { makeError } from "../errors";
@@ -18,7 +18,7 @@ export async function transcribe(
   context: CallContext<WriteEvent>,
 ): Promise<TranscribeResult> {
   const task = model.manifest.entries.find((e) => e.task?.kind === "transcribe")?.task;
-  if (!task) throw makeError("unsupported", "this model does not write down recordings");
+  if (!task) throw makeError("unsupported", "this model does not write down audio files");
   if (task.writes && !model.text.tokenizer) {
     throw makeError("unsupported", "this model came without a tokenizer, so what it writes cannot be read");
   }

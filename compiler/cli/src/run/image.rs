@@ -1,0 +1,114 @@
+//! `gristmill run --image`: classes, boxes or similarities of images, or a text about them.
+
+use std::path::{Path, PathBuf};
+
+use gristmill_bundle::{Bundle, Manifest};
+use gristmill_runtime::blocking;
+use gristmill_runtime::image::Image;
+use gristmill_runtime::task::{Found, Given, Kind, takes_images, tasks};
+
+use super::{draw, files, labels, prompt, show};
+use crate::args::RunArgs;
+use crate::backend;
+use crate::failure::{Failure, Outcome};
+use crate::locate::{COMPACT, EXACT, Purpose, bundle_of, generates, locate};
+use crate::tensors::parent;
+
+/// Does with the images what the model is for.
+pub(super) fn run(args: &RunArgs) -> Outcome {
+    // What can be wrong with files is found before anything is compiled or loaded.
+    let groups = files::groups(&args.image)?;
+    if let Some(path) = &args.draw {
+        check_drawing(path, args.image.len())?;
+    }
+    let model = locate(&args.model, &args.flags)?;
+    let precision = if generates(&model, &args.flags) { COMPACT } else { EXACT };
+    let dir = bundle_of(&model, &args.flags, precision, Purpose::Here)?;
+    let bundle = Bundle::open(&dir)?;
+    let kind = kind(bundle.manifest())?;
+    if kind != Kind::Detect && args.draw.is_some() {
+        return Err(Failure::wrong("--draw: this model finds no boxes; leave it out"));
+    }
+    let words = args.texts();
+    if kind == Kind::Generate {
+        let [text] = words else {
+            return Err(Failure::wrong("say with one --prompt what is to be written about the images"));
+        };
+        return prompt::write(args, text, &read(&args.image)?, &dir, &bundle);
+    }
+    if kind != Kind::Compare && !words.is_empty() {
+        return Err(Failure::wrong(format!(
+            "--prompt: this model takes no text beside images, it can {}",
+            kind.name()
+        )));
+    }
+    let texts = match kind {
+        Kind::Compare => labels::texts(&bundle, words, "images")?,
+        _ => Vec::new(),
+    };
+    if matches!(kind, Kind::Transcribe | Kind::Generate) {
+        return Err(Failure::wrong("--image: this model hears; name an audio file with --audio FILE"));
+    }
+    let mut loaded = backend::load(&dir, &args.backend)?;
+    let (backend, manifest) = (loaded.backend.as_mut(), loaded.bundle.manifest());
+    let names: Vec<String> = args.image.iter().map(|p| p.display().to_string()).collect();
+    let (mut classes, mut boxes, mut fits) = (Vec::new(), Vec::new(), Vec::new());
+    for group in groups {
+        let images = read(group)?;
+        let given = Given { images: &images, texts: &texts, ..Given::default() };
+        match kind {
+            Kind::Classify => classes.extend(blocking::classify(backend, manifest, given)?),
+            Kind::Detect => {
+                let found = blocking::detect(backend, manifest, given, args.threshold)?;
+                if let Some(path) = &args.draw {
+                    write_drawing(path, &images[0], &found[0])?;
+                }
+                boxes.extend(found);
+            }
+            _ => fits.extend(blocking::compare(backend, manifest, given)?),
+        }
+    }
+    match kind {
+        Kind::Classify => show::classes(args, &names, &classes),
+        Kind::Detect => show::found(args, &names, &boxes),
+        _ => show::fits(args, words, &names, &fits),
+    }
+}
+
+fn read(paths: &[PathBuf]) -> Outcome<Vec<Image>> {
+    paths.iter().map(|path| files::read(path)).collect()
+}
+
+/// What the model does with images.
+fn kind(manifest: &Manifest) -> Outcome<Kind> {
+    let task = tasks(manifest).find(|(_, task)| takes_images(task));
+    task.map(|(_, task)| Kind::of(&task.gives)).ok_or_else(|| {
+        Failure::wrong(
+            "--image: this model has no use for images, or its directory had no preprocessor_config.json or \
+             processor_config.json that says how they become tensors; call it with --prompt, or with --inputs and --outputs",
+        )
+    })
+}
+
+// ---- drawing
+
+fn check_drawing(path: &Path, images: usize) -> Outcome<()> {
+    if images != 1 {
+        return Err(Failure::wrong("--draw takes one --image at a time"));
+    }
+    if !parent(path).is_dir() {
+        return Err(Failure::wrong(format!("{}: its directory does not exist", path.display())));
+    }
+    if path.extension().is_none_or(|e| !e.eq_ignore_ascii_case("png")) {
+        return Err(Failure::wrong(format!("{}: --draw writes PNG; name a file that ends in .png", path.display())));
+    }
+    Ok(())
+}
+
+fn write_drawing(path: &Path, image: &Image, found: &[Found]) -> Outcome<()> {
+    let (width, height) = (image.width() as u32, image.height() as u32);
+    let drawn = draw::boxes(image, found);
+    let buffer = image::RgbImage::from_raw(width, height, drawn);
+    let buffer = buffer.ok_or_else(|| Failure::wrong(format!("{}: nothing to draw on", path.display())))?;
+    buffer.save(path).map_err(|e| Failure::wrong(format!("{}: {e}", path.display())))
+}

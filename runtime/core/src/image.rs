@@ -1,0 +1,54 @@
+//! Images and how they become tensors: the same bytes that Pillow 13 makes, and the same numbers that Hugging Face's
+//! processors make of them, to the last bit.
+
+mod change;
+mod cut;
+mod fit;
+mod pixels;
+mod resample;
+
+use gristmill_bundle::{Cut, Images, Size};
+
+pub use pixels::{Image, MAX_PIXELS, check_size};
+
+use crate::backend::Tensor;
+use crate::error::Error;
+
+/// An image as a model wants it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared {
+    /// Its numbers: one row of a batch, or several rows of patches.
+    pub tensor: Tensor,
+    /// Height and width as it was given, rows and columns of pieces: the values of
+    /// [`gristmill_bundle::IMAGE_SYMBOLS`].
+    known: [u32; 4],
+}
+
+impl Prepared {
+    /// The value of a size over what is known of an image.
+    pub fn eval(&self, size: &Size) -> Result<u32, Error> {
+        let value = size.resolve(&gristmill_bundle::IMAGE_SYMBOLS).and_then(|e| e.eval(&self.known));
+        let value = value.map_err(|e| Error::Unsupported(e.to_string()))?;
+        u32::try_from(value).map_err(|_| Error::Unsupported(format!("the size `{size}` is {value}")))
+    }
+}
+
+impl Image {
+    /// What a model wants of it: f32 `[1, 3, height, width]`, `[1, tiles, 3, side, side]` or `[patches, numbers]`.
+    pub fn prepare(&self, how: &Images) -> Result<Prepared, Error> {
+        let mut image = std::borrow::Cow::Borrowed(self);
+        for step in &how.steps {
+            image = std::borrow::Cow::Owned(image.changed(step)?);
+        }
+        let (tensor, [rows, columns]) = match how.cut {
+            Cut::Whole => (image.tensor(how), [1, 1]),
+            Cut::Tiles { side, filter } => image.tiles(self, side as usize, filter, how)?,
+            Cut::Patches { side, merge, frames } => image.patches([side, merge, frames].map(|n| n as usize), how)?,
+        };
+        // Both are below 2^26.
+        Ok(Prepared { tensor, known: [self.height as u32, self.width as u32, rows, columns] })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+//! Images as bytes.
+
+use crate::error::Error;
+
+/// Most pixels of an image, before or after a change of its size. An image of this many takes 192 MiB.
+pub const MAX_PIXELS: u64 = 1 << 26;
+
+/// An image of bytes: red, green, blue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    pub(super) width: usize,
+    pub(super) height: usize,
+    pub(super) rgb: Vec<u8>,
+}
+
+/// Fails if an image of this size is empty or too large; for those who decode one, before they allocate it.
+pub fn check_size(width: u64, height: u64) -> Result<(), Error> {
+    let pixels = width.saturating_mul(height);
+    if pixels == 0 {
+        return Err(fault("at least one pixel", &format!("{width} x {height}")));
+    }
+    if pixels > MAX_PIXELS {
+        let found = format!("{width} x {height}; make it smaller first");
+        return Err(fault(&format!("at most {MAX_PIXELS} pixels"), &found));
+    }
+    Ok(())
+}
+
+/// What is wrong with an image.
+pub(super) fn fault(expected: &str, found: &str) -> Error {
+    Error::Input { name: "image".to_string(), expected: expected.to_string(), found: found.to_string() }
+}
+
+impl Image {
+    /// An image of 3 bytes per pixel, row by row.
+    pub fn from_rgb(width: usize, height: usize, rgb: Vec<u8>) -> Result<Self, Error> {
+        check_size(width as u64, height as u64)?;
+        if rgb.len() != 3 * width * height {
+            return Err(fault(&format!("{} bytes for {width} x {height}", 3 * width * height), &rgb.len().to_string()));
+        }
+        Ok(Image { width, height, rgb })
+    }
+
+    /// An image of 4 bytes per pixel, the last of which is how opaque it is. That is dropped: the colours behind
+    /// transparent pixels show, as they do in Pillow.
+    pub fn from_rgba(width: usize, height: usize, rgba: &[u8]) -> Result<Self, Error> {
+        check_size(width as u64, height as u64)?;
+        if rgba.len() != 4 * width * height {
+            return Err(fault(
+                &format!("{} bytes for {width} x {height}", 4 * width * height),
+                &rgba.len().to_string(),
+            ));
+        }
+        let rgb = rgba.chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]).collect();
+        Ok(Image { width, height, rgb })
+    }
+
+    /// Columns.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Rows.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Red, green and blue of all pixels, row by row.
+    pub fn rgb(&self) -> &[u8] {
+        &self.rgb
+    }
+}

@@ -1,0 +1,72 @@
+// Videos in files, as images. Needs a page: workers play no videos.
+
+import { aborted, makeError } from "./errors";
+import { fetchFile } from "./fetched";
+
+/** Longest wait for a file to show something, in milliseconds. */
+const PATIENCE = 30_000;
+/** A time behind the end of any video, in seconds. */
+const NEVER = 1e9;
+
+/** The images in the middle of `count` equal parts of a video. */
+export async function takeFrames(
+  source: string | URL | Blob,
+  count: number,
+  signal?: AbortSignal,
+): Promise<ImageBitmap[]> {
+  if (typeof document === "undefined") {
+    throw makeError("unsupported", "videos cannot be decoded here (in workers nothing plays them): give { frames }");
+  }
+  const file = source instanceof Blob ? source : await fetchFile("video", source, signal);
+  const address = URL.createObjectURL(file);
+  const video = document.createElement("video");
+  const frames: ImageBitmap[] = [];
+  try {
+    Object.assign(video, { muted: true, playsInline: true, preload: "auto" });
+    await happens(video, "loadeddata", () => (video.src = address), signal);
+    // Audio files of a page's own do not know their length until somebody has looked for their end.
+    if (!Number.isFinite(video.duration)) await happens(video, "seeked", () => (video.currentTime = NEVER), signal);
+    const { duration, videoWidth } = video;
+    if (!(duration > 0) || !Number.isFinite(duration) || videoWidth === 0) throw new Error("it shows no images");
+    for (let at = 0; at < count; at++) {
+      const time = (duration * (2 * at + 1)) / (2 * count);
+      await happens(video, "seeked", () => (video.currentTime = time), signal);
+      frames.push(await createImageBitmap(video, { premultiplyAlpha: "none", colorSpaceConversion: "none" }));
+    }
+    return frames;
+  } catch (e) {
+    for (const frame of frames) frame.close();
+    if (signal?.aborted) throw aborted();
+    const kinds = "a file of a kind that this browser plays, such as WebM or MP4";
+    throw makeError(
+      "input",
+      `the video (${file.size} bytes) cannot be decoded; expected ${kinds}: ${(e as Error).message}`,
+      {},
+      e,
+    );
+  } finally {
+    video.removeAttribute("src");
+    video.load();
+    URL.revokeObjectURL(address);
+  }
+}
+
+/** Resolves when what `start` begins has come about. */
+function happens(video: HTMLVideoElement, event: string, start: () => void, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(aborted());
+    const listening = new AbortController();
+    const end = (settle: () => void): void => {
+      listening.abort();
+      clearTimeout(timer);
+      settle();
+    };
+    const timer = setTimeout(() => end(() => reject(new Error(`no ${event} in ${PATIENCE / 1e3} s`))), PATIENCE);
+    const { signal: heard } = listening;
+    const wrong = (): void => end(() => reject(new Error(video.error?.message || "the browser does not say why")));
+    video.addEventListener(event, () => end(resolve), { signal: heard });
+    video.addEventListener("error", wrong, { signal: heard });
+    signal?.addEventListener("abort", () => end(() => reject(aborted())), { signal: heard });
+    start();
+  });
+}
