@@ -44,7 +44,8 @@ fn variants(programs: &Programs, entry: &str) -> BTreeSet<&'static str> {
 }
 
 /// What the original model gave at f32.
-fn check_floats(case: &Case) {
+fn check_floats(name: &str) {
+    let case = &Case::open(name);
     let dir = tempfile::tempdir().expect("a folder");
     let options = CompileOptions { targets: vec![target()], ..options(case) };
     let bundle = compiled(case, &options, dir.path()).unwrap_or_else(|e| panic!("{}: {e}", case.name));
@@ -79,10 +80,9 @@ fn check_quantized(case: &Case, entry: &str, precision: &str) -> BTreeSet<&'stat
     variants(&bundle.programs("several_kernels").expect("programs"), entry)
 }
 
-/// A model that generates: both kinds of weights, and the variants that `decode` uses.
+/// A model that generates, with quantized weights, and the variants that `decode` uses.
 fn check_decoder(name: &str, expected: &[&str]) {
     let case = Case::open(name);
-    check_floats(&case);
     let found = check_quantized(&case, "decode", "q4");
     assert_eq!(found, expected.iter().copied().collect(), "{name}");
 }
@@ -113,13 +113,16 @@ decoders! {
     t5: "t5/v1_0" uses [ARGMAX, ATTENTION, SPLIT, TOGETHER],
 }
 
+/// Every golden model at f32.
+mod floats {
+    use super::check_floats;
+
+    gristmill_tests::golden_cases!(check_floats);
+}
+
 /// Nothing is split where there are many rows, but tiles and workgroups are others.
 #[test]
-fn encoders() {
-    for name in ["bert/mlm", "detr/timm", "clap/fused"] {
-        let case = Case::open(name);
-        check_floats(&case);
-    }
+fn an_encoder() {
     let found = check_quantized(&Case::open("bert/mlm"), "forward", "q8");
     assert_eq!(found, BTreeSet::new());
 }
