@@ -37,7 +37,7 @@ pub(crate) fn web(place: &Place, args: &WebArgs) -> Outcome {
     sizes.gate()
 }
 
-/// Builds everything into a folder aside, which takes the place of `dist` at the very end.
+/// Builds everything into a folder beside `dist`, which takes its place at the very end.
 pub(crate) fn build(place: &Place, choice: Choice, check_deterministic: bool) -> Outcome<Sizes> {
     let begin = Instant::now();
     js::check_entries(place)?;

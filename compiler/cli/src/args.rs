@@ -389,7 +389,7 @@ What becomes of images is up to the model: classes with their scores, things wit
 (left, top, right, bottom, in pixels; --draw shows them), how well each prompt or label fits, or a
 text that continues the prompt. Such a prompt may say where its images are, with the model's own
 mark for one (often <image>); those that it does not mention stand in front of it or, with --chat,
-where the model's template puts them. Images are turned as their EXIF data says, and transparency
+where the model's template puts them. Images are rotated as their EXIF data says, and transparency
 is dropped.
 
 A video is as many images as the model takes, at even distances among those that there are: the

@@ -38,7 +38,7 @@ impl Session {
             let held = &mut self.held[*state as usize];
             *held = held.after(past, new);
         }
-        match manifest.entries[call.entry].role {
+        match entry.role {
             EntryRole::Encode => self.encoded = Some(call.symbols.clone()),
             EntryRole::Prefill | EntryRole::Decode => {}
             _ if entry.states.is_empty() => {}

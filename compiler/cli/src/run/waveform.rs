@@ -21,7 +21,7 @@ use crate::output::note;
 /// Samples that are resampled at once.
 const CHUNK: usize = 4096;
 
-/// An audio file as a file or a pipe has it, its channels mixed to one.
+/// The samples of an audio file, or of what a pipe gives, all channels mixed to one.
 pub(crate) fn read(path: &Path) -> Outcome<Audio> {
     let place = |fault: String| Failure::wrong(format!("{}: {fault}", path.display()));
     let mut file = File::open(path).map_err(|e| Failure::io(path, &e))?;

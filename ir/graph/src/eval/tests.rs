@@ -237,6 +237,11 @@ fn fused_attention() {
     close(&run(Op::Attention { score }, &[q, k, v, mask]).unwrap(), &[1, 2, 1], &[4.0, 7.0]);
 }
 
+/// An entry with one output.
+fn entry(name: &str, role: EntryRole, output: &str) -> Entry {
+    Entry { name: name.into(), role, bind: Bindings::new(), outputs: vec![output.into()], task: None }
+}
+
 /// `y = append(x)`, with `x [B, T]` and a mask input `[B, P + T]` that defaults to 1, and positions.
 fn stateful() -> Model {
     let mut model = Model::default();
@@ -418,13 +423,6 @@ fn encoding() -> Model {
     let y = model.add(Op::Input(1), &[], "y").unwrap();
     let sum = model.add(Op::Binary(Binary::Add), &[kept, y], "sum").unwrap();
     model.graph.outputs = BTreeMap::from([("x".to_string(), x), ("sum".to_string(), sum)]);
-    let entry = |name: &str, role, output: &str| Entry {
-        name: name.into(),
-        role,
-        bind: Bindings::new(),
-        outputs: vec![output.into()],
-        task: None,
-    };
     model.entries = vec![
         entry("forward", EntryRole::Tensors, "sum"),
         entry("encode", EntryRole::Encode, "x"),
@@ -472,13 +470,6 @@ fn summing() -> Model {
     let doubled = model.add(Op::Binary(Binary::Add), &[x, x], "doubled").unwrap();
     let named = [("sum", sum), ("both", both), ("doubled", doubled)];
     model.graph.outputs = named.map(|(name, id)| (name.to_string(), id)).into();
-    let entry = |name: &str, role, output: &str| Entry {
-        name: name.into(),
-        role,
-        bind: Bindings::new(),
-        outputs: vec![output.into()],
-        task: None,
-    };
     model.entries = vec![
         entry("both", EntryRole::Tensors, "both"),
         entry("doubled", EntryRole::Tensors, "doubled"),
