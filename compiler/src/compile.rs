@@ -138,7 +138,7 @@ pub fn compile_from<S: bundle::Sink + 'static>(
     states::keep_small_windows(&mut model, context);
     dir.warnings[told..].iter().for_each(|text| said.warning(text.clone()));
     said.unused(unused(&dir.config, &checkpoint, &usage, &architecture)?, options)?;
-    let precisions = precision::Chooser::new(options, &model)?;
+    let precisions = precision::PrecisionSelector::new(options, &model)?;
     check_verified(&model, "the bound model")?;
     let rows = rows::of_inputs(&model);
     if let Some(tokenizer) = &tokenizer {
@@ -152,7 +152,7 @@ pub fn compile_from<S: bundle::Sink + 'static>(
 
     let entries = entries::entry_plans(&prepared.model);
     let manifest = manifest(&dir, &prepared, &entries, &profiles, &rows, options)?;
-    let processor = profiles.iter().find(|p| p.language == Language::Wasm);
+    let cpu = profiles.iter().find(|p| p.language == Language::Wasm);
     let mut writer = bundle::BundleWriter::new(sink()?);
     let mut rewrites = BTreeMap::new();
     let mut kernels = BTreeMap::new();
@@ -162,7 +162,7 @@ pub fn compile_from<S: bundle::Sink + 'static>(
     for profile in &profiles {
         progress.stage(&format!("kernels for {}", profile.name));
         let of = entries::Source { prepared: &prepared, kv: options.kv, entries: &entries, manifest: &manifest };
-        let emitted = emit::emit(&of, profile, processor)?;
+        let emitted = emit::emit(&of, profile, cpu)?;
         kernels.insert(profile.name.clone(), emitted.programs.kernels.len());
         if dispatches.is_empty() {
             dispatches = emitted.programs.programs.iter().map(|(name, p)| (name.clone(), p.steps.len())).collect();
@@ -370,7 +370,7 @@ fn state(model: &Model, index: u32, options: &CompileOptions) -> bundle::State {
         StateKind::Kept => bundle::StateKind::Kept,
     };
     let elem = match state_memory(model, index, options.kv) {
-        Memory::Halves => bundle::Elem::F16,
+        Memory::F16x2 => bundle::Elem::F16,
         _ => bundle::Elem::F32,
     };
     bundle::State { name: state.name.clone(), elem, shape: states::shape(state), kind }

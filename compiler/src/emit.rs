@@ -28,16 +28,16 @@ pub struct Emitted {
     pub rewrites: BTreeMap<String, RewriteReport>,
 }
 
-/// Compiles all entries for one target. If the bundle has programs for processors, their profile makes fallback kernels for
+/// Compiles all entries for one target. If the bundle has programs for CPUs, their profile makes fallback kernels for
 /// the steps that not every adapter can run.
 ///
 /// # Errors
 /// If a kernel exceeds a limit of the target; and, as internal errors, if a stage breaks its contract.
-pub fn emit(source: &Source<'_>, profile: &Profile, processor: Option<&Profile>) -> Result<Emitted, CompileError> {
+pub fn emit(source: &Source<'_>, profile: &Profile, cpu: Option<&Profile>) -> Result<Emitted, CompileError> {
     let Prepared { model, precisions, .. } = source.prepared;
-    let processor = processor.filter(|_| profile.language == Language::Wgsl);
-    let setting = Setting { model, precisions, kv: source.kv, profile, has_fallback: processor.is_some() };
-    let mut fallbacks = processor.map(|p| Fallbacks::new(source.manifest, &setting, p));
+    let cpu = cpu.filter(|_| profile.language == Language::Wgsl);
+    let setting = Setting { model, precisions, kv: source.kv, profile, has_fallback: cpu.is_some() };
+    let mut fallbacks = cpu.map(|p| Fallbacks::new(source.manifest, &setting, p));
     let mut rewriter = Rewriter::new(&profile.cost);
     let mut set = KernelSet::default();
     let mut rewrites = BTreeMap::new();
@@ -45,7 +45,7 @@ pub fn emit(source: &Source<'_>, profile: &Profile, processor: Option<&Profile>)
     for plan in source.entries {
         let mut graph = model.entry_graph(&model.entries[plan.entry], plan.taps);
         if profile.byte_activations {
-            graph = crate::round::round_activations(&graph, precisions);
+            graph = crate::activations::quantize_activations(&graph, precisions);
         }
         let (graph, report) = rewriter.run(&graph);
         let steps = select::lower(&setting, &graph, &plan.outputs, &mut set)?;

@@ -19,23 +19,23 @@ pub struct Fallbacks<'a> {
     manifest: &'a bundle::Manifest,
     /// What the steps were made for.
     own: &'a Setting<'a>,
-    /// The same for processors. Activations are not rounded, as they are not for the other steps.
+    /// The same for CPUs. Activations are not rounded, as they are not for the other steps.
     setting: Setting<'a>,
     /// The kernels so far.
     pub set: KernelSet,
 }
 
 impl<'a> Fallbacks<'a> {
-    /// None yet. `own` is the setting of the target, `processor` the profile that makes them.
-    pub fn new(manifest: &'a bundle::Manifest, own: &'a Setting<'a>, processor: &'a Profile) -> Self {
-        let setting = Setting { profile: processor, has_fallback: false, ..*own };
+    /// None yet. `own` is the setting of the target, `cpu` the profile that makes them.
+    pub fn new(manifest: &'a bundle::Manifest, own: &'a Setting<'a>, cpu: &'a Profile) -> Self {
+        let setting = Setting { profile: cpu, has_fallback: false, ..*own };
         Fallbacks { manifest, own, setting, set: KernelSet::default() }
     }
 
     /// Gives fallbacks to the steps of an entry that need them. `steps` are what the program was made of.
     ///
     /// # Errors
-    /// If a step cannot be computed by the processor, or differently only, which is a mistake of this compiler.
+    /// If a step cannot be computed by the CPU, or differently only, which is a mistake of this compiler.
     pub fn add(
         &mut self,
         plan: &EntryPlan,

@@ -2,7 +2,7 @@
 //! options and profiles give the same bytes.
 //!
 //! In the order of the road: [`source`] is where files come from, [`hf`], [`gguf`] and [`library`] find what to compile, [`prepare`] folds constants and applies
-//! precisions, [`round`] makes activations bytes where a target wants them, [`rewrite`] finds fused operations in a
+//! precisions, [`activations`] makes activations bytes where a target wants them, [`rewrite`] finds fused operations in a
 //! graph of primitives, [`mod@size`] says how large
 //! buffers and grids are, [`codegen`] is what kernels are built with, [`kernels`] are the algorithms, [`select`] cuts graphs into steps and
 //! chooses an algorithm for each, [`plan`] assembles programs,
@@ -27,7 +27,7 @@ pub mod prepare;
 
 pub mod profile;
 
-pub mod round;
+pub mod activations;
 
 pub mod rewrite;
 

@@ -15,11 +15,11 @@ fn policy_name<'a>(options: &'a CompileOptions, model: &'a Model) -> &'a str {
 
 /// A policy, shaped by the options.
 #[derive(Debug)]
-pub struct Chooser {
+pub struct PrecisionSelector {
     policy: Policy,
 }
 
-impl Chooser {
+impl PrecisionSelector {
     /// Reads `options.precision`: a precision, the name of a shipped policy, the path of a policy file, or `default`.
     ///
     /// # Errors
@@ -41,7 +41,7 @@ impl Chooser {
             Precision::Quant(spec) => Ok(Precision::Quant(shape(spec, options)?)),
             other => Ok(other),
         });
-        Ok(Chooser { policy: shaped.map_err(CompileError::Options)? })
+        Ok(PrecisionSelector { policy: shaped.map_err(CompileError::Options)? })
     }
 
     /// The precision for one use of a weight.

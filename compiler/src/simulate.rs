@@ -45,7 +45,7 @@ impl<'a> Session<'a> {
             }
             let elements = count(&shape, &bindings)?;
             let words = match state_memory(setting.model, i as u32, setting.kv) {
-                Memory::Halves => elements.div_ceil(2),
+                Memory::F16x2 => elements.div_ceil(2),
                 _ => elements,
             };
             states.push(vec![0; words]);

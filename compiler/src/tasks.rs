@@ -1,7 +1,7 @@
 //! What entries are for, as it stands in the manifest.
 
 use gristmill_bundle as bundle;
-use gristmill_graph::{Answer, Cut, Fit, Model, Op, Source, Task};
+use gristmill_graph::{Cut, Fit, Model, Op, Source, Task, TaskOutput};
 
 use serde_json::{Map, Value};
 
@@ -21,59 +21,63 @@ pub(crate) fn task(
     plan: &EntryPlan,
     all: &[EntryPlan],
 ) -> Result<Option<bundle::Task>, CompileError> {
-    let mut takes = Vec::new();
+    let mut inputs = Vec::new();
     let model_type = dir.config["model_type"].as_str();
-    for feed in &task.takes {
-        let source = match &feed.source {
-            Source::Text => bundle::FeedSource::Text,
-            Source::Mask => bundle::FeedSource::Mask,
+    for task_input in &task.inputs {
+        let source = match &task_input.source {
+            Source::Text => bundle::InputSource::Text,
+            Source::Mask => bundle::InputSource::Mask,
             Source::Audio { settings, through } => match (audio(dir.processors.audio(), settings)?, through) {
                 (None, _) => return Ok(None),
-                (Some(audio), None) => bundle::FeedSource::Audio(audio),
-                (Some(audio), Some(name)) => bundle::FeedSource::Heard(heard(model, audio, name, all)?),
+                (Some(audio), None) => bundle::InputSource::Audio(audio),
+                (Some(audio), Some(name)) => bundle::InputSource::EncodedAudio(encoded(model, audio, name, all)?),
             },
             Source::Image { settings, fit, cut } => {
                 match prepared(dir.processors.image(), model_type, settings, fit.as_ref(), *cut)? {
-                    Some(images) => bundle::FeedSource::Image(images),
+                    Some(images) => bundle::InputSource::Image(images),
                     None => return Ok(None),
                 }
             }
             Source::Frames { settings } => {
                 match prepared(dir.processors.video(), model_type, settings, None, Cut::Whole)? {
-                    Some(images) => bundle::FeedSource::Frames(images),
+                    Some(images) => bundle::InputSource::Frames(images),
                     None => return Ok(None),
                 }
             }
             Source::Sizes(sizes) => {
-                bundle::FeedSource::Sizes(sizes.iter().map(|s| size(s)).collect::<Result<_, CompileError>>()?)
+                bundle::InputSource::Sizes(sizes.iter().map(|s| size(s)).collect::<Result<_, CompileError>>()?)
             }
         };
-        let input = model.inputs.iter().position(|i| i.name == feed.input);
-        takes.push(bundle::Feed { input: index(input, &feed.input)?, source });
+        let input = model.inputs.iter().position(|i| i.name == task_input.input);
+        inputs.push(bundle::TaskInput { input: index(input, &task_input.input)?, source });
     }
     let input = |name: &String| index(model.inputs.iter().position(|i| i.name == *name), name);
     let output = |name: &String| index(plan.outputs.iter().position(|o| o == name), name);
-    let gives = match &task.gives {
-        Answer::Classify { scores, labels, independent } => {
-            bundle::Answer::Classify { scores: output(scores)?, labels: labels.clone(), independent: *independent }
+    let meaning = match &task.output {
+        TaskOutput::Classify { scores, labels, independent } => {
+            bundle::TaskOutput::Classify { scores: output(scores)?, labels: labels.clone(), independent: *independent }
         }
-        Answer::Detect { scores, boxes, labels } => {
-            bundle::Answer::Detect { scores: output(scores)?, boxes: output(boxes)?, labels: labels.clone() }
+        TaskOutput::Detect { scores, boxes, labels } => {
+            bundle::TaskOutput::Detect { scores: output(scores)?, boxes: output(boxes)?, labels: labels.clone() }
         }
-        Answer::Compare { scores } => bundle::Answer::Compare { scores: output(scores)? },
-        Answer::Spell { tokens, blank } => {
+        TaskOutput::Compare { scores } => bundle::TaskOutput::Compare { scores: output(scores)? },
+        TaskOutput::Ctc { tokens, blank } => {
             let Some(Ctc { letters, blank: own, clean_up }) = dir.ctc()? else { return Ok(None) };
-            bundle::Answer::Spell { tokens: output(tokens)?, blank: own.unwrap_or(*blank), letters, clean_up }
+            bundle::TaskOutput::Ctc { tokens: output(tokens)?, blank: own.unwrap_or(*blank), letters, clean_up }
         }
-        Answer::Show { token, count, written } => {
-            bundle::Answer::Show { token: *token, count: size(count)?, written: written.clone() }
+        TaskOutput::ImagePrompt { token, count, placeholder } => {
+            bundle::TaskOutput::ImagePrompt { token: *token, count: size(count)?, placeholder: placeholder.clone() }
         }
-        Answer::Write { features, into, step } => {
+        TaskOutput::Seq2Seq { features, into, step } => {
             let timestamps = step.filter(|_| marks_times(model)).map(|step| timestamps(step, dir)).transpose()?;
-            bundle::Answer::Write { features: output(features)?, into: input(into)?, timestamps: timestamps.flatten() }
+            bundle::TaskOutput::Seq2Seq {
+                features: output(features)?,
+                into: input(into)?,
+                timestamps: timestamps.flatten(),
+            }
         }
     };
-    Ok(Some(bundle::Task { takes, gives }))
+    Ok(Some(bundle::Task { inputs, output: meaning }))
 }
 
 /// Whether the decoder can mark times.
@@ -82,19 +86,19 @@ fn marks_times(model: &Model) -> bool {
 }
 
 /// How the entry `name` makes an input of audio files: its only input becomes its first output.
-fn heard(
+fn encoded(
     model: &Model,
     audio: bundle::AudioInput,
     name: &str,
     all: &[EntryPlan],
-) -> Result<bundle::Heard, CompileError> {
+) -> Result<bundle::EncodedAudio, CompileError> {
     let entry = index(all.iter().position(|plan| plan.name == *name), name)?;
     let graph = model.entry_graph(&model.entries[all[entry as usize].entry], false);
     let mut inputs = graph.nodes.iter().filter_map(|node| if let Op::Input(i) = node.op { Some(i) } else { None });
     let input = inputs.next().ok_or_else(|| {
         CompileError::Config(format!("the entry `{name}` takes no input, but audio files are to go through it"))
     })?;
-    Ok(bundle::Heard { audio, entry, input, output: 0 })
+    Ok(bundle::EncodedAudio { audio, entry, input, output: 0 })
 }
 
 /// How images are prepared; none if nothing says it.

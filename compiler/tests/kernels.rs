@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use gristmill_compiler::activations::quantize_activations;
 use gristmill_compiler::codegen::context::Setting;
 use gristmill_compiler::options::KvPrecision;
 use gristmill_compiler::profile::{Profile, read, shipped};
-use gristmill_compiler::round::round_activations;
 use gristmill_compiler::select::{KernelSet, lower};
 use gristmill_compiler::simulate::Session;
 use gristmill_graph::eval::evaluate;
@@ -139,12 +139,12 @@ impl Fixture {
             .collect()
     }
 
-    /// Runs the kernels of a profile, and those for processors, and compares each with the evaluator.
+    /// Runs the kernels of a profile, and those for CPUs, and compares each with the evaluator.
     fn check(&self, bindings: &[(&str, i64)], profile: &str, tolerance: f32) {
         let profile = shipped(profile).unwrap();
         self.check_on(&self.graph, bindings, (&several_kernels(), 1), tolerance);
         self.check_on(&self.graph, bindings, (&profile, 1), tolerance);
-        let rounded = round_activations(&self.graph, &self.precisions);
+        let rounded = quantize_activations(&self.graph, &self.precisions);
         // Engines differ in what they take large bytes for.
         let kinds = if self.precisions.iter().any(|p| matches!(p, Precision::Quant(q) if q.format().bits() == 8)) {
             3
@@ -217,14 +217,14 @@ fn what_has_no_inlined_form_is_an_error() {
         let mut g = Fixture::new();
         let x = g.input(vec![b(), c(64)], &[2, 64]);
         // Bytes are read by linear layers only.
-        let bytes = g.op(Op::RoundBlocks, &[x]);
+        let bytes = g.op(Op::QuantizeActivations, &[x]);
         let y = g.op(Op::Unary(Unary::Neg), &[bytes]);
         g.output(y);
         let profile = shipped(name).unwrap();
         let (model, precisions) = (&g.model, g.precisions.as_slice());
         let setting = Setting { model, precisions, kv: KvPrecision::F32, profile: &profile, has_fallback: false };
         let error = lower(&setting, &g.graph, &["y0".into()], &mut KernelSet::default()).unwrap_err().to_string();
-        let expected = "internal error: operation `round_blocks` of node n1 has no elements: it is stored as bytes \
+        let expected = "internal error: operation `quantize_activations` of node n1 has no elements: it is stored as bytes \
                         (this is a bug)";
         assert_eq!(error, expected, "{name}");
     }

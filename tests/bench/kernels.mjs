@@ -1,4 +1,4 @@
-// Speeds of single kernels in browsers, on one thread, beside what the processor can do at best: README.md says how.
+// Speeds of single kernels in browsers, on one thread, beside what the CPU can do at best: README.md says how.
 
 import { appendFileSync, existsSync } from "node:fs";
 import { loadavg } from "node:os";

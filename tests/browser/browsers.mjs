@@ -1,4 +1,4 @@
-// Real browsers without windows, and what has to be told to each so that it computes on the processor.
+// Real browsers without windows, and what has to be told to each so that it computes on the CPU.
 
 import { existsSync } from "node:fs";
 import path from "node:path";

@@ -44,7 +44,7 @@ function readBundle(folder, name) {
     label: expected.label ?? [],
     detect: expected.detect ?? [],
     transcribe: expected.transcribe ?? [],
-    show: expected.show ?? [],
+    imagePrompts: expected.imagePrompts ?? [],
     compare: expected.compare ?? [],
     run: expected.run ?? [],
     /** Limits below which some steps move; null if the bundle was not made for that. */

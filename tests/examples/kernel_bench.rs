@@ -9,11 +9,11 @@
 
 use std::path::Path;
 
+use gristmill_compiler::activations::quantize_activations;
 use gristmill_compiler::codegen::context::{Place, Setting};
 use gristmill_compiler::options::KvPrecision;
 use gristmill_compiler::plan;
 use gristmill_compiler::profile::{Profile, shipped};
-use gristmill_compiler::round::round_activations;
 use gristmill_compiler::select::{Call, KernelSet, lower};
 use gristmill_graph::quant::stored_bytes;
 use gristmill_graph::{
@@ -100,7 +100,7 @@ fn measured(case: (u64, &str, u32), profile: &Profile, set: &mut KernelSet) -> R
     let precision: Precision = name.parse().map_err(|e| format!("{name}: {e}"))?;
     let (model, graph) = model(size, precision, rows);
     let precisions = [precision];
-    let graph = round_activations(&graph, &precisions);
+    let graph = quantize_activations(&graph, &precisions);
     let setting =
         Setting { model: &model, precisions: &precisions, kv: KvPrecision::F32, profile, has_fallback: false };
     let steps = lower(&setting, &graph, &["y".to_string()], set).map_err(|e| e.to_string())?;

@@ -80,7 +80,7 @@ async function attempt(outcome, what, call) {
     return undefined;
   } finally {
     const { user, system } = process.cpuUsage(cpu);
-    // On a busy machine the clock says too much, and helpers of the engine make the processor's time too long.
+    // On a busy machine the clock says too much, and helpers of the engine make the CPU's time too long.
     const ms = Math.min(performance.now() - began, (user + system) / 1000);
     if (ms > outcome.longest.ms) outcome.longest = { ms, what };
     outcome.ms += ms;

@@ -16,7 +16,7 @@ use gristmill_runtime::embedding::Embedder;
 use gristmill_runtime::generate::Options as GenerateOptions;
 use gristmill_runtime::image::Image;
 use gristmill_runtime::native::{Options, Wasm, WasmOptions, Wgpu};
-use gristmill_runtime::task::{Given, Kind, tasks};
+use gristmill_runtime::task::{Kind, TaskInputs, tasks};
 use gristmill_runtime::template::{ChatOptions, ChatTemplate, Message};
 use gristmill_runtime::text::Callbacks;
 use gristmill_runtime::tokenizer::Tokenizer;
@@ -134,7 +134,7 @@ fn answers(task: &Task<'_>, bundle: &Bundle, device: &mut dyn Backend) -> Outcom
     }
     for text in task.labelled {
         let ids = tokenizer.encode(text, true)?;
-        let given = Given { texts: &[ids], ..Given::default() };
+        let given = TaskInputs { texts: &[ids], ..TaskInputs::default() };
         let classes = classify(device, bundle.manifest(), given)?.swap_remove(0);
         let rows = expected["label"].as_array().cloned().unwrap_or_default();
         let row = json!({ "name": text, "text": text, "classes": classes });
@@ -152,12 +152,12 @@ pub fn make_images(folder: &Path, name: &str, model: &Path, files: &[&str]) -> O
     let bundle = compiled(folder, name, model, "f32", |_| {})?;
     let manifest = bundle.manifest();
     let mut device = Wgpu::load(bundle.clone(), &Options::default(), &mut |_, _| {})?;
-    let detects = tasks(manifest).any(|(_, task)| Kind::of(&task.gives) == Kind::Detect);
+    let detects = tasks(manifest).any(|(_, task)| Kind::of(&task.output) == Kind::Detect);
     let mut expected = Vec::new();
     for file in files {
         let rgb = image::open(root().join("examples/person-detector").join(file))?.into_rgb8();
         let image = Image::from_rgb(rgb.width() as usize, rgb.height() as usize, rgb.into_raw())?;
-        let given = Given { images: &[image], ..Given::default() };
+        let given = TaskInputs { images: &[image], ..TaskInputs::default() };
         expected.push(if detects {
             let found = detect(&mut device, manifest, given, CERTAIN)?.swap_remove(0);
             json!({ "name": file, "threshold": CERTAIN, "found": found })
@@ -223,7 +223,7 @@ pub fn make_prompts(folder: &Path, name: &str, model: &PromptModel) -> Outcome<(
             "text": whole.strip_prefix(&before).ok_or("a text that continues the prompt")?, "rendered": model.rendered,
         }));
     }
-    write_expected(folder, name, &json!({ "version": 1, "show": expected }))
+    write_expected(folder, name, &json!({ "version": 1, "imagePrompts": expected }))
 }
 
 /// Compiles a model that compares videos or audio files with texts at f32. What is expected is what transformers computes.
@@ -231,7 +231,7 @@ pub fn make_compared(folder: &Path, name: &str) -> Outcome<()> {
     let dir = tempfile::tempdir()?;
     let model = compared::write_model(name, dir.path());
     compiled(folder, name, dir.path(), "f32", |_| {})?;
-    let things: Vec<Value> = match model.waveforms.as_slice() {
+    let items: Vec<Value> = match model.waveforms.as_slice() {
         [] => vec![json!({ "name": "video", "logits": model.logits("video") })],
         all => {
             let one = |(name, samples): &(String, Vec<i16>)| {
@@ -241,7 +241,7 @@ pub fn make_compared(folder: &Path, name: &str) -> Outcome<()> {
             all.iter().map(one).collect()
         }
     };
-    let expected = json!({ "name": name, "texts": model.texts(), "things": things });
+    let expected = json!({ "name": name, "texts": model.texts(), "items": items });
     write_expected(folder, name, &json!({ "version": 1, "compare": [expected] }))
 }
 

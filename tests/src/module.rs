@@ -30,10 +30,10 @@ pub struct Loaded {
     scratch_bytes: u32,
 }
 
-/// The kernel as a processor needs it.
+/// The kernel as a CPU needs it.
 ///
 /// # Panics
-/// If the result is not a kernel for processors.
+/// If the result is not a kernel for CPUs.
 pub fn legal(kernel: &Kernel) -> Kernel {
     let legal = legalize(kernel, &Caps::CPU);
     verify(&legal, &Caps::CPU).unwrap_or_else(|e| panic!("{e}"));

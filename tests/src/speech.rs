@@ -80,7 +80,7 @@ pub fn write_tokenizer(dir: &Path, tokens: u32, special: &[(u32, String)]) {
     fs::write(dir.join("tokenizer.json"), tokenizer.to_string()).expect("tokenizer.json");
 }
 
-/// Writes `vocab.json` of a model that spells: 0 is none, the others are the letters of the alphabet.
+/// Writes `vocab.json` of a CTC model: 0 is none, the others are the letters of the alphabet.
 pub fn write_letters(dir: &Path) {
     let letters = (1..=26u8).map(|id| (char::from(b'a' + id - 1).to_string(), json!(id)));
     let table: Map<String, Value> = letters.chain([("<pad>".to_string(), json!(0))]).collect();

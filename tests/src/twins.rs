@@ -70,7 +70,7 @@ impl Twins {
         let manifest = first.manifest().clone();
         let devices = devices::open(&first)?;
         let reference = ReferenceBackend::open(second).map_err(|e| e.to_string())?;
-        let rounded = ReferenceBackend::open(third).map_err(|e| e.to_string())?.rounding_activations();
+        let rounded = ReferenceBackend::open(third).map_err(|e| e.to_string())?.quantizing_activations();
         let quantized = manifest.tensors.iter().any(|t| t.precision.parse::<QuantSpec>().is_ok());
         Ok(Twins { manifest, devices, reference, rounded: quantized.then_some(rounded) })
     }

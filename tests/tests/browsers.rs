@@ -95,23 +95,23 @@ fn browsers_compute_what_the_native_runtime_computes() {
     assert!(status.success(), "see above; screenshots and the report are in target/browser");
 }
 
-/// One model that writes what it hears, a second at once, and one that spells.
+/// One model that generates the text of a second of audio at a time, and one that uses CTC.
 fn audio(models: &Path) {
-    let (writer, speller) = (models.join("writer"), models.join("speller"));
-    copy(&Case::open("whisper/published").model_dir(), &writer);
+    let (seq2seq, ctc) = (models.join("seq2seq"), models.join("ctc"));
+    copy(&Case::open("whisper/published").model_dir(), &seq2seq);
     let special: Vec<(u32, String)> =
         [0, 1, 2].into_iter().chain(100..=110).map(|id| (id, format!("<|{id}|>"))).collect();
-    speech::write_tokenizer(&writer, 111, &special);
-    copy(&Case::open("wav2vec2/ctc_layer_norm").model_dir(), &speller);
-    speech::write_letters(&speller);
+    speech::write_tokenizer(&seq2seq, 111, &special);
+    copy(&Case::open("wav2vec2/ctc_layer_norm").model_dir(), &ctc);
+    speech::write_letters(&ctc);
     let word = AudioFile { name: "word", samples: speech::waveform(12_000, 1), wish: &[] };
     let silence = AudioFile { name: "silence", samples: vec![0; 8_000], wish: &[] };
     let long = AudioFile { name: "long", samples: speech::waveform(36_000, 2), wish: &[] };
     let german = AudioFile { name: "german", wish: &[("language", "de")], ..word.clone() };
     let wish: &[_] = &[("language", "fr"), ("task", "translate")];
     let translated = AudioFile { name: "translated", wish, ..word.clone() };
-    make_audio(&folder(), "writer", &writer, &[word.clone(), silence.clone(), long, german, translated]).unwrap();
-    make_audio(&folder(), "speller", &speller, &[word, silence]).unwrap();
+    make_audio(&folder(), "seq2seq", &seq2seq, &[word.clone(), silence.clone(), long, german, translated]).unwrap();
+    make_audio(&folder(), "ctc", &ctc, &[word, silence]).unwrap();
 }
 
 /// A tokenizer of word pieces for so many tokens: special tokens, letters, some words, and others that no text has.

@@ -84,7 +84,7 @@ impl Lower<'_> {
                 let id = self.value(a)?.0;
                 (self.bytes(id, Pure::I16x8ExtendLowI8x16S, Pure::I32x4ExtendLowI16x8S), Type::vec(Scalar::I32, 4))
             }
-            Expr::HalvesF16(a) => {
+            Expr::UnpackF16x2(a) => {
                 let id = self.value(a)?.0;
                 (self.widen_halves(id), Type::vec(Scalar::F32, 2))
             }
@@ -554,7 +554,7 @@ impl Lower<'_> {
 
     /// The halves of two words as a vector of four; `None` for anything else.
     fn four_halves(&mut self, parts: &[Expr]) -> Outcome<Option<Id>> {
-        let [Expr::HalvesF16(first), Expr::HalvesF16(second)] = parts else { return Ok(None) };
+        let [Expr::UnpackF16x2(first), Expr::UnpackF16x2(second)] = parts else { return Ok(None) };
         if let (Expr::Lane(a, i), Expr::Lane(b, j)) = (&**first, &**second)
             && let (Some(i), Some(j)) = (i.as_u32(), j.as_u32())
             && a == b

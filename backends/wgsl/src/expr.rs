@@ -143,7 +143,7 @@ impl Scope<'_> {
             Expr::Fma(a, b, c) => self.call("fma", [&**a, &**b, &**c]),
             Expr::BytesU8(x) => self.call("unpack4xU8", [&**x]),
             Expr::BytesI8(x) => self.call("unpack4xI8", [&**x]),
-            Expr::HalvesF16(x) => self.call("unpack2x16float", [&**x]),
+            Expr::UnpackF16x2(x) => self.call("unpack2x16float", [&**x]),
             Expr::PackF16(x) => self.call("pack2x16float", [&**x]),
             Expr::Lookup(..) => Err("a lookup of bytes was not legalised".to_string()),
             Expr::Shuffle(a, b, lanes) => self.shuffle(&self.ty(e)?.to_string(), (a, b), lanes),

@@ -257,7 +257,7 @@ pub(crate) enum BackendName {
     Auto,
     /// WebGPU.
     Wgpu,
-    /// WebAssembly on the processors.
+    /// WebAssembly on the CPU.
     Wasm,
     /// The reference evaluator: slow, obvious, needs nothing.
     Reference,
@@ -276,7 +276,7 @@ pub(crate) struct BackendFlags {
     /// Programs to run on the adapter, by the name of their profile; otherwise native, or the first of the bundle
     #[arg(long, value_name = "NAME")]
     pub(crate) profile: Option<String>,
-    /// Threads of --backend wasm; otherwise one per processor, at most 8, and one per MiB of weights
+    /// Threads of --backend wasm; otherwise one per CPU, at most 8, and one per MiB of weights
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) threads: Option<u32>,
     /// Vector instructions of --backend wasm
@@ -291,7 +291,7 @@ pub(crate) enum Simd {
     Auto,
     /// Those that every engine has.
     Baseline,
-    /// Those whose results may differ in the last bits between processors.
+    /// Those whose results may differ in the last bits between CPUs.
     Relaxed,
 }
 

@@ -59,7 +59,7 @@ enum Choice {
 fn choose(bundle: &Bundle, flags: &BackendFlags) -> Outcome<Choice> {
     let for_wasm = flags.threads.map(|_| "--threads").or((flags.simd != Simd::Auto).then_some("--simd"));
     if flags.profile.as_deref() == Some(WASM) {
-        let remedy = format!("its programs are for processors; use --backend {WASM}");
+        let remedy = format!("its programs are for CPUs; use --backend {WASM}");
         return Err(Failure::wrong(format!("--profile {WASM}: {remedy}")));
     }
     let for_wgpu = flags.adapter.as_ref().map(|_| "--adapter").or(flags.profile.as_ref().map(|_| "--profile"));
@@ -104,7 +104,7 @@ fn wgpu(bundle: &Arc<Bundle>, flags: &BackendFlags) -> Result<Made, Error> {
     let bar = Bar::new();
     bar.stage("loading weights");
     let backend = Wgpu::load(bundle.clone(), &options, &mut |done, total| bar.bytes(done, total))?;
-    backend.admission().moved.iter().for_each(|moved| note(&moved.to_string()));
+    backend.admission().offloaded.iter().for_each(|offloaded| note(&offloaded.to_string()));
     Ok((Box::new(backend), Some(profile)))
 }
 

@@ -34,7 +34,7 @@ pub enum Memory {
     /// One element per word. Truth values are i32.
     Dense(Scalar),
     /// f16, two in a word.
-    Halves,
+    F16x2,
     /// Quantized blocks.
     Blocks(QuantSpec),
     /// Activations as bytes with scales: see [`super::rounded`].
@@ -45,7 +45,7 @@ impl fmt::Display for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Memory::Dense(s) => write!(f, "{s:?}"),
-            Memory::Halves => write!(f, "halves"),
+            Memory::F16x2 => write!(f, "f16x2"),
             Memory::Blocks(spec) => write!(f, "{}", Precision::Quant(*spec)),
             Memory::Bytes => write!(f, "bytes"),
         }
@@ -111,11 +111,11 @@ impl<'a> Lowering<'a> {
         match place {
             Place::Tensor(w) => match self.setting.precisions[w as usize] {
                 Precision::F32 => Memory::Dense(Scalar::F32),
-                Precision::F16 => Memory::Halves,
+                Precision::F16 => Memory::F16x2,
                 Precision::Quant(spec) => Memory::Blocks(spec),
             },
             Place::State(s) => state_memory(self.setting.model, s, self.setting.kv),
-            _ if self.graph.node(id).op == Op::RoundBlocks => Memory::Bytes,
+            _ if self.graph.node(id).op == Op::QuantizeActivations => Memory::Bytes,
             _ => match self.graph.node(id).dtype {
                 DType::F32 => Memory::Dense(Scalar::F32),
                 DType::I32 | DType::Bool => Memory::Dense(Scalar::I32),
@@ -144,7 +144,7 @@ pub fn state_memory(model: &Model, state: u32, kv: KvPrecision) -> Memory {
     }
     let even = model.states[state as usize].shape.last().and_then(|d| d.as_const()).is_some_and(|d| d % 2 == 0);
     match kv {
-        KvPrecision::F16 if even => Memory::Halves,
+        KvPrecision::F16 if even => Memory::F16x2,
         _ => Memory::Dense(Scalar::F32),
     }
 }

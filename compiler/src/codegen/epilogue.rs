@@ -6,7 +6,7 @@ use gristmill_kernel::Expr;
 use super::index::through_broadcast;
 use super::inline::{convert, literal};
 use super::kernel::{At, Ctx};
-use super::quads::WHOLE;
+use super::vec4::WHOLE;
 use crate::error::CompileError;
 
 /// The value of `scalar` for the result element `at`, given the accumulators and the extra operands. Parts that
@@ -128,7 +128,7 @@ fn four(
             if shape.last().is_none_or(|d| d.is_one()) {
                 return Ok(ctx.value(id, &At::index(index)).splat(4));
             }
-            let row = index.pop().and_then(|column| Some((column, ctx.quad_row(id, &index)?)));
+            let row = index.pop().and_then(|column| Some((column, ctx.vec4_row(id, &index)?)));
             match row {
                 Some((column, row)) => row.at(ctx, column / 4),
                 None => {

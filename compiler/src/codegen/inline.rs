@@ -134,7 +134,7 @@ impl Pull<'_, '_> {
                 return unlowered(node);
             }
             // Anchors have kernels of their own, and are memory for others.
-            Op::Reduce { .. } | Op::ArgMax | Op::TopK { .. } | Op::MatMul { .. } | Op::RoundBlocks => {
+            Op::Reduce { .. } | Op::ArgMax | Op::TopK { .. } | Op::MatMul { .. } | Op::QuantizeActivations => {
                 return unlowered(node);
             }
             Op::StateAppend(_) | Op::StateKeep(_) | Op::StateUpdate(_) => return unlowered(node),
@@ -228,7 +228,7 @@ impl Pull<'_, '_> {
                 let e = Expr::Load(buf, Box::new(flat));
                 if low.graph.node(id).dtype == DType::Bool { e.differs(i(0)) } else { e }
             }
-            Memory::Halves => {
+            Memory::F16x2 => {
                 let buf = self.ctx.read(place, k::U32, &name);
                 half_of(buf, flat)
             }
@@ -254,7 +254,7 @@ fn unlowered(node: &Node) -> Pulled {
 
 /// Element `flat` of an array of halves, two in a word.
 pub fn half_of(buf: Buf, flat: Expr) -> Expr {
-    let pair = Expr::HalvesF16(Box::new(Expr::Load(buf, Box::new(flat.shr(u(1))))));
+    let pair = Expr::UnpackF16x2(Box::new(Expr::Load(buf, Box::new(flat.shr(u(1))))));
     Expr::Lane(Box::new(pair), Box::new(flat.band(u(1))))
 }
 

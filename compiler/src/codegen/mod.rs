@@ -4,6 +4,7 @@
 //! construction; [`inline`], [`views`] and [`quads`] pull everything that is not memory into it, [`epilogue`] does that for
 //! fused expressions, [`states`] lays out what outlives a call, and [`store`] puts results where they belong. Nothing here knows an algorithm.
 
+pub mod activations;
 pub mod context;
 pub mod epilogue;
 pub mod grid;
@@ -11,9 +12,8 @@ pub mod index;
 pub mod inline;
 pub mod kernel;
 pub mod partition;
-pub mod quads;
-pub mod rounded;
 pub mod row;
 pub mod states;
 pub mod store;
+pub mod vec4;
 pub mod views;

@@ -22,14 +22,14 @@ impl Row {
         // Plain memory is addressed by the row number, without taking it apart.
         if let Some(place @ (Place::Value(_) | Place::Output(_) | Place::Input(_))) = ctx.low.place(self.id) {
             if self.step == 4 {
-                return ctx.quad_row_at(place, self.id, row * (width / u(4))).at(ctx, c);
+                return ctx.vec4_row_at(place, self.id, row * (width / u(4))).at(ctx, c);
             }
             let mut index = lead.to_vec();
             index.push(c.clone());
             return ctx.value(self.id, &At { index, flat: Some(row * width + c) });
         }
         if self.step == 4
-            && let Some(x) = ctx.quad_row(self.id, lead)
+            && let Some(x) = ctx.vec4_row(self.id, lead)
         {
             return x.at(ctx, c);
         }
@@ -43,7 +43,7 @@ impl Row {
         let rank = ctx.low.graph.node(self.id).shape.len();
         let lead = vec![u(0); rank - 1];
         if self.step == 4
-            && let Some(x) = ctx.quad_row(self.id, &lead)
+            && let Some(x) = ctx.vec4_row(self.id, &lead)
         {
             return x.at(ctx, c);
         }

@@ -26,7 +26,7 @@ impl Target {
         let dtype = ctx.low.graph.node(id).dtype;
         let elem = match ctx.low.memory(place, root) {
             Memory::Dense(s) => Type::scalar(s),
-            Memory::Halves | Memory::Blocks(_) | Memory::Bytes => {
+            Memory::F16x2 | Memory::Blocks(_) | Memory::Bytes => {
                 ctx.fail(CompileError::unlowered(ctx.low.graph.node(root), "elements to store one by one"));
                 gristmill_kernel::U32
             }
@@ -75,21 +75,21 @@ pub fn is_plain(low: &Lowering<'_>, id: NodeId, root: NodeId) -> bool {
 
 /// Where four neighbouring results of an anchor are stored at a time.
 #[derive(Clone, Copy)]
-pub struct QuadTarget {
+pub struct Vec4Target {
     id: NodeId,
     root: NodeId,
     buf: Buf,
 }
 
-impl QuadTarget {
+impl Vec4Target {
     /// Binds the target memory as vectors; `None` if neighbours on the last axis are not neighbours in memory.
-    pub fn bind(ctx: &mut Ctx<'_>, id: NodeId, root: NodeId, place: Place) -> Option<QuadTarget> {
+    pub fn bind(ctx: &mut Ctx<'_>, id: NodeId, root: NodeId, place: Place) -> Option<Vec4Target> {
         if ctx.low.memory(place, root) != Memory::Dense(Scalar::F32) || !keeps_quads(ctx.low, id, root) {
             return None;
         }
         let name = format!("out_{}", ctx.label(root));
         let buf = ctx.write(place, gristmill_kernel::VEC4F, &name);
-        Some(QuadTarget { id, root, buf })
+        Some(Vec4Target { id, root, buf })
     }
 
     /// Stores the four results from `at` on.

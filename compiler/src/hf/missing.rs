@@ -1,7 +1,7 @@
 //! Files without which a task of a model does not work, though the model itself does.
 
 use gristmill_bundle::Manifest;
-use gristmill_graph::{Answer, EntryRole, Model, Source, Task};
+use gristmill_graph::{EntryRole, Model, Source, Task, TaskOutput};
 
 use super::processors::{PREPROCESSOR, PROCESSOR};
 
@@ -15,7 +15,7 @@ pub(crate) fn missing(model: &Model, manifest: &Manifest, companions: &[String],
     let says = |name: &str| companions.iter().any(|c| c == name);
     let tasks = || model.entries.iter().filter_map(|entry| entry.task.as_ref());
     let writes = model.entries.iter().any(|e| matches!(e.role, EntryRole::Prefill | EntryRole::Embed));
-    let reads = tasks().any(|task| task.takes.iter().any(|feed| matches!(feed.source, Source::Text)));
+    let reads = tasks().any(|task| task.inputs.iter().any(|task_input| matches!(task_input.source, Source::Text)));
     if (writes || reads) && !says(TOKENIZER) {
         let lacks = match gguf {
             true => format!("the file has no tokenizer (metadata `{}`)", crate::gguf::TOKENIZER),
@@ -37,15 +37,15 @@ pub(crate) fn missing(model: &Model, manifest: &Manifest, companions: &[String],
 
 /// The file that a task lacks.
 fn lacking(task: &Task, has: &impl Fn(&str) -> bool) -> String {
-    let from = task.takes.iter().find_map(|feed| match feed.source {
+    let from = task.inputs.iter().find_map(|task_input| match task_input.source {
         Source::Image { .. } => Some("images"),
         Source::Frames { .. } => Some("videos"),
         Source::Audio { .. } => Some("audio"),
         Source::Sizes(_) | Source::Text | Source::Mask => None,
     });
     let prepared = has(PREPROCESSOR) || has(PROCESSOR);
-    match (from, &task.gives) {
-        (_, Answer::Spell { .. }) if prepared => {
+    match (from, &task.output) {
+        (_, TaskOutput::Ctc { .. }) if prepared => {
             "vocab.json is missing: what is said comes out as ids of tokens, not as text".to_string()
         }
         (Some(what), _) => format!(

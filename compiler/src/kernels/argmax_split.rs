@@ -4,8 +4,8 @@
 use gristmill_graph::{DType, Dim, NodeId, numel};
 use gristmill_kernel::{Bind, F32, I32, Type, U32, u};
 
-use super::reduce::LOWEST;
-use super::top_k::{NOBODY, best_of, start};
+use super::reduce::NEG_MAX;
+use super::top_k::{INVALID_INDEX, best_of, start};
 use crate::codegen::context::{Built, KernelPlan, Lowering, Place, Stored};
 use crate::codegen::grid::Count;
 use crate::codegen::index::{dim_expr, unflatten};
@@ -69,7 +69,7 @@ fn part(low: &Lowering<'_>, a: &ArgMax<'_>) -> Result<Built, CompileError> {
     let begin = ctx.b.let_("begin", &part * &of_part);
     let end = ctx.b.let_("end", (&begin + &of_part).min(len));
     let x = Row { id: a.x, step: 1 };
-    let lowest = start(a.dtype, i32::MIN, LOWEST);
+    let lowest = start(a.dtype, i32::MIN, NEG_MAX);
     let (value, column) =
         best_of(&mut ctx, &x, (&row, &lead), (begin + &lane, end, threads), lowest, |better, _, _| better);
     ctx.if_(lane.equals(u(0)), |ctx| {
@@ -94,13 +94,13 @@ fn merge(low: &Lowering<'_>, a: &ArgMax<'_>, Stored { id, root, place }: Stored)
     let thread = ctx.b.group_axis("thread", threads);
     let row = ctx.b.let_("row", block * threads + thread);
     ctx.if_(row.lt(dim_expr(&rows)), |ctx| {
-        let value = ctx.b.var("value", start(a.dtype, i32::MIN, LOWEST));
-        let column = ctx.b.var("column", u(NOBODY));
+        let value = ctx.b.var("value", start(a.dtype, i32::MIN, NEG_MAX));
+        let column = ctx.b.var("column", u(INVALID_INDEX));
         ctx.for_("part", (u(0), u(parts), 1), Bind::Serial, |ctx, part| {
             let at = ctx.b.let_("at", &row * parts + part);
             let candidate = ctx.b.let_("candidate", values.at(&at));
             let found = ctx.b.let_("found", columns.at(at));
-            let better = candidate.gt(value.get()).or(column.get().equals(u(NOBODY)));
+            let better = candidate.gt(value.get()).or(column.get().equals(u(INVALID_INDEX)));
             ctx.if_(better, |ctx| {
                 ctx.b.assign(value, candidate);
                 ctx.b.assign(column, found);

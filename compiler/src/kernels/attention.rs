@@ -10,7 +10,7 @@
 use gristmill_graph::{Dim, NodeId, Op, Scalar, Unary, numel};
 use gristmill_kernel::{Bind, Expr, F32, GroupOp, Sh, Type, VEC4F, Var, f, u};
 
-use super::reduce::LOWEST;
+use super::reduce::NEG_MAX;
 use crate::codegen::context::{Built, Lowering, Stored};
 use crate::codegen::epilogue;
 use crate::codegen::grid::Count;
@@ -207,7 +207,7 @@ impl<'a> Block<'a> {
         let mut index = self.lead.clone();
         index.push(row.clone());
         if self.attention.vectors
-            && let Some(quads) = ctx.quad_row(operand, &index)
+            && let Some(quads) = ctx.vec4_row(operand, &index)
         {
             return quads.at(ctx, d);
         }
@@ -219,7 +219,7 @@ impl<'a> Block<'a> {
     pub(super) fn run(&self, ctx: &mut Ctx<'_>, (begin, end): (Expr, Expr)) -> Softmax {
         let a = self.attention;
         let softmax = Softmax {
-            m: ctx.b.var("m", a.all_queries(f(LOWEST))),
+            m: ctx.b.var("m", a.all_queries(f(NEG_MAX))),
             l: ctx.b.var("l", a.all_queries(f(0.0))),
             o: (0..a.columns_per_thread()).map(|j| ctx.b.var(&format!("o{j}"), a.all_queries(f(0.0)))).collect(),
         };
@@ -244,7 +244,7 @@ impl<'a> Block<'a> {
         let dots = ctx.b.var("dots", a.all_queries(f(0.0)));
         let mut row = self.lead.clone();
         row.push(s.clone());
-        let quads = if a.vectors { ctx.quad_row(a.operands[1], &row) } else { None };
+        let quads = if a.vectors { ctx.vec4_row(a.operands[1], &row) } else { None };
         ctx.for_("d", (u(0), u(a.width()), 1), Bind::Serial, |ctx, d| {
             let k = match &quads {
                 Some(quads) => quads.at(ctx, &d),
@@ -266,7 +266,7 @@ impl<'a> Block<'a> {
             ctx.b.let_(&format!("score{r}"), score)
         });
         let scores = a.join(scores.collect());
-        ctx.b.let_("score", inside.select(scores, a.all_queries(f(LOWEST))))
+        ctx.b.let_("score", inside.select(scores, a.all_queries(f(NEG_MAX))))
     }
 
     /// Brings a tile of scores into the softmax and leaves its weights in shared memory; gives what earlier weights

@@ -6,7 +6,7 @@ use gristmill_graph::{Dim, Unary, numel};
 use gristmill_kernel::{Bind, Expr, F32, GroupOp, f, u};
 
 use super::attention::{Attention, Block};
-use super::reduce::LOWEST;
+use super::reduce::NEG_MAX;
 use crate::codegen::context::{Built, KernelPlan, Lowering, Place, Stored};
 use crate::codegen::grid::Count;
 use crate::codegen::index::unflatten;
@@ -77,7 +77,7 @@ fn merge(
     let lane = ctx.b.group_axis("lane", threads);
     let first = ctx.b.let_("first", state(attention, parts, &head, &u(0)));
     let of = |part: &Expr| &first + part * (attention.columns + 2);
-    let m = ctx.b.var("m", f(LOWEST));
+    let m = ctx.b.var("m", f(NEG_MAX));
     ctx.for_("part", (u(0), u(parts), 1), Bind::Serial, |ctx, part| {
         ctx.b.assign(m, m.get().max(states.at(of(&part))));
     });

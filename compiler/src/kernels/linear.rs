@@ -144,7 +144,7 @@ impl Weight {
         })?;
         let (precision, tiled) = match low.memory(place, node) {
             Memory::Dense(_) => (Precision::F32, false),
-            Memory::Halves => (Precision::F16, false),
+            Memory::F16x2 => (Precision::F16, false),
             Memory::Blocks(spec) => (Precision::Quant(spec), true),
             Memory::Bytes => return Err(CompileError::Internal("bytes are not a weight".to_string())),
         };

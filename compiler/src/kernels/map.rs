@@ -67,7 +67,7 @@ pub fn store_state(low: &Lowering<'_>, Stored { id, place: target, .. }: Stored)
     };
     let operand = node.inputs[0];
     let decl = &low.setting.model.states[state as usize];
-    let halves = low.memory(target, id) == Memory::Halves;
+    let halves = low.memory(target, id) == Memory::F16x2;
     let mut shape = low.graph.node(operand).shape.clone();
     let last = shape.len() - 1;
     if halves {

@@ -1,5 +1,5 @@
 //! Linear layers with few rows of activations and few rows of weights: several workgroups share the columns of a tile,
-//! so that a device with many processors has work for all. Their sums meet in scratch memory; a second kernel adds them
+//! so that a device with many cores has work for all. Their sums meet in scratch memory; a second kernel adds them
 //! up and ends as the layer does.
 
 use gristmill_graph::{Dim, numel};

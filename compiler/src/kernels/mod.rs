@@ -2,7 +2,7 @@
 //!
 //! An algorithm builds loops over named axes for an anchor and takes every number that could be tuned from
 //! the schedule of the target. It never mentions a target, and it never looks into a weight format: decoding is
-//! an expression of [`gristmill_kernel::quant`]. Those here are for groups of threads, those in [`simd`] for processors.
+//! an expression of [`gristmill_kernel::quant`]. Those here are for groups of threads, those in [`simd`] for CPUs.
 
 pub mod argmax_split;
 pub mod attention;

@@ -16,7 +16,7 @@ use crate::error::CompileError;
 
 /// How results are stored: four at a time where rows allow it.
 enum Out {
-    Quads(Buf),
+    Vec4(Buf),
     Elements(Target),
 }
 
@@ -39,7 +39,7 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
     let row_reader = Row { id: node.inputs[0], step };
     let target = if vectors {
         let name = format!("out_{}", ctx.label(root));
-        Out::Quads(ctx.write(place, gristmill_kernel::VEC4F, &name))
+        Out::Vec4(ctx.write(place, gristmill_kernel::VEC4F, &name))
     } else {
         Out::Elements(Target::bind(&mut ctx, id, root, place))
     };
@@ -79,7 +79,7 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
             y = if n == 0 { y * p } else { y + p };
         }
         match &target {
-            Out::Quads(buf) => ctx.b.store(*buf, row.clone() * count.clone() + &c, y),
+            Out::Vec4(buf) => ctx.b.store(*buf, row.clone() * count.clone() + &c, y),
             Out::Elements(target) => {
                 let mut index = lead_index.clone();
                 index.push(c.clone());

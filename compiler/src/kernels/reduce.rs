@@ -11,7 +11,7 @@ use crate::codegen::store::Target;
 use crate::error::CompileError;
 
 /// The value every maximum starts from: finite, so that it can be a literal.
-pub const LOWEST: f32 = f32::MIN;
+pub const NEG_MAX: f32 = f32::MIN;
 
 /// The kernel of an [`Op::Reduce`]. Integers are summed in f32, exact below 2^24.
 pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
@@ -30,8 +30,8 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
     let mut index = unflatten(row.clone(), &node.shape);
     let (start, group) = match op {
         Reduction::Sum | Reduction::Mean => (0.0, GroupOp::Add),
-        Reduction::Max => (LOWEST, GroupOp::Max),
-        Reduction::Min => (-LOWEST, GroupOp::Min),
+        Reduction::Max => (NEG_MAX, GroupOp::Max),
+        Reduction::Min => (-NEG_MAX, GroupOp::Min),
     };
     let acc = ctx.b.var("acc", f(start));
     ctx.for_("reduced", (lane.clone(), dim_expr(&len), threads), Bind::Serial, |ctx, j| {

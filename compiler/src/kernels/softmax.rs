@@ -3,7 +3,7 @@
 use gristmill_graph::{Unary, numel};
 use gristmill_kernel::{Bind, GroupOp, f};
 
-use super::reduce::LOWEST;
+use super::reduce::NEG_MAX;
 use crate::codegen::context::{Built, Lowering, Stored};
 use crate::codegen::grid::Count;
 use crate::codegen::index::{dim_expr, unflatten};
@@ -27,7 +27,7 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
     let lead_index = unflatten(row.clone(), lead);
     let x = Row { id: node.inputs[0], step: 1 };
     let range = || (lane.clone(), dim_expr(width), threads);
-    let highest = ctx.b.var("highest", f(LOWEST));
+    let highest = ctx.b.var("highest", f(NEG_MAX));
     ctx.for_("column", range(), Bind::Serial, |ctx, c| {
         let x = x.read(ctx, &row, &lead_index, &c);
         ctx.b.assign(highest, highest.get().max(x));

@@ -3,7 +3,7 @@
 use gristmill_graph::{DType, NodeId, Op, numel};
 use gristmill_kernel::{Bind, Expr, GroupOp, Var, f, i, u};
 
-use super::reduce::LOWEST;
+use super::reduce::NEG_MAX;
 use crate::codegen::context::{Built, Lowering, Place, Stored};
 use crate::codegen::grid::Count;
 use crate::codegen::index::{dim_expr, unflatten};
@@ -13,7 +13,7 @@ use crate::codegen::store::Target;
 use crate::error::CompileError;
 
 /// No element: larger than every index.
-pub(super) const NOBODY: u32 = u32::MAX;
+pub(super) const INVALID_INDEX: u32 = u32::MAX;
 
 /// Where a comparison of elements starts: integers are compared as such, since f32 cannot tell large ones apart.
 pub fn start(dtype: DType, integer: i32, float: f32) -> Expr {
@@ -34,7 +34,7 @@ pub fn top_k(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
         return Err(CompileError::unlowered(low.graph.node(id), "form as a selection"));
     };
     let mut pick = Pick::new(low, id, root, place, &format!("top_{k}"));
-    let last_value = pick.ctx.b.var("last_value", pick.start(i32::MAX, -LOWEST));
+    let last_value = pick.ctx.b.var("last_value", pick.start(i32::MAX, -NEG_MAX));
     let last_index = pick.ctx.b.var("last_index", u(0));
     let mut ctx = std::mem::replace(&mut pick.ctx, Ctx::new(low, ""));
     ctx.for_("rank", (u(0), u(k), 1), Bind::Serial, |ctx, rank| {
@@ -49,7 +49,7 @@ pub fn top_k(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
     ctx.built(&pick.grid)
 }
 
-/// The best element of some columns of a row: value and column, equal in all threads of the workgroup; [`NOBODY`] if there
+/// The best element of some columns of a row: value and column, equal in all threads of the workgroup; [`INVALID_INDEX`] if there
 /// is none. A candidate is taken if `eligible` says so of whether it is better, its value and its column.
 pub(super) fn best_of(
     ctx: &mut Ctx<'_>,
@@ -60,11 +60,11 @@ pub(super) fn best_of(
     eligible: impl FnOnce(Expr, &Expr, &Expr) -> Expr,
 ) -> (Var, Var) {
     let value = ctx.b.var("value", lowest);
-    let index = ctx.b.var("index", u(NOBODY));
+    let index = ctx.b.var("index", u(INVALID_INDEX));
     ctx.for_("column", columns, Bind::Serial, |ctx, c| {
         let v = x.read(ctx, row, lead, &c);
         let v = ctx.b.let_("candidate", v);
-        let better = v.gt(value.get()).or(index.get().equals(u(NOBODY)));
+        let better = v.gt(value.get()).or(index.get().equals(u(INVALID_INDEX)));
         ctx.if_(eligible(better, &v, &c), |ctx| {
             ctx.b.assign(value, v);
             ctx.b.assign(index, c);
@@ -73,7 +73,7 @@ pub(super) fn best_of(
     let mine = ctx.b.let_("mine", value.get());
     ctx.b.group_reduce(GroupOp::Max, value);
     let loser = mine.lt(value.get());
-    ctx.b.assign(index, loser.select(u(NOBODY), index.get()));
+    ctx.b.assign(index, loser.select(u(INVALID_INDEX), index.get()));
     ctx.b.group_reduce(GroupOp::Min, index);
     (value, index)
 }
@@ -115,7 +115,7 @@ impl<'a> Pick<'a> {
     /// The best element of the row: value and index, equal in all threads. With `after`, the best of those that
     /// rank behind it (smaller, or equal with a higher index); its flag says that nothing was taken yet.
     fn best(&mut self, after: Option<(Expr, Var, Var)>) -> (Var, Var) {
-        let lowest = self.start(i32::MIN, LOWEST);
+        let lowest = self.start(i32::MIN, NEG_MAX);
         let columns = (self.lane.clone(), self.len.clone(), self.threads);
         best_of(&mut self.ctx, &self.x, (&self.row, &self.lead), columns, lowest, |better, v, c| match &after {
             None => better,

@@ -30,15 +30,15 @@ pub fn resident(place: &Place, step: usize) -> Option<Resident> {
 
 /// The life of a value: from the dispatch that writes it to the last that reads it.
 #[derive(Clone, Debug)]
-pub struct Life {
+pub struct LiveRange {
     /// The value.
     pub who: Resident,
     /// Its size in bytes.
     pub bytes: Dim,
     /// Index of the writing dispatch.
-    pub born: usize,
-    /// Index of the last reading dispatch (at least `born`).
-    pub dies: usize,
+    pub start: usize,
+    /// Index of the last reading dispatch (at least `start`).
+    pub end: usize,
 }
 
 /// Buffers and who lives where.
@@ -55,15 +55,15 @@ struct Slot {
     free_from: usize,
 }
 
-/// Places all values. `lives` is in order of `born`; `nominal` binds every symbol.
-pub fn plan(lives: &[Life], nominal: &Bindings) -> Plan {
+/// Places all values. `lives` is in order of `start`; `nominal` binds every symbol.
+pub fn plan(lives: &[LiveRange], nominal: &Bindings) -> Plan {
     let mut plan = Plan::default();
     let mut slots: Vec<Slot> = Vec::new();
     for life in lives {
         let bytes = life.bytes.eval(nominal).unwrap_or(i64::MAX);
         // A dispatch must not read and write one buffer, hence `<` and not `<=`.
         let best = (0..slots.len())
-            .filter(|i| slots[*i].free_from < life.born + 1)
+            .filter(|i| slots[*i].free_from < life.start + 1)
             .min_by_key(|i| (waste(slots[*i].nominal, bytes), *i));
         // Any free buffer is better than a new one: growing it costs at most what a new one would.
         let at = best.unwrap_or_else(|| {
@@ -72,7 +72,7 @@ pub fn plan(lives: &[Life], nominal: &Bindings) -> Plan {
             slots.len() - 1
         });
         slots[at].nominal = slots[at].nominal.max(bytes);
-        slots[at].free_from = life.dies + 1;
+        slots[at].free_from = life.end + 1;
         if !plan.slots[at].contains(&life.bytes) {
             plan.slots[at].push(life.bytes.clone());
         }
@@ -90,13 +90,13 @@ fn waste(have: i64, need: i64) -> i64 {
 mod tests {
     use super::*;
 
-    fn life(value: u32, bytes: i64, born: usize, dies: usize) -> Life {
-        Life { who: Resident::Value(NodeId(value)), bytes: Dim::constant(bytes), born, dies }
+    fn life(value: u32, bytes: i64, start: usize, end: usize) -> LiveRange {
+        LiveRange { who: Resident::Value(NodeId(value)), bytes: Dim::constant(bytes), start, end }
     }
 
     #[test]
     fn a_chain_needs_two_buffers() {
-        let lives: Vec<Life> = (0..6).map(|i| life(i, 64, i as usize, i as usize + 1)).collect();
+        let lives: Vec<LiveRange> = (0..6).map(|i| life(i, 64, i as usize, i as usize + 1)).collect();
         let p = plan(&lives, &Bindings::new());
         assert_eq!(p.slots.len(), 2);
         for w in lives.windows(2) {
@@ -110,7 +110,7 @@ mod tests {
         let p = plan(&lives, &Bindings::new());
         for a in &lives {
             for b in &lives {
-                if a.who < b.who && a.born <= b.dies && b.born <= a.dies {
+                if a.who < b.who && a.start <= b.end && b.start <= a.end {
                     assert_ne!(p.slot_of[&a.who], p.slot_of[&b.who], "{a:?} {b:?}");
                 }
             }

@@ -7,24 +7,24 @@ use std::collections::BTreeMap;
 use gristmill_bundle as bundle;
 use gristmill_graph::{Dim, Graph, NodeId, Op, numel};
 
+use crate::codegen::activations;
 use crate::codegen::context::{Place, Setting};
-use crate::codegen::rounded;
 use crate::select::{Call, KernelSet, Step};
 use crate::size::largest;
-use memory::{Life, Resident, resident};
+use memory::{LiveRange, Resident, resident};
 
 /// Bytes of a value in scratch memory.
 pub fn bytes(graph: &Graph, id: NodeId) -> Dim {
     let node = graph.node(id);
-    if node.op == Op::RoundBlocks {
-        return rounded::size(&node.shape);
+    if node.op == Op::QuantizeActivations {
+        return activations::size(&node.shape);
     }
     &numel(&node.shape) * &Dim::constant(4)
 }
 
 /// Assembles the program of an entry.
 pub fn program(setting: &Setting<'_>, graph: &Graph, steps: &[Step], set: &KernelSet) -> bundle::Program {
-    let mut lives: BTreeMap<Resident, Life> = BTreeMap::new();
+    let mut lives: BTreeMap<Resident, LiveRange> = BTreeMap::new();
     // Time goes by dispatches, of which a step may have several. Values live through whole steps all the same, because a
     // fallback may compute a step in one dispatch, or in others.
     let mut time = 0;
@@ -33,17 +33,17 @@ pub fn program(setting: &Setting<'_>, graph: &Graph, steps: &[Step], set: &Kerne
         for call in &step.calls {
             for place in &call.places {
                 let Some(who) = resident(place, at) else { continue };
-                let (bytes, born, dies) = match who {
+                let (bytes, start, end) = match who {
                     Resident::Value(id) => (bytes(graph, id), first, last),
                     Resident::Scratch(_, n) => (step.scratch[n as usize].clone(), time, time),
                 };
-                lives.entry(who).or_insert_with(|| Life { who, bytes, born, dies }).dies = dies;
+                lives.entry(who).or_insert_with(|| LiveRange { who, bytes, start, end }).end = end;
             }
             time += 1;
         }
     }
-    let mut ordered: Vec<Life> = lives.into_values().collect();
-    ordered.sort_by_key(|l| (l.born, l.who));
+    let mut ordered: Vec<LiveRange> = lives.into_values().collect();
+    ordered.sort_by_key(|l| (l.start, l.who));
     let nominal = setting.profile.nominal(setting.model);
     let plan = memory::plan(&ordered, &nominal);
     let least = setting.model.symbols.iter().map(|s| (s.name.clone(), s.min)).collect();

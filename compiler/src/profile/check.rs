@@ -3,7 +3,7 @@
 use super::fields::{Features, Language, Profile, Schedule};
 
 /// The name of the profile whose programs are WebAssembly: runtimes find them by it.
-const PROCESSORS: &str = "wasm";
+const WASM: &str = "wasm";
 /// Names that mean something else on the command line.
 const RESERVED: [&str; 2] = ["all", "reference"];
 /// Most letters of a name.
@@ -76,19 +76,19 @@ impl Faults {
     fn name(&mut self, p: &Profile) {
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
         let begins = p.name.starts_with(|c: char| c.is_ascii_lowercase());
-        let processor = p.language == Language::Wasm;
+        let cpu = p.language == Language::Wasm;
         if !begins || !p.name.bytes().all(plain) || p.name.len() > MAX_NAME {
             let message = format!("`name` is {:?}, but becomes a part of paths in the bundle", p.name);
             let hint = format!("a small letter, then small letters, digits, - and _, {MAX_NAME} of them at most");
             self.add("name", message, Some(&hint));
         } else if RESERVED.contains(&p.name.as_str()) || is_device(&p.name) {
             self.add("name", format!("`name` is `{}`, which means something else", p.name), Some("choose another one"));
-        } else if processor && p.name != PROCESSORS {
+        } else if cpu && p.name != WASM {
             let message = format!("`name` is `{}`, but `language` is Wasm", p.name);
-            let hint = format!("runtimes find programs for processors by the name `{PROCESSORS}`");
+            let hint = format!("runtimes find programs for CPUs by the name `{WASM}`");
             self.add("name", message, Some(&hint));
-        } else if !processor && p.name == PROCESSORS {
-            let message = format!("`name` is `{PROCESSORS}`, but `language` is Wgsl");
+        } else if !cpu && p.name == WASM {
+            let message = format!("`name` is `{WASM}`, but `language` is Wgsl");
             self.add("name", message, Some("choose another name, or write `language: Wasm`"));
         }
     }
@@ -107,7 +107,7 @@ impl Faults {
         }
         if p.byte_activations && p.language == Language::Wgsl {
             let message = "`byte_activations` is true, but `language` is Wgsl";
-            self.add("byte_activations", message, Some("only kernels for processors multiply bytes; leave it out"));
+            self.add("byte_activations", message, Some("only kernels for CPUs multiply bytes; leave it out"));
         }
     }
 
@@ -129,7 +129,7 @@ impl Faults {
         ];
         for (field, n) in threads {
             match p.language {
-                Language::Wasm if n != 1 => self.add(field, format!("`{field}` is {n}; a processor has 1"), None),
+                Language::Wasm if n != 1 => self.add(field, format!("`{field}` is {n}; a CPU has 1"), None),
                 _ => self.power(field, n, (1, MAX_WIDTH)),
             }
         }

@@ -54,7 +54,7 @@ pub enum Language {
     /// Shaders, a file per kernel and variant.
     #[default]
     Wgsl,
-    /// Modules with all kernels, for processors.
+    /// Modules with all kernels, for CPUs.
     Wasm,
 }
 
@@ -120,7 +120,7 @@ pub struct ReduceSchedule {
 pub struct MatvecSchedule {
     /// Quantized weights: groups of threads that share the columns of a 32-row tile.
     pub slices: u32,
-    /// Float weights: rows per workgroup. On processors: rows of weights per position of the grid, a multiple of four.
+    /// Float weights: rows per workgroup. On CPUs: rows of weights per position of the grid, a multiple of four.
     pub rows: u32,
     /// Float weights: threads along the columns of a row.
     pub lanes: u32,
@@ -155,7 +155,7 @@ pub struct MatmulSchedule {
     pub thread_n: u32,
     /// Fewest rows of activations for which the tiled kernel is used.
     pub min_rows: u32,
-    /// On processors: rows of byte activations whose sums are held in registers at a time.
+    /// On CPUs: rows of byte activations whose sums are held in registers at a time.
     #[serde(default)]
     pub rows_together: u32,
     /// The same for float activations.
@@ -174,10 +174,10 @@ pub struct AttentionSchedule {
     /// Workgroups that share the keys of a single query.
     #[serde(default = "one")]
     pub parts: u32,
-    /// On processors: keys whose scores are held at a time, a multiple of four.
+    /// On CPUs: keys whose scores are held at a time, a multiple of four.
     #[serde(default)]
     pub tile: u32,
-    /// On processors: quads of columns whose sums are held in registers at a time, for each of four queries. A single query
+    /// On CPUs: quads of columns whose sums are held in registers at a time, for each of four queries. A single query
     /// takes four times as many.
     #[serde(default)]
     pub quads: u32,

@@ -57,11 +57,7 @@ fn what_is_wrong_is_named_with_its_place() {
         ("nominal_of_others: 64", "nominal_of_others: -64", "has -64 for all other symbols"),
         ("variants: [(subgroups: true)]", "variants: [()]", "`variants` has one that needs nothing"),
         ("variants: [", "variants: [(subgroups: true), ", "the same one twice"),
-        (
-            "packed_bytes: true",
-            "packed_bytes: true, byte_activations: true",
-            "only kernels for processors multiply bytes",
-        ),
+        ("packed_bytes: true", "packed_bytes: true, byte_activations: true", "only kernels for CPUs multiply bytes"),
         ("browser: true", "browser: true, language: Glsl", "Glsl"),
         ("name: \"chrome\"", "name: \"../chrome\"", "becomes a part of paths in the bundle"),
         ("name: \"chrome\"", "name: \"\"", "becomes a part of paths in the bundle"),
@@ -70,8 +66,8 @@ fn what_is_wrong_is_named_with_its_place() {
         ("name: \"chrome\"", "name: \"wasm\"", "`name` is `wasm`, but `language` is Wgsl"),
     ];
     let wasm = [
-        ("name: \"wasm\"", "name: \"server\"", "runtimes find programs for processors by the name `wasm`"),
-        ("reduce: (threads: 1)", "reduce: (threads: 2)", "`schedule.reduce.threads` is 2; a processor has 1"),
+        ("name: \"wasm\"", "name: \"server\"", "runtimes find programs for CPUs by the name `wasm`"),
+        ("reduce: (threads: 1)", "reduce: (threads: 2)", "`schedule.reduce.threads` is 2; a CPU has 1"),
         ("rows: 16", "rows: 2", "`schedule.matvec.rows` is 2; expected a multiple of 4"),
         (" rows_together: 8,", "", "`schedule.matmul.rows_together` is 0; expected 1 to 16"),
         ("tile: 64", "tile: 6", "`schedule.attention.tile` is 6; expected a multiple of 4"),

@@ -8,8 +8,8 @@ use gristmill_graph::{DType, Literal, Op, infer};
 use indexmap::IndexMap;
 
 use super::body::{Body, Head, Leaf, Term, Type};
-use super::closing::{Closing, closings};
 use super::fold;
+use super::post_dominators::{PostDominated, post_dominated};
 
 /// An e-graph over the terms of one body.
 pub(super) type EGraph = egg::EGraph<Term, Facts>;
@@ -36,7 +36,7 @@ pub(super) struct Facts {
     pub(super) users: Vec<Vec<usize>>,
     pub(super) roots: BTreeSet<usize>,
     /// For every term, the values whose element-wise uses all come together in it.
-    pub(super) closings: Vec<Vec<Closing>>,
+    pub(super) post_dominated: Vec<Vec<PostDominated>>,
     /// Most operands that a fused operation may have.
     pub(super) max_operands: usize,
     /// Which rules led to a term, oldest first.
@@ -52,7 +52,7 @@ impl Facts {
         let facts = Facts {
             ids: Vec::with_capacity(body.terms.len()),
             roots: body.roots.iter().copied().collect(),
-            closings: closings(body, &users),
+            post_dominated: post_dominated(body, &users),
             users,
             body: Arc::clone(body),
             max_operands,

@@ -5,13 +5,13 @@
 //! `README.md` for why, and `rules/README.md` for how rules are written.
 
 mod body;
-mod closing;
-mod cone;
 mod cost;
 mod extract;
 mod facts;
 mod fold;
+mod fusion_region;
 mod pattern;
+mod post_dominators;
 mod region;
 mod report;
 mod rule;

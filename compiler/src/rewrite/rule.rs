@@ -4,9 +4,9 @@ use egg::{Applier, Id, PatternAst, Rewrite, SearchMatches, Searcher, Subst, Symb
 use gristmill_graph::Dim;
 
 use super::body::{Origin, Term};
-use super::cone::private;
 use super::facts::{EGraph, Facts, leaf, type_of};
 use super::fold::as_f64;
+use super::fusion_region::private;
 use super::pattern::{Match, New, Pattern};
 
 /// A rule: a name, and what it finds equal to a class.

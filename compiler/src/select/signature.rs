@@ -29,7 +29,7 @@ pub fn signature(low: &Lowering<'_>, stored: &[Stored]) -> Signature {
     for Stored { id, root, place } in stored {
         sig.leaf(*place);
         let _ = write!(sig.text, "{} ", low.memory(*place, *root));
-        cone(low, *id, true, &mut sig, &mut seen);
+        region(low, *id, true, &mut sig, &mut seen);
         let mut before = *id;
         for view in low.layout_chain(*id, *root) {
             let node = low.graph.node(view);
@@ -54,7 +54,7 @@ impl Signature {
     }
 }
 
-fn cone(low: &Lowering<'_>, id: NodeId, top: bool, sig: &mut Signature, seen: &mut BTreeMap<NodeId, usize>) {
+fn region(low: &Lowering<'_>, id: NodeId, top: bool, sig: &mut Signature, seen: &mut BTreeMap<NodeId, usize>) {
     if !top && let Some(place) = low.place(id) {
         let leaf = sig.leaf(place);
         let _ = write!(sig.text, "@{leaf}:{}{:?}", low.memory(place, id), low.graph.node(id).shape);
@@ -76,7 +76,7 @@ fn cone(low: &Lowering<'_>, id: NodeId, top: bool, sig: &mut Signature, seen: &m
     };
     let _ = write!(sig.text, "{:?}{}(", node.shape, node.dtype);
     for input in &node.inputs {
-        cone(low, *input, false, sig, seen);
+        region(low, *input, false, sig, seen);
         sig.text.push(',');
     }
     sig.text.push(')');

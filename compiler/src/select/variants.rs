@@ -34,9 +34,9 @@ impl Wanted<'_> {
 pub enum Form {
     /// Groups of threads that share memory.
     Groups,
-    /// Processors with vectors of four.
+    /// CPUs with vectors of four.
     Simd,
-    /// Both: with one thread in a group, it is right for a processor, too.
+    /// Both: with one thread in a group, it is right for a CPU, too.
     Any,
 }
 
@@ -207,7 +207,7 @@ const TOP_K: &[Variant] = &[
     },
 ];
 
-const ROUND_BLOCKS: &[Variant] = &[Variant {
+const QUANTIZE_ACTIVATIONS: &[Variant] = &[Variant {
     name: "quantize_q8",
     form: Form::Any,
     several: false,
@@ -252,7 +252,7 @@ pub fn family(op: &Op) -> &'static [Variant] {
         Op::Reduce { .. } => REDUCE,
         Op::ArgMax => ARGMAX,
         Op::TopK { .. } => TOP_K,
-        Op::RoundBlocks => ROUND_BLOCKS,
+        Op::QuantizeActivations => QUANTIZE_ACTIVATIONS,
         Op::StateAppend(_) | Op::StateKeep(_) | Op::StateUpdate(_) => STATE,
         Op::Input(_) | Op::Weight(_) | Op::Dequantize | Op::StateRead(_) | Op::StatePrevious(_) => MAP,
         Op::Const(_) | Op::Table(_) | Op::Iota(_) | Op::Size(_) => MAP,
@@ -313,7 +313,7 @@ fn one_by_one(wanted: &Wanted<'_>) -> Result<KernelPlan, CompileError> {
 
 /// Whether the activations of a linear layer are bytes.
 fn meets_bytes(wanted: &Wanted<'_>) -> bool {
-    wanted.low.graph.node(wanted.node().inputs[0]).op == Op::RoundBlocks
+    wanted.low.graph.node(wanted.node().inputs[0]).op == Op::QuantizeActivations
 }
 
 /// Whether all weights of linear layers are stored in tiles of rows.

@@ -57,7 +57,7 @@ impl Storage {
     }
 }
 
-/// In pieces, because `half` detects the processor's instructions per call.
+/// In pieces, because `half` detects the CPU's instructions per call.
 fn decode_f16(bytes: &[u8], out: &mut Vec<f32>) {
     const PIECE: usize = 256;
     let (mut halves, mut wide) = ([f16::ZERO; PIECE], [0f32; PIECE]);

@@ -1,15 +1,15 @@
-//! Wider vector instructions where the processor has them. The only unsafe code of the compiler.
+//! Wider vector instructions where the CPU has them. The only unsafe code of the compiler.
 
 #![allow(unsafe_code, reason = "calling a function with target features has to be unsafe; audited: one call")]
 
-/// Calls `work`, compiled for the widest vectors that this processor has.
+/// Calls `work`, compiled for the widest vectors that this CPU has.
 ///
 /// Everything that `work` calls has to be `#[inline(always)]` to be compiled so. Only the width changes and no
-/// operation is contracted, so results are the same on every processor.
+/// operation is contracted, so results are the same on every CPU.
 pub(crate) fn widest<R>(work: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has AVX2, as was just checked; the function asks for nothing else.
+        // SAFETY: the CPU has AVX2, as was just checked; the function asks for nothing else.
         return unsafe { with_avx2(work) };
     }
     work()

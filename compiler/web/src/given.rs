@@ -1,4 +1,4 @@
-//! What the caller gives: objects with functions, as `types.ts` declares them.
+//! What the caller output: objects with functions, as `types.ts` declares them.
 
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;

@@ -175,7 +175,7 @@ pub static FORMATS: &[Format] = &[
     linear("q2", "linear, 2 bits", &[2], &[50, 65, 80, 95]),
     // Two bits for three values, and not five of them in a byte, which would be a fifth smaller: a shift and a mask make
     // bytes of these, while powers of three take a product and a shift for each of them, in lanes of 16 bits on
-    // processors and one by one in shaders.
+    // CPUs and one by one in shaders.
     Format {
         name: "ternary",
         suffix: None,

@@ -47,6 +47,6 @@ pub use op::{NormKind, Op, ROUND_BLOCK, Reduction, View};
 pub use ops::{Anchor, Declarations, Role, StateUse, Traits, Work};
 pub use scalar::{Binary, Scalar, Unary};
 pub use symbols::apply_defaults;
-pub use task::{Answer, Cut, Feed, Fit, IMAGE_SYMBOLS, Source, Task};
+pub use task::{Cut, Fit, IMAGE_SYMBOLS, Source, Task, TaskInput, TaskOutput};
 pub use tensor::Tensor;
 pub use verify::{verify, verify_graph};

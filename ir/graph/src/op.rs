@@ -145,7 +145,7 @@ pub enum Op {
     /// `[x]`: 8-bit activations. Each block of [`ROUND_BLOCK`] elements on the last axis becomes whole multiples of a
     /// 127th of its largest magnitude `m`: `floor(x * (127 / m) + 0.5) * (m * (1 / 127))`, or zeros if `m` is 0. Inserted by
     /// the compiler for targets that multiply bytes.
-    RoundBlocks,
+    QuantizeActivations,
 
     // ---- state
     /// `[x]`: appends `x` to the state with this index at the past length `P` along the state's axis, and gives
@@ -194,7 +194,7 @@ pub enum Op {
     },
 }
 
-/// Elements that [`Op::RoundBlocks`] rounds with one scale.
+/// Elements that [`Op::QuantizeActivations`] rounds with one scale.
 pub const ROUND_BLOCK: usize = 32;
 
 /// An operation that only renames elements, with its parameters; see the variants of [`Op`].
@@ -248,7 +248,7 @@ impl Op {
             Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Cast(_) => self.clone(),
             Op::Reduce { .. } | Op::ArgMax | Op::TopK { .. } | Op::MatMul { .. } => self.clone(),
             Op::Transpose(_) | Op::Concat { .. } | Op::Windows { .. } | Op::Gather | Op::TakeLast => self.clone(),
-            Op::Dequantize | Op::RoundBlocks => self.clone(),
+            Op::Dequantize | Op::QuantizeActivations => self.clone(),
             Op::StateAppend(_) | Op::StateKeep(_) | Op::StateRead(_) => self.clone(),
             Op::StatePrevious(_) | Op::StateUpdate(_) => self.clone(),
             Op::Softmax | Op::Norm { .. } | Op::Linear { .. } | Op::Attention { .. } => self.clone(),
@@ -269,7 +269,7 @@ impl Op {
             Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Cast(_) => None,
             Op::Reduce { .. } | Op::ArgMax | Op::TopK { .. } | Op::MatMul { .. } => None,
             Op::Concat { .. } | Op::Pad { .. } | Op::Gather | Op::TakeLast => None,
-            Op::Dequantize | Op::RoundBlocks => None,
+            Op::Dequantize | Op::QuantizeActivations => None,
             Op::StateAppend(_) | Op::StateKeep(_) | Op::StateRead(_) => None,
             Op::StatePrevious(_) | Op::StateUpdate(_) => None,
             Op::Softmax | Op::Norm { .. } | Op::Linear { .. } | Op::Attention { .. } => None,

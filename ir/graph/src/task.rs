@@ -1,4 +1,4 @@
-//! What an entry is for, and how things that people have become its inputs.
+//! What an entry is for, and how items that people have become its inputs.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Task {
     /// What its inputs are made from.
-    pub takes: Vec<Feed>,
+    pub inputs: Vec<TaskInput>,
     /// What its outputs mean.
-    pub gives: Answer,
+    pub output: TaskOutput,
 }
 
 /// An input that is made from something.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Feed {
+pub struct TaskInput {
     /// Name of the input.
     pub input: String,
     /// What it is made from.
@@ -98,8 +98,8 @@ pub enum Cut {
 
 /// What the outputs of an entry mean. Fields that are called like outputs hold their names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Answer {
-    /// Which of some classes it is.
+pub enum TaskOutput {
+    /// Classification.
     Classify {
         /// A score per class, before softmax: `[.., classes]`.
         scores: String,
@@ -108,7 +108,7 @@ pub enum Answer {
         /// Each class by itself (sigmoid) instead of one of all (softmax).
         independent: bool,
     },
-    /// What is where.
+    /// Object detection.
     Detect {
         /// A score per box and class, before softmax; the last class is nothing: `[.., boxes, classes + 1]`.
         scores: String,
@@ -117,29 +117,29 @@ pub enum Answer {
         /// Names of the classes in the order of the scores; empty if they have none.
         labels: Vec<String>,
     },
-    /// How well texts fit to something.
+    /// Similarity of texts and images, videos or audio files.
     Compare {
-        /// A score per thing and text, before softmax: `[things, texts]`.
+        /// A score per item and text, before softmax: `[items, texts]`.
         scores: String,
     },
-    /// What is said, letter by letter.
-    Spell {
-        /// The token of each moment: `[.., moments]`. Equal ones in a row are one.
+    /// CTC (Graves et al. 2006): the text of an audio file, with a token for each frame.
+    Ctc {
+        /// The token of each frame: `[.., frames]`. Equal ones in a row are one.
         tokens: String,
         /// The token that is no letter.
         blank: u32,
     },
-    /// Images in a prompt. This entry encodes what stands in place of some tokens.
-    Show {
+    /// Images in a prompt. This entry encodes what replaces some of its tokens.
+    ImagePrompt {
         /// The token that stands for a part of an image.
         token: u32,
         /// How many of them an image takes: sums, products and quotients of [`IMAGE_SYMBOLS`], as text.
         count: String,
-        /// How an image is written in a prompt, if not by that token alone.
-        written: Option<String>,
+        /// The text that stands for an image in a prompt, if not that token alone.
+        placeholder: Option<String>,
     },
-    /// What the entry that encodes reads; the text that is generated then is the answer.
-    Write {
+    /// The input of the encoder; the decoder then generates the text.
+    Seq2Seq {
         /// The output.
         features: String,
         /// Name of the input that it becomes.
@@ -149,15 +149,15 @@ pub enum Answer {
     },
 }
 
-impl Answer {
+impl TaskOutput {
     /// The outputs that it is read from.
     pub fn outputs(&self) -> Vec<&str> {
         match self {
-            Answer::Classify { scores, .. } | Answer::Compare { scores } => vec![scores],
-            Answer::Detect { scores, boxes, .. } => vec![scores, boxes],
-            Answer::Spell { tokens, .. } => vec![tokens],
-            Answer::Write { features, .. } => vec![features],
-            Answer::Show { .. } => Vec::new(),
+            TaskOutput::Classify { scores, .. } | TaskOutput::Compare { scores } => vec![scores],
+            TaskOutput::Detect { scores, boxes, .. } => vec![scores, boxes],
+            TaskOutput::Ctc { tokens, .. } => vec![tokens],
+            TaskOutput::Seq2Seq { features, .. } => vec![features],
+            TaskOutput::ImagePrompt { .. } => Vec::new(),
         }
     }
 }

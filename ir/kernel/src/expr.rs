@@ -283,7 +283,7 @@ impl Expr {
 
     /// The two halves of a u32 as f16 values, in a `vec2<f32>`, low half first.
     pub fn halves_f16(&self) -> Expr {
-        Expr::HalvesF16(Box::new(self.clone()))
+        Expr::UnpackF16x2(Box::new(self.clone()))
     }
 
     /// A `vec2<f32>` rounded to f16 and packed in a u32, first lane low.
@@ -334,7 +334,7 @@ impl Expr {
             | Expr::BytesU8(a)
             | Expr::BytesI8(a)
             | Expr::Lookup(a, _)
-            | Expr::HalvesF16(a)
+            | Expr::UnpackF16x2(a)
             | Expr::PackF16(a)
             | Expr::Subgroup(_, a) => f(a),
             Expr::Binary(_, a, b)
@@ -371,7 +371,7 @@ impl Expr {
             Expr::BytesU8(a) => Expr::BytesU8(one(a)),
             Expr::BytesI8(a) => Expr::BytesI8(one(a)),
             Expr::Lookup(a, table) => Expr::Lookup(one(a), table),
-            Expr::HalvesF16(a) => Expr::HalvesF16(one(a)),
+            Expr::UnpackF16x2(a) => Expr::UnpackF16x2(one(a)),
             Expr::PackF16(a) => Expr::PackF16(one(a)),
             Expr::Subgroup(op, a) => Expr::Subgroup(op, one(a)),
             Expr::Binary(op, a, b) => Expr::Binary(op, one(a), one(b)),

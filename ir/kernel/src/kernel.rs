@@ -182,7 +182,7 @@ pub enum Expr {
     /// The four bytes of a u32 as `vec4<i32>`, sign-extended, lowest first.
     BytesI8(Box<Expr>),
     /// The two halves of a u32 as f16, widened to `vec2<f32>`, low half first.
-    HalvesF16(Box<Expr>),
+    UnpackF16x2(Box<Expr>),
     /// A `vec2<f32>` rounded to f16 and packed in a u32, first lane low.
     PackF16(Box<Expr>),
     /// Four lanes of two vectors of four: lane `i` of the result is lane `n[i]` of the first, or lane `n[i] - 4`

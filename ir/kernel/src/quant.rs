@@ -26,4 +26,4 @@ mod decode;
 mod four;
 
 pub use decode::{OpenRow, WeightFormat, unpack_at, unpack_quad_at};
-pub use four::{ByteFormat, FourRows, Words, transpose};
+pub use four::{ByteFormat, RowQuad, Words, transpose};

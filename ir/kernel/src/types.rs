@@ -143,7 +143,7 @@ pub fn type_of(expr: &Expr, kernel: &Kernel, vars: &[VarDecl]) -> Result<Type, S
             a if a.scalar == Scalar::U32 => Ok(a),
             a => Err(format!("bytes of a table for those of {a}")),
         },
-        Expr::HalvesF16(a) => expect(a, U32, "the argument of a half unpack").map(|_| Type::vec(Scalar::F32, 2)),
+        Expr::UnpackF16x2(a) => expect(a, U32, "the argument of a half unpack").map(|_| Type::vec(Scalar::F32, 2)),
         Expr::PackF16(a) => expect(a, Type::vec(Scalar::F32, 2), "the argument of a half pack").map(|_| U32),
         Expr::Shuffle(a, b, lanes) => match (ty(a)?, ty(b)?) {
             (a, b) if a == b && a.lanes == 4 && lanes.iter().all(|n| *n < 8) => Ok(a),

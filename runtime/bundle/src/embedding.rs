@@ -21,14 +21,14 @@ pub struct Embedding {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pooling_mask: Option<u32>,
     /// How embeddings are compared.
-    #[serde(default, skip_serializing_if = "Similarity::is_cosine")]
-    pub similarity: Similarity,
+    #[serde(default, skip_serializing_if = "SimilarityFunction::is_cosine")]
+    pub similarity: SimilarityFunction,
 }
 
 /// How two embeddings are compared; more is closer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Similarity {
+pub enum SimilarityFunction {
     /// The cosine of the angle between them.
     #[default]
     Cosine,
@@ -40,19 +40,19 @@ pub enum Similarity {
     Manhattan,
 }
 
-impl Similarity {
+impl SimilarityFunction {
     /// The one with this name in `config_sentence_transformers.json`.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
-            "cosine" => Some(Similarity::Cosine),
-            "dot" => Some(Similarity::Dot),
-            "euclidean" => Some(Similarity::Euclidean),
-            "manhattan" => Some(Similarity::Manhattan),
+            "cosine" => Some(SimilarityFunction::Cosine),
+            "dot" => Some(SimilarityFunction::Dot),
+            "euclidean" => Some(SimilarityFunction::Euclidean),
+            "manhattan" => Some(SimilarityFunction::Manhattan),
             _ => None,
         }
     }
 
     fn is_cosine(&self) -> bool {
-        *self == Similarity::Cosine
+        *self == SimilarityFunction::Cosine
     }
 }

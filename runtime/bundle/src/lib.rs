@@ -23,7 +23,7 @@ mod weights;
 mod writer;
 
 pub use components::Span;
-pub use embedding::{Embedding, Similarity};
+pub use embedding::{Embedding, SimilarityFunction};
 pub use error::Error;
 pub use manifest::*;
 pub use reader::{Bundle, Piece, parse_manifest, parse_programs, sha256_hex, shard_path, verify};
@@ -32,8 +32,8 @@ pub use sink::{DirSink, MemorySink, Sink};
 pub use size::{Size, SizeOp};
 pub use source::{DirSource, Source};
 pub use task::{
-    Answer, AudioInput, Cut, Fallback, Feed, FeedSource, Fill, Filter, Heard, IMAGE_SYMBOLS, Images, Resized,
-    Step as ImageStep, TIMED_OUTPUTS, Task, Timestamps,
+    AudioInput, Cut, EncodedAudio, Fallback, Fill, Filter, IMAGE_SYMBOLS, Images, InputSource, Resized,
+    Step as ImageStep, TIMED_OUTPUTS, Task, TaskInput, TaskOutput, Timestamps,
 };
 pub use unfinished::{abandon, move_away, remove_unused};
 pub use validate::{GRAPH, MANIFEST, MAX_JSON, MAX_SHARD, is_clean_path, programs_path};

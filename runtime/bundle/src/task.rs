@@ -12,7 +12,7 @@ mod timestamps;
 pub use images::{Cut, Filter, Images, MAX_SIDE, Resized, Step};
 pub use timestamps::{Fallback, Timestamps};
 
-/// What is known of an image when sizes of [`FeedSource::Sizes`] and counts of [`Answer::Show`] are computed: its height
+/// What is known of an image when sizes of [`InputSource::Sizes`] and counts of [`TaskOutput::ImagePrompt`] are computed: its height
 /// and width as it was given, and into how many rows and columns of pieces it was cut.
 pub const IMAGE_SYMBOLS: [&str; 4] = ["height", "width", "rows", "columns"];
 
@@ -25,25 +25,25 @@ pub const TIMED_OUTPUTS: [&str; 3] = ["timed_tokens", "timed_logits", "timed_tot
 #[serde(deny_unknown_fields)]
 pub struct Task {
     /// What its inputs are made from. Inputs that are not here have defaults.
-    pub takes: Vec<Feed>,
+    pub inputs: Vec<TaskInput>,
     /// What its outputs mean.
-    pub gives: Answer,
+    pub output: TaskOutput,
 }
 
 /// An input that is made from something.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Feed {
+pub struct TaskInput {
     /// Index in [`crate::Manifest::inputs`].
     pub input: u32,
     /// What it is made from.
-    pub source: FeedSource,
+    pub source: InputSource,
 }
 
 /// What an input is made from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum FeedSource {
+pub enum InputSource {
     /// Images: f32, in the shape of their [`Cut`].
     Image(Images),
     /// The images of videos, each of which is one `Cut::Whole`: f32 `[videos, images, 3, height, width]`, as many as the
@@ -54,8 +54,8 @@ pub enum FeedSource {
     /// An audio file of one channel: f32 `[audio files, samples]`. Where the number of samples is fixed, it is cut or filled
     /// up with silence.
     Audio(AudioInput),
-    /// What another entry makes of an audio file, audio files on top of one another.
-    Heard(Heard),
+    /// The output of another entry for each audio file, concatenated along the first axis.
+    EncodedAudio(EncodedAudio),
     /// Token ids: i32 `[texts, tokens]`.
     Text,
     /// 1 for each token, 0 for padding: i32 `[texts, tokens]`.
@@ -95,10 +95,10 @@ impl Fill {
     }
 }
 
-/// How an entry makes an input of another one of audio files.
+/// How an entry encodes audio files for an input of another entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Heard {
+pub struct EncodedAudio {
     /// How audio files become samples.
     pub audio: AudioInput,
     /// Index in [`crate::Manifest::entries`].
@@ -112,8 +112,8 @@ pub struct Heard {
 /// What the outputs of an entry mean. Numbers are indices in [`crate::Entry::outputs`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Answer {
-    /// Which of some classes it is.
+pub enum TaskOutput {
+    /// Classification.
     Classify {
         /// A score per class, before softmax: f32 `[B, classes]`.
         scores: u32,
@@ -122,7 +122,7 @@ pub enum Answer {
         /// Each class by itself (sigmoid) instead of one of all (softmax).
         independent: bool,
     },
-    /// What is where.
+    /// Object detection.
     Detect {
         /// A score per box and class, before softmax; the last class is nothing: f32 `[B, boxes, classes + 1]`.
         scores: u32,
@@ -131,14 +131,15 @@ pub enum Answer {
         /// Names of the classes; empty if they have none.
         labels: Vec<String>,
     },
-    /// How well texts fit to something.
+    /// Similarity of texts and images, videos or audio files.
     Compare {
-        /// A score per thing and text, before softmax: f32 `[things, texts]`.
+        /// A score per item and text, before softmax: f32 `[items, texts]`.
         scores: u32,
     },
-    /// What is said, letter by letter: of tokens in a row that are equal one counts, and `blank` is none.
-    Spell {
-        /// The token of each moment: i32 `[B, moments]`.
+    /// CTC (Graves et al. 2006): the text of an audio file, with a token for each frame. Repeated tokens count once, and
+    /// `blank` stands for nothing.
+    Ctc {
+        /// The token of each frame: i32 `[B, frames]`.
         tokens: u32,
         /// The token that is no letter.
         blank: u32,
@@ -148,18 +149,19 @@ pub enum Answer {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         clean_up: bool,
     },
-    /// Images in a prompt: this entry encodes what stands in place of some of its tokens.
-    Show {
+    /// Images in a prompt: this entry encodes what replaces some of its tokens.
+    ImagePrompt {
         /// The token that stands for a part of an image. A prompt holds it once per image.
         token: u32,
         /// How many of them an image takes, over [`IMAGE_SYMBOLS`].
         count: Size,
-        /// How an image is written in a prompt, if not by that token alone.
+        /// The text that stands for an image in a prompt, if not that token alone.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        written: Option<String>,
+        placeholder: Option<String>,
     },
-    /// What the entry that encodes reads; the text that is generated then is the answer.
-    Write {
+    /// The input of the encoder; the decoder then generates the text.
+    #[serde(rename = "seq2seq")]
+    Seq2Seq {
         /// The output: f32.
         features: u32,
         /// The input that it becomes: index in [`crate::Manifest::inputs`].

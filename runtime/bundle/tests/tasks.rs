@@ -24,8 +24,8 @@ fn manifest() -> Manifest {
     ];
     let images = Images { steps, cut: Cut::Whole, factor: 1.0 / 255.0, mean: [0.1; 3], std: [0.3; 3] };
     let task = Task {
-        takes: vec![Feed { input: 0, source: FeedSource::Image(images) }],
-        gives: Answer::Classify { scores: 0, labels: vec!["cat".into(), "dog".into()], independent: false },
+        inputs: vec![TaskInput { input: 0, source: InputSource::Image(images) }],
+        output: TaskOutput::Classify { scores: 0, labels: vec!["cat".into(), "dog".into()], independent: false },
     };
     Manifest {
         format: FORMAT,
@@ -68,8 +68,8 @@ fn task(m: &mut Manifest) -> &mut Task {
 }
 
 fn images(m: &mut Manifest) -> &mut Images {
-    match &mut task(m).takes[0].source {
-        FeedSource::Image(images) => images,
+    match &mut task(m).inputs[0].source {
+        InputSource::Image(images) => images,
         other => panic!("{other:?}"),
     }
 }
@@ -89,28 +89,34 @@ type Forgery = (fn(&mut Manifest), &'static str);
 #[test]
 fn forged_tasks_are_refused() {
     let forgeries: &[Forgery] = &[
-        (|m| task(m).takes.clear(), "1 to 16 inputs, found 0"),
-        (|m| task(m).takes[0].input = 9, "input 9 is not one of the entry"),
-        (|m| task(m).takes[0].input = 1, "input 1 is not one of the entry"),
+        (|m| task(m).inputs.clear(), "1 to 16 inputs, found 0"),
+        (|m| task(m).inputs[0].input = 9, "input 9 is not one of the entry"),
+        (|m| task(m).inputs[0].input = 1, "input 1 is not one of the entry"),
         (|m| m.entries[0].inputs = vec![0, 1], "`ids` has no default, and nothing to be made from"),
-        (|m| task(m).takes[0].source = FeedSource::Text, "`pixels` cannot be made from that: it needs I32 with 2 axes"),
+        (
+            |m| task(m).inputs[0].source = InputSource::Text,
+            "`pixels` cannot be made from that: it needs I32 with 2 axes",
+        ),
         (|m| images(m).steps[1] = ImageStep::Crop { height: 8, width: 0 }, "an image of 0 pixels"),
         (|m| images(m).steps[1] = ImageStep::Crop { height: 1 << 20, width: 8 }, "an image of 1048576 pixels"),
         (|m| images(m).steps = vec![ImageStep::Crop { height: 8, width: 8 }; 17], "17 steps for an image"),
         (|m| images(m).std[1] = 0.0, "std not 0"),
         (|m| images(m).factor = f64::NAN, "must be finite"),
-        (|m| task(m).gives = Answer::Compare { scores: 7 }, "output 7 does not exist"),
-        (|m| task(m).gives = Answer::Compare { scores: 1 }, "output `boxes` must be f32 with 2 axes"),
+        (|m| task(m).output = TaskOutput::Compare { scores: 7 }, "output 7 does not exist"),
+        (|m| task(m).output = TaskOutput::Compare { scores: 1 }, "output `boxes` must be f32 with 2 axes"),
         (
-            |m| task(m).gives = Answer::Classify { scores: 0, labels: vec!["cat".into()], independent: false },
+            |m| task(m).output = TaskOutput::Classify { scores: 0, labels: vec!["cat".into()], independent: false },
             "1 names for 2 classes",
         ),
         (
-            |m| task(m).gives = Answer::Classify { scores: 0, labels: vec!["x".repeat(2000); 2], independent: false },
+            |m| {
+                task(m).output =
+                    TaskOutput::Classify { scores: 0, labels: vec!["x".repeat(2000); 2], independent: false }
+            },
             "1000 bytes",
         ),
         (
-            |m| task(m).gives = Answer::Detect { scores: 0, boxes: 1, labels: vec![] },
+            |m| task(m).output = TaskOutput::Detect { scores: 0, boxes: 1, labels: vec![] },
             "`logits` must be f32 with 3 axes",
         ),
         (|m| images(m).cut = Cut::Tiles { side: 0, filter: Filter::Box }, "pieces of 0 pixels"),
@@ -128,30 +134,31 @@ fn forged_tasks_are_refused() {
         (
             |m| {
                 let how = images(m).clone();
-                task(m).takes[0].source = FeedSource::Frames(how);
+                task(m).inputs[0].source = InputSource::Frames(how);
             },
             "`pixels` cannot be made from that: it needs F32 with 5 axes",
         ),
-        (|m| task(m).takes[0].source = FeedSource::Sizes(vec![size("depth")]), "`depth` is not a declared symbol"),
+        (|m| task(m).inputs[0].source = InputSource::Sizes(vec![size("depth")]), "`depth` is not a declared symbol"),
         (
-            |m| task(m).takes[0].source = FeedSource::Sizes(vec![size("height")]),
+            |m| task(m).inputs[0].source = InputSource::Sizes(vec![size("height")]),
             "`pixels` does not take 1 numbers per image",
         ),
         (
             |m| {
                 let audio = AudioInput { rate: 8, normalize: false, fill: Fill::Silence };
-                task(m).takes[0].source = FeedSource::Heard(Heard { audio, entry: 7, input: 0, output: 0 });
+                task(m).inputs[0].source =
+                    InputSource::EncodedAudio(EncodedAudio { audio, entry: 7, input: 0, output: 0 });
             },
             "entry 7 makes no input of 4 axes",
         ),
         (
-            |m| task(m).gives = Answer::Show { token: 5, count: size("rows"), written: None },
+            |m| task(m).output = TaskOutput::ImagePrompt { token: 5, count: size("rows"), placeholder: None },
             "what shows images is an entry that encodes",
         ),
         (
             |m| {
                 m.entries[0].role = EntryRole::Encode;
-                task(m).gives = Answer::Show { token: 5, count: size("rows + T"), written: None };
+                task(m).output = TaskOutput::ImagePrompt { token: 5, count: size("rows + T"), placeholder: None };
             },
             "`T` is not a declared symbol",
         ),

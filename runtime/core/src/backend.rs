@@ -96,20 +96,20 @@ pub struct Request {
     /// Tokens already in the states; afterwards there are `past + T`.
     pub past: u32,
     /// An input whose values are not known yet.
-    pub fed: Option<Fed>,
+    pub device_input: Option<DeviceInput>,
 }
 
 impl Request {
     /// A call whose inputs are all known.
     pub fn new(entry: &str, inputs: &Tensors, past: u32) -> Self {
-        Request { entry: entry.to_string(), inputs: inputs.clone(), past, fed: None }
+        Request { entry: entry.to_string(), inputs: inputs.clone(), past, device_input: None }
     }
 }
 
 /// An input that takes what the call before has computed, without a way through the host. Only backends with a
 /// [`Backend::depth`] above 1 get such requests, and only directly behind a call that wants `output`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fed {
+pub struct DeviceInput {
     /// Name of the input. [`Request::inputs`] holds a tensor of its shape, whose values mean nothing.
     pub input: String,
     /// Name of the output of the call before; it has as many elements.

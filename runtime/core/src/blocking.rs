@@ -6,7 +6,7 @@ use crate::audio::Audio;
 use crate::backend::{Backend, Request, Tensors};
 use crate::error::Error;
 use crate::generate::{Options, Outcome, Progress, Prompt, Stop};
-use crate::task::{Fit, Found, Given, Heard, Score};
+use crate::task::{AudioResult, Detection, Score, Similarity, TaskInputs};
 use crate::tensors::TensorRun;
 
 /// As [`Backend::begin`].
@@ -36,7 +36,11 @@ pub fn run_tensors(
 }
 
 /// As [`crate::task::classify`].
-pub fn classify(backend: &mut dyn Backend, manifest: &Manifest, given: Given<'_>) -> Result<Vec<Vec<Score>>, Error> {
+pub fn classify(
+    backend: &mut dyn Backend,
+    manifest: &Manifest,
+    given: TaskInputs<'_>,
+) -> Result<Vec<Vec<Score>>, Error> {
     pollster::block_on(crate::task::classify(backend, manifest, given))
 }
 
@@ -44,25 +48,29 @@ pub fn classify(backend: &mut dyn Backend, manifest: &Manifest, given: Given<'_>
 pub fn detect(
     backend: &mut dyn Backend,
     manifest: &Manifest,
-    given: Given<'_>,
+    given: TaskInputs<'_>,
     threshold: f32,
-) -> Result<Vec<Vec<Found>>, Error> {
+) -> Result<Vec<Vec<Detection>>, Error> {
     pollster::block_on(crate::task::detect(backend, manifest, given, threshold))
 }
 
 /// As [`crate::task::compare`].
-pub fn compare(backend: &mut dyn Backend, manifest: &Manifest, given: Given<'_>) -> Result<Vec<Fit>, Error> {
+pub fn compare(
+    backend: &mut dyn Backend,
+    manifest: &Manifest,
+    given: TaskInputs<'_>,
+) -> Result<Vec<Similarity>, Error> {
     pollster::block_on(crate::task::compare(backend, manifest, given))
 }
 
-/// As [`crate::task::hear`].
-pub fn hear(
+/// As [`crate::task::encode_audio`].
+pub fn encode_audio(
     backend: &mut dyn Backend,
     manifest: &Manifest,
     audio: &Audio,
     start: &crate::choices::Start,
-) -> Result<Heard, Error> {
-    pollster::block_on(crate::task::hear(backend, manifest, audio, start))
+) -> Result<AudioResult, Error> {
+    pollster::block_on(crate::task::encode_audio(backend, manifest, audio, start))
 }
 
 /// As [`crate::generate::generate`].

@@ -10,12 +10,12 @@ use gristmill_bundle::{Elem, Held, Manifest};
 use crate::backend::{Backend, Request, Tensor, Tensors};
 use crate::call::{names, resumes, separate_encoder};
 use crate::choices::{Choices, Open, Start};
-use crate::chooser::Chooser;
+use crate::decode_loop::{DecodeLoop, token_input};
 use crate::error::Error;
-use crate::feed::{Feed, token_input};
 use crate::gather::gather;
 use crate::sample::Sampling;
 use crate::speech::rules::Rules;
+use crate::token_selector::TokenSelector;
 
 /// What is asked for where a start token is left to the model.
 const OPEN: &[&str] = &["next_logits"];
@@ -72,9 +72,9 @@ pub enum Progress {
 /// A generation under way.
 #[derive(Clone, Debug)]
 pub struct Generator {
-    feed: Feed,
+    feed: DecodeLoop,
     options: Options,
-    chooser: Chooser,
+    selector: TokenSelector,
     ends: BTreeSet<u32>,
     capacity: u32,
     /// What the states held when the prompt went on behind what the model had chosen.
@@ -221,7 +221,7 @@ impl Generator {
         let wanted = (prompt.len() as u32).saturating_add(options.max_new_tokens.saturating_sub(1));
         Ok(Generator {
             feed: feed(manifest, &start.given, start.known())?,
-            chooser: Chooser::new(manifest, &options.sampling, start.timed.clone()),
+            selector: TokenSelector::new(manifest, &options.sampling, start.timed.clone()),
             ends,
             capacity: wanted.min(max),
             held: Held::default(),
@@ -246,7 +246,7 @@ impl Generator {
         match self.under_way.back() {
             _ if self.feed.encodes(request) => &[],
             Some(Expected::Open) => OPEN,
-            _ => self.chooser.want(),
+            _ => self.selector.want(),
         }
     }
 
@@ -272,7 +272,7 @@ impl Generator {
 
     /// The average of the logarithms of the probabilities of the tokens, the end token included, where times are marked.
     pub(crate) fn log_probability(&self) -> Option<f32> {
-        self.chooser.log_probability()
+        self.selector.log_probability()
     }
 
     /// Why it ended, if it has.
@@ -300,7 +300,7 @@ impl Generator {
         let index = self.tokens.len() + self.coming();
         let mut request = self.next_request()?;
         if let Some(request) = request.as_mut().filter(|r| !self.feed.encodes(r)) {
-            self.chooser.set(request, index);
+            self.selector.set(request, index);
         }
         Ok(request)
     }
@@ -327,7 +327,7 @@ impl Generator {
             return Ok(None);
         }
         let coming = self.coming();
-        let fed = self.chooser.fed().filter(|_| self.feed.past() < self.capacity);
+        let fed = self.selector.fed().filter(|_| self.feed.past() < self.capacity);
         let request = match (self.tokens.last(), coming, fed) {
             _ if self.tokens.len() + coming >= self.options.max_new_tokens as usize => return Ok(None),
             (_, 0, _) if self.feed.past() >= self.capacity => {
@@ -352,7 +352,7 @@ impl Generator {
             Expected::Open => return self.fill(manifest, outputs).map(Some),
             Expected::Token => {}
         }
-        let token = self.chooser.choose(outputs, &self.seen)?;
+        let token = self.selector.choose(outputs, &self.seen)?;
         if self.ends.contains(&token) {
             self.stop = Some(Stop::EndToken);
             return Ok(None);
@@ -401,11 +401,11 @@ fn probability(logits: &[f32], token: u32) -> Option<f32> {
 }
 
 /// The calls for a prompt of one row.
-pub(crate) fn feed(manifest: &Manifest, given: &Tensors, prompt: &[u32]) -> Result<Feed, Error> {
+pub(crate) fn feed(manifest: &Manifest, given: &Tensors, prompt: &[u32]) -> Result<DecodeLoop, Error> {
     let mut inputs = given.clone();
     let ids = prompt.iter().map(|t| *t as i32).collect();
     inputs.insert(token_input(manifest)?.name.clone(), Tensor::i32([1, prompt.len()], ids));
-    Feed::new(manifest, inputs)
+    DecodeLoop::new(manifest, inputs)
 }
 
 /// Counts and times.

@@ -23,11 +23,10 @@ pub mod backend;
 pub mod blocking;
 pub mod call;
 pub mod choices;
-mod chooser;
 pub mod cpu;
+pub mod decode_loop;
 pub mod embedding;
 pub mod error;
-pub mod feed;
 pub mod file_kind;
 pub mod gather;
 pub mod generate;
@@ -47,6 +46,7 @@ pub mod tensors;
 #[cfg(test)]
 mod testing;
 pub mod text;
+mod token_selector;
 #[cfg(feature = "tokenizer")]
 pub mod tokenizer;
 pub mod transcribe;

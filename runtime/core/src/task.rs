@@ -1,20 +1,20 @@
 //! What a bundle is for: images, audio files and texts in, labels, boxes, similarities or texts out, as the tasks of its entries say.
 
 use gristmill_bundle::order::order;
-use gristmill_bundle::{Answer, Entry, Manifest, Task};
+use gristmill_bundle::{Entry, Manifest, Task, TaskOutput};
 use serde::Serialize;
 
+mod audio;
 mod entries;
-mod hear;
+mod image_prompt;
 mod inputs;
-mod show;
 
+pub use audio::{AudioResult, audio_input, compared_audio, decode_ctc, encode_audio};
 pub use entries::{Kind, takes_audio, takes_images, takes_texts, takes_videos, tasks, video_length};
 use entries::{begin, find};
-pub use hear::{Heard, comparing_audio, hear, hearing, spell};
-pub use inputs::Given;
+pub use image_prompt::{ImagePlaceholder, image_placeholder, image_prompt};
+pub use inputs::TaskInputs;
 use inputs::{request, request_with};
-pub use show::{Shown, show, shown};
 
 use crate::backend::{Backend, Request, Tensor, Tensors, run, run_all};
 use crate::error::Error;
@@ -33,7 +33,7 @@ pub struct Score {
 
 /// Something that was found in an image.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Found {
+pub struct Detection {
     /// What it is.
     #[serde(flatten)]
     pub what: Score,
@@ -42,9 +42,9 @@ pub struct Found {
     pub corners: [f32; 4],
 }
 
-/// How well texts fit to one thing.
+/// How well texts fit to one item.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Fit {
+pub struct Similarity {
     /// As the model gives it, per text.
     pub similarity: Vec<f32>,
     /// 0 to 1, per text: all together are 1.
@@ -55,10 +55,10 @@ pub struct Fit {
 pub async fn classify(
     backend: &mut dyn Backend,
     manifest: &Manifest,
-    given: Given<'_>,
+    given: TaskInputs<'_>,
 ) -> Result<Vec<Vec<Score>>, Error> {
     let (entry, task) = find(manifest, Kind::Classify)?;
-    let Answer::Classify { scores, labels, independent } = &task.gives else { return Ok(Vec::new()) };
+    let TaskOutput::Classify { scores, labels, independent } = &task.output else { return Ok(Vec::new()) };
     let requests = one_by_one(manifest, entry, task, given)?;
     let output = entry.outputs[*scores as usize].name.as_str();
     begin(backend, manifest, 1).await?;
@@ -79,11 +79,11 @@ pub async fn classify(
 pub async fn detect(
     backend: &mut dyn Backend,
     manifest: &Manifest,
-    given: Given<'_>,
+    given: TaskInputs<'_>,
     threshold: f32,
-) -> Result<Vec<Vec<Found>>, Error> {
+) -> Result<Vec<Vec<Detection>>, Error> {
     let (entry, task) = find(manifest, Kind::Detect)?;
-    let Answer::Detect { scores, boxes, labels } = &task.gives else { return Ok(Vec::new()) };
+    let TaskOutput::Detect { scores, boxes, labels } = &task.output else { return Ok(Vec::new()) };
     let requests = one_by_one(manifest, entry, task, given)?;
     let outputs = [*scores, *boxes].map(|i| entry.outputs[i as usize].name.as_str());
     begin(backend, manifest, 1).await?;
@@ -106,43 +106,49 @@ pub async fn detect(
         }
         let order = falling(&best.iter().map(|(_, score)| *score).collect::<Vec<_>>()).into_iter();
         let certain = order.filter(|i| best[*i].1 > threshold);
-        let found = certain
-            .map(|i| Found { what: scored(labels, best[i].0, best[i].1), corners: corners(&boxes[4 * i..], image) });
+        let found = certain.map(|i| Detection {
+            what: scored(labels, best[i].0, best[i].1),
+            corners: corners(&boxes[4 * i..], image),
+        });
         Ok(found.collect())
     };
     results.iter().zip(given.images).map(read).collect()
 }
 
 /// How well the texts fit to each image, video or audio file.
-pub async fn compare(backend: &mut dyn Backend, manifest: &Manifest, given: Given<'_>) -> Result<Vec<Fit>, Error> {
+pub async fn compare(
+    backend: &mut dyn Backend,
+    manifest: &Manifest,
+    given: TaskInputs<'_>,
+) -> Result<Vec<Similarity>, Error> {
     let (entry, task) = find(manifest, Kind::Compare)?;
-    let Answer::Compare { scores } = &task.gives else { return Ok(Vec::new()) };
+    let TaskOutput::Compare { scores } = &task.output else { return Ok(Vec::new()) };
     let output = entry.outputs[*scores as usize].name.as_str();
     begin(backend, manifest, 1).await?;
-    let made = hear::heard(backend, manifest, task, given).await?;
+    let made = audio::encode_all(backend, manifest, task, given).await?;
     let request = request_with(manifest, entry, task, given, made)?;
     let outputs = run(backend, &request, &[output]).await?;
-    let things = match task {
+    let items = match task {
         task if takes_videos(task) => given.videos.len(),
         task if takes_audio(task) => given.audio.len(),
         _ => given.images.len(),
     };
-    let rows = floats(&outputs, output, given.texts.len(), things)?;
+    let rows = floats(&outputs, output, given.texts.len(), items)?;
     let read = |row: &[f32]| {
         let mut probability = row.to_vec();
         softmax(&mut probability);
-        Fit { similarity: row.to_vec(), probability }
+        Similarity { similarity: row.to_vec(), probability }
     };
     Ok(rows.chunks_exact(given.texts.len().max(1)).map(read).collect())
 }
 
 /// A call for each image or each text: they may differ in size, and need not be padded then.
-fn one_by_one(manifest: &Manifest, entry: &Entry, task: &Task, given: Given<'_>) -> Result<Vec<Request>, Error> {
+fn one_by_one(manifest: &Manifest, entry: &Entry, task: &Task, given: TaskInputs<'_>) -> Result<Vec<Request>, Error> {
     if takes_images(task) {
-        let one = |image| request(manifest, entry, task, Given { images: std::slice::from_ref(image), ..given });
+        let one = |image| request(manifest, entry, task, TaskInputs { images: std::slice::from_ref(image), ..given });
         given.images.iter().map(one).collect()
     } else {
-        let one = |text| request(manifest, entry, task, Given { texts: std::slice::from_ref(text), ..given });
+        let one = |text| request(manifest, entry, task, TaskInputs { texts: std::slice::from_ref(text), ..given });
         given.texts.iter().map(one).collect()
     }
 }

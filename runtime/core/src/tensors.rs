@@ -6,8 +6,8 @@ use gristmill_bundle::{Entry, EntryRole, Manifest};
 
 use crate::backend::{Backend, Request, Tensor, Tensors, run as call};
 use crate::call::{bind_symbols, find_entry, names, separate_encoder, symbol};
+use crate::decode_loop::{DecodeLoop, NEXT_TOKEN, token_input};
 use crate::error::Error;
-use crate::feed::{Feed, NEXT_TOKEN, token_input};
 use crate::gather::gather;
 use crate::sample::{BEGINS, asks_for_begin, begins};
 
@@ -109,7 +109,7 @@ fn prompt(manifest: &Manifest, inputs: &Tensors, start: &[u32]) -> Result<Tensor
 
 async fn greedy(backend: &mut dyn Backend, manifest: &Manifest, inputs: Tensors, n: u32) -> Result<Tensors, Error> {
     const WANT: &[&str] = &[NEXT_TOKEN, "next_logits"];
-    let mut feed = Feed::new(manifest, inputs)?;
+    let mut feed = DecodeLoop::new(manifest, inputs)?;
     let (rows, n) = (feed.batch() as usize, n as usize);
     let tokens_in_total = u64::from(feed.prompt_tokens()) + (n as u64).saturating_sub(1);
     backend.begin(feed.batch(), context(manifest, tokens_in_total)?).await?;

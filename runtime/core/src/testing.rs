@@ -210,7 +210,7 @@ impl ToyBackend {
     fn compute(&mut self, request: &Request, want: &[&str]) -> Result<Tensors, Error> {
         let (entry, past) = (request.entry.as_str(), request.past);
         let mut inputs = request.inputs.clone();
-        if let Some(fed) = &request.fed {
+        if let Some(fed) = &request.device_input {
             let shape = inputs[&fed.input].shape.clone();
             inputs.insert(fed.input.clone(), Tensor { shape, data: self.last[&fed.output].data.clone() });
         }

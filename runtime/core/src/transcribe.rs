@@ -2,14 +2,14 @@
 
 use std::rc::Rc;
 
-use gristmill_bundle::{Answer, Manifest, Timestamps};
+use gristmill_bundle::{Manifest, TaskOutput, Timestamps};
 
 use crate::audio::Audio;
 use crate::backend::Backend;
 use crate::choices::{Choices, Start, words};
 use crate::error::Error;
 use crate::generate::{Options, Stop};
-use crate::task::{Heard, Kind, hear, hearing, tasks};
+use crate::task::{AudioResult, Kind, audio_input, encode_audio, tasks};
 use crate::text::{Callbacks, TextRun};
 
 mod window;
@@ -26,7 +26,7 @@ pub struct Segment {
     pub end: f64,
     /// What is said, without white space around it.
     pub text: String,
-    /// The tokens of the text, without those of times and the end token; none if the model spells.
+    /// The tokens of the text, without those of times and the end token; none for CTC models.
     pub tokens: Vec<u32>,
     /// Its words, if they were asked for.
     pub words: Vec<Word>,
@@ -90,21 +90,21 @@ impl std::fmt::Debug for Transcript<'_> {
 
 /// How a model marks times; none if it does not.
 pub fn timestamps(manifest: &Manifest) -> Option<&Timestamps> {
-    tasks(manifest).find(|(_, task)| Kind::of(&task.gives) == Kind::Transcribe).and_then(|(_, task)| {
-        match &task.gives {
-            Answer::Write { timestamps, .. } => timestamps.as_ref(),
-            Answer::Classify { .. }
-            | Answer::Detect { .. }
-            | Answer::Compare { .. }
-            | Answer::Spell { .. }
-            | Answer::Show { .. } => None,
+    tasks(manifest).find(|(_, task)| Kind::of(&task.output) == Kind::Transcribe).and_then(|(_, task)| {
+        match &task.output {
+            TaskOutput::Seq2Seq { timestamps, .. } => timestamps.as_ref(),
+            TaskOutput::Classify { .. }
+            | TaskOutput::Detect { .. }
+            | TaskOutput::Compare { .. }
+            | TaskOutput::Ctc { .. }
+            | TaskOutput::ImagePrompt { .. } => None,
         }
     })
 }
 
 impl<'a> Transcript<'a> {
     /// Prepares to transcribe an audio file that has the rate of the model, with what the caller chose. `options` and
-    /// `stops` hold for each window; a model that spells needs none of them, and no `decode`, which leaves out
+    /// `stops` hold for each window; a CTC model needs none of them, and no `decode`, which leaves out
     /// special tokens. Without `times`, none are marked in an audio file that is heard at once. Errors if the model
     /// takes no audio files, or cannot mark such times.
     pub fn new(
@@ -116,7 +116,7 @@ impl<'a> Transcript<'a> {
         options: &Options,
         stops: &[String],
     ) -> Result<Self, Error> {
-        let (_, most) = hearing(manifest)?;
+        let (_, most) = audio_input(manifest)?;
         let most = most.max(1);
         let mut start = Start::new(manifest, chosen)?;
         let marked = timestamps(manifest).filter(|_| times.is_some() || audio.samples().len() > most);
@@ -203,9 +203,9 @@ impl<'a> Transcript<'a> {
         callbacks: &mut Callbacks<'_>,
     ) -> Result<(), Error> {
         if self.run.is_none() {
-            match hear(backend, manifest, part, &self.start).await? {
-                Heard::Text(text) => (callbacks.piece)(&self.text.push(&text)),
-                Heard::Prompt(prompt) => {
+            match encode_audio(backend, manifest, part, &self.start).await? {
+                AudioResult::Text(text) => (callbacks.piece)(&self.text.push(&text)),
+                AudioResult::Prompt(prompt) => {
                     let decode = self.decode.clone();
                     let decode: Box<Decode<'a>> = Box::new(move |ids| decode(ids));
                     self.run = Some(TextRun::new(manifest, decode, prompt, &self.options, &self.stops)?);

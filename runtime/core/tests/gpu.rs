@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use gristmill_bundle::{Bundle, Kernel, Variant};
-use gristmill_runtime::backend::Fed;
+use gristmill_runtime::backend::DeviceInput;
 use gristmill_runtime::blocking::{begin, run};
 use gristmill_runtime::native::{Options, Wgpu};
 use gristmill_runtime::{Backend, Error, Request, Tensor};
@@ -175,8 +175,8 @@ fn calls_overlap_and_feed_one_another() {
     let sums = pollster::block_on(async {
         wgpu.start(&Request::new("forward", &inputs(1, &[7]), 0), &["wide"]).await.unwrap();
         // Takes the first element of `wide`, which is 0; then an input of its own again.
-        let fed = Some(Fed { input: "input_ids".to_string(), output: "wide".to_string() });
-        wgpu.start(&Request { fed, ..Request::new("forward", &inputs(1, &[99]), 1) }, &["y"]).await.unwrap();
+        let device_input = Some(DeviceInput { input: "input_ids".to_string(), output: "wide".to_string() });
+        wgpu.start(&Request { device_input, ..Request::new("forward", &inputs(1, &[99]), 1) }, &["y"]).await.unwrap();
         wgpu.start(&Request::new("forward", &inputs(1, &[5]), 2), &["y"]).await.unwrap();
         let mut sums = Vec::new();
         wgpu.finish().await.unwrap();
@@ -184,8 +184,8 @@ fn calls_overlap_and_feed_one_another() {
             sums.push(wgpu.finish().await.unwrap()["y"].as_f32().unwrap()[0] / table(40));
         }
         assert!(wgpu.finish().await.is_err(), "nothing is under way any more");
-        let lost = Some(Fed { input: "input_ids".to_string(), output: "z".to_string() });
-        let request = Request { fed: lost, ..Request::new("forward", &inputs(1, &[1]), 3) };
+        let lost = Some(DeviceInput { input: "input_ids".to_string(), output: "z".to_string() });
+        let request = Request { device_input: lost, ..Request::new("forward", &inputs(1, &[1]), 3) };
         assert!(wgpu.start(&request, &["y"]).await.unwrap_err().to_string().contains("`z` cannot be fed"));
         sums
     });

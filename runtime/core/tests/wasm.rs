@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gristmill_bundle::{Bundle, Kernel, Manifest, Shard, Variant};
-use gristmill_runtime::backend::Fed;
+use gristmill_runtime::backend::DeviceInput;
 use gristmill_runtime::blocking::{begin, run};
 use gristmill_runtime::native::{Wasm, WasmOptions};
 use gristmill_runtime::{Backend, Error, Request, Tensor};
@@ -132,8 +132,10 @@ fn calls_are_done_in_order_and_feed_one_another() {
         let sums = pollster::block_on(async {
             wasm.start(&Request::new("forward", &inputs(1, &[7]), 0), &["wide"]).await.unwrap();
             // Takes the first element of `wide`, which is 0; then an input of its own again.
-            let fed = Some(Fed { input: "input_ids".to_string(), output: "wide".to_string() });
-            wasm.start(&Request { fed, ..Request::new("forward", &inputs(1, &[99]), 1) }, &["y"]).await.unwrap();
+            let device_input = Some(DeviceInput { input: "input_ids".to_string(), output: "wide".to_string() });
+            wasm.start(&Request { device_input, ..Request::new("forward", &inputs(1, &[99]), 1) }, &["y"])
+                .await
+                .unwrap();
             wasm.start(&Request::new("forward", &inputs(1, &[5]), 2), &["y"]).await.unwrap();
             let mut sums = Vec::new();
             wasm.finish().await.unwrap();

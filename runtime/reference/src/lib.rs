@@ -9,7 +9,7 @@ use std::future::ready;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gristmill_bundle::{Bundle, Elem, GRAPH, Manifest};
-use gristmill_compiler::round::round_activations;
+use gristmill_compiler::activations::quantize_activations;
 use gristmill_graph::dim::Bindings;
 use gristmill_graph::eval::{States, WeightSource, evaluate};
 use gristmill_graph::tensor::{Data as GraphData, Tensor as GraphTensor};
@@ -72,7 +72,7 @@ impl ReferenceBackend {
     /// The same with 8-bit activations, as targets compute that multiply bytes. It is what the kernels of such a
     /// target are compared with, so that errors of kernels and of rounding are not mixed up.
     #[must_use]
-    pub fn rounding_activations(mut self) -> Self {
+    pub fn quantizing_activations(mut self) -> Self {
         self.rounds = true;
         self.graphs.clear();
         self
@@ -100,7 +100,7 @@ impl ReferenceBackend {
         let entry = entry.ok_or_else(|| Error::Backend(format!("{GRAPH} has no entry `{name}`")))?;
         let (mut graph, fixed) = (self.model.entry_graph(entry, taps), entry.bind.clone());
         if self.rounds {
-            graph = round_activations(&graph, &self.precisions());
+            graph = quantize_activations(&graph, &self.precisions());
         }
         let graph = Arc::new((graph, fixed));
         self.graphs.insert(name.to_string(), graph.clone());
@@ -133,7 +133,7 @@ impl ReferenceBackend {
 
 impl Backend for ReferenceBackend {
     fn describe(&self) -> String {
-        "reference evaluator on one thread of the processor".to_string()
+        "reference evaluator on one thread of the CPU".to_string()
     }
 
     fn begin(&mut self, batch: u32, capacity: u32) -> Pending<'_, ()> {

@@ -1,6 +1,6 @@
 // The figures in the margin: how fast, how large, on what.
 
-import type { AdapterInfo, GenerateResult, LoadProgress, MemoryInfo, ModelInfo, ProcessorInfo } from "../ts/api";
+import type { AdapterInfo, GenerateResult, LoadProgress, MemoryInfo, ModelInfo, CpuInfo } from "../ts/api";
 import { byId, bytes, count, h, speed, time } from "./dom";
 
 /** What the margin can show. */
@@ -77,9 +77,9 @@ function figure(label: string, kind = ""): Figure {
 }
 
 /** What runs the model, and on what. */
-export function placeName({ backend, adapter, processor }: ModelInfo): string {
-  if (backend === "wasm" && processor) {
-    return `WebAssembly on ${processor.threads} ${processor.threads === 1 ? "thread" : "threads"}`;
+export function placeName({ backend, adapter, cpu }: ModelInfo): string {
+  if (backend === "wasm" && cpu) {
+    return `WebAssembly on ${cpu.threads} ${cpu.threads === 1 ? "thread" : "threads"}`;
   }
   return `WebGPU on ${adapter ? adapterName(adapter) : "an unnamed adapter"}`;
 }
@@ -88,12 +88,12 @@ export function placeName({ backend, adapter, processor }: ModelInfo): string {
 function adapterName(adapter: AdapterInfo): string {
   const name =
     adapter.description || [adapter.vendor, adapter.architecture].filter(Boolean).join(" ") || "an unnamed adapter";
-  return adapter.fallback ? `${name} (on the processor)` : name;
+  return adapter.fallback ? `${name} (on the CPU)` : name;
 }
 
 /** The panel with what the browser tells about the device. */
 function machine(info: ModelInfo): HTMLElement {
-  const { adapter, processor, choice } = info;
+  const { adapter, cpu, choice } = info;
   return h(
     "details",
     { class: "machine" },
@@ -102,8 +102,8 @@ function machine(info: ModelInfo): HTMLElement {
       ["Runs by", info.backend === "webgpu" ? "WebGPU" : "WebAssembly"],
       ["Because", choice.reason],
       ...(adapter ? [["Adapter", adapterName(adapter)] as const] : []),
-      ...info.moved.map((steps) => ["Beyond its limits", steps] as const),
-      ...(processor ? processorRows(processor) : []),
+      ...info.offloaded.map((steps) => ["Beyond its limits", steps] as const),
+      ...(cpu ? cpuRows(cpu) : []),
       ["Programs", info.profile],
       ["Precision", info.precision],
       ["Parameters", count(info.parameters)],
@@ -116,7 +116,7 @@ function machine(info: ModelInfo): HTMLElement {
   );
 }
 
-function processorRows({ threads, simd, single }: ProcessorInfo): (readonly [string, string])[] {
+function cpuRows({ threads, simd, single }: CpuInfo): (readonly [string, string])[] {
   const rows = [["Threads", single ? `${threads}: ${single}` : String(threads)] as const];
   return [...rows, ["SIMD", simd === "relaxed" ? "relaxed" : "baseline"] as const];
 }

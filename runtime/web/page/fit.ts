@@ -37,7 +37,7 @@ const SHOWN = 1280;
 
 /** The view of a model that compares something with texts. */
 export function fitView(model: Model, task: TaskInfo, failed: (error: Trouble) => void): HTMLElement {
-  const medium: Medium = (["audio", "video"] as const).find((one) => task.takes.includes(one)) ?? "image";
+  const medium: Medium = (["audio", "video"] as const).find((one) => task.inputs.includes(one)) ?? "image";
   const { accept, hint, label, texts: examples } = MEDIA[medium];
   const shown = h("div", { class: "shown" });
   const table = scoreTable("Which text fits");

@@ -62,8 +62,8 @@ function show(model: Model, progress: LoadProgress | undefined, loadMs: number):
   }
   const writer = createWriter(model, facts, failed);
   const views: HTMLElement[] = [];
-  const task = (kind: TaskInfo["kind"], takes: TaskInfo["takes"][number]): TaskInfo | undefined =>
-    info.entries.flatMap((entry) => entry.task ?? []).find((one) => one.kind === kind && one.takes.includes(takes));
+  const task = (kind: TaskInfo["kind"], inputs: TaskInfo["inputs"][number]): TaskInfo | undefined =>
+    info.entries.flatMap((entry) => entry.task ?? []).find((one) => one.kind === kind && one.inputs.includes(inputs));
   const sees = task("generate", "image") !== undefined;
   if (info.tasks.includes("chat")) views.push(chatView(writer, sees));
   else if (info.tasks.includes("generate")) {

@@ -12,7 +12,7 @@ export interface ProgressPanel {
 const HEADINGS: Record<LoadProgress["phase"], string> = {
   start: "Setting up",
   weights: "Loading the model",
-  recover: "The graphics device was lost; setting it up again",
+  recover: "The GPU was lost; setting it up again",
   ready: "Ready",
 };
 

@@ -68,13 +68,13 @@ const ADVICE: Record<ErrorCode, (trouble: Trouble) => Advice> = {
   "out-of-memory": () => ({
     title: "There is not enough memory for the model",
     steps: [
-      "Close other tabs and programs, above all those that use the graphics device, then try again.",
+      "Close other tabs and programs, above all those that use the GPU, then try again.",
       "Or use a bundle of lower precision.",
     ],
     retry: true,
   }),
   "device-lost": () => ({
-    title: "The graphics device went away",
+    title: "The GPU went away",
     steps: [
       "The driver was reset, the device was unplugged, or the browser ended its graphics process. " +
         "Trying again usually works.",
@@ -145,7 +145,7 @@ function noWebGPU(): Advice {
     return {
       title: "This browser has no WebGPU",
       steps: [
-        "The model computes on the graphics device through WebGPU. It is in Chrome and Edge 113 and newer " +
+        "The model computes on the GPU through WebGPU. It is in Chrome and Edge 113 and newer " +
           "(Android: 121), Safari 26 and newer, and Firefox 141 and newer on Windows, 145 and newer on Macs.",
         "In Firefox elsewhere: open about:config and set dom.webgpu.enabled to true.",
         WITHOUT,
@@ -155,9 +155,9 @@ function noWebGPU(): Advice {
     };
   }
   return {
-    title: "No graphics device for WebGPU",
+    title: "No GPU for WebGPU",
     steps: [
-      "This browser knows WebGPU, but offers no graphics device to pages.",
+      "This browser knows WebGPU, but offers no GPU to pages.",
       "Switch on hardware acceleration in the browser’s settings, update the graphics driver, and restart the browser.",
       "In Chrome, chrome://gpu tells why; chrome://flags/#enable-unsafe-webgpu allows devices that are off by default.",
       "In Firefox: open about:config and set gfx.webgpu.ignore-blocklist to true.",

@@ -103,6 +103,6 @@ export function summary(result: GenerateResult): string {
     context: "the model’s context is full",
     aborted: "stopped",
   };
-  const recovered = result.recoveries > 0 ? "went on after the graphics device was lost" : "";
+  const recovered = result.recoveries > 0 ? "went on after the GPU was lost" : "";
   return [tokens, why[result.reason], recovered].filter(Boolean).join(" · ");
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use gristmill_bundle::{Manifest, Programs};
 use gristmill_runtime::Error;
 use gristmill_runtime::cpu::{
-    ADDRESS_SPACE, Cpu, Machine, Running, Setup, check_profile, control, device_info, module, plan,
+    ADDRESS_SPACE, Cpu, Running, Setup, WasmInstance, check_profile, control, device_info, module, plan,
 };
 use gristmill_runtime::gather::gather;
 use gristmill_runtime::gpu::admit;
@@ -20,33 +20,33 @@ use crate::error::from_js;
 
 #[wasm_bindgen]
 extern "C" {
-    /// `KernelMachine` of `ts/wasm/machine.ts`.
+    /// `KernelInstance` of `ts/wasm/machine.ts`.
     #[derive(Clone, Debug)]
-    pub type JsMachine;
+    pub type JsInstance;
 
     #[wasm_bindgen(method, catch)]
-    fn grow(this: &JsMachine, bytes: f64) -> Result<(), JsValue>;
+    fn grow(this: &JsInstance, bytes: f64) -> Result<(), JsValue>;
     #[wasm_bindgen(method)]
-    fn write(this: &JsMachine, at: u32, bytes: &[u8]);
+    fn write(this: &JsInstance, at: u32, bytes: &[u8]);
     #[wasm_bindgen(method)]
-    fn read(this: &JsMachine, at: u32, into: &mut [u8]);
+    fn read(this: &JsInstance, at: u32, into: &mut [u8]);
     #[wasm_bindgen(method)]
-    fn zero(this: &JsMachine, at: u32, bytes: u32);
+    fn zero(this: &JsInstance, at: u32, bytes: u32);
     #[wasm_bindgen(method)]
-    fn copy(this: &JsMachine, from: u32, to: u32, bytes: u32);
+    fn copy(this: &JsInstance, from: u32, to: u32, bytes: u32);
     #[wasm_bindgen(method)]
-    fn start(this: &JsMachine, control: u32);
+    fn start(this: &JsInstance, control: u32);
     #[wasm_bindgen(method)]
-    fn run(this: &JsMachine, control: u32) -> Promise;
+    fn run(this: &JsInstance, control: u32) -> Promise;
     #[wasm_bindgen(method)]
-    fn describe(this: &JsMachine) -> String;
+    fn describe(this: &JsInstance) -> String;
 }
 
 /// A machine of the page.
 #[derive(Debug)]
-pub(crate) struct WebMachine(pub(crate) JsMachine);
+pub(crate) struct WebInstance(pub(crate) JsInstance);
 
-impl Machine for WebMachine {
+impl WasmInstance for WebInstance {
     fn grow(&self, bytes: u64) -> Result<(), Error> {
         self.0.grow(bytes as f64).map_err(from_js)
     }
@@ -120,22 +120,22 @@ pub(crate) fn choose_fallbacks(programs: &Programs, features: Vec<String>) -> Re
 pub(crate) fn open(
     manifest: &Manifest,
     programs: &Programs,
-    machine: JsMachine,
+    machine: JsInstance,
     setup: &str,
-) -> Result<Cpu<WebMachine>, Error> {
+) -> Result<Cpu<WebInstance>, Error> {
     open_with(machine, setup, &|base, limit| plan(manifest, programs)?.reserve(base, limit))
 }
 
 /// Makes a device of a machine with fallback kernels.
-pub(crate) fn open_fallbacks(machine: JsMachine, setup: &str) -> Result<Cpu<WebMachine>, Error> {
+pub(crate) fn open_fallbacks(machine: JsInstance, setup: &str) -> Result<Cpu<WebInstance>, Error> {
     open_with(machine, setup, &|base, _| Ok(base))
 }
 
 fn open_with(
-    machine: JsMachine,
+    machine: JsInstance,
     setup: &str,
     reserve: &dyn Fn(u64, u64) -> Result<u64, Error>,
-) -> Result<Cpu<WebMachine>, Error> {
+) -> Result<Cpu<WebInstance>, Error> {
     let given: Given = serde_json::from_str(setup).map_err(|e| Error::Backend(format!("setup of the kernels: {e}")))?;
     let own = u64::from(given.scratch_bytes) * u64::from(given.workers) + u64::from(2 * control::BYTES);
     let base = u64::from(given.heap_base) + own;
@@ -148,5 +148,5 @@ fn open_with(
         features: given.features,
         limit: given.limit,
     };
-    Cpu::new(WebMachine(machine), setup)
+    Cpu::new(WebInstance(machine), setup)
 }

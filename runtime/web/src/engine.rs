@@ -7,27 +7,27 @@ use gristmill_runtime::hybrid::Hybrid;
 use gristmill_runtime::{Backend, Error, Request, Tensors, backend::Pending};
 use wasm_bindgen::JsValue;
 
-use crate::cpu::WebMachine;
+use crate::cpu::WebInstance;
 use crate::files::JsFiles;
 use crate::gpu::WebGpu;
 
-/// A bundle on a device of the browser, or on the processor.
+/// A bundle on a device of the browser, or on the CPU.
 #[derive(Debug)]
 pub(crate) enum Engine {
-    Gpu(Box<Executor<Hybrid<WebGpu, WebMachine>, JsFiles>>),
+    Gpu(Box<Executor<Hybrid<WebGpu, WebInstance>, JsFiles>>),
     Cpu(Box<OnCpu>),
 }
 
-/// An executor on the processor.
+/// An executor on the CPU.
 #[derive(Debug)]
 pub(crate) struct OnCpu {
-    executor: Executor<Cpu<WebMachine>, JsFiles>,
+    executor: Executor<Cpu<WebInstance>, JsFiles>,
     /// Those that JavaScript is filling.
-    weights: Vec<<Cpu<WebMachine> as Gpu>::Buffer>,
+    weights: Vec<<Cpu<WebInstance> as Gpu>::Buffer>,
 }
 
 impl OnCpu {
-    pub(crate) fn new(executor: Executor<Cpu<WebMachine>, JsFiles>) -> Self {
+    pub(crate) fn new(executor: Executor<Cpu<WebInstance>, JsFiles>) -> Self {
         OnCpu { executor, weights: Vec::new() }
     }
 
@@ -48,7 +48,7 @@ impl OnCpu {
 }
 
 /// Bytes of weights, states, and everything else.
-fn memory(cpu: &Cpu<WebMachine>) -> Vec<f64> {
+fn memory(cpu: &Cpu<WebInstance>) -> Vec<f64> {
     let (weights, states) = (cpu.allocated_for(Usage::Weight), cpu.allocated_for(Usage::State));
     vec![weights as f64, states as f64, cpu.allocated().saturating_sub(weights + states) as f64]
 }
@@ -78,7 +78,7 @@ impl Engine {
         }
     }
 
-    /// Takes one filled buffer per tensor; on the processor those that were placed.
+    /// Takes one filled buffer per tensor; on the CPU those that were placed.
     pub(crate) fn set_weights(&mut self, manifest: &Manifest, buffers: Vec<JsValue>) {
         match self {
             Engine::Gpu(executor) => {

@@ -7,7 +7,7 @@ use gristmill_runtime::choices::Choices;
 use gristmill_runtime::generate::{Options, Outcome, Prompt, Stop};
 use gristmill_runtime::image::Image;
 use gristmill_runtime::sample::Sampling;
-use gristmill_runtime::task::{hearing, show};
+use gristmill_runtime::task::{audio_input, image_prompt};
 use gristmill_runtime::text::{Callbacks, TextRun};
 use gristmill_runtime::transcribe::{Granularity, Segment, Transcribed, Transcript, Word};
 use js_sys::{Function, Uint32Array};
@@ -134,7 +134,8 @@ pub(crate) fn prepare(
     host: &Host,
 ) -> Result<Run, Error> {
     let Wishes { options, stops, .. } = read(options)?;
-    let start = if images.is_empty() { Prompt::text(manifest, prompt)? } else { show(manifest, prompt, images)? };
+    let start =
+        if images.is_empty() { Prompt::text(manifest, prompt)? } else { image_prompt(manifest, prompt, images)? };
     let run = TextRun::new(manifest, decoder(host), start, &options, &stops)?;
     Ok(Run::Text(Box::new(run)))
 }
@@ -142,7 +143,7 @@ pub(crate) fn prepare(
 /// Prepares to write down an audio file, whose samples have the model's rate.
 pub(crate) fn prepare_speech(manifest: &Manifest, samples: Vec<f32>, options: &str, host: &Host) -> Result<Run, Error> {
     let Wishes { options, stops, choices, times } = read(options)?;
-    let audio = Audio::new(hearing(manifest)?.0.rate, samples)?;
+    let audio = Audio::new(audio_input(manifest)?.0.rate, samples)?;
     let run = Transcript::new(manifest, audio, &choices, times, decoder(host), &options, &stops)?;
     Ok(Run::Speech(Box::new(run)))
 }

@@ -18,7 +18,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::future_to_promise;
 
-use crate::cpu::{self, JsMachine, choose_fallbacks, choose_module};
+use crate::cpu::{self, JsInstance, choose_fallbacks, choose_module};
 use crate::engine::{Engine, OnCpu};
 use crate::error::to_js;
 use crate::files::JsFiles;
@@ -90,7 +90,7 @@ impl Runtime {
     pub fn admit(&self, device: &JsDevice) -> Result<Vec<String>, JsValue> {
         let programs = self.programs.as_ref().ok_or_else(|| to_js(&not_ready()))?;
         let admission = admit(&self.manifest, programs, &info(device)).map_err(|e| to_js(&e))?;
-        Ok(admission.moved.iter().map(|moved| moved.to_string()).collect())
+        Ok(admission.offloaded.iter().map(|offloaded| offloaded.to_string()).collect())
     }
 
     /// The module with fallback kernels for an engine with these features. Needs the programs.
@@ -118,7 +118,7 @@ impl Runtime {
     /// Takes kernels that are instantiated, in the place of any other device, and makes room for all weights: gives
     /// their addresses. `setup` is `MachineSetup` of `ts/runtime.ts` as JSON.
     #[wasm_bindgen(js_name = openMachine)]
-    pub fn open_machine(&self, machine: JsMachine, setup: String, files: JsFiles) -> Promise {
+    pub fn open_machine(&self, machine: JsInstance, setup: String, files: JsFiles) -> Promise {
         let (engine, manifest, programs) = (self.engine.clone(), self.manifest.clone(), self.programs.clone());
         promise(async move {
             let programs = programs.ok_or_else(not_ready)?;
@@ -139,7 +139,13 @@ impl Runtime {
 
     /// Takes a device, in the place of any other. `machine` has fallback kernels for steps that exceed its limits, and
     /// `setup` is as for [`Runtime::open_machine`].
-    pub fn open(&self, device: JsDevice, files: JsFiles, machine: Option<JsMachine>, setup: Option<String>) -> Promise {
+    pub fn open(
+        &self,
+        device: JsDevice,
+        files: JsFiles,
+        machine: Option<JsInstance>,
+        setup: Option<String>,
+    ) -> Promise {
         let (engine, manifest, programs) = (self.engine.clone(), self.manifest.clone(), self.programs.clone());
         promise(async move {
             let programs = programs.ok_or_else(not_ready)?;
@@ -203,8 +209,8 @@ impl Runtime {
 
     /// Does what the model is for, `kind` of `Task` in `ts/api.ts`, with images as `ImageData` has them, videos as lists of
     /// such, audio files as samples, and texts as token ids. Gives the results as JSON.
-    pub fn task(&self, kind: String, things: &Array, texts: Vec<Uint32Array>, threshold: f32) -> Promise {
-        let (inputs, manifest) = (task::Inputs::read(&self.manifest, things, &texts), self.manifest.clone());
+    pub fn task(&self, kind: String, items: &Array, texts: Vec<Uint32Array>, threshold: f32) -> Promise {
+        let (inputs, manifest) = (task::Inputs::read(&self.manifest, items, &texts), self.manifest.clone());
         self.with(async move |engine| {
             let results = task::perform(engine, &manifest, &kind, &inputs?, threshold).await?;
             Ok(JsValue::from_str(&results.to_string()))

@@ -1,10 +1,10 @@
 //! Tasks: images and texts from JavaScript, labels, boxes and similarities as JSON.
 
-use gristmill_bundle::{Answer, Choice, Manifest, Task};
+use gristmill_bundle::{Choice, Manifest, Task, TaskOutput};
 use gristmill_runtime::audio::Audio;
 use gristmill_runtime::image::Image;
 use gristmill_runtime::task::{
-    Given, Kind, classify, compare, comparing_audio, detect, hearing, takes_audio, takes_images, takes_texts,
+    Kind, TaskInputs, audio_input, classify, compare, compared_audio, detect, takes_audio, takes_images, takes_texts,
     takes_videos, video_length,
 };
 use gristmill_runtime::transcribe::timestamps;
@@ -23,17 +23,17 @@ pub(crate) struct Inputs {
 
 impl Inputs {
     /// Reads images, videos (lists of images), audio files (samples with the model's rate), and token ids of texts.
-    pub(crate) fn read(manifest: &Manifest, things: &Array, texts: &[Uint32Array]) -> Result<Self, Error> {
+    pub(crate) fn read(manifest: &Manifest, items: &Array, texts: &[Uint32Array]) -> Result<Self, Error> {
         let texts = texts.iter().map(Uint32Array::to_vec).collect();
         let mut inputs = Inputs { images: Vec::new(), videos: Vec::new(), audio: Vec::new(), texts };
-        for thing in things.iter() {
-            if let Some(video) = thing.dyn_ref::<Array>() {
+        for item in items.iter() {
+            if let Some(video) = item.dyn_ref::<Array>() {
                 inputs.videos.push(images(video)?);
-            } else if let Some(samples) = thing.dyn_ref::<Float32Array>() {
-                let rate = comparing_audio(manifest).map_or(0, |how| how.rate);
+            } else if let Some(samples) = item.dyn_ref::<Float32Array>() {
+                let rate = compared_audio(manifest).map_or(0, |how| how.rate);
                 inputs.audio.push(Audio::new(rate, samples.to_vec())?);
             } else {
-                inputs.images.push(image(&thing)?);
+                inputs.images.push(image(&item)?);
             }
         }
         Ok(inputs)
@@ -70,7 +70,8 @@ pub(crate) async fn perform(
     inputs: &Inputs,
     threshold: f32,
 ) -> Result<Value, Error> {
-    let given = Given { images: &inputs.images, videos: &inputs.videos, audio: &inputs.audio, texts: &inputs.texts };
+    let given =
+        TaskInputs { images: &inputs.images, videos: &inputs.videos, audio: &inputs.audio, texts: &inputs.texts };
     Ok(match kind {
         "classify" => json!(classify(backend, manifest, given).await?),
         "detect" => json!(detect(backend, manifest, given, threshold).await?),
@@ -81,16 +82,16 @@ pub(crate) async fn perform(
 
 /// What an entry is for, as `TaskInfo` of `ts/api.ts`.
 pub(crate) fn describe(manifest: &Manifest, task: &Task) -> Value {
-    let kind = Kind::of(&task.gives);
-    let audio = if kind == Kind::Transcribe { hearing(manifest).ok() } else { None };
-    let takes = [
+    let kind = Kind::of(&task.output);
+    let audio = if kind == Kind::Transcribe { audio_input(manifest).ok() } else { None };
+    let inputs = [
         ("image", takes_images(task)),
         ("video", takes_videos(task)),
         ("text", takes_texts(task)),
         ("audio", takes_audio(task)),
     ];
-    let takes: Vec<&str> = takes.iter().filter(|(_, yes)| *yes).map(|(name, _)| *name).collect();
-    let mut told = json!({ "kind": kind.name(), "takes": takes });
+    let inputs: Vec<&str> = inputs.iter().filter(|(_, yes)| *yes).map(|(name, _)| *name).collect();
+    let mut told = json!({ "kind": kind.name(), "inputs": inputs });
     if let Some((how, most)) = audio {
         told["rate"] = how.rate.into();
         told["seconds"] = (most as f64 / f64::from(how.rate)).into();
@@ -98,17 +99,17 @@ pub(crate) fn describe(manifest: &Manifest, task: &Task) -> Value {
             |c: &Choice| json!({ "name": c.name, "values": c.values.keys().collect::<Vec<_>>(), "default": c.default });
         told["choices"] = manifest.model.choices.iter().map(choice).collect();
         told["timestamps"] = timestamps(manifest).is_some().into();
-        told["writes"] = matches!(task.gives, Answer::Write { .. }).into();
+        told["generates"] = matches!(task.output, TaskOutput::Seq2Seq { .. }).into();
     }
-    if let (Kind::Compare, Some(how)) = (kind, comparing_audio(manifest)) {
+    if let (Kind::Compare, Some(how)) = (kind, compared_audio(manifest)) {
         told["rate"] = how.rate.into();
     }
     if let Some(count) = video_length(manifest, task) {
         told["frames"] = count.into();
     }
-    if let Answer::Show { token, written, .. } = &task.gives {
+    if let TaskOutput::ImagePrompt { token, placeholder, .. } = &task.output {
         told["token"] = (*token).into();
-        told["written"] = written.as_deref().into();
+        told["placeholder"] = placeholder.as_deref().into();
     }
     told
 }

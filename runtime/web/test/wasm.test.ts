@@ -6,8 +6,8 @@ import { compare, estimate, recall, remember, verdictKey } from "../ts/choice";
 import { makeError, type GristmillError } from "../ts/errors";
 import { stopAll } from "../ts/wasm/control";
 import { abilities, featuresOf, fitting } from "../ts/wasm/features";
-import { KernelMachine } from "../ts/wasm/machine";
-import { measureProcessor } from "../ts/wasm/measure";
+import { KernelInstance } from "../ts/wasm/machine";
+import { measureCpu } from "../ts/wasm/measure";
 import { compileKernels, instantiate, leastPages, makeMemory } from "../ts/wasm/module";
 import { NO_POOL, type Pool } from "../ts/wasm/pool";
 import { LONG_SPIN, spinTuner } from "../ts/wasm/spin";
@@ -28,10 +28,10 @@ const MODULE = Uint8Array.from(
 const EMPTY = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0);
 
 /** A machine whose kernels are a function. */
-function machine(run: (control: number) => number, pool: Pool = NO_POOL): KernelMachine {
+function machine(run: (control: number) => number, pool: Pool = NO_POOL): KernelInstance {
   const { memory, limit } = makeMemory(1, true);
   const exports = { heapBase: 1024, scratchBytes: 64, run };
-  return new KernelMachine({ memory, exports, pool, limit, processor: { threads: 1, simd: "baseline" } });
+  return new KernelInstance({ memory, exports, pool, limit, cpu: { threads: 1, simd: "baseline" } });
 }
 
 test("the pages that a module wants are read from its bytes", () => {
@@ -63,12 +63,12 @@ test("memory grows, and keeps what is in it", () => {
     const { memory, limit } = makeMemory(1, shared);
     assert.ok(limit >= 256 * 65536);
     const exports = { heapBase: 0, scratchBytes: 0, run: () => 0 };
-    const made = new KernelMachine({
+    const made = new KernelInstance({
       memory,
       exports,
       pool: NO_POOL,
       limit,
-      processor: { threads: 1, simd: "baseline" },
+      cpu: { threads: 1, simd: "baseline" },
     });
     made.write(65500, Uint8Array.of(1, 2, 3));
     made.grow(65536);
@@ -176,15 +176,15 @@ test("small models get few threads, unless the caller wants more", () => {
   assert.equal(fitting(found, { ...auto, threads: 8 }, cost(300_000, 1)).threads, 8);
 });
 
-test("the processor is measured", async () => {
-  const { gflops, gbps } = await measureProcessor();
+test("the CPU is measured", async () => {
+  const { gflops, gbps } = await measureCpu();
   assert.ok(gflops > 0 && gbps > 0 && Number.isFinite(gflops) && Number.isFinite(gbps), `${gflops} ${gbps}`);
 });
 
 const PROCESSOR = { gflops: 12, gbps: 15 };
 const FOUR = { threads: 4, simd: "relaxed" } as const;
 
-test("small models run on the processor, large ones on a graphics device", () => {
+test("small models run on the CPU, large ones on a GPU", () => {
   const laptop = { latencyMs: 0.4, dispatchMs: 0.01, gbps: 60, gflops: 800 };
   const encoder = { steps: 90, bytes: 23e6, weights: 11e6, tokens: null };
   const writer = { steps: 250, bytes: 600e6, weights: 1.1e9, tokens: 1 };

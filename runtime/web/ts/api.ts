@@ -77,7 +77,7 @@ export interface Detection extends ClassScore {
 }
 
 /** How well texts fit to an image, a video or an audio file; all lists are in the order of the texts. */
-export interface Fit {
+export interface Similarity {
   /** As the model gives it. */
   similarity: number[];
   /** 0 to 1; all together are 1. */
@@ -87,7 +87,7 @@ export interface Fit {
 /** What an entry is for. */
 export interface TaskInfo {
   kind: "classify" | "detect" | "compare" | "transcribe" | "generate";
-  takes: ("image" | "video" | "text" | "audio")[];
+  inputs: ("image" | "video" | "text" | "audio")[];
   /** Samples per second of the audio files that it takes. */
   rate?: number;
   /** How many images of a video it looks at. */
@@ -96,9 +96,9 @@ export interface TaskInfo {
   seconds?: number;
   /** The token that stands for an image in a prompt. */
   token?: number;
-  /** How an image is written in a prompt; null if by that token alone. */
-  written?: string | null;
-  /** Whether what is said is generated as text, which takes a tokenizer; otherwise it is spelled. */
+  /** The text that stands for an image in a prompt; null if that token alone does. */
+  placeholder?: string | null;
+  /** Whether the text is generated token by token, for which a tokenizer is needed; otherwise it comes from CTC decoding. */
   writes?: boolean;
   /** Whether the model can mark times. */
   timestamps?: boolean;
@@ -160,7 +160,7 @@ export interface ModelInfo {
   components: ComponentInfo[];
   tasks: Task[];
   entries: EntryInfo[];
-  /** What executes the model; after the loss of a graphics device that may be another than before. */
+  /** What executes the model; after the loss of a GPU that may be another than before. */
   backend: "webgpu" | "wasm";
   /** Why it is this one. */
   choice: BackendChoice;
@@ -168,10 +168,10 @@ export interface ModelInfo {
   profile: string;
   /** The graphics adapter; null if the model runs by WebAssembly. */
   adapter: AdapterInfo | null;
-  /** What is used of the processor; null if all of the model runs by WebGPU. */
-  processor: ProcessorInfo | null;
+  /** What is used of the CPU; null if all of the model runs by WebGPU. */
+  cpu: CpuInfo | null;
   /** What exceeds limits of the adapter and runs by WebAssembly instead, for people; empty if nothing does. */
-  moved: string[];
+  offloaded: string[];
   /** Version of the runtime. */
   version: string;
 }
@@ -206,8 +206,8 @@ export interface BackendChoice {
   estimates: { webgpuMs: number; wasmMs: number } | null;
 }
 
-/** What WebAssembly uses of the processor. */
-export interface ProcessorInfo {
+/** What WebAssembly uses of the CPU. */
+export interface CpuInfo {
   /** Threads that compute. */
   threads: number;
   simd: "baseline" | "relaxed";
@@ -309,7 +309,7 @@ export interface GenerateResult {
   recoveries: number;
 }
 
-/** How an audio file is written down: options of the text that is generated, unless the model spells. */
+/** How an audio file is written down: options of the text that is generated, unless the model uses CTC decoding. */
 export interface TranscribeOptions extends Omit<GenerateOptions, "maxNewTokens" | "onPrompt" | "images"> {
   /** Most tokens for what is heard at once. Default: as many as the model can. */
   maxNewTokens?: number;
@@ -341,7 +341,7 @@ export interface TranscribedSegment {
   start: number;
   end: number;
   text: string;
-  /** Token ids, without those of times and the end token; none if the model spells. */
+  /** Token ids, without those of times and the end token; none for CTC models. */
   tokens: number[];
   /** Its words, with `returnTimestamps: "word"`. */
   words?: TranscribedWord[];

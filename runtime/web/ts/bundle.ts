@@ -5,7 +5,7 @@ import type { FileRef, Source } from "./load/contract";
 import type { Meter } from "./load/meter";
 import { Runtime, runtimeError, type ManifestInfo, type RuntimeFiles, type WeightPlan } from "./runtime";
 
-/** Name of the programs for the processor. */
+/** Name of the programs for the CPU. */
 export const WASM_PROFILE = "wasm";
 
 /** A bundle in a page. */
@@ -26,7 +26,7 @@ export class Bundle {
     this.plan = JSON.parse(this.runtime.weights()) as WeightPlan;
   }
 
-  /** Whether there are programs for the processor. */
+  /** Whether there are programs for the CPU. */
   get hasWasm(): boolean {
     return this.manifest.profiles.includes(WASM_PROFILE);
   }

@@ -1,4 +1,4 @@
-// Whether a model computes on the graphics device or on the processor.
+// Whether a model computes on the GPU or on the CPU.
 
 import type { BackendChoice } from "./api";
 import type { AdapterSpeed } from "./gpu/measure";
@@ -6,21 +6,21 @@ import type { Store } from "./load/contract";
 import { sha256 } from "./load/digest";
 import type { Cost } from "./runtime";
 import { TEXT_TOKENS } from "./wasm/features";
-import type { ProcessorSpeed } from "./wasm/measure";
+import type { CpuSpeed } from "./wasm/measure";
 
 /** Submissions that may be under way at once, which hides that results come late. */
 const DEPTH = 16;
 /** What threads take to meet after each kernel. */
 const MEETING_MS = 0.004;
-/** The graphics device is preferred unless it is slower by this factor, because it leaves the processor to the page. */
+/** The GPU is preferred unless it is slower by this factor, because it leaves the CPU to the page. */
 const TOLERANCE = 1.25;
 /** Integer dot products do more than the floating-point ones that are measured. */
 const INTEGER_GAIN = { baseline: 1, relaxed: 2 } as const;
 /** Verdicts of other versions of this file are not looked at. */
 const VERSION = 1;
 
-/** The processor as it will be used. */
-export interface Processor {
+/** The CPU as it will be used. */
+export interface Cpu {
   threads: number;
   simd: "baseline" | "relaxed";
 }
@@ -29,12 +29,12 @@ export interface Processor {
 export function estimate(
   cost: Cost,
   adapter: AdapterSpeed,
-  speed: ProcessorSpeed,
-  { threads, simd }: Processor,
+  speed: CpuSpeed,
+  { threads, simd }: Cpu,
 ): { webgpuMs: number; wasmMs: number } {
   const flop = 2 * cost.weights * (cost.tokens ?? TEXT_TOKENS);
   const ms = (amount: number, perSecond: number): number => amount / perSecond / 1e6;
-  // What cannot be seen counts as nothing, in favour of the graphics device.
+  // What cannot be seen counts as nothing, in favour of the GPU.
   const known = (value: number): number => (Number.isFinite(value) ? value : 0);
   const busy =
     cost.steps * known(adapter.dispatchMs) +
@@ -57,7 +57,7 @@ export function compare(estimates: { webgpuMs: number; wasmMs: number }): Backen
   return { backend: faster, asked: "auto", reason, estimates };
 }
 
-/** Under what a verdict is kept: it holds for a bundle, an adapter and a way to use the processor. */
+/** Under what a verdict is kept: it holds for a bundle, an adapter and a way to use the CPU. */
 export async function verdictKey(parts: unknown): Promise<string> {
   return `choice-${await sha256(new TextEncoder().encode(JSON.stringify([VERSION, parts])))}`;
 }

@@ -76,12 +76,12 @@ export class Loaded {
   get info(): ModelInfo {
     const { name, architecture, precision, parameters, weightBytes, maxContext, embedding, components, entries } =
       this.manifest;
-    const { adapter, processor, moved, kind } = this.opened();
+    const { adapter, cpu, offloaded, kind } = this.opened();
     const has = (role: string): boolean => entries.some((e) => e.role === role);
     const tasks: Task[] = ["run"];
     for (const { task } of entries) {
       const called = task && task.kind !== "generate";
-      const able = called && (!(task.takes.includes("text") || task.writes) || this.text.tokenizer);
+      const able = called && (!(task.inputs.includes("text") || task.generates) || this.text.tokenizer);
       if (able && !tasks.includes(task.kind)) tasks.unshift(task.kind);
     }
     if (has("embed") && this.text.tokenizer) tasks.unshift("embed");
@@ -109,8 +109,8 @@ export class Loaded {
       choice: this.choice ?? { backend: kind, asked: this.args.backend, reason: "", estimates: null },
       profile: this.profile,
       adapter,
-      processor,
-      moved,
+      cpu,
+      offloaded,
       version: version(),
     };
   }

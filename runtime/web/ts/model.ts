@@ -5,7 +5,7 @@ import type {
   Detection,
   EmbedOptions,
   VideoSource,
-  Fit,
+  Similarity,
   GenerateOptions,
   GenerateResult,
   LoadOptions,
@@ -28,7 +28,7 @@ import { takeImages } from "./image";
 import { isText, NOTHING_WRITTEN, withoutImages } from "./prompt";
 import type { Calls, LoadArgs, TaskArgs, WriteEvent } from "./protocol";
 import { takeAudio } from "./audio";
-import { takeThings } from "./things";
+import { takeItems } from "./items";
 import { hostThreads } from "./wasm/threads";
 
 /** Pieces of a text as they come, and at the end what came of it. */
@@ -194,11 +194,11 @@ export class Model {
 
   /** How well each of the texts fits to each of the images, videos or audio files, whichever the model compares. */
   async compare(
-    things: (ImageSource | VideoSource | AudioSource)[],
+    items: (ImageSource | VideoSource | AudioSource)[],
     texts: string[],
     options: { signal?: AbortSignal } = {},
-  ): Promise<Fit[]> {
-    return (await this.perform("compare", things, texts, 0, options.signal)) as Fit[];
+  ): Promise<Similarity[]> {
+    return (await this.perform("compare", items, texts, 0, options.signal)) as Similarity[];
   }
 
   private async perform(
@@ -210,8 +210,8 @@ export class Model {
   ): Promise<unknown[]> {
     if (signal?.aborted) throw aborted();
     const task = this.known.entries.find((entry) => entry.task?.kind === kind)?.task;
-    const { things, transfer } = await takeThings(sources, task ?? {}, this.files, signal);
-    return this.home.link.call("perform", { kind, things, texts, threshold }, { signal, transfer });
+    const { items, transfer } = await takeItems(sources, task ?? {}, this.files, signal);
+    return this.home.link.call("perform", { kind, items, texts, threshold }, { signal, transfer });
   }
 
   /** Calls an entry with tensors; with `null` the one that takes inputs of these names. */

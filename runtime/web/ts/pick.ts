@@ -12,7 +12,7 @@ import type { Store } from "./load/contract";
 import type { Cost } from "./runtime";
 import type { Prepared } from "./target";
 import { abilities, featuresOf, fitting, type Wishes } from "./wasm/features";
-import { measureProcessor } from "./wasm/measure";
+import { measureCpu } from "./wasm/measure";
 import { prepareWasm } from "./wasm/prepare";
 
 /** What the caller wants. */
@@ -36,13 +36,13 @@ interface Task {
 }
 
 /**
- * Opens the device that was asked for, or the better one. `opening` is the graphics device that is being opened; it is
+ * Opens the device that was asked for, or the better one. `opening` is the GPU that is being opened; it is
  * closed if it is not taken.
  */
 export async function pick(task: Task, opening: Promise<Device> | null): Promise<Picked> {
   const { bundle, args } = task;
   const asked = args.backend;
-  if (asked === "wasm") return onProcessor(task, { asked, reason: "it was asked for" });
+  if (asked === "wasm") return onCpu(task, { asked, reason: "it was asked for" });
   if (asked === "webgpu") return onAdapter(task, await opened(opening, args), { asked, reason: "it was asked for" });
   if (!bundle.hasWasm) {
     const reason = "the bundle has no WebAssembly";
@@ -50,7 +50,7 @@ export async function pick(task: Task, opening: Promise<Device> | null): Promise
   }
   if (!bundle.hasWebGPU) {
     await close(opening);
-    return onProcessor(task, { asked, reason: "the bundle has no programs for WebGPU" });
+    return onCpu(task, { asked, reason: "the bundle has no programs for WebGPU" });
   }
   let device: Device;
   try {
@@ -58,23 +58,23 @@ export async function pick(task: Task, opening: Promise<Device> | null): Promise
   } catch (e) {
     const error = asError(e);
     if (error.code !== "no-webgpu") throw error;
-    return onProcessor(task, { asked, reason: error.message }, error);
+    return onCpu(task, { asked, reason: error.message }, error);
   }
   return better(task, device);
 }
 
-/** A new device in the place of one that is lost. Where the browser gives none any more, the processor goes on. */
+/** A new device in the place of one that is lost. Where the browser gives none any more, the CPU goes on. */
 export async function pickAgain(task: Task, kind: Prepared["target"]["kind"], choice: BackendChoice): Promise<Picked> {
   const { asked, reason } = choice;
-  if (kind === "wasm") return onProcessor(task, { asked, reason });
+  if (kind === "wasm") return onCpu(task, { asked, reason });
   let device: Device;
   try {
     device = await Device.open(task.args);
   } catch (e) {
     const error = asError(e);
     if (asked !== "auto" || !task.bundle.hasWasm || error.code !== "no-webgpu") throw error;
-    const instead = "the graphics device was lost, and the browser gives no other";
-    return onProcessor(task, { asked, reason: instead }, error);
+    const instead = "the GPU was lost, and the browser gives no other";
+    return onCpu(task, { asked, reason: instead }, error);
   }
   const prepared = await prepare(task, device);
   return { prepared, choice };
@@ -87,7 +87,7 @@ async function better(task: Task, device: Device): Promise<Picked> {
   const { simd } = abilities(args);
   if (!simd) return onAdapter(task, device, { asked, reason: "the browser's WebAssembly has no SIMD" });
   if (device.adapter.fallback) {
-    return instead(task, device, { asked, reason: "the browser's WebGPU computes on the processor itself" });
+    return instead(task, device, { asked, reason: "the browser's WebGPU computes on the CPU itself" });
   }
   let prepared: Prepared;
   try {
@@ -95,7 +95,7 @@ async function better(task: Task, device: Device): Promise<Picked> {
   } catch (e) {
     const error = asError(e);
     if (error.code !== "limit") throw error;
-    return onProcessor(task, { asked, reason: error.message }, error);
+    return onCpu(task, { asked, reason: error.message }, error);
   }
   // Measurements that go on at the same time would disturb one another.
   await prepared.settled.catch(() => {});
@@ -114,9 +114,9 @@ async function verdict({ bundle, args, store }: Task, device: Device): Promise<B
   const known = await recall(store, key);
   if (known) return known;
   try {
-    // One after the other: they would share the processor.
+    // One after the other: they would share the CPU.
     const adapter = await device.measure();
-    const speed = await measureProcessor();
+    const speed = await measureCpu();
     const simd = found.relaxed ? "relaxed" : "baseline";
     const choice = compare(estimate(cost, adapter, speed, { threads, simd }));
     await remember(store, key, choice);
@@ -124,16 +124,16 @@ async function verdict({ bundle, args, store }: Task, device: Device): Promise<B
   } catch (e) {
     const lost = await device.lossBehindError();
     if (lost) throw lost;
-    const reason = `the graphics device could not be measured: ${asError(e).message}`;
+    const reason = `the GPU could not be measured: ${asError(e).message}`;
     return { backend: "webgpu", asked: "auto", reason, estimates: null };
   }
 }
 
-/** The processor instead of a device that is there; that device if the processor cannot do it. */
+/** The CPU instead of a device that is there; that device if the CPU cannot do it. */
 async function instead(task: Task, device: Device, why: Why): Promise<Picked> {
   let picked: Picked;
   try {
-    picked = await onProcessor(task, why);
+    picked = await onCpu(task, why);
   } catch (e) {
     const error = asError(e);
     if (error.code !== "limit" && error.code !== "out-of-memory") {
@@ -148,7 +148,7 @@ async function instead(task: Task, device: Device, why: Why): Promise<Picked> {
 
 type Why = Pick<BackendChoice, "asked" | "reason"> & Partial<BackendChoice>;
 
-/** The graphics device, which is closed again if it cannot be used. */
+/** The GPU, which is closed again if it cannot be used. */
 async function onAdapter(task: Task, device: Device, why: Why): Promise<Picked> {
   return { prepared: await prepare(task, device), choice: { estimates: null, ...why, backend: "webgpu" } };
 }
@@ -163,15 +163,15 @@ async function prepare({ bundle, args, signal }: Task, device: Device): Promise<
   }
 }
 
-/** The processor. `refusal` is what spoke against the graphics device: if neither will do, both are told. */
-async function onProcessor(task: Task, why: Why, refusal?: GristmillError): Promise<Picked> {
+/** The CPU. `refusal` is what spoke against the GPU: if neither will do, both are told. */
+async function onCpu(task: Task, why: Why, refusal?: GristmillError): Promise<Picked> {
   try {
     const prepared = await prepareWasm(task.bundle, task.args, task.signal);
     return { prepared, choice: { estimates: null, ...why, backend: "wasm" } };
   } catch (e) {
     const error = asError(e);
     if (!refusal || !["limit", "unsupported"].includes(error.code)) throw error;
-    refusal.message += `; and the processor cannot do it instead: ${error.message}`;
+    refusal.message += `; and the CPU cannot do it instead: ${error.message}`;
     throw refusal;
   }
 }

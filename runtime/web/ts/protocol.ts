@@ -46,12 +46,12 @@ export type SentTranscribeOptions = Omit<TranscribeOptions, "signal" | "onProgre
 export type WriteEvent = { piece: string } | { done: number; total: number };
 
 /** An image, the images of a video, or the samples of an audio file. */
-export type Thing = SentImage | SentImage[] | Float32Array;
+export type Item = SentImage | SentImage[] | Float32Array;
 
 /** A task as it can be sent to a worker. */
 export interface TaskArgs {
   kind: Exclude<TaskInfo["kind"], "transcribe" | "generate">;
-  things: Thing[];
+  items: Item[];
   texts: string[];
   threshold: number;
 }

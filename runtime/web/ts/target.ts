@@ -1,6 +1,6 @@
-// What executes a model: a graphics device, or kernels on the processor. Loading and recovering are the same for both.
+// What executes a model: a GPU, or kernels on the CPU. Loading and recovering are the same for both.
 
-import type { AdapterInfo, MemoryInfo, ProcessorInfo } from "./api";
+import type { AdapterInfo, MemoryInfo, CpuInfo } from "./api";
 import type { GristmillError } from "./errors";
 
 /** Something that executes programs. */
@@ -8,10 +8,10 @@ export interface Target {
   readonly kind: "webgpu" | "wasm";
   /** The graphics adapter, if that is what computes. */
   readonly adapter: AdapterInfo | null;
-  /** The processor's part, if it has one. */
-  readonly processor: ProcessorInfo | null;
-  /** What the processor computes because it exceeds limits of the adapter, for people. */
-  readonly moved: string[];
+  /** The CPU's part, if it has one. */
+  readonly cpu: CpuInfo | null;
+  /** What the CPU computes because it exceeds limits of the adapter, for people. */
+  readonly offloaded: string[];
   memory(): Omit<MemoryInfo, "wasm">;
   /** The loss that is behind some other error, if there was one. */
   lossBehindError(): Promise<GristmillError | null>;

@@ -1,4 +1,4 @@
-// Just enough of a WebAssembly assembler for loops that show what a processor can do.
+// Just enough of a WebAssembly assembler for loops that show what a CPU can do.
 
 /** An unsigned number as LEB128. */
 function number(value) {

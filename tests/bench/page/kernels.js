@@ -71,7 +71,7 @@ async function measureKernels(only, options) {
   return found;
 }
 
-/** Rates of the processor and, if there are any, of kernels. */
+/** Rates of the CPU and, if there are any, of kernels. */
 export async function kernels({ folder, only, ...options }) {
   const yardsticks = await measureYardsticks(options);
   return { yardsticks, kernels: folder ? await measureKernels(only, options) : [] };

@@ -1,4 +1,4 @@
-// What the processor can do at best in this browser: operations on registers, and reading memory.
+// What the CPU can do at best in this browser: operations on registers, and reading memory.
 
 import { assemble, op } from "./assemble.js";
 import { time } from "./time.js";

@@ -3,7 +3,7 @@
 /** Forms of an audio file. */
 const FORMS = ["address", "blob", "buffer", "audio", "samples"];
 
-const KINDS = ["writer", "speller"];
+const KINDS = ["seq2seq", "ctc"];
 
 function bundleOf(t, name) {
   const bundle = t.bundles.find((one) => one.name === name);
@@ -62,7 +62,7 @@ export default [
     name: "WAV files of programs that cannot go back are heard",
     wasm: true,
     async run(t) {
-      const bundle = bundleOf(t, "speller");
+      const bundle = bundleOf(t, "ctc");
       const [{ name, wav, text }] = bundle.transcribe;
       const whole = Buffer.from(wav, "base64");
       const sized = (size) => {
@@ -85,7 +85,7 @@ export default [
     name: "other rates are heard, too",
     wasm: true,
     async run(t) {
-      const { page, said } = await opened(t, "writer");
+      const { page, said } = await opened(t, "seq2seq");
       const { maxNewTokens, segments } = said("long");
       for (const form of ["audio", "samples"]) {
         const options = { maxNewTokens, rate: 44100 };
@@ -100,7 +100,7 @@ export default [
     name: "whoever listens can end it",
     wasm: true,
     async run(t) {
-      const { page, said } = await opened(t, "writer");
+      const { page, said } = await opened(t, "seq2seq");
       const { maxNewTokens, text, segments } = said("long");
       const call = (name, options) => t.call(page, "transcribe", `test/${name}.wav`, "blob", { maxNewTokens, ...options });
       const before = t.ok(await call("long", { abortAt: 0 }));
@@ -117,7 +117,7 @@ export default [
   {
     name: "it goes on when the device is lost",
     async run(t) {
-      const { page, said } = await opened(t, "writer");
+      const { page, said } = await opened(t, "seq2seq");
       const { maxNewTokens, text, segments } = said("long");
       // So long that it does not end before the loss is heard of.
       const write = async (options) => t.ok(await t.call(page, "transcribe", "test/longer.wav", "blob", options));
@@ -133,7 +133,7 @@ export default [
     name: "what cannot be chosen is named",
     wasm: true,
     async run(t) {
-      const { page, loaded } = await opened(t, "writer");
+      const { page, loaded } = await opened(t, "seq2seq");
       const { task } = loaded.info.entries.find((entry) => entry.task);
       t.assert.deepEqual(task.choices, [
         { name: "language", values: ["de", "en", "fr"], default: null },
@@ -141,8 +141,8 @@ export default [
       ]);
       const unknown = await t.call(page, "transcribe", "test/word.wav", "blob", { language: "xx" });
       t.assert.match(t.failed(unknown, "input").message, /language.*one of de, en, fr/);
-      const speller = await opened(t, "speller");
-      const none = await t.call(speller.page, "transcribe", "test/word.wav", "blob", { task: "translate" });
+      const ctc = await opened(t, "ctc");
+      const none = await t.call(ctc.page, "transcribe", "test/word.wav", "blob", { task: "translate" });
       t.assert.match(t.failed(none, "unsupported").message, /task: this model lets nobody choose that/);
     },
   },
@@ -150,7 +150,7 @@ export default [
     name: "what is no audio file is named",
     wasm: true,
     async run(t) {
-      const { page } = await opened(t, "speller");
+      const { page } = await opened(t, "ctc");
       const text = t.failed(await t.call(page, "transcribe", "test/note.txt", "blob"), "input");
       t.assert.match(text.message, /the audio file \(13 bytes\) cannot be decoded; expected a file with sound.*; this is a text file/);
       t.failed(await t.call(page, "transcribe", "test/missing.wav", "address"), "network");
@@ -165,7 +165,7 @@ export default [
     name: "the page of a bundle writes down an audio file",
     wasm: true,
     async run(t) {
-      const bundle = bundleOf(t, "speller");
+      const bundle = bundleOf(t, "ctc");
       const [{ name, text }] = bundle.transcribe;
       const server = await t.serve(bundle.folder, { extra: files(bundle.transcribe) });
       const page = await t.page(`${server.url}?backend=${t.backend}`);
@@ -182,7 +182,7 @@ export default [
     async run(t) {
       const flags = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];
       const browser = await t.launch("chromium", { flags });
-      const server = await t.serve(bundleOf(t, "speller").folder);
+      const server = await t.serve(bundleOf(t, "ctc").folder);
       const page = await t.page(`${server.url}?backend=wasm`, { from: browser });
       await t.state(page, "ready");
       const button = ".audio .buttons button";

@@ -16,7 +16,7 @@ function pretend() {
   describe("vendor", "pretended");
 }
 
-/** Runs in a page: writes into all verdicts that the graphics device is faster; gives their number. */
+/** Runs in a page: writes into all verdicts that the GPU is faster; gives their number. */
 async function favourWebGPU() {
   const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle("gristmill");
   let changed = 0;
@@ -41,7 +41,7 @@ const AUTO = { backend: "auto", worker: false };
 
 export default [
   {
-    name: "an adapter that is the processor itself is not taken",
+    name: "an adapter that is the CPU itself is not taken",
     browsers: ["chromium", "chromium-lavapipe"],
     everywhere: true,
     async run(t) {
@@ -50,7 +50,7 @@ export default [
       const { backend, choice } = loaded.info;
       t.assert.equal(backend, "wasm");
       t.assert.deepEqual([choice.asked, choice.estimates], ["auto", null]);
-      t.assert.match(choice.reason, /on the processor/);
+      t.assert.match(choice.reason, /on the CPU/);
       t.assert.deepEqual(server.requests(/^shaders\//), []);
       t.ok(await t.call(page, "dispose"));
       const forced = t.ok(await t.call(page, "load", { backend: "webgpu" }));
@@ -81,7 +81,7 @@ export default [
     },
   },
   {
-    name: "a model that no adapter binds runs on the processor",
+    name: "a model that no adapter binds runs on the CPU",
     browsers: ["chromium-lavapipe", "firefox"],
     async run(t) {
       const bundle = t.bundle("generate");
@@ -105,7 +105,7 @@ export default [
     },
   },
   {
-    name: "when the browser gives no adapter any more, the processor goes on",
+    name: "when the browser gives no adapter any more, the CPU goes on",
     browsers: ["chromium-lavapipe"],
     async run(t) {
       const bundle = t.bundle("generate");

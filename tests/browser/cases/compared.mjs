@@ -14,16 +14,16 @@ const TOLERANCE = 1e-3;
 
 /** The bundle that compares audio files, or videos. */
 function bundleOf(t, heard) {
-  const fits = (bundle) => bundle.compare.some(({ things }) => things.every(({ wav }) => Boolean(wav) === heard));
+  const fits = (bundle) => bundle.compare.some(({ items }) => items.every(({ wav }) => Boolean(wav) === heard));
   const found = t.bundles.find(fits);
   if (!found) throw new Error("no bundle compares these; make the bundles again");
   return found;
 }
 
-function check(t, fits, things) {
-  t.assert.equal(fits.length, things.length);
+function check(t, fits, items) {
+  t.assert.equal(fits.length, items.length);
   let worst = 0;
-  for (const [at, { logits }] of things.entries()) {
+  for (const [at, { logits }] of items.entries()) {
     t.assert.equal(fits[at].similarity.length, logits.length);
     for (const [text, logit] of logits.entries()) worst = Math.max(worst, Math.abs(fits[at].similarity[text] - logit));
     t.assert.ok(Math.abs(fits[at].probability.reduce((sum, p) => sum + p, 0) - 1) < 1e-5);
@@ -53,14 +53,14 @@ export default [
     wasm: true,
     async run(t) {
       const bundle = bundleOf(t, true);
-      const [{ texts, things }] = bundle.compare;
-      const extra = Object.fromEntries(things.map(({ name, wav }) => [`test/${name}.wav`, Buffer.from(wav, "base64")]));
+      const [{ texts, items }] = bundle.compare;
+      const extra = Object.fromEntries(items.map(({ name, wav }) => [`test/${name}.wav`, Buffer.from(wav, "base64")]));
       const { page, loaded } = await t.loaded(bundle, {}, { extra });
       t.assert.deepEqual(loaded.info.tasks, ["compare", "run"]);
-      const { kind, takes, rate } = loaded.info.entries.find(({ task }) => task)?.task ?? {};
-      t.assert.deepEqual({ kind, takes, rate }, { kind: "compare", takes: ["text", "audio"], rate: 8000 });
-      const addresses = things.map(({ name }) => `test/${name}.wav`);
-      check(t, t.ok(await t.call(page, "compare", addresses, "samples", texts)), things);
+      const { kind, inputs, rate } = loaded.info.entries.find(({ task }) => task)?.task ?? {};
+      t.assert.deepEqual({ kind, inputs, rate }, { kind: "compare", inputs: ["text", "audio"], rate: 8000 });
+      const addresses = items.map(({ name }) => `test/${name}.wav`);
+      check(t, t.ok(await t.call(page, "compare", addresses, "samples", texts)), items);
     },
   },
   {
@@ -68,13 +68,13 @@ export default [
     wasm: true,
     async run(t) {
       const bundle = bundleOf(t, false);
-      const [{ texts, things }] = bundle.compare;
+      const [{ texts, items }] = bundle.compare;
       const names = readdirSync(VIDEO).sort();
       const extra = Object.fromEntries(names.map((name) => [`test/${name}`, readFileSync(path.join(VIDEO, name))]));
       const { page, loaded } = await t.loaded(bundle, {}, { extra });
       t.assert.deepEqual(loaded.info.tasks, ["compare", "run"]);
       const addresses = names.map((name) => `test/${name}`);
-      check(t, t.ok(await t.call(page, "compare", addresses, "frames", texts)), things);
+      check(t, t.ok(await t.call(page, "compare", addresses, "frames", texts)), items);
       t.failed(await t.call(page, "compare", [], "frames", texts), "input");
     },
   },
@@ -83,12 +83,12 @@ export default [
     browsers: PLAYERS,
     async run(t) {
       const bundle = bundleOf(t, false);
-      const [{ texts, things }] = bundle.compare;
+      const [{ texts, items }] = bundle.compare;
       const extra = { "test/video.webm": readFileSync(FILE), "test/no.webm": "no video" };
       const { page, loaded } = await t.loaded(bundle, {}, { extra });
       t.assert.equal(loaded.info.entries.find(({ task }) => task).task.frames, 4);
       for (const form of ["video", "blob"]) {
-        check(t, t.ok(await t.call(page, "compare", ["test/video.webm"], form, texts)), things);
+        check(t, t.ok(await t.call(page, "compare", ["test/video.webm"], form, texts)), items);
       }
       const { message } = t.failed(await t.call(page, "compare", ["test/no.webm"], "video", texts), "input");
       t.assert.match(message, /the video \(8 bytes\) cannot be decoded; expected a file .* such as WebM or MP4/);
@@ -100,10 +100,10 @@ export default [
     browsers: PLAYERS,
     async run(t) {
       const bundle = bundleOf(t, true);
-      const [{ texts, things }] = bundle.compare;
+      const [{ texts, items }] = bundle.compare;
       // At the rate of the model: others would depend on how a browser filters.
-      const wav = Buffer.from(things[0].wav, "base64");
-      await compares(t, bundle, { "test/file": wav }, ["audio.wav", "audio/wav"], texts, things[0]);
+      const wav = Buffer.from(items[0].wav, "base64");
+      await compares(t, bundle, { "test/file": wav }, ["audio.wav", "audio/wav"], texts, items[0]);
     },
   },
   {
@@ -111,8 +111,8 @@ export default [
     browsers: PLAYERS,
     async run(t) {
       const bundle = bundleOf(t, false);
-      const [{ texts, things }] = bundle.compare;
-      await compares(t, bundle, { "test/file": readFileSync(FILE) }, ["video.webm", "video/webm"], texts, things[0]);
+      const [{ texts, items }] = bundle.compare;
+      await compares(t, bundle, { "test/file": readFileSync(FILE) }, ["video.webm", "video/webm"], texts, items[0]);
     },
   },
 ];

@@ -66,7 +66,7 @@ export default [
       t.assert.equal(last.loadedBytes, last.totalBytes);
       t.assert.equal(last.cachedBytes, 0, "nothing was stored on the first visit");
       t.assert.equal(last.kernels, last.totalKernels);
-      // Buffers on a graphics device, blocks of linear memory on the processor.
+      // Buffers on a GPU, blocks of linear memory on the CPU.
       const align = t.backend === "wasm" ? 64 : 16;
       const weights = bundle.manifest.tensors.reduce((sum, { bytes }) => sum + Math.ceil(bytes / align) * align, 0);
       t.assert.equal(memory.weights, weights, "the weights are on the device");

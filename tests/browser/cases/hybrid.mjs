@@ -2,20 +2,20 @@
 
 import { compare } from "./tensors.mjs";
 
-/** Loads a bundle under one limit, and checks that steps have moved. */
+/** Loads a bundle under one limit, and checks that steps are offloaded. */
 async function limited(t, bundle, name, options = {}) {
   const limit = bundle.limits[name];
   const { page, server, loaded } = await t.loaded(bundle, { ...options, limits: { [name]: limit } });
-  const { backend, adapter, processor, moved } = loaded.info;
+  const { backend, adapter, cpu, offloaded } = loaded.info;
   t.assert.equal(backend, "webgpu");
   t.assert.equal(adapter.limits[name], limit);
-  t.assert.ok(moved.length > 0, "steps have moved");
-  for (const line of moved) t.assert.ok(line.includes("WebAssembly") && line.includes(String(limit)), line);
-  t.assert.ok(processor.threads >= 1);
+  t.assert.ok(offloaded.length > 0, "steps are offloaded");
+  for (const line of offloaded) t.assert.ok(line.includes("WebAssembly") && line.includes(String(limit)), line);
+  t.assert.ok(cpu.threads >= 1);
   const modules = server.requests(/^wasm\//).map((request) => request.path);
   t.assert.equal(modules.length, 1, "one module");
   t.assert.ok(modules[0].startsWith("wasm/fallbacks."), modules[0]);
-  return { page, server, moved };
+  return { page, server, offloaded };
 }
 
 export default [
@@ -27,12 +27,12 @@ export default [
       t.assert.ok(bundles.length > 0, "no bundle has limits and expected outputs; make the bundles again");
       for (const bundle of bundles) {
         for (const name of Object.keys(bundle.limits)) {
-          const { page, server, moved } = await limited(t, bundle, name);
+          const { page, server, offloaded } = await limited(t, bundle, name);
           for (const run of bundle.run) {
             const found = t.ok(await t.call(page, "run", run.entry, run.inputs, run.options ?? {}));
             t.note(name, compare(t, `${bundle.name}, ${name}`, run, found).toExponential(1));
           }
-          t.note(`${name} moves`, moved.length);
+          t.note(`${name} moves`, offloaded.length);
           t.ok(await t.call(page, "dispose"));
           await page.close();
           await server.close();

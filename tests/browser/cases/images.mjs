@@ -63,8 +63,8 @@ export default [
     name: "what is written about images equals what transformers writes",
     wasm: true,
     async run(t) {
-      const bundle = t.bundle("show");
-      const names = [...new Set(bundle.show.flatMap(({ images }) => images))];
+      const bundle = t.bundle("imagePrompts");
+      const names = [...new Set(bundle.imagePrompts.flatMap(({ images }) => images))];
       const folder = path.join(ROOT, "tests/fixtures/prompts");
       const extra = Object.fromEntries(names.map((name) => [`test/${name}`, readFileSync(path.join(folder, name))]));
       const { page, loaded, server } = await t.loaded(bundle, {}, { extra });
@@ -74,13 +74,13 @@ export default [
         const options = { images, maxNewTokens: tokens.length, ignoreEos: true };
         return t.ok(await t.call(page, "generate", prompt, options)).result;
       };
-      for (const expected of bundle.show) {
+      for (const expected of bundle.imagePrompts) {
         const { tokens, text } = await write(expected.prompt, expected.images.map(address), expected);
         t.assert.deepEqual(tokens, expected.tokens, expected.prompt);
         t.assert.equal(text, expected.text);
       }
       // As messages, whose template puts an image where the rendered text has it.
-      const [first] = bundle.show;
+      const [first] = bundle.imagePrompts;
       const url = address(first.images[0]);
       const { rendered } = first;
       const plain = await write(rendered, [url], first);
@@ -90,7 +90,7 @@ export default [
       const beside = await write([{ role: "user", content: words.text }], [url], first);
       t.assert.deepEqual(beside.tokens, plain.tokens);
       const many = { images: [url, url], maxNewTokens: 1 };
-      const [mark] = [...bundle.manifest.entries].flatMap(({ task }) => task?.gives.show ?? []);
+      const [mark] = [...bundle.manifest.entries].flatMap(({ task }) => task?.output.image_prompt ?? []);
       t.assert.ok(mark.token > 0);
       const one = await t.call(page, "generate", first.prompt, many);
       t.assert.equal(t.ok(one).result.promptTokens > plain.promptTokens, true, "the second one stands in front");
@@ -100,8 +100,8 @@ export default [
     name: "the page of a bundle writes about an image",
     wasm: true,
     async run(t) {
-      const bundle = t.bundle("show");
-      const [first] = bundle.show;
+      const bundle = t.bundle("imagePrompts");
+      const [first] = bundle.imagePrompts;
       const image = readFileSync(path.join(ROOT, "tests/fixtures/prompts", first.images[0]));
       const { page: plain, server } = await t.loaded(bundle, {}, { extra: { "test/image.png": image } });
       const options = { images: [`${server.url}test/image.png`], maxNewTokens: 8 };

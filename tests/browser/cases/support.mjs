@@ -29,7 +29,7 @@ export default [
       const browser = await t.launch("chromium-no-adapter");
       const server = await t.serve(t.bundle("generate").folder);
       const page = await t.page(`${server.url}blank.html`, { from: browser });
-      await refused(t, server, page, /no graphics device/);
+      await refused(t, server, page, /no GPU/);
       await t.shot(page, "page-no-adapter");
       await runs(t, page, /finds no graphics adapter/);
       await t.shot(page, "page-by-wasm");

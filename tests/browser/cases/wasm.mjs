@@ -1,4 +1,4 @@
-// Models on the processor: with all kinds of modules, on one thread and on several, and when kernels fail.
+// Models on the CPU: with all kinds of modules, on one thread and on several, and when kernels fail.
 
 import { createHash } from "node:crypto";
 import path from "node:path";
@@ -78,9 +78,9 @@ export default [
           const { info } = t.ok(await t.call(page, "load", { simd, threads }));
           const single = !isolate || threads === 1;
           t.assert.equal(info.backend, "wasm");
-          t.assert.equal(info.processor.threads, single ? 1 : threads);
-          t.assert.equal(info.processor.simd, simd);
-          t.assert.equal(Boolean(info.processor.single), single, "says why there is one thread");
+          t.assert.equal(info.cpu.threads, single ? 1 : threads);
+          t.assert.equal(info.cpu.simd, simd);
+          t.assert.equal(Boolean(info.cpu.single), single, "says why there is one thread");
           const file = `wasm/${simd}${single ? "" : ".threads"}.wasm`;
           const modules = server.requests(/^wasm\//).map((request) => request.path);
           t.assert.equal(modules.at(-1) ?? file, file);
@@ -91,17 +91,17 @@ export default [
     })),
   ),
   {
-    name: "only what the processor needs is fetched",
+    name: "only what the CPU needs is fetched",
     browsers: WASM,
     async run(t) {
       const bundle = t.bundle("generate");
       const { server, loaded } = await t.loaded(bundle, { backend: "auto" });
-      const { backend, choice, adapter, profile, processor } = loaded.info;
+      const { backend, choice, adapter, profile, cpu } = loaded.info;
       t.assert.deepEqual({ backend, adapter, profile }, { backend: "wasm", adapter: null, profile: "wasm" });
       t.assert.equal(choice.asked, "auto");
       t.assert.match(choice.reason, /WebGPU/);
-      t.note("processor", processor);
-      t.assert.equal(processor.simd, RELAXED[t.kind] ? "relaxed" : "baseline");
+      t.note("cpu", cpu);
+      t.assert.equal(cpu.simd, RELAXED[t.kind] ? "relaxed" : "baseline");
       t.assert.equal(server.requests(/^wasm\//).length, 1, "one module");
       t.assert.deepEqual(server.requests(/^shaders\//), []);
       const programs = server.requests(/^programs\//).map((request) => request.path);
@@ -114,8 +114,8 @@ export default [
     async run(t) {
       const bundle = t.bundle("generate");
       const { page, loaded } = await t.loaded(bundle, { worker: false });
-      t.assert.equal(loaded.info.processor.threads, 1);
-      t.assert.match(loaded.info.processor.single, /main thread/);
+      t.assert.equal(loaded.info.cpu.threads, 1);
+      t.assert.match(loaded.info.cpu.single, /main thread/);
       await sameText(t, page, bundle);
       const [expected] = bundle.generate;
       const options = { maxNewTokens: 400, ignoreEos: true, abortAt: 3 };

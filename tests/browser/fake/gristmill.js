@@ -31,17 +31,17 @@ const ERRORS = {
 };
 
 const TASKS = {
-  see: { kind: "generate", takes: ["image", "text"], token: 7, written: "<image>" },
-  label: { kind: "classify", takes: ["text"] },
-  detect: { kind: "detect", takes: ["image"] },
-  compare: { kind: "compare", takes: ["image", "text"] },
-  hear: { kind: "compare", takes: ["audio", "text"], rate: 48000 },
+  see: { kind: "generate", inputs: ["image", "text"], token: 7, placeholder: "<image>" },
+  label: { kind: "classify", inputs: ["text"] },
+  detect: { kind: "detect", inputs: ["image"] },
+  compare: { kind: "compare", inputs: ["image", "text"] },
+  hear: { kind: "compare", inputs: ["audio", "text"], rate: 48000 },
   transcribe: {
     kind: "transcribe",
-    takes: ["audio"],
+    inputs: ["audio"],
     rate: 16000,
     seconds: 30,
-    writes: true,
+    generates: true,
     choices: [
       { name: "language", values: ["de", "en", "fr"], default: null },
       { name: "task", values: ["transcribe", "translate"], default: "transcribe" },
@@ -134,8 +134,8 @@ export class Model {
       ],
       backend: "webgpu",
       choice: { backend: "webgpu", asked: "auto", reason: "the bundle has no WebAssembly", estimates: null },
-      processor: null,
-      moved: [],
+      cpu: null,
+      offloaded: [],
       profile: "chrome",
       adapter: {
         vendor: "google",

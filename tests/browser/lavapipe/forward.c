@@ -1,7 +1,7 @@
 /*
  * A Vulkan driver that passes everything on to another one, under the name of the one that Chromium ships.
  *
- * Chromium loads its software driver from its own folder and takes no other for WebGPU: a driver on the processor has
+ * Chromium loads its software driver from its own folder and takes no other for WebGPU: a driver on the CPU has
  * to carry the ids of that one. A build of this file lies there in its place, opens the driver at DRIVER (a path that
  * the compiler is given), and changes nothing but the two ids in the answers about the device.
  */

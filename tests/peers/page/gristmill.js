@@ -6,9 +6,9 @@ export async function load(job) {
   const { Model } = await import(`${job.runtime ?? `${base}runtime/`}gristmill.js`);
   const model = await Model.load(base, { backend: "wasm", threads: job.threads, cache: false });
 
-  const { processor } = model.info();
-  if (processor?.threads !== job.threads) {
-    throw new Error(`expected ${job.threads} threads, found ${processor?.threads} (${processor?.single})`);
+  const { cpu } = model.info();
+  if (cpu?.threads !== job.threads) {
+    throw new Error(`expected ${job.threads} threads, found ${cpu?.threads} (${cpu?.single})`);
   }
 
   /** The models' tokenizer makes token 17 of the word `t17`. */
@@ -31,7 +31,7 @@ export async function load(job) {
 
   function info() {
     const { version, backend, profile } = model.info();
-    return { version, backend, profile, processor };
+    return { version, backend, profile, cpu };
   }
 
   return { generate, embed, info, close: () => model.dispose() };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gristmill_bundle::{Answer, Bundle, Fallback, Manifest, Timestamps};
+use gristmill_bundle::{Bundle, Fallback, Manifest, TaskOutput, Timestamps};
 use gristmill_compiler::{CompileOptions, Quiet, compile};
 use gristmill_reference::ReferenceBackend;
 use gristmill_runtime::audio::Audio;
@@ -13,7 +13,7 @@ use gristmill_runtime::choices::Choices;
 use gristmill_runtime::generate::{Options, Stop};
 use gristmill_runtime::sample::Sampling;
 use gristmill_runtime::speech::rules::{ALLOWED, Rules};
-use gristmill_runtime::task::hearing;
+use gristmill_runtime::task::audio_input;
 use gristmill_runtime::tensors::TensorRun;
 use gristmill_runtime::text::Callbacks;
 use gristmill_runtime::transcribe::{Granularity, Segment, Transcribed, Transcript, timestamps};
@@ -47,7 +47,7 @@ fn features_of_speech() {
     let bundle = bundle(&case.model_dir(), &dir.path().join("bundle"));
     let expected = &case.runs()[0].inputs["input_features"];
     let values = expected.as_f32().expect("floats");
-    let (_, samples) = hearing(bundle.manifest()).expect("it takes audio files");
+    let (_, samples) = audio_input(bundle.manifest()).expect("it takes audio files");
     let padded: Vec<f32> = waveforms(&case)
         .into_iter()
         .flat_map(|mut row| {
@@ -101,7 +101,7 @@ fn speech_is_written() {
     let tokens: Vec<u32> = golden.as_i32().expect("tokens").iter().map(|t| *t as u32).collect();
     let options = Options { max_new_tokens: steps as u32, ignore_eos: true, ..Options::default() };
     let mut all = waveforms(&case);
-    let (_, most) = hearing(manifest).expect("it takes audio files");
+    let (_, most) = audio_input(manifest).expect("it takes audio files");
     all[0].resize(most, 0.0);
     for device in &mut devices::open(&bundle).expect("devices") {
         let backend = device.backend.as_mut();
@@ -150,9 +150,9 @@ fn speech_is_written_as_published_settings_want_it() {
     }
 }
 
-/// Letters, for models that say one for each moment.
+/// Letters, for models that say one for each frame.
 #[test]
-fn speech_is_spelled() {
+fn speech_is_collapsed() {
     let case = Case::open("wav2vec2/ctc_layer_norm");
     let dir = tempfile::tempdir().expect("a temporary directory");
     let model = dir.path().join("model");
@@ -169,7 +169,7 @@ fn speech_is_spelled() {
     std::fs::write(model.join("vocab.json"), serde_json::to_vec(&table).expect("JSON")).expect("written");
 
     let bundle = bundle(&model, &dir.path().join("bundle"));
-    let moments = golden.shape[1];
+    let frames = golden.shape[1];
     let given = &case.runs()[0].inputs;
     let (samples, lengths) = (&given["input_values"], given["attention_mask"].as_i32().expect("a mask"));
     let width = samples.shape[1];
@@ -179,10 +179,10 @@ fn speech_is_spelled() {
             let own = samples.as_f32().expect("samples")[row * width..][..count].to_vec();
             let (backend, options) = (device.backend.as_mut(), Options::default());
             let heard = written(backend, bundle.manifest(), &own, &Choices::new(), &options);
-            let valid = mask.as_i32().expect("a mask")[row * moments..][..moments].iter().sum::<i32>() as usize;
-            let mut spelled = ids[row * moments..][..valid].to_vec();
-            spelled.dedup();
-            let text: String = spelled.into_iter().filter(|id| *id != 0).map(letter).collect();
+            let valid = mask.as_i32().expect("a mask")[row * frames..][..frames].iter().sum::<i32>() as usize;
+            let mut collapsed = ids[row * frames..][..valid].to_vec();
+            collapsed.dedup();
+            let text: String = collapsed.into_iter().filter(|id| *id != 0).map(letter).collect();
             assert_eq!(heard.text, text, "{} row {row}", device.name);
         }
     }
@@ -227,7 +227,7 @@ fn long_speech_is_written_with_times() {
     let marked = timestamps(bundle.manifest()).expect("it marks times").clone();
     let mut conditioned = bundle.manifest().clone();
     for task in conditioned.entries.iter_mut().filter_map(|e| e.task.as_mut()) {
-        if let Answer::Write { timestamps: Some(timestamps), .. } = &mut task.gives {
+        if let TaskOutput::Seq2Seq { timestamps: Some(timestamps), .. } = &mut task.output {
             timestamps.fallback.previous_text = true;
         }
     }

@@ -12,7 +12,7 @@ use gristmill_runtime::Tensor;
 use gristmill_runtime::audio::Audio;
 use gristmill_runtime::blocking::{compare, run};
 use gristmill_runtime::image::Image;
-use gristmill_runtime::task::{Fit, Given, comparing_audio};
+use gristmill_runtime::task::{Similarity, TaskInputs, compared_audio};
 use gristmill_tests::compared::{Compared, RATE, folder, write_model};
 use gristmill_tests::devices::{self, Device};
 use gristmill_tests::speech;
@@ -36,7 +36,7 @@ fn devices(name: &str) -> (Compared, Arc<Bundle>, Vec<Device>, TempDir) {
     (compared, bundle, all, dir)
 }
 
-fn agree(fit: &Fit, logits: &[f32], what: &str) {
+fn agree(fit: &Similarity, logits: &[f32], what: &str) {
     assert_eq!(fit.similarity.len(), logits.len());
     let worst = fit.similarity.iter().zip(logits).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(worst < 1e-3, "{what}: {:?} instead of {logits:?}", fit.similarity);
@@ -50,13 +50,14 @@ fn audio_files_are_heard_and_compared_as_by_transformers() {
     for name in ["fused", "unfused"] {
         let (model, bundle, devices, _dir) = devices(name);
         let (manifest, texts) = (bundle.manifest(), model.ids());
-        assert_eq!(comparing_audio(manifest).map(|how| how.rate), Some(RATE));
+        assert_eq!(compared_audio(manifest).map(|how| how.rate), Some(RATE));
         assert_eq!(model.waveforms.len(), 4);
         let audio = |(_, samples): &(String, Vec<i16>)| Audio::new(RATE, speech::floats(samples)).unwrap();
         let audio: Vec<Audio> = model.waveforms.iter().map(audio).collect();
         for mut device in devices {
             let backend = device.backend.as_mut();
-            let fits = compare(backend, manifest, Given { audio: &audio, texts: &texts, ..Given::default() }).unwrap();
+            let fits = compare(backend, manifest, TaskInputs { audio: &audio, texts: &texts, ..TaskInputs::default() })
+                .unwrap();
             for ((waveform, _), fit) in model.waveforms.iter().zip(&fits) {
                 agree(fit, &model.logits(waveform), &format!("{name} {waveform} on {}", device.name));
             }
@@ -73,7 +74,7 @@ fn audio_files_are_heard_and_compared_as_by_transformers() {
             println!("{name} on {}: {worst:.1e} dB", device.name);
             assert!(worst < DECIBELS, "{name} on {}: {worst} dB", device.name);
         }
-        let none = Given { texts: &texts, ..Given::default() };
+        let none = TaskInputs { texts: &texts, ..TaskInputs::default() };
         let mut device = devices::open(&bundle).unwrap().remove(0);
         let message = compare(device.backend.as_mut(), manifest, none).unwrap_err().to_string();
         assert_eq!(message, "input `input_features`: expected an audio file to make it from, found none");
@@ -92,12 +93,12 @@ fn videos_are_compared_as_by_transformers() {
     let videos = [video.clone(), video[..1].to_vec()];
     let texts = model.ids();
     for mut device in devices {
-        let given = Given { videos: &videos, texts: &texts, ..Given::default() };
+        let given = TaskInputs { videos: &videos, texts: &texts, ..TaskInputs::default() };
         let fits = compare(device.backend.as_mut(), bundle.manifest(), given).unwrap();
         agree(&fits[0], &model.logits("video"), &device.name);
         assert_eq!(fits.len(), 2, "one image is a video that stands still");
         let empty = [Vec::new()];
-        let given = Given { videos: &empty, texts: &texts, ..Given::default() };
+        let given = TaskInputs { videos: &empty, texts: &texts, ..TaskInputs::default() };
         let message = compare(device.backend.as_mut(), bundle.manifest(), given).unwrap_err().to_string();
         assert!(message.contains("a video with at least one image"), "{message}");
     }

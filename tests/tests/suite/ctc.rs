@@ -1,7 +1,7 @@
 //! Texts of models that are trained with CTC: what the compiler reads of a directory, and what the runtime makes of tokens.
 
 use gristmill_compiler::hf::ctc::{Ctc, ctc};
-use gristmill_runtime::task::spell;
+use gristmill_runtime::task::decode_ctc;
 use gristmill_tests::goldens::root;
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ fn texts_are_those_of_transformers() {
         let Ctc { letters, blank, clean_up } = read.expect("supported").expect("a vocabulary");
         let rows: Vec<Vec<i32>> = serde_json::from_value(case["ids"].clone()).expect("rows of ids");
         for (row, expect) in rows.iter().zip(case["texts"].as_array().expect("a text per row")) {
-            let found = spell(row, blank.expect("a blank"), &letters, clean_up);
+            let found = decode_ctc(row, blank.expect("a blank"), &letters, clean_up);
             assert_eq!(found, expect.as_str().expect("a text").trim(), "{name}: {row:?}");
             count += 1;
         }

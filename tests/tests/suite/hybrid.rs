@@ -52,7 +52,7 @@ fn load(bundle: &Arc<Bundle>, lowered: Lowered, threads: usize) -> Result<Wgpu, 
     Wgpu::load(bundle.clone(), &Options { lowered, fallbacks, ..Options::default() }, &mut |_, _| {})
 }
 
-/// Runs a case with room for so many tokens. Gives what was moved.
+/// Runs a case with room for so many tokens. Gives what was offloaded.
 fn check(case: &Case, bundle: &Arc<Bundle>, lowered: Lowered, room: u32) -> String {
     for threads in [1, 2] {
         let mut wgpu = Roomy(load(bundle, lowered, threads).unwrap(), room);
@@ -79,8 +79,8 @@ const WIDE: u64 = 32 * 392 * 4;
 fn long_states_live_in_linear_memory() {
     let case = Case::open("llama/wide");
     let (_dir, bundle) = bundle(&case, &|o| o.binding_bytes = Some(WIDE));
-    let moved = check(&case, &bundle, bytes(WIDE), 512);
-    let decode = moved.lines().find(|l| l.contains("`decode`")).unwrap();
+    let offloaded = check(&case, &bundle, bytes(WIDE), 512);
+    let decode = offloaded.lines().find(|l| l.contains("`decode`")).unwrap();
     let states = "6 of 79 steps of `decode` run by WebAssembly in sessions of more than 392 tokens: state `layers.0.key` needs \
                   65536 bytes at 512 tokens, maxStorageBufferBindingSize is 50176";
     assert_eq!(decode, states);
@@ -101,13 +101,13 @@ fn kernels_with_many_buffers_move() {
     for (name, room) in [("llama/wide", 512), ("qwen2/tied", 128)] {
         let case = Case::open(name);
         let (_dir, bundle) = bundle(&case, &|o| o.storage_buffers = Some(4));
-        let moved = check(&case, &bundle, buffers(4), room);
-        let decode = moved.lines().find(|l| l.contains("`decode`")).unwrap();
+        let offloaded = check(&case, &bundle, buffers(4), room);
+        let decode = offloaded.lines().find(|l| l.contains("`decode`")).unwrap();
         assert!(decode.contains("binds 5 buffers, maxStorageBuffersPerShaderStage is 4"), "{decode}");
         assert!(!decode.contains("sessions"), "always: {decode}");
         // An adapter with more of them runs everything.
         let wgpu = load(&bundle, buffers(5), 1).unwrap();
-        assert_eq!((wgpu.admission().moved.len(), wgpu.depth()), (0, 2));
+        assert_eq!((wgpu.admission().offloaded.len(), wgpu.depth()), (0, 2));
     }
 }
 
@@ -124,12 +124,12 @@ fn halves_move_as_well() {
         let mut wgpu = load(&bundle, lowered, 2).unwrap();
         let what = TensorRun { entry: None, greedy: Some(8), taps: false, start: Vec::new() };
         let outputs = run_tensors(&mut wgpu, bundle.manifest(), &inputs, &what).unwrap();
-        (outputs["greedy.tokens"].clone(), wgpu.admission().moved.is_empty())
+        (outputs["greedy.tokens"].clone(), wgpu.admission().offloaded.is_empty())
     };
     let both = Lowered { binding_bytes: Some(limit), storage_buffers: Some(4) };
-    let (whole, moved) = (tokens(Lowered::default()), tokens(both));
-    assert_eq!((whole.1, moved.1), (true, false));
-    assert_eq!(whole.0, moved.0);
+    let (whole, offloaded) = (tokens(Lowered::default()), tokens(both));
+    assert_eq!((whole.1, offloaded.1), (true, false));
+    assert_eq!(whole.0, offloaded.0);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use gristmill_compiler::{CompileOptions, Quiet, compile};
 use gristmill_runtime::blocking::{classify, compare, detect};
 use gristmill_runtime::image::Image;
 use gristmill_runtime::native::{Wasm, WasmOptions};
-use gristmill_runtime::task::Given;
+use gristmill_runtime::task::TaskInputs;
 use gristmill_tests::goldens::{Case, root};
 use safetensors::SafeTensors;
 use serde_json::{Map, Value};
@@ -127,7 +127,7 @@ fn answers_are_those_of_transformers() {
     let bytes = fs::read(root().join("tests/fixtures/image_inputs/tensors.safetensors")).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let images = [image(&serde_json::json!({ "image": "wide" }), &tensors)];
-    let given = Given { images: &images, ..Given::default() };
+    let given = TaskInputs { images: &images, ..TaskInputs::default() };
     let answered = &all_cases()["answered"];
 
     let expect = &answered["classify"];
@@ -150,7 +150,7 @@ fn answers_are_those_of_transformers() {
     let expect = &answered["compare"];
     let texts: Vec<Vec<u32>> = serde_json::from_value(expect["texts"].clone()).unwrap();
     let (bundle, mut backend, _folder) = loaded(&expect["model"]);
-    let fits = compare(&mut backend, bundle.manifest(), Given { texts: &texts, ..given }).unwrap();
+    let fits = compare(&mut backend, bundle.manifest(), TaskInputs { texts: &texts, ..given }).unwrap();
     for i in 0..texts.len() {
         close(fits[0].similarity[i], &expect["similarity"][i], 1e-3);
         close(fits[0].probability[i], &expect["probability"][i], 1e-4);

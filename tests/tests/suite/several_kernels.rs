@@ -144,7 +144,7 @@ fn steps_of_several_kernels_have_fallbacks() {
         let bundle = compiled(&case, &options, dir.path()).expect("compiles");
         let programs = bundle.programs("several_kernels").expect("programs");
         // Layers are only put together where what they bind fits, and the sums of a layer bind little.
-        assert_eq!(moved(&programs), BTreeSet::from([ATTENTION]), "{precision}");
+        assert_eq!(offloaded(&programs), BTreeSet::from([ATTENTION]), "{precision}");
         let load = |lowered| {
             let options = Options { lowered, ..Options::default() };
             Wgpu::load(bundle.clone(), &options, &mut |_, _| {}).unwrap_or_else(|e| panic!("{precision}: {e}"))
@@ -163,7 +163,7 @@ fn steps_of_several_kernels_have_fallbacks() {
 }
 
 /// The variants whose steps WebAssembly can take over.
-fn moved(programs: &Programs) -> BTreeSet<&'static str> {
+fn offloaded(programs: &Programs) -> BTreeSet<&'static str> {
     let mut rest = programs.clone();
     rest.programs.values_mut().for_each(|p| p.steps.retain(|s| !s.fallback.is_empty()));
     variants(&rest, "decode")

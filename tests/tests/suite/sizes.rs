@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use gristmill_bundle::size::MAX_TEXT;
+use gristmill_compiler::activations::quantize_activations;
 use gristmill_compiler::codegen::context::Setting;
 use gristmill_compiler::entries::entry_plans;
 use gristmill_compiler::prepare::{Prepared, prepare};
 use gristmill_compiler::rewrite::Rewriter;
-use gristmill_compiler::round::round_activations;
 use gristmill_compiler::select::{KernelSet, lower};
 use gristmill_compiler::{CompileOptions, KvPrecision, plan, profile};
 use gristmill_graph::text::{Settings, bind_settings};
@@ -55,7 +55,7 @@ fn longest(model: Model) -> String {
         for entry in entry_plans(&model) {
             let mut graph = model.entry_graph(&model.entries[entry.entry], entry.taps);
             if profile.byte_activations {
-                graph = round_activations(&graph, &precisions);
+                graph = quantize_activations(&graph, &precisions);
             }
             let (graph, _) = rewriter.run(&graph);
             let steps = lower(&setting, &graph, &entry.outputs, &mut set).expect("lowers");

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use gristmill_bundle::Bundle;
 use gristmill_bundle::GRAPH;
+use gristmill_compiler::activations::quantize_activations;
 use gristmill_compiler::codegen::context::Setting;
 use gristmill_compiler::entries::entry_plans;
 use gristmill_compiler::options::KvPrecision;
 use gristmill_compiler::profile::shipped;
 use gristmill_compiler::rewrite::Rewriter;
-use gristmill_compiler::round::round_activations;
 use gristmill_compiler::select::{KernelSet, lower};
 use gristmill_compiler::simulate::Session;
 use gristmill_compiler::{CompileOptions, Quiet, compile};
@@ -89,7 +89,7 @@ fn check(case: &str, precision: &str, kv: KvPrecision) -> usize {
         .filter(|plan| !plan.taps)
         .map(|plan| {
             let graph = model.entry_graph(&model.entries[plan.entry], false);
-            let (graph, _) = rewriter.run(&round_activations(&graph, &precisions));
+            let (graph, _) = rewriter.run(&quantize_activations(&graph, &precisions));
             let calls = lower(&setting, &graph, &plan.outputs, &mut set).unwrap_or_else(|e| panic!("{case}: {e}"));
             (plan, graph, calls)
         })

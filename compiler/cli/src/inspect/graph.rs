@@ -115,7 +115,7 @@ pub(super) fn operation(model: &Model, op: &Op) -> String {
             }
         }
         // The shapes say the rest.
-        Op::Iota(_) | Op::Dequantize | Op::RoundBlocks => name,
+        Op::Iota(_) | Op::Dequantize | Op::QuantizeActivations => name,
         Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Cast(_) | Op::ArgMax | Op::TopK { .. } => name,
         Op::Reshape(_) | Op::Broadcast(_) | Op::Windows { .. } | Op::Gather | Op::TakeLast => name,
         Op::Softmax | Op::Norm { .. } | Op::Linear { .. } | Op::Attention { .. } => name,

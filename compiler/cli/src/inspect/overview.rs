@@ -18,7 +18,7 @@ pub(super) fn view(manifest: &Manifest, programs: &Programs, target: &str) -> Ou
     let (by_precision, total) = weights::sums(manifest)?;
     let memory = memory::measure(manifest, programs)?;
     let info = &manifest.model;
-    let moved = on_any_adapter(manifest, programs, target);
+    let offloaded = on_any_adapter(manifest, programs, target);
     let dispatches = |entry: &str| {
         programs.programs.get(entry).map_or(0, |p| p.steps.iter().map(|s| s.dispatches.len()).sum::<usize>())
     };
@@ -53,7 +53,7 @@ pub(super) fn view(manifest: &Manifest, programs: &Programs, target: &str) -> Ou
         bytes(memory.weights),
         bytes(memory.states),
         bytes(memory.peak()),
-        lines(&moved),
+        lines(&offloaded),
     );
     let entries: Vec<_> = manifest
         .entries
@@ -83,7 +83,7 @@ pub(super) fn view(manifest: &Manifest, programs: &Programs, target: &str) -> Ou
         "entries": entries,
         "components": components,
         "kernels": programs.kernels.len(),
-        "moved": moved.moved.iter().map(|m| m.to_string()).collect::<Vec<_>>(),
+        "offloaded": offloaded.offloaded.iter().map(|m| m.to_string()).collect::<Vec<_>>(),
         "weights": weights::sums_json(&by_precision, &total),
         "memory": { "weights_bytes": memory.weights, "states_bytes": memory.states, "peak_bytes": memory.peak() },
     });
@@ -102,10 +102,10 @@ fn on_any_adapter(manifest: &Manifest, programs: &Programs, target: &str) -> Adm
 }
 
 fn lines(admission: &Admission) -> String {
-    if admission.moved.is_empty() {
+    if admission.offloaded.is_empty() {
         return String::new();
     }
-    let lines: Vec<String> = admission.moved.iter().map(|m| format!("  {m}\n")).collect();
+    let lines: Vec<String> = admission.offloaded.iter().map(|m| format!("  {m}\n")).collect();
     format!("\nOn adapters with no more than the default limits of WebGPU\n{}", lines.concat())
 }
 
@@ -135,7 +135,7 @@ fn entries(manifest: &Manifest, dispatches: impl Fn(&str) -> usize) -> String {
         ("outputs", Align::Left),
     ]);
     for entry in &manifest.entries {
-        let task = entry.task.as_ref().map(|t| format!(", {}", Kind::of(&t.gives).name())).unwrap_or_default();
+        let task = entry.task.as_ref().map(|t| format!(", {}", Kind::of(&t.output).name())).unwrap_or_default();
         let role = format!("{:?}{task}", entry.role).to_lowercase();
         table.row([entry.name.clone(), role, dispatches(&entry.name).to_string(), outputs(&entry.outputs)]);
     }

@@ -11,7 +11,7 @@ use gristmill_runtime::audio::Audio;
 use gristmill_runtime::blocking;
 use gristmill_runtime::choices::{Choices, Start};
 use gristmill_runtime::generate::{Options, Stop};
-use gristmill_runtime::task::{Given, comparing_audio, hearing};
+use gristmill_runtime::task::{TaskInputs, audio_input, compared_audio};
 use gristmill_runtime::text::Callbacks;
 use gristmill_runtime::tokenizer::Tokenizer;
 use gristmill_runtime::transcribe::{Granularity, Segment, Transcribed, Transcript, Word};
@@ -41,10 +41,10 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
     let audio = args.audio.iter().map(|path| waveform::read(path)).collect::<Outcome<Vec<_>>>()?;
     let dir = bundle_for(&args.model, &args.flags, EXACT, Purpose::Here)?;
     let bundle = Bundle::open(&dir)?;
-    if let Some(how) = comparing_audio(bundle.manifest()) {
+    if let Some(how) = compared_audio(bundle.manifest()) {
         return compare(args, audio, how.rate, &dir, &bundle);
     }
-    let (how, _) = hearing(bundle.manifest()).map_err(|e| {
+    let (how, _) = audio_input(bundle.manifest()).map_err(|e| {
         Failure::wrong(format!("--audio: {e}; or its directory does not say how audio files become tensors"))
     })?;
     if !args.texts().is_empty() {
@@ -114,7 +114,7 @@ fn compare(args: &RunArgs, audio: Vec<Audio>, rate: u32, dir: &Path, bundle: &Bu
     let texts = labels::texts(bundle, words, "audio files")?;
     let audio = audio.into_iter().map(|s| waveform::at_rate(s, rate)).collect::<Outcome<Vec<_>>>()?;
     let mut loaded = backend::load(dir, &args.backend)?;
-    let given = Given { audio: &audio, texts: &texts, ..Given::default() };
+    let given = TaskInputs { audio: &audio, texts: &texts, ..TaskInputs::default() };
     let fits = blocking::compare(loaded.backend.as_mut(), loaded.bundle.manifest(), given)?;
     let names: Vec<String> = args.audio.iter().map(|p| p.display().to_string()).collect();
     show::fits(args, words, &names, &fits)

@@ -1,7 +1,7 @@
 //! Boxes with labels on an image.
 
 use gristmill_runtime::image::Image;
-use gristmill_runtime::task::Found;
+use gristmill_runtime::task::Detection;
 
 use super::font::{GLYPH_HEIGHT, GLYPH_WIDTH, glyph};
 
@@ -65,7 +65,7 @@ impl Canvas {
 }
 
 /// The pixels of the image with a box around everything that was found. The most certain one is drawn last.
-pub(super) fn boxes(image: &Image, found: &[Found]) -> Vec<u8> {
+pub(super) fn boxes(image: &Image, found: &[Detection]) -> Vec<u8> {
     let (width, height) = (image.width() as i64, image.height() as i64);
     let mut canvas = Canvas { width, height, rgb: image.rgb().to_vec() };
     // Legible at any size of the image.
@@ -93,7 +93,7 @@ mod tests {
     fn boxes_stay_in_the_image() {
         let image = Image::from_rgb(30, 20, vec![0; 1800]).unwrap();
         let what = Score { label: "cat".to_string(), class: 0, score: 0.9 };
-        let found = [Found { what, corners: [-50.0, 10.0, 25.0, 1e30] }];
+        let found = [Detection { what, corners: [-50.0, 10.0, 25.0, 1e30] }];
         let drawn = boxes(&image, &found);
         let pixel = |x: usize, y: usize| [0, 1, 2].map(|c| drawn[3 * (y * 30 + x) + c]);
         assert_eq!(pixel(24, 15), COLOURS[0], "the right edge");

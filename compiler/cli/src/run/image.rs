@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use gristmill_bundle::{Bundle, Manifest};
 use gristmill_runtime::blocking;
 use gristmill_runtime::image::Image;
-use gristmill_runtime::task::{Found, Given, Kind, takes_images, tasks};
+use gristmill_runtime::task::{Detection, Kind, TaskInputs, takes_images, tasks};
 
 use super::{draw, files, labels, prompt, show};
 use crate::args::RunArgs;
@@ -55,7 +55,7 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
     let (mut classes, mut boxes, mut fits) = (Vec::new(), Vec::new(), Vec::new());
     for group in groups {
         let images = read(group)?;
-        let given = Given { images: &images, texts: &texts, ..Given::default() };
+        let given = TaskInputs { images: &images, texts: &texts, ..TaskInputs::default() };
         match kind {
             Kind::Classify => classes.extend(blocking::classify(backend, manifest, given)?),
             Kind::Detect => {
@@ -82,7 +82,7 @@ fn read(paths: &[PathBuf]) -> Outcome<Vec<Image>> {
 /// What the model does with images.
 fn kind(manifest: &Manifest) -> Outcome<Kind> {
     let task = tasks(manifest).find(|(_, task)| takes_images(task));
-    task.map(|(_, task)| Kind::of(&task.gives)).ok_or_else(|| {
+    task.map(|(_, task)| Kind::of(&task.output)).ok_or_else(|| {
         Failure::wrong(
             "--image: this model has no use for images, or its directory had no preprocessor_config.json or \
              processor_config.json that says how they become tensors; call it with --prompt, or with --inputs and --outputs",
@@ -105,7 +105,7 @@ fn check_drawing(path: &Path, images: usize) -> Outcome<()> {
     Ok(())
 }
 
-fn write_drawing(path: &Path, image: &Image, found: &[Found]) -> Outcome<()> {
+fn write_drawing(path: &Path, image: &Image, found: &[Detection]) -> Outcome<()> {
     let (width, height) = (image.width() as u32, image.height() as u32);
     let drawn = draw::boxes(image, found);
     let buffer = image::RgbImage::from_raw(width, height, drawn);

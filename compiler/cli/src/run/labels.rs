@@ -2,7 +2,7 @@
 
 use gristmill_bundle::Bundle;
 use gristmill_runtime::blocking;
-use gristmill_runtime::task::Given;
+use gristmill_runtime::task::TaskInputs;
 use gristmill_runtime::tokenizer::Tokenizer;
 
 use super::show;
@@ -10,11 +10,11 @@ use crate::args::RunArgs;
 use crate::backend::Loaded;
 use crate::failure::{Failure, Outcome};
 
-/// The token ids of texts that things are compared with.
-pub(super) fn texts(bundle: &Bundle, prompts: &[String], things: &str) -> Outcome<Vec<Vec<u32>>> {
+/// The token ids of texts that items are compared with.
+pub(super) fn texts(bundle: &Bundle, prompts: &[String], items: &str) -> Outcome<Vec<Vec<u32>>> {
     if prompts.is_empty() {
         return Err(Failure::wrong(format!(
-            "this model compares {things} with texts: give some, such as --labels \"a cat,a dog\" or several --prompt"
+            "this model compares {items} with texts: give some, such as --labels \"a cat,a dog\" or several --prompt"
         )));
     }
     let tokenizer = Tokenizer::from_bundle(bundle)?;
@@ -24,7 +24,7 @@ pub(super) fn texts(bundle: &Bundle, prompts: &[String], things: &str) -> Outcom
 /// Says of which class a text is.
 pub(super) fn classify_text(args: &RunArgs, mut loaded: Loaded, text: &str, ids: Vec<u32>) -> Outcome {
     let texts = [ids];
-    let given = Given { texts: &texts, ..Given::default() };
+    let given = TaskInputs { texts: &texts, ..TaskInputs::default() };
     let scores = blocking::classify(loaded.backend.as_mut(), loaded.bundle.manifest(), given)?;
     show::classes(args, &[text.to_string()], &scores)
 }

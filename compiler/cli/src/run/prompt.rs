@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use gristmill_bundle::{Answer, Bundle, EntryRole, files};
+use gristmill_bundle::{Bundle, EntryRole, TaskOutput, files};
 use gristmill_runtime::Data;
 use gristmill_runtime::blocking::{self, generate_text};
 use gristmill_runtime::call::separate_encoder;
 use gristmill_runtime::embedding::Embedder;
 use gristmill_runtime::generate::{Options, Outcome as Generated, Prompt, Stop};
 use gristmill_runtime::image::Image;
-use gristmill_runtime::task::{show, shown, takes_audio, takes_images, takes_texts, takes_videos, tasks};
+use gristmill_runtime::task::{
+    image_placeholder, image_prompt, takes_audio, takes_images, takes_texts, takes_videos, tasks,
+};
 use gristmill_runtime::template::{ChatOptions, ChatTemplate, Content, Message, Part};
 use gristmill_runtime::text::Callbacks;
 use gristmill_runtime::tokenizer::Tokenizer;
@@ -37,7 +39,7 @@ pub(super) fn run(args: &RunArgs, text: &str) -> Outcome {
         (Some(_), _) => write(args, text, &[], &dir, &bundle),
         (None, true) => embed(args, text, &dir, &bundle),
         (None, false) => match tasks(bundle.manifest()).find(|(_, task)| takes_texts(task)) {
-            Some((_, task)) if matches!(task.gives, Answer::Classify { .. }) => {
+            Some((_, task)) if matches!(task.output, TaskOutput::Classify { .. }) => {
                 let ids = Tokenizer::from_bundle(&bundle)?.encode(text, true)?;
                 let loaded = backend::load(&dir, &args.backend)?;
                 super::labels::classify_text(args, loaded, text, ids)
@@ -70,7 +72,7 @@ pub(super) fn write(args: &RunArgs, text: &str, images: &[Image], dir: &Path, bu
     let tokenizer = Tokenizer::from_bundle(bundle)?;
     let prompt = match images {
         [] => Prompt::text(bundle.manifest(), &tokens(args, text, bundle, &tokenizer)?)?,
-        _ => show(bundle.manifest(), &marked(args, text, images.len(), bundle, &tokenizer)?, images)?,
+        _ => image_prompt(bundle.manifest(), &marked(args, text, images.len(), bundle, &tokenizer)?, images)?,
     };
     let loaded = backend::load(dir, &args.backend)?;
     continue_text(args, text, loaded, &tokenizer, prompt, &options)
@@ -78,9 +80,10 @@ pub(super) fn write(args: &RunArgs, text: &str, images: &[Image], dir: &Path, bu
 
 /// The token ids of a prompt with as many marks of images as there are. Those that it has not are put in front.
 fn marked(args: &RunArgs, text: &str, count: usize, bundle: &Bundle, tokenizer: &Tokenizer) -> Outcome<Vec<u32>> {
-    let mark = shown(bundle.manifest()).ok_or_else(|| Failure::wrong("--image: this model looks at no images"))?;
+    let mark =
+        image_placeholder(bundle.manifest()).ok_or_else(|| Failure::wrong("--image: this model looks at no images"))?;
     let marks = |ids: &[u32]| ids.iter().filter(|id| **id == mark.token).count();
-    let written = mark.written.map(str::to_string).or_else(|| tokenizer.id_to_token(mark.token));
+    let written = mark.text.map(str::to_string).or_else(|| tokenizer.id_to_token(mark.token));
     let written = written.ok_or_else(|| Failure::wrong("the tokenizer of this model has no mark for images"))?;
     let missing = count.saturating_sub(marks(&tokenizer.encode(text, false)?));
     if args.chat && missing > 0 {
@@ -187,7 +190,7 @@ fn summary(generated: &Generated, options: &Options, backend: &str) -> String {
     let why = match generated.stop {
         Stop::EndToken => "the model ended the text",
         Stop::StopText => "a stop text was reached",
-        Stop::MaxTokens => "as many as asked for",
+        Stop::MaxTokens => "max_new_tokens reached",
         Stop::ContextFull => "the context is full; --max-context gives more",
         Stop::Aborted => "stopped",
     };

@@ -1,6 +1,6 @@
 //! What tasks give, as tables or as JSON.
 
-use gristmill_runtime::task::{Fit, Found, Score};
+use gristmill_runtime::task::{Detection, Score, Similarity};
 use serde_json::{Value, json};
 
 use crate::args::RunArgs;
@@ -30,7 +30,7 @@ pub(super) fn classes(args: &RunArgs, names: &[String], all: &[Vec<Score>]) -> O
     Ok(Exit::Done)
 }
 
-pub(super) fn found(args: &RunArgs, names: &[String], all: &[Vec<Found>]) -> Outcome {
+pub(super) fn found(args: &RunArgs, names: &[String], all: &[Vec<Detection>]) -> Outcome {
     if args.json {
         let items = names.iter().zip(all).map(|(name, found)| json!({ "input": name, "found": found }));
         return print_json(items.collect());
@@ -49,14 +49,14 @@ pub(super) fn found(args: &RunArgs, names: &[String], all: &[Vec<Found>]) -> Out
     Ok(Exit::Done)
 }
 
-pub(super) fn fits(args: &RunArgs, texts: &[String], names: &[String], all: &[Fit]) -> Outcome {
-    let rows = |fit: &Fit| -> Vec<(String, f32, f32)> {
+pub(super) fn fits(args: &RunArgs, texts: &[String], names: &[String], all: &[Similarity]) -> Outcome {
+    let rows = |fit: &Similarity| -> Vec<(String, f32, f32)> {
         let values = fit.probability.iter().zip(&fit.similarity);
         texts.iter().zip(values).map(|(text, (p, s))| (text.clone(), *p, *s)).collect()
     };
     if args.json {
         let text = |(text, probability, similarity): (String, f32, f32)| json!({ "text": text, "probability": probability, "similarity": similarity });
-        let item = |(name, fit): (&String, &Fit)| json!({ "input": name, "texts": rows(fit).into_iter().map(text).collect::<Vec<_>>() });
+        let item = |(name, fit): (&String, &Similarity)| json!({ "input": name, "texts": rows(fit).into_iter().map(text).collect::<Vec<_>>() });
         return print_json(names.iter().zip(all).map(item).collect());
     }
     for (i, fit) in all.iter().enumerate() {

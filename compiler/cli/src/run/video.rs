@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use gristmill_bundle::Bundle;
 use gristmill_runtime::blocking;
 use gristmill_runtime::image::{Image, MAX_PIXELS, check_size};
-use gristmill_runtime::task::{Given, takes_videos, tasks};
+use gristmill_runtime::task::{TaskInputs, takes_videos, tasks};
 use image::codecs::gif::GifDecoder;
 use image::{AnimationDecoder, ImageDecoder, Limits};
 
@@ -37,7 +37,7 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
     let words = args.texts();
     let texts = labels::texts(&bundle, words, "videos")?;
     let mut loaded = backend::load(&dir, &args.backend)?;
-    let given = Given { videos: &videos, texts: &texts, ..Given::default() };
+    let given = TaskInputs { videos: &videos, texts: &texts, ..TaskInputs::default() };
     let fits = blocking::compare(loaded.backend.as_mut(), loaded.bundle.manifest(), given)?;
     show::fits(args, words, &names, &fits)
 }

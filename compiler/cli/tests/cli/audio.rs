@@ -11,9 +11,9 @@ fn golden() -> PathBuf {
     stories().join("../../tests/goldens/wav2vec2/ctc_layer_norm")
 }
 
-/// A model that spells: letters are those of the alphabet, and 0 is none.
-fn speller(place: &Place) -> String {
-    let model = place.at("speller");
+/// A CTC model: letters are those of the alphabet, and 0 is none.
+fn ctc(place: &Place) -> String {
+    let model = place.at("ctc");
     std::fs::create_dir(&model).unwrap();
     for entry in std::fs::read_dir(golden().join("model")).unwrap().flatten() {
         std::fs::copy(entry.path(), model.join(entry.file_name())).unwrap();
@@ -36,11 +36,11 @@ fn waveforms() -> Vec<(Vec<f32>, String)> {
     let samples: Vec<f32> =
         inputs["input_values"].2.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
     let rows = inputs["input_values"].1[0];
-    let (width, moments) = (samples.len() / rows, ids.len() / rows);
+    let (width, frames) = (samples.len() / rows, ids.len() / rows);
     let row = |row: usize| {
         let count = mask[row * width..][..width].iter().sum::<i64>() as usize;
-        let spoken = valid[row * moments..][..moments].iter().sum::<i64>() as usize;
-        let mut said = ids[row * moments..][..spoken].to_vec();
+        let spoken = valid[row * frames..][..frames].iter().sum::<i64>() as usize;
+        let mut said = ids[row * frames..][..spoken].to_vec();
         said.dedup();
         let letters = said.into_iter().filter(|id| *id != 0).map(|id| char::from(b'a' + id as u8 - 1));
         (samples[row * width..][..count].to_vec(), letters.collect())
@@ -72,7 +72,7 @@ pub(crate) fn write_wav(path: &Path, rate: u32, channels: u16, samples: &[f32]) 
 #[test]
 fn audio_files_are_written_down() {
     let place = Place::new();
-    let model = speller(&place);
+    let model = ctc(&place);
     let waveforms = waveforms();
     for (i, (samples, _)) in waveforms.iter().enumerate() {
         write_wav(&place.at(&format!("{i}.wav")), 16000, 1, samples);
@@ -113,7 +113,7 @@ fn audio_files_are_written_down() {
 #[test]
 fn what_is_no_audio_file_is_said_before_anything_is_compiled() {
     let place = Place::new();
-    let model = speller(&place);
+    let model = ctc(&place);
     std::fs::write(place.at("note.txt"), "no audio file").unwrap();
     write_wav(&place.at("empty.wav"), 16000, 1, &[]);
     write_wav(&place.at("nan.wav"), 16000, 1, &[0.0, f32::NAN]);
@@ -150,7 +150,7 @@ fn what_cannot_be_chosen_is_said() {
     run(&writer, &["--task", "sing"], &["task", "one of transcribe, translate", "sing"]);
     run(&writer, &["--language", "de"], &["its directory has no tokenizer.json"]);
     run(&writer, &["--timestamps"], &["timestamps: this model has no tokens for times", "no_timestamps_token_id"]);
-    run(&speller(&place), &["--task", "translate"], &["task: this model lets nobody choose that"]);
+    run(&ctc(&place), &["--task", "translate"], &["task: this model lets nobody choose that"]);
 }
 
 /// A tokenizer of words, one for each token.

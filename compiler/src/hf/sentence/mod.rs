@@ -9,7 +9,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use gristmill_bundle::Similarity;
+use gristmill_bundle::SimilarityFunction;
 use serde_json::{Map, Value, json};
 
 use super::files::Files;
@@ -47,7 +47,7 @@ pub(crate) struct Sentence {
     /// Numbers of a vector that are kept; null if all are.
     truncate_dim: Option<u32>,
     /// How vectors are compared.
-    pub(crate) similarity: Similarity,
+    pub(crate) similarity: SimilarityFunction,
     /// What is in the files and has no effect.
     pub(crate) warnings: Vec<String>,
 }

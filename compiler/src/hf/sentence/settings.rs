@@ -1,6 +1,6 @@
 //! `config_sentence_transformers.json` and `sentence_bert_config.json`: what happens to a text before it becomes tokens.
 
-use gristmill_bundle::Similarity;
+use gristmill_bundle::SimilarityFunction;
 use serde_json::Value;
 
 use super::{ALWAYS, Sentence, Table, short};
@@ -64,7 +64,7 @@ impl Sentence {
             return settings.fault("default_prompt_name", format!("`{name}` is not among `prompts`"));
         }
         if let Some(name) = settings.text("similarity_fn_name")? {
-            match Similarity::from_name(name) {
+            match SimilarityFunction::from_name(name) {
                 Some(similarity) => self.similarity = similarity,
                 None => self.warnings.push(format!(
                     "{}: `similarity_fn_name`: `{name}` is not known, cosine similarity is used",

@@ -127,7 +127,7 @@ fn prompts_similarity_and_limits() {
     let found = found.unwrap();
     let names: Vec<&String> = found.prompts.keys().collect();
     assert_eq!(names, ["document", "passage", "query"]);
-    assert_eq!((found.default_prompt.as_deref(), found.similarity), (Some("passage"), Similarity::Dot));
+    assert_eq!((found.default_prompt.as_deref(), found.similarity), (Some("passage"), SimilarityFunction::Dot));
     assert_eq!(found.modules["truncate_dim"], 8);
     let odd = settings(json!({"similarity_fn_name": "maxsim"})).unwrap();
     assert!(odd.warnings[0].contains("`maxsim` is not known"), "{:?}", odd.warnings);

@@ -1,4 +1,4 @@
-//! Attention on a processor: online softmax over tiles of keys (Milakov and Gimelshein 2018; Dao et al. 2022).
+//! Attention on a CPU: online softmax over tiles of keys (Milakov and Gimelshein 2018; Dao et al. 2022).
 //!
 //! A position of the grid takes one head and four queries, or one query where there is only one. Scores of a tile are
 //! kept in scratch memory, four to a vector: those of four queries with a key, or those of a query with four keys. Then
@@ -14,10 +14,10 @@ use crate::codegen::grid::Count;
 use crate::codegen::index::{dim_expr, unflatten};
 use crate::codegen::inline::const_dim;
 use crate::codegen::kernel::{At, Ctx};
-use crate::codegen::quads::QuadRow;
 use crate::codegen::store::Target;
+use crate::codegen::vec4::Vec4Row;
 use crate::error::CompileError;
-use crate::kernels::reduce::LOWEST;
+use crate::kernels::reduce::NEG_MAX;
 use crate::profile::AttentionSchedule;
 
 struct Attention<'a> {
@@ -84,7 +84,7 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
     ctx.for_("sum", (u(0), u(a.columns * queries), 1), Bind::Serial, |ctx, i| {
         ctx.b.store_shared(a.sums, i, zero.clone())
     });
-    let m = ctx.b.var("m", f(LOWEST).splat(4));
+    let m = ctx.b.var("m", f(NEG_MAX).splat(4));
     let l = ctx.b.var("l", zero);
     ctx.for_("tile", (begin, a.keys.clone(), tile_keys), Bind::Serial, |ctx, tile| {
         let count = ctx.b.let_("count", (a.keys.clone() - tile.clone()).min(u(tile_keys)));
@@ -116,10 +116,10 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
 
 impl Attention<'_> {
     /// The row of an operand at a query or key.
-    fn row(&self, ctx: &mut Ctx<'_>, operand: usize, at: &Expr) -> QuadRow {
+    fn row(&self, ctx: &mut Ctx<'_>, operand: usize, at: &Expr) -> Vec4Row {
         let mut lead = self.lead.clone();
         lead.push(at.clone());
-        ctx.whole_quad_row(self.operands[operand], &lead)
+        ctx.whole_vec4_row(self.operands[operand], &lead)
     }
 
     /// The score expression at query `t` and key `s`.
@@ -133,7 +133,7 @@ impl Attention<'_> {
     /// Four queries with the keys of a tile, one key after the other.
     fn tile_of_four(&self, ctx: &mut Ctx<'_>, (tile, count): (&Expr, &Expr), m: Var, l: Var) {
         let before = ctx.b.let_("before", m.get());
-        let queries: Vec<QuadRow> = self.ts.iter().map(|t| self.row(ctx, 0, t)).collect();
+        let queries: Vec<Vec4Row> = self.ts.iter().map(|t| self.row(ctx, 0, t)).collect();
         ctx.for_("key", (u(0), count.clone(), 1), Bind::Serial, |ctx, key| {
             let s = ctx.b.let_("s", tile + &key);
             let k = self.row(ctx, 1, &s);
@@ -197,7 +197,7 @@ impl Attention<'_> {
         };
         ctx.for_("group", (u(0), groups.clone(), 1), Bind::Serial, |ctx, group| {
             let keys: Vec<Expr> = (0..4).map(|n| key(ctx, &group, n)).collect();
-            let rows: Vec<QuadRow> = keys.iter().map(|s| self.row(ctx, 1, s)).collect();
+            let rows: Vec<Vec4Row> = keys.iter().map(|s| self.row(ctx, 1, s)).collect();
             let dots: Vec<Var> = rows.iter().map(|_| ctx.b.var("dot", f(0.0).splat(4))).collect();
             ctx.for_("dim", (u(0), u(self.depth), 1), Bind::Unroll, |ctx, d| {
                 let q = query.at(ctx, &d);

@@ -1,7 +1,7 @@
 //! Four rows of a quantized weight, and the sums of their products with bytes: what the kernels for one and for many
 //! rows of activations share.
 
-use gristmill_kernel::quant::{FourRows, Words};
+use gristmill_kernel::quant::{RowQuad, Words};
 use gristmill_kernel::{Buf, ByteFormat, Expr, Var, f, i};
 
 use crate::codegen::kernel::Ctx;
@@ -12,7 +12,7 @@ pub struct Group {
     /// How they are stored.
     pub format: ByteFormat,
     /// The rows.
-    pub rows: FourRows,
+    pub rows: RowQuad,
     factors: (Expr, Option<Expr>),
     /// For codes of 8 bits that are multiplied whole: what they are exclude-ored with, and what is added to them.
     whole: Option<(Expr, Expr)>,

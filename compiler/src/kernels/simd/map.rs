@@ -1,4 +1,4 @@
-//! Element-wise kernels on a processor: four neighbouring elements per position where the values allow it.
+//! Element-wise kernels on a CPU: four neighbouring elements per position where the values allow it.
 
 use gristmill_graph::{Binary, DType, Dim, NodeId, Op, Unary, numel};
 use gristmill_kernel::quant::unpack_quad_at;
@@ -9,7 +9,7 @@ use crate::codegen::grid::Count;
 use crate::codegen::index::{dim_expr, through_broadcast, unflatten};
 use crate::codegen::inline::const_dim;
 use crate::codegen::kernel::{At, Ctx, label};
-use crate::codegen::quads::WHOLE;
+use crate::codegen::vec4::WHOLE;
 use crate::error::CompileError;
 
 /// Whether a node can be computed four elements at a time.
@@ -114,7 +114,7 @@ fn operand(ctx: &mut Ctx<'_>, id: NodeId, n: usize, index: &[Expr]) -> Result<Ex
 
 /// A quad of memory.
 fn quad_of(ctx: &mut Ctx<'_>, id: NodeId, index: &[Expr]) -> Result<Expr, CompileError> {
-    let row = index.split_last().and_then(|(column, lead)| Some((column, ctx.quad_row(id, lead)?)));
+    let row = index.split_last().and_then(|(column, lead)| Some((column, ctx.vec4_row(id, lead)?)));
     match row {
         Some((column, row)) => Ok(row.at(ctx, column / 4)),
         None => Err(CompileError::unlowered(ctx.low.graph.node(id), WHOLE)),

@@ -9,10 +9,10 @@ use gristmill_kernel::{Bind, Buf, ByteFormat, Expr, Var, u};
 use super::group::{Group, Sums, by_engine};
 use super::output::{FOUR, Out};
 use super::quantize_q8::Rounded;
+use crate::codegen::activations::CHUNK;
 use crate::codegen::context::{Built, Lowering, Stored};
 use crate::codegen::grid::Count;
 use crate::codegen::kernel::Ctx;
-use crate::codegen::rounded::CHUNK;
 use crate::error::CompileError;
 use crate::kernels::linear::Linear;
 

@@ -112,8 +112,8 @@ fn arranged(ctx: &mut Ctx<'_>, natural: &[Expr], format: &ByteFormat, pack: u32)
         _ => (0..quads / 4)
             .flat_map(|n| {
                 let [a, b, c, d] = [0, 1, 2, 3].map(|lane| at(n + lane * quads / 4));
-                let turned = lanes::transpose(&mut ctx.b, [a, b, c, d]);
-                turned.map(|t| ctx.b.let_("arranged", t))
+                let transposed = lanes::transpose(&mut ctx.b, [a, b, c, d]);
+                transposed.map(|t| ctx.b.let_("arranged", t))
             })
             .collect(),
     }

@@ -1,4 +1,4 @@
-//! Algorithms for processors: no threads in a group, vectors of four, and each position of the grid as much work as is
+//! Algorithms for CPUs: no threads in a group, vectors of four, and each position of the grid as much work as is
 //! worth a visit. What is not here runs as everywhere else, with one thread.
 
 pub mod attention;

@@ -1,4 +1,4 @@
-//! How linear layers on a processor store their results.
+//! How linear layers on a CPU store their results.
 
 use gristmill_graph::NodeId;
 use gristmill_kernel::{Bind, Expr, Var, u};
@@ -6,7 +6,7 @@ use gristmill_kernel::{Bind, Expr, Var, u};
 use crate::codegen::context::Place;
 use crate::codegen::epilogue;
 use crate::codegen::kernel::{At, Ctx};
-use crate::codegen::store::{QuadTarget, Target};
+use crate::codegen::store::{Target, Vec4Target};
 use crate::kernels::linear::Linear;
 
 /// Rows of weights in a vector of results.
@@ -15,7 +15,7 @@ pub const FOUR: u32 = 4;
 /// Where results go: four at a time if that is possible.
 pub enum Out {
     /// Vectors.
-    Quads(QuadTarget),
+    Vec4(Vec4Target),
     /// One after the other.
     Elements(Target),
 }
@@ -24,9 +24,9 @@ impl Out {
     /// Binds the target memory.
     pub fn bind(ctx: &mut Ctx<'_>, linear: &Linear<'_>, root: NodeId, place: Place) -> Out {
         let vectors = linear.n.is_multiple_of(FOUR) && epilogue::vectorizes(ctx, linear.epilogue, linear.args);
-        let quads = if vectors { QuadTarget::bind(ctx, linear.id, root, place) } else { None };
+        let quads = if vectors { Vec4Target::bind(ctx, linear.id, root, place) } else { None };
         match quads {
-            Some(target) => Out::Quads(target),
+            Some(target) => Out::Vec4(target),
             None => Out::Elements(Target::bind(ctx, linear.id, root, place)),
         }
     }
@@ -34,7 +34,7 @@ impl Out {
     /// Stores results `[m, first .. first + 4]`; `sums` has a vector of them for each weight.
     pub fn store(&self, ctx: &mut Ctx<'_>, linear: &Linear<'_>, (m, first): (&Expr, &Expr), sums: &[Var]) {
         match self {
-            Out::Quads(target) => {
+            Out::Vec4(target) => {
                 let accs: Vec<Expr> = sums.iter().map(|s| ctx.b.let_("acc", s.get())).collect();
                 let mut index = linear.lead_index(m);
                 index.push(first.clone());

@@ -1,15 +1,15 @@
-//! Activations as bytes: writing them, and reading them in products. [`crate::codegen::rounded`] has the layout.
+//! Activations as bytes: writing them, and reading them in products. [`crate::codegen::activations`] has the layout.
 
 use gristmill_graph::{NodeId, Unary, numel};
 use gristmill_kernel::{Buf, Builder, Expr, F32, Scalar, U32, VEC4F, VEC4U, f, u};
 
 use super::lanes::transpose;
+use crate::codegen::activations::{BLOCK, CHUNK, STEPS, SUMS, VECTORS};
 use crate::codegen::context::{Built, Lowering, Stored};
 use crate::codegen::grid::Count;
 use crate::codegen::index::unflatten;
 use crate::codegen::inline::const_dim;
 use crate::codegen::kernel::{At, Ctx};
-use crate::codegen::rounded::{BLOCK, CHUNK, STEPS, SUMS, VECTORS};
 use crate::codegen::row::Row;
 use crate::error::CompileError;
 
@@ -111,13 +111,13 @@ fn round(b: &mut Builder, quads: &[Expr]) -> (Expr, Vec<Expr>) {
 
 /// Sixteen numbers of a byte as four words.
 fn pack(b: &mut Builder, quads: &[Expr]) -> Expr {
-    let turned = transpose(b, [&quads[0], &quads[1], &quads[2], &quads[3]]);
-    let byte = |i: usize| turned[i].bitcast(Scalar::U32).band(u(255).splat(4)).shl(8 * i as u32);
-    let words = byte(0).bor(byte(1)).bor(byte(2)).bor(turned[3].bitcast(Scalar::U32).shl(24));
+    let transposed = transpose(b, [&quads[0], &quads[1], &quads[2], &quads[3]]);
+    let byte = |i: usize| transposed[i].bitcast(Scalar::U32).band(u(255).splat(4)).shl(8 * i as u32);
+    let words = byte(0).bor(byte(1)).bor(byte(2)).bor(transposed[3].bitcast(Scalar::U32).shl(24));
     b.let_("words", words)
 }
 
-/// Rounded activations, as a linear layer reads them.
+/// 8-bit activations, as a linear layer reads them.
 pub struct Rounded {
     vectors: Buf,
     floats: Buf,

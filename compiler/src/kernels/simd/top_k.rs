@@ -1,4 +1,4 @@
-//! The best elements of a row on a processor: one pass that keeps a sorted list. Few elements of a long row get into it,
+//! The best elements of a row on a CPU: one pass that keeps a sorted list. Few elements of a long row get into it,
 //! so that nearly all of them cost one comparison.
 
 use gristmill_graph::{DType, Op, numel};
@@ -11,11 +11,11 @@ use crate::codegen::kernel::{At, Ctx};
 use crate::codegen::row::Row;
 use crate::codegen::store::Target;
 use crate::error::CompileError;
-use crate::kernels::reduce::LOWEST;
+use crate::kernels::reduce::NEG_MAX;
 use crate::kernels::top_k::start;
 
 /// No element: larger than every index.
-const NOBODY: u32 = u32::MAX;
+const INVALID_INDEX: u32 = u32::MAX;
 
 /// The kernel of an [`gristmill_graph::Op::TopK`].
 pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
@@ -33,12 +33,12 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
     let lead = unflatten(row.clone(), lead_shape);
     let x = Row { id: node.inputs[0], step: 1 };
     let dtype = low.graph.node(x.id).dtype;
-    let lowest = || start(dtype, i32::MIN, LOWEST);
+    let lowest = || start(dtype, i32::MIN, NEG_MAX);
     let values = ctx.b.shared("values", if dtype == DType::F32 { F32 } else { I32 }, k);
     let indices = ctx.b.shared("indices", U32, k);
     ctx.for_("rank", (u(0), u(k), 1), Bind::Serial, |ctx, rank| {
         ctx.b.store_shared(values, &rank, lowest());
-        ctx.b.store_shared(indices, rank, u(NOBODY));
+        ctx.b.store_shared(indices, rank, u(INVALID_INDEX));
     });
     // What an element has to exceed, and whether the list still has room.
     let least = ctx.b.var("least", lowest());
@@ -54,7 +54,7 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
                 let (value, index) = (values.at(&below), indices.at(&below));
                 let (value, index) = (ctx.b.let_("value", value), ctx.b.let_("index", index));
                 // Of equals the first stays in front.
-                let moves = v.gt(value.clone()).or(index.equals(NOBODY));
+                let moves = v.gt(value.clone()).or(index.equals(INVALID_INDEX));
                 ctx.if_(at.get().equals(&below + 1).and(moves), |ctx| {
                     ctx.b.store_shared(values, &below + 1, value);
                     ctx.b.store_shared(indices, &below + 1, index);
@@ -64,7 +64,7 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
             ctx.b.store_shared(values, at.get(), &v);
             ctx.b.store_shared(indices, at.get(), &column);
             ctx.b.assign(least, values.at(k - 1));
-            ctx.b.assign(room, indices.at(k - 1).equals(NOBODY));
+            ctx.b.assign(room, indices.at(k - 1).equals(INVALID_INDEX));
         });
     });
     ctx.for_("rank", (u(0), u(k), 1), Bind::Serial, |ctx, rank| {

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use egg::Id;
 use gristmill_graph::{Dim, Op, Scalar, Shape};
 
-use super::super::cone::{Expression, between, private};
 use super::super::facts::EGraph;
+use super::super::fusion_region::{Expression, between, private};
 use super::super::pattern::New;
 use super::super::rule::{Found, Rule, finder};
 

@@ -4,8 +4,8 @@ use egg::Id;
 use gristmill_graph::{DType, Op, Scalar};
 
 use super::super::body::{Origin, Term};
-use super::super::cone::{Expression, private};
 use super::super::facts::EGraph;
+use super::super::fusion_region::{Expression, private};
 use super::super::pattern::New;
 use super::super::rule::{Found, Rule, finder, stored};
 
@@ -26,11 +26,11 @@ fn epilogue(egraph: &EGraph, class: Id) -> Vec<Found> {
         return all;
     }
     for &root in &egraph[class].data.members {
-        for closing in &facts.closings[root] {
-            for term in &egraph[facts.ids[closing.base]].nodes {
+        for region in &facts.post_dominated[root] {
+            for term in &egraph[facts.ids[region.base]].nodes {
                 all.extend(term.as_linear().and_then(|(weights, old, operands)| {
                     let args = operands[1 + usize::from(weights)..].to_vec();
-                    let mut expression = Expression { egraph, path: &closing.path, base: (closing.base, old), args };
+                    let mut expression = Expression { egraph, path: &region.path, base: (region.base, old), args };
                     let epilogue = expression.of(root)?;
                     let operands = [&operands[..=usize::from(weights)], &expression.args].concat();
                     linear(egraph, weights, epilogue, &operands, &[term])

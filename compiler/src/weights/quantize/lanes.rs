@@ -52,7 +52,7 @@ pub(super) fn clamp(x: f32, low: f32, high: f32) -> f32 {
 }
 
 /// The nearest integer, ties to even, for magnitudes below 2^22: the addition drops the fraction. `round_ties_even`
-/// would be a call per value on x86-64 processors before SSE 4.1, which is what Rust compiles for by default.
+/// would be a call per value on x86-64 CPUs before SSE 4.1, which is what Rust compiles for by default.
 #[inline(always)]
 pub(super) fn nearest(x: f32) -> f32 {
     (x + SHIFT) - SHIFT

@@ -167,9 +167,9 @@ fn computed_weights_are_what_their_expressions_say() {
     let rows = model.add(slice(0, 20, 32), &[merged], "rows").unwrap();
     let fewer = model.add(slice(0, 3, 16), &[rows], "fewer").unwrap();
     let columns = model.add(slice(1, 8, 4), &[merged], "columns").unwrap();
-    let turned = model.add(Op::Transpose(vec![1, 0]), &[columns], "turned").unwrap();
+    let transposed = model.add(Op::Transpose(vec![1, 0]), &[columns], "transposed").unwrap();
     let scale = model.add(Op::Binary(Binary::Add), &[norm, one], "scale").unwrap();
-    for (name, id) in [("a", fewer), ("b", turned), ("c", scale)] {
+    for (name, id) in [("a", fewer), ("b", transposed), ("c", scale)] {
         model.graph.outputs.insert(name.into(), id);
     }
     let prepared = prepare(model, false, &|_| Precision::F32).unwrap();
@@ -185,23 +185,23 @@ fn computed_weights_are_what_their_expressions_say() {
         })
         .collect();
     let names: Vec<&str> = written.weights.tensors.iter().map(|t| t.name.as_str()).collect();
-    assert_eq!(names, ["fewer", "turned", "scale"]);
+    assert_eq!(names, ["fewer", "transposed", "scale"]);
     assert_eq!(decoded[0], values[23 * 48..39 * 48]);
-    let turned: Vec<f32> = (0..4 * 64).map(|i| values[(i % 64) * 48 + 8 + i / 64]).collect();
-    assert_eq!(decoded[1], turned);
+    let transposed: Vec<f32> = (0..4 * 64).map(|i| values[(i % 64) * 48 + 8 + i / 64]).collect();
+    assert_eq!(decoded[1], transposed);
     assert_eq!(decoded[2], [1.5, 0.0]);
 }
 
 /// A table that is looked up in: the matrix `m0`, or its transpose.
-fn table(turned: bool, precision: Precision) -> Prepared {
+fn table(transposed: bool, precision: Precision) -> Prepared {
     let mut model = Model::default();
     let (name, dtype, shape) = ("ids".to_string(), DType::I32, vec![Dim::constant(3)]);
     model.inputs.push(Input { name, dtype, shape, default: None, advance: None });
     model.weights.push(Weight { name: "w".into(), source: "m0".into(), shape: vec![MATRIX.0, MATRIX.1], component: 0 });
     let ids = model.add(Op::Input(0), &[], "ids").unwrap();
     let mut w = model.add(Op::Weight(0), &[], "w").unwrap();
-    if turned {
-        w = model.add(Op::Transpose(vec![1, 0]), &[w], "turned").unwrap();
+    if transposed {
+        w = model.add(Op::Transpose(vec![1, 0]), &[w], "transposed").unwrap();
     }
     let picked = model.add(Op::Gather, &[w, ids], "picked").unwrap();
     model.graph.outputs.insert("picked".into(), picked);
@@ -225,13 +225,13 @@ fn parts_hold_the_rows_of_the_whole_exactly() {
     };
     for precision in every_precision() {
         // A tensor as it is, and one that is computed: 70 rows, and 300.
-        for turned in [false, true] {
-            let prepared = table(turned, precision);
+        for transposed in [false, true] {
+            let prepared = table(transposed, precision);
             let (whole, values, report) = written(&prepared);
             let [rows, columns] = *whole[0].shape.as_slice() else { panic!("one matrix") };
             let limit = stored_bytes(prepared.precisions[0], &[32, columns]).unwrap();
             let (parts, same, parts_report) = written(&split(prepared, limit).unwrap());
-            assert!(values == same, "{precision}, turned: {turned}");
+            assert!(values == same, "{precision}, transposed: {transposed}");
             assert_eq!(parts.len() as u64, rows.div_ceil(32));
             assert!(parts.iter().all(|t| t.bytes <= limit && t.precision == whole[0].precision));
             let last = format!("{}[{}..{rows}]", whole[0].name, rows / 32 * 32);

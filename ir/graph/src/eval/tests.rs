@@ -146,8 +146,8 @@ fn matrix_products() {
     let a = f(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     let plain = run(Op::MatMul { transpose_b: false }, &[a.clone(), f(&[3, 2], &[1.0, 0.0, 0.0, 1.0, 1.0, 1.0])]);
     assert_eq!(plain, Ok(f(&[2, 2], &[4.0, 5.0, 10.0, 11.0])));
-    let turned = run(Op::MatMul { transpose_b: true }, &[a, f(&[2, 3], &[1.0, 0.0, 1.0, 0.0, 1.0, 1.0])]);
-    assert_eq!(turned, Ok(f(&[2, 2], &[4.0, 5.0, 10.0, 11.0])));
+    let transposed = run(Op::MatMul { transpose_b: true }, &[a, f(&[2, 3], &[1.0, 0.0, 1.0, 0.0, 1.0, 1.0])]);
+    assert_eq!(transposed, Ok(f(&[2, 2], &[4.0, 5.0, 10.0, 11.0])));
 }
 
 #[test]

@@ -57,7 +57,7 @@ impl Op {
             Op::Gather => ask(&movement::Gather),
             Op::TakeLast => ask(&movement::TakeLast),
             Op::Dequantize => ask(&state::Dequantize),
-            Op::RoundBlocks => ask(&reduce::RoundBlocks),
+            Op::QuantizeActivations => ask(&reduce::QuantizeActivations),
             Op::StateAppend(state) => ask(&state::Append(*state)),
             Op::StateKeep(state) => ask(&state::Keep(*state)),
             Op::StateRead(state) => ask(&state::Read(*state)),

@@ -135,12 +135,12 @@ fn rows_type(name: &str, (x, dtype): Operand<'_>) -> Typed {
     Ok((x.to_vec(), DType::F32))
 }
 
-/// The row of [`Op::RoundBlocks`](crate::Op::RoundBlocks).
-pub(super) struct RoundBlocks;
+/// The row of [`Op::QuantizeActivations`](crate::Op::QuantizeActivations).
+pub(super) struct QuantizeActivations;
 
-impl Operation for RoundBlocks {
+impl Operation for QuantizeActivations {
     fn name(&self) -> Cow<'static, str> {
-        "round_blocks".into()
+        "quantize_activations".into()
     }
 
     fn traits(&self) -> Traits {
@@ -153,11 +153,11 @@ impl Operation for RoundBlocks {
     }
 
     fn infer(&self, _: Option<Declarations<'_>>, x: &[Operand<'_>]) -> Typed {
-        rows_type("round_blocks", x[0])
+        rows_type("quantize_activations", x[0])
     }
 
     fn eval(&self, _: &mut dyn Environment, x: Values, _: Vec<usize>) -> Evaluated {
-        round_blocks(&x[0]).map(Arc::new)
+        quantize_activations(&x[0]).map(Arc::new)
     }
 }
 
@@ -327,8 +327,8 @@ pub(super) fn softmax(x: &Tensor) -> Result<Tensor, String> {
     })
 }
 
-/// 8-bit activations; see [`crate::Op::RoundBlocks`].
-fn round_blocks(x: &Tensor) -> Result<Tensor, String> {
+/// 8-bit activations; see [`crate::Op::QuantizeActivations`].
+fn quantize_activations(x: &Tensor) -> Result<Tensor, String> {
     rows(x, |row| {
         for block in row.chunks_mut(ROUND_BLOCK) {
             let largest = block.iter().fold(0f32, |m, v| m.max(v.abs()));

@@ -66,11 +66,11 @@ fn reductions() {
 #[test]
 fn contraction() {
     let plain = Op::MatMul { transpose_b: false };
-    let turned = Op::MatMul { transpose_b: true };
+    let transposed = Op::MatMul { transpose_b: true };
     assert_eq!(typed(&plain, &["f32 B H T 64", "f32 B H 64 S"]), "f32[B, H, T, S]");
-    assert_eq!(typed(&turned, &["f32 B T 64", "f32 128 64"]), "f32[B, T, 128]");
+    assert_eq!(typed(&transposed, &["f32 B T 64", "f32 128 64"]), "f32[B, T, 128]");
     assert_eq!(
-        typed(&turned, &["f32 B T 64", "f32 64 128"]),
+        typed(&transposed, &["f32 B T 64", "f32 64 128"]),
         "matmul: for a first operand [B, T, 64] expected a second one [.., N, 64], found [64, 128]"
     );
 }
@@ -183,7 +183,7 @@ fn one_of_each() -> Vec<Op> {
         Op::Gather,
         Op::TakeLast,
         Op::Dequantize,
-        Op::RoundBlocks,
+        Op::QuantizeActivations,
         Op::StateAppend(0),
         Op::StateKeep(0),
         Op::StateRead(0),

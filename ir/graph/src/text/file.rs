@@ -182,8 +182,8 @@ pub(super) struct EntryDecl<'a> {
 #[serde(deny_unknown_fields, rename = "Task", bound(deserialize = "'de: 'a"))]
 pub(super) struct TaskDecl<'a> {
     /// Inputs by name, and what they are made from.
-    pub(super) takes: Table<'a, SourceDecl<'a>>,
-    pub(super) gives: AnswerDecl<'a>,
+    pub(super) inputs: Table<'a, SourceDecl<'a>>,
+    pub(super) output: OutputDecl<'a>,
     /// The entry is for this only if this holds.
     #[serde(default)]
     pub(super) when: Option<Text<'a>>,
@@ -269,7 +269,7 @@ impl<'a> CutDecl<'a> {
 /// What outputs mean: names of outputs, and formulas.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, bound(deserialize = "'de: 'a"))]
-pub(super) enum AnswerDecl<'a> {
+pub(super) enum OutputDecl<'a> {
     /// Which of some classes it is.
     Classify {
         scores: Text<'a>,
@@ -288,23 +288,23 @@ pub(super) enum AnswerDecl<'a> {
     /// How well texts fit to something.
     Compare { scores: Text<'a> },
     /// What is said, letter by letter.
-    Spell {
+    Ctc {
         tokens: Text<'a>,
         #[serde(default)]
         blank: Option<Text<'a>>,
     },
     /// Images in a prompt.
-    Show {
+    ImagePrompt {
         /// A formula.
         token: Text<'a>,
         /// A size, with formulas in braces.
         count: Text<'a>,
         /// A formula.
         #[serde(default)]
-        written: Option<Text<'a>>,
+        placeholder: Option<Text<'a>>,
     },
     /// What the entry that encodes reads.
-    Write {
+    Seq2Seq {
         features: Text<'a>,
         into: Text<'a>,
         /// A formula.

@@ -7,7 +7,7 @@ use super::blocks::{Block, BlockTable, diagnose};
 use super::diagnostics::{Diagnostic, Sources, nearest_hint};
 use super::expr::{Argument, Expr, Kind};
 use super::extend::{Merged, WORDS};
-use super::file::{AnswerDecl, EntryDecl, REST, SourceDecl, Statement, TaskDecl};
+use super::file::{EntryDecl, OutputDecl, REST, SourceDecl, Statement, TaskDecl};
 use super::functions::{all, find, form, match_arguments, parameters};
 use super::lexer::FormulaError;
 use super::parser::{annotated, assignment, expression, list, template};
@@ -241,7 +241,7 @@ impl<'a> Lint<'a, '_> {
     fn task(&mut self, task: &TaskDecl<'a>, entry: &EntryDecl<'a>, known: &BTreeSet<&'a str>) {
         let inputs = &self.arch.inputs;
         let mut formulas = vec![task.when];
-        for (input, source) in &task.takes.0 {
+        for (input, source) in &task.inputs.0 {
             if inputs.get(input.0).is_none() {
                 let hint = nearest_hint(input.0, inputs.keys());
                 self.error(input.0, format!("unknown input `{}`", input.0), hint);
@@ -266,25 +266,25 @@ impl<'a> Lint<'a, '_> {
             }
         }
         let mut read = Vec::new();
-        match &task.gives {
-            AnswerDecl::Classify { scores, labels, independent } => {
+        match &task.output {
+            OutputDecl::Classify { scores, labels, independent } => {
                 read.push(*scores);
                 formulas.extend([*labels, *independent]);
             }
-            AnswerDecl::Detect { scores, boxes, labels } => {
+            OutputDecl::Detect { scores, boxes, labels } => {
                 read.extend([*scores, *boxes]);
                 formulas.push(*labels);
             }
-            AnswerDecl::Compare { scores } => read.push(*scores),
-            AnswerDecl::Spell { tokens, blank } => {
+            OutputDecl::Compare { scores } => read.push(*scores),
+            OutputDecl::Ctc { tokens, blank } => {
                 read.push(*tokens);
                 formulas.push(*blank);
             }
-            AnswerDecl::Write { features, step, .. } => {
+            OutputDecl::Seq2Seq { features, step, .. } => {
                 read.push(*features);
                 formulas.push(*step);
             }
-            AnswerDecl::Show { token, written, .. } => formulas.extend([Some(*token), *written]),
+            OutputDecl::ImagePrompt { token, placeholder, .. } => formulas.extend([Some(*token), *placeholder]),
         }
         let given: Vec<&str> = entry.outputs.iter().map(|o| o.0.trim_end_matches('?')).collect();
         for output in read {

@@ -6,12 +6,12 @@ use serde_json::{Map, Value as Json};
 
 use super::binder::{Binder, Eval};
 use super::diagnostics::nearest_hint;
-use super::file::{AnswerDecl, CutDecl, FitDecl, SourceDecl, Table, TaskDecl, Text};
+use super::file::{CutDecl, FitDecl, OutputDecl, SourceDecl, Table, TaskDecl, Text};
 use super::parser::expression;
 use super::value::Value;
 use crate::graph::{EntryRole, NodeId};
 use crate::op::Op;
-use crate::task::{Answer, Cut, Feed, Fit, Source, Task};
+use crate::task::{Cut, Fit, Source, Task, TaskInput, TaskOutput};
 
 /// Most classes of a model; more would be a mistake.
 const MAX_LABELS: usize = 1 << 16;
@@ -26,57 +26,57 @@ impl<'a> Binder<'a> {
             }
         }
         let used = self.inputs_of(role, outputs);
-        let mut takes = Vec::new();
-        for (input, source) in &decl.takes.0 {
+        let mut inputs = Vec::new();
+        for (input, source) in &decl.inputs.0 {
             if !used.contains(input.0) && self.diagnostics.is_empty() {
                 let hint = nearest_hint(input.0, used.iter().map(String::as_str));
                 return Err(self.fail_with(input.0, format!("this entry does not use an input `{}`", input.0), hint));
             }
-            takes.push(Feed { input: input.0.to_string(), source: self.source(source)? });
+            inputs.push(TaskInput { input: input.0.to_string(), source: self.source(source)? });
         }
-        Ok(Some(Task { takes, gives: self.answer(&decl.gives, role, outputs)? }))
+        Ok(Some(Task { inputs, output: self.task_output(&decl.output, role, outputs)? }))
     }
 
-    fn answer(&mut self, decl: &AnswerDecl<'a>, role: EntryRole, outputs: &[String]) -> Eval<Answer> {
+    fn task_output(&mut self, decl: &OutputDecl<'a>, role: EntryRole, outputs: &[String]) -> Eval<TaskOutput> {
         Ok(match decl {
-            AnswerDecl::Classify { scores, labels, independent } => {
+            OutputDecl::Classify { scores, labels, independent } => {
                 let classes = self.last_axis(*scores, outputs)?;
-                Answer::Classify {
+                TaskOutput::Classify {
                     scores: scores.0.to_string(),
                     labels: self.labels(*labels, classes)?,
                     independent: self.truth(*independent)?,
                 }
             }
-            AnswerDecl::Detect { scores, boxes, labels } => {
+            OutputDecl::Detect { scores, boxes, labels } => {
                 let classes = self.last_axis(*scores, outputs)?.map(|n| n - 1);
                 self.last_axis(*boxes, outputs)?;
                 let labels = self.labels(*labels, classes)?;
-                Answer::Detect { scores: scores.0.to_string(), boxes: boxes.0.to_string(), labels }
+                TaskOutput::Detect { scores: scores.0.to_string(), boxes: boxes.0.to_string(), labels }
             }
-            AnswerDecl::Compare { scores } => {
+            OutputDecl::Compare { scores } => {
                 self.last_axis(*scores, outputs)?;
-                Answer::Compare { scores: scores.0.to_string() }
+                TaskOutput::Compare { scores: scores.0.to_string() }
             }
-            AnswerDecl::Spell { tokens, blank } => {
+            OutputDecl::Ctc { tokens, blank } => {
                 self.last_axis(*tokens, outputs)?;
-                Answer::Spell { tokens: tokens.0.to_string(), blank: self.token(*blank)? }
+                TaskOutput::Ctc { tokens: tokens.0.to_string(), blank: self.token(*blank)? }
             }
-            AnswerDecl::Write { features, into, step } => {
+            OutputDecl::Seq2Seq { features, into, step } => {
                 self.last_axis(*features, outputs)?;
                 if !self.inputs.iter().any(|i| i.name == into.0) {
                     let hint = nearest_hint(into.0, self.inputs.iter().map(|i| i.name.as_str()));
                     return Err(self.fail_with(into.0, format!("unknown input `{}`", into.0), hint));
                 }
                 let step = step.map(|step| self.positive(step)).transpose()?;
-                Answer::Write { features: features.0.to_string(), into: into.0.to_string(), step }
+                TaskOutput::Seq2Seq { features: features.0.to_string(), into: into.0.to_string(), step }
             }
-            AnswerDecl::Show { token, .. } if role != EntryRole::Encode => {
-                return Err(self.fail(token.0, "`Show` is for the entry with the role Encode"));
+            OutputDecl::ImagePrompt { token, .. } if role != EntryRole::Encode => {
+                return Err(self.fail(token.0, "`ImagePrompt` is for the entry with the role Encode"));
             }
-            AnswerDecl::Show { token, count, written } => Answer::Show {
+            OutputDecl::ImagePrompt { token, count, placeholder } => TaskOutput::ImagePrompt {
                 token: self.token(Some(*token))?,
                 count: self.size(*count)?,
-                written: written.map(|formula| self.text(formula)).transpose()?,
+                placeholder: placeholder.map(|formula| self.text(formula)).transpose()?,
             },
         })
     }

@@ -121,7 +121,7 @@ impl Machine<'_> {
                 self.recycle(word);
                 out
             }
-            Node::HalvesF16(word) => {
+            Node::UnpackF16x2(word) => {
                 let word = self.eval(word, mask)?;
                 let mut out = self.empty();
                 for half in 0..2 {

@@ -24,11 +24,11 @@ pub struct WeightFormat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stored {
     /// Row-major f32; quads of a row are aligned.
-    F32Quads,
+    F32Vec4,
     /// Row-major f32.
     F32,
     /// Row-major f16; groups of eight are aligned.
-    F16Octets,
+    F16Vec8,
     /// Row-major f16, two in a word.
     F16,
     Quant(Layout),
@@ -351,9 +351,9 @@ impl WeightFormat {
     /// A matrix of `n` rows and `k` columns in this precision.
     pub fn new(precision: Precision, n: u32, k: u32) -> Self {
         let stored = match precision {
-            Precision::F32 if k.is_multiple_of(4) => Stored::F32Quads,
+            Precision::F32 if k.is_multiple_of(4) => Stored::F32Vec4,
             Precision::F32 => Stored::F32,
-            Precision::F16 if k.is_multiple_of(8) => Stored::F16Octets,
+            Precision::F16 if k.is_multiple_of(8) => Stored::F16Vec8,
             Precision::F16 => Stored::F16,
             Precision::Quant(spec) => Stored::Quant(Layout::new(spec, n, k)),
         };
@@ -373,18 +373,18 @@ impl WeightFormat {
     /// How a kernel has to see the memory.
     pub fn elem(&self) -> Type {
         match self.stored {
-            Stored::F32Quads => VEC4F,
+            Stored::F32Vec4 => VEC4F,
             Stored::F32 => F32,
             Stored::F16 => U32,
-            Stored::F16Octets | Stored::Quant(_) => VEC4U,
+            Stored::F16Vec8 | Stored::Quant(_) => VEC4U,
         }
     }
 
     /// Columns in a pack: 4 to 64, a multiple of 4.
     pub fn pack_columns(&self) -> u32 {
         match self.stored {
-            Stored::F32Quads | Stored::F32 | Stored::F16 => 4,
-            Stored::F16Octets => 8,
+            Stored::F32Vec4 | Stored::F32 | Stored::F16 => 4,
+            Stored::F16Vec8 => 8,
             Stored::Quant(layout) => layout.pack_columns(),
         }
     }
@@ -399,7 +399,7 @@ impl WeightFormat {
         let row = row.into();
         let factors = match self.stored {
             Stored::Quant(layout) => layout.scales(b, buf, &row),
-            Stored::F32Quads | Stored::F32 | Stored::F16 | Stored::F16Octets => Vec::new(),
+            Stored::F32Vec4 | Stored::F32 | Stored::F16 | Stored::F16Vec8 => Vec::new(),
         };
         OpenRow { buf, row, factors }
     }
@@ -417,7 +417,7 @@ impl WeightFormat {
     ) {
         let pack = b.simplify(pack.into());
         match self.stored {
-            Stored::F32Quads => {
+            Stored::F32Vec4 => {
                 let values = b.let_("weights", row.buf.at(&row.row * (self.k / 4) + &pack));
                 body(b, b.simplify(pack * 4), values);
             }
@@ -433,7 +433,7 @@ impl WeightFormat {
                 let values = b.let_("weights", values);
                 body(b, column, values);
             }
-            Stored::F16Octets => {
+            Stored::F16Vec8 => {
                 let octet = b.let_("halves", row.buf.at(&row.row * (self.k / 8) + &pack));
                 b.for_("quad", 0, 2, 1, inner, |b, quad| {
                     let pairs = [0, 1].map(|i| octet.lane(b.simplify(&quad * 2 + i)).halves_f16());
@@ -512,9 +512,9 @@ impl WeightFormat {
         let flat = row * self.k + column;
         match self.stored {
             Stored::F32 => buf.at(flat),
-            Stored::F32Quads => buf.at(row * (self.k / 4) + column / 4).lane(column % 4),
+            Stored::F32Vec4 => buf.at(row * (self.k / 4) + column / 4).lane(column % 4),
             Stored::F16 => buf.at(&flat / 2).halves_f16().lane(flat % 2),
-            Stored::F16Octets | Stored::Quant(_) => {
+            Stored::F16Vec8 | Stored::Quant(_) => {
                 buf.at(row * (self.k / 8) + column / 8).lane(column / 2 % 4).halves_f16().lane(column % 2)
             }
         }

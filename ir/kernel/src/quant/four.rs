@@ -33,7 +33,7 @@ pub struct Words {
 
 /// Four rows that are being read; the first is a multiple of four. Rows behind the last exist up to a multiple of 32.
 #[derive(Clone, Debug)]
-pub struct FourRows {
+pub struct RowQuad {
     buf: Buf,
     tile: Expr,
     inside: Expr,
@@ -45,7 +45,7 @@ impl WeightFormat {
     pub fn as_bytes(&self) -> Option<ByteFormat> {
         match self.stored {
             Stored::Quant(layout) => Some(ByteFormat { layout, columns: self.k.next_multiple_of(4) }),
-            Stored::F32Quads | Stored::F32 | Stored::F16Octets | Stored::F16 => None,
+            Stored::F32Vec4 | Stored::F32 | Stored::F16Vec8 | Stored::F16 => None,
         }
     }
 }
@@ -130,14 +130,14 @@ impl ByteFormat {
     }
 
     /// Starts reading rows `row .. row + 4`.
-    pub fn open(&self, b: &mut Builder, buf: Buf, row: &Expr) -> FourRows {
+    pub fn open(&self, b: &mut Builder, buf: Buf, row: &Expr) -> RowQuad {
         let tile = b.simplify(row / TILE);
         let inside = b.simplify(row % TILE);
-        FourRows { buf, tile: b.let_("tile", tile), inside: b.let_("inside", inside), row: row.clone() }
+        RowQuad { buf, tile: b.let_("tile", tile), inside: b.let_("inside", inside), row: row.clone() }
     }
 
     /// Factors and, for asymmetric formats, offsets of the four rows (`vec4<f32>`).
-    pub fn row_factors(&self, b: &mut Builder, rows: &FourRows) -> (Expr, Option<Expr>) {
+    pub fn row_factors(&self, b: &mut Builder, rows: &RowQuad) -> (Expr, Option<Expr>) {
         let row = &rows.row;
         if self.format().header == Header::BlockScale {
             return (f(self.step().into()).splat(4), None);
@@ -164,7 +164,7 @@ impl ByteFormat {
     }
 
     /// A pack of a whole chunk of row `r` of the four: `vec4<u32>` with consecutive columns.
-    pub fn row_words(&self, b: &mut Builder, rows: &FourRows, r: u32, chunk: &Expr, pack: u32) -> Words {
+    pub fn row_words(&self, b: &mut Builder, rows: &RowQuad, r: u32, chunk: &Expr, pack: u32) -> Words {
         let low = b.let_("codes", self.vector(self.layout.low, rows, r, chunk, pack));
         let high = self.layout.high.map(|plane| {
             let bits = b.let_("high_bits", self.vector(plane, rows, r, chunk, pack / 2));
@@ -177,15 +177,15 @@ impl ByteFormat {
     }
 
     /// Vector `n` of a chunk of row `r` of the four.
-    fn vector(&self, plane: CodePlane, rows: &FourRows, r: u32, chunk: &Expr, n: u32) -> Expr {
+    fn vector(&self, plane: CodePlane, rows: &RowQuad, r: u32, chunk: &Expr, n: u32) -> Expr {
         let n = chunk * plane.width + n;
         rows.buf.at(plane.vector(&rows.tile, &(&rows.inside + r), &n))
     }
 
     /// The words of a pack of a whole chunk, each of all four rows: `vec4<u32>` with a lane per row.
-    pub fn column_words(&self, b: &mut Builder, rows: &FourRows, chunk: &Expr, pack: u32) -> [Words; 4] {
-        let low = self.turned(b, self.layout.low, rows, chunk, pack);
-        let high = self.layout.high.map(|plane| self.turned(b, plane, rows, chunk, pack / 2));
+    pub fn column_words(&self, b: &mut Builder, rows: &RowQuad, chunk: &Expr, pack: u32) -> [Words; 4] {
+        let low = self.transposed(b, self.layout.low, rows, chunk, pack);
+        let high = self.layout.high.map(|plane| self.transposed(b, plane, rows, chunk, pack / 2));
         [0, 1, 2, 3].map(|w| {
             let high = high.as_ref().map(|high| {
                 let in_pair = pack as usize % 2 * 4 + w;
@@ -196,13 +196,13 @@ impl ByteFormat {
     }
 
     /// Vector `n` of a chunk of the four rows, word by word.
-    fn turned(&self, b: &mut Builder, plane: CodePlane, rows: &FourRows, chunk: &Expr, n: u32) -> [Expr; 4] {
+    fn transposed(&self, b: &mut Builder, plane: CodePlane, rows: &RowQuad, chunk: &Expr, n: u32) -> [Expr; 4] {
         let four = [0, 1, 2, 3].map(|r| b.let_(&format!("codes{r}"), self.vector(plane, rows, r, chunk, n)));
         transpose(b, [&four[0], &four[1], &four[2], &four[3]]).map(|words| b.let_("words", words))
     }
 
     /// The quads behind the whole chunks, in order of columns; the first quad of each is the one.
-    pub fn rest_words(&self, b: &mut Builder, rows: &FourRows) -> Vec<Words> {
+    pub fn rest_words(&self, b: &mut Builder, rows: &RowQuad) -> Vec<Words> {
         let low = self.rest_of(b, self.layout.low, rows);
         let high = match self.layout.high {
             Some(plane) => self.rest_of(b, plane, rows).into_iter().map(Some).collect(),
@@ -211,11 +211,11 @@ impl ByteFormat {
         low.into_iter().zip(high).map(|(low, high)| Words { low, high }).collect()
     }
 
-    fn rest_of(&self, b: &mut Builder, plane: CodePlane, rows: &FourRows) -> Vec<Expr> {
+    fn rest_of(&self, b: &mut Builder, plane: CodePlane, rows: &RowQuad) -> Vec<Expr> {
         let mut quads = Vec::new();
         let chunk = u(self.chunks());
         for n in 0..plane.vectors % plane.width {
-            for word in self.turned(b, plane, rows, &chunk, n) {
+            for word in self.transposed(b, plane, rows, &chunk, n) {
                 quads.extend((0..8 / plane.width).map(|quad| shifted(&word, plane.width * quad)));
             }
         }
@@ -253,7 +253,7 @@ impl ByteFormat {
     }
 
     /// Factors and offsets (`vec4<f32>`) of the four rows in the block of column `128 * chunk + column`.
-    pub fn block_terms(&self, b: &mut Builder, rows: &FourRows, chunk: &Expr, column: u32) -> (Expr, Option<Expr>) {
+    pub fn block_terms(&self, b: &mut Builder, rows: &RowQuad, chunk: &Expr, column: u32) -> (Expr, Option<Expr>) {
         let bytes = self.layout.header_bytes();
         let per_chunk = CHUNK / self.layout.group() * bytes;
         let first = column / self.layout.group() * bytes;

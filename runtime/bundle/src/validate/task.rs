@@ -2,7 +2,9 @@
 
 use crate::manifest::{Advance, Elem, Entry, EntryRole, Manifest, Output};
 use crate::size::Size;
-use crate::task::{Answer, AudioInput, Cut, Feed, FeedSource, Heard, IMAGE_SYMBOLS, TIMED_OUTPUTS, Task, Timestamps};
+use crate::task::{
+    AudioInput, Cut, EncodedAudio, IMAGE_SYMBOLS, InputSource, TIMED_OUTPUTS, Task, TaskInput, TaskOutput, Timestamps,
+};
 
 /// Most inputs of a task.
 const MAX_INPUTS: usize = 16;
@@ -15,24 +17,24 @@ const MAX_RATE: u32 = 1 << 20;
 impl Manifest {
     /// Why a task cannot be; nothing if it can. The entry itself must be valid.
     pub(super) fn task_fault(&self, entry: &Entry, task: &Task) -> Option<String> {
-        if task.takes.is_empty() || task.takes.len() > MAX_INPUTS {
-            return Some(format!("a task takes 1 to {MAX_INPUTS} inputs, found {}", task.takes.len()));
+        if task.inputs.is_empty() || task.inputs.len() > MAX_INPUTS {
+            return Some(format!("a task takes 1 to {MAX_INPUTS} inputs, found {}", task.inputs.len()));
         }
-        for (i, feed) in task.takes.iter().enumerate() {
-            let again = task.takes[..i].iter().any(|f| f.input == feed.input);
-            if again || !entry.inputs.contains(&feed.input) {
-                return Some(format!("input {} is not one of the entry, or occurs twice", feed.input));
+        for (i, task_input) in task.inputs.iter().enumerate() {
+            let again = task.inputs[..i].iter().any(|f| f.input == task_input.input);
+            if again || !entry.inputs.contains(&task_input.input) {
+                return Some(format!("input {} is not one of the entry, or occurs twice", task_input.input));
             }
-            let fault = self.feed_fault(feed);
+            let fault = self.input_fault(task_input);
             if fault.is_some() {
                 return fault;
             }
         }
         // What shows images gets its prompt as well.
-        let shows = matches!(task.gives, Answer::Show { .. });
+        let shows = matches!(task.output, TaskOutput::ImagePrompt { .. });
         let prompted = |i: u32| shows && self.inputs[i as usize].advance == Some(Advance::Token);
         let unfed = |i: &&u32| {
-            task.takes.iter().all(|f| f.input != **i) && self.inputs[**i as usize].default.is_none() && !prompted(**i)
+            task.inputs.iter().all(|f| f.input != **i) && self.inputs[**i as usize].default.is_none() && !prompted(**i)
         };
         if let Some(i) = entry.inputs.iter().find(unfed) {
             return Some(format!(
@@ -40,14 +42,14 @@ impl Manifest {
                 self.inputs[*i as usize].name
             ));
         }
-        if let Answer::Write { features, into, timestamps } = &task.gives {
+        if let TaskOutput::Seq2Seq { features, into, timestamps } = &task.output {
             let fault = timestamps.as_ref().and_then(|t| self.timestamps_fault(t));
             return fault.or_else(|| self.write_fault(entry, *features, *into));
         }
-        if let Answer::Show { count, .. } = &task.gives {
+        if let TaskOutput::ImagePrompt { count, .. } = &task.output {
             return show_fault(entry, task, count);
         }
-        answer_fault(entry, &task.gives)
+        output_fault(entry, &task.output)
     }
 
     /// Why an output cannot become an input of the entry that encodes.
@@ -70,30 +72,30 @@ impl Manifest {
     }
 
     /// Why an entry cannot make an input with so many axes of audio files.
-    fn heard_fault(&self, heard: &Heard, axes: usize) -> Option<String> {
-        let entry = self.entries.get(heard.entry as usize);
+    fn encoded_audio_fault(&self, encoded: &EncodedAudio, axes: usize) -> Option<String> {
+        let entry = self.entries.get(encoded.entry as usize);
         let fits = entry.is_some_and(|entry| {
-            let takes = entry.inputs == [heard.input] && entry.task.is_none() && entry.role == EntryRole::Tensors;
-            let input = self.inputs.get(heard.input as usize);
+            let takes = entry.inputs == [encoded.input] && entry.task.is_none() && entry.role == EntryRole::Tensors;
+            let input = self.inputs.get(encoded.input as usize);
             let one = input.is_some_and(|i| i.elem == Elem::F32 && i.shape.len() == 2 && i.shape[0] == Size::Int(1));
-            let output = entry.outputs.get(heard.output as usize);
+            let output = entry.outputs.get(encoded.output as usize);
             let gives = |o: &Output| o.elem == Elem::F32 && o.shape.len() == axes && o.shape[0] == Size::Int(1);
             takes && one && output.is_some_and(gives)
         });
-        (!fits).then(|| format!("entry {} makes no input of {axes} axes of one audio file", heard.entry))
+        (!fits).then(|| format!("entry {} makes no input of {axes} axes of one audio file", encoded.entry))
     }
 
-    fn feed_fault(&self, feed: &Feed) -> Option<String> {
-        let input = &self.inputs[feed.input as usize];
-        let (elem, rank) = match &feed.source {
-            FeedSource::Image(images) => {
+    fn input_fault(&self, task_input: &TaskInput) -> Option<String> {
+        let input = &self.inputs[task_input.input as usize];
+        let (elem, rank) = match &task_input.source {
+            InputSource::Image(images) => {
                 let fault = images.fault();
                 if fault.is_some() {
                     return fault;
                 }
                 (Elem::F32, images.cut.axes())
             }
-            FeedSource::Frames(images) => {
+            InputSource::Frames(images) => {
                 let fixed =
                     input.shape.get(1).and_then(Size::as_int).is_some_and(|n| n > 0 && n <= u64::from(u32::MAX));
                 if images.cut != Cut::Whole || !fixed {
@@ -105,7 +107,7 @@ impl Manifest {
                 }
                 (Elem::F32, 5)
             }
-            FeedSource::Sizes(sizes) => {
+            InputSource::Sizes(sizes) => {
                 let wrong = sizes.iter().find_map(|size| size.resolve(&IMAGE_SYMBOLS).err());
                 if let Some(wrong) = wrong {
                     return Some(wrong.to_string());
@@ -115,21 +117,21 @@ impl Manifest {
                 }
                 (Elem::I32, 2)
             }
-            FeedSource::Audio(AudioInput { rate, .. })
-            | FeedSource::Heard(Heard { audio: AudioInput { rate, .. }, .. })
+            InputSource::Audio(AudioInput { rate, .. })
+            | InputSource::EncodedAudio(EncodedAudio { audio: AudioInput { rate, .. }, .. })
                 if !(1..=MAX_RATE).contains(rate) =>
             {
                 return Some(format!("{rate} samples per second; 1 to {MAX_RATE} are accepted"));
             }
-            FeedSource::Audio(_) => (Elem::F32, 2),
-            FeedSource::Heard(heard) => {
-                let fault = self.heard_fault(heard, input.shape.len());
+            InputSource::Audio(_) => (Elem::F32, 2),
+            InputSource::EncodedAudio(encoded) => {
+                let fault = self.encoded_audio_fault(encoded, input.shape.len());
                 if fault.is_some() {
                     return fault;
                 }
                 (Elem::F32, input.shape.len())
             }
-            FeedSource::Text | FeedSource::Mask => (Elem::I32, 2),
+            InputSource::Text | InputSource::Mask => (Elem::I32, 2),
         };
         let fits = input.elem == elem && input.shape.len() == rank;
         (!fits).then(|| format!("input `{}` cannot be made from that: it needs {elem:?} with {rank} axes", input.name))
@@ -138,15 +140,15 @@ impl Manifest {
 
 /// Why an entry cannot show images.
 fn show_fault(entry: &Entry, task: &Task, count: &Size) -> Option<String> {
-    let images = task.takes.iter().any(|f| matches!(f.source, FeedSource::Image(_)));
-    let other = |f: &Feed| !matches!(f.source, FeedSource::Image(_) | FeedSource::Sizes(_));
-    if entry.role != EntryRole::Encode || !images || task.takes.iter().any(other) {
+    let images = task.inputs.iter().any(|f| matches!(f.source, InputSource::Image(_)));
+    let other = |f: &TaskInput| !matches!(f.source, InputSource::Image(_) | InputSource::Sizes(_));
+    if entry.role != EntryRole::Encode || !images || task.inputs.iter().any(other) {
         return Some("what shows images is an entry that encodes, and takes images and their sizes".to_string());
     }
     count.resolve(&IMAGE_SYMBOLS).err().map(|e| e.to_string())
 }
 
-fn spell_fault(entry: &Entry, tokens: u32, letters: &[String]) -> Option<String> {
+fn ctc_fault(entry: &Entry, tokens: u32, letters: &[String]) -> Option<String> {
     let fits = entry.outputs.get(tokens as usize).is_some_and(|o| o.elem == Elem::I32 && o.shape.len() == 2);
     if !fits {
         return Some(format!("output {tokens} does not exist, or is not i32 with 2 axes"));
@@ -160,16 +162,16 @@ fn label_fault(labels: &[String]) -> Option<String> {
 }
 
 /// Why these outputs cannot mean that.
-fn answer_fault(entry: &Entry, answer: &Answer) -> Option<String> {
-    let (outputs, labels, extra) = match answer {
-        Answer::Spell { tokens, letters, .. } => {
-            return spell_fault(entry, *tokens, letters);
+fn output_fault(entry: &Entry, output: &TaskOutput) -> Option<String> {
+    let (outputs, labels, extra) = match output {
+        TaskOutput::Ctc { tokens, letters, .. } => {
+            return ctc_fault(entry, *tokens, letters);
         }
         // Judged with the inputs.
-        Answer::Write { .. } | Answer::Show { .. } => return None,
-        Answer::Classify { scores, labels, .. } => (vec![(*scores, 2)], labels.as_slice(), 0),
-        Answer::Detect { scores, boxes, labels } => (vec![(*scores, 3), (*boxes, 3)], labels.as_slice(), 1),
-        Answer::Compare { scores } => (vec![(*scores, 2)], [].as_slice(), 0),
+        TaskOutput::Seq2Seq { .. } | TaskOutput::ImagePrompt { .. } => return None,
+        TaskOutput::Classify { scores, labels, .. } => (vec![(*scores, 2)], labels.as_slice(), 0),
+        TaskOutput::Detect { scores, boxes, labels } => (vec![(*scores, 3), (*boxes, 3)], labels.as_slice(), 1),
+        TaskOutput::Compare { scores } => (vec![(*scores, 2)], [].as_slice(), 0),
     };
     for (index, rank) in &outputs {
         let Some(output) = entry.outputs.get(*index as usize) else {

@@ -5,7 +5,7 @@ use std::future::{Future, ready};
 use std::rc::Rc;
 
 use super::heap::{Block, Heap};
-use super::machine::{Machine, Setup, control};
+use super::instance::{Setup, WasmInstance, control};
 use super::space::{ADDRESS_SPACE, GUARD, device_info};
 use crate::error::Error;
 use crate::gpu::{BufferSpec, DeviceInfo, Gpu, Reading, Usage, Work};
@@ -93,7 +93,7 @@ pub struct Table<M> {
     _args: Vec<Rc<Args<M>>>,
 }
 
-impl<M: Machine> Cpu<M> {
+impl<M: WasmInstance> Cpu<M> {
     /// Takes a fresh machine: grows its memory, writes the control block and starts the workers.
     pub fn new(machine: M, setup: Setup) -> Result<Self, Error> {
         let info = device_info(setup.features.clone(), setup.limit);
@@ -246,7 +246,7 @@ impl<M: Machine> Cpu<M> {
     }
 }
 
-impl<M: Machine> Shared<M> {
+impl<M: WasmInstance> Shared<M> {
     /// An error once a run has failed: workers have left, and memory holds who knows what.
     fn alive(&self) -> Result<(), Error> {
         match self.poison.borrow().as_ref() {
@@ -290,7 +290,7 @@ impl<M: Machine> Shared<M> {
     }
 }
 
-impl<M: Machine> Gpu for Cpu<M> {
+impl<M: WasmInstance> Gpu for Cpu<M> {
     type Buffer = Buffer;
     /// The number of a kernel in the module.
     type Pipeline = u32;
@@ -306,7 +306,7 @@ impl<M: Machine> Gpu for Cpu<M> {
     }
 
     fn depth(&self) -> usize {
-        // The host has nothing to do while kernels run, and shares the processor with them.
+        // The host has nothing to do while kernels run, and shares the CPU with them.
         1
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::gather::gather;
 
-/// Alignment of all blocks: a line of the processor's cache.
+/// Alignment of all blocks: a line of the CPU's cache.
 const ALIGN: u64 = 64;
 
 /// First-fit allocation; freed neighbours become one block.

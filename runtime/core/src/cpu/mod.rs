@@ -1,12 +1,12 @@
-//! Executes programs on the processor: a device for the executor made of kernels in linear memory.
+//! Executes programs on the CPU: a device for the executor made of kernels in linear memory.
 //!
 //! A bundle for the profile [`PROFILE`] holds WebAssembly modules with all kernels. Whoever instantiates one (natively
-//! wasmtime, in a page the browser) is a [`Machine`]; [`Cpu`] makes a [`crate::gpu::Gpu`] of it, so that staging,
+//! wasmtime, in a page the browser) is a [`WasmInstance`]; [`Cpu`] makes a [`crate::gpu::Gpu`] of it, so that staging,
 //! feeding, wanted outputs, sampling and generation are those of WebGPU. `docs/bundle.md` says what modules export.
 
 mod device;
 mod heap;
-mod machine;
+mod instance;
 mod plan;
 mod space;
 #[cfg(test)]
@@ -15,7 +15,7 @@ pub(crate) mod tests;
 use gristmill_bundle::{Kernel, Manifest};
 
 pub use device::{Buffer, Cpu};
-pub use machine::{Machine, Running, Setup, control};
+pub use instance::{Running, Setup, WasmInstance, control};
 pub use plan::{Plan, plan};
 pub use space::{ADDRESS_SPACE, GUARD, PAGE, device_info};
 

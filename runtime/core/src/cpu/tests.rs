@@ -28,7 +28,7 @@ impl Toy {
     }
 }
 
-impl Machine for Toy {
+impl WasmInstance for Toy {
     fn grow(&self, bytes: u64) -> Result<(), Error> {
         if bytes > self.most.get() {
             return Err(Error::Backend("no more".to_string()));

@@ -15,12 +15,12 @@ use crate::error::Error;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Admission {
     /// Steps that run by fallback kernels, at most two groups per entry. Empty if the device runs everything.
-    pub moved: Vec<Moved>,
+    pub offloaded: Vec<Offloaded>,
 }
 
 /// Steps of an entry that exceed a limit of the device, and run by WebAssembly instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Moved {
+pub struct Offloaded {
     /// Name of the entry.
     pub entry: String,
     /// How many steps.
@@ -33,9 +33,9 @@ pub struct Moved {
     pub why: String,
 }
 
-impl fmt::Display for Moved {
+impl fmt::Display for Offloaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Moved { entry, steps, of, above, why } = self;
+        let Offloaded { entry, steps, of, above, why } = self;
         write!(f, "{steps} of {of} steps of `{entry}` run by WebAssembly")?;
         if let Some(tokens) = above {
             write!(f, " in sessions of more than {tokens} tokens")?;
@@ -46,7 +46,7 @@ impl fmt::Display for Moved {
 
 impl fmt::Display for Admission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> = self.moved.iter().map(Moved::to_string).collect();
+        let lines: Vec<String> = self.offloaded.iter().map(Offloaded::to_string).collect();
         f.write_str(&lines.join("\n"))
     }
 }
@@ -61,13 +61,13 @@ pub fn admit(manifest: &Manifest, programs: &Programs, device: &DeviceInfo) -> R
     }
     // Kernels with intermediate values may need more buffers than others; they are for those who ask for them.
     let of_use = manifest.entries.iter().filter(|e| e.role != EntryRole::Taps);
-    let mut moved = Vec::new();
+    let mut offloaded = Vec::new();
     for (entry, program) in of_use.filter_map(|e| Some((e, programs.programs.get(&e.name)?))) {
         let judge = Judge { manifest, device, entry, program };
-        moved.extend(judge.wide(programs)?);
-        moved.extend(judge.large()?);
+        offloaded.extend(judge.wide(programs)?);
+        offloaded.extend(judge.large()?);
     }
-    Ok(Admission { moved })
+    Ok(Admission { offloaded })
 }
 
 /// Looks at an entry.
@@ -80,7 +80,7 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     /// Steps whose kernels bind too many buffers.
-    fn wide(&self, programs: &Programs) -> Result<Option<Moved>, Error> {
+    fn wide(&self, programs: &Programs) -> Result<Option<Offloaded>, Error> {
         let limit = self.device.limits.max_storage_buffers_per_shader_stage;
         let (mut steps, mut first) = (0, None);
         for step in &self.program.steps {
@@ -99,11 +99,11 @@ impl Judge<'_> {
             }
             steps += usize::from(wide);
         }
-        Ok(first.map(|why| self.moved(steps, None, why)))
+        Ok(first.map(|why| self.offloaded(steps, None, why)))
     }
 
     /// Steps with buffers that are too large in long sessions.
-    fn large(&self) -> Result<Option<Moved>, Error> {
+    fn large(&self) -> Result<Option<Offloaded>, Error> {
         let movable: Vec<&Step> = self.program.steps.iter().filter(|s| !s.fallback.is_empty()).collect();
         let mut bindings = BTreeSet::new();
         movable.iter().for_each(|s| bindings.extend(s.bound()));
@@ -137,11 +137,11 @@ impl Judge<'_> {
             false => "maxBufferSize",
         };
         let why = format!("{} needs {bytes} bytes at {most} tokens, {name} is {limit}", self.name(largest));
-        Ok(Some(self.moved(steps, (fits > 0).then_some(fits), why)))
+        Ok(Some(self.offloaded(steps, (fits > 0).then_some(fits), why)))
     }
 
-    fn moved(&self, steps: usize, above: Option<u32>, why: String) -> Moved {
-        Moved { entry: self.entry.name.clone(), steps, of: self.program.steps.len(), above, why }
+    fn offloaded(&self, steps: usize, above: Option<u32>, why: String) -> Offloaded {
+        Offloaded { entry: self.entry.name.clone(), steps, of: self.program.steps.len(), above, why }
     }
 
     fn is_large(&self, binding: Binding, capacity: u32) -> Result<bool, Error> {
@@ -166,7 +166,7 @@ impl Judge<'_> {
 }
 
 /// The profile to run on WebGPU: the wish if the bundle has it, else the first of `fallbacks` that it has, else its
-/// first. A wish that the bundle lacks is an error that lists what there is. Programs for processors are none of them.
+/// first. A wish that the bundle lacks is an error that lists what there is. Programs for CPUs are none of them.
 pub fn choose_profile(manifest: &Manifest, wish: Option<&str>, fallbacks: &[&str]) -> Result<String, Error> {
     let profiles: Vec<&str> = manifest.profiles.iter().map(String::as_str).filter(|p| *p != PROFILE).collect();
     let has = |name: &str| profiles.contains(&name);

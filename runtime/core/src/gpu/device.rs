@@ -1,4 +1,4 @@
-//! What the executor needs of WebGPU: natively wgpu gives it, in a page the browser, and [`crate::cpu`] on processors.
+//! What the executor needs of WebGPU: natively wgpu gives it, in a page the browser, and [`crate::cpu`] on CPUs.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;

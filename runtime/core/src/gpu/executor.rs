@@ -13,7 +13,7 @@ use super::kernels::choose;
 use super::schedule::{Dispatch, Needed, Schedule, Step, fold};
 use super::sizes::{elements, state_bytes, tensor};
 use super::staging::{Staging, Taken};
-use crate::backend::{Backend, Data, Fed, Pending, Request, Tensors, nothing_started};
+use crate::backend::{Backend, Data, DeviceInput, Pending, Request, Tensors, nothing_started};
 use crate::call::{Call, Session, eval_shape, invalid, prepare, wanted_outputs};
 use crate::error::Error;
 use crate::gather::gather;
@@ -218,7 +218,7 @@ impl<G: Gpu, F: Files> Executor<G, F> {
             Some(ready) => ready,
             None => self.make_ready(call.entry)?,
         };
-        let result = self.execute(&mut ready, &call, &wanted, request.fed.as_ref()).await;
+        let result = self.execute(&mut ready, &call, &wanted, request.device_input.as_ref()).await;
         self.entries[call.entry] = Some(ready);
         self.under_way.push_back(result?);
         if let Some(session) = &mut self.session {
@@ -259,7 +259,7 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         ready: &mut Ready<G>,
         call: &Call<'_>,
         wanted: &[usize],
-        fed: Option<&Fed>,
+        device_input: Option<&DeviceInput>,
     ) -> Result<UnderWay<G::Buffer>, Error> {
         let schedule = &ready.schedule;
         let needed = ready.needed.entry(wanted.to_vec()).or_insert_with(|| Arc::new(schedule.needed(wanted))).clone();
@@ -287,8 +287,8 @@ impl<G: Gpu, F: Files> Executor<G, F> {
             to_offset += size(w);
         }
         let work = Work {
-            writes: &self.writes(call, &needed, fed),
-            feed: fed.map(|fed| self.feed(fed, call)).transpose()?,
+            writes: &self.writes(call, &needed, device_input),
+            feed: device_input.map(|device_input| self.feed(device_input, call)).transpose()?,
             steps: &ready.steps[wanted],
             grids: &grids,
             results: &results,
@@ -376,12 +376,17 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         later
     }
 
-    /// What the host puts into buffers: symbols, and all inputs that are needed but for the one that is fed.
-    fn writes<'a>(&'a self, call: &'a Call<'_>, needed: &Needed, fed: Option<&Fed>) -> Vec<(&'a G::Buffer, &'a [u8])> {
+    /// What the host puts into buffers: symbols, and all inputs that are needed but for the one that the device itself feeds.
+    fn writes<'a>(
+        &'a self,
+        call: &'a Call<'_>,
+        needed: &Needed,
+        device_input: Option<&DeviceInput>,
+    ) -> Vec<(&'a G::Buffer, &'a [u8])> {
         let entry = &self.manifest.entries[call.entry];
         let mut writes: Vec<(&G::Buffer, &[u8])> = vec![(&self.symbols, bytemuck::cast_slice(&call.symbols))];
         for (index, tensor) in entry.inputs.iter().zip(&call.inputs) {
-            let is_fed = fed.is_some_and(|f| f.input == self.manifest.inputs[*index as usize].name);
+            let is_fed = device_input.is_some_and(|f| f.input == self.manifest.inputs[*index as usize].name);
             let binding = Binding::Input(*index);
             // A buffer that an earlier call has left may be too small for what nobody reads.
             let of_use = !is_fed && needed.bindings.contains(&binding);
@@ -398,11 +403,13 @@ impl<G: Gpu, F: Files> Executor<G, F> {
     }
 
     /// The way from an output of the last call to an input of this one.
-    fn feed<'a>(&'a self, fed: &Fed, call: &Call<'_>) -> Result<Copy<'a, G::Buffer>, Error> {
-        let fault = |what: &str| Error::Backend(format!("`{}` cannot be fed to `{}`: {what}", fed.output, fed.input));
+    fn feed<'a>(&'a self, device_input: &DeviceInput, call: &Call<'_>) -> Result<Copy<'a, G::Buffer>, Error> {
+        let fault = |what: &str| {
+            Error::Backend(format!("`{}` cannot be fed to `{}`: {what}", device_input.output, device_input.input))
+        };
         let last = self.last_entry.ok_or_else(|| fault("no call came before"))?;
-        let output = self.manifest.entries[last].outputs.iter().position(|o| o.name == fed.output);
-        let input = self.manifest.inputs.iter().position(|i| i.name == fed.input);
+        let output = self.manifest.entries[last].outputs.iter().position(|o| o.name == device_input.output);
+        let input = self.manifest.inputs.iter().position(|i| i.name == device_input.input);
         let entry = &self.manifest.entries[call.entry];
         let given = entry.inputs.iter().position(|i| Some(*i as usize) == input);
         let (Some(output), Some(input), Some(given)) = (output, input, given) else {

@@ -6,14 +6,14 @@ use std::rc::Rc;
 
 use super::buffer::Buffer;
 use super::run::{Job, run};
-use super::sides::{FallbackSide, Recorded, Sides, Stretch};
-use crate::cpu::{self, Cpu, Machine};
+use super::sides::{FallbackSide, Recorded, Segment, Sides};
+use crate::cpu::{self, Cpu, WasmInstance};
 use crate::error::Error;
 use crate::gpu::{BufferSpec, Copy, DeviceInfo, Gpu, Reading, Usage, Work};
 
 /// A WebGPU device, and fallback kernels beside it if the bundle needs them there.
 #[derive(Debug)]
-pub struct Hybrid<G: Gpu, M: Machine>(Rc<Sides<G, M>>);
+pub struct Hybrid<G: Gpu, M: WasmInstance>(Rc<Sides<G, M>>);
 
 /// A kernel of the adapter or a fallback one, and which of its buffers it writes.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub enum Group<T, A, B> {
     Broken,
 }
 
-impl<G: Gpu, M: Machine> Hybrid<G, M> {
+impl<G: Gpu, M: WasmInstance> Hybrid<G, M> {
     /// A device whose own kernels run on `gpu`, and fallback ones by `cpu`.
     pub fn new(gpu: G, cpu: Option<Cpu<M>>) -> Result<Self, Error> {
         let fallback = cpu.map(|cpu| -> Result<_, Error> {
@@ -43,8 +43,8 @@ impl<G: Gpu, M: Machine> Hybrid<G, M> {
             Ok(FallbackSide { cpu, no_staging, no_steps: gpu.record(&[]), border: RefCell::new(None) })
         });
         let fallback = fallback.transpose()?;
-        let (offloaded, moved, failure) = (Cell::new(0), Cell::new(false), RefCell::new(None));
-        Ok(Hybrid(Rc::new(Sides { gpu, fallback, offloaded, moved, failure })))
+        let (offloaded, has_fallback_steps, failure) = (Cell::new(0), Cell::new(false), RefCell::new(None));
+        Ok(Hybrid(Rc::new(Sides { gpu, fallback, offloaded, has_fallback_steps, failure })))
     }
 
     /// The adapter's side.
@@ -110,7 +110,7 @@ impl<G: Gpu, M: Machine> Hybrid<G, M> {
     }
 
     /// Steps of the adapter.
-    fn own_stretch(&self, steps: &[(&Pipeline<G::Pipeline>, &<Self as Gpu>::Group)]) -> Stretch<G, M> {
+    fn own_segment(&self, steps: &[(&Pipeline<G::Pipeline>, &<Self as Gpu>::Group)]) -> Segment<G, M> {
         let (mut pairs, mut written) = (Vec::new(), Vec::new());
         for (pipeline, group) in steps {
             if let (Pipeline::Own(pipeline, _), Group::Own(group, writes)) = (pipeline, group) {
@@ -119,33 +119,33 @@ impl<G: Gpu, M: Machine> Hybrid<G, M> {
             }
         }
         let written = written.into_iter().map(|(b, _)| b).collect();
-        Stretch::Own { steps: self.0.gpu.record(&pairs), count: steps.len(), written }
+        Segment::Own { steps: self.0.gpu.record(&pairs), count: steps.len(), written }
     }
 
     /// Steps of fallback kernels.
-    fn fallback_stretch(
+    fn fallback_segment(
         &self,
         side: &FallbackSide<G, M>,
         steps: &[(&Pipeline<G::Pipeline>, &<Self as Gpu>::Group)],
-    ) -> Stretch<G, M> {
+    ) -> Segment<G, M> {
         let (mut pairs, mut bound) = (Vec::new(), Vec::new());
         for (pipeline, group) in steps {
             if let (Pipeline::Fallback(kernel, _), Group::Fallback(args, buffers)) = (pipeline, group) {
                 pairs.push((kernel, args));
                 merge(&mut bound, buffers.iter().cloned());
                 if buffers.iter().all(|(b, _)| b.on_adapter().is_some()) {
-                    self.0.moved.set(true);
+                    self.0.has_fallback_steps.set(true);
                 }
             }
         }
-        Stretch::Fallback { steps: side.cpu.record(&pairs), count: steps.len(), bound }
+        Segment::Fallback { steps: side.cpu.record(&pairs), count: steps.len(), bound }
     }
 
-    /// The whole work on the adapter, when nothing moved.
-    fn straight(&self, work: &Work<'_, Self>, stretch: Option<&Stretch<G, M>>) -> Option<Reading> {
+    /// The whole work on the adapter, when nothing is offloaded.
+    fn straight(&self, work: &Work<'_, Self>, segment: Option<&Segment<G, M>>) -> Option<Reading> {
         let nothing;
-        let steps = match stretch {
-            Some(Stretch::Own { steps, written, .. }) => {
+        let steps = match segment {
+            Some(Segment::Own { steps, written, .. }) => {
                 written.iter().for_each(|b| b.set_current(false));
                 steps
             }
@@ -187,7 +187,7 @@ fn merge<B>(all: &mut Vec<(Buffer<B>, bool)>, more: impl Iterator<Item = (Buffer
     }
 }
 
-impl<G: Gpu, M: Machine> Gpu for Hybrid<G, M> {
+impl<G: Gpu, M: WasmInstance> Gpu for Hybrid<G, M> {
     type Buffer = Buffer<G::Buffer>;
     type Pipeline = Pipeline<G::Pipeline>;
     type Group = Group<G::Group, <Cpu<M> as Gpu>::Group, G::Buffer>;
@@ -204,7 +204,7 @@ impl<G: Gpu, M: Machine> Gpu for Hybrid<G, M> {
 
     fn depth(&self) -> usize {
         // The host brings buffers across the border between steps, so that calls cannot overlap.
-        let mixed = self.0.offloaded.get() > 0 || self.0.moved.get();
+        let mixed = self.0.offloaded.get() > 0 || self.0.has_fallback_steps.get();
         if mixed { 1 } else { self.0.gpu.depth() }
     }
 
@@ -291,19 +291,19 @@ impl<G: Gpu, M: Machine> Gpu for Hybrid<G, M> {
 
     fn record(&self, steps: &[(&Self::Pipeline, &Self::Group)]) -> Self::Steps {
         let kind = |step: &(&Self::Pipeline, &Self::Group)| matches!(step.0, Pipeline::Fallback(..));
-        let stretches = steps.chunk_by(|a, b| kind(a) == kind(b)).map(|steps| match &self.0.fallback {
-            Some(side) if kind(&steps[0]) => self.fallback_stretch(side, steps),
-            _ => self.own_stretch(steps),
+        let segments = steps.chunk_by(|a, b| kind(a) == kind(b)).map(|steps| match &self.0.fallback {
+            Some(side) if kind(&steps[0]) => self.fallback_segment(side, steps),
+            _ => self.own_segment(steps),
         });
-        Recorded(Rc::new(stretches.collect()))
+        Recorded(Rc::new(segments.collect()))
     }
 
     fn submit(&self, work: &Work<'_, Self>) -> Reading {
-        let stretches = &work.steps.0;
-        if stretches.iter().all(|s| matches!(s, Stretch::Own { .. })) {
+        let segments = &work.steps.0;
+        if segments.iter().all(|s| matches!(s, Segment::Own { .. })) {
             let fault =
                 || Error::Backend("a buffer that is too large for the adapter is bound to no kernel".to_string());
-            return self.straight(work, stretches.first()).unwrap_or_else(|| Box::pin(ready(Err(fault()))));
+            return self.straight(work, segments.first()).unwrap_or_else(|| Box::pin(ready(Err(fault()))));
         }
         // It goes on while it is waited for.
         Box::pin(run(self.0.clone(), Job::new(work)))

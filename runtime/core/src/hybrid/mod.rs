@@ -3,7 +3,7 @@
 //!
 //! Every buffer has a home. What the adapter can bind lives there; what is too large for it lives in linear memory, and
 //! only fallback kernels bind it. Buffers of the adapter that fallback kernels bind as well have a copy in linear memory, which
-//! is brought up to date when a stretch of steps ends. Without steps that moved, all goes straight to the adapter.
+//! is brought up to date when a segment of steps ends. Without offloaded steps, all goes straight to the adapter.
 
 mod buffer;
 mod device;

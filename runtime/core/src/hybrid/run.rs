@@ -1,10 +1,10 @@
-//! A submission with steps of both kinds: stretch by stretch, with what they share brought across in between.
+//! A submission with steps of both kinds: segment by segment, with what they share brought across in between.
 
 use std::rc::Rc;
 
 use super::buffer::Buffer;
-use super::sides::{FallbackSide, Recorded, Sides, Stretch};
-use crate::cpu::{Cpu, Machine};
+use super::sides::{FallbackSide, Recorded, Segment, Sides};
+use crate::cpu::{Cpu, WasmInstance};
 use crate::error::Error;
 use crate::gpu::{BufferSpec, Copy, Gpu, Reading, Usage, Work};
 
@@ -32,24 +32,24 @@ impl<B> Way<B> {
 type Writes<B> = Vec<(Buffer<B>, Vec<u8>)>;
 
 /// A submission that owns what it needs.
-pub(super) struct Job<G: Gpu, M: Machine> {
+pub(super) struct Job<G: Gpu, M: WasmInstance> {
     writes: Writes<G::Buffer>,
     feed: Option<Way<G::Buffer>>,
-    stretches: Rc<Vec<Stretch<G, M>>>,
+    segments: Rc<Vec<Segment<G, M>>>,
     grids: Vec<(u32, u32)>,
     results: Vec<Way<G::Buffer>>,
     staging: Buffer<G::Buffer>,
     bytes: u64,
 }
 
-impl<G: Gpu, M: Machine> Job<G, M> {
+impl<G: Gpu, M: WasmInstance> Job<G, M> {
     /// What a device made of both sides was given.
     pub(super) fn new<D: Gpu<Buffer = Buffer<G::Buffer>, Steps = Recorded<G, M>>>(work: &Work<'_, D>) -> Self {
-        let Recorded(stretches) = work.steps;
+        let Recorded(segments) = work.steps;
         Job {
             writes: work.writes.iter().map(|(b, bytes)| ((*b).clone(), bytes.to_vec())).collect(),
             feed: work.feed.as_ref().map(Way::new),
-            stretches: stretches.clone(),
+            segments: segments.clone(),
             grids: work.grids.to_vec(),
             results: work.results.iter().map(Way::new).collect(),
             staging: work.staging.clone(),
@@ -63,24 +63,24 @@ fn fault(message: &str) -> Error {
 }
 
 /// Does all of a job.
-pub(super) async fn run<G: Gpu, M: Machine>(sides: Rc<Sides<G, M>>, job: Job<G, M>) -> Result<Vec<u8>, Error> {
+pub(super) async fn run<G: Gpu, M: WasmInstance>(sides: Rc<Sides<G, M>>, job: Job<G, M>) -> Result<Vec<u8>, Error> {
     let side = sides.fallback.as_ref().ok_or_else(|| fault("there is no WebAssembly beside the adapter"))?;
     let border = Border { gpu: &sides.gpu, side };
-    let Job { writes, mut feed, stretches, grids, results, staging, bytes } = job;
+    let Job { writes, mut feed, segments, grids, results, staging, bytes } = job;
     let mut uploads = border.host_writes(writes)?;
     feed.iter().for_each(|way| way.to.set_current(false));
-    let (mut rest, mut grids) = (stretches.as_slice(), grids.as_slice());
+    let (mut rest, mut grids) = (segments.as_slice(), grids.as_slice());
     loop {
         let mut steps = &side.no_steps;
         let mut own_grids: &[(u32, u32)] = &[];
-        if let [Stretch::Own { steps: own, count, written }, others @ ..] = rest {
+        if let [Segment::Own { steps: own, count, written }, others @ ..] = rest {
             steps = own;
             (own_grids, grids) = grids.split_at((*count).min(grids.len()));
             written.iter().for_each(|b| b.set_current(false));
             rest = others;
         }
         let own = OwnWork { uploads: std::mem::take(&mut uploads), feed: feed.take(), steps, grids: own_grids };
-        let [Stretch::Fallback { steps, count, bound }, others @ ..] = rest else {
+        let [Segment::Fallback { steps, count, bound }, others @ ..] = rest else {
             return border.finish(own, &results, &staging, bytes).await;
         };
         border.fetch(own, bound).await?;
@@ -100,12 +100,12 @@ struct OwnWork<'a, G: Gpu> {
 }
 
 /// Between the adapter and linear memory.
-struct Border<'a, G: Gpu, M: Machine> {
+struct Border<'a, G: Gpu, M: WasmInstance> {
     gpu: &'a G,
     side: &'a FallbackSide<G, M>,
 }
 
-impl<G: Gpu, M: Machine> Border<'_, G, M> {
+impl<G: Gpu, M: WasmInstance> Border<'_, G, M> {
     /// What the host writes goes to both sides; gives what is to go to the adapter.
     fn host_writes(&self, writes: Writes<G::Buffer>) -> Result<Writes<G::Buffer>, Error> {
         for (buffer, bytes) in &writes {

@@ -5,25 +5,25 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::buffer::Buffer;
-use crate::cpu::{self, Cpu, Machine};
+use crate::cpu::{self, Cpu, WasmInstance};
 use crate::error::Error;
 use crate::gpu::Gpu;
 
 /// Both devices.
 #[derive(Debug)]
-pub(super) struct Sides<G: Gpu, M: Machine> {
+pub(super) struct Sides<G: Gpu, M: WasmInstance> {
     pub(super) gpu: G,
     pub(super) fallback: Option<FallbackSide<G, M>>,
     /// Buffers that only fallback kernels bind.
     pub(super) offloaded: Cell<usize>,
-    /// Whether a step was recorded that moved for good: not because of its buffers.
-    pub(super) moved: Cell<bool>,
+    /// Whether a recorded step is always computed by a fallback, whatever the size of its buffers.
+    pub(super) has_fallback_steps: Cell<bool>,
     /// The first failure of a function that cannot say so itself.
     pub(super) failure: RefCell<Option<Error>>,
 }
 
 /// What fallback kernels need.
-pub(super) struct FallbackSide<G: Gpu, M: Machine> {
+pub(super) struct FallbackSide<G: Gpu, M: WasmInstance> {
     pub(super) cpu: Cpu<M>,
     /// Results of a submission to linear memory lie in no staging buffer.
     pub(super) no_staging: cpu::Buffer,
@@ -33,23 +33,23 @@ pub(super) struct FallbackSide<G: Gpu, M: Machine> {
     pub(super) border: RefCell<Option<(G::Buffer, u64)>>,
 }
 
-impl<G: Gpu, M: Machine> fmt::Debug for FallbackSide<G, M> {
+impl<G: Gpu, M: WasmInstance> fmt::Debug for FallbackSide<G, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("FallbackSide").field(&self.cpu).finish()
     }
 }
 
 /// Steps of one kind that follow one another.
-pub(super) enum Stretch<G: Gpu, M: Machine> {
+pub(super) enum Segment<G: Gpu, M: WasmInstance> {
     Own { steps: G::Steps, count: usize, written: Vec<Buffer<G::Buffer>> },
     Fallback { steps: <Cpu<M> as Gpu>::Steps, count: usize, bound: Vec<(Buffer<G::Buffer>, bool)> },
 }
 
-/// Steps in stretches.
-pub struct Recorded<G: Gpu, M: Machine>(pub(super) Rc<Vec<Stretch<G, M>>>);
+/// Steps in segments.
+pub struct Recorded<G: Gpu, M: WasmInstance>(pub(super) Rc<Vec<Segment<G, M>>>);
 
-impl<G: Gpu, M: Machine> fmt::Debug for Recorded<G, M> {
+impl<G: Gpu, M: WasmInstance> fmt::Debug for Recorded<G, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Recorded({} stretches)", self.0.len())
+        write!(f, "Recorded({} segments)", self.0.len())
     }
 }

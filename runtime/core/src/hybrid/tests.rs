@@ -107,7 +107,7 @@ fn stretches_run_in_turn_and_see_what_the_others_wrote() {
     let Case { a, b, large, .. } = &case;
     let steps = [(false, a), (false, b), (true, a), (true, large), (false, a), (true, b)];
     assert_eq!(case.run(10, &steps).unwrap(), [31, 32, 20, 20, 10, 10]);
-    // The last stretch of the adapter is empty, and brings results.
+    // The last segment of the adapter is empty, and brings results.
     assert_eq!(runs(&case.toys), (3, 2));
     // What the adapter wrote since then is brought over again.
     assert_eq!(case.run(1, &[(false, b), (true, b), (true, b)]).unwrap()[2..], [23, 23, 10, 10]);
@@ -118,7 +118,7 @@ fn stretches_run_in_turn_and_see_what_the_others_wrote() {
 fn a_buffer_that_is_up_to_date_is_not_fetched() {
     let case = Case::new();
     case.run(1, &[(true, &case.b), (true, &case.large)]).unwrap();
-    // Between two stretches that no other step of the adapter separates there is nothing to fetch but the first time.
+    // Between two segments that no other step of the adapter separates there is nothing to fetch but the first time.
     assert!(case.b.is_current() && case.large.is_current());
     case.run(1, &[(false, &case.b), (true, &case.large)]).unwrap();
     assert!(!case.b.is_current() && case.large.is_current());

@@ -1,4 +1,4 @@
-//! This machine: WebGPU by way of wgpu (Vulkan, Metal or DirectX 12), and processors by way of wasmtime.
+//! This machine: WebGPU by way of wgpu (Vulkan, Metal or DirectX 12), and CPUs by way of wasmtime.
 
 mod adapters;
 mod device;
@@ -36,7 +36,7 @@ impl Wgpu {
         pollster::block_on(async {
             let device = Device::open(options).await?;
             let admission = admit(&manifest, &programs, device.info())?;
-            let fallbacks = (!admission.moved.is_empty())
+            let fallbacks = (!admission.offloaded.is_empty())
                 .then(|| wasm::fallbacks(&bundle, &programs.fallbacks, &options.fallbacks));
             let device = Hybrid::new(device, fallbacks.transpose()?)?;
             let weights = weights::upload(device.own(), &bundle, progress).await?;

@@ -1,34 +1,34 @@
 //! Entries and their tasks: of which kinds they are, and what they take.
 
-use gristmill_bundle::{Answer, Entry, FeedSource, Input, Manifest, Size, Task};
+use gristmill_bundle::{Entry, Input, InputSource, Manifest, Size, Task, TaskOutput};
 
 use crate::backend::Backend;
 use crate::error::Error;
 
-/// A kind of [`Answer`].
+/// A kind of [`TaskOutput`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// [`Answer::Classify`].
+    /// [`TaskOutput::Classify`].
     Classify,
-    /// [`Answer::Detect`].
+    /// [`TaskOutput::Detect`].
     Detect,
-    /// [`Answer::Compare`].
+    /// [`TaskOutput::Compare`].
     Compare,
-    /// [`Answer::Spell`] or [`Answer::Write`].
+    /// [`TaskOutput::Ctc`] or [`TaskOutput::Seq2Seq`].
     Transcribe,
-    /// [`Answer::Show`].
+    /// [`TaskOutput::ImagePrompt`].
     Generate,
 }
 
 impl Kind {
-    /// The kind of an answer.
-    pub fn of(answer: &Answer) -> Self {
-        match answer {
-            Answer::Classify { .. } => Kind::Classify,
-            Answer::Detect { .. } => Kind::Detect,
-            Answer::Compare { .. } => Kind::Compare,
-            Answer::Spell { .. } | Answer::Write { .. } => Kind::Transcribe,
-            Answer::Show { .. } => Kind::Generate,
+    /// The kind of an output.
+    pub fn of(output: &TaskOutput) -> Self {
+        match output {
+            TaskOutput::Classify { .. } => Kind::Classify,
+            TaskOutput::Detect { .. } => Kind::Detect,
+            TaskOutput::Compare { .. } => Kind::Compare,
+            TaskOutput::Ctc { .. } | TaskOutput::Seq2Seq { .. } => Kind::Transcribe,
+            TaskOutput::ImagePrompt { .. } => Kind::Generate,
         }
     }
 
@@ -51,34 +51,34 @@ pub fn tasks(manifest: &Manifest) -> impl Iterator<Item = (&Entry, &Task)> {
 
 /// Whether a task takes images.
 pub fn takes_images(task: &Task) -> bool {
-    task.takes.iter().any(|f| matches!(f.source, FeedSource::Image(_)))
+    task.inputs.iter().any(|f| matches!(f.source, InputSource::Image(_)))
 }
 
 /// Whether a task takes videos.
 pub fn takes_videos(task: &Task) -> bool {
-    task.takes.iter().any(|f| matches!(f.source, FeedSource::Frames(_)))
+    task.inputs.iter().any(|f| matches!(f.source, InputSource::Frames(_)))
 }
 
 /// How many images of a video a task looks at, if it takes videos.
 pub fn video_length(manifest: &Manifest, task: &Task) -> Option<usize> {
-    let feed = task.takes.iter().find(|f| matches!(f.source, FeedSource::Frames(_)))?;
-    Some(frame_count(manifest.inputs.get(feed.input as usize)?))
+    let task_input = task.inputs.iter().find(|f| matches!(f.source, InputSource::Frames(_)))?;
+    Some(frame_count(manifest.inputs.get(task_input.input as usize)?))
 }
 
 /// Whether a task takes audio files.
 pub fn takes_audio(task: &Task) -> bool {
-    task.takes.iter().any(|f| matches!(f.source, FeedSource::Audio(_) | FeedSource::Heard(_)))
+    task.inputs.iter().any(|f| matches!(f.source, InputSource::Audio(_) | InputSource::EncodedAudio(_)))
 }
 
 /// Whether a task takes texts.
 pub fn takes_texts(task: &Task) -> bool {
-    task.takes.iter().any(|f| matches!(f.source, FeedSource::Text))
+    task.inputs.iter().any(|f| matches!(f.source, InputSource::Text))
 }
 
 /// The first entry whose task is of this kind.
 pub(super) fn find(manifest: &Manifest, kind: Kind) -> Result<(&Entry, &Task), Error> {
-    tasks(manifest).find(|(_, t)| Kind::of(&t.gives) == kind).ok_or_else(|| {
-        let known: Vec<&str> = tasks(manifest).map(|(_, t)| Kind::of(&t.gives).name()).collect();
+    tasks(manifest).find(|(_, t)| Kind::of(&t.output) == kind).ok_or_else(|| {
+        let known: Vec<&str> = tasks(manifest).map(|(_, t)| Kind::of(&t.output).name()).collect();
         let known = if known.is_empty() { "it takes tensors only".to_string() } else { known.join(", ") };
         Error::Unsupported(format!("this model does not {}; what it does: {known}", kind.name()))
     })

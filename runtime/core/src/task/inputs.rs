@@ -1,6 +1,6 @@
 //! From images, audio files and texts to the inputs of an entry.
 
-use gristmill_bundle::{Cut, Entry, Feed, FeedSource, Images, Input, Manifest, Size, Task};
+use gristmill_bundle::{Cut, Entry, Images, Input, InputSource, Manifest, Size, Task, TaskInput};
 
 use super::entries::frame_count;
 use crate::audio::Audio;
@@ -10,7 +10,7 @@ use crate::image::{Image, Prepared};
 
 /// What a task is given.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Given<'a> {
+pub struct TaskInputs<'a> {
     /// Images.
     pub images: &'a [Image],
     /// Videos: the images of each, in their order.
@@ -22,7 +22,12 @@ pub struct Given<'a> {
 }
 
 /// One call for everything that is given.
-pub(super) fn request(manifest: &Manifest, entry: &Entry, task: &Task, given: Given<'_>) -> Result<Request, Error> {
+pub(super) fn request(
+    manifest: &Manifest,
+    entry: &Entry,
+    task: &Task,
+    given: TaskInputs<'_>,
+) -> Result<Request, Error> {
     request_with(manifest, entry, task, given, Tensors::new())
 }
 
@@ -31,12 +36,12 @@ pub(super) fn request_with(
     manifest: &Manifest,
     entry: &Entry,
     task: &Task,
-    given: Given<'_>,
+    given: TaskInputs<'_>,
     made: Tensors,
 ) -> Result<Request, Error> {
     let (mut inputs, _) = inputs(manifest, task, given)?;
     inputs.extend(made);
-    let masked = task.takes.iter().any(|f| f.source == FeedSource::Mask);
+    let masked = task.inputs.iter().any(|f| f.source == InputSource::Mask);
     let mut lengths = given.texts.iter().map(Vec::len);
     let first = lengths.next();
     if !masked && lengths.any(|n| Some(n) != first) {
@@ -47,30 +52,39 @@ pub(super) fn request_with(
 }
 
 /// The inputs that a task makes, and the images that they were made from.
-pub(super) fn inputs(manifest: &Manifest, task: &Task, given: Given<'_>) -> Result<(Tensors, Vec<Prepared>), Error> {
-    let how = task.takes.iter().find_map(|f| match &f.source {
-        FeedSource::Image(how) => Some(how),
+pub(super) fn inputs(
+    manifest: &Manifest,
+    task: &Task,
+    given: TaskInputs<'_>,
+) -> Result<(Tensors, Vec<Prepared>), Error> {
+    let how = task.inputs.iter().find_map(|f| match &f.source {
+        InputSource::Image(how) => Some(how),
         _ => None,
     });
     let prepared = how.map_or(Ok(Vec::new()), |how| given.images.iter().map(|p| p.prepare(how)).collect())?;
     let mut all = Tensors::new();
-    for feed in task.takes.iter().filter(|f| !matches!(f.source, FeedSource::Heard(_))) {
-        let name = manifest.inputs[feed.input as usize].name.clone();
-        all.insert(name, tensor(manifest, feed, given, &prepared)?);
+    for task_input in task.inputs.iter().filter(|f| !matches!(f.source, InputSource::EncodedAudio(_))) {
+        let name = manifest.inputs[task_input.input as usize].name.clone();
+        all.insert(name, tensor(manifest, task_input, given, &prepared)?);
     }
     Ok((all, prepared))
 }
 
-fn tensor(manifest: &Manifest, feed: &Feed, given: Given<'_>, prepared: &[Prepared]) -> Result<Tensor, Error> {
-    let input = &manifest.inputs[feed.input as usize];
+fn tensor(
+    manifest: &Manifest,
+    task_input: &TaskInput,
+    given: TaskInputs<'_>,
+    prepared: &[Prepared],
+) -> Result<Tensor, Error> {
+    let input = &manifest.inputs[task_input.input as usize];
     let nothing = |what: &str| Err(fault(input, &format!("{what} to make it from"), "none"));
-    match &feed.source {
-        FeedSource::Image(_) | FeedSource::Sizes(_) if prepared.is_empty() => nothing("an image"),
-        FeedSource::Frames(_) if given.videos.is_empty() => nothing("a video"),
-        FeedSource::Audio(_) | FeedSource::Heard(_) if given.audio.is_empty() => nothing("an audio file"),
-        FeedSource::Text | FeedSource::Mask if given.texts.iter().all(Vec::is_empty) => nothing("a text"),
-        FeedSource::Image(how) => joined(manifest, input, how.cut, prepared),
-        FeedSource::Sizes(sizes) => {
+    match &task_input.source {
+        InputSource::Image(_) | InputSource::Sizes(_) if prepared.is_empty() => nothing("an image"),
+        InputSource::Frames(_) if given.videos.is_empty() => nothing("a video"),
+        InputSource::Audio(_) | InputSource::EncodedAudio(_) if given.audio.is_empty() => nothing("an audio file"),
+        InputSource::Text | InputSource::Mask if given.texts.iter().all(Vec::is_empty) => nothing("a text"),
+        InputSource::Image(how) => joined(manifest, input, how.cut, prepared),
+        InputSource::Sizes(sizes) => {
             let row = |p: &Prepared| sizes.iter().map(|s| p.eval(s).map(|n| n as i32)).collect::<Result<Vec<_>, _>>();
             let most = limits(manifest, input.shape.first()).1;
             if prepared.len() > most {
@@ -79,12 +93,12 @@ fn tensor(manifest: &Manifest, feed: &Feed, given: Given<'_>, prepared: &[Prepar
             let rows = prepared.iter().map(row).collect::<Result<Vec<_>, _>>()?;
             Ok(Tensor::i32([prepared.len(), sizes.len()], rows.concat()))
         }
-        FeedSource::Frames(how) => {
+        InputSource::Frames(how) => {
             let videos = given.videos.iter().map(|video| frames(input, video, how)).collect::<Result<Vec<_>, _>>()?;
             stacked(input, videos)
         }
-        FeedSource::Audio(how) => {
-            let (least, most) = lengths(manifest, feed.input);
+        InputSource::Audio(how) => {
+            let (least, most) = lengths(manifest, task_input.input);
             if let Some(long) = given.audio.iter().find(|s| s.samples().len() > most) {
                 let found = format!("{} samples", long.samples().len());
                 return Err(fault(input, &format!("at most {most} samples"), &found));
@@ -92,9 +106,9 @@ fn tensor(manifest: &Manifest, feed: &Feed, given: Given<'_>, prepared: &[Prepar
             let tensors = given.audio.iter().map(|s| s.tensor(how, least, most)).collect::<Result<Vec<_>, _>>()?;
             stacked(input, tensors)
         }
-        FeedSource::Heard(_) => nothing("the output of another entry"),
-        FeedSource::Text => Ok(table(given.texts, |id| id as i32)),
-        FeedSource::Mask => Ok(table(given.texts, |_| 1)),
+        InputSource::EncodedAudio(_) => nothing("the output of another entry"),
+        InputSource::Text => Ok(table(given.texts, |id| id as i32)),
+        InputSource::Mask => Ok(table(given.texts, |_| 1)),
     }
 }
 

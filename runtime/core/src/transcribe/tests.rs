@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use gristmill_bundle::{AudioInput, Elem, Entry, EntryRole, Feed, FeedSource, Fill, Input, Output, Size, Task};
+use gristmill_bundle::{AudioInput, Elem, Entry, EntryRole, Fill, Input, InputSource, Output, Size, Task, TaskInput};
 
 use super::*;
 use crate::backend::{Pending, Request, Tensor, Tensors, nothing_started};
@@ -36,8 +36,8 @@ fn manifest(start: &[u32]) -> Manifest {
         states: vec![],
         components: vec![],
         task: Some(Task {
-            takes: vec![Feed { input: samples, source: FeedSource::Audio(audio) }],
-            gives: Answer::Write { features: 0, into: source, timestamps },
+            inputs: vec![TaskInput { input: samples, source: InputSource::Audio(audio) }],
+            output: TaskOutput::Seq2Seq { features: 0, into: source, timestamps },
         }),
     });
     m
@@ -215,7 +215,7 @@ fn what_is_doubtful_is_decoded_again() {
 fn a_window_may_continue_what_was_said() {
     let mut manifest = manifest(&[12, 13, 19]);
     for task in manifest.entries.iter_mut().filter_map(|e| e.task.as_mut()) {
-        if let Answer::Write { timestamps: Some(timestamps), .. } = &mut task.gives {
+        if let TaskOutput::Seq2Seq { timestamps: Some(timestamps), .. } = &mut task.output {
             timestamps.fallback.previous_text = true;
         }
     }

@@ -15,7 +15,7 @@ use crate::speech::quality::{Quality, Verdict, compression_ratio};
 use crate::speech::rules::Rules;
 use crate::speech::segments::segments;
 use crate::speech::words::words;
-use crate::task::{Heard, hear};
+use crate::task::{AudioResult, encode_audio};
 use crate::text::Callbacks;
 
 /// The output of `prefill` with the attention weights of the heads that align: f32 `[1, heads, T, positions]`.
@@ -162,7 +162,7 @@ impl Timed {
         part: &Audio,
         start: &Start,
     ) -> Result<(), Error> {
-        let Heard::Prompt(prompt) = hear(backend, manifest, part, start).await? else {
+        let AudioResult::Prompt(prompt) = encode_audio(backend, manifest, part, start).await? else {
             return Err(Error::Backend("a model that marks times gave a text".to_string()));
         };
         self.window = Some(Window {

@@ -28,7 +28,7 @@ import {
   type ErrorDetails,
   type VideoSource,
   type FinishReason,
-  type Fit,
+  type Similarity,
   type GenerateOptions,
   type GenerateResult,
   type Generation,
@@ -39,7 +39,7 @@ import {
   type MessagePart,
   type ModelInfo,
   type ImageSource,
-  type ProcessorInfo,
+  type CpuInfo,
   type RunOptions,
   type StopReason,
   type Task,
@@ -151,7 +151,7 @@ export async function images(model: Model, file: File, signal: AbortSignal): Pro
   const scores: ClassScore[] = await model.classify(sources[0] ?? new Image(), { signal });
   const moods: ClassScore[] = await model.classify({ text: "What a day" });
   const found: Detection[] = await model.detect(await createImageBitmap(file), { threshold: 0.7 });
-  const [fit]: Fit[] = await model.compare(sources, ["a cat", "a dog"]);
+  const [fit]: Similarity[] = await model.compare(sources, ["a cat", "a dog"]);
   const video: VideoSource = { frames: ["1.png", "2.png"] };
   const inFile: VideoSource = { video: new Blob() };
   await model.compare([video, inFile, { samples: new Float32Array(9), rate: 48000 }], ["a cat"], { signal });
@@ -159,7 +159,7 @@ export async function images(model: Model, file: File, signal: AbortSignal): Pro
   const task: TaskInfo | null | undefined = model.info().entries[0]?.task;
   // @ts-expect-error: a number is no image
   await model.classify(5);
-  console.log(scores[0]?.label, moods[0]?.class, task?.kind, task?.takes.includes("image"));
+  console.log(scores[0]?.label, moods[0]?.class, task?.kind, task?.inputs.includes("image"));
   return (right - left) * (bottom - top) + (fit?.probability[0] ?? 0) + (fit?.similarity[0] ?? 0);
 }
 
@@ -167,8 +167,8 @@ export async function facts(model: Model): Promise<number> {
   const info: ModelInfo = model.info();
   const tasks: Task[] = info.tasks;
   const adapter: AdapterInfo | null = info.adapter;
-  const processor: ProcessorInfo | null = info.processor;
-  const moved: string[] = info.moved;
+  const cpu: CpuInfo | null = info.cpu;
+  const offloaded: string[] = info.offloaded;
   const choice: BackendChoice = info.choice;
   const expected: number | undefined = choice.estimates?.wasmMs;
   const entries: EntryInfo[] = info.entries;
@@ -177,7 +177,7 @@ export async function facts(model: Model): Promise<number> {
   const limit: number | undefined = adapter?.limits["maxBufferSize"];
   await model.dispose();
   console.log(choice.asked, choice.backend, choice.reason, expected);
-  console.log(processor?.threads, processor?.simd, processor?.single, moved.join("\n"));
+  console.log(cpu?.threads, cpu?.simd, cpu?.single, offloaded.join("\n"));
   console.log(tasks, adapter?.features, adapter?.fallback, input?.optional, limit, info.parameters, info.weightBytes);
   return memory.weights + memory.states + memory.scratch + memory.total + memory.peak + memory.wasm;
 }

@@ -52,8 +52,8 @@ const LOSS_NEWS_MS = 1000;
 /** An opened device. The methods without a comment are those of the trait `Gpu` of the runtime, or of a target. */
 export class Device implements Target {
   readonly kind = "webgpu";
-  readonly processor = null;
-  readonly moved: string[] = [];
+  readonly cpu = null;
+  readonly offloaded: string[] = [];
   /** Whether results are waited for between stretches of steps, so that calls cannot overlap. */
   alternates = false;
   readonly name: string;
@@ -78,12 +78,12 @@ export class Device implements Target {
     this.name = parts.join(" ") || "this adapter";
     this.features = adapter.features;
     void device.lost.then(({ reason, message }) => {
-      const loss = makeError("device-lost", `the graphics device was lost (${reason || "unknown"}): ${message}`);
+      const loss = makeError("device-lost", `the GPU was lost (${reason || "unknown"}): ${message}`);
       this.lostError = loss;
       for (const tell of this.waiting) tell(loss);
     });
     device.addEventListener("uncapturederror", ({ error }) => {
-      this.firstFailure ??= makeError("internal", `the graphics device refused something: ${error.message}`);
+      this.firstFailure ??= makeError("internal", `the GPU refused something: ${error.message}`);
     });
   }
 
@@ -129,11 +129,11 @@ export class Device implements Target {
     const refused = await this.unlessLost(this.device.popErrorScope()).catch(async (e: unknown) => {
       buffer?.destroy();
       await this.throwIfLost();
-      throw makeError("device-lost", `the graphics device does not answer: ${(e as Error).message}`, {}, e);
+      throw makeError("device-lost", `the GPU does not answer: ${(e as Error).message}`, {}, e);
     });
     if (!buffer || refused) {
       buffer?.destroy();
-      const message = `no memory on the graphics device for ${label} (${bytes} bytes; ${this.allocated()} in use)`;
+      const message = `no memory on the GPU for ${label} (${bytes} bytes; ${this.allocated()} in use)`;
       throw makeError("out-of-memory", message, { what: label, needed: bytes }, thrown);
     }
     this.sizes.set(buffer, { bytes: size, kind });

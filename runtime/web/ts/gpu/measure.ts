@@ -1,4 +1,4 @@
-// What a graphics device takes for the things that calls of models consist of: being started, starting kernels, reading
+// What a GPU takes for the things that calls of models consist of: being started, starting kernels, reading
 // memory, multiplying.
 
 /** What was measured; not a number where the browser's news of results come too slowly to tell. */

@@ -1,4 +1,4 @@
-// From a graphics device to a target that only lacks weights.
+// From a GPU to a target that only lacks weights.
 
 import { guard, type Bundle } from "../bundle";
 import { loadWeights } from "../load/weights";
@@ -23,12 +23,12 @@ export async function prepareGpu(
   const { runtime, source, plan } = bundle;
   const profile = guard(() => runtime.profile(wishes.profile ?? undefined, familiesOf(navigator)));
   await bundle.setPrograms(profile, signal);
-  const moved = guard(() => runtime.admit(device as never));
-  const fallbacks = moved.length > 0 ? await openFallbacks(bundle, wishes, signal) : null;
+  const offloaded = guard(() => runtime.admit(device as never));
+  const fallbacks = offloaded.length > 0 ? await openFallbacks(bundle, wishes, signal) : null;
   device.alternates = fallbacks !== null;
   const [machine, setup] = fallbacks ? [fallbacks.machine, JSON.stringify(fallbacks.setup)] : [];
   return {
-    target: fallbacks ? together(device, fallbacks, moved, bundle) : device,
+    target: fallbacks ? together(device, fallbacks, offloaded, bundle) : device,
     profile,
     settled,
     open: () => runtime.open(device as never, bundle.files as never, machine as never, setup) as Promise<void>,
@@ -45,13 +45,13 @@ async function openFallbacks(bundle: Bundle, wishes: Wishes, signal: AbortSignal
 }
 
 /** A device with kernels beside it. */
-function together(device: Device, { machine }: OpenKernels, moved: string[], { runtime }: Bundle): Target {
+function together(device: Device, { machine }: OpenKernels, offloaded: string[], { runtime }: Bundle): Target {
   let beside: [number, number, number] = [0, 0, 0];
   return {
     kind: "webgpu",
     adapter: device.adapter,
-    processor: machine.processor,
-    moved,
+    cpu: machine.cpu,
+    offloaded,
     memory: () => {
       // While a call is under way nobody can be asked.
       const told = runtime.machineMemory();

@@ -49,7 +49,7 @@ export interface StreamOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** What to load into buffers of a graphics device. */
+/** What to load into buffers of a GPU. */
 export interface WeightOptions extends StreamOptions {
   device: WeightDevice;
   /** Larger tensors are written piece by piece instead of being mapped. Default: 256 MiB. */

@@ -65,10 +65,10 @@ function withMarks(
 ): number[] {
   const task = model.manifest.entries.find((e) => e.task?.kind === "generate")?.task;
   if (task?.token === undefined) throw makeError("unsupported", "this model looks at no images while it writes");
-  const written = task.written ?? tokenizer.idToToken(task.token) ?? "";
+  const placeholder = task.placeholder ?? tokenizer.idToToken(task.token) ?? "";
   const marks = (ids: number[]): number => ids.filter((id) => id === task.token).length;
   const missing = (text: string): number => Math.max(images - marks(tokenizer.encode(text, false)), 0);
-  if (typeof prompt === "string") return tokenizer.encode(written.repeat(missing(prompt)) + prompt, true);
+  if (typeof prompt === "string") return tokenizer.encode(placeholder.repeat(missing(prompt)) + prompt, true);
   // The template knows best where images belong, if it knows of images at all.
   try {
     const ids = tokenizer.encode(render(model.text.template, prompt, options), false);
@@ -76,12 +76,12 @@ function withMarks(
   } catch (e) {
     if (!model.text.template) throw e;
   }
-  const plain = prompt.map(({ content, ...rest }) => ({ ...rest, content: flat(content, written) }));
+  const plain = prompt.map(({ content, ...rest }) => ({ ...rest, content: flat(content, placeholder) }));
   return tokenizer.encode(render(model.text.template, plain, options), false);
 }
 
 /** A message as a text. */
-function flat(content: SentMessage["content"], written: string): string {
+function flat(content: SentMessage["content"], placeholder: string): string {
   if (!Array.isArray(content)) return content ?? "";
-  return content.map((part) => (part.type === "text" ? part.text : written)).join("");
+  return content.map((part) => (part.type === "text" ? part.text : placeholder)).join("");
 }

@@ -14,11 +14,11 @@ export async function perform(model: Loaded, args: TaskArgs, signal: AbortSignal
     throw makeError("unsupported", "this model came without a tokenizer, so it takes no texts");
   }
   const ids = texts.map((text) => Uint32Array.from(tokenizer?.encode(text, true) ?? []));
-  const things = args.things.map((thing) => {
-    if (thing instanceof Float32Array) return thing;
-    return Array.isArray(thing) ? thing.map(pixelsOf) : pixelsOf(thing);
+  const items = args.items.map((item) => {
+    if (item instanceof Float32Array) return item;
+    return Array.isArray(item) ? item.map(pixelsOf) : pixelsOf(item);
   });
   const call = async (): Promise<unknown[]> =>
-    JSON.parse((await model.runtime.task(kind, things, ids, threshold)) as string) as unknown[];
+    JSON.parse((await model.runtime.task(kind, items, ids, threshold)) as string) as unknown[];
   return model.withDevice(call, call);
 }

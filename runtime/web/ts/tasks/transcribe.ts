@@ -19,7 +19,7 @@ export async function transcribe(
 ): Promise<TranscribeResult> {
   const task = model.manifest.entries.find((e) => e.task?.kind === "transcribe")?.task;
   if (!task) throw makeError("unsupported", "this model does not write down audio files");
-  if (task.writes && !model.text.tokenizer) {
+  if (task.generates && !model.text.tokenizer) {
     throw makeError("unsupported", "this model came without a tokenizer, so what it writes cannot be read");
   }
   const { language, task: what, returnTimestamps = false, ...others } = options;

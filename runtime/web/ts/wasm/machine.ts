@@ -1,6 +1,6 @@
 // Kernels in linear memory: everything that the runtime does with WebAssembly goes through here.
 
-import type { ProcessorInfo } from "../api";
+import type { CpuInfo } from "../api";
 import { makeError, type GristmillError } from "../errors";
 import { setSpin, stepsOf, stopAll } from "./control";
 import type { KernelExports } from "./module";
@@ -20,13 +20,13 @@ export interface MachineParts {
   pool: Pool;
   /** Most bytes that the memory can have. */
   limit: number;
-  processor: ProcessorInfo;
+  cpu: CpuInfo;
 }
 
 /** Memory and kernels. The methods without a comment are those of the trait `Machine` of the runtime. */
-export class KernelMachine {
+export class KernelInstance {
   readonly limit: number;
-  readonly processor: ProcessorInfo;
+  readonly cpu: CpuInfo;
   readonly exports: KernelExports;
   private readonly memory: WebAssembly.Memory;
   private readonly pool: Pool;
@@ -36,12 +36,12 @@ export class KernelMachine {
   private lastTurn = performance.now();
   private readonly spin = spinTuner();
 
-  constructor({ memory, exports, pool, limit, processor }: MachineParts) {
+  constructor({ memory, exports, pool, limit, cpu }: MachineParts) {
     this.memory = memory;
     this.exports = exports;
     this.pool = pool;
     this.limit = limit;
-    this.processor = processor;
+    this.cpu = cpu;
     this.bytes = new Uint8Array(memory.buffer);
     void pool.failed.then((error) => this.fail(error));
   }
@@ -61,7 +61,7 @@ export class KernelMachine {
   }
 
   describe(): string {
-    const { threads, simd } = this.processor;
+    const { threads, simd } = this.cpu;
     const with_ = simd === "relaxed" ? "relaxed SIMD" : "SIMD";
     return `WebAssembly with ${with_} on ${threads} ${threads === 1 ? "thread" : "threads"}`;
   }

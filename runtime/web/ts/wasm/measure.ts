@@ -1,7 +1,7 @@
 // How fast this thread computes: two short loops of the kind that kernels consist of.
 
 /** What one thread does per second. */
-export interface ProcessorSpeed {
+export interface CpuSpeed {
   /** 1e9 floating-point operations, from the nearest cache. */
   gflops: number;
   /** 1e9 bytes, from memory. */
@@ -25,7 +25,7 @@ const LEAST_MS = 3;
 const WARM_MS = 8;
 
 /** Measures it, in some 20 ms. */
-export async function measureProcessor(): Promise<ProcessorSpeed> {
+export async function measureCpu(): Promise<CpuSpeed> {
   const bytes = Uint8Array.from(atob(LOOP), (char) => char.charCodeAt(0));
   const { instance } = await WebAssembly.instantiate(bytes);
   const run = instance.exports["run"] as (bytes: number, repeats: number) => number;

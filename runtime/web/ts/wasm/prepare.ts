@@ -1,13 +1,13 @@
 // From the kernel modules of a bundle to a target that only lacks weights.
 
-import type { ProcessorInfo } from "../api";
+import type { CpuInfo } from "../api";
 import { guard, WASM_PROFILE, type Bundle } from "../bundle";
 import { makeError, type GristmillError } from "../errors";
 import { placeWeights } from "../load/weights";
 import type { Cost, KernelModule, MachineSetup } from "../runtime";
 import type { Prepared, Target } from "../target";
 import { abilities, featuresOf, fitting, type Abilities, type Wishes } from "./features";
-import { KernelMachine } from "./machine";
+import { KernelInstance } from "./machine";
 import { compileKernels, instantiate, leastPages, makeMemory } from "./module";
 import { NO_POOL, openPool, type Pool } from "./pool";
 import { LONG_SPIN } from "./spin";
@@ -15,7 +15,7 @@ import { LONG_SPIN } from "./spin";
 /** Bytes that 32-bit addresses reach. */
 const ADDRESS_SPACE = 2 ** 32;
 
-/** What can be used of the processor; throws if that is not enough, or not what was asked for. */
+/** What can be used of the CPU; throws if that is not enough, or not what was asked for. */
 export function able(wishes: Wishes): Abilities {
   const found = abilities(wishes);
   if (!found.simd) throw makeError("unsupported", "this browser's WebAssembly has no SIMD, which kernels are made of");
@@ -61,7 +61,7 @@ export async function prepareWasm(bundle: Bundle, wishes: Wishes, signal: AbortS
 
 /** Kernels that are ready to run, and what the runtime is told of them. */
 export interface OpenKernels {
-  machine: KernelMachine;
+  machine: KernelInstance;
   setup: MachineSetup;
 }
 
@@ -84,24 +84,24 @@ export async function openKernels(
     throw e;
   });
   const pool = await opening;
-  const processor: ProcessorInfo = {
+  const cpu: CpuInfo = {
     threads: pool.size + 1,
     simd: found.relaxed ? "relaxed" : "baseline",
     ...(single && { single }),
   };
-  const machine = new KernelMachine({ memory, exports, pool, limit, processor });
+  const machine = new KernelInstance({ memory, exports, pool, limit, cpu });
   const { heapBase, scratchBytes } = exports;
   const features = featuresOf(found);
   return { machine, setup: { heapBase, scratchBytes, workers: machine.workers, spin: LONG_SPIN, features, limit } };
 }
 
-function targetOf(machine: KernelMachine, { runtime }: Bundle): Target {
+function targetOf(machine: KernelInstance, { runtime }: Bundle): Target {
   let known: [number, number, number] = [0, 0, 0];
   return {
     kind: "wasm",
     adapter: null,
-    processor: machine.processor,
-    moved: [],
+    cpu: machine.cpu,
+    offloaded: [],
     memory: () => {
       // While a call is under way nobody can be asked.
       const told = runtime.machineMemory();

@@ -1,4 +1,4 @@
-//! A kernel module in wasmtime as a [`Machine`].
+//! A kernel module in wasmtime as a [`WasmInstance`].
 
 use std::cell::RefCell;
 use std::fmt;
@@ -12,7 +12,7 @@ use super::memory::{Memory, Shared};
 use super::module::{Compiled, fault};
 use super::watch::{Stopper, Watch};
 use super::workers::Workers;
-use crate::cpu::{Machine, PAGE, Running};
+use crate::cpu::{PAGE, Running, WasmInstance};
 use crate::error::Error;
 
 /// What `run` gives when all steps are done.
@@ -119,7 +119,7 @@ impl Engine {
     }
 }
 
-impl Machine for Engine {
+impl WasmInstance for Engine {
     fn grow(&self, bytes: u64) -> Result<(), Error> {
         let message = |e: wasmtime::Error| Error::Device { what: "growing memory".to_string(), message: e.to_string() };
         self.memory.grow(&self.store, bytes).map_err(message)

@@ -1,4 +1,4 @@
-//! Kernels in WebAssembly on the processors of this machine, by way of wasmtime.
+//! Kernels in WebAssembly on the CPUs of this machine, by way of wasmtime.
 
 mod instance;
 mod machine;
@@ -38,10 +38,10 @@ const SPIN: u32 = 20_000;
 /// No call of a bundle that makes sense takes so long.
 const LIMIT: Duration = Duration::from_secs(3600);
 
-/// How a bundle runs on processors.
+/// How a bundle runs on CPUs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WasmOptions {
-    /// Number of threads. Without it, as many as there are processors, at most 8, and one per MiB of weights.
+    /// Number of threads. Without it, as many as there are CPUs, at most 8, and one per MiB of weights.
     pub threads: Option<usize>,
     /// Whether relaxed SIMD instructions are used. Without it they are.
     pub relaxed: Option<bool>,
@@ -49,7 +49,7 @@ pub struct WasmOptions {
     pub limit: Option<Duration>,
 }
 
-/// A bundle on the processors of this machine.
+/// A bundle on the CPUs of this machine.
 #[derive(Debug)]
 pub struct Wasm(Executor<Cpu<Engine>, Arc<Bundle>>);
 
@@ -119,19 +119,19 @@ fn device(
     // A page is enough for what the device keeps of its own.
     let base = u64::from(heap_base) + u64::from(scratch_bytes) * u64::from(workers) + PAGE;
     let reserve = reserve(base)?;
-    // Threads that outnumber processors only keep one another from working.
-    let spin = if threads > processors() { 0 } else { SPIN };
+    // Threads that outnumber CPUs only keep one another from working.
+    let spin = if threads > cpus() { 0 } else { SPIN };
     Cpu::new(engine, Setup { heap_base, scratch_bytes, workers, spin, features, limit: ADDRESS_SPACE, reserve })
 }
 
-/// Processors that this process may use.
-fn processors() -> usize {
+/// CPUs that this process may use.
+fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, |n| n.get())
 }
 
 fn threads(wish: Option<usize>, weight_bytes: u64) -> usize {
     let useful = usize::try_from(weight_bytes / BYTES_PER_THREAD).unwrap_or(usize::MAX);
-    wish.unwrap_or_else(|| processors().min(MOST_BY_DEFAULT).min(useful)).clamp(1, MOST_THREADS)
+    wish.unwrap_or_else(|| cpus().min(MOST_BY_DEFAULT).min(useful)).clamp(1, MOST_THREADS)
 }
 
 fn features(threads: usize, relaxed: Option<bool>) -> BTreeSet<String> {

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use gristmill_bundle::{Manifest, TIMED_OUTPUTS};
 
 use crate::backend::{Request, Tensor, Tensors};
+use crate::decode_loop::NEXT_TOKEN;
 use crate::error::Error;
-use crate::feed::NEXT_TOKEN;
 use crate::sample::{BEGINS, SAMPLED_TOKEN, SAMPLING, Sampler, Sampling, asks_for_begin, begins, on_device};
 use crate::speech::rules::{ALLOWED, Rules};
 
@@ -16,15 +16,15 @@ const CANDIDATES: &[&str] = &["top_tokens", "top_logits"];
 
 /// Chooses the next token.
 #[derive(Clone, Debug)]
-pub(crate) struct Chooser {
-    who: Who,
+pub(crate) struct TokenSelector {
+    by: SelectedBy,
     /// Whether the model has to know which token is the first.
     begins: bool,
 }
 
 /// Who chooses the next token.
 #[derive(Clone, Debug)]
-enum Who {
+enum SelectedBy {
     /// The model: its best token.
     Best,
     /// The model's own sampler.
@@ -57,44 +57,44 @@ impl Timed {
     }
 }
 
-impl Chooser {
+impl TokenSelector {
     /// The device if that is possible, so that a call need not wait for the results of the one before. `timed`: times
     /// are marked, by these rules.
     pub(crate) fn new(manifest: &Manifest, sampling: &Sampling, timed: Option<Rules>) -> Self {
         let sampler = || Sampler::new(sampling.clone());
-        let host = timed.map(|rules| Who::Timed(Timed { rules, sampler: sampler(), sum: 0.0, count: 0 }));
-        let who = host.unwrap_or_else(|| match sampling.repetition_penalty == 1.0 && on_device(manifest) {
-            _ if sampling.is_greedy() => Who::Best,
-            true => Who::Sampled(sampling.clone()),
-            false => Who::Host(sampler()),
+        let host = timed.map(|rules| SelectedBy::Timed(Timed { rules, sampler: sampler(), sum: 0.0, count: 0 }));
+        let by = host.unwrap_or_else(|| match sampling.repetition_penalty == 1.0 && on_device(manifest) {
+            _ if sampling.is_greedy() => SelectedBy::Best,
+            true => SelectedBy::Sampled(sampling.clone()),
+            false => SelectedBy::Host(sampler()),
         });
-        Chooser { who, begins: asks_for_begin(manifest) }
+        TokenSelector { by, begins: asks_for_begin(manifest) }
     }
 
     /// The outputs to ask for.
     pub(crate) fn want(&self) -> &'static [&'static str] {
-        match &self.who {
-            Who::Best => BEST,
-            Who::Sampled(_) => SAMPLED,
-            Who::Host(_) => CANDIDATES,
-            Who::Timed(_) => &TIMED_OUTPUTS,
+        match &self.by {
+            SelectedBy::Best => BEST,
+            SelectedBy::Sampled(_) => SAMPLED,
+            SelectedBy::Host(_) => CANDIDATES,
+            SelectedBy::Timed(_) => &TIMED_OUTPUTS,
         }
     }
 
     /// The average of the logarithms of the probabilities of the tokens so far, where times are marked.
     pub(crate) fn log_probability(&self) -> Option<f32> {
-        match &self.who {
-            Who::Timed(timed) => Some((timed.sum / f64::from(timed.count.max(1))) as f32),
-            Who::Best | Who::Sampled(_) | Who::Host(_) => None,
+        match &self.by {
+            SelectedBy::Timed(timed) => Some((timed.sum / f64::from(timed.count.max(1))) as f32),
+            SelectedBy::Best | SelectedBy::Sampled(_) | SelectedBy::Host(_) => None,
         }
     }
 
     /// The output that can be fed to the next call.
     pub(crate) fn fed(&self) -> Option<&'static str> {
-        match &self.who {
-            Who::Best => Some(NEXT_TOKEN),
-            Who::Sampled(_) => Some(SAMPLED_TOKEN),
-            Who::Host(_) | Who::Timed(_) => None,
+        match &self.by {
+            SelectedBy::Best => Some(NEXT_TOKEN),
+            SelectedBy::Sampled(_) => Some(SAMPLED_TOKEN),
+            SelectedBy::Host(_) | SelectedBy::Timed(_) => None,
         }
     }
 
@@ -103,14 +103,14 @@ impl Chooser {
         if self.begins && index == 0 {
             request.inputs.insert(BEGINS.to_string(), begins(1));
         }
-        match &self.who {
-            Who::Sampled(sampling) => {
+        match &self.by {
+            SelectedBy::Sampled(sampling) => {
                 request.inputs.insert(SAMPLING.to_string(), sampling.tensor(index as u64));
             }
-            Who::Timed(timed) => {
+            SelectedBy::Timed(timed) => {
                 request.inputs.insert(ALLOWED.to_string(), timed.rules.tensor());
             }
-            Who::Best | Who::Host(_) => {}
+            SelectedBy::Best | SelectedBy::Host(_) => {}
         }
     }
 
@@ -123,10 +123,10 @@ impl Chooser {
         let want = self.want();
         let name = want[0];
         let tokens: Vec<u32> = ints(name)?.iter().map(id).collect::<Result<_, _>>()?;
-        let token = match &mut self.who {
-            Who::Best | Who::Sampled(_) => tokens.first().copied(),
-            Who::Host(sampler) => sampler.choose(&tokens, floats(want[1])?, seen),
-            Who::Timed(timed) => {
+        let token = match &mut self.by {
+            SelectedBy::Best | SelectedBy::Sampled(_) => tokens.first().copied(),
+            SelectedBy::Host(sampler) => sampler.choose(&tokens, floats(want[1])?, seen),
+            SelectedBy::Timed(timed) => {
                 let total = floats(want[2])?.first().ok_or_else(|| missing(want[2]))?;
                 timed.choose(&tokens, floats(want[1])?, *total, seen)
             }

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use gristmill_graph::{Graph, Node, NodeId, Op, Precision};
 
-/// The graph with [`Op::RoundBlocks`] between every product with a quantized weight and its activations. Products of
+/// The graph with [`Op::QuantizeActivations`] between every product with a quantized weight and its activations. Products of
 /// one value share it.
-pub fn round_activations(graph: &Graph, precisions: &[Precision]) -> Graph {
+pub fn quantize_activations(graph: &Graph, precisions: &[Precision]) -> Graph {
     let quantized = |id: &NodeId| {
         let node = graph.node(*id);
         node.op == Op::Dequantize
@@ -32,7 +32,7 @@ pub fn round_activations(graph: &Graph, precisions: &[Precision]) -> Graph {
             node.inputs[0] = *rounded.entry((x, node.region)).or_insert_with(|| {
                 let of = graph.node(x);
                 out.nodes.push(Node {
-                    op: Op::RoundBlocks,
+                    op: Op::QuantizeActivations,
                     inputs: vec![moved[x.index()]],
                     path: format!("{}/bytes", of.path),
                     role: None,

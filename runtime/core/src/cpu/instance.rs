@@ -11,8 +11,8 @@ use crate::error::Error;
 pub type Running = Pin<Box<dyn Future<Output = Result<(), Error>>>>;
 
 /// An instance of a kernel module and its memory. Addresses given to it lie in memory that was asked for by
-/// [`Machine::grow`]; nothing but [`Machine::run`] is called while a run is under way.
-pub trait Machine: Debug + 'static {
+/// [`WasmInstance::grow`]; nothing but [`WasmInstance::run`] is called while a run is under way.
+pub trait WasmInstance: Debug + 'static {
     /// Sees to it that the memory has at least so many bytes. New ones are zero.
     fn grow(&self, bytes: u64) -> Result<(), Error>;
 

@@ -2,7 +2,7 @@
 
 use gristmill_bundle::{Advance, Entry, EntryRole, Input, Manifest};
 
-use crate::backend::{Data, Fed, Request, Tensor, Tensors};
+use crate::backend::{Data, DeviceInput, Request, Tensor, Tensors};
 use crate::call::{bind_symbols, encoder, invalid, symbol};
 use crate::error::Error;
 use crate::gather::gather;
@@ -24,7 +24,7 @@ enum Axis {
 /// Turns the inputs of a whole prompt into calls of the `prefill` entry, and chosen tokens into calls of `decode`,
 /// continuing each input as the manifest declares.
 #[derive(Clone, Debug)]
-pub struct Feed {
+pub struct DecodeLoop {
     prefill: String,
     decode: String,
     /// The call that comes first, in a model with an encoder.
@@ -51,7 +51,7 @@ struct Continued {
     decoded: bool,
 }
 
-impl Feed {
+impl DecodeLoop {
     /// Starts with the inputs of the whole prompt, those of an encoder among them. A decoder behind an encoder begins
     /// with the model's start tokens if `inputs` has no others. Errors if the model is no decoder, if an input does
     /// not fit, or if it cannot be continued.
@@ -87,7 +87,7 @@ impl Feed {
             continued.push(one);
         }
         let most = manifest.symbols.iter().find(|s| s.name == "T").map_or(u32::MAX, |s| s.max);
-        Ok(Feed {
+        Ok(DecodeLoop {
             prefill: prefill.name.clone(),
             decode: decode.name.clone(),
             encoder: encode.as_ref().map(|e| e.entry.clone()),
@@ -137,14 +137,14 @@ impl Feed {
         let (begin, end) = (self.past, self.prompt.min(self.past.saturating_add(self.chunk)));
         let inputs = gather(self.inputs.iter().map(|i| (i.name.clone(), i.cut(begin, end))));
         self.past = end;
-        Some(Request { entry: self.prefill.clone(), inputs, past: begin, fed: None })
+        Some(Request { entry: self.prefill.clone(), inputs, past: begin, device_input: None })
     }
 
     /// The call that continues with one chosen token per row. To be used after all chunks were given.
     pub fn next_token(&mut self, tokens: &[u32]) -> Result<Request, Error> {
         self.inputs.iter_mut().try_for_each(|i| i.advance(tokens))?;
         let inputs = gather(self.inputs.iter().filter(|i| i.decoded).map(|i| (i.name.clone(), i.tensor.clone())));
-        let request = Request { entry: self.decode.clone(), inputs, past: self.past, fed: None };
+        let request = Request { entry: self.decode.clone(), inputs, past: self.past, device_input: None };
         self.past += 1;
         Ok(request)
     }
@@ -156,7 +156,7 @@ impl Feed {
         let input = input.ok_or_else(|| Error::Unsupported("this model takes no token ids to continue".into()))?;
         let unknown = vec![0; self.batch as usize];
         let request = self.next_token(&unknown)?;
-        Ok(Request { fed: Some(Fed { input, output: output.to_string() }), ..request })
+        Ok(Request { device_input: Some(DeviceInput { input, output: output.to_string() }), ..request })
     }
 }
 
@@ -325,7 +325,7 @@ mod tests {
     #[test]
     fn chunks_and_tokens_continue_the_inputs() {
         let m = decoder_manifest();
-        let mut feed = Feed::new(&m, prompt()).unwrap();
+        let mut feed = DecodeLoop::new(&m, prompt()).unwrap();
         let first = feed.next_chunk().unwrap();
         assert_eq!((first.entry.as_str(), first.past), ("prefill", 0));
         assert_eq!(first.inputs["input_ids"], Tensor::i32([2, 4], vec![0, 1, 2, 3, 6, 7, 8, 9]));
@@ -347,11 +347,11 @@ mod tests {
         assert!(feed.next_token(&[1]).is_err());
 
         // A token that is not known yet leaves everything else as it is with one that is.
-        let mut feed = Feed::new(&m, prompt()).unwrap();
+        let mut feed = DecodeLoop::new(&m, prompt()).unwrap();
         while feed.next_chunk().is_some() {}
         let mut known = feed.clone();
         let (fed, known) = (feed.next_fed(NEXT_TOKEN).unwrap(), known.next_token(&[7, 8]).unwrap());
-        assert_eq!(fed.fed, Some(Fed { input: "input_ids".into(), output: "next_token".into() }));
+        assert_eq!(fed.device_input, Some(DeviceInput { input: "input_ids".into(), output: "next_token".into() }));
         assert_eq!(fed.inputs["input_ids"].shape, known.inputs["input_ids"].shape);
         for name in ["attention_mask", "position_ids"] {
             assert_eq!(fed.inputs[name], known.inputs[name]);
@@ -364,14 +364,14 @@ mod tests {
         let fail = |change: fn(&mut Tensors)| {
             let mut inputs = prompt();
             change(&mut inputs);
-            Feed::new(&m, inputs).unwrap_err().to_string()
+            DecodeLoop::new(&m, inputs).unwrap_err().to_string()
         };
         let short = |i: &mut Tensors| drop(i.insert("attention_mask".into(), Tensor::i32([2, 5], vec![1; 10])));
         assert!(fail(short).contains("6 tokens per row, as the other inputs, found i32 [2, 5]"));
         assert!(fail(|i| drop(i.remove("input_ids"))).contains("found nothing"));
         let mut encoder = decoder_manifest();
         encoder.entries.truncate(1);
-        assert!(Feed::new(&encoder, prompt()).unwrap_err().to_string().contains("does not generate tokens"));
+        assert!(DecodeLoop::new(&encoder, prompt()).unwrap_err().to_string().contains("does not generate tokens"));
     }
 
     #[test]
@@ -380,7 +380,7 @@ mod tests {
         let source = Tensor::i32([2, 5], vec![3; 10]);
         let mask = Tensor::i32([2, 5], vec![1, 1, 1, 1, 1, 1, 1, 1, 1, 0]);
         let given = Tensors::from([("source".to_string(), source.clone()), ("source_mask".to_string(), mask.clone())]);
-        let mut feed = Feed::new(&m, given.clone()).unwrap();
+        let mut feed = DecodeLoop::new(&m, given.clone()).unwrap();
         assert_eq!((feed.batch(), feed.prompt_tokens()), (2, 2));
         let encode = feed.next_chunk().unwrap();
         assert!(feed.encodes(&encode));
@@ -396,14 +396,14 @@ mod tests {
 
         let mut nameless = m.clone();
         nameless.model.decoder_start_tokens.clear();
-        let message = Feed::new(&nameless, given.clone()).unwrap_err().to_string();
+        let message = DecodeLoop::new(&nameless, given.clone()).unwrap_err().to_string();
         assert!(
             message.starts_with("input `input_ids`: expected the tokens that the decoder starts with"),
             "{message}"
         );
         let own = Tensor::i32([2, 1], vec![4, 4]);
         let told = [given, Tensors::from([("input_ids".to_string(), own.clone())])].into_iter().flatten().collect();
-        let mut feed = Feed::new(&nameless, told).unwrap();
+        let mut feed = DecodeLoop::new(&nameless, told).unwrap();
         feed.next_chunk();
         assert_eq!(feed.next_chunk().unwrap().inputs["input_ids"], own);
     }

@@ -11,7 +11,7 @@ use gristmill_runtime::Data;
 use gristmill_runtime::blocking::drive;
 use gristmill_runtime::generate::Options;
 use gristmill_runtime::image::Image;
-use gristmill_runtime::task::{show, shown};
+use gristmill_runtime::task::{image_placeholder, image_prompt};
 use gristmill_runtime::template::{ChatOptions, ChatTemplate, Content, Message, Part};
 use gristmill_runtime::text::{Callbacks, TextRun};
 use gristmill_runtime::tokenizer::Tokenizer;
@@ -40,7 +40,7 @@ fn inputs_and_tokens_are_those_of_the_processors() {
         for (number, prompt) in model.prompts.iter().enumerate() {
             let ids = tokenizer.encode(&prompt.prompt, true).unwrap();
             let images: Vec<_> = prompt.images.iter().map(|p| image(p)).collect();
-            let found = show(manifest, &ids, &images).unwrap_or_else(|e| panic!("{name} {number}: {e}"));
+            let found = image_prompt(manifest, &ids, &images).unwrap_or_else(|e| panic!("{name} {number}: {e}"));
             assert_eq!(found.tokens(), prompt.ids, "{name} {number}");
             assert!(!found.inputs().is_empty());
             for (input, tensor) in found.inputs() {
@@ -59,10 +59,11 @@ fn inputs_and_tokens_are_those_of_the_processors() {
             }
         }
         // Marks and images must go together.
-        let refused = |ids: &[u32], images: &[Image]| show(manifest, ids, images).map(|_| ()).unwrap_err().to_string();
+        let refused =
+            |ids: &[u32], images: &[Image]| image_prompt(manifest, ids, images).map(|_| ()).unwrap_err().to_string();
         let wrong = refused(&[3, 4], &[image("small")]);
         assert!(wrong.contains("once for each of 1 images, found 0 of them"), "{wrong}");
-        let mark = shown(manifest).unwrap();
+        let mark = image_placeholder(manifest).unwrap();
         let many = vec![image("small"); 17];
         let wrong = refused(&[mark.token; 17], &many);
         assert!(wrong.contains("at most") && wrong.contains("images, found 17"), "{wrong}");
@@ -84,7 +85,7 @@ fn written(device: &mut Device, bundle: &Bundle, prompt: &ImagePrompt) -> Vec<u3
     let tokenizer = Tokenizer::from_bundle(bundle).unwrap();
     let ids = tokenizer.encode(&prompt.prompt, true).unwrap();
     let images: Vec<_> = prompt.images.iter().map(|p| image(p)).collect();
-    let start = show(bundle.manifest(), &ids, &images).unwrap();
+    let start = image_prompt(bundle.manifest(), &ids, &images).unwrap();
     let most = prompt.written.len() as u32;
     let options = Options { max_new_tokens: most, ignore_eos: true, ..Options::default() };
     let decode = |ids: &[u32]| Ok(tokenizer.decode(ids)?);

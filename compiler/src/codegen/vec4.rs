@@ -15,7 +15,7 @@ pub const WHOLE: &str = "rows of whole vectors in memory";
 impl Ctx<'_> {
     /// A row (all axes but the last given) that can be read four aligned elements at a time; `None` where
     /// memory does not lie so.
-    pub fn quad_row(&mut self, id: NodeId, lead: &[Expr]) -> Option<QuadRow> {
+    pub fn vec4_row(&mut self, id: NodeId, lead: &[Expr]) -> Option<Vec4Row> {
         if !self.low.quads(id) {
             return None;
         }
@@ -27,23 +27,23 @@ impl Ctx<'_> {
         let first = divide_exact(&flat, 4)?;
         let name = self.label(base);
         let first = self.b.let_(&format!("{name}_row"), first);
-        Some(self.quad_row_at(place, base, first))
+        Some(self.vec4_row_at(place, base, first))
     }
 
-    /// As [`Ctx::quad_row`], for a node of which it is known that memory lies so. Where it does not, [`Ctx::built`] says so.
-    pub fn whole_quad_row(&mut self, id: NodeId, lead: &[Expr]) -> QuadRow {
-        self.quad_row(id, lead).unwrap_or_else(|| {
+    /// As [`Ctx::vec4_row`], for a node of which it is known that memory lies so. Where it does not, [`Ctx::built`] says so.
+    pub fn whole_vec4_row(&mut self, id: NodeId, lead: &[Expr]) -> Vec4Row {
+        self.vec4_row(id, lead).unwrap_or_else(|| {
             self.fail(CompileError::unlowered(self.low.graph.node(id), WHOLE));
-            QuadRow { buf: Buf(0), first: u(0), halves: false }
+            Vec4Row { buf: Buf(0), first: u(0), halves: false }
         })
     }
 
-    /// As [`Ctx::quad_row`], for a node in plain memory whose row starts at quad `first`.
-    pub fn quad_row_at(&mut self, place: Place, id: NodeId, first: Expr) -> QuadRow {
-        let halves = self.low.memory(place, id) == Memory::Halves;
+    /// As [`Ctx::vec4_row`], for a node in plain memory whose row starts at quad `first`.
+    pub fn vec4_row_at(&mut self, place: Place, id: NodeId, first: Expr) -> Vec4Row {
+        let halves = self.low.memory(place, id) == Memory::F16x2;
         let elem = if halves { Type::vec(Scalar::U32, 2) } else { k::VEC4F };
         let name = format!("{}4", self.label(id));
-        QuadRow { buf: self.read(place, elem, &name), first, halves }
+        Vec4Row { buf: self.read(place, elem, &name), first, halves }
     }
 
     /// Four elements of a row from `column` (a multiple of 4) on, where only quads lie together in memory, and not whole
@@ -59,12 +59,12 @@ impl Ctx<'_> {
         let flat = self.b.simplify(self.low.flat(place, base, &index));
         let first = divide_exact(&flat, 4)?;
         let first = self.b.let_("place", first);
-        Some(self.quad_row_at(place, base, first).at(self, 0))
+        Some(self.vec4_row_at(place, base, first).at(self, 0))
     }
 }
 
 impl Lowering<'_> {
-    /// Whether [`Ctx::quad_row`] works for this node.
+    /// Whether [`Ctx::vec4_row`] works for this node.
     pub fn quads(&self, id: NodeId) -> bool {
         contiguous_last(self, id, true).is_some_and(|base| self.quads_of(id, base))
     }
@@ -76,18 +76,18 @@ impl Lowering<'_> {
             |id: NodeId| self.graph.node(id).shape.last().and_then(|d| d.as_const()).is_some_and(|d| d % 4 == 0);
         multiple_of_4(id)
             && multiple_of_4(base)
-            && matches!(self.memory(place, base), Memory::Dense(Scalar::F32) | Memory::Halves)
+            && matches!(self.memory(place, base), Memory::Dense(Scalar::F32) | Memory::F16x2)
     }
 }
 
 /// A row of memory, in aligned groups of four elements.
-pub struct QuadRow {
+pub struct Vec4Row {
     buf: Buf,
     first: Expr,
     halves: bool,
 }
 
-impl QuadRow {
+impl Vec4Row {
     /// Quad `q` of the row, as `vec4<f32>`.
     pub fn at(&self, ctx: &mut Ctx<'_>, q: impl Into<Expr>) -> Expr {
         let loaded = self.buf.at(&self.first + q.into());

@@ -1,4 +1,4 @@
-//! What [`Op::RoundBlocks`](gristmill_graph::Op::RoundBlocks) is in memory: activations as bytes.
+//! What [`Op::QuantizeActivations`](gristmill_graph::Op::QuantizeActivations) is in memory: activations as bytes.
 //!
 //! A row of `K` elements is cut into chunks of 128 columns, padded with zeros. A chunk is [`VECTORS`] vectors of four
 //! words: eight with the bytes in order of columns, one with the step of each block of 32, and two with the sums of

@@ -1,36 +1,38 @@
 //! Images in a prompt.
 
-use gristmill_bundle::{Answer, Manifest};
+use gristmill_bundle::{Manifest, TaskOutput};
 
 use super::entries::tasks;
-use super::inputs::{Given, inputs};
+use super::inputs::{TaskInputs, inputs};
 use crate::error::Error;
 use crate::generate::Prompt;
 use crate::image::Image;
 
 /// How a prompt says where an image is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shown<'a> {
+pub struct ImagePlaceholder<'a> {
     /// The token that stands for one.
     pub token: u32,
-    /// How it is written, if not by that token alone.
-    pub written: Option<&'a str>,
+    /// The text that stands for one, if not that token alone.
+    pub text: Option<&'a str>,
 }
 
-/// How prompts of this model say where images are; none if it looks at none while it writes.
-pub fn shown(manifest: &Manifest) -> Option<Shown<'_>> {
-    tasks(manifest).find_map(|(_, task)| match &task.gives {
-        Answer::Show { token, written, .. } => Some(Shown { token: *token, written: written.as_deref() }),
+/// How prompts of this model say where images are; none if its prompts hold no images.
+pub fn image_placeholder(manifest: &Manifest) -> Option<ImagePlaceholder<'_>> {
+    tasks(manifest).find_map(|(_, task)| match &task.output {
+        TaskOutput::ImagePrompt { token, placeholder, .. } => {
+            Some(ImagePlaceholder { token: *token, text: placeholder.as_deref() })
+        }
         _ => None,
     })
 }
 
 /// A prompt with images. `tokens` hold the token that stands for an image once for each of them, in their order; here
 /// it takes as many places as the model sees parts of that image.
-pub fn show(manifest: &Manifest, tokens: &[u32], images: &[Image]) -> Result<Prompt, Error> {
-    let task = tasks(manifest).map(|(_, task)| task).find(|task| matches!(task.gives, Answer::Show { .. }));
-    let Some((task, Answer::Show { token, count, .. })) = task.map(|task| (task, &task.gives)) else {
-        return Err(Error::Unsupported("this model looks at no images while it writes".to_string()));
+pub fn image_prompt(manifest: &Manifest, tokens: &[u32], images: &[Image]) -> Result<Prompt, Error> {
+    let task = tasks(manifest).map(|(_, task)| task).find(|task| matches!(task.output, TaskOutput::ImagePrompt { .. }));
+    let Some((task, TaskOutput::ImagePrompt { token, count, .. })) = task.map(|task| (task, &task.output)) else {
+        return Err(Error::Unsupported("the prompts of this model hold no images".to_string()));
     };
     let marks = tokens.iter().filter(|t| *t == token).count();
     if marks != images.len() {
@@ -40,7 +42,7 @@ pub fn show(manifest: &Manifest, tokens: &[u32], images: &[Image]) -> Result<Pro
     if images.is_empty() {
         return Prompt::text(manifest, tokens);
     }
-    let (given, prepared) = inputs(manifest, task, Given { images, ..Given::default() })?;
+    let (given, prepared) = inputs(manifest, task, TaskInputs { images, ..TaskInputs::default() })?;
     let counts = prepared.iter().map(|p| p.eval(count)).collect::<Result<Vec<_>, _>>()?;
     let wanted = (tokens.len() - marks) as u64 + counts.iter().map(|n| u64::from(*n)).sum::<u64>();
     let capacity = manifest.model.max_context;

@@ -1,7 +1,7 @@
 //! What a fused operation may close over: values all of whose uses come together in one term.
 //!
 //! The place where all uses of a value come together is its immediate post-dominator: its immediate dominator in the
-//! graph of uses with all edges turned round, seen from an exit behind everything that leaves the body.
+//! graph of uses with all edges reversed, seen from an exit behind everything that leaves the body.
 
 use std::collections::BTreeSet;
 
@@ -13,22 +13,22 @@ use super::body::Body;
 
 /// A value all of whose uses come together in one element-wise term, the root.
 #[derive(Clone, Debug)]
-pub(super) struct Closing {
+pub(super) struct PostDominated {
     /// The value.
     pub(super) base: usize,
     /// The terms between the value and the root, the root included.
     pub(super) path: BTreeSet<usize>,
 }
 
-/// For every term the closings of which it is the root. Only element-wise terms of the value's own shape may lie between.
-pub(super) fn closings(body: &Body, users: &[Vec<usize>]) -> Vec<Vec<Closing>> {
+/// For every term the values that it post-dominates. Only element-wise terms of the value's own shape may lie between.
+pub(super) fn post_dominated(body: &Body, users: &[Vec<usize>]) -> Vec<Vec<PostDominated>> {
     let roots: BTreeSet<usize> = body.roots.iter().copied().collect();
     let mut all = vec![Vec::new(); body.terms.len()];
     for (base, root) in post_dominators(users, &roots).into_iter().enumerate() {
         let shape = &body.types[base].shape;
         let inside = |t: usize| body.terms[t].op().is_some_and(Op::is_elementwise) && body.types[t].shape == *shape;
         if let Some((root, path)) = root.and_then(|root| Some((root, between(users, base, root, inside)?))) {
-            all[root].push(Closing { base, path });
+            all[root].push(PostDominated { base, path });
         }
     }
     all
@@ -38,17 +38,17 @@ pub(super) fn closings(body: &Body, users: &[Vec<usize>]) -> Vec<Vec<Closing>> {
 /// nobody uses leave it like `roots`.
 fn post_dominators(users: &[Vec<usize>], roots: &BTreeSet<usize>) -> Vec<Option<usize>> {
     let exit = users.len();
-    let mut turned: DiGraph<(), (), usize> = DiGraph::default();
+    let mut reversed: DiGraph<(), (), usize> = DiGraph::default();
     for _ in 0..=exit {
-        turned.add_node(());
+        reversed.add_node(());
     }
     for (term, users) in users.iter().enumerate() {
         let leaves = (users.is_empty() || roots.contains(&term)).then_some(exit);
         for from in users.iter().copied().chain(leaves) {
-            turned.add_edge(NodeIndex::new(from), NodeIndex::new(term), ());
+            reversed.add_edge(NodeIndex::new(from), NodeIndex::new(term), ());
         }
     }
-    let dominators = simple_fast(&turned, NodeIndex::new(exit));
+    let dominators = simple_fast(&reversed, NodeIndex::new(exit));
     let of = |term| dominators.immediate_dominator(NodeIndex::new(term)).map(NodeIndex::index);
     (0..exit).map(|term| of(term).filter(|root| *root != exit)).collect()
 }

@@ -1,58 +1,60 @@
-//! What is said in an audio file.
+//! Audio files: what encoders make of them, and CTC decoding.
 
-use gristmill_bundle::{Answer, AudioInput, Entry, FeedSource, Manifest, Task};
+use gristmill_bundle::{AudioInput, Entry, InputSource, Manifest, Task, TaskOutput};
 
 use super::entries::{Kind, begin, find};
-use super::inputs::{Given, lengths, request, stacked};
+use super::inputs::{TaskInputs, lengths, request, stacked};
 use crate::audio::Audio;
 use crate::backend::{Backend, Request, Tensor, Tensors, run};
 use crate::choices::Start;
 use crate::error::Error;
 use crate::generate::Prompt;
 
-/// What came of an audio file.
+/// What an audio file becomes.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Heard {
-    /// What is said.
+pub enum AudioResult {
+    /// The text.
     Text(String),
-    /// What is to be continued: the text that is generated is what is said.
+    /// A prompt whose continuation is the text.
     Prompt(Prompt),
 }
 
 /// How the model takes audio files, and most samples in one. Errors if it takes none.
-pub fn hearing(manifest: &Manifest) -> Result<(AudioInput, usize), Error> {
+pub fn audio_input(manifest: &Manifest) -> Result<(AudioInput, usize), Error> {
     let (_, task) = find(manifest, Kind::Transcribe)?;
     let (how, _, most) = audio(manifest, task)?;
     Ok((how, most))
 }
 
-/// Hears one audio file, which is no longer than [`hearing`] says. `start`: what a text of it begins with.
-pub async fn hear(
+/// Encodes one audio file, which is no longer than [`audio_input`] says. `start`: what a text of it begins with.
+pub async fn encode_audio(
     backend: &mut dyn Backend,
     manifest: &Manifest,
     audio: &Audio,
     start: &Start,
-) -> Result<Heard, Error> {
+) -> Result<AudioResult, Error> {
     let (entry, task) = find(manifest, Kind::Transcribe)?;
-    let request = request(manifest, entry, task, Given { audio: std::slice::from_ref(audio), ..Given::default() })?;
+    let request =
+        request(manifest, entry, task, TaskInputs { audio: std::slice::from_ref(audio), ..TaskInputs::default() })?;
     begin(backend, manifest, 1).await?;
-    match &task.gives {
-        Answer::Spell { tokens, blank, letters, clean_up } => {
+    match &task.output {
+        TaskOutput::Ctc { tokens, blank, letters, clean_up } => {
             let output = entry.outputs[*tokens as usize].name.as_str();
             let outputs = run(backend, &request, &[output]).await?;
             let tokens = outputs.get(output).and_then(Tensor::as_i32).unwrap_or_default();
-            Ok(Heard::Text(spell(tokens, *blank, letters, *clean_up)))
+            Ok(AudioResult::Text(decode_ctc(tokens, *blank, letters, *clean_up)))
         }
-        Answer::Write { features, into, timestamps: _ } => {
+        TaskOutput::Seq2Seq { features, into, timestamps: _ } => {
             let output = entry.outputs[*features as usize].name.as_str();
             let mut outputs = run(backend, &request, &[output]).await?;
             let features = outputs.remove(output).ok_or_else(|| missing(entry, output))?;
             let input = manifest.inputs[*into as usize].name.clone();
-            Ok(Heard::Prompt(Prompt::given(start.clone(), Tensors::from([(input, features)]))))
+            Ok(AudioResult::Prompt(Prompt::given(start.clone(), Tensors::from([(input, features)]))))
         }
-        Answer::Classify { .. } | Answer::Detect { .. } | Answer::Compare { .. } | Answer::Show { .. } => {
-            Err(missing(entry, "text"))
-        }
+        TaskOutput::Classify { .. }
+        | TaskOutput::Detect { .. }
+        | TaskOutput::Compare { .. }
+        | TaskOutput::ImagePrompt { .. } => Err(missing(entry, "text")),
     }
 }
 
@@ -61,23 +63,23 @@ fn missing(entry: &Entry, what: &str) -> Error {
 }
 
 /// How the model takes the audio files that it compares with texts; none if it compares something else.
-pub fn comparing_audio(manifest: &Manifest) -> Option<AudioInput> {
+pub fn compared_audio(manifest: &Manifest) -> Option<AudioInput> {
     let (_, task) = find(manifest, Kind::Compare).ok()?;
     audio(manifest, task).ok().map(|(how, _, _)| how)
 }
 
-/// What other entries make of audio files for this task, by the name of the input. Of audio files that are too long they
-/// hear the middle.
-pub(super) async fn heard(
+/// The outputs of other entries for the audio files of this task, by the name of the input. Of audio files that are too long they
+/// take the middle.
+pub(super) async fn encode_all(
     backend: &mut dyn Backend,
     manifest: &Manifest,
     task: &Task,
-    given: Given<'_>,
+    given: TaskInputs<'_>,
 ) -> Result<Tensors, Error> {
     let mut made = Tensors::new();
-    for feed in &task.takes {
-        let FeedSource::Heard(how) = feed.source else { continue };
-        let target = &manifest.inputs[feed.input as usize];
+    for task_input in &task.inputs {
+        let InputSource::EncodedAudio(how) = task_input.source else { continue };
+        let target = &manifest.inputs[task_input.input as usize];
         if given.audio.is_empty() {
             let expected = "an audio file to make it from".to_string();
             return Err(Error::Input { name: target.name.clone(), expected, found: "none".to_string() });
@@ -99,19 +101,19 @@ pub(super) async fn heard(
 
 /// How a task takes audio files, and the least and most samples of one.
 pub(super) fn audio(manifest: &Manifest, task: &Task) -> Result<(AudioInput, usize, usize), Error> {
-    let feed = task.takes.iter().find_map(|f| match f.source {
-        FeedSource::Audio(how) => Some((f.input, how)),
-        FeedSource::Heard(heard) => Some((heard.input, heard.audio)),
+    let task_input = task.inputs.iter().find_map(|f| match f.source {
+        InputSource::Audio(how) => Some((f.input, how)),
+        InputSource::EncodedAudio(encoded) => Some((encoded.input, encoded.audio)),
         _ => None,
     });
-    let (input, how) = feed.ok_or_else(|| Error::Unsupported("this model takes no audio files".to_string()))?;
+    let (input, how) = task_input.ok_or_else(|| Error::Unsupported("this model takes no audio files".to_string()))?;
     let (least, most) = lengths(manifest, input);
     Ok((how, least, most))
 }
 
 /// CTC decoding: tokens as text. Of equal ones in a row one counts, and only then the blank is left out. `clean_up` takes
 /// spaces in front of punctuation away.
-pub fn spell(tokens: &[i32], blank: u32, letters: &[String], clean_up: bool) -> String {
+pub fn decode_ctc(tokens: &[i32], blank: u32, letters: &[String], clean_up: bool) -> String {
     let mut text = String::new();
     let mut last = None;
     for token in tokens {
@@ -153,8 +155,8 @@ mod tests {
     #[test]
     fn repeated_letters_need_a_blank_between_them() {
         let letters = ["", " ", "H", "E", "L", "O"].map(String::from);
-        let text = spell(&[0, 2, 2, 3, 4, 4, 0, 4, 5, 5, 1, 1, 2, 9, -1, 0], 0, &letters, false);
+        let text = decode_ctc(&[0, 2, 2, 3, 4, 4, 0, 4, 5, 5, 1, 1, 2, 9, -1, 0], 0, &letters, false);
         assert_eq!(text, "HELLO H");
-        assert_eq!(spell(&[], 0, &letters, false), "");
+        assert_eq!(decode_ctc(&[], 0, &letters, false), "");
     }
 }
