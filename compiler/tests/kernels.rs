@@ -151,8 +151,8 @@ impl Fixture {
         } else {
             1
         };
-        for wide_bytes in 0..kinds {
-            self.check_on(&rounded, bindings, (&shipped("wasm").unwrap(), wide_bytes), tolerance);
+        for dot_signedness in 0..kinds {
+            self.check_on(&rounded, bindings, (&shipped("wasm").unwrap(), dot_signedness), tolerance);
         }
     }
 
@@ -171,7 +171,7 @@ impl Fixture {
         let word = |c: &[u8]| u32::from_le_bytes([c[0], c[1], c[2], c[3]]);
         let words: Vec<Vec<u32>> = self.bytes.iter().map(|b| b.chunks_exact(4).map(word).collect()).collect();
         let mut session = Session::new(&setting, &words, bindings["B"] as u32, 64).unwrap();
-        session.options.wide_bytes = wide;
+        session.options.dot_signedness = wide;
         let found =
             session.run(graph, &outputs, (&steps, &set), &self.inputs, &bindings).unwrap_or_else(|e| panic!("{e}"));
         let mut states = States::default();

@@ -105,7 +105,7 @@ impl Lower<'_> {
                 let ones = self.words(0x0001_0001);
                 (self.vector(Pure::I32x4DotI16x8S, vec![narrow, ones]), Type::vec(Scalar::I32, 4))
             }
-            Expr::WideBytes => (self.wide_bytes(), U32),
+            Expr::DotSignedness => (self.dot_signedness(), U32),
             Expr::LocalIndex => (self.constant(0), U32),
             Expr::Call(helper, args) => {
                 let ids = args.iter().map(|a| Ok(self.value(a)?.0)).collect::<Outcome<Vec<_>>>()?;
@@ -257,7 +257,7 @@ impl Lower<'_> {
 
     /// Plain SIMD multiplies signed bytes. What the relaxed instruction makes of large bytes is the engine's choice:
     /// a product of 127 with 255 tells it. It is the same for all instructions of a module.
-    fn wide_bytes(&mut self) -> Id {
+    fn dot_signedness(&mut self) -> Id {
         if !self.world.relaxed {
             return self.constant(1);
         }

@@ -159,7 +159,7 @@ impl Scope<'_> {
             Expr::SubgroupLane => primary("lane_id".into()),
             Expr::SubgroupSize => primary("lane_count".into()),
             // The built-in function takes all bytes as signed.
-            Expr::WideBytes => primary("1u".into()),
+            Expr::DotSignedness => primary("1u".into()),
             Expr::LocalIndex => primary(self.thread.to_string()),
             Expr::Call(helper, args) => self.call(self.name(self.helpers, *helper, "helper")?, args),
         }

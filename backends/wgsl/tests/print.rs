@@ -81,12 +81,12 @@ fn norm(rows: u32) -> Kernel {
     b.finish(&symbols()).unwrap()
 }
 
-/// A 4-bit matrix times a vector: 32 rows per workgroup, 4 slices of the columns.
+/// A 4-bit matrix times a vector: 32 rows per workgroup, 4 K splits.
 fn matvec(precision: &str, inner: Bind) -> Kernel {
     let w = WeightFormat::new(precision.parse().unwrap(), 768, 512);
     let mut b = Builder::new("matvec");
     b.doc(format!("layers.0.mlp.down: [768, 512] in {precision} times a vector"));
-    b.doc("32 rows by 4 slices of columns in a workgroup");
+    b.doc("32 rows by 4 K splits in a workgroup");
     let (x, weight, y) = (b.buffer("x", VEC4F, false), b.buffer("weight", w.elem(), false), b.buffer("y", F32, true));
     let tile = b.grid_axis("tile", w.rows() / 32);
     let row = b.group_axis("row", 32);

@@ -45,7 +45,7 @@ fn the_nearest_architecture_is_the_base_and_the_rest_is_listed() {
         "\"norm_bias\": (tensor: \"model.norm.bias\", shape: \"hidden\")",
         "\"input_layernorm_bias\": (tensor: \"model.layers.{i}.input_layernorm.bias\", shape: \"hidden\")",
         "//   gate_proj: ",
-        "layers.q ",
+        "layers.k layers.v ",
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }

@@ -272,10 +272,10 @@ impl<'a> Block<'a> {
     /// Brings a tile of scores into the softmax and leaves its weights in shared memory; gives what earlier weights
     /// shrink by.
     fn weigh(&self, ctx: &mut Ctx<'_>, softmax: &Softmax, score: &Expr, inside: &Expr) -> Expr {
-        let best = ctx.b.var("best", score.clone());
-        ctx.b.group_reduce(GroupOp::Max, best);
+        let tile_max = ctx.b.var("tile_max", score.clone());
+        ctx.b.group_reduce(GroupOp::Max, tile_max);
         let before = ctx.b.let_("before", softmax.m.get());
-        ctx.b.assign(softmax.m, best.get().max(&before));
+        ctx.b.assign(softmax.m, tile_max.get().max(&before));
         let alpha = ctx.b.let_("alpha", (before - softmax.m.get()).unary(Unary::Exp));
         let weight = (score - softmax.m.get()).unary(Unary::Exp);
         let weight = ctx.b.let_("weight", inside.select(weight, self.attention.all_queries(f(0.0))));

@@ -46,9 +46,9 @@ fn part(low: &Lowering<'_>, attention: &Attention<'_>, parts: u32) -> Result<Bui
     let block = Block::open(&mut ctx, attention, head.clone(), &u(0), lane.clone());
     let first = ctx.b.let_("first_key", &attention.begin);
     let tiles = (block.keys() - &first + (attention.threads * parts - 1)) / (attention.threads * parts);
-    let stretch = ctx.b.let_("stretch", tiles * attention.threads);
-    let begin = ctx.b.let_("begin", first + &part * &stretch);
-    let end = ctx.b.let_("end", (&begin + &stretch).min(block.keys()));
+    let keys_per_part = ctx.b.let_("keys_per_part", tiles * attention.threads);
+    let begin = ctx.b.let_("begin", first + &part * &keys_per_part);
+    let end = ctx.b.let_("end", (&begin + &keys_per_part).min(block.keys()));
     let softmax = block.run(&mut ctx, (begin, end));
     ctx.b.group_reduce(GroupOp::Add, softmax.l);
     let state = ctx.b.let_("state", state(attention, parts, &head, &part));

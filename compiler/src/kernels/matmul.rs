@@ -28,17 +28,17 @@ struct Tiles {
 
 impl Tiles {
     /// Threads along the rows of activations.
-    fn down(&self) -> u32 {
+    fn threads_m(&self) -> u32 {
         self.m / self.thread_m
     }
 
     /// Threads along the rows of weights.
-    fn across(&self) -> u32 {
+    fn threads_n(&self) -> u32 {
         self.n / self.thread_n
     }
 
     fn threads(&self) -> u32 {
-        self.down() * self.across()
+        self.threads_m() * self.threads_n()
     }
 }
 
@@ -66,9 +66,9 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
     let grid = [Count::Ceil(linear.m.clone(), tiles.m), Count::Dim(n_tiles.into())];
     let m_tile = ctx.b.grid_axis("m_tile", grid[0].expr());
     let n_tile = ctx.b.grid_axis("n_tile", grid[1].expr());
-    let down = ctx.b.group_axis("down", tiles.down());
-    let across = ctx.b.group_axis("across", tiles.across());
-    let thread = ctx.b.let_("local", &down * tiles.across() + &across);
+    let thread_m = ctx.b.group_axis("thread_m", tiles.threads_m());
+    let thread_n = ctx.b.group_axis("thread_n", tiles.threads_n());
+    let thread = ctx.b.let_("local", &thread_m * tiles.threads_n() + &thread_n);
     let x_tile = ctx.b.shared("x_tile", VEC4F, tiles.m * tiles.quads);
     let w_tile = ctx.b.shared("w_tile", VEC4F, tiles.n * tiles.quads);
     let sums: Vec<Vec<Var>> = (0..buffers.len())
@@ -83,21 +83,21 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
     }
     let n_first = ctx.b.let_("n_first", &n_tile * tiles.n);
     let m_first = ctx.b.let_("m_first", &m_tile * tiles.m);
-    ctx.for_("stretch", (u(0), u(linear.k), columns), Bind::Serial, |ctx, first| {
+    ctx.for_("k_tile", (u(0), u(linear.k), columns), Bind::Serial, |ctx, first| {
         stage_x(ctx, &linear, &tiles, x_tile, (&m_first, &first), &thread);
         for ((weight, buf), sums) in linear.weights.iter().zip(&buffers).zip(&sums) {
             stage_weights(ctx, weight, *buf, &tiles, w_tile, (&n_first, &first), &thread);
             ctx.b.barrier();
-            multiply(ctx, &tiles, x_tile, w_tile, (&down, &across), sums);
+            multiply(ctx, &tiles, x_tile, w_tile, (&thread_m, &thread_n), sums);
             ctx.b.barrier();
         }
     });
     ctx.for_("side", (u(0), u(tiles.thread_m), 1), Bind::Serial, |ctx, i| {
-        let m = ctx.b.let_("m", &m_first + &down * tiles.thread_m + &i);
+        let m = ctx.b.let_("m", &m_first + &thread_m * tiles.thread_m + &i);
         ctx.if_(m.lt(linear.rows()), |ctx| {
             let sums: Vec<Expr> = sums.iter().map(|s| ctx.b.let_("row_sums", numbered(s, &i))).collect();
             ctx.for_("column", (u(0), u(tiles.thread_n), 1), Bind::Serial, |ctx, j| {
-                let n = ctx.b.let_("n", &n_first + &across + &j * tiles.across());
+                let n = ctx.b.let_("n", &n_first + &thread_n + &j * tiles.threads_n());
                 ctx.if_(n.lt(u(linear.n)), |ctx| {
                     let accs: Vec<Expr> = sums.iter().map(|s| s.lane(&j)).collect();
                     linear.finish(ctx, &target, &m, &n, &accs);
@@ -178,13 +178,20 @@ fn stage_weights(
 }
 
 /// Adds the products of the staged columns to the thread's results.
-fn multiply(ctx: &mut Ctx<'_>, tiles: &Tiles, x_tile: Sh, w_tile: Sh, (down, across): (&Expr, &Expr), sums: &[Var]) {
+fn multiply(
+    ctx: &mut Ctx<'_>,
+    tiles: &Tiles,
+    x_tile: Sh,
+    w_tile: Sh,
+    (thread_m, thread_n): (&Expr, &Expr),
+    sums: &[Var],
+) {
     ctx.for_("quad", (u(0), u(tiles.quads), 1), Bind::Serial, |ctx, q| {
         let w: Vec<Expr> = (0..tiles.thread_n)
-            .map(|j| ctx.b.let_(&format!("w{j}"), w_tile.at((across + j * tiles.across()) * tiles.quads + &q)))
+            .map(|j| ctx.b.let_(&format!("w{j}"), w_tile.at((thread_n + j * tiles.threads_n()) * tiles.quads + &q)))
             .collect();
         for (i, sum) in sums.iter().enumerate() {
-            let x = ctx.b.let_(&format!("x{i}"), x_tile.at((down * tiles.thread_m + i as u32) * tiles.quads + &q));
+            let x = ctx.b.let_(&format!("x{i}"), x_tile.at((thread_m * tiles.thread_m + i as u32) * tiles.quads + &q));
             let dots: Vec<Expr> = w.iter().map(|w| x.dot(w)).collect();
             ctx.b.add(*sum, Expr::vec(dots));
         }

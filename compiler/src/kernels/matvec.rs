@@ -24,10 +24,10 @@ pub fn build(low: &Lowering<'_>, stored: Stored) -> Result<Built, CompileError> 
 }
 
 fn by_tiles(low: &Lowering<'_>, linear: &Linear<'_>, stored: Stored) -> Result<Built, CompileError> {
-    let slices = slices(low, linear);
+    let k_splits = k_splits(low, linear);
     let mut ctx = Ctx::new(low, &format!("matvec_{}", linear.label(low)));
     ctx.b.doc(format!(
-        "{}: [{}, {}] weights times vector, a tile of {TILE} rows and {slices} slices of columns",
+        "{}: [{}, {}] weights times vector, a tile of {TILE} rows and {k_splits} K splits",
         low.graph.node(linear.id).path,
         linear.n,
         linear.k
@@ -38,20 +38,20 @@ fn by_tiles(low: &Lowering<'_>, linear: &Linear<'_>, stored: Stored) -> Result<B
     let grid = [Count::Dim(tiles.into()), Count::Dim(linear.m.clone())];
     let tile = ctx.b.grid_axis("tile", grid[0].expr());
     let m = ctx.b.grid_axis("m", grid[1].expr());
-    let slice = ctx.b.group_axis("slice", slices);
+    let k_split = ctx.b.group_axis("k_split", k_splits);
     let row = ctx.b.group_axis("row", TILE);
     let n = ctx.b.let_("n", &tile * TILE + &row);
     let sums = zeros(&mut ctx, buffers.len());
     let packs = linear.weights[0].format.packs();
-    add_packs(&mut ctx, linear, (&buffers, &sums), (&m, &n), (slice.clone(), u(packs), slices));
-    let totals = join_slices(&mut ctx, &sums, (&slice, &row), slices);
-    ctx.if_(slice.equals(u(0)).and(n.lt(u(linear.n))), |ctx| linear.finish(ctx, &target, &m, &n, &totals));
+    add_packs(&mut ctx, linear, (&buffers, &sums), (&m, &n), (k_split.clone(), u(packs), k_splits));
+    let totals = reduce_k_splits(&mut ctx, &sums, (&k_split, &row), k_splits);
+    ctx.if_(k_split.equals(u(0)).and(n.lt(u(linear.n))), |ctx| linear.finish(ctx, &target, &m, &n, &totals));
     ctx.built(&grid)
 }
 
 /// Groups of threads that share the columns of a tile.
-pub(super) fn slices(low: &Lowering<'_>, linear: &Linear<'_>) -> u32 {
-    low.setting.profile.schedule.matvec.slices.min(linear.weights[0].format.packs().next_power_of_two())
+pub(super) fn k_splits(low: &Lowering<'_>, linear: &Linear<'_>) -> u32 {
+    low.setting.profile.schedule.matvec.k_splits.min(linear.weights[0].format.packs().next_power_of_two())
 }
 
 /// A sum for each of `n` weights.
@@ -80,18 +80,23 @@ pub(super) fn add_packs(
     });
 }
 
-/// Adds up what the slices have, through shared memory.
-pub(super) fn join_slices(ctx: &mut Ctx<'_>, sums: &[Var], (slice, row): (&Expr, &Expr), slices: u32) -> Vec<Expr> {
-    if slices == 1 {
+/// Adds up what the k_splits have, through shared memory.
+pub(super) fn reduce_k_splits(
+    ctx: &mut Ctx<'_>,
+    sums: &[Var],
+    (k_split, row): (&Expr, &Expr),
+    k_splits: u32,
+) -> Vec<Expr> {
+    if k_splits == 1 {
         return sums.iter().map(|s| s.get()).collect();
     }
-    let shared: Vec<_> = (0..sums.len()).map(|i| ctx.b.shared(&format!("partial{i}"), F32, slices * TILE)).collect();
+    let shared: Vec<_> = (0..sums.len()).map(|i| ctx.b.shared(&format!("partial{i}"), F32, k_splits * TILE)).collect();
     for (sum, shared) in sums.iter().zip(&shared) {
-        ctx.b.store_shared(*shared, slice * TILE + row, sum.get());
+        ctx.b.store_shared(*shared, k_split * TILE + row, sum.get());
     }
     ctx.b.barrier();
     let totals: Vec<Var> = (0..sums.len()).map(|i| ctx.b.var(&format!("total{i}"), f(0.0))).collect();
-    ctx.for_("part", (u(0), u(slices), 1), Bind::Serial, |ctx, part| {
+    ctx.for_("part", (u(0), u(k_splits), 1), Bind::Serial, |ctx, part| {
         for (total, shared) in totals.iter().zip(&shared) {
             ctx.b.add(*total, shared.at(&part * TILE + row));
         }

@@ -6,7 +6,7 @@ use gristmill_graph::{Dim, numel};
 use gristmill_kernel::{Bind, Expr, F32, Var, u};
 
 use super::linear::Linear;
-use super::matvec::{TILE, add_packs, join_slices, slices, zeros};
+use super::matvec::{TILE, add_packs, k_splits, reduce_k_splits, zeros};
 use crate::codegen::context::{Built, KernelPlan, Lowering, Place, Stored};
 use crate::codegen::grid::Count;
 use crate::codegen::kernel::Ctx;
@@ -35,10 +35,10 @@ fn place(linear: &Linear<'_>, (part, w): (&Expr, usize), m: &Expr, n: &Expr) -> 
 
 /// The sums over a part of the columns.
 fn part(low: &Lowering<'_>, linear: &Linear<'_>, parts: u32) -> Result<Built, CompileError> {
-    let slices = slices(low, linear);
+    let k_splits = k_splits(low, linear);
     let mut ctx = Ctx::new(low, &format!("matvec_{}_part", linear.label(low)));
     ctx.b.doc(format!(
-        "{}: [{}, {}] weights times vector, a tile of {TILE} rows, {parts} parts of the columns with {slices} slices each",
+        "{}: [{}, {}] weights times vector, a tile of {TILE} rows, {parts} parts of the columns with {k_splits} K splits each",
         low.graph.node(linear.id).path,
         linear.n,
         linear.k
@@ -50,7 +50,7 @@ fn part(low: &Lowering<'_>, linear: &Linear<'_>, parts: u32) -> Result<Built, Co
     let tile = ctx.b.grid_axis("tile", grid[0].expr());
     let part = ctx.b.grid_axis("part", grid[1].expr());
     let m = ctx.b.grid_axis("m", grid[2].expr());
-    let slice = ctx.b.group_axis("slice", slices);
+    let k_split = ctx.b.group_axis("k_split", k_splits);
     let row = ctx.b.group_axis("row", TILE);
     let n = ctx.b.let_("n", &tile * TILE + &row);
     let sums = zeros(&mut ctx, buffers.len());
@@ -58,9 +58,9 @@ fn part(low: &Lowering<'_>, linear: &Linear<'_>, parts: u32) -> Result<Built, Co
     let of_part = packs.div_ceil(parts);
     let first = ctx.b.let_("first", &part * of_part);
     let end = ctx.b.let_("end", (&first + of_part).min(packs));
-    add_packs(&mut ctx, linear, (&buffers, &sums), (&m, &n), (&first + &slice, end, slices));
-    let totals = join_slices(&mut ctx, &sums, (&slice, &row), slices);
-    ctx.if_(slice.equals(u(0)).and(n.lt(u(linear.n))), |ctx| {
+    add_packs(&mut ctx, linear, (&buffers, &sums), (&m, &n), (&first + &k_split, end, k_splits));
+    let totals = reduce_k_splits(&mut ctx, &sums, (&k_split, &row), k_splits);
+    ctx.if_(k_split.equals(u(0)).and(n.lt(u(linear.n))), |ctx| {
         for (w, total) in totals.iter().enumerate() {
             ctx.b.store(sums_out, place(linear, (&part, w), &m, &n), total);
         }

@@ -5,7 +5,7 @@ use gristmill_graph::Dim;
 use gristmill_kernel::{Expr, u};
 
 use super::linear::Linear;
-use super::matvec::{TILE, add_packs, join_slices, slices, zeros};
+use super::matvec::{TILE, add_packs, k_splits, reduce_k_splits, zeros};
 use crate::codegen::context::{Built, Lowering, Stored};
 use crate::codegen::grid::Count;
 use crate::codegen::kernel::Ctx;
@@ -15,34 +15,34 @@ use crate::error::CompileError;
 /// The kernel of linear layers with tiled weights and equal activations.
 pub fn build(low: &Lowering<'_>, stored: &[Stored]) -> Result<Built, CompileError> {
     let layers: Vec<Linear<'_>> = stored.iter().map(|s| Linear::new(low, s.id)).collect::<Result<_, _>>()?;
-    let slices = slices(low, &layers[0]);
+    let k_splits = k_splits(low, &layers[0]);
     let rows: Vec<String> = layers.iter().map(|l| l.n.to_string()).collect();
     let mut ctx = Ctx::new(low, &format!("matvec_{}x{}", rows.join("_"), layers[0].k));
     for layer in &layers {
         let path = &low.graph.node(layer.id).path;
         ctx.b.doc(format!("{path}: [{}, {}] weights times vector", layer.n, layer.k));
     }
-    ctx.b.doc(format!("tiles of {TILE} rows and {slices} slices of columns"));
+    ctx.b.doc(format!("tiles of {TILE} rows and {k_splits} K splits"));
     let targets: Vec<Target> = stored.iter().map(|s| Target::bind(&mut ctx, s.id, s.root, s.place)).collect();
     let buffers: Vec<_> = layers.iter().map(|l| l.bind(&mut ctx)).collect();
     let tiles = layers.iter().map(|l| l.n.div_ceil(TILE)).sum::<u32>();
     let grid = [Count::Dim(Dim::constant(i64::from(tiles))), Count::Dim(layers[0].m.clone())];
     let tile = ctx.b.grid_axis("tile", grid[0].expr());
     let m = ctx.b.grid_axis("m", grid[1].expr());
-    let slice = ctx.b.group_axis("slice", slices);
+    let k_split = ctx.b.group_axis("k_split", k_splits);
     let row = ctx.b.group_axis("row", TILE);
     let sums = zeros(&mut ctx, layers.iter().map(|l| l.weights.len()).max().unwrap_or(0));
     for (layer, (buffers, begin)) in layers.iter().zip(buffers.iter().zip(begins(&layers))) {
         ctx.if_(is_inside(&tile, begin, layer), |ctx| {
             let n = ctx.b.let_("n", (&tile - begin) * TILE + &row);
-            let packs = (slice.clone(), u(layer.weights[0].format.packs()), slices);
+            let packs = (k_split.clone(), u(layer.weights[0].format.packs()), k_splits);
             add_packs(ctx, layer, (buffers, &sums[..buffers.len()]), (&m, &n), packs);
         });
     }
-    let totals = join_slices(&mut ctx, &sums, (&slice, &row), slices);
+    let totals = reduce_k_splits(&mut ctx, &sums, (&k_split, &row), k_splits);
     for (layer, (target, begin)) in layers.iter().zip(targets.iter().zip(begins(&layers))) {
         let n = ctx.b.let_("n", (&tile - begin) * TILE + &row);
-        let ends = slice.equals(u(0)).and(is_inside(&tile, begin, layer)).and(n.lt(layer.n));
+        let ends = k_split.equals(u(0)).and(is_inside(&tile, begin, layer)).and(n.lt(layer.n));
         ctx.if_(ends, |ctx| layer.finish(ctx, target, &m, &n, &totals[..layer.weights.len()]));
     }
     ctx.built(&grid)

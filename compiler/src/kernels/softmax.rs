@@ -27,21 +27,21 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
     let lead_index = unflatten(row.clone(), lead);
     let x = Row { id: node.inputs[0], step: 1 };
     let range = || (lane.clone(), dim_expr(width), threads);
-    let highest = ctx.b.var("highest", f(NEG_MAX));
+    let m = ctx.b.var("m", f(NEG_MAX));
     ctx.for_("column", range(), Bind::Serial, |ctx, c| {
         let x = x.read(ctx, &row, &lead_index, &c);
-        ctx.b.assign(highest, highest.get().max(x));
+        ctx.b.assign(m, m.get().max(x));
     });
-    ctx.b.group_reduce(GroupOp::Max, highest);
-    let total = ctx.b.var("total", f(0.0));
+    ctx.b.group_reduce(GroupOp::Max, m);
+    let l = ctx.b.var("l", f(0.0));
     ctx.for_("column", range(), Bind::Serial, |ctx, c| {
         let x = x.read(ctx, &row, &lead_index, &c);
-        ctx.b.add(total, (x - highest.get()).unary(Unary::Exp));
+        ctx.b.add(l, (x - m.get()).unary(Unary::Exp));
     });
-    ctx.b.group_reduce(GroupOp::Add, total);
+    ctx.b.group_reduce(GroupOp::Add, l);
     ctx.for_("column", range(), Bind::Serial, |ctx, c| {
         let x = x.read(ctx, &row, &lead_index, &c);
-        let y = (x - highest.get()).unary(Unary::Exp) / total.get();
+        let y = (x - m.get()).unary(Unary::Exp) / l.get();
         let mut index = lead_index.clone();
         index.push(c.clone());
         target.store(ctx, &At { index, flat: Some(&row * dim_expr(width) + &c) }, y);

@@ -22,10 +22,10 @@ pub fn start(dtype: DType, integer: i32, float: f32) -> Expr {
 
 /// The kernel of an [`gristmill_graph::Op::ArgMax`]: the index of the largest element, the first of equals.
 pub fn argmax(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
-    let mut pick = Pick::new(low, id, root, place, "argmax");
-    let (_, index) = pick.best(None);
-    pick.if_first(|p| p.store(&u(0), index.get()));
-    pick.ctx.built(&pick.grid)
+    let mut top = TopK::new(low, id, root, place, "argmax");
+    let (_, index) = top.best(None);
+    top.if_first(|p| p.store(&u(0), index.get()));
+    top.ctx.built(&top.grid)
 }
 
 /// The kernel of an [`gristmill_graph::Op::TopK`]: `k` times the best element behind the one before.
@@ -33,20 +33,20 @@ pub fn top_k(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
     let Op::TopK { k } = low.graph.node(id).op else {
         return Err(CompileError::unlowered(low.graph.node(id), "form as a selection"));
     };
-    let mut pick = Pick::new(low, id, root, place, &format!("top_{k}"));
-    let last_value = pick.ctx.b.var("last_value", pick.start(i32::MAX, -NEG_MAX));
-    let last_index = pick.ctx.b.var("last_index", u(0));
-    let mut ctx = std::mem::replace(&mut pick.ctx, Ctx::new(low, ""));
+    let mut top = TopK::new(low, id, root, place, &format!("top_{k}"));
+    let last_value = top.ctx.b.var("last_value", top.start(i32::MAX, -NEG_MAX));
+    let last_index = top.ctx.b.var("last_index", u(0));
+    let mut ctx = std::mem::replace(&mut top.ctx, Ctx::new(low, ""));
     ctx.for_("rank", (u(0), u(k), 1), Bind::Serial, |ctx, rank| {
-        std::mem::swap(ctx, &mut pick.ctx);
+        std::mem::swap(ctx, &mut top.ctx);
         let first = rank.equals(u(0));
-        let (value, index) = pick.best(Some((first, last_value, last_index)));
-        pick.ctx.b.assign(last_value, value);
-        pick.ctx.b.assign(last_index, index);
-        pick.if_first(|p| p.store(&rank, last_index.get()));
-        std::mem::swap(ctx, &mut pick.ctx);
+        let (value, index) = top.best(Some((first, last_value, last_index)));
+        top.ctx.b.assign(last_value, value);
+        top.ctx.b.assign(last_index, index);
+        top.if_first(|p| p.store(&rank, last_index.get()));
+        std::mem::swap(ctx, &mut top.ctx);
     });
-    ctx.built(&pick.grid)
+    ctx.built(&top.grid)
 }
 
 /// The best element of some columns of a row: value and column, equal in all threads of the workgroup; [`INVALID_INDEX`] if there
@@ -78,7 +78,7 @@ pub(super) fn best_of(
     (value, index)
 }
 
-struct Pick<'a> {
+struct TopK<'a> {
     ctx: Ctx<'a>,
     grid: [Count; 1],
     target: Target,
@@ -91,7 +91,7 @@ struct Pick<'a> {
     threads: u32,
 }
 
-impl<'a> Pick<'a> {
+impl<'a> TopK<'a> {
     fn new(low: &'a Lowering<'a>, id: NodeId, root: NodeId, place: Place, name: &str) -> Self {
         let node = low.graph.node(id);
         let x = node.inputs[0];
@@ -105,7 +105,7 @@ impl<'a> Pick<'a> {
         let row = ctx.b.grid_axis("row", grid[0].expr());
         let lane = ctx.b.group_axis("lane", threads);
         let lead = unflatten(row.clone(), lead_shape);
-        Pick { ctx, grid, target, row, lane, lead, id, x: Row { id: x, step: 1 }, len: dim_expr(&len), threads }
+        TopK { ctx, grid, target, row, lane, lead, id, x: Row { id: x, step: 1 }, len: dim_expr(&len), threads }
     }
 
     fn start(&self, integer: i32, float: f32) -> Expr {

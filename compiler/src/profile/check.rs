@@ -133,7 +133,7 @@ impl Faults {
                 _ => self.power(field, n, (1, MAX_WIDTH)),
             }
         }
-        self.power("schedule.matvec.slices", matvec.slices, (1, MAX_WIDTH));
+        self.power("schedule.matvec.k_splits", matvec.k_splits, (1, MAX_WIDTH));
         self.power("schedule.matvec.rows", matvec.rows, (1, MAX_WIDTH));
         self.power("schedule.matvec.lanes", matvec.lanes, (1, MAX_WIDTH));
         self.range("schedule.matvec.parts", matvec.parts, (1, 256));
@@ -163,7 +163,7 @@ impl Faults {
         let sizes = [
             ("schedule.map.threads", map.threads),
             ("schedule.reduce.threads", reduce.threads),
-            ("schedule.matvec.slices", matvec.slices * TILE),
+            ("schedule.matvec.k_splits", matvec.k_splits * TILE),
             ("schedule.matvec.lanes", matvec.rows * matvec.lanes),
             ("schedule.matmul.tile_m", matmul.tile_m / matmul.thread_m * (matmul.tile_n / matmul.thread_n)),
             ("schedule.attention.threads", attention.threads),

@@ -119,7 +119,7 @@ pub struct ReduceSchedule {
 #[serde(deny_unknown_fields)]
 pub struct MatvecSchedule {
     /// Quantized weights: groups of threads that share the columns of a 32-row tile.
-    pub slices: u32,
+    pub k_splits: u32,
     /// Float weights: rows per workgroup. On CPUs: rows of weights per position of the grid, a multiple of four.
     pub rows: u32,
     /// Float weights: threads along the columns of a row.

@@ -25,12 +25,12 @@ fn what_is_wrong_is_named_with_its_place() {
     let chrome = [
         ("browser: true", "browsr: true", "did you mean `browser`?"),
         ("map: (threads: 64)", "map: (thread: 64)", "did you mean `threads`?"),
-        ("slices: 4", "slices: 3", "`schedule.matvec.slices` is 3; expected a power of two from 1 to 1024"),
-        ("slices: 4", "slices: 16", "makes workgroups of 512 threads, but `limits.workgroup_size` is 256"),
-        ("slices: 4", "slices: 2147483648", "`schedule.matvec.slices` is 2147483648"),
-        ("slices: 4", "slices: 5000000000", "Integer is out of bounds"),
-        ("slices: 4", "slices: -4", "slices: -4"),
-        ("slices: 4, ", "", "slices"),
+        ("k_splits: 4", "k_splits: 3", "`schedule.matvec.k_splits` is 3; expected a power of two from 1 to 1024"),
+        ("k_splits: 4", "k_splits: 16", "makes workgroups of 512 threads, but `limits.workgroup_size` is 256"),
+        ("k_splits: 4", "k_splits: 2147483648", "`schedule.matvec.k_splits` is 2147483648"),
+        ("k_splits: 4", "k_splits: 5000000000", "Integer is out of bounds"),
+        ("k_splits: 4", "k_splits: -4", "k_splits: -4"),
+        ("k_splits: 4, ", "", "k_splits"),
         ("tile_m: 32", "tile_m: 8", "`schedule.matmul.tile_m` is 8; expected a power of two from 16 to 64"),
         ("tile_n: 32", "tile_n: 48", "`schedule.matmul.tile_n` is 48"),
         ("tile_k: 64", "tile_k: 0", "`schedule.matmul.tile_k` is 0; expected a multiple of 16 up to 1024"),
@@ -83,19 +83,20 @@ fn what_is_wrong_is_named_with_its_place() {
 
 #[test]
 fn all_is_said_at_once() {
-    let found = parse("my.ron", &changed(CHROME, "slices: 4, rows: 4", "slices: 3, rows: 5")).expect_err("two faults");
+    let found =
+        parse("my.ron", &changed(CHROME, "k_splits: 4, rows: 4", "k_splits: 3, rows: 5")).expect_err("two faults");
     let expected = "\
-error: `schedule.matvec.slices` is 3; expected a power of two from 1 to 1024
-  --> my.ron:11:26
+error: `schedule.matvec.k_splits` is 3; expected a power of two from 1 to 1024
+  --> my.ron:11:28
    |
-11 |         matvec: (slices: 3, rows: 5, lanes: 16),
-   |                          ^
+11 |         matvec: (k_splits: 3, rows: 5, lanes: 16),
+   |                            ^
 
 error: `schedule.matvec.rows` is 5; expected a power of two from 1 to 1024
-  --> my.ron:11:35
+  --> my.ron:11:37
    |
-11 |         matvec: (slices: 3, rows: 5, lanes: 16),
-   |                                   ^
+11 |         matvec: (k_splits: 3, rows: 5, lanes: 16),
+   |                                     ^
 ";
     assert_eq!(found.to_string(), expected);
 }

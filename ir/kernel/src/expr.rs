@@ -323,7 +323,7 @@ impl Expr {
     pub fn for_each_part<'a>(&'a self, f: &mut dyn FnMut(&'a Expr)) {
         match self {
             Expr::F32(_) | Expr::U32(_) | Expr::I32(_) | Expr::Bool(_) | Expr::Var(_) | Expr::Symbol(_) => {}
-            Expr::Named(..) | Expr::SubgroupLane | Expr::SubgroupSize | Expr::LocalIndex | Expr::WideBytes => {}
+            Expr::Named(..) | Expr::SubgroupLane | Expr::SubgroupSize | Expr::LocalIndex | Expr::DotSignedness => {}
             Expr::Unary(_, a)
             | Expr::Cast(_, a)
             | Expr::Bitcast(_, a)
@@ -360,7 +360,7 @@ impl Expr {
         let mut one = |a: Box<Expr>| Box::new(f(*a));
         match self {
             Expr::F32(_) | Expr::U32(_) | Expr::I32(_) | Expr::Bool(_) | Expr::Var(_) | Expr::Symbol(_) => self,
-            Expr::Named(..) | Expr::SubgroupLane | Expr::SubgroupSize | Expr::LocalIndex | Expr::WideBytes => self,
+            Expr::Named(..) | Expr::SubgroupLane | Expr::SubgroupSize | Expr::LocalIndex | Expr::DotSignedness => self,
             Expr::Unary(op, a) => Expr::Unary(op, one(a)),
             Expr::Cast(to, a) => Expr::Cast(to, one(a)),
             Expr::Bitcast(to, a) => Expr::Bitcast(to, one(a)),

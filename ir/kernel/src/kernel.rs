@@ -189,7 +189,7 @@ pub enum Expr {
     /// of the second.
     Shuffle(Box<Expr>, Box<Expr>, [u8; 4]),
     /// `c + a . b`, lane by lane, with the four bytes of each lane: those of `a` (u32) are signed, those of `b`
-    /// (u32) are 0 to 127, and the sum (i32) is exact. What larger bytes of `b` are is what [`Expr::WideBytes`] says.
+    /// (u32) are 0 to 127, and the sum (i32) is exact. What larger bytes of `b` are is what [`Expr::DotSignedness`] says.
     DotBytes(Box<Expr>, Box<Expr>, Box<Expr>),
     /// The bytes of words (u32, or a vector of them), each of which is 0 to 15, replaced by those of a table with the same
     /// number; its first four bytes are the first word, lowest first.
@@ -205,7 +205,7 @@ pub enum Expr {
     SubgroupSize,
     /// What products of bytes take the second operand's bytes beyond 127 for (u32): 1 means signed bytes, 2 unsigned
     /// ones; 0 that such products are not defined. Targets differ, and some find out when a kernel runs.
-    WideBytes,
+    DotSignedness,
     /// The number of this thread in its workgroup, whatever the group axes are.
     LocalIndex,
     /// Result of the helper with this index in [`Kernel::helpers`]. Made by legalisation.

@@ -61,7 +61,7 @@ pub fn type_of(expr: &Expr, kernel: &Kernel, vars: &[VarDecl]) -> Result<Type, S
     };
     match expr {
         Expr::F32(_) => Ok(F32),
-        Expr::U32(_) | Expr::Named(..) | Expr::Symbol(_) | Expr::WideBytes => Ok(U32),
+        Expr::U32(_) | Expr::Named(..) | Expr::Symbol(_) | Expr::DotSignedness => Ok(U32),
         Expr::SubgroupLane | Expr::SubgroupSize | Expr::LocalIndex => Ok(U32),
         Expr::I32(_) => Ok(I32),
         Expr::Bool(_) => Ok(BOOL),

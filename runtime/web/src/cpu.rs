@@ -1,4 +1,4 @@
-//! Kernels in linear memory as the executor wants them. The memory itself is `ts/wasm/machine.ts`.
+//! Kernels in linear memory as the executor wants them. The memory itself is `ts/wasm/instance.ts`.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ use crate::error::from_js;
 
 #[wasm_bindgen]
 extern "C" {
-    /// `KernelInstance` of `ts/wasm/machine.ts`.
+    /// `KernelInstance` of `ts/wasm/instance.ts`.
     #[derive(Clone, Debug)]
     pub type JsInstance;
 
@@ -42,7 +42,7 @@ extern "C" {
     fn describe(this: &JsInstance) -> String;
 }
 
-/// A machine of the page.
+/// An instance of the page.
 #[derive(Debug)]
 pub(crate) struct WebInstance(pub(crate) JsInstance);
 
@@ -116,23 +116,23 @@ pub(crate) fn choose_fallbacks(programs: &Programs, features: Vec<String>) -> Re
     module(&programs.fallbacks, &device_info(gather(features), ADDRESS_SPACE))
 }
 
-/// Makes a device of a machine that holds all of a bundle.
+/// Makes a device of an instance that holds all of a bundle.
 pub(crate) fn open(
     manifest: &Manifest,
     programs: &Programs,
-    machine: JsInstance,
+    instance: JsInstance,
     setup: &str,
 ) -> Result<Cpu<WebInstance>, Error> {
-    open_with(machine, setup, &|base, limit| plan(manifest, programs)?.reserve(base, limit))
+    open_with(instance, setup, &|base, limit| plan(manifest, programs)?.reserve(base, limit))
 }
 
-/// Makes a device of a machine with fallback kernels.
-pub(crate) fn open_fallbacks(machine: JsInstance, setup: &str) -> Result<Cpu<WebInstance>, Error> {
-    open_with(machine, setup, &|base, _| Ok(base))
+/// Makes a device of an instance with fallback kernels.
+pub(crate) fn open_fallbacks(instance: JsInstance, setup: &str) -> Result<Cpu<WebInstance>, Error> {
+    open_with(instance, setup, &|base, _| Ok(base))
 }
 
 fn open_with(
-    machine: JsInstance,
+    instance: JsInstance,
     setup: &str,
     reserve: &dyn Fn(u64, u64) -> Result<u64, Error>,
 ) -> Result<Cpu<WebInstance>, Error> {
@@ -148,5 +148,5 @@ fn open_with(
         features: given.features,
         limit: given.limit,
     };
-    Cpu::new(WebInstance(machine), setup)
+    Cpu::new(WebInstance(instance), setup)
 }

@@ -117,12 +117,12 @@ impl Runtime {
 
     /// Takes kernels that are instantiated, in the place of any other device, and makes room for all weights: gives
     /// their addresses. `setup` is `MachineSetup` of `ts/runtime.ts` as JSON.
-    #[wasm_bindgen(js_name = openMachine)]
-    pub fn open_machine(&self, machine: JsInstance, setup: String, files: JsFiles) -> Promise {
+    #[wasm_bindgen(js_name = openInstance)]
+    pub fn open_instance(&self, instance: JsInstance, setup: String, files: JsFiles) -> Promise {
         let (engine, manifest, programs) = (self.engine.clone(), self.manifest.clone(), self.programs.clone());
         promise(async move {
             let programs = programs.ok_or_else(not_ready)?;
-            let device = cpu::open(&manifest, &programs, machine, &setup)?;
+            let device = cpu::open(&manifest, &programs, instance, &setup)?;
             let mut on = OnCpu::new(Executor::new(device, files, manifest.clone(), programs).await?);
             let addresses = on.place(&manifest).await?;
             engine.replace(Some(Engine::Cpu(Box::new(on))));
@@ -132,24 +132,24 @@ impl Runtime {
 
     /// Bytes of weights, of states and of everything else in the memory of kernels; undefined if there is none, or the
     /// engine is busy.
-    #[wasm_bindgen(js_name = machineMemory)]
-    pub fn machine_memory(&self) -> Option<Vec<f64>> {
+    #[wasm_bindgen(js_name = instanceMemory)]
+    pub fn instance_memory(&self) -> Option<Vec<f64>> {
         self.engine.borrow().as_ref()?.memory()
     }
 
-    /// Takes a device, in the place of any other. `machine` has fallback kernels for steps that exceed its limits, and
-    /// `setup` is as for [`Runtime::open_machine`].
+    /// Takes a device, in the place of any other. `instance` has fallback kernels for steps that exceed its limits, and
+    /// `setup` is as for [`Runtime::open_instance`].
     pub fn open(
         &self,
         device: JsDevice,
         files: JsFiles,
-        machine: Option<JsInstance>,
+        instance: Option<JsInstance>,
         setup: Option<String>,
     ) -> Promise {
         let (engine, manifest, programs) = (self.engine.clone(), self.manifest.clone(), self.programs.clone());
         promise(async move {
             let programs = programs.ok_or_else(not_ready)?;
-            let beside = machine.map(|m| cpu::open_fallbacks(m, &setup.unwrap_or_default())).transpose()?;
+            let beside = instance.map(|m| cpu::open_fallbacks(m, &setup.unwrap_or_default())).transpose()?;
             let device = Hybrid::new(WebGpu::new(device), beside)?;
             let made = Executor::new(device, files, manifest, programs).await?;
             engine.replace(Some(Engine::Gpu(Box::new(made))));
@@ -171,7 +171,7 @@ impl Runtime {
         })
     }
 
-    /// Takes one filled buffer per tensor; none if all were written to the addresses of [`Runtime::open_machine`].
+    /// Takes one filled buffer per tensor; none if all were written to the addresses of [`Runtime::open_instance`].
     #[wasm_bindgen(js_name = setWeights)]
     pub fn set_weights(&self, buffers: &Array) -> Result<(), JsValue> {
         match self.engine.borrow_mut().as_mut() {

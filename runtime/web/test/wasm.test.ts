@@ -6,7 +6,7 @@ import { compare, estimate, recall, remember, verdictKey } from "../ts/choice";
 import { makeError, type GristmillError } from "../ts/errors";
 import { stopAll } from "../ts/wasm/control";
 import { abilities, featuresOf, fitting } from "../ts/wasm/features";
-import { KernelInstance } from "../ts/wasm/machine";
+import { KernelInstance } from "../ts/wasm/instance";
 import { measureCpu } from "../ts/wasm/measure";
 import { compileKernels, instantiate, leastPages, makeMemory } from "../ts/wasm/module";
 import { NO_POOL, type Pool } from "../ts/wasm/pool";
@@ -27,8 +27,8 @@ const MODULE = Uint8Array.from(
 /** A module that imports and exports nothing. */
 const EMPTY = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0);
 
-/** A machine whose kernels are a function. */
-function machine(run: (control: number) => number, pool: Pool = NO_POOL): KernelInstance {
+/** An instance whose kernels are a function. */
+function instance(run: (control: number) => number, pool: Pool = NO_POOL): KernelInstance {
   const { memory, limit } = makeMemory(1, true);
   const exports = { heapBase: 1024, scratchBytes: 64, run };
   return new KernelInstance({ memory, exports, pool, limit, cpu: { threads: 1, simd: "baseline" } });
@@ -89,7 +89,7 @@ test("memory grows, and keeps what is in it", () => {
 
 test("a run that fails is the last one", async () => {
   let runs = 0;
-  const made = machine(() => {
+  const made = instance(() => {
     runs += 1;
     throw new WebAssembly.RuntimeError("unreachable");
   });
@@ -104,7 +104,7 @@ test("a thread that fails ends the run of the others with its reason", async () 
   let closed = 0;
   const failed = new Promise<GristmillError>((resolve) => (fail = resolve));
   const pool: Pool = { size: 1, serve: () => {}, failed, close: () => void (closed += 1) };
-  const made = machine(() => {
+  const made = instance(() => {
     // The news is on its way when the run ends.
     setTimeout(() => fail(makeError("internal", "a thread of the kernels failed: trap")), 5);
     return 1;
@@ -139,7 +139,7 @@ test("threads stop looking where it takes longer", () => {
 });
 
 test("runs let messages in now and then", async () => {
-  const made = machine(() => 0);
+  const made = instance(() => 0);
   let heard = false;
   setTimeout(() => (heard = true), 1);
   const end = performance.now() + 2000;
@@ -147,8 +147,8 @@ test("runs let messages in now and then", async () => {
   assert.ok(heard);
 });
 
-test("a machine that is taken away is lost, one that is closed says so", async () => {
-  const made = machine(() => 0);
+test("an instance that is taken away is lost, one that is closed says so", async () => {
+  const made = instance(() => 0);
   made.fail(makeError("device-lost", "taken away"));
   assert.equal(made.loss?.code, "device-lost");
   await assert.rejects(made.run(0), { code: "device-lost" });

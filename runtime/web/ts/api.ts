@@ -99,7 +99,7 @@ export interface TaskInfo {
   /** The text that stands for an image in a prompt; null if that token alone does. */
   placeholder?: string | null;
   /** Whether the text is generated token by token, for which a tokenizer is needed; otherwise it comes from CTC decoding. */
-  writes?: boolean;
+  generates?: boolean;
   /** Whether the model can mark times. */
   timestamps?: boolean;
   /** What callers choose of that text, such as `language`. */

@@ -86,7 +86,7 @@ export class Loaded {
     }
     if (has("embed") && this.text.tokenizer) tasks.unshift("embed");
     // What follows from audio files follows from no prompt.
-    const prompted = has("decode") && !entries.some(({ task }) => task?.writes);
+    const prompted = has("decode") && !entries.some(({ task }) => task?.generates);
     if (prompted && this.text.tokenizer) tasks.unshift("generate");
     if (prompted && this.text.template) tasks.unshift("chat");
     return {

@@ -36,7 +36,7 @@ export interface KernelModule {
   reserve: number;
 }
 
-/** Kernels that are instantiated, as `Runtime.openMachine` takes them. */
+/** Kernels that are instantiated, as `Runtime.openInstance` takes them. */
 export interface MachineSetup {
   heapBase: number;
   scratchBytes: number;

@@ -70,7 +70,7 @@ fn an_edited_profile_is_compiled_again() {
     write(&place, "my-phone.ron", &[NAME]);
     assert!(compiles());
     assert!(!compiles(), "the same file");
-    write(&place, "my-phone.ron", &[NAME, ("slices: 4", "slices: 2")]);
+    write(&place, "my-phone.ron", &[NAME, ("k_splits: 4", "k_splits: 2")]);
     assert!(compiles(), "another one");
 }
 
@@ -78,8 +78,8 @@ fn an_edited_profile_is_compiled_again() {
 fn what_is_wrong_with_a_profile_is_said_with_its_place() {
     let place = Place::new();
     let model = stories().display().to_string();
-    write(&place, "bad.ron", &[NAME, ("slices: 4", "slices: 3"), ("launch_us: 5.0", "launch_us: -5.0")]);
-    let texts = ["--> bad.ron:", "`schedule.matvec.slices` is 3; expected a power of two", "`cost.launch_us` is -5"];
+    write(&place, "bad.ron", &[NAME, ("k_splits: 4", "k_splits: 3"), ("launch_us: 5.0", "launch_us: -5.0")]);
+    let texts = ["--> bad.ron:", "`schedule.matvec.k_splits` is 3; expected a power of two", "`cost.launch_us` is -5"];
     place.run(&["compile", &model, "-o", "out", "--target", "bad.ron"]).fails(2, &texts);
     let ran = place.run(&["check", "bad.ron"]);
     assert_eq!(ran.code, 1, "{}", ran.stderr);

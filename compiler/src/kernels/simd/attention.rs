@@ -154,12 +154,12 @@ impl Attention<'_> {
             ctx.b.store_shared(self.weights, key, &scores);
             ctx.b.assign(m, m.get().max(scores));
         });
-        let next = ctx.b.let_("next", m.get());
-        let alpha = ctx.b.let_("alpha", (before - &next).unary(Unary::Exp));
+        let m_new = ctx.b.let_("m_new", m.get());
+        let alpha = ctx.b.let_("alpha", (before - &m_new).unary(Unary::Exp));
         let kept = ctx.b.let_("kept", l.get() * &alpha);
         ctx.b.assign(l, kept);
         ctx.for_("key", (u(0), count.clone(), 1), Bind::Serial, |ctx, key| {
-            let weight = ctx.b.let_("weight", (self.weights.at(&key) - &next).unary(Unary::Exp));
+            let weight = ctx.b.let_("weight", (self.weights.at(&key) - &m_new).unary(Unary::Exp));
             ctx.b.store_shared(self.weights, key, &weight);
             ctx.b.add(l, weight);
         });
@@ -217,16 +217,16 @@ impl Attention<'_> {
         });
         let most = m.get();
         let most = most.lane(0).max(most.lane(1)).max(most.lane(2).max(most.lane(3)));
-        let next = ctx.b.let_("next", most.splat(4));
-        ctx.b.assign(m, &next);
-        let alpha = ctx.b.let_("alpha", (before - &next).unary(Unary::Exp));
+        let m_new = ctx.b.let_("m_new", most.splat(4));
+        ctx.b.assign(m, &m_new);
+        let alpha = ctx.b.let_("alpha", (before - &m_new).unary(Unary::Exp));
         let kept = ctx.b.let_("kept", l.get() * &alpha);
         ctx.b.assign(l, kept);
         let order = Expr::vec([f(0.0), f(1.0), f(2.0), f(3.0)]);
         ctx.for_("group", (u(0), groups.clone(), 1), Bind::Serial, |ctx, group| {
             let left = (count.clone() - &group * 4).to_f32().splat(4) - order.clone();
             let alive = left.max(f(0.0).splat(4)).min(f(1.0).splat(4));
-            let weight = (self.weights.at(&group) - &next).unary(Unary::Exp) * alive;
+            let weight = (self.weights.at(&group) - &m_new).unary(Unary::Exp) * alive;
             let weight = ctx.b.let_("weight", weight);
             ctx.b.store_shared(self.weights, group, &weight);
             ctx.b.add(l, weight);

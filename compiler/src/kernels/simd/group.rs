@@ -76,7 +76,7 @@ pub fn by_engine(ctx: &mut Ctx<'_>, linear: &Linear<'_>, work: impl Fn(&mut Ctx<
     if !linear.weights.iter().any(|w| w.format.as_bytes().is_some_and(|f| f.planes().len() > 1)) {
         return work(ctx, None);
     }
-    let kind = ctx.b.let_("wide_bytes", Expr::WideBytes);
+    let kind = ctx.b.let_("dot_signedness", Expr::DotSignedness);
     ctx.if_(kind.differs(0), |ctx| work(ctx, Some(&kind)));
     ctx.if_(kind.equals(0), |ctx| work(ctx, None));
 }

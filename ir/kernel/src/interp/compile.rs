@@ -43,7 +43,7 @@ pub(super) enum Node {
     Subgroup(GroupOp, Scalar, Box<Node>),
     SubgroupLane,
     SubgroupSize,
-    WideBytes,
+    DotSignedness,
     LocalIndex,
     Call(usize, Vec<Node>),
 }
@@ -147,7 +147,7 @@ impl Resolver<'_> {
             Expr::Subgroup(op, a) => Node::Subgroup(*op, self.scalar(a)?, sub(a)?),
             Expr::SubgroupLane => Node::SubgroupLane,
             Expr::SubgroupSize => Node::SubgroupSize,
-            Expr::WideBytes => Node::WideBytes,
+            Expr::DotSignedness => Node::DotSignedness,
             Expr::LocalIndex => Node::LocalIndex,
             Expr::Call(helper, args) => Node::Call(*helper as usize, self.nodes(args)?),
         })

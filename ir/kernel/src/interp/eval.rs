@@ -151,10 +151,10 @@ impl Machine<'_> {
             Node::DotBytes(a, b, c) => {
                 let (a, b, mut c) = (self.eval(a, mask)?, self.eval(b, mask)?, self.eval(c, mask)?);
                 for (i, c) in c.iter_mut().enumerate() {
-                    if self.wide_bytes == 0 && b[i] & 0x8080_8080 != 0 && mask[i % self.n] {
+                    if self.dot_signedness == 0 && b[i] & 0x8080_8080 != 0 && mask[i % self.n] {
                         return Err(format!("a dot product of bytes with {:#010x}, which is beyond 127", b[i]));
                     }
-                    *c = c.wrapping_add(dot_bytes(a[i], b[i], self.wide_bytes) as u32);
+                    *c = c.wrapping_add(dot_bytes(a[i], b[i], self.dot_signedness) as u32);
                 }
                 self.recycle(a);
                 self.recycle(b);
@@ -201,7 +201,7 @@ impl Machine<'_> {
             }
             Node::SubgroupLane => (0..self.n).map(|t| (t % self.subgroup) as u32).collect(),
             Node::SubgroupSize => vec![self.subgroup as u32; self.n],
-            Node::WideBytes => vec![self.wide_bytes; self.n],
+            Node::DotSignedness => vec![self.dot_signedness; self.n],
             Node::LocalIndex => (0..self.n as u32).collect(),
             Node::Call(function, args) => self.call(*function, args, mask)?,
         })

@@ -9,13 +9,13 @@ use crate::kernel::Kernel;
 pub struct Options {
     /// Threads in a subgroup.
     pub subgroup_size: u32,
-    /// The value of [`crate::kernel::Expr::WideBytes`].
-    pub wide_bytes: u32,
+    /// The value of [`crate::kernel::Expr::DotSignedness`].
+    pub dot_signedness: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { subgroup_size: 32, wide_bytes: 1 }
+        Options { subgroup_size: 32, dot_signedness: 1 }
     }
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Machine<'a> {
     /// Extent of the innermost group axis.
     pub(super) inner: usize,
     pub(super) subgroup: usize,
-    pub(super) wide_bytes: u32,
+    pub(super) dot_signedness: u32,
     pub(super) regs: Vec<Lanes>,
     pub(super) shared: Vec<SharedMemory>,
     pub(super) buffers: &'a mut [Vec<u32>],
@@ -51,8 +51,8 @@ impl<'a> Machine<'a> {
             regs[axis.var.0 as usize] = (0..n).map(|t| (t / stride % extent) as u32).collect();
         }
         let shared = kernel.shared.iter().map(SharedMemory::new).collect();
-        let (subgroup, wide_bytes) = (options.subgroup_size.max(1) as usize, options.wide_bytes);
-        Machine { kernel, program, n, inner, subgroup, wide_bytes, regs, shared, buffers, pool: Vec::new() }
+        let (subgroup, dot_signedness) = (options.subgroup_size.max(1) as usize, options.dot_signedness);
+        Machine { kernel, program, n, inner, subgroup, dot_signedness, regs, shared, buffers, pool: Vec::new() }
     }
 
     /// A new workgroup.

@@ -114,7 +114,7 @@ impl ByteFormat {
     }
 
     /// The word to exclude-or codes of 8 bits with, and what to add to the bytes that this gives (f32), so that products
-    /// of bytes take them whole. `kind` is [`Expr::WideBytes`], 1 or 2. `None` if codes have fewer bits.
+    /// of bytes take them whole. `kind` is [`Expr::DotSignedness`], 1 or 2. `None` if codes have fewer bits.
     pub fn whole_bytes(&self, kind: &Expr) -> Option<(Expr, Expr)> {
         // Signed codes become unsigned ones by 128, and the other way round.
         let (moved_in, by) = if self.format().grid == Grid::Signed { (2, -128.0) } else { (1, 128.0) };

@@ -49,7 +49,7 @@ pub struct Cpu<M> {
 /// What outlives calls.
 #[derive(Debug)]
 struct Shared<M> {
-    machine: M,
+    instance: M,
     heap: RefCell<Heap>,
     /// Bytes of weights and of states.
     kept: Cell<(u64, u64)>,
@@ -94,13 +94,13 @@ pub struct Table<M> {
 }
 
 impl<M: WasmInstance> Cpu<M> {
-    /// Takes a fresh machine: grows its memory, writes the control block and starts the workers.
-    pub fn new(machine: M, setup: Setup) -> Result<Self, Error> {
+    /// Takes a fresh instance: grows its memory, writes the control block and starts the workers.
+    pub fn new(instance: M, setup: Setup) -> Result<Self, Error> {
         let info = device_info(setup.features.clone(), setup.limit);
         let heap = Heap::new(setup.heap_base.into(), setup.limit.min(ADDRESS_SPACE).saturating_sub(GUARD));
-        machine.grow(setup.reserve.max(heap.high() + GUARD))?;
+        instance.grow(setup.reserve.max(heap.high() + GUARD))?;
         let shared = Shared {
-            machine,
+            instance,
             heap: RefCell::new(heap),
             kept: Cell::default(),
             poison: RefCell::default(),
@@ -110,17 +110,17 @@ impl<M: WasmInstance> Cpu<M> {
         let block = shared.take("the control block", control::BYTES.into())?;
         let scratch = shared.take("scratch memory", u64::from(setup.scratch_bytes) * u64::from(workers))?;
         let at = block.at as u32;
-        let set = |field: u32, value: u32| shared.machine.write(at + field, &value.to_le_bytes());
+        let set = |field: u32, value: u32| shared.instance.write(at + field, &value.to_le_bytes());
         set(control::WORKERS, workers);
         set(control::SCRATCH, scratch.at as u32);
         set(control::SPIN, setup.spin);
-        shared.machine.start(at)?;
+        shared.instance.start(at)?;
         Ok(Cpu { shared: Rc::new(shared), info, control: at, current: Cell::new(None) })
     }
 
     /// What runs kernels.
-    pub fn machine(&self) -> &M {
-        &self.shared.machine
+    pub fn instance(&self) -> &M {
+        &self.shared.instance
     }
 
     /// Bytes in use, all buffers and the device's own.
@@ -153,7 +153,7 @@ impl<M: WasmInstance> Cpu<M> {
             return Err(Error::Device { what: "reading a buffer".to_string(), message });
         }
         let mut content = vec![0; bytes as usize];
-        self.shared.machine.read(buffer.address(), &mut content);
+        self.shared.instance.read(buffer.address(), &mut content);
         Ok(content)
     }
 
@@ -163,7 +163,7 @@ impl<M: WasmInstance> Cpu<M> {
             let message = format!("{} bytes from {offset} on do not fit in {}", bytes.len(), buffer.bytes);
             return Err(Error::Device { what: "writing a buffer".to_string(), message });
         }
-        self.shared.machine.write(buffer.address() + offset as u32, bytes);
+        self.shared.instance.write(buffer.address() + offset as u32, bytes);
         Ok(())
     }
 
@@ -174,7 +174,7 @@ impl<M: WasmInstance> Cpu<M> {
         }
         match self.shared.take(what, words.len() as u64 * 4) {
             Ok(block) => {
-                self.shared.machine.write(block.at as u32, bytemuck::cast_slice(words));
+                self.shared.instance.write(block.at as u32, bytemuck::cast_slice(words));
                 Some(Region { shared: self.shared.clone(), block })
             }
             Err(e) => {
@@ -186,7 +186,7 @@ impl<M: WasmInstance> Cpu<M> {
 
     /// Writes grids into the table of steps, and the table into the control block.
     fn prepare(&self, table: &Table<M>, grids: &[(u32, u32)]) -> Result<(), Error> {
-        let machine = &self.shared.machine;
+        let instance = &self.shared.instance;
         let mut words = table.words.borrow_mut();
         let mut changed = false;
         for (step, (x, y)) in words.chunks_exact_mut(STEP_WORDS).zip(grids) {
@@ -199,20 +199,20 @@ impl<M: WasmInstance> Cpu<M> {
         }
         let at = table.region.as_ref().map_or(0, |r| r.block.at as u32);
         if changed && table.region.is_some() {
-            machine.write(at, bytemuck::cast_slice(&words));
+            instance.write(at, bytemuck::cast_slice(&words));
         }
         if self.current.replace(Some(at)) != Some(at) {
-            machine.write(self.control + control::STEPS, &at.to_le_bytes());
+            instance.write(self.control + control::STEPS, &at.to_le_bytes());
         }
         let count = if table.region.is_some() { grids.len() as u32 } else { 0 };
-        machine.write(self.control + control::COUNT, &count.to_le_bytes());
+        instance.write(self.control + control::COUNT, &count.to_le_bytes());
         Ok(())
     }
 
     fn submit_now(&self, work: &Work<'_, Self>) -> Result<Reading, Error> {
         self.shared.alive()?;
         self.prepare(work.steps, work.grids)?;
-        let machine = &self.shared.machine;
+        let instance = &self.shared.instance;
         for (buffer, bytes) in work.writes {
             self.write(buffer, 0, bytes)?;
         }
@@ -222,9 +222,9 @@ impl<M: WasmInstance> Cpu<M> {
                 let message = format!("{} bytes are fed, more than there is space for", c.bytes);
                 return Err(Error::Device { what: "feeding a result".to_string(), message });
             }
-            machine.copy(c.from.address(), c.to.address() + c.to_offset as u32, c.bytes as u32);
+            instance.copy(c.from.address(), c.to.address() + c.to_offset as u32, c.bytes as u32);
         }
-        let running = machine.run(self.control);
+        let running = instance.run(self.control);
         let results: Vec<(Buffer, u64, u64)> = work.results.iter().map(|c| (*c.from, c.to_offset, c.bytes)).collect();
         let (bytes, shared) = (work.bytes as usize, self.shared.clone());
         Ok(Box::pin(async move {
@@ -239,7 +239,7 @@ impl<M: WasmInstance> Cpu<M> {
                 if len > from.bytes.into() {
                     return Err(fault());
                 }
-                shared.machine.read(from.address(), into);
+                shared.instance.read(from.address(), into);
             }
             Ok(all)
         }))
@@ -279,12 +279,12 @@ impl<M: WasmInstance> Shared<M> {
                 remedy: REMEDY.to_string(),
             });
         };
-        if self.machine.grow(heap.high() + GUARD).is_err() {
+        if self.instance.grow(heap.high() + GUARD).is_err() {
             heap.undo(block, high);
             return Err(Error::OutOfMemory { what: what.to_string(), bytes, allocated });
         }
         if block.dirty > 0 {
-            self.machine.fill_zero(block.at as u32, block.dirty as u32);
+            self.instance.fill_zero(block.at as u32, block.dirty as u32);
         }
         Ok(block)
     }
@@ -302,7 +302,7 @@ impl<M: WasmInstance> Gpu for Cpu<M> {
     }
 
     fn describe(&self) -> String {
-        self.shared.machine.describe()
+        self.shared.instance.describe()
     }
 
     fn depth(&self) -> usize {
@@ -330,7 +330,7 @@ impl<M: WasmInstance> Gpu for Cpu<M> {
     }
 
     fn clear(&self, buffers: &[&Buffer]) {
-        buffers.iter().for_each(|b| self.shared.machine.fill_zero(b.address(), b.bytes));
+        buffers.iter().for_each(|b| self.shared.instance.fill_zero(b.address(), b.bytes));
     }
 
     fn built_in(&self, kernel: usize) -> Option<u32> {

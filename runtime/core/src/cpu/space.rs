@@ -13,7 +13,7 @@ pub const PAGE: u64 = 65536;
 /// Bytes that must be mapped behind the last buffer, because kernels load whole vectors.
 pub const GUARD: u64 = 64;
 
-/// What admission must know of a machine before there is one. `limit` is the most linear memory it can have.
+/// What admission must know of an instance before there is one. `limit` is the most linear memory it can have.
 pub fn device_info(features: BTreeSet<String>, limit: u64) -> DeviceInfo {
     let most = limit.min(ADDRESS_SPACE).saturating_sub(PAGE);
     DeviceInfo {

@@ -1,4 +1,4 @@
-//! The device over a machine made of plain Rust.
+//! The device over an instance made of plain Rust.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -150,11 +150,11 @@ fn memory_of_freed_buffers_is_zero_again() {
     let second = create(&device, 2000, Usage::State).unwrap();
     assert_eq!(first.address(), second.address());
     let mut content = vec![1; 2000];
-    device.machine().read(second.address(), &mut content);
+    device.instance().read(second.address(), &mut content);
     assert_eq!(content, vec![0; 2000]);
     device.write(&second, 16, &[1; 16]).unwrap();
     device.clear(&[&second]);
-    device.machine().read(second.address(), &mut content);
+    device.instance().read(second.address(), &mut content);
     assert_eq!(content, vec![0; 2000]);
 }
 
@@ -181,12 +181,12 @@ fn after_a_failure_nothing_runs() {
     let work =
         Work { writes: &[], feed: None, steps: &steps, grids: &[(1, 1)], results: &[], staging: &symbols, bytes: 0 };
     assert_eq!(run(&device, &work).unwrap_err().to_string(), "trap");
-    let runs = device.machine().runs.get();
+    let runs = device.instance().runs.get();
     match run(&device, &work) {
         Err(Error::DeviceLost(why)) => assert!(why.contains("trap"), "{why}"),
         other => panic!("{other:?}"),
     }
-    assert_eq!(device.machine().runs.get(), runs);
+    assert_eq!(device.instance().runs.get(), runs);
 }
 
 /// A model with one weight and one state per token.

@@ -35,7 +35,7 @@ fn words(values: &[u32]) -> Vec<u8> {
 
 /// How often each side ran since the last time.
 fn runs(toys: &Toys) -> (u32, u32) {
-    let side = |cpu: &Cpu<Toy>| cpu.machine().runs.take();
+    let side = |cpu: &Cpu<Toy>| cpu.instance().runs.take();
     (side(toys.own()), side(toys.beside().unwrap()))
 }
 

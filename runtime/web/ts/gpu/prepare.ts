@@ -26,12 +26,12 @@ export async function prepareGpu(
   const offloaded = guard(() => runtime.admit(device as never));
   const fallbacks = offloaded.length > 0 ? await openFallbacks(bundle, wishes, signal) : null;
   device.alternates = fallbacks !== null;
-  const [machine, setup] = fallbacks ? [fallbacks.machine, JSON.stringify(fallbacks.setup)] : [];
+  const [instance, setup] = fallbacks ? [fallbacks.instance, JSON.stringify(fallbacks.setup)] : [];
   return {
     target: fallbacks ? together(device, fallbacks, offloaded, bundle) : device,
     profile,
     settled,
-    open: () => runtime.open(device as never, bundle.files as never, machine as never, setup) as Promise<void>,
+    open: () => runtime.open(device as never, bundle.files as never, instance as never, setup) as Promise<void>,
     weights: (stop) => loadWeights({ source, ...plan, device: device.forWeights(), signal: stop }),
   };
 }
@@ -45,16 +45,16 @@ async function openFallbacks(bundle: Bundle, wishes: Wishes, signal: AbortSignal
 }
 
 /** A device with kernels beside it. */
-function together(device: Device, { machine }: OpenKernels, offloaded: string[], { runtime }: Bundle): Target {
+function together(device: Device, { instance }: OpenKernels, offloaded: string[], { runtime }: Bundle): Target {
   let beside: [number, number, number] = [0, 0, 0];
   return {
     kind: "webgpu",
     adapter: device.adapter,
-    cpu: machine.cpu,
+    cpu: instance.cpu,
     offloaded,
     memory: () => {
       // While a call is under way nobody can be asked.
-      const told = runtime.machineMemory();
+      const told = runtime.instanceMemory();
       if (told) beside = [told[0] ?? 0, told[1] ?? 0, told[2] ?? 0];
       const [, states, scratch] = beside;
       const own = device.memory();
@@ -62,14 +62,14 @@ function together(device: Device, { machine }: OpenKernels, offloaded: string[],
         weights: own.weights,
         states: own.states + states,
         scratch: own.scratch + scratch,
-        total: own.total + machine.size,
-        peak: own.peak + machine.size,
+        total: own.total + instance.size,
+        peak: own.peak + instance.size,
       };
     },
-    lossBehindError: async () => machine.loss ?? (await device.lossBehindError()),
+    lossBehindError: async () => instance.loss ?? (await device.lossBehindError()),
     lose: () => device.lose(),
     close: () => {
-      machine.close();
+      instance.close();
       device.close();
     },
   };

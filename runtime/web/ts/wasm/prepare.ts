@@ -7,7 +7,7 @@ import { placeWeights } from "../load/weights";
 import type { Cost, KernelModule, MachineSetup } from "../runtime";
 import type { Prepared, Target } from "../target";
 import { abilities, featuresOf, fitting, type Abilities, type Wishes } from "./features";
-import { KernelInstance } from "./machine";
+import { KernelInstance } from "./instance";
 import { compileKernels, instantiate, leastPages, makeMemory } from "./module";
 import { NO_POOL, openPool, type Pool } from "./pool";
 import { LONG_SPIN } from "./spin";
@@ -40,19 +40,19 @@ export async function prepareWasm(bundle: Bundle, wishes: Wishes, signal: AbortS
   const features = featuresOf(found);
   // More than 32 bits reach is refused before anything else is fetched.
   const chosen = JSON.parse(guard(() => runtime.kernelModule(features, ADDRESS_SPACE))) as KernelModule;
-  const { machine, setup } = await openKernels(bundle, chosen.file, found, signal);
+  const { instance, setup } = await openKernels(bundle, chosen.file, found, signal);
   let addresses: Float64Array = new Float64Array();
   return {
-    target: targetOf(machine, bundle),
+    target: targetOf(instance, bundle),
     profile: WASM_PROFILE,
     settled: Promise.resolve(),
     open: async () => {
-      const placed = runtime.openMachine(machine as never, JSON.stringify(setup), bundle.files as never);
+      const placed = runtime.openInstance(instance as never, JSON.stringify(setup), bundle.files as never);
       addresses = (await placed) as Float64Array;
     },
     weights: async (stop) => {
       const place = (tensor: number, offset: number, content: Uint8Array): void =>
-        machine.write((addresses[tensor] ?? 0) + offset, content);
+        instance.write((addresses[tensor] ?? 0) + offset, content);
       await placeWeights({ source: bundle.source, ...bundle.plan, signal: stop }, place);
       return [];
     },
@@ -61,7 +61,7 @@ export async function prepareWasm(bundle: Bundle, wishes: Wishes, signal: AbortS
 
 /** Kernels that are ready to run, and what the runtime is told of them. */
 export interface OpenKernels {
-  machine: KernelInstance;
+  instance: KernelInstance;
   setup: MachineSetup;
 }
 
@@ -89,29 +89,29 @@ export async function openKernels(
     simd: found.relaxed ? "relaxed" : "baseline",
     ...(single && { single }),
   };
-  const machine = new KernelInstance({ memory, exports, pool, limit, cpu });
+  const instance = new KernelInstance({ memory, exports, pool, limit, cpu });
   const { heapBase, scratchBytes } = exports;
   const features = featuresOf(found);
-  return { machine, setup: { heapBase, scratchBytes, workers: machine.workers, spin: LONG_SPIN, features, limit } };
+  return { instance, setup: { heapBase, scratchBytes, workers: instance.workers, spin: LONG_SPIN, features, limit } };
 }
 
-function targetOf(machine: KernelInstance, { runtime }: Bundle): Target {
+function targetOf(instance: KernelInstance, { runtime }: Bundle): Target {
   let known: [number, number, number] = [0, 0, 0];
   return {
     kind: "wasm",
     adapter: null,
-    cpu: machine.cpu,
+    cpu: instance.cpu,
     offloaded: [],
     memory: () => {
       // While a call is under way nobody can be asked.
-      const told = runtime.machineMemory();
+      const told = runtime.instanceMemory();
       if (told) known = [told[0] ?? 0, told[1] ?? 0, told[2] ?? 0];
       const [weights, states, scratch] = known;
       // Linear memory never shrinks.
-      return { weights, states, scratch, total: machine.size, peak: machine.size };
+      return { weights, states, scratch, total: instance.size, peak: instance.size };
     },
-    lossBehindError: async () => machine.loss,
-    lose: () => machine.fail(makeError("device-lost", "the kernels were taken away")),
-    close: () => machine.close(),
+    lossBehindError: async () => instance.loss,
+    lose: () => instance.fail(makeError("device-lost", "the kernels were taken away")),
+    close: () => instance.close(),
   };
 }

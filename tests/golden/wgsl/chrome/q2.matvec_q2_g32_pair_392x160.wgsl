@@ -1,5 +1,5 @@
 // matvec_q2_g32_pair_392x160
-// layers.0.down: [392, 160] weights times vector, a tile of 32 rows and 4 slices of columns
+// layers.0.down: [392, 160] weights times vector, a tile of 32 rows and 4 K splits
 
 struct Symbols {
     B: u32,
@@ -32,7 +32,7 @@ fn main(
     }
     let tile = position / symbols.B;
     let m = position % symbols.B;
-    let slice = thread / 32u;
+    let k_split = thread / 32u;
     let row = thread % 32u;
     let n = tile * 32u + row;
     var sum0 = 0.0;
@@ -40,7 +40,7 @@ fn main(
     let row_scale = unpack2x16float(gate_proj[tile * 4u + row / 8u + ROW_SCALES][row / 2u % 4u])[row % 2u];
     let row_scale2 = unpack2x16float(up_proj[tile * 4u + row / 8u + ROW_SCALES][row / 2u % 4u])[row % 2u];
 
-    for (var pack = slice; pack < 3u; pack += 4u) {
+    for (var pack = k_split; pack < 3u; pack += 4u) {
         var codes = vec4<u32>(0u);
         if (pack < 2u) {
             codes = gate_proj[tile * 80u + pack * 32u + row];
@@ -108,8 +108,8 @@ fn main(
         }
     }
 
-    partial0[slice * 32u + row] = sum0;
-    partial1[slice * 32u + row] = sum1;
+    partial0[k_split * 32u + row] = sum0;
+    partial1[k_split * 32u + row] = sum1;
     workgroupBarrier();
     var total0 = 0.0;
     var total1 = 0.0;
@@ -119,7 +119,7 @@ fn main(
         total1 += partial1[part * 32u + row];
     }
 
-    if (slice == 0u && n < 392u) {
+    if (k_split == 0u && n < 392u) {
         let part = total0;
         out_down[m * 392u + n] = part * (1.0 / (1.0 + exp(-part))) * total1;
     }

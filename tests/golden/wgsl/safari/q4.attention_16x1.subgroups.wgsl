@@ -11,7 +11,7 @@ struct Symbols {
 
 @group(0) @binding(0) var<uniform> symbols: Symbols;
 @group(0) @binding(1) var<storage, read_write> out_merge_heads: array<f32>;
-@group(0) @binding(2) var<storage, read> turn4: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> apply_rotary4: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> keys4: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> tokens: array<i32>;
 @group(0) @binding(5) var<storage, read> values: array<f32>;
@@ -36,8 +36,8 @@ fn main(
     let lead1 = head % 10u;
 
     for (var element = lane; element < 4u; element += 32u) {
-        let turn_row = (lead0 * 10u + lead1) * 4u;
-        q[element] = turn4[turn_row + element];
+        let apply_rotary_row = (lead0 * 10u + lead1) * 4u;
+        q[element] = apply_rotary4[apply_rotary_row + element];
     }
 
     workgroupBarrier();
@@ -61,25 +61,25 @@ fn main(
         let all_visible = i32(s) <= i32(symbols.P) && tokens[lead0 * (symbols.P + 1u) + s] != 0;
         let score0 = select(-3.4028234663852886e38f, dots * 0.25, all_visible);
         let score = select(-3.4028234663852886e38f, score0, inside);
-        var best = score;
+        var tile_max = score;
 
         // maximum over lane
-        best = subgroupMax(best);
+        tile_max = subgroupMax(tile_max);
         if (lane_id == 0u) {
-            partial[lane / lane_count] = best;
+            partial[lane / lane_count] = tile_max;
         }
         workgroupBarrier();
         let slots_end = (lane_count + 31u) / lane_count;
-        best = partial[0u];
+        tile_max = partial[0u];
 
         // results of the other subgroups
         for (var slot = 1u; slot < slots_end; slot++) {
-            best = max(best, partial[slot]);
+            tile_max = max(tile_max, partial[slot]);
         }
 
         workgroupBarrier();
         let before = m;
-        m = max(best, before);
+        m = max(tile_max, before);
         let alpha = exp(before - m);
         let weight = select(0.0, exp(score - m), inside);
         l = l * alpha + weight;

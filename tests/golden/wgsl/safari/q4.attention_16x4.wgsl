@@ -10,7 +10,7 @@ struct Symbols {
 
 @group(0) @binding(0) var<uniform> symbols: Symbols;
 @group(0) @binding(1) var<storage, read_write> out_merge_heads: array<f32>;
-@group(0) @binding(2) var<storage, read> turn4: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> apply_rotary4: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> keys4: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> tokens: array<i32>;
 @group(0) @binding(5) var<storage, read> values: array<f32>;
@@ -41,8 +41,8 @@ fn main(
 
     for (var element = lane; element < 16u; element += 32u) {
         let row = min(first + element / 4u, symbols.T - 1u);
-        let turn_row = ((lead0 * 10u + lead1) * symbols.T + row) * 4u;
-        q[element] = turn4[turn_row + element % 4u];
+        let apply_rotary_row = ((lead0 * 10u + lead1) * symbols.T + row) * 4u;
+        q[element] = apply_rotary4[apply_rotary_row + element % 4u];
     }
 
     workgroupBarrier();
@@ -72,28 +72,28 @@ fn main(
         let all_visible4 = i32(s) <= i32(t3) + i32(symbols.P) && tokens[lead0 * (symbols.P + symbols.T) + s] != 0;
         let score3 = select(-3.4028234663852886e38f, dots.w * 0.25, all_visible4);
         let score = select(vec4<f32>(-3.4028234663852886e38f), vec4<f32>(score0, score1, score2, score3), inside);
-        var best = score;
+        var tile_max = score;
 
         // maximum over lane
-        partial[lane] = best;
+        partial[lane] = tile_max;
         workgroupBarrier();
         if (lane < 8u) {
             for (var slot = lane + 8u; slot < 32u; slot += 8u) {
-                best = max(best, partial[slot]);
+                tile_max = max(tile_max, partial[slot]);
             }
 
-            partial[lane] = best;
+            partial[lane] = tile_max;
         }
         workgroupBarrier();
-        best = partial[0u];
+        tile_max = partial[0u];
 
         for (var slot = 1u; slot < 8u; slot++) {
-            best = max(best, partial[slot]);
+            tile_max = max(tile_max, partial[slot]);
         }
 
         workgroupBarrier();
         let before = m;
-        m = max(best, before);
+        m = max(tile_max, before);
         let alpha = exp(before - m);
         let weight = select(vec4<f32>(0.0), exp(score - m), inside);
         l = l * alpha + weight;

@@ -44,9 +44,9 @@ fn main(
     }
     let m_tile = position / 5u;
     let n_tile = position % 5u;
-    let down = thread / 8u;
-    let across = thread % 8u;
-    let local = down * 8u + across;
+    let thread_m = thread / 8u;
+    let thread_n = thread % 8u;
+    let local = thread_m * 8u + thread_n;
     var sum0_0 = vec4<f32>(0.0);
     var sum0_1 = vec4<f32>(0.0);
     var sum0_2 = vec4<f32>(0.0);
@@ -60,10 +60,10 @@ fn main(
     let n_first = n_tile * 32u;
     let m_first = m_tile * 32u;
 
-    for (var stretch = 0u; stretch < 392u; stretch += 64u) {
+    for (var k_tile = 0u; k_tile < 392u; k_tile += 64u) {
         for (var cell = local; cell < 512u; cell += 64u) {
             let m = m_first + cell / 16u;
-            let column = stretch + cell % 16u * 4u;
+            let column = k_tile + cell % 16u * 4u;
             let row = min(m, symbols.B * symbols.T - 1u);
             let safe = min(column, 388u);
             let x = down4[row * 98u + safe / 4u];
@@ -72,7 +72,7 @@ fn main(
 
         for (var pack_of_tile = local; pack_of_tile < 64u; pack_of_tile += 64u) {
             let row = pack_of_tile % 32u;
-            let pack = stretch / 32u + pack_of_tile / 32u;
+            let pack = k_tile / 32u + pack_of_tile / 32u;
             let n = n_first + row;
             if (pack < 13u) {
                 let row_scale = unpack2x16float(down_proj[n_tile * 4u + row / 8u + ROW_SCALES][row / 2u % 4u])[row % 2u];
@@ -100,7 +100,7 @@ fn main(
                         let column = pack * 32u + word * 8u + quad * 4u;
                         if (column < 392u) {
                             let weights = vec4<f32>(bytes_u8((bits >> (quad * 4u)) & 0x0f0f0f0fu)) * factor + offset;
-                            w_tile[row * 16u + (column - stretch) / 4u] = weights;
+                            w_tile[row * 16u + (column - k_tile) / 4u] = weights;
                         }
                     }
                 }
@@ -110,17 +110,17 @@ fn main(
         workgroupBarrier();
 
         for (var quad = 0u; quad < 16u; quad++) {
-            let w0 = w_tile[across * 16u + quad];
-            let w1 = w_tile[(across + 8u) * 16u + quad];
-            let w2 = w_tile[(across + 16u) * 16u + quad];
-            let w3 = w_tile[(across + 24u) * 16u + quad];
-            let x0 = x_tile[down * 64u + quad];
+            let w0 = w_tile[thread_n * 16u + quad];
+            let w1 = w_tile[(thread_n + 8u) * 16u + quad];
+            let w2 = w_tile[(thread_n + 16u) * 16u + quad];
+            let w3 = w_tile[(thread_n + 24u) * 16u + quad];
+            let x0 = x_tile[thread_m * 64u + quad];
             sum0_0 += vec4<f32>(dot(x0, w0), dot(x0, w1), dot(x0, w2), dot(x0, w3));
-            let x1 = x_tile[(down * 4u + 1u) * 16u + quad];
+            let x1 = x_tile[(thread_m * 4u + 1u) * 16u + quad];
             sum0_1 += vec4<f32>(dot(x1, w0), dot(x1, w1), dot(x1, w2), dot(x1, w3));
-            let x2 = x_tile[(down * 4u + 2u) * 16u + quad];
+            let x2 = x_tile[(thread_m * 4u + 2u) * 16u + quad];
             sum0_2 += vec4<f32>(dot(x2, w0), dot(x2, w1), dot(x2, w2), dot(x2, w3));
-            let x3 = x_tile[(down * 4u + 3u) * 16u + quad];
+            let x3 = x_tile[(thread_m * 4u + 3u) * 16u + quad];
             sum0_3 += vec4<f32>(dot(x3, w0), dot(x3, w1), dot(x3, w2), dot(x3, w3));
         }
 
@@ -128,12 +128,12 @@ fn main(
     }
 
     for (var side = 0u; side < 4u; side++) {
-        let m = m_first + down * 4u + side;
+        let m = m_first + thread_m * 4u + side;
         if (m < symbols.B * symbols.T) {
             let row_sums = select(select(select(sum0_0, sum0_1, side == 1u), sum0_2, side == 2u), sum0_3, side == 3u);
 
             for (var column = 0u; column < 4u; column++) {
-                let n = n_first + across + column * 8u;
+                let n = n_first + thread_n + column * 8u;
                 let residual2 = residual[m * 160u + n];
                 out_h[m * 160u + n] = residual2 + row_sums[column];
             }

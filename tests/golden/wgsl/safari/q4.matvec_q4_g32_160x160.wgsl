@@ -1,5 +1,5 @@
 // matvec_q4_g32_160x160
-// layers.0.q/linear: [160, 160] weights times vector, a tile of 32 rows and 2 slices of columns
+// layers.0.q/linear: [160, 160] weights times vector, a tile of 32 rows and 2 K splits
 
 struct Symbols {
     B: u32,
@@ -42,13 +42,13 @@ fn main(
     }
     let tile = position / symbols.B;
     let m = position % symbols.B;
-    let slice = thread / 32u;
+    let k_split = thread / 32u;
     let row = thread % 32u;
     let n = tile * 32u + row;
     var sum0 = 0.0;
     let row_scale = unpack2x16float(q_proj[tile * 4u + row / 8u + ROW_SCALES][row / 2u % 4u])[row % 2u];
 
-    for (var pack = slice; pack < 5u; pack += 2u) {
+    for (var pack = k_split; pack < 5u; pack += 2u) {
         let codes = q_proj[(tile * 5u + pack) * 32u + row];
         let fills_word = pack < 4u;
         let vector = select(tile * 10u + (max(pack, 4u) - 4u) * 2u + row % 8u / 4u + 8u, tile * 10u + pack / 4u * 8u + row / 4u, fills_word);
@@ -69,7 +69,7 @@ fn main(
         }
     }
 
-    partial0[slice * 32u + row] = sum0;
+    partial0[k_split * 32u + row] = sum0;
     workgroupBarrier();
     var total0 = 0.0;
 
@@ -77,7 +77,7 @@ fn main(
         total0 += partial0[part * 32u + row];
     }
 
-    if (slice == 0u) {
+    if (k_split == 0u) {
         out_split_heads[(m * 10u + (tile * 2u + row / 16u)) * 16u + row % 16u] = total0;
     }
 }

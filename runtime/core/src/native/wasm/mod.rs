@@ -1,7 +1,7 @@
 //! Kernels in WebAssembly on the CPUs of this machine, by way of wasmtime.
 
+mod engine;
 mod instance;
-mod machine;
 mod memory;
 mod module;
 mod watch;
@@ -19,7 +19,7 @@ use crate::cpu::{ADDRESS_SPACE, Cpu, PAGE, PROFILE, RELAXED_SIMD, Setup, THREADS
 use crate::cpu::{check_profile, device_info, module as module_of, plan};
 use crate::error::Error;
 use crate::gpu::{Executor, Gpu, admit};
-pub(super) use machine::Engine;
+pub(super) use engine::Engine;
 use module::Compiled;
 pub use watch::Stopper;
 
@@ -79,7 +79,7 @@ impl Wasm {
 
     /// Ends calls from other threads.
     pub fn stopper(&self) -> Stopper {
-        self.0.gpu().machine().stopper()
+        self.0.gpu().instance().stopper()
     }
 
     /// Bytes in use, of all buffers.

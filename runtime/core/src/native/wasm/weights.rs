@@ -2,7 +2,7 @@
 
 use gristmill_bundle::Bundle;
 
-use super::machine::Engine;
+use super::engine::Engine;
 use crate::cpu::{Buffer, Cpu};
 use crate::error::Error;
 use crate::gpu::{BufferSpec, Gpu, Usage};

@@ -13,8 +13,8 @@ const TURN_MS = 4;
 const REASON_MS = 5000;
 const PAGE = 65536;
 
-/** What a machine is made of. */
-export interface MachineParts {
+/** What an instance is made of. */
+export interface InstanceParts {
   memory: WebAssembly.Memory;
   exports: KernelExports;
   pool: Pool;
@@ -36,7 +36,7 @@ export class KernelInstance {
   private lastTurn = performance.now();
   private readonly spin = spinTuner();
 
-  constructor({ memory, exports, pool, limit, cpu }: MachineParts) {
+  constructor({ memory, exports, pool, limit, cpu }: InstanceParts) {
     this.memory = memory;
     this.exports = exports;
     this.pool = pool;
