@@ -8,7 +8,7 @@ use gristmill_compiler::Progress;
 use gristmill_reference::ReferenceBackend;
 use gristmill_runtime::cpu::PROFILE as WASM;
 use gristmill_runtime::gpu::choose_profile;
-use gristmill_runtime::native::{Options, Wasm, WasmOptions, Wgpu, list_adapters};
+use gristmill_runtime::native::{Choice, Options, Wasm, WasmOptions, Wgpu, is_for_wasm};
 use gristmill_runtime::{Backend, Error};
 
 use crate::args::{BackendFlags, BackendName, Simd};
@@ -30,11 +30,11 @@ pub(crate) struct Loaded {
 pub(crate) fn load(dir: &Path, flags: &BackendFlags) -> Outcome<Loaded> {
     let bundle = Arc::new(Bundle::open(dir)?);
     let (backend, profile): (Box<dyn Backend>, _) = match choose(&bundle, flags)? {
-        Choice::Reference => (Box::new(ReferenceBackend::open(Bundle::open(dir)?)?), None),
-        Choice::Wgpu => wgpu(&bundle, flags)?,
-        Choice::Wasm => wasm(&bundle, flags)?,
-        Choice::WgpuOrWasm => match wgpu(&bundle, flags) {
-            Err(why @ (Error::NoAdapter(_) | Error::Limit { .. } | Error::OutOfMemory { .. })) => {
+        None => (Box::new(ReferenceBackend::open(Bundle::open(dir)?)?), None),
+        Some(Choice::Wgpu) => wgpu(&bundle, flags)?,
+        Some(Choice::Wasm) => wasm(&bundle, flags)?,
+        Some(Choice::WgpuOrWasm) => match wgpu(&bundle, flags) {
+            Err(why) if is_for_wasm(&why) => {
                 note(&format!("{why}\nWebAssembly is used instead."));
                 wasm(&bundle, flags)?
             }
@@ -45,18 +45,8 @@ pub(crate) fn load(dir: &Path, flags: &BackendFlags) -> Outcome<Loaded> {
     Ok(Loaded { bundle, backend, profile })
 }
 
-/// What to load.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Choice {
-    Wgpu,
-    Wasm,
-    /// WebGPU, and if the adapter cannot do it, WebAssembly.
-    WgpuOrWasm,
-    Reference,
-}
-
-/// What the flags mean for a bundle on this machine.
-fn choose(bundle: &Bundle, flags: &BackendFlags) -> Outcome<Choice> {
+/// What the flags mean for a bundle on this machine; none is the reference evaluator.
+fn choose(bundle: &Bundle, flags: &BackendFlags) -> Outcome<Option<Choice>> {
     let for_wasm = flags.threads.map(|_| "--threads").or((flags.simd != Simd::Auto).then_some("--simd"));
     if flags.profile.as_deref() == Some(WASM) {
         let remedy = format!("its programs are for CPUs; use --backend {WASM}");
@@ -68,30 +58,17 @@ fn choose(bundle: &Bundle, flags: &BackendFlags) -> Outcome<Choice> {
         None => Ok(()),
     };
     match flags.backend {
-        BackendName::Wgpu => stray(for_wasm, "wasm").map(|()| Choice::Wgpu),
-        BackendName::Wasm => stray(for_wgpu, "wgpu").map(|()| Choice::Wasm),
+        BackendName::Wgpu => stray(for_wasm, "wasm").map(|()| Some(Choice::Wgpu)),
+        BackendName::Wasm => stray(for_wgpu, "wgpu").map(|()| Some(Choice::Wasm)),
         BackendName::Reference => {
             stray(for_wasm, "wasm")?;
-            stray(for_wgpu, "wgpu").map(|()| Choice::Reference)
+            stray(for_wgpu, "wgpu").map(|()| None)
         }
         BackendName::Auto => match (for_wgpu, for_wasm) {
             (Some(a), Some(b)) => Err(Failure::wrong(format!("{a} and {b} are for different backends"))),
-            (Some(_), None) => Ok(Choice::Wgpu),
-            (None, Some(_)) => Ok(Choice::Wasm),
-            (None, None) => Ok(automatic(&bundle.manifest().profiles, || list_adapters().first().map(|a| a.kind))),
-        },
-    }
-}
-
-/// A GPU beats a CPU, and WebAssembly beats an adapter in software.
-fn automatic(profiles: &[String], best_adapter: impl FnOnce() -> Option<&'static str>) -> Choice {
-    let (has_wasm, has_wgpu) = (profiles.iter().any(|p| p == WASM), profiles.iter().any(|p| p != WASM));
-    match (has_wgpu, has_wasm) {
-        (false, true) => Choice::Wasm,
-        (_, false) => Choice::Wgpu,
-        (true, true) => match best_adapter() {
-            None | Some("software") => Choice::Wasm,
-            Some(_) => Choice::WgpuOrWasm,
+            (Some(_), None) => Ok(Some(Choice::Wgpu)),
+            (None, Some(_)) => Ok(Some(Choice::Wasm)),
+            (None, None) => Ok(Some(Choice::of(&bundle.manifest().profiles))),
         },
     }
 }
@@ -119,25 +96,4 @@ fn wasm(bundle: &Arc<Bundle>, flags: &BackendFlags) -> Result<Made, Error> {
     bar.stage("loading weights");
     let backend = Wasm::load(bundle.clone(), &options, &mut |done, total| bar.bytes(done, total))?;
     Ok((Box::new(backend), Some(WASM.to_string())))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn graphics_cards_come_first_and_software_adapters_last() {
-        let choice = |profiles: &[&str], kind| {
-            let profiles: Vec<String> = profiles.iter().map(|p| p.to_string()).collect();
-            automatic(&profiles, || kind)
-        };
-        for kind in ["discrete", "integrated", "virtual", "other"] {
-            assert_eq!(choice(&["native", "wasm"], Some(kind)), Choice::WgpuOrWasm);
-        }
-        assert_eq!(choice(&["native", "wasm"], Some("software")), Choice::Wasm);
-        assert_eq!(choice(&["native", "wasm"], None), Choice::Wasm);
-        assert_eq!(choice(&["wasm"], Some("discrete")), Choice::Wasm);
-        assert_eq!(choice(&["native"], Some("software")), Choice::Wgpu);
-        assert_eq!(choice(&["chrome"], None), Choice::Wgpu);
-    }
 }

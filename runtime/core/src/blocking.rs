@@ -5,7 +5,8 @@ use gristmill_bundle::Manifest;
 use crate::audio::Audio;
 use crate::backend::{Backend, Request, Tensors};
 use crate::error::Error;
-use crate::generate::{Options, Outcome, Progress, Prompt, Stop};
+use crate::generate::{Options, Outcome, Progress, Stop};
+use crate::prompt::Prompt;
 use crate::task::{AudioResult, Detection, Score, Similarity, TaskInputs};
 use crate::tensors::TensorRun;
 

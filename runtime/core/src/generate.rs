@@ -5,16 +5,15 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use gristmill_bundle::{Elem, Held, Manifest};
+use gristmill_bundle::{Held, Manifest};
 
 use crate::backend::{Backend, Request, Tensor, Tensors};
-use crate::call::{names, resumes, separate_encoder};
-use crate::choices::{Choices, Open, Start};
+use crate::call::resumes;
 use crate::decode_loop::{DecodeLoop, token_input};
 use crate::error::Error;
 use crate::gather::gather;
+use crate::prompt::{Prompt, check_fits, no_tokens};
 use crate::sample::Sampling;
-use crate::speech::rules::Rules;
 use crate::token_selector::TokenSelector;
 
 /// What is asked for where a start token is left to the model.
@@ -101,97 +100,6 @@ enum Expected {
     Token,
 }
 
-/// What a generation starts from: one row of tokens to continue, and the other inputs.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Prompt {
-    /// The tokens that are continued.
-    tokens: Vec<u32>,
-    /// Those among them that the model decides on, in order.
-    open: VecDeque<Open>,
-    /// What the encoder gets, in a model that has one; and other inputs that do not follow from tokens.
-    given: Tensors,
-    /// How many tokens people would say the prompt has.
-    length: u32,
-    /// How many of the tokens stand in front of the start tokens.
-    before: usize,
-    /// Where times are to be marked, how.
-    timed: Option<Rules>,
-    /// A token whose probability behind the first start token is asked for.
-    asked: Option<u32>,
-}
-
-impl Prompt {
-    /// A text: it is continued or, in a model with an encoder, encoded. Errors if the model takes no text.
-    pub fn text(manifest: &Manifest, tokens: &[u32]) -> Result<Self, Error> {
-        let Some(encoder) = separate_encoder(manifest) else {
-            return Ok(Self::beside(tokens.to_vec(), Tensors::new()));
-        };
-        if tokens.is_empty() {
-            return Err(no_tokens());
-        }
-        let inputs = encoder.inputs.iter().map(|i| &manifest.inputs[*i as usize]);
-        let text = inputs.clone().find(|i| i.elem == Elem::I32 && i.default.is_none());
-        let text = text.ok_or_else(|| {
-            let known = names(inputs.map(|i| &i.name));
-            Error::Unsupported(format!("entry `{}` of this model encodes {known}, not a text", encoder.name))
-        })?;
-        let ids = tokens.iter().map(|t| *t as i32).collect();
-        let given = gather([(text.name.clone(), Tensor::i32([1, tokens.len()], ids))]);
-        let start = Start::new(manifest, &Choices::new())?;
-        Ok(Prompt { length: tokens.len() as u32, ..Self::given(start, given) })
-    }
-
-    /// What an encoder gets, such as the features of an audio file, and what the decoder begins with.
-    pub fn given(start: Start, given: Tensors) -> Self {
-        Prompt { open: start.open, ..Self::beside(start.tokens, given) }
-    }
-
-    /// The same where times are marked, with tokens in front of the start tokens. `asked`: a token whose probability
-    /// behind the first start token [`Generator::asked`] gives.
-    pub(crate) fn timed(mut self, rules: Rules, before: &[u32], asked: Option<u32>) -> Self {
-        drop(self.tokens.splice(..0, before.iter().copied()));
-        self.open.iter_mut().for_each(|open| open.place += before.len());
-        Prompt { before: before.len(), timed: Some(rules), asked, ..self }
-    }
-
-    /// Tokens that are continued, and what is beside them, such as images.
-    pub(crate) fn beside(tokens: Vec<u32>, given: Tensors) -> Self {
-        let (open, length) = (VecDeque::new(), tokens.len() as u32);
-        Prompt { tokens, open, given, length, before: 0, timed: None, asked: None }
-    }
-
-    /// What the encoder gets beside them.
-    pub fn inputs(&self) -> &Tensors {
-        &self.given
-    }
-
-    /// What the decoder begins with.
-    pub(crate) fn start(&self) -> Start {
-        let own = |open: &Open| Open { place: open.place - self.before, among: open.among.clone() };
-        Start { tokens: self.tokens[self.before..].to_vec(), open: self.open.iter().map(own).collect() }
-    }
-
-    /// The tokens up to the next one that the model decides on, or behind which something is asked.
-    fn known(&self) -> &[u32] {
-        let open = self.open.front().map_or(self.tokens.len(), |open| open.place);
-        &self.tokens[..if self.asked.is_some() { open.min(self.before + 1) } else { open }]
-    }
-
-    /// Whether something is to be found out before the first token is chosen.
-    fn is_open(&self) -> bool {
-        self.asked.is_some() || !self.open.is_empty()
-    }
-
-    /// The tokens that are continued. Those that the model decides on mean nothing until it has.
-    pub fn tokens(&self) -> &[u32] {
-        &self.tokens
-    }
-}
-
-fn no_tokens() -> Error {
-    Error::Unsupported("the prompt has no tokens".to_string())
-}
-
 impl Generator {
     /// Prepares to continue `prompt` (token ids). Errors if it is empty, longer than the context, or if the model
     /// does not generate tokens.
@@ -208,11 +116,7 @@ impl Generator {
         if prompt.is_empty() {
             return Err(no_tokens());
         }
-        let max = manifest.model.max_context;
-        if prompt.len() > max as usize {
-            let hint = " of this bundle: shorten the prompt or compile with a larger --max-context".to_string();
-            return Err(Error::Context { wanted: prompt.len() as u64, capacity: max, hint });
-        }
+        check_fits(manifest, prompt.len() as u64, "shorten the prompt")?;
         let mut ends: BTreeSet<u32> = gather(options.stop_tokens.iter().copied());
         if !options.ignore_eos {
             ends.extend(&manifest.model.eos_token_ids);
@@ -223,7 +127,7 @@ impl Generator {
             feed: feed(manifest, &start.given, start.known())?,
             selector: TokenSelector::new(manifest, &options.sampling, start.timed.clone()),
             ends,
-            capacity: wanted.min(max),
+            capacity: wanted.min(manifest.model.max_context),
             held: Held::default(),
             seen: gather(prompt.iter().copied()),
             prompt: start,
@@ -507,6 +411,7 @@ pub async fn drive(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::choices::{Open, Start};
     use crate::testing::{ToyBackend, toy_logits};
 
     /// What the toy would say, computed without chunks or a cache.

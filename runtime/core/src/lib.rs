@@ -3,10 +3,10 @@
 //! - [`backend`]: what a backend is; [`call`]: what a call means, for all of them alike.
 //! - [`gpu`]: executes programs on WebGPU, given a device; [`cpu`]: such a device made of WebAssembly; [`hybrid`]: both
 //!   together; [`native`]: the devices of this machine.
-//! - [`tensors`]: tensors in, tensors out. [`generate`](mod@generate): prompt in, tokens out, by way of [`feed`] and
-//!   [`sample`].
+//! - [`tensors`]: tensors in, tensors out. [`generate`](mod@generate): prompt in, tokens out, by way of [`decode_loop`] and
+//!   [`sample`]. [`prompt`]: what a generation starts from; [`prompter`]: made of texts, conversations and images.
 //! - [`file_kind`](mod@file_kind): what a file is by its first bytes; [`gather`](mod@gather): maps and sets of a few elements.
-//! - [`task`]: images and texts in, labels, boxes and similarities out; [`image`]: from images to tensors.
+//! - [`capabilities`](mod@capabilities): what a bundle can do. [`task`]: images and texts in, labels, boxes and similarities out; [`image`]: from images to tensors.
 //! - [`embedding`]: texts in, vectors out.
 //! - [`transcribe`]: audio files in, what is said in them out, in the language of [`choices`]; [`audio`]: from audio files
 //!   to tensors.
@@ -22,6 +22,7 @@ pub mod backend;
 #[cfg(feature = "native")]
 pub mod blocking;
 pub mod call;
+pub mod capabilities;
 pub mod choices;
 pub mod cpu;
 pub mod decode_loop;
@@ -36,6 +37,9 @@ pub mod image;
 mod join;
 #[cfg(feature = "native")]
 pub mod native;
+pub mod prompt;
+#[cfg(all(feature = "template", feature = "tokenizer"))]
+pub mod prompter;
 pub mod sample;
 pub mod speech;
 pub mod stream;

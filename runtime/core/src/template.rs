@@ -62,6 +62,16 @@ impl Message {
         Message { role: role.into(), content: content.into(), more: Vec::new() }
     }
 
+    /// A message of a role about so many images, which come in front of the text.
+    pub fn about_images(role: impl Into<String>, images: usize, text: impl Into<String>) -> Self {
+        let text = text.into();
+        if images == 0 {
+            return Message::new(role, text);
+        }
+        let parts = std::iter::repeat_n(Part::Image, images).chain([Part::Text { text }]);
+        Message::new(role, Content::Parts(parts.collect()))
+    }
+
     fn json(&self) -> String {
         let own = [("role", Value::from(self.role.as_str()).to_string()), ("content", json(&self.content))];
         let more = self.more.iter().map(|(name, value)| (name.as_str(), value.clone()));
@@ -82,8 +92,20 @@ pub struct ChatOptions {
     pub continue_final_message: bool,
     /// The name of a template; None takes the one that is meant for the conversation.
     pub template: Option<String>,
+    /// What the prompt holds for an image; [`crate::prompter::Prompter`] knows it. Without it, images are for the template
+    /// alone.
+    pub image: Option<ImageText>,
     /// The time (UTC) in seconds since 1970, for templates that mention the date.
     pub unix_seconds: i64,
+}
+
+/// What a prompt holds for an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ImageText {
+    /// The text that stands for it.
+    pub placeholder: String,
+    /// The text of the token in it that counts.
+    pub token: String,
 }
 
 impl ChatOptions {
@@ -95,6 +117,7 @@ impl ChatOptions {
             add_generation_prompt: true,
             continue_final_message: false,
             template: None,
+            image: None,
             unix_seconds,
         }
     }
@@ -143,6 +166,9 @@ impl ChatTemplate {
         request.extend(options.tools.iter().map(|tools| ("tools", tools.clone())));
         request.extend(options.documents.iter().map(|documents| ("documents", documents.clone())));
         request.extend(options.template.iter().map(|name| ("chat_template", Value::from(name.as_str()).to_string())));
+        // Texts cannot fail.
+        let image = options.image.as_ref().map(|image| serde_json::to_string(image).unwrap_or_default());
+        request.extend(image.map(|image| ("image", image)));
         render_chat(&self.chat, &object(request.into_iter())).map_err(fault)
     }
 }
@@ -183,6 +209,40 @@ mod tests {
             template.render(&[message], &options).unwrap(),
             r#"assistant:Hi:[{"name": "b", "arguments": {"z": 1, "a": 2.0}}];[{"z": 1, "a": null}]True<s>True"#
         );
+    }
+
+    /// As processors of images have it: contents are parts.
+    const PARTS: &str = "{% for m in messages %}{{ m['role'] | upper }}: \
+        {% for c in m['content'] | selectattr('type', 'equalto', 'image') %}<image> {% endfor %}\
+        {% for c in m['content'] | selectattr('type', 'equalto', 'text') %}{{ c['text'] }} {% endfor %}{% endfor %}";
+
+    #[test]
+    fn contents_have_the_form_that_the_template_reads() {
+        let about = |images: usize, text: &str| Message::about_images("user", images, text);
+        let image = Some(ImageText { placeholder: "<image>\n".to_string(), token: "<image>".to_string() });
+        let options = ChatOptions { image, ..ChatOptions::answer(0) };
+        let conversation = [
+            about(1, "What is it?"),
+            Message::new("assistant", "A cat."),
+            Message::new("user", "Why?"),
+            about(2, "And?"),
+        ];
+        let texts = "{% for m in messages %}{{ m.role | upper }}: {{ m.content }} {% endfor %}";
+        let blind = "{% for m in messages %}{{ m.role | upper }}: {% if m.content is string %}{{ m.content }}\
+            {% else %}{{ m.content[-1].text }}{% endif %} {% endfor %}";
+        for (source, content, expected) in [
+            (PARTS, "parts", "USER: <image> What is it? ASSISTANT: A cat. USER: Why? USER: <image> <image> And? "),
+            (texts, "text", "USER: <image>\nWhat is it? ASSISTANT: A cat. USER: Why? USER: <image>\n<image>\nAnd? "),
+            (blind, "any", "USER: <image>\nWhat is it? ASSISTANT: A cat. USER: Why? USER: <image>\n<image>\nAnd? "),
+        ] {
+            let found = gristmill_template::content_of("x", source, "{}").unwrap();
+            assert_eq!(found.name(), content, "{source}");
+            let template =
+                ChatTemplate { chat: ChatFile { content: found, ..ChatFile::single("x", source, &[]) }.json() };
+            assert_eq!(template.render(&conversation, &options).unwrap(), expected, "{source}");
+            let without = template.render(&conversation[1..3], &options).unwrap();
+            assert_eq!(without, "ASSISTANT: A cat. USER: Why? ", "{source}");
+        }
     }
 
     #[test]

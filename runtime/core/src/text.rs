@@ -4,7 +4,8 @@ use gristmill_bundle::Manifest;
 
 use crate::backend::Backend;
 use crate::error::Error;
-use crate::generate::{Generator, Options, Outcome, Progress, Prompt, Stats, Stop, drive};
+use crate::generate::{Generator, Options, Outcome, Progress, Stats, Stop, drive};
+use crate::prompt::Prompt;
 use crate::stream::{StopTexts, TextStream};
 
 /// What a text generation calls back.

@@ -88,7 +88,9 @@ fn wrong<T>(message: impl Into<String>) -> Result<T, Error> {
 /// `chat` is the file `chat_template.json` of a bundle. `request` is a JSON object: `messages`, and what
 /// `apply_chat_template` of transformers takes besides: `tools`, `documents`, `add_generation_prompt`,
 /// `continue_final_message`, `chat_template` (the name of one), `variables` (further ones of the template), and `now`, the
-/// time in seconds since 1970, UTC.
+/// time in seconds since 1970, UTC. `image` says what a prompt holds for an image: an object with `placeholder`, the text
+/// that stands for it, and `token`, the text of the token in it that counts. A template that reads no parts, or writes
+/// another number of these tokens than there are images, gets texts with placeholders instead.
 ///
 /// # Errors
 /// If the conversation is none, or the template refuses or fails.
@@ -119,6 +121,14 @@ struct Request<'a> {
     request: &'a Dict,
 }
 
+/// What a prompt holds for an image.
+struct Placeholder<'a> {
+    /// The text that stands for it.
+    text: &'a str,
+    /// The text of the token in it that counts.
+    token: &'a str,
+}
+
 impl Request<'_> {
     fn value(&self, name: &str) -> Value {
         self.request.get_str(name).cloned().unwrap_or(Value::None)
@@ -132,7 +142,32 @@ impl Request<'_> {
             }
             _ => return wrong("messages: expected a list of messages"),
         };
-        let messages = messages.iter().map(|m| self.message(m)).collect::<Result<Vec<_>, _>>()?;
+        let images = messages.iter().map(images).sum();
+        let Some(image) = self.placeholder()?.filter(|_| images > 0) else { return self.rendered(&messages, None) };
+        if text_of(self.chat, "content") != Some("text") {
+            match self.rendered(&messages, None) {
+                Ok(text) if text.matches(image.token).count() == images => return Ok(text),
+                Err(e) if e.kind == Kind::Limit => return Err(e),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        self.rendered(&messages, Some(image.text))
+    }
+
+    fn placeholder(&self) -> Result<Option<Placeholder<'_>>, Error> {
+        match self.request.get_str("image") {
+            None | Some(Value::None) => Ok(None),
+            Some(Value::Dict(image)) => match (text_of(image, "placeholder"), text_of(image, "token")) {
+                (Some(text), Some(token)) if !token.is_empty() => Ok(Some(Placeholder { text, token })),
+                _ => wrong("image: expected texts `placeholder` and `token`"),
+            },
+            Some(_) => wrong("image: expected an object"),
+        }
+    }
+
+    /// The prompt. With a `placeholder`, contents are texts with that in place of images.
+    fn rendered(&self, messages: &[Value], placeholder: Option<&str>) -> Result<String, Error> {
+        let messages = messages.iter().map(|m| self.message(m, placeholder)).collect::<Result<Vec<_>, _>>()?;
         for (name, what) in [("tools", "Tools should be JSON schemas"), ("documents", "Documents should be objects")] {
             let objects = |all: &[Value]| all.iter().all(|v| matches!(v, Value::Dict(_)));
             match self.value(name) {
@@ -222,7 +257,7 @@ impl Request<'_> {
     }
 
     /// A message as the template wants it: no entries that are null, and contents in its form.
-    fn message(&self, message: &Value) -> Result<Value, Error> {
+    fn message(&self, message: &Value, placeholder: Option<&str>) -> Result<Value, Error> {
         let Value::Dict(message) = message else { return wrong("messages: expected objects") };
         let content = text_of(self.chat, "content");
         let mut entries = Vec::new();
@@ -230,13 +265,11 @@ impl Request<'_> {
             let is_content = matches!(key, Value::Str(k) if *k.text == *"content");
             let value = match value {
                 Value::None => continue,
-                Value::Str(_) if is_content && content == Some("parts") => {
-                    let part = [(Value::str("type"), Value::str("text")), (Value::str("text"), value.clone())];
-                    let part = Value::Dict(Dict::new(part).map_err(input)?);
-                    Value::list(vec![part]).map_err(input)?
-                }
-                Value::List(parts) if is_content => match joined(&parts.items) {
+                Value::Str(_) if is_content && content == Some("parts") => part(value.clone())?,
+                Value::List(parts) if is_content => match joined(&parts.items, placeholder) {
                     Some(text) if content == Some("text") => Value::str(text),
+                    Some(text) if placeholder.is_some() && content == Some("parts") => part(Value::str(text))?,
+                    Some(text) if placeholder.is_some() => Value::str(text),
                     _ => {
                         Value::list(parts.items.iter().map(image).collect::<Res<_>>().map_err(input)?).map_err(input)?
                     }
@@ -249,12 +282,32 @@ impl Request<'_> {
     }
 }
 
-/// The texts of parts that are nothing but texts.
-fn joined(parts: &[Value]) -> Option<String> {
+/// A text as the only part of a message.
+fn part(text: Value) -> Result<Value, Error> {
+    let part = Dict::new([(Value::str("type"), Value::str("text")), (Value::str("text"), text)]).map_err(input)?;
+    Value::list(vec![Value::Dict(part)]).map_err(input)
+}
+
+/// How many images a message has.
+fn images(message: &Value) -> usize {
+    let Value::Dict(message) = message else { return 0 };
+    match message.get_str("content") {
+        Some(Value::List(parts)) => parts.items.iter().filter(|part| is_image(part)).count(),
+        _ => 0,
+    }
+}
+
+fn is_image(part: &Value) -> bool {
+    matches!(part, Value::Dict(part) if matches!(text_of(part, "type"), Some("image" | "image_url")))
+}
+
+/// Parts as one text, with the placeholder in place of images. None if there are other parts, or images without one.
+fn joined(parts: &[Value], placeholder: Option<&str>) -> Option<String> {
     let mut out = String::new();
     for part in parts {
         match part {
-            Value::Dict(part) if text_of(part, "type") == Some("text") => out.push_str(text_of(part, "text")?),
+            Value::Dict(dict) if text_of(dict, "type") == Some("text") => out.push_str(text_of(dict, "text")?),
+            part if is_image(part) => out.push_str(placeholder?),
             _ => return None,
         }
     }

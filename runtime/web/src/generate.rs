@@ -4,7 +4,7 @@ use gristmill_bundle::Manifest;
 use gristmill_runtime::Error;
 use gristmill_runtime::audio::Audio;
 use gristmill_runtime::choices::Choices;
-use gristmill_runtime::generate::{Options, Outcome, Prompt, Stop};
+use gristmill_runtime::generate::{Options, Outcome, Stop};
 use gristmill_runtime::image::Image;
 use gristmill_runtime::sample::Sampling;
 use gristmill_runtime::task::{audio_input, image_prompt};
@@ -134,8 +134,7 @@ pub(crate) fn prepare(
     host: &Host,
 ) -> Result<Run, Error> {
     let Wishes { options, stops, .. } = read(options)?;
-    let start =
-        if images.is_empty() { Prompt::text(manifest, prompt)? } else { image_prompt(manifest, prompt, images)? };
+    let start = image_prompt(manifest, prompt, images)?;
     let run = TextRun::new(manifest, decoder(host), start, &options, &stops)?;
     Ok(Run::Text(Box::new(run)))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use gristmill_bundle::{Binding, Elem, Entry, EntryRole, Manifest, Programs, Size, shard_path};
+use gristmill_runtime::capabilities::{capabilities, task_info};
 use gristmill_runtime::embedding::Embedder;
 use serde_json::{Value, json};
 
@@ -21,6 +22,7 @@ pub(crate) fn describe(manifest: &Manifest) -> Value {
         "profiles": manifest.profiles,
         "components": components(manifest),
         "entries": entries,
+        "tasks": capabilities(manifest),
     })
 }
 
@@ -58,7 +60,7 @@ fn entry(manifest: &Manifest, entry: &Entry) -> Value {
         .map(|o| json!({ "name": o.name, "elem": elem(o.elem), "shape": shape(&o.shape) }))
         .collect();
     let role = serde_json::to_value(entry.role).unwrap_or_default();
-    let task = entry.task.as_ref().map(|task| crate::task::describe(manifest, task));
+    let task = entry.task.as_ref().map(|task| task_info(manifest, task));
     let components: Vec<_> = entry.components.iter().map(|c| manifest.components[*c as usize].name.as_str()).collect();
     json!({
         "name": entry.name, "role": role, "inputs": inputs, "outputs": outputs, "components": components, "task": task,

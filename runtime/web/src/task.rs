@@ -1,13 +1,9 @@
 //! Tasks: images and texts from JavaScript, labels, boxes and similarities as JSON.
 
-use gristmill_bundle::{Choice, Manifest, Task, TaskOutput};
+use gristmill_bundle::Manifest;
 use gristmill_runtime::audio::Audio;
 use gristmill_runtime::image::Image;
-use gristmill_runtime::task::{
-    Kind, TaskInputs, audio_input, classify, compare, compared_audio, detect, takes_audio, takes_images, takes_texts,
-    takes_videos, video_length,
-};
-use gristmill_runtime::transcribe::timestamps;
+use gristmill_runtime::task::{TaskInputs, classify, compare, compared_audio, detect};
 use gristmill_runtime::{Backend, Error};
 use js_sys::{Array, Float32Array, Reflect, Uint8ClampedArray, Uint32Array};
 use serde_json::{Value, json};
@@ -78,38 +74,4 @@ pub(crate) async fn perform(
         "compare" => json!(compare(backend, manifest, given).await?),
         other => return Err(Error::Unsupported(format!("no task is called `{other}`"))),
     })
-}
-
-/// What an entry is for, as `TaskInfo` of `ts/api.ts`.
-pub(crate) fn describe(manifest: &Manifest, task: &Task) -> Value {
-    let kind = Kind::of(&task.output);
-    let audio = if kind == Kind::Transcribe { audio_input(manifest).ok() } else { None };
-    let inputs = [
-        ("image", takes_images(task)),
-        ("video", takes_videos(task)),
-        ("text", takes_texts(task)),
-        ("audio", takes_audio(task)),
-    ];
-    let inputs: Vec<&str> = inputs.iter().filter(|(_, yes)| *yes).map(|(name, _)| *name).collect();
-    let mut told = json!({ "kind": kind.name(), "inputs": inputs });
-    if let Some((how, most)) = audio {
-        told["rate"] = how.rate.into();
-        told["seconds"] = (most as f64 / f64::from(how.rate)).into();
-        let choice =
-            |c: &Choice| json!({ "name": c.name, "values": c.values.keys().collect::<Vec<_>>(), "default": c.default });
-        told["choices"] = manifest.model.choices.iter().map(choice).collect();
-        told["timestamps"] = timestamps(manifest).is_some().into();
-        told["generates"] = matches!(task.output, TaskOutput::Seq2Seq { .. }).into();
-    }
-    if let (Kind::Compare, Some(how)) = (kind, compared_audio(manifest)) {
-        told["rate"] = how.rate.into();
-    }
-    if let Some(count) = video_length(manifest, task) {
-        told["frames"] = count.into();
-    }
-    if let TaskOutput::ImagePrompt { token, placeholder, .. } = &task.output {
-        told["token"] = (*token).into();
-        told["placeholder"] = placeholder.as_deref().into();
-    }
-    told
 }

@@ -96,8 +96,8 @@ export interface TaskInfo {
   seconds?: number;
   /** The token that stands for an image in a prompt. */
   token?: number;
-  /** The text that stands for an image in a prompt; null if that token alone does. */
-  placeholder?: string | null;
+  /** The text that stands for an image in a prompt, if not that token alone. */
+  placeholder?: string;
   /** Whether the text is generated token by token, for which a tokenizer is needed; otherwise it comes from CTC decoding. */
   generates?: boolean;
   /** Whether the model can mark times. */

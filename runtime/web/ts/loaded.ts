@@ -1,6 +1,6 @@
 // A model that is loaded: its files, what executes it, and what happens when that is lost.
 
-import type { BackendChoice, LoadProgress, MemoryInfo, ModelInfo, RunOptions, Task, Tensor } from "./api";
+import type { BackendChoice, LoadProgress, MemoryInfo, ModelInfo, RunOptions, Tensor } from "./api";
 import { Bundle, guard } from "./bundle";
 import { aborted, makeError, type GristmillError } from "./errors";
 import { Device } from "./gpu/device";
@@ -74,21 +74,9 @@ export class Loaded {
 
   /** What is loaded and where it runs. */
   get info(): ModelInfo {
-    const { name, architecture, precision, parameters, weightBytes, maxContext, embedding, components, entries } =
+    const { name, architecture, precision, parameters, weightBytes, maxContext, embedding, components, entries, tasks } =
       this.manifest;
     const { adapter, cpu, offloaded, kind } = this.opened();
-    const has = (role: string): boolean => entries.some((e) => e.role === role);
-    const tasks: Task[] = ["run"];
-    for (const { task } of entries) {
-      const called = task && task.kind !== "generate";
-      const able = called && (!(task.inputs.includes("text") || task.generates) || this.text.tokenizer);
-      if (able && !tasks.includes(task.kind)) tasks.unshift(task.kind);
-    }
-    if (has("embed") && this.text.tokenizer) tasks.unshift("embed");
-    // What follows from audio files follows from no prompt.
-    const prompted = has("decode") && !entries.some(({ task }) => task?.generates);
-    if (prompted && this.text.tokenizer) tasks.unshift("generate");
-    if (prompted && this.text.template) tasks.unshift("chat");
     return {
       name,
       architecture,

@@ -17,7 +17,7 @@ export interface EmbeddingSettings extends EmbeddingInfo {
 
 /** What the manifest says, as `Runtime.info` gives it. */
 export interface ManifestInfo
-  extends Omit<ModelInfo, "embedding" | "tasks" | "backend" | "choice" | "profile" | "adapter" | "cpu" | "offloaded" | "version"> {
+  extends Omit<ModelInfo, "embedding" | "backend" | "choice" | "profile" | "adapter" | "cpu" | "offloaded" | "version"> {
   embedding: EmbeddingSettings | null;
   profiles: string[];
 }

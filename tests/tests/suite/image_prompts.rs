@@ -1,16 +1,21 @@
 //! Images in prompts: inputs and token ids are those of the processors of transformers, and what is written is what
 //! transformers writes, on all devices.
 
+use std::env::consts::EXE_SUFFIX;
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 use gristmill_bundle::Bundle;
 use gristmill_compiler::{CompileOptions, Quiet, compile};
 use gristmill_reference::ReferenceBackend;
 use gristmill_runtime::Data;
-use gristmill_runtime::blocking::drive;
+use gristmill_runtime::blocking::{drive, generate_text};
 use gristmill_runtime::generate::Options;
 use gristmill_runtime::image::Image;
+use gristmill_runtime::native;
+use gristmill_runtime::prompter::Prompter;
 use gristmill_runtime::task::{image_placeholder, image_prompt};
 use gristmill_runtime::template::{ChatOptions, ChatTemplate, Content, Message, Part};
 use gristmill_runtime::text::{Callbacks, TextRun};
@@ -78,6 +83,31 @@ fn templates_write_marks_of_images() {
         let message = Message::new("user", Content::Parts(vec![Part::Image, text]));
         assert_eq!(template.render(&[message], &ChatOptions::answer(0)).unwrap(), model.rendered, "{name}");
     }
+}
+
+#[test]
+fn the_native_example_chats_about_an_image() {
+    let (name, model) = models().into_iter().next().unwrap();
+    let (bundle, dir) = bundle(&name, &model);
+    let tests = std::env::current_exe().unwrap();
+    let example = tests.parent().and_then(Path::parent).unwrap().join("examples").join(format!("native{EXE_SUFFIX}"));
+    let run = Command::new(&example)
+        .arg(dir.path().join("bundle"))
+        .arg(folder().join("small.png"))
+        .arg("what is it")
+        .output();
+    let run = run.unwrap_or_else(|e| panic!("{}: {e}", example.display()));
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let prompter = Prompter::of(&bundle).unwrap();
+    let (message, images) = (Message::about_images("user", 1, "what is it"), [image("small")]);
+    let prompt = prompter.chat(&[message], &images, &ChatOptions::answer(0)).unwrap();
+    let (mut backend, mut text) = (native::open(bundle.clone()).unwrap(), String::new());
+    let mut callbacks =
+        Callbacks { clock: &mut || 0.0, keep_going: &mut |_| true, piece: &mut |piece| text.push_str(piece) };
+    let (manifest, tokenizer, options) = (bundle.manifest(), prompter.tokenizer(), Options::default());
+    generate_text(backend.as_mut(), manifest, tokenizer, prompt, &options, &[], &mut callbacks).unwrap();
+    assert!(!text.is_empty());
+    assert_eq!(String::from_utf8(run.stdout).unwrap(), format!("{text}\n"));
 }
 
 /// The tokens that a device writes after a prompt.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use gristmill_bundle::{Entry, EntryRole, Input, InputDefault, Manifest, Output, Programs, Size};
+use gristmill_runtime::capabilities::{Capability, capabilities};
 use gristmill_runtime::cpu::PROFILE;
 use gristmill_runtime::gpu::{Admission, DeviceInfo, Limits, admit};
 use gristmill_runtime::task::Kind;
@@ -24,7 +25,7 @@ pub(super) fn view(manifest: &Manifest, programs: &Programs, target: &str) -> Ou
     };
     let text = format!(
         "{}: {}, {} weights at {}, {:.2} bits of payload and {:.2} bits stored per weight\n\
-         context {} tokens, prompt in chunks of {}; written by {} (format {})\n\
+         can {}; context {} tokens, prompt in chunks of {}; written by {} (format {})\n\
          {} in {} weight files and {} others, for {}\n\
          \nInputs\n{}\nEntries ({target})\n{}{}\nWeights\n{}\nMemory of one row at {} tokens\n\
          \x20 weights {}, states {}, peak {}\n{}",
@@ -34,6 +35,7 @@ pub(super) fn view(manifest: &Manifest, programs: &Programs, target: &str) -> Ou
         info.precision,
         total.payload(),
         total.stored(),
+        can(manifest),
         count(u64::from(info.max_context)),
         info.prefill_chunk,
         manifest.generator,
@@ -74,6 +76,7 @@ pub(super) fn view(manifest: &Manifest, programs: &Programs, target: &str) -> Ou
         .collect();
     let json = json!({
         "model": info,
+        "capabilities": capabilities(manifest),
         "generator": manifest.generator,
         "format": manifest.format,
         "targets": manifest.profiles,
@@ -88,6 +91,12 @@ pub(super) fn view(manifest: &Manifest, programs: &Programs, target: &str) -> Ou
         "memory": { "weights_bytes": memory.weights, "states_bytes": memory.states, "peak_bytes": memory.peak() },
     });
     Ok(View { text, json })
+}
+
+/// What the bundle can do, as text.
+fn can(manifest: &Manifest) -> String {
+    let names: Vec<&str> = capabilities(manifest).into_iter().map(Capability::name).collect();
+    names.join(", ")
 }
 
 /// What runs by WebAssembly on adapters that have the limits of all.

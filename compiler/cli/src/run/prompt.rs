@@ -10,12 +10,12 @@ use gristmill_runtime::Data;
 use gristmill_runtime::blocking::{self, generate_text};
 use gristmill_runtime::call::separate_encoder;
 use gristmill_runtime::embedding::Embedder;
-use gristmill_runtime::generate::{Options, Outcome as Generated, Prompt, Stop};
+use gristmill_runtime::generate::{Options, Outcome as Generated, Stop};
 use gristmill_runtime::image::Image;
-use gristmill_runtime::task::{
-    image_placeholder, image_prompt, takes_audio, takes_images, takes_texts, takes_videos, tasks,
-};
-use gristmill_runtime::template::{ChatOptions, ChatTemplate, Content, Message, Part};
+use gristmill_runtime::prompt::Prompt;
+use gristmill_runtime::prompter::Prompter;
+use gristmill_runtime::task::{takes_audio, takes_images, takes_texts, takes_videos, tasks};
+use gristmill_runtime::template::{ChatOptions, Message};
 use gristmill_runtime::text::Callbacks;
 use gristmill_runtime::tokenizer::Tokenizer;
 
@@ -69,55 +69,24 @@ pub(super) fn write(args: &RunArgs, text: &str, images: &[Image], dir: &Path, bu
     }
     // What can be wrong with words is found before weights are loaded.
     let options = sampling::choose(bundle, &args.sampling, sampling::DEFAULT_NEW_TOKENS)?;
-    let tokenizer = Tokenizer::from_bundle(bundle)?;
-    let prompt = match images {
-        [] => Prompt::text(bundle.manifest(), &tokens(args, text, bundle, &tokenizer)?)?,
-        _ => image_prompt(bundle.manifest(), &marked(args, text, images.len(), bundle, &tokenizer)?, images)?,
-    };
+    let prompter = Prompter::of(bundle)?;
+    let prompt = if args.chat { conversation(args, text, images, &prompter)? } else { prompter.text(text, images)? };
     let loaded = backend::load(dir, &args.backend)?;
-    continue_text(args, text, loaded, &tokenizer, prompt, &options)
+    continue_text(args, text, loaded, prompter.tokenizer(), prompt, &options)
 }
 
-/// The token ids of a prompt with as many marks of images as there are. Those that it has not are put in front.
-fn marked(args: &RunArgs, text: &str, count: usize, bundle: &Bundle, tokenizer: &Tokenizer) -> Outcome<Vec<u32>> {
-    let mark =
-        image_placeholder(bundle.manifest()).ok_or_else(|| Failure::wrong("--image: this model looks at no images"))?;
-    let marks = |ids: &[u32]| ids.iter().filter(|id| **id == mark.token).count();
-    let written = mark.text.map(str::to_string).or_else(|| tokenizer.id_to_token(mark.token));
-    let written = written.ok_or_else(|| Failure::wrong("the tokenizer of this model has no mark for images"))?;
-    let missing = count.saturating_sub(marks(&tokenizer.encode(text, false)?));
-    if args.chat && missing > 0 {
-        // The template knows best where images belong, if it knows of images at all.
-        let parts = std::iter::repeat_n(Part::Image, missing).chain([Part::Text { text: text.to_string() }]);
-        let ids = conversation(args, Content::Parts(parts.collect()), bundle, tokenizer);
-        if let Ok(ids) = ids
-            && marks(&ids) == count
-        {
-            return Ok(ids);
-        }
+/// The conversation that a message of the user begins. Images come in front of the text, but for those that it has
+/// placeholders for.
+fn conversation(args: &RunArgs, text: &str, images: &[Image], prompter: &Prompter) -> Outcome<Prompt> {
+    if !prompter.chats() {
+        return Err(Failure::wrong("--chat: this model has no chat template; leave out --chat to continue a text"));
     }
-    tokens(args, &format!("{}{text}", written.repeat(missing)), bundle, tokenizer)
-}
-
-/// The token ids of the prompt, or of the conversation that it begins.
-fn tokens(args: &RunArgs, text: &str, bundle: &Bundle, tokenizer: &Tokenizer) -> Outcome<Vec<u32>> {
-    if !args.chat {
-        return Ok(tokenizer.encode(text, true)?);
-    }
-    conversation(args, Content::Text(text.to_string()), bundle, tokenizer)
-}
-
-/// The token ids of the conversation that a message of the user begins.
-fn conversation(args: &RunArgs, content: Content, bundle: &Bundle, tokenizer: &Tokenizer) -> Outcome<Vec<u32>> {
-    let template = ChatTemplate::from_bundle(bundle)?.ok_or_else(|| {
-        Failure::wrong("--chat: this model has no chat template; leave out --chat to continue a text")
-    })?;
+    let missing = images.len().saturating_sub(prompter.images_in(text)?);
     let system = args.system.iter().map(|s| Message::new("system", s.as_str()));
-    let messages: Vec<Message> = system.chain([Message::new("user", content)]).collect();
+    let messages: Vec<Message> = system.chain([Message::about_images("user", missing, text)]).collect();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(0));
     let tools = args.tools.as_deref().map(json_file).transpose()?;
-    // The template writes special tokens itself.
-    Ok(tokenizer.encode(&template.render(&messages, &ChatOptions { tools, ..ChatOptions::answer(now) })?, false)?)
+    Ok(prompter.chat(&messages, images, &ChatOptions { tools, ..ChatOptions::answer(now) })?)
 }
 
 /// The text of a JSON file.

@@ -3,6 +3,7 @@
 mod adapters;
 mod device;
 mod failures;
+mod open;
 mod readback;
 mod wasm;
 mod weights;
@@ -18,6 +19,7 @@ use crate::hybrid::Hybrid;
 
 pub use adapters::{AdapterSummary, Lowered, Options, list_adapters};
 pub use device::Device;
+pub use open::{Choice, is_for_wasm, open};
 pub use wasm::{Stopper, Wasm, WasmOptions};
 
 /// A bundle on an adapter of this machine, with WebAssembly for the steps that the adapter cannot run.

@@ -8,7 +8,7 @@ use crate::audio::Audio;
 use crate::backend::{Backend, Request, Tensor, Tensors, run};
 use crate::choices::Start;
 use crate::error::Error;
-use crate::generate::Prompt;
+use crate::prompt::Prompt;
 
 /// What an audio file becomes.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,12 +1,12 @@
-//! Images in a prompt.
+//! Images in prompts: placeholders in the text, and as many tokens for each image as the model has for it.
 
 use gristmill_bundle::{Manifest, TaskOutput};
 
 use super::entries::tasks;
 use super::inputs::{TaskInputs, inputs};
 use crate::error::Error;
-use crate::generate::Prompt;
 use crate::image::Image;
+use crate::prompt::{Prompt, check_fits};
 
 /// How a prompt says where an image is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,32 +27,58 @@ pub fn image_placeholder(manifest: &Manifest) -> Option<ImagePlaceholder<'_>> {
     })
 }
 
-/// A prompt with images. `tokens` hold the token that stands for an image once for each of them, in their order; here
-/// it takes as many places as the model sees parts of that image.
+/// A text with at least as many placeholders as images: those that it lacks are put in front. `token` is the text of
+/// [`ImagePlaceholder::token`].
+pub fn place_images(placeholder: ImagePlaceholder<'_>, token: &str, text: &str, images: usize) -> String {
+    let found = if token.is_empty() { 0 } else { text.matches(token).count() };
+    let missing = images.saturating_sub(found);
+    [&placeholder.text.unwrap_or(token).repeat(missing), text].concat()
+}
+
+/// A prompt with images. `tokens` hold the placeholder token once for each image, in their order; the prompt has it as
+/// often as the model has parts of that image.
+///
+/// # Errors
+/// If there are more or fewer placeholders than images, the prompt does not fit in the context, or the prompts of the
+/// model hold no images.
 pub fn image_prompt(manifest: &Manifest, tokens: &[u32], images: &[Image]) -> Result<Prompt, Error> {
+    if images.is_empty() && image_placeholder(manifest).is_none() {
+        return Prompt::text(manifest, tokens);
+    }
     let task = tasks(manifest).map(|(_, task)| task).find(|task| matches!(task.output, TaskOutput::ImagePrompt { .. }));
     let Some((task, TaskOutput::ImagePrompt { token, count, .. })) = task.map(|task| (task, &task.output)) else {
         return Err(Error::Unsupported("the prompts of this model hold no images".to_string()));
     };
-    let marks = tokens.iter().filter(|t| *t == token).count();
-    if marks != images.len() {
+    let placeholders = tokens.iter().filter(|t| *t == token).count();
+    if placeholders != images.len() {
         let expected = format!("the token {token} once for each of {} images", images.len());
-        return Err(Error::Input { name: "prompt".to_string(), expected, found: format!("{marks} of them") });
+        return Err(Error::Input { name: "prompt".to_string(), expected, found: format!("{placeholders} of them") });
     }
     if images.is_empty() {
         return Prompt::text(manifest, tokens);
     }
     let (given, prepared) = inputs(manifest, task, TaskInputs { images, ..TaskInputs::default() })?;
     let counts = prepared.iter().map(|p| p.eval(count)).collect::<Result<Vec<_>, _>>()?;
-    let wanted = (tokens.len() - marks) as u64 + counts.iter().map(|n| u64::from(*n)).sum::<u64>();
-    let capacity = manifest.model.max_context;
-    if wanted > u64::from(capacity) {
-        let hint = " of this bundle: take fewer or smaller images, or compile with a larger --max-context".to_string();
-        return Err(Error::Context { wanted, capacity, hint });
-    }
+    let wanted = (tokens.len() - placeholders) as u64 + counts.iter().map(|n| u64::from(*n)).sum::<u64>();
+    check_fits(manifest, wanted, "take fewer or smaller images,")?;
     let mut counts = counts.into_iter();
     let times = |id: &u32| if id == token { counts.next().unwrap_or(0) as usize } else { 1 };
     let all: Vec<usize> = tokens.iter().map(times).collect();
     let tokens = tokens.iter().zip(all).flat_map(|(id, times)| std::iter::repeat_n(*id, times)).collect();
     Ok(Prompt::beside(tokens, given))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_that_are_missing_stand_in_front() {
+        let plain = ImagePlaceholder { token: 7, text: None };
+        assert_eq!(place_images(plain, "<image>", "what is it", 2), "<image><image>what is it");
+        assert_eq!(place_images(plain, "<image>", "is <image> it", 1), "is <image> it");
+        assert_eq!(place_images(plain, "<image>", "is <image> it", 2), "<image>is <image> it");
+        let wrapped = ImagePlaceholder { token: 7, text: Some("<begin><image><end>") };
+        assert_eq!(place_images(wrapped, "<image>", "it", 1), "<begin><image><end>it");
+    }
 }

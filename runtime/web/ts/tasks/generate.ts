@@ -7,7 +7,7 @@ import type { Loaded } from "../loaded";
 import { pixelsOf, type SentImage } from "../image";
 import type { SentGenerateOptions, SentMessage, TemplateOptions, WriteEvent } from "../protocol";
 import type { Generated } from "../runtime";
-import type { ChatTemplate } from "../text/template";
+import type { ImageText } from "../text/template";
 import type { Tokenizer } from "../text/tokenizer";
 import { complete, write } from "./write";
 
@@ -44,44 +44,24 @@ export async function generate(
 function encode(model: Loaded, prompt: string | SentMessage[], images: number, options: TemplateOptions): number[] {
   const { tokenizer, template } = model.text;
   if (!tokenizer) throw makeError("unsupported", "this model takes token ids only");
-  if (images > 0) return withMarks(model, tokenizer, prompt, images, options);
-  if (typeof prompt === "string") return tokenizer.encode(prompt, true);
-  // The template writes special tokens itself.
-  return tokenizer.encode(render(template, prompt, options), false);
-}
-
-function render(template: ChatTemplate | null, messages: SentMessage[], options: TemplateOptions): string {
-  if (template) return template.render(messages, true, Math.floor(Date.now() / 1000), options);
-  throw makeError("unsupported", "this model has no chat template: give the prompt as a text instead of messages");
-}
-
-/** The ids of a prompt with as many marks of images as there are; those that it does not have stand in front. */
-function withMarks(
-  model: Loaded,
-  tokenizer: Tokenizer,
-  prompt: string | SentMessage[],
-  images: number,
-  options: TemplateOptions,
-): number[] {
-  const task = model.manifest.entries.find((e) => e.task?.kind === "generate")?.task;
-  if (task?.token === undefined) throw makeError("unsupported", "this model looks at no images while it writes");
-  const placeholder = task.placeholder ?? tokenizer.idToToken(task.token) ?? "";
-  const marks = (ids: number[]): number => ids.filter((id) => id === task.token).length;
-  const missing = (text: string): number => Math.max(images - marks(tokenizer.encode(text, false)), 0);
-  if (typeof prompt === "string") return tokenizer.encode(placeholder.repeat(missing(prompt)) + prompt, true);
-  // The template knows best where images belong, if it knows of images at all.
-  try {
-    const ids = tokenizer.encode(render(model.text.template, prompt, options), false);
-    if (marks(ids) === images) return ids;
-  } catch (e) {
-    if (!model.text.template) throw e;
+  const image = placeholder(model, tokenizer);
+  if (images > 0 && !image) throw makeError("unsupported", "the prompts of this model hold no images");
+  if (typeof prompt === "string") {
+    return tokenizer.encode(image ? model.runtime.placeImages(image.token, prompt, images) : prompt, true);
   }
-  const plain = prompt.map(({ content, ...rest }) => ({ ...rest, content: flat(content, placeholder) }));
-  return tokenizer.encode(render(model.text.template, plain, options), false);
+  if (!template) {
+    throw makeError("unsupported", "this model has no chat template: give the prompt as a text instead of messages");
+  }
+  const text = template.render(prompt, true, Math.floor(Date.now() / 1000), options, image);
+  // The template writes special tokens itself.
+  return tokenizer.encode(text, false);
 }
 
-/** A message as a text. */
-function flat(content: SentMessage["content"], placeholder: string): string {
-  if (!Array.isArray(content)) return content ?? "";
-  return content.map((part) => (part.type === "text" ? part.text : placeholder)).join("");
+/** What a prompt holds for an image; null if prompts hold no images. */
+function placeholder(model: Loaded, tokenizer: Tokenizer): ImageText | null {
+  const task = model.manifest.entries.find((e) => e.task?.kind === "generate")?.task;
+  if (task?.token === undefined) return null;
+  const token = tokenizer.idToToken(task.token);
+  if (!token) throw makeError("bundle", `tokenizer.json has no token ${task.token}, the placeholder of images`);
+  return { placeholder: task.placeholder ?? token, token };
 }

@@ -7,17 +7,25 @@ import module from "../../pkg/template/module.js";
 import { makeError } from "../errors";
 import type { SentMessage, TemplateOptions } from "../protocol";
 
+/** What a prompt holds for an image: the text that stands for it, and the text of the token in it that counts. */
+export interface ImageText {
+  placeholder: string;
+  token: string;
+}
+
 /** The template of a model, ready to render. */
 export interface ChatTemplate {
   /**
    * The prompt for a conversation. With `addGenerationPrompt` it ends where the assistant begins. `unixSeconds` is the
-   * time, for templates that mention the date.
+   * time, for templates that mention the date. With `image`, the prompt has a placeholder for each image of the
+   * messages, whatever the template makes of these.
    */
   render(
     messages: readonly SentMessage[],
     addGenerationPrompt: boolean,
     unixSeconds: number,
     options?: TemplateOptions,
+    image?: ImageText | null,
   ): string;
 }
 
@@ -34,7 +42,7 @@ export interface TemplateFiles {
 /** The chat templates of a bundle, from its file `chat_template.json`. */
 export function bundledTemplate(chat: string): ChatTemplate {
   return {
-    render(messages, addGenerationPrompt, unixSeconds, options = {}) {
+    render(messages, addGenerationPrompt, unixSeconds, options = {}, image = null) {
       const request = {
         messages,
         add_generation_prompt: addGenerationPrompt && options.continueFinalMessage !== true,
@@ -43,6 +51,7 @@ export function bundledTemplate(chat: string): ChatTemplate {
         documents: options.documents ?? null,
         chat_template: options.chatTemplate ?? null,
         variables: options.templateVariables ?? {},
+        image,
         now: unixSeconds,
       };
       return run(chat, JSON.stringify(request));

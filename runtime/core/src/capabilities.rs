@@ -1,0 +1,193 @@
+//! What a bundle can do, for programs that offer it to people.
+
+use gristmill_bundle::{EntryRole, Manifest, Task, TaskOutput};
+use serde::Serialize;
+
+use crate::task::{
+    Kind, audio_input, compared_audio, takes_audio, takes_images, takes_texts, takes_videos, tasks, video_length,
+};
+use crate::transcribe::timestamps;
+
+/// Files of a bundle without which texts are token ids only.
+const TOKENIZER: &str = "tokenizer.json";
+/// The file of a bundle with its chat templates.
+const TEMPLATE: &str = "chat_template.json";
+
+/// Something that a bundle can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Capability {
+    /// Continue conversations.
+    Chat,
+    /// Continue texts, or make a text of another one.
+    Generate,
+    /// Make vectors of texts.
+    Embed,
+    /// Classify images or texts.
+    Classify,
+    /// Find objects in images.
+    Detect,
+    /// Compare images, videos or audio files with texts.
+    Compare,
+    /// Transcribe audio files.
+    Transcribe,
+    /// Run on tensors, which any model can.
+    Run,
+}
+
+impl Capability {
+    /// `chat`, `generate`, ..
+    pub fn name(self) -> &'static str {
+        match self {
+            Capability::Chat => "chat",
+            Capability::Generate => "generate",
+            Capability::Embed => "embed",
+            Capability::Classify => "classify",
+            Capability::Detect => "detect",
+            Capability::Compare => "compare",
+            Capability::Transcribe => "transcribe",
+            Capability::Run => "run",
+        }
+    }
+}
+
+/// What people give to a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Modality {
+    /// Images.
+    Image,
+    /// Videos.
+    Video,
+    /// Texts.
+    Text,
+    /// Audio files.
+    Audio,
+}
+
+/// What an entry is for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskInfo {
+    /// `classify`, `detect`, `compare`, `transcribe` or `generate`.
+    pub kind: &'static str,
+    /// What it takes.
+    pub inputs: Vec<Modality>,
+    /// Samples per second of the audio files that it takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u32>,
+    /// Images of a video that it reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frames: Option<usize>,
+    /// Seconds of audio that are encoded at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+    /// The token that stands for an image in a prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<u32>,
+    /// The text that stands for an image in a prompt, if not that token alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub placeholder: Option<String>,
+    /// Whether a transcript is generated token by token; otherwise it comes from CTC decoding.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generates: Option<bool>,
+    /// Whether a transcript can have timestamps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timestamps: Option<bool>,
+    /// What callers choose of a transcript, such as its language.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub choices: Option<Vec<ChoiceInfo>>,
+}
+
+/// Something that callers choose by a word.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ChoiceInfo {
+    /// Its name, such as `language`.
+    pub name: String,
+    /// The words.
+    pub values: Vec<String>,
+    /// The one that counts if nothing is said; without one the model decides.
+    pub default: Option<String>,
+}
+
+/// What a bundle can do, the most specific first. Texts need a tokenizer, and conversations a chat template.
+pub fn capabilities(manifest: &Manifest) -> Vec<Capability> {
+    let has = |role: EntryRole| manifest.entries.iter().any(|e| e.role == role);
+    let text = manifest.files.contains_key(TOKENIZER);
+    // What is generated from audio files continues no prompt.
+    let transcribes = tasks(manifest).any(|(_, task)| matches!(task.output, TaskOutput::Seq2Seq { .. }));
+    let prompted = has(EntryRole::Decode) && !transcribes && text;
+    let mut all = Vec::new();
+    let mut add = |able: bool, what: Capability| {
+        if able && !all.contains(&what) {
+            all.push(what);
+        }
+    };
+    add(prompted && manifest.files.contains_key(TEMPLATE), Capability::Chat);
+    add(prompted, Capability::Generate);
+    add(has(EntryRole::Embed) && text, Capability::Embed);
+    for (_, task) in tasks(manifest) {
+        let needs_text = takes_texts(task) || matches!(task.output, TaskOutput::Seq2Seq { .. });
+        let what = match Kind::of(&task.output) {
+            Kind::Classify => Capability::Classify,
+            Kind::Detect => Capability::Detect,
+            Kind::Compare => Capability::Compare,
+            Kind::Transcribe => Capability::Transcribe,
+            // Images in prompts; that the model generates was said above.
+            Kind::Generate => continue,
+        };
+        add(text || !needs_text, what);
+    }
+    add(true, Capability::Run);
+    all
+}
+
+/// What people give to a task.
+pub fn modalities(task: &Task) -> Vec<Modality> {
+    let all = [
+        (Modality::Image, takes_images(task)),
+        (Modality::Video, takes_videos(task)),
+        (Modality::Text, takes_texts(task)),
+        (Modality::Audio, takes_audio(task)),
+    ];
+    all.into_iter().filter(|(_, yes)| *yes).map(|(modality, _)| modality).collect()
+}
+
+/// What a task is for, and what callers have to know of it.
+pub fn task_info(manifest: &Manifest, task: &Task) -> TaskInfo {
+    let kind = Kind::of(&task.output);
+    let mut info = TaskInfo {
+        kind: kind.name(),
+        inputs: modalities(task),
+        rate: None,
+        frames: video_length(manifest, task),
+        seconds: None,
+        token: None,
+        placeholder: None,
+        generates: None,
+        timestamps: None,
+        choices: None,
+    };
+    match kind {
+        Kind::Transcribe => {
+            if let Ok((how, most)) = audio_input(manifest) {
+                info.rate = Some(how.rate);
+                info.seconds = Some(most as f64 / f64::from(how.rate));
+            }
+            info.generates = Some(matches!(task.output, TaskOutput::Seq2Seq { .. }));
+            info.timestamps = Some(timestamps(manifest).is_some());
+            let choices = manifest.model.choices.iter().map(|c| ChoiceInfo {
+                name: c.name.clone(),
+                values: c.values.keys().cloned().collect(),
+                default: c.default.clone(),
+            });
+            info.choices = Some(choices.collect());
+        }
+        Kind::Compare => info.rate = compared_audio(manifest).map(|how| how.rate),
+        Kind::Generate | Kind::Classify | Kind::Detect => {}
+    }
+    if let TaskOutput::ImagePrompt { token, placeholder, .. } = &task.output {
+        (info.token, info.placeholder) = (Some(*token), placeholder.clone());
+    }
+    info
+}

@@ -1,0 +1,85 @@
+//! A device for a bundle, where nobody names one.
+
+use std::sync::Arc;
+
+use gristmill_bundle::Bundle;
+
+use super::{Options, Wasm, WasmOptions, Wgpu, list_adapters};
+use crate::backend::Backend;
+use crate::cpu::PROFILE as WASM;
+use crate::error::Error;
+
+/// What runs a bundle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// WebGPU.
+    Wgpu,
+    /// WebGPU, or WebAssembly if the adapter cannot do it.
+    WgpuOrWasm,
+    /// WebAssembly.
+    Wasm,
+}
+
+impl Choice {
+    /// The best for a bundle with programs for these profiles on this machine: a GPU beats a CPU, and WebAssembly beats an
+    /// adapter in software.
+    pub fn of(profiles: &[String]) -> Self {
+        Self::among(profiles, || list_adapters().first().map(|a| a.kind))
+    }
+
+    /// `best_adapter` gives the kind of the best adapter, if there is one.
+    fn among(profiles: &[String], best_adapter: impl FnOnce() -> Option<&'static str>) -> Self {
+        let (has_wasm, has_wgpu) = (profiles.iter().any(|p| p == WASM), profiles.iter().any(|p| p != WASM));
+        match (has_wgpu, has_wasm) {
+            (false, true) => Choice::Wasm,
+            (_, false) => Choice::Wgpu,
+            (true, true) => match best_adapter() {
+                None | Some("software") => Choice::Wasm,
+                Some(_) => Choice::WgpuOrWasm,
+            },
+        }
+    }
+}
+
+/// Whether WebAssembly may run what WebGPU failed to load for this reason.
+pub fn is_for_wasm(error: &Error) -> bool {
+    matches!(error, Error::NoAdapter(_) | Error::Limit { .. } | Error::OutOfMemory { .. })
+}
+
+/// Loads a bundle into the best device of this machine ([`Choice::of`]).
+///
+/// # Errors
+/// If no device can run it, or files cannot be read.
+pub fn open(bundle: Arc<Bundle>) -> Result<Box<dyn Backend>, Error> {
+    let choice = Choice::of(&bundle.manifest().profiles);
+    let quiet = &mut |_, _| {};
+    if choice != Choice::Wasm {
+        match Wgpu::load(bundle.clone(), &Options::default(), quiet) {
+            Ok(backend) => return Ok(Box::new(backend)),
+            Err(e) if choice == Choice::WgpuOrWasm && is_for_wasm(&e) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(Box::new(Wasm::load(bundle, &WasmOptions::default(), quiet)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gpus_come_first_and_software_adapters_last() {
+        let choice = |profiles: &[&str], kind| {
+            let profiles: Vec<String> = profiles.iter().map(|p| p.to_string()).collect();
+            Choice::among(&profiles, || kind)
+        };
+        for kind in ["discrete", "integrated", "virtual", "other"] {
+            assert_eq!(choice(&["native", "wasm"], Some(kind)), Choice::WgpuOrWasm);
+        }
+        assert_eq!(choice(&["native", "wasm"], Some("software")), Choice::Wasm);
+        assert_eq!(choice(&["native", "wasm"], None), Choice::Wasm);
+        assert_eq!(choice(&["wasm"], Some("discrete")), Choice::Wasm);
+        assert_eq!(choice(&["native"], Some("software")), Choice::Wgpu);
+        assert_eq!(choice(&["chrome"], None), Choice::Wgpu);
+    }
+}

@@ -1,0 +1,84 @@
+//! From texts, conversations and images to prompts, by what a bundle says of them.
+
+use gristmill_bundle::{Bundle, Manifest};
+
+use crate::error::Error;
+use crate::image::Image;
+use crate::prompt::Prompt;
+use crate::task::{image_placeholder, image_prompt, place_images};
+use crate::template::{ChatOptions, ChatTemplate, ImageText, Message};
+use crate::tokenizer::Tokenizer;
+
+/// Makes the prompts of a bundle.
+#[derive(Debug)]
+pub struct Prompter {
+    manifest: Manifest,
+    tokenizer: Tokenizer,
+    template: Option<ChatTemplate>,
+}
+
+impl Prompter {
+    /// Reads tokenizer and chat template of a bundle, but no weights.
+    ///
+    /// # Errors
+    /// If it has no tokenizer, or a file cannot be read.
+    pub fn of(bundle: &Bundle) -> Result<Self, Error> {
+        let (manifest, tokenizer) = (bundle.manifest().clone(), Tokenizer::from_bundle(bundle)?);
+        Ok(Prompter { manifest, tokenizer, template: ChatTemplate::from_bundle(bundle)? })
+    }
+
+    /// The tokenizer of the bundle.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// Whether the bundle has a chat template.
+    pub fn chats(&self) -> bool {
+        self.template.is_some()
+    }
+
+    /// How many images a text has placeholders for.
+    ///
+    /// # Errors
+    /// If the tokenizer lacks the placeholder of the model.
+    pub fn images_in(&self, text: &str) -> Result<usize, Error> {
+        Ok(self.image()?.map_or(0, |image| text.matches(image.token.as_str()).count()))
+    }
+
+    /// A text to continue, or for an encoder. Images that the text has no placeholders for come first.
+    ///
+    /// # Errors
+    /// If the prompts of the model hold no images, the text has more placeholders than there are images, or the prompt does
+    /// not fit in the context.
+    pub fn text(&self, text: &str, images: &[Image]) -> Result<Prompt, Error> {
+        let placed = match (image_placeholder(&self.manifest), self.image()?) {
+            (Some(placeholder), Some(ImageText { token, .. })) => place_images(placeholder, &token, text, images.len()),
+            _ => text.to_string(),
+        };
+        image_prompt(&self.manifest, &self.tokenizer.encode(&placed, true)?, images)
+    }
+
+    /// The prompt for a conversation. `images` are those of the image parts of its messages, in order.
+    ///
+    /// # Errors
+    /// Those of [`Prompter::text`], and if the bundle has no chat template, or the template refuses the conversation.
+    pub fn chat(&self, messages: &[Message], images: &[Image], options: &ChatOptions) -> Result<Prompt, Error> {
+        let template = self.template.as_ref();
+        let template = template.ok_or_else(|| Error::Unsupported("this model has no chat template".to_string()))?;
+        let text = template.render(messages, &ChatOptions { image: self.image()?, ..options.clone() })?;
+        // The template writes special tokens itself.
+        image_prompt(&self.manifest, &self.tokenizer.encode(&text, false)?, images)
+    }
+
+    /// What a prompt holds for an image; none if prompts hold no images.
+    fn image(&self) -> Result<Option<ImageText>, Error> {
+        let Some(placeholder) = image_placeholder(&self.manifest) else { return Ok(None) };
+        let token = self.tokenizer.id_to_token(placeholder.token).ok_or_else(|| {
+            Error::Unsupported(format!(
+                "the tokenizer of this model has no token {}, its image placeholder",
+                placeholder.token
+            ))
+        })?;
+        Ok(Some(ImageText { placeholder: placeholder.text.unwrap_or(&token).to_string(), token }))
+    }
+}
