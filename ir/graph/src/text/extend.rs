@@ -85,15 +85,19 @@ pub(super) fn apply<'a>(
     sources: &Sources<'a>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Merged<'a> {
-    let (mut body, mut closing) = (Vec::new(), Vec::new());
+    let (mut body, mut closing, mut entries) = (Vec::new(), Vec::new(), Vec::new());
     for mut part in parts {
         body.append(&mut part.body);
         closing.append(&mut part.closing);
+        entries.append(&mut part.entries.0);
         declare(&mut base, part, sources, diagnostics);
     }
+    // People look for the entries that the architecture itself names first.
+    entries.retain(|(name, _)| own.entries.position(name.0).is_none());
     let (rest, edits) = (std::mem::take(&mut own.body), std::mem::take(&mut own.edits));
     closing.append(&mut own.closing);
     declare(&mut base, own, sources, diagnostics);
+    merge("entry", &mut base.entries, Table(entries), sources, diagnostics);
     body.extend(if rest.is_empty() { std::mem::take(&mut base.body) } else { rest });
     body.append(&mut closing);
     base.body = edits.into_iter().fold(body, |body, edit| edited(body, edit, sources, diagnostics));

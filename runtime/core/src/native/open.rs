@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use gristmill_bundle::Bundle;
 
-use super::{Options, Wasm, WasmOptions, Wgpu, list_adapters};
+use super::adapters::{Options, list_adapters};
+use super::gpu::Wgpu;
+use super::wasm::{Wasm, WasmOptions};
 use crate::backend::Backend;
 use crate::cpu::PROFILE as WASM;
 use crate::error::Error;
