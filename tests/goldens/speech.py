@@ -99,7 +99,7 @@ def suppressed(model, features, start):
     return always, begin
 
 
-def heard(model, features, rows):
+def transcripts(model, features, rows):
     """What `generate` makes of each audio file and each wish."""
     result = []
     for row in range(rows):
@@ -139,7 +139,7 @@ def attempt(seed):
             setattr(settings, key, value)
         ids = torch.tensor([start + [5, 17, 60], start + [9, 44, 3]])
         outputs = {"logits": model(input_features=features, decoder_input_ids=ids).logits}
-        written = heard(model, features, len(audio))
+        written = transcripts(model, features, len(audio))
     outputs |= {"greedy.tokens": decoded[0], "greedy.logits": decoded[1]}
     inputs = {"input_features": features, "decoder_input_ids": ids}
     return model, extractor, audio, inputs, outputs, start, written
@@ -191,7 +191,7 @@ def main():
     }
     versions = {"torch": torch.__version__.split("+")[0], "transformers": transformers.__version__}
     meta = {
-        "case": CASE, "family": "whisper", "heard": written, "made_with": versions, "runs": {"main": described},
+        "case": CASE, "family": "whisper", "transcripts": written, "made_with": versions, "runs": {"main": described},
         "seed": seed,
     }
     (target / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")

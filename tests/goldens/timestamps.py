@@ -1,5 +1,5 @@
 """Makes `tests/fixtures/timestamps`: what `generate` of transformers makes of an audio file that is longer than what
-the model hears at once, with times of segments and tokens (see README.md for the layout).
+the model takes at once, with times of segments and tokens (see README.md for the layout).
 
     VENV/bin/python tests/goldens/timestamps.py tests/fixtures
 
@@ -76,7 +76,7 @@ def waveform(seed):
     return np.clip(tone + 0.05 * numbers.standard_normal(len(time)), -1, 1).astype(np.float32)
 
 
-def heard(model, conditioned):
+def transcripts(model, conditioned):
     """What `generate` makes of the audio file: segments with tokens and their times. None if it was close."""
     frames = len(model.samples) // 160
     margins = Margins()
@@ -105,8 +105,8 @@ def attempt(seed):
     for key, value in SETTINGS.items():
         setattr(model.generation_config, key, value)
     with torch.no_grad():
-        plain = heard(model, False)
-        return model, plain, heard(model, True) if good(plain) else None
+        plain = transcripts(model, False)
+        return model, plain, transcripts(model, True) if good(plain) else None
 
 
 def good(plain):

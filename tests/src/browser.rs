@@ -183,7 +183,7 @@ pub struct AudioFile<'a> {
 /// Most tokens for each part of an audio file.
 const PART_TOKENS: u32 = 8;
 
-/// Compiles a model of audio files at f32; what is expected is what it hears in these.
+/// Compiles a model of audio files at f32; what is expected are its transcripts.
 pub fn make_audio(folder: &Path, name: &str, model: &Path, audio: &[AudioFile<'_>]) -> Outcome<()> {
     let bundle = compiled(folder, name, model, "f32", |_| {})?;
     let manifest = bundle.manifest();

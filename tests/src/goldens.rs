@@ -59,12 +59,12 @@ pub struct Run {
 
 /// What the reference wrote of an audio file.
 #[derive(Clone, Debug)]
-pub struct Heard {
+pub struct GoldenTranscript {
     /// Number of the audio file.
     pub row: usize,
     /// What was asked for: words by the names of choices.
     pub wish: BTreeMap<String, String>,
-    /// The token of the language that it heard.
+    /// The token of the language that it detected.
     pub detected: u32,
     /// The tokens, without the end.
     pub tokens: Vec<u32>,
@@ -145,20 +145,20 @@ impl Case {
     }
 
     /// What the reference wrote of its audio files.
-    pub fn heard(&self) -> Vec<Heard> {
-        let one = |heard: &Value| {
+    pub fn transcripts(&self) -> Vec<GoldenTranscript> {
+        let one = |transcript: &Value| {
             let number = |value: &Value| value.as_u64().expect("a number") as u32;
-            let wish = heard["wish"].as_object().expect("a wish").iter();
+            let wish = transcript["wish"].as_object().expect("a wish").iter();
             let ends = ["eos_token_id", "pad_token_id"].map(|key| number(&self.config()[key]));
-            let ids = heard["ids"].as_array().expect("ids").iter().map(number);
-            Heard {
-                row: number(&heard["row"]) as usize,
+            let ids = transcript["ids"].as_array().expect("ids").iter().map(number);
+            GoldenTranscript {
+                row: number(&transcript["row"]) as usize,
                 wish: wish.map(|(k, v)| (k.clone(), v.as_str().expect("a word").to_string())).collect(),
-                detected: number(&heard["detected"]),
+                detected: number(&transcript["detected"]),
                 tokens: ids.take_while(|id| !ends.contains(id)).collect(),
             }
         };
-        self.meta["heard"].as_array().expect("audio files").iter().map(one).collect()
+        self.meta["transcripts"].as_array().expect("audio files").iter().map(one).collect()
     }
 
     fn config(&self) -> Value {

@@ -125,7 +125,7 @@ Models of the Hub are taken from its cache on this machine, and what is missing 
 HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE=1); a download that is cut goes on where it stopped.
 The bundle appears whole or not at all; an older bundle there is replaced.
 Without --precision the architecture chooses: q4 for models that write text, q8 for those that
-embed, see or hear, and both for models with several parts.")]
+embed, or read images or audio, and both for models with several parts.")]
 pub(crate) struct CompileArgs {
     /// Model directory, GGUF file, or org/name@revision on the Hub
     #[arg(value_name = "MODEL")]
@@ -397,7 +397,7 @@ images of a folder in the order of their names, those of an animated GIF, or all
 together.
 
 Audio files are mixed to one channel and brought to the rate that the model wants. What is longer
-than the model hears at once (often 30 seconds) is
+than the model takes at once (often 30 seconds) is
 transcribed window by window: each one begins where the last segment of the one before ends, and is
 decoded again at a higher temperature if its text is unlikely or repeats itself. --timestamps prints
 a line for each segment or word, --format srt and vtt subtitles; --json gives segments with their

@@ -151,7 +151,7 @@ fn unavailable(address: SocketAddr, error: &io::Error) -> Failure {
     Failure::lacking(format!("{address}: {error}: {remedy}"))
 }
 
-/// A channel that hears of Ctrl-C.
+/// A channel that is told of Ctrl-C.
 fn on_ctrl_c() -> mpsc::UnboundedReceiver<()> {
     let (sender, receiver) = mpsc::unbounded_channel();
     interrupt::first(move || {

@@ -12,7 +12,7 @@ use crate::reader::{hex, shard_path};
 use crate::sink::Shared;
 use crate::validate::MAX_SHARD;
 
-/// Tensors begin at multiples of this, which is what graphics devices demand of binding offsets.
+/// Tensors begin at multiples of this, which is what adapters demand of binding offsets.
 const BEGIN: u64 = 256;
 
 /// Tensors and shards are whole multiples of this.

@@ -1,4 +1,4 @@
-//! Transcribes audio files, window by window where they are longer than what the model hears at once.
+//! Transcribes audio files, window by window where they are longer than the model takes at once.
 
 use std::rc::Rc;
 
@@ -62,7 +62,7 @@ type Observe<'a> = Box<dyn FnMut(&Segment) + 'a>;
 /// An audio file that is being transcribed.
 pub struct Transcript<'a> {
     audio: Audio,
-    /// Samples that are heard at once.
+    /// Samples of a window.
     most: usize,
     /// The first sample that is not transcribed yet.
     at: usize,
@@ -105,7 +105,7 @@ pub fn timestamps(manifest: &Manifest) -> Option<&Timestamps> {
 impl<'a> Transcript<'a> {
     /// Prepares to transcribe an audio file that has the rate of the model, with what the caller chose. `options` and
     /// `stops` hold for each window; a CTC model needs none of them, and no `decode`, which leaves out
-    /// special tokens. Without `times`, none are marked in an audio file that is heard at once. Errors if the model
+    /// special tokens. Without `times`, none are marked in an audio file of one window. Errors if the model
     /// takes no audio files, or cannot mark such times.
     pub fn new(
         manifest: &Manifest,

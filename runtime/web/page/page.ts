@@ -77,8 +77,8 @@ function show(model: Model, progress: LoadProgress | undefined, loadMs: number):
   if (info.tasks.includes("classify") && task("classify", "text")) views.push(labelView(model, failed));
   const compares = info.tasks.includes("compare") && task("compare", "text");
   if (compares) views.push(fitView(model, compares, failed));
-  const heard = info.tasks.includes("transcribe") && task("transcribe", "audio");
-  if (heard) views.push(audioView(model, heard, failed));
+  const speech = info.tasks.includes("transcribe") && task("transcribe", "audio");
+  if (speech) views.push(audioView(model, speech, failed));
   if (views.length === 0) views.push(entriesView(info));
   setState(info.tasks.includes("embed") ? "working" : "ready");
   byId("main").replaceChildren(problem, ...views);

@@ -42,7 +42,7 @@ export function progressPanel(onCancel: () => void): ProgressPanel {
     bar.setAttribute("aria-valuenow", (share * 100).toFixed(0));
     if (progress.totalBytes > 0) amount.textContent = describe(progress);
     kernels.textContent = progress.totalKernels > 0 ? `Programs ${progress.kernels} of ${progress.totalKernels}` : "";
-    // A reader of the screen hears quarters, not every percent.
+    // Screen readers announce quarters, not every percent.
     const milestone = `${heading.textContent}, ${Math.floor(share * 4) * 25} %`;
     if (milestone !== announced) announce((announced = milestone));
   }

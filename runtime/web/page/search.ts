@@ -10,7 +10,7 @@ import { report } from "./writer";
 const SENTENCES = [
   "The miller opens the sluice and the wheel begins to turn.",
   "Fresh bread smells best early in the morning.",
-  "A graphics card multiplies matrices very quickly.",
+  "A GPU multiplies matrices very quickly.",
   "She tuned the old violin before the concert.",
   "The train to the coast leaves at half past nine.",
   "Heavy rain is expected in the mountains tonight.",

@@ -24,7 +24,7 @@ const MEMORY_EVERY = 1000;
 /** Least characters that a reader of the screen is given at once. */
 const SPOKEN_AT_ONCE = 80;
 
-/** A new writer. `failed` hears of errors. */
+/** A new writer. `failed` is told of errors. */
 export function createWriter(model: Model, facts: Facts, failed: (error: Trouble) => void): Writer {
   let controller: AbortController | null = null;
 
@@ -75,7 +75,7 @@ export async function report(model: Model, facts: Facts): Promise<void> {
   try {
     facts.memory(await model.memory());
   } catch {
-    // The figure stays as it was: whoever uses the model hears of the error anyway.
+    // The figure stays as it was: the caller of the model gets the error anyway.
   }
 }
 

@@ -160,7 +160,7 @@ impl Run {
     async fn go(&mut self, engine: &mut Engine, manifest: &Manifest, back: &mut Callbacks<'_>) -> Result<Value, Error> {
         Ok(match self {
             Run::Text(run) => told(&run.drive(engine, manifest, back).await?),
-            Run::Speech(run) => heard(&run.drive(engine, manifest, back).await?, run.words()),
+            Run::Speech(run) => transcribed(&run.drive(engine, manifest, back).await?, run.words()),
         })
     }
 }
@@ -217,7 +217,7 @@ fn told(outcome: &Outcome) -> Value {
 }
 
 /// `Transcribed` of `ts/runtime.ts`.
-fn heard(said: &Transcribed, words: bool) -> Value {
+fn transcribed(said: &Transcribed, words: bool) -> Value {
     let word = |w: &Word| json!({ "start": w.start, "end": w.end, "text": w.text });
     let segment = |s: &Segment| {
         let mut told = json!({ "start": s.start, "end": s.end, "text": s.text, "tokens": s.tokens });

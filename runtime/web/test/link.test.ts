@@ -128,7 +128,7 @@ test("when the other end dies everything pending rejects, and later calls too", 
   await assert.rejects(pending, { message: /has ended/ });
 });
 
-test("an end that hears nothing is given up, but only after an abort", async () => {
+test("an end that does not respond is given up, but only after an abort", async () => {
   const channel = new MessageChannel();
   open.push(channel);
   let given = 0;
@@ -142,7 +142,7 @@ test("an end that hears nothing is given up, but only after an abort", async () 
   assert.equal(given, 1);
 });
 
-test("an end that hears may take its time", async () => {
+test("an end that responds may take its time", async () => {
   const channel = new MessageChannel();
   open.push(channel);
   const slow: Handlers<Calls> = { ...handlers, wait: () => new Promise((resolve) => setTimeout(resolve, 90, "late")) };

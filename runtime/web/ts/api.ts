@@ -92,7 +92,7 @@ export interface TaskInfo {
   rate?: number;
   /** How many images of a video it looks at. */
   frames?: number;
-  /** How much of an audio file is heard at once. */
+  /** Length of a window, which is transcribed at once. */
   seconds?: number;
   /** The token that stands for an image in a prompt. */
   token?: number;
@@ -311,7 +311,7 @@ export interface GenerateResult {
 
 /** How an audio file is written down: options of the text that is generated, unless the model uses CTC decoding. */
 export interface TranscribeOptions extends Omit<GenerateOptions, "maxNewTokens" | "onPrompt" | "images"> {
-  /** Most tokens for what is heard at once. Default: as many as the model can. */
+  /** Most tokens of a window. Default: as many as the model can. */
   maxNewTokens?: number;
   /** Language that is spoken, such as `en`, for models that know several; left out, the model finds out. */
   language?: string;
@@ -319,7 +319,7 @@ export interface TranscribeOptions extends Omit<GenerateOptions, "maxNewTokens" 
   task?: string;
   /**
    * Whether times are marked: `true` for those of segments, `"word"` also for those of words. Left out, an audio file that is
-   * heard at once is one segment.
+   * transcribed at once is one segment.
    */
   returnTimestamps?: boolean | "word";
   /** Called before each window of a long audio file, with the seconds that are transcribed, and all there are. */
@@ -335,7 +335,7 @@ export interface TranscribedWord {
   text: string;
 }
 
-/** Something that is said without a break; where no times are marked, all that is heard at once. */
+/** Something that is said without a break; where no times are marked, a complete window. */
 export interface TranscribedSegment {
   /** Seconds. */
   start: number;

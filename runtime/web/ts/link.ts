@@ -72,7 +72,7 @@ export interface Link<C extends Shapes<C>> {
 type Request = { gristmill: "call"; id: number; name: string; args: unknown } | { gristmill: "abort"; id: number };
 type Reply =
   | { gristmill: "event"; id: number; event: unknown }
-  | { gristmill: "heard"; id: number }
+  | { gristmill: "received"; id: number }
   | { gristmill: "result"; id: number; result: unknown }
   | { gristmill: "error"; id: number; error: PlainError };
 
@@ -105,7 +105,7 @@ export function serve<C extends Shapes<C>>(port: Port, handlers: Handlers<C>): (
     const request = (event as MessageEvent<Request | null>).data;
     if (request?.gristmill === "call") void run(request.id, request.name, request.args);
     else if (request?.gristmill === "abort") {
-      post({ gristmill: "heard", id: request.id });
+      post({ gristmill: "received", id: request.id });
       running.get(request.id)?.abort();
     }
   };
@@ -121,15 +121,15 @@ interface Pending {
   resolve(result: unknown): void;
   reject(error: GristmillError): void;
   onEvent: (event: unknown) => void;
-  /** Ends when the other end hears of an abort. */
-  unheard?: ReturnType<typeof setTimeout>;
+  /** Ends when the other end receives an abort. */
+  unanswered?: ReturnType<typeof setTimeout>;
 }
 
-/** The other end looks at messages between kernels. One that hears of no abort for so long is in an endless loop. */
+/** The other end looks at messages between kernels. One that receives no abort for so long is in an endless loop. */
 const PATIENCE_MS = 20_000;
 
 /**
- * Makes calls through a port. If the other end dies, all of them reject; also if it does not hear of an abort, and then
+ * Makes calls through a port. If the other end dies, all of them reject; also if it does not respond to an abort, and then
  * `onStuck` is to end it.
  */
 export function connect<C extends Shapes<C>>(port: Port, onStuck = (): void => {}, patience = PATIENCE_MS): Link<C> {
@@ -145,7 +145,7 @@ export function connect<C extends Shapes<C>>(port: Port, onStuck = (): void => {
   };
   const stuck = (): void => {
     const seconds = patience / 1000;
-    close(makeError("aborted", `the model did not hear of it within ${seconds} s, and was ended; load it again`));
+    close(makeError("aborted", `the model did not respond within ${seconds} s, and was ended; load it again`));
     onStuck();
   };
   const onMessage = (event: Event): void => {
@@ -153,7 +153,7 @@ export function connect<C extends Shapes<C>>(port: Port, onStuck = (): void => {
     const call = reply && pending.get(reply.id);
     if (!call) return;
     if (reply.gristmill === "event") return call.onEvent(reply.event);
-    if (reply.gristmill === "heard") return clearTimeout(call.unheard);
+    if (reply.gristmill === "received") return clearTimeout(call.unanswered);
     pending.delete(reply.id);
     if (reply.gristmill === "result") call.resolve(reply.result);
     else call.reject(fromPlain(reply.error));
@@ -183,11 +183,11 @@ export function connect<C extends Shapes<C>>(port: Port, onStuck = (): void => {
       const abort = (): void => {
         if (!pending.has(id)) return;
         port.postMessage({ gristmill: "abort", id } satisfies Request, []);
-        waiting.unheard = setTimeout(stuck, patience);
+        waiting.unanswered = setTimeout(stuck, patience);
       };
       const done = (): void => {
         signal?.removeEventListener("abort", abort);
-        clearTimeout(waiting.unheard);
+        clearTimeout(waiting.unanswered);
       };
       const waiting: Pending = {
         resolve: (result) => (done(), resolve(result)),

@@ -143,7 +143,7 @@ export class Model {
 
   /**
    * Writes down what is said in an audio file. The texts are the pieces as they come, segment by segment where times are
-   * marked or the audio file is longer than what the model hears at once; leaving the loop ends it.
+   * marked or the audio file is longer than the model takes at once; leaving the loop ends it.
    */
   transcribe(audio: AudioSource, options: TranscribeOptions = {}): Transcription {
     const { signal, onProgress, ...sent } = options;
@@ -234,7 +234,7 @@ export class Model {
   }
 }
 
-/** Resolves when everything is freed, or the engine hears nothing any more. */
+/** Resolves when everything is freed, or the engine does not respond any more. */
 async function dispose(home: Home): Promise<void> {
   await home.link.call("dispose", null, { signal: AbortSignal.abort() }).catch(() => {});
 }

@@ -62,11 +62,11 @@ function happens(video: HTMLVideoElement, event: string, start: () => void, sign
       settle();
     };
     const timer = setTimeout(() => end(() => reject(new Error(`no ${event} in ${PATIENCE / 1e3} s`))), PATIENCE);
-    const { signal: heard } = listening;
+    const { signal: ended } = listening;
     const wrong = (): void => end(() => reject(new Error(video.error?.message || "the browser does not say why")));
-    video.addEventListener(event, () => end(resolve), { signal: heard });
-    video.addEventListener("error", wrong, { signal: heard });
-    signal?.addEventListener("abort", () => end(() => reject(aborted())), { signal: heard });
+    video.addEventListener(event, () => end(resolve), { signal: ended });
+    video.addEventListener("error", wrong, { signal: ended });
+    signal?.addEventListener("abort", () => end(() => reject(aborted())), { signal: ended });
     start();
   });
 }

@@ -49,7 +49,7 @@ export default [
       const { page } = await t.loaded(bundle);
       const [expected] = bundle.generate;
       const options = { maxNewTokens: expected.tokens.length };
-      // Long, because some devices are done with a short text before they hear that nobody wants it.
+      // Long, because some devices are done with a short text before they receive the abort.
       const long = { maxNewTokens: 400, ignoreEos: true, [how]: 3 };
       const { pieces, result } = t.ok(await t.call(page, "generate", prompt(expected), long));
       t.assert.equal(result.reason, "aborted");

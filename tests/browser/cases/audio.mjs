@@ -1,4 +1,4 @@
-// Audio files in the browser: what is said is what the native runtime hears.
+// Audio files in the browser: transcripts equal those of the native runtime.
 
 /** Forms of an audio file. */
 const FORMS = ["address", "blob", "buffer", "audio", "samples"];
@@ -37,7 +37,7 @@ async function opened(t, name) {
 
 export default [
   ...KINDS.map((kind) => ({
-    name: `a ${kind} hears what it hears natively`,
+    name: `a ${kind} transcribes as it does natively`,
     wasm: true,
     async run(t) {
       const { bundle, page, loaded } = await opened(t, kind);
@@ -59,7 +59,7 @@ export default [
     },
   })),
   {
-    name: "WAV files of programs that cannot go back are heard",
+    name: "WAV files of programs that cannot go back are read",
     wasm: true,
     async run(t) {
       const bundle = bundleOf(t, "ctc");
@@ -82,7 +82,7 @@ export default [
     },
   },
   {
-    name: "other rates are heard, too",
+    name: "other sample rates work, too",
     wasm: true,
     async run(t) {
       const { page, said } = await opened(t, "seq2seq");
@@ -119,7 +119,7 @@ export default [
     async run(t) {
       const { page, said } = await opened(t, "seq2seq");
       const { maxNewTokens, text, segments } = said("long");
-      // So long that it does not end before the loss is heard of.
+      // So long that it does not end before the loss is noticed.
       const write = async (options) => t.ok(await t.call(page, "transcribe", "test/longer.wav", "blob", options));
       const calm = (await write({ maxNewTokens })).result;
       t.assert.deepEqual(calm.segments.slice(0, segments.length - 1), segments.slice(0, -1));

@@ -13,8 +13,8 @@ const PLAYERS = ["chromium-lavapipe", "chromium-no-adapter", "firefox", "firefox
 const TOLERANCE = 1e-3;
 
 /** The bundle that compares audio files, or videos. */
-function bundleOf(t, heard) {
-  const fits = (bundle) => bundle.compare.some(({ items }) => items.every(({ wav }) => Boolean(wav) === heard));
+function bundleOf(t, isAudio) {
+  const fits = (bundle) => bundle.compare.some(({ items }) => items.every(({ wav }) => Boolean(wav) === isAudio));
   const found = t.bundles.find(fits);
   if (!found) throw new Error("no bundle compares these; make the bundles again");
   return found;

@@ -11,7 +11,7 @@ async function undisturbed(t, page, bundle) {
   t.assert.equal(pieces.join(""), expected.text);
 }
 
-/** A text that is so long that it does not end before a loss is heard of. */
+/** A text that is so long that it does not end before a loss is noticed. */
 const LONG = { maxNewTokens: 128, ignoreEos: true };
 
 async function crash(browser) {

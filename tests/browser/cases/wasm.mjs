@@ -143,7 +143,7 @@ export default [
       const bundle = t.bundle("generate");
       const { page } = await t.loaded(bundle, { threads: 1 }, { extra: withKernels(bundle, RUN_LOOPS) });
       const call = t.call(page, "generate", promptOf(bundle.generate[0]), { abortIn: 500 });
-      t.assert.match(t.failed(await call, "aborted").message, /did not hear of it within 20 s.*load it again/);
+      t.assert.match(t.failed(await call, "aborted").message, /did not respond within 20 s.*load it again/);
       t.failed(await t.call(page, "generate", promptOf(bundle.generate[0])), "aborted");
       t.ok(await t.call(page, "dispose"));
     },

@@ -35,7 +35,7 @@ const TASKS = {
   label: { kind: "classify", inputs: ["text"] },
   detect: { kind: "detect", inputs: ["image"] },
   compare: { kind: "compare", inputs: ["image", "text"] },
-  hear: { kind: "compare", inputs: ["audio", "text"], rate: 48000 },
+  compareAudio: { kind: "compare", inputs: ["audio", "text"], rate: 48000 },
   transcribe: {
     kind: "transcribe",
     inputs: ["audio"],
@@ -94,7 +94,7 @@ export class Model {
       label: ["run", "classify"],
       detect: ["run", "detect"],
       compare: ["run", "compare"],
-      hear: ["run", "compare"],
+      compareAudio: ["run", "compare"],
       transcribe: ["run", "transcribe"],
       run: ["run"],
     }[task];
@@ -108,7 +108,7 @@ export class Model {
         label: "praise-or-blame",
         detect: "detector-of-things",
         compare: "images-and-texts",
-        hear: "audio-and-texts",
+        compareAudio: "audio-and-texts",
         transcribe: "speech-to-text",
         run: "tiny-encoder",
       }[task],
@@ -238,8 +238,8 @@ export class Model {
   transcribe(_audio, { signal, onProgress, language = "en", task }) {
     const stream = this.generate("", { signal });
     const choices = { language, task };
-    const heard = ({ text, reason }) => ({ text: text.trim(), segments: [], choices, reason, recoveries: 0 });
-    const result = stream.result.then(heard);
+    const transcribed = ({ text, reason }) => ({ text: text.trim(), segments: [], choices, reason, recoveries: 0 });
+    const result = stream.result.then(transcribed);
     onProgress(30, 90);
     return Object.assign({ [Symbol.asyncIterator]: () => stream }, { result });
   }

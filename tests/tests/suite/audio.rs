@@ -1,4 +1,4 @@
-//! Audio files: what a model hears, and the text that comes of it, on all devices.
+//! Audio files: transcripts, and the text that comes of them, on all devices.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -82,13 +82,13 @@ fn written(
     let mut said = String::new();
     let mut callbacks =
         Callbacks { clock: &mut || 0.0, keep_going: &mut |_| true, piece: &mut |piece| said.push_str(piece) };
-    let heard = blocking::transcribe(backend, manifest, &mut transcript, &mut callbacks).expect("it hears");
-    assert_eq!(said, heard.text, "pieces are the text");
-    heard
+    let result = blocking::transcribe(backend, manifest, &mut transcript, &mut callbacks).expect("a transcript");
+    assert_eq!(said, result.text, "pieces are the text");
+    result
 }
 
 /// From samples to tokens, alone: the same as the reference decodes in a batch from its own features. An audio file of
-/// both is heard in two parts.
+/// both is transcribed in two parts.
 #[test]
 fn speech_is_written() {
     let case = Case::open("whisper/mel80");
@@ -106,15 +106,15 @@ fn speech_is_written() {
     for device in &mut devices::open(&bundle).expect("devices") {
         let backend = device.backend.as_mut();
         for (row, samples) in all.iter().enumerate() {
-            let heard = written(backend, manifest, samples, &Choices::new(), &options);
-            assert_eq!(heard.segments[0].tokens, tokens[row * steps..][..steps], "{} row {row}", device.name);
-            assert_eq!(heard.text.split_whitespace().count(), steps);
-            assert_eq!(heard.stop, Stop::MaxTokens);
+            let transcript = written(backend, manifest, samples, &Choices::new(), &options);
+            assert_eq!(transcript.segments[0].tokens, tokens[row * steps..][..steps], "{} row {row}", device.name);
+            assert_eq!(transcript.text.split_whitespace().count(), steps);
+            assert_eq!(transcript.stop, Stop::MaxTokens);
         }
-        let heard = written(backend, manifest, &all.concat(), &Choices::new(), &options);
-        let parts: Vec<u32> = heard.segments.iter().flat_map(|s| s.tokens.clone()).collect();
+        let transcript = written(backend, manifest, &all.concat(), &Choices::new(), &options);
+        let parts: Vec<u32> = transcript.segments.iter().flat_map(|s| s.tokens.clone()).collect();
         assert_eq!(parts, tokens, "{}", device.name);
-        assert_eq!((heard.segments[0].end, heard.segments[1].start), (1.0, 1.0));
+        assert_eq!((transcript.segments[0].end, transcript.segments[1].start), (1.0, 1.0));
     }
 }
 
@@ -132,20 +132,20 @@ fn speech_is_written_as_published_settings_want_it() {
         ReferenceBackend::open(Bundle::open(dir.path().join("bundle")).expect("a bundle")).expect("a reference");
     devices.push(Device { name: "reference".into(), backend: Box::new(reference), rounds: false });
     for device in &mut devices {
-        for (expected, greedy) in case.heard().into_iter().zip([true, false].into_iter().cycle()) {
+        for (expected, greedy) in case.transcripts().into_iter().zip([true, false].into_iter().cycle()) {
             let place = format!("{} {expected:?}", device.name);
             let wish: Choices = expected.wish.into_iter().collect();
             // Sampling among one candidate is greedy, too, but another way through the device.
             let sampling = Sampling { temperature: 1.0, top_k: 1, ..Sampling::default() };
             let sampling = if greedy { Sampling::default() } else { sampling };
             let options = Options { max_new_tokens: 9, sampling, ..Options::default() };
-            let heard = written(device.backend.as_mut(), manifest, &audio[expected.row], &wish, &options);
-            assert_eq!(heard.segments[0].tokens, expected.tokens, "{place}");
-            let language = &manifest.model.choices[0].values[&heard.choices["language"]];
+            let transcript = written(device.backend.as_mut(), manifest, &audio[expected.row], &wish, &options);
+            assert_eq!(transcript.segments[0].tokens, expected.tokens, "{place}");
+            let language = &manifest.model.choices[0].values[&transcript.choices["language"]];
             if !wish.contains_key("language") {
                 assert_eq!(*language, expected.detected, "{place}");
             }
-            wish.iter().for_each(|(name, word)| assert_eq!(heard.choices[name], *word, "{place}"));
+            wish.iter().for_each(|(name, word)| assert_eq!(transcript.choices[name], *word, "{place}"));
         }
     }
 }
@@ -178,12 +178,12 @@ fn speech_is_collapsed() {
             let count = lengths[row * width..][..width].iter().sum::<i32>() as usize;
             let own = samples.as_f32().expect("samples")[row * width..][..count].to_vec();
             let (backend, options) = (device.backend.as_mut(), Options::default());
-            let heard = written(backend, bundle.manifest(), &own, &Choices::new(), &options);
+            let transcript = written(backend, bundle.manifest(), &own, &Choices::new(), &options);
             let valid = mask.as_i32().expect("a mask")[row * frames..][..frames].iter().sum::<i32>() as usize;
             let mut collapsed = ids[row * frames..][..valid].to_vec();
             collapsed.dedup();
             let text: String = collapsed.into_iter().filter(|id| *id != 0).map(letter).collect();
-            assert_eq!(heard.text, text, "{} row {row}", device.name);
+            assert_eq!(transcript.text, text, "{} row {row}", device.name);
         }
     }
 }
@@ -247,12 +247,12 @@ fn long_speech_is_written_with_times() {
             transcript.observe(|segment| seen.push(segment.clone()));
             let mut callbacks =
                 Callbacks { clock: &mut || 0.0, keep_going: &mut |_| true, piece: &mut |piece| said.push_str(piece) };
-            let heard = blocking::transcribe(device.backend.as_mut(), manifest, &mut transcript, &mut callbacks);
-            let heard = heard.unwrap_or_else(|e| panic!("{}: {e}", device.name));
+            let result = blocking::transcribe(device.backend.as_mut(), manifest, &mut transcript, &mut callbacks);
+            let result = result.unwrap_or_else(|e| panic!("{}: {e}", device.name));
             drop(transcript);
-            assert_eq!((&said, &seen), (&heard.text, &heard.segments), "what is given on the way is the result");
+            assert_eq!((&said, &seen), (&result.text, &result.segments), "what is given on the way is the result");
             let words = |s: &Segment| -> Vec<(f64, f64)> { s.words.iter().map(|w| (w.start, w.end)).collect() };
-            let found: Spoken = heard.segments.iter().map(|s| (s.start, s.end, s.tokens.clone(), words(s))).collect();
+            let found: Spoken = result.segments.iter().map(|s| (s.start, s.end, s.tokens.clone(), words(s))).collect();
             let expected = reference(&meta[name], end, u64::from(marked.first), times == Some(Granularity::Word));
             let rounded = |all: Spoken| {
                 let tenths = |seconds: f64| (seconds * 1e4).round() as i64;

@@ -1,4 +1,4 @@
-//! Audio files and videos beside texts: what a model hears and how well texts fit is what transformers computes
+//! Audio files and videos beside texts: features of audio and similarities are what transformers computes
 //! (`tests/fixtures/compared/make.py`), on all devices.
 
 use std::fs;
@@ -44,7 +44,7 @@ fn agree(fit: &Similarity, logits: &[f32], what: &str) {
 }
 
 #[test]
-fn audio_files_are_heard_and_compared_as_by_transformers() {
+fn audio_files_are_compared_as_by_transformers() {
     let bytes = fs::read(folder().join("tensors.safetensors")).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     for name in ["fused", "unfused"] {
@@ -61,16 +61,16 @@ fn audio_files_are_heard_and_compared_as_by_transformers() {
             for ((waveform, _), fit) in model.waveforms.iter().zip(&fits) {
                 agree(fit, &model.logits(waveform), &format!("{name} {waveform} on {}", device.name));
             }
-            // What the model hears of one that is long enough to be given as it is.
+            // The features of one that is long enough to be given as it is.
             let key = if name == "fused" { "long" } else { "whole" };
             let (_, samples) = model.waveforms.iter().find(|(name, _)| name == key).unwrap();
             let samples = speech::floats(samples);
             let given = [("samples".to_string(), Tensor::f32([1, samples.len()], samples))].into();
-            let heard = run(backend, "features", &given, 0, &[]).unwrap().remove("features").unwrap();
+            let found = run(backend, "features", &given, 0, &[]).unwrap().remove("features").unwrap();
             let expect = tensors.tensor(&format!("{name} {key}")).unwrap();
-            assert_eq!(heard.shape, expect.shape());
+            assert_eq!(found.shape, expect.shape());
             let values = expect.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()));
-            let worst = heard.as_f32().unwrap().iter().zip(values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            let worst = found.as_f32().unwrap().iter().zip(values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             println!("{name} on {}: {worst:.1e} dB", device.name);
             assert!(worst < DECIBELS, "{name} on {}: {worst} dB", device.name);
         }

@@ -33,7 +33,7 @@ const CHOICE: usize = 3;
 /// How shipped architectures choose, with the logits as an input.
 const ARCHITECTURE: &str = r#"Architecture(
     doc: "The end of a language model.",
-    classes: ["Chooser"],
+    classes: ["Selector"],
     config: ["vocab = config.vocab_size"],
     symbols: {"B": "1, 64"},
     inputs: {
@@ -50,11 +50,11 @@ const ARCHITECTURE: &str = r#"Architecture(
     entries: {"forward": (outputs: ["top_tokens", "top_logits", "sampled_token"], role: Tensors)},
 )"#;
 
-fn chooser(vocab: usize) -> Twins {
+fn selector(vocab: usize) -> Twins {
     let dir = tempfile::tempdir().expect("a directory");
-    let config = json!({ "architectures": ["Chooser"], "vocab_size": vocab });
+    let config = json!({ "architectures": ["Selector"], "vocab_size": vocab });
     ModelFiles { config, tensors: Vec::new() }.write(&dir.path().join("model"));
-    let arch = dir.path().join("chooser.ron");
+    let arch = dir.path().join("selector.ron");
     std::fs::write(&arch, ARCHITECTURE).expect("a file");
     let options = CompileOptions { arch: Some(arch), targets: devices::targets(), ..CompileOptions::default() };
     let out = dir.path().join("bundle");
@@ -153,7 +153,7 @@ fn device_and_host_choose_the_same_token() {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(CASES);
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 40, ..Config::default() };
     for vocab in [1, 3, 64, 300] {
-        let (twins, choices, close) = (RefCell::new(chooser(vocab)), Cell::new(0), Cell::new(0));
+        let (twins, choices, close) = (RefCell::new(selector(vocab)), Cell::new(0), Cell::new(0));
         let mut runner = TestRunner::new_with_rng(config.clone(), TestRng::deterministic_rng(config.rng_algorithm));
         let batches = (prop::collection::vec(row(), ROWS), any::<u64>());
         let result = runner.run(&batches, |(rows, seed)| {
@@ -186,7 +186,7 @@ fn device_and_host_choose_the_same_token() {
 
 #[test]
 fn without_settings_the_best_token_is_chosen() {
-    let mut twins = chooser(300);
+    let mut twins = selector(300);
     let row = Row { spread: 1.0, ties: false, sampling: Sampling::default() };
     let mut inputs = inputs(&vec![row; 8], 300, 1);
     inputs.remove(SAMPLING);

@@ -47,7 +47,7 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
         _ => Vec::new(),
     };
     if matches!(kind, Kind::Transcribe | Kind::Generate) {
-        return Err(Failure::wrong("--image: this model hears; name an audio file with --audio FILE"));
+        return Err(Failure::wrong("--image: this model transcribes audio; name an audio file with --audio FILE"));
     }
     let mut loaded = backend::load(&dir, &args.backend)?;
     let (backend, manifest) = (loaded.backend.as_mut(), loaded.bundle.manifest());

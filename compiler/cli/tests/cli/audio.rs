@@ -105,7 +105,7 @@ fn audio_files_are_written_down() {
         { "input": "stereo.wav", "text": text, "segments": segments, "choices": {} },
     ]);
     assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), expected);
-    // Another rate is heard, too.
+    // Other sample rates work, too.
     write_wav(&place.at("slow.wav"), 8000, 1, &waveforms[0].0);
     place.run(&["run", &model, "--audio", "slow.wav", "--backend", "wasm"]).ok();
 }

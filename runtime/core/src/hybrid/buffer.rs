@@ -54,7 +54,7 @@ impl<B> Buffer<B> {
     }
 
     /// The buffer in linear memory, made by `make` if there is none yet.
-    pub(super) fn mirrored(
+    pub(super) fn on_both_sides(
         &self,
         make: impl FnOnce(&BufferSpec) -> Result<cpu::Buffer, Error>,
     ) -> Result<cpu::Buffer, Error> {

@@ -102,7 +102,7 @@ impl<G: Gpu, M: WasmInstance> Hybrid<G, M> {
                 let side =
                     self.0.fallback.as_ref().ok_or_else(|| fault("there is no WebAssembly beside the adapter"))?;
                 let places: Vec<cpu::Buffer> =
-                    buffers.iter().map(|b| b.mirrored(|spec| side.cpu.make(spec))).collect::<Result<_, _>>()?;
+                    buffers.iter().map(|b| b.on_both_sides(|spec| side.cpu.make(spec))).collect::<Result<_, _>>()?;
                 let places: Vec<&cpu::Buffer> = places.iter().collect();
                 Ok(Group::Fallback(side.cpu.bind(name, kernel, &places), bound.collect()))
             }

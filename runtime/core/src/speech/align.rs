@@ -43,20 +43,20 @@ fn normalize(weights: &mut [f32], positions: usize) {
     }
 }
 
-/// The median of as many values around each one, which are mirrored at the ends; rows that are too short stay.
+/// The median of as many values around each one, which are reflected at the ends; rows that are too short stay.
 fn median_filter(row: &[f32], width: usize) -> Vec<f32> {
     let (margin, last) = (width / 2, row.len() - 1);
     if last < margin {
         return row.to_vec();
     }
-    let mirrored = |at: usize| {
+    let reflected = |at: usize| {
         let from_start = at.abs_diff(margin);
         row[if from_start > last { 2 * last - from_start } else { from_start }]
     };
     let mut window = Vec::with_capacity(width);
     let around = |at: usize| {
         window.clear();
-        for value in (at..at + 2 * margin + 1).map(mirrored) {
+        for value in (at..at + 2 * margin + 1).map(reflected) {
             let place = window.partition_point(|v: &f32| v.total_cmp(&value).is_lt());
             window.insert(place, value);
         }

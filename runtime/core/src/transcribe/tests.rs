@@ -43,7 +43,7 @@ fn manifest(start: &[u32]) -> Manifest {
     m
 }
 
-/// What is decoded, whatever is heard: tokens, the logarithm of the probability of each, and the probability that
+/// What is decoded, whatever is transcript: tokens, the logarithm of the probability of each, and the probability that
 /// nothing is said.
 type Script = (Vec<u32>, f32, f32);
 
@@ -139,19 +139,19 @@ fn transcribed(seconds: usize, backend: &mut Scripted, manifest: &Manifest, stop
     let mut pieces = String::new();
     let mut callbacks =
         Callbacks { clock: &mut || 0.0, keep_going: &mut |_| true, piece: &mut |piece| pieces.push_str(piece) };
-    let heard = loop {
+    let transcript = loop {
         match pollster::block_on(transcript.drive(backend, manifest, &mut callbacks)) {
-            Ok(heard) => break heard,
+            Ok(transcript) => break transcript,
             Err(e) => assert_eq!(e.to_string(), Error::Backend("lost".to_string()).to_string()),
         }
         transcript.rewind(manifest).unwrap();
     };
-    assert_eq!(pieces, heard.text);
-    heard
+    assert_eq!(pieces, transcript.text);
+    transcript
 }
 
-fn spoken(heard: &Transcribed) -> Vec<(f64, f64, &str)> {
-    heard.segments.iter().map(|s| (s.start, s.end, s.text.as_str())).collect()
+fn spoken(transcript: &Transcribed) -> Vec<(f64, f64, &str)> {
+    transcript.segments.iter().map(|s| (s.start, s.end, s.text.as_str())).collect()
 }
 
 const GOOD: f32 = -0.1;
@@ -169,16 +169,16 @@ const SPOKEN: [(f64, f64, &str); 5] =
 #[test]
 fn windows_follow_what_is_said() {
     let mut backend = Scripted::new(&WINDOWS, 2);
-    let heard = transcribed(10, &mut backend, &manifest(&[12, 13, 19]), &[]);
-    assert_eq!(spoken(&heard), SPOKEN);
-    assert_eq!(heard.text, "w1 w2 w3 w4 w6");
+    let transcript = transcribed(10, &mut backend, &manifest(&[12, 13, 19]), &[]);
+    assert_eq!(spoken(&transcript), SPOKEN);
+    assert_eq!(transcript.text, "w1 w2 w3 w4 w6");
     assert_eq!(backend.prompts, [[12, 13]; 4], "the token for no times is left out");
-    assert_eq!(heard.segments[1].tokens, [2], "times are no text");
+    assert_eq!(transcript.segments[1].tokens, [2], "times are no text");
 
     // A start token alone gives the first token of the text, too.
     let single = manifest(&[12, 19]);
-    let heard = transcribed(10, &mut Scripted::new(&WINDOWS, 1), &single, &[]);
-    assert_eq!(spoken(&heard), SPOKEN);
+    let transcript = transcribed(10, &mut Scripted::new(&WINDOWS, 1), &single, &[]);
+    assert_eq!(spoken(&transcript), SPOKEN);
 }
 
 #[test]
@@ -199,9 +199,9 @@ fn what_is_doubtful_is_decoded_again() {
     let looping = [vec![20], [1, 2].repeat(25), vec![24]].concat();
     let run = |scripts: &[(&[u32], f32, f32)]| {
         let mut backend = Scripted::new(scripts, 2);
-        let heard = transcribed(4, &mut backend, &manifest, &[]);
+        let transcript = transcribed(4, &mut backend, &manifest, &[]);
         assert!(backend.scripts.is_empty(), "all were needed");
-        heard.text
+        transcript.text
     };
     assert_eq!(run(&[(&[20, 1, 24], -1.5, 0.1), (&[20, 2, 24], GOOD, 0.1)]), "w2");
     assert_eq!(run(&[(&looping, GOOD, 0.1), (&[20, 2, 24], GOOD, 0.1)]), "w2");
@@ -226,8 +226,8 @@ fn a_window_may_continue_what_was_said() {
 
 #[test]
 fn stop_texts_end_a_window() {
-    let heard = transcribed(10, &mut Scripted::new(&WINDOWS, 2), &manifest(&[12, 13, 19]), &["w2".to_string()]);
-    assert_eq!(heard.text, "w1 w3 w4 w6");
+    let transcript = transcribed(10, &mut Scripted::new(&WINDOWS, 2), &manifest(&[12, 13, 19]), &["w2".to_string()]);
+    assert_eq!(transcript.text, "w1 w3 w4 w6");
 }
 
 #[test]
