@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use gristmill_graph::tensor::Data;
-use gristmill_graph::{Bindings, DType, Dim, Graph, Tensor};
+use gristmill_graph::array::Data;
+use gristmill_graph::{Array, Bindings, DType, Dim, Graph};
 use gristmill_kernel::{Kernel, interp};
 
 use crate::codegen::context::{Memory, Place, Setting, state_memory};
@@ -63,9 +63,9 @@ impl<'a> Session<'a> {
         graph: &Graph,
         outputs: &[String],
         (steps, set): (&[Step], &KernelSet),
-        inputs: &BTreeMap<String, Tensor>,
+        inputs: &BTreeMap<String, Array>,
         bindings: &Bindings,
-    ) -> Result<BTreeMap<String, Tensor>, String> {
+    ) -> Result<BTreeMap<String, Array>, String> {
         let options = self.options;
         let interpret = &mut |kernel: &Kernel, symbols: &BTreeMap<String, u32>, memory: &mut [Vec<u32>]| {
             interp::run(kernel, symbols, memory, options)
@@ -82,10 +82,10 @@ impl<'a> Session<'a> {
         graph: &Graph,
         outputs: &[String],
         (steps, set): (&[Step], &KernelSet),
-        inputs: &BTreeMap<String, Tensor>,
+        inputs: &BTreeMap<String, Array>,
         bindings: &Bindings,
         execute: &mut Execute<'_>,
-    ) -> Result<BTreeMap<String, Tensor>, String> {
+    ) -> Result<BTreeMap<String, Array>, String> {
         let size = |(k, v): (&String, &i64)| match u32::try_from(*v) {
             Ok(v) => Ok((k.clone(), v)),
             Err(_) => Err(format!("`{k}` is {v}, which is no size")),
@@ -124,8 +124,8 @@ impl<'a> Session<'a> {
                 .collect::<Result<_, _>>()?;
             let data = memory.remove(&Place::Output(i as u32)).ok_or_else(|| format!("output `{name}` is missing"))?;
             let tensor = match node.dtype {
-                DType::F32 => Tensor::f32(&shape, data.into_iter().map(f32::from_bits).collect()),
-                _ => Tensor::i32(&shape, data.into_iter().map(|w| w as i32).collect()),
+                DType::F32 => Array::f32(&shape, data.into_iter().map(f32::from_bits).collect()),
+                _ => Array::i32(&shape, data.into_iter().map(|w| w as i32).collect()),
             };
             results.insert(name.clone(), tensor);
         }
@@ -173,7 +173,7 @@ fn count(shape: &[Dim], bindings: &Bindings) -> Result<usize, String> {
     usize::try_from(elements).map_err(|_| "a size is negative".to_string())
 }
 
-fn words(name: &str, tensor: &Tensor) -> Result<Vec<u32>, String> {
+fn words(name: &str, tensor: &Array) -> Result<Vec<u32>, String> {
     match &tensor.data {
         Data::F32(data) => Ok(data.iter().map(|x| x.to_bits()).collect()),
         Data::I32(data) => Ok(data.iter().map(|x| *x as u32).collect()),

@@ -27,7 +27,7 @@ struct Fixture {
     graph: Graph,
     precisions: Vec<Precision>,
     bytes: Vec<Vec<u8>>,
-    inputs: BTreeMap<String, Tensor>,
+    inputs: BTreeMap<String, Array>,
     seed: u64,
 }
 
@@ -63,7 +63,7 @@ impl Fixture {
         self.push(op, inputs, shape, dtype)
     }
 
-    fn declare(&mut self, shape: Shape, tensor: Tensor) -> NodeId {
+    fn declare(&mut self, shape: Shape, tensor: Array) -> NodeId {
         let index = self.model.inputs.len() as u32;
         let (name, dtype) = (format!("x{index}"), tensor.dtype());
         self.inputs.insert(name.clone(), tensor);
@@ -74,12 +74,12 @@ impl Fixture {
     /// An f32 input of symbolic shape, filled for the given sizes.
     fn input(&mut self, shape: Shape, sizes: &[usize]) -> NodeId {
         let data = (0..sizes.iter().product()).map(|_| self.random()).collect();
-        self.declare(shape, Tensor::f32(sizes, data))
+        self.declare(shape, Array::f32(sizes, data))
     }
 
     fn int_input(&mut self, shape: Shape, sizes: &[usize], below: i32) -> NodeId {
         let data = (0..sizes.iter().product()).map(|_| ((self.random() + 1.0) * 0.5 * below as f32) as i32).collect();
-        self.declare(shape, Tensor::i32(sizes, data))
+        self.declare(shape, Array::i32(sizes, data))
     }
 
     /// A weight with random contents in its stored form.
@@ -128,13 +128,13 @@ impl Fixture {
         self.graph.outputs.insert(format!("y{}", self.graph.outputs.len()), id);
     }
 
-    fn decoded(&self) -> Vec<Arc<Tensor>> {
+    fn decoded(&self) -> Vec<Arc<Array>> {
         let weights = self.model.weights.iter().zip(&self.bytes).zip(&self.precisions);
         weights
             .map(|((w, bytes), p)| {
                 let stored = stored_bytes(*p, &w.shape).unwrap() as usize;
                 let shape: Vec<usize> = w.shape.iter().map(|d| *d as usize).collect();
-                Arc::new(Tensor::f32(&shape, decode_stored(*p, &w.shape, &bytes[..stored]).unwrap()))
+                Arc::new(Array::f32(&shape, decode_stored(*p, &w.shape, &bytes[..stored]).unwrap()))
             })
             .collect()
     }
@@ -395,7 +395,7 @@ fn the_best_elements() {
     // Integers with many equals, and such that f32 cannot tell apart.
     let ids = g.int_input(vec![b(), c(300)], &[3, 300], 40);
     let least = (0..300).map(|n| if n == 77 { i32::MIN + 1 } else { i32::MIN }).collect();
-    let large = g.declare(vec![c(1), c(300)], Tensor::i32(&[1, 300], least));
+    let large = g.declare(vec![c(1), c(300)], Array::i32(&[1, 300], least));
     let (best_id, few_ids) = (g.op(Op::ArgMax, &[ids]), g.op(Op::TopK { k: 20 }, &[ids]));
     let largest = g.op(Op::ArgMax, &[large]);
     for id in [best, few, values, best_id, few_ids, largest] {
@@ -485,7 +485,7 @@ fn follow(g: &Fixture, profile: &Profile, calls: &[(i64, i64)]) {
         let bindings = Bindings::from([("B".into(), 2), ("P".into(), *past), ("T".into(), *new)]);
         let count = 2 * *new as usize * 4;
         let x = (0..count).map(|i| (i as f32 + 3.0 * *past as f32).sin()).collect();
-        let inputs = BTreeMap::from([("x0".to_string(), Tensor::f32(&[2, *new as usize, 4], x))]);
+        let inputs = BTreeMap::from([("x0".to_string(), Array::f32(&[2, *new as usize, 4], x))]);
         let found = session.run(&g.graph, &outputs, (&steps, &set), &inputs, &bindings).unwrap();
         let expected = evaluate(&g.model, &g.graph, &g.decoded(), &mut states, &inputs, &bindings).unwrap();
         for (name, want) in &expected {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use gristmill_bundle::{Bundle, Manifest};
 use gristmill_compiler::{CompileError, CompileOptions, Quiet, compile};
-use gristmill_graph::Tensor as Golden;
+use gristmill_graph::Array as Golden;
 use gristmill_reference::ReferenceBackend;
 use gristmill_runtime::blocking::run_tensors;
 use gristmill_runtime::tensors::TensorRun;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use gristmill_bundle::{Bundle, EntryRole};
 use gristmill_compiler::{CompileOptions, PageFile, Quiet, compile};
-use gristmill_graph::Tensor as Golden;
+use gristmill_graph::Array as Golden;
 use gristmill_runtime::audio::Audio;
 use gristmill_runtime::blocking::{classify, detect, generate, run, transcribe};
 use gristmill_runtime::choices::Choices;

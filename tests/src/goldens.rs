@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use gristmill_graph::text::{Library, Settings};
-use gristmill_graph::{Model, Tensor, text};
+use gristmill_graph::{Array, Model, text};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
@@ -51,9 +51,9 @@ pub struct Run {
     /// `main`, `leftpad`, ..
     pub name: String,
     /// Model inputs by name.
-    pub inputs: BTreeMap<String, Tensor>,
+    pub inputs: BTreeMap<String, Array>,
     /// Expected tensors by name.
-    pub outputs: BTreeMap<String, Tensor>,
+    pub outputs: BTreeMap<String, Array>,
     meta: Value,
 }
 
@@ -177,7 +177,7 @@ impl Case {
     }
 
     /// All tensors of its checkpoint.
-    fn checkpoint(&self) -> BTreeMap<String, Tensor> {
+    fn checkpoint(&self) -> BTreeMap<String, Array> {
         let mut tensors = BTreeMap::new();
         let mut files: Vec<PathBuf> = std::fs::read_dir(self.model_dir())
             .expect("a model directory")
@@ -198,8 +198,8 @@ impl Case {
         self.bound(settings, &self.checkpoint())
     }
 
-    fn bound(&self, settings: Settings<'_>, tensors: &BTreeMap<String, Tensor>) -> Model {
-        let shape = |t: &Tensor| t.shape.iter().map(|n| *n as u64).collect();
+    fn bound(&self, settings: Settings<'_>, tensors: &BTreeMap<String, Array>) -> Model {
+        let shape = |t: &Array| t.shape.iter().map(|n| *n as u64).collect();
         let shapes = tensors.iter().map(|(n, t)| (n.clone(), shape(t))).collect();
         let (library, file) = self.architecture(settings.config["architectures"][0].as_str().expect("a class"));
         let model = text::bind_settings(&library, &file, settings, Some(&shapes));
@@ -210,7 +210,7 @@ impl Case {
     ///
     /// # Panics
     /// With all diagnostics, if the architecture does not fit.
-    pub fn bind(&self) -> (Model, Vec<std::sync::Arc<Tensor>>) {
+    pub fn bind(&self) -> (Model, Vec<std::sync::Arc<Array>>) {
         let config = self.config();
         let tensors = self.checkpoint();
         let generation = self.model_dir().join("generation_config.json");
@@ -242,7 +242,7 @@ impl Run {
     ///
     /// # Panics
     /// If a shape differs, or integers do.
-    pub fn judge(&self, produced: &BTreeMap<String, Tensor>) -> Vec<Judgement> {
+    pub fn judge(&self, produced: &BTreeMap<String, Array>) -> Vec<Judgement> {
         let both = self.outputs.iter().filter_map(|(n, golden)| Some((n, golden, produced.get(n)?)));
         both.map(|(name, golden, found)| self.judge_one(name, golden, found)).collect()
     }
@@ -267,9 +267,9 @@ impl Run {
     ///
     /// # Panics
     /// If one has another shape than expected.
-    pub fn cosines(&self, produced: &BTreeMap<String, Tensor>) -> Vec<(String, f64)> {
+    pub fn cosines(&self, produced: &BTreeMap<String, Array>) -> Vec<(String, f64)> {
         let finals = self.outputs.iter().filter(|(name, _)| self.is_final(name) && !name.starts_with("greedy."));
-        let one = |(name, golden): (&String, &Tensor)| {
+        let one = |(name, golden): (&String, &Array)| {
             let found = last_positions(produced.get(name)?, golden);
             assert_eq!(golden.shape, found.shape, "{}: shape of {name}", self.name);
             let pairs = self.pairs(name, golden.as_f32()?, found.as_f32()?);
@@ -292,7 +292,7 @@ impl Run {
         self.meta["outputs"][name]["role"] == "final"
     }
 
-    fn judge_one(&self, name: &str, golden: &Tensor, found: &Tensor) -> Judgement {
+    fn judge_one(&self, name: &str, golden: &Array, found: &Array) -> Judgement {
         let found = &last_positions(found, golden);
         assert_eq!(golden.shape, found.shape, "{}: shape of {name}", self.name);
         let is_final = self.is_final(name);
@@ -319,11 +319,11 @@ pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
 
 /// What golden tensors of long inputs hold: some have only the last position. The same part of `found` if that is
 /// so, else all of it.
-fn last_positions(found: &Tensor, golden: &Tensor) -> Tensor {
+fn last_positions(found: &Array, golden: &Array) -> Array {
     match (found.shape.as_slice(), golden.shape.as_slice(), found.as_f32()) {
         ([batch, n, width], [_, kept, _], Some(values)) if kept < n => {
             let rows = values.chunks_exact(n * width).flat_map(|row| row[(n - kept) * width..].to_vec());
-            Tensor::f32(&[*batch, *kept, *width], rows.collect())
+            Array::f32(&[*batch, *kept, *width], rows.collect())
         }
         _ => found.clone(),
     }
@@ -338,25 +338,25 @@ fn json(path: &Path) -> Value {
 ///
 /// # Panics
 /// If the file cannot be read, or a tensor has a type that goldens do not use.
-pub fn load_tensors(path: &Path) -> BTreeMap<String, Tensor> {
+pub fn load_tensors(path: &Path) -> BTreeMap<String, Array> {
     let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let file = SafeTensors::deserialize(&bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let words = |data: &[u8]| data.as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b)).collect::<Vec<_>>();
     let convert = |view: safetensors::tensor::TensorView<'_>| {
         let (shape, data) = (view.shape(), view.data());
         match view.dtype() {
-            Dtype::F32 => Tensor::f32(shape, data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()),
-            Dtype::F16 => Tensor::f32(shape, gristmill_graph::quant::decode_f16(data, data.len())),
+            Dtype::F32 => Array::f32(shape, data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()),
+            Dtype::F16 => Array::f32(shape, gristmill_graph::quant::decode_f16(data, data.len())),
             Dtype::BF16 => {
                 let value = |w: u16| f32::from_bits(u32::from(w) << 16);
-                Tensor::f32(shape, words(data).into_iter().map(value).collect())
+                Array::f32(shape, words(data).into_iter().map(value).collect())
             }
             Dtype::I64 => {
                 let values = data.as_chunks::<8>().0.iter().map(|b| i64::from_le_bytes(*b));
-                Tensor::i32(shape, values.map(|v| i32::try_from(v).expect("a small integer")).collect())
+                Array::i32(shape, values.map(|v| i32::try_from(v).expect("a small integer")).collect())
             }
-            Dtype::I32 => Tensor::i32(shape, data.as_chunks::<4>().0.iter().map(|b| i32::from_le_bytes(*b)).collect()),
-            Dtype::U8 | Dtype::BOOL => Tensor::i32(shape, data.iter().map(|b| i32::from(*b)).collect()),
+            Dtype::I32 => Array::i32(shape, data.as_chunks::<4>().0.iter().map(|b| i32::from_le_bytes(*b)).collect()),
+            Dtype::U8 | Dtype::BOOL => Array::i32(shape, data.iter().map(|b| i32::from(*b)).collect()),
             other => panic!("{}: unexpected type {other:?}", path.display()),
         }
     };

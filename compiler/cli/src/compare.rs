@@ -3,7 +3,7 @@
 use gristmill_runtime::{Data, Tensor};
 
 use crate::output::{Align, Table};
-use crate::tensors::Tensors;
+use gristmill_runtime::Tensors;
 
 /// A tensor that passes with more than this part of the tolerance is worth a look: plain rounding stays far below.
 const LOOSE_PART: f64 = 0.1;

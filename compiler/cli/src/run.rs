@@ -14,6 +14,7 @@ pub(crate) mod waveform;
 
 use std::path::Path;
 
+use gristmill_runtime::Tensors;
 use gristmill_runtime::blocking::run_tensors;
 use gristmill_runtime::tensors::TensorRun;
 
@@ -21,7 +22,7 @@ use crate::args::RunArgs;
 use crate::backend;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::locate::{EXACT, Purpose, bundle_for};
-use crate::tensors::{self, Tensors};
+use crate::tensors;
 
 /// Audio files, images, videos, a prompt, or tensors.
 pub(crate) fn run(args: &RunArgs) -> Outcome {

@@ -1,17 +1,13 @@
 //! Tensors in safetensors files.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use gristmill_runtime::{Data, Tensor};
+use gristmill_runtime::{Data, Tensor, Tensors};
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::failure::{Failure, Outcome};
-
-/// Tensors by name.
-pub(crate) type Tensors = BTreeMap<String, Tensor>;
 
 /// Reads all tensors of a safetensors file. Floats of any width become f32; integers and truth values become
 /// i32, and a value outside i32 is an error.

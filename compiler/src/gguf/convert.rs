@@ -7,7 +7,7 @@ use gristmill_graph::text::{Conversion, Converted, Diagnostics, Library, Stored 
 use serde_json::{Map, Value as Json, json};
 
 use super::file::Gguf;
-use super::header::Tensor;
+use super::header::TensorInfo;
 use super::kinds::READ;
 use super::tokenizer;
 use super::value::{Value, nest};
@@ -84,7 +84,7 @@ fn name_by(rule: &TensorRule, name: &str) -> Option<String> {
     (plain && is_number).then(|| rule.name.replace(NUMBER, number))
 }
 
-fn refuse(gguf: &Gguf, tensors: &[&Tensor]) -> Result<(), CompileError> {
+fn refuse(gguf: &Gguf, tensors: &[&TensorInfo]) -> Result<(), CompileError> {
     let Some(first) = tensors.first() else { return Ok(()) };
     let kinds: BTreeSet<String> = tensors.iter().map(|t| t.kind.to_string()).collect();
     let more = match tensors.len() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::header::{self, Tensor};
+use super::header::{self, TensorInfo};
 use super::value::Value;
 use crate::source::{Opened, ReadAt, Source};
 use crate::weights::WeightError;
@@ -19,7 +19,7 @@ pub(crate) struct Gguf {
     /// All files.
     pub(crate) files: Vec<(PathBuf, Opened)>,
     /// All tensors, each with the number of its file.
-    pub(crate) tensors: Vec<(usize, Tensor)>,
+    pub(crate) tensors: Vec<(usize, TensorInfo)>,
 }
 
 /// Whether `path` is a file that begins as GGUF files do.

@@ -26,7 +26,7 @@ const MAX_DIMENSIONS: u32 = 4;
 
 /// A tensor as its file describes it.
 #[derive(Clone, Debug)]
-pub(crate) struct Tensor {
+pub(crate) struct TensorInfo {
     /// Its name in the file.
     pub(crate) name: String,
     /// How it is stored.
@@ -45,7 +45,7 @@ pub(crate) struct Header {
     /// Metadata by key.
     pub(crate) metadata: BTreeMap<String, Value>,
     /// In the order of the file.
-    pub(crate) tensors: Vec<Tensor>,
+    pub(crate) tensors: Vec<TensorInfo>,
 }
 
 /// Reads and checks the header of `file`.
@@ -65,7 +65,7 @@ pub(crate) fn read(file: &dyn ReadAt, path: &Path) -> Result<Header, WeightError
     }
     let metadata = metadata(cursor, keys)?;
     let alignment = alignment(cursor, metadata.get(ALIGNMENT))?;
-    let tensors = (0..tensors).map(|_| tensor(cursor, alignment)).collect::<Result<Vec<Tensor>, _>>()?;
+    let tensors = (0..tensors).map(|_| tensor(cursor, alignment)).collect::<Result<Vec<TensorInfo>, _>>()?;
     let data = cursor.at().next_multiple_of(alignment);
     Ok(Header { metadata, tensors: placed(cursor, tensors, data)? })
 }
@@ -105,7 +105,7 @@ fn alignment(cursor: &Cursor<'_>, value: Option<&Value>) -> Result<u64, WeightEr
 }
 
 /// A tensor whose `start` is still relative to the data.
-fn tensor(cursor: &mut Cursor<'_>, alignment: u64) -> Result<Tensor, WeightError> {
+fn tensor(cursor: &mut Cursor<'_>, alignment: u64) -> Result<TensorInfo, WeightError> {
     let name = cursor.text(MAX_NAME, "the name of a tensor")?;
     let dimensions = cursor.u32()?;
     if dimensions > MAX_DIMENSIONS {
@@ -133,11 +133,11 @@ fn tensor(cursor: &mut Cursor<'_>, alignment: u64) -> Result<Tensor, WeightError
             None => return wrong(format!("the size of shape {shape:?} overflows")),
         },
     };
-    Ok(Tensor { name, kind, shape, start, bytes })
+    Ok(TensorInfo { name, kind, shape, start, bytes })
 }
 
 /// Checks names and places: everything lies in the file, and no two tensors share bytes.
-fn placed(cursor: &Cursor<'_>, mut tensors: Vec<Tensor>, data: u64) -> Result<Vec<Tensor>, WeightError> {
+fn placed(cursor: &Cursor<'_>, mut tensors: Vec<TensorInfo>, data: u64) -> Result<Vec<TensorInfo>, WeightError> {
     let length = cursor.length();
     let mut names = BTreeSet::new();
     for tensor in &mut tensors {
@@ -153,7 +153,7 @@ fn placed(cursor: &Cursor<'_>, mut tensors: Vec<Tensor>, data: u64) -> Result<Ve
         };
         tensor.start = start;
     }
-    let mut in_order: Vec<&Tensor> = tensors.iter().filter(|t| t.bytes > 0).collect();
+    let mut in_order: Vec<&TensorInfo> = tensors.iter().filter(|t| t.bytes > 0).collect();
     in_order.sort_by_key(|t| t.start);
     if let Some([a, b]) = in_order.array_windows().find(|[a, b]| a.start + a.bytes > b.start) {
         let message = format!("its data overlaps that of `{}`", shown(&a.name));

@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use gristmill_graph::array::Data;
 use gristmill_graph::eval::evaluate;
-use gristmill_graph::tensor::Data;
-use gristmill_graph::{Bindings, Graph, Model, Op, States, Tensor, Weight, WeightSource};
+use gristmill_graph::{Array, Bindings, Graph, Model, Op, States, Weight, WeightSource};
 
 use super::checkpoint::Checkpoint;
 use super::convert::first_non_finite;
@@ -63,7 +63,7 @@ struct Operands<'a> {
 }
 
 impl WeightSource for Operands<'_> {
-    fn weight(&self, index: u32) -> Result<Arc<Tensor>, String> {
+    fn weight(&self, index: u32) -> Result<Arc<Array>, String> {
         let weight = self.weights.get(index as usize).ok_or_else(|| format!("weight {index} was not declared"))?;
         let mut values = Vec::new();
         let rows = weight.shape.first().copied().unwrap_or(1);
@@ -73,6 +73,6 @@ impl WeightSource for Operands<'_> {
             return Err(text);
         }
         let shape: Vec<usize> = weight.shape.iter().map(|d| *d as usize).collect();
-        Ok(Arc::new(Tensor::f32(&shape, values)))
+        Ok(Arc::new(Array::f32(&shape, values)))
     }
 }

@@ -8,15 +8,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::array::MAX_ELEMENTS;
 use crate::dim::{Bindings, Dim, show_shape};
 use crate::error::EvalError;
 use crate::graph::{EntryRole, Graph, Model, Node, PAST, State};
 use crate::infer::infer_declared;
 use crate::ops::{self, Declarations, Environment, Evaluated, Operand, Values};
 use crate::symbols::apply_defaults;
-use crate::tensor::MAX_ELEMENTS;
 
-use crate::tensor::{Data, Tensor};
+use crate::array::{Array, Data};
 
 /// Where weights come from.
 pub trait WeightSource {
@@ -24,18 +24,18 @@ pub trait WeightSource {
     ///
     /// # Errors
     /// If it cannot be read.
-    fn weight(&self, index: u32) -> Result<Arc<Tensor>, String>;
+    fn weight(&self, index: u32) -> Result<Arc<Array>, String>;
 }
 
 /// Weights that are all in memory, in the order of [`Model::weights`].
-impl WeightSource for [Arc<Tensor>] {
-    fn weight(&self, index: u32) -> Result<Arc<Tensor>, String> {
+impl WeightSource for [Arc<Array>] {
+    fn weight(&self, index: u32) -> Result<Arc<Array>, String> {
         self.get(index as usize).cloned().ok_or_else(|| format!("weight {index} was not given"))
     }
 }
 
-impl WeightSource for Vec<Arc<Tensor>> {
-    fn weight(&self, index: u32) -> Result<Arc<Tensor>, String> {
+impl WeightSource for Vec<Arc<Array>> {
+    fn weight(&self, index: u32) -> Result<Arc<Array>, String> {
         self.as_slice().weight(index)
     }
 }
@@ -44,7 +44,7 @@ impl WeightSource for Vec<Arc<Tensor>> {
 #[derive(Clone, Debug, Default)]
 pub struct States {
     /// By state index.
-    held: BTreeMap<u32, Arc<Tensor>>,
+    held: BTreeMap<u32, Arc<Array>>,
     /// States that are stored as f16: what is appended is rounded first.
     half: BTreeSet<u32>,
     /// The symbols of the call that encoded, but for those that every call has of its own.
@@ -65,7 +65,7 @@ impl States {
 
     /// Appends `x` behind the first `past` elements of the axis. What was held beyond them is dropped, so that a
     /// caller can go back to an earlier position.
-    fn append(&mut self, index: u32, state: &State, past: usize, x: &Tensor) -> Result<Arc<Tensor>, String> {
+    fn append(&mut self, index: u32, state: &State, past: usize, x: &Array) -> Result<Arc<Array>, String> {
         let axis = state.axis().ok_or_else(|| format!("state `{}` has no axis to append along", state.name))? as usize;
         let held = self.held.get(&index);
         let length = held.and_then(|t| t.shape.get(axis).copied()).unwrap_or(0);
@@ -96,14 +96,14 @@ impl States {
     }
 
     /// Holds `x` instead of what was held before.
-    fn keep(&mut self, index: u32, x: &Tensor) -> Arc<Tensor> {
+    fn keep(&mut self, index: u32, x: &Array) -> Arc<Array> {
         let x = Arc::new(self.stored(index, x));
         self.held.insert(index, x.clone());
         x
     }
 
     /// What was kept, if it has the expected shape.
-    fn recall(&self, index: u32, state: &State, shape: &[usize]) -> Result<Arc<Tensor>, String> {
+    fn recall(&self, index: u32, state: &State, shape: &[usize]) -> Result<Arc<Array>, String> {
         match self.held.get(&index) {
             Some(held) if held.shape == shape => Ok(held.clone()),
             Some(held) => Err(format!("state `{}` holds {:?}, expected {shape:?}", state.name, held.shape)),
@@ -112,7 +112,7 @@ impl States {
     }
 
     /// The values as the state holds them.
-    fn stored(&self, index: u32, x: &Tensor) -> Tensor {
+    fn stored(&self, index: u32, x: &Array) -> Array {
         let mut x = x.clone();
         if let Data::F32(values) = &mut x.data
             && self.half.contains(&index)
@@ -127,7 +127,7 @@ impl States {
 const LOST: f32 = 1000.0;
 
 /// A copy of `x` that has lost its first `count` elements on an axis.
-fn overwritten(x: &Tensor, axis: usize, count: usize) -> Tensor {
+fn overwritten(x: &Array, axis: usize, count: usize) -> Array {
     let mut x = x.clone();
     let row: usize = x.shape[axis + 1..].iter().product();
     let stretch = (row * x.shape[axis]).max(1);
@@ -162,9 +162,9 @@ impl<'m> Evaluator<'m> {
     pub fn run(
         &mut self,
         graph: &Graph,
-        inputs: &BTreeMap<String, Tensor>,
+        inputs: &BTreeMap<String, Array>,
         bindings: &Bindings,
-    ) -> Result<BTreeMap<String, Tensor>, EvalError> {
+    ) -> Result<BTreeMap<String, Array>, EvalError> {
         evaluate(self.model, graph, self.weights, &mut self.states, inputs, bindings)
     }
 
@@ -176,10 +176,10 @@ impl<'m> Evaluator<'m> {
     pub fn run_entry(
         &mut self,
         name: &str,
-        inputs: &BTreeMap<String, Tensor>,
+        inputs: &BTreeMap<String, Array>,
         past: usize,
         taps: bool,
-    ) -> Result<BTreeMap<String, Tensor>, EvalError> {
+    ) -> Result<BTreeMap<String, Array>, EvalError> {
         run_entry(self.model, name, self.weights, &mut self.states, inputs, past, taps)
     }
 }
@@ -194,10 +194,10 @@ pub fn run_entry(
     name: &str,
     weights: &dyn WeightSource,
     states: &mut States,
-    inputs: &BTreeMap<String, Tensor>,
+    inputs: &BTreeMap<String, Array>,
     past: usize,
     taps: bool,
-) -> Result<BTreeMap<String, Tensor>, EvalError> {
+) -> Result<BTreeMap<String, Array>, EvalError> {
     let Some(entry) = model.entries.iter().find(|e| e.name == name) else {
         let known: Vec<&str> = model.entries.iter().map(|e| e.name.as_str()).collect();
         return Err(EvalError::new(name, format!("is not an entry; expected one of {}", known.join(", "))));
@@ -233,13 +233,13 @@ pub fn evaluate(
     graph: &Graph,
     weights: &dyn WeightSource,
     states: &mut States,
-    inputs: &BTreeMap<String, Tensor>,
+    inputs: &BTreeMap<String, Array>,
     bindings: &Bindings,
-) -> Result<BTreeMap<String, Tensor>, EvalError> {
+) -> Result<BTreeMap<String, Array>, EvalError> {
     let before = states.held.clone();
     let mut call = Call { model, weights, states, before, inputs, bindings };
     let last_use = last_uses(graph);
-    let mut values: Vec<Option<Arc<Tensor>>> = Vec::with_capacity(graph.nodes.len());
+    let mut values: Vec<Option<Arc<Array>>> = Vec::with_capacity(graph.nodes.len());
     for (i, node) in graph.nodes.iter().enumerate() {
         let at = |message: String| EvalError::new(&node.path, message);
         let mut operands = Vec::with_capacity(node.inputs.len());
@@ -283,13 +283,13 @@ struct Call<'c> {
     weights: &'c dyn WeightSource,
     states: &'c mut States,
     /// What the states held before.
-    before: BTreeMap<u32, Arc<Tensor>>,
-    inputs: &'c BTreeMap<String, Tensor>,
+    before: BTreeMap<u32, Arc<Array>>,
+    inputs: &'c BTreeMap<String, Array>,
     bindings: &'c Bindings,
 }
 
 impl Call<'_> {
-    fn node(&mut self, node: &Node, operands: Vec<Arc<Tensor>>) -> Result<Arc<Tensor>, String> {
+    fn node(&mut self, node: &Node, operands: Vec<Arc<Array>>) -> Result<Arc<Array>, String> {
         let dims: Vec<Vec<Dim>> = operands.iter().map(|t| t.shape.iter().map(|n| Dim::from(*n)).collect()).collect();
         let typed: Vec<Operand<'_>> = dims.iter().zip(&operands).map(|(d, t)| (d.as_slice(), t.dtype())).collect();
         let op = node.op.with_symbols(self.bindings);
@@ -337,7 +337,7 @@ impl Environment for Call<'_> {
         Ok(weight)
     }
 
-    fn append(&mut self, index: u32, x: &Tensor) -> Evaluated {
+    fn append(&mut self, index: u32, x: &Array) -> Evaluated {
         let state = &self.model.states[index as usize];
         let along = state.axis().and_then(|axis| state.shape.get(axis as usize));
         let past = along.and_then(|d| d.eval(self.bindings)).and_then(|p| usize::try_from(p).ok());
@@ -345,7 +345,7 @@ impl Environment for Call<'_> {
         self.states.append(index, state, past, x)
     }
 
-    fn keep(&mut self, index: u32, x: &Tensor) -> Evaluated {
+    fn keep(&mut self, index: u32, x: &Array) -> Evaluated {
         Ok(self.states.keep(index, x))
     }
 
@@ -360,11 +360,11 @@ impl Environment for Call<'_> {
                 let name = &self.model.states[index as usize].name;
                 Err(format!("state `{name}` holds {:?}, expected {shape:?}", held.shape))
             }
-            None => Ok(Arc::new(Tensor::f32(shape, vec![0.0; shape.iter().product()]))),
+            None => Ok(Arc::new(Array::f32(shape, vec![0.0; shape.iter().product()]))),
         }
     }
 
-    fn update(&mut self, index: u32, x: &Tensor) -> Evaluated {
+    fn update(&mut self, index: u32, x: &Array) -> Evaluated {
         Ok(self.states.keep(index, x))
     }
 }

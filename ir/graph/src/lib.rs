@@ -13,6 +13,7 @@
 //! Nodes have no side effects but those on states: [`Op::StateAppend`] writes at the past length `P`, and
 //! [`Op::StateKeep`] and [`Op::StateUpdate`] replace the whole. A graph runs them once per call, and the caller moves `P`.
 
+pub mod array;
 pub mod dim;
 pub mod dtype;
 mod erf;
@@ -28,10 +29,10 @@ pub mod quant;
 pub mod scalar;
 pub mod symbols;
 pub mod task;
-pub mod tensor;
 pub mod text;
 pub mod verify;
 
+pub use array::Array;
 pub use dim::{Bindings, Dim, Factor, Shape, numel, show_shape};
 pub use dtype::{DType, Precision, precision_names};
 pub use error::EvalError;
@@ -48,5 +49,4 @@ pub use ops::{Anchor, Declarations, Role, StateUse, Traits, Work};
 pub use scalar::{Binary, Scalar, Unary};
 pub use symbols::apply_defaults;
 pub use task::{Cut, Fit, IMAGE_SYMBOLS, Source, Task, TaskInput, TaskOutput};
-pub use tensor::Tensor;
 pub use verify::{verify, verify_graph};

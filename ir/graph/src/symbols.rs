@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::array::{Array, Data, MAX_ELEMENTS};
 use crate::dim::{Bindings, Dim, Factor, show_shape};
 use crate::dtype::DType;
 use crate::error::EvalError;
 use crate::graph::{Input, InputDefault, Model, PAST};
-use crate::tensor::{Data, MAX_ELEMENTS, Tensor};
 
 /// Finds symbols from the shapes of given inputs, checks those shapes, and fills absent inputs that have a default.
 ///
@@ -19,7 +19,7 @@ use crate::tensor::{Data, MAX_ELEMENTS, Tensor};
 /// outside its range. The message names input and axis.
 pub fn apply_defaults(
     model: &Model,
-    inputs: &mut BTreeMap<String, Tensor>,
+    inputs: &mut BTreeMap<String, Array>,
     bindings: &mut Bindings,
 ) -> Result<(), EvalError> {
     let mut given = Vec::new();
@@ -47,7 +47,7 @@ pub fn apply_defaults(
     Ok(())
 }
 
-fn check_kind(input: &Input, tensor: &Tensor) -> Result<(), EvalError> {
+fn check_kind(input: &Input, tensor: &Array) -> Result<(), EvalError> {
     if tensor.dtype() != input.dtype {
         let message = format!("expected type {}, found {}", input.dtype, tensor.dtype());
         return Err(EvalError::new(&input.name, message));
@@ -124,7 +124,7 @@ fn known_shape(input: &Input, bindings: &Bindings) -> Option<Vec<usize>> {
     input.shape.iter().map(|d| d.eval(bindings).and_then(|v| usize::try_from(v).ok())).collect()
 }
 
-fn default_tensor(default: &InputDefault, dtype: DType, shape: Vec<usize>, past: i64) -> Result<Tensor, String> {
+fn default_tensor(default: &InputDefault, dtype: DType, shape: Vec<usize>, past: i64) -> Result<Array, String> {
     let count = shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d)).filter(|n| *n <= MAX_ELEMENTS);
     let count = count.ok_or_else(|| format!("shape {shape:?} is too large"))?;
     let data = match (default, dtype) {
@@ -137,5 +137,5 @@ fn default_tensor(default: &InputDefault, dtype: DType, shape: Vec<usize>, past:
             Data::I32((0..count).map(position).collect())
         }
     };
-    Ok(Tensor { shape, data })
+    Ok(Array { shape, data })
 }

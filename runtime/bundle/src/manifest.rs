@@ -30,7 +30,7 @@ pub struct Manifest {
     /// Ways to call the model.
     pub entries: Vec<Entry>,
     /// Weights: where each lies in the weight stream.
-    pub tensors: Vec<Tensor>,
+    pub tensors: Vec<StoredWeight>,
     /// The weight stream, cut into files: the concatenation of all shards. A tensor may cross from one shard into the
     /// next, but not from one component into the next.
     pub shards: Vec<Shard>,
@@ -297,7 +297,7 @@ pub struct Output {
 /// A weight in the weight stream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Tensor {
+pub struct StoredWeight {
     /// Path in the architecture: `layers.3.q_proj`.
     pub name: String,
     /// Logical shape.

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
-use crate::manifest::{Component, Shard, Tensor};
+use crate::manifest::{Component, Shard, StoredWeight};
 use crate::reader::{hex, shard_path};
 use crate::sink::Shared;
 use crate::validate::MAX_SHARD;
@@ -40,7 +40,7 @@ enum Piece {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WrittenWeights {
     /// Where every tensor lies.
-    pub tensors: Vec<Tensor>,
+    pub tensors: Vec<StoredWeight>,
     /// The files.
     pub shards: Vec<Shard>,
     /// How components share them out.
@@ -54,7 +54,7 @@ pub struct WeightWriter {
     writing: Writing,
     position: u64,
     /// The last one is not complete if `open`.
-    tensors: Vec<Tensor>,
+    tensors: Vec<StoredWeight>,
     open: bool,
     /// Their numbers of shards are not known yet.
     components: Vec<Component>,
@@ -119,7 +119,7 @@ impl WeightWriter {
             component.tensors += 1;
         }
         let (name, precision) = (name.to_string(), precision.to_string());
-        self.tensors.push(Tensor { name, shape: shape.to_vec(), precision, offset: self.position, bytes: 0 });
+        self.tensors.push(StoredWeight { name, shape: shape.to_vec(), precision, offset: self.position, bytes: 0 });
         self.open = true;
         Ok(())
     }

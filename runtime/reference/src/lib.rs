@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use gristmill_bundle::{Bundle, Elem, GRAPH, Manifest};
 use gristmill_compiler::activations::quantize_activations;
+use gristmill_graph::array::{Array, Data as ArrayData};
 use gristmill_graph::dim::Bindings;
 use gristmill_graph::eval::{States, WeightSource, evaluate};
-use gristmill_graph::tensor::{Data as GraphData, Tensor as GraphTensor};
 use gristmill_graph::{Graph, Model, Precision, quant, verify};
 use gristmill_runtime::backend::{Pending, nothing_started};
 use gristmill_runtime::call::{Session, prepare, wanted_outputs};
@@ -153,18 +153,18 @@ impl Backend for ReferenceBackend {
     }
 }
 
-fn to_graph(tensor: &Tensor) -> GraphTensor {
+fn to_graph(tensor: &Tensor) -> Array {
     match &tensor.data {
-        Data::F32(v) => GraphTensor::f32(&tensor.shape, v.clone()),
-        Data::I32(v) => GraphTensor::i32(&tensor.shape, v.clone()),
+        Data::F32(v) => Array::f32(&tensor.shape, v.clone()),
+        Data::I32(v) => Array::i32(&tensor.shape, v.clone()),
     }
 }
 
-fn from_graph(name: &str, tensor: GraphTensor) -> Result<Tensor, Error> {
+fn from_graph(name: &str, tensor: Array) -> Result<Tensor, Error> {
     match tensor.data {
-        GraphData::F32(v) => Ok(Tensor::f32(tensor.shape, v)),
-        GraphData::I32(v) => Ok(Tensor::i32(tensor.shape, v)),
-        GraphData::Bool(_) => Err(Error::Backend(format!("output `{name}` is bool, expected f32 or i32"))),
+        ArrayData::F32(v) => Ok(Tensor::f32(tensor.shape, v)),
+        ArrayData::I32(v) => Ok(Tensor::i32(tensor.shape, v)),
+        ArrayData::Bool(_) => Err(Error::Backend(format!("output `{name}` is bool, expected f32 or i32"))),
     }
 }
 
@@ -173,7 +173,7 @@ struct BundleWeights {
     bundle: Bundle,
     /// For each weight of the model, its index in the manifest and its format.
     places: Vec<(usize, Precision)>,
-    decoded: Mutex<BTreeMap<u32, Arc<GraphTensor>>>,
+    decoded: Mutex<BTreeMap<u32, Arc<Array>>>,
 }
 
 impl BundleWeights {
@@ -200,7 +200,7 @@ impl BundleWeights {
 }
 
 impl WeightSource for BundleWeights {
-    fn weight(&self, index: u32) -> Result<Arc<GraphTensor>, String> {
+    fn weight(&self, index: u32) -> Result<Arc<Array>, String> {
         // A poisoned lock still holds whole tensors.
         let mut decoded = self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = decoded.get(&index) {
@@ -211,7 +211,7 @@ impl WeightSource for BundleWeights {
         let bytes = self.bundle.tensor(*place).map_err(|e| e.to_string())?;
         let values = quant::decode_stored(*precision, shape, &bytes)?;
         let sizes: Vec<usize> = shape.iter().map(|n| *n as usize).collect();
-        let tensor = Arc::new(GraphTensor::f32(&sizes, values));
+        let tensor = Arc::new(Array::f32(&sizes, values));
         decoded.insert(index, tensor.clone());
         Ok(tensor)
     }

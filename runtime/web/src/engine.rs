@@ -33,7 +33,7 @@ impl OnCpu {
 
     /// Makes room for all weights; gives their addresses.
     pub(crate) async fn place(&mut self, manifest: &Manifest) -> Result<Vec<f64>, Error> {
-        let spec = |t: &gristmill_bundle::Tensor| {
+        let spec = |t: &gristmill_bundle::StoredWeight| {
             BufferSpec::new(format!("tensor `{}` ({})", t.name, t.precision), t.bytes, Usage::Weight)
         };
         let specs: Vec<BufferSpec> = manifest.tensors.iter().map(spec).collect();

@@ -8,10 +8,10 @@ use std::path::Path;
 
 use gristmill_compiler::hf::dir::ModelDir;
 use gristmill_compiler::hf::images::images;
-use gristmill_graph::{EntryRole, Evaluator, Model, Tensor, WeightSource, verify};
+use gristmill_graph::{Array, EntryRole, Evaluator, Model, WeightSource, verify};
 use gristmill_tests::goldens::{Case, Judgement, Run, TOLERANCE};
 
-type Tensors = BTreeMap<String, Tensor>;
+type Tensors = BTreeMap<String, Array>;
 
 fn entry(model: &Model, role: EntryRole) -> String {
     let found = model.entries.iter().find(|e| e.role == role);
@@ -19,10 +19,10 @@ fn entry(model: &Model, role: EntryRole) -> String {
 }
 
 /// Integers `from .. to` of the last axis.
-fn columns(tensor: &Tensor, from: usize, to: usize) -> Tensor {
+fn columns(tensor: &Array, from: usize, to: usize) -> Array {
     let n = tensor.shape[1];
     let rows = tensor.as_i32().expect("integers").chunks_exact(n);
-    Tensor::i32(&[tensor.shape[0], to - from], rows.flat_map(|row| row[from..to].to_vec()).collect())
+    Array::i32(&[tensor.shape[0], to - from], rows.flat_map(|row| row[from..to].to_vec()).collect())
 }
 
 /// Greedy decoding with the cache, the prompt given in pieces of at most `chunk` tokens. Gives `greedy.tokens` and
@@ -46,21 +46,21 @@ fn greedy(model: &Model, weights: &dyn WeightSource, run: &Run, steps: usize, ch
         lasting.extend(given.remove_entry("attention_mask"));
         given.clear();
         let start: Vec<i32> = run.start().into_iter().map(|t| t as i32).collect();
-        ids = Tensor::i32(&[ids.shape[0], start.len()], start.repeat(ids.shape[0]));
+        ids = Array::i32(&[ids.shape[0], start.len()], start.repeat(ids.shape[0]));
     }
     let (batch, prompt) = (ids.shape[0], ids.shape[1]);
     given.insert(token.to_string(), ids);
     let mut outputs = Tensors::new();
     for from in (0..prompt).step_by(chunk) {
         let to = prompt.min(from + chunk);
-        let piece = |(name, t): (&String, &Tensor)| {
+        let piece = |(name, t): (&String, &Array)| {
             let from = if name == "attention_mask" { 0 } else { from };
             (name.clone(), columns(t, from, to))
         };
         let mut inputs: Tensors = given.iter().map(piece).collect();
         inputs.extend(lasting.clone());
         if model.inputs.iter().any(|i| i.name == "begins") {
-            inputs.insert("begins".into(), Tensor::f32(&[batch, 1], vec![1.0; batch]));
+            inputs.insert("begins".into(), Array::f32(&[batch, 1], vec![1.0; batch]));
         }
         let name = entry(model, EntryRole::Prefill);
         outputs = evaluator.run_entry(&name, &inputs, from, false).expect("prefill");
@@ -79,22 +79,22 @@ fn greedy(model: &Model, weights: &dyn WeightSource, run: &Run, steps: usize, ch
             break;
         }
         let past = prompt + step;
-        let mut inputs = Tensors::from([(token.to_string(), Tensor::i32(&[batch, 1], chosen))]);
+        let mut inputs = Tensors::from([(token.to_string(), Array::i32(&[batch, 1], chosen))]);
         inputs.extend(lasting.clone());
         if let Some(mask) = given.get("attention_mask") {
             let rows = mask.as_i32().expect("a mask").chunks_exact(prompt);
             let grown = rows.flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(1, step + 1)));
-            inputs.insert("attention_mask".into(), Tensor::i32(&[batch, past + 1], grown.collect()));
+            inputs.insert("attention_mask".into(), Array::i32(&[batch, past + 1], grown.collect()));
         }
         if let Some(positions) = given.get("position_ids") {
             let rows = positions.as_i32().expect("positions").chunks_exact(prompt);
             let next = rows.map(|row| row[prompt - 1] + 1 + step as i32).collect();
-            inputs.insert("position_ids".into(), Tensor::i32(&[batch, 1], next));
+            inputs.insert("position_ids".into(), Array::i32(&[batch, 1], next));
         }
         outputs = evaluator.run_entry(&entry(model, EntryRole::Decode), &inputs, past, false).expect("decode");
     }
-    let tokens = Tensor::i32(&[batch, steps], tokens.concat());
-    let logits = Tensor::f32(&[batch, steps, vocab], logits.concat());
+    let tokens = Array::i32(&[batch, steps], tokens.concat());
+    let logits = Array::f32(&[batch, steps, vocab], logits.concat());
     Tensors::from([("greedy.tokens".into(), tokens), ("greedy.logits".into(), logits)])
 }
 

@@ -127,7 +127,7 @@ fn parts_are_not_copied_together() {
 
 /// The smallest limit under which all weights can be cut: 32 rows of a matrix, and vectors as they are.
 fn smallest_limit(manifest: &Manifest) -> u64 {
-    let bytes = |t: &gristmill_bundle::Tensor| match t.shape.as_slice() {
+    let bytes = |t: &gristmill_bundle::StoredWeight| match t.shape.as_slice() {
         [rows, columns] => {
             let precision: Precision = t.precision.parse().expect("a precision");
             stored_bytes(precision, &[*rows.min(&32), *columns]).expect("a size")

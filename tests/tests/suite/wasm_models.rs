@@ -14,7 +14,7 @@ use gristmill_compiler::rewrite::Rewriter;
 use gristmill_compiler::select::{KernelSet, lower};
 use gristmill_compiler::simulate::Session;
 use gristmill_compiler::{CompileOptions, Quiet, compile};
-use gristmill_graph::{Bindings, DType, EntryRole, Model, Precision, Tensor};
+use gristmill_graph::{Array, Bindings, DType, EntryRole, Model, Precision};
 use gristmill_kernel::Kernel;
 use gristmill_runtime::Data;
 use gristmill_runtime::blocking::run_tensors;
@@ -33,13 +33,13 @@ fn words(bytes: &[u8]) -> Vec<u32> {
 }
 
 /// Inputs of any kind: small integers, floats below 1.
-fn inputs(model: &Model, bindings: &Bindings, numbers: &mut Numbers) -> BTreeMap<String, Tensor> {
+fn inputs(model: &Model, bindings: &Bindings, numbers: &mut Numbers) -> BTreeMap<String, Array> {
     let one = |input: &gristmill_graph::Input| {
         let shape: Vec<usize> = input.shape.iter().map(|d| d.eval(bindings).expect("a size") as usize).collect();
         let n = shape.iter().product();
         let tensor = match input.dtype {
-            DType::F32 => Tensor::f32(&shape, (0..n).map(|_| numbers.uniform().abs()).collect()),
-            _ => Tensor::i32(&shape, (0..n).map(|_| numbers.below(2) as i32).collect()),
+            DType::F32 => Array::f32(&shape, (0..n).map(|_| numbers.uniform().abs()).collect()),
+            _ => Array::i32(&shape, (0..n).map(|_| numbers.below(2) as i32).collect()),
         };
         (input.name.clone(), tensor)
     };

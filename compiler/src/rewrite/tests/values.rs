@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use gristmill_graph::array::{Array, Data};
 use gristmill_graph::eval::{States, evaluate};
-use gristmill_graph::tensor::{Data, Tensor};
 use gristmill_graph::verify::verify_graph;
 use gristmill_graph::{Bindings, DType, Graph, Model};
 
@@ -18,14 +18,14 @@ impl Noise {
         (self.0 >> 40) as f32 / (1u64 << 24) as f32
     }
 
-    fn tensor(&mut self, shape: &[usize], dtype: DType, low: f32) -> Tensor {
+    fn tensor(&mut self, shape: &[usize], dtype: DType, low: f32) -> Array {
         let n: usize = shape.iter().product();
         let data = match dtype {
             DType::F32 => Data::F32((0..n).map(|_| low + 1.75 * self.next()).collect()),
             DType::I32 => Data::I32((0..n).map(|_| (self.next() * 4.0) as i32).collect()),
             DType::Bool => Data::Bool((0..n).map(|_| self.next() < 0.6).collect()),
         };
-        Tensor { shape: shape.to_vec(), data }
+        Array { shape: shape.to_vec(), data }
     }
 }
 
@@ -38,7 +38,7 @@ pub(super) fn same_values(name: &str, model: &Model, before: &Graph, after: &Gra
         let shape: Vec<usize> = input.shape.iter().map(|d| size(d.eval(bindings))).collect();
         inputs.insert(input.name.clone(), noise.tensor(&shape, input.dtype, low));
     }
-    let mut weights: Vec<Arc<Tensor>> = Vec::new();
+    let mut weights: Vec<Arc<Array>> = Vec::new();
     for weight in &model.weights {
         let shape: Vec<usize> = weight.shape.iter().map(|&n| n as usize).collect();
         weights.push(Arc::new(noise.tensor(&shape, DType::F32, low)));
@@ -54,7 +54,7 @@ pub(super) fn same_values(name: &str, model: &Model, before: &Graph, after: &Gra
     }
 }
 
-fn close(place: &str, expected: &Tensor, found: &Tensor) {
+fn close(place: &str, expected: &Array, found: &Array) {
     assert_eq!(expected.shape, found.shape, "{place}");
     let (Some(a), Some(b)) = (expected.as_f32(), found.as_f32()) else {
         return assert_eq!(expected, found, "{place}");

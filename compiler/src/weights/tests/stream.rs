@@ -216,7 +216,7 @@ fn parts_hold_the_rows_of_the_whole_exactly() {
     let written = |prepared: &Prepared| {
         let (written, files) = write(&checkpoint, prepared).unwrap();
         let bytes = stream(&files, &written);
-        let values = |t: &gristmill_bundle::Tensor| {
+        let values = |t: &gristmill_bundle::StoredWeight| {
             let stored = &bytes[t.offset as usize..(t.offset + t.bytes) as usize];
             decode_stored(prepared.precisions[0], &t.shape, stored).unwrap()
         };

@@ -7,7 +7,7 @@ use crate::op::{NormKind, Reduction};
 use crate::scalar::{Binary, Scalar, Unary};
 
 /// Evaluates one operation on operands that are inputs.
-fn run(op: Op, operands: &[Tensor]) -> Result<Tensor, String> {
+fn run(op: Op, operands: &[Array]) -> Result<Array, String> {
     let mut model = Model::default();
     let (mut ids, mut inputs) = (Vec::new(), BTreeMap::new());
     for (i, t) in operands.iter().enumerate() {
@@ -19,24 +19,24 @@ fn run(op: Op, operands: &[Tensor]) -> Result<Tensor, String> {
     }
     let result = model.add(op, &ids, "result")?;
     model.graph.outputs.insert("y".into(), result);
-    let none: Vec<Arc<Tensor>> = Vec::new();
+    let none: Vec<Arc<Array>> = Vec::new();
     let outputs = Evaluator::new(&model, &none).run(&model.graph, &inputs, &Bindings::new());
     outputs.map_err(|e| e.to_string()).map(|mut o| o.remove("y").unwrap())
 }
 
-fn f(shape: &[usize], data: &[f32]) -> Tensor {
-    Tensor::f32(shape, data.to_vec())
+fn f(shape: &[usize], data: &[f32]) -> Array {
+    Array::f32(shape, data.to_vec())
 }
 
-fn i(shape: &[usize], data: &[i32]) -> Tensor {
-    Tensor::i32(shape, data.to_vec())
+fn i(shape: &[usize], data: &[i32]) -> Array {
+    Array::i32(shape, data.to_vec())
 }
 
-fn b(shape: &[usize], data: &[bool]) -> Tensor {
-    Tensor { shape: shape.to_vec(), data: Data::Bool(data.to_vec()) }
+fn b(shape: &[usize], data: &[bool]) -> Array {
+    Array { shape: shape.to_vec(), data: Data::Bool(data.to_vec()) }
 }
 
-fn close(found: &Tensor, shape: &[usize], expected: &[f32]) {
+fn close(found: &Array, shape: &[usize], expected: &[f32]) {
     assert_eq!(found.shape, shape);
     let values = found.as_f32().expect("floats");
     for (a, b) in values.iter().zip(expected) {
@@ -294,7 +294,7 @@ fn windows_hide_what_is_older() {
     let mut model = stateful();
     model.states[0].kind = StateKind::Appended { axis: 1, window: Some(2) };
     assert_eq!(crate::verify(&model), Ok(()));
-    let none: Vec<Arc<Tensor>> = Vec::new();
+    let none: Vec<Arc<Array>> = Vec::new();
     let mut evaluator = Evaluator::new(&model, &none);
     let x = |data: &[f32]| BTreeMap::from([("x".to_string(), f(&[2, data.len() / 2], data))]);
     let y = |evaluator: &mut Evaluator<'_>, name: &str, data: &[f32], past: usize| {
@@ -317,7 +317,7 @@ fn windows_hide_what_is_older() {
 fn states_grow_at_the_past_length() {
     let model = stateful();
     assert_eq!(crate::verify(&model), Ok(()));
-    let none: Vec<Arc<Tensor>> = Vec::new();
+    let none: Vec<Arc<Array>> = Vec::new();
     let mut evaluator = Evaluator::new(&model, &none);
     let x = |shape: &[usize], data: &[f32]| BTreeMap::from([("x".to_string(), f(shape, data))]);
     let first = evaluator.run_entry("prefill", &x(&[2, 2], &[1.0, 2.0, 3.0, 4.0]), 0, false).unwrap();
@@ -344,8 +344,8 @@ fn states_grow_at_the_past_length() {
 #[test]
 fn wrong_inputs_are_named() {
     let model = stateful();
-    let none: Vec<Arc<Tensor>> = Vec::new();
-    let fails = |entry: &str, past: usize, inputs: &[(&str, Tensor)]| {
+    let none: Vec<Arc<Array>> = Vec::new();
+    let fails = |entry: &str, past: usize, inputs: &[(&str, Array)]| {
         let inputs = inputs.iter().map(|(n, t)| (n.to_string(), t.clone())).collect();
         Evaluator::new(&model, &none).run_entry(entry, &inputs, past, false).unwrap_err().to_string()
     };
@@ -366,7 +366,7 @@ fn wrong_inputs_are_named() {
     );
     assert_eq!(fails("prefill", 0, &[("x", f(&[1, 65], &[0.0; 65]))]), "symbol T: is 65, expected 1 to 64");
     assert_eq!(fails("prefill", 0, &[]), "x: the symbols of [B, T] are not known");
-    let broken = Tensor { shape: vec![1, 2], data: Data::F32(vec![1.0]) };
+    let broken = Array { shape: vec![1, 2], data: Data::F32(vec![1.0]) };
     assert_eq!(fails("forward", 0, &[("x", broken)]), "x: shape [1, 2] does not have the 1 elements that are given");
 }
 
@@ -374,7 +374,7 @@ fn wrong_inputs_are_named() {
 fn malformed_graphs_are_errors() {
     let mut model = stateful();
     model.graph.nodes[1].inputs[0].0 = 77;
-    let none: Vec<Arc<Tensor>> = Vec::new();
+    let none: Vec<Arc<Array>> = Vec::new();
     let inputs = BTreeMap::from([("x".to_string(), f(&[1, 1], &[1.0]))]);
     let bind = Bindings::from([("B".into(), 1), ("T".into(), 1), ("P".into(), 0)]);
     let error = Evaluator::new(&model, &none).run(&model.graph, &inputs, &bind).unwrap_err();
@@ -392,7 +392,7 @@ fn weights_are_checked() {
     let w = model.add(Op::Weight(0), &[], "w").unwrap();
     let y = model.add(Op::Dequantize, &[w], "y").unwrap();
     model.graph.outputs.insert("y".into(), y);
-    let run = |weights: Vec<Arc<Tensor>>| {
+    let run = |weights: Vec<Arc<Array>>| {
         let result = Evaluator::new(&model, &weights).run(&model.graph, &BTreeMap::new(), &Bindings::new());
         result.map(|mut o| o.remove("y").unwrap()).map_err(|e| e.to_string())
     };
@@ -435,7 +435,7 @@ fn encoding() -> Model {
 fn what_is_kept_is_read_and_not_computed_again() {
     let model = encoding();
     assert_eq!(crate::verify(&model), Ok(()));
-    let none: Vec<Arc<Tensor>> = Vec::new();
+    let none: Vec<Arc<Array>> = Vec::new();
     let mut evaluator = Evaluator::new(&model, &none);
     let given = |name: &str, data: &[f32]| BTreeMap::from([(name.to_string(), f(&[1, data.len()], data))]);
     let early = evaluator.run_entry("decode", &given("y", &[1.0, 1.0]), 0, false).unwrap_err();
@@ -482,7 +482,7 @@ fn summing() -> Model {
 fn what_is_overwritten_is_read_as_it_was_before_the_call() {
     let model = summing();
     assert_eq!(crate::verify(&model), Ok(()));
-    let none: Vec<Arc<Tensor>> = Vec::new();
+    let none: Vec<Arc<Array>> = Vec::new();
     let mut evaluator = Evaluator::new(&model, &none);
     let mut call = |entry: &str, past: usize| {
         let x = BTreeMap::from([("x".to_string(), f(&[1, 2], &[1.0, 2.0]))]);

@@ -11,10 +11,10 @@ use super::row::{
     Anchor, Arity, Declarations, Environment, Evaluated, Operand, Operation, Role, StateUse, Traits, Typed, Values,
     Work,
 };
+use crate::array::{Array, Data};
 use crate::dim::{Dim, Shape, show_shape};
 use crate::dtype::DType;
 use crate::scalar::Scalar;
-use crate::tensor::{Data, Tensor};
 
 /// The row of [`Op::MatMul`](crate::Op::MatMul).
 pub(super) struct MatMul {
@@ -195,7 +195,7 @@ fn rows_by_columns(a: &[f32], b: &[f32], k: usize, n: usize, out: &mut [f32]) {
 /// Offsets of the matrices of an operand, one per index of the broadcast leading axes.
 fn matrices(own: &[usize], lead: &[usize], size: usize) -> Vec<usize> {
     let count: usize = own.iter().product();
-    let index = Tensor::i32(own, (0..count).map(|i| i as i32).collect());
+    let index = Array::i32(own, (0..count).map(|i| i as i32).collect());
     match broadcast(&index, lead).data {
         Data::I32(v) => v.into_iter().map(|i| i as usize * size).collect(),
         _ => Vec::new(),
@@ -203,7 +203,7 @@ fn matrices(own: &[usize], lead: &[usize], size: usize) -> Vec<usize> {
 }
 
 /// `a [.., M, K]` times `b [.., K, N]`, or `[.., N, K]` if transposed. Leading axes broadcast.
-fn matmul(a: &Tensor, b: &Tensor, transpose_b: bool) -> Result<Tensor, String> {
+fn matmul(a: &Array, b: &Array, transpose_b: bool) -> Result<Array, String> {
     let (ra, rb) = (a.shape.len(), b.shape.len());
     let (lead_a, lead_b) = (&a.shape[..ra - 2], &b.shape[..rb - 2]);
     let (m, k) = (a.shape[ra - 2], a.shape[ra - 1]);
@@ -231,26 +231,26 @@ fn matmul(a: &Tensor, b: &Tensor, transpose_b: bool) -> Result<Tensor, String> {
             }
         }
     }
-    Ok(Tensor { shape, data: Data::F32(out) })
+    Ok(Array { shape, data: Data::F32(out) })
 }
 
 /// `[x, w_0, .., args..]`: products with every weight, then the epilogue.
-fn linear(weights: usize, epilogue: &Scalar, x: &[&Tensor], shape: &[usize]) -> Result<Tensor, String> {
+fn linear(weights: usize, epilogue: &Scalar, x: &[&Array], shape: &[usize]) -> Result<Array, String> {
     // A vector is a matrix of one row; the result takes its own shape back below.
     let mut rows = x[0].clone();
     let k = rows.last();
     rows.shape = vec![shape[..shape.len() - 1].iter().product(), k];
-    let product = |w: &&Tensor| {
+    let product = |w: &&Array| {
         let mut acc = matmul(&rows, w, true)?;
         acc.shape = shape.to_vec();
         Ok(acc)
     };
-    let accumulators: Vec<Tensor> = x[1..=weights].iter().map(product).collect::<Result<_, String>>()?;
+    let accumulators: Vec<Array> = x[1..=weights].iter().map(product).collect::<Result<_, String>>()?;
     Ok(broadcast(&expression(epilogue, &accumulators, &x[1 + weights..])?, shape))
 }
 
 /// `[q, k, v, args..]`: `softmax(score(q * k^T, args)) * v`.
-fn attention(score: &Scalar, x: &[&Tensor]) -> Result<Tensor, String> {
+fn attention(score: &Scalar, x: &[&Array]) -> Result<Array, String> {
     let products = matmul(x[0], x[1], true)?;
     let shape = products.shape.clone();
     let scores = expression(score, &[products], &x[3..])?;

@@ -9,9 +9,9 @@ use super::movement::broadcast as repeat;
 use super::row::{
     Arity, Declarations, Environment, Evaluated, Operand, Operation, Role, StateUse, Traits, Typed, Values, Work,
 };
+use crate::array::{Array, Data, scalar};
 use crate::dtype::DType;
 use crate::scalar::{self, Meaning, Scalar};
-use crate::tensor::{Data, Tensor, scalar};
 
 /// Of an operation that computes each element on its own.
 fn traits(operands: usize, flops: f64, costly: bool) -> Traits {
@@ -166,7 +166,7 @@ pub fn scalar_type(expr: &Scalar, accumulators: usize, args: &[DType]) -> Result
 // ---- values
 
 /// A one-argument function of every element.
-fn unary(op: scalar::Unary, x: &Tensor) -> Result<Tensor, String> {
+fn unary(op: scalar::Unary, x: &Array) -> Result<Array, String> {
     let row = op.row();
     let data = match &x.data {
         Data::F32(v) => row.f32.map(|f| Data::F32(v.iter().map(|a| (f.single)(*a)).collect())),
@@ -174,11 +174,11 @@ fn unary(op: scalar::Unary, x: &Tensor) -> Result<Tensor, String> {
         Data::Bool(v) => row.bool.map(|f| Data::Bool(v.iter().map(|a| f(*a)).collect())),
     };
     let data = data.ok_or_else(|| format!("{} is not a function of {}", row.name, x.dtype()))?;
-    Ok(Tensor { shape: x.shape.clone(), data })
+    Ok(Array { shape: x.shape.clone(), data })
 }
 
 /// The common shape of operands, which inference has found to exist.
-fn common(operands: &[&Tensor]) -> Vec<usize> {
+fn common(operands: &[&Array]) -> Vec<usize> {
     let rank = operands.iter().map(|t| t.shape.len()).max().unwrap_or(0);
     let mut shape = vec![1; rank];
     for t in operands {
@@ -192,7 +192,7 @@ fn common(operands: &[&Tensor]) -> Vec<usize> {
 }
 
 /// A two-argument function of every pair of elements, after broadcasting.
-fn binary(op: scalar::Binary, a: &Tensor, b: &Tensor) -> Result<Tensor, String> {
+fn binary(op: scalar::Binary, a: &Array, b: &Array) -> Result<Array, String> {
     let shape = common(&[a, b]);
     let (a, b) = (repeat(a, &shape), repeat(b, &shape));
     let meaning = op.row().meaning;
@@ -216,7 +216,7 @@ fn binary(op: scalar::Binary, a: &Tensor, b: &Tensor) -> Result<Tensor, String> 
     };
     let name = op.row().name;
     let data = data.ok_or_else(|| format!("{name} is not a function of {} and {}", a.dtype(), b.dtype()))?;
-    Ok(Tensor { shape, data })
+    Ok(Array { shape, data })
 }
 
 fn zip<T, R>(a: &[T], b: &[T], f: impl Fn(&T, &T) -> R) -> Vec<R> {
@@ -224,7 +224,7 @@ fn zip<T, R>(a: &[T], b: &[T], f: impl Fn(&T, &T) -> R) -> Vec<R> {
 }
 
 /// `then` where the condition holds, `otherwise` elsewhere.
-fn select(condition: &Tensor, then: &Tensor, otherwise: &Tensor) -> Result<Tensor, String> {
+fn select(condition: &Array, then: &Array, otherwise: &Array) -> Result<Array, String> {
     fn pick<T: Copy>(condition: &[bool], then: &[T], otherwise: &[T]) -> Vec<T> {
         condition.iter().zip(then.iter().zip(otherwise)).map(|(c, (a, b))| if *c { *a } else { *b }).collect()
     }
@@ -239,11 +239,11 @@ fn select(condition: &Tensor, then: &Tensor, otherwise: &Tensor) -> Result<Tenso
         (Data::Bool(a), Data::Bool(b)) => Data::Bool(pick(c, a, b)),
         _ => return Err(format!("expected alternatives of one type, found {} and {}", a.dtype(), b.dtype())),
     };
-    Ok(Tensor { shape, data })
+    Ok(Array { shape, data })
 }
 
 /// Conversion of every element. f32 to i32 truncates and saturates; everything but zero is true.
-fn cast(to: DType, x: &Tensor) -> Tensor {
+fn cast(to: DType, x: &Array) -> Array {
     let data = match (&x.data, to) {
         (Data::F32(v), DType::I32) => Data::I32(v.iter().map(|a| *a as i32).collect()),
         (Data::F32(v), DType::Bool) => Data::Bool(v.iter().map(|a| *a != 0.0).collect()),
@@ -255,11 +255,11 @@ fn cast(to: DType, x: &Tensor) -> Tensor {
             same.clone()
         }
     };
-    Tensor { shape: x.shape.clone(), data }
+    Array { shape: x.shape.clone(), data }
 }
 
 /// A scalar expression applied to all elements: accumulators and arguments are whole tensors that broadcast.
-pub(super) fn expression(expr: &Scalar, accumulators: &[Tensor], args: &[&Tensor]) -> Result<Tensor, String> {
+pub(super) fn expression(expr: &Scalar, accumulators: &[Array], args: &[&Array]) -> Result<Array, String> {
     let of = |e: &Scalar| expression(e, accumulators, args);
     match expr {
         Scalar::Acc(i) => accumulators.get(usize::from(*i)).cloned().ok_or(format!("no accumulator {i}")),

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::check::{at, declared, not_negative, size};
 use super::row::{Declarations, Environment, Evaluated, Operand, Operation, Role, Traits, Typed, Values};
+use crate::array::{Array, Data, scalar};
 use crate::dim::Dim;
 use crate::dtype::DType;
 use crate::literal::{Bits, Literal};
-use crate::tensor::{Data, Tensor, scalar};
 
 /// The row of [`Op::Input`](crate::Op::Input).
 pub(super) struct Input(pub(super) u32);
@@ -96,7 +96,7 @@ impl Operation for Table<'_> {
     }
 
     fn eval(&self, _: &mut dyn Environment, _: Values, shape: Vec<usize>) -> Evaluated {
-        Ok(Arc::new(Tensor { shape, data: Data::F32(self.0.iter().map(|b| b.get()).collect()) }))
+        Ok(Arc::new(Array { shape, data: Data::F32(self.0.iter().map(|b| b.get()).collect()) }))
     }
 }
 
@@ -117,7 +117,7 @@ impl Operation for Iota<'_> {
     }
 
     fn eval(&self, _: &mut dyn Environment, _: Values, shape: Vec<usize>) -> Evaluated {
-        Ok(Arc::new(Tensor { shape, data: Data::I32((0..size(self.0)?).map(|i| i as i32).collect()) }))
+        Ok(Arc::new(Array { shape, data: Data::I32((0..size(self.0)?).map(|i| i as i32).collect()) }))
     }
 }
 

@@ -7,10 +7,10 @@ use super::check::{axis_mut, expands, not_negative, size, want};
 use super::row::{
     Arity, Declarations, Environment, Evaluated, Operand, Operation, Role, StateUse, Traits, Typed, Values, Work,
 };
+use crate::array::{Array, Data, map_data, scalar};
 use crate::dim::{Dim, numel, show_shape};
 use crate::dtype::DType;
 use crate::literal::Literal;
-use crate::tensor::{Data, Tensor, map_data, scalar};
 
 /// Of an operation that is computed where it is read.
 const fn moves(arity: Arity) -> Traits {
@@ -47,7 +47,7 @@ impl Operation for Reshape<'_> {
 
     fn eval(&self, _: &mut dyn Environment, x: Values, shape: Vec<usize>) -> Evaluated {
         let data = Arc::unwrap_or_clone(x.into_first()).data;
-        Ok(Arc::new(Tensor { shape, data }))
+        Ok(Arc::new(Array { shape, data }))
     }
 }
 
@@ -343,14 +343,14 @@ fn walk<T: Copy>(data: &[T], start: usize, shape: &[usize], strides: &[usize], o
 }
 
 /// A strided view of a tensor, made dense. No element is read if the result has none.
-fn view(x: &Tensor, start: usize, shape: Vec<usize>, strides: &[usize]) -> Tensor {
+fn view(x: &Array, start: usize, shape: Vec<usize>, strides: &[usize]) -> Array {
     let empty = shape.contains(&0);
     let data = map_data!(&x.data, v => if empty { Vec::new() } else { strided(v, start, &shape, strides) });
-    Tensor { shape, data }
+    Array { shape, data }
 }
 
 /// Repeats the axes that are 1 or missing; the tensor itself if there are none.
-pub(super) fn broadcast(x: &Tensor, shape: &[usize]) -> Tensor {
+pub(super) fn broadcast(x: &Array, shape: &[usize]) -> Array {
     if x.shape == shape {
         return x.clone();
     }
@@ -361,7 +361,7 @@ pub(super) fn broadcast(x: &Tensor, shape: &[usize]) -> Tensor {
 }
 
 /// Exchanges axes: result axis `i` is operand axis `perm[i]`.
-fn transpose(x: &Tensor, perm: &[u32]) -> Tensor {
+fn transpose(x: &Array, perm: &[u32]) -> Array {
     let strides = dense_strides(&x.shape);
     let shape = perm.iter().map(|p| x.shape[*p as usize]).collect();
     let strides: Vec<usize> = perm.iter().map(|p| strides[*p as usize]).collect();
@@ -369,7 +369,7 @@ fn transpose(x: &Tensor, perm: &[u32]) -> Tensor {
 }
 
 /// Elements `start .. start + len` of an axis.
-pub(crate) fn slice(x: &Tensor, axis: usize, start: usize, len: usize) -> Tensor {
+pub(crate) fn slice(x: &Array, axis: usize, start: usize, len: usize) -> Array {
     let strides = dense_strides(&x.shape);
     let mut shape = x.shape.clone();
     shape[axis] = len;
@@ -377,7 +377,7 @@ pub(crate) fn slice(x: &Tensor, axis: usize, start: usize, len: usize) -> Tensor
 }
 
 /// Windows of an axis, in the given shape of the result.
-fn windows(x: &Tensor, axis: usize, shape: Vec<usize>, stride: usize, dilation: usize) -> Tensor {
+fn windows(x: &Array, axis: usize, shape: Vec<usize>, stride: usize, dilation: usize) -> Array {
     let mut strides = dense_strides(&x.shape);
     let element = strides[axis];
     strides[axis] = element * stride;
@@ -391,7 +391,7 @@ fn split(shape: &[usize], axis: usize) -> (usize, usize) {
 }
 
 /// Joins tensors of one type along an axis.
-pub(crate) fn concat(parts: &[&Tensor], axis: usize) -> Tensor {
+pub(crate) fn concat(parts: &[&Array], axis: usize) -> Array {
     fn join<'a, T: Copy + 'a>(parts: impl Iterator<Item = (&'a [T], usize)> + Clone, rows: usize) -> Vec<T> {
         let row = |r: usize| parts.clone().flat_map(move |(v, n)| v[r * n..(r + 1) * n].iter().copied());
         (0..rows).flat_map(row).collect()
@@ -399,12 +399,12 @@ pub(crate) fn concat(parts: &[&Tensor], axis: usize) -> Tensor {
     let mut shape = parts[0].shape.clone();
     shape[axis] = parts.iter().map(|t| t.shape[axis]).sum();
     let rows = split(&shape, axis).0;
-    let row = |t: &Tensor| split(&t.shape, axis).1;
+    let row = |t: &Array| split(&t.shape, axis).1;
     let data = match &parts[0].data {
         Data::F32(_) => Data::F32(join(parts.iter().filter_map(|t| Some((t.as_f32()?, row(t)))), rows)),
         Data::I32(_) => Data::I32(join(parts.iter().filter_map(|t| Some((t.as_i32()?, row(t)))), rows)),
         Data::Bool(_) => {
-            let part = |t: &&'_ Tensor| match &t.data {
+            let part = |t: &&'_ Array| match &t.data {
                 Data::Bool(v) => Some((v.clone(), row(t))),
                 _ => None,
             };
@@ -412,11 +412,11 @@ pub(crate) fn concat(parts: &[&Tensor], axis: usize) -> Tensor {
             Data::Bool(join(parts.iter().map(|(v, n)| (v.as_slice(), *n)), rows))
         }
     };
-    Tensor { shape, data }
+    Array { shape, data }
 }
 
 /// Adds `before` and `after` elements of a value on an axis.
-fn pad(x: &Tensor, axis: usize, before: usize, after: usize, value: Literal) -> Result<Tensor, String> {
+fn pad(x: &Array, axis: usize, before: usize, after: usize, value: Literal) -> Result<Array, String> {
     let filled = |n: usize| {
         let mut shape = x.shape.clone();
         shape[axis] = n;
@@ -434,20 +434,20 @@ fn clamp(index: i32, n: usize) -> Result<usize, String> {
 }
 
 /// Rows of axis 0 of a table.
-fn gather(table: &Tensor, indices: &Tensor) -> Result<Tensor, String> {
+fn gather(table: &Array, indices: &Array) -> Result<Array, String> {
     let row: usize = table.shape[1..].iter().product();
     let rows: Vec<usize> = indices.integers()?.iter().map(|i| clamp(*i, table.shape[0])).collect::<Result<_, _>>()?;
     let shape = indices.shape.iter().chain(&table.shape[1..]).copied().collect();
     let data =
         map_data!(&table.data, v => rows.iter().flat_map(|r| v[r * row..(r + 1) * row].iter().copied()).collect());
-    Ok(Tensor { shape, data })
+    Ok(Array { shape, data })
 }
 
 /// Elements along the last axis, by indices per row.
-fn take_last(x: &Tensor, indices: &Tensor) -> Result<Tensor, String> {
+fn take_last(x: &Array, indices: &Array) -> Result<Array, String> {
     let (n, k) = (x.last(), indices.last());
     let place = |(at, i): (usize, &i32)| clamp(*i, n).map(|i| at / k * n + i);
     let places: Vec<usize> = indices.integers()?.iter().enumerate().map(place).collect::<Result<_, _>>()?;
     let data = map_data!(&x.data, v => places.iter().map(|p| v[*p]).collect());
-    Ok(Tensor { shape: indices.shape.clone(), data })
+    Ok(Array { shape: indices.shape.clone(), data })
 }

@@ -8,11 +8,11 @@ use super::row::{
     Anchor, Arity, Declarations, Environment, Evaluated, Operand, Operation, Role, StateUse, Traits, Typed, Values,
     Work,
 };
+use crate::array::{Array, Data};
 use crate::dim::{Dim, show_shape};
 use crate::dtype::DType;
 use crate::literal::Bits;
 use crate::op::{NormKind, ROUND_BLOCK, Reduction};
-use crate::tensor::{Data, Tensor};
 
 /// The row of [`Op::Reduce`](crate::Op::Reduce).
 pub(super) struct Reduce {
@@ -238,7 +238,7 @@ impl Operation for Norm {
 }
 
 /// Reduces an axis to size 1. Over nothing, a sum is 0, a mean is NaN, and extrema are those of the type.
-fn reduce(op: Reduction, x: &Tensor, axis: usize) -> Result<Tensor, String> {
+fn reduce(op: Reduction, x: &Array, axis: usize) -> Result<Array, String> {
     let n = x.shape[axis];
     let inner: usize = x.shape[axis + 1..].iter().product();
     let mut shape = x.shape.clone();
@@ -272,12 +272,12 @@ fn reduce(op: Reduction, x: &Tensor, axis: usize) -> Result<Tensor, String> {
         }
         Data::Bool(_) => return Err("bool cannot be reduced".into()),
     };
-    Ok(Tensor { shape, data })
+    Ok(Array { shape, data })
 }
 
 /// Indices of the `k` largest elements of each row, largest first, ties by lower index. NaN is never chosen
 /// before a number.
-fn top(x: &Tensor, k: usize) -> Result<Tensor, String> {
+fn top(x: &Array, k: usize) -> Result<Array, String> {
     let n = x.last();
     if k > n {
         return Err(format!("expected at least {k} elements, found {n}"));
@@ -301,7 +301,7 @@ fn top(x: &Tensor, k: usize) -> Result<Tensor, String> {
     if let Some(last) = shape.last_mut() {
         *last = k;
     }
-    Ok(Tensor { shape, data: Data::I32(data) })
+    Ok(Array { shape, data: Data::I32(data) })
 }
 
 fn top_integers(row: &[i32], k: usize) -> Vec<i32> {
@@ -311,14 +311,14 @@ fn top_integers(row: &[i32], k: usize) -> Vec<i32> {
 }
 
 /// Applies `f` to every row of the last axis.
-fn rows(x: &Tensor, f: impl Fn(&mut [f32])) -> Result<Tensor, String> {
+fn rows(x: &Array, f: impl Fn(&mut [f32])) -> Result<Array, String> {
     let mut out = x.floats()?.to_vec();
     out.chunks_exact_mut(x.last().max(1)).for_each(f);
-    Ok(Tensor { shape: x.shape.clone(), data: Data::F32(out) })
+    Ok(Array { shape: x.shape.clone(), data: Data::F32(out) })
 }
 
 /// `e^(x - max) / sum` over the last axis.
-pub(super) fn softmax(x: &Tensor) -> Result<Tensor, String> {
+pub(super) fn softmax(x: &Array) -> Result<Array, String> {
     rows(x, |row| {
         let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         row.iter_mut().for_each(|v| *v = (*v - max).exp());
@@ -328,7 +328,7 @@ pub(super) fn softmax(x: &Tensor) -> Result<Tensor, String> {
 }
 
 /// 8-bit activations; see [`crate::Op::QuantizeActivations`].
-fn quantize_activations(x: &Tensor) -> Result<Tensor, String> {
+fn quantize_activations(x: &Array) -> Result<Array, String> {
     rows(x, |row| {
         for block in row.chunks_mut(ROUND_BLOCK) {
             let largest = block.iter().fold(0f32, |m, v| m.max(v.abs()));
@@ -340,7 +340,7 @@ fn quantize_activations(x: &Tensor) -> Result<Tensor, String> {
 }
 
 /// Normalisation of the last axis; operands are `[x]`, `[x, scale]` or `[x, scale, shift]`.
-fn norm(kind: NormKind, eps: f32, operands: &[&Tensor]) -> Result<Tensor, String> {
+fn norm(kind: NormKind, eps: f32, operands: &[&Array]) -> Result<Array, String> {
     let scale = operands.get(1).map(|t| t.floats()).transpose()?;
     let shift = operands.get(2).map(|t| t.floats()).transpose()?;
     rows(operands[0], |row| {

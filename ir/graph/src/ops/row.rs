@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::ops::Index;
 use std::sync::Arc;
 
+use crate::array::Array;
 use crate::dim::{Bindings, Dim, Shape};
 use crate::dtype::DType;
 use crate::graph::{Input, Model, State, Weight};
-use crate::tensor::Tensor;
 
 /// Shape and element type of an operand.
 pub type Operand<'a> = (&'a [Dim], DType);
@@ -16,7 +16,7 @@ pub type Operand<'a> = (&'a [Dim], DType);
 pub type Typed = Result<(Shape, DType), String>;
 
 /// A value, or why there is none.
-pub(crate) type Evaluated = Result<Arc<Tensor>, String>;
+pub(crate) type Evaluated = Result<Arc<Array>, String>;
 
 /// What a model declares outside of its graph, as far as types of nodes depend on it.
 #[derive(Clone, Copy, Debug)]
@@ -59,36 +59,36 @@ pub(crate) trait Environment {
     /// A weight, in the given shape.
     fn weight(&self, index: u32, shape: &[usize]) -> Evaluated;
     /// Appends to a state, and gives all that it holds.
-    fn append(&mut self, state: u32, x: &Tensor) -> Evaluated;
+    fn append(&mut self, state: u32, x: &Array) -> Evaluated;
     /// Holds a value in a state, and gives it.
-    fn keep(&mut self, state: u32, x: &Tensor) -> Evaluated;
+    fn keep(&mut self, state: u32, x: &Array) -> Evaluated;
     /// What a state holds, in the given shape.
     fn recall(&self, state: u32, shape: &[usize]) -> Evaluated;
     /// What a state held before this call, in the given shape.
     fn previous(&self, state: u32, shape: &[usize]) -> Evaluated;
     /// Holds a value in a state for the next call, and gives it.
-    fn update(&mut self, state: u32, x: &Tensor) -> Evaluated;
+    fn update(&mut self, state: u32, x: &Array) -> Evaluated;
 }
 
 /// The values of operands, whose number and types inference has accepted.
-pub(crate) struct Values(pub(crate) Vec<Arc<Tensor>>);
+pub(crate) struct Values(pub(crate) Vec<Arc<Array>>);
 
 impl Values {
     /// The first operand, given away.
-    pub(super) fn into_first(mut self) -> Arc<Tensor> {
+    pub(super) fn into_first(mut self) -> Arc<Array> {
         self.0.swap_remove(0)
     }
 
     /// All operands.
-    pub(super) fn all(&self) -> Vec<&Tensor> {
+    pub(super) fn all(&self) -> Vec<&Array> {
         self.0.iter().map(Arc::as_ref).collect()
     }
 }
 
 impl Index<usize> for Values {
-    type Output = Tensor;
+    type Output = Array;
 
-    fn index(&self, i: usize) -> &Tensor {
+    fn index(&self, i: usize) -> &Array {
         &self.0[i]
     }
 }

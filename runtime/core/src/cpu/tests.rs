@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::ready;
 
 use gristmill_bundle::{
-    Elem, Entry, EntryRole, FORMAT, Kernel, Manifest, ModelInfo, Program, Programs, Size, State, StateKind, Symbol,
-    Tensor, Variant,
+    Elem, Entry, EntryRole, FORMAT, Kernel, Manifest, ModelInfo, Program, Programs, Size, State, StateKind,
+    StoredWeight, Symbol, Variant,
 };
 
 use super::*;
@@ -226,7 +226,7 @@ fn model(weight_bytes: u64, max_context: u32) -> (Manifest, Programs) {
             states: vec![0],
             components: vec![],
         }],
-        tensors: vec![Tensor {
+        tensors: vec![StoredWeight {
             name: "w".to_string(),
             shape: vec![],
             precision: "f32".to_string(),

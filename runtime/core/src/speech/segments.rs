@@ -55,7 +55,11 @@ mod tests {
     #[test]
     fn the_next_window_begins_where_the_last_segment_ends() {
         assert_eq!(found(&[20, 1, 2, 30, 30, 3, 40, 40]), (vec![(0..10, 0..4), (10..20, 4..7)], 20));
-        assert_eq!(found(&[20, 1, 2, 30, 32, 3, 4]), (vec![(0..10, 0..4)], 10), "what is not finished is transcribed again");
+        assert_eq!(
+            found(&[20, 1, 2, 30, 32, 3, 4]),
+            (vec![(0..10, 0..4)], 10),
+            "what is not finished is transcribed again"
+        );
         assert_eq!(found(&[21, 1, 30, 32, 3, 45]), (vec![(1..10, 0..3), (12..25, 3..6)], 50), "silence follows");
     }
 

@@ -14,7 +14,7 @@ pub(super) async fn read(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<Buffer>, Error> {
     let manifest = bundle.manifest();
-    let name = |t: &gristmill_bundle::Tensor| format!("tensor `{}` ({})", t.name, t.precision);
+    let name = |t: &gristmill_bundle::StoredWeight| format!("tensor `{}` ({})", t.name, t.precision);
     let specs: Vec<_> = manifest.tensors.iter().map(|t| BufferSpec::new(name(t), t.bytes, Usage::Weight)).collect();
     let buffers = device.create(&specs).await?;
     let pieces = manifest.pieces();

@@ -6,7 +6,7 @@ use crate::literal::Literal;
 /// Most elements of a value.
 pub const MAX_ELEMENTS: usize = 1 << 31;
 
-/// Elements of a [`Tensor`], row-major.
+/// Elements of an [`Array`], row-major.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Data {
     /// 32-bit floats.
@@ -21,9 +21,9 @@ pub enum Data {
 macro_rules! map_data {
     ($data:expr, $v:ident => $body:expr) => {
         match $data {
-            $crate::tensor::Data::F32($v) => $crate::tensor::Data::F32($body),
-            $crate::tensor::Data::I32($v) => $crate::tensor::Data::I32($body),
-            $crate::tensor::Data::Bool($v) => $crate::tensor::Data::Bool($body),
+            $crate::array::Data::F32($v) => $crate::array::Data::F32($body),
+            $crate::array::Data::I32($v) => $crate::array::Data::I32($body),
+            $crate::array::Data::Bool($v) => $crate::array::Data::Bool($body),
         }
     };
 }
@@ -47,22 +47,22 @@ impl Data {
 
 /// A dense array.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Tensor {
+pub struct Array {
     /// Size per axis, outermost first.
     pub shape: Vec<usize>,
     /// As many elements as the shape says.
     pub data: Data,
 }
 
-impl Tensor {
+impl Array {
     /// A tensor of floats.
     pub fn f32(shape: &[usize], data: Vec<f32>) -> Self {
-        Tensor { shape: shape.to_vec(), data: Data::F32(data) }
+        Array { shape: shape.to_vec(), data: Data::F32(data) }
     }
 
     /// A tensor of integers.
     pub fn i32(shape: &[usize], data: Vec<i32>) -> Self {
-        Tensor { shape: shape.to_vec(), data: Data::I32(data) }
+        Array { shape: shape.to_vec(), data: Data::I32(data) }
     }
 
     /// The element type.
@@ -119,11 +119,11 @@ impl Tensor {
 }
 
 /// A tensor of rank 0.
-pub(crate) fn scalar(value: Literal) -> Tensor {
+pub(crate) fn scalar(value: Literal) -> Array {
     let data = match value {
         Literal::F32(v) => Data::F32(vec![v.get()]),
         Literal::I32(v) => Data::I32(vec![v]),
         Literal::Bool(v) => Data::Bool(vec![v]),
     };
-    Tensor { shape: Vec::new(), data }
+    Array { shape: Vec::new(), data }
 }
