@@ -98,11 +98,25 @@ fn check(steps: &[Step], args: &DemoArgs) -> Outcome {
     }
 }
 
+/// How `gristmill` is built for a demo.
+pub(crate) const BUILD: [&str; 9] = [
+    "build",
+    "--locked",
+    "--release",
+    "--package",
+    "gristmill",
+    "--bin=gristmill",
+    "--no-default-features",
+    "--features",
+    "download",
+];
+
 /// Builds `gristmill`, with the runtime inside that is there, and gives its path.
 fn build(place: &Place) -> Outcome<PathBuf> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // The same build as that of the README's quickstart, so that one can take what the other has compiled.
-    cargo.current_dir(&place.root).args(["build", "--locked", "--release", "--bin", "gristmill"]);
+    // Without the feature `run`, which takes more than half of the time: the page runs the model, not this program. What has
+    // the same features is compiled once for this build and that of the README's quickstart.
+    cargo.current_dir(&place.root).args(BUILD);
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_of_our_package)) {
         cargo.env_remove(name);
     }

@@ -489,6 +489,7 @@ pub(crate) struct RunArgs {
 
 impl RunArgs {
     /// The texts of --prompt, or of --labels.
+    #[cfg(feature = "run")]
     pub(crate) fn texts(&self) -> &[String] {
         if self.labels.is_empty() { &self.prompt } else { &self.labels }
     }

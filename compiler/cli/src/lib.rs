@@ -2,13 +2,17 @@
 //!
 //! It is a library so that what reads files of strangers can be fuzzed ([`media`]).
 
+#[cfg(feature = "run")]
 mod adapters;
 mod args;
+#[cfg(feature = "run")]
 mod backend;
+#[cfg(feature = "run")]
 mod bench;
 mod cache;
 mod cached;
 mod check;
+#[cfg(feature = "run")]
 mod compare;
 mod compile;
 mod failure;
@@ -16,15 +20,20 @@ mod hub;
 mod inspect;
 mod interrupt;
 mod locate;
+#[cfg(feature = "run")]
 pub mod media;
 mod new;
 mod output;
 mod page;
 mod progress;
+#[cfg(feature = "run")]
 mod run;
+#[cfg(feature = "run")]
 mod sampling;
 mod serve;
+#[cfg(feature = "run")]
 mod tensors;
+#[cfg(feature = "run")]
 mod verify;
 
 use std::process::ExitCode;
@@ -84,11 +93,21 @@ fn run(command: &Command) -> Outcome {
         Command::New(args) => new::new(args),
         Command::Check(args) => check::check(args),
         Command::Inspect(args) => inspect::inspect(args),
-        Command::Run(args) => run::run(args),
-        Command::Verify(args) => verify::verify(args),
         Command::Serve(args) => serve::serve(args),
-        Command::Bench(args) => bench::bench(args),
-        Command::Adapters(args) => adapters::adapters(args),
         Command::Cache(args) => cache::cache(args),
+        #[cfg(feature = "run")]
+        Command::Run(args) => run::run(args),
+        #[cfg(feature = "run")]
+        Command::Verify(args) => verify::verify(args),
+        #[cfg(feature = "run")]
+        Command::Bench(args) => bench::bench(args),
+        #[cfg(feature = "run")]
+        Command::Adapters(args) => adapters::adapters(args),
+        #[cfg(not(feature = "run"))]
+        Command::Run(_) | Command::Verify(_) | Command::Bench(_) | Command::Adapters(_) => {
+            let message = "this gristmill runs no models: it was built without the feature `run`, as `cargo demo` does; \
+                           build it with `cargo build --release --bin gristmill`";
+            Err(failure::Failure::wrong(message))
+        }
     }
 }

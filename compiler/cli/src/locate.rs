@@ -18,6 +18,7 @@ use crate::hub;
 /// What `compile` makes of weights when nothing is said: what the architecture takes by default.
 pub(crate) const COMPACT: &str = gristmill_compiler::options::DEFAULT_PRECISION;
 /// What tensor mode and `verify` compile a model directory to when nothing is said: values as exact as stored.
+#[cfg(feature = "run")]
 pub(crate) const EXACT: &str = "f32";
 
 /// Who will run a bundle that is made from a model directory.
@@ -96,6 +97,7 @@ pub(crate) fn bundle_of(model: &Path, flags: &CompileFlags, precision: &str, pur
 }
 
 /// Whether a model, as [`locate`] has found it, writes text, so that weights as small as for a prompt are fine.
+#[cfg(feature = "run")]
 pub(crate) fn generates(model: &Path, flags: &CompileFlags) -> bool {
     let bound = || -> Option<Model> {
         let dir = ModelDir::open(model).ok()?;

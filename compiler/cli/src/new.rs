@@ -12,7 +12,7 @@ use crate::args::NewArgs;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::hub;
 use crate::output::note;
-use crate::tensors::parent;
+use crate::output::parent;
 
 /// Drafts an architecture file and the script of its test.
 pub(crate) fn new(args: &NewArgs) -> Outcome {

@@ -22,7 +22,7 @@ use crate::args::RunArgs;
 use crate::backend;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::locate::{EXACT, Purpose, bundle_for};
-use crate::tensors;
+use crate::{output, tensors};
 
 /// Audio files, images, videos, a prompt, or tensors.
 pub(crate) fn run(args: &RunArgs) -> Outcome {
@@ -51,7 +51,7 @@ fn run_on_tensors(args: &RunArgs, inputs: &Path, outputs: &Path) -> Outcome {
     };
     // Before anything is compiled or loaded.
     let inputs = model_inputs(inputs)?;
-    if !tensors::parent(outputs).is_dir() {
+    if !output::parent(outputs).is_dir() {
         return Err(Failure::wrong(format!("{}: its directory does not exist", outputs.display())));
     }
     let dir = bundle_for(&args.model, &args.flags, EXACT, Purpose::Here)?;

@@ -1,13 +1,14 @@
 //! Tensors in safetensors files.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use gristmill_runtime::{Data, Tensor, Tensors};
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::failure::{Failure, Outcome};
+use crate::output::parent;
 
 /// Reads all tensors of a safetensors file. Floats of any width become f32; integers and truth values become
 /// i32, and a value outside i32 is an error.
@@ -82,14 +83,6 @@ fn encode(data: &Data) -> (Dtype, Vec<u8>) {
     match data {
         Data::F32(v) => (Dtype::F32, v.iter().flat_map(|x| x.to_le_bytes()).collect()),
         Data::I32(v) => (Dtype::I64, v.iter().flat_map(|x| i64::from(*x).to_le_bytes()).collect()),
-    }
-}
-
-/// The directory that a file lies in, also for a bare name.
-pub(crate) fn parent(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(p) if !p.as_os_str().is_empty() => p.to_path_buf(),
-        _ => PathBuf::from("."),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::args::RunArgs;
 use crate::backend;
 use crate::failure::{Failure, Outcome};
 use crate::locate::{COMPACT, EXACT, Purpose, bundle_of, generates, locate};
-use crate::tensors::parent;
+use crate::output::parent;
 
 /// Does with the images what the model is for.
 pub(super) fn run(args: &RunArgs) -> Outcome {
