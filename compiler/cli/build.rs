@@ -1,4 +1,5 @@
-//! Embeds what `cargo xtask web` built, if it did: the page and the runtime for browsers become a part of the program.
+//! Embeds what `cargo xtask web` built, if it did: the page and the runtime for browsers become a part of the program. A
+//! package from a registry always has it.
 
 #[path = "build/runtime.rs"]
 mod runtime;
@@ -13,15 +14,21 @@ use runtime::{DIST, STAMP, State};
 const AT_ROOT: [&str; 2] = ["index.html", "sw.js"];
 
 fn main() {
-    let root = Path::new(&env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../..");
-    let dist = root.join(DIST);
+    let package = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    let root = package.join("../..");
+    let is_repository = root.join("runtime/web/Cargo.toml").is_file();
+    let dist = if is_repository { root.join(DIST) } else { package.join("dist") };
+    assert!(
+        is_repository || dist.join("gristmill.js").is_file(),
+        "this package of gristmill was made without the runtime for browsers; `cargo xtask package` makes it with"
+    );
     for path in ["build.rs", "build/runtime.rs"] {
         println!("cargo::rerun-if-changed={path}");
     }
     for path in runtime::sources(&root).iter().chain([&dist]).filter(|p| p.exists()) {
         println!("cargo::rerun-if-changed={}", path.display());
     }
-    if runtime::state(&root) == State::Old {
+    if is_repository && runtime::state(&root) == State::Old {
         // It works, but surprises who just changed them.
         println!(
             "cargo::warning=runtime/web/dist is older than its sources, and gristmill will carry it as it is; \

@@ -2,14 +2,7 @@
 
 use gristmill_graph::dtype::Precision;
 use gristmill_graph::text::{Diagnostics, Library, Policy};
-
-/// Every `.ron` file below `models/`, by its path there.
-const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/models.rs"));
-
-/// The text of a shipped file by its path below `models/`.
-pub(crate) fn known_file(path: &str) -> Option<&'static str> {
-    FILES.iter().find(|(name, _)| *name == path).map(|(_, text)| *text)
-}
+use gristmill_models::{FILES, file};
 
 /// Folder of policies within the library.
 const POLICIES: &str = "precision/";
@@ -28,11 +21,8 @@ pub fn named_policy(name: &str) -> Result<Option<Policy>, Diagnostics> {
     if let Ok(precision) = name.parse::<Precision>() {
         return Ok(Some(Policy::uniform(precision)));
     }
-    let file = format!("{POLICIES}{name}.ron");
-    match FILES.iter().find(|(n, _)| *n == file) {
-        Some((_, text)) => Policy::parse(&file, text).map(Some),
-        None => Ok(None),
-    }
+    let path = format!("{POLICIES}{name}.ron");
+    file(&path).map(|text| Policy::parse(&path, text)).transpose()
 }
 
 /// The names that [`named_policy`] knows besides plain precisions, sorted.

@@ -13,7 +13,7 @@ use clap::Args;
 use crate::command::{Outcome, output, run, say};
 use crate::place::Place;
 use crate::runtime;
-use crate::toolchain::{Choice, Toolchain, is_of_our_package};
+use crate::toolchain::{Choice, Toolchain, cargo};
 use crate::{tools, web};
 
 use model::{Kind, bundle_name, kind};
@@ -99,7 +99,7 @@ fn check(steps: &[Step], args: &DemoArgs) -> Outcome {
 }
 
 /// How `gristmill` is built for a demo.
-pub(crate) const BUILD: [&str; 9] = [
+const BUILD: [&str; 9] = [
     "build",
     "--locked",
     "--release",
@@ -113,13 +113,10 @@ pub(crate) const BUILD: [&str; 9] = [
 
 /// Builds `gristmill`, with the runtime inside that is there, and gives its path.
 fn build(place: &Place) -> Outcome<PathBuf> {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = cargo(place);
     // Without the feature `run`, which takes more than half of the time: the page runs the model, not this program. What has
     // the same features is compiled once for this build and that of the README's quickstart.
-    cargo.current_dir(&place.root).args(BUILD);
-    for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_of_our_package)) {
-        cargo.env_remove(name);
-    }
+    cargo.args(BUILD);
     let messages = output(cargo.arg("--message-format=json-render-diagnostics"), "cargo build")?;
     executable(&messages).ok_or_else(|| "cargo does not say where it has put gristmill".to_string())
 }

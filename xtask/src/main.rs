@@ -8,6 +8,7 @@ mod js;
 mod licences;
 mod metadata;
 mod ops;
+mod package;
 mod parts;
 mod place;
 mod runtime;
@@ -44,6 +45,8 @@ enum Task {
     Compiler(CompilerArgs),
     /// Write models/OPS.md and models/FORMATS.md, references of operations and of formats of weights, from the sources
     Ops,
+    /// Make the packages of all crates that are published, and check their files and sizes
+    Package(package::PackageArgs),
     /// Look for inputs at which a reader panics, hangs or takes too much memory
     Fuzz(fuzz::FuzzArgs),
 }
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Task::Demo(args) => Place::of_this_repository().and_then(|place| demo::demo(&place, &args)),
         Task::Web(args) => Place::of_this_repository().and_then(|place| web::web(&place, &args)),
         Task::Compiler(args) => Place::of_this_repository().and_then(|place| compiler::build(&place, args.toolchain)),
+        Task::Package(args) => Place::of_this_repository().and_then(|place| package::package(&place, &args)),
         Task::Fuzz(args) => Place::of_this_repository().and_then(|place| fuzz::fuzz(&place, &args)),
         Task::Ops => Place::of_this_repository().and_then(|place| ops::write_reference(&place)),
     };

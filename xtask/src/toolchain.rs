@@ -7,6 +7,7 @@ use std::process::Command;
 use clap::ValueEnum;
 
 use crate::command::{Outcome, output};
+use crate::place::Place;
 
 /// The target.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
@@ -141,9 +142,19 @@ impl Toolchain {
     }
 }
 
+/// Cargo of the active toolchain in the repository, for builds that share their results with those of people.
+pub(crate) fn cargo(place: &Place) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(&place.root);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_of_our_package)) {
+        command.env_remove(name);
+    }
+    command
+}
+
 /// Whether cargo has told this program, by a variable, what package it is of. Build scripts of others read such variables,
 /// and would run again.
-pub(crate) fn is_of_our_package(name: &str) -> bool {
+fn is_of_our_package(name: &str) -> bool {
     ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.starts_with(prefix))
         || ["CARGO_CRATE_NAME", "CARGO_BIN_NAME"].contains(&name)
 }

@@ -7,8 +7,6 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::library::known_file;
-
 /// The class that takes `tokenizer.json` as it is.
 const PLAIN: &str = "TokenizersBackend";
 
@@ -124,7 +122,7 @@ static NAMES: LazyLock<Names> = LazyLock::new(|| read("names.ron"));
 
 /// A file of `models/tokenizers`; the tests read all of them.
 fn read<T: for<'de> Deserialize<'de>>(name: &str) -> T {
-    let text = known_file(&format!("tokenizers/{name}")).unwrap_or_default();
+    let text = gristmill_models::file(&format!("tokenizers/{name}")).unwrap_or_default();
     match ron::from_str(text) {
         Ok(data) => data,
         Err(e) => unreachable!("models/tokenizers/{name}: {e}"),

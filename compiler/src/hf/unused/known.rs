@@ -8,7 +8,6 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::CompileError;
-use crate::library::known_file;
 
 /// The row that is for all models.
 const ALL: &str = "*";
@@ -143,7 +142,8 @@ impl Tensors {
 }
 
 fn load<T: DeserializeOwned>(name: &str) -> Result<T, CompileError> {
-    let text = known_file(name).ok_or_else(|| CompileError::Internal(format!("models/{name} does not ship")))?;
+    let text =
+        gristmill_models::file(name).ok_or_else(|| CompileError::Internal(format!("models/{name} does not ship")))?;
     let options = ron::Options::default().with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME);
     options.from_str(text).map_err(|e| CompileError::Internal(format!("models/{name}: {e}")))
 }
