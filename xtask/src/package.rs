@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use clap::Args;
 use serde_json::Value;
@@ -62,14 +64,13 @@ pub(crate) fn package(place: &Place, args: &PackageArgs) -> Outcome {
     let folder = metadata["target_directory"].as_str().ok_or("cargo does not say where it builds")?;
 
     let mut command = cargo(place);
-    command.args(["package", "--locked"]).args(args.no_verify.then_some("--no-verify"));
-    command.args(args.allow_dirty.then_some("--allow-dirty"));
+    command.args(["package", "--locked", "--allow-dirty"]).args(args.no_verify.then_some("--no-verify"));
     command.args(crates.iter().flat_map(|c| ["--package", &c.name]));
     run(&mut command, "cargo package")?;
 
     let mut faults = Vec::new();
     for Published { name, version } in &crates {
-        let path = std::path::Path::new(folder).join(format!("package/{name}-{version}.crate"));
+        let path = Path::new(folder).join(format!("package/{name}-{version}.crate"));
         let size = fs::metadata(&path).map_err(|e| at(&path, &e))?.len();
         let mut list = cargo(place);
         list.args(["package", "--locked", "--list", "--allow-dirty", "--package", name]);
