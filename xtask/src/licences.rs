@@ -1,42 +1,68 @@
-//! The licences of what is compiled and bundled into the runtime, in one file that travels with it.
+//! The licences of what is compiled and bundled into the runtime or the program, in one file that travels with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use clap::Args;
 
 use crate::command::Outcome;
 use crate::js::Bundled;
-use crate::metadata::Crate;
+use crate::metadata::{self, Crate};
 use crate::place::{Place, list, read, write};
+use crate::toolchain::cargo;
 
-/// The file.
+/// The file of the runtime.
 const NAME: &str = "LICENSES.txt";
 
-const HEAD: &str = "\
-The runtime of gristmill is licensed under MIT OR Apache-2.0. It contains the following works of others. The standard
-library of Rust, too, is licensed under MIT OR Apache-2.0 (https://www.rust-lang.org/policies/licenses).
-";
+/// Ours, of which one has to come along.
+const OURS: &str = "LICENSE-MIT";
 
-/// A work of others: its name for people, and its folder.
+/// `cargo xtask licences`.
+#[derive(Debug, Args)]
+pub(crate) struct LicencesArgs {
+    /// The system that the program is for, such as x86_64-unknown-linux-gnu
+    #[arg(long, value_name = "TARGET")]
+    target: String,
+}
+
+/// A work of others: its name for people, its licence as an SPDX expression, and its folder.
 struct Work {
     name: String,
+    licence: String,
     folder: PathBuf,
+}
+
+impl From<&Crate> for Work {
+    fn from(c: &Crate) -> Self {
+        Work {
+            name: format!("{} {} ({})", c.name, c.version, c.licence),
+            licence: c.licence.clone(),
+            folder: c.folder.clone(),
+        }
+    }
+}
+
+/// Prints the licences of all crates in the program.
+pub(crate) fn print(place: &Place, args: &LicencesArgs) -> Outcome {
+    let crates = metadata::linked(|| cargo(place), &args.target, &["gristmill"])?;
+    let works: Vec<Work> = crates.iter().map(Work::from).collect();
+    print!("{}", compose("gristmill", &read(&place.root.join(OURS))?, &works)?);
+    Ok(())
 }
 
 /// Collects the licences of all crates in the module and of all npm packages in the scripts.
 pub(crate) fn write_all(place: &Place, crates: &[Crate], bundled: &Bundled) -> Outcome {
-    let mut works: Vec<Work> = crates
-        .iter()
-        .map(|c| Work { name: format!("{} {} ({})", c.name, c.version, c.licence), folder: c.folder.clone() })
-        .collect();
+    let mut works: Vec<Work> = crates.iter().map(Work::from).collect();
     for package in packages(bundled) {
         let folder = place.web.join("node_modules").join(&package);
         let about: serde_json::Value = serde_json::from_str(&read(&folder.join("package.json"))?)
             .map_err(|e| format!("package.json of {package}: {e}"))?;
         let text = |key: &str| about[key].as_str().unwrap_or("?").to_string();
-        works.push(Work { name: format!("{package} {} ({})", text("version"), text("license")), folder });
+        let licence = text("license");
+        works.push(Work { name: format!("{package} {} ({licence})", text("version")), licence, folder });
     }
-    write(&place.stage.join(NAME), compose(&works)?)
+    write(&place.stage.join(NAME), compose("The runtime of gristmill", &read(&place.root.join(OURS))?, &works)?)
 }
 
 /// npm packages that scripts contain.
@@ -52,30 +78,39 @@ pub(crate) fn package_of(path: &str) -> Option<String> {
     if first.starts_with('@') { Some(format!("{first}/{}", parts.next()?)) } else { Some(first.to_string()) }
 }
 
-/// Each text once, below the names of the works that have it.
-fn compose(works: &[Work]) -> Outcome<String> {
+/// Each text once, below the names of the works that have it, behind ours.
+fn compose(what: &str, ours: &str, works: &[Work]) -> Outcome<String> {
     let mut by_text: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for work in works {
-        by_text.entry(licence_text(&work.folder)?).or_default().push(&work.name);
+        by_text.entry(licence_text(work)?).or_default().push(&work.name);
     }
     let mut groups: Vec<(Vec<&str>, String)> = by_text.into_iter().map(|(text, names)| (names, text)).collect();
     groups.sort();
-    let mut out = HEAD.to_string();
+    let mut out = format!(
+        "{what} is licensed under MIT OR Apache-2.0:\n\n{}\n\nIt contains the following works of others. The standard\n\
+         library of Rust, too, is licensed under MIT OR Apache-2.0 (https://www.rust-lang.org/policies/licenses).\n",
+        ours.trim()
+    );
     for (names, text) in groups {
         let _ = write!(out, "\n{}\n\n{}\n\n{}\n", "=".repeat(80), names.join("\n"), text.trim());
     }
     Ok(out)
 }
 
-/// The text in the folder: the shortest of those to choose from, which is MIT's where there is a choice. Empty if a work
-/// brings none; its name says under which licence it is.
-fn licence_text(folder: &Path) -> Outcome<String> {
+/// The text in the folder: the shortest of those to choose from, which is MIT's where there is a choice, and all where
+/// several hold. Empty if a work brings none; its name says under which licence it is.
+fn licence_text(work: &Work) -> Outcome<String> {
     let is_licence = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_uppercase();
         path.is_file() && ["LICENSE", "LICENCE", "COPYING", "UNLICENSE"].iter().any(|start| name.starts_with(start))
     };
-    let texts = list(folder)?.into_iter().filter(is_licence).map(|p| read(&p)).collect::<Outcome<Vec<String>>>()?;
-    Ok(texts.into_iter().min_by_key(String::len).unwrap_or_default().replace("\r\n", "\n"))
+    let texts =
+        list(&work.folder)?.into_iter().filter(is_licence).map(|p| read(&p)).collect::<Outcome<Vec<String>>>()?;
+    let text = match work.licence.contains(" AND ") {
+        true => texts.join("\n"),
+        false => texts.into_iter().min_by_key(String::len).unwrap_or_default(),
+    };
+    Ok(text.replace("\r\n", "\n"))
 }
 
 #[cfg(test)]
@@ -98,16 +133,19 @@ mod tests {
             for (file, text) in files {
                 std::fs::write(folder.join(file), text).expect("a file");
             }
-            Work { name: name.to_string(), folder }
+            let licence = if name == "four" { "A AND B" } else { "A OR B" };
+            Work { name: name.to_string(), licence: licence.to_string(), folder }
         };
         let works = [
             work("one", &[("LICENSE-MIT", "mit\r\n"), ("LICENSE-APACHE", "apache, longer")]),
             work("two", &[("license.md", "mit\n"), ("README", "x")]),
             work("three", &[]),
+            work("four", &[("LICENSE-A", "first"), ("LICENSE-B", "second, longer")]),
         ];
-        let text = compose(&works).expect("readable");
+        let text = compose("it", "ours\n", &works).expect("readable");
         assert_eq!(text.matches("\nmit\n").count(), 1, "{text}");
         assert!(text.contains("one\ntwo\n\nmit") && text.contains("three"), "{text}");
         assert!(!text.contains("apache, longer"), "{text}");
+        assert!(text.contains("first\nsecond, longer") && text.starts_with("it is") && text.contains("ours"), "{text}");
     }
 }

@@ -1,11 +1,13 @@
 //! The task runner of the repository: what building takes besides `cargo build`.
 
+mod book;
 mod command;
 mod compiler;
 mod demo;
 mod fuzz;
 mod js;
 mod licences;
+mod links;
 mod metadata;
 mod ops;
 mod package;
@@ -47,6 +49,10 @@ enum Task {
     Ops,
     /// Make the packages of all crates that are published, and check their files and sizes
     Package(package::PackageArgs),
+    /// Print the licences of all that is compiled into the program, for its archives
+    Licences(licences::LicencesArgs),
+    /// Make a site of the documentation, by mdBook
+    Book(book::BookArgs),
     /// Look for inputs at which a reader panics, hangs or takes too much memory
     Fuzz(fuzz::FuzzArgs),
 }
@@ -72,6 +78,8 @@ fn main() -> ExitCode {
         Task::Web(args) => Place::of_this_repository().and_then(|place| web::web(&place, &args)),
         Task::Compiler(args) => Place::of_this_repository().and_then(|place| compiler::build(&place, args.toolchain)),
         Task::Package(args) => Place::of_this_repository().and_then(|place| package::package(&place, &args)),
+        Task::Licences(args) => Place::of_this_repository().and_then(|place| licences::print(&place, &args)),
+        Task::Book(args) => Place::of_this_repository().and_then(|place| book::book(&place, &args)),
         Task::Fuzz(args) => Place::of_this_repository().and_then(|place| fuzz::fuzz(&place, &args)),
         Task::Ops => Place::of_this_repository().and_then(|place| ops::write_reference(&place)),
     };

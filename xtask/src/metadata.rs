@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -25,15 +26,24 @@ pub(crate) struct Crate {
 
 /// All crates of others that end up in the modules of these packages, sorted. Their sources are there afterwards.
 pub(crate) fn crates(place: &Place, toolchain: &Toolchain, packages: &[&str]) -> Outcome<Vec<Crate>> {
-    let cargo =
-        |args: &[&str]| output(toolchain.cargo().current_dir(&place.root).args(args), &format!("cargo {}", args[0]));
-    let metadata = cargo(&["metadata", "--locked", "--format-version=1", "--filter-platform", TARGET])?;
+    let cargo = || {
+        let mut cargo = toolchain.cargo();
+        cargo.current_dir(&place.root);
+        cargo
+    };
+    linked(cargo, TARGET, packages)
+}
+
+/// The same for programs and other targets, asked of a cargo in the workspace.
+pub(crate) fn linked(cargo: impl Fn() -> Command, target: &str, packages: &[&str]) -> Outcome<Vec<Crate>> {
+    let ask = |args: &[&str]| output(cargo().args(args), &format!("cargo {}", args[0]));
+    let metadata = ask(&["metadata", "--locked", "--format-version=1", "--filter-platform", target])?;
     let metadata: Value = serde_json::from_str(&metadata).map_err(|e| format!("cargo metadata: {e}"))?;
     // Metadata are of the whole workspace, where other packages ask for more of what they share. The tree is of this one.
     let edges = "no-dev,no-build,no-proc-macro";
-    let mut args = vec!["tree", "--locked", "--target", TARGET, "--edges", edges, "--prefix=none"];
+    let mut args = vec!["tree", "--locked", "--target", target, "--edges", edges, "--prefix=none"];
     args.extend(packages.iter().flat_map(|package| ["--package", package]));
-    let tree = cargo(&args)?;
+    let tree = ask(&args)?;
     select(&metadata, &tree).ok_or_else(|| format!("cargo does not describe {packages:?} as it should"))
 }
 

@@ -57,6 +57,11 @@ pub(crate) fn package(place: &Place, args: &PackageArgs) -> Outcome {
             return Err("runtime/web/dist is older than its sources: build it anew with `cargo xtask web`".into());
         }
     }
+    // Cargo would count the runtime itself, which is built, not committed, as a change. So it is git who is asked.
+    let changes = output(Command::new("git").current_dir(&place.root).args(["status", "--porcelain"]), "git status")?;
+    if !args.allow_dirty && !changes.is_empty() {
+        return Err(format!("these files are not committed (--allow-dirty packages them, too):\n{changes}"));
+    }
     let metadata =
         output(cargo(place).args(["metadata", "--locked", "--no-deps", "--format-version=1"]), "cargo metadata")?;
     let metadata: Value = serde_json::from_str(&metadata).map_err(|e| format!("cargo metadata: {e}"))?;

@@ -150,7 +150,7 @@ pub enum Op {
     // ---- state
     /// `[x]`: appends `x` to the state with this index at the past length `P` along the state's axis, and gives
     /// everything in it so far (`P + T` long on that axis). Where the state has a window, what is older may be lost: see
-    /// [`StateKind::Appended`](crate::StateKind::Appended).
+    /// [`crate::StateKind::Appended`].
     StateAppend(u32),
 
     /// `[x]`: puts `x` into the state with this index, in place of what it held, and gives it. Entries that decode

@@ -179,23 +179,6 @@ fn backends_know_neither_operations_nor_formats() {
     }
 }
 
-#[test]
-fn links_of_the_documentation_exist() {
-    let mut pages: Vec<PathBuf> = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"].map(|p| root().join(p)).into();
-    pages.extend(std::fs::read_dir(root().join("docs")).expect("docs/").flatten().map(|e| e.path()));
-    for page in pages.into_iter().filter(|p| p.extension().is_some_and(|e| e == "md")) {
-        let text = std::fs::read_to_string(&page).unwrap_or_else(|e| panic!("{}: {e}", page.display()));
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let target = link.split('#').next().unwrap_or_default();
-            if target.is_empty() || target.contains("://") {
-                continue;
-            }
-            let path = page.parent().expect("a folder").join(target);
-            assert!(path.exists(), "{}: the link {link} leads nowhere", page.display());
-        }
-    }
-}
-
 /// Words that the project used to have for what the field calls otherwise.
 const RETIRED: [(&str, &str); 10] = [
     ("picture", "image"),
