@@ -8,6 +8,26 @@
 //! chooses an algorithm for each, [`plan`] assembles programs,
 //! [`fallback`] adds kernels for adapters with low limits, [`emit`] does all of that for a target, [`weights`] streams
 //! weights, and [`compile()`] is the whole. [`draft`] begins an architecture file for a model that has none.
+//!
+//! # Example
+//!
+//! ```
+//! use std::path::Path;
+//!
+//! use gristmill_bundle::Bundle;
+//! use gristmill_compiler::{CompileOptions, Quiet, compile};
+//!
+//! let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/stories260K");
+//! let folder = tempfile::tempdir()?;
+//! let out = folder.path().join("story");
+//! let options = CompileOptions { targets: vec!["wasm".into()], precision: "q8".into(), ..Default::default() };
+//! compile(&model, &out, &options, &Quiet)?;
+//!
+//! let bundle = Bundle::open(&out)?;
+//! let entries: Vec<&str> = bundle.manifest().entries.iter().map(|e| e.name.as_str()).collect();
+//! assert!(entries.contains(&"prefill") && entries.contains(&"decode"), "{entries:?}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod error;
 

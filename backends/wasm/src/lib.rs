@@ -7,6 +7,28 @@
 //! In the order of data: `lower` makes a graph of values from a kernel (`expr` chooses the instructions), `code`
 //! writes it with values in locals and fixed parts in front of loops, `driver` adds the functions that run
 //! programs, `module` puts all together. [`validate`] is the judge of every emitted module.
+//!
+//! # Example
+//!
+//! From an algorithm to a module: `y = 2 x + 1`, four elements at a time.
+//!
+//! ```
+//! use gristmill_kernel::{Builder, Caps, Expr, VEC4F, f, legalize};
+//! use gristmill_wasm::Variant;
+//!
+//! let mut b = Builder::new("scale");
+//! let (x, y) = (b.buffer("x", VEC4F, false), b.buffer("y", VEC4F, true));
+//! let quad = b.grid_axis("quad", Expr::symbol("N") / 4);
+//! b.store(y, &quad, x.at(&quad) * f(2.0).splat(4) + f(1.0).splat(4));
+//! let kernel = b.finish(&["N".to_string()])?;
+//!
+//! let variant = Variant { relaxed: false, threads: false };
+//! let module = gristmill_wasm::print(&[legalize(&kernel, &Caps::CPU)], variant)?;
+//! gristmill_wasm::validate(&module, variant)?;
+//! let text = gristmill_wasm::text(&module, Some("scale"))?;
+//! assert!(text.contains("f32x4.mul") && text.contains("v128.store"), "{text}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod code;
 mod driver;

@@ -1,6 +1,17 @@
 //! The `gristmill` command line: words in, exit code out. Each command has a file of its name.
 //!
 //! It is a library so that what reads files of strangers can be fuzzed ([`media`]).
+//!
+//! # Example
+//!
+//! Files are judged before they are used:
+//!
+//! ```
+//! let image = gristmill::media::image(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/person-detector/cat.png").as_ref());
+//! assert!(image.is_ok());
+//! let error = gristmill::media::image(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").as_ref()).unwrap_err();
+//! assert!(error.contains("Cargo.toml"), "{error}");
+//! ```
 
 #[cfg(feature = "run")]
 mod adapters;

@@ -12,6 +12,38 @@
 //!
 //! Nodes have no side effects but those on states: [`Op::StateAppend`] writes at the past length `P`, and
 //! [`Op::StateKeep`] and [`Op::StateUpdate`] replace the whole. A graph runs them once per call, and the caller moves `P`.
+//!
+//! # Example
+//!
+//! An architecture in a few lines, bound to a config and evaluated:
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//! use std::sync::Arc;
+//!
+//! use gristmill_graph::text::{Library, bind};
+//! use gristmill_graph::{Evaluator, Tensor};
+//!
+//! let file = r#"Architecture(
+//!     doc: "A row of a table for each token, doubled.",
+//!     classes: ["ToyModel"],
+//!     config: ["vocab = config.vocab_size", "hidden = config.hidden_size"],
+//!     symbols: {"B": "1, 64", "T": "1, 2048"},
+//!     inputs: {"input_ids": (dtype: I32, shape: "B, T")},
+//!     weights: {"table": (tensor: "table.weight", shape: "vocab, hidden")},
+//!     body: [Output("y", "2 * gather(table, input_ids)")],
+//!     entries: {"forward": (outputs: ["y"], role: Tensors)},
+//! )"#;
+//! let library = Library::default().with_file("toy.ron".into(), file.into());
+//! let config = serde_json::json!({"vocab_size": 3, "hidden_size": 2});
+//! let model = bind(&library, "toy", &config, None)?;
+//!
+//! let weights = vec![Arc::new(Tensor::f32(&[3, 2], vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0]))];
+//! let inputs = BTreeMap::from([("input_ids".to_string(), Tensor::i32(&[1, 2], vec![2, 0]))]);
+//! let outputs = Evaluator::new(&model, &weights).run_entry("forward", &inputs, 0, false)?;
+//! assert_eq!(outputs["y"], Tensor::f32(&[1, 2, 2], vec![8.0, 10.0, 0.0, 2.0]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod array;
 pub mod dim;

@@ -3,6 +3,37 @@
 //! [`Bundle`] reads from a [`Source`], [`BundleWriter`] writes to a [`Sink`], weights through a [`WeightWriter`]. A [`Manifest`] that came through either
 //! of them is valid: all its
 //! indices are in range, its paths are clean, its sizes are over its symbols. File contents are verified when they are read.
+//!
+//! # Example
+//!
+//! A bundle with nothing but a tokenizer, written, read, and damaged:
+//!
+//! ```
+//! use gristmill_bundle::{Bundle, BundleWriter, FORMAT, Manifest};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("bundle");
+//! let mut writer = BundleWriter::create(&path)?;
+//! writer.add("tokenizer.json", b"{}")?;
+//! let manifest: Manifest = serde_json::from_value(serde_json::json!({
+//!     "format": FORMAT, "generator": "an example",
+//!     "model": {
+//!         "name": "empty", "architecture": "none", "precision": "f32", "parameters": 0,
+//!         "max_context": 1, "prefill_chunk": 1, "eos_token_ids": [],
+//!     },
+//!     "symbols": [], "inputs": [], "states": [], "entries": [], "profiles": [],
+//!     // The writer knows these.
+//!     "tensors": [], "shards": [], "components": [], "files": {},
+//! }))?;
+//! writer.finish(manifest)?; // the directory appears now, and whole
+//!
+//! let bundle = Bundle::open(&path)?;
+//! assert_eq!(bundle.read("tokenizer.json")?, b"{}");
+//! std::fs::write(path.join("tokenizer.json"), "[]")?;
+//! let error = bundle.read("tokenizer.json").unwrap_err();
+//! assert!(error.to_string().contains("tokenizer.json"), "{error}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod components;
 pub mod embedding;

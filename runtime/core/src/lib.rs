@@ -16,6 +16,47 @@
 //! The crate has no clock, starts no threads but in [`native`], and reads files only through
 //! [`gristmill_bundle::Bundle`], so that it also runs in a browser. The feature `native` adds wgpu, wasmtime and
 //! [`blocking`] functions, `tokenizer` and `template` text.
+//!
+//! # Examples
+//!
+//! The token that follows, chosen from logits:
+//!
+//! ```
+//! use std::collections::BTreeSet;
+//!
+//! use gristmill_runtime::sample::{Sampler, Sampling};
+//!
+//! let logits = [0.5, 2.5, 1.0];
+//! let mut best = Sampler::new(Sampling::default());
+//! assert_eq!(best.choose(&[10, 11, 12], &logits, &BTreeSet::new()), Some(11));
+//! // Tokens that occurred already are less likely.
+//! let mut varied = Sampler::new(Sampling { repetition_penalty: 5.0, ..Sampling::default() });
+//! assert_eq!(varied.choose(&[10, 11, 12], &logits, &BTreeSet::from([11])), Some(12));
+//! ```
+//!
+//! A bundle that goes on with a text, on the CPU of this machine:
+//!
+//! ```no_run
+//! # #[cfg(all(feature = "native", feature = "tokenizer"))] {
+//! use std::sync::Arc;
+//!
+//! use gristmill_bundle::Bundle;
+//! use gristmill_runtime::generate::{Options, Progress};
+//! use gristmill_runtime::native::{Wasm, WasmOptions};
+//! use gristmill_runtime::tokenizer::Tokenizer;
+//! use gristmill_runtime::blocking;
+//!
+//! let bundle = Arc::new(Bundle::open("story")?);
+//! let tokenizer = Tokenizer::from_bundle(&bundle)?;
+//! let mut backend = Wasm::load(bundle.clone(), &WasmOptions::default(), &mut |_, _| {})?;
+//! let prompt = tokenizer.encode("Once upon a time", true)?;
+//! let options = Options { max_new_tokens: 50, ..Options::default() };
+//! let mut clock = || 0.0;
+//! let outcome = blocking::generate(&mut backend, bundle.manifest(), &prompt, &options, &mut clock, &mut |_| None)?;
+//! println!("{}", tokenizer.decode(&outcome.tokens)?);
+//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod audio;
 pub mod backend;

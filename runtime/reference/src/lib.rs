@@ -3,6 +3,34 @@
 //! The bundle's `graph.json` is the [`Model`] after precisions were applied and constants folded. Its weights are
 //! found in the weight stream by name, decoded to f32 when they are first used, and kept. Slow and obvious: this
 //! is what the kernels of the same bundle are compared with, quantization included.
+//!
+//! # Example
+//!
+//! A model compiled, and its first token computed from the graph:
+//!
+//! ```
+//! use std::path::Path;
+//!
+//! use gristmill_bundle::Bundle;
+//! use gristmill_compiler::{CompileOptions, Quiet, compile};
+//! use gristmill_reference::ReferenceBackend;
+//! use gristmill_runtime::blocking;
+//! use gristmill_runtime::generate::Options;
+//!
+//! let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/stories260K");
+//! let folder = tempfile::tempdir()?;
+//! let out = folder.path().join("story");
+//! compile(&model, &out, &CompileOptions { targets: vec!["wasm".into()], ..Default::default() }, &Quiet)?;
+//!
+//! let bundle = Bundle::open(&out)?;
+//! let manifest = bundle.manifest().clone();
+//! let mut backend = ReferenceBackend::open(bundle)?;
+//! let options = Options { max_new_tokens: 1, ..Options::default() };
+//! let start = [1]; // the token that texts begin with
+//! let outcome = blocking::generate(&mut backend, &manifest, &start, &options, &mut || 0.0, &mut |_| None)?;
+//! assert_eq!(outcome.tokens.len(), 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::ready;

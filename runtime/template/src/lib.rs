@@ -6,6 +6,18 @@
 //!
 //! Templates are code from strangers. Lists and dicts cannot be changed, as in the sandbox of transformers, and the work of
 //! a rendering is bounded: steps, bytes, nesting ([`MAX_STEPS`], [`MAX_BYTES`], [`MAX_TEXT`], [`MAX_NESTING`]).
+//!
+//! # Example
+//!
+//! ```
+//! let template = "{% for m in messages %}<{{ m.role }}>{{ m.content | trim }}\\n{% endfor %}\
+//!                 {% if add_generation_prompt %}<assistant>{% endif %}";
+//! let variables = r#"{"messages": [{"role": "user", "content": " Hello! "}], "add_generation_prompt": true}"#;
+//! let prompt = gristmill_template::render("chat_template.jinja", template, variables, 0).unwrap();
+//! assert_eq!(prompt, "<user>Hello!\n<assistant>");
+//! ```
+//!
+//! [`render_chat`] does the same for a conversation and the file of templates in a bundle.
 
 mod ast;
 mod attr;

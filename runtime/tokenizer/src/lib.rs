@@ -1,4 +1,20 @@
 //! Text to token ids and back, as `tokenizer.json` says.
+//!
+//! # Example
+//!
+//! ```
+//! use gristmill_tokenizer::Tokenizer;
+//!
+//! let file = r#"{
+//!     "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+//!     "normalizer": null, "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null, "decoder": null,
+//!     "model": {"type": "WordLevel", "vocab": {"<unk>": 0, "once": 1, "upon": 2}, "unk_token": "<unk>"}
+//! }"#;
+//! let tokenizer = Tokenizer::from_bytes(file.as_bytes())?;
+//! assert_eq!(tokenizer.encode("once upon", true)?, [1, 2]);
+//! assert_eq!(tokenizer.decode(&[2, 1])?, "upon once");
+//! # Ok::<(), gristmill_tokenizer::Error>(())
+//! ```
 
 mod charsmap;
 pub mod check;
