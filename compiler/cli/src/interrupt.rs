@@ -38,6 +38,7 @@ fn signalled() {
 }
 
 /// Ends the program as a signal does.
+#[expect(clippy::disallowed_methods, reason = "what is unfinished is removed before")]
 pub(crate) fn end() -> ! {
     ENDING.store(true, Ordering::SeqCst);
     gristmill_bundle::abandon();

@@ -14,6 +14,7 @@ static TARGET: OnceLock<&'static Target> = OnceLock::new();
 /// What the last panic said, and where it was.
 static SAID: Mutex<String> = Mutex::new(String::new());
 
+#[expect(clippy::disallowed_methods, reason = "the engine would go on, and nothing is unfinished")]
 fn begin() {
     // The engine's own hook ends the program, also at panics that are caught, and prints them.
     std::panic::set_hook(Box::new(|panic| {
