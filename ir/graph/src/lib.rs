@@ -34,7 +34,7 @@
 //!     body: [Output("y", "2 * gather(table, input_ids)")],
 //!     entries: {"forward": (outputs: ["y"], role: Tensors)},
 //! )"#;
-//! let library = Library::default().with_file("toy.ron".into(), file.into());
+//! let library = Library::default().with_file("toy.ron", file);
 //! let config = serde_json::json!({"vocab_size": 3, "hidden_size": 2});
 //! let model = bind(&library, "toy", &config, None)?;
 //!

@@ -10,7 +10,7 @@
 //! # Example
 //!
 //! ```
-//! let template = "{% for m in messages %}<{{ m.role }}>{{ m.content | trim }}\\n{% endfor %}\
+//! let template = "{% for m in messages %}<{{ m.role }}>{{ m.content | trim }}\n{% endfor %}\
 //!                 {% if add_generation_prompt %}<assistant>{% endif %}";
 //! let variables = r#"{"messages": [{"role": "user", "content": " Hello! "}], "add_generation_prompt": true}"#;
 //! let prompt = gristmill_template::render("chat_template.jinja", template, variables, 0).unwrap();
