@@ -64,7 +64,10 @@ fn shown(circle: &[String], imports: &Imports) -> String {
 fn crates() -> Vec<String> {
     let manifest = std::fs::read_to_string(root().join("Cargo.toml")).expect("a manifest");
     let members = manifest.lines().skip_while(|l| !l.starts_with("members")).take_while(|l| !l.starts_with(']'));
-    members.filter_map(|l| Some(format!("{}/src", l.trim().strip_prefix('"')?.strip_suffix("\",")?))).collect()
+    let folders = members.filter_map(|l| l.trim().strip_prefix('"')?.strip_suffix("\","));
+    // The crate of `models` has its one file beside what it embeds.
+    let sources = |folder: &str| if root().join(folder).join("src").is_dir() { "/src" } else { "" };
+    folders.map(|folder| format!("{folder}{}", sources(folder))).collect()
 }
 
 #[test]
