@@ -26,7 +26,7 @@ const CARRIED: [&str; 4] = ["README.md", "dist/LICENSES.txt", "dist/gristmill_we
 #[command(after_help = "\
 Examples:
   cargo xtask package --no-verify  in seconds: the files and sizes of all packages
-  cargo xtask package              also compiles each package as it is, which takes minutes
+  cargo xtask package              also compiles each package as it is, which takes a quarter of an hour
 
 Nothing is uploaded. The packages are left in target/package. `gristmill` carries the runtime for browsers, so run
 `cargo xtask web` first. docs/releasing.md says how to publish.")]
@@ -78,7 +78,7 @@ pub(crate) fn package(place: &Place, args: &PackageArgs) -> Outcome {
         let path = Path::new(folder).join(format!("package/{name}-{version}.crate"));
         let size = fs::metadata(&path).map_err(|e| at(&path, &e))?.len();
         let mut list = cargo(place);
-        list.args(["package", "--locked", "--list", "--allow-dirty", "--package", name]);
+        list.args(["package", "--locked", "--list", "--quiet", "--allow-dirty", "--package", name]);
         let listed = output(&mut list, "cargo package --list")?;
         let files: BTreeSet<&str> = listed.lines().collect();
         println!("{size:>9} B  {:>3} files  {name}", files.len());
