@@ -84,10 +84,11 @@ pub(crate) fn package(place: &Place, args: &PackageArgs) -> Outcome {
         println!("{size:>9} B  {:>3} files  {name}", files.len());
         faults.extend(fault(name, size, &files));
     }
-    match faults.is_empty() {
-        true => Ok(say("every package has what it should")),
-        false => Err(format!("these packages are not fit to be published:\n  - {}", faults.join("\n  - "))),
+    if !faults.is_empty() {
+        return Err(format!("these packages are not fit to be published:\n  - {}", faults.join("\n  - ")));
     }
+    say("every package has what it should");
+    Ok(())
 }
 
 /// The crates of the workspace that are not kept from being published.

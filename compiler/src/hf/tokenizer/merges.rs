@@ -29,6 +29,7 @@ pub(crate) fn of_ids(vocab: &BTreeMap<String, u32>) -> Result<Vec<Merge>, String
 /// If a token is longer than any piece of a word.
 pub(crate) fn of_scores(tokens: &HashMap<&str, (f32, u32)>) -> Result<Vec<Merge>, String> {
     let mut ranked = Vec::new();
+    #[expect(clippy::disallowed_methods, reason = "they are sorted next")]
     let mut sorted: Vec<(&str, (f32, u32))> = tokens.iter().map(|(token, rank)| (*token, *rank)).collect();
     sorted.sort_by_key(|(_, (_, id))| *id);
     for (token, (score, id)) in sorted {

@@ -101,6 +101,7 @@ pub(super) fn tiktoken_ranks(text: &str) -> Result<HashMap<Vec<u8>, u64>, String
 
 /// Tokens in the alphabet of byte-level tokenizers, and their merges by rank: all cuts into two known tokens.
 fn spelled(ranks: &HashMap<Vec<u8>, u64>, offset: u64) -> Result<(BTreeMap<String, u32>, Vec<Merge>), String> {
+    #[expect(clippy::disallowed_methods, reason = "they are sorted next")]
     let mut sorted: Vec<(&Vec<u8>, u64)> = ranks.iter().map(|(token, rank)| (token, *rank)).collect();
     sorted.sort_unstable_by_key(|(_, rank)| *rank);
     let (mut ids, mut merges) = (BTreeMap::new(), Vec::new());
