@@ -104,6 +104,9 @@ fn spelled(ranks: &HashMap<Vec<u8>, u64>, offset: u64) -> Result<(BTreeMap<Strin
     #[expect(clippy::disallowed_methods, reason = "they are sorted next")]
     let mut sorted: Vec<(&Vec<u8>, u64)> = ranks.iter().map(|(token, rank)| (token, *rank)).collect();
     sorted.sort_unstable_by_key(|(_, rank)| *rank);
+    if let Some(pair) = sorted.windows(2).find(|pair| pair[0].1 == pair[1].1) {
+        return Err(format!("two tokens have the rank {}", pair[0].1));
+    }
     let (mut ids, mut merges) = (BTreeMap::new(), Vec::new());
     for (token, rank) in sorted {
         if token.len() > MAX_TOKEN {
@@ -191,6 +194,14 @@ mod tests {
         }
         assert_eq!(to_base64(b"ab"), "YWI=");
         assert_eq!(base64("a!"), None);
+    }
+
+    #[test]
+    fn a_rank_is_of_one_token() {
+        let ranks = |text: &str| spelled(&tiktoken_ranks(text).expect("tokens and ranks"), 0);
+        let (ids, merges) = ranks("YQ== 0\nYg== 1\nYWI= 2\n").expect("three tokens");
+        assert_eq!((ids["ab"], merges), (2, vec![("a".to_string(), "b".to_string())]));
+        assert_eq!(ranks("YQ== 0\nYg== 1\nYWI= 1\n").unwrap_err(), "two tokens have the rank 1");
     }
 
     #[test]
