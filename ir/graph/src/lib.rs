@@ -22,7 +22,7 @@
 //! use std::sync::Arc;
 //!
 //! use gristmill_graph::text::{Library, bind};
-//! use gristmill_graph::{Evaluator, Tensor};
+//! use gristmill_graph::{Array, Evaluator};
 //!
 //! let file = r#"Architecture(
 //!     doc: "A row of a table for each token, doubled.",
@@ -38,10 +38,10 @@
 //! let config = serde_json::json!({"vocab_size": 3, "hidden_size": 2});
 //! let model = bind(&library, "toy", &config, None)?;
 //!
-//! let weights = vec![Arc::new(Tensor::f32(&[3, 2], vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0]))];
-//! let inputs = BTreeMap::from([("input_ids".to_string(), Tensor::i32(&[1, 2], vec![2, 0]))]);
+//! let weights = vec![Arc::new(Array::f32(&[3, 2], vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0]))];
+//! let inputs = BTreeMap::from([("input_ids".to_string(), Array::i32(&[1, 2], vec![2, 0]))]);
 //! let outputs = Evaluator::new(&model, &weights).run_entry("forward", &inputs, 0, false)?;
-//! assert_eq!(outputs["y"], Tensor::f32(&[1, 2, 2], vec![8.0, 10.0, 0.0, 2.0]));
+//! assert_eq!(outputs["y"], Array::f32(&[1, 2, 2], vec![8.0, 10.0, 0.0, 2.0]));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
