@@ -9,7 +9,6 @@ mod js;
 mod licences;
 mod links;
 mod metadata;
-mod ops;
 mod package;
 mod parts;
 mod place;
@@ -45,8 +44,6 @@ enum Task {
     Web(web::WebArgs),
     /// Build the compiler as WebAssembly into compiler/web/pkg
     Compiler(CompilerArgs),
-    /// Write models/OPS.md and models/FORMATS.md, references of operations and of formats of weights, from the sources
-    Ops,
     /// Make the packages of all crates that are published, and check their files and sizes
     Package(package::PackageArgs),
     /// Print the licences of all that is compiled into the program, for its archives
@@ -81,7 +78,6 @@ fn main() -> ExitCode {
         Task::Licences(args) => Place::of_this_repository().and_then(|place| licences::print(&place, &args)),
         Task::Book(args) => Place::of_this_repository().and_then(|place| book::book(&place, &args)),
         Task::Fuzz(args) => Place::of_this_repository().and_then(|place| fuzz::fuzz(&place, &args)),
-        Task::Ops => Place::of_this_repository().and_then(|place| ops::write_reference(&place)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,8 +1,10 @@
-//! Printed kernels: pleasant to read, and accepted by naga.
+//! Printed kernels: pleasant to read, and accepted by naga. Those in `print/` are kept as text; `UPDATE=1` writes them
+//! anew, read the difference.
 //!
 //! With `GRISTMILL_SHADERS=FOLDER` in the environment they are also written there, for `tests/dawn/check.mjs`.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
 
 use gristmill_graph::Unary;
 use gristmill_kernel::{
@@ -30,7 +32,7 @@ fn emit(kernel: &Kernel, caps: &Caps) -> String {
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);
         let file = format!("{}_{:016x}.wgsl", kernel.name, hasher.finish());
-        std::fs::write(std::path::Path::new(&folder).join(file), &text).unwrap();
+        std::fs::write(Path::new(&folder).join(file), &text).unwrap();
     }
     text
 }
@@ -102,21 +104,31 @@ fn matvec(precision: &str, inner: Bind) -> Kernel {
     b.finish(&symbols()).unwrap()
 }
 
+/// Holds a printed kernel to the text that is kept of it.
+fn kept(name: &str, text: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/print/{name}.wgsl"));
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&file, text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(text == expected, "{} is now\n{text}\nIf that is right: UPDATE=1", file.display());
+}
+
 #[test]
 fn map_kernel() {
-    insta::assert_snapshot!(emit(&map(), &PLAIN));
+    kept("map_kernel", &emit(&map(), &PLAIN));
 }
 
 #[test]
 fn norm_kernel() {
-    insta::assert_snapshot!("norm_plain", emit(&norm(2), &PLAIN));
-    insta::assert_snapshot!("norm_subgroups", emit(&norm(1), &RICH));
+    kept("norm_plain", &emit(&norm(2), &PLAIN));
+    kept("norm_subgroups", &emit(&norm(1), &RICH));
 }
 
 #[test]
 fn matvec_kernel() {
-    insta::assert_snapshot!("matvec_q4", emit(&matvec("q4.g32", Bind::Serial), &RICH));
-    insta::assert_snapshot!("matvec_q3_asym_plain", emit(&matvec("q3.g16.asym", Bind::Serial), &PLAIN));
+    kept("matvec_q4", &emit(&matvec("q4.g32", Bind::Serial), &RICH));
+    kept("matvec_q3_asym_plain", &emit(&matvec("q3.g16.asym", Bind::Serial), &PLAIN));
 }
 
 #[test]

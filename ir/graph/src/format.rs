@@ -379,8 +379,8 @@ pub fn manual() -> String {
 const MANUAL: &str = "\
 # Formats of quantized weights
 
-Written by `cargo xtask ops` from the table in `ir/graph/src/format.rs`; how bytes lie is described in
-[docs/bundle.md](../docs/bundle.md#quantized), what formats cost in [docs/precision.md](../docs/precision.md).
+Written by a test (`UPDATE=1 cargo test --lib manual`) from the table in `ir/graph/src/format.rs`; how bytes
+lie is described in [docs/bundle.md](../docs/bundle.md#quantized), what formats cost in [docs/precision.md](../docs/precision.md).
 
 A format is named with a block size, `q4.g64`, or without, which takes the one in bold. `.asym` stands behind it: `q4.g64.asym`.
 The bits are those of codes and block headers per weight, for each block size in turn; a row may have a factor (16 bits) or
@@ -464,11 +464,11 @@ mod tests {
     #[test]
     fn the_manual_is_what_the_table_says() {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/FORMATS.md");
-        if std::env::var_os("GRISTMILL_BLESS").is_some() {
+        if std::env::var_os("UPDATE").is_some() {
             std::fs::write(&path, manual()).unwrap();
         }
         let found = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(found == manual(), "models/FORMATS.md is not what the table says; write it with `cargo xtask ops`");
+        assert!(found == manual(), "models/FORMATS.md is not what the table says; if that is right: UPDATE=1");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Files that are wrong, and exactly what is said about them.
 //!
 //! Every `bad/NAME.ron` is bound to a small config with a small checkpoint; the rendered diagnostics stand in
-//! `bad/NAME.txt`. `UPDATE_EXPECT=1 cargo test -p gristmill-graph` writes the latter; read the difference.
+//! `bad/NAME.txt`. `UPDATE=1 cargo test --test bad_architectures` writes the latter; read the difference.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -66,11 +66,11 @@ fn every_mistake_is_explained() {
         // The check without a config must be as robust; what it says is a part of the above.
         let _ = check(&library, name);
         let expected = path.with_extension("txt");
-        if std::env::var_os("UPDATE_EXPECT").is_some() {
+        if std::env::var_os("UPDATE").is_some() {
             fs::write(&expected, &shown).unwrap();
         } else if fs::read_to_string(&expected).unwrap_or_default() != shown {
             wrong.push(format!("{name} says:\n{shown}"));
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "{}\nIf that is right: UPDATE=1", wrong.join("\n"));
 }

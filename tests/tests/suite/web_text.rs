@@ -1,6 +1,6 @@
 //! The page has a tokenizer and chat templates of its own, written in TypeScript. They and the native ones are held to
 //! the same files of expected ids and texts: those of the page by `tokenizer.test.ts` and `template.test.ts` in
-//! `runtime/web/test`, the native ones here. `UPDATE_EXPECT=1` writes the file of ids; read the difference. The texts
+//! `runtime/web/test`, the native ones here. `UPDATE=1` writes the file of ids; read the difference. The texts
 //! come from Jinja in Python.
 
 use std::fmt::Write as _;
@@ -48,7 +48,7 @@ fn token_ids_are_those_the_page_is_held_to() {
             .unwrap();
     }
     found += "\n]\n";
-    if std::env::var_os("UPDATE_EXPECT").is_some() {
+    if std::env::var_os("UPDATE").is_some() {
         std::fs::write(&path, &found).unwrap();
         return;
     }

@@ -1,4 +1,4 @@
-//! Runs the cases, one file per topic. `GRISTMILL_BLESS=1` writes what came out into the files.
+//! Runs the cases, one file per topic. `UPDATE=1` writes what came out into the files.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -52,10 +52,10 @@ fn run(topic: &str) {
         }
         writeln!(blessed, "--- {}\n{}\n=>\n{found}", case.name, case.before).unwrap();
     }
-    if std::env::var_os("GRISTMILL_BLESS").is_some() {
+    if std::env::var_os("UPDATE").is_some() {
         std::fs::write(folder().join(format!("{topic}.txt")), blessed.trim_end().to_string() + "\n").unwrap();
     } else {
-        assert!(wrong.is_empty(), "{topic}:\n{wrong}");
+        assert!(wrong.is_empty(), "{topic}:\n{wrong}\nIf that is right: UPDATE=1");
     }
 }
 

@@ -17,8 +17,8 @@ const OPS: &str = include_str!("../op.rs");
 pub fn manual(library: &Library) -> String {
     let mut out = String::from(
         "# Functions, blocks and operations\n\n\
-         What formulas of an architecture file can call, and what they become. This file is written by `cargo xtask ops`; \
-         the\nlanguage is explained in [README.md](README.md).\n\n\
+         What formulas of an architecture file can call, and what they become. This file is written by a\n\
+         test (`UPDATE=1 cargo test --lib manual`); the language is explained in [README.md](README.md).\n\n\
          ## Functions\n\n\
          `name?` may be left out. `axis` counts from 0, or from the end if negative.\n\n\
          | function | gives |\n| --- | --- |\n",

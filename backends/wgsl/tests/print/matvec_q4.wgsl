@@ -1,7 +1,3 @@
----
-source: backends/wgsl/tests/print.rs
-expression: "emit(&matvec(\"q4.g32\", Bind::Serial), &RICH)"
----
 // matvec
 // layers.0.mlp.down: [768, 512] in q4.g32 times a vector
 // 32 rows by 4 K splits in a workgroup

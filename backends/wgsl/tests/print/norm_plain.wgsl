@@ -1,7 +1,3 @@
----
-source: backends/wgsl/tests/print.rs
-expression: "emit(&norm(2), &PLAIN)"
----
 // rms_norm
 // layers.0.norm: root mean square over 768 columns
 // rows by lanes of a workgroup: 2 by 64

@@ -1,7 +1,3 @@
----
-source: backends/wgsl/tests/print.rs
-expression: "emit(&matvec(\"q3.g16.asym\", Bind::Serial), &PLAIN)"
----
 // matvec
 // layers.0.mlp.down: [768, 512] in q3.g16.asym times a vector
 // 32 rows by 4 K splits in a workgroup

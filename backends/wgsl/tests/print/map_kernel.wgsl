@@ -1,7 +1,3 @@
----
-source: backends/wgsl/tests/print.rs
-expression: "emit(&map(), &PLAIN)"
----
 // gelu_bias
 // layers.0.mlp.act: element-wise, 64 threads
 
