@@ -20,8 +20,11 @@ async function attempt(task) {
   }
 }
 
-/** Loads the bundle; `abortAfter` ends that after so many bytes. Keeps the model for the functions below. */
-function load({ abortAfter, ...options } = {}) {
+/**
+ * Loads the bundle; `abortAfter` ends that after so many bytes; `tellWithin` asks the server for `test/told` when
+ * something of the last so many bytes is there. Keeps the model for the functions below.
+ */
+function load({ abortAfter, tellWithin, ...options } = {}) {
   return attempt(async () => {
     const controller = new AbortController();
     const seen = { phases: [], events: 0, last: null };
@@ -30,6 +33,12 @@ function load({ abortAfter, ...options } = {}) {
       seen.last = progress;
       if (seen.phases.at(-1) !== progress.phase) seen.phases.push(progress.phase);
       if (abortAfter !== undefined && progress.loadedBytes >= abortAfter) controller.abort();
+      // From this phase on, all weights count as needed.
+      const { phase, loadedBytes, totalBytes } = progress;
+      if (phase === "weights" && loadedBytes > totalBytes - tellWithin) {
+        tellWithin = undefined;
+        void fetch(new URL("test/told", document.baseURI));
+      }
     };
     const begin = performance.now();
     model = await gristmill.Model.load(bundle, { backend: usual, ...options, onProgress, signal: controller.signal });
@@ -38,17 +47,17 @@ function load({ abortAfter, ...options } = {}) {
 }
 
 /**
- * Generates. `abortAt`: ends it by its signal at that piece, `abortIn` after so many milliseconds; `breakAt`: leaves the loop there; `loseAt`: a list of
- * pieces at which the device is lost; `disposeAt`: the one at which the model is disposed of. `onPiece` is called at
- * every piece.
+ * Generates. `abortAt`: ends it by its signal at that piece, `abortBusy` when the model computes and hears nothing any
+ * more; `breakAt`: leaves the loop there; `loseAt`: a list of pieces at which the device is lost; `disposeAt`: the one at
+ * which the model is disposed of. `onPiece` is called at every piece.
  */
-function generate(prompt, { abortAt, abortIn, breakAt, disposeAt, loseAt = [], ...options } = {}, onPiece = () => {}) {
+function generate(prompt, { abortAt, abortBusy, breakAt, disposeAt, loseAt = [], ...options } = {}, onPiece = () => {}) {
   return attempt(async () => {
     const controller = new AbortController();
     const begin = performance.now();
     const stream = model.generate(prompt, { ...options, signal: controller.signal });
     stream.result.catch(() => undefined);
-    if (abortIn !== undefined) setTimeout(() => controller.abort(), abortIn);
+    if (abortBusy) void busy().then(() => controller.abort());
     const pieces = [];
     let firstMs = null;
     for await (const piece of stream) {
@@ -62,6 +71,13 @@ function generate(prompt, { abortAt, abortIn, breakAt, disposeAt, loseAt = [], .
     }
     return { pieces, result: await stream.result, firstMs, memory: await model.memory() };
   });
+}
+
+/** Resolves when the model has answered nothing for a second, which it does in milliseconds unless it computes. */
+async function busy() {
+  const silence = () => new Promise((done) => setTimeout(() => done(true), 1000));
+  const answer = () => model.memory().then(() => new Promise((done) => setTimeout(() => done(false), 20)));
+  while (!(await Promise.race([answer(), silence()])));
 }
 
 /** Takes the device away from the runtime, by a door that is only there for tests. */

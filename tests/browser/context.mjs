@@ -8,6 +8,8 @@ import { backendOf, launch } from "./browsers.mjs";
 import { serve } from "./server.mjs";
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
+/** Milliseconds for each thing that a case waits for: less than for all of a case, so that it is told which it was. */
+const WAIT_MS = 120_000;
 const blank = (backend) => `<!doctype html>
 <meta charset="utf-8" /><title>test</title><link rel="icon" href="data:," />
 <script type="module" src="test/client.js?backend=${backend}"></script>`;
@@ -56,6 +58,7 @@ export function createContext({ kind, browser, bundles: all, out, name, thorough
     /** A new tab; `url` is opened in it. */
     async page(url, { from = browser, viewport, scheme } = {}) {
       const page = await from.newPage();
+      page.setDefaultTimeout(WAIT_MS);
       pages.push(page);
       closers.push(() => page.close().catch(() => undefined));
       page.on("console", (message) => log.push(`${message.type()}: ${message.text()}`));
@@ -99,9 +102,9 @@ export function createContext({ kind, browser, bundles: all, out, name, thorough
       return outcome.error;
     },
     /** Waits until the page of a bundle is in a state. */
-    async state(page, state, timeout = 120_000) {
+    async state(page, state) {
       const reached = (want) => [want, "error"].includes(document.documentElement.dataset.state);
-      await page.waitForFunction(reached, { timeout }, state);
+      await page.waitForFunction(reached, {}, state);
       const found = await page.evaluate(() => document.documentElement.dataset.state);
       if (found === state) return;
       const notice = await page.evaluate(() => document.querySelector(".notice")?.textContent ?? "no notice");

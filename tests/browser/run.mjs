@@ -1,21 +1,19 @@
-// Runs the cases in real browsers: node tests/browser/run.mjs [--browser chromium,firefox] [--only PART] [--out FOLDER]
-// [--bundles FOLDER] [--all]. Writes report.json and screenshots to the output folder. Exit code 1 if a case failed, 2
-// for wrong use. A browser that is missing is a failure: what was not run is not known to work. Only Chromium on
-// lavapipe, which cannot be had everywhere, is left out unless it is there or asked for.
+// Runs the cases in real browsers: node tests/browser/run.mjs [--browser chromium,firefox] [--only PART] [--times N]
+// [--out FOLDER] [--bundles FOLDER] [--all] [--list]. Writes report.json and screenshots to the output folder. Exit code
+// 1 if a case failed, 2 for wrong use. A browser that is missing is a failure: what was not run is not known to work.
+// Only Chromium on lavapipe, which cannot be had everywhere, is left out unless it is there or asked for.
 
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { findProgram, launch } from "./browsers.mjs";
+import { KINDS, findProgram, launch } from "./browsers.mjs";
 import { BUNDLES, ROOT, readBundles } from "./bundles.mjs";
 import { createContext } from "./context.mjs";
 
 const CASES = path.join(path.dirname(fileURLToPath(import.meta.url)), "cases");
 /** Milliseconds for a case that does not say. Software adapters on a busy machine are slow. */
 const TIMEOUT = 240_000;
-/** Most cases of a run that may pass only at the second attempt, as real browsers on busy machines have it at times. */
-const MOST_FLAKY = 2;
 /** Browsers for a case that does not say: those with WebGPU. */
 const BROWSERS = ["chromium", "chromium-lavapipe", "firefox"];
 /** Browsers without it, where models run by WebAssembly: for cases that name them, and those marked `wasm`. */
@@ -64,12 +62,17 @@ async function runCase(entry, settings) {
   return { case: entry.name, browser: settings.kind, seconds, failure, notes: context.notes, log: context.log };
 }
 
-async function runBrowser(kind, cases, { spared, ...settings }, report) {
-  const mine = cases.filter((entry) => {
+/** The cases that a browser runs. */
+function casesOf(kind, cases, spared) {
+  return cases.filter((entry) => {
     const { browsers = BROWSERS, everywhere = !browsers.includes(FAST), wasm = false } = entry;
     if (wasm && WITHOUT_WEBGPU.includes(kind)) return true;
     return browsers.includes(kind) && (everywhere || kind !== spared);
   });
+}
+
+async function runBrowser(kind, cases, { spared, times, ...settings }, report) {
+  const mine = casesOf(kind, cases, spared);
   if (mine.length === 0) return;
   let browser;
   try {
@@ -81,11 +84,10 @@ async function runBrowser(kind, cases, { spared, ...settings }, report) {
   console.log(`${kind} is ${browser.version}`);
   const begin = performance.now();
   try {
-    for (const entry of mine) {
-      const run = () => runCase(entry, { ...settings, kind, browser, thorough: kind !== spared });
-      const first = await run();
-      // The second attempt counts, but the first one is not forgotten.
-      report(first.failure === null ? first : { ...(await run()), flaky: first.failure });
+    for (let time = 0; time < times; time++) {
+      for (const entry of mine) {
+        report(await runCase(entry, { ...settings, kind, browser, thorough: kind !== spared }));
+      }
     }
   } finally {
     await browser.close();
@@ -102,16 +104,16 @@ async function runBrowsers(kinds, cases, settings, report) {
   await Promise.all([lane(), lane()]);
 }
 
-function print({ case: name, browser, seconds, failure, flaky, notes, log }) {
+function print({ case: name, browser, seconds, failure, notes, log }) {
   const facts = Object.entries(notes).map(
     ([key, value]) => `${key} ${typeof value === "object" ? JSON.stringify(value) : value}`,
   );
   console.log(
-    `${failure ? "FAIL " : flaky ? "FLAKY" : "ok   "} ${browser.padEnd(18)} ${name.padEnd(62)} ${seconds.toFixed(1).padStart(6)} s  ` +
+    `${failure ? "FAIL " : "ok   "} ${browser.padEnd(18)} ${name.padEnd(62)} ${seconds.toFixed(1).padStart(6)} s  ` +
       facts.join(", "),
   );
-  if (failure ?? flaky) console.log((failure ?? flaky).replaceAll(/^/gm, "       "));
   if (!failure) return;
+  console.log(failure.replaceAll(/^/gm, "       "));
   for (const line of log.slice(-12)) console.log(`       page: ${line}`);
 }
 
@@ -125,15 +127,28 @@ async function main() {
     options: {
       browser: { type: "string", default: usualKinds().join(",") },
       all: { type: "boolean", default: false },
+      list: { type: "boolean", default: false },
       only: { type: "string" },
+      times: { type: "string", default: "1" },
       out: { type: "string", default: path.join(ROOT, "target/browser") },
       bundles: { type: "string", default: BUNDLES },
     },
   });
+  const times = Number(values.times);
+  if (!(Number.isInteger(times) && times > 0)) throw new Error(`--times takes a number of times, not "${values.times}"`);
+  const cases = await readCases(values.only);
+  if (cases.length === 0) throw new Error(`no case has "${values.only}" in its name; --list shows all`);
+  const kinds = values.browser.split(",").map((kind) => kind.trim());
+  const unknown = kinds.find((kind) => !KINDS[kind]);
+  if (unknown !== undefined) throw new Error(`no browser "${unknown}"; there are ${Object.keys(KINDS).join(", ")}`);
+  // Whoever names a case wants it.
+  const spared = findProgram(FAST) && !values.all && !values.only ? SLOW : null;
+  if (values.list) {
+    for (const kind of kinds) for (const { name } of casesOf(kind, cases, spared)) console.log(`${kind.padEnd(20)}${name}`);
+    return 0;
+  }
   const out = path.resolve(values.out);
   mkdirSync(out, { recursive: true });
-  const cases = await readCases(values.only);
-  if (cases.length === 0) throw new Error(`no case has "${values.only}" in its name`);
   const bundles = cases.some(({ needsBundles = true }) => needsBundles)
     ? readBundles(path.resolve(values.bundles))
     : [];
@@ -142,20 +157,15 @@ async function main() {
     results.push(result);
     print(result);
   };
-  const kinds = values.browser.split(",").map((kind) => kind.trim());
-  const spared = kinds.includes(FAST) && !values.all ? SLOW : null;
-  await runBrowsers(kinds, cases, { bundles, out, spared }, report);
+  await runBrowsers(kinds, cases, { bundles, out, spared, times }, report);
   const failures = results.filter(({ failure }) => failure !== null);
   writeFileSync(path.join(out, "report.json"), `${JSON.stringify({ results }, null, 2)}\n`);
-  if (results.length === 0) throw new Error("no case runs in these browsers");
+  if (results.length === 0) throw new Error(`none of these cases runs in ${kinds.join(", ")}; --list shows which do`);
   // Again at the end: whoever sees only the last lines of a long log shall know what failed.
-  const flaky = results.filter((result) => result.failure === null && result.flaky);
-  if (failures.length + flaky.length > 0) console.log("\nWhat failed, for good or at first:");
-  [...flaky, ...failures].forEach(print);
-  const passed = results.length - failures.length;
-  const second = flaky.length > 0 ? `, ${flaky.length} of them at the second attempt (at most ${MOST_FLAKY} may)` : "";
-  console.log(`\n${passed} of ${results.length} passed${second}; report and screenshots in ${out}`);
-  return failures.length > 0 || flaky.length > MOST_FLAKY ? 1 : 0;
+  if (failures.length > 0) console.log("\nWhat failed:");
+  failures.forEach(print);
+  console.log(`\n${results.length - failures.length} of ${results.length} passed; report and screenshots in ${out}`);
+  return failures.length > 0 ? 1 : 0;
 }
 
 try {

@@ -19,18 +19,40 @@ const TYPES = {
 };
 
 /**
+ * The port of the last server. Each gets one that none had before: a browser keeps files by their origin, and would give
+ * a page what another server had there. Below those that systems give to connections, and none that browsers refuse.
+ */
+let lastPort = 20_000 + Math.floor(Math.random() * 8000);
+
+/** Listens on a port that is free, and that no server of this process has had. */
+async function listen(server) {
+  for (;;) {
+    lastPort += 1;
+    const taken = await new Promise((done, fail) => {
+      const refused = (error) => (error.code === "EADDRINUSE" ? done(true) : fail(error));
+      server.once("error", refused).listen(lastPort, "127.0.0.1", () => {
+        server.off("error", refused);
+        done(false);
+      });
+    });
+    if (!taken) return lastPort;
+  }
+}
+
+/**
  * Serves a folder.
  *
  * @param {string} root the folder
  * @param {{ isolate?: boolean, extra?: Record<string, string> }} options `isolate`: with the headers that isolate the
  *   page (default true). `extra`: further files, by path, such as a blank page
- * @returns an object with `url` and `port`; `log`, one entry per request with path, range, status and bytes sent; and
- *   `faults`, a list to which tests add what goes wrong, see {@link findFault}
+ * @returns an object with `url` and `port`; `log`, one entry per request with path, range, status and bytes sent;
+ *   `asked(path)`, a promise that a request for the path keeps; and `faults`, a list to which tests add what goes wrong,
+ *   see {@link findFault}
  */
 export async function serve(root, { isolate = true, extra = {} } = {}) {
   const folder = path.resolve(root);
   const sockets = new Set();
-  const state = { folder, isolate, extra, log: [], faults: [], off: false, sockets };
+  const state = { folder, isolate, extra, log: [], faults: [], waiting: [], off: false, sockets };
   const server = createServer((request, response) => {
     answer(state, request, response).catch((error) => {
       if (!response.headersSent) response.writeHead(500);
@@ -43,8 +65,7 @@ export async function serve(root, { isolate = true, extra = {} } = {}) {
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
   });
-  await new Promise((done, fail) => server.once("error", fail).listen(0, "127.0.0.1", done));
-  const { port } = server.address();
+  const port = await listen(server);
   return {
     url: `http://127.0.0.1:${port}/`,
     port,
@@ -57,6 +78,8 @@ export async function serve(root, { isolate = true, extra = {} } = {}) {
     },
     /** Requests for paths that a pattern matches. */
     requests: (pattern) => state.log.filter((entry) => pattern.test(entry.path)),
+    /** Resolves at the next request for a path. */
+    asked: (name) => new Promise((done) => state.waiting.push({ name, done })),
     /** Bytes of bodies that were sent since the log was last emptied. */
     bytes: () => state.log.reduce((sum, entry) => sum + entry.sent, 0),
     reset() {
@@ -75,7 +98,8 @@ export async function serve(root, { isolate = true, extra = {} } = {}) {
 /**
  * The fault that concerns a path. A fault is `{ path: RegExp, times?: number, ... }` with one of
  * `status: 404` (answers that), `refuse: true` (drops the connection without an answer, as a network that is gone),
- * `cutAfter: 1000` (sends so many bytes of the body, then drops the connection),
+ * `cutAfter: 1000` (sends so many bytes of the body, then drops the connection, or does so when the promise `until` is
+ * kept),
  * `flip: 17` (that byte of the file is wrong), `delay: 500` (milliseconds before the answer), `rate: 1e6` (bytes per
  * second).
  * It applies `times` times, else always.
@@ -91,6 +115,7 @@ async function answer(state, request, response) {
   const name = decodeURIComponent(pathname).slice(1);
   const entry = { path: name, range: request.headers.range ?? null, status: 0, sent: 0, method: request.method };
   state.log.push(entry);
+  for (const waiting of state.waiting.filter((one) => one.name === name)) waiting.done();
   const fault = findFault(state.faults, name);
   if (fault.refuse) return response.destroy();
   if (fault.delay) await sleep(fault.delay);
@@ -103,7 +128,8 @@ async function answer(state, request, response) {
   }
   const head = { ...common(state), "content-type": TYPES[path.extname(content.name)] ?? "application/octet-stream" };
   head.etag = content.etag;
-  if (request.headers["if-none-match"] === content.etag) {
+  // What is damaged on the way is not what the browser has.
+  if (fault.flip === undefined && request.headers["if-none-match"] === content.etag) {
     entry.status = 304;
     response.writeHead(304, head).end();
     return;
@@ -134,7 +160,6 @@ async function open(state, name) {
     return {
       name,
       size: body.length,
-      // Another server may have had this port, and given other contents under the same names.
       etag: `"${createHash("sha256").update(body).digest("hex")}"`,
       read: (start, end) => [body.subarray(start, end)],
     };
@@ -179,9 +204,8 @@ async function send(chunks, start, response, fault, entry) {
     at += chunk.length;
     entry.sent += part.length;
     if (entry.sent >= (fault.cutAfter ?? Infinity)) {
-      // The other side has to have read what was written: a stream that breaks forgets what nobody has taken yet, and
-      // on a busy machine that takes a while.
-      await sleep(1000);
+      // A stream that breaks forgets what nobody has read yet: only the other side knows when it has.
+      await fault.until;
       response.destroy();
       return;
     }

@@ -2,7 +2,9 @@
 
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, beforeEach, test } from "node:test";
@@ -59,9 +61,15 @@ test("sends ranges", async () => {
 });
 
 test("cuts once, then sends the rest", async () => {
-  server.faults.push({ path: /a\.bin/, cutAfter: 100_000, times: 1 });
-  await assert.rejects(async () => bytesOf(await get("a.bin")));
-  assert.equal(server.log[0].sent, 100_000);
+  server.faults.push({ path: /a\.bin/, cutAfter: 100_000, times: 1, until: server.asked("more/read") });
+  let read = 0;
+  await assert.rejects(async () => {
+    for await (const chunk of (await get("a.bin")).body) {
+      read += chunk.length;
+      if (read === 100_000) await get("more/read");
+    }
+  });
+  assert.equal(read, 100_000, "what was sent before the cut has arrived");
   const rest = await get("a.bin", { range: "bytes=100000-" });
   assert.deepEqual(await bytesOf(rest), content.subarray(100_000));
 });
@@ -73,6 +81,25 @@ test("damages one byte, wherever a range begins", async () => {
   assert.deepEqual(differs, [150_000]);
   const part = await bytesOf(await get("a.bin", { range: "bytes=149999-150001" }));
   assert.notEqual(part[1], content[150_000]);
+});
+
+test("what is damaged is sent though the browser has the file", async () => {
+  const { headers } = await get("a.bin");
+  const known = { "if-none-match": headers.get("etag") };
+  assert.equal((await get("a.bin", known)).status, 304);
+  server.faults.push({ path: /a\.bin/, flip: 0 });
+  assert.equal((await get("a.bin", known)).status, 200);
+});
+
+test("no two servers have the same address, nor one that is taken", async () => {
+  const first = await serve(folder);
+  await first.close();
+  const other = createServer().listen(first.port + 1, "127.0.0.1");
+  await once(other, "listening");
+  const second = await serve(folder);
+  assert.ok(second.port > first.port + 1, `${first.port}, then ${second.port}`);
+  assert.equal((await fetch(second.url)).status, 200);
+  await Promise.all([second.close(), new Promise((done) => other.close(done))]);
 });
 
 test("refuses, and is gone", async () => {

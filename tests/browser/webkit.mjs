@@ -130,6 +130,7 @@ async function openSession(driver, stop) {
 function pageOf(use, left) {
   let address = "about:blank";
   let closed = false;
+  let usual = 30_000;
 
   const evaluate = async (code, ...args) => {
     const source = typeof code === "function" ? `(${code})(...arguments[0])` : `(${code})`;
@@ -141,7 +142,7 @@ function pageOf(use, left) {
     if (error !== undefined) throw new Error(`in the page: ${error}`);
     return value === null || value === undefined ? undefined : JSON.parse(value);
   };
-  const waitForFunction = async (code, { timeout = 30_000, polling = POLL_MS } = {}, ...args) => {
+  const waitForFunction = async (code, { timeout = usual, polling = POLL_MS } = {}, ...args) => {
     const end = performance.now() + timeout;
     for (;;) {
       const found = await evaluate(code, ...args).catch((error) => {
@@ -164,6 +165,7 @@ function pageOf(use, left) {
   return {
     evaluate,
     waitForFunction,
+    setDefaultTimeout: (milliseconds) => (usual = milliseconds),
     waitForSelector: (selector, options) =>
       waitForFunction((text) => document.querySelector(text) !== null, options, selector),
     async goto(url) {

@@ -188,13 +188,27 @@ export default [
       const button = ".audio .buttons button";
       const shows = (text) =>
         page.waitForFunction((where, what) => document.querySelector(where).textContent === what, {}, button, text);
+      // A recorder begins some time after it was told to.
+      await page.evaluate(() => {
+        const { start } = MediaRecorder.prototype;
+        MediaRecorder.prototype.start = function (...args) {
+          this.addEventListener("start", () => (window.recordingSince = performance.now()));
+          this.addEventListener("stop", () => (window.recorded = performance.now() - window.recordingSince));
+          return start.apply(this, args);
+        };
+      });
       await page.focus(button);
       await page.keyboard.press("Enter");
       await shows("Stop recording");
-      await new Promise((done) => setTimeout(done, 1500));
+      await page.waitForFunction(() => performance.now() - window.recordingSince > 1500);
       await page.keyboard.press("Enter");
       await shows("Record");
-      await page.waitForFunction(() => /^0:0[12] in /.test(document.querySelector(".audio .note").textContent));
+      const note = () => /^(\d+):(\d\d) in /.exec(document.querySelector(".audio .note").textContent);
+      await page.waitForFunction(note);
+      const [, minutes, seconds] = await page.evaluate(note);
+      const [heard, passed] = [60 * minutes + Number(seconds), (await page.evaluate(() => window.recorded)) / 1000];
+      t.note("seconds", `${heard} of ${passed.toFixed(1)}`);
+      t.assert.ok(heard >= 1 && heard <= Math.ceil(passed), `${heard} s in ${passed.toFixed(1)} s`);
     },
   },
 ];

@@ -105,7 +105,7 @@ async function allStored(t, page, server, { manifest }) {
     for await (const name of folder.keys()) found.add(name);
     return names.every((name) => found.has(name));
   };
-  await page.waitForFunction(complete, { polling: 50, timeout: 20_000 }, wanted);
+  await page.waitForFunction(complete, { polling: 50 }, wanted);
 }
 
 /** Runs in the page: changes a byte in every file that the origin has in storage; gives their number. */

@@ -9,7 +9,7 @@ async function opened(t, fault) {
   const bundle = t.bundle("generate");
   const server = await t.serve(bundle.folder);
   const [shard] = bundle.shards;
-  server.faults.push({ path: new RegExp(`^${shard.path}$`), ...fault(shard) });
+  server.faults.push({ path: new RegExp(`^${shard.path}$`), ...fault(shard, server) });
   return { bundle, server, shard, page: await t.blank(server) };
 }
 
@@ -62,8 +62,10 @@ export default [
     name: "a cut connection goes on where it broke",
     wasm: true,
     async run(t) {
-      const { bundle, server, page, shard } = await opened(t, ({ bytes }) => ({ cutAfter: bytes >> 1, times: 1 }));
-      t.ok(await t.call(page, "load"));
+      const cut = ({ bytes }, server) => ({ cutAfter: bytes >> 1, times: 1, until: server.asked("test/told") });
+      const { bundle, server, page, shard } = await opened(t, cut);
+      t.assert.equal(bundle.shards.length, 1, "all else is there when the page has some of the shard");
+      t.ok(await t.call(page, "load", { tellWithin: shard.bytes }));
       const asked = server.log.filter((entry) => entry.path === shard.path);
       t.assert.equal(asked.length, 2, "the shard was asked for twice");
       const from = Number(/^bytes=(\d+)-/.exec(asked[1].range ?? "")?.[1]);

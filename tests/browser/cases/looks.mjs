@@ -46,7 +46,7 @@ const STATES = [
 ];
 
 const state = (page, want) =>
-  page.waitForFunction((value) => document.documentElement.dataset.state === value, { timeout: 30_000 }, want);
+  page.waitForFunction((value) => document.documentElement.dataset.state === value, {}, want);
 
 async function halfLoaded(page) {
   await page.waitForFunction(

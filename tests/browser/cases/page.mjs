@@ -30,7 +30,7 @@ async function open(t, server, bundle, viewport) {
 }
 
 async function answered(page) {
-  await page.waitForFunction(() => document.querySelector("article .note:not(:empty)"), { timeout: 120_000 });
+  await page.waitForFunction(() => document.querySelector("article .note:not(:empty)"));
 }
 
 /** The window may not scroll sideways. */
@@ -89,7 +89,7 @@ async function searches(t, servers, viewport, label) {
   const bundle = t.bundle("embed");
   servers.search ??= await t.serve(bundle.folder);
   const page = await open(t, servers.search, bundle, viewport);
-  await page.waitForSelector(".ranking li", { timeout: 120_000 });
+  await page.waitForSelector(".ranking li");
   await t.state(page, "ready");
   const sentences = await page.$$eval(".ranking .sentence", (all) => all.map((text) => text.textContent));
   const query = sentences.at(-1);
@@ -105,7 +105,7 @@ async function searches(t, servers, viewport, label) {
       expected.every(({ score }, at) => Math.abs(scores[at] - score) < 0.006)
     );
   };
-  await page.waitForFunction(isShown, { timeout: 60_000 }, servers.ranked);
+  await page.waitForFunction(isShown, {}, servers.ranked);
   await t.shot(page, `bundle-search-${label}`);
   await fits(t, page, label);
 }

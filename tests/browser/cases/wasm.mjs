@@ -142,7 +142,7 @@ export default [
     async run(t) {
       const bundle = t.bundle("generate");
       const { page } = await t.loaded(bundle, { threads: 1 }, { extra: withKernels(bundle, RUN_LOOPS) });
-      const call = t.call(page, "generate", promptOf(bundle.generate[0]), { abortIn: 500 });
+      const call = t.call(page, "generate", promptOf(bundle.generate[0]), { abortBusy: true });
       t.assert.match(t.failed(await call, "aborted").message, /did not respond within 20 s.*load it again/);
       t.failed(await t.call(page, "generate", promptOf(bundle.generate[0])), "aborted");
       t.ok(await t.call(page, "dispose"));
