@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need besides Rust, where it is missing: a Vulkan driver for WebGPU (a software one will do),
 # Chromium's shader compiler with a driver that it accepts, a compiler for WebAssembly, and three browsers. Knows Debian
-# and its relatives; elsewhere it says what to install.
+# and its relatives; elsewhere it says what to install. `cargo xtask test` does the rest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

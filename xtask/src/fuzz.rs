@@ -56,6 +56,10 @@ const WITHOUT: [&str; 23] = [
 /// Tells this program that it is called in the place of the compiler.
 const COMPILER: &str = "GRISTMILL_FUZZ_COMPILER";
 
+/// How long, and how many targets at the same time, if nobody says it.
+const MINUTES: f64 = 15.0;
+const JOBS: usize = 2;
+
 /// `cargo xtask fuzz`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -69,17 +73,24 @@ Inputs that reach new code are kept in target/fuzz/corpus, and the next run begi
 compiler for C++, which builds the engine.")]
 pub(crate) struct FuzzArgs {
     /// How long, for all targets together
-    #[arg(long, value_name = "N", default_value_t = 15.0)]
+    #[arg(long, value_name = "N", default_value_t = MINUTES)]
     minutes: f64,
     /// Targets, separated by commas; otherwise all
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     only: Vec<String>,
     /// Targets that run at the same time
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = JOBS)]
     jobs: usize,
     /// Reads this input instead of looking for others
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
+}
+
+impl FuzzArgs {
+    /// All targets for as long as the command line takes if nothing is said.
+    pub(crate) fn usual() -> Self {
+        FuzzArgs { minutes: MINUTES, only: Vec::new(), jobs: JOBS, input: None }
+    }
 }
 
 /// A target, as the program lists it.

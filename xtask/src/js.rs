@@ -44,16 +44,16 @@ pub(crate) fn check_entries(place: &Place) -> Outcome {
     }
 }
 
-/// Installs what package-lock.json names, unless it is there.
-pub(crate) fn install(place: &Place) -> Outcome {
-    let wanted = read(&place.web.join("package-lock.json"))?;
-    let installed = read(&place.web.join("node_modules/.package-lock.json")).unwrap_or_default();
+/// Installs what the package-lock.json of a folder names, unless it is there.
+pub(crate) fn install(folder: &Path) -> Outcome {
+    let wanted = read(&folder.join("package-lock.json"))?;
+    let installed = read(&folder.join("node_modules/.package-lock.json")).unwrap_or_default();
     if is_installed(&wanted, &installed) {
         return Ok(());
     }
-    say("installing what bundling needs (npm ci)");
+    say(&format!("installing what {} names (npm ci)", folder.join("package-lock.json").display()));
     let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
-    run(Command::new(npm).current_dir(&place.web).args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]), "npm ci")
+    run(Command::new(npm).current_dir(folder).args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]), "npm ci")
 }
 
 /// Whether all packages of a lock file are installed, going by the list that npm keeps of what it installed.

@@ -14,6 +14,7 @@ mod parts;
 mod place;
 mod runtime;
 mod sizes;
+mod test;
 mod toolchain;
 mod tools;
 mod twice;
@@ -40,6 +41,8 @@ struct Cli {
 enum Task {
     /// Build everything, compile a model, and serve it to browsers: the first command to try
     Demo(demo::DemoArgs),
+    /// Run the tests, in layers
+    Test(test::TestArgs),
     /// Build the runtime for browsers into runtime/web/dist
     Web(web::WebArgs),
     /// Build the compiler as WebAssembly into compiler/web/pkg
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
     }
     let done = match Cli::parse().task {
         Task::Demo(args) => Place::of_this_repository().and_then(|place| demo::demo(&place, &args)),
+        Task::Test(args) => Place::of_this_repository().and_then(|place| test::test(&place, &args)),
         Task::Web(args) => Place::of_this_repository().and_then(|place| web::web(&place, &args)),
         Task::Compiler(args) => Place::of_this_repository().and_then(|place| compiler::build(&place, args.toolchain)),
         Task::Package(args) => Place::of_this_repository().and_then(|place| package::package(&place, &args)),

@@ -51,7 +51,7 @@ fn at_least(path: &OsStr, program: &str, name: &str, needed: &str, remedy: &str)
 }
 
 /// The first program of this name on a search path.
-fn find(path: &OsStr, program: &str) -> Option<PathBuf> {
+pub(crate) fn find(path: &OsStr, program: &str) -> Option<PathBuf> {
     let ends: &[&str] = if cfg!(windows) { &["exe", "cmd"] } else { &[""] };
     let in_folder =
         |folder: PathBuf| ends.iter().map(|end| folder.join(program).with_extension(end)).find(|p| p.is_file());

@@ -50,7 +50,7 @@ pub(crate) fn build(place: &Place, choice: Choice, check_deterministic: bool) ->
     }
     say("generating the JavaScript that belongs to it");
     wasm::bind(place, &compiled)?;
-    js::install(place)?;
+    js::install(&place.web)?;
     place.clear_stage()?;
     wasm::place(place)?;
     say("bundling JavaScript");

@@ -7,6 +7,7 @@ mod bundles;
 mod compared;
 mod convolution;
 mod ctc;
+mod dawn;
 mod entries;
 mod fuzz;
 mod goldens_backends;

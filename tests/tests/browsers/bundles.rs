@@ -1,8 +1,6 @@
-//! Real browsers run bundles and compute what the native runtime computes. The browsers are driven from
-//! `tests/browser`; this test makes the bundles, says what is expected, and starts the driver.
+//! The bundles that browsers run, and what the native runtime says about each.
 
 use std::path::Path;
-use std::process::Command;
 
 use gristmill_tests::browser::{
     AudioFile, Task, folder, make, make_audio, make_compared, make_golden, make_images, make_limited, make_prompts,
@@ -33,8 +31,8 @@ const GOLDENS: [&str; 13] = [
 /// Chat as the simplest of templates has it; the model is none, so what it answers is a story.
 const TEMPLATE: &str = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}";
 
-#[test]
-fn browsers_compute_what_the_native_runtime_computes() {
+/// Makes all of them anew.
+pub(crate) fn make_all() {
     let _ = std::fs::remove_dir_all(folder());
     let make = |task: Task<'_>| make(&folder(), &task).unwrap_or_else(|e| panic!("{}: {e}", task.name));
     let stories = root().join("examples/stories260K");
@@ -88,11 +86,6 @@ fn browsers_compute_what_the_native_runtime_computes() {
     }
 
     make_limited(&folder(), "limited", &Case::open("qwen2/tied"), 32 * 120 * 4, 4).unwrap();
-
-    let driver = root().join("tests/browser/run.mjs");
-    let status = Command::new("node").arg(driver).current_dir(root()).status();
-    let status = status.unwrap_or_else(|e| panic!("node: {e}; tests/setup.sh installs what the tests need"));
-    assert!(status.success(), "see above; screenshots and the report are in target/browser");
 }
 
 /// One model that generates the text of a second of audio at a time, and one that uses CTC.
