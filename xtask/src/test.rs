@@ -22,7 +22,7 @@ use table::Table;
 Examples:
   cargo xtask test                 all layers but nightly: what a change must pass
   cargo xtask test fast            while you write
-  cargo xtask test fast goldens    what needs no Node.js
+  cargo xtask test web browsers    after a change of the page or its runtime
   cargo xtask test --list          what the layers hold, need and take
 
 It says what is missing, and how to install it, before it builds anything; tests/setup.sh installs it.
@@ -48,8 +48,7 @@ pub(crate) fn test(place: &Place, args: &TestArgs) -> Outcome {
     }
     let layers = Layer::chosen(&args.layers);
     say(&Layer::announced(&layers));
-    let needs: Vec<_> = layers.iter().flat_map(|layer| layer.needs()).copied().collect();
-    let missing = needs::missing(&needs, &env::var_os("PATH").unwrap_or_default());
+    let missing = needs::missing(&Layer::needs_of(&layers), &env::var_os("PATH").unwrap_or_default());
     if !missing.is_empty() {
         return Err(format!(
             "this is missing:\n  - {}\non Debian and its relatives, tests/setup.sh (as root) installs all that a layer needs \

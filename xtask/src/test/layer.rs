@@ -147,8 +147,9 @@ impl Layer {
             ],
             Layer::Nightly => vec![
                 Step::Runtime { twice: true },
-                Step::cargo("every profile", &["run", "--locked", "--release", "--example", "profiles"]),
+                Step::cargo("bundles", &["test", "--locked", "--test", "browsers", "--", "--exact", "chromium"]),
                 Step::node("all cases on SwiftShader", &["tests/browser/run.mjs", "--browser", "chromium", "--all"]),
+                Step::cargo("every profile", &["run", "--locked", "--release", "--example", "profiles"]),
                 Step::Fuzz,
                 Step::node("fuzzing the page", &["tests/fuzz/page.mjs", "--seconds", "300"]),
                 Step::cargo("gristmill", &["build", "--locked", "--release", "--bin", "gristmill"]),
@@ -158,17 +159,27 @@ impl Layer {
         }
     }
 
-    /// What is said before these layers start.
+    /// What these layers need, each need once.
+    pub(super) fn needs_of(layers: &[Layer]) -> Vec<Need> {
+        let all: Vec<Need> = layers.iter().flat_map(|layer| layer.needs()).copied().collect();
+        let first = |(at, need): &(usize, &Need)| !all[..*at].contains(need);
+        all.iter().enumerate().filter(first).map(|(_, need)| *need).collect()
+    }
+
+    /// What is said before these layers start: how long they take, what they need, and what takes less.
     pub(super) fn announced(layers: &[Layer]) -> String {
         let minutes: u32 = layers.iter().map(|layer| layer.minutes()).sum();
         let names: Vec<&str> = layers.iter().map(|layer| layer.name()).collect();
+        let needs = Self::needs_of(layers);
+        let needs: Vec<&str> = needs.iter().map(|need| need.name()).collect();
         let less = match layers {
             [Layer::Fast] => String::new(),
-            _ => format!("; `cargo xtask test fast` takes {}", Layer::Fast.minutes()),
+            _ => format!("; `cargo xtask test fast` takes {} and needs Rust alone", Layer::Fast.minutes()),
         };
         format!(
-            "{}: about {minutes} minutes on two cores{less}. Dependencies that are not compiled yet take 10 more",
-            names.join(", ")
+            "{}: about {minutes} minutes on two cores, 10 more where dependencies are not compiled yet; needs {}{less}",
+            names.join(", "),
+            needs.join(", ")
         )
     }
 
@@ -241,7 +252,8 @@ mod tests {
         assert_eq!(Layer::chosen(&[Layer::Nightly, Layer::Fast]), [Layer::Fast, Layer::Nightly]);
         let said = Layer::announced(&usual);
         assert!(
-            said.starts_with("fast, goldens, web, browsers: about 3") && said.contains("test fast` takes 5"),
+            said.starts_with("fast, goldens, web, browsers: about 3")
+                && said.contains("test fast` takes 5 and needs Rust alone"),
             "{said}"
         );
         assert!(!Layer::announced(&[Layer::Fast]).contains("test fast"));

@@ -81,10 +81,9 @@ impl Need {
     }
 }
 
-/// All that is missing of these, with programs on this search path; each need may come several times.
+/// All that is missing of these, with programs on this search path.
 pub(super) fn missing(needs: &[Need], path: &OsStr) -> Vec<String> {
-    let first = |(at, need): &(usize, &Need)| !needs[..*at].contains(need);
-    needs.iter().enumerate().filter(first).flat_map(|(_, need)| need.missing(path)).collect()
+    needs.iter().flat_map(|need| need.missing(path)).collect()
 }
 
 /// A part of Rust that is a command of cargo.
@@ -115,7 +114,7 @@ fn file(variable: &str, usual: &[&str], what: &str) -> Vec<String> {
 /// A Vulkan driver in one of these folders, or named.
 fn driver(named: Option<String>, folders: &[&str]) -> Vec<String> {
     let is_there = |folder: &&str| Path::new(folder).read_dir().is_ok_and(|mut files| files.next().is_some());
-    let found = named.is_some() || folders.iter().any(|folder| is_there(&folder));
+    let found = named.is_some() || folders.iter().any(is_there);
     (!found)
         .then(|| "a Vulkan driver: Debian's packages mesa-vulkan-drivers and libvulkan1".to_string())
         .into_iter()
@@ -130,9 +129,9 @@ mod tests {
     fn what_is_missing_is_said_with_what_to_install() {
         let nowhere = tempfile::TempDir::new().expect("a folder");
         let path = nowhere.path().as_os_str();
-        let said = missing(&[Need::Rust, Need::Format, Need::Rust], path);
+        let said = missing(&[Need::Rust, Need::Format], path);
         assert!(said.len() == 1 && said[0].contains("rustup.rs"), "the rest comes with cargo: {said:?}");
-        let said = missing(&[Need::Web, Need::Cpp, Need::Web, Need::Python], path).join("\n");
+        let said = missing(&[Need::Web, Need::Cpp, Need::Python], path).join("\n");
         for part in ["Node.js 18 or newer", "npm, which", "package g++", "python3-pip"] {
             assert_eq!(said.matches(part).count(), 1, "{part} in {said}");
         }
