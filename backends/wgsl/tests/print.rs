@@ -1,10 +1,8 @@
-//! Printed kernels: pleasant to read, and accepted by naga. Those in `print/` are kept as text; `UPDATE=1` writes them
-//! anew, read the difference.
+//! Printed kernels: pleasant to read, and accepted by naga. Some are kept as snapshots; `UPDATE=1` renews them.
 //!
 //! With `GRISTMILL_SHADERS=FOLDER` in the environment they are also written there, for `tests/dawn/check.mjs`.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::Path;
 
 use gristmill_graph::Unary;
 use gristmill_kernel::{
@@ -32,9 +30,30 @@ fn emit(kernel: &Kernel, caps: &Caps) -> String {
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);
         let file = format!("{}_{:016x}.wgsl", kernel.name, hasher.finish());
-        std::fs::write(Path::new(&folder).join(file), &text).unwrap();
+        std::fs::write(std::path::Path::new(&folder).join(file), &text).unwrap();
     }
     text
+}
+
+/// Whether this run was asked to renew what is kept as text, and has. insta has a switch of its own, which is set for a run of
+/// the same tests.
+fn renewed() -> bool {
+    if std::env::var_os("UPDATE").is_none() || std::env::var_os("INSTA_UPDATE").is_some() {
+        return false;
+    }
+    let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+    let status = again.args(std::env::args_os().skip(1)).env("INSTA_UPDATE", "always").status().unwrap();
+    assert!(status.success(), "the snapshots cannot be renewed");
+    true
+}
+
+/// A printed kernel is as its snapshot.
+macro_rules! assert_kept {
+    ($name:literal, $text:expr) => {
+        if !renewed() {
+            insta::assert_snapshot!($name, $text);
+        }
+    };
 }
 
 fn symbols() -> Vec<String> {
@@ -104,31 +123,21 @@ fn matvec(precision: &str, inner: Bind) -> Kernel {
     b.finish(&symbols()).unwrap()
 }
 
-/// Holds a printed kernel to the text that is kept of it.
-fn kept(name: &str, text: &str) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/print/{name}.wgsl"));
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(&file, text).unwrap();
-    }
-    let expected = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(text == expected, "{} is now\n{text}\nIf that is right: UPDATE=1", file.display());
-}
-
 #[test]
 fn map_kernel() {
-    kept("map_kernel", &emit(&map(), &PLAIN));
+    assert_kept!("map_kernel", emit(&map(), &PLAIN));
 }
 
 #[test]
 fn norm_kernel() {
-    kept("norm_plain", &emit(&norm(2), &PLAIN));
-    kept("norm_subgroups", &emit(&norm(1), &RICH));
+    assert_kept!("norm_plain", emit(&norm(2), &PLAIN));
+    assert_kept!("norm_subgroups", emit(&norm(1), &RICH));
 }
 
 #[test]
 fn matvec_kernel() {
-    kept("matvec_q4", &emit(&matvec("q4.g32", Bind::Serial), &RICH));
-    kept("matvec_q3_asym_plain", &emit(&matvec("q3.g16.asym", Bind::Serial), &PLAIN));
+    assert_kept!("matvec_q4", emit(&matvec("q4.g32", Bind::Serial), &RICH));
+    assert_kept!("matvec_q3_asym_plain", emit(&matvec("q3.g16.asym", Bind::Serial), &PLAIN));
 }
 
 #[test]
