@@ -154,7 +154,7 @@ pub(crate) fn cargo(place: &Place) -> Command {
 
 /// Whether cargo has told this program, by a variable, what package it is of. Build scripts of others read such variables,
 /// and would run again.
-pub(crate) fn is_of_our_package(name: &str) -> bool {
+fn is_of_our_package(name: &str) -> bool {
     ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.starts_with(prefix))
         || ["CARGO_CRATE_NAME", "CARGO_BIN_NAME"].contains(&name)
 }

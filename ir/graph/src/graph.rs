@@ -318,7 +318,7 @@ pub enum Modality {
     Text,
     /// Sees images.
     Vision,
-    /// Hears.
+    /// Audio models.
     Audio,
     /// Several of these together.
     Multimodal,

@@ -39,7 +39,8 @@ const UNITS: &[&str] = &[
 /// Those that run on the devices of this machine.
 const DEVICES: &[&str] = &["cli", "gpu", "wasm"];
 /// Modules of the suite by layer: sources and architectures, whole models, JavaScript.
-const FAST: &[&str] = &["ctc", "goldens_reference", "images", "imports", "tidy", "tidy_matches", "wasm_kernels"];
+const FAST: &[&str] =
+    &["ctc", "goldens_reference", "images", "imports", "links", "release", "tidy", "tidy_matches", "wasm_kernels"];
 const GOLDENS: &[&str] = &[
     "audio",
     "bundles",
@@ -49,13 +50,13 @@ const GOLDENS: &[&str] = &[
     "fuzz",
     "goldens_backends",
     "hybrid",
+    "image_prompts",
     "plan",
     "precision",
     "quantized",
     "sampling",
     "several_kernels",
     "shaders",
-    "shown",
     "sizes",
     "split",
     "states",

@@ -1,11 +1,10 @@
 //! What layers do, one thing after the other.
 
-use std::env;
 use std::process::Command;
 
 use crate::command::{Outcome, say};
 use crate::place::Place;
-use crate::toolchain::{Choice, is_of_our_package};
+use crate::toolchain::{Choice, cargo};
 use crate::{compiler, fuzz, js, web};
 
 /// A step of a layer.
@@ -113,12 +112,9 @@ impl Step {
             Step::Fuzz => fuzz::fuzz(place, &fuzz::FuzzArgs::usual()),
             Step::Run { program, arguments, .. } => {
                 let mut command = match program {
-                    Program::Cargo => Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into())),
+                    Program::Cargo => cargo(place),
                     Program::Node => Command::new("node"),
                 };
-                for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_of_our_package)) {
-                    command.env_remove(name);
-                }
                 let status = command.current_dir(&place.root).args(arguments).status();
                 match status.map_err(|e| format!("{}: {e}", self.shown()))? {
                     status if status.success() => Ok(()),
