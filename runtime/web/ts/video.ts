@@ -31,6 +31,7 @@ export async function takeFrames(
     for (let at = 0; at < count; at++) {
       const time = (duration * (2 * at + 1)) / (2 * count);
       await happens(video, "seeked", () => (video.currentTime = time), signal);
+      await hasFrame(video, signal);
       frames.push(await createImageBitmap(video, { premultiplyAlpha: "none", colorSpaceConversion: "none" }));
     }
     return frames;
@@ -48,6 +49,18 @@ export async function takeFrames(
     video.removeAttribute("src");
     video.load();
     URL.revokeObjectURL(address);
+  }
+}
+
+/**
+ * Resolves when there is a frame at the current time. A seek may end before that is decoded, and no event says when it is:
+ * `canplay` waits for the next frame, which the last one does not have.
+ */
+async function hasFrame(video: HTMLVideoElement, signal?: AbortSignal): Promise<void> {
+  for (const end = performance.now() + PATIENCE; video.readyState < video.HAVE_CURRENT_DATA; ) {
+    if (signal?.aborted) throw aborted();
+    if (performance.now() > end) throw new Error(`no frame in ${PATIENCE / 1e3} s`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
 
