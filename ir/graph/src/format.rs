@@ -1,8 +1,8 @@
 //! Quantized formats, one row each: [`FORMATS`].
 //!
-//! A format says what the codes of a block stand for and how they are stored. Everybody else asks the row:
-//! [`crate::quant`] lays planes out, kernels decode them, the quantizer searches scales, policies and the command line
-//! go by names. Nobody asks for a number of bits to find out which format it is.
+//! A row says what the codes of a block mean and how they are stored. All other code reads it: [`crate::quant`] lays out
+//! planes, kernels decode them, the quantizer searches scales, policies and the command line use names. No code infers a
+//! format from a number of bits.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,15 +12,15 @@ use std::str::FromStr;
 pub struct Format {
     /// The first part of its name: `q4`.
     pub name: &'static str,
-    /// The last part of its name, behind the block size; `None` if there is none.
+    /// The last part of its name, after the block size (`asym`), if it has one.
     pub suffix: Option<&'static str>,
-    /// What it is, for documentation.
+    /// A description for `models/FORMATS.md`.
     pub doc: &'static str,
     /// Bits of a code in each plane, lowest bits first. A second plane is half as wide as the first.
     pub planes: &'static [u8],
-    /// What codes stand for.
+    /// The meaning of codes.
     pub grid: Grid,
-    /// What is stored per block and per row.
+    /// What is stored per block and per row besides codes.
     pub header: Header,
     /// Block sizes, in columns.
     pub groups: &'static [u16],
@@ -30,24 +30,24 @@ pub struct Format {
     pub encoder: Encoder,
 }
 
-/// From codes to grid values, which are integers; scales multiply them.
+/// From codes to grid values: integers, which the scale multiplies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grid {
-    /// Codes `0 ..= last` stand for `step * code + start`, plus `shift` in blocks that are shifted.
+    /// Codes `0 ..= last` mean `step * code + start`, plus `shift` in shifted blocks.
     Linear {
         /// The largest code.
         last: u8,
-        /// Between neighbouring codes.
+        /// The difference between the values of neighbouring codes.
         step: u8,
         /// The value of code 0.
         start: i16,
         /// What a shifted block adds; 0 if blocks of this format are never shifted.
         shift: u8,
     },
-    /// Codes are two's complement and stand for themselves.
+    /// Codes are their own values, in two's complement.
     Signed,
-    /// Codes stand for entries of a table of 16, plus `shift` in blocks that are shifted. Entries are at most 127 apart, so
-    /// that their distances from the smallest are bytes without a sign.
+    /// Codes are indices in a table of 16 values, to which shifted blocks add `shift`. The values differ by at most 127, so
+    /// that their distances from the smallest one fit in seven bits.
     Table {
         /// By code.
         values: &'static [i8; 16],
@@ -56,10 +56,10 @@ pub enum Grid {
     },
 }
 
-/// What is stored for a block, and for a row.
+/// What is stored for a block and for a row besides codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Header {
-    /// A byte per block, `2 * scale + shifted` with a signed scale of 7 bits, and an f16 factor per row:
+    /// A byte per block, `2 * scale + shifted` with a signed 7-bit scale, and an f16 factor per row:
     /// a weight is `factor * scale * grid`.
     ScaleAndShift,
     /// Two bytes per block, an unsigned scale and a signed minimum, and two f16 factors per row: a weight is
@@ -69,22 +69,23 @@ pub enum Header {
     BlockScale,
 }
 
-/// How codes and scales are chosen. All of them minimise the sum of squared errors of the weights of a block, which
-/// count alike as nothing is known of activations.
+/// How the quantizer chooses codes and scales. All encoders minimize the sum of squared errors over a block. All weights
+/// count equally, because nothing is known about activations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoder {
-    /// Rounds to trial scales, takes the best line for the codes that each gives (least squares), and of the best trial
-    /// the whole scale with the smallest error. Trials are percentages of the scale that just reaches the largest value.
+    /// Rounds with several trial scales, fits the scale to the codes of each by least squares, and takes the integer scale
+    /// with the smallest error near that of the best trial. Trials are percentages of the scale that just reaches the
+    /// largest value.
     LeastSquares {
         /// Trial scales in percent.
         trials: &'static [u8],
     },
-    /// Tries the smallest scales that cut little off, one after the other: with many codes, which of them suits a block
-    /// is chance.
+    /// Tries the smallest scales that clip little, one after the other: with many codes, the best of them is a matter of
+    /// chance.
     FirstScales,
-    /// For two values: the best scale has a closed form.
+    /// For two values, -1 and 1: the best scale has a closed form.
     Signs,
-    /// The same for two values and zero.
+    /// The same for -1, 0 and 1.
     SignsAndZero,
     /// As `LeastSquares`, for scale and minimum.
     LeastSquaresWithMinimum {
@@ -96,7 +97,7 @@ pub enum Encoder {
 /// Block sizes of most formats.
 const GROUPS: &[u16] = &[16, 32, 64, 128];
 
-/// Block sizes of formats whose headers would weigh too much in smaller ones.
+/// Block sizes of formats whose headers would take too much memory in smaller blocks.
 const LARGE_GROUPS: &[u16] = &[32, 64, 128];
 
 /// The quantizer of 16 values with the smallest mean squared error for a normal distribution (Max 1960, Lloyd 1982),
@@ -105,7 +106,7 @@ const LARGE_GROUPS: &[u16] = &[32, 64, 128];
 /// blocks with their scales and shifts leaves 0.0049: not worth a table that cannot be derived.
 static NORMAL: [i8; 16] = [-63, -48, -37, -29, -22, -15, -9, -3, 3, 9, 15, 22, 29, 37, 48, 63];
 
-/// Codes around zero, two units apart; a shifted block has an exact zero.
+/// Codes symmetric around zero, two units apart; shifted blocks have an exact zero.
 const fn centred(bits: u8) -> Grid {
     let last = (1u16 << bits) - 1;
     Grid::Linear { last: last as u8, step: 2, start: -(last as i16), shift: 1 }
@@ -144,8 +145,8 @@ const fn width(planes: &[u8]) -> u8 {
     }
 }
 
-/// All formats, in the order in which they are listed for people. A bundle names them, so that a row's name keeps its
-/// meaning for ever.
+/// All formats, in the order of documentation. Bundles refer to them by name, so the name of a row never changes its
+/// meaning.
 pub static FORMATS: &[Format] = &[
     Format {
         name: "q8",
@@ -163,7 +164,7 @@ pub static FORMATS: &[Format] = &[
     Format {
         name: "t4",
         suffix: None,
-        doc: "table of 16 values as a normal distribution has them, 4 bits",
+        doc: "table of 16 values, optimal for a normal distribution, 4 bits",
         planes: &[4],
         grid: Grid::Table { values: &NORMAL, shift: 3 },
         header: Header::ScaleAndShift,
@@ -179,7 +180,7 @@ pub static FORMATS: &[Format] = &[
     Format {
         name: "ternary",
         suffix: None,
-        doc: "-1, 0 and 1 times an f16 per block, in 2 bits",
+        doc: "-1, 0 and 1 times an f16 scale per block, 2 bits",
         planes: &[2],
         grid: Grid::Linear { last: 2, step: 1, start: -1, shift: 0 },
         header: Header::BlockScale,
@@ -190,7 +191,7 @@ pub static FORMATS: &[Format] = &[
     Format {
         name: "binary",
         suffix: None,
-        doc: "-1 and 1 times an f16 per block, 1 bit",
+        doc: "-1 and 1 times an f16 scale per block, 1 bit",
         planes: &[1],
         grid: Grid::Linear { last: 1, step: 2, start: -1, shift: 0 },
         header: Header::BlockScale,
@@ -205,12 +206,12 @@ pub static FORMATS: &[Format] = &[
 ];
 
 impl Format {
-    /// Bits of a code.
+    /// Bits per code.
     pub fn bits(&self) -> u8 {
         width(self.planes)
     }
 
-    /// How many codes mean something.
+    /// The number of codes in use.
     pub fn levels(&self) -> u32 {
         match self.grid {
             Grid::Linear { last, .. } => u32::from(last) + 1,
@@ -218,7 +219,7 @@ impl Format {
         }
     }
 
-    /// The grid value of a code; `shifted` is what the header of its block says.
+    /// The grid value of a code; `shifted` is a bit in the header of its block.
     pub fn value(&self, code: u8, shifted: bool) -> i32 {
         match self.grid {
             Grid::Linear { step, start, shift, .. } => {
@@ -262,7 +263,7 @@ impl Header {
     }
 }
 
-/// A format with a block size that it has.
+/// A format with one of its block sizes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct QuantSpec {
     /// Index in [`FORMATS`].
@@ -281,12 +282,12 @@ impl QuantSpec {
         &FORMATS[usize::from(self.format)]
     }
 
-    /// Columns of a block.
+    /// The block size, in columns.
     pub fn group(&self) -> u16 {
         self.group
     }
 
-    /// The same with other blocks.
+    /// The same format with another block size.
     ///
     /// # Errors
     /// If the format has no blocks of this size.
@@ -299,10 +300,10 @@ impl QuantSpec {
         Err(format!("`{name}` has no blocks of {group} columns; expected one of {sizes}"))
     }
 
-    /// The format with this suffix in the place of its own, and the same blocks.
+    /// The format with the same name and this suffix, with the same block size.
     ///
     /// # Errors
-    /// If there is none.
+    /// If there is no such format.
     pub fn with_suffix(self, suffix: &str) -> Result<Self, String> {
         let Format { name, .. } = self.format();
         let found = FORMATS.iter().position(|f| f.name == *name && f.suffix == Some(suffix));
@@ -310,7 +311,7 @@ impl QuantSpec {
         Self { format, ..self }.with_group(self.group)
     }
 
-    /// Bits per weight of codes and block headers: what counts in a large matrix.
+    /// Bits per weight, of codes and block headers. Factors per row are negligible in a large matrix.
     pub fn nominal_bits(&self) -> f64 {
         self.format().bits_per_weight(self.group)
     }
@@ -331,7 +332,7 @@ impl fmt::Debug for QuantSpec {
 impl FromStr for QuantSpec {
     type Err = String;
 
-    /// A name, perhaps with a block size (`.g64`) and a suffix (`.asym`).
+    /// A name, optionally with a block size (`.g64`) and a suffix (`.asym`).
     fn from_str(text: &str) -> Result<Self, String> {
         let mut parts = text.split('.');
         let name = parts.next().unwrap_or_default();
@@ -353,7 +354,7 @@ pub fn names() -> String {
     FORMATS.iter().filter(|f| f.suffix.is_none()).map(|f| f.name).collect::<Vec<_>>().join(", ")
 }
 
-/// All block sizes that some format has, in order.
+/// The block sizes of all formats, in ascending order.
 pub fn groups() -> Vec<u16> {
     let all: std::collections::BTreeSet<u16> = QuantSpec::all().map(|spec| spec.group()).collect();
     all.into_iter().collect()
@@ -379,14 +380,14 @@ pub fn manual() -> String {
 const MANUAL: &str = "\
 # Formats of quantized weights
 
-Written by a test (`UPDATE=1 cargo test --lib manual`) from the table in `ir/graph/src/format.rs`; how bytes
-lie is described in [docs/bundle.md](../docs/bundle.md#quantized), what formats cost in [docs/precision.md](../docs/precision.md).
+A test (`UPDATE=1 cargo test --lib manual`) generates this file from the table in `ir/graph/src/format.rs`. [docs/bundle.md](../docs/bundle.md#quantized)
+describes the layout of the bytes; [docs/precision.md](../docs/precision.md) shows what low precision costs.
 
-A format is named with a block size, `q4.g64`, or without, which takes the one in bold. `.asym` stands behind it: `q4.g64.asym`.
-The bits are those of codes and block headers per weight, for each block size in turn; a row may have a factor (16 bits) or
-two besides.
+A name may have a block size, `q4.g64`; without one, the block size is the one in bold. `.asym` comes last: `q4.g64.asym`.
+The last column counts the bits of codes and block headers per weight, for each block size in turn. Each row of a matrix may
+have one or two more factors of 16 bits.
 
-| name | what it is | blocks | bits |
+| name | description | block sizes | bits per weight |
 | --- | --- | --- | --- |
 ";
 

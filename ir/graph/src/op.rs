@@ -1,8 +1,8 @@
-//! The operations: the only list in the workspace. What there is to know of each stands in [`crate::ops`].
+//! The operations: the only list of them in the workspace. [`crate::ops`] has a row with all facts about each.
 //!
-//! Primitives are what an architecture file can write; everything else a model needs (softmax, norms,
-//! RoPE, attention, linear layers) is a block over them in `models/blocks`. Fused operations are what
-//! rewriting finds; no author writes them, and each means exactly what its primitives mean.
+//! Formulas of an architecture file become primitives. Everything else that a model needs (softmax, norms, RoPE,
+//! attention, linear layers) is a block over primitives in `models/blocks`. Rewriting introduces the fused operations:
+//! no author writes them, and each means exactly what its primitives mean.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,7 @@ pub enum Reduction {
     Min,
 }
 
-/// Which statistics a normalisation uses.
+/// The statistics of a normalization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum NormKind {
     /// `x * rsqrt(mean(x^2) + eps)` (Zhang and Sennrich 2019).
@@ -33,63 +33,63 @@ pub enum NormKind {
     Layer,
 }
 
-/// What a node computes. Operand order and shapes are stated per variant; axes count from 0.
+/// What a node computes. Each variant states its operands, in order, and their shapes. Axes count from 0.
 ///
-/// Element-wise operations broadcast as NumPy does: shapes are aligned at the right, and a dimension that is
-/// the constant 1 (or missing) repeats.
+/// Element-wise operations broadcast as in NumPy: shapes are aligned at the right, and a dimension that is the
+/// constant 1, or missing, repeats.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Op {
     // ---- leaves
-    /// The model input with this index in [`crate::Model::inputs`].
+    /// The input with this index in `Model::inputs`.
     Input(u32),
-    /// The weight with this index in [`crate::Model::weights`], with the shape declared there.
+    /// The weight with this index in `Model::weights`, with the shape declared there.
     Weight(u32),
     /// A scalar constant (rank 0).
     Const(Literal),
-    /// A small f32 vector written into the graph, shape `[length]`: rotation frequencies, filter taps.
+    /// A small f32 vector in the graph itself, shape `[length]`: RoPE frequencies, filter taps.
     Table(Vec<Bits>),
-    /// `[0, 1, ..., n-1]` as i32, shape `[n]`.
+    /// The integers `0, 1, ..., n - 1` as i32, shape `[n]`.
     Iota(Dim),
-    /// The value of a dimension as an i32 scalar (rank 0); how formulas see `P` or `T`.
+    /// The value of a dimension, such as `P` or `T`, as an i32 scalar (rank 0).
     Size(Dim),
 
     // ---- element-wise
-    /// `[x]`: a function of every element.
+    /// `[x]`: a function of each element.
     Unary(Unary),
-    /// `[a, b]`: a function of every two elements.
+    /// `[a, b]`: a function of each pair of elements.
     Binary(Binary),
-    /// `[condition, then, otherwise]`.
+    /// `[condition, then, otherwise]`: `then` where the bool condition is true, `otherwise` elsewhere.
     Select,
-    /// `[x]`: conversion. f32 to i32 truncates; bool is 0 or 1.
+    /// `[x]`: conversion to another type. f32 to i32 truncates and saturates; bool becomes 0 or 1.
     Cast(DType),
 
-    // ---- reductions: the axis stays with size 1
-    /// `[x]`.
+    // ---- reductions: the axis keeps size 1
+    /// `[x]`: a reduction of one axis.
     Reduce {
-        /// How elements combine.
+        /// Sum, mean, maximum or minimum.
         op: Reduction,
         /// The reduced axis.
         axis: u32,
     },
-    /// `[x]`: index (i32) of the largest element on the last axis, which stays with size 1. The first of equals wins.
+    /// `[x]`: index (i32) of the largest element on the last axis, which keeps size 1. Of equal elements, the first.
     ArgMax,
-    /// `[x]`: indices (i32) of the `k` largest elements on the last axis, largest first; ties by lower index.
+    /// `[x]`: indices (i32) of the `k` largest elements on the last axis, in descending order; of equal elements, the first.
     TopK {
-        /// How many; at most the size of the axis.
+        /// Number of elements; at most the size of the axis.
         k: u32,
     },
 
     // ---- contraction
     /// `[a, b]`: `a [.., M, K]` times `b [.., K, N]`; with `transpose_b`, `b` is `[.., N, K]`. Leading dimensions broadcast.
     MatMul {
-        /// Whether the last two dimensions of `b` are exchanged.
+        /// Whether `b` is transposed.
         transpose_b: bool,
     },
 
     // ---- views and movement
-    /// `[x]`: same elements in row-major order.
+    /// `[x]`: the same elements, in row-major order, in another shape.
     Reshape(Shape),
-    /// `[x]`: result axis `i` is operand axis `perm[i]`.
+    /// `[x]`: a permutation of axes. Result axis `i` is operand axis `perm[i]`.
     Transpose(Vec<u32>),
     /// `[x]`: repeats dimensions that are 1 (aligned at the right).
     Broadcast(Shape),
@@ -102,102 +102,102 @@ pub enum Op {
         /// Number of elements.
         len: Dim,
     },
-    /// Any number of operands, joined along an axis.
+    /// Any number of operands: concatenation along an axis.
     Concat {
         /// The axis.
         axis: u32,
     },
-    /// `[x]`: adds `before` and `after` elements of `value` on an axis.
+    /// `[x]`: pads an axis with `value`.
     Pad {
         /// The axis.
         axis: u32,
-        /// Elements added in front.
+        /// Number of elements added before the first one.
         before: Dim,
-        /// Elements added behind.
+        /// Number of elements added after the last one.
         after: Dim,
         /// The value of the added elements.
         value: Literal,
     },
-    /// `[x]`: overlapping stretches of an axis. A new axis of length `size` follows `axis`:
+    /// `[x]`: sliding windows over an axis. A new axis of length `size` follows `axis`:
     /// `out[.., o, j, ..] = x[.., o * stride + j * dilation, ..]`, for all `o` whose window lies within `x`. Convolution
     /// and pooling are products and reductions over windows.
     Windows {
         /// The axis.
         axis: u32,
-        /// Elements of a window.
+        /// Number of elements of a window.
         size: u32,
-        /// Elements from the start of a window to that of the next one.
+        /// Distance between the starts of neighbouring windows.
         stride: u32,
-        /// Elements from one element of a window to the next one.
+        /// Distance between neighbouring elements of a window.
         dilation: u32,
     },
-    /// `[table, indices]`: rows of axis 0 of the table; shape `indices ++ table[1..]`. Indices (i32) outside the
-    /// table are clamped.
+    /// `[table, indices]`: rows of axis 0 of the table, by i32 indices. The shape is that of `indices`, followed by
+    /// `table[1..]`. Indices out of range are clamped.
     Gather,
-    /// `[x, indices]`: elements along the last axis: `out[.., j] = x[.., indices[.., j]]`; leading dimensions are equal.
+    /// `[x, indices]`: elements of the last axis, `out[.., j] = x[.., indices[.., j]]`. Leading dimensions must be equal.
     TakeLast,
 
     // ---- stored forms
-    /// `[weight]`: the f32 values of a weight that is stored in another precision. Inserted by the compiler
-    /// when it applies a precision policy; a semantic no-op.
+    /// `[weight]`: the f32 values of a weight that is stored in another precision. The compiler inserts it when it applies
+    /// a precision policy.
     Dequantize,
 
-    /// `[x]`: 8-bit activations. Each block of [`ROUND_BLOCK`] elements on the last axis becomes whole multiples of a
-    /// 127th of its largest magnitude `m`: `floor(x * (127 / m) + 0.5) * (m * (1 / 127))`, or zeros if `m` is 0. Inserted by
-    /// the compiler for targets that multiply bytes.
+    /// `[x]`: 8-bit activations. Rounds each block of 32 (`ROUND_BLOCK`) elements on the last axis to multiples of `m / 127`,
+    /// where `m` is the largest magnitude in the block: `floor(x * (127 / m) + 0.5) * (m * (1 / 127))`, or zeros if `m` is 0.
+    /// The compiler inserts it for targets with dot products of bytes.
     QuantizeActivations,
 
     // ---- state
-    /// `[x]`: appends `x` to the state with this index at the past length `P` along the state's axis, and gives
-    /// everything in it so far (`P + T` long on that axis). Where the state has a window, what is older may be lost: see
-    /// [`crate::StateKind::Appended`].
+    /// `[x]`: appends `x` to the state with this index, at position `P` (the past length) of the axis of the state, and returns
+    /// the entire content, of length `P + T` on that axis. A state with a window may drop older elements: see
+    /// `StateKind::Appended`.
     StateAppend(u32),
 
-    /// `[x]`: puts `x` into the state with this index, in place of what it held, and gives it. Entries that decode
-    /// read what an earlier call has kept instead: see [`Op::StateRead`].
+    /// `[x]`: replaces the content of the state with this index by `x`, and returns it. In entries that decode, `StateRead`
+    /// takes its place and returns what an earlier call has stored.
     StateKeep(u32),
 
-    /// No operands: what [`Op::StateKeep`] has put into the state with this index in an earlier call.
+    /// No operands: what `StateKeep` has stored in the state with this index in an earlier call.
     StateRead(u32),
 
-    /// No operands: what [`Op::StateUpdate`] has put into the state with this index in an earlier call, or zeros if none
-    /// has. It is the same wherever in the graph it stands.
+    /// No operands: what `StateUpdate` has stored in the state with this index in an earlier call, or zeros before the first
+    /// one. An update in the same call does not change it.
     StatePrevious(u32),
 
-    /// `[x]`: puts `x` into the state with this index for the next call, in place of what it held. It has no readers:
-    /// they read `x`. Calls that read the state with [`Op::StatePrevious`] update it, and no others do.
+    /// `[x]`: replaces the content of the state with this index by `x`, for the next call. No node reads its result; they read
+    /// `x`. Calls that read the state by `StatePrevious` update it; no others do.
     StateUpdate(u32),
 
     // ---- fused: found by rewriting
     /// `[x]`: softmax over the last axis.
     Softmax,
-    /// `[x]`, `[x, weight]` or `[x, weight, bias]`: normalisation over the last axis, then scale and shift.
+    /// `[x]`, `[x, weight]` or `[x, weight, bias]`: normalization over the last axis, then scale and shift.
     Norm {
-        /// Which statistics.
+        /// RMS norm or layer norm.
         kind: NormKind,
-        /// Added to the mean square or variance.
+        /// A small number that is added to the mean square or the variance.
         eps: Bits,
     },
-    /// `[x, w_0, .., w_{weights-1}, args..]`: `acc_i[.., n] = sum_k x[.., k] * w_i[n, k]`, then the epilogue for
-    /// each element; args broadcast to the result `[.., N]`. Every `w_i` is `[N, K]`.
+    /// `[x, w_0, .., w_{weights-1}, args..]`: `acc_i[.., n] = sum_k x[.., k] * w_i[n, k]`, then the epilogue on each element.
+    /// `x` is `[.., K]`, each `w_i` is `[N, K]`, and args broadcast to the result `[.., N]`.
     Linear {
-        /// How many weights (1; 2 for a gate/up pair).
+        /// Number of weights: 1, or 2 for gate and up projections.
         weights: u8,
-        /// From accumulators and args to the result.
+        /// The result as a function of accumulators and args.
         epilogue: Scalar,
     },
     /// `[q, k, v, args..]`: `q [.., T, D]`, `k [.., S, D]`, `v [.., S, E]` with equal leading dimensions:
     /// `softmax_s(score(sum_d q[t, d] * k[s, d], args[t, s])) * v`. Args broadcast to `[.., T, S]`.
     Attention {
-        /// From the dot product (`Acc(0)`) and args to the score.
+        /// The score as a function of the dot product (`Acc(0)`) and args.
         score: Scalar,
     },
 }
 
-/// Elements that [`Op::QuantizeActivations`] rounds with one scale.
+/// Number of elements that share a scale in [`Op::QuantizeActivations`].
 pub const ROUND_BLOCK: usize = 32;
 
-/// An operation that only renames elements, with its parameters; see the variants of [`Op`].
+/// An operation that only changes the indices of elements, with its parameters; see the variants of [`Op`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum View<'a> {
     /// [`Op::Reshape`].
@@ -219,11 +219,11 @@ pub enum View<'a> {
     Windows {
         /// The axis.
         axis: usize,
-        /// Elements of a window.
+        /// Number of elements of a window.
         size: u32,
-        /// Elements between windows.
+        /// Distance between the starts of neighbouring windows.
         stride: u32,
-        /// Elements between those of a window.
+        /// Distance between neighbouring elements of a window.
         dilation: u32,
     },
 }
@@ -232,7 +232,7 @@ pub enum View<'a> {
 type MapDim<'f> = &'f mut dyn FnMut(&Dim) -> Dim;
 
 impl Op {
-    /// The same operation with every dimension that it carries replaced.
+    /// The same operation with `f` applied to every dimension among its parameters.
     pub fn map_dims(&self, f: MapDim<'_>) -> Op {
         let shape = |s: &Shape, f: MapDim<'_>| s.iter().map(f).collect();
         match self {
@@ -255,7 +255,7 @@ impl Op {
         }
     }
 
-    /// What it shows of its operand, if it is a view.
+    /// The operation as a view of its operand, if it is one.
     pub fn view(&self) -> Option<View<'_>> {
         match self {
             Op::Reshape(to) => Some(View::Reshape(to)),
@@ -276,7 +276,7 @@ impl Op {
         }
     }
 
-    /// The dimensions that it carries.
+    /// The dimensions among its parameters.
     pub fn dims(&self) -> Vec<Dim> {
         let mut dims = Vec::new();
         self.map_dims(&mut |d| {

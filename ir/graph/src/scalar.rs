@@ -1,8 +1,8 @@
 //! Scalar functions, a row for each, and small expressions over them.
 //!
-//! A row says everything about a function: its name, what it means for each element type, what it costs, what rewriting
-//! may assume, how kernels compute it, and what the manual says. A new function of one element is a row here; if it is
-//! [composed](Form::Composed) of others, nothing else has to know it.
+//! A row has everything about a function: its name, its meaning for each element type, its cost, what rewriting
+//! may assume, how kernels compute it, and its text in the manual. A new function of one element is a row here; if it is
+//! [composed](Form::Composed) of others, no other file changes.
 //!
 //! A [`Scalar`] is what a fused operation applies to each element of its result: the epilogue of a
 //! linear layer, or the score function of attention (scale, mask, bias, cap).
@@ -13,22 +13,22 @@ use crate::dtype::DType;
 use crate::erf::erf;
 use crate::literal::Literal;
 
-/// A function of floats, twice.
+/// A function of floats, in both precisions.
 #[derive(Clone, Copy, Debug)]
 pub struct OfFloats {
     /// In single precision: what the evaluator computes.
     pub single: fn(f32) -> f32,
     /// In double precision: what formulas compute with numbers, and the kernel interpreter before it rounds.
     pub double: fn(f64) -> f64,
-    /// Whether single precision is arithmetic and roots, which round alike everywhere. Constants are folded through
-    /// such functions only, and the kernel interpreter computes these in single precision, too.
+    /// Whether `single` consists of arithmetic and roots, which round in the same way on all targets. Only such functions
+    /// are folded over constants, and the kernel interpreter computes them in single precision, too.
     pub exact: bool,
 }
 
 /// How kernels compute a function.
 #[derive(Clone, Copy, Debug)]
 pub enum Form {
-    /// As it is.
+    /// By an instruction or built-in function of the same meaning.
     Native(Native),
     /// By arithmetic whose error is bounded; see `gristmill_kernel::legalize`.
     Approximated(Approximation),
@@ -55,7 +55,7 @@ pub enum Native {
     Not,
 }
 
-/// Functions that legalisation computes by polynomials.
+/// Functions that legalization replaces by polynomials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Approximation {
     /// Hyperbolic tangent.
@@ -68,32 +68,32 @@ pub enum Approximation {
     Cos,
 }
 
-/// All there is to know of a function of one argument, which gives the type that it takes.
+/// All facts about a function of one argument. The result has the type of the argument.
 #[derive(Clone, Copy, Debug)]
 pub struct UnaryRow {
     /// Its name in formulas, rules, traces and errors.
     pub name: &'static str,
-    /// What it gives, for `models/OPS.md`.
+    /// Its result in words, for `models/OPS.md`.
     pub doc: &'static str,
-    /// Whether formulas call it by name; the others are written as operators.
+    /// Whether formulas call it by name; other functions are operators.
     pub called: bool,
-    /// Its meaning for f32, if it takes that.
+    /// Its meaning for f32, if it accepts that type.
     pub f32: Option<OfFloats>,
-    /// Its meaning for i32, if it takes that; integers wrap.
+    /// Its meaning for i32, if it accepts that type. Integers wrap.
     pub i32: Option<fn(i32) -> i32>,
-    /// Its meaning for bool, if it takes that.
+    /// Its meaning for bool, if it accepts that type.
     pub bool: Option<fn(bool) -> bool>,
-    /// Instructions for one element, roughly.
+    /// Approximate number of instructions per element.
     pub flops: f64,
-    /// Whether it takes long enough that several kernels should not compute it again.
+    /// Whether it is so slow that kernels should share its result instead of each computing it.
     pub costly: bool,
     /// How kernels compute it.
     pub form: Form,
-    /// The floats for which kernels are as exact as [`KERNEL_ERROR`] says.
+    /// The range of arguments for which kernels are within [`KERNEL_ERROR`].
     pub domain: [f32; 2],
 }
 
-/// How far from the exact result a function may be in a kernel: absolute, and relative where results are above 1.
+/// The largest error of a function in a kernel: absolute, or relative for results above 1.
 pub const KERNEL_ERROR: f64 = 4e-7;
 
 /// All floats.
@@ -102,7 +102,7 @@ const ANY: [f32; 2] = [f32::MIN, f32::MAX];
 /// Declares the functions of one argument, each with its row.
 macro_rules! unary_functions {
     ($($(#[doc = $doc:literal])+ $variant:ident { $($row:tt)* })*) => {
-        /// Functions of one argument; [`Unary::row`] says what each is.
+        /// Functions of one argument; [`Unary::row`] describes each.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         pub enum Unary { $($(#[doc = $doc])+ $variant),* }
 
@@ -110,7 +110,7 @@ macro_rules! unary_functions {
             /// All of them.
             pub const ALL: &'static [Unary] = &[$(Unary::$variant),*];
 
-            /// What it is.
+            /// Its row.
             pub fn row(self) -> &'static UnaryRow {
                 match self {
                     $(Unary::$variant => {
@@ -256,7 +256,7 @@ unary_functions! {
         form: Form::Approximated(Approximation::Cos),
         domain: [-1e5, 1e5],
     }
-    /// The largest whole number that is not above `x`.
+    /// The largest integer not above `x`.
     Floor {
         name: "floor",
         called: true,
@@ -280,7 +280,7 @@ unary_functions! {
         form: Form::Native(Native::Not),
         domain: ANY,
     }
-    /// `log(1 + x)`, exact near 0, where `1 + x` rounds.
+    /// `log(1 + x)`, accurate near 0.
     Log1p {
         name: "log1p",
         called: true,
@@ -294,7 +294,7 @@ unary_functions! {
     }
 }
 
-/// Near 0 the series of `2 artanh(x / (2 + x))`, whose fifth term is too small to count there; `log(1 + x)` beyond.
+/// Near 0 the series of `2 artanh(x / (2 + x))`, whose fifth term is negligible there; `log(1 + x)` elsewhere.
 fn log1p(x: Scalar) -> Scalar {
     let s = x.clone().binary(Binary::Div, x.clone().binary(Binary::Add, Scalar::number(2.0)));
     let square = s.clone().binary(Binary::Mul, s.clone());
@@ -319,7 +319,7 @@ impl Unary {
         Unary::ALL.iter().copied().find(|f| f.row().name == name)
     }
 
-    /// The types that it takes; it gives what it takes.
+    /// The types that it accepts; the result has the same type.
     pub fn takes(self) -> Vec<DType> {
         let row = self.row();
         let known =
@@ -328,18 +328,18 @@ impl Unary {
     }
 }
 
-/// What a function of two arguments means.
+/// The meaning of a function of two arguments.
 #[derive(Clone, Copy, Debug)]
 pub enum Meaning {
     /// A number from two numbers of one type.
     Arithmetic {
         /// Of f32.
         single: fn(f32, f32) -> f32,
-        /// Of numbers in formulas, and in the kernel interpreter where it is not exact.
+        /// Of f64: numbers in formulas, and the kernel interpreter if the function is not exact.
         double: fn(f64, f64) -> f64,
-        /// Of i32, if it takes that. Integers wrap; `x / 0` is `x` and `x % 0` is 0, as in WGSL.
+        /// Of i32, if it accepts that type. Integers wrap; `x / 0` is `x` and `x % 0` is 0, as in WGSL.
         i32: Option<fn(i32, i32) -> i32>,
-        /// Whether single precision is arithmetic that rounds alike everywhere.
+        /// Whether it is arithmetic that rounds in the same way on all targets.
         exact: bool,
     },
     /// A truth value from two values of one type.
@@ -348,34 +348,34 @@ pub enum Meaning {
         f32: fn(&f32, &f32) -> bool,
         /// Of i32.
         i32: fn(&i32, &i32) -> bool,
-        /// Of bool, if it takes that.
+        /// Of bool, if it accepts that type.
         bool: Option<fn(&bool, &bool) -> bool>,
     },
-    /// A truth value from two.
+    /// A truth value from two truth values.
     Logic(fn(bool, bool) -> bool),
 }
 
-/// All there is to know of a function of two arguments of one type.
+/// All facts about a function of two arguments of one type.
 #[derive(Clone, Copy, Debug)]
 pub struct BinaryRow {
     /// Its name in rules, traces and errors.
     pub name: &'static str,
-    /// What it gives, for `models/OPS.md`.
+    /// Its result in words, for `models/OPS.md`.
     pub doc: &'static str,
     /// What it computes.
     pub meaning: Meaning,
-    /// Whether the arguments can change places.
+    /// Whether it is commutative.
     pub commutes: bool,
-    /// Instructions for one element, roughly.
+    /// Approximate number of instructions per element.
     pub flops: f64,
-    /// Whether it takes long enough that several kernels should not compute it again.
+    /// Whether it is so slow that kernels should share its result instead of each computing it.
     pub costly: bool,
 }
 
 /// Declares the functions of two arguments, each with its row.
 macro_rules! binary_functions {
     ($($(#[doc = $doc:literal])+ $variant:ident $name:literal $meaning:expr, $commutes:expr, $flops:literal;)*) => {
-        /// Functions of two arguments of one type; [`Binary::row`] says what each is. Comparisons give bool.
+        /// Functions of two arguments of one type; [`Binary::row`] describes each. Comparisons return bool.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         pub enum Binary { $($(#[doc = $doc])+ $variant),* }
 
@@ -383,7 +383,7 @@ macro_rules! binary_functions {
             /// All of them.
             pub const ALL: &'static [Binary] = &[$(Binary::$variant),*];
 
-            /// What it is.
+            /// Its row.
             pub fn row(self) -> &'static BinaryRow {
                 match self {
                     $(Binary::$variant => {
@@ -411,7 +411,7 @@ binary_functions! {
     Sub "sub" number(|a, b| a - b, |a, b| a - b, i32::wrapping_sub), false, 1.0;
     /// `a * b`.
     Mul "mul" number(|a, b| a * b, |a, b| a * b, i32::wrapping_mul), true, 1.0;
-    /// `a / b`, of i32 rounded towards zero.
+    /// `a / b`; for i32, rounded towards zero.
     Div "div"
         number(|a, b| a / b, |a, b| a / b, |a, b| if b == 0 { a } else { a.wrapping_div(b) }), false, 4.0;
     /// The remainder, with the sign of the dividend.
@@ -460,12 +460,12 @@ impl Binary {
         Binary::ALL.iter().copied().find(|f| f.row().name == name)
     }
 
-    /// Whether the result is bool whatever the arguments are.
+    /// Whether the result is bool for all argument types.
     pub fn is_comparison(self) -> bool {
         matches!(self.row().meaning, Meaning::Comparison { .. })
     }
 
-    /// The types that it takes, two values of one.
+    /// The types that it accepts; both arguments have the same one.
     pub fn takes(self) -> &'static [DType] {
         match self.row().meaning {
             Meaning::Arithmetic { i32: Some(_), .. } => &[DType::F32, DType::I32],
@@ -482,7 +482,7 @@ impl Binary {
 pub enum Scalar {
     /// The `i`-th accumulator of the fused operation (f32).
     Acc(u8),
-    /// The element of the `i`-th extra operand that belongs to this result element.
+    /// The element of the `i`-th extra operand, at the index of the result element.
     Arg(u8),
     /// A constant.
     Lit(Literal),
@@ -517,7 +517,7 @@ impl Scalar {
         Scalar::Binary(op, Box::new(self), Box::new(other))
     }
 
-    /// Instructions for one element, roughly.
+    /// Approximate number of instructions per element.
     pub fn flops(&self) -> f64 {
         let mut sum = 0.0;
         self.visit(&mut |s| {

@@ -1,4 +1,4 @@
-//! What executes a model: tensors in, tensors out.
+//! The interface between the runtime and what executes a model: tensors in, tensors out.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use crate::error::Error;
 
-/// Elements of a [`Tensor`], row-major.
+/// The elements of a [`Tensor`], in row-major order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Data {
     /// 32-bit floats.
@@ -24,12 +24,12 @@ impl Data {
         }
     }
 
-    /// Whether there are none.
+    /// Whether there are no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// `f32` or `i32`.
+    /// The element type, `f32` or `i32`.
     pub fn type_name(&self) -> &'static str {
         match self {
             Data::F32(_) => "f32",
@@ -41,19 +41,19 @@ impl Data {
 /// A dense array on the host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
-    /// Size per axis, outermost first.
+    /// The size of each axis, outermost first.
     pub shape: Vec<usize>,
-    /// As many elements as the shape says.
+    /// The elements; their number is the product of the sizes in `shape`.
     pub data: Data,
 }
 
 impl Tensor {
-    /// A tensor of floats. The caller sees to it that shape and number of elements agree; backends check it.
+    /// A tensor of floats. `data` must have as many elements as the shape; backends check it.
     pub fn f32(shape: impl Into<Vec<usize>>, data: Vec<f32>) -> Self {
         Tensor { shape: shape.into(), data: Data::F32(data) }
     }
 
-    /// A tensor of integers. The caller sees to it that shape and number of elements agree; backends check it.
+    /// A tensor of integers. `data` must have as many elements as the shape; backends check it.
     pub fn i32(shape: impl Into<Vec<usize>>, data: Vec<i32>) -> Self {
         Tensor { shape: shape.into(), data: Data::I32(data) }
     }
@@ -74,7 +74,7 @@ impl Tensor {
         }
     }
 
-    /// Element type and shape for messages: `i32 [1, 7]`.
+    /// Element type and shape, for messages: `i32 [1, 7]`.
     pub fn describe(&self) -> String {
         format!("{} {:?}", self.data.type_name(), self.shape)
     }
@@ -83,72 +83,78 @@ impl Tensor {
 /// Tensors by name.
 pub type Tensors = BTreeMap<String, Tensor>;
 
-/// What a backend answers with: natively it is waited for, in a browser it is a promise.
+/// The result of a backend operation, as a future: native programs block on it, browsers make it a promise.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + 'a>>;
 
 /// One call of an entry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// The entry to run.
+    /// The name of the entry to run.
     pub entry: String,
-    /// Its inputs. Absent ones take their defaults.
+    /// Its inputs by name. Absent ones take their defaults.
     pub inputs: Tensors,
-    /// Tokens already in the states; afterwards there are `past + T`.
+    /// Tokens in the states before the call (`P`). Afterwards there are `past + T`.
     pub past: u32,
-    /// An input whose values are not known yet.
+    /// An input that the device takes from an output of the previous call.
     pub device_input: Option<DeviceInput>,
 }
 
 impl Request {
-    /// A call whose inputs are all known.
+    /// A call with all its inputs on the host.
     pub fn new(entry: &str, inputs: &Tensors, past: u32) -> Self {
         Request { entry: entry.to_string(), inputs: inputs.clone(), past, device_input: None }
     }
 }
 
-/// An input that takes what the call before has computed, without a way through the host. Only backends with a
-/// [`Backend::depth`] above 1 get such requests, and only directly behind a call that wants `output`.
+/// An input that takes an output of the previous call on the device, without a copy through the host. Only backends with
+/// a [`Backend::depth`] above 1 get such requests, and only right after a call that wants `output`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceInput {
-    /// Name of the input. [`Request::inputs`] holds a tensor of its shape, whose values mean nothing.
+    /// The name of the input. [`Request::inputs`] holds a tensor of its shape, whose values are ignored.
     pub input: String,
-    /// Name of the output of the call before; it has as many elements.
+    /// The name of the output of the previous call. It has as many elements as the input.
     pub output: String,
 }
 
 /// Executes the entries of one bundle.
 ///
-/// The symbols of a call are found as follows: `B`, `T` and the architecture's own from the shapes of the given
-/// inputs, `P` is [`Request::past`], `C` is the capacity given to [`Backend::begin`]. [`crate::call::prepare`] does
-/// this, fills absent inputs and checks the rest, so that all backends agree and report the same errors.
+/// The symbols of a call have these values: `B`, `T` and those of the architecture come from the shapes of the given
+/// inputs, `P` is [`Request::past`], `C` is the capacity given to [`Backend::begin`]. [`crate::call::prepare`] computes
+/// them, fills in absent inputs and checks the others, so that all backends agree and report the same errors.
 pub trait Backend {
-    /// What executes, for people: adapter, driver, and what it offers.
+    /// A description for users: adapter, driver and features.
     fn describe(&self) -> String;
 
-    /// How many calls may usefully be under way at once.
+    /// How many calls may be in flight at once with a benefit; 1 if calls do not overlap.
     fn depth(&self) -> usize {
         1
     }
 
-    /// Starts a new sequence of calls: states get space for `capacity` tokens in each of `batch` rows, hold
-    /// nothing (`P` = 0), and are zero. Calls under way are forgotten. Models without states need no `begin`.
+    /// Starts a new session: allocates states for `capacity` tokens in each of `batch` rows and sets them to zero
+    /// (`P` = 0). Calls in flight are dropped. Models without states do not need it.
     fn begin(&mut self, batch: u32, capacity: u32) -> Pending<'_, ()>;
 
-    /// Starts a call. `want` names the outputs to give back; empty means all. An output that is not wanted may not
-    /// be computed at all. Errors name the input, the expected and the found shape.
+    /// Starts a call. `want` names the outputs to return; if it is empty, all are. Other outputs need not be computed.
+    ///
+    /// # Errors
+    /// If an input is missing, unknown or has a wrong shape: the message names the input, the expected and the actual
+    /// shape.
     fn start<'a>(&'a mut self, request: &'a Request, want: &'a [&'a str]) -> Pending<'a, ()>;
 
-    /// The outputs of the oldest call that was started and not finished yet. An error if there is none.
+    /// The outputs of the oldest call in flight.
+    ///
+    /// # Errors
+    /// If no call is in flight.
     fn finish(&mut self) -> Pending<'_, Tensors>;
 }
 
-/// A call from begin to end.
+/// Runs one call and waits for its outputs.
 pub async fn run(backend: &mut dyn Backend, request: &Request, want: &[&str]) -> Result<Tensors, Error> {
     backend.start(request, want).await?;
     backend.finish().await
 }
 
-/// Calls that do not depend on one another, as many at once as the backend likes; results in their order. `want` is
+/// Runs independent calls, up to [`Backend::depth`] at once, and returns their outputs in the order of `requests`. `want` is
 /// that of [`Backend::start`].
 pub async fn run_all(backend: &mut dyn Backend, requests: &[Request], want: &[&str]) -> Result<Vec<Tensors>, Error> {
     let mut waiting = requests.iter();
@@ -175,7 +181,7 @@ pub async fn run_all(backend: &mut dyn Backend, requests: &[Request], want: &[&s
     }
 }
 
-/// What [`Backend::finish`] says when nothing was started.
+/// The error of [`Backend::finish`] if no call is in flight.
 pub fn nothing_started() -> Error {
     Error::Backend("a result was asked for, but no call is under way".to_string())
 }

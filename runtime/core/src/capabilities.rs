@@ -1,4 +1,4 @@
-//! What a bundle can do, for programs that offer it to people.
+//! What a bundle can do, for programs that show it to users.
 
 use gristmill_bundle::{EntryRole, Manifest, Task, TaskOutput};
 use serde::Serialize;
@@ -8,20 +8,20 @@ use crate::task::{
 };
 use crate::transcribe::timestamps;
 
-/// Files of a bundle without which texts are token ids only.
+/// The file of a bundle with its tokenizer; without it, texts are token ids only.
 const TOKENIZER: &str = "tokenizer.json";
 /// The file of a bundle with its chat templates.
 const TEMPLATE: &str = "chat_template.json";
 
-/// Something that a bundle can do.
+/// A use of a bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Capability {
     /// Continue conversations.
     Chat,
-    /// Continue texts, or make a text of another one.
+    /// Continue texts, or map one text to another.
     Generate,
-    /// Make vectors of texts.
+    /// Embed texts.
     Embed,
     /// Classify images or texts.
     Classify,
@@ -31,12 +31,12 @@ pub enum Capability {
     Compare,
     /// Transcribe audio files.
     Transcribe,
-    /// Run on tensors, which any model can.
+    /// Run on tensors, as every bundle can.
     Run,
 }
 
 impl Capability {
-    /// `chat`, `generate`, ..
+    /// The name in JSON: `chat`, `generate`, ...
     pub fn name(self) -> &'static str {
         match self {
             Capability::Chat => "chat",
@@ -51,7 +51,7 @@ impl Capability {
     }
 }
 
-/// What people give to a task.
+/// A kind of input of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Modality {
@@ -65,27 +65,27 @@ pub enum Modality {
     Audio,
 }
 
-/// What an entry is for.
+/// The task of an entry, and what callers need to know about it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskInfo {
     /// `classify`, `detect`, `compare`, `transcribe` or `generate`.
     pub kind: &'static str,
-    /// What it takes.
+    /// The kinds of input.
     pub inputs: Vec<Modality>,
-    /// Samples per second of the audio files that it takes.
+    /// The sample rate of audio inputs, in Hz.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<u32>,
-    /// Images of a video that it reads.
+    /// The number of frames of a video input.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frames: Option<usize>,
     /// Seconds of audio that are encoded at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
-    /// The token that stands for an image in a prompt.
+    /// The placeholder token of an image in a prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<u32>,
-    /// The text that stands for an image in a prompt, if not that token alone.
+    /// The placeholder text of an image in a prompt, if it is not that token alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub placeholder: Option<String>,
     /// Whether a transcript is generated token by token; otherwise it comes from CTC decoding.
@@ -94,23 +94,23 @@ pub struct TaskInfo {
     /// Whether a transcript can have timestamps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timestamps: Option<bool>,
-    /// What callers choose of a transcript, such as its language.
+    /// The options of a transcript, such as its language.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub choices: Option<Vec<ChoiceInfo>>,
 }
 
-/// Something that callers choose by a word.
+/// An option with a fixed set of values.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ChoiceInfo {
     /// Its name, such as `language`.
     pub name: String,
-    /// The words.
+    /// The values.
     pub values: Vec<String>,
-    /// The one that counts if nothing is said; without one the model decides.
+    /// The value if the caller gives none. Without a default, the model decides.
     pub default: Option<String>,
 }
 
-/// What a bundle can do, the most specific first. Texts need a tokenizer, and conversations a chat template.
+/// What a bundle can do, the most specific use first. Texts need a tokenizer, conversations a chat template.
 pub fn capabilities(manifest: &Manifest) -> Vec<Capability> {
     let has = |role: EntryRole| manifest.entries.iter().any(|e| e.role == role);
     let text = manifest.files.contains_key(TOKENIZER);
@@ -142,7 +142,7 @@ pub fn capabilities(manifest: &Manifest) -> Vec<Capability> {
     all
 }
 
-/// What people give to a task.
+/// The kinds of input of a task.
 pub fn modalities(task: &Task) -> Vec<Modality> {
     let all = [
         (Modality::Image, takes_images(task)),
@@ -153,7 +153,7 @@ pub fn modalities(task: &Task) -> Vec<Modality> {
     all.into_iter().filter(|(_, yes)| *yes).map(|(modality, _)| modality).collect()
 }
 
-/// What a task is for, and what callers have to know of it.
+/// The kind of a task, and what callers need to know about it.
 pub fn task_info(manifest: &Manifest, task: &Task) -> TaskInfo {
     let kind = Kind::of(&task.output);
     let mut info = TaskInfo {

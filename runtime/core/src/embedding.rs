@@ -1,4 +1,4 @@
-//! Embeds texts: what is put in front of them, and the call for their tokens.
+//! Embeds texts: the prompts before them, and the call for their tokens.
 
 use gristmill_bundle::{Embedding, Entry, EntryRole, Manifest};
 
@@ -7,7 +7,7 @@ use crate::call::names;
 use crate::error::Error;
 use crate::gather::gather;
 
-/// The entry of a model that turns texts into vectors.
+/// The entry of a model that embeds texts.
 #[derive(Clone, Copy, Debug)]
 pub struct Embedder<'m> {
     manifest: &'m Manifest,
@@ -17,10 +17,10 @@ pub struct Embedder<'m> {
 }
 
 impl<'m> Embedder<'m> {
-    /// That of a model.
+    /// The embedding entry of a model.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if it has none.
+    /// [`Error::Unsupported`] if the model has none.
     pub fn of(manifest: &'m Manifest) -> Result<Self, Error> {
         let entry = manifest.entries.iter().find(|e| e.role == EntryRole::Embed);
         let input = |e: &Entry| e.inputs.iter().map(|i| &manifest.inputs[*i as usize]).find(|i| i.default.is_none());
@@ -30,20 +30,20 @@ impl<'m> Embedder<'m> {
         Ok(Embedder { manifest, entry, input, output })
     }
 
-    /// The output with the vectors, f32 `[1, size]`.
+    /// The name of the output with the embedding, f32 `[1, size]`.
     pub fn output(&self) -> &'m str {
         self.output
     }
 
-    /// Most token ids of a text with what is in front of it and around it.
+    /// The largest number of tokens of a text, with its prompt and special tokens.
     pub fn max_tokens(&self) -> usize {
         self.settings().map_or(self.manifest.model.max_context, |s| s.max_tokens) as usize
     }
 
-    /// The text that is put in front of others by this name; without a name the default, which is mostly empty.
+    /// The prompt with this name, which is prepended to texts; without a name, the default prompt, which is often empty.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] with the names that there are.
+    /// [`Error::Unsupported`] if there is no such prompt; it lists the names.
     pub fn prompt(&self, name: Option<&str>) -> Result<&'m str, Error> {
         let Some(settings) = self.settings() else {
             return name.map_or(Ok(""), |name| Err(unknown(name, "none".to_string())));
@@ -57,12 +57,12 @@ impl<'m> Embedder<'m> {
         }
     }
 
-    /// Whether tokens of a prompt are left out of pooling, so that [`Embedder::request`] has to know how many there are.
+    /// Whether pooling leaves out the tokens of a prompt, so that [`Embedder::request`] needs their number.
     pub fn leaves_out_prompt(&self) -> bool {
         self.settings().is_some_and(|s| s.pooling_mask.is_some())
     }
 
-    /// The call for the token ids of a text, the first `prompt_tokens` of which are those of a prompt.
+    /// The call for the token ids of a text. The first `prompt_tokens` of them belong to the prompt.
     pub fn request(&self, ids: &[u32], prompt_tokens: usize) -> Request {
         let row = |values: Vec<i32>| Tensor::i32([1, ids.len()], values);
         let mut inputs: Tensors = gather([(self.input.to_string(), row(ids.iter().map(|id| *id as i32).collect()))]);
@@ -84,8 +84,8 @@ fn unknown(name: &str, known: String) -> Error {
 
 #[cfg(feature = "tokenizer")]
 impl Embedder<'_> {
-    /// The call for a text behind a prompt: cut, and with the tokens of the prompt left out of pooling if the model does
-    /// so.
+    /// The call for a text after a prompt, truncated to [`Embedder::max_tokens`]. Pooling leaves out the tokens of the
+    /// prompt if the model does so.
     pub fn text(&self, tokenizer: &crate::tokenizer::Tokenizer, prompt: &str, text: &str) -> Result<Request, Error> {
         let most = self.max_tokens();
         let ids = tokenizer.encode_within(&format!("{prompt}{text}"), true, most)?;

@@ -1,7 +1,7 @@
 //! Generates tokens from a prompt.
 //!
-//! [`Generator`] decides what to run next and what the results mean, and touches no device: [`drive`] runs it on a
-//! [`Backend`], with several calls under way where the backend gains by that.
+//! [`Generator`] decides which call comes next and interprets results, without touching a device. [`drive`] runs it on a
+//! [`Backend`], with several calls in flight if that makes the backend faster.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -16,59 +16,59 @@ use crate::prompt::{Prompt, check_fits, no_tokens};
 use crate::sample::Sampling;
 use crate::token_selector::TokenSelector;
 
-/// What is asked for where a start token is left to the model.
+/// The outputs of a call in which the model chooses a start token.
 const OPEN: &[&str] = &["next_logits"];
 
-/// What to generate.
+/// Settings of a generation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// How tokens are chosen.
     pub sampling: Sampling,
-    /// Most tokens to generate; the context ends it as well.
+    /// The largest number of tokens to generate. A full context also ends generation.
     pub max_new_tokens: u32,
-    /// Token ids that end it, in addition to the model's.
+    /// Token ids that end generation, in addition to those of the model.
     pub stop_tokens: Vec<u32>,
-    /// Goes on after the model's own end token.
+    /// Whether to continue after an end token of the model.
     pub ignore_eos: bool,
 }
 
 impl Default for Options {
-    /// The best tokens, 256 at most.
+    /// Greedy decoding of at most 256 tokens.
     fn default() -> Self {
         Options { sampling: Sampling::default(), max_new_tokens: 256, stop_tokens: vec![], ignore_eos: false }
     }
 }
 
-/// Why it ended.
+/// Why generation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// The model chose an end token.
     EndToken,
-    /// A stop text appeared.
+    /// The text contained a stop text.
     StopText,
-    /// As many tokens as asked for.
+    /// `max_new_tokens` were generated.
     MaxTokens,
     /// The context is full.
     ContextFull,
-    /// The caller ended it.
+    /// The caller stopped it.
     Aborted,
 }
 
-/// What a call brought.
+/// The progress that a call made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// So many tokens of the prompt are done, of so many.
+    /// A part of the prompt was computed.
     Prompt {
-        /// Done.
+        /// Tokens of the prompt computed so far.
         done: u32,
-        /// In total.
+        /// The number of tokens of the prompt.
         total: u32,
     },
-    /// The next token.
+    /// The next token was chosen.
     Token(u32),
 }
 
-/// A generation under way.
+/// A generation in progress.
 #[derive(Clone, Debug)]
 pub struct Generator {
     feed: DecodeLoop,
@@ -76,38 +76,40 @@ pub struct Generator {
     selector: TokenSelector,
     ends: BTreeSet<u32>,
     capacity: u32,
-    /// What the states held when the prompt went on behind what the model had chosen.
+    /// The content of the states when the prompt continued after start tokens that the model had chosen.
     held: Held,
     prompt: Prompt,
-    /// Prompt and chosen tokens, for the repetition penalty.
+    /// Tokens of the prompt and generated tokens, for the repetition penalty.
     seen: BTreeSet<u32>,
     tokens: Vec<u32>,
-    /// What [`Generator::asked`] gives.
+    /// The result of [`Generator::asked`].
     asked: Option<f32>,
-    /// Calls whose results are awaited, oldest first.
+    /// Calls in flight, oldest first.
     under_way: VecDeque<Expected>,
     stop: Option<Stop>,
 }
 
-/// What the results of a call mean.
+/// What the results of a call are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expected {
-    /// A part of the prompt is done.
+    /// A part of the prompt.
     Prompt { done: u32, total: u32 },
-    /// The next token of the prompt, where that is left to the model.
+    /// The next token of the prompt, if the model chooses it.
     Open,
-    /// The next token.
+    /// The next token was chosen.
     Token,
 }
 
 impl Generator {
-    /// Prepares to continue `prompt` (token ids). Errors if it is empty, longer than the context, or if the model
-    /// does not generate tokens.
+    /// Prepares to continue `prompt` (token ids).
+    ///
+    /// # Errors
+    /// If the prompt is empty or longer than the context, or the model does not generate tokens.
     pub fn new(manifest: &Manifest, prompt: &[u32], options: Options) -> Result<Self, Error> {
         Self::from_prompt(manifest, Prompt::text(manifest, prompt)?, options)
     }
 
-    /// The same with inputs besides tokens.
+    /// The same for a prompt with other inputs besides tokens, such as images.
     pub fn from_prompt(manifest: &Manifest, start: Prompt, options: Options) -> Result<Self, Error> {
         if let Some(fault) = options.sampling.fault() {
             return Err(Error::Unsupported(fault));
@@ -139,12 +141,12 @@ impl Generator {
         })
     }
 
-    /// What the states need space for: to be given to [`Backend::begin`] with a batch of 1.
+    /// The number of tokens for which states need space: the `capacity` of [`Backend::begin`], with a batch of 1.
     pub fn capacity(&self) -> u32 {
         self.capacity
     }
 
-    /// The outputs to ask for in a call.
+    /// The outputs to request in a call.
     pub fn want(&self, request: &Request) -> &'static [&'static str] {
         // What is encoded stays on the device; the call gives whatever it has.
         match self.under_way.back() {
@@ -154,42 +156,42 @@ impl Generator {
         }
     }
 
-    /// What it continues. What was left to the model is known as soon as the first token is.
+    /// The prompt. Start tokens that the model chooses are known as soon as the first generated token is.
     pub fn prompt(&self) -> &Prompt {
         &self.prompt
     }
 
-    /// Tokens of the prompt.
+    /// The number of tokens of the prompt.
     pub fn prompt_tokens(&self) -> u32 {
         self.prompt.length
     }
 
-    /// The tokens so far, without the end token.
+    /// The tokens generated so far, without the end token.
     pub fn tokens(&self) -> &[u32] {
         &self.tokens
     }
 
-    /// The probability that was asked for, see [`Prompt::timed`].
+    /// The probability that [`Prompt::timed`] asks for.
     pub(crate) fn asked(&self) -> Option<f32> {
         self.asked
     }
 
-    /// The average of the logarithms of the probabilities of the tokens, the end token included, where times are marked.
+    /// The mean log probability of the tokens, including the end token, for texts with timestamps.
     pub(crate) fn log_probability(&self) -> Option<f32> {
         self.selector.log_probability()
     }
 
-    /// Why it ended, if it has.
+    /// Why generation ended, or none if it has not.
     pub fn stopped(&self) -> Option<Stop> {
         self.stop
     }
 
-    /// Ends it.
+    /// Ends generation.
     pub fn stop(&mut self, why: Stop) {
         self.stop.get_or_insert(why);
     }
 
-    /// Goes on after the states were lost: the next calls compute everything so far again.
+    /// Recovers after the states were lost: the next calls compute the prompt and all generated tokens again.
     pub fn rewind(&mut self, manifest: &Manifest) -> Result<(), Error> {
         self.under_way.clear();
         self.held = Held::default();
@@ -198,7 +200,7 @@ impl Generator {
         Ok(())
     }
 
-    /// The next call; `None` when results must be accepted first, or when it has ended.
+    /// The next call; none if results must be accepted first, or if generation has ended.
     pub fn next_call(&mut self) -> Result<Option<Request>, Error> {
         // Counted before the call is one of those under way.
         let index = self.tokens.len() + self.coming();
@@ -209,7 +211,7 @@ impl Generator {
         Ok(request)
     }
 
-    /// How many tokens are under way.
+    /// The number of tokens in flight.
     fn coming(&self) -> usize {
         self.under_way.iter().filter(|e| **e == Expected::Token).count()
     }
@@ -248,7 +250,7 @@ impl Generator {
         Ok(Some(request))
     }
 
-    /// Takes the results of the oldest call under way. `None` if the model ended the text with it.
+    /// Accepts the results of the oldest call in flight. Returns none if they end the text.
     pub fn accept(&mut self, manifest: &Manifest, outputs: &Tensors) -> Result<Option<Progress>, Error> {
         let expected = self.under_way.pop_front().ok_or_else(crate::backend::nothing_started)?;
         match expected {
@@ -271,8 +273,8 @@ impl Generator {
 }
 
 impl Generator {
-    /// Puts what the model finds likeliest into the first open place, or takes note of what was asked, and goes on behind
-    /// what is computed already.
+    /// Puts the most probable token into the first open place, or records the probability that was asked for, and continues
+    /// after what is computed already.
     fn fill(&mut self, manifest: &Manifest, outputs: &Tensors) -> Result<Progress, Error> {
         let missing = || Error::Backend(format!("the backend did not give `{}` as expected", OPEN[0]));
         let scores = outputs.get(OPEN[0]).and_then(Tensor::as_f32).ok_or_else(missing)?;
@@ -298,7 +300,7 @@ impl Generator {
     }
 }
 
-/// The probability of a token; none if there is no such token.
+/// The probability of a token under a softmax over `logits`; none if there is no such token.
 fn probability(logits: &[f32], token: u32) -> Option<f32> {
     let own = *logits.get(token as usize)?;
     Some(1.0 / logits.iter().map(|logit| (logit - own).exp()).sum::<f32>())
@@ -312,36 +314,36 @@ pub(crate) fn feed(manifest: &Manifest, given: &Tensors, prompt: &[u32]) -> Resu
     DecodeLoop::new(manifest, inputs)
 }
 
-/// Counts and times.
+/// Counts and durations of a generation.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Stats {
-    /// Tokens of the prompt.
+    /// The number of tokens of the prompt.
     pub prompt_tokens: u32,
     /// Tokens generated, without the end token.
     pub new_tokens: u32,
-    /// Seconds until the first token was chosen.
+    /// Seconds until the first token was chosen (prefill).
     pub prefill_seconds: f64,
-    /// Seconds for the others.
+    /// Seconds for the other tokens (decode).
     pub decode_seconds: f64,
     /// Calls of the decode entry.
     pub decode_calls: u32,
 }
 
-/// A generation that ended.
+/// The result of a generation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// The tokens, without the end token.
+    /// The generated tokens, without the end token.
     pub tokens: Vec<u32>,
-    /// Why it ended.
+    /// Why generation ended.
     pub stop: Stop,
-    /// Counts and times.
+    /// Counts and durations of a generation.
     pub stats: Stats,
 }
 
 /// Generates tokens.
 ///
-/// `clock` gives seconds from any fixed moment. `observe` is called after each chunk of the prompt and for each
-/// token; when it returns a reason, generation ends with it.
+/// `clock` returns seconds since any fixed moment. `observe` is called after each chunk of the prompt and for each token;
+/// if it returns a reason, generation ends with it.
 pub async fn generate(
     backend: &mut dyn Backend,
     manifest: &Manifest,
@@ -357,8 +359,8 @@ pub async fn generate(
     Ok(Outcome { tokens: generator.tokens, stop, stats })
 }
 
-/// Runs a generator until it ends, adding to `stats`. After an error it can go on, on another backend if need be,
-/// once it was rewound ([`Generator::rewind`]).
+/// Runs a generator until it ends, adding to `stats`. After an error it can continue, on another backend if necessary, once
+/// it was rewound ([`Generator::rewind`]).
 pub async fn drive(
     generator: &mut Generator,
     backend: &mut dyn Backend,

@@ -1,4 +1,4 @@
-//! Prompts: what a generation starts from.
+//! Prompts: the tokens and inputs that a generation starts from.
 
 use std::collections::VecDeque;
 
@@ -11,27 +11,30 @@ use crate::error::Error;
 use crate::gather::gather;
 use crate::speech::rules::Rules;
 
-/// What a generation starts from: one row of tokens to continue, and the other inputs.
+/// The start of a generation: one row of tokens to continue, and the other inputs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prompt {
-    /// The tokens that are continued.
+    /// The tokens to continue.
     pub(crate) tokens: Vec<u32>,
-    /// Those among them that the model decides on, in order.
+    /// The tokens among them that the model chooses, in order.
     pub(crate) open: VecDeque<Open>,
-    /// What the encoder gets, in a model that has one; and other inputs that do not follow from tokens.
+    /// Inputs of the encoder, if the model has one, and all other inputs that do not follow from tokens.
     pub(crate) given: Tensors,
-    /// How many tokens people would say the prompt has.
+    /// The number of tokens of the prompt that is reported to users.
     pub(crate) length: u32,
-    /// How many of the tokens stand in front of the start tokens.
+    /// The number of tokens before the start tokens.
     pub(crate) before: usize,
-    /// Where times are to be marked, how.
+    /// The rules for timestamps, if the text has them.
     pub(crate) timed: Option<Rules>,
-    /// A token whose probability behind the first start token is asked for.
+    /// A token whose probability after the first start token is asked for.
     pub(crate) asked: Option<u32>,
 }
 
 impl Prompt {
-    /// A text: it is continued or, in a model with an encoder, encoded. Errors if the model takes no text.
+    /// A text to continue or, for a model with an encoder, to encode.
+    ///
+    /// # Errors
+    /// If the model takes no text.
     pub fn text(manifest: &Manifest, tokens: &[u32]) -> Result<Self, Error> {
         let Some(encoder) = separate_encoder(manifest) else {
             return Ok(Self::beside(tokens.to_vec(), Tensors::new()));
@@ -51,48 +54,48 @@ impl Prompt {
         Ok(Prompt { length: tokens.len() as u32, ..Self::given(start, given) })
     }
 
-    /// What an encoder gets, such as the features of an audio file, and what the decoder begins with.
+    /// Inputs of the encoder, such as the features of an audio file, and the start tokens of the decoder.
     pub fn given(start: Start, given: Tensors) -> Self {
         Prompt { open: start.open, ..Self::beside(start.tokens, given) }
     }
 
-    /// The same where times are marked, with tokens in front of the start tokens. `asked`: a token whose probability
-    /// behind the first start token [`Generator::asked`] gives.
+    /// The same for a text with timestamps, with tokens before the start tokens. `asked` is a token whose probability after
+    /// the first start token [`Generator::asked`] returns.
     pub(crate) fn timed(mut self, rules: Rules, before: &[u32], asked: Option<u32>) -> Self {
         drop(self.tokens.splice(..0, before.iter().copied()));
         self.open.iter_mut().for_each(|open| open.place += before.len());
         Prompt { before: before.len(), timed: Some(rules), asked, ..self }
     }
 
-    /// Tokens that are continued, and what is beside them, such as images.
+    /// Tokens to continue, and the other inputs, such as images.
     pub(crate) fn beside(tokens: Vec<u32>, given: Tensors) -> Self {
         let (open, length) = (VecDeque::new(), tokens.len() as u32);
         Prompt { tokens, open, given, length, before: 0, timed: None, asked: None }
     }
 
-    /// What the encoder gets beside them.
+    /// The inputs besides tokens.
     pub fn inputs(&self) -> &Tensors {
         &self.given
     }
 
-    /// What the decoder begins with.
+    /// The start tokens of the decoder.
     pub(crate) fn start(&self) -> Start {
         let own = |open: &Open| Open { place: open.place - self.before, among: open.among.clone() };
         Start { tokens: self.tokens[self.before..].to_vec(), open: self.open.iter().map(own).collect() }
     }
 
-    /// The tokens up to the next one that the model decides on, or behind which something is asked.
+    /// The tokens up to the next one that the model chooses, or after which a probability is asked for.
     pub(crate) fn known(&self) -> &[u32] {
         let open = self.open.front().map_or(self.tokens.len(), |open| open.place);
         &self.tokens[..if self.asked.is_some() { open.min(self.before + 1) } else { open }]
     }
 
-    /// Whether something is to be found out before the first token is chosen.
+    /// Whether start tokens or a probability are still unknown.
     pub(crate) fn is_open(&self) -> bool {
         self.asked.is_some() || !self.open.is_empty()
     }
 
-    /// The tokens that are continued. Those that the model decides on mean nothing until it has.
+    /// The tokens to continue. Those that the model chooses have no meaning until it has chosen them.
     pub fn tokens(&self) -> &[u32] {
         &self.tokens
     }
@@ -102,10 +105,10 @@ pub(crate) fn no_tokens() -> Error {
     Error::Unsupported("the prompt has no tokens".to_string())
 }
 
-/// Whether so many tokens fit in the context of a bundle.
+/// Checks that this many tokens fit into the context of a bundle.
 ///
 /// # Errors
-/// If they do not; `remedy` says what to do, besides compiling with a larger context.
+/// If they do not fit. `remedy` is advice for the message, besides compiling with a larger context.
 pub(crate) fn check_fits(manifest: &Manifest, tokens: u64, remedy: &str) -> Result<(), Error> {
     let capacity = manifest.model.max_context;
     if tokens <= u64::from(capacity) {

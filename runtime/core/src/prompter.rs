@@ -1,4 +1,4 @@
-//! From texts, conversations and images to prompts, by what a bundle says of them.
+//! Prompts from texts, conversations and images, according to the manifest of a bundle.
 
 use gristmill_bundle::{Bundle, Manifest};
 
@@ -18,10 +18,10 @@ pub struct Prompter {
 }
 
 impl Prompter {
-    /// Reads tokenizer and chat template of a bundle, but no weights.
+    /// Reads the tokenizer and the chat template of a bundle, but no weights.
     ///
     /// # Errors
-    /// If it has no tokenizer, or a file cannot be read.
+    /// If the bundle has no tokenizer, or a file cannot be read.
     pub fn of(bundle: &Bundle) -> Result<Self, Error> {
         let (manifest, tokenizer) = (bundle.manifest().clone(), Tokenizer::from_bundle(bundle)?);
         Ok(Prompter { manifest, tokenizer, template: ChatTemplate::from_bundle(bundle)? })
@@ -37,19 +37,19 @@ impl Prompter {
         self.template.is_some()
     }
 
-    /// How many images a text has placeholders for.
+    /// The number of image placeholders in a text.
     ///
     /// # Errors
-    /// If the tokenizer lacks the placeholder of the model.
+    /// If the tokenizer does not know the placeholder of the model.
     pub fn images_in(&self, text: &str) -> Result<usize, Error> {
         Ok(self.image()?.map_or(0, |image| text.matches(image.token.as_str()).count()))
     }
 
-    /// A text to continue, or for an encoder. Images that the text has no placeholders for come first.
+    /// The prompt for a text to continue or to encode. Images without a placeholder in the text come first.
     ///
     /// # Errors
-    /// If the prompts of the model hold no images, the text has more placeholders than there are images, or the prompt does
-    /// not fit in the context.
+    /// If there are images and the model takes none, the text has more placeholders than there are images, or the prompt
+    /// does not fit into the context.
     pub fn text(&self, text: &str, images: &[Image]) -> Result<Prompt, Error> {
         let placed = match (image_placeholder(&self.manifest), self.image()?) {
             (Some(placeholder), Some(ImageText { token, .. })) => place_images(placeholder, &token, text, images.len()),
@@ -58,10 +58,10 @@ impl Prompter {
         image_prompt(&self.manifest, &self.tokenizer.encode(&placed, true)?, images)
     }
 
-    /// The prompt for a conversation. `images` are those of the image parts of its messages, in order.
+    /// The prompt for a conversation. `images` are the images of its image parts, in order.
     ///
     /// # Errors
-    /// Those of [`Prompter::text`], and if the bundle has no chat template, or the template refuses the conversation.
+    /// Those of [`Prompter::text`]; also if the bundle has no chat template, or the template rejects the conversation.
     pub fn chat(&self, messages: &[Message], images: &[Image], options: &ChatOptions) -> Result<Prompt, Error> {
         let template = self.template.as_ref();
         let template = template.ok_or_else(|| Error::Unsupported("this model has no chat template".to_string()))?;
@@ -70,7 +70,7 @@ impl Prompter {
         image_prompt(&self.manifest, &self.tokenizer.encode(&text, false)?, images)
     }
 
-    /// What a prompt holds for an image; none if prompts hold no images.
+    /// The text of an image in a prompt; none if the model takes no images in prompts.
     fn image(&self) -> Result<Option<ImageText>, Error> {
         let Some(placeholder) = image_placeholder(&self.manifest) else { return Ok(None) };
         let token = self.tokenizer.id_to_token(placeholder.token).ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! What a bundle is for: images, audio files and texts in, labels, boxes, similarities or texts out, as the tasks of its entries say.
+//! Runs the tasks of a bundle: images, audio files and texts in; labels, boxes, similarities or texts out.
 
 use gristmill_bundle::order::order;
 use gristmill_bundle::{Entry, Manifest, Task, TaskOutput};
@@ -20,38 +20,38 @@ use crate::backend::{Backend, Request, Tensor, Tensors, run, run_all};
 use crate::error::Error;
 use crate::image::Image;
 
-/// A class and how certain it is.
+/// A class and its score.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Score {
-    /// Name of the class; its number if it has none.
+    /// The name of the class, or its number if it has none.
     pub label: String,
-    /// Number of the class.
+    /// The number of the class.
     pub class: usize,
-    /// 0 to 1.
+    /// The probability, from 0 to 1.
     pub score: f32,
 }
 
-/// Something that was found in an image.
+/// An object that was detected in an image.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Detection {
-    /// What it is.
+    /// Its class and score.
     #[serde(flatten)]
     pub what: Score,
-    /// Left, top, right and bottom, in pixels of the image that was given.
+    /// The bounding box: left, top, right and bottom, in pixels of the given image.
     #[serde(rename = "box")]
     pub corners: [f32; 4],
 }
 
-/// How well texts fit to one item.
+/// The similarity of texts to one item: an image, a video or an audio file.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Similarity {
-    /// As the model gives it, per text.
+    /// The score of the model for each text.
     pub similarity: Vec<f32>,
-    /// 0 to 1, per text: all together are 1.
+    /// The softmax of the scores: from 0 to 1 for each text, with the sum 1.
     pub probability: Vec<f32>,
 }
 
-/// Which classes each image is of, or each text, for models of texts: all classes, most certain first.
+/// Classifies images, or texts if the model takes texts: for each, all classes, by descending score.
 pub async fn classify(
     backend: &mut dyn Backend,
     manifest: &Manifest,
@@ -75,7 +75,7 @@ pub async fn classify(
     results.iter().map(read).collect()
 }
 
-/// What is where in each image, with at least this certainty, most certain first.
+/// Detects objects in images: for each image, those with a score above `threshold`, by descending score.
 pub async fn detect(
     backend: &mut dyn Backend,
     manifest: &Manifest,
@@ -97,7 +97,7 @@ pub async fn detect(
         for row in rows {
             let mut row = row.to_vec();
             softmax(&mut row);
-            // The last class is nothing.
+            // The last class means "no object".
             row.pop();
             let first = |best: (usize, f32), (class, score): (usize, &f32)| {
                 if *score > best.1 { (class, *score) } else { best }
@@ -115,7 +115,7 @@ pub async fn detect(
     results.iter().zip(given.images).map(read).collect()
 }
 
-/// How well the texts fit to each image, video or audio file.
+/// Compares texts with each image, video or audio file.
 pub async fn compare(
     backend: &mut dyn Backend,
     manifest: &Manifest,
@@ -142,7 +142,7 @@ pub async fn compare(
     Ok(rows.chunks_exact(given.texts.len().max(1)).map(read).collect())
 }
 
-/// A call for each image or each text: they may differ in size, and need not be padded then.
+/// One call for each image or text: they may differ in size, and separate calls need no padding.
 fn one_by_one(manifest: &Manifest, entry: &Entry, task: &Task, given: TaskInputs<'_>) -> Result<Vec<Request>, Error> {
     if takes_images(task) {
         let one = |image| request(manifest, entry, task, TaskInputs { images: std::slice::from_ref(image), ..given });
@@ -153,7 +153,7 @@ fn one_by_one(manifest: &Manifest, entry: &Entry, task: &Task, given: TaskInputs
     }
 }
 
-/// An output with `rows` rows of at least `least` floats each.
+/// An f32 output of `rows` rows with at least `least` elements each.
 fn floats<'t>(outputs: &'t Tensors, name: &str, least: usize, rows: usize) -> Result<&'t [f32], Error> {
     let values = outputs.get(name).and_then(Tensor::as_f32);
     let values = values.filter(|v| rows > 0 && v.len() % rows == 0 && v.len() / rows >= least.max(1));
@@ -165,7 +165,7 @@ fn scored(labels: &[String], class: usize, score: f32) -> Score {
     Score { label, class, score }
 }
 
-/// Positions in the order of their values, the largest first; of equal ones the first.
+/// The indices of the values in descending order of value; equal values keep their order.
 fn falling(values: &[f32]) -> Vec<usize> {
     order(values.len(), &|a, b| values[b].total_cmp(&values[a]))
 }
@@ -177,7 +177,7 @@ fn softmax(values: &mut [f32]) {
     values.iter_mut().for_each(|v| *v /= sum);
 }
 
-/// Centre and size as parts of an image, as corners in its pixels.
+/// The corners of a box in pixels, from its centre and size as fractions of the image.
 fn corners(at: &[f32], image: &Image) -> [f32; 4] {
     let (width, height) = (image.width() as f32, image.height() as f32);
     let (x, y, w, h) = (at[0], at[1], at[2], at[3]);

@@ -11,21 +11,21 @@ use crate::error::Error;
 use crate::gather::gather;
 use crate::sample::{BEGINS, asks_for_begin, begins};
 
-/// What to compute besides the entry itself.
+/// What to run, and what to compute besides its outputs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TensorRun {
-    /// The entry; without it the first that takes all given inputs.
+    /// The entry; by default, the first one that takes all given inputs.
     pub entry: Option<String>,
-    /// Also decodes this many tokens: `greedy.tokens` i32 `[B, N]` and `greedy.logits` f32 `[B, N, vocabulary]`. A
-    /// decoder behind an encoder starts with [`TensorRun::start`].
+    /// Also decodes this many tokens greedily: `greedy.tokens` i32 `[B, N]` and `greedy.logits` f32 `[B, N, vocabulary]`.
+    /// The decoder of an encoder-decoder model starts with [`TensorRun::start`].
     pub greedy: Option<u32>,
-    /// The tokens with which such a decoder starts; without them those of the model.
+    /// The start tokens of such a decoder; if empty, those of the model.
     pub start: Vec<u32>,
-    /// Gives intermediate values as further outputs.
+    /// Whether to return intermediate values (taps) as further outputs.
     pub taps: bool,
 }
 
-/// The entry to run for these inputs.
+/// The entry to run on these inputs.
 pub fn choose_entry<'m>(manifest: &'m Manifest, inputs: &Tensors, run: &TensorRun) -> Result<&'m Entry, Error> {
     let entry = match &run.entry {
         Some(name) => &manifest.entries[find_entry(manifest, name)?],
@@ -55,10 +55,10 @@ pub fn choose_entry<'m>(manifest: &'m Manifest, inputs: &Tensors, run: &TensorRu
     })
 }
 
-/// Runs an entry once with all its outputs, and decodes tokens if asked to.
+/// Runs an entry once and returns all its outputs; also decodes tokens if `run.greedy` is set.
 ///
-/// For decoding, `attention_mask` and `position_ids` (or whatever the model calls them) continue as the manifest
-/// declares, so that left-padded batches work. End tokens do not end it.
+/// While it decodes, inputs such as `attention_mask` and `position_ids` continue as the manifest declares, so that
+/// left-padded batches work. End tokens do not end decoding.
 pub async fn run_tensors(
     backend: &mut dyn Backend,
     manifest: &Manifest,
@@ -92,8 +92,8 @@ fn context(manifest: &Manifest, tokens: u64) -> Result<u32, Error> {
     }
 }
 
-/// What decoding begins with: the given inputs, but for those of a decoder behind an encoder. They are what it would
-/// have said, not what it is told.
+/// The inputs with which decoding begins: the given ones, except those of the decoder of an encoder-decoder model, whose
+/// tokens are the expected text and not a prompt.
 fn prompt(manifest: &Manifest, inputs: &Tensors, start: &[u32]) -> Result<Tensors, Error> {
     let mut inputs = inputs.clone();
     if separate_encoder(manifest).is_some() {

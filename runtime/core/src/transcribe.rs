@@ -1,4 +1,4 @@
-//! Transcribes audio files, window by window where they are longer than the model takes at once.
+//! Transcribes audio files; those that are longer than the input of the model, window by window.
 
 use std::rc::Rc;
 
@@ -17,18 +17,18 @@ mod window;
 pub use window::Granularity;
 use window::{Decode, Timed};
 
-/// Something that is said without a break, or all of a part that marks no times.
+/// A passage of a transcript between two timestamps, or an entire window without timestamps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Segment {
     /// Where it begins, in seconds.
     pub start: f64,
     /// Where it ends.
     pub end: f64,
-    /// What is said, without white space around it.
+    /// The text, without white space around it.
     pub text: String,
-    /// The tokens of the text, without those of times and the end token; none for CTC models.
+    /// The tokens of the text, without timestamps and the end token; empty for CTC models.
     pub tokens: Vec<u32>,
-    /// Its words, if they were asked for.
+    /// Its words, if they were requested.
     pub words: Vec<Word>,
 }
 
@@ -39,45 +39,45 @@ pub struct Word {
     pub start: f64,
     /// Where it ends.
     pub end: f64,
-    /// The word with the punctuation around it, and with the space in front of it if there is one.
+    /// The word with its punctuation, and with the space before it if there is one.
     pub text: String,
 }
 
-/// An audio file that is transcribed.
+/// The result of a transcription.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transcribed {
-    /// What is said: exactly the pieces that were given to the caller, in a row.
+    /// The text: the concatenation of all pieces that the caller received.
     pub text: String,
-    /// The same by segments.
+    /// The text in segments.
     pub segments: Vec<Segment>,
-    /// What was chosen, by the caller, by the model where that is left to it, or by neither.
+    /// The options, such as the language, as chosen by the caller or by the model.
     pub choices: Choices,
-    /// [`Stop::Aborted`] if the caller ended it; otherwise how the last window ended that did not end by itself.
+    /// [`Stop::Aborted`] if the caller stopped it; otherwise why the last window ended that had no end token.
     pub stop: Stop,
 }
 
-/// Gets segments.
+/// Receives segments.
 type Observe<'a> = Box<dyn FnMut(&Segment) + 'a>;
 
-/// An audio file that is being transcribed.
+/// A transcription in progress.
 pub struct Transcript<'a> {
     audio: Audio,
-    /// Samples of a window.
+    /// The number of samples of a window.
     most: usize,
     /// The first sample that is not transcribed yet.
     at: usize,
     decode: Rc<Decode<'a>>,
     options: Options,
     stops: Vec<String>,
-    /// What each text begins with; what is left to the model it decides on in the first window.
+    /// The start tokens of each window. Those that the model chooses, it chooses in the first window.
     start: Start,
-    /// The text of the window, where no times are marked.
+    /// The text of the window, without timestamps.
     run: Option<TextRun<Box<Decode<'a>>>>,
-    /// The same where times are marked.
+    /// The same with timestamps.
     timed: Option<Timed>,
     text: Joined,
     segments: Vec<Segment>,
-    /// Gets each segment as soon as it is certain.
+    /// Receives each segment as soon as it is final.
     observe: Option<Observe<'a>>,
     stop: Stop,
 }
@@ -88,7 +88,7 @@ impl std::fmt::Debug for Transcript<'_> {
     }
 }
 
-/// How a model marks times; none if it does not.
+/// The timestamps of a model; none if it has none.
 pub fn timestamps(manifest: &Manifest) -> Option<&Timestamps> {
     tasks(manifest).find(|(_, task)| Kind::of(&task.output) == Kind::Transcribe).and_then(|(_, task)| {
         match &task.output {
@@ -103,10 +103,12 @@ pub fn timestamps(manifest: &Manifest) -> Option<&Timestamps> {
 }
 
 impl<'a> Transcript<'a> {
-    /// Prepares to transcribe an audio file that has the rate of the model, with what the caller chose. `options` and
-    /// `stops` hold for each window; a CTC model needs none of them, and no `decode`, which leaves out
-    /// special tokens. Without `times`, none are marked in an audio file of one window. Errors if the model
-    /// takes no audio files, or cannot mark such times.
+    /// Prepares to transcribe audio at the sample rate of the model, with the options that the caller chose. `options` and
+    /// `stops` apply to each window. `decode` decodes tokens without special tokens; CTC models need none of these three.
+    /// Without `times`, audio of one window is transcribed without timestamps.
+    ///
+    /// # Errors
+    /// If the model takes no audio, or does not have such timestamps.
     pub fn new(
         manifest: &Manifest,
         audio: Audio,
@@ -148,24 +150,24 @@ impl<'a> Transcript<'a> {
         })
     }
 
-    /// Gives each segment to `observe` as soon as it is certain.
+    /// Passes each segment to `observe` as soon as it is final.
     pub fn observe(&mut self, observe: impl FnMut(&Segment) + 'a) {
         self.observe = Some(Box::new(observe));
     }
 
-    /// Whether it tells when words are said.
+    /// Whether the result has timestamps of words.
     pub fn words(&self) -> bool {
         self.timed.as_ref().is_some_and(Timed::words)
     }
 
-    /// Goes on after the states were lost, on the next [`Transcript::drive`]. No piece is given twice.
+    /// Recovers after the states were lost; the next [`Transcript::drive`] continues. No piece is returned twice.
     pub fn rewind(&mut self, manifest: &Manifest) -> Result<(), Error> {
         self.run.as_mut().map_or(Ok(()), |run| run.rewind(manifest))?;
         self.timed.as_mut().map_or(Ok(()), |timed| timed.rewind(manifest))
     }
 
-    /// Transcribes until it ends. Before each window `keep_going` gets the samples that are done, and how many there
-    /// are.
+    /// Transcribes to the end. Before each window, `keep_going` receives the number of samples that are done, and the total;
+    /// it returns whether to continue.
     pub async fn drive(
         &mut self,
         backend: &mut dyn Backend,
@@ -194,7 +196,7 @@ impl<'a> Transcript<'a> {
         Ok(Transcribed { text: self.text.all.clone(), segments: self.segments.clone(), choices, stop: self.stop })
     }
 
-    /// Transcribes a part without times.
+    /// Transcribes a window without timestamps.
     async fn whole(
         &mut self,
         part: &Audio,
@@ -225,7 +227,7 @@ impl<'a> Transcript<'a> {
         Ok(())
     }
 
-    /// Transcribes a window with times, as far as the model is sure of it.
+    /// Transcribes a window with timestamps, up to the last segment that ends within it.
     async fn window(
         &mut self,
         timed: &mut Timed,
@@ -297,7 +299,7 @@ impl<'a> Transcript<'a> {
     }
 }
 
-/// Generates the text of a part; gives its tokens.
+/// Generates the text of a window and returns its tokens.
 async fn write(
     run: &mut TextRun<Box<Decode<'_>>>,
     text: &mut Joined,
@@ -330,15 +332,15 @@ async fn write(
     Ok(outcome.tokens)
 }
 
-/// The texts of parts with one space between them, and none at their ends.
+/// Joins the texts of windows, with one space between them and none at the ends.
 #[derive(Clone, Debug)]
 struct Joined {
     all: String,
-    /// Whether there is always a space between two of them; otherwise only where the second one has one.
+    /// Whether there is always a space between two texts; otherwise only if the second one begins with one.
     spaced: bool,
-    /// Where the part begins.
+    /// Where the text of the window begins.
     from: usize,
-    /// White space that is shown only if something follows in its part.
+    /// White space that is held back until more text of the window follows.
     held: String,
 }
 
@@ -349,7 +351,7 @@ impl Default for Joined {
 }
 
 impl Joined {
-    /// Takes text of the part; gives what is to be shown.
+    /// Accepts a piece of the window and returns the text to show.
     fn push(&mut self, piece: &str) -> String {
         let text = format!("{}{piece}", self.held);
         let body = text.trim_end();
@@ -363,7 +365,7 @@ impl Joined {
         new
     }
 
-    /// Ends a part; gives its text.
+    /// Ends a window and returns its text.
     fn end(&mut self) -> String {
         self.held.clear();
         let text = self.all[self.from..].trim_start().to_string();

@@ -9,9 +9,9 @@ use crate::scalar::Unary;
 #[derive(Clone, Copy)]
 pub(super) struct Function {
     pub(super) name: &'static str,
-    /// Its parameters; `name?` may be left out.
+    /// Its parameters; `name?` is optional.
     pub(super) params: &'static [&'static str],
-    /// What it gives, for `models/OPS.md`.
+    /// Its result in words, for `models/OPS.md`.
     pub(super) doc: &'static str,
 }
 
@@ -19,94 +19,106 @@ const fn function(name: &'static str, params: &'static [&'static str], doc: &'st
     Function { name, params, doc }
 }
 
-/// The functions whose arguments are more than one element.
+/// All functions except those of a single element.
 const FUNCTIONS: &[Function] = &[
     // element-wise ones of two and three values; those of one are rows of `crate::scalar`
     function("pow", &["x", "y"], "the same as `x ^ y`"),
-    function("select", &["condition", "yes", "no"], "`yes` where the condition holds, else `no`, element by element"),
-    function("f32", &["x"], "conversion; of a vector, rounded to single precision"),
-    function("i32", &["x"], "conversion; cuts the fraction, bool becomes 0 or 1"),
+    function(
+        "select",
+        &["condition", "yes", "no"],
+        "element by element, `yes` where the condition is true and `no` elsewhere",
+    ),
+    function("f32", &["x"], "conversion to f32; a vector is rounded to single precision"),
+    function("i32", &["x"], "conversion to i32; truncates, and bool becomes 0 or 1"),
     // reductions; `max` and `min` are element-wise with two values
-    function("sum", &["x", "axis"], "the sum over an axis, which stays with size 1"),
-    function("mean", &["x", "axis"], "the mean over an axis, which stays with size 1"),
+    function("sum", &["x", "axis"], "the sum over an axis, which keeps size 1"),
+    function("mean", &["x", "axis"], "the mean over an axis, which keeps size 1"),
     function(
         "max",
         &["x", "y?", "axis?"],
-        "with `y` the larger one, element by element; with `axis` the largest over that axis, which stays with size 1",
+        "with `y`, the element-wise maximum; with `axis`, the maximum over that axis, which keeps size 1",
     ),
     function(
         "min",
         &["x", "y?", "axis?"],
-        "with `y` the smaller one, element by element; with `axis` the smallest over that axis, which stays with size 1",
+        "with `y`, the element-wise minimum; with `axis`, the minimum over that axis, which keeps size 1",
     ),
-    function("argmax", &["x"], "the index of the largest element on the last axis, which stays with size 1"),
-    function("top_k", &["x", "k"], "the indices of the k largest on the last axis, largest first"),
+    function("argmax", &["x"], "the index of the largest element on the last axis, which keeps size 1"),
+    function("top_k", &["x", "k"], "the indices of the k largest elements on the last axis, in descending order"),
     // contraction
     function(
         "matmul",
         &["a", "b", "transpose_b?"],
-        "the product over the last two axes, the second one transposed if `transpose_b: true`; the others broadcast",
+        "the matrix product over the last two axes; `transpose_b: true` transposes `b`. Leading axes broadcast",
     ),
     // movement
-    function("reshape", &["x", "shape"], "the same elements in another shape, a list; one dimension may be -1"),
-    function("permute", &["x", "axes"], "result axis i is operand axis `axes[i]`"),
+    function(
+        "reshape",
+        &["x", "shape"],
+        "the same elements in another shape, a list; one dimension may be -1 (inferred)",
+    ),
+    function("permute", &["x", "axes"], "a permutation of axes: result axis i is operand axis `axes[i]`"),
     function("transpose", &["x"], "exchanges the last two axes"),
-    function("broadcast", &["x", "shape"], "repeats dimensions of 1"),
-    function("squeeze", &["x", "axis"], "drops a dimension of 1"),
-    function("unsqueeze", &["x", "axis"], "adds a dimension of 1"),
-    function("slice", &["x", "axis", "start", "length"], "a part of an axis, where indexing is not enough"),
+    function("broadcast", &["x", "shape"], "repeats dimensions of size 1"),
+    function("squeeze", &["x", "axis"], "removes an axis of size 1"),
+    function("unsqueeze", &["x", "axis"], "inserts an axis of size 1"),
+    function(
+        "slice",
+        &["x", "axis", "start", "length"],
+        "elements `start` to `start + length` of an axis, where indexing does not suffice",
+    ),
     function(
         "concat",
         &["parts", "axis?"],
-        "a list of tensors joined along an axis (the last one if none is given; null ones are left out), or of vectors",
+        "joins a list of tensors along an axis (by default the last; null entries are left out), or a list of vectors",
     ),
     function(
         "pad",
         &["x", "axis", "before?", "after?", "value?"],
-        "more elements on an axis: `before` and `after` (0) of `value` (0)",
+        "pads an axis with `before` and `after` elements of `value`; all default to 0",
     ),
     function(
         "windows",
         &["x", "axis", "size", "stride?", "dilation?"],
-        "overlapping stretches of an axis: a new axis of length `size` follows it, element `[o, j]` is element `o * stride + j * dilation` of `x`; both are 1 if left out",
+        "sliding windows over an axis: a new axis of length `size` follows it, and element `[o, j]` is element `o * stride + j * dilation` of `x`; both default to 1",
     ),
     function(
         "gather",
         &["table", "indices"],
-        "rows of the first axis: the shape of `indices`, then the rest of that of `table`",
+        "rows of the first axis by index; the shape is that of `indices`, followed by the rest of that of `table`",
     ),
-    function("take_last", &["x", "indices"], "elements along the last axis; other axes are equal"),
-    // made from nothing
+    function("take_last", &["x", "indices"], "elements of the last axis by index; the other axes must be equal"),
+    // without operands
     function("iota", &["length"], "the tensor 0, 1, ... (i32)"),
     function("range", &["length"], "the vector 0, 1, ..."),
     function("vector", &["list"], "a list of numbers as a vector"),
     function("table", &["vector"], "a vector as a tensor"),
     // questions
     function("dim", &["x", "axis"], "a dimension of a tensor"),
-    function("shape", &["x"], "all dimensions of a tensor, as a list"),
-    function("rank", &["x"], "how many dimensions a tensor has"),
-    function("length", &["list"], "elements of a list or vector, entries of an object"),
-    function("is_list", &["x"], "whether it is a list, for config keys that are sometimes a number"),
+    function("shape", &["x"], "the dimensions of a tensor as a list"),
+    function("rank", &["x"], "the number of dimensions of a tensor"),
+    function("length", &["list"], "the number of elements of a list or vector, or of entries of an object"),
+    function("is_list", &["x"], "whether it is a list, for config keys that may be a number or a list"),
     function("fail", &["message"], "stops with this message"),
 ];
 
 /// Forms that do not evaluate all of their arguments.
 const FORMS: &[Function] = &[
-    function("present", &["x"], "whether a weight, config key or argument is there"),
+    function("present", &["x"], "whether a weight, config key or argument exists"),
     function(
         "choose",
         &["text", "a: ..", "b: .."],
-        "the argument with that name; others are an error that lists the names",
+        "the argument with that name; any other text is an error that lists the names",
     ),
     function(
         "append",
         &["state", "x", "window?"],
-        "appends `x` to a state, and gives all that it holds; with a `window` only that many of the newest tokens may be \
-         used, for each token, itself included (null: all)",
+        "appends `x` to a state, and returns the entire state; with a `window`, each token may use only that many of the \
+         newest tokens, itself included (null: all)",
     ),
-    function("keep", &["state", "x"], "holds `x` in a state for later calls, and gives it"),
-    function("previous", &["state"], "what a state holds from the call before; zeros if nothing is past"),
-    function("update", &["state", "x"], "holds `x` in a state for the next call, and gives it"),
+    function("keep", &["state", "x"], "stores `x` in a state for later calls, and returns it"),
+    function("previous", &["state"], "the content of a state from the previous call; zeros in the first one"),
+    function("update", &["state", "x"], "stores `x` in a state for the next call, and returns it"),
 ];
 
 /// The form with this name.
@@ -120,7 +132,7 @@ fn of_one_element() -> impl Iterator<Item = Function> {
     rows.map(|row| function(row.name, &["x"], row.doc))
 }
 
-/// Everything that a formula can call by name, but for blocks, as the manual lists it.
+/// Everything that a formula can call by name, except blocks, in the order of the manual.
 pub(super) fn all() -> impl Iterator<Item = Function> {
     of_one_element().chain(FUNCTIONS.iter().copied()).chain(FORMS.iter().copied())
 }

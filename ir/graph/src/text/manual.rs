@@ -1,4 +1,4 @@
-//! The reference of what formulas can call and what a graph is made of, written from the sources themselves.
+//! The reference of all functions, blocks and operations, generated from the sources.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use super::library::{BLOCKS, Library};
 use crate::dtype::DType;
 use crate::scalar::{Binary, Unary};
 
-/// Where the meaning of each operation stands.
+/// The source with the meaning of each operation.
 const OPS: &str = include_str!("../op.rs");
 
 /// `models/OPS.md`: all functions, the blocks of the library, and all operations of graphs, in Markdown.
@@ -17,28 +17,28 @@ const OPS: &str = include_str!("../op.rs");
 pub fn manual(library: &Library) -> String {
     let mut out = String::from(
         "# Functions, blocks and operations\n\n\
-         What formulas of an architecture file can call, and what they become. This file is written by a\n\
-         test (`UPDATE=1 cargo test --lib manual`); the language is explained in [README.md](README.md).\n\n\
+         What formulas of an architecture file can call, and the operations that they become. A test (`UPDATE=1 cargo test --lib manual`) generates \
+         this file;\n[README.md](README.md) explains the language.\n\n\
          ## Functions\n\n\
-         `name?` may be left out. `axis` counts from 0, or from the end if negative.\n\n\
-         | function | gives |\n| --- | --- |\n",
+         `name?` is optional. `axis` counts from 0, or from the end if negative.\n\n\
+         | function | returns |\n| --- | --- |\n",
     );
     for Function { name, params, doc } in functions::all() {
         let _ = writeln!(out, "| `{name}({})` | {} |", params.join(", "), phrase(doc));
     }
-    out.push_str("\n## Blocks\n\nFunctions written in formulas, in `blocks/`. Values before `:` have that default.\n");
+    out.push_str("\n## Blocks\n\nFunctions written in formulas, in `blocks/`. `name?` is optional; `name: value` has that default.\n");
     for (name, text) in library.files.iter().filter(|(n, _)| n.starts_with(BLOCKS)) {
         block_file(&mut out, name, text);
     }
     out.push_str(
         "\n## Operations\n\n\
-         What the formulas become: the nodes that `inspect --graph` shows. Operands are in brackets. An author writes none \
-         of\nthem by name; fused ones are found by the compiler.\n",
+         The nodes of the graph that formulas become, as `inspect --graph` shows them. Operands are in brackets. Authors do \
+         not write\noperations by name; the compiler finds the fused ones.\n",
     );
     operations(&mut out);
     out.push_str(
         "\n### Functions of elements\n\nWhat `Unary` and `Binary` compute; both operands of `Binary` have one type.\n\n\
-         | function | gives | of |\n| --- | --- | --- |\n",
+         | function | returns | types |\n| --- | --- | --- |\n",
     );
     let unary = Unary::ALL.iter().map(|f| (f.row().name, "x", f.row().doc, f.takes()));
     let binary = Binary::ALL.iter().map(|f| (f.row().name, "a, b", f.row().doc, f.takes().to_vec()));
@@ -49,7 +49,7 @@ pub fn manual(library: &Library) -> String {
     out
 }
 
-/// A documentation line as a part of a sentence: a small first letter, no full stop.
+/// A line of documentation as part of a sentence: without capital and full stop.
 fn phrase(doc: &str) -> String {
     let text = cell(doc);
     let text = text.strip_suffix('.').filter(|t| !t.ends_with('.')).unwrap_or(&text);
@@ -85,7 +85,7 @@ fn comment_above(text: &str, part: &str) -> String {
     lines.join(" ")
 }
 
-/// Reads the variants of `Op` and what is said of them; headings are the `// ----` lines.
+/// Reads the variants of `Op` and their docs; `// ----` lines are headings.
 fn operations(out: &mut String) {
     let body = OPS.split("pub enum Op {").nth(1).and_then(|rest| rest.split("\n}").next()).unwrap_or_default();
     let (mut doc, mut row) = (String::new(), None::<(String, String)>);
@@ -115,7 +115,7 @@ fn operations(out: &mut String) {
     finish(out, &mut row);
 }
 
-/// With a large first letter.
+/// With a capital first letter.
 fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
