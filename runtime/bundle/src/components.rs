@@ -1,28 +1,28 @@
-//! The parts of a model: which tensors, shards and bytes of the weight stream belong to each.
+//! Components: the tensors, shards and bytes of the weight stream that belong to each.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::manifest::{Component, Entry, Manifest};
 
-/// More parts than any model has.
+/// The largest number of components.
 const MAX_COMPONENTS: usize = 1000;
-/// Longest name of one, in bytes.
+/// The longest name of a component, in bytes.
 const MAX_NAME: usize = 100;
 
-/// What belongs to a component.
+/// The tensors, shards and bytes of a component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// Positions in [`Manifest::tensors`].
+    /// Indices in [`Manifest::tensors`].
     pub tensors: Range<usize>,
-    /// Positions in [`Manifest::shards`].
+    /// Indices in [`Manifest::shards`].
     pub shards: Range<usize>,
     /// Bytes of the weight stream.
     pub bytes: Range<u64>,
 }
 
 impl Manifest {
-    /// What belongs to each component, in their order.
+    /// The tensors, shards and bytes of each component, in order.
     pub fn component_spans(&self) -> Vec<Span> {
         let (mut tensor, mut shard, mut byte) = (0usize, 0usize, 0u64);
         let span = |c: &Component| {

@@ -1,9 +1,8 @@
-//! What can be wrong with a bundle.
+//! Errors of reading and writing bundles.
 
 use std::path::PathBuf;
 
-/// Why a bundle cannot be read or written. The texts name the file, what was expected, what was found, and what
-/// to do about it.
+/// Why a bundle cannot be read or written. Messages name the file, what was expected, what was found, and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file cannot be read or written.
@@ -14,7 +13,7 @@ pub enum Error {
         /// The cause.
         source: std::io::Error,
     },
-    /// There is no room for a file.
+    /// The disk has no room for a file.
     #[error("{}: the disk is full; free some space, or choose another place", path.display())]
     Full {
         /// The file.
@@ -23,13 +22,13 @@ pub enum Error {
     /// Writing was abandoned.
     #[error("interrupted")]
     Interrupted,
-    /// The directory holds no bundle.
+    /// The directory is not a bundle.
     #[error("{}: no manifest.json in it; a bundle is made by `gristmill compile MODEL_DIR -o BUNDLE`", path.display())]
     NotABundle {
         /// The directory.
         path: PathBuf,
     },
-    /// The bundle was written by another version.
+    /// The bundle has another format version.
     #[error(
         "manifest.json: format {found}, but this program reads format {}; {}",
         crate::FORMAT,
@@ -39,12 +38,12 @@ pub enum Error {
         /// The format number in the manifest.
         found: u64,
     },
-    /// A JSON file has not the structure it should have.
+    /// A JSON file does not have the expected structure.
     #[error("{file}: {message}; the file is damaged or not from gristmill: compile the model again")]
     Json {
         /// Path in the bundle.
         file: String,
-        /// Place and fault.
+        /// The place and the fault.
         message: String,
     },
     /// A file contradicts itself or another file.
@@ -52,12 +51,12 @@ pub enum Error {
     Invalid {
         /// Path in the bundle.
         file: String,
-        /// Where: `tensors[3] (layers.0.q)`.
+        /// The place: `tensors[3] (layers.0.q)`.
         place: String,
-        /// Expected and found.
+        /// What was expected, and what was found.
         fault: String,
     },
-    /// The content of a file is not what the manifest says.
+    /// The size or the hash of a file differs from the manifest.
     #[error("{file}: expected {expected}, found {found}; the file is damaged: copy or compile the bundle again")]
     Integrity {
         /// Path in the bundle.
@@ -67,7 +66,7 @@ pub enum Error {
         /// Size or SHA-256 of the file.
         found: String,
     },
-    /// The manifest lists no such file.
+    /// The manifest does not list a file.
     #[error("{file}: not in this bundle")]
     Missing {
         /// Path in the bundle.
@@ -83,7 +82,7 @@ pub enum Error {
     },
 }
 
-/// What to do about a bundle of another format.
+/// The remedy for a bundle of another format version.
 fn remedy(found: u64) -> &'static str {
     if found < u64::from(crate::FORMAT) {
         "compile the model again: `gristmill compile MODEL_DIR -o BUNDLE`"
@@ -101,7 +100,7 @@ impl Error {
         }
     }
 
-    /// Whether it is the content of a bundle that is wrong.
+    /// Whether the bundle itself is damaged, as opposed to an error of the system.
     pub fn is_damage(&self) -> bool {
         match self {
             Error::NotABundle { .. }

@@ -1,11 +1,11 @@
-//! Files from strangers, read with care: only regular ones, since a pipe or a device may block for ever or never end, and
-//! only up to a size.
+//! Reads untrusted files: only regular ones, because a pipe or a device may block or never end, and only up to a maximum
+//! size.
 
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
-/// Most bytes of a text that people write, such as an architecture, a policy or a template.
+/// The largest size in bytes of a text that people write, such as an architecture, a policy or a template.
 pub const MAX_TEXT: u64 = 16 << 20;
 
 /// Opens a regular file.
@@ -20,7 +20,7 @@ pub fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// The content of a regular file that has at most so many bytes.
+/// The content of a regular file of at most `most` bytes.
 ///
 /// # Errors
 /// As [`open`], or if it is larger.
@@ -36,7 +36,7 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     if content.len() as u64 > most { Err(too_large(most)) } else { Ok(content) }
 }
 
-/// The error about a file that has more than `most` bytes.
+/// The error for a file with more than `most` bytes.
 pub fn too_large(most: u64) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, format!("is larger than {most} bytes, the most that is read"))
 }
@@ -49,7 +49,7 @@ pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
     String::from_utf8(read(path, most)?).map_err(|_| io::Error::new(ErrorKind::InvalidData, "is not UTF-8"))
 }
 
-/// Fails for what is no regular file.
+/// Fails unless it is a regular file.
 pub(crate) fn check(about: &Metadata) -> io::Result<()> {
     match (about.is_file(), about.is_dir()) {
         (true, _) => Ok(()),

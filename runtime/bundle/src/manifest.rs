@@ -1,4 +1,4 @@
-//! What `manifest.json` and `programs/<profile>.json` hold, version 2.
+//! The content of `manifest.json` and `programs/<profile>.json`, version 2.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,33 +8,33 @@ use crate::embedding::Embedding;
 use crate::size::Size;
 use crate::task::Task;
 
-/// The version this crate reads and writes.
+/// The format version that this crate reads and writes.
 pub const FORMAT: u32 = 2;
 
-/// `manifest.json`: everything a loader needs before it fetches weights.
+/// `manifest.json`: everything that a loader needs before it fetches weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// [`FORMAT`].
     pub format: u32,
-    /// `gristmill 0.1.0`.
+    /// The program that wrote the bundle: `gristmill 0.1.0`.
     pub generator: String,
-    /// What was compiled.
+    /// The model.
     pub model: ModelInfo,
-    /// Integers that are known when an entry runs.
+    /// Sizes that are known when an entry runs.
     pub symbols: Vec<Symbol>,
     /// Model inputs by Hugging Face name, in declaration order.
     pub inputs: Vec<Input>,
-    /// Buffers that live between runs.
+    /// Buffers that outlive a call, such as the KV cache.
     pub states: Vec<State>,
     /// Ways to call the model.
     pub entries: Vec<Entry>,
-    /// Weights: where each lies in the weight stream.
+    /// Weights: the position of each in the weight stream.
     pub tensors: Vec<StoredWeight>,
-    /// The weight stream, cut into files: the concatenation of all shards. A tensor may cross from one shard into the
-    /// next, but not from one component into the next.
+    /// The files of the weight stream, which is the concatenation of all shards. A tensor may extend over several shards, but
+    /// not over several components.
     pub shards: Vec<Shard>,
-    /// The parts of the model, in the order of the stream: each has the next tensors and the next shards.
+    /// The parts of the model, in the order of the weight stream: each has the next tensors and the next shards.
     pub components: Vec<Component>,
     /// All other files of the bundle by relative path: `programs/native.json`, `shaders/..`, `graph.json`,
     /// `tokenizer.json`, ...
@@ -43,57 +43,57 @@ pub struct Manifest {
     pub profiles: Vec<String>,
 }
 
-/// What was compiled.
+/// Facts about the model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelInfo {
-    /// Name of the model directory.
+    /// The name of the model directory.
     pub name: String,
-    /// Architecture file (stem).
+    /// The architecture: the name of its file without `.ron`.
     pub architecture: String,
-    /// The precision policy, as given.
+    /// The name of the precision policy.
     pub precision: String,
-    /// Number of weights (elements of all tensors).
+    /// The number of parameters (elements of all tensors).
     pub parameters: u64,
-    /// Most tokens a session can hold.
+    /// The largest number of tokens of a session.
     pub max_context: u32,
-    /// Most tokens per prefill call.
+    /// The largest number of tokens per prefill call.
     pub prefill_chunk: u32,
     /// Token ids that end generation.
     pub eos_token_ids: Vec<u32>,
-    /// Token ids with which the decoder of a model with an encoder begins; empty for other models.
+    /// Token ids with which the decoder of an encoder-decoder model starts; empty for other models.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decoder_start_tokens: Vec<u32>,
-    /// What callers may decide on in these tokens, in the order of the places.
+    /// The start tokens that callers may choose, in the order of their places.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<Choice>,
-    /// How texts become embeddings, for models with an entry that embeds.
+    /// Settings of the entry with the role `Embed`, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedding: Option<Embedding>,
 }
 
-/// A start token that callers choose by a word.
+/// A start token that callers choose by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Choice {
-    /// What is chosen, such as `language`.
+    /// The name of the option, such as `language`.
     pub name: String,
     /// Index in [`ModelInfo::decoder_start_tokens`].
     pub place: u32,
-    /// Tokens by the words for them.
+    /// The token for each value.
     pub values: BTreeMap<String, u32>,
-    /// The word that counts if the caller says nothing; without it the model chooses: of these tokens the one that it
-    /// finds likeliest behind those in front.
+    /// The value if the caller gives none. Without a default, the model chooses: the most probable of these tokens after
+    /// those before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<String>,
 }
 
-/// An integer known when an entry runs. The position in the list is the position in the uniform buffer that every
-/// kernel binds at `@group(0) @binding(0)` (u32 each, the whole padded to a multiple of 16 bytes).
+/// A size that is known when an entry runs. Its index in the list is its index in the uniform buffer that every kernel
+/// binds at `@group(0) @binding(0)` (one u32 each, padded to a multiple of 16 bytes).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Symbol {
-    /// `B` batch, `T` new tokens, `P` past tokens, `C` capacity of states; or the architecture's own.
+    /// `B`: batch, `T`: new tokens, `P`: past tokens, `C`: capacity of states; or a symbol of the architecture.
     pub name: String,
     /// Smallest value.
     pub min: u32,
@@ -107,7 +107,7 @@ pub struct Symbol {
 pub enum Elem {
     /// 32-bit float.
     F32,
-    /// 16-bit float, two in a word.
+    /// 16-bit float, two in a 32-bit word.
     F16,
     /// 32-bit integer.
     I32,
@@ -117,46 +117,46 @@ pub enum Elem {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// Hugging Face name.
+    /// The name of the argument of `forward` in transformers.
     pub name: String,
     /// Element type.
     pub elem: Elem,
     /// Shape over symbols.
     pub shape: Vec<Size>,
-    /// Value when absent; without one the input is required.
+    /// The value if the input is absent. Without a default, the input is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<InputDefault>,
-    /// How it continues when a decoded token is fed back.
+    /// How it changes from one decoding step to the next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advance: Option<Advance>,
-    /// Values are row numbers of a table with so many rows, such as token ids; others are refused.
+    /// The number of rows of the table that its values index, such as token ids. Values out of range are rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub below: Option<u32>,
 }
 
-/// Value of an absent input.
+/// The value of an absent input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InputDefault {
-    /// Every element.
+    /// This value for every element.
     Value(i32),
-    /// `P + t` along the last axis.
+    /// Positions: `P + t` along the last axis.
     Positions,
 }
 
-/// Continuation of an input while decoding.
+/// How an input changes from one decoding step to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Advance {
-    /// Becomes the chosen token.
+    /// It becomes the chosen token.
     Token,
-    /// Last element plus one.
+    /// It becomes its last element plus one.
     Increment,
-    /// Grows by an element of this value on the last axis.
+    /// It grows by one element with this value on the last axis.
     Append(i32),
 }
 
-/// A buffer that lives between runs.
+/// A buffer that outlives a call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
@@ -164,62 +164,62 @@ pub struct State {
     pub name: String,
     /// Element type.
     pub elem: Elem,
-    /// Shape over lasting symbols: `C`, the capacity, stands for an axis that grows, and `min(C, rows)` for one that is
-    /// a [`Ring`].
+    /// Shape over symbols that are constant in a session. The axis that grows has the size `C`, the capacity, or
+    /// `min(C, rows)` if it is a [`Ring`].
     pub shape: Vec<Size>,
-    /// What calls do with it.
+    /// How calls use it.
     pub kind: StateKind,
 }
 
-/// What calls do with a state, and how it goes back to fewer tokens than it holds.
+/// How calls use a state, and whether it can go back to fewer tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum StateKind {
-    /// It grows along an axis with every token. It goes back to any length: a call with a smaller `P` writes over what
-    /// lies behind. One that is a ring goes back as far as it still holds what the next call reads.
+    /// It grows along an axis with every token. It can go back to any length: a call with a smaller `P` overwrites what
+    /// follows. A ring can go back as long as it holds the tokens that the next call reads.
     Appended {
         /// The axis.
         axis: u32,
-        /// Where only the newest tokens are held.
+        /// The ring, if it holds the newest tokens only.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ring: Option<Ring>,
     },
-    /// It has one size, and every call that reads it puts something else into it. It goes back to nothing, which is `P` =
-    /// 0, and to no other length but by a copy that was made there.
+    /// It has a fixed size, and every call that reads it replaces its content. It can go back to the start (`P` = 0), and
+    /// to another length only if a copy was made there.
     Overwritten,
-    /// The entry that encodes fills it. It does not depend on the tokens that are past.
+    /// The entry with the role `Encode` fills it. It does not depend on past tokens.
     Kept,
 }
 
-/// Rows that are used again and again: position `p` of a text lies in row `p` modulo their number.
+/// A ring buffer: position `p` of a text is stored in row `p % rows`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ring {
-    /// How many of the newest tokens a token sees, itself included.
+    /// The number of newest tokens that a token attends to, itself included.
     pub window: u32,
-    /// Rows, of which a session has no more than its capacity; at least the window.
+    /// The number of rows; at least the window. A session has no more of them than its capacity.
     pub rows: u32,
 }
 
 impl Ring {
-    /// Most tokens that a call may write behind `past` others: more would take the place of what it reads.
+    /// The largest number of tokens that a call may write after `past` others: more would overwrite what it reads.
     pub fn most_new(self, past: u32) -> u32 {
         self.rows - past.min(self.window - 1)
     }
 }
 
-/// What a state holds of a text.
+/// The tokens of a text that a state holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Held {
-    /// How many tokens are past.
+    /// The number of past tokens.
     pub length: u32,
-    /// The most that were past since the text began: a state goes back and forgets what is behind, but what the tokens
-    /// there took the place of is lost.
+    /// The largest number of past tokens since the text began. After a state has gone back, what later tokens have
+    /// overwritten is lost.
     pub most: u32,
 }
 
 impl Held {
-    /// After a call that puts `new` tokens behind `past` others.
+    /// The content after a call that appends `new` tokens to `past` others.
     pub fn after(self, past: u32, new: u32) -> Self {
         let length = past.saturating_add(new);
         Held { length, most: if past == 0 { length } else { self.most.max(length) } }
@@ -227,7 +227,7 @@ impl Held {
 }
 
 impl StateKind {
-    /// The largest length up to `wanted` from which a call may go on.
+    /// The largest length, at most `wanted`, from which a call can continue.
     pub fn resumes(self, held: Held, wanted: u32) -> u32 {
         match self {
             StateKind::Overwritten if wanted < held.length => 0,
@@ -241,33 +241,33 @@ impl StateKind {
     }
 }
 
-/// What an entry is for.
+/// When an entry is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryRole {
-    /// Called with tensors.
+    /// By programs, with tensors.
     Tensors,
-    /// Computes what `Prefill` and `Decode` read from states that do not grow.
+    /// Once per input: it fills the states that `Prefill` and `Decode` read but do not write, such as an encoder cache.
     Encode,
-    /// Takes a stretch of the prompt.
+    /// For each chunk of the prompt.
     Prefill,
-    /// Takes one token per row.
+    /// For each generated token: one per row.
     Decode,
-    /// Gives sentence embeddings.
+    /// For sentence embeddings.
     Embed,
-    /// As `Tensors`, with the intermediate values as further outputs.
+    /// As `Tensors`, with intermediate values as further outputs.
     Taps,
 }
 
-/// A way to call the model.
+/// A set of outputs that can be computed in one call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     /// `forward`, `prefill`, `decode`, `embed`, `forward.taps`.
     pub name: String,
-    /// What for.
+    /// When it is called.
     pub role: EntryRole,
-    /// Symbols with a fixed value here.
+    /// Symbols that have a fixed value in this entry.
     pub bind: BTreeMap<String, u32>,
     /// Indices of the inputs it reads.
     pub inputs: Vec<u32>,
@@ -277,7 +277,7 @@ pub struct Entry {
     pub states: Vec<u32>,
     /// Indices of the components whose weights it needs, in order.
     pub components: Vec<u32>,
-    /// What people use it for, if more than tensors.
+    /// The task, if its inputs and outputs have a meaning beyond tensors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<Task>,
 }
@@ -298,27 +298,27 @@ pub struct Output {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoredWeight {
-    /// Path in the architecture: `layers.3.q_proj`.
+    /// The path in the architecture: `layers.3.q_proj`.
     pub name: String,
     /// Logical shape.
     pub shape: Vec<u64>,
     /// `f32`, `f16`, or a quantized format such as `q4.g32` (see docs/bundle.md for the planes).
     pub precision: String,
-    /// First byte in the weight stream; a multiple of 256.
+    /// The first byte in the weight stream; a multiple of 256.
     pub offset: u64,
-    /// Number of bytes; a multiple of 16.
+    /// The number of bytes; a multiple of 16.
     pub bytes: u64,
 }
 
-/// A part of the model that can be fetched by itself: a vision tower, a language model.
+/// A part of the model whose weights can be fetched alone: a vision encoder, a language model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Component {
-    /// `vision_tower`, or `model` for a model that is not divided.
+    /// The name: `vision_tower`, or `model` for a model without parts.
     pub name: String,
-    /// How many of [`Manifest::tensors`] are its own, in the order of first use.
+    /// The number of [`Manifest::tensors`] that belong to it, in the order of first use.
     pub tensors: u32,
-    /// How many of [`Manifest::shards`] hold these and nothing else.
+    /// The number of [`Manifest::shards`] with these tensors, and no others.
     pub shards: u32,
 }
 
@@ -328,46 +328,46 @@ pub struct Component {
 pub struct Shard {
     /// Lower-case hexadecimal SHA-256 of the content; also the file name.
     pub sha256: String,
-    /// Size.
+    /// The size in bytes.
     pub bytes: u64,
 }
 
-/// Integrity of a file.
+/// The hash and the size of a file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileInfo {
     /// Lower-case hexadecimal SHA-256.
     pub sha256: String,
-    /// Size.
+    /// The size in bytes.
     pub bytes: u64,
 }
 
-/// `programs/<profile>.json`: what to dispatch, for one target profile.
+/// `programs/<profile>.json`: kernels and programs for one target profile.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Programs {
-    /// Kernels in first-use order.
+    /// Kernels in the order of first use.
     pub kernels: Vec<Kernel>,
     /// One program per entry, by entry name.
     pub programs: BTreeMap<String, Program>,
-    /// WebAssembly kernels for steps that some adapters cannot run, all in one module, in the order of its table.
+    /// WebAssembly kernels of fallbacks, in one module, in the order of its function table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fallbacks: Vec<Kernel>,
 }
 
-/// A kernel with its variants. All variants bind the same buffers and take the same grid.
+/// A kernel with its variants. All variants bind the same buffers and have the same grid.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Kernel {
-    /// Name, also the entry point's label.
+    /// The name, which is also the label of the pipeline.
     pub name: String,
-    /// Which of the bound buffers (in binding order) are written.
+    /// For each bound buffer, in binding order, whether the kernel writes it.
     pub writes: Vec<bool>,
-    /// Variants, best first; the last one needs nothing.
+    /// Variants, best first; the last one requires no feature.
     pub variants: Vec<Variant>,
 }
 
-/// A printed form of a kernel.
+/// One shader of a kernel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Variant {
@@ -381,22 +381,22 @@ pub struct Variant {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Program {
-    /// Scratch buffers, in bytes; one buffer each.
+    /// The sizes of scratch buffers in bytes.
     pub slots: Vec<Size>,
-    /// In order.
+    /// The steps, in order of execution.
     pub steps: Vec<Step>,
 }
 
-/// What computes one or several values: all of its dispatches, or all of its fallback.
+/// Computes one or several values by running all its dispatches, or all dispatches of its fallback.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
-    /// Paths of the graph nodes it computes, for traces.
+    /// The paths of the graph nodes that it computes, for traces.
     pub nodes: String,
     /// At least one, in order.
     pub dispatches: Vec<Dispatch>,
-    /// The same by WebAssembly, for adapters with lower limits than the step needs: kernels of [`Programs::fallbacks`].
-    /// They bind what the step binds, and write what it writes but for what its dispatches hand to one another.
+    /// The same on WebAssembly, for adapters with lower limits than the step needs: kernels of [`Programs::fallbacks`].
+    /// They bind and write the same buffers, except those that only pass values from one dispatch to the next.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fallback: Vec<Dispatch>,
 }
@@ -421,15 +421,15 @@ impl Step {
 pub struct Dispatch {
     /// Index in [`Programs::kernels`], or [`Programs::fallbacks`].
     pub kernel: u32,
-    /// Number of workgroups. The runtime folds it into `x * y` with `x <= 65535`; kernels compute
-    /// `workgroup_id.x + workgroup_id.y * num_workgroups.x` and leave when that is beyond their grid. For kernels in
-    /// WebAssembly it is the number of positions.
+    /// The number of workgroups. The runtime dispatches `x * y` of them with `x <= 65535`; kernels compute
+    /// `workgroup_id.x + workgroup_id.y * num_workgroups.x` and return if that is outside their grid. For kernels in
+    /// WebAssembly, it is the number of iterations.
     pub grid: Size,
     /// Buffers in binding order, bound from `@binding(1)` on.
     pub bind: Vec<Binding>,
 }
 
-/// What a buffer of a step is.
+/// A buffer of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Binding {

@@ -1,4 +1,4 @@
-//! Reads a bundle, believing nothing that was not checked.
+//! Reads a bundle and verifies everything it reads.
 
 use std::ops::Range;
 use std::path::Path;
@@ -23,24 +23,24 @@ pub(crate) fn hex(digest: &[u8]) -> String {
     digest.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// A stretch of a tensor that lies in one shard.
+/// The part of a tensor that lies in one shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
     /// Index in [`Manifest::tensors`].
     pub tensor: usize,
-    /// Where in the tensor it begins, in bytes.
+    /// Its offset in the tensor, in bytes.
     pub offset: u64,
-    /// Where it lies in the shard.
+    /// Its byte range in the shard.
     pub range: Range<usize>,
 }
 
-/// An opened bundle: a valid manifest and access to verified files.
+/// An open bundle: a valid manifest, and access to verified files.
 pub struct Bundle {
     source: Box<dyn Source>,
     manifest: Manifest,
-    /// Where each shard begins in the weight stream.
+    /// The offset of each shard in the weight stream.
     shard_begins: Vec<u64>,
-    /// The last shard read, because neighbouring tensors share one.
+    /// The shard that was read last, because neighbouring tensors share one.
     last_shard: Mutex<Option<(usize, Arc<Vec<u8>>)>>,
 }
 
@@ -51,7 +51,7 @@ impl std::fmt::Debug for Bundle {
 }
 
 impl Bundle {
-    /// Opens a bundle directory; reads and checks the manifest only.
+    /// Opens a bundle directory. Reads and checks only the manifest.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, Error> {
         Bundle::from_source(Box::new(DirSource::open(dir.as_ref())?))
     }
@@ -72,7 +72,7 @@ impl Bundle {
         Ok(Bundle { source, manifest, shard_begins, last_shard: Mutex::new(None) })
     }
 
-    /// The manifest, valid.
+    /// The manifest, which is valid.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
@@ -89,13 +89,13 @@ impl Bundle {
         self.verified(path, info.bytes, &info.sha256)
     }
 
-    /// As [`Bundle::read`], for a text.
+    /// The same as text.
     pub fn read_text(&self, path: &str) -> Result<String, Error> {
         String::from_utf8(self.read(path)?)
             .map_err(|e| Error::Json { file: path.to_string(), message: format!("not UTF-8: {e}") })
     }
 
-    /// The programs of a profile, valid. An unknown profile is an [`Error::Invalid`] that lists the known ones.
+    /// The programs of a profile, which are valid. For an unknown profile, [`Error::Invalid`] lists the known ones.
     pub fn programs(&self, profile: &str) -> Result<Programs, Error> {
         if !self.manifest.profiles.iter().any(|p| p == profile) {
             return Err(Error::Invalid {
@@ -108,8 +108,8 @@ impl Bundle {
         parse_programs(&self.manifest, &path, &self.read(&path)?)
     }
 
-    /// The verified content of a shard, by its index in the manifest. Panics never; an index out of range is
-    /// [`Error::Missing`].
+    /// The verified content of a shard, by its index in the manifest. An index out of range is [`Error::Missing`], not a
+    /// panic.
     pub fn shard(&self, index: usize) -> Result<Vec<u8>, Error> {
         let Some(shard) = self.manifest.shards.get(index) else {
             return Err(Error::Missing { file: format!("weights (shard {index})") });
@@ -117,10 +117,10 @@ impl Bundle {
         self.verified(&shard_path(&shard.sha256), shard.bytes, &shard.sha256)
     }
 
-    /// Reads all files and weights once.
+    /// Reads all files and weights once, to verify them.
     ///
     /// # Errors
-    /// The first one that is not what the manifest says, or no programs.
+    /// The first file that differs from the manifest; also if the bundle has no programs.
     pub fn check_files(&self) -> Result<(), Error> {
         for path in self.manifest.files.keys() {
             self.read(path)?;
@@ -187,7 +187,7 @@ pub fn verify(path: &str, content: &[u8], bytes: u64, sha256: &str) -> Result<()
     if found == sha256 { Ok(()) } else { Err(mismatch(path, &format!("SHA-256 {sha256}"), &found)) }
 }
 
-/// Where a shard is.
+/// The path of a shard.
 pub fn shard_path(sha256: &str) -> String {
     format!("weights/{sha256}.bin")
 }
@@ -200,8 +200,8 @@ fn parse<T: DeserializeOwned>(file: &str, text: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(text).map_err(|e| Error::Json { file: file.to_string(), message: e.to_string() })
 }
 
-/// Parses and validates the text of a manifest. The format number is looked at first, so that a bundle of another
-/// version is called that and not damaged.
+/// Parses and validates the text of a manifest. The format version comes first, so that a bundle of another version gives
+/// the right error.
 pub fn parse_manifest(text: &[u8]) -> Result<Manifest, Error> {
     #[derive(Deserialize)]
     struct Version {
@@ -224,7 +224,7 @@ pub fn parse_programs(manifest: &Manifest, path: &str, content: &[u8]) -> Result
 }
 
 impl Manifest {
-    /// The stretches of tensors in each shard, in stream order. The manifest must be valid.
+    /// The parts of tensors in each shard, in stream order. The manifest must be valid.
     pub fn pieces(&self) -> Vec<Vec<Piece>> {
         let offset = |i: usize| self.tensors[i].offset;
         let mut next = order(self.tensors.len(), &|a, b| offset(a).cmp(&offset(b))).into_iter().peekable();

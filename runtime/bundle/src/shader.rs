@@ -1,17 +1,17 @@
-//! Limits on shaders. What reads them next, in libraries, browsers and drivers, is recursive, and stacks end.
+//! Limits on shaders. Parsers in libraries, browsers and drivers are recursive, and may overflow their stacks.
 
-/// Most bytes of a shader.
+/// The largest size of a shader in bytes.
 const MAX_BYTES: usize = 1 << 20;
-/// Most words and signs of a statement: an expression nests as deep as it is long.
+/// The largest number of tokens of a statement: an expression may be nested as deeply as it is long.
 const MAX_PARTS: usize = 10_000;
-/// Most brackets in one another.
+/// The deepest nesting of brackets.
 const MAX_DEPTH: usize = 200;
-/// Most branches: each `else` is inside of the one before.
+/// The largest number of branches: each `else` is nested in the one before.
 const MAX_ELSE: usize = 1_000;
-/// Most declarations: each may be made of the one before.
+/// The largest number of declarations: each may refer to the one before.
 const MAX_DECLARATIONS: usize = 2_000;
 
-/// Which limit a shader exceeds, if it does. Ours stay at a fourth of each.
+/// The limit that a shader exceeds, if any. Shaders of gristmill stay below a fourth of each.
 pub fn shader_fault(text: &str) -> Option<String> {
     let exceeds = |what: &str, found: usize, most: usize| {
         (found > most).then(|| format!("{what}, {found} or more; at most {most} are accepted"))
@@ -40,7 +40,7 @@ pub fn shader_fault(text: &str) -> Option<String> {
     None
 }
 
-/// Words and signs of a text in WGSL, without comments.
+/// The tokens of a WGSL text, without comments.
 struct Parts<'a>(&'a str);
 
 impl<'a> Iterator for Parts<'a> {
@@ -71,7 +71,7 @@ fn is_line_break(c: char) -> bool {
     matches!(c, '\n' | '\u{b}' | '\u{c}' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
-/// What comes behind the end of a comment, which may have others inside.
+/// The text after the end of a comment. Comments can be nested.
 fn behind_comment(text: &str) -> &str {
     let mut open = 1;
     let mut rest = text;

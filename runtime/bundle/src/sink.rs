@@ -1,4 +1,4 @@
-//! Where the files of a bundle go.
+//! Destinations for the files of a bundle.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,39 +12,39 @@ use crate::files;
 use crate::unfinished::{self, Unfinished};
 use crate::validate::{MANIFEST, MAX_JSON};
 
-/// Takes the files of a bundle. A directory is one ([`DirSink`]), memory another ([`MemorySink`]); in a browser it is
-/// whatever keeps files there.
+/// A destination for the files of a bundle: a directory ([`DirSink`]), memory ([`MemorySink`]), or the storage of a
+/// browser.
 ///
-/// Calls return when the bytes are taken. In a browser that is possible, too, where a compiler runs: a worker writes to
-/// the browser's own file system with handles that do not wait (`FileSystemSyncAccessHandle`).
+/// Calls are synchronous. This works in a browser, too: in a worker, the compiler writes to the origin private file system
+/// through synchronous handles (`FileSystemSyncAccessHandle`).
 pub trait Sink: fmt::Debug + Send {
-    /// Adds a file; no path comes twice.
+    /// Adds a file. Each path is added once.
     ///
     /// # Errors
     /// If it cannot be written.
     fn add(&mut self, path: &str, content: &[u8]) -> Result<(), Error>;
 
-    /// Appends to the file that is being written, and begins it if there is none. Files of weights are written so: each is
-    /// named by its content, and therefore when it is complete. Other files may be added meanwhile.
+    /// Appends to the current nameless file, and begins one if there is none. Weight files are written in this way, because
+    /// their names are hashes of their content. Other files may be added meanwhile.
     ///
     /// # Errors
     /// If the bytes cannot be written.
     fn append(&mut self, content: &[u8]) -> Result<(), Error>;
 
-    /// Ends the file that is being written and gives it its name. Equal files have one name: it may exist already.
+    /// Ends the current nameless file and names it. A file with this name and the same content may exist already.
     ///
     /// # Errors
     /// If the file cannot be completed.
     fn name(&mut self, path: &str) -> Result<(), Error>;
 
-    /// Adds the manifest, which is the last file: the bundle is complete. A sink that is dropped without this leaves nothing.
+    /// Adds the manifest, the last file, which completes the bundle. A sink that is dropped before that leaves nothing.
     ///
     /// # Errors
-    /// If it cannot be written, or the bundle cannot be put in its place.
+    /// If it cannot be written, or the bundle cannot be moved to its target.
     fn finish(&mut self, manifest: &[u8]) -> Result<(), Error>;
 }
 
-/// A directory in the making, which takes the place of its target when it is complete.
+/// A temporary directory that replaces its target when it is complete.
 #[derive(Debug)]
 pub struct DirSink {
     target: PathBuf,
@@ -56,7 +56,7 @@ impl DirSink {
     /// Prepares to write a bundle at `target`, which may be missing, an empty directory, or an older bundle.
     ///
     /// # Errors
-    /// [`Error::Refused`] for anything else, or if no directory can be made beside it.
+    /// [`Error::Refused`] for anything else, or if no directory can be created beside it.
     pub fn create(target: impl AsRef<Path>) -> Result<Self, Error> {
         let target = resolve(target.as_ref())?;
         check_replaceable(&target)?;
@@ -69,7 +69,7 @@ impl DirSink {
         &self.temp.path
     }
 
-    /// The path of the file that has no name yet.
+    /// The path of the nameless file.
     fn unnamed(&self) -> PathBuf {
         self.temp.path.join("weights/unfinished")
     }
@@ -130,7 +130,7 @@ fn resolve(target: &Path) -> Result<PathBuf, Error> {
     }
 }
 
-/// A bundle is only recognised by a manifest of ours: web projects have a `manifest.json` too, and must not vanish.
+/// Whether a directory is a bundle, by its manifest: web projects have a `manifest.json`, too, and must not be deleted.
 fn check_replaceable(target: &Path) -> Result<(), Error> {
     let refuse = |reason: &str| Err(Error::Refused { path: target.to_path_buf(), reason: reason.to_string() });
     let Ok(meta) = fs::metadata(target) else { return Ok(()) };
@@ -160,7 +160,7 @@ struct Written {
 }
 
 impl MemorySink {
-    /// Takes the files out, by their paths. Without a manifest they are no bundle.
+    /// Takes the files out, by path. Without a manifest they are not a bundle.
     pub fn take(&self) -> BTreeMap<String, Vec<u8>> {
         self.with(|written| std::mem::take(&mut written.files))
     }
@@ -195,7 +195,7 @@ impl Sink for MemorySink {
     }
 }
 
-/// A sink that several write to.
+/// A sink that several threads write to.
 #[derive(Clone, Debug)]
 pub(crate) struct Shared(Arc<Mutex<dyn Sink>>);
 
@@ -204,10 +204,10 @@ impl Shared {
         Shared(Arc::new(Mutex::new(sink)))
     }
 
-    /// Does something with the sink.
+    /// Calls a function with the sink.
     ///
     /// # Errors
-    /// Those of the work, or if a thread ended in the middle of its own.
+    /// Those of the function; also if another thread has panicked in its own.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut dyn Sink) -> Result<T, Error>) -> Result<T, Error> {
         match self.0.lock() {
             Ok(mut sink) => work(&mut *sink),

@@ -1,4 +1,4 @@
-//! Where the files of a bundle come from.
+//! Sources for the files of a bundle.
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
@@ -10,27 +10,27 @@ use crate::error::Error;
 use crate::files;
 use crate::validate::MANIFEST;
 
-/// Gives the content of files by their path in the bundle. A directory is one; in a browser it is whatever was
-/// fetched. Sources check nothing: [`crate::Bundle`] does.
+/// Returns the content of files by their path in the bundle: from a directory, or from what a browser has fetched. Sources
+/// check nothing; [`crate::Bundle`] does.
 pub trait Source: Send + Sync {
-    /// The size of a file in bytes. [`Error::Missing`] if there is none.
+    /// The size of a file in bytes. [`Error::Missing`] if there is no such file.
     fn size(&self, path: &str) -> Result<u64, Error>;
-    /// The whole content of a file. Called only after the size was found to be as expected, so a damaged
-    /// manifest cannot ask for absurd amounts of memory.
+    /// The entire content of a file. It is called only after the size was checked, so that a damaged manifest cannot request
+    /// absurd amounts of memory.
     fn read(&self, path: &str) -> Result<Vec<u8>, Error>;
 }
 
-/// A bundle on disk. It stays as it was when it was opened, also where another one takes its place meanwhile: the directory is
-/// held open, and a lock on its manifest keeps it from being removed.
+/// A bundle on disk. It does not change while it is open, even if another bundle replaces it: the directory is held open,
+/// and a lock on its manifest prevents its removal.
 #[derive(Debug)]
 pub struct DirSource {
     root: PathBuf,
     folder: Folder,
-    /// Locked, where the system has locks.
+    /// Locked, if the system has locks.
     _manifest: File,
 }
 
-/// How often a directory is opened that is removed at the same moment, and how long to wait in between.
+/// How often to try to open a directory that is being replaced, and how long to wait in between.
 const ATTEMPTS: u32 = 200;
 const WAIT: Duration = Duration::from_millis(5);
 
@@ -57,7 +57,7 @@ impl DirSource {
         Err(Error::NotABundle { path: root })
     }
 
-    /// `None` if the manifest is not to be had now.
+    /// `None` if the manifest cannot be opened at this moment.
     fn attempt(root: &Path) -> io::Result<Option<Self>> {
         let folder = Folder::open(root)?;
         let manifest = folder.open_file(MANIFEST)?;
@@ -99,7 +99,7 @@ impl Source for DirSource {
     }
 }
 
-/// A directory that is held open: what its path means may change.
+/// A directory that is held open, because its path may come to mean another one.
 #[cfg(unix)]
 #[derive(Debug)]
 struct Folder(File);
@@ -121,7 +121,7 @@ impl Folder {
     }
 }
 
-/// Elsewhere open files keep a directory from being replaced.
+/// On other systems, open files prevent a directory from being replaced.
 #[cfg(not(unix))]
 #[derive(Debug)]
 struct Folder(PathBuf);

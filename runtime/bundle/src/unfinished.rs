@@ -1,7 +1,7 @@
-//! Bundles that are being written, in directories beside their targets, and how they take the targets' places.
+//! Bundles that are being written, in directories beside their targets, and how they replace the targets.
 //!
-//! Whoever writes or reads a bundle holds a lock on its manifest: the writer alone, readers together. So a directory without
-//! a lock belongs to nobody any more, whatever happened to the program that made it.
+//! A writer holds an exclusive lock on the manifest, readers hold shared ones. A directory without a lock is therefore
+//! unused, whatever happened to the program that created it.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::validate::MANIFEST;
 
-/// Directories of this program that have not taken their places.
+/// Unfinished directories of this process.
 static LIVE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 static ABANDONED: AtomicBool = AtomicBool::new(false);
 static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -23,8 +23,8 @@ fn live() -> MutexGuard<'static, Vec<PathBuf>> {
     LIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes all bundles of this program that are not finished, and lets no other one begin: for a program that was told to end.
-/// One that is taking its place at this moment does so.
+/// Removes all unfinished bundles of this process and allows no new ones: for a process that was told to terminate. A
+/// bundle that is being moved to its target at this moment still gets there.
 pub fn abandon() {
     ABANDONED.store(true, Ordering::SeqCst);
     let mut live = live();
@@ -44,7 +44,7 @@ pub(crate) fn check() -> Result<(), Error> {
     if ABANDONED.load(Ordering::SeqCst) { Err(Error::Interrupted) } else { Ok(()) }
 }
 
-/// A directory that becomes a bundle, or is removed when dropped.
+/// A directory that becomes a bundle; it is removed when dropped before that.
 #[derive(Debug)]
 pub(crate) struct Unfinished {
     pub(crate) path: PathBuf,
@@ -89,8 +89,8 @@ impl Unfinished {
         Err(Error::io(target, last))
     }
 
-    /// Writes the manifest and puts the directory where `target` is. A failure leaves the old content in place. Readers that
-    /// have opened the old bundle go on with it.
+    /// Writes the manifest and moves the directory to `target`. On failure the old content stays there. Readers of the old
+    /// bundle can continue to read it.
     pub(crate) fn become_target(&mut self, manifest: &[u8], target: &Path) -> Result<(), Error> {
         let failed = |path: &Path| {
             let path = path.to_path_buf();
@@ -125,7 +125,7 @@ impl Drop for Unfinished {
     }
 }
 
-/// What names of unfinished directories begin with.
+/// The prefix of names of unfinished directories.
 fn prefix(target: &Path) -> String {
     format!(".{}.tmp-", target.file_name().unwrap_or_default().to_string_lossy())
 }
@@ -144,7 +144,7 @@ fn locked(dir: &Path) -> io::Result<File> {
     }
 }
 
-/// Whether a path leads to this file: before it had a lock, somebody may have removed it, or put another one there.
+/// Whether a path still leads to this file: before it was locked, another process may have removed or replaced it.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -155,14 +155,14 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Elsewhere nobody removes or renames what is open.
+/// On other systems, open files cannot be removed or renamed.
 #[cfg(not(unix))]
 fn is_at(_: &File, path: &Path) -> bool {
     path.exists()
 }
 
-/// Removes what earlier programs have left beside `target`: of a compilation that was killed, and replaced bundles that were
-/// still read. That this fails is no reason to stop: they are only in the way.
+/// Removes what earlier processes have left beside `target`: unfinished bundles of killed compilations, and replaced bundles
+/// that had readers. Errors are ignored, because such directories do no harm.
 fn sweep(parent: &Path, target: &Path) {
     let prefix = prefix(target);
     let Ok(entries) = fs::read_dir(parent) else { return };
@@ -181,8 +181,8 @@ pub fn remove_unused(path: &Path) {
     }
 }
 
-/// Takes a directory that is no bundle out of the way. Should somebody have put a good one there by now, those who read that
-/// go on with it.
+/// Removes a directory that is not a bundle. If another process has put a bundle there meanwhile, its readers can continue
+/// to read it.
 ///
 /// # Errors
 /// If it cannot be renamed. That it is not there is fine.
@@ -197,7 +197,7 @@ pub fn move_away(target: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts `new` where `target` is, at once where the system can; `new` is the old directory afterwards, or nothing.
+/// Moves `new` to `target`, atomically if the system can. Afterwards, `new` is the old directory or does not exist.
 fn replace(new: &Path, target: &Path) -> io::Result<()> {
     if !target.exists() {
         return fs::rename(new, target);
@@ -217,7 +217,7 @@ fn replace(new: &Path, target: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Lets two directories change places; `false` where the system cannot do that.
+/// Exchanges two directories; `false` if the system cannot do that.
 #[cfg(any(target_os = "linux", target_vendor = "apple"))]
 fn exchange(a: &Path, b: &Path) -> bool {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -229,7 +229,7 @@ fn exchange(_: &Path, _: &Path) -> bool {
     false
 }
 
-/// Waits until the files of a directory, and their names, are on the disk.
+/// Flushes the files of a directory, and their names, to the disk.
 fn sync(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
@@ -248,7 +248,7 @@ fn sync_folder(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// Elsewhere folders cannot be opened, and need not be.
+/// On other systems, directories cannot be flushed, and need not be.
 #[cfg(not(unix))]
 fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())

@@ -1,4 +1,4 @@
-//! Writes the weight stream: tensors one after the other, cut into files that are named by their content.
+//! Writes the weight stream: tensors one after another, in files named by the hash of their content.
 
 use std::io::{self, ErrorKind};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -12,55 +12,55 @@ use crate::reader::{hex, shard_path};
 use crate::sink::Shared;
 use crate::validate::MAX_SHARD;
 
-/// Tensors begin at multiples of this, which is what adapters demand of binding offsets.
+/// The alignment of tensors in bytes, which adapters require of binding offsets.
 const BEGIN: u64 = 256;
 
-/// Tensors and shards are whole multiples of this.
+/// The sizes of tensors and shards are multiples of this, in bytes.
 const UNIT: u64 = 16;
 
-/// Pieces that may wait to be written.
+/// The largest number of pieces that wait to be written.
 const QUEUE: usize = 16;
 
-/// Where weights are, for messages.
+/// The place of weights in messages.
 const FOLDER: &str = "weights";
 
-/// The component of a stream that nobody divides.
+/// The component of a stream without [`WeightWriter::component`].
 const ONLY: &str = "model";
 
-/// What is written.
+/// A command to the writing thread.
 #[derive(Debug)]
 enum Piece {
     /// The next bytes.
     Bytes(Vec<u8>),
-    /// A component ends, and with it a file.
+    /// The end of a component, and thus of a file.
     Cut,
 }
 
 /// A complete weight stream.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WrittenWeights {
-    /// Where every tensor lies.
+    /// The position of every tensor.
     pub tensors: Vec<StoredWeight>,
     /// The files.
     pub shards: Vec<Shard>,
-    /// How components share them out.
+    /// The components: the number of tensors and shards of each.
     pub components: Vec<Component>,
 }
 
-/// The weight stream in the making. Files are written and hashed on a thread of their own, so that the next bytes can
-/// be made meanwhile; at most a few pieces are held in memory. Where there are no threads, the caller's does it.
+/// Writes a weight stream. A separate thread writes and hashes files while the caller produces the next bytes; at most a
+/// few pieces are held in memory. On systems without threads, the thread of the caller does it.
 #[derive(Debug)]
 pub struct WeightWriter {
     writing: Writing,
     position: u64,
-    /// The last one is not complete if `open`.
+    /// The last one is incomplete if `open`.
     tensors: Vec<StoredWeight>,
     open: bool,
-    /// Their numbers of shards are not known yet.
+    /// Without their numbers of shards, which are not known yet.
     components: Vec<Component>,
 }
 
-/// Who writes the files.
+/// What writes the files.
 #[derive(Debug)]
 enum Writing {
     Thread { pieces: Option<SyncSender<Piece>>, thread: Option<JoinHandle<Result<Files, Error>>> },
@@ -90,7 +90,7 @@ impl WeightWriter {
         Self { writing, position: 0, tensors: Vec::new(), open: false, components: Vec::new() }
     }
 
-    /// Begins the next component: tensors from here on belong to it. Without this all belong to one, called `model`.
+    /// Begins the next component, to which the following tensors belong. Without this call, there is one called `model`.
     ///
     /// # Errors
     /// As [`WeightWriter::put`].
@@ -105,7 +105,7 @@ impl WeightWriter {
         Ok(())
     }
 
-    /// Begins the next tensor; the one before is complete.
+    /// Begins the next tensor. The previous one must be complete.
     ///
     /// # Errors
     /// As [`WeightWriter::put`].
@@ -124,10 +124,10 @@ impl WeightWriter {
         Ok(())
     }
 
-    /// Appends bytes to the tensor begun last. Waits if the disk is slower.
+    /// Appends bytes to the current tensor. Blocks while the disk is behind.
     ///
     /// # Errors
-    /// If some earlier bytes could not be written.
+    /// If earlier bytes could not be written.
     pub fn put(&mut self, bytes: Vec<u8>) -> Result<(), Error> {
         self.position += bytes.len() as u64;
         self.send(Piece::Bytes(bytes))
@@ -142,7 +142,7 @@ impl WeightWriter {
         }
     }
 
-    /// Completes the tensor begun last, padding it to a multiple of 16 bytes, and gives its size.
+    /// Completes the current tensor with padding to a multiple of 16 bytes, and returns its size.
     ///
     /// # Errors
     /// As [`WeightWriter::put`].
@@ -156,12 +156,12 @@ impl WeightWriter {
         Ok(self.tensors.last().map_or(0, |t| t.bytes))
     }
 
-    /// Length of the stream so far.
+    /// The length of the stream so far, in bytes.
     pub fn position(&self) -> u64 {
         self.position
     }
 
-    /// Ends the stream; its files are complete afterwards.
+    /// Ends the stream and completes its files.
     ///
     /// # Errors
     /// As [`WeightWriter::put`].
@@ -196,13 +196,13 @@ impl WeightWriter {
 }
 
 impl Drop for WeightWriter {
-    /// Waits for the thread: who removes the files next must not meet some that are still being made.
+    /// Waits for the thread, so that nobody removes files while it still writes some.
     fn drop(&mut self) {
         let _ = self.join();
     }
 }
 
-/// What was written.
+/// The state of writing.
 #[derive(Debug, Default)]
 struct Files {
     shards: Vec<Shard>,
@@ -252,7 +252,7 @@ impl Shards {
         Ok(())
     }
 
-    /// Gives a complete file its name. Equal shards (padding, untrained rows) become one file.
+    /// Names a complete file by its hash. Equal shards (padding, untrained rows) become one file.
     fn close(&mut self) -> Result<(), Error> {
         let Some((hash, bytes)) = self.open.take() else { return Ok(()) };
         let sha256 = hex(&hash.finalize());

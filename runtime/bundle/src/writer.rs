@@ -1,4 +1,4 @@
-//! Writes a bundle to a sink, and its manifest at the very end.
+//! Writes a bundle to a sink, the manifest last.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,8 +10,8 @@ use crate::sink::{DirSink, Shared, Sink};
 use crate::validate::{MANIFEST, is_clean_path, programs_path};
 use crate::weights::{WeightWriter, WrittenWeights};
 
-/// Writes the files of a bundle. Until [`BundleWriter::finish`] nothing is visible at the target; dropping the
-/// writer removes what was written.
+/// Writes the files of a bundle. Nothing appears at the target before [`BundleWriter::finish`]; dropping the writer
+/// removes all it has written.
 #[derive(Debug)]
 pub struct BundleWriter {
     sink: Shared,
@@ -25,7 +25,7 @@ impl BundleWriter {
         BundleWriter { sink: Shared::new(sink), weights: WrittenWeights::default(), files: BTreeMap::new() }
     }
 
-    /// Prepares to write a bundle at `target`, as [`DirSink::create`].
+    /// Prepares to write a bundle to the directory `target`; see [`DirSink::create`].
     ///
     /// # Errors
     /// Those of [`DirSink::create`].
@@ -33,10 +33,10 @@ impl BundleWriter {
         DirSink::create(target).map(Self::new)
     }
 
-    /// Adds a file. The same path must not be added twice, and weights are not added this way.
+    /// Adds a file other than weights. A path must not be added twice.
     ///
     /// # Errors
-    /// If the path is not one for a file of a bundle, or the file cannot be written.
+    /// If a bundle cannot have a file with this path, or the file cannot be written.
     pub fn add(&mut self, path: &str, content: &[u8]) -> Result<(), Error> {
         let reserved = path == MANIFEST || path.starts_with("weights/") || self.files.contains_key(path);
         if reserved || !is_clean_path(path) {
@@ -52,7 +52,7 @@ impl BundleWriter {
         Ok(())
     }
 
-    /// Adds the programs of a profile. [`BundleWriter::finish`] still needs the profile in the manifest.
+    /// Adds the programs of a profile, which the manifest must list when [`BundleWriter::finish`] is called.
     ///
     /// # Errors
     /// As [`BundleWriter::add`].
@@ -62,24 +62,24 @@ impl BundleWriter {
         self.add(&path, &text)
     }
 
-    /// Starts the weight stream, with files of `shard_bytes`, as [`WeightWriter`] says. There is one in a bundle;
-    /// [`BundleWriter::adopt_weights`] takes over what comes of it.
+    /// Starts the only weight stream of the bundle, with files of `shard_bytes`: see [`WeightWriter`]. Pass its result to
+    /// [`BundleWriter::adopt_weights`].
     ///
     /// # Errors
-    /// If the system has threads, but none to write with.
+    /// If the system cannot start a thread to write with.
     pub fn weights(&self, shard_bytes: u64) -> Result<WeightWriter, Error> {
         WeightWriter::new(self.sink.clone(), shard_bytes)
     }
 
-    /// Takes over the weight stream that was written by [`BundleWriter::weights`].
+    /// Takes over the result of a weight stream that [`BundleWriter::weights`] has started.
     pub fn adopt_weights(&mut self, weights: WrittenWeights) {
         self.weights = weights;
     }
 
-    /// Completes the manifest with tensors, shards, components and files, checks it, writes it, and puts the bundle in its place.
+    /// Completes the manifest with tensors, shards, components and files, checks and writes it, and moves the bundle to its target.
     ///
     /// # Errors
-    /// If the manifest contradicts itself, or the bundle cannot be put in its place.
+    /// If the manifest is invalid, or the bundle cannot be moved to its target.
     pub fn finish(mut self, mut manifest: Manifest) -> Result<Manifest, Error> {
         let WrittenWeights { tensors, shards, components } = std::mem::take(&mut self.weights);
         (manifest.tensors, manifest.shards, manifest.components) = (tensors, shards, components);

@@ -1,23 +1,23 @@
-//! Sizes made ready to be evaluated.
+//! Sizes prepared for evaluation.
 
 use std::collections::BTreeMap;
 
 use super::tree::{Size, SizeError, SizeOp};
 
 impl Size {
-    /// Makes it ready to be evaluated. Its symbols must occur in `symbols`, whose order is the order of the values given to
+    /// Prepares it for evaluation. Its symbols must occur in `symbols`, whose order is that of the values for
     /// [`Expr::eval`].
     ///
     /// # Errors
-    /// A symbol that does not.
+    /// If a symbol does not occur there.
     pub fn resolve<S: AsRef<str>>(&self, symbols: &[S]) -> Result<Expr, SizeError> {
         Expr::new(self, symbols)
     }
 
-    /// The value under `symbols`, by name. Resolves anew on each call: use [`Size::resolve`] where it is evaluated often.
+    /// The value with these values of symbols. For repeated evaluation, [`Size::resolve`] is faster.
     ///
     /// # Errors
-    /// A symbol without a value, and those of [`Expr::eval`].
+    /// If a symbol has no value; also those of [`Expr::eval`].
     pub fn eval(&self, symbols: &BTreeMap<String, u32>) -> Result<u64, SizeError> {
         let names: Vec<&String> = symbols.keys().collect();
         let values: Vec<u32> = symbols.values().copied().collect();
@@ -28,12 +28,12 @@ impl Size {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Op {
     Int(u64),
-    /// The position of a symbol.
+    /// The index of a symbol.
     Symbol(u32),
     Of(SizeOp),
 }
 
-/// A [`Size`] over symbols that are positions, in postfix order.
+/// A [`Size`] in postfix order, with indices in place of symbols.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expr {
     size: Size,
@@ -60,7 +60,7 @@ impl Expr {
         Ok(Expr { size: size.clone(), ops })
     }
 
-    /// The value when the symbols (in the order given to [`Size::resolve`]) have these values.
+    /// The value with these values of symbols, in the order given to [`Size::resolve`].
     ///
     /// # Errors
     /// Overflow, division by zero, a negative result, too few values; the message names the expression.

@@ -1,4 +1,4 @@
-//! What a size is made of.
+//! Sizes as trees.
 
 use std::fmt;
 
@@ -16,12 +16,12 @@ pub enum Size {
     Of(SizeOp, Box<[Size; 2]>),
 }
 
-/// What a [`Size`] does with two others.
+/// An operation on two sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SizeOp {
     /// Sum.
     Add,
-    /// Difference. Text in front of which a minus stands is a difference from 0.
+    /// Difference. A leading minus is a difference from 0.
     Sub,
     /// Product.
     Mul,
@@ -73,13 +73,13 @@ impl Size {
         }
     }
 
-    /// What is wrong with it.
+    /// An error about it.
     #[cold]
     pub(super) fn error(&self, what: &str) -> SizeError {
         SizeError::new(&self.to_string(), what)
     }
 
-    /// `level`: 0 where a sum may stand, 1 where a product may, 2 where only a value may.
+    /// `level`: 0 if a sum is allowed without parentheses, 1 if a product is, 2 if only a value is.
     fn show(&self, f: &mut fmt::Formatter<'_>, level: u32) -> fmt::Result {
         let (op, [a, b]) = match self {
             Size::Int(value) => return write!(f, "{value}"),
@@ -135,13 +135,13 @@ impl From<u64> for Size {
 }
 
 impl fmt::Display for Size {
-    /// The text by which bundles spell it.
+    /// The text in bundles.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.show(f, 0)
     }
 }
 
-/// What is wrong with a size.
+/// An error about a size.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("size `{text}`: {what}")]
 pub struct SizeError {

@@ -1,34 +1,34 @@
-//! How images become numbers.
+//! How images become tensors.
 
 use serde::{Deserialize, Serialize};
 
-/// Largest side of an image that is given to a model.
+/// The largest side of an image after preprocessing, in pixels.
 pub const MAX_SIDE: u32 = 1 << 14;
-/// Most steps of preparing an image, and most sizes to choose among.
+/// The largest number of preprocessing steps, and of sizes to choose from.
 const MAX_STEPS: usize = 16;
 const MAX_SIZES: usize = 64;
-/// Largest side of a piece, and most of what is counted in pieces.
+/// The largest side of a tile or patch, and the largest count of them.
 const MAX_PART: u32 = 1 << 12;
 
-/// How an image becomes numbers: the steps in order, on bytes; then for each channel
-/// `(byte * factor - mean) / std`, the product rounded to f32 and the rest in f32.
+/// How an image becomes a tensor: all steps in order, on bytes; then, for each channel,
+/// `(byte * factor - mean) / std`. The product is rounded to f32; the rest is computed in f32.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Images {
-    /// Changes of size.
+    /// Steps that change the size.
     pub steps: Vec<Step>,
     /// How the result becomes a tensor.
     #[serde(default, skip_serializing_if = "Cut::is_whole")]
     pub cut: Cut,
-    /// What bytes are multiplied by.
+    /// The factor of bytes, such as 1 / 255.
     pub factor: f64,
-    /// Subtracted, for red, green and blue.
+    /// The mean of red, green and blue.
     pub mean: [f32; 3],
-    /// Divided by.
+    /// The standard deviation of red, green and blue.
     pub std: [f32; 3],
 }
 
-/// A change of an image's size.
+/// A step that changes the size of an image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Step {
@@ -36,17 +36,17 @@ pub enum Step {
     Resize {
         /// The new size.
         to: Resized,
-        /// How.
+        /// The resampling filter.
         filter: Filter,
     },
-    /// Resamples to the size, of some, that shows most of the image. It keeps its proportions, with black on both sides.
+    /// Resamples to the listed size with the highest effective resolution. Keeps the aspect ratio and pads with black.
     Fit {
-        /// Height and width of each; of those that show as much, the smallest counts.
+        /// Height and width of each size. Of equally good ones, the smallest is used.
         sizes: Vec<[u32; 2]>,
-        /// How.
+        /// The resampling filter.
         filter: Filter,
     },
-    /// Cuts out the middle; what is beyond the image is black.
+    /// Crops the centre; anything outside the image is black.
     Crop {
         /// Rows.
         height: u32,
@@ -59,76 +59,76 @@ pub enum Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Resized {
-    /// This one.
+    /// This size.
     Exact {
         /// Rows.
         height: u32,
         /// Columns.
         width: u32,
     },
-    /// The shorter side gets this length, and the other one what keeps the proportions; if that is more than `longest`,
-    /// both shrink until it is not.
+    /// The shorter side gets this length, and the aspect ratio is kept. If the longer side would exceed `longest`, both
+    /// sides shrink accordingly.
     Shortest {
-        /// Length of the shorter side.
+        /// The length of the shorter side.
         shortest: u32,
-        /// Most that the longer side may have.
+        /// The largest length of the longer side.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         longest: Option<u32>,
     },
-    /// As large as fits into this with the same proportions, fractions cut off.
+    /// The largest size within these bounds that keeps the aspect ratio, rounded down.
     Within {
-        /// Most rows.
+        /// The largest height.
         height: u32,
-        /// Most columns.
+        /// The largest width.
         width: u32,
     },
-    /// Sides are multiples of `of` nearest to those of the image. If those have more than `most` or fewer than `least`
-    /// pixels, both sides shrink or grow until they do not.
+    /// Each side becomes the nearest multiple of `of`. If the image then has more than `most` or fewer than `least` pixels,
+    /// both sides are scaled to be within these bounds.
     Multiple {
-        /// What sides are multiples of.
+        /// The divisor of both sides.
         of: u32,
-        /// Fewest pixels.
+        /// The smallest number of pixels.
         least: u32,
-        /// Most pixels.
+        /// The largest number of pixels.
         most: u32,
     },
 }
 
-/// How an image of the right size becomes a tensor.
+/// How a resized image becomes a tensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Cut {
-    /// As it is: `[images, 3, height, width]`.
+    /// Without cutting: `[images, 3, height, width]`.
     #[default]
     Whole,
-    /// Squares row by row; in front of them the image as it was given, at the size of one: `[images, 1 + squares, 3,
-    /// side, side]`. Where another image has more of them, zeros follow.
+    /// The entire given image, resampled to the size of a tile, followed by square tiles row by row:
+    /// `[images, 1 + tiles, 3, side, side]`. Zeros follow if another image has more tiles.
     Tiles {
-        /// Rows and columns of a square.
+        /// The side of a square in pixels.
         side: u32,
-        /// How the image becomes that small.
+        /// The resampling filter of the entire image.
         filter: Filter,
     },
-    /// Squares, all of an image behind those of another: `[squares, 3 * frames * side * side]`. Blocks of `merge` by `merge`
-    /// squares lie behind one another, row by row, as the squares of a block do. A channel of a square stands `frames`
-    /// times behind itself.
+    /// Square patches of all images, concatenated: `[patches, 3 * frames * side * side]`. Blocks of `merge` by `merge`
+    /// patches follow one another row by row, and so do the patches of a block. Each channel of a patch is repeated
+    /// `frames` times.
     Patches {
-        /// Rows and columns of a square.
+        /// The side of a square in pixels.
         side: u32,
-        /// Squares along a side of a block.
+        /// The side of a block in patches.
         merge: u32,
-        /// How often each channel is there.
+        /// How often each channel is repeated.
         frames: u32,
     },
 }
 
 impl Cut {
-    /// Whether images stay whole.
+    /// Whether images are not cut.
     pub fn is_whole(&self) -> bool {
         *self == Cut::Whole
     }
 
-    /// Axes of the tensor.
+    /// The number of axes of the tensor.
     pub(crate) fn axes(self) -> usize {
         match self {
             Cut::Whole => 4,
@@ -138,21 +138,21 @@ impl Cut {
     }
 }
 
-/// How images are resampled; all but the first one widen when an image shrinks, which is antialiasing.
+/// Resampling filters, as in Pillow. All but `Nearest` widen when an image shrinks (antialiasing).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Filter {
     /// The nearest pixel.
     Nearest,
-    /// A window of a sinc, three pixels to each side.
+    /// Lanczos: a windowed sinc, with a radius of three pixels.
     Lanczos,
     /// Linear.
     Bilinear,
-    /// Cubic, two pixels to each side, a = -0.5.
+    /// Cubic convolution with a = -0.5 and a radius of two pixels.
     Bicubic,
-    /// The mean.
+    /// The mean of the pixels covered.
     Box,
-    /// A Hamming window of one pixel to each side.
+    /// A Hamming window with a radius of one pixel.
     Hamming,
 }
 

@@ -1,57 +1,57 @@
-//! How a model that transcribes marks times, and what its output must fulfil.
+//! Timestamps of speech recognition models, and the conditions that a decoded window must meet.
 
 use serde::{Deserialize, Serialize};
 
-/// Most temperatures that are tried.
+/// The largest number of temperatures.
 const MAX_TEMPERATURES: usize = 100;
-/// Widest median filter.
+/// The largest width of the median filter.
 const MAX_MEDIAN: u32 = 999;
 
-/// Time tokens of a model, which stand in pairs around what is said between them, and the numbers of the algorithms
-/// that go by them (Radford et al. 2022, sections 2.3 and 4.5).
+/// Timestamp tokens, which come in pairs around each segment, and the parameters of the algorithms that use them
+/// (Radford et al. 2022, sections 2.3 and 4.5).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Timestamps {
-    /// Samples from one time token to the next.
+    /// The number of samples from one timestamp to the next.
     pub step: u32,
-    /// The token of the time 0; those that follow are times, too.
+    /// The timestamp 0. The tokens after it are timestamps, too.
     pub first: u32,
-    /// The last start token where no times are marked.
+    /// The start token that turns timestamps off; it is the last one.
     pub none: u32,
-    /// The end token: behind the end of a segment, text tokens from this one on may be next, or a time.
+    /// The end token. After the end of a segment, only tokens from this one on and timestamps are allowed.
     pub end: u32,
-    /// The token whose probability behind the first start token is that nothing is said.
+    /// The token whose probability after the first start token is that of a window without speech.
     pub no_speech: u32,
-    /// The token in front of what was said before, if the model knows one.
+    /// The token before the text of earlier windows, if the model has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<u32>,
-    /// Most steps until the first segment begins, if there is a limit.
+    /// The largest timestamp at which the first segment may begin, in steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_initial: Option<u32>,
-    /// Width of the median filter over attention weights; odd.
+    /// The width of the median filter over attention weights; odd.
     pub median: u32,
-    /// When a window is decoded again.
+    /// When a window is decoded again (temperature fallback).
     pub fallback: Fallback,
 }
 
-/// When a window is decoded again, at the next temperature.
+/// When a window is decoded again at the next temperature.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fallback {
     /// Temperatures, in the order in which they are tried.
     pub temperatures: Vec<f32>,
-    /// Least average of the logarithms of the tokens' probabilities.
+    /// The smallest acceptable mean log probability of the tokens.
     pub log_probability: f32,
-    /// Most bytes of tokens per compressed byte.
+    /// The largest acceptable compression ratio: bytes of tokens per compressed byte.
     pub compression_ratio: f32,
-    /// Nothing is said where that is likelier than this, and the tokens are too unlikely.
+    /// A window has no speech if the probability of that is above this, and the mean log probability is too small.
     pub no_speech: f32,
-    /// Whether a window continues the text of those before it.
+    /// Whether the text of earlier windows is part of the prompt.
     pub previous_text: bool,
 }
 
 impl Timestamps {
-    /// What is wrong with it, if anything is.
+    /// What is invalid, if anything.
     pub(crate) fn fault(&self) -> Option<String> {
         let Fallback { temperatures, log_probability, compression_ratio, no_speech, previous_text: _ } = &self.fallback;
         let tokens = [Some(self.none), Some(self.end), Some(self.no_speech), self.previous];
