@@ -3,10 +3,10 @@
 use crate::dtype::DType;
 use crate::literal::Literal;
 
-/// Most elements of a value.
+/// The largest number of elements of a value.
 pub const MAX_ELEMENTS: usize = 1 << 31;
 
-/// Elements of an [`Array`], row-major.
+/// The elements of an [`Array`], in row-major order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Data {
     /// 32-bit floats.
@@ -17,7 +17,7 @@ pub enum Data {
     Bool(Vec<bool>),
 }
 
-/// Runs the same generic code on the vector, whatever its type, and wraps what it gives.
+/// Runs the same generic code on the vector of any type, and wraps the result.
 macro_rules! map_data {
     ($data:expr, $v:ident => $body:expr) => {
         match $data {
@@ -39,7 +39,7 @@ impl Data {
         }
     }
 
-    /// Whether there are none.
+    /// Whether there are no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -48,9 +48,9 @@ impl Data {
 /// A dense array.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {
-    /// Size per axis, outermost first.
+    /// The size of each axis, outermost first.
     pub shape: Vec<usize>,
-    /// As many elements as the shape says.
+    /// The elements; their number is the product of the sizes in `shape`.
     pub data: Data,
 }
 
@@ -90,10 +90,10 @@ impl Array {
         }
     }
 
-    /// Whether there are as many elements as the shape says.
+    /// Checks that the number of elements agrees with the shape.
     ///
     /// # Errors
-    /// With both numbers, if not.
+    /// If it does not; the message has both numbers.
     pub fn check(&self) -> Result<(), String> {
         let count = self.shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
         if count == Some(self.data.len()) {
@@ -102,23 +102,23 @@ impl Array {
         Err(format!("shape {:?} does not have the {} elements that are given", self.shape, self.data.len()))
     }
 
-    /// The floats of an operand that inference has accepted as f32.
+    /// The elements of an operand that inference has accepted as f32.
     pub(crate) fn floats(&self) -> Result<&[f32], String> {
         self.as_f32().ok_or_else(|| format!("expected f32, found {}", self.dtype()))
     }
 
-    /// The integers of an operand that inference has accepted as i32.
+    /// The elements of an operand that inference has accepted as i32.
     pub(crate) fn integers(&self) -> Result<&[i32], String> {
         self.as_i32().ok_or_else(|| format!("expected i32, found {}", self.dtype()))
     }
 
-    /// Size of the last axis (1 for a scalar).
+    /// The size of the last axis (1 for a scalar).
     pub(crate) fn last(&self) -> usize {
         self.shape.last().copied().unwrap_or(1)
     }
 }
 
-/// A tensor of rank 0.
+/// A scalar, of rank 0.
 pub(crate) fn scalar(value: Literal) -> Array {
     let data = match value {
         Literal::F32(v) => Data::F32(vec![v.get()]),

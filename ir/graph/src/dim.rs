@@ -1,8 +1,8 @@
 //! Symbolic dimensions: polynomials with integer coefficients over named symbols.
 //!
-//! A dimension such as `P + T` (past plus new tokens) or `4*B*T` is kept in a normal form, so that
-//! equality of shapes is plain equality of values. A quotient that may leave a remainder, such as the number of
-//! windows in an image, is a factor like a symbol: `ceil_div(H, 4)`, also in a normal form.
+//! Dimensions such as `P + T` (past plus new tokens) or `4*B*T` have a normal form, so that equal shapes are equal
+//! values. A quotient that may leave a remainder, such as the number of windows in an image, is a factor like a symbol:
+//! `ceil_div(H, 4)`, also in normal form.
 
 mod order;
 
@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 /// Values of symbols, by name.
 pub type Bindings = BTreeMap<String, i64>;
 
-/// What the coefficient of a term is multiplied with.
+/// A factor of a term, besides its coefficient.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Factor {
-    /// The value of the symbol with this name.
+    /// The symbol with this name.
     Symbol(String),
     /// A dimension divided by a number, rounded up. The number is at least 2, and the coefficients of the dimension
     /// are positive and smaller, so that the dimension is never negative.
@@ -36,14 +36,14 @@ impl fmt::Display for Factor {
 
 /// An integer polynomial over symbols and quotients, in normal form (no zero coefficients).
 ///
-/// The key of a term is the sorted list of factors multiplied together; the empty list is the constant.
+/// The key of a term is the sorted list of its factors; the empty list is the constant term.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Dim {
     terms: BTreeMap<Vec<Factor>, i64>,
 }
 
 impl Dim {
-    /// The dimension that is always `value`.
+    /// The constant dimension `value`.
     pub fn constant(value: i64) -> Self {
         let mut terms = BTreeMap::new();
         if value != 0 {
@@ -52,7 +52,7 @@ impl Dim {
         Self { terms }
     }
 
-    /// The dimension that is the value of the symbol `name`.
+    /// The dimension of the symbol `name`.
     pub fn symbol(name: &str) -> Self {
         Self::factor(Factor::Symbol(name.to_string()))
     }
@@ -61,7 +61,7 @@ impl Dim {
         Self::term(vec![factor], 1)
     }
 
-    /// The product of some factors, `coefficient` times.
+    /// The product of a coefficient and factors.
     pub fn term(mut factors: Vec<Factor>, coefficient: i64) -> Self {
         factors.sort();
         Self { terms: BTreeMap::from([(factors, coefficient)]).into_iter().filter(|(_, c)| *c != 0).collect() }
@@ -81,7 +81,7 @@ impl Dim {
         self.as_const() == Some(1)
     }
 
-    /// The terms: (factors, coefficient), in a fixed order.
+    /// The terms as (factors, coefficient), in a fixed order.
     pub fn terms(&self) -> impl Iterator<Item = (&[Factor], i64)> {
         self.terms.iter().map(|(k, v)| (k.as_slice(), *v))
     }
@@ -98,9 +98,9 @@ impl Dim {
         all
     }
 
-    /// `self / other` if the division leaves no remainder for every value of the symbols.
+    /// `self / other` if the division leaves no remainder for any values of the symbols.
     ///
-    /// The divisor must be a single term (`8`, `T`, `4*B`), which is all that reshapes need.
+    /// The divisor must be a single term (`8`, `T`, `4*B`), which suffices for reshapes.
     pub fn exact_div(&self, other: &Dim) -> Option<Dim> {
         let mut divisor = other.terms.iter();
         let (dsyms, dcoef) = divisor.next()?;
@@ -125,8 +125,8 @@ impl Dim {
 
     /// `self / by`, rounded up; `None` if `by` is not positive.
     ///
-    /// Multiples of `by` are divided, and a quotient of a quotient is one quotient, so that equal sizes are equal
-    /// values: an image of height `H` that is halved twice has `ceil_div(H, 4)` rows.
+    /// Multiples of `by` are divided exactly, and a quotient of a quotient becomes one quotient, so that equal sizes are
+    /// equal values: an image of height `H` that is halved twice has `ceil_div(H, 4)` rows.
     pub fn ceil_div(&self, by: i64) -> Option<Dim> {
         if by < 1 {
             return None;
@@ -182,7 +182,7 @@ impl Dim {
         Some((dim.as_ref() + &(&others * &Dim::constant(inner)), inner.checked_mul(by)?))
     }
 
-    /// The value under `bindings`; `None` if a symbol is not bound or the value leaves `i64`.
+    /// The value under `bindings`; `None` if a symbol is not bound or the value overflows `i64`.
     pub fn eval(&self, bindings: &Bindings) -> Option<i64> {
         let mut sum = 0i64;
         for (syms, coef) in &self.terms {
@@ -202,7 +202,7 @@ impl Dim {
         Some(sum)
     }
 
-    /// Replaces the symbols found in `bindings` by their values.
+    /// The dimension with the symbols in `bindings` replaced by their values.
     pub fn bind(&self, bindings: &Bindings) -> Dim {
         let mut out = Dim::default();
         for (syms, coef) in &self.terms {
@@ -276,7 +276,7 @@ impl Mul for &Dim {
 }
 
 impl fmt::Display for Dim {
-    /// Symbols first, then the constant: `P + T`, `4*B*T - 1`. The text is a valid size expression.
+    /// Symbols before the constant: `P + T`, `4*B*T - 1`. The text is a valid size expression.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.terms.is_empty() {
             return write!(f, "0");
@@ -318,16 +318,16 @@ pub fn numel(shape: &[Dim]) -> Dim {
     shape.iter().fold(Dim::constant(1), |a, d| &a * d)
 }
 
-/// `[B, T, 64]`.
+/// A shape as text: `[B, T, 64]`.
 pub fn show_shape(shape: &[Dim]) -> String {
     format!("[{}]", shape.iter().map(Dim::to_string).collect::<Vec<_>>().join(", "))
 }
 
-/// On disk a dimension is a list of terms: `[[4, ["B", "T"]], [-1, []]]`.
+/// In files, a dimension is a list of terms: `[[4, ["B", "T"]], [-1, []]]`.
 #[derive(Serialize, Deserialize)]
 struct Term(i64, Vec<StoredFactor>);
 
-/// On disk a factor is the name of a symbol, or a quotient.
+/// In files, a factor is the name of a symbol, or a quotient.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum StoredFactor {

@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::format::{self, QuantSpec};
 
-/// The element type of a value while it is computed with. Floats accumulate in f32 everywhere;
-/// how a *stored* tensor is held is its [`Precision`].
+/// The element type of a value in a computation. Floats accumulate in f32 on all targets. The form in which a tensor is
+/// *stored* is its [`Precision`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum DType {
     /// 32-bit float.
     F32,
-    /// 32-bit signed integer: token ids, positions, masks as Hugging Face passes them.
+    /// 32-bit signed integer: token ids, positions, masks of padding.
     I32,
-    /// Result of a comparison, condition of a select.
+    /// Truth value: the result of a comparison, the condition of a select.
     Bool,
 }
 
@@ -29,7 +29,7 @@ impl fmt::Display for DType {
     }
 }
 
-/// How a weight is stored. As text everywhere: `f16`, `q4.g32`.
+/// How a weight is stored. In files and messages it is a text: `f16`, `q4.g32`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Precision {
@@ -37,12 +37,12 @@ pub enum Precision {
     F32,
     /// 16-bit float, decoded to f32 when read.
     F16,
-    /// Block-wise quantized.
+    /// Quantized in blocks.
     Quant(QuantSpec),
 }
 
 impl Precision {
-    /// The bits of payload per weight, without scales and padding.
+    /// The bits of a code, without scales and padding.
     pub fn payload_bits(&self) -> u32 {
         match self {
             Precision::F32 => 32,
@@ -55,7 +55,7 @@ impl Precision {
 impl FromStr for Precision {
     type Err = String;
 
-    /// `f32`, `f16`, or a quantized format, perhaps with a block size and a suffix: `q4.g64.asym`.
+    /// `f32`, `f16`, or a quantized format, optionally with a block size and a suffix: `q4.g64.asym`.
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once('.').map_or(text, |(head, _)| head) {
             head @ ("f32" | "f16") if head != text => Err(format!("`{head}` takes no block size")),

@@ -1,9 +1,9 @@
-//! The reference evaluator: what every graph means.
+//! The reference evaluator, which defines the meaning of every graph.
 //!
-//! What an operation computes stands in its row in [`crate::ops`].
+//! The rows in [`crate::ops`] define the operations.
 //!
-//! Types are checked again with the sizes of the call ([`crate::infer()`] on constant shapes), so that a graph that
-//! was never verified gives errors and not panics.
+//! Types are checked again with the sizes of the call ([`crate::infer()`] on constant shapes), so that a graph that was
+//! never verified gives errors instead of panics.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,16 +18,16 @@ use crate::symbols::apply_defaults;
 
 use crate::array::{Array, Data};
 
-/// Where weights come from.
+/// A source of weights.
 pub trait WeightSource {
-    /// The f32 values of the weight with this index in [`Model::weights`], decoded from however it is stored.
+    /// The f32 values of the weight with this index in [`Model::weights`], decoded from its stored form.
     ///
     /// # Errors
     /// If it cannot be read.
     fn weight(&self, index: u32) -> Result<Arc<Array>, String>;
 }
 
-/// Weights that are all in memory, in the order of [`Model::weights`].
+/// Weights in memory, in the order of [`Model::weights`].
 impl WeightSource for [Arc<Array>] {
     fn weight(&self, index: u32) -> Result<Arc<Array>, String> {
         self.get(index as usize).cloned().ok_or_else(|| format!("weight {index} was not given"))
@@ -40,31 +40,31 @@ impl WeightSource for Vec<Arc<Array>> {
     }
 }
 
-/// What the states of a model hold between calls.
+/// The content of the states of a model between calls.
 #[derive(Clone, Debug, Default)]
 pub struct States {
     /// By state index.
     held: BTreeMap<u32, Arc<Array>>,
-    /// States that are stored as f16: what is appended is rounded first.
+    /// States that are stored as f16: values are rounded when they are stored.
     half: BTreeSet<u32>,
-    /// The symbols of the call that encoded, but for those that every call has of its own.
+    /// The symbols of the encoding call, except those that differ from call to call.
     encoded: Bindings,
 }
 
 impl States {
-    /// States that hold nothing yet, those with an index in `half` stored as f16.
+    /// Empty states. Those with an index in `half` are stored as f16.
     pub fn with_half(half: impl IntoIterator<Item = u32>) -> Self {
         Self { half: half.into_iter().collect(), ..Self::default() }
     }
 
-    /// Forgets everything: the next call starts at past length 0.
+    /// Empties all states: the next call starts at past length 0.
     pub fn reset(&mut self) {
         self.held.clear();
         self.encoded.clear();
     }
 
-    /// Appends `x` behind the first `past` elements of the axis. What was held beyond them is dropped, so that a
-    /// caller can go back to an earlier position.
+    /// Appends `x` after the first `past` elements of the axis. Elements after these are dropped, so that a caller can go
+    /// back to an earlier position.
     fn append(&mut self, index: u32, state: &State, past: usize, x: &Array) -> Result<Arc<Array>, String> {
         let axis = state.axis().ok_or_else(|| format!("state `{}` has no axis to append along", state.name))? as usize;
         let held = self.held.get(&index);
@@ -95,14 +95,14 @@ impl States {
         Ok(if seen_by_nobody > 0 { Arc::new(overwritten(&grown, axis, seen_by_nobody)) } else { grown })
     }
 
-    /// Holds `x` instead of what was held before.
+    /// Replaces the content by `x`.
     fn keep(&mut self, index: u32, x: &Array) -> Arc<Array> {
         let x = Arc::new(self.stored(index, x));
         self.held.insert(index, x.clone());
         x
     }
 
-    /// What was kept, if it has the expected shape.
+    /// The content, if it has the expected shape.
     fn recall(&self, index: u32, state: &State, shape: &[usize]) -> Result<Arc<Array>, String> {
         match self.held.get(&index) {
             Some(held) if held.shape == shape => Ok(held.clone()),
@@ -111,7 +111,7 @@ impl States {
         }
     }
 
-    /// The values as the state holds them.
+    /// The values as the state stores them.
     fn stored(&self, index: u32, x: &Array) -> Array {
         let mut x = x.clone();
         if let Data::F32(values) = &mut x.data
@@ -123,10 +123,10 @@ impl States {
     }
 }
 
-/// What stands where memory may have lost a token: a number that no result can hide, if a mask lets it through.
+/// The value of tokens that memory may have lost: a number that any result shows if a mask lets it through.
 const LOST: f32 = 1000.0;
 
-/// A copy of `x` that has lost its first `count` elements on an axis.
+/// A copy of `x` with the first `count` elements of an axis lost.
 fn overwritten(x: &Array, axis: usize, count: usize) -> Array {
     let mut x = x.clone();
     let row: usize = x.shape[axis + 1..].iter().product();
@@ -145,12 +145,12 @@ pub struct Evaluator<'m> {
 }
 
 impl<'m> Evaluator<'m> {
-    /// An evaluator whose states hold nothing.
+    /// An evaluator with empty states.
     pub fn new(model: &'m Model, weights: &'m dyn WeightSource) -> Self {
         Self { model, weights, states: States::default() }
     }
 
-    /// Forgets the states.
+    /// Empties the states.
     pub fn reset(&mut self) {
         self.states.reset();
     }
@@ -168,8 +168,8 @@ impl<'m> Evaluator<'m> {
         evaluate(self.model, graph, self.weights, &mut self.states, inputs, bindings)
     }
 
-    /// Runs an entry by name with `past` tokens in the states: finds symbols, fills absent inputs, evaluates.
-    /// `taps` adds the intermediate values.
+    /// Runs an entry by name with `past` tokens in the states: binds symbols, fills in absent inputs, and evaluates. `taps`
+    /// adds intermediate values.
     ///
     /// # Errors
     /// If there is no such entry, and as [`apply_defaults`] and [`evaluate`].
@@ -184,8 +184,8 @@ impl<'m> Evaluator<'m> {
     }
 }
 
-/// Runs an entry of a model by name, with `past` tokens in the states: finds symbols, fills absent inputs, and
-/// evaluates. `taps` adds the intermediate values.
+/// Runs an entry of a model by name, with `past` tokens in the states: binds symbols, fills in absent inputs, and
+/// evaluates. `taps` adds intermediate values.
 ///
 /// # Errors
 /// If there is no such entry, and as [`apply_defaults`] and [`evaluate`].
@@ -222,8 +222,8 @@ pub fn run_entry(
 
 /// Computes all outputs of a graph: the body of the model, or what the compiler made of one of its entries.
 ///
-/// `bindings` gives every symbol that occurs, and states hold at least `P` tokens. Values are dropped after
-/// their last use.
+/// `bindings` must have every symbol that occurs, and states must hold at least `P` tokens. Values are dropped after their
+/// last use.
 ///
 /// # Errors
 /// If an input is missing or has the wrong type or shape, a weight cannot be read, a value would be too large, or
@@ -277,12 +277,12 @@ fn last_uses(graph: &Graph) -> Vec<usize> {
     last
 }
 
-/// What one evaluation knows besides operands.
+/// The environment of an evaluation: everything besides operands.
 struct Call<'c> {
     model: &'c Model,
     weights: &'c dyn WeightSource,
     states: &'c mut States,
-    /// What the states held before.
+    /// The content of states before the call.
     before: BTreeMap<u32, Arc<Array>>,
     inputs: &'c BTreeMap<String, Array>,
     bindings: &'c Bindings,
@@ -369,7 +369,7 @@ impl Environment for Call<'_> {
     }
 }
 
-/// Sizes of a shape without symbols, refused if they multiply to more than [`MAX_ELEMENTS`].
+/// The sizes of a shape without symbols; an error if their product exceeds [`MAX_ELEMENTS`].
 fn concrete(shape: &[Dim]) -> Result<Vec<usize>, String> {
     let size = |d: &Dim| match d.as_const() {
         Some(v) => usize::try_from(v).map_err(|_| format!("a dimension is negative in {}", show_shape(shape))),

@@ -1,4 +1,4 @@
-//! Graphs and models: nodes in topological order, and what surrounds them.
+//! Graphs and models: nodes in topological order, with the declarations that they refer to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +10,10 @@ use crate::literal::Literal;
 use crate::op::Op;
 use crate::task::Task;
 
-/// The symbol that states grow along: tokens that they hold before a call.
+/// The symbol for the past length: the number of tokens in the states before a call.
 pub const PAST: &str = "P";
 
-/// The symbol that counts the rows of a batch: one number for all calls of a session.
+/// The symbol for the number of rows of a batch, which is the same in all calls of a session.
 const ROWS: &str = "B";
 
 /// Index of a node in [`Graph::nodes`].
@@ -30,30 +30,30 @@ impl NodeId {
 /// One operation, with the type of its result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Node {
-    /// What is computed.
+    /// The operation.
     pub op: Op,
-    /// Operands; every one stands before this node.
+    /// The operands, all of which precede this node.
     pub inputs: Vec<NodeId>,
     /// Shape of the result.
     pub shape: Shape,
     /// Element type of the result.
     pub dtype: DType,
-    /// Where it comes from: `layers.3.q` for the statement `q` in layer 3, and `layers.3.q/linear` inside a block.
+    /// Its origin: `layers.3.q` for the statement `q` in layer 3, `layers.3.q/linear` for a block that it calls.
     pub path: String,
-    /// What part it plays (`attention.query`, `ffn.gate`, `norm`, `embedding`, `lm_head`, ...), for precision policies.
+    /// Its role (`attention.query`, `ffn.gate`, `norm`, `embedding`, `lm_head`, ...), by which precision policies select.
     pub role: Option<String>,
-    /// Precision that the author demands for weights used here; overrides every policy.
+    /// The precision that the author demands for the weights it uses. It overrides every policy.
     pub precision: Option<Precision>,
-    /// The region it belongs to: an index in [`Graph::regions`].
+    /// The region that it belongs to: an index in [`Graph::regions`].
     pub region: u32,
 }
 
-/// A stretch of the graph that is rewritten on its own: one layer, or what stands between layers.
+/// A part of the graph that is rewritten on its own: one layer, or the nodes between layers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Region {
-    /// Name of the repetition, or of the stretch (`start`, `end`).
+    /// The name of the repetition, or of the part (`start`, `end`).
     pub name: String,
-    /// Which repetition.
+    /// The round of the repetition.
     pub index: Option<u32>,
 }
 
@@ -79,7 +79,7 @@ impl Graph {
         (0..self.nodes.len() as u32).map(NodeId)
     }
 
-    /// For every node, its users (one entry per use), in order.
+    /// The users of every node in order, with one entry per use.
     pub fn users(&self) -> Vec<Vec<NodeId>> {
         let mut users = vec![Vec::new(); self.nodes.len()];
         for id in self.ids() {
@@ -90,18 +90,18 @@ impl Graph {
         users
     }
 
-    /// A copy that keeps only what `outputs` need. Names that do not exist are left out.
+    /// A copy with only the nodes that `outputs` need. Unknown names are ignored.
     pub fn restricted_to(&self, outputs: &[String]) -> Graph {
         self.restricted(outputs, &|_| false)
     }
 
-    /// A copy that computes only `outputs`, and writes all states that this graph writes.
+    /// A copy with only the nodes that `outputs` and all writes to states need.
     pub fn giving(&self, outputs: &[String]) -> Graph {
         self.restricted(outputs, &|op| op.written_state().is_some())
     }
 
-    /// A copy that keeps only what `outputs` and the nodes with an operation that is a `root` need. Whoever reads what a
-    /// state held before the call ([`Op::StatePrevious`]) needs its update.
+    /// A copy with only the nodes that `outputs` and all nodes whose operation is a `root` need. A node that reads the
+    /// previous content of a state ([`Op::StatePrevious`]) needs its update.
     pub(crate) fn restricted(&self, outputs: &[String], root: &dyn Fn(&Op) -> bool) -> Graph {
         let kept: BTreeMap<String, NodeId> =
             outputs.iter().filter_map(|n| self.outputs.get(n).map(|id| (n.clone(), *id))).collect();
@@ -143,7 +143,7 @@ impl Graph {
         Graph { nodes, regions: self.regions.clone(), outputs }
     }
 
-    /// A copy in which what was kept is read, and not computed.
+    /// A copy that reads kept states ([`Op::StateRead`]) instead of computing them.
     fn recalling(&self) -> Graph {
         let mut graph = self.clone();
         for node in &mut graph.nodes {
@@ -155,9 +155,8 @@ impl Graph {
         graph
     }
 
-    /// A copy for calls that neither follow others nor are followed: states are not there, what would be appended to
-    /// one or kept in it is used as it is, and what one would have held before is zero. Shapes are right where the past
-    /// length is 0.
+    /// A copy without states, for calls that are independent of one another: what would be appended to a state or kept in it
+    /// is used directly, and the previous content of a state is zero. Shapes are correct for the past length 0.
     fn forgetting(&self) -> Graph {
         let mut graph = Graph { nodes: Vec::with_capacity(self.nodes.len()), ..self.clone() };
         let mut stands_for: Vec<NodeId> = Vec::with_capacity(self.nodes.len());
@@ -187,7 +186,7 @@ impl Graph {
         graph
     }
 
-    /// A copy in which the symbols of `bindings` have those values in every shape and size.
+    /// A copy with the symbols of `bindings` replaced by their values.
     pub fn with_symbols(&self, bindings: &Bindings) -> Graph {
         let mut graph = self.clone();
         let bind = |d: &mut Dim| *d = d.bind(bindings);
@@ -199,7 +198,7 @@ impl Graph {
     }
 }
 
-/// A symbol: an integer that is known when an entry runs.
+/// A symbol: a size that is known when an entry runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Symbol {
     /// `B`, `T`, `P`, ...
@@ -210,27 +209,27 @@ pub struct Symbol {
     pub max: i64,
 }
 
-/// What an input holds when the caller does not give it.
+/// The value of an input that the caller does not give.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InputDefault {
     /// Every element has this value.
     Value(i32),
-    /// Element `[.., t]` is `P + t`: positions that count through.
+    /// Element `[.., t]` is `P + t`: consecutive positions.
     Positions,
 }
 
-/// How an input continues when a decoded token is fed back.
+/// How an input changes from one decoding step to the next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Advance {
-    /// It becomes the token that was chosen.
+    /// It becomes the chosen token.
     Token,
-    /// Its last element plus one.
+    /// It becomes its last element plus one.
     Increment,
-    /// It grows by one element of this value on its last axis.
+    /// It grows by one element with this value on its last axis.
     Append(i32),
 }
 
-/// An input of the model, named as the argument of the Hugging Face `forward`.
+/// An input of the model, named like the argument of `forward` in transformers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Input {
     /// `input_ids`, `attention_mask`, ...
@@ -239,21 +238,20 @@ pub struct Input {
     pub dtype: DType,
     /// Shape over symbols.
     pub shape: Shape,
-    /// Value if absent; without one the input is required.
+    /// The value if it is absent. Without a default, the input is required.
     pub default: Option<InputDefault>,
-    /// Continuation while decoding.
+    /// How it changes while decoding.
     pub advance: Option<Advance>,
 }
 
-/// A buffer that lives between runs: a key or value cache, the window of a convolution, or what an encoder has made of its
-/// input.
+/// A buffer that outlives a call: a key or value cache, the window of a convolution, or an encoder cache.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// `layers.3.key`.
     pub name: String,
-    /// Shape. An appended axis is given as the past length `P`; its capacity is chosen when a session opens.
+    /// Shape. An axis that grows has the size `P`, the past length; its capacity is chosen when a session opens.
     pub shape: Shape,
-    /// What calls do with it.
+    /// How calls use it.
     pub kind: StateKind,
 }
 
@@ -266,7 +264,7 @@ impl State {
         }
     }
 
-    /// How many of the newest tokens readers use; `None` if they use all, or if nothing is appended.
+    /// The number of newest tokens that readers use; `None` if they use all, or if nothing is appended.
     pub fn window(&self) -> Option<u32> {
         match self.kind {
             StateKind::Appended { window, .. } => window,
@@ -274,58 +272,59 @@ impl State {
         }
     }
 
-    /// Whether its shape is the same in all calls of a session.
+    /// Whether its shape is constant in a session.
     pub(crate) fn has_one_size(&self) -> bool {
         self.shape.iter().all(|d| d.symbols().iter().all(|s| s == ROWS))
     }
 }
 
-/// What calls do with a state.
+/// How calls use a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StateKind {
     /// It grows along an axis with every token: [`Op::StateAppend`].
     Appended {
         /// The axis.
         axis: u32,
-        /// How many of the newest tokens a query sees, itself included; `None`: all. Memory may hold fewer tokens
-        /// than are past then: what [`Op::StateAppend`] gives before position `P - window + 1` is arbitrary, but finite.
+        /// The number of newest tokens that a query attends to, itself included; `None`: all. With a window, memory may
+        /// hold fewer tokens than are past: what [`Op::StateAppend`] returns before position `P - window + 1` is
+        /// arbitrary, but finite.
         window: Option<u32>,
     },
-    /// Its size is fixed, and every call puts something else into it: [`Op::StateUpdate`].
+    /// It has a fixed size, and every call replaces its content: [`Op::StateUpdate`].
     Overwritten,
-    /// The call that encodes fills it for those that follow: [`Op::StateKeep`].
+    /// The encoding call fills it for the calls that follow: [`Op::StateKeep`].
     Kept,
 }
 
-/// A weight, as it is found in the model directory.
+/// A weight, and the tensor that holds it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Weight {
-    /// Path in the architecture: `layers.3.q_proj`.
+    /// The path in the architecture: `layers.3.q_proj`.
     pub name: String,
-    /// Name of the tensor in the safetensors files.
+    /// The name of the tensor in the model directory.
     pub source: String,
     /// Shape, all constant.
     pub shape: Vec<u64>,
-    /// The component that it is a part of, in [`Model::components`].
+    /// The component that it belongs to: an index in [`Model::components`].
     pub component: u32,
 }
 
-/// What kind of model it is.
+/// The modality of a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Modality {
-    /// Reads and writes text.
+    /// Text.
     #[default]
     Text,
-    /// Sees images.
+    /// Images.
     Vision,
-    /// Audio models.
+    /// Audio.
     Audio,
-    /// Several of these together.
+    /// Several of these.
     Multimodal,
 }
 
 impl Modality {
-    /// `text`, `vision`, `audio`, `multimodal`.
+    /// The name: `text`, `vision`, `audio` or `multimodal`.
     pub fn name(self) -> &'static str {
         match self {
             Modality::Text => "text",
@@ -336,42 +335,42 @@ impl Modality {
     }
 }
 
-/// What an entry is for, where the runtime has to know.
+/// When an entry is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EntryRole {
-    /// Called with tensors.
+    /// By programs, with tensors.
     Tensors,
-    /// Computes what is kept for `Prefill` and `Decode`: what an encoder makes of its input.
+    /// Once per input: it computes the kept states that `Prefill` and `Decode` read, such as an encoder cache.
     Encode,
-    /// Takes a stretch of the prompt.
+    /// For each chunk of the prompt.
     Prefill,
-    /// Takes one token.
+    /// For each generated token.
     Decode,
-    /// Gives sentence embeddings.
+    /// For sentence embeddings.
     Embed,
 }
 
-/// A way to call the model: some outputs of the graph under some symbol values.
+/// A way to call the model: some outputs of the graph, under some values of symbols.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// `forward`, `prefill`, `decode`, `embed`, ...
     pub name: String,
-    /// What for.
+    /// When it is called.
     pub role: EntryRole,
-    /// Symbols with a fixed value here (`T` is 1 while decoding).
+    /// Symbols that have a fixed value in this entry (`T` is 1 while decoding).
     pub bind: Bindings,
     /// Names of graph outputs.
     pub outputs: Vec<String>,
-    /// What people use it for, if more than tensors.
+    /// The task, if its inputs and outputs have a meaning beyond tensors.
     pub task: Option<Task>,
 }
 
-/// An architecture bound to a config: what the compiler reads.
+/// An architecture bound to a config: the input of the compiler.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Model {
     /// Name of the architecture (its file stem).
     pub architecture: String,
-    /// Symbols with ranges.
+    /// Symbols, with their ranges.
     pub symbols: Vec<Symbol>,
     /// Inputs.
     pub inputs: Vec<Input>,
@@ -379,13 +378,13 @@ pub struct Model {
     pub states: Vec<State>,
     /// Weights in order of first use.
     pub weights: Vec<Weight>,
-    /// Names of the parts that weights belong to (`vision_tower`, `language_model`); each has at least one weight.
+    /// Names of components (`vision_tower`, `language_model`); each has at least one weight.
     pub components: Vec<String>,
-    /// What goes in and comes out.
+    /// The modality, which selects the default policy.
     pub modality: Modality,
-    /// The precision policy to take if nobody asks for another: a name of one that ships, or a precision.
+    /// The default precision policy: the name of one that ships, or a precision.
     pub precision: String,
-    /// The one body that all entries are views of. Outputs include taps.
+    /// The body, from which all entries are taken. Its outputs include taps.
     pub graph: Graph,
     /// Names of outputs that are taps (`hidden_states.0`, ...).
     pub taps: Vec<String>,
@@ -394,7 +393,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// The components whose weights a part of the graph needs: positions in [`Model::components`], in order.
+    /// The components whose weights a part of the graph needs: indices in [`Model::components`], in order.
     pub fn components_of(&self, graph: &Graph) -> Vec<u32> {
         let used = graph.nodes.iter().filter_map(|node| match node.op {
             Op::Weight(w) => self.weights.get(w as usize).map(|weight| weight.component),
@@ -403,7 +402,7 @@ impl Model {
         used.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// The same without states, for a model none of whose calls follows another: the past is empty.
+    /// The same model without states, if all its calls are independent of one another.
     pub(crate) fn without_past(mut self) -> Model {
         let none = Bindings::from([(PAST.to_string(), 0)]);
         let outputs: Vec<String> = self.graph.outputs.keys().cloned().collect();
@@ -419,8 +418,8 @@ impl Model {
         self
     }
 
-    /// Whether calls of an entry neither follow others nor are followed, and so have no states. Those that embed are
-    /// such; and those that are called with tensors where states hold only a window, as they take texts of any length.
+    /// Whether calls of an entry are independent of one another, and so need no states. This holds for entries that embed,
+    /// and for entries called with tensors if states hold only a window, because they take texts of any length.
     pub fn stands_alone(&self, entry: &Entry) -> bool {
         match entry.role {
             EntryRole::Embed => true,
@@ -429,7 +428,7 @@ impl Model {
         }
     }
 
-    /// The symbols that have one value in all calls of `entry`.
+    /// The symbols that have the same value in all calls of `entry`.
     pub fn bound_by(&self, entry: &Entry) -> Bindings {
         let mut bound = entry.bind.clone();
         if entry.role == EntryRole::Tensors && self.stands_alone(entry) {
@@ -438,8 +437,8 @@ impl Model {
         bound
     }
 
-    /// The part of the graph that `entry` needs, with its symbols bound; `taps` adds the intermediate values. An
-    /// entry that encodes computes all that is kept; those that generate read it. One that stands alone has no states.
+    /// The part of the graph that `entry` needs, with its symbols bound; `taps` adds intermediate values. An entry that
+    /// encodes computes all kept states, and entries that generate read them. An independent entry has no states.
     pub fn entry_graph(&self, entry: &Entry, taps: bool) -> Graph {
         let mut outputs = entry.outputs.clone();
         if taps {

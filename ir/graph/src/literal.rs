@@ -1,4 +1,4 @@
-//! Numbers and truth values that stand in a graph.
+//! Constants in a graph: numbers and truth values.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dtype::DType;
 
-/// An f32 constant compared and hashed by its bits, so that operations can be keys.
+/// An f32 constant that is compared and hashed by its bits, so that operations can be keys of maps.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Bits(u32);
 

@@ -8,15 +8,15 @@ use crate::dtype::DType;
 use crate::error::EvalError;
 use crate::graph::{Input, InputDefault, Model, PAST};
 
-/// Finds symbols from the shapes of given inputs, checks those shapes, and fills absent inputs that have a default.
+/// Binds symbols from the shapes of given inputs, checks those shapes, and fills in absent inputs that have a default.
 ///
-/// `bindings` holds what is known before: the fixed symbols of the entry, and [`PAST`]. A dimension determines a
-/// symbol if it is the only unknown one in it and is linear (`T` in `P + T`). Absent inputs whose shape is not
-/// known afterwards stay absent.
+/// `bindings` has the symbols that are known before: the fixed ones of the entry, and [`PAST`]. A dimension determines a
+/// symbol if it is linear in it and has no other unknown one (`T` in `P + T`). Absent inputs stay absent if their shape is
+/// still unknown.
 ///
 /// # Errors
 /// If an input is not declared, has another type or rank, if dimensions contradict each other, or if a symbol is
-/// outside its range. The message names input and axis.
+/// outside its range. The message names the input and the axis.
 pub fn apply_defaults(
     model: &Model,
     inputs: &mut BTreeMap<String, Array>,
@@ -59,7 +59,7 @@ fn check_kind(input: &Input, tensor: &Array) -> Result<(), EvalError> {
     Ok(())
 }
 
-/// Binds the symbols that are determined now. True if there was one.
+/// Binds the symbols that are determined now; returns whether there was one.
 fn solve_more(given: &[(&Input, &[usize])], bindings: &mut Bindings) -> Result<bool, EvalError> {
     let mut progress = false;
     for (input, shape) in given {

@@ -1,49 +1,49 @@
-//! What an entry is for, and how items that people have become its inputs.
+//! Tasks: how images, audio and texts become the inputs of an entry, and what its outputs mean.
 
 use serde::{Deserialize, Serialize};
 
-/// The use of an entry.
+/// The task of an entry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Task {
-    /// What its inputs are made from.
+    /// How its inputs are made.
     pub inputs: Vec<TaskInput>,
-    /// What its outputs mean.
+    /// The meaning of its outputs.
     pub output: TaskOutput,
 }
 
-/// An input that is made from something.
+/// An input, and how it is made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskInput {
-    /// Name of the input.
+    /// The name of the input.
     pub input: String,
-    /// What it is made from.
+    /// How it is made.
     pub source: Source,
 }
 
-/// What an input is made from.
+/// How an input is made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Source {
-    /// An image, prepared as `preprocessor_config.json` says.
+    /// Images, preprocessed according to `preprocessor_config.json`.
     Image {
-        /// Settings that hold where the file does not have them.
+        /// Settings that the file does not have.
         settings: serde_json::Map<String, serde_json::Value>,
-        /// How its size changes, if not as the settings say.
+        /// How the image is resized, if not according to the settings.
         fit: Option<Fit>,
-        /// How it is cut.
+        /// How the image is cut.
         cut: Cut,
     },
-    /// The images of a video, as many as the input has, at even distances.
+    /// Frames of a video, as many as the input has, at equal distances.
     Frames {
-        /// Settings that hold where `preprocessor_config.json` does not have them.
+        /// Settings that `preprocessor_config.json` does not have.
         settings: serde_json::Map<String, serde_json::Value>,
     },
-    /// A row of whole numbers per image: sums and products of [`IMAGE_SYMBOLS`], as text.
+    /// A row of integers per image: sums and products of [`IMAGE_SYMBOLS`], as text.
     Sizes(Vec<String>),
-    /// An audio file, as samples of one channel.
+    /// Mono audio, as samples.
     Audio {
-        /// Settings that hold where `preprocessor_config.json` does not have them.
+        /// Settings that `preprocessor_config.json` does not have.
         settings: serde_json::Map<String, serde_json::Value>,
-        /// The entry that makes the input of samples; without one they are the input.
+        /// The entry that computes the input from samples; without one, the samples are the input.
         through: Option<String>,
     },
     /// The token ids of a text.
@@ -52,24 +52,24 @@ pub enum Source {
     Mask,
 }
 
-/// What is known of an image: its size as it was given, and into how many pieces it was cut.
+/// The symbols of an image: height and width of the given image, rows and columns of its tiles or patches.
 pub const IMAGE_SYMBOLS: [&str; 4] = ["height", "width", "rows", "columns"];
 
 /// A size that depends on the image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Fit {
-    /// The size, of some, that shows most of the image, which keeps its proportions and gets black around it.
+    /// The listed size with the highest effective resolution. The image keeps its aspect ratio, padded with black.
     Best {
-        /// Height and width of each.
+        /// Height and width of each size.
         sizes: Vec<[u32; 2]>,
     },
-    /// Sides that are multiples of a length, near those of the image.
+    /// The nearest multiples of a length for both sides.
     Multiple {
         /// The length.
         of: u32,
-        /// Fewest pixels.
+        /// The smallest number of pixels.
         least: u32,
-        /// Most pixels.
+        /// The largest number of pixels.
         most: u32,
     },
 }
@@ -77,26 +77,26 @@ pub enum Fit {
 /// How an image becomes a tensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cut {
-    /// As it is.
+    /// Without cutting.
     #[default]
     Whole,
-    /// Squares row by row, and in front of them the whole image at their size.
+    /// The entire image at the size of a tile, followed by square tiles row by row.
     Tiles {
-        /// Length of their sides.
+        /// The side of a square in pixels.
         side: u32,
     },
-    /// Rows of the numbers of squares; those that become one token stand behind one another.
+    /// Square patches, one per row of the tensor. The patches of one token follow one another.
     Patches {
-        /// Length of their sides.
+        /// The side of a square in pixels.
         side: u32,
-        /// How many beside one another, and below, become one token.
+        /// The side of the block of patches that becomes one token.
         merge: u32,
-        /// How often each image is there, as if it were a video.
+        /// How often each image is repeated, as the frames of a video.
         frames: u32,
     },
 }
 
-/// What the outputs of an entry mean. Fields that are called like outputs hold their names.
+/// The meaning of the outputs of an entry. Fields for outputs hold their names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum TaskOutput {
     /// Classification.
@@ -105,14 +105,14 @@ pub enum TaskOutput {
         scores: String,
         /// Names of the classes in the order of the scores; empty if they have none.
         labels: Vec<String>,
-        /// Each class by itself (sigmoid) instead of one of all (softmax).
+        /// Whether each class is judged on its own (sigmoid) instead of one of all (softmax).
         independent: bool,
     },
     /// Object detection.
     Detect {
-        /// A score per box and class, before softmax; the last class is nothing: `[.., boxes, classes + 1]`.
+        /// A score per box and class, before softmax: `[.., boxes, classes + 1]`. The last class means "no object".
         scores: String,
-        /// Centre x and y, width and height, as parts of the image: `[.., boxes, 4]`.
+        /// Centre x and y, width and height, as fractions of the image: `[.., boxes, 4]`.
         boxes: String,
         /// Names of the classes in the order of the scores; empty if they have none.
         labels: Vec<String>,
@@ -122,35 +122,35 @@ pub enum TaskOutput {
         /// A score per item and text, before softmax: `[items, texts]`.
         scores: String,
     },
-    /// CTC (Graves et al. 2006): the text of an audio file, with a token for each frame.
+    /// CTC decoding (Graves et al. 2006): the text of an audio file from a token per frame.
     Ctc {
-        /// The token of each frame: `[.., frames]`. Equal ones in a row are one.
+        /// The token of each frame: `[.., frames]`. Repeated tokens collapse into one.
         tokens: String,
-        /// The token that is no letter.
+        /// The blank token.
         blank: u32,
     },
-    /// Images in a prompt. This entry encodes what replaces some of its tokens.
+    /// Images in a prompt: this entry encodes them; its output replaces the embeddings of image tokens.
     ImagePrompt {
-        /// The token that stands for a part of an image.
+        /// The image token.
         token: u32,
-        /// How many of them an image takes: sums, products and quotients of [`IMAGE_SYMBOLS`], as text.
+        /// The number of tokens of an image: sums, products and quotients of [`IMAGE_SYMBOLS`], as text.
         count: String,
-        /// The text that stands for an image in a prompt, if not that token alone.
+        /// The placeholder text of an image in a prompt, if it is not that token alone.
         placeholder: Option<String>,
     },
     /// The input of the encoder; the decoder then generates the text.
     Seq2Seq {
         /// The output.
         features: String,
-        /// Name of the input that it becomes.
+        /// The name of the input that it becomes.
         into: String,
-        /// Samples from one time token to the next, in a model that has such tokens.
+        /// The number of samples from one timestamp to the next, if the model has timestamps.
         step: Option<u32>,
     },
 }
 
 impl TaskOutput {
-    /// The outputs that it is read from.
+    /// The outputs that it uses.
     pub fn outputs(&self) -> Vec<&str> {
         match self {
             TaskOutput::Classify { scores, .. } | TaskOutput::Compare { scores } => vec![scores],

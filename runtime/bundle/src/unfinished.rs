@@ -185,7 +185,7 @@ pub fn remove_unused(path: &Path) {
 /// to read it.
 ///
 /// # Errors
-/// If it cannot be renamed. That it is not there is fine.
+/// If it cannot be renamed. It is no error if it does not exist.
 pub fn move_away(target: &Path) -> io::Result<()> {
     let n = COUNT.fetch_add(1, Ordering::Relaxed);
     let away = target.with_file_name(format!("{}{}-{n}", prefix(target), std::process::id()));

@@ -1,18 +1,18 @@
-//! When one dimension is never smaller than another one, and what is never smaller than several.
+//! The order of dimensions: whether one is at least another for all values of symbols, and upper bounds of several.
 //!
-//! Every factor of a term, a symbol or a quotient, is at least some number that is not negative. A difference in which
-//! each factor is that least value plus a rest, and all coefficients are then not negative, is not negative itself.
-//! Quotients of one symbol depend on each other (`ceil_div(H, 4)` is at most `ceil_div(H, 2)`); so what is subtracted may
-//! be made larger first, and what it is subtracted from smaller.
+//! Every factor of a term, a symbol or a quotient, has a lower bound that is not negative. Write each factor of a
+//! difference as its lower bound plus a rest: if all coefficients are then not negative, neither is the difference.
+//! Quotients of one symbol depend on each other (`ceil_div(H, 4)` is at most `ceil_div(H, 2)`), so subtracted terms may
+//! first be replaced by larger ones, and added terms by smaller ones.
 
 use std::collections::BTreeMap;
 
 use super::{Bindings, Dim, Factor};
 
-/// Most terms of an expression that is looked at.
+/// The largest number of terms of an expression that is analysed.
 const MAX_TERMS: usize = 1000;
 
-/// A polynomial with any coefficients. Operations give `None` where numbers or terms get too large.
+/// A polynomial with any coefficients. Operations return `None` if numbers or terms get too large.
 #[derive(Clone, Debug, PartialEq)]
 struct Poly<V: Ord>(BTreeMap<Vec<V>, i128>);
 
@@ -41,7 +41,7 @@ impl<V: Ord + Clone> Poly<V> {
         Some(out)
     }
 
-    /// Whether the value is never negative when each variable is at least what `least` says, which is not negative.
+    /// Whether the value is never negative if each variable is at least its lower bound `least`, which is not negative.
     fn is_not_negative(&self, least: impl Fn(&V) -> Option<i128>) -> Option<bool> {
         let mut sum = Poly(BTreeMap::new());
         for (key, value) in &self.0 {
@@ -73,7 +73,7 @@ impl<'a> Fraction<'a> {
         Some(Fraction { above: self.above.times(&other.above)?, below: self.below.checked_mul(other.below)? })
     }
 
-    /// A bound of a factor without rounding: at least its value if `upper`, else at most.
+    /// A bound of a factor without rounding: an upper one if `upper`, else a lower one.
     fn bound(factor: &'a Factor, upper: bool) -> Option<Self> {
         match factor {
             Factor::Symbol(name) => {
@@ -98,7 +98,7 @@ fn product(factors: &[Factor], upper: bool) -> Option<Fraction<'_>> {
     factors.iter().try_fold(one, |product, factor| product.times(&Fraction::bound(factor, upper)?))
 }
 
-/// The least value of a factor; `None` if that is not known or negative.
+/// The lower bound of a factor; `None` if it is unknown or negative.
 fn least_of(factor: &Factor, least: &Bindings) -> Option<i128> {
     let symbol = |name: &str| least.get(name).map_or(Some(0), |v| (*v >= 0).then_some(i128::from(*v)));
     match factor {
@@ -116,7 +116,7 @@ fn least_of(factor: &Factor, least: &Bindings) -> Option<i128> {
     }
 }
 
-/// Whether factor `a` is never smaller than `b`.
+/// Whether factor `a` is at least `b` for all values of symbols.
 fn is_larger(a: &Factor, b: &Factor, least: &Bindings) -> Option<bool> {
     let parts = |factor: &Factor| match factor {
         Factor::Symbol(name) => (Dim::symbol(name), 1),
@@ -135,8 +135,8 @@ fn poly(dim: &Dim) -> Poly<Factor> {
 }
 
 impl Dim {
-    /// Whether this is at least `other` whatever the values of the symbols are: those in `least` from there on, all others
-    /// from 0 on. `true` is always right; `false` may also mean that it could not be told.
+    /// Whether this is at least `other` for all values of symbols that are at least their number in `least`, or 0 if they
+    /// have none. `true` is always correct; `false` may also mean that it could not be proved.
     pub fn is_at_least(&self, other: &Dim, least: &Bindings) -> bool {
         let decide = || -> Option<bool> {
             let mut difference = poly(self);
@@ -156,9 +156,9 @@ impl Dim {
 }
 
 impl Dim {
-    /// A polynomial over symbols alone that is at least each of these dimensions whatever the values of the symbols are, from
-    /// 0 on: for each product of symbols the largest coefficient that one of them has, where a quotient counts as the
-    /// largest fraction that it may be. `None` if numbers get too large.
+    /// A polynomial over symbols, without quotients, that is at least each of these dimensions for all non-negative values of
+    /// symbols. Each product of symbols gets the largest of its coefficients, with quotients replaced by their upper bounds.
+    /// `None` if numbers get too large.
     pub fn bound(dims: &[Dim]) -> Option<Dim> {
         let mut bound: BTreeMap<Vec<&str>, Vec<i64>> = BTreeMap::new();
         for dim in dims {
@@ -181,8 +181,8 @@ impl Dim {
     }
 }
 
-/// Judges a difference in which each quotient that is subtracted became the smallest factor that is never smaller than it
-/// and occurs where something is added: `7*ceil_div(H, 4)` is at most `7*ceil_div(H, 2)`.
+/// Decides for a difference in which each subtracted quotient is replaced by the smallest added factor that is never
+/// smaller: `7*ceil_div(H, 4)` is at most `7*ceil_div(H, 2)`.
 fn with_larger_factors(difference: &Poly<Factor>, least: &Bindings) -> Option<bool> {
     let added: Vec<&Factor> = difference.0.iter().filter(|(_, c)| **c > 0).flat_map(|(key, _)| key).collect();
     let mut sum = Poly(BTreeMap::new());
@@ -199,7 +199,7 @@ fn with_larger_factors(difference: &Poly<Factor>, least: &Bindings) -> Option<bo
     sum.is_not_negative(|f| least_of(f, least))
 }
 
-/// Judges a difference of what quotients are at least and at most before they are rounded.
+/// Decides for a difference in which quotients are replaced by their bounds without rounding.
 fn without_rounding(difference: &Poly<Factor>, least: &Bindings) -> Option<bool> {
     let mut sum = Fraction { above: Poly::constant(0), below: 1 };
     for (key, c) in &difference.0 {

@@ -1,21 +1,21 @@
-//! Sentences that type rules share.
+//! Checks and messages that type rules share.
 
 use super::row::{Declarations, Operand};
 use crate::dim::{Dim, Shape, show_shape};
 use crate::dtype::DType;
 
-/// The declarations of the model, which the type of some operations needs.
+/// The declarations of the model, on which the types of some operations depend.
 pub(super) fn declared<'a>(name: &str, declarations: Option<Declarations<'a>>) -> Result<Declarations<'a>, String> {
     declarations.ok_or_else(|| format!("the type of `{name}` is declared by the model, not inferred from operands"))
 }
 
-/// What is declared under an index.
+/// The declaration with an index.
 pub(super) fn at<'a, T>(what: &str, declared: &'a [T], index: u32) -> Result<&'a T, String> {
     let len = declared.len();
     declared.get(index as usize).ok_or_else(|| format!("{what} {index} does not exist; the model declares {len}"))
 }
 
-/// Refuses other types than the expected ones.
+/// Rejects types other than the expected ones.
 pub(super) fn want(op: &str, what: &str, found: DType, expected: &[DType]) -> Result<DType, String> {
     if expected.contains(&found) {
         return Ok(found);
@@ -24,7 +24,7 @@ pub(super) fn want(op: &str, what: &str, found: DType, expected: &[DType]) -> Re
     Err(format!("{op}: expected {what} of type {}, found {found}", expected.join(" or ")))
 }
 
-/// Refuses a dimension that is known to be negative.
+/// Rejects a dimension that is known to be negative.
 pub(super) fn not_negative<'a>(op: &str, what: &str, dim: &'a Dim) -> Result<&'a Dim, String> {
     match dim.as_const() {
         Some(value) if value < 0 => Err(format!("{op}: {what} is negative ({value})")),
@@ -43,7 +43,7 @@ pub(super) fn axis_mut<'a>(op: &str, shape: &'a mut [Dim], axis: u32) -> Result<
     shape.get_mut(axis as usize).ok_or_else(|| format!("{op}: axis {axis} does not exist in shape {text}"))
 }
 
-/// A dimension of an operation that is evaluated: after binding and inference, a constant that is not negative.
+/// A dimension during evaluation: after binding and inference, it is a constant and not negative.
 pub(super) fn size(dim: &Dim) -> Result<usize, String> {
     dim.as_const().and_then(|v| usize::try_from(v).ok()).ok_or_else(|| format!("{dim} is not known"))
 }

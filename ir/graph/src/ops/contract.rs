@@ -156,7 +156,7 @@ impl Operation for Attention<'_> {
     }
 }
 
-/// `sum(a[i] * b[i])` in eight f32 lanes, which rounds less than one running sum and runs faster.
+/// `sum(a[i] * b[i])` in eight f32 lanes, which is more accurate than a single sum, and faster.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     const LANES: usize = 8;
     let (a, a_rest) = a.as_chunks::<LANES>();

@@ -1,5 +1,5 @@
-//! Operations whose result elements depend on the operands' elements of the same index. What the functions themselves are
-//! stands in [`crate::scalar`].
+//! Element-wise operations: each element of the result depends on the elements of the operands at the same index.
+//! [`crate::scalar`] defines the functions themselves.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::array::{Array, Data, scalar};
 use crate::dtype::DType;
 use crate::scalar::{self, Meaning, Scalar};
 
-/// Of an operation that computes each element on its own.
+/// The traits of an element-wise operation.
 fn traits(operands: usize, flops: f64, costly: bool) -> Traits {
     Traits {
         arity: Arity::Exactly(operands),
@@ -177,7 +177,7 @@ fn unary(op: scalar::Unary, x: &Array) -> Result<Array, String> {
     Ok(Array { shape: x.shape.clone(), data })
 }
 
-/// The common shape of operands, which inference has found to exist.
+/// The common shape of operands, which exists according to inference.
 fn common(operands: &[&Array]) -> Vec<usize> {
     let rank = operands.iter().map(|t| t.shape.len()).max().unwrap_or(0);
     let mut shape = vec![1; rank];

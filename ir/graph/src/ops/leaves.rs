@@ -1,4 +1,4 @@
-//! Operations without operands: what a graph begins with.
+//! Operations without operands: the leaves of a graph.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -1,14 +1,14 @@
 //! The table of operations: a row for each.
 //!
-//! A row (`Operation`) has the name of an operation, its type rule, its value, and what the compiler asks ([`Traits`]):
-//! whether it is a view, whether it gets a kernel of its own, what it reads directly from memory, what it costs. Scalar
-//! functions have a table of their own ([`crate::scalar`]). What an operation means in words stands with its variant of
-//! [`Op`], from where `models/OPS.md` takes it.
+//! A row (`Operation`) has the name of an operation, its type rule, its evaluation, and its traits ([`Traits`]): whether it
+//! is a view, whether it gets a kernel of its own, what it reads directly from memory, what it costs. Scalar functions have
+//! a table of their own ([`crate::scalar`]). The doc of a variant of [`Op`] says what it means, and `models/OPS.md` quotes
+//! it.
 //!
-//! Rows of like operations share a file. Evaluation is written to be read: each operation computes its whole result from
-//! whole operands; a fused operation is the composition of the primitives in its definition. Elements are f32. Dot products
-//! accumulate in f32 in a few independent lanes; reductions, softmax and normalisation accumulate in f64, so that the
-//! evaluator is nearer to the exact result than anything that is compared with it. Integers wrap; `x / 0` is `x` and
+//! Rows of similar operations share a file. Evaluation is written for readers: each operation computes its entire result
+//! from entire operands, and a fused operation is the composition of the primitives in its definition. Elements are f32. Dot
+//! products accumulate in f32 in a few independent lanes. Reductions, softmax and normalization accumulate in f64, so that
+//! the evaluator is closer to the exact result than what is compared with it. Integers wrap; `x / 0` is `x` and
 //! `x % 0` is 0, as in WGSL.
 
 mod check;
@@ -28,7 +28,7 @@ pub use row::{Anchor, Arity, Declarations, Operand, Role, StateUse, Traits, Type
 pub(crate) use row::{Environment, Evaluated, Operation, Values};
 
 impl Op {
-    /// Asks the row of the operation.
+    /// Calls a method of the row of the operation.
     pub(crate) fn row<R>(&self, ask: impl FnOnce(&dyn Operation) -> R) -> R {
         match self {
             Op::Input(index) => ask(&leaves::Input(*index)),
@@ -75,32 +75,32 @@ impl Op {
         self.row(|row| row.name().into_owned())
     }
 
-    /// What a compiler asks of it.
+    /// What a compiler needs to know about it.
     pub fn traits(&self) -> Traits {
         self.row(|row| row.traits())
     }
 
-    /// Whether every result element depends on the same-index elements of the operands only.
+    /// Whether each element of the result depends only on the elements of the operands at the same index.
     pub fn is_elementwise(&self) -> bool {
         matches!(self.traits().role, Role::Elementwise { .. })
     }
 
-    /// Whether its value is memory that is there before any kernel runs.
+    /// Whether its value is in memory before any kernel runs.
     pub fn is_given(&self) -> bool {
         self.traits().role == Role::Given
     }
 
-    /// Whether it only renames elements (no arithmetic, no data-dependent index).
+    /// Whether it only changes indices (no arithmetic, no data-dependent index).
     pub fn is_view(&self) -> bool {
         self.traits().role == Role::View
     }
 
-    /// Whether it gets a kernel of its own whatever its surroundings are.
+    /// Whether it always gets a kernel of its own.
     pub fn is_anchor(&self) -> bool {
         self.anchor().is_some()
     }
 
-    /// What there is to know of an operation with a kernel of its own.
+    /// The facts about an operation with a kernel of its own.
     pub fn anchor(&self) -> Option<Anchor> {
         match self.traits().role {
             Role::Anchor(anchor) => Some(anchor),
@@ -108,7 +108,7 @@ impl Op {
         }
     }
 
-    /// The state that it reads or writes, if it does.
+    /// The state that it reads or writes, if any.
     pub fn state(&self) -> Option<u32> {
         match self.traits().state {
             StateUse::Reads(state) | StateUse::Writes(state) => Some(state),
@@ -116,7 +116,7 @@ impl Op {
         }
     }
 
-    /// The state that it writes, if it writes one.
+    /// The state that it writes, if any.
     pub fn written_state(&self) -> Option<u32> {
         match self.traits().state {
             StateUse::Writes(state) => Some(state),
@@ -124,12 +124,12 @@ impl Op {
         }
     }
 
-    /// The state whose content from before the call it gives, if it does.
+    /// The state whose previous content it returns, if any.
     pub fn previous_state(&self) -> Option<u32> {
         if let Op::StatePrevious(state) = self { Some(*state) } else { None }
     }
 
-    /// Whether it exists only after rewriting.
+    /// Whether only rewriting introduces it.
     pub fn is_fused(&self) -> bool {
         self.anchor().is_some_and(|a| a.fused)
     }

@@ -12,7 +12,7 @@ use crate::dim::{Dim, numel, show_shape};
 use crate::dtype::DType;
 use crate::literal::Literal;
 
-/// Of an operation that is computed where it is read.
+/// The traits of an operation that is computed where it is read.
 const fn moves(arity: Arity) -> Traits {
     Traits { arity, role: Role::Movement, work: Work::PerResult(1.0), state: StateUse::None }
 }
@@ -342,7 +342,7 @@ fn walk<T: Copy>(data: &[T], start: usize, shape: &[usize], strides: &[usize], o
     }
 }
 
-/// A strided view of a tensor, made dense. No element is read if the result has none.
+/// A dense copy of a strided view of a tensor. No element is read if the result has none.
 fn view(x: &Array, start: usize, shape: Vec<usize>, strides: &[usize]) -> Array {
     let empty = shape.contains(&0);
     let data = map_data!(&x.data, v => if empty { Vec::new() } else { strided(v, start, &shape, strides) });
@@ -385,7 +385,7 @@ fn windows(x: &Array, axis: usize, shape: Vec<usize>, stride: usize, dilation: u
     view(x, 0, shape, &strides)
 }
 
-/// Rows of an axis: the product of the sizes before it, and of those from it on.
+/// A tensor as rows: the product of the sizes before an axis, and of those from it on.
 fn split(shape: &[usize], axis: usize) -> (usize, usize) {
     (shape[..axis].iter().product(), shape[axis..].iter().product())
 }
@@ -425,7 +425,7 @@ fn pad(x: &Array, axis: usize, before: usize, after: usize, value: Literal) -> R
     Ok(concat(&[&filled(before), x, &filled(after)], axis))
 }
 
-/// `index` moved into `0 .. n`.
+/// `index` clamped to `0 .. n`.
 fn clamp(index: i32, n: usize) -> Result<usize, String> {
     if n == 0 {
         return Err("the table has no rows".into());

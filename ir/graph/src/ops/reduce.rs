@@ -237,7 +237,7 @@ impl Operation for Norm {
     }
 }
 
-/// Reduces an axis to size 1. Over nothing, a sum is 0, a mean is NaN, and extrema are those of the type.
+/// Reduces an axis to size 1. Over an empty axis, a sum is 0, a mean is NaN, and extrema are those of the type.
 fn reduce(op: Reduction, x: &Array, axis: usize) -> Result<Array, String> {
     let n = x.shape[axis];
     let inner: usize = x.shape[axis + 1..].iter().product();
@@ -275,8 +275,8 @@ fn reduce(op: Reduction, x: &Array, axis: usize) -> Result<Array, String> {
     Ok(Array { shape, data })
 }
 
-/// Indices of the `k` largest elements of each row, largest first, ties by lower index. NaN is never chosen
-/// before a number.
+/// Indices of the `k` largest elements of each row in descending order; of equal elements, the first. NaN comes after all
+/// numbers.
 fn top(x: &Array, k: usize) -> Result<Array, String> {
     let n = x.last();
     if k > n {
@@ -339,7 +339,7 @@ fn quantize_activations(x: &Array) -> Result<Array, String> {
     })
 }
 
-/// Normalisation of the last axis; operands are `[x]`, `[x, scale]` or `[x, scale, shift]`.
+/// Normalization of the last axis; operands are `[x]`, `[x, scale]` or `[x, scale, shift]`.
 fn norm(kind: NormKind, eps: f32, operands: &[&Array]) -> Result<Array, String> {
     let scale = operands.get(1).map(|t| t.floats()).transpose()?;
     let shift = operands.get(2).map(|t| t.floats()).transpose()?;

@@ -1,4 +1,4 @@
-//! What every operation has to say about itself.
+//! The row of an operation: everything that a new operation must define.
 
 use std::borrow::Cow;
 use std::ops::Index;
@@ -12,23 +12,22 @@ use crate::graph::{Input, Model, State, Weight};
 /// Shape and element type of an operand.
 pub type Operand<'a> = (&'a [Dim], DType);
 
-/// Shape and element type of a result, or a sentence that says what was expected and what was found.
+/// Shape and element type of a result, or a message that says what was expected and what was found.
 pub type Typed = Result<(Shape, DType), String>;
 
-/// A value, or why there is none.
+/// A value, or an error message.
 pub(crate) type Evaluated = Result<Arc<Array>, String>;
 
-/// What a model declares outside of its graph, as far as types of nodes depend on it.
+/// The declarations of a model on which types of nodes depend.
 #[derive(Clone, Copy, Debug)]
 pub struct Declarations<'a> {
     /// The inputs that [`Op::Input`](crate::Op::Input) indexes.
     pub inputs: &'a [Input],
     /// The weights that [`Op::Weight`](crate::Op::Weight) indexes.
     pub weights: &'a [Weight],
-    /// The states that [`Op::StateAppend`](crate::Op::StateAppend) and its like index.
+    /// The states that [`Op::StateAppend`](crate::Op::StateAppend) and similar operations index.
     pub states: &'a [State],
-    /// Symbols that have a fixed value in the graph at hand (those of an entry); they are replaced in
-    /// declared shapes.
+    /// Symbols that have a fixed value in the graph of an entry. They are replaced in declared shapes.
     pub bind: Option<&'a Bindings>,
 }
 
@@ -43,7 +42,7 @@ impl<'a> Declarations<'a> {
         Self { bind: Some(bind), ..self }
     }
 
-    /// A declared shape in the graph at hand.
+    /// A declared shape, with fixed symbols replaced.
     pub(super) fn shape(&self, declared: &[Dim]) -> Shape {
         match self.bind {
             Some(bind) => declared.iter().map(|d| d.bind(bind)).collect(),
@@ -52,29 +51,29 @@ impl<'a> Declarations<'a> {
     }
 }
 
-/// What an evaluation holds besides operands.
+/// The environment of an evaluation: inputs, weights and states.
 pub(crate) trait Environment {
     /// An input, in the given shape.
     fn input(&self, index: u32, shape: &[usize]) -> Evaluated;
     /// A weight, in the given shape.
     fn weight(&self, index: u32, shape: &[usize]) -> Evaluated;
-    /// Appends to a state, and gives all that it holds.
+    /// Appends to a state, and returns its entire content.
     fn append(&mut self, state: u32, x: &Array) -> Evaluated;
-    /// Holds a value in a state, and gives it.
+    /// Stores a value in a state, and returns it.
     fn keep(&mut self, state: u32, x: &Array) -> Evaluated;
-    /// What a state holds, in the given shape.
+    /// The content of a state, in the given shape.
     fn recall(&self, state: u32, shape: &[usize]) -> Evaluated;
-    /// What a state held before this call, in the given shape.
+    /// The content of a state before this call, in the given shape.
     fn previous(&self, state: u32, shape: &[usize]) -> Evaluated;
-    /// Holds a value in a state for the next call, and gives it.
+    /// Stores a value in a state for the next call, and returns it.
     fn update(&mut self, state: u32, x: &Array) -> Evaluated;
 }
 
-/// The values of operands, whose number and types inference has accepted.
+/// The values of operands. Inference has accepted their number and types.
 pub(crate) struct Values(pub(crate) Vec<Arc<Array>>);
 
 impl Values {
-    /// The first operand, given away.
+    /// The first operand, by value.
     pub(super) fn into_first(mut self) -> Arc<Array> {
         self.0.swap_remove(0)
     }
@@ -93,67 +92,67 @@ impl Index<usize> for Values {
     }
 }
 
-/// How many operands.
+/// The number of operands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arity {
     /// This many.
     Exactly(usize),
-    /// As many as the type rule accepts.
+    /// Any number that the type rule accepts.
     Any,
 }
 
 /// How a compiler treats an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Its value lies in memory before any kernel runs: an input, a weight, what a state holds.
+    /// Its value is in memory before any kernel runs: an input, a weight, the content of a state.
     Given,
-    /// It follows from nothing: a constant, a counter, a size.
+    /// It has no operands and is computed where it is read: a constant, a counter, a size.
     Constant,
-    /// It renames elements: no arithmetic, no index that depends on data.
+    /// It only changes indices: no arithmetic, no index that depends on data.
     View,
-    /// Every element of the result depends on the same-index elements of the operands only. `costly` if several kernels
-    /// should not compute it again.
+    /// Each element of the result depends only on the elements of the operands at the same index. `costly` if kernels should
+    /// share its result instead of each computing it.
     Elementwise {
-        /// Whether it takes long.
+        /// Whether it is slow.
         costly: bool,
     },
-    /// An element of the result is one of an operand, at an index that depends on data or on which operand it is.
+    /// Each element of the result is an element of an operand. Its index depends on data, or on the operand.
     Movement,
-    /// It gets a kernel of its own whatever its surroundings are.
+    /// It always gets a kernel of its own.
     Anchor(Anchor),
 }
 
 /// An operation with a kernel of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Anchor {
-    /// So many operands, from the first on, are read many times or in vectors: they must be memory, seen through
-    /// views at most. All others are computed where they are read.
+    /// The number of leading operands that are read many times or in vectors: they must be in memory, possibly seen through
+    /// views. All others are computed where they are read.
     pub direct: usize,
-    /// Whether the result has a layout of its own, so that it cannot be stored in the order in which it is read.
+    /// Whether the result has a fixed layout, so that it cannot be stored in the order in which it is read.
     pub own_layout: bool,
-    /// Whether it exists only after rewriting.
+    /// Whether only rewriting introduces it.
     pub fused: bool,
 }
 
-/// What one operation costs, as a kernel of its own.
+/// The cost of an operation as a kernel of its own.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Work {
     /// There is nothing to run.
     None,
-    /// So many floating point operations for each element of the result.
+    /// The number of floating-point operations per element of the result.
     PerResult(f64),
-    /// So many for each element of the first operand.
+    /// The number of floating-point operations per element of the first operand.
     PerOperand(f64),
     /// Inner products along the last axis of the first operand.
     Products {
-        /// How many for each element of the result.
+        /// The number of inner products per element of the result.
         count: f64,
-        /// Operations on an element after them.
+        /// Operations on each element after them.
         then: f64,
     },
     /// Softmax over products of queries and keys, then products with values.
     Attention {
-        /// Operations on a score.
+        /// Operations on each score.
         score: f64,
     },
 }
@@ -161,24 +160,24 @@ pub enum Work {
 /// What the compiler asks of an operation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Traits {
-    /// Operands.
+    /// The number of operands.
     pub arity: Arity,
-    /// Treatment.
+    /// How a compiler treats it.
     pub role: Role,
-    /// Cost.
+    /// Its cost.
     pub work: Work,
     /// The state that it reads or writes.
     pub state: StateUse,
 }
 
-/// What an operation does with a state.
+/// How an operation uses a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StateUse {
-    /// It has nothing to do with one.
+    /// It uses none.
     None,
-    /// It gives what the state with this index holds.
+    /// It returns the content of the state with this index.
     Reads(u32),
-    /// It changes what the state with this index holds, and gives that.
+    /// It changes the content of the state with this index, and returns it.
     Writes(u32),
 }
 
@@ -193,7 +192,7 @@ impl Traits {
         Traits { arity: Arity::Exactly(1), role: Role::View, work: Work::None, state: StateUse::None };
 }
 
-/// A row of the table of operations. Nothing has a default: whoever adds an operation answers every question.
+/// A row of the table of operations. No method has a default: a new operation must define all of them.
 pub(crate) trait Operation {
     /// The name used in traces, errors and shader headers.
     fn name(&self) -> Cow<'static, str>;

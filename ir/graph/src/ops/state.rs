@@ -33,7 +33,7 @@ impl Operation for Dequantize {
     }
 }
 
-/// Of an operation that writes a state: a kernel of its own that only moves what it computes in place.
+/// The traits of an operation that writes a state: it has a kernel that stores a value computed in place.
 fn writes(state: u32) -> Traits {
     Traits {
         arity: Arity::Exactly(1),
@@ -107,7 +107,7 @@ fn fixed<'a>(
     }
 }
 
-/// The type of what is put into a state of this kind as a whole.
+/// The type of a value that replaces the content of a state of this kind.
 fn whole(op: &str, declarations: Option<Declarations<'_>>, state: (u32, StateKind), (x, dtype): Operand<'_>) -> Typed {
     let (shape, name) = fixed(op, declarations, state)?;
     want(op, "operand", dtype, &[DType::F32])?;
