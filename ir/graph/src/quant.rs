@@ -1,8 +1,8 @@
-//! How a stored weight is laid out in bytes: the plain definition that encoders and kernels are checked against.
+//! The layout of stored weights in bytes: the reference implementation for encoders and kernels.
 //!
-//! Float weights are dense and row-major. A quantized `[N, K]` matrix is cut into *tiles* of [`TILE`] rows. Its bytes are
-//! up to four planes, one after the other, and each of them tile after tile. What a code, a header and a factor mean
-//! says its format ([`crate::format`]).
+//! Float weights are dense and row-major. A quantized `[N, K]` matrix is divided into *tiles* of [`TILE`] rows. Its bytes
+//! are up to four planes, one after another, each of which is stored tile by tile. The format ([`crate::format`]) defines the
+//! meaning of codes, headers and factors.
 //!
 //! 1. *codes*: those bits of codes that the first plane of the format has, `w` of them. A `vec4<u32>` holds `128 / w`
 //!    consecutive columns of a row; vector `v` of row `r` of a tile is its vec4 number `32*v + r`. Inside a word, codes
@@ -16,7 +16,7 @@
 //!    takes `8*b` words. That of row `r` is in word `r % (8*b)`, from bit `8*b*(r / (8*b))` on.
 //! 4. *row factors*: f16 each; of formats with two per row, both in a word.
 //!
-//! Everything but the last rounding of products with more than 24 bits is exact in f32. Rows of padding have zero
+//! Decoding is exact in f32 except for the final rounding of products with more than 24 bits. Rows of padding have zero
 //! headers and codes; a block that is cut by the end of a row has a header like any other.
 
 use half::f16;
@@ -24,25 +24,25 @@ use half::f16;
 use crate::dtype::Precision;
 use crate::format::{Format, Header, QuantSpec};
 
-/// Rows per tile.
+/// The number of rows per tile.
 pub const TILE: usize = 32;
-/// Columns of the largest block.
+/// The largest block size, in columns.
 pub const LARGEST_BLOCK: usize = 128;
-/// Columns that rows are padded to a multiple of.
+/// Rows are padded to a multiple of this number of columns.
 const QUAD: usize = 4;
-/// Byte ranges of weights and planes are multiples of this.
+/// The sizes of weights and planes are multiples of this, in bytes.
 pub const ALIGN: u64 = 16;
 
-/// A part of the byte range that is stored tile after tile.
+/// A plane: a byte range that is stored tile by tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plane {
-    /// First byte, from the start of the weight.
+    /// The offset of the first byte in the weight.
     pub offset: u64,
     /// Bytes per tile; tile `t` is at `offset + t * tile_bytes`.
     pub tile_bytes: u64,
 }
 
-/// Where everything is in the bytes of a quantized `[rows, columns]` weight.
+/// The layout of a quantized `[rows, columns]` weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuantLayout {
     /// The format.
@@ -61,11 +61,11 @@ pub struct QuantLayout {
     pub headers: Plane,
     /// Row factors.
     pub scales: Plane,
-    /// Size of the whole.
+    /// The total size in bytes.
     pub bytes: u64,
 }
 
-/// How many vectors of `width` bits a row of so many columns fills when it is padded, and how many quads of columns are left.
+/// The number of vectors of `width`-bit codes that a padded row fills, and the number of quads of columns that are left.
 pub fn vectors_and_quads(columns: u64, width: u8) -> (u64, u64) {
     let (quads, per_vector) = (columns.div_ceil(QUAD as u64), 32 / u64::from(width));
     (quads / per_vector, quads % per_vector)
@@ -75,7 +75,7 @@ impl QuantLayout {
     /// The layout of a `[rows, columns]` weight.
     ///
     /// # Errors
-    /// If a size is zero, or the sizes leave the address space.
+    /// If a size is zero, or the sizes overflow the address space.
     pub fn new(rows: u64, columns: u64, spec: QuantSpec) -> Result<Self, String> {
         if rows == 0 || columns == 0 {
             return Err(format!("a quantized weight needs rows and columns, found [{rows}, {columns}]"));
@@ -126,13 +126,13 @@ impl QuantLayout {
         self.blocks() * self.spec.format().header.bytes()
     }
 
-    /// Stored bits per weight, scales and padding included.
+    /// Stored bits per weight, including scales and padding.
     pub fn bits_per_weight(&self) -> f64 {
         8.0 * self.bytes as f64 / (self.rows as f64 * self.columns as f64)
     }
 }
 
-/// The header byte of a symmetric block: a scale of -64 to 63, and whether the grid is moved by half a step.
+/// The header byte of a symmetric block: a scale from -64 to 63, and whether the grid is shifted.
 pub fn symmetric_header(scale: i8, shifted: bool) -> u8 {
     ((scale << 1) as u8) | u8::from(shifted)
 }
@@ -168,7 +168,7 @@ impl Tile {
 pub struct PackedTile {
     /// Part of [`QuantLayout::codes`].
     pub codes: Vec<u8>,
-    /// Part of [`QuantLayout::high`]; empty unless codes have 3 bits.
+    /// Part of [`QuantLayout::high`]; empty if the format has one plane.
     pub high: Vec<u8>,
     /// Part of [`QuantLayout::headers`].
     pub headers: Vec<u8>,
@@ -177,7 +177,7 @@ pub struct PackedTile {
 }
 
 impl PackedTile {
-    /// Copies the planes of tile `index` to their places in the bytes of the whole weight.
+    /// Copies the planes of tile `index` to their places in the bytes of the weight.
     pub fn write_to(&self, layout: &QuantLayout, index: usize, bytes: &mut [u8]) {
         for (plane, part) in [
             (layout.codes, &self.codes),
@@ -247,7 +247,7 @@ fn pack_headers(layout: &QuantLayout, headers: &[u8]) -> Vec<u8> {
     packed
 }
 
-/// Where byte `i` of the headers of a row stands in the headers of its tile.
+/// The position of byte `i` of the headers of a row in the headers of its tile.
 fn header_place(layout: &QuantLayout, row: usize, i: usize) -> usize {
     let (size, whole) = (layout.spec.format().header.bytes(), layout.header_bytes() / 4 * 4);
     if i < whole {
@@ -261,7 +261,7 @@ fn header_place(layout: &QuantLayout, row: usize, i: usize) -> usize {
 /// The values of a quantized `[rows, columns]` weight, row-major.
 ///
 /// # Errors
-/// If [`QuantLayout::new`] refuses, or `bytes` has another length than the layout.
+/// If [`QuantLayout::new`] fails, or the length of `bytes` differs from the layout.
 pub fn decode(bytes: &[u8], rows: u64, columns: u64, spec: QuantSpec) -> Result<Vec<f32>, String> {
     let layout = QuantLayout::new(rows, columns, spec)?;
     if bytes.len() as u64 != layout.bytes {
@@ -329,10 +329,10 @@ fn decode_one(layout: &QuantLayout, bytes: &[u8], row: usize, column: usize) -> 
     }
 }
 
-/// How many bytes a weight of this shape takes in the weight stream.
+/// The size in bytes of a weight of this shape in the weight stream.
 ///
 /// # Errors
-/// If a quantized weight is not a matrix, or the size leaves `u64`.
+/// If a quantized weight is not a matrix, or the size overflows `u64`.
 pub fn stored_bytes(precision: Precision, shape: &[u64]) -> Result<u64, String> {
     let dense = |bytes: u64| {
         let size =
@@ -356,7 +356,7 @@ fn matrix(shape: &[u64]) -> Result<(u64, u64), String> {
 /// The f32 values of a weight, row-major, from its bytes in the weight stream.
 ///
 /// # Errors
-/// If `bytes` does not have the length of [`stored_bytes`], or that is an error.
+/// If [`stored_bytes`] fails, or `bytes` has another length.
 pub fn decode_stored(precision: Precision, shape: &[u64], bytes: &[u8]) -> Result<Vec<f32>, String> {
     let expected = stored_bytes(precision, shape)?;
     if bytes.len() as u64 != expected {

@@ -1,4 +1,4 @@
-//! Writing kernels.
+//! Builds kernels.
 //!
 //! ```
 //! use gristmill_kernel::{Bind, Builder, Expr, F32, GroupOp, f};
@@ -29,8 +29,8 @@ use crate::kernel::{
 use crate::simplify::Facts;
 use crate::verify::verify;
 
-/// Builds a [`Kernel`] statement by statement. Index arithmetic is simplified on the way with the known bounds of
-/// axes and loops. Mistakes (types that do not fit) are remembered and reported by [`Builder::finish`].
+/// Builds a [`Kernel`] statement by statement. It simplifies index arithmetic with the known bounds of axes and loops.
+/// [`Builder::finish`] reports all mistakes, such as wrong types.
 #[derive(Clone, Debug)]
 pub struct Builder {
     kernel: Kernel,
@@ -53,24 +53,24 @@ impl Builder {
         }
     }
 
-    /// Adds a header line.
+    /// Adds a line to the header.
     pub fn doc(&mut self, line: impl Into<String>) {
         self.kernel.doc.push(line.into());
     }
 
-    /// Declares a memory region; the order of declarations is the binding order.
+    /// Declares a buffer. The order of declarations is the binding order.
     pub fn buffer(&mut self, name: &str, elem: Type, writable: bool) -> Buf {
         self.kernel.buffers.push(Buffer { name: name.to_string(), elem, writable });
         Buf(self.kernel.buffers.len() as u32 - 1)
     }
 
-    /// Declares an array of the workgroup.
+    /// Declares an array that the threads of a workgroup share.
     pub fn shared(&mut self, name: &str, elem: Type, len: u32) -> Sh {
         self.kernel.shared.push(Shared { name: name.to_string(), elem, len });
         Sh(self.kernel.shared.len() as u32 - 1)
     }
 
-    /// Declares a constant array; the same values are declared once.
+    /// Declares a constant array. Equal arrays are declared once.
     pub fn table(&mut self, name: &str, values: &[f32]) -> Tab {
         let known = self.kernel.tables.iter().position(|t| t.values == values);
         let index = known.unwrap_or_else(|| {
@@ -80,8 +80,7 @@ impl Builder {
         Tab(index as u32)
     }
 
-    /// Adds an axis over workgroups (the last added is the fastest); gives the position. An axis with a single
-    /// position leaves no trace.
+    /// Adds an axis over workgroups and returns its index. The last axis varies fastest. An axis of length 1 is left out.
     pub fn grid_axis(&mut self, name: &str, extent: impl Into<Expr>) -> Expr {
         let extent = self.facts.simplify(extent.into());
         if extent == Expr::U32(1) {
@@ -93,7 +92,7 @@ impl Builder {
         self.facts.simplify(Expr::Var(var))
     }
 
-    /// Adds an axis over the threads of a group (the last added is the fastest); gives the position.
+    /// Adds an axis over the threads of a group and returns its index. The last axis varies fastest.
     pub fn group_axis(&mut self, name: &str, n: u32) -> Expr {
         let var = self.declare(name, U32);
         self.bound_below(var, &Expr::U32(n));
@@ -101,12 +100,12 @@ impl Builder {
         self.facts.simplify(Expr::Var(var))
     }
 
-    /// States that the value of a symbol never exceeds `max`, for simplification.
+    /// Asserts that a symbol is at most `max`, for simplification.
     pub fn bound_symbol(&mut self, name: &str, max: u32) {
         self.facts.bound_symbol(name, max);
     }
 
-    /// Names a value. Literals and unchanging registers are handed back as they are.
+    /// Gives a value a name. Literals and constant registers are returned as they are.
     pub fn let_(&mut self, name: &str, value: impl Into<Expr>) -> Expr {
         let value = self.facts.simplify(value.into());
         match value {
@@ -161,8 +160,8 @@ impl Builder {
         self.push(Stmt::StoreShared(sh, index, value));
     }
 
-    /// A loop over `begin .. end` by `step`; the closure gets the position. A loop that runs exactly once is
-    /// written without the loop, one that never runs not at all.
+    /// A loop over `begin .. end` by `step`; the closure gets the index. A loop that runs exactly once becomes its body, and
+    /// one that never runs becomes nothing.
     pub fn for_(
         &mut self,
         axis: &str,
@@ -190,12 +189,12 @@ impl Builder {
         self.push(Stmt::Loop { axis: axis.to_string(), var, begin, end, step, bind, body });
     }
 
-    /// Conditional. A condition known at construction leaves no trace.
+    /// A conditional. A constant condition is resolved.
     pub fn if_(&mut self, condition: impl Into<Expr>, then: impl FnOnce(&mut Builder)) {
         self.if_else(condition, then, |_| {});
     }
 
-    /// Conditional with an alternative.
+    /// A conditional with an alternative.
     pub fn if_else(
         &mut self,
         condition: impl Into<Expr>,
@@ -224,38 +223,40 @@ impl Builder {
         }
     }
 
-    /// All threads of the workgroup meet.
+    /// A barrier for all threads of the workgroup.
     pub fn barrier(&mut self) {
         self.push(Stmt::Barrier);
     }
 
-    /// Combines a register over the threads that differ only on the innermost group axis.
+    /// Combines a register over the threads that differ only in the innermost group axis.
     pub fn group_reduce(&mut self, op: GroupOp, var: Var) {
         self.push(Stmt::GroupReduce(op, var));
     }
 
-    /// A line for people.
+    /// Adds a comment.
     pub fn comment(&mut self, text: impl Into<String>) {
         self.push(Stmt::Comment(text.into()));
     }
 
-    /// Rewrites an expression with what is known about axes, loops and named values.
+    /// Simplifies an expression with the known facts about axes, loops and named values.
     pub fn simplify(&self, e: impl Into<Expr>) -> Expr {
         self.facts.simplify(e.into())
     }
 
-    /// What is known so far.
+    /// The facts known so far.
     pub fn facts(&self) -> &Facts {
         &self.facts
     }
 
-    /// The kernel so far (for types of expressions: `expr.ty(b.kernel())`).
+    /// The unfinished kernel, for types of expressions: `expr.ty(b.kernel())`.
     pub fn kernel(&self) -> &Kernel {
         &self.kernel
     }
 
-    /// The finished kernel, verified. `symbols` are all symbols of the program, in the order of its uniform struct.
-    /// The error holds one mistake per line.
+    /// The finished and verified kernel. `symbols` are all symbols of the program, in the order of its uniform struct.
+    ///
+    /// # Errors
+    /// All mistakes, one per line.
     pub fn finish(mut self, symbols: &[String]) -> Result<Kernel, String> {
         if let Some(error) = self.error {
             return Err(format!("kernel `{}`: {error}", self.kernel.name));

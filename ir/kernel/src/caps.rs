@@ -1,32 +1,32 @@
-//! What a target can do.
+//! Capabilities of targets.
 
 use serde::{Deserialize, Serialize};
 
-/// Capabilities of a target, as a profile states them. They are requirements of kernel variants; every kernel also
-/// has a form that needs none of the optional ones.
+/// Capabilities of a target, as stated in a profile. Kernel variants require them; every kernel also has a variant that
+/// requires none of the optional ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caps {
-    /// Subgroup operations (`subgroups`). Sizes from 4 to 128 are expected, and that consecutive threads of a
-    /// workgroup share a subgroup.
+    /// Subgroup operations (`subgroups`). Kernels expect subgroup sizes from 4 to 128, and consecutive threads of a workgroup
+    /// in the same subgroup.
     #[serde(default)]
     pub subgroups: bool,
     /// Functions that unpack the four bytes of a word (`packed_4x8_integer_dot_product`).
     #[serde(default)]
     pub packed_bytes: bool,
-    /// An instruction that looks up bytes in a table of sixteen.
+    /// An instruction that looks up bytes in a table of 16 bytes.
     #[serde(default)]
     pub byte_lookup: bool,
     /// Instructions or functions for exponentials and logarithms.
     #[serde(default)]
     pub exponentials: bool,
-    /// Most threads in a workgroup.
+    /// The largest number of threads in a workgroup.
     pub max_group_size: u32,
-    /// Most bytes of shared memory in a workgroup.
+    /// The largest size of shared memory per workgroup, in bytes.
     pub max_shared_bytes: u32,
 }
 
 impl Caps {
-    /// Everything: for kernels that are checked before a target is known.
+    /// All capabilities, to check kernels before a target is known.
     pub const ANY: Caps = Caps {
         subgroups: true,
         packed_bytes: true,
@@ -48,7 +48,7 @@ impl Caps {
 }
 
 impl Default for Caps {
-    /// The least that WebGPU guarantees.
+    /// The minimum that WebGPU guarantees.
     fn default() -> Self {
         Caps {
             subgroups: false,

@@ -1,7 +1,7 @@
-//! Writing expressions: operators and methods on [`Expr`].
+//! Builds expressions: operators and methods of [`Expr`].
 //!
-//! Everything takes `impl Into<Expr>`, so that literals, registers and references to expressions mix:
-//! `&row * 32 + lane`. Index arithmetic folds while it is written (see [`crate::simplify`]).
+//! All of them take `impl Into<Expr>`, so that literals, registers and references to expressions can be mixed:
+//! `&row * 32 + lane`. Index arithmetic is simplified at once (see [`crate::simplify`]).
 
 use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
 
@@ -84,7 +84,7 @@ impl Tab {
 }
 
 impl Kernel {
-    /// Calls `f` on every expression of the body and of the extents of the grid (not on their parts).
+    /// Calls `f` on every expression of the body and of the extents of the grid, but not on their parts.
     pub fn for_each_expr<'a>(&'a self, f: &mut dyn FnMut(&'a Expr)) {
         self.grid.iter().for_each(|axis| f(&axis.extent));
         for_each_expr(&self.body, f);
@@ -181,13 +181,13 @@ impl Expr {
         equals = Eq;
         /// `self != other`, as an expression.
         differs = Ne;
-        /// Both (bool).
+        /// Logical and (bool).
         and = And;
-        /// Either (bool).
+        /// Logical or (bool).
         or = Or;
-        /// Smaller of both.
+        /// The minimum.
         min = Min;
-        /// Larger of both.
+        /// The maximum.
         max = Max;
         /// `self` to the power `other` (f32).
         pow = Pow;
@@ -301,12 +301,12 @@ impl Expr {
         Expr::DotBytes(Box::new(self.clone()), Box::new(other.into()), Box::new(sum.into()))
     }
 
-    /// The bytes of a table of 16 for those of each lane, which are 0 to 15.
+    /// Looks up each byte of each lane, from 0 to 15, in a table of 16 bytes.
     pub fn lookup(&self, table: [u32; 4]) -> Expr {
         Expr::Lookup(Box::new(self.clone()), table)
     }
 
-    /// Sums of neighbouring lanes that fit i16.
+    /// Sums of neighbouring lanes, which must be in the range of i16.
     pub fn pair_sums(&self, other: impl Into<Expr>) -> Expr {
         Expr::PairSums(Box::new(self.clone()), Box::new(other.into()))
     }

@@ -2,7 +2,7 @@
 
 use gristmill_graph::{Binary, Unary};
 
-/// Element kind of a register or of memory.
+/// The element type of a register or of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scalar {
     /// 32-bit float.
@@ -15,12 +15,12 @@ pub enum Scalar {
     Bool,
 }
 
-/// Type of a register or of a memory element: a scalar or a vector of 2 or 4.
+/// The type of a register or of a memory element: a scalar, or a vector of 2 or 4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Type {
-    /// Element.
+    /// The element type.
     pub scalar: Scalar,
-    /// 1, 2 or 4.
+    /// The number of lanes: 1, 2 or 4.
     pub lanes: u8,
 }
 
@@ -48,12 +48,12 @@ pub const VEC4F: Type = Type::vec(Scalar::F32, 4);
 /// `vec4<u32>`.
 pub const VEC4U: Type = Type::vec(Scalar::U32, 4);
 
-/// A memory region that a dispatch binds. The position in [`Kernel::buffers`] is the binding order.
+/// A buffer that a dispatch binds. The order of [`Kernel::buffers`] is the binding order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Buffer {
     /// Name in the printed kernel.
     pub name: String,
-    /// Element as this kernel sees it (the same bytes may be seen otherwise by another kernel).
+    /// The element type in this kernel; another kernel may read the same bytes as another type.
     pub elem: Type,
     /// Whether the kernel writes it.
     pub writable: bool,
@@ -64,29 +64,29 @@ pub struct Buffer {
 pub struct Shared {
     /// Name in the printed kernel.
     pub name: String,
-    /// Element.
+    /// The element type.
     pub elem: Type,
     /// Number of elements.
     pub len: u32,
 }
 
-/// A constant array of f32, a part of the kernel's text.
+/// A constant array of f32 in the kernel itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
     /// Name in the printed kernel.
     pub name: String,
-    /// Its elements; at least one, and all finite.
+    /// The elements: at least one, all finite.
     pub values: Vec<f32>,
 }
 
-/// A named axis that a schedule binds outside of the body.
+/// A named axis that a schedule binds to the grid or the group, outside the body.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
-    /// What it walks: `row`, `head`, `slice`.
+    /// The name of what it iterates over: `row`, `head`, `k_split`.
     pub name: String,
-    /// The register (u32) that holds the position.
+    /// The register (u32) that holds the index.
     pub var: Var,
-    /// How many positions; for group axes a literal.
+    /// The number of indices; a literal for group axes.
     pub extent: Expr,
 }
 
@@ -106,7 +106,7 @@ pub struct Sh(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tab(pub u32);
 
-/// Name and type of a register.
+/// The name and the type of a register.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VarDecl {
     /// Name in the printed kernel; made unique by the printer.
@@ -115,7 +115,7 @@ pub struct VarDecl {
     pub ty: Type,
 }
 
-/// What happens to the threads of a group when their values meet.
+/// How values of the threads of a group are combined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum GroupOp {
     /// Sum.
@@ -126,18 +126,19 @@ pub enum GroupOp {
     Min,
 }
 
-/// An expression. Scalars and vectors of one element type meet element-wise; a scalar operand of a vector
-/// operation is a type error (use [`Expr::Splat`]). Integer arithmetic wraps, with one exception that index
-/// simplification relies on: the sums and products inside the dividend of a u32 division or remainder by a literal,
-/// and those inside a u32 comparison, must not. Dividing an integer by zero gives the dividend, the remainder of
-/// zero is zero. There is no implicit conversion.
+/// An expression. Operations are element-wise on scalars or vectors of one element type; a scalar operand of a vector
+/// operation is a type error (use [`Expr::Splat`]). There is no implicit conversion.
+///
+/// Integer arithmetic wraps, with one exception on which index simplification relies: sums and products in the dividend
+/// of a u32 division or remainder by a literal, and in a u32 comparison, must not overflow. Division of an integer by zero
+/// is the dividend, and the remainder is zero.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expr {
     /// f32 literal.
     F32(f32),
     /// u32 literal.
     U32(u32),
-    /// u32 literal with a name for people, in capitals. Simplification keeps it apart from other literals.
+    /// u32 literal with a name for readers, in capitals. Simplification does not merge it with other literals.
     Named(&'static str, u32),
     /// i32 literal.
     I32(i32),
@@ -154,8 +155,8 @@ pub enum Expr {
     /// Bit operations on u32 or i32 (or vectors of them); shift amounts are scalars of u32. Shifting i32 to the
     /// right keeps the sign.
     Bit(Bit, Box<Expr>, Box<Expr>),
-    /// `if condition { then } else { otherwise }`; both sides are evaluated, so that an index has to be in
-    /// bounds on either side. The condition is a single bool; to choose lane by lane, write out a vector.
+    /// `if condition { then } else { otherwise }`. Both sides are evaluated, so indices must be in bounds on either side. The
+    /// condition is a single bool; to select lane by lane, build a vector of selects.
     Select(Box<Expr>, Box<Expr>, Box<Expr>),
     /// Conversion by value (u32 to f32, bool to i32, ...), lane by lane.
     Cast(Scalar, Box<Expr>),
@@ -171,11 +172,11 @@ pub enum Expr {
     Vec(Vec<Expr>),
     /// A vector of `n` equal lanes.
     Splat(u8, Box<Expr>),
-    /// Lane of a vector; the lane number may be computed.
+    /// A lane of a vector; the lane index may be computed.
     Lane(Box<Expr>, Box<Expr>),
     /// Dot product of two float vectors.
     Dot(Box<Expr>, Box<Expr>),
-    /// `a * b + c`, fused or not as the target likes.
+    /// `a * b + c`; whether it is fused depends on the target.
     Fma(Box<Expr>, Box<Expr>, Box<Expr>),
     /// The four bytes of a u32 as `vec4<u32>`, lowest first.
     BytesU8(Box<Expr>),
@@ -188,27 +189,27 @@ pub enum Expr {
     /// Four lanes of two vectors of four: lane `i` of the result is lane `n[i]` of the first, or lane `n[i] - 4`
     /// of the second.
     Shuffle(Box<Expr>, Box<Expr>, [u8; 4]),
-    /// `c + a . b`, lane by lane, with the four bytes of each lane: those of `a` (u32) are signed, those of `b`
-    /// (u32) are 0 to 127, and the sum (i32) is exact. What larger bytes of `b` are is what [`Expr::DotSignedness`] says.
+    /// `c + a . b`, lane by lane, over the four bytes of each lane. The bytes of `a` (u32) are signed, those of `b` (u32) are
+    /// 0 to 127, and the sum (i32) is exact. [`Expr::DotSignedness`] tells how larger bytes of `b` are interpreted.
     DotBytes(Box<Expr>, Box<Expr>, Box<Expr>),
-    /// The bytes of words (u32, or a vector of them), each of which is 0 to 15, replaced by those of a table with the same
-    /// number; its first four bytes are the first word, lowest first.
+    /// Replaces the bytes of words (u32, or a vector of them), each from 0 to 15, by the bytes of a table with these indices.
+    /// The first word of the table has its first four bytes, lowest first.
     Lookup(Box<Expr>, [u32; 4]),
-    /// Sums of neighbouring lanes of two `vec4<i32>`: `[a.x + a.y, a.z + a.w, b.x + b.y, b.z + b.w]`. All lanes must
-    /// be in the range of i16; else the result is not defined.
+    /// Sums of neighbouring lanes of two `vec4<i32>`: `[a.x + a.y, a.z + a.w, b.x + b.y, b.z + b.w]`. All lanes must be in
+    /// the range of i16; otherwise the result is undefined.
     PairSums(Box<Expr>, Box<Expr>),
     /// Reduction over the threads of a subgroup; only in kernels that need `subgroups`.
     Subgroup(GroupOp, Box<Expr>),
-    /// The number of this thread in its subgroup.
+    /// The index of this thread in its subgroup.
     SubgroupLane,
-    /// Threads in a subgroup.
+    /// The number of threads in a subgroup.
     SubgroupSize,
-    /// What products of bytes take the second operand's bytes beyond 127 for (u32): 1 means signed bytes, 2 unsigned
-    /// ones; 0 that such products are not defined. Targets differ, and some find out when a kernel runs.
+    /// How [`Expr::DotBytes`] interprets bytes above 127 of the second operand (u32): 1 for signed, 2 for unsigned, 0 if
+    /// such products are undefined. Targets differ, and some only find out when a kernel runs.
     DotSignedness,
-    /// The number of this thread in its workgroup, whatever the group axes are.
+    /// The index of this thread in its workgroup, regardless of group axes.
     LocalIndex,
-    /// Result of the helper with this index in [`Kernel::helpers`]. Made by legalisation.
+    /// The result of the helper with this index in [`Kernel::helpers`]. Introduced by legalization.
     Call(u32, Vec<Expr>),
 }
 
@@ -219,7 +220,7 @@ pub enum Bit {
     And,
     /// Bitwise or.
     Or,
-    /// Exclusive or.
+    /// Bitwise exclusive or.
     Xor,
     /// Shift left.
     Shl,
@@ -227,24 +228,24 @@ pub enum Bit {
     Shr,
 }
 
-/// How the body of a loop is repeated. Axes bound to the grid or the group stand in [`Kernel::grid`] and
-/// [`Kernel::group`]; only these remain inside.
+/// How a loop in the body runs. Axes that are bound to the grid or the group are in [`Kernel::grid`] and
+/// [`Kernel::group`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bind {
-    /// One after the other.
+    /// As a loop.
     Serial,
-    /// Written out; needs literal bounds.
+    /// Unrolled; needs literal bounds.
     Unroll,
 }
 
 /// A statement.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Stmt {
-    /// For people: what follows.
+    /// A comment for readers.
     Comment(String),
-    /// A register that never changes after this.
+    /// Declares a register that never changes.
     Let(Var, Expr),
-    /// A register that may be assigned; starts as given.
+    /// Declares a register that may be assigned, with its first value.
     Mut(Var, Expr),
     /// Assigns a register declared by `Mut`.
     Assign(Var, Expr),
@@ -254,7 +255,7 @@ pub enum Stmt {
     StoreShared(Sh, Expr, Expr),
     /// `for var = begin; var < end; var += step`, u32. The bounds are evaluated once, before the loop.
     Loop {
-        /// What it walks, for the comment.
+        /// The name of what it iterates over, for the comment.
         axis: String,
         /// The loop register.
         var: Var,
@@ -262,60 +263,59 @@ pub enum Stmt {
         begin: Expr,
         /// End (exclusive).
         end: Expr,
-        /// Added each time.
+        /// The increment.
         step: Expr,
-        /// How it is repeated.
+        /// How the loop runs.
         bind: Bind,
-        /// What is repeated.
+        /// The body.
         body: Vec<Stmt>,
     },
     /// Conditional. A barrier inside needs a condition that is equal for the whole workgroup.
     If(Expr, Vec<Stmt>, Vec<Stmt>),
-    /// All threads of the workgroup arrive here, and see each other's writes to shared memory.
+    /// A barrier: all threads of the workgroup must reach it, and see one another's writes to shared memory after it.
     Barrier,
-    /// Combines the f32 (or u32, i32; vectors lane by lane) register declared by `Mut` of all threads of the
-    /// workgroup that differ only on the innermost group axis; afterwards all of them hold the result.
-    /// A barrier, too: all threads must arrive here. Legalisation turns this into two rounds over shared memory or into
-    /// subgroup operations.
+    /// Combines a register that `Mut` has declared (f32, u32 or i32; vectors lane by lane) over the threads of the workgroup
+    /// that differ only in the innermost group axis. Afterwards, all of them have the result. It is also a barrier: all
+    /// threads must reach it. Legalization replaces it by two rounds over shared memory, or by subgroup operations.
     GroupReduce(GroupOp, Var),
 }
 
-/// What a kernel variant needs of the device. The plain variant needs nothing.
+/// Optional features that a kernel variant requires of the device. The plain variant requires none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Needs {
     /// Subgroup operations (`subgroups`).
     pub subgroups: bool,
 }
 
-/// A pure function of registers, for the approximations that legalisation puts in place of functions that
-/// targets lack. It has its own registers; the first [`Helper::params`] of them hold the arguments.
+/// A pure function. Legalization introduces helpers for approximations of functions that targets lack. A helper has its
+/// own registers, the first [`Helper::params`] of which hold the arguments.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Helper {
     /// Name in the printed kernel, unique in it.
     pub name: String,
-    /// What it computes and how exactly, one line each.
+    /// Lines of documentation: what it computes, and with what error.
     pub doc: Vec<String>,
     /// Registers, parameters first.
     pub vars: Vec<VarDecl>,
-    /// How many of the registers are parameters.
+    /// The number of parameters.
     pub params: usize,
-    /// `Comment`s and `Let`s only.
+    /// The body: `Comment` and `Let` only.
     pub body: Vec<Stmt>,
-    /// The result; may use all registers.
+    /// The result, which may use all registers.
     pub result: Expr,
 }
 
-/// A kernel: for every point of the grid, a workgroup of threads runs the body.
+/// A kernel: for each index of the grid, a workgroup of threads runs the body.
 ///
-/// The grid is one row of workgroups, `extent_0 * extent_1 * ..` long; the position is split into the grid
-/// axes, the last axis fastest. Group axes likewise split the thread number, the last axis fastest.
+/// The grid is one-dimensional, with `extent_0 * extent_1 * ..` workgroups. The index of a workgroup is split into the grid
+/// axes, of which the last varies fastest. The index of a thread is split into the group axes in the same way.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Kernel {
-    /// Name, a valid identifier; also the file name.
+    /// The name: a valid identifier, and the name of the file.
     pub name: String,
-    /// Header lines: the nodes it computes and the schedule.
+    /// Lines of the header: the nodes that it computes, and the schedule.
     pub doc: Vec<String>,
-    /// Memory, in binding order.
+    /// Buffers, in binding order.
     pub buffers: Vec<Buffer>,
     /// All symbols of the program, in the order of the uniform struct (every kernel of a program has the same).
     pub symbols: Vec<String>,
@@ -329,16 +329,16 @@ pub struct Kernel {
     pub grid: Vec<Axis>,
     /// Axes over threads, outermost first; literal extents whose product is the workgroup size.
     pub group: Vec<Axis>,
-    /// What each thread does.
+    /// The statements that each thread runs.
     pub body: Vec<Stmt>,
-    /// Functions that expressions may call; each may call only those before it.
+    /// Functions that expressions may call. Each may only call those before it.
     pub helpers: Vec<Helper>,
-    /// What the device must have.
+    /// Features that the device must have.
     pub needs: Needs,
 }
 
 impl Kernel {
-    /// Threads per workgroup.
+    /// The number of threads per workgroup.
     pub fn workgroup_size(&self) -> u32 {
         self.group
             .iter()

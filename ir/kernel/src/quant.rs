@@ -1,8 +1,8 @@
-//! Reading stored weights: the only place in kernels where a bit layout is decoded.
+//! Reads stored weights. No other code in kernels decodes a bit layout.
 //!
-//! The layout itself is described in [`gristmill_graph::quant`]. Algorithms see a matrix `[N, K]` whose rows consist
-//! of *packs*: consecutive columns that one load brings in. They open a row once, walk its packs in any order they
-//! like, and get decoded columns four at a time:
+//! [`gristmill_graph::quant`] describes the layout. Kernels see a matrix `[N, K]` whose rows consist of *packs*:
+//! consecutive columns that one load fetches. They open a row once, visit its packs in any order, and get decoded columns
+//! four at a time:
 //!
 //! ```
 //! use gristmill_kernel::{Bind, Builder, Expr, F32, VEC4F, WeightFormat, f};

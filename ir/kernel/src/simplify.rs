@@ -1,8 +1,8 @@
 //! Simplification of index arithmetic while a kernel is written.
 //!
-//! Only u32 (and bool) arithmetic is rewritten, and only by exact identities: `x * 1`, literals, and quotients of
-//! sums such as `(i * 8 + j) / 8` when `j < 8` is known. Float expressions stay as they were written, but for
-//! operations on two literals, so that every target computes the same.
+//! Only u32 and bool arithmetic is rewritten, and only by exact identities: `x * 1`, literals, and quotients of sums such
+//! as `(i * 8 + j) / 8` if `j < 8` is known. Float expressions stay as written, except operations on two literals, so that
+//! all targets compute the same.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use gristmill_graph::{Binary, Unary};
 
 use crate::kernel::{Bit, Expr, Scalar, Var};
 
-/// What is known about registers and symbols: largest values, and definitions by `Let`.
+/// Known facts about registers and symbols: largest values, and definitions by `Let`.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     upper: BTreeMap<Var, u32>,
@@ -44,16 +44,16 @@ impl Sum {
 }
 
 impl Facts {
-    /// Nothing is known.
+    /// No facts.
     pub const NONE: &'static Facts =
         &Facts { upper: BTreeMap::new(), definitions: BTreeMap::new(), symbols: BTreeMap::new() };
 
-    /// States that the u32 register never exceeds `max`; gives what was known before.
+    /// Asserts that a u32 register is at most `max`; returns the earlier bound.
     pub fn bound(&mut self, var: Var, max: u32) -> Option<u32> {
         self.upper.insert(var, max)
     }
 
-    /// Takes back what [`Facts::bound`] stated, or restores an earlier bound.
+    /// Restores the bound from before [`Facts::bound`].
     pub fn restore(&mut self, var: Var, before: Option<u32>) {
         match before {
             Some(max) => self.upper.insert(var, max),
@@ -61,12 +61,12 @@ impl Facts {
         };
     }
 
-    /// States that a symbol never exceeds `max`.
+    /// Asserts that a symbol is at most `max`.
     pub fn bound_symbol(&mut self, name: &str, max: u32) {
         self.symbols.insert(name.to_string(), max);
     }
 
-    /// Remembers what an unchanging u32 register was defined as.
+    /// Records the definition of a constant u32 register.
     pub fn define(&mut self, var: Var, value: &Expr) {
         let max = self.upper(value);
         if max < u32::MAX {
@@ -77,7 +77,7 @@ impl Facts {
         }
     }
 
-    /// The largest value that a u32 expression can have, as far as known (else `u32::MAX`).
+    /// An upper bound of a u32 expression (`u32::MAX` if nothing is known).
     pub fn upper(&self, e: &Expr) -> u32 {
         let clamp = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
         match e {
@@ -101,7 +101,7 @@ impl Facts {
         }
     }
 
-    /// The smallest value that a u32 expression can have, as far as known (else 0).
+    /// A lower bound of a u32 expression (0 if nothing is known).
     fn lower(&self, e: &Expr) -> u32 {
         match e {
             Expr::U32(n) | Expr::Named(_, n) => *n,
@@ -110,7 +110,7 @@ impl Facts {
         }
     }
 
-    /// Rewrites an expression with what is known.
+    /// Simplifies an expression with these facts.
     pub fn simplify(&self, e: Expr) -> Expr {
         match e.map_parts(&mut |part| self.simplify(part)) {
             Expr::Var(v) if self.upper.get(&v) == Some(&0) => Expr::U32(0),
@@ -124,7 +124,7 @@ impl Facts {
         }
     }
 
-    /// `a op b`, simplified if the parts are.
+    /// `a op b`, simplified; the operands must be simplified already.
     pub fn binary(&self, op: Binary, a: Expr, b: Expr) -> Expr {
         if let Some(literal) = fold(op, &a, &b) {
             return literal;
@@ -175,7 +175,7 @@ impl Facts {
         }
     }
 
-    /// A bit operation, simplified if the parts are.
+    /// A bit operation, simplified; the operands must be simplified already.
     pub fn bit(&self, op: Bit, a: Expr, b: Expr) -> Expr {
         match (op, a, b) {
             (Bit::And, Expr::U32(a), Expr::U32(b)) => Expr::U32(a & b),
@@ -188,7 +188,7 @@ impl Facts {
         }
     }
 
-    /// A function of one argument, simplified if the argument is.
+    /// A function of one argument, simplified; the argument must be simplified already.
     pub fn unary(&self, op: Unary, a: Expr) -> Expr {
         match (op, a) {
             (Unary::Not, Expr::Bool(x)) => Expr::Bool(!x),
@@ -198,7 +198,7 @@ impl Facts {
         }
     }
 
-    /// A select, simplified if the parts are.
+    /// A select, simplified; the operands must be simplified already.
     pub fn select(&self, condition: Expr, then: Expr, otherwise: Expr) -> Expr {
         match condition {
             Expr::Bool(true) => then,
@@ -208,7 +208,7 @@ impl Facts {
         }
     }
 
-    /// A conversion, simplified if the operand is.
+    /// A conversion, simplified; the operand must be simplified already.
     pub fn cast(&self, to: Scalar, a: Expr) -> Expr {
         match (to, a) {
             (Scalar::F32, Expr::U32(n)) => Expr::F32(n as f32),
@@ -222,7 +222,7 @@ impl Facts {
         }
     }
 
-    /// A lane, simplified if the parts are.
+    /// A lane, simplified; the operands must be simplified already.
     pub fn lane(&self, a: Expr, n: Expr) -> Expr {
         match (a, n) {
             // Two parts may be vectors of two themselves.

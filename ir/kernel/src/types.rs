@@ -5,16 +5,17 @@ use gristmill_graph::{Binary, Unary};
 use crate::kernel::{BOOL, Expr, F32, GroupOp, I32, Kernel, Scalar, Type, U32, Var, VarDecl};
 
 impl Expr {
-    /// The type of this expression among the registers, buffers and shared arrays of `kernel`.
+    /// The type of this expression, given the registers, buffers and shared arrays of `kernel`.
     ///
-    /// The error says which part does not fit and why.
+    /// # Errors
+    /// If a part is ill-typed; the message says which one, and why.
     pub fn ty(&self, kernel: &Kernel) -> Result<Type, String> {
         type_of(self, kernel, &kernel.vars)
     }
 }
 
 impl Scalar {
-    /// Whether arithmetic on it is floating point.
+    /// Whether it is floating point.
     pub fn is_float(self) -> bool {
         self == Scalar::F32
     }
@@ -26,7 +27,7 @@ impl Scalar {
 }
 
 impl Type {
-    /// Bytes of one element in memory; `None` for bool, which cannot be stored.
+    /// The size of one element in memory in bytes; `None` for bool, which cannot be stored.
     pub fn bytes(self) -> Option<u32> {
         let scalar = match self.scalar {
             Scalar::F32 | Scalar::I32 | Scalar::U32 => 4,
@@ -37,7 +38,7 @@ impl Type {
 }
 
 impl std::fmt::Display for Type {
-    /// As WGSL writes it: `f32`, `vec4<u32>`.
+    /// As in WGSL: `f32`, `vec4<u32>`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let scalar = match self.scalar {
             Scalar::F32 => "f32",
@@ -49,10 +50,10 @@ impl std::fmt::Display for Type {
     }
 }
 
-/// The type of `expr` among the registers `vars`: those of the kernel or of one of its helpers.
+/// The type of `expr`, given the registers `vars` of the kernel or of one of its helpers.
 ///
 /// # Errors
-/// Says which part does not fit and why.
+/// If a part is ill-typed; the message says which one, and why.
 pub fn type_of(expr: &Expr, kernel: &Kernel, vars: &[VarDecl]) -> Result<Type, String> {
     let ty = |e: &Expr| type_of(e, kernel, vars);
     let expect = |e: &Expr, want: Type, what: &str| match ty(e)? {
@@ -181,7 +182,7 @@ pub(crate) fn reduce_width(extent: u32) -> u32 {
     1 << extent.max(1).ilog2().div_ceil(2)
 }
 
-/// What a reduction over threads takes: any number type, lane by lane.
+/// Checks the type of a reduction over threads: any number type, lane by lane.
 pub(crate) fn reducible(op: GroupOp, ty: Type) -> Result<Type, String> {
     match ty.scalar {
         Scalar::F32 | Scalar::I32 | Scalar::U32 => Ok(ty),

@@ -1,16 +1,16 @@
-//! What every kernel must satisfy.
+//! The rules that every kernel must satisfy.
 //!
 //! - The name, and the names of symbols, are identifiers.
-//! - Expressions have types; statements take the types they store.
+//! - Expressions are well-typed, and statements store values of the right type.
 //! - No literal is NaN.
-//! - A register is declared once, before its uses and in an enclosing block; only `Mut` registers are assigned.
+//! - A register is declared once, before its uses, in the same or an enclosing block; only `Mut` registers are assigned.
 //! - Group axes have literal extents; their product is at most the limit of the target.
-//! - Stores go to writable buffers. Shared arrays together stay within the limit of the target.
+//! - Only writable buffers are written. The total size of shared arrays is within the limit of the target.
 //! - Barriers and reductions over the group are reached by all threads: conditions and loop bounds around them
 //!   depend neither on the thread nor on memory that may be written.
-//! - Steps of loops are not zero, and unrolled loops have literal bounds.
-//! - Subgroup operations only in kernels that declare the need, on targets that have it.
-//! - Helpers name values and nothing else, and call only helpers before them.
+//! - Loops do not have the step zero, and unrolled loops have literal bounds.
+//! - Subgroup operations occur only in kernels that require them, on targets that have them.
+//! - Helpers only name values, and only call helpers before them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ use crate::types::{reducible, type_of, var_type};
 /// Checks a kernel for a target.
 ///
 /// # Errors
-/// All mistakes, one per line, each with the kernel's name and the place of the statement.
+/// All mistakes, one per line, each with the name of the kernel and the place of the statement.
 pub fn verify(kernel: &Kernel, caps: &Caps) -> Result<(), String> {
     let mut v =
         Verifier { kernel, varying: varying(kernel), scope: BTreeMap::new(), path: Vec::new(), errors: Vec::new() };
@@ -339,8 +339,8 @@ fn varies(e: &Expr, kernel: &Kernel, varying: &BTreeSet<Var>) -> bool {
     })
 }
 
-/// The registers that may differ between the threads of a workgroup: a fixed point, because a register assigned late
-/// in a loop is read early in the next turn.
+/// The registers that may differ between the threads of a workgroup: a fixed point, because a register that is assigned
+/// late in a loop may be read early in the next iteration.
 fn varying(kernel: &Kernel) -> BTreeSet<Var> {
     let mut found: BTreeSet<Var> = kernel.group.iter().map(|axis| axis.var).collect();
     loop {

@@ -10,10 +10,10 @@ use crate::kernel::{Bind, Buf, Expr, F32, Type, U32, VEC4F, VEC4U};
 
 /// Rows of a tile.
 pub(super) const TILE: u32 = 32;
-/// Most columns of a pack, so that tiles of packs stay small.
+/// The largest number of columns of a pack, so that tiles of packs stay small.
 const MOST_IN_PACK: u32 = 64;
 
-/// How a weight matrix `[n, k]` lies in memory. All of it is one buffer with elements of [`WeightFormat::elem`].
+/// The layout of a weight matrix `[n, k]` in one buffer with elements of type [`WeightFormat::elem`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WeightFormat {
     n: u32,
@@ -34,7 +34,7 @@ pub(super) enum Stored {
     Quant(Layout),
 }
 
-/// Where the planes of a quantized matrix start, in `vec4<u32>`; the codes are at 0.
+/// The offsets of the planes of a quantized matrix, in `vec4<u32>`; codes begin at 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
     pub(super) spec: QuantSpec,
@@ -60,7 +60,7 @@ pub(super) struct CodePlane {
     pub(super) quads: u32,
 }
 
-/// A row that is being read: what [`WeightFormat::open_row`] computed once for all of its packs.
+/// An open row: what [`WeightFormat::open_row`] has computed once for all its packs.
 #[derive(Clone, Debug)]
 pub struct OpenRow {
     buf: Buf,
@@ -348,7 +348,7 @@ fn scaled(codes: Expr, factor: &Expr, offset: &Option<Expr>) -> Expr {
 }
 
 impl WeightFormat {
-    /// A matrix of `n` rows and `k` columns in this precision.
+    /// The layout of a matrix of `n` rows and `k` columns in this precision.
     pub fn new(precision: Precision, n: u32, k: u32) -> Self {
         let stored = match precision {
             Precision::F32 if k.is_multiple_of(4) => Stored::F32Vec4,
@@ -360,17 +360,17 @@ impl WeightFormat {
         WeightFormat { n, k, stored }
     }
 
-    /// Rows.
+    /// The number of rows, `n`.
     pub fn rows(&self) -> u32 {
         self.n
     }
 
-    /// Columns.
+    /// The number of columns, `k`.
     pub fn columns(&self) -> u32 {
         self.k
     }
 
-    /// How a kernel has to see the memory.
+    /// The element type of the buffer.
     pub fn elem(&self) -> Type {
         match self.stored {
             Stored::F32Vec4 => VEC4F,
@@ -380,7 +380,7 @@ impl WeightFormat {
         }
     }
 
-    /// Columns in a pack: 4 to 64, a multiple of 4.
+    /// The number of columns in a pack: 4 to 64, a multiple of 4.
     pub fn pack_columns(&self) -> u32 {
         match self.stored {
             Stored::F32Vec4 | Stored::F32 | Stored::F16 => 4,
@@ -389,12 +389,12 @@ impl WeightFormat {
         }
     }
 
-    /// Packs in a row. The last one may reach beyond the row.
+    /// The number of packs in a row. The last one may extend beyond the row.
     pub fn packs(&self) -> u32 {
         self.k.div_ceil(self.pack_columns())
     }
 
-    /// Starts reading a row: loads what all of its packs need. The row must exist.
+    /// Opens a row: loads what all its packs need. The row must exist.
     pub fn open_row(&self, b: &mut Builder, buf: Buf, row: impl Into<Expr>) -> OpenRow {
         let row = row.into();
         let factors = match self.stored {
@@ -404,9 +404,9 @@ impl WeightFormat {
         OpenRow { buf, row, factors }
     }
 
-    /// Decodes a pack (below [`WeightFormat::packs`]) of an open row. The closure gets the column of the first of
-    /// four weights (a multiple of 4, below `k`) and the four weights; those beyond the end of the row are 0. It is
-    /// called once, inside loops over the words and quads of the pack, which are bound as `inner` says.
+    /// Decodes a pack (below [`WeightFormat::packs`]) of an open row. The closure gets four weights and the column of the
+    /// first (a multiple of 4, below `k`); weights after the end of the row are 0. It is called once, inside loops over the
+    /// words and quads of the pack, which run as `inner` says.
     pub fn for_pack(
         &self,
         b: &mut Builder,
@@ -521,7 +521,7 @@ impl WeightFormat {
     }
 }
 
-/// One element of a weight as f32, for readers that do not walk rows (embeddings). Row and column must exist.
+/// One element of a weight as f32, for random access (embeddings). Row and column must exist.
 pub fn unpack_at(b: &mut Builder, buf: Buf, format: &WeightFormat, row: Expr, column: Expr) -> Expr {
     let Stored::Quant(layout) = format.stored else {
         let element = format.element(buf, &row, &column);
@@ -537,8 +537,8 @@ pub fn unpack_at(b: &mut Builder, buf: Buf, format: &WeightFormat, row: Expr, co
     })
 }
 
-/// Four elements of a quantized weight from `column` on, a multiple of four, as `vec4<f32>`. What stands behind the end
-/// of the row means nothing.
+/// Four elements of a quantized weight as `vec4<f32>`, from `column` (a multiple of four) on. Elements after the end of the
+/// row are undefined.
 ///
 /// # Panics
 /// If the weight is not quantized.

@@ -1,4 +1,4 @@
-//! Four neighbouring rows of a quantized matrix at a time, as integers: what products of bytes work with.
+//! Reads four neighbouring rows of a quantized matrix as integers, for dot products of bytes.
 //!
 //! A weight is `row_factor * (factor * code + offset)` for symmetric formats and
 //! `row_factor * factor * code + row_offset * offset` for asymmetric ones. Codes come as *planes* of bytes from 0 to
@@ -15,7 +15,7 @@ use crate::kernel::{Buf, Expr, Scalar};
 /// Columns of a chunk.
 const CHUNK: u32 = 128;
 
-/// How the columns of a quantized matrix are grouped.
+/// The columns of a quantized matrix as bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteFormat {
     layout: Layout,
@@ -23,7 +23,7 @@ pub struct ByteFormat {
     columns: u32,
 }
 
-/// Words of codes, some of whose quads are wanted: see [`ByteFormat::quad`].
+/// Words of codes, from which [`ByteFormat::quad`] takes quads.
 #[derive(Clone, Debug)]
 pub struct Words {
     low: Expr,
@@ -31,7 +31,7 @@ pub struct Words {
     high: Option<Expr>,
 }
 
-/// Four rows that are being read; the first is a multiple of four. Rows behind the last exist up to a multiple of 32.
+/// Four open rows; the first is a multiple of four. Rows after the last one exist up to a multiple of 32.
 #[derive(Clone, Debug)]
 pub struct RowQuad {
     buf: Buf,
@@ -70,32 +70,32 @@ fn four(byte: u32) -> Expr {
 }
 
 impl ByteFormat {
-    /// Whole chunks of 128 columns in a row.
+    /// The number of entire chunks of 128 columns in a row.
     pub fn chunks(&self) -> u32 {
         self.columns / CHUNK
     }
 
-    /// Columns behind the whole chunks, a multiple of four.
+    /// The number of columns after the entire chunks, a multiple of four.
     pub fn rest(&self) -> u32 {
         self.columns % CHUNK
     }
 
-    /// Packs in a chunk; each is a vector of four words.
+    /// The number of packs in a chunk; each is a vector of four words.
     pub fn packs_per_chunk(&self) -> u32 {
         self.layout.low.width
     }
 
-    /// Quads of columns in a word of codes.
+    /// The number of quads of columns in a word of codes.
     pub fn quads(&self) -> u32 {
         8 / self.layout.low.width
     }
 
-    /// Columns that share factor and offset, at most 32.
+    /// The number of columns that share a factor and an offset, at most 32.
     pub fn block(&self) -> u32 {
         self.layout.group().min(32)
     }
 
-    /// Whether blocks have offsets that a row factor of their own multiplies.
+    /// Whether blocks have offsets with a row factor of their own (formats with minimum).
     pub fn asymmetric(&self) -> bool {
         self.format().header == Header::ScaleAndMinimum
     }
@@ -113,8 +113,8 @@ impl ByteFormat {
         }
     }
 
-    /// The word to exclude-or codes of 8 bits with, and what to add to the bytes that this gives (f32), so that products
-    /// of bytes take them whole. `kind` is [`Expr::DotSignedness`], 1 or 2. `None` if codes have fewer bits.
+    /// The word to combine with 8-bit codes by exclusive or, and the number (f32) to add to the resulting bytes, so that dot
+    /// products take them in one plane. `kind` is [`Expr::DotSignedness`], 1 or 2. `None` if codes have fewer bits.
     pub fn whole_bytes(&self, kind: &Expr) -> Option<(Expr, Expr)> {
         // Signed codes become unsigned ones by 128, and the other way round.
         let (moved_in, by) = if self.format().grid == Grid::Signed { (2, -128.0) } else { (1, 128.0) };
@@ -122,14 +122,14 @@ impl ByteFormat {
         (self.format().bits() == 8).then(|| (moved.select(u(0x8080_8080), u(0)), moved.select(f(by), f(0.0))))
     }
 
-    /// Whether the products of a lane of codes with bytes, and sums of two such, stay within 16 bits, as pair sums need
-    /// them.
+    /// Whether dot products of a lane of codes with bytes, and sums of two of them, fit into 16 bits, as
+    /// [`Expr::PairSums`] requires.
     pub fn sums_fit_16_bits(&self) -> bool {
         let Grid::Linear { last, .. } = self.format().grid else { return false };
         2 * 4 * self.quads() * 127 * u32::from(last) <= i16::MAX as u32
     }
 
-    /// Starts reading rows `row .. row + 4`.
+    /// Opens the rows `row .. row + 4`.
     pub fn open(&self, b: &mut Builder, buf: Buf, row: &Expr) -> RowQuad {
         let tile = b.simplify(row / TILE);
         let inside = b.simplify(row % TILE);
@@ -163,7 +163,7 @@ impl ByteFormat {
         }
     }
 
-    /// A pack of a whole chunk of row `r` of the four: `vec4<u32>` with consecutive columns.
+    /// A pack of an entire chunk of row `r` of the four: `vec4<u32>` of consecutive columns.
     pub fn row_words(&self, b: &mut Builder, rows: &RowQuad, r: u32, chunk: &Expr, pack: u32) -> Words {
         let low = b.let_("codes", self.vector(self.layout.low, rows, r, chunk, pack));
         let high = self.layout.high.map(|plane| {
