@@ -1,5 +1,5 @@
-//! From nodes and statements to instructions: shared values get locals, and what does not change in a loop is
-//! computed in front of it. Engines do neither reliably.
+//! From nodes and statements to instructions: common subexpressions get locals, and loop invariants are computed before
+//! the loop. Engines do neither reliably.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,11 +1,11 @@
-//! The functions of a module that are not kernels: they run the steps of a program, alone or with workers that share
-//! the memory. docs/bundle.md describes the control block.
+//! The functions of a module besides kernels: they run the steps of a program, on one thread or with workers that share the
+//! memory. docs/bundle.md describes the control block.
 
 use wasm_encoder::{BlockType, Function, Instruction as I, ValType};
 
 use crate::node::memarg;
 
-/// Offsets of the control block's fields that the host writes.
+/// Offsets of the fields of the control block that the host writes.
 const EPOCH: u32 = 0;
 const STOP: u32 = 4;
 const STEPS: u32 = 8;
@@ -13,17 +13,17 @@ const COUNT: u32 = 12;
 const WORKERS: u32 = 16;
 const SCRATCH: u32 = 20;
 const SPIN: u32 = 24;
-/// Those of the barrier lie in cache lines of their own.
+/// Offsets of the fields of the barrier, each in a cache line of its own.
 const ARRIVED: u32 = 64;
 const GENERATION: u32 = 128;
 const ASLEEP: u32 = 192;
 const IDLE: u32 = 196;
-/// Bytes of a step: kernel, grid, arguments, nothing.
+/// The size of a step in bytes: kernel, grid, arguments, padding.
 const STEP_BYTES: i32 = 16;
 
-/// Indices that the functions refer to.
+/// The indices that the functions refer to.
 pub(crate) struct Places {
-    /// Type of kernel functions.
+    /// The type of kernel functions.
     pub(crate) kernel_type: u32,
     /// The functions below.
     pub(crate) work: u32,
@@ -51,8 +51,8 @@ fn finish(locals: u32, code: Vec<I<'static>>) -> Function {
     function
 }
 
-/// `work(control, worker) -> stopped`: the worker's part of every step. A worker's part of a grid is one stretch;
-/// the first ones are longer by one where the grid does not divide.
+/// `work(control, worker) -> stopped`: the part of a worker in every step. It is a contiguous range of the grid; the first
+/// ranges are longer by one if the grid does not divide evenly.
 pub(crate) fn work(places: &Places, scratch_bytes: u32, threads: bool) -> Function {
     let (control, worker) = (0, 1);
     let [step, end, workers, scratch, grid, share, rest, begin] = [2, 3, 4, 5, 6, 7, 8, 9];
@@ -153,8 +153,8 @@ pub(crate) fn work(places: &Places, scratch_bytes: u32, threads: bool) -> Functi
     finish(8, code)
 }
 
-/// Looks at a word until it differs from `before`, first busily, then asleep; `leave` is done instead when
-/// work is to stop. `sleepers` counts those who must be woken.
+/// Waits until a word differs from `before`: it spins first, then sleeps. `leave` runs instead if work is to stop.
+/// `sleepers` counts the workers that must be woken.
 fn await_change((word, sleepers): (u32, u32), before: u32, spin: u32, leave: &[I<'static>]) -> Vec<I<'static>> {
     let control = 0;
     let mut code = vec![
@@ -206,7 +206,7 @@ fn await_change((word, sleepers): (u32, u32), before: u32, spin: u32, leave: &[I
     code
 }
 
-/// Wakes those who sleep on a word, if there are any.
+/// Wakes the workers that sleep on a word, if any.
 fn wake(control: u32, word: u32, sleepers: u32) -> [I<'static>; 8] {
     [
         I::LocalGet(control),
@@ -220,7 +220,7 @@ fn wake(control: u32, word: u32, sleepers: u32) -> [I<'static>; 8] {
     ]
 }
 
-/// `barrier(control, workers) -> stopped`: the last to arrive lets all go.
+/// `barrier(control, workers) -> stopped`: the last worker to arrive releases all.
 pub(crate) fn barrier() -> Function {
     let (control, workers, generation, spin) = (0, 1, 2, 3);
     let mut code = vec![
@@ -273,8 +273,8 @@ pub(crate) fn run(places: &Places, threads: bool) -> Function {
     finish(0, code)
 }
 
-/// `serve(control, worker)`: every other worker, until all are to stop. A worker that begins late finds the epoch
-/// changed and joins the run, which waits for it.
+/// `serve(control, worker)`: all other workers, until they are to stop. A worker that starts late finds that the epoch has
+/// changed, and joins the run, which waits for it.
 pub(crate) fn serve(places: &Places) -> Function {
     let (control, worker, epoch, spin) = (0, 1, 2, 3);
     let mut code = vec![I::Loop(BlockType::Empty)];

@@ -2,12 +2,12 @@
 
 use thiserror::Error;
 
-/// Why a kernel cannot be printed: it was not legalised for a CPU, or it is ill-typed. Both are bugs of the caller.
+/// Why a kernel cannot be printed: it was not legalized for a CPU, or it is ill-typed. Both are bugs of the caller.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("kernel `{kernel}`: {message}")]
 pub struct PrintError {
     /// Name of the kernel.
     pub kernel: String,
-    /// What was found.
+    /// The fault.
     pub message: String,
 }

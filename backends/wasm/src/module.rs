@@ -1,4 +1,4 @@
-//! A module from kernels: what it imports and exports, its constants, and the order of its parts.
+//! Modules: imports and exports, constants, and the order of sections.
 
 use std::collections::HashMap;
 
@@ -16,14 +16,14 @@ use crate::lower::{Lower, PARAMS, World, scratch, ty};
 use crate::node::Ty;
 use crate::variant::Variant;
 
-/// First address of constants; nothing lies below, so that an address of 0 is always a mistake.
+/// The first address of constants. Nothing lies below it, so that an address of 0 is always a mistake.
 const FIRST: u32 = 1024;
-/// Pages of 64 KiB that a memory can have.
+/// The largest number of 64 KiB pages of a memory.
 const MOST_PAGES: u64 = 65536;
-/// Alignment of what the host allocates.
+/// The alignment of what the host allocates, in bytes.
 const ALIGN: u32 = 64;
 
-/// Constant arrays in memory, equal ones once.
+/// Constant arrays in memory, without duplicates.
 #[derive(Default)]
 struct Constants {
     bytes: Vec<u8>,
@@ -47,7 +47,7 @@ impl Constants {
     }
 }
 
-/// The parts of a module in the making.
+/// The sections of an unfinished module.
 struct Parts<'k> {
     variant: Variant,
     constants: Constants,
@@ -67,11 +67,11 @@ const RUN_TYPE: u32 = 1;
 const PAIR_TYPE: u32 = 2;
 const SERVE_TYPE: u32 = 3;
 
-/// A module with all of these kernels, in this order in its table. Their names must be unique, and they must be
-/// legalised for [`gristmill_kernel::Caps::CPU`].
+/// A WebAssembly module with these kernels, in this order in its function table. Their names must be unique, and they must be
+/// legalized for [`gristmill_kernel::Caps::CPU`].
 ///
 /// # Errors
-/// If a kernel holds what has no form in WebAssembly, which is a mistake of the caller.
+/// If a kernel has something that cannot be expressed in WebAssembly, which is a bug of the caller.
 pub fn print(kernels: &[Kernel], variant: Variant) -> Result<Vec<u8>, PrintError> {
     let mut parts = Parts {
         variant,
@@ -112,7 +112,7 @@ impl Parts<'_> {
         index
     }
 
-    /// Functions of a kernel's helpers.
+    /// The functions of the helpers of a kernel.
     fn helpers_of(&mut self, kernel: &Kernel) -> Result<Vec<u32>, String> {
         let mut functions: Vec<u32> = Vec::new();
         for (index, helper) in kernel.helpers.iter().enumerate() {
@@ -153,7 +153,7 @@ impl Parts<'_> {
         Ok(())
     }
 
-    /// Adds what runs programs; gives the exported functions.
+    /// Adds the functions that run programs; returns those that are exported.
     fn driver(&mut self, scratch_bytes: u32) -> Vec<(&'static str, u32)> {
         let threads = self.variant.threads;
         let next = self.signatures.len() as u32;
@@ -224,7 +224,7 @@ impl Parts<'_> {
     }
 }
 
-/// The helper with functions of the module in place of its own numbers, so that equal texts mean equal functions.
+/// The helper with calls by index in the module, so that equal texts are equal functions.
 fn with_functions(helper: &Helper, functions: &[u32]) -> Helper {
     fn replace(e: Expr, functions: &[u32]) -> Expr {
         match e.map_parts(&mut |part| replace(part, functions)) {

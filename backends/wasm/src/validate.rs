@@ -1,14 +1,14 @@
-//! The judge of every emitted module, and its text for people.
+//! Validates emitted modules, and prints them as text.
 
 use wasmparser::{Validator, WasmFeatures};
 
 use crate::variant::Variant;
 
-/// Checks a module against the features that its variant may use: SIMD and, as the variant says, relaxed SIMD and
-/// threads. Engines that have these accept it.
+/// Validates a module with the features of its variant: SIMD, and relaxed SIMD and threads if the variant has them. Engines
+/// with these features accept it.
 ///
 /// # Errors
-/// Says what is wrong and at which byte.
+/// What is invalid, and at which byte.
 pub fn validate(module: &[u8], variant: Variant) -> Result<(), String> {
     let mut features = WasmFeatures::MVP | WasmFeatures::WASM2;
     features.set(WasmFeatures::RELAXED_SIMD, variant.relaxed);
@@ -17,10 +17,10 @@ pub fn validate(module: &[u8], variant: Variant) -> Result<(), String> {
     Ok(())
 }
 
-/// The text format of a module, or of the function with this name alone.
+/// The text format of a module, or of a single function.
 ///
 /// # Errors
-/// If the bytes are no module, or it has no such function.
+/// If the bytes are not a module, or it has no such function.
 pub fn text(module: &[u8], function: Option<&str>) -> Result<String, String> {
     let whole = wasmprinter::print_bytes(module).map_err(|e| e.to_string())?;
     let Some(name) = function else { return Ok(whole) };

@@ -1,6 +1,6 @@
-//! The variants of a module.
+//! Variants of a module.
 
-/// What a module needs of an engine beyond `simd128`.
+/// The features that a module requires of an engine besides `simd128`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Variant {
     /// Relaxed SIMD: fused multiply-add, dot products of bytes.
@@ -10,7 +10,7 @@ pub struct Variant {
 }
 
 impl Variant {
-    /// All of them, best first.
+    /// All variants, best first.
     pub const ALL: [Variant; 4] = [
         Variant { relaxed: true, threads: true },
         Variant { relaxed: true, threads: false },
@@ -18,7 +18,7 @@ impl Variant {
         Variant { relaxed: false, threads: false },
     ];
 
-    /// `relaxed.threads`, `baseline`, ...: the stem of its file.
+    /// The name, which is the stem of its file: `relaxed.threads`, `baseline`, ...
     pub fn name(self) -> &'static str {
         match (self.relaxed, self.threads) {
             (true, true) => "relaxed.threads",
@@ -28,7 +28,7 @@ impl Variant {
         }
     }
 
-    /// The engine features that it needs, by the names in a bundle.
+    /// The engine features that it requires, by their names in bundles.
     pub fn requires(self) -> Vec<String> {
         let mut requires = Vec::new();
         if self.relaxed {

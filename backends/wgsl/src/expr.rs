@@ -1,11 +1,11 @@
-//! Expressions, with as few parentheses as WGSL allows.
+//! Prints expressions, with as few parentheses as WGSL allows.
 
 use gristmill_graph::scalar::{Form, Native};
 use gristmill_graph::{Binary, Unary};
 use gristmill_kernel::types::type_of;
 use gristmill_kernel::{Bit, Expr, GroupOp, Kernel, Scalar, Type, VarDecl};
 
-/// How tightly an expression holds together; a part that is looser than its place needs parentheses.
+/// The precedence of an expression. A part with a lower precedence than its context needs parentheses.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Level {
     /// `&`, `|`, `^`: WGSL does not rank these among the others. Only chains of one of them need no brackets.
@@ -41,7 +41,7 @@ pub(crate) struct Scope<'a> {
     pub(crate) thread: &'a str,
 }
 
-/// A literal that gives back the same bits.
+/// A literal that is read back as the same bits.
 pub(crate) fn float(x: f32) -> Result<String, String> {
     if !x.is_finite() {
         return Err(format!("{x} has no literal"));

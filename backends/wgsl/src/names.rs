@@ -1,10 +1,10 @@
-//! Names that WGSL accepts and that do not hide one another.
+//! Identifiers that WGSL accepts and that do not shadow one another.
 
 use std::collections::BTreeSet;
 
 use naga::keywords::wgsl::{BUILTIN_IDENTIFIERS, RESERVED};
 
-/// Names that every shader of ours declares or may need, besides those of the language.
+/// Names that shaders declare or may need, besides those of the language.
 const OWN: &[&str] = &["main", "symbols", "Symbols", "workgroup_id", "num_workgroups", "lane_id", "lane_count"];
 
 /// Hands out names. Blocks nest; a name is free again when its block ends, so that neighbouring loops may both

@@ -1,4 +1,4 @@
-//! Kernels, statement by statement.
+//! Prints kernels, statement by statement.
 
 use std::fmt::Write;
 
@@ -10,10 +10,10 @@ use crate::error::PrintError;
 use crate::expr::{Scope, float};
 use crate::names::Names;
 
-/// The WGSL text of a legalised kernel.
+/// The WGSL text of a legalized kernel.
 ///
 /// # Errors
-/// If the kernel holds something that legalisation should have replaced, or is ill-typed.
+/// If the kernel has something that legalization should have replaced, or is ill-typed.
 pub fn print(kernel: &Kernel) -> Result<String, PrintError> {
     Printer::new(kernel).run().map_err(|message| PrintError { kernel: kernel.name.clone(), message })
 }
@@ -284,7 +284,7 @@ impl<'a> Printer<'a> {
         Ok(())
     }
 
-    /// Finds the position in the grid; workgroups beyond its end have nothing to do.
+    /// Computes the index in the grid; workgroups beyond its end return.
     fn grid(&mut self) -> Done {
         let grid = &self.kernel.grid;
         let number = "workgroup_id.x + workgroup_id.y * num_workgroups.x";

@@ -1,12 +1,12 @@
-//! The judge of emitted text.
+//! Validates emitted shaders.
 
 use gristmill_kernel::Caps;
 use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 
-/// Parses and validates a shader for a target. The message has line, column and the offending text.
+/// Parses and validates a shader for a target.
 ///
 /// # Errors
-/// What `naga` finds wrong.
+/// The error of `naga`, with line, column and the offending text.
 pub fn validate(text: &str, caps: &Caps) -> Result<(), String> {
     let enables = text.lines().any(|line| line == SUBGROUPS);
     if enables && !caps.subgroups {

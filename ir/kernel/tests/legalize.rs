@@ -1,4 +1,4 @@
-//! Legalised kernels against what the originals mean, and the error bounds of the functions.
+//! Legalized kernels against what the originals mean, and the error bounds of the functions.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ fn words(values: &[f32]) -> Vec<u32> {
     values.iter().map(|x| x.to_bits()).collect()
 }
 
-/// Applies the legalised function to all values.
+/// Applies the legalized function to all values.
 fn apply(values: &[f32], function: impl Fn(Expr) -> Expr) -> Vec<f32> {
     let n = values.len().div_ceil(64) as u32 * 64;
     let mut b = Builder::new("apply");

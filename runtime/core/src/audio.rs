@@ -1,4 +1,4 @@
-//! Audio files, and how they become tensors.
+//! Audio, and how it becomes tensors.
 
 use gristmill_bundle::{AudioInput, Fill};
 
@@ -7,14 +7,14 @@ use crate::error::Error;
 
 pub mod wave;
 
-/// Most samples of an audio file: four hours and a half at 16 kHz.
+/// The largest number of samples of an audio file: four and a half hours at 16 kHz.
 pub const MAX_SAMPLES: u64 = 1 << 28;
-/// Fewest and most samples per second of an audio file that is read.
+/// The smallest and the largest sample rate of an audio file, in Hz.
 const RATES: std::ops::RangeInclusive<u32> = 1000..=1 << 20;
-/// Added to the variance before it divides: `Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm` of transformers.
+/// Added to the variance before the division, as by `Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm` of transformers.
 const EPSILON: f64 = 1e-7;
 
-/// An audio file of one channel.
+/// Mono audio.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Audio {
     rate: u32,
@@ -22,8 +22,10 @@ pub struct Audio {
 }
 
 impl Audio {
-    /// An audio file with `rate` samples per second, from -1 to 1. Errors if there are none or too many, or if one is
-    /// not a number.
+    /// Audio of `rate` samples per second, from -1 to 1.
+    ///
+    /// # Errors
+    /// If there are no samples or too many, or one is not finite.
     pub fn new(rate: u32, samples: Vec<f32>) -> Result<Self, Error> {
         check_length(samples.len() as u64)?;
         if rate == 0 || samples.is_empty() {
@@ -35,7 +37,7 @@ impl Audio {
         }
     }
 
-    /// Samples per second.
+    /// The sample rate in Hz.
     pub fn rate(&self) -> u32 {
         self.rate
     }
@@ -45,20 +47,20 @@ impl Audio {
         &self.samples
     }
 
-    /// The part from the sample `begin` on, of at most `most` samples.
+    /// The part from sample `begin` on, with at most `most` samples.
     pub fn part(&self, begin: usize, most: usize) -> Audio {
         let rest = self.samples.get(begin..).unwrap_or_default();
         Audio { rate: self.rate, samples: rest[..rest.len().min(most)].to_vec() }
     }
 
-    /// The middle of the audio file, if it has more than `most` samples.
+    /// The middle of the audio, if it has more than `most` samples; otherwise all of it.
     pub(crate) fn middle(&self, most: usize) -> &[f32] {
         let spare = self.samples.len().saturating_sub(most);
         &self.samples[spare / 2..][..self.samples.len() - spare]
     }
 
-    /// The tensor `[1, samples]` that a model takes, of at most `most` samples. What is shorter than `least` is filled up
-    /// behind what normalisation sees.
+    /// The tensor `[1, samples]` for a model, with at most `most` samples. Audio shorter than `least` is padded, after
+    /// normalization of the audio alone.
     pub(crate) fn tensor(&self, how: &AudioInput, least: usize, most: usize) -> Result<Tensor, Error> {
         if self.rate != how.rate {
             let (found, expected) = (self.rate, how.rate);
@@ -83,7 +85,7 @@ impl Audio {
     }
 }
 
-/// Whether an audio file of so many samples is not too long; to be asked before they are in memory.
+/// Checks that an audio file of this many samples is not too long, before they are in memory.
 pub fn check_length(samples: u64) -> Result<(), Error> {
     if samples <= MAX_SAMPLES {
         return Ok(());
@@ -91,7 +93,7 @@ pub fn check_length(samples: u64) -> Result<(), Error> {
     Err(Error::Unsupported(format!("the audio file has {samples} samples; at most {MAX_SAMPLES} are accepted: cut it")))
 }
 
-/// Whether an audio file can have so many samples per second; to be asked before anything is made of it.
+/// Checks a sample rate, before the audio is processed.
 pub fn check_rate(rate: u32) -> Result<(), Error> {
     if RATES.contains(&rate) {
         return Ok(());
@@ -100,7 +102,7 @@ pub fn check_rate(rate: u32) -> Result<(), Error> {
     Err(Error::Unsupported(format!("the audio file has {rate} samples per second; {least} to {most} are accepted")))
 }
 
-/// Brings samples to a mean of 0 and a variance of 1.
+/// Normalizes samples to a mean of 0 and a variance of 1.
 fn normalize(samples: &mut [f32]) {
     let count = samples.len() as f64;
     let mean = samples.iter().map(|s| f64::from(*s)).sum::<f64>() / count;

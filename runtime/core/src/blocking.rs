@@ -1,4 +1,4 @@
-//! The functions of this crate for programs that may wait.
+//! Blocking versions of the functions of this crate.
 
 use gristmill_bundle::Manifest;
 
@@ -15,7 +15,7 @@ pub fn begin(backend: &mut dyn Backend, batch: u32, capacity: u32) -> Result<(),
     pollster::block_on(backend.begin(batch, capacity))
 }
 
-/// A call of an entry with `past` tokens in the states, from begin to end. `want` is that of [`Backend::start`].
+/// Runs one call of an entry with `past` tokens in the states. `want` is that of [`Backend::start`].
 pub fn run(
     backend: &mut dyn Backend,
     entry: &str,
@@ -106,7 +106,7 @@ pub fn transcribe(
     pollster::block_on(transcript.drive(backend, manifest, callbacks))
 }
 
-/// Continues a prompt and streams the text: [`crate::text::TextRun`] from begin to end. Any of the texts in `stops` ends
+/// Continues a prompt and streams the text, with [`crate::text::TextRun`]. Any of the texts in `stops` ends
 /// it and is not shown.
 #[cfg(feature = "tokenizer")]
 pub fn generate_text(

@@ -1,4 +1,4 @@
-//! What a call means: values of symbols, absent inputs, and the checks that all backends share.
+//! Prepares calls for backends: binds symbols, fills in absent inputs, and checks the rest.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,26 +9,26 @@ use gristmill_bundle::{Advance, Elem, Entry, EntryRole, Held, Input, InputDefaul
 use crate::backend::{Data, Tensor};
 use crate::error::Error;
 
-/// What [`crate::Backend::begin`] was given, and what has been encoded since.
+/// A session: the arguments of [`crate::Backend::begin`], and the content of states.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// Rows.
+    /// The number of rows.
     pub batch: u32,
-    /// Tokens that fit in the states of each row.
+    /// The number of tokens for which the states of each row have space.
     pub capacity: u32,
-    /// The symbols of the call that encoded, in the order of [`Manifest::symbols`].
+    /// The symbols of the encoding call, in the order of [`Manifest::symbols`].
     encoded: Option<Vec<u32>>,
-    /// What each state holds, in the order of [`Manifest::states`]; those that are not listed hold nothing.
+    /// The content of each state, in the order of [`Manifest::states`]; states that are not listed are empty.
     held: Vec<Held>,
 }
 
 impl Session {
-    /// A session in which nothing was called yet.
+    /// A session without calls so far.
     pub fn new(batch: u32, capacity: u32) -> Self {
         Session { batch, capacity, encoded: None, held: Vec::new() }
     }
 
-    /// Takes note of a call that is under way: those that follow read what it keeps, laid out for its symbols.
+    /// Records a call in flight: later calls read what it keeps, in a layout that depends on its symbols.
     pub fn called(&mut self, manifest: &Manifest, call: &Call<'_>) {
         let entry = &manifest.entries[call.entry];
         let count = |name| symbol(manifest, &call.symbols, name).unwrap_or(0);
@@ -48,7 +48,7 @@ impl Session {
     }
 }
 
-/// A checked call.
+/// A call that was checked.
 #[derive(Clone, Debug)]
 pub struct Call<'a> {
     /// Index in [`Manifest::entries`].
@@ -59,9 +59,9 @@ pub struct Call<'a> {
     pub inputs: Vec<Cow<'a, Tensor>>,
 }
 
-/// Binds the symbols of a call, fills absent inputs, and checks everything else.
+/// Binds the symbols of a call, fills in absent inputs, and checks everything else.
 ///
-/// `session` is what the last `begin` was given, if there was one; entries with states need it.
+/// `session` is that of the last `begin`, if any; entries with states need it.
 pub fn prepare<'a>(
     manifest: &Manifest,
     entry: &str,
@@ -96,19 +96,19 @@ pub fn prepare<'a>(
     Ok(Call { entry: index, inputs: inputs.collect::<Result<_, Error>>()?, symbols })
 }
 
-/// The entry that computes what those that generate read, if the model has one.
+/// The entry with the role `Encode`, if the model has one.
 pub fn encoder(manifest: &Manifest) -> Option<&Entry> {
     manifest.entries.iter().find(|e| e.role == EntryRole::Encode)
 }
 
-/// The encoder, if what is given to it is not the prompt: the decoder starts with tokens of its own. There are also
-/// encoders that see the prompt, of models that continue it and look at something else, such as images, beside it.
+/// The encoder of an encoder-decoder model, whose decoder starts with tokens of its own. Other encoders read the prompt
+/// that the decoder continues, together with other inputs such as images.
 pub fn separate_encoder(manifest: &Manifest) -> Option<&Entry> {
     let continues = |i: &u32| manifest.inputs[*i as usize].advance == Some(Advance::Token);
     encoder(manifest).filter(|e| !e.inputs.iter().any(continues))
 }
 
-/// Whether an entry reads what another one has kept.
+/// Whether an entry reads states that another one has kept.
 fn recalls(manifest: &Manifest, entry: &Entry) -> bool {
     matches!(entry.role, EntryRole::Prefill | EntryRole::Decode) && encoder(manifest).is_some()
 }
@@ -129,10 +129,10 @@ pub(crate) fn names<'a>(all: impl Iterator<Item = &'a String>) -> String {
 
 /// The values of all symbols, in the order of [`Manifest::symbols`].
 ///
-/// `P` is `past`, `C` the capacity. The others come from the entry's fixed values, and from the given inputs
-/// wherever an axis is a symbol and nothing else. `encoded` has the symbols of the call whose results are read: all but
-/// `B`, `T`, `P` and `C` are those. A symbol that remains gets its smallest value. Values are checked against the
-/// declared ranges, shapes only as far as symbols are taken from them.
+/// `P` is `past`, `C` the capacity. The others come from the fixed values of the entry, and from axes of given inputs that
+/// are a single symbol. `encoded` has the symbols of the encoding call, whose values all symbols except `B`, `T`, `P` and
+/// `C` keep. Remaining symbols get their smallest value. Values are checked against the declared ranges, shapes only as
+/// far as they determine symbols.
 pub fn bind_symbols(
     manifest: &Manifest,
     entry: &Entry,
@@ -211,7 +211,7 @@ pub(crate) fn symbol(manifest: &Manifest, values: &[u32], name: &str) -> Option<
     manifest.symbols.iter().position(|s| s.name == name).and_then(|i| values.get(i).copied())
 }
 
-/// Whether all states that an entry uses can go on from the tokens that are past, and take those that are new.
+/// Checks that all states of an entry can continue from the past tokens, and have space for the new ones.
 fn check_past(manifest: &Manifest, entry: &Entry, symbols: &[u32], session: &Session) -> Result<(), Error> {
     let count = |name| symbol(manifest, symbols, name).unwrap_or(0);
     let (past, new) = (count("P"), count("T"));
@@ -252,7 +252,7 @@ fn check_past(manifest: &Manifest, entry: &Entry, symbols: &[u32], session: &Ses
     Ok(())
 }
 
-/// The largest number of past tokens up to `wanted` from which calls may go on.
+/// The largest number of past tokens, at most `wanted`, from which calls can continue.
 pub fn resumes(manifest: &Manifest, held: Held, wanted: u32) -> u32 {
     manifest.states.iter().fold(wanted.min(held.length), |past, state| state.kind.resumes(held, past))
 }
@@ -283,7 +283,7 @@ fn check_input(manifest: &Manifest, input: &Input, given: &Tensor, symbols: &[u3
     check_rows(input, given)
 }
 
-/// Kernels clamp row numbers, so that one outside of the table would silently be another one.
+/// Rejects indices out of range: kernels clamp them, so that they would silently select another row.
 fn check_rows(input: &Input, given: &Tensor) -> Result<(), Error> {
     let (Some(below), Data::I32(values)) = (input.below, &given.data) else { return Ok(()) };
     let fits = |value: &i32| u32::try_from(*value).is_ok_and(|value| value < below);
@@ -297,7 +297,7 @@ fn check_rows(input: &Input, given: &Tensor) -> Result<(), Error> {
     }
 }
 
-/// Whether a tensor has as many elements as its shape says.
+/// Checks that the number of elements of a tensor agrees with its shape.
 fn is_whole(tensor: &Tensor) -> bool {
     tensor.shape.iter().try_fold(1usize, |a, n| a.checked_mul(*n)) == Some(tensor.data.len())
 }
@@ -327,7 +327,7 @@ pub(crate) fn shape_text(shape: &[Size]) -> String {
     format!("[{}]", shape.iter().map(Size::to_string).collect::<Vec<_>>().join(", "))
 }
 
-/// Most elements of a filled input; a symbol may have any declared range.
+/// The largest number of elements of an input that is filled in; symbols may have any declared range.
 const MAX_FILLED: usize = 1 << 28;
 
 fn default_input(manifest: &Manifest, input: &Input, symbols: &[u32]) -> Result<Tensor, Error> {
@@ -360,12 +360,12 @@ pub fn eval_shape(manifest: &Manifest, shape: &[Size], symbols: &[u32]) -> Resul
     shape.iter().map(eval).collect()
 }
 
-/// Sizes of a valid manifest resolve; what can fail is their value.
+/// The value of a size. Sizes of a valid manifest resolve; only their evaluation can fail.
 pub(crate) fn invalid(error: SizeError) -> Error {
     Error::Unsupported(error.to_string())
 }
 
-/// The outputs that a call wants, as indices in [`Entry::outputs`]; no names mean all.
+/// The outputs of a call, as indices in [`Entry::outputs`]; without names, all of them.
 pub fn wanted_outputs(entry: &Entry, want: &[&str]) -> Result<Vec<usize>, Error> {
     if want.is_empty() {
         return Ok((0..entry.outputs.len()).collect());

@@ -1,4 +1,4 @@
-//! The start tokens of a decoder behind an encoder, and what callers choose among them.
+//! The start tokens of encoder-decoder models, and the options that callers have among them.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,29 +7,32 @@ use gristmill_bundle::{Choice, Manifest};
 use crate::error::Error;
 use crate::gather::gather;
 
-/// Words by the names of choices, such as `de` for `language`.
+/// Values by the names of options, such as `de` for `language`.
 pub type Choices = BTreeMap<String, String>;
 
-/// A place among start tokens that the model decides on.
+/// A start token that the model chooses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Open {
-    /// Index of the token.
+    /// The index of the token.
     pub(crate) place: usize,
-    /// What may stand there.
+    /// The tokens that are allowed there.
     pub(crate) among: Vec<u32>,
 }
 
-/// What a decoder begins with.
+/// The start tokens of a decoder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Start {
-    /// The tokens; those of open places mean nothing yet.
+    /// The tokens. Those of open places have no meaning yet.
     pub(crate) tokens: Vec<u32>,
-    /// What is left to the model, in order.
+    /// The open places, which the model chooses, in order.
     pub(crate) open: VecDeque<Open>,
 }
 
 impl Start {
-    /// The model's start tokens with what the caller chose. Errors if there is no such choice, or no such word.
+    /// The start tokens of the model, with the options that the caller chose.
+    ///
+    /// # Errors
+    /// If there is no such option or value.
     pub fn new(manifest: &Manifest, chosen: &Choices) -> Result<Self, Error> {
         let mut start = Start { tokens: manifest.model.decoder_start_tokens.clone(), open: VecDeque::new() };
         let choices = &manifest.model.choices;
@@ -57,7 +60,7 @@ fn token(choice: &Choice, word: &str) -> Result<u32, Error> {
     })
 }
 
-/// What stands for choices in start tokens without open places.
+/// The values of options in start tokens without open places.
 pub(crate) fn words(manifest: &Manifest, tokens: &[u32]) -> Choices {
     let word = |choice: &Choice| {
         let token = tokens.get(choice.place as usize);

@@ -1,4 +1,4 @@
-//! Feeds a decoder: a prompt in chunks, then one token after the other.
+//! The calls of a decoder: the prompt in chunks, then one call per token.
 
 use gristmill_bundle::{Advance, Entry, EntryRole, Input, Manifest};
 
@@ -7,43 +7,43 @@ use crate::call::{bind_symbols, encoder, invalid, symbol};
 use crate::error::Error;
 use crate::gather::gather;
 
-/// The output of `prefill` and `decode` that holds the best next token of each row.
+/// The output of `prefill` and `decode` with the most probable next token of each row.
 pub const NEXT_TOKEN: &str = "next_token";
 
-/// What an axis of an input counts.
+/// What the length of an axis of an input depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Axis {
-    /// Something that does not change from call to call.
+    /// It is the same in all calls.
     Fixed,
-    /// The new tokens, `T`.
+    /// The number of new tokens, `T`.
     New,
-    /// All tokens so far, `P + T`.
+    /// The number of all tokens so far, `P + T`.
     Total,
 }
 
-/// Turns the inputs of a whole prompt into calls of the `prefill` entry, and chosen tokens into calls of `decode`,
-/// continuing each input as the manifest declares.
+/// Turns the inputs of a prompt into calls of the `prefill` entry, and chosen tokens into calls of the `decode` entry. Each
+/// input continues as the manifest declares.
 #[derive(Clone, Debug)]
 pub struct DecodeLoop {
     prefill: String,
     decode: String,
-    /// The call that comes first, in a model with an encoder.
+    /// The call of the encoder, which comes first, if there is one.
     encode: Option<Request>,
     /// The entry of that call.
     encoder: Option<String>,
     inputs: Vec<Continued>,
-    /// Most tokens per call of `prefill`.
+    /// The largest number of tokens per call of `prefill`.
     chunk: u32,
     batch: u32,
     prompt: u32,
     past: u32,
 }
 
-/// An input that goes on with every call.
+/// An input that continues with every call.
 #[derive(Clone, Debug)]
 struct Continued {
     name: String,
-    /// Everything so far.
+    /// Its elements so far.
     tensor: Tensor,
     axes: Vec<Axis>,
     advance: Option<Advance>,
@@ -52,9 +52,11 @@ struct Continued {
 }
 
 impl DecodeLoop {
-    /// Starts with the inputs of the whole prompt, those of an encoder among them. A decoder behind an encoder begins
-    /// with the model's start tokens if `inputs` has no others. Errors if the model is no decoder, if an input does
-    /// not fit, or if it cannot be continued.
+    /// Starts with the inputs of the entire prompt, including those of an encoder. The decoder of an encoder-decoder model
+    /// starts with the start tokens of the model if `inputs` has no others.
+    ///
+    /// # Errors
+    /// If the model has no decoder, an input is invalid, or an input cannot be continued.
     pub fn new(manifest: &Manifest, mut inputs: Tensors) -> Result<Self, Error> {
         let role = |role: EntryRole, what: &str| {
             let found = manifest.entries.iter().find(|e| e.role == role);
@@ -100,22 +102,22 @@ impl DecodeLoop {
         })
     }
 
-    /// Rows.
+    /// The number of rows.
     pub fn batch(&self) -> u32 {
         self.batch
     }
 
-    /// Tokens of the prompt per row.
+    /// The number of tokens of the prompt per row.
     pub fn prompt_tokens(&self) -> u32 {
         self.prompt
     }
 
-    /// Tokens that the calls given so far leave in the states.
+    /// The number of tokens in the states after the calls so far.
     pub fn past(&self) -> u32 {
         self.past
     }
 
-    /// Leaves out the encoder and so many tokens of the prompt: the states have them.
+    /// Skips the encoder and this many tokens of the prompt, because the states have them.
     pub fn skip(&mut self, tokens: u32) {
         self.encode = None;
         self.past = tokens.min(self.prompt);
@@ -126,7 +128,7 @@ impl DecodeLoop {
         self.encoder.as_ref() == Some(&request.entry)
     }
 
-    /// The next chunk of the prompt, after the call of the encoder if there is one; `None` when all were given.
+    /// The call for the next chunk of the prompt, after that of the encoder if there is one; `None` after the last chunk.
     pub fn next_chunk(&mut self) -> Option<Request> {
         if let Some(encode) = self.encode.take() {
             return Some(encode);
@@ -140,7 +142,7 @@ impl DecodeLoop {
         Some(Request { entry: self.prefill.clone(), inputs, past: begin, device_input: None })
     }
 
-    /// The call that continues with one chosen token per row. To be used after all chunks were given.
+    /// The call that continues with one chosen token per row. All chunks must come before it.
     pub fn next_token(&mut self, tokens: &[u32]) -> Result<Request, Error> {
         self.inputs.iter_mut().try_for_each(|i| i.advance(tokens))?;
         let inputs = gather(self.inputs.iter().filter(|i| i.decoded).map(|i| (i.name.clone(), i.tensor.clone())));
@@ -149,8 +151,8 @@ impl DecodeLoop {
         Ok(request)
     }
 
-    /// The call that continues with the token of each row that the call before, which is still under way, gives as
-    /// `output`.
+    /// The call that continues with the token of each row that is the `output` of the previous call, which is still in
+    /// flight.
     pub fn next_fed(&mut self, output: &str) -> Result<Request, Error> {
         let input = self.inputs.iter().find(|i| i.advance == Some(Advance::Token)).map(|i| i.name.clone());
         let input = input.ok_or_else(|| Error::Unsupported("this model takes no token ids to continue".into()))?;
@@ -166,7 +168,7 @@ pub(crate) fn token_input(manifest: &Manifest) -> Result<&Input, Error> {
     input.ok_or_else(|| Error::Unsupported("this model takes no token ids to continue".into()))
 }
 
-/// Gives the decoder its start tokens, in as many rows as the encoder gets.
+/// Adds the start tokens of the decoder, in as many rows as the encoder has.
 fn start_decoder(manifest: &Manifest, encoder: &Entry, inputs: &mut Tensors) -> Result<(), Error> {
     let name = &token_input(manifest)?.name;
     if inputs.contains_key(name) {
@@ -187,7 +189,7 @@ fn start_decoder(manifest: &Manifest, encoder: &Entry, inputs: &mut Tensors) -> 
 }
 
 impl Continued {
-    /// The part that belongs to the tokens from `begin` to `end`.
+    /// The part for the tokens from `begin` to `end`.
     fn cut(&self, begin: u32, end: u32) -> Tensor {
         let mut tensor = self.tensor.clone();
         for (axis, kind) in self.axes.iter().enumerate() {
@@ -200,7 +202,7 @@ impl Continued {
         tensor
     }
 
-    /// Goes on by one token per row. Inputs that follow the new tokens hold exactly one then, the others all.
+    /// Continues by one token per row. Inputs of length `T` then have one element per row, the others have all.
     fn advance(&mut self, tokens: &[u32]) -> Result<(), Error> {
         let tensor = &mut self.tensor;
         match self.advance {
@@ -227,7 +229,7 @@ impl Continued {
         Ok(())
     }
 
-    /// It is as long as the prompt, and can be continued.
+    /// Checks that it is as long as the prompt, and can be continued.
     fn check(&self, prompt: u32) -> Result<(), Error> {
         let (axes, tensor) = (&self.axes, &self.tensor);
         let long = axes.iter().zip(&tensor.shape).all(|(a, n)| *a == Axis::Fixed || *n == prompt as usize);
@@ -251,7 +253,7 @@ fn last_only(axis: Axis, size: usize) -> usize {
     if axis == Axis::New { 1 } else { size }
 }
 
-/// Finds out what each axis counts by trying two values of `P`: texts such as `T + P` and `P + T` are the same.
+/// Finds out what each axis depends on by trying two values of `P`, because `T + P` and `P + T` are the same.
 fn classify(manifest: &Manifest, input: &Input) -> Result<Vec<Axis>, Error> {
     let names = manifest.symbol_names();
     let values = |past: u32, new: u32| -> Vec<u32> {
@@ -276,7 +278,7 @@ fn classify(manifest: &Manifest, input: &Input) -> Result<Vec<Axis>, Error> {
     input.shape.iter().map(axis).collect()
 }
 
-/// `len` positions from `start` on along an axis. Ranges beyond the end are cut off.
+/// `len` elements from `start` on along an axis. Ranges are truncated at the end.
 fn slice(tensor: &Tensor, axis: usize, start: usize, len: usize) -> Tensor {
     let size = tensor.shape[axis];
     let (start, end) = (start.min(size), start.saturating_add(len).min(size));
@@ -295,7 +297,7 @@ fn slice(tensor: &Tensor, axis: usize, start: usize, len: usize) -> Tensor {
     Tensor { shape, data }
 }
 
-/// Adds one element of `value` at the end of each row of the last axis.
+/// Appends one element `value` to each row of the last axis.
 fn append(tensor: &mut Tensor, value: i32) {
     fn grow<T: Copy>(all: &[T], rows: usize, row: usize, value: T) -> Vec<T> {
         (0..rows).flat_map(|r| all[r * row..(r + 1) * row].iter().copied().chain([value])).collect()

@@ -1,33 +1,33 @@
-//! What a file is by its first bytes, so that one that cannot be read is refused by its name.
+//! Recognizes files by their first bytes, so that errors can name the format of a file that cannot be read.
 
-/// Bytes of a file that [`file_kind`] wants to see, or as many as there are.
+/// The number of bytes that [`file_kind`] needs, or all if the file has fewer.
 pub const HEAD: usize = 512;
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Medium {
     /// An image.
     Image,
-    /// Audio alone.
+    /// Audio only.
     Audio,
-    /// A container of video and audio.
+    /// A container for video and audio.
     Video,
     /// Something else.
     Other,
 }
 
-/// The kind of a file.
+/// A file format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileKind {
-    /// Its name with an article: `a PNG image`.
+    /// The name with an article: `a PNG image`.
     pub name: &'static str,
-    /// What it holds.
+    /// The content.
     pub medium: Medium,
 }
 
 use Medium::{Audio, Image, Other, Video};
 
-/// What a file begins with, by kind; the first that fits counts.
+/// The first bytes of each format; the first match counts.
 const BEGINNINGS: [(&[u8], &str, Medium); 52] = [
     (b"\x89PNG\r\n\x1a\n", "a PNG image", Image),
     (b"\xff\xd8\xff", "a JPEG image", Image),
@@ -82,7 +82,7 @@ const BEGINNINGS: [(&[u8], &str, Medium); 52] = [
     (b"\x7fELF", "a program", Other),
     (b"BM", "a BMP image", Image),
 ];
-/// Brands of files in the ISO base media format, in which images, audio and video come.
+/// Brands of the ISO base media file format, for images, audio and video.
 const BRANDS: [(&[u8], &str, Medium); 11] = [
     (b"avif", "an AVIF image", Image),
     (b"avis", "an AVIF image", Image),
@@ -96,7 +96,7 @@ const BRANDS: [(&[u8], &str, Medium); 11] = [
     (b"M4B", "an M4B file", Audio),
     (b"qt", "a QuickTime file", Video),
 ];
-/// What stands behind the size of a RIFF or IFF file.
+/// The four bytes after the size of a RIFF or IFF file.
 const FORMS: [(&[u8], &[u8], &str, Medium); 10] = [
     (b"RIFF", b"WAVE", "a WAV file", Audio),
     (b"RIFX", b"WAVE", "a WAV file", Audio),
@@ -110,7 +110,7 @@ const FORMS: [(&[u8], &[u8], &str, Medium); 10] = [
     (b"FORM", b"ILBM", "an ILBM image", Image),
 ];
 
-/// The kind of a file that begins with these bytes ([`HEAD`] of them, or all it has); none if it is not known.
+/// The format of a file that begins with these bytes ([`HEAD`] of them, or all that it has); none if it is unknown.
 pub fn file_kind(head: &[u8]) -> Option<FileKind> {
     let kind = |name, medium| Some(FileKind { name, medium });
     if head.is_empty() {

@@ -1,5 +1,5 @@
-//! Images and how they become tensors: the same bytes that Pillow 13 makes, and the same numbers that Hugging Face's
-//! processors make of them, to the last bit.
+//! Images, and how they become tensors. Results are equal to those of Pillow 13 and of the image processors of transformers
+//! to the last bit.
 
 mod change;
 mod cut;
@@ -14,18 +14,18 @@ pub use pixels::{Image, MAX_PIXELS, check_size};
 use crate::backend::Tensor;
 use crate::error::Error;
 
-/// An image as a model wants it.
+/// A preprocessed image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prepared {
-    /// Its numbers: one row of a batch, or several rows of patches.
+    /// The tensor: one row of a batch, or several rows of patches.
     pub tensor: Tensor,
-    /// Height and width as it was given, rows and columns of pieces: the values of
+    /// Height and width of the given image, rows and columns of its tiles or patches: the values of
     /// [`gristmill_bundle::IMAGE_SYMBOLS`].
     known: [u32; 4],
 }
 
 impl Prepared {
-    /// The value of a size over what is known of an image.
+    /// The value of a size over [`gristmill_bundle::IMAGE_SYMBOLS`].
     pub fn eval(&self, size: &Size) -> Result<u32, Error> {
         let value = size.resolve(&gristmill_bundle::IMAGE_SYMBOLS).and_then(|e| e.eval(&self.known));
         let value = value.map_err(|e| Error::Unsupported(e.to_string()))?;
@@ -34,7 +34,7 @@ impl Prepared {
 }
 
 impl Image {
-    /// What a model wants of it: f32 `[1, 3, height, width]`, `[1, tiles, 3, side, side]` or `[patches, numbers]`.
+    /// Preprocesses the image: f32 `[1, 3, height, width]`, `[1, tiles, 3, side, side]` or `[patches, numbers]`.
     pub fn prepare(&self, how: &Images) -> Result<Prepared, Error> {
         let mut image = std::borrow::Cow::Borrowed(self);
         for step in &how.steps {

@@ -1,13 +1,13 @@
 //! Chooses the next token.
 //!
-//! Sampling is among the model's best 64 tokens, so that not all logits of a large vocabulary travel to the host for
-//! every token. What is left out has no chance anyway under the usual settings; probabilities are normalised over
+//! Only the 64 most probable tokens are candidates, so that the logits of a large vocabulary need not be copied to the
+//! host for every token. With usual settings, all others have a negligible probability. Probabilities are normalized over
 //! the candidates.
 //!
-//! There are two samplers. Most models end in one of their own ([`on_device`]): it gets the settings and a random
-//! number with each call, and its choice goes to the next call without a way through the host. [`Sampler`] does the
-//! same on the host. It is for models without, and for a repetition penalty, which needs to know all tokens so far.
-//! Equal seeds give equal choices of both, but where rounding decides.
+//! There are two samplers. Most models have one of their own ([`on_device`]): it takes the settings and a random number
+//! with each call, and its choice becomes an input of the next call without a copy through the host. [`Sampler`] does the
+//! same on the host, for models without a sampler, and for a repetition penalty, which depends on all tokens so far. Both
+//! make the same choices from the same seed, except where rounding decides.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -17,14 +17,14 @@ use gristmill_bundle::{Elem, EntryRole, Manifest, Size};
 
 use crate::backend::Tensor;
 
-/// The output of `prefill` and `decode` that holds the token chosen by the model's own sampler.
+/// The output of `prefill` and `decode` with the token that the sampler of the model has chosen.
 pub const SAMPLED_TOKEN: &str = "sampled_token";
 
-/// The input with the settings of the model's own sampler: [`Sampling::tensor`].
+/// The input with the settings of the sampler of the model: [`Sampling::tensor`].
 pub const SAMPLING: &str = "sampling";
 
-/// The input that is 1 in the call that gives the first token behind a prompt, and 0 (its default) in others: for models
-/// that must not begin with some tokens. f32 `[B, 1]`.
+/// The input that is 1 in the call that returns the first token after a prompt, and 0 (its default) in others, for models
+/// that must not begin with some tokens: f32 `[B, 1]`.
 pub const BEGINS: &str = "begins";
 
 /// Whether a prompt has [`BEGINS`].
@@ -36,51 +36,51 @@ pub(crate) fn asks_for_begin(manifest: &Manifest) -> bool {
     manifest.entries.iter().any(|e| e.role == EntryRole::Prefill && e.inputs.iter().any(takes))
 }
 
-/// [`BEGINS`] of a call for the first token of so many rows.
+/// [`BEGINS`] of a call for the first token of this many rows.
 pub(crate) fn begins(rows: usize) -> Tensor {
     Tensor::f32([rows, 1], vec![1.0; rows])
 }
 
-/// Numbers per row of [`SAMPLING`].
+/// The number of elements per row of [`SAMPLING`].
 const SETTINGS: usize = 5;
 
-/// How the next token is chosen. The filters apply in the order of the fields, as in Hugging Face transformers.
+/// Settings of token selection. The filters apply in the order of the fields, as in transformers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampling {
-    /// Positive logits of tokens that occurred are divided by this, negative ones multiplied. 1 does nothing.
+    /// Repetition penalty: positive logits of earlier tokens are divided by this, negative ones multiplied. 1 has no effect.
     pub repetition_penalty: f32,
-    /// Logits are divided by this. 0 takes the best token.
+    /// Logits are divided by this. 0: greedy.
     pub temperature: f32,
-    /// Keeps this many of the best candidates. 0 keeps all.
+    /// Keeps this many of the most probable candidates. 0 keeps all.
     pub top_k: u32,
-    /// Keeps the best candidates that together have at least this probability. 1 keeps all.
+    /// Keeps the fewest most probable candidates whose total probability is at least this. 1 keeps all.
     pub top_p: f32,
-    /// Keeps candidates with at least this fraction of the best one's probability. 0 keeps all.
+    /// Keeps candidates with at least this fraction of the largest probability. 0 keeps all.
     pub min_p: f32,
-    /// Equal seeds give equal choices.
+    /// The seed of the random numbers. Equal seeds give equal choices.
     pub seed: u64,
 }
 
 impl Default for Sampling {
-    /// The best token, always.
+    /// Greedy decoding.
     fn default() -> Self {
         Sampling { repetition_penalty: 1.0, temperature: 0.0, top_k: 0, top_p: 1.0, min_p: 0.0, seed: 0 }
     }
 }
 
 impl Sampling {
-    /// Whether the model's own choice of the best token is the answer, so that no candidates are needed.
+    /// Whether it is greedy without a penalty, so that the choice of the model suffices and no candidates are needed.
     pub fn is_greedy(&self) -> bool {
         self.temperature <= 0.0 && self.repetition_penalty == 1.0
     }
 
-    /// The settings as the model's own sampler takes them, with the random number of the token `index`: one row.
+    /// The settings as the input of the sampler of the model, f32 `[1, 5]`, with the random number for token `index`.
     pub fn tensor(&self, index: u64) -> Tensor {
         let row = [self.temperature, self.top_k as f32, self.top_p, self.min_p, random(self.seed, index)];
         Tensor::f32([1, SETTINGS], row.to_vec())
     }
 
-    /// What is wrong with the settings, if anything is.
+    /// What is invalid in the settings, if anything.
     pub fn fault(&self) -> Option<String> {
         let checks = [
             (self.repetition_penalty.is_finite() && self.repetition_penalty > 0.0, "repetition penalty", "above 0"),
@@ -92,7 +92,7 @@ impl Sampling {
     }
 }
 
-/// Whether a model has a sampler of its own.
+/// Whether a model has a sampler.
 pub fn on_device(manifest: &Manifest) -> bool {
     let row = Size::from(SETTINGS as u64);
     let takes = |i: &u32| {
@@ -105,7 +105,7 @@ pub fn on_device(manifest: &Manifest) -> bool {
     })
 }
 
-/// Settings and how many random numbers were used.
+/// A sampler on the host: settings, and how many random numbers were used.
 #[derive(Clone, Debug)]
 pub struct Sampler {
     settings: Sampling,
@@ -113,7 +113,7 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// A sampler at the begin of its sequence.
+    /// A sampler at the beginning of its random sequence.
     pub fn new(settings: Sampling) -> Self {
         Sampler { settings, drawn: 0 }
     }
@@ -123,8 +123,8 @@ impl Sampler {
         &self.settings
     }
 
-    /// Chooses among candidates. `seen` holds the tokens of the prompt and those chosen so far. `None` if there is
-    /// no candidate. A logit that is not a number counts as the lowest.
+    /// Chooses one of the candidates; `None` if there are none. `seen` has the tokens of the prompt and those chosen so far.
+    /// NaN counts as the lowest logit.
     pub fn choose(&mut self, tokens: &[u32], logits: &[f32], seen: &BTreeSet<u32>) -> Option<u32> {
         let s = &self.settings;
         let penalise = |token: u32, logit: f32| match (seen.contains(&token), logit.is_nan()) {
@@ -143,8 +143,8 @@ impl Sampler {
     }
 }
 
-/// Chooses among candidates and their logits by everything but the penalty; `draw` gives a random number if one is
-/// needed.
+/// Chooses one of the candidates by their logits, with all settings except the penalty; `draw` returns a random number if
+/// one is needed.
 pub(crate) fn choose(s: &Sampling, all: Vec<(u32, f32)>, draw: impl FnOnce() -> f32) -> Option<u32> {
     // Stable, so that among equals, zeros of both signs included, the model's order stands.
     let falling = order(all.len(), &|a, b| all[b].1.partial_cmp(&all[a].1).unwrap_or(Ordering::Equal));
@@ -173,7 +173,7 @@ pub(crate) fn choose(s: &Sampling, all: Vec<(u32, f32)>, draw: impl FnOnce() -> 
     all.get(weights.len().max(1) - 1).map(|c| c.0)
 }
 
-/// The length of the shortest beginning that has at least the share `p` of the sum; never 0.
+/// The length of the shortest prefix whose sum is at least the fraction `p` of the total; never 0.
 fn kept_by_top_p(weights: &[f32], p: f32) -> usize {
     if p >= 1.0 {
         return weights.len();

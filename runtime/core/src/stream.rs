@@ -1,32 +1,32 @@
-//! Text that grows token by token.
+//! Decodes tokens to text incrementally, and finds stop texts.
 
 use crate::error::Error;
 
-/// Most tokens of the prompt that are decoded along for context.
+/// The largest number of tokens of the prompt that are decoded for context.
 const CONTEXT: usize = 8;
 
-/// Turns tokens into pieces of text as they come.
+/// Decodes tokens to pieces of text, one by one.
 ///
-/// A token may hold a part of a character only, and whether it begins with a space may depend on what stands before
-/// it. So a window of tokens is decoded with and without the new ones; what the new ones add is their text, unless it
-/// ends in the middle of a character.
+/// A token may be a part of a character, and whether it begins with a space may depend on the tokens before it. Therefore a
+/// window of tokens is decoded with and without the new ones. The difference is their text, unless it ends within a
+/// character.
 pub struct TextStream<D> {
     decode: D,
     ids: Vec<u32>,
-    /// Begin of the window.
+    /// The start of the window.
     begin: usize,
-    /// Tokens before this are shown already.
+    /// The tokens before this one were returned already.
     shown: usize,
 }
 
 impl<D: Fn(&[u32]) -> Result<String, Error>> TextStream<D> {
-    /// Starts behind `prompt`, whose last tokens are looked at but not shown. `decode` leaves out special tokens.
+    /// Starts after `prompt`, whose last tokens serve as context. `decode` must leave out special tokens.
     pub fn new(decode: D, prompt: &[u32]) -> Self {
         let ids = prompt[prompt.len().saturating_sub(CONTEXT)..].to_vec();
         TextStream { decode, begin: 0, shown: ids.len(), ids }
     }
 
-    /// Takes a token; gives the text that is complete now, which may be empty.
+    /// Adds a token, and returns the text that is complete now, which may be empty.
     pub fn push(&mut self, token: u32) -> Result<String, Error> {
         self.ids.push(token);
         let (known, all) = self.window()?;
@@ -44,7 +44,7 @@ impl<D: Fn(&[u32]) -> Result<String, Error>> TextStream<D> {
         Ok(all[known.len()..].to_string())
     }
 
-    /// Gives what is left at the end, unfinished characters replaced.
+    /// Returns the rest at the end, with incomplete characters replaced.
     pub fn finish(&mut self) -> Result<String, Error> {
         let (known, all) = self.window()?;
         self.begin = self.shown;
@@ -53,12 +53,12 @@ impl<D: Fn(&[u32]) -> Result<String, Error>> TextStream<D> {
         Ok(all[common..].to_string())
     }
 
-    /// The text of the window as shown, and with the new tokens.
+    /// The text of the window without and with the new tokens.
     fn window(&self) -> Result<(String, String), Error> {
         Ok(((self.decode)(&self.ids[self.begin..self.shown])?, (self.decode)(&self.ids[self.begin..])?))
     }
 
-    /// Keeps the list short.
+    /// Moves the window, to keep it short.
     fn forget(&mut self) {
         if self.begin > 256 {
             self.ids.drain(..self.begin);
@@ -68,11 +68,11 @@ impl<D: Fn(&[u32]) -> Result<String, Error>> TextStream<D> {
     }
 }
 
-/// Ends a text at the first of some stop texts, which may be spread over several pieces.
+/// Ends a text at the first of several stop texts, which may extend over several pieces.
 #[derive(Clone, Debug, Default)]
 pub struct StopTexts {
     stops: Vec<String>,
-    /// Could still be the begin of a stop text.
+    /// Text that may be the beginning of a stop text.
     held: String,
 }
 
@@ -82,7 +82,7 @@ impl StopTexts {
         StopTexts { stops: stops.iter().filter(|s| !s.is_empty()).cloned().collect(), held: String::new() }
     }
 
-    /// Takes a piece; gives what may be shown, and whether a stop text was found. Nothing of the stop text is shown.
+    /// Adds a piece, and returns the text before any stop text, and whether a stop text was found.
     pub fn push(&mut self, piece: &str) -> (String, bool) {
         self.held.push_str(piece);
         if let Some(at) = self.stops.iter().filter_map(|s| self.held.find(s.as_str())).min() {
@@ -95,7 +95,7 @@ impl StopTexts {
         (std::mem::replace(&mut self.held, kept), false)
     }
 
-    /// What was held back, when nothing more comes.
+    /// Returns the text that was held back, at the end.
     pub fn finish(&mut self) -> String {
         std::mem::take(&mut self.held)
     }

@@ -1,4 +1,4 @@
-//! Chat templates: from a conversation to a prompt, as `apply_chat_template` of transformers.
+//! Chat templates: from a conversation to a prompt, as by `apply_chat_template` of transformers.
 
 use gristmill_bundle::Bundle;
 use gristmill_template::{ChatFile, check, render_chat};
@@ -7,27 +7,27 @@ use serde_json::Value;
 
 use crate::error::Error;
 
-/// The file of a bundle: all templates, resolved when the bundle was compiled.
+/// The file of a bundle with all templates, resolved when the bundle was compiled.
 const FILE: &str = "chat_template.json";
 
 /// One message of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// `system`, `user`, `assistant`, or what the template knows else.
+    /// `system`, `user`, `assistant`, or another role that the template knows.
     pub role: String,
-    /// The text, with images perhaps.
+    /// The content: text, possibly with images.
     pub content: Content,
-    /// Further entries that the template may know, such as `tool_calls`: names, and values as JSON.
+    /// Further entries for the template, such as `tool_calls`: names, and values as JSON.
     pub more: Vec<(String, String)>,
 }
 
-/// What a message says.
+/// The content of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Content {
     /// A text.
     Text(String),
-    /// Texts and images, for templates that write placeholders for these.
+    /// Texts and images, for templates that write placeholders for images.
     Parts(Vec<Part>),
 }
 
@@ -35,7 +35,7 @@ pub enum Content {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Part {
-    /// An image, which stands beside the prompt.
+    /// An image, which is passed separately.
     Image,
     /// A text.
     Text {
@@ -57,12 +57,12 @@ impl From<&str> for Content {
 }
 
 impl Message {
-    /// A message of a role.
+    /// A message of text.
     pub fn new(role: impl Into<String>, content: impl Into<Content>) -> Self {
         Message { role: role.into(), content: content.into(), more: Vec::new() }
     }
 
-    /// A message of a role about so many images, which come in front of the text.
+    /// A message with this many images before the text.
     pub fn about_images(role: impl Into<String>, images: usize, text: impl Into<String>) -> Self {
         let text = text.into();
         if images == 0 {
@@ -79,37 +79,37 @@ impl Message {
     }
 }
 
-/// What a template is asked for besides the conversation.
+/// The arguments of a template besides the conversation.
 #[derive(Clone, Debug)]
 pub struct ChatOptions {
     /// Tools that the model may call: a JSON list of schemas.
     pub tools: Option<String>,
     /// Documents that the model may use: a JSON list of objects.
     pub documents: Option<String>,
-    /// Whether the prompt ends where the assistant begins.
+    /// Whether the prompt ends with the beginning of an answer of the assistant (`add_generation_prompt`).
     pub add_generation_prompt: bool,
-    /// Whether the last message is left open, so that the model continues it.
+    /// Whether the last message stays open, so that the model continues it (`continue_final_message`).
     pub continue_final_message: bool,
-    /// The name of a template; None takes the one that is meant for the conversation.
+    /// The name of a template; by default, the one for this conversation.
     pub template: Option<String>,
-    /// What the prompt holds for an image; [`crate::prompter::Prompter`] knows it. Without it, images are for the template
-    /// alone.
+    /// The text of an image in the prompt, which [`crate::prompter::Prompter`] sets. Without it, only the template handles
+    /// images.
     pub image: Option<ImageText>,
     /// The time (UTC) in seconds since 1970, for templates that mention the date.
     pub unix_seconds: i64,
 }
 
-/// What a prompt holds for an image.
+/// The text of an image in a prompt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ImageText {
-    /// The text that stands for it.
+    /// The placeholder text.
     pub placeholder: String,
-    /// The text of the token in it that counts.
+    /// The text of the image token in it.
     pub token: String,
 }
 
 impl ChatOptions {
-    /// An answer is wanted.
+    /// The options for an answer of the assistant.
     pub fn answer(unix_seconds: i64) -> Self {
         ChatOptions {
             tools: None,
@@ -126,12 +126,12 @@ impl ChatOptions {
 /// The templates of a model, ready to render.
 #[derive(Clone, Debug)]
 pub struct ChatTemplate {
-    /// The content of the bundle's file.
+    /// The content of the file in the bundle.
     chat: String,
 }
 
 impl ChatTemplate {
-    /// The chat template of a bundle. `None` if the model is no chat model.
+    /// The chat templates of a bundle; `None` if it has none.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -142,7 +142,7 @@ impl ChatTemplate {
         Ok(Some(ChatTemplate { chat: bundle.read_text(FILE)? }))
     }
 
-    /// A template by itself. `file` names its origin in errors; `variables` are such as `bos_token`.
+    /// A single template. `file` is its name in errors; `variables` are those such as `bos_token`.
     ///
     /// # Errors
     /// If it cannot be parsed.
@@ -154,7 +154,7 @@ impl ChatTemplate {
     /// The prompt for a conversation.
     ///
     /// # Errors
-    /// If the template refuses the conversation, cannot be parsed, or does more work than is allowed.
+    /// If the template rejects the conversation, cannot be parsed, or exceeds its limit of work.
     pub fn render(&self, messages: &[Message], options: &ChatOptions) -> Result<String, Error> {
         let messages: Vec<String> = messages.iter().map(Message::json).collect();
         let mut request = vec![

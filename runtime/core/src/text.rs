@@ -1,4 +1,4 @@
-//! Generates text.
+//! Generates text, piece by piece.
 
 use gristmill_bundle::Manifest;
 
@@ -8,14 +8,13 @@ use crate::generate::{Generator, Options, Outcome, Progress, Stats, Stop, drive}
 use crate::prompt::Prompt;
 use crate::stream::{StopTexts, TextStream};
 
-/// What a text generation calls back.
+/// The callbacks of text generation.
 pub struct Callbacks<'a> {
-    /// Seconds from any fixed moment.
+    /// Returns seconds since any fixed moment.
     pub clock: &'a mut dyn FnMut() -> f64,
-    /// Asked after each call of the model, with the part of the prompt that is done while it is being computed;
-    /// `false` ends the generation.
+    /// Called after each call of the model, during the prompt with the progress in it; `false` ends generation.
     pub keep_going: &'a mut dyn FnMut(Option<(u32, u32)>) -> bool,
-    /// Gets each piece of text, which is whole characters, as soon as it is certain.
+    /// Receives each piece of text, of entire characters, as soon as it is final.
     pub piece: &'a mut dyn FnMut(&str),
 }
 
@@ -25,12 +24,12 @@ impl std::fmt::Debug for Callbacks<'_> {
     }
 }
 
-/// A text that grows. `D` turns token ids into text without special tokens.
+/// The generation of a text. `D` decodes token ids to text without special tokens.
 pub struct TextRun<D> {
     generator: Generator,
     stream: TextStream<D>,
     stops: StopTexts,
-    /// A stop text appeared.
+    /// Whether a stop text was found.
     stopped: bool,
     stats: Stats,
 }
@@ -42,8 +41,10 @@ impl<D> std::fmt::Debug for TextRun<D> {
 }
 
 impl<D: Fn(&[u32]) -> Result<String, Error>> TextRun<D> {
-    /// Prepares to continue a prompt. Any of the texts in `stops` ends it and is not shown. Errors are
-    /// those of [`Generator::from_prompt`].
+    /// Prepares to continue a prompt. Any of the texts in `stops` ends generation, and is not part of the result.
+    ///
+    /// # Errors
+    /// Those of [`Generator::from_prompt`].
     pub fn new(
         manifest: &Manifest,
         decode: D,
@@ -60,17 +61,17 @@ impl<D: Fn(&[u32]) -> Result<String, Error>> TextRun<D> {
         })
     }
 
-    /// What it continues, see [`Generator::prompt`].
+    /// The prompt; see [`Generator::prompt`].
     pub fn prompt(&self) -> &Prompt {
         self.generator.prompt()
     }
 
-    /// Goes on after the states were lost, on the next [`TextRun::drive`]. No piece is given twice.
+    /// Recovers after the states were lost; the next [`TextRun::drive`] continues. No piece is returned twice.
     pub fn rewind(&mut self, manifest: &Manifest) -> Result<(), Error> {
         self.generator.rewind(manifest)
     }
 
-    /// Generates until it ends, and streams the text.
+    /// Generates to the end, and streams the text.
     pub async fn drive(
         &mut self,
         backend: &mut dyn Backend,

@@ -1,4 +1,4 @@
-//! Who chooses the next token of a generation: the device wherever it can, otherwise the host.
+//! Chooses the next token of a generation: on the device if possible, otherwise on the host.
 
 use std::collections::BTreeSet;
 
@@ -18,35 +18,35 @@ const CANDIDATES: &[&str] = &["top_tokens", "top_logits"];
 #[derive(Clone, Debug)]
 pub(crate) struct TokenSelector {
     by: SelectedBy,
-    /// Whether the model has to know which token is the first.
+    /// Whether the model needs to know which token is the first.
     begins: bool,
 }
 
-/// Who chooses the next token.
+/// What chooses the next token.
 #[derive(Clone, Debug)]
 enum SelectedBy {
-    /// The model: its best token.
+    /// The model, greedily.
     Best,
-    /// The model's own sampler.
+    /// The sampler of the model, on the device.
     Sampled(Sampling),
-    /// The host, among candidates.
+    /// The host, from candidates.
     Host(Sampler),
-    /// The host, among candidates that obey the rules of times.
+    /// The host, from candidates that the rules for timestamps allow.
     Timed(Timed),
 }
 
-/// A choice where times are marked.
+/// Token selection with timestamps.
 #[derive(Clone, Debug)]
 struct Timed {
     rules: Rules,
     sampler: Sampler,
-    /// The sum of the logarithms of the probabilities of the tokens, and how many there are.
+    /// The sum of the log probabilities of the tokens, and their number.
     sum: f64,
     count: u32,
 }
 
 impl Timed {
-    /// The next token among candidates; `total` is the logarithm of the sum of the exponentials of all logits.
+    /// The next token, from candidates; `total` is the log-sum-exp of all logits.
     fn choose(&mut self, tokens: &[u32], logits: &[f32], total: f32, seen: &BTreeSet<u32>) -> Option<u32> {
         let token = self.sampler.choose(tokens, logits, seen)?;
         let logit = tokens.iter().zip(logits).find(|(t, _)| **t == token)?.1;
@@ -58,8 +58,8 @@ impl Timed {
 }
 
 impl TokenSelector {
-    /// The device if that is possible, so that a call need not wait for the results of the one before. `timed`: times
-    /// are marked, by these rules.
+    /// On the device if possible, so that a call need not wait for the results of the previous one. `timed`: the rules for
+    /// timestamps, if the text has them.
     pub(crate) fn new(manifest: &Manifest, sampling: &Sampling, timed: Option<Rules>) -> Self {
         let sampler = || Sampler::new(sampling.clone());
         let host = timed.map(|rules| SelectedBy::Timed(Timed { rules, sampler: sampler(), sum: 0.0, count: 0 }));
@@ -71,7 +71,7 @@ impl TokenSelector {
         TokenSelector { by, begins: asks_for_begin(manifest) }
     }
 
-    /// The outputs to ask for.
+    /// The outputs to request.
     pub(crate) fn want(&self) -> &'static [&'static str] {
         match &self.by {
             SelectedBy::Best => BEST,
@@ -81,7 +81,7 @@ impl TokenSelector {
         }
     }
 
-    /// The average of the logarithms of the probabilities of the tokens so far, where times are marked.
+    /// The mean log probability of the tokens so far, for texts with timestamps.
     pub(crate) fn log_probability(&self) -> Option<f32> {
         match &self.by {
             SelectedBy::Timed(timed) => Some((timed.sum / f64::from(timed.count.max(1))) as f32),
@@ -89,7 +89,7 @@ impl TokenSelector {
         }
     }
 
-    /// The output that can be fed to the next call.
+    /// The output that can become an input of the next call.
     pub(crate) fn fed(&self) -> Option<&'static str> {
         match &self.by {
             SelectedBy::Best => Some(NEXT_TOKEN),
@@ -98,7 +98,7 @@ impl TokenSelector {
         }
     }
 
-    /// Adds what the device needs to know to choose the new token `index` of a generation.
+    /// Adds the inputs with which the device chooses the new token `index` of a generation.
     pub(crate) fn set(&self, request: &mut Request, index: usize) {
         if self.begins && index == 0 {
             request.inputs.insert(BEGINS.to_string(), begins(1));
@@ -114,7 +114,7 @@ impl TokenSelector {
         }
     }
 
-    /// The token that the outputs of a call lead to. `seen` holds the tokens of the prompt and those chosen so far.
+    /// The next token, from the outputs of a call. `seen` has the tokens of the prompt and those chosen so far.
     pub(crate) fn choose(&mut self, outputs: &Tensors, seen: &BTreeSet<u32>) -> Result<u32, Error> {
         let missing = |name: &str| Error::Backend(format!("the backend did not give `{name}` as expected"));
         let ints = |name: &str| outputs.get(name).and_then(Tensor::as_i32).ok_or_else(|| missing(name));

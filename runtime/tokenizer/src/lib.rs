@@ -175,7 +175,7 @@ impl Tokenizer {
     }
 
     /// The token ids of a text. With `special`, the tokens around it that the file's post-processor adds. Special
-    /// tokens written out in the text are recognised either way, unless the file says that they are text.
+    /// tokens written out in the text are recognized either way, unless the file says that they are text.
     pub fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>, Error> {
         self.encode_within(text, special, usize::MAX)
     }

@@ -125,7 +125,7 @@ fn explosive_shapes_are_refused_quickly() {
     fails(|m| m.inputs[0].shape[0] = huge.clone(), "input `x`: a dimension is too large");
 }
 
-/// Every single change of a number in the serialised form gives an answer, whatever it is.
+/// Every single change of a number in the serialized form gives an answer, whatever it is.
 #[test]
 fn damaged_models_never_panic() {
     let text = serde_json::to_string(&model()).unwrap();

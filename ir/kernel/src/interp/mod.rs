@@ -163,7 +163,7 @@ fn meet(mask: &[bool]) -> Result<(), String> {
     if mask.iter().all(|a| *a) { Ok(()) } else { Err("threads meet where not all of them arrived".to_string()) }
 }
 
-/// Combines in the order that legalisation emits, so that sums round alike.
+/// Combines in the order that legalization emits, so that sums round alike.
 fn reduce(op: GroupOp, scalar: crate::kernel::Scalar, row: &[u32]) -> u32 {
     let width = reduce_width(row.len() as u32) as usize;
     let fold = |values: &mut dyn Iterator<Item = u32>| values.reduce(|a, b| combine(op, scalar, a, b)).unwrap_or(0);

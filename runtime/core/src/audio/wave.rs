@@ -1,8 +1,8 @@
-//! WAV files as programs really write them: sizes that nobody filled in, files that are cut, mu-law, big-endian, 64-bit
-//! sizes. One reader for the command line and the page, because browsers differ on such files.
+//! Reads WAV files as programs really write them: with missing sizes, truncated, in mu-law, big-endian, or with 64-bit
+//! sizes. The command line and the page share this reader, because browsers differ on such files.
 //!
 //! Layouts: "Multimedia Programming Interface and Data Specifications 1.0" (RIFF, WAVE), EBU Tech 3285 (`bext`) and 3306
-//! (RF64), ITU-R BS.2088 (BW64). What is made of broken sizes is what libsndfile makes of them.
+//! (RF64), ITU-R BS.2088 (BW64). Invalid sizes are interpreted as in libsndfile.
 
 use std::io::{ErrorKind, Read};
 
@@ -12,23 +12,23 @@ mod sample;
 
 use sample::{Coding, coding};
 
-/// Most channels.
+/// The largest number of channels.
 const MAX_CHANNELS: u16 = 64;
-/// Most chunks in front of the samples.
+/// The largest number of chunks before the samples.
 const MAX_CHUNKS: usize = 1 << 10;
-/// Frames that are decoded at once.
+/// The number of frames that are decoded at once.
 const BLOCK: usize = 4096;
-/// Programs that cannot go back to fill in how many bytes follow write all ones, or a little below 2 GiB.
+/// Programs that cannot go back to fill in a size write all ones, or a number slightly below 2 GiB.
 const UNKNOWN: u32 = 0x7fff_f000;
 
-/// What a WAV file holds.
+/// The content of a WAV file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wave {
-    /// Samples per second.
+    /// The sample rate in Hz.
     pub rate: u32,
     /// The mean of all channels, from -1 to 1.
     pub samples: Vec<f32>,
-    /// What is wrong with the file but does not hinder reading it.
+    /// Faults of the file that do not prevent reading it.
     pub warning: Option<String>,
 }
 
@@ -39,10 +39,10 @@ pub fn is_wave(head: &[u8]) -> bool {
         && head[8..12] == *b"WAVE"
 }
 
-/// Reads a file to the end of its samples. Memory grows with samples that are there, not with what the file promises.
+/// Reads a file to the end of its samples. Memory grows with the actual samples, not with the size in the header.
 ///
 /// # Errors
-/// What is wrong with the file or not supported, as the end of a sentence that names it.
+/// What is invalid or not supported, as the end of a sentence that names the file.
 pub fn read(source: &mut dyn Read) -> Result<Wave, String> {
     let mut file = Chunks::open(source)?;
     let mut format = None;

@@ -31,20 +31,20 @@ impl Image {
         Ok(resample::resize(self, width as usize, height as usize, filter))
     }
 
-    /// The middle, with black around it where the image is smaller. Halves are rounded down for what is cut off and, where
-    /// there is too little, up for what is added in front, as the reference has it.
+    /// The centre, with black around it if the image is smaller. Halves are rounded down for what is cut off, and up for what
+    /// is added before the image, as in the reference.
     pub(super) fn cropped(&self, width: usize, height: usize) -> Result<Image, Error> {
         let offset = |found: usize, wanted: usize| (found as isize - wanted as isize).div_euclid(2);
         self.placed(width, height, offset(self.width, width), offset(self.height, height))
     }
 
-    /// Black on both sides, half a pixel less in front.
+    /// Black on both sides; an odd pixel goes after the image.
     fn padded(&self, width: usize, height: usize) -> Result<Image, Error> {
         let offset = |found: usize, wanted: usize| -((wanted.saturating_sub(found) / 2) as isize);
         self.placed(width, height, offset(self.width, width), offset(self.height, height))
     }
 
-    /// The part that begins at a pixel, black where there is no image.
+    /// The part from a pixel on, black outside the image.
     fn placed(&self, width: usize, height: usize, left: isize, top: isize) -> Result<Image, Error> {
         check_size(width as u64, height as u64)?;
         let mut rgb = vec![0; 3 * width * height];

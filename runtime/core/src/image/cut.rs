@@ -1,4 +1,4 @@
-//! Images that become tensors, as a whole or piece by piece.
+//! Cuts images into tensors: entire images, tiles or patches.
 
 use gristmill_bundle::{Filter, Images};
 
@@ -6,11 +6,11 @@ use super::pixels::{Image, fault};
 use crate::backend::Tensor;
 use crate::error::Error;
 
-/// Numbers, and rows and columns of pieces.
+/// The tensor, and the number of rows and columns of tiles or patches.
 type Pieces = Result<(Tensor, [u32; 2]), Error>;
 
 impl Image {
-    /// The numbers of all pixels, channel by channel: f32 `[1, 3, height, width]`.
+    /// The entire image, channel by channel: f32 `[1, 3, height, width]`.
     pub(super) fn tensor(&self, how: &Images) -> Tensor {
         let (pixels, mut values) = (self.width * self.height, Vec::new());
         values.reserve_exact(3 * pixels);
@@ -22,8 +22,7 @@ impl Image {
         Tensor::f32([1, 3, self.height, self.width], values)
     }
 
-    /// Squares row by row, and in front of them the image as it was given, at their size: f32 `[1, 1 + squares, 3, side,
-    /// side]`.
+    /// The given image at the size of a tile, followed by square tiles row by row: f32 `[1, 1 + tiles, 3, side, side]`.
     pub(super) fn tiles(&self, given: &Image, side: usize, filter: Filter, how: &Images) -> Pieces {
         let (rows, columns) = self.pieces(side)?;
         let glance = given.resized([side as u64; 2], filter)?.tensor(how);
@@ -40,7 +39,7 @@ impl Image {
         Ok((Tensor::f32([1, 1 + rows * columns, 3, side, side], values), [rows as u32, columns as u32]))
     }
 
-    /// Squares, those of a block of `merge` by `merge` behind one another: f32 `[squares, 3 * frames * side * side]`.
+    /// Square patches; those of a block of `merge` by `merge` follow one another: f32 `[patches, 3 * frames * side * side]`.
     pub(super) fn patches(&self, [side, merge, frames]: [usize; 3], how: &Images) -> Pieces {
         let (down, across) = self.pieces(side * merge)?;
         let all = self.tensor(how);
@@ -61,7 +60,7 @@ impl Image {
         Ok((Tensor::f32([count, 3 * frames * side * side], values), [rows as u32, columns as u32]))
     }
 
-    /// Rows and columns of squares.
+    /// The number of rows and columns of squares.
     fn pieces(&self, side: usize) -> Result<(usize, usize), Error> {
         if !self.height.is_multiple_of(side) || !self.width.is_multiple_of(side) {
             let found = format!("{} x {} after its steps", self.width, self.height);

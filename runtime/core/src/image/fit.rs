@@ -1,14 +1,14 @@
-//! Sizes that depend on the image, computed with the fractions that the functions of transformers compute with.
+//! Sizes that depend on the image, computed with the same fractions as in transformers.
 
 use gristmill_bundle::Resized;
 
 use super::pixels::fault;
 use crate::error::Error;
 
-/// An image that is more times as long as wide becomes no multiple: `smart_resize` refuses it.
+/// The largest aspect ratio that `smart_resize` accepts.
 const MAX_ASPECT: f64 = 200.0;
 
-/// Height and width after a change of size.
+/// Height and width after a step.
 pub(super) fn resized(to: Resized, height: usize, width: usize) -> Result<[u64; 2], Error> {
     Ok(match to {
         Resized::Exact { height, width } => [u64::from(height), u64::from(width)],
@@ -27,7 +27,7 @@ pub(super) fn resized(to: Resized, height: usize, width: usize) -> Result<[u64; 
     })
 }
 
-/// `get_size_with_aspect_ratio`: the shorter side gets a length, if the longer one does not exceed another then.
+/// `get_size_with_aspect_ratio`: the shorter side gets a length, unless the longer one would then exceed its maximum.
 fn by_shortest(size: u64, longest: Option<f64>, height: u64, width: u64) -> [u64; 2] {
     let (short, long) = (height.min(width), height.max(width));
     let too_long = longest.filter(|most| long as f64 / short as f64 * size as f64 > *most);
@@ -43,7 +43,7 @@ fn by_shortest(size: u64, longest: Option<f64>, height: u64, width: u64) -> [u64
     if height <= width { [size, long] } else { [long, size] }
 }
 
-/// `smart_resize`: multiples of a length, with at least and at most so many pixels.
+/// `smart_resize`: multiples of a length, with a smallest and a largest number of pixels.
 fn multiple([of, least, most]: [f64; 3], height: f64, width: f64) -> Result<[u64; 2], Error> {
     if height.max(width) / height.min(width) > MAX_ASPECT {
         let expected = format!("at most {MAX_ASPECT} times as long as wide, or as wide as long");
@@ -63,7 +63,7 @@ fn multiple([of, least, most]: [f64; 3], height: f64, width: f64) -> Result<[u64
     Ok(sides.map(|side| side as u64))
 }
 
-/// `select_best_resolution`: height and width of the size that shows most of the image and, of those, wastes least.
+/// `select_best_resolution`: the size with the highest effective resolution; among equals, the one that wastes the least.
 pub(super) fn best(sizes: &[[u32; 2]], height: usize, width: usize) -> [u32; 2] {
     let (own_height, own_width) = (height as f64, width as f64);
     let mut chosen = (sizes.first().copied().unwrap_or([1, 1]), 0, u64::MAX);
@@ -80,7 +80,7 @@ pub(super) fn best(sizes: &[[u32; 2]], height: usize, width: usize) -> [u32; 2] 
     chosen.0
 }
 
-/// `get_patch_output_size`: height and width of the image inside a size, with its own proportions.
+/// `get_patch_output_size`: height and width of the image within a size, with its aspect ratio.
 pub(super) fn within([tall, wide]: [u32; 2], height: usize, width: usize) -> [u64; 2] {
     let (by_width, by_height) = (f64::from(wide) / width as f64, f64::from(tall) / height as f64);
     let other = |side: usize, scale: f64, most: u32| ((side as f64 * scale).ceil() as u64).min(u64::from(most));

@@ -2,10 +2,10 @@
 
 use crate::error::Error;
 
-/// Most pixels of an image, before or after a change of its size. An image of this many takes 192 MiB.
+/// The largest number of pixels of an image, before and after resizing: 192 MiB of memory.
 pub const MAX_PIXELS: u64 = 1 << 26;
 
-/// An image of bytes: red, green, blue.
+/// An RGB image with 8 bits per channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
     pub(super) width: usize,
@@ -13,7 +13,7 @@ pub struct Image {
     pub(super) rgb: Vec<u8>,
 }
 
-/// Fails if an image of this size is empty or too large; for those who decode one, before they allocate it.
+/// Fails if an image of this size is empty or too large. Decoders call it before they allocate memory.
 pub fn check_size(width: u64, height: u64) -> Result<(), Error> {
     let pixels = width.saturating_mul(height);
     if pixels == 0 {
@@ -26,13 +26,13 @@ pub fn check_size(width: u64, height: u64) -> Result<(), Error> {
     Ok(())
 }
 
-/// What is wrong with an image.
+/// An error about an image.
 pub(super) fn fault(expected: &str, found: &str) -> Error {
     Error::Input { name: "image".to_string(), expected: expected.to_string(), found: found.to_string() }
 }
 
 impl Image {
-    /// An image of 3 bytes per pixel, row by row.
+    /// An image from 3 bytes per pixel (RGB), row by row.
     pub fn from_rgb(width: usize, height: usize, rgb: Vec<u8>) -> Result<Self, Error> {
         check_size(width as u64, height as u64)?;
         if rgb.len() != 3 * width * height {
@@ -41,8 +41,8 @@ impl Image {
         Ok(Image { width, height, rgb })
     }
 
-    /// An image of 4 bytes per pixel, the last of which is how opaque it is. That is dropped: the colours behind
-    /// transparent pixels show, as they do in Pillow.
+    /// An image from 4 bytes per pixel (RGBA), row by row. Alpha is dropped: the colours of transparent pixels show, as in
+    /// Pillow.
     pub fn from_rgba(width: usize, height: usize, rgba: &[u8]) -> Result<Self, Error> {
         check_size(width as u64, height as u64)?;
         if rgba.len() != 4 * width * height {
@@ -55,12 +55,12 @@ impl Image {
         Ok(Image { width, height, rgb })
     }
 
-    /// Columns.
+    /// The width in pixels.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// Rows.
+    /// The height in pixels.
     pub fn height(&self) -> usize {
         self.height
     }

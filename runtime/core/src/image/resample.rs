@@ -1,4 +1,4 @@
-//! Resampling as Pillow does it: one pass over the columns and one over the rows, in integers, rounded after each.
+//! Resampling as in Pillow: one pass over the columns and one over the rows, in integers, rounded after each.
 
 use std::f64::consts::PI;
 
@@ -6,7 +6,7 @@ use gristmill_bundle::Filter;
 
 use super::pixels::Image;
 
-/// Bits behind the point of a coefficient: 32, less 8 of a byte and 2 for what sums overshoot.
+/// Fractional bits of a coefficient: 32, minus 8 for a byte and 2 for the overshoot of sums.
 const BITS: u32 = 32 - 8 - 2;
 
 /// The image with another size, each side of which is at least 1.
@@ -29,8 +29,8 @@ pub(super) fn resize(image: &Image, width: usize, height: usize, filter: Filter)
     Image { width, height, rgb }
 }
 
-/// Which pass comes first shows in the rounding. Pillow begins with the columns, but since version 13 not if there is much
-/// more to be saved by having fewer rows.
+/// Whether the pass over the rows comes first, which shows in the rounding. Pillow begins with the columns, except, since
+/// version 13, if fewer rows save much more work.
 fn rows_first(image: &Image, width: usize, height: usize) -> bool {
     let (less_high, less_wide) = (image.height as i64 - height as i64, image.width as i64 - width as i64);
     less_high > 0 && less_high > 2 * less_wide
@@ -39,7 +39,7 @@ fn rows_first(image: &Image, width: usize, height: usize) -> bool {
 /// The weight of a pixel at a distance.
 type Weight = fn(f64) -> f64;
 
-/// How far a filter reaches to each side, and its weight at a distance.
+/// The radius of a filter, and its weight at a distance.
 fn window(filter: Filter) -> Option<(f64, Weight)> {
     fn sinc(x: f64) -> f64 {
         if x == 0.0 { 1.0 } else { (x * PI).sin() / (x * PI) }
@@ -74,11 +74,11 @@ fn window(filter: Filter) -> Option<(f64, Weight)> {
     })
 }
 
-/// What each new pixel of a line is made of.
+/// The source pixels and coefficients of each new pixel of a line.
 struct Taps {
-    /// Where its stretch begins and how many pixels that has.
+    /// The first source pixel, and the number of source pixels, of each new pixel.
     spans: Vec<(usize, usize)>,
-    /// The coefficients of all stretches, one after the other.
+    /// The coefficients of all new pixels, concatenated.
     weights: Vec<i32>,
 }
 
@@ -109,7 +109,7 @@ impl Taps {
         Taps { spans, weights }
     }
 
-    /// The stretches with their coefficients.
+    /// The source pixels of each new pixel, with their coefficients.
     fn iter(&self) -> impl Iterator<Item = (usize, &[i32])> {
         let mut rest = self.weights.as_slice();
         self.spans.iter().map(move |(begin, count)| {
@@ -125,7 +125,7 @@ fn byte(sum: i32) -> u8 {
     (sum >> BITS).clamp(0, 255) as u8
 }
 
-/// Where sums begin, so that cutting the fraction rounds.
+/// The initial value of sums, so that truncation rounds.
 const HALF: i32 = 1 << (BITS - 1);
 
 /// `stride` is the number of bytes in a row.
@@ -171,7 +171,7 @@ fn nearest(image: &Image, width: usize, height: usize) -> Image {
     Image { width, height, rgb }
 }
 
-/// The pixels that stand for the new ones. Steps are added up, as in the reference, whose errors of rounding count.
+/// The nearest source pixel of each new one. Steps are added up, as in the reference, to get its rounding errors, too.
 fn positions(from: usize, to: usize) -> Vec<usize> {
     let step = from as f64 / to as f64;
     let mut at = step * 0.5;

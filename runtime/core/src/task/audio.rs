@@ -1,4 +1,4 @@
-//! Audio files: what encoders make of them, and CTC decoding.
+//! Audio: encoding, and CTC decoding.
 
 use gristmill_bundle::{AudioInput, Entry, InputSource, Manifest, Task, TaskOutput};
 
@@ -10,7 +10,7 @@ use crate::choices::Start;
 use crate::error::Error;
 use crate::prompt::Prompt;
 
-/// What an audio file becomes.
+/// The result of encoding an audio file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AudioResult {
     /// The text.
@@ -19,14 +19,14 @@ pub enum AudioResult {
     Prompt(Prompt),
 }
 
-/// How the model takes audio files, and most samples in one. Errors if it takes none.
+/// How a model that transcribes takes audio, and the largest number of samples. An error if it takes none.
 pub fn audio_input(manifest: &Manifest) -> Result<(AudioInput, usize), Error> {
     let (_, task) = find(manifest, Kind::Transcribe)?;
     let (how, _, most) = audio(manifest, task)?;
     Ok((how, most))
 }
 
-/// Encodes one audio file, which is no longer than [`audio_input`] says. `start`: what a text of it begins with.
+/// Encodes one audio file, which must not be longer than [`audio_input`] allows. `start` has the start tokens of the text.
 pub async fn encode_audio(
     backend: &mut dyn Backend,
     manifest: &Manifest,
@@ -62,14 +62,14 @@ fn missing(entry: &Entry, what: &str) -> Error {
     Error::Backend(format!("entry `{}` gave no `{what}`", entry.name))
 }
 
-/// How the model takes the audio files that it compares with texts; none if it compares something else.
+/// How a model takes the audio that it compares with texts; none if it compares something else.
 pub fn compared_audio(manifest: &Manifest) -> Option<AudioInput> {
     let (_, task) = find(manifest, Kind::Compare).ok()?;
     audio(manifest, task).ok().map(|(how, _, _)| how)
 }
 
-/// The outputs of other entries for the audio files of this task, by the name of the input. Of audio files that are too long they
-/// take the middle.
+/// The outputs of other entries for the audio files of this task, by the name of the input. Audio that is too long is cut
+/// to its middle.
 pub(super) async fn encode_all(
     backend: &mut dyn Backend,
     manifest: &Manifest,
@@ -99,7 +99,7 @@ pub(super) async fn encode_all(
     Ok(made)
 }
 
-/// How a task takes audio files, and the least and most samples of one.
+/// How a task takes audio, and the smallest and largest number of samples.
 pub(super) fn audio(manifest: &Manifest, task: &Task) -> Result<(AudioInput, usize, usize), Error> {
     let task_input = task.inputs.iter().find_map(|f| match f.source {
         InputSource::Audio(how) => Some((f.input, how)),
@@ -111,8 +111,8 @@ pub(super) fn audio(manifest: &Manifest, task: &Task) -> Result<(AudioInput, usi
     Ok((how, least, most))
 }
 
-/// CTC decoding: tokens as text. Of equal ones in a row one counts, and only then the blank is left out. `clean_up` takes
-/// spaces in front of punctuation away.
+/// CTC decoding: tokens to text. Repeated tokens collapse into one; then blanks are removed. `clean_up` removes spaces
+/// before punctuation.
 pub fn decode_ctc(tokens: &[i32], blank: u32, letters: &[String], clean_up: bool) -> String {
     let mut text = String::new();
     let mut last = None;
@@ -126,7 +126,7 @@ pub fn decode_ctc(tokens: &[i32], blank: u32, letters: &[String], clean_up: bool
     if clean_up { cleaned(text) } else { text }
 }
 
-/// Without spaces that stand in front of punctuation: `clean_up_tokenization` of transformers, in its order.
+/// Removes spaces before punctuation, as `clean_up_tokenization` of transformers does, in its order.
 fn cleaned(text: String) -> String {
     const PAIRS: [(&str, &str); 10] = [
         (" .", "."),

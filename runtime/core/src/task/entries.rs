@@ -1,4 +1,4 @@
-//! Entries and their tasks: of which kinds they are, and what they take.
+//! The tasks of entries: their kinds and inputs.
 
 use gristmill_bundle::{Entry, Input, InputSource, Manifest, Size, Task, TaskOutput};
 
@@ -32,7 +32,7 @@ impl Kind {
         }
     }
 
-    /// `classify`, `detect`, `compare`, `transcribe`, `generate`.
+    /// The name: `classify`, `detect`, `compare`, `transcribe` or `generate`.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Classify => "classify",
@@ -44,7 +44,7 @@ impl Kind {
     }
 }
 
-/// Entries with their tasks, in their order.
+/// Entries with tasks, and these tasks, in order.
 pub fn tasks(manifest: &Manifest) -> impl Iterator<Item = (&Entry, &Task)> {
     manifest.entries.iter().filter_map(|e| e.task.as_ref().map(|t| (e, t)))
 }
@@ -59,7 +59,7 @@ pub fn takes_videos(task: &Task) -> bool {
     task.inputs.iter().any(|f| matches!(f.source, InputSource::Frames(_)))
 }
 
-/// How many images of a video a task looks at, if it takes videos.
+/// The number of frames of a video that a task takes, if it takes videos.
 pub fn video_length(manifest: &Manifest, task: &Task) -> Option<usize> {
     let task_input = task.inputs.iter().find(|f| matches!(f.source, InputSource::Frames(_)))?;
     Some(frame_count(manifest.inputs.get(task_input.input as usize)?))
@@ -84,12 +84,12 @@ pub(super) fn find(manifest: &Manifest, kind: Kind) -> Result<(&Entry, &Task), E
     })
 }
 
-/// Begins with empty states, if there are any.
+/// Starts a session, if the model has states.
 pub(super) async fn begin(backend: &mut dyn Backend, manifest: &Manifest, batch: u32) -> Result<(), Error> {
     if manifest.states.is_empty() { Ok(()) } else { backend.begin(batch, manifest.model.max_context).await }
 }
 
-/// How many images of a video an input takes.
+/// The number of frames of a video that an input takes.
 pub(super) fn frame_count(input: &Input) -> usize {
     input.shape.get(1).and_then(Size::as_int).map_or(1, |n| n as usize)
 }

@@ -1,4 +1,4 @@
-//! Images in prompts: placeholders in the text, and as many tokens for each image as the model has for it.
+//! Images in prompts: placeholders in the text, and the image tokens that replace them.
 
 use gristmill_bundle::{Manifest, TaskOutput};
 
@@ -8,16 +8,16 @@ use crate::error::Error;
 use crate::image::Image;
 use crate::prompt::{Prompt, check_fits};
 
-/// How a prompt says where an image is.
+/// The placeholder of an image in a prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImagePlaceholder<'a> {
-    /// The token that stands for one.
+    /// The placeholder token.
     pub token: u32,
-    /// The text that stands for one, if not that token alone.
+    /// The placeholder text, if it is not that token alone.
     pub text: Option<&'a str>,
 }
 
-/// How prompts of this model say where images are; none if its prompts hold no images.
+/// The placeholder of images in prompts of a model; none if it takes no images in prompts.
 pub fn image_placeholder(manifest: &Manifest) -> Option<ImagePlaceholder<'_>> {
     tasks(manifest).find_map(|(_, task)| match &task.output {
         TaskOutput::ImagePrompt { token, placeholder, .. } => {
@@ -27,7 +27,7 @@ pub fn image_placeholder(manifest: &Manifest) -> Option<ImagePlaceholder<'_>> {
     })
 }
 
-/// A text with at least as many placeholders as images: those that it lacks are put in front. `token` is the text of
+/// A text with at least as many placeholders as images; missing ones are prepended. `token` is the text of
 /// [`ImagePlaceholder::token`].
 pub fn place_images(placeholder: ImagePlaceholder<'_>, token: &str, text: &str, images: usize) -> String {
     let found = if token.is_empty() { 0 } else { text.matches(token).count() };
@@ -35,12 +35,12 @@ pub fn place_images(placeholder: ImagePlaceholder<'_>, token: &str, text: &str, 
     [&placeholder.text.unwrap_or(token).repeat(missing), text].concat()
 }
 
-/// A prompt with images. `tokens` hold the placeholder token once for each image, in their order; the prompt has it as
-/// often as the model has parts of that image.
+/// A prompt with images. `tokens` has the placeholder token once for each image, in order; the prompt repeats it as often as
+/// the model has features of that image.
 ///
 /// # Errors
-/// If there are more or fewer placeholders than images, the prompt does not fit in the context, or the prompts of the
-/// model hold no images.
+/// If there are more or fewer placeholders than images, the prompt does not fit into the context, or the model takes no
+/// images in prompts.
 pub fn image_prompt(manifest: &Manifest, tokens: &[u32], images: &[Image]) -> Result<Prompt, Error> {
     if images.is_empty() && image_placeholder(manifest).is_none() {
         return Prompt::text(manifest, tokens);

@@ -8,20 +8,20 @@ use crate::backend::{Request, Tensor, Tensors};
 use crate::error::Error;
 use crate::image::{Image, Prepared};
 
-/// What a task is given.
+/// The items that a task is run on.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TaskInputs<'a> {
     /// Images.
     pub images: &'a [Image],
-    /// Videos: the images of each, in their order.
+    /// Videos: the frames of each, in order.
     pub videos: &'a [Vec<Image>],
     /// Audio files.
     pub audio: &'a [Audio],
-    /// Token ids of texts, with those around them that the model wants.
+    /// Token ids of texts, with the special tokens of the model.
     pub texts: &'a [Vec<u32>],
 }
 
-/// One call for everything that is given.
+/// One call for all items.
 pub(super) fn request(
     manifest: &Manifest,
     entry: &Entry,
@@ -31,7 +31,7 @@ pub(super) fn request(
     request_with(manifest, entry, task, given, Tensors::new())
 }
 
-/// The same with what other entries have made.
+/// The same, with inputs that other entries have computed.
 pub(super) fn request_with(
     manifest: &Manifest,
     entry: &Entry,
@@ -51,7 +51,7 @@ pub(super) fn request_with(
     Ok(Request::new(&entry.name, &inputs, 0))
 }
 
-/// The inputs that a task makes, and the images that they were made from.
+/// The inputs of a task, and the images that they were made from.
 pub(super) fn inputs(
     manifest: &Manifest,
     task: &Task,
@@ -112,7 +112,7 @@ fn tensor(
     }
 }
 
-/// A row per text, filled up with zeros.
+/// One row per text, padded with zeros.
 fn table(texts: &[Vec<u32>], value: fn(u32) -> i32) -> Tensor {
     let longest = texts.iter().map(Vec::len).max().unwrap_or(0);
     let row = |ids: &Vec<u32>| {
@@ -145,7 +145,7 @@ fn joined(manifest: &Manifest, input: &Input, cut: Cut, prepared: &[Prepared]) -
     }
 }
 
-/// As many images of a video as the input takes, at even distances.
+/// As many frames of a video as the input takes, at equal distances.
 fn frames(input: &Input, video: &[Image], how: &Images) -> Result<Tensor, Error> {
     let count = frame_count(input);
     if video.is_empty() {
@@ -159,7 +159,7 @@ fn frames(input: &Input, video: &[Image], how: &Images) -> Result<Tensor, Error>
     Ok(whole)
 }
 
-/// Tensors on top of one another. All but the number of rows must be the same.
+/// Concatenates tensors along the first axis. All other axes must be equal.
 pub(super) fn stacked(input: &Input, tensors: Vec<Tensor>) -> Result<Tensor, Error> {
     let mut shape = tensors.first().map(|t| t.shape.clone()).unwrap_or_default();
     if let Some(other) = tensors.iter().find(|t| t.shape.get(1..) != shape.get(1..)) {
@@ -172,7 +172,7 @@ pub(super) fn stacked(input: &Input, tensors: Vec<Tensor>) -> Result<Tensor, Err
     Ok(Tensor::f32(shape, data))
 }
 
-/// The least and the most that a size may be.
+/// The smallest and the largest value of a size.
 pub(super) fn limits(manifest: &Manifest, size: Option<&Size>) -> (usize, usize) {
     let symbol = |name: &str| manifest.symbols.iter().find(|s| s.name == name);
     match size {
@@ -186,7 +186,7 @@ fn fault(input: &Input, expected: &str, found: &str) -> Error {
     Error::Input { name: input.name.clone(), expected: expected.to_string(), found: found.to_string() }
 }
 
-/// Least and most samples that an input takes.
+/// The smallest and the largest number of samples that an input takes.
 pub(super) fn lengths(manifest: &Manifest, input: u32) -> (usize, usize) {
     limits(manifest, manifest.inputs[input as usize].shape.last())
 }
