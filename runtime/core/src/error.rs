@@ -1,30 +1,30 @@
-//! What can go wrong when a bundle runs.
+//! Errors of running a bundle.
 
-/// Why a call failed. The texts say what was expected, what was found, and where a remedy exists.
+/// Why a call failed. Messages say what was expected, what was found, and the remedy if there is one.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The bundle cannot be read.
     #[error(transparent)]
     Bundle(#[from] gristmill_bundle::Error),
-    /// There is no entry of this name.
+    /// There is no entry with this name.
     #[error("no entry `{name}` in this bundle; it has {known}")]
     UnknownEntry {
-        /// What was asked for.
+        /// The requested name.
         name: String,
         /// The entries, separated by commas.
         known: String,
     },
-    /// The model lacks something that the call needs: an entry of some role, an output.
+    /// The model lacks something that the call needs, such as an entry with some role, or an output.
     #[error("{0}")]
     Unsupported(String),
     /// An input is missing, unknown, or has another type or shape.
     #[error("input `{name}`: expected {expected}, found {found}")]
     Input {
-        /// Hugging Face name.
+        /// The name of the input.
         name: String,
-        /// Element type and shape with symbols and their values.
+        /// The expected element type and shape, with symbols and their values.
         expected: String,
-        /// Element type and shape, or `nothing`.
+        /// The actual element type and shape, or `nothing`.
         found: String,
     },
     /// A symbol is outside its declared range.
@@ -32,36 +32,36 @@ pub enum Error {
     Range {
         /// Name of the symbol.
         symbol: String,
-        /// Value asked for.
+        /// The requested value.
         value: u64,
         /// Smallest value.
         min: u32,
         /// Largest value.
         max: u32,
-        /// What to do, or empty.
+        /// The remedy, or empty.
         hint: String,
     },
-    /// There is no such output.
+    /// There is no output with this name.
     #[error("entry `{entry}` has no output `{name}`; it has {known}")]
     UnknownOutput {
         /// The entry.
         entry: String,
-        /// What was asked for.
+        /// The requested name.
         name: String,
         /// The outputs, separated by commas.
         known: String,
     },
-    /// More tokens than the states have space for.
+    /// The states have no space for the tokens.
     #[error("{wanted} tokens do not fit in a context of {capacity}{hint}")]
     Context {
         /// Tokens in the states after the call.
         wanted: u64,
-        /// What there is space for.
+        /// The number of tokens for which there is space.
         capacity: u32,
-        /// What to do, or empty.
+        /// The remedy, or empty.
         hint: String,
     },
-    /// No graphics adapter, or none of the asked name.
+    /// No graphics adapter was found, or none with the requested name.
     #[error("{0}")]
     NoAdapter(String),
     /// The device cannot hold or run something.
@@ -69,15 +69,15 @@ pub enum Error {
     Limit {
         /// The tensor, state, slot or kernel.
         what: String,
-        /// Amount needed.
+        /// The amount needed.
         needed: u64,
-        /// Amount offered.
+        /// The amount that the device offers.
         limit: u64,
-        /// WebGPU name of the limit.
+        /// The name of the limit in WebGPU.
         name: &'static str,
         /// The adapter.
         adapter: String,
-        /// What to do.
+        /// The remedy.
         remedy: String,
     },
     /// An allocation failed.
@@ -85,20 +85,20 @@ pub enum Error {
     OutOfMemory {
         /// The tensor, state or slot.
         what: String,
-        /// Its size.
+        /// Its size in bytes.
         bytes: u64,
-        /// All that was allocated already.
+        /// The total size of earlier allocations in bytes.
         allocated: u64,
     },
-    /// The device is gone; everything must be loaded again.
+    /// The device was lost; everything must be loaded again.
     #[error("the device was lost: {0}")]
     DeviceLost(String),
-    /// The device refused a shader or a command.
+    /// The device rejected a shader or a command.
     #[error("{what}: {message}")]
     Device {
-        /// What was being done.
+        /// The operation that failed.
         what: String,
-        /// The driver's or validator's words.
+        /// The message of the driver or of the validation.
         message: String,
     },
     /// Kernels ran for too long.
@@ -107,7 +107,7 @@ pub enum Error {
         /// The limit.
         seconds: f64,
     },
-    /// Somebody has stopped the kernels.
+    /// The kernels were stopped from outside.
     #[error("the kernels were stopped; load the bundle again")]
     Stopped,
     /// A tokenizer, a chat template or a shader is unusable.
@@ -118,17 +118,17 @@ pub enum Error {
         /// The fault.
         message: String,
     },
-    /// The host of the runtime, such as a page, failed in a way of its own. Passed on as it is.
+    /// The host of the runtime, such as a page, failed. Its error is passed on unchanged.
     #[error("{message}")]
     Host {
-        /// The host's name for this kind of failure.
+        /// The host's name for this kind of error.
         code: String,
-        /// What happened, for people.
+        /// The message.
         message: String,
-        /// More, in the host's form.
+        /// Details, in a form that the host defines.
         details: String,
     },
-    /// A backend that lives outside this crate failed.
+    /// A backend from another crate failed.
     #[error("{0}")]
     Backend(String),
 }

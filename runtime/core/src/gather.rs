@@ -1,7 +1,7 @@
 //! Maps and sets of a few elements.
 
-/// Puts what an iterator gives into an empty collection. The `collect` of a map or set sorts first, which is no faster for
-/// few elements, and what is sorted costs whoever loads a page some kilobytes for each type.
+/// Inserts the items of an iterator into an empty collection. The `collect` of a map or set sorts first, which is no faster
+/// for few elements and adds some kilobytes of code for each type to the download of a page.
 pub fn gather<C: Default + Extend<T>, T>(all: impl IntoIterator<Item = T>) -> C {
     let mut gathered = C::default();
     gathered.extend(all);

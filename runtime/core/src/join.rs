@@ -1,11 +1,11 @@
-//! Waits for several things at once.
+//! Waits for several futures at once.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
 
-/// Drives all futures together and gives their results in order. `done` is called with the number of those that are
-/// finished, each time it grows. Small numbers of futures only: each wake polls all of them.
+/// Polls all futures together and returns their results in order. `done` is called with the number of finished ones
+/// whenever it grows. For small numbers of futures only: each wake-up polls all of them.
 pub(crate) async fn join_all<F: Future>(
     futures: impl Iterator<Item = F>,
     done: &mut dyn FnMut(usize),

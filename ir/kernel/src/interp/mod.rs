@@ -1,9 +1,8 @@
-//! The interpreter: the living definition of the language.
+//! The interpreter, which defines the meaning of kernels.
 //!
-//! The workgroups run one after the other; the threads of a workgroup run each statement together, with a mask
-//! where their ways part. What a target would leave undefined is an error here: an access out of bounds, a read of
-//! shared memory that nothing wrote, threads that touch the same shared element without a barrier in between
-//! (unless all of them read), and a meeting of threads that not all of them reach.
+//! Workgroups run one after another. The threads of a workgroup run each statement together, with a mask where control flow
+//! diverges. What a target would leave undefined is an error here: an access out of bounds, a read of uninitialized shared
+//! memory, a data race on shared memory without a barrier in between, and a barrier that not all threads reach.
 
 mod compile;
 mod eval;
@@ -24,10 +23,12 @@ use machine::Machine;
 
 pub use machine::Options;
 
-/// Runs all workgroups of a kernel. `buffers` are the memory regions in binding order, as 32-bit words; the sizes of
-/// the grid follow from `symbols`.
+/// Runs all workgroups of a kernel. `buffers` has the buffers in binding order, as 32-bit words; the size of the grid
+/// follows from `symbols`.
 ///
-/// The error names the kernel, the workgroup and the access that is wrong. Buffers may have been written by then.
+/// # Errors
+/// If an access or a barrier is invalid; the message names the kernel, the workgroup and the access. Buffers may have been
+/// written by then.
 pub fn run(
     kernel: &Kernel,
     symbols: &BTreeMap<String, u32>,

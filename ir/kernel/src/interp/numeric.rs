@@ -1,4 +1,4 @@
-//! What the scalar functions mean. Transcendental functions are computed in f64 and rounded once.
+//! Evaluates scalar functions. Transcendental functions are computed in f64 and rounded once.
 
 use gristmill_graph::{Binary, Unary};
 

@@ -1,4 +1,4 @@
-//! Shared arrays, with a record of who touched what.
+//! Shared arrays, with a record of accesses by threads.
 
 use crate::kernel::Shared;
 

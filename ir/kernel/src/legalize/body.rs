@@ -1,4 +1,4 @@
-//! What helper functions are written with.
+//! Builds the bodies of helper functions.
 
 use crate::expr::f;
 use crate::kernel::{Expr, Helper, Stmt, Type, Var, VarDecl};

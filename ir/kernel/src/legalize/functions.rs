@@ -1,4 +1,4 @@
-//! Functions that targets lack or compute too roughly, over those that all of them have.
+//! Approximates functions that targets lack, or compute too inaccurately, by functions that all of them have.
 //!
 //! The polynomials interpolate at Chebyshev nodes, with coefficients rounded to f32. The error bounds are absolute,
 //! hold for f32 arithmetic with an `exp` that is off by at most `3 + 2 |x|` units in the last place (what WGSL

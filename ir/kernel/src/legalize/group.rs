@@ -20,14 +20,14 @@ struct Span {
     extent: u32,
     /// Threads in the workgroup.
     threads: u32,
-    /// Position on the innermost axis.
+    /// The index on the innermost axis.
     inner: Expr,
-    /// Number of the thread in the workgroup.
+    /// The index of the thread in the workgroup.
     index: Expr,
 }
 
 impl Span {
-    /// The thread at position 0 of the innermost axis.
+    /// The thread with index 0 on the innermost axis.
     fn first(&self) -> Expr {
         if self.extent == self.threads { u(0) } else { &self.index - &self.inner }
     }

@@ -1,12 +1,12 @@
-//! Adapts a kernel to a target, so that printers decide nothing.
+//! Adapts a kernel to a target, so that printers make no decisions.
 //!
-//! - Loops bound as unrolled are written out.
+//! - Loops that are bound as `Unroll` are unrolled.
 //! - [`Stmt::GroupReduce`] becomes two rounds over shared memory, or subgroup operations where the target has them.
 //! - Functions that targets lack or compute badly become helpers with a stated error bound.
 //! - Loop bounds that read memory or mutable registers are named before the loop, where they are evaluated once.
 //! - Infinite literals become the largest finite ones of their sign: shading languages may assume that there are none.
 //!
-//! The result computes the same but for the roundings that the error bounds admit.
+//! The result computes the same except for rounding within the error bounds.
 
 mod body;
 mod composed;
@@ -27,8 +27,8 @@ use crate::simplify::Facts;
 use crate::types::type_of;
 use functions::Function;
 
-/// The form of a (verified) kernel that a target with these capabilities can run. What it then needs of the device
-/// is in [`Kernel::needs`].
+/// The form of a verified kernel that a target with these capabilities can run. [`Kernel::needs`] then has the features
+/// that it requires of the device.
 pub fn legalize(kernel: &Kernel, caps: &Caps) -> Kernel {
     let mut facts = Facts::default();
     for axis in kernel.grid.iter().chain(&kernel.group) {

@@ -1,4 +1,4 @@
-//! Writing out loops.
+//! Unrolls loops.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::Legalizer;
 use crate::kernel::{Expr, Stmt, Var};
 
 impl Legalizer {
-    /// Copies of a loop body with the position as a literal. Each copy has registers of its own.
+    /// Copies of a loop body with the index as a literal. Each copy has registers of its own.
     pub(super) fn unroll(&mut self, axis: &str, var: Var, (begin, end, step): (u32, u32, u32), body: &[Stmt]) {
         let mut position = begin;
         while position < end {

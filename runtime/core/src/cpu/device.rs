@@ -12,10 +12,10 @@ use crate::gpu::{BufferSpec, DeviceInfo, Gpu, Reading, Usage, Work};
 
 const REMEDY: &str = "use a shorter input, a smaller --max-context, a lower --precision, or WebGPU";
 
-/// Words of a step in linear memory: kernel, grid, address of its arguments, nothing.
+/// The words of a step in linear memory: kernel, grid, address of its arguments, padding.
 const STEP_WORDS: usize = 4;
 
-/// A stretch of linear memory.
+/// A block of linear memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Buffer {
     block: Block,
@@ -24,13 +24,13 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// Where it begins; a multiple of 64.
+    /// The address; a multiple of 64.
     pub fn address(&self) -> u32 {
         // The allocator gives no addresses beyond the limit, which 32 bits reach.
         self.block.at as u32
     }
 
-    /// Its size.
+    /// The size in bytes.
     pub fn bytes(&self) -> u32 {
         self.bytes
     }
@@ -53,13 +53,13 @@ struct Shared<M> {
     heap: RefCell<Heap>,
     /// Bytes of weights and of states.
     kept: Cell<(u64, u64)>,
-    /// Why nothing runs any more.
+    /// The error after which nothing runs any more.
     poison: RefCell<Option<String>>,
-    /// The first failure of a function that cannot say so itself.
+    /// The first failure of a function that cannot return an error.
     failure: RefCell<Option<Error>>,
 }
 
-/// Memory of the device itself, given back when nobody needs it.
+/// Memory of the device itself, freed when it is unused.
 #[derive(Debug)]
 struct Region<M> {
     shared: Rc<Shared<M>>,
@@ -94,7 +94,7 @@ pub struct Table<M> {
 }
 
 impl<M: WasmInstance> Cpu<M> {
-    /// Takes a fresh instance: grows its memory, writes the control block and starts the workers.
+    /// A device from a new instance: grows its memory, writes the control block and starts the workers.
     pub fn new(instance: M, setup: Setup) -> Result<Self, Error> {
         let info = device_info(setup.features.clone(), setup.limit);
         let heap = Heap::new(setup.heap_base.into(), setup.limit.min(ADDRESS_SPACE).saturating_sub(GUARD));
@@ -118,7 +118,7 @@ impl<M: WasmInstance> Cpu<M> {
         Ok(Cpu { shared: Rc::new(shared), info, control: at, current: Cell::new(None) })
     }
 
-    /// What runs kernels.
+    /// The instance that runs kernels.
     pub fn instance(&self) -> &M {
         &self.shared.instance
     }
@@ -157,7 +157,7 @@ impl<M: WasmInstance> Cpu<M> {
         Ok(content)
     }
 
-    /// Puts bytes into a buffer from `offset` on: how weights arrive, piece by piece.
+    /// Writes bytes to a buffer from `offset` on, for weights that arrive in pieces.
     pub fn write(&self, buffer: &Buffer, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         if offset.checked_add(bytes.len() as u64).is_none_or(|end| end > buffer.bytes.into()) {
             let message = format!("{} bytes from {offset} on do not fit in {}", bytes.len(), buffer.bytes);
@@ -247,7 +247,7 @@ impl<M: WasmInstance> Cpu<M> {
 }
 
 impl<M: WasmInstance> Shared<M> {
-    /// An error once a run has failed: workers have left, and memory holds who knows what.
+    /// The error of an earlier run that failed: its workers have stopped, and the content of memory is unknown.
     fn alive(&self) -> Result<(), Error> {
         match self.poison.borrow().as_ref() {
             Some(why) => Err(Error::DeviceLost(format!("an earlier run failed ({why}); load the bundle again"))),
@@ -255,7 +255,7 @@ impl<M: WasmInstance> Shared<M> {
         }
     }
 
-    /// Keeps count of what lives long.
+    /// Updates the sizes of weights and states.
     fn count(&self, usage: Usage, change: impl Fn(u64) -> u64) {
         let (weights, states) = self.kept.get();
         match usage {

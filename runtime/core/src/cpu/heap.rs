@@ -1,29 +1,29 @@
-//! Which parts of linear memory are in use.
+//! The allocator of linear memory.
 
 use std::collections::BTreeMap;
 
 use crate::gather::gather;
 
-/// Alignment of all blocks: a line of the CPU's cache.
+/// The alignment of all blocks in bytes: a cache line.
 const ALIGN: u64 = 64;
 
-/// First-fit allocation; freed neighbours become one block.
+/// A first-fit allocator. Neighbouring free blocks are merged.
 #[derive(Debug)]
 pub(super) struct Heap {
     /// Sizes of free blocks by address.
     free: BTreeMap<u64, u64>,
     /// Bytes in use.
     used: u64,
-    /// End of what was ever in use; beyond it memory is zero.
+    /// The end of the memory that was ever in use. Memory beyond it is zero.
     high: u64,
 }
 
-/// A block that was given out.
+/// An allocated block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Block {
     pub(super) at: u64,
     pub(super) bytes: u64,
-    /// How many of the first bytes may hold anything but zero.
+    /// The number of first bytes that may differ from zero.
     pub(super) dirty: u64,
 }
 
@@ -41,17 +41,17 @@ impl Heap {
         self.used
     }
 
-    /// End of the part that has been in use.
+    /// The end of the memory that was ever in use.
     pub(super) fn high(&self) -> u64 {
         self.high
     }
 
-    /// The largest block that could be given out.
+    /// The size of the largest block that could be allocated.
     pub(super) fn largest(&self) -> u64 {
         self.free.values().copied().max().unwrap_or(0)
     }
 
-    /// The first block that is large enough.
+    /// Allocates the first block that is large enough.
     pub(super) fn take(&mut self, bytes: u64) -> Option<Block> {
         let bytes = bytes.max(1).checked_next_multiple_of(ALIGN)?;
         let (at, size) = self.free.iter().find(|(_, size)| **size >= bytes).map(|(at, size)| (*at, *size))?;
@@ -72,7 +72,7 @@ impl Heap {
         self.high = high;
     }
 
-    /// Takes a block back.
+    /// Frees a block.
     pub(super) fn give_back(&mut self, block: Block) {
         let Block { mut at, mut bytes, .. } = block;
         self.used = self.used.saturating_sub(bytes);

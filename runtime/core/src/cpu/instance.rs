@@ -1,4 +1,4 @@
-//! What runs kernels: linear memory with functions over it.
+//! The interface to an instance of a kernel module: linear memory, and functions over it.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -7,19 +7,19 @@ use std::pin::Pin;
 
 use crate::error::Error;
 
-/// A run under way.
+/// A run in progress.
 pub type Running = Pin<Box<dyn Future<Output = Result<(), Error>>>>;
 
-/// An instance of a kernel module and its memory. Addresses given to it lie in memory that was asked for by
-/// [`WasmInstance::grow`]; nothing but [`WasmInstance::run`] is called while a run is under way.
+/// An instance of a kernel module, with its memory. Addresses must be in memory that was requested by
+/// [`WasmInstance::grow`]. During a run, only [`WasmInstance::run`] may be called.
 pub trait WasmInstance: Debug + 'static {
-    /// Sees to it that the memory has at least so many bytes. New ones are zero.
+    /// Ensures that the memory has at least this many bytes. New bytes are zero.
     fn grow(&self, bytes: u64) -> Result<(), Error>;
 
-    /// Puts bytes into memory.
+    /// Writes bytes to memory.
     fn write(&self, at: u32, bytes: &[u8]);
 
-    /// Takes bytes from memory.
+    /// Reads bytes from memory.
     fn read(&self, at: u32, into: &mut [u8]);
 
     /// Fills memory with zeros.
@@ -28,42 +28,42 @@ pub trait WasmInstance: Debug + 'static {
     /// Copies within memory.
     fn copy(&self, from: u32, to: u32, len: u32);
 
-    /// Called once before the first run, when the control block is filled: other workers may begin to serve it.
+    /// Called once before the first run, when the control block is filled: other workers may start to serve it.
     fn start(&self, control: u32) -> Result<(), Error>;
 
-    /// Runs the steps that the control block names, on all workers. After an error, nothing runs any more.
+    /// Runs the steps in the control block on all workers. After an error, nothing runs any more.
     fn run(&self, control: u32) -> Running;
 
-    /// For people: the engine, workers, and instructions in use.
+    /// A description for users: the engine, workers, and instructions in use.
     fn describe(&self) -> String;
 }
 
-/// What is known of a module once it is instantiated.
+/// Facts about an instantiated module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setup {
-    /// First address that is free: the module's constants lie below. Its export `heap_base`.
+    /// The first free address, after the constants of the module: its export `heap_base`.
     pub heap_base: u32,
-    /// Scratch memory per worker: the module's export `scratch_bytes`.
+    /// Scratch memory per worker in bytes: the export `scratch_bytes` of the module.
     pub scratch_bytes: u32,
-    /// Workers that run steps, at least 1.
+    /// The number of workers that run steps; at least 1.
     pub workers: u32,
-    /// How often a worker looks for work before it sleeps; [`control::NEVER_SLEEP`] where threads must not.
+    /// How often a worker checks for work before it sleeps; [`control::NEVER_SLEEP`] if threads must not sleep.
     pub spin: u32,
-    /// Features that chose the module.
+    /// The features by which the module was selected.
     pub features: BTreeSet<String>,
-    /// Most bytes that the memory can have.
+    /// The largest size of the memory in bytes.
     pub limit: u64,
-    /// Bytes that the memory is given at once, see [`super::Plan`].
+    /// The initial size of the memory in bytes; see [`super::Plan`].
     pub reserve: u64,
 }
 
-/// Where things lie in the control block: 256 bytes, aligned to 64, words in little-endian order.
+/// Offsets in the control block: 256 bytes, aligned to 64, words in little-endian order.
 pub mod control {
-    /// Size.
+    /// The size in bytes.
     pub const BYTES: u32 = 256;
     /// Changed by each run; workers sleep on it.
     pub const EPOCH: u32 = 0;
-    /// Not 0: all workers leave.
+    /// If not 0, all workers stop.
     pub const STOP: u32 = 4;
     /// Address of the table of steps.
     pub const STEPS: u32 = 8;

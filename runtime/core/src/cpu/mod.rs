@@ -1,8 +1,8 @@
-//! Executes programs on the CPU: a device for the executor made of kernels in linear memory.
+//! Executes programs on the CPU: a device for the executor, with kernels in WebAssembly.
 //!
-//! A bundle for the profile [`PROFILE`] holds WebAssembly modules with all kernels. Whoever instantiates one (natively
-//! wasmtime, in a page the browser) is a [`WasmInstance`]; [`Cpu`] makes a [`crate::gpu::Gpu`] of it, so that staging,
-//! feeding, wanted outputs, sampling and generation are those of WebGPU. `docs/bundle.md` says what modules export.
+//! A bundle with the profile [`PROFILE`] has WebAssembly modules with all kernels. A [`WasmInstance`] instantiates one, with
+//! wasmtime natively and by the browser in a page. [`Cpu`] turns it into a [`crate::gpu::Gpu`], so that all other code is
+//! shared with WebGPU. `docs/bundle.md` describes the exports of modules.
 
 mod device;
 mod heap;
@@ -22,13 +22,13 @@ pub use space::{ADDRESS_SPACE, GUARD, PAGE, device_info};
 use crate::error::Error;
 use crate::gpu::DeviceInfo;
 
-/// Name of the programs that hold WebAssembly.
+/// The name of the profile for WebAssembly.
 pub const PROFILE: &str = "wasm";
 
-/// Feature of an engine with relaxed SIMD instructions.
+/// The feature of an engine with relaxed SIMD instructions.
 pub const RELAXED_SIMD: &str = "relaxed-simd";
 
-/// Feature of several workers over one shared memory. A module with it imports a shared memory, one without it does not.
+/// The feature of several workers with a shared memory. Modules with it import a shared memory, others do not.
 pub const THREADS: &str = "threads";
 
 /// Fails if a bundle has no programs for [`PROFILE`].
@@ -42,7 +42,7 @@ pub fn check_profile(manifest: &Manifest) -> Result<(), Error> {
     )))
 }
 
-/// The module to instantiate where an engine has these features.
+/// The module to instantiate on an engine with these features.
 pub fn module<'k>(kernels: &'k [Kernel], device: &DeviceInfo) -> Result<&'k str, Error> {
     let mut module: Option<&str> = None;
     for kernel in kernels {

@@ -1,4 +1,4 @@
-//! How much linear memory a bundle takes, known before any of its weights is read.
+//! The linear memory that a bundle needs, before any of its weights is read.
 
 use gristmill_bundle::{Elem, Entry, EntryRole, Manifest, Program, Programs};
 
@@ -12,17 +12,17 @@ use crate::gpu::{elements, state_bytes};
 pub struct Plan {
     /// All weights.
     pub weights: u64,
-    /// States of one row that is as long as the bundle allows.
+    /// States of one row of the largest length.
     pub states: u64,
-    /// States of one row that holds one chunk of a prompt: without them nothing runs.
+    /// States of one row with space for one chunk of a prompt, which is the minimum.
     pub least_states: u64,
     /// Inputs, outputs and intermediate values of a chunk of a prompt.
     pub scratch: u64,
 }
 
 impl Plan {
-    /// Bytes to give the memory at the start, when `base` are needed for the module and its workers. If the longest
-    /// context does not fit, but a shorter one does, this is for the shortest: longer ones grow the memory.
+    /// The initial size of the memory in bytes, if the module and its workers need `base`. If the longest context does not
+    /// fit, but a shorter one does, it is that for the shortest; longer ones grow the memory.
     pub fn reserve(&self, base: u64, limit: u64) -> Result<u64, Error> {
         let limit = limit.min(ADDRESS_SPACE);
         let total =
@@ -49,7 +49,7 @@ impl Plan {
     }
 }
 
-/// What the tensors, states and main entries of a bundle need.
+/// The memory for the tensors, states and main entries of a bundle.
 pub fn plan(manifest: &Manifest, programs: &Programs) -> Result<Plan, Error> {
     let (chunk, context) = (manifest.model.prefill_chunk, manifest.model.max_context);
     let states = |capacity: u32| -> Result<u64, Error> {

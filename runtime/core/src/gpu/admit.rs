@@ -1,4 +1,4 @@
-//! Whether a bundle can run on a device, and which of its steps another must run; found out before weights are fetched.
+//! Checks, before weights are fetched, whether a bundle can run on a device, and which steps must be offloaded.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -23,13 +23,13 @@ pub struct Admission {
 pub struct Offloaded {
     /// Name of the entry.
     pub entry: String,
-    /// How many steps.
+    /// The number of these steps.
     pub steps: usize,
-    /// Steps of the entry.
+    /// The number of steps of the entry.
     pub of: usize,
-    /// They move in sessions of more tokens than this; without it always.
+    /// They are offloaded in sessions with more tokens than this; by default, always.
     pub above: Option<u32>,
-    /// What exceeds a limit most, what it needs, and what the device offers.
+    /// What exceeds a limit most, the amount it needs, and the amount that the device offers.
     pub why: String,
 }
 
@@ -51,9 +51,9 @@ impl fmt::Display for Admission {
     }
 }
 
-/// Checks every weight and every kernel against the limits of a device. Steps that exceed them and have fallback kernels
-/// move; for others errors name what does not fit, the limit, and a remedy. What depends on the length of an input is
-/// judged when it is known, and here for an ordinary call in the longest session.
+/// Checks every weight and every kernel against the limits of a device. Steps that exceed them are offloaded if they have
+/// fallback kernels; otherwise the error names what does not fit, the limit, and a remedy. Sizes that depend on the length of
+/// an input are checked when it is known, and here for a typical call in the longest session.
 pub fn admit(manifest: &Manifest, programs: &Programs, device: &DeviceInfo) -> Result<Admission, Error> {
     for t in &manifest.tensors {
         let what = format!("tensor `{}` ({})", t.name, t.precision);
@@ -70,7 +70,7 @@ pub fn admit(manifest: &Manifest, programs: &Programs, device: &DeviceInfo) -> R
     Ok(Admission { offloaded })
 }
 
-/// Looks at an entry.
+/// Checks an entry.
 struct Judge<'a> {
     manifest: &'a Manifest,
     device: &'a DeviceInfo,
@@ -165,8 +165,8 @@ impl Judge<'_> {
     }
 }
 
-/// The profile to run on WebGPU: the wish if the bundle has it, else the first of `fallbacks` that it has, else its
-/// first. A wish that the bundle lacks is an error that lists what there is. Programs for CPUs are none of them.
+/// The profile to run on WebGPU: the requested one, else the first of `fallbacks` that the bundle has, else its first. If the
+/// bundle lacks the requested one, the error lists what it has. The profile for CPUs is never chosen.
 pub fn choose_profile(manifest: &Manifest, wish: Option<&str>, fallbacks: &[&str]) -> Result<String, Error> {
     let profiles: Vec<&str> = manifest.profiles.iter().map(String::as_str).filter(|p| *p != PROFILE).collect();
     let has = |name: &str| profiles.contains(&name);

@@ -1,4 +1,4 @@
-//! All buffers that kernels bind. They grow when a call needs more, and are kept otherwise.
+//! The buffers that kernels bind. They are kept between calls, and grow when a call needs more.
 
 use gristmill_bundle::Binding;
 
@@ -9,7 +9,7 @@ use crate::error::Error;
 #[derive(Clone, Debug)]
 struct Growing<B> {
     buffer: Option<B>,
-    /// Bytes that were asked for.
+    /// The requested size in bytes.
     size: u64,
 }
 
@@ -23,13 +23,13 @@ impl<B> Growing<B> {
 #[derive(Debug)]
 pub(crate) struct Need {
     pub(crate) binding: Binding,
-    /// Names it in errors.
+    /// Its name in errors.
     pub(crate) what: String,
     /// Bytes needed now.
     pub(crate) bytes: u64,
-    /// Bytes that later calls are known to need: given where the device can.
+    /// Bytes that later calls will need: allocated if the device can.
     pub(crate) foreseen: u64,
-    /// What to do if it is too large; `None` if fallback kernels take what no other can bind.
+    /// The remedy if it is too large; `None` if fallback kernels can bind it.
     pub(crate) remedy: Option<&'static str>,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Buffers<B> {
     inputs: Vec<Growing<B>>,
     /// By entry.
     outputs: Vec<Vec<Growing<B>>>,
-    /// Counts replacements; bind groups made under another number are stale.
+    /// The epoch, which counts replacements. Bind groups of another epoch are stale.
     epoch: u64,
 }
 
@@ -67,7 +67,7 @@ impl<B: Clone> Buffers<B> {
         self.epoch += 1;
     }
 
-    /// Which generation of buffers this is.
+    /// The epoch of the buffers.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch
     }
@@ -80,7 +80,7 @@ impl<B: Clone> Buffers<B> {
         }
     }
 
-    /// Whether a buffer exists, holds `bytes` as it is, and is not out of the reach of kernels that could bind so much.
+    /// Whether a buffer exists, has `bytes`, and is where kernels can bind that many.
     pub(crate) fn holds<G: Gpu<Buffer = B>>(&self, gpu: &G, entry: usize, binding: Binding, bytes: u64) -> bool {
         let large = bytes > gpu.info().limits.largest_binding();
         self.growing(entry, binding).is_some_and(|g| {

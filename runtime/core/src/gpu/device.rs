@@ -1,4 +1,4 @@
-//! What the executor needs of WebGPU: natively wgpu gives it, in a page the browser, and [`crate::cpu`] on CPUs.
+//! The part of WebGPU that the executor needs. wgpu implements it natively, the browser in a page, [`crate::cpu`] on CPUs.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -7,7 +7,7 @@ use std::pin::Pin;
 
 use crate::error::Error;
 
-/// Limits of an opened device that decide what runs on it. The names are WebGPU's.
+/// Limits of an open device that decide what runs on it, named as in WebGPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// `maxBufferSize`, in bytes.
@@ -21,7 +21,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// What every adapter has: the defaults of WebGPU.
+    /// The default limits of WebGPU, which every adapter has.
     pub const PORTABLE: Limits = Limits {
         max_buffer_size: 256 << 20,
         max_storage_buffer_binding_size: 128 << 20,
@@ -29,18 +29,18 @@ impl Limits {
         max_compute_workgroups_per_dimension: 65535,
     };
 
-    /// Bytes of the largest buffer that a kernel can be given.
+    /// The size of the largest buffer that a kernel can bind, in bytes.
     pub fn largest_binding(&self) -> u64 {
         self.max_storage_buffer_binding_size.min(self.max_buffer_size)
     }
 }
 
-/// What is known about a device before anything runs on it.
+/// The description of a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceInfo {
     /// Name of the adapter, for messages.
     pub adapter: String,
-    /// What it offers.
+    /// Its limits.
     pub limits: Limits,
     /// WebGPU names of the features in use, or those of [`crate::cpu`].
     pub features: BTreeSet<String>,
@@ -53,7 +53,7 @@ impl DeviceInfo {
         Error::Limit { what, needed, limit, name, adapter, remedy }
     }
 
-    /// Whether a storage buffer of so many bytes can exist and be bound whole.
+    /// Checks that a storage buffer of this many bytes can be created and bound entirely.
     pub(crate) fn check_storage(&self, what: &str, bytes: u64, remedy: &str) -> Result<(), Error> {
         let binding = self.limits.max_storage_buffer_binding_size;
         if bytes > binding {
@@ -62,7 +62,7 @@ impl DeviceInfo {
         self.check_size(what, bytes, remedy)
     }
 
-    /// Whether a buffer of so many bytes can exist.
+    /// Checks that a buffer of this many bytes can be created.
     pub(crate) fn check_size(&self, what: &str, bytes: u64, remedy: &str) -> Result<(), Error> {
         let most = self.limits.max_buffer_size;
         if bytes > most {
@@ -72,72 +72,72 @@ impl DeviceInfo {
     }
 }
 
-/// What a buffer is for.
+/// The use of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Usage {
-    /// Weights: bound to kernels.
+    /// Weights: bound by kernels.
     Weight,
-    /// States: bound to kernels, cleared, kept between calls.
+    /// States: bound by kernels, cleared, kept between calls.
     State,
-    /// Inputs, outputs and scratch memory: bound to kernels, written and copied.
+    /// Inputs, outputs and scratch memory: bound by kernels, written and copied.
     Scratch,
-    /// Small values that all kernels see.
+    /// Uniforms: small values that all kernels read.
     Uniform,
-    /// Read by the host.
+    /// Staging buffers, which the host reads.
     Readback,
 }
 
-/// A buffer to be made, zero-filled.
+/// A buffer to be created, filled with zeros.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BufferSpec {
-    /// Names it in errors and in the tools of the browser.
+    /// Its name in errors and in the developer tools of browsers.
     pub label: String,
-    /// Size; a multiple of 16.
+    /// The size in bytes; a multiple of 16.
     pub bytes: u64,
-    /// What it is for.
+    /// Its use.
     pub usage: Usage,
 }
 
 impl BufferSpec {
-    /// A buffer for at least `bytes`, and at least 16.
+    /// A buffer of at least `bytes`, and of at least 16.
     pub fn new(label: impl Into<String>, bytes: u64, usage: Usage) -> Self {
         BufferSpec { label: label.into(), bytes: bytes.max(16).next_multiple_of(16), usage }
     }
 }
 
-/// A stretch to copy on the device. Offsets and size are multiples of 4.
+/// A range of bytes to copy on the device. Offsets and size are multiples of 4.
 #[derive(Clone, Copy, Debug)]
 pub struct Copy<'a, B> {
-    /// From its begin.
+    /// The source; the range is at its beginning.
     pub from: &'a B,
-    /// Into it.
+    /// The target.
     pub to: &'a B,
-    /// From here on.
+    /// The offset in the target, in bytes.
     pub to_offset: u64,
-    /// So many bytes.
+    /// The number of bytes.
     pub bytes: u64,
 }
 
-/// One submission. Everything happens in the order of the fields; the steps are one compute pass.
+/// One submission. It is executed in the order of the fields; the steps are one compute pass.
 #[derive(Debug)]
 pub struct Work<'a, G: Gpu> {
-    /// Bytes to put at the begin of buffers; their number is a multiple of 4.
+    /// Bytes to write at the beginning of buffers; their number is a multiple of 4.
     pub writes: &'a [(&'a G::Buffer, &'a [u8])],
-    /// From results of the submission before into inputs of this one.
+    /// Copies from results of the previous submission to inputs of this one.
     pub feed: Option<Copy<'a, G::Buffer>>,
-    /// Pipelines and their buffers.
+    /// The steps: pipelines and their buffers.
     pub steps: &'a G::Steps,
-    /// Workgroups in x and y of each step. Steps with none are left out.
+    /// The number of workgroups in x and y of each step. Steps without workgroups are skipped.
     pub grids: &'a [(u32, u32)],
-    /// From results into `staging`.
+    /// Copies from results to `staging`.
     pub results: &'a [Copy<'a, G::Buffer>],
-    /// A [`Usage::Readback`] buffer that no other submission under way uses.
+    /// A [`Usage::Readback`] buffer that no other submission in flight uses.
     pub staging: &'a G::Buffer,
-    /// How many bytes of it are read back. 0 only waits.
+    /// The number of bytes of it to read back. 0 only waits.
     pub bytes: u64,
 }
 
-/// Results on their way to the host.
+/// Results in transfer to the host.
 pub type Reading = Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>>>>;
 
 /// A WebGPU device. Handles are cheap to clone.
@@ -151,17 +151,16 @@ pub trait Gpu: 'static {
     /// Steps that are submitted many times.
     type Steps: Debug;
 
-    /// What the device is.
+    /// The description of the device.
     fn info(&self) -> &DeviceInfo;
 
-    /// For people: adapter, driver and the features in use.
+    /// A description for users: adapter, driver and the features in use.
     fn describe(&self) -> String;
 
-    /// How many submissions should be under way at once for the device never to wait for the host. There are never
-    /// more.
+    /// The number of submissions in flight with which the device never waits for the host. There are never more.
     fn depth(&self) -> usize;
 
-    /// Makes buffers, all of them or none. Errors name the first that failed.
+    /// Creates buffers, all or none. Errors name the first that failed.
     fn create(&self, specs: &[BufferSpec]) -> impl Future<Output = Result<Vec<Self::Buffer>, Error>>;
 
     /// Frees a buffer as soon as no submitted work needs it.
@@ -170,19 +169,19 @@ pub trait Gpu: 'static {
     /// Fills buffers with zeros.
     fn clear(&self, buffers: &[&Self::Buffer]);
 
-    /// A kernel that needs no source, by its position in [`gristmill_bundle::Programs::kernels`]: devices whose kernels
-    /// all come in one piece have them when they are made.
+    /// A kernel that needs no source, by its index in [`gristmill_bundle::Programs::kernels`], for devices that are created
+    /// with a module of all kernels.
     fn built_in(&self, kernel: usize) -> Option<Self::Pipeline> {
         let _ = kernel;
         None
     }
 
-    /// Whether the device runs fallback kernels beside its own. It then makes buffers that its own kernels cannot bind.
+    /// Whether the device also runs fallback kernels. It can then create buffers that its own kernels cannot bind.
     fn has_fallbacks(&self) -> bool {
         false
     }
 
-    /// A fallback kernel, by its position in [`gristmill_bundle::Programs::fallbacks`].
+    /// A fallback kernel, by its index in [`gristmill_bundle::Programs::fallbacks`].
     fn fallback(&self, kernel: usize, writes: &[bool]) -> Option<Self::Pipeline> {
         let _ = (kernel, writes);
         None
@@ -194,12 +193,12 @@ pub trait Gpu: 'static {
         false
     }
 
-    /// Says how many bytes of a buffer the next submissions use. Others need not be copied between kernels of both kinds.
+    /// Sets the number of bytes of a buffer that the next submissions use. Others are not copied between kernels of both kinds.
     fn used(&self, buffer: &Self::Buffer, bytes: u64) {
         let _ = (buffer, bytes);
     }
 
-    /// Compiles a kernel. `writes` says which of its buffers are written; `source` is WGSL.
+    /// Compiles a kernel. `writes` tells which of its buffers it writes; `source` is WGSL.
     fn compile(
         &self,
         name: &str,
@@ -213,11 +212,11 @@ pub trait Gpu: 'static {
     /// Prepares steps for submission.
     fn record(&self, steps: &[(&Self::Pipeline, &Self::Group)]) -> Self::Steps;
 
-    /// Submits work and asks for its results in the same moment.
+    /// Submits work and requests its results at once.
     fn submit(&self, work: &Work<'_, Self>) -> Reading
     where
         Self: Sized;
 
-    /// The first failure that belonged to no call since the last time this was asked.
+    /// The first failure outside of any call since the last call of this method.
     fn check(&self, what: &str) -> Result<(), Error>;
 }

@@ -1,4 +1,4 @@
-//! Runs entries.
+//! Runs the entries of a bundle on a device.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use crate::error::Error;
 use crate::gather::gather;
 use crate::join::join_all;
 
-/// What to do when a buffer is too large, in bundles that have WebAssembly and in others.
+/// The remedy for a buffer that is too large, in bundles with and without WebAssembly.
 const SHORTER: &str = "use a shorter input, a smaller --max-context, or another adapter";
 const COMPILE: &str = "use a shorter input, a smaller --max-context, or another adapter, or compile with --target wasm as \
                        well: WebAssembly then runs the steps of long sessions that the adapter cannot";
 
-/// More workgroups than that, even of one element each, compute what no device has memory for: a stranger's idea.
+/// The largest number of workgroups. Even with one element each, no device has memory for the results of more.
 const MOST_WORKGROUPS: u64 = 1 << 28;
 
 /// A bundle on a device.
@@ -34,16 +34,16 @@ pub struct Executor<G: Gpu, F> {
     files: F,
     manifest: Arc<Manifest>,
     programs: Programs,
-    /// By kernel; made when first needed.
+    /// By kernel; created on first use.
     pipelines: Vec<Option<G::Pipeline>>,
     /// Values of all symbols; binding 0 of every kernel.
     symbols: G::Buffer,
     buffers: Buffers<G::Buffer>,
     session: Option<Session>,
-    /// By index in [`Manifest::entries`]; made when first run.
+    /// By index in [`Manifest::entries`]; created on the first run.
     entries: Vec<Option<Ready<G>>>,
     staging: Staging<G::Buffer>,
-    /// Calls that were started, oldest first.
+    /// Calls in flight, oldest first.
     under_way: VecDeque<UnderWay<G::Buffer>>,
     /// The entry that was started last.
     last_entry: Option<usize>,
@@ -57,7 +57,7 @@ struct Ready<G: Gpu> {
     groups: Vec<Option<Bound<G>>>,
     /// The epoch of `groups` and of all `steps`.
     epoch: u64,
-    /// By wanted outputs.
+    /// By requested outputs.
     needed: BTreeMap<Vec<usize>, Arc<Needed>>,
     /// The same, ready to be submitted.
     steps: BTreeMap<Vec<usize>, G::Steps>,
@@ -67,7 +67,7 @@ struct Ready<G: Gpu> {
 #[derive(Debug)]
 struct Bound<G: Gpu> {
     dispatches: Vec<(G::Pipeline, G::Group)>,
-    /// Whether these are those of the fallback.
+    /// Whether they are of the fallback.
     fallback: bool,
 }
 
@@ -86,7 +86,7 @@ impl<B> std::fmt::Debug for UnderWay<B> {
 }
 
 impl<G: Gpu, F: Files> Executor<G, F> {
-    /// Prepares to run `programs`. Nothing runs before [`Executor::set_weights`], but kernels can be compiled.
+    /// Prepares to run `programs`. Kernels can be compiled, but nothing runs before [`Executor::set_weights`].
     pub async fn new(gpu: G, files: F, manifest: Arc<Manifest>, programs: Programs) -> Result<Self, Error> {
         let spec = BufferSpec::new("symbols", manifest.symbols.len() as u64 * 4, Usage::Uniform);
         let mut made = gpu.create(&[spec]).await?;
@@ -109,7 +109,7 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         })
     }
 
-    /// Takes one filled buffer per tensor of the manifest.
+    /// Sets the weights: one filled buffer per tensor of the manifest.
     pub fn set_weights(&mut self, weights: Vec<G::Buffer>) {
         self.buffers.set_weights(weights);
     }
@@ -119,7 +119,7 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         &self.gpu
     }
 
-    /// Compiles the kernels of all entries with one of these roles, all at once and in first-use order. `done` is
+    /// Compiles the kernels of all entries with one of these roles, concurrently and in the order of first use. `done` is
     /// called with the number of finished kernels and their total.
     pub async fn warm(&mut self, roles: &[EntryRole], done: &mut dyn FnMut(usize, usize)) -> Result<(), Error> {
         let mut kernels = BTreeSet::new();
@@ -190,7 +190,7 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         Ok(())
     }
 
-    /// Waits for what is under way and throws it away: its staging buffers are in use until then.
+    /// Waits for the calls in flight and drops their results, because their staging buffers are in use until then.
     async fn forget(&mut self) {
         while let Some(call) = self.under_way.pop_front() {
             if call.reading.await.is_ok() {
@@ -300,7 +300,7 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         Ok(UnderWay { reading, results: named.collect(), staging })
     }
 
-    /// Sees to it that everything that is bound exists and is large enough; gives the shapes of all outputs.
+    /// Ensures that all bound buffers exist and are large enough; returns the shapes of all outputs.
     async fn reserve(&mut self, ready: &Ready<G>, needed: &Needed, call: &Call<'_>) -> Result<Vec<Vec<usize>>, Error> {
         let manifest = self.manifest.clone();
         let entry = &manifest.entries[call.entry];
@@ -345,13 +345,13 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         Ok(shapes)
     }
 
-    /// What to do about a buffer that is too large; nothing if all steps that bind it have fallback kernels.
+    /// The remedy for a buffer that is too large; none if all steps that bind it have fallback kernels.
     fn remedy(&self, replaced: bool) -> Option<&'static str> {
         let compiled = self.manifest.profiles.iter().any(|p| p == crate::cpu::PROFILE);
         (!replaced || !self.gpu.has_fallbacks()).then_some(if compiled { SHORTER } else { COMPILE })
     }
 
-    /// Whether a kernel binds more buffers than the device lets it, and another device takes its place.
+    /// Whether a kernel binds more buffers than the device allows, so that its fallback runs.
     fn is_wide(&self, kernel: usize) -> bool {
         let limit = self.gpu.info().limits.max_storage_buffers_per_shader_stage;
         self.gpu.has_fallbacks() && self.programs.kernels[kernel].writes.len() > limit as usize
@@ -364,8 +364,8 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         !step.fallback.is_empty() && step.dispatches.iter().any(beyond)
     }
 
-    /// The symbols of a later call with the same number of new tokens that fills the states: sizes that grow with
-    /// the past are reserved for it, so that decoding allocates nothing.
+    /// The symbols of a later call with the same number of new tokens that fills the states. Sizes that grow with the past
+    /// are reserved for it, so that decoding does not allocate.
     fn at_capacity(&self, symbols: &[u32]) -> Vec<u32> {
         let names = self.manifest.symbol_names();
         let at = |name: &str| names.iter().position(|n| *n == name);
@@ -376,7 +376,7 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         later
     }
 
-    /// What the host puts into buffers: symbols, and all inputs that are needed but for the one that the device itself feeds.
+    /// What the host writes to buffers: symbols, and all inputs that are needed except the one that the device copies.
     fn writes<'a>(
         &'a self,
         call: &'a Call<'_>,
@@ -402,7 +402,7 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         writes
     }
 
-    /// The way from an output of the last call to an input of this one.
+    /// The copy from an output of the previous call to an input of this one.
     fn feed<'a>(&'a self, device_input: &DeviceInput, call: &Call<'_>) -> Result<Copy<'a, G::Buffer>, Error> {
         let fault = |what: &str| {
             Error::Backend(format!("`{}` cannot be fed to `{}`: {what}", device_input.output, device_input.input))
@@ -421,7 +421,7 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         Ok(Copy { from, to, to_offset: 0, bytes: call.inputs[given].data.len() as u64 * 4 })
     }
 
-    /// Makes bind groups that are missing, and records the steps.
+    /// Creates missing bind groups, and records the steps.
     fn bind(&self, ready: &mut Ready<G>, entry: usize, wanted: &[usize], steps: &[usize]) -> Result<(), Error> {
         if ready.epoch != self.buffers.epoch() {
             ready.groups.iter_mut().for_each(|g| *g = None);
@@ -482,7 +482,7 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         Ok((pipeline.clone(), self.gpu.bind(&kernel.name, &pipeline, &buffers)))
     }
 
-    /// Workgroups of each dispatch, and positions of those in WebAssembly.
+    /// The number of workgroups of each dispatch, or of iterations in WebAssembly.
     fn grids(&self, ready: &Ready<G>, steps: &[usize], symbols: &[u32]) -> Result<Vec<(u32, u32)>, Error> {
         let mut grids = Vec::with_capacity(steps.len());
         for s in steps {

@@ -1,9 +1,8 @@
-//! Executes programs on WebGPU, and on what looks like it.
+//! Executes programs on WebGPU, and on devices with the same interface.
 //!
-//! All work of a call is one submission with one compute pass. Buffers and bind groups are made when an entry is first
-//! used, or when a call needs more space than any before it, and never during ordinary decoding. [`Executor`] is
-//! written against [`Gpu`]: natively that is wgpu ([`crate::native`]), in a page the browser, and without a graphics
-//! adapter the CPU ([`crate::cpu`]).
+//! A call is one submission with one compute pass. Buffers and bind groups are created when an entry is first used, or when
+//! a call needs more space than all calls before it, but not during normal decoding. [`Executor`] uses [`Gpu`], which wgpu
+//! implements natively ([`crate::native`]), the browser in a page, and [`crate::cpu`] without a graphics adapter.
 
 mod admit;
 mod buffers;

@@ -1,4 +1,4 @@
-//! Programs made ready to run: sizes resolved, and for any wanted outputs the steps that lead to them.
+//! Programs prepared for execution: resolved sizes, and the steps that any requested outputs need.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::call::{find_entry, invalid, wanted_outputs};
 use crate::error::Error;
 use crate::gather::gather;
 
-/// What computes one or several values: see [`gristmill_bundle::Step`].
+/// A step: see [`gristmill_bundle::Step`].
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
     pub(crate) dispatches: Vec<Dispatch>,
@@ -32,12 +32,12 @@ impl Step {
     }
 }
 
-/// What leads to some outputs.
+/// The steps and buffers that some outputs need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Needed {
     /// Indices of steps, in order.
     pub(crate) steps: Vec<usize>,
-    /// What they bind, and the outputs themselves; each once.
+    /// The buffers that they bind, and the outputs, without duplicates.
     pub(crate) bindings: Vec<Binding>,
 }
 
@@ -90,8 +90,8 @@ impl Schedule {
         })
     }
 
-    /// The steps that the wanted outputs or any state depend on, in order. A kernel may write a part of a buffer
-    /// only, so a buffer that is needed once is needed from the start.
+    /// The steps that the requested outputs or any state depend on, in order. A kernel may write only a part of a buffer, so
+    /// a buffer that is needed once is needed from the start.
     pub(crate) fn needed(&self, wanted: &[usize]) -> Needed {
         let mut needed: BTreeSet<Binding> = gather(wanted.iter().map(|w| Binding::Output(*w as u32)));
         let mut steps = Vec::new();
@@ -119,7 +119,7 @@ pub struct EntryWork {
     pub tensors: BTreeSet<u32>,
 }
 
-/// What it takes to compute some outputs of an entry; no names mean all.
+/// The cost of computing some outputs of an entry; without names, all of them.
 pub fn entry_work(
     manifest: &Manifest,
     programs: &gristmill_bundle::Programs,
@@ -137,7 +137,7 @@ pub fn entry_work(
     Ok(EntryWork { dispatches, tensors: gather(needed.bindings.iter().filter_map(tensor)) })
 }
 
-/// Workgroups in x and y: `x * y >= count`, `x` at most `most`, and few too many. `None` if `y` would be too large.
+/// The number of workgroups in x and y: `x * y >= count` with a small excess, `x` at most `most`. `None` if `y` is too large.
 pub(crate) fn fold(count: u64, most: u32) -> Option<(u32, u32)> {
     let most = u64::from(most.max(1));
     let y = count.div_ceil(most).max(1);

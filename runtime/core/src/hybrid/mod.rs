@@ -1,9 +1,9 @@
-//! WebGPU and WebAssembly together: a device for the executor that runs the steps that exceed a limit of the adapter by
-//! the fallback kernels of a bundle, and everything else on the adapter.
+//! WebGPU and WebAssembly together: a device for the executor that runs steps beyond a limit of the adapter by the fallback
+//! kernels of a bundle, and all other steps on the adapter.
 //!
-//! Every buffer has a home. What the adapter can bind lives there; what is too large for it lives in linear memory, and
-//! only fallback kernels bind it. Buffers of the adapter that fallback kernels bind as well have a copy in linear memory, which
-//! is brought up to date when a segment of steps ends. Without offloaded steps, all goes straight to the adapter.
+//! Every buffer has a home: the adapter, or linear memory if the adapter cannot bind it, so that only fallback kernels use
+//! it. Buffers of the adapter that fallback kernels also bind have a copy in linear memory, which is updated at the end of
+//! each segment of steps. Without offloaded steps, all work goes directly to the adapter.
 
 mod buffer;
 mod device;

@@ -1,4 +1,4 @@
-//! A submission with steps of both kinds: segment by segment, with what they share brought across in between.
+//! Runs a submission with steps of both kinds, segment by segment, and copies shared buffers in between.
 
 use std::rc::Rc;
 

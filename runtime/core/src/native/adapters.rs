@@ -1,27 +1,27 @@
-//! The adapters of this machine.
+//! The graphics adapters of this machine.
 
 use std::collections::BTreeSet;
 
 use super::wasm::WasmOptions;
 use crate::error::Error;
 
-/// Which adapter to use, and what of it.
+/// The adapter to use, and restrictions on it.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Number in [`list_adapters`], or a part of the name in any case. Without it the best kind is taken:
-    /// discrete, integrated, virtual, then software.
+    /// The index in [`list_adapters`], or a part of the name in any case. By default, the best kind is used: discrete,
+    /// integrated, virtual, then software.
     pub adapter: Option<String>,
-    /// The programs to run. Without it `native`, or the first in the bundle.
+    /// The profile to run. By default `native`, or the first in the bundle.
     pub profile: Option<String>,
-    /// WebGPU feature names that are not to be used although the adapter has them.
+    /// Names of WebGPU features not to use, even if the adapter has them.
     pub without: BTreeSet<String>,
-    /// Limits that are lowered although the adapter has more: how large models behave on it shows on small ones.
+    /// Limits to lower, to test with small models how large ones behave.
     pub lowered: Lowered,
-    /// How steps run that exceed a limit of the adapter.
+    /// How to run steps that exceed a limit of the adapter.
     pub fallbacks: WasmOptions,
 }
 
-/// Limits to lower; those that are absent stay.
+/// Limits to lower; absent ones are unchanged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lowered {
     /// `maxStorageBufferBindingSize`, in bytes.
@@ -31,7 +31,7 @@ pub struct Lowered {
 }
 
 impl Lowered {
-    /// The limits of an adapter as they are used.
+    /// The limits of an adapter, after these.
     pub(super) fn apply(self, mut limits: wgpu::Limits) -> wgpu::Limits {
         let (bytes, buffers) =
             (&mut limits.max_storage_buffer_binding_size, &mut limits.max_storage_buffers_per_shader_stage);
@@ -44,7 +44,7 @@ impl Lowered {
 /// An adapter of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdapterSummary {
-    /// Name as the driver gives it.
+    /// The name that the driver reports.
     pub name: String,
     /// `discrete`, `integrated`, `virtual`, `software` or `other`.
     pub kind: &'static str,
@@ -52,7 +52,7 @@ pub struct AdapterSummary {
     pub api: String,
     /// Driver and its version.
     pub driver: String,
-    /// Which of the features that kernels may ask for it has.
+    /// The features of the adapter that kernels may require.
     pub features: Vec<&'static str>,
 }
 
@@ -103,7 +103,7 @@ async fn adapters() -> Vec<wgpu::Adapter> {
     all
 }
 
-/// The adapter that was asked for, or the best.
+/// The requested adapter, or the best one.
 pub(super) async fn choose(wish: Option<&str>) -> Result<wgpu::Adapter, Error> {
     let mut all = adapters().await;
     if all.is_empty() {

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::gpu::{Admission, Executor, Gpu, Usage, admit, choose_profile};
 use crate::hybrid::Hybrid;
 
-/// A bundle on an adapter of this machine, with WebAssembly for the steps that the adapter cannot run.
+/// A bundle on a graphics adapter of this machine, with WebAssembly for the steps that the adapter cannot run.
 #[derive(Debug)]
 pub struct Wgpu {
     executor: Executor<Hybrid<Device, wasm::Engine>, Arc<Bundle>>,
@@ -20,7 +20,7 @@ pub struct Wgpu {
 }
 
 impl Wgpu {
-    /// Opens an adapter and uploads the weights, reporting bytes done and bytes in total.
+    /// Opens an adapter and uploads the weights; reports bytes done and the total.
     pub fn load(bundle: Arc<Bundle>, options: &Options, progress: &mut dyn FnMut(u64, u64)) -> Result<Self, Error> {
         let manifest = Arc::new(bundle.manifest().clone());
         let profile = choose_profile(&manifest, options.profile.as_deref(), &["native"])?;
@@ -39,7 +39,7 @@ impl Wgpu {
         })
     }
 
-    /// Which steps WebAssembly runs, and why.
+    /// The steps that WebAssembly runs, and why.
     pub fn admission(&self) -> &Admission {
         &self.admission
     }

@@ -1,4 +1,4 @@
-//! This machine: WebGPU by way of wgpu (Vulkan, Metal or DirectX 12), and CPUs by way of wasmtime.
+//! Native devices: WebGPU through wgpu (Vulkan, Metal or DirectX 12), and CPUs through wasmtime.
 
 mod adapters;
 mod device;

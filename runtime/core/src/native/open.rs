@@ -1,4 +1,4 @@
-//! A device for a bundle, where nobody names one.
+//! Chooses and opens the device for a bundle.
 
 use std::sync::Arc;
 
@@ -11,25 +11,25 @@ use crate::backend::Backend;
 use crate::cpu::PROFILE as WASM;
 use crate::error::Error;
 
-/// What runs a bundle.
+/// The device that runs a bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
     /// WebGPU.
     Wgpu,
-    /// WebGPU, or WebAssembly if the adapter cannot do it.
+    /// WebGPU, or WebAssembly if the adapter cannot run the bundle.
     WgpuOrWasm,
     /// WebAssembly.
     Wasm,
 }
 
 impl Choice {
-    /// The best for a bundle with programs for these profiles on this machine: a GPU beats a CPU, and WebAssembly beats an
-    /// adapter in software.
+    /// The best choice for a bundle with these profiles: a GPU is better than WebAssembly, and WebAssembly is better than a
+    /// software adapter.
     pub fn of(profiles: &[String]) -> Self {
         Self::among(profiles, || list_adapters().first().map(|a| a.kind))
     }
 
-    /// `best_adapter` gives the kind of the best adapter, if there is one.
+    /// `best_adapter` returns the kind of the best adapter, if there is one.
     fn among(profiles: &[String], best_adapter: impl FnOnce() -> Option<&'static str>) -> Self {
         let (has_wasm, has_wgpu) = (profiles.iter().any(|p| p == WASM), profiles.iter().any(|p| p != WASM));
         match (has_wgpu, has_wasm) {
@@ -43,12 +43,12 @@ impl Choice {
     }
 }
 
-/// Whether WebAssembly may run what WebGPU failed to load for this reason.
+/// Whether WebAssembly can run a bundle that WebGPU failed to load with this error.
 pub fn is_for_wasm(error: &Error) -> bool {
     matches!(error, Error::NoAdapter(_) | Error::Limit { .. } | Error::OutOfMemory { .. })
 }
 
-/// Loads a bundle into the best device of this machine ([`Choice::of`]).
+/// Loads a bundle on the best device of this machine ([`Choice::of`]).
 ///
 /// # Errors
 /// If no device can run it, or files cannot be read.

@@ -1,6 +1,6 @@
-//! When each token is said: by where the decoder looks while it writes.
+//! Timestamps of tokens, from the cross-attention weights of the decoder.
 
-/// Attention weights of some heads over the encoder's positions, for tokens in a row.
+/// Attention weights of some heads over the positions of the encoder, for consecutive tokens.
 #[derive(Clone, Debug)]
 pub(crate) struct Weights {
     /// `[heads, tokens, positions]`, row-major.
@@ -10,9 +10,9 @@ pub(crate) struct Weights {
     pub(crate) positions: usize,
 }
 
-/// The position at which each token has been said, not decreasing: `_extract_token_timestamps` of transformers. A
-/// token looks for the one that follows it, so that its own end is where the path through the weights enters its row.
-/// `median`: width of the filter over positions.
+/// The position at which each token has ended, in ascending order: `_extract_token_timestamps` of transformers. A token
+/// attends to the audio of the next one, so that it has ended where the path through the weights enters its row. `median`
+/// is the width of the filter over positions.
 pub(crate) fn ends(weights: &Weights, median: usize) -> Vec<usize> {
     let Weights { heads, tokens, positions, .. } = *weights;
     if tokens == 0 || positions == 0 || heads == 0 {
@@ -30,7 +30,7 @@ pub(crate) fn ends(weights: &Weights, median: usize) -> Vec<usize> {
     path(&mean, tokens, positions)
 }
 
-/// Brings the weights of each position to a mean of 0 and a variance of 1 over the tokens.
+/// Normalizes the weights of each position to a mean of 0 and a variance of 1 over the tokens.
 fn normalize(weights: &mut [f32], positions: usize) {
     let tokens = (weights.len() / positions) as f64;
     for position in 0..positions {
@@ -43,7 +43,7 @@ fn normalize(weights: &mut [f32], positions: usize) {
     }
 }
 
-/// The median of as many values around each one, which are reflected at the ends; rows that are too short stay.
+/// A median filter with reflect padding. Rows that are too short are unchanged.
 fn median_filter(row: &[f32], width: usize) -> Vec<f32> {
     let (margin, last) = (width / 2, row.len() - 1);
     if last < margin {
@@ -65,9 +65,9 @@ fn median_filter(row: &[f32], width: usize) -> Vec<f32> {
     (0..row.len()).map(around).collect()
 }
 
-/// Where the path with the largest sum of weights from the first token at the first position to the last one at the
-/// last position enters the row of each token: dynamic time warping (Sakoe and Chiba 1978), in the arithmetic of
-/// transformers.
+/// Dynamic time warping (Sakoe and Chiba 1978), in the arithmetic of transformers: where the path with the largest sum of
+/// weights, from the first token at the first position to the last token at the last position, enters the row of each
+/// token.
 fn path(weights: &[f64], tokens: usize, positions: usize) -> Vec<usize> {
     #[derive(Clone, Copy, PartialEq)]
     enum Step {

@@ -1,4 +1,4 @@
-//! Which tokens may be next where times are marked.
+//! The rules for timestamps: which tokens may be next.
 
 use gristmill_bundle::Timestamps;
 
@@ -7,33 +7,33 @@ use crate::backend::Tensor;
 /// The input of `prefill` and `decode` with [`Rules::allowed`].
 pub const ALLOWED: &str = "allowed_tokens";
 
-/// Beyond all token ids, and exact as f32.
+/// A number above all token ids that is exact in f32.
 const NO_TOKEN: u32 = 1 << 24;
 
-/// The tokens of a text so far, as far as they decide on the next one: `WhisperTimeStampLogitsProcessor` of
-/// transformers. (What is left of it needs logits, and therefore runs on the device: the block `timed`.)
+/// The part of the tokens so far that decides about the next one: `WhisperTimeStampLogitsProcessor` of transformers. (The
+/// rest of it needs logits and therefore runs on the device: the block `timed`.)
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
     first: u32,
     end: u32,
-    /// Last time token that the text may begin with.
+    /// The last timestamp with which the text may begin.
     initial: u32,
-    /// How many tokens there are.
+    /// The number of tokens.
     count: usize,
     last: u32,
     before: u32,
-    /// The last time token.
+    /// The last timestamp token of the vocabulary.
     time: Option<u32>,
 }
 
 impl Rules {
-    /// The rules at the begin of a text.
+    /// The rules at the beginning of a text.
     pub fn new(timestamps: &Timestamps) -> Self {
         let initial = timestamps.max_initial.map_or(NO_TOKEN, |steps| timestamps.first.saturating_add(steps));
         Rules { first: timestamps.first, end: timestamps.end, initial, count: 0, last: 0, before: 0, time: None }
     }
 
-    /// The next token was chosen.
+    /// Updates the rules after the next token was chosen.
     pub fn push(&mut self, token: u32) {
         (self.before, self.last) = (self.last, token);
         self.count += 1;
@@ -42,7 +42,7 @@ impl Rules {
         }
     }
 
-    /// The first text token, and the first and the last time token that may be next.
+    /// The first text token, and the first and last timestamp, that may be next.
     pub fn allowed(&self) -> [u32; 3] {
         if self.count == 0 {
             return [self.first, self.first, self.initial];

@@ -1,19 +1,19 @@
-//! The segments that the tokens of a window stand for.
+//! The segments of a window, from its tokens.
 
 use std::ops::Range;
 
-/// Something that is said without a break.
+/// A passage between two timestamps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Segment {
-    /// Where it begins and ends, in time steps from the begin of the window.
+    /// Its start and end, in time steps from the start of the window.
     pub(crate) time: Range<u32>,
-    /// Which tokens of the window it consists of, those of times at both ends included.
+    /// Its tokens in the window, including the timestamps at both ends.
     pub(crate) tokens: Range<usize>,
 }
 
-/// The segments of a window of `length` time steps, and where the next window begins: at the last end that the model is
-/// sure of, since what follows may be cut in the middle of a word. `first` is the first time token. After
-/// `_retrieve_segment` of transformers.
+/// The segments of a window of `length` time steps, and where the next window begins: at the end of the last complete
+/// segment, because what follows may be cut within a word. `first` is the first timestamp token. As in `_retrieve_segment`
+/// of transformers.
 pub(crate) fn segments(tokens: &[u32], first: u32, length: u32) -> (Vec<Segment>, u32) {
     let is_time = |at: usize| tokens[at] >= first;
     let time = |at: usize| tokens[at].saturating_sub(first).min(length);

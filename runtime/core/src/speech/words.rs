@@ -1,4 +1,4 @@
-//! The words that tokens are parts of.
+//! Groups tokens into words.
 
 use std::ops::Range;
 
@@ -6,17 +6,17 @@ use crate::error::Error;
 
 /// Languages that put no spaces between words.
 const SPACELESS: [&str; 6] = ["ja", "lo", "my", "th", "yue", "zh"];
-/// Punctuation that belongs to the word behind it, and to the one in front of it.
+/// Punctuation that belongs to the next word, and to the previous one.
 const OPENING: &str = "\"'“¡¿([{-";
 const CLOSING: &str = "\"'.。,，!！?？:：”)]}、";
 const ASCII: &str = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
-/// Stands for bytes that are no character yet.
+/// The replacement character, for bytes that are not a complete character.
 const BROKEN: char = '\u{FFFD}';
 
-/// A word, and which of the tokens it consists of.
+/// A word and its tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Word {
-    /// With the space in front of it, if there is one.
+    /// The text, with the space before it if there is one.
     pub(crate) text: String,
     pub(crate) tokens: Range<usize>,
 }
@@ -39,7 +39,7 @@ pub(crate) fn words(
     Ok(words)
 }
 
-/// The shortest runs of tokens that are whole characters.
+/// The shortest sequences of tokens that are complete characters.
 fn split(tokens: &[u32], decode: &dyn Fn(&[u32]) -> Result<String, Error>) -> Result<Vec<Word>, Error> {
     let whole: Vec<char> = decode(tokens)?.chars().collect();
     let (mut words, mut from, mut done) = (Vec::new(), 0, 0);
@@ -56,7 +56,7 @@ fn split(tokens: &[u32], decode: &dyn Fn(&[u32]) -> Result<String, Error>) -> Re
     Ok(words)
 }
 
-/// What begins with a space, or is a mark of punctuation, begins a word.
+/// A word begins at a space or a punctuation mark.
 fn join(parts: Vec<Word>) -> Vec<Word> {
     let mut words: Vec<Word> = Vec::new();
     for part in parts {
@@ -72,7 +72,7 @@ fn join(parts: Vec<Word>) -> Vec<Word> {
     words
 }
 
-/// Attaches marks to the word behind them. What is attached leaves an empty text.
+/// Attaches marks to the next word. Attached ones become empty.
 fn attach_opening(words: &mut [Word]) {
     let mut to = words.len().saturating_sub(1);
     for at in (0..to).rev() {
@@ -86,7 +86,7 @@ fn attach_opening(words: &mut [Word]) {
     }
 }
 
-/// Attaches marks to the word in front of them. What is attached leaves an empty text.
+/// Attaches marks to the previous word. Attached ones become empty.
 fn attach_closing(words: &mut [Word]) {
     let mut to = 0;
     for at in 1..words.len() {

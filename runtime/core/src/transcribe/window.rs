@@ -1,5 +1,5 @@
-//! A window of an audio file, with times: decoded again where the result cannot be believed, and read as segments and
-//! words.
+//! Transcribes a window of an audio file with timestamps: decodes it again if the result is unreliable, and divides it into
+//! segments and words.
 
 use std::ops::Range;
 
@@ -19,31 +19,31 @@ use crate::speech::words::words;
 use crate::task::{AudioResult, encode_audio};
 use crate::text::Callbacks;
 
-/// The output of `prefill` with the attention weights of the heads that align: f32 `[1, heads, T, positions]`.
+/// The output of `prefill` with the attention weights of the alignment heads: f32 `[1, heads, T, positions]`.
 const ALIGNMENT: &str = "alignment";
-/// Above this temperature, what was said is no guide to what follows: `transcribe.py` of openai/whisper.
+/// Above this temperature, a text is no prompt for the next window: `transcribe.py` of openai/whisper.
 const WILD: f32 = 0.5;
 
-/// What times are asked for.
+/// The granularity of timestamps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Granularity {
-    /// When each segment begins and ends.
+    /// Start and end of each segment.
     Segment,
-    /// When each word does, too.
+    /// Start and end of each segment and each word.
     Word,
 }
 
-/// Turns token ids into text without special tokens.
+/// Decodes token ids to text without special tokens.
 pub(super) type Decode<'a> = dyn Fn(&[u32]) -> Result<String, Error> + 'a;
 
-/// What is needed to transcribe with times, window by window.
+/// Transcribes with timestamps, window by window.
 #[derive(Debug)]
 pub(super) struct Timed {
     timestamps: Timestamps,
     words: bool,
     options: Options,
     temperatures: Vec<f32>,
-    /// What was said so far, with times, if windows continue it.
+    /// The tokens so far, with timestamps, if they are the prompt of later windows.
     said: Vec<u32>,
     window: Option<Window>,
 }
@@ -52,25 +52,25 @@ pub(super) struct Timed {
 #[derive(Debug)]
 struct Window {
     samples: usize,
-    /// What the encoder gets.
+    /// The inputs of the encoder.
     given: Tensors,
-    /// Index of the temperature.
+    /// The index of the temperature.
     attempt: usize,
     generator: Option<Generator>,
     no_speech: Option<f32>,
-    /// The best of what is doubtful.
+    /// The best unreliable result.
     best: Option<Attempt>,
-    /// What counts.
+    /// The accepted result.
     chosen: Option<Attempt>,
-    /// Whether the states hold what was encoded, and for how many tokens they have space.
+    /// If the states have the encoded window: the number of tokens for which they have space.
     encoded: bool,
     capacity: u32,
 }
 
-/// What was decoded at a temperature.
+/// The result at a temperature.
 #[derive(Clone, Debug)]
 struct Attempt {
-    /// What the decoder began with, and what it wrote.
+    /// The start tokens, and the generated tokens.
     prompt: Vec<u32>,
     tokens: Vec<u32>,
     temperature: f32,
@@ -79,15 +79,15 @@ struct Attempt {
     silence: bool,
 }
 
-/// What is said in a window.
+/// The transcript of a window.
 #[derive(Debug)]
 pub(super) struct Written {
     pub(super) said: Vec<Said>,
-    /// How many samples are transcribed.
+    /// The number of samples that are transcribed.
     pub(super) next: usize,
 }
 
-/// A segment; samples count from the begin of the window.
+/// A segment; samples count from the start of the window.
 #[derive(Debug)]
 pub(super) struct Said {
     pub(super) samples: Range<usize>,
@@ -96,7 +96,7 @@ pub(super) struct Said {
     pub(super) words: Vec<TimedWord>,
 }
 
-/// A word; samples count from the begin of the window.
+/// A word; samples count from the start of the window.
 #[derive(Debug)]
 pub(super) struct TimedWord {
     pub(super) samples: Range<usize>,
@@ -104,7 +104,7 @@ pub(super) struct TimedWord {
 }
 
 impl Timed {
-    /// Errors if the model cannot tell when words are said, and is to.
+    /// An error if timestamps of words are requested and the model has none.
     pub(super) fn new(
         manifest: &Manifest,
         timestamps: &Timestamps,
@@ -138,17 +138,17 @@ impl Timed {
         })
     }
 
-    /// Whether words get times.
+    /// Whether words have timestamps.
     pub(super) fn words(&self) -> bool {
         self.words
     }
 
-    /// Whether a window is under way.
+    /// Whether a window is in progress.
     pub(super) fn has_window(&self) -> bool {
         self.window.is_some()
     }
 
-    /// Goes on after the states were lost.
+    /// Recovers after the states were lost.
     pub(super) fn rewind(&mut self, manifest: &Manifest) -> Result<(), Error> {
         let Some(window) = &mut self.window else { return Ok(()) };
         window.encoded = false;
@@ -180,8 +180,8 @@ impl Timed {
         Ok(())
     }
 
-    /// Decodes the window until the result can be believed. `start`: what the text begins with; what is left to the
-    /// model is known then.
+    /// Decodes the window until the result is reliable. `start` has the start tokens; afterwards, those that the model
+    /// chooses are known.
     pub(super) async fn decode(
         &mut self,
         backend: &mut dyn Backend,
@@ -248,7 +248,7 @@ impl Timed {
         Ok(window.chosen.as_ref().map_or(Stop::Aborted, |chosen| chosen.stop))
     }
 
-    /// Reads what was decoded, and ends the window.
+    /// Divides the result into segments, and ends the window.
     pub(super) async fn read(
         &mut self,
         backend: &mut dyn Backend,
@@ -296,7 +296,7 @@ fn no_window() -> Error {
     Error::Backend("no window of the audio file is under way".to_string())
 }
 
-/// What stands in front of the start tokens: the end of what was said, at most half of the context.
+/// The tokens before the start tokens: the end of the text so far, at most half of the context.
 fn previous(timestamps: &Timestamps, said: &[u32], manifest: &Manifest) -> Vec<u32> {
     let most = (manifest.model.max_context / 2).saturating_sub(1) as usize;
     let said = &said[said.len() - said.len().min(most)..];
@@ -306,8 +306,8 @@ fn previous(timestamps: &Timestamps, said: &[u32], manifest: &Manifest) -> Vec<u
     }
 }
 
-/// The position at which each token of a window has been said. A call of its own computes the attention weights of
-/// the heads that align, for the text as it stands.
+/// The position at which each token of a window has ended. A separate call computes the attention weights of the alignment
+/// heads for the final text.
 async fn align(
     window: &mut Window,
     chosen: &Attempt,
@@ -359,7 +359,7 @@ async fn align(
     Ok(found)
 }
 
-/// The words of a segment, whose tokens stand at these places in the window.
+/// The words of a segment, whose tokens have these indices in the window.
 fn timed_words(
     tokens: &[u32],
     places: &[usize],
