@@ -1,4 +1,4 @@
-//! The words of the command line.
+//! The arguments of the command line.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -12,15 +12,15 @@ Examples:
   gristmill run dist --prompt \"Once upon a time\"
   gristmill inspect dist --memory
 
-Exit codes: 0 done, 1 the answer is no (verify, check), 2 wrong use or wrong input,
-3 the environment lacks something (such as a graphics adapter or the network), or gristmill found a mistake of its own,
+Exit codes: 0 success; 1 the answer is no (verify, check); 2 wrong usage or input;
+3 the environment lacks something (adapter, memory, network), or gristmill found a bug of its own;
 130 stopped by Ctrl-C.";
 
-/// Compiles Hugging Face model directories into bundles that run on WebGPU.
+/// Compile a Hugging Face model into a bundle that runs on WebGPU and WebAssembly
 #[derive(Debug, Parser)]
 #[command(name = "gristmill", version, after_help = EXAMPLES, arg_required_else_help = true)]
 pub(crate) struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -30,23 +30,23 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Compile a model directory into a bundle
     Compile(CompileArgs),
-    /// Draft an architecture file for a model that none of the shipped ones describes
+    /// Draft an architecture file for a model that no shipped one describes
     New(NewArgs),
-    /// Check an architecture file, a precision policy or a target profile
+    /// Check an architecture file, precision policy or target profile
     Check(CheckArgs),
-    /// Show what is in a bundle
+    /// Show what a bundle contains
     Inspect(InspectArgs),
-    /// Generate text, look at images, write down speech, or call the model with tensors
+    /// Generate text, classify images, transcribe audio, or call the model with tensors
     Run(Box<RunArgs>),
     /// Compare the outputs of a model with expected tensors
     Verify(Box<VerifyArgs>),
-    /// Serve a bundle to browsers on this machine
+    /// Serve a model to browsers
     Serve(Box<ServeArgs>),
     /// Measure how fast a model runs on this machine
     Bench(Box<BenchArgs>),
     /// List the graphics adapters of this machine
     Adapters(AdaptersArgs),
-    /// List, verify or remove the bundles that were made from model directories
+    /// List, verify or remove cached bundles
     Cache(CacheArgs),
 }
 
@@ -54,35 +54,35 @@ pub(crate) enum Command {
 #[derive(Debug, Args, Clone)]
 #[command(next_help_heading = "Compiling")]
 pub(crate) struct CompileFlags {
-    /// Architecture file to use; otherwise config.json says which of the shipped ones
+    /// Architecture file to use [default: the shipped one that config.json names]
     #[arg(long, value_name = "FILE.ron")]
     pub(crate) arch: Option<PathBuf>,
-    /// Branch, tag or commit of a model on the Hub; otherwise main
+    /// Branch, tag or commit of a model on the Hub [default: main]
     #[arg(long, value_name = "REVISION")]
     pub(crate) revision: Option<String>,
     #[arg(long, value_name = "PRECISION", help = precisions())]
     pub(crate) precision: Option<String>,
-    /// Columns per block of quantized weights: 16, 32, 64 or 128, as far as the format has them
+    /// Columns per block of quantized weights: 16, 32, 64 or 128, if the format allows it
     #[arg(long, value_name = "N", value_parser = group)]
     pub(crate) group: Option<u16>,
-    /// Give blocks of quantized weights a minimum of their own
+    /// Store a minimum for each block of quantized weights
     #[arg(long)]
     pub(crate) asymmetric: bool,
     /// Precision of the key and value cache
     #[arg(long, value_name = "PRECISION", value_enum, default_value_t = Kv::F32)]
     pub(crate) kv: Kv,
-    /// Targets to compile for, separated by commas: shipped profiles by name, others by their file, or all that ship
+    /// Targets to compile for, separated by commas: names of shipped profiles, profile files, or `all`
     #[arg(long, value_name = "NAME|FILE.ron", value_delimiter = ',')]
     pub(crate) target: Vec<String>,
-    /// Most tokens a session can hold; otherwise the model's own limit
+    /// Maximum number of tokens in a session [default: the model's limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_context: Option<u32>,
-    /// Compile also if weights or settings that change the results are not read
+    /// Compile even if weights or settings that affect the results are not read
     #[arg(long)]
     pub(crate) allow_unused: bool,
 }
 
-/// What `--precision` says of itself.
+/// The help text of `--precision`.
 fn precisions() -> String {
     let names = gristmill_graph::precision_names();
     format!("Precision of weights: default, {names}, the name of a shipped policy, or a policy file")
@@ -100,9 +100,9 @@ fn group(text: &str) -> Result<u16, String> {
 /// Storage of the key and value cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Kv {
-    /// 32-bit float.
+    /// 32-bit float
     F32,
-    /// 16-bit float, half the memory.
+    /// 16-bit float: half the memory
     F16,
 }
 
@@ -116,21 +116,21 @@ Examples:
   gristmill compile path/to/model -o dist --arch my-architecture.ron --target chrome,firefox
   gristmill compile path/to/model -o dist --target my-phone.ron,wasm     (docs/profiles.md)
   gristmill compile model.Q4_K_M.gguf -o dist
-  gristmill compile org/name -o dist                     (of the Hugging Face Hub)
+  gristmill compile org/name -o dist                     (from the Hugging Face Hub)
   gristmill compile org/name/model.Q8_0.gguf@v1 -o dist
 
 A model directory has config.json, safetensors files (one, or several with an index) and, for
-text, tokenizer.json. A GGUF file has all of that in one; of a split one name the first part.
-Models of the Hub are taken from its cache on this machine, and what is missing there is downloaded (HF_TOKEN,
-HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE=1); a download that is cut goes on where it stopped.
-The bundle appears whole or not at all; an older bundle there is replaced.
-Without --precision the architecture chooses: q4 for models that write text, q8 for those that
-embed, or read images or audio, and both for models with several parts.")]
+text, tokenizer.json. A GGUF file contains all of that; if it is split, name the first part.
+Models on the Hub are read from its cache on this machine, and missing files are downloaded
+(HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE=1). Interrupted downloads are resumed.
+The bundle is written completely or not at all, and replaces an older one.
+Without --precision the architecture chooses: q4 for models that generate text, q8 for those that
+embed text or read images or audio, and both for models with several parts.")]
 pub(crate) struct CompileArgs {
     /// Model directory, GGUF file, or org/name@revision on the Hub
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
-    /// Where the bundle goes
+    /// Directory to write the bundle to
     #[arg(short, long, value_name = "BUNDLE")]
     pub(crate) output: PathBuf,
     /// How.
@@ -147,17 +147,17 @@ Examples:
   gristmill check my-precision-policy.ron
   gristmill check my-phone.ron                           (a target profile: docs/profiles.md)
 
-Without a config only names, types and structure are checked; with one the whole graph is built
-and its shapes are inferred; with a model directory its tensors have to be there as well. Exit
-code 1: the file has errors, all of which are listed.")]
+Without a config only names, types and structure are checked. With one the graph is built and its
+shapes are inferred. With a model directory its tensors must exist as well. All errors are listed.
+Exit code 1: the file has errors.")]
 pub(crate) struct CheckArgs {
     /// Architecture file, precision policy, or target profile
     #[arg(value_name = "FILE.ron")]
     pub(crate) file: PathBuf,
-    /// config.json of a model to bind it to
+    /// Bind the architecture to this config.json
     #[arg(long, value_name = "config.json")]
     pub(crate) config: Option<PathBuf>,
-    /// Model directory to bind it to: its config.json and its tensors
+    /// Bind the architecture to the config.json and tensors of this model directory
     #[arg(long, value_name = "MODEL_DIR", conflicts_with = "config")]
     pub(crate) model: Option<PathBuf>,
 }
@@ -173,20 +173,20 @@ Examples:
   gristmill compile path/to/model -o dist --arch stablelm.ron
 
 The draft extends the shipped architecture that fits the model's tensors with the fewest changes, or
---base. It lists the tensors and the entries of config.json that the base does not know, and what
-the base reads that the model does not have. Beside it lies a Python script that runs the original model and writes
-what `gristmill verify` compares with.")]
+--base. It lists the tensors and config.json keys that the base does not read, and those that the
+base reads but the model lacks. A Python script is written beside it, which runs the original model
+and records what `gristmill verify` compares with.")]
 pub(crate) struct NewArgs {
-    /// A model directory
+    /// Model directory
     #[arg(value_name = "MODEL_DIR")]
     pub(crate) model: PathBuf,
-    /// Where the file goes; otherwise it is called as the type of the model, here
+    /// File to write [default: the model's type, in the current directory]
     #[arg(short, long, value_name = "FILE.ron")]
     pub(crate) output: Option<PathBuf>,
-    /// Shipped architecture to extend; otherwise the one that fits with the fewest changes
+    /// Shipped architecture to extend [default: the one that fits with the fewest changes]
     #[arg(long, value_name = "NAME")]
     pub(crate) base: Option<String>,
-    /// Replace files, and draft one for a model that a shipped architecture describes
+    /// Overwrite files, and draft even if a shipped architecture describes the model
     #[arg(long)]
     pub(crate) force: bool,
 }
@@ -203,95 +203,95 @@ Examples:
   gristmill inspect dist --shader NAME --target wasm
   gristmill inspect dist --memory --json")]
 pub(crate) struct InspectArgs {
-    /// A bundle
+    /// Bundle to inspect
     #[arg(value_name = "BUNDLE")]
     pub(crate) bundle: PathBuf,
     /// What to show.
     #[command(flatten)]
     pub(crate) view: ViewFlags,
-    /// Print the graph of an entry for Graphviz: a cluster per layer, a colour per kernel
+    /// Print the graph of an entry for Graphviz, with a cluster per layer and a colour per kernel
     #[arg(long, requires = "graph", conflicts_with = "json")]
     pub(crate) dot: bool,
-    /// Entry to draw; otherwise the first one
+    /// Entry to draw [default: the first one]
     #[arg(long, value_name = "NAME", requires = "dot")]
     pub(crate) entry: Option<String>,
-    /// Draw only the layers with this number, counted from 0
+    /// Draw only this layer, counted from 0
     #[arg(long, value_name = "N", requires = "dot")]
     pub(crate) layer: Option<u32>,
-    /// Target whose programs and shaders are shown; otherwise native, or the first there is
+    /// Target whose programs and shaders are shown [default: native, or else the first one]
     #[arg(long, value_name = "T")]
     pub(crate) target: Option<String>,
-    /// Print one JSON document
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// What `inspect` shows; an overview if nothing is asked for.
+/// What `inspect` shows; an overview by default.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 pub(crate) struct ViewFlags {
-    /// The graph that the model means
+    /// Show the graph of the model
     #[arg(long)]
     pub(crate) graph: bool,
-    /// Which rewrite rules fired, and what they saved
+    /// Show which rewrite rules applied and what they saved
     #[arg(long)]
     pub(crate) rewrites: bool,
-    /// Memory: weights, caches, scratch buffers
+    /// Show memory use: weights, caches, scratch buffers
     #[arg(long)]
     pub(crate) memory: bool,
-    /// Kernels, and how often each runs
+    /// Show the kernels and how often each runs
     #[arg(long)]
     pub(crate) kernels: bool,
-    /// Every weight with its precision and size
+    /// Show each weight with its precision and size
     #[arg(long)]
     pub(crate) weights: bool,
-    /// The text of one kernel: WGSL, or that of WebAssembly; fallback:NAME is a fallback kernel
+    /// Print one kernel as WGSL or WebAssembly text; fallback:NAME is a fallback kernel
     #[arg(long, value_name = "NAME")]
     pub(crate) shader: Option<String>,
 }
 
-/// What executes.
+/// What runs the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BackendName {
-    /// WebGPU on a GPU, else WebAssembly.
+    /// WebGPU if there is a GPU, else WebAssembly
     Auto,
-    /// WebGPU.
+    /// WebGPU
     Wgpu,
-    /// WebAssembly on the CPU.
+    /// WebAssembly on the CPU
     Wasm,
-    /// The reference evaluator: slow, obvious, needs nothing.
+    /// The reference evaluator: slow and simple
     Reference,
 }
 
 /// Which backend to use.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Executing")]
+#[command(next_help_heading = "Running")]
 pub(crate) struct BackendFlags {
-    /// What executes; auto takes a GPU if there is one, else the CPU (wasm)
+    /// Backend to run on
     #[arg(long, value_name = "BACKEND", value_enum, default_value_t = BackendName::Auto)]
     pub(crate) backend: BackendName,
-    /// Adapter to use: its number, or a part of its name, as `gristmill adapters` lists them
+    /// Adapter to use: an index or part of a name listed by `gristmill adapters`
     #[arg(long, value_name = "NAME|INDEX")]
     pub(crate) adapter: Option<String>,
-    /// Programs to run on the adapter, by the name of their profile; otherwise native, or the first of the bundle
+    /// Profile whose programs run on the adapter [default: native, or else the first in the bundle]
     #[arg(long, value_name = "NAME")]
     pub(crate) profile: Option<String>,
-    /// Threads of --backend wasm; otherwise one per CPU, at most 8, and one per MiB of weights
+    /// Threads for --backend wasm [default: one per CPU, at most 8 and at most one per MiB of weights]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) threads: Option<u32>,
-    /// Vector instructions of --backend wasm
+    /// SIMD instructions for --backend wasm
     #[arg(long, value_name = "KIND", value_enum, default_value_t = Simd::Auto)]
     pub(crate) simd: Simd,
 }
 
-/// Which vector instructions WebAssembly uses.
+/// Which SIMD instructions WebAssembly uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Simd {
-    /// The fastest that there are.
+    /// The fastest available
     Auto,
-    /// Those that every engine has.
+    /// The SIMD instructions that every engine supports
     Baseline,
-    /// Those whose results may differ in the last bits between CPUs.
+    /// Relaxed SIMD, whose results may differ in the last bits between CPUs
     Relaxed,
 }
 
@@ -299,48 +299,48 @@ pub(crate) enum Simd {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct SamplingFlags {
-    /// Always take the likeliest token; in tensor mode: decode N tokens after the prompt
+    /// Always take the most likely token; in tensor mode, decode N tokens after the prompt
     #[arg(long, value_name = "N", num_args = 0..=1)]
     pub(crate) greedy: Option<Option<u32>>,
-    /// Divide logits by this before sampling; 0 is greedy
+    /// Divide logits by this before sampling; 0 means greedy
     #[arg(long, value_name = "X", conflicts_with_all = ["greedy", "inputs"])]
     pub(crate) temperature: Option<f32>,
-    /// Sample from the K likeliest tokens
+    /// Sample from the K most likely tokens
     #[arg(long, value_name = "K", conflicts_with_all = ["greedy", "inputs"])]
     pub(crate) top_k: Option<u32>,
-    /// Sample from the likeliest tokens that together have this probability
+    /// Sample from the most likely tokens whose probabilities add up to P
     #[arg(long, value_name = "P", conflicts_with_all = ["greedy", "inputs"])]
     pub(crate) top_p: Option<f32>,
-    /// Leave out tokens less likely than this part of the likeliest
+    /// Drop tokens less likely than P times the most likely one
     #[arg(long, value_name = "P", conflicts_with_all = ["greedy", "inputs"])]
     pub(crate) min_p: Option<f32>,
-    /// Divide positive (multiply negative) logits of tokens seen before by this
+    /// Divide positive and multiply negative logits of tokens seen before by X
     #[arg(long, value_name = "X", conflicts_with = "inputs")]
     pub(crate) repetition_penalty: Option<f32>,
-    /// Start of the random numbers; the same seed gives the same text
+    /// Seed of the random numbers; the same seed gives the same text
     #[arg(long, value_name = "N", conflicts_with_all = ["greedy", "inputs"])]
     pub(crate) seed: Option<u64>,
-    /// Stop after this many tokens
+    /// Stop after N tokens
     #[arg(long, value_name = "N", conflicts_with = "inputs")]
     pub(crate) max_new_tokens: Option<u32>,
-    /// Stop when this text appears (may be given several times)
+    /// Stop when this text appears; can be repeated
     #[arg(long, value_name = "TEXT", conflicts_with = "inputs")]
     pub(crate) stop: Vec<String>,
 }
 
-/// What times are marked.
+/// What gets timestamps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Times {
-    /// When each segment begins and ends
+    /// Start and end of each segment
     Segment,
-    /// When each word does
+    /// Start and end of each word
     Word,
 }
 
-/// How speech is printed.
+/// The format of a transcript.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SpeechFormat {
-    /// Text; with --timestamps a line for each segment or word
+    /// Text; with --timestamps, a line per segment or word
     Txt,
     /// SubRip subtitles
     Srt,
@@ -353,7 +353,7 @@ pub(crate) enum SpeechFormat {
 fn certainty(text: &str) -> Result<f32, String> {
     match text.parse::<f32>() {
         Ok(v) if (0.0..1.0).contains(&v) => Ok(v),
-        _ => Err("expected a number from 0 to 1, such as 0.5".to_string()),
+        _ => Err("expected a number of at least 0 and below 1, such as 0.5".to_string()),
     }
 }
 
@@ -379,101 +379,97 @@ Examples:
   gristmill run dist --inputs in.safetensors --outputs out.safetensors --taps
   gristmill run dist --inputs in.safetensors --outputs out.safetensors --greedy 16
 
-The model is a bundle, or a model directory: that is compiled into a cache first, as `compile` does
-it for models that write text, and with f32 weights for others and for tensors, unless --precision
-says otherwise. Text goes to stdout, a continuation behind its prompt; everything else goes to
-stderr. Ctrl-C stops the generation, a second one the program. A model that embeds sentences prints
-the embedding of the prompt as a JSON list.
+A model that is not a bundle is compiled into a cache first: as `compile` does it if it generates
+text, and with f32 weights otherwise or in tensor mode, unless --precision is given. Results go to
+stdout, everything else to stderr. Ctrl-C stops the generation; a second Ctrl-C ends the program.
+An embedding model prints the embedding of the prompt as a JSON list.
 
-What becomes of images is up to the model: classes with their scores, things with their boxes
-(left, top, right, bottom, in pixels; --draw shows them), how well each prompt or label fits, or a
-text that continues the prompt. Such a prompt may say where its images are, with the model's own
-mark for one (often <image>); those that it does not mention stand in front of it or, with --chat,
-where the model's template puts them. Images are rotated as their EXIF data says, and transparency
-is dropped.
+The output for images depends on the model: classes with scores, objects with boxes (left, top,
+right, bottom, in pixels; --draw draws them), the similarity to each prompt or label, or text that
+continues the prompt. A prompt can place its images with the model's image placeholder (often
+<image>). Images without a placeholder go before the prompt or, with --chat, where the chat template
+puts them. Images are rotated as their EXIF data says, and transparency is dropped.
 
-A video is as many images as the model takes, at even distances among those that there are: the
-images of a folder in the order of their names, those of an animated GIF, or all other files
-together.
+A video is a folder of images in the order of their names, an animated GIF, or all other files
+together. As many frames as the model takes are sampled from it at even intervals.
 
-Audio files are mixed to one channel and brought to the rate that the model wants. What is longer
-than the model takes at once (often 30 seconds) is
-transcribed window by window: each one begins where the last segment of the one before ends, and is
-decoded again at a higher temperature if its text is unlikely or repeats itself. --timestamps prints
-a line for each segment or word, --format srt and vtt subtitles; --json gives segments with their
-seconds. A model without tokens for times is given parts of that length instead.
+Audio is mixed to one channel and resampled to the model's rate. Audio longer than the model's
+window (often 30 seconds) is transcribed window by window. Each window starts where the last segment
+ended, and is decoded again at a higher temperature if its text is unlikely or repetitive.
+--timestamps prints a line per segment or word; --format srt and vtt print subtitles; --json gives
+segments with times in seconds. A model without timestamp tokens gets windows of fixed length.
 
-In tensor mode the entry is found from the names of the inputs. --greedy N adds greedy.tokens
-[B, N] and greedy.logits [B, N, vocab]; --taps adds the intermediate values that the architecture
-names. Tensors whose names start with `ref.` are not passed to the model.")]
+Tensor mode (--inputs, --outputs) finds the entry from the names of the inputs. --greedy N adds
+greedy.tokens [B, N] and greedy.logits [B, N, vocab]; --taps adds the intermediate values that the
+architecture names. Tensors whose names start with `ref.` are not passed to the model.")]
 pub(crate) struct RunArgs {
-    /// A bundle, or a model: directory, GGUF file, or org/name@revision on the Hub
+    /// Bundle, model directory, GGUF file, or org/name@revision on the Hub
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
-    /// Text to continue, or to compare images, videos or audio files with (then it may be given several times)
+    /// Text to continue or embed, or to compare images, videos or audio with; can be repeated to compare
     #[arg(long, value_name = "TEXT", required_unless_present_any = ["inputs", "image", "video", "audio", "labels"], conflicts_with = "inputs")]
     pub(crate) prompt: Vec<String>,
-    /// Texts to compare with, separated by commas: as a --prompt for each
+    /// Texts to compare with, separated by commas; the same as a --prompt for each
     #[arg(long, value_name = "TEXT,TEXT,..", value_delimiter = ',', conflicts_with_all = ["inputs", "prompt"])]
     pub(crate) labels: Vec<String>,
-    /// Images to look at: PNG, JPEG, WebP, GIF, BMP, TIFF, PNM or ICO
+    /// Input images: PNG, JPEG, WebP, GIF, BMP, TIFF, PNM or ICO
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "inputs")]
     pub(crate) image: Vec<PathBuf>,
-    /// Videos to look at: folders with their images, animated GIF files, or the images of one video
+    /// Input videos: folders of images, animated GIF files, or the images of one video
     #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with_all = ["inputs", "image"])]
     pub(crate) video: Vec<PathBuf>,
-    /// Audio files to write down: WAV, FLAC, MP3, Ogg Vorbis or AAC
+    /// Input audio: WAV, FLAC, MP3, Ogg Vorbis or AAC
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["inputs", "image", "video"])]
     pub(crate) audio: Vec<PathBuf>,
-    /// Language that is spoken, such as `en`, for models that know several; otherwise the model finds out
+    /// Spoken language, such as `en`, for multilingual models [default: detected by the model]
     #[arg(long, value_name = "WORD", requires = "audio")]
     pub(crate) language: Option<String>,
-    /// What to do with speech, such as `translate`, for models that can do several things
+    /// Speech task, such as `translate`, for models with several
     #[arg(long, value_name = "WORD", requires = "audio")]
     pub(crate) task: Option<String>,
-    /// Mark when each segment is said, or each word: `segment` (if nothing follows) or `word`
+    /// Print timestamps of each segment (the default) or each word
     #[arg(long, value_name = "WHAT", num_args = 0..=1, default_missing_value = "segment", requires = "audio")]
     pub(crate) timestamps: Option<Times>,
-    /// How speech is printed; subtitles (srt, vtt) have timestamps in any case
+    /// Format of the transcript; subtitles (srt, vtt) always have timestamps
     #[arg(long, value_name = "FORMAT", requires = "audio", conflicts_with = "json")]
     pub(crate) format: Option<SpeechFormat>,
-    /// Most classes to name for each image or text
+    /// Maximum number of classes to print per image or text
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) top: u32,
-    /// How certain a model must be of what it finds in an image
+    /// Minimum score of a detected object
     #[arg(long, value_name = "X", default_value_t = 0.5, requires = "image", value_parser = certainty)]
     pub(crate) threshold: f32,
-    /// Where to write the image with what was found in it
+    /// Draw the detected objects into a copy of the image
     #[arg(long, value_name = "FILE.png", requires = "image")]
     pub(crate) draw: Option<PathBuf>,
-    /// Print classes, boxes, similarities and what is said as one JSON document
+    /// Print classes, boxes, similarities or the transcript as JSON
     #[arg(long, conflicts_with = "inputs")]
     pub(crate) json: bool,
-    /// Treat the prompt as a message of a conversation, with the model's chat template
+    /// Format the prompt as a chat message with the model's chat template
     #[arg(long, requires = "prompt")]
     pub(crate) chat: bool,
-    /// Prompt to put in front of a text that is embedded, by its name in the model's settings, such as `query`
+    /// Prepend a prompt of the embedding model, named in its settings, such as `query`
     #[arg(long, value_name = "NAME", requires = "prompt", conflicts_with = "chat")]
     pub(crate) prompt_name: Option<String>,
-    /// Message of the system in front of the conversation
+    /// System message
     #[arg(long, value_name = "TEXT", requires = "chat")]
     pub(crate) system: Option<String>,
-    /// Tools that the model may call: a list of JSON schemas for the chat template
+    /// Tools that the model can call: a list of JSON schemas for the chat template
     #[arg(long, value_name = "FILE.json", requires = "chat")]
     pub(crate) tools: Option<PathBuf>,
-    /// Input tensors
+    /// File of input tensors
     #[arg(long, value_name = "FILE.safetensors", requires = "outputs")]
     pub(crate) inputs: Option<PathBuf>,
-    /// Where output tensors go
+    /// File to write the output tensors to
     #[arg(long, value_name = "FILE.safetensors", requires = "inputs")]
     pub(crate) outputs: Option<PathBuf>,
-    /// Entry to call; otherwise found from the names of the inputs
+    /// Entry to call [default: found from the names of the inputs]
     #[arg(long, value_name = "NAME", requires = "inputs")]
     pub(crate) entry: Option<String>,
-    /// Tokens that the decoder of an encoder starts with; otherwise those of the model's configuration
+    /// Tokens that the decoder starts with [default: those in the model's config]
     #[arg(long, value_name = "ID,ID,..", value_delimiter = ',')]
     pub(crate) decoder_start: Vec<u32>,
-    /// Return intermediate values too
+    /// Also return intermediate values
     #[arg(long, requires = "inputs")]
     pub(crate) taps: bool,
     /// Sampling.
@@ -482,7 +478,7 @@ pub(crate) struct RunArgs {
     /// Backend.
     #[command(flatten)]
     pub(crate) backend: BackendFlags,
-    /// For a model directory.
+    /// How a model is compiled first.
     #[command(flatten)]
     pub(crate) flags: CompileFlags,
 }
@@ -504,39 +500,40 @@ Examples:
   gristmill verify dist --inputs inputs.safetensors --expect outputs.safetensors --backend reference --tol 1e-4
 
 Floats must lie within --tol standard deviations of the expected tensor; integers must be equal.
-Positions where `attention_mask` is 0 do not count in outputs that begin with batch and position.
-If greedy.tokens is expected, the same number of tokens is decoded. Expected tensors that the
-model does not produce are listed and do not fail; none in common fails. Exit code 1: no match.
-A model directory is compiled into a cache first, with f32 weights unless --precision is given.")]
+Positions where `attention_mask` is 0 are ignored in outputs whose first axes are batch and position.
+If greedy.tokens is expected, the same number of tokens is decoded. Expected tensors that the model
+does not produce are listed; if it produces none of them, the command fails. A model that is not a
+bundle is compiled into a cache first, with f32 weights unless --precision is given.
+Exit code 1: an output differs from the expected one.")]
 pub(crate) struct VerifyArgs {
-    /// A bundle, or a model: directory, GGUF file, or org/name@revision on the Hub
+    /// Bundle, model directory, GGUF file, or org/name@revision on the Hub
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
-    /// Input tensors
+    /// File of input tensors
     #[arg(long, value_name = "FILE.safetensors")]
     pub(crate) inputs: PathBuf,
-    /// Expected tensors
+    /// File of expected output tensors
     #[arg(long, value_name = "FILE.safetensors")]
     pub(crate) expect: PathBuf,
-    /// Largest error allowed, in standard deviations of the expected tensor
+    /// Maximum error, in standard deviations of the expected tensor
     #[arg(long, value_name = "X", default_value_t = 1e-3, value_parser = tolerance)]
     pub(crate) tol: f64,
-    /// Entry to call; otherwise found from the names of the inputs
+    /// Entry to call [default: found from the names of the inputs]
     #[arg(long, value_name = "NAME")]
     pub(crate) entry: Option<String>,
-    /// Tokens that the decoder of an encoder starts with; otherwise those of the model's configuration
+    /// Tokens that the decoder starts with [default: those in the model's config]
     #[arg(long, value_name = "ID,ID,..", value_delimiter = ',')]
     pub(crate) decoder_start: Vec<u32>,
-    /// Compare intermediate values too
+    /// Also compare intermediate values
     #[arg(long)]
     pub(crate) taps: bool,
-    /// Print one JSON document instead of the table
+    /// Print JSON instead of a table
     #[arg(long)]
     pub(crate) json: bool,
     /// Backend.
     #[command(flatten)]
     pub(crate) backend: BackendFlags,
-    /// For a model directory.
+    /// How a model is compiled first.
     #[command(flatten)]
     pub(crate) flags: CompileFlags,
 }
@@ -544,7 +541,7 @@ pub(crate) struct VerifyArgs {
 fn tolerance(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(v) if v >= 0.0 && v.is_finite() => Ok(v),
-        _ => Err("expected a number such as 1e-3, not below 0".to_string()),
+        _ => Err("expected a number of at least 0, such as 1e-3".to_string()),
     }
 }
 
@@ -557,33 +554,33 @@ Examples:
   gristmill bench dist --prompt-tokens 512 --new-tokens 128 --runs 10 --json
   gristmill bench path/to/embedder --precision q8 --tokens 16,64,128
 
-A model that generates: tokens per second of a prompt and of the text behind it, and the rate at
-which decoding reads weights. A model that embeds: milliseconds per text of each length. Shown are
-the median and the range of all runs; a run before them is not counted. A model directory is
-compiled into a cache first, as `compile` does it.")]
+For a model that generates text: tokens per second of the prompt and of the generated text, and the
+rate at which decoding reads weights. For an embedding model: milliseconds per text of each length.
+The median and the range of all runs are printed, after a warm-up run that is not counted. A model
+that is not a bundle is compiled into a cache first, as `compile` does it.")]
 pub(crate) struct BenchArgs {
-    /// A bundle, or a model: directory, GGUF file, or org/name@revision on the Hub
+    /// Bundle, model directory, GGUF file, or org/name@revision on the Hub
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
-    /// Length of the prompt; otherwise 128, or what fits
+    /// Tokens of the prompt [default: 128, or what fits]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) prompt_tokens: Option<u32>,
-    /// Tokens to generate behind it; otherwise 64, or what fits
+    /// Tokens to generate [default: 64, or what fits]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     pub(crate) new_tokens: Option<u32>,
-    /// Lengths of texts to embed, separated by commas; otherwise 16, 64 and 128, or what fits
+    /// Lengths of the texts to embed, separated by commas [default: 16, 64 and 128, or what fits]
     #[arg(long, value_name = "LENGTHS", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) tokens: Vec<u32>,
-    /// Runs that count
+    /// Number of measured runs
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) runs: u32,
-    /// Print one JSON document instead of the table
+    /// Print JSON instead of a table
     #[arg(long)]
     pub(crate) json: bool,
     /// Backend.
     #[command(flatten)]
     pub(crate) backend: BackendFlags,
-    /// For a model directory.
+    /// How a model is compiled first.
     #[command(flatten)]
     pub(crate) flags: CompileFlags,
 }
@@ -593,42 +590,42 @@ pub(crate) struct BenchArgs {
 #[command(after_help = "\
 Examples:
   gristmill serve dist
-  gristmill serve dist --port 0                  (any free port; the address is printed)
+  gristmill serve dist --port 0                  (any free port; its number is printed)
   gristmill serve path/to/model --precision q8
-  gristmill serve dist --lan                     (prints a QR code of the address for phones)
+  gristmill serve dist --lan                     (for phones; prints a QR code of the address)
   gristmill serve dist --host 0.0.0.0 --cors
   gristmill serve dist --host 0.0.0.0 --host-name mill.local
 
-The address goes to stdout, everything else to stderr. Pages are isolated from other origins
-(COOP and COEP), weights are cached for ever, all other files are asked for again. A model
-directory is compiled into a cache first. It is a server for this machine: docs/hosting.md
-says how to host a bundle for others. Ctrl-C ends it.
+The address goes to stdout, everything else to stderr. Pages are cross-origin isolated (COOP and
+COEP). Browsers cache weights for good, and revalidate all other files. A model that is not a bundle
+is compiled into a cache first. The server is meant for this machine; docs/hosting.md describes how
+to host a bundle for others. Ctrl-C ends it.
 
-With --lan the page opens on other devices, too, but runs no model there: browsers offer WebGPU,
-storage and hashes to pages from https and localhost only. What helps on a phone is printed.")]
+With --lan the page also opens on other devices, but runs no model there: browsers offer WebGPU,
+storage and hashes only to pages from https and localhost. Remedies for phones are printed.")]
 pub(crate) struct ServeArgs {
-    /// A bundle, or a model: directory, GGUF file, or org/name@revision on the Hub
+    /// Bundle, model directory, GGUF file, or org/name@revision on the Hub
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
-    /// Port to listen on; 0 takes a free one
+    /// Port to listen on; 0 means any free one
     #[arg(long, value_name = "N", default_value_t = 8080)]
     pub(crate) port: u16,
-    /// Listen on the addresses of this machine in its network, too, and print a QR code of the first
+    /// Also listen on the network addresses of this machine, and print a QR code of the first
     #[arg(long, conflicts_with = "host")]
     pub(crate) lan: bool,
-    /// Address to listen on; 0.0.0.0 is reachable for other machines
+    /// Address to listen on; 0.0.0.0 makes the server reachable from other machines
     #[arg(long, value_name = "ADDR", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub(crate) host: IpAddr,
-    /// Name by which browsers may ask for the bundle, besides localhost and the address; may be given several times
+    /// Host name to accept besides localhost and the address; can be repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) host_name: Vec<String>,
-    /// Leave out the headers that isolate pages, as hosts do where headers cannot be set
+    /// Send no isolation headers, like hosts where headers cannot be set
     #[arg(long)]
     pub(crate) no_isolation: bool,
-    /// Let pages of other origins load from here
+    /// Allow pages from other origins to load files (CORS)
     #[arg(long)]
     pub(crate) cors: bool,
-    /// For a model directory.
+    /// How a model is compiled first.
     #[command(flatten)]
     pub(crate) flags: CompileFlags,
 }
@@ -640,9 +637,9 @@ Examples:
   gristmill adapters
   gristmill run dist --prompt \"Hello\" --adapter 1
 
-Exit code 3: there is no adapter. On Debian `apt install mesa-vulkan-drivers` provides one in software.")]
+Exit code 3: no adapter was found. On Debian, `apt install mesa-vulkan-drivers` installs a software one.")]
 pub(crate) struct AdaptersArgs {
-    /// Print one JSON document
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -655,11 +652,11 @@ Examples:
   gristmill cache verify
   gristmill cache clean --damaged
 
-`run`, `verify`, `bench` and `serve` compile a model directory into a bundle in the cache
-($XDG_CACHE_HOME/gristmill or ~/.cache/gristmill) and take it from there the next time. A bundle
-that turns out to be damaged is made again. Exit code 1: `verify` has found damage.")]
+`run`, `verify`, `bench` and `serve` compile models into bundles in the cache
+($XDG_CACHE_HOME/gristmill or ~/.cache/gristmill) and use them the next time. A damaged bundle is
+compiled again. Exit code 1: `cache verify` found damaged bundles.")]
 pub(crate) struct CacheArgs {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub(crate) command: CacheCommand,
 }
@@ -667,17 +664,17 @@ pub(crate) struct CacheArgs {
 /// What `gristmill cache` does.
 #[derive(Debug, Subcommand)]
 pub(crate) enum CacheCommand {
-    /// List all bundles
+    /// List all bundles in the cache
     List {
-        /// Print one JSON document
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Check every file of every bundle
+    /// Check every file of every bundle against its hash
     Verify,
-    /// Remove bundles; they are made again when they are needed
+    /// Remove bundles; they are compiled again when needed
     Clean {
-        /// Only those that are damaged
+        /// Remove only damaged bundles
         #[arg(long)]
         damaged: bool,
     },
