@@ -336,7 +336,7 @@ fn context(model: &Model, options: &CompileOptions) -> Result<u32, CompileError>
     match (options.max_context, own) {
         (Some(0), _) => Err(CompileError::Options("--max-context must be at least 1".into())),
         (Some(asked), Some(own)) if asked > own => {
-            Err(CompileError::Options(format!("--max-context {asked} is beyond what the model can do: {own} tokens")))
+            Err(CompileError::Options(format!("--max-context {asked} exceeds the model's limit of {own} tokens")))
         }
         (Some(asked), _) => Ok(asked),
         (None, own) => Ok(own.unwrap_or(DEFAULT_CONTEXT).min(DEFAULT_CONTEXT)),
@@ -387,7 +387,9 @@ fn entry(dir: &ModelDir, model: &Model, plan: &EntryPlan, all: &[EntryPlan]) -> 
     let states: BTreeSet<u32> = graph.nodes.iter().filter_map(|n| n.op.state()).collect();
     let bound = |(name, value): (&String, &i64)| match u32::try_from(*value) {
         Ok(value) => Ok((name.clone(), value)),
-        Err(_) => Err(CompileError::Internal(format!("entry {}: `{name}` is {value}, which is no size", plan.name))),
+        Err(_) => {
+            Err(CompileError::Internal(format!("entry {}: `{name}` is {value}, which is not a valid size", plan.name)))
+        }
     };
     Ok(bundle::Entry {
         name: plan.name.clone(),

@@ -146,7 +146,7 @@ fn print_variants(kernel: &Kernel, profile: &Profile) -> Result<Printed, Compile
         verify(&legal, &caps).map_err(|e| CompileError::Internal(e.to_string()))?;
         let text = gristmill_wgsl::print(&legal).map_err(|e| CompileError::Internal(e.to_string()))?;
         if let Some(fault) = bundle::shader_fault(&text) {
-            let message = format!("its kernel is no shader that devices take: {fault}");
+            let message = format!("devices would reject its kernel: {fault}");
             return Err(CompileError::Target { target: profile.name.clone(), node: kernel.name.clone(), message });
         }
         gristmill_wgsl::validate(&text, &caps)

@@ -6,8 +6,8 @@ use thiserror::Error;
 use crate::weights::WeightError;
 
 /// What to do about what is not read.
-const UNUSED_HELP: &str = "the results would be wrong: config.json does not belong to these weights, or the model needs an \
-                           architecture of its own (docs/authoring.md); --allow-unused compiles it all the same";
+const UNUSED_HELP: &str = "the results would be wrong: either config.json does not belong to these weights, or the \
+    model needs an architecture of its own (docs/authoring.md); --allow-unused compiles it anyway";
 
 /// Why a model was not compiled. Every variant is the user's input or environment; bugs of the compiler are
 /// [`CompileError::Internal`].

@@ -36,8 +36,8 @@ pub(crate) fn check(model: &Model, rows: &[Option<u32>], tokenizer: &Tokenizer) 
     match tokenizer.added.iter().find(|(id, token)| id >= rows && Some(token) != padding) {
         None => Ok(()),
         Some((id, token)) => Err(CompileError::Config(format!(
-            "{FILE}: the added token {token:?} has the id {id}, but `{input}` numbers the rows of a table with {rows} rows; \
-             remove the token, or make the table larger with transformers \
+            "{FILE}: the added token {token:?} has the id {id}, but the table that `{input}` indexes has only {rows} \
+             rows; remove the token, or make the table larger with transformers \
              (model.resize_token_embeddings(len(tokenizer)))"
         ))),
     }

@@ -88,7 +88,7 @@ impl<'a> Session<'a> {
     ) -> Result<BTreeMap<String, Array>, String> {
         let size = |(k, v): (&String, &i64)| match u32::try_from(*v) {
             Ok(v) => Ok((k.clone(), v)),
-            Err(_) => Err(format!("`{k}` is {v}, which is no size")),
+            Err(_) => Err(format!("`{k}` is {v}, which is not a valid size")),
         };
         let mut symbols: BTreeMap<String, u32> = bindings.iter().map(size).collect::<Result<_, _>>()?;
         symbols.insert(CAPACITY.into(), self.capacity);
@@ -149,7 +149,7 @@ impl<'a> Session<'a> {
             Place::State(i) => Ok(self.states[*i as usize].clone()),
             Place::Value(id) if !memory.contains_key(place) => garbage(&crate::plan::bytes(graph, *id)),
             Place::Scratch(n) if !memory.contains_key(place) => garbage(&step.scratch[*n as usize]),
-            _ => memory.get(place).cloned().ok_or_else(|| format!("{place:?} of {} is not given", step.nodes)),
+            _ => memory.get(place).cloned().ok_or_else(|| format!("{place:?} of {} is missing", step.nodes)),
         };
         call.places.iter().map(of).collect()
     }

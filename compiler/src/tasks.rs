@@ -96,7 +96,7 @@ fn encoded(
     let graph = model.entry_graph(&model.entries[all[entry as usize].entry], false);
     let mut inputs = graph.nodes.iter().filter_map(|node| if let Op::Input(i) = node.op { Some(i) } else { None });
     let input = inputs.next().ok_or_else(|| {
-        CompileError::Config(format!("the entry `{name}` takes no input, but audio files are to go through it"))
+        CompileError::Config(format!("the entry `{name}` takes no input, but its task encodes audio"))
     })?;
     Ok(bundle::EncodedAudio { audio, entry, input, output: 0 })
 }
@@ -122,7 +122,7 @@ fn size(text: &str) -> Result<bundle::Size, CompileError> {
     };
     read().map_err(|e: bundle::size::SizeError| {
         let known = bundle::IMAGE_SYMBOLS.join(", ");
-        CompileError::Config(format!("the architecture counts by {e}; what is known of an image: {known}"))
+        CompileError::Config(format!("the architecture counts by {e}; known sizes of an image are {known}"))
     })
 }
 

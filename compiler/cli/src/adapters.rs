@@ -21,8 +21,8 @@ pub(crate) fn adapters(args: &AdaptersArgs) -> Outcome {
     }
     if all.is_empty() {
         return Err(Failure::lacking(
-            "no graphics adapter on this machine. Install the driver of the GPU, or one in software \
-             (Debian: apt install mesa-vulkan-drivers); `--backend wasm` needs none",
+            "no graphics adapter found. Install the GPU's driver or a software one (Debian: apt install \
+             mesa-vulkan-drivers), or use `--backend wasm`",
         ));
     }
     if !args.json {

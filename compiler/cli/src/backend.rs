@@ -54,7 +54,7 @@ fn choose(bundle: &Bundle, flags: &BackendFlags) -> Outcome<Option<Choice>> {
     }
     let for_wgpu = flags.adapter.as_ref().map(|_| "--adapter").or(flags.profile.as_ref().map(|_| "--profile"));
     let stray = |flag: Option<&str>, backend: &str| match flag {
-        Some(flag) => Err(Failure::wrong(format!("{flag} is for --backend {backend}; leave one of them out"))),
+        Some(flag) => Err(Failure::wrong(format!("{flag} needs --backend {backend}; remove one of the two"))),
         None => Ok(()),
     };
     match flags.backend {

@@ -31,7 +31,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Outcome {
     let manifest = Bundle::open(&dir)?.manifest().clone();
     let generates = has(&manifest, EntryRole::Prefill) && has(&manifest, EntryRole::Decode);
     if !generates && !has(&manifest, EntryRole::Embed) {
-        return Err(Failure::wrong("this model neither generates nor embeds text, so there is nothing to measure"));
+        return Err(Failure::wrong("this model neither generates nor embeds text, so `bench` cannot measure it"));
     }
     let lengths = if generates { Some(lengths(args, &manifest)?) } else { None };
     let texts = texts(args, &manifest)?;

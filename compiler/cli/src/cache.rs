@@ -70,7 +70,7 @@ fn verify(found: &[cached::Kept]) -> Outcome {
     }
     match damaged {
         0 => Ok(Exit::Done),
-        _ => Err(Failure::new(Exit::No, "`gristmill cache clean --damaged` removes what is damaged")),
+        _ => Err(Failure::new(Exit::No, "`gristmill cache clean --damaged` removes the damaged bundles")),
     }
 }
 

@@ -107,7 +107,7 @@ fn take_turn(place: &Path) -> io::Result<File> {
     let file = File::options().write(true).create(true).truncate(false).open(place.join(TURN))?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => {
-            note("waiting for another program, which compiles this model");
+            note("waiting for another process that is compiling this model");
             file.lock()?;
         }
         // Where there are no locks, two may do the same work.
@@ -129,7 +129,7 @@ pub(crate) fn distrust(why: &str) -> bool {
 }
 
 fn tell(bundle: &Path, why: &str) {
-    note(&format!("{}: damaged ({}); it is made again", bundle.display(), why.lines().next().unwrap_or_default()));
+    note(&format!("{}: damaged ({}); compiling it again", bundle.display(), why.lines().next().unwrap_or_default()));
 }
 
 /// A bundle of the cache.
@@ -192,9 +192,7 @@ pub(crate) fn root() -> Outcome<PathBuf> {
         .or_else(|| from("LOCALAPPDATA"))
         .or_else(|| from("HOME").map(|h| h.join(".cache")))
         .map(|p| p.join("gristmill"))
-        .ok_or_else(|| {
-            Failure::lacking("there is no place for a cache; set XDG_CACHE_HOME or HOME, or use `gristmill compile`")
-        })
+        .ok_or_else(|| Failure::lacking("no cache directory: set XDG_CACHE_HOME or HOME, or use `gristmill compile`"))
 }
 
 /// Stands for everything that the bundle depends on: names, sizes and times of the model's files, the files that

@@ -51,7 +51,9 @@ pub(crate) fn check(args: &CheckArgs) -> Outcome {
         if let Err(found) = check_text(&library, &name) {
             return Ok(report(&found));
         }
-        emit(&format!("{shown}: no errors; --config config.json or --model MODEL_DIR builds the graph as well\n"))?;
+        emit(&format!(
+            "{shown}: no errors; add --config config.json or --model MODEL_DIR to check the graph as well\n"
+        ))?;
         return Ok(Exit::Done);
     };
     let config = json::read(path)?.ok_or_else(|| Failure::wrong(format!("{}: not found", path.display())))?;

@@ -82,9 +82,9 @@ impl Comparison {
         let failed = self.rows.iter().filter(|r| matches!(r.verdict, Verdict::Fail(_))).count();
         let (n, missing) = (self.rows.len(), self.missing.len());
         let line = match (n, failed) {
-            (0, _) => "FAIL: no expected tensor was produced".to_string(),
-            (_, 0) => format!("PASS: {n} compared within {tolerance:e} of std, {missing} not produced"),
-            _ => format!("FAIL: {failed} of {n} compared are not within {tolerance:e} of std"),
+            (0, _) => "FAIL: the model produced none of the expected tensors".to_string(),
+            (_, 0) => format!("PASS: {n} outputs within {tolerance:e} standard deviations, {missing} not produced"),
+            _ => format!("FAIL: {failed} of {n} outputs differ by more than {tolerance:e} standard deviations"),
         };
         format!("{}{line}\n", table.render(0))
     }
@@ -309,7 +309,7 @@ mod tests {
     fn nothing_in_common_fails() {
         let c = compare(&Tensors::new(), &set("x", f(&[1], &[1.0])), None, 1e-3);
         assert!(!c.passes());
-        assert!(c.render(1e-3).contains("no expected tensor was produced"));
+        assert!(c.render(1e-3).contains("produced none of the expected tensors"));
     }
 
     #[test]

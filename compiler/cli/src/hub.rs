@@ -42,7 +42,7 @@ pub(crate) fn locate(model: &Path, revision: Option<&str>) -> Outcome<PathBuf> {
     let Some(name) = name else {
         return match revision {
             Some(_) => Err(Failure::wrong(format!(
-                "{}: is not the name of a model on the Hub (org/name), which --revision is for",
+                "{}: --revision needs the name of a model on the Hub (org/name)",
                 model.display()
             ))),
             None => in_directory(model),
@@ -50,12 +50,12 @@ pub(crate) fn locate(model: &Path, revision: Option<&str>) -> Outcome<PathBuf> {
     };
     let revision = match (name.revision, revision) {
         (Some(a), Some(b)) if a != b => {
-            return Err(Failure::wrong(format!("two revisions are named: {a} and {b}; name one")));
+            return Err(Failure::wrong(format!("two revisions were given, {a} and {b}; remove one")));
         }
         (a, b) => a.or(b),
     };
     if let Some(asked) = revision.filter(|r| !is_revision(r)) {
-        return Err(Failure::wrong(format!("--revision {asked}: is no branch, tag or commit")));
+        return Err(Failure::wrong(format!("--revision {asked}: not a branch, tag or commit")));
     }
     let repository = Repository::of(Name { revision, ..name })?;
     let Snapshot { commit, by, path } = match repository.settled() {
@@ -80,12 +80,12 @@ fn newest(repository: &Repository<'_>) -> Outcome<Snapshot> {
     };
     match (trouble, repository.find()) {
         (Trouble::Refused(failure), Ok(_)) => Err(Failure {
-            message: format!("{}. HF_HUB_OFFLINE=1 takes the one that is in the cache", failure.message),
+            message: format!("{}. HF_HUB_OFFLINE=1 uses the revision in the cache", failure.message),
             ..failure
         }),
         (Trouble::Failed(failure) | Trouble::Refused(failure), _) => Err(failure),
         (Trouble::Down(why), Ok(snapshot)) => {
-            note(&format!("note: {why}; the revision in the cache is taken, which may not be the newest"));
+            note(&format!("note: {why}; using the revision in the cache, which may not be the newest"));
             Ok(snapshot)
         }
         (Trouble::Down(why), Err(cached)) => Err(Failure::lacking(format!(

@@ -56,12 +56,14 @@ fn target(manifest: &Manifest, wanted: Option<&str>) -> Outcome<String> {
     match wanted {
         Some(name) if has(name) => Ok(name.to_string()),
         Some(name) => Err(Failure::wrong(format!(
-            "this bundle was not compiled for `{name}`, only for {}; compile it again with --target {name}",
+            "this bundle has no target `{name}`, only {}; compile it again with --target {name}",
             manifest.profiles.join(", ")
         ))),
         None if has("native") => Ok("native".to_string()),
-        None => manifest.profiles.first().cloned().ok_or_else(|| {
-            Failure::wrong("this bundle was compiled for no target; compile it again with --target all")
-        }),
+        None => manifest
+            .profiles
+            .first()
+            .cloned()
+            .ok_or_else(|| Failure::wrong("this bundle has no targets; compile it again with --target all")),
     }
 }

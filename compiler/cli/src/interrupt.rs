@@ -15,7 +15,7 @@ static ENDING: AtomicBool = AtomicBool::new(false);
 /// From here on a signal ends the program, and what it has not finished is removed.
 pub(crate) fn install() {
     let failed = |what: &str, e: &dyn Display| {
-        note(&format!("warning: {what} will end the program without cleaning up: {e}"));
+        note(&format!("warning: {what} will end gristmill without cleaning up: {e}"));
     };
     if let Err(e) = ctrlc::set_handler(signalled) {
         failed("Ctrl-C", &e);

@@ -67,7 +67,7 @@ pub(crate) fn bundle_of(model: &Path, flags: &CompileFlags, precision: &str, pur
     if model.join(MANIFEST).is_file() {
         if let Some(flag) = given(flags) {
             return Err(Failure::wrong(format!(
-                "{}: is a bundle, which is compiled already; {flag} applies to a model directory",
+                "{}: already a compiled bundle; {flag} applies to models only",
                 model.display()
             )));
         }
@@ -81,7 +81,7 @@ pub(crate) fn bundle_of(model: &Path, flags: &CompileFlags, precision: &str, pur
     let is_dir = ["config.json", "modules.json"].iter().any(|file| model.join(file).is_file());
     if !is_dir && !gguf::is_gguf(model) {
         let what = match (model.exists(), model.is_dir()) {
-            (false, _) => "there is no such directory, or GGUF file",
+            (false, _) => "no such directory or GGUF file",
             (true, false) => "neither a directory nor a GGUF file; name a bundle or a model",
             (true, true) => "neither a bundle (no manifest.json) nor a Hugging Face model directory (no config.json)",
         };

@@ -21,8 +21,8 @@ pub(crate) fn new(args: &NewArgs) -> Outcome {
     let class = dir.config["architectures"][0].as_str().unwrap_or("MyModel").to_string();
     if let Some(known) = library.architecture_for_class(&class).filter(|_| !args.force) {
         return Err(Failure::wrong(format!(
-            "{class} needs no file of its own: {known} ships with gristmill, and `gristmill compile {}` uses it; --force \
-             drafts one nevertheless",
+            "the shipped architecture {known} already describes {class}: use `gristmill compile {}`, or add --force to \
+             draft a file anyway",
             args.model.display()
         )));
     }
@@ -31,18 +31,18 @@ pub(crate) fn new(args: &NewArgs) -> Outcome {
     let draft = draft(&library, &dir.config, &tensors, base).ok_or_else(|| match base {
         Some(base) => {
             let known: Vec<&str> = library.architectures().map(|file| file.trim_end_matches(".ron")).collect();
-            Failure::wrong(format!("no shipped architecture is called {base}; there are {}", known.join(", ")))
+            Failure::wrong(format!("no shipped architecture is called {base}; expected one of {}", known.join(", ")))
         }
         None => Failure::wrong(
-            "no shipped architecture has names for any of these tensors, so there is no base to draft from; start with \
-             \"A first file\" in models/README.md",
+            "no shipped architecture names any of these tensors, so there is nothing to extend; start with \"A first \
+             file\" in models/README.md",
         ),
     })?;
     let file = args.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.ron", stem(&dir.config, &class))));
     let script = file.with_file_name(format!("{}_golden.py", file.file_stem().unwrap_or_default().to_string_lossy()));
     for path in [&file, &script] {
         if path.exists() && !args.force {
-            return Err(Failure::wrong(format!("{} exists; --force replaces it", path.display())));
+            return Err(Failure::wrong(format!("{} already exists; --force overwrites it", path.display())));
         }
     }
     let base = outline(&library, &format!("{}.ron", draft.base)).map_err(|d| Failure::wrong(d.to_string()))?;
@@ -50,7 +50,7 @@ pub(crate) fn new(args: &NewArgs) -> Outcome {
     write(&file, &draft.text)?;
     let (known, total, base) = (draft.known, draft.total, &draft.base);
     note(&format!(
-        "{}: extends {base}, which has names for {known} of {total} tensors\n{}: makes what `gristmill verify` compares \
+        "{}: extends {base}, which names {known} of {total} tensors\n{}: records what `gristmill verify` compares \
          with\nNext: gristmill check {} --model {}",
         file.display(),
         script.display(),

@@ -42,7 +42,7 @@ fn screen(text: &str) -> String {
     let mut lines: Vec<String> = text.lines().take(LINES).map(cut).collect();
     let more = text.lines().skip(LINES).count();
     if more > 0 {
-        lines.push(format!(".. and {more} more lines"));
+        lines.push(format!("... and {more} more lines"));
     }
     lines.join("\n")
 }
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(screen("error: a\n  help: b"), "error: a\n  help: b");
         assert_eq!(screen(&"é".repeat(1_001)), format!("{}.. (2 more bytes)", "é".repeat(1_000)));
         let long = "line\n".repeat(1_000_000);
-        assert!(screen(&long).len() < 400 && screen(&long).ends_with("line\n.. and 999940 more lines"));
+        assert!(screen(&long).len() < 400 && screen(&long).ends_with("line\n... and 999940 more lines"));
     }
 
     #[test]

@@ -5,9 +5,9 @@ use gristmill_compiler::PageFile;
 include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
 /// Said when a bundle for browsers is made without them.
-pub(crate) const MISSING: &str = "warning: the bundle has no page and no runtime for browsers, because this gristmill \
-     was built without them; run `cargo xtask demo MODEL_DIR` in its source tree (or `cargo demo` for the model that \
-     ships): it builds them, compiles the model and serves it";
+pub(crate) const MISSING: &str = "warning: the bundle has neither a page nor the browser runtime, because this \
+    gristmill was built without them; `cargo xtask demo MODEL_DIR` in the source tree builds them, compiles the model \
+    and serves it";
 
 /// All files, with their paths in a bundle; none if this program was built without them.
 pub(crate) fn files() -> Vec<PageFile> {

@@ -33,9 +33,9 @@ pub(crate) fn run(args: &RunArgs) -> Outcome {
         _ if !args.video.is_empty() => video::run(args),
         (_, _, [text]) => prompt::run(args, text),
         (_, _, [_, _, ..]) => Err(Failure::wrong(
-            "several prompts are for comparing them with something: --image FILE, --video FOLDER or --audio FILE",
+            "several prompts need something to compare with: add --image FILE, --video FOLDER or --audio FILE",
         )),
-        _ => Err(Failure::wrong("either --prompt, --image, --video, --audio, or --inputs and --outputs are needed")),
+        _ => Err(Failure::wrong("no input: add --prompt, --image, --video or --audio, or --inputs and --outputs")),
     }
 }
 
@@ -45,14 +45,14 @@ fn run_on_tensors(args: &RunArgs, inputs: &Path, outputs: &Path) -> Outcome {
         Some(Some(n)) if n > 0 => Some(n),
         Some(_) => {
             return Err(Failure::wrong(
-                "--greedy: in tensor mode it takes a number of tokens, at least 1: --greedy 16",
+                "--greedy: tensor mode needs a number of tokens, at least 1, such as --greedy 16",
             ));
         }
     };
     // Before anything is compiled or loaded.
     let inputs = model_inputs(inputs)?;
     if !output::parent(outputs).is_dir() {
-        return Err(Failure::wrong(format!("{}: its directory does not exist", outputs.display())));
+        return Err(Failure::wrong(format!("{}: the directory does not exist", outputs.display())));
     }
     let dir = bundle_for(&args.model, &args.flags, EXACT, Purpose::Here)?;
     let mut loaded = backend::load(&dir, &args.backend)?;

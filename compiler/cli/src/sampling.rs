@@ -24,7 +24,7 @@ pub(crate) fn choose(bundle: &Bundle, flags: &SamplingFlags, tokens: u32) -> Out
     };
     if let Some(Some(n)) = flags.greedy {
         return Err(Failure::wrong(format!(
-            "--greedy {n} decodes after tensors (--inputs); with a prompt say --greedy --max-new-tokens {n}"
+            "--greedy takes a number in tensor mode (--inputs) only; use --greedy --max-new-tokens {n}"
         )));
     }
     merge(&config, flags, tokens).map_err(Failure::wrong)
@@ -59,7 +59,7 @@ fn merge(config: &Value, flags: &SamplingFlags, tokens: u32) -> Result<Options, 
         sampling.temperature = 0.0;
     }
     if flags.stop.iter().any(String::is_empty) {
-        return Err("--stop: expected a text, found an empty one, which is everywhere".to_string());
+        return Err("--stop: expected a text, found an empty one".to_string());
     }
     if let Some(fault) = sampling.fault() {
         return Err(fault);

@@ -110,7 +110,7 @@ fn announce(bundle: &Bundle, shown: SocketAddr, lan: &[LanAddress], args: &Serve
         note(&insecure(shown));
     }
     if args.no_isolation {
-        note("note: without cross-origin isolation, as on hosts that set no headers");
+        note("note: serving without isolation headers, like hosts that cannot set them; pages use one thread");
     }
 }
 
@@ -122,8 +122,8 @@ fn insecure(shown: SocketAddr) -> String {
         false => url(shown).trim_end_matches('/').to_string(),
     };
     format!(
-        "note: other devices can open the page, but it runs no model there. Browsers offer WebGPU, storage and hashes \
-         to secure pages only, which are those from https and from localhost. To run it on a phone:\n  \
+        "note: other devices can open the page, but cannot run the model: browsers offer WebGPU, storage and hashes \
+         only to pages from https or localhost. To run it on a phone:\n  \
          Chrome on Android  open chrome://flags/#unsafely-treat-insecure-origin-as-secure, enter {origin}, and \
          relaunch\n  \
          Android by USB     run `adb reverse tcp:{port} tcp:{port}`, and open http://localhost:{port}/ on the phone\n  \
@@ -143,7 +143,7 @@ fn url(bound: SocketAddr) -> String {
 
 fn unavailable(address: SocketAddr, error: &io::Error) -> Failure {
     let remedy = match error.kind() {
-        io::ErrorKind::AddrInUse => "another program listens there; choose another --port, or 0 for any free one",
+        io::ErrorKind::AddrInUse => "the port is in use; choose another --port, or 0 for any free one",
         io::ErrorKind::PermissionDenied => "ports below 1024 need privileges; choose another --port",
         io::ErrorKind::AddrNotAvailable => "this machine has no such address; choose another --host",
         _ => "choose another --host or --port",

@@ -52,7 +52,7 @@ fn each<const N: usize, T>(bytes: &[u8], make: impl Fn([u8; N]) -> T) -> Vec<T> 
 }
 
 fn integers<T: TryInto<i32> + Copy + std::fmt::Display>(values: Vec<T>) -> Result<Data, String> {
-    let narrow = |v: T| v.try_into().map_err(|_| format!("the value {v} does not fit in 32 bits"));
+    let narrow = |v: T| v.try_into().map_err(|_| format!("the value {v} does not fit into 32 bits"));
     values.into_iter().map(narrow).collect::<Result<Vec<i32>, String>>().map(Data::I32)
 }
 
@@ -127,7 +127,7 @@ mod tests {
     fn large_integers_are_refused() {
         let f = file_with(Dtype::I64, &[1], &(1i64 << 40).to_le_bytes());
         let e = read(f.path()).unwrap_err();
-        assert!(e.message.contains("tensor `x`: the value 1099511627776 does not fit in 32 bits"), "{e}");
+        assert!(e.message.contains("tensor `x`: the value 1099511627776 does not fit into 32 bits"), "{e}");
     }
 
     proptest! {

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 
 model = transformers.{class}.from_pretrained(sys.argv[1], dtype=torch.float32, attn_implementation="eager").eval()
 torch.manual_seed(0)
-# What `forward` takes. Use sizes that differ from each other, and a batch with padding.
+# The arguments of `forward`. Use different sizes for all axes, and a batch with padding.
 inputs = {{
 {made}
 }}
@@ -46,6 +46,6 @@ fn input(name: &str) -> String {
     if name.ends_with("input_ids") {
         format!("\"{name}\": torch.randint(0, model.config.vocab_size, (2, 17))")
     } else {
-        format!("\"{name}\": torch.randn(2, 3),  # give it the shape that the model takes")
+        format!("\"{name}\": torch.randn(2, 3),  # replace it with the shape that the model expects")
     }
 }

@@ -85,10 +85,7 @@ fn write(
 ) -> String {
     let mut text = String::new();
     let (known, total) = (found.known.len(), tensors.len());
-    let _ = writeln!(
-        text,
-        "// A draft: {known} of {total} tensors have the names that {base}.ron gives them. The rest is below."
-    );
+    let _ = writeln!(text, "// A draft: {base}.ron names {known} of {total} tensors. The others are listed below.");
     let _ =
         writeln!(text, "// The manual of this language is models/README.md; a worked example is docs/authoring.md.");
     let _ = writeln!(text, "Architecture(\n    doc: \"{class}: like {base}, but for ..\",\n    extends: \"{base}\",");
@@ -98,7 +95,7 @@ fn write(
     if !found.missing.is_empty() {
         let _ = writeln!(
             text,
-            "    // {base} reads these, and this model does not have them. What uses them has to be replaced."
+            "    // {base} reads these, but this model does not have them. Replace the statements that use them."
         );
         for (name, tensor) in &found.missing {
             let _ = writeln!(text, "    //   {name}: {tensor}");
@@ -133,8 +130,10 @@ fn write_config(text: &mut String, base: &str, outlined: &Outline, config: &Valu
     if unread.is_empty() {
         return;
     }
-    let _ =
-        writeln!(text, "    // {base} does not read these entries of config.json. Does one change what is computed?");
+    let _ = writeln!(
+        text,
+        "    // {base} does not read these keys of config.json. Does one of them change what is computed?"
+    );
     for entry in unread {
         let shown: String = entry.chars().take(100).collect();
         let _ = writeln!(text, "    //   {shown}");
@@ -164,7 +163,7 @@ fn write_weights(
     }
     let _ = writeln!(
         text,
-        "    // {base} has no names for these tensors. Those that are used need one; the others belong into `ignores`."
+        "    // {base} does not name these tensors. Name those that the model uses, and list the others in `ignores`."
     );
     text.push_str("    weights: {\n");
     let mut names: BTreeSet<String> = outlined.weights.iter().map(|w| w.name.clone()).collect();

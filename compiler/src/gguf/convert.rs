@@ -64,7 +64,7 @@ pub(crate) fn checkpoint(gguf: &Gguf) -> Result<Checkpoint, CompileError> {
                 tensors.push((tensor.name.clone(), stored));
             }
             (None, None) => {
-                skipped.insert(tensor.name.clone(), format!("is stored as {}, which is not read", tensor.kind));
+                skipped.insert(tensor.name.clone(), format!("is stored as {}, which is not supported", tensor.kind));
             }
         }
     }
@@ -89,9 +89,9 @@ fn refuse(gguf: &Gguf, tensors: &[&TensorInfo]) -> Result<(), CompileError> {
     let kinds: BTreeSet<String> = tensors.iter().map(|t| t.kind.to_string()).collect();
     let more = match tensors.len() {
         1 => String::new(),
-        n => format!(", as {n} tensors are stored in formats that are not read ({})", Vec::from_iter(kinds).join(", ")),
+        n => format!(", like {n} tensors in unsupported formats ({})", Vec::from_iter(kinds).join(", ")),
     };
-    let message = format!("is stored as {}, which is not read{more}", first.kind);
+    let message = format!("is stored as {}, which is not supported{more}", first.kind);
     let help = format!("use a file in one of {READ}, or the Hugging Face model directory");
     Err(WeightError::new(&gguf.path, message, help).in_tensor(&first.name).into())
 }
@@ -101,13 +101,13 @@ type Parts<'a> = (Conversion<'a>, Converted, String);
 fn converted<'a>(gguf: &Gguf, library: &'a Library) -> Result<Parts<'a>, CompileError> {
     let in_file = |text: String| CompileError::Config(format!("{}: {text}", gguf.path.display()));
     let Some(architecture) = gguf.metadata.get(ARCHITECTURE).and_then(Value::as_text) else {
-        return Err(in_file(format!("has no metadata `{ARCHITECTURE}`, so that it is not known what to compute")));
+        return Err(in_file(format!("has no metadata `{ARCHITECTURE}`, which names the architecture")));
     };
     let mut printable = shown(architecture);
     if printable != architecture || architecture.contains(['/', '\\']) {
         printable.truncate(40);
         return Err(in_file(format!(
-            "metadata `{ARCHITECTURE}` is `{printable}`, which is no name of an architecture"
+            "metadata `{ARCHITECTURE}` is `{printable}`, which is not the name of an architecture"
         )));
     }
     let found = |d: Diagnostics| in_file(d.to_string());
@@ -156,7 +156,7 @@ fn unread(gguf: &Gguf, conversion: &Conversion<'_>, architecture: &str) -> Vec<S
     let own = gguf.metadata.keys().filter(|key| key.strip_prefix(&prefix).is_some_and(|key| !conversion.knows(key)));
     own.map(|key| {
         let key = shown(key);
-        format!("{}: metadata `{key}` is not read; the model may compute something else with it", place.display())
+        format!("{}: metadata `{key}` is not read; it may affect the results", place.display())
     })
     .collect()
 }

@@ -87,7 +87,7 @@ impl<'a> Cursor<'a> {
     pub(super) fn text(&mut self, longest: u64, what: &str) -> Result<String, WeightError> {
         let length = self.u64()?;
         if length > longest {
-            return Err(self.wrong(format!("{what} claims {length} bytes; at most {longest} are read")));
+            return Err(self.wrong(format!("{what} claims {length} bytes; at most {longest} are supported")));
         }
         self.expect(length, 1, "bytes of text")?;
         let start = self.fill(length)?;

@@ -86,7 +86,7 @@ impl Gguf {
         match split {
             Some((number, _, _)) if number != 0 => {
                 let message = format!("is part {} of a split model", number + 1);
-                Err(WeightError::new(&path, message, "name the first part; the others are found beside it"))
+                Err(WeightError::new(&path, message, "name the first part; the others are found next to it"))
             }
             Some((_, count, tensors)) if count > 1 => {
                 gguf.add_parts(source, count, tensors)?;
@@ -101,7 +101,7 @@ impl Gguf {
         let Some((stem, 1, _)) = part_of(&first).filter(|(_, _, named)| *named == count) else {
             let message =
                 format!("is the first of {count} parts, but its name does not end in `-00001-of-{count:05}.gguf`");
-            return Err(WeightError::new(&first, message, "give the files the names that they were published with"));
+            return Err(WeightError::new(&first, message, "restore the original file names"));
         };
         for number in 1..count {
             let (path, file, header) = open(source, &part_name(&stem, number + 1, count))?;
@@ -133,7 +133,7 @@ impl Gguf {
         let Some((file, tensor)) = self.tensors.iter().find(|(_, t)| t.name == name) else { return Ok(None) };
         let (path, file) = &self.files[*file];
         let Some(storage) = tensor.kind.storage().filter(|_| tensor.bytes <= LARGEST) else {
-            let message = format!("is stored as {} in {} bytes; a few numbers are expected", tensor.kind, tensor.bytes);
+            let message = format!("is stored as {} in {} bytes; expected a few numbers", tensor.kind, tensor.bytes);
             return Err(WeightError::new(path, message, "convert the model to GGUF again").in_tensor(name));
         };
         let mut bytes = vec![0; tensor.bytes as usize];
@@ -160,8 +160,8 @@ fn split(path: &Path, metadata: &BTreeMap<String, Value>) -> Result<Option<(u64,
         [_, None, _] => Ok(None),
         [Some(no), Some(count), Some(tensors)] if no < count.max(1) && count <= MOST => Ok(Some((no, count, tensors))),
         _ => {
-            let message = "has metadata `split.*` that does not say which part of how many it is";
-            Err(WeightError::new(path, message, "split the model again, or give it as one file"))
+            let message = "has metadata `split.*` without the number of the part or of all parts";
+            Err(WeightError::new(path, message, "split the model again, or use one file"))
         }
     }
 }

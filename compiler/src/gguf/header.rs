@@ -53,14 +53,14 @@ pub(crate) fn read(file: &dyn ReadAt, path: &Path) -> Result<Header, WeightError
     let mut cursor = Cursor::new(path, file)?;
     let cursor = &mut cursor;
     if cursor.length() < 4 || cursor.take()? != MAGIC {
-        let help = "give a .gguf file, or a Hugging Face model directory";
+        let help = "use a .gguf file or a Hugging Face model directory";
         return Err(WeightError::new(path, "is not a GGUF file: it does not begin with `GGUF`", help));
     }
     version(cursor, path)?;
     let (tensors, keys) = (cursor.u64()?, cursor.u64()?);
     if keys > MAX_KEYS || tensors > MAX_TENSORS {
         return Err(cursor.wrong(format!(
-            "claims {keys} metadata keys and {tensors} tensors; at most {MAX_KEYS} and {MAX_TENSORS} are read"
+            "claims {keys} metadata keys and {tensors} tensors; at most {MAX_KEYS} and {MAX_TENSORS} are supported"
         )));
     }
     let metadata = metadata(cursor, keys)?;
@@ -75,11 +75,11 @@ fn version(cursor: &mut Cursor<'_>, path: &Path) -> Result<(), WeightError> {
     let fault = |message: String| Err(WeightError::new(path, message, "convert the model to GGUF again"));
     match version {
         2 | 3 => Ok(()),
-        1 => fault("is a GGUF file of version 1; versions 2 and 3 are read".into()),
+        1 => fault("is a GGUF file of version 1; versions 2 and 3 are supported".into()),
         other if other.swap_bytes() <= 0xffff => {
-            fault("is a big-endian GGUF file; only little-endian ones are read".into())
+            fault("is a big-endian GGUF file; only little-endian files are supported".into())
         }
-        other => fault(format!("is a GGUF file of version {other}; versions 2 and 3 are read")),
+        other => fault(format!("is a GGUF file of version {other}; versions 2 and 3 are supported")),
     }
 }
 
@@ -90,7 +90,7 @@ fn metadata(cursor: &mut Cursor<'_>, keys: u64) -> Result<BTreeMap<String, Value
         let key = cursor.text(MAX_NAME, "the name of a metadata key")?;
         let value = value::read(cursor, &shown(&key), &mut left)?;
         if all.contains_key(&key) {
-            return Err(cursor.wrong(format!("metadata `{}` is there twice", shown(&key))));
+            return Err(cursor.wrong(format!("metadata `{}` occurs twice", shown(&key))));
         }
         all.insert(key, value);
     }
@@ -143,7 +143,7 @@ fn placed(cursor: &Cursor<'_>, mut tensors: Vec<TensorInfo>, data: u64) -> Resul
     for tensor in &mut tensors {
         let wrong = |message: String| cursor.wrong(message).in_tensor(&tensor.name);
         if !names.insert(tensor.name.clone()) {
-            return Err(wrong("is there twice".into()));
+            return Err(wrong("occurs twice".into()));
         }
         let start = tensor.start.checked_add(data).filter(|start| *start <= length);
         let end = start.and_then(|start| start.checked_add(tensor.bytes)).filter(|end| *end <= length);

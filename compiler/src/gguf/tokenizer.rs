@@ -53,7 +53,7 @@ pub(super) fn make(gguf: &Gguf, order: MergeOrder) -> Result<Made, CompileError>
         }
         None => {
             let known = Vec::from_iter(table.models.keys().map(String::as_str)).join(", ");
-            return Err(entries.fault(format!("metadata `{MODEL}` is `{}`; {known} are read", shown(name))));
+            return Err(entries.fault(format!("metadata `{MODEL}` is `{}`; {known} are supported", shown(name))));
         }
     };
     let special = Special::of(&entries, method, bos)?;
@@ -91,7 +91,7 @@ impl Special {
         };
         for (adds, key, id) in [(special.begins, "bos", special.bos), (special.ends, "eos", special.eos)] {
             if adds && id.is_none() {
-                let message = format!("texts get a token (`tokenizer.ggml.add_{key}_token`), but there is no");
+                let message = format!("`tokenizer.ggml.add_{key}_token` is set, but there is no");
                 return Err(entries.fault(format!("{message} `tokenizer.ggml.{key}_token_id`")));
             }
         }

@@ -87,8 +87,7 @@ pub(super) fn read(cursor: &mut Cursor<'_>, key: &str, left: &mut u64) -> Result
 
 fn kind(cursor: &mut Cursor<'_>, key: &str) -> Result<Kind, WeightError> {
     let number = cursor.u32()?;
-    Kind::of(number)
-        .ok_or_else(|| cursor.wrong(format!("metadata `{key}` has a value of type {number}, which is none")))
+    Kind::of(number).ok_or_else(|| cursor.wrong(format!("metadata `{key}` has a value of the unknown type {number}")))
 }
 
 fn value(cursor: &mut Cursor<'_>, key: &str, kind: Kind, depth: u32, left: &mut u64) -> Result<Value, WeightError> {
@@ -106,7 +105,7 @@ fn value(cursor: &mut Cursor<'_>, key: &str, kind: Kind, depth: u32, left: &mut 
         Kind::Bool => match cursor.take::<1>()? {
             [0] => Value::Bool(false),
             [1] => Value::Bool(true),
-            [other] => return Err(cursor.wrong(format!("metadata `{key}` has {other} as a truth value"))),
+            [other] => return Err(cursor.wrong(format!("metadata `{key}` has the value {other} as a bool"))),
         },
         Kind::Text => Value::Text(cursor.text(MAX_TEXT, &format!("metadata `{key}`"))?),
         Kind::List => list(cursor, key, depth, left)?,
@@ -117,13 +116,14 @@ fn list(cursor: &mut Cursor<'_>, key: &str, depth: u32, left: &mut u64) -> Resul
     /// Room that is made before any element is there.
     const ROOM: u64 = 1 << 12;
     if depth == MAX_DEPTH {
-        return Err(cursor.wrong(format!("metadata `{key}` has lists in lists deeper than {MAX_DEPTH}")));
+        return Err(cursor.wrong(format!("metadata `{key}` has lists nested deeper than {MAX_DEPTH}")));
     }
     let kind = kind(cursor, key)?;
     let count = cursor.u64()?;
     cursor.expect(count, kind.least(), &format!("elements of metadata `{key}`"))?;
     *left = left.checked_sub(count).ok_or_else(|| {
-        cursor.wrong(format!("metadata `{key}` has {count} elements; all lists together may have {MAX_ELEMENTS}"))
+        cursor
+            .wrong(format!("metadata `{key}` has {count} elements; at most {MAX_ELEMENTS} in all lists are supported"))
     })?;
     let mut all = Vec::with_capacity(count.min(ROOM) as usize);
     for _ in 0..count {
@@ -196,7 +196,7 @@ pub(super) fn nest(objects: &mut Map<String, Json>, key: &str, value: &Value) ->
     if value.as_list().is_some_and(|all| all.len() > LONGEST) {
         return Ok(());
     }
-    let fault = || format!("metadata `{key}` contradicts another key, which has a value where this one has keys");
+    let fault = || format!("metadata `{key}` contradicts another key, which has a value at a prefix of it");
     match key.split_once('.') {
         None => match objects.insert(key.to_string(), value.to_json()) {
             None => Ok(()),

@@ -20,13 +20,13 @@ pub(crate) fn check(files: &Files) -> Result<Option<String>, CompileError> {
     let has_model = files.has("config.json") && [SINGLE, INDEX].iter().any(|name| files.has(name));
     if has_model {
         return Ok(Some(format!(
-            "{SETTINGS}: the adapter{kind}{of} is not applied; the model beside it is compiled alone"
+            "{SETTINGS}: the adapter{kind}{of} is ignored; only the model next to it is compiled"
         )));
     }
     Err(CompileError::Io {
         path: files.place(SETTINGS),
         message: format!(
-            "the directory holds an adapter{kind}{of}, not a model\n  help: merge the two with peft: \
+            "the directory contains an adapter{kind}{of}, not a model\n  help: merge the two with peft: \
              `AutoPeftModelFor...from_pretrained(DIR).merge_and_unload().save_pretrained(NEW)`, and compile NEW"
         ),
     })

@@ -27,8 +27,8 @@ pub(super) fn architecture_file(config: &Value, library: &Library) -> Result<Str
     classes.iter().find_map(|class| files.get(*class).cloned()).ok_or_else(|| {
         let known: Vec<String> = library.architectures().flat_map(|file| library.classes(file)).collect();
         format!(
-            "no shipped architecture handles {}; write one and pass it with --arch FILE.ron (see \
-             docs/authoring.md). Shipped are {}",
+            "no shipped architecture supports {}; write one (docs/authoring.md) and pass it with --arch FILE.ron. \
+             Supported are {}",
             listed(&classes),
             known.join(", ")
         )
@@ -52,8 +52,8 @@ fn by_model_type(config: &Value, library: &Library) -> Result<String, String> {
         (None, _) => {
             let known: Vec<String> = library.architectures().flat_map(|file| library.model_types(file)).collect();
             Err(format!(
-                "no `architectures`, and no shipped architecture is for the `model_type` {model_type}; write one and pass \
-                 it with --arch FILE.ron (see docs/authoring.md). Shipped are {}",
+                "no `architectures`, and no shipped architecture supports the `model_type` {model_type}; write one \
+                 (docs/authoring.md) and pass it with --arch FILE.ron. Supported are {}",
                 known.join(", ")
             ))
         }
@@ -95,10 +95,7 @@ pub(super) fn choose(
     }
     if best.iter().skip(1).any(|(_, model)| *model != best[0].1) {
         let names: Vec<&str> = best.iter().map(|(class, _)| class.as_str()).collect();
-        return Err(format!(
-            "no `architectures`, and by its tensors this may be {}; add the entry",
-            names.join(" or ")
-        ));
+        return Err(format!("no `architectures`, and its tensors fit {}; add the entry", names.join(" or ")));
     }
     // Where none fits, binding says what is wrong with the first.
     Ok(best.into_iter().next().map(|(class, _)| class).or_else(|| library.classes(file).into_iter().next()))
@@ -133,7 +130,7 @@ mod tests {
         assert_eq!(file(json!({"architectures": null, "model_type": "gemma3_text"})).unwrap(), "gemma3.ron");
         assert_eq!(file(json!({"architectures": ["T5Model"], "model_type": "bert"})).unwrap(), "t5.ron");
         let unknown = file(json!({"architectures": [], "model_type": "mamba"})).unwrap_err();
-        assert!(unknown.starts_with("no `architectures`, and no shipped architecture is for the `model_type` mamba"));
+        assert!(unknown.starts_with("no `architectures`, and no shipped architecture supports the `model_type` mamba"));
         assert!(file(json!({})).unwrap_err().contains("no `model_type`"));
         // A class that is not known is not what another one of its type is.
         assert!(file(json!({"architectures": ["BertForX"], "model_type": "bert"})).unwrap_err().contains("BertForX"));

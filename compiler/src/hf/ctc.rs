@@ -90,10 +90,8 @@ pub fn ctc(
 /// If that cannot be found out.
 pub(super) fn unused(files: &Files) -> Result<Vec<String>, CompileError> {
     let found = !files.list(LANGUAGE_MODEL)?.is_empty();
-    let text = format!(
-        "{LANGUAGE_MODEL}/: a language model beside the vocabulary is not used; texts are what the acoustic model alone \
-         makes of audio"
-    );
+    let text =
+        format!("{LANGUAGE_MODEL}/: the language model is not used; transcripts come from the acoustic model alone");
     Ok(found.then_some(text).into_iter().collect())
 }
 
@@ -189,7 +187,8 @@ impl Reader<'_> {
 
     /// The vocabulary itself, or that of `target_lang` if there is one for each language.
     fn own<'v>(&self, vocabulary: &'v Value) -> Result<&'v Map<String, Value>, CompileError> {
-        let all = vocabulary.as_object().ok_or_else(|| fault(VOCABULARY, "expected an object of ids by token"))?;
+        let all =
+            vocabulary.as_object().ok_or_else(|| fault(VOCABULARY, "expected an object that maps tokens to ids"))?;
         let languages = || {
             let names: Vec<&str> = all.iter().filter(|(_, v)| v.is_object()).map(|(name, _)| name.as_str()).collect();
             listed(&names)
@@ -198,7 +197,7 @@ impl Reader<'_> {
             Value::Null if all.values().any(Value::is_object) => Err(fault(
                 VOCABULARY,
                 &format!(
-                    "has a vocabulary for each language, and {SETTINGS} names none; add `target_lang`, one of {}",
+                    "has a vocabulary per language, but {SETTINGS} has no `target_lang`; set it to one of {}",
                     languages()
                 ),
             )),

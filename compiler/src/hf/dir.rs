@@ -86,7 +86,7 @@ impl ModelDir {
         let files = files.folder(&sentence.folder);
         let mut config = files.json("config.json")?.ok_or_else(|| CompileError::Io {
             path: files.place("config.json"),
-            message: "not found; a Hugging Face model directory has one".into(),
+            message: "not found; a Hugging Face model directory must have one".into(),
         })?;
         let Some(entries) = config.as_object_mut() else {
             return Err(CompileError::Config(format!("{}: not a JSON object", files.place("config.json"))));
@@ -153,7 +153,7 @@ impl ModelDir {
         let place = self.files.place("config.json");
         let chosen = class::choose(library, file, self.settings(), tensors);
         if let Some(class) = chosen.map_err(|fault| CompileError::Config(format!("{place}: {fault}")))? {
-            self.warnings.push(format!("{place}: no `architectures`; by its tensors this is a {class}"));
+            self.warnings.push(format!("{place}: no `architectures`; its tensors are those of a {class}"));
             self.config["architectures"] = Value::from(vec![class]);
         }
         Ok(())

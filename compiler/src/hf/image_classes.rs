@@ -83,13 +83,12 @@ pub(super) fn class(settings: &Map<String, Value>, model_type: Option<&str>) -> 
         let known = known.join(", ");
         match key {
             "model_type" => format!(
-                "no `image_processor_type`, and `{own}`, which this `model_type` means, is not \
-                                     supported; name one of {known} that does the same"
+                "no `image_processor_type`, and `{own}`, the default of this `model_type`, is not supported; name an \
+                 equivalent one of {known}"
             ),
-            key => format!(
-                "`{key}` is \"{name}\", which is not supported; if its steps are those of another class, \
-                            name that: {known}"
-            ),
+            key => {
+                format!("`{key}` is \"{name}\", which is not supported; if an equivalent class is, name that: {known}")
+            }
         }
     })
 }

@@ -82,7 +82,9 @@ impl Settings<'_> {
         self.refuse()?;
         if let (Some(Way::Tiles | Way::Patches), None) = (self.way(), fit) {
             let name = self.get("image_processor_type").unwrap_or(&Value::Null);
-            return Err(format!("`image_processor_type` is {name}, which cuts images; this model takes whole ones"));
+            return Err(format!(
+                "`image_processor_type` is {name}, which splits images, but this model takes whole images"
+            ));
         }
         let (factor, (mean, std)) = (self.factor()?, self.normalization()?);
         let steps = match fit {
@@ -94,7 +96,7 @@ impl Settings<'_> {
             }
         };
         if fit.is_some() && !self.flag("do_resize", true)? {
-            return Err("`do_resize` is false, but this model takes certain sizes only".to_string());
+            return Err("`do_resize` is false, but this model takes images of fixed sizes only".to_string());
         }
         self.agrees(fit, cut)?;
         let cut = match cut {
@@ -132,7 +134,7 @@ impl Settings<'_> {
     /// Whether the settings of sizes and pieces are those of the architecture.
     fn agrees(&self, fit: Option<&Fit>, cut: CutPlan) -> Result<(), String> {
         let same = |key: &str, expected: Value| match self.get(key) {
-            Some(found) if *found != expected => Err(format!("`{key}` is {found}, this model has {expected}")),
+            Some(found) if *found != expected => Err(format!("`{key}` is {found}, but this model has {expected}")),
             _ => Ok(()),
         };
         match fit {
@@ -150,7 +152,7 @@ impl Settings<'_> {
                         found.and_then(|v| rectangle(v).or_else(|| edge(v)).or_else(|| pixels(v).map(|s| (s, s))));
                     if size.is_some_and(|size| size != (side, side)) {
                         let found = found.unwrap_or(&Value::Null);
-                        return Err(format!("`{key}` is {found}, the tiles of this model have {side} pixels"));
+                        return Err(format!("`{key}` is {found}, but the tiles of this model have {side} pixels"));
                     }
                 }
                 Ok(())
@@ -208,7 +210,7 @@ impl Settings<'_> {
             one => one.as_f64().map(|v| vec![v as f32; 3]),
         };
         let three = numbers.and_then(|n| <[f32; 3]>::try_from(n).ok());
-        three.ok_or_else(|| format!("`{key}` is {value}, expected a number for each of red, green and blue"))
+        three.ok_or_else(|| format!("`{key}` is {value}, expected three numbers, for red, green and blue"))
     }
 
     fn steps(&self) -> Result<Vec<ImageStep>, String> {
@@ -396,7 +398,7 @@ mod tests {
         assert!(fault(json!({"size": 8, "resample": 6})).starts_with("`resample` is 6"));
         assert!(fault(json!({"size": 0})).starts_with("`size` is 0"));
         assert!(fault(json!({"do_normalize": true})).starts_with("`image_mean` is null"));
-        assert_eq!(fault(json!({"temporal_patch_size": 2})), "`temporal_patch_size` is 2, this model has null");
+        assert_eq!(fault(json!({"temporal_patch_size": 2})), "`temporal_patch_size` is 2, but this model has null");
         assert!(fault(json!({"do_resize": "yes"})).starts_with("`do_resize` is \"yes\""));
     }
 
@@ -409,13 +411,13 @@ mod tests {
         assert_eq!(read.steps, [ImageStep::Fit { sizes: vec![[8, 16], [16, 8]], filter: Filter::Bicubic }]);
         assert_eq!(read.cut, Cut::Tiles { side: 8, filter: Filter::Bicubic });
         let other = json!({"image_grid_pinpoints": [[8, 8]]});
-        assert_eq!(tiles(other).unwrap_err(), "`image_grid_pinpoints` is [[8,8]], this model has [[8,16],[16,8]]");
+        assert_eq!(tiles(other).unwrap_err(), "`image_grid_pinpoints` is [[8,8]], but this model has [[8,16],[16,8]]");
         let large = tiles(json!({"crop_size": 9})).unwrap_err();
-        assert_eq!(large, "`crop_size` is 9, the tiles of this model have 8 pixels");
+        assert_eq!(large, "`crop_size` is 9, but the tiles of this model have 8 pixels");
         let multiple = Fit::Multiple { of: 4, least: 16, most: 99 };
         let cut = CutPlan::Patches { side: 2, merge: 2, frames: 2 };
         let patches = |file: Value| images(&file, None, &Map::new(), Some(&multiple), cut);
-        assert_eq!(patches(json!({"patch_size": 3})).unwrap_err(), "`patch_size` is 3, this model has 2");
+        assert_eq!(patches(json!({"patch_size": 3})).unwrap_err(), "`patch_size` is 3, but this model has 2");
         let read = patches(json!({"patch_size": 2, "temporal_patch_size": 2})).unwrap().unwrap();
         assert_eq!(read.cut, Cut::Patches { side: 2, merge: 2, frames: 2 });
     }

@@ -68,7 +68,7 @@ fn decoded(bytes: &[u8]) -> Result<&str, String> {
         let before = &bytes[..e.valid_up_to()];
         let line = before.iter().filter(|b| **b == b'\n').count() + 1;
         let column = before.iter().rev().take_while(|b| **b != b'\n').count() + 1;
-        format!(":{line}:{column}: is not UTF-8, which JSON files are written in")
+        format!(":{line}:{column}: not UTF-8, as JSON files must be")
     })?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
@@ -228,7 +228,7 @@ mod tests {
             assert!(parse::<Value>(wrong.as_bytes()).is_err(), "{wrong}");
         }
         let latin = b"{\n \"a\": \"\xfc\"}";
-        assert_eq!(parse::<Value>(latin).unwrap_err(), ":2:8: is not UTF-8, which JSON files are written in");
+        assert_eq!(parse::<Value>(latin).unwrap_err(), ":2:8: not UTF-8, as JSON files must be");
         assert!(fault(&"[".repeat(100_000)).contains("recursion limit exceeded"));
     }
 

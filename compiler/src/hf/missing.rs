@@ -21,7 +21,7 @@ pub(crate) fn missing(model: &Model, manifest: &Manifest, companions: &[String],
             true => format!("the file has no tokenizer (metadata `{}`)", crate::gguf::TOKENIZER),
             false => format!("{TOKENIZER} is missing"),
         };
-        notes.push(format!("{lacks}: texts become no tokens and tokens no texts, so that only tensors go in and out"));
+        notes.push(format!("{lacks}: text cannot be tokenized, so inputs and outputs are tensors only"));
     }
     let mut told = Vec::new();
     for (entry, task) in model.entries.iter().filter_map(|entry| Some((entry, entry.task.as_ref()?))) {
@@ -46,11 +46,13 @@ fn lacking(task: &Task, has: &impl Fn(&str) -> bool) -> String {
     let prepared = has(PREPROCESSOR) || has(PROCESSOR);
     match (from, &task.output) {
         (_, TaskOutput::Ctc { .. }) if prepared => {
-            "vocab.json is missing: what is said comes out as ids of tokens, not as text".to_string()
+            "vocab.json is missing: transcripts are token ids instead of text".to_string()
         }
-        (Some(what), _) => format!(
-            "{PREPROCESSOR} is missing or says too little: {what} cannot be prepared, so that only tensors go in"
-        ),
-        (None, _) => "a file that a task of the model needs is missing: only tensors go in and out".to_string(),
+        (Some(what), _) => {
+            format!("{PREPROCESSOR} is missing or incomplete: {what} cannot be prepared, so inputs are tensors only")
+        }
+        (None, _) => {
+            "a file that a task of the model needs is missing: inputs and outputs are tensors only".to_string()
+        }
     }
 }

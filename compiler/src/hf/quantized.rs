@@ -10,8 +10,7 @@ use crate::weights::{Checkpoint, shown};
 /// Entries of config.json that say how weights are quantized, in the order of their age, youngest first.
 pub(crate) const ENTRIES: [&str; 2] = ["quantization_config", "compression_config"];
 
-const UNPACKED: &str = "use the checkpoint with plain weights that it was made from; gristmill quantizes by itself \
-                        (--precision q4)";
+const UNPACKED: &str = "use the original checkpoint with unquantized weights; gristmill quantizes it (--precision q4)";
 
 /// Refuses packed weights if config.json says that they are quantized. Where it says so and they are not packed, the
 /// sentence to warn with.
@@ -25,7 +24,7 @@ pub(crate) fn check(config: &Value, checkpoint: &Checkpoint) -> Result<Option<St
     if packed.is_empty() {
         return Ok(Some(format!(
             "config.json: `{entry}` says that weights are quantized with {}, but those of {} are not packed; they are \
-             taken as they are",
+             used as they are",
             method(said),
             checkpoint.shown_files()
         )));
@@ -44,9 +43,9 @@ pub(crate) fn explain(checkpoint: &Checkpoint) -> Result<Option<CompileError>, C
 }
 
 fn refusal(place: &str, method: &str, remedy: Option<&str>, packed: &[String]) -> CompileError {
-    let remedy = remedy.map(|text| format!("; or make them plain: {text}")).unwrap_or_default();
+    let remedy = remedy.map(|text| format!("; or dequantize them: {text}")).unwrap_or_default();
     CompileError::Config(format!(
-        "{place}: the weights are quantized with {method} and packed, which is not read: {}\n  help: {UNPACKED}{remedy}",
+        "{place}: weights quantized with {method} and packed are not supported: {}\n  help: {UNPACKED}{remedy}",
         listed(packed)
     ))
 }

@@ -109,7 +109,7 @@ fn named(file: &str, config: &Value, warnings: &mut Vec<String>) -> Vec<NamedTem
     };
     found.unwrap_or_else(|| {
         warnings.push(format!(
-            "{file}: `chat_template` is neither a text nor a list of objects with `name` and `template`; it is left out"
+            "{file}: `chat_template` is neither a text nor a list of objects with `name` and `template`; ignoring it"
         ));
         Vec::new()
     })

@@ -345,8 +345,8 @@ impl<'a> Splitter<'a> {
         let (index, weight) = (weight, &self.model.weights[weight]);
         let precision = self.precisions[index];
         let reason = match parts {
-            1 => format!("not even {TILE} rows of it fit"),
-            _ => "it is used there as a whole: only weights of linear layers and tables of lookups are cut".into(),
+            1 => format!("even {TILE} of its rows are too large"),
+            _ => "it cannot be split: only the weights of linear layers and lookup tables can".into(),
         };
         let needed = stored_bytes(precision, &weight.shape).unwrap_or(u64::MAX);
         let message = format!(

@@ -78,14 +78,15 @@ impl Faults {
         let begins = p.name.starts_with(|c: char| c.is_ascii_lowercase());
         let cpu = p.language == Language::Wasm;
         if !begins || !p.name.bytes().all(plain) || p.name.len() > MAX_NAME {
-            let message = format!("`name` is {:?}, but becomes a part of paths in the bundle", p.name);
-            let hint = format!("a small letter, then small letters, digits, - and _, {MAX_NAME} of them at most");
+            let message = format!("`name` is {:?}, but must be usable in paths of the bundle", p.name);
+            let hint =
+                format!("a lower-case letter, then lower-case letters, digits, - and _, at most {MAX_NAME} characters");
             self.add("name", message, Some(&hint));
         } else if RESERVED.contains(&p.name.as_str()) || is_device(&p.name) {
-            self.add("name", format!("`name` is `{}`, which means something else", p.name), Some("choose another one"));
+            self.add("name", format!("`name` is `{}`, which is reserved", p.name), Some("choose another one"));
         } else if cpu && p.name != WASM {
             let message = format!("`name` is `{}`, but `language` is Wasm", p.name);
-            let hint = format!("runtimes find programs for CPUs by the name `{WASM}`");
+            let hint = format!("runtimes find the programs for the CPU by the name `{WASM}`");
             self.add("name", message, Some(&hint));
         } else if !cpu && p.name == WASM {
             let message = format!("`name` is `{WASM}`, but `language` is Wgsl");
@@ -98,16 +99,16 @@ impl Faults {
         if sets.contains(&Features::default()) {
             self.add(
                 "variants",
-                "`variants` has one that needs nothing",
-                Some("that one always follows; leave it out"),
+                "`variants` has one without requirements",
+                Some("that variant is always added; remove it"),
             );
         }
         if sets.iter().enumerate().any(|(i, set)| sets[..i].contains(set)) {
-            self.add("variants", "`variants` has the same one twice", None);
+            self.add("variants", "`variants` has duplicates", None);
         }
         if p.byte_activations && p.language == Language::Wgsl {
             let message = "`byte_activations` is true, but `language` is Wgsl";
-            self.add("byte_activations", message, Some("only kernels for CPUs multiply bytes; leave it out"));
+            self.add("byte_activations", message, Some("only kernels for the CPU multiply bytes; remove it"));
         }
     }
 
@@ -129,7 +130,7 @@ impl Faults {
         ];
         for (field, n) in threads {
             match p.language {
-                Language::Wasm if n != 1 => self.add(field, format!("`{field}` is {n}; a CPU has 1"), None),
+                Language::Wasm if n != 1 => self.add(field, format!("`{field}` is {n}; expected 1 for a CPU"), None),
                 _ => self.power(field, n, (1, MAX_WIDTH)),
             }
         }

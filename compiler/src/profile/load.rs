@@ -90,8 +90,8 @@ pub fn targets(asked: &[String]) -> Result<Vec<Profile>, CompileError> {
         let profile = read(Path::new(path))?;
         if found.iter().any(|other| other.name == profile.name) {
             return Err(CompileError::Options(format!(
-                "--target {path}: its name is `{0}`, and so is that of another target; give the profile another name, or \
-                 leave the other `{0}` out",
+                "--target {path}: another target has the same name, `{0}`; rename the profile, or remove the other \
+                 target",
                 profile.name
             )));
         }

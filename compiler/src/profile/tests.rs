@@ -55,18 +55,18 @@ fn what_is_wrong_is_named_with_its_place() {
         ("max_operands: 7", "max_operands: 1", "`cost.max_operands` is 1"),
         ("\"T\": 64", "\"T\": -1", "`cost.nominal` has -1 for T; expected 0 to 1048576"),
         ("nominal_of_others: 64", "nominal_of_others: -64", "has -64 for all other symbols"),
-        ("variants: [(subgroups: true)]", "variants: [()]", "`variants` has one that needs nothing"),
-        ("variants: [", "variants: [(subgroups: true), ", "the same one twice"),
-        ("packed_bytes: true", "packed_bytes: true, byte_activations: true", "only kernels for CPUs multiply bytes"),
+        ("variants: [(subgroups: true)]", "variants: [()]", "`variants` has one without requirements"),
+        ("variants: [", "variants: [(subgroups: true), ", "`variants` has duplicates"),
+        ("packed_bytes: true", "packed_bytes: true, byte_activations: true", "only kernels for the CPU multiply bytes"),
         ("browser: true", "browser: true, language: Glsl", "Glsl"),
-        ("name: \"chrome\"", "name: \"../chrome\"", "becomes a part of paths in the bundle"),
-        ("name: \"chrome\"", "name: \"\"", "becomes a part of paths in the bundle"),
-        ("name: \"chrome\"", "name: \"all\"", "which means something else"),
-        ("name: \"chrome\"", "name: \"com1\"", "which means something else"),
+        ("name: \"chrome\"", "name: \"../chrome\"", "must be usable in paths of the bundle"),
+        ("name: \"chrome\"", "name: \"\"", "must be usable in paths of the bundle"),
+        ("name: \"chrome\"", "name: \"all\"", "which is reserved"),
+        ("name: \"chrome\"", "name: \"com1\"", "which is reserved"),
         ("name: \"chrome\"", "name: \"wasm\"", "`name` is `wasm`, but `language` is Wgsl"),
     ];
     let wasm = [
-        ("name: \"wasm\"", "name: \"server\"", "runtimes find programs for CPUs by the name `wasm`"),
+        ("name: \"wasm\"", "name: \"server\"", "runtimes find the programs for the CPU by the name `wasm`"),
         ("reduce: (threads: 1)", "reduce: (threads: 2)", "`schedule.reduce.threads` is 2; a CPU has 1"),
         ("rows: 16", "rows: 2", "`schedule.matvec.rows` is 2; expected a multiple of 4"),
         (" rows_together: 8,", "", "`schedule.matmul.rows_together` is 0; expected 1 to 16"),
@@ -122,7 +122,7 @@ fn targets_are_names_and_paths() {
     assert_eq!(names(&[&chrome, "wasm"]).expect("in place of a shipped one"), ["wasm", "chrome"]);
     for asked in [[chrome.as_str(), "chrome"], ["all", &chrome], [&mine, &mine]] {
         let found = names(&asked).expect_err("one name twice");
-        assert!(found.contains("give the profile another name"), "{found}");
+        assert!(found.contains("rename the profile"), "{found}");
     }
     let found = names(&["crome"]).expect_err("no target");
     assert!(found.contains("unknown target `crome`; did you mean `chrome`?") && found.contains("edge"), "{found}");

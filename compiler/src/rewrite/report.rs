@@ -109,13 +109,13 @@ impl fmt::Display for FusedReport {
             format!("{:.0} KiB", self.saved_bytes / 1024.0)
         };
         match self.saved_launches {
-            0 => write!(f, "    saves   nothing by itself")?,
+            0 => write!(f, "    saves   nothing on its own")?,
             1 => write!(f, "    saves   1 launch, {size} of traffic")?,
             n => write!(f, "    saves   {n} launches, {size} of traffic")?,
         }
         match &self.instead_of {
-            Some((op, us)) if *us < 0.005 => writeln!(f, "; another form ends in `{op}` and takes as long"),
-            Some((op, us)) => writeln!(f, "; the best other form ends in `{op}` and takes {us:.2} us more"),
+            Some((op, us)) if *us < 0.005 => writeln!(f, "; an equally fast form ends in `{op}`"),
+            Some((op, us)) => writeln!(f, "; the next best form ends in `{op}` and takes {us:.2} us more"),
             None => writeln!(f),
         }
     }

@@ -15,8 +15,8 @@ pub(super) fn within_limits(low: &Lowering<'_>, id: NodeId, built: &Built) -> Re
     let kernel = &built.kernel;
     if kernel.buffers.len() > limits.storage_buffers as usize && !low.setting.has_fallback {
         return fail(format!(
-            "the fused kernel binds {} storage buffers, the target has {}; compile for the target wasm as well, which \
-             can take its place, or split the expression by naming an intermediate value as an output or a tap",
+            "the fused kernel binds {} storage buffers, but the target has only {}; also compile for the target wasm \
+             as a fallback, or split the expression by making an intermediate value an output or a tap",
             kernel.buffers.len(),
             limits.storage_buffers
         ));
@@ -31,7 +31,8 @@ pub(super) fn within_limits(low: &Lowering<'_>, id: NodeId, built: &Built) -> Re
     let shared: u64 = kernel.shared.iter().map(|s| u64::from(s.len) * 4 * u64::from(s.elem.lanes)).sum();
     if shared > u64::from(limits.shared_bytes) {
         return fail(format!(
-            "it needs {shared} bytes of workgroup memory, the target has {}; lower the schedule of the profile",
+            "it needs {shared} bytes of workgroup memory, but the target has only {}; lower the schedule of the \
+             profile",
             limits.shared_bytes
         ));
     }

@@ -30,8 +30,8 @@ fn check(dir: &Path, path: &Path) -> io::Result<()> {
         return Ok(());
     }
     let message = format!(
-        "is a link to {}, out of the model directory; only links in the cache of the Hub are followed: put the file itself \
-         there",
+        "is a link to {}, outside of the model directory; links are followed in the Hub cache only: copy the file \
+         itself",
         real.display()
     );
     Err(io::Error::new(io::ErrorKind::InvalidInput, message))
@@ -75,7 +75,7 @@ mod tests {
             assert_eq!(read(&dir, "e").expect("nothing"), None);
             for name in ["c", "d"] {
                 let error = read(&dir, name).expect_err("outside").to_string();
-                assert!(error.contains("out of the model directory"), "{error}");
+                assert!(error.contains("outside of the model directory"), "{error}");
             }
         }
     }

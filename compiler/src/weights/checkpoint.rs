@@ -140,7 +140,7 @@ impl Checkpoint {
             if let Order::Interleaved { heads } = stored.order
                 && (heads == 0 || rows % (2 * heads) != 0)
             {
-                let message = format!("has {rows} rows, which are not {heads} heads of pairs of rows");
+                let message = format!("has {rows} rows, which cannot be split into {heads} heads of pairs of rows");
                 let path = &checkpoint.files[stored.file].0;
                 return Err(WeightError::new(path, message, "the file contradicts itself; convert the model again")
                     .in_tensor(&name));
@@ -204,7 +204,7 @@ impl Checkpoint {
     /// Fails if the file cannot be read, or its header breaks a rule of the format.
     pub fn add_folder(&mut self, folder: &str, name: &str) -> Result<(), WeightError> {
         let Some((source, _)) = self.source.clone() else {
-            return Err(WeightError::new(&self.dir, "has no folders", "give a Hugging Face model directory"));
+            return Err(WeightError::new(&self.dir, "has no folders", "use a Hugging Face model directory"));
         };
         let mut other = Checkpoint {
             dir: self.dir.clone(),
@@ -251,12 +251,12 @@ impl Checkpoint {
         let (path, file) = &self.files[stored.file];
         let (count, width) = stored.rows();
         if rows.start > rows.end || rows.end > count {
-            let message = format!("has {count} rows, but rows {}..{} are asked for", rows.start, rows.end);
-            return Err(WeightError::new(path, message, "give it the shape that the file has").in_tensor(name));
+            let message = format!("has {count} rows, but rows {}..{} are needed", rows.start, rows.end);
+            return Err(WeightError::new(path, message, "use the shape that the file has").in_tensor(name));
         }
         let wanted = usize::try_from((rows.end - rows.start) * width).ok();
         if wanted.is_none_or(|wanted| out.try_reserve_exact(wanted).is_err()) {
-            let message = format!("{} of its rows at once do not fit into memory", rows.end - rows.start);
+            let message = format!("{} of its rows do not fit into memory at once", rows.end - rows.start);
             return Err(WeightError::new(path, message, "compile it on a machine with more memory").in_tensor(name));
         }
         let read = match stored.order {
@@ -275,8 +275,12 @@ impl Checkpoint {
             Some(i) => {
                 let place = unravel(rows.start * width + i as u64, &stored.shape);
                 let message = format!("the element at {place:?} is {}, not a finite number", out[i]);
-                Err(WeightError::new(path, message, "the model is broken, or was saved wrongly; convert it again")
-                    .in_tensor(name))
+                Err(WeightError::new(
+                    path,
+                    message,
+                    "the checkpoint is broken or was saved incorrectly; convert it again",
+                )
+                .in_tensor(name))
             }
         }
     }
@@ -323,7 +327,7 @@ impl Checkpoint {
                     self.skipped.insert(name, format!("has shape {:?}, without any element", entry.shape));
                 }
                 None => {
-                    self.skipped.insert(name, format!("is stored as {:?}, which is not read", entry.dtype));
+                    self.skipped.insert(name, format!("is stored as {:?}, which is not supported", entry.dtype));
                 }
                 Some(storage) => {
                     let (file, shape, start) = (self.files.len(), entry.shape, entry.start);

@@ -76,7 +76,7 @@ pub fn choose(dir: &Path, names: &[String]) -> Result<Found, WeightError> {
         let help = "merge it into its base with `merge_and_unload()` of peft, and save the model";
         return Err(WeightError::new(
             dir,
-            format!("has the weights of an adapter ({ADAPTER}), but not of a model"),
+            format!("has the weights of an adapter ({ADAPTER}), but not those of a model"),
             help,
         ));
     }
@@ -98,11 +98,11 @@ fn nothing(dir: &Path, names: &[String]) -> WeightError {
     for (start, end, what, help) in OTHERS {
         let found: Vec<&String> = names.iter().filter(|n| n.starts_with(start) && n.ends_with(end)).collect();
         if !found.is_empty() {
-            let message = format!("has no weights in the form of safetensors, but {what}: {}", listed(&found));
+            let message = format!("has no safetensors weights, but {what}: {}", listed(&found));
             return WeightError::new(dir, message, help);
         }
     }
-    let help = "give a Hugging Face model directory that was downloaded completely";
+    let help = "use a completely downloaded Hugging Face model directory";
     WeightError::new(dir, format!("has no weights: neither {SINGLE} nor {INDEX}"), help)
 }
 

@@ -87,7 +87,7 @@ fn check(
         let wrong = |message: String| WeightError::new(path, message, DAMAGED).in_tensor(&name);
         let (start, end) = info.data_offsets;
         if info.shape.len() > MAX_RANK {
-            return Err(wrong(format!("it has {} dimensions; at most {MAX_RANK} are possible", info.shape.len())));
+            return Err(wrong(format!("it has {} dimensions; at most {MAX_RANK} are supported", info.shape.len())));
         }
         let shape = info.shape;
         let count = shape.iter().try_fold(1u64, |n, d| n.checked_mul(*d));
@@ -149,7 +149,7 @@ impl<'de> Visitor<'de> for HeaderVisitor {
         let (mut seen, mut tensors) = (BTreeSet::new(), Vec::new());
         while let Some(name) = map.next_key::<String>()? {
             if !seen.insert(name.clone()) {
-                return Err(A::Error::custom(format!("`{}` is there twice", shown(&name))));
+                return Err(A::Error::custom(format!("`{}` occurs twice", shown(&name))));
             }
             if name == "__metadata__" {
                 map.next_value::<IgnoredAny>()?;

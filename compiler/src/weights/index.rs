@@ -31,7 +31,7 @@ pub(super) fn of(source: &dyn Source, path: &str) -> Result<BTreeMap<String, Vec
     let damaged = "download the index file again";
     let index = &source.place(path);
     let text = source.read(path, MAX_INDEX).map_err(|e| WeightError::io(index, "read", &e))?;
-    let text = text.ok_or_else(|| WeightError::new(index, "is not there", damaged))?;
+    let text = text.ok_or_else(|| WeightError::new(index, "is missing", damaged))?;
     let Index { weight_map } = crate::hf::json::parse(&text)
         .map_err(|fault| WeightError::new(index, format!("is not a valid index{fault}"), damaged))?;
     let mut by_file: BTreeMap<String, Vec<String>> = BTreeMap::new();

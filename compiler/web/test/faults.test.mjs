@@ -19,7 +19,7 @@ function refused(changes, message, options = "{}") {
   assert.throws(call, (error) => error instanceof Error && message.test(error.message));
 }
 
-const config = "m/config.json: not found; a Hugging Face model directory has one";
+const config = "m/config.json: not found; a Hugging Face model directory must have one";
 
 test("functions that throw", () => {
   const throws = () => {

@@ -141,7 +141,7 @@ fn the_module_refuses_with_the_same_messages() {
         assert!(files(&there).is_empty(), "nothing is written");
     };
     let (none, defaults) = (json!({}), CompileOptions::default());
-    refused(&none, &defaults, "config.json: not found; a Hugging Face model directory has one");
+    refused(&none, &defaults, "config.json: not found; a Hugging Face model directory must have one");
     for (name, bytes) in files(&root().join(MODEL)) {
         fs::write(model.join(name), bytes).expect("written");
     }

@@ -17,7 +17,7 @@ pub(super) enum Kind {
 pub(super) fn kind(model: &Path) -> Outcome<Kind> {
     let shown = model.display();
     if model.join("manifest.json").is_file() {
-        return Err(format!("{shown}: is a bundle, which is compiled already; `gristmill serve {shown}` serves it"));
+        return Err(format!("{shown}: already a compiled bundle; `gristmill serve {shown}` serves it"));
     }
     if model.exists() {
         return Ok(Kind::Here);

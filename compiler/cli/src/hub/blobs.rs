@@ -177,10 +177,10 @@ fn make_parent(path: &Path) -> Outcome<()> {
 fn full(path: &Path, error: &io::Error) -> Failure {
     let remedy = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "free some space, or name another place for the cache in HF_HUB_CACHE; what has arrived stays there, and the \
-             same command goes on behind it"
+            "free some space, or set HF_HUB_CACHE to another directory; the downloaded part is kept, and the same \
+             command resumes"
         }
-        _ => "name a place for the cache that can be written to in HF_HUB_CACHE",
+        _ => "set HF_HUB_CACHE to a writable directory",
     };
     Failure::lacking(format!("{}: {error}; {remedy}", path.display()))
 }

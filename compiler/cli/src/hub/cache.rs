@@ -50,7 +50,7 @@ impl<'a> Repository<'a> {
     pub(super) fn find(&self) -> Outcome<Snapshot> {
         if !self.path.is_dir() {
             return Err(Failure::wrong(format!(
-                "{}: there is no such file or directory, and no such model in the Hub cache ({}); {}",
+                "{}: no such file or directory, and no such model in the Hub cache ({}); {}",
                 self.name,
                 self.path.display(),
                 remedy(&self.name)
@@ -84,7 +84,7 @@ impl<'a> Repository<'a> {
                 return Ok((commit, asked.to_string()));
             }
             return Err(Failure::wrong(format!(
-                "{}: {asked} is revision {commit}, which is not in {}; {}",
+                "{}: {asked} is revision {commit}, but {} does not have it; {}",
                 self.name,
                 folder.display(),
                 remedy(&self.name)
@@ -96,8 +96,8 @@ impl<'a> Repository<'a> {
             None => snapshots.iter().collect(),
         };
         match candidates.as_slice() {
-            [commit] if revision.is_some() => Ok(((*commit).clone(), "as asked for".into())),
-            [commit] => Ok(((*commit).clone(), "the only one there is".into())),
+            [commit] if revision.is_some() => Ok(((*commit).clone(), "as requested".into())),
+            [commit] => Ok(((*commit).clone(), "the only one".into())),
             _ => Err(self.none_or_several(&snapshots)),
         }
     }
@@ -107,7 +107,7 @@ impl<'a> Repository<'a> {
         Failure::wrong(match (name.revision, snapshots) {
             (_, []) => format!("{name}: {place} has no snapshot; {remedy}"),
             (None, all) => format!(
-                "{name}: {place} has no refs/{MAIN}, and {} snapshots: {}; choose one with --revision",
+                "{name}: {place} has no refs/{MAIN}, but {} snapshots: {}; choose one with --revision",
                 all.len(),
                 all.join(", ")
             ),
@@ -125,7 +125,7 @@ impl<'a> Repository<'a> {
         let names = names_of(&snapshot);
         let lacks = |what: String| self.lacks(&snapshot, &what);
         if let Some(broken) = names.iter().find(|name| !snapshot.join(name).exists()) {
-            return Err(lacks(format!("is incomplete: {broken} leads to no file")));
+            return Err(lacks(format!("is incomplete: the link {broken} is broken")));
         }
         let has = |file: &str| names.iter().any(|name| name == file);
         let ends = |folder: &Path, end: &str| names_of(folder).iter().any(|name| name.ends_with(end));
@@ -146,7 +146,7 @@ impl<'a> Repository<'a> {
             && let Ok(shards) = index::read(&path)
             && let Some(missing) = shards.keys().find(|file| !snapshot.join(file).is_file())
         {
-            return Err(lacks(format!("is incomplete: {missing} is not there")));
+            return Err(lacks(format!("is incomplete: {missing} is missing")));
         }
         Ok(snapshot)
     }
@@ -188,7 +188,7 @@ fn commit_in(path: &Path) -> Outcome<Option<String>> {
     let commit = text.trim();
     match !commit.is_empty() && commit.bytes().all(|b| b.is_ascii_alphanumeric()) {
         true => Ok(Some(commit.to_string())),
-        false => Err(Failure::wrong(format!("{}: does not hold a commit", path.display()))),
+        false => Err(Failure::wrong(format!("{}: does not contain a commit hash", path.display()))),
     }
 }
 

@@ -53,8 +53,7 @@ pub(super) fn kind(name: &Name<'_>, listing: &Listing, has: impl Fn(&str) -> boo
     match config {
         true => Ok(Kind::Directory),
         false => Err(Failure::wrong(format!(
-            "{name}: has neither config.json nor GGUF files, so it is no model that gristmill can compile; name one in \
-             the format of transformers"
+            "{name}: has neither config.json nor GGUF files; name a model in the format of transformers"
         ))),
     }
 }
@@ -77,7 +76,7 @@ fn parts(name: &Name<'_>, listing: &Listing, first: &str) -> Outcome<Vec<String>
                 true => "it has no GGUF files".to_string(),
                 false => format!("name one of {}", known.join(", ")),
             };
-            Err(Failure::wrong(format!("{name}: there is no {missing} in it; {remedy}")))
+            Err(Failure::wrong(format!("{name}: has no file {missing}; {remedy}")))
         }
     }
 }
@@ -164,7 +163,7 @@ mod tests {
         let several = kind_of("o/n", &["a.gguf", "q/b.gguf"], &[]).unwrap_err();
         assert!(several.contains("o/n/a.gguf (1.0 MiB)") && several.contains("o/n/q/b.gguf"), "{several}");
         let none = kind_of("o/n/c.gguf", &["a.gguf"], &[]).unwrap_err();
-        assert!(none.contains("there is no c.gguf in it; name one of a.gguf"), "{none}");
+        assert!(none.contains("has no file c.gguf; name one of a.gguf"), "{none}");
         assert!(kind_of("o/n/c-00001-of-00002.gguf", &["c-00001-of-00002.gguf"], &[]).is_err());
         let other = kind_of("o/n", &["model_index.json", "unet/x.safetensors"], &[]).unwrap_err();
         assert!(other.contains("neither config.json nor GGUF"), "{other}");

@@ -115,7 +115,7 @@ impl Job<'_> {
         for path in files.iter().filter(|path| !self.snapshot.join(path).is_file()) {
             let Some(file) = self.listing.file(path) else {
                 return Err(Failure::wrong(format!(
-                    "{name}: its index names {path}, which {} does not have; ask whoever uploaded the model",
+                    "{name}: its index names {path}, which is missing on {}; report this to the model's authors",
                     self.server.endpoint(),
                     name = self.repository.name
                 )));

@@ -20,7 +20,7 @@ pub(super) fn cache() -> Outcome<PathBuf> {
     path("HF_HUB_CACHE")
         .or_else(|| path("HUGGINGFACE_HUB_CACHE"))
         .or_else(|| home().map(|p| p.join("hub")))
-        .ok_or_else(|| Failure::lacking("there is no place for the cache of the Hub; set HF_HOME or HOME"))
+        .ok_or_else(|| Failure::lacking("no directory for the Hub cache: set HF_HOME or HOME"))
 }
 
 /// `HF_HOME`, `XDG_CACHE_HOME/huggingface` or `~/.cache/huggingface`.

@@ -37,17 +37,17 @@ impl Listing {
         let reply = server.get(&format!("{model}/revision/{}?blobs=true", escaped(revision, b"")), 0)?;
         if reply.status == 404 && reply.header("x-error-code").is_none() && server.get(&model, 0)?.status == 200 {
             return Err(Trouble::Refused(Failure::wrong(format!(
-                "{name}: {endpoint} has no revision {revision} of it; choose a branch, tag or commit of \
+                "{name}: {endpoint} has no revision {revision}; choose a branch, tag or commit of \
                  {endpoint}/{name}/commits/main"
             ))));
         }
         if reply.status != 200 {
             return Err(refusal(server, name, name.name, &reply));
         }
-        let text = reply.bytes().map_err(|e| Trouble::Down(format!("{endpoint} broke off its answer ({e})")))?;
+        let text = reply.bytes().map_err(|e| Trouble::Down(format!("{endpoint} closed the connection ({e})")))?;
         Listing::read(&text).ok_or_else(|| {
             Trouble::Failed(Failure::lacking(format!(
-                "{name}: {endpoint} gives no list of files; check that HF_ENDPOINT is a Hub"
+                "{name}: {endpoint} did not return a list of files; check that HF_ENDPOINT is a Hub"
             )))
         })
     }

@@ -16,42 +16,42 @@ pub(super) fn refusal(server: &Server, name: &Name<'_>, what: &str, reply: &Repl
     match (reply.status, code) {
         (401 | 403, "GatedRepo") => lacking(match known {
             None => format!(
-                "{what}: its licence has to be accepted first; do that at {endpoint}/{name}, and set HF_TOKEN to a token of \
-                 your account ({endpoint}/settings/tokens)"
+                "{what}: access is gated; accept the licence at {endpoint}/{name}, and set HF_TOKEN to a token of your \
+                 account ({endpoint}/settings/tokens)"
             ),
             Some(source) => format!(
-                "{what}: its licence has to be accepted first; do that at {endpoint}/{name} with the account of the token \
-                 in {source}, or set HF_TOKEN to one of an account that has"
+                "{what}: access is gated; accept the licence at {endpoint}/{name} with the account of the token in \
+                 {source}, or set HF_TOKEN to a token of an account that has access"
             ),
         }),
         (_, "RevisionNotFound") => wrong(format!(
-            "{name}: {endpoint} has no revision {revision} of it; choose a branch, tag or commit of \
+            "{name}: {endpoint} has no revision {revision}; choose a branch, tag or commit of \
              {endpoint}/{name}/commits/main"
         )),
         (404, "EntryNotFound") => {
-            wrong(format!("{what}: is not on {endpoint} at revision {revision}; choose another file"))
+            wrong(format!("{what}: not found on {endpoint} at revision {revision}; choose another file"))
         }
         // Nobody is told of private models.
         (_, "RepoNotFound") | (404, _) => wrong(format!(
-            "{name}: there is no such file or directory, and {endpoint} has no such model, or shows it to nobody {}; \
-             check the name, or set HF_TOKEN to a token of an account that may read it",
+            "{name}: no such file or directory, and {endpoint} shows no such model {}; check the name, or set HF_TOKEN \
+             to a token of an account that may read it",
             known.map_or("without a token".into(), |source| format!("with the token in {source}"))
         )),
         (401 | 403, _) => lacking(match known {
             None => format!(
-                "{what}: {endpoint} wants to know who asks; set HF_TOKEN to a token of your account \
+                "{what}: {endpoint} requires authentication; set HF_TOKEN to a token of your account \
                  ({endpoint}/settings/tokens), and accept the licence at {endpoint}/{name} if there is one"
             ),
             Some(source) => format!(
-                "{what}: {endpoint} does not accept the token in {source} for it; set HF_TOKEN to one that is valid and \
-                 may read the model, and accept the licence at {endpoint}/{name} if there is one"
+                "{what}: {endpoint} rejected the token in {source}; set HF_TOKEN to a valid token with access to the \
+                 model, and accept the licence at {endpoint}/{name} if there is one"
             ),
         }),
         (status @ (408 | 429 | 500..), _) => {
-            Trouble::Down(format!("{endpoint} is out of order (status {status} for {what})"))
+            Trouble::Down(format!("{endpoint} failed with status {status} for {what}"))
         }
         (status, _) => Trouble::Failed(Failure::lacking(format!(
-            "{what}: {endpoint} answers with status {status}, which says nothing about it; check that HF_ENDPOINT is a Hub"
+            "{what}: {endpoint} answered with status {status}; check that HF_ENDPOINT is a Hub"
         ))),
     }
 }

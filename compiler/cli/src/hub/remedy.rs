@@ -10,9 +10,9 @@ pub(super) fn remedy(name: &Name<'_>) -> String {
     let by_hand = format!("download it with `hf download {name}{file}{revision}`");
     match environment::offline() {
         _ if cfg!(not(feature = "download")) => {
-            format!("{by_hand}, or build gristmill with its feature `download`, which does that itself")
+            format!("{by_hand}, or build gristmill with the feature `download`")
         }
         Some(variable) => format!("{by_hand}, or unset {variable}, so that gristmill downloads it"),
-        None => format!("{by_hand}, or with this command when the server can be reached"),
+        None => format!("{by_hand}, or run this command again when the server can be reached"),
     }
 }

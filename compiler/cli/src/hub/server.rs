@@ -66,7 +66,7 @@ impl Server {
         let endpoint = environment::variable("HF_ENDPOINT").unwrap_or_else(|| ENDPOINT.to_string());
         let endpoint = endpoint.trim_end_matches('/').to_string();
         let origin = Origin::of(&endpoint).ok_or_else(|| {
-            Failure::wrong(format!("HF_ENDPOINT: {endpoint} is no address of a server, such as {ENDPOINT}"))
+            Failure::wrong(format!("HF_ENDPOINT: {endpoint} is not the address of a server, such as {ENDPOINT}"))
         })?;
         let config = Agent::config_builder()
             .http_status_as_error(false)
@@ -162,7 +162,7 @@ impl Server {
         match Origin::of(&next) {
             Some(origin) if origin.scheme == "https" || !from_https => Ok(next),
             _ => Err(Trouble::Failed(Failure::lacking(format!(
-                "{} sends us to an address that is not safe to follow; check that HF_ENDPOINT is a Hub",
+                "{} redirects to an unsafe address; check that HF_ENDPOINT is a Hub",
                 self.endpoint
             )))),
         }
@@ -170,7 +170,7 @@ impl Server {
 
     fn circle(&self) -> Trouble {
         Trouble::Failed(Failure::lacking(format!(
-            "{} sends us in a circle; check that HF_ENDPOINT is a Hub",
+            "{} redirects too often; check that HF_ENDPOINT is a Hub",
             self.endpoint
         )))
     }
@@ -227,7 +227,7 @@ fn trusted() -> Outcome<RootCerts> {
     };
     let all: Vec<_> = parse_pem(&text).filter_map(certificate).collect();
     match all.is_empty() {
-        true => Err(Failure::wrong(format!("{}: SSL_CERT_FILE holds no certificate in PEM", path.display()))),
+        true => Err(Failure::wrong(format!("{}: SSL_CERT_FILE contains no PEM certificate", path.display()))),
         false => Ok(RootCerts::from(all)),
     }
 }

@@ -35,7 +35,7 @@ impl Token {
     }
 
     fn new(text: &str, source: String) -> Outcome<Self> {
-        let bad = || Failure::wrong(format!("{source}: holds no token; a token is one word, such as hf_..."));
+        let bad = || Failure::wrong(format!("{source}: contains no token; expected one word, such as hf_..."));
         if !text.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(bad());
         }

@@ -55,9 +55,9 @@ impl Transfer<'_> {
         let known = self.file.hash.as_ref().map(|hash| hash.digits().to_string());
         let etag = meta.etag.clone().or(known);
         let Some(blob) = etag.as_deref().and_then(|etag| Blob::of(self.repository, etag)) else {
-            return Err(self.broken("names no version of it (ETag)").into());
+            return Err(self.broken("sent no ETag").into());
         };
-        let _lock = blob.lock(|| self.bar.say(&format!("waiting for another program, which downloads {path}")))?;
+        let _lock = blob.lock(|| self.bar.say(&format!("waiting for another process that is downloading {path}")))?;
         let fresh = !blob.path.is_file();
         if fresh {
             self.fill(&blob, &url, meta)?;
@@ -105,7 +105,7 @@ impl Transfer<'_> {
                     return Err(self.damaged(hash.as_ref()).into());
                 }
                 // What lay there may have been of another file, or have had holes.
-                self.bar.say(&format!("{}: what was here of it does not fit; it is downloaded anew", self.file.path));
+                self.bar.say(&format!("{}: the partial download does not match; downloading it again", self.file.path));
                 partial.restart(hash.as_ref(), size)?;
                 resumed = false;
                 continue;
@@ -145,7 +145,7 @@ impl Transfer<'_> {
             (200, _) => partial.restart(hash, size)?,
             (206 | 416, _) => {
                 partial.restart(hash, size)?;
-                return Ok(Attempt::Cut("the server sends another part than it was asked for".into()));
+                return Ok(Attempt::Cut("the server sent the wrong range of bytes".into()));
             }
             _ => return Err(self.refused(&reply)),
         }
@@ -159,7 +159,7 @@ impl Transfer<'_> {
                 Ok(0) => return Ok(Attempt::Whole),
                 Ok(n) if size.is_some_and(|size| partial.length() + n as u64 > size) => {
                     partial.restart(hash, size)?;
-                    return Err(self.broken("sends more of it than there is").into());
+                    return Err(self.broken("sent more bytes than the file has").into());
                 }
                 Ok(n) => {
                     partial.write(&buffer[..n])?;
@@ -181,8 +181,8 @@ impl Transfer<'_> {
     fn damaged(&self, hash: Option<&Hash>) -> Failure {
         let kind = hash.map_or("length", Hash::kind);
         self.fault(&format!(
-            "has another {kind} than {} says, so it was damaged on its way and is not kept; try again, and look at what \
-             lies between (HTTPS_PROXY)",
+            "has another {kind} than {} says: the download was damaged and is discarded; try again, and check the \
+             proxy (HTTPS_PROXY)",
             self.server.endpoint()
         ))
     }
@@ -194,7 +194,7 @@ impl Transfer<'_> {
     fn cut(&self, partial: &Partial, size: Option<u64>, why: &str) -> Failure {
         let of = size.map_or(String::new(), |size| format!(" of {}", bytes(size)));
         self.fault(&format!(
-            "the download was cut behind {}{of} ({why}); the same command goes on there",
+            "the download stopped after {}{of} ({why}); the same command resumes it",
             bytes(partial.length())
         ))
     }
@@ -208,7 +208,7 @@ impl Transfer<'_> {
 pub(super) fn transfer(transfer: &Transfer<'_>) -> Outcome<()> {
     match transfer.run() {
         Ok(()) => Ok(()),
-        Err(Trouble::Down(why)) => Err(transfer.fault(&format!("{why}; the same command goes on there"))),
+        Err(Trouble::Down(why)) => Err(transfer.fault(&format!("{why}; the same command resumes the download"))),
         Err(Trouble::Refused(failure) | Trouble::Failed(failure)) => Err(failure),
     }
 }

@@ -32,14 +32,14 @@ pub(super) fn dot(manifest: &Manifest, model: &Model, programs: &Programs, wante
     let plans = entry_plans(model);
     let found = plans.iter().find(|p| p.name == name).zip(programs.programs.get(name));
     let (plan, program) =
-        found.ok_or_else(|| Failure::wrong(format!("there is no entry `{name}`, only {}", names())))?;
+        found.ok_or_else(|| Failure::wrong(format!("no entry `{name}` in this bundle; it has {}", names())))?;
     let graph = model.entry_graph(&model.entries[plan.entry], plan.taps);
     if let Some(layer) = wanted.layer
         && !graph.regions.iter().any(|r| r.index == Some(layer))
     {
         let most = graph.regions.iter().filter_map(|r| r.index).max();
         let known = most.map_or("the model has no layers".to_string(), |most| format!("the last one is {most}"));
-        return Err(Failure::wrong(format!("there is no layer {layer}: {known}")));
+        return Err(Failure::wrong(format!("no layer {layer}: {known}")));
     }
     let mut stored: BTreeMap<&str, String> = BTreeMap::new();
     for step in &program.steps {

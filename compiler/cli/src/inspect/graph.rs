@@ -36,7 +36,7 @@ fn check(model: &Model) -> Result<(), String> {
             && !matches!(node.op, Op::Input(n) if !inside(n, model.inputs.len()))
             && !matches!(node.op, Op::Weight(n) if !inside(n, model.weights.len()));
         if !known || node.inputs.iter().any(|n| n.index() >= i) || node.region as usize >= model.graph.regions.len() {
-            return Err(format!("node {i} refers to something that is not there"));
+            return Err(format!("node {i} refers to something that does not exist"));
         }
     }
     Ok(())

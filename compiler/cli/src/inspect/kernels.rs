@@ -40,8 +40,8 @@ pub(super) fn view(programs: &Programs, target: &str) -> View {
     let fallbacks = match names.len() {
         0 => String::new(),
         n => format!(
-            "\n{n} fallback kernels (WebAssembly) for steps that not every adapter can run: {}\n\
-             --shader {FALLBACK}NAME shows one of them.\n",
+            "\n{n} fallback kernels (WebAssembly) for steps that some adapters cannot run: {}\n\
+             --shader {FALLBACK}NAME prints one of them.\n",
             names.join(", ")
         ),
     };

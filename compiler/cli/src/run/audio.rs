@@ -35,7 +35,7 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
     let format = if args.json { SpeechFormat::Json } else { args.format.unwrap_or(SpeechFormat::Txt) };
     let subtitles = matches!(format, SpeechFormat::Srt | SpeechFormat::Vtt);
     if subtitles && args.audio.len() > 1 {
-        return Err(Failure::wrong("--format: subtitles are those of one audio file; name one file with --audio"));
+        return Err(Failure::wrong("--format: subtitles need exactly one audio file; name one with --audio"));
     }
     // What can be wrong with files is found before anything is compiled or loaded.
     let audio = args.audio.iter().map(|path| waveform::read(path)).collect::<Outcome<Vec<_>>>()?;
@@ -45,10 +45,10 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
         return compare(args, audio, how.rate, &dir, &bundle);
     }
     let (how, _) = audio_input(bundle.manifest()).map_err(|e| {
-        Failure::wrong(format!("--audio: {e}; or its directory does not say how audio files become tensors"))
+        Failure::wrong(format!("--audio: {e}; or its directory lacks a preprocessor_config.json for audio"))
     })?;
     if !args.texts().is_empty() {
-        return Err(Failure::wrong("--prompt: a model that transcribes takes no text beside audio files"));
+        return Err(Failure::wrong("--prompt: a speech recognition model takes no prompt; remove it"));
     }
     let choices = [("language", &args.language), ("task", &args.task)].into_iter();
     let choices: Choices = choices.filter_map(|(name, word)| Some((name.to_string(), word.clone()?))).collect();
@@ -107,7 +107,7 @@ fn compare(args: &RunArgs, audio: Vec<Audio>, rate: u32, dir: &Path, bundle: &Bu
     let speech = args.language.is_some() || args.task.is_some() || args.timestamps.is_some() || args.format.is_some();
     if speech {
         return Err(Failure::wrong(
-            "--language, --task, --timestamps and --format: this model compares audio files with texts; leave them out",
+            "--language, --task, --timestamps and --format: this model compares audio with texts; remove them",
         ));
     }
     let words = args.texts();
@@ -139,7 +139,7 @@ impl Writer<'_> {
         let decode = move |ids: &[u32]| match tokenizer {
             Some(tokenizer) => Ok(tokenizer.decode(ids)?),
             None => Err(Error::Unsupported(
-                "this model writes tokens, but its directory has no tokenizer.json to read them with".to_string(),
+                "this model generates tokens, but has no tokenizer.json to turn them into text".to_string(),
             )),
         };
         let (backend, manifest) = (self.loaded.backend.as_mut(), self.loaded.bundle.manifest());

@@ -109,8 +109,8 @@ fn colours(image: DynamicImage, format: ImageFormat) -> Result<(RgbImage, Option
         DynamicImage::ImageLuma16(grey) => {
             let bytes: Vec<u8> = grey.as_raw().iter().flat_map(|v| [(*v).min(255) as u8; 3]).collect();
             let white = grey.as_raw().iter().any(|v| *v > 255);
-            const CLIPPED: &str = "of its 16-bit shades of grey those above 255 become white, as Pillow has it; save it \
-                                   with 8 bits to have it as it looks";
+            const CLIPPED: &str = "16-bit grey values above 255 become white, as in Pillow; save it with 8 bits per \
+                channel to avoid that";
             (made(bytes)?, white.then_some(CLIPPED))
         }
         DynamicImage::ImageLumaA16(grey) => (made(grey.pixels().flat_map(|p| [upper(p[0]); 3]).collect())?, None),
@@ -121,16 +121,14 @@ fn colours(image: DynamicImage, format: ImageFormat) -> Result<(RgbImage, Option
             (made(rgba.pixels().flat_map(|p| [p[0], p[1], p[2]].map(upper)).collect())?, None)
         }
         DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_) => {
-            return Err(
-                "its pixels are floating-point numbers, which is not supported; save it with 8 bits".to_string()
-            );
+            return Err("floating-point pixels are not supported; save it with 8 bits per channel".to_string());
         }
         DynamicImage::ImageLuma8(_)
         | DynamicImage::ImageLumaA8(_)
         | DynamicImage::ImageRgb8(_)
         | DynamicImage::ImageRgba8(_)
         | DynamicImage::ImageRgb16(_) => (image.into_rgb8(), None),
-        _ => return Err("its pixels are of a kind that is not supported; save it with 8 bits".to_string()),
+        _ => return Err("this pixel format is not supported; save it with 8 bits per channel".to_string()),
     })
 }
 

@@ -27,27 +27,26 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
     let bundle = Bundle::open(&dir)?;
     let kind = kind(bundle.manifest())?;
     if kind != Kind::Detect && args.draw.is_some() {
-        return Err(Failure::wrong("--draw: this model finds no boxes; leave it out"));
+        return Err(Failure::wrong("--draw: this model does not detect objects; remove it"));
     }
     let words = args.texts();
     if kind == Kind::Generate {
         let [text] = words else {
-            return Err(Failure::wrong("say with one --prompt what is to be written about the images"));
+            return Err(Failure::wrong(
+                "this model continues one --prompt about the images; add it, such as --prompt \"Describe the image.\"",
+            ));
         };
         return prompt::write(args, text, &read(&args.image)?, &dir, &bundle);
     }
     if kind != Kind::Compare && !words.is_empty() {
-        return Err(Failure::wrong(format!(
-            "--prompt: this model takes no text beside images, it can {}",
-            kind.name()
-        )));
+        return Err(Failure::wrong(format!("--prompt: this model takes no text with images; it can {}", kind.name())));
     }
     let texts = match kind {
         Kind::Compare => labels::texts(&bundle, words, "images")?,
         _ => Vec::new(),
     };
     if matches!(kind, Kind::Transcribe | Kind::Generate) {
-        return Err(Failure::wrong("--image: this model transcribes audio; name an audio file with --audio FILE"));
+        return Err(Failure::wrong("--image: this model transcribes audio; use --audio FILE"));
     }
     let mut loaded = backend::load(&dir, &args.backend)?;
     let (backend, manifest) = (loaded.backend.as_mut(), loaded.bundle.manifest());
@@ -84,8 +83,8 @@ fn kind(manifest: &Manifest) -> Outcome<Kind> {
     let task = tasks(manifest).find(|(_, task)| takes_images(task));
     task.map(|(_, task)| Kind::of(&task.output)).ok_or_else(|| {
         Failure::wrong(
-            "--image: this model has no use for images, or its directory had no preprocessor_config.json or \
-             processor_config.json that says how they become tensors; call it with --prompt, or with --inputs and --outputs",
+            "--image: this model takes no images, or its directory had no preprocessor_config.json or \
+             processor_config.json when it was compiled; use --prompt, or --inputs and --outputs",
         )
     })
 }
@@ -94,10 +93,10 @@ fn kind(manifest: &Manifest) -> Outcome<Kind> {
 
 fn check_drawing(path: &Path, images: usize) -> Outcome<()> {
     if images != 1 {
-        return Err(Failure::wrong("--draw takes one --image at a time"));
+        return Err(Failure::wrong("--draw needs exactly one --image"));
     }
     if !parent(path).is_dir() {
-        return Err(Failure::wrong(format!("{}: its directory does not exist", path.display())));
+        return Err(Failure::wrong(format!("{}: the directory does not exist", path.display())));
     }
     if path.extension().is_none_or(|e| !e.eq_ignore_ascii_case("png")) {
         return Err(Failure::wrong(format!("{}: --draw writes PNG; name a file that ends in .png", path.display())));
@@ -109,6 +108,6 @@ fn write_drawing(path: &Path, image: &Image, found: &[Detection]) -> Outcome<()>
     let (width, height) = (image.width() as u32, image.height() as u32);
     let drawn = draw::boxes(image, found);
     let buffer = image::RgbImage::from_raw(width, height, drawn);
-    let buffer = buffer.ok_or_else(|| Failure::wrong(format!("{}: nothing to draw on", path.display())))?;
+    let buffer = buffer.ok_or_else(|| Failure::wrong(format!("{}: no image to draw on", path.display())))?;
     buffer.save(path).map_err(|e| Failure::wrong(format!("{}: {e}", path.display())))
 }

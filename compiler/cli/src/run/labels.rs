@@ -14,7 +14,7 @@ use crate::failure::{Failure, Outcome};
 pub(super) fn texts(bundle: &Bundle, prompts: &[String], items: &str) -> Outcome<Vec<Vec<u32>>> {
     if prompts.is_empty() {
         return Err(Failure::wrong(format!(
-            "this model compares {items} with texts: give some, such as --labels \"a cat,a dog\" or several --prompt"
+            "this model compares {items} with texts: add --labels \"a cat,a dog\", or --prompt for each"
         )));
     }
     let tokenizer = Tokenizer::from_bundle(bundle)?;

@@ -33,7 +33,7 @@ pub(super) fn run(args: &RunArgs, text: &str) -> Outcome {
     let bundle = Bundle::open(&dir)?;
     let has = |role: EntryRole| bundle.manifest().entries.iter().find(|e| e.role == role);
     if args.prompt_name.is_some() && has(EntryRole::Embed).is_none() {
-        return Err(Failure::wrong("--prompt-name: only models that embed texts have prompts with names"));
+        return Err(Failure::wrong("--prompt-name: only embedding models have named prompts; remove it"));
     }
     match (has(EntryRole::Prefill), has(EntryRole::Embed).is_some()) {
         (Some(_), _) => write(args, text, &[], &dir, &bundle),
@@ -50,10 +50,10 @@ pub(super) fn run(args: &RunArgs, text: &str) -> Outcome {
                     task if takes_audio(task) => ("audio files", "--audio FILE"),
                     _ => ("images", "--image FILE"),
                 };
-                Err(Failure::wrong(format!("this model compares texts with {what}: name one with {flag}")))
+                Err(Failure::wrong(format!("this model compares texts with {what}: add {flag}")))
             }
             None => {
-                let message = "this model neither generates nor embeds text; call it with --inputs and --outputs";
+                let message = "this model neither generates nor embeds text; use --inputs and --outputs";
                 let images = tasks(bundle.manifest()).any(|(_, task)| takes_images(task));
                 let hint = if images { ", or with --image" } else { "" };
                 Err(Failure::wrong(format!("{message}{hint}")))
@@ -65,7 +65,7 @@ pub(super) fn run(args: &RunArgs, text: &str) -> Outcome {
 /// Continues a prompt, which may be about images.
 pub(super) fn write(args: &RunArgs, text: &str, images: &[Image], dir: &Path, bundle: &Bundle) -> Outcome {
     if args.json {
-        return Err(Failure::wrong("--json: a text is printed as it is generated; leave it out for this model"));
+        return Err(Failure::wrong("--json: generated text is streamed as plain text; remove it"));
     }
     // What can be wrong with words is found before weights are loaded.
     let options = sampling::choose(bundle, &args.sampling, sampling::DEFAULT_NEW_TOKENS)?;
@@ -79,7 +79,9 @@ pub(super) fn write(args: &RunArgs, text: &str, images: &[Image], dir: &Path, bu
 /// placeholders for.
 fn conversation(args: &RunArgs, text: &str, images: &[Image], prompter: &Prompter) -> Outcome<Prompt> {
     if !prompter.chats() {
-        return Err(Failure::wrong("--chat: this model has no chat template; leave out --chat to continue a text"));
+        return Err(Failure::wrong(
+            "--chat: this model has no chat template; remove --chat to continue the prompt as plain text",
+        ));
     }
     let missing = images.len().saturating_sub(prompter.images_in(text)?);
     let system = args.system.iter().map(|s| Message::new("system", s.as_str()));
@@ -157,8 +159,8 @@ fn summary(generated: &Generated, options: &Options, backend: &str) -> String {
     let stats = &generated.stats;
     let rate = |n: u32, seconds: f64| if seconds > 0.0 { f64::from(n) / seconds } else { 0.0 };
     let why = match generated.stop {
-        Stop::EndToken => "the model ended the text",
-        Stop::StopText => "a stop text was reached",
+        Stop::EndToken => "end of text",
+        Stop::StopText => "a stop text appeared",
         Stop::MaxTokens => "max_new_tokens reached",
         Stop::ContextFull => "the context is full; --max-context gives more",
         Stop::Aborted => "stopped",

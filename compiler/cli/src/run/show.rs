@@ -42,7 +42,7 @@ pub(super) fn found(args: &RunArgs, names: &[String], all: &[Vec<Detection>]) ->
             let corners = f.corners.map(|c| format!("{c:.0}"));
             table.row([f.what.label.clone(), percent(f.what.score)].into_iter().chain(corners));
         }
-        let nothing = format!("nothing above {}; --threshold changes that\n", percent(args.threshold));
+        let nothing = format!("nothing scored above {}; lower --threshold to see more\n", percent(args.threshold));
         let text = if found.is_empty() { nothing } else { table.render(0) };
         emit(&format!("{}{text}", heading(names, i)))?;
     }

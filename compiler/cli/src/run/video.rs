@@ -30,8 +30,8 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
     let bundle = Bundle::open(&dir)?;
     if !tasks(bundle.manifest()).any(|(_, task)| takes_videos(task)) {
         return Err(Failure::wrong(
-            "--video: this model has no use for videos, or its directory had no preprocessor_config.json or \
-             processor_config.json that says how their images become tensors",
+            "--video: this model takes no videos, or its directory had no preprocessor_config.json or \
+             processor_config.json when it was compiled",
         ));
     }
     let words = args.texts();
@@ -118,8 +118,11 @@ impl Video {
     fn push(&mut self, path: &Path, image: Image) -> Outcome<()> {
         self.pixels += (image.width() * image.height()) as u64;
         if self.images.len() >= MAX_FRAMES || self.pixels > MAX_VIDEO {
-            let most = format!("at most {MAX_FRAMES} images with {MAX_VIDEO} pixels are taken");
-            return Err(Failure::wrong(format!("{}: the video is too long; {most}: leave some out", path.display())));
+            let most = format!("at most {MAX_FRAMES} images with {MAX_VIDEO} pixels in all are supported");
+            return Err(Failure::wrong(format!(
+                "{}: the video is too long: {most}; remove some images",
+                path.display()
+            )));
         }
         self.images.push(image);
         Ok(())

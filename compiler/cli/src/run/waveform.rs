@@ -49,7 +49,7 @@ fn unknown(head: &[u8]) -> String {
     match file_kind(head) {
         None => format!("not an audio file; {EXPECTED}"),
         Some(kind) if matches!(kind.medium, Medium::Audio | Medium::Video) => {
-            format!("this is {}, which cannot be read; convert it to WAV or FLAC", kind.name)
+            format!("this is {}, which is not supported; convert it to WAV or FLAC", kind.name)
         }
         Some(kind) => format!("not an audio file: this is {}; {EXPECTED}", kind.name),
     }
@@ -104,7 +104,7 @@ pub(crate) fn at_rate(audio: Audio, rate: u32) -> Outcome<Audio> {
         return Ok(audio);
     }
     let fault =
-        |e: String| Failure::wrong(format!("the audio file cannot be brought to {rate} samples per second: {e}"));
+        |e: String| Failure::wrong(format!("the audio file cannot be resampled to {rate} samples per second: {e}"));
     let count = audio.samples().len();
     check_length((count as u64 * u64::from(rate)).div_ceil(u64::from(audio.rate())))?;
     let ratio = f64::from(rate) / f64::from(audio.rate());

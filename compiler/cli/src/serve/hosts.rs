@@ -25,14 +25,14 @@ impl Hosts {
         let mut headers = request.headers().get_all(HOST).iter();
         let host = headers.next().and_then(|value| value.to_str().ok());
         let (Some(host), None) = (host, headers.next()) else {
-            return Err((StatusCode::BAD_REQUEST, "a request needs one Host header\n"));
+            return Err((StatusCode::BAD_REQUEST, "expected one Host header\n"));
         };
         let asked = request.uri().authority().map(|a| a.as_str());
         match [Some(host), asked].into_iter().flatten().all(|host| self.serves(host)) {
             true => Ok(()),
             false => Err((
                 StatusCode::FORBIDDEN,
-                "this name is not served; gristmill serve --host-name NAME serves one more\n",
+                "this host name is not served; add it with gristmill serve --host-name NAME\n",
             )),
         }
     }

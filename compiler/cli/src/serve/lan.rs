@@ -22,12 +22,11 @@ pub(super) struct LanAddress {
 /// If this machine is in no network, or the system does not list its interfaces.
 pub(super) fn addresses() -> Outcome<Vec<LanAddress>> {
     let interfaces = if_addrs::get_if_addrs()
-        .map_err(|e| Failure::lacking(format!("--lan: the system does not list its network interfaces: {e}")))?;
+        .map_err(|e| Failure::lacking(format!("--lan: cannot list the network interfaces: {e}")))?;
     let found = choose(&interfaces, outgoing().ok());
     if found.is_empty() {
         return Err(Failure::lacking(
-            "--lan: this machine has no address in a network; connect it to one, or leave --lan out to serve this \
-             machine only",
+            "--lan: this machine has no network address; connect it to a network, or remove --lan",
         ));
     }
     Ok(found)

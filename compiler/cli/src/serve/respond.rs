@@ -86,7 +86,7 @@ async fn answer(mut found: Found, headers: &HeaderMap) -> Response<Body> {
         Wanted::Whole => (StatusCode::OK, 0, length),
         Wanted::Part { first, last } => (StatusCode::PARTIAL_CONTENT, first, last - first + 1),
         Wanted::Nothing => {
-            let mut response = text(StatusCode::RANGE_NOT_SATISFIABLE, "there are no such bytes\n");
+            let mut response = text(StatusCode::RANGE_NOT_SATISFIABLE, "range not satisfiable\n");
             set(&mut response, header::CONTENT_RANGE, &format!("bytes */{length}"));
             return response;
         }

@@ -128,11 +128,11 @@ fn what_is_no_audio_file_is_said_before_anything_is_compiled() {
     run(&["--audio", "nan.wav"], &["nan.wav: sample 1 of the audio file is not a number"]);
     run(&["--audio", "good.wav", "--image", "cat.png"], &["cannot be used with"]);
     run(&["--prompt", "a", "--language", "de"], &["--language", "--audio"]);
-    run(&["--audio", "good.wav", "good.wav", "--format", "srt"], &["--format: subtitles are those of one audio file"]);
+    run(&["--audio", "good.wav", "good.wav", "--format", "srt"], &["--format: subtitles need exactly one audio file"]);
     run(&["--audio", "good.wav", "--format", "srt", "--json"], &["cannot be used with"]);
     run(&["--audio", "good.wav", "--timestamps", "letter"], &["segment, word"]);
     assert!(!place.at("cache").exists(), "nothing was compiled");
-    run(&["--audio", "good.wav", "--prompt", "a"], &["takes no text beside audio files"]);
+    run(&["--audio", "good.wav", "--prompt", "a"], &["takes no prompt"]);
     let stories = stories().display().to_string();
     place.run(&["run", &stories, "--audio", "good.wav"]).fails(2, &["--audio: this model does not transcribe"]);
 }
@@ -148,7 +148,7 @@ fn what_cannot_be_chosen_is_said() {
     };
     run(&writer, &["--language", "xx"], &["language", "one of de, en, fr", "xx"]);
     run(&writer, &["--task", "sing"], &["task", "one of transcribe, translate", "sing"]);
-    run(&writer, &["--language", "de"], &["its directory has no tokenizer.json"]);
+    run(&writer, &["--language", "de"], &["has no tokenizer.json"]);
     run(&writer, &["--timestamps"], &["timestamps: this model has no tokens for times", "no_timestamps_token_id"]);
     run(&ctc(&place), &["--task", "translate"], &["task: this model lets nobody choose that"]);
 }

@@ -204,7 +204,7 @@ fn long_lists() {
     let classes: Vec<String> = (0..100_000).map(|i| format!("Class{i}")).collect();
     short(
         &|m| edit_json(&m.join("config.json"), |c| c["architectures"] = json!(classes)),
-        &["no shipped architecture handles Class0, Class1, ", " and 99996 more; write one"],
+        &["no shipped architecture supports Class0, Class1, ", " and 99996 more; write one (docs/authoring.md)"],
     );
     let ones = vec!["1"; 1_000_000].join(",");
     short(

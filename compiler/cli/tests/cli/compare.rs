@@ -74,8 +74,8 @@ fn audio_files_are_compared_with_texts() {
         }
         let table = run(&["--audio", "short.wav", "--prompt", "t0 t5 t2", "--prompt", "t0 t7 t2"]).ok();
         assert!(table.starts_with("text "), "{table}");
-        run(&["--audio", "short.wav"]).fails(2, &["this model compares audio files with texts"]);
-        run(&["--prompt", "t0 t5"]).fails(2, &["compares texts with audio files: name one with --audio FILE"]);
+        run(&["--audio", "short.wav"]).fails(2, &["this model compares audio with texts"]);
+        run(&["--prompt", "t0 t5"]).fails(2, &["compares texts with audio files: add --audio FILE"]);
     }
 }
 
@@ -102,7 +102,7 @@ fn videos_are_compared_with_texts() {
     fails(&["--video", "nowhere"], "nowhere: No such file");
     fails(&["--video", "cut.gif"], "cut.gif: the animation cannot be decoded");
     fails(&["--video", "note.txt"], "note.txt: not an image");
-    fails(&["--image", &files[0]], "has no use for images");
+    fails(&["--image", &files[0]], "takes no images");
     run(&["--video", &gif]).fails(2, &["this model compares videos with texts"]);
-    run(&["--prompt", "t0"]).fails(2, &["compares texts with videos: name one with --video FOLDER"]);
+    run(&["--prompt", "t0"]).fails(2, &["compares texts with videos: add --video FOLDER"]);
 }

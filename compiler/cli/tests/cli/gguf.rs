@@ -81,6 +81,6 @@ fn other_files_are_refused_by_name() {
     place.run(&["compile", "text.gguf", "-o", "b"]).fails(2, &["text.gguf: claims 4 bytes"]);
     place.run(&["compile", "none.gguf", "-o", "b"]).fails(2, &["none.gguf: is neither a directory nor a GGUF file"]);
     place.run(&["run", "none.gguf", "--prompt", "x"]).fails(2, &["none.gguf: neither a directory nor a GGUF file"]);
-    place.run(&["compile", &shown("types.gguf"), "-o", "b"]).fails(2, &["architecture `types` are not read"]);
+    place.run(&["compile", &shown("types.gguf"), "-o", "b"]).fails(2, &["architecture `types` are not supported"]);
     assert!(!place.at("b").exists());
 }

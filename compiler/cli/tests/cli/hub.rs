@@ -50,11 +50,7 @@ fn a_snapshot_is_found_and_its_revision_is_said() {
     let cache = cache(&place);
     snapshot(&cache, COMMIT);
     let only = compile(&place, "mill/stories", &[]);
-    assert!(
-        only.stderr.contains(&format!("mill/stories: revision {COMMIT} (the only one there is)")),
-        "{}",
-        only.stderr
-    );
+    assert!(only.stderr.contains(&format!("mill/stories: revision {COMMIT} (the only one)")), "{}", only.stderr);
     only.ok();
     let manifest = std::fs::read_to_string(place.at("bundle/manifest.json")).unwrap();
     assert!(
@@ -71,12 +67,12 @@ fn a_snapshot_is_found_and_its_revision_is_said() {
         ran.ok();
     };
     check("mill/stories", &[], &format!("revision {OTHER} (main)"));
-    check("mill/stories@0123456", &[], &format!("revision {COMMIT} (as asked for)"));
-    check("mill/stories", &["--revision", COMMIT], &format!("revision {COMMIT} (as asked for)"));
+    check("mill/stories@0123456", &[], &format!("revision {COMMIT} (as requested)"));
+    check("mill/stories", &["--revision", COMMIT], &format!("revision {COMMIT} (as requested)"));
     compile(&place, "mill/stories@v2", &[])
         .fails(2, &["no revision v2", COMMIT, "hf download mill/stories --revision v2"]);
     compile(&place, "mill/stories@v2", &["--revision", "v3"]).fails(2, &["two revisions"]);
-    compile(&place, "mill/stories", &["--revision", "../../x"]).fails(2, &["is no branch, tag or commit"]);
+    compile(&place, "mill/stories", &["--revision", "../../x"]).fails(2, &["not a branch, tag or commit"]);
 
     let told = ["run", "mill/stories", "--prompt", "Once", "--backend", "reference", "--max-new-tokens", "4"];
     let ran = run(&place, &told);
@@ -85,7 +81,7 @@ fn a_snapshot_is_found_and_its_revision_is_said() {
     // A path of that name wins.
     std::fs::create_dir_all(place.at("mill/stories")).unwrap();
     compile(&place, "mill/stories", &[]).fails(2, &["mill/stories/config.json: not found"]);
-    compile(&place, "mill/stories", &["--revision", "main"]).fails(2, &["not the name of a model on the Hub"]);
+    compile(&place, "mill/stories", &["--revision", "main"]).fails(2, &["needs the name of a model on the Hub"]);
 }
 
 #[test]
@@ -93,7 +89,7 @@ fn what_is_not_there_is_said_with_the_place_and_the_remedy() {
     let place = Place::new();
     let cache = cache(&place);
     let folder = cache.join("models--mill--stories").display().to_string();
-    let how = if cfg!(feature = "download") { "unset HF_HUB_OFFLINE" } else { "with its feature `download`" };
+    let how = if cfg!(feature = "download") { "unset HF_HUB_OFFLINE" } else { "with the feature `download`" };
     compile(&place, "mill/stories", &[]).fails(2, &[&folder, "hf download mill/stories", how]);
     for (name, home) in [("HF_HUB_CACHE", "x"), ("HF_HOME", "x")] {
         let inside = if name == "HF_HOME" { "x/hub/models--mill--stories" } else { "x/models--mill--stories" };
@@ -103,7 +99,7 @@ fn what_is_not_there_is_said_with_the_place_and_the_remedy() {
     main_is(&cache, OTHER);
     compile(&place, "mill/stories", &[]).fails(2, &[&format!("main is revision {OTHER}"), "hf download"]);
     main_is(&cache, "../../../x");
-    compile(&place, "mill/stories", &[]).fails(2, &["refs/main: does not hold a commit"]);
+    compile(&place, "mill/stories", &[]).fails(2, &["refs/main: does not contain a commit hash"]);
     main_is(&cache, COMMIT);
     std::fs::remove_file(path.join("model.safetensors")).unwrap();
     compile(&place, "mill/stories", &[])
@@ -111,7 +107,7 @@ fn what_is_not_there_is_said_with_the_place_and_the_remedy() {
     #[cfg(unix)]
     {
         std::os::unix::fs::symlink("../../blobs/none", path.join("model.safetensors")).unwrap();
-        compile(&place, "mill/stories", &[]).fails(2, &["model.safetensors leads to no file", "hf download"]);
+        compile(&place, "mill/stories", &[]).fails(2, &["model.safetensors is broken", "hf download"]);
         std::fs::remove_file(path.join("model.safetensors")).unwrap();
     }
     std::fs::remove_file(path.join("config.json")).unwrap();

@@ -62,19 +62,19 @@ fn what_is_no_image_is_said_before_anything_is_compiled() {
     run(&["--image", "empty.png"], &["empty.png: not an image: this is empty"]);
     run(&["--image", "cut.png"], &["cut.png: the image cannot be decoded"]);
     run(&["--image", "huge.png"], &["huge.png: "]);
-    run(&["--image", &person, "--draw", "missing/out.png"], &["its directory does not exist"]);
+    run(&["--image", &person, "--draw", "missing/out.png"], &["the directory does not exist"]);
     run(&["--image", &person, "--draw", "out.jpg"], &["--draw writes PNG"]);
-    run(&["--image", &person, &person, "--draw", "out.png"], &["one --image at a time"]);
+    run(&["--image", &person, &person, "--draw", "out.png"], &["--draw needs exactly one --image"]);
     run(&["--image", &person, "--threshold", "2"], &["from 0 to 1"]);
     run(&["--image", &person, "--inputs", "x", "--outputs", "y"], &["cannot be used with"]);
     assert!(!place.at("cache").exists(), "nothing was compiled");
 
-    run(&["--image", &person, "--draw", "out.png"], &["this model finds no boxes"]);
-    run(&["--image", &person, "--prompt", "a cat"], &["takes no text beside images, it can classify"]);
+    run(&["--image", &person, "--draw", "out.png"], &["this model does not detect objects"]);
+    run(&["--image", &person, "--prompt", "a cat"], &["takes no text with images; it can classify"]);
     run(&["--prompt", "a cat"], &["neither generates nor embeds text", "or with --image"]);
     let stories = text(stories());
-    place.run(&["run", &stories, "--image", &person]).fails(2, &["has no use for images"]);
-    place.run(&["run", &stories, "--prompt", "a", "--json"]).fails(2, &["a text is printed as it is generated"]);
+    place.run(&["run", &stories, "--image", &person]).fails(2, &["takes no images"]);
+    place.run(&["run", &stories, "--prompt", "a", "--json"]).fails(2, &["generated text is streamed as plain text"]);
     place.run(&["run", &stories, "--prompt", "a", "--prompt", "b"]).fails(2, &["--image FILE"]);
 }
 
@@ -134,7 +134,10 @@ fn texts_are_written_about_images() {
         let told = run(&["--image", &small, "--prompt", "what is in this image"]).ok();
         assert!(told.starts_with("what is in this image "), "{told}");
         run(&["--image", &small, "--prompt", "what is in this image", "--chat"]).ok();
-        run(&["--image", &small]).fails(2, &["say with one --prompt what is to be written about the images"]);
-        run(&["--image", &small, "--prompt", "a", "--json"]).fails(2, &["a text is printed as it is generated"]);
+        run(&["--image", &small]).fails(
+            2,
+            &["this model continues one --prompt about the images; add it, such as --prompt \"Describe the image.\""],
+        );
+        run(&["--image", &small, "--prompt", "a", "--json"]).fails(2, &["generated text is streamed as plain text"]);
     }
 }

@@ -50,7 +50,7 @@ fn a_profile_of_ones_own_is_a_target() {
 
     assert!(place.run(&["inspect", "only"]).ok().contains("Entries (my-phone)"));
     assert!(place.run(&["inspect", "only", "--memory"]).ok().contains("peak"));
-    place.run(&["inspect", "only", "--target", "native"]).fails(2, &["not compiled for `native`, only for my-phone"]);
+    place.run(&["inspect", "only", "--target", "native"]).fails(2, &["no target `native`, only my-phone"]);
     run(&["only", "--profile", "native"]).fails(2, &["no programs for `native`, only for my-phone"]);
     run(&["only", "--backend", "wasm"]).fails(2, &["only programs for my-phone", "--target wasm"]);
     run(&["only", "--profile", "wasm"]).fails(2, &["--profile wasm", "--backend wasm"]);
@@ -90,7 +90,7 @@ fn what_is_wrong_with_a_profile_is_said_with_its_place() {
     place.run(&["compile", &model, "-o", "out", "--target", "firefix"]).fails(2, &["did you mean `firefox`?"]);
     place.run(&["compile", &model, "-o", "out", "--target", "nowhere.ron"]).fails(2, &["nowhere.ron"]);
     write(&place, "same.ron", &[]);
-    let texts = ["--target same.ron", "its name is `native`", "another name"];
+    let texts = ["--target same.ron", "the same name, `native`", "rename the profile"];
     place.run(&["compile", &model, "-o", "out", "--target", "native,same.ron"]).fails(2, &texts);
     assert_eq!(place.names(), ["bad.ron", "same.ron"]);
 }

@@ -65,7 +65,7 @@ fn tensors_in_and_out_then_verify() {
     let args = [&["run", "bundle", "--outputs", "out.safetensors", "--greedy", "4", "--taps"][..], &tensors].concat();
     assert!(place.run(&args).ok().is_empty(), "tensor mode prints nothing on stdout");
     let nowhere = [&["run", "bundle", "--outputs", "no/out.safetensors"][..], &tensors].concat();
-    place.run(&nowhere).fails(2, &["its directory does not exist"]);
+    place.run(&nowhere).fails(2, &["the directory does not exist"]);
     let mut out = load(&place.at("out.safetensors"));
     assert_eq!(out["logits"].1, [1, 5, 512]);
     assert_eq!(out["greedy.tokens"].1, [1, 4]);
@@ -288,8 +288,8 @@ fn backends_need_their_programs_and_their_flags() {
     }
     run("native", &["--backend", "wasm"]).fails(2, &["no WebAssembly", "--target wasm or all"]);
     run("wasm", &["--backend", "wgpu"]).fails(2, &["no programs for WebGPU", "--target all"]);
-    run("wasm", &["--backend", "wgpu", "--threads", "2"]).fails(2, &["--threads is for --backend wasm"]);
-    run("wasm", &["--backend", "wasm", "--adapter", "0"]).fails(2, &["--adapter is for --backend wgpu"]);
+    run("wasm", &["--backend", "wgpu", "--threads", "2"]).fails(2, &["--threads needs --backend wasm"]);
+    run("wasm", &["--backend", "wasm", "--adapter", "0"]).fails(2, &["--adapter needs --backend wgpu"]);
     run("wasm", &["--adapter", "0", "--simd", "relaxed"]).fails(2, &["different backends"]);
     run("wasm", &["--threads", "0"]).fails(2, &["--threads"]);
     // What there are programs for is what runs.
@@ -332,7 +332,7 @@ fn bundles_for_browsers_have_the_page_that_the_program_carries() {
     };
     let (page, runtime, said) = compiled("firefox");
     assert_eq!(page, runtime);
-    assert_eq!(!page, said.contains("has no page") && said.contains("`cargo xtask demo MODEL_DIR`"), "{said}");
+    assert_eq!(!page, said.contains("has neither a page") && said.contains("`cargo xtask demo MODEL_DIR`"), "{said}");
     let (page, runtime, said) = compiled("native");
-    assert!(!page && !runtime && !said.contains("has no page"), "{said}");
+    assert!(!page && !runtime && !said.contains("has neither a page"), "{said}");
 }

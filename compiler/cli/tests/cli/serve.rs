@@ -246,7 +246,7 @@ fn isolation_and_sharing_are_choices() {
 #[test]
 fn places_where_nothing_can_be_served() {
     let place = Place::new();
-    place.run(&["serve", "nowhere"]).fails(2, &["nowhere: there is no such directory"]);
+    place.run(&["serve", "nowhere"]).fails(2, &["nowhere: no such directory"]);
     place.run(&["serve", "nowhere", "--host", "here"]).fails(2, &["--host"]);
     place.bundle(&[]);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -266,7 +266,7 @@ fn the_network_is_served() {
     let reached = interfaces.filter(|i| !i.is_loopback() && !i.is_link_local() && !down.contains(&i.oper_status));
     let own: Vec<IpAddr> = reached.map(|i| i.ip()).collect();
     if own.is_empty() {
-        place.run(&["serve", "bundle", "--lan", "--port", "0"]).fails(3, &["--lan", "no address in a network"]);
+        place.run(&["serve", "bundle", "--lan", "--port", "0"]).fails(3, &["--lan", "no network address"]);
         return;
     }
     let (mut server, host) = Server::start_lan(&place);

@@ -52,7 +52,7 @@ fn links_out_of_the_directory_are_not_followed() {
             std::fs::rename(&path, &kept).unwrap();
         }
         symlink(place.at("secret"), &path).unwrap();
-        place.run(&["compile", "model", "-o", "out"]).fails(2, &[name, "out of the model directory", "Hub"]);
+        place.run(&["compile", "model", "-o", "out"]).fails(2, &[name, "outside of the model directory", "Hub"]);
         std::fs::remove_file(&path).unwrap();
         if was_there {
             std::fs::rename(&kept, &path).unwrap();

@@ -36,10 +36,10 @@ fn a_tensor_too_many_is_a_warning() {
     let ran = compile(&place, &[]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let expected = [
-        "warning: adapter_config.json: the adapter of some/base is not applied; the model beside it is compiled alone",
+        "warning: adapter_config.json: the adapter of some/base is ignored; only the model next to it is compiled",
         "warning: model.fp16.safetensors is not read; the weights are those of model.safetensors",
         "warning: 1 tensor of model.safetensors is not used: extra.weight",
-        "warning: config.json: `surprise` is not read by llama.ron and not known",
+        "warning: config.json: `surprise` is unknown and not read by llama.ron",
     ];
     assert_eq!(said(&ran), expected);
 }
@@ -75,8 +75,8 @@ fn packed_weights_are_refused_with_their_method() {
     edit_json(&model.join("config.json"), |c| c["quantization_config"] = quantized);
     let ran = compile(&place, &[]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    let expected = "warning: config.json: `quantization_config` says that weights are quantized with gptq (4 bits, groups \
-                    of 128), but those of model.safetensors are not packed; they are taken as they are";
+    let expected = "warning: config.json: `quantization_config` says that weights are quantized with gptq (4 bits, \
+        groups of 128), but those of model.safetensors are not packed; they are used as they are";
     assert_eq!(said(&ran), [expected]);
 
     let file = model.join("model.safetensors");
@@ -85,10 +85,14 @@ fn packed_weights_are_refused_with_their_method() {
     all.remove(&format!("{name}.weight"));
     all.insert(format!("{name}.qweight"), (Dtype::I32, vec![8, 64], vec![0; 2048]));
     save(&file, &all);
-    let texts = ["gptq (4 bits, groups of 128) and packed", "q_proj.qweight", "use the checkpoint with plain weights"];
+    let texts = [
+        "gptq (4 bits, groups of 128) and packed",
+        "q_proj.qweight",
+        "use the original checkpoint with unquantized weights",
+    ];
     compile(&place, &[]).fails(2, &texts);
     edit_json(&model.join("config.json"), |c| drop(c.as_object_mut().unwrap().remove("quantization_config")));
-    compile(&place, &[]).fails(2, &["model.safetensors: the weights are quantized with gptq or awq and packed"]);
+    compile(&place, &[]).fails(2, &["model.safetensors: weights quantized with gptq or awq and packed"]);
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn places_that_hold_nothing_usable() {
     let place = Place::new();
     std::fs::create_dir(place.at("empty")).unwrap();
     std::fs::write(place.at("file"), "x").unwrap();
-    place.run(&["run", "nowhere", "--prompt", "x"]).fails(2, &["nowhere: there is no such directory"]);
+    place.run(&["run", "nowhere", "--prompt", "x"]).fails(2, &["nowhere: no such directory"]);
     place.run(&["run", "file", "--prompt", "x"]).fails(2, &["file: neither a directory nor a GGUF file"]);
     place.run(&["run", "empty", "--prompt", "x"]).fails(2, &["no manifest.json", "no config.json"]);
     place.run(&["inspect", "empty"]).fails(2, &["no manifest.json", "gristmill compile"]);

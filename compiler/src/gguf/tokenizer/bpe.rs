@@ -21,7 +21,7 @@ type Merges = Vec<(String, String)>;
 pub(super) fn of_bytes(entries: &Entries<'_>, ignore_merges: bool) -> Result<Json, CompileError> {
     let vocabulary = Vec::from_iter(entries.tokens.iter().map(|t| (*t).to_string()));
     let merges = listed(entries, &vocabulary)?
-        .ok_or_else(|| entries.fault("has no metadata `tokenizer.ggml.merges`, without which words stay bytes"))?;
+        .ok_or_else(|| entries.fault("has no metadata `tokenizer.ggml.merges`, which a BPE tokenizer needs"))?;
     Ok(model(&vocabulary, &merges, json!({"ignore_merges": ignore_merges, "fuse_unk": false, "byte_fallback": false})))
 }
 
@@ -69,11 +69,11 @@ fn listed(entries: &Entries<'_>, vocabulary: &[String]) -> Result<Option<Merges>
             |why: String| entries.fault(format!("merge {number} of `tokenizer.ggml.merges`, `{}`, {why}", shown(line)));
         // The first token may be a space itself.
         let gap = line.char_indices().skip(1).find(|(_, c)| *c == ' ');
-        let Some((gap, _)) = gap else { return Err(fault("is not two tokens with a space between".into())) };
+        let Some((gap, _)) = gap else { return Err(fault("is not two tokens separated by a space".into())) };
         let (a, b) = (&line[..gap], &line[gap + 1..]);
         let whole = format!("{a}{b}");
         match [a, b, &whole].into_iter().find(|token| !known.contains_key(token)) {
-            Some(missing) => Err(fault(format!("needs `{}`, which is no token", shown(missing)))),
+            Some(missing) => Err(fault(format!("needs `{}`, which is not a token", shown(missing)))),
             None => Ok((a.to_string(), b.to_string())),
         }
     };

@@ -41,7 +41,9 @@ impl<'a> Entries<'a> {
             .ok_or_else(|| entries.fault(format!("has metadata `{MODEL}`, but no `tokenizer.ggml.tokens`")))?;
         for (id, token) in entries.tokens.iter().enumerate() {
             if token.len() > LONGEST {
-                return Err(entries.fault(format!("token {id} has {} bytes; at most {LONGEST} are read", token.len())));
+                return Err(
+                    entries.fault(format!("token {id} has {} bytes; at most {LONGEST} are supported", token.len()))
+                );
             }
             if let Some(other) = entries.ids.insert(token, id as u32) {
                 return Err(entries.fault(format!("tokens {other} and {id} are both `{}`", shown(token))));
@@ -72,7 +74,7 @@ impl<'a> Entries<'a> {
     pub(super) fn texts(&self, key: &str) -> Result<Option<Vec<&'a str>>, CompileError> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let texts = value.as_list().and_then(|all| all.iter().map(Value::as_text).collect());
-        texts.map(Some).ok_or_else(|| self.fault(format!("metadata `tokenizer.ggml.{key}` is no list of texts")))
+        texts.map(Some).ok_or_else(|| self.fault(format!("metadata `tokenizer.ggml.{key}` is not a list of texts")))
     }
 
     /// A list with a number for each token.
@@ -87,8 +89,7 @@ impl<'a> Entries<'a> {
             Some(all) => Ok(Some(all)),
             None => {
                 let n = self.tokens.len();
-                Err(self
-                    .fault(format!("metadata `tokenizer.ggml.{key}` is no list of {n} numbers, one for each token")))
+                Err(self.fault(format!("metadata `tokenizer.ggml.{key}` is not a list of {n} numbers, one per token")))
             }
         }
     }
@@ -100,7 +101,7 @@ impl<'a> Entries<'a> {
             Some(id) => Ok(Some(id as u32)),
             None => {
                 let n = self.tokens.len();
-                Err(self.fault(format!("metadata `tokenizer.ggml.{key}` is none of the {n} tokens")))
+                Err(self.fault(format!("metadata `tokenizer.ggml.{key}` is not the id of one of the {n} tokens")))
             }
         }
     }
@@ -111,13 +112,16 @@ impl<'a> Entries<'a> {
         let name = self.text("pre").unwrap_or(table::UNSTATED);
         let Some(pre) = table.pre.iter().find(|pre| pre.names.iter().any(|n| n == name)) else {
             let known: Vec<&str> = table.pre.iter().flat_map(|pre| pre.names.iter().map(String::as_str)).collect();
-            let remedy = "give the model as a Hugging Face model directory";
+            let remedy = "use the Hugging Face model directory";
             let name = shown(name);
-            return Err(self.fault(format!("metadata `{KEY}` is `{name}`; {} are read; {remedy}", known.join(", "))));
+            return Err(self.fault(format!(
+                "metadata `{KEY}` is `{name}`, which is not supported; supported are {}; {remedy}",
+                known.join(", ")
+            )));
         };
         if name == table::UNSTATED {
             warnings.push(format!(
-                "{}: metadata `{KEY}` does not say how text is split; words, numbers and signs are taken",
+                "{}: metadata `{KEY}` does not say how text is split; splitting into words, numbers and punctuation",
                 self.gguf.path.display()
             ));
         }

@@ -69,8 +69,8 @@ impl Sentence {
                     .push(format!("{SETTINGS}: has no effect without {MODULES}, as in sentence-transformers"));
             }
             (Some(_), Some(settings)) if settings.text("model_type")?.is_some_and(|kind| kind == "CrossEncoder") => {
-                let message = "it is a cross-encoder, which is compiled as the model that its config.json says";
-                found.warnings.push(format!("{SETTINGS}: `model_type`: {message}; what {MODULES} adds is left out"));
+                let message = "it is a cross-encoder, which is compiled as config.json describes it";
+                found.warnings.push(format!("{SETTINGS}: `model_type`: {message}; {MODULES} is ignored"));
             }
             (Some(listed), settings) => {
                 if let Some(settings) = settings {
@@ -125,7 +125,7 @@ impl Table {
         match files.json(file)? {
             None => Ok(None),
             Some(Value::Object(entries)) => Ok(Some(Table { file: file.to_string(), entries })),
-            Some(_) => Err(CompileError::Config(format!("{file}: expected an object of entries"))),
+            Some(_) => Err(CompileError::Config(format!("{file}: expected an object"))),
         }
     }
 

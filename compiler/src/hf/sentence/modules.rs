@@ -61,15 +61,15 @@ impl<'a> Module<'a> {
         let (kind, path) = (text("type")?, text("path")?);
         if !path.is_empty() && !is_clean_path(path) {
             return Err(CompileError::Config(format!(
-                "{MODULES}: module {at}: `path`: {} does not stay inside the model directory",
+                "{MODULES}: module {at}: `path`: {} is outside of the model directory",
                 short(&entry["path"])
             )));
         }
         let class = kind.strip_prefix(PACKAGE).map(|rest| rest.rsplit('.').next().unwrap_or(rest));
         let class = class.ok_or_else(|| {
             CompileError::Config(format!(
-                "{MODULES}: module {at}: `type`: {} is code that comes with the model, which is not run; only modules \
-                 of sentence-transformers are supported",
+                "{MODULES}: module {at}: `type`: {} is custom code, which is not run; only modules of \
+                 sentence-transformers are supported",
                 short(&entry["type"])
             ))
         })?;
@@ -88,7 +88,7 @@ impl<'a> Module<'a> {
         let file = format!("{}/config.json", self.path);
         match Table::read(files, &file)? {
             Some(table) => Ok(table),
-            None => self.fault(format!("{file} is not there; download the whole model directory")),
+            None => self.fault(format!("{file} is missing; download the complete model directory")),
         }
     }
 }
@@ -104,7 +104,7 @@ impl Sentence {
         let modules: Vec<Module<'_>> = modules.collect::<Result<_, _>>()?;
         let (first, rest) = (&modules[0], &modules[1..]);
         if first.class != "Transformer" {
-            return first.fault("is not supported; a model begins with a Transformer here");
+            return first.fault("is not supported; the first module must be a Transformer");
         }
         self.folder = first.path.to_string();
         let (mut pooling, mut kinds, mut layers) = (None, Vec::new(), Vec::new());
@@ -114,21 +114,24 @@ impl Sentence {
                     pooling = Some(ways_to_pool(&module.config(files)?)?);
                     continue;
                 }
-                "Pooling" => return module.fault("there is a Pooling in front of it already"),
+                "Pooling" => return module.fault("there is already a Pooling before it"),
                 // It does something while a model is trained only.
                 "Dropout" => continue,
-                _ if pooling.is_none() => return module.fault("is not supported in front of a Pooling"),
+                _ if pooling.is_none() => return module.fault("is not supported before a Pooling"),
                 "Normalize" => normalize(module, files)?,
                 "Dense" => self.dense(module, files)?,
                 "LayerNorm" => self.layer_norm(module, files)?,
-                _ => return module.fault("is not supported; Pooling, Dense, LayerNorm, Normalize and Dropout are"),
+                _ => {
+                    return module
+                        .fault("is not supported; supported are Pooling, Dense, LayerNorm, Normalize and Dropout");
+                }
             };
             kinds.push(layer["kind"].clone());
             layers.push(layer);
         }
         let Some((pooling, include_prompt)) = pooling else {
             return Err(CompileError::Config(format!(
-                "{MODULES}: there is no Pooling, so that nothing says how tokens become one vector"
+                "{MODULES}: no Pooling module, so the tokens are not combined into one vector"
             )));
         };
         self.modules = json!({"pooling": pooling, "include_prompt": include_prompt, "kinds": kinds, "layers": layers});
@@ -148,7 +151,8 @@ impl Sentence {
                 let class = path.rsplit('.').next().unwrap_or(path);
                 if !path.starts_with("torch.nn.") || !ACTIVATIONS.contains(&class) {
                     let known = ACTIVATIONS.join(", ");
-                    let message = format!("{} is not supported; of torch.nn, {known} are", short(&json!(path)));
+                    let message =
+                        format!("{} is not supported; supported modules of torch.nn are {known}", short(&json!(path)));
                     return config.fault("activation_function", message);
                 }
                 class
@@ -156,7 +160,7 @@ impl Sentence {
         };
         let (inner, outer) = (config.size("in_features")?, config.size("out_features")?);
         if inner.max(outer) > MAX_SIZE {
-            return config.fault("in_features", format!("{inner} by {outer} is larger than any layer"));
+            return config.fault("in_features", format!("{inner} by {outer} is too large for a layer"));
         }
         self.weights_of(module, files)?;
         Ok(json!({
@@ -178,7 +182,7 @@ impl Sentence {
         let folder = module.path;
         if !files.has(&format!("{folder}/{WEIGHTS}")) {
             return module.fault(format!(
-                "{folder}/{WEIGHTS} is not there; weights in pytorch_model.bin are not read: save the model again with \
+                "{folder}/{WEIGHTS} is missing, and pytorch_model.bin is not supported: save the model again with \
                  `SentenceTransformer(..).save_pretrained(..)`"
             ));
         }
@@ -235,7 +239,7 @@ fn normalize(module: &Module<'_>, files: &Files) -> Result<Value, CompileError> 
 fn on_the_text(config: &Table) -> Result<(), CompileError> {
     for key in ["module_input_name", "module_output_name"] {
         if let Some(name) = config.text(key)?.filter(|name| *name != "sentence_embedding") {
-            return config.fault(key, format!("{} is not supported; sentence_embedding is", short(&json!(name))));
+            return config.fault(key, format!("{} is not supported; use sentence_embedding", short(&json!(name))));
         }
     }
     Ok(())

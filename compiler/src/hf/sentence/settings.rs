@@ -40,7 +40,7 @@ impl Sentence {
     /// Prompts and similarity.
     pub(super) fn settings(&mut self, settings: &Table) -> Result<(), CompileError> {
         if let Some(kind) = settings.text("model_type")?.filter(|kind| *kind != "SentenceTransformer") {
-            return settings.fault("model_type", format!("{kind} is not supported; SentenceTransformer is"));
+            return settings.fault("model_type", format!("{kind} is not supported; only SentenceTransformer is"));
         }
         match settings.get("prompts") {
             None => {}
@@ -67,7 +67,7 @@ impl Sentence {
             match SimilarityFunction::from_name(name) {
                 Some(similarity) => self.similarity = similarity,
                 None => self.warnings.push(format!(
-                    "{}: `similarity_fn_name`: `{name}` is not known, cosine similarity is used",
+                    "{}: `similarity_fn_name`: `{name}` is unknown; using cosine similarity",
                     settings.file
                 )),
             }
@@ -105,7 +105,7 @@ impl Sentence {
         }
         if let Some(modalities) = table.get("modality_config") {
             if modalities.get("message").is_some() {
-                return table.fault("modality_config", "texts that go through a chat template are not supported");
+                return table.fault("modality_config", "chat templates are not supported for embedding models");
             }
             let text = &modalities["text"];
             if text["method"] != "forward" || text["method_output_name"] != "last_hidden_state" {

@@ -66,21 +66,21 @@ fn modules_that_are_not_supported_are_named() {
         (list(&[]), "modules.json: expected a list"),
         (list(&[module("CLIPModel", "0_CLIPModel")]), "module 0 (CLIPModel): is not supported"),
         (list(&[module("StaticEmbedding", "")]), "module 0 (StaticEmbedding)"),
-        (list(&[module("Transformer", "")]), "there is no Pooling"),
-        (list(&[json!({"type": "custom_st.Transformer", "path": ""})]), "is code that comes with the model"),
+        (list(&[module("Transformer", "")]), "no Pooling module"),
+        (list(&[json!({"type": "custom_st.Transformer", "path": ""})]), "is custom code"),
         (list(&[json!({"path": ""})]), "`type`: expected a text, found null"),
         (with("WeightedLayerPooling", "1_WeightedLayerPooling"), "module 1 (WeightedLayerPooling): is not supported"),
-        (with("Dense", "1_Dense"), "module 1 (Dense): is not supported in front of a Pooling"),
-        (with("Pooling", "1_Pooling"), "1_Pooling/config.json is not there"),
+        (with("Dense", "1_Dense"), "module 1 (Dense): is not supported before a Pooling"),
+        (with("Pooling", "1_Pooling"), "1_Pooling/config.json is missing"),
     ] {
         assert!(text.contains(message), "{text}");
     }
     for path in ["../1_Pooling", "/etc", "a/../../b", "C:\\x", ".", "a//b"] {
         let text = with("Pooling", path);
-        assert!(text.contains("does not stay inside the model directory"), "{text}");
+        assert!(text.contains("is outside of the model directory"), "{text}");
     }
     let twice = pooled(json!({}), &[module("Pooling", "1_Pooling")], &[]).unwrap_err();
-    assert!(twice.contains("module 2 (Pooling): there is a Pooling"), "{twice}");
+    assert!(twice.contains("module 2 (Pooling): there is already a Pooling"), "{twice}");
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn dense_layers_need_weights_and_known_functions() {
         (dense(json!({"in_features": 4})), "`out_features`: is missing"),
         (
             pooled(json!({}), &[module("Dense", "2_Dense")], &[("2_Dense/config.json", sizes.clone())]),
-            "2_Dense/model.safetensors is not there",
+            "2_Dense/model.safetensors is missing",
         ),
     ] {
         let text = found.unwrap_err();
@@ -130,7 +130,7 @@ fn prompts_similarity_and_limits() {
     assert_eq!((found.default_prompt.as_deref(), found.similarity), (Some("passage"), SimilarityFunction::Dot));
     assert_eq!(found.modules["truncate_dim"], 8);
     let odd = settings(json!({"similarity_fn_name": "maxsim"})).unwrap();
-    assert!(odd.warnings[0].contains("`maxsim` is not known"), "{:?}", odd.warnings);
+    assert!(odd.warnings[0].contains("`maxsim` is unknown"), "{:?}", odd.warnings);
     for (found, message) in [
         (settings(json!({"default_prompt_name": "x"})), "`default_prompt_name`: `x` is not among"),
         (settings(json!({"prompts": {"query": 3}})), "`prompts`: expected texts, found 3"),

@@ -142,13 +142,13 @@ fn warnings(maker: Maker, settings: &Value, own: bool) -> Vec<String> {
     let mut found = Vec::new();
     if !remote(settings).is_null() {
         found.push(format!(
-            "tokenizer_config.json: `auto_map` names Python code for the tokenizer, which does not run here; {FILE} \
-             is taken without it"
+            "tokenizer_config.json: `auto_map` names Python code for the tokenizer, which is not run; using {FILE} \
+             alone"
         ));
     }
     match maker {
         Maker::Undescribed(class) | Maker::Apart(class) if own => found.push(format!(
-            "{FILE} is taken as it is; transformers changes it in code of {class}, so token ids may differ"
+            "{FILE} is used as it is, but {class} of transformers changes it in code, so token ids may differ"
         )),
         Maker::Plain | Maker::Class(..) | Maker::Letters | Maker::Undescribed(_) | Maker::Apart(_) => {}
     }

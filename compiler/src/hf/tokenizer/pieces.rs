@@ -116,13 +116,13 @@ fn of_model(kind: Kind, json: &Value) -> Result<Pieces, String> {
         (Kind::Unigram, Value::Array(entries)) => {
             let score = |e: &Value| Some((e[0].as_str()?.to_string(), e[1].as_f64()?));
             let all: Option<Vec<_>> = entries.iter().map(score).collect();
-            Vocab::Scores(all.ok_or("model: vocab: an entry is no token with its score")?)
+            Vocab::Scores(all.ok_or("model: vocab: an entry is not a token with its score")?)
         }
         (Kind::Unigram, _) => return Err("model: vocab: not a list of tokens with scores".into()),
         (Kind::Bpe | Kind::WordPiece, Value::Array(entries)) => {
             let token = |e: &Value| e.as_str().or(e[0].as_str()).map(str::to_string);
             let all: Option<Vec<_>> = entries.iter().map(token).collect();
-            Vocab::Ids(all.ok_or("model: vocab: an entry is no token")?.into_iter().zip(0..).collect())
+            Vocab::Ids(all.ok_or("model: vocab: an entry is not a token")?.into_iter().zip(0..).collect())
         }
         (Kind::Bpe | Kind::WordPiece, vocab) => Vocab::Ids(ids(vocab).map_err(|m| format!("model: vocab: {m}"))?),
     };
@@ -140,7 +140,7 @@ fn of_model(kind: Kind, json: &Value) -> Result<Pieces, String> {
 
 /// Ids by token.
 fn ids(vocab: &Value) -> Result<BTreeMap<String, u32>, String> {
-    let entries = vocab.as_object().ok_or("not an object of ids by token")?;
+    let entries = vocab.as_object().ok_or("not an object that maps tokens to ids")?;
     let id = |(token, id): (&String, &Value)| {
         let id = id.as_u64().filter(|id| *id < MAX_IDS).and_then(|id| u32::try_from(id).ok());
         id.map(|id| (token.clone(), id)).ok_or_else(|| format!("{token:?} has no id"))
@@ -154,7 +154,7 @@ fn merges_of(list: &Value) -> Result<Vec<Merge>, String> {
             Value::String(text) => text.split_once(' '),
             pair => pair[0].as_str().zip(pair[1].as_str()),
         };
-        halves.map(|(a, b)| (a.into(), b.into())).ok_or_else(|| format!("model: merges: entry {at} is no pair"))
+        halves.map(|(a, b)| (a.into(), b.into())).ok_or_else(|| format!("model: merges: entry {at} is not a pair"))
     };
     list.as_array().into_iter().flatten().enumerate().map(pair).collect()
 }
@@ -201,7 +201,7 @@ pub(super) fn of_vocabulary(files: &Files, maker: Maker, settings: &Value) -> Re
         Maker::Letters => String::new(),
     };
     Err(CompileError::Config(format!(
-        "{}: there is no {FILE}, and {reads}; save the tokenizer with transformers \
+        "{}: {FILE} is missing, and {reads}; save the tokenizer with transformers \
          (AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)), or remove the file if the model takes token ids \
          only",
         files.place(file)

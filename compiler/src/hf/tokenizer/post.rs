@@ -79,7 +79,7 @@ impl Assembly {
     fn token(&self, item: &str) -> Result<(String, u32), Fault> {
         let content = match item.strip_prefix('$') {
             Some(name) => self.named.get(name).map(|t| t.content.clone()).ok_or_else(|| {
-                let message = format!("`{name}` is null, but the class puts it around texts; name a token");
+                let message = format!("`{name}` is null, but the tokenizer class adds it to texts; name a token");
                 Fault::settings(message)
             })?,
             None => item.to_string(),
@@ -89,7 +89,9 @@ impl Assembly {
         }
         let unknown = self.named.get("unk_token").map(|t| t.content.clone());
         let known = unknown.and_then(|u| self.id(&u).map(|id| (u, id)));
-        known.ok_or_else(|| format!("the class puts {content:?} around texts, which is not in the vocabulary").into())
+        known.ok_or_else(|| {
+            format!("the tokenizer class adds {content:?} to texts, but the vocabulary does not have it").into()
+        })
     }
 }
 

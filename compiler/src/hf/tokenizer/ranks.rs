@@ -54,8 +54,8 @@ pub(super) fn tekken(file: &Value) -> Result<Ranked, String> {
 /// Its special tokens by id, with names for those that have none.
 fn tekken_specials(file: &Value) -> Result<Vec<String>, String> {
     let listed = file["special_tokens"].as_array().ok_or(
-        "no list `special_tokens`: files of that age rely on a list in the library that wrote them; save the \
-         tokenizer with transformers and compile that directory",
+        "no list `special_tokens`, which old files lack; save the tokenizer with transformers and compile that \
+         directory",
     )?;
     let mut specials = Vec::new();
     for entry in listed {

@@ -102,7 +102,7 @@ pub(super) fn translate(pattern: &str) -> Result<String, String> {
     let mut parser = Parser { chars: pattern.chars().collect(), at: 0, atomic: 0, depth: 0 };
     let translated = parser.alternatives(false)?;
     if parser.peek().is_some() {
-        return Err("a parenthesis closes what is not open".into());
+        return Err("an unmatched closing parenthesis".into());
     }
     if translated.len() > MAX_LENGTH {
         return Err(format!("longer than {MAX_LENGTH} bytes"));
@@ -142,7 +142,7 @@ impl Parser {
     fn alternatives(&mut self, fold: bool) -> Result<String, String> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(format!("more than {MAX_DEPTH} groups in each other"));
+            return Err(format!("groups nested deeper than {MAX_DEPTH}"));
         }
         let fold = self.eat("(?i)") || fold;
         let mut out = String::new();
@@ -170,7 +170,7 @@ impl Parser {
         let counted = times.starts_with('{');
         if self.eat("?") {
             if counted && !times.contains(',') {
-                return Err(format!("`{times}?`, which is no lazy quantifier"));
+                return Err(format!("`{times}?`, which is not a lazy quantifier"));
             }
             times.push('?');
         } else if self.eat("+") {
@@ -232,7 +232,7 @@ impl Parser {
             Some('(') => self.group(fold)?,
             Some('[') => self.class(fold)?,
             Some('\\') => self.escape(fold)?,
-            Some('*' | '+' | '?') => return Err("a quantifier of nothing".into()),
+            Some('*' | '+' | '?') => return Err("a quantifier without an operand".into()),
             Some(c) => literal(c, fold),
             None => String::new(),
         })
@@ -268,7 +268,7 @@ impl Parser {
         };
         let inner = self.alternatives(folded)?;
         if !self.eat(")") {
-            return Err("a parenthesis is not closed".into());
+            return Err("an unclosed parenthesis".into());
         }
         if open.is_empty() {
             return self.closed(&inner);
@@ -396,14 +396,14 @@ impl Parser {
                 return Err("`&&` in a class".into());
             }
             let item = match self.next() {
-                None => return Err("a bracket is not closed".into()),
+                None => return Err("an unclosed bracket".into()),
                 Some(']') if !first => return Ok(out),
                 Some('[') if self.eat(":") => Escaped::Set(self.posix()?, false),
                 Some('[') if self.eat("^") => return Err("a negated class in a class".into()),
                 Some('[') => {
                     self.depth += 1;
                     if self.depth > MAX_DEPTH {
-                        return Err(format!("more than {MAX_DEPTH} classes in each other"));
+                        return Err(format!("classes nested deeper than {MAX_DEPTH}"));
                     }
                     let inner = Escaped::Set(self.items(fold)?, false);
                     self.depth -= 1;
@@ -439,7 +439,7 @@ impl Parser {
             },
             Some('[') => Err("a range that ends with a class".into()),
             Some(c) => Ok(Some(c)),
-            None => Err("a bracket is not closed".into()),
+            None => Err("an unclosed bracket".into()),
         }
     }
 
@@ -520,7 +520,7 @@ fn variants(c: char, fold: bool) -> Vec<char> {
 /// Writes a range of characters of a class.
 fn range(out: &mut String, from: char, to: char, fold: bool) -> Result<(), String> {
     if from > to {
-        return Err(format!("the range {from}-{to}, whose end is in front of its beginning"));
+        return Err(format!("the range {from}-{to}, whose end is before its start"));
     }
     if from == to {
         variants(from, fold).into_iter().for_each(|c| inside(out, c));

@@ -150,9 +150,9 @@ impl Settings {
     fn read_decoder(&mut self, decoder: &Value) -> Result<(), Fault> {
         let fault = |what: &str| Fault::settings(format!("added_tokens_decoder: {what}"));
         for (id, token) in decoder.as_object().ok_or_else(|| fault("not an object"))? {
-            let number = id.parse().map_err(|_| fault(&format!("{id:?} is no id")))?;
+            let number = id.parse().map_err(|_| fault(&format!("{id:?} is not an id")))?;
             let token = Some(token).filter(|t| t.is_object()).and_then(Token::read);
-            self.added.insert(number, token.ok_or_else(|| fault(&format!("{id:?} is no token")))?);
+            self.added.insert(number, token.ok_or_else(|| fault(&format!("{id:?} is not a token")))?);
         }
         Ok(())
     }
@@ -201,7 +201,7 @@ impl Settings {
     fn read_named(&mut self) -> Result<(), Fault> {
         for key in NAMED {
             let Some(value) = self.config.get(key).filter(|v| !v.is_null()) else { continue };
-            let token = Token::read(value).ok_or_else(|| Fault::settings(format!("{key} is no token")))?;
+            let token = Token::read(value).ok_or_else(|| Fault::settings(format!("{key} is not a token")))?;
             let known = self.added.values().find(|t| t.content == token.content);
             self.named.insert(key.into(), known.cloned().unwrap_or(token));
         }
@@ -257,7 +257,7 @@ fn take_specific(config: &mut Map<String, Value>) -> Result<Vec<(String, Token)>
 
 fn named_tokens(tokens: &Map<String, Value>, file: &'static str) -> Result<Vec<(String, Token)>, Fault> {
     let read = |(key, value): (&String, &Value)| {
-        let token = Token::read(value).ok_or_else(|| Fault::of(file, format!("{EXTRA}: {key} is no token")))?;
+        let token = Token::read(value).ok_or_else(|| Fault::of(file, format!("{EXTRA}: {key} is not a token")))?;
         Ok((key.clone(), token))
     };
     tokens.iter().map(read).collect()

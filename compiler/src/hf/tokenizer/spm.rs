@@ -39,7 +39,7 @@ pub(super) fn tokenizer(model: &Model, renamed: &BTreeMap<u64, String>, legacy: 
         }
         Algorithm::Bpe => bpe(model, &names, !users.is_empty())?,
         Algorithm::Word | Algorithm::Char => {
-            return Err("a model of whole words or of characters, which no tokenizer.json can hold".into());
+            return Err("a model of whole words or of characters, which tokenizer.json cannot represent".into());
         }
     };
     Ok(json!({

@@ -19,7 +19,7 @@ pub(super) fn check(config: &Map<String, Value>, usage: &Usage, known: &ConfigEn
     if !unknown.is_empty() {
         let are = if unknown.len() == 1 { "is" } else { "are" };
         let names = list(unknown.iter().map(|path| format!("`{}`", shown(path))));
-        found.warnings.push(format!("config.json: {names} {are} not read by {architecture} and not known"));
+        found.warnings.push(format!("config.json: {names} {are} unknown and not read by {architecture}"));
     }
     found
 }
@@ -80,7 +80,7 @@ impl Walk<'_> {
                         shown(class)
                     )),
                     None => self.found.warnings.push(format!(
-                        "{entry}, which {architecture} does not read for {}; some models compute otherwise then",
+                        "{entry}, which {architecture} does not read for {}; in some models it changes the results",
                         shown(class)
                     )),
                 }

@@ -75,9 +75,9 @@ fn nothing_of_the_goldens_is_left_over() {
 #[test]
 fn unknown_entries_are_named() {
     let text = only("surprise", json!(1));
-    assert_eq!(text, "config.json: `surprise` is not read by llama.ron and not known");
+    assert_eq!(text, "config.json: `surprise` is unknown and not read by llama.ron");
     let nested = found(&root().join("tests/goldens/clip/eos_first/model"), |c| c["text_config"]["surprise"] = json!(1));
-    assert_eq!(nested.warnings, ["config.json: `text_config.surprise` is not read by clip.ron and not known"]);
+    assert_eq!(nested.warnings, ["config.json: `text_config.surprise` is unknown and not read by clip.ron"]);
     // The name comes from the file, and may hold anything.
     assert!(!only("a\u{1b}[31m", json!(1)).contains('\u{1b}'));
 }

@@ -113,8 +113,8 @@ fn what_cannot_be_cut_is_refused_with_a_remedy() {
     };
     let vector = refused(&[64], 100);
     let place = "node blocks.0.y: weight `w` [64] at f16 takes 128 bytes, but a device may bind no more than 100";
-    assert!(vector.starts_with(place) && vector.contains("used there as a whole"), "{vector}");
+    assert!(vector.starts_with(place) && vector.contains("it cannot be split"), "{vector}");
     assert!(vector.ends_with("(--precision, or a policy file with a line for this weight)"), "{vector}");
     let wide = refused(&[64, 64], 32 * 64 * 2 - 1);
-    assert!(wide.contains("not even 32 rows of it fit"), "{wide}");
+    assert!(wide.contains("even 32 of its rows are too large"), "{wide}");
 }

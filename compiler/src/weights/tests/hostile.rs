@@ -43,7 +43,7 @@ fn damaged_headers_say_what_is_wrong() {
         (one(f32("[4294967296,4294967296]", 0, 8)), 8, "the size of shape [4294967296, 4294967296] overflows"),
         (one(f32("[18446744073709551615]", 0, 8)), 8, "the size of shape [18446744073709551615] overflows"),
         (one(f32("[-2]", 0, 8)), 8, "tensor `a`: invalid value: integer `-2`"),
-        (two(f32("[2]", 0, 8), f32("[2]", 8, 16)).replace(r#""b""#, r#""a""#), 16, "`a` is there twice"),
+        (two(f32("[2]", 0, 8), f32("[2]", 8, 16)).replace(r#""b""#, r#""a""#), 16, "`a` occurs twice"),
         (one(f32("[2]", 0, 8)).replace("F32", "F33"), 8, "tensor `a`: unknown variant `F33`"),
         ("[]".into(), 0, "expected an object of tensors by name"),
         ("{\"a\":".into(), 0, "the header is not valid: tensor `a`: EOF while parsing"),
@@ -84,7 +84,7 @@ fn what_is_not_a_weight_is_listed() {
     );
     let checkpoint = Checkpoint::open(dir.path()).unwrap();
     assert_eq!(checkpoint.tensors().into_iter().collect::<Vec<_>>(), vec![("scalar".to_string(), vec![])]);
-    assert_eq!(checkpoint.skipped()["ids"], "is stored as I64, which is not read");
+    assert_eq!(checkpoint.skipped()["ids"], "is stored as I64, which is not supported");
     assert_eq!(checkpoint.skipped()["none"], "has shape [0, 4], without any element");
     let mut values = Vec::new();
     checkpoint.read_rows_f32("scalar", 0..1, &mut values).unwrap();

@@ -233,9 +233,11 @@ impl<'a> Conversion<'a> {
 
 fn unknown(library: &Library, architecture: &str) -> Diagnostics {
     let known = Conversion::names(library);
-    let message =
-        format!("GGUF files of the architecture `{architecture}` are not read; those of {} are", known.join(", "));
-    let remedy = "give the model as a Hugging Face model directory".to_string();
+    let message = format!(
+        "GGUF files of the architecture `{architecture}` are not supported; supported are {}",
+        known.join(", ")
+    );
+    let remedy = "use the Hugging Face model directory".to_string();
     let hint = nearest_hint(architecture, known).map_or(remedy.clone(), |hint| format!("{hint} Or {remedy}"));
     Diagnostics::general(message, Some(hint))
 }

@@ -60,8 +60,8 @@ pub struct AdapterSummary {
 pub(super) const FEATURES: [(&str, wgpu::Features); 2] =
     [("shader-f16", wgpu::Features::SHADER_F16), ("subgroups", wgpu::Features::SUBGROUP)];
 
-const NO_ADAPTER: &str = "no WebGPU adapter on this machine. Install the driver of the GPU, or a software \
-                          one (Debian: apt install mesa-vulkan-drivers), or use `--backend wasm`";
+const NO_ADAPTER: &str = "no WebGPU adapter found. Install the GPU's driver or a software one (Debian: apt install \
+    mesa-vulkan-drivers), or use `--backend wasm`";
 
 fn instance() -> wgpu::Instance {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
