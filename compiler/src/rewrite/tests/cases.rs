@@ -193,15 +193,14 @@ fn names_are_kept() {
 #[test]
 fn report_text() {
     let graph = read("value x [B T 8]\nweight w [8 8]\nlet p = (matmul_t x w)\nout y = (add x p)").graph;
-    let expected = "main: 2 -> 1 operations, 10.2 -> 5.1 us by the cost model
+    let expected = "\
+main: 2 -> 1 operations, 10.2 -> 5.1 us by the cost model
   rules   epilogue x1, linear x1
   y
-    \
-        is      linear { arg0 + acc0 }
+    is      linear { arg0 + acc0 }
     covers  p (matmul)
             y (add)
-    saves   1 launch, 4096 bytes of \
-        traffic; the next best form ends in `add` and takes 5.12 us more
+    saves   1 launch, 4096 bytes of traffic; the next best form ends in `add` and takes 5.12 us more
 ";
     assert_eq!(rewrite(&graph, &cost()).1.to_string(), expected);
 }
