@@ -94,7 +94,7 @@ fn lengths(args: &BenchArgs, manifest: &Manifest) -> Outcome<(u32, u32)> {
     // The last token needs no place.
     if u64::from(prompt) + u64::from(new) > u64::from(most) + 1 {
         return Err(Failure::wrong(format!(
-            "{prompt} and {new} tokens do not fit in a context of {most}; lower --prompt-tokens or --new-tokens"
+            "{prompt} and {new} tokens do not fit into a context of {most}; lower --prompt-tokens or --new-tokens"
         )));
     }
     Ok((prompt, new))

@@ -50,12 +50,15 @@ impl Manifest {
     pub(crate) fn component_fault(&self) -> Option<(String, String)> {
         let all = "components".to_string();
         if self.components.len() > MAX_COMPONENTS {
-            return Some((all, format!("{} components, at most {MAX_COMPONENTS} are accepted", self.components.len())));
+            return Some((
+                all,
+                format!("{} components; at most {MAX_COMPONENTS} are supported", self.components.len()),
+            ));
         }
         let mut seen = BTreeSet::new();
         let mut wrong = |name: &'_ str| name.is_empty() || name.len() > MAX_NAME || !seen.insert(name.to_string());
         if let Some(c) = self.components.iter().find(|c| wrong(&c.name)) {
-            return Some((all, format!("the name `{:.100}` is empty, too long, or there twice", c.name)));
+            return Some((all, format!("the name `{:.100}` is empty, too long or not unique", c.name)));
         }
         let spans = self.component_spans();
         let (tensors, shards) = spans.last().map_or((0, 0), |s| (s.tensors.end, s.shards.end));

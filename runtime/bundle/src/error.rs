@@ -22,15 +22,15 @@ pub enum Error {
     /// Writing was abandoned.
     #[error("interrupted")]
     Interrupted,
-    /// The directory is not a bundle.
-    #[error("{}: no manifest.json in it; a bundle is made by `gristmill compile MODEL_DIR -o BUNDLE`", path.display())]
+    /// The directory holds no bundle.
+    #[error("{}: no manifest.json; make a bundle with `gristmill compile MODEL_DIR -o BUNDLE`", path.display())]
     NotABundle {
         /// The directory.
         path: PathBuf,
     },
     /// The bundle has another format version.
     #[error(
-        "manifest.json: format {found}, but this program reads format {}; {}",
+        "manifest.json: format {found}, but this gristmill reads format {}; {}",
         crate::FORMAT,
         remedy(*found)
     )]
@@ -38,8 +38,8 @@ pub enum Error {
         /// The format number in the manifest.
         found: u64,
     },
-    /// A JSON file does not have the expected structure.
-    #[error("{file}: {message}; the file is damaged or not from gristmill: compile the model again")]
+    /// A JSON file has not the structure it should have.
+    #[error("{file}: {message}; the file is damaged or was not written by gristmill: compile the model again")]
     Json {
         /// Path in the bundle.
         file: String,

@@ -38,7 +38,7 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 
 /// The error for a file with more than `most` bytes.
 pub fn too_large(most: u64) -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, format!("is larger than {most} bytes, the most that is read"))
+    io::Error::new(ErrorKind::InvalidData, format!("is larger than {most} bytes, the maximum"))
 }
 
 /// The same as a text.
@@ -54,7 +54,7 @@ pub(crate) fn check(about: &Metadata) -> io::Result<()> {
     match (about.is_file(), about.is_dir()) {
         (true, _) => Ok(()),
         (_, true) => Err(io::Error::new(ErrorKind::IsADirectory, "is a directory, not a file")),
-        _ => Err(io::Error::new(ErrorKind::InvalidInput, "is no regular file (a pipe, a socket or a device)")),
+        _ => Err(io::Error::new(ErrorKind::InvalidInput, "is not a regular file (a pipe, a socket or a device)")),
     }
 }
 
@@ -83,7 +83,7 @@ mod tests {
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
         for path in [pipe.as_path(), Path::new("/dev/zero")] {
             let error = read(path, 9).expect_err("special").to_string();
-            assert!(error.contains("no regular file"), "{error}");
+            assert!(error.contains("not a regular file"), "{error}");
         }
     }
 }

@@ -14,7 +14,7 @@ const MAX_DECLARATIONS: usize = 2_000;
 /// The limit that a shader exceeds, if any. Shaders of gristmill stay below a fourth of each.
 pub fn shader_fault(text: &str) -> Option<String> {
     let exceeds = |what: &str, found: usize, most: usize| {
-        (found > most).then(|| format!("{what}, {found} or more; at most {most} are accepted"))
+        (found > most).then(|| format!("{what}, {found} or more; at most {most} are supported"))
     };
     if let Some(fault) = exceeds("too many bytes", text.len(), MAX_BYTES) {
         return Some(fault);
@@ -29,8 +29,8 @@ pub fn shader_fault(text: &str) -> Option<String> {
         }
         parts = if matches!(part, ";" | "{" | "}") { 0 } else { parts + 1 };
         declarations += usize::from(depth == 0 && matches!(part, ";" | "}"));
-        let fault = exceeds("a statement has too many words and signs", parts, MAX_PARTS)
-            .or_else(|| exceeds("brackets are nested too deep", depth, MAX_DEPTH))
+        let fault = exceeds("a statement has too many tokens", parts, MAX_PARTS)
+            .or_else(|| exceeds("brackets are nested too deeply", depth, MAX_DEPTH))
             .or_else(|| exceeds("there are too many branches", branches, MAX_ELSE))
             .or_else(|| exceeds("there are too many declarations", declarations, MAX_DECLARATIONS));
         if fault.is_some() {
@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(fault(&main("var a = 1; // the end")), "");
         assert_eq!(fault(&main(&"a = a + 1;".repeat(20_000))), "");
         let sum = "1 + ".repeat(200_000);
-        assert!(fault(&main(&format!("let a = {sum} 1;"))).starts_with("a statement has too many words and signs"));
+        assert!(fault(&main(&format!("let a = {sum} 1;"))).starts_with("a statement has too many tokens"));
         // What is in comments ends no statement.
         for comment in ["/* ; */", "/* /* */ ; */", "// ;\n", "// ;\u{2028}"] {
             let sum = format!("1 + {comment}").repeat(10_000);
@@ -111,7 +111,7 @@ mod tests {
         }
         assert_eq!(fault(&main(&format!("/* {sum}"))), "");
         assert!(fault(&main(&"-".repeat(10_001))).starts_with("a statement has"));
-        assert!(fault(&main(&"(".repeat(201))).starts_with("brackets are nested too deep, 201 or more"));
+        assert!(fault(&main(&"(".repeat(201))).starts_with("brackets are nested too deeply, 201 or more"));
         assert!(fault(&main(&"{".repeat(201))).starts_with("brackets are nested"));
         assert!(fault(&main(&"if (a) {} else ".repeat(1_001))).starts_with("there are too many branches"));
         let constants: String = (1..3_000).map(|i| format!("const a{i} = a{} + 1;", i - 1)).collect();

@@ -119,14 +119,14 @@ fn make_parent(path: &Path) -> Result<(), Error> {
 /// The path with links followed, so that a link to a bundle stays a link.
 fn resolve(target: &Path) -> Result<PathBuf, Error> {
     if target.is_symlink() && !target.exists() {
-        let reason = "is a link that leads to nothing".to_string();
+        let reason = "is a broken link".to_string();
         return Err(Error::Refused { path: target.to_path_buf(), reason });
     }
     let resolved = if target.exists() { fs::canonicalize(target) } else { std::path::absolute(target) };
     let resolved = resolved.map_err(|e| Error::io(target, e))?;
     match resolved.file_name() {
         Some(_) => Ok(resolved),
-        None => Err(Error::Refused { path: resolved, reason: "is not a name for a directory".to_string() }),
+        None => Err(Error::Refused { path: resolved, reason: "is not a directory name".to_string() }),
     }
 }
 
@@ -146,7 +146,7 @@ fn check_replaceable(target: &Path) -> Result<(), Error> {
         manifest["generator"].as_str().is_some_and(|g| g.starts_with("gristmill")) && manifest["format"].is_u64()
     };
     // Twice, because another one may take its place between the steps of the path.
-    if is_ours() || is_ours() { Ok(()) } else { refuse("holds something that is not a bundle of gristmill") }
+    if is_ours() || is_ours() { Ok(()) } else { refuse("contains something other than a gristmill bundle") }
 }
 
 /// A bundle in memory. Clones share it.
@@ -211,7 +211,7 @@ impl Shared {
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut dyn Sink) -> Result<T, Error>) -> Result<T, Error> {
         match self.0.lock() {
             Ok(mut sink) => work(&mut *sink),
-            Err(_) => Err(Error::io("weights", io::Error::other("writing was stopped"))),
+            Err(_) => Err(Error::io("weights", io::Error::other("writing was interrupted"))),
         }
     }
 }

@@ -59,7 +59,7 @@ impl Unfinished {
             fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
             sweep(parent, target);
         }
-        let mut last = io::Error::other("no free name beside it");
+        let mut last = io::Error::other("no free name next to it");
         let mut live = live();
         check()?;
         for _ in 0..100 {
@@ -137,7 +137,7 @@ fn locked(dir: &Path) -> io::Result<File> {
     let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(&path)?;
     match file.try_lock() {
         Ok(()) if is_at(&file, &path) => Ok(file),
-        Ok(()) => Err(io::Error::other("somebody else has removed it")),
+        Ok(()) => Err(io::Error::other("another process removed it")),
         // Where there are no locks, nobody sweeps either.
         Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => Ok(file),
         Err(e) => Err(e.into()),

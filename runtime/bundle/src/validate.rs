@@ -57,12 +57,12 @@ impl Check<'_> {
     }
 
     fn count(&self, place: &str, found: usize, most: usize) -> Result<(), Error> {
-        if found <= most { Ok(()) } else { self.fail(place, format!("{found} elements, at most {most} are accepted")) }
+        if found <= most { Ok(()) } else { self.fail(place, format!("{found} elements; at most {most} are supported")) }
     }
 
     fn name<'n>(&self, place: &str, name: &'n str, seen: &mut BTreeSet<&'n str>) -> Result<(), Error> {
         if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
-            return self.fail(place, format!("`{}` is not a usable name", short(name)));
+            return self.fail(place, format!("`{}` is not a valid name", short(name)));
         }
         if seen.insert(name) { Ok(()) } else { self.fail(place, format!("the name `{name}` occurs twice")) }
     }
@@ -86,14 +86,14 @@ impl Check<'_> {
     fn info(&self, place: &str, info: &FileInfo) -> Result<(), Error> {
         let most = if place.starts_with(PROGRAMS) { MAX_JSON } else { MAX_FILE };
         if info.bytes > most {
-            return self.fail(place, format!("{} bytes, at most {most} are accepted", info.bytes));
+            return self.fail(place, format!("{} bytes; at most {most} are supported", info.bytes));
         }
         self.hash(place, &info.sha256)
     }
 
     fn hash(&self, place: &str, hash: &str) -> Result<(), Error> {
         let good = hash.len() == 64 && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if good { Ok(()) } else { self.fail(place, format!("`{}` is not a SHA-256 in lower case", short(hash))) }
+        if good { Ok(()) } else { self.fail(place, format!("`{}` is not a lower-case SHA-256", short(hash))) }
     }
 }
 
@@ -185,12 +185,12 @@ impl Manifest {
             check.count(&place, choice.values.len(), 10_000)?;
             if choice.place < least || choice.place as usize >= start.len() {
                 let message =
-                    format!("place {} is not behind the one before, or beyond the start tokens", choice.place);
+                    format!("place {} is not after the previous one, or is beyond the start tokens", choice.place);
                 return check.fail(place, message);
             }
             least = choice.place + 1;
             if choice.values.is_empty() || choice.default.as_ref().is_some_and(|d| !choice.values.contains_key(d)) {
-                return check.fail(place, "it has no values, or its default is none of them");
+                return check.fail(place, "it has no values, or its default is not one of them");
             }
         }
         Ok(())
@@ -204,7 +204,7 @@ impl Manifest {
             check.name("inputs", &input.name, &mut seen)?;
             check.shape(&place, &input.shape, symbols)?;
             if input.elem == Elem::F16 {
-                return check.fail(place, "an input is f32 or i32, found f16");
+                return check.fail(place, "an input must be f32 or i32, found f16");
             }
             if (input.default.is_some() || input.advance.is_some()) && input.shape.is_empty() {
                 return check.fail(place, "an input with a default or a continuation needs an axis");
@@ -251,7 +251,8 @@ impl Manifest {
             for (name, value) in &entry.bind {
                 let known = self.symbols.iter().find(|s| s.name == *name);
                 if known.is_none_or(|s| *value < s.min || *value > s.max) {
-                    return check.fail(place, format!("binds `{name}` to {value}, which is not a value of a symbol"));
+                    return check
+                        .fail(place, format!("binds `{name}` to {value}, which is not a valid value of a symbol"));
                 }
             }
             let mut inputs = BTreeSet::new();
@@ -272,7 +273,7 @@ impl Manifest {
                 check.name(&place, &output.name, &mut outputs)?;
                 check.shape(&format!("{place}, output `{}`", output.name), &output.shape, symbols)?;
                 if output.elem == Elem::F16 {
-                    return check.fail(place, format!("output `{}` is f32 or i32, found f16", output.name));
+                    return check.fail(place, format!("output `{}` must be f32 or i32, found f16", output.name));
                 }
             }
             if let Some(fault) = entry.task.as_ref().and_then(|task| self.task_fault(entry, task)) {
@@ -389,11 +390,13 @@ impl Programs {
             let place = format!("program `{}`, step {i}", entry.name);
             if let Some(Binding::Tensor(t)) = step.dispatches.iter().find_map(|d| d.bind.iter().find(|b| foreign(b))) {
                 let name = &manifest.tensors[*t as usize].name;
-                return check
-                    .fail(place, format!("tensor `{}` is of a component that the entry does not name", short(name)));
+                return check.fail(
+                    place,
+                    format!("tensor `{}` belongs to a component that the entry does not name", short(name)),
+                );
             }
             if step.dispatches.is_empty() {
-                return check.fail(place, "it dispatches nothing");
+                return check.fail(place, "it has no dispatches");
             }
             let of = (manifest, entry, program);
             check_dispatches(check, &place, of, &self.kernels, &step.dispatches)?;
@@ -514,7 +517,7 @@ fn check_bindings(
             Binding::Output(n) => ((n as usize) < entry.outputs.len(), true),
         };
         if !exists || (*writes && !writable) {
-            let fault = if exists { "is written but read-only" } else { "does not exist" };
+            let fault = if exists { "is read-only, but written" } else { "does not exist" };
             return check.fail(place, format!("binding {at}, {binding:?}, {fault}"));
         }
         // WebGPU forbids a buffer that is both read and written in one dispatch.

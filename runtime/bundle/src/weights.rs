@@ -188,7 +188,7 @@ impl WeightWriter {
             Writing::Caller(shards) => Ok(std::mem::take(&mut shards.files)),
             Writing::Thread { pieces, thread } => {
                 *pieces = None;
-                let stopped = || Error::io(FOLDER, io::Error::other("writing was stopped"));
+                let stopped = || Error::io(FOLDER, io::Error::other("writing was interrupted"));
                 thread.take().ok_or_else(stopped)?.join().unwrap_or_else(|_| Err(stopped()))
             }
         }

@@ -43,7 +43,7 @@ impl BundleWriter {
             return Err(Error::Invalid {
                 file: path.to_string(),
                 place: "path".to_string(),
-                fault: "is not clean, reserved, or written twice".to_string(),
+                fault: "is not a clean path, is reserved, or was written twice".to_string(),
             });
         }
         self.sink.with(|sink| sink.add(path, content))?;

@@ -201,7 +201,7 @@ fn a_link_to_nothing_is_no_target() {
     let link = tmp.path().join("link");
     std::os::unix::fs::symlink("/nonexistent/x", &link).unwrap();
     let error = BundleWriter::create(&link).unwrap_err().to_string();
-    assert!(error.contains("leads to nothing"), "{error}");
+    assert!(error.contains("is a broken link"), "{error}");
     // A link to a bundle stays one.
     fs::remove_file(&link).unwrap();
     write(&tmp.path().join("bundle"));
@@ -287,7 +287,7 @@ fn only_bundles_are_replaced() {
     fs::create_dir(&web).unwrap();
     drop(BundleWriter::create(&web).unwrap());
     fs::write(web.join("manifest.json"), r#"{"name": "a web app", "icons": []}"#).unwrap();
-    assert!(refused(&web).contains("not a bundle"));
+    assert!(refused(&web).contains("other than a gristmill bundle"));
     // A bundle that fails at the end leaves the old one as it was.
     let good = tmp.path().join("good");
     let before = write(&good);
@@ -340,15 +340,15 @@ fn forged_manifests_are_refused() {
     let tmp = tempfile::tempdir().unwrap();
     let valid = write(&tmp.path().join("bundle"));
     let forgeries: &[Forgery] = &[
-        (|m| m.format = 1, "format 1, but this program reads format 2; compile the model again: `gristmill compile"),
-        (|m| m.format = 3, "format 3, but this program reads format 2; update gristmill"),
+        (|m| m.format = 1, "format 1, but this gristmill reads format 2; compile the model again: `gristmill compile"),
+        (|m| m.format = 3, "format 3, but this gristmill reads format 2; update gristmill"),
         (|m| m.tensors[1].offset = u64::MAX - 255, "tensor `b`"),
         (|m| m.tensors[1].offset = 1, "not aligned"),
         (|m| m.tensors[1].offset = 0, "overlaps tensor"),
         (|m| m.tensors[1].bytes = 1 << 40, "the weight stream has"),
         (|m| m.tensors[1].name = "a".into(), "occurs twice"),
         (|m| m.shards[0].bytes = 1 << 50, "expected a multiple of 16"),
-        (|m| m.shards[0].sha256 = "../../etc/passwd".into(), "not a SHA-256"),
+        (|m| m.shards[0].sha256 = "../../etc/passwd".into(), "not a lower-case SHA-256"),
         (|m| m.entries[0].inputs = vec![7], "input 7"),
         (|m| m.entries[0].outputs[0].shape[0] = size("Q"), "`Q` is not a declared symbol"),
         (|m| m.states[0].shape[0] = size("T"), "`T` is not a declared symbol"),
@@ -372,12 +372,12 @@ fn forged_manifests_are_refused() {
         (|m| m.symbols[0].name = "B-1".into(), "identifier"),
         (|m| m.profiles.push("x/../../y".into()), "is not in files"),
         (|m| m.model.prefill_chunk = 0, "must not be 0"),
-        (|m| m.states = vec![m.states[0].clone(); 2_001], "2001 elements, at most 2000 are accepted"),
-        (|m| m.inputs = vec![m.inputs[0].clone(); 257], "257 elements, at most 256 are accepted"),
-        (|m| largest_file(m).bytes = 1 << 40, "1099511627776 bytes, at most"),
+        (|m| m.states = vec![m.states[0].clone(); 2_001], "2001 elements; at most 2000 are supported"),
+        (|m| m.inputs = vec![m.inputs[0].clone(); 257], "257 elements; at most 256 are supported"),
+        (|m| largest_file(m).bytes = 1 << 40, "1099511627776 bytes; at most"),
         (
             |m| m.model.choices = vec![choice(1, "a")],
-            "place 1 is not behind the one before, or beyond the start tokens",
+            "place 1 is not after the previous one, or is beyond the start tokens",
         ),
         (
             |m| {
@@ -391,7 +391,7 @@ fn forged_manifests_are_refused() {
                 m.model.decoder_start_tokens = vec![1, 2];
                 m.model.choices = vec![choice(1, "other")];
             },
-            "its default is none of them",
+            "its default is not one of them",
         ),
         (
             |m| drop(m.files.insert("/etc/passwd".into(), m.files["programs/native.json"].clone())),
@@ -459,7 +459,7 @@ fn forged_programs_are_refused() {
         (|p| dispatch(p).kernel = 5, "kernel 5 does not exist"),
         (|p| dispatch(p).bind.truncate(1), "binds 2 buffers, found 1"),
         (|p| dispatch(p).bind[0] = Binding::Tensor(99), "Tensor(99), does not exist"),
-        (|p| dispatch(p).bind[1] = Binding::Tensor(1), "written but read-only"),
+        (|p| dispatch(p).bind[1] = Binding::Tensor(1), "is read-only, but written"),
         (|p| dispatch(p).bind = vec![Binding::Slot(0); 2], "bound twice and written"),
         (|p| dispatch(p).grid = size("nope"), "`nope` is not a declared symbol"),
         (|p| step(p).dispatches.clear(), "dispatches nothing"),
@@ -468,16 +468,16 @@ fn forged_programs_are_refused() {
         (|p| p.kernels[0].variants[1].file = "other.wgsl".into(), "not in the manifest"),
         (
             |p| forward(p).steps = vec![forward(p).steps[0].clone(); 20_001],
-            "steps: 20001 elements, at most 20000 are accepted",
+            "steps: 20001 elements; at most 20000 are supported",
         ),
-        (|p| forward(p).slots = vec![size("1"); 20_001], "slots: 20001 elements, at most 20000 are accepted"),
+        (|p| forward(p).slots = vec![size("1"); 20_001], "slots: 20001 elements; at most 20000 are supported"),
         (|p| p.programs.clear(), "no program for entry `forward`"),
         (|p| fallback(p).kernel = 1, "fallback: kernel 1 does not exist"),
         (|p| p.fallbacks.clear(), "fallback: kernel 0 does not exist"),
         (|p| fallback(p).bind.truncate(1), "binds 2 buffers, found 1"),
         (|p| fallback(p).bind[1] = Binding::Tensor(99), "Tensor(99), does not exist"),
         (|p| fallback(p).bind[1] = Binding::Input(0), "Input(0) is not bound by the step"),
-        (|p| fallback(p).bind.reverse(), "written but read-only"),
+        (|p| fallback(p).bind.reverse(), "is read-only, but written"),
         (|p| p.fallbacks[0].writes[0] = false, "write different buffers"),
         (
             |p| {

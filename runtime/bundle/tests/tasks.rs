@@ -92,10 +92,10 @@ fn forged_tasks_are_refused() {
         (|m| task(m).inputs.clear(), "1 to 16 inputs, found 0"),
         (|m| task(m).inputs[0].input = 9, "input 9 is not one of the entry"),
         (|m| task(m).inputs[0].input = 1, "input 1 is not one of the entry"),
-        (|m| m.entries[0].inputs = vec![0, 1], "`ids` has no default, and nothing to be made from"),
+        (|m| m.entries[0].inputs = vec![0, 1], "`ids` has neither a default nor a source"),
         (
             |m| task(m).inputs[0].source = InputSource::Text,
-            "`pixels` cannot be made from that: it needs I32 with 2 axes",
+            "`pixels` has the wrong type for its source: it needs I32 with 2 axes",
         ),
         (|m| images(m).steps[1] = ImageStep::Crop { height: 8, width: 0 }, "an image of 0 pixels"),
         (|m| images(m).steps[1] = ImageStep::Crop { height: 1 << 20, width: 8 }, "an image of 1048576 pixels"),
@@ -136,7 +136,7 @@ fn forged_tasks_are_refused() {
                 let how = images(m).clone();
                 task(m).inputs[0].source = InputSource::Frames(how);
             },
-            "`pixels` cannot be made from that: it needs F32 with 5 axes",
+            "`pixels` has the wrong type for its source: it needs F32 with 5 axes",
         ),
         (|m| task(m).inputs[0].source = InputSource::Sizes(vec![size("depth")]), "`depth` is not a declared symbol"),
         (
@@ -149,11 +149,11 @@ fn forged_tasks_are_refused() {
                 task(m).inputs[0].source =
                     InputSource::EncodedAudio(EncodedAudio { audio, entry: 7, input: 0, output: 0 });
             },
-            "entry 7 makes no input of 4 axes",
+            "entry 7 has no input of 4 axes",
         ),
         (
             |m| task(m).output = TaskOutput::ImagePrompt { token: 5, count: size("rows"), placeholder: None },
-            "what shows images is an entry that encodes",
+            "the entry of an image prompt must encode",
         ),
         (
             |m| {

@@ -64,7 +64,7 @@ impl Audio {
     pub(crate) fn tensor(&self, how: &AudioInput, least: usize, most: usize) -> Result<Tensor, Error> {
         if self.rate != how.rate {
             let (found, expected) = (self.rate, how.rate);
-            let message = format!("the audio file has {found} samples per second, the model takes {expected}");
+            let message = format!("the audio file has {found} samples per second, but the model takes {expected}");
             return Err(Error::Unsupported(message));
         }
         let mut samples = self.middle(most).to_vec();
@@ -90,7 +90,9 @@ pub fn check_length(samples: u64) -> Result<(), Error> {
     if samples <= MAX_SAMPLES {
         return Ok(());
     }
-    Err(Error::Unsupported(format!("the audio file has {samples} samples; at most {MAX_SAMPLES} are accepted: cut it")))
+    Err(Error::Unsupported(format!(
+        "the audio file has {samples} samples; at most {MAX_SAMPLES} are supported; split it"
+    )))
 }
 
 /// Checks a sample rate, before the audio is processed.
@@ -99,7 +101,7 @@ pub fn check_rate(rate: u32) -> Result<(), Error> {
         return Ok(());
     }
     let (least, most) = (RATES.start(), RATES.end());
-    Err(Error::Unsupported(format!("the audio file has {rate} samples per second; {least} to {most} are accepted")))
+    Err(Error::Unsupported(format!("the audio file has {rate} samples per second; {least} to {most} are supported")))
 }
 
 /// Normalizes samples to a mean of 0 and a variance of 1.
@@ -144,7 +146,7 @@ mod tests {
             0,
             9,
         );
-        assert!(other.unwrap_err().to_string().contains("has 8 samples per second, the model takes 16"));
+        assert!(other.unwrap_err().to_string().contains("has 8 samples per second, but the model takes 16"));
         assert!(check_length(MAX_SAMPLES + 1).is_err());
     }
 

@@ -183,5 +183,5 @@ pub async fn run_all(backend: &mut dyn Backend, requests: &[Request], want: &[&s
 
 /// The error of [`Backend::finish`] if no call is in flight.
 pub fn nothing_started() -> Error {
-    Error::Backend("a result was asked for, but no call is under way".to_string())
+    Error::Backend("a result was requested, but no call is in progress".to_string())
 }

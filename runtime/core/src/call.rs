@@ -79,7 +79,7 @@ pub fn prepare<'a>(
     let encoded = session.and_then(|s| s.encoded.as_deref()).filter(|_| recalls(manifest, entry));
     if let (true, None, Some(encoder)) = (recalls(manifest, entry), encoded, encoder(manifest)) {
         let (reader, encoder) = (&entry.name, &encoder.name);
-        return Err(Error::Unsupported(format!("`{reader}` reads what `{encoder}` keeps, which has to run before it")));
+        return Err(Error::Unsupported(format!("`{reader}` reads the encoder cache: run `{encoder}` first")));
     }
     let symbols = bind_symbols(manifest, entry, inputs, past, session.map(|s| s.capacity), encoded)?;
     if let Some(session) = session.filter(|_| !stateless) {
@@ -148,7 +148,7 @@ pub fn bind_symbols(
             "P" => match *value {
                 Some(fixed) if fixed != past => {
                     return Err(Error::Unsupported(format!(
-                        "`{}` has nothing to do with the calls before it: expected {fixed} past tokens, found {past}",
+                        "`{}` does not continue earlier calls: expected {fixed} past tokens, found {past}",
                         entry.name
                     )));
                 }
@@ -162,7 +162,7 @@ pub fn bind_symbols(
     if let Some(name) = inputs.keys().find(|n| !entry_inputs(manifest, entry).any(|i| i.name == **n)) {
         let known = names(entry_inputs(manifest, entry).map(|i| &i.name));
         let expected = format!("only the inputs of entry `{}`: {known}", entry.name);
-        return Err(Error::Input { name: name.clone(), expected, found: "it".to_string() });
+        return Err(Error::Input { name: name.clone(), expected, found: "another input".to_string() });
     }
     for input in entry_inputs(manifest, entry) {
         let Some(given) = inputs.get(&input.name) else {
@@ -223,7 +223,7 @@ fn check_past(manifest: &Manifest, entry: &Entry, symbols: &[u32], session: &Ses
             StateKind::Appended { ring: Some(ring), .. } if new > ring.most_new(past) => {
                 let most = ring.most_new(past);
                 return Err(Error::Unsupported(format!(
-                    "`{entry}` takes at most {most} tokens behind {past} others, found {new}: the state `{name}` holds \
+                    "`{entry}` takes at most {most} tokens after {past} others, found {new}: the state `{name}` holds \
                      {} at a time; split the call",
                     ring.rows
                 )));
@@ -232,8 +232,8 @@ fn check_past(manifest: &Manifest, entry: &Entry, symbols: &[u32], session: &Ses
             StateKind::Appended { .. } if past > held.length => {}
             StateKind::Appended { ring: Some(ring), .. } if state.kind.resumes(held, past) != past => {
                 return Err(Error::Unsupported(format!(
-                    "`{entry}` cannot go on from {past} tokens: the state `{name}` holds the last {} of {}; go on from at \
-                     least {}, or from 0",
+                    "`{entry}` cannot continue after {past} tokens: the state `{name}` holds the last {} of {}; \
+                     continue after at least {}, or start from 0",
                     ring.rows,
                     held.most,
                     held.most - (ring.rows - ring.window) - 1
@@ -242,8 +242,8 @@ fn check_past(manifest: &Manifest, entry: &Entry, symbols: &[u32], session: &Ses
             StateKind::Overwritten if state.kind.resumes(held, past) != past => {
                 let held = held.length;
                 return Err(Error::Unsupported(format!(
-                    "`{entry}` cannot go on from {past} tokens: the state `{name}` holds what {held} have left, and only \
-                     that; go on from {held}, or from 0"
+                    "`{entry}` cannot continue after {past} tokens: the state `{name}` is the one after {held}; \
+                     continue after {held}, or start from 0"
                 )));
             }
             StateKind::Appended { .. } | StateKind::Overwritten | StateKind::Kept => {}
@@ -433,7 +433,7 @@ mod tests {
         let bad = BTreeMap::from([("input_ids".to_string(), Tensor::f32([2, 3], vec![1.0; 6]))]);
         assert!(fail("prefill", &bad, 0, SESSION).ends_with("= [2, 3], found f32 [2, 3]"));
         assert_eq!(fail("prefill", &ids(2, 0), 0, SESSION), "`T` is 0, but this model takes 1 to 64");
-        assert_eq!(fail("prefill", &ids(2, 3), 15, SESSION), "18 tokens do not fit in a context of 16");
+        assert_eq!(fail("prefill", &ids(2, 3), 15, SESSION), "18 tokens do not fit into a context of 16");
         assert!(fail("prefill", &ids(1, 3), 0, SESSION).contains("1 rows, but the states were made for 2"));
         assert!(fail("prefill", &ids(1, 3), 0, None).contains("`begin` was not called"));
         assert!(fail("decode", &ids(2, 2), 0, SESSION).contains("expected i32 [B, T] = [2, 1], found i32 [2, 2]"));
@@ -446,7 +446,7 @@ mod tests {
         let fail = |session: &Session, inputs: &BTreeMap<String, Tensor>| {
             prepare(&m, "decode", inputs, 3, Some(session)).unwrap_err().to_string()
         };
-        assert_eq!(fail(&session, &ids(2, 1)), "`decode` reads what `encode` keeps, which has to run before it");
+        assert_eq!(fail(&session, &ids(2, 1)), "`decode` reads the encoder cache: run `encode` first");
         let source = BTreeMap::from([("source".to_string(), Tensor::i32([2, 5], vec![1; 10]))]);
         let call = prepare(&m, "encode", &source, 0, Some(&session)).unwrap();
         session.called(&m, &call);
@@ -458,7 +458,7 @@ mod tests {
         other.insert("source_mask".to_string(), Tensor::i32([2, 4], vec![1; 8]));
         assert!(fail(&session, &other).starts_with("input `source_mask`: expected i32 [B, S] = [2, 5]"));
         session.called(&m, &prepare(&m, "forward", &given, 0, Some(&session)).unwrap());
-        assert!(fail(&session, &given).contains("has to run before it"), "forward wrote states of its own");
+        assert!(fail(&session, &given).contains("run `encode` first"), "forward wrote states of its own");
     }
 
     #[test]
@@ -477,8 +477,8 @@ mod tests {
             assert_eq!(
                 goes_back(&m, past).unwrap_err().to_string(),
                 format!(
-                    "`prefill` cannot go on from {past} tokens: the state `window` holds what 7 have left, and only that; \
-                     go on from 7, or from 0"
+                    "`prefill` cannot continue after {past} tokens: the state `window` is the one after 7; continue \
+                     after 7, or start from 0"
                 )
             );
         }
@@ -506,10 +506,11 @@ mod tests {
         let fault = call(&mut session, 0, 7).unwrap_err();
         assert_eq!(
             fault,
-            "`prefill` takes at most 6 tokens behind 0 others, found 7: the state `seen` holds 6 at a time; split the call"
+            "`prefill` takes at most 6 tokens after 0 others, found 7: the state `seen` holds 6 at a time; split the \
+             call"
         );
         assert_eq!(call(&mut session, 0, 6), Ok(()));
-        assert!(call(&mut session, 6, 4).unwrap_err().contains("at most 3 tokens behind 6 others"));
+        assert!(call(&mut session, 6, 4).unwrap_err().contains("at most 3 tokens after 6 others"));
         // Nothing is lost yet.
         for past in [1, 3] {
             assert_eq!(call(&mut session, past, 1), Ok(()));
@@ -520,8 +521,8 @@ mod tests {
         // Ten tokens: positions 4 to 9 are there.
         assert_eq!(
             call(&mut session, 6, 1).unwrap_err(),
-            "`prefill` cannot go on from 6 tokens: the state `seen` holds the last 6 of 10; go on from at least 7, or \
-             from 0"
+            "`prefill` cannot continue after 6 tokens: the state `seen` holds the last 6 of 10; continue after at \
+             least 7, or start from 0"
         );
         assert_eq!(call(&mut session, 8, 1), Ok(()));
         // What was behind took the place of others.

@@ -38,8 +38,8 @@ impl Start {
         let choices = &manifest.model.choices;
         if let Some(name) = chosen.keys().find(|name| choices.iter().all(|c| c.name != **name)) {
             let known: Vec<&str> = choices.iter().map(|c| c.name.as_str()).collect();
-            let known = if known.is_empty() { "nothing".to_string() } else { known.join(", ") };
-            let message = format!("{name}: this model lets nobody choose that; it lets choose {known}");
+            let known = if known.is_empty() { "none".to_string() } else { known.join(", ") };
+            let message = format!("{name}: this model has no such choice; it has {known}");
             return Err(Error::Unsupported(message));
         }
         for choice in choices {
@@ -108,13 +108,10 @@ mod tests {
     #[test]
     fn what_cannot_be_chosen_is_said() {
         let fail = |all| Start::new(&manifest(), &chosen(all)).unwrap_err().to_string();
-        assert_eq!(
-            fail(&[("accent", "de")]),
-            "accent: this model lets nobody choose that; it lets choose language, task"
-        );
+        assert_eq!(fail(&[("accent", "de")]), "accent: this model has no such choice; it has language, task");
         let unknown = fail(&[("language", "xx")]);
         assert!(unknown.contains("language") && unknown.contains("one of de, en"), "{unknown}");
         let none = Start::new(&decoder_manifest(), &chosen(&[("task", "a")])).unwrap_err().to_string();
-        assert!(none.ends_with("it lets choose nothing"), "{none}");
+        assert!(none.ends_with("it has none"), "{none}");
     }
 }

@@ -155,7 +155,8 @@ impl DecodeLoop {
     /// flight.
     pub fn next_fed(&mut self, output: &str) -> Result<Request, Error> {
         let input = self.inputs.iter().find(|i| i.advance == Some(Advance::Token)).map(|i| i.name.clone());
-        let input = input.ok_or_else(|| Error::Unsupported("this model takes no token ids to continue".into()))?;
+        let input = input
+            .ok_or_else(|| Error::Unsupported("this model takes no token ids, so it cannot generate text".into()))?;
         let unknown = vec![0; self.batch as usize];
         let request = self.next_token(&unknown)?;
         Ok(Request { device_input: Some(DeviceInput { input, output: output.to_string() }), ..request })
@@ -165,7 +166,7 @@ impl DecodeLoop {
 /// The input that takes the tokens to continue.
 pub(crate) fn token_input(manifest: &Manifest) -> Result<&Input, Error> {
     let input = manifest.inputs.iter().find(|i| i.advance == Some(Advance::Token));
-    input.ok_or_else(|| Error::Unsupported("this model takes no token ids to continue".into()))
+    input.ok_or_else(|| Error::Unsupported("this model takes no token ids, so it cannot generate text".into()))
 }
 
 /// Adds the start tokens of the decoder, in as many rows as the encoder has.
@@ -176,7 +177,7 @@ fn start_decoder(manifest: &Manifest, encoder: &Entry, inputs: &mut Tensors) -> 
     }
     let start = &manifest.model.decoder_start_tokens;
     if start.is_empty() {
-        let expected = "the tokens that the decoder starts with, which config.json does not name".to_string();
+        let expected = "the decoder's start tokens, which config.json lacks".to_string();
         return Err(Error::Input { name: name.clone(), expected, found: "nothing".to_string() });
     }
     let mut own = inputs.clone();
@@ -234,7 +235,7 @@ impl Continued {
         let (axes, tensor) = (&self.axes, &self.tensor);
         let long = axes.iter().zip(&tensor.shape).all(|(a, n)| *a == Axis::Fixed || *n == prompt as usize);
         if !long || tensor.shape.iter().product::<usize>() != tensor.data.len() {
-            let expected = format!("{prompt} tokens per row, as the other inputs");
+            let expected = format!("{prompt} tokens per row, like the other inputs");
             return Err(Error::Input { name: self.name.clone(), expected, found: tensor.describe() });
         }
         let fits = match self.advance {
@@ -369,7 +370,7 @@ mod tests {
             DecodeLoop::new(&m, inputs).unwrap_err().to_string()
         };
         let short = |i: &mut Tensors| drop(i.insert("attention_mask".into(), Tensor::i32([2, 5], vec![1; 10])));
-        assert!(fail(short).contains("6 tokens per row, as the other inputs, found i32 [2, 5]"));
+        assert!(fail(short).contains("6 tokens per row, like the other inputs, found i32 [2, 5]"));
         assert!(fail(|i| drop(i.remove("input_ids"))).contains("found nothing"));
         let mut encoder = decoder_manifest();
         encoder.entries.truncate(1);
@@ -399,10 +400,7 @@ mod tests {
         let mut nameless = m.clone();
         nameless.model.decoder_start_tokens.clear();
         let message = DecodeLoop::new(&nameless, given.clone()).unwrap_err().to_string();
-        assert!(
-            message.starts_with("input `input_ids`: expected the tokens that the decoder starts with"),
-            "{message}"
-        );
+        assert!(message.starts_with("input `input_ids`: expected the decoder's start tokens"), "{message}");
         let own = Tensor::i32([2, 1], vec![4, 4]);
         let told = [given, Tensors::from([("input_ids".to_string(), own.clone())])].into_iter().flatten().collect();
         let mut feed = DecodeLoop::new(&nameless, told).unwrap();

@@ -51,8 +51,8 @@ pub enum Error {
         /// The outputs, separated by commas.
         known: String,
     },
-    /// The states have no space for the tokens.
-    #[error("{wanted} tokens do not fit in a context of {capacity}{hint}")]
+    /// More tokens than the states have space for.
+    #[error("{wanted} tokens do not fit into a context of {capacity}{hint}")]
     Context {
         /// Tokens in the states after the call.
         wanted: u64,
@@ -102,7 +102,7 @@ pub enum Error {
         message: String,
     },
     /// Kernels ran for too long.
-    #[error("the kernels did not end within {seconds} s, the most for one call, and were ended; use a shorter input")]
+    #[error("the kernels exceeded the limit of {seconds} s per call and were stopped; use a shorter input")]
     TooLong {
         /// The limit.
         seconds: f64,

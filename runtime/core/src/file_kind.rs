@@ -55,7 +55,7 @@ const BEGINNINGS: [(&[u8], &str, Medium); 52] = [
     (b".snd", "an AU file", Audio),
     (b"caff", "a CAF file", Audio),
     (b"#!AMR", "an AMR file", Audio),
-    (b"MThd", "a MIDI file, which holds notes and no samples", Audio),
+    (b"MThd", "a MIDI file, which has notes instead of samples", Audio),
     (b"MAC ", "a Monkey's Audio file", Audio),
     (b"wvpk", "a WavPack file", Audio),
     (b"DSD ", "a DSD file", Audio),

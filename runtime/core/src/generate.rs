@@ -241,7 +241,7 @@ impl Generator {
                 return Ok(None);
             }
             (Some(token), 0, _) => self.feed.next_token(&[*token])?,
-            (None, 0, _) => return Err(Error::Backend("a result was not handed over".to_string())),
+            (None, 0, _) => return Err(Error::Backend("a result is missing".to_string())),
             // The device knows the next token before we do.
             (_, _, Some(output)) => self.feed.next_fed(output)?,
             (_, _, None) => return Ok(None),
@@ -276,7 +276,7 @@ impl Generator {
     /// Puts the most probable token into the first open place, or records the probability that was asked for, and continues
     /// after what is computed already.
     fn fill(&mut self, manifest: &Manifest, outputs: &Tensors) -> Result<Progress, Error> {
-        let missing = || Error::Backend(format!("the backend did not give `{}` as expected", OPEN[0]));
+        let missing = || Error::Backend(format!("the backend did not return `{}` as expected", OPEN[0]));
         let scores = outputs.get(OPEN[0]).and_then(Tensor::as_f32).ok_or_else(missing)?;
         let at = self.prompt.known().len();
         if let Some(token) = self.prompt.asked.take() {
@@ -496,7 +496,7 @@ mod tests {
         let manifest = crate::testing::decoder_manifest();
         let fail = |n| Generator::new(&manifest, &vec![1; n], greedy(1)).unwrap_err().to_string();
         assert!(
-            fail(65).starts_with("65 tokens do not fit in a context of 64 of this bundle: shorten"),
+            fail(65).starts_with("65 tokens do not fit into a context of 64 of this bundle: shorten"),
             "{}",
             fail(65)
         );

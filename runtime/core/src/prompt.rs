@@ -46,7 +46,7 @@ impl Prompt {
         let text = inputs.clone().find(|i| i.elem == Elem::I32 && i.default.is_none());
         let text = text.ok_or_else(|| {
             let known = names(inputs.map(|i| &i.name));
-            Error::Unsupported(format!("entry `{}` of this model encodes {known}, not a text", encoder.name))
+            Error::Unsupported(format!("entry `{}` of this model encodes {known}, not text", encoder.name))
         })?;
         let ids = tokens.iter().map(|t| *t as i32).collect();
         let given = gather([(text.name.clone(), Tensor::i32([1, tokens.len()], ids))]);

@@ -75,7 +75,7 @@ impl Prompter {
         let Some(placeholder) = image_placeholder(&self.manifest) else { return Ok(None) };
         let token = self.tokenizer.id_to_token(placeholder.token).ok_or_else(|| {
             Error::Unsupported(format!(
-                "the tokenizer of this model has no token {}, its image placeholder",
+                "the tokenizer of this model lacks its image placeholder, token {}",
                 placeholder.token
             ))
         })?;

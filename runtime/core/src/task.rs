@@ -157,7 +157,7 @@ fn one_by_one(manifest: &Manifest, entry: &Entry, task: &Task, given: TaskInputs
 fn floats<'t>(outputs: &'t Tensors, name: &str, least: usize, rows: usize) -> Result<&'t [f32], Error> {
     let values = outputs.get(name).and_then(Tensor::as_f32);
     let values = values.filter(|v| rows > 0 && v.len() % rows == 0 && v.len() / rows >= least.max(1));
-    values.ok_or_else(|| Error::Backend(format!("output `{name}` has not the shape that its task needs")))
+    values.ok_or_else(|| Error::Backend(format!("output `{name}` has the wrong shape for its task")))
 }
 
 fn scored(labels: &[String], class: usize, score: f32) -> Score {

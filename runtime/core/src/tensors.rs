@@ -42,7 +42,7 @@ pub fn choose_entry<'m>(manifest: &'m Manifest, inputs: &Tensors, run: &TensorRu
                     candidates.by_ref().map(|e| format!("`{}` ({})", e.name, names(e.inputs.iter().map(name_of))));
                 let known: Vec<String> = known.collect();
                 let given = names(inputs.keys());
-                Error::Unsupported(format!("no entry takes {given}; there is {}", known.join(", ")))
+                Error::Unsupported(format!("no entry takes {given}; the bundle has {}", known.join(", ")))
             })?
         }
     };
@@ -122,7 +122,7 @@ async fn greedy(backend: &mut dyn Backend, manifest: &Manifest, inputs: Tensors,
         let want = if encodes { &[] } else { WANT };
         results = call(backend, &r, want).await?;
     }
-    let missing = |name: &str| Error::Backend(format!("the backend did not give `{name}` for every row"));
+    let missing = |name: &str| Error::Backend(format!("the backend returned no `{name}` for some rows"));
     // Per row, one step after the other.
     let (mut tokens, mut logits) = (vec![Vec::with_capacity(n); rows], vec![Vec::new(); rows]);
     let mut vocabulary = 0;
@@ -220,13 +220,13 @@ mod tests {
         let other = BTreeMap::from([input("pixels", 1, &[1, 2])]);
         assert_eq!(
             fail(other, TensorRun::default()),
-            "no entry takes `pixels`; there is `forward` (`input_ids`, `attention_mask`, `position_ids`)"
+            "no entry takes `pixels`; the bundle has `forward` (`input_ids`, `attention_mask`, `position_ids`)"
         );
         let taps = TensorRun { taps: true, ..TensorRun::default() };
         assert!(fail(ids(), taps).contains("no entry `forward.taps`"));
         let named = TensorRun { entry: Some("encode".into()), ..TensorRun::default() };
         assert!(fail(ids(), named).starts_with("no entry `encode`"));
         let long = TensorRun { greedy: Some(100), ..TensorRun::default() };
-        assert!(fail(ids(), long).starts_with("101 tokens do not fit in a context of 64"));
+        assert!(fail(ids(), long).starts_with("101 tokens do not fit into a context of 64"));
     }
 }

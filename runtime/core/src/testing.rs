@@ -196,7 +196,7 @@ impl Backend for ToyBackend {
     }
 
     fn start<'a>(&'a mut self, request: &'a Request, want: &'a [&'a str]) -> Pending<'a, ()> {
-        assert!(self.results.len() < self.depth, "more calls under way than the depth allows");
+        assert!(self.results.len() < self.depth, "more calls in progress than the depth allows");
         let result = self.compute(request, want).map(|outputs| self.results.push_back(outputs));
         Box::pin(std::future::ready(result))
     }

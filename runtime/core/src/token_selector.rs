@@ -116,7 +116,7 @@ impl TokenSelector {
 
     /// The next token, from the outputs of a call. `seen` has the tokens of the prompt and those chosen so far.
     pub(crate) fn choose(&mut self, outputs: &Tensors, seen: &BTreeSet<u32>) -> Result<u32, Error> {
-        let missing = |name: &str| Error::Backend(format!("the backend did not give `{name}` as expected"));
+        let missing = |name: &str| Error::Backend(format!("the backend did not return `{name}` as expected"));
         let ints = |name: &str| outputs.get(name).and_then(Tensor::as_i32).ok_or_else(|| missing(name));
         let id = |v: &i32| u32::try_from(*v).map_err(|_| missing("a token id of at least 0"));
         let floats = |name: &str| outputs.get(name).and_then(Tensor::as_f32).ok_or_else(|| missing(name));

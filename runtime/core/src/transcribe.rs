@@ -124,8 +124,8 @@ impl<'a> Transcript<'a> {
         let marked = timestamps(manifest).filter(|_| times.is_some() || audio.samples().len() > most);
         if times.is_some() && marked.is_none() {
             return Err(Error::Unsupported(
-                "timestamps: this model has no tokens for times: its generation_config.json names no \
-                 `no_timestamps_token_id`, or its vocabulary ends there"
+                "timestamps: this model has no timestamp tokens: its generation_config.json has no \
+                 `no_timestamps_token_id`, or no tokens follow it in the vocabulary"
                     .to_string(),
             ));
         }

@@ -134,7 +134,7 @@ fn states_inputs_weights_and_symbols_meet() {
     assert_eq!(wgpu.allocated_bytes(), allocated, "decoding allocates nothing");
 
     let full = run(&mut wgpu, "forward", &inputs(2, &[0; 8]), 5, &["y"]).unwrap_err();
-    assert_eq!(full.to_string(), "9 tokens do not fit in a context of 8");
+    assert_eq!(full.to_string(), "9 tokens do not fit into a context of 8");
 
     // A new sequence finds zeros, in old buffers as in new ones.
     for (batch, capacity) in [(2, 8), (1, 4), (1, 64)] {
@@ -186,7 +186,7 @@ fn calls_overlap_and_feed_one_another() {
         assert!(wgpu.finish().await.is_err(), "nothing is under way any more");
         let lost = Some(DeviceInput { input: "input_ids".to_string(), output: "z".to_string() });
         let request = Request { device_input: lost, ..Request::new("forward", &inputs(1, &[1]), 3) };
-        assert!(wgpu.start(&request, &["y"]).await.unwrap_err().to_string().contains("`z` cannot be fed"));
+        assert!(wgpu.start(&request, &["y"]).await.unwrap_err().to_string().contains("`z` cannot be passed"));
         sums
     });
     assert_eq!(sums, [7.0, 12.0]);
@@ -229,7 +229,7 @@ fn shaders_and_grids_of_strangers_are_bounded() {
     let grid = "ceil_div(B*T, 64)";
     assert_eq!(ran(&sum(4_900), grid).unwrap(), ran(SCALE, grid).unwrap(), "as deep as may be, on a small stack");
     let text = fault(&sum(200_000), grid);
-    assert!(text.starts_with("shaders/native/scale.wgsl: a statement has too many words and signs, 10001"), "{text}");
+    assert!(text.starts_with("shaders/native/scale.wgsl: a statement has too many tokens, 10001"), "{text}");
     let text = fault(SCALE, "B*T*1000000000");
-    assert!(text.contains("has 1000000000 workgroups, at most 268435456 are accepted"), "{text}");
+    assert!(text.contains("has 1000000000 workgroups; at most 268435456 are supported"), "{text}");
 }

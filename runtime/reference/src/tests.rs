@@ -147,7 +147,7 @@ fn a_quantized_bundle_runs_with_states() {
     let only = run(&mut backend, "step.taps", &one_hot(&[8]), 0, &["h"]).unwrap();
     assert_eq!(only.keys().collect::<Vec<_>>(), ["h"]);
     let full = run(&mut backend, "step", &one_hot(&[8, 8]), 3, &[]).unwrap_err();
-    assert_eq!(full.to_string(), "5 tokens do not fit in a context of 4");
+    assert_eq!(full.to_string(), "5 tokens do not fit into a context of 4");
 }
 
 #[test]

@@ -290,7 +290,7 @@ impl Runtime {
 }
 
 fn not_ready() -> Error {
-    Error::Backend("the model is not loaded, or another call is under way".to_string())
+    Error::Backend("the model is not loaded, or another call is in progress".to_string())
 }
 
 fn promise(task: impl Future<Output = Result<JsValue, Error>> + 'static) -> Promise {

@@ -77,7 +77,7 @@ fn audio_files_are_compared_as_by_transformers() {
         let none = TaskInputs { texts: &texts, ..TaskInputs::default() };
         let mut device = devices::open(&bundle).unwrap().remove(0);
         let message = compare(device.backend.as_mut(), manifest, none).unwrap_err().to_string();
-        assert_eq!(message, "input `input_features`: expected an audio file to make it from, found none");
+        assert_eq!(message, "input `input_features`: expected an audio file, found none");
     }
 }
 

@@ -67,7 +67,7 @@ fn inputs_and_tokens_are_those_of_the_processors() {
         let refused =
             |ids: &[u32], images: &[Image]| image_prompt(manifest, ids, images).map(|_| ()).unwrap_err().to_string();
         let wrong = refused(&[3, 4], &[image("small")]);
-        assert!(wrong.contains("once for each of 1 images, found 0 of them"), "{wrong}");
+        assert!(wrong.contains("once per image (1 in all), found 0"), "{wrong}");
         let mark = image_placeholder(manifest).unwrap();
         let many = vec![image("small"); 17];
         let wrong = refused(&[mark.token; 17], &many);

@@ -117,8 +117,8 @@ fn what_is_overwritten_goes_back_to_nothing_only() {
         for past in [3, 5] {
             let told = run(backend, "decode", &ids, past, &[]).expect_err("refused").to_string();
             let expected = format!(
-                "`decode` cannot go on from {past} tokens: the state `layers.0.window` holds what 4 have left, and only \
-                 that; go on from 4, or from 0"
+                "`decode` cannot continue after {past} tokens: the state `layers.0.window` is the one after 4; \
+                 continue after 4, or start from 0"
             );
             assert_eq!(told, expected, "{} {device}", case.name);
         }
@@ -254,8 +254,8 @@ fn a_ring_goes_back_a_little() {
         };
         assert_eq!(
             at("prefill", 135, 0).expect_err("too long"),
-            "`prefill` takes at most 134 tokens behind 0 others, found 135: the state `layers.0.key` holds 134 at a time; \
-             split the call",
+            "`prefill` takes at most 134 tokens after 0 others, found 135: the state `layers.0.key` holds 134 at a \
+             time; split the call",
             "{device}"
         );
         for past in [0, 100, 200] {
@@ -263,8 +263,8 @@ fn a_ring_goes_back_a_little() {
         }
         assert_eq!(
             at("decode", 1, 131).expect_err("lost"),
-            "`decode` cannot go on from 131 tokens: the state `layers.0.key` holds the last 134 of 260; go on from at least \
-             132, or from 0",
+            "`decode` cannot continue after 131 tokens: the state `layers.0.key` holds the last 134 of 260; continue \
+             after at least 132, or start from 0",
             "{device}"
         );
         for past in [200, 132] {

@@ -90,8 +90,7 @@ fn audio_files_are_written_down() {
     std::fs::write(place.at("cut.wav"), &whole[..whole.len() - 7]).unwrap();
     let ran = place.run(&["run", &model, "--audio", "cut.wav", "--backend", "wasm"]);
     let (count, left) = (waveforms[0].0.len(), waveforms[0].0.len() - 2);
-    let warning =
-        format!("warning: cut.wav: the audio file is cut: its header promises {count} samples, {left} are there");
+    let warning = format!("warning: cut.wav: the audio file is truncated: it has only {left} of {count} samples");
     assert!(ran.code == 0 && ran.stderr.contains(&warning), "{}", ran.stderr);
 
     // Twice the same on two channels is the same on one.
@@ -149,8 +148,8 @@ fn what_cannot_be_chosen_is_said() {
     run(&writer, &["--language", "xx"], &["language", "one of de, en, fr", "xx"]);
     run(&writer, &["--task", "sing"], &["task", "one of transcribe, translate", "sing"]);
     run(&writer, &["--language", "de"], &["has no tokenizer.json"]);
-    run(&writer, &["--timestamps"], &["timestamps: this model has no tokens for times", "no_timestamps_token_id"]);
-    run(&ctc(&place), &["--task", "translate"], &["task: this model lets nobody choose that"]);
+    run(&writer, &["--timestamps"], &["timestamps: this model has no timestamp tokens", "no_timestamps_token_id"]);
+    run(&ctc(&place), &["--task", "translate"], &["task: this model has no such choice"]);
 }
 
 /// A tokenizer of words, one for each token.

@@ -22,7 +22,7 @@ fn pipes_and_devices_are_not_read() {
             std::fs::rename(&path, &kept).unwrap();
         }
         pipe(&path);
-        place.run(&["compile", "model", "-o", "out"]).fails(2, &[name, "no regular file"]);
+        place.run(&["compile", "model", "-o", "out"]).fails(2, &[name, "not a regular file"]);
         std::fs::remove_file(&path).unwrap();
         symlink("/dev/zero", &path).unwrap();
         place.run(&["compile", "model", "-o", "out"]).fails(2, &[name]);
@@ -35,7 +35,7 @@ fn pipes_and_devices_are_not_read() {
     place.run(&["compile", "model", "-o", "out"]).fails(2, &["has no weights"]);
     pipe(&place.at("arch.ron"));
     let model = crate::common::stories().display().to_string();
-    place.run(&["compile", &model, "-o", "out", "--arch", "arch.ron"]).fails(2, &["arch.ron", "no regular file"]);
+    place.run(&["compile", &model, "-o", "out", "--arch", "arch.ron"]).fails(2, &["arch.ron", "not a regular file"]);
     assert_eq!(place.names(), ["arch.ron", "model"]);
 }
 

@@ -82,7 +82,7 @@ impl Expr {
                         SizeOp::Mul => a.checked_mul(b),
                         SizeOp::Max => Some(a.max(b)),
                         SizeOp::Min => Some(a.min(b)),
-                        _ if b <= 0 || a < 0 => return Err("divides by zero or with a negative operand"),
+                        _ if b <= 0 || a < 0 => return Err("divides by zero, or has a negative operand"),
                         SizeOp::FloorDiv => Some(a / b),
                         SizeOp::CeilDiv => a.checked_add(b - 1).map(|n| n / b),
                     }

@@ -159,7 +159,8 @@ fn tokens(text: &str) -> Result<Vec<Token<'_>>, String> {
             b' ' => at += 1,
             b'0'..=b'9' => {
                 let len = run(u8::is_ascii_digit);
-                let value = text[at..at + len].parse().map_err(|_| "holds a number beyond 64 bits".to_string())?;
+                let value =
+                    text[at..at + len].parse().map_err(|_| "contains a number of more than 64 bits".to_string())?;
                 out.push(Token::Int(value));
                 at += len;
             }

@@ -37,10 +37,10 @@ fn faults() {
         ("ceil_div(B, 2, 3)", "expected `)`, found `,`"),
         ("B / 2", "unexpected character at byte 2"),
         ("P - T", "is negative here"),
-        ("ceil_div(T, B - 2)", "divides by zero or with a negative operand"),
+        ("ceil_div(T, B - 2)", "divides by zero, or has a negative operand"),
         ("9223372036854775807*B", "overflows"),
         ("18446744073709551615", "overflows"),
-        ("99999999999999999999", "holds a number beyond 64 bits"),
+        ("99999999999999999999", "contains a number of more than 64 bits"),
     ] {
         assert_eq!(eval(text).unwrap_err().what, what, "{text}");
     }

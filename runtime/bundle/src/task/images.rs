@@ -159,7 +159,7 @@ pub enum Filter {
 impl Images {
     pub(crate) fn fault(&self) -> Option<String> {
         if self.steps.len() > MAX_STEPS {
-            return Some(format!("{} steps for an image, at most {MAX_STEPS} are accepted", self.steps.len()));
+            return Some(format!("{} steps for an image; at most {MAX_STEPS} are supported", self.steps.len()));
         }
         for step in &self.steps {
             let sides = match step {
@@ -181,13 +181,13 @@ impl Images {
                 }
                 Step::Fit { sizes, .. } => {
                     if !(1..=MAX_SIZES).contains(&sizes.len()) {
-                        return Some(format!("a choice of {} sizes; 1 to {MAX_SIZES} are accepted", sizes.len()));
+                        return Some(format!("a choice of {} sizes; 1 to {MAX_SIZES} are supported", sizes.len()));
                     }
                     sizes.concat()
                 }
             };
             if let Some(side) = sides.iter().find(|s| !(1..=MAX_SIDE).contains(*s)) {
-                return Some(format!("an image of {side} pixels; 1 to {MAX_SIDE} are accepted"));
+                return Some(format!("an image of {side} pixels; 1 to {MAX_SIDE} are supported"));
             }
         }
         let parts = match self.cut {
@@ -196,11 +196,11 @@ impl Images {
             Cut::Patches { side, merge, frames } => vec![side, merge, frames],
         };
         if let Some(part) = parts.iter().find(|p| !(1..=MAX_PART).contains(*p)) {
-            return Some(format!("pieces of {part} pixels; 1 to {MAX_PART} are accepted"));
+            return Some(format!("pieces of {part} pixels; 1 to {MAX_PART} are supported"));
         }
         let numbers = self.mean.iter().chain(&self.std).all(|v| v.is_finite()) && self.factor.is_finite();
         if !numbers || self.std.contains(&0.0) {
-            return Some("factor, mean and std of an image must be finite, and std not 0".to_string());
+            return Some("factor, mean and std of an image must be finite, and std must not be 0".to_string());
         }
         None
     }

@@ -57,12 +57,15 @@ impl Timestamps {
         let tokens = [Some(self.none), Some(self.end), Some(self.no_speech), self.previous];
         let numbers = [log_probability, compression_ratio, no_speech];
         let checks = [
-            (self.step > 0, "time tokens are at least one sample apart"),
-            (tokens.iter().flatten().all(|token| *token < self.first), "other tokens come before those of times"),
-            (self.median % 2 == 1 && self.median <= MAX_MEDIAN, "the width of a median filter is odd, and at most 999"),
-            ((1..=MAX_TEMPERATURES).contains(&temperatures.len()), "there are 1 to 100 temperatures"),
-            (temperatures.iter().all(|t| t.is_finite() && *t >= 0.0), "temperatures are at least 0"),
-            (numbers.iter().all(|n| n.is_finite()), "thresholds are numbers"),
+            (self.step > 0, "timestamp tokens must be at least one sample apart"),
+            (tokens.iter().flatten().all(|token| *token < self.first), "timestamp tokens must come after all others"),
+            (
+                self.median % 2 == 1 && self.median <= MAX_MEDIAN,
+                "the width of a median filter must be odd and at most 999",
+            ),
+            ((1..=MAX_TEMPERATURES).contains(&temperatures.len()), "expected 1 to 100 temperatures"),
+            (temperatures.iter().all(|t| t.is_finite() && *t >= 0.0), "temperatures must be at least 0"),
+            (numbers.iter().all(|n| n.is_finite()), "thresholds must be numbers"),
         ];
         checks.iter().find(|check| !check.0).map(|(_, fault)| format!("timestamps: {fault}"))
     }

@@ -37,10 +37,7 @@ impl Manifest {
             task.inputs.iter().all(|f| f.input != **i) && self.inputs[**i as usize].default.is_none() && !prompted(**i)
         };
         if let Some(i) = entry.inputs.iter().find(unfed) {
-            return Some(format!(
-                "input `{}` has no default, and nothing to be made from",
-                self.inputs[*i as usize].name
-            ));
+            return Some(format!("input `{}` has neither a default nor a source", self.inputs[*i as usize].name));
         }
         if let TaskOutput::Seq2Seq { features, into, timestamps } = &task.output {
             let fault = timestamps.as_ref().and_then(|t| self.timestamps_fault(t));
@@ -82,7 +79,7 @@ impl Manifest {
             let gives = |o: &Output| o.elem == Elem::F32 && o.shape.len() == axes && o.shape[0] == Size::Int(1);
             takes && one && output.is_some_and(gives)
         });
-        (!fits).then(|| format!("entry {} makes no input of {axes} axes of one audio file", encoded.entry))
+        (!fits).then(|| format!("entry {} has no input of {axes} axes for an audio file", encoded.entry))
     }
 
     fn input_fault(&self, task_input: &TaskInput) -> Option<String> {
@@ -99,7 +96,7 @@ impl Manifest {
                 let fixed =
                     input.shape.get(1).and_then(Size::as_int).is_some_and(|n| n > 0 && n <= u64::from(u32::MAX));
                 if images.cut != Cut::Whole || !fixed {
-                    return Some(format!("input `{}` takes no fixed number of whole images", input.name));
+                    return Some(format!("input `{}` does not take a fixed number of whole images", input.name));
                 }
                 let fault = images.fault();
                 if fault.is_some() {
@@ -121,7 +118,7 @@ impl Manifest {
             | InputSource::EncodedAudio(EncodedAudio { audio: AudioInput { rate, .. }, .. })
                 if !(1..=MAX_RATE).contains(rate) =>
             {
-                return Some(format!("{rate} samples per second; 1 to {MAX_RATE} are accepted"));
+                return Some(format!("{rate} samples per second; 1 to {MAX_RATE} are supported"));
             }
             InputSource::Audio(_) => (Elem::F32, 2),
             InputSource::EncodedAudio(encoded) => {
@@ -134,7 +131,9 @@ impl Manifest {
             InputSource::Text | InputSource::Mask => (Elem::I32, 2),
         };
         let fits = input.elem == elem && input.shape.len() == rank;
-        (!fits).then(|| format!("input `{}` cannot be made from that: it needs {elem:?} with {rank} axes", input.name))
+        (!fits).then(|| {
+            format!("input `{}` has the wrong type for its source: it needs {elem:?} with {rank} axes", input.name)
+        })
     }
 }
 
@@ -143,7 +142,7 @@ fn show_fault(entry: &Entry, task: &Task, count: &Size) -> Option<String> {
     let images = task.inputs.iter().any(|f| matches!(f.source, InputSource::Image(_)));
     let other = |f: &TaskInput| !matches!(f.source, InputSource::Image(_) | InputSource::Sizes(_));
     if entry.role != EntryRole::Encode || !images || task.inputs.iter().any(other) {
-        return Some("what shows images is an entry that encodes, and takes images and their sizes".to_string());
+        return Some("the entry of an image prompt must encode, and take images and their sizes".to_string());
     }
     count.resolve(&IMAGE_SYMBOLS).err().map(|e| e.to_string())
 }
@@ -158,7 +157,7 @@ fn ctc_fault(entry: &Entry, tokens: u32, letters: &[String]) -> Option<String> {
 
 fn label_fault(labels: &[String]) -> Option<String> {
     let most = labels.len() > MAX_LABELS || labels.iter().any(|l| l.len() > MAX_LABEL);
-    most.then(|| format!("at most {MAX_LABELS} names of classes of {MAX_LABEL} bytes are accepted"))
+    most.then(|| format!("at most {MAX_LABELS} class names of {MAX_LABEL} bytes are supported"))
 }
 
 /// Why these outputs cannot mean that.

@@ -55,7 +55,7 @@ pub fn read(source: &mut dyn Read) -> Result<Wave, String> {
             _ => file.skip(size)?,
         }
     };
-    let format = format.ok_or("its samples come before the chunk `fmt ` that says what they are; save it again")?;
+    let format = format.ok_or("its samples come before the chunk `fmt `; save it again")?;
     format.samples(file.source, bytes)
 }
 
@@ -85,7 +85,7 @@ impl<'r> Chunks<'r> {
     fn next(&mut self) -> Result<([u8; 4], u32), String> {
         self.count += 1;
         if self.count > MAX_CHUNKS {
-            return Err(format!("it has more than {MAX_CHUNKS} chunks in front of its samples; save it again"));
+            return Err(format!("it has more than {MAX_CHUNKS} chunks before its samples; save it again"));
         }
         let mut id = [0; 4];
         exact(self.source, &mut id)?;
@@ -152,7 +152,7 @@ impl<'r> Chunks<'r> {
         };
         let channels = number(2);
         if !(1..=MAX_CHANNELS).contains(&channels) {
-            return Err(format!("it has {channels} channels; 1 to {MAX_CHANNELS} are accepted"));
+            return Err(format!("it has {channels} channels; 1 to {MAX_CHANNELS} are supported"));
         }
         let rate = self.u32([4, 5, 6, 7].map(|i| all[i]));
         check_rate(rate).map_err(|e| e.to_string())?;
@@ -190,7 +190,7 @@ impl Format {
         let promised = bytes.filter(|n| *n < u64::from(UNKNOWN) || *n > u64::from(u32::MAX)).map(|n| n / frame as u64);
         let warning = promised.filter(|n| *n > samples.len() as u64).map(|n| {
             let found = samples.len();
-            format!("the audio file is cut: its header promises {n} samples, {found} are there, and those are used")
+            format!("the audio file is truncated: it has only {found} of {n} samples, which are used")
         });
         Ok(Wave { rate: self.rate, samples, warning })
     }

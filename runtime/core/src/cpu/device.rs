@@ -149,7 +149,7 @@ impl<M: WasmInstance> Cpu<M> {
     /// The first bytes of a buffer.
     pub fn read(&self, buffer: &Buffer, bytes: u64) -> Result<Vec<u8>, Error> {
         if bytes > buffer.bytes.into() {
-            let message = format!("it has {} bytes, {bytes} were asked for", buffer.bytes);
+            let message = format!("it has {} bytes, but {bytes} were requested", buffer.bytes);
             return Err(Error::Device { what: "reading a buffer".to_string(), message });
         }
         let mut content = vec![0; bytes as usize];
@@ -191,7 +191,7 @@ impl<M: WasmInstance> Cpu<M> {
         let mut changed = false;
         for (step, (x, y)) in words.chunks_exact_mut(STEP_WORDS).zip(grids) {
             if *x > 0 && *y != 1 {
-                let message = format!("{x} times {y} positions are more than 32 bits count; use a shorter input");
+                let message = format!("{x} times {y} positions exceed 32 bits; use a shorter input");
                 return Err(Error::Device { what: "a step".to_string(), message });
             }
             changed |= step[1] != *x;
@@ -343,7 +343,7 @@ impl<M: WasmInstance> Gpu for Cpu<M> {
         _: &str,
         _: &[bool],
     ) -> impl Future<Output = Result<Self::Pipeline, Error>> + 'static {
-        let message = "all kernels come with the module, none is compiled later".to_string();
+        let message = "all kernels are part of the module".to_string();
         ready(Err(Error::Device { what: format!("kernel `{name}`"), message }))
     }
 

@@ -38,7 +38,7 @@ pub fn check_profile(manifest: &Manifest) -> Result<(), Error> {
     }
     let known = manifest.profiles.join(", ");
     Err(Error::Unsupported(format!(
-        "this bundle has no WebAssembly, only programs for {known}; compile with --target {PROFILE} or all"
+        "this bundle has no WebAssembly, only programs for {known}; compile it with --target {PROFILE} or all"
     )))
 }
 
@@ -49,7 +49,8 @@ pub fn module<'k>(kernels: &'k [Kernel], device: &DeviceInfo) -> Result<&'k str,
         let file = crate::gpu::choose(kernel, device)?.file.as_str();
         match module {
             Some(other) if other != file => {
-                let fault = format!("kernels lie in {other} and {file}, expected one module; compile the bundle again");
+                let fault =
+                    format!("kernels are in {other} and {file}, but must be in one module; compile the bundle again");
                 return Err(Error::Device { what: format!("kernel `{}`", kernel.name), message: fault });
             }
             _ => module = Some(file),

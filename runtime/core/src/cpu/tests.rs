@@ -267,7 +267,7 @@ fn memory_is_planned_before_weights_are_read() {
 fn bundles_without_webassembly_are_refused() {
     let (mut manifest, _) = model(1000, 100);
     let text = check_profile(&manifest).unwrap_err().to_string();
-    assert!(text.contains("only programs for native; compile with --target wasm or all"), "{text}");
+    assert!(text.contains("only programs for native; compile it with --target wasm or all"), "{text}");
     manifest.profiles.push(PROFILE.to_string());
     check_profile(&manifest).unwrap();
 }

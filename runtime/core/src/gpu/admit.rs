@@ -36,7 +36,7 @@ pub struct Offloaded {
 impl fmt::Display for Offloaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Offloaded { entry, steps, of, above, why } = self;
-        write!(f, "{steps} of {of} steps of `{entry}` run by WebAssembly")?;
+        write!(f, "{steps} of {of} steps of `{entry}` run on WebAssembly")?;
         if let Some(tokens) = above {
             write!(f, " in sessions of more than {tokens} tokens")?;
         }
@@ -94,7 +94,7 @@ impl Judge<'_> {
                 wide = true;
                 first.get_or_insert_with(|| {
                     let name = "maxStorageBuffersPerShaderStage";
-                    format!("kernel `{}` binds {} buffers, {name} is {limit}", kernel.name, kernel.writes.len())
+                    format!("kernel `{}` binds {} buffers, but {name} is {limit}", kernel.name, kernel.writes.len())
                 });
             }
             steps += usize::from(wide);
@@ -136,7 +136,7 @@ impl Judge<'_> {
             true => "maxStorageBufferBindingSize",
             false => "maxBufferSize",
         };
-        let why = format!("{} needs {bytes} bytes at {most} tokens, {name} is {limit}", self.name(largest));
+        let why = format!("{} needs {bytes} bytes at {most} tokens, but {name} is {limit}", self.name(largest));
         Ok(Some(self.offloaded(steps, (fits > 0).then_some(fits), why)))
     }
 
@@ -181,7 +181,7 @@ pub fn choose_profile(manifest: &Manifest, wish: Option<&str>, fallbacks: &[&str
     fallback.or(profiles.first().map(|p| p.to_string())).ok_or_else(|| {
         let others = if manifest.profiles.is_empty() { "reference" } else { PROFILE };
         Error::Unsupported(format!(
-            "this bundle holds no programs for WebGPU; use the backend `{others}`, or compile with --target all"
+            "this bundle has no programs for WebGPU; use the backend `{others}`, or compile it with --target all"
         ))
     })
 }

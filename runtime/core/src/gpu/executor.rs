@@ -21,8 +21,8 @@ use crate::join::join_all;
 
 /// The remedy for a buffer that is too large, in bundles with and without WebAssembly.
 const SHORTER: &str = "use a shorter input, a smaller --max-context, or another adapter";
-const COMPILE: &str = "use a shorter input, a smaller --max-context, or another adapter, or compile with --target wasm as \
-                       well: WebAssembly then runs the steps of long sessions that the adapter cannot";
+const COMPILE: &str = "use a shorter input, a smaller --max-context, or another adapter, or add --target wasm when \
+    compiling, so that WebAssembly can run the steps of long sessions";
 
 /// The largest number of workgroups. Even with one element each, no device has memory for the results of more.
 const MOST_WORKGROUPS: u64 = 1 << 28;
@@ -405,9 +405,9 @@ impl<G: Gpu, F: Files> Executor<G, F> {
     /// The copy from an output of the previous call to an input of this one.
     fn feed<'a>(&'a self, device_input: &DeviceInput, call: &Call<'_>) -> Result<Copy<'a, G::Buffer>, Error> {
         let fault = |what: &str| {
-            Error::Backend(format!("`{}` cannot be fed to `{}`: {what}", device_input.output, device_input.input))
+            Error::Backend(format!("`{}` cannot be passed to `{}`: {what}", device_input.output, device_input.input))
         };
-        let last = self.last_entry.ok_or_else(|| fault("no call came before"))?;
+        let last = self.last_entry.ok_or_else(|| fault("there was no earlier call"))?;
         let output = self.manifest.entries[last].outputs.iter().position(|o| o.name == device_input.output);
         let input = self.manifest.inputs.iter().position(|i| i.name == device_input.input);
         let entry = &self.manifest.entries[call.entry];
@@ -503,7 +503,7 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         let most = if fallback { u32::MAX } else { self.gpu.info().limits.max_compute_workgroups_per_dimension };
         // Positions of kernels in WebAssembly are no workgroups, and a call there has a limit in time.
         if most < u32::MAX && count > MOST_WORKGROUPS {
-            let text = format!("`{nodes}` has {count} workgroups, at most {MOST_WORKGROUPS} are accepted");
+            let text = format!("`{nodes}` has {count} workgroups; at most {MOST_WORKGROUPS} are supported");
             return Err(Error::Unsupported(format!("{text}; use a shorter input")));
         }
         fold(count, most).ok_or_else(|| {

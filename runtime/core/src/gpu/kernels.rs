@@ -10,7 +10,7 @@ pub(crate) fn choose<'k>(kernel: &'k Kernel, device: &DeviceInfo) -> Result<&'k 
     let what = || format!("kernel `{}`", kernel.name);
     let (found, limit) = (kernel.writes.len() as u64, device.limits.max_storage_buffers_per_shader_stage.into());
     if found > limit {
-        let remedy = "compile with --target wasm as well: WebAssembly then takes its place";
+        let remedy = "add --target wasm when compiling, so that WebAssembly can run it";
         return Err(device.limit(&what(), found, limit, "maxStorageBuffersPerShaderStage", remedy));
     }
     let fits = |v: &&Variant| v.requires.iter().all(|r| device.features.contains(r));
@@ -18,5 +18,5 @@ pub(crate) fn choose<'k>(kernel: &'k Kernel, device: &DeviceInfo) -> Result<&'k 
         .variants
         .iter()
         .find(fits)
-        .ok_or_else(|| Error::Device { what: what(), message: "no variant of it runs on this device".to_string() })
+        .ok_or_else(|| Error::Device { what: what(), message: "none of its variants runs on this device".to_string() })
 }

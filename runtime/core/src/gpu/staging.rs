@@ -32,7 +32,7 @@ impl<B: Clone> Staging<B> {
             gpu.destroy(&old);
         }
         let what = "the read-back buffer";
-        gpu.info().check_size(what, bytes, "ask for fewer outputs at once, or use a shorter input")?;
+        gpu.info().check_size(what, bytes, "request fewer outputs at once, or use a shorter input")?;
         let spec = BufferSpec::new(what, bytes, Usage::Readback);
         let size = spec.bytes;
         let mut made = gpu.create(&[spec]).await?;

@@ -99,8 +99,11 @@ impl<G: Gpu, M: WasmInstance> Hybrid<G, M> {
                 Ok(Group::Own(self.0.gpu.bind(name, pipeline, &own), written))
             }
             Pipeline::Fallback(kernel, _) => {
-                let side =
-                    self.0.fallback.as_ref().ok_or_else(|| fault("there is no WebAssembly beside the adapter"))?;
+                let side = self
+                    .0
+                    .fallback
+                    .as_ref()
+                    .ok_or_else(|| fault("no WebAssembly instance was made for this adapter"))?;
                 let places: Vec<cpu::Buffer> =
                     buffers.iter().map(|b| b.on_both_sides(|spec| side.cpu.make(spec))).collect::<Result<_, _>>()?;
                 let places: Vec<&cpu::Buffer> = places.iter().collect();
@@ -302,7 +305,7 @@ impl<G: Gpu, M: WasmInstance> Gpu for Hybrid<G, M> {
         let segments = &work.steps.0;
         if segments.iter().all(|s| matches!(s, Segment::Own { .. })) {
             let fault =
-                || Error::Backend("a buffer that is too large for the adapter is bound to no kernel".to_string());
+                || Error::Backend("a buffer that is too large for the adapter was bound to a kernel".to_string());
             return self.straight(work, segments.first()).unwrap_or_else(|| Box::pin(ready(Err(fault()))));
         }
         // It goes on while it is waited for.

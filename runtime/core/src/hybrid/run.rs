@@ -64,7 +64,7 @@ fn fault(message: &str) -> Error {
 
 /// Does all of a job.
 pub(super) async fn run<G: Gpu, M: WasmInstance>(sides: Rc<Sides<G, M>>, job: Job<G, M>) -> Result<Vec<u8>, Error> {
-    let side = sides.fallback.as_ref().ok_or_else(|| fault("there is no WebAssembly beside the adapter"))?;
+    let side = sides.fallback.as_ref().ok_or_else(|| fault("no WebAssembly instance was made for this adapter"))?;
     let border = Border { gpu: &sides.gpu, side };
     let Job { writes, mut feed, segments, grids, results, staging, bytes } = job;
     let mut uploads = border.host_writes(writes)?;
@@ -147,7 +147,9 @@ impl<G: Gpu, M: WasmInstance> Border<'_, G, M> {
         let mut rest = content.as_slice();
         for buffer in stale {
             let (bytes, others) = rest.split_at((buffer.bytes() as usize).min(rest.len()));
-            let place = buffer.in_memory().ok_or_else(|| fault("a fallback kernel binds a buffer that it has not"))?;
+            let place = buffer
+                .in_memory()
+                .ok_or_else(|| fault("a fallback kernel binds a buffer that WebAssembly does not have"))?;
             self.side.cpu.write(&place, 0, bytes)?;
             buffer.set_current(true);
             rest = others;
@@ -165,7 +167,7 @@ impl<G: Gpu, M: WasmInstance> Border<'_, G, M> {
             }
             self.gpu.destroy(&buffer);
         }
-        let what = "what steps on both sides share";
+        let what = "buffers shared by WebGPU and WebAssembly";
         self.gpu.info().check_size(what, bytes, "use a shorter input, or --backend wasm")?;
         let spec = BufferSpec::new(what, bytes, Usage::Readback);
         let made = self.gpu.create(std::slice::from_ref(&spec)).await?.pop();
@@ -183,7 +185,9 @@ impl<G: Gpu, M: WasmInstance> Border<'_, G, M> {
         cpu.submit(&Work { writes: &[], feed: None, steps, grids, results: &[], staging, bytes: 0 }).await?;
         let mut uploads = Vec::new();
         for (buffer, _) in bound.iter().filter(|(b, written)| *written && b.on_adapter().is_some()) {
-            let place = buffer.in_memory().ok_or_else(|| fault("a fallback kernel writes a buffer that it has not"))?;
+            let place = buffer
+                .in_memory()
+                .ok_or_else(|| fault("a fallback kernel writes a buffer that WebAssembly does not have"))?;
             uploads.push((buffer.clone(), cpu.read(&place, buffer.bytes())?));
         }
         Ok(uploads)
@@ -201,7 +205,7 @@ impl<G: Gpu, M: WasmInstance> Border<'_, G, M> {
         let staging = staging.on_adapter().ok_or_else(|| fault("results have no staging buffer"))?;
         let mut all = self.submit(&own, &copies, staging, bytes).await?;
         for way in results.iter().filter(|way| way.from.on_adapter().is_none()) {
-            let place = way.from.in_memory().ok_or_else(|| fault("a result is nowhere"))?;
+            let place = way.from.in_memory().ok_or_else(|| fault("a result has no buffer"))?;
             let into = all.get_mut(way.to_offset as usize..(way.to_offset + way.bytes) as usize);
             into.ok_or_else(|| fault("a result lies outside of its buffer"))?
                 .copy_from_slice(&self.side.cpu.read(&place, way.bytes)?);

@@ -25,7 +25,7 @@ impl Image {
     pub(super) fn resized(&self, [height, width]: [u64; 2], filter: Filter) -> Result<Image, Error> {
         check_size(width, height)?;
         if width.max(height) > u64::from(MAX_SIDE) {
-            let expected = format!("proportions that give no side of more than {MAX_SIDE} pixels");
+            let expected = format!("proportions for which no side exceeds {MAX_SIDE} pixels");
             return Err(fault(&expected, &format!("{} x {}", self.width, self.height)));
         }
         Ok(resample::resize(self, width as usize, height as usize, filter))

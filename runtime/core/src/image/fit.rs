@@ -46,7 +46,7 @@ fn by_shortest(size: u64, longest: Option<f64>, height: u64, width: u64) -> [u64
 /// `smart_resize`: multiples of a length, with a smallest and a largest number of pixels.
 fn multiple([of, least, most]: [f64; 3], height: f64, width: f64) -> Result<[u64; 2], Error> {
     if height.max(width) / height.min(width) > MAX_ASPECT {
-        let expected = format!("at most {MAX_ASPECT} times as long as wide, or as wide as long");
+        let expected = format!("an aspect ratio of at most {MAX_ASPECT}");
         return Err(fault(&expected, &format!("{width} x {height}")));
     }
     let near = |side: f64| (side / of).round_ties_even() * of;

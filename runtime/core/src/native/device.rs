@@ -50,7 +50,10 @@ impl Device {
             ..Default::default()
         };
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(|e| {
-            Error::NoAdapter(format!("adapter {} gives no device: {e}; try another one, see --adapter", summary.name))
+            Error::NoAdapter(format!(
+                "adapter {} failed to create a device: {e}; choose another one with --adapter",
+                summary.name
+            ))
         })?;
         let failures = Arc::new(Mutex::new(Failures::default()));
         let sink = failures.clone();

@@ -59,7 +59,7 @@ pub async fn encode_audio(
 }
 
 fn missing(entry: &Entry, what: &str) -> Error {
-    Error::Backend(format!("entry `{}` gave no `{what}`", entry.name))
+    Error::Backend(format!("entry `{}` returned no `{what}`", entry.name))
 }
 
 /// How a model takes the audio that it compares with texts; none if it compares something else.
@@ -81,7 +81,7 @@ pub(super) async fn encode_all(
         let InputSource::EncodedAudio(how) = task_input.source else { continue };
         let target = &manifest.inputs[task_input.input as usize];
         if given.audio.is_empty() {
-            let expected = "an audio file to make it from".to_string();
+            let expected = "an audio file".to_string();
             return Err(Error::Input { name: target.name.clone(), expected, found: "none".to_string() });
         }
         let entry = &manifest.entries[how.entry as usize];

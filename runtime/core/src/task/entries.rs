@@ -79,8 +79,9 @@ pub fn takes_texts(task: &Task) -> bool {
 pub(super) fn find(manifest: &Manifest, kind: Kind) -> Result<(&Entry, &Task), Error> {
     tasks(manifest).find(|(_, t)| Kind::of(&t.output) == kind).ok_or_else(|| {
         let known: Vec<&str> = tasks(manifest).map(|(_, t)| Kind::of(&t.output).name()).collect();
-        let known = if known.is_empty() { "it takes tensors only".to_string() } else { known.join(", ") };
-        Error::Unsupported(format!("this model does not {}; what it does: {known}", kind.name()))
+        let known =
+            if known.is_empty() { "its inputs and outputs are tensors only".to_string() } else { known.join(", ") };
+        Error::Unsupported(format!("this model does not {}; it can {known}", kind.name()))
     })
 }
 

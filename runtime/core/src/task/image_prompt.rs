@@ -47,12 +47,12 @@ pub fn image_prompt(manifest: &Manifest, tokens: &[u32], images: &[Image]) -> Re
     }
     let task = tasks(manifest).map(|(_, task)| task).find(|task| matches!(task.output, TaskOutput::ImagePrompt { .. }));
     let Some((task, TaskOutput::ImagePrompt { token, count, .. })) = task.map(|task| (task, &task.output)) else {
-        return Err(Error::Unsupported("the prompts of this model hold no images".to_string()));
+        return Err(Error::Unsupported("this model takes no images in prompts".to_string()));
     };
     let placeholders = tokens.iter().filter(|t| *t == token).count();
     if placeholders != images.len() {
-        let expected = format!("the token {token} once for each of {} images", images.len());
-        return Err(Error::Input { name: "prompt".to_string(), expected, found: format!("{placeholders} of them") });
+        let expected = format!("the token {token} once per image ({} in all)", images.len());
+        return Err(Error::Input { name: "prompt".to_string(), expected, found: format!("{placeholders}") });
     }
     if images.is_empty() {
         return Prompt::text(manifest, tokens);
@@ -60,7 +60,7 @@ pub fn image_prompt(manifest: &Manifest, tokens: &[u32], images: &[Image]) -> Re
     let (given, prepared) = inputs(manifest, task, TaskInputs { images, ..TaskInputs::default() })?;
     let counts = prepared.iter().map(|p| p.eval(count)).collect::<Result<Vec<_>, _>>()?;
     let wanted = (tokens.len() - placeholders) as u64 + counts.iter().map(|n| u64::from(*n)).sum::<u64>();
-    check_fits(manifest, wanted, "take fewer or smaller images,")?;
+    check_fits(manifest, wanted, "use fewer or smaller images,")?;
     let mut counts = counts.into_iter();
     let times = |id: &u32| if id == token { counts.next().unwrap_or(0) as usize } else { 1 };
     let all: Vec<usize> = tokens.iter().map(times).collect();

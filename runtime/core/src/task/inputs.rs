@@ -45,7 +45,7 @@ pub(super) fn request_with(
     let mut lengths = given.texts.iter().map(Vec::len);
     let first = lengths.next();
     if !masked && lengths.any(|n| Some(n) != first) {
-        let message = "this model takes no mask, so its texts must have the same number of tokens";
+        let message = "this model takes no mask, so all texts must have the same number of tokens";
         return Err(Error::Unsupported(message.to_string()));
     }
     Ok(Request::new(&entry.name, &inputs, 0))
@@ -77,7 +77,7 @@ fn tensor(
     prepared: &[Prepared],
 ) -> Result<Tensor, Error> {
     let input = &manifest.inputs[task_input.input as usize];
-    let nothing = |what: &str| Err(fault(input, &format!("{what} to make it from"), "none"));
+    let nothing = |what: &str| Err(fault(input, &format!("{what}"), "none"));
     match &task_input.source {
         InputSource::Image(_) | InputSource::Sizes(_) if prepared.is_empty() => nothing("an image"),
         InputSource::Frames(_) if given.videos.is_empty() => nothing("a video"),
@@ -163,7 +163,7 @@ fn frames(input: &Input, video: &[Image], how: &Images) -> Result<Tensor, Error>
 pub(super) fn stacked(input: &Input, tensors: Vec<Tensor>) -> Result<Tensor, Error> {
     let mut shape = tensors.first().map(|t| t.shape.clone()).unwrap_or_default();
     if let Some(other) = tensors.iter().find(|t| t.shape.get(1..) != shape.get(1..)) {
-        return Err(fault(input, &format!("all of one size: {shape:?}"), &format!("{:?}", other.shape)));
+        return Err(fault(input, &format!("the same size for all: {shape:?}"), &format!("{:?}", other.shape)));
     }
     if let Some(rows) = shape.first_mut() {
         *rows = tensors.iter().map(|t| t.shape[0]).sum();

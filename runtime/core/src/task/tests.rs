@@ -103,7 +103,7 @@ fn classes_come_in_the_order_of_their_scores() {
     let scores = pollster::block_on(classify(&mut fixed, &m, given)).unwrap();
     assert_eq!((scores[0][0].label.as_str(), (scores[0][0].score * 1e4).round()), ("1", 7500.0));
     let none = pollster::block_on(detect(&mut fixed, &m, given, 0.5)).unwrap_err().to_string();
-    assert_eq!(none, "this model does not detect; what it does: classify");
+    assert_eq!(none, "this model does not detect; it can classify");
 }
 
 #[test]
@@ -133,5 +133,5 @@ fn texts_are_padded_to_the_longest() {
     assert_eq!(inputs["attention_mask"], Tensor::i32([3, 3], vec![1, 1, 1, 1, 0, 0, 1, 1, 0]));
     let none = TaskInputs { texts: &texts, ..TaskInputs::default() };
     let message = pollster::block_on(compare(&mut fixed, &m, none)).unwrap_err().to_string();
-    assert_eq!(message, "input `pixel_values`: expected an image to make it from, found none");
+    assert_eq!(message, "input `pixel_values`: expected an image, found none");
 }

@@ -118,8 +118,8 @@ impl Timed {
         };
         if words && !aligns() {
             return Err(Error::Unsupported(
-                "timestamps of words: no attention heads of this model are known to align words with audio: its \
-                 generation_config.json names no `alignment_heads`; ask for segments, or add them and compile again"
+                "word timestamps: the generation_config.json of this model has no `alignment_heads`; use segment \
+                 timestamps, or add them and compile again"
                     .to_string(),
             ));
         }
@@ -164,7 +164,7 @@ impl Timed {
         start: &Start,
     ) -> Result<(), Error> {
         let AudioResult::Prompt(prompt) = encode_audio(backend, manifest, part, start).await? else {
-            return Err(Error::Backend("a model that marks times gave a text".to_string()));
+            return Err(Error::Backend("a model with timestamp tokens returned plain text".to_string()));
         };
         self.window = Some(Window {
             samples: part.samples().len(),
@@ -293,7 +293,7 @@ impl Timed {
 }
 
 fn no_window() -> Error {
-    Error::Backend("no window of the audio file is under way".to_string())
+    Error::Backend("no window of the audio file is in progress".to_string())
 }
 
 /// The tokens before the start tokens: the end of the text so far, at most half of the context.
@@ -336,7 +336,7 @@ async fn align(
         window.encoded |= encodes;
         chunks.extend(outputs.remove(ALIGNMENT).filter(|_| !encodes));
     }
-    let missing = || Error::Backend(format!("the backend did not give `{ALIGNMENT}` as expected"));
+    let missing = || Error::Backend(format!("the backend did not return `{ALIGNMENT}` as expected"));
     let [_, heads, _, positions] = *chunks.first().ok_or_else(missing)?.shape.as_slice() else { return Err(missing()) };
     // Behind the audio file there is nothing to be found. (transformers counts whole pairs of frames.)
     let half = (timestamps.step as usize / 2).max(1);

@@ -45,7 +45,7 @@ function encode(model: Loaded, prompt: string | SentMessage[], images: number, o
   const { tokenizer, template } = model.text;
   if (!tokenizer) throw makeError("unsupported", "this model takes token ids only");
   const image = placeholder(model, tokenizer);
-  if (images > 0 && !image) throw makeError("unsupported", "the prompts of this model hold no images");
+  if (images > 0 && !image) throw makeError("unsupported", "this model takes no images in prompts");
   if (typeof prompt === "string") {
     return tokenizer.encode(image ? model.runtime.placeImages(image.token, prompt, images) : prompt, true);
   }

@@ -81,7 +81,7 @@ pub(super) fn coding(tag: u16, bits: u16, frame: u16, channels: u16) -> Result<C
 
 fn unknown(what: &str) -> String {
     format!(
-        "its samples are {what}, which is not supported in WAV files; convert it to 16-bit PCM, for instance with \
+        "its samples are {what}, which is not supported in WAV files; convert it to 16-bit PCM, for example with \
          `ffmpeg -i in.wav -c:a pcm_s16le out.wav`"
     )
 }

@@ -80,7 +80,7 @@ impl Engine {
             let value = instance.get_global(&mut store, name).map(|g| g.get(&mut store));
             match value {
                 Some(Val::I32(value)) => Ok(value as u32),
-                _ => Err(fault(&compiled.file, format!("expected the global `{name}` (i32), found none"))),
+                _ => Err(fault(&compiled.file, format!("expected a global `{name}` (i32), found none"))),
             }
         };
         let (heap_base, scratch_bytes) = (global("heap_base")?, global("scratch_bytes")?);

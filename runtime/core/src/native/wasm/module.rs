@@ -60,7 +60,7 @@ fn check_memory(file: &str, module: &Module, shared: bool) -> Result<u32, Error>
         Some(pages) if memory.is_shared() == shared && !memory.is_64() => Ok(pages),
         _ => {
             let word = if shared { "a shared" } else { "an unshared" };
-            Err(fault(file, format!("expected {word} memory of 32 bits, found another kind; compile the bundle again")))
+            Err(fault(file, format!("expected {word} 32-bit memory, found another kind; compile the bundle again")))
         }
     }
 }
