@@ -88,7 +88,7 @@ impl Source for Model {
         let size = here::model(|model| model.size(path).map_err(thrown)).map_err(io::Error::other)?;
         let size = size.ok_or(ErrorKind::NotFound)?;
         if !(0.0..=js_sys::Number::MAX_SAFE_INTEGER).contains(&size) {
-            return Err(io::Error::other(format!("has a size of {size}, which is no number of bytes")));
+            return Err(io::Error::other(format!("has a size of {size}, which is not a number of bytes")));
         }
         Ok(Arc::new(File { path: path.to_string(), size: size as u64 }))
     }

@@ -99,7 +99,7 @@ impl Array {
         if count == Some(self.data.len()) {
             return Ok(());
         }
-        Err(format!("shape {:?} does not have the {} elements that are given", self.shape, self.data.len()))
+        Err(format!("shape {:?} does not have {} elements", self.shape, self.data.len()))
     }
 
     /// The elements of an operand that inference has accepted as f32.

@@ -30,7 +30,7 @@ pub trait WeightSource {
 /// Weights in memory, in the order of [`Model::weights`].
 impl WeightSource for [Arc<Array>] {
     fn weight(&self, index: u32) -> Result<Arc<Array>, String> {
-        self.get(index as usize).cloned().ok_or_else(|| format!("weight {index} was not given"))
+        self.get(index as usize).cloned().ok_or_else(|| format!("weight {index} is missing"))
     }
 }
 
@@ -70,7 +70,7 @@ impl States {
         let held = self.held.get(&index);
         let length = held.and_then(|t| t.shape.get(axis).copied()).unwrap_or(0);
         if past > length {
-            return Err(format!("state `{}` holds {length} tokens, but {past} are said to be past", state.name));
+            return Err(format!("state `{}` holds {length} tokens, but the call has {past} past tokens", state.name));
         }
         let x = self.stored(index, x);
         let grown = match held.filter(|_| past > 0) {
@@ -79,10 +79,8 @@ impl States {
                 let fits = held.shape.len() == x.shape.len()
                     && held.shape.iter().zip(&x.shape).enumerate().all(|(i, (a, b))| i == axis || a == b);
                 if !fits {
-                    let message = format!(
-                        "state `{}` holds {:?}, to which {:?} cannot be appended",
-                        state.name, held.shape, x.shape
-                    );
+                    let message =
+                        format!("state `{}` holds {:?}; {:?} cannot be appended", state.name, held.shape, x.shape);
                     return Err(message);
                 }
                 let kept = ops::slice(held, axis, 0, past);
@@ -107,7 +105,7 @@ impl States {
         match self.held.get(&index) {
             Some(held) if held.shape == shape => Ok(held.clone()),
             Some(held) => Err(format!("state `{}` holds {:?}, expected {shape:?}", state.name, held.shape)),
-            None => Err(format!("state `{}` holds nothing: the entry that encodes has to run first", state.name)),
+            None => Err(format!("state `{}` is empty: run the encoder entry first", state.name)),
         }
     }
 
@@ -298,7 +296,7 @@ impl Call<'_> {
         let recorded: Vec<Dim> = node.shape.iter().map(|d| d.bind(self.bindings)).collect();
         if shape != recorded || dtype != node.dtype {
             let (shape, recorded) = (show_shape(&shape), show_shape(&recorded));
-            return Err(format!("{} gives {dtype} {shape}, recorded is {} {recorded}", op.name(), node.dtype));
+            return Err(format!("{} has type {dtype} {shape}, but {} {recorded} is recorded", op.name(), node.dtype));
         }
         let shape = concrete(&shape)?;
         op.row(|row| row.eval(self, Values(operands), shape))

@@ -141,7 +141,7 @@ const fn width(planes: &[u8]) -> u8 {
     match planes {
         [low] => *low,
         [low, high] => *low + *high,
-        _ => panic!("a code has one plane or two"),
+        _ => panic!("a code must have one or two planes"),
     }
 }
 
@@ -164,7 +164,7 @@ pub static FORMATS: &[Format] = &[
     Format {
         name: "t4",
         suffix: None,
-        doc: "table of 16 values, optimal for a normal distribution, 4 bits",
+        doc: "table of 16 values, quantiles of a normal distribution, 4 bits",
         planes: &[4],
         grid: Grid::Table { values: &NORMAL, shift: 3 },
         header: Header::ScaleAndShift,
@@ -337,7 +337,7 @@ impl FromStr for QuantSpec {
         let mut parts = text.split('.');
         let name = parts.next().unwrap_or_default();
         let format = FORMATS.iter().position(|f| f.name == name && f.suffix.is_none());
-        let format = format.ok_or_else(|| format!("there is no format `{name}`; expected one of {}", names()))?;
+        let format = format.ok_or_else(|| format!("unknown format `{name}`; expected one of {}", names()))?;
         let mut spec = QuantSpec { format: format as u8, group: FORMATS[format].group };
         for part in parts {
             spec = match part.strip_prefix('g').and_then(|g| g.parse().ok()) {
@@ -479,7 +479,7 @@ mod tests {
         }
         assert_eq!("q4.asym.g64".parse::<QuantSpec>().unwrap().to_string(), "q4.g64.asym");
         let error = |text: &str| text.parse::<QuantSpec>().unwrap_err();
-        assert!(error("q5").starts_with("there is no format `q5`; expected one of q8, "));
+        assert!(error("q5").starts_with("unknown format `q5`; expected one of q8, "));
         assert!(error("q4.g48").contains("no blocks of 48 columns; expected one of g16, g32, g64, g128"));
         assert_eq!(error("q4.fast"), "`q4` takes no `.fast`");
     }

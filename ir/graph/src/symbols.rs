@@ -72,7 +72,7 @@ fn solve_more(given: &[(&Input, &[usize])], bindings: &mut Bindings) -> Result<b
             let Some(value) = value else {
                 return Err(EvalError::new(
                     &input.name,
-                    format!("axis {axis} is {found}, which {open} cannot be (declared as {dim})"),
+                    format!("axis {axis} is {found}, which is not a possible value of {open} (declared as {dim})"),
                 ));
             };
             bindings.insert(symbol, value);

@@ -154,18 +154,20 @@ fn check_state(state: &State, symbols: &BTreeSet<&str>, errors: &mut Vec<String>
     let has = |symbol: &str| state.shape.iter().any(|d| d.symbols().iter().any(|s| s == symbol));
     let axis = match state.kind {
         StateKind::Appended { window: Some(0), .. } => {
-            errors.push("a window of no tokens: it has to be at least 1".into());
+            errors.push("a window must have at least 1 token".into());
             return;
         }
         StateKind::Appended { axis, .. } => axis,
         StateKind::Kept if has(PAST) => {
-            errors.push(format!("a state that is kept does not grow, but its shape {} does", show_shape(&state.shape)));
+            errors.push(format!("a kept state cannot grow, but its shape {} does", show_shape(&state.shape)));
             return;
         }
         StateKind::Overwritten if !state.has_one_size() => {
             let shape = show_shape(&state.shape);
-            errors
-                .push(format!("a state that is overwritten has one size for all calls, but its shape {shape} has not"));
+            errors.push(format!(
+                "an overwritten state must have the same size in all calls, but its shape {shape} \
+                    varies"
+            ));
             return;
         }
         StateKind::Kept | StateKind::Overwritten => return,
@@ -212,11 +214,11 @@ fn check_kept(model: &Model, errors: &mut Vec<String>) {
     let kept = model.graph.nodes.iter().find(|n| matches!(n.op, Op::StateKeep(_)));
     match kept {
         Some(node) if (has(Prefill) || has(Decode)) && !has(Encode) => errors.push(format!(
-            "{}: entries that generate read what is kept, but no entry has the role Encode to compute it",
+            "{}: entries that generate read kept states, but no entry has the role Encode to compute them",
             node.path
         )),
         None if has(Encode) => {
-            errors.push("an entry has the role Encode, but nothing is kept: `keep(state, x)` in the body".into());
+            errors.push("an entry has the role Encode, but no state is kept: add `keep(state, x)` to the body".into());
         }
         _ => {}
     }
@@ -232,11 +234,11 @@ fn check_updates(graph: &Graph, errors: &mut Vec<String>) {
             errors.push(format!("{}: state {state} is read, but never updated", node.path));
         }
         if node.inputs.iter().any(is_update) {
-            errors.push(format!("{}: reads an update; it must read what the state is updated with", node.path));
+            errors.push(format!("{}: reads an update; it must read the new value of the state instead", node.path));
         }
     }
     for (name, _) in graph.outputs.iter().filter(|(_, id)| is_update(id)) {
-        errors.push(format!("output `{name}`: is an update; it must be what the state is updated with"));
+        errors.push(format!("output `{name}`: is an update; it must be the new value of the state instead"));
     }
 }
 
@@ -289,7 +291,7 @@ fn check_node(graph: &Graph, index: usize, declared: Declarations<'_>, symbols: 
     let (shape, dtype) = infer_declared(declared, &node.op, &operands)?;
     if shape != node.shape || dtype != node.dtype {
         let (found, recorded) = (show_shape(&shape), show_shape(&node.shape));
-        return Err(format!("{} gives {dtype} {found}, recorded is {} {recorded}", node.op.name(), node.dtype));
+        return Err(format!("{} has type {dtype} {found}, but {} {recorded} is recorded", node.op.name(), node.dtype));
     }
     Ok(())
 }

@@ -187,7 +187,7 @@ fn chains_of_any_length_are_followed_without_recursion() {
     let whole = chain(None);
     assert!(whole.contains("the architecture has no entries"), "{whole}");
     let circle = chain(Some(LENGTH - 3));
-    assert!(circle.contains("in a circle: link4997.ron -> link4998.ron -> link4999.ron -> link4997.ron"), "{circle}");
+    assert!(circle.contains("in a cycle: link4997.ron -> link4998.ron -> link4999.ron -> link4997.ron"), "{circle}");
 
     let blocks = |last: &str| -> String {
         let mut text =
@@ -204,5 +204,5 @@ fn chains_of_any_length_are_followed_without_recursion() {
     let whole = blocks("exp");
     assert!(whole.contains("nested too deeply"), "{whole}");
     let circle = blocks("b4998");
-    assert!(circle.contains("blocks call each other in a circle: b4998 -> b4999 -> b4998"), "{circle}");
+    assert!(circle.contains("blocks call each other recursively: b4998 -> b4999 -> b4998"), "{circle}");
 }

@@ -47,7 +47,7 @@ export function attachments(place: HTMLElement): Attachments {
       list.append(item);
       announce(`${file.name} added`);
     } catch {
-      problem.textContent = `${file.name} is no image that the browser knows.`;
+      problem.textContent = `The browser cannot read ${file.name} as an image.`;
     }
     list.hidden = waiting.size === 0;
   }

@@ -12,7 +12,7 @@ export function audioView(model: Model, task: TaskInfo, failed: (error: Trouble)
   const player = h("audio", { controls: true, hidden: true, "aria-label": "The audio file" });
   const text = h("p", { class: "text" });
   const note = h("p", { class: "note" });
-  const said = h("article", { class: "story", "aria-label": "What is said", hidden: true }, text, note);
+  const said = h("article", { class: "story", "aria-label": "Transcript", hidden: true }, text, note);
   const stop = h("button", { type: "button", class: "stop", hidden: true, click: () => controller?.abort() }, "Stop");
   const record = recorder({ take, problem: tell });
   const follow = follower();
@@ -63,7 +63,7 @@ export function audioView(model: Model, task: TaskInfo, failed: (error: Trouble)
       }
       const result = await stream.result;
       note.textContent = summary(result, whole, performance.now() - begin);
-      announce(result.text || "Nothing is said");
+      announce(result.text || "No speech");
     } catch (thrown) {
       const error = troubleOf(thrown);
       // What is wrong with a file is said beside it.
@@ -103,7 +103,7 @@ function isKnown({ name }: ChoiceInfo): boolean {
 /** A list to choose from, and what it says now. */
 function choice({ name, values, default: usual }: ChoiceInfo): { element: HTMLElement; wish(): TranscribeOptions } {
   const select = h("select", { id: `choose-${name}` });
-  if (usual === null) select.append(h("option", { value: "" }, "found out"));
+  if (usual === null) select.append(h("option", { value: "" }, "detect"));
   const shown = values.map((value) => ({ value, text: name === "language" ? languageName(value) : value }));
   if (name === "language") shown.sort((a, b) => a.text.localeCompare(b.text));
   select.append(...shown.map(({ value, text }) => h("option", { value, selected: value === usual }, text)));
@@ -114,7 +114,7 @@ function choice({ name, values, default: usual }: ChoiceInfo): { element: HTMLEl
 
 /** The line under a text. */
 function summary(result: TranscribeResult, seconds: number, milliseconds: number): string {
-  const how = result.reason === "aborted" ? "stopped" : result.text === "" ? "nothing is said" : "";
+  const how = result.reason === "aborted" ? "stopped" : result.text === "" ? "no speech" : "";
   const { language, ...others } = result.choices;
   const chosen = [language && languageName(language), ...Object.values(others)];
   return [`${clock(seconds)} in ${time(milliseconds)}`, ...chosen, how].filter(Boolean).join(" · ");

@@ -11,11 +11,11 @@ import { summary, type Writer } from "./writer";
 export function chatView(writer: Writer, sees: boolean): HTMLElement {
   const messages: Message[] = [];
   const log = h("div", { class: "log", role: "log", "aria-live": "off", "aria-label": "Conversation" });
-  const empty = h("p", { class: "empty" }, "What you write stays on this device: the model runs in this page.");
+  const empty = h("p", { class: "empty" }, "Your messages stay on this device: the model runs in this page.");
   log.append(empty);
   const setting = settings();
   const system = h("textarea", { rows: 2, placeholder: "None" });
-  setting.element.append(h("label", { class: "wide" }, h("span", {}, "Instruction before the conversation"), system));
+  setting.element.append(h("label", { class: "wide" }, h("span", {}, "System message"), system));
   const fresh = h("button", { type: "button", class: "quiet", hidden: true, click: restart }, "New conversation");
   const box = composer({
     label: "Your message",
@@ -51,7 +51,7 @@ export function chatView(writer: Writer, sees: boolean): HTMLElement {
     if (result && result.tokens.length > 0) messages.push({ role: "assistant", content: result.text });
     // A message without an answer would break the turns that templates insist on.
     else messages.pop();
-    note.textContent = result ? summary(result) : "ended by an error; this turn is not part of the conversation";
+    note.textContent = result ? summary(result) : "failed; this turn is not part of the conversation";
     follow(reply);
     box.setBusy(false);
     fresh.hidden = false;

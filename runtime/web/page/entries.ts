@@ -11,7 +11,7 @@ export function entriesView(info: ModelInfo): HTMLElement {
     h(
       "p",
       {},
-      "This model takes and gives tensors. Programs call it with ",
+      "The inputs and outputs of this model are tensors. Call it with ",
       h("code", {}, "model.run(entry, tensors)"),
       ".",
     ),
@@ -24,8 +24,8 @@ function entry(info: EntryInfo): HTMLElement {
     "article",
     {},
     h("h2", {}, h("code", {}, info.name), info.role && info.role !== info.name ? ` (${info.role})` : ""),
-    tensors("Takes", info.inputs),
-    tensors("Gives", info.outputs),
+    tensors("Inputs", info.inputs),
+    tensors("Outputs", info.outputs),
   );
 }
 

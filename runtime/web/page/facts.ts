@@ -53,9 +53,9 @@ export function showFacts(info: ModelInfo, progress: LoadProgress | undefined, l
 
 function fromCache(progress: LoadProgress | undefined): string {
   if (!progress || progress.totalBytes === 0) return "";
-  if (progress.cachedBytes >= progress.totalBytes) return "all from storage";
+  if (progress.cachedBytes >= progress.totalBytes) return "all from cache";
   return progress.cachedBytes > 0
-    ? `${bytes(progress.totalBytes - progress.cachedBytes)} fetched`
+    ? `${bytes(progress.totalBytes - progress.cachedBytes)} downloaded`
     : bytes(progress.totalBytes);
 }
 
@@ -99,8 +99,8 @@ function machine(info: ModelInfo): HTMLElement {
     { class: "machine" },
     h("summary", {}, "Device and model"),
     table([
-      ["Runs by", info.backend === "webgpu" ? "WebGPU" : "WebAssembly"],
-      ["Because", choice.reason],
+      ["Runs on", info.backend === "webgpu" ? "WebGPU" : "WebAssembly"],
+      ["Reason", choice.reason],
       ...(adapter ? [["Adapter", adapterName(adapter)] as const] : []),
       ...info.offloaded.map((steps) => ["Beyond its limits", steps] as const),
       ...(cpu ? cpuRows(cpu) : []),
@@ -108,7 +108,7 @@ function machine(info: ModelInfo): HTMLElement {
       ["Precision", info.precision],
       ["Parameters", count(info.parameters)],
       ["Weights", bytes(info.weightBytes)],
-      ["Longest text", `${info.maxContext} tokens`],
+      ["Context", `${info.maxContext} tokens`],
       ["Isolated", window.crossOriginIsolated ? "yes" : "no"],
       ["Runtime", info.version],
     ]),
@@ -125,7 +125,7 @@ function adapterTables({ features, limits }: AdapterInfo): HTMLElement[] {
   const sorted = Object.entries(limits).sort(([a], [b]) => a.localeCompare(b));
   return [
     h("h3", {}, "Features in use"),
-    h("p", {}, features.length > 0 ? features.join(", ") : "none beyond the core"),
+    h("p", {}, features.length > 0 ? features.join(", ") : "core only"),
     h("h3", {}, "Limits"),
     table(sorted.map(([limit, value]) => [limit, String(value)] as const)),
   ];

@@ -40,7 +40,7 @@ export function fitView(model: Model, task: TaskInfo, failed: (error: Trouble) =
   const medium: Medium = (["audio", "video"] as const).find((one) => task.inputs.includes(one)) ?? "image";
   const { accept, hint, label, texts: examples } = MEDIA[medium];
   const shown = h("div", { class: "shown" });
-  const table = scoreTable("Which text fits");
+  const table = scoreTable("Similarity");
   const note = h("p", { class: "note" });
   const texts = h("textarea", { id: "texts", rows: 5, spellcheck: "false", change: () => void ask() });
   texts.value = examples.join("\n");

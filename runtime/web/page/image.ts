@@ -16,7 +16,7 @@ const COLOURS = ["#c82828", "#1e6ec8", "#14823c", "#aa3caa", "#be6400", "#007d82
 /** The view of a model that looks at images. */
 export function imageView(model: Model, kind: "classify" | "detect", failed: (error: Trouble) => void): HTMLElement {
   const canvas = h("canvas", { hidden: true, role: "img", "aria-label": "The image" });
-  const table = scoreTable(kind === "detect" ? "What is in it" : "What it is");
+  const table = scoreTable(kind === "detect" ? "Objects" : "Classes");
   const note = h("p", { class: "note" });
   const look = latest(async () => {
     if (!current) return;

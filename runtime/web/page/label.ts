@@ -14,7 +14,7 @@ const PAUSE = 250;
 
 /** The view of a model that puts texts into classes. */
 export function labelView(model: Model, failed: (error: Trouble) => void): HTMLElement {
-  const table = scoreTable("What it is");
+  const table = scoreTable("Classes");
   const note = h("p", { class: "note" });
   const box = h("textarea", { id: "labelled", rows: 4, input: later });
   box.value = TEXT;
@@ -46,6 +46,6 @@ export function labelView(model: Model, failed: (error: Trouble) => void): HTMLE
   });
 
   void ask();
-  const question = h("label", { for: box.id }, "A text to put into a class");
+  const question = h("label", { for: box.id }, "Text to classify");
   return h("section", { class: "label", "aria-label": "Text" }, question, box, table.element, note);
 }

@@ -98,7 +98,7 @@ function title(info: ModelInfo): void {
   document.title = `${info.name} · gristmill`;
   byId("name").textContent = info.name;
   const parts = [`${count(info.parameters)} parameters`, info.precision, bytes(info.weightBytes)];
-  byId("subtitle").textContent = `${parts.join(" · ")} · runs here by ${placeName(info)}`;
+  byId("subtitle").textContent = `${parts.join(" · ")} · runs on ${placeName(info)}`;
 }
 
 function fail(error: Trouble): void {

@@ -4,7 +4,7 @@ import { h } from "./dom";
 import { troubleOf } from "./trouble";
 
 /** What is said of a file that is no image. */
-const NO_IMAGE = "This file is no image that the browser knows.";
+const NO_IMAGE = "The browser cannot read this file as an image.";
 
 /** What is wrong with a file that the browser shows no image of: what the model says when it is given it. */
 export async function reasonOf(attempt: Promise<unknown>): Promise<string> {

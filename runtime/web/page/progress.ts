@@ -53,6 +53,6 @@ function describe({ loadedBytes, totalBytes, cachedBytes }: LoadProgress): strin
   const text = `${bytes(loadedBytes)} of ${bytes(totalBytes)}`;
   if (cachedBytes <= 0) return text;
   return cachedBytes >= loadedBytes
-    ? `${text}, from this browser’s storage`
+    ? `${text}, from this browser’s cache`
     : `${text}, ${bytes(cachedBytes)} of it stored`;
 }

@@ -72,7 +72,7 @@ export function searchView(model: Model, facts: Facts, failed: (error: Trouble) 
       facts.embedded(batch.length, performance.now() - begin);
       batch.forEach((text, index) => vectors.set(key(text), found[index] ?? new Float32Array()));
       if (missing.length > BATCH)
-        note.textContent = `${Math.min(at + BATCH, missing.length)} of ${missing.length} texts read`;
+        note.textContent = `${Math.min(at + BATCH, missing.length)} of ${missing.length} texts embedded`;
     }
     return texts.map((text) => vectors.get(key(text)) ?? new Float32Array());
   }

@@ -11,7 +11,7 @@ export interface Settings {
 
 /** New settings, with ordinary values and this temperature. */
 export function settings(usual = 0.7): Settings {
-  const length = numberField("Longest answer", "tokens", { min: 1, max: 100000, step: 1, value: 256 });
+  const length = numberField("Maximum length", "tokens", { min: 1, max: 100000, step: 1, value: 256 });
   const temperature = slider("Temperature", { min: 0, max: 2, step: 0.05, value: usual });
   const topP = slider("Top-p", { min: 0.05, max: 1, step: 0.05, value: 0.9 });
   const seed = h("input", {
@@ -26,7 +26,7 @@ export function settings(usual = 0.7): Settings {
     { class: "settings" },
     h("summary", {}, "Settings"),
     h("div", { class: "fields" }, length.element, temperature.element, topP.element, labelled("Seed", seed)),
-    h("p", { class: "note" }, "Temperature 0 takes the likeliest token each time. Equal seeds give equal texts."),
+    h("p", { class: "note" }, "Temperature 0 always takes the most likely token. Equal seeds give equal texts."),
   );
 
   return {

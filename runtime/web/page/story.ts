@@ -15,7 +15,7 @@ export interface StoryOptions {
 
 const GOES_ON = { label: "How does it begin?", text: "Once upon a time", send: "Write", temperature: 0.7 };
 const SEES = { ...GOES_ON, text: "This image shows" };
-const ANSWERS = { label: "What is to be read?", text: "The mill grinds the grain.", send: "Read", temperature: 0 };
+const ANSWERS = { label: "Input text", text: "The mill grinds the grain.", send: "Run", temperature: 0 };
 
 /** The view of a model that writes without turns. */
 export function storyView(writer: Writer, { sees, answers }: StoryOptions): HTMLElement {
@@ -27,7 +27,7 @@ export function storyView(writer: Writer, { sees, answers }: StoryOptions): HTML
   const more = h(
     "button",
     { type: "button", class: "quiet", hidden: true, click: () => void go(text.textContent) },
-    "Write on",
+    "Continue",
   );
   let images: Blob[] = [];
   const story = h("article", { class: "story", "aria-label": "Text", hidden: true }, text, note);
@@ -57,7 +57,7 @@ export function storyView(writer: Writer, { sees, answers }: StoryOptions): HTML
       follow(story);
     });
     text.removeAttribute("aria-busy");
-    note.textContent = result ? summary(result) : "ended by an error";
+    note.textContent = result ? summary(result) : "failed";
     more.hidden = answers || result === null || result.reason === "context";
     box.setBusy(false);
     follow(story);

@@ -35,7 +35,7 @@ export function troublePanel(error: Trouble, retry: () => void): HTMLElement {
   const details = h(
     "details",
     {},
-    h("summary", {}, "What exactly happened"),
+    h("summary", {}, "Details"),
     h("pre", {}, [`${error.name} (${error.code})`, error.message, ...facts(error)].join("\n")),
   );
   const button = advice.retry ? h("button", { type: "button", class: "primary", click: retry }, "Try again") : null;
@@ -68,25 +68,25 @@ const ADVICE: Record<ErrorCode, (trouble: Trouble) => Advice> = {
   "out-of-memory": () => ({
     title: "There is not enough memory for the model",
     steps: [
-      "Close other tabs and programs, above all those that use the GPU, then try again.",
+      "Close other tabs and programs, especially those that use the GPU, then try again.",
       "Or use a bundle of lower precision.",
     ],
     retry: true,
   }),
   "device-lost": () => ({
-    title: "The GPU went away",
+    title: "The GPU was lost",
     steps: [
-      "The driver was reset, the device was unplugged, or the browser ended its graphics process. " +
+      "The driver was reset, the device was unplugged, or the browser’s GPU process ended. " +
         "Trying again usually works.",
-      "If it keeps happening, restart the browser: some give up on a device that failed several times.",
+      "If it keeps happening, restart the browser: some block a GPU that failed several times.",
     ],
     retry: true,
   }),
   integrity: ({ details: { file } }) => ({
     title: "A file is damaged",
     steps: [
-      `What the server sent${named(file)} is not what the bundle was made of, so it is not used.`,
-      "Try again. If it stays so, the bundle was changed or uploaded incompletely: upload it again.",
+      `The hash of a downloaded file${named(file)} does not match the bundle.`,
+      "Try again. If that does not help, the bundle was changed or uploaded incompletely: upload it again.",
     ],
     retry: true,
   }),
@@ -94,19 +94,19 @@ const ADVICE: Record<ErrorCode, (trouble: Trouble) => Advice> = {
     title: status ? `The server answered ${status}` : "The server cannot be reached",
     steps: [
       status
-        ? `A file of the bundle could not be fetched${named(file)}. Has all of the bundle been uploaded?`
-        : "Check the connection, then try again. What arrived already is kept and not fetched again.",
+        ? `A file of the bundle could not be downloaded${named(file)}. Is the upload complete?`
+        : "Check the connection, then try again. The download continues where it stopped.",
     ],
     retry: true,
   }),
   bundle: ({ message }) => ({
     title: "This bundle cannot be used",
-    steps: [message, "Compile it again with the version of gristmill that this page belongs to."],
+    steps: [message, "Compile it again with the gristmill version of this page."],
     retry: false,
   }),
   aborted: () => ({
     title: "Loading was stopped",
-    steps: ["What arrived already is kept and not fetched again."],
+    steps: ["The next download continues where it stopped."],
     retry: true,
   }),
   input: ({ message }) => ({ title: "The model cannot take this", steps: [message], retry: false }),
@@ -135,8 +135,8 @@ function noWebGPU(): Advice {
     return {
       title: "This page needs a secure address",
       steps: [
-        "Browsers offer WebGPU only to pages from https addresses and from localhost.",
-        `Open the page by https instead of ${location.protocol}//${location.host}.`,
+        "Browsers offer WebGPU only to pages from https or localhost.",
+        `Open the page with https instead of ${location.protocol}//${location.host}.`,
       ],
       retry: false,
     };
@@ -145,8 +145,8 @@ function noWebGPU(): Advice {
     return {
       title: "This browser has no WebGPU",
       steps: [
-        "The model computes on the GPU through WebGPU. It is in Chrome and Edge 113 and newer " +
-          "(Android: 121), Safari 26 and newer, and Firefox 141 and newer on Windows, 145 and newer on Macs.",
+        "The model runs on the GPU through WebGPU, which needs Chrome or Edge 113 or newer " +
+          "(Android: 121), Safari 26 or newer, or Firefox 141 or newer on Windows, 145 or newer on Macs.",
         "In Firefox elsewhere: open about:config and set dom.webgpu.enabled to true.",
         WITHOUT,
         "In Chrome on Linux: open chrome://flags/#enable-unsafe-webgpu and enable it.",
@@ -157,9 +157,9 @@ function noWebGPU(): Advice {
   return {
     title: "No GPU for WebGPU",
     steps: [
-      "This browser knows WebGPU, but offers no GPU to pages.",
-      "Switch on hardware acceleration in the browser’s settings, update the graphics driver, and restart the browser.",
-      "In Chrome, chrome://gpu tells why; chrome://flags/#enable-unsafe-webgpu allows devices that are off by default.",
+      "This browser supports WebGPU, but offers no GPU to pages.",
+      "Enable hardware acceleration in the browser’s settings, update the graphics driver, and restart the browser.",
+      "In Chrome, chrome://gpu shows why; chrome://flags/#enable-unsafe-webgpu allows devices that are off by default.",
       "In Firefox: open about:config and set gfx.webgpu.ignore-blocklist to true.",
       WITHOUT,
     ],

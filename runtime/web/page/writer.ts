@@ -99,10 +99,10 @@ export function summary(result: GenerateResult): string {
   const why: Record<GenerateResult["reason"], string> = {
     end: "",
     stop: "",
-    length: "longest answer reached",
+    length: "maximum length reached",
     context: "the model’s context is full",
     aborted: "stopped",
   };
-  const recovered = result.recoveries > 0 ? "went on after the GPU was lost" : "";
+  const recovered = result.recoveries > 0 ? "resumed after the GPU was lost" : "";
   return [tokens, why[result.reason], recovered].filter(Boolean).join(" · ");
 }

@@ -108,7 +108,7 @@ test("attempts without progress come to an end", async () => {
   server.seen.length = 0;
   server.answers.length = 0;
   server.answers.push(...Array.from({ length: 9 }, () => cut(content, 0, 70_000)));
-  const expected = { code: "network", message: /weights\/0\.bin: the connection broke after 70000/ };
+  const expected = { code: "network", message: /weights\/0\.bin: the connection was lost after 70000/ };
   await assert.rejects(source.file(ref), expected);
   assert.ok(server.seen.length <= 6, `${server.seen.length} requests`);
 });

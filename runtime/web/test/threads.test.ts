@@ -51,7 +51,7 @@ test("a pool is started, served and ended by the page", async () => {
   assert.equal(pool.size, 2);
   assert.equal(FakeWorker.started.length, 2);
   pool.serve(256);
-  assert.match((await pool.failed).message, /a thread of the kernels failed: trap/);
+  assert.match((await pool.failed).message, /a kernel thread failed: trap/);
   await soon();
   for (const thread of FakeWorker.started) assert.deepEqual(thread.got, ["module", "serve"]);
   pool.close();
@@ -63,7 +63,7 @@ test("a pool is started, served and ended by the page", async () => {
 test("a thread whose script cannot be run is told of", async () => {
   FakeWorker.breaks = true;
   FakeWorker.started = [];
-  await assert.rejects(openPool(EMPTY, memory, 1), /a thread of the kernels ended: no script/);
+  await assert.rejects(openPool(EMPTY, memory, 1), /a kernel thread ended: no script/);
   await soon();
   assert.ok(FakeWorker.started.every((thread) => thread.ended), "none is left");
 });

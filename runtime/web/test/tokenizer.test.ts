@@ -129,7 +129,7 @@ test("damaged and unknown files are named", () => {
     [null, /expected an object for the file/],
     [{}, /expected an object for model/],
     [toy({ model: { type: "Other" } }), /model Other is not supported/],
-    [toy({ model }), /merge 0 is of tokens/],
+    [toy({ model }), /merge 0 has tokens/],
     [toy({ model: { ...model, merges: [3] } }), /merge 0|not a tokenizer/],
     [toy({ model: { type: "WordPiece", vocab: { a: "x" } } }), /expected an id for the token a/],
     [toy({ normalizer: { type: "Other" } }), /normalizer Other is not supported/],

@@ -106,11 +106,11 @@ test("a thread that fails ends the run of the others with its reason", async () 
   const pool: Pool = { size: 1, serve: () => {}, failed, close: () => void (closed += 1) };
   const made = instance(() => {
     // The news is on its way when the run ends.
-    setTimeout(() => fail(makeError("internal", "a thread of the kernels failed: trap")), 5);
+    setTimeout(() => fail(makeError("internal", "a kernel thread failed: trap")), 5);
     return 1;
   }, pool);
   made.start(256);
-  await assert.rejects(made.run(256), { code: "internal", message: /a thread of the kernels failed: trap/ });
+  await assert.rejects(made.run(256), { code: "internal", message: /a kernel thread failed: trap/ });
   assert.ok(closed > 0);
 });
 

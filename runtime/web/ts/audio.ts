@@ -53,14 +53,14 @@ function isSamples(source: AudioSource): source is Samples {
 /** Decodes a file; the browser brings it to the rate on the way. */
 async function decode(file: ArrayBuffer, rate: number): Promise<AudioBuffer> {
   if (typeof OfflineAudioContext === "undefined") {
-    const remedy = `decode it in a page, or give { samples, rate } with a rate of ${rate}`;
-    throw makeError("unsupported", `audio files cannot be decoded here (in workers there are no decoders): ${remedy}`);
+    const remedy = `decode it in a page, or pass { samples, rate } with a rate of ${rate}`;
+    throw makeError("unsupported", `audio files cannot be decoded here (workers have no decoders): ${remedy}`);
   }
   const size = file.byteLength;
   try {
     return await new OfflineAudioContext(1, 1, rate).decodeAudioData(file);
   } catch (e) {
-    const kinds = "a file with sound of a kind that this browser plays, such as WAV, MP3, AAC or Ogg";
+    const kinds = "a format that this browser plays, such as WAV, MP3, AAC or Ogg";
     throw makeError("input", `the audio file (${size} bytes) cannot be decoded; expected ${kinds}`, {}, e);
   }
 }

@@ -238,7 +238,7 @@ function check(params: ChatParams): void {
     if (Object.hasOwn(KNOWN, name) || value === undefined || value === null) continue;
     if (Object.hasOwn(HARMLESS, name) && JSON.stringify(HARMLESS[name]) === JSON.stringify(value)) continue;
     const found = JSON.stringify(value)?.slice(0, 60);
-    throw makeError("unsupported", `chat completions: the parameter ${name} (${found}) is not supported; leave it out`);
+    throw makeError("unsupported", `chat completions: the parameter ${name} (${found}) is not supported; remove it`);
   }
 }
 

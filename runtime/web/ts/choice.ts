@@ -53,7 +53,7 @@ export function compare(estimates: { webgpuMs: number; wasmMs: number }): Backen
   const { webgpuMs, wasmMs } = estimates;
   const [gpu, cpu] = [webgpuMs, wasmMs].map((ms) => `${ms.toPrecision(2)} ms`);
   const faster = webgpuMs <= TOLERANCE * wasmMs ? "webgpu" : "wasm";
-  const reason = `a call is expected to take ${gpu} by WebGPU and ${cpu} by WebAssembly`;
+  const reason = `a call should take ${gpu} on WebGPU and ${cpu} on WebAssembly`;
   return { backend: faster, asked: "auto", reason, estimates };
 }
 

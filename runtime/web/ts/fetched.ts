@@ -16,10 +16,10 @@ export async function fetchFile(what: string, address: string | URL, signal?: Ab
   const url = new URL(address, globalThis.location?.href);
   try {
     const response = await fetch(url, signal ? { signal } : {});
-    if (!response.ok) throw new Error(`the server answers ${response.status}`);
+    if (!response.ok) throw new Error(`the server answered ${response.status}`);
     return await response.blob();
   } catch (e) {
     if (signal?.aborted) throw aborted();
-    throw makeError("network", `the ${what} ${url.href} could not be fetched: ${(e as Error).message}`, {}, e);
+    throw makeError("network", `the ${what} ${url.href} could not be downloaded: ${(e as Error).message}`, {}, e);
   }
 }

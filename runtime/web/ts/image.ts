@@ -35,13 +35,13 @@ export async function takeImage(
   } catch (e) {
     const kind = decodable instanceof Blob ? await files.kindOf(decodable) : null;
     const remedy = kind === null ? "" : `; this is ${kind}: convert it to PNG or JPEG`;
-    const message = "the image cannot be decoded; expected a file of a kind that this browser shows, or an image";
+    const message = "the image cannot be decoded; expected a format that this browser shows, or an image";
     throw makeError("input", `${message} that is loaded: ${(e as Error).message}${remedy}`, {}, e);
   }
   if (bitmap.width * bitmap.height <= MOST_PIXELS) return bitmap;
   const size = `${bitmap.width} x ${bitmap.height}`;
   bitmap.close();
-  throw makeError("input", `the image has ${size} pixels; at most ${MOST_PIXELS} are taken: make it smaller first`);
+  throw makeError("input", `the image has ${size} pixels; at most ${MOST_PIXELS} are supported: scale it down first`);
 }
 
 /** The pixels of an image that was sent. */
@@ -49,7 +49,7 @@ export function pixelsOf(image: SentImage): ImageData {
   if (image instanceof ImageData) return image;
   const { width, height } = image;
   const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
-  if (!context) throw makeError("unsupported", "this browser gives no canvas to read images with");
+  if (!context) throw makeError("unsupported", "this browser has no canvas to read images with");
   context.drawImage(image, 0, 0);
   image.close();
   return context.getImageData(0, 0, width, height);

@@ -91,7 +91,7 @@ export function serve<C extends Shapes<C>>(port: Port, handlers: Handlers<C>): (
     };
     try {
       const handler = Object.hasOwn(handlers, name) ? handlers[name as keyof C] : undefined;
-      if (!handler) throw makeError("internal", `no call is named ${name}; page and worker are of different versions`);
+      if (!handler) throw makeError("internal", `unknown call ${name}; page and worker have different versions`);
       const result = await handler(args, context as CallContext<never>);
       // A result that cannot be copied is an error of the call, too.
       post({ gristmill: "result", id, result }, objects);
@@ -145,7 +145,7 @@ export function connect<C extends Shapes<C>>(port: Port, onStuck = (): void => {
   };
   const stuck = (): void => {
     const seconds = patience / 1000;
-    close(makeError("aborted", `the model did not respond within ${seconds} s, and was ended; load it again`));
+    close(makeError("aborted", `the model did not respond within ${seconds} s and was ended; load it again`));
     onStuck();
   };
   const onMessage = (event: Event): void => {

@@ -152,7 +152,7 @@ export class Model {
       stop: AbortSignal,
       onEvent: (event: WriteEvent) => void,
     ): Promise<TranscribeResult> => {
-      if (!rate) throw makeError("unsupported", "this model does not write down audio files");
+      if (!rate) throw makeError("unsupported", "this model does not transcribe audio");
       const samples = await unless(stop, takeAudio(audio, rate, this.files, stop));
       if (!samples) return { text: "", segments: [], choices: {}, reason: "aborted", recoveries: 0 };
       const args = { samples, options: sent };

@@ -42,8 +42,8 @@ interface Task {
 export async function pick(task: Task, opening: Promise<Device> | null): Promise<Picked> {
   const { bundle, args } = task;
   const asked = args.backend;
-  if (asked === "wasm") return onCpu(task, { asked, reason: "it was asked for" });
-  if (asked === "webgpu") return onAdapter(task, await opened(opening, args), { asked, reason: "it was asked for" });
+  if (asked === "wasm") return onCpu(task, { asked, reason: "it was requested" });
+  if (asked === "webgpu") return onAdapter(task, await opened(opening, args), { asked, reason: "it was requested" });
   if (!bundle.hasWasm) {
     const reason = "the bundle has no WebAssembly";
     return onAdapter(task, await opened(opening, args), { asked, reason });
@@ -73,7 +73,7 @@ export async function pickAgain(task: Task, kind: Prepared["target"]["kind"], ch
   } catch (e) {
     const error = asError(e);
     if (asked !== "auto" || !task.bundle.hasWasm || error.code !== "no-webgpu") throw error;
-    const instead = "the GPU was lost, and the browser gives no other";
+    const instead = "the GPU was lost, and the browser has no other";
     return onCpu(task, { asked, reason: instead }, error);
   }
   const prepared = await prepare(task, device);
@@ -87,7 +87,7 @@ async function better(task: Task, device: Device): Promise<Picked> {
   const { simd } = abilities(args);
   if (!simd) return onAdapter(task, device, { asked, reason: "the browser's WebAssembly has no SIMD" });
   if (device.adapter.fallback) {
-    return instead(task, device, { asked, reason: "the browser's WebGPU computes on the CPU itself" });
+    return instead(task, device, { asked, reason: "the browser's WebGPU runs on the CPU" });
   }
   let prepared: Prepared;
   try {
@@ -171,7 +171,7 @@ async function onCpu(task: Task, why: Why, refusal?: GristmillError): Promise<Pi
   } catch (e) {
     const error = asError(e);
     if (!refusal || !["limit", "unsupported"].includes(error.code)) throw error;
-    refusal.message += `; and the CPU cannot do it instead: ${error.message}`;
+    refusal.message += `; the CPU cannot run it either: ${error.message}`;
     throw refusal;
   }
 }

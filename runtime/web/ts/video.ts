@@ -15,7 +15,7 @@ export async function takeFrames(
   signal?: AbortSignal,
 ): Promise<ImageBitmap[]> {
   if (typeof document === "undefined") {
-    throw makeError("unsupported", "videos cannot be decoded here (in workers nothing plays them): give { frames }");
+    throw makeError("unsupported", "videos cannot be decoded here (workers cannot play them): pass { frames }");
   }
   const file = source instanceof Blob ? source : await fetchFile("video", source, signal);
   const address = URL.createObjectURL(file);
@@ -27,7 +27,7 @@ export async function takeFrames(
     // Audio files of a page's own do not know their length until somebody has looked for their end.
     if (!Number.isFinite(video.duration)) await happens(video, "seeked", () => (video.currentTime = NEVER), signal);
     const { duration, videoWidth } = video;
-    if (!(duration > 0) || !Number.isFinite(duration) || videoWidth === 0) throw new Error("it shows no images");
+    if (!(duration > 0) || !Number.isFinite(duration) || videoWidth === 0) throw new Error("it has no images");
     for (let at = 0; at < count; at++) {
       const time = (duration * (2 * at + 1)) / (2 * count);
       await happens(video, "seeked", () => (video.currentTime = time), signal);
@@ -38,7 +38,7 @@ export async function takeFrames(
   } catch (e) {
     for (const frame of frames) frame.close();
     if (signal?.aborted) throw aborted();
-    const kinds = "a file of a kind that this browser plays, such as WebM or MP4";
+    const kinds = "a format that this browser plays, such as WebM or MP4";
     throw makeError(
       "input",
       `the video (${file.size} bytes) cannot be decoded; expected ${kinds}: ${(e as Error).message}`,
@@ -76,7 +76,7 @@ function happens(video: HTMLVideoElement, event: string, start: () => void, sign
     };
     const timer = setTimeout(() => end(() => reject(new Error(`no ${event} in ${PATIENCE / 1e3} s`))), PATIENCE);
     const { signal: ended } = listening;
-    const wrong = (): void => end(() => reject(new Error(video.error?.message || "the browser does not say why")));
+    const wrong = (): void => end(() => reject(new Error(video.error?.message || "unknown reason")));
     video.addEventListener(event, () => end(resolve), { signal: ended });
     video.addEventListener("error", wrong, { signal: ended });
     signal?.addEventListener("abort", () => end(() => reject(aborted())), { signal: ended });

@@ -55,7 +55,7 @@ export default [
       t.ok(await t.call(page, "dispose"));
       const forced = t.ok(await t.call(page, "load", { backend: "webgpu" }));
       t.assert.equal(forced.info.backend, "webgpu");
-      t.assert.equal(forced.info.choice.reason, "it was asked for");
+      t.assert.equal(forced.info.choice.reason, "it was requested");
     },
   },
   {

@@ -91,7 +91,7 @@ export default [
         check(t, t.ok(await t.call(page, "compare", ["test/video.webm"], form, texts)), items);
       }
       const { message } = t.failed(await t.call(page, "compare", ["test/no.webm"], "video", texts), "input");
-      t.assert.match(message, /the video \(8 bytes\) cannot be decoded; expected a file .* such as WebM or MP4/);
+      t.assert.match(message, /the video \(8 bytes\) cannot be decoded; expected a format .* such as WebM or MP4/);
       t.failed(await t.call(page, "compare", ["test/missing.webm"], "video", texts), "network");
     },
   },

@@ -221,7 +221,7 @@ export default [
         const labels = await page.$$eval(".audio .buttons label", (all) => all.map((one) => one.firstChild.textContent));
         t.assert.deepEqual(labels, ["Language", "Task"]);
         const languages = await page.$$eval("#choose-language option", (all) => all.map((one) => one.textContent));
-        t.assert.deepEqual(languages, ["found out", "English", "French", "German"]);
+        t.assert.deepEqual(languages, ["detect", "English", "French", "German"]);
         await page.keyboard.press("Escape");
         await ready(page);
         await page.waitForFunction(() => / in .*English · transcribe · stopped/.test(document.querySelector(".audio .note").textContent));
@@ -257,7 +257,7 @@ export default [
         });
         const line = ".composer [role=alert]";
         await page.waitForFunction((where) => document.querySelector(where).textContent !== "", {}, line);
-        t.assert.equal(await page.$eval(line, (note) => note.textContent), "none.png is no image that the browser knows.");
+        t.assert.equal(await page.$eval(line, (note) => note.textContent), "The browser cannot read none.png as an image.");
       }),
   },
   {

@@ -24,7 +24,7 @@ async function open(t, server, bundle, viewport) {
   await t.state(page, "ready");
   t.assert.match(await page.title(), /gristmill/);
   const place = await page.$eval("#subtitle", (line) => line.textContent);
-  t.assert.match(place, t.backend === "wasm" ? /runs here by WebAssembly on \d/ : /runs here by WebGPU on /);
+  t.assert.match(place, t.backend === "wasm" ? /runs on WebAssembly on \d/ : /runs on WebGPU on /);
   t.assert.equal(await page.$eval("h1", (title) => title.textContent), bundle.manifest.model.name);
   return page;
 }

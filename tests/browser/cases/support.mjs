@@ -17,7 +17,7 @@ async function refused(t, server, page, words) {
 async function runs(t, page, words) {
   await page.goto(new URL(".", page.url()).href);
   await t.state(page, "ready");
-  t.assert.match(await page.$eval("#subtitle", (line) => line.textContent), /runs here by WebAssembly on \d/);
+  t.assert.match(await page.$eval("#subtitle", (line) => line.textContent), /runs on WebAssembly on \d/);
   t.assert.match(await page.$eval(".machine", (panel) => panel.textContent), words);
 }
 
@@ -31,7 +31,7 @@ export default [
       const page = await t.page(`${server.url}blank.html`, { from: browser });
       await refused(t, server, page, /no GPU/);
       await t.shot(page, "page-no-adapter");
-      await runs(t, page, /finds no graphics adapter/);
+      await runs(t, page, /has no graphics adapter/);
       await t.shot(page, "page-by-wasm");
     },
   },

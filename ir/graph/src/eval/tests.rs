@@ -331,9 +331,9 @@ fn states_grow_at_the_past_length() {
     let again = evaluator.run_entry("prefill", &x(&[2, 1], &[7.0, 8.0]), 1, false).unwrap();
     assert_eq!(again["y"], f(&[2, 2], &[1.0, 7.0, 3.0, 8.0]));
     let beyond = evaluator.run_entry("prefill", &x(&[2, 1], &[7.0, 8.0]), 5, false).unwrap_err();
-    assert_eq!(beyond.to_string(), "y: state `key` holds 2 tokens, but 5 are said to be past");
+    assert_eq!(beyond.to_string(), "y: state `key` holds 2 tokens, but the call has 5 past tokens");
     let other = evaluator.run_entry("prefill", &x(&[1, 1], &[7.0]), 2, false).unwrap_err();
-    assert_eq!(other.to_string(), "y: state `key` holds [2, 2], to which [1, 1] cannot be appended");
+    assert_eq!(other.to_string(), "y: state `key` holds [2, 2]; [1, 1] cannot be appended");
     evaluator.reset();
     assert!(evaluator.run_entry("decode", &x(&[1, 1], &[7.0]), 0, false).is_ok());
     // An entry with a fixed past length sees only its own tokens.
@@ -362,12 +362,12 @@ fn wrong_inputs_are_named() {
     assert!(message == "x: axis 1 is 2, expected 1 (T)" || message.starts_with("mask: axis 1 is 1"), "{message}");
     assert_eq!(
         fails("prefill", 4, &[("mask", i(&[1, 2], &[1, 1]))]),
-        "mask: axis 1 is 2, which T + 4 cannot be (declared as P + T)"
+        "mask: axis 1 is 2, which is not a possible value of T + 4 (declared as P + T)"
     );
     assert_eq!(fails("prefill", 0, &[("x", f(&[1, 65], &[0.0; 65]))]), "symbol T: is 65, expected 1 to 64");
     assert_eq!(fails("prefill", 0, &[]), "x: the symbols of [B, T] are not known");
     let broken = Array { shape: vec![1, 2], data: Data::F32(vec![1.0]) };
-    assert_eq!(fails("forward", 0, &[("x", broken)]), "x: shape [1, 2] does not have the 1 elements that are given");
+    assert_eq!(fails("forward", 0, &[("x", broken)]), "x: shape [1, 2] does not have 1 elements");
 }
 
 #[test]
@@ -397,7 +397,7 @@ fn weights_are_checked() {
         result.map(|mut o| o.remove("y").unwrap()).map_err(|e| e.to_string())
     };
     assert_eq!(run(vec![Arc::new(f(&[2], &[1.0, 2.0]))]), Ok(f(&[2], &[1.0, 2.0])));
-    assert_eq!(run(vec![]), Err("w: weight `w`: weight 0 was not given".into()));
+    assert_eq!(run(vec![]), Err("w: weight `w`: weight 0 is missing".into()));
     assert_eq!(run(vec![Arc::new(f(&[1], &[1.0]))]), Err("w: weight `w`: expected f32 [2], found f32 [1]".into()));
 }
 
@@ -439,7 +439,7 @@ fn what_is_kept_is_read_and_not_computed_again() {
     let mut evaluator = Evaluator::new(&model, &none);
     let given = |name: &str, data: &[f32]| BTreeMap::from([(name.to_string(), f(&[1, data.len()], data))]);
     let early = evaluator.run_entry("decode", &given("y", &[1.0, 1.0]), 0, false).unwrap_err();
-    assert_eq!(early.to_string(), "kept: state `source` holds nothing: the entry that encodes has to run first");
+    assert_eq!(early.to_string(), "kept: state `source` is empty: run the encoder entry first");
     // Its output does not need what is kept; the state is written all the same.
     evaluator.run_entry("encode", &given("x", &[1.0, 2.0]), 0, false).unwrap();
     for y in [1.0, 5.0] {

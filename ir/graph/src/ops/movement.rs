@@ -241,7 +241,11 @@ impl Operation for Windows {
         let reach = i64::from(dilation) * i64::from(size - 1);
         let room = &*dim - &Dim::constant(reach + 1);
         if room.as_const().is_some_and(|v| v < 0) {
-            return Err(format!("windows: {} elements do not fit into axis {axis} of {}", reach + 1, show_shape(x)));
+            return Err(format!(
+                "windows: a window of {} elements does not fit into axis {axis} of {}",
+                reach + 1,
+                show_shape(x)
+            ));
         }
         // The stride is not zero, so there is a quotient.
         *dim = &room.floor_div(i64::from(stride)).unwrap_or_default() + &Dim::constant(1);

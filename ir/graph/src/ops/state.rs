@@ -61,9 +61,7 @@ impl Operation for Append {
         let ((x, dtype), name) = (operands[0], &state.name);
         want("append", "operand", dtype, &[DType::F32])?;
         let Some(axis) = state.axis() else {
-            return Err(format!(
-                "state `{name}` has no axis to append along: declare one, or `keep` or `update` the whole"
-            ));
+            return Err(format!("state `{name}` has no axis to append along: declare one, or use `keep` or `update`"));
         };
         let (at, state) = (axis as usize, declarations.shape(&state.shape));
         if at >= state.len() {
@@ -97,12 +95,10 @@ fn fixed<'a>(
     let state = at("state", declarations.states, index)?;
     match state.kind {
         found if found == kind => Ok((declarations.shape(&state.shape), &state.name)),
-        StateKind::Appended { .. } => Err(format!("state `{}` grows along an axis: `append` to it", state.name)),
-        StateKind::Kept => {
-            Err(format!("state `{}` is kept for later calls: `keep` and `recall` are for it", state.name))
-        }
+        StateKind::Appended { .. } => Err(format!("state `{}` grows along an axis: use `append`", state.name)),
+        StateKind::Kept => Err(format!("state `{}` is kept for later calls: use `keep` and `recall`", state.name)),
         StateKind::Overwritten => {
-            Err(format!("state `{}` is overwritten in every call: `previous` and `update` are for it", state.name))
+            Err(format!("state `{}` is overwritten in every call: use `previous` and `update`", state.name))
         }
     }
 }

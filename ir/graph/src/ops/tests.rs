@@ -107,7 +107,7 @@ fn windows() {
     assert_eq!(typed(&of(0, 3, 1, 2), &["i32 5"]), "i32[1, 3]");
     assert_eq!(typed(&of(1, 3, 2, 1), &["f32 B H"]), "f32[B, ceil_div(H, 2) - 1, 3]");
     assert_eq!(typed(&of(0, 16, 16, 1), &["f32 H"]), "f32[ceil_div(H + 1, 16) - 1, 16]");
-    assert_eq!(typed(&of(0, 3, 1, 2), &["f32 4"]), "windows: 5 elements do not fit into axis 0 of [4]");
+    assert_eq!(typed(&of(0, 3, 1, 2), &["f32 4"]), "windows: a window of 5 elements does not fit into axis 0 of [4]");
     assert_eq!(typed(&of(1, 3, 1, 1), &["f32 8"]), "windows: axis 1 does not exist in shape [8]");
     assert_eq!(
         typed(&of(0, 3, 0, 1), &["f32 8"]),

@@ -49,7 +49,7 @@ fn scalars<'a>(op: Operator, a: &Value<'a>, b: &Value<'a>) -> Result<Value<'a>, 
             return match (a, b) {
                 (Value::Bool(x), Value::Bool(y)) if op == Operator::Op(Binary::And) => Ok(Value::Bool(*x && *y)),
                 (Value::Bool(x), Value::Bool(y)) => Ok(Value::Bool(*x || *y)),
-                _ => Err("`and` and `or` need truth values".into()),
+                _ => Err("`and` and `or` need bools".into()),
             };
         }
         _ => {}
@@ -73,7 +73,7 @@ fn scalars<'a>(op: Operator, a: &Value<'a>, b: &Value<'a>) -> Result<Value<'a>, 
                 if v.is_finite() { Ok(Value::Float(v)) } else { Err("the result is not a finite number".into()) }
             }
         },
-        _ => Err("these values do not go together".into()),
+        _ => Err("these values have incompatible types".into()),
     }
 }
 
@@ -167,13 +167,13 @@ fn zip<'a, T, R>(
     f: impl Fn(T, T) -> R,
 ) -> Result<Vec<R>, String> {
     let n = match (length(a), length(b)) {
-        (Some(x), Some(y)) if x != y => return Err(format!("vectors of {x} and {y} elements do not go together")),
+        (Some(x), Some(y)) if x != y => return Err(format!("vectors of {x} and {y} elements cannot be combined")),
         (x, y) => x.or(y).unwrap_or(0),
     };
     (0..n)
         .map(|i| Some(f(element(a, i)?, element(b, i)?)))
         .collect::<Option<Vec<R>>>()
-        .ok_or_else(|| "these values do not go together".to_string())
+        .ok_or_else(|| "these values have incompatible types".to_string())
 }
 
 /// `if condition then a else b` for each element.
@@ -191,11 +191,11 @@ fn dims<'a>(op: Operator, a: &Value<'a>, b: &Value<'a>) -> Result<Option<Value<'
         return match (a, b) {
             // A fraction of a dimension is a number at run time.
             (Value::Dim(_), Value::Float(_)) | (Value::Float(_), Value::Dim(_)) => Ok(None),
-            _ => Err("a dimension goes together with integers only".into()),
+            _ => Err("a dimension can be combined with integers only".into()),
         };
     };
     if is_complicated(&x) || is_complicated(&y) {
-        return Err("these dimensions are too complicated".into());
+        return Err("these dimensions have too many terms".into());
     }
     let value = match op {
         Operator::Op(Binary::Add) => Some(&x + &y),
@@ -227,13 +227,13 @@ pub(super) fn unary<'a>(op: Unary, value: &Value<'a>) -> Result<Option<Value<'a>
     let row = op.row();
     let function = |x: f64| match row.f32 {
         Some(f) => finite((f.double)(x)),
-        None => Err(format!("`{}` is no function of numbers", row.name)),
+        None => Err(format!("`{}` is not a function of numbers", row.name)),
     };
     Ok(Some(match (op, value) {
         (_, Value::Node(_)) => return Ok(None),
         (Unary::Not, Value::Bool(b)) => Value::Bool(!b),
         (Unary::Not, Value::Mask(m)) => Value::Mask(m.iter().map(|b| !b).collect()),
-        (Unary::Not, _) => return Err("`not` needs a truth value".into()),
+        (Unary::Not, _) => return Err("`not` needs a bool".into()),
         (Unary::Neg, Value::Dim(d)) => Value::from_dim(&Dim::constant(0) - d),
         (_, Value::Dim(_)) => return Ok(None),
         (Unary::Neg, Value::Int(v)) => Value::Int(v.checked_neg().ok_or("integer overflow")?),
@@ -242,7 +242,7 @@ pub(super) fn unary<'a>(op: Unary, value: &Value<'a>) -> Result<Option<Value<'a>
         (Unary::Floor, Value::Float(v)) if v.abs() < 9e15 => Value::Int(v.floor() as i64),
         (_, Value::Int(_) | Value::Float(_)) => Value::Float(function(value.as_number().unwrap_or_default())?),
         (_, Value::Vector(all)) => Value::Vector(all.iter().map(|x| function(*x)).collect::<Result<_, _>>()?),
-        _ => return Err("a number or a tensor is needed".into()),
+        _ => return Err("expected a number or a tensor".into()),
     }))
 }
 

@@ -221,7 +221,7 @@ impl<'a> Binder<'a> {
             return Ok(value);
         }
         let hint = nearest_hint(name, self.visible());
-        let hint = hint.or_else(|| block.then(|| "a block sees its parameters and its own names only".to_string()));
+        let hint = hint.or_else(|| block.then(|| "a block can use its parameters and its own names only".to_string()));
         Err(self.fail_with(at, format!("unknown name `{name}`"), hint))
     }
 
@@ -252,8 +252,8 @@ impl<'a> Binder<'a> {
             return Err(Stop);
         }
         if arch.states.get(name).is_some() {
-            let (grows, holds) = ("appends x and gives everything so far", "holds x for later calls");
-            let before = "is what it holds from the call before";
+            let (grows, holds) = ("appends x and returns everything so far", "holds x for later calls");
+            let before = "returns its value from the previous call";
             let hint =
                 Some(format!("`append({name}, x)` {grows}, `keep({name}, x)` {holds}, `previous({name})` {before}"));
             return Err(self.fail_with(at, format!("`{name}` is a state, not a value"), hint));
@@ -277,7 +277,7 @@ impl<'a> Binder<'a> {
         (self.builder.path, self.calls) = (path, calls);
         let value = match value {
             Ok(Value::Node(_)) => {
-                Err(self.fail(formula.text, "a config value is a number, text, list or object, not a tensor"))
+                Err(self.fail(formula.text, "a config value must be a number, text, list or object, not a tensor"))
             }
             other => other,
         };
@@ -302,7 +302,7 @@ impl<'a> Binder<'a> {
         self.depth -= 1;
         let size = result.as_ref().map_or(0, |v| v.size(MAX_SIZE));
         if size >= MAX_SIZE {
-            return Err(self.fail(expr.text, "this value has too many parts"));
+            return Err(self.fail(expr.text, "this value is too large"));
         }
         // Long vectors cost more than numbers.
         self.steps += size / 8;
@@ -312,7 +312,7 @@ impl<'a> Binder<'a> {
     /// Reports once that there are too many steps; whatever is evaluated afterwards stops without another word.
     fn exhausted(&mut self, at: &'a str) -> Eval<Value<'a>> {
         if !std::mem::replace(&mut self.is_exhausted, true) {
-            self.fail(at, "binding takes too many steps; do blocks call each other in vain?");
+            self.fail(at, "binding takes too many steps; do blocks multiply each other's work?");
         }
         Err(Stop)
     }
@@ -373,7 +373,7 @@ impl<'a> Binder<'a> {
                     Some(name) => {
                         let has = if json.is_array() { "has" } else { "is" };
                         let message = format!("`{}` {has} {name} in {}", expr.text, file_of(base));
-                        Err(self.fail_with(expr.text, message, Some("formulas compute with finite numbers".into())))
+                        Err(self.fail_with(expr.text, message, Some("formulas can use finite numbers only".into())))
                     }
                 }
             }
@@ -388,13 +388,13 @@ impl<'a> Binder<'a> {
         let file = file_of(base);
         let hint = match self.eval_maybe(base) {
             Ok(Value::Object(map)) if map.contains_key(field) => {
-                let hint = Some(format!("`{} ?? value` gives it a default", expr.text));
+                let hint = Some(format!("`{} ?? value` sets a default", expr.text));
                 return self.fail_with(expr.text, format!("`{}` is null in {file}", expr.text), hint);
             }
             Ok(Value::Object(map)) => nearest_hint(field, map.keys().map(String::as_str)),
             _ => None,
         };
-        let hint = hint.or_else(|| Some(format!("`{} ?? value` gives it a default", expr.text)));
+        let hint = hint.or_else(|| Some(format!("`{} ?? value` sets a default", expr.text)));
         self.fail_with(expr.text, format!("`{}` is not in {file}", expr.text), hint)
     }
 
@@ -418,7 +418,7 @@ impl<'a> Binder<'a> {
             }
             found => {
                 let found = self.describe(&found);
-                Err(self.fail(condition.text, format!("a condition is true or false, not {found}")))
+                Err(self.fail(condition.text, format!("a condition must be true or false, found {found}")))
             }
         }
     }
@@ -481,7 +481,7 @@ impl<'a> Binder<'a> {
             Value::Bool(b) => Ok(b),
             found => {
                 let found = self.describe(&found);
-                Err(self.fail(expr.text, format!("a condition of config values is needed, found {found}")))
+                Err(self.fail(expr.text, format!("expected a condition on config values, found {found}")))
             }
         }
     }
@@ -498,7 +498,13 @@ impl<'a> Binder<'a> {
                     Value::Text(t) => out.push_str(&t),
                     other => {
                         let found = self.describe(&other);
-                        return Err(self.fail(expr.text, format!("a name needs an integer or a text, found {found}")));
+                        return Err(self.fail(
+                            expr.text,
+                            format!(
+                                "a name can contain an integer or a text, found \
+                            {found}"
+                            ),
+                        ));
                     }
                 },
             }

@@ -48,7 +48,7 @@ fn read<'a>(key: &'a str, decl: &BlockDecl<'a>) -> Result<Block<'a>, Vec<Formula
         match assignment(step.0) {
             Ok(a) if a.annotation.role.is_some() => errors.push(FormulaError::new(
                 step.0,
-                "roles belong to the statements of an architecture; a block takes the role of its caller",
+                "a block takes the role of its caller; set roles in the statements of an architecture",
             )),
             Ok(a) => body.push(a),
             Err(e) => errors.push(e),
@@ -83,7 +83,7 @@ pub(super) fn add<'a>(
         if find(name).is_some() || form(name).is_some() {
             diagnostics.push(sources.diagnostic(name, format!("`{name}` is a function of the language")));
         } else if !here.insert(name) || (!own && into.contains_key(name)) {
-            diagnostics.push(sources.diagnostic(name, format!("there is another block `{name}`")));
+            diagnostics.push(sources.diagnostic(name, format!("the block `{name}` is defined twice")));
         } else {
             into.insert(name, Rc::new(block));
         }
@@ -119,7 +119,7 @@ pub(super) fn check_circles<'a>(
     }
     let circles = circles(&references);
     diagnostics.extend(circles.iter().map(|circle| {
-        let message = format!("blocks call each other in a circle: {}", circle.show());
+        let message = format!("blocks call each other recursively: {}", circle.show());
         let mut d = sources.diagnostic(circle.place, message);
         d.notes.extend(circle.note());
         d

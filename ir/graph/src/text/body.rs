@@ -31,7 +31,7 @@ impl<'a> Binder<'a> {
         for (name, decl) in &arch.states.0 {
             let own = |full: &String| full == name.0 || full.ends_with(&format!(".{}", name.0));
             if lasting.iter().any(own) {
-                let hint = Some(format!("`update({}, x)` says what the next call finds in it", name.0));
+                let hint = Some(format!("`update({}, x)` sets its value for the next call", name.0));
                 self.fail_with(decl.shape.0, format!("the state `{}` is read, but never updated", name.0), hint);
             }
         }
@@ -97,7 +97,7 @@ impl<'a> Binder<'a> {
     fn symbol(&mut self, name: &'a str, range: &Text<'a>) -> Eval<Symbol> {
         let ends = self.formula(list(range.0))?;
         let [min, max] = ends.as_slice() else {
-            return Err(self.fail(range.0, "the range of a symbol is its smallest and its largest value: \"1, 64\""));
+            return Err(self.fail(range.0, "the range of a symbol has its smallest and its largest value: \"1, 64\""));
         };
         let (min, max) = (self.eval_int(min)?, self.eval_int(max)?);
         if min < 0 || max < min || max > MAX_SYMBOL {
@@ -111,7 +111,7 @@ impl<'a> Binder<'a> {
         let checked = super::builder::check_shape(&shape, &self.builder.minima);
         self.at(decl.shape.0, checked)?;
         if decl.dtype == DType::Bool {
-            return Err(self.fail(name, "an input is F32 or I32"));
+            return Err(self.fail(name, "an input must be F32 or I32"));
         }
         let (default, advance) = (decl.default.clone(), decl.advance.clone());
         Ok(Input { name: name.to_string(), dtype: decl.dtype, shape, default, advance })
@@ -166,11 +166,11 @@ impl<'a> Binder<'a> {
             Value::Node(id) => id,
             other => {
                 let found = self.describe(&other);
-                return Err(self.fail(value.text, format!("an output is a tensor, not {found}")));
+                return Err(self.fail(value.text, format!("an output must be a tensor, found {found}")));
             }
         };
         if self.builder.graph.outputs.insert(shown.clone(), node).is_some() {
-            return Err(self.fail(name, format!("there is another output `{shown}`")));
+            return Err(self.fail(name, format!("the output `{shown}` is defined twice")));
         }
         Ok(shown)
     }
@@ -179,7 +179,7 @@ impl<'a> Binder<'a> {
         let formula = self.formula(expression(count))?;
         let n = self.eval_int(&formula)?;
         if !(0..=MAX_REPEAT).contains(&n) {
-            return Err(self.fail(count, format!("{n} repetitions of `{name}`; possible are 0 to {MAX_REPEAT}")));
+            return Err(self.fail(count, format!("{n} repetitions of `{name}`; expected 0 to {MAX_REPEAT}")));
         }
         if self.repeats.is_empty() {
             for region in &mut self.builder.graph.regions {
@@ -243,7 +243,7 @@ impl<'a> Binder<'a> {
             } else if !optional && self.diagnostics.is_empty() {
                 let known: Vec<String> = self.builder.graph.outputs.keys().cloned().collect();
                 let hint = super::diagnostics::nearest_hint(plain, known.iter().map(String::as_str));
-                self.fail_with(output.0, format!("the body gives no output `{plain}`"), hint);
+                self.fail_with(output.0, format!("the body has no output `{plain}`"), hint);
             }
         }
         let mut bind = Bindings::new();

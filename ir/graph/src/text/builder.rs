@@ -147,8 +147,8 @@ impl Builder {
     pub(super) fn store(&mut self, op: fn(u32) -> Op, state: State, x: NodeId) -> Result<NodeId, String> {
         if let Some(known) = self.states.iter().find(|s| s.name == state.name) {
             return Err(match known.kind == state.kind {
-                true => format!("the state `{}` is written twice; a call writes once", state.name),
-                false => format!("the state `{}` is used in two ways", state.name),
+                true => format!("the state `{}` is written twice; write it once per call", state.name),
+                false => format!("the state `{}` is used in two different ways", state.name),
             });
         }
         self.on_state(op, state, &[x])
@@ -168,11 +168,11 @@ impl Builder {
         let name = &state.name;
         let Some(at) = self.states.iter().position(|s| s.name == *name) else {
             return Err(format!(
-                "nothing has read the state `{name}` yet: `previous({name})` stands before its update"
+                "the state `{name}` is updated before it is read: put `previous({name})` before `update`"
             ));
         };
         if self.graph.nodes.iter().any(|n| n.op == Op::StateUpdate(at as u32)) {
-            return Err(format!("the state `{name}` is updated twice; a call updates once"));
+            return Err(format!("the state `{name}` is updated twice; update it once per call"));
         }
         self.on_state(Op::StateUpdate, state, &[x]).map(drop)
     }

@@ -71,7 +71,7 @@ impl<'a> Binder<'a> {
 
     // ---- special forms
 
-    /// `present(x)`: whether a weight, config key or argument is there.
+    /// `present(x)`: whether a weight, config key or argument exists.
     fn call_present(&mut self, arguments: &[Argument<'a>], at: &'a str) -> Eval<Value<'a>> {
         let slots = self.formula(match_arguments("present", &[("x", false)], arguments, at))?;
         let Some(Some(expr)) = slots.first() else { return Err(self.fail(at, "`present` needs an argument")) };
@@ -88,13 +88,19 @@ impl<'a> Binder<'a> {
     /// `choose(key, a: .., b: ..)`: the argument whose name is `key`; only that one is evaluated.
     fn call_choose(&mut self, arguments: &[Argument<'a>], at: &'a str) -> Eval<Value<'a>> {
         let Some((first, cases)) = arguments.split_first() else {
-            return Err(self.fail(at, "`choose` needs a text and the cases by name"));
+            return Err(self.fail(at, "`choose` needs a text and named cases"));
         };
         let key = match self.eval(&first.value)? {
             Value::Text(t) => t,
             other => {
                 let found = self.describe(&other);
-                return Err(self.fail(first.value.text, format!("`choose` needs a text first, found {found}")));
+                return Err(self.fail(
+                    first.value.text,
+                    format!(
+                        "the first argument of `choose` must be a text, found \
+                    {found}"
+                    ),
+                ));
             }
         };
         if let Some(case) = cases.iter().find(|c| c.name == Some(key.as_str())) {
@@ -117,7 +123,15 @@ impl<'a> Binder<'a> {
         let arch = self.arch.clone();
         let name = match state.kind {
             Kind::Name(name) if !self.frame().block => name,
-            _ => return Err(self.fail(state.text, format!("`{form}` needs the name of a state, in the body"))),
+            _ => {
+                return Err(self.fail(
+                    state.text,
+                    format!(
+                        "`{form}` needs the name of a state, and must be in the \
+                body"
+                    ),
+                ));
+            }
         };
         let Some(decl) = arch.states.get(name) else {
             let hint = nearest_hint(name, arch.states.keys());
@@ -131,11 +145,11 @@ impl<'a> Binder<'a> {
             }
             ("append", None) => {
                 let message = format!("state `{name}` has no axis to append along");
-                let hint = Some("declare one, or `keep` or `update` the whole".to_string());
+                let hint = Some("declare one, or use `keep` or `update`".to_string());
                 return Err(self.fail_with(state.text, message, hint));
             }
             (_, Some(_)) => {
-                let message = format!("state `{name}` grows along an axis: `append` to it");
+                let message = format!("state `{name}` grows along an axis: use `append`");
                 return Err(self.fail(state.text, message));
             }
             ("keep", None) => StateKind::Kept,
@@ -147,8 +161,11 @@ impl<'a> Binder<'a> {
         }
         let declared = State { name: format!("{}{name}", self.prefix()), shape: self.dims_of(decl.shape.0)?, kind };
         if kind == StateKind::Overwritten && !declared.has_one_size() {
-            let message = format!("state `{name}` is overwritten in every call, and so has one size for all of them");
-            let hint = Some("of the symbols, only `B` is the same in all calls".to_string());
+            let message = format!(
+                "state `{name}` is overwritten in every call, so its size must be the same in all \
+                calls"
+            );
+            let hint = Some("`B` is the only symbol with the same value in all calls".to_string());
             return Err(self.fail_with(decl.shape.0, message, hint));
         }
         let value = x.map(|x| self.eval(x).and_then(|value| self.node_of(&value, DType::F32, x.text))).transpose()?;
@@ -169,7 +186,7 @@ impl<'a> Binder<'a> {
             (_, Some(n)) if n > 0 => Ok(Some(n)),
             _ => {
                 let found = self.describe(&value);
-                let message = format!("a window is a number of tokens from 1 on, or null, found {found}");
+                let message = format!("a window must be a number of tokens of at least 1, or null, found {found}");
                 Err(self.fail(window.text, message))
             }
         }
@@ -365,7 +382,7 @@ impl<'a> Binder<'a> {
             let rest: Vec<Dim> = wanted.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, d)| d.clone()).collect();
             match numel(shape).exact_div(&numel(&rest)) {
                 Some(d) => wanted[i] = d,
-                None => return Err(self.fail(args.at, "the `-1` of this shape cannot be filled in")),
+                None => return Err(self.fail(args.at, "the `-1` of this shape cannot be inferred")),
             }
         }
         Ok(wanted)
@@ -375,7 +392,7 @@ impl<'a> Binder<'a> {
         match (args.get(1).is_some(), args.get(2).is_some()) {
             (true, false) => self.apply_binary(Operator::Op(op), args.value(0), args.value(1), args.at),
             (false, true) => self.reduce(args, reduction, 2),
-            _ => Err(self.fail(args.at, "give two values, or one tensor and `axis: ..`")),
+            _ => Err(self.fail(args.at, "pass two values, or one tensor and `axis: ..`")),
         }
     }
 
@@ -453,7 +470,7 @@ impl<'a> Binder<'a> {
                 Some(all) if all.iter().map(|v| v.len()).sum::<usize>() <= MAX_VECTOR => {
                     Ok(Value::Vector(all.into_iter().flatten().copied().collect()))
                 }
-                _ => Err(self.wrong(args, 0, "vectors only, not too long")),
+                _ => Err(self.wrong(args, 0, "vectors only, of limited length")),
             };
         }
         let mut nodes = Vec::new();

@@ -27,7 +27,7 @@ impl Circle<'_> {
 
     /// What to say of those that are entangled with the circle, if any are.
     pub(super) fn note(&self) -> Option<String> {
-        (!self.others.is_empty()).then(|| format!("other circles lead through {}", self.others.join(", ")))
+        (!self.others.is_empty()).then(|| format!("other cycles go through {}", self.others.join(", ")))
     }
 }
 
@@ -91,7 +91,7 @@ mod tests {
             ["a -> c -> b -> a", "z -> z"]
         );
         let entangled = [("a", "b"), ("b", "c"), ("c", "a"), ("b", "a"), ("c", "d"), ("d", "c")];
-        assert_eq!(shown(&entangled), ["a -> b -> aother circles lead through c, d"]);
+        assert_eq!(shown(&entangled), ["a -> b -> aother cycles go through c, d"]);
     }
 
     #[test]

@@ -255,7 +255,7 @@ fn stored<'s>(binder: &mut Binder<'s>, form: &StoredForm<'s>) -> Eval<Stored> {
             let count = binder.eval_int(&formula)?;
             match u64::try_from(count) {
                 Ok(heads) if heads > 0 => Ok(Stored::Interleaved { heads }),
-                _ => Err(binder.fail(heads.0, format!("{count} is no number of heads"))),
+                _ => Err(binder.fail(heads.0, format!("{count} is not a valid number of heads"))),
             }
         }
     }
@@ -273,7 +273,7 @@ fn json<'s>(binder: &mut Binder<'s>, at: &'s str, value: &Value<'s>) -> Eval<Jso
         Value::Object(map) => Json::Object((*map).clone()),
         Value::Poison | Value::Dim(_) | Value::Vector(_) | Value::Mask(_) | Value::Node(_) => {
             let what = binder.describe(value);
-            return Err(binder.fail(at, format!("a config has no place for {what}")));
+            return Err(binder.fail(at, format!("{what} cannot be stored in a config")));
         }
     })
 }

@@ -67,7 +67,7 @@ fn merge<'a, T>(
     let mut here = BTreeSet::new();
     for (key, value) in own.0 {
         if !here.insert(key.0) {
-            diagnostics.push(sources.diagnostic(key.0, format!("{what} `{}` is there twice", key.0)));
+            diagnostics.push(sources.diagnostic(key.0, format!("{what} `{}` is defined twice", key.0)));
         }
         match base.position(key.0) {
             Some(i) => base.0[i] = (key, value),
@@ -110,7 +110,7 @@ fn declare<'a>(base: &mut Merged<'a>, own: Architecture<'a>, sources: &Sources<'
     for text in own.config {
         match assignment(text.0) {
             Ok(a) if a.annotation.role.is_some() => {
-                diagnostics.push(sources.diagnostic(text.0, "a config value has no role"));
+                diagnostics.push(sources.diagnostic(text.0, "a config value cannot have a role"));
             }
             Ok(a) => config.0.push((Text(a.name), text)),
             Err(e) => diagnostics.push(super::blocks::diagnose(sources, e)),
@@ -171,14 +171,14 @@ fn edited<'a>(
     match all.iter().filter(|a| *a == target.0).count() {
         1 => rebuilt(body, "", target.0, &edit),
         0 => {
-            let mut d = sources.diagnostic(target.0, format!("no statement `{}` to change", target.0));
+            let mut d = sources.diagnostic(target.0, format!("no statement `{}` to edit", target.0));
             d.hint = nearest_hint(target.0, all.iter().map(String::as_str))
-                .or_else(|| Some("statements are addressed by name, as `layers.q` inside a repetition".into()));
+                .or_else(|| Some("name a statement inside a repetition like `layers.q`".into()));
             diagnostics.push(d);
             body
         }
         n => {
-            let message = format!("`{}` names {n} statements; an edit needs exactly one", target.0);
+            let message = format!("`{}` names {n} statements; an edit must name exactly one", target.0);
             diagnostics.push(sources.diagnostic(target.0, message));
             body
         }

@@ -30,7 +30,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
                 Ok(Text(s))
             }
             fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<Text<'de>, E> {
-                Err(E::custom("escapes are not supported here; inside formulas quote with 'single quotes'"))
+                Err(E::custom("escapes are not supported here; use 'single quotes' inside formulas"))
             }
         }
         d.deserialize_str(V)

@@ -23,28 +23,24 @@ const fn function(name: &'static str, params: &'static [&'static str], doc: &'st
 const FUNCTIONS: &[Function] = &[
     // element-wise ones of two and three values; those of one are rows of `crate::scalar`
     function("pow", &["x", "y"], "the same as `x ^ y`"),
-    function(
-        "select",
-        &["condition", "yes", "no"],
-        "element by element, `yes` where the condition is true and `no` elsewhere",
-    ),
-    function("f32", &["x"], "conversion to f32; a vector is rounded to single precision"),
-    function("i32", &["x"], "conversion to i32; truncates, and bool becomes 0 or 1"),
+    function("select", &["condition", "yes", "no"], "`yes` where the condition holds, else `no`, element by element"),
+    function("f32", &["x"], "conversion; of a vector, rounded to single precision"),
+    function("i32", &["x"], "conversion; drops the fraction, bool becomes 0 or 1"),
     // reductions; `max` and `min` are element-wise with two values
-    function("sum", &["x", "axis"], "the sum over an axis, which keeps size 1"),
-    function("mean", &["x", "axis"], "the mean over an axis, which keeps size 1"),
+    function("sum", &["x", "axis"], "the sum over an axis, which is kept with size 1"),
+    function("mean", &["x", "axis"], "the mean over an axis, which is kept with size 1"),
     function(
         "max",
         &["x", "y?", "axis?"],
-        "with `y`, the element-wise maximum; with `axis`, the maximum over that axis, which keeps size 1",
+        "with `y` the larger one, element by element; with `axis` the largest over that axis, which is kept with size 1",
     ),
     function(
         "min",
         &["x", "y?", "axis?"],
-        "with `y`, the element-wise minimum; with `axis`, the minimum over that axis, which keeps size 1",
+        "with `y` the smaller one, element by element; with `axis` the smallest over that axis, which is kept with size 1",
     ),
-    function("argmax", &["x"], "the index of the largest element on the last axis, which keeps size 1"),
-    function("top_k", &["x", "k"], "the indices of the k largest elements on the last axis, in descending order"),
+    function("argmax", &["x"], "the index of the largest element on the last axis, which is kept with size 1"),
+    function("top_k", &["x", "k"], "the indices of the k largest on the last axis, largest first"),
     // contraction
     function(
         "matmul",
@@ -70,7 +66,7 @@ const FUNCTIONS: &[Function] = &[
     function(
         "concat",
         &["parts", "axis?"],
-        "joins a list of tensors along an axis (by default the last; null entries are left out), or a list of vectors",
+        "a list of tensors joined along an axis (default: the last one; null ones are left out), or of vectors",
     ),
     function(
         "pad",
@@ -80,7 +76,8 @@ const FUNCTIONS: &[Function] = &[
     function(
         "windows",
         &["x", "axis", "size", "stride?", "dilation?"],
-        "sliding windows over an axis: a new axis of length `size` follows it, and element `[o, j]` is element `o * stride + j * dilation` of `x`; both default to 1",
+        "overlapping windows of an axis: a new axis of length `size` follows it, element `[o, j]` is element `o * \
+         stride + j * dilation` of `x`; both default to 1",
     ),
     function(
         "gather",
@@ -95,10 +92,10 @@ const FUNCTIONS: &[Function] = &[
     function("table", &["vector"], "a vector as a tensor"),
     // questions
     function("dim", &["x", "axis"], "a dimension of a tensor"),
-    function("shape", &["x"], "the dimensions of a tensor as a list"),
-    function("rank", &["x"], "the number of dimensions of a tensor"),
-    function("length", &["list"], "the number of elements of a list or vector, or of entries of an object"),
-    function("is_list", &["x"], "whether it is a list, for config keys that may be a number or a list"),
+    function("shape", &["x"], "all dimensions of a tensor, as a list"),
+    function("rank", &["x"], "how many dimensions a tensor has"),
+    function("length", &["list"], "elements of a list or vector, entries of an object"),
+    function("is_list", &["x"], "whether it is a list, for config keys that can also be a number"),
     function("fail", &["message"], "stops with this message"),
 ];
 
@@ -113,11 +110,11 @@ const FORMS: &[Function] = &[
     function(
         "append",
         &["state", "x", "window?"],
-        "appends `x` to a state, and returns the entire state; with a `window`, each token may use only that many of the \
-         newest tokens, itself included (null: all)",
+        "appends `x` to a state, and returns all of it; with a `window`, each token may use only that many of the \
+         newest tokens, including itself (null: all)",
     ),
     function("keep", &["state", "x"], "stores `x` in a state for later calls, and returns it"),
-    function("previous", &["state"], "the content of a state from the previous call; zeros in the first one"),
+    function("previous", &["state"], "the value of a state from the previous call; zeros if there are no past tokens"),
     function("update", &["state", "x"], "stores `x` in a state for the next call, and returns it"),
 ];
 
@@ -176,7 +173,7 @@ pub(super) fn match_arguments<'e, 'a>(
             },
         };
         if slots[slot].replace(&argument.value).is_some() {
-            let message = format!("the argument `{}` of `{callee}` is given twice", params[slot].0);
+            let message = format!("the argument `{}` of `{callee}` occurs twice", params[slot].0);
             return Err(FormulaError::new(argument.value.text, message));
         }
     }

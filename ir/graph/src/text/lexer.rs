@@ -77,7 +77,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, FormulaError<'_>> {
         };
         all.push(Token { tok, text: &rest[..len] });
         if all.len() > MAX_TOKENS {
-            let message = format!("this formula has more than {MAX_TOKENS} parts; give parts of it names");
+            let message = format!("this formula has more than {MAX_TOKENS} tokens; split it into named parts");
             return Err(FormulaError::new(&rest[..len], message));
         }
         at += len;

@@ -123,12 +123,12 @@ impl<'a> Lint<'a, '_> {
                 self.error(name.0, "expected a name of letters, digits and `_`".into(), None);
             }
             if patterns.is_empty() {
-                let hint = Some(format!("`[\"{REST}\"]` takes what no other component has"));
+                let hint = Some(format!("`[\"{REST}\"]` takes the tensors of no other component"));
                 self.error(name.0, format!("the component `{}` has no pattern", name.0), hint);
             }
             for pattern in patterns.iter().filter(|p| p.0 == REST) {
                 if let Some(other) = rest.replace(name.0) {
-                    self.error(pattern.0, format!("`{other}` already takes what no other component has"), None);
+                    self.error(pattern.0, format!("`{other}` already takes the tensors of no other component"), None);
                 }
             }
         }
@@ -219,7 +219,7 @@ impl<'a> Lint<'a, '_> {
                 let plain = output.0.trim_end_matches('?');
                 if !given.contains(&plain) && !given.iter().any(|g| g.contains('{')) {
                     let hint = nearest_hint(plain, given.iter().copied());
-                    self.error(output.0, format!("the body gives no output `{plain}`"), hint);
+                    self.error(output.0, format!("the body has no output `{plain}`"), hint);
                 }
             }
             for symbol in entry.bind.keys() {
@@ -290,7 +290,7 @@ impl<'a> Lint<'a, '_> {
         for output in read {
             if !given.contains(&output.0) {
                 let hint = nearest_hint(output.0, given.iter().copied());
-                self.error(output.0, format!("this entry gives no output `{}`", output.0), hint);
+                self.error(output.0, format!("this entry has no output `{}`", output.0), hint);
             }
         }
         for formula in formulas.into_iter().flatten() {
@@ -316,7 +316,7 @@ impl<'a> Lint<'a, '_> {
         let params: Vec<(&str, bool)> = match (name, find(name).or(form(name)), self.blocks.get(name)) {
             ("choose", _, _) => {
                 if arguments.len() < 2 || arguments[1..].iter().any(|a| a.name.is_none()) {
-                    let message = "`choose` needs a text, then the cases by name: choose(kind, a: .., b: ..)";
+                    let message = "`choose` needs a text and named cases: choose(kind, a: .., b: ..)";
                     self.error(expr.text, message.into(), None);
                 }
                 return;

@@ -48,7 +48,7 @@ pub(super) fn load<'a>(library: &'a Library, file: &'a str) -> Result<Loaded<'a>
     if arch.entries.0.is_empty() {
         let text = library.files.get(file).or_else(|| library.files.get(&format!("{file}.ron")));
         let start = text.and_then(|t| t.trim_start().split('(').next()).unwrap_or_default();
-        diagnostics.push(sources.diagnostic(start, "the architecture has no entries, so that nothing can be run"));
+        diagnostics.push(sources.diagnostic(start, "the architecture has no entries, so it cannot be run"));
     }
     Ok(Loaded { sources, arch: Rc::new(arch), blocks: Rc::new(blocks), diagnostics, circular })
 }
@@ -72,7 +72,7 @@ fn chain<'a>(library: &'a Library, file: &'a str, sources: &Sources<'a>) -> Resu
             library.files.get_key_value(name).or_else(|| library.files.get_key_value(&with_suffix))
         else {
             let hint = nearest_hint(name, library.architectures().map(|n| n.trim_end_matches(".ron")));
-            return Err(problem(format!("there is no architecture `{name}`"), hint));
+            return Err(problem(format!("unknown architecture `{name}`"), hint));
         };
         let known = references.contains_node(name);
         match from {
@@ -84,7 +84,7 @@ fn chain<'a>(library: &'a Library, file: &'a str, sources: &Sources<'a>) -> Resu
             return Err(Diagnostics(
                 all.iter()
                     .map(|circle| {
-                        let message = format!("architectures extend each other in a circle: {}", circle.show());
+                        let message = format!("architectures extend each other in a cycle: {}", circle.show());
                         sources.diagnostic(circle.place, message)
                     })
                     .collect(),
@@ -106,12 +106,13 @@ fn part<'a>(library: &'a Library, name: Text<'a>, sources: &Sources<'a>) -> Resu
     };
     let Some((file, text)) = library.files.get_key_value(&format!("{PARTS}{}.ron", name.0)) else {
         let known = library.files.keys().filter_map(|n| n.strip_prefix(PARTS)?.strip_suffix(".ron"));
-        return Err(problem(format!("there is no part `{}`", name.0), nearest_hint(name.0, known)));
+        return Err(problem(format!("unknown part `{}`", name.0), nearest_hint(name.0, known)));
     };
     let read: Architecture<'a> = file::read(sources, file, text).map_err(|d| Diagnostics(vec![*d]))?;
     if read.extends.is_some() || !read.includes.is_empty() || !read.edits.is_empty() {
-        let message = format!("the part `{}` has `extends`, `includes` or `edits`, which parts cannot have", name.0);
-        return Err(problem(message, Some("only declarations and a body are taken over".into())));
+        let message =
+            format!("the part `{}` has `extends`, `includes` or `edits`, which are not allowed in parts", name.0);
+        return Err(problem(message, Some("only declarations and a body are included".into())));
     }
     Ok(read)
 }

@@ -70,7 +70,7 @@ pub(super) fn signature(source: &str) -> Parsed<'_, Signature<'_>> {
     while !p.accept(")") {
         let param = p.name("a parameter")?;
         if params.iter().any(|q| q.name == param) {
-            return Err(FormulaError::new(param, format!("the parameter `{param}` is there twice")));
+            return Err(FormulaError::new(param, format!("the parameter `{param}` is defined twice")));
         }
         let optional = p.accept("?");
         let default = if p.accept(":") { Some(p.expr()?) } else { None };
@@ -197,7 +197,7 @@ impl<'a> Parser<'a> {
         let valid = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.' || c == '-';
         if role.is_empty() || !role.chars().all(valid) {
             let at = if role.is_empty() { self.source } else { role };
-            return Err(FormulaError::new(at, "expected a role such as `attention.query` behind `::`"));
+            return Err(FormulaError::new(at, "expected a role such as `attention.query` after `::`"));
         }
         annotation.role = Some(role);
         if let Some(text) = precision {
@@ -211,7 +211,7 @@ impl<'a> Parser<'a> {
         if self.depth > MAX_DEPTH {
             return Err(FormulaError::new(
                 self.peek().text,
-                "this formula is nested too deeply; give parts of it names",
+                "this formula is nested too deeply; split it into named parts",
             ));
         }
         let start = self.at;
@@ -361,7 +361,7 @@ impl<'a> Parser<'a> {
         }
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(FormulaError::new(base.text, "this formula is nested too deeply; give parts of it names"));
+            return Err(FormulaError::new(base.text, "this formula is nested too deeply; split it into named parts"));
         }
         let exponent = self.unary()?;
         self.depth -= 1;
@@ -465,7 +465,7 @@ impl<'a> Parser<'a> {
         while !self.is(")") {
             let argument = self.argument()?;
             if argument.name.is_none() && arguments.iter().any(|a| a.name.is_some()) {
-                return Err(FormulaError::new(argument.value.text, "arguments by name stand behind the others"));
+                return Err(FormulaError::new(argument.value.text, "named arguments must come after the others"));
             }
             arguments.push(argument);
             if !self.accept(",") {

@@ -101,7 +101,7 @@ impl Policy {
                 RuleFile::Component(name, p) => (Selector::Component(name.0.to_string()), precision(p)),
                 RuleFile::Layers { from, to, role, precision: p } => {
                     if from > to {
-                        ranges.push((p, format!("the layers {from} to {to} are none")));
+                        ranges.push((p, format!("the range of layers {from} to {to} is empty")));
                     }
                     let role = role.map(|r| r.0.to_string());
                     (Selector::Layers { from, to, role }, precision(p))

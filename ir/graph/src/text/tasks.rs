@@ -71,7 +71,7 @@ impl<'a> Binder<'a> {
                 TaskOutput::Seq2Seq { features: features.0.to_string(), into: into.0.to_string(), step }
             }
             OutputDecl::ImagePrompt { token, .. } if role != EntryRole::Encode => {
-                return Err(self.fail(token.0, "`ImagePrompt` is for the entry with the role Encode"));
+                return Err(self.fail(token.0, "`ImagePrompt` needs an entry with the role Encode"));
             }
             OutputDecl::ImagePrompt { token, count, placeholder } => TaskOutput::ImagePrompt {
                 token: self.token(Some(*token))?,
@@ -185,7 +185,7 @@ impl<'a> Binder<'a> {
                 Some(value) => all.insert(key.0.to_string(), value),
                 None => {
                     let found = self.describe(&value);
-                    let message = format!("a setting is a number, text, truth value, list or object, not {found}");
+                    let message = format!("a setting must be a number, text, bool, list or object, found {found}");
                     return Err(self.fail(text.0, message));
                 }
             };
@@ -202,7 +202,7 @@ impl<'a> Binder<'a> {
             None if !self.diagnostics.is_empty() => Ok(None),
             None => {
                 let hint = nearest_hint(output.0, outputs.iter().map(String::as_str));
-                Err(self.fail_with(output.0, format!("this entry gives no output `{}` here", output.0), hint))
+                Err(self.fail_with(output.0, format!("this entry has no output `{}` here", output.0), hint))
             }
         }
     }

@@ -71,7 +71,7 @@ impl<'a> Binder<'a> {
             }
             (Value::Float(v), DType::I32) => {
                 let hint = Some("convert the tensor with `f32(x)`".to_string());
-                return Err(self.fail_with(at, format!("{v:?} cannot meet an i32 tensor"), hint));
+                return Err(self.fail_with(at, format!("cannot combine {v:?} with an i32 tensor"), hint));
             }
             _ => {
                 let found = self.describe(value);
@@ -132,14 +132,14 @@ impl<'a> Binder<'a> {
             && matches!(op, Operator::FloorDiv | Operator::Op(Binary::Div))
         {
             let (x, y) = (self.describe(a), self.describe(b));
-            return Err(self.fail(at, format!("{x} cannot be divided by {y} without remainder for every value")));
+            return Err(self.fail(at, format!("{x} is not divisible by {y} for every value")));
         }
         let dtype = self.common_dtype(&[a, b]);
         let (x, y) = (self.node_of(a, dtype, at)?, self.node_of(b, dtype, at)?);
         let (dx, dy) = (self.dtype(x), self.dtype(y));
         if dx != dy {
             let hint = Some("convert one of them with `f32(x)` or `i32(x)`".to_string());
-            return Err(self.fail_with(at, format!("a tensor of {dx} cannot meet a tensor of {dy}"), hint));
+            return Err(self.fail_with(at, format!("cannot combine a tensor of {dx} with a tensor of {dy}"), hint));
         }
         match op {
             Operator::Op(op) => self.push(at, Op::Binary(op), &[x, y]).map(Value::Node),
@@ -219,7 +219,7 @@ impl<'a> Binder<'a> {
         let given = items.len() - rests;
         if rests > 1 || given > rank {
             let shape = show_shape(&self.shape(id));
-            return Err(self.fail(expr.text, format!("{given} indices do not fit a tensor {shape}")));
+            return Err(self.fail(expr.text, format!("{given} indices for a tensor {shape}")));
         }
         let (mut node, mut axis) = (id, 0);
         let mut dropped = Vec::new();

@@ -333,7 +333,7 @@ fn parts_come_between_the_extended_file_and_its_own() {
         check(&library, "own").unwrap_err().to_string()
     };
     let unknown = fail(part, &own.replace("half", "hals"));
-    assert!(unknown.contains("there is no part `hals`") && unknown.contains("did you mean `half`?"), "{unknown}");
+    assert!(unknown.contains("unknown part `hals`") && unknown.contains("did you mean `half`?"), "{unknown}");
     let nested = fail("Architecture(extends: \"base\")", own);
     assert!(nested.contains("the part `half` has `extends`, `includes` or `edits`"), "{nested}");
 }
@@ -434,7 +434,10 @@ fn components_share_out_the_weights() {
 #[test]
 fn mistakes_in_components_are_told() {
     let told = problems(r#"Architecture(extends: "llama", components: {"attention": ["*self_attn*"]})"#);
-    assert!(told.contains("belongs to no component") && told.contains("`*`, which takes what no other has"), "{told}");
+    assert!(
+        told.contains("belongs to no component") && told.contains("`*`, which takes all remaining tensors"),
+        "{told}"
+    );
     let told = problems(r#"Architecture(extends: "llama", components: {"a": ["*"], "b": ["*"]})"#);
     assert!(told.contains("`a` already takes"), "{told}");
     let told = problems(r#"Architecture(extends: "llama", components: {"a b": [], "c": ["*"]})"#);
@@ -463,16 +466,16 @@ fn mistakes_with_states_are_told() {
     let fixed = |closing: &[&str]| told("B, hidden", closing);
     for (found, expected) in [
         (fixed(&["previous(w)"]), "the state `w` is read, but never updated"),
-        (fixed(&["update(w, h[:, -1])", "previous(w)"]), "`previous(w)` stands before its update"),
+        (fixed(&["update(w, h[:, -1])", "previous(w)"]), "put `previous(w)` before `update`"),
         (fixed(&["previous(w)", "update(w, s0 + 1)", "update(w, s0)"]), "the state `w` is updated twice"),
         (fixed(&["previous(w)", "update(w, h)"]), "update: expected the shape [B, 16] of state `w`"),
-        (fixed(&["previous(w)", "update(w, s0)", "keep(w, s0)"]), "the state `w` is used in two ways"),
-        (fixed(&["keep(w, h[:, -1])", "previous(w)"]), "`keep` and `recall` are for it"),
+        (fixed(&["previous(w)", "update(w, s0)", "keep(w, s0)"]), "the state `w` is used in two different ways"),
+        (fixed(&["keep(w, h[:, -1])", "previous(w)"]), "use `keep` and `recall`"),
         (fixed(&["append(w, h[:, -1])"]), "state `w` has no axis to append along"),
-        (fixed(&["previous(key)"]), "state `key` grows along an axis: `append` to it"),
-        (fixed(&["w"]), "`previous(w)` is what it holds from the call before"),
-        (told("B, T", &["previous(w)"]), "has one size for all of them"),
-        (told("B, P", &["previous(w)"]), "of the symbols, only `B` is the same in all calls"),
+        (fixed(&["previous(key)"]), "state `key` grows along an axis: use `append`"),
+        (fixed(&["w"]), "`previous(w)` returns its value from the previous call"),
+        (told("B, T", &["previous(w)"]), "its size must be the same in all calls"),
+        (told("B, P", &["previous(w)"]), "`B` is the only symbol with the same value in all calls"),
     ] {
         assert!(found.contains(expected), "{expected}: {found}");
     }

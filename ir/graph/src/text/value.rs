@@ -117,7 +117,7 @@ impl<'a> Value<'a> {
     pub(super) fn describe(&self, graph: &Graph) -> String {
         match self {
             Value::Absent => "null".into(),
-            Value::Poison => "a value that failed".into(),
+            Value::Poison => "an invalid value".into(),
             Value::Bool(b) => format!("{b}"),
             Value::Int(v) => format!("{v}"),
             Value::Float(v) => format!("{v:?}"),
@@ -125,7 +125,7 @@ impl<'a> Value<'a> {
             Value::Dim(d) => format!("the dimension {d}"),
             Value::List(items) => format!("a list of {}", items.len()),
             Value::Vector(v) => format!("a vector of {} numbers", v.len()),
-            Value::Mask(v) => format!("a vector of {} truth values", v.len()),
+            Value::Mask(v) => format!("a vector of {} bools", v.len()),
             Value::Object(_) => "an object of config.json".into(),
             Value::Node(id) => {
                 let node = graph.node(*id);

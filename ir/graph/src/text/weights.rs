@@ -31,7 +31,7 @@ pub(super) fn candidates(pattern: &str) -> Result<Vec<String>, String> {
             more.extend(group.split('|').map(|choice| format!("{prefix}{literal}{choice}")));
         }
         if more.len() > MAX_CANDIDATES {
-            return Err(format!("this pattern stands for more than {MAX_CANDIDATES} names"));
+            return Err(format!("this pattern matches more than {MAX_CANDIDATES} names"));
         }
         all = more;
         rest = &rest[open + close + 1..];
@@ -60,7 +60,7 @@ impl<'a> Binder<'a> {
         self.at(decl.shape.0, checked)?;
         let shape: Option<Vec<u64>> = dims.iter().map(|d| d.as_const().and_then(|v| u64::try_from(v).ok())).collect();
         let Some(shape) = shape else {
-            return Err(self.fail(decl.shape.0, "the shape of a weight has no symbols"));
+            return Err(self.fail(decl.shape.0, "the shape of a weight cannot have symbols"));
         };
         if let Some(found) = self.tensors.and_then(|t| t.get(&source)).filter(|found| **found != shape) {
             let message = format!("tensor `{source}`: expected shape {}, found {found:?}", show_shape(&dims));
@@ -83,8 +83,10 @@ impl<'a> Binder<'a> {
             Some(index) => Ok(index as u32),
             None if components.is_empty() => Ok(0),
             None => {
-                let hint =
-                    format!("give one of `components` a pattern for it, or `{REST}`, which takes what no other has");
+                let hint = format!(
+                    "add a pattern for it to one of `components`, or `{REST}`, which takes all remaining \
+                        tensors"
+                );
                 Err(self.fail_with(at, format!("tensor `{source}` belongs to no component"), Some(hint)))
             }
         }

@@ -48,7 +48,11 @@ fn graphs() {
     fails(|m| m.graph.nodes[1].inputs[0] = NodeId(1), "e: operand 1 does not precede its user 1");
     fails(|m| m.graph.nodes[1].inputs[0] = NodeId(u32::MAX), "e: operand 4294967295 does not precede its user 1");
     fails(|m| m.graph.nodes[0].op = Op::Input(9), "x: input 9 does not exist; the model declares 1");
-    fails(|m| m.graph.nodes[4].dtype = DType::I32, "k: append gives f32 [B, P + T, 4], recorded is i32 [B, P + T, 4]");
+    fails(
+        |m| m.graph.nodes[4].dtype = DType::I32,
+        "k: append has type f32 [B, P + T, 4], but i32 [B, P + T, 4] is \
+    recorded",
+    );
     fails(|m| m.graph.nodes[4].region = 5, "k: region 5 does not exist; the graph has 1");
     fails(
         |m| {
@@ -95,7 +99,7 @@ fn declarations() {
     );
     fails(
         |m| m.states[0].kind = StateKind::Appended { axis: 1, window: Some(0) },
-        "state `key`: a window of no tokens: it has to be at least 1",
+        "state `key`: a window must have at least 1 token",
     );
     fails(
         |m| m.states[0].kind = StateKind::Appended { axis: 9, window: None },
@@ -107,7 +111,7 @@ fn declarations() {
     );
     fails(
         |m| m.states[0].kind = StateKind::Kept,
-        "state `key`: a state that is kept does not grow, but its shape [B, P, 4] does",
+        "state `key`: a kept state cannot grow, but its shape [B, P, 4] does",
     );
     fails(|m| m.symbols[0].max = -1, "symbol `B`: 0 to -1 is not a range of 32-bit sizes");
 }
@@ -163,16 +167,16 @@ fn what_is_kept_needs_an_entry_that_keeps_it() {
         outputs: vec![outputs.into()],
         task: None,
     };
-    fails(keep, "kept: entries that generate read what is kept, but no entry has the role Encode to compute it");
+    fails(keep, "kept: entries that generate read kept states, but no entry has the role Encode to compute them");
     fails(
         |m| m.entries.push(encode("y")),
-        "an entry has the role Encode, but nothing is kept: `keep(state, x)` in the body",
+        "an entry has the role Encode, but no state is kept: add `keep(state, x)` to the body",
     );
     let mut m = model();
     keep(&mut m);
     m.entries.push(encode("y"));
     assert_eq!(verify(&m), Ok(()));
-    assert!(m.add(Op::StateKeep(0), &[NodeId(0)], "k").unwrap_err().contains("grows along an axis: `append` to it"));
+    assert!(m.add(Op::StateKeep(0), &[NodeId(0)], "k").unwrap_err().contains("grows along an axis: use `append`"));
     assert!(m.add(Op::StateAppend(1), &[NodeId(0)], "k").unwrap_err().contains("has no axis to append along"));
 }
 
@@ -209,20 +213,20 @@ fn what_is_overwritten_is_updated_once_and_read_as_it_was() {
             let (_, update) = updated(m);
             m.add(Op::Unary(Unary::Neg), &[update], "reader").unwrap();
         },
-        "reader: reads an update; it must read what the state is updated with",
+        "reader: reads an update; it must read the new value of the state instead",
     );
     fails(
         |m| {
             let (_, update) = updated(m);
             m.graph.outputs.insert("z".into(), update);
         },
-        "output `z`: is an update; it must be what the state is updated with",
+        "output `z`: is an update; it must be the new value of the state instead",
     );
     let mut m = model();
     let (next, _) = updated(&mut m);
-    assert!(m.add(Op::StateKeep(1), &[next], "k").unwrap_err().contains("`previous` and `update` are for it"));
-    assert!(m.add(Op::StatePrevious(0), &[], "p").unwrap_err().contains("`append` to it"));
+    assert!(m.add(Op::StateKeep(1), &[next], "k").unwrap_err().contains("use `previous` and `update`"));
+    assert!(m.add(Op::StatePrevious(0), &[], "p").unwrap_err().contains("use `append`"));
     m.states[1].shape[1] = Dim::symbol("T");
     let told = verify(&m).unwrap_err().join("; ");
-    assert!(told.contains("state `total`: a state that is overwritten has one size for all calls"), "{told}");
+    assert!(told.contains("state `total`: an overwritten state must have the same size in all calls"), "{told}");
 }

@@ -20,8 +20,8 @@ const LIMITS = [
 ] as const;
 
 const WHERE =
-  "It is there in Chrome and Edge from 113, in Firefox from 141 (Windows) or 145 (macOS), and in Safari from 26; " +
-  "chrome://gpu or about:support tell why it is off.";
+  "Chrome and Edge have it since 113, Firefox since 141 (Windows) or 145 (macOS), Safari since 26; " +
+  "chrome://gpu or about:support shows why it is off.";
 
 /** An opened device and what it is. */
 export interface Opened {
@@ -41,12 +41,12 @@ export interface AdapterWishes {
 export async function openAdapter({ without, limits: lowered }: AdapterWishes): Promise<Opened> {
   const gpu = (globalThis.navigator as Navigator | undefined)?.gpu;
   if (!gpu && !globalThis.isSecureContext) {
-    throw makeError("no-webgpu", "browsers offer WebGPU on https: and localhost only; serve this page from there");
+    throw makeError("no-webgpu", "browsers offer WebGPU on https and localhost only; serve this page from there");
   }
   if (!gpu) throw makeError("no-webgpu", `this browser has no WebGPU. ${WHERE}`);
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) {
-    throw makeError("no-webgpu", `this browser knows WebGPU, but finds no graphics adapter to use. ${WHERE}`);
+    throw makeError("no-webgpu", `this browser supports WebGPU, but has no graphics adapter. ${WHERE}`);
   }
   const features = FEATURES.filter((name) => adapter.features.has(name) && !without.includes(name));
   const limits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
@@ -58,7 +58,7 @@ export async function openAdapter({ without, limits: lowered }: AdapterWishes): 
       requiredLimits: limits,
     });
   } catch (e) {
-    throw makeError("no-webgpu", `the graphics adapter gives no device: ${(e as Error).message}`, {}, e);
+    throw makeError("no-webgpu", `the graphics adapter failed to create a device: ${(e as Error).message}`, {}, e);
   }
   const { vendor = "", architecture = "", description = "", isFallbackAdapter = false } = adapter.info ?? {};
   const used = Object.entries(limits).map(([name, most]) => [name, Math.min(most, lowered[name] ?? most)]);

@@ -83,7 +83,7 @@ export class Device implements Target {
       for (const tell of this.waiting) tell(loss);
     });
     device.addEventListener("uncapturederror", ({ error }) => {
-      this.firstFailure ??= makeError("internal", `the GPU refused something: ${error.message}`);
+      this.firstFailure ??= makeError("internal", `a GPU error: ${error.message}`);
     });
   }
 
@@ -133,7 +133,7 @@ export class Device implements Target {
     });
     if (!buffer || refused) {
       buffer?.destroy();
-      const message = `no memory on the GPU for ${label} (${bytes} bytes; ${this.allocated()} in use)`;
+      const message = `out of GPU memory for ${label} (${bytes} bytes; ${this.allocated()} in use)`;
       throw makeError("out-of-memory", message, { what: label, needed: bytes }, thrown);
     }
     this.sizes.set(buffer, { bytes: size, kind });

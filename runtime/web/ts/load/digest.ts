@@ -12,7 +12,7 @@ function subtle(): SubtleCrypto {
   const found = (globalThis.crypto as Crypto | undefined)?.subtle as SubtleCrypto | undefined;
   if (found) return found;
   const message =
-    "this page is not a secure context, and browsers offer WebGPU and checking of hashes only in those: " +
-    "open the page by https://, or from http://localhost";
+    "browsers offer WebGPU and hashes only in secure contexts: " +
+    "open the page from https:// or http://localhost";
   throw makeError("no-webgpu", message);
 }

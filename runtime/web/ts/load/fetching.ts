@@ -116,13 +116,13 @@ function begin(response: Response, from: number, sink: Sink, options: FetchOptio
   if (from === 0) {
     sink.restart();
     if (status === 206 && !continues(response, 0, sink.expected)) {
-      throw new Transient(failure("the server answered with another part of the file", options));
+      throw new Transient(failure("the server sent the wrong range of the file", options));
     }
     return;
   }
   if (status === 206 && continues(response, from, sink.expected)) return;
   startAgain(sink, options);
-  if (status === 206) throw new Transient(failure("the server answered with another part of the file", options));
+  if (status === 206) throw new Transient(failure("the server sent the wrong range of the file", options));
 }
 
 /** Whether a partial answer starts where it should. Other origins may hide the header; the hash then decides. */
@@ -146,7 +146,7 @@ async function stream(response: Response, sink: Sink, options: FetchOptions, ali
     try {
       chunk = (await reader.read()).value;
     } catch (e) {
-      throw new Transient(failure(`the connection broke after ${sink.received()} bytes`, options, e));
+      throw new Transient(failure(`the connection was lost after ${sink.received()} bytes`, options, e));
     }
     if (!chunk) break;
     alive();
@@ -155,7 +155,7 @@ async function stream(response: Response, sink: Sink, options: FetchOptions, ali
   }
   const { expected } = sink;
   if (expected !== null && sink.received() < expected) {
-    throw new Transient(failure(`the answer ended after ${sink.received()} of ${expected} bytes`, options));
+    throw new Transient(failure(`the response ended after ${sink.received()} of ${expected} bytes`, options));
   }
 }
 
@@ -164,8 +164,8 @@ function failure(text: string, options: FetchOptions, cause?: unknown): Gristmil
 }
 
 function hint(status: number): string {
-  if (status === 404 || status === 410) return ": the file is not there; upload the whole folder of the bundle";
-  if (status === 401 || status === 403) return ": this page may not read the file";
+  if (status === 404 || status === 410) return ": the file is missing; upload the whole folder of the bundle";
+  if (status === 401 || status === 403) return ": this page is not allowed to read the file";
   return "";
 }
 

@@ -118,7 +118,7 @@ async function mismatch(content: Uint8Array, ref: FileRef): Promise<string | nul
 }
 
 function damaged(ref: FileRef, wrong: string, base: URL): Error {
-  const remedy = "manifest and file are not of the same build, or the file is damaged: upload the whole folder again";
+  const remedy = "manifest and file are from different builds, or the file is damaged: upload the whole folder again";
   return makeError("integrity", `${ref.path} at ${base.href}: ${wrong}; ${remedy}`, { file: ref.path });
 }
 
@@ -146,7 +146,7 @@ function allocate(ref: FileRef): Bytes {
   try {
     return new Uint8Array(ref.bytes);
   } catch (e) {
-    const message = `${ref.path}: the browser gives no memory for its ${ref.bytes} bytes`;
+    const message = `${ref.path}: the browser has no memory for its ${ref.bytes} bytes`;
     throw makeError("out-of-memory", message, { what: ref.path }, e);
   }
 }

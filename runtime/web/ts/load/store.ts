@@ -48,7 +48,7 @@ async function probe(backend: Backend): Promise<void> {
   try {
     await backend.write(key, new TextEncoder().encode(key));
     const found = await backend.read(key);
-    if (!found || new TextDecoder().decode(found) !== key) throw new Error("the storage does not keep what is written");
+    if (!found || new TextDecoder().decode(found) !== key) throw new Error("the storage does not keep written files");
   } finally {
     await backend.remove(key).catch(() => {});
   }

@@ -201,7 +201,7 @@ function checkWords({ pieces, tensors }: WeightOptions, mapBytes: number): void 
   for (const { tensor, offset, begin, end } of pieces.flat()) {
     const { bytes, label } = at(tensors, tensor);
     if (bytes > mapBytes && (offset % 4 !== 0 || (end - begin) % 4 !== 0)) {
-      throw makeError("bundle", `weights: ${label}: cut at a byte that begins no word`);
+      throw makeError("bundle", `weights: ${label}: cut in the middle of a word`);
     }
   }
 }

@@ -50,7 +50,7 @@ function encode(model: Loaded, prompt: string | SentMessage[], images: number, o
     return tokenizer.encode(image ? model.runtime.placeImages(image.token, prompt, images) : prompt, true);
   }
   if (!template) {
-    throw makeError("unsupported", "this model has no chat template: give the prompt as a text instead of messages");
+    throw makeError("unsupported", "this model has no chat template: pass the prompt as a text instead of messages");
   }
   const text = template.render(prompt, true, Math.floor(Date.now() / 1000), options, image);
   // The template writes special tokens itself.

@@ -11,7 +11,7 @@ export async function perform(model: Loaded, args: TaskArgs, signal: AbortSignal
   if (signal.aborted) throw aborted();
   const { tokenizer } = model.text;
   if (texts.length > 0 && !tokenizer) {
-    throw makeError("unsupported", "this model came without a tokenizer, so it takes no texts");
+    throw makeError("unsupported", "this model has no tokenizer, so it takes no texts");
   }
   const ids = texts.map((text) => Uint32Array.from(tokenizer?.encode(text, true) ?? []));
   const items = args.items.map((item) => {

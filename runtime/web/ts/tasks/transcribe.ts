@@ -18,9 +18,9 @@ export async function transcribe(
   context: CallContext<WriteEvent>,
 ): Promise<TranscribeResult> {
   const task = model.manifest.entries.find((e) => e.task?.kind === "transcribe")?.task;
-  if (!task) throw makeError("unsupported", "this model does not write down audio files");
+  if (!task) throw makeError("unsupported", "this model does not transcribe audio");
   if (task.generates && !model.text.tokenizer) {
-    throw makeError("unsupported", "this model came without a tokenizer, so what it writes cannot be read");
+    throw makeError("unsupported", "this model has no tokenizer, so its tokens cannot be turned into text");
   }
   const { language, task: what, returnTimestamps = false, ...others } = options;
   const choices = { ...(language !== undefined && { language }), ...(what !== undefined && { task: what }) };

@@ -42,11 +42,11 @@ function readMerges(config: Config, vocabulary: Map<string, number>, prefix: str
   const merges = new Map<number, Merge>();
   for (const [rank, entry] of list(config, "merges").entries()) {
     const [a, b] = (typeof entry === "string" ? entry.split(" ") : entry) as [unknown, unknown];
-    if (typeof a !== "string" || typeof b !== "string") throw fault(`merge ${rank} is no pair`);
+    if (typeof a !== "string" || typeof b !== "string") throw fault(`merge ${rank} is not a pair`);
     const ids = [a, b, a + b.slice(prefix.length)].map((token) => vocabulary.get(token));
     const [left, right, id] = ids;
     if (left === undefined || right === undefined || id === undefined) {
-      throw fault(`merge ${rank} is of tokens that are not in the vocabulary`);
+      throw fault(`merge ${rank} has tokens that are not in the vocabulary`);
     }
     merges.set(pairKey(left, right), { rank, id });
   }

@@ -81,7 +81,7 @@ let ready = false;
 let broken: unknown = null;
 
 function run(chat: string, request: string): string {
-  if (broken !== null) throw makeError("bundle", "chat template: the engine was ended; load the page anew", {}, broken);
+  if (broken !== null) throw makeError("bundle", "chat template: the engine was ended; reload the page", {}, broken);
   if (!ready) {
     initSync({ module: decode(module) });
     ready = true;

@@ -34,7 +34,7 @@ port.addEventListener("message", ({ data }: MessageEvent<ToThread>) => {
   try {
     serve?.(data.control);
     // The others would wait for a thread that left for ever.
-    if (memory && !isStopped(memory, data.control)) throw new Error("it left its work");
+    if (memory && !isStopped(memory, data.control)) throw new Error("it stopped working");
   } catch (e) {
     // First the news: who waits for this thread finds it as soon as it is woken.
     say({ kind: "failed", message: String(e) });

@@ -73,7 +73,7 @@ export function fitting(found: Abilities, { threads }: Wishes, cost: Cost): Abil
   const work = Math.max(cost.bytes, (cost.weights * (cost.tokens ?? TEXT_TOKENS)) / OPERATIONS_PER_BYTE);
   const useful = Math.max(1, Math.floor(work / cost.steps / LEAST_BYTES));
   if (useful > 1) return { ...found, threads: Math.min(found.threads, useful) };
-  return { ...found, threads: 1, single: "the model is so small that threads would wait more than compute" };
+  return { ...found, threads: 1, single: "the model is too small for threads" };
 }
 
 /** The features that choose a module. */
@@ -84,10 +84,10 @@ export function featuresOf({ relaxed, threads }: Abilities): string[] {
 /** Why threads cannot share memory here; empty if they can. */
 function whySingle(): string {
   // Engines make shared memories in pages that are not isolated, too, but refuse to hand them to workers.
-  if (!globalThis.crossOriginIsolated) return "the page is not isolated, because its host sends no isolation headers";
+  if (!globalThis.crossOriginIsolated) return "the page is not cross-origin isolated";
   if (typeof SharedArrayBuffer === "undefined") return "the browser has no shared memory";
-  if (typeof Worker === "undefined") return "this kind of worker cannot start others";
+  if (typeof Worker === "undefined") return "this kind of worker cannot start threads";
   // A thread that computes together with others waits for them, which the main thread of a page must not.
-  if (typeof document !== "undefined") return "the model is in the page's main thread, which must not wait for others";
+  if (typeof document !== "undefined") return "the model runs in the page's main thread, which cannot wait for others";
   return "";
 }

@@ -72,7 +72,7 @@ export class KernelInstance {
     try {
       this.memory.grow(pages);
     } catch (e) {
-      const message = `the browser gives no memory for ${bytes} bytes of linear memory; it has ${this.size}`;
+      const message = `the browser cannot allocate ${bytes} bytes of linear memory; it has ${this.size}`;
       throw makeError("out-of-memory", message, { what: "linear memory", needed: bytes }, e);
     }
     this.bytes = new Uint8Array(this.memory.buffer);
@@ -139,7 +139,7 @@ export class KernelInstance {
   private async reason(): Promise<GristmillError> {
     const pause = new Promise<null>((resolve) => setTimeout(() => resolve(null), REASON_MS));
     const told = await Promise.race([this.pool.failed, pause]);
-    this.fail(told ?? makeError("internal", "the kernels were stopped, and no thread says why"));
+    this.fail(told ?? makeError("internal", "the kernels were stopped for an unknown reason"));
     return this.failure ?? makeError("internal", "the kernels were stopped");
   }
 

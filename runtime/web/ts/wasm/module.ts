@@ -20,7 +20,7 @@ export async function compileKernels(bytes: Uint8Array<ArrayBuffer>, file: strin
   try {
     return await WebAssembly.compile(bytes);
   } catch (e) {
-    throw makeError("bundle", `${file}: the browser does not take it: ${(e as Error).message}`, { file }, e);
+    throw makeError("bundle", `${file}: the browser rejected it: ${(e as Error).message}`, { file }, e);
   }
 }
 
@@ -69,7 +69,7 @@ export function makeMemory(least: number, shared: boolean): { memory: WebAssembl
     } catch (e) {
       if (maximum / 2 >= Math.max(least, 256)) continue;
       const needed = least * PAGE;
-      throw makeError("out-of-memory", "the browser gives no memory for WebAssembly", { what: "kernels", needed }, e);
+      throw makeError("out-of-memory", "the browser has no memory for WebAssembly", { what: "kernels", needed }, e);
     }
   }
 }

@@ -35,9 +35,9 @@ export async function openPool(module: WebAssembly.Module, memory: WebAssembly.M
       new Promise((resolve) => {
         const told = (message: FromThread): void => {
           if (message.kind === "ready") resolve();
-          else fail(makeError("internal", `a thread of the kernels failed: ${message.message}`));
+          else fail(makeError("internal", `a kernel thread failed: ${message.message}`));
         };
-        const broken = (why: string): void => fail(makeError("internal", `a thread of the kernels ended: ${why}`));
+        const broken = (why: string): void => fail(makeError("internal", `a kernel thread ended: ${why}`));
         const thread = startThread({ told, broken });
         threads.push(thread);
         thread.post({ kind: "module", module, memory, worker });
@@ -46,7 +46,7 @@ export async function openPool(module: WebAssembly.Module, memory: WebAssembly.M
   }
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<GristmillError>((resolve) => {
-    timer = setTimeout(() => resolve(makeError("internal", "a thread of the kernels does not start")), READY_MS);
+    timer = setTimeout(() => resolve(makeError("internal", "a kernel thread does not start")), READY_MS);
   });
   const trouble = await Promise.race([Promise.all(ready).then(() => null), failed, late]);
   clearTimeout(timer);

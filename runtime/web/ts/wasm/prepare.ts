@@ -18,9 +18,9 @@ const ADDRESS_SPACE = 2 ** 32;
 /** What can be used of the CPU; throws if that is not enough, or not what was asked for. */
 export function able(wishes: Wishes): Abilities {
   const found = abilities(wishes);
-  if (!found.simd) throw makeError("unsupported", "this browser's WebAssembly has no SIMD, which kernels are made of");
+  if (!found.simd) throw makeError("unsupported", "this browser's WebAssembly has no SIMD, which the kernels need");
   if (wishes.simd === "relaxed" && !found.relaxed) {
-    const message = "this browser's WebAssembly has no relaxed SIMD; leave out the option simd, or ask for baseline";
+    const message = "this browser's WebAssembly has no relaxed SIMD; remove the option simd, or set it to baseline";
     throw makeError("unsupported", message);
   }
   return found;
@@ -111,7 +111,7 @@ function targetOf(instance: KernelInstance, { runtime }: Bundle): Target {
       return { weights, states, scratch, total: instance.size, peak: instance.size };
     },
     lossBehindError: async () => instance.loss,
-    lose: () => instance.fail(makeError("device-lost", "the kernels were taken away")),
+    lose: () => instance.fail(makeError("device-lost", "the kernels were stopped")),
     close: () => instance.close(),
   };
 }

@@ -39,7 +39,7 @@ function startHere({ told, broken }: ThreadEvents): Thread {
   const worker = new Worker(new URL("./compute.js", import.meta.url), { type: "module", name: "gristmill compute" });
   worker.addEventListener("message", ({ data }: MessageEvent<FromThread>) => told(data));
   const failed = (event: Event): void =>
-    broken((event as Partial<ErrorEvent>).message || "its script could not be run");
+    broken((event as Partial<ErrorEvent>).message || "its script failed to run");
   for (const type of ["error", "messageerror"]) worker.addEventListener(type, failed);
   return { post: (message) => worker.postMessage(message), end: () => worker.terminate() };
 }
