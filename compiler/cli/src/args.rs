@@ -28,7 +28,7 @@ pub(crate) struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Compile a model directory into a bundle
+    /// Compile a model into a bundle
     Compile(CompileArgs),
     /// Draft an architecture file for a model that no shipped one describes
     New(NewArgs),
@@ -36,7 +36,7 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Show what a bundle contains
     Inspect(InspectArgs),
-    /// Generate text, classify images, transcribe audio, or call the model with tensors
+    /// Run a model: generate text, classify images, transcribe audio, or call it with tensors
     Run(Box<RunArgs>),
     /// Compare the outputs of a model with expected tensors
     Verify(Box<VerifyArgs>),
@@ -102,7 +102,7 @@ fn group(text: &str) -> Result<u16, String> {
 pub(crate) enum Kv {
     /// 32-bit float
     F32,
-    /// 16-bit float: half the memory
+    /// 16-bit float, half the memory
     F16,
 }
 
@@ -500,10 +500,10 @@ Examples:
   gristmill verify dist --inputs inputs.safetensors --expect outputs.safetensors --backend reference --tol 1e-4
 
 Floats must lie within --tol standard deviations of the expected tensor; integers must be equal.
-Positions where `attention_mask` is 0 are ignored in outputs whose first axes are batch and position.
-If greedy.tokens is expected, the same number of tokens is decoded. Expected tensors that the model
-does not produce are listed; if it produces none of them, the command fails. A model that is not a
-bundle is compiled into a cache first, with f32 weights unless --precision is given.
+Positions where `attention_mask` is 0 are ignored in outputs whose first axes are batch and
+position. If greedy.tokens is expected, the same number of tokens is decoded. Expected tensors that
+the model does not produce are listed; if it produces none of them, the command fails. A model that
+is not a bundle is compiled into a cache first, with f32 weights unless --precision is given.
 Exit code 1: an output differs from the expected one.")]
 pub(crate) struct VerifyArgs {
     /// Bundle, model directory, GGUF file, or org/name@revision on the Hub
@@ -637,7 +637,8 @@ Examples:
   gristmill adapters
   gristmill run dist --prompt \"Hello\" --adapter 1
 
-Exit code 3: no adapter was found. On Debian, `apt install mesa-vulkan-drivers` installs a software one.")]
+Exit code 3: no adapter was found. On Debian, `apt install mesa-vulkan-drivers` installs one that
+runs on the CPU.")]
 pub(crate) struct AdaptersArgs {
     /// Print JSON
     #[arg(long)]

@@ -195,7 +195,7 @@ fn what_a_file_says_is_checked_before_it_is_used() {
         let list = eps(sizes(3, 0).word("tokenizer.ggml.model", model)).text("tokenizer.ggml.tokens");
         tokens.iter().fold(list.u32(9).u32(8).u64(tokens.len() as u64), |b, t| b.text(t))
     };
-    refused(tokens("bert", &["a"]), &["`tokenizer.ggml.model` is `bert`; gpt2, llama are read"]);
+    refused(tokens("bert", &["a"]), &["`tokenizer.ggml.model` is `bert`; gpt2, llama are supported"]);
     refused(tokens("llama", &["a", "a"]), &["tokens 0 and 1 are both `a`"]);
     refused(tokens("llama", &["a", &"b".repeat(2000)]), &["token 1 has 2000 bytes"]);
     refused(tokens("llama", &["a"]), &["neither metadata `tokenizer.ggml.merges` nor `tokenizer.ggml.scores`"]);

@@ -54,6 +54,6 @@ mod tests {
             std::fs::write(dir.path().join(name), "{}").unwrap();
         }
         let warning = check(dir.path()).unwrap().unwrap();
-        assert!(warning.contains("the adapter (LORA) of some/base is not applied"), "{warning}");
+        assert!(warning.contains("the adapter (LORA) of some/base is ignored"), "{warning}");
     }
 }

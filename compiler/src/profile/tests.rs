@@ -67,7 +67,7 @@ fn what_is_wrong_is_named_with_its_place() {
     ];
     let wasm = [
         ("name: \"wasm\"", "name: \"server\"", "runtimes find the programs for the CPU by the name `wasm`"),
-        ("reduce: (threads: 1)", "reduce: (threads: 2)", "`schedule.reduce.threads` is 2; a CPU has 1"),
+        ("reduce: (threads: 1)", "reduce: (threads: 2)", "`schedule.reduce.threads` is 2; expected 1 for a CPU"),
         ("rows: 16", "rows: 2", "`schedule.matvec.rows` is 2; expected a multiple of 4"),
         (" rows_together: 8,", "", "`schedule.matmul.rows_together` is 0; expected 1 to 16"),
         ("tile: 64", "tile: 6", "`schedule.attention.tile` is 6; expected a multiple of 4"),

@@ -462,7 +462,7 @@ fn forged_programs_are_refused() {
         (|p| dispatch(p).bind[1] = Binding::Tensor(1), "is read-only, but written"),
         (|p| dispatch(p).bind = vec![Binding::Slot(0); 2], "bound twice and written"),
         (|p| dispatch(p).grid = size("nope"), "`nope` is not a declared symbol"),
-        (|p| step(p).dispatches.clear(), "dispatches nothing"),
+        (|p| step(p).dispatches.clear(), "no dispatches"),
         (|p| step(p).dispatches = vec![dispatch(p).clone(); 20_001], "dispatches: 20001 elements"),
         (|p| p.kernels[0].variants.truncate(1), "require nothing"),
         (|p| p.kernels[0].variants[1].file = "other.wgsl".into(), "not in the manifest"),
@@ -593,7 +593,7 @@ fn components_that_cannot_be_are_refused() {
     let moved = |m: &mut Manifest| (m.components[0].shards, m.components[2].shards) = (2, 4);
     assert!(fault(&moved).contains("tensor `first` does not lie in its shards"));
     assert!(fault(&|m| m.components.clear()).contains("have 0 tensors"));
-    assert!(fault(&|m| m.components[1].name = "first".to_string()).contains("there twice"));
+    assert!(fault(&|m| m.components[1].name = "first".to_string()).contains("not unique"));
     assert!(fault(&|m| m.components[1].name.clear()).contains("is empty"));
     assert!(fault(&|m| m.entries[0].components = vec![3]).contains("components that do not exist"));
     assert!(fault(&|m| m.entries[0].components = vec![2, 0]).contains("not in order"));

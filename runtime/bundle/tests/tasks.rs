@@ -90,8 +90,8 @@ type Forgery = (fn(&mut Manifest), &'static str);
 fn forged_tasks_are_refused() {
     let forgeries: &[Forgery] = &[
         (|m| task(m).inputs.clear(), "1 to 16 inputs, found 0"),
-        (|m| task(m).inputs[0].input = 9, "input 9 is not one of the entry"),
-        (|m| task(m).inputs[0].input = 1, "input 1 is not one of the entry"),
+        (|m| task(m).inputs[0].input = 9, "input 9 is not an input of the entry"),
+        (|m| task(m).inputs[0].input = 1, "input 1 is not an input of the entry"),
         (|m| m.entries[0].inputs = vec![0, 1], "`ids` has neither a default nor a source"),
         (
             |m| task(m).inputs[0].source = InputSource::Text,
@@ -100,7 +100,7 @@ fn forged_tasks_are_refused() {
         (|m| images(m).steps[1] = ImageStep::Crop { height: 8, width: 0 }, "an image of 0 pixels"),
         (|m| images(m).steps[1] = ImageStep::Crop { height: 1 << 20, width: 8 }, "an image of 1048576 pixels"),
         (|m| images(m).steps = vec![ImageStep::Crop { height: 8, width: 8 }; 17], "17 steps for an image"),
-        (|m| images(m).std[1] = 0.0, "std not 0"),
+        (|m| images(m).std[1] = 0.0, "std must not be 0"),
         (|m| images(m).factor = f64::NAN, "must be finite"),
         (|m| task(m).output = TaskOutput::Compare { scores: 7 }, "output 7 does not exist"),
         (|m| task(m).output = TaskOutput::Compare { scores: 1 }, "output `boxes` must be f32 with 2 axes"),

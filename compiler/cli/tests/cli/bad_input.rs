@@ -209,7 +209,7 @@ fn long_lists() {
     let ones = vec!["1"; 1_000_000].join(",");
     short(
         &|m| raw_file(&weights(m), &format!(r#"{{"a":{{"dtype":"F32","shape":[{ones}],"data_offsets":[0,4]}}}}"#), 4),
-        &["tensor `a`: it has 1000000 dimensions; at most 64 are possible"],
+        &["tensor `a`: it has 1000000 dimensions; at most 64 are supported"],
     );
     let tensor = |i: usize| {
         format!(r#""model.layers.{i}.x":{{"dtype":"F32","shape":[1],"data_offsets":[{},{}]}}"#, 4 * i, 4 * i + 4)

@@ -74,7 +74,7 @@ fn audio_files_are_compared_with_texts() {
         }
         let table = run(&["--audio", "short.wav", "--prompt", "t0 t5 t2", "--prompt", "t0 t7 t2"]).ok();
         assert!(table.starts_with("text "), "{table}");
-        run(&["--audio", "short.wav"]).fails(2, &["this model compares audio with texts"]);
+        run(&["--audio", "short.wav"]).fails(2, &["this model compares audio files with texts"]);
         run(&["--prompt", "t0 t5"]).fails(2, &["compares texts with audio files: add --audio FILE"]);
     }
 }

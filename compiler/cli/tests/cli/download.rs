@@ -136,7 +136,7 @@ fn a_branch_that_moved_brings_only_what_changed() {
     assert!(ran.stderr.contains("cannot be reached") && ran.stderr.contains("may not be the newest"), "{}", ran.stderr);
     ran.ok();
     hub.manners(Manners { status: Some(401), ..Manners::default() });
-    compile(&place, &hub, "mill/stories", &[]).fails(3, &["HF_TOKEN", "HF_HUB_OFFLINE=1 takes"]);
+    compile(&place, &hub, "mill/stories", &[]).fails(3, &["HF_TOKEN", "HF_HUB_OFFLINE=1 uses"]);
 }
 
 #[test]
@@ -292,7 +292,7 @@ fn refusals_say_what_to_do() {
         .fails(3, &["http://127.0.0.1 cannot be reached", "HTTPS_PROXY", "no such model in the Hub cache"]);
     compile(&place, &hub, "mill/stories", &[("HF_ENDPOINT", "hub")]).fails(2, &["HF_ENDPOINT: hub is not the address"]);
     std::fs::write(place.at("none.pem"), "x").unwrap();
-    compile(&place, &hub, "mill/stories", &[("SSL_CERT_FILE", "none.pem")]).fails(2, &["none.pem", "no certificate"]);
+    compile(&place, &hub, "mill/stories", &[("SSL_CERT_FILE", "none.pem")]).fails(2, &["none.pem", "no PEM certificate"]);
     // Nothing stays.
     assert!(!folder(&place).exists());
 }
@@ -353,7 +353,7 @@ fn folders_of_modules_come_and_other_formats_do_not() {
     hub.remove("2_Dense/model.safetensors");
     hub.seen();
     compile(&place, &hub, "mill/stories", &[])
-        .fails(2, &["mill/stories: has no weights", "pytorch_model.bin", "save_pretrained"]);
+        .fails(2, &["mill/stories: has no safetensors weights", "pytorch_model.bin", "save_pretrained"]);
     assert_eq!(hub.seen().len(), 1, "nothing is downloaded that cannot be compiled");
     hub.remove("config.json");
     hub.remove("modules.json");
@@ -387,7 +387,7 @@ fn one_gguf_file_comes() {
     compile(&place, &hub, "mill/stories/q8/two.gguf", &[("HF_HUB_OFFLINE", "1")])
         .fails(2, &["has no q8/two.gguf", "hf download mill/stories q8/two.gguf"]);
     compile(&place, &hub, "mill/stories/three.gguf", &[])
-        .fails(2, &["no three.gguf", "name one of one.gguf, q8/two.gguf"]);
+        .fails(2, &["no file three.gguf", "name one of one.gguf, q8/two.gguf"]);
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn added_tokens_without_an_embedding() {
             "rstrip": false, "normalized": false});
         t["added_tokens"].as_array_mut().unwrap().push(token);
     };
-    refused(|t| added(t, 512), &["\"<more>\" has the id 512", "a table with 512 rows", "resize_token_embeddings"]);
+    refused(|t| added(t, 512), &["\"<more>\" has the id 512", "has only 512 rows", "resize_token_embeddings"]);
     // A class adds tokens that the directory does not know of; they are refused in a prompt.
     let place = Place::new();
     place.model();

@@ -65,7 +65,7 @@ fn what_is_no_image_is_said_before_anything_is_compiled() {
     run(&["--image", &person, "--draw", "missing/out.png"], &["the directory does not exist"]);
     run(&["--image", &person, "--draw", "out.jpg"], &["--draw writes PNG"]);
     run(&["--image", &person, &person, "--draw", "out.png"], &["--draw needs exactly one --image"]);
-    run(&["--image", &person, "--threshold", "2"], &["from 0 to 1"]);
+    run(&["--image", &person, "--threshold", "2"], &["at least 0 and below 1"]);
     run(&["--image", &person, "--inputs", "x", "--outputs", "y"], &["cannot be used with"]);
     assert!(!place.at("cache").exists(), "nothing was compiled");
 

@@ -251,7 +251,7 @@ fn places_where_nothing_can_be_served() {
     place.bundle(&[]);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    place.run(&["serve", "bundle", "--port", &port]).fails(3, &[&port, "another program", "--port"]);
+    place.run(&["serve", "bundle", "--port", &port]).fails(3, &[&port, "the port is in use", "--port"]);
     place.run(&["serve", "bundle", "--host", "192.0.2.1", "--port", "0"]).fails(3, &["192.0.2.1", "--host"]);
 }
 

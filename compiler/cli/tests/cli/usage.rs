@@ -13,7 +13,7 @@ fn every_command_shows_examples() {
         }
     }
     let text = place.run(&["--help"]).ok();
-    assert!(text.contains("Exit codes: 0 done, 1 the answer is no"), "{text}");
+    assert!(text.contains("Exit codes: 0 success; 1 the answer is no"), "{text}");
     assert!(place.run(&["--version"]).ok().starts_with("gristmill 0."));
 }
 

@@ -104,7 +104,7 @@ fn dense_layers_need_weights_and_known_functions() {
         (with("activation_function", json!("torch.nn.modules.activation.PReLU")), "PReLU\" is not supported"),
         (with("activation_function", json!("os.system.Tanh")), "os.system.Tanh\" is not supported"),
         (with("module_input_name", json!("token_embeddings")), "`module_input_name`: \"token_embeddings\""),
-        (with("in_features", json!(1 << 30)), "is larger than any layer"),
+        (with("in_features", json!(1 << 30)), "is too large for a layer"),
         (with("out_features", json!(-1)), "`out_features`: expected a whole number above 0"),
         (dense(json!({"in_features": 4})), "`out_features`: is missing"),
         (

@@ -586,7 +586,7 @@ mod tests {
     #[test]
     fn what_cannot_be_said_is_named() {
         for (from, what) in [
-            (r"a&&(", "not closed"),
+            (r"a&&(", "unclosed"),
             (r"[a&&b]", "`&&`"),
             (r"(a)\1", r"`\1`"),
             (r"\Ka", r"`\K`"),
@@ -594,10 +594,10 @@ mod tests {
             (r"a**", "quantifier of a quantifier"),
             ("(?m:a)", "(?m:"),
             (r"\p{Nope}", r"`\p{Nope}`"),
-            ("a)", "not open"),
-            ("[a", "not closed"),
+            ("a)", "unmatched"),
+            ("[a", "unclosed"),
             (r"[\W]", "negated class"),
-            (&"(".repeat(10_000), "more than 64"),
+            (&"(".repeat(10_000), "deeper than 64"),
             ("a{9999}", "{9999}"),
         ] {
             let found = translate(from).unwrap_err();

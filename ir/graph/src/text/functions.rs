@@ -32,12 +32,14 @@ const FUNCTIONS: &[Function] = &[
     function(
         "max",
         &["x", "y?", "axis?"],
-        "with `y` the larger one, element by element; with `axis` the largest over that axis, which is kept with size 1",
+        "with `y` the larger one, element by element; with `axis` the largest over that axis, which is kept with \
+         size 1",
     ),
     function(
         "min",
         &["x", "y?", "axis?"],
-        "with `y` the smaller one, element by element; with `axis` the smallest over that axis, which is kept with size 1",
+        "with `y` the smaller one, element by element; with `axis` the smallest over that axis, which is kept with \
+         size 1",
     ),
     function("argmax", &["x"], "the index of the largest element on the last axis, which is kept with size 1"),
     function("top_k", &["x", "k"], "the indices of the k largest on the last axis, largest first"),

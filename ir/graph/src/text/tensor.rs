@@ -219,7 +219,7 @@ impl<'a> Binder<'a> {
         let given = items.len() - rests;
         if rests > 1 || given > rank {
             let shape = show_shape(&self.shape(id));
-            return Err(self.fail(expr.text, format!("{given} indices for a tensor {shape}")));
+            return Err(self.fail(expr.text, format!("{given} indices are too many for a tensor {shape}")));
         }
         let (mut node, mut axis) = (id, 0);
         let mut dropped = Vec::new();

@@ -23,7 +23,7 @@ impl Manifest {
         for (i, task_input) in task.inputs.iter().enumerate() {
             let again = task.inputs[..i].iter().any(|f| f.input == task_input.input);
             if again || !entry.inputs.contains(&task_input.input) {
-                return Some(format!("input {} is not one of the entry, or occurs twice", task_input.input));
+                return Some(format!("input {} is not an input of the entry, or occurs twice", task_input.input));
             }
             let fault = self.input_fault(task_input);
             if fault.is_some() {
