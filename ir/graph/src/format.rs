@@ -164,7 +164,7 @@ pub static FORMATS: &[Format] = &[
     Format {
         name: "t4",
         suffix: None,
-        doc: "table of 16 values, quantiles of a normal distribution, 4 bits",
+        doc: "table of 16 values, optimal for a normal distribution, 4 bits",
         planes: &[4],
         grid: Grid::Table { values: &NORMAL, shift: 3 },
         header: Header::ScaleAndShift,
