@@ -5,8 +5,8 @@
 //! appends a node with its inferred type, which is how graphs are built.
 //!
 //! Dimensions are compared as polynomials. Only the constant 1 broadcasts; a symbol that may be 1 does not.
-//! What cannot be decided without symbol values (a slice inside `P + T`) is accepted here and checked by
-//! whoever knows the values.
+//! What cannot be decided without values of symbols (a slice of `P + T`) is accepted here and checked by
+//! callers that know the values.
 
 use crate::graph::{Model, Node, NodeId};
 use crate::op::Op;
@@ -15,7 +15,7 @@ use crate::ops::{Arity, Declarations, Operand, Typed};
 /// Shape and type of the result of any operation.
 ///
 /// # Errors
-/// A sentence that says what was expected and what was found, without the place.
+/// A message that says what was expected and what was found, without the place.
 pub fn infer_declared(declared: Declarations<'_>, op: &Op, inputs: &[Operand<'_>]) -> Typed {
     typed(Some(declared), op, inputs)
 }
@@ -23,7 +23,7 @@ pub fn infer_declared(declared: Declarations<'_>, op: &Op, inputs: &[Operand<'_>
 /// Shape and type of the result from those of the operands.
 ///
 /// # Errors
-/// A sentence that says what was expected and what was found, without the place. Operations whose type the
+/// A message that says what was expected and what was found, without the place. Operations whose type the
 /// model declares (inputs, weights, states) are errors here; see [`infer_declared`].
 pub fn infer(op: &Op, inputs: &[Operand<'_>]) -> Typed {
     typed(None, op, inputs)
@@ -43,7 +43,7 @@ impl Model {
     /// Appends a node to the body, with its inferred type, in the last region, without role and precision.
     ///
     /// # Errors
-    /// If an operand does not exist or [`infer_declared`] refuses; the message starts with `path`.
+    /// If an operand does not exist or [`infer_declared`] fails; the message starts with `path`.
     pub fn add(&mut self, op: Op, inputs: &[NodeId], path: &str) -> Result<NodeId, String> {
         let mut operands: Vec<Operand<'_>> = Vec::with_capacity(inputs.len());
         for id in inputs {

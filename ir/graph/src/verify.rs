@@ -1,8 +1,8 @@
-//! Whether a model is well formed: run between compiler stages, and on models that come from files.
+//! Checks that a model is well-formed, between compiler stages and on models from files.
 //!
-//! After [`verify`] has passed, indices are in range, operands precede users, recorded types are those that
-//! [`crate::infer()`] gives, names resolve, and no shape is so large a polynomial that computing with it is slow.
-//! It never panics, whatever the model holds.
+//! After [`verify`] has passed, indices are in range, operands precede users, recorded types agree with
+//! [`crate::infer()`], names resolve, and no shape is a polynomial so large that computing with it is slow. It never panics
+//! on any model.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,21 +13,21 @@ use crate::infer::infer_declared;
 use crate::op::Op;
 use crate::ops::{Declarations, Operand};
 
-/// Most axes of a value.
+/// The largest number of axes of a value.
 const MAX_RANK: usize = 8;
-/// Most terms that multiplying out a shape may give, so that element counts stay cheap.
+/// The largest number of terms of a product of all dimensions, so that element counts stay cheap.
 const MAX_TERMS: usize = 4096;
-/// Most factors of a term of a dimension.
+/// The largest number of factors of a term of a dimension.
 const MAX_DEGREE: usize = 8;
-/// Largest coefficient of a dimension. Real ones are far below; sums and products of a few stay inside i64.
+/// The largest coefficient of a dimension, so that sums and products of a few stay within i64.
 const MAX_COEFFICIENT: u64 = 1 << 40;
-/// After this many errors the rest is not reported: they would not help.
+/// The largest number of errors that are reported.
 const MAX_ERRORS: usize = 50;
 
 /// Checks a model: its declarations, its body and its entries.
 ///
 /// # Errors
-/// All that is wrong (the first fifty), each with the node path or the name it concerns.
+/// All faults (the first fifty), each with the node path or the name that it concerns.
 pub fn verify(model: &Model) -> Result<(), Vec<String>> {
     let mut errors = Vec::new();
     check_symbols(model, &mut errors);
@@ -78,7 +78,7 @@ fn finish(mut errors: Vec<String>) -> Result<(), Vec<String>> {
     Err(errors)
 }
 
-/// Runs a check and puts the place in front of what it reports.
+/// Runs a check and prepends the place to its messages.
 fn within(place: String, errors: &mut Vec<String>, check: impl FnOnce(&mut Vec<String>)) {
     let mut found = Vec::new();
     check(&mut found);
@@ -99,7 +99,7 @@ fn check_symbols(model: &Model, errors: &mut Vec<String>) {
     }
 }
 
-/// Whether a dimension is small enough to compute with and uses declared symbols only.
+/// Checks that a dimension is small enough to compute with, and uses declared symbols only.
 fn check_dim(dim: &Dim, symbols: &BTreeSet<&str>) -> Result<(), String> {
     for (factors, coefficient) in dim.terms() {
         if factors.len() > MAX_DEGREE || coefficient.unsigned_abs() > MAX_COEFFICIENT {
@@ -207,7 +207,7 @@ fn check_entry(model: &Model, entry: &Entry, errors: &mut Vec<String>) {
     }
 }
 
-/// What is kept needs an entry that keeps it, if others read it.
+/// Checks that kept states which entries read have an entry that keeps them.
 fn check_kept(model: &Model, errors: &mut Vec<String>) {
     use crate::graph::EntryRole::{Decode, Encode, Prefill};
     let has = |role| model.entries.iter().any(|e| e.role == role);
@@ -224,7 +224,7 @@ fn check_kept(model: &Model, errors: &mut Vec<String>) {
     }
 }
 
-/// What a call reads of the calls before it, it leaves for the next one; and what it leaves there nobody reads in it.
+/// Checks that a call which reads the previous content of a state also updates it, and that no node reads the update.
 fn check_updates(graph: &Graph, errors: &mut Vec<String>) {
     let updated: BTreeSet<u32> =
         graph.nodes.iter().filter_map(|n| if let Op::StateUpdate(s) = n.op { Some(s) } else { None }).collect();

@@ -24,13 +24,13 @@ pub(super) struct Stop;
 /// The result of evaluating something.
 pub(super) type Eval<T> = Result<T, Stop>;
 
-/// Deeper formulas and blocks are not for people; this also keeps the stack small.
+/// The deepest nesting of formulas and blocks, which also limits the stack.
 const MAX_DEPTH: usize = 200;
-/// Blocks that call each other without end in sight stop here.
+/// The deepest nesting of block calls.
 const MAX_STEPS: usize = 5_000_000;
-/// Most parts of a list, characters of a text or elements of a vector.
+/// The largest number of parts of a list, characters of a text or elements of a vector.
 const MAX_SIZE: usize = (1 << 16) + 1;
-/// More messages help nobody.
+/// The largest number of messages.
 const MAX_DIAGNOSTICS: usize = 100;
 
 /// The names of one body or block call.
@@ -38,18 +38,18 @@ const MAX_DIAGNOSTICS: usize = 100;
 pub(super) struct Frame<'a> {
     /// Scopes from the outermost to the innermost.
     pub(super) scopes: Vec<BTreeMap<&'a str, Value<'a>>>,
-    /// In a block only its own names are visible.
+    /// Whether it is a block, in which only its own names are visible.
     pub(super) block: bool,
 }
 
-/// A config entry: evaluated when first needed, so that their order does not matter.
+/// A config value, evaluated on first use, so that the order does not matter.
 pub(super) enum Global<'a> {
     Formula(Rc<Expr<'a>>),
     Running,
     Done(Value<'a>),
 }
 
-/// A running repetition.
+/// The current round of a repetition.
 pub(super) struct Repetition<'a> {
     /// Name in paths.
     pub(super) name: &'a str,
@@ -58,7 +58,7 @@ pub(super) struct Repetition<'a> {
     pub(super) index: u32,
 }
 
-/// Everything there is while an architecture is bound.
+/// The state of binding an architecture.
 pub(super) struct Binder<'a> {
     pub(super) sources: Sources<'a>,
     pub(super) diagnostics: Vec<Diagnostic>,
@@ -78,9 +78,9 @@ pub(super) struct Binder<'a> {
     pub(super) taps: Vec<String>,
     /// Names of missing tensors whose nearest name was looked for; looking is slow for large checkpoints.
     pub(super) searched: usize,
-    /// What was read of config.json.
+    /// The entries of config.json that were read.
     pub(super) reads: Reads<'a>,
-    /// Tensors that are other spellings of one that was read.
+    /// Tensors under other names of one that was read.
     pub(super) spellings: BTreeMap<String, String>,
     /// Optional tensors that the checkpoint lacks.
     pub(super) absent: BTreeSet<String>,
@@ -133,8 +133,8 @@ impl<'a> Binder<'a> {
         }
     }
 
-    /// Reports a problem at `at`. Inside a block the place is the call in the architecture, since that is
-    /// what its author can change; the place in the block is a note.
+    /// Reports a problem at `at`. Inside a block, the place is the call in the architecture, because that is what its author
+    /// can change; the place in the block is a note.
     pub(super) fn fail_with(&mut self, at: &'a str, message: impl Into<String>, hint: Option<String>) -> Stop {
         let outer = self.calls.first().map_or(at, |(_, call)| *call);
         let mut diagnostic = self.sources.diagnostic(outer, message);
@@ -176,7 +176,7 @@ impl<'a> Binder<'a> {
         &mut self.frames[last]
     }
 
-    /// Gives `name` a value: in the scope where it already is, else in the innermost one.
+    /// Assigns a value to `name`, in the scope where it exists, else in the innermost one.
     pub(super) fn assign(&mut self, name: &'a str, value: Value<'a>) {
         let scopes = &mut self.frame().scopes;
         let at = scopes.iter().rposition(|s| s.contains_key(name)).unwrap_or(scopes.len().saturating_sub(1));
@@ -185,7 +185,7 @@ impl<'a> Binder<'a> {
         }
     }
 
-    /// Evaluates with only declared names visible, and the indices of running repetitions if `indices`.
+    /// Evaluates with only declared names visible, and the indices of current repetitions if `indices`.
     pub(super) fn at_top_level<T>(&mut self, indices: bool, f: impl FnOnce(&mut Self) -> T) -> T {
         let mut scope = BTreeMap::new();
         if indices {
@@ -309,7 +309,7 @@ impl<'a> Binder<'a> {
         result
     }
 
-    /// Reports once that there are too many steps; whatever is evaluated afterwards stops without another word.
+    /// Reports once that there are too many steps; later evaluations stop silently.
     fn exhausted(&mut self, at: &'a str) -> Eval<Value<'a>> {
         if !std::mem::replace(&mut self.is_exhausted, true) {
             self.fail(at, "binding takes too many steps; do blocks multiply each other's work?");
@@ -349,7 +349,7 @@ impl<'a> Binder<'a> {
         }
     }
 
-    /// The value of a formula, where a missing config key is no error.
+    /// The value of a formula in which a missing config key is not an error.
     pub(super) fn eval_maybe(&mut self, expr: &Expr<'a>) -> Eval<Value<'a>> {
         match &expr.kind {
             Kind::Member(base, field) => self.member(expr, base, field),
@@ -475,7 +475,7 @@ impl<'a> Binder<'a> {
         }
     }
 
-    /// Evaluates to a truth value known while binding.
+    /// Evaluates to a truth value that is known at compile time.
     pub(super) fn eval_bool(&mut self, expr: &Expr<'a>) -> Eval<bool> {
         match self.eval(expr)? {
             Value::Bool(b) => Ok(b),
@@ -513,7 +513,7 @@ impl<'a> Binder<'a> {
     }
 }
 
-/// The file that a field is looked for in.
+/// The name of the file of a settings object, for messages.
 fn file_of(base: &Expr<'_>) -> &'static str {
     match &base.kind {
         Kind::Name("generation") => "generation_config.json",

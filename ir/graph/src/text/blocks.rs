@@ -1,4 +1,4 @@
-//! Blocks: read once, checked for circles, called from formulas.
+//! Blocks: parsed once, checked for cycles, called from formulas.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use super::functions::{find, form};
 use super::lexer::FormulaError;
 use super::parser::{assignment, expression, signature};
 
-/// A block with its formulas read.
+/// A block with parsed formulas.
 #[derive(Debug)]
 pub(super) struct Block<'a> {
     pub(super) signature: Signature<'a>,
@@ -24,7 +24,7 @@ impl<'a> Block<'a> {
         self.signature.name
     }
 
-    /// All formulas: defaults of parameters, steps, result.
+    /// All formulas: defaults of parameters, body, result.
     pub(super) fn formulas(&self) -> impl Iterator<Item = &Expr<'a>> {
         let defaults = self.signature.params.iter().filter_map(|p| p.default.as_ref());
         defaults.chain(self.body.iter().map(|s| &s.value)).chain(std::iter::once(&self.result))
@@ -100,7 +100,7 @@ pub(super) fn calls<'a>(expr: &Expr<'a>, found: &mut Vec<(&'a str, &'a str)>) {
     }
 }
 
-/// Reports every circle of blocks; gives whether there are any.
+/// Reports every cycle of blocks; returns whether there are any.
 pub(super) fn check_circles<'a>(
     blocks: &BlockTable<'a>,
     sources: &Sources<'a>,

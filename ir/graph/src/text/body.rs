@@ -1,4 +1,4 @@
-//! Running the declarations and the body of an architecture, and putting the model together.
+//! Evaluates the declarations and the body of an architecture, and assembles the model.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -13,11 +13,11 @@ use crate::dim::Bindings;
 use crate::dtype::DType;
 use crate::graph::{Entry, EntryRole, Input, Model, NodeId, PAST, Symbol};
 
-/// More layers than any model has.
+/// The largest number of rounds of a repetition.
 const MAX_REPEAT: i64 = 1000;
-/// Most repetitions of everything together.
+/// The largest number of rounds of all repetitions together.
 const MAX_REGIONS: usize = 10_000;
-/// Largest value of a symbol; lengths on devices are 32-bit.
+/// The largest value of a symbol: lengths on devices are 32-bit.
 const MAX_SYMBOL: i64 = 1 << 30;
 
 impl<'a> Binder<'a> {
@@ -147,7 +147,7 @@ impl<'a> Binder<'a> {
         }
     }
 
-    /// Evaluates a statement: nodes made on the way carry its path, role and precision.
+    /// Evaluates a statement; its nodes get its path, role and precision.
     fn evaluate_as(&mut self, name: String, value: &Expr<'a>, annotation: &Annotation<'a>) -> Eval<Value<'a>> {
         self.builder.path = vec![format!("{}{name}", self.prefix())];
         self.builder.role = annotation.role.map(str::to_string);

@@ -1,4 +1,4 @@
-//! Grows the graph: types every node, shares leaves, keeps to the limits.
+//! Builds the graph: infers the types of nodes, shares leaves, and enforces limits.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,22 +11,22 @@ use crate::op::Op;
 use crate::ops::Declarations;
 use crate::scalar::Binary;
 
-/// More nodes than any model has; a typing error in a count must not fill the memory.
+/// The largest number of nodes, so that a mistake in a count does not exhaust memory.
 const MAX_NODES: usize = 200_000;
-/// Largest constant dimension: indices on devices are 32-bit.
+/// The largest constant dimension: indices on devices are 32-bit.
 const MAX_DIM: i64 = i32::MAX as i64;
-/// Most elements of a tensor.
+/// The largest number of elements of a tensor.
 const MAX_ELEMENTS: i64 = 1 << 40;
 
-/// The graph while it is built, and what the next nodes are labelled with.
+/// The unfinished graph, and the labels of the next nodes.
 #[derive(Default)]
 pub(super) struct Builder {
     pub(super) graph: Graph,
     pub(super) weights: Vec<Weight>,
     pub(super) states: Vec<State>,
-    /// Smallest values of the symbols.
+    /// The smallest values of the symbols.
     pub(super) minima: Bindings,
-    /// Statement path, then one name per block that is open.
+    /// The path of the statement, then the name of each open block call.
     pub(super) path: Vec<String>,
     pub(super) role: Option<String>,
     pub(super) precision: Option<Precision>,
@@ -41,7 +41,7 @@ impl Builder {
         self.graph.regions.push(Region { name: name.to_string(), index });
     }
 
-    /// The path of nodes made now.
+    /// The path of new nodes.
     pub(super) fn current_path(&self) -> String {
         self.path.join("/")
     }
@@ -99,7 +99,7 @@ impl Builder {
         Ok(id)
     }
 
-    /// The node of a weight; a tensor that several names mean is one weight.
+    /// The node of a weight. A tensor with several names is one weight.
     pub(super) fn weight(
         &mut self,
         name: String,
@@ -127,7 +127,7 @@ impl Builder {
         Ok(id)
     }
 
-    /// A node that uses a state, as `op` with its index does. The first use declares the state.
+    /// A node for a use of a state: `op` with its index. The first use declares the state.
     fn on_state(&mut self, op: fn(u32) -> Op, state: State, x: &[NodeId]) -> Result<NodeId, String> {
         let known = self.states.iter().position(|s| s.name == state.name);
         let operands: Vec<(&[Dim], DType)> =
@@ -143,7 +143,7 @@ impl Builder {
         Ok(id)
     }
 
-    /// Writes `x` to a new state, as `op` with its index does, and gives all of it.
+    /// A node that writes `x` to a new state, by `op` with its index, and returns the entire state.
     pub(super) fn store(&mut self, op: fn(u32) -> Op, state: State, x: NodeId) -> Result<NodeId, String> {
         if let Some(known) = self.states.iter().find(|s| s.name == state.name) {
             return Err(match known.kind == state.kind {
@@ -154,7 +154,7 @@ impl Builder {
         self.on_state(op, state, &[x])
     }
 
-    /// What a state held before the call: zeros, if nothing is past.
+    /// The content of a state before the call: zeros in the first one.
     pub(super) fn previous(&mut self, state: State) -> Result<NodeId, String> {
         let held = self.on_state(Op::StatePrevious, state, &[])?;
         let past = self.leaf(Op::Size(Dim::symbol(PAST)))?;
@@ -163,7 +163,7 @@ impl Builder {
         self.push(Op::Select, &[follows, held, zero])
     }
 
-    /// Puts `x` into a state for the next call.
+    /// Stores `x` in a state for the next call.
     pub(super) fn update(&mut self, state: State, x: NodeId) -> Result<(), String> {
         let name = &state.name;
         let Some(at) = self.states.iter().position(|s| s.name == *name) else {
@@ -177,14 +177,14 @@ impl Builder {
         self.on_state(Op::StateUpdate, state, &[x]).map(drop)
     }
 
-    /// The states that are read, but never updated.
+    /// States that are read but never updated.
     pub(super) fn lasting(&self) -> impl Iterator<Item = &State> {
         let updated = |at: usize| self.graph.nodes.iter().any(|n| n.op == Op::StateUpdate(at as u32));
         let fixed = self.states.iter().enumerate().filter(|(_, s)| s.kind == StateKind::Overwritten);
         fixed.filter(move |(at, _)| !updated(*at)).map(|(_, s)| s)
     }
 
-    /// Drops what no output needs, and numbers weights and states by first use in what is left.
+    /// Removes nodes that no output needs, and numbers weights and states by first use in the rest.
     pub(super) fn finish(self) -> (Graph, Vec<Weight>, Vec<State>) {
         let names: Vec<String> = self.graph.outputs.keys().cloned().collect();
         let mut graph = self.graph.restricted_to(&names);

@@ -1,4 +1,4 @@
-//! Calls: special forms, blocks, and what the functions do.
+//! Calls: special forms, blocks, and the implementation of functions.
 
 use std::collections::BTreeMap;
 
@@ -178,7 +178,7 @@ impl<'a> Binder<'a> {
         self.at(at, result).map(Value::Node)
     }
 
-    /// How many tokens are seen: `null` stands for all.
+    /// The window, in tokens: `null` stands for all.
     fn window(&mut self, window: &Expr<'a>) -> Eval<Option<u32>> {
         let value = self.eval(window)?;
         match (&value, value.as_int().and_then(|n| u32::try_from(n).ok())) {
@@ -375,7 +375,7 @@ impl<'a> Binder<'a> {
         Ok(Op::Windows { axis, size, stride, dilation })
     }
 
-    /// Replaces one `-1` by what is left of the elements.
+    /// Replaces one `-1` by the inferred dimension.
     fn fill_in(&mut self, mut wanted: Vec<Dim>, shape: &[Dim], args: &Args<'_, 'a>) -> Eval<Vec<Dim>> {
         let open = wanted.iter().position(|d| d.as_const() == Some(-1));
         if let Some(i) = open {
@@ -411,7 +411,7 @@ impl<'a> Binder<'a> {
         }
     }
 
-    /// Conversion of a tensor. Numbers and vectors are rounded to f32, or cut to integers.
+    /// Conversion of a tensor. Numbers and vectors are rounded to f32, or truncated to integers.
     fn cast(&mut self, args: &Args<'_, 'a>, dtype: DType) -> Eval<Value<'a>> {
         let round = |v: f64| if dtype == DType::F32 { f64::from(v as f32) } else { v.trunc() };
         match args.value(0) {
@@ -495,7 +495,7 @@ impl<'a> Binder<'a> {
         }
     }
 
-    /// A list of numbers, such as config.json has them, as a vector.
+    /// A list of numbers, as in config.json, as a vector.
     fn call_vector(&mut self, list: &[Value<'a>], args: &Args<'_, 'a>) -> Eval<Value<'a>> {
         let numbers: Option<Vec<f64>> = list.iter().map(Value::as_number).collect();
         match numbers {

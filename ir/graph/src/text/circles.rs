@@ -1,19 +1,19 @@
-//! Circles among things that refer to each other by name.
+//! Cycles among things that refer to one another by name.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use petgraph::algo::kosaraju_scc;
 use petgraph::graphmap::DiGraphMap;
 
-/// Who refers to whom. An edge has the text of the reference, which says where it stands.
+/// References by name. An edge has the text of the reference, which determines its place.
 pub(super) type References<'a> = DiGraphMap<&'a str, &'a str>;
 
-/// Names that lead back to the first of them.
+/// A cycle of names.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Circle<'a> {
-    /// The shortest way: the first name stands at the end again.
+    /// The shortest cycle, with the first name again at the end.
     names: Vec<&'a str>,
-    /// Names on other circles with these, sorted.
+    /// Names on other cycles with these, sorted.
     others: Vec<&'a str>,
     /// The reference from the first name to the second.
     pub(super) place: &'a str,
@@ -25,15 +25,15 @@ impl Circle<'_> {
         self.names.join(" -> ")
     }
 
-    /// What to say of those that are entangled with the circle, if any are.
+    /// The note about names on other cycles with these, if any.
     pub(super) fn note(&self) -> Option<String> {
         (!self.others.is_empty()).then(|| format!("other cycles go through {}", self.others.join(", ")))
     }
 }
 
-/// One circle for each set of names that all lead to each other, in the order of the names.
+/// One cycle for each strongly connected set of names, in the order of the names.
 ///
-/// Works without recursion, so that a chain of any length can be judged.
+/// It does not use recursion, so that chains may have any length.
 pub(super) fn circles<'a>(references: &References<'a>) -> Vec<Circle<'a>> {
     let refers_to_itself = |set: &[&'a str]| set.len() > 1 || references.contains_edge(set[0], set[0]);
     let sets = kosaraju_scc(references).into_iter().filter(|set| refers_to_itself(set));
@@ -42,7 +42,7 @@ pub(super) fn circles<'a>(references: &References<'a>) -> Vec<Circle<'a>> {
     circles
 }
 
-/// The shortest circle through the first name of a strongly connected set.
+/// The shortest cycle through the first name of a strongly connected set.
 fn shortest<'a>(references: &References<'a>, mut set: Vec<&'a str>) -> Option<Circle<'a>> {
     set.sort_unstable();
     let start = *set.first()?;

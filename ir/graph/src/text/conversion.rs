@@ -1,4 +1,4 @@
-//! Conversions: how checkpoints of another format become what architectures read (`models/gguf/*.ron`).
+//! Conversions of checkpoints from other formats (`models/gguf/*.ron`).
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -16,9 +16,9 @@ use super::parser::expression;
 use super::settings::Settings;
 use super::value::Value;
 
-/// Folder of conversions within a library.
+/// The folder of conversions in a library.
 const FOLDER: &str = "gguf/";
-/// Longest chain of `extends`.
+/// The longest chain of `extends`.
 const MAX_EXTENDS: usize = 4;
 
 /// A file of the folder.
@@ -62,7 +62,7 @@ enum StoredForm<'a> {
     PlusOne,
 }
 
-/// The part of a file that says whether it is for an architecture or only to be extended.
+/// The part of a file that tells whether it is for an architecture, or only for others to extend.
 #[derive(Deserialize)]
 #[serde(rename = "Gguf")]
 struct Class {
@@ -70,51 +70,51 @@ struct Class {
     class: Option<String>,
 }
 
-/// In which order pairs of tokens are merged where a vocabulary has no list of merges.
+/// The order of merges for vocabularies without a list of merges.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub enum MergeOrder {
-    /// The merge with the highest score first.
+    /// By descending score.
     #[default]
     Scores,
-    /// The merge whose result comes first in the vocabulary first.
+    /// By the position of the result in the vocabulary.
     Positions,
 }
 
-/// What has been done to a tensor that has to be undone.
+/// A transformation of a tensor that must be undone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stored {
-    /// Nothing.
+    /// None.
     AsIs,
-    /// In each of so many stretches of rows, the rows of the first and of the second half take turns.
+    /// In each group of rows, the rows of the first and of the second half are interleaved.
     Interleaved {
-        /// Number of stretches, at least 1.
+        /// The number of groups, at least 1.
         heads: u64,
     },
-    /// One was added to each value.
+    /// Each value was increased by one.
     PlusOne,
 }
 
-/// A tensor, or the tensors of all layers.
+/// A tensor, or the corresponding tensors of all layers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorRule {
-    /// Its name in the file; `{i}` stands for a number.
+    /// The name in the file; `{i}` stands for a number.
     pub pattern: String,
-    /// Its name for architectures, with the same number.
+    /// The name for architectures, with the same number.
     pub name: String,
-    /// How it is stored.
+    /// The transformation of its values.
     pub stored: Stored,
 }
 
-/// What a checkpoint becomes.
+/// The result of a conversion.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Converted {
-    /// What `config.json` would say.
+    /// The content of `config.json`.
     pub config: Json,
-    /// Tensors that architectures read.
+    /// The tensors, under the names that architectures read.
     pub tensors: Vec<TensorRule>,
 }
 
-/// How checkpoints of one architecture are converted.
+/// The conversion of checkpoints of one architecture.
 #[derive(Clone, Debug)]
 pub struct Conversion<'a> {
     sources: Sources<'a>,
@@ -124,7 +124,7 @@ pub struct Conversion<'a> {
 }
 
 impl<'a> Conversion<'a> {
-    /// Architectures that the library has conversions for.
+    /// The architectures for which the library has conversions.
     pub fn names(library: &Library) -> Vec<&str> {
         let has_class = |text: &String| peek::<Class>(text).is_some_and(|c| c.class.is_some());
         let files = library.files.iter().filter(|(name, text)| name.starts_with(FOLDER) && has_class(text));
@@ -134,7 +134,7 @@ impl<'a> Conversion<'a> {
     /// The conversion for an architecture of the format.
     ///
     /// # Errors
-    /// If the library has none, with those it has; or its file is not valid.
+    /// If the library has none (the message lists those it has), or its file is invalid.
     pub fn load(library: &'a Library, architecture: &str) -> Result<Self, Diagnostics> {
         let mut sources = Sources::default();
         let mut chain: Vec<Form<'a>> = Vec::new();
@@ -155,17 +155,17 @@ impl<'a> Conversion<'a> {
         }
     }
 
-    /// Names of formulas for whole tensors, and the tensors.
+    /// The tensors that formulas can use, by their names in formulas.
     pub fn vectors(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.chain.iter().flat_map(|form| &form.vectors.0).map(|(name, tensor)| (name.0, tensor.0))
     }
 
-    /// How merges are found.
+    /// The order of merges.
     pub fn merge_order(&self) -> MergeOrder {
         self.chain.first().map(|form| form.merges).unwrap_or_default()
     }
 
-    /// Whether a formula reads the metadata `key` of the architecture, or the file says that nothing has to.
+    /// Whether a formula reads the metadata `key` of the architecture, or the file declares it as `unread`.
     pub fn knows(&self, key: &str) -> bool {
         let name = format!("arch.{key}");
         let mentions = |text: &str| {
@@ -179,10 +179,10 @@ impl<'a> Conversion<'a> {
         formulas.into_iter().any(|t| mentions(t.0)) || self.chain.iter().any(|f| f.unread.iter().any(|t| t.0 == key))
     }
 
-    /// Evaluates the formulas. Each entry of `facts`, an object, is a name for them.
+    /// Evaluates the formulas. They can use the entries of `facts`, an object, by name.
     ///
     /// # Errors
-    /// What the file refuses, and all formulas that fail.
+    /// A condition of `refuse` that holds, and all formulas that fail.
     pub fn apply(&self, facts: &Map<String, Json>) -> Result<Converted, Diagnostics> {
         let nothing = Json::Object(Map::new());
         let mut config = Map::new();

@@ -1,30 +1,30 @@
-//! Errors with a place, and the one renderer for them.
+//! Errors with a place in a text, and how they are shown.
 //!
-//! Formulas stay slices of the files they were read from, so the place of anything is found from the address of its
-//! text: no spans are carried through the parser, and a wrong one cannot be.
+//! Formulas are slices of the files that they were read from, so that the address of a text determines its place. The
+//! parser carries no spans, and thus no wrong ones.
 
 use std::fmt;
 
 /// One problem in an architecture, block or policy file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// File as the library names it: `llama.ron`, `blocks/norm.ron`; empty if no text is at fault.
+    /// The name of the file in the library: `llama.ron`, `blocks/norm.ron`; empty if no text is at fault.
     pub file: String,
-    /// Line, counted from 1.
+    /// The line, from 1.
     pub line: usize,
-    /// Column in characters, counted from 1.
+    /// The column in characters, from 1.
     pub column: usize,
     /// The line of text at fault.
     pub source: String,
-    /// How many characters of it are at fault (at least 1).
+    /// The number of characters of it that are at fault; at least 1.
     pub width: usize,
-    /// Node path of the statement, empty outside of statements: `layers.3.q`.
+    /// The node path of the statement, `layers.3.q`; empty outside statements.
     pub path: String,
-    /// What is wrong.
+    /// The message.
     pub message: String,
-    /// Further facts, such as where in a block it happened.
+    /// Notes, such as the place in a block.
     pub notes: Vec<String>,
-    /// What would be right: the nearest valid name, or what was expected.
+    /// A hint: the nearest valid name, or what was expected.
     pub hint: Option<String>,
 }
 
@@ -75,12 +75,12 @@ fn excerpt(line: &str, column: usize) -> (String, usize) {
     (text, column)
 }
 
-/// All problems found in one go, in the order of the text.
+/// All problems that were found, in the order of the text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnostics(pub Vec<Diagnostic>);
 
 impl Diagnostics {
-    /// A single problem that belongs to no text.
+    /// A single problem without a text.
     pub fn general(message: impl Into<String>, hint: Option<String>) -> Self {
         Diagnostics(vec![Diagnostic {
             file: String::new(),
@@ -110,7 +110,7 @@ impl fmt::Display for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
-/// The texts that slices may come from.
+/// The texts that contain slices.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sources<'a> {
     files: Vec<(&'a str, &'a str)>,
@@ -204,11 +204,11 @@ impl<'a> Sources<'a> {
     }
 }
 
-/// What names are compared with one that is unknown.
+/// The form in which names are compared.
 const MAX_CANDIDATES: usize = 1_000;
 const MAX_NAMES_LENGTH: usize = 400;
 
-/// The valid name most like `name`, if one is near enough to be meant.
+/// The valid name that is most similar to `name`, if it is similar enough.
 pub fn nearest<'n>(name: &str, valid: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     // Jaro-Winkler forgives too much where there are few letters.
     let short = name.chars().count() < 4;
@@ -224,7 +224,7 @@ pub fn nearest<'n>(name: &str, valid: impl IntoIterator<Item = &'n str>) -> Opti
     best.map(|(_, n)| n)
 }
 
-/// `did you mean ...?`, if a valid name is near.
+/// `did you mean ...?`, if a valid name is similar.
 pub(super) fn nearest_hint<'n>(name: &str, valid: impl IntoIterator<Item = &'n str>) -> Option<String> {
     nearest(name, valid).map(|n| format!("did you mean `{n}`?"))
 }

@@ -1,4 +1,4 @@
-//! Extension: an architecture on top of another one, with parts that several share.
+//! Extension: merges an architecture with those that it extends and with the parts that it includes.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use super::file::{Architecture, BlockDecl, Edit, EntryDecl, InputDecl, StateDecl
 use super::parser::assignment;
 use crate::graph::Modality;
 
-/// An architecture with everything it extends merged in.
+/// An architecture, merged with all that it extends and includes.
 #[derive(Default)]
 pub(super) struct Merged<'a> {
     /// `name = formula`, by name.
@@ -26,17 +26,17 @@ pub(super) struct Merged<'a> {
     pub(super) ignores: Vec<Text<'a>>,
 }
 
-/// Names that formulas can use and no file declares.
+/// Names that formulas can use without a declaration.
 pub(super) const WORDS: [&str; 4] = ["config", "generation", "processors", "pi"];
 
 impl<'a> Merged<'a> {
-    /// Names that formulas of the body can use, apart from those it defines.
+    /// Names that formulas of the body can use, besides those that it defines.
     pub(super) fn names(&self) -> Vec<&'a str> {
         let declared = self.config.keys().chain(self.symbols.keys()).chain(self.inputs.keys());
         declared.chain(self.weights.keys()).chain(self.states.keys()).chain(WORDS).collect()
     }
 
-    /// What a declared name is.
+    /// The kind of a declared name.
     pub(super) fn kind_of(&self, name: &str) -> Option<&'static str> {
         if self.config.get(name).is_some() {
             Some("a config value")
@@ -56,7 +56,7 @@ impl<'a> Merged<'a> {
     }
 }
 
-/// Overrides by name; new names follow.
+/// Overrides entries by name; new names come last.
 fn merge<'a, T>(
     what: &str,
     base: &mut Table<'a, T>,
@@ -76,8 +76,8 @@ fn merge<'a, T>(
     }
 }
 
-/// Puts `own` on top of `base`. Its parts come between. The body of a part stands in front of all other statements, so
-/// that what it computes is there for whatever follows; closing statements stand behind all others.
+/// Merges `own` into `base`, after its parts. The body of a part comes before all other statements, so that these can use
+/// what it computes; closing statements come after all others.
 pub(super) fn apply<'a>(
     mut base: Merged<'a>,
     parts: Vec<Architecture<'a>>,

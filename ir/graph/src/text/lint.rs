@@ -1,5 +1,5 @@
-//! Checks that need no config: every formula is well-formed, every name and every call is known, also in
-//! branches that a particular config never takes.
+//! Checks without a config: all formulas are well-formed, and all names and calls are known, even in branches that a
+//! particular config never takes.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! An architecture before there is a config: what it extends and includes, merged and checked.
+//! Loads an architecture: merges what it extends and includes, and checks what can be checked without a config.
 
 use std::rc::Rc;
 
@@ -10,20 +10,20 @@ use super::file::{self, Architecture, Blocks, Text};
 use super::library::{BLOCKS, Library, PARTS};
 use super::lint;
 
-/// What is known about an architecture before there is a config.
+/// An architecture without a config.
 pub(super) struct Loaded<'a> {
     pub(super) sources: Sources<'a>,
     pub(super) arch: Rc<Merged<'a>>,
     pub(super) blocks: Rc<BlockTable<'a>>,
     pub(super) diagnostics: Vec<Diagnostic>,
-    /// Blocks call each other in a circle, so that nothing can be evaluated.
+    /// Whether blocks call one another in a cycle, so that nothing can be evaluated.
     pub(super) circular: bool,
 }
 
-/// Reads an architecture with all it extends, and all blocks; checks what can be checked without a config.
+/// Reads an architecture with all that it extends, and all blocks; checks what can be checked without a config.
 ///
 /// # Errors
-/// A file that does not exist, RON that cannot be read, a circle of `extends`: nothing more can be said then.
+/// A file that does not exist, invalid RON, a cycle of `extends`: no further check is possible then.
 pub(super) fn load<'a>(library: &'a Library, file: &'a str) -> Result<Loaded<'a>, Diagnostics> {
     let mut sources = Sources::default();
     for (name, text) in &library.files {
@@ -97,7 +97,7 @@ fn chain<'a>(library: &'a Library, file: &'a str, sources: &Sources<'a>) -> Resu
     Ok(chain)
 }
 
-/// What an architecture includes under this name.
+/// The part with this name.
 fn part<'a>(library: &'a Library, name: Text<'a>, sources: &Sources<'a>) -> Result<Architecture<'a>, Diagnostics> {
     let problem = |message: String, hint: Option<String>| {
         let mut d = sources.diagnostic(name.0, message);

@@ -1,11 +1,11 @@
 //! Architecture files: RON declarations with formulas, bound to a `config.json`.
 //!
-//! `models/README.md` is the manual of the language. The stages here: a file is read into its form (`file`), what it
-//! extends is merged (`extend`), names and calls are checked in every branch (`lint`), and the body is run with the
-//! config at hand (`body`, `binder`, `calls`, `tensor`, `weights`), which leaves the graph behind (`builder`).
-//! A formula evaluates to a number, text, list or vector if it can, and to a node only where a tensor is involved.
+//! `models/README.md` is the manual of the language. The stages: a file is parsed (`file`), what it extends is merged
+//! (`extend`), names and calls are checked in all branches (`lint`), and the body is evaluated with a config (`body`,
+//! `binder`, `calls`, `tensor`, `weights`), which builds the graph (`builder`). A formula evaluates to a number, text, list
+//! or vector if it can, and to a node only if a tensor is involved.
 //!
-//! Nothing here reads files or knows a model by name; a [`Library`] holds texts.
+//! This module does not read files, and knows no model by name; a [`Library`] has the texts.
 
 mod arith;
 mod binder;
@@ -58,8 +58,8 @@ use crate::graph::Model;
 use binder::Binder;
 use load::load;
 
-/// Diagnostics in the order of the text. Some problems are found both without and with the config; what the
-/// latter says is more exact, and stays.
+/// Diagnostics in the order of the text. Some problems are found both without and with the config; the latter diagnostics
+/// are more precise, and are kept.
 fn sorted(first: Vec<Diagnostic>, second: Vec<Diagnostic>) -> Diagnostics {
     let key = |d: &Diagnostic| (d.file.clone(), d.line, d.column);
     let again: BTreeSet<_> = second.iter().map(key).collect();
@@ -69,7 +69,7 @@ fn sorted(first: Vec<Diagnostic>, second: Vec<Diagnostic>) -> Diagnostics {
     Diagnostics(all)
 }
 
-/// Checks an architecture file as far as that is possible without a config: RON, formulas, names, calls.
+/// Checks an architecture file as far as possible without a config: RON, formulas, names, calls.
 ///
 /// # Errors
 /// All problems found.
@@ -78,7 +78,7 @@ pub fn check(library: &Library, file: &str) -> Result<(), Diagnostics> {
     if loaded.diagnostics.is_empty() { Ok(()) } else { Err(sorted(loaded.diagnostics, Vec::new())) }
 }
 
-/// As [`bind_settings`], for a model directory that has a `config.json` only.
+/// As [`bind_settings`], for a model directory with only a `config.json`.
 ///
 /// # Errors
 /// Those of [`bind_settings`].
@@ -93,11 +93,11 @@ pub fn bind(
 
 /// Binds the architecture `file` (with or without `.ron`) to the settings of a model.
 ///
-/// `tensors` are the names and shapes in the checkpoint. Without them every declared tensor counts as present
-/// with its declared shape, the first alternative of each name.
+/// `tensors` has the names and shapes in the checkpoint. Without it, every declared tensor counts as present, with its
+/// declared shape and the first alternative of its name.
 ///
 /// # Errors
-/// All problems found in the files, and all tensors that are missing or have another shape.
+/// All problems in the files, and all tensors that are missing or have another shape.
 pub fn bind_settings(
     library: &Library,
     file: &str,
@@ -107,7 +107,7 @@ pub fn bind_settings(
     bind_with_usage(library, file, settings, tensors).map(|(model, _)| model)
 }
 
-/// As [`bind_settings`], and what was read of the settings and the checkpoint.
+/// As [`bind_settings`]; also returns what was read of the settings and the checkpoint.
 ///
 /// # Errors
 /// Those of [`bind_settings`].

@@ -1,35 +1,35 @@
-//! What an architecture file declares, for tools that compare it with a model.
+//! The declarations of an architecture file, for tools that compare it with a model.
 
 use super::diagnostics::Diagnostics;
 use super::file::Statement;
 use super::library::Library;
 use super::load::load;
 
-/// The declarations of an architecture, with everything it extends and includes.
+/// The declarations of an architecture, including those that it extends and includes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outline {
-    /// How many architectures it extends, one after the other.
+    /// The number of architectures that it extends, directly and indirectly.
     pub depth: usize,
     /// Names of config values, and their formulas.
     pub config: Vec<(String, String)>,
-    /// Names of inputs that have no default.
+    /// Names of inputs without a default.
     pub inputs: Vec<String>,
     /// Weights in the order of the file.
     pub weights: Vec<OutlinedWeight>,
-    /// Addresses of statements that edits can name: `layers.q`.
+    /// Addresses of statements, as in edits: `layers.q`.
     pub statements: Vec<String>,
-    /// Patterns of tensors that are left out on purpose.
+    /// Patterns of tensors that are left out intentionally.
     pub ignores: Vec<String>,
 }
 
 /// A declared weight.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutlinedWeight {
-    /// Name in formulas.
+    /// The name in formulas.
     pub name: String,
-    /// Pattern of tensor names.
+    /// The pattern of tensor names.
     pub tensor: String,
-    /// Whether some models have it and others do not.
+    /// Whether a model may lack it.
     pub optional: bool,
 }
 
@@ -70,7 +70,7 @@ pub fn outline(library: &Library, file: &str) -> Result<Outline, Diagnostics> {
     })
 }
 
-/// What stands behind the name in `name = formula`.
+/// The formula in `name = formula`.
 fn formula(line: &str) -> String {
     line.split_once('=').map_or(line, |(_, formula)| formula).trim().to_string()
 }
@@ -81,7 +81,7 @@ fn extended(library: &Library, file: &str) -> Option<String> {
     super::file::peek::<Extends>(text)?.extends
 }
 
-/// The one entry of a file that says what it extends.
+/// The entry of a file with what it extends.
 #[derive(serde::Deserialize)]
 #[serde(rename = "Architecture")]
 struct Extends {
@@ -89,7 +89,7 @@ struct Extends {
     extends: Option<String>,
 }
 
-/// Where edits can take hold, with the names of repetitions in front.
+/// The addresses of statements for edits, with the names of repetitions as a prefix.
 fn addresses(body: &[Statement<'_>], prefix: &str, all: &mut Vec<String>) {
     for statement in body {
         match statement {

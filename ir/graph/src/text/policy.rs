@@ -1,4 +1,4 @@
-//! Precision policies: which weight is stored how.
+//! Precision policies: how each weight is stored.
 
 use std::str::FromStr;
 
@@ -33,7 +33,7 @@ enum RuleFile<'a> {
     },
 }
 
-/// Which weights a rule speaks of.
+/// The weights that a rule applies to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Selector {
     /// This role or a finer one: `attention` covers `attention.query`.
@@ -46,24 +46,24 @@ enum Selector {
     Layers { from: u32, to: u32, role: Option<String> },
 }
 
-/// Where a weight is used.
+/// A use of a weight.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
-    /// What part the node plays that uses it.
+    /// The role of the node that uses it.
     pub role: Option<&'a str>,
-    /// Path of the weight: `layers.3.q_proj`.
+    /// The path of the weight: `layers.3.q_proj`.
     pub path: &'a str,
-    /// Name of the component that it belongs to.
+    /// The name of the component that it belongs to.
     pub component: &'a str,
-    /// Which round of a repetition the node stands in.
+    /// The round of the repetition that the node is in.
     pub layer: Option<u32>,
-    /// Number of its dimensions.
+    /// The number of its dimensions.
     pub rank: usize,
 }
 
-/// Assigns a precision to every weight: a default, and rules of which later ones win.
+/// Assigns a precision to every weight: a default, and rules, of which later ones win.
 ///
-/// What an architecture demands for a statement wins over every policy, and is not looked at here.
+/// A precision that an architecture demands for a statement overrides every policy; callers apply it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     default: Precision,
@@ -76,10 +76,10 @@ impl Policy {
         Self { default: precision, rules: Vec::new() }
     }
 
-    /// Reads a policy file; `name` is what diagnostics call it.
+    /// Parses a policy file; `name` is its name in diagnostics.
     ///
     /// # Errors
-    /// RON that cannot be read, or every precision or layer range that is not valid.
+    /// Invalid RON, or all invalid precisions and layer ranges.
     pub fn parse(name: &str, text: &str) -> Result<Self, Diagnostics> {
         let mut sources = Sources::default();
         sources.add(name, text);
@@ -112,10 +112,10 @@ impl Policy {
         if diagnostics.is_empty() { Ok(Self { default, rules }) } else { Err(Diagnostics(diagnostics)) }
     }
 
-    /// The same rules with another precision in the place of each.
+    /// The same rules with every precision replaced by `change`.
     ///
     /// # Errors
-    /// The first of `change`.
+    /// The first error of `change`.
     pub fn try_map<E>(self, change: impl Fn(Precision) -> Result<Precision, E>) -> Result<Self, E> {
         let rules = self.rules.into_iter().map(|(selector, p)| Ok((selector, change(p)?)));
         Ok(Self { default: change(self.default)?, rules: rules.collect::<Result<_, _>>()? })
@@ -123,8 +123,8 @@ impl Policy {
 
     /// How a weight is stored.
     ///
-    /// Norms, biases and whatever else has less than two dimensions stay f32, unless a rule says f16: they are
-    /// few, and there is nothing to gain.
+    /// Norms, biases and all other weights with fewer than two dimensions stay f32 unless a rule says f16: they are few, so
+    /// that there is little to gain.
     pub fn precision(&self, place: &Place<'_>) -> Precision {
         let Place { role, path, component, layer, rank } = *place;
         let fits = |selector: &Selector| match selector {
@@ -144,12 +144,12 @@ impl Policy {
     }
 }
 
-/// Whether `role` is `wanted` or a part of it.
+/// Whether `role` is `wanted` or a finer role of it.
 fn covers(wanted: &str, role: Option<&str>) -> bool {
     role.and_then(|r| r.strip_prefix(wanted)).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// Whether `text` has the form of `pattern`, in which `*` stands for anything.
+/// Whether `text` matches `pattern`, in which `*` stands for any text.
 pub(super) fn glob(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();

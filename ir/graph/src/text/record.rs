@@ -1,5 +1,4 @@
-//! RON files beside those of the language, such as target profiles: records of named fields, with diagnostics of the same
-//! form.
+//! Reads other RON files, such as target profiles: records of named fields, with diagnostics of the same form.
 
 use std::iter::Peekable;
 
@@ -8,16 +7,16 @@ use serde::de::DeserializeOwned;
 use super::diagnostics::{Diagnostic, Diagnostics, Sources};
 use super::file::read;
 
-/// Reads a file; `name` is what diagnostics call it.
+/// Reads a file; `name` is its name in diagnostics.
 ///
 /// # Errors
-/// RON that cannot be read or is not of this form, with its place, and the nearest name for one that is not known.
+/// If the RON is invalid or has another form: the place, and the nearest name for an unknown one.
 pub fn read_record<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, Diagnostics> {
     read(&Sources::default(), name, text).map_err(|d| Diagnostics(vec![*d]))
 }
 
-/// A problem with the value of a field of a file that [`read_record`] has read. The field is named with those around it:
-/// `schedule.matvec.rows`. One that is not written, because it has a default, is shown by the innermost one that is.
+/// A problem with the value of a field of a file that [`read_record`] has read. The field is a path: `schedule.matvec.rows`.
+/// If it is not in the file, because it has a default, the place is the innermost field around it that is.
 pub fn at_field(name: &str, text: &str, field: &str, message: String, hint: Option<String>) -> Diagnostic {
     let mut sources = Sources::default();
     sources.add(name, text);
@@ -25,7 +24,7 @@ pub fn at_field(name: &str, text: &str, field: &str, message: String, hint: Opti
     Diagnostic { hint, ..sources.diagnostic(value(text, field).unwrap_or_else(whole), message) }
 }
 
-/// The text of a field's value, or of the innermost one around it that is written. Of a record it is the parenthesis.
+/// The text of the value of a field, or of the innermost field around it in the file. For a record, it is the parenthesis.
 fn value<'a>(text: &'a str, field: &str) -> Option<&'a str> {
     let mut parts = field.split('.').peekable();
     let mut tokens = Tokens { text, at: 0 }.peekable();

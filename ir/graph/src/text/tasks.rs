@@ -1,4 +1,4 @@
-//! Binding what entries are for.
+//! Binds the tasks of entries.
 
 use std::collections::BTreeSet;
 
@@ -13,11 +13,11 @@ use crate::graph::{EntryRole, NodeId};
 use crate::op::Op;
 use crate::task::{Cut, Fit, Source, Task, TaskInput, TaskOutput};
 
-/// Most classes of a model; more would be a mistake.
+/// The largest number of classes of a model.
 const MAX_LABELS: usize = 1 << 16;
 
 impl<'a> Binder<'a> {
-    /// The task of the entry `name`, which has these outputs; none if it is for other configs.
+    /// The task of an entry with these outputs; none if its `when` does not hold.
     pub(super) fn task(&mut self, decl: &TaskDecl<'a>, role: EntryRole, outputs: &[String]) -> Eval<Option<Task>> {
         if let Some(when) = decl.when {
             let condition = self.formula(expression(when.0))?;
@@ -81,7 +81,7 @@ impl<'a> Binder<'a> {
         })
     }
 
-    /// Names of the inputs that these outputs need; an entry that encodes computes all that is kept besides.
+    /// Names of the inputs that these outputs need. An entry that encodes also computes all kept states.
     fn inputs_of(&self, role: EntryRole, outputs: &[String]) -> BTreeSet<String> {
         let kept = |op: &Op| role == EntryRole::Encode && matches!(op, Op::StateKeep(_));
         let graph = self.builder.graph.restricted(outputs, &kept);
@@ -109,7 +109,7 @@ impl<'a> Binder<'a> {
         })
     }
 
-    /// A size over what is known of an image, in one line.
+    /// A size over the symbols of an image, in one line.
     fn size(&mut self, text: Text<'a>) -> Eval<String> {
         Ok(self.interpolate(text.0)?.split_whitespace().collect::<Vec<_>>().join(" "))
     }
@@ -193,7 +193,7 @@ impl<'a> Binder<'a> {
         Ok(all)
     }
 
-    /// The size of the last axis of an output, where it is known.
+    /// The size of the last axis of an output, if it is constant.
     fn last_axis(&mut self, output: Text<'a>, outputs: &[String]) -> Eval<Option<i64>> {
         let node: Option<NodeId> = self.builder.graph.outputs.get(output.0).copied();
         match node.filter(|_| outputs.iter().any(|o| o == output.0)) {

@@ -1,7 +1,7 @@
-//! What binding looked at: entries of config.json and tensors of the checkpoint.
+//! Records what binding reads: entries of config.json and tensors of the checkpoint.
 //!
-//! A part of config.json that an evaluated formula mentions counts as read, also where the formula did not need it: the
-//! right side of `??` and the branch of an `if` that was not taken say that the architecture knows the entry.
+//! An entry of config.json that an evaluated formula mentions counts as read even if the formula did not need it: the right
+//! side of `??` and the other branch of an `if` show that the architecture knows the entry.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,38 +15,38 @@ use super::reads::Reads;
 use super::value::Value;
 use super::weights::candidates;
 
-/// Deepest nesting of config.json that is looked into; parsers of JSON stop there, too.
+/// The deepest nesting of config.json that is searched; JSON parsers stop there, too.
 const MAX_NESTING: usize = 128;
 
-/// What an architecture read of a model directory.
+/// What an architecture has read of a model directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Entries of config.json, as paths: `rope_scaling`, `rope_scaling.factor`.
     pub config: BTreeSet<String>,
     /// Tensors that statements read.
     pub tensors: BTreeSet<String>,
-    /// Tensors that are another spelling of one that was read, and that one: `lm_head.decoder.bias` for `lm_head.bias`.
+    /// Tensors under another name of one that was read, and that one: `lm_head.decoder.bias` for `lm_head.bias`.
     pub spellings: BTreeMap<String, String>,
-    /// Optional tensors that statements asked for and the checkpoint lacks, by their first name.
+    /// Optional tensors that statements use and the checkpoint lacks, by their first name.
     pub absent: BTreeSet<String>,
-    /// The `ignores` of the architecture: patterns of tensors that are left out on purpose, `*` for any text.
+    /// The `ignores` of the architecture: patterns of tensors that are left out intentionally, `*` for any text.
     pub ignores: Vec<String>,
 }
 
 impl Usage {
-    /// Whether the architecture leaves a tensor out on purpose.
+    /// Whether the architecture leaves a tensor out intentionally.
     pub fn ignores(&self, tensor: &str) -> bool {
         self.ignores.iter().any(|pattern| glob(pattern, tensor))
     }
 }
 
-/// Whether a text is one that a pattern stands for, in which `*` is any text.
+/// Whether a text matches a pattern, in which `*` is any text.
 pub fn fits_pattern(pattern: &str, text: &str) -> bool {
     glob(pattern, text)
 }
 
 impl<'a> Binder<'a> {
-    /// Notes that an entry of an object of config.json was read.
+    /// Records that an entry of an object of config.json was read.
     pub(super) fn note_read(&mut self, object: &'a Map<String, Json>, key: &str) {
         // The key of the object lives as long as the config; an absent one needs no note.
         if let Some((key, _)) = object.get_key_value(key) {
@@ -54,7 +54,7 @@ impl<'a> Binder<'a> {
         }
     }
 
-    /// Notes what a formula mentions that is not evaluated.
+    /// Records what a formula mentions that is not evaluated.
     pub(super) fn note_mentioned(&mut self, expr: &Expr<'a>) {
         if let Kind::Member(base, field) = &expr.kind
             && let Some(object) = self.mentioned_object(base)
@@ -66,7 +66,7 @@ impl<'a> Binder<'a> {
         }
     }
 
-    /// The object of config.json that a formula stands for, if that is plain to see.
+    /// The object of config.json that a formula refers to, if it can be determined without evaluation.
     fn mentioned_object(&self, expr: &Expr<'a>) -> Option<&'a Map<String, Json>> {
         match &expr.kind {
             Kind::Member(base, field) => self.mentioned_object(base)?.get(*field)?.as_object(),
@@ -88,7 +88,7 @@ impl<'a> Binder<'a> {
         }
     }
 
-    /// Notes the tensors of the checkpoint that are other spellings of one that is read.
+    /// Records the tensors of the checkpoint under other names of one that is read.
     pub(super) fn note_spellings(&mut self, names: &[String], read: &str) {
         let Some(tensors) = self.tensors else { return };
         for name in names.iter().filter(|name| *name != read && tensors.contains_key(*name)) {
@@ -107,7 +107,7 @@ impl<'a> Binder<'a> {
         Ok(all)
     }
 
-    /// What was read, when everything is bound.
+    /// What was read, at the end of binding.
     pub(super) fn usage(&mut self) -> Usage {
         let ignores = self.ignored().unwrap_or_default();
         let mut config = BTreeSet::new();

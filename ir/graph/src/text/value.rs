@@ -1,9 +1,9 @@
-//! What a formula evaluates to while an architecture is bound.
+//! The values of formulas during binding.
 
 use crate::dim::{Dim, show_shape};
 use crate::graph::{Graph, NodeId};
 
-/// The only entry of an object that stands for a number JSON does not have: `{"__float__": "Infinity"}`.
+/// The only key of an object for a number that JSON does not have: `{"__float__": "Infinity"}`.
 pub const FLOAT_TAG: &str = "__float__";
 
 /// The name of a number that JSON does not have, if `json` is one or a list with one.
@@ -19,21 +19,21 @@ pub(super) fn non_finite(json: &serde_json::Value) -> Option<&str> {
     }
 }
 
-/// A value. Everything but [`Value::Node`] is known while binding.
+/// A value. All except [`Value::Node`] are known at compile time.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value<'a> {
-    /// `null`: a config key, weight or argument that is not there.
+    /// `null`: a config key, weight or argument that does not exist.
     Absent,
-    /// The value of a statement that failed; using it fails without another message.
+    /// The value of a statement that failed; its use fails without another message.
     Poison,
     Bool(bool),
     Int(i64),
     Float(f64),
     Text(String),
-    /// A dimension in which a symbol occurs.
+    /// A dimension with symbols.
     Dim(Dim),
     List(Vec<Value<'a>>),
-    /// A vector of numbers known while binding; becomes a tensor by `table(..)`.
+    /// A vector of numbers that are known at compile time; `table(..)` makes it a tensor.
     Vector(Vec<f64>),
     /// The result of comparing vectors.
     Mask(Vec<bool>),
@@ -93,7 +93,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// How many parts it has, counted up to `limit`: doubling a list by formulas must not fill the memory.
+    /// The number of its parts, up to `limit`: doubling a list by formulas must not exhaust memory.
     pub(super) fn size(&self, limit: usize) -> usize {
         match self {
             Value::Text(t) => t.len(),
@@ -113,7 +113,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// What it is, for messages.
+    /// A description, for messages.
     pub(super) fn describe(&self, graph: &Graph) -> String {
         match self {
             Value::Absent => "null".into(),

@@ -1,4 +1,4 @@
-//! Weights: from a pattern of tensor names to the tensor that is there.
+//! Weights: from a pattern of tensor names to a tensor of the checkpoint.
 
 use std::collections::BTreeSet;
 
@@ -12,11 +12,11 @@ use super::value::Value;
 use crate::dim::{Dim, show_shape};
 use crate::graph::Weight;
 
-/// The component of models that declare none.
+/// The component of models without declared ones.
 const ONLY: &str = "model";
-/// More alternatives than this in one pattern are a mistake.
+/// The largest number of alternatives in a pattern.
 const MAX_CANDIDATES: usize = 64;
-/// How often the nearest tensor name is looked for; a wrong prefix misses every tensor alike.
+/// How often the nearest tensor name is searched for, because a wrong prefix affects all tensors.
 const MAX_SEARCHES: usize = 20;
 
 /// All names that a pattern such as `(model.|)norm.(weight|gamma)` stands for, in order of preference.
@@ -41,18 +41,18 @@ pub(super) fn candidates(pattern: &str) -> Result<Vec<String>, String> {
 }
 
 impl<'a> Binder<'a> {
-    /// `layers.3.`: what stands in front of names inside running repetitions.
+    /// The prefix of names in the current repetitions: `layers.3.`.
     pub(super) fn prefix(&self) -> String {
         self.repeats.iter().map(|r| format!("{}.{}.", r.name, r.index)).collect()
     }
 
-    /// Evaluates a comma list of dimensions that stands in a declaration.
+    /// Evaluates a comma-separated list of dimensions in a declaration.
     pub(super) fn dims_of(&mut self, text: &'a str) -> Eval<Vec<Dim>> {
         let items = self.formula(list(text))?;
         self.at_top_level(true, |b| items.iter().map(|e| b.eval_dim(e)).collect())
     }
 
-    /// The value of a declared weight: its node, or null where it does not exist.
+    /// The value of a declared weight: its node, or null if it does not exist.
     pub(super) fn weight(&mut self, name: &'a str, decl: &WeightDecl<'a>, at: &'a str) -> Eval<Value<'a>> {
         let Some(source) = self.weight_source(decl, at)? else { return Ok(Value::Absent) };
         let dims = self.dims_of(decl.shape.0)?;
@@ -72,8 +72,8 @@ impl<'a> Binder<'a> {
         self.at(decl.tensor.0, node).map(Value::Node)
     }
 
-    /// The component that a tensor belongs to: the first with a pattern for it, or else the one that takes the rest.
-    /// Where none are declared there is one for everything.
+    /// The component of a tensor: the first one with a matching pattern, or else the one with the pattern `*`. Without
+    /// declared components, there is one for all tensors.
     fn component(&mut self, source: &str, at: &'a str) -> Eval<u32> {
         let arch = self.arch.clone();
         let components = &arch.components.0;
@@ -92,8 +92,8 @@ impl<'a> Binder<'a> {
         }
     }
 
-    /// The tensor that a weight is read from; `None` if the weight does not exist here. A missing tensor is
-    /// reported once and stands for itself, so that everything that uses it is still checked.
+    /// The tensor of a weight; `None` if the weight does not exist in this model. A missing tensor is reported once and then
+    /// treated as present, so that its uses are still checked.
     pub(super) fn weight_source(&mut self, decl: &WeightDecl<'a>, _at: &'a str) -> Eval<Option<String>> {
         if let Some(when) = decl.when {
             let condition = self.formula(super::parser::expression(when.0))?;

@@ -22,7 +22,7 @@ pub struct Rules {
     count: usize,
     last: u32,
     before: u32,
-    /// The last timestamp token of the vocabulary.
+    /// The last timestamp so far.
     time: Option<u32>,
 }
 

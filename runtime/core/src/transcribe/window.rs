@@ -62,7 +62,7 @@ struct Window {
     best: Option<Attempt>,
     /// The accepted result.
     chosen: Option<Attempt>,
-    /// If the states have the encoded window: the number of tokens for which they have space.
+    /// Whether the states have the encoded window. They have space for `capacity` tokens.
     encoded: bool,
     capacity: u32,
 }
