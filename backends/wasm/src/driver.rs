@@ -1,5 +1,5 @@
-//! The functions of a module besides kernels: they run the steps of a program, on one thread or with workers that share the
-//! memory. docs/bundle.md describes the control block.
+//! The functions of a module besides kernels: they run the steps of a program, on one thread or with workers that share
+//! the memory. docs/bundle.md describes the control block.
 
 use wasm_encoder::{BlockType, Function, Instruction as I, ValType};
 
@@ -51,8 +51,8 @@ fn finish(locals: u32, code: Vec<I<'static>>) -> Function {
     function
 }
 
-/// `work(control, worker) -> stopped`: the part of a worker in every step. It is a contiguous range of the grid; the first
-/// ranges are longer by one if the grid does not divide evenly.
+/// `work(control, worker) -> stopped`: the part of a worker in every step. It is a contiguous range of the grid; the
+/// first ranges are longer by one if the grid does not divide evenly.
 pub(crate) fn work(places: &Places, scratch_bytes: u32, threads: bool) -> Function {
     let (control, worker) = (0, 1);
     let [step, end, workers, scratch, grid, share, rest, begin] = [2, 3, 4, 5, 6, 7, 8, 9];
@@ -273,8 +273,8 @@ pub(crate) fn run(places: &Places, threads: bool) -> Function {
     finish(0, code)
 }
 
-/// `serve(control, worker)`: all other workers, until they are to stop. A worker that starts late finds that the epoch has
-/// changed, and joins the run, which waits for it.
+/// `serve(control, worker)`: all other workers, until they are to stop. A worker that starts late finds that the epoch
+/// has changed, and joins the run, which waits for it.
 pub(crate) fn serve(places: &Places) -> Function {
     let (control, worker, epoch, spin) = (0, 1, 2, 3);
     let mut code = vec![I::Loop(BlockType::Empty)];

@@ -67,8 +67,8 @@ const RUN_TYPE: u32 = 1;
 const PAIR_TYPE: u32 = 2;
 const SERVE_TYPE: u32 = 3;
 
-/// A WebAssembly module with these kernels, in this order in its function table. Their names must be unique, and they must be
-/// legalized for [`gristmill_kernel::Caps::CPU`].
+/// A WebAssembly module with these kernels, in this order in its function table. Their names must be unique, and they
+/// must be legalized for [`gristmill_kernel::Caps::CPU`].
 ///
 /// # Errors
 /// If a kernel has something that cannot be expressed in WebAssembly, which is a bug of the caller.

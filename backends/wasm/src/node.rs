@@ -1,5 +1,5 @@
-//! The values of a function as a graph: equal computations are one node, and each node knows the outermost loop in which it
-//! can be computed.
+//! The values of a function as a graph: equal computations are one node, and each node knows the outermost loop in
+//! which it can be computed.
 
 use std::collections::HashMap;
 

@@ -4,8 +4,8 @@ use wasmparser::{Validator, WasmFeatures};
 
 use crate::variant::Variant;
 
-/// Validates a module with the features of its variant: SIMD, and relaxed SIMD and threads if the variant has them. Engines
-/// with these features accept it.
+/// Validates a module with the features of its variant: SIMD, and relaxed SIMD and threads if the variant has them.
+/// Engines with these features accept it.
 ///
 /// # Errors
 /// What is invalid, and at which byte.

@@ -125,8 +125,8 @@ impl Dim {
 
     /// `self / by`, rounded up; `None` if `by` is not positive.
     ///
-    /// Multiples of `by` are divided exactly, and a quotient of a quotient becomes one quotient, so that equal sizes are
-    /// equal values: an image of height `H` that is halved twice has `ceil_div(H, 4)` rows.
+    /// Multiples of `by` are divided exactly, and a quotient of a quotient becomes one quotient, so that equal sizes
+    /// are equal values: an image of height `H` that is halved twice has `ceil_div(H, 4)` rows.
     pub fn ceil_div(&self, by: i64) -> Option<Dim> {
         if by < 1 {
             return None;

@@ -63,8 +63,8 @@ impl States {
         self.encoded.clear();
     }
 
-    /// Appends `x` after the first `past` elements of the axis. Elements after these are dropped, so that a caller can go
-    /// back to an earlier position.
+    /// Appends `x` after the first `past` elements of the axis. Elements after these are dropped, so that a caller can
+    /// go back to an earlier position.
     fn append(&mut self, index: u32, state: &State, past: usize, x: &Array) -> Result<Arc<Array>, String> {
         let axis = state.axis().ok_or_else(|| format!("state `{}` has no axis to append along", state.name))? as usize;
         let held = self.held.get(&index);
@@ -166,8 +166,8 @@ impl<'m> Evaluator<'m> {
         evaluate(self.model, graph, self.weights, &mut self.states, inputs, bindings)
     }
 
-    /// Runs an entry by name with `past` tokens in the states: binds symbols, fills in absent inputs, and evaluates. `taps`
-    /// adds intermediate values.
+    /// Runs an entry by name with `past` tokens in the states: binds symbols, fills in absent inputs, and evaluates.
+    /// `taps` adds intermediate values.
     ///
     /// # Errors
     /// If there is no such entry, and as [`apply_defaults`] and [`evaluate`].
@@ -220,8 +220,8 @@ pub fn run_entry(
 
 /// Computes all outputs of a graph: the body of the model, or what the compiler made of one of its entries.
 ///
-/// `bindings` must have every symbol that occurs, and states must hold at least `P` tokens. Values are dropped after their
-/// last use.
+/// `bindings` must have every symbol that occurs, and states must hold at least `P` tokens. Values are dropped after
+/// their last use.
 ///
 /// # Errors
 /// If an input is missing or has the wrong type or shape, a weight cannot be read, a value would be too large, or

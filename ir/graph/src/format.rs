@@ -1,8 +1,8 @@
 //! Quantized formats, one row each: [`FORMATS`].
 //!
-//! A row says what the codes of a block mean and how they are stored. All other code reads it: [`crate::quant`] lays out
-//! planes, kernels decode them, the quantizer searches scales, policies and the command line use names. No code infers a
-//! format from a number of bits.
+//! A row says what the codes of a block mean and how they are stored. All other code reads it: [`crate::quant`] lays
+//! out planes, kernels decode them, the quantizer searches scales, policies and the command line use names. No code
+//! infers a format from a number of bits.
 
 use std::fmt;
 use std::str::FromStr;
@@ -46,8 +46,8 @@ pub enum Grid {
     },
     /// Codes are their own values, in two's complement.
     Signed,
-    /// Codes are indices in a table of 16 values, to which shifted blocks add `shift`. The values differ by at most 127, so
-    /// that their distances from the smallest one fit in seven bits.
+    /// Codes are indices in a table of 16 values, to which shifted blocks add `shift`. The values differ by at most
+    /// 127, so that their distances from the smallest one fit in seven bits.
     Table {
         /// By code.
         values: &'static [i8; 16],
@@ -69,19 +69,19 @@ pub enum Header {
     BlockScale,
 }
 
-/// How the quantizer chooses codes and scales. All encoders minimize the sum of squared errors over a block. All weights
-/// count equally, because nothing is known about activations.
+/// How the quantizer chooses codes and scales. All encoders minimize the sum of squared errors over a block. All
+/// weights count equally, because nothing is known about activations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoder {
-    /// Rounds with several trial scales, fits the scale to the codes of each by least squares, and takes the integer scale
-    /// with the smallest error near that of the best trial. Trials are percentages of the scale that just reaches the
-    /// largest value.
+    /// Rounds with several trial scales, fits the scale to the codes of each by least squares, and takes the integer
+    /// scale with the smallest error near that of the best trial. Trials are percentages of the scale that just reaches
+    /// the largest value.
     LeastSquares {
         /// Trial scales in percent.
         trials: &'static [u8],
     },
-    /// Tries the smallest scales that clip little, one after the other: with many codes, the best of them is a matter of
-    /// chance.
+    /// Tries the smallest scales that clip little, one after the other: with many codes, the best of them is a matter
+    /// of chance.
     FirstScales,
     /// For two values, -1 and 1: the best scale has a closed form.
     Signs,
@@ -102,8 +102,8 @@ const LARGE_GROUPS: &[u16] = &[32, 64, 128];
 
 /// The quantizer of 16 values with the smallest mean squared error for a normal distribution (Max 1960, Lloyd 1982),
 /// times 63 over its largest value and rounded. A shift by 3 gives it an exact zero. With the best scale for each block
-/// of 32 it leaves 0.0051 of the squares of normally distributed weights, and the linear grid 0.0061. A table that is fitted to
-/// blocks with their scales and shifts leaves 0.0049: not worth a table that cannot be derived.
+/// of 32 it leaves 0.0051 of the squares of normally distributed weights, and the linear grid 0.0061. A table that is
+/// fitted to blocks with their scales and shifts leaves 0.0049: not worth a table that cannot be derived.
 static NORMAL: [i8; 16] = [-63, -48, -37, -29, -22, -15, -9, -3, 3, 9, 15, 22, 29, 37, 48, 63];
 
 /// Codes symmetric around zero, two units apart; shifted blocks have an exact zero.
@@ -174,8 +174,8 @@ pub static FORMATS: &[Format] = &[
     },
     linear("q3", "linear, 3 bits", &[2, 1], &[72, 85, 97]),
     linear("q2", "linear, 2 bits", &[2], &[50, 65, 80, 95]),
-    // Two bits for three values, and not five of them in a byte, which would be a fifth smaller: a shift and a mask make
-    // bytes of these, while powers of three take a product and a shift for each of them, in lanes of 16 bits on
+    // Two bits for three values, and not five of them in a byte, which would be a fifth smaller: a shift and a mask
+    // make bytes of these, while powers of three take a product and a shift for each of them, in lanes of 16 bits on
     // CPUs and one by one in shaders.
     Format {
         name: "ternary",

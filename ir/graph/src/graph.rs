@@ -40,7 +40,8 @@ pub struct Node {
     pub dtype: DType,
     /// Its origin: `layers.3.q` for the statement `q` in layer 3, `layers.3.q/linear` for a block that it calls.
     pub path: String,
-    /// Its role (`attention.query`, `ffn.gate`, `norm`, `embedding`, `lm_head`, ...), by which precision policies select.
+    /// Its role (`attention.query`, `ffn.gate`, `norm`, `embedding`, `lm_head`, ...), by which precision policies
+    /// select.
     pub role: Option<String>,
     /// The precision that the author demands for the weights it uses. It overrides every policy.
     pub precision: Option<Precision>,
@@ -155,8 +156,8 @@ impl Graph {
         graph
     }
 
-    /// A copy without states, for calls that are independent of one another: what would be appended to a state or kept in it
-    /// is used directly, and the previous content of a state is zero. Shapes are correct for the past length 0.
+    /// A copy without states, for calls that are independent of one another: what would be appended to a state or kept
+    /// in it is used directly, and the previous content of a state is zero. Shapes are correct for the past length 0.
     fn forgetting(&self) -> Graph {
         let mut graph = Graph { nodes: Vec::with_capacity(self.nodes.len()), ..self.clone() };
         let mut stands_for: Vec<NodeId> = Vec::with_capacity(self.nodes.len());
@@ -418,8 +419,8 @@ impl Model {
         self
     }
 
-    /// Whether calls of an entry are independent of one another, and so need no states. This holds for entries that embed,
-    /// and for entries called with tensors if states hold only a window, because they take texts of any length.
+    /// Whether calls of an entry are independent of one another, and so need no states. This holds for entries that
+    /// embed, and for entries called with tensors if states hold only a window, because they take texts of any length.
     pub fn stands_alone(&self, entry: &Entry) -> bool {
         match entry.role {
             EntryRole::Embed => true,

@@ -73,14 +73,16 @@ pub enum Op {
     },
     /// `[x]`: index (i32) of the largest element on the last axis, which keeps size 1. Of equal elements, the first.
     ArgMax,
-    /// `[x]`: indices (i32) of the `k` largest elements on the last axis, in descending order; of equal elements, the first.
+    /// `[x]`: indices (i32) of the `k` largest elements on the last axis, in descending order; of equal elements, the
+    /// first.
     TopK {
         /// Number of elements; at most the size of the axis.
         k: u32,
     },
 
     // ---- contraction
-    /// `[a, b]`: `a [.., M, K]` times `b [.., K, N]`; with `transpose_b`, `b` is `[.., N, K]`. Leading dimensions broadcast.
+    /// `[a, b]`: `a [.., M, K]` times `b [.., K, N]`; with `transpose_b`, `b` is `[.., N, K]`. Leading dimensions
+    /// broadcast.
     MatMul {
         /// Whether `b` is transposed.
         transpose_b: bool,
@@ -118,9 +120,9 @@ pub enum Op {
         /// The value of the added elements.
         value: Literal,
     },
-    /// `[x]`: sliding windows over an axis. A new axis of length `size` follows `axis`:
-    /// `out[.., o, j, ..] = x[.., o * stride + j * dilation, ..]`, for all `o` whose window lies within `x`. Convolution
-    /// and pooling are products and reductions over windows.
+    /// `[x]`: sliding windows over an axis. A new axis of length `size` follows `axis`: `out[.., o, j, ..] = x[.., o *
+    /// stride + j * dilation, ..]`, for all `o` whose window lies within `x`. Convolution and pooling are products and
+    /// reductions over windows.
     Windows {
         /// The axis.
         axis: u32,
@@ -134,38 +136,39 @@ pub enum Op {
     /// `[table, indices]`: rows of axis 0 of the table, by i32 indices. The shape is that of `indices`, followed by
     /// `table[1..]`. Indices out of range are clamped.
     Gather,
-    /// `[x, indices]`: elements of the last axis, `out[.., j] = x[.., indices[.., j]]`. Leading dimensions must be equal.
+    /// `[x, indices]`: elements of the last axis, `out[.., j] = x[.., indices[.., j]]`. Leading dimensions must be
+    /// equal.
     TakeLast,
 
     // ---- stored forms
-    /// `[weight]`: the f32 values of a weight that is stored in another precision. The compiler inserts it when it applies
-    /// a precision policy.
+    /// `[weight]`: the f32 values of a weight that is stored in another precision. The compiler inserts it when it
+    /// applies a precision policy.
     Dequantize,
 
-    /// `[x]`: 8-bit activations. Rounds each block of 32 (`ROUND_BLOCK`) elements on the last axis to multiples of `m / 127`,
-    /// where `m` is the largest magnitude in the block: `floor(x * (127 / m) + 0.5) * (m * (1 / 127))`, or zeros if `m` is 0.
-    /// The compiler inserts it for targets with dot products of bytes.
+    /// `[x]`: 8-bit activations. Rounds each block of 32 (`ROUND_BLOCK`) elements on the last axis to multiples of `m /
+    /// 127`, where `m` is the largest magnitude in the block: `floor(x * (127 / m) + 0.5) * (m * (1 / 127))`, or zeros
+    /// if `m` is 0. The compiler inserts it for targets with dot products of bytes.
     QuantizeActivations,
 
     // ---- state
-    /// `[x]`: appends `x` to the state with this index, at position `P` (the past length) of the axis of the state, and returns
-    /// the entire content, of length `P + T` on that axis. A state with a window may drop older elements: see
+    /// `[x]`: appends `x` to the state with this index, at position `P` (the past length) of the axis of the state, and
+    /// returns the entire content, of length `P + T` on that axis. A state with a window may drop older elements: see
     /// `StateKind::Appended`.
     StateAppend(u32),
 
-    /// `[x]`: replaces the content of the state with this index by `x`, and returns it. In entries that decode, `StateRead`
-    /// takes its place and returns what an earlier call has stored.
+    /// `[x]`: replaces the content of the state with this index by `x`, and returns it. In entries that decode,
+    /// `StateRead` takes its place and returns what an earlier call has stored.
     StateKeep(u32),
 
     /// No operands: what `StateKeep` has stored in the state with this index in an earlier call.
     StateRead(u32),
 
-    /// No operands: what `StateUpdate` has stored in the state with this index in an earlier call, or zeros before the first
-    /// one. An update in the same call does not change it.
+    /// No operands: what `StateUpdate` has stored in the state with this index in an earlier call, or zeros before the
+    /// first one. An update in the same call does not change it.
     StatePrevious(u32),
 
-    /// `[x]`: replaces the content of the state with this index by `x`, for the next call. No node reads its result; they read
-    /// `x`. Calls that read the state by `StatePrevious` update it; no others do.
+    /// `[x]`: replaces the content of the state with this index by `x`, for the next call. No node reads its result;
+    /// they read `x`. Calls that read the state by `StatePrevious` update it; no others do.
     StateUpdate(u32),
 
     // ---- fused: found by rewriting
@@ -178,8 +181,8 @@ pub enum Op {
         /// A small number that is added to the mean square or the variance.
         eps: Bits,
     },
-    /// `[x, w_0, .., w_{weights-1}, args..]`: `acc_i[.., n] = sum_k x[.., k] * w_i[n, k]`, then the epilogue on each element.
-    /// `x` is `[.., K]`, each `w_i` is `[N, K]`, and args broadcast to the result `[.., N]`.
+    /// `[x, w_0, .., w_{weights-1}, args..]`: `acc_i[.., n] = sum_k x[.., k] * w_i[n, k]`, then the epilogue on each
+    /// element. `x` is `[.., K]`, each `w_i` is `[N, K]`, and args broadcast to the result `[.., N]`.
     Linear {
         /// Number of weights: 1, or 2 for gate and up projections.
         weights: u8,

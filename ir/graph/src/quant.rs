@@ -1,8 +1,8 @@
 //! The layout of stored weights in bytes: the reference implementation for encoders and kernels.
 //!
-//! Float weights are dense and row-major. A quantized `[N, K]` matrix is divided into *tiles* of [`TILE`] rows. Its bytes
-//! are up to four planes, one after another, each of which is stored tile by tile. The format ([`crate::format`]) defines the
-//! meaning of codes, headers and factors.
+//! Float weights are dense and row-major. A quantized `[N, K]` matrix is divided into *tiles* of [`TILE`] rows. Its
+//! bytes are up to four planes, one after another, each of which is stored tile by tile. The format ([`crate::format`])
+//! defines the meaning of codes, headers and factors.
 //!
 //! 1. *codes*: those bits of codes that the first plane of the format has, `w` of them. A `vec4<u32>` holds `128 / w`
 //!    consecutive columns of a row; vector `v` of row `r` of a tile is its vec4 number `32*v + r`. Inside a word, codes
@@ -65,7 +65,8 @@ pub struct QuantLayout {
     pub bytes: u64,
 }
 
-/// The number of vectors of `width`-bit codes that a padded row fills, and the number of quads of columns that are left.
+/// The number of vectors of `width`-bit codes that a padded row fills, and the number of quads of columns that are
+/// left.
 pub fn vectors_and_quads(columns: u64, width: u8) -> (u64, u64) {
     let (quads, per_vector) = (columns.div_ceil(QUAD as u64), 32 / u64::from(width));
     (quads / per_vector, quads % per_vector)

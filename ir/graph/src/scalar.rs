@@ -1,7 +1,7 @@
 //! Scalar functions, a row for each, and small expressions over them.
 //!
-//! A row has everything about a function: its name, its meaning for each element type, its cost, what rewriting
-//! may assume, how kernels compute it, and its text in the manual. A new function of one element is a row here; if it is
+//! A row has everything about a function: its name, its meaning for each element type, its cost, what rewriting may
+//! assume, how kernels compute it, and its text in the manual. A new function of one element is a row here; if it is
 //! [composed](Form::Composed) of others, no other file changes.
 //!
 //! A [`Scalar`] is what a fused operation applies to each element of its result: the epilogue of a
@@ -20,8 +20,8 @@ pub struct OfFloats {
     pub single: fn(f32) -> f32,
     /// In double precision: what formulas compute with numbers, and the kernel interpreter before it rounds.
     pub double: fn(f64) -> f64,
-    /// Whether `single` consists of arithmetic and roots, which round in the same way on all targets. Only such functions
-    /// are folded over constants, and the kernel interpreter computes them in single precision, too.
+    /// Whether `single` consists of arithmetic and roots, which round in the same way on all targets. Only such
+    /// functions are folded over constants, and the kernel interpreter computes them in single precision, too.
     pub exact: bool,
 }
 

@@ -10,9 +10,9 @@ use crate::graph::{Input, InputDefault, Model, PAST};
 
 /// Binds symbols from the shapes of given inputs, checks those shapes, and fills in absent inputs that have a default.
 ///
-/// `bindings` has the symbols that are known before: the fixed ones of the entry, and [`PAST`]. A dimension determines a
-/// symbol if it is linear in it and has no other unknown one (`T` in `P + T`). Absent inputs stay absent if their shape is
-/// still unknown.
+/// `bindings` has the symbols that are known before: the fixed ones of the entry, and [`PAST`]. A dimension determines
+/// a symbol if it is linear in it and has no other unknown one (`T` in `P + T`). Absent inputs stay absent if their
+/// shape is still unknown.
 ///
 /// # Errors
 /// If an input is not declared, has another type or rank, if dimensions contradict each other, or if a symbol is

@@ -1,8 +1,8 @@
 //! Checks that a model is well-formed, between compiler stages and on models from files.
 //!
 //! After [`verify`] has passed, indices are in range, operands precede users, recorded types agree with
-//! [`crate::infer()`], names resolve, and no shape is a polynomial so large that computing with it is slow. It never panics
-//! on any model.
+//! [`crate::infer()`], names resolve, and no shape is a polynomial so large that computing with it is slow. It never
+//! panics on any model.
 
 use std::collections::{BTreeMap, BTreeSet};
 

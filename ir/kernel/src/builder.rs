@@ -80,7 +80,8 @@ impl Builder {
         Tab(index as u32)
     }
 
-    /// Adds an axis over workgroups and returns its index. The last axis varies fastest. An axis of length 1 is left out.
+    /// Adds an axis over workgroups and returns its index. The last axis varies fastest. An axis of length 1 is left
+    /// out.
     pub fn grid_axis(&mut self, name: &str, extent: impl Into<Expr>) -> Expr {
         let extent = self.facts.simplify(extent.into());
         if extent == Expr::U32(1) {
@@ -160,8 +161,8 @@ impl Builder {
         self.push(Stmt::StoreShared(sh, index, value));
     }
 
-    /// A loop over `begin .. end` by `step`; the closure gets the index. A loop that runs exactly once becomes its body, and
-    /// one that never runs becomes nothing.
+    /// A loop over `begin .. end` by `step`; the closure gets the index. A loop that runs exactly once becomes its
+    /// body, and one that never runs becomes nothing.
     pub fn for_(
         &mut self,
         axis: &str,

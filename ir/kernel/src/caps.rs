@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 /// requires none of the optional ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caps {
-    /// Subgroup operations (`subgroups`). Kernels expect subgroup sizes from 4 to 128, and consecutive threads of a workgroup
-    /// in the same subgroup.
+    /// Subgroup operations (`subgroups`). Kernels expect subgroup sizes from 4 to 128, and consecutive threads of a
+    /// workgroup in the same subgroup.
     #[serde(default)]
     pub subgroups: bool,
     /// Functions that unpack the four bytes of a word (`packed_4x8_integer_dot_product`).

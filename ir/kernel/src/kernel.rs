@@ -130,8 +130,8 @@ pub enum GroupOp {
 /// operation is a type error (use [`Expr::Splat`]). There is no implicit conversion.
 ///
 /// Integer arithmetic wraps, with one exception on which index simplification relies: sums and products in the dividend
-/// of a u32 division or remainder by a literal, and in a u32 comparison, must not overflow. Division of an integer by zero
-/// is the dividend, and the remainder is zero.
+/// of a u32 division or remainder by a literal, and in a u32 comparison, must not overflow. Division of an integer by
+/// zero is the dividend, and the remainder is zero.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expr {
     /// f32 literal.
@@ -155,8 +155,8 @@ pub enum Expr {
     /// Bit operations on u32 or i32 (or vectors of them); shift amounts are scalars of u32. Shifting i32 to the
     /// right keeps the sign.
     Bit(Bit, Box<Expr>, Box<Expr>),
-    /// `if condition { then } else { otherwise }`. Both sides are evaluated, so indices must be in bounds on either side. The
-    /// condition is a single bool; to select lane by lane, build a vector of selects.
+    /// `if condition { then } else { otherwise }`. Both sides are evaluated, so indices must be in bounds on either
+    /// side. The condition is a single bool; to select lane by lane, build a vector of selects.
     Select(Box<Expr>, Box<Expr>, Box<Expr>),
     /// Conversion by value (u32 to f32, bool to i32, ...), lane by lane.
     Cast(Scalar, Box<Expr>),
@@ -189,14 +189,15 @@ pub enum Expr {
     /// Four lanes of two vectors of four: lane `i` of the result is lane `n[i]` of the first, or lane `n[i] - 4`
     /// of the second.
     Shuffle(Box<Expr>, Box<Expr>, [u8; 4]),
-    /// `c + a . b`, lane by lane, over the four bytes of each lane. The bytes of `a` (u32) are signed, those of `b` (u32) are
-    /// 0 to 127, and the sum (i32) is exact. [`Expr::DotSignedness`] tells how larger bytes of `b` are interpreted.
+    /// `c + a . b`, lane by lane, over the four bytes of each lane. The bytes of `a` (u32) are signed, those of `b`
+    /// (u32) are 0 to 127, and the sum (i32) is exact. [`Expr::DotSignedness`] tells how larger bytes of `b` are
+    /// interpreted.
     DotBytes(Box<Expr>, Box<Expr>, Box<Expr>),
-    /// Replaces the bytes of words (u32, or a vector of them), each from 0 to 15, by the bytes of a table with these indices.
-    /// The first word of the table has its first four bytes, lowest first.
+    /// Replaces the bytes of words (u32, or a vector of them), each from 0 to 15, by the bytes of a table with these
+    /// indices. The first word of the table has its first four bytes, lowest first.
     Lookup(Box<Expr>, [u32; 4]),
-    /// Sums of neighbouring lanes of two `vec4<i32>`: `[a.x + a.y, a.z + a.w, b.x + b.y, b.z + b.w]`. All lanes must be in
-    /// the range of i16; otherwise the result is undefined.
+    /// Sums of neighbouring lanes of two `vec4<i32>`: `[a.x + a.y, a.z + a.w, b.x + b.y, b.z + b.w]`. All lanes must be
+    /// in the range of i16; otherwise the result is undefined.
     PairSums(Box<Expr>, Box<Expr>),
     /// Reduction over the threads of a subgroup; only in kernels that need `subgroups`.
     Subgroup(GroupOp, Box<Expr>),
@@ -204,8 +205,8 @@ pub enum Expr {
     SubgroupLane,
     /// The number of threads in a subgroup.
     SubgroupSize,
-    /// How [`Expr::DotBytes`] interprets bytes above 127 of the second operand (u32): 1 for signed, 2 for unsigned, 0 if
-    /// such products are undefined. Targets differ, and some only find out when a kernel runs.
+    /// How [`Expr::DotBytes`] interprets bytes above 127 of the second operand (u32): 1 for signed, 2 for unsigned, 0
+    /// if such products are undefined. Targets differ, and some only find out when a kernel runs.
     DotSignedness,
     /// The index of this thread in its workgroup, regardless of group axes.
     LocalIndex,
@@ -274,9 +275,10 @@ pub enum Stmt {
     If(Expr, Vec<Stmt>, Vec<Stmt>),
     /// A barrier: all threads of the workgroup must reach it, and see one another's writes to shared memory after it.
     Barrier,
-    /// Combines a register that `Mut` has declared (f32, u32 or i32; vectors lane by lane) over the threads of the workgroup
-    /// that differ only in the innermost group axis. Afterwards, all of them have the result. It is also a barrier: all
-    /// threads must reach it. Legalization replaces it by two rounds over shared memory, or by subgroup operations.
+    /// Combines a register that `Mut` has declared (f32, u32 or i32; vectors lane by lane) over the threads of the
+    /// workgroup that differ only in the innermost group axis. Afterwards, all of them have the result. It is also a
+    /// barrier: all threads must reach it. Legalization replaces it by two rounds over shared memory, or by subgroup
+    /// operations.
     GroupReduce(GroupOp, Var),
 }
 
@@ -307,8 +309,8 @@ pub struct Helper {
 
 /// A kernel: for each index of the grid, a workgroup of threads runs the body.
 ///
-/// The grid is one-dimensional, with `extent_0 * extent_1 * ..` workgroups. The index of a workgroup is split into the grid
-/// axes, of which the last varies fastest. The index of a thread is split into the group axes in the same way.
+/// The grid is one-dimensional, with `extent_0 * extent_1 * ..` workgroups. The index of a workgroup is split into the
+/// grid axes, of which the last varies fastest. The index of a thread is split into the group axes in the same way.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Kernel {
     /// The name: a valid identifier, and the name of the file.

@@ -1,8 +1,8 @@
 //! Reads stored weights. No other code in kernels decodes a bit layout.
 //!
 //! [`gristmill_graph::quant`] describes the layout. Kernels see a matrix `[N, K]` whose rows consist of *packs*:
-//! consecutive columns that one load fetches. They open a row once, visit its packs in any order, and get decoded columns
-//! four at a time:
+//! consecutive columns that one load fetches. They open a row once, visit its packs in any order, and get decoded
+//! columns four at a time:
 //!
 //! ```
 //! use gristmill_kernel::{Bind, Builder, Expr, F32, VEC4F, WeightFormat, f};

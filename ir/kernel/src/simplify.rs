@@ -1,8 +1,8 @@
 //! Simplification of index arithmetic while a kernel is written.
 //!
-//! Only u32 and bool arithmetic is rewritten, and only by exact identities: `x * 1`, literals, and quotients of sums such
-//! as `(i * 8 + j) / 8` if `j < 8` is known. Float expressions stay as written, except operations on two literals, so that
-//! all targets compute the same.
+//! Only u32 and bool arithmetic is rewritten, and only by exact identities: `x * 1`, literals, and quotients of sums
+//! such as `(i * 8 + j) / 8` if `j < 8` is known. Float expressions stay as written, except operations on two literals,
+//! so that all targets compute the same.
 
 use std::collections::BTreeMap;
 

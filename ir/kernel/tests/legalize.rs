@@ -148,7 +148,8 @@ fn bytes_of_a_table() {
     }
 }
 
-/// Reductions after one another, per row of threads, which are barriers for a neighbour's element of shared memory, too.
+/// Reductions after one another, per row of threads, which are barriers for a neighbour's element of shared memory,
+/// too.
 fn reductions(rows: u32, lanes: u32) -> Kernel {
     let mut b = Builder::new("reductions");
     let (x, y) = (b.buffer("x", F32, false), b.buffer("y", F32, true));

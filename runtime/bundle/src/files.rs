@@ -1,5 +1,5 @@
-//! Reads untrusted files: only regular ones, because a pipe or a device may block or never end, and only up to a maximum
-//! size.
+//! Reads untrusted files: only regular ones, because a pipe or a device may block or never end, and only up to a
+//! maximum size.
 
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind, Read};

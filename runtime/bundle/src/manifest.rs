@@ -31,8 +31,8 @@ pub struct Manifest {
     pub entries: Vec<Entry>,
     /// Weights: the position of each in the weight stream.
     pub tensors: Vec<StoredWeight>,
-    /// The files of the weight stream, which is the concatenation of all shards. A tensor may extend over several shards, but
-    /// not over several components.
+    /// The files of the weight stream, which is the concatenation of all shards. A tensor may extend over several
+    /// shards, but not over several components.
     pub shards: Vec<Shard>,
     /// The parts of the model, in the order of the weight stream: each has the next tensors and the next shards.
     pub components: Vec<Component>,
@@ -82,8 +82,8 @@ pub struct Choice {
     pub place: u32,
     /// The token for each value.
     pub values: BTreeMap<String, u32>,
-    /// The value if the caller gives none. Without a default, the model chooses: the most probable of these tokens after
-    /// those before it.
+    /// The value if the caller gives none. Without a default, the model chooses: the most probable of these tokens
+    /// after those before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<String>,
 }
@@ -184,8 +184,8 @@ pub enum StateKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ring: Option<Ring>,
     },
-    /// It has a fixed size, and every call that reads it replaces its content. It can go back to the start (`P` = 0), and
-    /// to another length only if a copy was made there.
+    /// It has a fixed size, and every call that reads it replaces its content. It can go back to the start (`P` = 0),
+    /// and to another length only if a copy was made there.
     Overwritten,
     /// The entry with the role `Encode` fills it. It does not depend on past tokens.
     Kept,

@@ -108,8 +108,8 @@ impl Bundle {
         parse_programs(&self.manifest, &path, &self.read(&path)?)
     }
 
-    /// The verified content of a shard, by its index in the manifest. An index out of range is [`Error::Missing`], not a
-    /// panic.
+    /// The verified content of a shard, by its index in the manifest. An index out of range is [`Error::Missing`], not
+    /// a panic.
     pub fn shard(&self, index: usize) -> Result<Vec<u8>, Error> {
         let Some(shard) = self.manifest.shards.get(index) else {
             return Err(Error::Missing { file: format!("weights (shard {index})") });
@@ -200,8 +200,8 @@ fn parse<T: DeserializeOwned>(file: &str, text: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(text).map_err(|e| Error::Json { file: file.to_string(), message: e.to_string() })
 }
 
-/// Parses and validates the text of a manifest. The format version comes first, so that a bundle of another version gives
-/// the right error.
+/// Parses and validates the text of a manifest. The format version comes first, so that a bundle of another version
+/// gives the right error.
 pub fn parse_manifest(text: &[u8]) -> Result<Manifest, Error> {
     #[derive(Deserialize)]
     struct Version {

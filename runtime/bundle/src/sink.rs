@@ -15,8 +15,8 @@ use crate::validate::{MANIFEST, MAX_JSON};
 /// A destination for the files of a bundle: a directory ([`DirSink`]), memory ([`MemorySink`]), or the storage of a
 /// browser.
 ///
-/// Calls are synchronous. This works in a browser, too: in a worker, the compiler writes to the origin private file system
-/// through synchronous handles (`FileSystemSyncAccessHandle`).
+/// Calls are synchronous. This works in a browser, too: in a worker, the compiler writes to the origin private file
+/// system through synchronous handles (`FileSystemSyncAccessHandle`).
 pub trait Sink: fmt::Debug + Send {
     /// Adds a file. Each path is added once.
     ///
@@ -24,8 +24,8 @@ pub trait Sink: fmt::Debug + Send {
     /// If it cannot be written.
     fn add(&mut self, path: &str, content: &[u8]) -> Result<(), Error>;
 
-    /// Appends to the current nameless file, and begins one if there is none. Weight files are written in this way, because
-    /// their names are hashes of their content. Other files may be added meanwhile.
+    /// Appends to the current nameless file, and begins one if there is none. Weight files are written in this way,
+    /// because their names are hashes of their content. Other files may be added meanwhile.
     ///
     /// # Errors
     /// If the bytes cannot be written.

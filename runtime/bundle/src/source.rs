@@ -10,18 +10,18 @@ use crate::error::Error;
 use crate::files;
 use crate::validate::MANIFEST;
 
-/// Returns the content of files by their path in the bundle: from a directory, or from what a browser has fetched. Sources
-/// check nothing; [`crate::Bundle`] does.
+/// Returns the content of files by their path in the bundle: from a directory, or from what a browser has fetched.
+/// Sources check nothing; [`crate::Bundle`] does.
 pub trait Source: Send + Sync {
     /// The size of a file in bytes. [`Error::Missing`] if there is no such file.
     fn size(&self, path: &str) -> Result<u64, Error>;
-    /// The entire content of a file. It is called only after the size was checked, so that a damaged manifest cannot request
-    /// absurd amounts of memory.
+    /// The entire content of a file. It is called only after the size was checked, so that a damaged manifest cannot
+    /// request absurd amounts of memory.
     fn read(&self, path: &str) -> Result<Vec<u8>, Error>;
 }
 
-/// A bundle on disk. It does not change while it is open, even if another bundle replaces it: the directory is held open,
-/// and a lock on its manifest prevents its removal.
+/// A bundle on disk. It does not change while it is open, even if another bundle replaces it: the directory is held
+/// open, and a lock on its manifest prevents its removal.
 #[derive(Debug)]
 pub struct DirSource {
     root: PathBuf,

@@ -12,8 +12,8 @@ mod timestamps;
 pub use images::{Cut, Filter, Images, MAX_SIDE, Resized, Step};
 pub use timestamps::{Fallback, Timestamps};
 
-/// The symbols in [`InputSource::Sizes`] and in the counts of [`TaskOutput::ImagePrompt`]: height and width of the given
-/// image, and the number of rows and columns of its tiles or patches.
+/// The symbols in [`InputSource::Sizes`] and in the counts of [`TaskOutput::ImagePrompt`]: height and width of the
+/// given image, and the number of rows and columns of its tiles or patches.
 pub const IMAGE_SYMBOLS: [&str; 4] = ["height", "width", "rows", "columns"];
 
 /// The outputs of decoding entries of models with timestamps: the best candidates (i32 `[B, n]`), their logits (f32
@@ -136,8 +136,8 @@ pub enum TaskOutput {
         /// A score per item and text, before softmax: f32 `[items, texts]`.
         scores: u32,
     },
-    /// CTC decoding (Graves et al. 2006): the text of an audio file from a token per frame. Repeated tokens collapse into
-    /// one, then blanks are removed.
+    /// CTC decoding (Graves et al. 2006): the text of an audio file from a token per frame. Repeated tokens collapse
+    /// into one, then blanks are removed.
     Ctc {
         /// The token of each frame: i32 `[B, frames]`.
         tokens: u32,

@@ -89,8 +89,8 @@ impl Unfinished {
         Err(Error::io(target, last))
     }
 
-    /// Writes the manifest and moves the directory to `target`. On failure the old content stays there. Readers of the old
-    /// bundle can continue to read it.
+    /// Writes the manifest and moves the directory to `target`. On failure the old content stays there. Readers of the
+    /// old bundle can continue to read it.
     pub(crate) fn become_target(&mut self, manifest: &[u8], target: &Path) -> Result<(), Error> {
         let failed = |path: &Path| {
             let path = path.to_path_buf();
@@ -161,8 +161,8 @@ fn is_at(_: &File, path: &Path) -> bool {
     path.exists()
 }
 
-/// Removes what earlier processes have left beside `target`: unfinished bundles of killed compilations, and replaced bundles
-/// that had readers. Errors are ignored, because such directories do no harm.
+/// Removes what earlier processes have left beside `target`: unfinished bundles of killed compilations, and replaced
+/// bundles that had readers. Errors are ignored, because such directories do no harm.
 fn sweep(parent: &Path, target: &Path) {
     let prefix = prefix(target);
     let Ok(entries) = fs::read_dir(parent) else { return };
@@ -181,8 +181,8 @@ pub fn remove_unused(path: &Path) {
     }
 }
 
-/// Removes a directory that is not a bundle. If another process has put a bundle there meanwhile, its readers can continue
-/// to read it.
+/// Removes a directory that is not a bundle. If another process has put a bundle there meanwhile, its readers can
+/// continue to read it.
 ///
 /// # Errors
 /// If it cannot be renamed. It is no error if it does not exist.

@@ -47,8 +47,8 @@ pub struct WrittenWeights {
     pub components: Vec<Component>,
 }
 
-/// Writes a weight stream. A separate thread writes and hashes files while the caller produces the next bytes; at most a
-/// few pieces are held in memory. On systems without threads, the thread of the caller does it.
+/// Writes a weight stream. A separate thread writes and hashes files while the caller produces the next bytes; at most
+/// a few pieces are held in memory. On systems without threads, the thread of the caller does it.
 #[derive(Debug)]
 pub struct WeightWriter {
     writing: Writing,
@@ -68,8 +68,8 @@ enum Writing {
 }
 
 impl WeightWriter {
-    /// Starts the stream, with files of `shard_bytes`, rounded down to a multiple of 16 and at most [`MAX_SHARD`]. Only the
-    /// last file of a component is shorter.
+    /// Starts the stream, with files of `shard_bytes`, rounded down to a multiple of 16 and at most [`MAX_SHARD`]. Only
+    /// the last file of a component is shorter.
     pub(crate) fn new(sink: Shared, shard_bytes: u64) -> Result<Self, Error> {
         let shards = || Shards::new(sink.clone(), shard_bytes);
         let (sender, receiver) = sync_channel(QUEUE);
@@ -90,7 +90,8 @@ impl WeightWriter {
         Self { writing, position: 0, tensors: Vec::new(), open: false, components: Vec::new() }
     }
 
-    /// Begins the next component, to which the following tensors belong. Without this call, there is one called `model`.
+    /// Begins the next component, to which the following tensors belong. Without this call, there is one called
+    /// `model`.
     ///
     /// # Errors
     /// As [`WeightWriter::put`].

@@ -62,8 +62,8 @@ impl BundleWriter {
         self.add(&path, &text)
     }
 
-    /// Starts the only weight stream of the bundle, with files of `shard_bytes`: see [`WeightWriter`]. Pass its result to
-    /// [`BundleWriter::adopt_weights`].
+    /// Starts the only weight stream of the bundle, with files of `shard_bytes`: see [`WeightWriter`]. Pass its result
+    /// to [`BundleWriter::adopt_weights`].
     ///
     /// # Errors
     /// If the system cannot start a thread to write with.
@@ -76,7 +76,8 @@ impl BundleWriter {
         self.weights = weights;
     }
 
-    /// Completes the manifest with tensors, shards, components and files, checks and writes it, and moves the bundle to its target.
+    /// Completes the manifest with tensors, shards, components and files, checks and writes it, and moves the bundle to
+    /// its target.
     ///
     /// # Errors
     /// If the manifest is invalid, or the bundle cannot be moved to its target.

@@ -106,8 +106,8 @@ impl Request {
     }
 }
 
-/// An input that takes an output of the previous call on the device, without a copy through the host. Only backends with
-/// a [`Backend::depth`] above 1 get such requests, and only right after a call that wants `output`.
+/// An input that takes an output of the previous call on the device, without a copy through the host. Only backends
+/// with a [`Backend::depth`] above 1 get such requests, and only right after a call that wants `output`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceInput {
     /// The name of the input. [`Request::inputs`] holds a tensor of its shape, whose values are ignored.
@@ -154,8 +154,8 @@ pub async fn run(backend: &mut dyn Backend, request: &Request, want: &[&str]) ->
     backend.finish().await
 }
 
-/// Runs independent calls, up to [`Backend::depth`] at once, and returns their outputs in the order of `requests`. `want` is
-/// that of [`Backend::start`].
+/// Runs independent calls, up to [`Backend::depth`] at once, and returns their outputs in the order of `requests`.
+/// `want` is that of [`Backend::start`].
 pub async fn run_all(backend: &mut dyn Backend, requests: &[Request], want: &[&str]) -> Result<Vec<Tensors>, Error> {
     let mut waiting = requests.iter();
     let mut results = Vec::with_capacity(requests.len());

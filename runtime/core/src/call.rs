@@ -129,10 +129,10 @@ pub(crate) fn names<'a>(all: impl Iterator<Item = &'a String>) -> String {
 
 /// The values of all symbols, in the order of [`Manifest::symbols`].
 ///
-/// `P` is `past`, `C` the capacity. The others come from the fixed values of the entry, and from axes of given inputs that
-/// are a single symbol. `encoded` has the symbols of the encoding call, whose values all symbols except `B`, `T`, `P` and
-/// `C` keep. Remaining symbols get their smallest value. Values are checked against the declared ranges, shapes only as
-/// far as they determine symbols.
+/// `P` is `past`, `C` the capacity. The others come from the fixed values of the entry, and from axes of given inputs
+/// that are a single symbol. `encoded` has the symbols of the encoding call, whose values all symbols except `B`, `T`,
+/// `P` and `C` keep. Remaining symbols get their smallest value. Values are checked against the declared ranges, shapes
+/// only as far as they determine symbols.
 pub fn bind_symbols(
     manifest: &Manifest,
     entry: &Entry,

@@ -21,8 +21,8 @@ enum Axis {
     Total,
 }
 
-/// Turns the inputs of a prompt into calls of the `prefill` entry, and chosen tokens into calls of the `decode` entry. Each
-/// input continues as the manifest declares.
+/// Turns the inputs of a prompt into calls of the `prefill` entry, and chosen tokens into calls of the `decode` entry.
+/// Each input continues as the manifest declares.
 #[derive(Clone, Debug)]
 pub struct DecodeLoop {
     prefill: String,
@@ -52,8 +52,8 @@ struct Continued {
 }
 
 impl DecodeLoop {
-    /// Starts with the inputs of the entire prompt, including those of an encoder. The decoder of an encoder-decoder model
-    /// starts with the start tokens of the model if `inputs` has no others.
+    /// Starts with the inputs of the entire prompt, including those of an encoder. The decoder of an encoder-decoder
+    /// model starts with the start tokens of the model if `inputs` has no others.
     ///
     /// # Errors
     /// If the model has no decoder, an input is invalid, or an input cannot be continued.
@@ -128,7 +128,8 @@ impl DecodeLoop {
         self.encoder.as_ref() == Some(&request.entry)
     }
 
-    /// The call for the next chunk of the prompt, after that of the encoder if there is one; `None` after the last chunk.
+    /// The call for the next chunk of the prompt, after that of the encoder if there is one; `None` after the last
+    /// chunk.
     pub fn next_chunk(&mut self) -> Option<Request> {
         if let Some(encode) = self.encode.take() {
             return Some(encode);

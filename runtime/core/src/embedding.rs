@@ -40,7 +40,8 @@ impl<'m> Embedder<'m> {
         self.settings().map_or(self.manifest.model.max_context, |s| s.max_tokens) as usize
     }
 
-    /// The prompt with this name, which is prepended to texts; without a name, the default prompt, which is often empty.
+    /// The prompt with this name, which is prepended to texts; without a name, the default prompt, which is often
+    /// empty.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if there is no such prompt; it lists the names.

@@ -1,7 +1,7 @@
 //! Generates tokens from a prompt.
 //!
-//! [`Generator`] decides which call comes next and interprets results, without touching a device. [`drive`] runs it on a
-//! [`Backend`], with several calls in flight if that makes the backend faster.
+//! [`Generator`] decides which call comes next and interprets results, without touching a device. [`drive`] runs it on
+//! a [`Backend`], with several calls in flight if that makes the backend faster.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -273,8 +273,8 @@ impl Generator {
 }
 
 impl Generator {
-    /// Puts the most probable token into the first open place, or records the probability that was asked for, and continues
-    /// after what is computed already.
+    /// Puts the most probable token into the first open place, or records the probability that was asked for, and
+    /// continues after what is computed already.
     fn fill(&mut self, manifest: &Manifest, outputs: &Tensors) -> Result<Progress, Error> {
         let missing = || Error::Backend(format!("the backend did not return `{}` as expected", OPEN[0]));
         let scores = outputs.get(OPEN[0]).and_then(Tensor::as_f32).ok_or_else(missing)?;
@@ -342,8 +342,8 @@ pub struct Outcome {
 
 /// Generates tokens.
 ///
-/// `clock` returns seconds since any fixed moment. `observe` is called after each chunk of the prompt and for each token;
-/// if it returns a reason, generation ends with it.
+/// `clock` returns seconds since any fixed moment. `observe` is called after each chunk of the prompt and for each
+/// token; if it returns a reason, generation ends with it.
 pub async fn generate(
     backend: &mut dyn Backend,
     manifest: &Manifest,
@@ -359,8 +359,8 @@ pub async fn generate(
     Ok(Outcome { tokens: generator.tokens, stop, stats })
 }
 
-/// Runs a generator until it ends, adding to `stats`. After an error it can continue, on another backend if necessary, once
-/// it was rewound ([`Generator::rewind`]).
+/// Runs a generator until it ends, adding to `stats`. After an error it can continue, on another backend if necessary,
+/// once it was rewound ([`Generator::rewind`]).
 pub async fn drive(
     generator: &mut Generator,
     backend: &mut dyn Backend,

@@ -1,5 +1,5 @@
-//! Images, and how they become tensors. Results are equal to those of Pillow 13 and of the image processors of transformers
-//! to the last bit.
+//! Images, and how they become tensors. Results are equal to those of Pillow 13 and of the image processors of
+//! transformers to the last bit.
 
 mod change;
 mod cut;

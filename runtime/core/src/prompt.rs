@@ -59,8 +59,8 @@ impl Prompt {
         Prompt { open: start.open, ..Self::beside(start.tokens, given) }
     }
 
-    /// The same for a text with timestamps, with tokens before the start tokens. `asked` is a token whose probability after
-    /// the first start token [`Generator::asked`] returns.
+    /// The same for a text with timestamps, with tokens before the start tokens. `asked` is a token whose probability
+    /// after the first start token [`Generator::asked`] returns.
     pub(crate) fn timed(mut self, rules: Rules, before: &[u32], asked: Option<u32>) -> Self {
         drop(self.tokens.splice(..0, before.iter().copied()));
         self.open.iter_mut().for_each(|open| open.place += before.len());

@@ -48,8 +48,8 @@ impl Prompter {
     /// The prompt for a text to continue or to encode. Images without a placeholder in the text come first.
     ///
     /// # Errors
-    /// If there are images and the model takes none, the text has more placeholders than there are images, or the prompt
-    /// does not fit into the context.
+    /// If there are images and the model takes none, the text has more placeholders than there are images, or the
+    /// prompt does not fit into the context.
     pub fn text(&self, text: &str, images: &[Image]) -> Result<Prompt, Error> {
         let placed = match (image_placeholder(&self.manifest), self.image()?) {
             (Some(placeholder), Some(ImageText { token, .. })) => place_images(placeholder, &token, text, images.len()),

@@ -1,13 +1,13 @@
 //! Chooses the next token.
 //!
 //! Only the 64 most probable tokens are candidates, so that the logits of a large vocabulary need not be copied to the
-//! host for every token. With usual settings, all others have a negligible probability. Probabilities are normalized over
-//! the candidates.
+//! host for every token. With usual settings, all others have a negligible probability. Probabilities are normalized
+//! over the candidates.
 //!
 //! There are two samplers. Most models have one of their own ([`on_device`]): it takes the settings and a random number
-//! with each call, and its choice becomes an input of the next call without a copy through the host. [`Sampler`] does the
-//! same on the host, for models without a sampler, and for a repetition penalty, which depends on all tokens so far. Both
-//! make the same choices from the same seed, except where rounding decides.
+//! with each call, and its choice becomes an input of the next call without a copy through the host. [`Sampler`] does
+//! the same on the host, for models without a sampler, and for a repetition penalty, which depends on all tokens so
+//! far. Both make the same choices from the same seed, except where rounding decides.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -23,8 +23,8 @@ pub const SAMPLED_TOKEN: &str = "sampled_token";
 /// The input with the settings of the sampler of the model: [`Sampling::tensor`].
 pub const SAMPLING: &str = "sampling";
 
-/// The input that is 1 in the call that returns the first token after a prompt, and 0 (its default) in others, for models
-/// that must not begin with some tokens: f32 `[B, 1]`.
+/// The input that is 1 in the call that returns the first token after a prompt, and 0 (its default) in others, for
+/// models that must not begin with some tokens: f32 `[B, 1]`.
 pub const BEGINS: &str = "begins";
 
 /// Whether a prompt has [`BEGINS`].
@@ -47,7 +47,8 @@ const SETTINGS: usize = 5;
 /// Settings of token selection. The filters apply in the order of the fields, as in transformers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampling {
-    /// Repetition penalty: positive logits of earlier tokens are divided by this, negative ones multiplied. 1 has no effect.
+    /// Repetition penalty: positive logits of earlier tokens are divided by this, negative ones multiplied. 1 has no
+    /// effect.
     pub repetition_penalty: f32,
     /// Logits are divided by this. 0: greedy.
     pub temperature: f32,
@@ -123,8 +124,8 @@ impl Sampler {
         &self.settings
     }
 
-    /// Chooses one of the candidates; `None` if there are none. `seen` has the tokens of the prompt and those chosen so far.
-    /// NaN counts as the lowest logit.
+    /// Chooses one of the candidates; `None` if there are none. `seen` has the tokens of the prompt and those chosen so
+    /// far. NaN counts as the lowest logit.
     pub fn choose(&mut self, tokens: &[u32], logits: &[f32], seen: &BTreeSet<u32>) -> Option<u32> {
         let s = &self.settings;
         let penalise = |token: u32, logit: f32| match (seen.contains(&token), logit.is_nan()) {
@@ -143,8 +144,8 @@ impl Sampler {
     }
 }
 
-/// Chooses one of the candidates by their logits, with all settings except the penalty; `draw` returns a random number if
-/// one is needed.
+/// Chooses one of the candidates by their logits, with all settings except the penalty; `draw` returns a random number
+/// if one is needed.
 pub(crate) fn choose(s: &Sampling, all: Vec<(u32, f32)>, draw: impl FnOnce() -> f32) -> Option<u32> {
     // Stable, so that among equals, zeros of both signs included, the model's order stands.
     let falling = order(all.len(), &|a, b| all[b].1.partial_cmp(&all[a].1).unwrap_or(Ordering::Equal));

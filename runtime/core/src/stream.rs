@@ -7,9 +7,9 @@ const CONTEXT: usize = 8;
 
 /// Decodes tokens to pieces of text, one by one.
 ///
-/// A token may be a part of a character, and whether it begins with a space may depend on the tokens before it. Therefore a
-/// window of tokens is decoded with and without the new ones. The difference is their text, unless it ends within a
-/// character.
+/// A token may be a part of a character, and whether it begins with a space may depend on the tokens before it.
+/// Therefore a window of tokens is decoded with and without the new ones. The difference is their text, unless it ends
+/// within a character.
 pub struct TextStream<D> {
     decode: D,
     ids: Vec<u32>,

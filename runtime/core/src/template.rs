@@ -92,8 +92,8 @@ pub struct ChatOptions {
     pub continue_final_message: bool,
     /// The name of a template; by default, the one for this conversation.
     pub template: Option<String>,
-    /// The text of an image in the prompt, which [`crate::prompter::Prompter`] sets. Without it, only the template handles
-    /// images.
+    /// The text of an image in the prompt, which [`crate::prompter::Prompter`] sets. Without it, only the template
+    /// handles images.
     pub image: Option<ImageText>,
     /// The time (UTC) in seconds since 1970, for templates that mention the date.
     pub unix_seconds: i64,

@@ -16,8 +16,8 @@ use crate::sample::{BEGINS, asks_for_begin, begins};
 pub struct TensorRun {
     /// The entry; by default, the first one that takes all given inputs.
     pub entry: Option<String>,
-    /// Also decodes this many tokens greedily: `greedy.tokens` i32 `[B, N]` and `greedy.logits` f32 `[B, N, vocabulary]`.
-    /// The decoder of an encoder-decoder model starts with [`TensorRun::start`].
+    /// Also decodes this many tokens greedily: `greedy.tokens` i32 `[B, N]` and `greedy.logits` f32 `[B, N,
+    /// vocabulary]`. The decoder of an encoder-decoder model starts with [`TensorRun::start`].
     pub greedy: Option<u32>,
     /// The start tokens of such a decoder; if empty, those of the model.
     pub start: Vec<u32>,
@@ -92,8 +92,8 @@ fn context(manifest: &Manifest, tokens: u64) -> Result<u32, Error> {
     }
 }
 
-/// The inputs with which decoding begins: the given ones, except those of the decoder of an encoder-decoder model, whose
-/// tokens are the expected text and not a prompt.
+/// The inputs with which decoding begins: the given ones, except those of the decoder of an encoder-decoder model,
+/// whose tokens are the expected text and not a prompt.
 fn prompt(manifest: &Manifest, inputs: &Tensors, start: &[u32]) -> Result<Tensors, Error> {
     let mut inputs = inputs.clone();
     if separate_encoder(manifest).is_some() {

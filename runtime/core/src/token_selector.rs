@@ -58,8 +58,8 @@ impl Timed {
 }
 
 impl TokenSelector {
-    /// On the device if possible, so that a call need not wait for the results of the previous one. `timed`: the rules for
-    /// timestamps, if the text has them.
+    /// On the device if possible, so that a call need not wait for the results of the previous one. `timed`: the rules
+    /// for timestamps, if the text has them.
     pub(crate) fn new(manifest: &Manifest, sampling: &Sampling, timed: Option<Rules>) -> Self {
         let sampler = || Sampler::new(sampling.clone());
         let host = timed.map(|rules| SelectedBy::Timed(Timed { rules, sampler: sampler(), sum: 0.0, count: 0 }));

@@ -103,9 +103,9 @@ pub fn timestamps(manifest: &Manifest) -> Option<&Timestamps> {
 }
 
 impl<'a> Transcript<'a> {
-    /// Prepares to transcribe audio at the sample rate of the model, with the options that the caller chose. `options` and
-    /// `stops` apply to each window. `decode` decodes tokens without special tokens; CTC models need none of these three.
-    /// Without `times`, audio of one window is transcribed without timestamps.
+    /// Prepares to transcribe audio at the sample rate of the model, with the options that the caller chose. `options`
+    /// and `stops` apply to each window. `decode` decodes tokens without special tokens; CTC models need none of these
+    /// three. Without `times`, audio of one window is transcribed without timestamps.
     ///
     /// # Errors
     /// If the model takes no audio, or does not have such timestamps.
@@ -166,8 +166,8 @@ impl<'a> Transcript<'a> {
         self.timed.as_mut().map_or(Ok(()), |timed| timed.rewind(manifest))
     }
 
-    /// Transcribes to the end. Before each window, `keep_going` receives the number of samples that are done, and the total;
-    /// it returns whether to continue.
+    /// Transcribes to the end. Before each window, `keep_going` receives the number of samples that are done, and the
+    /// total; it returns whether to continue.
     pub async fn drive(
         &mut self,
         backend: &mut dyn Backend,

@@ -135,8 +135,8 @@ fn poly(dim: &Dim) -> Poly<Factor> {
 }
 
 impl Dim {
-    /// Whether this is at least `other` for all values of symbols that are at least their number in `least`, or 0 if they
-    /// have none. `true` is always correct; `false` may also mean that it could not be proved.
+    /// Whether this is at least `other` for all values of symbols that are at least their number in `least`, or 0 if
+    /// they have none. `true` is always correct; `false` may also mean that it could not be proved.
     pub fn is_at_least(&self, other: &Dim, least: &Bindings) -> bool {
         let decide = || -> Option<bool> {
             let mut difference = poly(self);
@@ -156,9 +156,9 @@ impl Dim {
 }
 
 impl Dim {
-    /// A polynomial over symbols, without quotients, that is at least each of these dimensions for all non-negative values of
-    /// symbols. Each product of symbols gets the largest of its coefficients, with quotients replaced by their upper bounds.
-    /// `None` if numbers get too large.
+    /// A polynomial over symbols, without quotients, that is at least each of these dimensions for all non-negative
+    /// values of symbols. Each product of symbols gets the largest of its coefficients, with quotients replaced by
+    /// their upper bounds. `None` if numbers get too large.
     pub fn bound(dims: &[Dim]) -> Option<Dim> {
         let mut bound: BTreeMap<Vec<&str>, Vec<i64>> = BTreeMap::new();
         for dim in dims {

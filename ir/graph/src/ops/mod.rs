@@ -1,15 +1,15 @@
 //! The table of operations: a row for each.
 //!
-//! A row (`Operation`) has the name of an operation, its type rule, its evaluation, and its traits ([`Traits`]): whether it
-//! is a view, whether it gets a kernel of its own, what it reads directly from memory, what it costs. Scalar functions have
-//! a table of their own ([`crate::scalar`]). The doc of a variant of [`Op`] says what it means, and `models/OPS.md` quotes
-//! it.
+//! A row (`Operation`) has the name of an operation, its type rule, its evaluation, and its traits ([`Traits`]):
+//! whether it is a view, whether it gets a kernel of its own, what it reads directly from memory, what it costs. Scalar
+//! functions have a table of their own ([`crate::scalar`]). The doc of a variant of [`Op`] says what it means, and
+//! `models/OPS.md` quotes it.
 //!
-//! Rows of similar operations share a file. Evaluation is written for readers: each operation computes its entire result
-//! from entire operands, and a fused operation is the composition of the primitives in its definition. Elements are f32. Dot
-//! products accumulate in f32 in a few independent lanes. Reductions, softmax and normalization accumulate in f64, so that
-//! the evaluator is closer to the exact result than what is compared with it. Integers wrap; `x / 0` is `x` and
-//! `x % 0` is 0, as in WGSL.
+//! Rows of similar operations share a file. Evaluation is written for readers: each operation computes its entire
+//! result from entire operands, and a fused operation is the composition of the primitives in its definition. Elements
+//! are f32. Dot products accumulate in f32 in a few independent lanes. Reductions, softmax and normalization accumulate
+//! in f64, so that the evaluator is closer to the exact result than what is compared with it. Integers wrap; `x / 0` is
+//! `x` and `x % 0` is 0, as in WGSL.
 
 mod check;
 mod contract;

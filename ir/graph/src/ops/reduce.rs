@@ -275,8 +275,8 @@ fn reduce(op: Reduction, x: &Array, axis: usize) -> Result<Array, String> {
     Ok(Array { shape, data })
 }
 
-/// Indices of the `k` largest elements of each row in descending order; of equal elements, the first. NaN comes after all
-/// numbers.
+/// Indices of the `k` largest elements of each row in descending order; of equal elements, the first. NaN comes after
+/// all numbers.
 fn top(x: &Array, k: usize) -> Result<Array, String> {
     let n = x.last();
     if k > n {

@@ -110,8 +110,8 @@ pub enum Role {
     Constant,
     /// It only changes indices: no arithmetic, no index that depends on data.
     View,
-    /// Each element of the result depends only on the elements of the operands at the same index. `costly` if kernels should
-    /// share its result instead of each computing it.
+    /// Each element of the result depends only on the elements of the operands at the same index. `costly` if kernels
+    /// should share its result instead of each computing it.
     Elementwise {
         /// Whether it is slow.
         costly: bool,
@@ -125,8 +125,8 @@ pub enum Role {
 /// An operation with a kernel of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Anchor {
-    /// The number of leading operands that are read many times or in vectors: they must be in memory, possibly seen through
-    /// views. All others are computed where they are read.
+    /// The number of leading operands that are read many times or in vectors: they must be in memory, possibly seen
+    /// through views. All others are computed where they are read.
     pub direct: usize,
     /// Whether the result has a fixed layout, so that it cannot be stored in the order in which it is read.
     pub own_layout: bool,

@@ -133,8 +133,8 @@ impl<'a> Binder<'a> {
         }
     }
 
-    /// Reports a problem at `at`. Inside a block, the place is the call in the architecture, because that is what its author
-    /// can change; the place in the block is a note.
+    /// Reports a problem at `at`. Inside a block, the place is the call in the architecture, because that is what its
+    /// author can change; the place in the block is a note.
     pub(super) fn fail_with(&mut self, at: &'a str, message: impl Into<String>, hint: Option<String>) -> Stop {
         let outer = self.calls.first().map_or(at, |(_, call)| *call);
         let mut diagnostic = self.sources.diagnostic(outer, message);

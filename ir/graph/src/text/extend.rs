@@ -76,8 +76,8 @@ fn merge<'a, T>(
     }
 }
 
-/// Merges `own` into `base`, after its parts. The body of a part comes before all other statements, so that these can use
-/// what it computes; closing statements come after all others.
+/// Merges `own` into `base`, after its parts. The body of a part comes before all other statements, so that these can
+/// use what it computes; closing statements come after all others.
 pub(super) fn apply<'a>(
     mut base: Merged<'a>,
     parts: Vec<Architecture<'a>>,

@@ -13,8 +13,8 @@ pub(super) const PARTS: &str = "parts/";
 /// The texts of architecture and block files, by name: `llama.ron`, `blocks/norm.ron`.
 #[derive(Clone, Debug, Default)]
 pub struct Library {
-    /// Texts by name. Files in `blocks/` have blocks, files in `parts/` are included by architectures, files in other folders
-    /// are ignored, and all others are architectures.
+    /// Texts by name. Files in `blocks/` have blocks, files in `parts/` are included by architectures, files in other
+    /// folders are ignored, and all others are architectures.
     pub files: BTreeMap<String, String>,
 }
 
@@ -30,8 +30,8 @@ impl Library {
         self.files.keys().map(String::as_str).filter(|n| !n.contains('/'))
     }
 
-    /// The architecture file that lists `class` (an entry of `architectures` in config.json) in its `classes`. Invalid files
-    /// are skipped.
+    /// The architecture file that lists `class` (an entry of `architectures` in config.json) in its `classes`. Invalid
+    /// files are skipped.
     pub fn architecture_for_class(&self, class: &str) -> Option<String> {
         self.architectures_by_class().remove(class)
     }
@@ -47,7 +47,8 @@ impl Library {
         files
     }
 
-    /// The architecture files that list `model_type` (of config.json) in their `model_types`. Invalid files are skipped.
+    /// The architecture files that list `model_type` (of config.json) in their `model_types`. Invalid files are
+    /// skipped.
     pub fn architectures_for_model_type(&self, model_type: &str) -> Vec<String> {
         let lists = |name: &&str| self.model_types(name).iter().any(|t| t == model_type);
         self.architectures().filter(lists).map(str::to_string).collect()

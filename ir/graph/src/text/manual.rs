@@ -26,7 +26,10 @@ pub fn manual(library: &Library) -> String {
     for Function { name, params, doc } in functions::all() {
         let _ = writeln!(out, "| `{name}({})` | {} |", params.join(", "), phrase(doc));
     }
-    out.push_str("\n## Blocks\n\nFunctions written in formulas, in `blocks/`. `name?` is optional; `name: value` has that default.\n");
+    out.push_str(
+        "\n## Blocks\n\nFunctions written in formulas, in `blocks/`. `name?` is optional; `name: value` has that \
+         default.\n",
+    );
     for (name, text) in library.files.iter().filter(|(n, _)| n.starts_with(BLOCKS)) {
         block_file(&mut out, name, text);
     }

@@ -2,8 +2,8 @@
 //!
 //! `models/README.md` is the manual of the language. The stages: a file is parsed (`file`), what it extends is merged
 //! (`extend`), names and calls are checked in all branches (`lint`), and the body is evaluated with a config (`body`,
-//! `binder`, `calls`, `tensor`, `weights`), which builds the graph (`builder`). A formula evaluates to a number, text, list
-//! or vector if it can, and to a node only if a tensor is involved.
+//! `binder`, `calls`, `tensor`, `weights`), which builds the graph (`builder`). A formula evaluates to a number, text,
+//! list or vector if it can, and to a node only if a tensor is involved.
 //!
 //! This module does not read files, and knows no model by name; a [`Library`] has the texts.
 
@@ -58,8 +58,8 @@ use crate::graph::Model;
 use binder::Binder;
 use load::load;
 
-/// Diagnostics in the order of the text. Some problems are found both without and with the config; the latter diagnostics
-/// are more precise, and are kept.
+/// Diagnostics in the order of the text. Some problems are found both without and with the config; the latter
+/// diagnostics are more precise, and are kept.
 fn sorted(first: Vec<Diagnostic>, second: Vec<Diagnostic>) -> Diagnostics {
     let key = |d: &Diagnostic| (d.file.clone(), d.line, d.column);
     let again: BTreeSet<_> = second.iter().map(key).collect();

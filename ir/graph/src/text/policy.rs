@@ -123,8 +123,8 @@ impl Policy {
 
     /// How a weight is stored.
     ///
-    /// Norms, biases and all other weights with fewer than two dimensions stay f32 unless a rule says f16: they are few, so
-    /// that there is little to gain.
+    /// Norms, biases and all other weights with fewer than two dimensions stay f32 unless a rule says f16: they are
+    /// few, so that there is little to gain.
     pub fn precision(&self, place: &Place<'_>) -> Precision {
         let Place { role, path, component, layer, rank } = *place;
         let fits = |selector: &Selector| match selector {

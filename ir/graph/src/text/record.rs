@@ -15,8 +15,9 @@ pub fn read_record<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, Dia
     read(&Sources::default(), name, text).map_err(|d| Diagnostics(vec![*d]))
 }
 
-/// A problem with the value of a field of a file that [`read_record`] has read. The field is a path: `schedule.matvec.rows`.
-/// If it is not in the file, because it has a default, the place is the innermost field around it that is.
+/// A problem with the value of a field of a file that [`read_record`] has read. The field is a path:
+/// `schedule.matvec.rows`. If it is not in the file, because it has a default, the place is the innermost field around
+/// it that is.
 pub fn at_field(name: &str, text: &str, field: &str, message: String, hint: Option<String>) -> Diagnostic {
     let mut sources = Sources::default();
     sources.add(name, text);
@@ -24,7 +25,8 @@ pub fn at_field(name: &str, text: &str, field: &str, message: String, hint: Opti
     Diagnostic { hint, ..sources.diagnostic(value(text, field).unwrap_or_else(whole), message) }
 }
 
-/// The text of the value of a field, or of the innermost field around it in the file. For a record, it is the parenthesis.
+/// The text of the value of a field, or of the innermost field around it in the file. For a record, it is the
+/// parenthesis.
 fn value<'a>(text: &'a str, field: &str) -> Option<&'a str> {
     let mut parts = field.split('.').peekable();
     let mut tokens = Tokens { text, at: 0 }.peekable();

@@ -9,7 +9,7 @@ pub struct Settings<'a> {
     pub config: &'a Json,
     /// `generation_config.json`, which formulas call `generation`; null without that file.
     pub generation: &'a Json,
-    /// Preprocessor settings, which formulas call `processors`: an object with the settings of `image`, `audio` and `video`,
-    /// or null.
+    /// Preprocessor settings, which formulas call `processors`: an object with the settings of `image`, `audio` and
+    /// `video`, or null.
     pub processors: &'a Json,
 }

@@ -1,7 +1,7 @@
 //! Records what binding reads: entries of config.json and tensors of the checkpoint.
 //!
-//! An entry of config.json that an evaluated formula mentions counts as read even if the formula did not need it: the right
-//! side of `??` and the other branch of an `if` show that the architecture knows the entry.
+//! An entry of config.json that an evaluated formula mentions counts as read even if the formula did not need it: the
+//! right side of `??` and the other branch of an `if` show that the architecture knows the entry.
 
 use std::collections::{BTreeMap, BTreeSet};
 

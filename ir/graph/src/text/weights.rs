@@ -92,8 +92,8 @@ impl<'a> Binder<'a> {
         }
     }
 
-    /// The tensor of a weight; `None` if the weight does not exist in this model. A missing tensor is reported once and then
-    /// treated as present, so that its uses are still checked.
+    /// The tensor of a weight; `None` if the weight does not exist in this model. A missing tensor is reported once and
+    /// then treated as present, so that its uses are still checked.
     pub(super) fn weight_source(&mut self, decl: &WeightDecl<'a>, _at: &'a str) -> Eval<Option<String>> {
         if let Some(when) = decl.when {
             let condition = self.formula(super::parser::expression(when.0))?;

@@ -1,8 +1,9 @@
 //! The interpreter, which defines the meaning of kernels.
 //!
-//! Workgroups run one after another. The threads of a workgroup run each statement together, with a mask where control flow
-//! diverges. What a target would leave undefined is an error here: an access out of bounds, a read of uninitialized shared
-//! memory, a data race on shared memory without a barrier in between, and a barrier that not all threads reach.
+//! Workgroups run one after another. The threads of a workgroup run each statement together, with a mask where control
+//! flow diverges. What a target would leave undefined is an error here: an access out of bounds, a read of
+//! uninitialized shared memory, a data race on shared memory without a barrier in between, and a barrier that not all
+//! threads reach.
 
 mod compile;
 mod eval;
@@ -27,8 +28,8 @@ pub use machine::Options;
 /// follows from `symbols`.
 ///
 /// # Errors
-/// If an access or a barrier is invalid; the message names the kernel, the workgroup and the access. Buffers may have been
-/// written by then.
+/// If an access or a barrier is invalid; the message names the kernel, the workgroup and the access. Buffers may have
+/// been written by then.
 pub fn run(
     kernel: &Kernel,
     symbols: &BTreeMap<String, u32>,

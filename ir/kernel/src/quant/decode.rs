@@ -91,8 +91,8 @@ impl CodePlane {
         from(all + row, self.start)
     }
 
-    /// The index of the vector that has quad `n` behind the vectors, for the row at `row` of its tile and others. The word
-    /// of the row is its lane `row % 4`, and its bits begin at [`CodePlane::rest_shift`].
+    /// The index of the vector that has quad `n` behind the vectors, for the row at `row` of its tile and others. The
+    /// word of the row is its lane `row % 4`, and its bits begin at [`CodePlane::rest_shift`].
     pub(super) fn rest(&self, tile: &Expr, row: &Expr, n: Expr) -> Expr {
         from(tile * self.tile() + n * self.width + row % (4 * self.width) / 4 + TILE * self.vectors, self.start)
     }
@@ -150,8 +150,8 @@ impl Layout {
         8 * self.header_words + 2 * self.header_bytes() * self.header_rest
     }
 
-    /// The vector with header byte `byte` of the row at `row` of its tile and of its three neighbours, a lane each, and the
-    /// number of the byte in that lane; `byte` is the first of a header.
+    /// The vector with header byte `byte` of the row at `row` of its tile and of its three neighbours, a lane each, and
+    /// the number of the byte in that lane; `byte` is the first of a header.
     pub(super) fn header(&self, b: &mut Builder, tile: &Expr, row: &Expr, byte: &Expr) -> (Expr, Expr) {
         let (words, size) = (self.header_words, self.header_bytes());
         let whole = |byte: &Expr| {
@@ -404,9 +404,9 @@ impl WeightFormat {
         OpenRow { buf, row, factors }
     }
 
-    /// Decodes a pack (below [`WeightFormat::packs`]) of an open row. The closure gets four weights and the column of the
-    /// first (a multiple of 4, below `k`); weights after the end of the row are 0. It is called once, inside loops over the
-    /// words and quads of the pack, which run as `inner` says.
+    /// Decodes a pack (below [`WeightFormat::packs`]) of an open row. The closure gets four weights and the column of
+    /// the first (a multiple of 4, below `k`); weights after the end of the row are 0. It is called once, inside loops
+    /// over the words and quads of the pack, which run as `inner` says.
     pub fn for_pack(
         &self,
         b: &mut Builder,
@@ -537,8 +537,8 @@ pub fn unpack_at(b: &mut Builder, buf: Buf, format: &WeightFormat, row: Expr, co
     })
 }
 
-/// Four elements of a quantized weight as `vec4<f32>`, from `column` (a multiple of four) on. Elements after the end of the
-/// row are undefined.
+/// Four elements of a quantized weight as `vec4<f32>`, from `column` (a multiple of four) on. Elements after the end of
+/// the row are undefined.
 ///
 /// # Panics
 /// If the weight is not quantized.

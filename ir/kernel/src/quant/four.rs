@@ -113,8 +113,9 @@ impl ByteFormat {
         }
     }
 
-    /// The word to combine with 8-bit codes by exclusive or, and the number (f32) to add to the resulting bytes, so that dot
-    /// products take them in one plane. `kind` is [`Expr::DotSignedness`], 1 or 2. `None` if codes have fewer bits.
+    /// The word to combine with 8-bit codes by exclusive or, and the number (f32) to add to the resulting bytes, so
+    /// that dot products take them in one plane. `kind` is [`Expr::DotSignedness`], 1 or 2. `None` if codes have fewer
+    /// bits.
     pub fn whole_bytes(&self, kind: &Expr) -> Option<(Expr, Expr)> {
         // Signed codes become unsigned ones by 128, and the other way round.
         let (moved_in, by) = if self.format().grid == Grid::Signed { (2, -128.0) } else { (1, 128.0) };
@@ -300,8 +301,8 @@ impl ByteFormat {
     }
 }
 
-/// The low half of each lane as f16; infinities are finite here. Shifting exponent and mantissa to their places and scaling
-/// by 2^112 is exact also for subnormal numbers.
+/// The low half of each lane as f16; infinities are finite here. Shifting exponent and mantissa to their places and
+/// scaling by 2^112 is exact also for subnormal numbers.
 fn halves(words: Expr) -> Expr {
     let magnitude =
         words.band(u(0x7fff).splat(4)).shl(13).bitcast(Scalar::F32) * f(f32::from_bits(0x7780_0000)).splat(4);

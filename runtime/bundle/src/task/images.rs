@@ -82,8 +82,8 @@ pub enum Resized {
         /// The largest width.
         width: u32,
     },
-    /// Each side becomes the nearest multiple of `of`. If the image then has more than `most` or fewer than `least` pixels,
-    /// both sides are scaled to be within these bounds.
+    /// Each side becomes the nearest multiple of `of`. If the image then has more than `most` or fewer than `least`
+    /// pixels, both sides are scaled to be within these bounds.
     Multiple {
         /// The divisor of both sides.
         of: u32,

@@ -1,8 +1,8 @@
 //! Reads WAV files as programs really write them: with missing sizes, truncated, in mu-law, big-endian, or with 64-bit
 //! sizes. The command line and the page share this reader, because browsers differ on such files.
 //!
-//! Layouts: "Multimedia Programming Interface and Data Specifications 1.0" (RIFF, WAVE), EBU Tech 3285 (`bext`) and 3306
-//! (RF64), ITU-R BS.2088 (BW64). Invalid sizes are interpreted as in libsndfile.
+//! Layouts: "Multimedia Programming Interface and Data Specifications 1.0" (RIFF, WAVE), EBU Tech 3285 (`bext`) and
+//! 3306 (RF64), ITU-R BS.2088 (BW64). Invalid sizes are interpreted as in libsndfile.
 
 use std::io::{ErrorKind, Read};
 

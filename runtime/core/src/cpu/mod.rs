@@ -1,8 +1,8 @@
 //! Executes programs on the CPU: a device for the executor, with kernels in WebAssembly.
 //!
-//! A bundle with the profile [`PROFILE`] has WebAssembly modules with all kernels. A [`WasmInstance`] instantiates one, with
-//! wasmtime natively and by the browser in a page. [`Cpu`] turns it into a [`crate::gpu::Gpu`], so that all other code is
-//! shared with WebGPU. `docs/bundle.md` describes the exports of modules.
+//! A bundle with the profile [`PROFILE`] has WebAssembly modules with all kernels. A [`WasmInstance`] instantiates one,
+//! with wasmtime natively and by the browser in a page. [`Cpu`] turns it into a [`crate::gpu::Gpu`], so that all other
+//! code is shared with WebGPU. `docs/bundle.md` describes the exports of modules.
 
 mod device;
 mod heap;

@@ -21,8 +21,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The initial size of the memory in bytes, if the module and its workers need `base`. If the longest context does not
-    /// fit, but a shorter one does, it is that for the shortest; longer ones grow the memory.
+    /// The initial size of the memory in bytes, if the module and its workers need `base`. If the longest context does
+    /// not fit, but a shorter one does, it is that for the shortest; longer ones grow the memory.
     pub fn reserve(&self, base: u64, limit: u64) -> Result<u64, Error> {
         let limit = limit.min(ADDRESS_SPACE);
         let total =

@@ -51,9 +51,9 @@ impl fmt::Display for Admission {
     }
 }
 
-/// Checks every weight and every kernel against the limits of a device. Steps that exceed them are offloaded if they have
-/// fallback kernels; otherwise the error names what does not fit, the limit, and a remedy. Sizes that depend on the length of
-/// an input are checked when it is known, and here for a typical call in the longest session.
+/// Checks every weight and every kernel against the limits of a device. Steps that exceed them are offloaded if they
+/// have fallback kernels; otherwise the error names what does not fit, the limit, and a remedy. Sizes that depend on
+/// the length of an input are checked when it is known, and here for a typical call in the longest session.
 pub fn admit(manifest: &Manifest, programs: &Programs, device: &DeviceInfo) -> Result<Admission, Error> {
     for t in &manifest.tensors {
         let what = format!("tensor `{}` ({})", t.name, t.precision);
@@ -165,8 +165,8 @@ impl Judge<'_> {
     }
 }
 
-/// The profile to run on WebGPU: the requested one, else the first of `fallbacks` that the bundle has, else its first. If the
-/// bundle lacks the requested one, the error lists what it has. The profile for CPUs is never chosen.
+/// The profile to run on WebGPU: the requested one, else the first of `fallbacks` that the bundle has, else its first.
+/// If the bundle lacks the requested one, the error lists what it has. The profile for CPUs is never chosen.
 pub fn choose_profile(manifest: &Manifest, wish: Option<&str>, fallbacks: &[&str]) -> Result<String, Error> {
     let profiles: Vec<&str> = manifest.profiles.iter().map(String::as_str).filter(|p| *p != PROFILE).collect();
     let has = |name: &str| profiles.contains(&name);

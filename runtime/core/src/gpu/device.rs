@@ -1,4 +1,5 @@
-//! The part of WebGPU that the executor needs. wgpu implements it natively, the browser in a page, [`crate::cpu`] on CPUs.
+//! The part of WebGPU that the executor needs. wgpu implements it natively, the browser in a page, [`crate::cpu`] on
+//! CPUs.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -169,8 +170,8 @@ pub trait Gpu: 'static {
     /// Fills buffers with zeros.
     fn clear(&self, buffers: &[&Self::Buffer]);
 
-    /// A kernel that needs no source, by its index in [`gristmill_bundle::Programs::kernels`], for devices that are created
-    /// with a module of all kernels.
+    /// A kernel that needs no source, by its index in [`gristmill_bundle::Programs::kernels`], for devices that are
+    /// created with a module of all kernels.
     fn built_in(&self, kernel: usize) -> Option<Self::Pipeline> {
         let _ = kernel;
         None
@@ -193,7 +194,8 @@ pub trait Gpu: 'static {
         false
     }
 
-    /// Sets the number of bytes of a buffer that the next submissions use. Others are not copied between kernels of both kinds.
+    /// Sets the number of bytes of a buffer that the next submissions use. Others are not copied between kernels of
+    /// both kinds.
     fn used(&self, buffer: &Self::Buffer, bytes: u64) {
         let _ = (buffer, bytes);
     }

@@ -119,8 +119,8 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         &self.gpu
     }
 
-    /// Compiles the kernels of all entries with one of these roles, concurrently and in the order of first use. `done` is
-    /// called with the number of finished kernels and their total.
+    /// Compiles the kernels of all entries with one of these roles, concurrently and in the order of first use. `done`
+    /// is called with the number of finished kernels and their total.
     pub async fn warm(&mut self, roles: &[EntryRole], done: &mut dyn FnMut(usize, usize)) -> Result<(), Error> {
         let mut kernels = BTreeSet::new();
         for entry in self.manifest.entries.iter().filter(|e| roles.contains(&e.role)) {
@@ -364,8 +364,8 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         !step.fallback.is_empty() && step.dispatches.iter().any(beyond)
     }
 
-    /// The symbols of a later call with the same number of new tokens that fills the states. Sizes that grow with the past
-    /// are reserved for it, so that decoding does not allocate.
+    /// The symbols of a later call with the same number of new tokens that fills the states. Sizes that grow with the
+    /// past are reserved for it, so that decoding does not allocate.
     fn at_capacity(&self, symbols: &[u32]) -> Vec<u32> {
         let names = self.manifest.symbol_names();
         let at = |name: &str| names.iter().position(|n| *n == name);

@@ -1,8 +1,9 @@
 //! Executes programs on WebGPU, and on devices with the same interface.
 //!
-//! A call is one submission with one compute pass. Buffers and bind groups are created when an entry is first used, or when
-//! a call needs more space than all calls before it, but not during normal decoding. [`Executor`] uses [`Gpu`], which wgpu
-//! implements natively ([`crate::native`]), the browser in a page, and [`crate::cpu`] without a graphics adapter.
+//! A call is one submission with one compute pass. Buffers and bind groups are created when an entry is first used, or
+//! when a call needs more space than all calls before it, but not during normal decoding. [`Executor`] uses [`Gpu`],
+//! which wgpu implements natively ([`crate::native`]), the browser in a page, and [`crate::cpu`] without a graphics
+//! adapter.
 
 mod admit;
 mod buffers;

@@ -90,8 +90,8 @@ impl Schedule {
         })
     }
 
-    /// The steps that the requested outputs or any state depend on, in order. A kernel may write only a part of a buffer, so
-    /// a buffer that is needed once is needed from the start.
+    /// The steps that the requested outputs or any state depend on, in order. A kernel may write only a part of a
+    /// buffer, so a buffer that is needed once is needed from the start.
     pub(crate) fn needed(&self, wanted: &[usize]) -> Needed {
         let mut needed: BTreeSet<Binding> = gather(wanted.iter().map(|w| Binding::Output(*w as u32)));
         let mut steps = Vec::new();
@@ -137,7 +137,8 @@ pub fn entry_work(
     Ok(EntryWork { dispatches, tensors: gather(needed.bindings.iter().filter_map(tensor)) })
 }
 
-/// The number of workgroups in x and y: `x * y >= count` with a small excess, `x` at most `most`. `None` if `y` is too large.
+/// The number of workgroups in x and y: `x * y >= count` with a small excess, `x` at most `most`. `None` if `y` is too
+/// large.
 pub(crate) fn fold(count: u64, most: u32) -> Option<(u32, u32)> {
     let most = u64::from(most.max(1));
     let y = count.div_ceil(most).max(1);

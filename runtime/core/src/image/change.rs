@@ -31,8 +31,8 @@ impl Image {
         Ok(resample::resize(self, width as usize, height as usize, filter))
     }
 
-    /// The centre, with black around it if the image is smaller. Halves are rounded down for what is cut off, and up for what
-    /// is added before the image, as in the reference.
+    /// The centre, with black around it if the image is smaller. Halves are rounded down for what is cut off, and up
+    /// for what is added before the image, as in the reference.
     pub(super) fn cropped(&self, width: usize, height: usize) -> Result<Image, Error> {
         let offset = |found: usize, wanted: usize| (found as isize - wanted as isize).div_euclid(2);
         self.placed(width, height, offset(self.width, width), offset(self.height, height))

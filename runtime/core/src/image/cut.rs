@@ -39,7 +39,8 @@ impl Image {
         Ok((Tensor::f32([1, 1 + rows * columns, 3, side, side], values), [rows as u32, columns as u32]))
     }
 
-    /// Square patches; those of a block of `merge` by `merge` follow one another: f32 `[patches, 3 * frames * side * side]`.
+    /// Square patches; those of a block of `merge` by `merge` follow one another: f32 `[patches, 3 * frames * side *
+    /// side]`.
     pub(super) fn patches(&self, [side, merge, frames]: [usize; 3], how: &Images) -> Pieces {
         let (down, across) = self.pieces(side * merge)?;
         let all = self.tensor(how);

@@ -63,7 +63,8 @@ fn multiple([of, least, most]: [f64; 3], height: f64, width: f64) -> Result<[u64
     Ok(sides.map(|side| side as u64))
 }
 
-/// `select_best_resolution`: the size with the highest effective resolution; among equals, the one that wastes the least.
+/// `select_best_resolution`: the size with the highest effective resolution; among equals, the one that wastes the
+/// least.
 pub(super) fn best(sizes: &[[u32; 2]], height: usize, width: usize) -> [u32; 2] {
     let (own_height, own_width) = (height as f64, width as f64);
     let mut chosen = (sizes.first().copied().unwrap_or([1, 1]), 0, u64::MAX);

@@ -41,8 +41,8 @@ impl Image {
         Ok(Image { width, height, rgb })
     }
 
-    /// An image from 4 bytes per pixel (RGBA), row by row. Alpha is dropped: the colours of transparent pixels show, as in
-    /// Pillow.
+    /// An image from 4 bytes per pixel (RGBA), row by row. Alpha is dropped: the colours of transparent pixels show, as
+    /// in Pillow.
     pub fn from_rgba(width: usize, height: usize, rgba: &[u8]) -> Result<Self, Error> {
         check_size(width as u64, height as u64)?;
         if rgba.len() != 4 * width * height {

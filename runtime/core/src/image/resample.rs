@@ -29,8 +29,8 @@ pub(super) fn resize(image: &Image, width: usize, height: usize, filter: Filter)
     Image { width, height, rgb }
 }
 
-/// Whether the pass over the rows comes first, which shows in the rounding. Pillow begins with the columns, except, since
-/// version 13, if fewer rows save much more work.
+/// Whether the pass over the rows comes first, which shows in the rounding. Pillow begins with the columns, except,
+/// since version 13, if fewer rows save much more work.
 fn rows_first(image: &Image, width: usize, height: usize) -> bool {
     let (less_high, less_wide) = (image.height as i64 - height as i64, image.width as i64 - width as i64);
     less_high > 0 && less_high > 2 * less_wide

@@ -23,8 +23,8 @@ pub enum Choice {
 }
 
 impl Choice {
-    /// The best choice for a bundle with these profiles: a GPU is better than WebAssembly, and WebAssembly is better than a
-    /// software adapter.
+    /// The best choice for a bundle with these profiles: a GPU is better than WebAssembly, and WebAssembly is better
+    /// than a software adapter.
     pub fn of(profiles: &[String]) -> Self {
         Self::among(profiles, || list_adapters().first().map(|a| a.kind))
     }

@@ -11,8 +11,8 @@ pub(crate) struct Weights {
 }
 
 /// The position at which each token has ended, in ascending order: `_extract_token_timestamps` of transformers. A token
-/// attends to the audio of the next one, so that it has ended where the path through the weights enters its row. `median`
-/// is the width of the filter over positions.
+/// attends to the audio of the next one, so that it has ended where the path through the weights enters its row.
+/// `median` is the width of the filter over positions.
 pub(crate) fn ends(weights: &Weights, median: usize) -> Vec<usize> {
     let Weights { heads, tokens, positions, .. } = *weights;
     if tokens == 0 || positions == 0 || heads == 0 {
@@ -65,9 +65,9 @@ fn median_filter(row: &[f32], width: usize) -> Vec<f32> {
     (0..row.len()).map(around).collect()
 }
 
-/// Dynamic time warping (Sakoe and Chiba 1978), in the arithmetic of transformers: where the path with the largest sum of
-/// weights, from the first token at the first position to the last token at the last position, enters the row of each
-/// token.
+/// Dynamic time warping (Sakoe and Chiba 1978), in the arithmetic of transformers: where the path with the largest sum
+/// of weights, from the first token at the first position to the last token at the last position, enters the row of
+/// each token.
 fn path(weights: &[f64], tokens: usize, positions: usize) -> Vec<usize> {
     #[derive(Clone, Copy, PartialEq)]
     enum Step {

@@ -52,7 +52,8 @@ impl Quality {
 /// `_retrieve_compression_ratio` of transformers computes with zlib.
 ///
 /// The size is that of DEFLATE with its fixed codes, always with the longest repetition, and is counted instead of
-/// written. That saves 13 kB of download, and makes the same decision at 1.35 for 595 of 600 texts with and without loops.
+/// written. That saves 13 kB of download, and makes the same decision at 1.35 for 595 of 600 texts with and without
+/// loops.
 pub(crate) fn compression_ratio(tokens: &[u32]) -> f32 {
     let width = if tokens.iter().all(|t| *t < 1 << 16) { 2 } else { 3 };
     let bytes: Vec<u8> = tokens.iter().flat_map(|token| token.to_le_bytes().into_iter().take(width)).collect();

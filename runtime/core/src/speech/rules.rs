@@ -10,8 +10,8 @@ pub const ALLOWED: &str = "allowed_tokens";
 /// A number above all token ids that is exact in f32.
 const NO_TOKEN: u32 = 1 << 24;
 
-/// The part of the tokens so far that decides about the next one: `WhisperTimeStampLogitsProcessor` of transformers. (The
-/// rest of it needs logits and therefore runs on the device: the block `timed`.)
+/// The part of the tokens so far that decides about the next one: `WhisperTimeStampLogitsProcessor` of transformers.
+/// (The rest of it needs logits and therefore runs on the device: the block `timed`.)
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
     first: u32,

@@ -12,8 +12,8 @@ pub(crate) struct Segment {
 }
 
 /// The segments of a window of `length` time steps, and where the next window begins: at the end of the last complete
-/// segment, because what follows may be cut within a word. `first` is the first timestamp token. As in `_retrieve_segment`
-/// of transformers.
+/// segment, because what follows may be cut within a word. `first` is the first timestamp token. As in
+/// `_retrieve_segment` of transformers.
 pub(crate) fn segments(tokens: &[u32], first: u32, length: u32) -> (Vec<Segment>, u32) {
     let is_time = |at: usize| tokens[at] >= first;
     let time = |at: usize| tokens[at].saturating_sub(first).min(length);

@@ -26,7 +26,8 @@ pub fn audio_input(manifest: &Manifest) -> Result<(AudioInput, usize), Error> {
     Ok((how, most))
 }
 
-/// Encodes one audio file, which must not be longer than [`audio_input`] allows. `start` has the start tokens of the text.
+/// Encodes one audio file, which must not be longer than [`audio_input`] allows. `start` has the start tokens of the
+/// text.
 pub async fn encode_audio(
     backend: &mut dyn Backend,
     manifest: &Manifest,
@@ -68,8 +69,8 @@ pub fn compared_audio(manifest: &Manifest) -> Option<AudioInput> {
     audio(manifest, task).ok().map(|(how, _, _)| how)
 }
 
-/// The outputs of other entries for the audio files of this task, by the name of the input. Audio that is too long is cut
-/// to its middle.
+/// The outputs of other entries for the audio files of this task, by the name of the input. Audio that is too long is
+/// cut to its middle.
 pub(super) async fn encode_all(
     backend: &mut dyn Backend,
     manifest: &Manifest,

@@ -35,8 +35,8 @@ pub fn place_images(placeholder: ImagePlaceholder<'_>, token: &str, text: &str, 
     [&placeholder.text.unwrap_or(token).repeat(missing), text].concat()
 }
 
-/// A prompt with images. `tokens` has the placeholder token once for each image, in order; the prompt repeats it as often as
-/// the model has features of that image.
+/// A prompt with images. `tokens` has the placeholder token once for each image, in order; the prompt repeats it as
+/// often as the model has features of that image.
 ///
 /// # Errors
 /// If there are more or fewer placeholders than images, the prompt does not fit into the context, or the model takes no

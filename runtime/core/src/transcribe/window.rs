@@ -1,5 +1,5 @@
-//! Transcribes a window of an audio file with timestamps: decodes it again if the result is unreliable, and divides it into
-//! segments and words.
+//! Transcribes a window of an audio file with timestamps: decodes it again if the result is unreliable, and divides it
+//! into segments and words.
 
 use std::ops::Range;
 
@@ -306,8 +306,8 @@ fn previous(timestamps: &Timestamps, said: &[u32], manifest: &Manifest) -> Vec<u
     }
 }
 
-/// The position at which each token of a window has ended. A separate call computes the attention weights of the alignment
-/// heads for the final text.
+/// The position at which each token of a window has ended. A separate call computes the attention weights of the
+/// alignment heads for the final text.
 async fn align(
     window: &mut Window,
     chosen: &Attempt,
