@@ -1,23 +1,23 @@
-//! How texts become embeddings: what is put in front of them, and how much of them is read.
+//! Settings of text embedding: prompts, the largest length, and the comparison of embeddings.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Settings of the entry that embeds.
+/// Settings of the entry with the role `Embed`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Embedding {
-    /// Most token ids of a text, those around it and those of its prompt included. Longer texts are cut.
+    /// The largest number of tokens of a text, including special tokens and its prompt. Longer texts are truncated.
     pub max_tokens: u32,
-    /// Texts that are put in front of what is embedded, by name. Some are empty.
+    /// Prompts that can be prepended to texts, by name. Some are empty.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub prompts: BTreeMap<String, String>,
-    /// The name of the prompt that is used if the caller names none; without it there is none then.
+    /// The name of the prompt if the caller names none; by default, no prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_prompt: Option<String>,
-    /// Index in [`crate::Manifest::inputs`] of a mask, i32 `[texts, tokens]`, that is 0 for the tokens of a prompt: they are
-    /// read, but not pooled. Without it they are pooled as all others.
+    /// Index in [`crate::Manifest::inputs`] of a mask, i32 `[texts, tokens]`, that is 0 for the tokens of a prompt,
+    /// which the model reads but pooling leaves out. Without it, they are pooled like all others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pooling_mask: Option<u32>,
     /// How embeddings are compared.
@@ -25,11 +25,11 @@ pub struct Embedding {
     pub similarity: SimilarityFunction,
 }
 
-/// How two embeddings are compared; more is closer.
+/// How two embeddings are compared; larger values are closer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SimilarityFunction {
-    /// The cosine of the angle between them.
+    /// Cosine similarity.
     #[default]
     Cosine,
     /// Their dot product.
@@ -41,7 +41,7 @@ pub enum SimilarityFunction {
 }
 
 impl SimilarityFunction {
-    /// The one with this name in `config_sentence_transformers.json`.
+    /// The function with this name in `config_sentence_transformers.json`.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "cosine" => Some(SimilarityFunction::Cosine),

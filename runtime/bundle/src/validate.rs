@@ -1,12 +1,12 @@
-//! Checks that a manifest and its programs make sense, so that nothing after this can go out of range.
+//! Validates manifests and programs, so that later code cannot go out of range.
 //!
 //! - Names are unique and non-empty; counts and ranks are bounded.
 //! - Paths are relative, without `..`, `.`, empty parts, backslashes or drive letters.
 //! - Sizes are over the declared symbols; states depend on neither `T` nor `P`.
-//! - Tensors lie inside the weight stream, aligned, and do not overlap; components share them and the shards out. The
+//! - Tensors are inside the weight stream, aligned, and do not overlap; each tensor and shard has one component. The
 //!   stream has no more than they need.
 //! - Every index of a program is in range; nothing read-only is written, nothing is bound twice and written.
-//! - A fallback kernel binds no other buffers than its step and writes the same.
+//! - A fallback binds no other buffers than its step, and writes the same ones.
 
 mod embedding;
 mod task;
@@ -19,34 +19,34 @@ use crate::manifest::{Binding, Dispatch, Elem, Entry, FileInfo, Kernel, Manifest
 use crate::order::order;
 use crate::size::{Size, SizeOp};
 
-/// Path of the manifest in a bundle.
+/// The path of the manifest in a bundle.
 pub const MANIFEST: &str = "manifest.json";
-/// Path of the graph that programs are made of, which is there for checks and for people.
+/// The path of the graph of a bundle, for checks and for readers; programs do not need it.
 pub const GRAPH: &str = "graph.json";
-/// Largest accepted manifest or program file, in bytes.
+/// The largest size of a manifest or program file, in bytes.
 pub const MAX_JSON: u64 = 32 << 20;
-/// Largest file besides manifest, programs and weights, in bytes.
+/// The largest size of a file besides manifest, programs and weights, in bytes.
 const MAX_FILE: u64 = 256 << 20;
-/// Folder of programs.
+/// The folder of programs.
 const PROGRAMS: &str = "programs/";
-/// Largest weight file, in bytes.
+/// The largest size of a weight file, in bytes.
 pub const MAX_SHARD: u64 = 32 << 20;
 
 const MAX_SYMBOLS: usize = 32;
 const MAX_RANK: usize = 8;
 const MAX_NAME: usize = 500;
 const MAX_BINDINGS: usize = 64;
-/// For every list; real bundles stay far below.
+/// The largest length of any list; real bundles stay far below.
 const MAX_COUNT: usize = 1 << 20;
 /// For what every buffer or step is compared with.
 const MAX_STATES: usize = 2_000;
 const MAX_INPUTS: usize = 256;
 const MAX_SLOTS: usize = 20_000;
 const MAX_STEPS: usize = 20_000;
-/// WebGPU offers at least this alignment for bindings, and no less is needed anywhere.
+/// The alignment of bindings that every WebGPU device supports, and the largest that any requires.
 const TENSOR_ALIGN: u64 = 256;
 
-/// Gives errors their file.
+/// Adds the file to errors.
 struct Check<'a> {
     file: &'a str,
 }
@@ -97,7 +97,7 @@ impl Check<'_> {
     }
 }
 
-/// Hostile names may be long.
+/// Shortens names for messages: those of a malicious bundle may be long.
 fn short(text: impl Display) -> String {
     let text = text.to_string();
     match text.char_indices().nth(120) {
@@ -106,7 +106,7 @@ fn short(text: impl Display) -> String {
     }
 }
 
-/// Whether a path stays inside the directory it is joined to, on every operating system and in a URL.
+/// Whether a path stays inside the directory that it is joined to, on every operating system and in a URL.
 pub fn is_clean_path(path: &str) -> bool {
     let part = |p: &str| !p.is_empty() && p != "." && p != "..";
     let bad = |c: char| c.is_control() || matches!(c, '\\' | ':' | '?' | '#' | '%' | '*' | '"' | '<' | '>' | '|');
@@ -114,7 +114,7 @@ pub fn is_clean_path(path: &str) -> bool {
 }
 
 impl Manifest {
-    /// Checks everything that the manifest says about itself. Files are not read.
+    /// Validates the manifest without reading files.
     pub fn validate(&self) -> Result<(), Error> {
         let check = Check { file: MANIFEST };
         if self.format != crate::FORMAT {
@@ -135,7 +135,7 @@ impl Manifest {
         self.check_files(&check)
     }
 
-    /// Names of the symbols in uniform-buffer order.
+    /// The names of the symbols, in the order of the uniform buffer.
     pub fn symbol_names(&self) -> Vec<&str> {
         self.symbols.iter().map(|s| s.name.as_str()).collect()
     }
@@ -145,7 +145,7 @@ impl Manifest {
         self.entries.iter().find(|e| e.name == name)
     }
 
-    /// Length of the weight stream in bytes. Valid manifests do not overflow.
+    /// The length of the weight stream in bytes, which does not overflow for valid manifests.
     pub fn weight_bytes(&self) -> u64 {
         self.shards.iter().map(|s| s.bytes).fold(0, u64::saturating_add)
     }
@@ -351,13 +351,13 @@ impl Manifest {
     }
 }
 
-/// Where the programs of a profile are.
+/// The path of the programs of a profile.
 pub fn programs_path(profile: &str) -> String {
     format!("{PROGRAMS}{profile}.json")
 }
 
 impl Programs {
-    /// Checks the programs in `file` against the manifest, which must be valid itself.
+    /// Validates the programs in `file` against the manifest, which must be valid.
     pub fn validate(&self, manifest: &Manifest, file: &str) -> Result<(), Error> {
         let check = Check { file };
         check_kernels(&check, manifest, "kernels", &self.kernels)?;
@@ -405,7 +405,7 @@ impl Programs {
         Ok(())
     }
 
-    /// A fallback has the effects of the step's own dispatches and sees nothing else.
+    /// Checks that a fallback binds and writes the same buffers as the dispatches of its step.
     fn check_fallback(&self, check: &Check<'_>, of: Of<'_>, step: &Step, place: &str) -> Result<(), Error> {
         if step.fallback.is_empty() {
             return Ok(());
@@ -427,7 +427,7 @@ impl Programs {
     }
 }
 
-/// Where a step is.
+/// The place of a step, for messages.
 type Of<'a> = (&'a Manifest, &'a Entry, &'a Program);
 
 /// The buffers that a dispatch writes.
@@ -459,7 +459,7 @@ fn handed_on(kernels: &[Kernel], dispatches: &[Dispatch]) -> BTreeSet<Binding> {
     found
 }
 
-/// Kernels exist, and their buffers are right.
+/// Checks that kernels exist and bind the right buffers.
 fn check_dispatches(
     check: &Check<'_>,
     place: &str,
@@ -496,7 +496,7 @@ fn check_kernels(check: &Check<'_>, manifest: &Manifest, list: &str, kernels: &[
     Ok(())
 }
 
-/// Buffers exist, are as many as the kernel binds, and are written only where that is allowed.
+/// Checks that buffers exist, that their number is right, and that only writable ones are written.
 fn check_bindings(
     check: &Check<'_>,
     place: &str,

@@ -36,7 +36,7 @@ impl Memory {
         }
     }
 
-    /// Puts bytes into memory.
+    /// Writes bytes to memory.
     pub(super) fn write(&self, store: &RefCell<Store<()>>, at: u32, bytes: &[u8]) {
         match self {
             Memory::Own(memory) => {
@@ -46,7 +46,7 @@ impl Memory {
         }
     }
 
-    /// Takes bytes from memory.
+    /// Reads bytes from memory.
     pub(super) fn read(&self, store: &RefCell<Store<()>>, at: u32, into: &mut [u8]) {
         match self {
             Memory::Own(memory) => into.copy_from_slice(&memory.data(&*store.borrow())[at as usize..][..into.len()]),
@@ -83,13 +83,13 @@ impl Memory {
 pub(super) struct Shared(pub(super) SharedMemory);
 
 impl Shared {
-    /// Some bytes, most of them as words. Workers of a stranger's module may change them at any time, so all accesses are
-    /// atomic. Panics if memory has no such bytes; the device asks for none.
+    /// Some bytes, most of them as words. Workers of a stranger's module may change them at any time, so all accesses
+    /// are atomic. Panics if memory has no such bytes; the device asks for none.
     fn cells(&self, at: u32, len: usize) -> (&[AtomicU8], &[AtomicU64], &[AtomicU8]) {
         let cells: &[UnsafeCell<u8>] = &self.0.data()[at as usize..][..len];
         // SAFETY: an `AtomicU8` is laid out as a byte, an `AtomicU64` as eight of them at a multiple of eight, which
-        // `align_to` sees to. Behind a shared reference they may change, as `UnsafeCell`s may, and they stay where they are
-        // while `self` lives.
+        // `align_to` sees to. Behind a shared reference they may change, as `UnsafeCell`s may, and they stay where they
+        // are while `self` lives.
         unsafe { (*(std::ptr::from_ref(cells) as *const [AtomicU8])).align_to() }
     }
 

@@ -1,4 +1,4 @@
-//! Kernels in WebAssembly on the CPUs of this machine, by way of wasmtime.
+//! WebAssembly kernels on the CPUs of this machine, through wasmtime.
 
 mod engine;
 mod instance;
@@ -23,29 +23,30 @@ pub(super) use engine::Engine;
 use module::Compiled;
 pub use watch::Stopper;
 
-/// More threads than this rarely help: kernels wait for memory, and for the slowest of them.
+/// The default maximum of threads. More rarely help: kernels wait for memory, and for the slowest thread.
 const MOST_BY_DEFAULT: usize = 8;
 
-/// Weights for which another thread is worth that all wait for one another some hundred times per token.
+/// Bytes of weights per thread: with fewer, synchronization (some hundred times per token) costs more than a thread
+/// gains.
 const BYTES_PER_THREAD: u64 = 1 << 20;
 
-/// More than this is a mistake.
+/// The largest number of threads.
 const MOST_THREADS: usize = 256;
 
-/// How often a worker looks for work before it sleeps: some ten microseconds, about what waking it takes.
+/// How often a worker checks for work before it sleeps: some ten microseconds, about the time to wake it.
 const SPIN: u32 = 20_000;
 
-/// No call of a bundle that makes sense takes so long.
+/// The default time limit of a call, longer than any useful call takes.
 const LIMIT: Duration = Duration::from_secs(3600);
 
-/// How a bundle runs on CPUs.
+/// Options for running a bundle on CPUs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WasmOptions {
-    /// Number of threads. Without it, as many as there are CPUs, at most 8, and one per MiB of weights.
+    /// The number of threads. By default, the number of CPUs, but at most 8, and at most one per MiB of weights.
     pub threads: Option<usize>,
-    /// Whether relaxed SIMD instructions are used. Without it they are.
+    /// Whether to use relaxed SIMD instructions. By default, yes.
     pub relaxed: Option<bool>,
-    /// A call that takes longer is ended, because kernels of strangers may never end. Without it, an hour.
+    /// The time limit of a call, because untrusted kernels may never end. By default, one hour.
     pub limit: Option<Duration>,
 }
 
@@ -54,7 +55,7 @@ pub struct WasmOptions {
 pub struct Wasm(Executor<Cpu<Engine>, Arc<Bundle>>);
 
 impl Wasm {
-    /// Compiles the module for this machine and reads the weights, reporting bytes done and bytes in total.
+    /// Compiles the module for this machine and reads the weights; reports bytes done and the total.
     pub fn load(bundle: Arc<Bundle>, options: &WasmOptions, progress: &mut dyn FnMut(u64, u64)) -> Result<Self, Error> {
         let manifest = Arc::new(bundle.manifest().clone());
         check_profile(&manifest)?;
@@ -77,31 +78,31 @@ impl Wasm {
         })
     }
 
-    /// Ends calls from other threads.
+    /// A handle to stop calls from other threads.
     pub fn stopper(&self) -> Stopper {
         self.0.gpu().instance().stopper()
     }
 
-    /// Bytes in use, of all buffers.
+    /// The total size of all buffers in bytes.
     pub fn allocated_bytes(&self) -> u64 {
         self.0.gpu().allocated()
     }
 
-    /// The features that chose the module.
+    /// The features by which the module was selected.
     pub fn features(&self) -> &BTreeSet<String> {
         &self.0.gpu().info().features
     }
 }
 
-/// Fallback kernels of a program for WebGPU as a device of their own.
+/// The fallback kernels of programs for WebGPU, as a separate device.
 pub(super) fn fallbacks(bundle: &Bundle, kernels: &[Kernel], options: &WasmOptions) -> Result<Cpu<Engine>, Error> {
     // They are there for buffers that are too large for an adapter.
     let threads = threads(options.threads, u64::MAX);
     device(bundle, kernels, threads, features(threads, options.relaxed), options.limit, &Ok)
 }
 
-/// Compiles and instantiates the module of some kernels. `reserve` tells from what the module needs how much memory there
-/// is from the start.
+/// Compiles and instantiates a module of kernels. `reserve` computes the initial size of the memory from the needs of
+/// the module.
 fn device(
     bundle: &Bundle,
     kernels: &[Kernel],
@@ -124,7 +125,7 @@ fn device(
     Cpu::new(engine, Setup { heap_base, scratch_bytes, workers, spin, features, limit: ADDRESS_SPACE, reserve })
 }
 
-/// CPUs that this process may use.
+/// The number of CPUs that this process may use.
 fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, |n| n.get())
 }

@@ -1,4 +1,4 @@
-//! Ends kernels that do not end by themselves: modules come from strangers.
+//! Stops kernels that do not end: modules are untrusted.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -10,7 +10,7 @@ use wasmtime::Engine;
 use super::memory::Shared;
 use crate::error::Error;
 
-/// How often the guard looks.
+/// How often the guard checks.
 const TICK: Duration = Duration::from_millis(500);
 
 /// Watches over everything that runs in an engine.
@@ -19,7 +19,7 @@ pub(super) struct Watch {
     guard: Option<JoinHandle<()>>,
 }
 
-/// Ends the kernels of a bundle, from any thread.
+/// Stops the kernels of a bundle from any thread.
 #[derive(Clone)]
 pub struct Stopper(Arc<State>);
 
@@ -27,11 +27,11 @@ struct State {
     engine: Engine,
     limit: Duration,
     born: Instant,
-    /// When what is under way has to be done, in milliseconds since `born`. Never, if nothing is.
+    /// The deadline of the current call, in milliseconds since `born`. Never, if there is none.
     due: AtomicU64,
     asked: AtomicBool,
     late: AtomicBool,
-    /// Whether the guard may go.
+    /// Whether the guard may end.
     over: AtomicBool,
     /// Where workers may sleep.
     memory: OnceLock<Shared>,
@@ -40,7 +40,7 @@ struct State {
 const NEVER: u64 = u64::MAX;
 
 impl Watch {
-    /// Lets nothing run for longer than `limit`.
+    /// A guard with a time limit for each call.
     pub(super) fn new(engine: &Engine, limit: Duration) -> Result<Self, Error> {
         let state = Arc::new(State {
             engine: engine.clone(),
@@ -63,7 +63,7 @@ impl Watch {
         let _ = self.state.memory.set(memory.clone());
     }
 
-    /// Does something that runs code of the module.
+    /// Calls a function that runs code of the module.
     pub(super) fn during<T>(&self, body: impl FnOnce() -> T) -> T {
         let state = &self.state;
         let due = state.born.elapsed().saturating_add(state.limit).as_millis();
@@ -73,7 +73,7 @@ impl Watch {
         result
     }
 
-    /// Why it ended what ran, if it did.
+    /// Why it stopped a call, if it did.
     pub(super) fn verdict(&self) -> Option<Error> {
         let State { late, asked, limit, .. } = &*self.state;
         if late.load(Ordering::SeqCst) {
@@ -98,8 +98,8 @@ impl Drop for Watch {
 }
 
 impl Stopper {
-    /// Ends the call that is under way, which then fails with [`Error::Stopped`]. Nothing runs afterwards: the bundle has to
-    /// be loaded again. Calls that write token by token can be ended between two tokens by their callbacks, at no such price.
+    /// Stops the current call, which then fails with [`Error::Stopped`]. Nothing runs afterwards: the bundle must be
+    /// loaded again. To stop generation between two tokens without this cost, use its callbacks.
     pub fn stop(&self) {
         self.0.asked.store(true, Ordering::SeqCst);
         self.0.engine.increment_epoch();

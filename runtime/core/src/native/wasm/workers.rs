@@ -16,7 +16,7 @@ use crate::error::Error;
 /// How long after it workers are told again to leave.
 const AGAIN: Duration = Duration::from_micros(100);
 
-/// A worker that has not left after so long is in a loop, or asleep where nobody wakes it.
+/// A worker that has not stopped after this time is in a loop, or asleep where nothing wakes it.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// An instance that waits for its thread.
@@ -95,7 +95,7 @@ impl Workers {
         Ok(())
     }
 
-    /// Ends all workers, because one has failed or nobody needs them.
+    /// Stops all workers, because one has failed or they are no longer needed.
     pub(super) fn stop(&self) {
         self.known.store(true, Ordering::Relaxed);
         if let Some(at) = self.control {
