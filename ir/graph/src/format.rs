@@ -73,8 +73,8 @@ pub enum Header {
 /// weights count equally, because nothing is known about activations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoder {
-    /// Rounds with several trial scales, fits the scale to the codes of each by least squares, and takes the integer
-    /// scale with the smallest error near that of the best trial. Trials are percentages of the scale that just reaches
+    /// Rounds with several trial scales, fits the scale to the codes of each by least squares, and takes, for the
+    /// best trial, the integer scale with the smallest error. Trials are percentages of the scale that just reaches
     /// the largest value.
     LeastSquares {
         /// Trial scales in percent.
