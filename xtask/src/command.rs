@@ -13,16 +13,16 @@ pub(crate) fn say(line: &str) {
 /// Runs a program to its end. What it prints goes to stderr, so that stdout has results only.
 pub(crate) fn run(command: &mut Command, what: &str) -> Outcome {
     let status = command.stdout(std::io::stderr()).status().map_err(|e| cannot_start(command, &e))?;
-    if status.success() { Ok(()) } else { Err(format!("{what} failed ({status}); its messages are above")) }
+    if status.success() { Ok(()) } else { Err(format!("{what} failed ({status}); see its messages above")) }
 }
 
 /// Runs a program and gives what it printed on stdout.
 pub(crate) fn output(command: &mut Command, what: &str) -> Outcome<String> {
     let output = command.stderr(Stdio::inherit()).output().map_err(|e| cannot_start(command, &e))?;
     if !output.status.success() {
-        return Err(format!("{what} failed ({}); its messages are above", output.status));
+        return Err(format!("{what} failed ({}); see its messages above", output.status));
     }
-    String::from_utf8(output.stdout).map_err(|_| format!("{what} printed something that is not UTF-8"))
+    String::from_utf8(output.stdout).map_err(|_| format!("{what} printed text that is not UTF-8"))
 }
 
 fn cannot_start(command: &Command, error: &std::io::Error) -> String {

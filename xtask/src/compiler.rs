@@ -26,7 +26,7 @@ pub(crate) fn build(place: &Place, choice: Choice) -> Outcome {
     say(&format!("compiling to WebAssembly with {}", toolchain.name));
     let crates = metadata::crates(place, &toolchain, &[PACKAGE])?;
     let [compiled] = wasm::compile(place, &toolchain, &crates, [PACKAGE], &[NAMES])?;
-    say("generating the JavaScript that belongs to it");
+    say("generating its JavaScript");
     let result = place.root.join("compiler/web/pkg");
     let named = place.target.join("compiler-with-names");
     for (folder, names) in [(&named, Names::Kept), (&result, Names::Dropped)] {

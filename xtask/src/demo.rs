@@ -28,27 +28,27 @@ const BUNDLES: &str = "target/demo";
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples (`cargo demo` is short for `cargo xtask demo`):
-  cargo demo                                   the model that ships with the repository
+  cargo demo                                   the model in this repository
   cargo demo path/to/model --precision q4      a Hugging Face model directory, or a GGUF file
-  cargo demo org/name                          a model of the Hugging Face Hub
+  cargo demo org/name                          a model on the Hugging Face Hub
   cargo demo --port 0                          any free port
-  cargo demo --lan                             for other devices of the network, too, with a QR code
+  cargo demo --lan                             also for other devices on the network, with a QR code
 
-It needs Rust with its wasm32-unknown-unknown target, Node.js and npm. It says what is missing, and
-how to install it, before it builds anything. The first time takes about 15 minutes on two cores.
-Later it builds only what has changed, and takes seconds. The bundle is left in target/demo, for
-any static host. Ctrl-C ends it, and nothing runs on.")]
+It needs Rust with the target wasm32-unknown-unknown, Node.js and npm. If something is missing, it
+prints how to install it before it builds anything. The first run takes about 15 minutes on two
+cores, later ones seconds. The bundle stays in target/demo, for any static host. Ctrl-C ends the
+server.")]
 pub(crate) struct DemoArgs {
-    /// Model directory, GGUF file, or org/name on the Hub; otherwise the small model that ships
+    /// Model directory, GGUF file, or org/name on the Hub [default: a small model in this repository]
     #[arg(value_name = "MODEL_DIR")]
     model: Option<PathBuf>,
-    /// Port to serve on; 0 takes a free one
+    /// Port to serve on; 0 means any free one
     #[arg(long, value_name = "N", default_value_t = 8080)]
     port: u16,
-    /// Serve the network, too, and print a QR code of the address
+    /// Also serve the network, and print a QR code of the address
     #[arg(long)]
     lan: bool,
-    /// Precision of weights, as `gristmill compile` takes it
+    /// Precision of weights, as in `gristmill compile`
     #[arg(long, value_name = "P")]
     precision: Option<String>,
 }
@@ -57,7 +57,7 @@ pub(crate) struct DemoArgs {
 pub(crate) fn demo(place: &Place, args: &DemoArgs) -> Outcome {
     let model = args.model.clone().unwrap_or_else(|| place.root.join(SHIPPED));
     if kind(&model)? == Kind::Hub {
-        say(&format!("{} is not here, so it will be asked for at the Hugging Face Hub", model.display()));
+        say(&format!("{} is not on this machine, so it is looked up on the Hugging Face Hub", model.display()));
     }
     let steps = plan(runtime::state(&place.root));
     let bundle = place.root.join(BUNDLES).join(bundle_name(&model));
@@ -73,7 +73,7 @@ pub(crate) fn demo(place: &Place, args: &DemoArgs) -> Outcome {
             run(&mut command, "gristmill compile")
         }
         Step::Serve => {
-            say(&format!("the bundle is {}: any static host will do, too", bundle.display()));
+            say(&format!("the bundle is in {}, ready for any static host", bundle.display()));
             let mut command = Command::new(&program);
             command.arg("serve").arg(&bundle).args(["--port", &args.port.to_string()]);
             command.args(args.lan.then_some("--lan"));
@@ -118,7 +118,7 @@ fn build(place: &Place) -> Outcome<PathBuf> {
     // the same features is compiled once for this build and that of the README's quickstart.
     cargo.args(BUILD);
     let messages = output(cargo.arg("--message-format=json-render-diagnostics"), "cargo build")?;
-    executable(&messages).ok_or_else(|| "cargo does not say where it has put gristmill".to_string())
+    executable(&messages).ok_or_else(|| "cargo did not print the path of gristmill".to_string())
 }
 
 /// The program in the messages of cargo, a line of JSON each.

@@ -64,24 +64,24 @@ const JOBS: usize = 2;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask fuzz --minutes 15                    all targets, two at a time: for every night
+  cargo xtask fuzz --minutes 15                    all targets, two at a time, every night
   cargo xtask fuzz --minutes 5 --only gguf,image   some of them
-  cargo xtask fuzz --only gguf --input FILE        an input that was found, once more
+  cargo xtask fuzz --only gguf --input FILE        repeat an input that was found
 
-An input that panics, takes more than 5 s or 1 GiB is written to target/fuzz/found, and the task fails.
-Inputs that reach new code are kept in target/fuzz/corpus, and the next run begins with them. It needs a
-compiler for C++, which builds the engine.")]
+An input that panics, or takes more than 5 s or 1 GiB, is written to target/fuzz/found, and the task
+fails. Inputs that reach new code are kept in target/fuzz/corpus, and the next run starts with them.
+It needs a C++ compiler, which builds the fuzzing engine.")]
 pub(crate) struct FuzzArgs {
-    /// How long, for all targets together
-    #[arg(long, value_name = "N", default_value_t = MINUTES)]
+    /// Minutes for all targets together
+    #[arg(long, value_name = "N", default_value_t = 15.0)]
     minutes: f64,
-    /// Targets, separated by commas; otherwise all
+    /// Targets, separated by commas [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     only: Vec<String>,
-    /// Targets that run at the same time
-    #[arg(long, value_name = "N", default_value_t = JOBS)]
+    /// Number of targets to run at the same time
+    #[arg(long, value_name = "N", default_value_t = 2)]
     jobs: usize,
-    /// Reads this input instead of looking for others
+    /// Run this input instead of searching for new ones
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
 }
@@ -189,7 +189,7 @@ fn chosen(program: &Path, only: &[String]) -> Outcome<Vec<Target>> {
     let all: Vec<Target> = listed.lines().filter_map(target).collect();
     if let Some(unknown) = only.iter().find(|name| all.iter().all(|t| t.name != **name)) {
         let known: Vec<&str> = all.iter().map(|t| t.name.as_str()).collect();
-        return Err(format!("there is no target `{unknown}`, only {}", known.join(", ")));
+        return Err(format!("unknown target `{unknown}`; expected one of {}", known.join(", ")));
     }
     Ok(all.into_iter().filter(|t| only.is_empty() || only.contains(&t.name)).collect())
 }

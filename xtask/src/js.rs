@@ -86,7 +86,7 @@ pub(crate) fn bundle(place: &Place) -> Outcome<Bundled> {
     command.args(["--splitting", "--format=esm", "--chunk-names=[name]-[hash]"]);
     command.arg(format!("--outdir={}", place.stage.display())).arg(format!("--metafile={}", report.display()));
     run(&mut command, "esbuild")?;
-    parse_report(&read(&report)?).ok_or_else(|| format!("{}: not as esbuild should write it", report.display()))
+    parse_report(&read(&report)?).ok_or_else(|| format!("{}: unexpected output of esbuild", report.display()))
 }
 
 fn parse_report(text: &str) -> Option<Bundled> {
@@ -130,7 +130,7 @@ pub(crate) fn bundle_service_worker(place: &Place, bundled: &Bundled) -> Outcome
     let chats = |name: &String| bundled.get(name).is_some_and(|inputs| inputs.contains_key(CHAT));
     let (chat, page): (Vec<String>, Vec<String>) = names.filter(|n| *n != "index.html").partition(chats);
     if chat.is_empty() {
-        return Err(format!("no script is made of {CHAT}"));
+        return Err(format!("esbuild wrote no script for {CHAT}"));
     }
     let paths = |names: Vec<String>| names.into_iter().map(|n| format!("runtime/{n}")).collect::<Value>();
     let (script, source) = SERVICE_WORKER;

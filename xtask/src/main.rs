@@ -1,4 +1,4 @@
-//! The task runner of the repository: what building takes besides `cargo build`.
+//! The task runner of the repository: builds what `cargo build` cannot.
 
 mod book;
 mod command;
@@ -29,7 +29,7 @@ use command::say;
 use place::Place;
 use toolchain::Choice;
 
-/// Tasks of the repository that cargo alone does not know.
+/// Build and test tasks of this repository beyond those of cargo
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", arg_required_else_help = true)]
 struct Cli {
@@ -39,7 +39,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Build everything, compile a model, and serve it to browsers: the first command to try
+    /// Build everything, compile a model and serve it to browsers: start here
     Demo(demo::DemoArgs),
     /// Run the tests, in layers
     Test(test::TestArgs),
@@ -47,30 +47,26 @@ enum Task {
     Web(web::WebArgs),
     /// Build the compiler as WebAssembly into compiler/web/pkg
     Compiler(CompilerArgs),
-    /// Make the packages of all crates that are published, and check their files and sizes
-    Package(package::PackageArgs),
-    /// Print the licences of all that is compiled into the program, for its archives
-    Licences(licences::LicencesArgs),
-    /// Make a site of the documentation, by mdBook
-    Book(book::BookArgs),
-    /// Look for inputs at which a reader panics, hangs or takes too much memory
+    /// Generate models/OPS.md and models/FORMATS.md, the references of operations and weight formats
+    Ops,
+    /// Fuzz the readers: find inputs that panic, hang or use too much memory
     Fuzz(fuzz::FuzzArgs),
 }
 
 /// `cargo xtask compiler`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-No page loads it yet; a test compiles a model with it in Node.js. It needs what `cargo xtask web` needs, but for
-npm. The size of the module is printed, by the crates that its functions come from.")]
+No page loads it yet; a test compiles a model with it in Node.js. It needs the same tools as
+`cargo xtask web`, except npm. It prints the size of the module by crate.")]
 struct CompilerArgs {
-    /// Who compiles to WebAssembly; auto takes the active toolchain if it has the target, else Debian's
+    /// Toolchain for WebAssembly; auto uses the active one if it has the target, else Debian's
     #[arg(long, value_name = "NAME", value_enum, default_value_t = Choice::Auto)]
     toolchain: Choice,
 }
 
 fn main() -> ExitCode {
     if fuzz::is_compiler() {
-        // What is wrong, the compiler has said.
+        // The compiler has printed what is wrong.
         return fuzz::compile().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
     let done = match Cli::parse().task {

@@ -43,8 +43,8 @@ pub(crate) fn linked(cargo: impl Fn() -> Command, target: &str, packages: &[&str
     let edges = "no-dev,no-build,no-proc-macro";
     let mut args = vec!["tree", "--locked", "--target", target, "--edges", edges, "--prefix=none"];
     args.extend(packages.iter().flat_map(|package| ["--package", package]));
-    let tree = ask(&args)?;
-    select(&metadata, &tree).ok_or_else(|| format!("cargo does not describe {packages:?} as it should"))
+    let tree = cargo(&args)?;
+    select(&metadata, &tree).ok_or_else(|| format!("unexpected metadata of {packages:?} from cargo"))
 }
 
 /// The packages in the metadata that are in the tree, too, whose lines begin `name v1.0.0`. Those of the workspace have no

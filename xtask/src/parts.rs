@@ -31,7 +31,7 @@ pub(crate) type Parts = BTreeMap<String, Vec<u8>>;
 /// If it is no module, or has no names.
 pub(crate) fn parts(module: &[u8]) -> Outcome<Parts> {
     let parts = read(module).map_err(|e| format!("the module cannot be read: {e}"))?;
-    parts.ok_or_else(|| "the module has no names of functions".to_string())
+    parts.ok_or_else(|| "the module has no function names".to_string())
 }
 
 fn read(module: &[u8]) -> Result<Option<Parts>, BinaryReaderError> {

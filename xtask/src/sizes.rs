@@ -142,8 +142,8 @@ impl Sizes {
             return Ok(());
         }
         Err(format!(
-            "the runtime is {gzip} bytes after gzip -9, over its budget of {BUDGET} (xtask/src/sizes.rs): the table \
-             above shows where they are"
+            "the runtime is {gzip} bytes after gzip -9, over the budget of {BUDGET} (xtask/src/sizes.rs); the table \
+             above lists the parts"
         ))
     }
 }

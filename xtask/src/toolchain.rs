@@ -43,7 +43,7 @@ impl Toolchain {
     /// The toolchain of this choice, or what to install.
     pub(crate) fn find(choice: Choice) -> Outcome<Self> {
         const PACKAGES: &str = "apt install rustc-web cargo-web rust-web-src lld-19";
-        let remedies = format!("run `rustup target add {TARGET}`; on Debian `{PACKAGES}` (as root) will do, too");
+        let remedies = format!("run `rustup target add {TARGET}`; on Debian, `{PACKAGES}` (as root) works too");
         match choice {
             Choice::Rustup => Self::active().map_err(|why| format!("{why}: run `rustup target add {TARGET}`")),
             Choice::Debian => Self::debian().map_err(|why| format!("{why}: run `{PACKAGES}` as root")),

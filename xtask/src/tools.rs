@@ -46,7 +46,7 @@ fn at_least(path: &OsStr, program: &str, name: &str, needed: &str, remedy: &str)
     match version_of(&found) {
         Some(version) if !is_older(&version, needed) => None,
         Some(version) => Some(format!("{needed_name}: {} is {version}; {remedy}", found.display())),
-        None => Some(format!("{needed_name}: {} does not say its version; {remedy}", found.display())),
+        None => Some(format!("{needed_name}: {} does not report its version; {remedy}", found.display())),
     }
 }
 
@@ -145,6 +145,6 @@ mod tests {
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found[0].contains("1.85.0") && found[1].contains("v16.20.0"), "{found:?}");
         let silent = programs(&[("rustc", "")]);
-        assert!(super::rust(silent.path().as_os_str())[0].contains("does not say its version"));
+        assert!(super::rust(silent.path().as_os_str())[0].contains("does not report its version"));
     }
 }

@@ -39,12 +39,12 @@ pub(crate) fn check(place: &Place, toolchain: &Toolchain, first: &[PathBuf; 2]) 
         if one != other {
             let place = one.iter().zip(&other).take_while(|(a, b)| a == b).count();
             return Err(format!(
-                "{} and {} differ from byte {place} on: something in them depends on where the sources lie",
+                "{} and {} differ from byte {place} on: something in them depends on the path of the sources",
                 first.display(),
                 second.display()
             ));
         }
-        say(&format!("both modules have the same {} bytes", one.len()));
+        say(&format!("both modules are identical ({} bytes)", one.len()));
     }
     fs::remove_dir_all(&root).map_err(|e| at(&root, &e))
 }

@@ -46,7 +46,7 @@ pub(crate) fn compile<const N: usize>(
     let modules = packages.map(|package| place.target.join(TARGET).join(PROFILE).join(file(package)));
     match modules.iter().find(|module| !module.is_file()) {
         None => Ok(modules),
-        Some(missing) => Err(format!("{}: cargo did not write it", missing.display())),
+        Some(missing) => Err(format!("{}: not written by cargo", missing.display())),
     }
 }
 

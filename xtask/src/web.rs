@@ -14,18 +14,18 @@ use crate::{js, licences, metadata, sizes, twice, wasm};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask web                        then `cargo build` again: gristmill carries the result
-  cargo xtask web --toolchain debian     with Debian's compiler instead of rustup's
+  cargo xtask web                        then run `cargo build` to embed the result in gristmill
+  cargo xtask web --toolchain debian     use Debian's compiler instead of rustup's
   cargo xtask web --check-deterministic  also build in a copy of the sources and compare
 
-It needs Rust's wasm32-unknown-unknown target (`rustup target add wasm32-unknown-unknown`), or Debian's
-packages rustc-web, cargo-web, rust-web-src and lld; and npm, for the JavaScript part. The download
-size is printed, and gated.")]
+It needs the Rust target wasm32-unknown-unknown (`rustup target add wasm32-unknown-unknown`) or the
+Debian packages rustc-web, cargo-web, rust-web-src and lld, and npm. It prints the download size, and
+fails if that exceeds the budget.")]
 pub(crate) struct WebArgs {
-    /// Who compiles to WebAssembly; auto takes the active toolchain if it has the target, else Debian's
+    /// Toolchain for WebAssembly; auto uses the active one if it has the target, else Debian's
     #[arg(long, value_name = "NAME", value_enum, default_value_t = Choice::Auto)]
     toolchain: Choice,
-    /// Build the WebAssembly a second time, in a copy of the sources elsewhere, and compare the bytes
+    /// Build the WebAssembly again from a copy of the sources, and compare the bytes
     #[arg(long)]
     check_deterministic: bool,
 }
@@ -48,7 +48,7 @@ pub(crate) fn build(place: &Place, choice: Choice, check_deterministic: bool) ->
     if check_deterministic {
         twice::check(place, &toolchain, &compiled)?;
     }
-    say("generating the JavaScript that belongs to it");
+    say("generating its JavaScript");
     wasm::bind(place, &compiled)?;
     js::install(&place.web)?;
     place.clear_stage()?;

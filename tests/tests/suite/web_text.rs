@@ -129,7 +129,7 @@ fn tokenizers_that_cannot_be_used_are_named() {
             "precompiled_charsmap is damaged",
         ),
         ("tokenizer_config.json", r#"{"added_tokens_decoder": []}"#.to_string(), "added_tokens_decoder: not an object"),
-        ("tokenizer_config.json", r#"{"pad_token": 3}"#.to_string(), "pad_token is no token"),
+        ("tokenizer_config.json", r#"{"pad_token": 3}"#.to_string(), "pad_token is not a token"),
         ("added_tokens.json", r#"{"x": "y"}"#.to_string(), "\"x\" has no id"),
         (
             "tokenizer.json",

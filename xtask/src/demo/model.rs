@@ -25,9 +25,7 @@ pub(super) fn kind(model: &Path) -> Outcome<Kind> {
     let first = model.to_str().and_then(|name| name.split_once('/')).map_or("", |(org, _)| org);
     match !first.is_empty() && !first.starts_with(['.', '~']) {
         true => Ok(Kind::Hub),
-        false => {
-            Err(format!("{shown}: there is no such directory or GGUF file, and it is no name on the Hub (org/name)"))
-        }
+        false => Err(format!("{shown}: no such directory or GGUF file, and not a name on the Hub (org/name)")),
     }
 }
 

@@ -25,7 +25,7 @@ impl Step {
     fn what(self) -> &'static str {
         match self {
             Step::Tools => "check tools",
-            Step::Runtime => "build the runtime for browsers",
+            Step::Runtime => "build the browser runtime",
             Step::Gristmill => "build gristmill",
             Step::Compile => "compile the model",
             Step::Serve => "serve the bundle",
@@ -45,14 +45,15 @@ impl Step {
     /// What to do if it fails.
     fn remedy(self) -> &'static str {
         match self {
-            Step::Tools => "install it, and run the same command again",
-            Step::Runtime => "`cargo xtask web` does this step alone",
+            Step::Tools => "install it, then run the same command again",
+            Step::Runtime => "`cargo xtask web` runs only this step",
             Step::Gristmill => {
-                "`cargo build --release --bin gristmill` does this step alone; where memory is short, set \
+                "`cargo build --release --bin gristmill` runs only this step; if memory is short, set \
                  CARGO_BUILD_JOBS=1"
             }
             Step::Compile => {
-                "the message above says what is wrong with the model; without one, the model that ships is taken"
+                "the message above says what is wrong with the model; without a model, the demo uses the one in this \
+                 repository"
             }
             Step::Serve => "--port N serves on another port",
         }

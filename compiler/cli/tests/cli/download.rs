@@ -292,7 +292,8 @@ fn refusals_say_what_to_do() {
         .fails(3, &["http://127.0.0.1 cannot be reached", "HTTPS_PROXY", "no such model in the Hub cache"]);
     compile(&place, &hub, "mill/stories", &[("HF_ENDPOINT", "hub")]).fails(2, &["HF_ENDPOINT: hub is not the address"]);
     std::fs::write(place.at("none.pem"), "x").unwrap();
-    compile(&place, &hub, "mill/stories", &[("SSL_CERT_FILE", "none.pem")]).fails(2, &["none.pem", "no PEM certificate"]);
+    compile(&place, &hub, "mill/stories", &[("SSL_CERT_FILE", "none.pem")])
+        .fails(2, &["none.pem", "no PEM certificate"]);
     // Nothing stays.
     assert!(!folder(&place).exists());
 }

@@ -235,7 +235,9 @@ fn compiling_twice_gives_the_same_bytes() {
 fn a_compiled_bundle_takes_no_options_of_the_compiler() {
     let place = Place::new();
     place.bundle(&[]);
-    place.run(&["run", "bundle", "--prompt", "x", "--precision", "q8"]).fails(2, &["--precision", "already a compiled bundle"]);
+    place
+        .run(&["run", "bundle", "--prompt", "x", "--precision", "q8"])
+        .fails(2, &["--precision", "already a compiled bundle"]);
 }
 
 #[test]
