@@ -313,7 +313,7 @@ impl Checkpoint {
             let mut kept = BTreeMap::new();
             for name in wanted {
                 let Some(entry) = entries.remove(*name) else {
-                    let message = format!("is not in this file, though {INDEX} says so");
+                    let message = format!("is not in this file, but {INDEX} names it");
                     let help = "the files do not belong together; download the model again";
                     return Err(WeightError::new(&path, message, help).in_tensor(name));
                 };

@@ -110,7 +110,7 @@ impl ReadAt for File {
         let length = buffer.len();
         let read = |model: &ModelFiles| model.read(&self.path, offset as f64, length as f64).map_err(thrown);
         let bytes = here::model(read).map_err(io::Error::other)?;
-        let bytes = bytes.dyn_into::<Uint8Array>().map_err(|_| io::Error::other("was read as what are no bytes"))?;
+        let bytes = bytes.dyn_into::<Uint8Array>().map_err(|_| io::Error::other("was not read as bytes"))?;
         if bytes.length() as usize != length {
             let found = bytes.length();
             let message = format!("expected {length} bytes at {offset}, found {found}");

@@ -36,7 +36,7 @@ test("values that are none", () => {
   refused({ size: () => -1 }, /has a size of -1, which is not a number of bytes/);
   refused({ size: () => Number.NaN }, /has a size of NaN/);
   refused({ size: () => 7, read: () => new Uint8Array(3) }, /expected 7 bytes at 0, found 3/);
-  refused({ size: () => 7, read: () => "1234567" }, /was read as what are no bytes/);
+  refused({ size: () => 7, read: () => "1234567" }, /was not read as bytes/);
   refused({ size: () => 2 ** 31 }, /is larger than \d+ bytes, the maximum/);
   refused({}, new RegExp(`^${config}$`));
 });

@@ -58,7 +58,7 @@ impl FromStr for Precision {
     /// `f32`, `f16`, or a quantized format, optionally with a block size and a suffix: `q4.g64.asym`.
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once('.').map_or(text, |(head, _)| head) {
-            head @ ("f32" | "f16") if head != text => Err(format!("`{head}` takes no block size")),
+            head @ ("f32" | "f16") if head != text => Err(format!("`{head}` has no block size")),
             "f32" => Ok(Precision::F32),
             "f16" => Ok(Precision::F16),
             head if format::FORMATS.iter().any(|f| f.name == head) => text.parse().map(Precision::Quant),

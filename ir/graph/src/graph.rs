@@ -316,9 +316,9 @@ pub enum Modality {
     /// Text.
     #[default]
     Text,
-    /// Images.
+    /// Encodes images.
     Vision,
-    /// Audio.
+    /// Encodes audio.
     Audio,
     /// Several of these.
     Multimodal,

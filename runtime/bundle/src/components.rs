@@ -71,7 +71,7 @@ impl Manifest {
                 .iter()
                 .find(|t| t.offset < span.bytes.start || t.offset.saturating_add(t.bytes) > span.bytes.end);
             if let Some(t) = outside {
-                let fault = format!("tensor `{:.100}` does not lie in its shards", t.name);
+                let fault = format!("tensor `{:.100}` is not in its shards", t.name);
                 return Some((format!("component `{}`", component.name), fault));
             }
         }

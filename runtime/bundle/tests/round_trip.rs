@@ -591,7 +591,7 @@ fn components_that_cannot_be_are_refused() {
     assert!(fault(&|m| m.components[0].shards = 4).contains("have 3 tensors and 5 shards of 3 and 6"));
     assert!(fault(&|m| m.components[0].tensors = u32::MAX).contains("tensors and 6 shards of 3 and 6"));
     let moved = |m: &mut Manifest| (m.components[0].shards, m.components[2].shards) = (2, 4);
-    assert!(fault(&moved).contains("tensor `first` does not lie in its shards"));
+    assert!(fault(&moved).contains("tensor `first` is not in its shards"));
     assert!(fault(&|m| m.components.clear()).contains("have 0 tensors"));
     assert!(fault(&|m| m.components[1].name = "first".to_string()).contains("not unique"));
     assert!(fault(&|m| m.components[1].name.clear()).contains("is empty"));

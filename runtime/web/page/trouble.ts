@@ -66,7 +66,7 @@ const ADVICE: Record<ErrorCode, (trouble: Trouble) => Advice> = {
     retry: false,
   }),
   "out-of-memory": () => ({
-    title: "There is not enough memory for the model",
+    title: "Not enough memory for the model",
     steps: [
       "Close other tabs and programs, especially those that use the GPU, then try again.",
       "Or use a bundle of lower precision.",

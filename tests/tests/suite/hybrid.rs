@@ -151,7 +151,7 @@ fn without_webassembly_limits_are_errors_with_a_remedy() {
     let dir = tempfile::tempdir().unwrap();
     let few = CompileOptions { targets: vec!["native".into()], storage_buffers: Some(4), ..options(&case) };
     let text = compiled(&case, &few, dir.path()).unwrap_err().to_string();
-    assert!(text.contains("compile for the target wasm as well"), "{text}");
+    assert!(text.contains("also compile for the target wasm"), "{text}");
 }
 
 #[test]

@@ -146,8 +146,8 @@ impl Sorted {
         }
         for (name, read) in &self.rivals {
             found.faults.push(format!(
-                "{files}: `{}` and `{}` are two names of one weight, but hold different values; {architecture} reads \
-                 the latter",
+                "{files}: `{}` and `{}` are two names of one weight, but have different values; {architecture} reads \
+                the latter",
                 shown(name),
                 shown(read)
             ));

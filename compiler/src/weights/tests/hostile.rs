@@ -127,7 +127,7 @@ fn which_files_are_read() {
     index(r#"{"a":"some.safetensors","b":"other.safetensors"}"#);
     assert_eq!(Checkpoint::open(dir.path()).unwrap().tensors().len(), 2);
     index(r#"{"b":"some.safetensors"}"#);
-    assert!(error().contains("some.safetensors: tensor `b`: is not in this file, though"), "{}", error());
+    assert!(error().contains("some.safetensors: tensor `b`: is not in this file, but"), "{}", error());
     index(r#"{"a":"missing.safetensors"}"#);
     assert!(error().contains("missing.safetensors: cannot open: "));
     index(r#"{"a":"../some.safetensors"}"#);

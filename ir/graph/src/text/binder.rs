@@ -252,7 +252,7 @@ impl<'a> Binder<'a> {
             return Err(Stop);
         }
         if arch.states.get(name).is_some() {
-            let (grows, holds) = ("appends x and returns everything so far", "holds x for later calls");
+            let (grows, holds) = ("appends x and returns everything so far", "stores x for later calls and returns it");
             let before = "returns its value from the previous call";
             let hint =
                 Some(format!("`append({name}, x)` {grows}, `keep({name}, x)` {holds}, `previous({name})` {before}"));

@@ -219,7 +219,7 @@ impl<M: WasmInstance> Cpu<M> {
         if let Some(c) = &work.feed {
             let fits = c.bytes <= c.from.bytes.into() && c.to_offset + c.bytes <= c.to.bytes.into();
             if !fits {
-                let message = format!("{} bytes are fed, more than there is space for", c.bytes);
+                let message = format!("{} bytes of input exceed the space for it", c.bytes);
                 return Err(Error::Device { what: "feeding a result".to_string(), message });
             }
             instance.copy(c.from.address(), c.to.address() + c.to_offset as u32, c.bytes as u32);
@@ -234,7 +234,7 @@ impl<M: WasmInstance> Cpu<M> {
             }
             let mut all = vec![0; bytes];
             for (from, offset, len) in results {
-                let fault = || Error::Backend("a result lies outside of its buffer".to_string());
+                let fault = || Error::Backend("a result is outside of its buffer".to_string());
                 let into = all.get_mut(offset as usize..(offset + len) as usize).ok_or_else(fault)?;
                 if len > from.bytes.into() {
                     return Err(fault());

@@ -207,7 +207,7 @@ impl<G: Gpu, M: WasmInstance> Border<'_, G, M> {
         for way in results.iter().filter(|way| way.from.on_adapter().is_none()) {
             let place = way.from.in_memory().ok_or_else(|| fault("a result has no buffer"))?;
             let into = all.get_mut(way.to_offset as usize..(way.to_offset + way.bytes) as usize);
-            into.ok_or_else(|| fault("a result lies outside of its buffer"))?
+            into.ok_or_else(|| fault("a result is outside of its buffer"))?
                 .copy_from_slice(&self.side.cpu.read(&place, way.bytes)?);
         }
         Ok(all)

@@ -9,7 +9,7 @@ use crate::backend::{Pending, Request, Tensor, Tensors, nothing_started};
 use crate::speech::rules::tests::timestamps as marks;
 use crate::testing::encoder_manifest;
 
-/// Takes windows of 4 seconds, in 8 time steps; tokens from 20 on are times.
+/// Takes 4 seconds at once, in 8 time steps; tokens from 20 on are times.
 fn manifest(start: &[u32]) -> Manifest {
     let mut m = encoder_manifest();
     m.model.decoder_start_tokens = start.to_vec();

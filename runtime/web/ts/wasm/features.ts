@@ -60,7 +60,7 @@ export function abilities({ threads, simd }: Wishes): Abilities {
     simd: takes(SIMD),
     relaxed: simd !== "baseline" && takes(RELAXED),
     threads: single ? 1 : Math.max(1, most),
-    single: single || (most > 1 ? "" : threads === 1 ? "one thread was asked for" : "the device has one core"),
+    single: single || (most > 1 ? "" : threads === 1 ? "one thread was requested" : "the device has one core"),
   };
 }
 
