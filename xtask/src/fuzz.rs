@@ -73,13 +73,13 @@ fails. Inputs that reach new code are kept in target/fuzz/corpus, and the next r
 It needs a C++ compiler, which builds the fuzzing engine.")]
 pub(crate) struct FuzzArgs {
     /// Minutes for all targets together
-    #[arg(long, value_name = "N", default_value_t = 15.0)]
+    #[arg(long, value_name = "N", default_value_t = MINUTES)]
     minutes: f64,
     /// Targets, separated by commas [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     only: Vec<String>,
     /// Number of targets to run at the same time
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = JOBS)]
     jobs: usize,
     /// Run this input instead of searching for new ones
     #[arg(long, value_name = "FILE")]

@@ -47,8 +47,12 @@ enum Task {
     Web(web::WebArgs),
     /// Build the compiler as WebAssembly into compiler/web/pkg
     Compiler(CompilerArgs),
-    /// Generate models/OPS.md and models/FORMATS.md, the references of operations and weight formats
-    Ops,
+    /// Package all crates that are published, and check their files and sizes
+    Package(package::PackageArgs),
+    /// Print the licences of everything that is compiled into the program, for its archives
+    Licences(licences::LicencesArgs),
+    /// Build the documentation as a site, with mdBook
+    Book(book::BookArgs),
     /// Fuzz the readers: find inputs that panic, hang or use too much memory
     Fuzz(fuzz::FuzzArgs),
 }

@@ -43,7 +43,7 @@ pub(crate) fn linked(cargo: impl Fn() -> Command, target: &str, packages: &[&str
     let edges = "no-dev,no-build,no-proc-macro";
     let mut args = vec!["tree", "--locked", "--target", target, "--edges", edges, "--prefix=none"];
     args.extend(packages.iter().flat_map(|package| ["--package", package]));
-    let tree = cargo(&args)?;
+    let tree = ask(&args)?;
     select(&metadata, &tree).ok_or_else(|| format!("unexpected metadata of {packages:?} from cargo"))
 }
 

@@ -2,13 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use gristmill_bundle::{MANIFEST, files};
+use gristmill_bundle::MANIFEST;
 use gristmill_compiler::gguf;
 use gristmill_compiler::hf::adapter::SETTINGS as ADAPTER;
 use gristmill_compiler::hf::dir::ModelDir;
-use gristmill_compiler::{CompileOptions, KvPrecision, library};
-use gristmill_graph::text::bind;
-use gristmill_graph::{EntryRole, Model};
+use gristmill_compiler::{CompileOptions, KvPrecision};
 
 use crate::args::{CompileFlags, Kv};
 use crate::cached;
@@ -94,28 +92,6 @@ pub(crate) fn bundle_of(model: &Path, flags: &CompileFlags, precision: &str, pur
     }
     // Browsers notice damage, but cannot mend it.
     cached::bundle(model, &options, purpose == Purpose::Browsers)
-}
-
-/// Whether a model, as [`locate`] has found it, writes text, so that weights as small as for a prompt are fine.
-#[cfg(feature = "run")]
-pub(crate) fn generates(model: &Path, flags: &CompileFlags) -> bool {
-    let bound = || -> Option<Model> {
-        let dir = ModelDir::open(model).ok()?;
-        let (library, file) = match &flags.arch {
-            Some(path) => {
-                let name = path.file_name()?.to_string_lossy().into_owned();
-                (library::library().with_file(name.clone(), files::read_text(path, files::MAX_TEXT).ok()?), name)
-            }
-            None => {
-                let library = library::library();
-                let file = dir.architecture_file(&library).ok()?;
-                (library, file)
-            }
-        };
-        bind(&library, &file, &dir.config, None).ok()
-    };
-    // What is wrong with the directory is said when it is compiled.
-    bound().is_some_and(|model| model.entries.iter().any(|e| e.role == EntryRole::Prefill))
 }
 
 /// The first flag given that only makes sense when something is compiled.

@@ -37,7 +37,7 @@ pub enum Memory {
     F16x2,
     /// Quantized blocks.
     Blocks(QuantSpec),
-    /// Activations as bytes with scales: see [`super::rounded`].
+    /// Activations as bytes with scales: see [`super::activations`].
     Bytes,
 }
 

@@ -2,16 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use gristmill_bundle::{Bundle, Manifest};
+use gristmill_bundle::files::{MAX_TEXT, read_text};
+use gristmill_bundle::{Bundle, EntryRole, Manifest};
+use gristmill_compiler::hf::dir::ModelDir;
+use gristmill_compiler::library;
+use gristmill_graph::Model;
+use gristmill_graph::text::bind;
 use gristmill_runtime::blocking;
 use gristmill_runtime::image::Image;
 use gristmill_runtime::task::{Detection, Kind, TaskInputs, takes_images, tasks};
 
 use super::{draw, files, labels, prompt, show};
-use crate::args::RunArgs;
+use crate::args::{CompileFlags, RunArgs};
 use crate::backend;
 use crate::failure::{Failure, Outcome};
-use crate::locate::{COMPACT, EXACT, Purpose, bundle_of, generates, locate};
+use crate::locate::{COMPACT, EXACT, Purpose, bundle_of, locate};
 use crate::output::parent;
 
 /// Does with the images what the model is for.
@@ -72,6 +77,27 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
         Kind::Detect => show::found(args, &names, &boxes),
         _ => show::fits(args, words, &names, &fits),
     }
+}
+
+/// Whether a model, as [`crate::locate::locate`] has found it, writes text, so that weights as small as for a prompt are fine.
+fn generates(model: &Path, flags: &CompileFlags) -> bool {
+    let bound = || -> Option<Model> {
+        let dir = ModelDir::open(model).ok()?;
+        let (library, file) = match &flags.arch {
+            Some(path) => {
+                let name = path.file_name()?.to_string_lossy().into_owned();
+                (library::library().with_file(name.clone(), read_text(path, MAX_TEXT).ok()?), name)
+            }
+            None => {
+                let library = library::library();
+                let file = dir.architecture_file(&library).ok()?;
+                (library, file)
+            }
+        };
+        bind(&library, &file, &dir.config, None).ok()
+    };
+    // What is wrong with the directory is said when it is compiled.
+    bound().is_some_and(|model| model.entries.iter().any(|e| e.role == EntryRole::Prefill))
 }
 
 fn read(paths: &[PathBuf]) -> Outcome<Vec<Image>> {
