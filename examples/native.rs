@@ -4,6 +4,7 @@
 
 use std::error::Error;
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -19,7 +20,10 @@ use gristmill_runtime::text::Callbacks;
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [bundle, image, question] = &args[..] else { return Err("expected BUNDLE IMAGE QUESTION".into()) };
+    chat(Path::new(bundle), Path::new(image), question, &mut std::io::stdout())
+}
 
+pub fn chat(bundle: &Path, image: &Path, question: &str, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     let bundle = Arc::new(Bundle::open(bundle)?);
     let pixels = image::open(image)?.to_rgb8();
     let image = Image::from_rgb(pixels.width() as usize, pixels.height() as usize, pixels.into_raw())?;
@@ -31,16 +35,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // WebGPU on a GPU, otherwise WebAssembly.
     let mut backend = native::open(bundle.clone())?;
-    let (options, begin) = (Options::default(), Instant::now());
+    let (options, begin, mut written) = (Options::default(), Instant::now(), Ok(()));
     let mut callbacks = Callbacks {
         clock: &mut || begin.elapsed().as_secs_f64(),
         keep_going: &mut |_| true,
-        piece: &mut |piece| {
-            print!("{piece}");
-            let _ = std::io::stdout().flush();
-        },
+        piece: &mut |piece| written = write!(out, "{piece}").and_then(|()| out.flush()),
     };
     generate_text(backend.as_mut(), bundle.manifest(), prompter.tokenizer(), prompt, &options, &[], &mut callbacks)?;
-    println!();
-    Ok(())
+    written?;
+    Ok(writeln!(out)?)
 }

@@ -47,8 +47,8 @@ function load({ abortAfter, tellWithin, ...options } = {}) {
 }
 
 /**
- * Generates. `abortAt`: ends it by its signal at that piece, `abortBusy` when the model computes and hears nothing any
- * more; `breakAt`: leaves the loop there; `loseAt`: a list of pieces at which the device is lost; `disposeAt`: the one at
+ * Generates. `abortAt`: ends it by its signal at that piece, `abortBusy` while the model computes and receives no
+ * messages; `breakAt`: leaves the loop there; `loseAt`: a list of pieces at which the device is lost; `disposeAt`: the one at
  * which the model is disposed of. `onPiece` is called at every piece.
  */
 function generate(prompt, { abortAt, abortBusy, breakAt, disposeAt, loseAt = [], ...options } = {}, onPiece = () => {}) {

@@ -1,10 +1,7 @@
 //! Images in prompts: inputs and token ids are those of the processors of transformers, and what is written is what
 //! transformers writes, on all devices.
 
-use std::env::consts::EXE_SUFFIX;
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 use gristmill_bundle::Bundle;
@@ -24,6 +21,10 @@ use gristmill_tests::devices::{self, Device};
 use gristmill_tests::prompts::{ImagePrompt, PromptModel, folder, image, models, write_model};
 use safetensors::SafeTensors;
 use tempfile::TempDir;
+
+#[path = "../../../examples/native.rs"]
+#[expect(dead_code, reason = "its `main` reads the command line")]
+mod example;
 
 fn bundle(name: &str, model: &PromptModel) -> (Arc<Bundle>, TempDir) {
     let dir = tempfile::tempdir().unwrap();
@@ -89,15 +90,9 @@ fn templates_write_marks_of_images() {
 fn the_native_example_chats_about_an_image() {
     let (name, model) = models().into_iter().next().unwrap();
     let (bundle, dir) = bundle(&name, &model);
-    let tests = std::env::current_exe().unwrap();
-    let example = tests.parent().and_then(Path::parent).unwrap().join("examples").join(format!("native{EXE_SUFFIX}"));
-    let run = Command::new(&example)
-        .arg(dir.path().join("bundle"))
-        .arg(folder().join("small.png"))
-        .arg("what is it")
-        .output();
-    let run = run.unwrap_or_else(|e| panic!("{}: {e}", example.display()));
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let (bundle_dir, image_file) = (dir.path().join("bundle"), folder().join("small.png"));
+    let mut told = Vec::new();
+    example::chat(&bundle_dir, &image_file, "what is it", &mut told).unwrap();
     let prompter = Prompter::of(&bundle).unwrap();
     let (message, images) = (Message::about_images("user", 1, "what is it"), [image("small")]);
     let prompt = prompter.chat(&[message], &images, &ChatOptions::answer(0)).unwrap();
@@ -107,7 +102,7 @@ fn the_native_example_chats_about_an_image() {
     let (manifest, tokenizer, options) = (bundle.manifest(), prompter.tokenizer(), Options::default());
     generate_text(backend.as_mut(), manifest, tokenizer, prompt, &options, &[], &mut callbacks).unwrap();
     assert!(!text.is_empty());
-    assert_eq!(String::from_utf8(run.stdout).unwrap(), format!("{text}\n"));
+    assert_eq!(String::from_utf8(told).unwrap(), format!("{text}\n"));
 }
 
 /// The tokens that a device writes after a prompt.

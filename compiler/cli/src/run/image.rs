@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use gristmill_bundle::files::{MAX_TEXT, read_text};
-use gristmill_bundle::{Bundle, EntryRole, Manifest};
+use gristmill_bundle::{Bundle, Manifest};
 use gristmill_compiler::hf::dir::ModelDir;
 use gristmill_compiler::library;
-use gristmill_graph::Model;
 use gristmill_graph::text::bind;
+use gristmill_graph::{EntryRole, Model};
 use gristmill_runtime::blocking;
 use gristmill_runtime::image::Image;
 use gristmill_runtime::task::{Detection, Kind, TaskInputs, takes_images, tasks};
