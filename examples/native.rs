@@ -23,7 +23,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     chat(Path::new(bundle), Path::new(image), question, &mut std::io::stdout())
 }
 
-pub fn chat(bundle: &Path, image: &Path, question: &str, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+/// Writes what the model says about the image.
+pub(crate) fn chat(bundle: &Path, image: &Path, question: &str, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     let bundle = Arc::new(Bundle::open(bundle)?);
     let pixels = image::open(image)?.to_rgb8();
     let image = Image::from_rgb(pixels.width() as usize, pixels.height() as usize, pixels.into_raw())?;

@@ -77,7 +77,7 @@ fn tensor(
     prepared: &[Prepared],
 ) -> Result<Tensor, Error> {
     let input = &manifest.inputs[task_input.input as usize];
-    let nothing = |what: &str| Err(fault(input, &format!("{what}"), "none"));
+    let nothing = |what: &str| Err(fault(input, what, "none"));
     match &task_input.source {
         InputSource::Image(_) | InputSource::Sizes(_) if prepared.is_empty() => nothing("an image"),
         InputSource::Frames(_) if given.videos.is_empty() => nothing("a video"),
