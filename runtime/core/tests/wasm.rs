@@ -242,8 +242,8 @@ fn modules_that_are_not_as_they_must_be() {
         &replace("(data", "(import \"gristmill\" \"now\" (func)) (data"),
         "found [gristmill.memory, gristmill.now]",
     );
-    fails(1, &replace("(memory 1 65536)", "(memory 1 65536 shared)"), "expected an unshared memory");
-    fails(2, &replace(" shared)", ")"), "expected a shared memory");
+    fails(1, &replace("(memory 1 65536)", "(memory 1 65536 shared)"), "expected an unshared 32-bit memory");
+    fails(2, &replace(" shared)", ")"), "expected a shared 32-bit memory");
     fails(1, &replace("\"run\"", "\"walk\""), "run");
     fails(2, &replace("\"serve\"", "\"wait\""), "serve");
     fails(1, &replace("\"heap_base\"", "\"base\""), "expected a global `heap_base`");
