@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(*taken.borrow(), steps);
         let told = told.borrow();
         assert_eq!(told[0], "step 1 of 5: check tools");
-        assert!(told[2].starts_with("step 2 of 5: build the runtime") && told[2].contains("minutes"), "{told:?}");
+        assert!(told[2].starts_with("step 2 of 5: build the browser runtime") && told[2].contains("minutes"), "{told:?}");
     }
 
     #[test]
