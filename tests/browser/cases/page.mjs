@@ -53,7 +53,7 @@ async function writes(t, servers, viewport, label) {
   const expected = bundle.generate.find(({ prompt }) => prompt);
   servers.text ??= await t.serve(bundle.folder);
   const page = await open(t, servers.text, bundle, viewport);
-  await set(page, "Longest", expected.tokens.length);
+  await set(page, "Maximum length", expected.tokens.length);
   await set(page, "Temperature", 0);
   await page.$eval("#prompt", (box) => (box.value = ""));
   await page.type("#prompt", expected.prompt);
@@ -75,7 +75,7 @@ async function chats(t, servers, viewport, label) {
   const { messages, tokens, text } = bundle.generate.find((expected) => expected.messages);
   servers.chat ??= await t.serve(bundle.folder);
   const page = await open(t, servers.chat, bundle, viewport);
-  await set(page, "Longest", tokens.length);
+  await set(page, "Maximum length", tokens.length);
   await set(page, "Temperature", 0);
   await page.type("#prompt", messages.at(-1).content);
   await page.keyboard.press("Enter");
@@ -143,7 +143,7 @@ async function readme(t) {
   const bundle = t.bundles.find(({ generate }) => generate.some(({ prompt }) => prompt));
   const server = await t.serve(bundle.folder);
   const page = await open(t, server, bundle, { width: 1120, height: 640 });
-  await set(page, "Longest", 110);
+  await set(page, "Maximum length", 110);
   await set(page, "Temperature", 0);
   await page.$eval("#prompt", (box) => (box.value = ""));
   await page.type("#prompt", "Once upon a time");
