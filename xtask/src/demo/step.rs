@@ -37,7 +37,7 @@ impl Step {
         match self {
             Step::Tools | Step::Serve => None,
             Step::Runtime => Some("about 2 minutes the first time"),
-            Step::Gristmill => Some("about 10 minutes the first time"),
+            Step::Gristmill => Some("about 5 minutes the first time"),
             Step::Compile => Some("seconds for a small model, minutes for a large one"),
         }
     }
@@ -109,7 +109,10 @@ mod tests {
         assert_eq!(*taken.borrow(), steps);
         let told = told.borrow();
         assert_eq!(told[0], "step 1 of 5: check tools");
-        assert!(told[2].starts_with("step 2 of 5: build the browser runtime") && told[2].contains("minutes"), "{told:?}");
+        assert!(
+            told[2].starts_with("step 2 of 5: build the browser runtime") && told[2].contains("minutes"),
+            "{told:?}"
+        );
     }
 
     #[test]
