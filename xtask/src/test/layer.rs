@@ -64,6 +64,21 @@ const GOLDENS: &[&str] = &[
 ];
 const WEB: &[&str] = &["dawn", "javascript", "web_compiler", "web_text"];
 
+/// Lints of `gristmill` with fewer features.
+const LINT_DEMO: [&str; 11] = [
+    "clippy",
+    "--locked",
+    "--package",
+    "gristmill",
+    "--bin=gristmill",
+    "--no-default-features",
+    "--features",
+    "download",
+    "--",
+    "-D",
+    "warnings",
+];
+
 impl Layer {
     /// The layers that were asked for, in order; all but the nightly one if none was.
     pub(crate) fn chosen(asked: &[Layer]) -> Vec<Layer> {
@@ -123,6 +138,8 @@ impl Layer {
             Layer::Fast => vec![
                 Step::cargo("format", &["fmt", "--check"]),
                 Step::cargo("lints", &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+                // As `cargo demo` builds it.
+                Step::cargo("lints without the feature run", &LINT_DEMO),
                 Step::programs("tests of crates", &["--lib"], UNITS),
                 Step::suite("tests across crates", FAST),
             ],
