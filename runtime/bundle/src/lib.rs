@@ -63,7 +63,7 @@ pub use sink::{DirSink, MemorySink, Sink};
 pub use size::{Size, SizeOp};
 pub use source::{DirSource, Source};
 pub use task::{
-    AudioInput, Cut, EncodedAudio, Fallback, Fill, Filter, IMAGE_SYMBOLS, Images, InputSource, Resized,
+    AudioInput, CLEAN_UP, Cut, EncodedAudio, Fallback, Fill, Filter, IMAGE_SYMBOLS, Images, InputSource, Resized,
     Step as ImageStep, TIMED_OUTPUTS, Task, TaskInput, TaskOutput, Timestamps,
 };
 pub use unfinished::{abandon, move_away, remove_unused};

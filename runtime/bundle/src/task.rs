@@ -20,6 +20,20 @@ pub const IMAGE_SYMBOLS: [&str; 4] = ["height", "width", "rows", "columns"];
 /// `[B, n]`), and the log-sum-exp of all logits (f32 `[B, 1]`).
 pub const TIMED_OUTPUTS: [&str; 3] = ["timed_tokens", "timed_logits", "timed_total"];
 
+/// What `clean_up_tokenization` of transformers replaces, in its order: spaces before punctuation and English contractions.
+pub const CLEAN_UP: [(&str, &str); 10] = [
+    (" .", "."),
+    (" ?", "?"),
+    (" !", "!"),
+    (" ,", ","),
+    (" ' ", "'"),
+    (" n't", "n't"),
+    (" 'm", "'m"),
+    (" 's", "'s"),
+    (" 've", "'ve"),
+    (" 're", "'re"),
+];
+
 /// The task of an entry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use gristmill_bundle::CLEAN_UP;
 use gristmill_tokenizer::{self as tokenizer, Unusable};
 use serde_json::{Map, Value, json};
 use tokenizers::AddedToken;
@@ -17,20 +18,6 @@ use super::{scripts, supported};
 
 /// Parts of a tokenizer.
 const PARTS: [&str; 4] = ["normalizer", "pre_tokenizer", "post_processor", "decoder"];
-
-/// What a decoded text is cleaned of if `clean_up_tokenization_spaces` says so.
-const CLEANED: [(&str, &str); 10] = [
-    (" .", "."),
-    (" ?", "?"),
-    (" !", "!"),
-    (" ,", ","),
-    (" ' ", "'"),
-    (" n't", "n't"),
-    (" 'm", "'m"),
-    (" 's", "'s"),
-    (" 've", "'ve"),
-    (" 're", "'re"),
-];
 
 /// A tokenizer under construction.
 pub(super) struct Assembly {
@@ -380,6 +367,8 @@ fn cleaned(decoder: Value) -> Value {
     let spaces = json!({"type": "WordPiece", "prefix": "\u{0}", "cleanup": false});
     // Without a decoder there are spaces between tokens.
     let mut all = vec![if decoder.is_null() { spaces } else { decoder }, json!({"type": "Fuse"})];
-    all.extend(CLEANED.iter().map(|(from, to)| json!({"type": "Replace", "pattern": {"String": from}, "content": to})));
+    all.extend(
+        CLEAN_UP.iter().map(|(from, to)| json!({"type": "Replace", "pattern": {"String": from}, "content": to})),
+    );
     json!({"type": "Sequence", "decoders": all})
 }

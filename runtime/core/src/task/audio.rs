@@ -1,6 +1,6 @@
 //! Audio: encoding, and CTC decoding.
 
-use gristmill_bundle::{AudioInput, Entry, InputSource, Manifest, Task, TaskOutput};
+use gristmill_bundle::{AudioInput, CLEAN_UP, Entry, InputSource, Manifest, Task, TaskOutput};
 
 use super::entries::{Kind, begin, find};
 use super::inputs::{TaskInputs, lengths, request, stacked};
@@ -124,24 +124,7 @@ pub fn decode_ctc(tokens: &[i32], blank: u32, letters: &[String], clean_up: bool
         last = Some(token);
     }
     let text = text.trim().to_string();
-    if clean_up { cleaned(text) } else { text }
-}
-
-/// Removes spaces before punctuation, as `clean_up_tokenization` of transformers does, in its order.
-fn cleaned(text: String) -> String {
-    const PAIRS: [(&str, &str); 10] = [
-        (" .", "."),
-        (" ?", "?"),
-        (" !", "!"),
-        (" ,", ","),
-        (" ' ", "'"),
-        (" n't", "n't"),
-        (" 'm", "'m"),
-        (" 's", "'s"),
-        (" 've", "'ve"),
-        (" 're", "'re"),
-    ];
-    PAIRS.iter().fold(text, |text, (from, to)| text.replace(from, to))
+    if clean_up { CLEAN_UP.iter().fold(text, |text, (from, to)| text.replace(from, to)) } else { text }
 }
 
 #[cfg(test)]
@@ -150,7 +133,9 @@ mod tests {
 
     #[test]
     fn spaces_in_front_of_punctuation_are_taken_away() {
-        assert_eq!(cleaned("i do n't know , it 's ' so ' .".to_string()), "i don't know, it's'so '.");
+        let letters = ["", "i do n't know , it 's ' so ' ."].map(String::from);
+        assert_eq!(decode_ctc(&[1], 0, &letters, true), "i don't know, it's'so '.");
+        assert_eq!(decode_ctc(&[1], 0, &letters, false), letters[1]);
     }
 
     #[test]
