@@ -98,25 +98,16 @@ fn check(steps: &[Step], args: &DemoArgs) -> Outcome {
     }
 }
 
-/// How `gristmill` is built for a demo.
-const BUILD: [&str; 9] = [
-    "build",
-    "--locked",
-    "--release",
-    "--package",
-    "gristmill",
-    "--bin=gristmill",
-    "--no-default-features",
-    "--features",
-    "download",
-];
+/// `gristmill` as a demo needs it, for cargo.
+pub(crate) const PROGRAM: [&str; 6] =
+    ["--package", "gristmill", "--bin=gristmill", "--no-default-features", "--features", "download"];
 
 /// Builds `gristmill`, with the runtime inside that is there, and gives its path.
 fn build(place: &Place) -> Outcome<PathBuf> {
     let mut cargo = cargo(place);
     // Without the feature `run`, which takes more than half of the time: the page runs the model, not this program. What has
     // the same features is compiled once for this build and that of the README's quickstart.
-    cargo.args(BUILD);
+    cargo.args(["build", "--locked", "--release"]).args(PROGRAM);
     let messages = output(cargo.arg("--message-format=json-render-diagnostics"), "cargo build")?;
     executable(&messages).ok_or_else(|| "cargo did not print the path of gristmill".to_string())
 }

@@ -6,6 +6,7 @@ use clap::ValueEnum;
 
 use super::needs::Need;
 use super::step::Step;
+use crate::demo::PROGRAM;
 
 /// A layer, from the one that takes least to the one that takes most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -63,21 +64,6 @@ const GOLDENS: &[&str] = &[
     "wasm_models",
 ];
 const WEB: &[&str] = &["dawn", "javascript", "web_compiler", "web_text"];
-
-/// Lints of `gristmill` with fewer features.
-const LINT_DEMO: [&str; 11] = [
-    "clippy",
-    "--locked",
-    "--package",
-    "gristmill",
-    "--bin=gristmill",
-    "--no-default-features",
-    "--features",
-    "download",
-    "--",
-    "-D",
-    "warnings",
-];
 
 impl Layer {
     /// The layers that were asked for, in order; all but the nightly one if none was.
@@ -137,9 +123,9 @@ impl Layer {
         match self {
             Layer::Fast => vec![
                 Step::cargo("format", &["fmt", "--check"]),
-                Step::cargo("lints", &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+                Step::cargo("lints", &lints(&["--workspace", "--all-targets"])),
                 // As `cargo demo` builds it.
-                Step::cargo("lints without the feature run", &LINT_DEMO),
+                Step::cargo("lints without the feature run", &lints(&PROGRAM)),
                 Step::programs("tests of crates", &["--lib"], UNITS),
                 Step::suite("tests across crates", FAST),
             ],
@@ -214,6 +200,11 @@ impl Layer {
         }
         out
     }
+}
+
+/// Lints of what cargo is told to look at.
+fn lints(of: &[&'static str]) -> Vec<&'static str> {
+    [&["clippy", "--locked"], of, &["--", "-D", "warnings"]].concat()
 }
 
 #[cfg(test)]
