@@ -191,3 +191,40 @@ pub fn task_info(manifest: &Manifest, task: &Task) -> TaskInfo {
     }
     info
 }
+
+#[cfg(test)]
+mod tests {
+    use gristmill_bundle::FileInfo;
+
+    use super::*;
+    use crate::testing::{decoder_manifest, encoder_manifest};
+
+    #[test]
+    fn texts_need_a_tokenizer_and_conversations_a_template() {
+        let mut manifest = decoder_manifest();
+        let file = FileInfo { sha256: String::new(), bytes: 0 };
+        assert_eq!(capabilities(&manifest), [Capability::Run]);
+        manifest.files.insert(TOKENIZER.to_string(), file.clone());
+        assert_eq!(capabilities(&manifest), [Capability::Generate, Capability::Run]);
+        manifest.files.insert(TEMPLATE.to_string(), file);
+        assert_eq!(capabilities(&manifest), [Capability::Chat, Capability::Generate, Capability::Run]);
+    }
+
+    #[test]
+    fn what_is_generated_from_audio_continues_no_prompt() {
+        let mut manifest = encoder_manifest();
+        let output = TaskOutput::Seq2Seq { features: 0, into: 0, timestamps: None };
+        manifest.entries[0].task = Some(Task { inputs: Vec::new(), output });
+        assert_eq!(capabilities(&manifest), [Capability::Run], "its text needs a tokenizer");
+        manifest.files.insert(TOKENIZER.to_string(), FileInfo { sha256: String::new(), bytes: 0 });
+        assert_eq!(capabilities(&manifest), [Capability::Transcribe, Capability::Run]);
+    }
+
+    #[test]
+    fn names_are_those_of_json() {
+        use Capability::{Chat, Classify, Compare, Detect, Embed, Generate, Run, Transcribe};
+        for one in [Chat, Generate, Embed, Classify, Detect, Compare, Transcribe, Run] {
+            assert_eq!(serde_json::to_value(one).unwrap(), one.name());
+        }
+    }
+}

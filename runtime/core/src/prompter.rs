@@ -5,8 +5,8 @@ use gristmill_bundle::{Bundle, Manifest};
 use crate::error::Error;
 use crate::image::Image;
 use crate::prompt::Prompt;
-use crate::task::{image_placeholder, image_prompt, place_images};
-use crate::template::{ChatOptions, ChatTemplate, ImageText, Message};
+use crate::task::{ImageText, image_placeholder, image_prompt};
+use crate::template::{ChatOptions, ChatTemplate, Message};
 use crate::tokenizer::Tokenizer;
 
 /// Makes the prompts of a bundle.
@@ -42,7 +42,7 @@ impl Prompter {
     /// # Errors
     /// If the tokenizer does not know the placeholder of the model.
     pub fn images_in(&self, text: &str) -> Result<usize, Error> {
-        Ok(self.image()?.map_or(0, |image| text.matches(image.token.as_str()).count()))
+        Ok(self.image()?.map_or(0, |image| image.count(text)))
     }
 
     /// The prompt for a text to continue or to encode. Images without a placeholder in the text come first.
@@ -51,10 +51,7 @@ impl Prompter {
     /// If there are images and the model takes none, the text has more placeholders than there are images, or the
     /// prompt does not fit into the context.
     pub fn text(&self, text: &str, images: &[Image]) -> Result<Prompt, Error> {
-        let placed = match (image_placeholder(&self.manifest), self.image()?) {
-            (Some(placeholder), Some(ImageText { token, .. })) => place_images(placeholder, &token, text, images.len()),
-            _ => text.to_string(),
-        };
+        let placed = self.image()?.map_or_else(|| text.to_string(), |image| image.place(text, images.len()));
         image_prompt(&self.manifest, &self.tokenizer.encode(&placed, true)?, images)
     }
 
@@ -79,6 +76,6 @@ impl Prompter {
                 placeholder.token
             ))
         })?;
-        Ok(Some(ImageText { placeholder: placeholder.text.unwrap_or(&token).to_string(), token }))
+        Ok(Some(ImageText::new(placeholder, token)))
     }
 }

@@ -12,7 +12,7 @@ mod inputs;
 pub use audio::{AudioResult, audio_input, compared_audio, decode_ctc, encode_audio};
 pub use entries::{Kind, takes_audio, takes_images, takes_texts, takes_videos, tasks, video_length};
 use entries::{begin, find};
-pub use image_prompt::{ImagePlaceholder, image_placeholder, image_prompt, place_images};
+pub use image_prompt::{ImagePlaceholder, ImageText, image_placeholder, image_prompt};
 pub use inputs::TaskInputs;
 use inputs::{request, request_with};
 

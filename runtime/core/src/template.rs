@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::task::ImageText;
 
 /// The file of a bundle with all templates, resolved when the bundle was compiled.
 const FILE: &str = "chat_template.json";
@@ -97,15 +98,6 @@ pub struct ChatOptions {
     pub image: Option<ImageText>,
     /// The time (UTC) in seconds since 1970, for templates that mention the date.
     pub unix_seconds: i64,
-}
-
-/// The text of an image in a prompt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ImageText {
-    /// The placeholder text.
-    pub placeholder: String,
-    /// The text of the image token in it.
-    pub token: String,
 }
 
 impl ChatOptions {
@@ -240,6 +232,9 @@ mod tests {
             let template =
                 ChatTemplate { chat: ChatFile { content: found, ..ChatFile::single("x", source, &[]) }.json() };
             assert_eq!(template.render(&conversation, &options).unwrap(), expected, "{source}");
+            let own = template.render(&[about(1, "<image> or this?")], &options).unwrap();
+            assert_eq!(own.matches("<image>").count(), 2, "{own}");
+            assert_eq!(own.contains('\n'), content != "parts", "the template places what it can: {own}");
             let without = template.render(&conversation[1..3], &options).unwrap();
             assert_eq!(without, "ASSISTANT: A cat. USER: Why? ", "{source}");
         }

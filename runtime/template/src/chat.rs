@@ -142,11 +142,14 @@ impl Request<'_> {
             }
             _ => return wrong("messages: expected a list of messages"),
         };
-        let images = messages.iter().map(images).sum();
+        let parts = || messages.iter().flat_map(parts);
+        let images = parts().filter(|part| is_image(part)).count();
         let Some(image) = self.placeholder()?.filter(|_| images > 0) else { return self.rendered(&messages, None) };
         if text_of(self.chat, "content") != Some("text") {
+            // Texts may have placeholders of their own.
+            let written: usize = parts().map(|part| placeholders(part, image.token)).sum();
             match self.rendered(&messages, None) {
-                Ok(text) if text.matches(image.token).count() == images => return Ok(text),
+                Ok(text) if text.matches(image.token).count() == images + written => return Ok(text),
                 Err(e) if e.kind == Kind::Limit => return Err(e),
                 Ok(_) | Err(_) => {}
             }
@@ -288,13 +291,24 @@ fn part(text: Value) -> Result<Value, Error> {
     Value::list(vec![Value::Dict(part)]).map_err(input)
 }
 
-/// How many images a message has.
-fn images(message: &Value) -> usize {
-    let Value::Dict(message) = message else { return 0 };
+/// The content of a message: its parts, or the one text that it is.
+fn parts(message: &Value) -> &[Value] {
+    let Value::Dict(message) = message else { return &[] };
     match message.get_str("content") {
-        Some(Value::List(parts)) => parts.items.iter().filter(|part| is_image(part)).count(),
-        _ => 0,
+        Some(Value::List(parts)) => &parts.items,
+        Some(text) => std::slice::from_ref(text),
+        None => &[],
     }
+}
+
+/// How often a text, or a part that is a text, has the token of a placeholder.
+fn placeholders(part: &Value, token: &str) -> usize {
+    let text = match part {
+        Value::Str(text) => Some(&*text.text),
+        Value::Dict(part) => text_of(part, "text"),
+        _ => None,
+    };
+    text.map_or(0, |text| text.matches(token).count())
 }
 
 fn is_image(part: &Value) -> bool {

@@ -10,7 +10,7 @@ use gristmill_runtime::backend::run_all;
 use gristmill_runtime::embedding::Embedder;
 use gristmill_runtime::gpu::{Executor, admit, choose_profile};
 use gristmill_runtime::hybrid::Hybrid;
-use gristmill_runtime::task::{image_placeholder, place_images};
+use gristmill_runtime::task::{ImageText, image_placeholder};
 use gristmill_runtime::tensors::{TensorRun, run_tensors};
 use gristmill_runtime::{Error, Request, Tensor, Tensors};
 use js_sys::{Array, Float32Array, Float64Array, Function, Object, Promise, Uint32Array};
@@ -221,9 +221,9 @@ impl Runtime {
     /// A text with placeholders for so many images: those that it lacks are put in front. `token` is the text of the
     /// placeholder token.
     #[wasm_bindgen(js_name = placeImages)]
-    pub fn place_images(&self, token: &str, text: &str, images: usize) -> String {
-        let placeholder = image_placeholder(&self.manifest);
-        placeholder.map_or_else(|| text.to_string(), |placeholder| place_images(placeholder, token, text, images))
+    pub fn place_images(&self, token: String, text: &str, images: usize) -> String {
+        let image = image_placeholder(&self.manifest).map(|placeholder| ImageText::new(placeholder, token));
+        image.map_or_else(|| text.to_string(), |image| image.place(text, images))
     }
 
     /// Continues a prompt (token ids), which may be about images (as `ImageData` has them). See `Host` in `generate.rs` for

@@ -1,6 +1,7 @@
 //! Images in prompts: placeholders in the text, and the image tokens that replace them.
 
 use gristmill_bundle::{Manifest, TaskOutput};
+use serde::Serialize;
 
 use super::entries::tasks;
 use super::inputs::{TaskInputs, inputs};
@@ -27,12 +28,30 @@ pub fn image_placeholder(manifest: &Manifest) -> Option<ImagePlaceholder<'_>> {
     })
 }
 
-/// A text with at least as many placeholders as images; missing ones are prepended. `token` is the text of
-/// [`ImagePlaceholder::token`].
-pub fn place_images(placeholder: ImagePlaceholder<'_>, token: &str, text: &str, images: usize) -> String {
-    let found = if token.is_empty() { 0 } else { text.matches(token).count() };
-    let missing = images.saturating_sub(found);
-    [&placeholder.text.unwrap_or(token).repeat(missing), text].concat()
+/// The placeholder of an image as text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ImageText {
+    /// The complete text.
+    pub placeholder: String,
+    /// The part of it that is the placeholder token.
+    pub token: String,
+}
+
+impl ImageText {
+    /// The text of a placeholder whose token reads `token`.
+    pub fn new(placeholder: ImagePlaceholder<'_>, token: String) -> Self {
+        ImageText { placeholder: placeholder.text.unwrap_or(&token).to_string(), token }
+    }
+
+    /// The number of placeholders in a text.
+    pub fn count(&self, text: &str) -> usize {
+        if self.token.is_empty() { 0 } else { text.matches(self.token.as_str()).count() }
+    }
+
+    /// A text with at least as many placeholders as images; missing ones are prepended.
+    pub fn place(&self, text: &str, images: usize) -> String {
+        [&self.placeholder.repeat(images.saturating_sub(self.count(text))), text].concat()
+    }
 }
 
 /// A prompt with images. `tokens` has the placeholder token once for each image, in order; the prompt repeats it as
@@ -74,11 +93,11 @@ mod tests {
 
     #[test]
     fn placeholders_that_are_missing_stand_in_front() {
-        let plain = ImagePlaceholder { token: 7, text: None };
-        assert_eq!(place_images(plain, "<image>", "what is it", 2), "<image><image>what is it");
-        assert_eq!(place_images(plain, "<image>", "is <image> it", 1), "is <image> it");
-        assert_eq!(place_images(plain, "<image>", "is <image> it", 2), "<image>is <image> it");
+        let plain = ImageText::new(ImagePlaceholder { token: 7, text: None }, "<image>".into());
+        assert_eq!(plain.place("what is it", 2), "<image><image>what is it");
+        assert_eq!(plain.place("is <image> it", 1), "is <image> it");
+        assert_eq!(plain.place("is <image> it", 2), "<image>is <image> it");
         let wrapped = ImagePlaceholder { token: 7, text: Some("<begin><image><end>") };
-        assert_eq!(place_images(wrapped, "<image>", "it", 1), "<begin><image><end>it");
+        assert_eq!(ImageText::new(wrapped, "<image>".into()).place("it", 1), "<begin><image><end>it");
     }
 }
