@@ -56,7 +56,7 @@ export const KINDS = {
     args: SWIFTSHADER,
     install: "Debian's package chromium, or set CHROMIUM to the program",
   },
-  // A copy of Chromium whose only adapter is a newer driver with 16-bit floats. Cannot be made on every instance.
+  // A copy of Chromium whose only adapter is a newer driver with 16-bit floats. Cannot be made on every machine.
   "chromium-lavapipe": {
     engine: "chrome",
     program: [process.env.CHROMIUM_LAVAPIPE, path.join(ROOT, "target/browser/lavapipe/chromium/chromium")],

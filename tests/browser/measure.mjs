@@ -2,7 +2,7 @@
 // [--json FILE]. For each bundle a first visit (nothing stored) and a second one: milliseconds until the model is
 // there and until its first token or vector, bytes that the server sent, the peak of memory, and what the main thread
 // had to wait: tasks over 50 ms (Chromium only) and the longest time without a turn. The median of the runs; not part
-// of the tests, because it says as much about the instance.
+// of the tests, because it says as much about the machine.
 
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";

@@ -146,7 +146,7 @@ async function bundled() {
 /** Runs a file and counts what became of it. */
 async function execute(runner, input, row, findings) {
   let outcome = await runner.run(input);
-  // Whatever else the instance had to do is no fault of the file.
+  // Whatever else the machine had to do is no fault of the file.
   if (outcome.fault?.kind === "slow" || outcome.fault?.kind === "memory") outcome = await runner.run(input);
   row.executions += 1;
   if (outcome.accepted) row.accepted += 1;

@@ -118,7 +118,7 @@ fn run(command: &Command) -> Outcome {
         Command::Run(_) | Command::Verify(_) | Command::Bench(_) | Command::Adapters(_) => {
             let message = "this gristmill runs no models: it was built without the feature `run`, as `cargo demo` does; \
                            build it with `cargo build --release --bin gristmill`";
-            Err(failure::Failure::wrong(message))
+            Err(failure::Failure::lacking(message))
         }
     }
 }

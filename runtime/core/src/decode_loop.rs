@@ -329,32 +329,32 @@ mod tests {
     #[test]
     fn chunks_and_tokens_continue_the_inputs() {
         let m = decoder_manifest();
-        let mut feed = DecodeLoop::new(&m, prompt()).unwrap();
-        let first = feed.next_chunk().unwrap();
+        let mut decode_loop = DecodeLoop::new(&m, prompt()).unwrap();
+        let first = decode_loop.next_chunk().unwrap();
         assert_eq!((first.entry.as_str(), first.past), ("prefill", 0));
         assert_eq!(first.inputs["input_ids"], Tensor::i32([2, 4], vec![0, 1, 2, 3, 6, 7, 8, 9]));
         assert_eq!(first.inputs["attention_mask"], Tensor::i32([2, 4], vec![0, 0, 1, 1, 1, 1, 1, 1]));
-        let second = feed.next_chunk().unwrap();
+        let second = decode_loop.next_chunk().unwrap();
         assert_eq!(second.past, 4);
         assert_eq!(second.inputs["position_ids"], Tensor::i32([2, 2], vec![2, 3, 4, 5]));
         assert_eq!(second.inputs["attention_mask"], prompt()["attention_mask"]);
-        assert_eq!(feed.next_chunk(), None);
+        assert_eq!(decode_loop.next_chunk(), None);
 
         for step in 0..2 {
-            let next = feed.next_token(&[7, 8 + step]).unwrap();
+            let next = decode_loop.next_token(&[7, 8 + step]).unwrap();
             assert_eq!((next.entry.as_str(), next.past), ("decode", 6 + step));
             assert_eq!(next.inputs["input_ids"], Tensor::i32([2, 1], vec![7, 8 + step as i32]));
             assert_eq!(next.inputs["position_ids"], Tensor::i32([2, 1], vec![4 + step as i32, 6 + step as i32]));
             assert_eq!(next.inputs["attention_mask"].shape, [2, 7 + step as usize]);
             assert_eq!(next.inputs["attention_mask"].as_i32().unwrap()[..4], [0, 0, 1, 1]);
         }
-        assert!(feed.next_token(&[1]).is_err());
+        assert!(decode_loop.next_token(&[1]).is_err());
 
         // A token that is not known yet leaves everything else as it is with one that is.
-        let mut feed = DecodeLoop::new(&m, prompt()).unwrap();
-        while feed.next_chunk().is_some() {}
-        let mut known = feed.clone();
-        let (fed, known) = (feed.next_fed(NEXT_TOKEN).unwrap(), known.next_token(&[7, 8]).unwrap());
+        let mut decode_loop = DecodeLoop::new(&m, prompt()).unwrap();
+        while decode_loop.next_chunk().is_some() {}
+        let mut known = decode_loop.clone();
+        let (fed, known) = (decode_loop.next_fed(NEXT_TOKEN).unwrap(), known.next_token(&[7, 8]).unwrap());
         assert_eq!(fed.device_input, Some(DeviceInput { input: "input_ids".into(), output: "next_token".into() }));
         assert_eq!(fed.inputs["input_ids"].shape, known.inputs["input_ids"].shape);
         for name in ["attention_mask", "position_ids"] {
@@ -384,18 +384,18 @@ mod tests {
         let source = Tensor::i32([2, 5], vec![3; 10]);
         let mask = Tensor::i32([2, 5], vec![1, 1, 1, 1, 1, 1, 1, 1, 1, 0]);
         let given = Tensors::from([("source".to_string(), source.clone()), ("source_mask".to_string(), mask.clone())]);
-        let mut feed = DecodeLoop::new(&m, given.clone()).unwrap();
-        assert_eq!((feed.batch(), feed.prompt_tokens()), (2, 2));
-        let encode = feed.next_chunk().unwrap();
-        assert!(feed.encodes(&encode));
+        let mut decode_loop = DecodeLoop::new(&m, given.clone()).unwrap();
+        assert_eq!((decode_loop.batch(), decode_loop.prompt_tokens()), (2, 2));
+        let encode = decode_loop.next_chunk().unwrap();
+        assert!(decode_loop.encodes(&encode));
         assert_eq!(encode.inputs, given);
-        let prefill = feed.next_chunk().unwrap();
-        assert!(!feed.encodes(&prefill) && prefill.entry == "prefill");
+        let prefill = decode_loop.next_chunk().unwrap();
+        assert!(!decode_loop.encodes(&prefill) && prefill.entry == "prefill");
         assert_eq!(prefill.inputs["input_ids"], Tensor::i32([2, 2], vec![7, 8, 7, 8]));
         assert_eq!(prefill.inputs["source_mask"], mask, "it does not grow");
         assert!(!prefill.inputs.contains_key("source"));
-        assert_eq!(feed.next_chunk(), None);
-        let decode = feed.next_token(&[1, 2]).unwrap();
+        assert_eq!(decode_loop.next_chunk(), None);
+        let decode = decode_loop.next_token(&[1, 2]).unwrap();
         assert_eq!((decode.past, &decode.inputs["source_mask"]), (2, &mask));
 
         let mut nameless = m.clone();
@@ -404,8 +404,8 @@ mod tests {
         assert!(message.starts_with("input `input_ids`: expected the decoder's start tokens"), "{message}");
         let own = Tensor::i32([2, 1], vec![4, 4]);
         let told = [given, Tensors::from([("input_ids".to_string(), own.clone())])].into_iter().flatten().collect();
-        let mut feed = DecodeLoop::new(&nameless, told).unwrap();
-        feed.next_chunk();
-        assert_eq!(feed.next_chunk().unwrap().inputs["input_ids"], own);
+        let mut decode_loop = DecodeLoop::new(&nameless, told).unwrap();
+        decode_loop.next_chunk();
+        assert_eq!(decode_loop.next_chunk().unwrap().inputs["input_ids"], own);
     }
 }

@@ -71,7 +71,7 @@ pub enum Progress {
 /// A generation in progress.
 #[derive(Clone, Debug)]
 pub struct Generator {
-    feed: DecodeLoop,
+    decode_loop: DecodeLoop,
     options: Options,
     selector: TokenSelector,
     ends: BTreeSet<u32>,
@@ -126,7 +126,7 @@ impl Generator {
         // The last token chosen is never fed back.
         let wanted = (prompt.len() as u32).saturating_add(options.max_new_tokens.saturating_sub(1));
         Ok(Generator {
-            feed: feed(manifest, &start.given, start.known())?,
+            decode_loop: decode_loop(manifest, &start.given, start.known())?,
             selector: TokenSelector::new(manifest, &options.sampling, start.timed.clone()),
             ends,
             capacity: wanted.min(manifest.model.max_context),
@@ -150,7 +150,7 @@ impl Generator {
     pub fn want(&self, request: &Request) -> &'static [&'static str] {
         // What is encoded stays on the device; the call gives whatever it has.
         match self.under_way.back() {
-            _ if self.feed.encodes(request) => &[],
+            _ if self.decode_loop.encodes(request) => &[],
             Some(Expected::Open) => OPEN,
             _ => self.selector.want(),
         }
@@ -196,7 +196,7 @@ impl Generator {
         self.under_way.clear();
         self.held = Held::default();
         let tokens = [self.prompt.known(), &self.tokens].concat();
-        self.feed = feed(manifest, &self.prompt.given, &tokens)?;
+        self.decode_loop = decode_loop(manifest, &self.prompt.given, &tokens)?;
         Ok(())
     }
 
@@ -205,7 +205,7 @@ impl Generator {
         // Counted before the call is one of those under way.
         let index = self.tokens.len() + self.coming();
         let mut request = self.next_request()?;
-        if let Some(request) = request.as_mut().filter(|r| !self.feed.encodes(r)) {
+        if let Some(request) = request.as_mut().filter(|r| !self.decode_loop.encodes(r)) {
             self.selector.set(request, index);
         }
         Ok(request)
@@ -220,8 +220,8 @@ impl Generator {
         if self.stop.is_some() {
             return Ok(None);
         }
-        if let Some(chunk) = self.feed.next_chunk() {
-            let (done, total) = (self.feed.past(), self.feed.prompt_tokens());
+        if let Some(chunk) = self.decode_loop.next_chunk() {
+            let (done, total) = (self.decode_loop.past(), self.decode_loop.prompt_tokens());
             self.under_way.push_back(match done < total {
                 true => Expected::Prompt { done, total },
                 false if self.prompt.is_open() => Expected::Open,
@@ -233,17 +233,17 @@ impl Generator {
             return Ok(None);
         }
         let coming = self.coming();
-        let fed = self.selector.fed().filter(|_| self.feed.past() < self.capacity);
+        let fed = self.selector.fed().filter(|_| self.decode_loop.past() < self.capacity);
         let request = match (self.tokens.last(), coming, fed) {
             _ if self.tokens.len() + coming >= self.options.max_new_tokens as usize => return Ok(None),
-            (_, 0, _) if self.feed.past() >= self.capacity => {
+            (_, 0, _) if self.decode_loop.past() >= self.capacity => {
                 self.stop = Some(Stop::ContextFull);
                 return Ok(None);
             }
-            (Some(token), 0, _) => self.feed.next_token(&[*token])?,
+            (Some(token), 0, _) => self.decode_loop.next_token(&[*token])?,
             (None, 0, _) => return Err(Error::Backend("a result is missing".to_string())),
             // The device knows the next token before we do.
-            (_, _, Some(output)) => self.feed.next_fed(output)?,
+            (_, _, Some(output)) => self.decode_loop.next_fed(output)?,
             (_, _, None) => return Ok(None),
         };
         self.under_way.push_back(Expected::Token);
@@ -291,11 +291,11 @@ impl Generator {
         }
         let total = self.prompt.tokens.len() as u32;
         // The last token gives the first one of the text, and is computed again for it if need be.
-        let length = self.feed.past();
+        let length = self.decode_loop.past();
         self.held = Held { length, most: length.max(self.held.most) };
         let done = resumes(manifest, self.held, total - 1);
-        self.feed = feed(manifest, &self.prompt.given, self.prompt.known())?;
-        self.feed.skip(done);
+        self.decode_loop = decode_loop(manifest, &self.prompt.given, self.prompt.known())?;
+        self.decode_loop.skip(done);
         Ok(Progress::Prompt { done, total })
     }
 }
@@ -307,7 +307,7 @@ fn probability(logits: &[f32], token: u32) -> Option<f32> {
 }
 
 /// The calls for a prompt of one row.
-pub(crate) fn feed(manifest: &Manifest, given: &Tensors, prompt: &[u32]) -> Result<DecodeLoop, Error> {
+pub(crate) fn decode_loop(manifest: &Manifest, given: &Tensors, prompt: &[u32]) -> Result<DecodeLoop, Error> {
     let mut inputs = given.clone();
     let ids = prompt.iter().map(|t| *t as i32).collect();
     inputs.insert(token_input(manifest)?.name.clone(), Tensor::i32([1, prompt.len()], ids));

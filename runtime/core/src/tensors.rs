@@ -109,13 +109,13 @@ fn prompt(manifest: &Manifest, inputs: &Tensors, start: &[u32]) -> Result<Tensor
 
 async fn greedy(backend: &mut dyn Backend, manifest: &Manifest, inputs: Tensors, n: u32) -> Result<Tensors, Error> {
     const WANT: &[&str] = &[NEXT_TOKEN, "next_logits"];
-    let mut feed = DecodeLoop::new(manifest, inputs)?;
-    let (rows, n) = (feed.batch() as usize, n as usize);
-    let tokens_in_total = u64::from(feed.prompt_tokens()) + (n as u64).saturating_sub(1);
-    backend.begin(feed.batch(), context(manifest, tokens_in_total)?).await?;
+    let mut decode_loop = DecodeLoop::new(manifest, inputs)?;
+    let (rows, n) = (decode_loop.batch() as usize, n as usize);
+    let tokens_in_total = u64::from(decode_loop.prompt_tokens()) + (n as u64).saturating_sub(1);
+    backend.begin(decode_loop.batch(), context(manifest, tokens_in_total)?).await?;
     let mut results = BTreeMap::new();
-    while let Some(mut r) = feed.next_chunk() {
-        let encodes = feed.encodes(&r);
+    while let Some(mut r) = decode_loop.next_chunk() {
+        let encodes = decode_loop.encodes(&r);
         if !encodes && asks_for_begin(manifest) {
             r.inputs.insert(BEGINS.to_string(), begins(rows));
         }
@@ -138,7 +138,7 @@ async fn greedy(backend: &mut dyn Backend, manifest: &Manifest, inputs: Tensors,
         }
         if step + 1 < n {
             let chosen: Vec<u32> = chosen.iter().map(|t| *t as u32).collect();
-            let r = feed.next_token(&chosen)?;
+            let r = decode_loop.next_token(&chosen)?;
             results = call(backend, &r, WANT).await?;
         }
     }

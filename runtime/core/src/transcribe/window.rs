@@ -9,7 +9,7 @@ use crate::audio::Audio;
 use crate::backend::{Backend, Tensor, Tensors, run};
 use crate::choices::Start;
 use crate::error::Error;
-use crate::generate::{Generator, Options, Progress, Stats, Stop, drive, feed};
+use crate::generate::{Generator, Options, Progress, Stats, Stop, decode_loop, drive};
 use crate::prompt::Prompt;
 use crate::speech::align::{Weights, ends};
 use crate::speech::quality::{Quality, Verdict, compression_ratio};
@@ -319,18 +319,18 @@ async fn align(
     let mut tokens = [chosen.prompt.as_slice(), &chosen.tokens].concat();
     // The last one may have found no space, as no token follows it.
     tokens.truncate(window.capacity as usize);
-    let mut feed = feed(manifest, &window.given, &tokens)?;
+    let mut decode_loop = decode_loop(manifest, &window.given, &tokens)?;
     // Of several attempts, the states hold what the last one encoded, which is the same.
     if !window.encoded {
         backend.begin(1, window.capacity).await?;
     } else {
-        feed.skip(0);
+        decode_loop.skip(0);
     }
     let mut weights =
         Weights { values: Vec::new(), heads: 0, tokens: tokens.len().saturating_sub(begin), positions: 0 };
     let mut chunks: Vec<Tensor> = Vec::new();
-    while let Some(request) = feed.next_chunk() {
-        let encodes = feed.encodes(&request);
+    while let Some(request) = decode_loop.next_chunk() {
+        let encodes = decode_loop.encodes(&request);
         let want: &[&str] = if encodes { &[] } else { &[ALIGNMENT] };
         let mut outputs = run(backend, &request, want).await?;
         window.encoded |= encodes;

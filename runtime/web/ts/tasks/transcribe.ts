@@ -20,7 +20,7 @@ export async function transcribe(
   const task = model.manifest.entries.find((e) => e.task?.kind === "transcribe")?.task;
   if (!task) throw makeError("unsupported", "this model does not transcribe audio");
   if (task.generates && !model.text.tokenizer) {
-    throw makeError("unsupported", "this model has no tokenizer, so its tokens cannot be turned into text");
+    throw makeError("unsupported", "this model has no tokenizer, so its tokens cannot be decoded");
   }
   const { language, task: what, returnTimestamps = false, ...others } = options;
   const choices = { ...(language !== undefined && { language }), ...(what !== undefined && { task: what }) };
