@@ -116,8 +116,8 @@ fn run(command: &Command) -> Outcome {
         Command::Adapters(args) => adapters::adapters(args),
         #[cfg(not(feature = "run"))]
         Command::Run(_) | Command::Verify(_) | Command::Bench(_) | Command::Adapters(_) => {
-            let message = "this gristmill runs no models: it was built without the feature `run`, as `cargo demo` does; \
-                           build it with `cargo build --release --bin gristmill`";
+            let message = "this gristmill cannot run models: it was built without the feature `run`, as `cargo demo` \
+                           builds it; build it with `cargo build --release --bin gristmill`";
             Err(failure::Failure::lacking(message))
         }
     }

@@ -48,7 +48,7 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
         Failure::wrong(format!("--audio: {e}; or its directory lacks a preprocessor_config.json for audio"))
     })?;
     if !args.texts().is_empty() {
-        return Err(Failure::wrong("--prompt: a speech recognition model takes no prompt; remove it"));
+        return Err(Failure::wrong("--prompt: a speech recognition model takes no prompt; remove --prompt"));
     }
     let choices = [("language", &args.language), ("task", &args.task)].into_iter();
     let choices: Choices = choices.filter_map(|(name, word)| Some((name.to_string(), word.clone()?))).collect();

@@ -32,7 +32,7 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
     let bundle = Bundle::open(&dir)?;
     let kind = kind(bundle.manifest())?;
     if kind != Kind::Detect && args.draw.is_some() {
-        return Err(Failure::wrong("--draw: this model does not detect objects; remove it"));
+        return Err(Failure::wrong("--draw: this model does not detect objects; remove --draw"));
     }
     let words = args.texts();
     if kind == Kind::Generate {

@@ -33,7 +33,7 @@ pub(super) fn run(args: &RunArgs, text: &str) -> Outcome {
     let bundle = Bundle::open(&dir)?;
     let has = |role: EntryRole| bundle.manifest().entries.iter().find(|e| e.role == role);
     if args.prompt_name.is_some() && has(EntryRole::Embed).is_none() {
-        return Err(Failure::wrong("--prompt-name: only embedding models have named prompts; remove it"));
+        return Err(Failure::wrong("--prompt-name: only embedding models have named prompts; remove --prompt-name"));
     }
     match (has(EntryRole::Prefill), has(EntryRole::Embed).is_some()) {
         (Some(_), _) => write(args, text, &[], &dir, &bundle),
@@ -65,7 +65,7 @@ pub(super) fn run(args: &RunArgs, text: &str) -> Outcome {
 /// Continues a prompt, which may be about images.
 pub(super) fn write(args: &RunArgs, text: &str, images: &[Image], dir: &Path, bundle: &Bundle) -> Outcome {
     if args.json {
-        return Err(Failure::wrong("--json: generated text is streamed as plain text; remove it"));
+        return Err(Failure::wrong("--json: generated text is streamed as plain text; remove --json"));
     }
     // What can be wrong with words is found before weights are loaded.
     let options = sampling::choose(bundle, &args.sampling, sampling::DEFAULT_NEW_TOKENS)?;
