@@ -35,7 +35,7 @@ Examples (`cargo demo` is short for `cargo xtask demo`):
   cargo demo --lan                             also for other devices on the network, with a QR code
 
 It needs Rust with the target wasm32-unknown-unknown, Node.js and npm. If something is missing, it
-prints how to install it before it builds anything. The first run takes about 8 minutes on two
+prints how to install it before it builds anything. The first run takes about 5 minutes on two
 cores, later ones seconds. The bundle stays in target/demo, for any static host. Ctrl-C ends the
 server.")]
 pub(crate) struct DemoArgs {

@@ -36,8 +36,8 @@ impl Step {
     fn takes(self) -> Option<&'static str> {
         match self {
             Step::Tools | Step::Serve => None,
-            Step::Runtime => Some("about 2 minutes the first time"),
-            Step::Gristmill => Some("about 5 minutes the first time"),
+            Step::Runtime => Some("about a minute the first time"),
+            Step::Gristmill => Some("about 4 minutes the first time"),
             Step::Compile => Some("seconds for a small model, minutes for a large one"),
         }
     }
@@ -110,7 +110,7 @@ mod tests {
         let told = told.borrow();
         assert_eq!(told[0], "step 1 of 5: check tools");
         assert!(
-            told[2].starts_with("step 2 of 5: build the browser runtime") && told[2].contains("minutes"),
+            told[2].starts_with("step 2 of 5: build the browser runtime") && told[2].contains("minute"),
             "{told:?}"
         );
     }
