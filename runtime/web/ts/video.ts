@@ -5,6 +5,8 @@ import { fetchFile } from "./fetched";
 
 /** Longest wait for a file to show something, in milliseconds. */
 const PATIENCE = 30_000;
+/** Longest wait for a frame of which a visible page is told, in milliseconds. */
+const FRAME_PATIENCE = 1000;
 /** A time behind the end of any video, in seconds. */
 const NEVER = 1e9;
 
@@ -23,16 +25,15 @@ export async function takeFrames(
   const frames: ImageBitmap[] = [];
   try {
     Object.assign(video, { muted: true, playsInline: true, preload: "auto" });
-    await happens(video, "loadeddata", () => (video.src = address), signal);
-    // Audio files of a page's own do not know their length until somebody has looked for their end.
-    if (!Number.isFinite(video.duration)) await happens(video, "seeked", () => (video.currentTime = NEVER), signal);
+    await shows(video, "loadeddata", () => (video.src = address), signal);
+    // Videos that a page recorded do not know their length until somebody has looked for their end.
+    if (!Number.isFinite(video.duration)) await shows(video, "seeked", () => (video.currentTime = NEVER), signal);
     const { duration, videoWidth } = video;
     if (!(duration > 0) || !Number.isFinite(duration) || videoWidth === 0) throw new Error("it has no images");
     for (let at = 0; at < count; at++) {
       const time = (duration * (2 * at + 1)) / (2 * count);
-      await happens(video, "seeked", () => (video.currentTime = time), signal);
-      await hasFrame(video, signal);
-      frames.push(await createImageBitmap(video, { premultiplyAlpha: "none", colorSpaceConversion: "none" }));
+      await shows(video, "seeked", () => (video.currentTime = time), signal);
+      frames.push(await currentFrame(video, signal));
     }
     return frames;
   } catch (e) {
@@ -53,15 +54,40 @@ export async function takeFrames(
 }
 
 /**
- * Resolves when there is a frame at the current time. A seek may end before that is decoded, and no event says when it is:
- * `canplay` waits for the next frame, which the last one does not have.
+ * Does what `happens` does, and waits for the frame that follows. The event comes when the frame is decoded, which may be
+ * before the video shows it: until then there is none, or the one of the time before.
  */
-async function hasFrame(video: HTMLVideoElement, signal?: AbortSignal): Promise<void> {
-  for (const end = performance.now() + PATIENCE; video.readyState < video.HAVE_CURRENT_DATA; ) {
+async function shows(video: HTMLVideoElement, event: string, start: () => void, signal?: AbortSignal): Promise<void> {
+  // Pages that are hidden, and older browsers, are told of no frames.
+  const told = "requestVideoFrameCallback" in video && !document.hidden;
+  const shown = new Promise<void>((resolve) => {
+    if (told) video.requestVideoFrameCallback(() => resolve());
+    else resolve();
+  });
+  await happens(video, event, start, signal);
+  await Promise.race([shown, pause(FRAME_PATIENCE)]);
+}
+
+/** The frame at the current time, which hidden pages may have to wait for. */
+async function currentFrame(video: HTMLVideoElement, signal?: AbortSignal): Promise<ImageBitmap> {
+  for (const end = performance.now() + PATIENCE; ; await pause(5)) {
     if (signal?.aborted) throw aborted();
-    if (performance.now() > end) throw new Error(`no frame in ${PATIENCE / 1e3} s`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    const late = performance.now() > end;
+    if (video.readyState >= video.HAVE_CURRENT_DATA) {
+      try {
+        return await createImageBitmap(video, { premultiplyAlpha: "none", colorSpaceConversion: "none" });
+      } catch (e) {
+        // The state of a video that has no frame to give yet.
+        if (late || (e as Error).name !== "InvalidStateError") throw e;
+      }
+    } else if (late) {
+      throw new Error(`no frame in ${PATIENCE / 1e3} s`);
+    }
   }
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
 /** Resolves when what `start` begins has come about. */

@@ -96,6 +96,35 @@ export default [
     },
   },
   {
+    name: "a frame that comes after its seek is waited for",
+    browsers: PLAYERS,
+    async run(t) {
+      const bundle = bundleOf(t, false);
+      const [{ texts, items }] = bundle.compare;
+      const { page } = await t.loaded(bundle, {}, { extra: { "test/video.webm": readFileSync(FILE) } });
+      // As on a busy machine: the video has nothing to give at first, and in a hidden page nobody is told when it has.
+      await page.evaluate(() => {
+        const { createImageBitmap } = globalThis;
+        const refusals = new WeakMap();
+        window.refused = 0;
+        globalThis.createImageBitmap = (source, ...rest) => {
+          const before = refusals.get(source) ?? 0;
+          if (!(source instanceof HTMLVideoElement) || before === 3) return createImageBitmap(source, ...rest);
+          refusals.set(source, before + 1);
+          window.refused++;
+          return Promise.reject(new DOMException("The image source is not usable.", "InvalidStateError"));
+        };
+      });
+      check(t, t.ok(await t.call(page, "compare", ["test/video.webm"], "video", texts)), items);
+      t.assert.equal(await page.evaluate(() => window.refused), 3);
+      await page.evaluate(() => {
+        HTMLVideoElement.prototype.requestVideoFrameCallback = () => 0;
+      });
+      check(t, t.ok(await t.call(page, "compare", ["test/video.webm"], "video", texts)), items);
+      t.assert.equal(await page.evaluate(() => window.refused), 6);
+    },
+  },
+  {
     name: "the page of a bundle compares an audio file with texts",
     browsers: PLAYERS,
     async run(t) {
