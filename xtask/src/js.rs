@@ -29,7 +29,7 @@ const CHAT: &str = "ts/text/template.ts";
 
 /// The page, and the kinds of files that are copied with it.
 const PAGE: &str = "page/index.html";
-const PAGE_FILES: [&str; 3] = ["html", "css", "svg"];
+const PAGE_FILES: [&str; 2] = ["html", "svg"];
 
 /// A script that esbuild wrote: bytes by the source that they come from, relative to `runtime/web`.
 pub(crate) type Bundled = BTreeMap<String, BTreeMap<String, u64>>;

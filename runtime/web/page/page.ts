@@ -1,20 +1,21 @@
 // The page of a bundle: loads the model beside it and shows what that model can do.
 
+import "./page.css";
 import { Model } from "../ts/index";
 import type { LoadProgress, ModelInfo, TaskInfo } from "../ts/api";
-import { chatView } from "./chat";
+import { chatView } from "./text/chat";
 import { announce, byId, bytes, count, h, setState } from "./dom";
-import { entriesView } from "./entries";
-import { placeName, showFacts } from "./facts";
-import { fitView } from "./fit";
-import { labelView } from "./label";
-import { imageView } from "./image";
-import { progressPanel } from "./progress";
-import { searchView } from "./search";
-import { audioView } from "./audio";
-import { storyView } from "./story";
-import { troubleLine, troubleOf, troublePanel, type Trouble } from "./trouble";
-import { createWriter, report } from "./writer";
+import { entriesView } from "./tasks/entries";
+import { placeName, showFacts } from "./panels/facts";
+import { fitView } from "./tasks/fit";
+import { labelView } from "./tasks/label";
+import { imageView } from "./tasks/image";
+import { progressPanel } from "./panels/progress";
+import { searchView } from "./tasks/search";
+import { audioView } from "./tasks/audio";
+import { storyView } from "./text/story";
+import { troubleLine, troubleOf, troublePanel, type Trouble } from "./panels/trouble";
+import { createWriter, report } from "./text/writer";
 
 /** The folder of the bundle: the one that has index.html. */
 const BUNDLE = new URL(".", document.baseURI);

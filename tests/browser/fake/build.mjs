@@ -16,12 +16,12 @@ export async function buildFake(folder) {
   mkdirSync(runtime, { recursive: true });
   const runtimeApart = {
     name: "runtime apart",
-    setup: (b) => b.onResolve({ filter: /^\.\.\/ts\/index$/ }, () => ({ path: "./gristmill.js", external: true })),
+    setup: (b) => b.onResolve({ filter: /\/ts\/index$/ }, () => ({ path: "./gristmill.js", external: true })),
   };
   const common = { bundle: true, minify: true, format: "esm", target: "es2022", logLevel: "warning" };
   await build({
     ...common,
-    entryPoints: [path.join(web, "page/page.ts"), path.join(web, "page/page.css")],
+    entryPoints: [path.join(web, "page/page.ts")],
     outdir: runtime,
     plugins: [runtimeApart],
   });

@@ -1,9 +1,9 @@
 // A conversation.
 
-import type { Message, MessagePart } from "../ts/api";
+import type { Message, MessagePart } from "../../ts/api";
 import { gallery } from "./attachments";
 import { composer, follower } from "./composer";
-import { h } from "./dom";
+import { h } from "../dom";
 import { settings } from "./settings";
 import { summary, type Writer } from "./writer";
 

@@ -1,7 +1,7 @@
 // The figures in the margin: how fast, how large, on what.
 
-import type { AdapterInfo, GenerateResult, LoadProgress, MemoryInfo, ModelInfo, CpuInfo } from "../ts/api";
-import { byId, bytes, count, h, speed, time } from "./dom";
+import type { AdapterInfo, GenerateResult, LoadProgress, MemoryInfo, ModelInfo, CpuInfo } from "../../ts/api";
+import { byId, bytes, count, h, speed, time } from "../dom";
 
 /** What the margin can show. */
 export interface Facts {

@@ -1,7 +1,7 @@
 // Images as the page shows them. Addresses of files are no images here: the page's policy forbids them.
 
-import { h } from "./dom";
-import { troubleOf } from "./trouble";
+import { h } from "../dom";
+import { troubleOf } from "../panels/trouble";
 
 /** What is said of a file that is no image. */
 const NO_IMAGE = "The browser cannot read this file as an image.";

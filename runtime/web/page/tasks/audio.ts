@@ -1,11 +1,11 @@
 // Audio files: what is said in a file, or into the microphone.
 
-import type { ChoiceInfo, Model, TaskInfo, TranscribeOptions, TranscribeResult } from "../ts/index";
-import { follower } from "./composer";
-import { announce, h, setState, time } from "./dom";
+import type { ChoiceInfo, Model, TaskInfo, TranscribeOptions, TranscribeResult } from "../../ts/index";
+import { follower } from "../text/composer";
+import { announce, h, setState, time } from "../dom";
 import { dropPlace } from "./drop";
 import { recorder } from "./recorder";
-import { troubleOf, type Trouble } from "./trouble";
+import { troubleOf, type Trouble } from "../panels/trouble";
 
 /** The view of a model that writes down audio files. */
 export function audioView(model: Model, task: TaskInfo, failed: (error: Trouble) => void): HTMLElement {

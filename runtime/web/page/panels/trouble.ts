@@ -1,7 +1,7 @@
 // Errors, and what the reader can do about each.
 
-import type { ErrorCode, ErrorDetails } from "../ts/errors";
-import { bytes, h } from "./dom";
+import type { ErrorCode, ErrorDetails } from "../../ts/errors";
+import { bytes, h } from "../dom";
 
 /** An error of the runtime, or any other one made to look like it. */
 export interface Trouble {

@@ -1,6 +1,6 @@
 // The microphone.
 
-import { announce, h } from "./dom";
+import { announce, h } from "../dom";
 
 /** Who is told. */
 export interface RecorderOptions {

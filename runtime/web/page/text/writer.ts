@@ -1,10 +1,10 @@
 // Generating: what the conversation and the story have in common.
 
-import type { GenerateOptions, GenerateResult, Message } from "../ts/api";
-import type { Model } from "../ts/index";
-import { announce, setState } from "./dom";
-import type { Facts } from "./facts";
-import { troubleOf, type Trouble } from "./trouble";
+import type { GenerateOptions, GenerateResult, Message } from "../../ts/api";
+import type { Model } from "../../ts/index";
+import { announce, setState } from "../dom";
+import type { Facts } from "../panels/facts";
+import { troubleOf, type Trouble } from "../panels/trouble";
 
 /** Lets the model write, one text at a time. */
 export interface Writer {

@@ -1,13 +1,13 @@
 // How well texts fit to an image, a video or an audio file.
 
-import type { Model, TaskInfo } from "../ts/index";
-import { announce, h, setState, time } from "./dom";
+import type { Model, TaskInfo } from "../../ts/index";
+import { announce, h, setState, time } from "../dom";
 import { dropPlace, onPaste } from "./drop";
 import { latest } from "./latest";
 import { painted, reasonOf } from "./painted";
 import { recorder } from "./recorder";
 import { scoreTable } from "./scores";
-import { troubleOf, type Trouble } from "./trouble";
+import { troubleOf, type Trouble } from "../panels/trouble";
 
 /** What texts are compared with. */
 type Medium = "image" | "video" | "audio";

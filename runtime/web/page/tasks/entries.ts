@@ -1,7 +1,7 @@
 // What a model without a view of its own can be called with.
 
-import type { EntryInfo, ModelInfo, TensorInfo } from "../ts/api";
-import { h } from "./dom";
+import type { EntryInfo, ModelInfo, TensorInfo } from "../../ts/api";
+import { h } from "../dom";
 
 /** The entries of a model with their tensors. */
 export function entriesView(info: ModelInfo): HTMLElement {

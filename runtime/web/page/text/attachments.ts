@@ -1,8 +1,8 @@
 // Images that go with what is written.
 
-import { announce, h } from "./dom";
-import { onPaste } from "./drop";
-import { painted } from "./painted";
+import { announce, h } from "../dom";
+import { onPaste } from "../tasks/drop";
+import { painted } from "../tasks/painted";
 
 /** Most pixels on a side of an image that waits to be sent, and of one in a conversation. */
 const SMALL = 160;

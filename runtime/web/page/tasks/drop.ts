@@ -1,6 +1,6 @@
 // Where a file is dropped or chosen.
 
-import { h } from "./dom";
+import { h } from "../dom";
 
 /** What a place for files takes. */
 export interface DropOptions {

@@ -1,7 +1,7 @@
 // Names with numbers from 0 to 1 beside them.
 
-import type { ClassScore } from "../ts/index";
-import { h } from "./dom";
+import type { ClassScore } from "../../ts/index";
+import { h } from "../dom";
 
 /** A table of scores. */
 export interface Scores {

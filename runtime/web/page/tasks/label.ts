@@ -1,10 +1,10 @@
 // Texts: of which classes they are.
 
-import type { Model } from "../ts/index";
-import { announce, h, setState, time } from "./dom";
+import type { Model } from "../../ts/index";
+import { announce, h, setState, time } from "../dom";
 import { latest } from "./latest";
 import { scoreTable } from "./scores";
-import { troubleOf, type Trouble } from "./trouble";
+import { troubleOf, type Trouble } from "../panels/trouble";
 
 const TEXT = "The bread from this mill is the best I have ever had.";
 /** Most classes that are listed. */

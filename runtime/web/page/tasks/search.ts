@@ -1,11 +1,11 @@
 // Search by meaning: sentences in the order of their likeness to what is typed.
 
-import type { EmbeddingInfo, Model } from "../ts/index";
-import { announce, h, setState } from "./dom";
-import type { Facts } from "./facts";
+import type { EmbeddingInfo, Model } from "../../ts/index";
+import { announce, h, setState } from "../dom";
+import type { Facts } from "../panels/facts";
 import { latest } from "./latest";
-import { troubleOf, type Trouble } from "./trouble";
-import { report } from "./writer";
+import { troubleOf, type Trouble } from "../panels/trouble";
+import { report } from "../text/writer";
 
 const SENTENCES = [
   "The miller opens the sluice and the wheel begins to turn.",

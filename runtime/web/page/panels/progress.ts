@@ -1,7 +1,7 @@
 // What is seen while a model loads, or comes back after its device was lost.
 
-import type { LoadProgress } from "../ts/api";
-import { announce, bytes, h } from "./dom";
+import type { LoadProgress } from "../../ts/api";
+import { announce, bytes, h } from "../dom";
 
 /** A panel that shows progress. */
 export interface ProgressPanel {

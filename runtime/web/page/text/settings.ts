@@ -1,7 +1,7 @@
 // How text is generated, as the reader sets it.
 
-import type { GenerateOptions } from "../ts/api";
-import { h } from "./dom";
+import type { GenerateOptions } from "../../ts/api";
+import { h } from "../dom";
 
 /** The settings: their element, and what they say now. */
 export interface Settings {

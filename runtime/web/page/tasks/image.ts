@@ -1,12 +1,12 @@
 // Images: what they are, or what is where in them.
 
-import type { Detection, Model } from "../ts/index";
-import { announce, h, setState, time } from "./dom";
+import type { Detection, Model } from "../../ts/index";
+import { announce, h, setState, time } from "../dom";
 import { dropPlace, onPaste } from "./drop";
 import { latest } from "./latest";
 import { reasonOf } from "./painted";
 import { scoreTable } from "./scores";
-import { troubleOf, type Trouble } from "./trouble";
+import { troubleOf, type Trouble } from "../panels/trouble";
 
 /** Most classes that are listed. */
 const TOP = 5;

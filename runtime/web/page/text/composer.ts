@@ -1,7 +1,7 @@
 // The box to write in, with its button that sends and stops.
 
 import { attachments } from "./attachments";
-import { h } from "./dom";
+import { h } from "../dom";
 
 /** What a composer needs to know. */
 export interface ComposerOptions {

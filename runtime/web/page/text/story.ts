@@ -1,7 +1,7 @@
 // A text that goes on, or one that answers another.
 
 import { composer, follower } from "./composer";
-import { h } from "./dom";
+import { h } from "../dom";
 import { settings } from "./settings";
 import { summary, type Writer } from "./writer";
 
