@@ -1,7 +1,9 @@
-//! The task runner of the repository: builds what `cargo build` cannot.
+//! The task runner of the repository, for what `cargo build` cannot do.
 
 mod book;
 mod command;
+#[cfg(test)]
+mod commands;
 mod compiler;
 mod demo;
 mod fuzz;
@@ -70,7 +72,7 @@ struct CompilerArgs {
 
 fn main() -> ExitCode {
     if fuzz::is_compiler() {
-        // The compiler has printed what is wrong.
+        // The compiler has printed the error.
         return fuzz::compile().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
     let done = match Cli::parse().task {
@@ -88,6 +90,58 @@ fn main() -> ExitCode {
         Err(message) => {
             say(&format!("error: {message}"));
             ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::CommandFactory;
+
+    use super::commands::{Command, commands, current_documents, examples, lines_of, refusal};
+    use super::*;
+
+    /// What `cargo xtask`, or `cargo demo`, says to a command; nothing to other commands of cargo.
+    fn refused(command: &Command) -> Option<String> {
+        let words: Vec<&str> = command.words.iter().map(String::as_str).collect();
+        let words = match words[..] {
+            ["cargo", "xtask", ..] => command.words[1..].to_vec(),
+            ["cargo", "demo", ..] => [&["xtask".to_string()], &command.words[1..]].concat(),
+            _ => return None,
+        };
+        refusal(Cli::command(), &Command { words, ..command.clone() })
+    }
+
+    #[test]
+    fn definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn documents_name_tasks_that_exist() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut checked = 0;
+        for page in current_documents(&root) {
+            for command in commands(&place::read(&page).expect("a page")) {
+                checked += usize::from(command.words[0] == "cargo");
+                assert_eq!(refused(&command), None, "{}:{}", page.display(), command.line);
+            }
+        }
+        assert!(checked > 30, "{checked} commands: the test does not see them");
+        for line in ["cargo xtask tests", "cargo xtask test quick", "cargo demo --wan", "cargo xtask fuzz --minutes x"]
+        {
+            assert!(refused(&lines_of(1, line, true)[0]).is_some(), "{line}");
+        }
+    }
+
+    #[test]
+    fn help_texts_name_tasks_that_exist() {
+        let found = examples(&Cli::command());
+        assert!(found.len() > 10, "{} examples: the test does not see them", found.len());
+        for command in found {
+            assert_eq!(refused(&command), None, "{}", command.words.join(" "));
         }
     }
 }

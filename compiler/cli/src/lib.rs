@@ -1,10 +1,11 @@
-//! The `gristmill` command line: words in, exit code out. Each command has a file of its name.
+//! The `gristmill` command line. Each command has a module of its own.
 //!
-//! It is a library so that what reads files of strangers can be fuzzed ([`media`]).
+//! It is a library so that tests can use the definition of the command line ([`command`]) and fuzz the readers of
+//! untrusted files ([`media`]).
 //!
 //! # Example
 //!
-//! Files are judged before they are used:
+//! Files are checked before they are used:
 //!
 //! ```
 //! let image = gristmill::media::image(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/person-detector/cat.png").as_ref());
@@ -49,27 +50,32 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
 use failure::{Exit, Outcome};
 
-/// Bytes of stack: architectures from strangers may be deep, and systems give the first thread 1 to 8 MiB. What is not
-/// touched costs nothing.
+/// Stack size in bytes. Architectures from others may be nested deeply, and systems give the first thread only 1 to 8
+/// MiB. Unused stack costs nothing.
 const STACK: usize = 512 << 20;
 const THREAD_STACK: usize = 64 << 20;
 
-/// Does what the words of the command line say.
+/// The definition of the command line: its subcommands, flags and help texts. Nothing is parsed or run.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Parses the arguments of the process, runs the command, and returns its exit code (`gristmill --help` lists them).
 pub fn main() -> ExitCode {
     let command = Cli::parse().command;
     interrupt::install();
-    // What threads compile may be as deep as what the first one does. Nobody has asked for threads before.
+    // Threads of the pool compile code that may be nested as deeply. Nothing has started the pool yet.
     let _ = rayon::ThreadPoolBuilder::new().stack_size(THREAD_STACK).build_global();
     let command = std::sync::Arc::new(command);
     let own = command.clone();
     match std::thread::Builder::new().name("main".into()).stack_size(STACK).spawn(move || exit_code(&own)) {
         Ok(thread) => thread.join().unwrap_or_else(|_| ExitCode::from(Exit::Bug as u8)),
-        // Where memory is limited, the stack that there is must do.
+        // Where memory is limited, the existing stack has to suffice.
         Err(_) => exit_code(&command),
     }
 }
@@ -77,7 +83,7 @@ pub fn main() -> ExitCode {
 fn exit_code(command: &Command) -> ExitCode {
     let exit = run_healing(command).unwrap_or_else(|failure| {
         let message = failure.to_string();
-        // Diagnostics of architecture files come with the word already.
+        // Diagnostics of architecture files already start with this word.
         if message.starts_with("error") {
             output::note(message.trim_end());
         } else if !message.is_empty() {
@@ -85,12 +91,12 @@ fn exit_code(command: &Command) -> ExitCode {
         }
         failure.exit
     });
-    // Whatever failed because of a signal: its exit code is the one that counts.
+    // If a signal caused the failure, its exit code is the one to return.
     interrupt::wait_if_ending();
     ExitCode::from(exit as u8)
 }
 
-/// Runs a command; once more if a bundle of the cache was damaged, which is found before anything is written.
+/// Runs a command. Runs it again if a cached bundle was damaged, which is detected before anything is written.
 fn run_healing(command: &Command) -> Outcome {
     match run(command) {
         Err(failure) if failure.damage && cached::distrust(&failure.message) => run(command),

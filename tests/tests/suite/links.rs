@@ -1,4 +1,4 @@
-//! The documents of the repository: every link between them leads somewhere, and the site has every page.
+//! The documents of the repository: every link between them works, and the site has every page.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,9 +8,10 @@ use gristmill_tests::goldens::root;
 #[path = "../../../xtask/src/links.rs"]
 mod markdown;
 
+use super::doc_commands::commands::documents;
 use markdown::{links, prose};
 
-/// The anchors of all headings of a text, as GitHub and mdBook make them.
+/// The anchors of all headings in a text, as GitHub and mdBook generate them.
 fn anchors(text: &str) -> Vec<String> {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     let mut found = Vec::new();
@@ -18,7 +19,7 @@ fn anchors(text: &str) -> Vec<String> {
         let Some(heading) = line.trim_start_matches('#').strip_prefix(' ').filter(|_| line.starts_with('#')) else {
             continue;
         };
-        // Of a link in a heading only its text counts.
+        // Only the text of a link in a heading counts.
         let mut shown = heading.trim().to_string();
         for link in links(heading).into_iter().rev() {
             shown.replace_range(link.text.end..link.target.end + 1, "");
@@ -32,26 +33,6 @@ fn anchors(text: &str) -> Vec<String> {
         found.push(if *count == 0 { slug } else { format!("{slug}-{count}") });
         *count += 1;
     }
-    found
-}
-
-/// All Markdown of the repository, without what was built or installed.
-fn documents() -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut folders = vec![root()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).expect("a folder").flatten() {
-            let path = entry.path();
-            let name = entry.file_name();
-            let others = [".git", "dist", "fixtures", "node_modules", "pkg", "target"];
-            if path.is_dir() && !path.is_symlink() && !others.iter().any(|o| name == *o) {
-                folders.push(path);
-            } else if path.extension().is_some_and(|e| e == "md") {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
     found
 }
 
@@ -85,7 +66,7 @@ fn links_and_anchors_are_found() {
 
 #[test]
 fn links_lead_somewhere() {
-    let pages = documents();
+    let pages = documents(&root());
     assert!(pages.len() > 20, "{pages:?}: the test looks in the wrong place");
     let mut wrong = Vec::new();
     let mut followed = 0;
@@ -111,7 +92,7 @@ fn the_site_has_every_page() {
     let real = |path: PathBuf| path.canonicalize().unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let chapters: BTreeSet<PathBuf> =
         links(&summary).into_iter().map(|l| real(folder.join(&summary[l.target]))).collect();
-    for page in documents().into_iter().filter(|p| p.parent() == Some(&folder) && !p.ends_with("SUMMARY.md")) {
+    for page in documents(&root()).into_iter().filter(|p| p.parent() == Some(&folder) && !p.ends_with("SUMMARY.md")) {
         assert!(chapters.contains(&real(page.clone())), "{} is not in docs/SUMMARY.md", page.display());
     }
 }

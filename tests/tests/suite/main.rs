@@ -1,6 +1,6 @@
-//! All tests across crates but those of browsers, which want the machine for themselves. One program, because each takes
-//! seconds to link: `cargo test --test suite NAME::` runs those of one file. (With `-p` all
-//! dependencies are built once more, with other features.)
+//! All cross-crate tests except those in browsers, which need the machine for themselves. They are one program, because
+//! each takes seconds to link; `cargo test --test suite NAME::` runs those of one file. (With `-p`, all dependencies
+//! would be built again with other features.)
 
 mod audio;
 mod bundles;
@@ -8,6 +8,7 @@ mod compared;
 mod convolution;
 mod ctc;
 mod dawn;
+mod doc_commands;
 mod entries;
 mod fuzz;
 mod goldens_backends;

@@ -1,4 +1,4 @@
-//! What the layers hold.
+//! The content of the layers.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use super::needs::Need;
 use super::step::Step;
 use crate::demo::PROGRAM;
 
-/// A layer, from the one that takes least to the one that takes most.
+/// A layer of tests, the shortest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Layer {
     /// Format, lints, and the tests of the IR, the compiler, the backends and the bundle
@@ -23,7 +23,7 @@ pub(crate) enum Layer {
     Nightly,
 }
 
-/// Tests of crates that need no adapter, by the names of their programs.
+/// Test programs of crates that need no adapter.
 const UNITS: &[&str] = &[
     "bad_architectures",
     "hostile",
@@ -37,11 +37,21 @@ const UNITS: &[&str] = &[
     "tasks",
     "weight_memory",
 ];
-/// Those that run on the devices of this machine.
+/// Test programs that run on the devices of this machine.
 const DEVICES: &[&str] = &["cli", "gpu", "wasm"];
-/// Modules of the suite by layer: sources and architectures, whole models, JavaScript.
-const FAST: &[&str] =
-    &["ctc", "goldens_reference", "images", "imports", "links", "release", "tidy", "tidy_matches", "wasm_kernels"];
+/// Modules of the suite by layer.
+const FAST: &[&str] = &[
+    "ctc",
+    "doc_commands",
+    "goldens_reference",
+    "images",
+    "imports",
+    "links",
+    "release",
+    "tidy",
+    "tidy_matches",
+    "wasm_kernels",
+];
 const GOLDENS: &[&str] = &[
     "audio",
     "bundles",
@@ -66,13 +76,13 @@ const GOLDENS: &[&str] = &[
 const WEB: &[&str] = &["dawn", "javascript", "web_compiler", "web_text"];
 
 impl Layer {
-    /// The layers that were asked for, in order; all but the nightly one if none was.
+    /// The requested layers, in order; all but nightly if none was requested.
     pub(crate) fn chosen(asked: &[Layer]) -> Vec<Layer> {
         let wanted = |layer: &Layer| if asked.is_empty() { *layer != Layer::Nightly } else { asked.contains(layer) };
         Layer::value_variants().iter().copied().filter(wanted).collect()
     }
 
-    /// Its name on the command line.
+    /// The name on the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Layer::Fast => "fast",
@@ -83,7 +93,7 @@ impl Layer {
         }
     }
 
-    /// What it holds, in a line.
+    /// A one-line description.
     fn what(self) -> &'static str {
         match self {
             Layer::Fast => "format, lints, IR, compiler, backends, bundle",
@@ -96,7 +106,7 @@ impl Layer {
         }
     }
 
-    /// Minutes on two cores, with dependencies compiled.
+    /// The time in minutes on two cores, with dependencies compiled.
     fn minutes(self) -> u32 {
         match self {
             Layer::Fast => 5,
@@ -107,7 +117,7 @@ impl Layer {
         }
     }
 
-    /// What has to be on the machine.
+    /// What must be installed on the machine.
     pub(super) fn needs(self) -> &'static [Need] {
         match self {
             Layer::Fast => &[Need::Rust, Need::Format, Need::Clippy],
@@ -118,13 +128,13 @@ impl Layer {
         }
     }
 
-    /// What it does, in this order.
+    /// The steps, in order.
     pub(super) fn steps(self) -> Vec<Step> {
         match self {
             Layer::Fast => vec![
                 Step::cargo("format", &["fmt", "--check"]),
                 Step::cargo("lints", &lints(&["--workspace", "--all-targets"])),
-                // As `cargo demo` builds it.
+                // As built by `cargo demo`.
                 Step::cargo("lints without the feature run", &lints(&PROGRAM)),
                 Step::programs("tests of crates", &["--lib"], UNITS),
                 Step::suite("tests across crates", FAST),
@@ -163,14 +173,14 @@ impl Layer {
         }
     }
 
-    /// What these layers need, each need once.
+    /// The needs of these layers, without duplicates.
     pub(super) fn needs_of(layers: &[Layer]) -> Vec<Need> {
         let all: Vec<Need> = layers.iter().flat_map(|layer| layer.needs()).copied().collect();
         let first = |(at, need): &(usize, &Need)| !all[..*at].contains(need);
         all.iter().enumerate().filter(first).map(|(_, need)| *need).collect()
     }
 
-    /// What is said before these layers start: how long they take, what they need, and what takes less.
+    /// The announcement before these layers start: how long they take, what they need, and which layer is shorter.
     pub(super) fn announced(layers: &[Layer]) -> String {
         let minutes: u32 = layers.iter().map(|layer| layer.minutes()).sum();
         let names: Vec<&str> = layers.iter().map(|layer| layer.name()).collect();
@@ -187,7 +197,7 @@ impl Layer {
         )
     }
 
-    /// All layers: what they hold, need, take and do.
+    /// A description of all layers: content, needs, time and steps.
     pub(super) fn list() -> String {
         let mut out = String::new();
         for layer in Layer::value_variants() {
@@ -202,7 +212,7 @@ impl Layer {
     }
 }
 
-/// Lints of what cargo is told to look at.
+/// The clippy command for these cargo arguments.
 fn lints(of: &[&'static str]) -> Vec<&'static str> {
     [&["clippy", "--locked"], of, &["--", "-D", "warnings"]].concat()
 }
@@ -219,14 +229,14 @@ mod tests {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
     }
 
-    /// Names of files and folders, without `.rs`.
+    /// The names of test files and folders, without `.rs`.
     fn names(folder: &Path) -> BTreeSet<String> {
         let stem = |p: PathBuf| p.file_stem().expect("a name").to_string_lossy().into_owned();
         let is_rust = |p: &PathBuf| p.extension().is_some_and(|e| e == "rs") || p.join("main.rs").is_file();
         list(folder).expect("a folder").into_iter().filter(is_rust).map(stem).collect()
     }
 
-    /// The names of some lists, each of which may be in one of them.
+    /// The names in these lists, none of which may occur twice.
     fn once(lists: &[&[&str]]) -> BTreeSet<String> {
         let all: BTreeSet<String> = lists.concat().iter().map(ToString::to_string).collect();
         assert_eq!(all.len(), lists.concat().len(), "no test is in two layers: {lists:?}");
