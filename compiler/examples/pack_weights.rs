@@ -1,6 +1,6 @@
-//! Measures the way of weights into a bundle: `pack_weights MODEL_DIR OUT_DIR [PRECISION]` stores every tensor of the
-//! directory as it is, matrices in the precision (default `q4`), beside `OUT_DIR`, removes them again, and prints time, memory
-//! and sizes.
+//! Measures packing weights into a bundle: `pack_weights MODEL_DIR OUT_DIR [PRECISION]` stores every tensor of the
+//! directory beside `OUT_DIR`, matrices at the precision (default `q4`) and all others as f32, deletes the result, and
+//! prints time, memory and sizes.
 
 use std::error::Error;
 use std::path::Path;
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         prepared.recipes.push(Recipe::Direct(name.clone()));
         prepared.model.weights.push(Weight { name: name.clone(), source: name, shape, component: 0 });
     }
-    // Never finished: the files go when it is dropped.
+    // Never finished: dropping it deletes the files.
     let bundle = BundleWriter::create(&out)?;
     let report = write(&checkpoint, &prepared, &bundle, &Silent)?.report;
     let seconds = started.elapsed().as_secs_f64();
@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The largest resident size of this process, where the system tells it.
+/// The peak resident size of this process, if the system reports it.
 fn peak(status: &str) -> Option<&str> {
     status.lines().find_map(|line| line.strip_prefix("VmHWM:")).map(str::trim)
 }

@@ -1,11 +1,11 @@
-//! 8-bit activations, for targets whose fast products are those of bytes.
+//! 8-bit activations, for targets whose fast dot products take bytes.
 
 use std::collections::HashMap;
 
 use gristmill_graph::{Graph, Node, NodeId, Op, Precision};
 
-/// The graph with [`Op::QuantizeActivations`] between every product with a quantized weight and its activations. Products of
-/// one value share it.
+/// Inserts [`Op::QuantizeActivations`] before every product with a quantized weight. Products of one value share the
+/// quantized value. `precisions` are those of the model's weights, by index.
 pub fn quantize_activations(graph: &Graph, precisions: &[Precision]) -> Graph {
     let quantized = |id: &NodeId| {
         let node = graph.node(*id);

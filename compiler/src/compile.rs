@@ -1,4 +1,4 @@
-//! The compiler as one function: a model directory and options in, a bundle out.
+//! The compiler as one function: from a model directory and options to a bundle.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -29,26 +29,26 @@ use crate::source::Source;
 use crate::tasks;
 use crate::weights::{self, Checkpoint, WeightReport};
 
-/// Most tokens a session holds if neither the model nor the caller says less.
+/// The maximum number of tokens of a session if neither the model nor the caller sets a lower one.
 const DEFAULT_CONTEXT: u32 = 4096;
 
-/// What rewriting did, for inspection: `rewrites.json`, by target and entry.
+/// The file with the rewrite reports (`inspect --rewrites`): JSON, by target and entry.
 pub const REWRITES_FILE: &str = "rewrites.json";
 
-/// What was compiled.
+/// The result of a compilation.
 #[derive(Debug)]
 pub struct CompileReport {
     /// Whether a browser is among the targets.
     pub browser: bool,
-    /// Sizes and errors of the weights.
+    /// Sizes and quantization errors of the weights.
     pub weights: WeightReport,
-    /// By target and entry.
+    /// Rewrite reports, by target and entry.
     pub rewrites: BTreeMap<String, BTreeMap<String, RewriteReport>>,
     /// Number of distinct kernels, by target.
     pub kernels: BTreeMap<String, usize>,
     /// Number of dispatches of each entry of the first target.
     pub dispatches: BTreeMap<String, usize>,
-    /// What was said by [`Progress::warning`].
+    /// The texts passed to [`Progress::warning`], in order.
     pub warnings: Vec<String>,
 }
 
@@ -60,7 +60,7 @@ impl weights::Progress for WeightProgress<'_> {
     }
 }
 
-/// What has been said about the model directory.
+/// The warnings so far.
 struct Said<'a> {
     progress: &'a dyn Progress,
     warnings: Vec<String>,
@@ -72,7 +72,7 @@ impl Said<'_> {
         self.warnings.push(text);
     }
 
-    /// Weight files that are not read.
+    /// Warns of weight files that are not read.
     fn others(&mut self, checkpoint: &Checkpoint) {
         let others = checkpoint.unread_files();
         if !others.is_empty() {
@@ -84,7 +84,7 @@ impl Said<'_> {
         }
     }
 
-    /// What the architecture does not read.
+    /// Reports what the architecture does not read.
     fn unused(&mut self, found: Findings, options: &CompileOptions) -> Result<(), CompileError> {
         found.warnings.into_iter().for_each(|text| self.warning(text));
         if !found.faults.is_empty() && !options.allow_unused {
@@ -95,10 +95,10 @@ impl Said<'_> {
     }
 }
 
-/// Compiles `model_dir` into a bundle at `out`. The bundle appears there only when it is complete.
+/// Compiles `model_dir` into a bundle at `out`. The bundle appears there only once it is complete.
 ///
 /// # Errors
-/// See [`CompileError`]; nothing is left at `out` then.
+/// See [`CompileError`]. Nothing is then left at `out`.
 pub fn compile(
     model_dir: &Path,
     out: &Path,
@@ -108,14 +108,14 @@ pub fn compile(
     compile_from(|| hf::dir::source(model_dir), || bundle::DirSink::create(out), options, progress)
 }
 
-/// [`compile()`], for files of any source, into any sink. The source is opened first; the sink not before it is known that the
-/// model can be compiled, so that what cannot be compiled touches nothing.
+/// Like [`compile()`], from any source into any sink. The sink is opened only once the model is known to be compilable,
+/// so a model that cannot be compiled leaves the target untouched.
 ///
-/// Nothing here asks for the time or, but for those that options name, for files; threads are used where there are some. So
-/// the same bytes come out of a module of WebAssembly.
+/// Reads no clock, and no files besides those that the options name. Threads are used where they can be created.
+/// Compiled to WebAssembly, the same function therefore writes the same bytes.
 ///
 /// # Errors
-/// See [`CompileError`]; the sink is dropped before it is finished then.
+/// See [`CompileError`]. The sink is then dropped unfinished.
 pub fn compile_from<S: bundle::Sink + 'static>(
     source: impl FnOnce() -> Result<Arc<dyn Source>, CompileError>,
     sink: impl FnOnce() -> Result<S, bundle::Error>,
@@ -157,7 +157,7 @@ pub fn compile_from<S: bundle::Sink + 'static>(
     let mut rewrites = BTreeMap::new();
     let mut kernels = BTreeMap::new();
     let mut dispatches = BTreeMap::new();
-    // Files that several targets share are named by their content.
+    // Files that several targets share are named by their hash.
     let mut shared = BTreeSet::new();
     for profile in &profiles {
         progress.stage(&format!("kernels for {}", profile.name));
@@ -212,7 +212,7 @@ pub fn compile_from<S: bundle::Sink + 'static>(
     })
 }
 
-/// The profiles asked for, in a fixed order.
+/// The requested profiles, in a fixed order.
 fn target_profiles(options: &CompileOptions) -> Result<Vec<Profile>, CompileError> {
     let mut profiles = profile::targets(&options.targets)?;
     for limits in profiles.iter_mut().filter(|p| p.language == Language::Wgsl).map(|p| &mut p.limits) {
@@ -222,14 +222,14 @@ fn target_profiles(options: &CompileOptions) -> Result<Vec<Profile>, CompileErro
     Ok(profiles)
 }
 
-/// What every target can bind at once. All of them share the weights, so the smallest limit counts.
+/// The smallest binding limit of the targets, in bytes: all targets share the weights.
 fn binding_limit(profiles: &[Profile], options: &CompileOptions) -> u64 {
     let least = profiles.iter().map(|p| p.limits.binding_bytes).min().unwrap_or(u64::MAX);
     options.binding_bytes.unwrap_or(least)
 }
 
-/// Binds the architecture to the config and the tensors of the directory. Gives the model, what was read for it, and the
-/// name of the file.
+/// Binds the architecture to the config and the tensors of the directory. Returns the model, what it reads, and the
+/// name of the architecture file.
 fn bind(
     dir: &mut ModelDir,
     checkpoint: &Checkpoint,
@@ -253,7 +253,7 @@ fn bind(
         if let Some(packed) = quantized::explain(checkpoint)? {
             return Err(packed);
         }
-        // A tensor that is there, but cannot be a weight, is missing for the binder.
+        // To the binder, a tensor that cannot be a weight is missing.
         for problem in &mut found.0 {
             let quoted = |name: &String| problem.message.contains(&format!("`{name}`"));
             let unusable = checkpoint.skipped().iter().filter(|(name, _)| quoted(name));
@@ -284,7 +284,7 @@ fn elem(dtype: DType) -> bundle::Elem {
     }
 }
 
-/// Everything of the manifest but files, tensors and shards, which the writer knows.
+/// The manifest without files, tensors and shards, which the writer adds.
 fn manifest(
     dir: &ModelDir,
     prepared: &Prepared,
@@ -330,7 +330,7 @@ fn manifest(
     })
 }
 
-/// The longest session: what the caller asks for, within what the model can do.
+/// The longest session, in tokens: what the caller asks for, within the limit of the model.
 fn context(model: &Model, options: &CompileOptions) -> Result<u32, CompileError> {
     let own = model.symbols.iter().find(|s| s.name == "P").map(|s| u32::try_from(s.max).unwrap_or(u32::MAX));
     match (options.max_context, own) {

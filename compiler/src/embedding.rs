@@ -1,4 +1,4 @@
-//! How texts become embeddings, as it stands in the manifest.
+//! How texts become embeddings, for the manifest.
 
 use gristmill_bundle as bundle;
 use gristmill_graph::{EntryRole, Model, Op};
@@ -8,10 +8,10 @@ use crate::error::CompileError;
 use crate::hf::dir::ModelDir;
 use crate::hf::sentence::MODULES;
 
-/// The input that leaves tokens out of pooling.
+/// The input that excludes tokens from pooling.
 const POOLING_MASK: &str = "pooling_mask";
 
-/// How texts become embeddings, if an entry of the model makes them. They are cut to the least of all limits.
+/// How texts become embeddings, if the model has an entry for them. Texts are truncated at the lowest of all limits.
 pub(crate) fn embedding(
     dir: &ModelDir,
     model: &Model,
@@ -29,7 +29,7 @@ pub(crate) fn embedding(
     let graph = model.entry_graph(entry, false);
     let read = |i: &usize| graph.nodes.iter().any(|n| matches!(n.op, Op::Input(input) if input as usize == *i));
     let inputs: Vec<usize> = (0..model.inputs.len()).filter(read).collect();
-    // Its only required input are the tokens, the last axis of which is as long as the text.
+    // Its only required input is the tokens; their last axis is as long as the text.
     let tokens = inputs.iter().map(|i| &model.inputs[*i]).find(|i| i.default.is_none());
     let length = tokens.and_then(|input| input.shape.last()).map(ToString::to_string);
     let symbol = model.symbols.iter().find(|s| Some(&s.name) == length.as_ref());

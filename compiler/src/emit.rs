@@ -1,4 +1,4 @@
-//! Everything of a bundle that is made per target: rewriting, lowering, legalising, printing, validating.
+//! Everything in a bundle that depends on the target: rewriting, lowering, legalization, printing, validation.
 
 use std::collections::BTreeMap;
 
@@ -18,21 +18,21 @@ use crate::profile::{Features, Language, Profile};
 use crate::rewrite::{RewriteReport, Rewriter};
 use crate::select::{self, KernelSet};
 
-/// What a target gets.
+/// What is emitted for a target.
 pub struct Emitted {
     /// Kernels and programs.
     pub programs: bundle::Programs,
-    /// Shaders and modules by path in the bundle.
+    /// Shaders and modules, by their path in the bundle.
     pub files: BTreeMap<String, Vec<u8>>,
-    /// What rewriting did, by entry name.
+    /// Rewrite reports, by entry.
     pub rewrites: BTreeMap<String, RewriteReport>,
 }
 
-/// Compiles all entries for one target. If the bundle has programs for CPUs, their profile makes fallback kernels for
-/// the steps that not every adapter can run.
+/// Compiles all entries for one target. `cpu` is the profile of the bundle's programs for CPUs, if it has any; it
+/// builds fallback kernels for steps that some adapters cannot run.
 ///
 /// # Errors
-/// If a kernel exceeds a limit of the target; and, as internal errors, if a stage breaks its contract.
+/// If a kernel exceeds a limit of the target. An internal error if a stage breaks its contract.
 pub fn emit(source: &Source<'_>, profile: &Profile, cpu: Option<&Profile>) -> Result<Emitted, CompileError> {
     let Prepared { model, precisions, .. } = source.prepared;
     let cpu = cpu.filter(|_| profile.language == Language::Wgsl);
@@ -62,7 +62,7 @@ pub fn emit(source: &Source<'_>, profile: &Profile, cpu: Option<&Profile>) -> Re
     };
     let fallbacks = match fallbacks.map(|s| s.set.kernels).filter(|kernels| !kernels.is_empty()) {
         Some(kernels) => {
-            // Named by content: several targets often need the same.
+            // Named by their hash: several targets often need the same ones.
             let name = |modules: &[u8]| format!("fallbacks.{:.12}.", bundle::sha256_hex(modules));
             let (kernels, modules) = print_modules(&kernels, name)?;
             files.extend(modules);
@@ -90,8 +90,8 @@ fn print_shaders(kernels: &[Kernel], profile: &Profile) -> Result<(Vec<bundle::K
     Ok((kernels, files))
 }
 
-/// All kernels in one module, once for every kind of engine. The names of its files begin with what `prefix` gives for
-/// all of them together.
+/// Prints all kernels as one module for each kind of engine. `prefix` turns the bytes of all modules into the beginning
+/// of their file names.
 fn print_modules(
     kernels: &[Kernel],
     prefix: impl FnOnce(&[u8]) -> String,
@@ -123,7 +123,7 @@ struct Printed {
     files: Vec<(String, String)>,
 }
 
-/// Prints a kernel for every feature set of the profile, and for none.
+/// Prints a kernel for each feature set of the profile, and once without features.
 fn print_variants(kernel: &Kernel, profile: &Profile) -> Result<Printed, CompileError> {
     let mut files: Vec<(String, String)> = Vec::new();
     let mut variants = Vec::new();
@@ -138,7 +138,7 @@ fn print_variants(kernel: &Kernel, profile: &Profile) -> Result<Printed, Compile
             max_shared_bytes: profile.limits.shared_bytes,
         };
         let legal = legalize(kernel, &caps);
-        // A variant that does not use the feature is the plain one.
+        // A variant that does not use the feature equals the plain one.
         let plain = !legal.needs.subgroups;
         if plain && features != Features::default() {
             continue;
@@ -160,7 +160,7 @@ fn print_variants(kernel: &Kernel, profile: &Profile) -> Result<Printed, Compile
     Ok(Printed { kernel: bundle::Kernel { name: kernel.name.clone(), writes, variants }, files })
 }
 
-/// File name suffix and WebGPU feature names.
+/// The file name suffix and the WebGPU names of features.
 fn names(features: Features) -> (String, Vec<String>) {
     let mut suffix = String::new();
     let mut requires = Vec::new();

@@ -1,4 +1,4 @@
-//! What is compiled for every target: the entries of a bundle, and what they share.
+//! What is compiled for every target: the entries of a bundle and the data they share.
 
 use gristmill_bundle as bundle;
 use gristmill_graph::Model;
@@ -6,23 +6,23 @@ use gristmill_graph::Model;
 use crate::options::KvPrecision;
 use crate::prepare::Prepared;
 
-/// An entry as it is compiled: the declared one, or its variant that also returns intermediate values.
+/// An entry to compile: a declared one, or its variant that also returns intermediate values (taps).
 #[derive(Clone, Debug)]
 pub struct EntryPlan {
-    /// Name in the bundle (`forward`, `forward.taps`).
+    /// Its name in the bundle (`forward`, `forward.taps`).
     pub name: String,
-    /// Position in [`Model::entries`].
+    /// Its index in [`Model::entries`].
     pub entry: usize,
-    /// Whether taps are outputs, too.
+    /// Whether taps are outputs as well.
     pub taps: bool,
-    /// Names of the outputs, in order.
+    /// Names of its outputs, in order.
     pub outputs: Vec<String>,
 }
 
-/// Suffix of the entries that return intermediate values.
+/// Suffix of entries that also return intermediate values.
 pub const TAPS_SUFFIX: &str = ".taps";
 
-/// The entries of a bundle: those of the model, and for each that is called with tensors one with taps.
+/// The entries of a bundle: those of the model, and a variant with taps of each that is called with tensors.
 pub fn entry_plans(model: &Model) -> Vec<EntryPlan> {
     let mut plans = Vec::new();
     for (index, entry) in model.entries.iter().enumerate() {
@@ -39,7 +39,7 @@ pub fn entry_plans(model: &Model) -> Vec<EntryPlan> {
     plans
 }
 
-/// What is compiled, whatever the target.
+/// The input to the code generator, which is the same for all targets.
 pub struct Source<'a> {
     /// The model, and how its weights are stored.
     pub prepared: &'a Prepared,
@@ -47,6 +47,6 @@ pub struct Source<'a> {
     pub kv: KvPrecision,
     /// The entries of the bundle.
     pub entries: &'a [EntryPlan],
-    /// What the bundle says of its symbols, states and entries.
+    /// The manifest, with the bundle's symbols, states and entries.
     pub manifest: &'a bundle::Manifest,
 }

@@ -1,16 +1,16 @@
-//! What can go wrong while compiling, for people.
+//! Compilation errors, as shown to the user.
 use gristmill_graph::Node;
 use gristmill_graph::text::Diagnostics;
 use thiserror::Error;
 
 use crate::weights::WeightError;
 
-/// What to do about what is not read.
+/// Help for settings or tensors that are not read.
 const UNUSED_HELP: &str = "the results would be wrong: either config.json does not belong to these weights, or the \
     model needs an architecture of its own (docs/authoring.md); --allow-unused compiles it anyway";
 
-/// Why a model was not compiled. Every variant is the user's input or environment; bugs of the compiler are
-/// [`CompileError::Internal`].
+/// Why a model could not be compiled. Every variant is about the user's input or environment, except
+/// [`CompileError::Internal`], which is a bug of the compiler.
 #[derive(Debug, Error)]
 pub enum CompileError {
     /// A file could not be read or written.
@@ -18,25 +18,25 @@ pub enum CompileError {
     Io {
         /// The file.
         path: String,
-        /// What the system said, and what to do.
+        /// What the system reported, and the remedy.
         message: String,
     },
-    /// A wrong option or option value.
+    /// An invalid option or option value.
     #[error("{0}")]
     Options(String),
     /// `config.json` cannot be used.
     #[error("{0}")]
     Config(String),
-    /// The architecture file, or how it fits the model directory.
+    /// The architecture file is wrong, or does not fit the model directory.
     #[error("{0}")]
     Architecture(Diagnostics),
-    /// A target profile.
+    /// A target profile is wrong.
     #[error("{0}")]
     Profile(Diagnostics),
-    /// What the architecture does not read would change the results.
+    /// The architecture does not read something that would change the results.
     #[error("{}\n  help: {UNUSED_HELP}", .0.join("\n"))]
     Unused(Vec<String>),
-    /// The weights.
+    /// The weights cannot be read.
     #[error("{0}")]
     Weights(#[from] WeightError),
     /// The bundle could not be written.
@@ -52,7 +52,7 @@ pub enum CompileError {
         /// The limit and the remedy.
         message: String,
     },
-    /// A weight is larger than a device can bind, and cannot be cut.
+    /// A weight is larger than a device can bind, and cannot be split.
     #[error(
         "node {node}: weight `{weight}` {message}; store it at a lower precision (--precision, or a policy file with \
          a line for this weight)"
@@ -62,21 +62,21 @@ pub enum CompileError {
         node: String,
         /// Path of the weight.
         weight: String,
-        /// Its size, the limit, and why it cannot be cut.
+        /// Its size, the limit, and why it cannot be split.
         message: String,
     },
-    /// The compiler contradicted itself. Please report this.
+    /// The compiler contradicted itself. This is a bug.
     #[error("internal error: {0} (this is a bug)")]
     Internal(String),
 }
 
 impl CompileError {
-    /// A [`CompileError::Internal`] about an operation of which a form is missing: `no` says which.
+    /// A [`CompileError::Internal`] for an operation that lacks a form; `no` says which.
     pub(crate) fn unlowered(node: &Node, no: &str) -> Self {
         CompileError::Internal(format!("operation `{}` of node {} has no {no}", node.op.name(), node.path))
     }
 
-    /// An [`CompileError::Io`] from a system error.
+    /// A [`CompileError::Io`] from a system error.
     pub fn io(path: &std::path::Path, error: &std::io::Error) -> Self {
         CompileError::Io { path: path.display().to_string(), message: error.to_string() }
     }

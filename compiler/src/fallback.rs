@@ -1,6 +1,5 @@
-//! Fallback kernels: WebAssembly for those steps of a WebGPU program that an adapter may be unable to run, since they bind
-//! more than every adapter lets a kernel bind. The steps stay as they are, and so do the memory and its layouts: only who
-//! computes changes.
+//! Fallback kernels: WebAssembly for the steps of a WebGPU program that bind more than some adapters allow. The steps,
+//! their memory and its layouts stay the same; only the device that computes them changes.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -17,25 +16,25 @@ use crate::select::{Call, KernelSet, Step, lower_again};
 /// The fallback kernels of a target.
 pub struct Fallbacks<'a> {
     manifest: &'a bundle::Manifest,
-    /// What the steps were made for.
+    /// The setting that the steps were compiled with.
     own: &'a Setting<'a>,
-    /// The same for CPUs. Activations are not rounded, as they are not for the other steps.
+    /// The setting for CPUs. Activations are not quantized, as they are not for the other steps.
     setting: Setting<'a>,
     /// The kernels so far.
     pub set: KernelSet,
 }
 
 impl<'a> Fallbacks<'a> {
-    /// None yet. `own` is the setting of the target, `cpu` the profile that makes them.
+    /// No kernels yet. `own` is the setting of the target, `cpu` the profile to build fallbacks with.
     pub fn new(manifest: &'a bundle::Manifest, own: &'a Setting<'a>, cpu: &'a Profile) -> Self {
         let setting = Setting { profile: cpu, has_fallback: false, ..*own };
         Fallbacks { manifest, own, setting, set: KernelSet::default() }
     }
 
-    /// Gives fallbacks to the steps of an entry that need them. `steps` are what the program was made of.
+    /// Adds fallbacks to the steps of an entry that need them. `steps` are the steps that the program was made from.
     ///
     /// # Errors
-    /// If a step cannot be computed by the CPU, or differently only, which is a mistake of this compiler.
+    /// An internal error if the CPU cannot compute a step, or only in a different way.
     pub fn add(
         &mut self,
         plan: &EntryPlan,
@@ -54,7 +53,7 @@ impl<'a> Fallbacks<'a> {
             let own: BTreeMap<Place, Binding> =
                 places.zip(step.dispatches.iter().flat_map(|d| d.bind.iter().copied())).collect();
             let dispatch = |call: &Call| {
-                // What kernels of a plan hand to one another is their own affair: there is no memory for it here.
+                // Scratch memory between the kernels of a plan is private to the plan; the fallback has none.
                 let bind = |p: &Place| own.get(p).copied().filter(|_| !matches!(p, Place::Scratch(_)));
                 let bind = call.places.iter().map(bind).collect::<Option<Vec<Binding>>>()?;
                 Some(bundle::Dispatch { kernel: call.kernel as u32, grid: call.grid.clone(), bind })
@@ -68,7 +67,7 @@ impl<'a> Fallbacks<'a> {
         Ok(())
     }
 
-    /// The steps that exceed what every adapter has, in an ordinary call.
+    /// The indices of steps that exceed the limits of some adapters in a typical call.
     fn beyond(&self, entry: &str, program: &bundle::Program) -> Result<Vec<usize>, CompileError> {
         let limits = &self.own.profile.limits;
         let entry = self.manifest.entry(entry).ok_or_else(|| CompileError::Internal(format!("no entry {entry}")))?;

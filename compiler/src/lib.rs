@@ -1,13 +1,13 @@
-//! From a model directory to a bundle, stage by stage. The compiler is a pure function: the same directory,
-//! options and profiles give the same bytes.
+//! Compiles a model directory into a bundle. The compiler is a pure function: the same directory, options and profiles
+//! give the same bytes.
 //!
-//! In the order of the road: [`source`] is where files come from, [`hf`], [`gguf`] and [`library`] find what to compile, [`prepare`] folds constants and applies
-//! precisions, [`activations`] makes activations bytes where a target wants them, [`rewrite`] finds fused operations in a
-//! graph of primitives, [`mod@size`] says how large
-//! buffers and grids are, [`codegen`] is what kernels are built with, [`kernels`] are the algorithms, [`select`] cuts graphs into steps and
-//! chooses an algorithm for each, [`plan`] assembles programs,
-//! [`fallback`] adds kernels for adapters with low limits, [`emit`] does all of that for a target, [`weights`] streams
-//! weights, and [`compile()`] is the whole. [`draft`] begins an architecture file for a model that has none.
+//! In the order of the pipeline: [`source`] provides files; [`hf`], [`gguf`] and [`library`] find what to compile;
+//! [`prepare`] folds constants and assigns precisions; [`activations`] inserts 8-bit activations for targets that want
+//! them; [`rewrite`] finds fused operations in a graph of primitives; [`mod@size`] turns dimensions into sizes of
+//! buffers and grids; [`codegen`] has the tools to build kernels with; [`kernels`] has the algorithms; [`select`]
+//! divides graphs into steps and chooses an algorithm for each; [`plan`] assembles programs; [`fallback`] adds kernels
+//! for adapters with low limits; [`emit`] does all of that for one target; [`weights`] streams weights; and
+//! [`compile()`] runs the pipeline. [`draft`] drafts an architecture file for a model that has none.
 //!
 //! # Example
 //!

@@ -4,19 +4,19 @@ use gristmill_graph::dtype::Precision;
 use gristmill_graph::text::{Diagnostics, Library, Policy};
 use gristmill_models::{FILES, file};
 
-/// Folder of policies within the library.
+/// The folder of policies in the library.
 const POLICIES: &str = "precision/";
 
-/// The files that ship. An author's own file joins with [`Library::with_file`].
+/// The shipped files. Add an author's own file with [`Library::with_file`].
 pub fn library() -> Library {
     Library { files: FILES.iter().map(|(name, text)| ((*name).to_string(), (*text).to_string())).collect() }
 }
 
-/// The precision policy called `name`: a precision (`f32`, `q4.g64`) for all weights, or a file of
-/// `models/precision` without its folder and suffix (`mixed`). `None` if there is no such policy.
+/// The precision policy called `name`: a precision for all weights (`f32`, `q4.g64`), or the name of a file in
+/// `models/precision` without its suffix (`mixed`). `None` if there is no such policy.
 ///
 /// # Errors
-/// The file of that name is not valid.
+/// If the file of that name is invalid.
 pub fn named_policy(name: &str) -> Result<Option<Policy>, Diagnostics> {
     if let Ok(precision) = name.parse::<Precision>() {
         return Ok(Some(Policy::uniform(precision)));
@@ -25,7 +25,7 @@ pub fn named_policy(name: &str) -> Result<Option<Policy>, Diagnostics> {
     file(&path).map(|text| Policy::parse(&path, text)).transpose()
 }
 
-/// The names that [`named_policy`] knows besides plain precisions, sorted.
+/// The names that [`named_policy`] accepts besides plain precisions, sorted.
 pub fn policy_names() -> Vec<&'static str> {
     FILES.iter().filter_map(|(name, _)| name.strip_prefix(POLICIES)?.strip_suffix(".ron")).collect()
 }

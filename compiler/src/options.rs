@@ -1,4 +1,4 @@
-//! What a caller can ask of the compiler.
+//! Compiler options and progress callbacks.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,53 +6,53 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// Storage of the key and value caches.
+/// Precision of the key and value caches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KvPrecision {
     /// 32-bit float.
     #[default]
     F32,
-    /// 16-bit float: half the memory.
+    /// 16-bit float; half the memory.
     F16,
 }
 
-/// What [`CompileOptions::precision`] says if the architecture shall choose.
+/// The value of [`CompileOptions::precision`] that lets the architecture choose.
 pub const DEFAULT_PRECISION: &str = "default";
 
-/// Options of [`crate::compile()`]. The bundle is a pure function of the model directory and these.
+/// Options of [`crate::compile()`]. The bundle is a pure function of these and the model directory.
 #[derive(Clone, Debug)]
 pub struct CompileOptions {
     /// An architecture file to use instead of the shipped one.
     pub arch: Option<PathBuf>,
-    /// `default` for what the architecture asks for, `f32`, `f16`, `q8`, `q4`, `q3`, `q2` (with suffixes such as
-    /// `q4.g64.asym`), the name of a shipped policy (`mixed`), or the path of a policy file.
+    /// The precision of weights: `default` for what the architecture asks for; `f32`, `f16`, `q8`, `q4`, `q3`, `q2`
+    /// (with suffixes such as `q4.g64.asym`); the name of a shipped policy (`mixed`); or the path of a policy file.
     pub precision: String,
-    /// Block size for all quantized weights whose precision does not name one: 16, 32, 64 or 128.
+    /// Columns per block for quantized weights whose precision does not state it: 16, 32, 64 or 128.
     pub group: Option<u16>,
-    /// Asymmetric blocks for all quantized weights.
+    /// Whether all quantized weights use asymmetric blocks.
     pub asymmetric: bool,
-    /// Storage of the key and value caches.
+    /// Precision of the key and value caches.
     pub kv: KvPrecision,
-    /// Names of shipped target profiles, `all` for all of them, and paths of profile files; empty means all that ship.
+    /// Names of shipped target profiles, `all`, or paths of profile files. If empty, all shipped profiles are used.
     pub targets: Vec<String>,
-    /// Most tokens a session can hold; the model's own limit if absent.
+    /// Maximum number of tokens per session; the model's limit if absent.
     pub max_context: Option<u32>,
-    /// The page and the runtime for browsers: part of every bundle that has a browser among its targets.
+    /// The page and the browser runtime, which become part of every bundle with a browser among its targets.
     pub page: Vec<PageFile>,
-    /// Largest weight that stays in one piece, in bytes; what all targets can bind if absent. A small number is a
-    /// way to see on a small model what happens to a large one.
+    /// Size in bytes above which weights are split. If absent, the smallest limit of all targets. A small number makes
+    /// a small model take the path of a large one.
     pub binding_bytes: Option<u64>,
-    /// Storage buffers per kernel of all WebGPU targets, instead of those that every adapter has. A small number is a
-    /// way to see what happens where a kernel needs more.
+    /// Storage buffers per kernel for all WebGPU targets, instead of the number that every adapter supports. A small
+    /// number makes fallbacks appear in a small model.
     pub storage_buffers: Option<u32>,
-    /// Matrices are quantized also where padding makes them larger than f16, which is what they would be stored as. A
-    /// way to see on a small model what low precision costs a large one.
+    /// Quantizes matrices even where padding makes them larger than f16, in which they would otherwise be stored. Shows
+    /// on a small model what low precision costs a large one.
     pub narrow: bool,
-    /// Weights and entries of config.json that would change the results and are not read are warnings, not errors.
+    /// Makes unread weights and config.json entries that would change the results warnings instead of errors.
     pub allow_unused: bool,
 }
 
-/// A file that goes into a bundle as it is.
+/// A file to copy into a bundle.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PageFile {
     /// Path in the bundle.
@@ -61,7 +61,7 @@ pub struct PageFile {
     pub content: Cow<'static, [u8]>,
 }
 
-/// Content is long; only its length is shown.
+/// Shows only the length of the content.
 impl fmt::Debug for PageFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({} bytes)", self.path, self.content.len())
@@ -87,21 +87,21 @@ impl Default for CompileOptions {
     }
 }
 
-/// Told about long work. Calls come from the thread that called the compiler.
+/// Receives progress of a compilation. Methods are called on the thread that called the compiler.
 pub trait Progress {
-    /// A named stage begins: `reading`, `rewriting`, `kernels for native`, `weights`, ...
+    /// A stage begins: `reading`, `rewriting`, `kernels for native`, `weights`, ...
     fn stage(&self, name: &str);
-    /// Bytes of source weights done so far, of a total.
+    /// `done` of `total` bytes of source weights are processed.
     fn bytes(&self, done: u64, total: u64);
-    /// Something in the model directory has no effect, or another one than its author may expect; compilation goes on.
-    /// One sentence that names the file and the entry, without a leading `warning:`.
+    /// Something in the model directory has no effect, or a different one than its author may expect. Compilation
+    /// continues. `text` is one sentence that names the file and the entry, without a leading `warning:`.
     fn warning(&self, text: &str);
-    /// Something that a model directory may have is missing, so that less can be done with the bundle. One sentence that
+    /// The model directory lacks an optional file, so the bundle supports fewer tasks. `text` is one sentence that
     /// names the file.
     fn note(&self, text: &str);
 }
 
-/// Tells nobody.
+/// Ignores all progress.
 pub struct Quiet;
 
 impl Progress for Quiet {

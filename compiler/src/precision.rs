@@ -1,4 +1,4 @@
-//! Which precision a weight gets: a named or given policy, with the blocks that the options ask for.
+//! Chooses the precision of each weight: by a policy, adjusted to the options about blocks.
 
 use gristmill_graph::text::{Place, Policy};
 use gristmill_graph::{Model, Precision, QuantSpec, precision_names};
@@ -8,23 +8,24 @@ use crate::library;
 use crate::options::{CompileOptions, DEFAULT_PRECISION};
 use crate::prepare::WeightUse;
 
-/// The policy that counts: what was asked for, or what the architecture takes by default.
+/// The policy to use: the requested one, or the architecture's default.
 fn policy_name<'a>(options: &'a CompileOptions, model: &'a Model) -> &'a str {
     if options.precision == DEFAULT_PRECISION { &model.precision } else { &options.precision }
 }
 
-/// A policy, shaped by the options.
+/// A policy, adjusted to the options.
 #[derive(Debug)]
 pub struct PrecisionSelector {
     policy: Policy,
 }
 
 impl PrecisionSelector {
-    /// Reads `options.precision`: a precision, the name of a shipped policy, the path of a policy file, or `default`.
+    /// Resolves `options.precision`: a precision, the name of a shipped policy, the path of a policy file, or
+    /// `default`.
     ///
     /// # Errors
-    /// If it is none of them, the file is wrong, or a format of it has no blocks of the size that is asked for, or none
-    /// with a minimum.
+    /// If it is none of these, the policy file is invalid, or one of its formats does not support the requested block
+    /// size or asymmetric blocks.
     pub fn new(options: &CompileOptions, model: &Model) -> Result<Self, CompileError> {
         let name = policy_name(options, model);
         let policy = match library::named_policy(name).map_err(CompileError::Architecture)? {
@@ -52,7 +53,7 @@ impl PrecisionSelector {
     }
 }
 
-/// A format of the policy as the options want it.
+/// A format of the policy, adjusted to the options.
 fn shape(spec: QuantSpec, options: &CompileOptions) -> Result<QuantSpec, String> {
     let minima = if options.asymmetric { spec.with_suffix("asym") } else { Ok(spec) };
     let minima = minima.map_err(|e| format!("--asymmetric: {e}"))?;
@@ -62,10 +63,10 @@ fn shape(spec: QuantSpec, options: &CompileOptions) -> Result<QuantSpec, String>
     }
 }
 
-/// The message for a name that stands for no policy.
+/// The message for a name that is not a policy.
 fn unknown(name: &str) -> String {
     let about = match name.split_once('.') {
-        // Block size or suffix are wrong.
+        // The name is a precision with an invalid block size or suffix.
         Some((head, _)) if head.parse::<Precision>().is_ok() => name.parse::<Precision>().err().unwrap_or_default(),
         _ => format!("expected default, {} (with .g64, .asym, ..)", precision_names()),
     };
@@ -73,7 +74,7 @@ fn unknown(name: &str) -> String {
     format!("--precision {name}: {about}; or a policy file FILE.ron, or one of: {policies}")
 }
 
-/// The options about precision, for the manifest: `q4`, `q4 --group 64 --asymmetric`.
+/// The precision options, for the manifest: `q4`, `q4 --group 64 --asymmetric`.
 pub fn describe(options: &CompileOptions, model: &Model) -> String {
     let mut text = policy_name(options, model).to_string();
     if let Some(group) = options.group {

@@ -1,13 +1,14 @@
-//! Prepares a model for compilation: constant expressions over weights become weights, and every weight gets the
-//! precision that it is stored in.
+//! Prepares a model for compilation: folds constant expressions over weights into weights, and assigns each weight its
+//! stored precision.
 //!
-//! Folding takes maximal sub-graphs that depend on weights and constants alone: transposes of weights that are
-//! stored `[in, out]`, slices of merged projections, `1 + w` of a norm. A weight that is multiplied with as
-//! `[K, N]` is stored transposed, so that all matrix weights are `[N, K]`.
+//! Folding finds maximal subgraphs that depend only on weights and constants: transposes of weights that are stored as
+//! `[in, out]`, slices of merged projections, `1 + w` in a norm. A weight that is used as `[K, N]` in a product is
+//! stored transposed, so that all weight matrices are `[N, K]`.
 //!
-//! After this, `Model::weights` lists what a bundle stores, component by component in order of first use, and a weight that is not stored as
-//! f32 is read through [`Op::Dequantize`]. A weight that several regions use has a node in each of them, because
-//! regions are rewritten on their own. [`split()`] then cuts weights that are too large for one binding.
+//! Afterwards, `Model::weights` lists the weights that a bundle stores, by component and in order of first use. A
+//! weight that is not stored as f32 is read through [`Op::Dequantize`]. A weight that several regions use has a node in
+//! each of them, because regions are rewritten separately. [`split()`] then splits weights that are too large for one
+//! binding.
 
 mod fold;
 
@@ -31,13 +32,13 @@ pub use split::split;
 
 /// Folds constants and applies precisions; see the module documentation.
 ///
-/// A weight can be quantized if it is a matrix and every use is the second operand of a transposed `matmul`, or the
-/// table of a `gather`; other weights are f32 where a quantized precision is asked for. With uses that ask for
-/// different precisions the widest counts. A quantized form that is larger than f16 (padding of few rows, factors of short ones)
-/// is stored as f16, which is smaller and more accurate at once, unless `narrow` asks for it nevertheless.
+/// A weight can be quantized if it is a matrix and every use is either the second operand of a transposed `matmul` or
+/// the table of a `gather`. Other weights are stored as f32 if a quantized precision is requested. If uses request
+/// different precisions, the widest wins. A weight whose quantized form would be larger than f16 (because of row
+/// padding, or row factors of short rows) is stored as f16, which is smaller and more accurate, unless `narrow` is set.
 ///
 /// # Errors
-/// If something that is to be stored has no constant shape, which is a bug.
+/// An internal error if something to be stored has no constant shape.
 pub fn prepare(
     model: Model,
     narrow: bool,
@@ -50,7 +51,7 @@ pub fn prepare(
     let precisions: Vec<Precision> =
         stored.weights.iter().zip(&uses).map(|(w, uses)| choose(w, narrow, uses, precision_of)).collect();
     let StoredWeights { mut weights, mut recipes, mut index, .. } = stored;
-    // What belongs to one component lies together; within it, first use counts.
+    // The weights of a component are contiguous; within it, they are in order of first use.
     let mut order: Vec<usize> = (0..weights.len()).collect();
     order.sort_by_key(|i| weights[*i].component);
     let mut place = vec![0; order.len()];
@@ -63,7 +64,7 @@ pub fn prepare(
     Ok(Prepared { model: Model { graph, weights, ..model }, recipes, precisions })
 }
 
-/// The precision of a weight with these uses.
+/// The precision of a weight with the given uses.
 fn choose(
     weight: &Weight,
     narrow: bool,
@@ -85,7 +86,7 @@ fn choose(
     }
 }
 
-/// A measure that grows with accuracy: how many values a code tells apart, then bytes of block headers.
+/// Orders precisions by accuracy: the number of values that a code distinguishes, then the bytes of block headers.
 fn width(precision: Precision) -> (u32, u32) {
     match precision {
         Precision::F32 => (u32::MAX, 0),
@@ -97,13 +98,13 @@ fn width(precision: Precision) -> (u32, u32) {
     }
 }
 
-/// The weights that will be stored, found in order of first use.
+/// The weights to store, in order of first use.
 struct StoredWeights<'a> {
     model: &'a Model,
     folding: &'a Folding,
     weights: Vec<Weight>,
     recipes: Vec<Recipe>,
-    /// Stored weight by canonical root node.
+    /// The index of a stored weight, by its canonical root node.
     index: BTreeMap<NodeId, u32>,
     names: BTreeSet<String>,
 }
@@ -114,7 +115,7 @@ impl<'a> StoredWeights<'a> {
         Self { model, folding, weights, recipes, index: BTreeMap::new(), names: BTreeSet::new() }
     }
 
-    /// Finds all weights; gives the uses of each.
+    /// Finds all weights; returns the uses of each.
     fn collect(&mut self) -> Result<Vec<Vec<WeightUse>>, CompileError> {
         let mut uses: Vec<Vec<WeightUse>> = Vec::new();
         let mut add = |index: u32, weight_use: WeightUse| {
@@ -155,7 +156,7 @@ impl<'a> StoredWeights<'a> {
         }
     }
 
-    /// The index of the stored weight that a root is.
+    /// The index of the stored weight for a root.
     fn store(&mut self, root: NodeId) -> Result<u32, CompileError> {
         let root = self.folding.canonical(root);
         if let Some(index) = self.index.get(&root) {
@@ -168,7 +169,7 @@ impl<'a> StoredWeights<'a> {
         } else {
             let computed = self.folding.expression(self.model, root);
             let sources: Vec<&str> = computed.weights.iter().map(|w| w.source.as_str()).collect();
-            // Of weights from several components, the first decides.
+            // A weight from several components belongs to the first.
             let component = computed.weights.first().map_or(0, |w| w.component);
             (node.path.clone(), sources.join(" + "), component, Recipe::Computed(computed))
         };
@@ -183,7 +184,7 @@ impl<'a> StoredWeights<'a> {
         Ok(index)
     }
 
-    /// A name that no other stored weight has.
+    /// A unique name for a stored weight.
     fn unique(&mut self, name: String) -> String {
         let mut candidate = name.clone();
         let mut count = 1;
@@ -195,7 +196,7 @@ impl<'a> StoredWeights<'a> {
     }
 }
 
-/// Whether an operation reads this operand in whole rows of `[N, K]`, as quantized weights can be.
+/// Whether an operation reads this operand by whole rows of `[N, K]`, which quantized weights support.
 fn reads_rows(op: &Op, operand: usize) -> bool {
     matches!((op, operand), (Op::MatMul { transpose_b: true }, 1) | (Op::Gather, 0))
 }
@@ -208,9 +209,9 @@ struct Emitter<'a> {
     weights: &'a [Weight],
     precisions: &'a [Precision],
     nodes: Vec<Node>,
-    /// New node of an old one.
+    /// The new node of each old one.
     renumbered: BTreeMap<NodeId, NodeId>,
-    /// What stands for a stored weight in a region.
+    /// The node of each stored weight in each region.
     leaves: BTreeMap<(u32, u32), NodeId>,
 }
 

@@ -1,7 +1,8 @@
-//! Target profiles: what a browser or driver can do and how kernels are tuned for it, as data. docs/profiles.md is the manual.
+//! Target profiles: the limits and features of a browser or driver, and the tuning of kernels for it, as data.
+//! docs/profiles.md is the manual.
 //!
-//! `fields` is the form of a file, `check` says with which numbers no kernel could be built, and `load` finds profiles by name
-//! and by path.
+//! `fields` defines the file format, `check` finds numbers that no kernel could be built with, and `load` finds
+//! profiles by name and path.
 
 mod check;
 mod fields;

@@ -1,12 +1,12 @@
-//! Inputs that are row numbers of tables, such as token ids: how many rows there are, and whether the tokenizer stays
-//! within them.
+//! Inputs that index the rows of tables, such as token ids: the number of rows, and whether the tokenizer stays within
+//! it.
 
 use gristmill_graph::{DType, Model, Op};
 
 use crate::error::CompileError;
 use crate::hf::tokenizer::{FILE, Tokenizer};
 
-/// For each input of a model the rows of the smallest table that it numbers rows of, if it does nothing else than that.
+/// For each input, the number of rows of the smallest table that it indexes; `None` if it is used for anything else.
 pub(crate) fn of_inputs(model: &Model) -> Vec<Option<u32>> {
     let mut rows: Vec<Option<u32>> = vec![None; model.inputs.len()];
     for node in model.graph.nodes.iter().filter(|node| node.op == Op::Gather) {
@@ -22,9 +22,9 @@ pub(crate) fn of_inputs(model: &Model) -> Vec<Option<u32>> {
     rows
 }
 
-/// Refuses a directory that lists added tokens for which the model has no embedding. Those for padding are not written
-/// here, and many models were published with one too many of them; those that a class adds of its own accord are mostly
-/// not used either.
+/// Rejects a directory that lists added tokens for which the model has no embedding. Padding tokens are exempt: they
+/// are never written here, and many published models have one too many. So are tokens that a class adds on its own,
+/// which are rarely used either.
 ///
 /// # Errors
 /// Names the token, its id and the input.

@@ -1,7 +1,7 @@
-//! Runs lowered entries on the kernel interpreter: the checked twin of what a device would do.
+//! Runs lowered entries on the kernel interpreter, as a reference for devices.
 //!
-//! Slow by design; for tests and for finding out which kernel is wrong. Every value has memory of its own here, so
-//! that a difference to a device points at the memory plan, the printer or the driver.
+//! Slow by design; for tests, and for finding a wrong kernel. Every value has memory of its own, so a difference from a
+//! device points to the memory plan, the printer or the driver.
 
 use std::collections::BTreeMap;
 
@@ -14,24 +14,24 @@ use crate::codegen::states::ring;
 use crate::profile::CAPACITY;
 use crate::select::{Call, KernelSet, Step};
 
-/// What executes a kernel: it gets the values of the symbols and the memory in binding order.
+/// Executes a kernel, given the values of the symbols and the memory in binding order.
 pub type Execute<'e> = dyn FnMut(&Kernel, &BTreeMap<String, u32>, &mut [Vec<u32>]) -> Result<(), String> + 'e;
 
-/// Memory of a session: weights as stored, states, and the capacity of states.
+/// The memory of a session: weights as stored, states, and the capacity of states.
 pub struct Session<'a> {
     setting: &'a Setting<'a>,
     weights: &'a [Vec<u32>],
     states: Vec<Vec<u32>>,
     capacity: u32,
-    /// What the interpreter may vary.
+    /// Options of the interpreter.
     pub options: interp::Options,
 }
 
 impl<'a> Session<'a> {
-    /// A session whose states hold up to `capacity` tokens for `batch` rows.
+    /// A session whose states hold up to `capacity` tokens, for a batch of `batch`.
     ///
     /// # Errors
-    /// If a state's shape is not known from batch and capacity.
+    /// If the shape of a state depends on anything other than batch and capacity.
     pub fn new(setting: &'a Setting<'a>, weights: &'a [Vec<u32>], batch: u32, capacity: u32) -> Result<Self, String> {
         let largest = |s: &gristmill_graph::Symbol| (s.name.clone(), s.max);
         let mut bindings: Bindings = setting.model.symbols.iter().map(largest).collect();
@@ -53,11 +53,11 @@ impl<'a> Session<'a> {
         Ok(Session { setting, weights, states, capacity, options: interp::Options::default() })
     }
 
-    /// Runs the steps of an entry. `graph` is the rewritten graph they were made from, `outputs` the names in the
-    /// order in which they were lowered; `bindings` has all symbols but the capacity.
+    /// Runs the steps of an entry. `graph` is the rewritten graph that they were made from, and `outputs` are the names
+    /// of its outputs in the order of lowering. `bindings` has all symbols except the capacity.
     ///
     /// # Errors
-    /// What the interpreter finds wrong, with the kernel's name.
+    /// Errors of the interpreter, with the name of the kernel.
     pub fn run(
         &mut self,
         graph: &Graph,
@@ -73,10 +73,10 @@ impl<'a> Session<'a> {
         self.run_by(graph, outputs, (steps, set), inputs, bindings, interpret)
     }
 
-    /// [`Session::run`] by something else than the interpreter, or by more than that.
+    /// Like [`Session::run`], but executes kernels with `execute`.
     ///
     /// # Errors
-    /// What executing gives, with the kernel's name.
+    /// Errors of `execute`, with the name of the kernel.
     pub fn run_by(
         &mut self,
         graph: &Graph,
@@ -154,7 +154,7 @@ impl<'a> Session<'a> {
         call.places.iter().map(of).collect()
     }
 
-    /// Keeps what a kernel has written.
+    /// Stores what a kernel has written.
     fn keep(&mut self, kernel: &Kernel, call: &Call, buffers: Vec<Vec<u32>>, memory: &mut BTreeMap<Place, Vec<u32>>) {
         for ((place, buffer), declared) in call.places.iter().zip(buffers).zip(&kernel.buffers) {
             match place {

@@ -1,26 +1,26 @@
 //! From dimensions to sizes of buffers and grids in a bundle.
 //!
-//! A [`Dim`] is in normal form, which is right for comparing; a [`Size`] is short to read: common factors of all terms stand in
-//! front, and a maximum names only what can be the largest.
+//! A [`Dim`] is in normal form, which is good for comparisons. A [`Size`] is short to read: common factors of all terms
+//! are in front, and a maximum only contains candidates for the largest value.
 
 use gristmill_bundle::{Size, SizeOp};
 use gristmill_graph::{Bindings, Dim, Factor};
 
-/// The size that is always equal to `dim`, which is not negative.
+/// The size that is always equal to `dim`, which must not be negative.
 pub fn size(dim: &Dim) -> Size {
     let (coefficient, factors) = common([dim]);
     scaled(coefficient, &factors, sum(dim, coefficient, &factors))
 }
 
-/// Longest exact text of a maximum, in bytes. What is left of a longer one differs where sizes are small only.
+/// Maximum length in bytes of an exact maximum. A longer one is replaced by a bound that only differs for small sizes.
 const MAX_EXACT: usize = 160;
 
-/// The largest of some dimensions, which are not negative, where symbols have values from `least` on (see
-/// [`Dim::is_at_least`]); 0 if there are none.
+/// The maximum of some non-negative dimensions, for symbol values of at least `least` (see [`Dim::is_at_least`]); 0 if
+/// there are none.
 ///
-/// Equal to it, unless too many dimensions can be the largest. Then those that are largest at `nominal` values are
-/// named, and all others together become one that is at least as large as each of them. So the size is never too
-/// small, and at nominal values only larger if that bound is.
+/// The result is exact unless too many dimensions can be the largest. Then it contains those that are largest at the
+/// `nominal` values, and one bound for all the others. The size is never too small, and at nominal values it is too
+/// large only if the bound is.
 pub fn largest(dims: &[Dim], least: &Bindings, nominal: &Bindings) -> Size {
     let mut kept: Vec<Dim> = undominated(dims, least);
     let exact = max(&kept);
@@ -28,7 +28,7 @@ pub fn largest(dims: &[Dim], least: &Bindings, nominal: &Bindings) -> Size {
         return exact;
     }
     kept.sort_by_key(|dim| std::cmp::Reverse(dim.eval(nominal)));
-    // What all have in common stays in front.
+    // Common factors stay in front.
     let (coefficient, factors) = common(&kept);
     let shared = Dim::term(factors.into_iter().cloned().collect(), coefficient as i64);
     let Some(rest) = kept.iter().map(|dim| dim.exact_div(&shared)).collect::<Option<Vec<Dim>>>() else { return exact };
@@ -42,7 +42,7 @@ pub fn largest(dims: &[Dim], least: &Bindings, nominal: &Bindings) -> Size {
     exact
 }
 
-/// Those of which no other one is known to be at least as large. Of equal ones the first stays.
+/// The dimensions that are not dominated by another one. Of equal ones, the first stays.
 fn undominated(dims: &[Dim], least: &Bindings) -> Vec<Dim> {
     let mut kept: Vec<Dim> = Vec::new();
     for dim in dims {
@@ -61,12 +61,12 @@ fn max(dims: &[Dim]) -> Size {
     scaled(coefficient, &factors, [max])
 }
 
-/// A dimension divided by a number above 0, rounded up.
+/// A dimension divided by a positive number, rounded up.
 pub fn ceil_div(dim: &Dim, by: u32) -> Size {
     Size::of(SizeOp::CeilDiv, size(dim), Size::from(u64::from(by)))
 }
 
-/// The product of some sizes, without those that are 1. Products among them become factors.
+/// The product of some sizes, without factors of 1. Nested products are flattened.
 pub fn product(sizes: impl IntoIterator<Item = Size>) -> Size {
     let mut factors = Vec::new();
     let mut open: Vec<Size> = sizes.into_iter().collect();
@@ -88,7 +88,7 @@ fn scaled(number: u64, factors: &[&Factor], rest: impl IntoIterator<Item = Size>
     product([Size::Int(number)].into_iter().chain(factors.iter().map(|f| factor(f))).chain(rest))
 }
 
-/// The largest number and the factors, each as often as it occurs, that all terms of all dimensions have in common.
+/// The greatest common divisor of the coefficients, and the common factors of all terms of all dimensions.
 fn common<'a>(dims: impl IntoIterator<Item = &'a Dim>) -> (u64, Vec<&'a Factor>) {
     let terms = dims.into_iter().flat_map(Dim::terms);
     shared(terms.map(|(factors, c)| (factors.iter().collect(), c)))
@@ -102,7 +102,7 @@ fn shared<'a>(mut terms: impl Iterator<Item = (Vec<&'a Factor>, i64)>) -> (u64, 
     })
 }
 
-/// Takes one `factor` out; gives whether there was one.
+/// Removes one occurrence of `factor`. Returns whether there was one.
 fn take(from: &mut Vec<&Factor>, factor: &Factor) -> bool {
     let at = from.iter().position(|f| *f == factor);
     at.map(|at| from.remove(at)).is_some()
@@ -111,16 +111,16 @@ fn take(from: &mut Vec<&Factor>, factor: &Factor) -> bool {
 /// Products of factors with their coefficients, sorted.
 type Terms<'a> = Vec<Term<'a>>;
 
-/// A product of factors, and how often it is taken.
+/// A product of factors, and its coefficient.
 type Term<'a> = (Vec<&'a Factor>, i64);
 
-/// The factors of `dim` divided by what its terms have in common with others.
+/// The factors of `dim`, after dividing by what its terms have in common with others.
 fn sum(dim: &Dim, coefficient: u64, factors: &[&Factor]) -> Vec<Size> {
     let terms: Terms<'_> = dim.terms().map(|(factors, c)| (factors.iter().collect(), c)).collect();
     factored(&divided(&terms, coefficient, factors))
 }
 
-/// Terms divided by a number and by factors that all of them have.
+/// Divides terms by a number and by factors that all of them have.
 fn divided<'a>(terms: &Terms<'a>, number: u64, factors: &[&'a Factor]) -> Terms<'a> {
     let each = terms.iter().map(|(own, c)| {
         let mut rest = own.clone();
@@ -134,8 +134,8 @@ fn divided<'a>(terms: &Terms<'a>, number: u64, factors: &[&'a Factor]) -> Terms<
     all
 }
 
-/// The factors of a sum of terms: what all have in common, and several sums if it is a product with `a*x + b` for a factor
-/// `x`, such as the pixels of a padded map.
+/// Factors a sum of terms: the common factors, and several sums if it is a product with `a*x + b` for a factor `x`,
+/// such as the number of pixels of a padded feature map.
 fn factored(terms: &Terms<'_>) -> Vec<Size> {
     let (number, factors) = shared(terms.iter().cloned());
     let terms = divided(terms, number, &factors);
@@ -148,7 +148,7 @@ fn factored(terms: &Terms<'_>) -> Vec<Size> {
     all
 }
 
-/// `terms` as a product of two sums, of which the second one is `a*x + b`.
+/// `terms` as a product of two sums, the second of which is `a*x + b`.
 fn split<'a>(terms: &Terms<'a>, x: &'a Factor) -> Option<(Terms<'a>, Terms<'a>)> {
     let (mut with, mut without) = (Terms::new(), Terms::new());
     for (factors, value) in terms {
@@ -169,7 +169,7 @@ fn split<'a>(terms: &Terms<'a>, x: &'a Factor) -> Option<(Terms<'a>, Terms<'a>)>
     Some((rest, vec![(Vec::new(), b), (vec![x], a)]))
 }
 
-/// As people write it: numbers behind symbols, and what is subtracted at the end.
+/// In the usual notation: numbers after symbols, subtracted terms at the end.
 fn written(terms: &Terms<'_>) -> Size {
     let sorted = |positive: bool| {
         let (symbolic, number): (Vec<_>, Vec<_>) =
@@ -246,7 +246,7 @@ mod tests {
 
     const NAMES: [&str; 3] = ["B", "H", "T"];
 
-    /// Sums of products with coefficients that are not negative, as shapes have them.
+    /// Sums of products with non-negative coefficients, as in shapes.
     fn dims() -> impl Strategy<Value = Vec<Dim>> {
         let factor = (prop::sample::select(&NAMES[..]), prop::option::of((0i64..3, 2i64..9)));
         let factor = factor.prop_map(|(name, quotient)| match quotient {

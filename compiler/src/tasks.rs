@@ -1,4 +1,4 @@
-//! What entries are for, as it stands in the manifest.
+//! The tasks of entries, for the manifest.
 
 use gristmill_bundle as bundle;
 use gristmill_graph::{Cut, Fit, Model, Op, Source, Task, TaskOutput};
@@ -13,7 +13,7 @@ use crate::hf::images::images;
 use crate::hf::processors::Settings;
 use crate::hf::timestamps::timestamps;
 
-/// The task of an entry, one of `all`; none if the model directory does not say how its inputs are made.
+/// The task of an entry, which is one of `all`; `None` if the model directory does not say how its inputs are prepared.
 pub(crate) fn task(
     dir: &ModelDir,
     model: &Model,
@@ -80,12 +80,12 @@ pub(crate) fn task(
     Ok(Some(bundle::Task { inputs, output: meaning }))
 }
 
-/// Whether the decoder can mark times.
+/// Whether the decoder can output timestamps.
 fn marks_times(model: &Model) -> bool {
     bundle::TIMED_OUTPUTS.iter().all(|name| model.graph.outputs.contains_key(*name))
 }
 
-/// How the entry `name` makes an input of audio files: its only input becomes its first output.
+/// How the entry `name` encodes audio: its only input becomes its first output.
 fn encoded(
     model: &Model,
     audio: bundle::AudioInput,
@@ -101,7 +101,7 @@ fn encoded(
     Ok(bundle::EncodedAudio { audio, entry, input, output: 0 })
 }
 
-/// How images are prepared; none if nothing says it.
+/// How images are prepared; `None` if there are no settings.
 fn prepared(
     own: Settings<'_>,
     model_type: Option<&str>,
@@ -113,7 +113,7 @@ fn prepared(
         .map_err(|fault| CompileError::Config(format!("{}: {fault}", own.source)))
 }
 
-/// A size over what is known of an image.
+/// Parses a size that depends on the dimensions of an image.
 fn size(text: &str) -> Result<bundle::Size, CompileError> {
     let read = || {
         let size: bundle::Size = text.parse()?;
@@ -126,8 +126,8 @@ fn size(text: &str) -> Result<bundle::Size, CompileError> {
     })
 }
 
-/// How audio files become samples: `sampling_rate`, `do_normalize` and `padding` of a feature extractor of Hugging Face; none if
-/// nothing says how many samples there are in a second.
+/// How audio becomes samples: `sampling_rate`, `do_normalize` and `padding` of a Hugging Face feature extractor; `None`
+/// if the sampling rate is unknown.
 fn audio(own: Settings<'_>, settings: &Map<String, Value>) -> Result<Option<bundle::AudioInput>, CompileError> {
     let find = |key: &str| [own.values.get(key), settings.get(key)].into_iter().flatten().find(|v| !v.is_null());
     let Some(rate) = find("sampling_rate") else { return Ok(None) };
@@ -150,7 +150,7 @@ fn audio(own: Settings<'_>, settings: &Map<String, Value>) -> Result<Option<bund
         None | Some(Ok("pad")) => bundle::Fill::Silence,
         Some(Ok("repeatpad")) => bundle::Fill::Repeat,
         Some(Ok("repeat")) => bundle::Fill::Cycle,
-        // Feature extractors of speech say how batches are filled up, which is another thing.
+        // In feature extractors for speech, this setting is about padding batches, which is something else.
         Some(_) => bundle::Fill::Silence,
     };
     Ok(Some(bundle::AudioInput { rate, normalize, fill }))

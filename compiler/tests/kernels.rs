@@ -1,4 +1,4 @@
-//! Every family of kernels, run on the interpreter, against the evaluator.
+//! Runs every family of kernels on the interpreter, and compares with the evaluator.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,13 +15,13 @@ use gristmill_graph::format::Header;
 use gristmill_graph::quant::{QuantLayout, decode_stored, stored_bytes};
 use gristmill_graph::*;
 
-/// A profile with every algorithm that has several kernels, or several results.
+/// A profile that uses every algorithm with several kernels or several results.
 fn several_kernels() -> Profile {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/profiles/several_kernels.ron");
     read(&file).unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// A graph under construction, with the model around it.
+/// A graph under construction, with its model.
 struct Fixture {
     model: Model,
     graph: Graph,
@@ -71,7 +71,7 @@ impl Fixture {
         self.push(Op::Input(index), &[], shape, dtype)
     }
 
-    /// An f32 input of symbolic shape, filled for the given sizes.
+    /// An f32 input of symbolic shape, with data of the given sizes.
     fn input(&mut self, shape: Shape, sizes: &[usize]) -> NodeId {
         let data = (0..sizes.iter().product()).map(|_| self.random()).collect();
         self.declare(shape, Array::f32(sizes, data))
@@ -82,7 +82,7 @@ impl Fixture {
         self.declare(shape, Array::i32(sizes, data))
     }
 
-    /// A weight with random contents in its stored form.
+    /// A weight with random values in its stored form.
     fn weight(&mut self, shape: &[u64], precision: Precision) -> NodeId {
         let index = self.model.weights.len() as u32;
         let count = shape.iter().product::<u64>();
@@ -145,7 +145,7 @@ impl Fixture {
         self.check_on(&self.graph, bindings, (&several_kernels(), 1), tolerance);
         self.check_on(&self.graph, bindings, (&profile, 1), tolerance);
         let rounded = quantize_activations(&self.graph, &self.precisions);
-        // Engines differ in what they take large bytes for.
+        // Engines differ in how they interpret large bytes.
         let kinds = if self.precisions.iter().any(|p| matches!(p, Precision::Quant(q) if q.format().bits() == 8)) {
             3
         } else {
@@ -202,7 +202,7 @@ fn c(n: i64) -> Dim {
     Dim::constant(n)
 }
 
-/// Floats, and every format with its smallest and its default blocks and, in turn, one of the others.
+/// Floats, and every format with its smallest block size, its default one, and one of the others in turn.
 fn precisions() -> Vec<Precision> {
     let quantized = QuantSpec::all().enumerate().filter(|(i, spec)| {
         let format = spec.format();
@@ -216,7 +216,7 @@ fn what_has_no_inlined_form_is_an_error() {
     for name in ["native", "wasm"] {
         let mut g = Fixture::new();
         let x = g.input(vec![b(), c(64)], &[2, 64]);
-        // Bytes are read by linear layers only.
+        // Only linear layers read bytes.
         let bytes = g.op(Op::QuantizeActivations, &[x]);
         let y = g.op(Op::Unary(Unary::Neg), &[bytes]);
         g.output(y);
@@ -272,7 +272,7 @@ fn gate_and_up_share_a_kernel() {
     }
 }
 
-/// Query, key and value: other widths, formats and endings, and one result that two layers share.
+/// Query, key and value with different widths, formats and epilogues, and one result that two layers share.
 #[test]
 fn layers_of_the_same_activations_share_a_kernel() {
     let mut g = Fixture::new();
@@ -392,7 +392,7 @@ fn the_best_elements() {
     let best = g.op(Op::ArgMax, &[x]);
     let few = g.op(Op::TopK { k: 20 }, &[x]);
     let values = g.op(Op::TakeLast, &[x, few]);
-    // Integers with many equals, and such that f32 cannot tell apart.
+    // Integers with many ties, and ones that f32 cannot distinguish.
     let ids = g.int_input(vec![b(), c(300)], &[3, 300], 40);
     let least = (0..300).map(|n| if n == 77 { i32::MIN + 1 } else { i32::MIN }).collect();
     let large = g.declare(vec![c(1), c(300)], Array::i32(&[1, 300], least));
@@ -466,7 +466,7 @@ fn states_grow() {
     g.check(&[("B", 2), ("T", 4), ("P", 0)], "native", 0.0);
 }
 
-/// Kernels of both languages over several calls, and the evaluator beside them.
+/// Runs kernels of both languages over several calls, and compares with the evaluator.
 fn follow(g: &Fixture, profile: &Profile, calls: &[(i64, i64)]) {
     let setting =
         Setting { model: &g.model, precisions: &g.precisions, kv: KvPrecision::F16, profile, has_fallback: false };
@@ -497,7 +497,7 @@ fn follow(g: &Fixture, profile: &Profile, calls: &[(i64, i64)]) {
     }
 }
 
-/// What `previous(state)` is in formulas.
+/// The node for `previous(state)` of the formula language.
 fn previous(g: &mut Fixture, state: u32) -> NodeId {
     let shape = g.model.states[state as usize].shape.clone();
     let held = g.push(Op::StatePrevious(state), &[], shape, DType::F32);
@@ -519,7 +519,7 @@ fn states_are_read_before_they_are_overwritten() {
     let wasm = shipped("wasm").unwrap();
     let native = shipped("native").unwrap();
     for profile in [&native, &several_kernels(), &wasm] {
-        // A window of three positions, whose update stands in front of everything that reads it.
+        // A window of three positions, whose update precedes everything that reads it.
         let mut g = Fixture::new();
         let window = overwritten(&mut g, vec![b(), c(3), c(4)]);
         let x = g.input(vec![b(), t(), c(4)], &[2, 1, 4]);
@@ -536,7 +536,7 @@ fn states_are_read_before_they_are_overwritten() {
         }
         follow(&g, profile, &[(0, 3), (3, 1), (4, 2), (6, 1), (0, 2), (2, 5)]);
 
-        // Two states that change places, and one that stays as it is.
+        // Two states that swap their contents, and one that stays the same.
         let mut g = Fixture::new();
         let shape = vec![b(), c(4)];
         let [one, two, same] = [0; 3].map(|_| overwritten(&mut g, shape.clone()));

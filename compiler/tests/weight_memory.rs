@@ -1,4 +1,5 @@
-//! Memory does not grow with the weights. A process of its own, because it looks at the peak of the whole process.
+//! Memory does not grow with the size of the weights. A separate process, because it measures the peak of the whole
+//! process.
 
 #![cfg(target_os = "linux")]
 
@@ -14,14 +15,14 @@ use gristmill_graph::{Model, Precision, Weight};
 const ROWS: u64 = 16384;
 const COLUMNS: u64 = 2048;
 
-/// The largest resident size of this process so far, in bytes.
+/// The peak resident size of this process so far, in bytes.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
-/// A file with a matrix of 128 MiB; only the first value is not zero, and the disk holds next to nothing.
+/// A sparse file with a matrix of 128 MiB, of which only the first value is not zero.
 fn write_model(dir: &Path) {
     let bytes = ROWS * COLUMNS * 4;
     let header = format!(r#"{{"w":{{"dtype":"F32","shape":[{ROWS},{COLUMNS}],"data_offsets":[0,{bytes}]}}}}"#);

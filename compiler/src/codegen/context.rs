@@ -1,4 +1,4 @@
-//! What is known while an entry is lowered: memory and its places, the rewritten graph, and what is stored of it.
+//! The context in which an entry is lowered: the rewritten graph, which of its values are stored, and in what memory.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,33 +11,33 @@ use super::partition::Partition;
 use crate::options::KvPrecision;
 use crate::profile::Profile;
 
-/// A piece of memory that a kernel binds.
+/// Memory that a kernel can bind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Place {
     /// A weight.
     Tensor(u32),
-    /// A value in scratch memory.
+    /// A value in scratch memory, by the node that computes it.
     Value(NodeId),
     /// A state.
     State(u32),
     /// A model input.
     Input(u32),
-    /// A result of the entry: position in its list of outputs.
+    /// A result of the entry, by its position in the list of outputs.
     Output(u32),
-    /// Memory between the kernels of one [`KernelPlan`]: its number there.
+    /// Memory between the kernels of one [`KernelPlan`], by its index in [`KernelPlan::scratch`].
     Scratch(u32),
 }
 
-/// How a piece of memory holds its elements.
+/// How memory encodes elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Memory {
-    /// One element per word. Truth values are i32.
+    /// One element per 32-bit word. Booleans are i32.
     Dense(Scalar),
-    /// f16, two in a word.
+    /// f16, two per word.
     F16x2,
     /// Quantized blocks.
     Blocks(QuantSpec),
-    /// Activations as bytes with scales: see [`super::activations`].
+    /// Activations as bytes with scales; see [`super::activations`].
     Bytes,
 }
 
@@ -52,42 +52,42 @@ impl fmt::Display for Memory {
     }
 }
 
-/// What does not change while an entry is lowered.
+/// What stays the same while an entry is lowered.
 pub struct Setting<'a> {
-    /// The model, for weights, states and symbols.
+    /// The model: its weights, states and symbols.
     pub model: &'a Model,
-    /// How every weight is stored.
+    /// How each weight is stored, by its index in the model.
     pub precisions: &'a [Precision],
     /// How states are stored.
     pub kv: KvPrecision,
     /// The target.
     pub profile: &'a Profile,
-    /// Whether a kernel may bind more buffers than the target has, because another one can take its place.
+    /// Whether a kernel may bind more buffers than the target allows, because a fallback can replace it.
     pub has_fallback: bool,
 }
 
-/// An entry graph with the decisions about it.
+/// An entry graph and the decisions about how to lower it.
 pub struct Lowering<'a> {
-    /// Model, precisions, target.
+    /// Model, precisions and target.
     pub setting: &'a Setting<'a>,
     /// The rewritten graph.
     pub graph: &'a Graph,
-    /// Which values are buffers.
+    /// Which values are stored in buffers.
     pub partition: Partition,
-    /// Users of every node.
+    /// The users of each node.
     pub users: Vec<Vec<NodeId>>,
-    /// Nodes that are written straight to an output: position in the entry's list.
+    /// Nodes that are written directly to an output, with its position in the entry's list.
     pub(crate) outputs: BTreeMap<NodeId, u32>,
 }
 
 impl<'a> Lowering<'a> {
-    /// The length of the last axis; a scalar is a row of one.
+    /// The length of the last axis; 1 for a scalar.
     pub fn width(&self, id: NodeId) -> Dim {
         self.graph.node(id).shape.last().cloned().unwrap_or_else(|| Dim::constant(1))
     }
 
-    /// Where a node's value lies, if it is in memory. The node that is being computed is memory, too: its
-    /// kernel writes there and never reads it.
+    /// The memory that holds a node's value, if any. This includes the node that is being computed: its kernel writes
+    /// that memory and never reads it.
     pub fn place(&self, id: NodeId) -> Option<Place> {
         let node = self.graph.node(id);
         if let Some(state) = node.op.state() {
@@ -106,7 +106,7 @@ impl<'a> Lowering<'a> {
         self.partition.stored[id.index()].then(stored)
     }
 
-    /// How the memory at `place` holds the elements of `id`.
+    /// How the memory at `place` encodes the elements of `id`.
     pub fn memory(&self, place: Place, id: NodeId) -> Memory {
         match place {
             Place::Tensor(w) => match self.setting.precisions[w as usize] {
@@ -123,8 +123,8 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// The movements between an anchor and the node in whose layout it is stored, in order. Each is the only user
-    /// of the one before.
+    /// The views between an anchor and `root`, the node in whose layout its result is stored, in order. Each is the
+    /// only user of the previous one.
     pub fn layout_chain(&self, anchor: NodeId, root: NodeId) -> Vec<NodeId> {
         let (mut chain, mut at) = (Vec::new(), anchor);
         while at != root {
@@ -136,8 +136,8 @@ impl<'a> Lowering<'a> {
     }
 }
 
-/// States are halves if asked for, if rows hold whole words, and if nothing is computed from them again and again: errors
-/// of what is overwritten in every call would add up.
+/// The encoding of a state. It is f16 if `kv` asks for that, if rows fill whole words, and if the state is not updated
+/// from its own content: rounding errors would add up over the calls.
 pub fn state_memory(model: &Model, state: u32, kv: KvPrecision) -> Memory {
     if model.states[state as usize].kind == StateKind::Overwritten {
         return Memory::Dense(Scalar::F32);
@@ -149,33 +149,33 @@ pub fn state_memory(model: &Model, state: u32, kv: KvPrecision) -> Memory {
     }
 }
 
-/// A result of a kernel: an anchor, the node in whose layout it is stored, and where.
+/// A result of a kernel: the anchor, the node in whose layout it is stored, and the memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// The anchor.
     pub id: NodeId,
     /// The anchor itself, or the end of its layout chain; see [`Partition::root`].
     pub root: NodeId,
-    /// The memory.
+    /// The memory it is written to.
     pub place: Place,
 }
 
-/// A kernel as an algorithm built it.
+/// A kernel as built by an algorithm.
 pub struct Built {
-    /// The kernel, not yet legalised.
+    /// The kernel, before legalization.
     pub kernel: Kernel,
-    /// Memory in binding order.
+    /// The memory that it binds, in binding order.
     pub places: Vec<Place>,
     /// Number of workgroups.
     pub grid: Size,
 }
 
-/// How a part of an entry is computed: kernels that run one after the other, and the memory between them. What is stored
-/// is there when the last has run.
+/// How a part of an entry is computed: kernels that run one after the other, and the scratch memory between them. The
+/// results are complete after the last kernel.
 pub struct KernelPlan {
-    /// In the order in which they run.
+    /// The kernels, in execution order.
     pub kernels: Vec<Built>,
-    /// Bytes of [`Place::Scratch`], by number.
+    /// Sizes of the [`Place::Scratch`] memory in bytes, by index.
     pub scratch: Vec<Dim>,
 }
 

@@ -1,4 +1,4 @@
-//! Scalar expressions of fused operations, as kernel expressions.
+//! Turns the scalar expressions of fused operations into kernel expressions.
 
 use gristmill_graph::{Binary, DType, NodeId, Scalar};
 use gristmill_kernel::Expr;
@@ -9,8 +9,8 @@ use super::kernel::{At, Ctx};
 use super::vec4::WHOLE;
 use crate::error::CompileError;
 
-/// The value of `scalar` for the result element `at`, given the accumulators and the extra operands. Parts that
-/// occur several times (`x` in `x * sigmoid(x)`) are computed once.
+/// The value of `scalar` for the result element `at`, given the accumulators and the extra operands. Shared
+/// subexpressions (`x` in `x * sigmoid(x)`) are computed once.
 pub fn apply(ctx: &mut Ctx<'_>, scalar: &Scalar, accs: &[Expr], args: &[NodeId], at: &At) -> Expr {
     let mut once: Vec<(Scalar, Expr)> = Vec::new();
     let mut counts: Vec<(Scalar, u32)> = Vec::new();
@@ -44,7 +44,7 @@ fn walk(
             let shape = &ctx.low.graph.node(id).shape;
             let same_rank = shape.len() == at.index.len();
             let index = through_broadcast(&at.index, shape);
-            // The row-major position carries over only if nothing is broadcast.
+            // The row-major position can be reused only if nothing is broadcast.
             let flat = at.flat.clone().filter(|_| same_rank && index == at.index);
             ctx.value(id, &At { index, flat })
         }
@@ -84,8 +84,8 @@ fn dtype_of(ctx: &Ctx<'_>, scalar: &Scalar, args: &[NodeId]) -> DType {
     }
 }
 
-/// Whether four neighbouring results can be computed at a time: arithmetic only, on operands that are vectors in memory
-/// or the same for all of a row.
+/// Whether four adjacent results can be computed at once: the expression is arithmetic only, and each operand is either
+/// stored as vectors or constant along the row.
 pub fn vectorizes(ctx: &Ctx<'_>, scalar: &Scalar, args: &[NodeId]) -> bool {
     let each = |parts: &[&Scalar]| parts.iter().all(|p| vectorizes(ctx, p, args));
     match scalar {
@@ -104,8 +104,9 @@ pub fn vectorizes(ctx: &Ctx<'_>, scalar: &Scalar, args: &[NodeId]) -> bool {
     }
 }
 
-/// As [`apply`], for the four results from `at` on (whose last index is a multiple of four), given vectors of
-/// accumulators of the node `id`. Only for what [`vectorizes`]; [`Ctx::built`] refuses anything else.
+/// Like [`apply`], for the four results from `at` on, whose last index is a multiple of four. `accs` are vectors of
+/// accumulators of the node `id`. The expression must satisfy [`vectorizes`]; otherwise [`Ctx::built`] returns an
+/// error.
 pub fn apply_four(ctx: &mut Ctx<'_>, id: NodeId, scalar: &Scalar, accs: &[Expr], args: &[NodeId], at: &At) -> Expr {
     let value = four(ctx, id, scalar, accs, args, at);
     ctx.settle(value, Expr::F32(0.0).splat(4))

@@ -1,4 +1,4 @@
-//! Counts of workgroups: the same number for the kernel (an expression) and for the runtime (a size).
+//! Workgroup counts, in two forms: an expression for the kernel and a size for the runtime.
 
 use gristmill_bundle::Size;
 use gristmill_graph::Dim;
@@ -7,7 +7,7 @@ use gristmill_kernel::{Expr, u};
 use super::index::dim_expr;
 use crate::size::{ceil_div, product, size};
 
-/// How many positions a grid axis has.
+/// The extent of a grid axis.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Count {
     /// A dimension.
@@ -17,7 +17,7 @@ pub enum Count {
 }
 
 impl Count {
-    /// For the kernel.
+    /// The count as a kernel expression.
     pub fn expr(&self) -> Expr {
         match self {
             Count::Dim(d) => dim_expr(d),
@@ -29,7 +29,7 @@ impl Count {
     }
 }
 
-/// The product of several counts, for the runtime: the number of workgroups of a dispatch.
+/// The number of workgroups of a dispatch, for the runtime: the product of the counts.
 pub fn grid_size(counts: &[Count]) -> Size {
     let (mut whole, mut quotients) = (Dim::constant(1), Vec::new());
     for count in counts {

@@ -1,4 +1,4 @@
-//! Index arithmetic: dimensions as expressions, and how indices pass through reshapes and broadcasts.
+//! Index arithmetic: dimensions as expressions, and the mapping of indices through reshapes and broadcasts.
 
 use gristmill_graph::{Dim, Factor, Graph, NodeId, numel};
 use gristmill_kernel::{Expr, u};
@@ -18,21 +18,21 @@ pub fn dim_expr(dim: &Dim) -> Expr {
     dim.terms().filter(|(_, c)| *c < 0).fold(sum, |sum, (s, c)| sum - term(s, c))
 }
 
-/// Row-major position of `index` in `shape`.
+/// The row-major position of `index` in an array of shape `shape`.
 pub fn flatten(index: &[Expr], shape: &[Dim]) -> Expr {
     flatten_in(index, &shape.iter().map(dim_expr).collect::<Vec<_>>())
 }
 
-/// Row-major position of `index` in an array of these extents.
+/// The row-major position of `index` in an array with these extents.
 pub fn flatten_in(index: &[Expr], extents: &[Expr]) -> Expr {
     index.iter().zip(extents).fold(u(0), |flat, (i, n)| if *n == u(1) { flat } else { flat * n + i.clone() })
 }
 
-/// Splits a row-major position into an index of `shape`.
+/// The index in an array of shape `shape` at a row-major position.
 pub fn unflatten(flat: Expr, shape: &[Dim]) -> Vec<Expr> {
     let mut index = vec![u(0); shape.len()];
     let mut rest = flat;
-    // The first dimension that is not 1 takes what remains, without a remainder operation.
+    // The first dimension other than 1 is not reduced modulo its size: the quotient is already in range.
     let first = shape.iter().position(|d| !d.is_one()).unwrap_or(0);
     for axis in (0..shape.len()).rev() {
         if shape[axis].is_one() {
@@ -48,10 +48,10 @@ pub fn unflatten(flat: Expr, shape: &[Dim]) -> Vec<Expr> {
     index
 }
 
-/// The index in a tensor of shape `from` that holds the element `index` of its reshape to `to`.
+/// The index into a tensor of shape `from` for the element `index` of its reshape to `to`.
 ///
-/// Axes are matched in groups of equal size (`[B, T, 64]` to `[B, T, 8, 8]` pairs `B` with `B`, `T` with `T`
-/// and `64` with `8 * 8`), so that only what really changes costs a division.
+/// Axes are matched in groups of equal size (`[B, T, 64]` to `[B, T, 8, 8]` pairs `B` with `B`, `T` with `T`, and `64`
+/// with `8 * 8`), so that only groups that change cost a division.
 pub fn through_reshape(index: &[Expr], to: &[Dim], from: &[Dim]) -> Vec<Expr> {
     let mut out = Vec::with_capacity(from.len());
     let (mut i, mut j) = (0, 0);
@@ -89,24 +89,25 @@ pub fn through_reshape(index: &[Expr], to: &[Dim], from: &[Dim]) -> Vec<Expr> {
     out
 }
 
-/// Whether `a` is a factor of `b` (so `a` still has to grow to reach it).
+/// Whether `a` is a proper factor of `b`, so that `a` needs more axes to reach it.
 fn divides(a: &Dim, b: &Dim) -> bool {
     b.exact_div(a).is_some()
 }
 
-/// The index of an operand of shape `from` that is broadcast to `to` (aligned at the right).
+/// The index into an operand of shape `from` that is broadcast to the shape that `index` belongs to, aligned at the
+/// last axis.
 pub fn through_broadcast(index: &[Expr], from: &[Dim]) -> Vec<Expr> {
     let skip = index.len() - from.len();
     from.iter().zip(&index[skip..]).map(|(d, i)| if d.is_one() { u(0) } else { i.clone() }).collect()
 }
 
-/// Where an operand begins in a concatenation.
+/// The offset of an operand along the axis of a concatenation.
 pub fn start_in_concat(graph: &Graph, concat: NodeId, axis: u32, operand: NodeId) -> Dim {
     let before = graph.node(concat).inputs.iter().take_while(|input| **input != operand);
     before.fold(Dim::constant(0), |sum, input| &sum + &graph.node(*input).shape[axis as usize])
 }
 
-/// `expr / divisor` if every term is a multiple of the divisor by its literals; used for vector loads.
+/// `expr / divisor`, if the coefficient of every term is a multiple of the divisor. Used for vector loads.
 pub fn divide_exact(expr: &Expr, divisor: u32) -> Option<Expr> {
     use gristmill_graph::Binary;
     match expr {
@@ -125,7 +126,7 @@ pub fn divide_exact(expr: &Expr, divisor: u32) -> Option<Expr> {
     }
 }
 
-/// Number of elements as an expression.
+/// The number of elements, as an expression.
 pub fn numel_expr(shape: &[Dim]) -> Expr {
     dim_expr(&numel(shape))
 }

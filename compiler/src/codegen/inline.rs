@@ -1,7 +1,7 @@
-//! Pulling values into a kernel: views become index arithmetic, element-wise nodes become expressions.
+//! Inlines values into a kernel: views become index arithmetic, and element-wise nodes become expressions.
 //!
-//! [`Ctx::value`] gives the expression for one element of a node. It stops at memory (buffers, weights, states, inputs)
-//! and computes everything above it in place.
+//! [`Ctx::value`] returns the expression for one element of a node. It stops at memory (buffers, weights, states,
+//! inputs) and computes everything that follows in place.
 
 use gristmill_graph::{DType, Dim, Literal, Node, NodeId, Op, Precision};
 use gristmill_kernel::WeightFormat;
@@ -15,21 +15,21 @@ use super::views::{below_view, resolve_views};
 use crate::error::CompileError;
 
 impl Ctx<'_> {
-    /// One element of a node. If it cannot be computed in place, [`Ctx::built`] says so.
+    /// One element of a node. If it cannot be computed in place, [`Ctx::built`] returns the error.
     pub fn value(&mut self, id: NodeId, at: &At) -> Expr {
         let value = Pull { ctx: self, memo: Vec::new() }.value(id, at);
         self.settle(value, placeholder(self.low.graph.node(id).dtype))
     }
 
-    /// One element of the node that this kernel computes, although it has a place. If there is no way to,
-    /// [`Ctx::built`] says so.
+    /// One element of the node that this kernel computes, although it has memory of its own. If it cannot be computed,
+    /// [`Ctx::built`] returns the error.
     pub fn compute(&mut self, id: NodeId, at: &At) -> Expr {
         let value = Pull { ctx: self, memo: Vec::new() }.compute(id, at);
         self.settle(value, placeholder(self.low.graph.node(id).dtype))
     }
 }
 
-/// A value of this type, in a kernel that is refused.
+/// A value of this type, for a kernel that will be rejected.
 fn placeholder(dtype: DType) -> Expr {
     literal(match dtype {
         DType::F32 => Literal::f32(0.0),
@@ -38,10 +38,10 @@ fn placeholder(dtype: DType) -> Expr {
     })
 }
 
-/// An element, or why it has no inlined form.
+/// The expression for an element, or why it cannot be inlined.
 type Pulled = Result<Expr, CompileError>;
 
-/// One straight-line computation: the same element of the same node is computed once.
+/// Inlines one straight-line computation. The same element of the same node is computed once.
 struct Pull<'c, 'a> {
     ctx: &'c mut Ctx<'a>,
     memo: Vec<(NodeId, Vec<Expr>, Expr)>,
@@ -89,7 +89,7 @@ impl Pull<'_, '_> {
             Op::Binary(op) => {
                 let (a, b) = (self.operand(id, 0, at)?, self.operand(id, 1, at)?);
                 match (op, a, b) {
-                    // A position in a stretch that begins at zero.
+                    // A position within a range that starts at zero.
                     (gristmill_graph::Binary::Add, Expr::I32(0), x)
                     | (gristmill_graph::Binary::Add, x, Expr::I32(0)) => x,
                     (op, a, b) => Expr::Binary(*op, Box::new(a), Box::new(b)),
@@ -129,11 +129,11 @@ impl Pull<'_, '_> {
                 index[last] = picked.cast(Scalar::U32);
                 self.value(node.inputs[0], &At::index(index))?
             }
-            // These are memory, and so loaded.
+            // These are in memory, so they were loaded above.
             Op::Input(_) | Op::Weight(_) | Op::StateRead(_) | Op::StatePrevious(_) | Op::Dequantize => {
                 return unlowered(node);
             }
-            // Anchors have kernels of their own, and are memory for others.
+            // Anchors have kernels of their own; all other kernels load their results.
             Op::Reduce { .. } | Op::ArgMax | Op::TopK { .. } | Op::MatMul { .. } | Op::QuantizeActivations => {
                 return unlowered(node);
             }
@@ -158,13 +158,13 @@ impl Pull<'_, '_> {
         self.value(id, &At::index(index.to_vec()))
     }
 
-    /// Gives a computed value a name, so that lines stay short.
+    /// Binds a computed value to a name, so that printed lines stay short.
     fn named(&mut self, id: NodeId, e: Expr) -> Expr {
         let name = self.ctx.label(id);
         self.ctx.b.let_(&name, e)
     }
 
-    /// Both sides are computed, so the side that is not chosen reads a place that exists.
+    /// Both operands are loaded, so the index of the one that is not selected is clamped to a valid position.
     fn concat(&mut self, id: NodeId, axis: usize, at: &At) -> Pulled {
         let low = self.ctx.low;
         let node = low.graph.node(id);
@@ -232,7 +232,7 @@ impl Pull<'_, '_> {
                 let buf = self.ctx.read(place, k::U32, &name);
                 half_of(buf, flat)
             }
-            // Only linear layers read them, and these know how.
+            // Only linear layers read these, and they decode them themselves.
             Memory::Bytes => {
                 return Err(CompileError::unlowered(low.graph.node(id), "elements: it is stored as bytes"));
             }
@@ -247,28 +247,28 @@ impl Pull<'_, '_> {
     }
 }
 
-/// The error of an operation that is computed elsewhere, or nowhere.
+/// The error for an operation that has no inline form.
 fn unlowered(node: &Node) -> Pulled {
     Err(CompileError::unlowered(node, "inlined form"))
 }
 
-/// Element `flat` of an array of halves, two in a word.
+/// Element `flat` of an f16 array with two elements per word.
 pub fn half_of(buf: Buf, flat: Expr) -> Expr {
     let pair = Expr::UnpackF16x2(Box::new(Expr::Load(buf, Box::new(flat.shr(u(1))))));
     Expr::Lane(Box::new(pair), Box::new(flat.band(u(1))))
 }
 
-/// A dimension of a node that has to be constant: one of a weight, or the length of a row.
+/// A dimension that must be constant, such as one of a weight, or the length of a row.
 ///
 /// # Errors
-/// If it is not, which is a bug.
+/// An internal error if it is not constant.
 pub fn const_dim(low: &Lowering<'_>, id: NodeId, d: &Dim) -> Result<u32, CompileError> {
     d.as_const().and_then(|v| u32::try_from(v).ok()).ok_or_else(|| {
         CompileError::Internal(format!("{}: expected a constant length, found {d}", low.graph.node(id).path))
     })
 }
 
-/// A literal.
+/// A literal as an expression.
 pub fn literal(l: Literal) -> Expr {
     match l {
         Literal::F32(b) => f(b.get()),
@@ -277,7 +277,7 @@ pub fn literal(l: Literal) -> Expr {
     }
 }
 
-/// Conversion between value types.
+/// Converts a value to another type.
 pub fn convert(x: Expr, from: DType, to: DType) -> Expr {
     match (from, to) {
         (a, b) if a == b => x,

@@ -1,4 +1,4 @@
-//! A kernel under construction: its builder, the memory that it binds, and what is computed where.
+//! A kernel under construction: its builder, the memory that it binds, and the graph that it computes.
 
 use gristmill_graph::{NodeId, Op};
 use gristmill_kernel::{Bind, Buf, Builder, Expr, Type, u};
@@ -8,17 +8,17 @@ use super::grid::{Count, grid_size};
 use crate::error::CompileError;
 use crate::profile::CAPACITY;
 
-/// An element of a node: its index, and its row-major position where the reader has it at hand.
+/// An element of a node: its index and, where the caller has it at hand, its row-major position.
 #[derive(Clone, Debug)]
 pub struct At {
     /// One expression (u32) per axis.
     pub index: Vec<Expr>,
-    /// `flatten(index)`, if that is already computed.
+    /// `flatten(index)`, if it is already computed.
     pub flat: Option<Expr>,
 }
 
 impl At {
-    /// Known by its index only.
+    /// An element given by its index only.
     pub fn index(index: Vec<Expr>) -> Self {
         At { index, flat: None }
     }
@@ -26,15 +26,15 @@ impl At {
 
 /// A kernel under construction, with the memory that it binds.
 pub struct Ctx<'a> {
-    /// The graph around it.
+    /// The entry that it belongs to.
     pub low: &'a Lowering<'a>,
-    /// The kernel.
+    /// The builder of the kernel.
     pub b: Builder,
-    /// What every buffer of the kernel is, in binding order.
+    /// The memory of each buffer, in binding order.
     pub places: Vec<Place>,
     bound: Vec<(Place, Type, Buf)>,
     names: Vec<String>,
-    /// What went wrong first: loops are closures, so it waits here until the kernel is asked for.
+    /// The first error. Loop bodies are closures that cannot return it, so it is kept until [`Ctx::built`].
     failed: Option<CompileError>,
 }
 
@@ -48,7 +48,7 @@ impl<'a> Ctx<'a> {
         Ctx { low, b, places: Vec::new(), bound: Vec::new(), names: Vec::new(), failed: None }
     }
 
-    /// Takes the builder out, so that its closures can be given this context with the builder back in it.
+    /// Takes the builder out, so that its closures can receive this context with the builder put back.
     pub(crate) fn take_builder(&mut self) -> Builder {
         std::mem::replace(&mut self.b, Builder::new(""))
     }
@@ -81,7 +81,7 @@ impl<'a> Ctx<'a> {
         self.b = b;
     }
 
-    /// The value, or in its place one of that type in a kernel that [`Ctx::built`] will refuse with the first error.
+    /// The value; or, on an error, `placeholder` in a kernel that [`Ctx::built`] will reject with the first error.
     pub(super) fn settle(&mut self, value: Result<Expr, CompileError>, placeholder: Expr) -> Expr {
         value.unwrap_or_else(|error| {
             self.fail(error);
@@ -89,15 +89,15 @@ impl<'a> Ctx<'a> {
         })
     }
 
-    /// Makes [`Ctx::built`] refuse the kernel, with the first of such errors.
+    /// Makes [`Ctx::built`] return this error, unless an earlier one is recorded.
     pub(super) fn fail(&mut self, error: CompileError) {
         self.failed.get_or_insert(error);
     }
 
-    /// The finished kernel with its grid.
+    /// The finished kernel and its grid.
     ///
     /// # Errors
-    /// If a part of the kernel could not be built, or the algorithm built something ill-typed. Both are bugs.
+    /// An internal error if a part of the kernel could not be built, or if the kernel is ill-typed.
     pub fn built(self, grid: &[Count]) -> Result<Built, CompileError> {
         if let Some(error) = self.failed {
             return Err(error);
@@ -108,7 +108,8 @@ impl<'a> Ctx<'a> {
         Ok(Built { kernel, places: self.places, grid: grid_size(grid) })
     }
 
-    /// Binds memory for reading as elements of `elem`; the same memory and element are bound once.
+    /// Binds memory for reading, as elements of type `elem`. Binding the same memory with the same type again returns
+    /// the same buffer.
     pub fn read(&mut self, place: Place, elem: Type, name: &str) -> Buf {
         if let Some((_, _, buf)) = self.bound.iter().find(|(p, e, _)| *p == place && *e == elem) {
             return *buf;
@@ -135,21 +136,20 @@ impl<'a> Ctx<'a> {
         buf
     }
 
-    /// A name for a constant array, whatever the path of its node is.
+    /// A name for a constant array, independent of the path of its node.
     pub(super) fn table_name(&self, id: NodeId) -> String {
         let label = self.label(id);
         if label.starts_with('v') && label[1..].chars().all(|c| c.is_ascii_digit()) { "table".into() } else { label }
     }
 
-    /// A short name for a node: the last part of its path.
-    /// A stored weight is called by its own name.
+    /// A short name for a node: the last part of its path. A stored weight has its own name.
     pub fn label(&self, id: NodeId) -> String {
         let node = self.low.graph.node(id);
         if node.op == Op::Dequantize { self.label(node.inputs[0]) } else { label(&node.path) }
     }
 }
 
-/// The last part of a path, as an identifier. Parts of a weight have the name of the weight.
+/// The last part of a path, as an identifier. Parts of a split weight have the name of that weight.
 pub fn label(path: &str) -> String {
     let whole = path.split('[').next().unwrap_or(path);
     let last = whole.rsplit(['.', '/']).next().unwrap_or(whole);

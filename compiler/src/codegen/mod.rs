@@ -1,8 +1,10 @@
-//! What kernels are built with: where values lie, and how expressions of the graph become expressions of a kernel.
+//! The tools to build kernels with: where values are stored, and how expressions of the graph become expressions of a
+//! kernel.
 //!
-//! [`mod@partition`] decides which values become buffers, [`context`] knows where they lie, [`kernel`] is a kernel under
-//! construction; [`inline`], [`views`] and [`vec4`] pull everything that is not memory into it, [`epilogue`] does that for
-//! fused expressions, [`states`] lays out what outlives a call, and [`store`] puts results where they belong. Nothing here knows an algorithm.
+//! [`mod@partition`] decides which values become buffers, [`context`] knows their memory, and [`kernel`] is a kernel
+//! under construction. [`inline`], [`views`] and [`vec4`] inline everything that is not in memory, [`epilogue`] does so
+//! for fused expressions, [`states`] lays out the memory that persists between calls, and [`store`] writes results.
+//! Nothing here depends on an algorithm.
 
 pub mod activations;
 pub mod context;

@@ -1,38 +1,38 @@
-//! Which values become buffers.
+//! Decides which values become buffers.
 //!
 //! *Anchors* (contractions, reductions, norms, attention, writes to states) each get a kernel. Everything else is
-//! computed inside the kernel that reads it, unless that would be wrong (the reader needs plain memory) or
-//! wasteful (expensive work that several kernels would repeat).
+//! computed inside the kernel that reads it, unless that would be wrong (the reader needs plain memory) or wasteful
+//! (several kernels would repeat expensive work).
 
 use std::collections::BTreeSet;
 
 use gristmill_graph::{Graph, Node, NodeId, Op, Role};
 
-/// Inlined expressions larger than this are cut: shaders stay readable and compile fast.
+/// Larger inlined expressions are split, so that shaders stay readable and compile fast.
 const MAX_INLINE: usize = 48;
 
-/// Where values live.
+/// Where values are stored.
 #[derive(Clone, Debug)]
 pub struct Partition {
-    /// For every node: whether it is held in a buffer of its own layout.
+    /// For each node: whether it is stored in a buffer, in its own layout.
     pub stored: Vec<bool>,
-    /// For an anchor: the node in whose layout its result is stored. That is the anchor itself, or the end
-    /// of a chain of transposes and reshapes that nobody else reads, so that the movement costs nothing. Products
-    /// that are joined write a stretch of the joined value each.
+    /// For each anchor, the node in whose layout its result is stored. This is the anchor itself, or the end of a chain
+    /// of transposes and reshapes without other readers, so that the movement is free. If the results of several
+    /// products are concatenated, each writes its own range of the result.
     pub root: Vec<Option<NodeId>>,
 }
 
-/// Whether a value is there without a kernel that computes it: memory, or what follows from nothing.
+/// Whether a value is available without a kernel: it is in memory, or a constant or counter.
 fn is_leaf(op: &Op) -> bool {
     *op != Op::Dequantize && matches!(op.traits().role, Role::Given | Role::Constant)
 }
 
-/// Whether a value follows from nothing, but has one element or more per position, so that it can be memory.
+/// Whether a value has no operands but may have several elements, so that it can be stored.
 fn is_counter(op: &Op) -> bool {
     matches!(op, Op::Iota(_) | Op::Size(_))
 }
 
-/// What lies below a chain of views.
+/// The node below a chain of views.
 pub fn strip_views(graph: &Graph, mut id: NodeId) -> NodeId {
     while graph.node(id).op.is_view() {
         id = graph.node(id).inputs[0];
@@ -40,8 +40,8 @@ pub fn strip_views(graph: &Graph, mut id: NodeId) -> NodeId {
     id
 }
 
-/// Decides for every node of `graph`. No kernel will bind more than `buffers`, as far as that can be had by storing
-/// values.
+/// Decides which nodes of `graph` are stored. Stores further values where a kernel would bind more than `buffers`
+/// buffers, as far as that helps.
 pub fn partition(graph: &Graph, buffers: usize) -> Partition {
     let users = graph.users();
     let mut is_output = vec![false; graph.nodes.len()];
@@ -68,7 +68,7 @@ pub fn partition(graph: &Graph, buffers: usize) -> Partition {
     }
     cut_expensive(graph, &users, &mut stored);
     hold_updates(graph, &root, &mut stored);
-    // A value that lives inside a layout chain is not a buffer itself.
+    // A value inside a layout chain is not itself a buffer.
     for id in graph.ids() {
         if let Some(end) = root[id.index()] {
             let mut at = id;
@@ -86,10 +86,10 @@ pub fn partition(graph: &Graph, buffers: usize) -> Partition {
     Partition { stored, root }
 }
 
-/// Stores what states are updated with, if it is computed from what one of them holds: no kernel may read and write the
-/// same memory, and all that read it run before the one that writes.
+/// Stores the new value of a state if it is computed from a state's old content. No kernel may read and write the same
+/// memory, and all readers of a state run before the kernel that overwrites it.
 fn hold_updates(graph: &Graph, root: &[Option<NodeId>], stored: &mut [bool]) {
-    // Whether a state is read by the kernel that computes a node.
+    // Whether the kernel that computes a node reads a state.
     let mut reads = vec![false; graph.nodes.len()];
     for id in graph.ids() {
         let Node { op, inputs, .. } = graph.node(id);
@@ -102,16 +102,16 @@ fn hold_updates(graph: &Graph, root: &[Option<NodeId>], stored: &mut [bool]) {
     }
 }
 
-/// Follows transposes and reshapes that are the only reader of what stands before them, and the joining of products.
+/// Follows transposes and reshapes that are the only reader of their operand, and concatenations of products.
 fn layout_root(graph: &Graph, users: &[Vec<NodeId>], is_output: &[bool], anchor: NodeId) -> NodeId {
     let mut at = anchor;
-    // States and packed bytes have layouts of their own.
+    // States and packed bytes have their own layouts.
     if graph.node(anchor).op.anchor().is_some_and(|a| a.own_layout) {
         return at;
     }
     while !is_output[at.index()] {
         let [user] = users[at.index()].as_slice() else { break };
-        // A transpose is worth absorbing; a reshape keeps the memory order and comes along for free.
+        // Absorbing a transpose saves a copy; a reshape keeps the memory order and is free anyway.
         let moves = matches!(graph.node(*user).op, Op::Transpose(_) | Op::Reshape(_));
         if !moves && !joins_products(graph, users, is_output, *user) {
             break;
@@ -121,7 +121,7 @@ fn layout_root(graph: &Graph, users: &[Vec<NodeId>], is_output: &[bool], anchor:
     at
 }
 
-/// Whether a node joins products that nobody else reads: parts of a layer whose weight is cut.
+/// Whether a node concatenates products that nothing else reads: the parts of a layer with a split weight.
 fn joins_products(graph: &Graph, users: &[Vec<NodeId>], is_output: &[bool], id: NodeId) -> bool {
     let joined = |input: &NodeId| {
         let product = matches!(graph.node(*input).op, Op::Linear { .. } | Op::MatMul { .. });
@@ -130,9 +130,9 @@ fn joins_products(graph: &Graph, users: &[Vec<NodeId>], is_output: &[bool], id: 
     matches!(graph.node(id).op, Op::Concat { .. }) && graph.node(id).inputs.iter().all(joined)
 }
 
-/// Stores values inside of kernels that would bind more than `buffers`.
+/// Stores values inside kernels that would bind more than `buffers` buffers.
 fn cut_wide(graph: &Graph, root: &[Option<NodeId>], stored: &mut [bool], buffers: usize) {
-    // What a node reads when it is computed in place.
+    // The memory that a node reads when it is computed in place.
     let mut reads: Vec<BTreeSet<NodeId>> = vec![BTreeSet::new(); graph.nodes.len()];
     let memory = |id: NodeId| {
         let node = graph.node(id);
@@ -151,7 +151,7 @@ fn cut_wide(graph: &Graph, root: &[Option<NodeId>], stored: &mut [bool], buffers
                     None => all.extend(&reads[input.index()]),
                 }
             }
-            // One more is written.
+            // The result takes one more buffer.
             let fits = all.len() < buffers;
             reads[id.index()] = all;
             let inputs = graph.node(id).inputs.iter().map(|input| strip_views(graph, *input));
@@ -164,7 +164,8 @@ fn cut_wide(graph: &Graph, root: &[Option<NodeId>], stored: &mut [bool], buffers
     }
 }
 
-/// Stores element-wise values whose work would be repeated by several readers, or for every element of a score matrix.
+/// Stores element-wise values that several readers would recompute, or that would be computed for every element of a
+/// score matrix.
 fn cut_expensive(graph: &Graph, users: &[Vec<NodeId>], stored: &mut [bool]) {
     let readers = readers(graph, users);
     let mut size = vec![0usize; graph.nodes.len()];
@@ -194,20 +195,20 @@ fn cut_expensive(graph: &Graph, users: &[Vec<NodeId>], stored: &mut [bool]) {
     }
 }
 
-/// In which kernels a value is read, as far as matters.
+/// The kernels that read a value: none, one or several.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Readers {
     None,
-    /// That of this node.
+    /// The kernel of this node.
     One(NodeId),
     Several,
 }
 
-/// For every node in which kernels it is read, if nothing is stored between it and the next anchors. A value that is used
+/// For each node, the kernels that read it if nothing between it and the next anchors is stored. A value that is used
 /// twice inside one element-wise expression (`x * sigmoid(x)`) is computed once there.
 fn readers(graph: &Graph, users: &[Vec<NodeId>]) -> Vec<Readers> {
     let mut all = vec![Readers::None; graph.nodes.len()];
-    // Users come behind what they use.
+    // Users come after their operands.
     for id in graph.ids().collect::<Vec<_>>().into_iter().rev() {
         for user in &users[id.index()] {
             let ends = graph.node(*user).op.is_anchor() || users[user.index()].is_empty();

@@ -7,19 +7,19 @@ use super::context::Place;
 use super::index::dim_expr;
 use super::kernel::{At, Ctx};
 
-/// Reads columns of a row, `step` at a time.
+/// A row of a node, read `step` columns at a time.
 pub struct Row {
     /// The node.
     pub id: NodeId,
-    /// 1 or 4.
+    /// Columns per read: 1 or 4.
     pub step: u32,
 }
 
 impl Row {
-    /// Column (or quad of columns) `c` of a row, given by number and by index.
+    /// Column (or group of four columns) `c` of a row. The row is given by its number (`row`) and its index (`lead`).
     pub fn read(&self, ctx: &mut Ctx<'_>, row: &Expr, lead: &[Expr], c: &Expr) -> Expr {
         let width = dim_expr(&ctx.low.width(self.id));
-        // Plain memory is addressed by the row number, without taking it apart.
+        // Plain memory is addressed by the row number, without splitting it into an index.
         if let Some(place @ (Place::Value(_) | Place::Output(_) | Place::Input(_))) = ctx.low.place(self.id) {
             if self.step == 4 {
                 return ctx.vec4_row_at(place, self.id, row * (width / u(4))).at(ctx, c);
@@ -38,7 +38,7 @@ impl Row {
         ctx.value(self.id, &At::index(index))
     }
 
-    /// Column (or quad) `c` of a 1-D parameter, or of a broadcast one with leading ones.
+    /// Column (or group of four) `c` of a 1-D parameter, or of one with leading axes of length 1.
     pub fn parameter(&self, ctx: &mut Ctx<'_>, c: &Expr) -> Expr {
         let rank = ctx.low.graph.node(self.id).shape.len();
         let lead = vec![u(0); rank - 1];

@@ -1,4 +1,4 @@
-//! How states lie in memory: shapes, and rings for those of which only a window is read.
+//! The memory layout of states: their shapes, and ring buffers for states with a window.
 
 use gristmill_bundle::{Ring, Size, SizeOp};
 use gristmill_graph::{Dim, Model, NodeId, Op, PAST, State, StateKind, View};
@@ -9,17 +9,18 @@ use super::index::{dim_expr, flatten, flatten_in};
 use crate::profile::CAPACITY;
 use crate::size::size;
 
-/// Longest stretch of a prompt that is taken at once.
+/// The maximum number of prompt tokens per call.
 pub const PREFILL_CHUNK: u32 = 128;
 
-/// The ring in which a state holds its newest tokens: position `p` lies in row `p` modulo the number of rows. A call writes
-/// its tokens before any are read, so the ring has space for those that its first token sees, and for all of its own.
+/// The ring buffer that holds the newest tokens of a state, if it has one: position `p` is in row `p` modulo the number
+/// of rows. A call writes its tokens before any are read, so the ring has room for the window of the call's first token
+/// and for all tokens of the call.
 pub fn ring(state: &State) -> Option<Ring> {
     let window = state.window()?;
     Some(Ring { window, rows: window.saturating_add(PREFILL_CHUNK - 1) })
 }
 
-/// Leaves windows only to states that they save memory in sessions of up to `max_context` tokens.
+/// Removes the window of states for which it saves no memory in sessions of up to `max_context` tokens.
 pub fn keep_small_windows(model: &mut Model, max_context: u32) {
     for state in &mut model.states {
         let saves = ring(state).is_some_and(|ring| ring.rows < max_context);
@@ -31,7 +32,7 @@ pub fn keep_small_windows(model: &mut Model, max_context: u32) {
     }
 }
 
-/// The shape in memory. What grows has as many rows as a session has tokens, or as the ring has.
+/// The shape in memory. A growing axis has as many rows as the session has tokens, or as the ring buffer has rows.
 pub fn shape(state: &State) -> Vec<Size> {
     let mut shape: Vec<Size> = state.shape.iter().map(size).collect();
     if let Some(axis) = state.axis() {
@@ -44,13 +45,13 @@ pub fn shape(state: &State) -> Vec<Size> {
     shape
 }
 
-/// What kernels that use a state depend on, besides its shape and element type.
+/// What kernels that use a state depend on besides its shape and element type.
 pub(crate) fn layout(state: &State) -> String {
     format!("+{:?}{:?}", state.axis(), ring(state))
 }
 
-/// Row-major position, in the memory of a state, of the element `index` of its tokens. `shape` is that of a node which
-/// shows them.
+/// The row-major position, in the memory of a state, of the element `index` of a node of shape `shape` that reads the
+/// state.
 pub fn position(state: &State, index: &[Expr], shape: &[Dim]) -> Expr {
     let mut extents: Vec<Expr> = shape.iter().map(dim_expr).collect();
     let mut index = index.to_vec();
@@ -65,7 +66,7 @@ pub fn position(state: &State, index: &[Expr], shape: &[Dim]) -> Expr {
 }
 
 impl Lowering<'_> {
-    /// Row-major position of an element in memory.
+    /// The row-major position of an element in memory.
     pub fn flat(&self, place: Place, id: NodeId, index: &[Expr]) -> Expr {
         let shape = &self.graph.node(id).shape;
         match place {
@@ -74,8 +75,8 @@ impl Lowering<'_> {
         }
     }
 
-    /// The first of `all` keys of an attention that a query of the call may see: those before it have left the ring of
-    /// these operands. Zero where nothing leaves.
+    /// The first of the `all` keys of an attention that a query of this call may see; earlier keys were overwritten in
+    /// the ring buffers of these operands. Zero if none of the operands has a ring buffer.
     pub fn first_key(&self, operands: &[NodeId], all: &Dim) -> Expr {
         let windows = operands.iter().filter_map(|operand| self.window_of(*operand, all));
         match windows.min() {
@@ -87,7 +88,7 @@ impl Lowering<'_> {
         }
     }
 
-    /// The window of the state that an operand shows, if its keys are the `all` tokens of that.
+    /// The window of the state that an operand reads, if the operand's keys are the `all` tokens of that state.
     fn window_of(&self, mut id: NodeId, all: &Dim) -> Option<u32> {
         loop {
             let node = self.graph.node(id);

@@ -1,4 +1,4 @@
-//! Storing results: layouts, states and element types in one place.
+//! Stores results: layouts, states and element types in one place.
 
 use gristmill_graph::{DType, NodeId, Op};
 use gristmill_kernel::{Buf, Expr, Scalar, Type, u};
@@ -13,7 +13,7 @@ use crate::error::CompileError;
 pub struct Target {
     /// The anchor.
     pub id: NodeId,
-    /// The node in whose layout the result lies.
+    /// The node in whose layout the result is stored.
     pub root: NodeId,
     /// The bound buffer.
     pub buf: Buf,
@@ -21,7 +21,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Binds the target memory as single elements.
+    /// Binds the target memory, to be written element by element.
     pub fn bind(ctx: &mut Ctx<'_>, id: NodeId, root: NodeId, place: Place) -> Target {
         let dtype = ctx.low.graph.node(id).dtype;
         let elem = match ctx.low.memory(place, root) {
@@ -45,7 +45,7 @@ impl Target {
     }
 }
 
-/// Row-major position, in the layout of `root`, of an element of the anchor `id`.
+/// The row-major position, in the layout of `root`, of an element of the anchor `id`.
 fn position(low: &Lowering<'_>, id: NodeId, root: NodeId, at: &At) -> Result<Expr, CompileError> {
     if id == root {
         return Ok(at.flat.clone().unwrap_or_else(|| flatten(&at.index, &low.graph.node(id).shape)));
@@ -68,12 +68,12 @@ fn position(low: &Lowering<'_>, id: NodeId, root: NodeId, at: &At) -> Result<Exp
     Ok(flatten(&index, &low.graph.node(root).shape))
 }
 
-/// Whether the layout of the result is plain row-major order of the anchor itself.
+/// Whether the result is stored in the plain row-major order of the anchor.
 pub fn is_plain(low: &Lowering<'_>, id: NodeId, root: NodeId) -> bool {
     low.layout_chain(id, root).iter().all(|view| matches!(low.graph.node(*view).op, Op::Reshape(_)))
 }
 
-/// Where four neighbouring results of an anchor are stored at a time.
+/// Where and how results of an anchor are stored four at a time.
 #[derive(Clone, Copy)]
 pub struct Vec4Target {
     id: NodeId,
@@ -82,7 +82,7 @@ pub struct Vec4Target {
 }
 
 impl Vec4Target {
-    /// Binds the target memory as vectors; `None` if neighbours on the last axis are not neighbours in memory.
+    /// Binds the target memory as vectors; `None` if adjacent elements of the last axis are not adjacent in memory.
     pub fn bind(ctx: &mut Ctx<'_>, id: NodeId, root: NodeId, place: Place) -> Option<Vec4Target> {
         if ctx.low.memory(place, root) != Memory::Dense(Scalar::F32) || !keeps_quads(ctx.low, id, root) {
             return None;
@@ -101,7 +101,7 @@ impl Vec4Target {
     }
 }
 
-/// Whether aligned quads on the last axis of an anchor are aligned quads in the layout of `root`.
+/// Whether aligned groups of four on the last axis of an anchor stay aligned groups of four in the layout of `root`.
 fn keeps_quads(low: &Lowering<'_>, id: NodeId, root: NodeId) -> bool {
     let fours = |id: NodeId| low.graph.node(id).shape.last().and_then(|d| d.as_const()).is_some_and(|d| d % 4 == 0);
     let mut before = id;

@@ -1,4 +1,4 @@
-//! Reading memory four elements at a time, where rows lie so.
+//! Reads memory four elements at a time where its layout allows it.
 
 use gristmill_graph::NodeId;
 use gristmill_kernel::{self as k, Buf, Expr, Scalar, Type, u};
@@ -9,12 +9,12 @@ use super::kernel::Ctx;
 use super::views::{contiguous_last, resolve_views};
 use crate::error::CompileError;
 
-/// What a node lacks that is read four elements at a time.
+/// What a node lacks if it cannot be read four elements at a time.
 pub const WHOLE: &str = "rows of whole vectors in memory";
 
 impl Ctx<'_> {
-    /// A row (all axes but the last given) that can be read four aligned elements at a time; `None` where
-    /// memory does not lie so.
+    /// A row (all axes but the last are given by `lead`) to be read in aligned groups of four; `None` if the memory
+    /// layout does not allow it.
     pub fn vec4_row(&mut self, id: NodeId, lead: &[Expr]) -> Option<Vec4Row> {
         if !self.low.quads(id) {
             return None;
@@ -30,7 +30,7 @@ impl Ctx<'_> {
         Some(self.vec4_row_at(place, base, first))
     }
 
-    /// As [`Ctx::vec4_row`], for a node of which it is known that memory lies so. Where it does not, [`Ctx::built`] says so.
+    /// Like [`Ctx::vec4_row`], for a node known to allow it. If it does not, [`Ctx::built`] returns an error.
     pub fn whole_vec4_row(&mut self, id: NodeId, lead: &[Expr]) -> Vec4Row {
         self.vec4_row(id, lead).unwrap_or_else(|| {
             self.fail(CompileError::unlowered(self.low.graph.node(id), WHOLE));
@@ -38,7 +38,7 @@ impl Ctx<'_> {
         })
     }
 
-    /// As [`Ctx::vec4_row`], for a node in plain memory whose row starts at quad `first`.
+    /// Like [`Ctx::vec4_row`], for a node in plain memory whose row starts at group `first`.
     pub fn vec4_row_at(&mut self, place: Place, id: NodeId, first: Expr) -> Vec4Row {
         let halves = self.low.memory(place, id) == Memory::F16x2;
         let elem = if halves { Type::vec(Scalar::U32, 2) } else { k::VEC4F };
@@ -46,13 +46,13 @@ impl Ctx<'_> {
         Vec4Row { buf: self.read(place, elem, &name), first, halves }
     }
 
-    /// Four elements of a row from `column` (a multiple of 4) on, where only quads lie together in memory, and not whole
-    /// rows: what a filter sees of an image. `None` where they do not.
+    /// The four elements of a row from `column` (a multiple of 4) on, where groups of four are contiguous but whole
+    /// rows are not, as in an image seen through a filter. `None` if they are not contiguous.
     pub fn quad_at(&mut self, id: NodeId, lead: &[Expr], column: &Expr) -> Option<Expr> {
         let base = contiguous_last(self.low, id, false).filter(|base| self.low.quads_of(id, *base))?;
         let place = self.low.place(base)?;
         let mut index = lead.to_vec();
-        // Written so that the sum below is a multiple of 4 for all to see.
+        // Written so that simplification can see that the sum below is a multiple of 4.
         let quad = self.b.let_("quad", column / 4);
         index.push(quad * 4);
         let (_, index) = resolve_views(self.low, id, index);
@@ -69,7 +69,7 @@ impl Lowering<'_> {
         contiguous_last(self, id, true).is_some_and(|base| self.quads_of(id, base))
     }
 
-    /// Whether rows of `id` and of the memory `base` below it are whole quads of floats.
+    /// Whether rows of `id`, and of the memory `base` below it, consist of whole groups of four floats.
     fn quads_of(&self, id: NodeId, base: NodeId) -> bool {
         let Some(place) = self.place(base) else { return false };
         let multiple_of_4 =
@@ -80,7 +80,7 @@ impl Lowering<'_> {
     }
 }
 
-/// A row of memory, in aligned groups of four elements.
+/// A row of memory, read in aligned groups of four elements.
 pub struct Vec4Row {
     buf: Buf,
     first: Expr,
@@ -88,7 +88,7 @@ pub struct Vec4Row {
 }
 
 impl Vec4Row {
-    /// Quad `q` of the row, as `vec4<f32>`.
+    /// Group `q` of the row, as `vec4<f32>`.
     pub fn at(&self, ctx: &mut Ctx<'_>, q: impl Into<Expr>) -> Expr {
         let loaded = self.buf.at(&self.first + q.into());
         if !self.halves {

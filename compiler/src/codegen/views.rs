@@ -1,4 +1,4 @@
-//! Views: which memory they show, and where in it an element is.
+//! Views: the memory that they show, and the position of an element in it.
 
 use gristmill_graph::{NodeId, View};
 use gristmill_kernel::{Expr, u};
@@ -6,7 +6,7 @@ use gristmill_kernel::{Expr, u};
 use super::context::Lowering;
 use super::index::{dim_expr, through_broadcast, through_reshape};
 
-/// Follows views down to memory (or to the first node that is not a view).
+/// Follows views to the first node that is not a view. Returns it with the index into it.
 pub fn resolve_views(low: &Lowering<'_>, mut id: NodeId, mut index: Vec<Expr>) -> (NodeId, Vec<Expr>) {
     while low.place(id).is_none()
         && let Some(view) = low.graph.node(id).op.view()
@@ -16,7 +16,7 @@ pub fn resolve_views(low: &Lowering<'_>, mut id: NodeId, mut index: Vec<Expr>) -
     (id, index)
 }
 
-/// The operand of a view, and the index in it.
+/// The operand of a view, and the index into it.
 pub(super) fn below_view(low: &Lowering<'_>, id: NodeId, view: View<'_>, mut index: Vec<Expr>) -> (NodeId, Vec<Expr>) {
     let node = low.graph.node(id);
     let below = node.inputs[0];
@@ -44,7 +44,8 @@ pub(super) fn below_view(low: &Lowering<'_>, id: NodeId, view: View<'_>, mut ind
     (below, index)
 }
 
-/// The memory below a chain of views that keep whole quads of the last axis together, and with `rows` also whole rows.
+/// The memory below a chain of views that keeps groups of four on the last axis contiguous, and whole rows as well if
+/// `rows` is set.
 pub(super) fn contiguous_last(low: &Lowering<'_>, mut id: NodeId, rows: bool) -> Option<NodeId> {
     while low.place(id).is_none() {
         let node = low.graph.node(id);

@@ -1,7 +1,7 @@
-//! The script that makes expected outputs for a drafted architecture.
+//! The script that records expected outputs for a drafted architecture.
 
-/// A Python script that runs the original model and writes what `gristmill verify` compares with. `inputs` are the
-/// names of inputs that have no default.
+/// A Python script that runs the original model and writes the tensors that `gristmill verify` compares with. `inputs`
+/// are the names of the inputs without a default.
 pub fn golden_script(class: &str, file: &str, inputs: &[String]) -> String {
     let made: Vec<String> = inputs.iter().map(|name| format!("    {},", input(name))).collect();
     format!(
@@ -41,7 +41,7 @@ print("inputs.safetensors, outputs.safetensors:", ", ".join(outputs))
     )
 }
 
-/// A line of Python that makes an input.
+/// A line of Python that creates an input.
 fn input(name: &str) -> String {
     if name.ends_with("input_ids") {
         format!("\"{name}\": torch.randint(0, model.config.vocab_size, (2, 17))")

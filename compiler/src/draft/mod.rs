@@ -1,4 +1,4 @@
-//! Drafts of architecture files, for models that none of the shipped files describes.
+//! Drafts architecture files for models that no shipped file describes.
 
 mod golden;
 mod pattern;
@@ -14,22 +14,23 @@ use crate::hf::unused::{ConfigEntries, Tensors, Verdict};
 pub use golden::golden_script;
 use pattern::{fits, general};
 
-/// A draft, and how it came about.
+/// A draft, and how well its base fits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
     /// The architecture file.
     pub text: String,
-    /// The shipped architecture that it extends.
+    /// Name of the shipped architecture that it extends.
     pub base: String,
-    /// How many tensors of the model have the names that the base gives them.
+    /// How many of the model's tensors the base has a name for.
     pub known: usize,
     /// How many tensors the model has.
     pub total: usize,
 }
 
-/// Drafts an architecture file for a model from its config.json, and the names and shapes of its tensors. The base is
-/// `base`, or the shipped architecture that fits with the fewest changes; what it does not know, or knows in vain, is
-/// listed. None if no shipped architecture knows any of the names, or none is called `base`.
+/// Drafts an architecture file from a model's config.json and the names and shapes of its tensors. It extends the
+/// architecture `base`, or else the shipped one that fits with the fewest changes. The draft lists what the base does
+/// not read, and what the base reads but the model lacks. Returns `None` if no shipped architecture knows any of the
+/// names, or if there is no architecture called `base`.
 pub fn draft(
     library: &Library,
     config: &Value,
@@ -42,7 +43,7 @@ pub fn draft(
     let candidates = files.iter().filter(wanted).filter_map(read);
     let judged = candidates.map(|(name, outlined)| (matches(&outlined, tensors), name, outlined));
     let known = judged.filter(|(found, _, _)| base.is_some() || !found.known.is_empty());
-    // Tensors without a name are as much work as places where names or shapes do not fit. Of equals the plainest.
+    // A tensor without a name costs as much work as a missing one. Ties go to the simplest architecture.
     let work = |found: &Matches, name: &str| {
         let faults = bind(library, name, config, Some(tensors)).err().map_or(0, |faults| faults.0.len());
         tensors.len() - found.known.len() + faults
@@ -54,11 +55,11 @@ pub fn draft(
     Some(Draft { text, base, known: found.known.len(), total: tensors.len() })
 }
 
-/// What a base knows of a model.
+/// How a base matches a model.
 struct Matches {
-    /// Tensors that have a name there.
+    /// Tensors that the base has a name for.
     known: BTreeSet<String>,
-    /// Weights that it needs and the model does not have: name and pattern.
+    /// Weights that the base needs but the model lacks: name and pattern.
     missing: Vec<(String, String)>,
 }
 
@@ -115,7 +116,7 @@ fn write(
     text
 }
 
-/// Entries of config.json that the base does not read.
+/// Lists entries of config.json that the base does not read.
 fn write_config(text: &mut String, base: &str, outlined: &Outline, config: &Value) {
     let formulas: String = outlined.config.iter().map(|(_, formula)| format!("{formula}\n")).collect();
     let read = |key: &str| formulas.contains(&format!("config.{key}")) || formulas.contains(&format!("'{key}'"));
@@ -141,7 +142,7 @@ fn write_config(text: &mut String, base: &str, outlined: &Outline, config: &Valu
     text.push_str("    config: [\n    ],\n\n");
 }
 
-/// Tensors that the base has no name for.
+/// Lists tensors that the base has no name for.
 fn write_weights(
     text: &mut String,
     base: &str,
@@ -177,7 +178,7 @@ fn write_weights(
     text.push_str("    },\n\n");
 }
 
-/// A name made of the last parts of a tensor's, which nothing else has.
+/// An unused name, made of the last parts of a tensor's name.
 fn free_name(tensor: &str, taken: &mut BTreeSet<String>) -> String {
     let word =
         |part: &str| -> String { part.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect() };
@@ -196,7 +197,7 @@ fn free_name(tensor: &str, taken: &mut BTreeSet<String>) -> String {
     format!("tensor_{n}")
 }
 
-/// A size as the config value that has it, if the base reads one; else the number.
+/// A size, written as the config value that equals it if the base reads one, else as a number.
 fn dimension(size: u64, outlined: &Outline, config: &Value) -> String {
     let same = |(_, formula): &&(String, String)| {
         let key = formula.split_whitespace().next().and_then(|f| f.strip_prefix("config."));
@@ -207,7 +208,7 @@ fn dimension(size: u64, outlined: &Outline, config: &Value) -> String {
     outlined.config.iter().find(same).map_or_else(|| size.to_string(), |(name, _)| name.clone())
 }
 
-/// Names in lines of at most a hundred characters.
+/// Joins names into lines of at most a hundred characters.
 fn wrapped(names: &[String]) -> Vec<String> {
     let mut lines: Vec<String> = vec![String::new()];
     for name in names.iter().filter(|n| !n.contains('{')) {

@@ -1,7 +1,7 @@
-//! Tensor names beside the patterns of architecture files.
+//! Matches tensor names with the patterns of architecture files.
 
-/// Whether a name fits a pattern such as `(model.|)layers.{i}.norm.(weight|gamma)`. What stands in braces is not
-/// computed: a single letter counts for a number, everything else for any words with dots behind them.
+/// Whether a name fits a pattern such as `(model.|)layers.{i}.norm.(weight|gamma)`. Braces are not evaluated: a single
+/// letter stands for a number, anything else for any text with dots.
 pub(super) fn fits(pattern: &str, name: &str) -> bool {
     let Some(first) = pattern.chars().next() else { return name.is_empty() };
     match first {
@@ -17,7 +17,7 @@ pub(super) fn fits(pattern: &str, name: &str) -> bool {
                 let digits = name.chars().take_while(char::is_ascii_digit).count();
                 return (1..=digits).any(|n| fits(rest, &name[n..]));
             }
-            // A number would be that of a repetition.
+            // A number would be the index of a repetition.
             let open = |text: &str| !text.contains(|c: char| c.is_ascii_digit());
             let whole = |text: &str| text.is_empty() || text.ends_with('.') || rest.starts_with('.');
             let ends = (0..=name.len()).filter_map(|n| name.split_at_checked(n));
@@ -27,8 +27,8 @@ pub(super) fn fits(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// A name with its numbers left open, and the first of them: `layers.{i}.norm.weight`. Only the first number between
-/// dots is that of a repetition.
+/// A name with the index of its repetition left open (`layers.{i}.norm.weight`), and that index. Only the first number
+/// between dots counts.
 pub(super) fn general(name: &str) -> (String, Option<u64>) {
     let mut found = None;
     let parts = name.split('.').map(|part| match part.parse::<u64>() {

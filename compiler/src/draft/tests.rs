@@ -4,7 +4,7 @@ use super::*;
 use crate::library::library;
 use gristmill_graph::text::check;
 
-/// A decoder like llama with norms that have a bias, and one projection less.
+/// A decoder like llama, but its norms have a bias, and it has one projection fewer.
 fn tensors() -> BTreeMap<String, Vec<u64>> {
     let mut all = BTreeMap::new();
     let mut add = |name: &str, shape: &[u64]| all.insert(name.to_string(), shape.to_vec());
@@ -52,7 +52,7 @@ fn the_nearest_architecture_is_the_base_and_the_rest_is_listed() {
     for part in ["dropout", "vocab_size", "//   lm_head"] {
         assert!(!text.contains(part), "{part} is in\n{text}");
     }
-    // What is drafted is valid; what is missing is found when it is bound.
+    // The draft is valid; what is missing is found when it is bound.
     let library = library().with_file("tiny.ron", text.clone());
     assert_eq!(check(&library, "tiny.ron"), Ok(()));
     let faults = bind(&library, "tiny.ron", &config, Some(&tensors())).unwrap_err().to_string();
@@ -73,7 +73,7 @@ fn a_plain_file_goes_before_those_that_extend_it() {
     for file in library.architectures() {
         let outlined = outline(&library, file).expect("it is valid");
         assert!(!outlined.statements.is_empty() && !outlined.weights.is_empty(), "{file}");
-        // Formulas stand without the names that they are given.
+        // Formulas come without the names that they define.
         assert!(outlined.config.iter().all(|(name, f)| !f.starts_with(&format!("{name} ="))), "{file}");
     }
 }

@@ -1,4 +1,4 @@
-//! From a GGUF file to what a model directory would say.
+//! Turns a GGUF file into the contents of a model directory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -20,10 +20,10 @@ use crate::weights::{Checkpoint, WeightError};
 const ARCHITECTURE: &str = "general.architecture";
 const TOKENS: &str = "tokenizer.ggml.tokens";
 
-/// Keys that say where texts end: of documents, of turns, of messages.
+/// Keys of the tokens that end a document, a turn or a message.
 const ENDS: [&str; 3] = ["eos_token_id", "eot_token_id", "eom_token_id"];
 
-/// The settings of a model, as files, and warnings.
+/// The settings of a model as files, and warnings.
 pub(crate) fn model(gguf: &Gguf) -> Result<(Files, Vec<String>), CompileError> {
     let library = crate::library::library();
     let (conversion, converted, architecture) = converted(gguf, &library)?;
@@ -43,10 +43,10 @@ pub(crate) fn model(gguf: &Gguf) -> Result<(Files, Vec<String>), CompileError> {
     Ok((Files::in_memory(&gguf.path, files), warnings))
 }
 
-/// The weights of a file, by the names that architectures have for them.
+/// The weights of a file, under the names that architectures use.
 ///
 /// # Errors
-/// If the architecture is not known, or a tensor that it reads is stored in a way that is not read.
+/// If the architecture is unknown, or a tensor that it reads has an unsupported format.
 pub(crate) fn checkpoint(gguf: &Gguf) -> Result<Checkpoint, CompileError> {
     let library = crate::library::library();
     let (conversion, converted, _) = converted(gguf, &library)?;
@@ -58,7 +58,7 @@ pub(crate) fn checkpoint(gguf: &Gguf) -> Result<Checkpoint, CompileError> {
         match (rule, tensor.kind.storage()) {
             (Some((name, order)), Some(storage)) => tensors.push((name, Stored { file, storage, shape, start, order })),
             (Some(_), None) => refused.push(tensor),
-            // What no rule is for keeps its name, under which no architecture looks for it.
+            // A tensor without a rule keeps its name, which no architecture looks for.
             (None, Some(storage)) => {
                 let stored = Stored { file, storage, shape, start, order: Order::AsIs };
                 tensors.push((tensor.name.clone(), stored));
@@ -72,7 +72,7 @@ pub(crate) fn checkpoint(gguf: &Gguf) -> Result<Checkpoint, CompileError> {
     Ok(Checkpoint::of(&gguf.path, gguf.files.clone(), tensors, skipped)?)
 }
 
-/// The name that a rule gives to a tensor, if it is for it.
+/// The name that a rule gives to a tensor, if it matches.
 fn name_by(rule: &TensorRule, name: &str) -> Option<String> {
     const NUMBER: &str = "{i}";
     let Some((before, behind)) = rule.pattern.split_once(NUMBER) else {
@@ -117,7 +117,7 @@ fn converted<'a>(gguf: &Gguf, library: &'a Library) -> Result<Parts<'a>, Compile
     Ok((conversion, converted, architecture.to_string()))
 }
 
-/// What formulas can read, by name.
+/// The values that formulas can read, by name.
 fn facts(gguf: &Gguf, architecture: &str, conversion: &Conversion<'_>) -> Result<Map<String, Json>, CompileError> {
     let mut facts = Map::new();
     for name in ["arch", "general", "tokenizer"] {
@@ -141,7 +141,7 @@ fn facts(gguf: &Gguf, architecture: &str, conversion: &Conversion<'_>) -> Result
     Ok(facts)
 }
 
-/// Ids after which nothing follows.
+/// Ids of tokens that end generation.
 fn ends(gguf: &Gguf) -> Vec<u64> {
     let id = |key: &&str| gguf.metadata.get(&format!("tokenizer.ggml.{key}")).and_then(Value::as_u64);
     let mut ids: Vec<u64> = ENDS.iter().filter_map(id).collect();
@@ -149,7 +149,7 @@ fn ends(gguf: &Gguf) -> Vec<u64> {
     ids
 }
 
-/// A warning for each metadata key of the architecture that nothing reads.
+/// A warning for each metadata key of the architecture that is not read.
 fn unread(gguf: &Gguf, conversion: &Conversion<'_>, architecture: &str) -> Vec<String> {
     let place: &Path = &gguf.path;
     let prefix = format!("{architecture}.");

@@ -1,4 +1,4 @@
-//! Reading a file from front to back, with a buffer, as bytes that nobody vouches for.
+//! Reads a file from front to back through a buffer. The bytes are not trusted.
 
 use std::path::Path;
 
@@ -7,20 +7,20 @@ use crate::weights::WeightError;
 
 const DAMAGED: &str = "the file is damaged or was not fully downloaded; fetch it again";
 
-/// A place in a file.
+/// A position in a file.
 pub(super) struct Cursor<'a> {
     path: &'a Path,
     file: &'a dyn ReadAt,
     length: u64,
-    /// Of the next byte.
+    /// Position of the next byte.
     at: u64,
     buffer: Vec<u8>,
-    /// Where the buffer begins.
+    /// Position of the buffer in the file.
     from: u64,
 }
 
 impl<'a> Cursor<'a> {
-    /// Bytes that are read at once.
+    /// Bytes read at a time.
     const PIECE: u64 = 1 << 16;
 
     pub(super) fn new(path: &'a Path, file: &'a dyn ReadAt) -> Result<Self, WeightError> {
@@ -28,12 +28,12 @@ impl<'a> Cursor<'a> {
         Ok(Cursor { path, file, length, at: 0, buffer: Vec::new(), from: 0 })
     }
 
-    /// Where the next byte is.
+    /// The position of the next byte.
     pub(super) fn at(&self) -> u64 {
         self.at
     }
 
-    /// Bytes of the whole file.
+    /// The length of the file in bytes.
     pub(super) fn length(&self) -> u64 {
         self.length
     }
@@ -43,7 +43,7 @@ impl<'a> Cursor<'a> {
         WeightError::new(self.path, message, DAMAGED)
     }
 
-    /// Fails if `count` things of at least `bytes` bytes cannot be in the rest of the file.
+    /// Fails if the rest of the file cannot hold `count` items of at least `bytes` bytes each.
     pub(super) fn expect(&self, count: u64, bytes: u64, what: &str) -> Result<(), WeightError> {
         match count.checked_mul(bytes) {
             Some(all) if all <= self.length - self.at => Ok(()),
@@ -64,7 +64,7 @@ impl<'a> Cursor<'a> {
         Ok(bytes)
     }
 
-    /// Makes the buffer hold `count` bytes from here on, and says where in it.
+    /// Fills the buffer with at least `count` bytes from here on. Returns their position in it.
     fn fill(&mut self, count: u64) -> Result<usize, WeightError> {
         if self.at < self.from || self.at + count > self.from + self.buffer.len() as u64 {
             let size = Self::PIECE.max(count).min(self.length - self.at);
@@ -83,7 +83,7 @@ impl<'a> Cursor<'a> {
         self.take().map(u64::from_le_bytes)
     }
 
-    /// A length and so many bytes of UTF-8; `what` it is, for messages.
+    /// A length, and a UTF-8 text of that many bytes. `what` names it in messages.
     pub(super) fn text(&mut self, longest: u64, what: &str) -> Result<String, WeightError> {
         let length = self.u64()?;
         if length > longest {

@@ -1,4 +1,4 @@
-//! A model in a GGUF file, or in the several that it was split into.
+//! A model in a GGUF file, or in the parts of a split one.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,7 +9,7 @@ use super::value::Value;
 use crate::source::{Opened, ReadAt, Source};
 use crate::weights::WeightError;
 
-/// A model in a GGUF file, or in the several that it was split into.
+/// A model in a GGUF file, or in the parts of a split one.
 #[derive(Debug)]
 pub(crate) struct Gguf {
     /// The first file.
@@ -18,11 +18,11 @@ pub(crate) struct Gguf {
     pub(crate) metadata: BTreeMap<String, Value>,
     /// All files.
     pub(crate) files: Vec<(PathBuf, Opened)>,
-    /// All tensors, each with the number of its file.
+    /// All tensors, each with the index of its file.
     pub(crate) tensors: Vec<(usize, TensorInfo)>,
 }
 
-/// Whether `path` is a file that begins as GGUF files do.
+/// Whether `path` is a file with the magic number of GGUF.
 pub fn is_gguf(path: &Path) -> bool {
     let begins = |file: File| {
         let mut bytes = [0; 4];
@@ -31,21 +31,21 @@ pub fn is_gguf(path: &Path) -> bool {
     path.is_file() && File::open(path).is_ok_and(begins)
 }
 
-/// The files of a split model, given the first one; only that one if it is not split.
+/// The paths of all parts of a split model, given the first one; only `path` itself if it is not split.
 pub fn parts(path: &Path) -> Vec<PathBuf> {
-    /// More than a model is split into.
+    /// More parts than any model has.
     const MOST: u64 = 512;
     let part = part_of(path).filter(|(_, _, count)| *count <= MOST);
     let Some((stem, 1, count)) = part else { return vec![path.to_path_buf()] };
     (1..=count).map(|i| path.with_file_name(part_name(&stem, i, count))).collect()
 }
 
-/// Whether a file is a part of a split model, but not the first.
+/// Whether a file is a part of a split model other than the first.
 pub fn is_later_part(path: &Path) -> bool {
     part_of(path).is_some_and(|(_, number, _)| number != 1)
 }
 
-/// `model`, 2 and 3 of `model-00002-of-00003.gguf`.
+/// `model`, 2 and 3 for `model-00002-of-00003.gguf`.
 fn part_of(path: &Path) -> Option<(String, u64, u64)> {
     let name = path.file_name()?.to_str()?.strip_suffix(".gguf")?;
     let (rest, count) = name.rsplit_once("-of-")?;
@@ -61,7 +61,7 @@ fn part_name(stem: &str, number: u64, count: u64) -> String {
     format!("{stem}-{number:05}-of-{count:05}.gguf")
 }
 
-/// What a model is called that lies in this file.
+/// The name of the model in a file.
 pub(crate) fn name(path: &Path) -> String {
     match part_of(path) {
         Some((stem, ..)) => stem,
@@ -70,10 +70,10 @@ pub(crate) fn name(path: &Path) -> String {
 }
 
 impl Gguf {
-    /// Reads the headers of a file, and of all others if the model is split.
+    /// Reads the headers of a file and, if the model is split, of all other parts.
     ///
     /// # Errors
-    /// If one breaks a rule of the format, or the files do not belong together.
+    /// If a header is invalid, or the parts do not belong together.
     pub(crate) fn open(source: &dyn Source, name: &str) -> Result<Self, WeightError> {
         let (path, file, header) = open(source, name)?;
         let split = split(&path, &header.metadata)?;
@@ -128,7 +128,7 @@ impl Gguf {
 
     /// All values of a small tensor; `None` if there is no such tensor.
     pub(crate) fn vector(&self, name: &str) -> Result<Option<Vec<f32>>, WeightError> {
-        /// Bytes of the largest that is read so.
+        /// Maximum size in bytes of a tensor that is read this way.
         const LARGEST: u64 = 1 << 16;
         let Some((file, tensor)) = self.tensors.iter().find(|(_, t)| t.name == name) else { return Ok(None) };
         let (path, file) = &self.files[*file];
@@ -151,9 +151,10 @@ fn open(source: &dyn Source, name: &str) -> Result<(PathBuf, Opened, header::Hea
     Ok((path, file, header))
 }
 
-/// Number of a part, of how many, and tensors of all; `None` for a model that is not split.
+/// The index of this part, the number of parts, and the number of tensors in all parts; `None` for a model that is not
+/// split.
 fn split(path: &Path, metadata: &BTreeMap<String, Value>) -> Result<Option<(u64, u64, u64)>, WeightError> {
-    /// More parts than anybody makes; each is an open file.
+    /// More parts than any model has. Each is an open file.
     const MOST: u64 = 512;
     let number = |key: &str| metadata.get(key).and_then(Value::as_u64);
     match ["split.no", "split.count", "split.tensors.count"].map(number) {

@@ -1,6 +1,6 @@
-//! The header of a GGUF file, read strictly: metadata, and where tensors are.
+//! Reads the header of a GGUF file strictly: metadata, and the positions of tensors.
 //!
-//! The layout is that of the specification in ggml's docs/gguf.md, versions 2 and 3, which are alike.
+//! The layout follows the specification (ggml's docs/gguf.md), versions 2 and 3, which are the same for readers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::source::ReadAt;
 use crate::weights::WeightError;
 use crate::weights::error::shown;
 
-/// The first bytes of every file.
+/// The magic number.
 pub(super) const MAGIC: [u8; 4] = *b"GGUF";
 
 const ALIGNMENT: &str = "general.alignment";
@@ -20,31 +20,31 @@ const USUAL_ALIGNMENT: u64 = 32;
 const MAX_ALIGNMENT: u64 = 1 << 20;
 const MAX_KEYS: u64 = 1 << 16;
 const MAX_TENSORS: u64 = 1 << 17;
-/// Bytes of a key, and of the name of a tensor.
+/// Maximum length in bytes of a key or a tensor name.
 const MAX_NAME: u64 = 1 << 10;
 const MAX_DIMENSIONS: u32 = 4;
 
-/// A tensor as its file describes it.
+/// A tensor, as the file describes it.
 #[derive(Clone, Debug)]
 pub(crate) struct TensorInfo {
-    /// Its name in the file.
+    /// Name in the file.
     pub(crate) name: String,
     /// How it is stored.
     pub(crate) kind: Kind,
-    /// Its shape, outermost dimension first; the file has it the other way round.
+    /// Shape, outermost dimension first (the file stores it the other way round).
     pub(crate) shape: Vec<u64>,
-    /// First byte in the file.
+    /// Position of the first byte in the file.
     pub(crate) start: u64,
-    /// Number of bytes, which lie in the file; 0 where the format is not known.
+    /// Number of bytes, all inside the file; 0 if the format is unknown.
     pub(crate) bytes: u64,
 }
 
-/// What a file says in front of its tensors.
+/// The part of a file that precedes the tensor data.
 #[derive(Debug)]
 pub(crate) struct Header {
     /// Metadata by key.
     pub(crate) metadata: BTreeMap<String, Value>,
-    /// In the order of the file.
+    /// Tensors, in the order of the file.
     pub(crate) tensors: Vec<TensorInfo>,
 }
 
@@ -104,7 +104,7 @@ fn alignment(cursor: &Cursor<'_>, value: Option<&Value>) -> Result<u64, WeightEr
     })
 }
 
-/// A tensor whose `start` is still relative to the data.
+/// A tensor. Its `start` is still relative to the tensor data.
 fn tensor(cursor: &mut Cursor<'_>, alignment: u64) -> Result<TensorInfo, WeightError> {
     let name = cursor.text(MAX_NAME, "the name of a tensor")?;
     let dimensions = cursor.u32()?;
@@ -136,7 +136,7 @@ fn tensor(cursor: &mut Cursor<'_>, alignment: u64) -> Result<TensorInfo, WeightE
     Ok(TensorInfo { name, kind, shape, start, bytes })
 }
 
-/// Checks names and places: everything lies in the file, and no two tensors share bytes.
+/// Checks names and positions: every tensor is inside the file, and no two share bytes.
 fn placed(cursor: &Cursor<'_>, mut tensors: Vec<TensorInfo>, data: u64) -> Result<Vec<TensorInfo>, WeightError> {
     let length = cursor.length();
     let mut names = BTreeSet::new();

@@ -1,15 +1,15 @@
-//! How tensors of GGUF files are stored: numbers of ggml's types.
+//! Tensor formats of GGUF files, by the numbers of ggml's types.
 
 use std::fmt;
 
 use crate::weights::blocks::Block;
 use crate::weights::convert::Storage;
 
-/// A type by its number. Any number is one, so that files are refused for what is read from them only.
+/// A type number. Unknown numbers are allowed, so that a file is rejected only for a tensor that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Kind(pub(crate) u32);
 
-/// Types that are not read, for messages.
+/// Types that are not supported, for messages.
 const OTHERS: [(u32, &str); 26] = [
     (9, "Q8_1"),
     (10, "Q2_K"),
@@ -39,11 +39,11 @@ const OTHERS: [(u32, &str); 26] = [
     (41, "Q1_0"),
 ];
 
-/// Those that are read.
+/// The supported types, for messages.
 pub(crate) const READ: &str = "F32, F16, BF16, F64, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K and Q6_K";
 
 impl Kind {
-    /// How values are decoded, if they can be.
+    /// How values are decoded, if the type is supported.
     pub(crate) fn storage(self) -> Option<Storage> {
         Some(match self.0 {
             0 => Storage::F32,
@@ -62,7 +62,7 @@ impl Kind {
         })
     }
 
-    /// Values and bytes of a block, for types that are read.
+    /// Values and bytes per block, if the type is supported.
     pub(crate) fn unit(self) -> Option<(u64, u64)> {
         self.storage().map(Storage::unit)
     }

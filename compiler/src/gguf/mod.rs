@@ -1,8 +1,9 @@
-//! GGUF files as models: the other format that checkpoints are published in.
+//! GGUF files as models.
 //!
-//! A file has everything in one: metadata in place of `config.json` and a tokenizer, and tensors under names of its own,
-//! some in another order. `file` reads it; `convert` makes of it what a model directory would say, by the files of
-//! `models/gguf`; `tokenizer` makes `tokenizer.json`. What a file says is bounded and checked before it is used.
+//! A GGUF file holds everything: metadata in place of `config.json` and a tokenizer, and tensors under other names,
+//! some in another order. `file` reads it, `convert` turns it into the contents of a model directory by the rules in
+//! `models/gguf`, and `tokenizer` builds `tokenizer.json`. Everything in the file is bounded and checked before it is
+//! used.
 
 mod convert;
 

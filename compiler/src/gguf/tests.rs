@@ -1,4 +1,4 @@
-//! Values of each type as the reference has them, and files that nobody should have written.
+//! Values of each type compared with the reference, and malformed files.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ fn every_type_is_decoded_as_the_reference_does() {
     assert!(refused.contains("tensor `IQ4_XS`: is stored as IQ4_XS"), "{refused}");
 }
 
-/// A file in the making.
+/// A file under construction.
 struct Bytes(Vec<u8>);
 
 impl Bytes {
@@ -66,12 +66,12 @@ impl Bytes {
         self
     }
 
-    /// A key with a number.
+    /// Adds a key with a number.
     fn number(self, key: &str, value: u32) -> Self {
         self.text(key).u32(4).u32(value)
     }
 
-    /// A key with a text.
+    /// Adds a key with a text.
     fn word(self, key: &str, value: &str) -> Self {
         self.text(key).u32(8).text(value)
     }
@@ -81,7 +81,7 @@ impl Bytes {
         shaped.u32(kind).u64(start)
     }
 
-    /// Zeros up to a multiple of 32, then so many more.
+    /// Pads to a multiple of 32 with zeros, then appends `bytes` more.
     fn data(mut self, bytes: usize) -> Self {
         let length = self.0.len().next_multiple_of(32) + bytes;
         self.0.resize(length, 0);
@@ -122,7 +122,7 @@ fn broken_headers_are_refused() {
     refused(&start().text("k").u32(8).u64(u64::MAX), &["`k` claims"]);
     refused(&start().text("k").u32(7).u32(2), &["`k` has the value 2 as a bool"]);
     refused(&Bytes::header(3, 0, 2).number("k", 1).number("k", 2), &["`k` occurs twice"]);
-    // Lists: longer than the file, longer than anything, deeper than anything.
+    // Lists that are longer than the file, longer than any limit, or nested too deeply.
     refused(&start().text("k").u32(9).u32(8).u64(1 << 60), &["elements of metadata `k`"]);
     let mut long = start().text("k").u32(9).u32(0).u64(5 << 20);
     long.0.resize(long.0.len() + (5 << 20), 0);
@@ -209,7 +209,7 @@ fn every_conversion_that_ships_is_valid() {
     assert!(names.len() >= 4, "{names:?}");
     for name in names {
         let conversion = Conversion::load(&library, name).unwrap_or_else(|d| panic!("{d}"));
-        // Without any metadata each formula fails because of them, and for no other reason.
+        // Without metadata, each formula fails because of a missing value and for no other reason.
         let facts = ["arch", "general", "tokenizer", "tensors"].map(|n| (n.to_string(), json!({})));
         let facts = facts.into_iter().chain([("token_count".into(), json!(5)), ("rope_factors".into(), json!(null))]);
         let found = conversion.apply(&facts.collect()).unwrap_err();
@@ -229,7 +229,7 @@ fn parts_of_a_model_are_found_by_name() {
     assert_eq!((name(Path::new("a.Q4_0.gguf")), parts(Path::new("a.gguf")).len()), ("a.Q4_0".into(), 1));
 }
 
-/// A model in two parts, of which the second says these numbers.
+/// Opens a model in two parts; the header of the second has these numbers.
 fn in_parts(dir: &Path, number: u16, count: u16, tensors: u32) -> Result<Gguf, String> {
     let split = |bytes: Bytes, number: u16, count: u16| {
         let number = bytes.number("split.no", u32::from(number));
@@ -261,13 +261,14 @@ fn parts_are_one_model() {
 #[test]
 fn no_cut_of_a_file_is_read_or_panics() {
     let whole = std::fs::read(fixture("pieces.gguf")).unwrap();
-    // Tensors reach to the end, so that any cut is one too many; those in the header are the ones to fear.
+    // The tensors reach the end of the file, so any cut removes a part of them; cuts in the header are the interesting
+    // ones.
     for length in (0..whole.len()).step_by(97).chain([whole.len() - 1]) {
         let file = Bytes(whole[..length].to_vec()).file();
         let opened = open(file.path());
         assert!(opened.is_err(), "{length} of {} bytes are read", whole.len());
     }
-    // Any byte of the header may be another one.
+    // Changes single bytes of the header.
     for at in (4..6000).step_by(41) {
         let mut bytes = whole.clone();
         bytes[at] ^= 0x55;

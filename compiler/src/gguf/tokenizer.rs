@@ -1,6 +1,6 @@
-//! From the tokenizer in a file's metadata to `tokenizer.json` and `tokenizer_config.json`.
+//! Turns the tokenizer in a file's metadata into `tokenizer.json` and `tokenizer_config.json`.
 //!
-//! What the names of tokenizers and of ways to split text stand for is in `models/tokenizers/ggml.ron`.
+//! `models/tokenizers/ggml.ron` defines the names of tokenizers and of ways to split text.
 
 mod bpe;
 
@@ -28,14 +28,14 @@ pub(super) struct Made {
     pub(super) tokenizer: Json,
     /// `tokenizer_config.json`.
     pub(super) config: Json,
-    /// What may not be as the model's author meant it.
+    /// Where the result may differ from what the model's author intended.
     pub(super) warnings: Vec<String>,
 }
 
-/// Makes the files.
+/// Builds the files.
 ///
 /// # Errors
-/// If the tokenizer is of a kind that is not read, or contradicts itself.
+/// If the kind of tokenizer is not supported, or the metadata contradict each other.
 pub(super) fn make(gguf: &Gguf, order: MergeOrder) -> Result<Made, CompileError> {
     let table = Table::read()?;
     let entries = Entries::read(gguf)?;
@@ -67,7 +67,7 @@ pub(super) fn make(gguf: &Gguf, order: MergeOrder) -> Result<Made, CompileError>
     Ok(Made { tokenizer, config: special.config(&entries), warnings })
 }
 
-/// Tokens with a meaning, and which of them stand around a text.
+/// Special tokens, and which of them surround a text.
 struct Special {
     bos: Option<u32>,
     eos: Option<u32>,
@@ -79,7 +79,7 @@ struct Special {
 
 impl Special {
     fn of(entries: &Entries<'_>, method: Method, usually_begins: bool) -> Result<Self, CompileError> {
-        // Files of pieces may leave out what llama.cpp takes then.
+        // SentencePiece files may omit the ids that llama.cpp assumes by default.
         let usual = |id: u32| (method == Method::Pieces && entries.tokens.len() > id as usize).then_some(id);
         let special = Special {
             bos: entries.id("bos_token_id")?.or(usual(1)),
@@ -98,7 +98,7 @@ impl Special {
         Ok(special)
     }
 
-    /// What puts tokens around texts.
+    /// The post-processor that adds tokens around texts.
     fn processor(&self, entries: &Entries<'_>) -> Json {
         let bos = self.bos.filter(|_| self.begins);
         let eos = self.eos.filter(|_| self.ends);
@@ -134,7 +134,7 @@ impl Special {
     }
 }
 
-/// The chat template, or a list where there are several by name.
+/// The chat template, or a list if there are several with names.
 fn template(gguf: &Gguf) -> Option<Json> {
     let prefix = format!("{TEMPLATE}.");
     let named: Vec<Json> = gguf

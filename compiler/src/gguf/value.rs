@@ -5,23 +5,25 @@ use serde_json::{Map, Number, Value as Json};
 use super::cursor::Cursor;
 use crate::weights::WeightError;
 
-/// Lists in lists in lists; nobody writes deeper ones.
+/// Maximum nesting of lists; no real file nests deeper.
 const MAX_DEPTH: u32 = 3;
-/// The longest text: chat templates have a few thousand bytes.
+/// Maximum length of a text in bytes; chat templates have a few thousand.
 const MAX_TEXT: u64 = 16 << 20;
-/// Elements of all lists of a file: vocabularies have up to a few hundred thousand tokens, and as many merges.
+/// Maximum number of list elements in a file; vocabularies have up to a few hundred thousand tokens, and as many
+/// merges.
 pub(super) const MAX_ELEMENTS: u64 = 1 << 22;
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
-    /// Of any width without a sign.
+    /// An unsigned integer of any width.
     Unsigned(u64),
-    /// Of any width with a sign.
+    /// A signed integer of any width.
     Signed(i64),
-    /// Of any width. One of 32 bits is the number with the fewest digits that rounds to it, which is what was meant.
+    /// A float of any width. A 32-bit float becomes the shortest decimal that rounds to it, which is the number that
+    /// was meant.
     Float(f64),
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
     /// A text.
     Text(String),
@@ -29,7 +31,7 @@ pub(crate) enum Value {
     List(Vec<Value>),
 }
 
-/// How values are stored.
+/// The types of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     U8,
@@ -67,7 +69,7 @@ impl Kind {
         })
     }
 
-    /// The fewest bytes that a value takes.
+    /// The minimum size of a value in bytes.
     fn least(self) -> u64 {
         match self {
             Kind::U8 | Kind::I8 | Kind::Bool => 1,
@@ -79,7 +81,7 @@ impl Kind {
     }
 }
 
-/// Reads a value with its type in front; `left` are the elements that lists may have from here on.
+/// Reads a value and the type in front of it. `left` is how many more list elements the file may have.
 pub(super) fn read(cursor: &mut Cursor<'_>, key: &str, left: &mut u64) -> Result<Value, WeightError> {
     let kind = kind(cursor, key)?;
     value(cursor, key, kind, 0, left)
@@ -113,7 +115,7 @@ fn value(cursor: &mut Cursor<'_>, key: &str, kind: Kind, depth: u32, left: &mut 
 }
 
 fn list(cursor: &mut Cursor<'_>, key: &str, depth: u32, left: &mut u64) -> Result<Value, WeightError> {
-    /// Room that is made before any element is there.
+    /// Capacity that is reserved before any element is read.
     const ROOM: u64 = 1 << 12;
     if depth == MAX_DEPTH {
         return Err(cursor.wrong(format!("metadata `{key}` has lists nested deeper than {MAX_DEPTH}")));
@@ -132,7 +134,7 @@ fn list(cursor: &mut Cursor<'_>, key: &str, depth: u32, left: &mut u64) -> Resul
     Ok(Value::List(all))
 }
 
-/// `1e-5`, where the nearest f32 is 9.999999747378752e-06.
+/// The shortest decimal: `1e-5`, although the nearest f32 is 9.999999747378752e-06.
 fn shortest(value: f32) -> f64 {
     value.to_string().parse().unwrap_or(f64::from(value))
 }
@@ -143,12 +145,12 @@ impl Value {
         if let Value::Text(text) = self { Some(text) } else { None }
     }
 
-    /// A truth value.
+    /// A boolean.
     pub(crate) fn as_bool(&self) -> Option<bool> {
         if let Value::Bool(truth) = self { Some(*truth) } else { None }
     }
 
-    /// A whole number that is not negative.
+    /// A non-negative integer.
     pub(crate) fn as_u64(&self) -> Option<u64> {
         match self {
             Value::Unsigned(n) => Some(*n),
@@ -172,7 +174,7 @@ impl Value {
         if let Value::List(all) = self { Some(all) } else { None }
     }
 
-    /// As JSON, with null in place of numbers that are not finite.
+    /// As JSON; numbers that are not finite become null.
     fn to_json(&self) -> Json {
         match self {
             Value::Unsigned(n) => Json::from(*n),
@@ -185,13 +187,13 @@ impl Value {
     }
 }
 
-/// Puts `value` into nested objects at `key`, whose parts are separated by dots. Lists that are longer than settings
-/// have are left out.
+/// Inserts `value` into nested objects at `key`, whose parts are separated by dots. Lists longer than any setting are
+/// left out.
 ///
 /// # Errors
-/// If a part of the key has a value already.
+/// If a part of the key already has a value.
 pub(super) fn nest(objects: &mut Map<String, Json>, key: &str, value: &Value) -> Result<(), String> {
-    /// Per-layer settings have an element per layer.
+    /// Settings per layer have one element per layer.
     const LONGEST: usize = 4096;
     if value.as_list().is_some_and(|all| all.len() > LONGEST) {
         return Ok(());

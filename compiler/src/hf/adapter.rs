@@ -1,17 +1,17 @@
-//! Adapters (LoRA and the like), which change another model and are none themselves.
+//! Adapters (LoRA and the like), which modify another model and are not models themselves.
 
 use super::files::Files;
 use crate::error::CompileError;
 use crate::weights::files::{INDEX, SINGLE};
 use crate::weights::shown;
 
-/// The settings of an adapter.
+/// The settings file of an adapter.
 pub const SETTINGS: &str = "adapter_config.json";
 
-/// Refuses a directory that has an adapter and no model. Where there are both, the sentence to warn with.
+/// Rejects a directory with an adapter but no model. Returns a warning if it has both.
 ///
 /// # Errors
-/// Names the model that the adapter is for, and what to do.
+/// Names the model that the adapter modifies, and the remedy.
 pub(crate) fn check(files: &Files) -> Result<Option<String>, CompileError> {
     let Some(settings) = files.json(SETTINGS)? else { return Ok(None) };
     let kind = settings["peft_type"].as_str().map_or(String::new(), |kind| format!(" ({})", shown(kind)));

@@ -1,5 +1,5 @@
-//! Which class of transformers a model is: `architectures` of config.json says it, or else `model_type` and the
-//! tensors.
+//! The transformers class of a model: given by `architectures` in config.json, or else inferred from `model_type` and
+//! the tensors.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ fn named(config: &Value) -> Vec<&str> {
 /// The shipped architecture file for a config.
 ///
 /// # Errors
-/// Why there is none, to be put behind the name of the file.
+/// Why there is none. The caller prepends the name of the file.
 pub(super) fn architecture_file(config: &Value, library: &Library) -> Result<String, String> {
     let classes = named(config);
     if classes.is_empty() {
@@ -60,12 +60,12 @@ fn by_model_type(config: &Value, library: &Library) -> Result<String, String> {
     }
 }
 
-/// The class of a model whose config names none: of those that the architecture `file` knows, the one that reads most
-/// of its `tensors`, as a head is what tells them apart. Of those that mean the same computation it is the first.
-/// None if the config names a class, or there is nothing to choose.
+/// The class of a model whose config does not name one: of the classes that the architecture `file` describes, the one
+/// that reads most of `tensors`, because classes differ in their heads. If several mean the same computation, the
+/// first. `None` if the config names a class, or if there is only one.
 ///
 /// # Errors
-/// The classes that are possible.
+/// Names the possible classes.
 pub(super) fn choose(
     library: &Library,
     file: &str,
@@ -83,7 +83,7 @@ pub(super) fn choose(
         let Ok(model) = bind_settings(library, file, Settings { config: &config, ..settings }, Some(tensors)) else {
             continue;
         };
-        // A decoder whose head is tied has no tensor that its base is without, but more to do.
+        // A decoder with a tied head has the same tensors as its base model, but more entries.
         let size = |model: &Model| (model.weights.len(), model.entries.len());
         let most = best.first().map_or((0, 0), |(_, best)| size(best));
         if size(&model) > most {
@@ -97,7 +97,7 @@ pub(super) fn choose(
         let names: Vec<&str> = best.iter().map(|(class, _)| class.as_str()).collect();
         return Err(format!("no `architectures`, and its tensors fit {}; add the entry", names.join(" or ")));
     }
-    // Where none fits, binding says what is wrong with the first.
+    // If none fits, binding reports what is wrong with the first.
     Ok(best.into_iter().next().map(|(class, _)| class).or_else(|| library.classes(file).into_iter().next()))
 }
 
@@ -110,7 +110,7 @@ mod tests {
     const CONFIG: &str = r#"{"model_type": "bert", "vocab_size": 9, "hidden_size": 8, "intermediate_size": 8,
         "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 8}"#;
 
-    /// The tensors that a class has, with their shapes.
+    /// The tensors of a class, with their shapes.
     fn tensors(config: &Value, class: &str) -> BTreeMap<String, Vec<u64>> {
         let mut config = config.clone();
         config["architectures"] = json!([class]);
@@ -132,7 +132,7 @@ mod tests {
         let unknown = file(json!({"architectures": [], "model_type": "mamba"})).unwrap_err();
         assert!(unknown.starts_with("no `architectures`, and no shipped architecture supports the `model_type` mamba"));
         assert!(file(json!({})).unwrap_err().contains("no `model_type`"));
-        // A class that is not known is not what another one of its type is.
+        // An unknown class is not treated as another class of its type.
         assert!(file(json!({"architectures": ["BertForX"], "model_type": "bert"})).unwrap_err().contains("BertForX"));
         let twice = library().with_file("other.ron", "Architecture(doc: \"x\", model_types: [\"bert\"])");
         let fault = architecture_file(&json!({"model_type": "bert"}), &twice).unwrap_err();
@@ -146,7 +146,7 @@ mod tests {
             let found = chosen(&config, &tensors(&config, class));
             assert_eq!(found, Ok(Some(class.to_string())));
         }
-        // With a pooler, which files of either may have, a classifier may be for the text or for its tokens.
+        // With a pooler, which checkpoints of both kinds may have, the head can classify texts or tokens.
         for class in ["BertForSequenceClassification", "BertForTokenClassification"] {
             let either = chosen(&config, &tensors(&config, class)).unwrap_err();
             assert!(either.contains("BertForSequenceClassification or BertForTokenClassification"), "{either}");

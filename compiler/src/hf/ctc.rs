@@ -1,5 +1,5 @@
-//! What the tokens of a model that is trained with CTC stand for: `vocab.json` and the settings beside it, as
-//! `Wav2Vec2CTCTokenizer.batch_decode` of transformers reads them, or a `tokenizer.json` with a CTC decoder.
+//! The meaning of the tokens of a CTC model: `vocab.json` and its settings, as `Wav2Vec2CTCTokenizer.batch_decode` of
+//! transformers reads them, or a `tokenizer.json` with a CTC decoder.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -13,24 +13,24 @@ const TOKENIZER: &str = "tokenizer.json";
 const SETTINGS: &str = "tokenizer_config.json";
 const SPECIAL: &str = "special_tokens_map.json";
 const ADDED: &str = "added_tokens.json";
-/// Most tokens.
+/// Maximum number of tokens.
 const MAX_TOKENS: u64 = 1 << 16;
-/// Names of classes, among the files of the library.
+/// The file of the library that lists tokenizer classes.
 const TABLE: &str = "tokenizers/ctc.ron";
 
-/// A folder with a language model that reads beams of the acoustic one.
+/// A folder with a language model that rescores the beams of the acoustic model.
 const LANGUAGE_MODEL: &str = "language_model";
 
-/// Which classes of tokenizers decode in which way.
+/// How the tokenizer classes decode.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename = "Ctc")]
 struct Classes {
-    /// For people.
+    /// For readers of the file.
     #[serde(rename = "doc")]
     _doc: String,
-    /// By `vocab.json`.
+    /// Classes that decode with `vocab.json`.
     vocabulary: Vec<String>,
-    /// By `tokenizer.json`.
+    /// Classes that decode with `tokenizer.json`.
     fast: Vec<String>,
 }
 
@@ -45,19 +45,19 @@ impl Classes {
 /// How tokens become text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ctc {
-    /// What each token stands for.
+    /// The text of each token.
     pub letters: Vec<String>,
-    /// The token that stands for nothing and separates equal ones, if the vocabulary has one.
+    /// The blank token, if the vocabulary has one.
     pub blank: Option<u32>,
-    /// Whether spaces in front of punctuation are taken away at the end.
+    /// Whether spaces before punctuation are removed at the end.
     pub clean_up: bool,
 }
 
-/// Reads what a model directory says of CTC. `read` gives its JSON files by name, `settings` is `tokenizer_config.json`,
-/// and `size` is how many tokens the model knows. None if there is no vocabulary.
+/// Reads the CTC settings of a model directory. `read` returns its JSON files by name, `settings` is
+/// `tokenizer_config.json`, and `size` is the number of tokens of the model. `None` if there is no vocabulary.
 ///
 /// # Errors
-/// If a file cannot be read, is not what it should be, or asks for something that is not supported.
+/// If a file cannot be read, is malformed, or asks for something that is not supported.
 pub fn ctc(
     read: &dyn Fn(&str) -> Result<Option<Value>, CompileError>,
     settings: &Value,
@@ -84,10 +84,10 @@ pub fn ctc(
     read(TOKENIZER)?.map(|file| fast(&file, settings, size)).transpose()
 }
 
-/// What stands beside the vocabulary in a model directory and has no effect.
+/// Warnings about files beside the vocabulary that have no effect.
 ///
 /// # Errors
-/// If that cannot be found out.
+/// If the directory cannot be read.
 pub(super) fn unused(files: &Files) -> Result<Vec<String>, CompileError> {
     let found = !files.list(LANGUAGE_MODEL)?.is_empty();
     let text =
@@ -99,7 +99,7 @@ fn fault(file: &str, what: &str) -> CompileError {
     CompileError::Config(format!("{file}: {what}"))
 }
 
-/// Tokens by their ids.
+/// Tokens by id.
 #[derive(Default)]
 struct Tokens(Vec<Option<String>>);
 
@@ -134,7 +134,7 @@ impl Reader<'_> {
     fn slow(&self, vocabulary: &Value) -> Result<Ctc, CompileError> {
         let mut tokens = Tokens::default();
         tokens.extend(VOCABULARY, self.own(vocabulary)?)?;
-        // Of files that list added tokens with their ids, the others are not read.
+        // If a file lists added tokens with their ids, the other files are not read.
         let mut special = Value::Null;
         match self.settings["added_tokens_decoder"].as_object() {
             Some(added) => {
@@ -159,7 +159,7 @@ impl Reader<'_> {
         };
         let (pad, unknown) = (setting("pad_token", "<pad>")?, setting("unk_token", "<unk>")?);
         let blank = pad.as_deref().and_then(|pad| tokens.id(pad)).map(|id| id as u32);
-        // Special tokens that nothing has an id for get one by how many tokens there are.
+        // Special tokens without an id get the next free one, counted by the number of tokens.
         let mut next = tokens.0.iter().flatten().count();
         for token in [setting("bos_token", "<s>")?, setting("eos_token", "</s>")?, unknown.clone(), pad.clone()] {
             if let Some(token) = token.filter(|token| tokens.id(token).is_none()) {
@@ -185,7 +185,7 @@ impl Reader<'_> {
         Ok(Ctc { letters, blank, clean_up: flag(self.settings, "clean_up_tokenization_spaces")? })
     }
 
-    /// The vocabulary itself, or that of `target_lang` if there is one for each language.
+    /// The vocabulary itself, or that of `target_lang` if there is one per language.
     fn own<'v>(&self, vocabulary: &'v Value) -> Result<&'v Map<String, Value>, CompileError> {
         let all =
             vocabulary.as_object().ok_or_else(|| fault(VOCABULARY, "expected an object that maps tokens to ids"))?;
@@ -216,7 +216,7 @@ impl Reader<'_> {
     }
 }
 
-/// A token, written as it is or with its properties.
+/// A token, given as a string or as an object.
 fn word(value: &Value) -> Option<&str> {
     value.as_str().or_else(|| value["content"].as_str())
 }
@@ -229,7 +229,7 @@ fn flag(settings: &Value, key: &str) -> Result<bool, CompileError> {
     }
 }
 
-/// What a `tokenizer.json` says, whose decoder is of the type `CTC` of the tokenizers crate.
+/// Reads a `tokenizer.json` whose decoder has the type `CTC` of the tokenizers crate.
 fn fast(file: &Value, settings: &Value, size: usize) -> Result<Ctc, CompileError> {
     let decoder = &file["decoder"];
     if decoder["type"] != "CTC" {
@@ -259,7 +259,7 @@ fn fast(file: &Value, settings: &Value, size: usize) -> Result<Ctc, CompileError
     let blank = tokens.id(pad).map(|id| id as u32);
     let letter = |token: Option<String>| {
         let token = token.unwrap_or_default();
-        // The decoder does both wherever it finds them in a token.
+        // The decoder does both wherever they occur in a token.
         let rest = if pad.is_empty() { token } else { token.replace(pad, "") };
         if cleans && !delimiter.is_empty() { rest.replace(delimiter, " ") } else { rest }
     };

@@ -21,7 +21,7 @@ use crate::gguf::{self, Gguf};
 use crate::source::{Folder, Source};
 use crate::weights::Checkpoint;
 
-/// Files that a bundle carries as the model had them, but that JSON is such as every reader understands.
+/// Files that a bundle carries over from the model. JSON is rewritten so that every parser accepts it.
 const COMPANIONS: [&str; 5] = ["config.json", "generation_config.json", PREPROCESSOR, VIDEO_PREPROCESSOR, PROCESSOR];
 
 /// A model directory with its parsed settings.
@@ -29,21 +29,21 @@ const COMPANIONS: [&str; 5] = ["config.json", "generation_config.json", PREPROCE
 pub struct ModelDir {
     /// The last part of its path.
     pub name: String,
-    /// `config.json`, with the modules of sentence-transformers as a further entry, so that formulas can read both.
+    /// `config.json`. The modules of sentence-transformers are added as an entry, so that formulas can read both.
     pub config: Value,
     /// `generation_config.json`, or null.
     pub generation: Value,
-    /// How images, audio files and videos are prepared.
+    /// How images, audio and videos are preprocessed.
     pub processors: Processors,
-    /// What sentence-transformers has saved.
+    /// The settings of sentence-transformers.
     pub(crate) sentence: Sentence,
-    /// What is in the directory and has no effect; [`crate::compile()`] says it.
+    /// Parts of the directory that have no effect; [`crate::compile()`] reports them.
     pub warnings: Vec<String>,
     files: Files,
     weights: Weights,
 }
 
-/// Where the weights of a model are.
+/// Where the weights are.
 #[derive(Debug)]
 enum Weights {
     /// In safetensors files.
@@ -56,15 +56,15 @@ impl ModelDir {
     /// Reads the settings of a model directory, or of a GGUF file.
     ///
     /// # Errors
-    /// If the directory or its `config.json` is missing or not JSON, or the file is not one that can be read.
+    /// If the directory or its `config.json` is missing, `config.json` is not JSON, or the GGUF file is not supported.
     pub fn open(path: &Path) -> Result<Self, CompileError> {
         Self::read(source(path)?)
     }
 
-    /// Reads the settings among the files of a source, or of the GGUF file that it is.
+    /// Reads the settings from the files of a source, or from the GGUF file that it is.
     ///
     /// # Errors
-    /// If `config.json` is missing or not JSON, or the file is not one that can be read.
+    /// If `config.json` is missing or not JSON, or the GGUF file is not supported.
     pub fn read(source: Arc<dyn Source>) -> Result<Self, CompileError> {
         if let Some(file) = source.whole() {
             let gguf = Gguf::open(source.as_ref(), file)?;
@@ -80,7 +80,7 @@ impl ModelDir {
         Ok(dir)
     }
 
-    /// Reads the settings among these files.
+    /// Reads the settings from these files.
     fn from_files(name: String, files: Files, weights: Weights) -> Result<Self, CompileError> {
         let mut sentence = Sentence::read(&files)?;
         let files = files.folder(&sentence.folder);
@@ -108,10 +108,11 @@ impl ModelDir {
         matches!(self.weights, Weights::Gguf(_))
     }
 
-    /// Opens the weights: those of the model, and those of modules behind it as `2_Dense/linear.weight`.
+    /// Opens the weights of the model. Those of sentence-transformers modules are named after their folder:
+    /// `2_Dense/linear.weight`.
     ///
     /// # Errors
-    /// If there are none, or their files break a rule of their format.
+    /// If there are none, or a file is malformed.
     pub fn checkpoint(&self) -> Result<Checkpoint, CompileError> {
         let source = match &self.weights {
             Weights::Files(source) => source,
@@ -124,26 +125,26 @@ impl ModelDir {
         Ok(checkpoint)
     }
 
-    /// What formulas of an architecture see.
+    /// What the formulas of an architecture can read.
     pub fn settings(&self) -> Settings<'_> {
         Settings { config: &self.config, generation: &self.generation, processors: &self.processors.values }
     }
 
-    /// The shipped architecture file for the first known class in `architectures`; without such an entry, that for the
-    /// `model_type`.
+    /// The shipped architecture file for the first known class in `architectures`, or for the `model_type` if the
+    /// config has no such entry.
     ///
     /// # Errors
-    /// Names the classes, or the type, and what to do if none is known.
+    /// Names the classes or the type, and the remedy, if none is known.
     pub fn architecture_file(&self, library: &Library) -> Result<String, CompileError> {
         class::architecture_file(&self.config, library)
             .map_err(|fault| CompileError::Config(format!("{}: {fault}", self.files.place("config.json"))))
     }
 
-    /// Puts the class that this model is meant to be into the config, if that names none and the architecture `file`
-    /// knows several, and says so among the warnings.
+    /// If the config names no class and the architecture `file` describes several, infers the class, adds it to the
+    /// config, and adds a warning.
     ///
     /// # Errors
-    /// If several are possible.
+    /// If several classes are possible.
     pub fn choose_class(
         &mut self,
         library: &Library,
@@ -162,7 +163,7 @@ impl ModelDir {
     /// The companion files that exist, by name.
     ///
     /// # Errors
-    /// If one cannot be read, or is no JSON though its name says so.
+    /// If a file cannot be read, or a `.json` file is not JSON.
     pub fn companions(&self) -> Result<Vec<(String, Vec<u8>)>, CompileError> {
         let mut found = Vec::new();
         for name in COMPANIONS {
@@ -176,7 +177,7 @@ impl ModelDir {
         Ok(found)
     }
 
-    /// The content of the bundle's file of chat templates, if the model has any; warnings are added to its own.
+    /// The content of the bundle's chat template file, if the model has any template. Adds to the warnings.
     ///
     /// # Errors
     /// If a file cannot be read.
@@ -187,7 +188,7 @@ impl ModelDir {
         Ok(made)
     }
 
-    /// What the tokens of a model with a CTC head stand for; none without a vocabulary.
+    /// The meaning of the tokens of a model with a CTC head; `None` without a vocabulary.
     ///
     /// # Errors
     /// If a file cannot be read, or asks for something that is not supported.
@@ -197,14 +198,14 @@ impl ModelDir {
         ctc(&|name| self.files.json(name), &settings, size)
     }
 
-    /// The first of these that has `key`, where it is not null: the generation settings, the config, and its part for
-    /// texts, as `GenerationConfig.from_model_config` of transformers looks for it.
+    /// The value of `key` in the first of these where it is not null: the generation settings, the config, and the
+    /// config's text part, like `GenerationConfig.from_model_config` of transformers.
     fn setting(&self, key: &str) -> &Value {
         let places = [&self.generation, &self.config, &self.config["text_config"]];
         places.into_iter().map(|place| &place[key]).find(|v| !v.is_null()).unwrap_or(&Value::Null)
     }
 
-    /// Ids that end generation: `eos_token_id` of the generation settings, else of the config or its part for texts.
+    /// Ids that end generation: `eos_token_id` of the generation settings, or else of the config or its text part.
     pub fn eos_token_ids(&self) -> Vec<u32> {
         let all: Vec<u64> = match self.setting("eos_token_id") {
             Value::Array(ids) => ids.iter().filter_map(Value::as_u64).collect(),
@@ -213,10 +214,10 @@ impl ModelDir {
         all.into_iter().filter_map(|id| u32::try_from(id).ok()).collect()
     }
 
-    /// The tokenizer, if the directory has one; warnings are added to its own.
+    /// The tokenizer, if the directory has one. Adds to the warnings.
     ///
     /// # Errors
-    /// As [`super::tokenizer::tokenizer`].
+    /// See [`super::tokenizer::tokenizer`].
     pub fn tokenizer(&mut self) -> Result<Option<Tokenizer>, CompileError> {
         let Some(mut found) = super::tokenizer::tokenizer(&self.files, &self.config)? else { return Ok(None) };
         self.warnings.append(&mut found.warnings);
@@ -233,7 +234,7 @@ impl ModelDir {
 /// The files of a model directory, or a GGUF file.
 ///
 /// # Errors
-/// If the path leads to neither.
+/// If the path is neither.
 pub(crate) fn source(path: &Path) -> Result<Arc<dyn Source>, CompileError> {
     if gguf::is_gguf(path) {
         return Ok(Arc::new(Folder::around(path)));

@@ -1,4 +1,4 @@
-//! The small files of a model: those of a directory, or files in memory that stand for them.
+//! The small files of a model: in a directory, or in memory.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -11,14 +11,14 @@ use super::json;
 use crate::error::CompileError;
 use crate::source::{Folder, Source, join};
 
-/// No small file is larger than this; it keeps a hostile directory from filling the memory.
+/// Maximum size of a small file in bytes; it keeps a hostile directory from exhausting memory.
 pub(super) const MAX_BYTES: u64 = 256 << 20;
 
-/// Settings, tokenizer and templates of a model by file name.
+/// The settings, tokenizer and templates of a model, by file name.
 #[derive(Debug)]
 pub struct Files {
     from: From,
-    /// The folder that files are read from.
+    /// The folder to read files from.
     folder: String,
 }
 
@@ -26,7 +26,7 @@ pub struct Files {
 enum From {
     /// The files of a model directory.
     Source(Arc<dyn Source>),
-    /// What the file at this place says, as files.
+    /// Files that were generated from the file at this path.
     Made(PathBuf, BTreeMap<&'static str, Vec<u8>>),
 }
 
@@ -41,12 +41,12 @@ impl Files {
         Files { from: From::Source(source), folder: String::new() }
     }
 
-    /// Files made from what another format says; `place` is the file it says it in.
+    /// Files generated from another format; `place` is the path of the source file.
     pub(crate) fn in_memory(place: &Path, files: BTreeMap<&'static str, Vec<u8>>) -> Self {
         Files { from: From::Made(place.to_path_buf(), files), folder: String::new() }
     }
 
-    /// Those in a folder of the directory; the same ones if its name is empty.
+    /// The files in a subfolder; the same files if `name` is empty.
     pub(crate) fn folder(mut self, name: &str) -> Self {
         if !name.is_empty() {
             self.folder = join(&self.folder, name);
@@ -54,7 +54,7 @@ impl Files {
         self
     }
 
-    /// Where a file is, for messages.
+    /// The path of a file, for messages.
     pub fn place(&self, name: &str) -> String {
         match &self.from {
             From::Source(source) => source.place(&self.path(name)).display().to_string(),
@@ -62,7 +62,7 @@ impl Files {
         }
     }
 
-    /// Whether there is such a file.
+    /// Whether the file exists.
     pub fn has(&self, name: &str) -> bool {
         match &self.from {
             From::Source(source) => source.has(&self.path(name)),
@@ -70,15 +70,15 @@ impl Files {
         }
     }
 
-    /// Whether the files were made from what another format says.
+    /// Whether the files were generated from another format.
     pub fn are_made(&self) -> bool {
         matches!(self.from, From::Made(..))
     }
 
-    /// The content of a file; `None` if there is no such file.
+    /// The content of a file; `None` if it does not exist.
     ///
     /// # Errors
-    /// If it cannot be read, leads out of the directory, or is larger than settings and tokenizers can be.
+    /// If it cannot be read, leads out of the directory, or is larger than any settings or tokenizer file.
     pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, CompileError> {
         match &self.from {
             From::Made(_, files) => Ok(files.get(name).cloned()),
@@ -89,7 +89,7 @@ impl Files {
         }
     }
 
-    /// The path of a file among those of the source.
+    /// The path of a file within the source.
     fn path(&self, name: &str) -> String {
         join(&self.folder, name)
     }
@@ -114,10 +114,10 @@ impl Files {
         }
     }
 
-    /// The content of a JSON file; `None` if there is no such file.
+    /// The content of a JSON file; `None` if it does not exist.
     ///
     /// # Errors
-    /// As [`Files::read`], or if it is not JSON.
+    /// See [`Files::read`]; also if it is not JSON.
     pub fn json(&self, name: &str) -> Result<Option<Value>, CompileError> {
         let Some(bytes) = self.read(name)? else { return Ok(None) };
         let fault = |fault: String| CompileError::Config(format!("{}{fault}", self.place(name)));

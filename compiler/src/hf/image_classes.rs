@@ -1,5 +1,5 @@
-//! What classes of image processors do where settings say nothing: `models/processors/images.ron`, which is made from the
-//! classes themselves.
+//! The defaults of image processor classes: `models/processors/images.ron`, which is generated from the classes
+//! themselves.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -9,20 +9,20 @@ use serde_json::{Map, Value};
 
 const FILE: &str = "processors/images.ron";
 
-/// How a class reads its settings.
+/// How a class interprets its settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub(super) enum Way {
     /// Resize, crop, rescale, normalize.
     Plain,
-    /// A part of the resized image is cut off around its middle: `crop_pct`.
+    /// Resizes by a larger amount and crops the center: `crop_pct`.
     CropPct,
-    /// A number is the length of the shorter side, and the longer one has a limit.
+    /// A number is the length of the shorter side; the longer one is limited.
     Limited,
     /// `rescale_offset` and `include_top`.
     Offset,
-    /// Tiles of the size that fits best.
+    /// Tiles in the grid that fits best.
     Tiles,
-    /// Patches of an image whose size depends on its own.
+    /// Patches; the size of the image depends on its original size.
     Patches,
 }
 
@@ -31,20 +31,20 @@ pub(super) enum Way {
 #[serde(deny_unknown_fields)]
 pub(super) struct Class {
     pub(super) way: Way,
-    /// Settings that mean steps which nothing here does.
+    /// Settings that ask for steps which are not supported.
     pub(super) refuses: Vec<String>,
-    /// What it has where its settings say nothing.
+    /// Values of settings that the file does not have.
     pub(super) defaults: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename = "Images")]
 struct Table {
-    /// For people.
+    /// For readers of the file.
     #[serde(rename = "doc")]
     _doc: String,
     classes: BTreeMap<String, Class>,
-    /// Classes of model types.
+    /// Processor classes by model type.
     models: BTreeMap<String, String>,
 }
 
@@ -54,11 +54,12 @@ static TABLE: LazyLock<Result<Table, String>> = LazyLock::new(|| {
     ron::from_str(text).map_err(|e| format!("{FILE}: {e}"))
 });
 
-/// The class of a processor, as `AutoImageProcessor.from_pretrained` of transformers finds it: `image_processor_type`,
-/// `feature_extractor_type` of older files, or that of the model type. None if nothing names one.
+/// The class of a processor, found as `AutoImageProcessor.from_pretrained` of transformers does:
+/// `image_processor_type`, `feature_extractor_type` in older files, or the class for the model type. `None` if nothing
+/// names one.
 ///
 /// # Errors
-/// Names a class that is not known, and where its name stands.
+/// Names an unknown class, and the setting that names it.
 pub(super) fn class(settings: &Map<String, Value>, model_type: Option<&str>) -> Result<Option<&'static Class>, String> {
     let table = TABLE.as_ref().map_err(String::clone)?;
     let named = |key: &str| match settings.get(key) {

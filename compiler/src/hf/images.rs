@@ -1,5 +1,5 @@
-//! How a model wants its images: the settings of an image processor of transformers, as its class reads them, as steps
-//! that a runtime can follow.
+//! Image preprocessing: turns the settings of a transformers image processor, as its class reads them, into steps that
+//! a runtime can execute.
 
 use gristmill_bundle::{Cut, Filter, ImageStep, Images, Resized};
 use gristmill_graph::{Cut as CutPlan, Fit};
@@ -7,11 +7,11 @@ use serde_json::{Map, Value};
 
 use super::image_classes::{Class, Way, class};
 
-/// Processors that are asked for `crop_pct` of an image do not crop from this size on.
+/// From this size on, processors with `crop_pct` do not crop.
 const UNCROPPED: u32 = 384;
-/// Most pixels of the longer side where a class limits it and its settings do not.
+/// Maximum length of the longer side in pixels, where a class limits it and the settings do not.
 const LIMIT: u32 = 1333;
-/// Settings that mean more than the steps here; an image prepared without them would be wrong.
+/// Settings that ask for more than the supported steps. Without them, images would be preprocessed incorrectly.
 const BEYOND: [&str; 18] = [
     "apply_ocr",
     "crop_to_patches",
@@ -32,18 +32,18 @@ const BEYOND: [&str; 18] = [
     "split_image",
     "use_square_size",
 ];
-/// Settings of images that are cut. What they say is what the architecture says, or the image would be wrong.
+/// The setting for grids of tiles. It must agree with the architecture.
 const PINPOINTS: &str = "image_grid_pinpoints";
 const FRAMES: &str = "temporal_patch_size";
-/// What a class has of these says nothing where the architecture decides on sizes.
+/// Settings whose class defaults are ignored where the architecture decides on sizes.
 const SIZES: [&str; 2] = ["size", "crop_size"];
 
-/// The steps that the settings of a model ask for; `defaults` hold where the file does not have a key, and those of its
-/// class where neither has it. `model_type` names the class where the file does not. `fit` and `cut` are what the
-/// architecture says. None if there are no settings at all, so that nobody knows how images become tensors.
+/// The preprocessing steps that the settings ask for. `defaults` apply to keys that the file lacks, and the defaults of
+/// its class to keys that both lack. `model_type` determines the class if the file does not. `fit` and `cut` come from
+/// the architecture. `None` if there are no settings, so that nothing says how images become tensors.
 ///
 /// # Errors
-/// What is wrong with a setting, that it is not supported, or that the architecture says something else.
+/// If a setting is invalid or not supported, or contradicts the architecture.
 pub fn images(
     file: &Value,
     model_type: Option<&str>,
@@ -59,7 +59,7 @@ pub fn images(
         return Ok(None);
     }
     let class = class(&settings, model_type)?;
-    // To a class, null is a value: no step, or nothing where something is needed.
+    // To a class, null is a value: it disables a step, or is an error where a value is required.
     for (key, _) in file.as_object().into_iter().flatten().filter(|(_, v)| class.is_some() && v.is_null()) {
         settings.insert(key.clone(), if key.starts_with("do_") { Value::Bool(false) } else { Value::Null });
     }
@@ -73,7 +73,7 @@ pub fn images(
 
 struct Settings<'a> {
     all: &'a Map<String, Value>,
-    /// None if nothing names one: then sizes are what they most likely mean.
+    /// `None` if nothing names a class; sizes are then interpreted in the most likely way.
     class: Option<&'static Class>,
 }
 
@@ -107,7 +107,7 @@ impl Settings<'_> {
         Ok(Images { steps, cut, factor, mean, std })
     }
 
-    /// A setting that is not null.
+    /// A setting, unless it is null.
     fn get(&self, key: &str) -> Option<&Value> {
         self.all.get(key).filter(|value| !value.is_null())
     }
@@ -116,14 +116,14 @@ impl Settings<'_> {
         self.class.map(|class| class.way)
     }
 
-    /// Fails for settings that mean more than the steps here.
+    /// Fails for settings that ask for more than the supported steps.
     fn refuse(&self) -> Result<(), String> {
         let own = self.class.into_iter().flat_map(|class| class.refuses.iter().map(String::as_str));
         let pads = self.flag("do_pad", false)?;
         for key in BEYOND.into_iter().chain(own) {
             match self.get(key) {
                 None | Some(Value::Null | Value::Bool(false)) => {}
-                // Without a size an image is padded to the largest of those beside it, and here it is alone.
+                // Without a size, an image is padded to the largest of its batch, and here it is alone.
                 Some(_) if key == "pad_size" && !pads => {}
                 Some(value) => return Err(format!("`{key}` is {value}, which is not supported")),
             }
@@ -131,7 +131,7 @@ impl Settings<'_> {
         Ok(())
     }
 
-    /// Whether the settings of sizes and pieces are those of the architecture.
+    /// Whether the settings of sizes and tiles agree with the architecture.
     fn agrees(&self, fit: Option<&Fit>, cut: CutPlan) -> Result<(), String> {
         let same = |key: &str, expected: Value| match self.get(key) {
             Some(found) if *found != expected => Err(format!("`{key}` is {found}, but this model has {expected}")),
@@ -144,7 +144,7 @@ impl Settings<'_> {
         match cut {
             CutPlan::Whole => same(FRAMES, Value::Null),
             CutPlan::Tiles { side } => {
-                // The whole becomes as large as a tile, and a tile stays as it is.
+                // The overview image is as large as a tile, and a tile keeps its size.
                 for key in ["size", "crop_size"] {
                     let found = self.get(key);
                     let edge = |v: &Value| v.get("shortest_edge").and_then(pixels).map(|side| (side, side));
@@ -202,7 +202,7 @@ impl Settings<'_> {
         Ok((mean, std))
     }
 
-    /// A number per channel, or one for all.
+    /// One number per channel, or one for all channels.
     fn channels(&self, key: &str) -> Result<[f32; 3], String> {
         let value = self.get(key).unwrap_or(&Value::Null);
         let numbers: Option<Vec<f32>> = match value {
@@ -236,7 +236,7 @@ impl Settings<'_> {
         Ok(steps)
     }
 
-    /// Resizes so that a part of the image is as large as asked for, and cuts that out.
+    /// Resizes so that the fraction `part` of the image has the requested size, and crops that.
     fn cropped_by_part(&self, to: Resized, part: &Value, filter: Filter) -> Result<Vec<ImageStep>, String> {
         let resize = |to| ImageStep::Resize { to, filter };
         let Resized::Shortest { shortest, longest: None } = to else {
@@ -251,7 +251,7 @@ impl Settings<'_> {
         }
         let part = part.as_f64().filter(|p| *p > 0.0 && *p <= 1.0);
         let part = part.ok_or("`crop_pct` must be above 0 and at most 1")?;
-        // Both cut the fraction, here as there.
+        // Both truncate, as the original does.
         let wider = Resized::Shortest { shortest: (f64::from(shortest) / part) as u32, longest: None };
         Ok(vec![resize(wider), ImageStep::Crop { height: shortest, width: shortest }])
     }
@@ -275,8 +275,8 @@ impl Settings<'_> {
         })
     }
 
-    /// The size to resize to. What a number means is up to the class; without one it is the shorter side where something
-    /// is cut off afterwards, or where the longer one is limited, else both.
+    /// The size to resize to. The class decides what a single number means. Without a class it is the shorter side if
+    /// the image is cropped afterwards or the longer side is limited, and otherwise both sides.
     fn size(&self, crops: bool) -> Result<Resized, String> {
         let size = self.get("size").ok_or("`do_resize` without a `size`")?;
         let key = |key: &str| size.get(key).and_then(pixels);
@@ -286,10 +286,10 @@ impl Settings<'_> {
             (Some((height, width)), ..) => Some(Resized::Exact { height, width }),
             (_, Some(side), ..) => Some(self.number(side, limit, crops)?),
             (_, _, Some(shortest), longest) if keys == 1 + usize::from(longest.is_some()) => match self.way() {
-                // Only where there is no class, a limit may stand beside the size.
+                // Only without a class may a limit accompany the size.
                 None => Some(Resized::Shortest { shortest, longest: longest.or(limit) }),
                 Some(Way::Limited) if longest.is_none() => None,
-                // It reads the shorter one alone.
+                // It reads only the shorter side.
                 Some(Way::CropPct) => Some(Resized::Shortest { shortest, longest: None }),
                 Some(_) => Some(Resized::Shortest { shortest, longest }),
             },
@@ -307,7 +307,7 @@ impl Settings<'_> {
         })
     }
 
-    /// What a number as size means.
+    /// Interprets a single number as a size.
     fn number(&self, side: u32, limit: Option<u32>, crops: bool) -> Result<Resized, String> {
         let square = match self.way() {
             None => !(crops || limit.is_some() || self.get("crop_pct").is_some()),
@@ -327,12 +327,12 @@ impl Settings<'_> {
     }
 }
 
-/// A side of an image.
+/// The length of a side in pixels.
 fn pixels(value: &Value) -> Option<u32> {
     value.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0)
 }
 
-/// Height and width, as an object or as a list.
+/// Height and width, from an object or a list.
 fn rectangle(value: &Value) -> Option<(u32, u32)> {
     if let Some([height, width]) = value.as_array().map(Vec::as_slice) {
         return Some((pixels(height)?, pixels(width)?));

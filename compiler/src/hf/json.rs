@@ -1,9 +1,9 @@
-//! JSON as Python reads it, and a little more: the JSON files of a model directory were written by Python, edited by
-//! hand, or saved by an editor that puts a mark in front.
+//! JSON as Python reads it, with some extensions: the JSON files of model directories are written by Python, edited by
+//! hand, or saved by editors that add a byte order mark.
 //!
-//! Besides JSON these are read: `NaN`, `Infinity` and `-Infinity`, numbers beyond the range of floats (Python makes
-//! infinities of them), a byte order mark, comments `// ..` and `/* .. */`. Of keys that are there twice the last one
-//! counts. Trailing commas and all else are refused, as Python refuses them.
+//! Accepts, besides JSON: `NaN`, `Infinity` and `-Infinity`, numbers beyond the range of floats (Python turns them into
+//! infinities), a byte order mark, and comments (`// ..` and `/* .. */`). If a key occurs twice, the last value counts.
+//! Everything else is rejected, as by Python, trailing commas included.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -15,17 +15,17 @@ use serde_json::Value;
 use super::files::MAX_BYTES;
 use crate::error::CompileError;
 
-/// What a number that JSON does not have becomes: an object with this entry, which holds its name. transformers 5
-/// writes and reads them so, too (`PreTrainedConfig._encode_special_floats`).
+/// The key of the object that stands for a number that JSON does not have; its value is the number's name. transformers
+/// 5 uses the same form (`PreTrainedConfig._encode_special_floats`).
 pub(crate) use gristmill_graph::text::FLOAT_TAG;
 
-/// The names of numbers that JSON does not have, the longest first.
+/// Names of numbers that JSON does not have, longest first.
 const NAMES: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
 
-/// The content of a JSON file; none if it does not exist.
+/// The content of a JSON file; `None` if it does not exist.
 ///
 /// # Errors
-/// If it cannot be read or is not JSON, with its line and column.
+/// If it cannot be read, or is not JSON; then with line and column.
 pub fn read(path: &Path) -> Result<Option<Value>, CompileError> {
     let bytes = match gristmill_bundle::files::read(path, MAX_BYTES) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -34,26 +34,26 @@ pub fn read(path: &Path) -> Result<Option<Value>, CompileError> {
     parse(&bytes).map(Some).map_err(|fault| CompileError::Config(format!("{}{fault}", path.display())))
 }
 
-/// What `bytes` say.
+/// Parses `bytes`.
 ///
 /// # Errors
-/// What is wrong, to be put behind the name of the file: `:3:14: expected value`.
+/// What is wrong, in a form to append to the file name: `:3:14: expected value`.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     let text = decoded(bytes)?;
-    // Through a value, because of keys that are there twice.
+    // By way of a `Value`, which accepts duplicate keys.
     let plain = plain(text, Infinite::Tag);
     let value = serde_json::from_str::<Value>(&plain).map_err(|e| {
-        // Of a text in which everything stands where it stood.
+        // Parsed again with the positions of the original text.
         let at = serde_json::from_str::<Value>(&self::plain(text, Infinite::Zero)).err().unwrap_or(e);
         format!(":{}:{}: {}", at.line(), at.column(), message(&at))
     })?;
     serde_json::from_value(value).map_err(|e| format!(": {e}"))
 }
 
-/// The same content as JSON that every reader understands.
+/// The same content as strict JSON.
 ///
 /// # Errors
-/// Those of [`parse`].
+/// See [`parse`].
 pub(crate) fn standard(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
     parse::<Value>(&bytes)?;
     Ok(match plain(decoded(&bytes)?, Infinite::Tag) {
@@ -73,13 +73,13 @@ fn decoded(bytes: &[u8]) -> Result<&str, String> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
-/// What an error of the parser says without the place, which is said in front.
+/// The parser's message without its position, which the caller prepends.
 fn message(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.rsplit_once(" at line ").map_or(text.clone(), |(message, _)| message.to_string())
 }
 
-/// What stands in place of an infinite number.
+/// The replacement for an infinite number.
 #[derive(Clone, Copy, PartialEq)]
 enum Infinite {
     /// An object that names it.
@@ -88,7 +88,8 @@ enum Infinite {
     Zero,
 }
 
-/// JSON of the same content: comments become blanks, infinite numbers what `infinite` says. Text that is no JSON stays.
+/// The same content as strict JSON: comments become blanks, and infinite numbers become what `infinite` says. Text that
+/// is not JSON is left unchanged.
 fn plain(text: &str, infinite: Infinite) -> Cow<'_, str> {
     let mut out = String::new();
     let (mut at, mut copied) = (0, 0);
@@ -117,7 +118,7 @@ fn plain(text: &str, infinite: Infinite) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Bytes of the string that `text` begins with, or all if it does not end.
+/// The length in bytes of the string at the start of `text`; all of `text` if the string does not end.
 fn string(text: &str) -> usize {
     let bytes = text.as_bytes();
     let mut at = 1;
@@ -131,7 +132,7 @@ fn string(text: &str) -> usize {
     text.len()
 }
 
-/// Bytes of the comment that `text` begins with; none if it begins with no comment, or one that does not end.
+/// The length in bytes of the comment at the start of `text`; `None` if there is none, or if it does not end.
 fn comment(text: &str) -> Option<usize> {
     if text.starts_with("//") {
         return Some(text.find(['\n', '\r']).unwrap_or(text.len()));
@@ -139,29 +140,29 @@ fn comment(text: &str) -> Option<usize> {
     text.strip_prefix("/*")?.find("*/").map(|end| end + 4)
 }
 
-/// As many blanks, on as many lines.
+/// The same number of blanks and line breaks.
 fn blanks(text: &str) -> String {
     text.bytes().map(|b| if b == b'\n' || b == b'\r' { char::from(b) } else { ' ' }).collect()
 }
 
-/// Bytes of the number or word that `text` begins with.
+/// The length in bytes of the number or word at the start of `text`.
 fn word(text: &str) -> usize {
     let inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '+' | '.' | '_');
     text.find(|c| !inside(c)).unwrap_or(text.len())
 }
 
-/// The name of the number if JSON does not have it.
+/// The name of a number that JSON does not have.
 fn special(word: &str) -> Option<&'static str> {
     if let Some(name) = NAMES.iter().find(|name| **name == word) {
         return Some(name);
     }
     let digits = word.strip_prefix('-').unwrap_or(word);
-    // Others have no need of being read twice.
+    // Shorter numbers need no second parse.
     let large = digits.len() > 300 || digits.bytes().any(|b| b == b'e' || b == b'E');
     if !large || !digits.as_bytes().first()?.is_ascii_digit() {
         return None;
     }
-    // What is no JSON stays, to be refused.
+    // Invalid JSON is left for the parser to reject.
     let valid = serde_json::from_str::<serde::de::IgnoredAny>(word);
     let infinite = valid.is_ok() && word.parse::<f64>().is_ok_and(f64::is_infinite);
     infinite.then_some(if digits.len() < word.len() { NAMES[0] } else { NAMES[1] })
@@ -203,7 +204,7 @@ mod tests {
         assert_eq!((&read["b"], &read["c"]), (&tag("-Infinity"), &tag("NaN")));
         assert_eq!(read["d"], "Infinity, NaN // no");
         assert_eq!((&read["e"], &read["f"]), (&tag("Infinity"), &tag("-Infinity")));
-        // As transformers 5 writes it.
+        // The form that transformers 5 writes.
         assert_eq!(value(r#"{"a": {"__float__": "Infinity"}}"#)["a"], tag("Infinity"));
         assert_eq!(value("1000000000000000019884624838656").as_f64(), Some(1e30));
         assert_eq!(value(&format!("1{}", "0".repeat(400))), tag("Infinity"));

@@ -1,15 +1,15 @@
-//! Files without which a task of a model does not work, though the model itself does.
+//! Files whose absence disables a task of a model, though the model itself works.
 
 use gristmill_bundle::Manifest;
 use gristmill_graph::{EntryRole, Model, Source, Task, TaskOutput};
 
 use super::processors::{PREPROCESSOR, PROCESSOR};
 
-/// What tokenizes texts.
+/// The tokenizer file.
 const TOKENIZER: &str = "tokenizer.json";
 
-/// One sentence for each file that is missing: its name, and what does not work without it. `companions` are the names
-/// of the small files that the bundle has; `gguf` says that the model is a GGUF file, which has everything in one.
+/// A sentence for each missing file: its name, and what does not work without it. `companions` are the names of the
+/// bundle's small files. `gguf` says that the model is a GGUF file, which holds everything itself.
 pub(crate) fn missing(model: &Model, manifest: &Manifest, companions: &[String], gguf: bool) -> Vec<String> {
     let mut notes = Vec::new();
     let says = |name: &str| companions.iter().any(|c| c == name);

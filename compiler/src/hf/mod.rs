@@ -1,4 +1,4 @@
-//! What a Hugging Face model directory says: its settings, how inputs are prepared, how generation begins.
+//! Hugging Face model directories: settings, preprocessing of inputs, tokenizers, and start tokens.
 
 mod class;
 

@@ -1,22 +1,22 @@
-//! How images, audio files and frames of a video become tensors: which of the files of a model directory says it.
+//! The settings for preprocessing images, audio and videos, and which file of a model directory has them.
 //!
-//! transformers 4 writes a `preprocessor_config.json`, and perhaps a `video_preprocessor_config.json`. transformers 5
-//! writes one `processor_config.json` with an entry for each of them; files of that name of version 4 have no such
-//! entries, and stand beside the others. As `AutoImageProcessor`, `AutoFeatureExtractor` and `AutoVideoProcessor` of
-//! version 5.24 read them, an entry goes before a file.
+//! transformers 4 writes a `preprocessor_config.json`, and possibly a `video_preprocessor_config.json`. transformers 5
+//! writes one `processor_config.json` with an entry for each kind of input; files of that name by version 4 lack these
+//! entries and accompany the other files. An entry takes precedence over a file, as in `AutoImageProcessor`,
+//! `AutoFeatureExtractor` and `AutoVideoProcessor` of version 5.24.
 
 use serde_json::{Map, Value};
 
 use crate::error::CompileError;
 
-/// What version 4 writes for images and audio files.
+/// The file of version 4 for images and audio.
 pub const PREPROCESSOR: &str = "preprocessor_config.json";
-/// What version 4 writes for videos.
+/// The file of version 4 for videos.
 pub(crate) const VIDEO_PREPROCESSOR: &str = "video_preprocessor_config.json";
-/// What version 5 writes for all of them.
+/// The file of version 5 for all kinds of inputs.
 pub(crate) const PROCESSOR: &str = "processor_config.json";
 
-/// Names of what is prepared, under which formulas find its settings, and the entries of [`PROCESSOR`] that may hold
+/// Kinds of inputs: the name by which formulas read their settings, and the entries of [`PROCESSOR`] that may hold
 /// them.
 const KINDS: [(&str, &[&str]); 3] = [
     ("image", &["image_processor"]),
@@ -24,28 +24,28 @@ const KINDS: [(&str, &[&str]); 3] = [
     ("video", &["video_processor"]),
 ];
 
-/// The settings of a kind of input, and where they stand.
+/// The settings of a kind of input, and where they come from.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings<'a> {
-    /// An object, or null if nothing says how such inputs are prepared.
+    /// An object, or null if there are no settings for such inputs.
     pub values: &'a Value,
-    /// File, and entry in it, for messages.
+    /// The file, and the entry in it, for messages.
     pub source: &'a str,
 }
 
 /// The settings of all kinds of inputs.
 #[derive(Clone, Debug, Default)]
 pub struct Processors {
-    /// By kind, as formulas see it.
+    /// By kind, as formulas read them.
     pub values: Value,
     sources: Vec<(&'static str, String)>,
 }
 
 impl Processors {
-    /// Finds the settings; `read` gives the content of a file of the model directory, none if there is no such file.
+    /// Finds the settings. `read` returns the content of a file of the model directory, `None` if it does not exist.
     ///
     /// # Errors
-    /// Those of `read`, and if a file or an entry is no object.
+    /// Errors of `read`, or a file or entry that is not an object.
     pub(crate) fn read(read: impl Fn(&str) -> Result<Option<Value>, CompileError>) -> Result<Self, CompileError> {
         let whole = object(PROCESSOR, read(PROCESSOR)?)?.unwrap_or_default();
         let file = object(PREPROCESSOR, read(PREPROCESSOR)?)?;
@@ -63,7 +63,7 @@ impl Processors {
                 found.add(kind, PREPROCESSOR.to_string(), file.clone());
             }
         }
-        // Frames are images, unless something else is said of them.
+        // Frames are preprocessed like images, unless they have settings of their own.
         let image = found.image();
         if found.values.get("video").is_none() && !image.values.is_null() {
             let (values, source) = (image.values.clone(), image.source.to_string());
@@ -78,17 +78,17 @@ impl Processors {
         self.sources.push((kind, source));
     }
 
-    /// How images are prepared.
+    /// Settings for images.
     pub fn image(&self) -> Settings<'_> {
         self.kind("image")
     }
 
-    /// How audio files are prepared.
+    /// Settings for audio.
     pub fn audio(&self) -> Settings<'_> {
         self.kind("audio")
     }
 
-    /// How the frames of videos are prepared.
+    /// Settings for the frames of videos.
     pub fn video(&self) -> Settings<'_> {
         self.kind("video")
     }
@@ -99,7 +99,7 @@ impl Processors {
     }
 }
 
-/// The entries of what `source` holds.
+/// The entries of an object from `source`.
 fn object(source: &str, value: Option<Value>) -> Result<Option<Map<String, Value>>, CompileError> {
     match value {
         None => Ok(None),

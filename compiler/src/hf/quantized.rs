@@ -1,4 +1,4 @@
-//! Checkpoints whose weights are packed by somebody else's quantization, which are not read.
+//! Rejects checkpoints with weights packed by other quantization methods, which are not supported.
 
 use serde_json::Value;
 
@@ -7,16 +7,16 @@ use crate::error::CompileError;
 use crate::weights::files::listed;
 use crate::weights::{Checkpoint, shown};
 
-/// Entries of config.json that say how weights are quantized, in the order of their age, youngest first.
+/// Entries of config.json that describe the quantization of weights, newest first.
 pub(crate) const ENTRIES: [&str; 2] = ["quantization_config", "compression_config"];
 
 const UNPACKED: &str = "use the original checkpoint with unquantized weights; gristmill quantizes it (--precision q4)";
 
-/// Refuses packed weights if config.json says that they are quantized. Where it says so and they are not packed, the
-/// sentence to warn with.
+/// Rejects packed weights if config.json says that they are quantized. Returns a warning if it says so but the weights
+/// are not packed.
 ///
 /// # Errors
-/// Names the method, its bits, some tensors, and what to do.
+/// Names the method, its bits, some tensors, and the remedy.
 pub(crate) fn check(config: &Value, checkpoint: &Checkpoint) -> Result<Option<String>, CompileError> {
     let Some((entry, said)) = said(config) else { return Ok(None) };
     let known = Tensors::load()?;
@@ -50,7 +50,7 @@ fn refusal(place: &str, method: &str, remedy: Option<&str>, packed: &[String]) -
     ))
 }
 
-/// The entry that says how weights are quantized, of the config or of one that it contains.
+/// The entry that describes the quantization, in the config or in one that it contains.
 fn said(config: &Value) -> Option<(String, &Value)> {
     let inner = config.as_object()?.iter().filter(|(_, value)| value.is_object());
     let all =
@@ -79,12 +79,12 @@ fn method(said: &Value) -> String {
     if details.is_empty() { shown(name) } else { format!("{} ({})", shown(name), details.join(", ")) }
 }
 
-/// What compressed-tensors says of the weights of its first group of layers.
+/// The settings of compressed-tensors for the weights of its first group of layers.
 fn grouped(said: &Value) -> Option<&Value> {
     said["config_groups"].as_object()?.values().next()?.get("weights")
 }
 
-/// Tensors that are parts of packed weights: by their names, or weights in a type that holds codes.
+/// Tensors that are parts of packed weights: recognized by their names, or by a type that holds codes.
 fn packed(checkpoint: &Checkpoint, known: &Tensors) -> Vec<String> {
     let coded = |name: &&String| name.ends_with(".weight") || known.packer(name).is_some();
     let floats = checkpoint.tensors();

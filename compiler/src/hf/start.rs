@@ -1,28 +1,29 @@
-//! What a decoder behind an encoder begins with, and what callers may decide on in that.
+//! The start tokens of a decoder after an encoder, and the choices that callers have among them.
 
 use std::collections::BTreeMap;
 
 use gristmill_bundle::Choice;
 use serde_json::Value;
 
-/// Choices by their names, with the tables of `generation_config.json` that hold the tokens, and the word that counts if
-/// nothing says another: what the configurations of speech models in transformers have. (Where nothing at all names a task,
-/// transformers leaves that place out. Published settings name it, and these models were trained with one.)
+/// Choices by name, with the table in `generation_config.json` that holds their tokens, and the default word. These are
+/// the tables in the configurations of speech models in transformers. (If nothing names a task, transformers omits that
+/// token. Published settings do name one, and these models were trained with one.)
 const CHOICES: [(&str, &str, Option<&str>); 2] =
     [("language", "lang_to_id", None), ("task", "task_to_id", Some("transcribe"))];
 
-/// Start tokens, and choices among them.
+/// Start tokens, and the choices among them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Start {
     /// The tokens.
     pub(crate) tokens: Vec<u32>,
-    /// What callers may decide on.
+    /// The positions that callers can choose.
     pub(crate) choices: Vec<Choice>,
 }
 
-/// `decoder_start_token_id`, a token for each choice, what `forced_decoder_ids` puts behind these, and
-/// `no_timestamps_token_id`: of the generation settings or, but for tables, else of the config. A forced token is the
-/// default of the choice in whose place it stands. A place that is left to the caller ends what is forced.
+/// The start tokens: `decoder_start_token_id`, a token per choice, the tokens that `forced_decoder_ids` puts after
+/// these, and `no_timestamps_token_id`. They come from the generation settings or, except for tables, from the config.
+/// A forced token at the position of a choice is its default. Forced tokens end at the first position that is left to
+/// the caller.
 pub(crate) fn start(generation: &Value, config: &Value) -> Start {
     let find = |key: &str| [&generation[key], &config[key]].into_iter().find(|v| !v.is_null());
     let Some(first) = find("decoder_start_token_id").and_then(id) else { return Start::default() };
@@ -53,7 +54,7 @@ pub(super) fn id(value: &Value) -> Option<u32> {
     value.as_u64().and_then(|id| u32::try_from(id).ok())
 }
 
-/// The tokens of the places from 1 on, as far as there is no gap; none for a place that is left open.
+/// The tokens at positions 1, 2, .. up to the first gap; `None` for a position that is left open.
 fn forced(pairs: &Value) -> Vec<Option<u32>> {
     let mut tokens = Vec::new();
     for pair in pairs.as_array().into_iter().flatten() {
@@ -65,13 +66,13 @@ fn forced(pairs: &Value) -> Vec<Option<u32>> {
     tokens
 }
 
-/// Tokens by words.
+/// Tokens by word.
 fn words(table: &Value) -> BTreeMap<String, u32> {
     let pairs = table.as_object().into_iter().flatten();
     pairs.filter_map(|(key, value)| Some((word(key).to_string(), id(value)?))).collect()
 }
 
-/// A word without the marks of a special token.
+/// A word without the delimiters of a special token.
 fn word(key: &str) -> &str {
     key.trim_start_matches("<|").trim_end_matches("|>")
 }

@@ -1,5 +1,5 @@
-//! Chat templates of a model directory, resolved once: which ones there are, where they come from, and what they see. As
-//! `AutoTokenizer` and processors of transformers 5.24 read them.
+//! The chat templates of a model directory, resolved once: which templates exist, which file they come from, and the
+//! variables that they see. Follows `AutoTokenizer` and the processors of transformers 5.24.
 
 use gristmill_template::{ChatFile, Content, NamedTemplate, check, content_of};
 use serde_json::Value;
@@ -7,20 +7,20 @@ use serde_json::Value;
 use super::files::Files;
 use crate::error::CompileError;
 
-/// The file that a bundle carries.
+/// The file in a bundle.
 pub(crate) const FILE: &str = "chat_template.json";
-/// The folder of further templates.
+/// The folder with further templates.
 pub(crate) const FOLDER: &str = "additional_chat_templates";
 
 const JINJA: &str = "chat_template.jinja";
-/// Where processors of old have it; the bundle's file of this name is another.
+/// The file of older processors. It is not the bundle's file of the same name.
 const PROCESSOR_JSON: &str = "chat_template.json";
 const PROCESSOR: &str = "processor_config.json";
 const TOKENIZER: &str = "tokenizer_config.json";
 const DEFAULT: &str = "default";
 
-/// The content of the bundle's file, if the model has a chat template. A template that cannot be parsed is kept, so that
-/// chats fail with its message, and warned of: everything else that the model does works without it. `special` are special tokens by name.
+/// The content of the bundle's file, if the model has a chat template. A template that cannot be parsed is kept, with a
+/// warning: only chats fail, with its message, and everything else works. `special` are the special tokens by name.
 ///
 /// # Errors
 /// If a file cannot be read.
@@ -46,7 +46,7 @@ pub(crate) fn chat_file(
     Ok(Some(chat.json()))
 }
 
-/// All templates, by who reads them: processors go before tokenizers, which may know text only.
+/// All templates by their reader. Processors take precedence over tokenizers, whose templates may support only text.
 fn find(files: &Files, tokenizer: &Value, warnings: &mut Vec<String>) -> Result<ChatFile, CompileError> {
     let mut found = jinja(files)?;
     let legacy = files.json(PROCESSOR_JSON)?.unwrap_or(Value::Null);
@@ -71,7 +71,7 @@ fn find(files: &Files, tokenizer: &Value, warnings: &mut Vec<String>) -> Result<
     Ok(ChatFile { templates: found, by_tools: true, ..ChatFile::default() })
 }
 
-/// `chat_template.jinja`, and the files of the folder.
+/// `chat_template.jinja`, and the files in the folder.
 fn jinja(files: &Files) -> Result<Vec<NamedTemplate>, CompileError> {
     let mut found = Vec::new();
     let mut add = |name: &str, file: String| -> Result<(), CompileError> {
@@ -93,7 +93,7 @@ fn jinja(files: &Files) -> Result<Vec<NamedTemplate>, CompileError> {
     Ok(found)
 }
 
-/// `chat_template` of a JSON file: a text, or named ones as a list or an object.
+/// `chat_template` of a JSON file: a string, or named templates as a list or an object.
 fn named(file: &str, config: &Value, warnings: &mut Vec<String>) -> Vec<NamedTemplate> {
     let template =
         |name: &str, source: &str| NamedTemplate { name: name.into(), file: file.into(), source: source.into() };
@@ -145,13 +145,13 @@ mod tests {
         let (made, _) = chat(&[("tokenizer_config.json", named.clone())]);
         let both = [("tool_use", TOKENIZER, "t"), ("default", TOKENIZER, "d")];
         assert_eq!(sources(&made.unwrap()), both);
-        // Files go before entries, all together.
+        // Files take precedence over entries, as a whole.
         let more = ("additional_chat_templates/rag.jinja", json!("r"));
         let (made, _) = chat(&[("tokenizer_config.json", named), (JINJA, json!("j")), more]);
         let made = made.unwrap();
         assert_eq!(sources(&made), [("default", JINJA, "j"), ("rag", "additional_chat_templates/rag.jinja", "r")]);
         assert_eq!((&made["by_tools"], &made["variables"]), (&json!(true), &json!({"bos_token": "<s>"})));
-        // Processors have theirs, and do not choose by tools.
+        // Processors have templates of their own, and do not choose one by tools.
         let files = [
             (JINJA, json!("j")),
             (PROCESSOR_JSON, json!({"chat_template": "p"})),

@@ -1,4 +1,4 @@
-//! Time tokens, and the numbers of the algorithms that go by them, as generation settings have them.
+//! Timestamp tokens, and the parameters of timestamp decoding, from the generation settings.
 
 use gristmill_bundle::{Fallback, Timestamps};
 use serde_json::Value;
@@ -7,26 +7,26 @@ use super::dir::ModelDir;
 use super::start::id;
 use crate::error::CompileError;
 
-/// Where numbers are looked for.
+/// The file with these settings.
 const SETTINGS: &str = "generation_config.json";
-/// Temperatures of Radford et al. 2022, section 4.5; `temperature` may be another list.
+/// The temperatures of Radford et al. 2022, section 4.5; `temperature` may be another list.
 const TEMPERATURES: [f32; 6] = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0];
-/// The thresholds of that section. (transformers leaves fallbacks out where its settings name no thresholds.) The
-/// ratio is that of the tokens, as transformers measures it, which is lower than that of the text: what people say
-/// twice passes, what a model repeats without end does not.
+/// The thresholds of that section. (transformers has no fallback if its settings name no thresholds.) The compression
+/// ratio is that of the tokens, as transformers measures it, and lower than that of the text: it tolerates a phrase
+/// that is said twice but not one repeated without end.
 const LOG_PROBABILITY: f32 = -1.0;
 const COMPRESSION_RATIO: f32 = 2.4;
 const NO_SPEECH: f32 = 0.6;
 /// `median_filter_width` of `WhisperConfig`.
 const MEDIAN: u32 = 7;
 
-/// Time tokens that are `step` samples apart; none if no token says that there are none. Errors if a number has not the
-/// form or the range that it needs.
+/// The timestamp tokens, which are `step` samples apart; `None` if no token turns timestamps off. Fails if a parameter
+/// has the wrong type or is out of range.
 pub(crate) fn timestamps(step: u32, dir: &ModelDir) -> Result<Option<Timestamps>, CompileError> {
     let settings = &dir.generation;
     let Some(none) = id(&settings["no_timestamps_token_id"]) else { return Ok(None) };
     let Some(end) = dir.eos_token_ids().first().copied() else { return Ok(None) };
-    // Behind all tokens that are never said, two from the end, where settings do not name it: as transformers finds it.
+    // If the settings do not name it: after all suppressed tokens, two from the end, where transformers finds it.
     let suppressed =
         [&settings["suppress_tokens"], &dir.config["suppress_tokens"]].into_iter().find_map(Value::as_array);
     let nameless = || suppressed.and_then(|all| id(all.get(all.len().checked_sub(2)?)?));
@@ -35,7 +35,7 @@ pub(crate) fn timestamps(step: u32, dir: &ModelDir) -> Result<Option<Timestamps>
         first: none + 1,
         none,
         end,
-        // As transformers has it: the tokens stand in this order.
+        // As in transformers: the tokens are in this order.
         no_speech: none.saturating_sub(1),
         previous: id(&settings["prev_sot_token_id"]).or_else(nameless).filter(|token| *token < none),
         max_initial: id(&settings["max_initial_timestamp_index"]),
@@ -50,7 +50,7 @@ pub(crate) fn timestamps(step: u32, dir: &ModelDir) -> Result<Option<Timestamps>
     }))
 }
 
-/// A list of temperatures; one number is that of sampling, which callers choose.
+/// A list of temperatures. A single number is the sampling temperature, which callers choose.
 fn temperatures(value: &Value) -> Result<Vec<f32>, CompileError> {
     let Some(all) = value.as_array() else { return Ok(TEMPERATURES.to_vec()) };
     let one = |value: &Value| value.as_f64().filter(|t| *t >= 0.0).map(|t| t as f32);

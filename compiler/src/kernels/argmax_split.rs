@@ -1,5 +1,5 @@
-//! The best element of long rows: several workgroups share the columns of a row, as of a large vocabulary when one token
-//! is chosen. Each leaves its best element in scratch memory; a second kernel takes the best of these.
+//! Arg max over long rows, such as the logits of a large vocabulary: several workgroups share the columns of a row.
+//! Each writes its best element to scratch memory; a second kernel takes the best of these.
 
 use gristmill_graph::{DType, Dim, NodeId, numel};
 use gristmill_kernel::{Bind, F32, I32, Type, U32, u};
@@ -14,16 +14,16 @@ use crate::codegen::row::Row;
 use crate::codegen::store::Target;
 use crate::error::CompileError;
 
-/// The best value and its column, `[row][part]` each.
+/// The best values and their columns, `[row][part]` each.
 const VALUES: Place = Place::Scratch(0);
 const COLUMNS: Place = Place::Scratch(1);
 
-/// An arg max, taken apart.
+/// An arg max node and its parts.
 struct ArgMax<'a> {
     path: &'a str,
-    /// Dimensions in front of the row.
+    /// Leading dimensions, in front of the row.
     lead: &'a [Dim],
-    /// The node of the rows, their type and their length.
+    /// The node with the rows, its type, and the length of a row.
     x: NodeId,
     dtype: DType,
     len: Dim,
@@ -36,7 +36,7 @@ impl ArgMax<'_> {
     }
 }
 
-/// The kernels of an [`gristmill_graph::Op::ArgMax`].
+/// Builds the kernels of an [`gristmill_graph::Op::ArgMax`].
 pub fn build(low: &Lowering<'_>, stored: Stored) -> Result<KernelPlan, CompileError> {
     let node = low.graph.node(stored.id);
     let x = node.inputs[0];
@@ -52,7 +52,7 @@ pub fn build(low: &Lowering<'_>, stored: Stored) -> Result<KernelPlan, CompileEr
     Ok(KernelPlan { kernels: vec![part(low, &a)?, merge(low, &a, stored)?], scratch: vec![bytes.clone(), bytes] })
 }
 
-/// The best element of a part of the columns.
+/// Finds the best element of one part of the columns.
 fn part(low: &Lowering<'_>, a: &ArgMax<'_>) -> Result<Built, CompileError> {
     let (threads, parts) = (low.setting.profile.schedule.top_k.threads, a.parts);
     let mut ctx = Ctx::new(low, "argmax_part");
@@ -80,7 +80,7 @@ fn part(low: &Lowering<'_>, a: &ArgMax<'_>) -> Result<Built, CompileError> {
     ctx.built(&grid)
 }
 
-/// The best of the parts, a row per thread. Their columns ascend, so that the first of equals is that of an earlier part.
+/// Takes the best of the parts, one row per thread. Parts are in order of columns, so ties go to the lowest column.
 fn merge(low: &Lowering<'_>, a: &ArgMax<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let (threads, parts) = (low.setting.profile.schedule.map.threads, a.parts);
     let mut ctx = Ctx::new(low, "argmax_merge");
@@ -108,7 +108,7 @@ fn merge(low: &Lowering<'_>, a: &ArgMax<'_>, Stored { id, root, place }: Stored)
         });
         let mut index = unflatten(row.clone(), a.lead);
         index.push(u(0));
-        // A row of NaN has no best element; the last column is in range at least.
+        // A row of NaN has no best element; the last column is at least in range.
         let safe = column.get().min(dim_expr(&a.len) - 1).to_i32();
         target.store(ctx, &At { index, flat: Some(row.clone()) }, safe);
     });

@@ -1,11 +1,12 @@
 //! Attention without a score matrix in memory: online softmax over tiles of keys (Milakov and Gimelshein
 //! 2018; Dao et al. 2022).
 //!
-//! A workgroup takes one head and a block of queries, which are the lanes of a vector. Each thread scores one key of the
-//! tile for all queries of the block, so that a key is read once; then each thread owns columns of the result and adds
-//! the tile's values. Whatever stands between dot product and softmax (scale, mask, bias, cap) is an expression of the
-//! graph, pulled in for each score. In the literature's names: `m` is the largest score so far, `l` the sum of weights,
-//! `alpha` what earlier weights shrink by when a larger score is found.
+//! A workgroup takes one head and a block of queries, which are the lanes of a vector. Each thread scores one key of
+//! the tile against all queries of the block, so that a key is read once. Then each thread owns columns of the result
+//! and accumulates the values of the tile. Everything between the dot product and the softmax (scale, mask, bias, cap)
+//! is an expression of the graph, inlined for each score. Names follow the literature: `m` is the running maximum of
+//! the scores, `l` the running sum of weights, and `alpha` the factor that rescales earlier weights when the maximum
+//! grows.
 
 use gristmill_graph::{Dim, NodeId, Op, Scalar, Unary, numel};
 use gristmill_kernel::{Bind, Expr, F32, GroupOp, Sh, Type, VEC4F, Var, f, u};
@@ -19,7 +20,7 @@ use crate::codegen::kernel::{At, Ctx};
 use crate::codegen::store::Target;
 use crate::error::CompileError;
 
-/// The kernel of an [`Op::Attention`].
+/// Builds the kernel of an [`Op::Attention`].
 pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let attention = Attention::new(low, id)?;
     let queries = attention.queries;
@@ -47,28 +48,28 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
     ctx.built(&grid)
 }
 
-/// An attention node, taken apart.
+/// An attention node and its parts.
 pub(super) struct Attention<'a> {
     path: &'a str,
     score: &'a Scalar,
     args: &'a [NodeId],
     /// Queries, keys and values.
     operands: [NodeId; 3],
-    /// Dimensions in front of queries and head dimension.
+    /// Leading dimensions, in front of queries and head dimension.
     pub(super) lead: &'a [Dim],
-    /// How many queries there are.
+    /// Number of queries.
     pub(super) new: Dim,
-    /// How many keys there are.
+    /// Number of keys.
     pub(super) all: Dim,
-    /// The first key that counts.
+    /// The first key to read.
     pub(super) begin: Expr,
-    /// Elements of a key.
+    /// Elements per key.
     pub(super) depth: u32,
-    /// Elements of a value.
+    /// Elements per value.
     pub(super) columns: u32,
-    /// Queries of a workgroup: 1, 2 or 4.
+    /// Queries per workgroup: 1, 2 or 4.
     pub(super) queries: u32,
-    /// Threads of a workgroup, and keys of a tile.
+    /// Threads per workgroup, which is also the number of keys per tile.
     pub(super) threads: u32,
     /// Whether queries and keys are read four elements at a time.
     vectors: bool,
@@ -111,12 +112,12 @@ impl<'a> Attention<'a> {
         format!("{path}: attention, head dimension {depth}, {queries} queries and {threads} keys at a time")
     }
 
-    /// Columns of the result that a thread owns.
+    /// Columns of the result per thread.
     pub(super) fn columns_per_thread(&self) -> u32 {
         self.columns.div_ceil(self.threads)
     }
 
-    /// What holds a number for each query of the block.
+    /// The type that holds a number per query of the block.
     fn ty(&self) -> Type {
         if self.queries == 1 { F32 } else { Type::vec(gristmill_kernel::Scalar::F32, self.queries as u8) }
     }
@@ -126,23 +127,23 @@ impl<'a> Attention<'a> {
         if self.queries == 1 { value } else { value.splat(self.queries as u8) }
     }
 
-    /// The numbers of the queries together.
+    /// Combines one number per query.
     fn join(&self, values: Vec<Expr>) -> Expr {
         if self.queries == 1 { values[0].clone() } else { Expr::vec(values) }
     }
 
-    /// The number of query `r`.
+    /// The number for query `r`.
     pub(super) fn lane(&self, values: Var, r: &Expr) -> Expr {
         if self.queries == 1 { values.get() } else { values.get().lane(r) }
     }
 
-    /// Vectors, or elements, of a key.
+    /// Vectors (or elements) per key.
     fn width(&self) -> u32 {
         if self.vectors { self.depth / 4 } else { self.depth }
     }
 }
 
-/// The state of an online softmax: for each query of the block the largest score, this thread's share of the sum of
+/// The state of an online softmax: for each query of the block the maximum score, this thread's share of the sum of
 /// weights, and the columns of the result that this thread owns.
 pub(super) struct Softmax {
     pub(super) m: Var,
@@ -150,14 +151,14 @@ pub(super) struct Softmax {
     pub(super) o: Vec<Var>,
 }
 
-/// A head and a block of queries, as a workgroup sees them.
+/// The head and the block of queries of a workgroup.
 pub(super) struct Block<'a> {
     attention: &'a Attention<'a>,
     /// The index of the head.
     pub(super) lead: Vec<Expr>,
-    /// The first query.
+    /// The index of the first query.
     pub(super) first: Expr,
-    /// The queries; copies of the last one fill up the last block.
+    /// The indices of the queries. The last block is filled up with copies of the last query.
     rows: Vec<Expr>,
     lane: Expr,
     /// The queries in shared memory, `[query][depth]`.
@@ -166,7 +167,7 @@ pub(super) struct Block<'a> {
 }
 
 impl<'a> Block<'a> {
-    /// Reads the queries from `first` on.
+    /// Loads the queries from `first` on into shared memory.
     pub(super) fn open(ctx: &mut Ctx<'_>, attention: &'a Attention<'a>, head: Expr, first: &Expr, lane: Expr) -> Self {
         let lead = unflatten(head, attention.lead);
         let lead: Vec<Expr> =
@@ -190,7 +191,7 @@ impl<'a> Block<'a> {
         dim_expr(&self.attention.all)
     }
 
-    /// Puts the queries into shared memory.
+    /// Writes the queries to shared memory.
     fn stage_queries(&self, ctx: &mut Ctx<'_>) {
         let (a, width) = (self.attention, self.attention.width());
         ctx.for_("element", (self.lane.clone(), u(a.queries * width), a.threads), Bind::Serial, |ctx, i| {
@@ -202,7 +203,7 @@ impl<'a> Block<'a> {
         ctx.b.barrier();
     }
 
-    /// Element (or quad of elements) `d` of a row of queries or keys.
+    /// Element (or group of four) `d` of a row of queries or keys.
     fn element(&self, ctx: &mut Ctx<'_>, operand: NodeId, row: &Expr, d: &Expr) -> Expr {
         let mut index = self.lead.clone();
         index.push(row.clone());
@@ -215,7 +216,7 @@ impl<'a> Block<'a> {
         ctx.value(operand, &At::index(index))
     }
 
-    /// Goes over the keys from `begin` to `end`, a tile at a time.
+    /// Processes the keys from `begin` to `end`, tile by tile.
     pub(super) fn run(&self, ctx: &mut Ctx<'_>, (begin, end): (Expr, Expr)) -> Softmax {
         let a = self.attention;
         let softmax = Softmax {
@@ -230,7 +231,7 @@ impl<'a> Block<'a> {
             let s = ctx.b.let_("s", key.min(&last));
             let count = ctx.b.let_("count", (&end - &tile).min(u(a.threads)));
             let score = self.scores(ctx, &s, &inside);
-            // Threads meet in here behind the values of the last tile, before its weights are overwritten.
+            // Threads synchronize in here after the values of the last tile, before its weights are overwritten.
             let alpha = self.weigh(ctx, &softmax, &score, &inside);
             ctx.b.barrier();
             self.add_values(ctx, &softmax, &tile, &count, &alpha);
@@ -238,7 +239,7 @@ impl<'a> Block<'a> {
         softmax
     }
 
-    /// The scores of the queries with key `s`; those behind the end count nothing.
+    /// The scores of the queries with key `s`. Keys past the end get the lowest score.
     fn scores(&self, ctx: &mut Ctx<'_>, s: &Expr, inside: &Expr) -> Expr {
         let a = self.attention;
         let dots = ctx.b.var("dots", a.all_queries(f(0.0)));
@@ -269,8 +270,8 @@ impl<'a> Block<'a> {
         ctx.b.let_("score", inside.select(scores, a.all_queries(f(NEG_MAX))))
     }
 
-    /// Brings a tile of scores into the softmax and leaves its weights in shared memory; gives what earlier weights
-    /// shrink by.
+    /// Adds a tile of scores to the softmax and writes its weights to shared memory. Returns the factor for earlier
+    /// weights.
     fn weigh(&self, ctx: &mut Ctx<'_>, softmax: &Softmax, score: &Expr, inside: &Expr) -> Expr {
         let tile_max = ctx.b.var("tile_max", score.clone());
         ctx.b.group_reduce(GroupOp::Max, tile_max);
@@ -299,7 +300,7 @@ impl<'a> Block<'a> {
         });
     }
 
-    /// Goes over the columns that this thread owns.
+    /// Runs `body` for each column that this thread owns.
     pub(super) fn columns(&self, ctx: &mut Ctx<'_>, softmax: &Softmax, mut body: impl FnMut(&mut Ctx<'_>, Expr, Var)) {
         let a = self.attention;
         for (j, o) in (0u32..).zip(&softmax.o) {

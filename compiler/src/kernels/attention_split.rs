@@ -1,6 +1,6 @@
-//! Attention of one query whose keys are shared by several workgroups, for long contexts and few heads (Dao, Haziza,
-//! Massa and Sizov 2023, "Flash-Decoding"). Every workgroup leaves the state of its online softmax in scratch memory;
-//! a second kernel merges them.
+//! Attention for one query, with the keys divided among several workgroups, for long contexts and few heads (Dao,
+//! Haziza, Massa and Sizov 2023, "Flash-Decoding"). Each workgroup writes the state of its online softmax to scratch
+//! memory; a second kernel merges them.
 
 use gristmill_graph::{Dim, Unary, numel};
 use gristmill_kernel::{Bind, Expr, F32, GroupOp, f, u};
@@ -14,10 +14,10 @@ use crate::codegen::kernel::{At, Ctx};
 use crate::codegen::store::Target;
 use crate::error::CompileError;
 
-/// The number of the only scratch memory: `[head][part]`, and there `m`, `l` and the columns of `o`.
+/// The states, `[head][part]`; each is `m`, `l` and the columns of `o`.
 const STATES: Place = Place::Scratch(0);
 
-/// The kernels of an attention with one query.
+/// Builds the kernels of an attention with one query.
 pub fn build(low: &Lowering<'_>, stored: Stored) -> Result<KernelPlan, CompileError> {
     let attention = Attention::new(low, stored.id)?;
     let parts = low.setting.profile.schedule.attention.parts;
@@ -28,12 +28,12 @@ pub fn build(low: &Lowering<'_>, stored: Stored) -> Result<KernelPlan, CompileEr
     })
 }
 
-/// Where the state of a part begins.
+/// The offset of the state of a part.
 fn state(attention: &Attention<'_>, parts: u32, head: &Expr, part: &Expr) -> Expr {
     (head * parts + part) * (attention.columns + 2)
 }
 
-/// The softmax over a part of the keys, in whole tiles.
+/// The softmax over one part of the keys, in whole tiles.
 fn part(low: &Lowering<'_>, attention: &Attention<'_>, parts: u32) -> Result<Built, CompileError> {
     let mut ctx = Ctx::new(low, &format!("attention_{}_part", attention.depth));
     ctx.b.doc(attention.describe());
@@ -60,7 +60,7 @@ fn part(low: &Lowering<'_>, attention: &Attention<'_>, parts: u32) -> Result<Bui
     ctx.built(&grid)
 }
 
-/// Brings the parts to one largest score and divides by the sum of all weights.
+/// Rescales the parts to a common maximum and divides by the sum of all weights.
 fn merge(
     low: &Lowering<'_>,
     attention: &Attention<'_>,

@@ -1,4 +1,4 @@
-//! What both kernels of linear layers share: operands, rows of activations, the epilogue.
+//! What all kernels of linear layers share: operands, rows of activations, the epilogue.
 
 use gristmill_graph::{Dim, NodeId, Op, Precision, Scalar, numel};
 use gristmill_kernel::quant::OpenRow;
@@ -12,40 +12,43 @@ use crate::codegen::row::Row;
 use crate::codegen::store::Target;
 use crate::error::CompileError;
 
-/// A linear layer, taken apart.
+/// A linear layer node and its parts.
 pub struct Linear<'a> {
     /// The node.
     pub id: NodeId,
     /// The activations.
     pub x: NodeId,
-    /// Stored weights, `[N, K]` each.
+    /// Stored weights, each `[N, K]`.
     pub weights: Vec<Weight>,
-    /// From accumulators and args to the result.
+    /// The result as an expression of accumulators and args.
     pub epilogue: &'a Scalar,
     /// Extra operands of the epilogue.
     pub args: &'a [NodeId],
-    /// Rows of activations.
+    /// Number of rows of activations.
     pub m: Dim,
-    /// Rows of the weights.
+    /// Number of rows of the weights.
     pub n: u32,
-    /// Columns of the weights.
+    /// Number of columns of the weights.
     pub k: u32,
     lead: &'a [Dim],
 }
 
-/// A weight and how it is read.
+/// A weight and its format.
 pub struct Weight {
     /// The node.
     pub node: NodeId,
     place: Place,
-    /// How it lies in memory.
+    /// Its memory format.
     pub format: WeightFormat,
-    /// Whether it is stored in tiles of rows, so that neighbouring threads should take neighbouring rows.
+    /// Whether it is stored in tiles of rows. Adjacent threads should then read adjacent rows.
     pub tiled: bool,
 }
 
 impl<'a> Linear<'a> {
-    /// Takes `id` apart.
+    /// Reads the parts of the node `id`.
+    ///
+    /// # Errors
+    /// An internal error if the node is not a linear layer over stored weights.
     pub fn new(low: &'a Lowering<'a>, id: NodeId) -> Result<Self, CompileError> {
         let node = low.graph.node(id);
         let Op::Linear { weights: count, epilogue } = &node.op else {
@@ -66,17 +69,17 @@ impl<'a> Linear<'a> {
         self.weights.iter().all(|w| w.tiled)
     }
 
-    /// `64x172` with the format: part of the kernel's name.
+    /// Size and format, such as `64x172`, for the name of the kernel.
     pub fn label(&self, low: &Lowering<'_>) -> String {
         let format = low.memory(self.weights[0].place, self.weights[0].node).to_string().to_lowercase();
         let pair = if self.weights.len() > 1 { "_pair" } else { "" };
         format!("{}{pair}_{}x{}", format.replace('.', "_"), self.n, self.k)
     }
 
-    /// How the codes of the weights are multiplied by bytes.
+    /// How products of codes and bytes are computed, for each weight.
     ///
     /// # Errors
-    /// If they cannot, which is a bug.
+    /// An internal error if a format does not support them.
     pub fn byte_formats(&self, low: &Lowering<'_>) -> Result<Vec<ByteFormat>, CompileError> {
         let lacking = |w: &Weight| CompileError::unlowered(low.graph.node(w.node), "codes to multiply with bytes");
         self.weights.iter().map(|w| w.format.as_bytes().ok_or_else(|| lacking(w))).collect()
@@ -98,8 +101,8 @@ impl<'a> Linear<'a> {
         unflatten(m.clone(), self.lead)
     }
 
-    /// Four activations of row `m` from `column` (a multiple of 4) on, as `vec4<f32>`. Beyond the end of the row
-    /// stand copies of the last element; weights there are zero.
+    /// Four activations of row `m` from `column` (a multiple of 4) on, as `vec4<f32>`. Past the end of the row, the
+    /// last element is repeated; the weights there are zero.
     pub fn x_quad(&self, ctx: &mut Ctx<'_>, m: &Expr, column: &Expr) -> Expr {
         let lead = self.lead_index(m);
         if self.k.is_multiple_of(4) && ctx.low.quads(self.x) {
@@ -130,7 +133,7 @@ impl<'a> Linear<'a> {
         target.store(ctx, &at, value);
     }
 
-    /// The number of rows of activations, for comparisons.
+    /// The number of rows of activations, for bounds checks.
     pub fn rows(&self) -> Expr {
         dim_expr(&self.m)
     }
@@ -154,7 +157,7 @@ impl Weight {
 }
 
 impl Ctx<'_> {
-    /// Reads a pack of an open row of a weight; see [`WeightFormat::for_pack`].
+    /// Reads a pack of a row of a weight; see [`WeightFormat::for_pack`].
     pub fn for_pack(
         &mut self,
         format: &WeightFormat,

@@ -10,12 +10,12 @@ use crate::codegen::kernel::{At, Ctx};
 use crate::codegen::states::position;
 use crate::error::CompileError;
 
-/// The kernel of an element-wise node.
+/// Builds the kernel of an element-wise node.
 pub fn build(low: &Lowering<'_>, Stored { id, place, .. }: Stored) -> Result<Built, CompileError> {
     one_per_thread(low, id, place, false)
 }
 
-/// A kernel that copies a value that is already in memory (or costs nothing) to an output.
+/// Builds a kernel that copies a value to an output. The value is in memory already, or is cheap to compute.
 pub fn copy(low: &Lowering<'_>, id: NodeId, target: Place) -> Result<Built, CompileError> {
     one_per_thread(low, id, target, true)
 }
@@ -46,7 +46,7 @@ fn one_per_thread(low: &Lowering<'_>, id: NodeId, target: Place, copy: bool) -> 
     ctx.built(&grid)
 }
 
-/// Gives computed index parts a name, so that the text stays short.
+/// Binds computed parts of an index to names, so that the printed text stays short.
 fn named(ctx: &mut Ctx<'_>, index: Vec<Expr>) -> Vec<Expr> {
     index
         .into_iter()
@@ -58,8 +58,8 @@ fn named(ctx: &mut Ctx<'_>, index: Vec<Expr>) -> Vec<Expr> {
         .collect()
 }
 
-/// Writes new rows behind the past ones, in a ring over the oldest ones, or the whole of a state that does not grow. States of halves are written
-/// word by word.
+/// Writes new rows of a state: after the past ones, in a ring buffer over the oldest ones, or, if the state does not
+/// grow, over all of it. f16 states are written word by word.
 pub fn store_state(low: &Lowering<'_>, Stored { id, place: target, .. }: Stored) -> Result<Built, CompileError> {
     let node = low.graph.node(id);
     let Some(state) = node.op.written_state() else {

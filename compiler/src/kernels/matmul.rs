@@ -1,8 +1,9 @@
-//! Linear layers with many rows of activations: tiles of activations and of decoded weights go through shared
-//! memory, so that a weight is decoded once for all rows of a tile.
+//! Linear layers with many rows of activations. Tiles of activations and decoded weights are staged in shared memory,
+//! so that a weight is decoded once for all rows of a tile.
 //!
-//! A workgroup computes `tile_m x tile_n` results. A thread computes `thread_m x thread_n` of them: neighbouring rows of
-//! activations, and weight rows that are `tile_n / thread_n` apart, so that neighbouring threads store neighbouring elements.
+//! A workgroup computes `tile_m x tile_n` results. A thread computes `thread_m x thread_n` of them: adjacent rows of
+//! activations, and rows of weights that are `tile_n / thread_n` apart, so that adjacent threads store adjacent
+//! elements.
 
 use gristmill_kernel::{Bind, Expr, Sh, VEC4F, Var, f, u};
 
@@ -14,15 +15,15 @@ use crate::codegen::store::Target;
 use crate::error::CompileError;
 use crate::profile::MatmulSchedule;
 
-/// Sizes of a kernel.
+/// Tile sizes.
 struct Tiles {
-    /// Rows of activations of a workgroup, and of a thread.
+    /// Rows of activations per workgroup and per thread.
     m: u32,
     thread_m: u32,
-    /// Rows of weights of a workgroup, and of a thread.
+    /// Rows of weights per workgroup and per thread.
     n: u32,
     thread_n: u32,
-    /// Quads of columns that are staged at a time.
+    /// Groups of four columns that are staged at a time.
     quads: u32,
 }
 
@@ -42,11 +43,11 @@ impl Tiles {
     }
 }
 
-/// The kernel of a linear layer with many rows of activations.
+/// Builds the kernel of a linear layer with many rows of activations.
 pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let linear = Linear::new(low, id)?;
     let schedule = low.setting.profile.schedule.matmul;
-    // Whole packs of every weight; their columns are powers of two.
+    // Whole packs of each weight; their numbers of columns are powers of two.
     let packs = linear.weights.iter().map(|w| w.format.pack_columns());
     let columns = schedule.tile_k.next_multiple_of(packs.max().unwrap_or(1));
     let MatmulSchedule { tile_m: m, tile_n: n, thread_m, thread_n, .. } = schedule;
@@ -77,7 +78,8 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
         })
         .collect();
     if !linear.k.is_multiple_of(columns) {
-        // Columns beyond the last weight are never staged; they meet zeros, so they only have to be finite.
+        // Columns past the end of the weights are never staged. They are multiplied by zeros, so they only have to be
+        // finite.
         clear(&mut ctx, w_tile, tiles.n * tiles.quads, &thread, tiles.threads());
         ctx.b.barrier();
     }
@@ -108,7 +110,7 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
     ctx.built(&grid)
 }
 
-/// The register with this number; there is at least one.
+/// The register with this number.
 fn numbered(registers: &[Var], number: &Expr) -> Expr {
     let others = (1u32..).zip(&registers[1..]);
     others.fold(registers[0].get(), |chosen, (i, register)| number.equals(i).select(register.get(), chosen))
@@ -120,7 +122,7 @@ fn clear(ctx: &mut Ctx<'_>, tile: Sh, len: u32, thread: &Expr, threads: u32) {
     });
 }
 
-/// Brings `[tile_m, columns]` activations to shared memory; zeros stand for rows and columns that do not exist.
+/// Stages `[tile_m, columns]` activations in shared memory, with zeros for rows and columns out of range.
 fn stage_x(
     ctx: &mut Ctx<'_>,
     linear: &Linear<'_>,
@@ -141,7 +143,7 @@ fn stage_x(
         let exists = m.lt(linear.rows()).and(column.lt(linear.k));
         let mut value = exists.select(&x, f(0.0).splat(4));
         if !linear.k.is_multiple_of(4) {
-            // The last quad reaches beyond the row.
+            // The last group of four may extend past the row.
             let lane = |l: u32| exists.and((&column + l).lt(linear.k)).select(x.lane(l), f(0.0));
             value = Expr::vec((0..4).map(lane).collect::<Vec<_>>());
         }
@@ -149,7 +151,7 @@ fn stage_x(
     });
 }
 
-/// Decodes `[tile_n, columns]` weights to shared memory, a pack per thread at a time.
+/// Decodes `[tile_n, columns]` weights into shared memory, one pack per thread at a time.
 fn stage_weights(
     ctx: &mut Ctx<'_>,
     weight: &Weight,
@@ -162,7 +164,7 @@ fn stage_weights(
     let per_row = tiles.quads * 4 / weight.format.pack_columns();
     let (rows, packs) = (weight.format.rows(), weight.format.packs());
     ctx.for_("pack_of_tile", (thread.clone(), u(tiles.n * per_row), tiles.threads()), Bind::Serial, |ctx, i| {
-        // Neighbouring threads take neighbouring rows of tiled weights, and neighbouring packs of others.
+        // Adjacent threads take adjacent rows of tiled weights, but adjacent packs of others.
         let (row, pack) = if weight.tiled { (&i % tiles.n, &i / tiles.n) } else { (&i / per_row, &i % per_row) };
         let row = ctx.b.let_("row", row);
         let pack = ctx.b.let_("pack", first / weight.format.pack_columns() + pack);
@@ -177,7 +179,7 @@ fn stage_weights(
     });
 }
 
-/// Adds the products of the staged columns to the thread's results.
+/// Multiplies the staged columns and adds the products to the thread's results.
 fn multiply(
     ctx: &mut Ctx<'_>,
     tiles: &Tiles,

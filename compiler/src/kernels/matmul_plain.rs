@@ -1,5 +1,5 @@
-//! Products of two computed matrices, outside of attention and linear layers: one element per thread.
-//! Rare, so simple.
+//! Products of two computed matrices outside of attention and linear layers: one element per thread. They are rare, so
+//! the kernel is simple.
 
 use gristmill_graph::{Op, numel};
 use gristmill_kernel::{Bind, f, u};
@@ -11,7 +11,7 @@ use crate::codegen::kernel::{At, Ctx};
 use crate::codegen::store::Target;
 use crate::error::CompileError;
 
-/// The kernel of an [`Op::MatMul`].
+/// Builds the kernel of an [`Op::MatMul`].
 pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let node = low.graph.node(id);
     let Op::MatMul { transpose_b } = node.op else { return Err(CompileError::unlowered(node, "form as a product")) };

@@ -1,9 +1,9 @@
-//! Linear layers with few rows of activations: every weight is read once per row of activations, so the
-//! reading is all that counts.
+//! Linear layers with few rows of activations. Each weight is read once per row of activations, so speed is bound by
+//! memory bandwidth.
 //!
-//! Tiled weights: a workgroup takes a tile of rows, one row per thread, with several groups of threads that share
-//! the columns; neighbouring threads read neighbouring vectors of the tile. Other weights lie row by row: a
-//! workgroup takes a few rows, and the threads of a row read neighbouring packs.
+//! Tiled weights: a workgroup takes a tile of rows, one row per thread, and several groups of threads share the
+//! columns. Adjacent threads read adjacent vectors of the tile. Other weights are stored row by row: a workgroup takes
+//! a few rows, and the threads of a row read adjacent packs.
 
 use gristmill_kernel::{Bind, Buf, Expr, F32, GroupOp, Var, f, u};
 
@@ -14,10 +14,10 @@ use crate::codegen::kernel::Ctx;
 use crate::codegen::store::Target;
 use crate::error::CompileError;
 
-/// Rows in a tile of the stored layout.
+/// Rows per tile of the stored layout.
 pub(super) const TILE: u32 = 32;
 
-/// The kernel of a linear layer with few rows of activations.
+/// Builds the kernel of a linear layer with few rows of activations.
 pub fn build(low: &Lowering<'_>, stored: Stored) -> Result<Built, CompileError> {
     let linear = Linear::new(low, stored.id)?;
     if linear.is_tiled() { by_tiles(low, &linear, stored) } else { by_rows(low, &linear, stored) }
@@ -49,18 +49,18 @@ fn by_tiles(low: &Lowering<'_>, linear: &Linear<'_>, stored: Stored) -> Result<B
     ctx.built(&grid)
 }
 
-/// Groups of threads that share the columns of a tile.
+/// Number of thread groups that share the columns of a tile.
 pub(super) fn k_splits(low: &Lowering<'_>, linear: &Linear<'_>) -> u32 {
     low.setting.profile.schedule.matvec.k_splits.min(linear.weights[0].format.packs().next_power_of_two())
 }
 
-/// A sum for each of `n` weights.
+/// `n` accumulators, one per weight.
 pub(super) fn zeros(ctx: &mut Ctx<'_>, n: usize) -> Vec<Var> {
     (0..n).map(|i| ctx.b.var(&format!("sum{i}"), f(0.0))).collect()
 }
 
-/// Adds the products of some packs of row `n` of each tiled weight with activations `m`. The last tile is padded in
-/// memory, so that every thread may read.
+/// Multiplies some packs of row `n` of each tiled weight with row `m` of the activations, and adds the products to the
+/// sums. The last tile is padded in memory, so every thread may read.
 pub(super) fn add_packs(
     ctx: &mut Ctx<'_>,
     linear: &Linear<'_>,
@@ -80,7 +80,7 @@ pub(super) fn add_packs(
     });
 }
 
-/// Adds up what the k_splits have, through shared memory.
+/// Adds up the partial sums of the thread groups through shared memory.
 pub(super) fn reduce_k_splits(
     ctx: &mut Ctx<'_>,
     sums: &[Var],

@@ -1,6 +1,6 @@
-//! Linear layers with few rows of activations and few rows of weights: several workgroups share the columns of a tile,
-//! so that a device with many cores has work for all. Their sums meet in scratch memory; a second kernel adds them
-//! up and ends as the layer does.
+//! Linear layers with few rows of activations and few rows of weights. Several workgroups share the columns of a tile,
+//! so that a device with many cores is busy. They write partial sums to scratch memory; a second kernel adds these up
+//! and applies the epilogue.
 
 use gristmill_graph::{Dim, numel};
 use gristmill_kernel::{Bind, Expr, F32, Var, u};
@@ -13,10 +13,10 @@ use crate::codegen::kernel::Ctx;
 use crate::codegen::store::Target;
 use crate::error::CompileError;
 
-/// The number of the only scratch memory: sums, `[part][weight][m][n]`.
+/// The partial sums, `[part][weight][m][n]`.
 const SUMS: Place = Place::Scratch(0);
 
-/// The kernels of a linear layer with tiled weights.
+/// Builds the kernels of a linear layer with tiled weights.
 pub fn build(low: &Lowering<'_>, stored: Stored) -> Result<KernelPlan, CompileError> {
     let linear = Linear::new(low, stored.id)?;
     let parts = low.setting.profile.schedule.matvec.parts;
@@ -27,13 +27,13 @@ pub fn build(low: &Lowering<'_>, stored: Stored) -> Result<KernelPlan, CompileEr
     })
 }
 
-/// Where the sum of result `[m, n]` with weight `w` stands, by part.
+/// The offset of a part's sum for result `[m, n]` and weight `w`.
 fn place(linear: &Linear<'_>, (part, w): (&Expr, usize), m: &Expr, n: &Expr) -> Expr {
     let weights = linear.weights.len() as u32;
     ((part * weights + w as u32) * linear.rows() + m) * linear.n + n
 }
 
-/// The sums over a part of the columns.
+/// The sums over one part of the columns.
 fn part(low: &Lowering<'_>, linear: &Linear<'_>, parts: u32) -> Result<Built, CompileError> {
     let k_splits = k_splits(low, linear);
     let mut ctx = Ctx::new(low, &format!("matvec_{}_part", linear.label(low)));
@@ -68,7 +68,7 @@ fn part(low: &Lowering<'_>, linear: &Linear<'_>, parts: u32) -> Result<Built, Co
     ctx.built(&grid)
 }
 
-/// Adds up the parts, a result per thread.
+/// Adds up the parts, one result per thread.
 fn sum(
     low: &Lowering<'_>,
     linear: &Linear<'_>,

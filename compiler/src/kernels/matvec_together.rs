@@ -1,5 +1,5 @@
-//! Several linear layers of the same few rows of activations in one kernel: query, key and value, for instance. The tiles
-//! of their weights lie behind one another in the grid; each layer ends in its own way at its own place.
+//! Several linear layers with the same few rows of activations in one kernel, such as query, key and value. The grid
+//! covers the tiles of all their weights in turn; each layer has its own epilogue and output.
 
 use gristmill_graph::Dim;
 use gristmill_kernel::{Expr, u};
@@ -12,7 +12,7 @@ use crate::codegen::kernel::Ctx;
 use crate::codegen::store::Target;
 use crate::error::CompileError;
 
-/// The kernel of linear layers with tiled weights and equal activations.
+/// Builds the kernel of several linear layers with tiled weights and the same activations.
 pub fn build(low: &Lowering<'_>, stored: &[Stored]) -> Result<Built, CompileError> {
     let layers: Vec<Linear<'_>> = stored.iter().map(|s| Linear::new(low, s.id)).collect::<Result<_, _>>()?;
     let k_splits = k_splits(low, &layers[0]);
@@ -57,7 +57,7 @@ fn begins(layers: &[Linear<'_>]) -> Vec<u32> {
     std::iter::once(0).chain(ends).take(layers.len()).collect()
 }
 
-/// Whether a tile is one of a layer's.
+/// Whether a tile belongs to a layer.
 fn is_inside(tile: &Expr, begin: u32, layer: &Linear<'_>) -> Expr {
     let end = begin + layer.n.div_ceil(TILE);
     if begin == 0 { tile.lt(end) } else { tile.ge(begin).and(tile.lt(end)) }

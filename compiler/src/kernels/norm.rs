@@ -1,7 +1,7 @@
-//! Normalisation over the last axis: a workgroup per row.
+//! Normalization over the last axis: one workgroup per row.
 //!
-//! The mean is taken before the variance (two passes), because `E[x^2] - E[x]^2` cancels. The row is read from
-//! memory in each pass; it is small and stays in the cache.
+//! Computes the mean before the variance (two passes), because `E[x^2] - E[x]^2` suffers from cancellation. Each pass
+//! reads the row from memory; it is small enough to stay in the cache.
 
 use gristmill_graph::{NormKind, Op, numel};
 use gristmill_kernel::{Bind, Buf, Expr, GroupOp, Var, f, u};
@@ -14,13 +14,13 @@ use crate::codegen::row::Row;
 use crate::codegen::store::{Target, is_plain};
 use crate::error::CompileError;
 
-/// How results are stored: four at a time where rows allow it.
+/// How results are stored: four at a time where the layout allows it.
 enum Out {
     Vec4(Buf),
     Elements(Target),
 }
 
-/// The kernel of an [`Op::Norm`].
+/// Builds the kernel of an [`Op::Norm`].
 pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let node = low.graph.node(id);
     let Op::Norm { kind, eps } = node.op else { return Err(CompileError::unlowered(node, "form as a norm")) };

@@ -1,4 +1,4 @@
-//! Reductions along one axis: a workgroup per result element.
+//! Reductions along one axis: one workgroup per element of the result.
 
 use gristmill_graph::{DType, Op, Reduction, numel};
 use gristmill_kernel::{Bind, GroupOp, f, u};
@@ -10,10 +10,10 @@ use crate::codegen::kernel::{At, Ctx};
 use crate::codegen::store::Target;
 use crate::error::CompileError;
 
-/// The value every maximum starts from: finite, so that it can be a literal.
+/// The initial value of every maximum: finite, so that it can be a literal.
 pub const NEG_MAX: f32 = f32::MIN;
 
-/// The kernel of an [`Op::Reduce`]. Integers are summed in f32, exact below 2^24.
+/// Builds the kernel of an [`Op::Reduce`]. Integers are summed in f32, which is exact below 2^24.
 pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let node = low.graph.node(id);
     let Op::Reduce { op, axis } = node.op else { return Err(CompileError::unlowered(node, "form as a reduction")) };

@@ -1,4 +1,4 @@
-//! Softmax over the last axis: a workgroup per row. Only where attention was not found around it.
+//! Softmax over the last axis: one workgroup per row. Only used where it was not fused into attention.
 
 use gristmill_graph::{Unary, numel};
 use gristmill_kernel::{Bind, GroupOp, f};
@@ -12,7 +12,7 @@ use crate::codegen::row::Row;
 use crate::codegen::store::Target;
 use crate::error::CompileError;
 
-/// The kernel of an [`gristmill_graph::Op::Softmax`].
+/// Builds the kernel of an [`gristmill_graph::Op::Softmax`].
 pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let node = low.graph.node(id);
     let last = node.shape.len() - 1;

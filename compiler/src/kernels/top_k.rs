@@ -1,4 +1,4 @@
-//! Choosing elements: the best one, and the best few. A workgroup per row.
+//! Arg max and top-k: one workgroup per row.
 
 use gristmill_graph::{DType, NodeId, Op, numel};
 use gristmill_kernel::{Bind, Expr, GroupOp, Var, f, i, u};
@@ -12,15 +12,15 @@ use crate::codegen::row::Row;
 use crate::codegen::store::Target;
 use crate::error::CompileError;
 
-/// No element: larger than every index.
+/// Marks "no element": larger than every index.
 pub(super) const INVALID_INDEX: u32 = u32::MAX;
 
-/// Where a comparison of elements starts: integers are compared as such, since f32 cannot tell large ones apart.
+/// The initial value for comparisons. Integers are compared as integers, because f32 cannot distinguish large ones.
 pub fn start(dtype: DType, integer: i32, float: f32) -> Expr {
     if dtype == DType::F32 { f(float) } else { i(integer) }
 }
 
-/// The kernel of an [`gristmill_graph::Op::ArgMax`]: the index of the largest element, the first of equals.
+/// Builds the kernel of an [`gristmill_graph::Op::ArgMax`]: the index of the largest element; ties go to the first.
 pub fn argmax(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let mut top = TopK::new(low, id, root, place, "argmax");
     let (_, index) = top.best(None);
@@ -28,7 +28,7 @@ pub fn argmax(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<
     top.ctx.built(&top.grid)
 }
 
-/// The kernel of an [`gristmill_graph::Op::TopK`]: `k` times the best element behind the one before.
+/// Builds the kernel of an [`gristmill_graph::Op::TopK`]: `k` times, the best element ranked after the previous one.
 pub fn top_k(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let Op::TopK { k } = low.graph.node(id).op else {
         return Err(CompileError::unlowered(low.graph.node(id), "form as a selection"));
@@ -49,8 +49,9 @@ pub fn top_k(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
     ctx.built(&top.grid)
 }
 
-/// The best element of some columns of a row: value and column, equal in all threads of the workgroup; [`INVALID_INDEX`] if there
-/// is none. A candidate is taken if `eligible` says so of whether it is better, its value and its column.
+/// The best element of some columns of a row: value and column, the same in all threads of the workgroup;
+/// [`INVALID_INDEX`] if there is none. `eligible` decides whether a candidate is taken, given whether it is better, its
+/// value and its column.
 pub(super) fn best_of(
     ctx: &mut Ctx<'_>,
     x: &Row,
@@ -112,8 +113,8 @@ impl<'a> TopK<'a> {
         start(self.ctx.low.graph.node(self.x.id).dtype, integer, float)
     }
 
-    /// The best element of the row: value and index, equal in all threads. With `after`, the best of those that
-    /// rank behind it (smaller, or equal with a higher index); its flag says that nothing was taken yet.
+    /// The best element of the row: value and index, the same in all threads. With `after`, the best of those that rank
+    /// after it (smaller, or equal with a higher index); its flag says that nothing was taken yet.
     fn best(&mut self, after: Option<(Expr, Var, Var)>) -> (Var, Var) {
         let lowest = self.start(i32::MIN, NEG_MAX);
         let columns = (self.lane.clone(), self.len.clone(), self.threads);
@@ -143,7 +144,7 @@ impl<'a> TopK<'a> {
         let mut at = self.lead.clone();
         at.push(column.clone());
         let flat = &self.row * dim_expr(&width) + column;
-        // A row of NaN has no best element; the last index is in range at least.
+        // A row of NaN has no best element; the last index is at least in range.
         let safe = index.min(self.len.clone() - u(1)).to_i32();
         self.target.store(&mut self.ctx, &At { index: at, flat: Some(flat) }, safe);
     }

@@ -1,8 +1,8 @@
-//! Scratch memory: which values share a buffer.
+//! Scratch memory: decides which values share a buffer.
 //!
-//! Values are placed in order of their first write. A buffer is free again after the last read of the value
-//! in it; the next value takes the free buffer that fits best at nominal symbol values. Because the size of a
-//! buffer is the largest of the sizes of its values, sharing is right for every value of the symbols.
+//! Values are assigned in order of their first write. A buffer is free after the last read of its value; the next value
+//! takes the free buffer that fits best at nominal symbol values. A buffer is as large as the largest of its values, so
+//! sharing is correct for all symbol values.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +10,16 @@ use gristmill_graph::{Bindings, Dim, NodeId};
 
 use crate::codegen::context::Place;
 
-/// What lies in scratch memory: a value, or what the kernels of a step keep between them.
+/// A resident of scratch memory: a value, or the memory between the kernels of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Resident {
     /// A value of the graph.
     Value(NodeId),
-    /// Memory of this number of the step at this position.
+    /// [`Place::Scratch`] memory: the index of the step, and the index of the memory in it.
     Scratch(usize, u32),
 }
 
-/// Who is at a place in scratch memory while the step at position `step` runs.
+/// The resident at a place while step `step` runs; `None` if the place is not scratch memory.
 pub fn resident(place: &Place, step: usize) -> Option<Resident> {
     match place {
         Place::Value(id) => Some(Resident::Value(*id)),
@@ -28,25 +28,25 @@ pub fn resident(place: &Place, step: usize) -> Option<Resident> {
     }
 }
 
-/// The life of a value: from the dispatch that writes it to the last that reads it.
+/// The lifetime of a resident: from the dispatch that writes it to the last one that reads it.
 #[derive(Clone, Debug)]
 pub struct LiveRange {
-    /// The value.
+    /// The resident.
     pub who: Resident,
     /// Its size in bytes.
     pub bytes: Dim,
-    /// Index of the writing dispatch.
+    /// Index of the dispatch that writes it.
     pub start: usize,
-    /// Index of the last reading dispatch (at least `start`).
+    /// Index of the last dispatch that reads it (at least `start`).
     pub end: usize,
 }
 
-/// Buffers and who lives where.
+/// Buffers, and the assignment of residents to them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
-    /// For every buffer the sizes of its values, without repeats: the buffer is as large as the largest.
+    /// For each buffer, the sizes of its residents in bytes, without duplicates. The buffer is as large as the largest.
     pub slots: Vec<Vec<Dim>>,
-    /// The buffer of every value.
+    /// The index of each resident's buffer.
     pub slot_of: BTreeMap<Resident, u32>,
 }
 
@@ -55,17 +55,17 @@ struct Slot {
     free_from: usize,
 }
 
-/// Places all values. `lives` is in order of `start`; `nominal` binds every symbol.
+/// Assigns all residents to buffers. `lives` is in order of `start`; `nominal` has a value for each symbol.
 pub fn plan(lives: &[LiveRange], nominal: &Bindings) -> Plan {
     let mut plan = Plan::default();
     let mut slots: Vec<Slot> = Vec::new();
     for life in lives {
         let bytes = life.bytes.eval(nominal).unwrap_or(i64::MAX);
-        // A dispatch must not read and write one buffer, hence `<` and not `<=`.
+        // A dispatch must not read and write the same buffer, hence `<` and not `<=`.
         let best = (0..slots.len())
             .filter(|i| slots[*i].free_from < life.start + 1)
             .min_by_key(|i| (waste(slots[*i].nominal, bytes), *i));
-        // Any free buffer is better than a new one: growing it costs at most what a new one would.
+        // Any free buffer is better than a new one: growing it costs at most as much as a new one.
         let at = best.unwrap_or_else(|| {
             slots.push(Slot { nominal: 0, free_from: 0 });
             plan.slots.push(Vec::new());
@@ -81,7 +81,7 @@ pub fn plan(lives: &[LiveRange], nominal: &Bindings) -> Plan {
     plan
 }
 
-/// Bytes that are wasted or must be added when a value of `need` bytes moves into a buffer of `have`.
+/// Bytes that are wasted, or have to be added, when a value of `need` bytes moves into a buffer of `have`.
 fn waste(have: i64, need: i64) -> i64 {
     (have - need).abs()
 }

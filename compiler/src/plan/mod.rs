@@ -1,4 +1,4 @@
-//! From kernel calls to a program: scratch buffers and steps.
+//! From dispatches to a program: scratch buffers and steps.
 
 pub mod memory;
 
@@ -13,7 +13,7 @@ use crate::select::{Call, KernelSet, Step};
 use crate::size::largest;
 use memory::{LiveRange, Resident, resident};
 
-/// Bytes of a value in scratch memory.
+/// The size of a value in scratch memory, in bytes.
 pub fn bytes(graph: &Graph, id: NodeId) -> Dim {
     let node = graph.node(id);
     if node.op == Op::QuantizeActivations {
@@ -25,8 +25,8 @@ pub fn bytes(graph: &Graph, id: NodeId) -> Dim {
 /// Assembles the program of an entry.
 pub fn program(setting: &Setting<'_>, graph: &Graph, steps: &[Step], set: &KernelSet) -> bundle::Program {
     let mut lives: BTreeMap<Resident, LiveRange> = BTreeMap::new();
-    // Time goes by dispatches, of which a step may have several. Values live through whole steps all the same, because a
-    // fallback may compute a step in one dispatch, or in others.
+    // Time is counted in dispatches, of which a step may have several. Values nevertheless live for whole steps,
+    // because a fallback may compute a step with a different number of dispatches.
     let mut time = 0;
     for (at, step) in steps.iter().enumerate() {
         let (first, last) = (time, (time + step.calls.len()).saturating_sub(1));

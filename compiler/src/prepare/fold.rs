@@ -1,4 +1,4 @@
-//! Which parts of a graph are constant expressions over weights.
+//! Finds the parts of a graph that are constant expressions over weights.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,12 +6,12 @@ use gristmill_graph::{DType, Dim, Graph, Model, Node, NodeId, Op, Region, numel}
 
 use super::prepared::{Computed, VALUE};
 
-/// Numbers that are not worth going through again and again.
+/// A size in elements from which constants are worth computing ahead of time.
 const LARGE: i64 = 1 << 10;
 
-/// The body with every constant matrix that is multiplied with as `[K, N]` replaced by its transpose.
+/// The body, with every constant matrix that is used as `[K, N]` in a product replaced by its transpose.
 ///
-/// Two transposes cancel, so that an embedding table that is also the output projection stays one weight.
+/// Two transposes cancel, so an embedding table that is also the output projection stays a single weight.
 pub(super) fn orient(model: &Model) -> Graph {
     let old = &model.graph;
     let constant = constants(old);
@@ -37,7 +37,7 @@ pub(super) fn orient(model: &Model) -> Graph {
     graph
 }
 
-/// The transpose of a matrix: a new node, or what `id` is the transpose of.
+/// The transpose of a matrix: a new node, or the operand if `id` is itself a transpose.
 fn transposed(graph: &mut Graph, id: NodeId, region: u32) -> NodeId {
     let node = graph.node(id);
     if node.op == Op::Transpose(vec![1, 0]) {
@@ -53,11 +53,11 @@ fn transposed(graph: &mut Graph, id: NodeId, region: u32) -> NodeId {
 /// What a node depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// Inputs, states or symbols.
+    /// On inputs, states or symbols.
     Variable,
-    /// Constants of the architecture alone.
+    /// Only on constants of the architecture.
     Constant,
-    /// Weights, and perhaps constants.
+    /// On weights, and possibly constants.
     Weighted,
 }
 
@@ -83,13 +83,13 @@ fn constants(graph: &Graph) -> Vec<Kind> {
     kinds
 }
 
-/// The constant expressions of a graph: which nodes are their roots, and which are equal.
+/// The constant expressions of a graph: their roots, and which of them are equal.
 pub(super) struct Folding {
-    /// Nodes that become weights.
+    /// Nodes that become stored weights.
     roots: BTreeSet<NodeId>,
-    /// Nodes that stay; the rest is folded away or not used.
+    /// Nodes that remain in the graph; the others are folded or unused.
     emitted: Vec<bool>,
-    /// For each constant node, the first one that computes the same.
+    /// For each constant node, the first node that computes the same value.
     canonical: Vec<NodeId>,
 }
 
@@ -98,7 +98,7 @@ impl Folding {
         let graph = &model.graph;
         let kinds = constants(graph);
         let (mut emitted, mut roots) = (vec![false; graph.nodes.len()], BTreeSet::new());
-        // What needs this node: `demand` decides whether it becomes a weight or stays.
+        // Whether a node is needed; `demand` then decides whether it becomes a weight or stays.
         let mut demanded: Vec<bool> = vec![false; graph.nodes.len()];
         for id in graph.outputs.values() {
             demanded[id.index()] = true;
@@ -127,7 +127,7 @@ impl Folding {
         Self { roots, emitted, canonical: canonical(model, &kinds) }
     }
 
-    /// The nodes that stay, in order.
+    /// The nodes that remain, in order.
     pub(super) fn emitted<'a>(&'a self, graph: &Graph) -> impl Iterator<Item = NodeId> + use<'a> {
         graph.ids().filter(|id| self.emitted[id.index()])
     }
@@ -136,12 +136,12 @@ impl Folding {
         self.roots.contains(&id)
     }
 
-    /// The first node that computes the same constant.
+    /// The first node that computes the same constant as `id`.
     pub(super) fn canonical(&self, id: NodeId) -> NodeId {
         self.canonical[id.index()]
     }
 
-    /// The expression of which `root` is the value.
+    /// The expression whose value is `root`.
     pub(super) fn expression(&self, model: &Model, root: NodeId) -> Computed {
         let name = VALUE.to_string();
         let whole = Graph { outputs: BTreeMap::from([(name.clone(), root)]), ..model.graph.clone() };
@@ -163,9 +163,9 @@ impl Folding {
     }
 }
 
-/// Whether a constant expression should be a weight of its own, rather than be computed from its operands each time.
-/// Not so for repetitions, which only cost memory, for new shapes of a vector, which cost nothing, and for what is
-/// not f32.
+/// Whether to store a constant expression as a weight, rather than computing it from its operands in each call. False
+/// for broadcasts, which would only cost memory, for reshapes of a vector, which are free, and for values that are not
+/// f32.
 fn is_worth_storing(graph: &Graph, id: NodeId) -> bool {
     let node = graph.node(id);
     let grows = |input: &NodeId| elements(&node.shape) > elements(&graph.node(*input).shape);
@@ -175,8 +175,8 @@ fn is_worth_storing(graph: &Graph, id: NodeId) -> bool {
     node.dtype == DType::F32 && !repeats && !reshapes
 }
 
-/// Whether a constant that depends on no weight should be one nevertheless: what is left of many numbers, which it would
-/// take to go through each time.
+/// Whether to store a constant that depends on no weight: a small result of many numbers, which would otherwise be read
+/// again in each call.
 fn is_worth_computing_once(graph: &Graph, id: NodeId) -> bool {
     let node = graph.node(id);
     let all = |input: &NodeId| elements(&graph.node(*input).shape) >= LARGE;
@@ -187,7 +187,7 @@ fn elements(shape: &[Dim]) -> i64 {
     numel(shape).as_const().unwrap_or(i64::MAX)
 }
 
-/// For each node the first constant node with the same operation and operands; other nodes stand for themselves.
+/// For each node, the first constant node with the same operation and operands; any other node maps to itself.
 fn canonical(model: &Model, kinds: &[Kind]) -> Vec<NodeId> {
     let mut first: BTreeMap<(Op, Vec<NodeId>), NodeId> = BTreeMap::new();
     let mut tensors: BTreeMap<(&str, &[u64]), u32> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! What becomes of a model that is prepared: which weights are stored, how each is made, and how it is used.
+//! A prepared model: which weights are stored, how each is made, and how it is used.
 
 use std::sync::Arc;
 
@@ -9,40 +9,40 @@ use gristmill_graph::{Graph, Model, Precision, Weight};
 pub struct WeightUse {
     /// Path of the weight: `layers.3.q_proj`.
     pub weight: String,
-    /// The tensor (or tensors, joined by ` + `) that it is made of.
+    /// The tensor that it is made of, or several, joined by ` + `.
     pub source: String,
-    /// Name of the component that it belongs to.
+    /// Name of its component.
     pub component: String,
-    /// Shape as it is stored.
+    /// Shape as stored.
     pub shape: Vec<u64>,
     /// Path of the node that uses it.
     pub node: String,
-    /// What part that node plays, or if it says nothing, the weight.
+    /// The role of that node or, if it has none, of the weight.
     pub role: Option<String>,
-    /// Which layer, if the node is in a repeated one.
+    /// Index of the layer, if the node is in a repeated one.
     pub layer: Option<u32>,
-    /// Precision that the author demands in the architecture; the policy is not asked then.
+    /// A precision that the architecture prescribes; the policy is then not asked.
     pub demanded: Option<Precision>,
-    /// Whether the weight can be quantized; if not, quantized precisions mean f32 for it.
+    /// Whether the weight can be quantized. If not, quantized precisions mean f32.
     pub quantizable: bool,
 }
 
 /// A constant expression over tensors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Computed {
-    /// What to evaluate; the result is the output `value`. Depends on no symbol and no input.
+    /// The graph to evaluate. Its output `value` is the result. It has no symbols and no inputs.
     pub graph: Graph,
-    /// What `Op::Weight` means in the graph.
+    /// The weights that `Op::Weight` refers to in the graph.
     pub weights: Vec<Weight>,
 }
 
 /// The name of the only output of [`Computed::graph`].
 pub const VALUE: &str = "value";
 
-/// How the values of a stored weight are made.
+/// How the values of a stored weight are computed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Recipe {
-    /// The tensor with this name.
+    /// The tensor with this name, unchanged.
     Direct(String),
     /// An expression.
     Computed(Computed),
@@ -50,24 +50,24 @@ pub enum Recipe {
     Part(Part),
 }
 
-/// Rows of a weight that was too large to stay in one piece.
+/// A part of a weight that was too large to be stored in one piece.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part {
-    /// How the values of the whole weight are made; its parts share this.
+    /// The recipe of the whole weight, shared by all parts.
     pub whole: Arc<Recipe>,
     /// Shape of the whole weight.
     pub shape: Vec<u64>,
-    /// The first row of this part.
+    /// Index of the first row of this part.
     pub first: u64,
 }
 
-/// A model ready for rewriting, and what its weights are.
+/// A model that is ready for rewriting, and how its weights are made and stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prepared {
-    /// The model; its weights are the stored tensors.
+    /// The model; its weights are the stored ones.
     pub model: Model,
-    /// How each is made.
+    /// How each weight is made.
     pub recipes: Vec<Recipe>,
-    /// How each is stored.
+    /// The precision of each weight.
     pub precisions: Vec<Precision>,
 }

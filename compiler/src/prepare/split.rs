@@ -1,12 +1,11 @@
-//! Cuts weights that are larger than a device can bind at once into parts: stretches of rows that are weights of
-//! their own.
+//! Splits weights that are larger than a device can bind into parts: ranges of rows that become weights of their own.
 //!
-//! A product with such a weight becomes the concatenation of the products with its parts, along the last axis; a
-//! gather becomes a choice among gathers from the parts, by index range. Element-wise operations behind a product are
-//! repeated for each part where that costs nothing, so that they still end up inside of the kernels.
+//! A product with such a weight becomes the concatenation of the products with its parts, along the last axis. A gather
+//! becomes a selection among gathers from the parts, by index range. Element-wise operations after a product are
+//! repeated for each part where that is free, so that they can still be fused into the kernels.
 //!
-//! Every row is quantized on its own and rows are stored in tiles, so parts that begin at a tile hold the very bytes
-//! of the whole weight, and nothing changes but where they lie.
+//! Every row is quantized separately, and rows are stored in tiles. Parts start at a tile, so they hold exactly the
+//! bytes of the whole weight; only their location changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,10 +19,10 @@ use crate::error::CompileError;
 #[cfg(test)]
 mod tests;
 
-/// Cuts all weights of more than `limit` bytes. The result computes the same.
+/// Splits all weights larger than `limit` bytes. The model still computes the same values.
 ///
 /// # Errors
-/// If such a weight is used as a whole: only the rows of tables and of matrices that are multiplied with can be cut.
+/// If such a weight is used as a whole: only matrices in products and tables in gathers can be split by rows.
 pub fn split(prepared: Prepared, limit: u64) -> Result<Prepared, CompileError> {
     let Prepared { model, recipes, precisions } = prepared;
     let cuts: Vec<Option<Vec<u64>>> =
@@ -40,8 +39,8 @@ pub fn split(prepared: Prepared, limit: u64) -> Result<Prepared, CompileError> {
     Ok(Prepared { model: Model { graph, weights, ..model }, recipes, precisions })
 }
 
-/// The borders of the parts of a weight: `[0, .., rows]`. `None` if it fits; a single part if it does not, but has
-/// no smaller parts that fit either.
+/// The boundaries of a weight's parts: `[0, .., rows]`. `None` if the weight fits; a single part if it does not fit but
+/// cannot be split into parts that do.
 fn cut(weight: &Weight, precision: Precision, limit: u64) -> Option<Vec<u64>> {
     let rows = weight.shape.first().copied().unwrap_or(1);
     let bytes = |rows: u64| {
@@ -49,12 +48,13 @@ fn cut(weight: &Weight, precision: Precision, limit: u64) -> Option<Vec<u64>> {
         shape.iter_mut().take(1).for_each(|n| *n = rows);
         stored_bytes(precision, &shape)
     };
-    // A weight without a size is an error that belongs to whoever stores it.
+    // A weight whose size is unknown is an error when it is stored.
     let whole = bytes(rows).ok().filter(|bytes| *bytes > limit)?;
     Some(borders(rows, |rows| bytes(rows).unwrap_or(whole) <= limit).unwrap_or_else(|| vec![0, rows]))
 }
 
-/// Borders of parts that all fit, begin at tiles, and are as equal as that allows. `None` if not even a tile fits.
+/// Boundaries of parts that all fit, start at tiles, and are as equal in size as possible. `None` if not even one tile
+/// fits.
 fn borders(rows: u64, fits: impl Fn(u64) -> bool) -> Option<Vec<u64>> {
     let tile = TILE as u64;
     let tiles = rows.div_ceil(tile);
@@ -74,9 +74,9 @@ fn borders(rows: u64, fits: impl Fn(u64) -> bool) -> Option<Vec<u64>> {
     Some((0..rows).step_by(size as usize).chain([rows]).collect())
 }
 
-/// The stored weights after cutting.
+/// The stored weights after splitting.
 struct Parts {
-    /// For every weight before, its only or first part.
+    /// For each weight before splitting, its only or first part.
     first: Vec<u32>,
     weights: Vec<Weight>,
     recipes: Vec<Recipe>,
@@ -109,17 +109,17 @@ fn part_path(path: &str, range: &[u64]) -> String {
     format!("{path}[{}..{}]", range[0], range[1])
 }
 
-/// What became of a node.
+/// The replacement of a node.
 enum Value {
     /// One node.
     Whole(NodeId),
-    /// Rows of the weight with this index, in parts.
+    /// A weight (by index) in parts.
     Rows(usize, Vec<NodeId>),
-    /// Stretches of the last axis, and all of it once somebody has asked for that.
+    /// A value in pieces along the last axis, and the concatenated value once something needs it.
     Columns(Pieces, Option<NodeId>),
 }
 
-/// A value in stretches of an axis.
+/// A value in pieces along an axis.
 #[derive(Clone)]
 struct Pieces {
     borders: Vec<u64>,
@@ -134,7 +134,8 @@ struct Splitter<'a> {
     parts: &'a Parts,
     limit: u64,
     users: Vec<Vec<NodeId>>,
-    /// Nodes that are read in stretches only: products with parts, and the element-wise work behind them but the last.
+    /// Nodes that are only computed in pieces: products with parts, and the element-wise operations after them except
+    /// the last.
     inner: Vec<bool>,
     values: Vec<Value>,
     nodes: Vec<Node>,
@@ -222,7 +223,7 @@ impl<'a> Splitter<'a> {
         Value::Rows(weight, nodes)
     }
 
-    /// A gather from each part; the part in whose range an index lies has the answer.
+    /// Gathers from each part, and selects the one whose range contains the index.
     fn choose(
         &mut self,
         node: &Node,
@@ -232,7 +233,7 @@ impl<'a> Splitter<'a> {
     ) -> Result<NodeId, CompileError> {
         let borders = self.borders(weight)?;
         let path = |j: usize| part_path(&node.path, &borders[j..]);
-        // What lies before the table counts as its first row, and behind it as its last, as in the whole table.
+        // Indices out of range are clamped to the first and last row, as for the whole table.
         let mut chosen = self.part_of(node, &borders, &[parts[0], indices])?;
         let mut column: Shape = self.nodes[indices.index()].shape.clone();
         column.resize(node.shape.len(), Dim::constant(1));
@@ -248,10 +249,10 @@ impl<'a> Splitter<'a> {
         Ok(chosen)
     }
 
-    /// Finds the element-wise work in which all uses of a product come together, and marks what lies before its end.
+    /// Finds the element-wise operation where all uses of a product come together, and marks the operations before it.
     fn follow(&mut self, product: NodeId) {
         let graph = &self.model.graph;
-        // Taps are outputs of entries for inspection; those may be slower.
+        // Taps are outputs of entries for inspection, which may be slower.
         let taps = &self.model.taps;
         let seen = |id: NodeId| graph.outputs.iter().any(|(name, output)| *output == id && !taps.contains(name));
         let mut pending: BTreeSet<NodeId> = BTreeSet::new();
@@ -259,7 +260,7 @@ impl<'a> Splitter<'a> {
         while !seen(last) {
             way.push(last);
             pending.extend(&self.users[last.index()]);
-            // Operands precede users, so nothing that is taken out comes back.
+            // Operands precede users, so a node that was removed never comes back.
             let Some(next) = pending.pop_first() else { break };
             if !graph.node(next).op.is_elementwise() || graph.node(next).shape != graph.node(product).shape {
                 break;
@@ -271,7 +272,7 @@ impl<'a> Splitter<'a> {
         }
     }
 
-    /// The stretches of an operand that is read in stretches only.
+    /// The pieces of an operand that is only computed in pieces.
     fn pieces(&self, id: NodeId) -> Option<&Pieces> {
         match &self.values[id.index()] {
             Value::Columns(pieces, _) if self.inner[id.index()] => Some(pieces),
@@ -279,14 +280,14 @@ impl<'a> Splitter<'a> {
         }
     }
 
-    /// The stretches in which an element-wise node is computed, if it is.
+    /// The boundaries of the pieces in which an element-wise node is computed, if it is.
     fn common_borders(&self, node: &Node) -> Option<Vec<u64>> {
         let mut borders: Option<&Vec<u64>> = None;
         for id in &node.inputs {
             if !matches!(self.values[id.index()], Value::Columns(..)) {
                 continue;
             }
-            // What is needed as a whole as well is joined; taking it apart again would gain nothing.
+            // A value that is also needed as a whole is concatenated; splitting it again would gain nothing.
             let pieces = self.pieces(*id)?;
             if borders.is_some_and(|other| *other != pieces.borders) {
                 return None;
@@ -315,7 +316,7 @@ impl<'a> Splitter<'a> {
         Ok(Value::Columns(Pieces { borders, nodes }, None))
     }
 
-    /// A stretch of the last axis, or the operand itself if it is repeated along that axis.
+    /// A range of the last axis of an operand, or the operand itself if it is broadcast along that axis.
     fn stretch(&mut self, operand: NodeId, user: &Node, range: &[u64]) -> Result<NodeId, CompileError> {
         let Node { shape, path, .. } = &self.nodes[operand.index()];
         if shape.last().is_none_or(Dim::is_one) {
@@ -327,7 +328,7 @@ impl<'a> Splitter<'a> {
         self.apply(user, slice, path, &[operand])
     }
 
-    /// The node for a value of which `user` needs all.
+    /// The node for the whole of a value, for `user`.
     fn whole(&mut self, id: NodeId, user: &Node) -> Result<NodeId, CompileError> {
         let node = self.model.graph.node(id);
         let pieces = match &self.values[id.index()] {
@@ -356,7 +357,7 @@ impl<'a> Splitter<'a> {
         CompileError::Binding { node: user.path.clone(), weight: weight.name.clone(), message }
     }
 
-    /// The parts of a cut weight, unless it could not be cut small enough.
+    /// The parts of a split weight, unless it could not be split into parts that fit.
     fn rows(&self, id: NodeId) -> Option<(usize, Vec<NodeId>)> {
         match &self.values[id.index()] {
             Value::Rows(weight, nodes) if nodes.len() > 1 => Some((*weight, nodes.clone())),
@@ -364,14 +365,14 @@ impl<'a> Splitter<'a> {
         }
     }
 
-    /// Where a cut weight is cut.
+    /// The boundaries of a split weight.
     fn borders(&self, weight: usize) -> Result<Vec<u64>, CompileError> {
         let uncut =
             || CompileError::Internal(format!("cutting weights: weight {weight} is used in parts, but is whole"));
         self.cuts[weight].clone().ok_or_else(uncut)
     }
 
-    /// A node for each part of a weight, made from the part and its rows.
+    /// One node per part of a weight, made from the part and its range of rows.
     fn each(
         &mut self,
         weight: usize,
@@ -382,7 +383,7 @@ impl<'a> Splitter<'a> {
         parts.iter().zip(borders.windows(2)).map(|(part, rows)| make(self, *part, rows)).collect()
     }
 
-    /// A node that does what `node` does, for a stretch of it.
+    /// A node that computes a range of what `node` computes.
     fn part_of(&mut self, node: &Node, range: &[u64], inputs: &[NodeId]) -> Result<NodeId, CompileError> {
         self.apply(node, node.op.clone(), part_path(&node.path, range), inputs)
     }

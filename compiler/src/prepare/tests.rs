@@ -3,7 +3,7 @@ use gristmill_graph::{Binary, Declarations, Dim, Input, Literal, Reduction, Regi
 
 use super::*;
 
-/// A model in the making: every value is [T, 64] unless a test says otherwise.
+/// A model under construction. Every value is [T, 64] unless a test says otherwise.
 pub(super) struct Draft(pub(super) Model);
 
 impl Draft {
@@ -35,7 +35,7 @@ impl Draft {
         self.0.graph.outputs.insert(name.into(), id);
     }
 
-    /// Prepares, and checks that the types of the result are what inference says.
+    /// Prepares the model, and checks that the types of the result are those that inference finds.
     pub(super) fn prepare(self, precision: &str) -> Prepared {
         let precision: Precision = precision.parse().unwrap();
         checked(prepare(self.0, false, &|_| precision).unwrap())

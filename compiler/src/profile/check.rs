@@ -1,45 +1,46 @@
-//! Numbers with which no kernel could be built, and names under which nobody would find a program again.
+//! Validates profiles: rejects numbers that no kernel could be built with, and names that would make programs
+//! unreachable.
 
 use super::fields::{Features, Language, Profile, Schedule};
 
-/// The name of the profile whose programs are WebAssembly: runtimes find them by it.
+/// The name of the profile for WebAssembly, by which runtimes find its programs.
 const WASM: &str = "wasm";
-/// Names that mean something else on the command line.
+/// Names with another meaning on the command line.
 const RESERVED: [&str; 2] = ["all", "reference"];
-/// Most letters of a name.
+/// Maximum length of a name.
 const MAX_NAME: usize = 40;
-/// Largest width of anything.
+/// Maximum of all widths.
 const MAX_WIDTH: u32 = 1024;
-/// Rows of a tile of quantized weights.
+/// Rows per tile of quantized weights.
 const TILE: u32 = 32;
-/// From what kernels of a small model need to what no device has.
+/// From what kernels of a small model need to more than any device has, in bytes.
 const SHARED_BYTES: (u64, u64) = (1 << 10, 1 << 26);
-/// From what the smallest fused operation binds to what no device has.
+/// From what the smallest fused operation binds to more than any device has.
 const STORAGE_BUFFERS: (u64, u64) = (4, 1 << 10);
-/// From a row of a small matrix to what indices of 32 bits reach.
+/// From a row of a small matrix to the range of 32-bit indices, in bytes.
 const BINDING_BYTES: (u64, u64) = (1 << 12, (1 << 32) - 1);
-/// Largest nominal size.
+/// Maximum nominal size.
 const MAX_SIZE: i64 = 1 << 20;
 
-/// What is wrong with a field.
+/// A problem with a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
-    /// Its name with those around it: `schedule.matvec.rows`.
+    /// The path of the field: `schedule.matvec.rows`.
     pub(super) field: String,
     /// What is wrong.
     pub(super) message: String,
-    /// What would be right.
+    /// A correct value.
     pub(super) hint: Option<String>,
 }
 
-/// All faults of a profile.
+/// All problems of a profile.
 pub(super) fn check(p: &Profile) -> Vec<Fault> {
     let mut all = Faults(Vec::new());
     all.name(p);
     all.features(p);
     all.limits(p);
     all.schedule(p);
-    // Products of widths are only formed of those that are in range.
+    // Products of widths are computed only if the widths are in range.
     if all.0.is_empty() && p.language == Language::Wgsl {
         all.workgroups(p);
     }
@@ -157,7 +158,7 @@ impl Faults {
         }
     }
 
-    /// Widths that no workgroup has, and tiles that do not fit its memory.
+    /// Rejects widths that no workgroup has, and tiles that exceed its memory.
     fn workgroups(&mut self, p: &Profile) {
         let Schedule { map, reduce, matvec, matmul, attention, top_k } = p.schedule;
         let most = p.limits.workgroup_size;
@@ -208,7 +209,7 @@ impl Faults {
     }
 }
 
-/// Whether some systems take a file of this name for a device, whatever follows on a dot.
+/// Whether some operating systems treat a file of this name as a device, whatever follows a dot.
 fn is_device(name: &str) -> bool {
     let numbered =
         |prefix: &str| name.strip_prefix(prefix).is_some_and(|n| n.len() == 1 && n.as_bytes()[0].is_ascii_digit());

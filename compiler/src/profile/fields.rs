@@ -1,46 +1,45 @@
-//! What a profile says: the form of its file.
+//! The fields of a profile file.
 
 use gristmill_graph::{Bindings, Model};
 use serde::{Deserialize, Serialize};
 
 use crate::rewrite::CostModel;
 
-/// The symbol for the capacity of states.
+/// The symbol for the number of tokens that states can hold.
 pub const CAPACITY: &str = "C";
 
-/// A target, from `profiles/<name>.ron` or a file of a user. Numbers tuned for a device stand there with device and date.
+/// A target, read from `profiles/<name>.ron` or a user's file. Tuned numbers are commented with device and date.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
-    /// `chrome`, `edge`, `firefox`, `safari`, `native`, `wasm`, or another one, by which a bundle stores its programs.
+    /// `chrome`, `edge`, `firefox`, `safari`, `native`, `wasm` or a custom name. A bundle stores the target's programs
+    /// under it.
     pub name: String,
-    /// What its kernels are printed as.
+    /// The language that its kernels are printed in.
     #[serde(default)]
     pub language: Language,
-    /// Whether pages run it, so that a bundle for it has one.
+    /// Whether the target is a browser, so that its bundles include a page.
     pub browser: bool,
-    /// Where the numbers come from: device, driver and date of measurement, or the reason for a default.
+    /// Where the numbers come from: device, driver and date of the measurement, or the reason for a default.
     pub origin: String,
-    /// Feature sets for which a variant of each kernel is printed, best first. The variant that needs nothing
-    /// always follows.
+    /// Feature sets that get a variant of each kernel, best first. A variant without features always follows.
     pub variants: Vec<Features>,
-    /// Whether the shading language has functions that unpack the bytes of a word
-    /// (`packed_4x8_integer_dot_product`).
+    /// Whether the shading language has functions that unpack the bytes of a word (`packed_4x8_integer_dot_product`).
     pub packed_bytes: bool,
-    /// Whether activations become bytes where quantized weights meet them.
+    /// Whether activations are quantized to bytes for products with quantized weights.
     #[serde(default)]
     pub byte_activations: bool,
     /// Limits that every device of the target has.
     pub limits: Limits,
-    /// How kernels are cut.
+    /// How each family of kernels is tuned.
     pub schedule: Schedule,
-    /// What rewriting pays for launches, bytes and arithmetic.
+    /// The costs of launches, bytes and arithmetic, for rewriting.
     pub cost: CostModel,
 }
 
 impl Profile {
-    /// The values of the model's symbols, and of the capacity of states, at which kernels are chosen and buffers are
-    /// matched: those of the cost model, within the ranges of the symbols.
+    /// The values of the model's symbols, and of the capacity of states, for which kernels are chosen and buffers are
+    /// shared: those of the cost model, clamped to the ranges of the symbols.
     pub fn nominal(&self, model: &Model) -> Bindings {
         let typical = |name: &str| self.cost.nominal_of(name);
         let symbols = model.symbols.iter().map(|s| (s.name.clone(), typical(&s.name).clamp(s.min, s.max)));
@@ -48,13 +47,13 @@ impl Profile {
     }
 }
 
-/// What kernels are printed as.
+/// The language that kernels are printed in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Language {
-    /// Shaders, a file per kernel and variant.
+    /// Shaders: one file per kernel and variant.
     #[default]
     Wgsl,
-    /// Modules with all kernels, for CPUs.
+    /// WebAssembly modules with all kernels, for CPUs.
     Wasm,
 }
 
@@ -62,7 +61,7 @@ pub enum Language {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Features {
-    /// `subgroups`.
+    /// The WebGPU feature `subgroups`.
     pub subgroups: bool,
 }
 
@@ -70,17 +69,17 @@ pub struct Features {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// Threads per workgroup.
+    /// Maximum number of threads per workgroup.
     pub workgroup_size: u32,
-    /// Bytes of workgroup memory.
+    /// Bytes of shared memory per workgroup.
     pub shared_bytes: u32,
-    /// Storage buffers per kernel.
+    /// Maximum number of storage buffers per kernel.
     pub storage_buffers: u32,
-    /// Bytes of one storage buffer binding (`maxStorageBufferBindingSize`): larger weights are cut.
+    /// Maximum size of a storage buffer binding in bytes (`maxStorageBufferBindingSize`); larger weights are split.
     pub binding_bytes: u64,
 }
 
-/// How each family of kernels is cut. Widths are powers of two.
+/// The tuning of each family of kernels. Widths are powers of two.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
@@ -94,7 +93,7 @@ pub struct Schedule {
     pub matmul: MatmulSchedule,
     /// Attention.
     pub attention: AttentionSchedule,
-    /// Selection of the best candidates.
+    /// Top-k and arg max.
     pub top_k: TopKSchedule,
 }
 
@@ -106,7 +105,7 @@ pub struct MapSchedule {
     pub threads: u32,
 }
 
-/// Row-wise kernels.
+/// Row-wise kernels: one workgroup per row.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReduceSchedule {
@@ -114,23 +113,23 @@ pub struct ReduceSchedule {
     pub threads: u32,
 }
 
-/// Matrix times vector.
+/// Products of matrices with few vectors.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MatvecSchedule {
     /// Quantized weights: groups of threads that share the columns of a 32-row tile.
     pub k_splits: u32,
-    /// Float weights: rows per workgroup. On CPUs: rows of weights per position of the grid, a multiple of four.
+    /// Float weights: rows per workgroup. On CPUs: rows of weights per grid position, a multiple of four.
     pub rows: u32,
     /// Float weights: threads along the columns of a row.
     pub lanes: u32,
-    /// Quantized weights: workgroups that share the columns of a tile, where there are fewer than `fill` tiles.
+    /// Quantized weights: workgroups that share the columns of a tile, if there are fewer than `fill` tiles.
     #[serde(default = "one")]
     pub parts: u32,
-    /// Workgroups that a device needs to be busy.
+    /// Number of workgroups that keep the device busy.
     #[serde(default)]
     pub fill: u32,
-    /// Quantized weights: whether layers of the same activations are computed by one kernel.
+    /// Quantized weights: whether one kernel computes all layers with the same activations.
     #[serde(default)]
     pub together: bool,
 }
@@ -153,9 +152,9 @@ pub struct MatmulSchedule {
     pub thread_m: u32,
     /// Rows of weights per thread, which are the lanes of a vector: 2 or 4.
     pub thread_n: u32,
-    /// Fewest rows of activations for which the tiled kernel is used.
+    /// Minimum number of rows of activations for the tiled kernel.
     pub min_rows: u32,
-    /// On CPUs: rows of byte activations whose sums are held in registers at a time.
+    /// On CPUs: rows of byte activations whose sums are kept in registers at a time.
     #[serde(default)]
     pub rows_together: u32,
     /// The same for float activations.
@@ -167,29 +166,29 @@ pub struct MatmulSchedule {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttentionSchedule {
-    /// Threads per workgroup, also keys per step.
+    /// Threads per workgroup, which is also the number of keys per tile.
     pub threads: u32,
     /// Queries per workgroup when there are many: 1, 2 or 4.
     pub queries: u32,
     /// Workgroups that share the keys of a single query.
     #[serde(default = "one")]
     pub parts: u32,
-    /// On CPUs: keys whose scores are held at a time, a multiple of four.
+    /// On CPUs: keys whose scores are kept at a time, a multiple of four.
     #[serde(default)]
     pub tile: u32,
-    /// On CPUs: quads of columns whose sums are held in registers at a time, for each of four queries. A single query
-    /// takes four times as many.
+    /// On CPUs: groups of four columns whose sums are kept in registers at a time, for each of four queries. A single
+    /// query takes four times as many.
     #[serde(default)]
     pub quads: u32,
 }
 
-/// Selection of the `k` largest: one workgroup per row.
+/// Top-k and arg max: one workgroup per row.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TopKSchedule {
     /// Threads per workgroup.
     pub threads: u32,
-    /// Workgroups that share a row when only the best element is wanted.
+    /// Workgroups that share a row for an arg max.
     #[serde(default = "one")]
     pub parts: u32,
 }

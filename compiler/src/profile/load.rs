@@ -1,4 +1,4 @@
-//! Profiles by name and by path.
+//! Loads profiles by name and by path.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use super::check::check;
 use super::fields::Profile;
 use crate::error::CompileError;
 
-/// The profiles that ship with the compiler, by name.
+/// The shipped profiles, by name.
 const SHIPPED: [(&str, &str); 6] = [
     ("chrome", include_str!("../../profiles/chrome.ron")),
     ("edge", include_str!("../../profiles/edge.ron")),
@@ -19,10 +19,10 @@ const SHIPPED: [(&str, &str); 6] = [
     ("wasm", include_str!("../../profiles/wasm.ron")),
 ];
 
-/// Stands for all profiles that ship.
+/// The name for all shipped profiles.
 const ALL: &str = "all";
 
-/// Names of the shipped profiles, in the order in which they are compiled.
+/// Names of the shipped profiles, in compilation order.
 pub fn shipped_names() -> impl Iterator<Item = &'static str> {
     SHIPPED.iter().map(|(name, _)| *name)
 }
@@ -30,7 +30,7 @@ pub fn shipped_names() -> impl Iterator<Item = &'static str> {
 /// Reads a shipped profile.
 ///
 /// # Errors
-/// Names the known profiles if `name` is not one of them, or says what is wrong in the file.
+/// If `name` is not a shipped profile (the message lists them), or its file is invalid.
 pub fn shipped(name: &str) -> Result<Profile, String> {
     let text = SHIPPED.iter().find(|(n, _)| *n == name).map(|(_, text)| *text);
     let text = text.ok_or_else(|| {
@@ -41,10 +41,10 @@ pub fn shipped(name: &str) -> Result<Profile, String> {
     parse(&format!("profiles/{name}.ron"), text).map_err(|e| e.to_string())
 }
 
-/// Reads the text of a profile; `name` is what diagnostics call it.
+/// Parses a profile; `name` is the file name for diagnostics.
 ///
 /// # Errors
-/// RON that cannot be read, names that are not known, and all numbers with which no kernel could be built.
+/// All problems at once: invalid RON, unknown names, and numbers that no kernel could be built with.
 pub fn parse(name: &str, text: &str) -> Result<Profile, Diagnostics> {
     let profile: Profile = read_record(name, text)?;
     let faults = check(&profile);
@@ -57,7 +57,7 @@ pub fn parse(name: &str, text: &str) -> Result<Profile, Diagnostics> {
     Err(Diagnostics(all))
 }
 
-/// Whether a target is the path of a profile's file.
+/// Whether a target is the path of a profile file rather than a name.
 pub fn is_path(target: &str) -> bool {
     target.ends_with(".ron")
 }
@@ -65,17 +65,17 @@ pub fn is_path(target: &str) -> bool {
 /// Reads the profile in a file.
 ///
 /// # Errors
-/// If the file cannot be read, and those of [`parse`].
+/// If the file cannot be read; see also [`parse`].
 pub fn read(path: &Path) -> Result<Profile, CompileError> {
     let text = files::read_text(path, files::MAX_TEXT).map_err(|e| CompileError::io(path, &e))?;
     parse(&path.display().to_string(), &text).map_err(CompileError::Profile)
 }
 
-/// The profiles of these targets: names of shipped ones, `all` of them (as without any), and paths of files. Shipped ones
-/// come first.
+/// The profiles for these targets: names of shipped ones, `all`, and paths of files. An empty list means all shipped
+/// ones. Shipped profiles come first.
 ///
 /// # Errors
-/// A name that is not known, a file that is wrong, or two profiles of one name: programs are stored by it.
+/// If a name is unknown, a file is invalid, or two profiles have the same name: programs are stored by name.
 pub fn targets(asked: &[String]) -> Result<Vec<Profile>, CompileError> {
     let (paths, names): (Vec<&String>, Vec<&String>) = asked.iter().partition(|target| is_path(target));
     if let Some(name) = names.iter().find(|name| **name != ALL && !shipped_names().any(|known| known == **name)) {

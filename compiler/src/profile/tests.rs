@@ -1,4 +1,4 @@
-//! Profiles by name and by path, and what is said of wrong ones.
+//! Loading profiles by name and by path, and messages about invalid ones.
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
-//! The part of a graph that one e-graph sees: terms over leaves, without names.
+//! The part of a graph in one e-graph: terms over leaves, without names.
 //!
-//! Two layers of a model give equal bodies, whatever their weights and states are called. That is what
-//! makes the result of one reusable for the other: a [`Body`] is its own cache key.
+//! Two layers of a model have equal bodies, whatever their weights and states are called. A result can therefore be
+//! reused: a [`Body`] is its own cache key.
 
 use std::fmt;
 
@@ -17,16 +17,16 @@ pub(super) struct Type {
     pub(super) dtype: DType,
 }
 
-/// Where a leaf comes from, as far as rewriting cares.
+/// The kind of a leaf, as far as rewriting is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Origin {
     /// A stored weight, dequantized or not.
     Weight(Precision),
-    /// A value that another region computes, or a model input.
+    /// A model input, or a value that another region computes.
     Value,
 }
 
-/// A value that the body does not compute.
+/// A value that comes from outside the body.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Leaf {
     pub(super) ty: Type,
@@ -38,13 +38,14 @@ pub(super) struct Leaf {
 pub(super) enum Head {
     /// The leaf with this index in [`Body::leaves`].
     Leaf(u32),
-    /// `[x]`: writes a state that is known only as a number; the type of what it gives is in [`Body::slots`].
+    /// A write to the state with this number, given `x` as its only argument. The type of the result is in
+    /// [`Body::slots`].
     Store(u32),
     /// Any other operation. Never `Input`, `Weight`, or an operation on a state.
     Op(Op),
 }
 
-/// A node of an e-graph, or (with indices as arguments) of a [`Body`].
+/// A node of an e-graph or, with indices as arguments, of a [`Body`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Term {
     pub(super) head: Head,
@@ -64,7 +65,7 @@ impl Term {
         }
     }
 
-    /// The name in reports.
+    /// The name for reports.
     pub(super) fn name(&self) -> String {
         match &self.head {
             Head::Leaf(_) => "leaf".into(),
@@ -73,7 +74,7 @@ impl Term {
         }
     }
 
-    /// Whether it has no operands and costs nothing to compute again.
+    /// Whether it has no operands and is free to recompute.
     pub(super) fn is_nullary(&self) -> bool {
         self.args.is_empty() && !matches!(self.head, Head::Leaf(_))
     }
@@ -111,23 +112,23 @@ impl Language for Term {
 /// Terms in topological order; arguments are indices of earlier terms.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Body {
-    /// Values from outside, in order of first use.
+    /// Values from outside the body, in order of first use.
     pub(super) leaves: Vec<Leaf>,
-    /// Result types of stores, in order of first use.
+    /// Result types of state writes, in order of first use.
     pub(super) slots: Vec<Type>,
     /// The terms.
     pub(super) terms: Vec<Term>,
     /// The type of every term.
     pub(super) types: Vec<Type>,
-    /// For every term the term of the *first* body (before any rewriting) whose value it is; `None` for values
-    /// that only exist since rewriting.
+    /// For each term, the term of the *first* body (before any rewriting) with the same value; `None` for values that
+    /// rewriting created.
     pub(super) origin: Vec<Option<usize>>,
-    /// Terms whose value is seen from outside.
+    /// Terms whose values are used outside the body.
     pub(super) roots: Vec<usize>,
 }
 
 impl Body {
-    /// For every term, its users in order, each once.
+    /// The users of each term, in order and without duplicates.
     pub(super) fn users(&self) -> Vec<Vec<usize>> {
         let mut users: Vec<Vec<usize>> = vec![Vec::new(); self.terms.len()];
         for (i, term) in self.terms.iter().enumerate() {

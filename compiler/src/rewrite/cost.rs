@@ -1,4 +1,4 @@
-//! What an operation costs on the target, by three numbers.
+//! The cost model: estimates the time of an operation on the target from three numbers.
 
 use std::collections::BTreeMap;
 
@@ -8,26 +8,26 @@ use serde::{Deserialize, Serialize};
 
 use super::body::{Head, Origin, Term, Type};
 
-/// Three numbers of the target, and the sizes at which operations are compared.
+/// Three numbers of the target, and the symbol values at which operations are compared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CostModel {
-    /// Microseconds from one dispatch to the next when there is nothing to do.
+    /// Microseconds from one dispatch to the next if the kernels do nothing.
     pub launch_us: f64,
-    /// Bytes read or written in a microsecond.
+    /// Bytes read or written per microsecond.
     pub bytes_per_us: f64,
-    /// Floating point operations in a microsecond.
+    /// Floating-point operations per microsecond.
     pub flops_per_us: f64,
-    /// Most operands of a fused operation. A shader may bind eight storage buffers on every adapter, and one is
-    /// the result.
+    /// Maximum number of operands of a fused operation. Every adapter supports eight storage buffers per shader, one of
+    /// which is the result.
     pub max_operands: usize,
-    /// Values of symbols at which costs are compared.
+    /// Values of symbols for comparing costs.
     pub nominal: BTreeMap<String, i64>,
-    /// The value of all symbols that `nominal` does not name, such as heights and widths of images.
+    /// The value of symbols that are not in `nominal`, such as the height and width of images.
     pub nominal_of_others: i64,
 }
 
-/// Breaks ties in favour of fewer operations; far below anything that is measured.
+/// Breaks ties in favour of fewer operations; negligible compared to real costs.
 const TERM_US: f64 = 1e-4;
 
 impl CostModel {
@@ -47,7 +47,7 @@ impl CostModel {
         self.dim(&numel(&ty.shape))
     }
 
-    /// The nominal size of a value in memory. Every element takes four bytes, but for weights.
+    /// The nominal size of a value in bytes. Elements take four bytes, except in weights.
     pub(super) fn bytes(&self, ty: &Type, from: Option<Origin>) -> f64 {
         let bits = match from {
             Some(Origin::Weight(Precision::Quant(spec))) => spec.nominal_bits(),
@@ -57,12 +57,12 @@ impl CostModel {
         self.elements(ty) * bits / 8.0
     }
 
-    /// Microseconds of one operation run as a kernel of its own, from its operands in memory.
+    /// The time in microseconds of one operation as a kernel of its own, with operands in memory.
     pub(super) fn term(&self, term: &Term, result: &Type, operands: &[(&Type, Option<Origin>)]) -> f64 {
         let elements = self.elements(result);
         let op = match &term.head {
             Head::Leaf(_) => return 0.0,
-            // A store writes what is new, not all that it gives.
+            // A state write stores only the new rows, not the whole result.
             Head::Store(_) => {
                 let new: f64 = operands.iter().map(|(ty, from)| self.bytes(ty, *from)).sum();
                 return TERM_US + self.launch_us + 2.0 * new / self.bytes_per_us;
@@ -72,14 +72,14 @@ impl CostModel {
         let (traits, constant) = (op.traits(), matches!(op, Op::Const(_)));
         let flops = match traits.work {
             Work::None => return if constant { 0.0 } else { TERM_US },
-            // A scalar is computed again wherever it is read.
+            // A scalar is recomputed wherever it is read.
             Work::PerResult(flops) if op.is_elementwise() && result.shape.is_empty() => return TERM_US * flops,
             Work::PerResult(flops) => elements * flops,
             Work::PerOperand(flops) => flops * operands.first().map_or(0.0, |o| self.elements(o.0)),
             Work::Products { count, then } => elements * (2.0 * count * self.inner(operands) + then),
             Work::Attention { score } => self.attention(score, operands),
         };
-        // The same operand twice is read once.
+        // An operand that occurs twice is read once.
         let mut seen: Vec<Id> = Vec::new();
         let mut bytes = self.bytes(result, None);
         for (&arg, (ty, from)) in term.args.iter().zip(operands) {
@@ -88,14 +88,14 @@ impl CostModel {
                 bytes += self.bytes(ty, *from);
             }
         }
-        // `pow` wants a positive base on many targets, so it becomes more than one operation; products do not.
+        // `pow` needs a positive base on many targets and then becomes several operations, unlike products.
         let launches = if matches!(op, Op::Binary(Binary::Pow)) { 3.0 } else { 1.0 };
-        // A fused form that does the same work as the plain one is still the better one.
+        // A fused form that does the same work as the plain form is still preferred.
         let term = if op.is_fused() { TERM_US / 2.0 } else { TERM_US };
         term + launches * self.launch_us + bytes / self.bytes_per_us + flops / self.flops_per_us
     }
 
-    /// The contracted length of a product.
+    /// The length of the contracted axis of a product.
     fn inner(&self, operands: &[(&Type, Option<Origin>)]) -> f64 {
         operands.first().and_then(|(ty, _)| ty.shape.last()).map_or(0.0, |d| self.dim(d))
     }

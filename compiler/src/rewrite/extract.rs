@@ -1,4 +1,4 @@
-//! From the e-graph of a body to the best body.
+//! Extracts the cheapest body from an e-graph.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +9,17 @@ use super::cost::CostModel;
 use super::facts::{EGraph, leaf};
 use super::rule::history_of;
 
-/// The winner of one run.
+/// The result of one extraction.
 pub(super) struct Extracted {
     pub(super) body: Body,
-    /// How often each rule took part in the winner.
+    /// How often each rule contributed to the result.
     pub(super) fired: BTreeMap<&'static str, usize>,
-    /// For every term of the winner the best other term of its class, and how many microseconds it would add.
+    /// For each term of the result, the best alternative in its class and its extra cost in microseconds.
     pub(super) runner_up: Vec<Option<(String, f64)>>,
 }
 
-/// Takes the cheapest term of every class that the roots need. Each class becomes one term of the result, so
-/// values that were shared stay shared.
+/// Selects the cheapest term of each class that the roots need. Each class becomes one term of the result, so shared
+/// values stay shared.
 pub(super) fn extract(egraph: &EGraph, model: &CostModel) -> Extracted {
     let old = &egraph.analysis.body;
     let mut walk = Walk {
@@ -37,38 +37,38 @@ pub(super) fn extract(egraph: &EGraph, model: &CostModel) -> Extracted {
     walk.out
 }
 
-/// Microseconds of one term without its operands.
+/// The cost of one term in microseconds, without its operands.
 fn own_cost(egraph: &EGraph, model: &CostModel, class: Id, term: &Term) -> f64 {
     let operands: Vec<_> = term.args.iter().map(|&a| (&egraph[a].data.ty, leaf(egraph, a).map(|l| l.from))).collect();
     model.term(term, &egraph[class].data.ty, &operands)
 }
 
-/// A set of classes, by position in [`Choice::position`].
+/// A set of classes, as bits by position in [`Choice::position`].
 type Set = Vec<u64>;
 
-/// The chosen term of one class.
+/// The selected term of a class.
 struct Best<'a> {
     term: &'a Term,
     own: f64,
-    /// The class and all that it needs.
+    /// The class, and all classes that it needs.
     needs: Set,
-    /// The cost of all of these, each once.
+    /// The total cost of these, each counted once.
     total: f64,
 }
 
-/// The cheapest term of every class: greedy from the leaves up, but a value that several operands share is paid
-/// for once.
+/// Selects the cheapest term of each class, greedily from the leaves up. A value that several operands share is counted
+/// once.
 struct Choice<'a> {
     model: &'a CostModel,
     position: BTreeMap<Id, usize>,
     best: Vec<Option<Best<'a>>>,
 }
 
-/// Enough for costs to settle: every pass carries better choices at least one class further up, and classes come
-/// nearly in topological order.
+/// Enough for the costs to converge: each pass propagates better choices by at least one class, and classes are nearly
+/// in topological order.
 const MAX_PASSES: usize = 64;
 
-/// Differences below this are rounding.
+/// Smaller differences are rounding errors.
 const SAME_US: f64 = 1e-7;
 
 impl<'a> Choice<'a> {
@@ -95,12 +95,12 @@ impl<'a> Choice<'a> {
         choice
     }
 
-    /// Takes the term if it is the first or the cheapest so far; says whether anything changed.
+    /// Selects the term if it is the first or the cheapest so far. Returns whether anything changed.
     fn offer(&mut self, egraph: &EGraph, at: usize, term: &'a Term, own: f64) -> bool {
         let Some((needs, total)) = self.with_operands(egraph, at, term, own) else { return false };
         let better = match &self.best[at] {
             None => true,
-            // What the chosen term needs may have become cheaper meanwhile.
+            // The classes that the selected term needs may have become cheaper in the meantime.
             Some(old) if old.term == term => (total - old.total).abs() > SAME_US || needs != old.needs,
             Some(old) => total < old.total - SAME_US,
         };
@@ -110,7 +110,8 @@ impl<'a> Choice<'a> {
         better
     }
 
-    /// All that a term of class `at` needs, and the cost of it; `None` if that is not known yet or leads back here.
+    /// All classes that a term of class `at` needs, and their cost; `None` if it is not known yet, or if there is a
+    /// cycle.
     fn with_operands(&self, egraph: &EGraph, at: usize, term: &Term, own: f64) -> Option<(Set, f64)> {
         let mut needs: Set = vec![0; self.best.len().div_ceil(64)];
         for &arg in &term.args {
@@ -166,8 +167,8 @@ impl Walk<'_> {
         at
     }
 
-    /// The term that won. Every class has one: it holds a term of the acyclic graph that it was made from, or one
-    /// that a rule built on such terms.
+    /// The selected term. Every class has one: it contains a term of the acyclic graph that the e-graph was made from,
+    /// or one that a rule built from such terms.
     fn chosen(&self, class: Id) -> Term {
         let best = self.choice.best[self.choice.position[&class]].as_ref();
         debug_assert!(best.is_some(), "class {class} has no finite term");
@@ -190,8 +191,8 @@ impl Walk<'_> {
     }
 }
 
-/// Which value of the first body a class is. If several turned out to be equal, the one with the chosen
-/// operation gives the name, else the last (the one nearest to its users).
+/// The term of the first body with the value of a class. If there are several, the one with the selected operation, or
+/// else the last one (the one nearest to its users).
 fn origin(egraph: &EGraph, class: Id, best: &Term) -> Option<usize> {
     let body = &egraph.analysis.body;
     let all: Vec<usize> = egraph[class].data.members.iter().copied().filter(|&t| body.origin[t].is_some()).collect();

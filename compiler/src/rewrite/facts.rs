@@ -1,4 +1,4 @@
-//! What is known about every class of the e-graph: its type, and its value if that is one constant.
+//! The analysis of e-graph classes: the type, and the value if it is a constant.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,39 +14,39 @@ use super::post_dominators::{PostDominated, post_dominated};
 /// An e-graph over the terms of one body.
 pub(super) type EGraph = egg::EGraph<Term, Facts>;
 
-/// Facts about one class.
+/// What is known about a class.
 #[derive(Clone, Debug)]
 pub(super) struct Fact {
     pub(super) ty: Type,
-    /// The value of every element, if all are the same known constant.
+    /// The value of all elements, if they are the same known constant.
     pub(super) value: Option<Literal>,
-    /// The terms of the body that belong to the class, in order.
+    /// The terms of the body in this class, in order.
     pub(super) members: Vec<usize>,
 }
 
-/// The analysis: the body that an e-graph was made from, and a log of what rules did.
+/// Shared data: the body that an e-graph was made from, and a log of applied rules.
 ///
-/// Guards ("this value is used only here") are answered on the body, not on the e-graph: the e-graph holds
-/// every alternative at once, so its parents say nothing about how often the winner will use a value.
+/// Guards ("this value is used only here") look at the body, not at the e-graph. The e-graph holds all alternatives at
+/// once, so its parents do not tell how often the extracted body will use a value.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     pub(super) body: Arc<Body>,
-    /// The class of every term of the body.
+    /// The class of each term of the body.
     pub(super) ids: Vec<Id>,
     pub(super) users: Vec<Vec<usize>>,
     pub(super) roots: BTreeSet<usize>,
-    /// For every term, the values whose element-wise uses all come together in it.
+    /// For each term, the values whose element-wise uses all converge in it.
     pub(super) post_dominated: Vec<Vec<PostDominated>>,
-    /// Most operands that a fused operation may have.
+    /// Maximum number of operands of a fused operation.
     pub(super) max_operands: usize,
-    /// Which rules led to a term, oldest first.
+    /// The rules that led to a term, oldest first.
     pub(super) history: IndexMap<Term, Vec<&'static str>>,
-    /// Rules that found a class equal to an operand of it.
+    /// Rules that found a class equal to one of its operands.
     pub(super) collapsed: BTreeMap<Id, BTreeSet<&'static str>>,
 }
 
 impl Facts {
-    /// An e-graph that holds exactly the terms of `body`.
+    /// An e-graph with exactly the terms of `body`.
     pub(super) fn egraph(body: &Arc<Body>, max_operands: usize) -> EGraph {
         let users = body.users();
         let facts = Facts {
@@ -93,7 +93,7 @@ pub(super) fn type_of(egraph: &EGraph, term: &Term) -> Result<Type, String> {
     }
 }
 
-/// The leaf that a class is, if it is one.
+/// The leaf in a class, if it contains one.
 pub(super) fn leaf(egraph: &EGraph, class: Id) -> Option<&Leaf> {
     egraph[class].nodes.iter().find_map(|t| match t.head {
         Head::Leaf(i) => egraph.analysis.body.leaves.get(i as usize),
@@ -105,7 +105,7 @@ impl Analysis<Term> for Facts {
     type Data = Fact;
 
     fn make(egraph: &mut EGraph, term: &Term, _id: Id) -> Fact {
-        // Terms of the body have a type, and rules add nothing whose inference failed.
+        // Terms of the body are well-typed, and rules only add terms whose type can be inferred.
         let ty = type_of(egraph, term).unwrap_or_else(|message| {
             debug_assert!(false, "{}: {message}", term.name());
             Type { shape: Vec::new(), dtype: DType::F32 }
@@ -121,7 +121,7 @@ impl Analysis<Term> for Facts {
         debug_assert_eq!(a.ty, b.ty, "equal terms have equal types");
         a.members.extend(b.members);
         a.members.sort_unstable();
-        // Nothing of a user's facts depends on the members, so only the value counts as news.
+        // No user's facts depend on the members, so only a new value counts as a change.
         match (a.value, b.value) {
             (None, Some(v)) => {
                 a.value = Some(v);

@@ -1,11 +1,11 @@
-//! Values of constant expressions.
+//! Folds constant expressions.
 
 use gristmill_graph::scalar::Meaning;
 use gristmill_graph::{Binary, DType, Literal, Op, Unary};
 
 /// The value of all elements of the result, if it is one constant for these operand values.
 ///
-/// Nothing is folded whose result might differ from what the evaluator computes: no overflow, no `Erf`, no NaN.
+/// Does not fold where the result might differ from the evaluator's: overflow, `Erf`, NaN.
 pub(super) fn uniform(op: &Op, operands: &[Option<Literal>]) -> Option<Literal> {
     let operand = |i: usize| operands.get(i).copied().flatten();
     if let Op::Const(value) = op {
@@ -41,7 +41,7 @@ fn unary(op: Unary, x: Literal) -> Option<Literal> {
     match x {
         Literal::F32(x) => number((row.f32.filter(|f| f.exact)?.single)(x.get())),
         Literal::Bool(x) => row.bool.map(|f| Literal::Bool(f(x))),
-        // Only these two take integers, and one of them overflows.
+        // Only these two accept integers, and one of them can overflow.
         Literal::I32(x) if op == Unary::Neg => x.checked_neg().map(Literal::I32),
         Literal::I32(x) if op == Unary::Abs => x.checked_abs().map(Literal::I32),
         Literal::I32(_) => None,
@@ -75,7 +75,7 @@ fn cast(to: DType, x: Literal) -> Option<Literal> {
     }
 }
 
-/// A literal as a number, for comparison with numbers in rules.
+/// A literal as f64, for comparison with numbers in rules.
 pub(super) fn as_f64(value: Literal) -> Option<f64> {
     match value {
         Literal::F32(x) => Some(f64::from(x.get())),

@@ -1,8 +1,8 @@
-//! Who uses a value: guards and expressions over the terms of a body.
+//! Guards about the uses of a value, and expressions over the terms of a body.
 //!
-//! A fused operation computes a whole expression again wherever it stands, so it must be the only one that
-//! needs the values inside. "Inside" is rarely one use: `y * sigmoid(y)` uses `y` twice and is still closed,
-//! because everything made of `y` ends in the one product.
+//! A fused operation recomputes its whole expression, so it must be the only user of the values inside. This does not
+//! mean a single use: `y * sigmoid(y)` uses `y` twice and is still closed, because everything computed from `y` ends in
+//! the product.
 
 use std::collections::BTreeSet;
 
@@ -12,9 +12,9 @@ use gristmill_graph::{Op, Scalar};
 use super::body::{Body, Head};
 use super::facts::EGraph;
 
-/// Whether everything that `class` computes out of `operands` is used for `class` only.
+/// Whether everything that is computed from `operands` on the way to `class` is only used for `class`.
 ///
-/// Constants and other operations without operands may be shared: they are written again wherever needed.
+/// Constants and other operations without operands may be shared, because they are repeated wherever needed.
 pub(super) fn private(egraph: &EGraph, class: Id, operands: &[Id]) -> bool {
     let facts = &egraph.analysis;
     let operands: BTreeSet<Id> = operands.iter().map(|&id| egraph.find(id)).collect();
@@ -35,7 +35,7 @@ pub(super) fn private(egraph: &EGraph, class: Id, operands: &[Id]) -> bool {
     inside.iter().all(|&term| !facts.roots.contains(&term) && facts.users[term].iter().all(user_inside))
 }
 
-/// All element-wise terms of one shape between `from` and `to` (included), if there is a way at all.
+/// All element-wise terms of one shape on paths from `from` to `to` (both included); `None` if there is no path.
 pub(super) fn between(body: &Body, from: usize, to: usize) -> Option<BTreeSet<usize>> {
     let shape = &body.types[from].shape;
     let mut above = BTreeSet::from([from]);
@@ -49,22 +49,22 @@ pub(super) fn between(body: &Body, from: usize, to: usize) -> Option<BTreeSet<us
     (from == to || above.contains(&to)).then_some(above)
 }
 
-/// Writes the element-wise terms of `path` as one scalar expression.
+/// Builds one scalar expression from the element-wise terms of `path`.
 pub(super) struct Expression<'a> {
     pub(super) egraph: &'a EGraph,
     /// The terms that become part of the expression.
     pub(super) path: &'a BTreeSet<usize>,
-    /// The term that the expression is about, and what stands for it.
+    /// The term that the expression starts from, and the scalar that stands for it.
     pub(super) base: (usize, &'a Scalar),
-    /// Extra operands; found ones are appended.
+    /// Extra operands. New ones are appended.
     pub(super) args: Vec<Id>,
 }
 
-/// Expressions have no local names, so a value used twice is written twice; beyond this size they stay apart.
+/// Expressions have no local names, so a value that is used twice is repeated. Larger expressions are not fused.
 const MAX_SIZE: usize = 256;
 
 impl Expression<'_> {
-    /// The expression of `term`; `None` if it gets too large.
+    /// The expression of `term`; `None` if it becomes too large.
     pub(super) fn of(&mut self, term: usize) -> Option<Scalar> {
         let mut budget = MAX_SIZE;
         self.write(term, &mut budget)

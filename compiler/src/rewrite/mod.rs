@@ -1,8 +1,8 @@
 //! Finds fused operations in a graph of primitives.
 //!
-//! Each region (one layer, or what stands between layers) is rewritten on its own with egg, and equal regions
-//! share one result. The stages of `STAGES` run one after the other, each on an e-graph of its own; see
-//! `README.md` for why, and `rules/README.md` for how rules are written.
+//! Each region (a layer, or what is between layers) is rewritten separately with egg, and equal regions share one
+//! result. The stages of `STAGES` run one after the other, each with its own e-graph; `README.md` explains why, and
+//! `rules/README.md` explains how to write rules.
 
 mod body;
 mod cost;
@@ -42,40 +42,40 @@ type Stage = fn() -> Vec<Rule>;
 const STAGES: [(&str, Stage); 3] =
     [("simplify", rules::simplify), ("recognise", rules::recognise), ("fuse", rules::fuse)];
 
-/// Rounds of all rules in one stage. Real layers are saturated after about six.
+/// Maximum number of iterations per stage. Real layers saturate after about six.
 const MAX_ROUNDS: usize = 24;
 
-/// Terms in one e-graph. Real layers need some hundreds.
+/// Maximum number of terms per e-graph. Real layers need some hundreds.
 const MAX_TERMS: usize = 20_000;
 
-/// The graph with fused operations where they were found, and what was done.
+/// Finds fused operations in a graph. Returns the new graph and a report.
 ///
-/// Outputs keep their names; a fused node has the path of the node whose value it computes.
+/// Outputs keep their names. A fused node has the path of the node whose value it computes.
 pub fn rewrite(graph: &Graph, cost: &CostModel) -> (Graph, RewriteReport) {
     Rewriter::new(cost).run(graph)
 }
 
-/// Rewrites graphs and remembers the bodies that it has seen, so that the entries of a model share work.
+/// Rewrites graphs and caches results by body, so that the entries of a model share work.
 #[derive(Debug)]
 pub struct Rewriter {
     cost: CostModel,
     stages: Vec<Vec<Rewrite<Term, Facts>>>,
-    /// Only looked up, never iterated.
+    /// Only used for look-ups, never iterated.
     seen: HashMap<Body, Arc<Rewritten>>,
 }
 
-/// What became of a body.
+/// The result for a body.
 #[derive(Debug)]
 struct Rewritten {
     body: Arc<Body>,
-    /// For every term of `body`, the terms of the original that a fused operation stands for.
+    /// For each term of `body`, the original terms that a fused operation replaces.
     covers: Arc<Vec<Vec<usize>>>,
     rules: BTreeMap<String, usize>,
-    /// By origin.
+    /// Alternatives, by origin.
     runners_up: BTreeMap<usize, RunnerUp>,
 }
 
-/// What a chosen term won against.
+/// The best alternative to a selected term.
 #[derive(Debug)]
 struct RunnerUp {
     winner: Head,
@@ -132,13 +132,13 @@ impl Rewriter {
             .with_scheduler(SimpleScheduler)
             .with_iter_limit(MAX_ROUNDS)
             .with_node_limit(MAX_TERMS)
-            // Out of reach: what is found must not depend on the speed of the machine.
+            // Never reached: the result must not depend on the speed of the machine.
             .with_time_limit(Duration::from_secs(u64::from(u32::MAX)))
             .run(rules);
         extract::extract(&runner.egraph, &self.cost)
     }
 
-    /// Equal regions of one name share an entry.
+    /// Equal regions of the same name share an entry.
     fn report(&self, graph: &Graph, parts: &[region::Part], done: &[Arc<Rewritten>]) -> RewriteReport {
         let mut kinds: Vec<(String, *const Rewritten)> = Vec::new();
         let mut report = RewriteReport::default();
@@ -200,7 +200,7 @@ impl Rewriter {
     }
 }
 
-/// Neighbours of one path become one entry.
+/// Merges adjacent nodes of the same path into one entry.
 fn grouped(nodes: impl Iterator<Item = (String, String)>) -> Vec<Covered> {
     let mut all: Vec<Covered> = Vec::new();
     for (path, op) in nodes {
@@ -212,8 +212,8 @@ fn grouped(nodes: impl Iterator<Item = (String, String)>) -> Vec<Covered> {
     all
 }
 
-/// Remembers by origin what each chosen term won against. A term that a stage passes on unchanged has no rival
-/// there and keeps the one it had.
+/// Records the alternatives to selected terms, by origin. A term that a stage leaves unchanged has no alternative there
+/// and keeps its earlier one.
 fn keep_runners_up(kept: &mut BTreeMap<usize, RunnerUp>, body: &Body, found: Vec<Option<(String, f64)>>) {
     for ((term, origin), rival) in body.terms.iter().zip(&body.origin).zip(found) {
         let Some(origin) = *origin else { continue };
@@ -229,7 +229,7 @@ fn keep_runners_up(kept: &mut BTreeMap<usize, RunnerUp>, body: &Body, found: Vec
     }
 }
 
-/// For every fused term of `new` the terms of `old` that it stands for: all from its origin down to values that
+/// For each fused term of `new`, the terms of `old` that it replaces: everything from its origin down to values that
 /// still exist.
 fn covers(old: &Body, new: &Body) -> Vec<Vec<usize>> {
     let alive: BTreeSet<usize> = new.origin.iter().flatten().copied().collect();

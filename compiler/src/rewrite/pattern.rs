@@ -1,12 +1,12 @@
 //! The notation of rules: `(mul ?x (rsqrt (add (mean (mul ?x ?x)) ?eps)))`.
 //!
-//! - `?x` is any value; the same variable is the same value everywhere.
-//! - A number or `true`/`false` is a value all of whose elements are known to be that constant.
+//! - `?x` is any value; a repeated variable is the same value.
+//! - A number or `true`/`false` is a value whose elements are all known to be that constant.
 //! - `add`, `mul`, `max`, `min`, `and`, `or` match in both operand orders. (The *matcher* tries both; no
 //!   commuted terms are added to the e-graph.)
 //! - `mean`, `sum`, `max` and `min` of one operand reduce the last axis.
 //! - `matmul` and `matmul_t` are `MatMul` without and with `transpose_b`; `linear` is one weight, no epilogue.
-//! - `cast`, `reshape`, `broadcast`, `slice` match whatever their attributes are and cannot be built.
+//! - `cast`, `reshape`, `broadcast`, `slice` match with any attributes and cannot be built.
 //! - `rms_norm:?e` and `layer_norm:?e` carry their epsilon as a variable.
 
 use egg::Id;
@@ -29,7 +29,7 @@ pub(super) enum Pattern {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Kind {
     Exact(Op),
-    /// On the last axis.
+    /// A reduction over the last axis.
     Reduce(Reduction),
     Cast,
     Reshape,
@@ -45,11 +45,11 @@ pub(super) enum Bound {
     Value(Literal),
 }
 
-/// One way in which a pattern fits a class.
+/// One match of a pattern with a class.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Match {
     vars: Vec<(String, Bound)>,
-    /// The terms that the pattern's nodes fell on.
+    /// The terms that the pattern's nodes matched.
     pub(super) terms: Vec<Term>,
 }
 
@@ -90,7 +90,7 @@ impl Match {
     }
 }
 
-/// What a rule puts in place of a class.
+/// The replacement that a rule builds.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum New {
     Class(Id),
@@ -101,7 +101,7 @@ impl Pattern {
     /// Reads the notation.
     ///
     /// # Errors
-    /// A sentence about the first thing that is not understood.
+    /// Describes the first part that cannot be parsed.
     pub(super) fn parse(text: &str) -> Result<Pattern, String> {
         let spaced = text.replace('(', " ( ").replace(')', " ) ");
         let mut words = spaced.split_whitespace().peekable();
@@ -112,13 +112,13 @@ impl Pattern {
         }
     }
 
-    /// All ways in which this fits `class`.
+    /// All matches of this pattern with `class`.
     pub(super) fn matches(&self, egraph: &EGraph, class: Id, known: &Match) -> Vec<Match> {
         match self {
             Pattern::Var(name) => known.bind(egraph, name, Bound::Class(egraph.find(class))).into_iter().collect(),
             Pattern::Number(n) => {
                 let value = egraph[class].data.value.and_then(as_f64);
-                // Compared as the f32 that a graph holds.
+                // Compared as f32, which is what a graph holds.
                 let equal = value.is_some_and(|v| v as f32 == *n as f32);
                 if equal { vec![known.clone()] } else { Vec::new() }
             }
@@ -138,7 +138,7 @@ impl Pattern {
         }
     }
 
-    /// The right side of a rule with its variables filled in; `None` where an attribute cannot be told.
+    /// Builds the right side of a rule from a match; `None` if an attribute cannot be determined.
     pub(super) fn build(&self, egraph: &EGraph, found: &Match) -> Option<New> {
         match self {
             Pattern::Var(name) => found.class(name).map(New::Class),
@@ -280,7 +280,7 @@ fn kind(name: &str, arity: usize) -> Option<Kind> {
 }
 
 impl Term {
-    /// The linear form of a term: number of weights, epilogue, and `[x, weights.., args..]`.
+    /// The parts of a linear term: number of weights, epilogue, and `[x, weights.., args..]`.
     pub(super) fn as_linear(&self) -> Option<(u8, &Scalar, &[Id])> {
         if let Head::Op(Op::Linear { weights, epilogue }) = &self.head {
             return Some((*weights, epilogue, &self.args));

@@ -1,7 +1,7 @@
-//! What a fused operation may close over: values all of whose uses come together in one term.
+//! Finds the values that a fused operation may contain: those whose uses all converge in one term.
 //!
-//! The place where all uses of a value come together is its immediate post-dominator: its immediate dominator in the
-//! graph of uses with all edges reversed, seen from an exit behind everything that leaves the body.
+//! That term is the value's immediate post-dominator: its immediate dominator in the reversed graph of uses, seen from
+//! an exit node after everything that leaves the body.
 
 use std::collections::BTreeSet;
 
@@ -11,16 +11,16 @@ use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::body::Body;
 
-/// A value all of whose uses come together in one element-wise term, the root.
+/// A value whose uses all converge in one element-wise term, the root.
 #[derive(Clone, Debug)]
 pub(super) struct PostDominated {
     /// The value.
     pub(super) base: usize,
-    /// The terms between the value and the root, the root included.
+    /// The terms between the value and the root, including the root.
     pub(super) path: BTreeSet<usize>,
 }
 
-/// For every term the values that it post-dominates. Only element-wise terms of the value's own shape may lie between.
+/// For each term, the values that it post-dominates through element-wise terms of the value's shape.
 pub(super) fn post_dominated(body: &Body, users: &[Vec<usize>]) -> Vec<Vec<PostDominated>> {
     let roots: BTreeSet<usize> = body.roots.iter().copied().collect();
     let mut all = vec![Vec::new(); body.terms.len()];
@@ -34,8 +34,8 @@ pub(super) fn post_dominated(body: &Body, users: &[Vec<usize>]) -> Vec<Vec<PostD
     all
 }
 
-/// For every term the first one through which all of its uses go; none if they leave the body on several ways. Terms that
-/// nobody uses leave it like `roots`.
+/// For each term, the first term that all its uses go through; `None` if they leave the body on separate paths. Unused
+/// terms leave the body, as do `roots`.
 fn post_dominators(users: &[Vec<usize>], roots: &BTreeSet<usize>) -> Vec<Option<usize>> {
     let exit = users.len();
     let mut reversed: DiGraph<(), (), usize> = DiGraph::default();
@@ -53,7 +53,7 @@ fn post_dominators(users: &[Vec<usize>], roots: &BTreeSet<usize>) -> Vec<Option<
     (0..exit).map(|term| of(term).filter(|root| *root != exit)).collect()
 }
 
-/// The terms on the ways from `base` to `root`, its post-dominator; none if one of them is not `inside`.
+/// The terms on paths from `base` to its post-dominator `root`; `None` if one of them is not `inside`.
 fn between(users: &[Vec<usize>], base: usize, root: usize, inside: impl Fn(usize) -> bool) -> Option<BTreeSet<usize>> {
     let mut path = BTreeSet::new();
     let mut open = users[base].clone();
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Terms that `from` leads to without going through `without`.
+    /// The terms that can be reached from `from` without passing `without`.
     fn reached(users: &[Vec<usize>], from: usize, without: Option<usize>) -> BTreeSet<usize> {
         let mut all = BTreeSet::new();
         let mut open = vec![from];
@@ -94,7 +94,7 @@ mod tests {
             uses in prop::collection::vec(prop::collection::vec(any::<prop::sample::Index>(), 0..3), 1..14),
             roots in prop::collection::btree_set(0usize..14, 0..3),
         ) {
-            // A term uses terms in front of it.
+            // Operands of a term precede it.
             let mut users = vec![Vec::new(); uses.len()];
             for (term, args) in uses.iter().enumerate().skip(1) {
                 let args: BTreeSet<usize> = args.iter().map(|a| a.index(term)).collect();
@@ -104,7 +104,7 @@ mod tests {
             let leaves = |term: &usize| users[*term].is_empty() || roots.contains(term);
             for (term, found) in post_dominators(&users, &roots).into_iter().enumerate() {
                 let all_through = |via: &usize| !reached(&users, term, Some(*via)).iter().any(leaves);
-                // Those that are first come first in the order of the terms.
+                // The nearest one comes first in the order of the terms.
                 let expected = (term + 1..users.len()).find(all_through);
                 prop_assert_eq!(found, expected, "{} of {:?}, roots {:?}", term, users, roots);
                 if let Some(root) = found {

@@ -1,4 +1,4 @@
-//! Cutting a graph into bodies, one per region, and putting the rewritten bodies together again.
+//! Splits a graph into bodies, one per region, and reassembles the rewritten bodies.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,34 +8,34 @@ use gristmill_graph::{Graph, Node, NodeId, Op, Precision};
 
 use super::body::{Body, Head, Leaf, Origin, Term, Type};
 
-/// One region of a graph: a body, and what its numbers mean here.
+/// A region of a graph: a body, and the nodes that its indices stand for.
 #[derive(Clone, Debug)]
 pub(super) struct Instance {
     /// Index in [`Graph::regions`].
     pub(super) region: u32,
     pub(super) body: Body,
-    /// The graph node of every term of the body.
+    /// The graph node of each term.
     pub(super) nodes: Vec<NodeId>,
-    /// The graph node of every leaf.
+    /// The graph node of each leaf.
     leaves: Vec<NodeId>,
-    /// What writes the state of every slot: its operation, with the state's index.
+    /// The operation that writes each slot's state, with the index of the state.
     states: Vec<Op>,
 }
 
-/// Nodes that belong to no body: inputs, states that are read, and weights with the dequantization behind them.
+/// Nodes that belong to no body: inputs, reads of states, and weights with their dequantization.
 fn is_global(graph: &Graph, id: NodeId) -> bool {
     let node = graph.node(id);
     let of_weight = || node.inputs.iter().all(|&i| matches!(graph.node(i).op, Op::Weight(_)));
     node.op.is_given() && (node.op != Op::Dequantize || of_weight())
 }
 
-/// Constants and the like: written again in every region that reads them, so that rules see their values.
+/// Constants and the like. They are copied into each region that reads them, so that rules see their values.
 fn is_nullary(graph: &Graph, id: NodeId) -> bool {
     let node = graph.node(id);
     node.inputs.is_empty() && !is_global(graph, id)
 }
 
-/// Which nodes outputs or states need. The others would count as users where nobody is.
+/// The nodes that outputs or states need. Other nodes must not count as users.
 fn live(graph: &Graph) -> Vec<bool> {
     let mut live = vec![false; graph.nodes.len()];
     for id in graph.outputs.values() {
@@ -93,7 +93,7 @@ impl<'a> Builder<'a> {
         Builder { graph, instance, terms: BTreeMap::new() }
     }
 
-    /// The term of a node, made when first asked for. Operands in this region precede it, so the recursion is flat.
+    /// The term of a node, created on first use. Operands in this region precede it, so the recursion is shallow.
     fn term(&mut self, id: NodeId) -> usize {
         if let Some(&term) = self.terms.get(&id) {
             return term;
@@ -138,16 +138,16 @@ fn stored(graph: &Graph, node: &Node) -> Origin {
     }
 }
 
-/// A region before and after.
+/// A region before and after rewriting.
 #[derive(Clone, Debug)]
 pub(super) struct Part {
     pub(super) old: Instance,
     pub(super) new: Arc<Body>,
-    /// For every new term the old ones that it stands for; they lend their role where the root has none.
+    /// For each new term, the old terms that it replaces. They provide a role if the root has none.
     pub(super) covers: Arc<Vec<Vec<usize>>>,
 }
 
-/// A graph in which every region has its new body.
+/// The graph with the new body of each region.
 pub(super) fn assemble(graph: &Graph, parts: &[Part]) -> Graph {
     let mut roots = BTreeMap::new();
     for (at, part) in parts.iter().enumerate() {
@@ -172,7 +172,7 @@ pub(super) fn assemble(graph: &Graph, parts: &[Part]) -> Graph {
 struct Assembly<'a> {
     graph: &'a Graph,
     parts: &'a [Part],
-    /// For nodes that are seen outside of their region: the instance and the term of its new body.
+    /// For nodes that are used outside their region: the instance, and the term in its new body.
     roots: BTreeMap<NodeId, (usize, usize)>,
     out: Graph,
     globals: BTreeMap<NodeId, NodeId>,
@@ -180,7 +180,7 @@ struct Assembly<'a> {
 }
 
 impl Assembly<'_> {
-    /// The new node of an old one that is seen outside of its region.
+    /// The new node of an old one that is used outside its region.
     fn outside(&mut self, id: NodeId) -> NodeId {
         if let Some(&(part, term)) = self.roots.get(&id) {
             return self.inside(part, term, 0);
@@ -195,7 +195,7 @@ impl Assembly<'_> {
         new
     }
 
-    /// The new node of a term; `user` is the old term whose name it takes if it has none of its own.
+    /// The new node of a term. `user` is the old term whose name it takes if it has none of its own.
     fn inside(&mut self, part: usize, term: usize, user: usize) -> NodeId {
         if let Some(new) = self.placed[part][term] {
             return new;

@@ -1,4 +1,4 @@
-//! What rewriting did, for `inspect --rewrites`.
+//! The report of what rewriting did, for `inspect --rewrites`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,24 +12,24 @@ pub struct RewriteReport {
     pub regions: Vec<RegionReport>,
 }
 
-/// What rewriting did to one region, and to all that are equal to it.
+/// What rewriting did to a region, and to all regions that are equal to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RegionReport {
     /// Name of the region.
     pub name: String,
-    /// How many regions of the graph have this body.
+    /// Number of regions with this body.
     pub repeats: usize,
-    /// How often each rule took part in the winner.
+    /// How often each rule contributed to the result.
     pub rules: BTreeMap<String, usize>,
-    /// Operations before.
+    /// Number of operations before rewriting.
     pub nodes_before: usize,
-    /// Operations after.
+    /// Number of operations after rewriting.
     pub nodes_after: usize,
-    /// Microseconds before by the cost model, every operation as a kernel of its own.
+    /// Estimated microseconds before rewriting, with every operation as a kernel of its own.
     pub cost_before_us: f64,
-    /// Microseconds after.
+    /// Estimated microseconds after rewriting.
     pub cost_after_us: f64,
-    /// The fused operations, in order; paths are those of the first of the equal regions.
+    /// The fused operations, in order. Paths are those of the first of the equal regions.
     pub fused: Vec<FusedReport>,
 }
 
@@ -38,22 +38,22 @@ pub struct RegionReport {
 pub struct FusedReport {
     /// Path of the node.
     pub path: String,
-    /// Name of the operation, and its expression if it has one.
+    /// Name of the operation, and its scalar expression if it has one.
     pub op: String,
-    /// The nodes that it stands for, in order.
+    /// The nodes that it replaces, in order.
     pub covers: Vec<Covered>,
-    /// Kernels that are not launched, if every covered operation was one.
+    /// Kernel launches saved, if every replaced operation was a kernel.
     pub saved_launches: usize,
-    /// Nominal bytes that are neither written nor read back.
+    /// Nominal bytes of intermediate values that are no longer written and read.
     pub saved_bytes: f64,
-    /// The best other form that was found, and how many microseconds it would add.
+    /// The best alternative that was found, and its extra cost in microseconds.
     pub instead_of: Option<(String, f64)>,
 }
 
-/// Nodes of one path.
+/// Nodes with the same path.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Covered {
-    /// The path that they share: all nodes of one block have one.
+    /// Their path: all nodes of a block share one.
     pub path: String,
     /// Names of their operations, in order.
     pub ops: Vec<String>,

@@ -1,4 +1,4 @@
-//! A rule, and how egg runs it.
+//! Rules, and how egg runs them.
 
 use egg::{Applier, Id, PatternAst, Rewrite, SearchMatches, Searcher, Subst, Symbol, Var};
 use gristmill_graph::Dim;
@@ -9,10 +9,10 @@ use super::fold::as_f64;
 use super::fusion_region::private;
 use super::pattern::{Match, New, Pattern};
 
-/// A rule: a name, and what it finds equal to a class.
+/// A rule: a name, and a function that finds equal terms.
 #[derive(Clone, Debug)]
 pub(super) struct Rule {
-    /// `kebab-case`; it appears in reports and names the test case.
+    /// In `kebab-case`. It appears in reports and names the test case.
     pub(super) name: &'static str,
     body: RuleBody,
     conditions: Vec<If>,
@@ -24,7 +24,7 @@ enum RuleBody {
     Find(fn(&EGraph, Id) -> Vec<Found>),
 }
 
-/// Something equal to a class.
+/// A term that is equal to a class.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) new: New,
@@ -35,32 +35,32 @@ pub(super) struct Found {
 /// A condition on the variables of an equation.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum If {
-    /// All elements of the value are one known constant.
+    /// All elements of the value are the same known constant.
     Constant(&'static str),
-    /// The constant is the length of the last axis of the other variable.
+    /// The constant equals the length of the last axis of the other variable.
     Length(&'static str, &'static str),
-    /// The constant is one over the length of the last axis of the other variable.
+    /// The constant equals one over the length of the last axis of the other variable.
     PerLength(&'static str, &'static str),
-    /// The value is a vector, one element for each position on the last axis of the other variable.
+    /// The value is a vector with one element per position of the last axis of the other variable.
     PerFeature(&'static str, &'static str),
-    /// The value is a weight matrix: rank 2 and from outside.
+    /// The value is a weight matrix: of rank 2, and a leaf.
     WeightMatrix(&'static str),
     /// Rank 2 or more.
     Batched(&'static str),
-    /// What lies between the class and the variables is used for this class only; see [`private`].
+    /// Everything between the class and the variables is only used for this class; see [`private`].
     Private,
 }
 
-/// A rule given as an equation, read from left to right.
+/// A rule given as an equation, applied from left to right.
 ///
 /// # Panics
-/// If a side cannot be read. Rules are part of the program, and a test reads all of them.
+/// If a side cannot be parsed. Rules are part of the program, and a test parses all of them.
 pub(super) fn rule(name: &'static str, left: &str, right: &str) -> Rule {
     let side = |text| Pattern::parse(text).unwrap_or_else(|message| panic!("rule {name}: {message}"));
     Rule { name, body: RuleBody::Equation(Box::new((side(left), side(right)))), conditions: Vec::new() }
 }
 
-/// A rule given as a function from a class to what is equal to it.
+/// A rule given as a function from a class to terms that are equal to it.
 pub(super) fn finder(name: &'static str, find: fn(&EGraph, Id) -> Vec<Found>) -> Rule {
     Rule { name, body: RuleBody::Find(find), conditions: Vec::new() }
 }
@@ -72,7 +72,7 @@ impl Rule {
         self
     }
 
-    /// What this rule finds equal to `class`.
+    /// The terms that this rule finds equal to `class`.
     fn find(&self, egraph: &EGraph, class: Id) -> Vec<Found> {
         match &self.body {
             RuleBody::Find(find) => find(egraph, class),
@@ -86,7 +86,7 @@ impl Rule {
         }
     }
 
-    /// The rule as egg runs it.
+    /// The rule in egg's form.
     pub(super) fn rewrite(&self) -> Rewrite<Term, Facts> {
         let run = Run(self.clone());
         Rewrite::new(self.name, run.clone(), run).unwrap_or_else(|message| panic!("rule {}: {message}", self.name))
@@ -117,19 +117,19 @@ impl If {
     }
 }
 
-/// A matrix that lies in memory, and whose size the kernels of linear layers can be made for.
+/// Whether a matrix is in memory, with a size that the kernels of linear layers support.
 fn is_weight_matrix(egraph: &EGraph, class: Id) -> bool {
     let shape = &egraph[class].data.ty.shape;
     shape.len() == 2 && shape.iter().all(|d| d.as_const().is_some()) && leaf(egraph, class).is_some()
 }
 
-/// The precision of a stored weight, if the class is one.
+/// The kind of leaf in a class that is a stored weight; `None` for other classes.
 pub(super) fn stored(egraph: &EGraph, class: Id) -> Option<Origin> {
     leaf(egraph, class).map(|l| l.from)
 }
 
-/// One rule as searcher and applier at once: the search says which classes have a match, and the application
-/// looks again, because the attributes of new operations do not fit into egg's substitutions.
+/// A rule as both searcher and applier. The search only finds the classes that match, and the application matches
+/// again, because the attributes of new operations do not fit into egg's substitutions.
 #[derive(Clone)]
 struct Run(Rule);
 
@@ -150,7 +150,7 @@ impl Applier<Term, Facts> for Run {
         for found in self.0.find(egraph, class) {
             let expected = egraph[class].data.ty.clone();
             let Some((id, term)) = add(egraph, &found.new) else { continue };
-            // A rule may shorten an expression only where broadcasting did not make it larger.
+            // A rule may simplify an expression only if broadcasting did not enlarge it.
             if egraph[id].data.ty != expected || egraph.find(class) == egraph.find(id) {
                 continue;
             }
@@ -164,7 +164,7 @@ impl Applier<Term, Facts> for Run {
 }
 
 impl Run {
-    /// Notes what this rule did, for the report.
+    /// Logs what this rule did, for the report.
     fn log(&self, egraph: &mut EGraph, class: Id, term: Option<Term>, found: &Found) {
         let Some(term) = term else {
             egraph.analysis.collapsed.entry(class).or_default().insert(self.0.name);
@@ -179,7 +179,7 @@ impl Run {
     }
 }
 
-/// Which rules led to a term, oldest first. The log names classes as they were when it was written.
+/// The rules that led to a term, oldest first. The log uses the class ids of the time of the entry.
 pub(super) fn history_of<'a>(egraph: &'a EGraph, term: &Term) -> &'a [&'static str] {
     let history = &egraph.analysis.history;
     let same = |old: &Term| {
@@ -192,7 +192,7 @@ pub(super) fn history_of<'a>(egraph: &'a EGraph, term: &Term) -> &'a [&'static s
     known.map_or(&[], Vec::as_slice)
 }
 
-/// Adds terms whose types can be inferred, and gives the class and the outermost term (none for a variable);
+/// Adds terms if their types can be inferred. Returns the class and the outermost term (`None` for a variable), or
 /// `None` if a term is ill-typed.
 fn add(egraph: &mut EGraph, new: &New) -> Option<(Id, Option<Term>)> {
     match new {

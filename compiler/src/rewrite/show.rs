@@ -1,4 +1,4 @@
-//! Operations as text, for reports and tests.
+//! Prints operations, for reports and tests.
 
 use gristmill_graph::{DType, Literal, Op, Scalar, Unary};
 
@@ -38,7 +38,7 @@ fn name(t: DType) -> String {
     t.to_string()
 }
 
-/// As an operand of an infix operator.
+/// An expression as an operand of an infix operator.
 fn inner(s: &Scalar) -> String {
     use gristmill_graph::Binary::{Add, Div, Mul, Sub};
     match s {
@@ -47,7 +47,7 @@ fn inner(s: &Scalar) -> String {
     }
 }
 
-/// A literal as it is written in rules and cases.
+/// A literal in the notation of rules and cases.
 pub(super) fn literal(v: Literal) -> String {
     match v {
         Literal::F32(x) if x.get().abs() > 1e6 || (x.get() != 0.0 && x.get().abs() < 1e-3) => format!("{:e}", x.get()),

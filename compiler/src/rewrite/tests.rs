@@ -1,11 +1,11 @@
-//! The cases of `tests/cases/rewrite`: graphs before and after, in the notation of the rules.
+//! Runs the cases in `tests/cases/rewrite`: graphs before and after rewriting, in the notation of the rules.
 
 mod cases;
 mod models;
 mod notation;
 mod values;
 
-/// What rewriting pays in these tests.
+/// The cost model of these tests.
 fn cost() -> super::CostModel {
     crate::profile::shipped("chrome").expect("a shipped profile").cost
 }

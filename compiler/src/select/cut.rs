@@ -1,4 +1,4 @@
-//! Which pieces an entry graph is cut into: what becomes memory, and what one plan computes.
+//! Divides an entry graph into pieces: decides what is stored, and what one plan computes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,11 +14,12 @@ use crate::error::CompileError;
 pub(super) enum Piece {
     /// Anchors, or a value that several kernels read.
     Stored(Vec<Stored>),
-    /// A result that has a place of its own already.
+    /// A result that is already in memory elsewhere, to be copied to an output.
     Copy { id: NodeId, position: u32 },
 }
 
-/// Cuts an entry graph into pieces whose kernels bind as many buffers as the target has, as far as that can be had.
+/// Divides an entry graph into pieces whose kernels bind no more buffers than the target allows, as far as that is
+/// possible.
 pub(super) fn cut<'a>(
     setting: &'a Setting<'a>,
     graph: &'a Graph,
@@ -34,7 +35,7 @@ pub(super) fn cut<'a>(
     let mut copies = Vec::new();
     for (position, name) in outputs.iter().enumerate() {
         let id = graph.outputs[name];
-        // A state, an input or a weight that is a result needs a copy.
+        // A result that is a state, an input or a weight needs a copy.
         let op = &graph.node(id).op;
         let plain = op.written_state().is_none() && !op.is_given();
         if plain && !low.outputs.contains_key(&id) {
@@ -60,7 +61,7 @@ pub(super) fn cut<'a>(
                 stored.push(one);
                 continue;
             };
-            // It may hold that already.
+            // The state may already have this content.
             if graph.node(node.inputs[0]).op != Op::StatePrevious(state) {
                 updates.push(one);
             }
@@ -72,8 +73,8 @@ pub(super) fn cut<'a>(
     Ok((low, pieces))
 }
 
-/// Puts updates of states where nobody reads any more what these held before, and where that which they hold next is
-/// computed; as early as that allows, so that scratch memory is soon free again.
+/// Inserts each state update after the last read of the state's old content and after its new content is computed, but
+/// otherwise as early as possible, so that scratch memory is freed early.
 fn with_updates(low: &Lowering<'_>, pieces: Vec<Piece>, updates: Vec<Stored>) -> Result<Vec<Piece>, CompileError> {
     if updates.is_empty() {
         return Ok(pieces);
@@ -104,8 +105,8 @@ fn with_updates(low: &Lowering<'_>, pieces: Vec<Piece>, updates: Vec<Stored>) ->
     Ok(pieces.into_iter().map(|(piece, _)| piece).collect())
 }
 
-/// Puts results together that one plan stores: linear layers of the same activations. Those that come later are computed
-/// with the first: nothing that they read is written in between.
+/// Groups results that one plan stores: linear layers with the same activations. The later ones are computed with the
+/// first, since nothing that they read is written in between.
 fn together(low: &Lowering<'_>, stored: &[Stored]) -> Vec<Vec<Stored>> {
     let mut alike: BTreeMap<NodeId, Vec<usize>> = BTreeMap::new();
     for (at, one) in stored.iter().enumerate() {
@@ -114,7 +115,7 @@ fn together(low: &Lowering<'_>, stored: &[Stored]) -> Vec<Vec<Stored>> {
             alike.entry(node.inputs[0]).or_default().push(at);
         }
     }
-    // By position, those that are computed with it; `None` for what is computed with an earlier one.
+    // For each position the results that are computed together; `None` for those that are computed with an earlier one.
     let mut pieces: Vec<Option<Vec<Stored>>> = stored.iter().map(|one| Some(vec![*one])).collect();
     for positions in alike.values() {
         for (n, &first) in positions.iter().enumerate() {
@@ -136,13 +137,13 @@ fn together(low: &Lowering<'_>, stored: &[Stored]) -> Vec<Vec<Stored>> {
     pieces.into_iter().flatten().collect()
 }
 
-/// Whether a result is computed from what one of these is.
+/// Whether a result depends on one of these.
 fn waits(low: &Lowering<'_>, before: &[Stored], one: &Stored) -> bool {
     let read = signature(low, &[*one]).leaves;
     before.iter().any(|b| read.contains(&b.place))
 }
 
-/// Whether a variant stores these results together, with as many buffers as the target has.
+/// Whether a variant can compute these results together within the target's number of buffers.
 fn fits(low: &Lowering<'_>, stored: &[Stored]) -> bool {
     let most = low.setting.profile.limits.storage_buffers as usize;
     let places: BTreeSet<Place> = stored.iter().map(|s| s.place).collect();
@@ -151,8 +152,8 @@ fn fits(low: &Lowering<'_>, stored: &[Stored]) -> bool {
         && signature(low, stored).leaves.len() <= most
 }
 
-/// Whether a stored node is the end of an anchor's layout chain, and so written by the anchor's kernel. What joins
-/// several anchors is written by the kernels of all, so that it is enough to look at the first.
+/// Whether a stored node is the end of an anchor's layout chain, and therefore written by the anchor's kernel. The
+/// kernels of all operands write a concatenation of anchors, so checking the first operand is enough.
 fn stored_by_anchor(low: &Lowering<'_>, id: NodeId) -> bool {
     let mut at = id;
     while matches!(low.graph.node(at).op, Op::Transpose(_) | Op::Reshape(_) | Op::Concat { .. }) {

@@ -1,4 +1,4 @@
-//! From a rewritten graph to steps: for each piece the kernels of its plan, each kernel once.
+//! From a rewritten graph to steps: the kernels of each piece's plan, without duplicates.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,29 +13,29 @@ use crate::codegen::context::{KernelPlan, Lowering, Place, Setting};
 use crate::error::CompileError;
 use crate::kernels::map;
 
-/// One dispatch: which kernel, how many workgroups, over which memory.
+/// A dispatch: kernel, number of workgroups, and memory.
 #[derive(Clone, Debug)]
 pub struct Call {
     /// Index in [`KernelSet::kernels`].
     pub kernel: usize,
     /// Number of workgroups.
     pub grid: Size,
-    /// Memory in binding order.
+    /// The memory that it binds, in binding order.
     pub places: Vec<Place>,
 }
 
 /// A step of an entry: the dispatches of a kernel plan.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// In the order in which they run.
+    /// The dispatches, in execution order.
     pub calls: Vec<Call>,
-    /// Bytes of the memory between them, by number of [`Place::Scratch`].
+    /// Sizes of the [`Place::Scratch`] memory between them in bytes, by index.
     pub scratch: Vec<Dim>,
-    /// Paths of the nodes that are computed.
+    /// Paths of the nodes that it computes.
     pub nodes: String,
 }
 
-/// All kernels of a target, each once.
+/// All kernels of a target, without duplicates.
 #[derive(Default)]
 pub struct KernelSet {
     /// In order of first use.
@@ -44,7 +44,7 @@ pub struct KernelSet {
     names: BTreeMap<String, u32>,
 }
 
-/// What is known of pieces with the same signature.
+/// The kernels of pieces with the same signature.
 struct Known {
     calls: Vec<KnownCall>,
     scratch: Vec<Dim>,
@@ -56,15 +56,15 @@ struct KnownCall {
     buffers: Vec<Buffer>,
 }
 
-/// What a buffer of a kernel is in any piece with the same signature.
+/// What a kernel binds, independent of the piece.
 enum Buffer {
-    /// A leaf of the signature.
+    /// A leaf of the signature, by index.
     Leaf(usize),
-    /// Memory between kernels.
+    /// Memory between kernels, by index.
     Scratch(u32),
 }
 
-/// Lowers an entry graph. `outputs` are the names of its results in their order.
+/// Lowers an entry graph. `outputs` are the names of its results, in order.
 ///
 /// # Errors
 /// If a kernel does not fit the limits of the target.
@@ -78,8 +78,8 @@ pub fn lower(
     pieces.iter().map(|piece| set.step(&low, piece)).collect()
 }
 
-/// Lowers some steps of an entry graph for another target than [`lower`] did, to the same memory. `first` is what [`lower`]
-/// was given, `setting` the other target, and `wanted` are positions of steps.
+/// Lowers some steps of an entry graph again, for another target but with the same memory. `first` is the input of
+/// [`lower`], `setting` the other target, and `wanted` the indices of the steps.
 ///
 /// # Errors
 /// If a kernel does not fit the limits of the target.
@@ -103,7 +103,7 @@ pub fn lower_again<'a>(
 }
 
 impl KernelSet {
-    /// The step of a piece; its kernels join the others if they are new.
+    /// The step for a piece. New kernels are added to the set.
     fn step(&mut self, low: &Lowering<'_>, piece: &Piece) -> Result<Step, CompileError> {
         let path = |id| low.graph.node(id).path.as_str();
         match piece {
@@ -155,7 +155,7 @@ impl KernelSet {
 }
 
 impl Known {
-    /// The step of a piece with these leaves.
+    /// The step for a piece with these leaves.
     fn step(&self, leaves: &[Place], nodes: String) -> Step {
         let place = |buffer: &Buffer| match buffer {
             Buffer::Leaf(n) => leaves[*n],

@@ -1,11 +1,11 @@
-//! What a target can run.
+//! Checks kernels against the limits of the target.
 
 use gristmill_graph::NodeId;
 
 use crate::codegen::context::{Built, Lowering};
 use crate::error::CompileError;
 
-/// Refuses what the target cannot run, with the limit and the remedy.
+/// Fails if a kernel exceeds a limit of the target. The error has the limit and the remedy.
 pub(super) fn within_limits(low: &Lowering<'_>, id: NodeId, built: &Built) -> Result<(), CompileError> {
     let profile = low.setting.profile;
     let limits = &profile.limits;

@@ -1,9 +1,8 @@
-//! Which kernels compute an entry graph: how it is cut into pieces, and which algorithm
-//! computes each.
+//! Selects the kernels of an entry graph: divides it into pieces, and chooses an algorithm for each.
 //!
-//! `cut` finds out what is computed on its own and what together, [`variants`] is the table of algorithms, [`signature`] finds equal
-//! kernels before they are built, and [`dispatch`] makes steps of all of it. Nothing before this module knows what
-//! language a target speaks.
+//! `cut` decides what is computed separately and what together, [`variants`] is the table of algorithms, [`signature`]
+//! finds equal kernels before they are built, and [`dispatch`] turns all of it into steps. Nothing before this module
+//! knows which language a target uses.
 
 mod cut;
 pub mod dispatch;

@@ -1,8 +1,8 @@
-//! Signatures: what makes two kernels the same.
+//! Signatures identify equal kernels.
 //!
-//! Equal layers need equal kernels. Before a kernel is built, the part of the graph that it computes is
-//! written down with its memory operands numbered in order of appearance; the same text means the same
-//! kernel with other buffers. Writing the text is much cheaper than building, legalising and printing.
+//! Equal layers need equal kernels. Before a kernel is built, the part of the graph that it computes is written as
+//! text, with its memory operands numbered in order of appearance. The same text means the same kernel with other
+//! buffers. This is much cheaper than building, legalizing and printing.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -18,7 +18,7 @@ use crate::codegen::states;
 pub struct Signature {
     /// Equal texts mean equal kernels.
     pub text: String,
-    /// Every memory operand, once.
+    /// The memory operands, without duplicates.
     pub leaves: Vec<Place>,
 }
 
@@ -45,7 +45,7 @@ pub fn signature(low: &Lowering<'_>, stored: &[Stored]) -> Signature {
 }
 
 impl Signature {
-    /// The number of a memory operand.
+    /// The number of a memory operand in the text.
     fn leaf(&mut self, place: Place) -> usize {
         self.leaves.iter().position(|p| *p == place).unwrap_or_else(|| {
             self.leaves.push(place);
@@ -59,7 +59,7 @@ fn region(low: &Lowering<'_>, id: NodeId, top: bool, sig: &mut Signature, seen: 
         let leaf = sig.leaf(place);
         let _ = write!(sig.text, "@{leaf}:{}{:?}", low.memory(place, id), low.graph.node(id).shape);
         if let Place::State(s) = place {
-            // What grows is laid out for its capacity, and so not as another value of the same shape.
+            // Growing states are laid out for their capacity, unlike other values of the same shape.
             sig.text.push_str(&states::layout(&low.setting.model.states[s as usize]));
         }
         return;

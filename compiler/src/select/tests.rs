@@ -1,4 +1,4 @@
-//! Operations that nothing computes.
+//! Errors about operations that no variant computes.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,8 @@ use crate::options::KvPrecision;
 use crate::profile::shipped;
 use gristmill_graph::Precision;
 
-/// A softmax, and `read` of it and of a weight; the softmax has a kernel of its own, but is said to have none.
+/// A softmax, and the operations `read` of it and of a weight. The softmax has a kernel, but is marked as if it had
+/// none.
 fn forgotten(read: &[Op]) -> Vec<String> {
     let shape = vec![Dim::symbol("T"), Dim::constant(64)];
     let mut model = Model::default();
@@ -39,7 +40,7 @@ fn forgotten(read: &[Op]) -> Vec<String> {
             has_fallback: false,
         };
         let mut partition = partition(&model.graph, 8);
-        // Nor is it stored in another layout.
+        // It is not stored in another layout either.
         if let Some(end) = partition.root[lost.index()].take() {
             partition.stored[end.index()] = false;
         }

@@ -1,4 +1,4 @@
-//! The table of algorithms: for every family of operations the variants that compute it, best first.
+//! The table of algorithms: the variants for each family of operations, best first.
 
 use gristmill_graph::{Dim, Node, NodeId, Op, numel};
 
@@ -8,12 +8,12 @@ use crate::error::CompileError;
 use crate::kernels::{self, simd};
 use crate::profile::Language;
 
-/// What is to be computed: an anchor, or several whose results one plan stores.
+/// The operation to compute: an anchor, or several whose results one plan stores.
 #[derive(Clone, Copy)]
 pub struct Wanted<'a> {
-    /// The graph around it.
+    /// The entry that it belongs to.
     pub low: &'a Lowering<'a>,
-    /// The results, at least one. Several are linear layers of the same activations.
+    /// The results, at least one. If there are several, they are linear layers with the same activations.
     pub stored: &'a [Stored],
 }
 
@@ -29,33 +29,33 @@ impl Wanted<'_> {
     }
 }
 
-/// Who a variant is for.
+/// The kind of target that a variant is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// Groups of threads that share memory.
+    /// Workgroups of threads that share memory.
     Groups,
-    /// CPUs with vectors of four.
+    /// CPUs with vectors of four elements.
     Simd,
-    /// Both: with one thread in a group, it is right for a CPU, too.
+    /// Both: with one thread per workgroup, it is also correct on a CPU.
     Any,
 }
 
 /// One algorithm for a family of operations.
 #[derive(Clone, Copy)]
 pub struct Variant {
-    /// How it is called where choices are explained.
+    /// Its name in explanations of choices.
     pub name: &'static str,
-    /// Who it is for.
+    /// The kind of target that it is for.
     pub form: Form,
-    /// Whether it stores several results at a time.
+    /// Whether it can store several results at once.
     pub several: bool,
-    /// Whether it can compute this and is worth it.
+    /// Whether it can compute this, and should.
     pub applies: fn(&Wanted<'_>) -> bool,
     /// Builds the kernels.
     pub build: fn(&Wanted<'_>) -> Result<KernelPlan, CompileError>,
 }
 
-/// The last row of a family: what computes everything.
+/// For the last row of a family, which always applies.
 const ALWAYS: fn(&Wanted<'_>) -> bool = |_| true;
 
 const LINEAR: &[Variant] = &[
@@ -223,7 +223,7 @@ const STATE: &[Variant] = &[Variant {
     build: |w| kernels::map::store_state(w.low, w.first()).map(Into::into),
 }];
 
-/// What is no anchor, but stored all the same.
+/// Stored values that are not anchors.
 const MAP: &[Variant] = &[
     Variant {
         name: "map_vectors",
@@ -241,7 +241,7 @@ const MAP: &[Variant] = &[
     },
 ];
 
-/// The variants that compute an operation, best first.
+/// The variants for an operation, best first.
 pub fn family(op: &Op) -> &'static [Variant] {
     match op {
         Op::Linear { .. } => LINEAR,
@@ -262,8 +262,8 @@ pub fn family(op: &Op) -> &'static [Variant] {
     }
 }
 
-/// The first variant of the family that suits the target and applies. `None` for several results that no variant
-/// stores together.
+/// The first variant of the family that suits the target and applies. `None` if there are several results and no
+/// variant stores them together.
 pub fn choose(wanted: &Wanted<'_>) -> Option<&'static Variant> {
     let own = match wanted.low.setting.profile.language {
         Language::Wgsl => Form::Groups,
@@ -276,10 +276,10 @@ pub fn choose(wanted: &Wanted<'_>) -> Option<&'static Variant> {
     family(&wanted.node().op).iter().find(suits)
 }
 
-/// Builds the kernels that compute what is wanted.
+/// Builds the kernels for what is wanted.
 ///
 /// # Errors
-/// If a kernel cannot fit the limits of the target; as an internal error, if no variant applies.
+/// If a kernel exceeds a limit of the target. An internal error if no variant applies.
 pub fn build(wanted: &Wanted<'_>) -> Result<KernelPlan, CompileError> {
     let Some(variant) = choose(wanted) else { return one_by_one(wanted) };
     let plan = (variant.build)(wanted)?;
@@ -287,7 +287,7 @@ pub fn build(wanted: &Wanted<'_>) -> Result<KernelPlan, CompileError> {
     Ok(plan)
 }
 
-/// A plan for each of several results, put together.
+/// Combines one plan for each of several results.
 fn one_by_one(wanted: &Wanted<'_>) -> Result<KernelPlan, CompileError> {
     let node = wanted.node();
     if wanted.stored.len() < 2 {
@@ -327,7 +327,7 @@ fn all_tiled(wanted: &Wanted<'_>) -> bool {
     wanted.stored.iter().all(of_layer)
 }
 
-/// Whether a matrix times a few vectors leaves a device idle: fewer tiles than the profile asks for.
+/// Whether a matrix-vector product would leave a device idle: it has fewer tiles than the profile asks for.
 fn is_split(wanted: &Wanted<'_>) -> bool {
     let (schedule, node) = (wanted.low.setting.profile.schedule.matvec, wanted.node());
     let (rows, lead) = node.shape.split_last().map_or((None, &[][..]), |(n, lead)| (n.as_const(), lead));
@@ -335,26 +335,26 @@ fn is_split(wanted: &Wanted<'_>) -> bool {
     schedule.parts > 1 && groups.saturating_mul(typical(wanted, lead)) < i64::from(schedule.fill)
 }
 
-/// Whether an attention has one query in every row.
+/// Whether an attention always has a single query.
 fn has_one_query(wanted: &Wanted<'_>) -> bool {
     let shape = &wanted.node().shape;
     shape.len() > 1 && shape[shape.len() - 2].is_one()
 }
 
-/// Whether every thread of all workgroups that may share a row of operands has an element of it.
+/// Whether rows are long enough for every thread of all the workgroups that may share one.
 fn has_long_rows(wanted: &Wanted<'_>) -> bool {
     let schedule = wanted.low.setting.profile.schedule.top_k;
     let width = wanted.low.width(wanted.node().inputs[0]);
     schedule.parts > 1 && typical(wanted, &[width]) >= i64::from(schedule.parts * schedule.threads)
 }
 
-/// Whether there are usually enough rows of activations for tiles.
+/// Whether there are typically enough rows of activations for tiles.
 fn many_rows(wanted: &Wanted<'_>) -> bool {
     let (profile, node) = (wanted.low.setting.profile, wanted.node());
     typical(wanted, &node.shape[..node.shape.len() - 1]) >= i64::from(profile.schedule.matmul.min_rows)
 }
 
-/// How many elements a shape usually has.
+/// The typical number of elements of a shape.
 fn typical(wanted: &Wanted<'_>, shape: &[Dim]) -> i64 {
     let setting = wanted.low.setting;
     numel(shape).eval(&setting.profile.nominal(setting.model)).unwrap_or(i64::MAX)

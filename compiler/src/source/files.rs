@@ -1,9 +1,10 @@
-//! What is asked of a source.
+//! The interface of sources.
 //!
-//! Reading is synchronous, because threads read rows of weights in the middle of their work, and every function in between
-//! would have to wait otherwise. Nothing is lost by that: a compiler in a browser runs in a worker, where files of the
-//! user are read by `FileReaderSync` and those of the browser's own file system by `FileSystemSyncAccessHandle`, which do
-//! not wait either. What comes from a network is put there first, since rows are read more than once and in any order.
+//! Reading is synchronous, because threads read rows of weights in the middle of their work, and otherwise every
+//! function on the way would have to be asynchronous. Nothing is lost: in a browser the compiler runs in a worker,
+//! where `FileReaderSync` reads the user's files and `FileSystemSyncAccessHandle` those of the browser's own file
+//! system without waiting. Data from a network is stored there first, since rows are read in any order and some more
+//! than once.
 
 use std::fmt::Debug;
 use std::io::{self, ErrorKind};
@@ -12,32 +13,32 @@ use std::sync::Arc;
 
 use gristmill_bundle::files;
 
-/// The files of a model. Paths are relative, with `/` between their parts.
+/// The files of a model. Paths are relative and use `/`.
 pub trait Source: Debug + Send + Sync {
-    /// What the model is called, unless its files say otherwise.
+    /// The name of the model, unless its files say otherwise.
     fn name(&self) -> String;
 
-    /// The file that is the model by itself, if it is one rather than a directory.
+    /// The path of the model file, if the model is a single file rather than a directory.
     fn whole(&self) -> Option<&str> {
         None
     }
 
-    /// Where a file is, for messages.
+    /// The location of a file, for messages.
     fn place(&self, path: &str) -> PathBuf;
 
-    /// The names of the files in a folder, sorted; the first folder is called `""`.
+    /// The names of the files in a folder, sorted. The top folder is `""`.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] if there is no such folder, or what keeps it from being read.
+    /// [`ErrorKind::NotFound`] if there is no such folder, or the reason why it cannot be read.
     fn list(&self, folder: &str) -> io::Result<Vec<String>>;
 
     /// Opens a file.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] if there is no such file, or why it must not be read.
+    /// [`ErrorKind::NotFound`] if there is no such file, or the reason why it may not be read.
     fn open(&self, path: &str) -> io::Result<Opened>;
 
-    /// Whether there is something at a path, which may still be something that must not be read.
+    /// Whether there is something at a path. It may still be something that may not be read.
     fn has(&self, path: &str) -> bool {
         !matches!(self.open(path), Err(e) if e.kind() == ErrorKind::NotFound)
     }
@@ -45,7 +46,7 @@ pub trait Source: Debug + Send + Sync {
     /// The content of a small file; `None` if there is no such file.
     ///
     /// # Errors
-    /// As [`Source::open`], or if it cannot be read, or has more than `most` bytes.
+    /// See [`Source::open`]; also if it cannot be read, or is larger than `most` bytes.
     fn read(&self, path: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
         let file = match self.open(path) {
             Ok(file) => file,
@@ -63,22 +64,22 @@ pub trait Source: Debug + Send + Sync {
 /// A file that several threads read.
 pub type Opened = Arc<dyn ReadAt>;
 
-/// Bytes that are read at positions.
+/// Bytes that can be read at any position.
 pub trait ReadAt: Debug + Send + Sync {
-    /// How many there are.
+    /// The number of bytes.
     ///
     /// # Errors
-    /// If that cannot be found out.
+    /// If it cannot be determined.
     fn size(&self) -> io::Result<u64>;
 
-    /// Fills `buffer` from `offset` on.
+    /// Fills `buffer` with the bytes from `offset` on.
     ///
     /// # Errors
-    /// If the bytes cannot be read, or there are fewer.
+    /// If the bytes cannot be read, or there are not enough.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
 }
 
-/// A path in a folder; the first folder is called `""`.
+/// The path of a file in a folder. The top folder is `""`.
 pub(crate) fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_string() } else { format!("{folder}/{name}") }
 }

@@ -10,22 +10,22 @@ use gristmill_bundle::files;
 use super::files::{Opened, ReadAt, Source};
 use super::inside;
 
-/// A model directory, or a file that is a model by itself.
+/// A model directory, or a model in a single file.
 #[derive(Clone, Debug)]
 pub struct Folder {
     root: PathBuf,
-    /// Absent for a directory.
+    /// The name of the file; absent for a directory.
     whole: Option<String>,
 }
 
 impl Folder {
-    /// A model directory. No file out of it is read: see `inside`.
+    /// A model directory. Files outside of it are never read; see `inside`.
     pub fn new(root: &Path) -> Self {
         Folder { root: root.to_path_buf(), whole: None }
     }
 
-    /// A file that is a model by itself, with others beside it if it was split. Whoever names a file means it: it may be a
-    /// link.
+    /// A model in a single file, with further parts beside it if it was split. The file may be a link: the user has
+    /// named it.
     pub fn around(file: &Path) -> Self {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Folder { root: file.parent().unwrap_or(Path::new("")).to_path_buf(), whole: Some(name) }
@@ -33,7 +33,8 @@ impl Folder {
 }
 
 impl Source for Folder {
-    /// The last part of the path; of a snapshot in the cache of the Hub, `models--org--NAME/snapshots/COMMIT`, the name.
+    /// The last part of the path. For a snapshot in the Hub's cache (`models--org--NAME/snapshots/COMMIT`) it is the
+    /// name of the model.
     fn name(&self) -> String {
         let absolute = std::fs::canonicalize(&self.root).unwrap_or_else(|_| self.root.clone());
         let part = |n: usize| absolute.ancestors().nth(n)?.file_name()?.to_str();
@@ -54,7 +55,7 @@ impl Source for Folder {
         if path.is_empty() { self.root.clone() } else { self.root.join(path) }
     }
 
-    /// Links to nothing are left out, and what is not Unicode is nobody's file.
+    /// Omits broken links, and names that are not valid Unicode.
     fn list(&self, folder: &str) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in std::fs::read_dir(self.place(folder))? {
@@ -79,7 +80,7 @@ impl ReadAt for File {
         Ok(self.metadata()?.len())
     }
 
-    /// Without moving a cursor, so that threads can share the file.
+    /// Does not move a cursor, so that threads can share the file.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         #[cfg(unix)]
         {

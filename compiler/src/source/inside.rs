@@ -1,7 +1,8 @@
-//! Files of a model directory, and no others.
+//! Restricts access to files inside a model directory.
 //!
-//! A directory that somebody else has made may hold a link to any file of this machine, which would end up in a bundle that is
-//! published. The cache of the Hub links files, too: from `snapshots/COMMIT` to `blobs`, and that is all that is followed.
+//! A directory from someone else may contain a link to any file of this machine, whose content would end up in a
+//! published bundle. The cache of the Hub uses links too, from `snapshots/COMMIT` to `blobs`; these are the only ones
+//! that are followed.
 
 use std::fs::File;
 use std::io;
@@ -9,12 +10,12 @@ use std::path::Path;
 
 use gristmill_bundle::files;
 
-/// How many folders a file lies below the snapshot at most.
+/// Maximum number of folders between a snapshot and a file.
 const DEEP: usize = 4;
 const SNAPSHOTS: &str = "snapshots";
 const BLOBS: &str = "blobs";
 
-/// Checks that a file lies in this directory; missing ones do.
+/// Checks that a file is inside this directory. Missing files pass.
 ///
 /// # Errors
 /// If it is a link that leads elsewhere.
@@ -40,7 +41,7 @@ fn check(dir: &Path, path: &Path) -> io::Result<()> {
 /// Opens a regular file of a directory.
 ///
 /// # Errors
-/// If it is none, leads out of the directory, or cannot be opened.
+/// If it is not a regular file, is outside the directory, or cannot be opened.
 pub(super) fn open(dir: &Path, path: &Path) -> io::Result<File> {
     check(dir, path)?;
     files::open(path)

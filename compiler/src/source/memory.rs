@@ -15,7 +15,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// A model of this name with these files, by their paths.
+    /// A model with this name and these files, by path.
     pub fn new(name: impl Into<String>, files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
         let files = files.into_iter().map(|(path, content)| (path, Arc::new(content))).collect();
         Memory { name: name.into(), files }

@@ -1,4 +1,4 @@
-//! Where a model comes from: files that are read at positions, whoever has them. [`Source`] says what is asked of it.
+//! Where models come from. A [`Source`] provides files that can be read at any position.
 
 mod files;
 mod folder;

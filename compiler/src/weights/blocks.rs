@@ -1,13 +1,13 @@
-//! Block formats of ggml: a run of values with common scales, as GGUF files store them.
+//! The block formats of ggml in GGUF files: blocks of values with shared scales.
 //!
-//! Layouts and the order of roundings are those of `gguf.quants` in gguf-py 0.19, so that values are equal bit by bit.
+//! Layouts and the order of roundings follow `gguf.quants` in gguf-py 0.19, so that values are bit-identical.
 
 use half::f16;
 
-/// Values of a block of the K formats.
+/// Values per block of the K formats.
 const SUPER: usize = 256;
 
-/// A block format that is read.
+/// A supported block format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Block {
     Q4_0,
@@ -21,7 +21,7 @@ pub(crate) enum Block {
 }
 
 impl Block {
-    /// Values and bytes of one block.
+    /// Number of values and bytes per block.
     pub(crate) fn size(self) -> (u64, u64) {
         match self {
             Block::Q4_0 => (32, 2 + 16),
@@ -35,7 +35,7 @@ impl Block {
         }
     }
 
-    /// What ggml calls it.
+    /// Its name in ggml.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Block::Q4_0 => "Q4_0",
@@ -75,7 +75,7 @@ impl Block {
     }
 }
 
-/// Decodes blocks of `BYTES` bytes to `VALUES` values each.
+/// Decodes blocks of `BYTES` bytes into `VALUES` values each.
 fn each<const BYTES: usize, const VALUES: usize>(
     bytes: &[u8],
     out: &mut Vec<f32>,
@@ -88,22 +88,22 @@ fn each<const BYTES: usize, const VALUES: usize>(
     }
 }
 
-/// The f16 at byte `at`.
+/// The f16 at byte offset `at`.
 fn half(block: &[u8], at: usize) -> f32 {
     f16::from_le_bytes([block[at], block[at + 1]]).to_f32()
 }
 
-/// The 32 bits at byte `at`.
+/// The 32-bit word at byte offset `at`.
 fn word(block: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]])
 }
 
-/// What bit `i` adds to a code of four bits.
+/// What bit `i` of `high` adds to a 4-bit code.
 fn fifth(high: u32, i: usize) -> f32 {
     if high >> i & 1 == 1 { 16.0 } else { 0.0 }
 }
 
-/// Codes of four bits: the low ones of 16 bytes, then the high ones; `value` gets position and code.
+/// Four-bit codes: first the low halves of 16 bytes, then the high ones. `value` receives position and code.
 fn nibbles(codes: &[u8], values: &mut [f32; 32], value: impl Fn(usize, f32) -> f32) {
     for (i, byte) in codes.iter().enumerate().take(16) {
         values[i] = value(i, f32::from(byte & 15));
@@ -111,7 +111,7 @@ fn nibbles(codes: &[u8], values: &mut [f32; 32], value: impl Fn(usize, f32) -> f
     }
 }
 
-/// Scale and minimum of sub-block `i`, six bits each, from the 12 bytes they share.
+/// Scale and minimum of sub-block `i`, six bits each, from the 12 bytes that all sub-blocks share.
 fn scale_min(packed: &[u8], i: usize) -> (f32, f32) {
     let (scale, min) = match i {
         0..4 => (packed[i] & 63, packed[i + 4] & 63),
@@ -120,7 +120,7 @@ fn scale_min(packed: &[u8], i: usize) -> (f32, f32) {
     (f32::from(scale), f32::from(min))
 }
 
-/// Eight sub-blocks of 32 codes; two of them share 32 bytes.
+/// Eight sub-blocks of 32 codes; each pair shares 32 bytes.
 fn q4_k(block: &[u8; 144], values: &mut [f32; SUPER]) {
     let (d, m) = (half(block, 0), half(block, 2));
     for (i, sub) in values.as_chunks_mut::<32>().0.iter_mut().enumerate() {
@@ -132,7 +132,7 @@ fn q4_k(block: &[u8; 144], values: &mut [f32; SUPER]) {
     }
 }
 
-/// As [`q4_k`], with a fifth bit per code: bit `i` of 32 bytes belongs to sub-block `i`.
+/// Like [`q4_k`], with a fifth bit per code: bit `i` of 32 bytes belongs to sub-block `i`.
 fn q5_k(block: &[u8; 176], values: &mut [f32; SUPER]) {
     let (d, m) = (half(block, 0), half(block, 2));
     for (i, sub) in values.as_chunks_mut::<32>().0.iter_mut().enumerate() {
@@ -146,7 +146,8 @@ fn q5_k(block: &[u8; 176], values: &mut [f32; SUPER]) {
     }
 }
 
-/// Two halves of 128 codes in rows of 32: four low bits from 64 bytes, two high bits from 32. A scale for each 16.
+/// Two halves of 128 codes in rows of 32: the four low bits come from 64 bytes, the two high bits from 32. One scale
+/// per 16 codes.
 fn q6_k(block: &[u8; 210], values: &mut [f32; SUPER]) {
     let d = half(block, 208);
     for (row, sub) in values.as_chunks_mut::<32>().0.iter_mut().enumerate() {

@@ -1,4 +1,4 @@
-//! The weights of a model: of a Hugging Face model directory, or of another source that lists its tensors.
+//! The weights of a model, from a Hugging Face model directory or another source that lists its tensors.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,44 +14,44 @@ use super::header;
 use super::index;
 use crate::source::{Folder, Opened, ReadAt, Source, join};
 
-/// The files with the weights of a model: which tensors there are, and their rows.
+/// The weight files of a model: the list of tensors, and access to their rows.
 ///
-/// Only headers are held in memory. Rows are read at their position in the file when they are asked for; files are
-/// not mapped, because a mapped file that shrinks while it is read kills the process instead of giving an error, and
-/// because pages of a map count as memory of the process.
+/// Only headers are held in memory; rows are read from the file when they are needed. Files are not memory-mapped: if a
+/// mapped file shrinks while it is read, the process is killed instead of getting an error, and mapped pages count as
+/// memory of the process.
 #[derive(Debug)]
 pub struct Checkpoint {
     dir: PathBuf,
-    /// Where the files are, and in which folder; absent if they are others than safetensors.
+    /// The source and the folder of the files; absent if they are not safetensors files.
     source: Option<(Arc<dyn Source>, String)>,
     files: Vec<(PathBuf, Opened)>,
     tensors: BTreeMap<String, Stored>,
     skipped: BTreeMap<String, String>,
 }
 
-/// Where a tensor is, and how.
+/// The location and format of a tensor.
 #[derive(Debug)]
 pub(crate) struct Stored {
-    /// Number of the file.
+    /// Index of the file.
     pub(crate) file: usize,
-    /// Its elements.
+    /// Element format.
     pub(crate) storage: Storage,
-    /// Outermost dimension first.
+    /// Shape, outermost dimension first.
     pub(crate) shape: Vec<u64>,
-    /// First byte in the file.
+    /// Position of its first byte in the file.
     pub(crate) start: u64,
-    /// What has to be undone.
+    /// The permutation to undo.
     pub(crate) order: Order,
 }
 
 impl Stored {
-    /// Rows, and elements per row. A scalar is one row.
+    /// Number of rows, and of elements per row. A scalar is one row.
     fn rows(&self) -> (u64, u64) {
         let rows = self.shape.first().copied().unwrap_or(1);
         (rows, self.shape.iter().skip(1).product())
     }
 
-    /// Where row `row` is in the file.
+    /// The row of the file that holds row `row`.
     fn place_of(&self, row: u64) -> u64 {
         match self.order {
             Order::AsIs | Order::PlusOne => row,
@@ -63,14 +63,14 @@ impl Stored {
         }
     }
 
-    /// Appends the elements `range` as the file has them.
+    /// Appends the elements `range`, counted in the order of the file.
     fn read(&self, file: &dyn ReadAt, range: Range<u64>, out: &mut Vec<f32>) -> std::io::Result<()> {
-        /// Bytes that are read at once; they lie beside the f32 values.
+        /// Bytes to read at once. They are in memory together with the f32 values.
         const PIECE: u64 = 1 << 18;
         let (elements, bytes) = self.storage.unit();
         let (first, last) = (range.start / elements, range.end.div_ceil(elements));
         let from = out.len();
-        // The header bounds the size of the whole tensor by that of the file: no overflow from here on.
+        // The header bounds the size of the tensor by that of the file, so nothing overflows from here on.
         let (mut at, end) = (self.start + first * bytes, self.start + last * bytes);
         let piece = PIECE / bytes * bytes;
         let mut buffer = vec![0; piece.min(end - at) as usize];
@@ -80,7 +80,7 @@ impl Stored {
             self.storage.decode(buffer, out);
             at += buffer.len() as u64;
         }
-        // What a block has in front of and behind the elements that are wanted.
+        // Removes the elements of the first and last block that are not wanted.
         out.drain(from..from + (range.start - first * elements) as usize);
         out.truncate(from + (range.end - range.start) as usize);
         Ok(())
@@ -88,15 +88,18 @@ impl Stored {
 }
 
 impl Checkpoint {
-    /// Opens the weights in `dir`: `model.safetensors`, or the files that `model.safetensors.index.json` names, or
+    /// Opens the weights in `dir`: `model.safetensors`, else the files listed in `model.safetensors.index.json`, else
     /// the only other `.safetensors` file. Reads and checks all headers.
     ///
-    /// Fails if there are none, or a header breaks a rule of the format, or the index and the files disagree.
+    /// Fails if there are none, a header is malformed, or the index and the files disagree.
     pub fn open(dir: &Path) -> Result<Self, WeightError> {
         Self::read(Arc::new(Folder::new(dir)), "")
     }
 
-    /// [`Checkpoint::open`], for a folder of a source.
+    /// Like [`Checkpoint::open`], for a folder of a source.
+    ///
+    /// # Errors
+    /// See [`Checkpoint::open`].
     pub fn read(source: Arc<dyn Source>, folder: &str) -> Result<Self, WeightError> {
         let found = files::find(source.as_ref(), folder)?;
         let mut checkpoint = Checkpoint {
@@ -119,10 +122,10 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// The weights of another source: its place for messages, its files, and tensors by name, all of which lie in their
-    /// files. Those without elements are skipped.
+    /// The weights of another source: its location for messages, its files, and its tensors by name. All tensors must
+    /// lie within their files. Tensors without elements are skipped.
     ///
-    /// Fails if a tensor does not have the rows that its order needs.
+    /// Fails if a tensor has too few rows for its permutation.
     pub(crate) fn of(
         place: &Path,
         files: Vec<(PathBuf, Opened)>,
@@ -150,7 +153,7 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// The block format that a tensor is stored in, if it is.
+    /// The block format of a tensor, if it has one.
     pub fn block_format(&self, name: &str) -> Option<&'static str> {
         match self.tensors.get(name)?.storage {
             Storage::Block(block) => Some(block.name()),
@@ -158,11 +161,10 @@ impl Checkpoint {
         }
     }
 
-    /// The name of its file, or that of the index of several, for messages.
+    /// The name of the file, or of the index if there are several, for messages.
     pub fn shown_files(&self) -> String {
         match self.files.as_slice() {
-            // Those of other sources have no index; the first of them was named.
-            // Nor do those of folders belong to one.
+            // Files of other sources and of module folders have no index; the first one is shown.
             [(path, _), more @ ..]
                 if self.source.is_none() || more.iter().all(|(other, _)| other.parent() != path.parent()) =>
             {
@@ -179,9 +181,9 @@ impl Checkpoint {
         files::unread(source.as_ref(), folder, &read)
     }
 
-    /// Whether two tensors have one shape and the same values. Tensors that cannot be read are not the same.
+    /// Whether two tensors have the same shape and values. False if one cannot be read.
     pub fn same_values(&self, a: &str, b: &str) -> bool {
-        /// Values that are compared at once.
+        /// Values to compare at once.
         const PIECE: u64 = 1 << 18;
         let (Ok(first), Ok(second)) = (self.stored(a), self.stored(b)) else { return false };
         if first.shape != second.shape {
@@ -198,10 +200,10 @@ impl Checkpoint {
         })
     }
 
-    /// Adds the tensors of the file `name` in another folder of the source, under names with that in front:
+    /// Adds the tensors of the file `name` in another folder of the source. The folder becomes part of their names:
     /// `2_Dense/linear.weight`.
     ///
-    /// Fails if the file cannot be read, or its header breaks a rule of the format.
+    /// Fails if the file cannot be read, or its header is malformed.
     pub fn add_folder(&mut self, folder: &str, name: &str) -> Result<(), WeightError> {
         let Some((source, _)) = self.source.clone() else {
             return Err(WeightError::new(&self.dir, "has no folders", "use a Hugging Face model directory"));
@@ -220,7 +222,7 @@ impl Checkpoint {
         added
     }
 
-    /// The directory, or the file, as it was given.
+    /// The directory or file that was opened.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
@@ -230,21 +232,24 @@ impl Checkpoint {
         self.tensors.iter().map(|(name, t)| (name.clone(), t.shape.clone())).collect()
     }
 
-    /// The other tensors, which cannot be weights, and why: integer buffers, float formats that are not read,
-    /// tensors without elements.
+    /// The other tensors, which cannot be weights, and the reason: integer buffers, unsupported float formats, tensors
+    /// without elements.
     pub fn skipped(&self) -> &BTreeMap<String, String> {
         &self.skipped
     }
 
-    /// The shape of a tensor of [`Self::tensors`].
+    /// The shape of a tensor in [`Self::tensors`].
+    ///
+    /// # Errors
+    /// If there is no such tensor.
     pub fn shape(&self, name: &str) -> Result<&[u64], WeightError> {
         Ok(&self.stored(name)?.shape)
     }
 
-    /// Replaces the content of `out` by the rows `rows` (indices of the first dimension) of a tensor, as f32.
+    /// Replaces the content of `out` with the rows `rows` (indices of the first dimension) of a tensor, as f32.
     ///
-    /// Fails if there is no such tensor or row, the file cannot be read, or a value is infinite or not a number
-    /// (also when an f64 is too large for f32). May be called from many threads.
+    /// Fails if there is no such tensor or row, the file cannot be read, or a value is infinite or NaN (including an
+    /// f64 that is too large for f32). Can be called from several threads.
     pub fn read_rows_f32(&self, name: &str, rows: Range<u64>, out: &mut Vec<f32>) -> Result<(), WeightError> {
         out.clear();
         let stored = self.stored(name)?;
@@ -285,7 +290,7 @@ impl Checkpoint {
         }
     }
 
-    /// An error about a tensor of this checkpoint, with the file it lies in.
+    /// An error about a tensor of this checkpoint, with the name of its file.
     pub fn error(&self, name: &str, message: impl Into<String>, help: impl Into<String>) -> WeightError {
         let place = self.tensors.get(name).map_or(&self.dir, |t| &self.files[t.file].0);
         WeightError::new(place, message, help).in_tensor(name)
@@ -303,7 +308,7 @@ impl Checkpoint {
         .in_tensor(name))
     }
 
-    /// Adds the tensors of a file; all of them, or only those that an index places there.
+    /// Adds the tensors of a file: all of them, or only those that an index assigns to it.
     fn add(&mut self, source: &dyn Source, path: &str, wanted: Option<&[&str]>) -> Result<(), WeightError> {
         let (file, path) = (source.open(path), source.place(path));
         let file = file.map_err(|e| WeightError::io(&path, "open", &e))?;

@@ -13,8 +13,8 @@ use super::convert::first_non_finite;
 use super::error::WeightError;
 use crate::prepare::{Computed, VALUE};
 
-/// The tensor and its first row, if a computed weight is nothing but a stretch of rows, which can be read as it is
-/// needed: a part of a merged projection.
+/// The tensor and the first row, if a computed weight is merely a range of rows, such as a part of a merged projection.
+/// Such rows can be read when they are needed.
 pub(crate) fn row_slice(recipe: &Computed) -> Option<(&str, u64)> {
     let [Weight { source, .. }] = recipe.weights.as_slice() else { return None };
     let mut node = recipe.graph.node(*recipe.graph.outputs.get(VALUE)?);
@@ -29,14 +29,14 @@ pub(crate) fn row_slice(recipe: &Computed) -> Option<(&str, u64)> {
     }
 }
 
-/// The values of a computed weight. Its operands are in memory as a whole meanwhile, each until its last use.
+/// The values of a computed weight. Its operands are held in memory in full, each until its last use.
 pub(crate) fn compute(checkpoint: &Checkpoint, weight: &Weight, recipe: &Computed) -> Result<Vec<f32>, WeightError> {
     let wrong = |message: String| {
         let source = recipe.weights.first().map_or(weight.source.as_str(), |w| w.source.as_str());
         let message = format!("`{}`, computed from it, {message}", weight.name);
         checkpoint.error(source, message, "check the expression in the architecture file, and config.json")
     };
-    // The evaluator looks at declared weights and at the graph only.
+    // The evaluator only needs declared weights and the graph.
     let model = Model { weights: recipe.weights.clone(), graph: Graph::default(), ..Model::default() };
     let operands = Operands { checkpoint, weights: &recipe.weights, failed: RefCell::new(None) };
     let (inputs, bindings) = (BTreeMap::new(), Bindings::new());
@@ -54,11 +54,11 @@ pub(crate) fn compute(checkpoint: &Checkpoint, weight: &Weight, recipe: &Compute
     }
 }
 
-/// Tensors of the checkpoint, as the evaluator asks for them.
+/// Provides the tensors of a checkpoint to the evaluator.
 struct Operands<'a> {
     checkpoint: &'a Checkpoint,
     weights: &'a [Weight],
-    /// The first error, which says more than the text that the evaluator passes on.
+    /// The first error, which says more than the text that the evaluator returns.
     failed: RefCell<Option<WeightError>>,
 }
 

@@ -1,4 +1,4 @@
-//! Stored floats to f32 and back.
+//! Converts stored floats to f32 and back.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -6,7 +6,7 @@ use safetensors::Dtype;
 
 use super::blocks::Block;
 
-/// A stored element type that weights may have.
+/// A supported storage format of weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Storage {
     F16,
@@ -17,7 +17,7 @@ pub(crate) enum Storage {
 }
 
 impl Storage {
-    /// The element type, if it is a float that can be read.
+    /// The format for a safetensors type, if it is a supported float.
     pub(crate) fn of(dtype: Dtype) -> Option<Self> {
         match dtype {
             Dtype::F16 => Some(Storage::F16),
@@ -28,7 +28,7 @@ impl Storage {
         }
     }
 
-    /// Elements and bytes of the least that can be read at once.
+    /// Elements and bytes of the smallest unit that can be read.
     pub(crate) fn unit(self) -> (u64, u64) {
         match self {
             Storage::F16 | Storage::Bf16 => (1, 2),
@@ -38,7 +38,7 @@ impl Storage {
         }
     }
 
-    /// Appends the values of `bytes`, whole units, to `out`. f64 is rounded to the nearest f32.
+    /// Appends the values of `bytes`, which are whole units, to `out`. f64 is rounded to the nearest f32.
     pub(crate) fn decode(self, bytes: &[u8], out: &mut Vec<f32>) {
         match self {
             Storage::F32 => {
@@ -57,7 +57,7 @@ impl Storage {
     }
 }
 
-/// In pieces, because `half` detects the CPU's instructions per call.
+/// In pieces, because `half` detects the CPU's features on each call.
 fn decode_f16(bytes: &[u8], out: &mut Vec<f32>) {
     const PIECE: usize = 256;
     let (mut halves, mut wide) = ([f16::ZERO; PIECE], [0f32; PIECE]);
@@ -71,8 +71,8 @@ fn decode_f16(bytes: &[u8], out: &mut Vec<f32>) {
     }
 }
 
-/// Appends `values` as little-endian f16, rounded to nearest even; gives the sum of squared differences, which is
-/// infinite or not a number if a value is beyond the largest f16.
+/// Appends `values` as little-endian f16, rounded to nearest even. Returns the sum of squared differences, which is
+/// infinite or NaN if a value exceeds the largest f16.
 pub(crate) fn encode_f16(values: &[f32], out: &mut Vec<u8>) -> f64 {
     const PIECE: usize = 256;
     let (mut halves, mut back) = ([f16::ZERO; PIECE], [0f32; PIECE]);
@@ -103,7 +103,7 @@ pub(crate) fn encode_f32(values: &[f32], out: &mut Vec<u8>) {
     }
 }
 
-/// The sum of squares. In short f32 sums in a fixed order, so that it vectorises.
+/// The sum of squares. Partial sums are short, in f32 and in a fixed order, so that the loop vectorizes.
 pub(crate) fn sum_of_squares(values: &[f32]) -> f64 {
     const LANES: usize = 16;
     let (chunks, rest) = values.as_chunks::<LANES>();
@@ -120,7 +120,7 @@ pub(crate) fn sum_of_squares(values: &[f32]) -> f64 {
     total + f64::from(rest.iter().map(|v| v * v).sum::<f32>())
 }
 
-/// The index of the first element that is infinite or not a number.
+/// The index of the first element that is infinite or NaN.
 pub(crate) fn first_non_finite(values: &[f32]) -> Option<usize> {
     const PIECE: usize = 1024;
     for (p, piece) in values.chunks(PIECE).enumerate() {

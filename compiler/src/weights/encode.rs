@@ -1,4 +1,4 @@
-//! Rows of f32 to stored bytes: tiles of quantized planes, or dense floats.
+//! Encodes rows of f32 as stored bytes: tiles of quantized planes, or dense floats.
 
 use gristmill_graph::QuantSpec;
 use gristmill_graph::quant::{PackedTile, QuantLayout, TILE, Tile, pack_tile};
@@ -7,12 +7,12 @@ use half::f16;
 use super::convert::{encode_f16, encode_f32, sum_of_squares};
 use super::quantize::{ROWS, quantize_rows};
 
-/// What storing did to values: sums for a relative root mean square error.
+/// The error introduced by storing values, as the sums for a relative root mean square error.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Loss {
     /// Sum of squared differences.
     pub error: f64,
-    /// Sum of squares.
+    /// Sum of squares of the values.
     pub energy: f64,
 }
 
@@ -23,13 +23,13 @@ impl Loss {
         self.energy += other.energy;
     }
 
-    /// The root mean square error relative to that of the values themselves (0 if they are all 0).
+    /// The root mean square error relative to the root mean square of the values; 0 if all are 0.
     pub fn relative(&self) -> f64 {
         if self.energy > 0.0 { (self.error / self.energy).sqrt() } else { 0.0 }
     }
 }
 
-/// Quantizes and packs tiles of one weight, with memory that is used again.
+/// Quantizes and packs the tiles of one weight. Reuses its buffers.
 #[derive(Debug)]
 pub struct TileEncoder {
     layout: QuantLayout,
@@ -37,13 +37,13 @@ pub struct TileEncoder {
 }
 
 impl TileEncoder {
-    /// For tiles of this layout.
+    /// An encoder for tiles of this layout.
     pub fn new(layout: QuantLayout) -> Self {
         Self { layout, tile: Tile::zeros(&layout) }
     }
 
     /// Encodes up to 32 rows of finite values (`[rows, columns]`, row-major). `Err` is the index of a row with values
-    /// that are too large for the format.
+    /// too large for the format.
     pub fn encode(&mut self, values: &[f32]) -> Result<(PackedTile, Loss), usize> {
         let columns = self.layout.columns;
         let (codes, headers) = (ROWS * self.layout.padded_columns(), ROWS * self.layout.header_bytes());
@@ -64,9 +64,9 @@ impl TileEncoder {
     }
 }
 
-/// A whole weight of `[rows, columns]` as it is stored; for tests and small weights.
+/// Encodes a whole weight of `[rows, columns]`; for tests and small weights.
 ///
-/// Fails like [`QuantLayout::new`], or if a row has values that are too large for the format.
+/// Fails like [`QuantLayout::new`], or if a row has values too large for the format.
 pub fn encode_matrix(values: &[f32], rows: u64, columns: u64, spec: QuantSpec) -> Result<(Vec<u8>, Loss), String> {
     let layout = QuantLayout::new(rows, columns, spec)?;
     if values.len() != layout.rows * layout.columns {
@@ -83,14 +83,14 @@ pub fn encode_matrix(values: &[f32], rows: u64, columns: u64, spec: QuantSpec) -
     Ok((bytes, loss))
 }
 
-/// Finite values as f32 bytes, which loses nothing.
+/// Encodes finite values as f32, without loss.
 pub fn encode_single(values: &[f32]) -> (Vec<u8>, Loss) {
     let mut bytes = Vec::with_capacity(4 * values.len());
     encode_f32(values, &mut bytes);
     (bytes, Loss { error: 0.0, energy: sum_of_squares(values) })
 }
 
-/// Finite values as f16 bytes. `Err` is the index of a value beyond the largest f16.
+/// Encodes finite values as f16. `Err` is the index of a value larger than the largest f16.
 pub fn encode_half(values: &[f32]) -> Result<(Vec<u8>, Loss), usize> {
     let mut bytes = Vec::with_capacity(2 * values.len());
     let error = encode_f16(values, &mut bytes);

@@ -1,20 +1,20 @@
-//! What can be wrong with weights.
+//! Errors about weight files.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// A weight file, or a tensor in it, that cannot be used: where, which, what, and what to do about it.
+/// An error about a weight file or a tensor in it: the location, the problem and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WeightError {
-    /// The file, or the directory.
+    /// The file or directory.
     pub place: PathBuf,
-    /// The tensor, if it concerns one.
+    /// The tensor, if the error is about one.
     pub tensor: Option<String>,
     /// What is wrong.
     pub message: String,
     /// The remedy.
     pub help: String,
-    /// Whether there is no room on the disk.
+    /// Whether the disk is full.
     pub disk_full: bool,
 }
 
@@ -24,12 +24,12 @@ impl WeightError {
         Self { place: place.to_path_buf(), tensor: None, message: message.into(), help: help.into(), disk_full: false }
     }
 
-    /// An error of the operating system; `action` is what was tried (`read`, `create`).
+    /// An error of the operating system; `action` is what failed (`read`, `create`).
     pub fn io(place: &Path, action: &str, error: &std::io::Error) -> Self {
         Self::new(place, format!("cannot {action}: {error}"), "check that the path exists, and its permissions")
     }
 
-    /// The same error, about this tensor.
+    /// The same error, attributed to this tensor.
     pub fn in_tensor(mut self, name: &str) -> Self {
         self.tensor = Some(name.to_string());
         self
@@ -61,7 +61,7 @@ impl fmt::Display for WeightError {
 
 impl std::error::Error for WeightError {}
 
-/// A name from a file as it may be printed: escaped, because it may hold control characters, and of bounded length.
+/// A name from a file, made safe to print: control characters are escaped, and its length is limited.
 pub(crate) fn shown(name: &str) -> String {
     const LONGEST: usize = 120;
     let mut text: String = name.chars().take(LONGEST).flat_map(char::escape_debug).collect();

@@ -1,22 +1,22 @@
-//! Where the weights of a model directory lie: the files that transformers reads, in its order of preference.
+//! Finds the weight files of a model directory: those that transformers reads, with the same precedence.
 
 use std::path::{Path, PathBuf};
 
 use super::error::{WeightError, shown};
 use crate::source::Source;
 
-/// All weights in one file.
+/// The file for unsplit weights.
 pub(crate) const SINGLE: &str = "model.safetensors";
-/// Which file has which tensor.
+/// The index of split weights, which maps tensors to files.
 pub(crate) const INDEX: &str = "model.safetensors.index.json";
 
-/// Weights of an adapter, which are no model.
+/// The weights of an adapter, which is not a model.
 pub(crate) const ADAPTER: &str = "adapter_model.safetensors";
 
-/// Most file names that a message lists.
+/// Maximum number of file names that a message lists.
 const MAX_LISTED: usize = 4;
 
-/// Weights in forms that are not read: what the name begins and ends with, what it is, and what to do.
+/// Weights in unsupported formats: prefix and suffix of the name, what it is, and the remedy.
 const OTHERS: [(&str, &str, &str, &str); 9] = [
     ("pytorch_model", ".bin", "a PyTorch pickle", SAVE),
     ("pytorch_model", ".bin.index.json", "a PyTorch pickle", SAVE),
@@ -41,7 +41,7 @@ const FROM_FLAX: &str =
 const ORIGINAL: &str = "use the directory in the format of transformers, or its conversion script for this model";
 const COMPILED: &str = "use the model that it was exported from";
 
-/// The file to begin with.
+/// The file to open first.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found {
     /// A file with all tensors.
@@ -53,17 +53,17 @@ pub enum Found {
 /// Finds the weights in a folder.
 ///
 /// # Errors
-/// As [`choose`], or if the folder cannot be read.
+/// See [`choose`]; also if the folder cannot be read.
 pub(super) fn find(source: &dyn Source, folder: &str) -> Result<Found, WeightError> {
     let place = source.place(folder);
     choose(&place, &source.list(folder).map_err(|e| WeightError::io(&place, "read", &e))?)
 }
 
-/// The weights among the files of a directory, which may be on another machine: `model.safetensors`, else
+/// Finds the weights among the files of a directory, which may be on another machine: `model.safetensors`, else
 /// `model.safetensors.index.json`, else the only other `.safetensors` file.
 ///
 /// # Errors
-/// Names what there is instead, and what to do with it.
+/// Lists what there is instead, and the remedy.
 pub fn choose(dir: &Path, names: &[String]) -> Result<Found, WeightError> {
     let has = |file: &str| names.iter().any(|name| name == file);
     if has(SINGLE) {
@@ -93,7 +93,7 @@ pub fn choose(dir: &Path, names: &[String]) -> Result<Found, WeightError> {
     }
 }
 
-/// What is said where there is nothing to read.
+/// The error if there are no weights that can be read.
 fn nothing(dir: &Path, names: &[String]) -> WeightError {
     for (start, end, what, help) in OTHERS {
         let found: Vec<&String> = names.iter().filter(|n| n.starts_with(start) && n.ends_with(end)).collect();
@@ -106,15 +106,15 @@ fn nothing(dir: &Path, names: &[String]) -> WeightError {
     WeightError::new(dir, format!("has no weights: neither {SINGLE} nor {INDEX}"), help)
 }
 
-/// Names of weight files at the top of a folder that are not among those that were read: other variants, formats of
-/// other programs, shards of an index that lost to [`SINGLE`].
+/// Names of weight files at the top of a folder that were not read: other variants, other formats, and the shards of an
+/// index that [`SINGLE`] takes precedence over.
 pub(super) fn unread(source: &dyn Source, folder: &str, read: &[&Path]) -> Vec<String> {
     let read = |name: &String| read.iter().any(|path| path.file_name().is_some_and(|n| n.to_str() == Some(name)));
     let Ok(names) = source.list(folder) else { return Vec::new() };
     names.into_iter().filter(|name| name.ends_with(".safetensors") && name != ADAPTER && !read(name)).collect()
 }
 
-/// Names for people.
+/// A list of names for messages.
 pub(crate) fn listed<T: AsRef<str>>(names: &[T]) -> String {
     let all: Vec<String> = names.iter().take(MAX_LISTED).map(|n| shown(n.as_ref())).collect();
     let more = names.len().saturating_sub(MAX_LISTED);

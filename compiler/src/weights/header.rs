@@ -1,8 +1,8 @@
-//! The header of a safetensors file, read strictly.
+//! Reads the header of a safetensors file strictly.
 //!
-//! The `safetensors` crate validates a buffer that is already in memory and reports little about what is wrong.
-//! Here only the header is read, every rule of the format is checked against the length of the file before
-//! anything of that size is allocated, and each error names the tensor.
+//! The `safetensors` crate validates a buffer that is already in memory, and its errors say little. Here, only the
+//! header is read; every rule of the format is checked against the length of the file before memory of that size is
+//! allocated; and each error names the tensor.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,34 +15,34 @@ use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use super::error::{WeightError, shown};
 use crate::source::ReadAt;
 
-/// The longest header that the format allows.
+/// The maximum length of a header according to the format.
 const MAX_HEADER: u64 = 100_000_000;
 
-/// Most dimensions of a tensor, as numpy and torch have it.
+/// Maximum number of dimensions of a tensor, as in numpy and torch.
 const MAX_RANK: usize = 64;
 
-/// Bytes of the header's length in front of it.
+/// Bytes of the header's length, which precedes it.
 const LENGTH_BYTES: u64 = 8;
 
 const DAMAGED: &str = "the file is damaged or was not fully downloaded; fetch it again";
 
-/// A tensor as its file describes it.
+/// A tensor, as its file describes it.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     /// Its name.
     pub(crate) name: String,
-    /// How elements are stored.
+    /// Element type.
     pub(crate) dtype: Dtype,
-    /// Its shape; the product fits.
+    /// Shape; the number of elements does not overflow.
     pub(crate) shape: Vec<u64>,
-    /// First byte in the file.
+    /// Position of its first byte in the file.
     pub(crate) start: u64,
-    /// Number of bytes; lies inside the file.
+    /// Number of bytes, all inside the file.
     pub(crate) bytes: u64,
 }
 
-/// What the header says of a tensor. That of the `safetensors` crate has numbers as large as addresses, which files exceed
-/// where those have 32 bits.
+/// A tensor in the header. The type of the `safetensors` crate uses `usize` for offsets, which are too large for it on
+/// 32-bit targets.
 #[derive(Deserialize)]
 struct TensorInfo {
     dtype: Dtype,
@@ -50,7 +50,7 @@ struct TensorInfo {
     data_offsets: (u64, u64),
 }
 
-/// Reads and checks the header of `file`. Tensors come in the order of their data.
+/// Reads and checks the header of `file`. Tensors are in the order of their data.
 pub(crate) fn read(file: &dyn ReadAt, path: &Path) -> Result<Vec<Entry>, WeightError> {
     let wrong = |message: String| WeightError::new(path, message, DAMAGED);
     let length = file.size().map_err(|e| WeightError::io(path, "read", &e))?;
@@ -73,7 +73,7 @@ pub(crate) fn read(file: &dyn ReadAt, path: &Path) -> Result<Vec<Entry>, WeightE
     check(tensors, LENGTH_BYTES + header_bytes, length, path)
 }
 
-/// Checks sizes, and that the tensors cover the data without overlaps and gaps.
+/// Checks sizes, and that the tensors cover the data without overlaps or gaps.
 fn check(
     mut tensors: Vec<(String, TensorInfo)>,
     data: u64,
@@ -109,7 +109,7 @@ fn check(
         if start > covered {
             return Err(wrong(format!("the data before it has a gap: {covered}..{start} belongs to no tensor")));
         }
-        // No overflow: `end` was deserialized from the header and is compared before it is added to.
+        // This cannot overflow: `end` comes from the header and is compared before anything is added to it.
         if end > length - data {
             let has = length - data;
             return Err(wrong(format!(
@@ -127,7 +127,7 @@ fn check(
     Ok(entries)
 }
 
-/// The JSON object, with a name given twice refused: a map would silently keep one of them.
+/// The JSON object. A name that occurs twice is an error: a map would silently keep one of them.
 struct Header(Vec<(String, TensorInfo)>);
 
 impl<'de> Deserialize<'de> for Header {

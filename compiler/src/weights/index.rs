@@ -1,4 +1,4 @@
-//! Which file of several has which tensor: `model.safetensors.index.json`.
+//! The index of weights that are split into several files: `model.safetensors.index.json`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,25 +8,25 @@ use serde::Deserialize;
 use super::error::{WeightError, shown};
 use crate::source::{Folder, Source};
 
-/// The longest index file that is read; real ones have a few hundred bytes per layer.
+/// Maximum length of an index file; real ones have a few hundred bytes per layer.
 const MAX_INDEX: u64 = 100_000_000;
 
-/// What an index says; other keys do not matter here.
+/// The relevant part of an index.
 #[derive(Deserialize)]
 struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
-/// Names of tensors by the file in the same directory that has them.
+/// The names of tensors, by the name of their file in the same directory.
 ///
 /// # Errors
-/// If the index cannot be read, or names what is no plain file.
+/// If the index cannot be read, or contains anything but plain file names.
 pub fn read(index: &Path) -> Result<BTreeMap<String, Vec<String>>, WeightError> {
     let source = Folder::new(index.parent().unwrap_or(Path::new(".")));
     of(&source, &index.file_name().unwrap_or_default().to_string_lossy())
 }
 
-/// [`read`], for the index at a path of a source.
+/// Like [`read`], for an index at a path of a source.
 pub(super) fn of(source: &dyn Source, path: &str) -> Result<BTreeMap<String, Vec<String>>, WeightError> {
     let damaged = "download the index file again";
     let index = &source.place(path);
@@ -36,7 +36,7 @@ pub(super) fn of(source: &dyn Source, path: &str) -> Result<BTreeMap<String, Vec
         .map_err(|fault| WeightError::new(index, format!("is not a valid index{fault}"), damaged))?;
     let mut by_file: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (tensor, file) in weight_map {
-        // A name with a folder in it could lead anywhere on the machine.
+        // A name that contains a path could lead anywhere on the machine.
         if file.is_empty() || file == ".." || file.contains(['/', '\\', ':', '\0']) {
             let message = format!("names the file `{}`, which is not a plain file name", shown(&file));
             return Err(WeightError::new(index, message, damaged));

@@ -1,9 +1,9 @@
 //! Weights: from safetensors files to the weight stream of a bundle.
 //!
-//! In the order of the road: a [`Checkpoint`] knows which tensors a model directory holds and reads rows of
-//! them as f32; [`quantize`] chooses codes and scales for one row; [`encode`] turns a tile of 32 rows into the
-//! planes of the stored layout; [`mod@write`] streams all tensors of a [`crate::prepare::Prepared`] model into shards.
-//! Nothing here ever holds a whole tensor as f32, except for the constant expressions over weights.
+//! In the order of the pipeline: a [`Checkpoint`] lists the tensors of a model directory and reads their rows as f32;
+//! [`quantize`] chooses codes and scales for rows; [`encode`] turns a tile of 32 rows into the planes of the stored
+//! layout; [`mod@write`] streams all tensors of a [`crate::prepare::Prepared`] model into shards. No tensor is ever
+//! held in full as f32, except for constant expressions over weights.
 
 pub(crate) mod blocks;
 

@@ -1,17 +1,17 @@
-//! Round-to-nearest with a scale search, 16 rows side by side.
+//! Rounds to nearest with a search for the best scale, 16 rows side by side.
 //!
-//! What a stored row means is said in [`gristmill_graph::quant`]: a symmetric block is `rs * sc * grid(c)` with a
-//! 7-bit signed `sc` and a grid that one bit shifts by half a step; an asymmetric block is `rs * s * c + rm * m`.
-//! The row factors `rs` and `rm` are rounded to f16 first, and everything else is chosen against the rounded values.
+//! [`gristmill_graph::quant`] defines the formats. A symmetric block is `rs * sc * grid(c)`, with a 7-bit signed `sc`
+//! and a grid that one bit shifts by half a step. An asymmetric block is `rs * s * c + rm * m`. The row factors `rs`
+//! and `rm` are rounded to f16 first; everything else is chosen for the rounded factors.
 //!
-//! In most formats the values of a block lie on a `Line`; `table` has those of a table, `few` those of two or three
-//! values. For each block a few trial lines are rounded to; the codes
-//! of a trial fix its best real scale by least squares and with it the error, so that trials can be far apart. The
-//! best trial then meets the whole numbers around its scale.
+//! In most formats, the values of a block lie on a `Line`. `table` handles formats with a lookup table, `few` those
+//! with two or three values. Each block is rounded to a few trial lines. The codes of a trial determine its best
+//! real-valued scale by least squares, and with it the error, so trials can be far apart. The best trial is then
+//! compared at the integers around its scale.
 //!
-//! A vector lane is a row: nothing is ever summed across lanes, and what is decided per block is decided for 16 rows
-//! at once, without branches. Everything is inlined into one function, which `simd::widest` compiles for wide
-//! vectors too; the results are the same.
+//! A vector lane is a row: nothing is ever summed across lanes, and decisions per block are made for 16 rows at once,
+//! without branches. Everything is inlined into one function, which `simd::widest` also compiles for wide vectors; the
+//! results are the same.
 
 use gristmill_graph::QuantSpec;
 use gristmill_graph::format::{self, Encoder};
@@ -32,25 +32,25 @@ use lanes::{clamp, floor, inverse, larger, nearest, whole};
 pub use rows::RowScale;
 use rows::{Curve, Extent, Lanes, Rows, SCALES, fraction};
 
-/// The grid of a symmetric format: code `c` stands for `2 * c - top`, plus 1 in a shifted block; in units of half a
+/// The grid of a symmetric format: code `c` stands for `2 * c - top`, plus 1 in a shifted block, in units of half a
 /// step.
 #[derive(Clone, Copy, Debug)]
 struct Grid {
     /// The largest code.
     top: f32,
-    /// Trial scales, in percent of the one that just reaches the largest value of the block. Few codes gain from
-    /// cutting off the largest values.
+    /// Trial scales, in percent of the scale that just reaches the largest value of the block. Formats with few codes
+    /// gain from clipping the largest values.
     trials: &'static [u8],
 }
 
 /// Quantizes up to 16 rows of `columns` finite values each.
 ///
 /// `codes` and `headers` are 16 rows of a [`gristmill_graph::quant::Tile`]: one byte per padded column (two's
-/// complement where codes are signed), and one or two per block. Both are overwritten; padding is 0. `Err` is the index of
+/// complement if codes are signed), and one or two per block. Both are overwritten; padding is 0. `Err` is the index of
 /// a row with values too large for the f16 row factors.
 ///
 /// # Panics
-/// If `codes` and `headers` do not have the lengths that the columns need.
+/// If the lengths of `codes` and `headers` do not match the number of columns.
 pub fn quantize_rows(
     spec: QuantSpec,
     values: &[f32],
@@ -100,7 +100,7 @@ fn symmetric(rows: &mut Rows<'_>, grid: &Grid, headers: &mut [u8]) -> Result<(),
 
 #[inline(always)]
 fn bytes(rows: &mut Rows<'_>, headers: &mut [u8]) -> Result<(), usize> {
-    // Room for scales above the one that just reaches the largest value of the row.
+    // Leaves room for scales above the one that just reaches the largest value of the row.
     rows.scale(|low, high| (1.06 * larger(-low, high) / (127.0 * SCALES), 0.0))?;
     let per_row = headers.len() / ROWS;
     for b in 0..rows.blocks() {
@@ -118,7 +118,7 @@ fn bytes(rows: &mut Rows<'_>, headers: &mut [u8]) -> Result<(), usize> {
 fn asymmetric(rows: &mut Rows<'_>, top: f32, trials: &[u8], headers: &mut [u8]) -> Result<(), usize> {
     rows.scale_blocks(|range, lowest| {
         let minimum = lowest / 127.0;
-        // A minimum is rounded down by up to one unit, which makes the range of its block larger.
+        // A minimum is rounded down by up to one unit, which enlarges the range of its block.
         ((range + 1.01 * minimum) / (top * 255.0), minimum)
     })?;
     let mut min_unit = [0.0; ROWS];
@@ -138,7 +138,7 @@ fn asymmetric(rows: &mut Rows<'_>, top: f32, trials: &[u8], headers: &mut [u8]) 
     Ok(())
 }
 
-/// The best scale and shift (0 or 1) of blocks in units of the row factor.
+/// The best scale and shift (0 or 1) of each block, in units of the row factor.
 #[inline(always)]
 fn search_grid(grid: &Grid, block: &[Lanes]) -> (Lanes, Lanes) {
     let Extent { low, high, total, energy } = Extent::of(block);
@@ -149,18 +149,18 @@ fn search_grid(grid: &Grid, block: &[Lanes]) -> (Lanes, Lanes) {
         for trial in grid.trials {
             let mut sc = [0.0; ROWS];
             for i in 0..ROWS {
-                // A shifted grid reaches half a step further on one side: that of the largest value. The other side
-                // hardly ever pays.
+                // A shifted grid reaches half a step further on one side, here that of the largest value. The other
+                // side hardly ever helps.
                 let furthest = if high[i] >= -low[i] { high[i] } else { low[i] };
                 sc[i] = furthest * (fraction(*trial) / (grid.top + shifted));
             }
             let fit = grid_line(grid, &sc, &[shifted; ROWS]).fit(block);
             for i in 0..ROWS {
-                // Sums over grid values `2c + first` from those over codes.
+                // Sums over grid values `2c + first`, from sums over codes.
                 let product = 2.0 * fit.product[i] + first * total[i];
                 let square = 4.0 * (fit.square[i] + first * fit.codes[i]) + count * first * first;
                 let scale = product / square;
-                // The error is the sum of squares of the block minus this.
+                // The error is the sum of squares of the block minus this gain.
                 let gain = product * scale;
                 let better = gain > best[i];
                 best[i] = if better { gain } else { best[i] };
@@ -186,8 +186,8 @@ fn search_grid(grid: &Grid, block: &[Lanes]) -> (Lanes, Lanes) {
     (chosen, shift)
 }
 
-/// The best scale of blocks of signed bytes: the largest that cuts something off, or one of the next five. With so many
-/// codes it is chance which of them suits a block; the best of six leaves a tenth less error than the better of two.
+/// The best scale of blocks of signed bytes: the largest scale that clips a value, or one of the next five. With so
+/// many codes, it is chance which one suits a block; the best of six leaves a tenth less error than the better of two.
 #[inline(always)]
 fn search_bytes(block: &[Lanes]) -> Lanes {
     let Extent { low, high, energy, .. } = Extent::of(block);
@@ -207,7 +207,7 @@ fn search_bytes(block: &[Lanes]) -> Lanes {
     chosen
 }
 
-/// The best scale (0..=255) and minimum (-128..=127, in units of `min_unit`) of blocks.
+/// The best scale (0..=255) and minimum (-128..=127, in units of `min_unit`) of each block.
 #[inline(always)]
 fn search_affine(block: &[Lanes], min_unit: &Lanes, top: f32, trials: &[u8]) -> (Lanes, Lanes) {
     let Extent { low, high, total, energy } = Extent::of(block);
@@ -223,11 +223,12 @@ fn search_affine(block: &[Lanes], min_unit: &Lanes, top: f32, trials: &[u8]) -> 
         for i in 0..ROWS {
             let product = fit.product[i] - total[i] * fit.codes[i] / count;
             let square = fit.square[i] - fit.codes[i] * fit.codes[i] / count;
-            // A block of equal values has only one code.
+            // A block of equal values uses a single code.
             let scale = if square > 0.0 { product / square } else { 0.0 };
             let offset = (total[i] - scale * fit.codes[i]) / count;
             let m = nearest(clamp(offset * inverse(min_unit[i]), -128.0, 127.0));
-            // The best scale for the whole minimum, which may be far from the best minimum where that is out of range.
+            // The best scale for the integer minimum, which may differ a lot from the best minimum if that is out of
+            // range.
             let rest = fit.product[i] - m * min_unit[i] * fit.codes[i];
             let better = product * scale > best[i];
             best[i] = if better { product * scale } else { best[i] };
@@ -240,7 +241,7 @@ fn search_affine(block: &[Lanes], min_unit: &Lanes, top: f32, trials: &[u8]) -> 
         let (mut s, mut m) = ([0.0; ROWS], [0.0; ROWS]);
         for i in 0..ROWS {
             let lowest = floor(clamp(low[i] * inverse(min_unit[i]), -128.0, 127.0));
-            // Least squares may leave out the ends by a little; with many codes it is better to reach all of them.
+            // Least squares may clip the ends a little; with many codes it is better to reach all values.
             let reaching = whole(clamp((high[i] - lowest * min_unit[i]) / top, 0.0, 255.0)) + 1.0;
             let near = whole(clamp(ideal[i], 0.0, 255.0)) + candidate as f32;
             s[i] = clamp(if candidate == 2 { reaching } else { near }, 0.0, 255.0);
@@ -276,7 +277,7 @@ fn affine_line(s: &Lanes, m: &Lanes, min_unit: &Lanes, top: f32) -> Line {
     Line::new(s, &start, 0.0, top)
 }
 
-/// What the codes of a block stand for in each row: `step * c + start` for codes from `low` to `high`.
+/// The values of the codes of a block in each row: `step * c + start`, for codes from `low` to `high`.
 struct Line {
     step: Lanes,
     start: Lanes,
@@ -294,13 +295,13 @@ impl Curve for Line {
     }
 }
 
-/// Sums over a block that fix the best line for given codes.
+/// Sums over a block that determine the best line for given codes.
 struct Fit {
-    /// Of value times code.
+    /// Sum of value times code.
     product: Lanes,
-    /// Of squared codes.
+    /// Sum of squared codes.
     square: Lanes,
-    /// Of codes.
+    /// Sum of codes.
     codes: Lanes,
 }
 
@@ -315,7 +316,7 @@ impl Line {
         Self { step: *step, start: *start, inverse: inverses, offset, low, high }
     }
 
-    /// The code of a value of row `i`; 0 if the line is flat.
+    /// The code for a value of row `i`; 0 if the line is flat.
     #[inline(always)]
     fn code(&self, value: f32, i: usize) -> f32 {
         nearest(clamp(value * self.inverse[i] + self.offset[i], self.low, self.high))

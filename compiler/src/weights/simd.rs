@@ -1,11 +1,11 @@
-//! Wider vector instructions where the CPU has them. The only unsafe code of the compiler.
+//! Uses wider vector instructions where the CPU has them. The only unsafe code of the compiler.
 
 #![allow(unsafe_code, reason = "calling a function with target features has to be unsafe; audited: one call")]
 
-/// Calls `work`, compiled for the widest vectors that this CPU has.
+/// Calls `work`, compiled for the widest vectors that this CPU supports.
 ///
-/// Everything that `work` calls has to be `#[inline(always)]` to be compiled so. Only the width changes and no
-/// operation is contracted, so results are the same on every CPU.
+/// Everything that `work` calls must be `#[inline(always)]` to be compiled this way. Only the vector width changes and
+/// no operations are contracted, so results are the same on every CPU.
 pub(crate) fn widest<R>(work: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {

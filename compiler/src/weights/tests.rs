@@ -17,7 +17,7 @@ pub(crate) struct Given {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// Values as they are stored in this element type.
+/// A tensor whose values are stored in this element type.
 pub(crate) fn given(name: &str, dtype: Dtype, shape: &[usize], values: &[f32]) -> Given {
     let bytes = match dtype {
         Dtype::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),

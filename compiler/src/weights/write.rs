@@ -17,17 +17,17 @@ use super::error::WeightError;
 use super::report::{Requantized, TensorReport, WeightReport};
 use crate::prepare::{Prepared, Recipe};
 
-/// Size of weight files. Below the 25 MiB that some hosts of static pages allow for a file, and small enough for a
-/// browser to hold several at a time; the format would allow 32 MiB.
+/// Size of weight files in bytes. It is below the limit of 25 MiB of some static hosts, and small enough for a browser
+/// to hold several at a time. The format allows 32 MiB.
 const SHARD_BYTES: u64 = 24 << 20;
 
-/// How far the work is.
+/// Receives progress of writing.
 pub trait Progress {
-    /// `done` of `total` bytes of the weight stream are made; `what` is the name of the tensor in work.
+    /// `done` of `total` bytes of the weight stream are complete; `what` is the name of the current tensor.
     fn tick(&self, done: u64, total: u64, what: &str);
 }
 
-/// Tells nobody.
+/// Ignores all progress.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 
@@ -35,21 +35,21 @@ impl Progress for Silent {
     fn tick(&self, _: u64, _: u64, _: &str) {}
 }
 
-/// What was written.
+/// The result of writing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Written {
-    /// Tensors in the order of the model's weights, files and components.
+    /// Tensors in the order of the model's weights, with files and components.
     pub weights: WrittenWeights,
     /// Sizes and errors.
     pub report: WeightReport,
 }
 
-/// Writes the weight stream of `prepared` to files `weights/<sha256>.bin` of a bundle, which has to adopt it.
+/// Writes the weight stream of `prepared` to files `weights/<sha256>.bin` of a bundle, which must then adopt them.
 ///
-/// Memory holds a few megabytes of rows per thread and, for quantized tensors, the planes that follow the codes;
-/// only a weight that is computed from others is in memory as a whole. The bytes do not depend on the number of
-/// threads. Fails if a tensor is missing, has another shape, cannot be read, or holds values that are not finite or
-/// too large for its precision; then some files may be written already.
+/// Holds a few megabytes of rows per thread in memory and, for quantized tensors, the planes that follow the codes.
+/// Only a weight that is computed from others is in memory in full. The bytes do not depend on the number of threads.
+/// Fails if a tensor is missing, has another shape, cannot be read, or contains values that are not finite or too large
+/// for its precision; some files may be written already then.
 pub fn write(
     checkpoint: &Checkpoint,
     prepared: &Prepared,
@@ -59,7 +59,7 @@ pub fn write(
     write_shards(checkpoint, prepared, bundle, SHARD_BYTES, progress)
 }
 
-/// [`write`] with another size of files.
+/// Like [`write`], with a different file size.
 pub(crate) fn write_shards(
     checkpoint: &Checkpoint,
     prepared: &Prepared,
@@ -116,7 +116,7 @@ pub(crate) fn write_shards(
     Ok(Written { weights: stream.weights.finish()?, report })
 }
 
-/// The block formats of what a weight is made from.
+/// The block formats of the tensors that a weight is made from.
 fn block_formats(checkpoint: &Checkpoint, recipe: &Recipe) -> Vec<&'static str> {
     match recipe {
         Recipe::Direct(source) => checkpoint.block_format(source).into_iter().collect(),
@@ -132,7 +132,7 @@ fn unstorable(checkpoint: &Checkpoint, weight: &Weight, message: String) -> Weig
     checkpoint.error(&weight.source, message, "check the shape of this weight in the architecture")
 }
 
-/// Checks that the tensor is there with the shape that the architecture gives it, before anything is written.
+/// Checks, before anything is written, that the tensor exists with the shape that the architecture states.
 fn check(checkpoint: &Checkpoint, weight: &Weight, recipe: &Recipe) -> Result<(), WeightError> {
     let same = |source: &str, shape: &[u64]| {
         let found = checkpoint.shape(source)?;
@@ -152,16 +152,16 @@ fn check(checkpoint: &Checkpoint, weight: &Weight, recipe: &Recipe) -> Result<()
     }
 }
 
-/// Where the rows of a weight come from.
+/// The source of a weight's rows.
 enum Values<'a> {
-    /// Rows of a tensor of the checkpoint, from this one on.
+    /// A tensor of the checkpoint, from this row on.
     Stored(&'a Checkpoint, &'a str, u64),
-    /// Rows of a constant expression that is already evaluated, from this one on, and the width of a row.
+    /// An evaluated constant expression, from this row on, and the width of a row.
     Computed(Arc<Vec<f32>>, u64, usize),
 }
 
 impl Values<'_> {
-    /// Those that begin `rows` later.
+    /// The same source, `rows` rows later.
     fn after(self, rows: u64) -> Self {
         match self {
             Values::Stored(checkpoint, source, first) => Values::Stored(checkpoint, source, first + rows),
@@ -184,8 +184,8 @@ impl Values<'_> {
     }
 }
 
-/// Makes values. Parts of one computed weight follow each other, so the values of the whole are kept until another
-/// weight begins.
+/// Provides values. Parts of a computed weight follow each other, so the values of the whole are kept until another
+/// weight starts.
 struct Sources<'a> {
     checkpoint: &'a Checkpoint,
     kept: Option<(&'a Recipe, Arc<Vec<f32>>)>,
@@ -208,7 +208,7 @@ impl<'a> Sources<'a> {
         if let Some((_, values)) = self.kept.as_ref().filter(|(kept, _)| std::ptr::eq(*kept, recipe)) {
             return Ok(Values::Computed(values.clone(), 0, width));
         }
-        // Freed before the next values are made, so that there is only one such weight in memory.
+        // Freed before the next values are computed, so that only one such weight is in memory.
         self.kept = None;
         let values = Arc::new(computed::compute(self.checkpoint, weight, expression)?);
         self.kept = Some((recipe, values.clone()));
@@ -216,7 +216,7 @@ impl<'a> Sources<'a> {
     }
 }
 
-/// The stream in work.
+/// The weight stream being written.
 struct Stream<'a> {
     weights: WeightWriter,
     total: u64,
@@ -233,7 +233,7 @@ impl Stream<'_> {
             values.rows(first..rows.min(first + TILE as u64), buffer)?;
             encoder.encode(buffer).map_err(|row| too_large(weight, first + row as u64, Precision::Quant(spec)))
         };
-        // Codes go out as they are made; the smaller planes, which follow all codes, are kept.
+        // Codes are written as they are made. The smaller planes, which follow all codes, are kept in memory.
         let (mut high, mut headers, mut scales, mut loss) = (Vec::new(), Vec::new(), Vec::new(), Loss::default());
         let take = |stream: &mut Self, (tile, part): (PackedTile, Loss)| {
             high.extend_from_slice(&tile.high);
@@ -258,7 +258,7 @@ impl Stream<'_> {
     }
 
     fn dense(&mut self, weight: &Weight, values: &Values<'_>, precision: Precision) -> Result<Loss, WeightError> {
-        /// f32 bytes of a piece.
+        /// Bytes of f32 values per piece.
         const PIECE: u64 = 1 << 20;
         let rows = weight.shape.first().copied().unwrap_or(1);
         let row_bytes = 4 * weight.shape.iter().skip(1).product::<u64>();
@@ -282,8 +282,8 @@ impl Stream<'_> {
         Ok(loss)
     }
 
-    /// Makes `count` pieces on all threads and takes them in order. A batch is as large as keeps threads busy; its
-    /// size depends on the shape alone, and so does everything that is added up.
+    /// Computes `count` pieces on all threads and consumes them in order. A batch is large enough to keep all threads
+    /// busy. Its size depends only on the shape, so the order of additions does too.
     fn in_batches<S, T: Send>(
         &mut self,
         weight: &Weight,
@@ -293,7 +293,7 @@ impl Stream<'_> {
         make: impl Fn(&mut S, u64) -> Result<T, WeightError> + Sync + Send,
         mut take: impl FnMut(&mut Self, T) -> Result<(), WeightError>,
     ) -> Result<(), WeightError> {
-        /// f32 bytes of all pieces of a batch.
+        /// Bytes of f32 values per batch.
         const BATCH: u64 = 32 << 20;
         let batch = (BATCH / piece_bytes.max(1)).max(2 * rayon::current_num_threads() as u64);
         let mut first = 0;

@@ -1,4 +1,4 @@
-//! The parts of `tokenizer.json` that depend on what tokens are made of.
+//! The parts of `tokenizer.json` that differ between byte-level tokenizers and those of SentencePiece.
 
 use std::collections::HashMap;
 
@@ -11,13 +11,13 @@ use crate::error::CompileError;
 use crate::gguf::value::Value;
 use crate::weights::error::shown;
 
-/// How a space is written in pieces.
+/// How SentencePiece writes a space.
 const SPACE: &str = "\u{2581}";
 
-/// Pairs of tokens, the first to be merged first.
+/// Pairs of tokens to merge, in order of priority.
 type Merges = Vec<(String, String)>;
 
-/// The model of a tokenizer of bytes.
+/// The model of a byte-level tokenizer.
 pub(super) fn of_bytes(entries: &Entries<'_>, ignore_merges: bool) -> Result<Json, CompileError> {
     let vocabulary = Vec::from_iter(entries.tokens.iter().map(|t| (*t).to_string()));
     let merges = listed(entries, &vocabulary)?
@@ -25,7 +25,7 @@ pub(super) fn of_bytes(entries: &Entries<'_>, ignore_merges: bool) -> Result<Jso
     Ok(model(&vocabulary, &merges, json!({"ignore_merges": ignore_merges, "fuse_unk": false, "byte_fallback": false})))
 }
 
-/// The model of a tokenizer of pieces.
+/// The model of a SentencePiece tokenizer.
 pub(super) fn of_pieces(entries: &Entries<'_>, order: MergeOrder) -> Result<Json, CompileError> {
     let respelled = |token: &&str| if is_spaces(token) { SPACE.repeat(token.len()) } else { (*token).to_string() };
     let vocabulary: Vec<String> = entries.tokens.iter().map(respelled).collect();
@@ -60,14 +60,14 @@ fn model(vocabulary: &[String], merges: &[(String, String)], settings: Json) -> 
     model
 }
 
-/// The merges that the file lists.
+/// The merges that the file lists, if any.
 fn listed(entries: &Entries<'_>, vocabulary: &[String]) -> Result<Option<Merges>, CompileError> {
     let Some(lines) = entries.texts("merges")? else { return Ok(None) };
     let known: HashMap<&str, usize> = vocabulary.iter().enumerate().map(|(id, t)| (t.as_str(), id)).collect();
     let pair = |(number, line): (usize, &&str)| {
         let fault =
             |why: String| entries.fault(format!("merge {number} of `tokenizer.ggml.merges`, `{}`, {why}", shown(line)));
-        // The first token may be a space itself.
+        // The first token may start with a space.
         let gap = line.char_indices().skip(1).find(|(_, c)| *c == ' ');
         let Some((gap, _)) = gap else { return Err(fault("is not two tokens separated by a space".into())) };
         let (a, b) = (&line[..gap], &line[gap + 1..]);
@@ -80,13 +80,13 @@ fn listed(entries: &Entries<'_>, vocabulary: &[String]) -> Result<Option<Merges>
     lines.iter().enumerate().map(pair).collect::<Result<Merges, _>>().map(Some)
 }
 
-/// The merges that a vocabulary implies: every way to cut a token into two others; those whose result has the highest
-/// rank come first, as in `generate_merges` of transformers 5.
+/// The merges that a vocabulary implies: every way to split a token into two others, ordered by the rank of the result,
+/// highest first (`generate_merges` of transformers 5).
 fn implied(vocabulary: &[String], ranks: &[f64]) -> Merges {
     struct Merge<'a> {
         rank: f64,
         parts: (&'a str, &'a str),
-        /// In characters.
+        /// Lengths of both halves, in characters.
         lengths: (usize, usize),
     }
     let ids: HashMap<&str, usize> = vocabulary.iter().enumerate().map(|(id, t)| (t.as_str(), id)).collect();
@@ -107,7 +107,7 @@ fn implied(vocabulary: &[String], ranks: &[f64]) -> Merges {
     all.into_iter().map(|merge| (merge.parts.0.to_string(), merge.parts.1.to_string())).collect()
 }
 
-/// What comes before and after the model of a tokenizer of bytes.
+/// The steps around the model of a byte-level tokenizer.
 pub(super) fn around_bytes(pre: &Pre) -> Json {
     let words = pre.steps.iter().any(|step| matches!(step, Step::Words));
     let split = |step: &Step| match step {
@@ -115,7 +115,7 @@ pub(super) fn around_bytes(pre: &Pre) -> Json {
             Some(json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false}))
         }
         Step::Digits => Some(json!({"type": "Digits", "individual_digits": true})),
-        // It is a part of what follows.
+        // Part of the byte-level step that follows.
         Step::Words => None,
     };
     let bytes =
@@ -126,8 +126,8 @@ pub(super) fn around_bytes(pre: &Pre) -> Json {
     })
 }
 
-/// What comes before and after the model of a tokenizer of pieces. With `space`, each stretch of text between special
-/// tokens begins with one, which is taken away again.
+/// The steps around the model of a SentencePiece tokenizer. With `space`, each piece of text between special tokens
+/// gets a leading space, which decoding removes.
 pub(super) fn around_pieces(space: bool) -> Json {
     let replace = |from: &str, to: &str| json!({"type": "Replace", "pattern": {"String": from}, "content": to});
     let prepend = space.then(|| json!({"type": "Prepend", "prepend": SPACE}));

@@ -1,4 +1,4 @@
-//! What a file's metadata say of a tokenizer, checked as it is read.
+//! The tokenizer entries in a file's metadata, checked as they are read.
 
 use std::collections::HashMap;
 
@@ -10,13 +10,13 @@ use crate::gguf::file::Gguf;
 use crate::gguf::value::Value;
 use crate::weights::error::shown;
 
-/// The name of the tokenizer.
+/// The key of the tokenizer's name.
 pub(crate) const MODEL: &str = "tokenizer.ggml.model";
 
-/// Bytes of the longest token; real ones have up to a few hundred.
+/// Maximum length of a token in bytes; real ones have up to a few hundred.
 const LONGEST: usize = 1 << 10;
 
-/// What tokens are, by the numbers that llama.cpp gives to kinds of tokens.
+/// Kinds of tokens, as numbered by llama.cpp.
 const UNKNOWN: u64 = 2;
 const CONTROL: u64 = 3;
 const USER_DEFINED: u64 = 4;
@@ -29,7 +29,7 @@ pub(super) struct Entries<'a> {
     pub(super) tokens: Vec<&'a str>,
     /// The id of each text.
     pub(super) ids: HashMap<&'a str, u32>,
-    /// Kinds by id; all of them 0 if the file does not say.
+    /// Kinds by id; all 0 if the file does not say.
     pub(super) kinds: Vec<u64>,
 }
 
@@ -70,14 +70,14 @@ impl<'a> Entries<'a> {
         CompileError::Config(format!("{}: {message}", self.gguf.path.display()))
     }
 
-    /// A list of texts.
+    /// A list of texts, if the key exists.
     pub(super) fn texts(&self, key: &str) -> Result<Option<Vec<&'a str>>, CompileError> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let texts = value.as_list().and_then(|all| all.iter().map(Value::as_text).collect());
         texts.map(Some).ok_or_else(|| self.fault(format!("metadata `tokenizer.ggml.{key}` is not a list of texts")))
     }
 
-    /// A list with a number for each token.
+    /// A list with a number for each token, if the key exists.
     pub(super) fn numbers<T>(
         &self,
         key: &str,
@@ -94,7 +94,7 @@ impl<'a> Entries<'a> {
         }
     }
 
-    /// The id that a key gives; it has to be one of a token.
+    /// The id under a key; it must be the id of a token.
     pub(super) fn id(&self, key: &str) -> Result<Option<u32>, CompileError> {
         let Some(value) = self.get(key) else { return Ok(None) };
         match value.as_u64().filter(|id| *id < self.tokens.len() as u64) {
@@ -106,7 +106,7 @@ impl<'a> Entries<'a> {
         }
     }
 
-    /// How text is split into words.
+    /// How text is split into words. Warns if the file does not say.
     pub(super) fn pre<'t>(&self, table: &'t Table, warnings: &mut Vec<String>) -> Result<&'t table::Pre, CompileError> {
         const KEY: &str = "tokenizer.ggml.pre";
         let name = self.text("pre").unwrap_or(table::UNSTATED);
@@ -128,7 +128,7 @@ impl<'a> Entries<'a> {
         Ok(pre)
     }
 
-    /// Refuses what would change texts and is not read.
+    /// Rejects settings that would change texts and are not supported.
     pub(super) fn refuse_settings(&self) -> Result<(), CompileError> {
         let cleans = self.truth("remove_extra_whitespaces") == Some(true);
         let maps = self.get("precompiled_charsmap").and_then(Value::as_list).is_some_and(|all| !all.is_empty());
@@ -141,11 +141,11 @@ impl<'a> Entries<'a> {
         }
     }
 
-    /// Tokens that are found in a text before anything else.
+    /// Tokens that are matched in a text before anything else.
     pub(super) fn added(&self, method: Method) -> Vec<Json> {
         let is_added = |id: usize| match self.kinds[id] {
             UNKNOWN | CONTROL => true,
-            // Runs of spaces are made from single ones.
+            // Runs of spaces are built from single spaces.
             USER_DEFINED => method == Method::Bytes || !is_spaces(self.tokens[id]),
             _ => false,
         };
@@ -161,7 +161,7 @@ impl<'a> Entries<'a> {
     }
 }
 
-/// Several spaces and nothing else.
+/// Whether a token is two or more spaces and nothing else.
 pub(super) fn is_spaces(token: &str) -> bool {
     token.len() > 1 && token.bytes().all(|b| b == b' ')
 }

@@ -1,4 +1,4 @@
-//! What the names that files give to tokenizers stand for.
+//! The names of tokenizers in GGUF files, and what they stand for.
 
 use std::collections::BTreeMap;
 
@@ -8,60 +8,60 @@ use crate::error::CompileError;
 
 const FILE: &str = "tokenizers/ggml.ron";
 
-/// The name of the way to split that files have whose maker did not know it.
+/// The name of the splitting method in files whose author did not know it.
 pub(super) const UNSTATED: &str = "default";
 
-/// The file.
+/// The contents of `models/tokenizers/ggml.ron`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename = "Tokenizers")]
 pub(super) struct Table {
-    /// For people.
+    /// For readers of the file.
     #[serde(rename = "doc")]
     _doc: String,
-    /// By `tokenizer.ggml.model`.
+    /// Kinds of tokenizers, by `tokenizer.ggml.model`.
     pub(super) models: BTreeMap<String, Method>,
-    /// By `tokenizer.ggml.pre`.
+    /// Splitting methods, by `tokenizer.ggml.pre`.
     pub(super) pre: Vec<Pre>,
 }
 
-/// What tokens are made of.
+/// The units that tokens are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub(super) enum Method {
-    /// Bytes, each written as a letter; words are found first.
+    /// Bytes, each written as a printable character; text is split into words first.
     Bytes,
-    /// Letters, with bytes for those that are no tokens.
+    /// Characters, with bytes for those without a token.
     Pieces,
 }
 
-/// How text is split into words.
+/// A method to split text into words.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Pre {
-    /// Names of the same way.
+    /// Names of this method.
     pub(super) names: Vec<String>,
-    /// One after the other.
+    /// Its steps, in order.
     pub(super) steps: Vec<Step>,
-    /// Whether a word that is a token is not taken apart.
+    /// Whether a word that is a token is kept as it is.
     #[serde(default)]
     pub(super) ignore_merges: bool,
-    /// Whether texts begin with a token unless the file says otherwise.
+    /// Whether texts start with the BOS token unless the file says otherwise.
     #[serde(default)]
     pub(super) bos: bool,
 }
 
-/// One way to split.
+/// One step of splitting.
 #[derive(Debug, Deserialize)]
 pub(super) enum Step {
-    /// Matches of a regular expression, and what is between them.
+    /// At matches of a regular expression; matches and the text between them are kept.
     Split(String),
-    /// Each digit.
+    /// At every digit.
     Digits,
-    /// Words, numbers and signs, as the expression of the tokenizers library for bytes has them.
+    /// Words, numbers and punctuation, with the regular expression of the tokenizers library's byte-level step.
     Words,
 }
 
 impl Table {
-    /// Reads the file that ships.
+    /// Reads the shipped file.
     pub(super) fn read() -> Result<Self, CompileError> {
         let library = crate::library::library();
         let text = library.files.get(FILE).map(String::as_str).unwrap_or_default();

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::*;
 
-/// `tests/fixtures/ctc/make.py` says how the expectations are made.
+/// `tests/fixtures/ctc/make.py` records the expectations.
 fn cases() -> Vec<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/ctc/cases.json");
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()

@@ -1,5 +1,5 @@
-//! What sentence-transformers has saved beside a model: the modules behind it, how long texts may be, what is put in
-//! front of them. Files, keys and defaults are those of sentence-transformers 6.2 and of the versions that it reads.
+//! The settings that sentence-transformers saves beside a model: the modules after it, the maximum text length, and
+//! prompts. Files, keys and defaults are those of sentence-transformers 6.2 and of the older versions that it reads.
 
 mod modules;
 mod settings;
@@ -15,48 +15,48 @@ use serde_json::{Map, Value, json};
 use super::files::Files;
 use crate::error::CompileError;
 
-/// The list of modules; a directory without it is none of sentence-transformers.
+/// The list of modules. A directory without it is not one of sentence-transformers.
 pub(crate) const MODULES: &str = "modules.json";
-/// Prompts, similarity, and what kind of model it is.
+/// Prompts, similarity function, and the kind of model.
 const SETTINGS: &str = "config_sentence_transformers.json";
-/// Under which entry of the config architectures find the modules.
+/// The entry of the config under which architectures find the modules.
 pub(crate) const KEY: &str = "sentence_modules";
-/// Weights in the folder of a module.
+/// The weights in a module's folder.
 pub(crate) const WEIGHTS: &str = "model.safetensors";
 
-/// Prompts that always exist; they are empty unless the files say otherwise.
+/// Prompts that always exist; they are empty unless the files define them.
 const ALWAYS: [&str; 2] = ["query", "document"];
 
-/// What is known of a directory.
+/// The settings of a directory.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Sentence {
-    /// The modules behind the model, for formulas (see `models/parts/sentence.ron`); null without [`MODULES`].
+    /// The modules after the model, for formulas (see `models/parts/sentence.ron`); null without [`MODULES`].
     pub(crate) modules: Value,
-    /// The folder of the model itself; empty for the directory.
+    /// The folder of the model itself; empty for the top directory.
     pub(crate) folder: String,
-    /// Folders whose weights are tensors of the model, as `2_Dense/linear.weight`.
+    /// Folders with further weights. Their tensors are named after them: `2_Dense/linear.weight`.
     pub(crate) weights: Vec<String>,
-    /// Most tokens of a text.
+    /// Maximum number of tokens of a text.
     pub(crate) max_tokens: Option<u32>,
-    /// Whether texts are lowered before they become tokens.
+    /// Whether texts are converted to lower case before tokenization.
     pub(crate) lowers: bool,
-    /// Texts that can be put in front of others, by name.
+    /// Prompts to prepend to texts, by name.
     pub(crate) prompts: BTreeMap<String, String>,
-    /// The one that is used unless another is named.
+    /// The name of the default prompt.
     pub(crate) default_prompt: Option<String>,
-    /// Numbers of a vector that are kept; null if all are.
+    /// Number of leading elements of a vector to keep; null for all of them.
     truncate_dim: Option<u32>,
-    /// How vectors are compared.
+    /// The function that compares vectors.
     pub(crate) similarity: SimilarityFunction,
-    /// What is in the files and has no effect.
+    /// Parts of the files that have no effect.
     pub(crate) warnings: Vec<String>,
 }
 
 impl Sentence {
-    /// Reads what is among the files of a directory.
+    /// Reads the settings from the files of a directory.
     ///
     /// # Errors
-    /// Names the file and the entry that cannot be used, and what to do.
+    /// Names the file, the entry that cannot be used, and the remedy.
     pub(crate) fn read(files: &Files) -> Result<Self, CompileError> {
         let mut found = Sentence::default();
         let listed = files.json(MODULES)?;
@@ -86,19 +86,19 @@ impl Sentence {
         Ok(found)
     }
 
-    /// The limit of `sentence_bert_config.json` and that of the tokenizer, if they have one.
+    /// The limit in `sentence_bert_config.json` or that of the tokenizer, if there is one.
     pub(crate) fn limit(&self, tokenizer: &Value) -> Option<u32> {
-        // "No limit" is 10^30 there.
+        // There, "no limit" is 10^30.
         let own = tokenizer["model_max_length"].as_f64().filter(|n| (1.0..f64::from(u32::MAX)).contains(n));
         let own = own.map(|n| n as u32);
         [self.max_tokens, own].into_iter().flatten().min()
     }
 
-    /// Makes a tokenizer lower texts first, unless it does so already: what sentence-transformers makes of
-    /// `do_lower_case`.
+    /// Makes a tokenizer convert texts to lower case first, unless it already does: the effect of `do_lower_case` in
+    /// sentence-transformers.
     pub(crate) fn lower(tokenizer: &mut Value) {
         let lowers = |normalizer: &Value| normalizer["type"] == "Lowercase";
-        // What is no tokenizer is refused where it is read.
+        // If this is not a tokenizer, its reader reports that.
         let Some(tokenizer) = tokenizer.as_object_mut() else { return };
         let own = tokenizer.remove("normalizer").unwrap_or_default();
         let mut all = match (own["type"].as_str(), own["normalizers"].as_array()) {
@@ -113,14 +113,14 @@ impl Sentence {
     }
 }
 
-/// A JSON object of a file, with errors that name file and entry.
+/// A JSON object from a file. Its errors name the file and the entry.
 struct Table {
     file: String,
     entries: Map<String, Value>,
 }
 
 impl Table {
-    /// The object in a file; none if there is no such file.
+    /// The object in a file; `None` if the file does not exist.
     fn read(files: &Files, file: &str) -> Result<Option<Self>, CompileError> {
         match files.json(file)? {
             None => Ok(None),
@@ -133,7 +133,7 @@ impl Table {
         Err(CompileError::Config(format!("{}: `{key}`: {message}", self.file)))
     }
 
-    /// The value of a key; none if it is missing or null.
+    /// The value of a key; `None` if it is missing or null.
     fn get(&self, key: &str) -> Option<&Value> {
         self.entries.get(key).filter(|v| !v.is_null())
     }
@@ -154,7 +154,7 @@ impl Table {
         }
     }
 
-    /// A whole number from 1 on.
+    /// A positive integer.
     fn count(&self, key: &str) -> Result<Option<u32>, CompileError> {
         let Some(value) = self.get(key) else { return Ok(None) };
         match value.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0) {
@@ -163,13 +163,13 @@ impl Table {
         }
     }
 
-    /// The size of something that has to be there.
+    /// A size that must be there.
     fn size(&self, key: &str) -> Result<u32, CompileError> {
         self.count(key)?.map_or_else(|| self.fault(key, "is missing"), Ok)
     }
 }
 
-/// A value for messages; hostile ones are long.
+/// A value for messages, shortened if it is long.
 fn short(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(60) {

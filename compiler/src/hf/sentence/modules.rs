@@ -1,4 +1,4 @@
-//! `modules.json`: what is done behind the model, one module after the other.
+//! `modules.json`: the modules that run after the model, in order.
 
 use gristmill_bundle::is_clean_path;
 use serde_json::{Value, json};
@@ -7,13 +7,13 @@ use super::{MODULES, Sentence, Table, WEIGHTS, short};
 use crate::error::CompileError;
 use crate::hf::files::Files;
 
-/// Most modules of a model; real ones have up to five.
+/// Maximum number of modules; real models have up to five.
 const MAX_MODULES: usize = 100;
-/// What the names of all classes of sentence-transformers begin with.
+/// The common prefix of class names in sentence-transformers.
 const PACKAGE: &str = "sentence_transformers.";
-/// Ways of pooling.
+/// Pooling modes.
 const POOLINGS: [&str; 6] = ["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"];
-/// The flags for them that older files have, in the order in which several are put together.
+/// Flags that select pooling modes in older files, in the order in which several results are concatenated.
 const FLAGS: [(&str, &str); 6] = [
     ("pooling_mode_cls_token", "cls"),
     ("pooling_mode_max_tokens", "max"),
@@ -22,8 +22,8 @@ const FLAGS: [(&str, &str); 6] = [
     ("pooling_mode_weightedmean_tokens", "weightedmean"),
     ("pooling_mode_lasttoken", "lasttoken"),
 ];
-/// Classes of torch.nn that the block `torch_activation` knows. Those that can have settings have their defaults: files
-/// name the class only.
+/// Classes of torch.nn that the block `torch_activation` implements. Those with parameters use their defaults: files
+/// name only the class.
 const ACTIVATIONS: [&str; 12] = [
     "Identity",
     "Tanh",
@@ -38,14 +38,14 @@ const ACTIVATIONS: [&str; 12] = [
     "Softsign",
     "Mish",
 ];
-/// The largest dense layer, in rows or columns.
+/// Maximum number of rows or columns of a dense layer.
 const MAX_SIZE: u32 = 1 << 20;
 
-/// One entry of the list.
+/// An entry of the list.
 struct Module<'a> {
-    /// Place in the list, for messages.
+    /// Its index, for messages.
     at: usize,
-    /// The class without its package.
+    /// The class name without its package.
     class: &'a str,
     path: &'a str,
 }
@@ -94,7 +94,7 @@ impl<'a> Module<'a> {
 }
 
 impl Sentence {
-    /// Reads the list and what its modules have in their folders.
+    /// Reads the list, and the settings and weights in the folders of its modules.
     pub(super) fn modules(&mut self, files: &Files, listed: &Value) -> Result<(), CompileError> {
         let list = listed
             .as_array()
@@ -115,7 +115,7 @@ impl Sentence {
                     continue;
                 }
                 "Pooling" => return module.fault("there is already a Pooling before it"),
-                // It does something while a model is trained only.
+                // Only active in training.
                 "Dropout" => continue,
                 _ if pooling.is_none() => return module.fault("is not supported before a Pooling"),
                 "Normalize" => normalize(module, files)?,
@@ -177,7 +177,7 @@ impl Sentence {
         Ok(json!({"kind": "layer_norm", "folder": module.path, "dimension": size}))
     }
 
-    /// Takes note of the weights in a module's folder.
+    /// Records the weights in a module's folder.
     fn weights_of(&mut self, module: &Module<'_>, files: &Files) -> Result<(), CompileError> {
         let folder = module.path;
         if !files.has(&format!("{folder}/{WEIGHTS}")) {
@@ -191,7 +191,7 @@ impl Sentence {
     }
 }
 
-/// The ways of pooling, and whether tokens of a prompt are pooled, too.
+/// The pooling modes, and whether tokens of a prompt are included.
 fn ways_to_pool(config: &Table) -> Result<(Vec<String>, bool), CompileError> {
     const OTHERS: [&str; 4] = ["word_embedding_dimension", "embedding_dimension", "pooling_mode", "include_prompt"];
     let known = |key: &str| OTHERS.contains(&key) || FLAGS.iter().any(|(flag, _)| *flag == key);
@@ -226,7 +226,7 @@ fn ways_to_pool(config: &Table) -> Result<(Vec<String>, bool), CompileError> {
 }
 
 fn normalize(module: &Module<'_>, files: &Files) -> Result<Value, CompileError> {
-    // Its folder is empty but for the newest versions.
+    // Its folder is empty except in the newest versions.
     if !module.path.is_empty()
         && let Some(config) = Table::read(files, &format!("{}/config.json", module.path))?
     {
@@ -235,7 +235,7 @@ fn normalize(module: &Module<'_>, files: &Files) -> Result<Value, CompileError> 
     Ok(json!({"kind": "normalize"}))
 }
 
-/// Modules can also work on the vectors of tokens, or leave their result aside; that is for other kinds of models.
+/// Rejects modules that work on token vectors or store their result separately; those belong to other kinds of models.
 fn on_the_text(config: &Table) -> Result<(), CompileError> {
     for key in ["module_input_name", "module_output_name"] {
         if let Some(name) = config.text(key)?.filter(|name| *name != "sentence_embedding") {

@@ -1,4 +1,4 @@
-//! `config_sentence_transformers.json` and `sentence_bert_config.json`: what happens to a text before it becomes tokens.
+//! `config_sentence_transformers.json` and `sentence_bert_config.json`: how texts are prepared for the tokenizer.
 
 use gristmill_bundle::SimilarityFunction;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use super::{ALWAYS, Sentence, Table, short};
 use crate::error::CompileError;
 use crate::hf::files::Files;
 
-/// Settings of the model as a module, by the names that versions of sentence-transformers gave the file. The first counts.
+/// File names of the transformer module's settings in versions of sentence-transformers. The first that exists counts.
 const TRANSFORMER: [&str; 7] = [
     "sentence_bert_config.json",
     "sentence_roberta_config.json",
@@ -17,10 +17,10 @@ const TRANSFORMER: [&str; 7] = [
     "sentence_xlm-roberta_config.json",
     "sentence_xlnet_config.json",
 ];
-/// Entries of it that hold arguments of the tokenizer, of the config and of the model.
+/// Entries of that file with arguments for the tokenizer, the config and the model.
 const TOKENIZER_ARGUMENTS: [&str; 2] = ["tokenizer_args", "processor_kwargs"];
 const OTHER_ARGUMENTS: [&str; 4] = ["config_args", "config_kwargs", "model_args", "model_kwargs"];
-/// Arguments that change no result: where files come from, how they are loaded, which implementation computes.
+/// Arguments that change no result: file locations, loading options, the implementation to use.
 const HARMLESS: [&str; 12] = [
     "add_pooling_layer",
     "attn_implementation",
@@ -76,10 +76,10 @@ impl Sentence {
         Ok(())
     }
 
-    /// How long texts may be and whether they are lowered, from the folder of the model.
+    /// The maximum text length and whether texts are lowercased, from the folder of the model.
     pub(super) fn transformer(&mut self, files: &Files) -> Result<(), CompileError> {
         for file in TRANSFORMER {
-            // As in sentence-transformers, an empty file does not count.
+            // Like sentence-transformers, ignores an empty file.
             let Some(table) = Table::read(files, &self.path_of(file))?.filter(|t| !t.entries.is_empty()) else {
                 continue;
             };
@@ -95,7 +95,7 @@ impl Sentence {
         if self.folder.is_empty() { file.to_string() } else { format!("{}/{file}", self.folder) }
     }
 
-    /// What newer files add.
+    /// Settings that newer files add.
     fn arguments(&mut self, table: &Table) -> Result<(), CompileError> {
         let expected = [("transformer_task", "feature-extraction"), ("module_output_name", "token_embeddings")];
         for (key, value) in expected {
@@ -130,7 +130,7 @@ impl Sentence {
         Ok(())
     }
 
-    /// Says which arguments have no effect.
+    /// Warns of arguments that have no effect.
     fn leave_out(&mut self, table: &Table, key: &str, arguments: &Value, read: &[&str]) {
         let names = arguments.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
         for name in names.filter(|name| !read.contains(name) && !HARMLESS.contains(name)) {

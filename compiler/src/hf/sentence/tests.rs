@@ -1,4 +1,4 @@
-//! Directories as sentence-transformers saves them, and such as it would not.
+//! Directories as sentence-transformers saves them, and malformed ones.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ fn module(class: &str, path: &str) -> Value {
     json!({"type": format!("sentence_transformers.models.{class}"), "path": path})
 }
 
-/// A transformer, a pooling with this config, and more modules.
+/// A transformer, a pooling module with this config, and more modules.
 fn pooled(config: Value, more: &[Value], files: &[(&str, Value)]) -> Result<Sentence, String> {
     let listed = [&[module("Transformer", ""), module("Pooling", "1_Pooling")], more].concat();
     read(&[&[("modules.json", Value::from(listed)), ("1_Pooling/config.json", config)], files].concat())

@@ -1,5 +1,5 @@
-//! Tokens outside of the model's vocabulary, added as version 0.23 of the tokenizers library does: a token that is
-//! there already is replaced by one that is found otherwise.
+//! Tokens outside the model's vocabulary, added like version 0.23 of the tokenizers library does: adding a token again
+//! replaces how it is matched.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use tokenizers::{AddedToken, Model};
 
 use super::settings::Token;
 
-/// Added tokens by their ids.
+/// Added tokens by id.
 #[derive(Debug, Default)]
 pub(super) struct Added {
     tokens: BTreeMap<u32, AddedToken>,
@@ -15,7 +15,7 @@ pub(super) struct Added {
 }
 
 impl Added {
-    /// Adds tokens: those of the vocabulary keep their ids, all others come behind it.
+    /// Adds tokens. Those in the vocabulary keep their ids; the others get the ids after it.
     pub(super) fn add(&mut self, tokens: impl IntoIterator<Item = AddedToken>, model: &impl Model) {
         let size = u32::try_from(model.get_vocab_size()).unwrap_or(u32::MAX);
         let mut next = match self.tokens.last_key_value() {
@@ -32,7 +32,7 @@ impl Added {
         }
     }
 
-    /// The id of a token, added or of the vocabulary.
+    /// The id of a token in the vocabulary or among the added ones.
     pub(super) fn id(&self, token: &str, model: &impl Model) -> Option<u32> {
         self.ids.get(token).copied().or_else(|| model.token_to_id(token))
     }
@@ -42,7 +42,7 @@ impl Added {
         self.ids.contains_key(&token.content)
     }
 
-    /// All of them in the order of their ids.
+    /// All added tokens, in order of their ids.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &AddedToken)> {
         self.tokens.iter().map(|(id, token)| (*id, token))
     }

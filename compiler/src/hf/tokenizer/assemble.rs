@@ -1,5 +1,5 @@
-//! Puts a tokenizer together as a class of transformers does: builds what it builds, adds special and added tokens in
-//! its order, and sets the tokens around a text.
+//! Assembles a tokenizer like a transformers class does: builds its parts, adds special and added tokens in the same
+//! order, and adds the post-processor.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,35 +21,35 @@ const PARTS: [&str; 4] = ["normalizer", "pre_tokenizer", "post_processor", "deco
 
 /// A tokenizer under construction.
 pub(super) struct Assembly {
-    /// Everything but the added tokens.
+    /// Everything except the added tokens.
     pub(super) json: Value,
-    /// The same, read by the library.
+    /// The same, parsed by the library.
     tokenizer: tokenizers::Tokenizer,
     added: Added,
     /// Special tokens by name.
     pub(super) named: BTreeMap<String, Token>,
     /// Settings and tokens for templates.
     pub(super) scope: Scope,
-    /// Whether the class puts a token in front unless it is told otherwise.
+    /// Whether the class adds a BOS token by default.
     pub(super) adds_bos: bool,
     specific: Vec<(String, Token)>,
     extra: Vec<Token>,
 }
 
-/// What comes out.
+/// The result.
 pub(super) struct Assembled {
     /// The complete `tokenizer.json`.
     pub(super) json: Value,
     /// The texts of special tokens by name.
     pub(super) special: Vec<(String, String)>,
-    /// Added tokens that the directory lists by id; a class may add more of its own accord.
+    /// Added tokens that the directory lists by id. A class may add more on its own.
     pub(super) added: Vec<(u32, String)>,
 }
 
-/// Puts everything together.
+/// Assembles the tokenizer.
 ///
 /// # Errors
-/// Says which entry the tokenizers library cannot read, or what is missing for the class.
+/// Names the entry that the tokenizers library cannot read, or what the class lacks.
 pub(super) fn assemble(maker: Maker, mut settings: Settings, base: Base) -> Result<Assembled, Fault> {
     let class = match maker {
         Maker::Class(_, class) => Some(class),
@@ -94,7 +94,7 @@ pub(super) fn assemble(maker: Maker, mut settings: Settings, base: Base) -> Resu
     Ok(Assembled { json: assembly.finish(&settings)?, special, added })
 }
 
-/// Special tokens by name: those of the directory, else the defaults of the class.
+/// Special tokens by name: those of the directory, or else the defaults of the class.
 fn named(class: Option<&Class>, settings: &Settings, defaults: &BTreeMap<String, String>) -> BTreeMap<String, Token> {
     let mut named = BTreeMap::new();
     for key in NAMED {
@@ -118,7 +118,7 @@ fn named(class: Option<&Class>, settings: &Settings, defaults: &BTreeMap<String,
     named
 }
 
-/// What the templates of a class see.
+/// The variables that the templates of a class see.
 fn scope(
     class: Option<&Class>,
     settings: &Settings,
@@ -146,7 +146,7 @@ fn scope(
     scope
 }
 
-/// Special tokens without names.
+/// Special tokens without a name.
 fn extra(class: Option<&Class>, settings: &Settings, of_file: Option<Vec<Token>>, scope: &Scope) -> Vec<Token> {
     if let Some(extra) = &settings.extra {
         return extra.clone();
@@ -173,7 +173,7 @@ fn extra(class: Option<&Class>, settings: &Settings, of_file: Option<Vec<Token>>
     }
 }
 
-/// Special tokens with names of their own.
+/// Special tokens with names that only this class has.
 fn specific(class: Option<&Class>, settings: &Settings) -> Vec<(String, Token)> {
     let own = class.into_iter().flat_map(|c| &c.tokens).filter(|(key, _)| !NAMED.contains(&key.as_str()));
     let missing = own.filter(|(key, _)| !settings.specific.iter().any(|(k, _)| k == *key));
@@ -183,7 +183,7 @@ fn specific(class: Option<&Class>, settings: &Settings) -> Vec<(String, Token)> 
     all
 }
 
-/// What a class builds, without added tokens.
+/// The parts that a class builds, without added tokens.
 fn build(class: &Class, pieces: &Pieces, scope: &Scope) -> Value {
     let mut json = Map::new();
     json.insert("version".into(), "1.0".into());
@@ -196,12 +196,12 @@ fn build(class: &Class, pieces: &Pieces, scope: &Scope) -> Value {
     Value::Object(json)
 }
 
-/// Removes what does not act, and checks what the library would panic at.
+/// Removes entries without effect, and rejects what would make the library panic.
 fn prepare(json: &mut Value) -> Result<(), String> {
     let Some(fields) = json.as_object_mut() else { return Err("not a JSON object".into()) };
     fields.insert("truncation".into(), Value::Null);
     fields.insert("padding".into(), Value::Null);
-    // Merges are dropped by chance in training only.
+    // Merges are dropped at random only in training.
     if let Some(model) = fields.get_mut("model").and_then(Value::as_object_mut)
         && model.get("type").is_none_or(|kind| kind == "BPE")
         && model.contains_key("dropout")
@@ -211,7 +211,7 @@ fn prepare(json: &mut Value) -> Result<(), String> {
     supported::prepare(json)
 }
 
-/// The tokenizer of the library.
+/// Parses with the library.
 fn parse(json: &Value) -> Result<tokenizers::Tokenizer, String> {
     let bytes = serde_json::to_vec(json).map_err(|e| e.to_string())?;
     tokenizer::parse(&bytes).map_err(|unusable| match unusable {
@@ -220,7 +220,7 @@ fn parse(json: &Value) -> Result<tokenizers::Tokenizer, String> {
     })
 }
 
-/// Parts as the library writes them: each one names its kind, also in files of old versions.
+/// The parts in the form that the library writes: each names its type, also in files of older versions.
 fn canonical(json: &mut Value, tokenizer: &tokenizers::Tokenizer) -> Result<(), String> {
     let written = |e: serde_json::Error| e.to_string();
     json["normalizer"] = serde_json::to_value(tokenizer.get_normalizer()).map_err(written)?;
@@ -237,7 +237,7 @@ fn canonical(json: &mut Value, tokenizer: &tokenizers::Tokenizer) -> Result<(), 
     Ok(())
 }
 
-/// Takes the added tokens out of a file.
+/// Removes the added tokens from a file and returns them.
 fn added_tokens(json: &mut Value) -> Result<Vec<AddedToken>, String> {
     let list = json.as_object_mut().and_then(|fields| fields.remove("added_tokens"));
     let Some(Value::Array(list)) = list.filter(|l| !l.is_null()).or(Some(json!([]))) else {
@@ -255,12 +255,12 @@ impl Assembly {
         self.scope.get(key).is_some_and(|value| !is_empty(value))
     }
 
-    /// Special tokens in the order of their names, then those with other names.
+    /// Special tokens in the order of their names, then those with class-specific names.
     fn specials(&self) -> impl Iterator<Item = &Token> {
         NAMED.iter().filter_map(|key| self.named.get(*key)).chain(self.specific.iter().map(|(_, token)| token))
     }
 
-    /// Adds the tokens of `added_tokens_decoder`, and special tokens that are not there yet.
+    /// Adds the tokens of `added_tokens_decoder`, then special tokens that are still missing.
     fn add_tokens(&mut self, settings: &Settings) {
         let mut wanted: Vec<Token> = settings.added.values().cloned().collect();
         let known = |wanted: &[Token], token: &Token| {
@@ -283,8 +283,8 @@ impl Assembly {
         self.added.id(token, self.tokenizer.get_model())
     }
 
-    /// Sets the tokens around a text: those that a class has of itself, those that settings ask for, those that a class
-    /// sets in the end.
+    /// Adds the tokens around a text: those that the class adds by itself, those that settings ask for, and those that
+    /// the class adds last.
     fn surround(&mut self, class: Option<&Class>, settings: &Settings) -> Result<(), Fault> {
         let own = class.and_then(|c| c.post.as_ref());
         let first = |post: &&Post| matches!(post, Post::KeptOr(_));
@@ -303,7 +303,7 @@ impl Assembly {
         Ok(())
     }
 
-    /// Adds special tokens once more, as some classes do.
+    /// Adds special tokens a second time, as some classes do.
     fn add_again(&mut self, how: AddsAll) {
         let plain = |token: &Token| AddedToken::from(token.content.clone(), true);
         let tokens: Vec<AddedToken> = match how {
@@ -316,7 +316,7 @@ impl Assembly {
         self.added.add(tokens, self.tokenizer.get_model());
     }
 
-    /// The file, with what remains of the settings.
+    /// The complete file, with the remaining settings applied.
     fn finish(mut self, settings: &Settings) -> Result<Value, String> {
         let entries: Result<Vec<Value>, String> = (self.added.iter())
             .map(|(id, token)| {
@@ -353,7 +353,7 @@ impl Assembly {
         Ok(self.json)
     }
 
-    /// Whether decoded texts are cleaned: only where merges do not make the tokens, unless that is insisted on.
+    /// Whether decoded texts are cleaned up: only if the tokens do not come from merges, unless the settings insist.
     fn cleans(&self, settings: &Settings) -> bool {
         let on = |key: &str| settings.config.get(key).is_some_and(|v| !is_empty(v));
         let merged = matches!(self.tokenizer.get_model(), tokenizers::ModelWrapper::BPE(_));
@@ -362,10 +362,10 @@ impl Assembly {
     }
 }
 
-/// A decoder whose text is cleaned.
+/// A decoder whose text is cleaned up.
 fn cleaned(decoder: Value) -> Value {
     let spaces = json!({"type": "WordPiece", "prefix": "\u{0}", "cleanup": false});
-    // Without a decoder there are spaces between tokens.
+    // Without a decoder, tokens are joined with spaces.
     let mut all = vec![if decoder.is_null() { spaces } else { decoder }, json!({"type": "Fuse"})];
     all.extend(
         CLEAN_UP.iter().map(|(from, to)| json!({"type": "Replace", "pattern": {"String": from}, "content": to})),

@@ -1,4 +1,4 @@
-//! Classes of tokenizers of the transformers library, as data: which one it takes for a directory, and what that one
+//! Tokenizer classes of the transformers library, as data: which class it chooses for a directory, and what that class
 //! builds.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ const PLAIN: &str = "TokenizersBackend";
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Class {
-    /// What vocabulary files are read as.
+    /// The type of model that vocabulary files are read as.
     pub(super) model: Kind,
     #[serde(default)]
     pub(super) files: Vec<String>,
@@ -34,10 +34,10 @@ pub(super) struct Class {
     pub(super) adds_all: AddsAll,
     #[serde(default)]
     pub(super) adds_bos: bool,
-    /// Prefix, the option that counts, suffix.
+    /// Prefix, the option with the number of tokens, suffix.
     #[serde(default)]
     pub(super) appends: Option<(String, String, String)>,
-    /// The first tokens, how many of the file they replace, the last token.
+    /// The first tokens, how many tokens of the file they replace, the last token.
     #[serde(default)]
     pub(super) reorder: Option<(Vec<String>, usize, String)>,
     #[serde(default)]
@@ -46,53 +46,53 @@ pub(super) struct Class {
     pub(super) inherits: bool,
 }
 
-/// The kinds of models that classes build.
+/// The types of models that classes build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub(super) enum Kind {
-    /// Merges of pairs.
+    /// Byte-pair encoding: merges of pairs.
     #[serde(rename = "BPE")]
     Bpe,
-    /// Scores of pieces.
+    /// Scored pieces.
     Unigram,
-    /// The longest known beginning.
+    /// The longest known prefix.
     WordPiece,
 }
 
 /// Special tokens of a class.
 #[derive(Debug, Deserialize)]
 pub(super) enum Adds {
-    /// These.
+    /// Listed by name.
     Names(Vec<String>),
-    /// Prefix and suffix around numbers from the first one to below an option.
+    /// Prefix and suffix around the numbers from the first one up to, but not including, the value of an option.
     Numbered(String, u64, String, String),
 }
 
-/// Whether special tokens are added once more.
+/// Whether special tokens are added a second time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub(super) enum AddsAll {
-    /// They are not.
+    /// No.
     #[default]
     No,
-    /// As texts: what was said about how they are found is lost.
+    /// As plain strings: their matching options are lost.
     Plain,
-    /// As they are.
+    /// With their matching options.
     Kept,
 }
 
 /// The tokens around a text.
 #[derive(Debug, Deserialize)]
 pub(super) enum Post {
-    /// These, around `$A`.
+    /// These tokens, around `$A`.
     Template(Vec<String>),
-    /// The same, if `tokenizer.json` says nothing.
+    /// The same, if `tokenizer.json` has no post-processor.
     KeptOr(Vec<String>),
-    /// The same, if `tokenizer.json` says something, and no setting asks for beginnings or ends.
+    /// The same, if `tokenizer.json` has a post-processor and no setting asks for BOS or EOS tokens.
     InPlace(Vec<String>),
-    /// A kind of post-processor, what begins and what ends a text.
+    /// A type of post-processor, the first token and the last token.
     Pair(String, String, String),
     /// The same with fixed ids.
     Fixed(String, String, u32, String, u32),
-    /// What `add_bos_token` and `add_eos_token` say.
+    /// As `add_bos_token` and `add_eos_token` say.
     BosEos,
 }
 
@@ -129,22 +129,22 @@ fn read<T: for<'de> Deserialize<'de>>(name: &str) -> T {
     }
 }
 
-/// What makes a tokenizer.
+/// How a tokenizer is built.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Maker {
     /// `tokenizer.json` as it is.
     Plain,
-    /// A class that builds.
+    /// A class that builds a tokenizer.
     Class(&'static str, &'static Class),
-    /// A class whose vocabulary is the letters of a network's output.
+    /// A class whose vocabulary is the output alphabet of a network.
     Letters,
-    /// A class that is known, but not how it builds.
+    /// A known class, but it is not known how it builds.
     Undescribed(&'static str),
-    /// A class without the tokenizers library.
+    /// A class that does not use the tokenizers library.
     Apart(&'static str),
 }
 
-/// The class of a name, also of one that ends in `Fast`; those that nobody knows are plain.
+/// The class for a name, with or without the suffix `Fast`. Unknown classes take `tokenizer.json` as it is.
 fn resolve(name: &str) -> Maker {
     let name = plain_name(name);
     let name = NAMES.aliases.get(name).map_or(name, String::as_str);
@@ -171,13 +171,13 @@ pub(super) struct Said<'a> {
     pub(super) tokenizer: Option<&'a str>,
     /// `tokenizer_class` of `config.json`.
     pub(super) model: Option<&'a str>,
-    /// Whether code of its own is named for the tokenizer.
+    /// Whether the tokenizer names custom code.
     pub(super) remote: bool,
     /// Whether `tokenizer.json` mentions bytes.
     pub(super) bytes: bool,
 }
 
-/// The class that `AutoTokenizer.from_pretrained` takes.
+/// The class that `AutoTokenizer.from_pretrained` chooses.
 pub(super) fn choose(said: &Said) -> Maker {
     let kind = said.model_type;
     let registered = NAMES.registered.iter().find(|(_, models)| models.iter().any(|m| m == kind));
@@ -231,7 +231,7 @@ mod tests {
     fn every_name_is_known() {
         let names = NAMES.registered.keys().chain(NAMES.aliases.values()).filter(|n| *n != PLAIN);
         let plain: Vec<&String> = names.filter(|name| matches!(resolve(name), Maker::Plain)).collect();
-        // The plain one under another name.
+        // The plain class under another name.
         assert_eq!(plain, ["ParakeetTokenizer"]);
     }
 }

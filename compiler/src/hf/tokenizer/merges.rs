@@ -1,15 +1,15 @@
-//! Merges of pairs for vocabularies that come without: every way to cut a token into two others.
+//! Merges for vocabularies that have none: every way to split a token into two others.
 
 use std::collections::{BTreeMap, HashMap};
 
-/// Longer tokens are no pieces of words.
+/// Longer tokens are not pieces of words.
 const MAX_CHARS: usize = 1024;
 
 /// The two halves of a merge.
 pub(crate) type Merge = (String, String);
 
-/// All merges of a vocabulary, in the order of the merged tokens' ids and then of the length of the left half; the
-/// formula is `generate_merges` of transformers.
+/// All merges of a vocabulary, ordered by the id of the merged token and then by the length of the left half, like
+/// `generate_merges` of transformers.
 ///
 /// # Errors
 /// If a token is longer than any piece of a word.
@@ -23,7 +23,7 @@ pub(crate) fn of_ids(vocab: &BTreeMap<String, u32>) -> Result<Vec<Merge>, String
     Ok(merges)
 }
 
-/// Merges of scored tokens: those with a higher score first, then those with a smaller id.
+/// Merges of scored tokens: higher scores first, then smaller ids.
 ///
 /// # Errors
 /// If a token is longer than any piece of a word.
@@ -44,7 +44,7 @@ fn owned((a, b): (&str, &str)) -> Merge {
     (a.to_string(), b.to_string())
 }
 
-/// All ways to cut a token between two characters, from the left.
+/// All ways to split a token between two characters, from the left.
 fn cuts(token: &str) -> Result<impl Iterator<Item = (&str, &str)>, String> {
     if token.chars().count() > MAX_CHARS {
         let begin: String = token.chars().take(20).collect();

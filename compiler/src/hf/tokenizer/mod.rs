@@ -1,6 +1,6 @@
-//! The tokenizer of a model directory: `tokenizer.json`, or the vocabulary files it can be made of, with all settings
-//! that the transformers library (5.24) applies on top of it folded in. What comes out gives the ids of
-//! `AutoTokenizer.from_pretrained(dir)` by itself, natively and in the page.
+//! The tokenizer of a model directory: `tokenizer.json`, or the vocabulary files to build it from. All settings that
+//! the transformers library (5.24) applies on top are folded in, so that the result alone gives the ids of
+//! `AutoTokenizer.from_pretrained(dir)`, natively and in the page.
 
 mod added;
 mod assemble;
@@ -33,23 +33,24 @@ use crate::error::CompileError;
 
 pub use self::pieces::FILE;
 
-/// A tokenizer with everything folded in.
+/// A tokenizer with all settings folded in.
 #[derive(Debug)]
 pub struct Tokenizer {
     /// The content of `tokenizer.json`.
     pub json: Vec<u8>,
-    /// Special tokens with names, such as `bos_token`, and their texts.
+    /// The texts of named special tokens, such as `bos_token`.
     pub special: Vec<(String, String)>,
-    /// Added tokens that the directory lists, by their ids.
+    /// Added tokens that the directory lists, by id.
     pub added: Vec<(u32, String)>,
-    /// What a directory says that has no effect.
+    /// Settings of the directory that have no effect.
     pub warnings: Vec<String>,
 }
 
-/// The tokenizer of a model with these files, whose `config.json` is `config`; `None` without one.
+/// The tokenizer of a model with these files. `config` is the content of `config.json`. `None` if there is no
+/// tokenizer.
 ///
 /// # Errors
-/// Names the file, the entry and the remedy if a file cannot be read, or if it is of a kind that is not supported.
+/// Names the file, the entry and the remedy, if a file cannot be read or asks for something that is not supported.
 pub fn tokenizer(files: &Files, config: &Value) -> Result<Option<Tokenizer>, CompileError> {
     let directory = Directory { files, config };
     let own = files.json(FILE)?;
@@ -77,7 +78,7 @@ pub fn tokenizer(files: &Files, config: &Value) -> Result<Option<Tokenizer>, Com
     Ok(Some(Tokenizer { json, special: assembled.special, added: assembled.added, warnings }))
 }
 
-/// A model while its tokenizer is read.
+/// A model directory whose tokenizer is being read.
 struct Directory<'a> {
     files: &'a Files,
     config: &'a Value,
@@ -88,7 +89,7 @@ impl Directory<'_> {
         Ok(self.files.json(name)?.unwrap_or(Value::Null))
     }
 
-    /// The keys of a file and then those of the objects in it, in the order in which they are written.
+    /// The keys of a file, then those of the objects in it, in the order of the file.
     fn order(&self, name: &str) -> Result<Vec<String>, CompileError> {
         #[derive(Deserialize)]
         #[serde(untagged)]
@@ -105,7 +106,7 @@ impl Directory<'_> {
         Ok(entries.keys().chain(inner.flatten()).cloned().collect())
     }
 
-    /// The class that makes the tokenizer.
+    /// The class that builds the tokenizer.
     fn maker(&self, settings: &Value, own: Option<&Value>) -> Maker {
         if self.files.are_made() {
             return Maker::Plain;
@@ -120,7 +121,7 @@ impl Directory<'_> {
     }
 }
 
-/// The code that a directory brings along for its tokenizer.
+/// The custom code that a directory has for its tokenizer.
 fn remote(settings: &Value) -> &Value {
     match &settings["auto_map"] {
         map @ Value::Object(_) => &map["AutoTokenizer"],
@@ -137,7 +138,7 @@ fn mentions_bytes(part: &Value) -> bool {
     }
 }
 
-/// What is said of a tokenizer that is taken without what its class would do to it.
+/// Warnings about a tokenizer that is used without the changes its class would make.
 fn warnings(maker: Maker, settings: &Value, own: bool) -> Vec<String> {
     let mut found = Vec::new();
     if !remote(settings).is_null() {

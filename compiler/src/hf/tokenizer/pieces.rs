@@ -1,4 +1,4 @@
-//! What a tokenizer is made of: a complete `tokenizer.json`, or vocabulary and merges for a class to build with.
+//! The inputs of a tokenizer: a complete `tokenizer.json`, or a vocabulary and merges for a class to build with.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +14,13 @@ use super::spm;
 use crate::error::CompileError;
 use crate::hf::files::Files;
 
-/// Ids are smaller.
+/// Upper bound of ids.
 const MAX_IDS: u64 = 1 << 24;
 
-/// The file that a bundle carries.
+/// The file in a bundle.
 pub const FILE: &str = "tokenizer.json";
 
-/// Files that tokenizers are made of, whoever makes them.
+/// Vocabulary files, of all classes.
 const VOCABULARIES: [&str; 8] = [
     "tekken.json",
     "tiktoken.model",
@@ -37,42 +37,42 @@ const VOCABULARIES: [&str; 8] = [
 pub(super) enum Vocab {
     /// Ids by token.
     Ids(BTreeMap<String, u32>),
-    /// Tokens with scores, in the order of their ids.
+    /// Tokens with scores, in order of their ids.
     Scores(Vec<(String, f64)>),
 }
 
-/// What a class builds with.
+/// The inputs of a class that builds.
 #[derive(Debug)]
 pub(super) struct Pieces {
     pub(super) vocab: Vocab,
     pub(super) merges: Vec<Merge>,
     /// The post-processor of `tokenizer.json`, or null.
     pub(super) post: Value,
-    /// A precompiled map of characters in base64.
+    /// A precompiled character map, in base64.
     pub(super) charsmap: Option<String>,
-    /// Special tokens that the vocabulary's file names.
+    /// Special tokens named in the vocabulary file.
     pub(super) additional: Option<Vec<Token>>,
     /// The same by name, for a class without defaults of its own.
     pub(super) defaults: BTreeMap<String, String>,
-    /// The id of the unknown token, if the vocabulary's file says it.
+    /// The id of the unknown token, if the vocabulary file states it.
     pub(super) unk_id: Option<i64>,
 }
 
 /// A complete tokenizer.
 #[derive(Debug)]
 pub(super) struct Whole {
-    /// As in `tokenizer.json`.
+    /// In the form of `tokenizer.json`.
     pub(super) json: Value,
-    /// Added tokens that are not in there.
+    /// Added tokens that are not in `json`.
     pub(super) added: Vec<AddedToken>,
-    /// Special tokens that the vocabulary's file names; those by name are defaults.
+    /// Special tokens named in the vocabulary file; those with names are defaults.
     pub(super) additional: Option<Vec<Token>>,
     pub(super) defaults: BTreeMap<String, String>,
-    /// Added tokens are found in texts as they are, whatever the settings say.
+    /// Added tokens match unnormalized text, whatever the settings say.
     pub(super) raw_added: bool,
 }
 
-/// Where a tokenizer comes from.
+/// The inputs of a tokenizer.
 #[derive(Debug)]
 pub(super) enum Base {
     Whole(Whole),
@@ -86,7 +86,7 @@ impl Whole {
     }
 }
 
-/// The special token that the file's padding names.
+/// The padding token of the file, by name.
 fn padding(json: &Value) -> BTreeMap<String, String> {
     json["padding"]["pad_token"]
         .as_str()
@@ -159,7 +159,7 @@ fn merges_of(list: &Value) -> Result<Vec<Merge>, String> {
     list.as_array().into_iter().flatten().enumerate().map(pair).collect()
 }
 
-/// The first precompiled map of characters.
+/// The first precompiled character map.
 fn charsmap(normalizer: &Value) -> Option<String> {
     let own = || normalizer["precompiled_charsmap"].as_str().map(String::from);
     match normalizer["type"].as_str() {
@@ -177,7 +177,7 @@ pub(super) fn vocabulary(files: &Files) -> Option<&'static str> {
 /// From vocabulary files, for a directory without `tokenizer.json`; `None` if there are none.
 ///
 /// # Errors
-/// If they are damaged, or if nobody knows what to do with them.
+/// If they are damaged, or if it is not known how to build a tokenizer from them.
 pub(super) fn of_vocabulary(files: &Files, maker: Maker, settings: &Value) -> Result<Option<Base>, CompileError> {
     let exists = |name: &str| files.has(name);
     let found = match maker {
@@ -217,7 +217,7 @@ fn fault(place: &str, message: impl std::fmt::Display) -> CompileError {
     CompileError::Config(format!("{place}: {message}"))
 }
 
-/// The files of a class.
+/// From the vocabulary files of a class.
 fn of_class(files: &Files, class: &Class, settings: &Value) -> Result<Base, CompileError> {
     let name = &class.files[0];
     let place = files.place(name);
@@ -249,7 +249,7 @@ fn of_class(files: &Files, class: &Class, settings: &Value) -> Result<Base, Comp
     }))
 }
 
-/// Lines of two tokens; those that begin with `#version` do not count.
+/// Lines of two tokens. Lines that start with `#version` are skipped.
 fn merges_file(files: &Files, name: &str) -> Result<Vec<Merge>, CompileError> {
     let place = files.place(name);
     let text = String::from_utf8(read(files, name)?).map_err(|e| fault(&place, e))?;
@@ -263,7 +263,7 @@ fn merges_file(files: &Files, name: &str) -> Result<Vec<Merge>, CompileError> {
     text.lines().enumerate().filter(|(_, line)| !line.starts_with("#version")).map(pair).collect()
 }
 
-/// The pieces of a SentencePiece model for a class.
+/// The inputs for a class, from a SentencePiece model.
 fn of_pieces(model: &Model, class: &Class, settings: &Value) -> Result<Pieces, String> {
     let mut scores: Vec<(String, f64)> = model.pieces.iter().map(|p| (p.text.clone(), f64::from(p.score))).collect();
     let (vocab, merges) = match class.model {
@@ -302,7 +302,7 @@ fn of_pieces(model: &Model, class: &Class, settings: &Value) -> Result<Pieces, S
     })
 }
 
-/// The files of a class without code of its own.
+/// From vocabulary files, for a class that takes `tokenizer.json` as it is.
 fn of_plain(files: &Files, settings: &Value) -> Result<Option<Base>, CompileError> {
     let name = "tekken.json";
     if let Some(file) = files.json(name)? {
@@ -342,7 +342,7 @@ fn of_sentencepiece(model: &Model, settings: &Value) -> Result<Base, String> {
     Ok(Base::Whole(Whole { json, added: Vec::new(), additional: Some(additional), defaults, raw_added }))
 }
 
-/// A file of tiktoken, with the special tokens that `tokenizer_config.json` puts behind it.
+/// From a tiktoken file, with the special tokens that `tokenizer_config.json` adds after it.
 fn tiktoken(place: &str, bytes: &[u8], settings: &Value) -> Result<Base, CompileError> {
     let text = std::str::from_utf8(bytes).ok();
     let text = text.filter(|t| t.lines().next().is_some_and(|line| line.split_once(' ').is_some()));
@@ -372,7 +372,7 @@ fn tiktoken(place: &str, bytes: &[u8], settings: &Value) -> Result<Base, Compile
 }
 
 impl Pieces {
-    /// The model of a class with vocabulary and merges put in.
+    /// The model of a class, with vocabulary and merges inserted.
     pub(super) fn model(&self, mut model: Value) -> Value {
         if let Value::Object(fields) = &mut model {
             let vocab = match &self.vocab {

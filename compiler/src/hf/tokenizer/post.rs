@@ -7,7 +7,7 @@ use super::classes::Post;
 use super::fault::Fault;
 
 impl Assembly {
-    /// The post-processor of a class in place of the one there is; none if the class leaves it.
+    /// The post-processor of a class; `None` if the class keeps the existing one.
     pub(super) fn post(&self, post: &Post) -> Result<Option<Value>, Fault> {
         match post {
             Post::Template(items) | Post::InPlace(items) => self.template(items).map(Some),
@@ -25,7 +25,7 @@ impl Assembly {
         }
     }
 
-    /// What `add_bos_token` and `add_eos_token` say; a token that there is not is not added.
+    /// The post-processor for `add_bos_token` and `add_eos_token`. Tokens that do not exist are not added.
     pub(super) fn bos_eos(&self) -> Result<Value, Fault> {
         let wanted = |key: &str| self.option(key);
         let mut items = vec!["$A".to_string()];
@@ -38,8 +38,8 @@ impl Assembly {
         self.template(&items)
     }
 
-    /// A template of tokens around `$A`. Pairs of texts, which nobody asks for here, get the tokens of a single one and
-    /// the second text behind them.
+    /// A template of tokens around `$A`. Pairs of texts, which are never used here, get the tokens of a single text,
+    /// followed by the second text.
     fn template(&self, items: &[String]) -> Result<Value, Fault> {
         let (mut single, mut specials) = (Vec::new(), Map::new());
         for item in items {
@@ -57,7 +57,8 @@ impl Assembly {
         Ok(json!({"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": specials}))
     }
 
-    /// The item without its condition, as `models/tokenizers/classes.ron` explains it.
+    /// The item without its condition, as explained in `models/tokenizers/classes.ron`; `None` if the condition is
+    /// false.
     fn wanted(&self, item: &str) -> Option<String> {
         let condition = |sign| item.strip_prefix(sign).and_then(|rest: &str| rest.split_once(':'));
         if let Some((option, text)) = condition('?') {
@@ -75,7 +76,8 @@ impl Assembly {
         if wanted { self.wanted(text) } else { None }
     }
 
-    /// A token and its id: `$name` is a special token, everything else a text. Unknown ones are the unknown token.
+    /// A token and its id: `$name` is a special token, anything else the token's text. Unknown tokens become the
+    /// unknown token.
     fn token(&self, item: &str) -> Result<(String, u32), Fault> {
         let content = match item.strip_prefix('$') {
             Some(name) => self.named.get(name).map(|t| t.content.clone()).ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! Vocabularies of bytes by rank: `tekken.json`, and the text files of tiktoken.
+//! Byte vocabularies ordered by rank: `tekken.json`, and the text files of tiktoken.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -8,23 +8,23 @@ use tokenizers::AddedToken;
 
 use super::merges::Merge;
 
-/// How tiktoken files cut texts; they do not say it themselves.
+/// How tiktoken splits texts; its files do not say.
 const PATTERN: &str = concat!(
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|",
     r"\s+(?!\S)|\s+"
 );
-/// Longer tokens are no pieces of words.
+/// Longer tokens are not pieces of words.
 const MAX_TOKEN: usize = 1024;
-/// Most special tokens and most tokens.
+/// Maximum number of special tokens and of tokens.
 const MAX_IDS: u64 = 1 << 24;
 
-/// A tokenizer without its added tokens, and those.
+/// A tokenizer without its added tokens, and the added tokens.
 pub(super) struct Ranked {
     pub(super) json: Value,
     pub(super) added: Vec<AddedToken>,
 }
 
-/// The tokenizer of a `tekken.json`: special tokens first, then the tokens of bytes by rank.
+/// The tokenizer of a `tekken.json`: special tokens first, then byte tokens by rank.
 ///
 /// # Errors
 /// Names the entry that is missing or wrong.
@@ -51,7 +51,7 @@ pub(super) fn tekken(file: &Value) -> Result<Ranked, String> {
     Ok(Ranked { json: bytes_tokenizer(&ids, &merges, pattern), added })
 }
 
-/// Its special tokens by id, with names for those that have none.
+/// The special tokens by id, with generated names for those without one.
 fn tekken_specials(file: &Value) -> Result<Vec<String>, String> {
     let listed = file["special_tokens"].as_array().ok_or(
         "no list `special_tokens`, which old files lack; save the tokenizer with transformers and compile that \
@@ -77,10 +77,10 @@ fn tekken_specials(file: &Value) -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-/// The tokenizer of a tiktoken file (lines of base64 and rank) with further special tokens behind.
+/// The tokenizer of a tiktoken file (lines of base64 and rank), followed by special tokens.
 ///
 /// # Errors
-/// Names the line that is wrong.
+/// Names the invalid line.
 pub(super) fn tiktoken(text: &str, specials: &[String]) -> Result<Ranked, String> {
     let ranks = tiktoken_ranks(text)?;
     let (ids, merges) = spelled(&ranks, 0)?;
@@ -88,7 +88,7 @@ pub(super) fn tiktoken(text: &str, specials: &[String]) -> Result<Ranked, String
     Ok(Ranked { json: bytes_tokenizer(&ids, &merges, PATTERN), added })
 }
 
-/// Tokens and ranks of such a file.
+/// The tokens and ranks of a tiktoken file.
 pub(super) fn tiktoken_ranks(text: &str) -> Result<HashMap<Vec<u8>, u64>, String> {
     let mut ranks = HashMap::new();
     for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty()) {
@@ -99,7 +99,7 @@ pub(super) fn tiktoken_ranks(text: &str) -> Result<HashMap<Vec<u8>, u64>, String
     Ok(ranks)
 }
 
-/// Tokens in the alphabet of byte-level tokenizers, and their merges by rank: all cuts into two known tokens.
+/// Tokens in the alphabet of byte-level tokenizers, and their merges by rank: all splits into two known tokens.
 fn spelled(ranks: &HashMap<Vec<u8>, u64>, offset: u64) -> Result<(BTreeMap<String, u32>, Vec<Merge>), String> {
     #[expect(clippy::disallowed_methods, reason = "they are sorted next")]
     let mut sorted: Vec<(&Vec<u8>, u64)> = ranks.iter().map(|(token, rank)| (token, *rank)).collect();
@@ -153,7 +153,7 @@ fn bytes_tokenizer(ids: &BTreeMap<String, u32>, merges: &[Merge], pattern: &str)
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// The bytes of a text in base64; `None` if it is none.
+/// Decodes base64; `None` if the text is not valid base64.
 pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim_end_matches('=');
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
@@ -170,7 +170,7 @@ pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Bytes in base64.
+/// Encodes bytes as base64.
 pub(super) fn to_base64(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {

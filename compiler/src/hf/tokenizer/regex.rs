@@ -1,22 +1,22 @@
-//! Regular expressions of tokenizers, which are written for Oniguruma, as expressions that mean the same to both
-//! engines that run them: fancy-regex natively and JavaScript's (with the flag `u`) in the page. What has no such
-//! spelling is refused.
+//! Translates regular expressions of tokenizers, which are written for Oniguruma, into ones that mean the same to both
+//! engines that run them: fancy-regex natively, and JavaScript's (with the flag `u`) in the page. Constructs without an
+//! equivalent are rejected.
 //!
-//! Where the dialects differ: `\s`, `\d`, `\w` and `\b` know Unicode here and not in JavaScript; `^` and `$` are ends
-//! of lines; `.` is anything but a line feed; `(?i:..)`, possessive quantifiers and atomic groups are missing in
-//! JavaScript. An atomic group becomes `(?=(?<a1>..))\k<a1>`.
+//! The dialects differ as follows. `\s`, `\d`, `\w` and `\b` follow Unicode in Oniguruma but not in JavaScript. `^` and
+//! `$` match at line breaks. `.` matches anything but a line feed. JavaScript lacks `(?i:..)`, possessive quantifiers
+//! and atomic groups; an atomic group becomes `(?=(?<a1>..))\k<a1>`.
 
 use std::fmt::Write as _;
 
-/// Groups in groups.
+/// Maximum nesting of groups.
 const MAX_DEPTH: usize = 64;
-/// Longest result, in bytes.
+/// Maximum length of the result in bytes.
 const MAX_LENGTH: usize = 1 << 20;
 
 const SPACE: &str = r"\p{White_Space}";
 const DIGIT: &str = r"\p{Nd}";
 const WORD: &str = r"\p{Alphabetic}\p{M}\p{Nd}\p{Pc}";
-/// What `\w` is besides in Oniguruma, outside of classes.
+/// What `\w` also matches in Oniguruma, outside of classes.
 const WORD_BESIDES: &str = "²³¹¼½¾";
 
 /// General categories of Unicode.
@@ -24,7 +24,7 @@ const CATEGORIES: [&str; 36] = [
     "L", "Lu", "Ll", "Lt", "Lm", "Lo", "M", "Mn", "Mc", "Me", "N", "Nd", "Nl", "No", "P", "Pc", "Pd", "Ps", "Pe", "Pi",
     "Pf", "Po", "S", "Sm", "Sc", "Sk", "So", "Z", "Zs", "Zl", "Zp", "C", "Cc", "Cf", "Cn", "Co",
 ];
-/// Their long names and further properties, and what they are called on both sides.
+/// Long names of categories and other properties, with the name that both engines know.
 const PROPERTIES: [(&str, &str); 22] = [
     ("letter", "L"),
     ("mark", "M"),
@@ -82,7 +82,7 @@ const SCRIPTS: [&str; 30] = [
     "Thai",
     "Tibetan",
 ];
-/// Classes in brackets.
+/// POSIX classes.
 const POSIX: [(&str, &str); 8] = [
     ("alpha", r"\p{Alphabetic}"),
     ("digit", DIGIT),
@@ -94,10 +94,10 @@ const POSIX: [(&str, &str); 8] = [
     ("word", WORD),
 ];
 
-/// The expression for both engines.
+/// The equivalent expression for both engines.
 ///
 /// # Errors
-/// Says which construct has no spelling that means the same.
+/// Names the construct that has no equivalent.
 pub(super) fn translate(pattern: &str) -> Result<String, String> {
     let mut parser = Parser { chars: pattern.chars().collect(), at: 0, atomic: 0, depth: 0 };
     let translated = parser.alternatives(false)?;
@@ -113,7 +113,7 @@ pub(super) fn translate(pattern: &str) -> Result<String, String> {
 struct Parser {
     chars: Vec<char>,
     at: usize,
-    /// Atomic groups so far.
+    /// Number of atomic groups so far.
     atomic: usize,
     depth: usize,
 }
@@ -129,7 +129,7 @@ impl Parser {
         next
     }
 
-    /// Takes `text` if it comes next.
+    /// Consumes `text` if it comes next.
     fn eat(&mut self, text: &str) -> bool {
         let found = text.chars().enumerate().all(|(i, c)| self.chars.get(self.at + i) == Some(&c));
         if found {
@@ -163,7 +163,7 @@ impl Parser {
         Ok(out)
     }
 
-    /// One thing and how often it comes.
+    /// An atom and its quantifier.
     fn term(&mut self, fold: bool) -> Result<String, String> {
         let atom = self.atom(fold)?;
         let Some(mut times) = self.quantifier()? else { return Ok(atom) };
@@ -175,7 +175,7 @@ impl Parser {
             times.push('?');
         } else if self.eat("+") {
             if counted {
-                // Not possessive in Oniguruma, but once more of it.
+                // In Oniguruma this is not possessive, but a nested repetition.
                 return Ok(format!("(?:{atom}{times})+"));
             }
             let repeated = format!("{atom}{times}");
@@ -187,7 +187,7 @@ impl Parser {
         Ok(format!("{atom}{times}"))
     }
 
-    /// Something that is not tried again once it has matched.
+    /// An atomic group.
     fn closed(&mut self, inner: &str) -> Result<String, String> {
         self.atomic += 1;
         let name = self.atomic;
@@ -205,7 +205,7 @@ impl Parser {
         }
     }
 
-    /// `{n}`, `{n,}`, `{,m}` or `{n,m}`; any other brace is a character.
+    /// `{n}`, `{n,}`, `{,m}` or `{n,m}`; any other brace is a literal.
     fn interval(&mut self) -> Result<Option<String>, String> {
         let Some(length) = self.chars[self.at..].iter().position(|c| *c == '}') else { return Ok(None) };
         let inner: String = self.chars[self.at + 1..self.at + length].iter().collect();
@@ -260,7 +260,7 @@ impl Parser {
             if !self.eat("?<") {
                 return Err(format!("the group `({begin}..`"));
             }
-            // Nothing refers to it by its name.
+            // Names of groups are dropped: nothing refers to them.
             while !matches!(self.next(), None | Some('>')) {}
             ("(?:", fold)
         } else {
@@ -277,7 +277,7 @@ impl Parser {
         Ok(format!("{open}{inner}{close}"))
     }
 
-    /// What follows a backslash outside of a class.
+    /// The construct after a backslash outside of a class.
     fn escape(&mut self, fold: bool) -> Result<String, String> {
         let word = || format!("[{WORD}{WORD_BESIDES}]");
         Ok(match self.peek() {
@@ -312,7 +312,7 @@ impl Parser {
         text.to_string()
     }
 
-    /// What follows a backslash anywhere.
+    /// The construct after a backslash, inside or outside of a class.
     fn escaped(&mut self) -> Result<Escaped, String> {
         let c = self.next().ok_or("a backslash at the end")?;
         let set = |text: &str, negated| Ok(Escaped::Set(text.to_string(), negated));
@@ -356,7 +356,7 @@ impl Parser {
             digits(self, if kind == 'x' { 2 } else { 4 })
         };
         let value = u32::from_str_radix(&number, 16).ok();
-        // Above ASCII, two digits are a byte of a character.
+        // Above ASCII, two digits denote a byte of a character.
         let value = value.filter(|v| *v < 0x80 || number.len() != 2);
         value.and_then(char::from_u32).map(Escaped::Char).ok_or_else(|| format!("`\\{kind}{number}`"))
     }
@@ -377,7 +377,7 @@ impl Parser {
         }
     }
 
-    /// What stands in brackets.
+    /// A class in brackets.
     fn class(&mut self, fold: bool) -> Result<String, String> {
         let negated = self.eat("^");
         let inner = self.items(fold)?;
@@ -387,7 +387,7 @@ impl Parser {
         Ok(format!("[{}{inner}]", if negated { "^" } else { "" }))
     }
 
-    /// Everything up to the closing bracket.
+    /// The items of a class up to its closing bracket.
     fn items(&mut self, fold: bool) -> Result<String, String> {
         let mut out = String::new();
         let mut first = true;
@@ -425,7 +425,7 @@ impl Parser {
         }
     }
 
-    /// The end of a range, if one begins here.
+    /// The end of a range, if one starts here.
     fn range_end(&mut self) -> Result<Option<char>, String> {
         let closes = self.chars.get(self.at + 1) == Some(&']');
         if self.peek() != Some('-') || closes {
@@ -458,14 +458,14 @@ impl Parser {
     }
 }
 
-/// What a backslash stands for.
+/// What an escape stands for.
 enum Escaped {
     Char(char),
-    /// The inside of a class, and whether it is negated.
+    /// The content of a class, and whether it is negated.
     Set(String, bool),
 }
 
-/// A property under the name it has on both sides.
+/// A property, under the name that both engines know.
 fn property(name: &str, negated: bool) -> Result<Escaped, String> {
     let plain: String = name.chars().filter(|c| !matches!(c, '_' | ' ' | '-')).collect::<String>().to_lowercase();
     let category = CATEGORIES.iter().find(|c| c.to_lowercase() == plain).map(|c| (*c).to_string());
@@ -475,12 +475,12 @@ fn property(name: &str, negated: bool) -> Result<Escaped, String> {
     Ok(Escaped::Set(format!("\\{}{{{found}}}", if negated { 'P' } else { 'p' }), false))
 }
 
-/// Whether a set changes when case is ignored.
+/// Whether case folding changes a set.
 fn cased(set: &str) -> bool {
     ["{Lu}", "{Ll}", "{Lt}", "{Uppercase}", "{Lowercase}", "0-9A-Fa-f"].iter().any(|part| set.contains(part))
 }
 
-/// A character outside of a class.
+/// A literal character outside of a class.
 fn literal(c: char, fold: bool) -> String {
     let all = variants(c, fold);
     if all.len() > 1 {
@@ -497,7 +497,7 @@ fn literal(c: char, fold: bool) -> String {
     }
 }
 
-/// A character and, if case is ignored, those that count as the same.
+/// A character and, under case folding, its equivalents.
 fn variants(c: char, fold: bool) -> Vec<char> {
     let mut all = vec![c];
     if !fold {
@@ -517,7 +517,7 @@ fn variants(c: char, fold: bool) -> Vec<char> {
     all
 }
 
-/// Writes a range of characters of a class.
+/// Writes a range of a class.
 fn range(out: &mut String, from: char, to: char, fold: bool) -> Result<(), String> {
     if from > to {
         return Err(format!("the range {from}-{to}, whose end is before its start"));

@@ -1,5 +1,5 @@
-//! The scripts of characters as the tokenizers library knows them, for the page: its table is older than what browsers
-//! have, and the library does not give it away. But it cuts where the script changes.
+//! The scripts of characters according to the tokenizers library, for the page. The library splits texts where the
+//! script changes. Its table is older than that of browsers and not public, so it is reconstructed from its behavior.
 
 use std::sync::LazyLock;
 
@@ -7,15 +7,16 @@ use serde_json::{Value, json};
 use tokenizers::pre_tokenizers::unicode_scripts::UnicodeScripts;
 use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
 
-/// The kind of pre-tokenizer that needs them.
+/// The type of pre-tokenizer that needs the table.
 const KIND: &str = "UnicodeScripts";
-/// Characters that are asked about together; the library takes the square of that.
+/// Characters per query; the library takes quadratic time.
 const TOGETHER: usize = 1 << 6;
 
-/// First and last character of stretches of one script, and its number; others are of any script.
+/// First and last character of each range of one script, and the number of the script. All other characters may appear
+/// in any script.
 static TABLE: LazyLock<Vec<[u32; 3]>> = LazyLock::new(table);
 
-/// Puts the table into every part that needs it.
+/// Adds the table to every part that needs it.
 pub(super) fn add(part: &mut Value) {
     if part["type"] == KIND {
         part["scripts"] = json!(*TABLE);
@@ -23,16 +24,16 @@ pub(super) fn add(part: &mut Value) {
     part.get_mut("pretokenizers").and_then(Value::as_array_mut).into_iter().flatten().for_each(add);
 }
 
-/// Where pieces of a text begin; there are none if all of it is of any script.
+/// Where the pieces of a text start; empty if all its characters may appear in any script.
 fn pieces(text: &[char]) -> Vec<usize> {
     let mut whole = PreTokenizedString::from(text.iter().collect::<String>());
-    // It cannot fail; if it could, there would be no cuts, and the tests would see it.
+    // This cannot fail. If it did, there would be no splits, and the tests would show it.
     let _ = UnicodeScripts::new().pre_tokenize(&mut whole);
     let splits = whole.get_splits(OffsetReferential::Original, OffsetType::Char);
     splits.into_iter().map(|(_, (start, _), _)| start).collect()
 }
 
-/// For each character but the first one whether it is cut off from those before it.
+/// For each character but the first, whether the text is split before it.
 fn cuts(text: &[char]) -> Vec<bool> {
     let mut cut = vec![false; text.len()];
     for start in pieces(text) {
@@ -41,7 +42,7 @@ fn cuts(text: &[char]) -> Vec<bool> {
     cut
 }
 
-/// Whether each character is of another script than a known one.
+/// Whether each character belongs to a different script than `from`.
 fn differs(from: char, from_all: &[char]) -> Vec<bool> {
     let of_some = |some: &[char]| {
         let pairs: Vec<char> = some.iter().flat_map(|c| [from, *c]).collect();
@@ -53,7 +54,7 @@ fn differs(from: char, from_all: &[char]) -> Vec<bool> {
 fn table() -> Vec<[u32; 3]> {
     let all: Vec<char> = ('\0'..=char::MAX).collect();
     let all = all.chunks(256).filter(|block| !pieces(block).is_empty()).flatten().copied().collect::<Vec<char>>();
-    // What differs neither from Latin nor from Han is of any script.
+    // A character that differs from neither Latin nor Han may appear in any script.
     let known = differs('a', &all).into_iter().zip(differs('\u{6F22}', &all)).map(|(a, b)| a || b);
     let known: Vec<char> = all.iter().zip(known).filter(|(_, known)| *known).map(|(c, _)| *c).collect();
     let mut stretches: Vec<(char, char)> = Vec::new();
@@ -77,7 +78,7 @@ fn table() -> Vec<[u32; 3]> {
     stretches.into_iter().zip(numbers).map(|((first, last), n)| [first.into(), last.into(), n]).collect()
 }
 
-/// For each character whether it is of another script than the one before it.
+/// For each character, whether it belongs to a different script than the one before it.
 fn differs_from_last(known: &[char]) -> Vec<bool> {
     let mut found = Vec::with_capacity(known.len());
     for at in (0..known.len()).step_by(TOGETHER) {

@@ -1,20 +1,20 @@
-//! Reads models of SentencePiece: a protobuf message (sentencepiece_model.proto), as hostile input.
+//! Reads SentencePiece models, which are protobuf messages (sentencepiece_model.proto). The input is not trusted.
 
-/// Most pieces of a model.
+/// Maximum number of pieces.
 const MAX_PIECES: usize = 1 << 22;
 
-/// What a piece is for.
+/// The type of a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// A piece of words.
+    /// An ordinary piece.
     Normal,
-    /// What is not known.
+    /// The unknown token.
     Unknown,
-    /// A mark that texts do not contain.
+    /// A control token, which never matches text.
     Control,
-    /// Found in texts before anything else.
+    /// Matched in texts before anything else.
     UserDefined,
-    /// Not used.
+    /// Unused.
     Unused,
     /// A byte.
     Byte,
@@ -28,10 +28,10 @@ pub(super) struct Piece {
     pub(super) role: Role,
 }
 
-/// How texts are cut into pieces.
+/// The algorithm that splits texts into pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Algorithm {
-    /// The pieces with the highest sum of scores.
+    /// Maximizes the sum of scores.
     Unigram,
     /// Merges of pairs.
     Bpe,
@@ -41,15 +41,15 @@ pub(super) enum Algorithm {
     Char,
 }
 
-/// A model with the defaults of its format.
+/// A model; missing fields have the defaults of the format.
 #[derive(Debug)]
 pub(super) struct Model {
     pub(super) pieces: Vec<Piece>,
     pub(super) algorithm: Algorithm,
     pub(super) byte_fallback: bool,
-    /// Ids of the unknown, first and last token; negative if there is none.
+    /// Ids of the unknown, BOS and EOS tokens; negative if there is none.
     pub(super) ids: [i64; 3],
-    /// What these are written as.
+    /// The texts of these tokens.
     pub(super) names: [String; 3],
     pub(super) charsmap: Vec<u8>,
     pub(super) add_dummy_prefix: bool,
@@ -66,7 +66,7 @@ enum Field<'a> {
     Bytes(&'a [u8]),
 }
 
-/// The fields of a message, one after another.
+/// The fields of a message, in order.
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
@@ -89,7 +89,7 @@ impl<'a> Fields<'a> {
         Some(taken)
     }
 
-    /// The next field with its number; `None` if the message is damaged.
+    /// The next field and its number; `None` if the message is malformed.
     fn field(&mut self) -> Option<(u64, Field<'a>)> {
         let key = self.varint()?;
         let field = match key & 7 {
@@ -109,7 +109,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Hands every field of a message to `visit`, which says false to one it cannot take.
+/// Passes each field of a message to `visit`, which returns `None` for one that it cannot read.
 fn each<'a>(message: &'a [u8], mut visit: impl FnMut(u64, Field<'a>) -> Option<()>) -> Option<()> {
     let mut fields = Fields(message);
     while !fields.0.is_empty() {
@@ -123,7 +123,7 @@ fn text(bytes: &[u8]) -> Option<String> {
     std::str::from_utf8(bytes).ok().map(str::to_string)
 }
 
-/// Reads a model; `None` if the bytes are none.
+/// Reads a model; `None` if the bytes are not a valid one.
 pub(super) fn read(bytes: &[u8]) -> Option<Model> {
     let mut model = Model {
         pieces: Vec::new(),
@@ -145,7 +145,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<Model> {
             }
             (2, Field::Bytes(message)) => trainer(message, &mut model)?,
             (3, Field::Bytes(message)) => normalizer(message, &mut model)?,
-            // Tests of the model by itself, a denormalizer and whatever else.
+            // Self-test data, a denormalizer, and other fields that are not needed.
             (_, Field::Varint(_) | Field::Fixed32(_) | Field::Fixed64 | Field::Bytes(_)) => {}
         }
         Some(())
@@ -191,7 +191,7 @@ fn trainer(message: &[u8], model: &mut Model) -> Option<()> {
             }
             (24, Field::Varint(flag)) => model.whitespace_suffix = flag != 0,
             (35, Field::Varint(flag)) => model.byte_fallback = flag != 0,
-            // Negative numbers are those above the half.
+            // Negative numbers are stored as large unsigned ones.
             (at @ 40..=42, Field::Varint(id)) => model.ids[(at - 40) as usize] = i64::from(id as u32 as i32),
             (at @ 45..=47, Field::Bytes(bytes)) => model.names[(at - 45) as usize] = text(bytes)?,
             (_, Field::Varint(_) | Field::Fixed32(_) | Field::Fixed64 | Field::Bytes(_)) => {}
@@ -232,7 +232,7 @@ mod tests {
         assert_eq!((model.pieces[1].role, model.algorithm), (Role::Control, Algorithm::Bpe));
         assert_eq!((model.ids, model.add_dummy_prefix), ([0, -1, 2], false));
         for cut in 1..file.len() {
-            // Whatever is cut off, nothing panics.
+            // Truncated files never cause a panic.
             let _ = read(&file[..cut]);
         }
         assert!(read(b"").is_none() && read(b"QQ== 0\n").is_none() && read(&[0xFF; 20]).is_none());

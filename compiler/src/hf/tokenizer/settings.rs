@@ -1,5 +1,5 @@
-//! What the files beside `tokenizer.json` say: special tokens, added tokens, settings of the class. The order in which
-//! they count is that of `PreTrainedTokenizerBase.from_pretrained` of the transformers library.
+//! Settings in the files beside `tokenizer.json`: special tokens, added tokens, options of the class. Their precedence
+//! is that of `PreTrainedTokenizerBase.from_pretrained` of the transformers library.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use tokenizers::AddedToken;
 
 use super::fault::{Fault, SETTINGS};
 
-/// Special tokens with a name of their own, in the order in which they are added.
+/// Named special tokens, in the order in which they are added.
 pub(super) const NAMED: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 const EXTRA: &str = "extra_special_tokens";
 const ADDITIONAL: &str = "additional_special_tokens";
 
-/// A token and how it is found. What is not said follows from `special`.
+/// A token and how it is matched. Unset options follow from `special`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Token {
     pub(super) content: String,
@@ -23,17 +23,17 @@ pub(super) struct Token {
     pub(super) lstrip: bool,
     pub(super) rstrip: bool,
     pub(super) normalized: Option<bool>,
-    /// Given as a text alone.
+    /// Given as a plain string.
     pub(super) bare: bool,
 }
 
 impl Token {
-    /// A special token of which the text is known.
+    /// A special token with this text.
     pub(super) fn text(content: &str) -> Self {
         Token { bare: true, ..Token::new(content, true) }
     }
 
-    /// A token with defaults.
+    /// A token with default options.
     pub(super) fn new(content: &str, special: bool) -> Self {
         Token {
             content: content.to_string(),
@@ -46,7 +46,7 @@ impl Token {
         }
     }
 
-    /// A text, or an object with `content`.
+    /// Reads a token: a string, or an object with `content`.
     pub(super) fn read(value: &Value) -> Option<Token> {
         if let Some(text) = value.as_str() {
             return Some(Token::text(text));
@@ -60,7 +60,7 @@ impl Token {
         Some(token)
     }
 
-    /// As the tokenizers library has it.
+    /// The token in the form of the tokenizers library.
     pub(super) fn added(&self) -> AddedToken {
         AddedToken::from(self.content.clone(), self.special)
             .single_word(self.single_word)
@@ -73,27 +73,27 @@ impl Token {
 /// The settings of a directory.
 #[derive(Debug, Default)]
 pub(super) struct Settings {
-    /// `tokenizer_config.json` with what other files add.
+    /// `tokenizer_config.json`, with the additions from other files.
     pub(super) config: Map<String, Value>,
-    /// Special tokens by the names of [`NAMED`]; those that are null are missing here and `Null` in the config.
+    /// Special tokens by the names in [`NAMED`]. Those set to null are missing here and are `Null` in the config.
     pub(super) named: BTreeMap<String, Token>,
-    /// Special tokens with other names.
+    /// Special tokens with class-specific names.
     pub(super) specific: Vec<(String, Token)>,
-    /// Special tokens without names, if there is a list of them.
+    /// Special tokens without names, if they are listed.
     pub(super) extra: Option<Vec<Token>>,
-    /// Special tokens without names of old directories.
+    /// Special tokens without names in old directories.
     pub(super) additional: Option<Vec<Token>>,
-    /// Added tokens by their ids.
+    /// Added tokens by id.
     pub(super) added: BTreeMap<u64, Token>,
-    /// A text that is too long is cut at its beginning. There is no such setting for padding, because every text is a
-    /// call of its own and none is padded.
+    /// Whether texts that are too long are truncated at their beginning. Padding has no such setting, because every
+    /// text is a call of its own and is never padded.
     pub(super) cuts_left: bool,
 }
 
-/// The files, parsed; null where there is none.
+/// The parsed files; null for missing ones.
 pub(super) struct Parsed<'a> {
     pub(super) config: &'a Value,
-    /// The keys of that file and of tokens in it, in their order.
+    /// The keys of that file and of the tokens in it, in order.
     pub(super) order: Vec<String>,
     pub(super) special_map: &'a Value,
     pub(super) added: &'a Value,
@@ -101,10 +101,10 @@ pub(super) struct Parsed<'a> {
 }
 
 impl Settings {
-    /// Reads them.
+    /// Reads the settings.
     ///
     /// # Errors
-    /// Says which entry of which file is no token or no id.
+    /// Names the file and the entry that is not a valid token or id.
     pub(super) fn read(files: &Parsed) -> Result<Settings, Fault> {
         let mut config = match files.config {
             Value::Object(config) => config.clone(),
@@ -134,7 +134,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Where texts are cut: the setting, else what `tokenizer.json` was saved with.
+    /// Where texts are truncated: the setting, or else the one saved in `tokenizer.json`.
     fn read_side(&self, tokenizer: Option<&Value>) -> Result<bool, Fault> {
         let saved = || tokenizer.and_then(|t| t["truncation"]["direction"].as_str()).map(str::to_lowercase);
         match self.config.get("truncation_side") {
@@ -157,7 +157,7 @@ impl Settings {
         Ok(())
     }
 
-    /// `special_tokens_map.json`, `added_tokens.json` and the added tokens of `tokenizer.json`.
+    /// Reads `special_tokens_map.json`, `added_tokens.json` and the added tokens of `tokenizer.json`.
     fn read_legacy(&mut self, files: &Parsed) -> Result<(), Fault> {
         if let Some(map) = files.special_map.as_object() {
             for (key, value) in map {
@@ -208,7 +208,7 @@ impl Settings {
         Ok(())
     }
 
-    /// Tokens of a list of the config.
+    /// A list of tokens in the config.
     fn list(&self, key: &str) -> Result<Option<Vec<Token>>, Fault> {
         let Some(value) = self.config.get(key) else { return Ok(None) };
         if value.is_null() {
@@ -220,7 +220,7 @@ impl Settings {
     }
 }
 
-/// What Python takes for false.
+/// Whether Python considers the value false.
 pub(super) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -240,7 +240,7 @@ fn special(token: &Value) -> Value {
     token
 }
 
-/// Takes special tokens with names of their own out of the config.
+/// Removes special tokens with class-specific names from the config and returns them.
 fn take_specific(config: &mut Map<String, Value>) -> Result<Vec<(String, Token)>, Fault> {
     let own = |key: &str, value: &Value| key.ends_with("_token") && !NAMED.contains(&key) && value.is_string();
     let keys: Vec<String> = config.iter().filter(|(k, v)| own(k, v)).map(|(k, _)| k.clone()).collect();

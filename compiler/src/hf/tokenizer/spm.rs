@@ -1,5 +1,4 @@
-//! The tokenizer of a SentencePiece model by itself, as `SpmConverter.build_tokenizer_from_spm_proto` of transformers
-//! makes it.
+//! Builds the tokenizer of a SentencePiece model, like `SpmConverter.build_tokenizer_from_spm_proto` of transformers.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,22 +9,22 @@ use super::ranks::to_base64;
 use super::sentencepiece::{Algorithm, Model, Role};
 use super::settings::Token;
 
-/// Marks and user's pieces, as added tokens.
+/// Control tokens and user-defined pieces, as added tokens.
 pub(super) fn added(model: &Model) -> Vec<Token> {
     let wanted = model.pieces.iter().filter(|p| matches!(p.role, Role::Control | Role::UserDefined));
     let token = |content: &str, special| Token { normalized: Some(false), ..Token::new(content, special) };
     wanted.map(|p| token(&p.text, p.role == Role::Control)).collect()
 }
 
-/// The precompiled map of characters in base64, if there is one.
+/// The precompiled character map in base64, if there is one.
 pub(super) fn charsmap(model: &Model) -> Option<String> {
     (!model.charsmap.is_empty()).then(|| to_base64(&model.charsmap))
 }
 
-/// The whole tokenizer without added tokens. `renamed` are pieces that `added_tokens_decoder` calls otherwise.
+/// The complete tokenizer without added tokens. `renamed` are pieces that `added_tokens_decoder` renames.
 ///
 /// # Errors
-/// If the model is of a kind that tokenizers do not know.
+/// If the model's algorithm is not supported by tokenizers.
 pub(super) fn tokenizer(model: &Model, renamed: &BTreeMap<u64, String>, legacy: bool) -> Result<Value, String> {
     let names = names(model, renamed);
     let users: Vec<&str> = (names.iter().zip(&model.pieces))
@@ -52,7 +51,7 @@ pub(super) fn tokenizer(model: &Model, renamed: &BTreeMap<u64, String>, legacy: 
     }))
 }
 
-/// What the pieces are called. A name that another piece keeps is not taken.
+/// The texts of the pieces. A piece is not renamed to the text of another one.
 fn names(model: &Model, renamed: &BTreeMap<u64, String>) -> Vec<String> {
     let own = |at: usize| &model.pieces[at].text;
     if model.algorithm != Algorithm::Bpe || renamed.is_empty() {
@@ -113,7 +112,7 @@ fn pre_tokenizer(model: &Model, mut users: Vec<&str>, legacy: bool) -> Value {
     if all.is_empty() { Value::Null } else { json!({"type": "Sequence", "pretokenizers": all}) }
 }
 
-/// A text as a regular expression that matches it.
+/// A regular expression that matches a text literally.
 fn escape(text: &str) -> String {
     let mut escaped = String::new();
     for c in text.chars() {

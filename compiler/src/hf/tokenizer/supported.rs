@@ -1,4 +1,4 @@
-//! What both runtimes know of tokenizers.
+//! The tokenizer parts that both runtimes support.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -9,22 +9,22 @@ use tokenizers::{DecoderWrapper, ModelWrapper, NormalizerWrapper, PostProcessorW
 
 use super::regex;
 
-/// An entry of our own: special tokens that are written out in a text are text.
+/// An entry of gristmill's own: special tokens that occur in a text are treated as text.
 pub(super) const SPLIT_SPECIAL: &str = "split_special_tokens";
 
-/// Another one: a text that is too long is cut at its beginning if this is `left`.
+/// Another one: if it is `left`, texts that are too long are truncated at their beginning.
 pub(super) const TRUNCATION_SIDE: &str = "truncation_side";
 
-/// Kinds by part. The page's tests hold it to the same list.
+/// Supported types, by part. The tests of the page check the same list.
 static KINDS: LazyLock<BTreeMap<String, Vec<String>>> = LazyLock::new(|| {
     let read = serde_json::from_str(include_str!("supported.json"));
     read.unwrap_or_else(|e| unreachable!("supported.json: {e}"))
 });
 
-/// Parts in parts.
+/// Maximum nesting of parts.
 const MAX_DEPTH: usize = 32;
 
-/// Visits every object of a part.
+/// Visits every object in a part.
 fn each(part: &mut Value, depth: usize, visit: &mut dyn FnMut(&mut Value) -> Result<(), String>) -> Result<(), String> {
     if depth > MAX_DEPTH {
         return Err(format!("parts are nested more than {MAX_DEPTH} deep"));
@@ -40,7 +40,7 @@ fn each(part: &mut Value, depth: usize, visit: &mut dyn FnMut(&mut Value) -> Res
     }
 }
 
-/// Makes regular expressions those that both engines read.
+/// Translates regular expressions into ones that both engines read.
 ///
 /// # Errors
 /// Names the entry.
@@ -59,7 +59,7 @@ pub(super) fn prepare(json: &mut Value) -> Result<(), String> {
     Ok(())
 }
 
-/// Where a file is wrong: the first part that the library cannot read by itself.
+/// The location of an error: the first part that the library cannot read by itself.
 pub(super) fn place(json: &Value, whole: &str) -> String {
     fn wrong<T: DeserializeOwned>(json: &Value, part: &str) -> Option<String> {
         let value = &json[part];
@@ -78,7 +78,7 @@ pub(super) fn place(json: &Value, whole: &str) -> String {
         .unwrap_or_else(|| whole.to_string())
 }
 
-/// Refuses kinds of parts that one of the runtimes does not know.
+/// Rejects types of parts that one of the runtimes does not support.
 pub(super) fn finish(json: &Value) -> Result<(), String> {
     for (part, kinds) in KINDS.iter() {
         let lists = ["normalizers", "pretokenizers", "processors", "decoders"];

@@ -1,4 +1,4 @@
-//! Fills in what a class of tokenizers builds: settings and tokens in place of their names.
+//! Fills in the templates of tokenizer classes: replaces names by settings and tokens.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 
 use super::settings::is_empty;
 
-/// What names stand for.
+/// The values of names.
 pub(super) type Scope = BTreeMap<String, Value>;
 
-/// A part with its names filled in; `None` if it is a choice without a value.
+/// A part with its names replaced; `None` if it is a choice without a value.
 pub(super) fn fill(part: &Value, scope: &Scope) -> Option<Value> {
     match part {
         Value::String(text) => Some(match text.strip_prefix('$') {
@@ -27,7 +27,7 @@ pub(super) fn fill(part: &Value, scope: &Scope) -> Option<Value> {
     }
 }
 
-/// The part that a choice takes; `None` if the object is no choice.
+/// The part that a choice selects; `None` if the object is not a choice.
 fn chosen<'a>(fields: &'a Map<String, Value>, scope: &Scope) -> Option<Option<&'a Value>> {
     let value = |key: &str| fields.get(key).and_then(Value::as_str).map(|name| scope.get(name).unwrap_or(&Value::Null));
     let holds = match (value("$if"), value("$unless")) {

@@ -8,10 +8,10 @@ use super::known::{ConfigEntries, Verdict};
 use crate::hf::{quantized, sentence};
 use crate::weights::shown;
 
-/// Longest value that is shown.
+/// Maximum length of a value in messages.
 const MAX_SHOWN: usize = 80;
 
-/// Looks for entries that change what is computed, and for those of which nothing is known.
+/// Finds entries that change what is computed, and unknown entries.
 pub(super) fn check(config: &Map<String, Value>, usage: &Usage, known: &ConfigEntries, architecture: &str) -> Findings {
     let mut walk = Walk { usage, known, architecture, unknown: Vec::new(), found: Findings::default() };
     walk.object(config, "", &names(config));
@@ -24,7 +24,7 @@ pub(super) fn check(config: &Map<String, Value>, usage: &Usage, known: &ConfigEn
     found
 }
 
-/// What a config is for: its model type, and its classes.
+/// The names that a config has in the tables: its model type and its classes.
 fn names(config: &Map<String, Value>) -> Vec<&str> {
     let classes = config.get("architectures").and_then(Value::as_array);
     let classes = classes.into_iter().flatten().filter_map(Value::as_str);
@@ -40,8 +40,8 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// The entries of an object at `path`, which is empty or ends with a dot. Its names are those of the nearest config
-    /// that has a model type.
+    /// Checks the entries of an object at `path`, which is empty or ends with a dot. `names` are those of the nearest
+    /// enclosing config with a model type.
     fn object(&mut self, object: &Map<String, Value>, path: &str, names: &[&str]) {
         for (key, value) in object.iter().filter(|(key, value)| !value.is_null() && !is_elsewhere(key)) {
             let inner = format!("{path}{key}");
@@ -49,7 +49,7 @@ impl Walk<'_> {
                 self.judge(&inner, value, names);
                 continue;
             }
-            // An object of which no entry was read was taken as a whole.
+            // If no entry of an object was read, the object was read as a whole.
             let below = format!("{inner}.");
             let opened = self.usage.config.range(below.clone()..).next().is_some_and(|next| next.starts_with(&below));
             if let (Some(nested), true) = (value.as_object(), opened) {
@@ -89,7 +89,7 @@ impl Walk<'_> {
     }
 }
 
-/// Entries that are judged by other parts of the compiler, or come from other files.
+/// Entries that other parts of the compiler check, or that come from other files.
 fn is_elsewhere(key: &str) -> bool {
     key == sentence::KEY || quantized::ENTRIES.contains(&key)
 }

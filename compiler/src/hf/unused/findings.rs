@@ -1,18 +1,18 @@
-//! Sentences about what is not read.
+//! Messages about settings and tensors that are not read.
 
-/// Most names of a list that are written out.
+/// Maximum number of names that a list spells out.
 const MAX_LISTED: usize = 8;
 
-/// Sentences about what is not read.
+/// Messages about settings and tensors that are not read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
-    /// What may matter.
+    /// Those that may matter.
     pub warnings: Vec<String>,
-    /// What makes the results wrong.
+    /// Those that make the results wrong.
     pub faults: Vec<String>,
 }
 
-/// `a, b, c`, or the first of them and how many more there are.
+/// `a, b, c`, or the first of them and the number of the others.
 pub(super) fn list(names: impl IntoIterator<Item = String>) -> String {
     let mut names: Vec<String> = names.into_iter().collect();
     let more = names.len().saturating_sub(MAX_LISTED);

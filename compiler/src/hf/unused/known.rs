@@ -1,4 +1,4 @@
-//! What is known about entries and tensors that architectures do not read: `models/known/*.ron`.
+//! Tables of entries and tensors that architectures may leave unread: `models/known/*.ron`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::error::CompileError;
 
-/// The row that is for all models.
+/// The row that applies to all models.
 const ALL: &str = "*";
 
 /// `known/config.ron`: entries of config.json.
@@ -26,58 +26,57 @@ pub(crate) struct ConfigEntries {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Effect {
-    /// Values with which it does not.
+    /// Values for which it does not.
     #[serde(default)]
     unless: Vec<Value>,
-    /// Where it matters only if the checkpoint lacks a tensor.
+    /// The entry matters only if the checkpoint lacks one of these tensors.
     #[serde(default)]
     pub(crate) lacking: Option<Lacking>,
-    /// What the model computes with other values; without it, only other models are known to compute with the entry.
+    /// What the model computes with other values. Without it, the entry is known to matter only for other models.
     #[serde(default)]
     pub(crate) wrong: Option<String>,
 }
 
-/// Optional tensors that a checkpoint lacks.
+/// Optional tensors that a checkpoint may lack.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Lacking {
     /// Patterns of their names.
     tensors: Vec<String>,
-    /// What is computed without them.
+    /// What is computed in their place.
     pub(crate) instead: String,
 }
 
 impl Lacking {
-    /// The first of the tensors that are absent.
+    /// The first of the tensors that is absent.
     pub(crate) fn find<'a>(&self, absent: &'a BTreeSet<String>) -> Option<&'a String> {
         absent.iter().find(|name| self.tensors.iter().any(|pattern| fits_pattern(pattern, name)))
     }
 }
 
-/// What is known about an entry with a certain value.
+/// The effect of an entry with a given value.
 #[derive(Debug)]
 pub(crate) enum Verdict<'a> {
-    /// It changes nothing.
+    /// Changes nothing.
     Harmless,
-    /// It changes what is computed.
+    /// Changes what is computed.
     Computing(&'a Effect),
-    /// Nothing is.
+    /// Not in the tables.
     Unknown,
 }
 
 impl ConfigEntries {
-    /// What ships.
+    /// Reads the shipped table.
     pub(crate) fn load() -> Result<Self, CompileError> {
         load("known/config.ron")
     }
 
-    /// What is known about the entry at `path` (`rope_scaling.factor`) of a config with these names (model type and
-    /// classes).
+    /// The effect of the entry at `path` (`rope_scaling.factor`) in a config with these names (model type and classes).
     pub(crate) fn judge(&self, names: &[&str], path: &str, value: &Value) -> Verdict<'_> {
         names.iter().copied().chain([ALL]).find_map(|row| self.in_row(row, path, value)).unwrap_or(Verdict::Unknown)
     }
 
-    /// What one row says; what it says of models of its own goes before what holds for all.
+    /// The effect according to one row. Entries that are specific to a model take precedence over those for all.
     fn in_row(&self, row: &str, path: &str, value: &Value) -> Option<Verdict<'_>> {
         let computing = self.computing.get(row).into_iter().flatten().find(|(pattern, _)| is_entry(pattern, path));
         if let Some((_, effect)) = computing {
@@ -89,13 +88,13 @@ impl ConfigEntries {
     }
 }
 
-/// Whether a pattern stands for the entry at a path: for all of it, or for the end of it behind a dot.
+/// Whether a pattern matches the entry at a path: the whole path, or the end of it after a dot.
 fn is_entry(pattern: &str, path: &str) -> bool {
     let ends = std::iter::once(path).chain(path.match_indices('.').map(|(dot, _)| &path[dot + 1..]));
     ends.into_iter().any(|end| fits_pattern(pattern, end))
 }
 
-/// Whether two values are the same; 1 and 1.0 are.
+/// Whether two values are equal; 1 equals 1.0.
 fn equal(a: &Value, b: &Value) -> bool {
     match (a.as_f64(), b.as_f64()) {
         (Some(a), Some(b)) => a == b,
@@ -110,32 +109,32 @@ fn equal(a: &Value, b: &Value) -> bool {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename = "Tensors")]
 pub(crate) struct Tensors {
-    /// Patterns of tensors that no model computes with.
+    /// Patterns of tensors that no model needs.
     ignores: Vec<String>,
-    /// Last parts of the names of tensors that belong to packed weights, and what packs them.
+    /// Last parts of the names of tensors in packed weights, and the method that packs them.
     packed: BTreeMap<String, String>,
-    /// How weights become plain again, by the method that packs them.
+    /// How to unpack weights, by packing method.
     remedies: BTreeMap<String, String>,
 }
 
 impl Tensors {
-    /// What ships.
+    /// Reads the shipped table.
     pub(crate) fn load() -> Result<Self, CompileError> {
         load("known/tensors.ron")
     }
 
-    /// Whether no model computes with it.
+    /// Whether no model needs the tensor.
     pub(crate) fn ignores(&self, tensor: &str) -> bool {
         self.ignores.iter().any(|pattern| fits_pattern(pattern, tensor))
     }
 
-    /// What packs weights so that there are tensors with such names.
+    /// The method that packs weights into tensors with such names.
     pub(crate) fn packer(&self, tensor: &str) -> Option<&str> {
         let last = tensor.rsplit('.').next().unwrap_or(tensor);
         self.packed.iter().find(|(pattern, _)| fits_pattern(pattern, last)).map(|(_, method)| method.as_str())
     }
 
-    /// How weights that a method has packed become plain again, beyond what always helps.
+    /// How to unpack the weights of a method, beyond the remedies that always work.
     pub(crate) fn remedy(&self, method: &str) -> Option<&str> {
         self.remedies.get(method).map(String::as_str)
     }

@@ -1,6 +1,6 @@
-//! What a model directory has and the architecture does not read. Nothing of it is passed over silently: what may
-//! matter is a warning, and what would make the results wrong is a fault, unless `models/known` or the `ignores` of the
-//! architecture say that it does not matter.
+//! Finds settings and tensors of a model directory that the architecture does not read. Nothing is ignored silently:
+//! what may matter is a warning, and what would make the results wrong is an error, unless `models/known` or the
+//! `ignores` of the architecture say that it does not matter.
 
 mod config;
 mod findings;
@@ -17,10 +17,10 @@ pub use findings::Findings;
 
 pub(crate) use known::{ConfigEntries, Tensors, Verdict};
 
-/// Compares what an architecture (the name of its file) has read with what there is.
+/// Compares what an architecture (given by its file name) has read with what the directory contains.
 ///
 /// # Errors
-/// Only if the lists that ship cannot be read, which is a bug.
+/// If the shipped tables cannot be read, which is a bug.
 pub fn unused(
     config: &Value,
     checkpoint: &Checkpoint,

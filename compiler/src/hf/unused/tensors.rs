@@ -1,7 +1,8 @@
 //! Tensors of the checkpoint that the architecture does not read.
 //!
-//! What matters is where they lie. A tensor beside one that is read, or in the same layer, belongs to something that
-//! is computed, which it would change. A layer behind those that are read says that config.json has too few.
+//! What matters is where they are. A tensor in the same module or layer as one that is read belongs to something that
+//! is computed, which it would change. A layer after the last one that is read means that config.json has too few
+//! layers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +13,7 @@ use super::findings::{Findings, list};
 use super::known::Tensors;
 use crate::weights::{Checkpoint, shown};
 
-/// Looks at all tensors that are not read and that nobody says may be left out.
+/// Checks all tensors that are neither read nor listed as ignorable.
 pub(super) fn check(
     checkpoint: &Checkpoint,
     config: &Map<String, Value>,
@@ -33,7 +34,7 @@ pub(super) fn check(
         if usage.ignores(name) || known.ignores(name) {
             continue;
         }
-        // Integers are tables and counters unless they are packed weights.
+        // Integer tensors are tables and counters, unless they belong to packed weights.
         let is_weight = floats.contains_key(name) || known.packer(name).is_some();
         match place(name, &usage.tensors) {
             Place::Beyond { layers, last } if is_weight => {
@@ -48,26 +49,26 @@ pub(super) fn check(
     sorted.told(&checkpoint.shown_files(), config, architecture)
 }
 
-/// Where an unread tensor lies.
+/// Where an unread tensor is.
 #[derive(Debug, PartialEq, Eq)]
 enum Place {
-    /// In a layer, or beside a tensor, that is read.
+    /// In a layer or module with tensors that are read.
     Computed,
-    /// In a layer behind the last one that is read: what is in front of the number, and the number of the last one.
+    /// In a layer after the last one that is read.
     Beyond {
-        /// `model.layers.`
+        /// The name up to the layer number: `model.layers.`.
         layers: String,
-        /// The last one that is read.
+        /// The last layer that is read.
         last: u64,
     },
-    /// Where nothing is read.
+    /// Far from anything that is read.
     Elsewhere,
 }
 
 fn place(name: &str, read: &BTreeSet<String>) -> Place {
     let is_read = |prefix: &str| below(read, prefix).next().is_some();
     let dots: Vec<usize> = name.match_indices('.').map(|(i, _)| i).collect();
-    // From the innermost number outwards: what a number stands for has its dots on both sides.
+    // From the innermost number outwards: a layer number has dots on both sides.
     for pair in dots.windows(2).rev() {
         let Ok(number) = name[pair[0] + 1..pair[1]].parse::<u64>() else { continue };
         if is_read(&name[..=pair[1]]) {
@@ -77,12 +78,12 @@ fn place(name: &str, read: &BTreeSet<String>) -> Place {
         let numbers =
             below(read, layers).filter_map(|other| other[layers.len()..].split('.').next()?.parse::<u64>().ok());
         if let Some(last) = numbers.max() {
-            // A gap is as much of a contradiction.
+            // A gap in the numbers is as much of a contradiction.
             return if number > last { Place::Beyond { layers: layers.to_string(), last } } else { Place::Computed };
         }
     }
     match name.rsplit_once('.') {
-        // Only what lies in the same module, not what lies further inside.
+        // Only tensors of the same module count, not those of modules inside it.
         Some((module, _)) if below(read, &format!("{module}.")).any(|n| !n[module.len() + 1..].contains('.')) => {
             Place::Computed
         }
@@ -90,19 +91,19 @@ fn place(name: &str, read: &BTreeSet<String>) -> Place {
     }
 }
 
-/// The names that begin with a text.
+/// The names that start with a prefix.
 fn below<'a>(names: &'a BTreeSet<String>, prefix: &'a str) -> impl Iterator<Item = &'a String> {
     names.range(prefix.to_string()..).take_while(move |name| name.starts_with(prefix))
 }
 
-/// Whether a matrix holds what a matrix that is read holds, as tied embeddings do.
+/// Whether a matrix has the same values as a matrix that is read, like a tied embedding.
 fn is_copy(checkpoint: &Checkpoint, shapes: &BTreeMap<String, Vec<u64>>, name: &str, read: &BTreeSet<String>) -> bool {
     let Some(shape) = shapes.get(name).filter(|shape| shape.len() > 1) else { return false };
     let mut alike = read.iter().filter(|other| shapes.get(*other) == Some(shape));
     alike.any(|other| checkpoint.same_values(name, other))
 }
 
-/// Unread tensors by what they mean.
+/// Unread tensors, grouped by their effect.
 #[derive(Default)]
 struct Sorted {
     computed: Vec<String>,
@@ -161,7 +162,7 @@ impl Sorted {
     }
 }
 
-/// Entries of config.json about layers that have this number, as a clause.
+/// A clause with the config.json entries about layers that have this value.
 fn counted(config: &Map<String, Value>, n: u64) -> String {
     let about_layers = |key: &str| key.contains("layer") || key.contains("depth");
     let nested = config.iter().filter_map(|(key, value)| Some((key, value.as_object()?)));
@@ -184,7 +185,7 @@ fn tensors(n: usize) -> String {
     format!("{n} tensor{}", if n == 1 { "" } else { "s" })
 }
 
-/// Names, where those that differ by numbers alone are one: `layers.*.q_proj.bias (4)`.
+/// Names, merged where they differ only in numbers: `layers.*.q_proj.bias (4)`.
 fn patterns(names: &[String]) -> String {
     let mut grouped: BTreeMap<String, Vec<&String>> = BTreeMap::new();
     for name in names {

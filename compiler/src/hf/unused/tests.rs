@@ -1,4 +1,4 @@
-//! Whole model directories: those of the tests, of which nothing may be said, and changes to them.
+//! Complete model directories: unchanged ones must give no messages, changed ones must.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// What is found in a directory whose config has been changed.
+/// The messages for a directory with a changed config.
 fn found(dir: &Path, change: impl FnOnce(&mut Value)) -> Findings {
     let mut opened = ModelDir::open(dir).unwrap();
     assert_eq!(opened.warnings, Vec::<String>::new(), "{}", dir.display());
@@ -34,7 +34,7 @@ fn found(dir: &Path, change: impl FnOnce(&mut Value)) -> Findings {
     unused(&opened.config, &checkpoint, &usage, &file).unwrap()
 }
 
-/// The only sentence that is found in the shipped example with a change to its config.
+/// The only message for the shipped example with a changed config.
 #[track_caller]
 fn only(key: &str, value: Value) -> String {
     let Findings { mut warnings, mut faults } =
@@ -43,7 +43,7 @@ fn only(key: &str, value: Value) -> String {
     warnings.pop().or_else(|| faults.pop()).unwrap()
 }
 
-/// Every directory below a folder that has weights.
+/// Collects all directories with weights below a folder.
 fn models(folder: &Path, all: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap().flatten().map(|e| e.path()).filter(|p| p.is_dir()) {
         let has = |name: &str| entry.join(name).is_file();
@@ -78,7 +78,7 @@ fn unknown_entries_are_named() {
     assert_eq!(text, "config.json: `surprise` is unknown and not read by llama.ron");
     let nested = found(&root().join("tests/goldens/clip/eos_first/model"), |c| c["text_config"]["surprise"] = json!(1));
     assert_eq!(nested.warnings, ["config.json: `text_config.surprise` is unknown and not read by clip.ron"]);
-    // The name comes from the file, and may hold anything.
+    // The name comes from the file and may contain anything.
     assert!(!only("a\u{1b}[31m", json!(1)).contains('\u{1b}'));
 }
 

@@ -1,8 +1,8 @@
 //! Attention on a CPU: online softmax over tiles of keys (Milakov and Gimelshein 2018; Dao et al. 2022).
 //!
-//! A position of the grid takes one head and four queries, or one query where there is only one. Scores of a tile are
-//! kept in scratch memory, four to a vector: those of four queries with a key, or those of a query with four keys. Then
-//! the tile's values are added, a few columns at a time, so that sums stay in registers.
+//! A grid position takes one head and four queries, or one query if there is only one. The scores of a tile are kept in
+//! scratch memory as vectors of four: four queries with one key, or one query with four keys. Then the values of the
+//! tile are accumulated, a few columns at a time, so that sums stay in registers.
 
 use gristmill_graph::{Dim, NodeId, Op, Scalar, Unary, numel};
 use gristmill_kernel::{Bind, Expr, Sh, VEC4F, Var, f, u};
@@ -25,22 +25,22 @@ struct Attention<'a> {
     args: &'a [NodeId],
     operands: [NodeId; 3],
     lead: Vec<Expr>,
-    /// Rows of queries.
+    /// Indices of the queries.
     ts: Vec<Expr>,
     /// Number of keys.
     keys: Expr,
-    /// Quads of a key, and of a value.
+    /// Groups of four elements per key and per value.
     depth: u32,
     columns: u32,
-    /// Quads of a value that are summed at a time.
+    /// Groups of four of a value that are accumulated at a time.
     together: u32,
-    /// Scores, then weights, of a tile.
+    /// Scores of a tile, later its weights.
     weights: Sh,
-    /// Sums of values: quad by quad, in it query by query.
+    /// Accumulated values: by group of four, then by query.
     sums: Sh,
 }
 
-/// The kernel of an [`Op::Attention`].
+/// Builds the kernel of an [`Op::Attention`].
 pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let node = low.graph.node(id);
     let Op::Attention { score } = &node.op else { return Err(CompileError::unlowered(node, "form as attention")) };
@@ -115,7 +115,7 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
 }
 
 impl Attention<'_> {
-    /// The row of an operand at a query or key.
+    /// The row of an operand for a query or key.
     fn row(&self, ctx: &mut Ctx<'_>, operand: usize, at: &Expr) -> Vec4Row {
         let mut lead = self.lead.clone();
         lead.push(at.clone());
@@ -130,7 +130,7 @@ impl Attention<'_> {
         ctx.b.let_("score", score)
     }
 
-    /// Four queries with the keys of a tile, one key after the other.
+    /// Processes a tile for four queries, one key at a time.
     fn tile_of_four(&self, ctx: &mut Ctx<'_>, (tile, count): (&Expr, &Expr), m: Var, l: Var) {
         let before = ctx.b.let_("before", m.get());
         let queries: Vec<Vec4Row> = self.ts.iter().map(|t| self.row(ctx, 0, t)).collect();
@@ -186,7 +186,8 @@ impl Attention<'_> {
         });
     }
 
-    /// One query with the keys of a tile, four at a time; copies of the last key fill up and weigh nothing.
+    /// Processes a tile for one query, four keys at a time. Copies of the last key fill up the last group, with weight
+    /// zero.
     fn tile_of_one(&self, ctx: &mut Ctx<'_>, (tile, count): (&Expr, &Expr), m: Var, l: Var) {
         let before = ctx.b.let_("before", m.get());
         let query = self.row(ctx, 0, &self.ts[0]);
@@ -251,14 +252,14 @@ impl Attention<'_> {
         });
     }
 
-    /// A sum of values so far, as much as it still counts.
+    /// An accumulated value, rescaled by `alpha`.
     fn scaled(&self, ctx: &mut Ctx<'_>, (first, q): (&Expr, u32), queries: u32, r: u32, alpha: &Expr) -> Var {
         let alpha = alpha.shuffle(alpha, [r as u8; 4]);
         let sum = self.sums.at((first + q) * queries + r) * alpha;
         ctx.b.var("sum", sum)
     }
 
-    /// Goes over the quads of a value, a few at a time: the first of them, and how many.
+    /// Runs `body` for the groups of four of a value, a few at a time, with the first group and their number.
     fn quads(&self, ctx: &mut Ctx<'_>, mut body: impl FnMut(&mut Ctx<'_>, Expr, u32)) {
         let together = self.together;
         let whole = self.columns / together * together;

@@ -1,9 +1,9 @@
-//! Vectors of four among themselves.
+//! Operations on the lanes of vectors of four.
 
 pub use gristmill_kernel::quant::transpose;
 use gristmill_kernel::{Builder, Expr};
 
-/// Sums of neighbouring lanes of two vectors. `narrow` promises that i32 lanes fit 16 bits.
+/// Sums of adjacent lanes of two vectors. `narrow` promises that i32 lanes fit into 16 bits.
 fn pair_sums(b: &mut Builder, x: &Expr, y: &Expr, narrow: bool) -> Expr {
     let sums = match narrow {
         true => x.pair_sums(y),

@@ -1,5 +1,6 @@
-//! Float weights times rows of activations: tiles of four rows of weights and a few of activations, whose sums stay in
-//! registers. Both lie along the columns in memory, so that a sum is a vector of partial sums until the end.
+//! Float weights multiplied by rows of activations, in tiles of four rows of weights and a few rows of activations,
+//! whose sums stay in registers. Both are contiguous along the columns, so a sum is a vector of partial sums until the
+//! end.
 
 use gristmill_kernel::{Bind, Expr, Var, f, u};
 
@@ -11,7 +12,7 @@ use crate::codegen::kernel::Ctx;
 use crate::error::CompileError;
 use crate::kernels::linear::Linear;
 
-/// The kernel; `many` says whether several rows of activations are usual.
+/// Builds the kernel. `many` says whether several rows of activations are typical.
 pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored, many: bool) -> Result<Built, CompileError> {
     let linear = &Linear::new(low, id)?;
     let weights = linear.weights.len() as u32;
@@ -46,7 +47,7 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored, many: bool)
     ctx.for_("m_first", (u(0), rows.clone(), together), Bind::Serial, |ctx, m_first| {
         let ms: Vec<Expr> =
             (0..together).map(|r| ctx.b.let_(&format!("m{r}"), (&m_first + r).min(rows.clone() - 1))).collect();
-        // By weight, row of activations, row of weights.
+        // By weight, row of activations, and row of weights.
         let sums: Vec<Vec<Vec<Var>>> = (0..weights)
             .map(|_| ms.iter().map(|_| (0..FOUR).map(|_| ctx.b.var("sum", f(0.0).splat(4))).collect()).collect())
             .collect();

@@ -1,4 +1,4 @@
-//! Element-wise kernels on a CPU: four neighbouring elements per position where the values allow it.
+//! Element-wise kernels on a CPU: four adjacent elements per grid position where possible.
 
 use gristmill_graph::{Binary, DType, Dim, NodeId, Op, Unary, numel};
 use gristmill_kernel::quant::unpack_quad_at;
@@ -17,7 +17,7 @@ pub fn applies(low: &Lowering<'_>, Stored { id, place, .. }: Stored) -> bool {
     low.memory(place, id) == Memory::Dense(Scalar::F32) && fours(low, id, true)
 }
 
-/// The kernel of an element-wise node to which [`applies`] applies.
+/// Builds the kernel of an element-wise node for which [`applies`] is true.
 pub fn build(low: &Lowering<'_>, Stored { id, place, .. }: Stored) -> Result<Built, CompileError> {
     let node = low.graph.node(id);
     let mut ctx = Ctx::new(low, &format!("map_{}", label(&node.path)));
@@ -40,8 +40,8 @@ pub fn build(low: &Lowering<'_>, Stored { id, place, .. }: Stored) -> Result<Bui
     ctx.built(&grid)
 }
 
-/// Whether four neighbours on the last axis can be computed at a time. The node at the `top` is computed, although it
-/// has a place.
+/// Whether four adjacent elements on the last axis can be computed at once. The node at the `top` is computed even if
+/// it has memory of its own.
 fn fours(low: &Lowering<'_>, id: NodeId, top: bool) -> bool {
     let node = low.graph.node(id);
     if node.dtype != DType::F32 {
@@ -67,7 +67,7 @@ fn fours(low: &Lowering<'_>, id: NodeId, top: bool) -> bool {
     }
 }
 
-/// An operation that computes four elements at a time. All others compute one after the other.
+/// An operation that can compute four elements at once. All others compute one at a time.
 enum VectorForm {
     Unary(Unary),
     Binary(Binary),
@@ -112,7 +112,7 @@ fn operand(ctx: &mut Ctx<'_>, id: NodeId, n: usize, index: &[Expr]) -> Result<Ex
     four(ctx, input, &index, false)
 }
 
-/// A quad of memory.
+/// Four adjacent elements in memory.
 fn quad_of(ctx: &mut Ctx<'_>, id: NodeId, index: &[Expr]) -> Result<Expr, CompileError> {
     let row = index.split_last().and_then(|(column, lead)| Some((column, ctx.vec4_row(id, lead)?)));
     match row {
@@ -121,7 +121,7 @@ fn quad_of(ctx: &mut Ctx<'_>, id: NodeId, index: &[Expr]) -> Result<Expr, Compil
     }
 }
 
-/// A quad of a row of a table.
+/// Four adjacent elements of a row of a table.
 fn gather(ctx: &mut Ctx<'_>, id: NodeId, index: &[Expr]) -> Result<Expr, CompileError> {
     let low = ctx.low;
     let node = low.graph.node(id);

@@ -1,7 +1,7 @@
-//! Quantized weights times many rows of bytes: codes are expanded once for several rows of activations.
+//! Quantized weights multiplied by many rows of bytes: codes are expanded once for several rows of activations.
 //!
-//! A position of the grid takes four rows of weights. Their words are exchanged so that a vector holds the same
-//! columns of all four; then a product of bytes leaves one sum per row and nothing has to be folded.
+//! A grid position takes four rows of weights. Their words are transposed so that a vector holds the same columns of
+//! all four rows. A product of bytes then gives one sum per row, with no horizontal addition.
 
 use gristmill_kernel::quant::Words;
 use gristmill_kernel::{Bind, Buf, ByteFormat, Expr, Var, u};
@@ -16,10 +16,10 @@ use crate::codegen::kernel::Ctx;
 use crate::error::CompileError;
 use crate::kernels::linear::Linear;
 
-/// A quad of columns of a chunk: its number, and its codes by plane.
+/// Four columns of a chunk: the number of the group, and its codes by plane.
 type Quad = (u32, Vec<Expr>);
 
-/// The kernel.
+/// Builds the kernel.
 pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let linear = &Linear::new(low, id)?;
     let formats = linear.byte_formats(low)?;
@@ -42,19 +42,19 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
     ctx.built(&grid)
 }
 
-/// The work of a position.
+/// The work of one grid position.
 struct Task<'t> {
     linear: &'t Linear<'t>,
     formats: &'t [ByteFormat],
     out: &'t Out,
     x: &'t Rounded,
-    /// Of the four rows of weights.
+    /// The first of the four rows of weights.
     first: &'t Expr,
     together: u32,
 }
 
 impl Task<'_> {
-    /// All of it; `kind` says how whole bytes are multiplied, if they are.
+    /// Emits all of it. `kind` says how whole bytes are multiplied, if they are.
     fn run(&self, ctx: &mut Ctx<'_>, buffers: &[Buf], kind: Option<&Expr>) {
         let (linear, x, together) = (self.linear, self.x, self.together);
         let formats = self.formats.iter().zip(buffers);
@@ -88,7 +88,7 @@ impl Task<'_> {
     }
 }
 
-/// Adds the products of a whole chunk, block by block.
+/// Adds the products of a complete chunk, block by block.
 fn chunk_of(ctx: &mut Ctx<'_>, group: &Group, x: &Rounded, chunk: &Expr, at: &[Expr], sums: &[&Sums]) {
     let block = group.format.block();
     let mut quads: Vec<Quad> = Vec::new();
@@ -104,7 +104,7 @@ fn chunk_of(ctx: &mut Ctx<'_>, group: &Group, x: &Rounded, chunk: &Expr, at: &[E
     }
 }
 
-/// Adds the products of the columns behind the whole chunks. `at` is where these begin in the rows of activations.
+/// Adds the products of the columns after the complete chunks. `at` is their position in the rows of activations.
 pub(super) fn rest_of(ctx: &mut Ctx<'_>, group: &Group, x: &Rounded, at: &[Expr], sums: &[&Sums]) {
     if group.format.rest() == 0 {
         return;
@@ -121,7 +121,7 @@ pub(super) fn rest_of(ctx: &mut Ctx<'_>, group: &Group, x: &Rounded, at: &[Expr]
     }
 }
 
-/// The quads of a pack, in order of columns.
+/// The groups of four of a pack, in column order.
 fn pack_of(ctx: &mut Ctx<'_>, group: &Group, chunk: &Expr, pack: u32) -> Vec<Quad> {
     let format = &group.format;
     let mut quads = Vec::new();

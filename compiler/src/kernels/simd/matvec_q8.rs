@@ -1,8 +1,8 @@
-//! Quantized weights times one row of bytes: every weight is read once, so decoding is what counts.
+//! Quantized weights multiplied by one row of bytes: each weight is read once, so decoding dominates.
 //!
-//! A position of the grid takes a few times four rows of weights. The codes of a vector belong to
-//! one row, so that products of bytes leave four partial sums per row; those of four rows are folded into a vector
-//! with a lane per row before scales come in.
+//! A grid position takes several groups of four rows of weights. The codes in a vector belong to one row, so products
+//! of bytes give four partial sums per row. Those of four rows are combined into a vector with one lane per row before
+//! scales are applied.
 
 use gristmill_kernel::{Bind, Buf, ByteFormat, Expr, Var, u};
 
@@ -17,10 +17,10 @@ use crate::codegen::kernel::Ctx;
 use crate::error::CompileError;
 use crate::kernels::linear::Linear;
 
-/// The kernel.
+/// Builds the kernel.
 pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let linear = &Linear::new(low, id)?;
-    // Words of many quads cost more to arrange activations for; twice as many rows share that.
+    // Words with many groups cost more to arrange activations for; twice as many rows share that cost.
     let formats = linear.byte_formats(low)?;
     let arranged = formats.iter().any(|f| f.quads() >= 4);
     let groups = low.setting.profile.schedule.matvec.rows / FOUR * if arranged { 2 } else { 1 };
@@ -44,7 +44,7 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
     ctx.built(&grid)
 }
 
-/// The work of a position.
+/// The work of one grid position.
 struct Task<'t> {
     linear: &'t Linear<'t>,
     formats: &'t [ByteFormat],
@@ -62,7 +62,7 @@ impl Task<'_> {
         ctx.b.let_("first", self.block * (FOUR * self.per_weight) + g * FOUR)
     }
 
-    /// All of it; `kind` says how whole bytes are multiplied, if they are.
+    /// Emits all of it. `kind` says how whole bytes are multiplied, if they are.
     fn run(&self, ctx: &mut Ctx<'_>, buffers: &[Buf], kind: Option<&Expr>) {
         let (linear, x, m) = (self.linear, self.x, self.m);
         let mut groups = Vec::new();
@@ -98,8 +98,8 @@ impl Task<'_> {
     }
 }
 
-/// The bytes of the activations as they meet the quads of the words of pack `pack`: lane `l` of the result for quad `n`
-/// is word `l * quads + n` of them.
+/// The bytes of the activations, arranged to match the groups of four in the words of pack `pack`: lane `l` of result
+/// `n` is word `l * quads + n`.
 fn arranged(ctx: &mut Ctx<'_>, natural: &[Expr], format: &ByteFormat, pack: u32) -> Vec<Expr> {
     let (quads, first) = (format.quads() as usize, (pack * format.quads()) as usize);
     let at = |n: usize| &natural[first + n];
@@ -131,7 +131,7 @@ fn chunk_of(
     let format = &group.format;
     let block = format.block();
     let columns = 128 / format.packs_per_chunk();
-    // Packs that make up a block, or blocks in a pack.
+    // Packs per block, or blocks per pack.
     let packs_per_unit = (block / columns).max(1);
     for unit in 0..format.packs_per_chunk() / packs_per_unit {
         let packs: Vec<u32> = (unit * packs_per_unit..(unit + 1) * packs_per_unit).collect();

@@ -1,5 +1,5 @@
-//! Algorithms for CPUs: no threads in a group, vectors of four, and each position of the grid as much work as is
-//! worth a visit. What is not here runs as everywhere else, with one thread.
+//! Algorithms for CPUs: no threads within a group, vectors of four elements, and enough work per grid position to pay
+//! for its overhead. Operations that are not here use the general algorithms, with one thread.
 
 pub mod attention;
 pub mod group;

@@ -9,14 +9,14 @@ use crate::codegen::kernel::{At, Ctx};
 use crate::codegen::store::{Target, Vec4Target};
 use crate::kernels::linear::Linear;
 
-/// Rows of weights in a vector of results.
+/// Rows of weights per vector of results.
 pub const FOUR: u32 = 4;
 
-/// Where results go: four at a time if that is possible.
+/// Where results are stored; four at a time if possible.
 pub enum Out {
     /// Vectors.
     Vec4(Vec4Target),
-    /// One after the other.
+    /// Single elements.
     Elements(Target),
 }
 
@@ -31,7 +31,7 @@ impl Out {
         }
     }
 
-    /// Stores results `[m, first .. first + 4]`; `sums` has a vector of them for each weight.
+    /// Stores results `[m, first .. first + 4]`; `sums` has one vector for each weight.
     pub fn store(&self, ctx: &mut Ctx<'_>, linear: &Linear<'_>, (m, first): (&Expr, &Expr), sums: &[Var]) {
         match self {
             Out::Vec4(target) => {

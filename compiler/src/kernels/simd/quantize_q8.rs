@@ -1,4 +1,5 @@
-//! Activations as bytes: writing them, and reading them in products. [`crate::codegen::activations`] has the layout.
+//! Activations as bytes: quantizing them, and reading them in products. [`crate::codegen::activations`] describes the
+//! layout.
 
 use gristmill_graph::{NodeId, Unary, numel};
 use gristmill_kernel::{Buf, Builder, Expr, F32, Scalar, U32, VEC4F, VEC4U, f, u};
@@ -13,7 +14,7 @@ use crate::codegen::kernel::{At, Ctx};
 use crate::codegen::row::Row;
 use crate::error::CompileError;
 
-/// The kernel of a rounding: a chunk of a row per position.
+/// Builds the kernel that quantizes activations: one chunk of a row per grid position.
 pub fn build(low: &Lowering<'_>, Stored { id, place, .. }: Stored) -> Result<Built, CompileError> {
     let node = low.graph.node(id);
     let last = node.shape.len() - 1;
@@ -53,7 +54,7 @@ pub fn build(low: &Lowering<'_>, Stored { id, place, .. }: Stored) -> Result<Bui
     ctx.built(&grid)
 }
 
-/// Rows that are rounded.
+/// The rows to quantize.
 struct Source {
     id: NodeId,
     row: Expr,
@@ -62,7 +63,7 @@ struct Source {
 }
 
 impl Source {
-    /// Four elements from `column` on; zeros stand behind the row.
+    /// Four elements from `column` on; zero past the end of the row.
     fn quad(&self, ctx: &mut Ctx<'_>, column: &Expr) -> Expr {
         let whole = self.columns.is_multiple_of(CHUNK);
         if self.columns.is_multiple_of(4) && ctx.low.quads(self.id) {
@@ -88,7 +89,7 @@ impl Source {
     }
 }
 
-/// The step of a block, and its elements as multiples of it (`vec4<i32>`).
+/// The step of a block, and its elements in units of the step (`vec4<i32>`).
 fn round(b: &mut Builder, quads: &[Expr]) -> (Expr, Vec<Expr>) {
     let magnitudes: Vec<Expr> = quads.iter().map(|q| q.unary(Unary::Abs)).collect();
     let largest = magnitudes.into_iter().reduce(|a, c| a.max(c)).unwrap_or_else(|| f(0.0).splat(4));
@@ -109,7 +110,7 @@ fn round(b: &mut Builder, quads: &[Expr]) -> (Expr, Vec<Expr>) {
     (step, rounded)
 }
 
-/// Sixteen numbers of a byte as four words.
+/// Packs sixteen byte-sized numbers into four words.
 fn pack(b: &mut Builder, quads: &[Expr]) -> Expr {
     let transposed = transpose(b, [&quads[0], &quads[1], &quads[2], &quads[3]]);
     let byte = |i: usize| transposed[i].bitcast(Scalar::U32).band(u(255).splat(4)).shl(8 * i as u32);
@@ -127,10 +128,10 @@ pub struct Rounded {
 }
 
 impl Rounded {
-    /// Binds the value of a rounding.
+    /// Binds quantized activations.
     ///
     /// # Errors
-    /// If it is not in memory, which is a bug.
+    /// An internal error if they are not in memory.
     pub fn bind(ctx: &mut Ctx<'_>, id: NodeId) -> Result<Self, CompileError> {
         let node = ctx.low.graph.node(id);
         let lacking = |what: &str| CompileError::unlowered(node, what);
@@ -146,7 +147,7 @@ impl Rounded {
         })
     }
 
-    /// Where a chunk of a row begins, in vectors.
+    /// The offset of a chunk of a row, in vectors.
     pub fn chunk(&self, row: &Expr, chunk: &Expr) -> Expr {
         (row * self.chunks + chunk) * VECTORS
     }
@@ -161,12 +162,12 @@ impl Rounded {
         self.words.at(first * 4 + n).splat(4)
     }
 
-    /// The step of block `n` of the chunk in all lanes.
+    /// The step of block `n` of the chunk, in all lanes.
     pub fn step(&self, first: &Expr, n: u32) -> Expr {
         self.scalars.at(first * 4 + (STEPS * 4 + n)).splat(4)
     }
 
-    /// The sum of a block (of 16 or 32 columns) from `column` on, times its step, in all lanes.
+    /// The sum of a block (of 16 or 32 columns) from `column` on, multiplied by its step, in all lanes.
     pub fn sum(&self, first: &Expr, column: u32, block: u32) -> Expr {
         let at = |n: u32| self.scalars.at(first * 4 + (SUMS * 4 + n)).splat(4);
         let n = column / 16;

@@ -1,5 +1,5 @@
-//! The best elements of a row on a CPU: one pass that keeps a sorted list. Few elements of a long row get into it,
-//! so that nearly all of them cost one comparison.
+//! Top-k of a row on a CPU: one pass that maintains a sorted list. Few elements of a long row enter the list, so nearly
+//! all of them cost one comparison.
 
 use gristmill_graph::{DType, Op, numel};
 use gristmill_kernel::{Bind, Expr, F32, I32, U32, u};
@@ -14,10 +14,10 @@ use crate::error::CompileError;
 use crate::kernels::reduce::NEG_MAX;
 use crate::kernels::top_k::start;
 
-/// No element: larger than every index.
+/// Marks an empty slot: larger than every index.
 const INVALID_INDEX: u32 = u32::MAX;
 
-/// The kernel of an [`gristmill_graph::Op::TopK`].
+/// Builds the kernel of an [`gristmill_graph::Op::TopK`].
 pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<Built, CompileError> {
     let Op::TopK { k } = low.graph.node(id).op else {
         return Err(CompileError::unlowered(low.graph.node(id), "form as a selection"));
@@ -40,7 +40,7 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
         ctx.b.store_shared(values, &rank, lowest());
         ctx.b.store_shared(indices, rank, u(INVALID_INDEX));
     });
-    // What an element has to exceed, and whether the list still has room.
+    // The value that an element must exceed to enter the list.
     let least = ctx.b.var("least", lowest());
     let room = ctx.b.var("room", true);
     let len = dim_expr(&len);
@@ -53,7 +53,7 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
                 let below = ctx.b.let_("below", u(k - 1) - step);
                 let (value, index) = (values.at(&below), indices.at(&below));
                 let (value, index) = (ctx.b.let_("value", value), ctx.b.let_("index", index));
-                // Of equals the first stays in front.
+                // Ties keep the earlier element in front.
                 let moves = v.gt(value.clone()).or(index.equals(INVALID_INDEX));
                 ctx.if_(at.get().equals(&below + 1).and(moves), |ctx| {
                     ctx.b.store_shared(values, &below + 1, value);
@@ -70,7 +70,7 @@ pub fn build(low: &Lowering<'_>, Stored { id, root, place }: Stored) -> Result<B
     ctx.for_("rank", (u(0), u(k), 1), Bind::Serial, |ctx, rank| {
         let mut index = lead.clone();
         index.push(rank.clone());
-        // A row of NaN has no best element; the last index is in range at least.
+        // A row of NaN has no best element; the last index is at least in range.
         let safe: Expr = indices.at(&rank).min(len.clone() - u(1)).to_i32();
         target.store(ctx, &At { index, flat: Some(&row * k + rank) }, safe);
     });

@@ -2,7 +2,7 @@ use super::super::Computed;
 use super::super::tests::{Draft, checked, matmul, names, ops};
 use super::*;
 
-/// Borders of `rows` rows of which at most `most` fit.
+/// The boundaries for `rows` rows, of which at most `most` fit.
 fn cut_at(rows: u64, most: u64) -> Option<Vec<u64>> {
     borders(rows, |n| n <= most)
 }
@@ -33,7 +33,7 @@ fn all_parts_fit_and_none_is_empty() {
     }
 }
 
-/// What is left of a graph when constants, shapes and weights are not looked at.
+/// The operations of a graph, without constants, shapes and weights.
 fn work(prepared: &Prepared) -> Vec<String> {
     let quiet = ["const", "weight", "dequantize", "input", "reshape"];
     ops(&prepared.model.graph).into_iter().filter(|op| !quiet.contains(&op.as_str())).collect()

@@ -1,4 +1,4 @@
-//! Identities that remove operations or bring them to one form.
+//! Identities that remove operations or normalize them.
 
 use egg::Id;
 use gristmill_graph::Op;
@@ -56,26 +56,26 @@ pub(super) fn rules() -> Vec<Rule> {
         rule("select-false",       "(select false ?a ?b)",          "?b"),
         // c ? a : a == a
         rule("select-same",        "(select ?c ?a ?a)",             "?a"),
-        // cast(x) == x if the type stays
+        // cast(x) == x if the type does not change
         rule("cast-same",          "(cast ?x)",                     "?x"),
-        // reshape(x) == x if the shape stays
+        // reshape(x) == x if the shape does not change
         rule("reshape-same",       "(reshape ?x)",                  "?x"),
-        // broadcast(x) == x if the shape stays
+        // broadcast(x) == x if the shape does not change
         rule("broadcast-same",     "(broadcast ?x)",                "?x"),
-        // slice(x) == x if the shape stays
+        // slice(x) == x if the shape does not change
         rule("slice-same",         "(slice ?x)",                    "?x"),
         // reshape(reshape(x)) == reshape(x)
         finder("reshape-reshape",     reshape_reshape),
-        // transpose(transpose(x)) == transpose(x) by the composed order
+        // transpose(transpose(x)) == transpose(x) with the composed permutation
         finder("transpose-transpose", transpose_transpose),
-        // a (b^T)^T == a b  and  a b^T == a (b^T), if only the last two axes change places
+        // a (b^T)^T == a b  and  a b^T == a (b^T), if only the last two axes are swapped
         finder("matmul-transposed",   matmul_transposed),
-        // f(broadcast(x), y) == f(x, y) for element-wise f, if y already gives the shape
+        // f(broadcast(x), y) == f(x, y) for element-wise f, if y already has the result's shape
         finder("implied-broadcast",   implied_broadcast),
     ]
 }
 
-/// `(outer term, inner term)` for all chains of two operations of one operand.
+/// `(outer term, inner term)` for all chains of two unary operations.
 fn chains(egraph: &EGraph, class: Id) -> impl Iterator<Item = (&Term, &Term)> {
     let unary = |t: &&Term| t.op().is_some() && t.args.len() == 1;
     let outer = egraph[class].nodes.iter().filter(unary);
@@ -111,7 +111,7 @@ fn transpose_transpose(egraph: &EGraph, class: Id) -> Vec<Found> {
     all
 }
 
-/// Whether this order exchanges the last two axes and nothing else.
+/// Whether this permutation swaps the last two axes and nothing else.
 fn exchanges_last(perm: &[u32]) -> bool {
     let n = perm.len();
     n >= 2
@@ -134,7 +134,7 @@ fn matmul_transposed(egraph: &EGraph, class: Id) -> Vec<Found> {
     all
 }
 
-/// Operands of element-wise operations repeat by themselves; a view that only says so hides what they are.
+/// Element-wise operations broadcast their operands anyway; an explicit broadcast only hides what they are.
 fn implied_broadcast(egraph: &EGraph, class: Id) -> Vec<Found> {
     let mut all = Vec::new();
     for term in &egraph[class].nodes {
@@ -156,7 +156,7 @@ fn implied_broadcast(egraph: &EGraph, class: Id) -> Vec<Found> {
     all
 }
 
-/// A broadcast, or a reshape that only adds axes of length 1 in front.
+/// Whether a view is a broadcast, or a reshape that only adds leading axes of length 1.
 fn repeats_only(egraph: &EGraph, view: &Term) -> bool {
     if let Some(Op::Reshape(shape)) = view.op() {
         let inner = &egraph[view.args[0]].data.ty.shape;

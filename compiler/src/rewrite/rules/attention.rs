@@ -1,4 +1,4 @@
-//! Attention: two products with a softmax between them, without the matrix of scores in memory.
+//! Attention: two products with a softmax between them, without the score matrix in memory.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ fn attention(egraph: &EGraph, class: Id) -> Vec<Found> {
     all
 }
 
-/// All readings of the term `root` as attention, one for each product that the scores may come from.
+/// All ways to read the term `root` as attention, one for each product that the scores may come from.
 fn from_product(egraph: &EGraph, class: Id, root: usize) -> Vec<Found> {
     let facts = &egraph.analysis;
     let body = &facts.body;
@@ -44,7 +44,7 @@ fn from_product(egraph: &EGraph, class: Id, root: usize) -> Vec<Found> {
     all
 }
 
-/// Query and key, if a term is a product of the two.
+/// Query and key, if a term is the product of the two.
 fn scored(egraph: &EGraph, term: usize) -> Option<(Id, Id)> {
     let facts = &egraph.analysis;
     let term = &facts.body.terms[term];
@@ -74,8 +74,8 @@ fn fused(
     Some(Found { new: New::Term(Op::Attention { score }, new), from: Vec::new() })
 }
 
-/// Products repeat leading axes by themselves, attention wants them equal: key heads that several query heads
-/// share become views.
+/// Products broadcast leading axes, but attention needs them equal: key heads that several query heads share become
+/// views.
 fn repeated(egraph: &EGraph, qkv: [Id; 3]) -> Option<[New; 3]> {
     let shape = |id: Id| &egraph[id].data.ty.shape;
     let rank = qkv.iter().map(|&id| shape(id).len()).max()?;

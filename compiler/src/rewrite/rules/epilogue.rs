@@ -1,4 +1,4 @@
-//! What is done to each element of a product, and two products in one.
+//! Epilogues of linear operations, and two linear operations in one.
 
 use egg::Id;
 use gristmill_graph::{DType, Op, Scalar};
@@ -11,14 +11,14 @@ use super::super::rule::{Found, Rule, finder, stored};
 
 pub(super) fn rules() -> Vec<Rule> {
     vec![
-        // f(linear(x, W), a..) == linear{f}(x, W, a..) for element-wise f, if f is all that the product is used for
+        // f(linear(x, W), a..) == linear{f}(x, W, a..) for element-wise f, if the product is used for nothing else
         finder("epilogue", epilogue),
         // linear{f(acc0, linear{g}(x, V))}(x, W) == linear{f(acc0, g(acc1))}(x, W, V)
         finder("shared-input", shared_input),
     ]
 }
 
-/// Bias, activation, residual: whatever element-wise expression closes over a linear operation here.
+/// Bias, activation, residual: any element-wise expression that contains all uses of a linear operation.
 fn epilogue(egraph: &EGraph, class: Id) -> Vec<Found> {
     let facts = &egraph.analysis;
     let mut all = Vec::new();
@@ -41,7 +41,7 @@ fn epilogue(egraph: &EGraph, class: Id) -> Vec<Found> {
     all
 }
 
-/// An extra operand that is itself a linear operation of the same input becomes a second accumulator.
+/// An extra operand that is a linear operation of the same input becomes a second accumulator.
 fn shared_input(egraph: &EGraph, class: Id) -> Vec<Found> {
     let mut all = Vec::new();
     for outer in &egraph[class].nodes {
@@ -66,7 +66,7 @@ fn shared_input(egraph: &EGraph, class: Id) -> Vec<Found> {
     all
 }
 
-/// `f` with `g` in place of argument `hole`; the arguments of `g` follow the `kept` others of `f`.
+/// `f` with `g` in place of its argument `hole`. The arguments of `g` follow the `kept` other ones of `f`.
 fn nested(f: &Scalar, hole: usize, g: &Scalar, kept: usize) -> Scalar {
     let g = g.map_leaves(&mut |leaf| match leaf {
         Scalar::Acc(_) => Scalar::Acc(1),
@@ -80,7 +80,7 @@ fn nested(f: &Scalar, hole: usize, g: &Scalar, kept: usize) -> Scalar {
     })
 }
 
-/// Two weights that one kernel can walk through together: same shape, stored in the same way.
+/// Whether one kernel can read two weights in step: same shape, same storage.
 fn alike(egraph: &EGraph, a: Id, b: Id) -> bool {
     let way = |id| match stored(egraph, id) {
         Some(Origin::Weight(precision)) => Some(precision),

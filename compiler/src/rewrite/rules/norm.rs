@@ -1,7 +1,7 @@
-//! Root mean square norm and layer norm over the last axis.
+//! RMS norm and layer norm over the last axis.
 //!
-//! `mul` and `add` match in both operand orders, so only groupings are listed. The guard of the later rules looks
-//! below the norm that they extend: nothing between the new result and its operands may have another user.
+//! `mul` and `add` match in both operand orders, so only groupings are listed. The guards of the later rules look below
+//! the norm that they extend: nothing between the new result and its operands may have another user.
 
 use super::super::rule::If::{Constant, PerFeature, Private};
 use super::super::rule::{Rule, rule};

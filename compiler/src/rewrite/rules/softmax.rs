@@ -10,7 +10,7 @@ pub(super) fn rules() -> Vec<Rule> {
         rule("softmax",            "(div (exp (sub ?x (max ?x))) (sum (exp (sub ?x (max ?x)))))",         "(softmax ?x)").when(&[Private]),
         // e * (1 / sum(e)) == softmax(x)
         rule("softmax-recip",      "(mul (exp (sub ?x (max ?x))) (recip (sum (exp (sub ?x (max ?x))))))", "(softmax ?x)").when(&[Private]),
-        // exp(x) / sum(exp(x)) == softmax(x): the author left out the guard against overflow
+        // exp(x) / sum(exp(x)) == softmax(x): without the guard against overflow
         rule("softmax-unshifted",  "(div (exp ?x) (sum (exp ?x)))",                                       "(softmax ?x)").when(&[Private]),
     ]
 }

@@ -1,4 +1,4 @@
-//! Runs the cases, one file per topic. `UPDATE=1` writes what came out into the files.
+//! Runs the cases, one file per topic. `UPDATE=1` writes the results into the files.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -64,7 +64,7 @@ macro_rules! topics {
 }
 topics!(algebra norm softmax linear epilogue attention region model);
 
-/// Every rule has a case of its name (further cases add a word), and takes part in it.
+/// Every rule contributes to the cases that have its name (with an optional suffix).
 #[test]
 fn every_rule_has_a_case() {
     let all: Vec<Case> = TOPICS.iter().flat_map(|t| cases(t)).collect();
@@ -83,7 +83,7 @@ fn every_rule_has_a_case() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The same graph gives the same result: by a fresh rewriter, and by one that has seen all other cases.
+/// The same graph gives the same result, both from a fresh rewriter and from one that has seen all other cases.
 #[test]
 fn deterministic() {
     let mut warm = Rewriter::new(&cost());
@@ -96,7 +96,7 @@ fn deterministic() {
     }
 }
 
-/// Nodes that nobody needs change nothing, wherever they stand.
+/// Unused nodes change nothing, wherever they are.
 #[test]
 fn dead_nodes_change_nothing() {
     for case in TOPICS.iter().flat_map(|t| cases(t)) {
@@ -125,7 +125,7 @@ fn equivalent() {
             let model = read(&case.before);
             let (after, _) = rewrite(&model.graph, &cost());
             let bindings: Bindings = [("B", 2), ("T", 3), ("S", 5), ("P", 0)].map(|(n, v)| (n.to_string(), v)).into();
-            // Roots and quotients want positive operands.
+            // Roots and quotients need positive operands.
             let low = if topic == "algebra" { 0.25 } else { -1.5 };
             well_formed(&case.name, &model, &after, &Bindings::new());
             same_values(&case.name, &model, &model.graph, &after, &bindings, low);
@@ -146,7 +146,7 @@ fn decoder(layers: usize) -> String {
     format!("{all}region end\n{}", end.replace("h1", &format!("h{layers}")))
 }
 
-/// How many fused operations of each name the graph has.
+/// The number of fused operations of each name.
 fn fused(graph: &Graph) -> BTreeMap<String, usize> {
     let mut all = BTreeMap::new();
     for node in graph.nodes.iter().filter(|n| n.op.is_fused()) {
@@ -155,7 +155,7 @@ fn fused(graph: &Graph) -> BTreeMap<String, usize> {
     all
 }
 
-/// Layers share one result, every layer gets its own names and states, and a model without regions gives the same.
+/// Layers share one result, each layer keeps its own names and states, and a model without regions gives the same.
 #[test]
 fn equal_layers() {
     let text = decoder(3);
@@ -174,7 +174,7 @@ fn equal_layers() {
     assert_eq!(fused(&rewrite(&flat.graph, &cost()).0), expected);
 }
 
-/// A fused node has the path of the node whose value it is, and a role from below where that one has none.
+/// A fused node has the path of the node whose value it computes, and takes a role from below if that node has none.
 #[test]
 fn names_are_kept() {
     let mut graph = read("value x [B T 8]\nweight w [8 8]\nlet p = (matmul_t x w)\nout y = (add x p)").graph;

@@ -1,4 +1,4 @@
-//! Real architectures bound to small configs, listed in `tests/cases/rewrite/models.json`.
+//! Real architectures with small configs, listed in `tests/cases/rewrite/models.json`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,11 +16,11 @@ use super::values::{same_values, well_formed};
 struct Case {
     architecture: String,
     config: Value,
-    /// How many equal layers there are.
+    /// Number of equal layers.
     layers: usize,
-    /// What contracts or reduces in each layer, and how often. Nothing else may.
+    /// The contractions and reductions of each layer, with their counts. There must be no others.
     per_layer: BTreeMap<String, usize>,
-    /// Parts of expressions that some fused operation of a layer has.
+    /// Subexpressions that must occur in some fused operation of a layer.
     expressions: Vec<String>,
 }
 
@@ -51,7 +51,7 @@ fn model(library: &Library, case: &Case) -> Model {
     bind(library, &case.architecture, &case.config, None).unwrap_or_else(|e| panic!("{}: {e}", case.architecture))
 }
 
-/// How many contracting and reducing operations of each name there are in the layers, which come more than once.
+/// The number of contractions and reductions of each name in the repeated layers.
 fn census(graph: &Graph) -> BTreeMap<String, usize> {
     let repeated = |name: &str| graph.regions.iter().any(|r| r.name == name && r.index == Some(1));
     let mut all = BTreeMap::new();
@@ -80,7 +80,7 @@ fn check_layers(name: &str, case: &Case, graph: &Graph, layers: &RegionReport) {
     }
 }
 
-/// In every entry all fused operations are found, in all layers alike.
+/// All fused operations are found in every entry, the same in all layers.
 #[test]
 fn everything_is_found() {
     let library = library();
@@ -96,8 +96,8 @@ fn everything_is_found() {
     }
 }
 
-/// Every entry of every architecture, with and without intermediate values: well formed, and the same values as
-/// before.
+/// Every entry of every architecture, with and without taps, is well formed after rewriting and computes the same
+/// values.
 #[test]
 fn values_stay() {
     let library = library();

@@ -1,4 +1,4 @@
-//! Small graphs as text, read and written.
+//! A text notation for small graphs.
 //!
 //! ```text
 //! value  x [B T 8]              an input (f32 unless i32 or bool follows)
@@ -18,7 +18,7 @@ use gristmill_graph::{
 
 use super::super::show;
 
-/// Reads a model that is only a graph. Panics on anything that is wrong: cases are part of the tests.
+/// Parses a model that is only a graph. Panics on errors: cases are part of the tests.
 pub(super) fn read(text: &str) -> Model {
     let symbols = ["B", "T", "S", "P"].map(|name| Symbol { name: name.into(), min: 0, max: 64 });
     let model = Model { symbols: symbols.into(), ..Model::default() };
@@ -132,7 +132,7 @@ impl Reader {
         self.push(op, inputs, ty, path)
     }
 
-    /// Reads one expression from the end of `words`, which are in reverse order.
+    /// Parses one expression from the end of `words`, which are in reverse order.
     fn expression(&mut self, words: &mut Vec<String>, path: &str) -> NodeId {
         let word = words.pop().expect("an expression");
         if word != "(" {
@@ -208,7 +208,7 @@ fn operation(head: &str, attributes: &[String], arity: usize, rank: u32) -> Op {
     }
 }
 
-/// Writes the outputs of a graph. Values that are used more than once get a `let`, and so do fused operations.
+/// Prints the outputs of a graph. Values that are used more than once, and fused operations, get a `let`.
 pub(super) fn write(graph: &Graph) -> String {
     let mut uses: Vec<usize> = graph.users().iter().map(Vec::len).collect();
     for id in graph.outputs.values() {

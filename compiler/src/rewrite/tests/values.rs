@@ -1,4 +1,4 @@
-//! Whether two graphs of one model compute the same values.
+//! Checks whether two graphs of one model compute the same values.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use gristmill_graph::eval::{States, evaluate};
 use gristmill_graph::verify::verify_graph;
 use gristmill_graph::{Bindings, DType, Graph, Model};
 
-/// Numbers that look random and are the same everywhere (Knuth's constants).
+/// Pseudo-random numbers that are the same on every machine (Knuth's constants).
 struct Noise(u64);
 
 impl Noise {
@@ -29,7 +29,7 @@ impl Noise {
     }
 }
 
-/// Evaluates both graphs on random inputs and weights from `low` upwards, and compares all outputs.
+/// Evaluates both graphs on random inputs and weights of at least `low`, and compares all outputs.
 pub(super) fn same_values(name: &str, model: &Model, before: &Graph, after: &Graph, bindings: &Bindings, low: f32) {
     let mut noise = Noise(7);
     let size = |n: Option<i64>| usize::try_from(n.expect("a bound size")).expect("a size");
@@ -59,14 +59,14 @@ fn close(place: &str, expected: &Array, found: &Array) {
     let (Some(a), Some(b)) = (expected.as_f32(), found.as_f32()) else {
         return assert_eq!(expected, found, "{place}");
     };
-    // Small elements are differences of large ones, and rounded like these.
+    // Small elements may be differences of large ones, with rounding errors to match.
     let scale = a.iter().fold(1.0, |most: f32, x| most.max(x.abs()));
     for (i, (a, b)) in a.iter().zip(b).enumerate() {
         assert!((a - b).abs() <= 1e-5 * scale, "{place}: element {i} is {b}, expected {a}");
     }
 }
 
-/// The graph is well formed in every way that the model can tell.
+/// Checks that the graph is well formed.
 pub(super) fn well_formed(name: &str, model: &Model, graph: &Graph, bind: &Bindings) {
     if let Err(errors) = verify_graph(model, graph, bind) {
         panic!("{name}:\n{}", errors.join("\n"));

@@ -1,12 +1,12 @@
-//! Formats of two or three values with an f16 scale per block. Their best scales have a closed form, so nothing is tried.
-//! Weights that are such values already, up to f16, come out as they were.
+//! Formats with two or three values and an f16 scale per block. The best scale has a closed form, so there is no
+//! search. Weights that already have such values, up to f16, are reproduced exactly.
 
 use half::f16;
 
 use super::lanes::ROWS;
 use super::rows::Rows;
 
-/// Quantizes rows block by block, to two values or, with a `zero`, to three.
+/// Quantizes rows block by block, to two values or, with `zero`, to three.
 pub(super) fn quantize(rows: &mut Rows<'_>, zero: bool, headers: &mut [u8]) -> Result<(), usize> {
     let (padded, per_row) = (rows.codes.len() / ROWS, headers.len() / ROWS);
     let mut scratch = Vec::with_capacity(rows.group);
@@ -36,13 +36,13 @@ pub(super) fn quantize(rows: &mut Rows<'_>, zero: bool, headers: &mut [u8]) -> R
     Ok(())
 }
 
-/// The scale for `-s` and `s`: the sum of squared errors `sum (|w| - s)^2` is least for the mean of the magnitudes.
+/// The scale for `-s` and `s`: the mean of the magnitudes minimizes the squared error `sum (|w| - s)^2`.
 fn binary(block: &[f32]) -> f64 {
     block.iter().map(|v| f64::from(v.abs())).sum::<f64>() / block.len() as f64
 }
 
-/// The scale for `-s`, `0` and `s`: if the `k` largest magnitudes are not zero, `s` is their mean, and the error is less than the
-/// sum of all squares by `(sum of them)^2 / k`. So the best `k` is found in one pass over sorted magnitudes.
+/// The scale for `-s`, `0` and `s`. If the `k` largest magnitudes are not rounded to zero, `s` is their mean, which
+/// reduces the error by `(their sum)^2 / k`. The best `k` is found in one pass over the sorted magnitudes.
 fn ternary(block: &[f32], sorted: &mut Vec<f64>) -> f64 {
     sorted.clear();
     sorted.extend(block.iter().map(|v| f64::from(v.abs())));

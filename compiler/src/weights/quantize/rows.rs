@@ -1,4 +1,4 @@
-//! Rows in work: what is known of a block, and from values to codes.
+//! Rows being quantized: statistics of a block, and the conversion of values to codes.
 
 use gristmill_graph::QuantSpec;
 use gristmill_graph::quant::LARGEST_BLOCK;
@@ -6,13 +6,13 @@ use half::f16;
 
 use super::lanes::{ROWS, SHIFT, extremes, f16_above, inverse, larger, smaller};
 
-/// Something for each row.
+/// One number per row.
 pub(super) type Lanes = [f32; ROWS];
 
-/// Largest magnitude of `sc` that is used (-64 would have no mirror image).
+/// Maximum magnitude of `sc` (-64 would have no positive counterpart).
 pub(super) const SCALES: f32 = 63.0;
 
-/// The row factors of a quantized row and what was lost.
+/// The row factors of a quantized row, and its error.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct RowScale {
     /// Factor of the block scales.
@@ -28,14 +28,14 @@ pub(super) fn fraction(percent: u8) -> f32 {
     f32::from(percent) / 100.0
 }
 
-/// What the codes of a block stand for in each row.
+/// The values of the codes of a block in each row.
 pub(super) trait Curve {
-    /// The code (a whole number) whose value is nearest to `value` of row `i`, and what it stands for.
+    /// The code (an integer) whose value is nearest to `value` in row `i`, and that value.
     fn nearest(&self, value: f32, i: usize) -> (f32, f32);
 }
 
-/// Smallest and largest values of a block, their sum, and the sum of their squares: the error of storing zeros, which
-/// every choice has to beat.
+/// The smallest and largest values of a block, their sum, and the sum of their squares, which is the error of storing
+/// zeros: the baseline that every choice must beat.
 pub(super) struct Extent {
     pub(super) low: Lanes,
     pub(super) high: Lanes,
@@ -59,16 +59,16 @@ impl Extent {
     }
 }
 
-/// The rows in work: values to codes, block by block.
+/// The rows being quantized, block by block.
 pub(super) struct Rows<'a> {
     pub(super) values: &'a [f32],
     pub(super) columns: usize,
     pub(super) group: usize,
     pub(super) codes: &'a mut [u8],
     pub(super) scales: [RowScale; ROWS],
-    /// Of each row `1 / rs`; 0 for rows of zeros.
+    /// `1 / rs` of each row; 0 for rows of zeros.
     per_unit: Lanes,
-    /// The block at hand in units of `rs`, by column.
+    /// The current block in units of `rs`, by column.
     block: [Lanes; LARGEST_BLOCK],
 }
 
@@ -87,7 +87,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Chooses row factors from the smallest and the largest value of a row.
+    /// Chooses row factors from the smallest and largest value of each row.
     #[inline(always)]
     pub(super) fn scale(&mut self, factors: impl Fn(f32, f32) -> (f32, f32)) -> Result<(), usize> {
         for (r, row) in self.values.chunks_exact(self.columns).take(ROWS).enumerate() {
@@ -119,7 +119,7 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// Blocks of a row that have values.
+    /// Number of blocks of a row that have values.
     #[inline(always)]
     pub(super) fn blocks(&self) -> usize {
         self.columns.div_ceil(self.group)
@@ -130,14 +130,14 @@ impl<'a> Rows<'a> {
         &self.block[..self.group]
     }
 
-    /// Columns of a block that are not padding.
+    /// Number of columns of a block that are not padding.
     #[inline(always)]
     pub(super) fn width(&self, block: usize) -> usize {
         self.group.min(self.columns - block * self.group)
     }
 
-    /// Fetches a block. One at the end of a row repeats its values, so that padding does not pull on the choice of
-    /// the scale.
+    /// Loads a block. An incomplete last block repeats its values, so that padding does not affect the choice of the
+    /// scale.
     #[inline(always)]
     pub(super) fn load(&mut self, block: usize) {
         let width = self.width(block);
@@ -152,7 +152,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Writes the codes of the block at hand.
+    /// Writes the codes of the current block.
     #[inline(always)]
     pub(super) fn store(&mut self, block: usize, curve: &impl Curve) {
         let (width, padded) = (self.width(block), self.codes.len() / ROWS);

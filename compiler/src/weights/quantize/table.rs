@@ -1,16 +1,17 @@
-//! Formats whose codes stand for entries of a table.
+//! Formats whose codes index a table of values.
 
 use gristmill_graph::quant::symmetric_header;
 
 use super::lanes::{ROWS, clamp, inverse, larger, whole};
 use super::rows::{Curve, Extent, Lanes, Rows, SCALES, fraction};
 
-/// A table as the search needs it. The value of a code is a sum over the thresholds below, so that nothing is looked up.
+/// A table in the form that the search needs. The value of a code is a sum of steps over the thresholds below it, so
+/// there is no lookup.
 pub(super) struct Table {
     first: f32,
-    /// Half-way between neighbouring entries.
+    /// The midpoints between adjacent entries.
     thresholds: [f32; 15],
-    /// From an entry to the next.
+    /// The differences between adjacent entries.
     steps: [f32; 15],
     largest: f32,
     shift: f32,
@@ -39,7 +40,7 @@ impl Table {
     }
 }
 
-/// A table times a scale, and moved by an offset, in each row.
+/// A table multiplied by a scale and shifted by an offset, in each row.
 struct Scaled<'t> {
     table: &'t Table,
     scale: Lanes,
@@ -112,7 +113,7 @@ pub(super) fn quantize(rows: &mut Rows<'_>, table: &Table, headers: &mut [u8]) -
     Ok(())
 }
 
-/// The best scale and shift (0 or 1) of blocks in units of the row factor.
+/// The best scale and shift (0 or 1) of each block, in units of the row factor.
 #[inline(always)]
 fn search(table: &Table, block: &[Lanes]) -> (Lanes, Lanes) {
     let Extent { low, high, energy, .. } = Extent::of(block);
@@ -121,14 +122,14 @@ fn search(table: &Table, block: &[Lanes]) -> (Lanes, Lanes) {
         for trial in table.trials {
             let mut scale = [0.0; ROWS];
             for i in 0..ROWS {
-                // A shifted grid reaches further on one side: that of the largest value.
+                // A shifted grid reaches further on one side, here that of the largest value.
                 let furthest = if high[i] >= -low[i] { high[i] } else { low[i] };
                 scale[i] = furthest * (fraction(*trial) / (table.largest + table.shift * shifted));
             }
             let (product, square) = table.curve(&scale, &[shifted; ROWS]).fit(block);
             for i in 0..ROWS {
                 let scale = product[i] * inverse(square[i]);
-                // The error is the sum of squares of the block minus this.
+                // The error is the sum of squares of the block minus this gain.
                 let gain = product[i] * scale;
                 let better = gain > best[i];
                 best[i] = if better { gain } else { best[i] };

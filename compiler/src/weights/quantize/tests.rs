@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::super::encode::encode_matrix;
 use super::*;
 
-/// Normally distributed numbers that are a function of the seed (Box and Muller).
+/// Normally distributed numbers, determined by the seed (Box-Muller).
 pub(crate) fn gaussian(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed;
     let mut uniform = || {
@@ -20,14 +20,15 @@ pub(crate) fn gaussian(count: usize, seed: u64) -> Vec<f32> {
     (0..count).map(one).collect()
 }
 
-/// The mean squared error relative to the mean square, from the decoded bytes; checks the encoder's own account.
+/// The mean squared error relative to the mean square, computed from the decoded bytes. Checks the error that the
+/// encoder reports.
 fn relative_error(values: &[f32], rows: u64, columns: u64, spec: QuantSpec) -> f64 {
     let (bytes, loss) = encode_matrix(values, rows, columns, spec).unwrap();
     let decoded = decode(&bytes, rows, columns, spec).unwrap();
     let square = |x: f64| x * x;
     let error: f64 = values.iter().zip(&decoded).map(|(v, d)| square(f64::from(*v) - f64::from(*d))).sum();
     let energy: f64 = values.iter().map(|v| square(f64::from(*v))).sum();
-    // Squares below the smallest f32 are not counted by the encoder.
+    // The encoder does not count squares below the smallest f32.
     assert!((error - loss.error).abs() <= 1e-3 * error + 1e-9 * energy + 1e-30, "{error} is not {}", loss.error);
     assert!((energy - loss.energy).abs() <= 1e-4 * energy + 1e-30);
     error / energy
@@ -40,7 +41,7 @@ fn spec(name: &str) -> QuantSpec {
 #[test]
 fn errors_of_gaussian_rows() {
     let values = gaussian(128 * 1024, 7);
-    // Symmetric blocks of 32: a tenth above the simulated optimum of the format. Others: as measured when written.
+    // Symmetric blocks of 32: a tenth above the simulated optimum of the format. Others: as measured.
     for (name, bound) in [
         ("q2.g32", 0.097 * 1.1),
         ("q3.g32", 0.0253 * 1.1),
@@ -49,7 +50,8 @@ fn errors_of_gaussian_rows() {
         ("q6.g32", 0.00045),
         // The optimum of the format is 0.0051.
         ("t4.g32", 0.0051 * 1.05),
-        // A normal distribution leaves 0.190 and 0.363 (1 - 2 / pi) of its squares; blocks have scales of their own.
+        // For a normal distribution, the remaining error is 0.190 and 0.363 (1 - 2 / pi) of the mean square; blocks
+        // have their own scales.
         ("ternary.g128", 0.19),
         ("binary.g128", 0.3634),
         ("q2.g16", 0.080),
@@ -79,7 +81,8 @@ fn skewed_rows_gain_from_minima() {
 fn what_the_grid_holds_is_kept_exactly() {
     for spec in QuantSpec::all() {
         let (format, group) = (spec.format(), usize::from(spec.group()));
-        // Values of an unshifted grid, with both of its ends in each block, times the largest scale and a row factor.
+        // Values of an unshifted grid, including both of its ends in each block, times the largest scale and a row
+        // factor.
         let last = format.levels() as usize - 1;
         let code = |i: usize| if i.is_multiple_of(group) { last } else { i * 7 % (last + 1) };
         let (largest, unit) = (format.value(last as u8, false), 3.0 / 128.0);
@@ -89,11 +92,11 @@ fn what_the_grid_holds_is_kept_exactly() {
                 (0..256).map(|i| format.value(code(i) as u8, false) as f32 * 63.0 * unit).collect()
             }
             (Header::BlockScale, _) => {
-                // Scales that f16 holds, another for each block.
+                // Scales that f16 represents exactly, a different one per block.
                 let scale = |i: usize| 0.01f32.mul_add((i / group) as f32, 0.05);
                 (0..256).map(|i| f16::from_f32(scale(i)).to_f32() * format.value(code(i) as u8, false) as f32).collect()
             }
-            // Rows of these have scales that leave room for larger ones, or a minimum.
+            // In these formats, rows keep room for larger scales, or have a minimum.
             (Header::ScaleAndShift, Grid::Signed) | (Header::ScaleAndMinimum, _) => continue,
         };
         let (bytes, loss) = encode_matrix(&row, 1, 256, spec).unwrap();
@@ -118,7 +121,7 @@ fn rows_at_the_ends_of_the_number_range() {
             let values: Vec<f32> = gauss.iter().map(|v| v * size).collect();
             assert!(relative_error(&values, 3, 80, spec) < bound, "{spec} at {size}");
         }
-        // Below the smallest f16 factor nothing is left, but nothing breaks either.
+        // Below the smallest f16 factor nothing is preserved, but nothing breaks either.
         for size in [1e-6f32, 1e-12, 1e-30, 1e-42] {
             let values: Vec<f32> = gauss.iter().map(|v| v * size).collect();
             assert!(relative_error(&values, 3, 80, spec) <= 1.0, "{spec} at {size}");
@@ -153,7 +156,7 @@ proptest! {
         for (row, back) in values.chunks(columns).zip(decoded.chunks(columns)) {
             let error: f64 = row.iter().zip(back).map(|(v, d)| f64::from(v - d).powi(2)).sum();
             let energy: f64 = row.iter().map(|v| f64::from(*v).powi(2)).sum();
-            // Repeating the values of a cut block counts some of them twice.
+            // Repeating the values of an incomplete block counts some of them twice.
             let bound = if columns.is_multiple_of(usize::from(spec.group())) { 1.0001 } else { 2.0 };
             prop_assert!(error <= energy * bound + 1e-12, "{} of {}", error, energy);
         }
@@ -161,7 +164,7 @@ proptest! {
 }
 #[test]
 fn minima_out_of_range_do_not_spoil_a_block() {
-    // The best line begins below -128 units; what matters is that the many zeros stay near zero.
+    // The best line starts below -128 units; what matters is that the many zeros stay near zero.
     let mut values = vec![0.0f32; 96];
     (values[21], values[94]) = (657.0742, -871.8796);
     assert!(relative_error(&values, 1, 96, spec("q2.g128.asym")) < 0.2);

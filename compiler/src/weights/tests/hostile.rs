@@ -5,7 +5,7 @@ use tempfile::tempdir;
 use super::*;
 use crate::weights::{Checkpoint, WeightError};
 
-/// A file with this header text and this many bytes of data.
+/// A file with this header text and `data` bytes of data.
 fn with_header(header: &str, data: usize) -> Vec<u8> {
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header.as_bytes());
@@ -19,7 +19,7 @@ fn open(bytes: &[u8]) -> Result<Checkpoint, WeightError> {
     Checkpoint::open(dir.path())
 }
 
-/// The error, with the random name of the directory left out.
+/// The error, without the random name of the directory.
 fn rendered(error: &WeightError) -> String {
     let text = error.to_string();
     let at = text.find("model").unwrap_or(0);
@@ -136,7 +136,7 @@ fn which_files_are_read() {
     assert!(error().contains("model.safetensors.index.json: is not a valid index"));
 }
 
-/// Opens and reads everything; what is accepted here, the reference implementation accepts as well.
+/// Opens and reads everything. What is accepted here, the reference implementation accepts as well.
 fn survives(bytes: &[u8]) {
     let Ok(checkpoint) = open(bytes) else { return };
     let reference = SafeTensors::deserialize(bytes).expect("accepted here only");

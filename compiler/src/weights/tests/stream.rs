@@ -29,7 +29,7 @@ fn tensors() -> Vec<Given> {
     ]
 }
 
-/// All tensors, stored as `precision` where they are matrices.
+/// All tensors, with matrices stored as `precision`.
 fn prepared(precision: Precision) -> Prepared {
     let shape = |name: &str| if name == "v" { vec![5] } else { vec![MATRIX.0, MATRIX.1] };
     let names = ["m3", "m0", "m1", "v", "m2"];
@@ -57,7 +57,7 @@ fn write(checkpoint: &Checkpoint, prepared: &Prepared) -> Result<(Written, Files
     Ok((written, files.take()))
 }
 
-/// The whole stream; checks names, sizes and hashes of its files.
+/// The whole stream. Checks the names, sizes and hashes of its files.
 fn stream(files: &Files, written: &Written) -> Vec<u8> {
     let (mut all, mut names) = (Vec::new(), BTreeMap::new());
     for shard in &written.weights.shards {
@@ -105,7 +105,7 @@ fn every_precision_decodes_to_what_the_report_says() {
             let (relative, report) = ((error / energy).sqrt(), &written.report.tensors[i]);
             assert!((relative - report.relative_error).abs() <= 1e-3 * relative, "{precision}: {relative}, {report:?}");
             assert_eq!(report.real_bits, 8.0 * tensor.bytes as f64 / exact.len() as f64);
-            // Nothing is lost where the file had no more than is stored; bf16 has fewer digits than f16.
+            // Nothing is lost if the source has no more digits than the stored format; bf16 has fewer digits than f16.
             let halves = precision == Precision::F16 && ["layers.m1", "layers.m2"].contains(&report.name.as_str());
             let lossless = precision == Precision::F32 || halves || report.name == "layers.v";
             assert_eq!(relative == 0.0, lossless, "{precision} {}", report.name);
@@ -192,7 +192,7 @@ fn computed_weights_are_what_their_expressions_say() {
     assert_eq!(decoded[2], [1.5, 0.0]);
 }
 
-/// A table that is looked up in: the matrix `m0`, or its transpose.
+/// A lookup table: the matrix `m0`, or its transpose.
 fn table(transposed: bool, precision: Precision) -> Prepared {
     let mut model = Model::default();
     let (name, dtype, shape) = ("ids".to_string(), DType::I32, vec![Dim::constant(3)]);
@@ -224,7 +224,7 @@ fn parts_hold_the_rows_of_the_whole_exactly() {
         (written.weights.tensors, values, written.report)
     };
     for precision in every_precision() {
-        // A tensor as it is, and one that is computed: 70 rows, and 300.
+        // A tensor that is stored as it is, and a computed one: 70 rows, and 300.
         for transposed in [false, true] {
             let prepared = table(transposed, precision);
             let (whole, values, report) = written(&prepared);
