@@ -1,5 +1,5 @@
-//! Embeds what `cargo xtask web` built, if it did: the page and the runtime for browsers become a part of the program. A
-//! package from a registry always has it.
+//! Embeds the page and the browser runtime into the program, if `cargo xtask web` has built them. Packages from a
+//! registry always contain them.
 
 #[path = "build/runtime.rs"]
 mod runtime;
@@ -10,7 +10,7 @@ use std::{env, fs};
 
 use runtime::{DIST, STAMP, State};
 
-/// Files that lie at the root of a bundle; all others lie in `runtime/`.
+/// Files at the root of a bundle; all others are in `runtime/`.
 const AT_ROOT: [&str; 2] = ["index.html", "sw.js"];
 
 fn main() {
@@ -29,7 +29,7 @@ fn main() {
         println!("cargo::rerun-if-changed={}", path.display());
     }
     if is_repository && runtime::state(&root) == State::Old {
-        // It works, but surprises who just changed them.
+        // The program works, but whoever has just changed the runtime would be surprised.
         println!(
             "cargo::warning=runtime/web/dist is older than its sources, and gristmill will carry it as it is; \
              `cargo xtask web` builds it anew"
@@ -48,7 +48,7 @@ fn main() {
     fs::write(&out, text).unwrap_or_else(|e| panic!("{}: {e}", out.display()));
 }
 
-/// The files that visitors load, sorted. Type declarations (a folder) stay out.
+/// The files that browsers load, sorted. Type declarations (a folder) are left out.
 fn files(dist: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(dist) else { return Vec::new() };
     let shown = |p: &PathBuf| {

@@ -1,15 +1,15 @@
-// Whether the runtime for browsers is built, and from the sources as they are. Two include this file: the build script of
-// `gristmill`, and `cargo xtask demo`.
+// Whether the browser runtime is built and up to date with its sources. Included by the build script of `gristmill` and
+// by `cargo xtask demo`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Where `cargo xtask web` puts the runtime, below the root of the workspace.
+/// The output folder of `cargo xtask web`, relative to the root of the workspace.
 pub(crate) const DIST: &str = "runtime/web/dist";
-/// Written there by every build, not for visitors.
+/// A file that every build writes there. Browsers do not load it.
 pub(crate) const STAMP: &str = "sizes.json";
-/// What the runtime is built from, below the root of the workspace.
+/// The sources of the runtime, relative to the root of the workspace.
 const SOURCES: [&str; 10] = [
     "runtime/web/Cargo.toml",
     "runtime/web/package-lock.json",
@@ -23,23 +23,23 @@ const SOURCES: [&str; 10] = [
     "runtime/template",
 ];
 
-/// What there is of the runtime.
+/// The state of the runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Nothing was built.
+    /// Not built.
     Missing,
-    /// Some source was changed after the runtime was built.
+    /// A source was changed after the runtime was built.
     Old,
-    /// The runtime is newer than its sources.
+    /// Newer than its sources.
     Current,
 }
 
-/// The sources that there are, as paths.
+/// The paths of the sources that exist.
 pub(crate) fn sources(root: &Path) -> Vec<PathBuf> {
     SOURCES.iter().map(|s| root.join(s)).filter(|p| p.exists()).collect()
 }
 
-/// The state of the runtime in the workspace at `root`, by the times of files.
+/// The state of the runtime in the workspace at `root`, judged by modification times.
 pub(crate) fn state(root: &Path) -> State {
     let Some(built) = modified(&root.join(DIST).join(STAMP)) else { return State::Missing };
     let changed = sources(root).iter().filter_map(|s| newest(s)).any(|time| time > built);
@@ -50,7 +50,7 @@ fn modified(path: &Path) -> Option<SystemTime> {
     fs::metadata(path).ok()?.modified().ok()
 }
 
-/// When the newest file at or below a path was changed.
+/// The modification time of the newest file at or below a path.
 fn newest(path: &Path) -> Option<SystemTime> {
     if !path.is_dir() {
         return modified(path);

@@ -7,7 +7,7 @@ use crate::args::AdaptersArgs;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::{Align, Table, emit, emit_json};
 
-/// Lists what `--adapter` can name.
+/// Lists the adapters that `--adapter` accepts.
 pub(crate) fn adapters(args: &AdaptersArgs) -> Outcome {
     let all = list_adapters();
     if args.json {

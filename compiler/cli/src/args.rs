@@ -20,12 +20,12 @@ Exit codes: 0 success; 1 the answer is no (verify, check); 2 wrong usage or inpu
 #[derive(Debug, Parser)]
 #[command(name = "gristmill", version, after_help = EXAMPLES, arg_required_else_help = true)]
 pub(crate) struct Cli {
-    /// The command.
+    /// The subcommand.
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// The commands.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Compile a model into a bundle
@@ -50,7 +50,7 @@ pub(crate) enum Command {
     Cache(CacheArgs),
 }
 
-/// How a model is compiled.
+/// Compiler options.
 #[derive(Debug, Args, Clone)]
 #[command(next_help_heading = "Compiling")]
 pub(crate) struct CompileFlags {
@@ -97,7 +97,7 @@ fn group(text: &str) -> Result<u16, String> {
     })
 }
 
-/// Storage of the key and value cache.
+/// Precision of the key and value cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Kv {
     /// 32-bit float
@@ -133,7 +133,7 @@ pub(crate) struct CompileArgs {
     /// Directory to write the bundle to
     #[arg(short, long, value_name = "BUNDLE")]
     pub(crate) output: PathBuf,
-    /// How.
+    /// Compiler options.
     #[command(flatten)]
     pub(crate) flags: CompileFlags,
 }
@@ -206,7 +206,7 @@ pub(crate) struct InspectArgs {
     /// Bundle to inspect
     #[arg(value_name = "BUNDLE")]
     pub(crate) bundle: PathBuf,
-    /// What to show.
+    /// The view.
     #[command(flatten)]
     pub(crate) view: ViewFlags,
     /// Print the graph of an entry for Graphviz, with a cluster per layer and a colour per kernel
@@ -226,7 +226,7 @@ pub(crate) struct InspectArgs {
     pub(crate) json: bool,
 }
 
-/// What `inspect` shows; an overview by default.
+/// What `inspect` shows; an overview if no flag is given.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 pub(crate) struct ViewFlags {
@@ -250,7 +250,7 @@ pub(crate) struct ViewFlags {
     pub(crate) shader: Option<String>,
 }
 
-/// What runs the model.
+/// Backends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BackendName {
     /// WebGPU if there is a GPU, else WebAssembly
@@ -263,7 +263,7 @@ pub(crate) enum BackendName {
     Reference,
 }
 
-/// Which backend to use.
+/// Options that choose the backend.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Running")]
 pub(crate) struct BackendFlags {
@@ -284,7 +284,7 @@ pub(crate) struct BackendFlags {
     pub(crate) simd: Simd,
 }
 
-/// Which SIMD instructions WebAssembly uses.
+/// SIMD instructions of the WebAssembly backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Simd {
     /// The fastest available

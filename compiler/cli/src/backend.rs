@@ -1,4 +1,4 @@
-//! Choosing and loading what executes.
+//! Chooses and loads a backend.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,13 +20,13 @@ use crate::progress::Bar;
 pub(crate) struct Loaded {
     /// The bundle.
     pub(crate) bundle: Arc<Bundle>,
-    /// What executes it.
+    /// The backend.
     pub(crate) backend: Box<dyn Backend>,
-    /// Whose programs run; the reference evaluator needs none.
+    /// The profile whose programs run; `None` for the reference evaluator.
     pub(crate) profile: Option<String>,
 }
 
-/// Opens the bundle and loads it into the backend asked for; says on stderr which one that is.
+/// Opens the bundle and loads it into the requested backend. Prints on stderr which backend that is.
 pub(crate) fn load(dir: &Path, flags: &BackendFlags) -> Outcome<Loaded> {
     let bundle = Arc::new(Bundle::open(dir)?);
     let (backend, profile): (Box<dyn Backend>, _) = match choose(&bundle, flags)? {
@@ -45,7 +45,7 @@ pub(crate) fn load(dir: &Path, flags: &BackendFlags) -> Outcome<Loaded> {
     Ok(Loaded { bundle, backend, profile })
 }
 
-/// What the flags mean for a bundle on this machine; none is the reference evaluator.
+/// What the flags mean for a bundle on this machine; `None` is the reference evaluator.
 fn choose(bundle: &Bundle, flags: &BackendFlags) -> Outcome<Option<Choice>> {
     let for_wasm = flags.threads.map(|_| "--threads").or((flags.simd != Simd::Auto).then_some("--simd"));
     if flags.profile.as_deref() == Some(WASM) {

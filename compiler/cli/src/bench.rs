@@ -19,12 +19,12 @@ use crate::locate::{COMPACT, Purpose, bundle_for};
 use crate::output::{Align, Table, bytes, emit, emit_json};
 use crate::progress::Bar;
 
-/// What is measured when nothing is said.
+/// The defaults.
 const PROMPT_TOKENS: u32 = 128;
 const NEW_TOKENS: u32 = 64;
 const TEXTS: [u32; 3] = [16, 64, 128];
 
-/// Measures a model that generates, or one that embeds.
+/// Measures a model that generates or embeds text.
 pub(crate) fn bench(args: &BenchArgs) -> Outcome {
     let dir = bundle_for(&args.model, &args.flags, COMPACT, Purpose::Here)?;
     let has = |m: &Manifest, role| m.entries.iter().any(|e| e.role == role);
@@ -50,10 +50,10 @@ pub(crate) fn bench(args: &BenchArgs) -> Outcome {
 
 /// One measured quantity.
 struct Measure {
-    /// Key in JSON and name in the table.
+    /// Its key in JSON and name in the table.
     name: &'static str,
     unit: &'static str,
-    /// Tokens that each run took.
+    /// Tokens per run.
     tokens: u32,
     values: Vec<f64>,
 }
@@ -61,7 +61,7 @@ struct Measure {
 impl Measure {
     fn median(&self) -> f64 {
         let n = self.values.len();
-        // Sorted when made.
+        // The values were sorted on construction.
         if n % 2 == 1 { self.values[n / 2] } else { (self.values[n / 2 - 1] + self.values[n / 2]) / 2.0 }
     }
 
@@ -71,7 +71,7 @@ impl Measure {
     }
 }
 
-/// What a call of the measured entry does.
+/// The work of a call of the measured entry.
 #[derive(Clone, Copy)]
 struct Work {
     dispatches: usize,
@@ -82,16 +82,16 @@ struct Report {
     measures: Vec<Measure>,
     /// `None` on the reference backend, which has no dispatches.
     work: Option<Work>,
-    /// Weights read per second while decoding.
+    /// Bytes of weights read per second while decoding.
     bytes_per_second: Option<f64>,
 }
 
-/// Lengths of prompt and text: those asked for, or what fits into the context.
+/// The lengths of prompt and text: the requested ones, or what fits into the context.
 fn lengths(args: &BenchArgs, manifest: &Manifest) -> Outcome<(u32, u32)> {
     let most = manifest.model.max_context;
     let new = args.new_tokens.unwrap_or(NEW_TOKENS.min(most / 2).max(2));
     let prompt = args.prompt_tokens.unwrap_or(PROMPT_TOKENS.min(most.saturating_sub(new)).max(1));
-    // The last token needs no place.
+    // The last token is never fed back, so it needs no place in the context.
     if u64::from(prompt) + u64::from(new) > u64::from(most) + 1 {
         return Err(Failure::wrong(format!(
             "{prompt} and {new} tokens do not fit into a context of {most}; lower --prompt-tokens or --new-tokens"
@@ -100,7 +100,7 @@ fn lengths(args: &BenchArgs, manifest: &Manifest) -> Outcome<(u32, u32)> {
     Ok((prompt, new))
 }
 
-/// Lengths of texts: those asked for, or what the model takes.
+/// The lengths of texts: the requested ones, or what the model accepts.
 fn texts(args: &BenchArgs, manifest: &Manifest) -> Outcome<Vec<u32>> {
     let most = manifest.symbols.iter().find(|s| s.name == "T").map_or(u32::MAX, |s| s.max);
     if let Some(long) = args.tokens.iter().find(|n| **n > most) {
@@ -114,7 +114,7 @@ fn texts(args: &BenchArgs, manifest: &Manifest) -> Outcome<Vec<u32>> {
     Ok(fitting)
 }
 
-/// Ids that every vocabulary has; which ones makes no difference to speed.
+/// Ids that every vocabulary has. Speed does not depend on them.
 fn ids(count: u32) -> Vec<u32> {
     (0..count).map(|i| 1 + i * 7 % 50).collect()
 }
@@ -170,7 +170,7 @@ fn stage(run: u32, runs: u32) -> String {
     if run == 0 { "warming up".to_string() } else { format!("run {run} of {runs}") }
 }
 
-/// Dispatches and weights of a call of the entry with this role.
+/// Number of dispatches and bytes of weights per call of the entry with this role.
 fn work(loaded: &Loaded, role: EntryRole) -> Outcome<Option<Work>> {
     let manifest = loaded.bundle.manifest();
     let (Some(profile), Some(entry)) = (&loaded.profile, manifest.entries.iter().find(|e| e.role == role)) else {
@@ -184,7 +184,7 @@ fn work(loaded: &Loaded, role: EntryRole) -> Outcome<Option<Work>> {
     let tables = tables(&loaded.bundle)?;
     let read = |i: &u32| {
         let tensor = &manifest.tensors[*i as usize];
-        // A part of a weight is named `weight[rows]`.
+        // Parts of a split weight are named `weight[rows]`.
         let name = tensor.name.split('[').next().unwrap_or_default();
         match tensor.shape.first() {
             Some(rows) if tables.iter().any(|t| t == name) => tensor.bytes / (*rows).max(1),
@@ -194,7 +194,7 @@ fn work(loaded: &Loaded, role: EntryRole) -> Outcome<Option<Work>> {
     Ok(Some(Work { dispatches: work.dispatches, weight_bytes: work.tensors.iter().map(read).sum() }))
 }
 
-/// Names of weights of which a call reads a row per token: those that are only looked up in.
+/// Names of weights that are only used as lookup tables: a call reads one row per token.
 fn tables(bundle: &Bundle) -> Outcome<Vec<String>> {
     let model: Model = serde_json::from_slice(&bundle.read("graph.json")?)
         .map_err(|e| Failure::wrong(format!("graph.json: {e}; compile the model again")))?;

@@ -11,7 +11,7 @@ use crate::cached;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::{Align, Table, bytes, emit, emit_json, note};
 
-/// Lists, verifies or removes the bundles that other commands have kept.
+/// Lists, verifies or removes cached bundles.
 pub(crate) fn cache(args: &CacheArgs) -> Outcome {
     let root = cached::root()?;
     let found = cached::all(&root)?;
@@ -89,7 +89,7 @@ fn clean(found: &[cached::Kept], only_damaged: bool) -> Outcome {
             note(&format!("in use   {}", kept.path.display()));
             continue;
         }
-        // The folder of its place, if it was the last one there.
+        // Removes the folder too, if this was its last bundle.
         if let Some(place) = kept.path.parent() {
             if place.read_dir().is_ok_and(|mut entries| entries.all(|e| e.is_ok_and(|e| e.file_name() == cached::TURN)))
             {
@@ -107,7 +107,7 @@ fn number(bundles: usize) -> String {
     if bundles == 1 { "1 bundle".into() } else { format!("{bundles} bundles") }
 }
 
-/// How long ago, for people.
+/// The age in words.
 fn age(made: Option<SystemTime>) -> String {
     let Some(seconds) = made.and_then(|t| t.elapsed().ok()).map(|t| t.as_secs()) else { return "?".into() };
     match seconds {

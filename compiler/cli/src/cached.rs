@@ -1,6 +1,7 @@
-//! Bundles that are made from models when they are needed, and kept.
+//! The cache of bundles that are compiled when they are needed.
 //!
-//! A bundle lies in `CACHE/PLACE/KEY`: the place stands for directory and options, the key for the content.
+//! A bundle is stored in `CACHE/PLACE/KEY`: the place is a hash of the directory and the options, the key a hash of the
+//! content.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,25 +19,27 @@ use crate::output::note;
 use crate::page;
 use crate::progress::Bar;
 
-/// How deep files of a model lie in folders, and how many of a folder count.
+/// How deep a model's files may be nested, and how many per folder are considered.
 const FOLDERS: u32 = 2;
 const MAX_FILES: usize = 1000;
-/// A file in a place: whoever compiles into that has a lock on it, and leaves the SHA-256 of the manifest in it.
+/// A file in each place. A process that compiles into the place locks it, and then writes the SHA-256 of the manifest
+/// into it.
 pub(crate) const TURN: &str = ".turn";
 
-/// Bundles of the cache that this run has used, and whether they turned out to be damaged.
+/// Cached bundles that this process has used, and whether they turned out to be damaged.
 static USED: Mutex<BTreeMap<PathBuf, bool>> = Mutex::new(BTreeMap::new());
 
 fn used() -> MutexGuard<'static, BTreeMap<PathBuf, bool>> {
     USED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The bundle of a model: from the cache, or compiled into it. With `whole` all files of one in the cache are checked, for
-/// those who cannot mend what they find later.
+/// The bundle of a model: from the cache, or compiled into it. With `whole`, all files of a cached bundle are checked
+/// first, for users that cannot repair damage that they find later.
 ///
-/// When the content of the model changes, the old bundle of its place is removed, so that the cache does not grow for ever.
+/// If the content of the model has changed, the previous bundle in its place is removed, so that the cache does not
+/// grow forever.
 pub(crate) fn bundle(model: &Path, options: &CompileOptions, whole: bool) -> Outcome<PathBuf> {
-    // Files keep their names: in the cache of the Hub they are links to files that are called otherwise.
+    // The last component is not resolved: in the cache of the Hub, files are links to blobs with other names.
     let full = match model.is_dir() {
         true => model.canonicalize(),
         false => std::path::absolute(model),
@@ -56,18 +59,19 @@ pub(crate) fn bundle(model: &Path, options: &CompileOptions, whole: bool) -> Out
     let mut turn = take_turn(&place).map_err(|e| Failure::io(&place, &e))?;
     if bundle.exists() {
         match check(&bundle, &written(&place)) {
-            // Another program has made it meanwhile.
+            // Another process has compiled it in the meantime.
             Ok(()) => return Ok(bundle),
             Err(fault) if !damaged => tell(&bundle, &fault.to_string()),
             Err(_) => {}
         }
-        // One that others may read is replaced. What cannot be opened is no bundle, and in the way.
+        // A bundle that others may be reading is replaced. Anything that cannot be opened is not a bundle, and in the
+        // way.
         if Bundle::open(&bundle).is_err() {
             gristmill_bundle::move_away(&bundle).map_err(|e| Failure::io(&bundle, &e))?;
         }
     }
     note(&format!("compiling {} ({}) into {}", model.display(), options.precision, bundle.display()));
-    // The page is a part of this program, which the key stands for already.
+    // The page is part of this program, which is already part of the key.
     let options = CompileOptions { page: page::files(), ..options.clone() };
     gristmill_compiler::compile(&full, &bundle, &options, &Bar::new())?;
     write_down(&mut turn, &bundle).map_err(|e| Failure::io(&place, &e))?;
@@ -75,12 +79,12 @@ pub(crate) fn bundle(model: &Path, options: &CompileOptions, whole: bool) -> Out
     Ok(bundle)
 }
 
-/// The SHA-256 of the manifest that was compiled into a place; empty if there is none.
+/// The SHA-256 of the manifest of a place's bundle; empty if there is none.
 fn written(place: &Path) -> String {
     std::fs::read_to_string(place.join(TURN)).unwrap_or_default()
 }
 
-/// Compares the manifest, for which no other file of the bundle vouches.
+/// Checks the manifest, whose hash is in no other file of the bundle.
 fn check_manifest(bundle: &Path, sha256: &str) -> Result<(), BundleError> {
     let missing = |_| BundleError::Missing { file: MANIFEST.to_string() };
     let manifest = files::read(&bundle.join(MANIFEST), MAX_JSON).map_err(missing)?;
@@ -93,7 +97,7 @@ fn check(bundle: &Path, sha256: &str) -> Result<(), BundleError> {
     check_manifest(bundle, sha256)
 }
 
-/// Notes the SHA-256 of the manifest.
+/// Records the SHA-256 of the manifest.
 fn write_down(turn: &mut File, bundle: &Path) -> io::Result<()> {
     let manifest = files::read(&bundle.join(MANIFEST), MAX_JSON)?;
     turn.set_len(0)?;
@@ -101,7 +105,7 @@ fn write_down(turn: &mut File, bundle: &Path) -> io::Result<()> {
     turn.write_all(sha256_hex(&manifest).as_bytes())
 }
 
-/// Waits until no other program compiles into a place, for as long as the file that comes back is open.
+/// Waits until no other process compiles into a place. The lock is held until the returned file is closed.
 fn take_turn(place: &Path) -> io::Result<File> {
     std::fs::create_dir_all(place)?;
     let file = File::options().write(true).create(true).truncate(false).open(place.join(TURN))?;
@@ -110,15 +114,15 @@ fn take_turn(place: &Path) -> io::Result<File> {
             note("waiting for another process that is compiling this model");
             file.lock()?;
         }
-        // Where there are no locks, two may do the same work.
+        // Where locks are not supported, two processes may do the same work.
         Err(TryLockError::Error(e)) if e.kind() != io::ErrorKind::Unsupported => return Err(e),
         _ => {}
     }
     Ok(file)
 }
 
-/// Lets what this run has taken from the cache be made again, because it turned out to be damaged. `false` if there is
-/// nothing.
+/// Marks the cached bundles that this process has used as damaged, so that they are compiled again. Returns `false` if
+/// there are none.
 pub(crate) fn distrust(why: &str) -> bool {
     let mut used = used();
     for (bundle, damaged) in used.iter_mut() {
@@ -132,7 +136,7 @@ fn tell(bundle: &Path, why: &str) {
     note(&format!("{}: damaged ({}); compiling it again", bundle.display(), why.lines().next().unwrap_or_default()));
 }
 
-/// A bundle of the cache.
+/// A cached bundle.
 pub(crate) struct Kept {
     pub(crate) path: PathBuf,
     pub(crate) bytes: u64,
@@ -146,7 +150,7 @@ impl Kept {
     }
 }
 
-/// All bundles below the root of the cache, sorted; also what is left of some.
+/// All bundles in the cache, sorted, including incomplete ones.
 pub(crate) fn all(root: &Path) -> Outcome<Vec<Kept>> {
     let folders = |of: &Path| -> Outcome<Vec<PathBuf>> {
         match std::fs::read_dir(of) {
@@ -166,7 +170,7 @@ pub(crate) fn all(root: &Path) -> Outcome<Vec<Kept>> {
     Ok(all)
 }
 
-/// Bytes of the files in a folder, however deep.
+/// The size of all files in a folder and its subfolders, in bytes.
 fn size_of(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let size = |entry: std::fs::DirEntry| match entry.metadata() {
@@ -177,7 +181,7 @@ fn size_of(folder: &Path) -> u64 {
     entries.map(size).sum()
 }
 
-/// Removes older bundles of a place. That this fails is no reason to stop: they are only in the way.
+/// Removes older bundles from a place. Errors are ignored: old bundles are only clutter.
 fn forget_others(place: &Path, keep: &Path) {
     let Ok(entries) = std::fs::read_dir(place) else { return };
     for path in entries.flatten().map(|e| e.path()).filter(|p| p != keep && p.join(MANIFEST).is_file()) {
@@ -185,7 +189,7 @@ fn forget_others(place: &Path, keep: &Path) {
     }
 }
 
-/// `$XDG_CACHE_HOME/gristmill`, or what stands for it on this system.
+/// `$XDG_CACHE_HOME/gristmill`, or its equivalent on this system.
 pub(crate) fn root() -> Outcome<PathBuf> {
     let from = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
     from("XDG_CACHE_HOME")
@@ -195,8 +199,8 @@ pub(crate) fn root() -> Outcome<PathBuf> {
         .ok_or_else(|| Failure::lacking("no cache directory: set XDG_CACHE_HOME or HOME, or use `gristmill compile`"))
 }
 
-/// Stands for everything that the bundle depends on: names, sizes and times of the model's files, the files that
-/// the options name, the options, and this program.
+/// A hash of everything that the bundle depends on: names, sizes and times of the model's files, the files that the
+/// options name, the options, and this program.
 fn key(model: &Path, options: &CompileOptions) -> Outcome<String> {
     let mut text = format!("{} {options:?}\n", env!("CARGO_PKG_VERSION"));
     if let Ok(program) = std::env::current_exe() {
@@ -207,7 +211,7 @@ fn key(model: &Path, options: &CompileOptions) -> Outcome<String> {
         false => gguf::parts(model),
     };
     found.sort();
-    // It may be in a folder; what is missing is said when the model is compiled.
+    // config.json may be in a subfolder. If it is missing, the compiler reports that.
     text.push_str(&files::read_text(&model.join("config.json"), files::MAX_TEXT).unwrap_or_default());
     let targets = options.targets.iter().filter(|target| profile::is_path(target)).map(PathBuf::from);
     for file in options.arch.iter().cloned().chain([PathBuf::from(&options.precision)]).chain(targets) {
@@ -219,7 +223,7 @@ fn key(model: &Path, options: &CompileOptions) -> Outcome<String> {
     Ok(sha256_hex(text.as_bytes()))
 }
 
-/// The files of a directory and of folders in it, down to some depth: modules behind a model have a folder each.
+/// The files in a directory and its subfolders, down to `depth`: modules after a model have a folder each.
 fn files_below(dir: &Path, depth: u32) -> Outcome<Vec<PathBuf>> {
     let entries = std::fs::read_dir(dir).map_err(|e| Failure::io(dir, &e))?;
     let mut files = Vec::new();
@@ -234,7 +238,7 @@ fn files_below(dir: &Path, depth: u32) -> Outcome<Vec<PathBuf>> {
 }
 
 fn describe(text: &mut String, file: &Path) {
-    // A file that cannot be looked at makes the compiler fail with a better message.
+    // If a file cannot be examined, the compiler reports that with a better message.
     let Ok(meta) = std::fs::metadata(file) else { return };
     let time = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos());
     let _ = writeln!(text, "{} {} {time}", file.display(), meta.len());

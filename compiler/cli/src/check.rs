@@ -15,8 +15,8 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::hub;
 use crate::output::{emit, note};
 
-/// Checks an architecture file, with the shipped files as what it may extend and use, a precision policy, or a target
-/// profile. All errors go to stderr.
+/// Checks an architecture file (together with the shipped files that it extends and uses), a precision policy, or a
+/// target profile. Prints all errors on stderr.
 pub(crate) fn check(args: &CheckArgs) -> Outcome {
     let text = files::read_text(&args.file, files::MAX_TEXT).map_err(|e| Failure::io(&args.file, &e))?;
     let name = args.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -60,7 +60,7 @@ pub(crate) fn check(args: &CheckArgs) -> Outcome {
     bound(&shown.to_string(), bind(&library, &name, &config, None))
 }
 
-/// Says what the architecture does not read of a model directory. The answer is no if that would change the results.
+/// Reports what the architecture does not read from a model directory. Exits with 1 if that would change the results.
 fn read(dir: &ModelDir, checkpoint: &Checkpoint, usage: &Usage, name: &str) -> Outcome {
     let found = unused(&dir.config, checkpoint, usage, name)?;
     found.warnings.iter().for_each(|text| note(&format!("warning: {text}")));
@@ -73,7 +73,7 @@ fn read(dir: &ModelDir, checkpoint: &Checkpoint, usage: &Usage, name: &str) -> O
     Ok(Exit::No)
 }
 
-/// Says what came of binding.
+/// Reports the result of binding.
 fn bound(shown: &str, result: Result<Model, Diagnostics>) -> Outcome {
     match result {
         Ok(model) => {
@@ -84,7 +84,7 @@ fn bound(shown: &str, result: Result<Model, Diagnostics>) -> Outcome {
     }
 }
 
-/// Whether the first word of the file says so.
+/// Whether the file starts with this word.
 fn is_a(what: &str, text: &str) -> bool {
     let code = text.lines().map(str::trim_start).find(|l| !l.is_empty() && !l.starts_with("//"));
     code.is_some_and(|l| l.starts_with(what))

@@ -1,59 +1,59 @@
-//! Produced against expected tensors.
+//! Compares computed tensors with expected ones.
 
 use gristmill_runtime::{Data, Tensor};
 
 use crate::output::{Align, Table};
 use gristmill_runtime::Tensors;
 
-/// A tensor that passes with more than this part of the tolerance is worth a look: plain rounding stays far below.
+/// A tensor that uses more than this fraction of the tolerance is suspicious: rounding errors are far smaller.
 const LOOSE_PART: f64 = 0.1;
 
-/// What came out of comparing one tensor.
+/// The verdict about one tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Verdict {
     /// Within the tolerance.
     Ok,
-    /// Within the tolerance, but nearer to it than rounding explains.
+    /// Within the tolerance, but closer to it than rounding errors explain.
     Loose,
-    /// Outside, with the reason where numbers do not say it.
+    /// Outside the tolerance, or not comparable for the given reason.
     Fail(String),
 }
 
-/// The comparison of one tensor. Numbers are absent where they mean nothing (integers, other shapes).
+/// The comparison of one tensor. Numbers are absent where they are meaningless (integers, different shapes).
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     /// Name of the tensor.
     pub(crate) name: String,
-    /// Largest absolute error in units of the standard deviation of the expected tensor.
+    /// Largest absolute error, in standard deviations of the expected tensor.
     pub(crate) max_over_std: Option<f64>,
-    /// Root of the mean square error over that of the expected tensor.
+    /// Root mean square error, relative to the root mean square of the expected tensor.
     pub(crate) rel_rms: Option<f64>,
-    /// Cosine of the angle between both.
+    /// Cosine similarity of the two tensors.
     pub(crate) cosine: Option<f64>,
     /// Number of elements compared.
     pub(crate) compared: usize,
-    /// What was left out, or empty.
+    /// What was skipped; may be empty.
     pub(crate) note: String,
-    /// The judgement.
+    /// The verdict.
     pub(crate) verdict: Verdict,
 }
 
-/// All rows, and what could not be compared.
+/// All comparisons, and the tensors that could not be compared.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Comparison {
     /// One per tensor that both sides have.
     pub(crate) rows: Vec<Row>,
-    /// Expected, but not produced.
+    /// Expected tensors that were not computed.
     pub(crate) missing: Vec<String>,
 }
 
 impl Comparison {
-    /// Whether something was compared and nothing failed.
+    /// Whether at least one tensor was compared and none failed.
     pub(crate) fn passes(&self) -> bool {
         !self.rows.is_empty() && self.rows.iter().all(|r| !matches!(r.verdict, Verdict::Fail(_)))
     }
 
-    /// The table for people, ending in one line that says it all.
+    /// The table, followed by a summary line.
     pub(crate) fn render(&self, tolerance: f64) -> String {
         let mut table = Table::new(&[
             ("tensor", Align::Left),
@@ -90,16 +90,16 @@ impl Comparison {
     }
 }
 
-/// Which positions of a tensor of shape `[B, T, ..]` count.
+/// The positions of a tensor of shape `[B, T, ..]` to compare.
 pub(crate) struct Mask<'a> {
-    /// `attention_mask`, `[B, T]`; zeros are left out.
+    /// `attention_mask`, `[B, T]`; positions with zeros are skipped.
     pub(crate) mask: &'a Tensor,
-    /// Whether this tensor has the axes of the mask in front.
+    /// Whether the first axes of a tensor are those of the mask.
     pub(crate) applies: &'a dyn Fn(&str) -> bool,
 }
 
-/// Compares every expected tensor that was produced. Floats pass when no element is further off than `tolerance`
-/// times the standard deviation of the expected tensor; integers when they are equal.
+/// Compares each expected tensor that was computed. Floats pass if no element differs by more than `tolerance` times
+/// the standard deviation of the expected tensor, integers if they are equal.
 pub(crate) fn compare(produced: &Tensors, expected: &Tensors, mask: Option<&Mask<'_>>, tolerance: f64) -> Comparison {
     let mut out = Comparison::default();
     for (name, want) in expected {
@@ -149,7 +149,7 @@ fn one(name: &str, have: &Tensor, want: &Tensor, mask: Option<&Tensor>, toleranc
     row
 }
 
-/// The elements to compare, as stretches of `width` elements at `(produced, expected)` positions.
+/// The elements to compare, as runs of `width` elements at `(computed, expected)` positions.
 struct Pick {
     width: usize,
     positions: usize,
@@ -159,8 +159,8 @@ struct Pick {
 }
 
 impl Pick {
-    /// Equal shapes are compared whole. An expected tensor may also hold the last positions only (axis 1), as
-    /// language models give them when asked for the last logits.
+    /// Tensors of equal shapes are compared in full. An expected tensor may also contain only the last positions (axis
+    /// 1), as language models return them if only the last logits are requested.
     fn new(have: &[usize], want: &[usize]) -> Option<Self> {
         let same = have == want;
         let tail = have.len() >= 2
@@ -182,7 +182,7 @@ impl Pick {
         Some(Pick { width, positions, last, batch, at })
     }
 
-    /// Leaves out what the mask has zeros for; gives their number, or nothing if the mask has another shape.
+    /// Skips positions where the mask is zero. Returns their number, or `None` if the mask has a different shape.
     fn apply(&mut self, mask: &Tensor) -> Option<usize> {
         let values = mask.as_i32()?;
         if mask.shape != [self.batch, self.positions] || values.len() != self.batch * self.positions {
@@ -218,7 +218,7 @@ fn floats(row: &mut Row, pairs: &[(f32, f32)], tolerance: f64) {
         (hh, ww, hw, sum) = (hh + h * h, ww + w * w, hw + h * w, sum + w);
     }
     let spread = (ww / n - (sum / n) * (sum / n)).max(0.0).sqrt();
-    // A constant tensor has no spread; its magnitude is the next best unit, and 1 for all zeros.
+    // A constant tensor has no deviation; its magnitude is the next best unit, or 1 if it is all zeros.
     let magnitude = (ww / n).sqrt();
     let unit = match (spread, magnitude) {
         (s, m) if s > 1e-6 * m => s,

@@ -12,7 +12,7 @@ use crate::output::{bytes, count, note};
 use crate::page;
 use crate::progress::Bar;
 
-/// Compiles, then says on stderr what was made.
+/// Compiles a model, and prints a summary on stderr.
 pub(crate) fn compile(args: &CompileArgs) -> Outcome {
     let options = CompileOptions { page: page::files(), ..options(&args.flags, COMPACT) };
     let model = locate(&args.model, &args.flags)?;
@@ -26,7 +26,7 @@ pub(crate) fn compile(args: &CompileArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// A few lines for people: sizes, kernels, and where the time went.
+/// A summary in a few lines: sizes, kernels, and the time of each stage.
 fn summary(bundle: &Path, report: &CompileReport, times: &[(String, Duration)]) -> String {
     let weights = &report.weights;
     let kernels: Vec<String> = report.kernels.iter().map(|(target, n)| format!("{n} for {target}")).collect();

@@ -1,4 +1,4 @@
-//! How a command ends: exit codes and error texts.
+//! Exit codes and error messages.
 
 use std::fmt;
 use std::io;
@@ -9,55 +9,55 @@ use gristmill_compiler::CompileError;
 use gristmill_runtime::Error as RuntimeError;
 use gristmill_runtime::tokenizer::Error as TokenizerError;
 
-/// The exit codes of the program. Scripts rely on them.
+/// Exit codes. Scripts rely on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// Everything was done.
+    /// Success.
     Done = 0,
-    /// The answer of `verify` or `check` is no.
+    /// `verify` or `check` found a problem.
     No = 1,
-    /// Wrong use or wrong input.
+    /// Invalid usage or input.
     Wrong = 2,
-    /// Neither use nor input is wrong: the environment lacks something (an adapter, memory, a device that stays), or
-    /// gristmill found a mistake of its own.
+    /// Usage and input are valid, but the environment lacks something (an adapter, memory, a working device), or
+    /// gristmill has detected a bug of its own.
     Lacking = 3,
-    /// A bug that gristmill did not find itself, as a Rust panic reports it.
+    /// A Rust panic: a bug that gristmill did not detect itself.
     Bug = 101,
-    /// Stopped by Ctrl-C, as shells report it.
+    /// Stopped by Ctrl-C; the code that shells use for it.
     Interrupted = 130,
 }
 
-/// Why a command did not do what it was asked to do. The text ends up on stderr behind `error: `.
+/// Why a command failed. Its text is printed on stderr after `error: `.
 #[derive(Debug)]
 pub(crate) struct Failure {
     /// The exit code.
     pub(crate) exit: Exit,
-    /// For people; may have several lines. Empty if everything was said already.
+    /// The message, which may have several lines. Empty if everything was printed already.
     pub(crate) message: String,
-    /// Whether the content of a bundle is wrong.
+    /// Whether the content of a bundle is damaged.
     pub(crate) damage: bool,
 }
 
-/// What commands give back: the exit code, or what went wrong.
+/// The result of a command: an exit code, or a failure.
 pub(crate) type Outcome<T = Exit> = Result<T, Failure>;
 
 impl Failure {
-    /// A command that ends with this code.
+    /// A failure with this exit code.
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
         Failure { exit, message: message.into(), damage: false }
     }
 
-    /// Wrong use or wrong input.
+    /// A failure because of invalid usage or input.
     pub(crate) fn wrong(message: impl Into<String>) -> Self {
         Self::new(Exit::Wrong, message)
     }
 
-    /// The environment lacks something.
+    /// A failure because the environment lacks something.
     pub(crate) fn lacking(message: impl Into<String>) -> Self {
         Self::new(Exit::Lacking, message)
     }
 
-    /// A file cannot be read or written.
+    /// A failure to read or write a file.
     pub(crate) fn io(path: &Path, error: &io::Error) -> Self {
         Self::wrong(format!("{}: {error}", path.display()))
     }

@@ -1,4 +1,4 @@
-//! Models by their name on the Hugging Face Hub: from its cache on this machine, or from its server into the cache.
+//! Models on the Hugging Face Hub, by name: read from its cache on this machine, and downloaded into it.
 
 mod cache;
 mod environment;
@@ -34,9 +34,9 @@ use crate::output::note;
 use cache::{Repository, Snapshot};
 use name::{Name, is_revision};
 
-/// Where a model is: `model` itself if it exists, else the snapshot of the Hub model `org/name` or `org/name@REVISION`
-/// in the cache, which is said on stderr. What is not there yet is downloaded. What is neither comes back as it is, so
-/// that whoever opens it says what it should be.
+/// The path of a model: `model` itself if it exists, else the snapshot of the Hub model `org/name` or
+/// `org/name@REVISION` in the cache. Downloads what is missing, and prints the snapshot on stderr. Anything that is
+/// neither is returned as it is, for its reader to report.
 pub(crate) fn locate(model: &Path, revision: Option<&str>) -> Outcome<PathBuf> {
     let name = model.to_str().filter(|_| !model.exists()).and_then(Name::parse);
     let Some(name) = name else {
@@ -66,7 +66,7 @@ pub(crate) fn locate(model: &Path, revision: Option<&str>) -> Outcome<PathBuf> {
     Ok(path)
 }
 
-/// The revision as the server has it now; without one, as the cache has it.
+/// The requested revision as it is on the server. Without one, the revision in the cache, if there is one.
 #[cfg(feature = "download")]
 fn newest(repository: &Repository<'_>) -> Outcome<Snapshot> {
     use trouble::Trouble;
@@ -99,7 +99,7 @@ fn newest(repository: &Repository<'_>) -> Outcome<Snapshot> {
     repository.find()
 }
 
-/// The only GGUF model in a directory that is no model directory; else `path` as it is.
+/// The only GGUF model in a directory that is not a model directory; otherwise `path` itself.
 fn in_directory(path: &Path) -> Outcome<PathBuf> {
     match path.is_dir() && !path.join("config.json").is_file() && !path.join(gristmill_bundle::MANIFEST).is_file() {
         true => cache::only_gguf(path),

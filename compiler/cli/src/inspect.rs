@@ -16,7 +16,7 @@ use crate::args::InspectArgs;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::{emit, emit_json};
 
-/// Opens the bundle and prints what was asked for.
+/// Opens the bundle and prints the requested view.
 pub(crate) fn inspect(args: &InspectArgs) -> Outcome {
     let bundle = Bundle::open(&args.bundle)?;
     let target = target(bundle.manifest(), args.target.as_deref())?;
@@ -50,7 +50,7 @@ pub(crate) fn inspect(args: &InspectArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// The target asked for, or `native`, or the first there is.
+/// The requested target, else `native`, else the first one.
 fn target(manifest: &Manifest, wanted: Option<&str>) -> Outcome<String> {
     let has = |name: &str| manifest.profiles.iter().any(|p| p == name);
     match wanted {

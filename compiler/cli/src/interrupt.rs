@@ -1,4 +1,4 @@
-//! Ctrl-C, and the signals that end programs.
+//! Handles Ctrl-C and other signals that end the program.
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,12 +7,12 @@ use std::sync::{Mutex, PoisonError};
 use crate::failure::Exit;
 use crate::output::note;
 
-/// What the first signal does, if it does not end the program.
+/// What the first signal does instead of ending the program.
 static FIRST: Mutex<Option<Box<dyn FnOnce() + Send>>> = Mutex::new(None);
 
 static ENDING: AtomicBool = AtomicBool::new(false);
 
-/// From here on a signal ends the program, and what it has not finished is removed.
+/// From here on, a signal removes unfinished files before it ends the program.
 pub(crate) fn install() {
     let failed = |what: &str, e: &dyn Display| {
         note(&format!("warning: {what} will end gristmill without cleaning up: {e}"));
@@ -45,14 +45,14 @@ pub(crate) fn end() -> ! {
     std::process::exit(Exit::Interrupted as i32)
 }
 
-/// Waits for the end, if [`end`] is under way.
+/// If [`end`] is in progress, waits for the program to end.
 pub(crate) fn wait_if_ending() {
     while ENDING.load(Ordering::SeqCst) {
         std::thread::park();
     }
 }
 
-/// Runs `action`, on a thread of its own, instead of ending the program when the first signal comes.
+/// Makes the first signal run `action` on a thread of its own instead of ending the program.
 pub(crate) fn first(action: impl FnOnce() + Send + 'static) {
     *FIRST.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(action));
 }

@@ -1,4 +1,4 @@
-//! From what the user named to a bundle: bundles as they are, models through the cache.
+//! Turns what the user named into a bundle: a bundle is used as it is, a model is compiled into the cache.
 
 use std::path::{Path, PathBuf};
 
@@ -13,13 +13,13 @@ use crate::cached;
 use crate::failure::{Failure, Outcome};
 use crate::hub;
 
-/// What `compile` makes of weights when nothing is said: what the architecture takes by default.
+/// The precision that `compile` uses by default: what the architecture chooses.
 pub(crate) const COMPACT: &str = gristmill_compiler::options::DEFAULT_PRECISION;
-/// What tensor mode and `verify` compile a model directory to when nothing is said: values as exact as stored.
+/// The precision that tensor mode and `verify` use by default for a model directory: values as exact as stored.
 #[cfg(feature = "run")]
 pub(crate) const EXACT: &str = "f32";
 
-/// Who will run a bundle that is made from a model directory.
+/// Who will run a bundle that is compiled from a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// This program.
@@ -28,12 +28,12 @@ pub(crate) enum Purpose {
     Browsers,
 }
 
-/// What the user named, on this machine: a bundle or a model.
+/// The local path of what the user named, a bundle or a model.
 pub(crate) fn locate(model: &Path, flags: &CompileFlags) -> Outcome<PathBuf> {
     hub::locate(model, flags.revision.as_deref())
 }
 
-/// The compiler's options for these flags.
+/// The compiler options for these flags.
 pub(crate) fn options(flags: &CompileFlags, precision: &str) -> CompileOptions {
     CompileOptions {
         arch: flags.arch.clone(),
@@ -54,13 +54,13 @@ pub(crate) fn options(flags: &CompileFlags, precision: &str) -> CompileOptions {
     }
 }
 
-/// The bundle to use for what the user named.
+/// The bundle for what the user named.
 pub(crate) fn bundle_for(model: &Path, flags: &CompileFlags, precision: &str, purpose: Purpose) -> Outcome<PathBuf> {
     bundle_of(&locate(model, flags)?, flags, precision, purpose)
 }
 
-/// The bundle to use for `model`, as [`locate`] has found it. A model is compiled into the cache unless the cache has it;
-/// `precision` is the default there, and `purpose` says for which targets.
+/// The bundle for `model`, which [`locate`] has found. A model is compiled into the cache unless it is there already.
+/// `precision` is the default precision, and `purpose` determines the targets.
 pub(crate) fn bundle_of(model: &Path, flags: &CompileFlags, precision: &str, purpose: Purpose) -> Outcome<PathBuf> {
     if model.join(MANIFEST).is_file() {
         if let Some(flag) = given(flags) {
@@ -72,10 +72,10 @@ pub(crate) fn bundle_of(model: &Path, flags: &CompileFlags, precision: &str, pur
         return Ok(model.to_path_buf());
     }
     if model.join(ADAPTER).is_file() {
-        // Says which model it is for; with a model beside it, that is compiled.
+        // Reports which model it modifies. If a model is beside it, that is compiled.
         ModelDir::open(model)?;
     }
-    // Old directories of sentence-transformers have everything else in folders.
+    // Old directories of sentence-transformers have all other files in folders.
     let is_dir = ["config.json", "modules.json"].iter().any(|file| model.join(file).is_file());
     if !is_dir && !gguf::is_gguf(model) {
         let what = match (model.exists(), model.is_dir()) {
@@ -87,14 +87,14 @@ pub(crate) fn bundle_of(model: &Path, flags: &CompileFlags, precision: &str, pur
     }
     let mut options = options(flags, precision);
     if flags.target.is_empty() && purpose == Purpose::Here {
-        // Whichever backend is asked for next time, the weights are the same.
+        // The weights are the same for whichever backend is used next time.
         options.targets = vec!["native".to_string(), "wasm".to_string()];
     }
-    // Browsers notice damage, but cannot mend it.
+    // Browsers notice damage, but cannot repair it.
     cached::bundle(model, &options, purpose == Purpose::Browsers)
 }
 
-/// The first flag given that only makes sense when something is compiled.
+/// The first given flag that only makes sense when something is compiled.
 fn given(flags: &CompileFlags) -> Option<&'static str> {
     [
         ("--arch", flags.arch.is_some()),

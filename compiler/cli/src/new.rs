@@ -14,7 +14,7 @@ use crate::hub;
 use crate::output::note;
 use crate::output::parent;
 
-/// Drafts an architecture file and the script of its test.
+/// Drafts an architecture file and the script that records its expected outputs.
 pub(crate) fn new(args: &NewArgs) -> Outcome {
     let dir = ModelDir::open(&hub::locate(&args.model, None)?)?;
     let library = library();
@@ -60,14 +60,14 @@ pub(crate) fn new(args: &NewArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// A name for the file: the type of the model, or its class.
+/// A file name: the model type, or the class.
 fn stem(config: &serde_json::Value, class: &str) -> String {
     let name = config["model_type"].as_str().filter(|t| !t.is_empty()).unwrap_or(class);
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
     name.chars().map(plain).collect()
 }
 
-/// Writes a whole file or none.
+/// Writes a file completely or not at all.
 fn write(path: &Path, text: &str) -> Outcome<()> {
     let failed = |e: &std::io::Error| Failure::io(path, e);
     let mut file = tempfile::NamedTempFile::new_in(parent(path)).map_err(|e| failed(&e))?;

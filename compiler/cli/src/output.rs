@@ -1,4 +1,4 @@
-//! What goes to stdout, and plain-text tables.
+//! Output to stdout and stderr, and plain-text tables.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::{Exit, Failure, Outcome};
 
-/// Writes to stdout at once. A reader that went away (`| head`) ends the command quietly and successfully.
+/// Writes to stdout and flushes. If the reader is gone (`| head`), the command ends quietly and successfully.
 pub(crate) fn emit(text: &str) -> Outcome<()> {
     let mut out = io::stdout().lock();
     let text = if out.is_terminal() { harmless(text) } else { Cow::Borrowed(text) };
@@ -17,12 +17,12 @@ pub(crate) fn emit(text: &str) -> Outcome<()> {
     }
 }
 
-/// Writes a message to stderr, as much as fits on a screen. A reader that went away is no reason to stop.
+/// Writes a message to stderr, limited to a screenful. A closed stderr is ignored.
 pub(crate) fn note(line: &str) {
     let _ = writeln!(io::stderr(), "{}", harmless(&screen(line)));
 }
 
-/// Draws on stderr what this program has made of blocks. A terminal shows it white on black, whatever its colours are.
+/// Draws block characters on stderr, white on black whatever the colours of the terminal are.
 pub(crate) fn draw(blocks: &str) {
     let mut out = io::stderr().lock();
     let (on, off) = if out.is_terminal() { ("\u{1b}[97;40m", "\u{1b}[0m") } else { ("", "") };
@@ -31,7 +31,7 @@ pub(crate) fn draw(blocks: &str) {
     }
 }
 
-/// As much of a message as fits on a screen: it may name thousands of things, and names may be long.
+/// Limits a message to a screenful: it may list thousands of names, and names may be long.
 fn screen(text: &str) -> String {
     const LINES: usize = 60;
     const CHARACTERS: usize = 1_000;
@@ -47,8 +47,8 @@ fn screen(text: &str) -> String {
     lines.join("\n")
 }
 
-/// A text without characters that control a terminal: names of files, tensors and tokens come from strangers, and so does
-/// what a model writes.
+/// Removes control characters that affect a terminal. Names of files, tensors and tokens are not trusted, and neither
+/// is the text that a model writes.
 fn harmless(text: &str) -> Cow<'_, str> {
     let harmful = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
     if !text.contains(harmful) {
@@ -65,21 +65,21 @@ fn harmless(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Writes one JSON document and a line end to stdout.
+/// Writes a JSON document and a line break to stdout.
 pub(crate) fn emit_json(value: &serde_json::Value) -> Outcome<()> {
     emit(&format!("{value:#}\n"))
 }
 
-/// How a column of a [`Table`] is aligned.
+/// The alignment of a column of a [`Table`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Align {
-    /// Text.
+    /// For text.
     Left,
-    /// Numbers.
+    /// For numbers.
     Right,
 }
 
-/// Rows of text, printed with two spaces between columns.
+/// Rows of cells, printed with two spaces between columns.
 pub(crate) struct Table {
     align: Vec<Align>,
     rows: Vec<Vec<String>>,
@@ -125,7 +125,7 @@ impl Table {
     }
 }
 
-/// A number of bytes for people: `512 B`, `3.2 KiB`, `1.5 GiB`.
+/// A number of bytes with a unit: `512 B`, `3.2 KiB`, `1.5 GiB`.
 pub(crate) fn bytes(n: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut value = n as f64;
@@ -137,7 +137,7 @@ pub(crate) fn bytes(n: u64) -> String {
     if unit == 0 { format!("{n} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
-/// A count with thousands marked: `260,032`.
+/// A count with thousands separators: `260,032`.
 pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
@@ -150,7 +150,7 @@ pub(crate) fn count(n: u64) -> String {
     out
 }
 
-/// The directory that a file lies in, also for a bare name.
+/// The directory of a file, also for a bare file name.
 pub(crate) fn parent(path: &Path) -> PathBuf {
     match path.parent() {
         Some(p) if !p.as_os_str().is_empty() => p.to_path_buf(),

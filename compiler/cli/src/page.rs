@@ -1,15 +1,15 @@
-//! The page and the runtime for browsers that this program carries, because they were there when it was built.
+//! The page and the browser runtime, embedded when this program was built.
 
 use gristmill_compiler::PageFile;
 
 include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
-/// Said when a bundle for browsers is made without them.
+/// The warning for a browser bundle without them.
 pub(crate) const MISSING: &str = "warning: the bundle has neither a page nor the browser runtime, because this \
     gristmill was built without them; `cargo xtask demo MODEL_DIR` in the source tree builds them, compiles the model \
     and serves it";
 
-/// All files, with their paths in a bundle; none if this program was built without them.
+/// All embedded files, with their paths in a bundle; empty if this program was built without them.
 pub(crate) fn files() -> Vec<PageFile> {
     FILES.iter().map(|(path, content)| PageFile { path: (*path).into(), content: (*content).into() }).collect()
 }

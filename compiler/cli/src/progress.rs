@@ -1,4 +1,4 @@
-//! Progress of long work: a bar on a terminal, nothing in a pipe.
+//! Progress bars: drawn on a terminal, silent in a pipe.
 
 #[cfg(feature = "download")]
 use std::cell::Cell;
@@ -11,10 +11,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::output::note;
 
-/// Shows what the compiler is doing on stderr, and measures it. It disappears when dropped.
+/// Shows on stderr what the compiler is doing, and times it. It disappears when dropped.
 pub(crate) struct Bar {
     bar: ProgressBar,
-    /// When each stage began.
+    /// The start of each stage.
     stages: RefCell<Vec<(String, Instant)>>,
 }
 
@@ -24,7 +24,7 @@ impl Bar {
         Bar { bar: on_terminal(), stages: RefCell::default() }
     }
 
-    /// Wall time of each stage, in order; the last one ends now.
+    /// The wall time of each stage, in order. The last one ends now.
     pub(crate) fn finish(self) -> Vec<(String, Duration)> {
         let mut end = Instant::now();
         let mut times: Vec<(String, Duration)> = Vec::new();
@@ -46,7 +46,7 @@ fn on_terminal() -> ProgressBar {
     bar
 }
 
-/// A constant template is either right or wrong for ever; the fallback keeps the constructor infallible.
+/// The template is constant, so it either always parses or never; the fallback keeps the constructor infallible.
 fn spinner() -> ProgressStyle {
     ProgressStyle::with_template("{spinner} {msg} [{elapsed}]").unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
@@ -87,15 +87,15 @@ impl Drop for Bar {
     }
 }
 
-/// Shows how far a download of several files is. It disappears when dropped.
+/// Shows the progress of downloading several files. It disappears when dropped.
 #[cfg(feature = "download")]
 pub(crate) struct Download {
     bar: ProgressBar,
-    /// Bytes of the files before the one that is on its way.
+    /// Bytes of the files before the current one.
     before: Cell<u64>,
     files: Cell<u64>,
     received: Cell<u64>,
-    /// Those received when the file began that is on its way.
+    /// Bytes received when the current file began.
     mark: Cell<u64>,
 }
 
@@ -107,33 +107,33 @@ impl Download {
         Download { bar: on_terminal(), before: zero(), files: zero(), received: zero(), mark: zero() }
     }
 
-    /// So many bytes more are to come.
+    /// Adds bytes to the expected total.
     pub(crate) fn expect(&self, bytes: u64) {
         let template = "{spinner} {msg} {wide_bar} {bytes} of {total_bytes} ({bytes_per_sec}, {eta} left)";
         self.bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
         self.bar.set_length(self.before.get() + bytes);
     }
 
-    /// A file begins.
+    /// Begins a file.
     pub(crate) fn begin(&self, name: &str) {
         self.bar.set_message(name.to_string());
         self.mark.set(self.received.get());
     }
 
-    /// So many bytes of the file are here already.
+    /// Counts bytes of the file that were present before.
     pub(crate) fn has(&self, bytes: u64) {
         self.bar.set_position(self.before.get() + bytes);
-        // What was here says nothing about the rate.
+        // They say nothing about the rate.
         self.bar.reset_eta();
     }
 
-    /// So many bytes have come.
+    /// Counts received bytes.
     pub(crate) fn came(&self, bytes: u64) {
         self.bar.inc(bytes);
         self.received.set(self.received.get() + bytes);
     }
 
-    /// The file is here.
+    /// Ends the file.
     pub(crate) fn end(&self) {
         self.before.set(self.bar.position());
         if self.received.get() > self.mark.get() {
@@ -141,17 +141,17 @@ impl Download {
         }
     }
 
-    /// Files of which something has come.
+    /// Number of files of which something was received.
     pub(crate) fn files(&self) -> u64 {
         self.files.get()
     }
 
-    /// Bytes that have come.
+    /// Bytes received in total.
     pub(crate) fn received(&self) -> u64 {
         self.received.get()
     }
 
-    /// Says something without disturbing the bar.
+    /// Prints a message without disturbing the bar.
     pub(crate) fn say(&self, text: &str) {
         self.bar.suspend(|| note(text));
     }

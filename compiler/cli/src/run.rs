@@ -1,4 +1,4 @@
-//! `gristmill run`: text, images, videos, audio files or tensors.
+//! `gristmill run`: runs a model on text, images, videos, audio or tensors.
 
 mod audio;
 mod draw;
@@ -24,7 +24,7 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::locate::{EXACT, Purpose, bundle_for};
 use crate::{output, tensors};
 
-/// Audio files, images, videos, a prompt, or tensors.
+/// Dispatches by the kind of input: audio, images, videos, a prompt, or tensors.
 pub(crate) fn run(args: &RunArgs) -> Outcome {
     match (&args.inputs, &args.outputs, args.texts()) {
         (Some(inputs), Some(outputs), _) => run_on_tensors(args, inputs, outputs),
@@ -49,7 +49,7 @@ fn run_on_tensors(args: &RunArgs, inputs: &Path, outputs: &Path) -> Outcome {
             ));
         }
     };
-    // Before anything is compiled or loaded.
+    // Read before anything is compiled or loaded.
     let inputs = model_inputs(inputs)?;
     if !output::parent(outputs).is_dir() {
         return Err(Failure::wrong(format!("{}: the directory does not exist", outputs.display())));
@@ -62,8 +62,8 @@ fn run_on_tensors(args: &RunArgs, inputs: &Path, outputs: &Path) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// The tensors of a file that are inputs of the model. Names that start with `ref.` hold what inputs were made from,
-/// such as images, and are left out.
+/// The tensors of a file that are inputs of the model. Names that start with `ref.` are left out; they hold what inputs
+/// were made from, such as images.
 pub(crate) fn model_inputs(path: &Path) -> Outcome<Tensors> {
     let mut inputs = tensors::read(path)?;
     inputs.retain(|name, _| !name.starts_with("ref."));

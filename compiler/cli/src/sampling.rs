@@ -1,4 +1,4 @@
-//! How tokens are chosen: the model's own settings, and what the command line says instead.
+//! Sampling options: the model's own settings, overridden by the command line.
 
 use gristmill_bundle::Bundle;
 use gristmill_runtime::generate::Options;
@@ -8,13 +8,13 @@ use serde_json::Value;
 use crate::args::SamplingFlags;
 use crate::failure::{Failure, Outcome};
 
-/// The file of a Hugging Face directory that holds these settings.
+/// The file with the settings in a Hugging Face directory.
 const FILE: &str = "generation_config.json";
-/// New tokens behind a prompt if neither the model nor the caller says how many.
+/// The default number of new tokens, if neither the model nor the caller sets one.
 pub(crate) const DEFAULT_NEW_TOKENS: u32 = 256;
 
-/// Reads the model's settings from the bundle, if it has any, and applies the flags. `tokens`: how many new ones if
-/// neither says it.
+/// Reads the model's settings from the bundle, if it has any, and applies the flags. `tokens` is the default number of
+/// new tokens.
 pub(crate) fn choose(bundle: &Bundle, flags: &SamplingFlags, tokens: u32) -> Outcome<Options> {
     let config = if bundle.has(FILE) {
         let text = bundle.read_text(FILE)?;
@@ -30,7 +30,7 @@ pub(crate) fn choose(bundle: &Bundle, flags: &SamplingFlags, tokens: u32) -> Out
     merge(&config, flags, tokens).map_err(Failure::wrong)
 }
 
-/// Flags win over the config. A flag that only matters for sampling switches sampling on.
+/// Flags take precedence over the config. A flag that only affects sampling enables sampling.
 fn merge(config: &Value, flags: &SamplingFlags, tokens: u32) -> Result<Options, String> {
     let asked = flags.temperature.is_some()
         || flags.top_k.is_some()
@@ -68,10 +68,10 @@ fn merge(config: &Value, flags: &SamplingFlags, tokens: u32) -> Result<Options, 
     Ok(Options { sampling, max_new_tokens, ..Options::default() })
 }
 
-/// Another number each time, from the randomness that the standard library keeps for its hash tables.
+/// A random seed, from the randomness that the standard library uses for its hash tables.
 fn any_seed() -> u64 {
     use std::hash::{BuildHasher, Hasher};
-    // Short enough to be typed again.
+    // Short enough to retype.
     std::hash::RandomState::new().build_hasher().finish() >> 40
 }
 

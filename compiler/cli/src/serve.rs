@@ -1,7 +1,7 @@
-//! `gristmill serve`: a small web server for a bundle, on this machine.
+//! `gristmill serve`: a small web server for a bundle on this machine.
 //!
-//! It sends what a page needs to be fast and isolated, and what any host should send (`docs/hosting.md`). The runtime needs
-//! none of it: a bundle works on every static host.
+//! It sends the headers that make a page fast and isolated, and that any host should send (`docs/hosting.md`). The
+//! runtime does not depend on them: a bundle works on every static host.
 
 mod body;
 mod files;
@@ -36,19 +36,19 @@ use hosts::Hosts;
 use lan::LanAddress;
 use respond::Site;
 
-/// How long reads that are under way may take at the end.
+/// How long reads in progress may take at shutdown.
 const LAST: Duration = Duration::from_millis(200);
 
 /// Serves until Ctrl-C.
 pub(crate) fn serve(args: &ServeArgs) -> Outcome {
-    // Before a long compilation.
+    // Before a compilation that may take long.
     let lan = if args.lan { lan::addresses()? } else { Vec::new() };
     let addresses: Vec<IpAddr> = match args.lan {
         true => [IpAddr::V4(Ipv4Addr::LOCALHOST)].into_iter().chain(lan.iter().map(|a| a.ip)).collect(),
         false => vec![args.host],
     };
     let dir = bundle_for(&args.model, &args.flags, COMPACT, Purpose::Browsers)?;
-    // A manifest that no browser would accept is told here, where somebody reads it.
+    // A manifest that no browser would accept is reported here, where somebody reads it.
     let bundle = Bundle::open(&dir)?;
     let site = Site {
         hosts: Hosts::new(&addresses, &args.host_name),
@@ -56,7 +56,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Outcome {
         isolated: !args.no_isolation,
         shared: args.cors,
     };
-    // One thread: what takes time is the disk, and the runtime reads files on threads of its own.
+    // A single thread: the disk is the bottleneck, and the runtime reads files on threads of its own.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -74,12 +74,12 @@ pub(crate) fn serve(args: &ServeArgs) -> Outcome {
         stopped.recv().await;
         Ok(Exit::Interrupted)
     });
-    // A disk that does not answer must not keep the program.
+    // A disk that does not respond must not block the program's exit.
     runtime.shutdown_timeout(LAST);
     outcome
 }
 
-/// Listens on all addresses, on one port. If any free port will do, the first address decides which.
+/// Listens on all addresses, on the same port. If the port is 0, the first address determines it.
 async fn listen(addresses: &[IpAddr], port: u16) -> Outcome<(Vec<TcpListener>, u16)> {
     let (mut listeners, mut port) = (Vec::new(), port);
     for ip in addresses {
@@ -91,7 +91,7 @@ async fn listen(addresses: &[IpAddr], port: u16) -> Outcome<(Vec<TcpListener>, u
     Ok((listeners, port))
 }
 
-/// What there is to know besides the address that is shown.
+/// Prints everything besides the address itself.
 fn announce(bundle: &Bundle, shown: SocketAddr, lan: &[LanAddress], args: &ServeArgs) {
     note(&format!("serving {} until Ctrl-C", bundle.manifest().model.name));
     if !bundle.has("index.html") {
@@ -114,7 +114,7 @@ fn announce(bundle: &Bundle, shown: SocketAddr, lan: &[LanAddress], args: &Serve
     }
 }
 
-/// What other devices lack, and the ways around it. `docs/hosting.md` says more.
+/// What other devices lack, and the remedies. `docs/hosting.md` says more.
 fn insecure(shown: SocketAddr) -> String {
     let port = shown.port();
     let origin = match shown.ip().is_unspecified() {
@@ -132,7 +132,7 @@ fn insecure(shown: SocketAddr) -> String {
     )
 }
 
-/// The address for a browser on this machine.
+/// The URL for a browser on this machine.
 fn url(bound: SocketAddr) -> String {
     match bound.ip() {
         ip if ip.is_unspecified() => format!("http://localhost:{}/", bound.port()),
@@ -151,7 +151,7 @@ fn unavailable(address: SocketAddr, error: &io::Error) -> Failure {
     Failure::lacking(format!("{address}: {error}: {remedy}"))
 }
 
-/// A channel that is told of Ctrl-C.
+/// A channel that receives Ctrl-C.
 fn on_ctrl_c() -> mpsc::UnboundedReceiver<()> {
     let (sender, receiver) = mpsc::unbounded_channel();
     interrupt::first(move || {
@@ -163,7 +163,7 @@ fn on_ctrl_c() -> mpsc::UnboundedReceiver<()> {
 async fn accept(listener: TcpListener, site: Arc<Site>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            // The client went away, or there are too many connections: others may fare better.
+            // The client has disconnected, or there are too many connections. Keep serving the others.
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         };
@@ -173,7 +173,7 @@ async fn accept(listener: TcpListener, site: Arc<Site>) {
                 let site = Arc::clone(&site);
                 async move { Ok::<_, Infallible>(site.respond(&request).await) }
             });
-            // Clients break connections all the time: nothing to do about it.
+            // Clients disconnect all the time; there is nothing to do about it.
             let _ =
                 http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
         });

@@ -1,4 +1,4 @@
-//! Tensors in safetensors files.
+//! Reads and writes tensors in safetensors files.
 
 use std::io::Write;
 use std::path::Path;
@@ -10,8 +10,8 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use crate::failure::{Failure, Outcome};
 use crate::output::parent;
 
-/// Reads all tensors of a safetensors file. Floats of any width become f32; integers and truth values become
-/// i32, and a value outside i32 is an error.
+/// Reads all tensors of a safetensors file. Floats of any width become f32. Integers and booleans become i32; a value
+/// that does not fit is an error.
 pub(crate) fn read(path: &Path) -> Outcome<Tensors> {
     let bytes = gristmill_bundle::files::read(path, u64::MAX).map_err(|e| Failure::io(path, &e))?;
     parse(&bytes).map_err(|what| Failure::wrong(format!("{}: {what}", path.display())))
@@ -56,8 +56,8 @@ fn integers<T: TryInto<i32> + Copy + std::fmt::Display>(values: Vec<T>) -> Resul
     values.into_iter().map(narrow).collect::<Result<Vec<i32>, String>>().map(Data::I32)
 }
 
-/// Writes a safetensors file, floats as F32 and integers as I64 (as Hugging Face stores ids). The file appears
-/// whole or not at all.
+/// Writes a safetensors file, with floats as F32 and integers as I64 (as Hugging Face stores ids). The file is written
+/// completely or not at all.
 pub(crate) fn write(path: &Path, tensors: &Tensors) -> Outcome<()> {
     let failed = |e: &dyn std::fmt::Display| Failure::wrong(format!("{}: {e}", path.display()));
     let encoded: Vec<(&str, Dtype, &[usize], Vec<u8>)> = tensors

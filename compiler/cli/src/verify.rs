@@ -14,7 +14,7 @@ use crate::output::{emit, emit_json};
 use crate::run::model_inputs;
 use crate::tensors;
 
-/// Runs the model and compares what both sides have.
+/// Runs the model and compares its outputs with the expected tensors.
 pub(crate) fn verify(args: &VerifyArgs) -> Outcome {
     let inputs = model_inputs(&args.inputs)?;
     let expected = tensors::read(&args.expect)?;
@@ -44,7 +44,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Outcome {
     Ok(if comparison.passes() { Exit::Done } else { Exit::No })
 }
 
-/// Whether an output has batch and position as its first axes, as the attention mask does.
+/// Whether the first axes of an output are batch and position, like those of the attention mask.
 fn by_position(manifest: &Manifest, name: &str) -> bool {
     let outputs = manifest.entries.iter().flat_map(|e| &e.outputs);
     let mut shapes = outputs.filter(|o| o.name == name).map(|o| &o.shape);

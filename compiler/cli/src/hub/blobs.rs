@@ -1,4 +1,4 @@
-//! Writing into the cache of the Hub, so that its own client reads what was written.
+//! Writes into the cache of the Hub in a form that the Hub's own client can read.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -8,14 +8,14 @@ use super::cache::Repository;
 use super::hash::{Hash, Hasher};
 use crate::failure::{Failure, Outcome};
 
-/// The content of a file in the cache, by the name that the server has for it.
+/// The content of a file in the cache, named by the ETag of the server.
 pub(super) struct Blob {
-    /// Where it is, once all of it has arrived.
+    /// The path of the complete file.
     pub(super) path: PathBuf,
     lock: PathBuf,
 }
 
-/// What has arrived of a blob.
+/// A partially downloaded blob.
 pub(super) struct Partial {
     path: PathBuf,
     file: File,
@@ -24,7 +24,7 @@ pub(super) struct Partial {
 }
 
 impl Blob {
-    /// The blob with this ETag; none if that is no name for a file.
+    /// The blob with this ETag; `None` if the ETag is not a valid file name.
     pub(super) fn of(repository: &Repository<'_>, etag: &str) -> Option<Self> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
         if etag.is_empty() || etag.len() > 128 || etag.starts_with('.') || !etag.bytes().all(plain) {
@@ -35,7 +35,8 @@ impl Blob {
         Some(Blob { path: repository.path.join("blobs").join(etag), lock })
     }
 
-    /// Waits until no other program downloads the blob, and says so. Others are kept out as long as the file lives.
+    /// Waits, after calling `say`, until no other process downloads the blob. The lock is held until the returned file
+    /// is closed.
     pub(super) fn lock(&self, say: impl FnOnce()) -> Outcome<File> {
         make_parent(&self.lock)?;
         let failed = |e: io::Error| Failure::io(&self.lock, &e);
@@ -45,13 +46,13 @@ impl Blob {
                 say();
                 file.lock().map_err(failed)?;
             }
-            // Some file systems have no locks; then nobody waits.
+            // Some file systems do not support locks; then there is no waiting.
             Ok(()) | Err(TryLockError::Error(_)) => {}
         }
         Ok(file)
     }
 
-    /// What has arrived of the blob, which may be nothing yet.
+    /// The part of the blob that was downloaded so far, which may be empty.
     pub(super) fn partial(&self, hash: Option<&Hash>, size: Option<u64>) -> Outcome<Partial> {
         make_parent(&self.path)?;
         let mut path = self.path.clone().into_os_string();
@@ -69,9 +70,9 @@ impl Blob {
         Ok(partial)
     }
 
-    /// Makes a file of a snapshot lead here. `fresh` blobs are nobody else's yet.
+    /// Links a file of a snapshot to this blob. A `fresh` blob is not used by anyone else yet.
     pub(super) fn link(&self, to: &Path, depth: usize, fresh: bool) -> Outcome<()> {
-        // It may have come while we waited, and be in use.
+        // Another process may have added it in the meantime, and may be using it.
         if to.exists() {
             return Ok(());
         }
@@ -84,7 +85,7 @@ impl Blob {
         let target = up.join("blobs").join(self.path.file_name().unwrap_or_default());
         match symlink(&target, to) {
             Ok(()) => Ok(()),
-            // Some systems allow no links; the Hub's client does the same there.
+            // Some systems do not allow links; there, the Hub's client moves the file as well.
             Err(_) if fresh => std::fs::rename(&self.path, to).map_err(failed),
             Err(_) => std::fs::copy(&self.path, to).map(|_| ()).map_err(failed),
         }
@@ -107,12 +108,12 @@ fn symlink(_: &Path, _: &Path) -> io::Result<()> {
 }
 
 impl Partial {
-    /// Bytes that have arrived.
+    /// Number of bytes downloaded so far.
     pub(super) fn length(&self) -> u64 {
         self.length
     }
 
-    /// Adds the next bytes.
+    /// Appends bytes.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Outcome<()> {
         self.file.write_all(bytes).map_err(|e| full(&self.path, &e))?;
         self.hasher.update(bytes);
@@ -120,25 +121,25 @@ impl Partial {
         Ok(())
     }
 
-    /// Forgets what has arrived.
+    /// Discards what was downloaded.
     pub(super) fn restart(&mut self, hash: Option<&Hash>, size: Option<u64>) -> Outcome<()> {
         self.file.set_len(0).map_err(|e| full(&self.path, &e))?;
         (self.length, self.hasher) = (0, Hasher::new(hash, size));
         Ok(())
     }
 
-    /// Ends the file: the hash of what has arrived, if there is something to compare with.
+    /// Closes the file. Returns its hash, if there is one to compare with.
     pub(super) fn digits(&mut self) -> Option<String> {
         std::mem::replace(&mut self.hasher, Hasher::None).digits()
     }
 
-    /// Makes it the blob.
+    /// Moves the file to its final path.
     pub(super) fn finish(self, blob: &Blob) -> Outcome<()> {
         drop(self.file);
         std::fs::rename(&self.path, &blob.path).map_err(|e| full(&blob.path, &e))
     }
 
-    /// Removes it.
+    /// Deletes the file.
     pub(super) fn remove(self) -> Outcome<()> {
         drop(self.file);
         std::fs::remove_file(&self.path).map_err(|e| Failure::io(&self.path, &e))
@@ -157,7 +158,7 @@ impl Partial {
     }
 }
 
-/// Writes down which commit a branch or tag is.
+/// Records the commit of a branch or tag.
 pub(super) fn write_reference(path: &Path, commit: &str) -> Outcome<()> {
     make_parent(path)?;
     let failed = |e: &io::Error| full(path, e);
@@ -173,7 +174,7 @@ fn make_parent(path: &Path) -> Outcome<()> {
     std::fs::create_dir_all(folder).map_err(|e| full(folder, &e))
 }
 
-/// A failure to write into the cache.
+/// The error for a failed write to the cache.
 fn full(path: &Path, error: &io::Error) -> Failure {
     let remedy = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

@@ -1,5 +1,5 @@
-//! The cache of the Hub on this machine. The layout is the documented one: `models--ORG--NAME` with `refs/REVISION`,
-//! which holds a commit, and `snapshots/COMMIT`, whose files are links into `blobs`.
+//! The cache of the Hub on this machine, in its documented layout: `models--ORG--NAME` with `refs/REVISION`, which
+//! contains a commit, and `snapshots/COMMIT`, whose files are links into `blobs`.
 
 use std::path::{Path, PathBuf};
 
@@ -13,29 +13,29 @@ use super::name::{MAIN, Name, is_commit};
 use super::remedy::remedy;
 use crate::failure::{Failure, Outcome};
 
-/// How names of weight files end.
+/// The extension of weight files.
 const SAFETENSORS: &str = ".safetensors";
 
 /// The folder of one model in the cache.
 pub(super) struct Repository<'a> {
-    /// Which model, and which revision is asked for.
+    /// The model and the requested revision.
     pub(super) name: Name<'a>,
     /// `models--ORG--NAME`, which need not exist.
     pub(super) path: PathBuf,
 }
 
-/// A revision in the cache.
+/// A cached revision.
 pub(super) struct Snapshot {
-    /// Which one.
+    /// The commit.
     pub(super) commit: String,
-    /// What it was found by.
+    /// What it was found by, for messages.
     pub(super) by: String,
-    /// A directory, or a GGUF file in it.
+    /// Its directory, or a GGUF file in it.
     pub(super) path: PathBuf,
 }
 
 impl<'a> Repository<'a> {
-    /// Where the model is, or will be.
+    /// The folder of a model, existing or not.
     pub(super) fn of(name: Name<'a>) -> Outcome<Self> {
         let path = environment::cache()?.join(name.folder());
         Ok(Repository { name, path })
@@ -46,7 +46,7 @@ impl<'a> Repository<'a> {
         self.path.join("snapshots").join(commit)
     }
 
-    /// The revision that is asked for, or main, as far as the cache knows it.
+    /// The cached snapshot of the requested revision, or of main.
     pub(super) fn find(&self) -> Outcome<Snapshot> {
         if !self.path.is_dir() {
             return Err(Failure::wrong(format!(
@@ -61,18 +61,19 @@ impl<'a> Repository<'a> {
         Ok(Snapshot { commit, by, path })
     }
 
-    /// The revision that is asked for, if it is a commit whose files are all here, so that no server has to be asked.
+    /// The snapshot of the requested revision, if that is a commit whose files are all cached, so that the server need
+    /// not be asked.
     pub(super) fn settled(&self) -> Option<Snapshot> {
         let asked = self.name.revision?;
         if is_commit(asked) && !self.reference(asked).exists() { self.find().ok() } else { None }
     }
 
-    /// Where the commit of a branch or tag is written down.
+    /// The file that records the commit of a branch or tag.
     pub(super) fn reference(&self, revision: &str) -> PathBuf {
         self.path.join("refs").join(revision)
     }
 
-    /// The commit that is asked for, and what it was found by.
+    /// The requested commit, and what it was found by.
     fn commit(&self) -> Outcome<(String, String)> {
         let folder = self.path.join("snapshots");
         let mut snapshots = names_of(&folder);
@@ -115,8 +116,8 @@ impl<'a> Repository<'a> {
         })
     }
 
-    /// The model in the snapshot of a commit: its directory, or a GGUF file. A download that was broken off leaves links
-    /// to nothing, or only some of the files.
+    /// The model in the snapshot of a commit: its directory, or a GGUF file. Fails if it is incomplete: an interrupted
+    /// download leaves broken links, or only some of the files.
     pub(super) fn whole(&self, commit: &str) -> Outcome<PathBuf> {
         let snapshot = self.snapshot(commit);
         if let Some(file) = self.name.file {
@@ -130,18 +131,18 @@ impl<'a> Repository<'a> {
         let has = |file: &str| names.iter().any(|name| name == file);
         let ends = |folder: &Path, end: &str| names_of(folder).iter().any(|name| name.ends_with(end));
         let (modules, adapter) = (has("modules.json"), has(ADAPTER) && !has("config.json"));
-        // Old directories of sentence-transformers have everything else in folders.
+        // Old directories of sentence-transformers have all other files in folders.
         let in_folder = || names.iter().any(|name| ends(&snapshot.join(name), SAFETENSORS));
         let weights = ends(&snapshot, SAFETENSORS) || modules && in_folder();
         match (has("config.json") || modules, weights, ends(&snapshot, ".gguf")) {
             (true, true, _) => {}
             (_, _, true) => return only_gguf(&snapshot),
-            // It is refused with the name of the model that it is for.
+            // The compiler rejects it and names the model that it modifies.
             _ if adapter => {}
             (false, _, false) => return Err(lacks("has no config.json".into())),
             (true, false, false) => return Err(lacks("has no weights (*.safetensors)".into())),
         }
-        // What is wrong with an index is said when the model is compiled.
+        // The compiler reports errors in the index.
         if let Ok(Found::Sharded(path)) = files::choose(&snapshot, &names)
             && let Ok(shards) = index::read(&path)
             && let Some(missing) = shards.keys().find(|file| !snapshot.join(file).is_file())
@@ -168,7 +169,7 @@ impl<'a> Repository<'a> {
     }
 }
 
-/// Names in a folder, sorted; none if there is no such folder.
+/// The names in a folder, sorted; empty if it does not exist.
 pub(super) fn names_of(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries.filter_map(|e| e.file_name().into_string().ok()).collect();
@@ -176,9 +177,9 @@ pub(super) fn names_of(folder: &Path) -> Vec<String> {
     names
 }
 
-/// What a file of `refs` holds.
+/// The content of a file in `refs`.
 fn commit_in(path: &Path) -> Outcome<Option<String>> {
-    /// Commits have 40 letters.
+    /// Commits have 40 digits.
     const LONGEST: u64 = 1 << 10;
     match std::fs::metadata(path) {
         Ok(meta) if meta.is_file() && meta.len() <= LONGEST => {}
@@ -192,7 +193,7 @@ fn commit_in(path: &Path) -> Outcome<Option<String>> {
     }
 }
 
-/// The only GGUF model in a directory; the directory if there is none.
+/// The only GGUF model in a directory; the directory itself if there is none.
 pub(super) fn only_gguf(dir: &Path) -> Outcome<PathBuf> {
     let mut models: Vec<PathBuf> = names_of(dir).iter().map(|name| dir.join(name)).collect();
     models.retain(|path| gguf::is_gguf(path) && !gguf::is_later_part(path));

@@ -1,4 +1,5 @@
-//! Which files of a model a compilation needs. Weights in other formats, images and notes stay where they are.
+//! Selects the files of a model that a compilation needs. Weights in other formats, images and documents are not
+//! downloaded.
 
 use std::path::Path;
 
@@ -12,23 +13,23 @@ use super::name::Name;
 use crate::failure::{Failure, Outcome};
 use crate::output::bytes;
 
-/// Which modules a model of sentence-transformers has, and in which folders.
+/// The list of modules of a sentence-transformers model, with their folders.
 pub(super) const MODULES: &str = "modules.json";
-/// Further chat templates.
+/// The folder of further chat templates.
 const TEMPLATES: &str = "additional_chat_templates";
 
-/// What a model on the Hub is.
+/// The kind of a model on the Hub.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// GGUF files: one, or all parts of one.
+    /// GGUF: one file, or all parts of a split one.
     Gguf(Vec<String>),
-    /// A directory with settings and weights.
+    /// A model directory with settings and weights.
     Directory,
-    /// The settings of an adapter, which are enough to say what it is for.
+    /// An adapter. Its settings suffice to report which model it modifies.
     Adapter,
 }
 
-/// What to download of a model. `has` says which GGUF files are here.
+/// The kind of a model. `has` says whether a GGUF file is already cached.
 pub(super) fn kind(name: &Name<'_>, listing: &Listing, has: impl Fn(&str) -> bool) -> Outcome<Kind> {
     if let Some(file) = name.file {
         return parts(name, listing, file).map(Kind::Gguf);
@@ -58,7 +59,7 @@ pub(super) fn kind(name: &Name<'_>, listing: &Listing, has: impl Fn(&str) -> boo
     }
 }
 
-/// GGUF files that are models, or the first part of one.
+/// GGUF files that are complete models, or the first part of one.
 fn models(listing: &Listing) -> Vec<&str> {
     let is_model = |path: &&str| path.ends_with(".gguf") && !gguf::is_later_part(Path::new(path));
     listing.files.iter().map(|file| file.path.as_str()).filter(is_model).collect()
@@ -92,7 +93,7 @@ fn several_models(name: &Name<'_>, listing: &Listing, models: &[&str]) -> Failur
     Failure::wrong(format!("{name}: has several models; name one of these:{lines}"))
 }
 
-/// Settings, tokenizers and templates in a folder of the model, which are small.
+/// Small files in a folder of the model: settings, tokenizers and templates.
 pub(super) fn small(listing: &Listing, folder: &str) -> Vec<String> {
     let mut files: Vec<String> =
         listing.names_in(folder).iter().filter(|name| is_small(name)).map(|name| join(folder, name)).collect();
@@ -111,17 +112,17 @@ fn is_small(name: &str) -> bool {
     reads && !index_of_others && !of_training
 }
 
-/// The folders that `modules.json` names.
+/// The folders that `modules.json` lists.
 pub(super) fn folders(modules: &[u8], listing: &Listing) -> Vec<String> {
     let json: Value = serde_json::from_slice(modules).unwrap_or_default();
     let entries = json.as_array().into_iter().flatten();
     let mut folders: Vec<String> = entries.filter_map(|e| e["path"].as_str()).map(str::to_string).collect();
-    // What is wrong with the file is said when the model is compiled.
+    // The compiler reports errors in the file.
     folders.retain(|folder| !folder.is_empty() && !listing.names_in(folder).is_empty());
     folders
 }
 
-/// The weights in a folder of the model: a file, or the index of several.
+/// The weights in a folder of the model: a file, or an index.
 pub(super) fn weights(name: &Name<'_>, listing: &Listing, folder: &str) -> Outcome<Found> {
     let place = match folder {
         "" => name.name.to_string(),
@@ -130,7 +131,7 @@ pub(super) fn weights(name: &Name<'_>, listing: &Listing, folder: &str) -> Outco
     files::choose(Path::new(&place), &listing.names_in(folder)).map_err(|e| Failure::wrong(e.to_string()))
 }
 
-/// A path in a folder of the model.
+/// The path of a file in a folder of the model.
 pub(super) fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_string() } else { format!("{folder}/{name}") }
 }

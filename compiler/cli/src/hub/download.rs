@@ -1,4 +1,4 @@
-//! From the server into the cache: what a compilation needs of a revision and is not here yet.
+//! Downloads into the cache what a compilation needs of a revision.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -18,8 +18,8 @@ use crate::failure::{Failure, Outcome};
 use crate::output::bytes;
 use crate::progress::Download;
 
-/// Asks the server for the revision and downloads what is missing. The branch or tag is written down at the end, so that
-/// a download that is cut leaves an older revision in its place.
+/// Asks the server for the revision and downloads what is missing. The commit of the branch or tag is recorded last, so
+/// that an interrupted download leaves the older revision in use.
 pub(super) fn download(repository: &Repository<'_>) -> Result<Snapshot, Trouble> {
     let server = Server::of_environment()?;
     let listing = Listing::of(&server, &repository.name)?;
@@ -47,7 +47,7 @@ struct Job<'a> {
     listing: &'a Listing,
     snapshot: &'a Path,
     bar: Download,
-    /// Whether the user knows that something is downloaded.
+    /// Whether the user was told about the download.
     said: Cell<bool>,
 }
 
@@ -71,12 +71,12 @@ impl Job<'_> {
         }
     }
 
-    /// Small files first: they say which others there are.
+    /// Small files come first: they tell which others are needed.
     fn directory(&self) -> Outcome<()> {
         let name = &self.repository.name;
         let in_root = self.listing.file("config.json").is_some();
         if in_root {
-            // What cannot be compiled is not downloaded.
+            // Nothing is downloaded if the model cannot be compiled.
             choose::weights(name, self.listing, "")?;
         }
         self.fetch(&choose::small(self.listing, ""))?;
@@ -109,7 +109,7 @@ impl Job<'_> {
         self.fetch(&files)
     }
 
-    /// Gets those files that are not here.
+    /// Downloads the files that are missing.
     fn fetch(&self, files: &[String]) -> Outcome<()> {
         let mut missing = Vec::new();
         for path in files.iter().filter(|path| !self.snapshot.join(path).is_file()) {
@@ -138,7 +138,7 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Says how much has come.
+    /// Prints how much was downloaded.
     fn report(&self) {
         if self.bar.files() > 0 {
             let files = if self.bar.files() == 1 { "file" } else { "files" };

@@ -1,15 +1,15 @@
-//! What the environment says about the Hub, in the variables of its own client.
+//! Settings from the environment variables of the Hub's own client.
 
 use std::path::PathBuf;
 
 use crate::failure::{Failure, Outcome};
 
-/// A variable that is not empty.
+/// The value of a variable, unless it is empty.
 pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().map(|v| v.trim().to_string()).filter(|v| !v.is_empty())
 }
 
-/// The first of the variables that says no requests are to be made, if any does.
+/// The first variable that forbids requests, if any does.
 pub(super) fn offline() -> Option<&'static str> {
     let yes = |name: &&str| variable(name).is_some_and(|v| ["1", "ON", "YES", "TRUE"].contains(&&*v.to_uppercase()));
     ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"].into_iter().find(yes)
@@ -30,7 +30,7 @@ pub(super) fn home() -> Option<PathBuf> {
         .or_else(|| user().map(|p| p.join(".cache/huggingface")))
 }
 
-/// A path in a variable; `~` is the directory of the user.
+/// The path in a variable; `~` is the home directory.
 pub(super) fn path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from)?;
     match path.strip_prefix("~") {

@@ -1,29 +1,29 @@
-//! Hashes by which the Hub names files: SHA-256 of large ones, and what git calls small ones.
+//! The hashes that the Hub identifies files by: SHA-256 for large files, git's object id for small ones.
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-/// What a file has to be.
+/// The expected hash of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Hash {
     /// SHA-256 of the content.
     Content(String),
-    /// SHA-1 of the content behind a header with its length.
+    /// SHA-1 of a header with the length, followed by the content.
     Git(String),
 }
 
 impl Hash {
-    /// By the entries of a listing.
+    /// The hash in an entry of a listing.
     pub(super) fn content(text: &str) -> Option<Self> {
         is_hex(text, 64).then(|| Hash::Content(text.to_lowercase()))
     }
 
-    /// By the name that git has for it.
+    /// The hash for a git object id.
     pub(super) fn git(text: &str) -> Option<Self> {
         is_hex(text, 40).then(|| Hash::Git(text.to_lowercase()))
     }
 
-    /// What the hash is called.
+    /// The name of the hash function.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Hash::Content(_) => "SHA-256",
@@ -31,7 +31,7 @@ impl Hash {
         }
     }
 
-    /// The hash in hexadecimal digits.
+    /// The hash in hexadecimal.
     pub(super) fn digits(&self) -> &str {
         match self {
             Hash::Content(text) | Hash::Git(text) => text,
@@ -43,13 +43,13 @@ fn is_hex(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// Computes the hash of a file as it arrives.
+/// Hashes a file while it is downloaded.
 pub(super) enum Hasher {
     /// For [`Hash::Content`].
     Content(Sha256),
     /// For [`Hash::Git`].
     Git(Sha1),
-    /// There is nothing to compare with.
+    /// No hash to compare with.
     None,
 }
 
@@ -63,7 +63,7 @@ impl Hasher {
         }
     }
 
-    /// Takes the next bytes.
+    /// Adds bytes.
     pub(super) fn update(&mut self, bytes: &[u8]) {
         match self {
             Hasher::Content(hasher) => hasher.update(bytes),
@@ -72,7 +72,7 @@ impl Hasher {
         }
     }
 
-    /// The hash in hexadecimal digits, if there is something to compare with.
+    /// The hash in hexadecimal, if there is one to compare with.
     pub(super) fn digits(self) -> Option<String> {
         let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect();
         match self {

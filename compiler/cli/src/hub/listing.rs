@@ -1,4 +1,4 @@
-//! What the server says about a model: its commit and its files.
+//! The server's description of a model: its commit and its files.
 
 use gristmill_bundle::is_clean_path;
 use serde_json::Value;
@@ -12,7 +12,7 @@ use crate::failure::Failure;
 
 /// A revision on the server.
 pub(super) struct Listing {
-    /// Which one.
+    /// The commit.
     pub(super) commit: String,
     /// Its files.
     pub(super) files: Vec<Remote>,
@@ -21,16 +21,16 @@ pub(super) struct Listing {
 /// A file on the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Remote {
-    /// Its path in the model.
+    /// Its path within the model.
     pub(super) path: String,
-    /// Its length, if the server says it.
+    /// Its length in bytes, if the server states it.
     pub(super) size: Option<u64>,
-    /// Its hash, if the server says it.
+    /// Its hash, if the server states it.
     pub(super) hash: Option<Hash>,
 }
 
 impl Listing {
-    /// Asks the server for the revision that is asked for.
+    /// Requests the listing of the requested revision.
     pub(super) fn of(server: &Server, name: &Name<'_>) -> Result<Self, Trouble> {
         let (endpoint, revision) = (server.endpoint(), name.revision.unwrap_or(MAIN));
         let model = format!("{endpoint}/api/models/{name}");
@@ -52,7 +52,7 @@ impl Listing {
         })
     }
 
-    /// None if it is not as the Hub writes it.
+    /// Parses a listing; `None` if it is malformed.
     fn read(text: &[u8]) -> Option<Self> {
         let json: Value = serde_json::from_slice(text).ok()?;
         let commit = json["sha"].as_str()?;
@@ -60,7 +60,7 @@ impl Listing {
             return None;
         }
         let file = |entry: &Value| -> Option<Remote> {
-            // Other paths could lead anywhere on the machine, and no model needs them.
+            // Other paths could lead anywhere on this machine, and no model needs them.
             let path = entry["rfilename"].as_str().filter(|path| is_clean_path(path))?;
             let large = &entry["lfs"];
             let hash = match large["sha256"].as_str() {
@@ -75,12 +75,12 @@ impl Listing {
         Some(Listing { commit: commit.to_string(), files })
     }
 
-    /// The file of this path.
+    /// The file with this path.
     pub(super) fn file(&self, path: &str) -> Option<&Remote> {
         self.files.iter().find(|file| file.path == path)
     }
 
-    /// Names of the files in a folder; in the model itself if its name is empty.
+    /// Names of the files in a folder, or in the top folder if its name is empty.
     pub(super) fn names_in(&self, folder: &str) -> Vec<String> {
         let inside = |file: &Remote| {
             let rest = match folder {

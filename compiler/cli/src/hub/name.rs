@@ -1,8 +1,8 @@
-//! Names of models on the Hub, as users write them.
+//! Names of models on the Hub.
 
 use std::fmt;
 
-/// The revision that counts if none is named.
+/// The default revision.
 pub(super) const MAIN: &str = "main";
 
 /// `org/name`, `org/name@revision`, or `org/name/file.gguf@revision`.
@@ -10,9 +10,9 @@ pub(super) const MAIN: &str = "main";
 pub(super) struct Name<'a> {
     /// `org/name`.
     pub(super) name: &'a str,
-    /// A GGUF file of the repository, if one is named.
+    /// A GGUF file in the repository, if one is named.
     pub(super) file: Option<&'a str>,
-    /// What is behind the `@`.
+    /// The text after the `@`.
     pub(super) revision: Option<&'a str>,
 }
 
@@ -23,7 +23,7 @@ impl fmt::Display for Name<'_> {
 }
 
 impl<'a> Name<'a> {
-    /// None if the text is no such name.
+    /// Parses a name; `None` if the text is not one.
     pub(super) fn parse(text: &'a str) -> Option<Self> {
         let (path, revision) = match text.split_once('@') {
             Some((path, revision)) => (path, Some(revision)),
@@ -55,7 +55,7 @@ impl<'a> Name<'a> {
     }
 }
 
-/// Whether a text is a commit, a tag, or a branch, which may have slashes in it.
+/// Whether a text is a valid commit, tag, or branch (which may contain slashes).
 pub(super) fn is_revision(text: &str) -> bool {
     let plain = |part: &str| {
         !part.is_empty()
@@ -66,7 +66,7 @@ pub(super) fn is_revision(text: &str) -> bool {
     text.len() <= 200 && text.split('/').all(plain)
 }
 
-/// Whether a text is a commit, or the beginning of one.
+/// Whether a text is a commit, or a prefix of one.
 pub(super) fn is_commit(text: &str) -> bool {
     (7..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit())
 }

@@ -1,11 +1,11 @@
-//! Why nothing came from the server, in sentences with a remedy.
+//! Error messages for requests that failed, with a remedy.
 
 use super::name::Name;
 use super::server::{Reply, Server};
 use super::trouble::Trouble;
 use crate::failure::Failure;
 
-/// What an answer means that is no success. `what` is the model, or a file of it.
+/// The meaning of an unsuccessful response. `what` is the model, or one of its files.
 pub(super) fn refusal(server: &Server, name: &Name<'_>, what: &str, reply: &Reply) -> Trouble {
     let endpoint = server.endpoint();
     let code = reply.header("x-error-code").unwrap_or_default();
@@ -31,7 +31,7 @@ pub(super) fn refusal(server: &Server, name: &Name<'_>, what: &str, reply: &Repl
         (404, "EntryNotFound") => {
             wrong(format!("{what}: not found on {endpoint} at revision {revision}; choose another file"))
         }
-        // Nobody is told of private models.
+        // The server does not reveal whether a private model exists.
         (_, "RepoNotFound") | (404, _) => wrong(format!(
             "{name}: no such file or directory, and {endpoint} shows no such model {}; check the name, or set HF_TOKEN \
              to a token of an account that may read it",

@@ -1,9 +1,9 @@
-//! What to do about a model that is not in the cache.
+//! The remedy for a model that is not in the cache.
 
 use super::environment;
 use super::name::Name;
 
-/// What to do about a model that is not in the cache.
+/// The remedy for a model that is not in the cache.
 pub(super) fn remedy(name: &Name<'_>) -> String {
     let revision = name.revision.map_or(String::new(), |revision| format!(" --revision {revision}"));
     let file = name.file.map_or(String::new(), |file| format!(" {file}"));

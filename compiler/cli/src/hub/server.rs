@@ -1,4 +1,4 @@
-//! Requests to the server of the Hub, and to the hosts that it sends us to for large files.
+//! Requests to the server of the Hub, and to the hosts that it redirects to for large files.
 
 use std::io::Read;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use super::token::Token;
 use super::trouble::Trouble;
 use crate::failure::{Failure, Outcome};
 
-/// Used unless `HF_ENDPOINT` names another.
+/// The default, unless `HF_ENDPOINT` is set.
 const ENDPOINT: &str = "https://huggingface.co";
-/// More are a circle.
+/// More redirects are a loop.
 const REDIRECTS: usize = 10;
-/// No description of a model is longer.
+/// Maximum length of a response that is not a file, in bytes.
 const LONGEST: u64 = 64 << 20;
 
 /// A server of the Hub.
@@ -28,7 +28,7 @@ pub(super) struct Server {
     token: Option<Token>,
 }
 
-/// Scheme, host and port: who gets the token, and nobody else.
+/// Scheme, host and port. The token is only sent to the origin of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Origin {
     scheme: String,
@@ -36,21 +36,21 @@ struct Origin {
     port: u16,
 }
 
-/// An answer.
+/// A response.
 pub(super) struct Reply {
-    /// The status of HTTP.
+    /// The HTTP status.
     pub(super) status: u16,
     headers: HeaderMap,
     body: Body,
 }
 
-/// What the server says about a file.
+/// The server's description of a file.
 pub(super) struct Meta {
-    /// What the cache calls its content.
+    /// The name of its content in the cache.
     pub(super) etag: Option<String>,
-    /// Its length.
+    /// Its length in bytes.
     pub(super) size: Option<u64>,
-    /// Where it is.
+    /// Its address.
     pub(super) url: String,
 }
 
@@ -61,7 +61,7 @@ enum Method {
 }
 
 impl Server {
-    /// The server of the environment: `HF_ENDPOINT`, the token, proxies.
+    /// The server that the environment configures: `HF_ENDPOINT`, the token, proxies.
     pub(super) fn of_environment() -> Outcome<Self> {
         let endpoint = environment::variable("HF_ENDPOINT").unwrap_or_else(|| ENDPOINT.to_string());
         let endpoint = endpoint.trim_end_matches('/').to_string();
@@ -70,7 +70,7 @@ impl Server {
         })?;
         let config = Agent::config_builder()
             .http_status_as_error(false)
-            // They are followed here, where the token is left behind.
+            // Redirects are followed here, without the token.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .user_agent(concat!("gristmill/", env!("CARGO_PKG_VERSION")))
@@ -84,17 +84,17 @@ impl Server {
         Ok(Server { agent: config.into(), endpoint, origin, token: Token::find()? })
     }
 
-    /// The address, without a slash at its end.
+    /// The address, without a trailing slash.
     pub(super) fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// Where the token is from, if there is one.
+    /// Where the token comes from, if there is one.
     pub(super) fn token_source(&self) -> Option<&str> {
         self.token.as_ref().map(|token| token.source.as_str())
     }
 
-    /// Gets what is at an address, from byte `from` on, wherever that is.
+    /// Requests the content at an address from byte `from` on, following redirects.
     pub(super) fn get(&self, url: &str, from: u64) -> Result<Reply, Trouble> {
         let mut url = url.to_string();
         for _ in 0..REDIRECTS {
@@ -107,8 +107,8 @@ impl Server {
         Err(self.circle())
     }
 
-    /// Asks for a file without getting it. The server says what it is called, also where it sends us elsewhere for it;
-    /// the answer is `Err` of the outer result if it says no.
+    /// Requests the description of a file without its content. The server names it even if it redirects to another
+    /// host. The inner `Err` is an unsuccessful response.
     pub(super) fn meta(&self, url: &str) -> Result<Result<Meta, Reply>, Trouble> {
         let mut url = url.to_string();
         for _ in 0..REDIRECTS {
@@ -149,7 +149,7 @@ impl Server {
         Ok(Reply { status: parts.status.as_u16(), headers: parts.headers, body })
     }
 
-    /// Where a redirect leads.
+    /// The target of a redirect.
     fn next(&self, url: &str, to: &str) -> Result<String, Trouble> {
         let absolute = to.contains("://");
         let next = match (absolute, to.strip_prefix("//"), Origin::of(url)) {
@@ -177,7 +177,7 @@ impl Server {
 }
 
 impl Reply {
-    /// The text of a header.
+    /// The value of a header.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
@@ -187,17 +187,17 @@ impl Reply {
         self.header(LOCATION.as_str()).filter(|_| is_redirect)
     }
 
-    /// The first byte of a part of a file.
+    /// The position of the first byte of a partial response.
     pub(super) fn first_byte(&self) -> Option<u64> {
         self.header("content-range")?.strip_prefix("bytes ")?.split('-').next()?.parse().ok()
     }
 
-    /// The whole content, which is short.
+    /// The complete content, which is short.
     pub(super) fn bytes(self) -> Result<Vec<u8>, String> {
         self.body.into_with_config().limit(LONGEST).read_to_vec().map_err(|e| e.to_string())
     }
 
-    /// The content as it comes.
+    /// A reader of the content.
     pub(super) fn reader(self) -> impl Read {
         self.body.into_reader()
     }
@@ -216,8 +216,8 @@ impl Origin {
     }
 }
 
-/// Whose certificates are believed: those of `SSL_CERT_FILE`, as networks with a proxy of their own need, else those
-/// that browsers know.
+/// The trusted certificates: those in `SSL_CERT_FILE`, which networks with a proxy of their own need, or else those
+/// that browsers trust.
 fn trusted() -> Outcome<RootCerts> {
     let Some(path) = environment::path("SSL_CERT_FILE") else { return Ok(RootCerts::WebPki) };
     let text = std::fs::read(&path).map_err(|e| Failure::io(&path, &e))?;
@@ -232,18 +232,18 @@ fn trusted() -> Outcome<RootCerts> {
     }
 }
 
-/// An address up to its path.
+/// The part of an address before its path.
 fn root(url: &str) -> &str {
     let host = url.find("://").map_or(0, |at| at + 3);
     &url[..url[host..].find(['/', '?', '#']).map_or(url.len(), |at| host + at)]
 }
 
-/// An ETag without its marks.
+/// An ETag without quotes and prefix.
 fn plain_etag(text: &str) -> String {
     text.trim().trim_start_matches("W/").trim_matches('"').to_string()
 }
 
-/// A path, or a part of one, as addresses have it; `/` stays if it is among `kept`.
+/// Percent-encodes a path or a part of one. Characters in `kept`, such as `/`, are left as they are.
 pub(super) fn escaped(text: &str, kept: &[u8]) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b) || kept.contains(&b);
     text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
@@ -262,7 +262,7 @@ mod tests {
         {
             assert_ne!(of("https://hub.example"), of(other), "{other}");
         }
-        // The host is what is behind the name of a user.
+        // The host is what follows the user name.
         assert_ne!(of("https://hub.example"), of("https://hub.example@other.example/"));
         assert_eq!((of("ftp://x/"), of("hub.example"), of("/a")), (None, None, None));
     }

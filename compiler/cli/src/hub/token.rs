@@ -1,4 +1,4 @@
-//! The token that the server knows the user by. It is never printed, and only goes to the server itself.
+//! The user's access token. It is never printed, and only sent to the server itself.
 
 use std::io;
 
@@ -7,16 +7,16 @@ use ureq::http::HeaderValue;
 use super::environment;
 use crate::failure::{Failure, Outcome};
 
-/// A token, and where it is from.
+/// A token and its origin.
 pub(super) struct Token {
-    /// `Bearer ...`, marked so that it is not printed.
+    /// `Bearer ...`, marked as sensitive so that it is never printed.
     pub(super) header: HeaderValue,
-    /// A variable or a file, for people.
+    /// The variable or file that it comes from, for messages.
     pub(super) source: String,
 }
 
 impl Token {
-    /// `HF_TOKEN`, or what the file has that `hf auth login` writes.
+    /// `HF_TOKEN`, or the token in the file that `hf auth login` writes.
     pub(super) fn find() -> Outcome<Option<Self>> {
         for name in ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"] {
             if let Some(text) = environment::variable(name) {

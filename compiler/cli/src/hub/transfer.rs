@@ -1,4 +1,4 @@
-//! One file from the server into the cache. What has arrived is kept, and a transfer goes on behind it.
+//! Downloads one file into the cache. Partial downloads are kept and resumed.
 
 use std::io::Read;
 use std::time::Duration;
@@ -15,33 +15,33 @@ use crate::failure::{Failure, Outcome};
 use crate::output::bytes;
 use crate::progress::Download;
 
-/// How often a file is asked for again while nothing of it arrives.
+/// Number of attempts in a row without progress before giving up.
 const ATTEMPTS: u32 = 5;
-/// The wait behind the first attempt; it doubles.
+/// The wait after the first failed attempt; it doubles each time.
 const WAIT: Duration = Duration::from_millis(250);
 
-/// A file on its way.
+/// The download of a file.
 pub(super) struct Transfer<'a> {
-    /// Where it is from.
+    /// The source.
     pub(super) server: &'a Server,
-    /// Where it goes.
+    /// The destination.
     pub(super) repository: &'a Repository<'a>,
     /// The revision.
     pub(super) commit: &'a str,
     /// The file.
     pub(super) file: &'a Remote,
-    /// Who is told.
+    /// The progress bar.
     pub(super) bar: &'a Download,
 }
 
-/// How an attempt ended that did not fail for good.
+/// The result of an attempt that has not failed for good.
 enum Attempt {
     Whole,
     Cut(String),
 }
 
 impl Transfer<'_> {
-    /// Gets the file, and makes the snapshot lead to it.
+    /// Downloads the file and links it into the snapshot.
     pub(super) fn run(&self) -> Result<(), Trouble> {
         let path = &self.file.path;
         let endpoint = self.server.endpoint();
@@ -82,7 +82,7 @@ impl Transfer<'_> {
         Name { revision: Some(self.commit), ..self.repository.name }
     }
 
-    /// Gets all of a blob, in as many attempts as bring something.
+    /// Downloads all of a blob, with as many attempts as make progress.
     fn fill(&self, blob: &Blob, url: &str, mut meta: Meta) -> Result<(), Trouble> {
         let size = self.file.size.or(meta.size);
         let hash = self.file.hash.clone().or_else(|| meta.etag.as_deref().and_then(Hash::content));
@@ -104,7 +104,7 @@ impl Transfer<'_> {
                     partial.remove()?;
                     return Err(self.damaged(hash.as_ref()).into());
                 }
-                // What lay there may have been of another file, or have had holes.
+                // The partial file may have belonged to another file, or have had holes.
                 self.bar.say(&format!("{}: the partial download does not match; downloading it again", self.file.path));
                 partial.restart(hash.as_ref(), size)?;
                 resumed = false;
@@ -118,14 +118,14 @@ impl Transfer<'_> {
             }
             std::thread::sleep(wait);
             (attempts, wait) = (attempts + 1, wait * 2);
-            // Addresses of large files are good for a while only.
+            // Addresses of large files expire.
             if let Ok(fresh) = self.meta(url) {
                 meta = fresh;
             }
         }
     }
 
-    /// Asks for what is missing, and takes what comes.
+    /// Requests the missing part and appends it.
     fn attempt(
         &self,
         partial: &mut Partial,
@@ -141,7 +141,7 @@ impl Transfer<'_> {
         match (reply.status, reply.first_byte()) {
             (206, Some(first)) if first == from => {}
             (200, _) if from == 0 => {}
-            // Servers may ignore what was asked for, or not have that much.
+            // Servers may ignore the requested range, or have fewer bytes than that.
             (200, _) => partial.restart(hash, size)?,
             (206 | 416, _) => {
                 partial.restart(hash, size)?;
@@ -204,7 +204,7 @@ impl Transfer<'_> {
     }
 }
 
-/// As [`Transfer::run`]; what is cut in the middle of a download is no reason to take an older revision.
+/// Like [`Transfer::run`]. An interruption in the middle of a download is no reason to fall back to an older revision.
 pub(super) fn transfer(transfer: &Transfer<'_>) -> Outcome<()> {
     match transfer.run() {
         Ok(()) => Ok(()),

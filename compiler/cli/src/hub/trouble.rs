@@ -1,12 +1,12 @@
-//! Kinds of reasons why nothing came from the server.
+//! Kinds of failures of requests to the server.
 
 use crate::failure::Failure;
 
-/// Why there is no answer that helps.
+/// Why there is no usable response.
 pub(super) enum Trouble {
-    /// The server cannot be reached, or is out of order: what is in the cache will do.
+    /// The server cannot be reached or is out of order; the cache is used instead.
     Down(String),
-    /// The server says no.
+    /// The server refuses the request.
     Refused(Failure),
     /// Anything else.
     Failed(Failure),

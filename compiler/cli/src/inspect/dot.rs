@@ -1,7 +1,7 @@
-//! `inspect --graph --dot`: an entry as a graph for Graphviz. A cluster is a layer, a colour is a kernel.
+//! `inspect --graph --dot`: an entry as a graph for Graphviz, with a cluster per layer and a colour per kernel.
 //!
-//! What a kernel stores is known from its step. Everything else is computed inside the kernels that read it; so it has
-//! their colour if they are one, and is white if they are several.
+//! The steps of a program tell which kernel stores a node. Any other node is computed inside the kernels that read it:
+//! it has the colour of that kernel, or is white if there are several.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -13,15 +13,15 @@ use gristmill_graph::{DType, Graph, Model, NodeId, Op, show_shape, verify};
 use super::graph::{operation, title, wrong};
 use crate::failure::{Failure, Outcome};
 
-/// What is drawn.
+/// What to draw.
 pub(super) struct Wanted<'a> {
-    /// An entry; otherwise the first one.
+    /// The entry; the first one if absent.
     pub(super) entry: Option<&'a str>,
-    /// The layers with this number; otherwise everything.
+    /// The index of the layer; all layers if absent.
     pub(super) layer: Option<u32>,
 }
 
-/// The text of the graph in the language of Graphviz.
+/// The graph in the DOT language.
 pub(super) fn dot(manifest: &Manifest, model: &Model, programs: &Programs, wanted: &Wanted<'_>) -> Outcome<String> {
     verify(model).map_err(|faults| wrong(&faults.join("; ")))?;
     let names = || manifest.entries.iter().map(|e| e.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -52,7 +52,7 @@ pub(super) fn dot(manifest: &Manifest, model: &Model, programs: &Programs, wante
     Ok(Image { model, graph: &graph, users, kernels, layer: wanted.layer }.draw(name))
 }
 
-/// The kernel that computes each node, if it is one.
+/// For each node, the kernel that computes it, if it is a single one.
 fn kernels(graph: &Graph, users: &[Vec<NodeId>], stored: &BTreeMap<&str, String>) -> Vec<Option<String>> {
     let mut all: Vec<Option<String>> = vec![None; graph.nodes.len()];
     for id in graph.ids().collect::<Vec<_>>().into_iter().rev() {
@@ -106,7 +106,7 @@ impl Image<'_> {
             }
             out += "  }\n";
         }
-        // Where values come from that are not shown themselves.
+        // Operands of the shown nodes that are not shown themselves.
         let operands = shown.iter().flat_map(|id| self.operands(*id)).copied();
         let outside: BTreeSet<NodeId> = operands.filter(|id| !shown.contains(id)).collect();
         for id in &outside {
@@ -127,7 +127,7 @@ impl Image<'_> {
         out
     }
 
-    /// A weight that is not f32 is drawn once, where its values are.
+    /// A weight that is not f32 is drawn once, at its dequantization.
     fn is_shown(&self, id: NodeId) -> bool {
         let node = self.graph.node(id);
         let layer = self.graph.regions.get(node.region as usize).and_then(|r| r.index);
@@ -141,7 +141,7 @@ impl Image<'_> {
         if node.op == Op::Dequantize { &[] } else { &node.inputs }
     }
 
-    /// The shape of a value, and its type if that is not f32; nothing for a scalar.
+    /// The shape of a value, and its type unless that is f32; empty for a scalar.
     fn shape(&self, id: NodeId) -> String {
         let node = self.graph.node(id);
         let shape = if node.shape.is_empty() { String::new() } else { show_shape(&node.shape) };
@@ -175,18 +175,18 @@ impl Image<'_> {
     }
 }
 
-/// Colours of kernels: neighbours in the order of the program differ most.
+/// The colour of a kernel; adjacent kernels of the program differ most.
 fn colour(position: usize) -> String {
     let hue = (position as f64 * 0.618_034).fract();
     format!("\"{hue:.3} 0.350 0.980\"")
 }
 
-/// Grounds of regions, by turns.
+/// The background of a region; adjacent regions differ.
 fn ground(region: usize) -> &'static str {
     ["\"#f7f7f2\"", "\"#f0f4f8\""][region % 2]
 }
 
-/// A text of several lines in quotes. Names come from strangers.
+/// A quoted label of several lines. Names are not trusted.
 fn quoted<S: AsRef<str>>(lines: &[S]) -> String {
     let escaped = lines.iter().map(|line| {
         let plain = line.as_ref().chars().map(|c| if c.is_control() { ' ' } else { c });

@@ -1,4 +1,4 @@
-//! `inspect --graph`: what the model means, before rewriting.
+//! `inspect --graph`: the graph of the model before rewriting.
 
 use std::fmt::Write;
 
@@ -11,13 +11,13 @@ use crate::failure::{Failure, Outcome};
 /// The file in the bundle: a [`Model`] as JSON.
 const FILE: &str = gristmill_bundle::GRAPH;
 
-/// Text, in which equal layers are printed once; the JSON is the file as it stands.
+/// As text, with equal layers printed once; as JSON, the file itself.
 pub(super) fn view(bundle: &Bundle) -> Outcome<View> {
     let json = serde_json::from_str(&bundle.read_text(FILE)?).map_err(|e| wrong(&e.to_string()))?;
     Ok(View { text: print(&model(bundle)?), json })
 }
 
-/// The model as the bundle holds it.
+/// The model in the bundle.
 pub(super) fn model(bundle: &Bundle) -> Outcome<Model> {
     let model: Model = serde_json::from_str(&bundle.read_text(FILE)?).map_err(|e| wrong(&e.to_string()))?;
     check(&model).map_err(|what| wrong(&what))?;
@@ -28,7 +28,7 @@ pub(super) fn wrong(what: &str) -> Failure {
     Failure::wrong(format!("{FILE}: {what}; compile the model again"))
 }
 
-/// Indices that printing relies on.
+/// Checks the indices that printing relies on.
 fn check(model: &Model) -> Result<(), String> {
     for (i, node) in model.graph.nodes.iter().enumerate() {
         let inside = |n: u32, count: usize| (n as usize) < count;
@@ -77,7 +77,8 @@ pub(super) fn title(region: &Region) -> String {
     }
 }
 
-/// A node without what differs between equal layers: which weight, which state, where outer operands come from.
+/// A node without the details that differ between equal layers: the weight, the state, the origin of operands from
+/// outside.
 fn form(graph: &Graph, id: NodeId, region: &[NodeId]) -> String {
     let node = graph.node(id);
     let numbered = node.op.state().is_some() || matches!(node.op, Op::Weight(_));
@@ -87,7 +88,7 @@ fn form(graph: &Graph, id: NodeId, region: &[NodeId]) -> String {
     format!("{op}({}) {} {}", operands.join(","), node.dtype, show_shape(&node.shape))
 }
 
-/// The name with the parameters that the shapes do not show.
+/// The name, with parameters that are not visible in the shapes.
 pub(super) fn operation(model: &Model, op: &Op) -> String {
     let name = op.name();
     match op {
@@ -114,7 +115,7 @@ pub(super) fn operation(model: &Model, op: &Op) -> String {
                 name
             }
         }
-        // The shapes say the rest.
+        // The shapes tell the rest.
         Op::Iota(_) | Op::Dequantize | Op::QuantizeActivations => name,
         Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Cast(_) | Op::ArgMax | Op::TopK { .. } => name,
         Op::Reshape(_) | Op::Broadcast(_) | Op::Windows { .. } | Op::Gather | Op::TakeLast => name,

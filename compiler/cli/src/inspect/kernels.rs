@@ -53,7 +53,7 @@ pub(super) fn view(programs: &Programs, target: &str) -> View {
     View { text, json: json!({ "target": target, "kernels": items, "fallbacks": names }) }
 }
 
-/// Stands in front of the names of fallback kernels, which are often those of others.
+/// Prefix for fallback kernels, whose names often equal those of other kernels.
 const FALLBACK: &str = "fallback:";
 
 fn variants(kernel: &Kernel) -> String {
@@ -61,7 +61,7 @@ fn variants(kernel: &Kernel) -> String {
     kernel.variants.iter().map(|v| name(&v.requires)).collect::<Vec<_>>().join(", ")
 }
 
-/// The text of one kernel: its best variant. In a module it is one function of many.
+/// The text of one kernel, in its best variant. In a module it is one function of many.
 pub(super) fn shader(bundle: &Bundle, programs: &Programs, name: &str, target: &str) -> Outcome<View> {
     let (kernels, fallback) = match name.strip_prefix(FALLBACK) {
         Some(_) => (&programs.fallbacks, true),
@@ -94,7 +94,7 @@ pub(super) fn shader(bundle: &Bundle, programs: &Programs, name: &str, target: &
     Ok(View { text, json: json!({ "kernel": name, "target": target, "variants": items }) })
 }
 
-/// What a kernel computes where it is first used: functions of a module have no comments.
+/// A description of a kernel at its first use, because functions of a module have no comments.
 fn head(programs: &Programs, position: usize, fallback: bool) -> String {
     let mut steps = programs.programs.values().flat_map(|p| &p.steps);
     let first = steps.find_map(|step| {

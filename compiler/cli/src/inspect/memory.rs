@@ -1,4 +1,4 @@
-//! `inspect --memory`: what a session of one row allocates at the largest context.
+//! `inspect --memory`: the memory of a session with a batch of one, at the largest context.
 
 use std::collections::BTreeMap;
 
@@ -13,40 +13,40 @@ use super::view::View;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Align, Table, bytes};
 
-/// Bytes of one entry.
+/// The memory of an entry, in bytes.
 pub(super) struct EntryMemory {
     /// Name of the entry.
     pub(super) name: String,
-    /// Whether it takes part in generating text.
+    /// Whether it is used to generate text.
     pub(super) generates: bool,
-    /// Values of the symbols that were assumed.
+    /// The assumed values of the symbols.
     pub(super) symbols: BTreeMap<String, u32>,
-    /// Scratch buffers, each.
+    /// The size of each scratch buffer in bytes.
     pub(super) slots: Vec<u64>,
-    /// Inputs and outputs.
+    /// Bytes of inputs and outputs.
     pub(super) io: u64,
 }
 
 impl EntryMemory {
-    /// All scratch buffers together.
+    /// Bytes of all scratch buffers.
     pub(super) fn scratch(&self) -> u64 {
         self.slots.iter().sum()
     }
 }
 
-/// What a session takes.
+/// The memory of a session, in bytes.
 pub(super) struct Memory {
     /// Weights.
     pub(super) weights: u64,
-    /// States (key and value caches) at the largest context.
+    /// States (key and value caches), at the largest context.
     pub(super) states: u64,
-    /// What the states are, in the order in which the kinds appear.
+    /// The kinds of states, in order of first appearance.
     kinds: Vec<states::Kinds>,
     /// Per entry.
     pub(super) entries: Vec<EntryMemory>,
-    /// States and scratch buffers that a device of the targets may be unable to bind, by name.
+    /// States and scratch buffers that some devices of the targets cannot bind: name and size.
     pub(super) too_large: Vec<(String, u64)>,
-    /// What every device of the targets can bind.
+    /// The binding size that every device of the targets supports.
     pub(super) binding_bytes: u64,
 }
 
@@ -57,7 +57,8 @@ impl Memory {
         }
     }
 
-    /// Weights, states, and the largest entry that generating text uses, or any uses if the model does not generate.
+    /// Weights, states, and the largest entry used to generate text, or the largest of all if the model does not
+    /// generate.
     pub(super) fn peak(&self) -> u64 {
         let generates = self.entries.iter().any(|e| e.generates);
         let entries = self.entries.iter().filter(|e| e.generates || !generates);
@@ -76,7 +77,7 @@ fn generates(entry: &Entry) -> bool {
     matches!(entry.role, EntryRole::Prefill | EntryRole::Decode)
 }
 
-/// One row (`B` = 1), the largest context, prompts in whole chunks; other symbols at their largest value.
+/// A batch of one (`B` = 1), the largest context, prompts in full chunks, and all other symbols at their maximum.
 fn assumed(manifest: &Manifest, entry: Option<&Entry>) -> BTreeMap<String, u32> {
     let info = &manifest.model;
     let mut symbols: BTreeMap<String, u32> = manifest.symbols.iter().map(|s| (s.name.clone(), s.max)).collect();
@@ -98,8 +99,8 @@ fn assumed(manifest: &Manifest, entry: Option<&Entry>) -> BTreeMap<String, u32> 
     symbols
 }
 
-/// The least that any device of the bundle's targets binds. Adapters have no more than they must: profiles may say
-/// otherwise, but are not in the bundle.
+/// The binding size that every device of the bundle's targets supports. It is the guaranteed minimum: profiles may
+/// state more, but they are not in the bundle.
 fn binding_bytes(manifest: &Manifest) -> u64 {
     let of = |name: &String| match profile::shipped(name) {
         Ok(shipped) if name == WASM => shipped.limits.binding_bytes,
@@ -152,7 +153,7 @@ pub(super) fn measure(manifest: &Manifest, programs: &Programs) -> Outcome<Memor
     Ok(memory)
 }
 
-/// What a device may refuse at the largest context, and the remedy.
+/// A warning about buffers that a device may reject at the largest context, with the remedy.
 fn large(memory: &Memory) -> String {
     if memory.too_large.is_empty() {
         return String::new();

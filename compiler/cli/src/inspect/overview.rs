@@ -93,20 +93,20 @@ pub(super) fn view(manifest: &Manifest, programs: &Programs, target: &str) -> Ou
     Ok(View { text, json })
 }
 
-/// What the bundle can do, as text.
+/// The capabilities of the bundle, as text.
 fn can(manifest: &Manifest) -> String {
     let names: Vec<&str> = capabilities(manifest).into_iter().map(Capability::name).collect();
     names.join(", ")
 }
 
-/// What runs by WebAssembly on adapters that have the limits of all.
+/// Which steps fall back to WebAssembly on an adapter with the guaranteed minimum limits.
 fn on_any_adapter(manifest: &Manifest, programs: &Programs, target: &str) -> Admission {
     if target == PROFILE {
         return Admission::default();
     }
     let features = BTreeSet::new();
     let any = DeviceInfo { adapter: "an adapter".to_string(), limits: Limits::PORTABLE, features };
-    // Bundles that no such adapter can run are for others.
+    // A bundle that no such adapter can run is meant for others.
     admit(manifest, programs, &any).unwrap_or_default()
 }
 
@@ -156,7 +156,7 @@ fn component_names<'a>(manifest: &'a Manifest, entry: &Entry) -> Vec<&'a str> {
     entry.components.iter().filter_map(name).collect()
 }
 
-/// The parts of a model that has several, and which entries need them.
+/// The components of a model with several, and the entries that need them.
 fn components(manifest: &Manifest) -> String {
     if manifest.components.len() < 2 {
         return String::new();

@@ -1,4 +1,4 @@
-//! `inspect --rewrites`: which rules fired for a target, what they saved, and what the winner was chosen over.
+//! `inspect --rewrites`: which rules applied for a target, what they saved, and which alternatives the results beat.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -14,13 +14,13 @@ use crate::failure::{Failure, Outcome};
 /// By target, then by entry.
 type Reports = BTreeMap<String, BTreeMap<String, RewriteReport>>;
 
-/// The reports that the compiler left in the bundle.
+/// The rewrite reports in the bundle.
 pub(super) fn view(bundle: &Bundle, target: &str) -> Outcome<View> {
     let text = bundle.read_text(REWRITES_FILE)?;
     let mut all: Reports = serde_json::from_str(&text)
         .map_err(|e| Failure::wrong(format!("{REWRITES_FILE}: {e}; compile the model again")))?;
     let reports = all.remove(target).unwrap_or_default();
-    // Entries often come out alike: tensors and their taps, for one.
+    // Entries often have equal reports, such as an entry and its variant with taps.
     let mut groups: Vec<(Vec<&str>, String)> = Vec::new();
     for (entry, report) in &reports {
         let text = report.to_string();

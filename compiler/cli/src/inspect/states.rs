@@ -1,4 +1,4 @@
-//! What the states of a bundle are, by kind.
+//! The states of a bundle, by kind.
 
 use gristmill_bundle::{Ring, StateKind};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ pub(super) struct Kinds {
 
 /// Counts a state.
 pub(super) fn add(all: &mut Vec<Kinds>, kind: StateKind, bytes: u64) {
-    // Along which axis they grow makes no difference.
+    // The axis along which they grow makes no difference.
     let kind = match kind {
         StateKind::Appended { ring, .. } => StateKind::Appended { axis: 0, ring },
         StateKind::Overwritten | StateKind::Kept => kind,
@@ -36,7 +36,7 @@ fn describe(kind: StateKind) -> String {
     }
 }
 
-/// A table, and an empty line; nothing if there are no states.
+/// A table followed by an empty line; empty if there are no states.
 pub(super) fn table(all: &[Kinds]) -> String {
     if all.is_empty() {
         return String::new();
@@ -48,7 +48,7 @@ pub(super) fn table(all: &[Kinds]) -> String {
     format!("{}\n", table.render(0))
 }
 
-/// The same for programs.
+/// The same as JSON.
 pub(super) fn json(all: &[Kinds]) -> Value {
     let ring = |kind| match kind {
         StateKind::Appended { ring: Some(ring), .. } => json!(ring),

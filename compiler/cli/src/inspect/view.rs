@@ -1,8 +1,8 @@
-//! What `gristmill inspect` shows.
+//! The output of `gristmill inspect`.
 
 use serde_json::Value;
 
-/// Text for people and the same as JSON.
+/// A view as text and as JSON.
 pub(super) struct View {
     pub(super) text: String,
     pub(super) json: Value,

@@ -1,4 +1,4 @@
-//! `inspect --weights`: every weight, and sums by precision.
+//! `inspect --weights`: each weight, and totals by precision.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::view::View;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Align, Table, bytes, count};
 
-/// What all weights of one precision take.
+/// Totals of the weights of one precision.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sum {
     tensors: u64,
@@ -27,12 +27,12 @@ impl Sum {
         self.stored_bytes += other.stored_bytes;
     }
 
-    /// Bits per weight of codes alone.
+    /// Bits per weight, codes only.
     pub(super) fn payload(&self) -> f64 {
         self.payload_bits as f64 / self.weights.max(1) as f64
     }
 
-    /// Bits per weight with scales and padding.
+    /// Bits per weight, including scales and padding.
     pub(super) fn stored(&self) -> f64 {
         self.stored_bytes as f64 * 8.0 / self.weights.max(1) as f64
     }
@@ -48,7 +48,7 @@ impl Sum {
     }
 }
 
-/// Sums by precision, and over everything.
+/// Totals by precision, and overall.
 pub(super) fn sums(manifest: &Manifest) -> Outcome<(BTreeMap<String, Sum>, Sum)> {
     let mut by_precision: BTreeMap<String, Sum> = BTreeMap::new();
     let mut total = Sum::default();
@@ -65,12 +65,12 @@ pub(super) fn sums(manifest: &Manifest) -> Outcome<(BTreeMap<String, Sum>, Sum)>
         by_precision.entry(t.precision.clone()).or_default().add(one);
         total.add(one);
     }
-    // Padding between tensors counts, too.
+    // The overall total includes padding between tensors.
     total.stored_bytes = manifest.shards.iter().map(|s| s.bytes).sum();
     Ok((by_precision, total))
 }
 
-/// Sums as a table.
+/// The totals as a table.
 pub(super) fn table(by_precision: &BTreeMap<String, Sum>, total: &Sum) -> String {
     let mut table = Table::new(&[
         ("precision", Align::Left),
@@ -94,13 +94,13 @@ pub(super) fn table(by_precision: &BTreeMap<String, Sum>, total: &Sum) -> String
     table.render(2)
 }
 
-/// Sums as JSON.
+/// The totals as JSON.
 pub(super) fn sums_json(by_precision: &BTreeMap<String, Sum>, total: &Sum) -> Value {
     let by: BTreeMap<&str, Value> = by_precision.iter().map(|(k, v)| (k.as_str(), v.json())).collect();
     json!({ "by_precision": by, "total": total.json() })
 }
 
-/// All weights in the order of the stream, then the sums.
+/// All weights in the order of the stream, then the totals.
 pub(super) fn view(manifest: &Manifest) -> Outcome<View> {
     let (by_precision, total) = sums(manifest)?;
     let mut list = Table::new(&[

@@ -1,4 +1,4 @@
-//! `gristmill run --audio`: what is said in audio files, or how well texts fit to them.
+//! `gristmill run --audio`: transcribes audio, or compares it with texts.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -27,17 +27,17 @@ use crate::locate::{EXACT, Purpose, bundle_for};
 use crate::output::{emit, emit_json, note};
 use crate::sampling;
 
-/// Most tokens of a part unless the caller says otherwise: what fits in the context.
+/// The default maximum number of tokens per window: what fits into the context.
 const UNLIMITED: u32 = u32::MAX;
 
-/// Prints what is said in each file.
+/// Prints a transcript of each file.
 pub(super) fn run(args: &RunArgs) -> Outcome {
     let format = if args.json { SpeechFormat::Json } else { args.format.unwrap_or(SpeechFormat::Txt) };
     let subtitles = matches!(format, SpeechFormat::Srt | SpeechFormat::Vtt);
     if subtitles && args.audio.len() > 1 {
         return Err(Failure::wrong("--format: subtitles need exactly one audio file; name one with --audio"));
     }
-    // What can be wrong with files is found before anything is compiled or loaded.
+    // Errors in files are found before anything is compiled or loaded.
     let audio = args.audio.iter().map(|path| waveform::read(path)).collect::<Outcome<Vec<_>>>()?;
     let dir = bundle_for(&args.model, &args.flags, EXACT, Purpose::Here)?;
     let bundle = Bundle::open(&dir)?;
@@ -91,7 +91,7 @@ fn granularity(times: Times) -> Granularity {
     }
 }
 
-/// A segment as JSON, with its words if they were asked for.
+/// A segment as JSON, with its words if they were requested.
 fn told(segment: &Segment, times: Option<Granularity>) -> Value {
     let Segment { start, end, text, tokens: _, words } = segment;
     let mut told = json!({ "start": start, "end": end, "text": text });
@@ -102,7 +102,7 @@ fn told(segment: &Segment, times: Option<Granularity>) -> Value {
     told
 }
 
-/// Prints how well the texts fit to each audio file.
+/// Prints the similarity of the texts to each audio file.
 fn compare(args: &RunArgs, audio: Vec<Audio>, rate: u32, dir: &Path, bundle: &Bundle) -> Outcome {
     let speech = args.language.is_some() || args.task.is_some() || args.timestamps.is_some() || args.format.is_some();
     if speech {
@@ -120,7 +120,7 @@ fn compare(args: &RunArgs, audio: Vec<Audio>, rate: u32, dir: &Path, bundle: &Bu
     show::fits(args, words, &names, &fits)
 }
 
-/// Turns audio files into text.
+/// Transcribes audio.
 struct Writer<'a> {
     loaded: Loaded,
     tokenizer: Option<&'a Tokenizer>,
@@ -133,7 +133,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// What is said in an audio file. What need not be waited for is printed as it comes.
+    /// Transcribes an audio file. Segments are printed as soon as they are final.
     fn transcribe(&mut self, audio: Audio) -> Outcome<Transcribed> {
         let tokenizer = self.tokenizer;
         let decode = move |ids: &[u32]| match tokenizer {
@@ -179,7 +179,7 @@ impl Writer<'_> {
     }
 }
 
-/// Stdout, until it breaks.
+/// Stdout, until writing fails.
 struct Output(RefCell<Outcome<()>>);
 
 impl Default for Output {

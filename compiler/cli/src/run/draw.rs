@@ -1,11 +1,11 @@
-//! Boxes with labels on an image.
+//! Draws boxes with labels on an image.
 
 use gristmill_runtime::image::Image;
 use gristmill_runtime::task::Detection;
 
 use super::font::{GLYPH_HEIGHT, GLYPH_WIDTH, glyph};
 
-/// Colours of classes, which repeat. White text is legible on all of them.
+/// Colours of classes, used in turn. White text is legible on all of them.
 const COLOURS: [[u8; 3]; 8] = [
     [200, 40, 40],
     [30, 110, 200],
@@ -17,7 +17,7 @@ const COLOURS: [[u8; 3]; 8] = [
     [130, 95, 40],
 ];
 
-/// An image that is drawn on.
+/// An image to draw on.
 struct Canvas {
     width: i64,
     height: i64,
@@ -25,7 +25,7 @@ struct Canvas {
 }
 
 impl Canvas {
-    /// Fills what lies in the image of a rectangle, whose right and bottom end are not part of it.
+    /// Fills a rectangle, clipped to the image. `right` and `bottom` are exclusive.
     fn fill(&mut self, left: i64, top: i64, right: i64, bottom: i64, colour: [u8; 3]) {
         for y in top.max(0)..bottom.min(self.height) {
             for x in left.max(0)..right.min(self.width) {
@@ -43,7 +43,7 @@ impl Canvas {
         self.fill(right - thick, top, right, bottom, colour);
     }
 
-    /// A text on a ground, whose height is [`Canvas::text_height`].
+    /// Draws text on a background; [`Canvas::text_height`] is its height.
     fn text(&mut self, text: &str, left: i64, top: i64, size: i64, ground: [u8; 3]) {
         let step = (GLYPH_WIDTH + 1) * size;
         let count = text.chars().count() as i64;
@@ -64,15 +64,15 @@ impl Canvas {
     }
 }
 
-/// The pixels of the image with a box around everything that was found. The most certain one is drawn last.
+/// The pixels of the image with a box around each detected object. The object with the highest score is drawn last.
 pub(super) fn boxes(image: &Image, found: &[Detection]) -> Vec<u8> {
     let (width, height) = (image.width() as i64, image.height() as i64);
     let mut canvas = Canvas { width, height, rgb: image.rgb().to_vec() };
-    // Legible at any size of the image.
+    // Scaled to be legible at any image size.
     let size = (width.min(height) / 200).clamp(1, 20);
     for one in found.iter().rev() {
         let colour = COLOURS[one.what.class % COLOURS.len()];
-        // Models place boxes anywhere; beyond the image there is nothing to draw.
+        // Models may place boxes outside the image; they are clipped.
         let within = |v: f32, most: i64| (v.round() as i64).clamp(0, most);
         let [left, top, right, bottom] = one.corners;
         let corners = [within(left, width), within(top, height), within(right, width), within(bottom, height)];

@@ -1,4 +1,4 @@
-//! Images from files.
+//! Reads images from files.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
@@ -13,12 +13,12 @@ use crate::output::note;
 
 const EXPECTED: &str = "expected a PNG, JPEG, WebP, GIF, BMP, TIFF, PNM or ICO file";
 
-/// Most pixels of images that are decoded at the same time, unless a single one has more.
+/// Maximum number of pixels decoded at the same time, unless a single image has more.
 const AT_ONCE: u64 = 16 << 20;
-/// Most images that a model sees at the same time: more are hardly faster, and take memory.
+/// Maximum number of images per batch: larger batches are hardly faster, and take memory.
 const MOST_AT_ONCE: usize = 16;
 
-/// An image from a file, upright, with the colours that Pillow's `convert("RGB")` gives it.
+/// Reads an image, rotated upright, with the same RGB values as Pillow's `convert("RGB")`.
 pub(crate) fn read(path: &Path) -> Outcome<Image> {
     let (mut decoder, format) = open(path)?;
     let place = |fault: String| wrong(path, &fault);
@@ -27,7 +27,7 @@ pub(crate) fn read(path: &Path) -> Outcome<Image> {
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(32 * MAX_PIXELS);
     decoder.set_limits(limits).map_err(fault)?;
-    // A file whose orientation cannot be read is shown as it is.
+    // If the orientation cannot be read, the image is used as it is.
     let orientation = decoder.orientation().ok();
     let mut image = DynamicImage::from_decoder(decoder).map_err(fault)?;
     if let Some(orientation) = orientation {
@@ -41,16 +41,16 @@ pub(crate) fn read(path: &Path) -> Outcome<Image> {
     Ok(Image::from_rgb(width, height, rgb.into_raw())?)
 }
 
-/// The pixels of an image, going by its head.
+/// The number of pixels of an image, according to its header.
 ///
 /// # Errors
-/// If it is none that can be read, or is too large.
+/// If it is not a supported image, or too large.
 pub(super) fn pixels(path: &Path) -> Outcome<u64> {
     let (width, height) = open(path)?.0.dimensions();
     Ok(u64::from(width) * u64::from(height))
 }
 
-/// Images in their order, as many at once as the memory is meant for.
+/// Divides images, in order, into batches that fit into memory.
 pub(super) fn groups(paths: &[PathBuf]) -> Outcome<Vec<&[PathBuf]>> {
     let (mut groups, mut start, mut sum) = (Vec::new(), 0, 0);
     for (at, path) in paths.iter().enumerate() {
@@ -65,7 +65,7 @@ pub(super) fn groups(paths: &[PathBuf]) -> Outcome<Vec<&[PathBuf]>> {
     Ok(groups)
 }
 
-/// A decoder that has read the head of an image.
+/// A decoder that has read the header of an image.
 fn open(path: &Path) -> Outcome<(impl ImageDecoder, ImageFormat)> {
     let mut file = File::open(path).map_err(|e| Failure::io(path, &e))?;
     let mut head = Vec::new();
@@ -88,7 +88,7 @@ fn undecodable(error: &image::ImageError) -> String {
     format!("the image cannot be decoded: {error}; convert it to PNG or JPEG")
 }
 
-/// What is wrong with a file that begins with these bytes, if no decoder knows it.
+/// The error for a file that starts with these bytes, if no decoder recognizes it.
 fn unknown(head: &[u8]) -> String {
     match file_kind(head) {
         None => format!("not an image; {EXPECTED}"),
@@ -99,11 +99,11 @@ fn unknown(head: &[u8]) -> String {
     }
 }
 
-/// Red, green and blue as Pillow has them, without opacity, and what is to be warned of.
+/// The RGB values as Pillow computes them, without alpha, and a warning if there is one.
 fn colours(image: DynamicImage, format: ImageFormat) -> Result<(RgbImage, Option<&'static str>), String> {
     let (width, height) = (image.width(), image.height());
     let made = |bytes: Vec<u8>| RgbImage::from_raw(width, height, bytes).ok_or_else(|| "no pixels".to_string());
-    // Of 16 bits Pillow takes the upper eight, but of PNM, which it scales.
+    // Pillow takes the upper eight of 16 bits, except for PNM, which it scales.
     let upper = |value: u16| (value >> 8) as u8;
     Ok(match &image {
         DynamicImage::ImageLuma16(grey) => {
@@ -140,8 +140,8 @@ mod tests {
 
     #[test]
     fn photographs_stand_upright() {
-        // Stored as cameras that are held sideways do, 16 wide and 24 high: green in a corner, red on the left, blue
-        // on the right, once it is turned as it says.
+        // Stored as cameras held sideways do, 16 wide and 24 high. Rotated as its EXIF data says, it has green in a
+        // corner, red on the left and blue on the right.
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/turned.jpg");
         let image = read(&path).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!((image.width(), image.height()), (24, 16));
@@ -152,7 +152,7 @@ mod tests {
         assert_eq!([strongest(1, 1), strongest(2, 12), strongest(21, 2)], ["green", "red", "blue"]);
     }
 
-    /// Files of all kinds and what Pillow makes of them: `tests/fixtures/images/make.py`.
+    /// Files of all kinds, compared with Pillow: `tests/fixtures/images/make.py`.
     #[test]
     fn colours_are_those_of_pillow() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/images/cases.json");
@@ -163,7 +163,7 @@ mod tests {
             (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
         };
         let folder = tempfile::tempdir().unwrap();
-        // A name that says nothing of the kind.
+        // A name that does not reveal the format.
         let path = folder.path().join("image");
         for case in &cases {
             let name = case["name"].as_str().unwrap();

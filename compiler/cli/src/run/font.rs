@@ -1,11 +1,11 @@
-//! Letters of 3 by 5 pixels. Small ones look like capitals, and what is not here is a box.
+//! A font of 3 by 5 pixels. Lower-case letters look like capitals, and missing characters are boxes.
 
-/// Columns of a letter.
+/// Width of a glyph in pixels.
 pub(super) const GLYPH_WIDTH: i64 = 3;
-/// Rows of a letter.
+/// Height of a glyph in pixels.
 pub(super) const GLYPH_HEIGHT: i64 = 5;
 
-/// The rows of a letter from the top, the leftmost pixel in the highest of the three bits.
+/// The rows of a glyph from the top; the leftmost pixel is the highest of three bits.
 #[rustfmt::skip]
 pub(super) fn glyph(c: char) -> [u8; 5] {
     match c.to_ascii_uppercase() {

@@ -1,4 +1,4 @@
-//! `gristmill run --image`: classes, boxes or similarities of images, or a text about them.
+//! `gristmill run --image`: classes, boxes or similarities of images, or text about them.
 
 use std::path::{Path, PathBuf};
 
@@ -19,9 +19,9 @@ use crate::failure::{Failure, Outcome};
 use crate::locate::{COMPACT, EXACT, Purpose, bundle_of, locate};
 use crate::output::parent;
 
-/// Does with the images what the model is for.
+/// Runs the model's task on the images.
 pub(super) fn run(args: &RunArgs) -> Outcome {
-    // What can be wrong with files is found before anything is compiled or loaded.
+    // Errors in files are found before anything is compiled or loaded.
     let groups = files::groups(&args.image)?;
     if let Some(path) = &args.draw {
         check_drawing(path, args.image.len())?;
@@ -79,7 +79,8 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
     }
 }
 
-/// Whether a model, as [`crate::locate::locate`] has found it, writes text, so that weights as small as for a prompt are fine.
+/// Whether a model, as found by [`crate::locate::locate`], generates text; then weights as small as for a prompt are
+/// fine.
 fn generates(model: &Path, flags: &CompileFlags) -> bool {
     let bound = || -> Option<Model> {
         let dir = ModelDir::open(model).ok()?;
@@ -96,7 +97,7 @@ fn generates(model: &Path, flags: &CompileFlags) -> bool {
         };
         bind(&library, &file, &dir.config, None).ok()
     };
-    // What is wrong with the directory is said when it is compiled.
+    // Errors in the directory are reported when it is compiled.
     bound().is_some_and(|model| model.entries.iter().any(|e| e.role == EntryRole::Prefill))
 }
 
@@ -104,7 +105,7 @@ fn read(paths: &[PathBuf]) -> Outcome<Vec<Image>> {
     paths.iter().map(|path| files::read(path)).collect()
 }
 
-/// What the model does with images.
+/// The model's task for images.
 fn kind(manifest: &Manifest) -> Outcome<Kind> {
     let task = tasks(manifest).find(|(_, task)| takes_images(task));
     task.map(|(_, task)| Kind::of(&task.output)).ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! Texts that a model classifies, or compares with something.
+//! Texts that a model classifies, or compares with other inputs.
 
 use gristmill_bundle::Bundle;
 use gristmill_runtime::blocking;
@@ -10,7 +10,7 @@ use crate::args::RunArgs;
 use crate::backend::Loaded;
 use crate::failure::{Failure, Outcome};
 
-/// The token ids of texts that items are compared with.
+/// The token ids of the texts that items are compared with.
 pub(super) fn texts(bundle: &Bundle, prompts: &[String], items: &str) -> Outcome<Vec<Vec<u32>>> {
     if prompts.is_empty() {
         return Err(Failure::wrong(format!(
@@ -21,7 +21,7 @@ pub(super) fn texts(bundle: &Bundle, prompts: &[String], items: &str) -> Outcome
     Ok(prompts.iter().map(|text| tokenizer.encode(text, true)).collect::<Result<_, _>>()?)
 }
 
-/// Says of which class a text is.
+/// Prints the class of a text.
 pub(super) fn classify_text(args: &RunArgs, mut loaded: Loaded, text: &str, ids: Vec<u32>) -> Outcome {
     let texts = [ids];
     let given = TaskInputs { texts: &texts, ..TaskInputs::default() };

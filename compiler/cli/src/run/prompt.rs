@@ -1,4 +1,4 @@
-//! `gristmill run --prompt`: streams a text, or prints an embedding.
+//! `gristmill run --prompt`: generates text, or prints an embedding.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -62,12 +62,12 @@ pub(super) fn run(args: &RunArgs, text: &str) -> Outcome {
     }
 }
 
-/// Continues a prompt, which may be about images.
+/// Continues a prompt, which may contain images.
 pub(super) fn write(args: &RunArgs, text: &str, images: &[Image], dir: &Path, bundle: &Bundle) -> Outcome {
     if args.json {
         return Err(Failure::wrong("--json: generated text is streamed as plain text; remove --json"));
     }
-    // What can be wrong with words is found before weights are loaded.
+    // Errors in options are found before weights are loaded.
     let options = sampling::choose(bundle, &args.sampling, sampling::DEFAULT_NEW_TOKENS)?;
     let prompter = Prompter::of(bundle)?;
     let prompt = if args.chat { conversation(args, text, images, &prompter)? } else { prompter.text(text, images)? };
@@ -75,8 +75,7 @@ pub(super) fn write(args: &RunArgs, text: &str, images: &[Image], dir: &Path, bu
     continue_text(args, text, loaded, prompter.tokenizer(), prompt, &options)
 }
 
-/// The conversation that a message of the user begins. Images come in front of the text, but for those that it has
-/// placeholders for.
+/// The conversation that starts with a user message. Images without a placeholder go before the text.
 fn conversation(args: &RunArgs, text: &str, images: &[Image], prompter: &Prompter) -> Outcome<Prompt> {
     if !prompter.chats() {
         return Err(Failure::wrong(
@@ -91,7 +90,7 @@ fn conversation(args: &RunArgs, text: &str, images: &[Image], prompter: &Prompte
     Ok(prompter.chat(&messages, images, &ChatOptions { tools, ..ChatOptions::answer(now) })?)
 }
 
-/// The text of a JSON file.
+/// The content of a JSON file.
 fn json_file(path: &Path) -> Outcome<String> {
     let fault = |e: &dyn std::fmt::Display| Failure::wrong(format!("{}: {e}", path.display()));
     let text = files::read_text(path, files::MAX_TEXT).map_err(|e| fault(&e))?;
@@ -110,8 +109,8 @@ fn continue_text(
     let interrupted = watch_interrupt();
     let begin = Instant::now();
     let mut written = Ok(());
-    // A continuation reads best behind what it continues; an answer stands alone. The first piece brings it along,
-    // so that nothing is printed when the model refuses the prompt.
+    // A continuation is printed after the text that it continues, but an answer alone. The prompt is printed with the
+    // first piece, so that nothing is printed if the model rejects it.
     let manifest = loaded.bundle.manifest();
     let mut lead = (!args.chat && separate_encoder(manifest).is_none()).then_some(text);
     let generated = {
@@ -136,11 +135,11 @@ fn continue_text(
     Ok(if interrupted.load(Ordering::Relaxed) { Exit::Interrupted } else { Exit::Done })
 }
 
-/// How long a step that is under way may take after Ctrl-C.
+/// How long a step in progress may take after Ctrl-C.
 const LAST_STEP: Duration = Duration::from_millis(700);
 
-/// Set by the first Ctrl-C, so that what was written is complete. The second one ends the program, and so does a step that
-/// goes on for too long.
+/// A flag that the first Ctrl-C sets, so that the output so far is completed. The second Ctrl-C ends the program, and
+/// so does a step that takes too long.
 pub(super) fn watch_interrupt() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     let seen = flag.clone();
@@ -154,7 +153,7 @@ pub(super) fn watch_interrupt() -> Arc<AtomicBool> {
     flag
 }
 
-/// One line: counts, speed, why it ended, and what repeats it.
+/// A summary line: counts, speed, stop reason, and how to repeat the result.
 fn summary(generated: &Generated, options: &Options, backend: &str) -> String {
     let stats = &generated.stats;
     let rate = |n: u32, seconds: f64| if seconds > 0.0 { f64::from(n) / seconds } else { 0.0 };
@@ -180,7 +179,7 @@ fn summary(generated: &Generated, options: &Options, backend: &str) -> String {
 fn embed(args: &RunArgs, text: &str, dir: &Path, bundle: &Bundle) -> Outcome {
     let manifest = bundle.manifest();
     let embedder = Embedder::of(manifest)?;
-    // What can be wrong with words is found before weights are loaded.
+    // Errors in options are found before weights are loaded.
     let prompt = embedder.prompt(args.prompt_name.as_deref())?;
     let request = embedder.text(&Tokenizer::from_bundle(bundle)?, prompt, text)?;
     let mut loaded = backend::load(dir, &args.backend)?;

@@ -1,4 +1,4 @@
-//! What tasks give, as tables or as JSON.
+//! Prints the results of tasks as tables or JSON.
 
 use gristmill_runtime::task::{Detection, Score, Similarity};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ fn percent(score: f32) -> String {
     format!("{:.1}%", 100.0 * score)
 }
 
-/// A heading for each of several, none for one.
+/// A heading if there are several items; empty for one.
 fn heading(names: &[String], index: usize) -> String {
     if names.len() > 1 { format!("{}{}\n", if index > 0 { "\n" } else { "" }, names[index]) } else { String::new() }
 }

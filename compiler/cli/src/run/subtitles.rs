@@ -1,17 +1,17 @@
-//! What is said, with times: lines for people, and the formats of subtitles.
+//! Prints transcripts with times: as plain lines, and as subtitles.
 
 use gristmill_runtime::transcribe::Segment;
 
 use crate::args::SpeechFormat;
 
-/// Writes segments, or words where segments have them, one after the other.
+/// Writes segments or, where segments have them, words.
 #[derive(Debug)]
 pub(super) struct Subtitles {
     form: Form,
     count: usize,
 }
 
-/// How a time and a text are written.
+/// The notation of a time and a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     Lines,
@@ -20,7 +20,7 @@ enum Form {
 }
 
 impl Subtitles {
-    /// None in a format that does not come piece by piece.
+    /// `None` for formats that cannot be written segment by segment.
     pub(super) fn new(format: SpeechFormat) -> Option<Self> {
         let form = match format {
             SpeechFormat::Txt => Form::Lines,
@@ -31,7 +31,7 @@ impl Subtitles {
         Some(Subtitles { form, count: 0 })
     }
 
-    /// What stands in front of everything.
+    /// The header of the file.
     pub(super) fn head(&self) -> &'static str {
         match self.form {
             Form::Lines | Form::Srt => "",
@@ -39,7 +39,7 @@ impl Subtitles {
         }
     }
 
-    /// The next segment.
+    /// The text of the next segment.
     pub(super) fn segment(&mut self, segment: &Segment) -> String {
         match segment.words.as_slice() {
             [] => self.cue(segment.start, segment.end, &segment.text),
@@ -50,7 +50,7 @@ impl Subtitles {
     fn cue(&mut self, start: f64, end: f64, text: &str) -> String {
         self.count += 1;
         let (start, end) = (self.time(start), self.time(end));
-        // An empty line ends a cue, and an arrow makes a line one of times.
+        // An empty line would end a cue, and an arrow would be read as a timing line.
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ").replace("-->", "->");
         match self.form {
             Form::Lines => format!("[{start} --> {end}] {text}\n"),

@@ -1,4 +1,4 @@
-//! `gristmill run --video`: how well texts fit to videos.
+//! `gristmill run --video`: compares videos with texts.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -17,14 +17,14 @@ use crate::backend;
 use crate::failure::{Failure, Outcome};
 use crate::locate::{EXACT, Purpose, bundle_for};
 
-/// Most images of a video.
+/// Maximum number of frames per video.
 const MAX_FRAMES: usize = 1 << 12;
-/// Most pixels of all its images.
+/// Maximum number of pixels of all frames of a video.
 const MAX_VIDEO: u64 = 8 * MAX_PIXELS;
 
-/// Prints how well the texts fit to each video.
+/// Prints the similarity of the texts to each video.
 pub(super) fn run(args: &RunArgs) -> Outcome {
-    // What can be wrong with files is found before anything is compiled or loaded.
+    // Errors in files are found before anything is compiled or loaded.
     let (names, videos): (Vec<String>, Vec<Vec<Image>>) = videos(&args.video)?.into_iter().unzip();
     let dir = bundle_for(&args.model, &args.flags, EXACT, Purpose::Here)?;
     let bundle = Bundle::open(&dir)?;
@@ -42,7 +42,7 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
     show::fits(args, words, &names, &fits)
 }
 
-/// Videos by name: a folder is one, and so is an animation; all other files together are one.
+/// Videos by name: each folder or animation is one, and all other files together are one.
 fn videos(paths: &[PathBuf]) -> Outcome<Vec<(String, Vec<Image>)>> {
     let mut videos = Vec::new();
     let mut rest = Vec::new();
@@ -64,7 +64,7 @@ fn videos(paths: &[PathBuf]) -> Outcome<Vec<(String, Vec<Image>)>> {
     Ok(videos)
 }
 
-/// The files of a folder in the order of their names, numbers in them by their value.
+/// The files of a folder, sorted by name in natural order.
 fn images_in(folder: &Path) -> Outcome<Vec<PathBuf>> {
     let fail = |e: std::io::Error| Failure::io(folder, &e);
     let mut files = Vec::new();
@@ -82,8 +82,8 @@ fn images_in(folder: &Path) -> Outcome<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// A name as it is sorted: its letters, and each number as one letter that counts by its value, so that `frame10` stands
-/// behind `frame9`.
+/// The sort key of a name: its characters, with each number as one element that compares by value, so that `frame10`
+/// comes after `frame9`.
 fn order(name: &str) -> Vec<(char, u64)> {
     let mut letters: Vec<(char, u64)> = Vec::new();
     let mut in_number = false;
@@ -99,7 +99,7 @@ fn order(name: &str) -> Vec<(char, u64)> {
     letters
 }
 
-/// The images of files, as long as they fit in the memory.
+/// Reads images, as long as they fit into memory.
 fn read_all(paths: &[PathBuf]) -> Outcome<Vec<Image>> {
     let mut video = Video::default();
     for path in paths {
@@ -136,7 +136,7 @@ fn is_gif(path: &Path) -> Outcome<bool> {
     Ok(head == b"GIF87a" || head == b"GIF89a")
 }
 
-/// The images of an animation as they are shown one after the other.
+/// The frames of an animation, in order.
 fn animation(path: &Path) -> Outcome<Vec<Image>> {
     let fault =
         |e: image::ImageError| Failure::wrong(format!("{}: the animation cannot be decoded: {e}", path.display()));

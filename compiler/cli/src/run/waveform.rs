@@ -1,4 +1,4 @@
-//! Audio files from files.
+//! Reads audio files.
 
 use std::fs::File;
 use std::io::{Cursor, Read, Seek};
@@ -18,10 +18,10 @@ use symphonia::core::meta::MetadataOptions;
 use crate::failure::{Failure, Outcome};
 use crate::output::note;
 
-/// Samples that are resampled at once.
+/// Samples per chunk of resampling.
 const CHUNK: usize = 4096;
 
-/// The samples of an audio file, or of what a pipe gives, all channels mixed to one.
+/// Reads an audio file or a pipe, and mixes all channels to one.
 pub(crate) fn read(path: &Path) -> Outcome<Audio> {
     let place = |fault: String| Failure::wrong(format!("{}: {fault}", path.display()));
     let mut file = File::open(path).map_err(|e| Failure::io(path, &e))?;
@@ -35,7 +35,7 @@ pub(crate) fn read(path: &Path) -> Outcome<Audio> {
         }
         return Audio::new(read.rate, read.samples).map_err(|e| place(e.to_string()));
     }
-    // A pipe cannot go back to its beginning.
+    // A pipe cannot be rewound.
     let source: Box<dyn MediaSource> = match file.rewind() {
         Ok(()) => Box::new(file),
         Err(_) => Box::new(ReadOnlySource::new(Cursor::new(head.clone()).chain(file))),
@@ -43,7 +43,7 @@ pub(crate) fn read(path: &Path) -> Outcome<Audio> {
     decode(source, &head).map_err(place)
 }
 
-/// What is wrong with a file that begins with these bytes, if no decoder knows it.
+/// The error for a file that starts with these bytes, if no decoder recognizes it.
 fn unknown(head: &[u8]) -> String {
     const EXPECTED: &str = "expected a WAV, FLAC, MP3, Ogg Vorbis or AAC file";
     match file_kind(head) {
@@ -55,7 +55,7 @@ fn unknown(head: &[u8]) -> String {
     }
 }
 
-/// The samples of a file that is no WAV file, or what is wrong with it.
+/// Decodes a file that is not a WAV file.
 fn decode(source: Box<dyn MediaSource>, head: &[u8]) -> Result<Audio, String> {
     let stream = MediaSourceStream::new(source, Default::default());
     let probe = symphonia::default::get_probe();
@@ -80,7 +80,7 @@ fn decode(source: Box<dyn MediaSource>, head: &[u8]) -> Result<Audio, String> {
         }
         let decoded = match decoder.decode(&packet) {
             Ok(decoded) => decoded,
-            // A packet that is broken is left out, as players do.
+            // Broken packets are skipped, as by players.
             Err(DecodeError::DecodeError(_)) => continue,
             Err(e) => return Err(fault(e)),
         };
@@ -98,7 +98,7 @@ fn decode(source: Box<dyn MediaSource>, head: &[u8]) -> Result<Audio, String> {
     Audio::new(rate, samples).map_err(|e| e.to_string())
 }
 
-/// The same audio file with `rate` samples per second.
+/// Resamples audio to `rate` samples per second.
 pub(crate) fn at_rate(audio: Audio, rate: u32) -> Outcome<Audio> {
     if audio.rate() == rate {
         return Ok(audio);
@@ -127,7 +127,7 @@ mod tests {
         };
         let slow = at_rate(Audio::new(44100, tone(44100, 22050)).unwrap(), 16000).unwrap();
         assert_eq!((slow.rate(), slow.samples().len()), (16000, 8000));
-        // The ends miss what lies beyond them. Inside it is a tone of that pitch, shifted by less than a sample.
+        // The ends lack their neighbours. In between is a tone of the same pitch, shifted by less than a sample.
         let step = std::f64::consts::TAU * 440.0 / 16000.0;
         let inside: Vec<(f64, f64)> =
             (400..7600).map(|i| (f64::from(i) * step, f64::from(slow.samples()[i as usize]))).collect();

@@ -1,4 +1,4 @@
-//! What a response carries: nothing, a text, or a part of a file, which is read as it is sent.
+//! Response bodies: empty, a text, or a part of a file that is read as it is sent.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -8,16 +8,16 @@ use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
 use tokio::fs::File;
 use tokio::io::{AsyncRead, ReadBuf};
 
-/// Bytes read and sent at once.
+/// Bytes per read.
 const PIECE: usize = 256 << 10;
 
 /// The body of a response.
 pub(super) enum Body {
-    /// Nothing more.
+    /// Empty.
     Empty,
     /// A text.
     Text(&'static str),
-    /// So many bytes of a file, from where it stands.
+    /// `left` bytes of a file, from its current position.
     File { file: File, left: u64, buffer: Vec<u8> },
 }
 
@@ -43,7 +43,7 @@ impl HttpBody for Body {
                 ready!(pin!(file).poll_read(cx, &mut read))?;
                 let bytes = Bytes::copy_from_slice(read.filled());
                 if bytes.is_empty() {
-                    // The client was promised more: it must learn that the file became shorter.
+                    // More was promised to the client, so it must learn that the file became shorter.
                     return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into())));
                 }
                 *left -= bytes.len() as u64;

@@ -1,4 +1,4 @@
-//! From the path of a URL to a file of the bundle, and never to another one.
+//! Maps URL paths to files of the bundle, and to no others.
 
 use std::fs::Metadata;
 use std::io;
@@ -13,15 +13,15 @@ pub(super) struct Files {
     root: PathBuf,
 }
 
-/// A file that was opened.
+/// An open file.
 pub(super) struct Found {
     pub(super) file: File,
     pub(super) length: u64,
-    /// As text for the `Content-Type` header.
+    /// The value of the `Content-Type` header.
     pub(super) kind: &'static str,
-    /// Whether its name says its content, so that it can never change.
+    /// Whether its name is a hash of its content, so that it never changes.
     pub(super) immutable: bool,
-    /// Changes whenever the content does.
+    /// An ETag that changes with the content.
     pub(super) tag: String,
     pub(super) modified: Option<SystemTime>,
 }
@@ -31,7 +31,7 @@ impl Files {
         Ok(Files { root: root.canonicalize()? })
     }
 
-    /// Opens what a URL's path names; `None` if that is no file of the bundle.
+    /// Opens the file for a URL path; `None` if it is not a file of the bundle.
     pub(super) async fn find(&self, url_path: &str) -> Option<Found> {
         let name = file_name(url_path)?;
         // Links may lead out of the directory, whatever the path looks like.
@@ -39,7 +39,7 @@ impl Files {
         if !path.starts_with(&self.root) {
             return None;
         }
-        // To open a pipe would wait for somebody to write into it.
+        // Opening a pipe would wait for a writer.
         tokio::fs::metadata(&path).await.ok().filter(Metadata::is_file)?;
         let file = File::open(&path).await.ok()?;
         let about = file.metadata().await.ok().filter(Metadata::is_file)?;
@@ -54,18 +54,18 @@ impl Files {
     }
 }
 
-/// The path in the bundle: decoded, without `..` and other ways out.
+/// The path in the bundle: decoded, and without `..` or other ways out.
 fn file_name(url_path: &str) -> Option<String> {
     let mut name = decode(url_path.strip_prefix('/')?)?;
     if name.is_empty() || name.ends_with('/') {
         name.push_str("index.html");
     }
-    // Hidden files are leftovers of tools, and no part of a bundle.
+    // Hidden files are left over from tools, and not part of a bundle.
     let hidden = name.split('/').any(|part| part.starts_with('.'));
     (is_clean_path(&name) && !hidden).then_some(name)
 }
 
-/// Decodes `%20` and its like.
+/// Decodes percent-encoding.
 fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
@@ -85,7 +85,7 @@ fn is_shard(name: &str) -> bool {
     hash.is_some_and(|h| h.len() == 64 && h.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-/// Scripts and modules are refused by browsers if they come as something else; WGSL has no type of its own.
+/// The content type. Browsers reject scripts and modules with any other; WGSL has none of its own.
 fn kind(name: &str) -> &'static str {
     match name.rsplit_once('.').map_or("", |(_, extension)| extension) {
         "html" => "text/html; charset=utf-8",

@@ -1,26 +1,26 @@
-//! By which names the server answers.
+//! The host names that the server accepts.
 //!
-//! A page of another site may point a name of its own at this machine (DNS rebinding); to the browser, what is served here
-//! would be of that page's origin then. So a request must ask for a name that belongs to this machine.
+//! A page of another site can point its own host name at this machine (DNS rebinding). The browser would then treat
+//! what is served here as that page's origin. Requests must therefore use a name that belongs to this machine.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use hyper::header::HOST;
 use hyper::{Request, StatusCode};
 
-/// Names and addresses that are served.
+/// Accepted names and addresses.
 pub(super) struct Hosts {
     addresses: Vec<IpAddr>,
     names: Vec<String>,
 }
 
 impl Hosts {
-    /// Those of this machine, the addresses that are listened on, and further names.
+    /// The names of this machine, the addresses to listen on, and further names.
     pub(super) fn new(addresses: &[IpAddr], names: &[String]) -> Self {
         Hosts { addresses: addresses.to_vec(), names: names.iter().map(|name| plain(name)).collect() }
     }
 
-    /// Refuses a request for another host: with the status and a text for people.
+    /// Rejects a request for another host, with a status and a message.
     pub(super) fn check<B>(&self, request: &Request<B>) -> Result<(), (StatusCode, &'static str)> {
         let mut headers = request.headers().get_all(HOST).iter();
         let host = headers.next().and_then(|value| value.to_str().ok());
@@ -37,7 +37,7 @@ impl Hosts {
         }
     }
 
-    /// Whether `host`, with or without a port, is served.
+    /// Whether `host`, with or without a port, is accepted.
     fn serves(&self, host: &str) -> bool {
         let Some(name) = without_port(host) else { return false };
         let address = match name.strip_prefix('[').and_then(|n| n.strip_suffix(']')) {
@@ -45,7 +45,7 @@ impl Hosts {
             None => name.parse().ok().filter(IpAddr::is_ipv4),
         };
         if let Some(address) = address {
-            // A browser takes an address as it is, so it cannot be pointed elsewhere.
+            // A browser uses an address as it is, so it cannot be rebound.
             return address.is_loopback() || self.addresses.iter().any(|a| *a == address || a.is_unspecified());
         }
         let name = plain(name);
@@ -53,12 +53,12 @@ impl Hosts {
     }
 }
 
-/// A name as it is compared: in lower case, without the dot of the root.
+/// A name in canonical form: lower case, without the trailing dot.
 fn plain(name: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
-/// `name` of `name:80`; `None` if what follows is no port.
+/// `name` from `name:80`; `None` if what follows the colon is not a port.
 fn without_port(host: &str) -> Option<&str> {
     let end = host.rfind(']').map_or(0, |at| at + 1);
     let Some(colon) = host[end..].find(':') else { return Some(host) };

@@ -1,4 +1,4 @@
-//! The addresses of this machine in its local network.
+//! The addresses of this machine on its local network.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -7,19 +7,19 @@ use if_addrs::{IfOperStatus, Interface};
 
 use crate::failure::{Failure, Outcome};
 
-/// An address by which other devices of the network reach this machine.
+/// An address at which other devices on the network can reach this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LanAddress {
     pub(super) ip: IpAddr,
-    /// The name of the interface, as the system calls it.
+    /// The name of the interface.
     pub(super) interface: String,
 }
 
-/// All addresses, the one that other devices most likely reach first.
+/// All addresses, the most likely one first.
 ///
 /// # Errors
 ///
-/// If this machine is in no network, or the system does not list its interfaces.
+/// If this machine is on no network, or its interfaces cannot be listed.
 pub(super) fn addresses() -> Outcome<Vec<LanAddress>> {
     let interfaces = if_addrs::get_if_addrs()
         .map_err(|e| Failure::lacking(format!("--lan: cannot list the network interfaces: {e}")))?;
@@ -32,17 +32,17 @@ pub(super) fn addresses() -> Outcome<Vec<LanAddress>> {
     Ok(found)
 }
 
-/// The address that packets to other networks come from. Connecting a UDP socket asks for the route and sends nothing.
+/// The source address of packets to other networks. Connecting a UDP socket looks up the route and sends nothing.
 fn outgoing() -> io::Result<IpAddr> {
-    /// Reserved for documentation (RFC 5737), so that it is nobody's.
+    /// Reserved for documentation (RFC 5737), so it belongs to nobody.
     const ELSEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1)), 9);
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     socket.connect(ELSEWHERE)?;
     Ok(socket.local_addr()?.ip())
 }
 
-/// The addresses to serve. IPv6 counts only where there is no IPv4: each device of a local network has IPv4, and an
-/// interface may have many addresses of IPv6, some of which end soon.
+/// The addresses to serve. IPv6 is only used without IPv4: every device on a local network has IPv4, and an interface
+/// may have many IPv6 addresses, some of them short-lived.
 fn choose(interfaces: &[Interface], outgoing: Option<IpAddr>) -> Vec<LanAddress> {
     let is_down = |i: &Interface| matches!(i.oper_status, IfOperStatus::Down | IfOperStatus::LowerLayerDown);
     let mut usable: Vec<&Interface> =
@@ -50,7 +50,7 @@ fn choose(interfaces: &[Interface], outgoing: Option<IpAddr>) -> Vec<LanAddress>
     if usable.iter().any(|i| i.ip().is_ipv4()) {
         usable.retain(|i| i.ip().is_ipv4());
     }
-    // A tunnel may be the way to all other networks, but it leads away from this one.
+    // A tunnel may be the route to all other networks, but it leads away from this one.
     usable.sort_by_key(|i| (i.is_p2p(), Some(i.ip()) != outgoing, !is_private(i.ip())));
     let mut found: Vec<LanAddress> = Vec::new();
     for interface in usable {
@@ -61,7 +61,7 @@ fn choose(interfaces: &[Interface], outgoing: Option<IpAddr>) -> Vec<LanAddress>
     found
 }
 
-/// Whether the address means something in its own network only.
+/// Whether the address is only valid within its own network.
 fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.is_private(),

@@ -1,13 +1,13 @@
-//! A QR code for a terminal.
+//! QR codes for terminals.
 
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 
-/// The code of a text, two squares in a character: blocks are the light squares, the background is the dark ones, and a
-/// border of four light squares is around it. So it is right on a dark background. None if the text is too long.
+/// The QR code of a text, with two modules per character: light modules are block characters, dark ones the background,
+/// with a border of four light modules. It is meant for a dark background. `None` if the text is too long.
 pub(super) fn code(text: &str) -> Option<String> {
     let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
-    // What the crate calls dark is what it draws with blocks.
+    // The crate draws dark modules with blocks; here the colours are swapped.
     Some(code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).quiet_zone(true).build())
 }
 
@@ -15,12 +15,12 @@ pub(super) fn code(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// What a camera reads, with a few pixels for each square.
+    /// What a camera sees, with a few pixels per module.
     fn read(drawn: &str) -> String {
         const SCALE: usize = 4;
         let mut rows: Vec<Vec<bool>> = Vec::new();
         for line in drawn.lines() {
-            // The upper and the lower half of each character: whether it is light.
+            // Whether the upper and the lower half of each character is light.
             let halves = |mark: char| match mark {
                 '█' => (true, true),
                 '▀' => (true, false),
@@ -31,7 +31,7 @@ mod tests {
             let (upper, lower) = line.chars().map(halves).unzip();
             rows.extend([upper, lower]);
         }
-        // It is a square. If its rows are odd in number, the lower half of the last line is the background below it.
+        // The code is square. If its number of rows is odd, the lower half of the last line is background.
         let side = rows[0].len();
         assert!(rows.len() == side || rows.len() == side + 1, "{} rows of {side} squares:\n{drawn}", rows.len());
         rows.truncate(side);

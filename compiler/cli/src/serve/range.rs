@@ -1,25 +1,25 @@
 //! The `Range` header.
 
-/// What a request wants of a file.
+/// The part of a file that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// All of it.
+    /// All of the file.
     Whole,
-    /// Bytes from the first to the last one, both included.
+    /// Bytes `first` to `last`, inclusive.
     Part { first: u64, last: u64 },
-    /// Bytes that are not there.
+    /// A range outside of the file.
     Nothing,
 }
 
-/// What a `Range` header means for a file of `length` bytes. What it cannot mean, and several ranges at once, are ignored,
-/// as the standard allows.
+/// The meaning of a `Range` header for a file of `length` bytes. Malformed headers and multiple ranges are ignored, as
+/// the standard allows.
 pub(super) fn wanted(header: &str, length: u64) -> Wanted {
     let Some((first, last)) = header.strip_prefix("bytes=").and_then(|r| r.trim().split_once('-')) else {
         return Wanted::Whole;
     };
     let part = match (number(first), number(last)) {
         (None, None) => return Wanted::Whole,
-        // The last so many bytes.
+        // The last `n` bytes.
         (None, Some(n)) if first.is_empty() => Some((length.saturating_sub(n), u64::MAX)).filter(|_| n > 0),
         (Some(first), None) if last.is_empty() => Some((first, u64::MAX)),
         (Some(first), Some(last)) if first <= last => Some((first, last)),
@@ -31,7 +31,7 @@ pub(super) fn wanted(header: &str, length: u64) -> Wanted {
     }
 }
 
-/// Digits only: `parse` would take a sign, too.
+/// Parses digits only: `parse` would accept a sign, too.
 fn number(text: &str) -> Option<u64> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
 }

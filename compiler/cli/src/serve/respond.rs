@@ -1,4 +1,4 @@
-//! From a request to a response.
+//! Turns requests into responses.
 
 use std::io::SeekFrom;
 use std::time::{Duration, SystemTime};
@@ -12,13 +12,13 @@ use super::files::{Files, Found};
 use super::hosts::Hosts;
 use super::range::{Wanted, wanted};
 
-/// What is served, and how.
+/// What is served, and with which headers.
 pub(super) struct Site {
     pub(super) hosts: Hosts,
     pub(super) files: Files,
-    /// Pages are isolated from other origins, which gives them shared memory and precise clocks.
+    /// Whether pages are cross-origin isolated, which gives them shared memory and precise clocks.
     pub(super) isolated: bool,
-    /// Pages of other origins may load from here.
+    /// Whether pages of other origins may load files from here.
     pub(super) shared: bool,
 }
 
@@ -26,14 +26,14 @@ const FOREVER: &str = "public, max-age=31536000, immutable";
 const ASK_FIRST: &str = "no-cache";
 
 impl Site {
-    /// Answers a request, whatever it is.
+    /// Responds to any request.
     pub(super) async fn respond<B>(&self, request: &Request<B>) -> Response<Body> {
         let mut response = match self.hosts.check(request) {
             Ok(()) => self.answer(request).await,
             Err((status, why)) => text(status, why),
         };
         if request.method() == Method::HEAD {
-            // The length stays as it was set.
+            // The length header stays as it was set.
             *response.body_mut() = Body::Empty;
         }
         response
@@ -73,7 +73,7 @@ impl Site {
     }
 }
 
-/// The file, a part of it, or that the client has it.
+/// Responds with the file, a part of it, or "not modified".
 async fn answer(mut found: Found, headers: &HeaderMap) -> Response<Body> {
     if is_known(&found, headers) {
         let mut response = plain(StatusCode::NOT_MODIFIED);
@@ -106,7 +106,7 @@ async fn answer(mut found: Found, headers: &HeaderMap) -> Response<Body> {
     response
 }
 
-/// What caches need to know.
+/// Adds the headers for caches.
 fn describe(response: &mut Response<Body>, found: &Found) {
     set(response, header::ETAG, &found.tag);
     set(response, header::CACHE_CONTROL, if found.immutable { FOREVER } else { ASK_FIRST });
@@ -115,7 +115,7 @@ fn describe(response: &mut Response<Body>, found: &Found) {
     }
 }
 
-/// Whether the client has the file as it is.
+/// Whether the client has the current version of the file.
 fn is_known(found: &Found, headers: &HeaderMap) -> bool {
     match (one(headers, header::IF_NONE_MATCH), one(headers, header::IF_MODIFIED_SINCE)) {
         (Some(tags), _) => {
@@ -126,12 +126,12 @@ fn is_known(found: &Found, headers: &HeaderMap) -> bool {
     }
 }
 
-/// Whether a range is of the file as it is: without `If-Range`, the client does not care.
+/// Whether a range request is about the current version of the file. Without `If-Range`, the client does not care.
 fn range_applies(found: &Found, headers: &HeaderMap) -> bool {
     one(headers, header::IF_RANGE).is_none_or(|condition| condition == found.tag)
 }
 
-/// Dates in headers have whole seconds.
+/// Dates in headers have a resolution of one second.
 fn is_not_newer(modified: Option<SystemTime>, date: &str) -> bool {
     let (Some(modified), Ok(date)) = (modified, httpdate::parse_http_date(date)) else { return false };
     modified < date + Duration::from_secs(1)
@@ -156,7 +156,7 @@ fn text(status: StatusCode, text: &'static str) -> Response<Body> {
     response
 }
 
-/// Sets a header to a text of visible characters, which all of ours are.
+/// Sets a header to a text of visible ASCII characters.
 fn set(response: &mut Response<Body>, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);

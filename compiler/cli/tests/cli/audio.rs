@@ -1,4 +1,4 @@
-//! Audio files on the command line.
+//! Audio on the command line.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ fn golden() -> PathBuf {
     stories().join("../../tests/goldens/wav2vec2/ctc_layer_norm")
 }
 
-/// A CTC model: letters are those of the alphabet, and 0 is none.
+/// A CTC model. Its letters are those of the alphabet, and 0 is the blank.
 fn ctc(place: &Place) -> String {
     let model = place.at("ctc");
     std::fs::create_dir(&model).unwrap();
@@ -24,7 +24,7 @@ fn ctc(place: &Place) -> String {
     model.display().to_string()
 }
 
-/// The golden audio files, and what is said in them.
+/// The golden audio files and their transcripts.
 fn waveforms() -> Vec<(Vec<f32>, String)> {
     let (inputs, outputs) =
         (load(&golden().join("main/inputs.safetensors")), load(&golden().join("main/outputs.safetensors")));
@@ -80,7 +80,7 @@ fn audio_files_are_written_down() {
     let shown = place.run(&["run", &model, "--audio", "0.wav", "--backend", "wasm"]).ok();
     assert_eq!(shown, format!("{}\n", waveforms[0].1));
 
-    // A program that writes to a pipe does not know the sizes, and a file may be cut.
+    // A program that writes to a pipe does not know the sizes, and a file may be truncated.
     let mut piped = std::fs::read(place.at("0.wav")).unwrap();
     [4, 40].into_iter().for_each(|at| piped[at..at + 4].fill(0xff));
     std::fs::write(place.at("piped.wav"), &piped).unwrap();
@@ -93,7 +93,7 @@ fn audio_files_are_written_down() {
     let warning = format!("warning: cut.wav: the audio file is truncated: it has only {left} of {count} samples");
     assert!(ran.code == 0 && ran.stderr.contains(&warning), "{}", ran.stderr);
 
-    // Twice the same on two channels is the same on one.
+    // The same samples on two channels give the same result as on one.
     let both: Vec<f32> = waveforms[1].0.iter().flat_map(|s| [*s, *s]).collect();
     write_wav(&place.at("stereo.wav"), 16000, 2, &both);
     let shown = place.run(&["run", &model, "--audio", "1.wav", "stereo.wav", "--json", "--backend", "wasm"]).ok();
@@ -104,7 +104,7 @@ fn audio_files_are_written_down() {
         { "input": "stereo.wav", "text": text, "segments": segments, "choices": {} },
     ]);
     assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), expected);
-    // Other sample rates work, too.
+    // Other sample rates work as well.
     write_wav(&place.at("slow.wav"), 8000, 1, &waveforms[0].0);
     place.run(&["run", &model, "--audio", "slow.wav", "--backend", "wasm"]).ok();
 }
@@ -152,7 +152,7 @@ fn what_cannot_be_chosen_is_said() {
     run(&ctc(&place), &["--task", "translate"], &["task: this model has no such choice"]);
 }
 
-/// A tokenizer of words, one for each token.
+/// A tokenizer with one word per token.
 fn tokenizer(tokens: u32) -> String {
     let vocab: serde_json::Map<String, Value> = (0..tokens).map(|id| (format!("\u{120}w{id}"), id.into())).collect();
     let byte_level = json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true });
@@ -183,7 +183,7 @@ fn times_are_lines_or_subtitles() {
         let wish = ["--audio", "speech.wav", "--language", "de", "--max-new-tokens", "28", "--backend", "wasm"];
         place.run(&[&["run", &model], wish.as_slice(), more].concat()).ok()
     };
-    // The first segments of `plain` in meta.json there.
+    // The first segments of `plain` in meta.json.
     let lines = "[00:00.100 --> 00:00.300] w56\n[00:00.400 --> 00:00.600] w56\n[00:00.600 --> 00:01.000] w96\n";
     assert!(said(&["--timestamps"]).starts_with(lines));
     let cues = "1\n00:00:00,100 --> 00:00:00,300\nw56\n\n2\n00:00:00,400 --> 00:00:00,600\nw56\n\n";

@@ -6,7 +6,7 @@ use crate::common::{Place, Raw, edit_json, ids, load, save};
 use safetensors::tensor::Dtype;
 use serde_json::json;
 
-/// Compiling the damaged model must fail with these texts and leave nothing.
+/// Compiling the damaged model must fail with these texts and leave nothing behind.
 #[track_caller]
 fn refused(damage: impl FnOnce(&Path), texts: &[&str]) {
     let place = Place::new();
@@ -191,7 +191,7 @@ fn tensors_that_do_not_fit() {
         .fails(2, &["in.safetensors", "cut short"]);
 }
 
-/// What there is much of takes no longer than reading it, and messages fit on a screen.
+/// Processing large inputs takes no longer than reading them, and messages are limited to a screenful.
 #[test]
 fn long_lists() {
     let short = |damage: &dyn Fn(&Path), texts: &[&str]| {

@@ -1,10 +1,10 @@
-//! `gristmill bench`: what it says, not how fast it is.
+//! `gristmill bench`: its output, not the speed.
 
 use serde_json::Value;
 
 use crate::common::Place;
 
-/// The numbers of a measure, which must be in order.
+/// Checks that the numbers of a measure are in order.
 fn check(measure: &Value, name: &str, unit: &str, tokens: u64) {
     assert_eq!((&measure["name"], &measure["unit"], &measure["tokens"]), (&name.into(), &unit.into(), &tokens.into()));
     let [min, median, max] = ["min", "median", "max"].map(|key| measure[key].as_f64().unwrap());
@@ -25,7 +25,8 @@ fn a_model_that_generates() {
     assert_eq!((&json["profile"], &json["runs"]), (&"wasm".into(), &2.into()));
     assert!(json["backend"].as_str().unwrap().contains("1 thread"), "{json}");
     assert!(json["dispatches"].as_u64().unwrap() > 10, "{json}");
-    // All weights but the table, of which a token takes a row; here it is the head as well, so all.
+    // All weights except lookup tables, of which one row per token is read. Here the table is also the head, so all
+    // weights.
     let manifest: Value = serde_json::from_slice(&std::fs::read(place.at("bundle/manifest.json")).unwrap()).unwrap();
     let all: u64 = manifest["tensors"].as_array().unwrap().iter().map(|t| t["bytes"].as_u64().unwrap()).sum();
     let read = json["weight_bytes"].as_u64().unwrap();
@@ -47,7 +48,7 @@ fn a_model_that_embeds() {
     check(&json["measures"][0], "embed", "ms", 3);
     check(&json["measures"][1], "embed", "ms", 40);
     assert!(json["dispatches"].as_u64().unwrap() > 5 && json["weight_bytes_per_second"].is_null(), "{json}");
-    // It takes 48 at most.
+    // The model accepts at most 48 tokens.
     let text = bench(&[]).ok();
     let lengths: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("embed")?.split_whitespace().next()).collect();
     assert_eq!(lengths, ["16", "48"], "{text}");

@@ -1,4 +1,4 @@
-//! Runs the real binary, on copies of the model that ships with the repository.
+//! Runs the real binary on copies of the shipped model.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub(crate) fn stories() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/stories260K")
 }
 
-/// What a run of the binary gave.
+/// The result of a run.
 pub(crate) struct Ran {
     pub(crate) code: i32,
     pub(crate) stdout: String,
@@ -33,7 +33,7 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    /// Asserts the exit code and that stderr has all of these.
+    /// Asserts the exit code, and that stderr contains all of these texts.
     #[track_caller]
     pub(crate) fn fails(&self, code: i32, texts: &[&str]) {
         assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
@@ -43,7 +43,7 @@ impl Ran {
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
     }
 
-    /// Asserts success and gives stdout.
+    /// Asserts success and returns stdout.
     #[track_caller]
     pub(crate) fn ok(self) -> String {
         assert_eq!(self.code, 0, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
@@ -51,7 +51,7 @@ impl Ran {
     }
 }
 
-/// A folder of its own for one test, with a cache in it.
+/// A folder for one test, with a cache in it.
 pub(crate) struct Place {
     dir: TempDir,
 }
@@ -85,7 +85,7 @@ impl Place {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gristmill"));
         command.args(args).current_dir(self.dir.path()).env("XDG_CACHE_HOME", self.at("cache"));
-        // Whatever the machine has; nothing is asked for in the network unless a test wants it.
+        // Independent of the machine's environment. No test uses the network unless it configures a server.
         for name in HUB {
             command.env_remove(name);
         }
@@ -93,7 +93,7 @@ impl Place {
         command
     }
 
-    /// Names of what lies in the folder, sorted; to see that nothing partial stays.
+    /// The names of the files in the folder, sorted; shows whether partial files remain.
     pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<String> =
             self.dir.path().read_dir().unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
@@ -101,7 +101,7 @@ impl Place {
         names
     }
 
-    /// A copy of the shipped model that a test may damage.
+    /// A copy of the shipped model for a test to damage.
     pub(crate) fn model(&self) -> PathBuf {
         let to = self.at("model");
         std::fs::create_dir(&to).unwrap();
@@ -112,7 +112,7 @@ impl Place {
         to
     }
 
-    /// The shipped model compiled to `bundle`, with further arguments.
+    /// Compiles the shipped model to `bundle`, with further arguments.
     #[track_caller]
     pub(crate) fn bundle(&self, more: &[&str]) -> PathBuf {
         let model = stories().display().to_string();
@@ -123,10 +123,10 @@ impl Place {
     }
 }
 
-/// A tensor to write: type, shape, bytes.
+/// A tensor in a safetensors file: type, shape, bytes.
 pub(crate) type Raw = (Dtype, Vec<usize>, Vec<u8>);
 
-/// Integers as a tensor.
+/// A tensor of integers.
 pub(crate) fn ids(shape: &[usize], values: &[i64]) -> Raw {
     (Dtype::I64, shape.to_vec(), values.iter().flat_map(|v| v.to_le_bytes()).collect())
 }

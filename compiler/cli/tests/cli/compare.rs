@@ -1,4 +1,4 @@
-//! Audio files and videos beside texts on the command line.
+//! Comparing audio and videos with texts on the command line.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ fn fixtures() -> PathBuf {
     stories().join("../../tests/fixtures/compared")
 }
 
-/// A model of the fixtures, with a tokenizer whose words are called by their ids; and its texts and logits.
+/// A model of the fixtures with a tokenizer whose words are its ids, and the texts and logits of the fixture.
 fn model(place: &Place, name: &str) -> (String, String, Value) {
     let cases: Value = serde_json::from_slice(&std::fs::read(fixtures().join("cases.json")).unwrap()).unwrap();
     let (case, model) = (cases[name].clone(), place.at(name));
@@ -38,7 +38,7 @@ fn model(place: &Place, name: &str) -> (String, String, Value) {
     (model.display().to_string(), labels.join(","), case["logits"].clone())
 }
 
-/// The similarities that a run prints, by the name of what was compared.
+/// The printed similarities, by the name of the compared item.
 fn similarities(shown: &str) -> Vec<(String, Vec<f64>)> {
     let shown: Value = serde_json::from_str(shown).unwrap();
     let one = |item: &Value| {

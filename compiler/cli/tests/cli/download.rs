@@ -1,4 +1,4 @@
-//! Models by their name on the Hub that are not on this machine yet, from a server of this test.
+//! Downloading models from a test server by their name on the Hub.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ const OTHER: &str = "fedcba9876543210fedcba9876543210fedcba98";
 const TOKEN: &str = "hf_secret";
 const WEIGHTS: &str = "model.safetensors";
 
-/// A hub with the model that ships, and with files that nobody needs.
+/// A hub with the shipped model, and with files that no compilation needs.
 fn hub() -> Hub {
     let hub = Hub::new("mill/stories", COMMIT);
     for entry in std::fs::read_dir(stories()).unwrap().flatten().filter(|e| e.path().is_file()) {
@@ -24,7 +24,7 @@ fn hub() -> Hub {
     hub
 }
 
-/// Runs the binary with this hub, whatever the machine has.
+/// Runs the binary with this hub, independent of the machine's environment.
 fn run(place: &Place, hub: &Hub, args: &[&str], env: &[(&str, &str)]) -> Ran {
     let url = hub.url();
     let all = [&[("HF_ENDPOINT", url.as_str()), ("HF_HUB_OFFLINE", ""), ("NO_PROXY", "*")][..], env].concat();
@@ -51,7 +51,7 @@ fn incomplete(place: &Place) -> PathBuf {
     blob(place, &weights()).with_extension("incomplete")
 }
 
-/// What was sent of large files, and which parts were asked for.
+/// How many bytes of large files were sent, and which ranges were requested.
 fn from_cdn(seen: &[Seen]) -> (usize, Vec<Option<String>>) {
     let all: Vec<&Seen> = seen.iter().filter(|s| s.host == Host::Cdn && s.method == "GET").collect();
     (all.iter().map(|s| s.sent).sum(), all.iter().map(|s| s.range.clone()).collect())
@@ -90,7 +90,7 @@ fn what_is_needed_arrives_in_the_layout_of_the_cache_and_the_token_goes_to_the_h
     assert_eq!(std::fs::read(snapshot.join("config.json")).unwrap(), config);
     assert_eq!(std::fs::read(snapshot.join(WEIGHTS)).unwrap(), weights());
 
-    // Once it is here, a branch costs one question, and a commit or HF_HUB_OFFLINE none.
+    // Once cached, a branch costs one request, and a commit or HF_HUB_OFFLINE none.
     compile(&place, &hub, "mill/stories", &[]).ok();
     assert_eq!(hub.seen().len(), 1);
     compile(&place, &hub, &format!("mill/stories@{COMMIT}"), &[]).ok();
@@ -113,14 +113,14 @@ fn a_branch_that_moved_brings_only_what_changed() {
         hub.seen().iter().filter(|s| s.method == "GET" && s.path.contains("resolve")).map(|s| s.path.clone()).collect();
     assert_eq!(gets, [format!("/mill/stories/resolve/{OTHER}/generation_config.json")]);
     assert_eq!(std::fs::read_to_string(folder(&place).join("refs/main")).unwrap(), OTHER);
-    // A branch with a slash, and the old commit, which is here still.
+    // A branch with a slash, and the old commit, which is still cached.
     hub.revision("refs/pr/1", OTHER);
     compile(&place, &hub, "mill/stories@refs/pr/1", &[]).ok();
     hub.seen();
     compile(&place, &hub, &format!("mill/stories@{COMMIT}"), &[]).ok();
     assert_eq!(hub.seen().len(), 0);
 
-    // Without the server the cache has to do, and that is said.
+    // Without the server, the cache is used, with a message.
     for status in [503, 429] {
         hub.manners(Manners { status: Some(status), ..Manners::default() });
         let ran = compile(&place, &hub, "mill/stories", &[]);
@@ -149,7 +149,7 @@ fn a_cut_download_goes_on_where_it_stopped() {
     compile(&place, &hub, "mill/stories", &[]).ok();
     assert_eq!(from_cdn(&hub.seen()), (all, vec![None, Some(format!("bytes={FIRST}-"))]));
 
-    // In the next command. Nothing of what was cut looks whole in between.
+    // In the next command. Meanwhile nothing of the partial download looks complete.
     let place = Place::new();
     hub.faults(&[&[Fault::Cut(FIRST)][..], &[Fault::Cut(0); 20]].concat());
     let cut = compile(&place, &hub, "mill/stories", &[]);
@@ -163,7 +163,7 @@ fn a_cut_download_goes_on_where_it_stopped() {
     assert_eq!(from_cdn(&hub.seen()), (all - FIRST, vec![Some(format!("bytes={FIRST}-"))]));
     assert!(!incomplete(&place).exists());
 
-    // A server that sends everything again, and one that has less than is here.
+    // A server that ignores the range, and one with fewer bytes than were downloaded.
     let place = Place::new();
     std::fs::create_dir_all(folder(&place).join("blobs")).unwrap();
     std::fs::write(incomplete(&place), &weights()[..FIRST]).unwrap();
@@ -187,7 +187,7 @@ fn a_program_that_is_ended_leaves_what_has_arrived() {
         assert!(Instant::now() < until, "nothing arrives");
         std::thread::sleep(Duration::from_millis(20));
     }
-    // As Ctrl-C does; but jobs in the background of a shell may be deaf to that.
+    // Like Ctrl-C; but background jobs of a shell may ignore SIGINT.
     let pid = child.id().to_string();
     assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     let status = child.wait().unwrap();
@@ -214,7 +214,7 @@ fn another_program_that_downloads_is_waited_for() {
     let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.any(|line| line.contains("waiting for another process that is downloading model.safetensors")));
-    // What the other one does, and goes on to use at once.
+    // The other process completes the blob and uses it at once.
     std::fs::write(blob(&place, &weights()), weights()).unwrap();
     let link = folder(&place).join("snapshots").join(COMMIT).join(WEIGHTS);
     symlink(format!("../../blobs/{name}"), &link).unwrap();
@@ -233,7 +233,7 @@ fn what_is_damaged_is_not_kept() {
     hub.faults(&[Fault::Damage]);
     compile(&place, &hub, "mill/stories", &[]).fails(3, &["model.safetensors", "another SHA-256", "try again"]);
     assert!(!incomplete(&place).exists() && !blob(&place, &weights()).exists());
-    // The beginning of something else is found out, too.
+    // A partial file of something else is detected, too.
     std::fs::write(incomplete(&place), vec![7; 1000]).unwrap();
     hub.seen();
     let ran = compile(&place, &hub, "mill/stories", &[]);
@@ -263,7 +263,7 @@ fn refusals_say_what_to_do() {
     refused.fails(3, &["licence", &accept, "the token in HF_TOKEN"]);
     assert!(!refused.stderr.contains("hf_of_someone"), "{}", refused.stderr);
     compile(&place, &hub, "mill/stories", &[("HF_TOKEN", "two words")]).fails(2, &["HF_TOKEN: contains no token"]);
-    // The files of the Hub's client.
+    // The token file of the Hub's client.
     std::fs::create_dir_all(place.at("cache/huggingface")).unwrap();
     std::fs::write(place.at("cache/huggingface/token"), "hf_old\n").unwrap();
     let file = place.at("cache/huggingface/token").display().to_string();
@@ -294,7 +294,7 @@ fn refusals_say_what_to_do() {
     std::fs::write(place.at("none.pem"), "x").unwrap();
     compile(&place, &hub, "mill/stories", &[("SSL_CERT_FILE", "none.pem")])
         .fails(2, &["none.pem", "no PEM certificate"]);
-    // Nothing stays.
+    // Nothing is left behind.
     assert!(!folder(&place).exists());
 }
 
@@ -317,7 +317,7 @@ fn of_several_weights_those_of_the_index_come() {
     compile(&place, &hub, "mill/stories", &[]).ok();
     let parts: BTreeSet<String> = hub.seen().iter().filter(|s| s.host == Host::Cdn).map(|s| s.path.clone()).collect();
     assert_eq!(parts, BTreeSet::from(["/a.safetensors", "/b.safetensors"].map(|p| format!("{p}?signature=x%2Fy"))));
-    // Half of it does not pass for the whole.
+    // An incomplete snapshot is not used.
     let snapshot = folder(&place).join("snapshots").join(COMMIT);
     std::fs::remove_file(snapshot.join("b.safetensors")).unwrap();
     compile(&place, &hub, "mill/stories", &[("HF_HUB_OFFLINE", "1")])
@@ -339,7 +339,7 @@ fn folders_of_modules_come_and_other_formats_do_not() {
         hub.file(file, b"{}");
     }
     hub.file("additional_chat_templates/rag.jinja", b"{{ x }}");
-    // Whatever is then said of this model.
+    // Whatever the command then says about this model.
     compile(&place, &hub, "mill/stories", &[]);
     let snapshot = folder(&place).join("snapshots").join(COMMIT);
     for file in ["1_Pooling/config.json", "2_Dense/model.safetensors", "additional_chat_templates/rag.jinja", WEIGHTS] {
@@ -373,7 +373,7 @@ fn one_gguf_file_comes() {
     hub.file("one.gguf", &content);
     compile(&place, &hub, "mill/stories", &[]).ok();
     hub.file("q8/two.gguf", b"another");
-    // The one that is here was meant.
+    // The cached file was requested.
     hub.seen();
     compile(&place, &hub, "mill/stories", &[]).ok();
     assert_eq!(hub.seen().len(), 1);

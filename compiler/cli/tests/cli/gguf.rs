@@ -1,4 +1,4 @@
-//! GGUF files as models. What is expected was made by transformers, `tests/fixtures/gguf/make.py`.
+//! GGUF files as models. Expectations were recorded with transformers (`tests/fixtures/gguf/make.py`).
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,7 @@
-//! Bundles that are read, replaced, damaged and left unfinished, all at the same time.
+//! Bundles that are read, replaced, damaged and interrupted, all at the same time.
 //!
-//! `GRISTMILL_HAMMER_ROUNDS=1000 cargo test --test cli hammer` takes its time; without the variable there are a few rounds.
+//! `GRISTMILL_HAMMER_ROUNDS=1000 cargo test --test cli hammer` runs for long; without the variable there are a few
+//! rounds.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,7 +11,7 @@ use crate::common::Place;
 
 const ROUNDS: usize = 25;
 
-/// A model that is compiled in no time.
+/// A model that compiles quickly.
 const ARCHITECTURE: &str = r#"Architecture(
     classes: ["X"],
     symbols: {"B": "1, 4", "T": "1, 64"},
@@ -26,7 +27,7 @@ fn safetensors(name: &str, shape: &str, values: &[f32]) -> Vec<u8> {
     (header.len() as u64).to_le_bytes().into_iter().chain(header.bytes()).chain(data).collect()
 }
 
-/// The folder with the model, and numbers by chance.
+/// The folder with the model, and a random number generator.
 struct Hammer {
     place: Place,
     state: u64,
@@ -64,14 +65,14 @@ impl Hammer {
         self.start(&["compile", "model", "--arch", "x.ron", "-o", "bundle", "--target", "wasm"])
     }
 
-    /// Runs a bundle, or the model by way of the cache.
+    /// Runs a bundle, or the model through the cache.
     fn run(&self, what: &str, outputs: &str) -> Child {
         let arch: &[&str] = if what == "model" { &["--arch", "x.ron"] } else { &[] };
         let rest = ["--backend", "wasm", "--inputs", "in.safetensors", "--outputs", outputs];
         self.start(&[&["run", what], arch, &rest].concat())
     }
 
-    /// Flips a bit of some file of the cache.
+    /// Flips a bit in some file of the cache.
     fn damage(&mut self) {
         let mut files = Vec::new();
         list(&self.place.at("cache"), &mut files);
@@ -79,7 +80,7 @@ impl Hammer {
             return;
         }
         let path = &files[self.below(files.len() as u64) as usize];
-        // Others may have replaced it in between.
+        // Another process may have replaced it in the meantime.
         if let Ok(mut content) = std::fs::read(path)
             && !content.is_empty()
         {

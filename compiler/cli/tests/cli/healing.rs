@@ -1,4 +1,4 @@
-//! What is left when a compilation ends early, and a cache that somebody has damaged.
+//! Interrupted compilations, and damaged caches.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -8,7 +8,7 @@ use crate::common::{Place, stories};
 
 const RUN: [&str; 8] = ["--backend", "wasm", "--prompt", "Once", "--greedy", "--max-new-tokens", "3", "--precision=q8"];
 
-/// What somebody does to a bundle.
+/// A kind of damage to a bundle.
 type Damage = fn(&Path);
 
 fn run(place: &Place) -> crate::common::Ran {
@@ -16,7 +16,7 @@ fn run(place: &Place) -> crate::common::Ran {
     place.run(&[&["run", &model][..], &RUN].concat())
 }
 
-/// The only bundle of the cache.
+/// The only bundle in the cache.
 fn cached(place: &Place) -> PathBuf {
     let only = |folder: &Path| folder.read_dir().unwrap().map(|e| e.unwrap().path()).find(|p| p.is_dir()).unwrap();
     only(&only(&place.at("cache/gristmill")))
@@ -62,7 +62,7 @@ fn damaged_bundles_of_the_cache_are_made_again() {
         let ran = run(&place);
         assert!(!ran.stderr.contains("compiling"), "{what}: {}", ran.stderr);
     }
-    // A bundle that was named is nobody's to repair.
+    // A bundle that the user names is not repaired.
     let named = place.bundle(&["--target", "wasm"]);
     damages[0].1(&named);
     place.run(&["run", "bundle", "--backend", "wasm", "--prompt", "Once"]).fails(2, &["SHA-256"]);
@@ -91,7 +91,7 @@ fn the_cache_is_listed_verified_and_cleaned() {
     assert_eq!(place.at("cache/gristmill").read_dir().unwrap().count(), 0);
 }
 
-/// Signals at many moments: either nothing is left, or the whole bundle.
+/// Signals at many moments: either nothing is left, or the complete bundle.
 #[cfg(unix)]
 #[test]
 fn an_interrupted_compilation_leaves_nothing() {
@@ -112,7 +112,7 @@ fn an_interrupted_compilation_leaves_nothing() {
         match code {
             Some(130) => assert!(names.is_empty() || names == ["out"], "{part}: {names:?}"),
             Some(0) => assert_eq!(names, ["out"], "{part}"),
-            // Before it could be handled.
+            // The signal came before it could be handled.
             None => assert!(names.is_empty(), "{part}: {names:?}"),
             other => panic!("{part}: {other:?}"),
         }

@@ -1,4 +1,4 @@
-//! Tokenizers that would fill the memory or make a library panic, and token ids that no model has: exit code 2.
+//! Tokenizers that would exhaust memory or make a library panic, and token ids out of range: exit code 2.
 
 use serde_json::{Value, json};
 
@@ -44,7 +44,7 @@ fn added_tokens_without_an_embedding() {
         t["added_tokens"].as_array_mut().unwrap().push(token);
     };
     refused(|t| added(t, 512), &["\"<more>\" has the id 512", "has only 512 rows", "resize_token_embeddings"]);
-    // A class adds tokens that the directory does not know of; they are refused in a prompt.
+    // A class adds tokens that the directory does not list; they are rejected in a prompt.
     let place = Place::new();
     place.model();
     let settings = json!({"tokenizer_class": "CodeLlamaTokenizer"});
@@ -54,7 +54,7 @@ fn added_tokens_without_an_embedding() {
     };
     run("Once").ok();
     run("Once <FILL_ME>").fails(2, &["input `input_ids`: expected values from 0 to 511, found 5"]);
-    // Published models have one too many for padding, which nothing here writes.
+    // Published models have one too many for padding, which is never written here.
     let place = Place::new();
     edit_json(&place.model().join("tokenizer.json"), |t| added(t, 512));
     let settings = json!({"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "<more>"});

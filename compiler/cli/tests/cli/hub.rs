@@ -1,4 +1,4 @@
-//! Models by their name in a cache that is laid out as that of the Hub.
+//! Models by name in a cache with the layout of the Hub's.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use crate::common::{Place, Ran, stories};
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 const OTHER: &str = "fedcba9876543210fedcba9876543210fedcba98";
 
-/// A snapshot of the model that ships: links to blobs, as the Hub's client makes them.
+/// A snapshot of the shipped model: links to blobs, as the Hub's client makes them.
 fn snapshot(cache: &Path, commit: &str) -> PathBuf {
     let repository = cache.join("models--mill--stories");
     let (blobs, snapshot) = (repository.join("blobs"), repository.join("snapshots").join(commit));
@@ -30,7 +30,7 @@ fn main_is(cache: &Path, commit: &str) {
     std::fs::write(refs.join("main"), commit).unwrap();
 }
 
-/// Compiles with a cache in the place, whatever the machine has.
+/// Compiles with the cache of the test, independent of the machine's environment.
 fn compile(place: &Place, model: &str, more: &[&str]) -> Ran {
     let args = [&["compile", model, "-o", "bundle", "--target", "native", "--precision", "f32"][..], more].concat();
     run(place, &args)
@@ -78,7 +78,7 @@ fn a_snapshot_is_found_and_its_revision_is_said() {
     let ran = run(&place, &told);
     assert!(ran.stderr.contains(&format!("revision {OTHER} (main)")), "{}", ran.stderr);
     ran.ok();
-    // A path of that name wins.
+    // An existing path takes precedence.
     std::fs::create_dir_all(place.at("mill/stories")).unwrap();
     compile(&place, "mill/stories", &[]).fails(2, &["mill/stories/config.json: not found"]);
     compile(&place, "mill/stories", &["--revision", "main"]).fails(2, &["needs the name of a model on the Hub"]);
@@ -112,7 +112,7 @@ fn what_is_not_there_is_said_with_the_place_and_the_remedy() {
     }
     std::fs::remove_file(path.join("config.json")).unwrap();
     compile(&place, "mill/stories", &[]).fails(2, &["no config.json", "hf download mill/stories"]);
-    // Repositories of GGUF files have nothing else.
+    // Repositories of GGUF files contain nothing else.
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/gguf/qwen2.gguf");
     std::fs::copy(&fixture, path.join("one.gguf")).unwrap();
     compile(&place, "mill/stories", &[]).ok();

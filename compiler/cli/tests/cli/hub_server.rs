@@ -1,4 +1,4 @@
-//! A server that speaks as the Hub does, with a second host for large files, and that can misbehave.
+//! A test server with the Hub's protocol, with a second host for large files, that can misbehave.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use sha1::{Digest, Sha1};
 
-/// Who was asked.
+/// The host that was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Host {
     Hub,
     Cdn,
 }
 
-/// A request that came.
+/// A received request.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) host: Host,
@@ -31,24 +31,24 @@ pub(crate) struct Seen {
 /// What the second host does with the next request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
-    /// Sends so many bytes and closes the connection.
+    /// Sends this many bytes and closes the connection.
     Cut(usize),
-    /// Sends so many bytes, and nothing more until the test ends.
+    /// Sends this many bytes, then nothing until the test ends.
     Stall(usize),
-    /// Sends everything, whatever part was asked for.
+    /// Sends everything, whatever range was requested.
     Whole,
-    /// Sends other bytes.
+    /// Sends wrong bytes.
     Damage,
 }
 
-/// How the first host answers.
+/// How the first host responds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Manners {
-    /// Without this token it says 401, with another 403.
+    /// Responds with 401 without this token, and 403 with a wrong one.
     pub(crate) gate: Option<String>,
-    /// All requests get this status.
+    /// Responds to all requests with this status.
     pub(crate) status: Option<u16>,
-    /// It keeps quiet about what went wrong.
+    /// Omits the error codes.
     pub(crate) no_codes: bool,
 }
 
@@ -62,7 +62,7 @@ struct State {
     manners: Manners,
 }
 
-/// The server; it ends with the test.
+/// The server. It stops with the test.
 pub(crate) struct Hub {
     state: Arc<Mutex<State>>,
     ports: [u16; 2],
@@ -70,7 +70,7 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    /// With one model, whose branch main is this commit.
+    /// A server with one model, whose branch main is at this commit.
     pub(crate) fn new(model: &str, commit: &str) -> Self {
         let state = Arc::new(Mutex::new(State { model: model.into(), ..State::default() }));
         let ended = Arc::new(AtomicBool::new(false));
@@ -113,7 +113,7 @@ impl Hub {
         self.state().files.remove(path).unwrap();
     }
 
-    /// For the next requests to the second host, one each.
+    /// What to do with the next requests to the second host, one each.
     pub(crate) fn faults(&self, faults: &[Fault]) {
         self.state().faults = faults.to_vec();
     }
@@ -138,13 +138,13 @@ impl Drop for Hub {
     }
 }
 
-/// What a small file is called: by git.
+/// The git object id of a small file.
 pub(crate) fn git_hash(content: &[u8]) -> String {
     let digest = Sha1::new_with_prefix(format!("blob {}\0", content.len())).chain_update(content).finalize();
     digest.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// Whether the Hub keeps a file outside of git.
+/// Whether the Hub stores a file outside of git.
 pub(crate) fn is_large(path: &str) -> bool {
     path.ends_with(".safetensors") || path.ends_with(".gguf")
 }
@@ -213,7 +213,7 @@ fn answer(host: Host, cdn: u16, mut stream: TcpStream, state: &Mutex<State>, end
     Some(())
 }
 
-/// What the first host says.
+/// The response of the first host.
 fn hub(state: &mut State, cdn: u16, seen: &Seen) -> Answer {
     let quiet = state.manners.no_codes;
     let says = |status, code: &str| match quiet {
@@ -268,7 +268,7 @@ fn listing(state: &State, commit: &str) -> serde_json::Value {
     serde_json::json!({"id": state.model, "sha": commit, "siblings": siblings})
 }
 
-/// What the second host says.
+/// The response of the second host.
 fn content(state: &mut State, seen: &Seen) -> Answer {
     let file = seen.path.split('?').next().unwrap().trim_start_matches('/').to_string();
     let fault = if state.faults.is_empty() { None } else { Some(state.faults.remove(0)) };

@@ -27,7 +27,7 @@ fn the_person_is_found_and_the_cat_is_none() {
 
     let shown = place.run(&["run", &model, "--image", &person, &cat, "--top", "1", "--json", "--backend", "wasm"]).ok();
     let shown: Value = serde_json::from_str(&shown).unwrap();
-    // What transformers computes for the same files.
+    // The results of transformers for the same files.
     let expect = [(&person, "person", 0.89612037), (&cat, "no_person", 0.95888603)];
     for (item, (path, label, score)) in shown.as_array().unwrap().iter().zip(expect) {
         assert_eq!(item["input"], path.as_str());
@@ -46,7 +46,7 @@ fn what_is_no_image_is_said_before_anything_is_compiled() {
     std::fs::write(place.at("empty.png"), "").unwrap();
     let png = std::fs::read(detector().join("cat.png")).unwrap();
     std::fs::write(place.at("cut.png"), &png[..200]).unwrap();
-    // The size stands behind the signature, and a checksum behind that.
+    // The size follows the signature, and is followed by a checksum.
     let huge = [&png[..16], &100_000u32.to_be_bytes(), &100_000u32.to_be_bytes(), &png[24..]].concat();
     std::fs::write(place.at("huge.png"), huge).unwrap();
     let bmp = [b"BM".as_slice(), &[0; 60]].concat();
@@ -78,7 +78,7 @@ fn what_is_no_image_is_said_before_anything_is_compiled() {
     place.run(&["run", &stories, "--prompt", "a", "--prompt", "b"]).fails(2, &["--image FILE"]);
 }
 
-/// A model that writes about images, its fixture, and the folder of those.
+/// A model that generates text about images, its fixture, and the folder of the images.
 fn writer(place: &Place, name: &str) -> (String, Value, PathBuf) {
     let fixtures = stories().join("../../tests/fixtures/prompts");
     let cases: Value = serde_json::from_slice(&std::fs::read(fixtures.join("cases.json")).unwrap()).unwrap();
@@ -113,7 +113,7 @@ fn texts_are_written_about_images() {
         let special: Vec<&Value> =
             vocabulary["added_tokens"].as_array().unwrap().iter().map(|token| &token["id"]).collect();
         for prompt in case["prompts"].as_array().unwrap() {
-            // An end token ends what is written here, if the model has one, and special ones are not shown.
+            // Generation stops at an end token, if the model has one, and special tokens are not shown.
             let ids = prompt["written"].as_array().unwrap().iter().take_while(|id| **id != config["eos_token_id"]);
             let word = |id: &Value| words.iter().find(|(_, v)| *v == id).map(|(word, _)| format!(" {word}"));
             let written: String = ids.filter(|id| !special.contains(id)).filter_map(word).collect();
@@ -130,7 +130,7 @@ fn texts_are_written_about_images() {
             assert_eq!(run(&args).ok(), format!("{text}{written}\n"), "{name}");
         }
         let small = fixtures.join("small.png").display().to_string();
-        // Marks that are not there stand in front, or where the template puts them.
+        // Images without a placeholder go first, or where the template puts them.
         let told = run(&["--image", &small, "--prompt", "what is in this image"]).ok();
         assert!(told.starts_with("what is in this image "), "{told}");
         run(&["--image", &small, "--prompt", "what is in this image", "--chat"]).ok();

@@ -1,4 +1,4 @@
-//! The command line as scripts see it: words, exit codes, and what is left behind.
+//! The command line as scripts see it: output, exit codes, and the files that are left behind.
 
 mod audio;
 mod bad_input;
@@ -17,9 +17,9 @@ mod hub;
 mod hub_server;
 mod image;
 mod new;
+mod pipeline;
 mod profiles;
 mod readme;
-mod road;
 mod serve;
 #[cfg(unix)]
 mod special_files;

@@ -5,20 +5,20 @@ use crate::common::{Place, stories};
 #[test]
 fn a_draft_is_written_beside_the_script_of_its_test() {
     let place = Place::new();
-    // No shipped file is for this class; a file of its own is in examples/.
+    // No shipped file describes this class; there is one in examples/.
     let model = stories().join("../../tests/goldens/olmo2/base/model").display().to_string();
     let ran = place.run(&["new", &model, "-o", "mine.ron"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(ran.stderr.contains("mine.ron: extends llama, which names 19 of 25 tensors"), "{}", ran.stderr);
     let draft = std::fs::read_to_string(place.at("mine.ron")).unwrap();
-    // All of its tensors have a name in another architecture, whose shapes are others.
+    // All of its tensors have a name in another architecture, but with other shapes.
     for part in ["extends: \"llama\"", "classes: [\"Olmo2ForCausalLM\"]", "q_norm.weight", "input_norm: "] {
         assert!(draft.contains(part), "{part} is not in\n{draft}");
     }
     let script = std::fs::read_to_string(place.at("mine_golden.py")).unwrap();
     assert!(script.contains("gristmill verify MODEL_DIR --arch mine.ron"), "{script}");
 
-    // What is missing is said by `check`, and it is not what the base has anyway.
+    // `check` reports what is missing, except what the base lacks anyway.
     place.run(&["check", "mine.ron"]).ok();
     place
         .run(&["check", "mine.ron", "--model", &model])

@@ -1,4 +1,4 @@
-//! The whole road on the shipped model: compile, inspect, run, verify, without a GPU.
+//! The complete pipeline with the shipped model: compile, inspect, run, verify, without a GPU.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use crate::common::{Place, Ran, edit_json, ids, load, save, stories};
 
 const PROMPT: &str = "Once upon a time";
-/// What the model tells, by the publication of its weights.
+/// The story that the model generates, as published with its weights.
 const STORY: &str = ", there was a little girl named Lily. She loved to play outside in the park.";
 
 fn told(place: &Place, model: &str, more: &[&str]) -> Ran {
@@ -48,7 +48,7 @@ fn prompts_over_the_context_are_refused() {
     place.bundle(&["--max-context", "16"]);
     let long = "once upon a time there was a little girl ".repeat(4);
     place.run(&["run", "bundle", "--prompt", &long, "--backend", "reference"]).fails(2, &["context of 16"]);
-    // A prompt that fits ends where the context ends.
+    // Generation stops at the end of the context.
     let ran = told(&place, "bundle", &["--max-new-tokens", "100"]);
     assert!(!ran.ok().is_empty());
 }
@@ -78,13 +78,13 @@ fn tensors_in_and_out_then_verify() {
     let text = verify(&["--taps"]).ok();
     assert!(text.contains("greedy.tokens") && text.contains("PASS"), "{text}");
 
-    // Expected tensors that the model does not produce do not fail.
+    // Expected tensors that the model does not compute are no failure.
     out.insert("mystery".to_string(), ids(&[1], &[7]));
     save(&place.at("out.safetensors"), &out);
     let text = verify(&[]).ok();
     assert!(text.contains("mystery") && text.contains("not produced"), "{text}");
 
-    // A wrong value does.
+    // A wrong value is.
     let last = out["logits"].2.len() - 1;
     out.get_mut("logits").unwrap().2[last] ^= 0x40;
     save(&place.at("out.safetensors"), &out);
@@ -93,7 +93,7 @@ fn tensors_in_and_out_then_verify() {
     let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(json["passes"], false);
 
-    // And so does having nothing in common.
+    // So is having no tensor in common.
     save(&place.at("out.safetensors"), &BTreeMap::from([("mystery".to_string(), ids(&[1], &[7]))]));
     let ran = verify(&[]);
     assert_eq!(ran.code, 1, "{}", ran.stdout);
@@ -126,7 +126,7 @@ fn every_view_of_inspect() {
     assert_eq!(drawn, inspect(&["--graph", "--dot"]), "the same each time");
     assert!(drawn.starts_with("digraph ") && drawn.ends_with("}\n"), "{drawn}");
     assert_eq!(drawn.matches("subgraph cluster_").count(), 7, "five layers, a start and an end: {drawn}");
-    // Every edge leads from a node to one that are there, and says the shape; nodes of a kernel have one colour.
+    // Every edge connects existing nodes and shows the shape. The nodes of a kernel have the same colour.
     let declared: Vec<&str> =
         drawn.lines().filter(|l| !l.contains("->")).filter_map(|l| l.trim().split(' ').next()).collect();
     for edge in drawn.lines().filter(|l| l.contains(" -> ")) {
@@ -177,7 +177,7 @@ fn a_bundle_of_modules() {
     for kernel in kernels {
         let name = kernel["name"].as_str().unwrap();
         let text = inspect(&["--shader", name]).ok();
-        // What it computes, then one function with named parameters.
+        // A description, then one function with named parameters.
         assert!(text.starts_with(";; ") && text.ends_with("  )\n"), "{name}: {text}");
         assert_eq!(text.matches("(func ").count(), 1, "{name}: {text}");
         for word in [&format!("(func ${name} "), "$args", "$begin", "$end", "$scratch", "$position"] {
@@ -201,7 +201,7 @@ fn a_bundle_of_modules() {
 fn ctrl_c_ends_the_text_cleanly() {
     use std::io::Read;
     let place = Place::new();
-    // Without end tokens it goes on until the context is full.
+    // Without end tokens, generation continues until the context is full.
     let model = place.model();
     edit_json(&model.join("generation_config.json"), |c| c["eos_token_id"] = serde_json::json!([]));
     edit_json(&model.join("config.json"), |c| c["eos_token_id"] = serde_json::json!([]));
@@ -227,7 +227,7 @@ fn compiling_twice_gives_the_same_bytes() {
         place.run(&["compile", &model, "-o", out, "--precision", "q4", "--target", "native,safari"]).ok();
     }
     let manifest = |name: &str| std::fs::read(place.at(name).join("manifest.json")).unwrap();
-    // The manifest has the hash of every file.
+    // The manifest contains the hash of every file.
     assert!(manifest("a") == manifest("b"));
 }
 
@@ -294,7 +294,7 @@ fn backends_need_their_programs_and_their_flags() {
     run("wasm", &["--backend", "wasm", "--adapter", "0"]).fails(2, &["--adapter needs --backend wgpu"]);
     run("wasm", &["--adapter", "0", "--simd", "relaxed"]).fails(2, &["different backends"]);
     run("wasm", &["--threads", "0"]).fails(2, &["--threads"]);
-    // What there are programs for is what runs.
+    // The backend is chosen by the programs in the bundle.
     let ran = run("wasm", &["--max-new-tokens", "2"]);
     assert!(ran.stderr.contains("backend: wasm"), "{}", ran.stderr);
 }

@@ -1,4 +1,4 @@
-//! Target profiles of users: compiled for by path, checked, and found again in bundles.
+//! Custom target profiles: compiled for by path, checked, and selected in bundles.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::common::{Place, stories};
 
 const NATIVE: &str = include_str!("../../../profiles/native.ron");
 
-/// Writes the profile `native` with other words in some places.
+/// Writes the profile `native` with some texts replaced.
 fn write(place: &Place, file: &str, changes: &[(&str, &str)]) {
     let mut text = NATIVE.to_string();
     for (from, to) in changes {
@@ -16,7 +16,7 @@ fn write(place: &Place, file: &str, changes: &[(&str, &str)]) {
     std::fs::write(place.at(file), text).unwrap();
 }
 
-/// The complete file that the manual shows.
+/// The complete file from the manual.
 fn example() -> String {
     let manual = include_str!("../../../../docs/profiles.md");
     let block = manual.split("<!-- example: my-phone.ron -->\n```ron\n").nth(1).expect("an example");

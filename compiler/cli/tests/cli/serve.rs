@@ -1,4 +1,4 @@
-//! `gristmill serve`, as a browser sees it: over TCP.
+//! `gristmill serve`, as seen by a browser: over TCP.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -8,7 +8,7 @@ use std::process::{Child, Stdio};
 
 use crate::common::Place;
 
-/// A server that ends with the test.
+/// A server that stops with the test.
 struct Server {
     child: Child,
     port: u16,
@@ -24,7 +24,7 @@ impl Server {
         Server { port: port.unwrap_or_else(|| panic!("not an address: {line:?}")), child }
     }
 
-    /// Serves for the network, and gives the address that is printed.
+    /// Starts a server for the network, and returns the printed address.
     fn start_lan(place: &Place) -> (Self, String) {
         let mut command = place.command(&["serve", "bundle", "--port", "0", "--lan"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -36,7 +36,7 @@ impl Server {
         (Server { port, child }, host)
     }
 
-    /// Sends one request, whose path may be as wrong as it likes.
+    /// Sends one request. The path need not be valid.
     fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
@@ -81,7 +81,7 @@ impl Answer {
     }
 }
 
-/// The path of a weight file, and its content.
+/// The path and the content of a weight file.
 fn shard(bundle: &Path) -> (String, Vec<u8>) {
     let file = bundle.join("weights").read_dir().unwrap().next().unwrap().unwrap().path();
     (format!("/weights/{}", file.file_name().unwrap().to_str().unwrap()), std::fs::read(file).unwrap())
@@ -255,7 +255,7 @@ fn places_where_nothing_can_be_served() {
     place.run(&["serve", "bundle", "--host", "192.0.2.1", "--port", "0"]).fails(3, &["192.0.2.1", "--host"]);
 }
 
-/// A machine in a network is reached by its address there; one without is told so.
+/// A machine on a network is reached at its address there; on a machine without a network the command says so.
 #[test]
 fn the_network_is_served() {
     let place = Place::new();
@@ -349,7 +349,7 @@ fn only_names_of_this_machine_are_served() {
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
 }
 
-/// A pipe that nobody writes to has no content, and no reader may wait for it.
+/// A pipe without a writer has no content, and no reader may wait for it.
 #[cfg(unix)]
 #[test]
 fn special_files_are_not_served() {
@@ -360,7 +360,7 @@ fn special_files_are_not_served() {
     assert_eq!(server.get("/pipe").status, 404);
     assert_eq!(server.get("/manifest.json").status, 200);
 
-    // Ctrl-C ends it, connections or not.
+    // Ctrl-C stops the server despite open connections.
     let _open = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
     let id = server.child.id().to_string();
     assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());

@@ -1,4 +1,4 @@
-//! Model directories that somebody else has made: what is in them that is no plain file.
+//! Model directories from others with files that are not regular ones.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -39,7 +39,7 @@ fn pipes_and_devices_are_not_read() {
     assert_eq!(place.names(), ["arch.ron", "model"]);
 }
 
-/// Whoever clones a repository and publishes what is compiled from it must not publish files of their own.
+/// Whoever publishes what was compiled from a cloned repository must not publish files of their own.
 #[test]
 fn links_out_of_the_directory_are_not_followed() {
     let place = Place::new();
@@ -59,7 +59,7 @@ fn links_out_of_the_directory_are_not_followed() {
         }
     }
     assert_eq!(place.names(), ["model", "secret"]);
-    // The directory itself may be a link, and files in it to others in it.
+    // The directory may be a link, and so may files that link to others inside it.
     std::fs::rename(model.join("config.json"), model.join("c")).unwrap();
     symlink("c", model.join("config.json")).unwrap();
     symlink("model", place.at("link")).unwrap();

@@ -1,4 +1,4 @@
-//! What a model directory has and nothing reads: said by name, and an error where it would change the results.
+//! Settings and tensors that are not read: named in a message, and an error where they would change the results.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ fn compile(place: &Place, more: &[&str]) -> Ran {
     place.run(&[&["compile", "model", "-o", "out", "--target", "native"], more].concat())
 }
 
-/// The lines on stderr that are about the model directory.
+/// The lines on stderr about the model directory.
 fn said(ran: &Ran) -> Vec<&str> {
     ran.stderr.lines().filter(|l| ["warning: ", "note: ", "error: "].iter().any(|start| l.starts_with(start))).collect()
 }
@@ -62,7 +62,7 @@ fn weights_of_what_is_computed_are_an_error() {
     let ran = compile(&place, &["--allow-unused"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_eq!(said(&ran).len(), 3, "{}", ran.stderr);
-    // The same is said without compiling.
+    // `check` says the same without compiling.
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/llama.ron").display().to_string();
     place.run(&["check", &file, "--model", "model"]).fails(1, &texts[..3]);
 }

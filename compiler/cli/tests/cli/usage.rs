@@ -1,4 +1,4 @@
-//! Help texts and wrong use.
+//! Help texts and invalid usage.
 
 use crate::common::{Place, stories};
 
