@@ -1,4 +1,4 @@
-//! A model and a bundle whose files JavaScript has.
+//! Models and bundles whose files JavaScript reads and writes.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ extern "C" {
     fn name_it(this: &BundleFiles, path: &str) -> Result<(), JsValue>;
 }
 
-/// What a function has thrown, as a text.
+/// The text of what a function has thrown.
 fn thrown(value: JsValue) -> String {
     match value.dyn_ref::<js_sys::Error>() {
         Some(error) => error.message().into(),
@@ -50,10 +50,10 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    /// Those of a compilation.
+    /// The files of a compilation.
     ///
     /// # Errors
-    /// If what JavaScript gave is no model.
+    /// If JavaScript's object is not a valid model.
     pub(crate) fn of(_: &Here) -> Result<Self, String> {
         here::model(|model| {
             let (name, whole) = (model.name().map_err(thrown)?, model.file().map_err(thrown)?);
@@ -121,7 +121,7 @@ impl ReadAt for File {
     }
 }
 
-/// Takes the files of a bundle.
+/// Receives the files of a bundle.
 #[derive(Debug)]
 pub(crate) struct Bundle;
 

@@ -1,4 +1,4 @@
-//! What the caller output: objects with functions, as `types.ts` declares them.
+//! The objects with functions that the caller passes, as declared in `types.ts`.
 
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;

@@ -1,31 +1,31 @@
-//! What JavaScript gave to the compilation that is going on.
+//! Gives access to the JavaScript functions of the current compilation.
 
 use std::cell::RefCell;
 
 use crate::given::{BundleFiles, ModelFiles};
 
-/// The functions of one compilation.
+/// The functions of a compilation.
 struct Given {
     model: ModelFiles,
     bundle: BundleFiles,
 }
 
 thread_local! {
-    /// Values of JavaScript belong to their thread, and sources and sinks to any: so they are looked up where they are used.
-    /// There is one thread, but no need to rely on it.
+    /// JavaScript values are bound to their thread, but sources and sinks must be usable from any. So the values are
+    /// looked up here when they are used. There is only one thread, but nothing relies on it.
     static GIVEN: RefCell<Option<Given>> = const { RefCell::new(None) };
 }
 
-/// A compilation. There is one at a time.
+/// A compilation in progress. There can be one at a time.
 pub(crate) struct Here(());
 
 impl Here {
-    /// Begins one.
+    /// Begins a compilation.
     ///
     /// # Errors
-    /// If another one has not ended: it calls this one, or ended by a defect.
+    /// If another one is in progress: it is calling this function, or ended with a panic.
     pub(crate) fn enter(model: ModelFiles, bundle: BundleFiles) -> Result<Self, String> {
-        // A function of the other one that calls this has borrowed them.
+        // A function of the other compilation has borrowed them and is calling this.
         GIVEN.with(|given| match given.try_borrow_mut() {
             Ok(mut given) if given.is_none() => {
                 *given = Some(Given { model, bundle });
@@ -45,7 +45,7 @@ impl Drop for Here {
 /// Calls functions of the model.
 ///
 /// # Errors
-/// Those of the work, or if this is another thread.
+/// Errors of `work`, or if this is another thread.
 pub(crate) fn model<T>(work: impl FnOnce(&ModelFiles) -> Result<T, String>) -> Result<T, String> {
     GIVEN.with_borrow(|given| work(&given.as_ref().ok_or_else(elsewhere)?.model))
 }
@@ -53,7 +53,7 @@ pub(crate) fn model<T>(work: impl FnOnce(&ModelFiles) -> Result<T, String>) -> R
 /// Calls functions of the bundle.
 ///
 /// # Errors
-/// As [`model`].
+/// See [`model`].
 pub(crate) fn bundle<T>(work: impl FnOnce(&BundleFiles) -> Result<T, String>) -> Result<T, String> {
     GIVEN.with_borrow(|given| work(&given.as_ref().ok_or_else(elsewhere)?.bundle))
 }

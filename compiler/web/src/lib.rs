@@ -1,9 +1,9 @@
-//! The compiler as WebAssembly, for a worker of a page or for Node.js: [`compile()`] takes functions that read the files of a
-//! model and functions that take those of a bundle.
+//! The compiler as WebAssembly, for a worker of a page or for Node.js. [`compile()`] takes functions that read the
+//! files of a model, and functions that receive those of a bundle.
 //!
-//! They are called in the middle of the work and have to return at once. In a worker they can: `FileReaderSync` reads files of
-//! the user, `FileSystemSyncAccessHandle` reads and writes those of the browser's own file system. Everything is computed by
-//! the thread that calls; the bytes are those of the native compiler.
+//! These functions are called synchronously. In a worker that is possible: `FileReaderSync` reads the user's files, and
+//! `FileSystemSyncAccessHandle` reads and writes those of the browser's own file system. Everything is computed on the
+//! calling thread. The bytes are the same as those of the native compiler.
 
 mod files;
 mod given;
@@ -22,7 +22,8 @@ use crate::given::{BundleFiles, CompileProgress, ModelFiles};
 use crate::here::Here;
 use crate::options::Options;
 
-/// Compiles a model into a bundle. `options` is JSON: `CompileOptions` of `types.ts`; so is the result: `CompileReport`.
+/// Compiles a model into a bundle. `options` is `CompileOptions` of `types.ts` as JSON, and the result is
+/// `CompileReport` as JSON.
 ///
 /// # Errors
 /// An `Error` with the message that the command line would print.
@@ -41,7 +42,7 @@ pub fn compile(
     compiled.and_then(|report| described(&report)).map_err(|e| JsError::new(&e.to_string()))
 }
 
-/// What was compiled, as `CompileReport` of `types.ts`.
+/// The report, as `CompileReport` of `types.ts`.
 fn described(report: &CompileReport) -> Result<String, CompileError> {
     let CompileReport { browser, weights, kernels, dispatches, warnings, rewrites: _ } = report;
     let text = json!({
@@ -50,7 +51,7 @@ fn described(report: &CompileReport) -> Result<String, CompileError> {
     Ok(text.to_string())
 }
 
-/// Tells JavaScript. What its functions throw is passed over: that somebody cannot be told is no reason to stop.
+/// Reports progress to JavaScript. Exceptions of its functions are ignored: they are no reason to stop.
 struct Told(CompileProgress);
 
 impl Progress for Told {
@@ -71,8 +72,8 @@ impl Progress for Told {
     }
 }
 
-/// Runs when the module is loaded: a defect of the compiler ends as an error that says where it is, instead of the trap that
-/// a panic is in WebAssembly. No destructor runs then, so [`compile()`] refuses to be called again.
+/// Runs when the module is loaded. Makes a panic end as an error that reports its location, instead of a WebAssembly
+/// trap. Destructors do not run then, so [`compile()`] refuses to be called again.
 #[wasm_bindgen(start)]
 pub fn start() {
     std::panic::set_hook(Box::new(|info| {

@@ -1,4 +1,4 @@
-//! Options as JavaScript says them.
+//! Compiler options in the form that JavaScript passes them.
 
 use gristmill_compiler::{CompileOptions, KvPrecision};
 use serde::Deserialize;
@@ -25,13 +25,13 @@ enum Kv {
 }
 
 impl Options {
-    /// Reads JSON.
+    /// Parses JSON.
     ///
     /// # Errors
     /// What is wrong with it.
     pub(crate) fn parse(json: &str) -> Result<CompileOptions, String> {
         let options: Options = serde_json::from_str(json).map_err(|e| format!("options: {e}"))?;
-        // The command line takes paths there.
+        // On the command line, these can be paths.
         if let Some(path) = options.precision.iter().chain(&options.targets).find(|name| name.ends_with(".ron")) {
             return Err(format!("options: {path}: this module reads the files of a model only; name one that ships"));
         }
