@@ -1,5 +1,5 @@
-//! From nodes and statements to instructions: common subexpressions get locals, and loop invariants are computed before
-//! the loop. Engines do neither reliably.
+//! Turns nodes and statements into instructions. Common subexpressions get locals, and loop invariants are computed
+//! before the loop. Engines do neither reliably.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,7 +7,7 @@ use wasm_encoder::{BlockType, Function, Instruction, ValType};
 
 use crate::node::{Graph, Id, Inst, Ty, memarg};
 
-/// How memory is written.
+/// How a value is stored to memory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Write {
     I32,
@@ -27,7 +27,7 @@ pub(crate) enum Stmt {
         offset: u32,
         value: Id,
     },
-    /// `for var = begin; var < end; var += step`, unsigned. So many loops surround it.
+    /// `for var = begin; var < end; var += step`, unsigned. `level` is the number of enclosing loops.
     Loop {
         var: u32,
         begin: Id,
@@ -39,20 +39,20 @@ pub(crate) enum Stmt {
     If(Id, Vec<Stmt>, Vec<Stmt>),
 }
 
-/// Writes the body of a function.
+/// Emits the body of a function.
 pub(crate) struct Coder<'g> {
     graph: &'g Graph,
     params: u32,
     locals: Vec<Ty>,
     out: Vec<Instruction<'static>>,
-    /// Values in locals, by the block that computed them; the last block is the innermost.
+    /// Values in locals, by the block that computed them, innermost last.
     held: Vec<HashMap<Id, u32>>,
-    /// Values in locals that statements may change, so that they last no longer than the statement at hand.
+    /// Values in locals that statements may change, valid only during the current statement.
     now: HashMap<Id, u32>,
 }
 
 impl<'g> Coder<'g> {
-    /// A function with so many parameters; `locals` are the types of those that follow them.
+    /// A function with this many parameters; `locals` are the types of the locals after them.
     pub(crate) fn new(graph: &'g Graph, params: u32, locals: Vec<Ty>) -> Self {
         Coder { graph, params, locals, out: Vec::new(), held: vec![HashMap::new()], now: HashMap::new() }
     }
@@ -79,12 +79,12 @@ impl<'g> Coder<'g> {
         self.params + self.locals.len() as u32 - 1
     }
 
-    /// Constants that cost an instruction at most.
+    /// Constants that cost at most one instruction.
     fn trivial(op: Inst) -> bool {
         matches!(op, Inst::I32(_) | Inst::F32(_) | Inst::Local(_) | Inst::Variable(_) | Inst::V128(0 | -1))
     }
 
-    /// Puts a value on the stack.
+    /// Pushes a value onto the stack.
     pub(crate) fn value(&mut self, id: Id) {
         let graph = self.graph;
         let node = graph.get(id);
@@ -105,7 +105,7 @@ impl<'g> Coder<'g> {
         }
     }
 
-    /// Sees to it that a value is in a local.
+    /// Makes sure that a value is in a local.
     fn keep(&mut self, id: Id) {
         if self.held.iter().any(|block| block.contains_key(&id)) {
             return;
@@ -172,7 +172,7 @@ impl<'g> Coder<'g> {
         }
     }
 
-    /// The test stands behind the body, and once in front of everything.
+    /// The condition is tested after the body, and once before the loop.
     fn repeat(&mut self, var: u32, (begin, end, step): (Id, Id, Id), level: u32, body: &[Stmt]) {
         self.value(begin);
         self.out.push(Instruction::LocalTee(var));
@@ -198,7 +198,7 @@ impl<'g> Coder<'g> {
     }
 }
 
-/// Finds the largest computations of a loop that do not depend on it.
+/// Finds the largest loop-invariant computations.
 struct Fixed<'g> {
     graph: &'g Graph,
     level: u32,

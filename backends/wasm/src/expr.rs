@@ -20,14 +20,14 @@ impl Lower<'_> {
         self.graph.pure(Inst::F32(x.to_bits()), Vec::new(), Ty::F32)
     }
 
-    /// A vector of four equal words.
+    /// A vector with the same word in all lanes.
     fn words(&mut self, word: u32) -> Id {
         let lane = u128::from(word);
         let all = lane | lane << 32 | lane << 64 | lane << 96;
         self.graph.pure(Inst::V128(all as i128), Vec::new(), Ty::V128)
     }
 
-    /// The node of an expression.
+    /// Lowers an expression to a node.
     pub(crate) fn value(&mut self, e: &Expr) -> Outcome<Value> {
         Ok(match e {
             Expr::F32(x) => (self.float(*x), F32),
@@ -100,7 +100,7 @@ impl Lower<'_> {
             Expr::DotBytes(a, b, c) => self.dot_bytes(a, b, c)?,
             Expr::PairSums(a, b) => {
                 let (a, b) = (self.value(a)?.0, self.value(b)?.0);
-                // Both fit 16 bits: a dot product with ones adds neighbours.
+                // Both fit into 16 bits: a dot product with ones adds neighbours.
                 let narrow = self.vector(Pure::I16x8NarrowI32x4S, vec![a, b]);
                 let ones = self.words(0x0001_0001);
                 (self.vector(Pure::I32x4DotI16x8S, vec![narrow, ones]), Type::vec(Scalar::I32, 4))
@@ -129,7 +129,7 @@ impl Lower<'_> {
         match node.op {
             Inst::F32(bits) => self.words(bits),
             Inst::I32(n) => self.words(n as u32),
-            // Memory fills all lanes at once.
+            // One instruction loads a value into all lanes.
             Inst::Load(Read::I32 | Read::F32, offset) if !node.volatile => {
                 let (address, level) = (node.args[0], node.level);
                 self.graph.load((Read::Splat, offset), address, Ty::V128, level, self.block)
@@ -181,7 +181,7 @@ impl Lower<'_> {
         if let Some(n) = self.graph.as_i32(lane) {
             return Ok((self.extract(vector, n as u8 & 3, of.scalar), result));
         }
-        // Moves the lane to the front: its four bytes begin at four times its number.
+        // Moves the lane to the front. Its four bytes start at four times its index.
         let first = self.scaled(lane, 4);
         let all = self.vector(Pure::I8x16Splat, vec![first]);
         let order = self.graph.pure(Inst::V128(0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100), Vec::new(), Ty::V128);
@@ -224,7 +224,7 @@ impl Lower<'_> {
         self.vector(second, vec![wide])
     }
 
-    /// Bytes of a table by numbers below 16, for which the relaxed instruction does the same as the other.
+    /// Looks up bytes of a table by indices below 16, for which relaxed and plain SIMD agree.
     fn lookup(&mut self, a: &Expr, table: &[u32; 4]) -> Outcome<Value> {
         let (a, of) = self.value(a)?;
         let indices = if of.lanes == 1 { self.vector(Pure::I32x4Splat, vec![a]) } else { a };
@@ -255,8 +255,8 @@ impl Lower<'_> {
         Ok((if of.lanes == 1 { self.extract(sum, 0, Scalar::I32) } else { sum }, result))
     }
 
-    /// Plain SIMD multiplies signed bytes. What the relaxed instruction makes of large bytes is the engine's choice:
-    /// a product of 127 with 255 tells it. It is the same for all instructions of a module.
+    /// Plain SIMD multiplies signed bytes. How the relaxed instruction interprets large bytes depends on the engine,
+    /// and is detected from the product of 127 and 255. It is the same for all instructions of a module.
     fn dot_signedness(&mut self) -> Id {
         if !self.world.relaxed {
             return self.constant(1);
@@ -418,7 +418,7 @@ impl Lower<'_> {
         Ok((self.op(pure, vec![a, b], Ty::I32), result))
     }
 
-    /// Constants stand on the right, and do nothing if they change nothing.
+    /// Constants go to the right, and zero is dropped.
     fn sum(&mut self, a: Id, b: Id) -> Id {
         match (self.graph.as_i32(a), self.graph.as_i32(b)) {
             (Some(a), Some(b)) => self.constant(a.wrapping_add(b)),
@@ -443,7 +443,7 @@ impl Lower<'_> {
         self.op(Pure::Select, vec![a, b, chosen], Ty::I32)
     }
 
-    /// Division by zero gives the dividend, its remainder is zero.
+    /// Division by zero gives the dividend; its remainder is zero.
     pub(crate) fn divide_unsigned(&mut self, op: Pure, a: Id, b: Id) -> Id {
         if let Some(n) = self.graph.as_i32(b).filter(|n| *n != 0) {
             let n = n as u32;
@@ -461,13 +461,13 @@ impl Lower<'_> {
         self.op(op, vec![a, safe], Ty::I32)
     }
 
-    /// `b`, or 1 instead of 0.
+    /// `b`, or 1 if it is 0.
     fn at_least_one(&mut self, b: Id) -> Id {
         let zero = self.op(Pure::I32Eqz, vec![b], Ty::I32);
         self.op(Pure::I32Or, vec![b, zero], Ty::I32)
     }
 
-    /// As for unsigned numbers; the smallest number divided by -1 wraps around instead of trapping.
+    /// Like unsigned division; the smallest number divided by -1 wraps around instead of trapping.
     fn divide_signed(&mut self, op: Pure, a: Id, b: Id) -> Id {
         if self.graph.as_i32(b).is_some_and(|n| n != 0 && n != -1) {
             return self.op(op, vec![a, b], Ty::I32);
@@ -546,13 +546,13 @@ impl Lower<'_> {
         Ok((vector, of))
     }
 
-    /// The two halves of a word in lanes 0 and 1.
+    /// Converts the two f16 of a word to f32, in lanes 0 and 1.
     fn widen_halves(&mut self, word: Id) -> Id {
         let both = self.vector(Pure::I32x4Splat, vec![word]);
         self.widen_lanes(both, 0, 1)
     }
 
-    /// The halves of two words as a vector of four; `None` for anything else.
+    /// The f16 of two words as a vector of four; `None` for other operands.
     fn four_halves(&mut self, parts: &[Expr]) -> Outcome<Option<Id>> {
         let [Expr::UnpackF16x2(first), Expr::UnpackF16x2(second)] = parts else { return Ok(None) };
         if let (Expr::Lane(a, i), Expr::Lane(b, j)) = (&**first, &**second)
@@ -568,8 +568,8 @@ impl Lower<'_> {
         Ok(Some(self.widen_lanes(words, 0, 1)))
     }
 
-    /// The halves of lanes `i` and `j` of a vector of words. Shifting exponent and mantissa to their places and scaling
-    /// by 2^112 is exact also for subnormal numbers; infinities and NaN get their exponent back.
+    /// Converts the f16 in lanes `i` and `j` of a vector of words. Shifting exponent and mantissa into place and
+    /// scaling by 2^112 is exact even for subnormal numbers; infinities and NaN get their exponent back.
     fn widen_lanes(&mut self, words: Id, i: u8, j: u8) -> Id {
         let zero = self.words(0);
         let mut bytes = [16u8; 16];
@@ -593,8 +593,8 @@ impl Lower<'_> {
         self.vector(Pure::V128Or, vec![value, sign])
     }
 
-    /// Lanes 0 and 1 as halves of a word, rounded to nearest, ties to even. Normal numbers are rounded by integer
-    /// arithmetic, subnormal ones by adding 0.5, whose last bit is where theirs is.
+    /// Converts lanes 0 and 1 to f16 in a word, rounded to nearest, ties to even. Normal numbers are rounded with
+    /// integer arithmetic; subnormal ones by adding 0.5, whose last bit has their precision.
     fn narrow_to_halves(&mut self, x: Id) -> Id {
         let sign_mask = self.words(0x8000_0000);
         let sign = self.vector(Pure::V128And, vec![x, sign_mask]);
@@ -603,7 +603,7 @@ impl Lower<'_> {
         let one = self.words(1);
         let odd = self.vector(Pure::I32x4ShrU, vec![bits, thirteen]);
         let odd = self.vector(Pure::V128And, vec![odd, one]);
-        // Moves the exponent from bias 127 to 15 and rounds at bit 13.
+        // Rebiases the exponent from 127 to 15, and rounds at bit 13.
         let moved = self.words((15u32.wrapping_sub(127) << 23).wrapping_add(0xfff));
         let normal = self.vector(Pure::I32x4Add, vec![bits, moved]);
         let normal = self.vector(Pure::I32x4Add, vec![normal, odd]);
@@ -614,7 +614,7 @@ impl Lower<'_> {
         let least = self.words(0x3880_0000);
         let is_small = self.vector(Pure::I32x4GtS, vec![least, bits]);
         let value = self.vector(Pure::V128Bitselect, vec![small, normal, is_small]);
-        // Beyond the range: infinity, and NaN stays NaN.
+        // Out of range: infinity; NaN stays NaN.
         let (last, infinite) = (self.words(0x477f_ffff), self.words(0x7f80_0000));
         let is_large = self.vector(Pure::I32x4GtS, vec![bits, last]);
         let is_nan = self.vector(Pure::I32x4GtS, vec![bits, infinite]);

@@ -1,12 +1,12 @@
 //! Prints kernels as SIMD WebAssembly.
 //!
-//! All kernels of a program are one module over one imported memory. A kernel is a function over a stretch of its
-//! grid, so that workers share a dispatch by taking stretches. Kernels for a CPU have no threads in a group:
-//! [`gristmill_kernel::Caps::CPU`] is what they are legalised for.
+//! All kernels of a program form one module over one imported memory. A kernel is a function over a range of its grid,
+//! so that workers can share a dispatch. Kernels for a CPU have no threads within a group: they are legalized for
+//! [`gristmill_kernel::Caps::CPU`].
 //!
-//! In the order of data: `lower` makes a graph of values from a kernel (`expr` chooses the instructions), `code`
-//! writes it with values in locals and fixed parts in front of loops, `driver` adds the functions that run
-//! programs, `module` puts all together. [`validate`] is the judge of every emitted module.
+//! In the order of the pipeline: `lower` turns a kernel into a graph of values (`expr` chooses the instructions),
+//! `code` emits it with values in locals and invariants before loops, `driver` adds the functions that run programs,
+//! and `module` assembles everything. [`validate`] checks every emitted module.
 //!
 //! # Example
 //!

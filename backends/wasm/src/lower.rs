@@ -1,4 +1,4 @@
-//! From a kernel to nodes and statements.
+//! Lowers kernels to nodes and statements.
 
 use std::collections::HashMap;
 
@@ -8,28 +8,28 @@ use gristmill_kernel::{Stmt as KernelStmt, Table};
 use crate::code::{Stmt, Write};
 use crate::node::{Graph, Id, Inst, Pure, Read, Ty};
 
-/// Parameters of a kernel function: addresses of the buffers, positions, scratch memory.
+/// Parameters of a kernel function: address of the arguments, grid range, scratch memory.
 pub(crate) const PARAMS: u32 = 4;
 const ARGS: u32 = 0;
 const BEGIN: u32 = 1;
 const END: u32 = 2;
 const SCRATCH: u32 = 3;
 
-/// What functions share.
+/// What the functions of a module share.
 pub(crate) struct World<'w> {
-    /// Fused multiply-add and dot products of bytes.
+    /// Whether to use fused multiply-add and dot products of bytes.
     pub(crate) relaxed: bool,
-    /// Where a constant array lies.
+    /// The address of a constant array.
     pub(crate) table_at: &'w dyn Fn(&Table) -> u32,
-    /// The function of helper `n` of the kernel.
+    /// The function of each helper of the kernel.
     pub(crate) helpers: &'w [u32],
 }
 
-/// What a register of the kernel is.
+/// The value of a kernel register.
 #[derive(Clone, Copy)]
 enum Bound {
     Fixed(Id),
-    /// Lives in a local that is assigned.
+    /// A mutable local.
     Mutable(u32),
 }
 
@@ -42,21 +42,21 @@ pub(crate) struct Lower<'w> {
     bound: HashMap<Var, Bound>,
     params: u32,
     pub(crate) locals: Vec<Ty>,
-    /// Names of locals, for people.
+    /// Names of locals, for the text format.
     pub(crate) names: Vec<(u32, String)>,
-    /// Offsets of the shared arrays in scratch memory.
+    /// Offsets of shared arrays in scratch memory.
     shared: Vec<u32>,
     level: u32,
-    /// Number of the innermost block.
+    /// Index of the innermost block.
     pub(crate) block: u32,
     blocks: u32,
 }
 
-/// A value with its type in the kernel.
+/// A value and its type in the kernel.
 pub(crate) type Value = (Id, Type);
 pub(crate) type Outcome<T> = Result<T, String>;
 
-/// The type in WebAssembly. Vectors of two use the lower half of a vector.
+/// The WebAssembly type of a kernel type. Vectors of two use the lower half of a vector.
 pub(crate) fn ty(t: Type) -> Outcome<Ty> {
     match (t.lanes, t.scalar) {
         (1, Scalar::F32) => Ok(Ty::F32),
@@ -66,7 +66,7 @@ pub(crate) fn ty(t: Type) -> Outcome<Ty> {
     }
 }
 
-/// Bytes of scratch memory that the shared arrays of a kernel take, and where each begins.
+/// The offsets of a kernel's shared arrays in scratch memory, and their total size in bytes.
 pub(crate) fn scratch(kernel: &Kernel) -> (Vec<u32>, u32) {
     let mut end = 0u32;
     let offsets = kernel
@@ -260,13 +260,13 @@ impl<'w> Lower<'w> {
         }
     }
 
-    /// Address number `n` of the arguments: symbols first, then buffers.
+    /// Address `n` of the arguments: symbols first, then buffers.
     fn pointer(&mut self, n: u32) -> Id {
         let args = self.graph.local(ARGS, Ty::I32, 0);
         self.graph.load((Read::I32, 4 * n), args, Ty::I32, 0, 0)
     }
 
-    /// Where a shared array begins.
+    /// The address of a shared array.
     fn shared_at(&mut self, sh: u32) -> Id {
         let scratch = self.graph.local(SCRATCH, Ty::I32, 0);
         let offset = self.constant(self.shared[sh as usize] as i32);
@@ -329,8 +329,8 @@ impl<'w> Lower<'w> {
         self.read(base, gristmill_kernel::F32, index, false)
     }
 
-    /// The address of an element as a node and a constant offset. Parts of the index that change least come first,
-    /// so that what does not change in a loop is one value.
+    /// The address of an element as a node and a constant offset. The parts of the index that change least come first,
+    /// so that loop invariants form one value.
     fn address(&mut self, base: Id, elem: Type, index: &Expr) -> Outcome<(Id, u32)> {
         let bytes = elem.bytes().ok_or("truth values have no memory")?;
         let (index, _) = self.value(index)?;
@@ -343,7 +343,7 @@ impl<'w> Lower<'w> {
             let term = self.scaled(id, factor);
             address = self.graph.pure(Inst::Pure(Pure::I32Add), vec![address, term], Ty::I32);
         }
-        // Sums wrap around; what is beyond half of the address space was below zero.
+        // Sums wrap around: a large constant was negative.
         let constant = constant as u32;
         if constant >= 1 << 31 {
             let rest = self.constant(constant as i32);
@@ -352,7 +352,7 @@ impl<'w> Lower<'w> {
         Ok((address, constant))
     }
 
-    /// Takes an index apart into terms with factors.
+    /// Splits an index into terms with factors.
     fn terms(&mut self, id: Id, factor: u32, terms: &mut Vec<(Id, u32)>, constant: &mut u64, depth: u32) {
         let node = self.graph.get(id).clone();
         let literal = |l: &Self, n: usize| node.args.get(n).and_then(|a| l.graph.as_i32(*a)).map(|n| n as u32);
@@ -362,7 +362,7 @@ impl<'w> Lower<'w> {
                 self.terms(node.args[0], factor, terms, constant, depth + 1);
                 self.terms(node.args[1], factor, terms, constant, depth + 1);
             }
-            // Without its constant, what is below zero only on the way would be an address far above.
+            // Without its constant, a negative intermediate value would be a very large address.
             Inst::Pure(Pure::I32Sub) if literal(self, 1).is_some() && depth < 24 => {
                 let less = literal(self, 1).unwrap_or(0).wrapping_neg();
                 *constant = constant.wrapping_add(u64::from(less.wrapping_mul(factor)));

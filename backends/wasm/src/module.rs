@@ -1,4 +1,4 @@
-//! Modules: imports and exports, constants, and the order of sections.
+//! Assembles modules: imports and exports, constants, and the order of sections.
 
 use std::collections::HashMap;
 
@@ -16,9 +16,9 @@ use crate::lower::{Lower, PARAMS, World, scratch, ty};
 use crate::node::Ty;
 use crate::variant::Variant;
 
-/// The first address of constants. Nothing lies below it, so that an address of 0 is always a mistake.
+/// The address of the first constant. Nothing is below it, so address 0 is always a bug.
 const FIRST: u32 = 1024;
-/// The largest number of 64 KiB pages of a memory.
+/// Maximum number of 64 KiB pages of a memory.
 const MOST_PAGES: u64 = 65536;
 /// The alignment of what the host allocates, in bytes.
 const ALIGN: u32 = 64;
@@ -57,7 +57,7 @@ struct Parts<'k> {
     code: CodeSection,
     names: NameMap,
     locals: IndirectNameMap,
-    /// Helper functions by their text with the functions that they call.
+    /// Helper functions, by their definition including the functions that they call.
     helpers: HashMap<String, u32>,
     kernels: &'k [Kernel],
 }
@@ -224,7 +224,7 @@ impl Parts<'_> {
     }
 }
 
-/// The helper with calls by index in the module, so that equal texts are equal functions.
+/// A helper with calls replaced by function indices, so that equal definitions are equal functions.
 fn with_functions(helper: &Helper, functions: &[u32]) -> Helper {
     fn replace(e: Expr, functions: &[u32]) -> Expr {
         match e.map_parts(&mut |part| replace(part, functions)) {

@@ -1,4 +1,4 @@
-//! The values of a function as a graph: equal computations are one node, and each node knows the outermost loop in
+//! The values of a function as a graph. Equal computations are one node, and each node knows the outermost loop in
 //! which it can be computed.
 
 use std::collections::HashMap;
@@ -25,7 +25,7 @@ impl Ty {
 
 macro_rules! pure {
     ($($name:ident),* $(,)?) => {
-        /// An instruction without operands in its encoding and without effects.
+        /// An instruction without immediate operands and side effects.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub(crate) enum Pure { $($name),* }
 
@@ -53,7 +53,7 @@ pure! {
     F32x4RelaxedMadd, I8x16RelaxedSwizzle, I32x4RelaxedDotI8x16I7x16AddS,
 }
 
-/// How memory is read.
+/// How a value is loaded from memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Read {
     I32,
@@ -122,11 +122,11 @@ pub(crate) struct Node {
     pub(crate) op: Inst,
     pub(crate) args: Vec<Id>,
     pub(crate) ty: Ty,
-    /// Number of loops around the place where it can be computed first.
+    /// Number of loops around the outermost place where it can be computed.
     pub(crate) level: u32,
-    /// Depends on what a statement may change, so it is computed exactly where it stands.
+    /// Whether it depends on something that statements may change, so that it must be computed in place.
     pub(crate) volatile: bool,
-    /// How many nodes and statements use it.
+    /// Number of nodes and statements that use it.
     pub(crate) uses: u32,
 }
 
@@ -134,7 +134,7 @@ pub(crate) struct Node {
 #[derive(Debug, Default)]
 pub(crate) struct Graph {
     pub(crate) nodes: Vec<Node>,
-    /// By what they compute and, for memory, by the block in which it is read.
+    /// Nodes by their computation and, for loads, the block.
     known: HashMap<(Inst, Vec<Id>, u32), Id>,
 }
 
@@ -167,7 +167,7 @@ impl Graph {
         id
     }
 
-    /// A local that is set once, in a block that so many loops surround.
+    /// A local that is set once, in a block inside `level` loops.
     pub(crate) fn local(&mut self, local: u32, ty: Ty, level: u32) -> Id {
         let key = (Inst::Local(local), Vec::new(), 0);
         if let Some(id) = self.known.get(&key) {
@@ -178,13 +178,13 @@ impl Graph {
         id
     }
 
-    /// What a local holds at this moment.
+    /// The current value of a local.
     pub(crate) fn variable(&mut self, local: u32, ty: Ty, level: u32) -> Id {
         self.push(Inst::Variable(local), Vec::new(), ty, level, true)
     }
 
-    /// Memory that nothing changes while the kernel runs. It is not read outside of the block (by number) that asks
-    /// for it, because the address may exist only there.
+    /// A load from memory that does not change while the kernel runs. It is only shared within the given block, because
+    /// the address may be valid only there.
     pub(crate) fn load(&mut self, (read, offset): (Read, u32), address: Id, ty: Ty, level: u32, block: u32) -> Id {
         let op = Inst::Load(read, offset);
         if self.get(address).volatile {
@@ -199,17 +199,17 @@ impl Graph {
         id
     }
 
-    /// Memory that the kernel may write.
+    /// A load from memory that the kernel may write.
     pub(crate) fn load_now(&mut self, (read, offset): (Read, u32), address: Id, ty: Ty, level: u32) -> Id {
         self.push(Inst::Load(read, offset), vec![address], ty, level, true)
     }
 
-    /// Notes a use by a statement.
+    /// Records a use by a statement.
     pub(crate) fn used(&mut self, id: Id) {
         self.nodes[id.0 as usize].uses += 1;
     }
 
-    /// The value of a constant.
+    /// The value of an i32 constant.
     pub(crate) fn as_i32(&self, id: Id) -> Option<i32> {
         match self.get(id).op {
             Inst::I32(n) => Some(n),

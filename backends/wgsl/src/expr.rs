@@ -8,11 +8,12 @@ use gristmill_kernel::{Bit, Expr, GroupOp, Kernel, Scalar, Type, VarDecl};
 /// The precedence of an expression. A part with a lower precedence than its context needs parentheses.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Level {
-    /// `&`, `|`, `^`: WGSL does not rank these among the others. Only chains of one of them need no brackets.
+    /// `&`, `|`, `^`: WGSL gives them no precedence relative to other operators. Only chains of the same operator need
+    /// no parentheses.
     Bits,
     Logical,
     Relational,
-    /// Operands of shifts are unary or bracketed.
+    /// Operands of shifts are unary or in parentheses.
     Shift,
     Sum,
     Product,
@@ -33,21 +34,21 @@ pub(crate) struct Scope<'a> {
     pub(crate) shared: &'a [String],
     /// Names by constant array.
     pub(crate) tables: &'a [String],
-    /// Named literals: their names in the kernel, their values, and their names here.
+    /// Named literals: their names in the kernel, their values, and their names in the shader.
     pub(crate) constants: &'a [(&'static str, u32, String)],
     /// Names by helper.
     pub(crate) helpers: &'a [String],
-    /// Name of the thread number.
+    /// Name of the local invocation index.
     pub(crate) thread: &'a str,
 }
 
-/// A literal that is read back as the same bits.
+/// A literal that parses to the same bits.
 pub(crate) fn float(x: f32) -> Result<String, String> {
     if !x.is_finite() {
         return Err(format!("{x} has no literal"));
     }
     if x.abs() >= 1e38 {
-        // Near the end of the range the shortest decimals are beyond it; those of f64 are exact.
+        // Near the end of the range, the shortest decimal of an f32 exceeds it; that of an f64 is exact.
         return Ok(format!("{:e}f", f64::from(x)));
     }
     Ok(format!("{x:?}"))
@@ -61,7 +62,7 @@ impl Scope<'_> {
         Ok(self.write(e)?.0)
     }
 
-    /// The text of an expression as an operand that must hold together at least so tightly.
+    /// The text of an expression as an operand of at least this precedence.
     fn part(&self, e: &Expr, level: Level) -> Result<String, String> {
         let (text, own) = self.write(e)?;
         Ok(if own < level { format!("({text})") } else { text })
@@ -72,8 +73,8 @@ impl Scope<'_> {
         self.part(e, Level::Unary)
     }
 
-    /// The text of an expression as an operand of a comparison. `a < b >> c` would read as a template `a<b>`, so
-    /// shifts take brackets.
+    /// The text of an expression as an operand of a comparison. `a < b >> c` would parse as a template `a<b>`, so
+    /// shifts get parentheses.
     pub(crate) fn operand(&self, e: &Expr) -> Result<String, String> {
         self.part(e, Level::Sum)
     }
@@ -92,7 +93,7 @@ impl Scope<'_> {
         found.map(|(_, _, own)| own.as_str()).ok_or_else(|| format!("no constant {name} of {value}"))
     }
 
-    /// `a < b, c > d` between brackets reads as a template `a<b, c>`, hence brackets around a comparison.
+    /// `a < b, c > d` in an argument list parses as a template `a<b, c>`, so comparisons get parentheses.
     fn call<'e>(&self, function: &str, args: impl IntoIterator<Item = &'e Expr>) -> Written {
         let args: Vec<(String, Level)> = args.into_iter().map(|a| self.write(a)).collect::<Result<_, _>>()?;
         let texts: Vec<String> = args
@@ -158,21 +159,21 @@ impl Scope<'_> {
             Expr::Subgroup(GroupOp::Min, x) => self.call("subgroupMin", [&**x]),
             Expr::SubgroupLane => primary("lane_id".into()),
             Expr::SubgroupSize => primary("lane_count".into()),
-            // The built-in function takes all bytes as signed.
+            // The built-in function treats all bytes as signed.
             Expr::DotSignedness => primary("1u".into()),
             Expr::LocalIndex => primary(self.thread.to_string()),
             Expr::Call(helper, args) => self.call(self.name(self.helpers, *helper, "helper")?, args),
         }
     }
 
-    /// Lanes of two vectors, each written out.
+    /// Selects lanes of two vectors, one by one.
     fn shuffle(&self, ty: &str, (a, b): (&Expr, &Expr), lanes: &[u8; 4]) -> Written {
         let (a, b) = (self.part(a, Level::Primary)?, self.part(b, Level::Primary)?);
         let lane = |n: &u8| format!("{}.{}", if *n < 4 { &a } else { &b }, LANES[usize::from(*n) % 4]);
         Ok((format!("{ty}({})", lanes.iter().map(lane).collect::<Vec<_>>().join(", ")), Level::Primary))
     }
 
-    /// The built-in function takes one word of each side.
+    /// The built-in function takes one word per operand.
     fn dot_bytes(&self, a: &Expr, b: &Expr, c: &Expr) -> Written {
         let sum = self.part(c, Level::Sum)?;
         if self.ty(a)?.lanes == 1 {
@@ -187,7 +188,7 @@ impl Scope<'_> {
         let Form::Native(native) = op.row().form else { return Err(format!("{op:?} was not legalised")) };
         let function = match native {
             Native::Neg => {
-                // Two signs in a row would read as a decrement.
+                // Two signs in a row would parse as a decrement.
                 let inner = self.part(x, Level::Unary)?;
                 let inner = if inner.starts_with('-') { format!("({inner})") } else { inner };
                 return Ok((format!("-{inner}"), Level::Unary));
@@ -218,7 +219,7 @@ impl Scope<'_> {
         let lanes = self.ty(a)?.lanes;
         let right = match (level, b) {
             (Level::Shift, _) if lanes > 1 => format!("vec{lanes}<u32>({})", self.text(b)?),
-            // Masks over several bytes are read by their hexadecimal digits.
+            // Masks of several bytes are more readable in hexadecimal.
             (Level::Bits, Expr::U32(mask)) if *mask > 255 => format!("{mask:#010x}u"),
             _ => self.part(b, Level::Unary)?,
         };
@@ -261,7 +262,7 @@ impl Scope<'_> {
         Ok((format!("{left} {sign} {right}"), level))
     }
 
-    /// `a && b && c` chains to the left, but `&&` and `||` may not mix without brackets.
+    /// `a && b && c` is left-associative, but `&&` and `||` may not be mixed without parentheses.
     fn logical(&self, op: Binary, e: &Expr) -> Result<String, String> {
         match e {
             Expr::Binary(inner, ..) if *inner == op => self.text(e),
@@ -270,10 +271,10 @@ impl Scope<'_> {
     }
 }
 
-/// Lanes by name.
+/// Names of lanes.
 pub(crate) const LANES: [&str; 4] = ["x", "y", "z", "w"];
 
-/// Arithmetic of a vector and a scalar needs no vector of equal lanes in WGSL.
+/// In WGSL, arithmetic of a vector and a scalar needs no splat.
 fn scalar_operands<'e>(a: &'e Expr, b: &'e Expr) -> (&'e Expr, &'e Expr) {
     match (a, b) {
         (Expr::Splat(..), Expr::Splat(..)) => (a, b),

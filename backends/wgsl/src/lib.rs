@@ -1,8 +1,7 @@
 //! Prints kernels as WGSL.
 //!
-//! The printer makes no decisions: a kernel comes from [legalisation](gristmill_kernel) and is written down
-//! statement by statement. The text is meant to be read by people. [`validate`] is the judge of every emitted
-//! shader.
+//! The printer makes no decisions: it prints a [legalized](gristmill_kernel) kernel statement by statement, as readable
+//! text. [`validate`] checks every emitted shader.
 //!
 //! # Example
 //!

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use naga::keywords::wgsl::{BUILTIN_IDENTIFIERS, RESERVED};
 
-/// Names that shaders declare or may need, besides those of the language.
+/// Names that shaders declare or may need, besides the keywords of the language.
 const OWN: &[&str] = &["main", "symbols", "Symbols", "workgroup_id", "num_workgroups", "lane_id", "lane_count"];
 
-/// Hands out names. Blocks nest; a name is free again when its block ends, so that neighbouring loops may both
-/// walk `k`.
+/// Allocates names. Blocks nest; a name is free again at the end of its block, so that consecutive loops can both use
+/// `k`.
 pub(crate) struct Names {
     blocks: Vec<BTreeSet<String>>,
 }
@@ -28,10 +28,10 @@ impl Names {
         self.blocks.pop();
     }
 
-    /// `wanted`, made a valid identifier and distinct from all visible names by a number at the end.
+    /// A valid identifier based on `wanted`, with a number at the end if it would equal a visible name.
     pub(crate) fn unique(&mut self, wanted: &str) -> String {
         let mut base: String = wanted.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        // Identifiers must not begin with a digit or with two underscores, nor be a lone underscore.
+        // Identifiers must not start with a digit or two underscores, nor be a single underscore.
         if !base.starts_with(|c: char| c.is_ascii_alphabetic()) {
             base.insert(0, 'v');
         }

@@ -23,7 +23,7 @@ struct Printer<'a> {
     out: String,
     depth: usize,
     names: Names,
-    /// Names of registers, set where they are declared.
+    /// Names of registers, assigned at their declaration.
     vars: Vec<String>,
     buffers: Vec<String>,
     shared: Vec<String>,
@@ -39,7 +39,7 @@ type Done = Result<(), String>;
 #[derive(Default)]
 struct Uses {
     vars: Vec<bool>,
-    /// Named literals, each once.
+    /// Named literals, without duplicates.
     constants: Vec<(&'static str, u32)>,
     thread: bool,
     subgroup_lane: bool,
@@ -140,7 +140,7 @@ impl<'a> Printer<'a> {
         self.scope().text(e)
     }
 
-    /// Names a register where it is declared.
+    /// Assigns a name to a register at its declaration.
     fn declare(&mut self, var: Var) -> Result<String, String> {
         let decl = self.kernel.vars.get(var.0 as usize).ok_or_else(|| format!("no register {}", var.0))?;
         let name = self.names.unique(&decl.name);
@@ -165,7 +165,7 @@ impl<'a> Printer<'a> {
         let kernel = self.kernel;
         self.line("struct Symbols {");
         kernel.symbols.iter().for_each(|symbol| self.line(format!("    {symbol}: u32,")));
-        // Uniform memory comes in multiples of 16 bytes, and a struct has members.
+        // The size of uniform memory is a multiple of 16 bytes, and a struct must not be empty.
         let words = kernel.symbols.len().max(1).next_multiple_of(4);
         (0..words - kernel.symbols.len()).for_each(|n| self.line(format!("    pad{n}: u32,")));
         self.line("}");
@@ -194,7 +194,7 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// Constant arrays, a few elements in a line.
+    /// Prints constant arrays, a few elements per line.
     fn tables(&mut self) -> Done {
         for (i, table) in self.kernel.tables.iter().enumerate() {
             let values = table.values.iter().map(|x| float(*x)).collect::<Result<Vec<_>, _>>()?;
@@ -206,10 +206,10 @@ impl<'a> Printer<'a> {
         Ok(())
     }
 
-    /// A helper has registers of its own.
+    /// Prints a helper, which has registers of its own.
     fn helper(&mut self, index: usize) -> Done {
         let (kernel, helper) = (self.kernel, &self.kernel.helpers[index]);
-        // It sees no memory, so its names may be those of buffers.
+        // It cannot access memory, so its names may equal those of buffers.
         let mut names = Names::new();
         self.helpers.iter().for_each(|name| drop(names.unique(name)));
         let vars: Vec<String> = helper.vars.iter().map(|v| names.unique(&v.name)).collect();
@@ -284,7 +284,7 @@ impl<'a> Printer<'a> {
         Ok(())
     }
 
-    /// Computes the index in the grid; workgroups beyond its end return.
+    /// Prints the computation of the grid index; workgroups past the end return.
     fn grid(&mut self) -> Done {
         let grid = &self.kernel.grid;
         let number = "workgroup_id.x + workgroup_id.y * num_workgroups.x";
@@ -312,7 +312,7 @@ impl<'a> Printer<'a> {
         Ok(())
     }
 
-    /// Splits a number into axes, the last the fastest; only those that are read.
+    /// Prints the split of an index into axes, the last one fastest; only those that are used.
     fn split(&mut self, whole: &str, axes: &[Axis], uses: &Uses) -> Done {
         for (i, axis) in axes.iter().enumerate() {
             if !uses.var(axis.var) {
@@ -334,7 +334,7 @@ impl<'a> Printer<'a> {
         Ok(())
     }
 
-    /// Statements with a blank line around loops and before comments, as a person would set them.
+    /// Prints statements, with blank lines around loops and before comments.
     fn block(&mut self, stmts: &[Stmt]) -> Done {
         let mut before: Option<&Stmt> = None;
         for stmt in stmts {
@@ -418,7 +418,7 @@ impl<'a> Printer<'a> {
         Ok(())
     }
 
-    /// `x += e` where it says the same as `x = x + e`.
+    /// Prints `x += e` where it means the same as `x = x + e`.
     fn assign(&self, var: Var, e: &Expr) -> Result<String, String> {
         let name = self.name(var);
         if let Expr::Binary(op, a, b) = e

@@ -12,10 +12,11 @@ pub fn validate(text: &str, caps: &Caps) -> Result<(), String> {
     if enables && !caps.subgroups {
         return Err("the shader enables subgroups, which the target lacks".to_string());
     }
-    // naga knows subgroup operations but refuses the line that browsers demand. A blank keeps line numbers.
+    // naga supports subgroup operations, but rejects the directive that browsers require. An empty line keeps line
+    // numbers.
     let text = text.replace(SUBGROUPS, "");
     let module = naga::front::wgsl::parse_str(&text).map_err(|e| e.emit_to_string(&text))?;
-    // Packing of halves is part of WGSL, whether or not the target can compute with them.
+    // Packing f16 is part of WGSL, even if the target cannot compute with them.
     let mut allowed = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     if enables {
         allowed |= Capabilities::SUBGROUP;

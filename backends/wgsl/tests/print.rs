@@ -1,6 +1,6 @@
-//! Printed kernels: pleasant to read, and accepted by naga. Some are kept as snapshots; `UPDATE=1` renews them.
+//! Printed kernels are readable, and accepted by naga. Some are snapshots; `UPDATE=1` updates them.
 //!
-//! With `GRISTMILL_SHADERS=FOLDER` in the environment they are also written there, for `tests/dawn/check.mjs`.
+//! If `GRISTMILL_SHADERS=FOLDER` is set, they are also written to that folder, for `tests/dawn/check.mjs`.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -35,8 +35,8 @@ fn emit(kernel: &Kernel, caps: &Caps) -> String {
     text
 }
 
-/// Whether this run was asked to renew what is kept as text, and has. insta has a switch of its own, which is set for a run of
-/// the same tests.
+/// Whether `UPDATE=1` was set and the snapshot was updated. insta has a switch of its own, which is set for a second
+/// run of the same tests.
 fn renewed() -> bool {
     if std::env::var_os("UPDATE").is_none() || std::env::var_os("INSTA_UPDATE").is_some() {
         return false;
@@ -47,7 +47,7 @@ fn renewed() -> bool {
     true
 }
 
-/// A printed kernel is as its snapshot.
+/// Asserts that a printed kernel equals its snapshot.
 macro_rules! assert_kept {
     ($name:literal, $text:expr) => {
         if !renewed() {
@@ -77,7 +77,7 @@ fn map() -> Kernel {
     b.finish(&symbols()).unwrap()
 }
 
-/// Root-mean-square norm, two rows per workgroup.
+/// RMS norm, two rows per workgroup.
 fn norm(rows: u32) -> Kernel {
     let mut b = Builder::new("rms_norm");
     b.doc("layers.0.norm: root mean square over 768 columns");
@@ -151,7 +151,7 @@ fn all_weight_formats_are_accepted() {
     }
 }
 
-/// Every operator next to every other one: naga's parser and ours have to agree on brackets.
+/// Every operator nested in every other: our parentheses must agree with naga's parser.
 #[test]
 fn brackets_are_right_where_operators_meet() {
     let mut b = Builder::new("brackets");
