@@ -1,5 +1,5 @@
-//! Renders templates from standard input, one JSON object a line, for comparisons with jinja2: either `source`,
-//! `variables` (a text of JSON) and `now`, or `chat` and `request` (texts of JSON). Writes an object with `text` or `error`
+//! Renders templates from standard input for comparison with jinja2. Each line is a JSON object with either `source`,
+//! `variables` (a JSON text) and `now`, or `chat` and `request` (JSON texts). Writes an object with `text` or `error`
 //! for each.
 
 use std::io::{BufRead, Write};

@@ -1,4 +1,4 @@
-//! A parsed template.
+//! The syntax tree of a template.
 
 use std::rc::Rc;
 
@@ -30,7 +30,7 @@ pub(crate) enum StmtKind {
     Block(Rc<Block>),
     Break,
     Continue,
-    /// `extends`, `include` and imports: there is nothing that they could load.
+    /// `extends`, `include` and imports, which always fail: there are no other templates.
     Load(&'static str),
 }
 
@@ -44,19 +44,19 @@ pub(crate) struct For {
     pub(crate) otherwise: Body,
 }
 
-/// A macro, or the body of a call block, which has no name.
+/// A macro, or the body of a call block (which has no name).
 #[derive(Debug)]
 pub(crate) struct Macro {
     pub(crate) name: Option<Rc<str>>,
     pub(crate) args: Vec<Rc<str>>,
-    /// Defaults of the last arguments.
+    /// Defaults of the last parameters.
     pub(crate) defaults: Vec<Expr>,
     pub(crate) body: Body,
-    /// Which of the special names the body reads.
+    /// The special names that the body uses.
     pub(crate) special: Special,
 }
 
-/// Names that mean something in macros that mention them.
+/// Special names, which are only defined in macros that mention them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Special {
     pub(crate) caller: bool,
@@ -72,7 +72,7 @@ pub(crate) struct Block {
     pub(crate) body: Body,
 }
 
-/// What can be assigned to.
+/// The target of an assignment.
 #[derive(Debug)]
 pub(crate) enum Target {
     Name(Rc<str>),
@@ -80,7 +80,7 @@ pub(crate) enum Target {
     Tuple(Vec<Target>),
 }
 
-/// An expression, its line, and how deep it is nested.
+/// An expression, its line, and its nesting depth.
 #[derive(Debug)]
 pub(crate) struct Expr {
     pub(crate) line: u32,
@@ -119,7 +119,7 @@ pub(crate) struct CallArgs {
     pub(crate) stars: Option<Box<Expr>>,
 }
 
-/// A value that is written in the template.
+/// A literal.
 #[derive(Debug)]
 pub(crate) enum Constant {
     None,
@@ -138,10 +138,10 @@ pub(crate) enum ExprKind {
     Dict(Vec<(Expr, Expr)>),
     Attr(Box<Expr>, Rc<str>),
     Item(Box<Expr>, Box<Expr>),
-    /// Only as an index.
+    /// Only occurs as an index.
     Slice(Box<[Option<Expr>; 3]>),
     Call(Box<Expr>, CallArgs),
-    /// Without a subject it filters the text of a block.
+    /// Without an operand, it filters the text of a block.
     Filter(Option<Box<Expr>>, Rc<str>, CallArgs),
     Test(Box<Expr>, Rc<str>, CallArgs),
     Not(Box<Expr>),
@@ -152,12 +152,12 @@ pub(crate) enum ExprKind {
     Compare(Box<Expr>, Vec<(Compare, Expr)>),
     And(Box<Expr>, Box<Expr>),
     Or(Box<Expr>, Box<Expr>),
-    /// Condition, then, else.
+    /// Condition, value if true, value if false.
     If(Box<Expr>, Box<Expr>, Option<Box<Expr>>),
 }
 
 impl Expr {
-    /// An expression, unless it is nested too deeply.
+    /// An expression; fails if it is nested too deeply.
     pub(crate) fn new(line: u32, kind: ExprKind) -> Res<Self> {
         let depth = kind.depth() + 1;
         if depth > MAX_NESTING {

@@ -1,4 +1,4 @@
-//! Attributes, elements and calls, as the sandbox of transformers gives them.
+//! Attributes, elements and calls, with the restrictions of transformers' sandbox.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -18,7 +18,7 @@ const DICT: [&str; 11] =
     ["clear", "copy", "fromkeys", "get", "items", "keys", "pop", "popitem", "setdefault", "update", "values"];
 const LIST: [&str; 11] =
     ["append", "clear", "copy", "count", "extend", "index", "insert", "pop", "remove", "reverse", "sort"];
-/// What changes a list or a dict.
+/// Methods that modify a list or a dict.
 const UNSAFE: [&str; 12] = [
     "append",
     "clear",
@@ -37,10 +37,10 @@ const INT: [&str; 4] = ["as_integer_ratio", "bit_count", "bit_length", "conjugat
 const FLOAT: [&str; 4] = ["as_integer_ratio", "conjugate", "hex", "is_integer"];
 const CYCLER: [&str; 2] = ["next", "reset"];
 const LOOP: [&str; 2] = ["changed", "cycle"];
-/// The longest range that the sandbox allows.
+/// The maximum length of a range in the sandbox.
 const MAX_RANGE: usize = 100_000;
 
-/// What is not there.
+/// The undefined value for a missing attribute or element.
 pub(crate) fn missing(of: &Value, name: Value) -> Value {
     let kind = if of.is_none() { "None" } else { of.type_name() };
     Value::Undefined(Rc::new(Undefined::Attr(kind, name)))
@@ -52,7 +52,7 @@ fn method(of: &Value, names: &[&'static str], name: &str) -> Option<Value> {
 }
 
 impl Interp<'_> {
-    /// What Python's `getattr` finds.
+    /// What Python's `getattr` returns, if anything.
     fn own_attr(&mut self, of: &Value, name: &str) -> Res<Option<Value>> {
         Ok(match of {
             Value::Str(_) => method(of, &text::METHODS, name),
@@ -117,7 +117,7 @@ impl Interp<'_> {
         })
     }
 
-    /// An attribute, unless the sandbox keeps it.
+    /// An attribute, unless the sandbox forbids it.
     fn safe_attr(&mut self, of: &Value, name: &str) -> Res<Option<Value>> {
         let internal = name.starts_with("__") && name.ends_with("__") && name.len() > 4;
         let found =
@@ -130,11 +130,11 @@ impl Interp<'_> {
         Ok(found)
     }
 
-    /// What Python's `of[index]` finds.
+    /// What Python's `of[index]` returns, if anything.
     fn own_item(&self, of: &Value, index: &Value) -> Res<Option<Value>> {
         match (of, index.as_int()) {
             (Value::Undefined(why), _) => undefined(why),
-            // What cannot be a key is not found.
+            // A value that cannot be a key is not found.
             (Value::Dict(dict), _) => Ok(dict.get(index).ok().flatten().cloned()),
             (Value::Object(object), _) if matches!(**object, Object::Blocks) => match index {
                 Value::Str(name) => {
@@ -170,7 +170,7 @@ impl Interp<'_> {
         Ok(missing(of, index.clone()))
     }
 
-    /// Whether an attribute is there without its elements: the filter `attr`.
+    /// The filter `attr`: an attribute, never an element.
     pub(crate) fn only_attr(&mut self, of: &Value, name: &str) -> Res<Value> {
         if of.is_undefined() {
             return self.own_attr(of, name).map(|_| Value::None);
@@ -248,7 +248,7 @@ impl Interp<'_> {
             let most = node.args.len();
             return type_error(&format!("macro {name} takes not more than {most} argument(s)"));
         }
-        // Defaults see the arguments in front of them.
+        // Defaults can refer to earlier parameters.
         for (arg, value) in node.args.iter().zip(&values) {
             let absent = || Value::Undefined(Rc::new(Undefined::Name(arg.clone())));
             scope.set(arg, value.clone().unwrap_or_else(absent));
@@ -510,7 +510,7 @@ impl Interp<'_> {
         Ok(out)
     }
 
-    /// `name`, `0.attribute`, `[index]` and so on.
+    /// Looks up a field such as `name`, `0.attribute` or `[index]`.
     fn format_field(
         &mut self,
         field: &str,

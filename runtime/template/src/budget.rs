@@ -1,11 +1,11 @@
-//! What a rendering may do, and what is left of it.
+//! The limits on the work of a rendering.
 
 use std::cell::Cell;
 
 use crate::fault::{MAX_BYTES, MAX_STEPS, MAX_TEXT, Res, limit};
 use crate::value::Value;
 
-/// What is left of the work that a rendering may do.
+/// The remaining budget of a rendering.
 #[derive(Debug)]
 pub(crate) struct Budget {
     steps: Cell<u64>,
@@ -17,7 +17,7 @@ impl Budget {
         Budget { steps: Cell::new(MAX_STEPS), bytes: Cell::new(MAX_BYTES) }
     }
 
-    /// Takes steps.
+    /// Spends steps.
     pub(crate) fn steps(&self, n: u64) -> Res<()> {
         match self.steps.get().checked_sub(n) {
             Some(rest) => {
@@ -28,7 +28,7 @@ impl Budget {
         }
     }
 
-    /// Asks for the bytes of a text before it is made.
+    /// Spends the bytes of a string, before it is created.
     pub(crate) fn text(&self, bytes: usize) -> Res<()> {
         if bytes > MAX_TEXT {
             return limit("makes a text of", MAX_TEXT as u64, " bytes");
@@ -36,13 +36,14 @@ impl Budget {
         self.take(bytes as u64)
     }
 
-    /// Takes steps for looking at each letter of a text: outside of ASCII a page asks the browser about each.
+    /// Spends steps for inspecting each character of a string. In a page, each one outside of ASCII is a call to the
+    /// browser.
     pub(crate) fn letters(&self, text: &str) -> Res<()> {
         let foreign = text.bytes().filter(|b| *b >= 0xc0).count() as u64;
         self.steps(text.len() as u64 / 64 + 8 * foreign)
     }
 
-    /// Asks for the items of a list before it is made.
+    /// Spends the items of a list, before it is created.
     pub(crate) fn items(&self, count: usize) -> Res<()> {
         self.take((count as u64).saturating_mul(size_of::<Value>() as u64))
     }
@@ -52,7 +53,7 @@ impl Budget {
             Some(rest) => self.bytes.set(rest),
             None => return limit("makes", MAX_BYTES, " bytes of texts and lists"),
         }
-        // Touching memory is work, too.
+        // Writing memory costs steps as well.
         self.steps(bytes / 256)
     }
 }

@@ -1,4 +1,4 @@
-//! `apply_chat_template`: from messages to a text.
+//! `apply_chat_template`: turns messages into a prompt.
 
 use std::rc::Rc;
 
@@ -8,27 +8,27 @@ use crate::ops::truth;
 use crate::template::{Template, object, with_stack};
 use crate::value::{Dict, Value};
 
-/// Stands behind the text that is to be continued, so that it is found again.
+/// A marker after the text to be continued, to find it in the rendered prompt.
 const CONTINUE_TAG: &str = "CONTINUE_FINAL_MESSAGE_TAG ";
-/// Names of a message's reasoning; the first one is what templates read.
+/// Keys for the reasoning of a message; templates read the first one.
 const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
-/// What probes say.
+/// The text of probe messages.
 const PROBE: &str = "QuickBrownFox7";
 
-/// What the contents of messages must be.
+/// The form that a template expects of message contents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Content {
-    /// The template knows texts only.
+    /// Only strings.
     Text,
-    /// The template knows lists of parts only.
+    /// Only lists of parts.
     Parts,
-    /// Both, or it cannot be said.
+    /// Both, or it cannot be determined.
     #[default]
     Any,
 }
 
 impl Content {
-    /// Its name in the file of a bundle.
+    /// Its name in a bundle's `chat_template.json`.
     pub fn name(self) -> &'static str {
         match self {
             Content::Text => "text",
@@ -38,18 +38,19 @@ impl Content {
     }
 }
 
-/// Parses a template.
+/// Checks the syntax of a template. `file` is its name for messages.
 ///
 /// # Errors
-/// If it is none.
+/// If the template cannot be parsed.
 pub fn check(file: &str, source: &str) -> Result<(), Error> {
     with_stack(|| Template::parse(file, source).map(drop))
 }
 
-/// What the contents of messages must be, found by rendering a text both ways. `variables` is a JSON object.
+/// The form that a template expects of message contents, determined by rendering a probe in both forms. `variables` is
+/// a JSON object.
 ///
 /// # Errors
-/// If the template cannot be parsed, or the variables are no JSON object.
+/// If the template cannot be parsed, or `variables` is not a JSON object.
 pub fn content_of(file: &str, source: &str, variables: &str) -> Result<Content, Error> {
     with_stack(|| {
         let template = Template::parse(file, source)?;
@@ -61,7 +62,7 @@ pub fn content_of(file: &str, source: &str, variables: &str) -> Result<Content, 
             all.push(("messages".into(), messages));
             all.push(("add_generation_prompt".into(), Value::Bool(true)));
             all.extend(["tools", "documents"].map(|name| (name.into(), Value::None)));
-            // Where a list was printed, its quotes stand around the text.
+            // If a list was printed as it is, the probe appears in quotes.
             template.render(all, 0).is_ok_and(|text| text.contains(PROBE) && !text.contains(&format!("'{PROBE}'")))
         };
         let text = shows(&format!("\"{PROBE}\""));
@@ -83,17 +84,17 @@ fn wrong<T>(message: impl Into<String>) -> Result<T, Error> {
     Err(Error { kind: Kind::Input, file: String::new(), line: 0, message: message.into() })
 }
 
-/// The prompt for a conversation.
+/// Renders the prompt for a conversation.
 ///
-/// `chat` is the file `chat_template.json` of a bundle. `request` is a JSON object: `messages`, and what
-/// `apply_chat_template` of transformers takes besides: `tools`, `documents`, `add_generation_prompt`,
-/// `continue_final_message`, `chat_template` (the name of one), `variables` (further ones of the template), and `now`, the
-/// time in seconds since 1970, UTC. `image` says what a prompt holds for an image: an object with `placeholder`, the text
-/// that stands for it, and `token`, the text of the token in it that counts. A template that reads no parts, or writes
-/// another number of these tokens than there are images, gets texts with placeholders instead.
+/// `chat` is the content of a bundle's `chat_template.json`. `request` is a JSON object with `messages`, and with the
+/// arguments of `apply_chat_template` in transformers: `tools`, `documents`, `add_generation_prompt`,
+/// `continue_final_message`, `chat_template` (the name of a template), `variables` (additional variables), and `now`
+/// (the time in seconds since 1970, UTC). `image` describes how a prompt represents an image: an object with the text
+/// `placeholder` and the text `token` of the one token in it that marks the image. If a template does not read parts,
+/// or does not write exactly one such token per image, it gets messages as strings with placeholders instead.
 ///
 /// # Errors
-/// If the conversation is none, or the template refuses or fails.
+/// If the request is malformed, or the template raises an error or fails.
 pub fn render_chat(chat: &str, request: &str) -> Result<String, Error> {
     with_stack(|| {
         let chat = dict(json::parse(chat).map_err(input)?, "chat_template.json")?;
@@ -121,11 +122,11 @@ struct Request<'a> {
     request: &'a Dict,
 }
 
-/// What a prompt holds for an image.
+/// How a prompt represents an image.
 struct Placeholder<'a> {
-    /// The text that stands for it.
+    /// The placeholder text.
     text: &'a str,
-    /// The text of the token in it that counts.
+    /// The text of the token in it that marks the image.
     token: &'a str,
 }
 
@@ -146,7 +147,7 @@ impl Request<'_> {
         let images = parts().filter(|part| is_image(part)).count();
         let Some(image) = self.placeholder()?.filter(|_| images > 0) else { return self.rendered(&messages, None) };
         if text_of(self.chat, "content") != Some("text") {
-            // Texts may have placeholders of their own.
+            // Messages may contain placeholders already.
             let written: usize = parts().map(|part| placeholders(part, image.token)).sum();
             match self.rendered(&messages, None) {
                 Ok(text) if text.matches(image.token).count() == images + written => return Ok(text),
@@ -168,7 +169,7 @@ impl Request<'_> {
         }
     }
 
-    /// The prompt. With a `placeholder`, contents are texts with that in place of images.
+    /// Renders the prompt. With a `placeholder`, contents are strings in which it replaces images.
     fn rendered(&self, messages: &[Value], placeholder: Option<&str>) -> Result<String, Error> {
         let messages = messages.iter().map(|m| self.message(m, placeholder)).collect::<Result<Vec<_>, _>>()?;
         for (name, what) in [("tools", "Tools should be JSON schemas"), ("documents", "Documents should be objects")] {
@@ -205,7 +206,7 @@ impl Request<'_> {
         }
     }
 
-    /// Later variables go before earlier ones.
+    /// The variables of the template; later ones take precedence.
     fn variables(&self, messages: Vec<Value>, generate: bool) -> Result<Vec<(Rc<str>, Value)>, Error> {
         let mut all: Vec<(Rc<str>, Value)> = vec![
             ("messages".into(), Value::list(messages).map_err(input)?),
@@ -227,7 +228,7 @@ impl Request<'_> {
         Ok(all)
     }
 
-    /// The template that is meant: its file and its text.
+    /// The file and the source of the template to use.
     fn template(&self) -> Result<(&str, &str), Error> {
         let templates = match self.chat.get_str("templates") {
             Some(Value::List(seq)) => &seq.items[..],
@@ -259,7 +260,7 @@ impl Request<'_> {
         }
     }
 
-    /// A message as the template wants it: no entries that are null, and contents in its form.
+    /// A message in the form that the template expects: without null entries, and with contents as strings or parts.
     fn message(&self, message: &Value, placeholder: Option<&str>) -> Result<Value, Error> {
         let Value::Dict(message) = message else { return wrong("messages: expected objects") };
         let content = text_of(self.chat, "content");
@@ -285,13 +286,13 @@ impl Request<'_> {
     }
 }
 
-/// A text as the only part of a message.
+/// A string as the only part of a message.
 fn part(text: Value) -> Result<Value, Error> {
     let part = Dict::new([(Value::str("type"), Value::str("text")), (Value::str("text"), text)]).map_err(input)?;
     Value::list(vec![Value::Dict(part)]).map_err(input)
 }
 
-/// The content of a message: its parts, or the one text that it is.
+/// The parts of a message; a string counts as a single part.
 fn parts(message: &Value) -> &[Value] {
     let Value::Dict(message) = message else { return &[] };
     match message.get_str("content") {
@@ -301,7 +302,7 @@ fn parts(message: &Value) -> &[Value] {
     }
 }
 
-/// How often a text, or a part that is a text, has the token of a placeholder.
+/// The number of placeholder tokens in a string or a text part.
 fn placeholders(part: &Value, token: &str) -> usize {
     let text = match part {
         Value::Str(text) => Some(&*text.text),
@@ -315,7 +316,8 @@ fn is_image(part: &Value) -> bool {
     matches!(part, Value::Dict(part) if matches!(text_of(part, "type"), Some("image" | "image_url")))
 }
 
-/// Parts as one text, with the placeholder in place of images. None if there are other parts, or images without one.
+/// Joins parts into one string, with the placeholder in place of images. `None` if there are other parts, or images
+/// without a placeholder.
 fn joined(parts: &[Value], placeholder: Option<&str>) -> Option<String> {
     let mut out = String::new();
     for part in parts {
@@ -328,7 +330,7 @@ fn joined(parts: &[Value], placeholder: Option<&str>) -> Option<String> {
     Some(out)
 }
 
-/// A part as templates know it: `image_url` of OpenAI is an image with a URL.
+/// A part in the form that templates expect: `image_url` of OpenAI becomes an image with a URL.
 fn image(part: &Value) -> Res<Value> {
     if let Value::Dict(dict) = part
         && text_of(dict, "type") == Some("image_url")
@@ -344,7 +346,7 @@ fn image(part: &Value) -> Res<Value> {
     Ok(part.clone())
 }
 
-/// Reasoning under all names that templates read.
+/// Copies the reasoning to all keys that templates read.
 fn alias(message: Value) -> Result<Value, Error> {
     let Value::Dict(dict) = &message else { return Ok(message) };
     let Some(reasoning) = REASONING.iter().find_map(|name| dict.get_str(name)).cloned() else { return Ok(message) };
@@ -355,7 +357,7 @@ fn alias(message: Value) -> Result<Value, Error> {
     Ok(Value::Dict(Dict::new(all).map_err(input)?))
 }
 
-/// Marks the end of the last message, and gives its text.
+/// Marks the end of the last message, and returns its text.
 fn tag(messages: &mut [Value], field: &str, source: &str) -> Result<String, Error> {
     let Some(Value::Dict(last)) = messages.last() else { return wrong("messages: expected objects") };
     let Some(text) = last.get_str(field).cloned() else {
@@ -401,13 +403,13 @@ fn tag(messages: &mut [Value], field: &str, source: &str) -> Result<String, Erro
     Ok(found)
 }
 
-/// A dict with other values under some keys.
+/// A copy of a dict with `value` under the given keys.
 fn with(dict: &Dict, keys: &[&str], value: &Value) -> Result<Value, Error> {
     let replaced = keys.iter().map(|key| (Value::str(*key), value.clone()));
     Ok(Value::Dict(Dict::new(dict.entries.iter().cloned().chain(replaced)).map_err(input)?))
 }
 
-/// The text up to the end of the last message.
+/// The prompt up to the end of the last message.
 fn cut(rendered: &str, last: &str) -> Result<String, Error> {
     let space = crate::unicode::is_space;
     let tag = CONTINUE_TAG.trim();
@@ -420,7 +422,7 @@ fn cut(rendered: &str, last: &str) -> Result<String, Error> {
             crate::repr::quoted(&last)
         ));
     };
-    // Where the template keeps spaces, what is in front stays as it is.
+    // If the template keeps whitespace, leading text stays as it is.
     let kept = &rendered[..at];
     Ok(if rendered[at..].starts_with(CONTINUE_TAG) { kept } else { kept.trim_end_matches(space) }.to_string())
 }

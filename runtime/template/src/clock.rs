@@ -1,12 +1,12 @@
 //! `strftime` in the C locale, for a time in UTC.
 
-/// A moment in its parts.
+/// A date and time, by components.
 struct Moment {
     year: i64,
-    /// From 1.
+    /// From 1 on.
     month: i64,
     day: i64,
-    /// From 0.
+    /// From 0 on.
     day_of_year: i64,
     /// 0 is Sunday.
     weekday: i64,
@@ -32,11 +32,11 @@ const MONTHS: [&str; 12] = [
     "December",
 ];
 
-/// Times beyond these years are moved to them.
+/// Times outside of this range of years are clamped.
 const FIRST: i64 = -62_135_596_800;
 const LAST: i64 = 253_402_300_799;
 
-/// Days since 1970-01-01 of the first day of a year.
+/// Days from 1970-01-01 to the first day of a year.
 fn year_begins(year: i64) -> i64 {
     let before = year - 1;
     before * 365 + before.div_euclid(4) - before.div_euclid(100) + before.div_euclid(400) - 719_162
@@ -92,7 +92,7 @@ impl Moment {
         }
     }
 
-    /// What a code stands for; None if there is no such code.
+    /// The text for a format code; `None` if there is no such code.
     fn code(&self, code: char) -> Option<String> {
         let (day, month) = (DAYS[self.weekday as usize], MONTHS[self.month as usize - 1]);
         let hour12 = (self.hour + 11) % 12 + 1;
@@ -150,7 +150,7 @@ impl Moment {
                 continue;
             }
             let rest = chars.as_str();
-            // `-` takes zeros and spaces away; `E` and `O` mean nothing in this locale.
+            // `-` removes zeros and spaces; `E` and `O` have no effect in this locale.
             let flag = chars.clone().next().filter(|c| "-_0^#EO".contains(*c));
             if flag.is_some() {
                 chars.next();
@@ -192,7 +192,7 @@ fn flagged(flag: Option<char>, text: String) -> String {
     }
 }
 
-/// The time as `datetime.strftime` writes it.
+/// Formats a time like `datetime.strftime`.
 pub(crate) fn strftime(format: &str, unix: i64) -> String {
     Moment::of(unix).format(format)
 }
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn dates_are_those_of_python() {
-        // From Python's datetime.
+        // Recorded from Python's datetime.
         assert_eq!(strftime("%a %A %Y-%m-%d %d %b %y %H:%M:%S", 0), "Thu Thursday 1970-01-01 01 Jan 70 00:00:00");
         assert_eq!(
             strftime("%c|%j|%U|%W|%V %G|%I %p|%u%w", 951_827_696),

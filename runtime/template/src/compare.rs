@@ -1,4 +1,4 @@
-//! Comparing values: `==`, `is`, `<` and what is sorted by it.
+//! Compares values: `==`, `is`, `<`, and sorting.
 
 use std::rc::Rc;
 
@@ -73,7 +73,7 @@ pub(crate) fn same(a: &Value, b: &Value) -> bool {
         (Value::Undefined(a), Value::Undefined(b)) => Rc::ptr_eq(a, b),
         (Value::None, Value::None) => true,
         (Value::Bool(a), Value::Bool(b)) => a == b,
-        // Python keeps small numbers and texts of the template once.
+        // Python interns small integers and the strings of the template.
         (Value::Int(a), Value::Int(b)) => a == b && (-5..=256).contains(a),
         (Value::Str(a), Value::Str(b)) => Rc::ptr_eq(&a.text, &b.text) && a.safe == b.safe,
         (Value::List(a), Value::List(b)) | (Value::Tuple(a), Value::Tuple(b)) => Rc::ptr_eq(a, b),
@@ -92,7 +92,7 @@ pub(crate) fn less(budget: &Budget, a: &Value, b: &Value) -> Res<bool> {
     ordered(budget, "<", a, b)
 }
 
-/// `a < b` or its like; `sign` is one of `<`, `<=`, `>`, `>=`.
+/// Orders two values; `sign` is one of `<`, `<=`, `>`, `>=`.
 pub(crate) fn ordered(budget: &Budget, sign: &str, a: &Value, b: &Value) -> Res<bool> {
     budget.steps(1)?;
     defined(a)?;
@@ -124,7 +124,7 @@ pub(crate) fn ordered(budget: &Budget, sign: &str, a: &Value, b: &Value) -> Res<
     }
 }
 
-/// A stable sort by a comparison that may fail, or be none at all: numbers that are no numbers are in no order.
+/// A stable sort with a comparison that may fail, or be inconsistent: NaN has no order.
 pub(crate) fn sort<T: Clone>(
     budget: &Budget,
     items: Vec<T>,
@@ -140,7 +140,7 @@ pub(crate) fn sort<T: Clone>(
             let (middle, end) = ((start + width).min(count), (start + 2 * width).min(count));
             let (mut left, mut right) = (start, middle);
             while left < middle || right < end {
-                // Equal items keep their order, also when all is reversed.
+                // Equal items keep their order, even in reverse.
                 let second = left >= middle
                     || right < end
                         && if reverse { less(&from[left], &from[right])? } else { less(&from[right], &from[left])? };

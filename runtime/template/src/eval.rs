@@ -1,4 +1,4 @@
-//! Expressions: what they give.
+//! Evaluates expressions.
 
 use std::rc::Rc;
 
@@ -11,7 +11,7 @@ use crate::ops;
 use crate::repr::to_text;
 use crate::value::{Args, Dict, Object, Scope, Undefined, Value};
 
-/// Functions that every template has.
+/// Global functions.
 const GLOBALS: [&str; 8] =
     ["range", "dict", "lipsum", "cycler", "joiner", "namespace", "raise_exception", "strftime_now"];
 
@@ -19,7 +19,7 @@ fn is_negative(expr: &Expr) -> bool {
     matches!(&expr.kind, ExprKind::Neg(inner) if matches!(inner.kind, ExprKind::Const(Constant::Int(_) | Constant::Float(_))))
 }
 
-/// Whether Jinja knows the value before it runs.
+/// Whether Jinja evaluates the expression at compile time.
 fn is_const(expr: &Expr) -> bool {
     match &expr.kind {
         ExprKind::Const(_) => true,
@@ -97,7 +97,7 @@ impl Interp<'_> {
             ExprKind::Neg(inner) => ops::sign(&self.eval(inner, scope)?, true),
             ExprKind::Pos(inner) => ops::sign(&self.eval(inner, scope)?, false),
             ExprKind::Binary(Binary::Pow, left, right) if is_negative(left) && !is_const(right) => {
-                // Jinja writes Python, in which the sign of a constant comes after the power.
+                // Jinja compiles to Python, where the sign of a constant is applied after the power.
                 let ExprKind::Neg(inner) = &left.kind else { return fail("no sign") };
                 let (left, right) = (self.eval(inner, scope)?, self.eval(right, scope)?);
                 ops::sign(&ops::binary(&self.budget, Binary::Pow, &left, &right)?, true)
@@ -189,7 +189,7 @@ impl Interp<'_> {
         Ok(Value::Bool(true))
     }
 
-    /// `item in container`; a generator loses what was looked at.
+    /// `item in container`; a generator loses the items that were inspected.
     pub(crate) fn contains(&mut self, container: &Value, item: &Value) -> Res<bool> {
         if !matches!(container, Value::Iter(_)) {
             return ops::contains(&self.budget, container, item);
@@ -202,7 +202,7 @@ impl Interp<'_> {
         Ok(false)
     }
 
-    /// Arguments of a call, with those that lists and dicts hold.
+    /// The arguments of a call, with `*args` and `**kwargs` unpacked.
     pub(crate) fn args(&mut self, args: &CallArgs, scope: &Rc<Scope>) -> Res<Args> {
         let mut pos = self.all(&args.pos, scope)?;
         let mut named = Vec::new();

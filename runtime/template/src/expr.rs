@@ -1,4 +1,4 @@
-//! Expressions, in the precedence of Jinja.
+//! Parses expressions, with Jinja's operator precedence.
 
 use std::rc::Rc;
 
@@ -20,7 +20,7 @@ impl Parser {
         Ok(left)
     }
 
-    /// An expression, which may have a condition.
+    /// An expression, possibly a conditional one.
     pub(crate) fn expression(&mut self) -> Res<Expr> {
         self.deeper(|p| {
             let line = p.line();
@@ -29,7 +29,7 @@ impl Parser {
             while p.skip_name("if") {
                 let test = p.or()?;
                 let otherwise = if p.skip_name("else") { Some(Box::new(p.expression()?)) } else { None };
-                // What is on either side of a condition may never run.
+                // The branches of a conditional may never run.
                 p.unknown.truncate(known);
                 expr = Expr::new(line, ExprKind::If(Box::new(test), Box::new(expr), otherwise))?;
             }
@@ -217,7 +217,7 @@ impl Parser {
         Ok(ExprKind::Dict(items))
     }
 
-    /// Expressions with commas between them, or one without.
+    /// One expression, or several with commas between them.
     pub(crate) fn tuple(&mut self, conditions: bool, parentheses: bool, ends: &[&str]) -> Res<Expr> {
         let line = self.line();
         let mut all = Vec::new();
@@ -384,7 +384,7 @@ impl Parser {
         Ok(name)
     }
 
-    /// Filters; with `inline`, the first one has no bar in front.
+    /// A chain of filters. With `inline`, the first one has no `|` in front.
     pub(crate) fn filters(&mut self, mut expr: Option<Expr>, mut inline: bool) -> Res<Option<Expr>> {
         while inline || self.is_op("|") {
             if !inline {

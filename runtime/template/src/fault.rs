@@ -1,41 +1,41 @@
-//! What ends a template, and the limits that bound its work.
+//! Errors of templates, and the limits on their work.
 
 use std::fmt;
 
-/// Most steps of a rendering: nodes evaluated, items visited, blocks of text touched.
+/// Maximum number of steps of a rendering: evaluated nodes, visited items, and blocks of text touched.
 pub const MAX_STEPS: u64 = 10_000_000;
-/// Most bytes of all texts and lists that a rendering makes.
+/// Maximum number of bytes of all strings and lists that a rendering creates.
 pub const MAX_BYTES: u64 = 512 << 20;
-/// Most bytes of one text.
+/// Maximum number of bytes of one string.
 pub const MAX_TEXT: usize = 32 << 20;
-/// Deepest nesting of an expression, of statements, and of values.
+/// Maximum nesting of expressions, statements and values.
 pub const MAX_NESTING: u32 = 200;
-/// Deepest nesting of evaluations: expressions, blocks and macros together.
+/// Maximum nesting of evaluations: expressions, blocks and macros together.
 pub(crate) const MAX_DEPTH: u32 = 800;
 
-/// Why a template cannot be parsed or rendered.
+/// The cause of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The template itself is at fault.
+    /// The template is invalid or fails.
     Template,
-    /// The template refuses what it is given, by `raise_exception`.
+    /// The template rejects its input with `raise_exception`.
     Raised,
-    /// What the template is given is at fault.
+    /// The input is invalid.
     Input,
-    /// A limit on work is reached.
+    /// A limit was reached.
     Limit,
 }
 
-/// An error of a template.
+/// An error in parsing or rendering a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
-    /// Who is at fault.
+    /// The cause.
     pub kind: Kind,
-    /// The file of the template; empty if the input is at fault.
+    /// The file of the template; empty if the input is invalid.
     pub file: String,
-    /// The line, from 1; 0 if there is none.
+    /// The line, counted from 1; 0 if there is none.
     pub line: u32,
-    /// What is wrong.
+    /// The message.
     pub message: String,
 }
 
@@ -54,11 +54,11 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// An error before it is known where it happened.
+/// An error whose location is not known yet.
 #[derive(Debug)]
 pub(crate) struct Fault {
     pub(crate) kind: Kind,
-    /// 0 where it is not known yet.
+    /// 0 if not known yet.
     pub(crate) line: u32,
     pub(crate) message: String,
 }
@@ -73,12 +73,12 @@ impl Fault {
     }
 }
 
-/// An error of the template.
+/// A template error.
 pub(crate) fn fail<T>(message: impl Into<String>) -> Res<T> {
     Err(Box::new(Fault { kind: Kind::Template, line: 0, message: message.into() }))
 }
 
-/// An error with the name of Python's exception in front, as people know it.
+/// An error that starts with the name of Python's exception.
 pub(crate) fn type_error<T>(message: &str) -> Res<T> {
     fail(["TypeError: ", message].concat())
 }

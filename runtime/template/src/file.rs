@@ -2,44 +2,44 @@
 
 use crate::chat::Content;
 
-/// What a bundle says of chat templates, resolved when it was compiled.
+/// The chat templates of a bundle, resolved at compile time.
 #[derive(Clone, Debug, Default)]
 pub struct ChatFile {
     /// The templates.
     pub templates: Vec<NamedTemplate>,
-    /// Variables of all templates, such as `bos_token`.
+    /// Variables that all templates see, such as `bos_token`.
     pub variables: Vec<(String, String)>,
-    /// What the contents of messages must be.
+    /// The form of message contents that the templates expect.
     pub content: Content,
-    /// Whether the template `tool_use` is taken when there are tools, as tokenizers do and processors do not.
+    /// Whether the template `tool_use` is used if there are tools, as for tokenizers but not for processors.
     pub by_tools: bool,
 }
 
-/// A template with its name.
+/// A named template.
 #[derive(Clone, Debug)]
 pub struct NamedTemplate {
     /// `default`, `tool_use`, ..
     pub name: String,
-    /// Where it was found, for messages.
+    /// The file that it comes from, for messages.
     pub file: String,
-    /// Its text.
+    /// The source of the template.
     pub source: String,
 }
 
 impl ChatFile {
-    /// A single template.
+    /// The file for a single template.
     pub fn single(file: &str, source: &str, variables: &[(&str, &str)]) -> Self {
         let template = NamedTemplate { name: "default".into(), file: file.into(), source: source.into() };
         let variables = variables.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         ChatFile { templates: vec![template], variables, ..ChatFile::default() }
     }
 
-    /// The variables as a JSON object.
+    /// The variables, as a JSON object.
     pub fn variables_json(&self) -> String {
         object(self.variables.iter().map(|(name, value)| (name.as_str(), quoted(value))))
     }
 
-    /// The content of the file.
+    /// The content of `chat_template.json`.
     pub fn json(&self) -> String {
         let template = |t: &NamedTemplate| {
             object([("name", quoted(&t.name)), ("file", quoted(&t.file)), ("source", quoted(&t.source))].into_iter())
@@ -60,7 +60,7 @@ fn object<'a>(entries: impl Iterator<Item = (&'a str, String)>) -> String {
     ["{", &entries.join(", "), "}"].concat()
 }
 
-/// A text as JSON.
+/// A JSON string.
 fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     crate::json::quote(&mut out, text, false);

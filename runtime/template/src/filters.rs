@@ -1,4 +1,4 @@
-//! Filters: what follows `|`.
+//! Filters: the operators after `|`.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -81,15 +81,15 @@ const NAMES: [&str; 54] = [
     "xmlattr",
 ];
 
-/// Filters that do nothing before their items are asked for.
+/// Filters that do nothing until their items are requested.
 const LAZY: [&str; 9] = ["map", "select", "reject", "selectattr", "rejectattr", "unique", "batch", "slice", "items"];
 
-/// Whether there is a filter of this name.
+/// Whether a filter exists.
 pub(crate) fn exists(name: &str) -> bool {
     NAMES.contains(&name)
 }
 
-/// Parts of a path such as `a.0.b`.
+/// The parts of a path such as `a.0.b`.
 fn path(attribute: &Value) -> Vec<Value> {
     match attribute {
         Value::None => Vec::new(),
@@ -438,7 +438,7 @@ impl Interp<'_> {
                 let part = self.get(item.clone(), path, default.as_ref())?;
                 key.push(folded(&self.budget, part, case)?);
             }
-            // Several keys are compared as lists, which looks for a difference first.
+            // Several keys are compared as lists, which finds the first difference.
             let key = if name == "sort" { Value::list(key)? } else { key.pop().unwrap_or(Value::None) };
             keyed.push((key, item));
         }
@@ -457,7 +457,7 @@ impl Interp<'_> {
         }
         let mut out = Vec::new();
         for (_, group) in groups {
-            // The key as the first item has it.
+            // The key as it is in the first item.
             let key = self.get(group[0].clone(), &paths[0], default.as_ref())?;
             out.push(Seq::group(key, group)?);
         }

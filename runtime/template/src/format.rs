@@ -1,4 +1,4 @@
-//! `%` and `str.format`.
+//! String formatting: `%` and `str.format`.
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -10,7 +10,7 @@ use crate::number::{Spec, float_digits, int_digits};
 use crate::repr::{repr, to_text};
 use crate::value::{Str, Value};
 
-/// A conversion of `%`.
+/// A conversion specifier of `%`.
 #[derive(Default)]
 struct Conversion {
     left: bool,
@@ -84,7 +84,7 @@ pub(crate) fn percent(budget: &Budget, format: &Str, args: &Value) -> Res<String
         out.push_str(&conversion.write(budget, kind, &value, format.safe)?);
         budget.text(out.len() / 16)?;
     }
-    // What has elements by key need not be used up.
+    // Mappings need not be used up.
     let loose = named || mapping || matches!(args, Value::List(_) | Value::Range(_) | Value::Undefined(_));
     if !rest.is_empty() && !loose {
         return type_error("not all arguments converted during string formatting");
@@ -203,7 +203,7 @@ impl Conversion {
     }
 }
 
-/// `ascii()` of what `repr` wrote.
+/// Escapes the output of `repr` like `ascii()`.
 fn ascii(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
@@ -228,7 +228,7 @@ pub(crate) fn format_value(budget: &Budget, value: &Value, spec: &str) -> Res<St
         Value::Bool(b) => {
             let parsed = Spec::parse(spec)?;
             if parsed.kind.is_none() || parsed.kind == Some('s') {
-                // Truth values are numbers here.
+                // Booleans are formatted as numbers here.
                 return Spec { kind: Some('d'), ..parsed }.int(budget, i64::from(*b));
             }
             parsed.int(budget, i64::from(*b))
@@ -238,15 +238,15 @@ pub(crate) fn format_value(budget: &Budget, value: &Value, spec: &str) -> Res<St
     }
 }
 
-/// A piece of a format text.
+/// A piece of a format string.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Piece {
     Text(String),
-    /// Field, conversion, specification.
+    /// Field, conversion, format specification.
     Field(String, Option<char>, String),
 }
 
-/// The pieces of a text for `str.format`.
+/// Parses a format string of `str.format`.
 pub(crate) fn pieces(text: &str) -> Res<Vec<Piece>> {
     let mut out = Vec::new();
     let mut plain = String::new();
@@ -285,7 +285,7 @@ fn field(chars: &mut Peekable<Chars>) -> Res<Piece> {
         };
         return fail(["ValueError: ", what].concat());
     }
-    // A bracket may contain what would end the name elsewhere.
+    // Inside brackets, the delimiters of names have no meaning.
     let mut bracket = false;
     let end = inner.find(|c| {
         bracket = c == '[' || bracket && c != ']';
@@ -304,7 +304,7 @@ fn field(chars: &mut Peekable<Chars>) -> Res<Piece> {
     }
 }
 
-/// What `!r` and its like make of a value.
+/// Applies a conversion such as `!r`.
 pub(crate) fn convert(budget: &Budget, value: Value, conversion: Option<char>) -> Res<Value> {
     Ok(match conversion {
         None => value,

@@ -1,10 +1,10 @@
-//! Texts that are safe for HTML.
+//! HTML escaping.
 
 use crate::budget::Budget;
 use crate::fault::Res;
 use crate::value::Str;
 
-/// What `escape` writes of a text, which may be safe already.
+/// Escapes a string, unless it is marked as safe.
 pub(crate) fn escape(budget: &Budget, text: &Str) -> Res<String> {
     if text.safe {
         return Ok(text.text.to_string());
@@ -12,7 +12,7 @@ pub(crate) fn escape(budget: &Budget, text: &Str) -> Res<String> {
     force(budget, &text.text)
 }
 
-/// A text with entities for what means something in HTML.
+/// Replaces characters with a meaning in HTML by entities.
 pub(crate) fn force(budget: &Budget, text: &str) -> Res<String> {
     budget.text(text.len().saturating_mul(2))?;
     let mut out = String::with_capacity(text.len());
@@ -29,7 +29,7 @@ pub(crate) fn force(budget: &Budget, text: &str) -> Res<String> {
     Ok(out)
 }
 
-/// `Markup.striptags`: no comments, no tags, single spaces, entities read.
+/// `Markup.striptags`: removes comments and tags, collapses whitespace, and decodes entities.
 pub(crate) fn strip_tags(budget: &Budget, text: &str) -> Res<String> {
     budget.text(text.len())?;
     let mut out = String::with_capacity(text.len());
@@ -49,7 +49,7 @@ pub(crate) fn strip_tags(budget: &Budget, text: &str) -> Res<String> {
     Ok(unescape(&words.join(" ")))
 }
 
-/// The entities that `escape` writes, a few more, and numbers.
+/// Decodes the entities that `escape` writes, a few others, and numeric ones.
 fn unescape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! Statements: what a template writes.
+//! Executes statements.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -12,7 +12,7 @@ use crate::ops;
 use crate::repr::to_text;
 use crate::value::{Args, Iter, Loop, Macro, Namespace, Object, Scope, Str, Undefined, Value};
 
-/// Whether a loop around goes on.
+/// Whether an enclosing loop continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flow {
     Next,
@@ -20,20 +20,20 @@ pub(crate) enum Flow {
     Continue,
 }
 
-/// A rendering under way.
+/// A rendering in progress.
 pub(crate) struct Interp<'t> {
     pub(crate) budget: Budget,
     pub(crate) blocks: &'t [Rc<Block>],
-    /// Variables of the template at its top.
+    /// Global variables of the template.
     pub(crate) root: Rc<Scope>,
     pub(crate) out: String,
-    /// Where it is.
+    /// The current line.
     pub(crate) line: u32,
     pub(crate) depth: u32,
     pub(crate) autoescape: bool,
     /// Seconds since 1970, UTC.
     pub(crate) now: i64,
-    /// Scopes and namespaces that may hold themselves, to be emptied at the end.
+    /// Scopes and namespaces that may contain themselves; they are cleared at the end.
     pub(crate) scopes: Vec<Rc<Scope>>,
     pub(crate) spaces: Vec<Rc<Namespace>>,
 }
@@ -68,7 +68,7 @@ impl<'t> Interp<'t> {
         }
     }
 
-    /// Goes one level deeper, unless that is too deep.
+    /// Enters a level of nesting; fails if it is too deep.
     pub(crate) fn enter(&mut self) -> Res<()> {
         self.budget.steps(1)?;
         self.depth += 1;
@@ -92,14 +92,14 @@ impl<'t> Interp<'t> {
         Ok(Flow::Next)
     }
 
-    /// What a body writes.
+    /// The output of a body.
     pub(crate) fn capture(&mut self, body: &[Stmt], scope: &Rc<Scope>) -> Res<String> {
         let outer = std::mem::take(&mut self.out);
         self.body(body, scope)?;
         Ok(std::mem::replace(&mut self.out, outer))
     }
 
-    /// A text of the template's own making.
+    /// A string created by the template.
     pub(crate) fn made(&self, text: String) -> Value {
         Value::Str(Str { text: text.into(), safe: self.autoescape })
     }
@@ -124,7 +124,7 @@ impl<'t> Interp<'t> {
         }
     }
 
-    /// Writes what blocks give, which must be a text.
+    /// Writes the output of a block, which must be a string.
     fn write_text(&mut self, value: &Value) -> Res<()> {
         match value {
             Value::Str(s) => self.write(&s.text),
@@ -220,7 +220,7 @@ impl<'t> Interp<'t> {
         Ok(())
     }
 
-    /// A filter of a block: the innermost one has no subject.
+    /// Applies the filters of a block. The innermost one has no operand.
     fn filter_block(&mut self, filter: &Expr, value: Value, scope: &Rc<Scope>) -> Res<Value> {
         self.enter()?;
         let ExprKind::Filter(subject, name, args) = &filter.kind else { return fail("not a filter") };
@@ -243,13 +243,13 @@ impl<'t> Interp<'t> {
                 args.named.push(("caller".into(), caller));
                 self.call(function, args)?
             }
-            // The tag `generation`: what is within is written.
+            // The tag `generation` outputs its content.
             _ => self.call(caller, Args::default())?,
         };
         self.write_text(&value)
     }
 
-    /// Attributes can be set in namespaces only, which is checked before the value is known.
+    /// Only attributes of namespaces can be set. This is checked before the value is evaluated.
     fn check_spaces(&self, target: &Target, scope: &Scope) -> Res<()> {
         match target {
             Target::Name(_) => Ok(()),
@@ -288,7 +288,7 @@ impl<'t> Interp<'t> {
         Ok(())
     }
 
-    /// Items of anything that has some; those of a generator are gone then.
+    /// The items of an iterable. Generators are consumed.
     pub(crate) fn iterate(&mut self, value: &Value) -> Res<Vec<Value>> {
         match value {
             Value::Iter(iter) => Ok(self.resolve(iter)?.into()),
@@ -296,7 +296,7 @@ impl<'t> Interp<'t> {
         }
     }
 
-    /// Takes all that is left of a generator.
+    /// Consumes the rest of a generator.
     fn resolve(&mut self, iter: &RefCell<Iter>) -> Res<VecDeque<Value>> {
         let state = std::mem::replace(&mut *iter.borrow_mut(), Iter::Items(VecDeque::new()));
         match state {
@@ -324,7 +324,7 @@ impl<'t> Interp<'t> {
         }
     }
 
-    /// Writes all rounds of a loop.
+    /// Runs all iterations of a loop.
     pub(crate) fn run_loop(&mut self, node: &Rc<For>, scope: &Rc<Scope>, iterable: Value, depth0: usize) -> Res<()> {
         self.enter()?;
         let known = if node.test.is_none() { ops::length(&iterable) } else { None };
@@ -371,7 +371,7 @@ impl<'t> Interp<'t> {
         Ok(next)
     }
 
-    /// The next item that passes the filter.
+    /// The next item that passes the loop's filter.
     fn pull(&mut self, state: &Loop) -> Res<Option<Value>> {
         loop {
             let item = state.pending.borrow_mut().pop_front();
@@ -431,7 +431,7 @@ impl<'t> Interp<'t> {
     }
 }
 
-/// Namespaces of transformers take no names that begin with an underscore.
+/// In transformers, attributes of namespaces may not start with an underscore.
 pub(crate) fn check_attr(name: &str) -> Res<()> {
     if name.starts_with('_') {
         return fail(format!(

@@ -1,4 +1,4 @@
-//! JSON: what Python's `json` reads and writes.
+//! JSON as Python's module `json` reads and writes it.
 
 use std::rc::Rc;
 
@@ -8,7 +8,7 @@ use crate::fault::{MAX_NESTING, Res, fail, limit, type_error};
 use crate::number::{float_repr, parse_float};
 use crate::value::{Dict, Value};
 
-/// Reads a JSON text, in which NaN and Infinity are numbers, too.
+/// Parses JSON, including NaN and Infinity.
 pub(crate) fn parse(text: &str) -> Res<Value> {
     let mut reader = Reader { text, pos: 0 };
     let value = reader.value(0)?;
@@ -149,7 +149,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The character of `\u`; half a pair is none.
+    /// The character of a `\u` escape; an unpaired surrogate is an error.
     fn unicode(&mut self) -> Res<char> {
         let first = self.hex()?;
         if (0xd800..0xdc00).contains(&first) && self.rest().starts_with("\\u") {
@@ -177,7 +177,7 @@ impl Reader<'_> {
     }
 }
 
-/// How `json.dumps` writes.
+/// Options of `json.dumps`.
 #[derive(Debug, Default)]
 pub(crate) struct Style {
     pub(crate) ascii: bool,
@@ -287,7 +287,7 @@ impl Writer<'_> {
     }
 }
 
-/// A text in quotes.
+/// Writes a quoted string.
 pub(crate) fn quote(out: &mut String, text: &str, ascii: bool) {
     out.push('"');
     for c in text.chars() {

@@ -1,4 +1,5 @@
-//! From text to tokens, as `jinja2.lexer` with `trim_blocks` and `lstrip_blocks`: which whitespace around tags is text.
+//! The lexer, equivalent to `jinja2.lexer` with `trim_blocks` and `lstrip_blocks`: it decides which whitespace around
+//! tags is text.
 
 use std::rc::Rc;
 
@@ -22,13 +23,13 @@ pub(crate) enum Token {
     Eof,
 }
 
-/// Operators; longer ones first.
+/// Operators, longest first.
 const OPERATORS: [&str; 25] = [
     "**", "//", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<", "=", ".",
     ":", "|", ",",
 ];
 
-/// Tokens with their lines.
+/// Splits a template into tokens, with their lines.
 pub(crate) fn tokenize(source: &str) -> Res<Vec<(u32, Token)>> {
     let mut text = source.replace("\r\n", "\n").replace('\r', "\n");
     if text.ends_with('\n') {
@@ -46,7 +47,7 @@ struct Lexer<'a> {
     text: &'a str,
     pos: usize,
     line: u32,
-    /// Whether the last match ended in a line end.
+    /// Whether the last match ended with a line break.
     line_starts: bool,
     tokens: Vec<(u32, Token)>,
 }
@@ -55,7 +56,7 @@ fn syntax<T>(line: u32, message: impl Into<String>) -> Res<T> {
     Err(Box::new(Fault { kind: Kind::Template, line, message: message.into() }))
 }
 
-/// Length of the whitespace in front.
+/// The length of leading whitespace.
 fn spaces(text: &str) -> usize {
     text.len() - text.trim_start_matches(is_space).len()
 }
@@ -65,7 +66,7 @@ impl<'a> Lexer<'a> {
         &self.text[self.pos..]
     }
 
-    /// Moves on, counting lines.
+    /// Advances, counting lines.
     fn advance(&mut self, bytes: usize) {
         let passed = &self.text[self.pos..self.pos + bytes];
         self.line += passed.matches('\n').count() as u32;
@@ -115,7 +116,7 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    /// The text in front of a tag without what the tag takes from it.
+    /// The text before a tag, without the whitespace that the tag removes.
     fn stripped<'t>(&self, text: &'t str, sign: Option<char>, strips: bool) -> &'t str {
         match sign {
             Some('-') => text.trim_end_matches(is_space),
@@ -164,7 +165,7 @@ impl<'a> Lexer<'a> {
         let found = rest.match_indices("{%").find_map(|(at, _)| {
             let after = &rest[at + 2..];
             let sign = after.chars().next().filter(|c| *c == '-' || *c == '+');
-            // A sign may also be nothing but part of what does not match; there is no such name as `-endraw`.
+            // A sign may also be part of what does not match; there is no name such as `-endraw`.
             let mut inner = &after[usize::from(sign.is_some())..];
             inner = inner.trim_start_matches(is_space).strip_prefix("endraw")?.trim_start_matches(is_space);
             let end = tag_end(inner, "%}")?;
@@ -176,7 +177,7 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    /// Tokens up to the end of a tag.
+    /// Reads tokens up to the end of a tag.
     fn inside(&mut self, end: Token, ends: impl Fn(&str) -> Option<usize>) -> Res<()> {
         let mut open: Vec<char> = Vec::new();
         loop {
@@ -263,7 +264,7 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    /// A string literal; false if it has no end.
+    /// Reads a string literal; false if it is not terminated.
     fn string(&mut self, quote: char) -> Res<bool> {
         let rest = self.rest();
         let (mut end, mut escaped) = (None, false);
@@ -289,7 +290,7 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// The end of a block or a comment with the whitespace that it takes along.
+/// The end of a block or comment, with the whitespace that it removes.
 fn tag_end(rest: &str, end: &str) -> Option<usize> {
     if let Some(after) = rest.strip_prefix('+').and_then(|r| r.strip_prefix(end)) {
         return Some(rest.len() - after.len());
@@ -301,7 +302,7 @@ fn tag_end(rest: &str, end: &str) -> Option<usize> {
     Some(end.len() + usize::from(after.starts_with('\n')))
 }
 
-/// The length of a tag that begins a raw block.
+/// The length of a tag that starts a raw block.
 fn raw_begin(rest: &str) -> Option<usize> {
     let inner = rest.strip_prefix("{%")?;
     let inner = inner.strip_prefix(['-', '+']).unwrap_or(inner).trim_start_matches(is_space);
@@ -312,7 +313,7 @@ fn raw_begin(rest: &str) -> Option<usize> {
     Some(rest.len() - inner.strip_prefix("%}")?.len())
 }
 
-/// The length of digits in front, with single underscores between them.
+/// The length of leading digits, with single underscores between them.
 fn digits(text: &str, is: impl Fn(char) -> bool) -> usize {
     let (mut length, mut last) = (0, '_');
     for c in text.chars() {
@@ -324,7 +325,7 @@ fn digits(text: &str, is: impl Fn(char) -> bool) -> usize {
     if last == '_' && length > 0 { length - 1 } else { length }
 }
 
-/// The integer in front and its length; `whole` is that of its decimal digits.
+/// A leading integer and its length; `whole` is the length of its decimal digits.
 fn integer(rest: &str, whole: usize) -> (usize, Option<i64>) {
     let prefix = rest.get(..2).unwrap_or_default().to_ascii_lowercase();
     let radix = match prefix.as_str() {
@@ -334,7 +335,7 @@ fn integer(rest: &str, whole: usize) -> (usize, Option<i64>) {
         _ => 10,
     };
     if radix != 10 {
-        // One underscore may stand behind the prefix.
+        // One underscore may follow the prefix.
         let body = &rest[2..];
         let skipped = usize::from(body.starts_with('_'));
         let length = digits(&body[skipped..], |c| c.is_digit(radix));
@@ -343,13 +344,13 @@ fn integer(rest: &str, whole: usize) -> (usize, Option<i64>) {
             return (2 + skipped + length, i64::from_str_radix(&text, radix).ok());
         }
     }
-    // A zero in front stands alone, unless nothing but zeros follows.
+    // A leading zero stands alone, unless only zeros follow.
     let zeros = digits(rest, |c| c == '0');
     let length = if zeros > 0 { zeros } else { whole };
     (length, rest[..length].replace('_', "").parse().ok())
 }
 
-/// Escapes as in Python's literals.
+/// Decodes escapes as in Python's string literals.
 fn unescape(text: &str) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

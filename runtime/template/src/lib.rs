@@ -1,10 +1,10 @@
-//! Chat templates: Jinja2 as transformers configures it, over Python's values.
+//! Chat templates: Jinja2 as transformers configures it, with Python's values.
 //!
-//! One engine for everywhere: natively it is a library, in a page it is WebAssembly. It is held to jinja2 itself by the
-//! scripts in `tests/fixtures/chat`. What differs is refused by name: bytes, integers of more than 63 bits, names of
-//! characters (`\N{..}`), links for web pages, and what gives another result every time.
+//! The same engine is used everywhere: as a library in native programs, and as WebAssembly in pages. Tests in
+//! `tests/fixtures/chat` compare it with jinja2 itself. Unsupported features are rejected by name: bytes, integers of
+//! more than 63 bits, character names (`\N{..}`), links for web pages, and anything non-deterministic.
 //!
-//! Templates are code from strangers. Lists and dicts cannot be changed, as in the sandbox of transformers, and the work of
+//! Templates are untrusted code. Lists and dicts cannot be modified, as in the sandbox of transformers, and the work of
 //! a rendering is bounded: steps, bytes, nesting ([`MAX_STEPS`], [`MAX_BYTES`], [`MAX_TEXT`], [`MAX_NESTING`]).
 //!
 //! # Example
@@ -17,7 +17,7 @@
 //! assert_eq!(prompt, "<user>Hello!\n<assistant>");
 //! ```
 //!
-//! [`render_chat`] does the same for a conversation and the file of templates in a bundle.
+//! [`render_chat`] renders a conversation with the templates of a bundle.
 
 mod ast;
 mod attr;
@@ -53,10 +53,11 @@ pub use file::{ChatFile, NamedTemplate};
 
 use template::{Template, object, with_stack};
 
-/// Renders a template with variables from a JSON object. `now` is the time in seconds since 1970, UTC.
+/// Renders a template with the variables in a JSON object. `file` is its name for messages, and `now` the time in
+/// seconds since 1970, UTC.
 ///
 /// # Errors
-/// If the template cannot be parsed or rendered, or the variables are no JSON object.
+/// If the template cannot be parsed or rendered, or `variables` is not a JSON object.
 pub fn render(file: &str, source: &str, variables: &str, now: i64) -> Result<String, Error> {
     with_stack(|| {
         let variables = object(variables).map_err(|fault| fault.at("", 0))?;
@@ -66,7 +67,7 @@ pub fn render(file: &str, source: &str, variables: &str, now: i64) -> Result<Str
 
 #[cfg(test)]
 mod held {
-    //! Texts of `apply_chat_template`, which the page is held to, too; and the limits.
+    //! Compares with recorded results of `apply_chat_template`, as the tests of the page do, and tests the limits.
 
     use super::*;
     use crate::budget::Budget;
@@ -109,7 +110,7 @@ mod held {
                 (Some(expect), Ok(found)) => assert_eq!(found, text(expect), "{name}, {conversation}"),
                 (None, Err(found)) => {
                     let words = text(entry(row, "error")).split_once(": ").expect("a name in front").1;
-                    // The end of long messages is our own.
+                    // The end of long messages is gristmill's own.
                     let words: String = words.chars().take(60).collect();
                     assert!(found.to_string().contains(&words), "{name}, {conversation}: {found}, not {words}");
                 }
@@ -132,7 +133,7 @@ mod held {
             ("{{ '%10000000000d' | format(1) }}", "bytes"),
             ("{{ 'a'.center(10 ** 12) }}{{ 'a' * 10 ** 12 }}", "bytes"),
             ("{{ [1] | batch(10000000000, 0) | list }}", "bytes"),
-            // Letters are work: each is looked at, and outside of ASCII that takes long in a page.
+            // Each character is inspected, which is slow in a page outside of ASCII, so it costs steps.
             ("{% set x = 'İ' * 999999 %}{% for i in range(10) %}{{ x.casefold() | length }}{% endfor %}", "steps"),
             ("{{ ('ﬃ' * 9999999) | unique | list }}", "the limit"),
             ("{{ ('ﬃ' * 9999999) | join | tojson }}", "bytes"),
@@ -157,7 +158,7 @@ mod held {
             );
         }
         assert_eq!(render("x", "{{ 'aaaa'.count('') }}", "{}", 0).expect("a text"), "5");
-        // Neither of these takes time that grows with the square of its length.
+        // The time of neither grows with the square of the length.
         let sigmas = render("x", "{{ ('Σ' * 19998).title() }}", "{}", 0).expect("a text");
         assert!(sigmas.starts_with("Σσσ") && sigmas.ends_with("σσς"), "{}", &sigmas[sigmas.len() - 10..]);
         assert_eq!(render("x", "{{ ('&' * 199998) | striptags | length }}", "{}", 0).expect("a text"), "199998");

@@ -1,13 +1,13 @@
-//! Numbers as Python writes and reads them.
+//! Formats and parses numbers like Python.
 
 use crate::budget::Budget;
 use crate::fault::{Res, fail, limit};
 use crate::platform;
 
-/// Most digits behind a point that a template may ask for.
+/// Maximum precision that a template may ask for.
 const MAX_PRECISION: usize = 1000;
 
-/// `repr(float)`: the shortest digits that give the same number.
+/// `repr(float)`: the shortest decimal that reads back as the same number.
 pub(crate) fn float_repr(x: f64) -> String {
     if !x.is_finite() {
         return non_finite(x, false);
@@ -28,7 +28,7 @@ fn non_finite(x: f64, upper: bool) -> String {
     if upper { text.to_ascii_uppercase() } else { text.to_string() }
 }
 
-/// Digits without a point, and the exponent of the first one.
+/// The digits without a decimal point, and the exponent of the first one.
 fn shortest(x: f64) -> (String, i32) {
     split(&platform::scientific(x.abs()))
 }
@@ -38,7 +38,7 @@ fn split(scientific: &str) -> (String, i32) {
     (mantissa.replace('.', ""), exponent.parse().unwrap_or(0))
 }
 
-/// Places the point among digits: with an exponent where that is below -4, or `precision - 1` and more.
+/// Places the decimal point. An exponent is used if it is below -4, or at least `precision - 1`.
 fn layout(digits: &str, exponent: i32, precision: i32, point: bool, upper: bool) -> String {
     let mut out = String::new();
     if (-4..precision - i32::from(point)).contains(&exponent) {
@@ -71,13 +71,13 @@ fn layout(digits: &str, exponent: i32, precision: i32, point: bool, upper: bool)
     out
 }
 
-/// At least two digits and a sign.
+/// The exponent: a sign and at least two digits.
 fn power(exponent: i32, upper: bool) -> String {
     let letter = if upper { 'E' } else { 'e' };
     format!("{letter}{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
 }
 
-/// The digits of a number without its sign, as `kind` (one of `eEfFgG`) wants them.
+/// The digits of a number without its sign, in the format `kind` (one of `eEfFgG`).
 pub(crate) fn float_digits(x: f64, kind: char, precision: Option<usize>, alternate: bool) -> Res<String> {
     let precision = precision.unwrap_or(6);
     if precision > MAX_PRECISION {
@@ -111,7 +111,7 @@ pub(crate) fn float_digits(x: f64, kind: char, precision: Option<usize>, alterna
     })
 }
 
-/// An integer in a base without its sign.
+/// An integer in the base of `kind`, without its sign.
 pub(crate) fn int_digits(i: i64, kind: char) -> String {
     let i = i.unsigned_abs();
     match kind {
@@ -123,7 +123,7 @@ pub(crate) fn int_digits(i: i64, kind: char) -> String {
     }
 }
 
-/// A format specification of `format(value, spec)`.
+/// A parsed format specification of `format(value, spec)`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Spec {
     pub(crate) fill: Option<char>,
@@ -178,7 +178,7 @@ impl Spec {
         }
     }
 
-    /// Fills up to the width. `prefix` (a sign, `0x`) stays in front of filling zeros.
+    /// Pads to the width. `prefix` (a sign, `0x`) goes before padding zeros.
     pub(crate) fn pad(&self, budget: &Budget, prefix: &str, body: &str, align: char) -> Res<String> {
         let length = prefix.chars().count() + body.chars().count();
         let missing = self.width.saturating_sub(length);
@@ -202,7 +202,7 @@ impl Spec {
         }
     }
 
-    /// A text, unless the specification is for numbers.
+    /// Formats a string; fails if the specification is for numbers.
     pub(crate) fn text(&self, budget: &Budget, text: &str) -> Res<String> {
         if !matches!(self.kind, None | Some('s')) {
             return fail(format!(
@@ -255,7 +255,7 @@ impl Spec {
     pub(crate) fn float(&self, budget: &Budget, x: f64) -> Res<String> {
         let mut digits = match self.kind {
             None => {
-                // Like `repr`, or like `g` with at least one digit behind the point.
+                // Like `repr`, or like `g` with at least one digit after the point.
                 match self.precision {
                     None => float_repr(x.abs()),
                     Some(_) if !x.is_finite() => float_digits(x, 'g', None, false)?,
@@ -283,7 +283,7 @@ impl Spec {
         self.pad(budget, sign, &digits, '>')
     }
 
-    /// Digits with separators; zeros that fill up the width are separated, too.
+    /// Digits with separators; zeros that pad to the width are separated, too.
     fn grouped(&self, digits: &str, every: usize, beside: usize) -> String {
         let Some(mark) = self.grouping else { return digits.to_string() };
         let group = |digits: &str| {
@@ -348,7 +348,7 @@ pub(crate) fn parse_int(text: &str, base: i64) -> Option<Res<i64>> {
     })
 }
 
-/// Digits with a point perhaps, and an exponent perhaps.
+/// Whether a text is digits with an optional point and an optional exponent.
 fn is_number(text: &str) -> bool {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));

@@ -1,4 +1,4 @@
-//! Operators of Python.
+//! Python's operators.
 
 use crate::ast::Binary;
 use crate::budget::Budget;
@@ -29,7 +29,7 @@ pub(crate) fn truth(value: &Value) -> bool {
     }
 }
 
-/// `len(value)`; None if it has no length.
+/// `len(value)`; `None` if it has no length.
 pub(crate) fn length(value: &Value) -> Option<usize> {
     match value {
         Value::Undefined(_) => Some(0),
@@ -46,9 +46,9 @@ fn no_operator<T>(sign: &str, a: &Value, b: &Value) -> Res<T> {
     type_error(&format!("unsupported operand type(s) for {sign}: '{a}' and '{b}'"))
 }
 
-/// `a + b` and its like.
+/// Evaluates a binary operator.
 pub(crate) fn binary(budget: &Budget, op: Binary, a: &Value, b: &Value) -> Res<Value> {
-    // A text formats what is undefined as nothing.
+    // In string formatting, an undefined value is an empty string.
     if !(op == Binary::Mod && matches!(a, Value::Str(_))) {
         defined(a)?;
         defined(b)?;
@@ -84,7 +84,7 @@ fn add_texts(budget: &Budget, a: &Str, b: &Str) -> Res<Value> {
     if a.safe == b.safe {
         return Ok(Value::like([&*a.text, &*b.text].concat(), a));
     }
-    // What is not safe is escaped.
+    // Operands that are not safe are escaped.
     let (left, right) = (escape(budget, a)?, escape(budget, b)?);
     Ok(Value::markup([left, right].concat()))
 }
@@ -165,7 +165,7 @@ fn floats(op: Binary, x: f64, y: f64) -> Res<f64> {
     })
 }
 
-/// The rest has the sign of the divisor.
+/// The remainder has the sign of the divisor.
 fn modulo(x: f64, y: f64) -> f64 {
     let rest = x % y;
     if rest == 0.0 {
@@ -187,7 +187,7 @@ fn integers(op: Binary, a: i64, b: i64) -> Res<Value> {
         Binary::FloorDiv if b == 0 => return fail("ZeroDivisionError: integer division or modulo by zero"),
         Binary::Mod if b == 0 => return fail("ZeroDivisionError: integer modulo by zero"),
         Binary::FloorDiv => a.checked_div_euclid(b).and_then(|q| {
-            // Euclid's rest is not negative; Python's has the sign of the divisor.
+            // Euclid's remainder is not negative; Python's has the sign of the divisor.
             if b < 0 && a.rem_euclid(b) != 0 { q.checked_sub(1) } else { Some(q) }
         }),
         Binary::Mod => a.checked_rem_euclid(b).map(|r| if b < 0 && r != 0 { r + b } else { r }),
@@ -256,14 +256,14 @@ fn any(budget: &Budget, items: &[Value], wanted: &Value) -> Res<bool> {
     Ok(false)
 }
 
-/// Items of what does not need the interpreter to be iterated over.
+/// The items of a value that can be iterated over without the interpreter.
 pub(crate) fn items(budget: &Budget, value: &Value) -> Res<Vec<Value>> {
     let count = length(value).unwrap_or(0);
     budget.items(count)?;
     Ok(match value {
         Value::Undefined(_) => Vec::new(),
         Value::Str(s) => {
-            // Each is a text of its own. Also those of a text that is safe are plain.
+            // Each character becomes a string. It is not marked as safe, even if the string is.
             budget.items(2 * count)?;
             let one = |c: char| Value::str(c.encode_utf8(&mut [0; 4]) as &str);
             s.text.chars().map(one).collect()
@@ -345,10 +345,10 @@ pub(crate) fn slice(budget: &Budget, value: &Value, bounds: [Option<Value>; 3]) 
     }
 }
 
-/// `value[index]` of a sequence; None if there is no such element.
+/// `value[index]` of a sequence; `None` if there is no such element.
 pub(crate) fn element(value: &Value, index: i64) -> Option<Value> {
     let count = match value {
-        // Their length need not be known.
+        // Their length need not be computed.
         Value::Str(_) if index >= 0 => i64::MAX,
         other => length(other)? as i64,
     };
@@ -361,7 +361,7 @@ pub(crate) fn element(value: &Value, index: i64) -> Option<Value> {
     }
 }
 
-/// An error that `raise_exception` makes.
+/// An error raised by `raise_exception`.
 pub(crate) fn raised<T>(message: String) -> Res<T> {
     Err(Box::new(Fault { kind: Kind::Raised, line: 0, message }))
 }

@@ -1,4 +1,4 @@
-//! From tokens to statements, as `jinja2.parser` with loop controls and the tag `generation` of transformers.
+//! The parser, equivalent to `jinja2.parser` with loop controls and transformers' tag `generation`.
 
 use std::rc::Rc;
 
@@ -6,10 +6,10 @@ use crate::ast::{Block, Body, Expr, ExprKind, For, Macro, Special, Stmt, StmtKin
 use crate::fault::{Fault, Kind, Res, limit};
 use crate::lexer::{Token, tokenize};
 
-/// How deep tags and parentheses may be nested; Python gives up earlier.
+/// Maximum nesting of tags and parentheses; Python's limit is lower.
 const MAX_TAGS: u32 = 100;
 
-/// Statements of a template, and its blocks.
+/// Parses a template; returns its statements and its blocks.
 pub(crate) fn parse(source: &str) -> Res<(Body, Vec<Rc<Block>>)> {
     let mut parser = Parser {
         tokens: tokenize(source)?,
@@ -41,19 +41,19 @@ pub(crate) struct Parser {
     tokens: Vec<(u32, Token)>,
     at: usize,
     nested: u32,
-    /// Within how many conditions: there, unknown filters are no errors before they run.
+    /// Number of enclosing conditions. Inside of them, an unknown filter is an error only when it runs.
     pub(crate) soft: u32,
-    /// Filters and tests outside of conditions that there are not.
+    /// Unknown filters and tests outside of conditions.
     pub(crate) unknown: Vec<(u32, String)>,
     loops: u32,
     ends: Vec<&'static [&'static str]>,
     tags: Vec<Rc<str>>,
-    /// Special names that macros around mention.
+    /// Special names that the enclosing macros mention.
     pub(crate) macros: Vec<Special>,
     blocks: Vec<Rc<Block>>,
 }
 
-/// A token in words.
+/// A description of a token, for messages.
 pub(crate) fn describe(token: &Token) -> String {
     match token {
         Token::Data(_) => "template data / text".into(),
@@ -147,7 +147,7 @@ impl Parser {
         }
     }
 
-    /// Runs a part of the parser one level deeper.
+    /// Runs a part of the parser one nesting level deeper.
     pub(crate) fn deeper<T>(&mut self, part: impl FnOnce(&mut Self) -> Res<T>) -> Res<T> {
         self.nested += 1;
         if self.nested > MAX_TAGS {
@@ -158,7 +158,7 @@ impl Parser {
         result
     }
 
-    /// Statements up to one of these tags, whose name is the current token then.
+    /// Parses statements up to one of these tags, whose name is then the current token.
     fn body(&mut self, ends: &'static [&'static str]) -> Res<Body> {
         let mut body: Vec<Stmt> = Vec::new();
         if !ends.is_empty() {
@@ -195,21 +195,21 @@ impl Parser {
         if ends.is_empty() { Ok(body.into()) } else { self.unknown(None) }
     }
 
-    /// The body of a tag: what follows the end of its opening.
+    /// Parses the body of a tag, after the end of its opening.
     fn block_body(&mut self, ends: &'static [&'static str]) -> Res<Body> {
         self.skip_op(":");
         self.expect(&Token::BlockEnd)?;
         self.body(ends)
     }
 
-    /// The same with a single end, which is skipped.
+    /// The same with a single closing tag, which is skipped.
     fn whole_body(&mut self, ends: &'static [&'static str]) -> Res<Body> {
         let body = self.block_body(ends)?;
         self.next();
         Ok(body)
     }
 
-    /// A tag that does not belong here, or the end of the template.
+    /// The error for a tag that does not belong here, or for the end of the template.
     fn unknown<T>(&self, name: Option<&str>) -> Res<T> {
         let mut message = match name {
             None => "Unexpected end of template.".to_string(),
@@ -278,7 +278,7 @@ impl Parser {
             }
             "call" => self.call_block(line)?,
             "generation" => {
-                // A call of nothing but the text within.
+                // A call block that only outputs its content.
                 let body = self.macro_body(None, false, &["endgeneration"])?;
                 StmtKind::Call(Expr::new(line, ExprKind::Name("caller".into()))?, Rc::new(body))
             }
@@ -392,7 +392,7 @@ impl Parser {
         Ok(StmtKind::Call(call, Rc::new(body)))
     }
 
-    /// The rest of a macro; loops around it do not count in it.
+    /// Parses the rest of a macro. Loops around it do not count inside.
     fn macro_body(&mut self, name: Option<Rc<str>>, signature: bool, ends: &'static [&'static str]) -> Res<Macro> {
         let (line, loops) = (self.line(), std::mem::take(&mut self.loops));
         let (args, defaults) = if signature { self.signature()? } else { (Vec::new(), Vec::new()) };
@@ -463,7 +463,7 @@ impl Parser {
         Ok(StmtKind::Block(block))
     }
 
-    /// Tags that load other templates, of which there are none.
+    /// Parses tags that load other templates, which do not exist.
     fn load(&mut self, tag: &str) -> Res<StmtKind> {
         let _ = self.expression()?;
         let kind = match tag {

@@ -6,7 +6,7 @@ use crate::number::float_repr;
 use crate::unicode::is_printable;
 use crate::value::{Dict, Object, Str, Value, View};
 
-/// What `{{ value }}` writes.
+/// The output of `{{ value }}`.
 pub(crate) fn to_text(budget: &Budget, value: &Value) -> Res<String> {
     Ok(match value {
         Value::Str(s) => s.text.to_string(),
@@ -22,22 +22,22 @@ pub(crate) fn repr(budget: &Budget, value: &Value) -> Res<String> {
     Ok(out)
 }
 
-/// Gives the entries of a dict in an order of its own.
+/// Returns the entries of a dict in a different order.
 pub(crate) type Order = fn(&Budget, &Dict) -> Res<Vec<(Value, Value)>>;
 
-/// The same with the entries of dicts in another order.
+/// `repr(value)`, with the entries of dicts in a different order.
 pub(crate) fn repr_in(order: Order, budget: &Budget, value: &Value) -> Res<String> {
     let mut out = String::new();
     write(budget, &mut out, value, 0, Some(order))?;
     Ok(out)
 }
 
-/// `repr(value)` for messages, short.
+/// A short `repr(value)`, for messages.
 pub(crate) fn plain(value: &Value) -> String {
     repr(&Budget::new(), value).unwrap_or_else(|_| format!("<{}>", value.type_name()))
 }
 
-/// A text in quotes, as `repr` has it.
+/// A quoted string, as in `repr`.
 pub(crate) fn quoted(text: &str) -> String {
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     let mut out = String::with_capacity(text.len() + 2);
@@ -62,10 +62,10 @@ pub(crate) fn quoted(text: &str) -> String {
 fn write(budget: &Budget, out: &mut String, value: &Value, depth: u32, order: Option<Order>) -> Res<()> {
     budget.steps(1)?;
     if depth > MAX_NESTING {
-        // Namespaces may hold themselves.
+        // Namespaces may contain themselves.
         return limit("prints values nested", u64::from(MAX_NESTING), " deep");
     }
-    // Of what is in objects of other types, even `pprint` shows the plain text.
+    // Inside objects of other types, even `pprint` uses the plain form.
     let order = order.filter(|_| match value {
         Value::List(seq) | Value::Tuple(seq) => !seq.group,
         other => matches!(other, Value::Dict(_)),
@@ -133,7 +133,7 @@ fn write(budget: &Budget, out: &mut String, value: &Value, depth: u32, order: Op
             None => out.push_str("<Macro anonymous>"),
         },
         Value::Object(object) if matches!(&**object, Object::Loop(_)) => out.push_str("<LoopContext>"),
-        // Python writes an address in memory, which is another one every time.
+        // Python prints a memory address, which is different every time.
         Value::Iter(_) => return fail("a generator has no text: put `| list` or `| join` behind the filter"),
         Value::Object(_) | Value::Function(_) | Value::Method(_) => {
             return fail(format!("a value of type '{}' has no text: is a call missing?", value.type_name()));

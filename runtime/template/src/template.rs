@@ -1,4 +1,4 @@
-//! A template from its text to what it renders.
+//! Parsing and rendering a template.
 
 use std::rc::Rc;
 
@@ -16,13 +16,13 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// Reads it.
+    /// Parses a template.
     pub(crate) fn parse(file: &str, source: &str) -> Result<Self, Error> {
         let (body, blocks) = parser::parse(source).map_err(|fault| fault.at(file, 0))?;
         Ok(Template { file: file.to_string(), body, blocks })
     }
 
-    /// Writes it with these variables.
+    /// Renders the template with these variables.
     pub(crate) fn render(&self, variables: Vec<(Rc<str>, Value)>, now: i64) -> Result<String, Error> {
         let mut interp = Interp::new(&self.blocks, variables, now);
         let root = interp.root.clone();
@@ -44,7 +44,7 @@ pub(crate) fn object(text: &str) -> Res<Vec<(Rc<str>, Value)>> {
     Ok(dict.entries.iter().map(|(k, v)| (name(k), v.clone())).collect())
 }
 
-/// Runs on a stack that is large enough for the deepest template: that of a caller may be small.
+/// Runs on a stack that is large enough for the deepest template; the caller's may be small.
 #[cfg(not(target_family = "wasm"))]
 pub(crate) fn with_stack<T: Send>(work: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
     const STACK: usize = 64 << 20;
@@ -57,7 +57,7 @@ pub(crate) fn with_stack<T: Send>(work: impl FnOnce() -> Result<T, Error> + Send
     })
 }
 
-/// A page has one stack; what exceeds it is an error of WebAssembly, which the page reports.
+/// In a page there is one stack. An overflow is a WebAssembly error, which the page reports.
 #[cfg(target_family = "wasm")]
 pub(crate) fn with_stack<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     work()

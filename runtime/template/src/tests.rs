@@ -1,4 +1,4 @@
-//! Tests: what follows `is`.
+//! Tests: the operators after `is`.
 
 use crate::compare;
 use crate::fault::{Res, fail, type_error};
@@ -51,7 +51,7 @@ const NAMES: [&str; 39] = [
     "le",
 ];
 
-/// Whether there is a test of this name.
+/// Whether a test exists.
 pub(crate) fn exists(name: &str) -> bool {
     NAMES.contains(&name)
 }
@@ -95,7 +95,7 @@ impl Interp<'_> {
             "string" => matches!(value, Value::Str(_)),
             "mapping" => matches!(value, Value::Dict(_)),
             "number" => matches!(value, Value::Bool(_) | Value::Int(_) | Value::Float(_)),
-            // What is undefined has a length, and elements that fail only when asked for.
+            // An undefined value has a length, and elements that only fail when they are accessed.
             "sequence" => !matches!(value, Value::View(..)) && ops::length(value).is_some(),
             "iterable" => ops::is_iterable(value),
             "callable" => match value {

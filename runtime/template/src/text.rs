@@ -1,4 +1,4 @@
-//! Methods of texts.
+//! String methods.
 
 use crate::budget::Budget;
 use crate::fault::{Res, fail, type_error};
@@ -6,7 +6,7 @@ use crate::platform::{lower, upper};
 use crate::unicode::{is_alpha, is_decimal, is_digit, is_numeric, is_printable, is_space, push_title};
 use crate::value::{Args, Dict, Str, Value};
 
-/// All of them but `format` and `format_map`, which need the interpreter.
+/// All of them except `format` and `format_map`, which need the interpreter.
 pub(crate) const METHODS: [&str; 47] = [
     "capitalize",
     "casefold",
@@ -57,13 +57,13 @@ pub(crate) const METHODS: [&str; 47] = [
     "zfill",
 ];
 
-/// Methods that change letters.
+/// Methods that change the case of letters.
 const CASE: [&str; 6] = ["capitalize", "casefold", "lower", "upper", "swapcase", "title"];
 
-/// Calls a method; `items` are those of the argument of `join`.
+/// Calls a method. `items` are the items of `join`'s argument.
 pub(crate) fn call(budget: &Budget, text: &Str, method: &str, args: Args) -> Res<Value> {
     let s = &*text.text;
-    // Letters may become three, and bytes three times as many.
+    // A letter may become three, and a byte three bytes.
     budget.text(s.len())?;
     if CASE.contains(&method) || method.starts_with("is") {
         budget.letters(s)?;
@@ -135,7 +135,7 @@ pub(crate) fn capitalize(s: &str) -> String {
     out + &lower_after(s, chars.as_str())
 }
 
-/// Lower case of the rest of a text: whether a sigma ends a word depends on what is in front.
+/// Lower case of the rest of a string. Whether a sigma is final depends on what precedes it.
 fn lower_after(whole: &str, rest: &str) -> String {
     if !rest.contains('Σ') {
         return lower(rest);
@@ -144,7 +144,7 @@ fn lower_after(whole: &str, rest: &str) -> String {
     lower(whole)[lower(first).len()..].to_string()
 }
 
-/// The lower case of a sigma, which depends on the letters around it: a hundred on each side, where more are none.
+/// The lower case of a sigma depends on the letters around it; a hundred on each side suffice.
 fn small_sigma(s: &str, at: usize) -> String {
     const AROUND: usize = 100;
     let start = s[..at].char_indices().rev().nth(AROUND - 1).map_or(0, |(i, _)| i);
@@ -171,7 +171,7 @@ fn casefold(s: &str) -> String {
             c => {
                 let small = lower(c.encode_utf8(&mut [0; 4]));
                 let large = upper(&small);
-                // Those that become several in upper case are compared by that.
+                // Characters with a longer upper case are compared by that.
                 out.push_str(&if large.chars().count() > 1 { lower(&large) } else { small });
             }
         }
@@ -183,7 +183,7 @@ fn swapcase(s: &str) -> String {
     let mut out = String::with_capacity(s.len());
     for (at, c) in s.char_indices() {
         if c.is_uppercase() {
-            // With what is around, for the sake of the last sigma of a word.
+            // With the surrounding letters, because of final sigmas.
             if c == 'Σ' { out.push_str(&small_sigma(s, at)) } else { out.push_str(&lower(c.encode_utf8(&mut [0; 4]))) }
         } else if c.is_lowercase() {
             out.push_str(&upper(c.encode_utf8(&mut [0; 4])));
@@ -216,7 +216,7 @@ fn title(s: &str) -> String {
     out
 }
 
-/// Methods that ask a question.
+/// Predicates such as `isalpha`.
 pub(crate) fn is(s: &str, method: &str) -> bool {
     let all = |test: fn(char) -> bool| !s.is_empty() && s.chars().all(test);
     match method {
@@ -268,7 +268,7 @@ fn justify(budget: &Budget, text: &Str, method: &str, args: Args) -> Res<Value> 
     let left = match method {
         "ljust" => 0,
         "rjust" => missing,
-        // As CPython has it: the odd one goes to the left if the width is odd.
+        // As in CPython: an odd space goes to the left if the width is odd.
         _ => missing / 2 + (missing & usize::try_from(width).unwrap_or(0) & 1),
     };
     Ok(Value::like([&*fill.repeat(left), &*text.text, &*fill.repeat(missing - left)].concat(), text))
@@ -283,7 +283,7 @@ fn zfill(budget: &Budget, text: &Str, args: Args) -> Res<Value> {
     Ok(Value::like([sign, &"0".repeat(missing), digits].concat(), text))
 }
 
-/// The part of a text that `start` and `end` leave, and how many characters are in front; None if they cross.
+/// The substring selected by `start` and `end`, and the number of characters before it; `None` if they cross.
 fn window(s: &str, start: Option<Value>, end: Option<Value>) -> Res<Option<(&str, usize)>> {
     let count = s.chars().count() as i64;
     let bound = |value: Option<Value>, default: i64| match value {
@@ -364,7 +364,7 @@ fn expand_tabs(budget: &Budget, text: &Str, args: Args) -> Res<Value> {
     Ok(Value::like(out, text))
 }
 
-/// `strip(chars)`; None strips whitespace.
+/// `strip(chars)`; `None` strips whitespace.
 pub(crate) fn trim<'a>(s: &'a str, chars: Option<&str>, left: bool, right: bool) -> &'a str {
     let cut = |c: char| chars.map_or_else(|| is_space(c), |chars| chars.contains(c));
     let s = if left { s.trim_start_matches(cut) } else { s };
@@ -397,7 +397,7 @@ fn partition(text: &Str, method: &str, args: Args) -> Res<Value> {
     Value::tuple(parts.into_iter().map(|p| Value::like(p, text)).collect())
 }
 
-/// `replace(old, new, count)`; a negative count replaces all.
+/// `replace(old, new, count)`; a negative count replaces all occurrences.
 pub(crate) fn replace(budget: &Budget, s: &str, old: &str, new: &str, count: i64) -> Res<String> {
     let count = if count < 0 { usize::MAX } else { usize::try_from(count).unwrap_or(usize::MAX) };
     let found = if old.is_empty() { s.chars().count() + 1 } else { s.matches(old).count() }.min(count);
@@ -462,7 +462,7 @@ fn words_from_right(s: &str, most: usize) -> Vec<&str> {
     parts
 }
 
-/// `splitlines`: many characters end a line.
+/// `splitlines`, which knows many line breaks.
 pub(crate) fn lines(s: &str, keep: bool) -> Vec<&str> {
     let mut out = Vec::new();
     let mut rest = s;

@@ -1,4 +1,4 @@
-//! What is said of values that are not there.
+//! Error messages about undefined values.
 
 use crate::fault::{Res, fail};
 use crate::repr::{plain, quoted};
@@ -21,12 +21,12 @@ impl Undefined {
     }
 }
 
-/// An undefined value was used.
+/// The error for using an undefined value.
 pub(crate) fn undefined<T>(why: &Undefined) -> Res<T> {
     fail(why.message())
 }
 
-/// Fails for a value that is not there.
+/// Fails if a value is undefined.
 pub(crate) fn defined(value: &Value) -> Res<()> {
     match value {
         Value::Undefined(why) => undefined(why),

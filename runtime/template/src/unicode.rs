@@ -1,4 +1,4 @@
-//! Kinds of characters, as Python has them.
+//! Character classes, as defined by Python.
 
 use crate::platform;
 
@@ -7,7 +7,7 @@ pub(crate) fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
 }
 
-/// Whether `repr` shows a character as it is.
+/// Whether `repr` leaves a character unescaped.
 pub(crate) fn is_printable(c: char) -> bool {
     c == ' ' || (c.is_ascii_graphic() || (!c.is_ascii() && platform::is_printable(c)))
 }
@@ -37,7 +37,7 @@ pub(crate) fn is_numeric(c: char) -> bool {
     is_digit(c) || (!c.is_ascii() && platform::is_numeric(c))
 }
 
-/// The title case of a character: only few have one of their own.
+/// Appends the title case of a character; only few have a special one.
 pub(crate) fn push_title(out: &mut String, c: char) {
     match c {
         'Ǆ' | 'ǅ' | 'ǆ' => out.push('ǅ'),
@@ -46,7 +46,7 @@ pub(crate) fn push_title(out: &mut String, c: char) {
         'Ǳ' | 'ǲ' | 'ǳ' => out.push('ǲ'),
         'ა'..='ჺ' | 'ჽ'..='ჿ' => out.push(c),
         _ => {
-            // What becomes several characters has a small tail: `ß` is `Ss`.
+            // If the upper case has several characters, all but the first become lower case: `ß` is `Ss`.
             let upper = platform::upper(c.encode_utf8(&mut [0; 4]));
             let mut rest = upper.chars();
             out.extend(rest.next());

@@ -1,4 +1,4 @@
-//! Values of templates: Python's.
+//! The values of templates, which are Python's.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -7,20 +7,20 @@ use std::rc::Rc;
 use crate::ast::{self, Constant};
 use crate::fault::{MAX_NESTING, Res, limit, type_error};
 
-/// A value. Lists and dicts never change, as the sandbox of transformers has it.
+/// A value. Lists and dicts never change, as in the sandbox of transformers.
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
-    /// What is not there, and why.
+    /// An undefined value, and why.
     Undefined(Rc<Undefined>),
     /// `None`.
     None,
-    /// A truth value, which is a number, too.
+    /// A boolean, which is also a number.
     Bool(bool),
     /// An integer.
     Int(i64),
     /// A floating-point number.
     Float(f64),
-    /// A text.
+    /// A string.
     Str(Str),
     /// A list.
     List(Rc<Seq>),
@@ -32,7 +32,7 @@ pub(crate) enum Value {
     View(View, Rc<Dict>),
     /// `range(..)`.
     Range(Range),
-    /// What can be iterated over once.
+    /// An iterator, which can be consumed once.
     Iter(Rc<RefCell<Iter>>),
     /// `namespace(..)`.
     Namespace(Rc<Namespace>),
@@ -40,13 +40,13 @@ pub(crate) enum Value {
     Object(Rc<Object>),
     /// A global function.
     Function(&'static str),
-    /// A macro with the variables around it.
+    /// A macro with its enclosing scope.
     Macro(Rc<Macro>),
     /// A method with its object.
     Method(Rc<(Value, &'static str)>),
 }
 
-/// A text, and whether it is marked as safe for HTML.
+/// A string, and whether it is marked as safe for HTML.
 #[derive(Clone, Debug)]
 pub(crate) struct Str {
     /// The text.
@@ -62,9 +62,9 @@ pub(crate) enum Undefined {
     Name(Rc<str>),
     /// An object, named by its type, has no such attribute or element.
     Attr(&'static str, Value),
-    /// In words.
+    /// Another reason, in words.
     Hint(String),
-    /// The sandbox does not give it.
+    /// The sandbox forbids access to it.
     Unsafe(String),
 }
 
@@ -73,7 +73,7 @@ pub(crate) enum Undefined {
 pub(crate) struct Seq {
     pub(crate) items: Vec<Value>,
     depth: u32,
-    /// A pair of `groupby`, which has names for its parts.
+    /// Whether it is a pair of `groupby`, whose items have names.
     pub(crate) group: bool,
 }
 
@@ -85,7 +85,7 @@ pub(crate) struct Dict {
     depth: u32,
 }
 
-/// Which part of a dict.
+/// A view of a dict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum View {
     /// Pairs.
@@ -101,21 +101,21 @@ pub(crate) enum View {
 pub(crate) struct Range {
     pub(crate) start: i64,
     pub(crate) step: i64,
-    /// How many numbers.
+    /// Number of elements.
     pub(crate) count: usize,
     pub(crate) stop: i64,
 }
 
-/// What can be iterated over once.
+/// An iterator, which can be consumed once.
 #[derive(Debug)]
 pub(crate) enum Iter {
-    /// A filter that runs when the first item is asked for.
+    /// A filter that runs when the first item is requested.
     Filter(&'static str, Value, Args),
-    /// What is left.
+    /// The remaining items.
     Items(VecDeque<Value>),
 }
 
-/// Attributes that templates may set.
+/// Attributes that templates can set.
 #[derive(Debug)]
 pub(crate) struct Namespace {
     pub(crate) attrs: RefCell<Vec<(Rc<str>, Value)>>,
@@ -137,35 +137,35 @@ pub(crate) enum Object {
     Block(Rc<ast::Block>),
 }
 
-/// A loop under way.
+/// A loop in progress.
 #[derive(Debug)]
 pub(crate) struct Loop {
     pub(crate) node: Rc<ast::For>,
-    /// Where the loop stands, for its filter and for recursion.
+    /// The scope around the loop, for its filter and for recursion.
     pub(crate) scope: Rc<Scope>,
     pub(crate) pending: RefCell<VecDeque<Value>>,
-    /// Whether what is pending has passed the filter of the loop.
+    /// Whether the pending items have passed the loop's filter.
     pub(crate) filtered: Cell<bool>,
-    /// The length, if it is known.
+    /// The length, if it was computed.
     pub(crate) known: Cell<Option<usize>>,
-    /// 1 in the first round.
+    /// 1 in the first iteration.
     pub(crate) index: Cell<usize>,
     pub(crate) depth0: usize,
     pub(crate) previous: RefCell<Option<Value>>,
     pub(crate) current: RefCell<Option<Value>>,
-    /// The next item, if it was looked at.
+    /// The next item, if it was peeked at.
     pub(crate) peeked: RefCell<Option<Value>>,
     pub(crate) changed: RefCell<Option<Vec<Value>>>,
 }
 
-/// A macro that can be called.
+/// A macro and its scope.
 #[derive(Debug)]
 pub(crate) struct Macro {
     pub(crate) node: Rc<ast::Macro>,
     pub(crate) scope: Rc<Scope>,
 }
 
-/// Variables, and where to look further.
+/// Variables, and the enclosing scope.
 #[derive(Debug)]
 pub(crate) struct Scope {
     pub(crate) vars: RefCell<Vec<(Rc<str>, Value)>>,
@@ -179,7 +179,7 @@ pub(crate) struct Args {
     pub(crate) named: Vec<(Rc<str>, Value)>,
 }
 
-/// What dicts look keys up by: equal keys of Python are equal.
+/// Keys of dicts: keys that are equal in Python are equal.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Key {
     Undefined,
@@ -225,7 +225,7 @@ impl Value {
         Value::Str(Str { text: text.into(), safe: true })
     }
 
-    /// A text that is as safe as another.
+    /// A string with the same safety mark as another.
     pub(crate) fn like(text: impl Into<Rc<str>>, other: &Str) -> Self {
         Value::Str(Str { text: text.into(), safe: other.safe })
     }
@@ -254,7 +254,7 @@ impl Value {
         matches!(self, Value::Undefined(_))
     }
 
-    /// How deep containers are nested in it.
+    /// The nesting depth of containers in it.
     pub(crate) fn depth(&self) -> u32 {
         match self {
             Value::List(seq) | Value::Tuple(seq) => seq.depth,
@@ -314,7 +314,7 @@ impl Value {
         }
     }
 
-    /// An integer, also one that is a truth value.
+    /// An integer or boolean as an integer.
     pub(crate) fn as_int(&self) -> Option<i64> {
         match self {
             Value::Bool(b) => Some(i64::from(*b)),
@@ -331,7 +331,7 @@ impl Value {
         }
     }
 
-    /// An integer, or Python's complaint.
+    /// An integer, or Python's error.
     pub(crate) fn index(&self) -> Res<i64> {
         match self.as_int() {
             Some(i) => Ok(i),
@@ -401,7 +401,7 @@ fn nested(depth: u32) -> Res<u32> {
 }
 
 impl Seq {
-    /// Items, unless they are nested too deeply.
+    /// A sequence; fails if its items are nested too deeply.
     pub(crate) fn new(items: Vec<Value>) -> Res<Rc<Self>> {
         Self::build(items, false).map(Rc::new)
     }
@@ -418,7 +418,7 @@ impl Seq {
 }
 
 impl Dict {
-    /// The last value of a key counts, at the place of its first.
+    /// The last value of a key counts, at the position of the first.
     pub(crate) fn new(entries: impl IntoIterator<Item = (Value, Value)>) -> Res<Rc<Self>> {
         let mut dict = Dict { depth: 1, ..Dict::default() };
         for (key, value) in entries {
@@ -443,7 +443,7 @@ impl Dict {
         Ok(self.index.get(&key.key()?).map(|at| &self.entries[*at].1))
     }
 
-    /// The value of a text.
+    /// The value of a string key.
     pub(crate) fn get_str(&self, key: &str) -> Option<&Value> {
         self.index.get(&Key::Str(key.into())).map(|at| &self.entries[*at].1)
     }
@@ -455,7 +455,7 @@ impl Namespace {
     }
 
     pub(crate) fn set(&self, name: &Rc<str>, value: Value) -> Res<()> {
-        // A namespace may hold itself; then its depth grows with every assignment, until it is refused.
+        // A namespace may contain itself. Its depth then grows with each assignment until it is rejected.
         self.depth.set(nested(self.depth.get().max(value.depth() + 1))?);
         let mut attrs = self.attrs.borrow_mut();
         match attrs.iter_mut().find(|(n, _)| n == name) {
@@ -483,7 +483,7 @@ impl Args {
         Args { pos, named: Vec::new() }
     }
 
-    /// Arguments by the names of parameters. More or others are refused.
+    /// Binds arguments to the names of parameters. Surplus and unknown ones are errors.
     pub(crate) fn bind(self, function: &str, names: &[&str]) -> Res<Bound> {
         if self.pos.len() > names.len() {
             let (most, given) = (names.len(), self.pos.len());

@@ -1,18 +1,18 @@
-//! Precompiled maps of characters: a double-array trie of texts, and what they are replaced by.
+//! Precompiled character maps: a double-array trie of texts and their replacements.
 
-/// A map whose table was checked.
+/// A map whose table was validated.
 pub(super) struct Charsmap {
     units: Vec<u32>,
     replacements: Vec<u8>,
 }
 
-/// Where the steps from a node begin, from that node on.
+/// The offset from a node to its children.
 fn offset(unit: u32) -> usize {
     ((unit >> 10) << ((unit & 0x200) >> 6)) as usize
 }
 
 impl Charsmap {
-    /// A map in base64; `None` if a step could leave its table.
+    /// Decodes a map in base64; `None` if a transition could leave its table.
     pub(super) fn read(text: &str) -> Option<Self> {
         let bytes = base64(text)?;
         if bytes.is_empty() {
@@ -29,7 +29,7 @@ impl Charsmap {
         map.walk(|_, _| ()).then_some(map)
     }
 
-    /// How many times as long the map makes a text at worst, in bytes.
+    /// The factor by which the map can lengthen a text at most, in bytes.
     pub(super) fn growth(&self) -> f64 {
         let mut most: f64 = 1.0;
         self.walk(|value, depth| {
@@ -40,10 +40,10 @@ impl Charsmap {
         most
     }
 
-    /// Visits the value of every text with its length; says whether all steps stay in the table.
+    /// Visits the value of each text with its length. Returns whether all transitions stay in the table.
     fn walk(&self, mut visit: impl FnMut(usize, usize)) -> bool {
         let Some(root) = self.units.first() else { return true };
-        // Steps XOR a byte to a place, so they stay in its block of 256.
+        // Transitions XOR a position with a byte, so they stay in its block of 256.
         let within = |at: usize| at | 0xFF;
         let mut todo = vec![(offset(*root), 0)];
         let mut seen = vec![false; self.units.len()];
@@ -71,7 +71,7 @@ impl Charsmap {
     }
 }
 
-/// The bytes of a text in base64.
+/// Decodes base64; `None` if it is invalid.
 fn base64(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
     let (mut bits, mut held) = (0u32, 0);

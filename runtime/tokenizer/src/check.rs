@@ -1,4 +1,4 @@
-//! What would make the tokenizers library panic, or fill the memory with a short text: refused before it is asked.
+//! Rejects tokenizers that would make the tokenizers library panic, or exhaust memory on a short text.
 
 use std::fmt;
 
@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use super::charsmap::Charsmap;
 
-/// Parts in parts.
+/// Maximum nesting of parts.
 const MAX_DEPTH: usize = 32;
-/// How many times as long a text may become, in bytes. Normalizers of real tokenizers together reach 800 at worst.
+/// Maximum factor by which a text may grow, in bytes. The normalizers of real tokenizers reach 800 in total.
 const MAX_GROWTH: f64 = 4096.0;
-/// Bytes of what stands around the tokens of a word.
+/// Maximum length of the affixes of a word's tokens, in bytes.
 const MAX_AFFIX: usize = 256;
 
-/// The parts of a `tokenizer.json` that are looked at.
+/// The parts of a `tokenizer.json` that are checked.
 #[derive(Debug, Default, Deserialize)]
 pub struct Parts {
     #[serde(default)]
@@ -30,7 +30,7 @@ pub struct Parts {
     model: Model,
 }
 
-/// What pairs are merged, and into how long a token at most.
+/// The merged pairs, and the maximum length of a token.
 #[derive(Debug, Default, Deserialize)]
 struct Model {
     #[serde(default)]
@@ -43,7 +43,7 @@ struct Model {
     vocab: Longest,
 }
 
-/// A pair, in one of the two ways in which it is written; what is neither is left to the library, which says so.
+/// A pair, in one of its two notations. The library reports anything else.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Merge {
@@ -52,7 +52,7 @@ enum Merge {
     Other(IgnoredAny),
 }
 
-/// Bytes of the longest token of a vocabulary by id.
+/// The length in bytes of the longest token in a vocabulary.
 #[derive(Debug, Default)]
 struct Longest(usize);
 
@@ -88,10 +88,10 @@ impl<'de> Deserialize<'de> for Longest {
 }
 
 impl Parts {
-    /// Refuses what the library cannot be trusted with.
+    /// Rejects what the library does not handle safely.
     ///
     /// # Errors
-    /// Names the part and what is wrong with it.
+    /// Names the part and the problem.
     pub fn check(&self) -> Result<(), String> {
         for (name, part) in [
             ("normalizer", &self.normalizer),
@@ -114,7 +114,7 @@ impl Parts {
     }
 }
 
-/// Visits every object of a part.
+/// Visits every object in a part.
 fn each(part: &Value, depth: usize, visit: &mut dyn FnMut(&Value) -> Result<(), String>) -> Result<(), String> {
     if depth > MAX_DEPTH {
         return Err(format!("parts are nested more than {MAX_DEPTH} deep"));
@@ -129,7 +129,7 @@ fn each(part: &Value, depth: usize, visit: &mut dyn FnMut(&Value) -> Result<(), 
     }
 }
 
-/// Whether the library panics at an entry of a part.
+/// Whether the library would panic at an entry of a part.
 fn panics(entry: &Value) -> Result<(), String> {
     let kind = entry["type"].as_str().unwrap_or_default();
     if kind == "Strip" && entry["stop"].as_u64().is_some_and(|stop| stop > 0) {
@@ -156,8 +156,8 @@ fn panics(entry: &Value) -> Result<(), String> {
     }
 }
 
-/// How many times as long a part makes a text at worst, in bytes. What is put in front of a piece can come as often as
-/// there are pieces, and those may be single bytes.
+/// The factor by which a part can lengthen a text at most, in bytes. A prefix can occur once per piece, and pieces may
+/// be single bytes.
 fn growth(part: &Value) -> f64 {
     let bytes = |key: &str| part[key].as_str().map_or(0.0, |text| text.len() as f64);
     let flag = |key: &str, default| part[key].as_bool().unwrap_or(default);
@@ -167,11 +167,11 @@ fn growth(part: &Value) -> f64 {
         * match part["type"].as_str().unwrap_or_default() {
             "Replace" => match part["pattern"]["String"].as_str() {
                 Some(from) if !from.is_empty() => (bytes("content") / from.len() as f64).max(1.0),
-                // It may match nothing, everywhere.
+                // The pattern may match the empty string, everywhere.
                 _ => 1.0 + bytes("content"),
             },
             "Prepend" => 1.0 + bytes("prepend"),
-            // U+FDFA becomes 11 times as long, U+0390 three times, U+023A one and a half times.
+            // U+FDFA grows by a factor of 11, U+0390 by 3, and U+023A by 1.5.
             "NFKC" | "NFKD" => 11.0,
             "NFC" | "NFD" => 3.0,
             "Lowercase" => 1.5,
@@ -189,8 +189,8 @@ fn growth(part: &Value) -> f64 {
 }
 
 impl Model {
-    /// Refuses long affixes, which every letter gets, and merges that the library would cut or write beyond the end of a
-    /// text.
+    /// Rejects long affixes, which are added to every character, and merges for which the library would slice or write
+    /// past the end of a text.
     fn check(&self) -> Result<(), String> {
         let prefix = self.continuing_subword_prefix.as_deref().unwrap_or_default();
         let suffix = self.end_of_word_suffix.as_deref().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Text to token ids and back, as `tokenizer.json` says.
+//! Converts text to token ids and back, with a `tokenizer.json`.
 //!
 //! # Example
 //!
@@ -28,27 +28,27 @@ use tokenizers::{AddedToken, Decoder, Encoding, NormalizedString, Normalizer, Tr
 
 use self::check::Parts;
 
-/// Where the tokenizer is in a bundle.
+/// The tokenizer file in a bundle.
 pub const FILE: &str = "tokenizer.json";
-/// Entries of that file that the library does not know.
+/// Entries of that file that are gristmill's own.
 const OWN: [&str; 2] = ["split_special_tokens", "truncation_side"];
 
 /// A tokenizer.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
-    /// Added tokens that the normalizer changes, as they are found in texts: so they are decoded, too.
+    /// Texts of added tokens that are matched after normalization. They are decoded to the normalized text.
     normalized: BTreeMap<u32, String>,
-    /// Where a text that is too long is cut.
+    /// The side at which a text that is too long is truncated.
     side: Side,
 }
 
-/// What a bundle's file says besides what the library reads.
+/// Entries of a bundle's file beyond those of the library.
 #[derive(Deserialize)]
 struct Besides {
-    /// Special tokens that are written out in a text are text.
+    /// Whether special tokens that occur in a text are treated as text.
     #[serde(default)]
     split_special_tokens: bool,
-    /// Where a text that is too long is cut.
+    /// The side at which a text that is too long is truncated.
     #[serde(default)]
     truncation_side: Side,
 }
@@ -68,10 +68,10 @@ impl std::fmt::Debug for Tokenizer {
     }
 }
 
-/// What the normalizer makes of added tokens that are normalized, where it changes them.
+/// The normalized texts of added tokens that the normalizer changes, by id.
 ///
 /// # Errors
-/// If it makes the same of two: which of them the library finds is left to chance.
+/// If two tokens have the same normalized text: the library might match either.
 pub fn normalized(tokenizer: &tokenizers::Tokenizer) -> Result<BTreeMap<u32, String>, Unusable> {
     let Some(normalizer) = tokenizer.get_normalizer() else { return Ok(BTreeMap::new()) };
     let mut texts: BTreeMap<String, &str> = BTreeMap::new();
@@ -94,13 +94,13 @@ pub fn normalized(tokenizer: &tokenizers::Tokenizer) -> Result<BTreeMap<u32, Str
     Ok(changed)
 }
 
-/// Why a tokenizer cannot be had, or cannot do what it is asked for.
+/// Why a tokenizer could not be loaded or used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The bundle cannot be read.
     #[error(transparent)]
     Bundle(#[from] gristmill_bundle::Error),
-    /// Its file is missing, damaged, or of a kind that is not supported; or the library fails.
+    /// The file is missing, damaged or not supported, or the library fails.
     #[error("{FILE}: {0}")]
     Text(String),
 }
@@ -109,20 +109,20 @@ fn fault(message: impl std::fmt::Display) -> Error {
     Error::Text(message.to_string())
 }
 
-/// Why a tokenizer cannot be used.
+/// Why a tokenizer file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
-    /// The library would not get along with it.
+    /// The library would not handle it safely.
     #[error("{0}")]
     Refused(String),
-    /// The library says this.
+    /// An error of the library.
     #[error("{0}")]
     Unread(String),
 }
 
-/// Calls the tokenizers library. It panics at files and texts that it does not foresee. [`Parts::check`] refuses those
-/// that are known; what is left must not end a program that serves others. This is the one place where panics are
-/// caught: the library keeps nothing but caches of results, which a call that was cut short leaves as they were.
+/// Calls the tokenizers library, which panics on unexpected files and texts. [`Parts::check`] rejects the known cases;
+/// any other must not end a program that serves others. This is the only place that catches panics. It is safe because
+/// the library's only state is caches of results, which an interrupted call leaves intact.
 fn guarded<T>(call: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, Unusable> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(result) => result.map_err(|e| Unusable::Unread(e.to_string())),
@@ -134,7 +134,7 @@ fn guarded<T>(call: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, Unusabl
     }
 }
 
-/// What the tokenizers library makes of a file, after a check of what it panics at.
+/// Parses a file with the tokenizers library, after checking for what would make it panic.
 ///
 /// # Errors
 /// See [`Unusable`].
@@ -145,7 +145,10 @@ pub fn parse(content: &[u8]) -> Result<tokenizers::Tokenizer, Unusable> {
 }
 
 impl Tokenizer {
-    /// The tokenizer of a bundle.
+    /// Loads the tokenizer of a bundle.
+    ///
+    /// # Errors
+    /// If the bundle has no tokenizer, or the file cannot be read; see also [`Tokenizer::from_bytes`].
     pub fn from_bundle(bundle: &Bundle) -> Result<Self, Error> {
         if !bundle.has(FILE) {
             return Err(fault("not in this bundle: the model came without it, so it takes token ids only"));
@@ -153,7 +156,10 @@ impl Tokenizer {
         Tokenizer::from_bytes(&bundle.read(FILE)?)
     }
 
-    /// From the content of a `tokenizer.json`.
+    /// Parses the content of a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// If the file is damaged or not supported.
     pub fn from_bytes(content: &[u8]) -> Result<Self, Error> {
         let besides: Besides = serde_json::from_slice(content).map_err(fault)?;
         let mut inner = if besides.split_special_tokens || besides.truncation_side != Side::Right {
@@ -166,23 +172,29 @@ impl Tokenizer {
             parse(content).map_err(fault)?
         };
         inner.set_encode_special_tokens(besides.split_special_tokens);
-        // Files carry settings from training: padding to 128 and cutting at 128. How long an input may be is for
-        // the model to say.
+        // Files contain settings from training, such as padding and truncation to 128 tokens. The model decides how
+        // long an input may be.
         inner.with_truncation(None).map_err(fault)?;
         inner.with_padding(None);
         let normalized = normalized(&inner).map_err(fault)?;
         Ok(Tokenizer { inner, normalized, side: besides.truncation_side })
     }
 
-    /// The token ids of a text. With `special`, the tokens around it that the file's post-processor adds. Special
-    /// tokens written out in the text are recognized either way, unless the file says that they are text.
+    /// The token ids of a text. With `special`, the file's post-processor adds tokens around it. Special tokens that
+    /// occur in the text are recognized either way, unless the file says that they are text.
+    ///
+    /// # Errors
+    /// If the library fails on the text.
     pub fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>, Error> {
         self.encode_within(text, special, usize::MAX)
     }
 
-    /// As [`Tokenizer::encode`], with as much of the text as fits in `most` token ids together with the special
-    /// tokens around it, which stay. If not even they fit, the result is longer than `most`. What is cut off is the end
-    /// of the text, or its beginning if the file says so.
+    /// Like [`Tokenizer::encode`], but truncates the text to fit into `most` token ids, including the special tokens
+    /// around it. If not even those fit, the result is longer than `most`. The end of the text is cut off, or its
+    /// beginning if the file says so.
+    ///
+    /// # Errors
+    /// If the library fails on the text.
     pub fn encode_within(&self, text: &str, special: bool, most: usize) -> Result<Vec<u32>, Error> {
         let encode = || guarded(|| self.inner.encode_fast(text, false)).map_err(fault);
         let whole = self.process(encode()?, special)?;
@@ -199,26 +211,32 @@ impl Tokenizer {
         self.process(encoding, special)
     }
 
-    /// How many of the first token ids of a text are those of a prompt in front of it, with what is around them: those
-    /// of the prompt alone, but for a special token at their end. At most `most`.
+    /// The number of leading token ids of a text that belong to a prompt at its start, including special tokens before
+    /// it: the length of the encoded prompt, without a special token at its end. At most `most`.
+    ///
+    /// # Errors
+    /// If the library fails on the prompt.
     pub fn prompt_tokens(&self, prompt: &str, most: usize) -> Result<usize, Error> {
         let ids = self.encode_within(prompt, true, most)?;
         let special = |id: &u32| self.inner.get_added_tokens_decoder().get(id).is_some_and(|token| token.special);
         Ok(ids.len() - usize::from(ids.last().is_some_and(special)))
     }
 
-    /// The ids of an encoded text, with the tokens around it.
+    /// The ids of an encoded text, with special tokens added if `special` is set.
     fn process(&self, encoding: Encoding, special: bool) -> Result<Vec<u32>, Error> {
         let encoding = guarded(|| self.inner.post_process(encoding, None, special)).map_err(fault)?;
         Ok(encoding.get_ids().to_vec())
     }
 
-    /// The text of token ids, without special tokens. Ids that do not exist give nothing.
+    /// The text for token ids, without special tokens. Unknown ids are skipped.
+    ///
+    /// # Errors
+    /// If the library fails on the ids.
     pub fn decode(&self, ids: &[u32]) -> Result<String, Error> {
         let special = self.inner.get_added_vocabulary();
         let written = |id: &u32| self.normalized.get(id).cloned().or_else(|| self.inner.id_to_token(*id));
         let tokens: Vec<String> = ids.iter().filter_map(written).filter(|t| !special.is_special_token(t)).collect();
-        // One decoder of the library panics where there are no tokens.
+        // One of the library's decoders panics on an empty list.
         if tokens.is_empty() {
             return Ok(String::new());
         }
@@ -233,7 +251,7 @@ impl Tokenizer {
         self.inner.token_to_id(token)
     }
 
-    /// The token of an id.
+    /// The token with an id.
     pub fn id_to_token(&self, id: u32) -> Option<String> {
         self.inner.id_to_token(id)
     }
@@ -243,7 +261,7 @@ impl Tokenizer {
 mod tests {
     use super::*;
 
-    /// A SentencePiece-like tokenizer with byte fallback, and training settings that must not act.
+    /// A SentencePiece-like tokenizer with byte fallback, and training settings that must be ignored.
     const TOY: &str = include_str!("../../../tests/fixtures/tokenizer/toy.json");
 
     fn toy_json(post_processor: &str) -> String {

@@ -1,4 +1,4 @@
-//! `pprint`: values over several lines if they are long, as Python's module of that name writes them.
+//! `pprint`: prints long values on several lines, like Python's module of that name.
 
 use crate::budget::Budget;
 use crate::compare;
@@ -8,7 +8,7 @@ use crate::text;
 use crate::unicode::is_space;
 use crate::value::{Dict, Str, Value};
 
-/// Most characters of a line.
+/// Maximum number of characters per line.
 const WIDTH: i64 = 80;
 
 /// What `pprint.pformat` returns.
@@ -28,10 +28,11 @@ fn width(text: &str) -> i64 {
 }
 
 impl Printer<'_> {
-    /// Writes a value at a column, where so many characters must follow on its last line. `top`: within nothing else.
+    /// Prints a value at a column. `follow` characters come after it on its last line; `top` is true for the outermost
+    /// value.
     fn value(&mut self, value: &Value, column: i64, follow: i64, top: bool) -> Res<()> {
         let plain = repr_in(in_order, self.budget, value)?;
-        // Every level is written once more.
+        // Every level is printed again.
         self.budget.text(plain.len())?;
         if width(&plain) <= WIDTH - column - follow {
             self.out.push_str(&plain);
@@ -91,7 +92,7 @@ impl Printer<'_> {
         Ok(())
     }
 
-    /// A long text in several, one for every line, and for as many words as there is room for.
+    /// A long string as several: one per line, and one per group of words that fits.
     fn text(&mut self, text: &str, column: i64, follow: i64, top: bool) -> Res<()> {
         let (column, follow) = if top { (column + 1, follow + 1) } else { (column, follow) };
         let lines = text::lines(text, true);
@@ -143,7 +144,7 @@ impl Printer<'_> {
     }
 }
 
-/// Entries by their keys; keys that cannot be compared are ordered by their types.
+/// The entries sorted by key; keys that cannot be compared are sorted by type.
 fn in_order(budget: &Budget, dict: &Dict) -> Res<Vec<(Value, Value)>> {
     let less = |a: &(Value, Value), b: &(Value, Value)| match compare::less(budget, &a.0, &b.0) {
         Err(fault) if fault.kind == Kind::Template => Ok(a.0.type_name() < b.0.type_name()),
@@ -152,7 +153,7 @@ fn in_order(budget: &Budget, dict: &Dict) -> Res<Vec<(Value, Value)>> {
     compare::sort(budget, dict.entries.clone(), false, less)
 }
 
-/// The first word of a text, with the space behind it.
+/// The first word of a string, with the spaces after it.
 fn word(text: &str) -> &str {
     let space = text.find(is_space).unwrap_or(text.len());
     let end = text[space..].find(|c| !is_space(c)).map_or(text.len(), |at| space + at);

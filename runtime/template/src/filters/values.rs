@@ -1,11 +1,11 @@
-//! What filters make of a single value.
+//! Filters of single values.
 
 use crate::fault::{Res, fail, type_error};
 use crate::number::parse_float;
 use crate::platform;
 use crate::value::{Args, Value};
 
-/// Whether `reversed(value)` is possible in Python.
+/// Whether Python's `reversed(value)` works.
 pub(super) fn reversible(value: &Value) -> bool {
     matches!(
         value,
@@ -48,7 +48,7 @@ pub(super) fn round(value: &Value, args: Args) -> Res<Value> {
         ("common", Some(i)) => {
             let Some(unit) = 10i64.checked_pow(precision.unsigned_abs()) else { return Ok(Value::Int(0)) };
             let (down, rest) = (i.div_euclid(unit), i.rem_euclid(unit));
-            // Halves go to the even neighbour.
+            // Halves are rounded to even.
             let up = rest * 2 > unit || rest * 2 == unit && down % 2 != 0;
             Ok(Value::Int((down + i64::from(up)) * unit))
         }
@@ -99,7 +99,7 @@ pub(super) fn file_size(bytes: f64, binary: bool) -> String {
     String::new()
 }
 
-/// Words begin behind whitespace, hyphens and opening brackets.
+/// Title case: words start after whitespace, hyphens and opening brackets.
 pub(super) fn title(s: &str) -> String {
     let mut out = String::with_capacity(s.len());
     let begins = |c: char| crate::unicode::is_space(c) || "-({[<".contains(c);
@@ -116,7 +116,7 @@ pub(super) fn title(s: &str) -> String {
     out
 }
 
-/// Percent-encoding; for queries, spaces are plus signs and slashes are encoded.
+/// Percent-encodes a string. In queries, spaces become plus signs and slashes are encoded.
 pub(super) fn quote(text: &str, query: bool) -> String {
     let mut out = String::new();
     for byte in text.bytes() {

@@ -1,4 +1,4 @@
-//! `wordwrap`: lines of a limited length, as Python's module `textwrap` makes them.
+//! `wordwrap`: breaks lines like Python's module `textwrap`.
 
 use crate::budget::Budget;
 use crate::fault::{Res, fail};
@@ -27,7 +27,7 @@ pub(super) fn wrap(budget: &Budget, value: &Str, args: Args) -> Res<Value> {
         };
         let chars: Vec<char> = paragraph.chars().collect();
         paragraph_lines(&chars, width, long, hyphens, &mut lines);
-        // A paragraph of nothing is a line of nothing.
+        // An empty paragraph is an empty line.
         if lines.len() == before {
             lines.push(String::new());
         }
@@ -44,7 +44,7 @@ fn paragraph_lines(chars: &[char], width: usize, long: bool, hyphens: bool, line
     chunks.reverse();
     let first = lines.len();
     while let Some(next) = chunks.last() {
-        // Space at the start of a line is dropped, but not that of the paragraph.
+        // Space at the start of a line is dropped, except at the start of the paragraph.
         if lines.len() > first && blank(next) {
             chunks.pop();
         }
@@ -57,7 +57,7 @@ fn paragraph_lines(chars: &[char], width: usize, long: bool, hyphens: bool, line
         if let Some(chunk) = chunks.last_mut().filter(|chunk| chunk.len() > width) {
             if long {
                 let mut end = width - length;
-                // Behind the last hyphen that has something in front of it.
+                // Breaks after the last hyphen that follows something.
                 if hyphens
                     && let Some(hyphen) = chunk[..end].iter().rposition(|c| *c == '-')
                     && chunk[..hyphen].iter().any(|c| *c != '-')
@@ -82,7 +82,7 @@ fn is_gap(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\x0b' | '\x0c' | '\r' | ' ')
 }
 
-/// `\w` of Python.
+/// `\w` in Python.
 fn is_word(c: char) -> bool {
     c == '_' || is_alpha(c) || is_numeric(c)
 }
@@ -91,18 +91,18 @@ fn is_letter(c: char) -> bool {
     is_word(c) && !is_decimal(c)
 }
 
-/// What may stand before a dash.
+/// Characters that may precede a dash.
 fn is_punct(c: char) -> bool {
     is_word(c) || "!\"'&.,?".contains(c)
 }
 
-/// Whether dashes that join words begin here: two at least, with a word behind.
+/// Whether a dash between words starts here: at least two hyphens, followed by a word.
 fn is_dash(chars: &[char], at: usize) -> bool {
     let count = chars[at..].iter().take_while(|c| **c == '-').count();
     count >= 2 && chars.get(at + count).is_some_and(|c| is_word(*c))
 }
 
-/// Pieces that lines can end behind: words, parts of words with hyphens, dashes between words, and gaps.
+/// The pieces after which a line may break: words, parts of hyphenated words, dashes between words, and gaps.
 fn chunks(chars: &[char], hyphens: bool) -> Vec<&[char]> {
     let mut chunks = Vec::new();
     let mut start = 0;

@@ -1,4 +1,4 @@
-//! What a page has anyway and programs bring along: tables of Unicode, and numbers as shortest texts.
+//! What browsers provide and native programs have to bring along: Unicode tables and shortest decimals.
 
 #[cfg(not(target_family = "wasm"))]
 mod native;

@@ -1,4 +1,4 @@
-//! In a page: JavaScript knows Unicode and shortest numbers already, and its tables need not be downloaded.
+//! For pages: JavaScript has Unicode tables and shortest decimals, so they need not be downloaded.
 
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -30,24 +30,24 @@ pub(crate) fn is_alpha(c: char) -> bool {
     is_kind(c as u32, 0)
 }
 
-/// Digits in circles or as exponents, which are no decimals.
+/// Digits in circles or as exponents, which are not decimals.
 pub(crate) fn is_digit(c: char) -> bool {
     is_kind(c as u32, 4)
 }
 
-/// Numbers that are no digits, some Chinese characters among them.
+/// Numbers that are not digits, including some Chinese characters.
 pub(crate) fn is_numeric(c: char) -> bool {
     is_kind(c as u32, 2) || is_kind(c as u32, 5)
 }
 
-/// What `repr` shows as it is.
+/// Characters that `repr` does not escape.
 pub(crate) fn is_printable(c: char) -> bool {
     !is_kind(c as u32, 3)
 }
 
-/// The value of a decimal digit: those of a script follow one another, from zero.
+/// The value of a decimal digit. The digits of each script are consecutive, starting at zero.
 pub(crate) fn decimal(c: char) -> Option<u32> {
-    // Tens of digits begin where there is no digit in front, or in the blocks of mathematics at known places.
+    // A run of digits starts after a character that is not a digit, or at known positions in the mathematics block.
     const MATHEMATICS: u32 = 0x1d7ce;
     let code = c as u32;
     if !is_kind(code, 1) {
@@ -67,12 +67,12 @@ pub(crate) fn upper(text: &str) -> String {
     if text.is_ascii() { text.to_ascii_uppercase() } else { js_upper(text) }
 }
 
-/// The shortest digits that give this number, as `1.5e-7`.
+/// The shortest decimal for this number, such as `1.5e-7`.
 pub(crate) fn scientific(x: f64) -> String {
     js_scientific(x)
 }
 
-/// A number, of which the spelling was checked.
+/// Parses a number whose syntax was checked.
 pub(crate) fn parse_float(text: &str) -> f64 {
     js_parse(text)
 }

@@ -4,19 +4,19 @@ use gristmill_template::{Error, Kind};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// The prompt for a conversation: see [`gristmill_template::render_chat`].
+/// Renders the prompt for a conversation; see [`gristmill_template::render_chat`].
 ///
 /// # Errors
-/// A text: a letter for who is at fault (`b` the bundle, `i` the input), and the message.
+/// A string: a letter for the cause (`b` for the bundle, `i` for the input), followed by the message.
 #[wasm_bindgen(js_name = renderChat)]
 pub fn render_chat(chat: &str, request: &str) -> Result<String, JsValue> {
     gristmill_template::render_chat(chat, request).map_err(|e| fault(&e))
 }
 
-/// Parses a template.
+/// Checks the syntax of a template.
 ///
 /// # Errors
-/// As [`render_chat`].
+/// See [`render_chat`].
 #[wasm_bindgen(js_name = checkTemplate)]
 pub fn check(file: &str, source: &str) -> Result<(), JsValue> {
     gristmill_template::check(file, source).map_err(|e| fault(&e))
