@@ -1,4 +1,4 @@
-//! Kernels in linear memory as the executor wants them. The memory itself is `ts/wasm/instance.ts`.
+//! Adapts kernels in linear memory to the executor. The memory itself is in `ts/wasm/instance.ts`.
 
 use std::collections::BTreeSet;
 
@@ -42,7 +42,7 @@ extern "C" {
     fn describe(this: &JsInstance) -> String;
 }
 
-/// An instance of the page.
+/// An instance in the page.
 #[derive(Debug)]
 pub(crate) struct WebInstance(pub(crate) JsInstance);
 
@@ -73,7 +73,7 @@ impl WasmInstance for WebInstance {
     }
 
     fn run(&self, control: u32) -> Running {
-        // The kernels run here and now.
+        // The kernels run synchronously.
         let running = self.0.run(control);
         Box::pin(async move { JsFuture::from(running).await.map(|_| ()).map_err(from_js) })
     }
@@ -90,14 +90,14 @@ struct Given {
     heap_base: u32,
     scratch_bytes: u32,
     workers: u32,
-    /// How often a worker looks before it sleeps.
+    /// How often a worker spins before it sleeps.
     spin: u32,
     features: BTreeSet<String>,
     limit: u64,
 }
 
-/// The module for a page with these features, and what is known of its memory before anything is fetched. Fails if
-/// the bundle has no such programs, or does not fit.
+/// The module for a page with these features, and its memory layout, before anything is fetched. Fails if the bundle
+/// has no such programs, or does not fit.
 pub(crate) fn choose_module(
     manifest: &Manifest,
     programs: &Programs,
@@ -111,12 +111,12 @@ pub(crate) fn choose_module(
     Ok(json!({ "file": module(&programs.kernels, &device)?, "reserve": reserve }))
 }
 
-/// The module with the fallback kernels of programs for WebGPU.
+/// The module with the fallback kernels of WebGPU programs.
 pub(crate) fn choose_fallbacks(programs: &Programs, features: Vec<String>) -> Result<&str, Error> {
     module(&programs.fallbacks, &device_info(gather(features), ADDRESS_SPACE))
 }
 
-/// Makes a device of an instance that holds all of a bundle.
+/// Makes a device from an instance that holds all of a bundle.
 pub(crate) fn open(
     manifest: &Manifest,
     programs: &Programs,
@@ -126,7 +126,7 @@ pub(crate) fn open(
     open_with(instance, setup, &|base, limit| plan(manifest, programs)?.reserve(base, limit))
 }
 
-/// Makes a device of an instance with fallback kernels.
+/// Makes a device from an instance with fallback kernels.
 pub(crate) fn open_fallbacks(instance: JsInstance, setup: &str) -> Result<Cpu<WebInstance>, Error> {
     open_with(instance, setup, &|base, _| Ok(base))
 }

@@ -1,4 +1,4 @@
-//! A bundle on whatever executes it.
+//! A bundle on whichever device executes it.
 
 use gristmill_bundle::{EntryRole, Manifest};
 use gristmill_runtime::cpu::Cpu;
@@ -11,7 +11,7 @@ use crate::cpu::WebInstance;
 use crate::files::JsFiles;
 use crate::gpu::WebGpu;
 
-/// A bundle on a device of the browser, or on the CPU.
+/// A bundle on a GPU device of the browser, or on the CPU.
 #[derive(Debug)]
 pub(crate) enum Engine {
     Gpu(Box<Executor<Hybrid<WebGpu, WebInstance>, JsFiles>>),
@@ -22,7 +22,7 @@ pub(crate) enum Engine {
 #[derive(Debug)]
 pub(crate) struct OnCpu {
     executor: Executor<Cpu<WebInstance>, JsFiles>,
-    /// Those that JavaScript is filling.
+    /// Weight buffers that JavaScript is filling.
     weights: Vec<<Cpu<WebInstance> as Gpu>::Buffer>,
 }
 
@@ -31,7 +31,7 @@ impl OnCpu {
         OnCpu { executor, weights: Vec::new() }
     }
 
-    /// Makes room for all weights; gives their addresses.
+    /// Allocates all weights; returns their addresses.
     pub(crate) async fn place(&mut self, manifest: &Manifest) -> Result<Vec<f64>, Error> {
         let spec = |t: &gristmill_bundle::StoredWeight| {
             BufferSpec::new(format!("tensor `{}` ({})", t.name, t.precision), t.bytes, Usage::Weight)
@@ -41,20 +41,20 @@ impl OnCpu {
         Ok(self.weights.iter().map(|b| f64::from(b.address())).collect())
     }
 
-    /// Takes the weights that were placed, now that they are filled.
+    /// Takes over the allocated weights, once they are filled.
     fn take_weights(&mut self) {
         self.executor.set_weights(std::mem::take(&mut self.weights));
     }
 }
 
-/// Bytes of weights, states, and everything else.
+/// Bytes of weights, of states, and of everything else.
 fn memory(cpu: &Cpu<WebInstance>) -> Vec<f64> {
     let (weights, states) = (cpu.allocated_for(Usage::Weight), cpu.allocated_for(Usage::State));
     vec![weights as f64, states as f64, cpu.allocated().saturating_sub(weights + states) as f64]
 }
 
 impl Engine {
-    /// Compiles kernels ahead of their use, see [`Executor::warm`].
+    /// Compiles kernels before they are used; see [`Executor::warm`].
     pub(crate) async fn warm(&mut self, roles: &[EntryRole], done: &mut dyn FnMut(usize, usize)) -> Result<(), Error> {
         match self {
             Engine::Gpu(executor) => executor.warm(roles, done).await,
@@ -62,7 +62,7 @@ impl Engine {
         }
     }
 
-    /// How many buffers [`Engine::set_weights`] wants.
+    /// How many buffers [`Engine::set_weights`] expects.
     pub(crate) fn buffers_to_set(&self, manifest: &Manifest) -> usize {
         match self {
             Engine::Gpu(_) => manifest.tensors.len(),
@@ -70,7 +70,7 @@ impl Engine {
         }
     }
 
-    /// What is in the memory of kernels, if there are any.
+    /// The memory use of kernels on the CPU, if there are any.
     pub(crate) fn memory(&self) -> Option<Vec<f64>> {
         match self {
             Engine::Gpu(executor) => executor.gpu().beside().map(memory),
@@ -78,7 +78,7 @@ impl Engine {
         }
     }
 
-    /// Takes one filled buffer per tensor; on the CPU those that were placed.
+    /// Takes one filled buffer per tensor; on the CPU, the allocated ones.
     pub(crate) fn set_weights(&mut self, manifest: &Manifest, buffers: Vec<JsValue>) {
         match self {
             Engine::Gpu(executor) => {

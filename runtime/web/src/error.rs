@@ -1,4 +1,4 @@
-//! Errors on their way between Rust and JavaScript.
+//! Converts errors between Rust and JavaScript.
 
 use gristmill_bundle::Error as BundleError;
 use gristmill_runtime::Error;
@@ -6,7 +6,7 @@ use js_sys::{JSON, Object, Reflect};
 use serde_json::json;
 use wasm_bindgen::JsValue;
 
-/// The code of `ts/errors.ts` for an error, and its details.
+/// The code of an error in `ts/errors.ts`, and its details.
 fn classify(error: &Error) -> (&str, serde_json::Value) {
     let none = || json!({});
     match error {
@@ -30,14 +30,14 @@ fn classify(error: &Error) -> (&str, serde_json::Value) {
     }
 }
 
-/// An error as JavaScript gets it.
+/// Converts an error for JavaScript.
 pub(crate) fn to_js(error: &Error) -> JsValue {
     let (code, details) = classify(error);
     let plain = json!({ "code": code, "message": error.to_string(), "details": details });
     JSON::parse(&plain.to_string()).unwrap_or_else(|_| JsValue::from_str(&error.to_string()))
 }
 
-/// What JavaScript threw: an object with `code`, or anything else.
+/// Converts what JavaScript threw: an object with `code`, or anything else.
 pub(crate) fn from_js(thrown: JsValue) -> Error {
     let field = |name: &str| Reflect::get(&thrown, &JsValue::from_str(name)).ok().filter(|v| !v.is_undefined());
     let text = |name: &str| field(name).and_then(|v| v.as_string());

@@ -14,7 +14,7 @@ extern "C" {
     /// `RuntimeFiles` of `ts/runtime.ts`.
     pub type JsFiles;
 
-    /// The verified text at a path of the bundle.
+    /// The verified text of a file in the bundle.
     #[wasm_bindgen(method)]
     fn text(this: &JsFiles, path: &str) -> Promise;
 }

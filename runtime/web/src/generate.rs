@@ -1,4 +1,4 @@
-//! Text that is written, behind a prompt or of an audio file: options in, pieces out.
+//! Generation of text, from a prompt or from audio: options in, pieces of text out.
 
 use gristmill_bundle::Manifest;
 use gristmill_runtime::Error;
@@ -33,15 +33,15 @@ struct Given {
     stop: Vec<String>,
     stop_tokens: Vec<u32>,
     ignore_eos: bool,
-    /// What was chosen of the start tokens.
+    /// The selected start tokens.
     #[serde(default)]
     choices: Choices,
-    /// What times are asked for.
+    /// The requested timestamps.
     #[serde(default)]
     timestamps: Option<Times>,
 }
 
-/// [`Granularity`] by its name.
+/// [`Granularity`], by name.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Times {
@@ -58,36 +58,37 @@ impl From<Times> for Granularity {
     }
 }
 
-/// What callers chose.
+/// The parsed options.
 struct Wishes {
     options: Options,
-    /// Texts that end it.
+    /// Stop texts.
     stops: Vec<String>,
-    /// Of the start tokens.
+    /// Choices among the start tokens.
     choices: Choices,
     times: Option<Granularity>,
 }
 
-/// What text generation calls in JavaScript.
+/// The JavaScript functions that generation calls.
 #[derive(Clone, Debug)]
 pub(crate) struct Host {
-    /// Token ids to text: `(Uint32Array) => string`.
+    /// Converts token ids to text: `(Uint32Array) => string`.
     pub(crate) decode: Function,
-    /// A piece of text: `(string) => void`.
+    /// Receives a piece of text: `(string) => void`.
     pub(crate) piece: Function,
-    /// Asked after each call: `(done, total) => boolean`, with zeros when no prompt is being computed.
+    /// Called after each step: `(done, total) => boolean`, with zeros unless a prompt is being processed. Returns
+    /// whether to continue.
     pub(crate) keep_going: Function,
 }
 
-/// Turns token ids into text.
+/// Converts token ids to text.
 type Decode = Box<dyn Fn(&[u32]) -> Result<String, Error>>;
 
-/// A text that is being written.
+/// A generation in progress.
 #[derive(Debug)]
 pub(crate) enum Run {
-    /// It continues a prompt.
+    /// Continues a prompt.
     Text(Box<TextRun<Decode>>),
-    /// It is what is said in an audio file.
+    /// Transcribes audio.
     Speech(Box<Transcript<'static>>),
 }
 
@@ -97,7 +98,7 @@ extern "C" {
     fn now() -> f64;
 }
 
-/// Options from JSON.
+/// Parses options from JSON.
 fn read(options: &str) -> Result<Wishes, Error> {
     let given: Given =
         serde_json::from_str(options).map_err(|e| Error::Unsupported(format!("options of the generation: {e}")))?;
@@ -125,7 +126,7 @@ fn decoder(host: &Host) -> Decode {
     })
 }
 
-/// Prepares to continue a prompt, which may be about images.
+/// Prepares to continue a prompt, which may contain images.
 pub(crate) fn prepare(
     manifest: &Manifest,
     prompt: &[u32],
@@ -139,7 +140,7 @@ pub(crate) fn prepare(
     Ok(Run::Text(Box::new(run)))
 }
 
-/// Prepares to write down an audio file, whose samples have the model's rate.
+/// Prepares to transcribe audio, whose samples have the model's rate.
 pub(crate) fn prepare_speech(manifest: &Manifest, samples: Vec<f32>, options: &str, host: &Host) -> Result<Run, Error> {
     let Wishes { options, stops, choices, times } = read(options)?;
     let audio = Audio::new(audio_input(manifest)?.0.rate, samples)?;
@@ -148,7 +149,7 @@ pub(crate) fn prepare_speech(manifest: &Manifest, samples: Vec<f32>, options: &s
 }
 
 impl Run {
-    /// Goes on after the device was lost.
+    /// Prepares to resume after the device was lost.
     pub(crate) fn rewind(&mut self, manifest: &Manifest) -> Result<(), Error> {
         match self {
             Run::Text(run) => run.rewind(manifest),
@@ -156,7 +157,7 @@ impl Run {
         }
     }
 
-    /// Writes until the end; gives what came of it.
+    /// Generates until the end; returns the result.
     async fn go(&mut self, engine: &mut Engine, manifest: &Manifest, back: &mut Callbacks<'_>) -> Result<Value, Error> {
         Ok(match self {
             Run::Text(run) => told(&run.drive(engine, manifest, back).await?),
@@ -165,7 +166,7 @@ impl Run {
     }
 }
 
-/// Runs until the end; gives what came of it as JSON.
+/// Runs until the end; returns the result as JSON.
 pub(crate) async fn drive(
     run: &mut Run,
     engine: &mut Engine,

@@ -1,4 +1,4 @@
-//! The browser's WebGPU as the executor wants it. The device itself is `ts/gpu/device.ts`.
+//! Adapts the browser's WebGPU to the executor. The device itself is in `ts/gpu/device.ts`.
 
 use std::future::Future;
 
@@ -61,7 +61,7 @@ pub(crate) struct WebGpu {
     info: DeviceInfo,
 }
 
-/// What the executor must know of a device.
+/// The properties of a device that the executor needs.
 pub(crate) fn info(device: &JsDevice) -> DeviceInfo {
     let limit = |name| device.limit(name);
     DeviceInfo {
@@ -138,7 +138,7 @@ impl Gpu for WebGpu {
         writes: &[bool],
     ) -> impl Future<Output = Result<JsValue, Error>> + 'static {
         let writes: Vec<u8> = writes.iter().map(|w| u8::from(*w)).collect();
-        // The browser begins to compile here and now.
+        // The browser starts compiling right away.
         settle(self.device.compile(name, source, &writes))
     }
 

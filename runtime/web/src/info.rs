@@ -1,4 +1,4 @@
-//! What JavaScript wants to know of a bundle, as JSON. The shapes are those of `ts/runtime.ts`.
+//! Information about a bundle for JavaScript, as JSON. The types are declared in `ts/runtime.ts`.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use gristmill_runtime::capabilities::{capabilities, task_info};
 use gristmill_runtime::embedding::Embedder;
 use serde_json::{Value, json};
 
-/// Model, entries, and what is needed to load weights.
+/// The model, its entries, and what is needed to load weights.
 pub(crate) fn describe(manifest: &Manifest) -> Value {
     let model = &manifest.model;
     let entries: Vec<Value> = manifest.entries.iter().map(|e| entry(manifest, e)).collect();
@@ -26,7 +26,7 @@ pub(crate) fn describe(manifest: &Manifest) -> Value {
     })
 }
 
-/// How texts become embeddings; null for models that embed none.
+/// How texts become embeddings; null for models that do not embed texts.
 fn embedding(manifest: &Manifest) -> Value {
     let Ok(embedder) = Embedder::of(manifest) else { return Value::Null };
     let settings = manifest.model.embedding.as_ref();
@@ -39,7 +39,7 @@ fn embedding(manifest: &Manifest) -> Value {
     })
 }
 
-/// The parts of the model: names, and bytes of their weights.
+/// The components of the model: names, and bytes of their weights.
 fn components(manifest: &Manifest) -> Vec<Value> {
     let all = manifest.components.iter().zip(manifest.component_spans());
     all.map(|(c, span)| json!({ "name": c.name, "bytes": span.bytes.end - span.bytes.start })).collect()
@@ -67,7 +67,7 @@ fn entry(manifest: &Manifest, entry: &Entry) -> Value {
     })
 }
 
-/// Shards as files, the stretches of tensors in each, and the tensors.
+/// Shards as files, the ranges of tensors in each, and the tensors.
 pub(crate) fn weights(manifest: &Manifest) -> Value {
     let shards: Vec<Value> = manifest
         .shards
@@ -84,7 +84,7 @@ pub(crate) fn weights(manifest: &Manifest) -> Value {
     json!({ "shards": shards, "pieces": pieces, "tensors": tensors })
 }
 
-/// The roles whose kernels are compiled while weights are on their way: those of what the model is for.
+/// The roles whose kernels are compiled while weights are loading: those of the model's main task.
 pub(crate) fn first_roles(manifest: &Manifest) -> Vec<EntryRole> {
     let has = |role: EntryRole| manifest.entries.iter().any(|e| e.role == role);
     let mut roles = Vec::new();
@@ -97,8 +97,8 @@ pub(crate) fn first_roles(manifest: &Manifest) -> Vec<EntryRole> {
     roles
 }
 
-/// What a call of the entry costs that the model is most used by: a token of text, a text to embed, or else whatever
-/// comes first. `tokens` is how many it computes at once (null: as many as it is given).
+/// The cost of a call of the model's main entry: a token of text, a text to embed, or otherwise the first entry.
+/// `tokens` is the number of tokens per call (null: as many as it is given).
 pub(crate) fn cost(manifest: &Manifest, programs: &Programs) -> Value {
     let by_role = |role: EntryRole| manifest.entries.iter().find(|e| e.role == role);
     let main = by_role(EntryRole::Decode).or(by_role(EntryRole::Embed)).or(manifest.entries.first());
@@ -112,7 +112,7 @@ pub(crate) fn cost(manifest: &Manifest, programs: &Programs) -> Value {
     };
     let tensors: Vec<_> = bound.iter().filter_map(tensor).collect();
     let bytes: u64 = tensors.iter().map(|t| t.bytes).sum();
-    // Only matrices are multiplied by every token.
+    // Only matrices are multiplied once per token.
     let matrices = tensors.iter().filter(|t| t.shape.len() == 2);
     let weights: u64 = matrices.map(|t| t.shape.iter().product::<u64>()).sum();
     let tokens = main.filter(|e| e.role == EntryRole::Decode).map(|_| 1);

@@ -1,8 +1,9 @@
 //! The runtime for browsers, compiled to WebAssembly.
 //!
-//! It decides what runs; JavaScript (`ts/`) owns everything that belongs to a page: the network, storage, the device
-//! (`gpu.rs`) or the memory of kernels (`cpu.rs`), tokenizers. [`Runtime`] is what JavaScript drives. Values that are not numbers or bytes cross the border
-//! as JSON or as plain objects, errors as objects with `code`, `message` and `details` (`error.rs`).
+//! It decides what runs. JavaScript (`ts/`) owns everything that belongs to a page: the network, storage, the device
+//! (`gpu.rs`) or the memory of kernels (`cpu.rs`), and tokenizers. [`Runtime`] is the interface for JavaScript. Values
+//! other than numbers and bytes are passed as JSON or plain objects, and errors as objects with `code`, `message` and
+//! `details` (`error.rs`).
 
 mod cpu;
 mod engine;
@@ -21,7 +22,7 @@ pub use runtime::Runtime;
 
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// The version of the runtime, which is that of the compiler.
+/// The version of the runtime, which equals that of the compiler.
 #[wasm_bindgen]
 pub fn version() -> String {
     env!("CARGO_PKG_VERSION").to_string()
@@ -33,7 +34,7 @@ extern "C" {
     fn console_error(text: &str);
 }
 
-/// Runs when the module is loaded: a defect of the runtime shall say where it is.
+/// Runs when the module is loaded. Makes panics report their location.
 #[wasm_bindgen(start)]
 pub fn start() {
     std::panic::set_hook(Box::new(|info| console_error(&format!("gristmill: {info}"))));

@@ -1,4 +1,4 @@
-//! Files that browsers read differently or not at all, read here; and what a file is that nothing here reads.
+//! Reads files that browsers decode differently or not at all, and identifies unsupported ones.
 
 use std::io::Read;
 
@@ -9,14 +9,17 @@ use serde_json::json;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// What a file with these first bytes is, such as `an MP3 file`; undefined if that is not known.
+/// The kind of a file with these first bytes, such as `an MP3 file`; undefined if it is unknown.
 #[wasm_bindgen(js_name = fileKind)]
 pub fn kind(head: &[u8]) -> Option<String> {
     file_kind(head).map(|kind| kind.name.to_string())
 }
 
-/// Reads a WAV file: `samples` of one channel, their `rate`, and a `warning` if there is one. Undefined if it is another
-/// kind of file.
+/// Reads a WAV file: `samples` of one channel, their `rate` per second, and a `warning` if there is one. Undefined if
+/// it is another kind of file.
+///
+/// # Errors
+/// If it is a WAV file that is damaged or not supported.
 #[wasm_bindgen(js_name = readWave)]
 pub fn read_wave(file: &Uint8Array) -> Result<JsValue, JsValue> {
     let mut head = [0; 12];
@@ -37,7 +40,7 @@ pub fn read_wave(file: &Uint8Array) -> Result<JsValue, JsValue> {
     Ok(read.into())
 }
 
-/// The bytes of a file, which stay in JavaScript: the memory here would never shrink again.
+/// The bytes of a file, which stay in JavaScript: WebAssembly memory can never shrink again.
 struct Bytes<'a> {
     file: &'a Uint8Array,
     at: u32,

@@ -1,4 +1,4 @@
-//! What JavaScript drives.
+//! The interface for JavaScript.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -29,21 +29,24 @@ use crate::info::{cost, describe, first_roles, weights};
 use crate::task;
 use crate::tensors;
 
-/// A bundle in a page. One call at a time: JavaScript waits for each promise before it asks for more.
+/// A bundle in a page. Only one call may run at a time: JavaScript awaits each promise before the next call.
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct Runtime {
     manifest: Arc<Manifest>,
     programs: Option<Programs>,
-    /// Taken out by the call under way.
+    /// `None` while a call is using it.
     engine: Rc<RefCell<Option<Engine>>>,
-    /// The generation that was started last, so that it can go on after the device was lost.
+    /// The latest generation, so that it can be resumed after the device was lost.
     run: Rc<RefCell<Option<Run>>>,
 }
 
 #[wasm_bindgen]
 impl Runtime {
-    /// Reads and checks a manifest.
+    /// Parses and validates a manifest.
+    ///
+    /// # Errors
+    /// If the manifest has another format version, or is invalid.
     #[wasm_bindgen(constructor)]
     pub fn new(manifest: &[u8]) -> Result<Runtime, JsValue> {
         let manifest = parse_manifest(manifest).map_err(|e| to_js(&e.into()))?;
@@ -55,30 +58,36 @@ impl Runtime {
         describe(&self.manifest).to_string()
     }
 
-    /// Shards, tensors, and how they lie in one another, as JSON.
+    /// Shards, tensors, and the ranges of tensors in shards, as JSON.
     pub fn weights(&self) -> String {
         weights(&self.manifest).to_string()
     }
 
-    /// Size and hash of a file of the bundle as JSON; undefined if it has none of this name.
+    /// Size and hash of a file in the bundle as JSON; undefined if there is no such file.
     pub fn file(&self, path: &str) -> Option<String> {
         let FileInfo { sha256, bytes } = self.manifest.files.get(path)?;
         Some(json!({ "path": path, "bytes": bytes, "sha256": sha256 }).to_string())
     }
 
-    /// The profile to run: `wish`, or the first of `fallbacks` that the bundle has, or any.
+    /// The profile to run: `wish`, else the first of `fallbacks` that the bundle has, else any.
+    ///
+    /// # Errors
+    /// If the bundle does not have the requested profile, or none at all.
     pub fn profile(&self, wish: Option<String>, fallbacks: Vec<String>) -> Result<String, JsValue> {
         let fallbacks: Vec<&str> = fallbacks.iter().map(String::as_str).collect();
         choose_profile(&self.manifest, wish.as_deref(), &fallbacks).map_err(|e| to_js(&e))
     }
 
-    /// Where the programs of a profile are.
+    /// The path of a profile's programs.
     #[wasm_bindgen(js_name = programsPath)]
     pub fn programs_path(&self, profile: &str) -> String {
         programs_path(profile)
     }
 
-    /// Reads and checks the programs to run.
+    /// Parses and validates the programs to run.
+    ///
+    /// # Errors
+    /// If they are invalid.
     #[wasm_bindgen(js_name = setPrograms)]
     pub fn set_programs(&mut self, path: &str, content: &[u8]) -> Result<(), JsValue> {
         let programs = parse_programs(&self.manifest, path, content).map_err(|e| to_js(&e.into()))?;
@@ -86,8 +95,8 @@ impl Runtime {
         Ok(())
     }
 
-    /// Fails if the bundle cannot run on a device. Gives what WebAssembly runs in its place, a line for each group of
-    /// steps. Needs the programs, but no weights.
+    /// Fails if the bundle cannot run on a device. Returns what falls back to WebAssembly, one line per group of steps.
+    /// Needs the programs, but no weights.
     pub fn admit(&self, device: &JsDevice) -> Result<Vec<String>, JsValue> {
         let programs = self.programs.as_ref().ok_or_else(|| to_js(&not_ready()))?;
         let admission = admit(&self.manifest, programs, &info(device)).map_err(|e| to_js(&e))?;
@@ -95,6 +104,9 @@ impl Runtime {
     }
 
     /// The module with fallback kernels for an engine with these features. Needs the programs.
+    ///
+    /// # Errors
+    /// If no module runs on the engine.
     #[wasm_bindgen(js_name = fallbackModule)]
     pub fn fallback_module(&self, features: Vec<String>) -> Result<String, JsValue> {
         let programs = self.programs.as_ref().ok_or_else(|| to_js(&not_ready()))?;
@@ -102,13 +114,16 @@ impl Runtime {
     }
 
     /// What a call of the model's main task costs, as JSON. Needs the programs.
+    ///
+    /// # Errors
+    /// If the programs are not set, or a size cannot be evaluated.
     pub fn cost(&self) -> Result<String, JsValue> {
         let programs = self.programs.as_ref().ok_or_else(|| to_js(&not_ready()))?;
         Ok(cost(&self.manifest, programs).to_string())
     }
 
-    /// The kernel module for an engine with these features, and the memory it will take, as JSON. Fails if the bundle
-    /// does not fit in `limit` bytes. Needs the programs, but no weights.
+    /// The kernel module for an engine with these features, and the memory that it will need, as JSON. Fails if the
+    /// bundle does not fit into `limit` bytes. Needs the programs, but no weights.
     #[wasm_bindgen(js_name = kernelModule)]
     pub fn kernel_module(&self, features: Vec<String>, limit: f64) -> Result<String, JsValue> {
         let programs = self.programs.as_ref().ok_or_else(|| to_js(&not_ready()))?;
@@ -116,8 +131,8 @@ impl Runtime {
         chosen.map(|c| c.to_string()).map_err(|e| to_js(&e))
     }
 
-    /// Takes kernels that are instantiated, in the place of any other device, and makes room for all weights: gives
-    /// their addresses. `setup` is `MachineSetup` of `ts/runtime.ts` as JSON.
+    /// Takes an instance with kernels, which replaces any other device, and allocates all weights. Returns their
+    /// addresses. `setup` is `MachineSetup` of `ts/runtime.ts` as JSON.
     #[wasm_bindgen(js_name = openInstance)]
     pub fn open_instance(&self, instance: JsInstance, setup: String, files: JsFiles) -> Promise {
         let (engine, manifest, programs) = (self.engine.clone(), self.manifest.clone(), self.programs.clone());
@@ -131,14 +146,14 @@ impl Runtime {
         })
     }
 
-    /// Bytes of weights, of states and of everything else in the memory of kernels; undefined if there is none, or the
-    /// engine is busy.
+    /// Bytes of weights, of states and of everything else in the memory of kernels; undefined if there is none, or
+    /// while the engine is busy.
     #[wasm_bindgen(js_name = instanceMemory)]
     pub fn instance_memory(&self) -> Option<Vec<f64>> {
         self.engine.borrow().as_ref()?.memory()
     }
 
-    /// Takes a device, in the place of any other. `instance` has fallback kernels for steps that exceed its limits, and
+    /// Takes a device, which replaces any other. `instance` has fallback kernels for steps that exceed its limits, and
     /// `setup` is as for [`Runtime::open_instance`].
     pub fn open(
         &self,
@@ -158,13 +173,13 @@ impl Runtime {
         })
     }
 
-    /// Compiles the kernels that the model's main tasks need; `done` is called with the number of finished ones and
+    /// Compiles the kernels that the model's main tasks need. `done` is called with the number of finished kernels and
     /// their total.
     pub fn warm(&self, done: Function) -> Promise {
         let roles = first_roles(&self.manifest);
         self.with(async move |engine| {
             let mut report = |finished: usize, total: usize| {
-                // A listener that throws harms itself only.
+                // Exceptions of the listener are ignored.
                 let _ = done.call2(&JsValue::NULL, &(finished as u32).into(), &(total as u32).into());
             };
             engine.warm(&roles, &mut report).await?;
@@ -172,7 +187,11 @@ impl Runtime {
         })
     }
 
-    /// Takes one filled buffer per tensor; none if all were written to the addresses of [`Runtime::open_instance`].
+    /// Takes one filled buffer per tensor; an empty list if all were written to the addresses of
+    /// [`Runtime::open_instance`].
+    ///
+    /// # Errors
+    /// If no device is open.
     #[wasm_bindgen(js_name = setWeights)]
     pub fn set_weights(&self, buffers: &Array) -> Result<(), JsValue> {
         match self.engine.borrow_mut().as_mut() {
@@ -184,7 +203,8 @@ impl Runtime {
         }
     }
 
-    /// Runs an entry on tensors: `greedy` (0: none) more tokens, intermediate values if `taps`.
+    /// Runs an entry on tensors. Decodes `greedy` further tokens (0: none); returns intermediate values as well if
+    /// `taps` is set.
     pub fn run(&self, entry: Option<String>, inputs: &Object, greedy: u32, taps: bool) -> Promise {
         let (inputs, manifest): (Result<Tensors, Error>, _) = (tensors::from_js(inputs), self.manifest.clone());
         let run = TensorRun { entry, greedy: (greedy > 0).then_some(greedy), taps, start: Vec::new() };
@@ -194,8 +214,8 @@ impl Runtime {
         })
     }
 
-    /// Runs the entry that embeds, once for each list of token ids; gives its first output of each. The first
-    /// `prompt_tokens` of each list are those of a prompt.
+    /// Runs the embedding entry once for each list of token ids; returns the first output of each run. The first
+    /// `prompt_tokens` ids of each list belong to a prompt.
     pub fn embed(&self, lists: Vec<Uint32Array>, prompt_tokens: usize) -> Promise {
         let manifest = self.manifest.clone();
         self.with(async move |engine| {
@@ -208,8 +228,8 @@ impl Runtime {
         })
     }
 
-    /// Does what the model is for, `kind` of `Task` in `ts/api.ts`, with images as `ImageData` has them, videos as lists of
-    /// such, audio files as samples, and texts as token ids. Gives the results as JSON.
+    /// Runs a task (`kind` of `Task` in `ts/api.ts`) on images (as `ImageData`), videos (lists of images) or audio
+    /// (samples), with texts as token ids. Returns the results as JSON.
     pub fn task(&self, kind: String, items: &Array, texts: Vec<Uint32Array>, threshold: f32) -> Promise {
         let (inputs, manifest) = (task::Inputs::read(&self.manifest, items, &texts), self.manifest.clone());
         self.with(async move |engine| {
@@ -218,7 +238,7 @@ impl Runtime {
         })
     }
 
-    /// A text with placeholders for so many images: those that it lacks are put in front. `token` is the text of the
+    /// A text with placeholders for this many images; missing ones are added in front. `token` is the text of the
     /// placeholder token.
     #[wasm_bindgen(js_name = placeImages)]
     pub fn place_images(&self, token: String, text: &str, images: usize) -> String {
@@ -226,8 +246,8 @@ impl Runtime {
         image.map_or_else(|| text.to_string(), |image| image.place(text, images))
     }
 
-    /// Continues a prompt (token ids), which may be about images (as `ImageData` has them). See `Host` in `generate.rs` for
-    /// the functions, `ts/runtime.ts` for options and result.
+    /// Continues a prompt (token ids), which may contain images (as `ImageData`). `Host` in `generate.rs`
+    /// describes the functions, `ts/runtime.ts` the options and the result.
     pub fn generate(
         &self,
         prompt: &[u32],
@@ -242,7 +262,7 @@ impl Runtime {
         self.drive(run, host)
     }
 
-    /// Writes down an audio file (samples with the model's rate). Functions and options are those of [`Runtime::generate`].
+    /// Transcribes audio (samples at the model's rate). Functions and options are those of [`Runtime::generate`].
     pub fn transcribe(
         &self,
         samples: Vec<f32>,
@@ -255,7 +275,8 @@ impl Runtime {
         self.drive(generate::prepare_speech(&self.manifest, samples, options, &host), host)
     }
 
-    /// Goes on with the last generation or audio file on a new device: what there is of the text is computed again, unseen.
+    /// Resumes the last generation or transcription on a new device. The existing text is computed again without being
+    /// reported.
     pub fn resume(&self, decode: Function, piece: Function, keep_going: Function) -> Promise {
         let run = self.run.take().ok_or_else(|| Error::Unsupported("no generation was interrupted".to_string()));
         let run = run.and_then(|mut run| run.rewind(&self.manifest).map(|()| run));
@@ -274,7 +295,7 @@ impl Runtime {
         })
     }
 
-    /// Does something with the engine, which is away in the meantime.
+    /// Runs a task with the engine, which is taken out in the meantime.
     fn with<T>(&self, task: T) -> Promise
     where
         T: AsyncFnOnce(&mut Engine) -> Result<JsValue, Error> + 'static,

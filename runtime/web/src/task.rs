@@ -1,4 +1,4 @@
-//! Tasks: images and texts from JavaScript, labels, boxes and similarities as JSON.
+//! Tasks: images, audio and texts from JavaScript in; labels, boxes and similarities as JSON out.
 
 use gristmill_bundle::Manifest;
 use gristmill_runtime::audio::Audio;
@@ -9,7 +9,7 @@ use js_sys::{Array, Float32Array, Reflect, Uint8ClampedArray, Uint32Array};
 use serde_json::{Value, json};
 use wasm_bindgen::{JsCast, JsValue};
 
-/// What a task is given, in the memory of the runtime.
+/// The inputs of a task, in the memory of the runtime.
 pub(crate) struct Inputs {
     images: Vec<Image>,
     videos: Vec<Vec<Image>>,
@@ -18,7 +18,7 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
-    /// Reads images, videos (lists of images), audio files (samples with the model's rate), and token ids of texts.
+    /// Reads images, videos (lists of images), audio (samples at the model's rate), and texts as token ids.
     pub(crate) fn read(manifest: &Manifest, items: &Array, texts: &[Uint32Array]) -> Result<Self, Error> {
         let texts = texts.iter().map(Uint32Array::to_vec).collect();
         let mut inputs = Inputs { images: Vec::new(), videos: Vec::new(), audio: Vec::new(), texts };
@@ -36,7 +36,7 @@ impl Inputs {
     }
 }
 
-/// Reads images, which have `width`, `height` and `data` as `ImageData` has them.
+/// Reads images with `width`, `height` and `data`, like `ImageData`.
 pub(crate) fn images(all: &Array) -> Result<Vec<Image>, Error> {
     all.iter().map(|p| image(&p)).collect()
 }
@@ -58,7 +58,7 @@ fn image(value: &JsValue) -> Result<Image, Error> {
     }
 }
 
-/// Does a task, `classify`, `detect` or `compare`; gives its results as `ts/api.ts` has them.
+/// Runs a task (`classify`, `detect` or `compare`); returns its results in the form of `ts/api.ts`.
 pub(crate) async fn perform(
     backend: &mut dyn Backend,
     manifest: &Manifest,

@@ -1,10 +1,10 @@
-//! Tensors as JavaScript has them: `{ name: { data: Float32Array | Int32Array, shape: number[] } }`.
+//! Tensors of JavaScript: `{ name: { data: Float32Array | Int32Array, shape: number[] } }`.
 
 use gristmill_runtime::{Data, Error, Tensor, Tensors};
 use js_sys::{Array, Float32Array, Int32Array, Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 
-/// Reads an object of tensors. Errors name the tensor and what was expected.
+/// Reads an object of tensors. Errors name the tensor and the expected type.
 pub(crate) fn from_js(all: &Object) -> Result<Tensors, Error> {
     let mut tensors = Tensors::new();
     for pair in Object::entries(all) {
@@ -33,7 +33,7 @@ fn one(value: &JsValue) -> Option<Tensor> {
     Some(Tensor { shape, data })
 }
 
-/// The same, the other way.
+/// Converts tensors to a JavaScript object.
 pub(crate) fn to_js(all: &Tensors) -> Object {
     let object = Object::new();
     for (name, tensor) in all {
@@ -43,7 +43,7 @@ pub(crate) fn to_js(all: &Tensors) -> Object {
         };
         let shape: Array = tensor.shape.iter().map(|d| JsValue::from_f64(*d as f64)).collect();
         let one = Object::new();
-        // Setting a property of a fresh object cannot fail.
+        // Setting a property of a new object cannot fail.
         let _ = Reflect::set(&one, &"data".into(), &data);
         let _ = Reflect::set(&one, &"shape".into(), &shape);
         let _ = Reflect::set(&object, &JsValue::from_str(name), &one);
