@@ -24,6 +24,9 @@ pub fn ordinary(manifest: &Manifest, entry: &Entry, capacity: u32) -> Vec<u32> {
 }
 
 /// Bytes of a buffer of `entry`, whose program is `program`, under these values of the symbols. All must be valid.
+///
+/// # Errors
+/// If a size overflows, is negative, or divides by zero.
 pub fn bytes(
     manifest: &Manifest,
     (entry, program): (&Entry, &Program),

@@ -52,11 +52,17 @@ impl std::fmt::Debug for Bundle {
 
 impl Bundle {
     /// Opens a bundle directory. Reads and checks only the manifest.
+    ///
+    /// # Errors
+    /// [`Error::NotABundle`] if there is no manifest, and everything that makes the manifest invalid.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, Error> {
         Bundle::from_source(Box::new(DirSource::open(dir.as_ref())?))
     }
 
     /// Opens a bundle whose files come from `source`.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read, has another format version, or is invalid.
     pub fn from_source(source: Box<dyn Source>) -> Result<Self, Error> {
         let size = source.size(MANIFEST)?;
         if size > MAX_JSON {
@@ -83,6 +89,10 @@ impl Bundle {
     }
 
     /// The verified content of a file that the manifest lists.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] if the manifest does not list the file, and [`Error::Integrity`] if its size or hash is
+    /// wrong.
     pub fn read(&self, path: &str) -> Result<Vec<u8>, Error> {
         let info = self.manifest.files.get(path).filter(|_| is_clean_path(path));
         let info = info.ok_or_else(|| Error::Missing { file: path.to_string() })?;
@@ -90,6 +100,9 @@ impl Bundle {
     }
 
     /// The same as text.
+    ///
+    /// # Errors
+    /// See [`Bundle::read`]; also if it is not UTF-8.
     pub fn read_text(&self, path: &str) -> Result<String, Error> {
         String::from_utf8(self.read(path)?)
             .map_err(|e| Error::Json { file: path.to_string(), message: format!("not UTF-8: {e}") })
@@ -137,6 +150,9 @@ impl Bundle {
     }
 
     /// The bytes of a tensor, by its index in the manifest. Reading tensors in stream order reads each shard once.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] if the index is out of range; otherwise see [`Bundle::shard`].
     pub fn tensor(&self, index: usize) -> Result<Vec<u8>, Error> {
         let Some(tensor) = self.manifest.tensors.get(index) else {
             return Err(Error::Missing { file: format!("weights (tensor {index})") });
@@ -179,6 +195,9 @@ impl Bundle {
 }
 
 /// Checks a file's content against the manifest's size and SHA-256.
+///
+/// # Errors
+/// [`Error::Integrity`] if one of them differs.
 pub fn verify(path: &str, content: &[u8], bytes: u64, sha256: &str) -> Result<(), Error> {
     if content.len() as u64 != bytes {
         return Err(mismatch(path, &format!("{bytes} bytes"), &format!("{}", content.len())));
@@ -217,6 +236,9 @@ pub fn parse_manifest(text: &[u8]) -> Result<Manifest, Error> {
 }
 
 /// Parses and checks the programs at `path`, whose content was verified.
+///
+/// # Errors
+/// If the content is not JSON of this form, or contradicts itself or the manifest.
 pub fn parse_programs(manifest: &Manifest, path: &str, content: &[u8]) -> Result<Programs, Error> {
     let programs: Programs = parse(path, content)?;
     programs.validate(manifest, path)?;

@@ -115,6 +115,9 @@ pub fn is_clean_path(path: &str) -> bool {
 
 impl Manifest {
     /// Validates the manifest without reading files.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the place of the first fault.
     pub fn validate(&self) -> Result<(), Error> {
         let check = Check { file: MANIFEST };
         if self.format != crate::FORMAT {
@@ -358,6 +361,9 @@ pub fn programs_path(profile: &str) -> String {
 
 impl Programs {
     /// Validates the programs in `file` against the manifest, which must be valid.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the place of the first fault.
     pub fn validate(&self, manifest: &Manifest, file: &str) -> Result<(), Error> {
         let check = Check { file };
         check_kernels(&check, manifest, "kernels", &self.kernels)?;

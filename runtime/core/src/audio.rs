@@ -86,6 +86,9 @@ impl Audio {
 }
 
 /// Checks that an audio file of this many samples is not too long, before they are in memory.
+///
+/// # Errors
+/// [`Error::Unsupported`] if it is too long.
 pub fn check_length(samples: u64) -> Result<(), Error> {
     if samples <= MAX_SAMPLES {
         return Ok(());
@@ -96,6 +99,9 @@ pub fn check_length(samples: u64) -> Result<(), Error> {
 }
 
 /// Checks a sample rate, before the audio is processed.
+///
+/// # Errors
+/// [`Error::Unsupported`] if the rate is out of range.
 pub fn check_rate(rate: u32) -> Result<(), Error> {
     if RATES.contains(&rate) {
         return Ok(());

@@ -149,6 +149,9 @@ pub trait Backend {
 }
 
 /// Runs one call and waits for its outputs.
+///
+/// # Errors
+/// See [`Backend::start`] and [`Backend::finish`].
 pub async fn run(backend: &mut dyn Backend, request: &Request, want: &[&str]) -> Result<Tensors, Error> {
     backend.start(request, want).await?;
     backend.finish().await
@@ -156,6 +159,9 @@ pub async fn run(backend: &mut dyn Backend, request: &Request, want: &[&str]) ->
 
 /// Runs independent calls, up to [`Backend::depth`] at once, and returns their outputs in the order of `requests`.
 /// `want` is that of [`Backend::start`].
+///
+/// # Errors
+/// The first error of a call. Calls in flight are completed first, and no further ones are started.
 pub async fn run_all(backend: &mut dyn Backend, requests: &[Request], want: &[&str]) -> Result<Vec<Tensors>, Error> {
     let mut waiting = requests.iter();
     let mut results = Vec::with_capacity(requests.len());

@@ -11,11 +11,17 @@ use crate::task::{AudioResult, Detection, Score, Similarity, TaskInputs};
 use crate::tensors::TensorRun;
 
 /// As [`Backend::begin`].
+///
+/// # Errors
+/// See [`Backend::begin`].
 pub fn begin(backend: &mut dyn Backend, batch: u32, capacity: u32) -> Result<(), Error> {
     pollster::block_on(backend.begin(batch, capacity))
 }
 
 /// Runs one call of an entry with `past` tokens in the states. `want` is that of [`Backend::start`].
+///
+/// # Errors
+/// See [`Backend::start`].
 pub fn run(
     backend: &mut dyn Backend,
     entry: &str,
@@ -27,6 +33,9 @@ pub fn run(
 }
 
 /// As [`crate::tensors::run_tensors`].
+///
+/// # Errors
+/// See [`crate::tensors::run_tensors`].
 pub fn run_tensors(
     backend: &mut dyn Backend,
     manifest: &Manifest,
@@ -37,6 +46,9 @@ pub fn run_tensors(
 }
 
 /// As [`crate::task::classify`].
+///
+/// # Errors
+/// See [`crate::task::classify`].
 pub fn classify(
     backend: &mut dyn Backend,
     manifest: &Manifest,
@@ -46,6 +58,9 @@ pub fn classify(
 }
 
 /// As [`crate::task::detect`].
+///
+/// # Errors
+/// See [`crate::task::detect`].
 pub fn detect(
     backend: &mut dyn Backend,
     manifest: &Manifest,
@@ -56,6 +71,9 @@ pub fn detect(
 }
 
 /// As [`crate::task::compare`].
+///
+/// # Errors
+/// See [`crate::task::compare`].
 pub fn compare(
     backend: &mut dyn Backend,
     manifest: &Manifest,
@@ -65,6 +83,9 @@ pub fn compare(
 }
 
 /// As [`crate::task::encode_audio`].
+///
+/// # Errors
+/// See [`crate::task::encode_audio`].
 pub fn encode_audio(
     backend: &mut dyn Backend,
     manifest: &Manifest,
@@ -75,6 +96,9 @@ pub fn encode_audio(
 }
 
 /// As [`crate::generate::generate`].
+///
+/// # Errors
+/// See [`crate::generate::generate`].
 pub fn generate(
     backend: &mut dyn Backend,
     manifest: &Manifest,
@@ -87,6 +111,9 @@ pub fn generate(
 }
 
 /// As [`crate::text::TextRun::drive`].
+///
+/// # Errors
+/// See [`crate::text::TextRun::drive`].
 pub fn drive<D: Fn(&[u32]) -> Result<String, Error>>(
     run: &mut crate::text::TextRun<D>,
     backend: &mut dyn Backend,
@@ -97,6 +124,9 @@ pub fn drive<D: Fn(&[u32]) -> Result<String, Error>>(
 }
 
 /// As [`crate::transcribe::Transcript::drive`].
+///
+/// # Errors
+/// See [`crate::transcribe::Transcript::drive`].
 pub fn transcribe(
     backend: &mut dyn Backend,
     manifest: &Manifest,
@@ -108,6 +138,9 @@ pub fn transcribe(
 
 /// Continues a prompt and streams the text, with [`crate::text::TextRun`]. Any of the texts in `stops` ends
 /// it and is not shown.
+///
+/// # Errors
+/// See [`crate::text::TextRun::new`] and [`crate::text::TextRun::drive`].
 #[cfg(feature = "tokenizer")]
 pub fn generate_text(
     backend: &mut dyn Backend,

@@ -62,6 +62,11 @@ pub struct Call<'a> {
 /// Binds the symbols of a call, fills in absent inputs, and checks everything else.
 ///
 /// `session` is that of the last `begin`, if any; entries with states need it.
+///
+/// # Errors
+/// If there is no such entry, no session for an entry with states, or no encoder cache for one that reads it; if an
+/// input is missing, unknown or has the wrong shape; if a symbol is out of range; or if the states cannot continue from
+/// `past`.
 pub fn prepare<'a>(
     manifest: &Manifest,
     entry: &str,
@@ -114,6 +119,9 @@ fn recalls(manifest: &Manifest, entry: &Entry) -> bool {
 }
 
 /// The index of the entry with this name.
+///
+/// # Errors
+/// [`Error::UnknownEntry`], which lists the entries.
 pub fn find_entry(manifest: &Manifest, name: &str) -> Result<usize, Error> {
     manifest.entries.iter().position(|e| e.name == name).ok_or_else(|| Error::UnknownEntry {
         name: name.to_string(),
@@ -133,6 +141,9 @@ pub(crate) fn names<'a>(all: impl Iterator<Item = &'a String>) -> String {
 /// that are a single symbol. `encoded` has the symbols of the encoding call, whose values all symbols except `B`, `T`,
 /// `P` and `C` keep. Remaining symbols get their smallest value. Values are checked against the declared ranges, shapes
 /// only as far as they determine symbols.
+///
+/// # Errors
+/// If inputs contradict each other, a symbol is out of its range, or the entry does not continue from `past`.
 pub fn bind_symbols(
     manifest: &Manifest,
     entry: &Entry,
@@ -351,6 +362,9 @@ fn default_input(manifest: &Manifest, input: &Input, symbols: &[u32]) -> Result<
 }
 
 /// The value of a shape under the symbols of a call.
+///
+/// # Errors
+/// If a size overflows, is negative, or divides by zero.
 pub fn eval_shape(manifest: &Manifest, shape: &[Size], symbols: &[u32]) -> Result<Vec<usize>, Error> {
     let names = manifest.symbol_names();
     let eval = |size: &Size| -> Result<usize, Error> {
@@ -366,6 +380,9 @@ pub(crate) fn invalid(error: SizeError) -> Error {
 }
 
 /// The outputs of a call, as indices in [`Entry::outputs`]; without names, all of them.
+///
+/// # Errors
+/// [`Error::UnknownOutput`], which lists the outputs.
 pub fn wanted_outputs(entry: &Entry, want: &[&str]) -> Result<Vec<usize>, Error> {
     if want.is_empty() {
         return Ok((0..entry.outputs.len()).collect());

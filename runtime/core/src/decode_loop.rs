@@ -144,6 +144,9 @@ impl DecodeLoop {
     }
 
     /// The call that continues with one chosen token per row. All chunks must come before it.
+    ///
+    /// # Errors
+    /// If the number of tokens is not the number of rows.
     pub fn next_token(&mut self, tokens: &[u32]) -> Result<Request, Error> {
         self.inputs.iter_mut().try_for_each(|i| i.advance(tokens))?;
         let inputs = gather(self.inputs.iter().filter(|i| i.decoded).map(|i| (i.name.clone(), i.tensor.clone())));
@@ -154,6 +157,9 @@ impl DecodeLoop {
 
     /// The call that continues with the token of each row that is the `output` of the previous call, which is still in
     /// flight.
+    ///
+    /// # Errors
+    /// If the model takes no token ids; see also [`Self::next_token`].
     pub fn next_fed(&mut self, output: &str) -> Result<Request, Error> {
         let input = self.inputs.iter().find(|i| i.advance == Some(Advance::Token)).map(|i| i.name.clone());
         let input = input

@@ -87,6 +87,9 @@ fn unknown(name: &str, known: String) -> Error {
 impl Embedder<'_> {
     /// The call for a text after a prompt, truncated to [`Embedder::max_tokens`]. Pooling leaves out the tokens of the
     /// prompt if the model does so.
+    ///
+    /// # Errors
+    /// If the tokenizer fails.
     pub fn text(&self, tokenizer: &crate::tokenizer::Tokenizer, prompt: &str, text: &str) -> Result<Request, Error> {
         let most = self.max_tokens();
         let ids = tokenizer.encode_within(&format!("{prompt}{text}"), true, most)?;

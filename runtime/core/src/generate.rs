@@ -110,6 +110,10 @@ impl Generator {
     }
 
     /// The same for a prompt with other inputs besides tokens, such as images.
+    ///
+    /// # Errors
+    /// If the sampling options are invalid, the prompt is empty or longer than the context, or the model does not
+    /// generate tokens.
     pub fn from_prompt(manifest: &Manifest, start: Prompt, options: Options) -> Result<Self, Error> {
         if let Some(fault) = options.sampling.fault() {
             return Err(Error::Unsupported(fault));
@@ -192,6 +196,9 @@ impl Generator {
     }
 
     /// Recovers after the states were lost: the next calls compute the prompt and all generated tokens again.
+    ///
+    /// # Errors
+    /// See [`Generator::new`].
     pub fn rewind(&mut self, manifest: &Manifest) -> Result<(), Error> {
         self.under_way.clear();
         self.held = Held::default();
@@ -201,6 +208,9 @@ impl Generator {
     }
 
     /// The next call; none if results must be accepted first, or if generation has ended.
+    ///
+    /// # Errors
+    /// If the model takes no token ids, or no result was accepted that gives the next token.
     pub fn next_call(&mut self) -> Result<Option<Request>, Error> {
         // Counted before the call is one of those under way.
         let index = self.tokens.len() + self.coming();
@@ -251,6 +261,9 @@ impl Generator {
     }
 
     /// Accepts the results of the oldest call in flight. Returns none if they end the text.
+    ///
+    /// # Errors
+    /// If no call is in flight, or an output has the wrong type or shape.
     pub fn accept(&mut self, manifest: &Manifest, outputs: &Tensors) -> Result<Option<Progress>, Error> {
         let expected = self.under_way.pop_front().ok_or_else(crate::backend::nothing_started)?;
         match expected {
@@ -344,6 +357,9 @@ pub struct Outcome {
 ///
 /// `clock` returns seconds since any fixed moment. `observe` is called after each chunk of the prompt and for each
 /// token; if it returns a reason, generation ends with it.
+///
+/// # Errors
+/// See [`Generator::new`]; also if a call fails.
 pub async fn generate(
     backend: &mut dyn Backend,
     manifest: &Manifest,

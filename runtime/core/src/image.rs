@@ -26,6 +26,9 @@ pub struct Prepared {
 
 impl Prepared {
     /// The value of a size over [`gristmill_bundle::IMAGE_SYMBOLS`].
+    ///
+    /// # Errors
+    /// If the size uses another symbol, overflows, is negative, or divides by zero.
     pub fn eval(&self, size: &Size) -> Result<u32, Error> {
         let value = size.resolve(&gristmill_bundle::IMAGE_SYMBOLS).and_then(|e| e.eval(&self.known));
         let value = value.map_err(|e| Error::Unsupported(e.to_string()))?;
@@ -35,6 +38,9 @@ impl Prepared {
 
 impl Image {
     /// Preprocesses the image: f32 `[1, 3, height, width]`, `[1, tiles, 3, side, side]` or `[patches, numbers]`.
+    ///
+    /// # Errors
+    /// If the image is too small, or becomes too large.
     pub fn prepare(&self, how: &Images) -> Result<Prepared, Error> {
         let mut image = std::borrow::Cow::Borrowed(self);
         for step in &how.steps {

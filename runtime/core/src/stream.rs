@@ -27,6 +27,9 @@ impl<D: Fn(&[u32]) -> Result<String, Error>> TextStream<D> {
     }
 
     /// Adds a token, and returns the text that is complete now, which may be empty.
+    ///
+    /// # Errors
+    /// Errors of the `decode` function.
     pub fn push(&mut self, token: u32) -> Result<String, Error> {
         self.ids.push(token);
         let (known, all) = self.window()?;
@@ -45,6 +48,9 @@ impl<D: Fn(&[u32]) -> Result<String, Error>> TextStream<D> {
     }
 
     /// Returns the rest at the end, with incomplete characters replaced.
+    ///
+    /// # Errors
+    /// Errors of the `decode` function.
     pub fn finish(&mut self) -> Result<String, Error> {
         let (known, all) = self.window()?;
         self.begin = self.shown;

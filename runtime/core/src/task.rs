@@ -52,6 +52,9 @@ pub struct Similarity {
 }
 
 /// Classifies images, or texts if the model takes texts: for each, all classes, by descending score.
+///
+/// # Errors
+/// If the model does not classify, an input is unsuitable, or a call fails.
 pub async fn classify(
     backend: &mut dyn Backend,
     manifest: &Manifest,
@@ -76,6 +79,9 @@ pub async fn classify(
 }
 
 /// Detects objects in images: for each image, those with a score above `threshold`, by descending score.
+///
+/// # Errors
+/// If the model does not detect objects, an image is unsuitable, or a call fails.
 pub async fn detect(
     backend: &mut dyn Backend,
     manifest: &Manifest,
@@ -116,6 +122,9 @@ pub async fn detect(
 }
 
 /// Compares texts with each image, video or audio file.
+///
+/// # Errors
+/// If the model does not compare, an input is unsuitable, or a call fails.
 pub async fn compare(
     backend: &mut dyn Backend,
     manifest: &Manifest,

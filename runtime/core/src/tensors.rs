@@ -26,6 +26,9 @@ pub struct TensorRun {
 }
 
 /// The entry to run on these inputs.
+///
+/// # Errors
+/// If no entry takes these inputs, there is no entry with the requested name, or it has no taps.
 pub fn choose_entry<'m>(manifest: &'m Manifest, inputs: &Tensors, run: &TensorRun) -> Result<&'m Entry, Error> {
     let entry = match &run.entry {
         Some(name) => &manifest.entries[find_entry(manifest, name)?],
@@ -59,6 +62,9 @@ pub fn choose_entry<'m>(manifest: &'m Manifest, inputs: &Tensors, run: &TensorRu
 ///
 /// While it decodes, inputs such as `attention_mask` and `position_ids` continue as the manifest declares, so that
 /// left-padded batches work. End tokens do not end decoding.
+///
+/// # Errors
+/// See [`choose_entry`]; also if the inputs do not fit into the context, or a call fails.
 pub async fn run_tensors(
     backend: &mut dyn Backend,
     manifest: &Manifest,

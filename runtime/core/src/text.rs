@@ -67,11 +67,17 @@ impl<D: Fn(&[u32]) -> Result<String, Error>> TextRun<D> {
     }
 
     /// Recovers after the states were lost; the next [`TextRun::drive`] continues. No piece is returned twice.
+    ///
+    /// # Errors
+    /// See [`Generator::rewind`].
     pub fn rewind(&mut self, manifest: &Manifest) -> Result<(), Error> {
         self.generator.rewind(manifest)
     }
 
     /// Generates to the end, and streams the text.
+    ///
+    /// # Errors
+    /// If a call fails, or the `decode` function does.
     pub async fn drive(
         &mut self,
         backend: &mut dyn Backend,

@@ -161,6 +161,9 @@ impl<'a> Transcript<'a> {
     }
 
     /// Recovers after the states were lost; the next [`Transcript::drive`] continues. No piece is returned twice.
+    ///
+    /// # Errors
+    /// See [`Generator::rewind`](crate::generate::Generator::rewind).
     pub fn rewind(&mut self, manifest: &Manifest) -> Result<(), Error> {
         self.run.as_mut().map_or(Ok(()), |run| run.rewind(manifest))?;
         self.timed.as_mut().map_or(Ok(()), |timed| timed.rewind(manifest))
@@ -168,6 +171,9 @@ impl<'a> Transcript<'a> {
 
     /// Transcribes to the end. Before each window, `keep_going` receives the number of samples that are done, and the
     /// total; it returns whether to continue.
+    ///
+    /// # Errors
+    /// If a call fails, or the `decode` function does.
     pub async fn drive(
         &mut self,
         backend: &mut dyn Backend,

@@ -68,6 +68,9 @@ pub fn run(
 }
 
 /// The value of a u32 expression of literals and symbols, such as the extent of a grid axis.
+///
+/// # Errors
+/// If a symbol has no value, or the expression contains anything else.
 pub fn eval_size(e: &Expr, symbols: &BTreeMap<String, u32>) -> Result<u32, String> {
     match e {
         Expr::U32(n) => Ok(*n),

@@ -95,6 +95,9 @@ pub struct Table<M> {
 
 impl<M: WasmInstance> Cpu<M> {
     /// A device from a new instance: grows its memory, writes the control block and starts the workers.
+    ///
+    /// # Errors
+    /// If the memory cannot grow as far, or a worker cannot be started.
     pub fn new(instance: M, setup: Setup) -> Result<Self, Error> {
         let info = device_info(setup.features.clone(), setup.limit);
         let heap = Heap::new(setup.heap_base.into(), setup.limit.min(ADDRESS_SPACE).saturating_sub(GUARD));
@@ -138,6 +141,9 @@ impl<M: WasmInstance> Cpu<M> {
     }
 
     /// Makes a buffer.
+    ///
+    /// # Errors
+    /// If there is not enough memory.
     pub fn make(&self, spec: &BufferSpec) -> Result<Buffer, Error> {
         // Results are read where they lie.
         let bytes = if spec.usage == Usage::Readback { 0 } else { spec.bytes };
@@ -147,6 +153,9 @@ impl<M: WasmInstance> Cpu<M> {
     }
 
     /// The first bytes of a buffer.
+    ///
+    /// # Errors
+    /// If the buffer is shorter.
     pub fn read(&self, buffer: &Buffer, bytes: u64) -> Result<Vec<u8>, Error> {
         if bytes > buffer.bytes.into() {
             let message = format!("it has {} bytes, but {bytes} were requested", buffer.bytes);
@@ -158,6 +167,9 @@ impl<M: WasmInstance> Cpu<M> {
     }
 
     /// Writes bytes to a buffer from `offset` on, for weights that arrive in pieces.
+    ///
+    /// # Errors
+    /// If the bytes do not fit into the buffer.
     pub fn write(&self, buffer: &Buffer, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         if offset.checked_add(bytes.len() as u64).is_none_or(|end| end > buffer.bytes.into()) {
             let message = format!("{} bytes from {offset} on do not fit in {}", bytes.len(), buffer.bytes);

@@ -43,6 +43,9 @@ pub fn check_profile(manifest: &Manifest) -> Result<(), Error> {
 }
 
 /// The module to instantiate on an engine with these features.
+///
+/// # Errors
+/// If there are no kernels, no module runs on the engine, or kernels are in different modules.
 pub fn module<'k>(kernels: &'k [Kernel], device: &DeviceInfo) -> Result<&'k str, Error> {
     let mut module: Option<&str> = None;
     for kernel in kernels {

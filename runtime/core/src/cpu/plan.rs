@@ -23,6 +23,9 @@ pub struct Plan {
 impl Plan {
     /// The initial size of the memory in bytes, if the module and its workers need `base`. If the longest context does
     /// not fit, but a shorter one does, it is that for the shortest; longer ones grow the memory.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] if not even the shortest context fits into `limit` bytes.
     pub fn reserve(&self, base: u64, limit: u64) -> Result<u64, Error> {
         let limit = limit.min(ADDRESS_SPACE);
         let total =
@@ -50,6 +53,9 @@ impl Plan {
 }
 
 /// The memory for the tensors, states and main entries of a bundle.
+///
+/// # Errors
+/// If a size cannot be evaluated.
 pub fn plan(manifest: &Manifest, programs: &Programs) -> Result<Plan, Error> {
     let (chunk, context) = (manifest.model.prefill_chunk, manifest.model.max_context);
     let states = |capacity: u32| -> Result<u64, Error> {

@@ -87,6 +87,9 @@ impl<B> std::fmt::Debug for UnderWay<B> {
 
 impl<G: Gpu, F: Files> Executor<G, F> {
     /// Prepares to run `programs`. Kernels can be compiled, but nothing runs before [`Executor::set_weights`].
+    ///
+    /// # Errors
+    /// If the device cannot create a buffer.
     pub async fn new(gpu: G, files: F, manifest: Arc<Manifest>, programs: Programs) -> Result<Self, Error> {
         let spec = BufferSpec::new("symbols", manifest.symbols.len() as u64 * 4, Usage::Uniform);
         let mut made = gpu.create(&[spec]).await?;
@@ -121,6 +124,9 @@ impl<G: Gpu, F: Files> Executor<G, F> {
 
     /// Compiles the kernels of all entries with one of these roles, concurrently and in the order of first use. `done`
     /// is called with the number of finished kernels and their total.
+    ///
+    /// # Errors
+    /// If a shader cannot be read, or the device rejects it.
     pub async fn warm(&mut self, roles: &[EntryRole], done: &mut dyn FnMut(usize, usize)) -> Result<(), Error> {
         let mut kernels = BTreeSet::new();
         for entry in self.manifest.entries.iter().filter(|e| roles.contains(&e.role)) {

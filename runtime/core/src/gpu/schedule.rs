@@ -120,6 +120,9 @@ pub struct EntryWork {
 }
 
 /// The cost of computing some outputs of an entry; without names, all of them.
+///
+/// # Errors
+/// If there is no such entry or output.
 pub fn entry_work(
     manifest: &Manifest,
     programs: &gristmill_bundle::Programs,

@@ -37,6 +37,9 @@ pub enum Group<T, A, B> {
 
 impl<G: Gpu, M: WasmInstance> Hybrid<G, M> {
     /// A device whose own kernels run on `gpu`, and fallback ones by `cpu`.
+    ///
+    /// # Errors
+    /// If the linear memory of `cpu` is exhausted.
     pub fn new(gpu: G, cpu: Option<Cpu<M>>) -> Result<Self, Error> {
         let fallback = cpu.map(|cpu| -> Result<_, Error> {
             let no_staging = cpu.make(&BufferSpec::new("no staging", 0, Usage::Readback))?;

@@ -33,6 +33,9 @@ pub(super) fn fault(expected: &str, found: &str) -> Error {
 
 impl Image {
     /// An image from 3 bytes per pixel (RGB), row by row.
+    ///
+    /// # Errors
+    /// If the image is empty or too large, or the number of bytes is not `3 * width * height`.
     pub fn from_rgb(width: usize, height: usize, rgb: Vec<u8>) -> Result<Self, Error> {
         check_size(width as u64, height as u64)?;
         if rgb.len() != 3 * width * height {
@@ -43,6 +46,9 @@ impl Image {
 
     /// An image from 4 bytes per pixel (RGBA), row by row. Alpha is dropped: the colours of transparent pixels show, as
     /// in Pillow.
+    ///
+    /// # Errors
+    /// If the image is empty or too large, or the number of bytes is not `4 * width * height`.
     pub fn from_rgba(width: usize, height: usize, rgba: &[u8]) -> Result<Self, Error> {
         check_size(width as u64, height as u64)?;
         if rgba.len() != 4 * width * height {

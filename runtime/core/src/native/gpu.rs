@@ -21,6 +21,10 @@ pub struct Wgpu {
 
 impl Wgpu {
     /// Opens an adapter and uploads the weights; reports bytes done and the total.
+    ///
+    /// # Errors
+    /// If there is no adapter or no program for it, the bundle exceeds a limit or the memory of the device, or a file
+    /// of the bundle is damaged.
     pub fn load(bundle: Arc<Bundle>, options: &Options, progress: &mut dyn FnMut(u64, u64)) -> Result<Self, Error> {
         let manifest = Arc::new(bundle.manifest().clone());
         let profile = choose_profile(&manifest, options.profile.as_deref(), &["native"])?;

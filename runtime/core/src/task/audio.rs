@@ -28,6 +28,9 @@ pub fn audio_input(manifest: &Manifest) -> Result<(AudioInput, usize), Error> {
 
 /// Encodes one audio file, which must not be longer than [`audio_input`] allows. `start` has the start tokens of the
 /// text.
+///
+/// # Errors
+/// If the model does not transcribe, the audio is too long, or a call fails.
 pub async fn encode_audio(
     backend: &mut dyn Backend,
     manifest: &Manifest,

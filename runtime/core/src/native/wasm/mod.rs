@@ -56,6 +56,9 @@ pub struct Wasm(Executor<Cpu<Engine>, Arc<Bundle>>);
 
 impl Wasm {
     /// Compiles the module for this machine and reads the weights; reports bytes done and the total.
+    ///
+    /// # Errors
+    /// If the bundle has no WebAssembly, does not fit into linear memory, or a file of it is damaged.
     pub fn load(bundle: Arc<Bundle>, options: &WasmOptions, progress: &mut dyn FnMut(u64, u64)) -> Result<Self, Error> {
         let manifest = Arc::new(bundle.manifest().clone());
         check_profile(&manifest)?;
