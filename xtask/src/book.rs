@@ -1,4 +1,4 @@
-//! `cargo xtask book`: the documentation as a site, by mdBook.
+//! `cargo xtask book`: builds the documentation as a site, with mdBook.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,11 +11,11 @@ use crate::command::{Outcome, run, say};
 use crate::links::links;
 use crate::place::{Place, at, copy, read, write};
 
-/// The list of chapters, below the root of the repository.
+/// The list of chapters, relative to the root of the repository.
 const SUMMARY: &str = "docs/SUMMARY.md";
-/// Settings of mdBook.
+/// The settings of mdBook.
 const SETTINGS: &str = "docs/book.toml";
-/// Files that pages show.
+/// Extensions of images in pages.
 const IMAGES: [&str; 2] = ["png", "svg"];
 
 /// `cargo xtask book`.
@@ -29,7 +29,7 @@ pub(crate) struct BookArgs {
     repository: Option<String>,
 }
 
-/// Copies the chapters, with links that hold on the site, and has mdBook make pages of them.
+/// Copies the chapters, rewrites their links for the site, and runs mdBook.
 pub(crate) fn book(place: &Place, args: &BookArgs) -> Outcome {
     let folder = place.root.join("target/book");
     if folder.exists() {
@@ -44,7 +44,7 @@ pub(crate) fn book(place: &Place, args: &BookArgs) -> Outcome {
     for chapter in &chapters {
         let text = read(&place.root.join(chapter))?;
         let text = rewrite(&text, |target| match resolve(chapter, target) {
-            // mdBook calls such pages index.html, but leaves links to them as they are.
+            // mdBook renames these pages to index.html, but not the links to them.
             Some(path) if chapters.contains(&path) => Some(target.replace("README.md", "index.md")),
             Some(path) if path.extension().is_some_and(|e| IMAGES.iter().any(|i| e == *i)) => {
                 images.insert(path);
@@ -58,7 +58,7 @@ pub(crate) fn book(place: &Place, args: &BookArgs) -> Outcome {
     for image in images {
         copy(&place.root.join(&image), &pages.join(&image))?;
     }
-    // mdBook finds chapters from where the list lies, and that is the root here.
+    // mdBook resolves chapters relative to the list, which is at the root here.
     let summary = rewrite(&summary, |target| resolve(Path::new(SUMMARY), target).map(|path| slashes(&path)));
     write_page(&pages.join("SUMMARY.md"), &summary)?;
     run(Command::new("mdbook").arg("build").arg(&folder), "mdbook build")?;
@@ -73,7 +73,8 @@ fn write_page(path: &Path, text: &str) -> Outcome {
     write(path, text)
 }
 
-/// The file that a link in `page` leads to, both below the root. None for other sites and for anchors of the page.
+/// The target of a link in `page`; both paths are relative to the root. `None` for other sites and for anchors in the
+/// page.
 fn resolve(page: &Path, target: &str) -> Option<PathBuf> {
     let file = target.split('#').next().filter(|file| !file.is_empty() && !file.contains("://"))?;
     let mut path = page.parent()?.to_path_buf();
@@ -91,7 +92,7 @@ fn slashes(path: &Path) -> String {
     path.to_string_lossy().replace('\\', "/")
 }
 
-/// The text with other targets; where there is none, only the text of the link stays.
+/// Replaces the targets of links. Where there is no new target, only the text of the link remains.
 fn rewrite(text: &str, mut target: impl FnMut(&str) -> Option<String>) -> String {
     let mut edits = Vec::new();
     for link in links(text) {

@@ -1,22 +1,22 @@
-//! Running other programs.
+//! Runs other programs.
 
 use std::process::{Command, Stdio};
 
-/// What tasks give back; the error is a message for people.
+/// The result of a task; the error is a message for the user.
 pub(crate) type Outcome<T = ()> = Result<T, String>;
 
-/// A line of progress, or an error.
+/// Prints a line of progress or an error on stderr.
 pub(crate) fn say(line: &str) {
     eprintln!("xtask: {line}");
 }
 
-/// Runs a program to its end. What it prints goes to stderr, so that stdout has results only.
+/// Runs a program to its end. Its output goes to stderr; stdout is for results.
 pub(crate) fn run(command: &mut Command, what: &str) -> Outcome {
     let status = command.stdout(std::io::stderr()).status().map_err(|e| cannot_start(command, &e))?;
     if status.success() { Ok(()) } else { Err(format!("{what} failed ({status}); see its messages above")) }
 }
 
-/// Runs a program and gives what it printed on stdout.
+/// Runs a program and returns its stdout.
 pub(crate) fn output(command: &mut Command, what: &str) -> Outcome<String> {
     let output = command.stderr(Stdio::inherit()).output().map_err(|e| cannot_start(command, &e))?;
     if !output.status.success() {

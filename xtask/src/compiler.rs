@@ -1,4 +1,4 @@
-//! `cargo xtask compiler`: the compiler as WebAssembly, which no page loads yet.
+//! `cargo xtask compiler`: builds the compiler as WebAssembly, which no page loads yet.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,13 +13,13 @@ use crate::toolchain::{Choice, Toolchain};
 use crate::wasm::{self, Names};
 
 const PACKAGE: &str = "gristmill-compiler-web";
-/// The module, as its bindings look for it.
+/// The file name of the module that the bindings expect.
 const MODULE: &str = "gristmill_compiler_web_bg.wasm";
 
-/// Names of functions with the types that they are made for, so that a sort of nodes is not just one of the standard library's.
+/// Symbol names with type parameters, so that a sort of nodes is not attributed to the standard library.
 const NAMES: &str = "-Csymbol-mangling-version=v0";
 
-/// Builds the module with its bindings into `compiler/web/pkg`, and says how large it is.
+/// Builds the module with its bindings into `compiler/web/pkg`, and prints its size by crate.
 pub(crate) fn build(place: &Place, choice: Choice) -> Outcome {
     let begin = Instant::now();
     let toolchain = Toolchain::find(choice)?;
@@ -35,7 +35,7 @@ pub(crate) fn build(place: &Place, choice: Choice) -> Outcome {
         }
         wasm::generate(&compiled, folder, names)?;
     }
-    // For Node.js, which asks the nearest package.json whether scripts are modules.
+    // Node.js needs the nearest package.json to know that scripts are modules.
     write(&result.join("package.json"), "{\"type\": \"module\"}\n")?;
     let read = |path: PathBuf| fs::read(&path).map_err(|e| at(&path, &e));
     let size = Size::of(&read(result.join(MODULE))?)?;

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: from a clone to a page with a model in it.
+//! `cargo xtask demo`: from a clone to a page with a model.
 
 mod model;
 mod step;
@@ -19,9 +19,9 @@ use crate::{tools, web};
 use model::{Kind, bundle_name, kind};
 use step::{Step, plan, run_all};
 
-/// The model that ships, below the root of the workspace.
+/// The shipped model, relative to the root of the workspace.
 const SHIPPED: &str = "examples/stories260K";
-/// Bundles that were made, below the root of the workspace.
+/// The folder for compiled bundles, relative to the root of the workspace.
 const BUNDLES: &str = "target/demo";
 
 /// `cargo xtask demo`.
@@ -53,7 +53,7 @@ pub(crate) struct DemoArgs {
     precision: Option<String>,
 }
 
-/// Does it all. Does not return once the server runs: this program becomes the server.
+/// Runs all steps. Does not return once the server runs: the server replaces this process.
 pub(crate) fn demo(place: &Place, args: &DemoArgs) -> Outcome {
     let model = args.model.clone().unwrap_or_else(|| place.root.join(SHIPPED));
     if kind(&model)? == Kind::Hub {
@@ -82,7 +82,7 @@ pub(crate) fn demo(place: &Place, args: &DemoArgs) -> Outcome {
     })
 }
 
-/// Whether everything is there that these steps take: all that is missing, in one list.
+/// Checks that all tools for these steps are installed; lists everything that is missing.
 fn check(steps: &[Step], args: &DemoArgs) -> Outcome {
     let path = env::var_os("PATH").unwrap_or_default();
     let mut missing = tools::rust(&path);
@@ -98,21 +98,21 @@ fn check(steps: &[Step], args: &DemoArgs) -> Outcome {
     }
 }
 
-/// `gristmill` as a demo needs it, for cargo.
+/// Cargo arguments for the `gristmill` that the demo needs.
 pub(crate) const PROGRAM: [&str; 6] =
     ["--package", "gristmill", "--bin=gristmill", "--no-default-features", "--features", "download"];
 
-/// Builds `gristmill`, with the runtime inside that is there, and gives its path.
+/// Builds `gristmill` with the current browser runtime inside; returns its path.
 fn build(place: &Place) -> Outcome<PathBuf> {
     let mut cargo = cargo(place);
-    // Without the feature `run`, which takes more than half of the time: the page runs the model, not this program. What has
-    // the same features is compiled once for this build and that of the README's quickstart.
+    // Without the feature `run`, which takes more than half of the build time: the page runs the model, not this
+    // program. Dependencies with the same features are shared with the build of the README's quickstart.
     cargo.args(["build", "--locked", "--release"]).args(PROGRAM);
     let messages = output(cargo.arg("--message-format=json-render-diagnostics"), "cargo build")?;
     executable(&messages).ok_or_else(|| "cargo did not print the path of gristmill".to_string())
 }
 
-/// The program in the messages of cargo, a line of JSON each.
+/// The path of the program, from cargo's messages (one JSON object per line).
 fn executable(messages: &str) -> Option<PathBuf> {
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     messages
@@ -120,7 +120,7 @@ fn executable(messages: &str) -> Option<PathBuf> {
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
 }
 
-/// Runs a program in place of this one, so that signals reach it and nothing is left when it ends.
+/// Replaces this process with a program, so that signals reach it and nothing is left when it ends.
 #[cfg(unix)]
 fn become_program(command: &mut Command) -> Outcome {
     use std::os::unix::process::CommandExt;
@@ -128,7 +128,7 @@ fn become_program(command: &mut Command) -> Outcome {
     Err(format!("{} cannot be started: {error}", command.get_program().display()))
 }
 
-/// Runs a program to its end. Ctrl-C goes to both.
+/// Runs a program to its end. Ctrl-C reaches both.
 #[cfg(not(unix))]
 fn become_program(command: &mut Command) -> Outcome {
     run(command, "gristmill serve")

@@ -1,6 +1,6 @@
-//! `cargo xtask fuzz`: the targets of `tests/fuzz` under libFuzzer, for as long as one likes.
+//! `cargo xtask fuzz`: runs the targets of `tests/fuzz` under libFuzzer.
 //!
-//! The coverage that guides it comes from a pass of LLVM that stable compilers have, too.
+//! Coverage comes from an LLVM pass that stable compilers have as well.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -14,10 +14,10 @@ use clap::Args;
 use crate::command::{Outcome, output, run, say};
 use crate::place::{Place, at, list};
 
-/// What an input may take.
+/// Maximum time for one input, in seconds.
 const MAX_SECONDS: u64 = 5;
 const MAX_MIB: u64 = 1024;
-/// What counts branches, and shows the engine what is compared.
+/// Compiler flags that count branches and report comparisons to libFuzzer.
 const COVERAGE: [&str; 5] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
@@ -26,8 +26,8 @@ const COVERAGE: [&str; 5] = [
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
 ];
 
-/// What compiles modules, talks to devices and servers, and prints: it reads nothing of strangers that others have not
-/// checked, takes long to build with coverage, and would be slow.
+/// Crates to build without coverage: compilers of modules, drivers, servers and printers. They read no untrusted input
+/// that was not checked before, take long to build with coverage, and would run slowly.
 const WITHOUT: [&str; 23] = [
     "addr2line",
     "ash",
@@ -53,10 +53,10 @@ const WITHOUT: [&str; 23] = [
     "windows",
     "winapi",
 ];
-/// Tells this program that it is called in the place of the compiler.
+/// Set if this program is called in place of the compiler.
 const COMPILER: &str = "GRISTMILL_FUZZ_COMPILER";
 
-/// How long, and how many targets at the same time, if nobody says it.
+/// Defaults for the time and for the number of targets at the same time.
 const MINUTES: f64 = 15.0;
 const JOBS: usize = 2;
 
@@ -87,21 +87,21 @@ pub(crate) struct FuzzArgs {
 }
 
 impl FuzzArgs {
-    /// All targets for as long as the command line takes if nothing is said.
+    /// The defaults of the command line.
     pub(crate) fn usual() -> Self {
         FuzzArgs { minutes: MINUTES, only: Vec::new(), jobs: JOBS, input: None }
     }
 }
 
-/// A target, as the program lists it.
+/// A fuzz target, as the program lists it.
 struct Target {
     name: String,
     most: String,
-    /// Folders of inputs.
+    /// Folders with inputs.
     places: Vec<PathBuf>,
 }
 
-/// What became of a target.
+/// The result of a target.
 struct Report {
     name: String,
     executions: u64,
@@ -109,7 +109,7 @@ struct Report {
     new: u64,
     slowest: u64,
     peak: u64,
-    /// What it ended with, if not at the end of its time.
+    /// What ended it, if not the time limit.
     found: Option<String>,
 }
 
@@ -142,12 +142,12 @@ pub(crate) fn fuzz(place: &Place, args: &FuzzArgs) -> Outcome {
     summary(reports)
 }
 
-/// Whether cargo calls this program in the place of the compiler.
+/// Whether cargo has called this program in place of the compiler.
 pub(crate) fn is_compiler() -> bool {
     std::env::var_os(COMPILER).is_some()
 }
 
-/// Compiles a crate, with coverage where that is of use. Build scripts and macros are compiled for no target.
+/// Compiles a crate, with coverage where it is useful. Build scripts and macros are compiled without a target.
 pub(crate) fn compile() -> Outcome {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let (compiler, rest) = words.split_first().ok_or("no compiler")?;
@@ -163,12 +163,12 @@ pub(crate) fn compile() -> Outcome {
     if status.success() { Ok(()) } else { Err(format!("compiling {name} failed")) }
 }
 
-/// The program with all targets, with coverage.
+/// Builds the program with all targets, with coverage.
 fn build(place: &Place) -> Outcome<PathBuf> {
     let about = output(Command::new("rustc").arg("-vV"), "rustc")?;
     let host = about.lines().find_map(|line| line.strip_prefix("host: "));
     let host = host.ok_or("rustc -vV names no host")?;
-    // Beside what is found, which people throw away.
+    // Separate from the folder of findings, which users may delete.
     let target = place.root.join("target/fuzz-build");
     let mut command = Command::new("cargo");
     command.current_dir(&place.root).args(["build", "--locked", "--profile", "fuzz", "--target", host]);
@@ -194,7 +194,7 @@ fn chosen(program: &Path, only: &[String]) -> Outcome<Vec<Target>> {
     Ok(all.into_iter().filter(|t| only.is_empty() || only.contains(&t.name)).collect())
 }
 
-/// The engine for a target.
+/// The libFuzzer command for a target.
 fn engine(program: &Path, target: &Target) -> Command {
     let mut command = Command::new(program);
     command.env("GRISTMILL_FUZZ", &target.name);
@@ -206,12 +206,12 @@ fn engine(program: &Path, target: &Target) -> Command {
     command
 }
 
-/// Reads one input.
+/// Runs a single input.
 fn repeat(program: &Path, target: &Target, input: &Path) -> Outcome {
     run(engine(program, target).arg(input), &format!("{}: {}", target.name, input.display()))
 }
 
-/// Looks for inputs for so many seconds.
+/// Searches for failing inputs for `seconds`.
 fn look(program: &Path, target: &Target, folder: &Path, seconds: u64) -> Outcome<Report> {
     let made = |name: &str| {
         let path = folder.join(name);
@@ -243,7 +243,7 @@ fn look(program: &Path, target: &Target, folder: &Path, seconds: u64) -> Outcome
     })
 }
 
-/// The input that ended a target, and where its messages are.
+/// A message with the input that ended a target, and the log file.
 fn what_was_found(folder: &Path, target: &Target, log: &Path) -> String {
     let own = |path: &PathBuf| {
         path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{}-", target.name)))
@@ -265,7 +265,7 @@ impl Report {
     }
 }
 
-/// A table of all targets; fails if something was found.
+/// A table of all targets. Fails if something was found.
 fn summary(mut reports: Vec<Report>) -> Outcome {
     reports.sort_by(|a, b| a.name.cmp(&b.name));
     let sum: u64 = reports.iter().map(|r| r.executions).sum();

@@ -1,4 +1,5 @@
-//! The JavaScript part: npm installs, esbuild bundles, tsc declares types, and the page is copied.
+//! The JavaScript parts: npm installs packages, esbuild bundles scripts, tsc writes declarations, and the page is
+//! copied.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,8 +13,8 @@ use crate::place::{Place, copy, list, read};
 /// The scripts of the page; all others belong to the runtime.
 pub(crate) const PAGE_SCRIPTS: [&str; 2] = ["page.js", SERVICE_WORKER.0];
 
-/// What becomes a script of its own, and its source below `runtime/web`. Code that several have in common goes into
-/// chunks beside them.
+/// The output scripts and their sources, relative to `runtime/web`. Code that several share goes into chunks beside
+/// them.
 const ENTRIES: [(&str, &str); 5] = [
     ("gristmill", "ts/index.ts"),
     ("worker", "ts/worker.ts"),
@@ -22,19 +23,19 @@ const ENTRIES: [(&str, &str); 5] = [
     ("page", "page/page.ts"),
 ];
 
-/// The service worker lies beside index.html, not beside the other scripts: it may serve only what lies below it.
+/// The service worker is beside index.html, not beside the other scripts: its scope is its own folder.
 const SERVICE_WORKER: (&str, &str) = ("sw.js", "page/sw.ts");
-/// What is loaded for models with a chat template only.
+/// Only loaded for models with a chat template.
 const CHAT: &str = "ts/text/template.ts";
 
 /// The page, and the kinds of files that are copied with it.
 const PAGE: &str = "page/index.html";
 const PAGE_FILES: [&str; 2] = ["html", "svg"];
 
-/// A script that esbuild wrote: bytes by the source that they come from, relative to `runtime/web`.
+/// For each script that esbuild wrote, bytes by source file, relative to `runtime/web`.
 pub(crate) type Bundled = BTreeMap<String, BTreeMap<String, u64>>;
 
-/// Before anything is built: whether the sources are there.
+/// Checks before the build that the sources exist.
 pub(crate) fn check_entries(place: &Place) -> Outcome {
     let needed = ENTRIES.iter().map(|(_, source)| *source).chain([PAGE, SERVICE_WORKER.1]);
     let missing: Vec<&str> = needed.filter(|source| !place.web.join(source).is_file()).collect();
@@ -44,7 +45,7 @@ pub(crate) fn check_entries(place: &Place) -> Outcome {
     }
 }
 
-/// Installs what the package-lock.json of a folder names, unless it is there.
+/// Installs the packages in the package-lock.json of a folder, unless they are installed already.
 pub(crate) fn install(folder: &Path) -> Outcome {
     let wanted = read(&folder.join("package-lock.json"))?;
     let installed = read(&folder.join("node_modules/.package-lock.json")).unwrap_or_default();
@@ -56,11 +57,11 @@ pub(crate) fn install(folder: &Path) -> Outcome {
     run(Command::new(npm).current_dir(folder).args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]), "npm ci")
 }
 
-/// Whether all packages of a lock file are installed, going by the list that npm keeps of what it installed.
+/// Whether all packages of a lock file are installed, according to npm's own list of installed packages.
 fn is_installed(wanted: &str, installed: &str) -> bool {
     let packages = |text: &str| serde_json::from_str::<Value>(text).ok()?["packages"].as_object().cloned();
     let (Some(wanted), Some(installed)) = (packages(wanted), packages(installed)) else { return false };
-    // The nameless package is the project. Optional ones are for other systems.
+    // The package without a name is the project. Optional packages are for other systems.
     let needed = |(name, package): &(&String, &Value)| !name.is_empty() && package["optional"] != true;
     let same = |(name, package): (&String, &Value)| {
         installed
@@ -73,12 +74,12 @@ fn is_installed(wanted: &str, installed: &str) -> bool {
 fn esbuild(place: &Place) -> Command {
     let mut command = Command::new(place.npm_program("esbuild"));
     command.current_dir(&place.web).args(["--bundle", "--target=es2022", "--minify", "--log-level=warning"]);
-    // The licences of bundled packages are in LICENSES.txt, whole.
+    // The licences of bundled packages are in LICENSES.txt, complete.
     command.args(["--legal-comments=none", "--charset=utf8"]);
     command
 }
 
-/// Bundles all entries into the result.
+/// Bundles all entries into the output folder.
 pub(crate) fn bundle(place: &Place) -> Outcome<Bundled> {
     let report = place.target.join("esbuild.json");
     let mut command = esbuild(place);
@@ -101,7 +102,7 @@ fn parse_report(text: &str) -> Option<Bundled> {
     Some(bundled)
 }
 
-/// Writes type declarations of the public interface to `types/`. Type errors end the build.
+/// Writes the type declarations of the public interface to `types/`. Fails on type errors.
 pub(crate) fn declare_types(place: &Place) -> Outcome {
     let mut command = Command::new(place.npm_program("tsc"));
     command
@@ -111,7 +112,7 @@ pub(crate) fn declare_types(place: &Place) -> Outcome {
     run(&mut command, "tsc")
 }
 
-/// Copies what the page has besides its script.
+/// Copies the files of the page other than scripts.
 pub(crate) fn copy_page(place: &Place) -> Outcome {
     let wanted = |p: &PathBuf| p.extension().is_some_and(|e| PAGE_FILES.iter().any(|wanted| e == *wanted));
     for file in list(&place.web.join("page"))?.into_iter().filter(wanted) {
@@ -120,8 +121,9 @@ pub(crate) fn copy_page(place: &Place) -> Outcome {
     Ok(())
 }
 
-/// Bundles the service worker, which is told what to keep: everything that is in the result so far, apart from that what
-/// is loaded for models with a chat template only. Browsers do not know modules as service workers yet.
+/// Bundles the service worker with the list of files to cache: everything in the output folder so far, except what is
+/// only loaded for models with a chat template. It is not a module, because not all browsers support modules as service
+/// workers.
 pub(crate) fn bundle_service_worker(place: &Place, bundled: &Bundled) -> Outcome {
     let names = list(&place.stage)?
         .into_iter()

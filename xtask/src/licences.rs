@@ -1,4 +1,4 @@
-//! The licences of what is compiled and bundled into the runtime or the program, in one file that travels with it.
+//! Collects the licences of everything that is compiled and bundled into the runtime or the program.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -12,21 +12,21 @@ use crate::metadata::{self, Crate};
 use crate::place::{Place, list, read, write};
 use crate::toolchain::cargo;
 
-/// The file of the runtime.
+/// The file in the runtime.
 const NAME: &str = "LICENSES.txt";
 
-/// Ours, of which one has to come along.
+/// Our own licence; one of the two has to be included.
 const OURS: &str = "LICENSE-MIT";
 
 /// `cargo xtask licences`.
 #[derive(Debug, Args)]
 pub(crate) struct LicencesArgs {
-    /// The system that the program is for, such as x86_64-unknown-linux-gnu
+    /// Target triple of the program, such as x86_64-unknown-linux-gnu
     #[arg(long, value_name = "TARGET")]
     target: String,
 }
 
-/// A work of others: its name for people, its licence as an SPDX expression, and its folder.
+/// A third-party work: its name, its licence as an SPDX expression, and its folder.
 struct Work {
     name: String,
     licence: String,
@@ -51,7 +51,7 @@ pub(crate) fn print(place: &Place, args: &LicencesArgs) -> Outcome {
     Ok(())
 }
 
-/// Collects the licences of all crates in the module and of all npm packages in the scripts.
+/// Writes the licences of all crates in the module and of all npm packages in the scripts.
 pub(crate) fn write_all(place: &Place, crates: &[Crate], bundled: &Bundled) -> Outcome {
     let mut works: Vec<Work> = crates.iter().map(Work::from).collect();
     for package in packages(bundled) {
@@ -65,20 +65,20 @@ pub(crate) fn write_all(place: &Place, crates: &[Crate], bundled: &Bundled) -> O
     write(&place.stage.join(NAME), compose("The runtime of gristmill", &read(&place.root.join(OURS))?, &works)?)
 }
 
-/// npm packages that scripts contain.
+/// The npm packages that scripts contain.
 fn packages(bundled: &Bundled) -> BTreeSet<String> {
     let inputs = bundled.values().flatten().filter(|(_, bytes)| **bytes > 0).map(|(path, _)| path);
     inputs.filter_map(|path| package_of(path)).collect()
 }
 
-/// `node_modules/@scope/name/dist/x.js` is of `@scope/name`.
+/// `@scope/name` for `node_modules/@scope/name/dist/x.js`.
 pub(crate) fn package_of(path: &str) -> Option<String> {
     let mut parts = path.rsplit_once("node_modules/")?.1.split('/');
     let first = parts.next()?;
     if first.starts_with('@') { Some(format!("{first}/{}", parts.next()?)) } else { Some(first.to_string()) }
 }
 
-/// Each text once, below the names of the works that have it, behind ours.
+/// Our licence, then each distinct text once, under the names of the works that it applies to.
 fn compose(what: &str, ours: &str, works: &[Work]) -> Outcome<String> {
     let mut by_text: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for work in works {
@@ -97,8 +97,8 @@ fn compose(what: &str, ours: &str, works: &[Work]) -> Outcome<String> {
     Ok(out)
 }
 
-/// The text in the folder: the shortest of those to choose from, which is MIT's where there is a choice, and all where
-/// several hold. Empty if a work brings none; its name says under which licence it is.
+/// The licence text in the folder. If there is a choice, the shortest one (that is MIT's where it is offered); all
+/// texts if several apply. Empty if the folder has none; the SPDX expression then names the licence.
 fn licence_text(work: &Work) -> Outcome<String> {
     let is_licence = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_uppercase();

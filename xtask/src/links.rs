@@ -1,20 +1,20 @@
-// Links of Markdown, as far as documents of this repository use it. Two include this file: `cargo xtask book`,
-// and the test that follows all links (tests/tests/suite/links.rs).
+// Finds links in Markdown, in the forms that this repository uses. Included by `cargo xtask book` and by the test that
+// follows all links (tests/tests/suite/links.rs).
 
 use std::ops::Range;
 
-/// A link, or an image: `[text](target)`.
+/// A link or an image: `[text](target)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Link {
-    /// The line that it ends in, from 1 on.
+    /// The line on which it ends, counted from 1.
     pub(crate) line: usize,
-    /// Where the text lies, with its brackets.
+    /// The range of the text, including the brackets.
     pub(crate) text: Range<usize>,
-    /// Where the target lies, without its parentheses.
+    /// The range of the target, without the parentheses.
     pub(crate) target: Range<usize>,
 }
 
-/// All links in a text, outside of code.
+/// All links in a text, except in code.
 pub(crate) fn links(text: &str) -> Vec<Link> {
     let mut found = Vec::new();
     let mut opened = Vec::new();
@@ -45,7 +45,7 @@ pub(crate) fn links(text: &str) -> Vec<Link> {
     found
 }
 
-/// The lines outside of fenced code: number from 1 on, place in the text, content.
+/// The lines outside of fenced code: line number (counted from 1), position in the text, content.
 pub(crate) fn prose(text: &str) -> impl Iterator<Item = (usize, usize, &str)> {
     let mut start = 0;
     let mut fence: Option<&str> = None;
@@ -63,7 +63,7 @@ pub(crate) fn prose(text: &str) -> impl Iterator<Item = (usize, usize, &str)> {
     })
 }
 
-/// The last byte of the code that begins at `at`; or of the backticks there, if nothing ends it.
+/// The position of the last byte of the code span that starts at `at`; of its backticks, if the span is not closed.
 fn code_end(line: &str, at: usize) -> usize {
     let ticks = line[at..].len() - line[at..].trim_start_matches('`').len();
     let after = at + ticks;

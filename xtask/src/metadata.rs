@@ -1,4 +1,4 @@
-//! The crates that are compiled into the WebAssembly module, as cargo knows them.
+//! The crates that are compiled into the WebAssembly modules, according to cargo.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,21 +10,21 @@ use crate::command::{Outcome, output};
 use crate::place::Place;
 use crate::toolchain::{TARGET, Toolchain};
 
-/// The packages of the runtime for browsers: the runtime itself, and chat templates.
+/// The packages of the browser runtime: the runtime itself, and chat templates.
 pub(crate) const PACKAGES: [&str; 2] = ["gristmill-web", "gristmill-template-web"];
 
-/// A crate of others in the module.
+/// A third-party crate in a module.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Crate {
     pub(crate) name: String,
     pub(crate) version: String,
-    /// SPDX expression.
+    /// Licence as an SPDX expression.
     pub(crate) licence: String,
-    /// Its sources.
+    /// The folder of its sources.
     pub(crate) folder: PathBuf,
 }
 
-/// All crates of others that end up in the modules of these packages, sorted. Their sources are there afterwards.
+/// All third-party crates in the modules of these packages, sorted. Downloads their sources.
 pub(crate) fn crates(place: &Place, toolchain: &Toolchain, packages: &[&str]) -> Outcome<Vec<Crate>> {
     let cargo = || {
         let mut cargo = toolchain.cargo();
@@ -34,12 +34,13 @@ pub(crate) fn crates(place: &Place, toolchain: &Toolchain, packages: &[&str]) ->
     linked(cargo, TARGET, packages)
 }
 
-/// The same for programs and other targets, asked of a cargo in the workspace.
+/// Like [`crates`], for any target and with any cargo.
 pub(crate) fn linked(cargo: impl Fn() -> Command, target: &str, packages: &[&str]) -> Outcome<Vec<Crate>> {
     let ask = |args: &[&str]| output(cargo().args(args), &format!("cargo {}", args[0]));
     let metadata = ask(&["metadata", "--locked", "--format-version=1", "--filter-platform", target])?;
     let metadata: Value = serde_json::from_str(&metadata).map_err(|e| format!("cargo metadata: {e}"))?;
-    // Metadata are of the whole workspace, where other packages ask for more of what they share. The tree is of this one.
+    // Metadata cover the whole workspace, where other packages enable more features of shared crates. The tree covers
+    // only this package.
     let edges = "no-dev,no-build,no-proc-macro";
     let mut args = vec!["tree", "--locked", "--target", target, "--edges", edges, "--prefix=none"];
     args.extend(packages.iter().flat_map(|package| ["--package", package]));
@@ -47,8 +48,8 @@ pub(crate) fn linked(cargo: impl Fn() -> Command, target: &str, packages: &[&str
     select(&metadata, &tree).ok_or_else(|| format!("unexpected metadata of {packages:?} from cargo"))
 }
 
-/// The packages in the metadata that are in the tree, too, whose lines begin `name v1.0.0`. Those of the workspace have no
-/// source.
+/// The packages in the metadata that are also in the tree, whose lines start with `name v1.0.0`. Packages of the
+/// workspace have no source.
 fn select(metadata: &Value, tree: &str) -> Option<Vec<Crate>> {
     let words = |line: &str| {
         let mut words = line.split(' ');

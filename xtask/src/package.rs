@@ -1,4 +1,4 @@
-//! `cargo xtask package`: the crates as crates.io would get them, and whether each has what it should.
+//! `cargo xtask package`: packages the crates as for crates.io, and checks their content.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,11 +13,11 @@ use crate::place::{Place, at};
 use crate::runtime::{self, State};
 use crate::toolchain::cargo;
 
-/// Most bytes of a package. The registry takes ten times as much; what makes a package so large is a mistake.
+/// Maximum size of a package in bytes. The registry accepts ten times as much, but such a size would be a mistake.
 const LIMIT: u64 = 1_000_000;
-/// In every package, since both licences ask for their texts.
+/// Files in every package: both licences require their texts.
 const LICENCES: [&str; 2] = ["LICENSE-APACHE", "LICENSE-MIT"];
-/// The program, and what its package carries from `cargo xtask web`.
+/// The program, whose package includes the output of `cargo xtask web`.
 const PROGRAM: &str = "gristmill";
 const CARRIED: [&str; 4] = ["README.md", "dist/LICENSES.txt", "dist/gristmill_web_bg.wasm", "dist/index.html"];
 
@@ -39,14 +39,14 @@ pub(crate) struct PackageArgs {
     allow_dirty: bool,
 }
 
-/// A crate that is published.
+/// A published crate.
 #[derive(Debug, PartialEq, Eq)]
 struct Published {
     name: String,
     version: String,
 }
 
-/// Makes all packages, prints their sizes, and refuses those that lack something or are too large.
+/// Packages all crates, prints their sizes, and fails if one is incomplete or too large.
 pub(crate) fn package(place: &Place, args: &PackageArgs) -> Outcome {
     match runtime::state(&place.root) {
         State::Current => {}
@@ -57,7 +57,7 @@ pub(crate) fn package(place: &Place, args: &PackageArgs) -> Outcome {
             return Err("runtime/web/dist is older than its sources: build it anew with `cargo xtask web`".into());
         }
     }
-    // Cargo would count the runtime itself, which is built, not committed, as a change. So it is git who is asked.
+    // Cargo would treat the built runtime, which is not committed, as a change. So git is asked instead.
     let changes = output(Command::new("git").current_dir(&place.root).args(["status", "--porcelain"]), "git status")?;
     if !args.allow_dirty && !changes.is_empty() {
         return Err(format!("these files are not committed (--allow-dirty packages them, too):\n{changes}"));
@@ -91,15 +91,15 @@ pub(crate) fn package(place: &Place, args: &PackageArgs) -> Outcome {
     Ok(())
 }
 
-/// The crates of the workspace that are not kept from being published.
+/// The crates of the workspace that may be published.
 fn published(metadata: &Value) -> Option<Vec<Published>> {
-    // `publish` lists the registries that a crate may go to; null stands for any.
+    // `publish` lists the registries that a crate may be published to; null means any.
     let packages = metadata["packages"].as_array()?.iter().filter(|p| p["publish"].is_null());
     let text = |package: &Value, key: &str| package[key].as_str().map(str::to_string);
     packages.map(|p| Some(Published { name: text(p, "name")?, version: text(p, "version")? })).collect()
 }
 
-/// What is wrong with a package of so many bytes that has these files.
+/// What is wrong with a package of this size and with these files, if anything.
 fn fault(name: &str, size: u64, files: &BTreeSet<&str>) -> Option<String> {
     let carried = if name == PROGRAM { CARRIED.as_slice() } else { &[] };
     let missing: Vec<&str> = LICENCES.iter().chain(carried).filter(|f| !files.contains(**f)).copied().collect();

@@ -1,5 +1,4 @@
-//! Where the size of a module comes from: its functions by the crates that they are of, going by the names that the linker
-//! gave them.
+//! Attributes the size of a module to crates, by the names of its functions.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,26 +8,26 @@ use wasmparser::{BinaryReaderError, KnownCustom, Name, Parser, Payload, TypeRef}
 use crate::command::Outcome;
 use crate::sizes::Size;
 
-/// Functions whose names say of no other crate whom they serve, and the bindings.
+/// The part for functions that cannot be attributed to another crate, and the bindings.
 const LIBRARY: &str = "standard library, bindings";
-/// Architectures, tables, texts of messages.
+/// The part for data: architectures, tables, texts of messages.
 const DATA: &str = "data";
-/// What is neither function nor data.
+/// The part for everything else.
 const REST: &str = "types, imports, exports";
-/// Crates below this share of the whole are listed together.
+/// Crates below this share of the total are listed together.
 const SMALL: f64 = 0.005;
 
-/// The number of the section that functions lie in, which are counted one by one.
+/// The id of the code section, whose functions are counted individually.
 const CODE: u8 = 10;
 
-/// The bytes of a module by part. A function that is made for a type of a crate, such as a vector of its nodes, counts as the
-/// crate's.
+/// The bytes of a module by part. A function that is instantiated for a type of a crate, such as a vector of its nodes,
+/// counts towards that crate.
 pub(crate) type Parts = BTreeMap<String, Vec<u8>>;
 
-/// The parts of a module that has the names of its functions.
+/// Divides a module with function names into parts.
 ///
 /// # Errors
-/// If it is no module, or has no names.
+/// If it is not a module, or has no names.
 pub(crate) fn parts(module: &[u8]) -> Outcome<Parts> {
     let parts = read(module).map_err(|e| format!("the module cannot be read: {e}"))?;
     parts.ok_or_else(|| "the module has no function names".to_string())
@@ -72,21 +71,21 @@ fn read(module: &[u8]) -> Result<Option<Parts>, BinaryReaderError> {
     Ok((!names.is_empty()).then_some(parts))
 }
 
-/// The first crate in a name that is not of the standard library: `egg` in `<alloc::vec::Vec<egg::Id> as ..>::clone`.
+/// The first crate in a name that is not in the standard library: `egg` in `<alloc::vec::Vec<egg::Id> as ..>::clone`.
 fn crate_of(name: &str) -> Option<&str> {
     const OF_LIBRARY: [&str; 8] =
         ["core", "alloc", "std", "hashbrown", "compiler_builtins", "dlmalloc", "rustc_demangle", "__rustc"];
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let words = name.split("::").scan("", |before, text| {
-        // The hash of a crate stands in brackets behind its name.
+        // The name of a crate is followed by its hash in brackets.
         let text = text.strip_suffix(']').and_then(|text| text.rsplit_once('[')).map_or(text, |(text, _)| text);
         let word = text.rfind(|c| !is_word(c)).map_or(0, |at| at + 1);
-        // A path begins here, or goes on.
+        // Whether a path starts here or continues.
         let begins = word > 0 || before.is_empty();
         *before = text;
         Some((begins, &text[word..]))
     });
-    // What stands behind the last `::` is no crate.
+    // What follows the last `::` is not a crate.
     let count = name.matches("::").count();
     words
         .take(count)
@@ -95,11 +94,11 @@ fn crate_of(name: &str) -> Option<&str> {
         .find(|word| !OF_LIBRARY.contains(word))
 }
 
-/// A table for people: bytes, and the compressed bytes of the whole, shared among parts by what each takes when it is
-/// compressed alone.
+/// A table of bytes and compressed bytes. The compressed size of the whole is divided among the parts in proportion to
+/// their individual compressed sizes.
 ///
 /// # Errors
-/// If nothing can be compressed.
+/// If compression fails.
 pub(crate) fn report(parts: &Parts, whole: Size) -> Outcome<String> {
     let mut sizes =
         parts.iter().map(|(name, bytes)| Ok((name.as_str(), Size::of(bytes)?))).collect::<Outcome<Vec<_>>>()?;
@@ -148,7 +147,7 @@ mod tests {
         }
     }
 
-    /// Two functions with names, of one byte each behind their size.
+    /// Two functions with names. Each is one byte, preceded by its size.
     fn module() -> Vec<u8> {
         let sections: [&[u8]; 5] = [
             &[1, 4, 1, 0x60, 0, 0],

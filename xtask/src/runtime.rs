@@ -1,4 +1,3 @@
-//! Whether the runtime for browsers is built, and from the sources as they are: the code of the build script of
-//! `gristmill`, which asks the same.
+//! Whether the browser runtime is built and up to date, as the build script of `gristmill` checks it.
 
 include!("../../compiler/cli/build/runtime.rs");

@@ -1,4 +1,4 @@
-//! What visitors download: measured, attributed, and gated.
+//! Measures what browsers download, attributes it to sources, and enforces a budget.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,11 +15,11 @@ use crate::licences::package_of;
 use crate::place::{Place, at, list, write};
 use crate::runtime::STAMP;
 
-/// Most bytes of the runtime after `gzip -9`: WebAssembly, scripts, tokenizer and chat templates. The page is measured,
-/// but may become as large as its author likes.
+/// Maximum size of the runtime after `gzip -9`: WebAssembly, scripts, tokenizer and chat templates. The page is
+/// measured, but not limited.
 const BUDGET: u64 = 505_000;
 
-/// A file as it is and compressed.
+/// The size of a file, uncompressed and compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size {
     pub(crate) raw: u64,
@@ -27,20 +27,20 @@ pub(crate) struct Size {
 }
 
 impl Size {
-    /// Measures bytes.
+    /// Measures a file.
     pub(crate) fn of(content: &[u8]) -> Outcome<Self> {
         Ok(Size { raw: content.len() as u64, gzip: gzip(content)? })
     }
 }
 
-/// All files of a result, and what they consist of.
+/// The sizes of all files of a build, and what they consist of.
 pub(crate) struct Sizes {
     files: BTreeMap<String, Size>,
-    /// Compressed bytes of the runtime by where they come from.
+    /// Compressed bytes of the runtime, by origin.
     parts: BTreeMap<String, u64>,
 }
 
-/// Measures the result, and leaves the numbers in it.
+/// Measures a build, and writes the numbers into it.
 pub(crate) fn measure(place: &Place, bundled: &Bundled) -> Outcome<Sizes> {
     let mut files = BTreeMap::new();
     for path in list(&place.stage)?.into_iter().filter(|p| p.is_file()) {
@@ -71,7 +71,7 @@ fn gzip(content: &[u8]) -> Outcome<u64> {
     done.map(|bytes| bytes.len() as u64).map_err(|e| format!("gzip: {e}"))
 }
 
-/// What part of the runtime a source belongs to.
+/// The part of the runtime that a source belongs to.
 fn part_of(source: &str) -> String {
     match package_of(source) {
         Some(package) => package,
@@ -81,7 +81,7 @@ fn part_of(source: &str) -> String {
     }
 }
 
-/// Shares the compressed bytes of each script among its sources, by their bytes before compression.
+/// Divides the compressed bytes of each script among its sources, in proportion to their uncompressed sizes.
 fn attribute(files: &BTreeMap<String, Size>, bundled: &Bundled) -> BTreeMap<String, u64> {
     let mut parts = BTreeMap::new();
     for (name, size) in files.iter().filter(|(name, _)| is_runtime(name)) {
@@ -89,7 +89,7 @@ fn attribute(files: &BTreeMap<String, Size>, bundled: &Bundled) -> BTreeMap<Stri
             *parts.entry("WebAssembly".to_string()).or_default() += size.gzip;
             continue;
         };
-        // What esbuild adds to join them counts as ours.
+        // What esbuild adds to join them counts as our own.
         let mut rest = size.gzip;
         for (source, bytes) in sources {
             let share = (size.gzip * bytes).checked_div(size.raw).unwrap_or(0).min(rest);
@@ -114,7 +114,7 @@ impl Sizes {
         json!({"budget": BUDGET, "runtime": runtime, "page": page, "files": files, "parts": self.parts})
     }
 
-    /// Tables for people.
+    /// The sizes as tables.
     pub(crate) fn report(&self) -> String {
         let mut out = format!("{:<32}{:>10}{:>10}\n", "file", "bytes", "gzip -9");
         let mut row = |name: &str, s: Size| {
@@ -135,7 +135,7 @@ impl Sizes {
         out
     }
 
-    /// Fails if the runtime is over its budget.
+    /// Fails if the runtime exceeds its budget.
     pub(crate) fn gate(&self) -> Outcome {
         let gzip = self.total(true).gzip;
         if gzip <= BUDGET {

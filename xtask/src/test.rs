@@ -40,7 +40,7 @@ pub(crate) struct TestArgs {
     no_fail_fast: bool,
 }
 
-/// Runs layers, from the one that takes least to the one that takes most.
+/// Runs layers, the shortest first.
 pub(crate) fn test(place: &Place, args: &TestArgs) -> Outcome {
     if args.list {
         print!("{}", Layer::list());

@@ -1,5 +1,5 @@
-//! Who compiles to WebAssembly: the active toolchain if it has the target, else Debian's packages, which bring the
-//! sources of the standard library instead of the compiled target.
+//! Selects the toolchain for WebAssembly: the active one if it has the target, else Debian's packages, which provide
+//! the sources of the standard library instead of a compiled target.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,18 +9,18 @@ use clap::ValueEnum;
 use crate::command::{Outcome, output};
 use crate::place::Place;
 
-/// The target.
+/// The target triple.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Debian's packages install here, whatever PATH says.
+/// Where Debian's packages are installed, whatever PATH says.
 const DEBIAN: &str = "/usr/bin";
 
-/// Which toolchain is wanted.
+/// The requested toolchain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Choice {
     /// The active one if it has the target, else Debian's.
     Auto,
-    /// The active one, whose target rustup installed.
+    /// The active one, with the target installed by rustup.
     Rustup,
     /// Debian's.
     Debian,
@@ -29,18 +29,18 @@ pub(crate) enum Choice {
 /// A toolchain that can compile to the target.
 #[derive(Clone, Debug)]
 pub(crate) struct Toolchain {
-    /// For people: which, and its version.
+    /// Name and version, for messages.
     pub(crate) name: String,
     cargo: PathBuf,
     rustc: PathBuf,
-    /// Where the compiler and its standard library are.
+    /// The folder of the compiler and its standard library.
     pub(crate) sysroot: PathBuf,
-    /// The linker, if the compiler has to be told; the standard library is compiled along then.
+    /// The linker, if the compiler has to be told; the standard library is then compiled as well.
     linker: Option<PathBuf>,
 }
 
 impl Toolchain {
-    /// The toolchain of this choice, or what to install.
+    /// The requested toolchain, or what to install.
     pub(crate) fn find(choice: Choice) -> Outcome<Self> {
         const PACKAGES: &str = "apt install rustc-web cargo-web rust-web-src lld-19";
         let remedies = format!("run `rustup target add {TARGET}`; on Debian, `{PACKAGES}` (as root) works too");
@@ -73,7 +73,7 @@ impl Toolchain {
         }
     }
 
-    /// The packages rustc-web, cargo-web, rust-web-src and lld.
+    /// Debian's packages rustc-web, cargo-web, rust-web-src and lld.
     fn debian() -> Outcome<Self> {
         let (cargo, rustc) = (Path::new(DEBIAN).join("cargo"), Path::new(DEBIAN).join("rustc"));
         for program in [&cargo, &rustc] {
@@ -98,7 +98,7 @@ impl Toolchain {
         Ok(())
     }
 
-    /// Where the sources of the standard library are, if they are installed.
+    /// The folder of the standard library's sources, if they are installed.
     pub(crate) fn library_sources(&self) -> PathBuf {
         self.sysroot.join("lib/rustlib/src/rust/library")
     }
@@ -109,18 +109,18 @@ impl Toolchain {
         command
     }
 
-    /// Cargo of this toolchain, without what the cargo that runs this program told its children.
+    /// This toolchain's cargo, without the environment set by the cargo that runs this program.
     pub(crate) fn cargo(&self) -> Command {
         let mut command = Command::new(&self.cargo);
         self.clean(&mut command);
         command
     }
 
-    /// Arguments and variables for a build.
+    /// Adds the arguments and variables for a build.
     pub(crate) fn for_target(&self, command: &mut Command) {
         command.args(["--target", TARGET]);
         if let Some(linker) = &self.linker {
-            // Debian compiles no target; what its stable compiler calls unstable is what its packages are made for.
+            // Debian does not compile the target. Its packages are meant for this use of unstable features.
             command.arg("-Zbuild-std=std,panic_abort").env("RUSTC_BOOTSTRAP", "1");
             command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
         }
@@ -133,7 +133,7 @@ impl Toolchain {
             }
         }
         if self.linker.is_some() {
-            // The variables that make rustup's programs choose, and the libraries of the other compiler.
+            // Variables that select rustup's toolchains, and the libraries of the other compiler.
             for name in ["RUSTUP_TOOLCHAIN", "RUSTUP_HOME", "LD_LIBRARY_PATH"] {
                 command.env_remove(name);
             }
@@ -142,7 +142,7 @@ impl Toolchain {
     }
 }
 
-/// Cargo of the active toolchain in the repository, for builds that share their results with those of people.
+/// Cargo of the active toolchain, for builds that share their results with builds by the user.
 pub(crate) fn cargo(place: &Place) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(&place.root);
@@ -152,14 +152,14 @@ pub(crate) fn cargo(place: &Place) -> Command {
     command
 }
 
-/// Whether cargo has told this program, by a variable, what package it is of. Build scripts of others read such variables,
-/// and would run again.
+/// Whether a variable describes the package that cargo runs. Build scripts of dependencies read such variables, and
+/// would run again.
 fn is_of_our_package(name: &str) -> bool {
     ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.starts_with(prefix))
         || ["CARGO_CRATE_NAME", "CARGO_BIN_NAME"].contains(&name)
 }
 
-/// Whether a variable describes the build that runs this program, and would change ours.
+/// Whether a variable describes the build that runs this program, and would affect ours.
 fn leaks(name: &str) -> bool {
     const CHOICES: [&str; 7] =
         ["CARGO", "RUSTC", "RUSTDOC", "RUSTFLAGS", "RUSTC_BOOTSTRAP", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"];
@@ -170,7 +170,7 @@ fn leaks(name: &str) -> bool {
         || name == "CARGO_ENCODED_RUSTFLAGS"
 }
 
-/// The newest linker for WebAssembly among Debian's: `wasm-ld-19`, `wasm-ld`.
+/// The newest of Debian's WebAssembly linkers: `wasm-ld-19`, `wasm-ld`.
 fn wasm_linker() -> Option<PathBuf> {
     let names = std::fs::read_dir(DEBIAN).ok()?.flatten().filter_map(|e| e.file_name().into_string().ok());
     newest_linker(names).map(|name| Path::new(DEBIAN).join(name))

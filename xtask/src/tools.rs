@@ -1,4 +1,4 @@
-//! What building takes, looked for before anything long begins.
+//! Checks for build tools before anything that takes long.
 
 use std::env;
 use std::ffi::OsStr;
@@ -7,22 +7,22 @@ use std::process::{Command, Stdio};
 
 use crate::command::Outcome;
 
-/// The oldest Rust that compiles the workspace.
+/// The minimum Rust version of the workspace.
 const RUST: &str = env!("CARGO_PKG_RUST_VERSION");
-/// The oldest Node.js that bundles the scripts, as `runtime/web/package.json` says.
+/// The minimum Node.js version, as in `runtime/web/package.json`.
 const NODE: &str = "18.0";
 
 const INSTALL_NODE: &str = "install it from https://nodejs.org; on Debian `apt install nodejs npm` (as root), on macOS \
      `brew install node`";
 
-/// What is missing of Rust, with what to do, for programs on this search path.
+/// What is missing of Rust and how to install it, with programs looked up on this search path.
 pub(crate) fn rust(path: &OsStr) -> Vec<String> {
     let remedy = "run `rustup update`; https://rustup.rs installs rustup";
     at_least(path, "rustc", "Rust", RUST, remedy).into_iter().collect()
 }
 
-/// What is missing for the runtime for browsers. `compiler` is the version of who compiles to WebAssembly, or what to
-/// install for it.
+/// What is missing to build the browser runtime. `compiler` is the version of the WebAssembly toolchain, or how to
+/// install one.
 pub(crate) fn web(path: &OsStr, compiler: Outcome<String>) -> Vec<String> {
     let compiler = match compiler {
         Err(why) => Some(why),
@@ -39,7 +39,7 @@ pub(crate) fn web(path: &OsStr, compiler: Outcome<String>) -> Vec<String> {
     [compiler, node, npm].into_iter().flatten().collect()
 }
 
-/// What to do if a program is not there, or too old.
+/// The remedy if a program is missing or too old.
 fn at_least(path: &OsStr, program: &str, name: &str, needed: &str, remedy: &str) -> Option<String> {
     let needed_name = format!("{name} {} or newer", needed.trim_end_matches(".0"));
     let Some(found) = find(path, program) else { return Some(format!("{needed_name}: {remedy}")) };
@@ -58,19 +58,19 @@ pub(crate) fn find(path: &OsStr, program: &str) -> Option<PathBuf> {
     env::split_paths(path).find_map(in_folder)
 }
 
-/// What `PROGRAM --version` prints.
+/// The output of `PROGRAM --version`.
 fn version_of(program: &PathBuf) -> Option<String> {
     let output = Command::new(program).arg("--version").stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     (output.status.success() && numbers(&text).is_some()).then(|| text.trim().to_string())
 }
 
-/// Whether a version is older than `needed`; one that has no numbers counts as old.
+/// Whether a version is older than `needed`. A text without a version counts as older.
 fn is_older(version: &str, needed: &str) -> bool {
     numbers(version) < numbers(needed)
 }
 
-/// The first two numbers of the first version in a text: of `v20.1.0` and of `rustc 1.95.0 (f2d3ce0bd 2026-03-21)`.
+/// Major and minor number of the first version in a text, such as `v20.1.0` or `rustc 1.95.0 (f2d3ce0bd 2026-03-21)`.
 fn numbers(text: &str) -> Option<(u32, u32)> {
     text.split_whitespace().find_map(|word| {
         let mut parts = word.strip_prefix('v').unwrap_or(word).split('.');
@@ -112,7 +112,7 @@ mod tests {
         assert!(web[1].starts_with("Node.js 18 or newer: install") && web[2].starts_with("npm"), "{web:?}");
     }
 
-    /// A search path whose programs print these versions.
+    /// A search path with programs that print these versions.
     #[cfg(unix)]
     fn programs(versions: &[(&str, &str)]) -> tempfile::TempDir {
         use std::os::unix::fs::PermissionsExt;

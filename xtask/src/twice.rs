@@ -1,4 +1,4 @@
-//! The proof that the same sources give the same module wherever they lie.
+//! Checks that builds are reproducible: the same sources give the same module, wherever they are.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::place::{Place, at, copy};
 use crate::toolchain::Toolchain;
 use crate::wasm;
 
-/// Compiles a copy of the sources in a folder with another path of another length, and compares with `first`.
+/// Compiles a copy of the sources in a folder whose path has a different length, and compares the result with `first`.
 pub(crate) fn check(place: &Place, toolchain: &Toolchain, first: &[PathBuf; 2]) -> Outcome {
     let root = place.target.join("copy of the sources");
     if root.exists() {

@@ -1,8 +1,8 @@
-//! From Rust to WebAssembly, and the JavaScript that belongs to it.
+//! Compiles Rust to WebAssembly, and generates its JavaScript bindings.
 //!
-//! wasm-opt has no part in it. Measured with version 132 on this runtime: `-Oz` makes the module 15 % smaller, but what
-//! gzip makes of it 12 % larger (166 to 186 kB), and the best choice of passes saves 1 % of the download. Of the compiler's
-//! levels `z` gives the smallest download (`s` 184 kB, `3` 214 kB).
+//! wasm-opt is not used. With version 132, `-Oz` makes this module 15 % smaller, but 12 % larger after gzip (186
+//! instead of 166 kB), and the best selection of passes saves 1 % of the download. Of the compiler's levels, `z` gives
+//! the smallest download (`s` 184 kB, `3` 214 kB).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,14 +15,14 @@ use crate::metadata::Crate;
 use crate::place::{Place, at, copy, list, write};
 use crate::toolchain::{TARGET, Toolchain};
 
-/// Profile in the workspace's Cargo.toml.
+/// The build profile in the workspace's Cargo.toml.
 const PROFILE: &str = "web";
-/// The libraries of the runtime's packages, as rustc calls them.
+/// The library names of the runtime's packages.
 const NAMES: [&str; 2] = ["gristmill_web", "gristmill_template_web"];
-/// Where the bindings of chat templates are, below those of the runtime.
+/// The folder for the bindings of chat templates, in the folder of the runtime's bindings.
 const TEMPLATE: &str = "template";
 
-/// Compiles packages, with further flags for the Rust compiler, and gives their modules as the linker left them.
+/// Compiles packages with additional compiler flags. Returns the modules as the linker wrote them.
 pub(crate) fn compile<const N: usize>(
     place: &Place,
     toolchain: &Toolchain,
@@ -38,10 +38,10 @@ pub(crate) fn compile<const N: usize>(
     let mut all = remaps(place, toolchain, crates);
     all.extend(flags.iter().map(|flag| flag.to_string()));
     command.env("CARGO_ENCODED_RUSTFLAGS", all.join("\u{1f}"));
-    // A changed file gives the same module whether or not there was a build before.
+    // The module must not depend on previous builds.
     command.env("CARGO_INCREMENTAL", "0");
     run(&mut command, "compiling to WebAssembly")?;
-    // As rustc calls libraries.
+    // The file name that rustc gives to a library.
     let file = |package: &str| format!("{}.wasm", package.replace('-', "_"));
     let modules = packages.map(|package| place.target.join(TARGET).join(PROFILE).join(file(package)));
     match modules.iter().find(|module| !module.is_file()) {
@@ -50,24 +50,24 @@ pub(crate) fn compile<const N: usize>(
     }
 }
 
-/// Panic messages name source files. They must not tell where this machine keeps them, because the same sources are to
+/// Panic messages contain paths of source files. They must not depend on this machine, because the same sources must
 /// give the same bytes everywhere.
 fn remaps(place: &Place, toolchain: &Toolchain, crates: &[Crate]) -> Vec<String> {
-    // The folder that registries unpack into is named after the registry.
+    // Registries unpack into a folder that is named after the registry.
     let registries: BTreeSet<&Path> = crates.iter().filter_map(|c| c.folder.parent()).collect();
     let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
     let mut flags = vec![remap(&place.root, "gristmill")];
     flags.extend(registries.into_iter().map(|folder| remap(folder, "crates")));
     let library = toolchain.library_sources();
-    // Debian has a link there; the compiler sees either path.
+    // On Debian this is a link; the compiler sees either path.
     flags.extend(library.canonicalize().ok().map(|folder| remap(&folder, "library")));
     flags.push(remap(&library, "library"));
     flags
 }
 
-/// Generates JavaScript, its types, and the module that goes with them, into `runtime/web/pkg`.
+/// Generates JavaScript, types, and the matching module into `runtime/web/pkg`.
 ///
-/// The generator and the library are of one version: both are pinned in the workspace, and share a crate that cargo
+/// The generator and the library have the same version: both are pinned in the workspace, and share a crate that cargo
 /// allows only once.
 pub(crate) fn bind(place: &Place, [runtime, template]: &[PathBuf; 2]) -> Outcome {
     let folder = place.bindings();
@@ -83,22 +83,23 @@ pub(crate) fn bind(place: &Place, [runtime, template]: &[PathBuf; 2]) -> Outcome
     write(&folder.join("module.d.ts"), "declare const module: string;\nexport default module;\n")
 }
 
-/// Bytes as characters from `#` on, which need no escapes but for one. As a text in a script, the module of chat templates
-/// is there when the script is: in every bundler, in Node.js, and for functions that do not wait. It compresses to 8 %
-/// more than the module itself, where base64 takes 31 % (see `decode` in `ts/text/template.ts`).
+/// Encodes bytes as characters from `#` on, only one of which needs an escape. As a string in a script, the module for
+/// chat templates is available synchronously, in every bundler and in Node.js. It compresses to 8 % more than the
+/// module itself, compared with 31 % for base64 (see `decode` in `ts/text/template.ts`).
 fn as_text(bytes: &[u8]) -> String {
     let text = bytes.iter().map(|byte| char::from_u32(u32::from(*byte) + 35).unwrap_or_default());
     text.collect::<String>().replace('\\', "\\\\")
 }
 
-/// What becomes of the names of functions: nobody downloads them, but they say where a module's size comes from.
+/// Whether to keep the names of functions: browsers should not download them, but they tell where a module's size comes
+/// from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Names {
     Kept,
     Dropped,
 }
 
-/// Generates what belongs to one module.
+/// Generates the bindings of one module.
 pub(crate) fn generate(module: &Path, folder: &Path, names: Names) -> Outcome {
     let mut bindgen = Bindgen::new();
     let dropped = names == Names::Dropped;
@@ -109,7 +110,7 @@ pub(crate) fn generate(module: &Path, folder: &Path, names: Names) -> Outcome {
     generated.map_err(|e| format!("wasm-bindgen: {e:#}"))
 }
 
-/// Puts the module into the result.
+/// Copies the module into the result.
 pub(crate) fn place(place: &Place) -> Outcome {
     let modules: Vec<PathBuf> =
         list(&place.bindings())?.into_iter().filter(|p| p.extension().is_some_and(|e| e == "wasm")).collect();

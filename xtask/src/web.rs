@@ -1,4 +1,4 @@
-//! `cargo xtask web`: the runtime for browsers, with the page.
+//! `cargo xtask web`: builds the browser runtime and the page.
 
 use std::time::Instant;
 
@@ -30,14 +30,14 @@ pub(crate) struct WebArgs {
     check_deterministic: bool,
 }
 
-/// Builds it, and says what visitors download.
+/// Builds the runtime, and prints what browsers download.
 pub(crate) fn web(place: &Place, args: &WebArgs) -> Outcome {
     let sizes = build(place, args.toolchain, args.check_deterministic)?;
     print!("{}", sizes.report());
     sizes.gate()
 }
 
-/// Builds everything into a folder beside `dist`, which takes its place at the very end.
+/// Builds everything into a folder that replaces the content of `dist` at the very end.
 pub(crate) fn build(place: &Place, choice: Choice, check_deterministic: bool) -> Outcome<Sizes> {
     let begin = Instant::now();
     js::check_entries(place)?;

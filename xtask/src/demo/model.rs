@@ -1,4 +1,4 @@
-//! What the user named, as far as it can be told before `gristmill` is built. It knows better.
+//! Checks the model that the user named, as far as possible before `gristmill` is built.
 
 use std::path::Path;
 
@@ -9,11 +9,11 @@ use crate::command::Outcome;
 pub(super) enum Kind {
     /// On this machine.
     Here,
-    /// On the Hugging Face Hub, going by its name.
+    /// On the Hugging Face Hub, judging by its name.
     Hub,
 }
 
-/// Where this model is, or why it is none.
+/// Where a model is, or why it is not a model.
 pub(super) fn kind(model: &Path) -> Outcome<Kind> {
     let shown = model.display();
     if model.join("manifest.json").is_file() {
@@ -29,7 +29,7 @@ pub(super) fn kind(model: &Path) -> Outcome<Kind> {
     }
 }
 
-/// The name of the folder for its bundle: of `path/to/model` it is `model`, of `org/name@v1` it is `org--name-v1`.
+/// The folder name of its bundle: `model` for `path/to/model`, `org--name-v1` for `org/name@v1`.
 pub(super) fn bundle_name(model: &Path) -> String {
     let name = match model.canonicalize() {
         Ok(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),

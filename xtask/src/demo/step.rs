@@ -8,11 +8,11 @@ use crate::runtime::State;
 /// A step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Look for the tools that the other steps take.
+    /// Check for the tools that the other steps need.
     Tools,
-    /// Build the runtime for browsers.
+    /// Build the browser runtime.
     Runtime,
-    /// Build `gristmill`, with the runtime inside.
+    /// Build `gristmill` with the runtime inside.
     Gristmill,
     /// Compile the model.
     Compile,
@@ -21,7 +21,7 @@ pub(super) enum Step {
 }
 
 impl Step {
-    /// What it does.
+    /// A description.
     fn what(self) -> &'static str {
         match self {
             Step::Tools => "check tools",
@@ -42,7 +42,7 @@ impl Step {
         }
     }
 
-    /// What to do if it fails.
+    /// The remedy if it fails.
     fn remedy(self) -> &'static str {
         match self {
             Step::Tools => "install it, then run the same command again",
@@ -60,7 +60,7 @@ impl Step {
     }
 }
 
-/// The steps that are to be taken, in their order: each needs those before it.
+/// The steps to run, in order. Each depends on those before it.
 pub(super) fn plan(runtime: State) -> Vec<Step> {
     let mut steps = vec![Step::Tools, Step::Runtime, Step::Gristmill, Step::Compile, Step::Serve];
     if runtime == State::Current {
@@ -69,7 +69,7 @@ pub(super) fn plan(runtime: State) -> Vec<Step> {
     steps
 }
 
-/// Takes steps one after the other, up to the first that fails, and tells of each.
+/// Runs steps in order, up to the first failure, and announces each with `tell`.
 pub(super) fn run_all(steps: &[Step], tell: impl Fn(&str), mut take: impl FnMut(Step) -> Outcome) -> Outcome {
     for (n, step) in steps.iter().enumerate() {
         let number = format!("step {} of {}", n + 1, steps.len());

@@ -1,4 +1,4 @@
-//! What layers need on the machine, looked for before anything is built.
+//! Checks what layers need on the machine, before anything is built.
 
 use std::env;
 use std::ffi::OsStr;
@@ -8,30 +8,30 @@ use std::process::{Command, Stdio};
 use crate::toolchain::{Choice, Toolchain};
 use crate::tools;
 
-/// Something that has to be there.
+/// Something that must be installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Need {
-    /// A Rust that compiles the workspace.
+    /// A Rust version that compiles the workspace.
     Rust,
     /// `cargo fmt`.
     Format,
     /// `cargo clippy`.
     Clippy,
-    /// What `cargo xtask web` takes.
+    /// The tools of `cargo xtask web`.
     Web,
-    /// A driver of Vulkan, Metal or DirectX 12.
+    /// A driver for Vulkan, Metal or DirectX 12.
     Adapter,
-    /// A driver for Chromium's shader compiler.
+    /// A driver that works with Chromium's shader compiler.
     Dawn,
     /// Chromium, Firefox and WebKitGTK.
     Browsers,
-    /// A compiler for C++, for the engine of the fuzzers.
+    /// A C++ compiler, for libFuzzer.
     Cpp,
     /// Python with pip, for the peers.
     Python,
 }
 
-/// Where Debian and others put programs and drivers.
+/// Usual paths of programs and drivers.
 const CHROMIUM: &[&str] = &["/usr/bin/chromium", "/usr/bin/google-chrome", "/usr/bin/chromium-browser"];
 const FIREFOX: &[&str] = &["/usr/bin/firefox-esr", "/usr/bin/firefox"];
 const WEBKIT: &[&str] = &["/usr/bin/WebKitWebDriver"];
@@ -40,7 +40,7 @@ const SWIFTSHADER: &[&str] = &["/usr/lib/chromium/vk_swiftshader_icd.json"];
 const DRIVERS: &[&str] = &["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d"];
 
 impl Need {
-    /// Its name.
+    /// The name.
     pub(super) fn name(self) -> &'static str {
         match self {
             Need::Rust => "Rust",
@@ -55,14 +55,14 @@ impl Need {
         }
     }
 
-    /// What is missing of it, with what to install.
+    /// What is missing, and how to install it.
     fn missing(self, path: &OsStr) -> Vec<String> {
         match self {
             Need::Rust => tools::rust(path),
             Need::Format => component("fmt", "rustfmt"),
             Need::Clippy => component("clippy", "clippy"),
             Need::Web => tools::web(path, Toolchain::find(Choice::Auto).map(|toolchain| toolchain.name)),
-            // Elsewhere the system has one.
+            // Other systems come with one.
             Need::Adapter if !cfg!(target_os = "linux") => Vec::new(),
             Need::Adapter => driver(named("VK_DRIVER_FILES"), DRIVERS),
             Need::Dawn => {
@@ -81,12 +81,12 @@ impl Need {
     }
 }
 
-/// All that is missing of these, with programs on this search path.
+/// Everything that is missing, with programs looked up on this search path.
 pub(super) fn missing(needs: &[Need], path: &OsStr) -> Vec<String> {
     needs.iter().flat_map(|need| need.missing(path)).collect()
 }
 
-/// A part of Rust that is a command of cargo.
+/// Checks a Rust component that is a cargo subcommand.
 fn component(command: &str, name: &str) -> Vec<String> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     let found = cargo.args([command, "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -98,12 +98,12 @@ fn program(path: &OsStr, name: &str, what: &str) -> Vec<String> {
     tools::find(path, name).is_none().then(|| what.to_string()).into_iter().collect()
 }
 
-/// The value of a variable that is set.
+/// The value of a variable, if it is set.
 fn named(variable: &str) -> Option<String> {
     env::var(variable).ok().filter(|value| !value.is_empty())
 }
 
-/// A file that a variable names, or one of the usual ones.
+/// Checks for a file: the one that a variable names, or one of the usual paths.
 fn file(variable: &str, usual: &[&str], what: &str) -> Vec<String> {
     let own = named(variable);
     let found = own.iter().map(String::as_str).chain(usual.iter().copied()).any(|place| Path::new(place).exists());
@@ -111,7 +111,7 @@ fn file(variable: &str, usual: &[&str], what: &str) -> Vec<String> {
     (!found).then(|| format!("{what}{or}")).into_iter().collect()
 }
 
-/// A Vulkan driver in one of these folders, or named.
+/// Checks for a Vulkan driver in one of these folders, or the named one.
 fn driver(named: Option<String>, folders: &[&str]) -> Vec<String> {
     let is_there = |folder: &&str| Path::new(folder).read_dir().is_ok_and(|mut files| files.next().is_some());
     let found = named.is_some() || folders.iter().any(is_there);

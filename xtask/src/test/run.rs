@@ -1,4 +1,4 @@
-//! Layers, one after the other.
+//! Runs layers.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use super::table::Table;
 use crate::command::{Outcome, say};
 use crate::place::Place;
 
-/// Takes the steps of these layers, each step once, up to the first that fails or to the end.
+/// Runs the steps of these layers, without duplicates, up to the first failure or (with `go_on`) to the end.
 pub(super) fn run_all(place: &Place, layers: &[Layer], go_on: bool, table: &mut Table) -> Outcome {
     run(layers, go_on, table, |step| step.take(place))
 }

@@ -1,4 +1,4 @@
-//! What layers do, one thing after the other.
+//! The steps of layers.
 
 use std::process::Command;
 
@@ -10,15 +10,15 @@ use crate::{compiler, fuzz, js, web};
 /// A step of a layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Build the runtime for browsers, `twice` to compare the bytes.
+    /// Build the browser runtime; `twice` compares the bytes of two builds.
     Runtime { twice: bool },
     /// Build the compiler as WebAssembly.
     Compiler,
-    /// Install what the package-lock.json of a folder names.
+    /// Install the packages in the package-lock.json of a folder.
     Packages(&'static str),
-    /// Make the Chromium that computes on lavapipe, where that can be done.
+    /// Build the Chromium that runs on lavapipe, where possible.
     Lavapipe,
-    /// Look for inputs at which readers fail.
+    /// Search for inputs that make readers fail.
     Fuzz,
     /// Run a program in the repository.
     Run { what: &'static str, program: Program, arguments: Vec<String> },
@@ -27,24 +27,24 @@ pub(super) enum Step {
 /// A program to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Program {
-    /// The cargo that runs this one.
+    /// The cargo that runs this program.
     Cargo,
     /// Node.js.
     Node,
 }
 
 impl Step {
-    /// cargo with these arguments.
+    /// Runs cargo with these arguments.
     pub(super) fn cargo(what: &'static str, arguments: &[&str]) -> Self {
         Step::Run { what, program: Program::Cargo, arguments: arguments.iter().map(ToString::to_string).collect() }
     }
 
-    /// Node.js with these arguments.
+    /// Runs Node.js with these arguments.
     pub(super) fn node(what: &'static str, arguments: &[&str]) -> Self {
         Step::Run { what, program: Program::Node, arguments: arguments.iter().map(ToString::to_string).collect() }
     }
 
-    /// Programs of tests, by their names. With `-p` dependencies would have other features and be built once more.
+    /// Runs test programs by name. With `-p`, dependencies would be built again with other features.
     pub(super) fn programs(what: &'static str, more: &[&str], names: &[&str]) -> Self {
         let names = names.iter().flat_map(|name| ["--test", name]);
         Self::cargo(
@@ -53,14 +53,14 @@ impl Step {
         )
     }
 
-    /// Modules of the suite.
+    /// Runs modules of the suite.
     pub(super) fn suite(what: &'static str, modules: &[&str]) -> Self {
         let filters: Vec<String> = modules.iter().map(|module| format!("{module}::")).collect();
         let begin = ["test", "--locked", "--test", "suite", "--"];
         Self::cargo(what, &begin.into_iter().chain(filters.iter().map(String::as_str)).collect::<Vec<_>>())
     }
 
-    /// Its name.
+    /// The name.
     pub(super) fn what(&self) -> &'static str {
         match self {
             Step::Runtime { twice: false } => "runtime for browsers",
@@ -73,7 +73,7 @@ impl Step {
         }
     }
 
-    /// The command that does the same alone.
+    /// The command that runs this step alone.
     pub(super) fn shown(&self) -> String {
         match self {
             Step::Runtime { twice: false } => "cargo xtask web".into(),
@@ -96,7 +96,7 @@ impl Step {
         }
     }
 
-    /// Takes it.
+    /// Runs the step.
     pub(super) fn take(&self, place: &Place) -> Outcome {
         match self {
             Step::Runtime { twice } => web::build(place, Choice::Auto, *twice)?.gate(),

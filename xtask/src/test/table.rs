@@ -1,8 +1,8 @@
-//! What ran, and how long it took.
+//! A table of steps and their times.
 
 use std::fmt;
 
-/// A row for each step.
+/// One row per step.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     rows: Vec<Row>,
@@ -17,7 +17,7 @@ struct Row {
 }
 
 impl Table {
-    /// A step has ended.
+    /// Adds a completed step.
     pub(super) fn add(&mut self, layer: &'static str, step: &'static str, seconds: f64, passed: bool) {
         self.rows.push(Row { layer, step, seconds, passed });
     }
