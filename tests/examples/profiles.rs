@@ -1,8 +1,8 @@
-//! Every golden case with every profile: `cargo run --release --example profiles -- [FILTER]`, for every night.
+//! Runs every golden case with every profile: `cargo run --release --example profiles -- [FILTER]`, for nightly tests.
 //!
-//! At f32 each is compiled for each shipped profile and for `tests/profiles` alone, runs on the devices that take it, and
-//! gives what the original model gave. At q8, q4 and q2 it is compiled, which parses and validates all that is emitted. One
-//! line per case and profile; the exit code is 1 if one is wrong.
+//! Each case is compiled at f32 for each shipped profile and each one in `tests/profiles`, run on the devices that can
+//! run it, and compared with the original model. At q8, q4 and q2 it is only compiled, which parses and validates
+//! everything that is emitted. Prints one line per case and profile; the exit code is 1 if one fails.
 
 use std::process::ExitCode;
 
@@ -53,7 +53,7 @@ fn run(case: &Case, target: &str) -> Vec<String> {
     faults
 }
 
-/// What is wrong with what is emitted for quantized weights.
+/// What is wrong with the code for quantized weights.
 fn emit(case: &Case, target: &str) -> Vec<String> {
     let one = |precision: &str| {
         let dir = tempfile::tempdir().expect("a folder");

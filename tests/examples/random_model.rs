@@ -1,5 +1,5 @@
-//! Writes a Llama-shaped model directory with random bf16 weights (1.1 billion by default), to measure the compiler
-//! on something large: `random_model DIR [LAYERS] [FILES]`.
+//! Writes a Llama-like model directory with random bf16 weights (1.1 billion by default), to measure the compiler on a
+//! large model: `random_model DIR [LAYERS] [FILES]`.
 
 use std::error::Error;
 use std::fs::File;
@@ -15,7 +15,7 @@ const HEADS: u64 = 32;
 const KV_HEADS: u64 = 4;
 const VOCABULARY: u64 = 32000;
 
-/// A tensor by name and shape.
+/// A tensor's name and shape.
 type Named = (String, Vec<u64>);
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// All tensors, as Hugging Face names them.
+/// All tensors, with their names at Hugging Face.
 fn tensors(layers: u64) -> Vec<Named> {
     let kv = HIDDEN / HEADS * KV_HEADS;
     let mut all = vec![("model.embed_tokens.weight".to_string(), vec![VOCABULARY, HIDDEN])];
@@ -77,7 +77,7 @@ fn tensors(layers: u64) -> Vec<Named> {
     all
 }
 
-/// Values that tensors are cut from: sums of uniform numbers, near enough to a normal distribution.
+/// The values that tensors are made of: sums of uniform numbers, close enough to a normal distribution.
 fn pool() -> Vec<u8> {
     let mut state = 1u64;
     let mut uniform = || {
@@ -101,7 +101,7 @@ fn write_file(path: &Path, tensors: &[Named], pool: &[u8]) -> Result<u64, Box<dy
     let mut file = BufWriter::with_capacity(1 << 22, File::create(path)?);
     file.write_all(&(header.len() as u64).to_le_bytes())?;
     file.write_all(&header)?;
-    // Pieces of the pool, each from another place, so that rows do not repeat.
+    // Pieces of the pool from different positions, so that rows do not repeat.
     let mut at = 0;
     for (_, shape) in tensors {
         let mut missing = 2 * shape.iter().product::<u64>() as usize;

@@ -1,7 +1,7 @@
-//! What the compiler makes of tokenizers, and what the native runtime makes of texts with them: the probe of the scripts in
-//! `tests/tokenizers`. The argument is a file with a list of `{"dir", "texts"}`; every one gives a line of JSON: `none`
-//! where there is no tokenizer, `error`, or `warnings`, the folded `json`, and `rows` of ids with the tokens around, ids
-//! without them, and the text of the former.
+//! Compiles tokenizers and runs texts through them, for the scripts in `tests/tokenizers`. The argument is a file with
+//! a list of `{"dir", "texts"}`. Each item gives a line of JSON: `none` without a tokenizer, `error`, or `warnings`,
+//! the folded `json`, and `rows` with the ids including special tokens, the ids without them, and the decoded text of
+//! the former.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ fn main() {
     let Some(list) = std::env::args().nth(1) else { panic!("usage: tokenize LIST.json") };
     let list: Vec<Value> = serde_json::from_slice(&std::fs::read(list).expect("the list")).expect("a list");
     for case in &list {
-        // A text at which the library panics must not end the comparison.
+        // A text that makes the library panic must not end the comparison.
         let answer = std::panic::catch_unwind(|| answer(case));
         println!("{}", answer.unwrap_or_else(|_| json!({"rows": [], "warnings": [], "panicked": true})));
     }

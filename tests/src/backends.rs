@@ -15,7 +15,7 @@ use gristmill_runtime::{Backend, Data, Tensor};
 use crate::devices;
 use crate::goldens::{Case, Run, TOLERANCE};
 
-/// A tensor of the graph IR as one of the runtime.
+/// Converts a tensor of the graph IR to one of the runtime.
 pub fn to_runtime(t: &Golden) -> Tensor {
     match (t.as_f32(), t.as_i32()) {
         (Some(data), _) => Tensor::f32(t.shape.clone(), data.to_vec()),
@@ -24,7 +24,7 @@ pub fn to_runtime(t: &Golden) -> Tensor {
     }
 }
 
-/// A tensor of the runtime as one of the graph IR.
+/// Converts a tensor of the runtime to one of the graph IR.
 pub fn to_golden(t: &Tensor) -> Golden {
     match &t.data {
         Data::F32(data) => Golden::f32(&t.shape, data.clone()),
@@ -32,7 +32,7 @@ pub fn to_golden(t: &Tensor) -> Golden {
     }
 }
 
-/// Runs a run with and without intermediate values; gives what is wrong.
+/// Executes a run with and without intermediate values. Returns the differences found.
 pub fn check_run(name: &str, backend: &mut dyn Backend, manifest: &Manifest, run: &Run) -> Vec<String> {
     let inputs: BTreeMap<String, Tensor> = run.inputs.iter().map(|(n, t)| (n.clone(), to_runtime(t))).collect();
     let greedy = run.outputs.get("greedy.tokens").map(|t| t.shape[1] as u32);
@@ -57,7 +57,7 @@ pub fn check_run(name: &str, backend: &mut dyn Backend, manifest: &Manifest, run
     wrong
 }
 
-/// How the model of a case is compiled: at f32 for all devices.
+/// The options for compiling a case: f32, for all devices.
 pub fn options(case: &Case) -> CompileOptions {
     CompileOptions {
         arch: case.architecture_file(),
@@ -77,7 +77,7 @@ pub fn compiled(case: &Case, options: &CompileOptions, dir: &Path) -> Result<Arc
     Ok(Arc::new(Bundle::open(&out)?))
 }
 
-/// Compiles a case and runs all of its runs on all devices and on the reference backend; gives what is wrong.
+/// Compiles a case and executes its runs on all devices and on the reference backend. Returns the differences found.
 ///
 /// # Panics
 /// If there is no adapter.

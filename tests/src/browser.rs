@@ -1,5 +1,5 @@
-//! Bundles for the tests in browsers, and what the native runtime says about each. `tests/browser/README.md` describes
-//! the files.
+//! Compiles bundles for the browser tests, and records what the native runtime computes with each.
+//! `tests/browser/README.md` describes the files.
 
 use std::error::Error;
 use std::fs;
@@ -29,37 +29,37 @@ use crate::goldens::{Case, root};
 use crate::prompts::{PromptModel, write_model};
 use crate::speech;
 
-/// Where the tests in browsers look.
+/// The folder in which the browser tests look for bundles.
 pub fn folder() -> PathBuf {
     root().join("target/browser/bundles")
 }
 
-/// Seconds since 1970 for chat templates that mention the date; those of the tests do not.
+/// The time for chat templates that mention the date, in seconds since 1970. Those of the tests do not.
 const NOW: i64 = 0;
 
-/// A bundle to make.
+/// A bundle to compile.
 #[derive(Clone, Debug)]
 pub struct Task<'a> {
     /// Name of the bundle.
     pub name: &'a str,
     /// A model directory.
     pub model: &'a Path,
-    /// As `--precision` takes it.
+    /// A value of `--precision`.
     pub precision: &'a str,
-    /// Larger weights are cut; without it those that browsers cannot bind.
+    /// Size in bytes above which weights are split; by default, the limit of browsers.
     pub binding_bytes: Option<u64>,
-    /// Prompts to continue by so many tokens, if the model generates.
+    /// Prompts, and the number of tokens to continue each by, if the model generates text.
     pub prompts: &'a [(&'a str, u32)],
-    /// The same as messages of a user, if it has a chat template.
+    /// User messages, likewise, if the model has a chat template.
     pub messages: &'a [(&'a str, u32)],
-    /// Texts to embed, if it does that.
+    /// Texts to embed, if the model embeds texts.
     pub texts: &'a [&'a str],
-    /// Texts to put into classes, if it does that.
+    /// Texts to classify, if the model does that.
     pub labelled: &'a [&'a str],
 }
 
 impl<'a> Task<'a> {
-    /// Only compiles.
+    /// A bundle without any inputs.
     pub fn new(name: &'a str, model: &'a Path, precision: &'a str) -> Self {
         Task { name, model, precision, binding_bytes: None, prompts: &[], messages: &[], texts: &[], labelled: &[] }
     }
@@ -67,7 +67,10 @@ impl<'a> Task<'a> {
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// The page and the runtime, as `cargo xtask web` made them.
+/// The page and the runtime, as built by `cargo xtask web`.
+///
+/// # Errors
+/// If the runtime is not built.
 pub fn page() -> Outcome<Vec<PageFile>> {
     let dist = root().join("runtime/web/dist");
     let mut files = Vec::new();
@@ -75,7 +78,7 @@ pub fn page() -> Outcome<Vec<PageFile>> {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let beside = ["index.html", "sw.js"].contains(&name.as_str());
-        // The same files that the program carries (compiler/cli/build.rs).
+        // The same files that the program embeds (compiler/cli/build.rs).
         if path.is_file() && !name.starts_with('.') && name != "sizes.json" {
             let place = if beside { name } else { format!("runtime/{name}") };
             files.push(PageFile { path: place.into(), content: fs::read(&path)?.into() });
@@ -85,8 +88,11 @@ pub fn page() -> Outcome<Vec<PageFile>> {
     Ok(files)
 }
 
-/// Compiles the model of a task into a folder, runs it natively, and writes what came of that: by WebGPU, and below
-/// `wasm` by WebAssembly, where quantized weights meet 8-bit activations.
+/// Compiles the model of a task into a folder, runs it natively, and writes the results: with WebGPU and, under `wasm`,
+/// with WebAssembly, which quantizes activations for quantized weights.
+///
+/// # Errors
+/// If the model cannot be compiled or run, or a file cannot be written.
 pub fn make(folder: &Path, task: &Task<'_>) -> Outcome<()> {
     let change = |options: &mut CompileOptions| options.binding_bytes = task.binding_bytes;
     let bundle = compiled(folder, task.name, task.model, task.precision, change)?;
@@ -102,7 +108,7 @@ pub fn make(folder: &Path, task: &Task<'_>) -> Outcome<()> {
     write_expected(folder, task.name, &expected)
 }
 
-/// What a device makes of the prompts, messages and texts of a task.
+/// The results of a device for the prompts, messages and texts of a task.
 fn answers(task: &Task<'_>, bundle: &Bundle, device: &mut dyn Backend) -> Outcome<Value> {
     let mut expected = json!({});
     let tokenizer = Tokenizer::from_bundle(bundle)?;
@@ -143,11 +149,14 @@ fn answers(task: &Task<'_>, bundle: &Bundle, device: &mut dyn Backend) -> Outcom
     Ok(expected)
 }
 
-/// What is expected to be found has at least this score.
+/// Minimum score of expected detections.
 const CERTAIN: f32 = 0.3;
 
-/// Compiles a model of images at f32; what is expected are the classes of these PNG files of the person detector, or what
-/// is found in them.
+/// Compiles an image model at f32. The expected results are the classes of, or the detections in, these PNG files of
+/// the person detector.
+///
+/// # Errors
+/// If the model cannot be compiled or run, or a file cannot be written.
 pub fn make_images(folder: &Path, name: &str, model: &Path, files: &[&str]) -> Outcome<()> {
     let bundle = compiled(folder, name, model, "f32", |_| {})?;
     let manifest = bundle.manifest();
@@ -169,21 +178,24 @@ pub fn make_images(folder: &Path, name: &str, model: &Path, files: &[&str]) -> O
     write_expected(folder, name, &json!({ "version": 1, kind: expected }))
 }
 
-/// An audio file to write down.
+/// An audio file to transcribe.
 #[derive(Clone, Debug)]
 pub struct AudioFile<'a> {
     /// Its name.
     pub name: &'a str,
-    /// Samples.
+    /// Samples, 16 bits each.
     pub samples: Vec<i16>,
-    /// Words by the names of choices.
+    /// Choices: word by name.
     pub wish: &'a [(&'a str, &'a str)],
 }
 
-/// Most tokens for each part of an audio file.
+/// Maximum number of tokens per window.
 const PART_TOKENS: u32 = 8;
 
-/// Compiles a model of audio files at f32; what is expected are its transcripts.
+/// Compiles an audio model at f32. The expected results are the transcripts of the native runtime.
+///
+/// # Errors
+/// If the model cannot be compiled or run, or a file cannot be written.
 pub fn make_audio(folder: &Path, name: &str, model: &Path, audio: &[AudioFile<'_>]) -> Outcome<()> {
     let bundle = compiled(folder, name, model, "f32", |_| {})?;
     let manifest = bundle.manifest();
@@ -207,7 +219,10 @@ pub fn make_audio(folder: &Path, name: &str, model: &Path, audio: &[AudioFile<'_
     write_expected(folder, name, &json!({ "version": 1, "transcribe": expected }))
 }
 
-/// Compiles a model that writes about images at f32. What is expected is what transformers writes.
+/// Compiles a model with image prompts at f32. The expected results are those of transformers.
+///
+/// # Errors
+/// If the model cannot be compiled, or a file cannot be written.
 pub fn make_prompts(folder: &Path, name: &str, model: &PromptModel) -> Outcome<()> {
     let dir = tempfile::tempdir()?;
     write_model(name, model, dir.path());
@@ -226,7 +241,10 @@ pub fn make_prompts(folder: &Path, name: &str, model: &PromptModel) -> Outcome<(
     write_expected(folder, name, &json!({ "version": 1, "imagePrompts": expected }))
 }
 
-/// Compiles a model that compares videos or audio files with texts at f32. What is expected is what transformers computes.
+/// Compiles a model that compares videos or audio with texts, at f32. The expected results are those of transformers.
+///
+/// # Errors
+/// If the model cannot be compiled, or a file cannot be written.
 pub fn make_compared(folder: &Path, name: &str) -> Outcome<()> {
     let dir = tempfile::tempdir()?;
     let model = compared::write_model(name, dir.path());
@@ -245,14 +263,21 @@ pub fn make_compared(folder: &Path, name: &str) -> Outcome<()> {
     write_expected(folder, name, &json!({ "version": 1, "compare": [expected] }))
 }
 
-/// Compiles the model of a golden case at f32; what is expected are its golden outputs.
+/// Compiles the model of a golden case at f32. The expected results are its golden outputs.
+///
+/// # Errors
+/// If the model cannot be compiled, or a file cannot be written.
 pub fn make_golden(folder: &Path, case: &Case) -> Outcome<()> {
     let name = case.name.replace('/', "-");
     compiled(folder, &name, &case.model_dir(), "f32", |options| options.arch = case.architecture_file())?;
     write_expected(folder, &name, &json!({ "version": 1, "run": runs(case) }))
 }
 
-/// The same for adapters that bind no more than so many bytes, or so many buffers; the bundle is called `name`.
+/// Like [`make_golden`], for adapters that bind at most this many bytes per buffer, or this many buffers. The bundle is
+/// called `name`.
+///
+/// # Errors
+/// If the model cannot be compiled, or a file cannot be written.
 pub fn make_limited(folder: &Path, name: &str, case: &Case, bytes: u64, buffers: u32) -> Outcome<()> {
     compiled(folder, name, &case.model_dir(), "f32", |options| {
         options.binding_bytes = Some(bytes);
@@ -262,7 +287,7 @@ pub fn make_limited(folder: &Path, name: &str, case: &Case, bytes: u64, buffers:
     write_expected(folder, name, &json!({ "version": 1, "run": runs(case), "limits": limits }))
 }
 
-/// What a golden case expects.
+/// The expected results of a golden case.
 fn runs(case: &Case) -> Vec<Value> {
     case.runs()
         .iter()
@@ -321,7 +346,7 @@ fn continued(
     let reads = bundle.manifest().entries.iter().any(|e| e.role == EntryRole::Encode);
     row["maxNewTokens"] = n.into();
     row["text"] = if reads {
-        // What answers a text begins anew.
+        // An answer starts without the text before it.
         tokenizer.decode(&outcome.tokens)?.into()
     } else {
         let whole = tokenizer.decode(&[prompt, &outcome.tokens].concat())?;

@@ -1,4 +1,4 @@
-//! Models that compare audio files and videos with texts, and what transformers computes with them
+//! Models that compare audio and videos with texts, and the results of transformers
 //! (`tests/fixtures/compared/make.py`).
 
 use std::fs;
@@ -13,21 +13,21 @@ use crate::speech::copy;
 /// Samples per second of the audio files.
 pub const RATE: u32 = 8000;
 
-/// A model.
+/// A model and its expected results.
 #[derive(Clone, Debug)]
 pub struct Compared {
     case: Value,
-    /// Audio files by name; none for a model of videos.
+    /// Audio files by name; empty for a video model.
     pub waveforms: Vec<(String, Vec<i16>)>,
 }
 
-/// Where the fixtures are.
+/// The folder of the fixtures.
 pub fn folder() -> PathBuf {
     root().join("tests/fixtures/compared")
 }
 
-/// Writes the model directory of a model, `fused`, `unfused` or `video`: the golden one, with settings, and with a tokenizer
-/// whose words are called by their ids, such as `t17`.
+/// Writes the model directory of `fused`, `unfused` or `video`: the golden one with settings, and with a tokenizer
+/// whose words are named after their ids, such as `t17`.
 ///
 /// # Panics
 /// If the fixtures cannot be read, or the directory cannot be written.
@@ -74,7 +74,7 @@ impl Compared {
         self.ids().iter().map(text).collect()
     }
 
-    /// What is expected of an audio file or a video.
+    /// The expected logits of an audio file or video.
     ///
     /// # Panics
     /// If the fixtures are damaged.

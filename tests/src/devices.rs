@@ -1,4 +1,4 @@
-//! Everything that executes bundles as a user would: WebGPU, and WebAssembly in all its kinds.
+//! All devices that users run bundles on: WebGPU, and each kind of WebAssembly.
 
 use std::sync::Arc;
 
@@ -6,17 +6,17 @@ use gristmill_bundle::Bundle;
 use gristmill_runtime::Backend;
 use gristmill_runtime::native::{Options, Wasm, WasmOptions, Wgpu};
 
-/// What executes, and its name for messages.
+/// A device and its name.
 pub struct Device {
     /// `wgpu`, `wasm baseline 2`.
     pub name: String,
     /// A loaded bundle.
     pub backend: Box<dyn Backend>,
-    /// Whether activations become bytes where quantized weights meet them.
+    /// Whether activations are quantized to bytes for quantized weights.
     pub rounds: bool,
 }
 
-/// Targets that all devices together need.
+/// The targets that all devices need.
 pub fn targets() -> Vec<String> {
     vec!["native".into(), "wasm".into()]
 }
@@ -35,7 +35,7 @@ pub fn wasm(bundle: &Arc<Bundle>, relaxed: bool, threads: usize) -> Result<Devic
     Ok(Device { name, backend: Box::new(backend), rounds: true })
 }
 
-/// Loads a bundle into everything that it has programs for.
+/// Loads a bundle into every device that it has programs for.
 ///
 /// # Errors
 /// If there is no adapter, or the bundle cannot be loaded.

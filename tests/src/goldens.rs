@@ -1,4 +1,4 @@
-//! Reading the golden outputs in `tests/goldens` (see its README), and judging against them.
+//! Reads the golden outputs in `tests/goldens` (see its README), and compares with them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,11 @@ use gristmill_graph::{Array, Model, text};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
-/// Largest accepted error in standard deviations of the golden tensor. The outer limit for a compiled model is
-/// 1e-3; rounding explains 1e-5.
+/// Maximum error, in standard deviations of the golden tensor. The outer limit for a compiled model is 1e-3; rounding
+/// errors explain 1e-5.
 pub const TOLERANCE: f64 = 1e-4;
 
-/// The repository.
+/// The root of the repository.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository").to_path_buf()
 }
@@ -37,7 +37,7 @@ pub fn library() -> Library {
     library
 }
 
-/// A golden case: a model directory, with runs.
+/// A golden case: a model directory and runs of the original model.
 pub struct Case {
     /// `<family>/<case>`.
     pub name: String,
@@ -57,27 +57,27 @@ pub struct Run {
     meta: Value,
 }
 
-/// What the reference wrote of an audio file.
+/// The reference transcript of an audio file.
 #[derive(Clone, Debug)]
 pub struct GoldenTranscript {
-    /// Number of the audio file.
+    /// Index of the audio file.
     pub row: usize,
-    /// What was asked for: words by the names of choices.
+    /// The requested choices: word by name.
     pub wish: BTreeMap<String, String>,
-    /// The token of the language that it detected.
+    /// The token of the language that the model detected.
     pub detected: u32,
-    /// The tokens, without the end.
+    /// The tokens, without the end token.
     pub tokens: Vec<u32>,
 }
 
-/// What a comparison has found.
+/// The comparison of one tensor.
 #[derive(Clone, Debug)]
 pub struct Judgement {
     /// Name of the tensor.
     pub name: String,
     /// `max |error| / std`.
     pub error: f64,
-    /// Whether the tensor must match (and not only localise an error).
+    /// Whether the tensor must match (rather than help to locate an error).
     pub is_final: bool,
 }
 
@@ -97,7 +97,7 @@ impl Case {
         Self::all_below(&root().join("tests/goldens"))
     }
 
-    /// All cases in a directory that is laid out like `tests/goldens`, in alphabetical order.
+    /// All cases in a directory with the layout of `tests/goldens`, in alphabetical order.
     pub fn all_below(goldens: &Path) -> Vec<Self> {
         let mut names = Vec::new();
         let sub = |dir: &Path| -> Vec<PathBuf> {
@@ -112,13 +112,13 @@ impl Case {
         names.iter().map(|n| Case::at(goldens, n)).collect()
     }
 
-    /// Its model directory.
+    /// The model directory.
     pub fn model_dir(&self) -> PathBuf {
         self.dir.join("model")
     }
 
-    /// Writes its model directory for so many tokens. Of models whose positions are rotations, nothing else says how many
-    /// there are.
+    /// Writes the model directory with a context of `context` tokens. For models with rotary position embeddings,
+    /// nothing else depends on it.
     pub fn write_for(&self, context: u32, to: &Path) {
         crate::speech::copy(&self.model_dir(), to);
         let mut config = self.config();
@@ -126,12 +126,12 @@ impl Case {
         std::fs::write(to.join("config.json"), config.to_string()).expect("a config");
     }
 
-    /// The architecture file that it needs, if it is none of those that ship.
+    /// The architecture file of the case, if it is not one that ships.
     pub fn architecture_file(&self) -> Option<PathBuf> {
         self.meta["architecture_file"].as_str().map(|path| root().join(path))
     }
 
-    /// Its runs.
+    /// The runs of the case.
     pub fn runs(&self) -> Vec<Run> {
         let runs = self.meta["runs"].as_object().expect("runs");
         let load = |(name, meta): (&String, &Value)| {
@@ -144,7 +144,7 @@ impl Case {
         runs.iter().map(load).collect()
     }
 
-    /// What the reference wrote of its audio files.
+    /// The reference transcripts of its audio files.
     pub fn transcripts(&self) -> Vec<GoldenTranscript> {
         let one = |transcript: &Value| {
             let number = |value: &Value| value.as_u64().expect("a number") as u32;
@@ -165,7 +165,7 @@ impl Case {
         json(&self.model_dir().join("config.json"))
     }
 
-    /// The file for a class, and the library in which it is.
+    /// The architecture file for a class, and the library that contains it.
     fn architecture(&self, class: &str) -> (Library, String) {
         let library = library();
         if let Some(path) = self.architecture_file() {
@@ -176,7 +176,7 @@ impl Case {
         (library, file)
     }
 
-    /// All tensors of its checkpoint.
+    /// All tensors of the checkpoint.
     fn checkpoint(&self) -> BTreeMap<String, Array> {
         let mut tensors = BTreeMap::new();
         let mut files: Vec<PathBuf> = std::fs::read_dir(self.model_dir())
@@ -225,48 +225,48 @@ impl Case {
         (model, weights)
     }
 
-    /// Its settings as transformers 5 saves them; none if it saves what it reads.
+    /// The settings as transformers 5 saves them; `None` if it saves them as they are.
     pub fn resaved(&self) -> Option<PathBuf> {
         Some(self.dir.join("resaved")).filter(|dir| dir.is_dir())
     }
 }
 
 impl Run {
-    /// Whether the prompt may also be given in pieces. Not so where what the first tokens compute depends on how many
-    /// follow.
+    /// Whether the prompt can be given in several calls. Not if what the first tokens compute depends on the number of
+    /// later ones.
     pub fn may_be_cut(&self) -> bool {
         self.meta["whole"] != true
     }
 
-    /// Compares what was produced with what is expected of it; tensors that only one side has are left out.
+    /// Compares outputs with the golden ones. Tensors that only one side has are skipped.
     ///
     /// # Panics
-    /// If a shape differs, or integers do.
+    /// If shapes differ, or integers do.
     pub fn judge(&self, produced: &BTreeMap<String, Array>) -> Vec<Judgement> {
         let both = self.outputs.iter().filter_map(|(n, golden)| Some((n, golden, produced.get(n)?)));
         both.map(|(name, golden, found)| self.judge_one(name, golden, found)).collect()
     }
 
-    /// Names of the expected tensors that must be produced.
+    /// Names of the expected tensors that must be computed.
     pub fn required(&self) -> impl Iterator<Item = &str> {
         self.outputs.keys().map(String::as_str).filter(|n| self.is_final(n))
     }
 
-    /// The tokens with which the decoder of an encoder starts.
+    /// The start tokens of a decoder with an encoder.
     pub fn start(&self) -> Vec<u32> {
         let ids = self.meta["greedy"]["decoder_start_ids"].as_array();
         ids.into_iter().flatten().map(|id| id.as_u64().expect("a token") as u32).collect()
     }
 
-    /// The input whose zeros say what is left out of the comparison of an output.
+    /// The mask input whose zeros exclude positions of an output from the comparison.
     pub fn mask(&self, name: &str) -> Option<&str> {
         self.meta["outputs"][name]["mask"].as_str()
     }
 
-    /// The cosines of the final outputs of floats with what is expected, by name: a measure for low precision.
+    /// The cosine similarity of each final float output with the golden one, by name: a measure for low precision.
     ///
     /// # Panics
-    /// If one has another shape than expected.
+    /// If a shape differs.
     pub fn cosines(&self, produced: &BTreeMap<String, Array>) -> Vec<(String, f64)> {
         let finals = self.outputs.iter().filter(|(name, _)| self.is_final(name) && !name.starts_with("greedy."));
         let one = |(name, golden): (&String, &Array)| {
@@ -279,7 +279,7 @@ impl Run {
         finals.filter_map(one).collect()
     }
 
-    /// The values to compare of an output: expected and found, without those that its mask leaves out.
+    /// The expected and found values of an output, without those that its mask excludes.
     fn pairs(&self, name: &str, golden: &[f32], found: &[f32]) -> Vec<(f64, f64)> {
         let mask = self.mask(name).and_then(|m| self.inputs.get(m).or_else(|| self.outputs.get(m)));
         let per_row = mask.map_or(1, |m| golden.len() / m.data.len());
@@ -304,21 +304,21 @@ impl Run {
         let n = pairs.len() as f64;
         let mean = pairs.iter().map(|p| p.0).sum::<f64>() / n;
         let std = (pairs.iter().map(|p| (p.0 - mean).powi(2)).sum::<f64>() / n).sqrt();
-        // A NaN is an error without end, not one that `max` forgets.
+        // A NaN is an infinite error; `max` would ignore it.
         let worst = pairs.iter().map(|p| (p.0 - p.1).abs()).fold(0.0, |a, b| if a >= b { a } else { b });
         let error = if worst.is_nan() { f64::INFINITY } else { worst / std.max(1e-12) };
         Judgement { name: name.to_string(), error, is_final }
     }
 }
 
-/// The cosine of the angle between two vectors.
+/// The cosine similarity of two vectors.
 pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
-/// What golden tensors of long inputs hold: some have only the last position. The same part of `found` if that is
-/// so, else all of it.
+/// Some golden tensors of long inputs have only the last position. Returns the same part of `found` for those, else all
+/// of it.
 fn last_positions(found: &Array, golden: &Array) -> Array {
     match (found.shape.as_slice(), golden.shape.as_slice(), found.as_f32()) {
         ([batch, n, width], [_, kept, _], Some(values)) if kept < n => {
@@ -363,7 +363,8 @@ pub fn load_tensors(path: &Path) -> BTreeMap<String, Array> {
     file.tensors().into_iter().map(|(name, view)| (name, convert(view))).collect()
 }
 
-/// One test per golden case, which calls `$check` with its name, and one that no case of the repository is missing here.
+/// Defines one test per golden case, which calls `$check` with its name, and a test that no case of the repository is
+/// missing.
 #[macro_export]
 macro_rules! golden_cases {
     ($check:ident) => {
@@ -420,7 +421,7 @@ macro_rules! golden_cases {
     ($check:ident: $($test:ident: $name:literal,)*) => {
         $(#[test] fn $test() { $check($name); })*
 
-        /// A case that nobody runs is worse than none.
+        /// A case that no test runs is worse than none.
         #[test]
         fn every_case_is_listed() {
             let names: Vec<String> = $crate::goldens::Case::all().into_iter().map(|c| c.name).collect();

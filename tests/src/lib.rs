@@ -1,4 +1,4 @@
-//! What the cross-crate tests share.
+//! Shared code of the cross-crate tests.
 
 pub mod backends;
 pub mod browser;

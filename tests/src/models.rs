@@ -16,16 +16,16 @@ pub struct Checkpointed {
     pub data: Vec<f32>,
 }
 
-/// A model directory before it is written.
+/// The content of a model directory.
 #[derive(Clone, Debug)]
 pub struct ModelFiles {
     /// `config.json`.
     pub config: Value,
-    /// `model.safetensors`, in this order.
+    /// The tensors of `model.safetensors`, in this order.
     pub tensors: Vec<Checkpointed>,
 }
 
-/// Shape of a random decoder.
+/// The dimensions of a random decoder.
 #[derive(Clone, Copy, Debug)]
 pub struct Decoder {
     /// Width of the residual stream.
@@ -34,19 +34,19 @@ pub struct Decoder {
     pub ffn: usize,
     /// Width of a head; even.
     pub head_dim: usize,
-    /// Heads of keys and values.
+    /// Key and value heads.
     pub kv_heads: usize,
-    /// Query heads per head of keys.
+    /// Query heads per key head.
     pub group: usize,
     /// Layers.
     pub layers: usize,
     /// Vocabulary.
     pub vocab: usize,
-    /// Whether the head is the embedding.
+    /// Whether the output projection is tied to the embedding.
     pub tied: bool,
 }
 
-/// Shape of a random encoder.
+/// The dimensions of a random encoder.
 #[derive(Clone, Copy, Debug)]
 pub struct Encoder {
     /// Width of the residual stream.
@@ -61,7 +61,7 @@ pub struct Encoder {
     pub vocab: usize,
 }
 
-/// Numbers that look random, the same for the same seed.
+/// Pseudo-random numbers, determined by the seed.
 #[derive(Clone, Debug)]
 pub struct Numbers(u64);
 
@@ -77,7 +77,7 @@ impl Numbers {
         (self.0 >> 40) as f32 / (1u64 << 23) as f32 - 1.0
     }
 
-    /// Nearly normal, with standard deviation 1.
+    /// Approximately normal, with standard deviation 1.
     pub fn normal(&mut self) -> f32 {
         (0..6).map(|_| self.uniform()).sum::<f32>() * std::f32::consts::FRAC_1_SQRT_2
     }
@@ -100,7 +100,7 @@ impl Tensors {
         self.all.push(Checkpointed { name: name.to_string(), shape: shape.to_vec(), data });
     }
 
-    /// A matrix that keeps the size of what it is multiplied with.
+    /// A matrix that preserves the magnitude of its input.
     fn matrix(&mut self, name: &str, rows: usize, columns: usize) {
         let scale = 1.0 / (columns as f32).sqrt();
         self.add(name, &[rows, columns], |r| scale * r.normal());
@@ -120,7 +120,7 @@ impl Tensors {
 }
 
 impl Decoder {
-    /// A Llama with random weights.
+    /// A Llama-like model with random weights.
     pub fn files(&self, seed: u64) -> ModelFiles {
         let mut t = Tensors { numbers: Numbers::new(seed), all: Vec::new() };
         let Decoder { hidden, ffn, head_dim, kv_heads, group, layers, vocab, tied } = *self;
@@ -154,7 +154,7 @@ impl Decoder {
 }
 
 impl Encoder {
-    /// A BERT with random weights.
+    /// A BERT-like model with random weights.
     pub fn files(&self, seed: u64) -> ModelFiles {
         let mut t = Tensors { numbers: Numbers::new(seed), all: Vec::new() };
         let Encoder { hidden, heads, ffn, layers, vocab } = *self;
@@ -215,7 +215,7 @@ impl ModelFiles {
     }
 }
 
-/// Writes a safetensors file with any header, true or not.
+/// Writes a safetensors file with any header, valid or not.
 pub fn write_safetensors(path: &Path, header: &str, data: &[u8]) {
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend_from_slice(header.as_bytes());

@@ -1,4 +1,4 @@
-//! Kernels printed as WebAssembly and called one by one, beside the interpreter.
+//! Prints kernels as WebAssembly, runs them one by one, and compares them with the interpreter.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,12 +9,12 @@ use gristmill_kernel::{Caps, Kernel, legalize, verify};
 use gristmill_wasm::Variant;
 use wasmtime::{Config, Engine, Instance, Memory, MemoryType, Module, OptLevel, Store, Val};
 
-/// Bytes that a kernel may read behind a buffer.
+/// Bytes that a kernel may read past the end of a buffer.
 const GUARD: u32 = 64;
-/// What lies between buffers, so that a write outside of them shows.
+/// Fills the gaps between buffers, so that writes out of bounds are detected.
 const FILL: u8 = 0xa5;
 
-/// Instructions of the modules that are tried.
+/// The module variants to test: without and with relaxed SIMD.
 pub const SIMD: [bool; 2] = [false, true];
 
 /// Values of the symbols, by name.
@@ -30,7 +30,7 @@ pub struct Loaded {
     scratch_bytes: u32,
 }
 
-/// The kernel as a CPU needs it.
+/// Legalizes a kernel for CPUs.
 ///
 /// # Panics
 /// If the result is not a kernel for CPUs.
@@ -43,7 +43,7 @@ pub fn legal(kernel: &Kernel) -> Kernel {
 /// Prints kernels as a module without threads, validated.
 ///
 /// # Panics
-/// If they have no form in WebAssembly or the module is not valid.
+/// If they cannot be printed, or the module is invalid.
 pub fn print(kernels: &[Kernel], relaxed: bool) -> Vec<u8> {
     let variant = Variant { relaxed, threads: false };
     let bytes = gristmill_wasm::print(kernels, variant).unwrap_or_else(|e| panic!("{e}"));
@@ -52,7 +52,7 @@ pub fn print(kernels: &[Kernel], relaxed: bool) -> Vec<u8> {
 }
 
 impl Loaded {
-    /// Prints, validates and instantiates legalised kernels.
+    /// Prints, validates and instantiates legalized kernels.
     ///
     /// # Panics
     /// If that fails.
@@ -72,8 +72,8 @@ impl Loaded {
         Loaded { kernels: kernels.to_vec(), store, instance, memory, heap_base, scratch_bytes }
     }
 
-    /// Places symbols, buffers, scratch memory and arguments; gives the addresses of the buffers, of the
-    /// arguments and of the scratch memory.
+    /// Allocates symbols, buffers, scratch memory and arguments. Returns the addresses of the buffers, of the arguments
+    /// and of the scratch memory.
     fn place(&mut self, kernel: &Kernel, symbols: &Symbols, buffers: &[Vec<u32>]) -> (Vec<u32>, u32, u32) {
         let mut end = self.heap_base;
         let mut take = |words: usize| {
@@ -81,7 +81,7 @@ impl Loaded {
             end = (at + 4 * words as u32 + GUARD).next_multiple_of(64);
             at
         };
-        // Buffers come first: they then lie as low as memory of a host can.
+        // Buffers come first, and are then at the lowest addresses that a host can use.
         let places: Vec<u32> = buffers.iter().map(|b| take(b.len())).collect();
         let table: Vec<u32> = kernel.symbols.iter().map(|s| symbols[s]).collect();
         let symbols_at = take(table.len());
@@ -110,10 +110,10 @@ impl Loaded {
         bytes.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
     }
 
-    /// Runs positions of the grid. Buffers are changed as the kernel writes them.
+    /// Runs a range of grid positions. Buffers are updated with what the kernel writes.
     ///
     /// # Errors
-    /// If the module traps, or changes memory that is not its to change.
+    /// If the module traps, or writes to memory that it must not touch.
     pub fn run(
         &mut self,
         n: usize,
@@ -143,7 +143,7 @@ impl Loaded {
         Ok(())
     }
 
-    /// Seconds that a kernel takes for the whole grid, in the best of ten batches.
+    /// The time in seconds that a kernel takes for the whole grid; the best of ten batches.
     ///
     /// # Errors
     /// If the module traps.
@@ -168,7 +168,7 @@ impl Loaded {
     }
 }
 
-/// Positions in the grid of a kernel.
+/// The number of grid positions of a kernel.
 ///
 /// # Panics
 /// If a symbol has no value.
@@ -176,27 +176,27 @@ pub fn grid(kernel: &Kernel, symbols: &Symbols) -> u32 {
     kernel.grid.iter().map(|axis| eval_size(&axis.extent, symbols).expect("a size")).product()
 }
 
-/// Where two results differ: buffer, word, what the interpreter says and what the module does.
+/// A difference between two results: the buffer, the word, and both values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Difference {
-    /// Position of the buffer among those of the kernel.
+    /// Index of the buffer in the kernel.
     pub buffer: usize,
-    /// Position of the word.
+    /// Index of the word.
     pub word: usize,
-    /// By the interpreter.
+    /// The value computed by the interpreter.
     pub want: u32,
-    /// By the module.
+    /// The value computed by the module.
     pub got: u32,
 }
 
-/// Whether two words of a buffer are the same result. Any NaN equals any other, and zeros differ in nothing that
-/// kernels define; `tolerance` is relative to 1 or, if that is larger, to the value.
+/// Whether two words of a buffer are equal results. NaNs are equal to each other, and so are zeros of either sign.
+/// `tolerance` is relative to the value, or to 1 if that is larger.
 pub fn same(float: bool, want: u32, got: u32, tolerance: f32) -> bool {
     let (a, b) = (f32::from_bits(want), f32::from_bits(got));
     want == got || float && (a == b || a.is_nan() && b.is_nan() || (a - b).abs() <= tolerance * a.abs().max(1.0))
 }
 
-/// The first difference of the buffers that a kernel writes.
+/// The first difference in the buffers that a kernel writes.
 pub fn difference(kernel: &Kernel, want: &[Vec<u32>], got: &[Vec<u32>], tolerance: f32) -> Option<Difference> {
     kernel.buffers.iter().enumerate().find_map(|(buffer, declared)| {
         let pairs = want[buffer].iter().zip(&got[buffer]).enumerate();
@@ -206,18 +206,18 @@ pub fn difference(kernel: &Kernel, want: &[Vec<u32>], got: &[Vec<u32>], toleranc
     })
 }
 
-/// What the interpreter makes of the buffers.
+/// Runs a kernel on the interpreter; returns the buffers.
 ///
 /// # Panics
-/// If the kernel does what is not defined.
+/// If the kernel does something undefined.
 pub fn interpret(kernel: &Kernel, symbols: &Symbols, buffers: &[Vec<u32>]) -> Vec<Vec<u32>> {
     let mut want = buffers.to_vec();
     run(kernel, symbols, &mut want, Options::default()).unwrap_or_else(|e| panic!("{e}"));
     want
 }
 
-/// Runs a kernel by both modules, in one stretch and in two, and compares with the interpreter: `tolerances` are
-/// for baseline and relaxed; without one a module is not tried. Gives what the interpreter computed.
+/// Runs a kernel in both module variants, in one range and in two, and compares with the interpreter. `tolerances` are
+/// for baseline and relaxed SIMD; a variant without one is not tested. Returns what the interpreter computed.
 ///
 /// # Panics
 /// If something differs.

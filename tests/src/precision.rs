@@ -1,4 +1,4 @@
-//! What low precision costs: what models say with quantized weights beside what they say with full precision.
+//! Measures what low precision costs: compares outputs with quantized weights with those at full precision.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -17,19 +17,19 @@ use crate::backends::{compiled, options, to_golden, to_runtime};
 use crate::devices;
 use crate::goldens::{Case, cosine};
 
-/// What computes.
+/// The device to measure on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// The reference evaluator with the stored weights: nothing but they is rounded.
+    /// The reference evaluator; only weights are quantized.
     Reference,
-    /// WebGPU, with the same roundings.
+    /// WebGPU; quantizes the same.
     Wgpu,
-    /// WebAssembly with relaxed SIMD, which also rounds activations to bytes where they meet quantized weights.
+    /// WebAssembly with relaxed SIMD, which also quantizes activations for quantized weights.
     Wasm,
 }
 
 impl Place {
-    /// By its name: `reference`, `wgpu`, `wasm`.
+    /// The device with this name: `reference`, `wgpu` or `wasm`.
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
             "reference" => Place::Reference,
@@ -39,7 +39,7 @@ impl Place {
         })
     }
 
-    /// The target that bundles for it need.
+    /// The targets that bundles for it need.
     pub fn targets(self) -> Vec<String> {
         vec![if self == Place::Wasm { "wasm" } else { "native" }.into()]
     }
@@ -57,9 +57,10 @@ impl Place {
     }
 }
 
-/// The final output of all runs of a case that suffers most from a precision, and its cosine with the golden one.
+/// The final output that suffers most from a precision in all runs of a case, and its cosine similarity with the golden
+/// one.
 ///
-/// Matrices are quantized also where padding makes them larger than f16, as it does in models as small as these.
+/// Matrices are quantized even where padding makes them larger than f16, as in models as small as these.
 ///
 /// # Errors
 /// If the case cannot be compiled or run.
@@ -82,30 +83,30 @@ pub fn worst_cosine(case: &Case, precision: &str, place: Place) -> Result<(Strin
     Ok(worst)
 }
 
-/// Tokens that a model reads at once in [`said`].
+/// Tokens per chunk in [`said`].
 const STRETCH: usize = 64;
-/// Most stretches.
+/// Maximum number of chunks.
 const STRETCHES: usize = 8;
 
-/// What a model says about stretches of a text: logits, or embeddings of sentences.
+/// The outputs of a model for chunks of a text: logits or sentence embeddings.
 #[derive(Clone, Debug)]
 pub struct Said {
-    /// Of each stretch.
+    /// One output per chunk.
     pub outputs: Vec<Vec<f32>>,
     /// Size of the vocabulary, if they are logits.
     pub vocabulary: Option<usize>,
-    /// Bytes of the weights over those of as many f32 numbers.
+    /// Bytes of the weights, relative to f32.
     pub size: f64,
 }
 
 impl Said {
-    /// The smallest cosine of a stretch with what else was said about it.
+    /// The lowest cosine similarity of a chunk with the same chunk of `other`.
     pub fn worst_cosine(&self, other: &Said) -> f64 {
         let pairs = self.outputs.iter().zip(&other.outputs);
         pairs.map(|(a, b)| cosine(a, b)).fold(f64::INFINITY, |a, b| if a <= b { a } else { b })
     }
 
-    /// The part of all positions whose best token is the same, 0 to 1; nothing if these are no logits.
+    /// The fraction of positions with the same most likely token, from 0 to 1; `None` if the outputs are not logits.
     pub fn same_tokens(&self, other: &Said) -> Option<f64> {
         let best = |said: &Said| -> Option<Vec<Option<usize>>> {
             let rows = said.outputs.iter().flat_map(|stretch| stretch.chunks(said.vocabulary.unwrap_or(1)));
@@ -118,10 +119,10 @@ impl Said {
     }
 }
 
-/// What a model directory says about up to eight stretches of 64 tokens of a text, with a precision.
+/// The outputs of a model for up to eight chunks of 64 tokens of a text, at a precision.
 ///
 /// # Errors
-/// If it cannot be compiled or run, or the text is shorter than one stretch.
+/// If it cannot be compiled or run, or the text is shorter than one chunk.
 pub fn said(model: &Path, precision: &str, place: Place, text: &str) -> Result<Said, Box<dyn Error>> {
     let dir = tempfile::tempdir()?;
     let out = dir.path().join("bundle");

@@ -1,4 +1,4 @@
-//! Profiles that no device has, for what shipped ones do not use yet.
+//! Profiles that no device has, for features that the shipped ones do not use yet.
 
 use std::path::PathBuf;
 
@@ -6,15 +6,15 @@ use gristmill_compiler::profile::{Profile, read};
 
 use crate::goldens::root;
 
-/// The file of [`several_kernels`], as a target.
+/// The profile file of [`several_kernels`], as a target.
 pub fn several_kernels_file() -> PathBuf {
     root().join("tests/profiles/several_kernels.ron")
 }
 
-/// A profile with every algorithm that has several kernels, or several results.
+/// A profile that uses every algorithm with several kernels or several results.
 ///
 /// # Panics
-/// If its file is wrong.
+/// If its file is invalid.
 pub fn several_kernels() -> Profile {
     read(&several_kernels_file()).unwrap_or_else(|e| panic!("{e}"))
 }

@@ -1,4 +1,4 @@
-//! Models that read images in prompts, and what transformers makes of some (`tests/fixtures/prompts/make.py`).
+//! Models with images in prompts, and the results of transformers for some (`tests/fixtures/prompts/make.py`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,16 +8,16 @@ use serde_json::{Value, json};
 
 use crate::goldens::{Case, root};
 
-/// A model.
+/// A model and its expected results.
 #[derive(Clone, Debug)]
 pub struct PromptModel {
     /// Its golden case.
     pub model: String,
-    /// Settings of its processor of images.
+    /// Settings of its image processor.
     pub settings: Value,
     /// Its chat template.
     pub template: String,
-    /// What that makes of an image with the text `what is in this image`.
+    /// The rendered template for an image and the text `what is in this image`.
     pub rendered: String,
     /// Prompts.
     pub prompts: Vec<ImagePrompt>,
@@ -26,17 +26,17 @@ pub struct PromptModel {
 /// A prompt with images.
 #[derive(Clone, Debug)]
 pub struct ImagePrompt {
-    /// The text, with marks of images.
+    /// The text, with image placeholders.
     pub prompt: String,
-    /// Names of the images.
+    /// File names of the images.
     pub images: Vec<String>,
-    /// The token ids that the processor makes of it.
+    /// The token ids that the processor makes of the prompt.
     pub ids: Vec<u32>,
-    /// The token ids that the model writes after it.
+    /// The token ids that the model generates after it.
     pub written: Vec<u32>,
 }
 
-/// Where the fixtures are.
+/// The folder of the fixtures.
 pub fn folder() -> PathBuf {
     root().join("tests/fixtures/prompts")
 }
@@ -66,7 +66,7 @@ pub fn models() -> Vec<(String, PromptModel)> {
     all.as_object().expect("models").iter().map(|(name, v)| (name.clone(), model(v))).collect()
 }
 
-/// The file of an image.
+/// The path of an image.
 pub fn file(name: &str) -> PathBuf {
     folder().join(format!("{name}.png"))
 }
@@ -80,7 +80,7 @@ pub fn image(name: &str) -> Image {
     Image::from_rgb(rgb.width() as usize, rgb.height() as usize, rgb.into_raw()).expect("an image")
 }
 
-/// Writes the model directory of a model: the golden one, with a tokenizer and settings.
+/// Writes the model directory: the golden one, with a tokenizer and settings.
 ///
 /// # Panics
 /// If it cannot be written.
@@ -93,6 +93,6 @@ pub fn write_model(name: &str, model: &PromptModel, to: &Path) {
     let write = |file: &str, value: &Value| fs::write(to.join(file), value.to_string()).expect("written");
     write("preprocessor_config.json", &model.settings);
     write("tokenizer_config.json", &json!({ "tokenizer_class": "PreTrainedTokenizerFast" }));
-    // As files of models that take more than text have it.
+    // The form used by models that accept more than text.
     write("chat_template.json", &json!({ "chat_template": model.template }));
 }

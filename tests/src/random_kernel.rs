@@ -1,7 +1,7 @@
-//! Random kernels whose results are defined to the last bit: no NaN, no infinity, no zero whose sign shows, no index
-//! out of bounds, no operation whose rounding is left to the target.
+//! Random kernels whose results are fully defined: no NaN, no infinity, no visible sign of zero, no index out of
+//! bounds, and no operation whose rounding depends on the target.
 //!
-//! A kernel is made of a list of choices; fewer and smaller choices make simpler kernels, so that lists shrink well.
+//! A kernel is made from a list of choices. Fewer and smaller choices make simpler kernels, so that lists shrink well.
 
 use gristmill_graph::{Binary, Unary};
 use gristmill_kernel::{
@@ -11,36 +11,36 @@ use gristmill_kernel::{
 use crate::models::Numbers;
 use crate::module::Symbols;
 
-/// Elements of every buffer and shared array; a power of two.
+/// Elements per buffer and shared array; a power of two.
 const LEN: u32 = 16;
 /// Elements of the constant array.
 const TABLE: u32 = 8;
-/// Floats stay below this.
+/// Upper bound for floats.
 const LARGEST: f32 = 1e6;
 const VEC2F: Type = Type::vec(Scalar::F32, 2);
 const VEC2U: Type = Type::vec(Scalar::U32, 2);
 const VEC4I: Type = Type::vec(Scalar::I32, 4);
-/// Types of registers.
+/// The types of registers.
 const TYPES: [Type; 9] = [U32, F32, I32, VEC4F, VEC4I, VEC4U, VEC2F, VEC2U, BOOL];
-/// Elements of buffers; of each there is one that is read and one that is written, too.
+/// The element types of buffers. For each type, one buffer is only read, and one is also written.
 const MEMORY: [Type; 7] = [U32, F32, I32, VEC4F, VEC4I, VEC4U, VEC2F];
 
-/// A random kernel with what it runs on.
+/// A random kernel and its inputs.
 #[derive(Clone, Debug)]
 pub struct Random {
-    /// The kernel, not yet legalised.
+    /// The kernel, before legalization.
     pub kernel: Kernel,
-    /// Values of its symbols.
+    /// The values of its symbols.
     pub symbols: Symbols,
-    /// Memory.
+    /// The content of its buffers.
     pub buffers: Vec<Vec<u32>>,
 }
 
-/// Makes a kernel. `functions` says whether it may use those that legalisation approximates; their results are
-/// equal where the same roundings are made.
+/// Builds a kernel. `functions` says whether it may use functions that legalization approximates; their results only
+/// agree where the same roundings are made.
 ///
 /// # Panics
-/// If a kernel is ill-typed, which is a mistake here.
+/// If the kernel is ill-typed, which is a bug here.
 pub fn random_kernel(choices: &[u32], functions: bool) -> Random {
     let mut b = Builder::new("random");
     b.bound_symbol("S", 8);
@@ -66,7 +66,7 @@ pub fn random_kernel(choices: &[u32], functions: bool) -> Random {
     Random { kernel, symbols: Symbols::from([("S".to_string(), 2), ("K".to_string(), 5)]), buffers }
 }
 
-/// Memory with all kinds of numbers: extreme integers, floats that are moderate.
+/// Memory with all kinds of numbers: extreme integers, moderate floats.
 fn words(numbers: &mut Numbers, ty: Type) -> Vec<u32> {
     let edges = [0, 1, u32::MAX, 1 << 31, i32::MAX as u32, 31, 32];
     (0..LEN * u32::from(ty.lanes))
@@ -89,7 +89,7 @@ struct Maker<'c> {
     table: Tab,
     /// Registers in scope.
     known: Vec<(Expr, Type, Option<Var>)>,
-    /// Loops around.
+    /// Number of enclosing loops.
     loops: u32,
 }
 
@@ -200,7 +200,7 @@ impl Maker<'_> {
         b.store_shared(sh, index, value);
     }
 
-    /// An index of at most `mask`, which is a power of two less one.
+    /// An index of at most `mask`, which is a power of two minus one.
     fn index(&mut self, mask: u32) -> Expr {
         match self.pick(5) {
             0 => u(self.pick(mask + 1)),
@@ -209,7 +209,7 @@ impl Maker<'_> {
                 let e = if known.is_empty() { u(0) } else { known[self.pick(known.len() as u32) as usize].clone() };
                 bits(Bit::And, e, u(mask))
             }
-            // Below zero on the way.
+            // Negative intermediate values.
             2 => {
                 let (e, n) = (self.expr(U32, 1), self.pick(4000));
                 bits(Bit::And, e, u(mask)) - n + n
@@ -242,7 +242,7 @@ impl Maker<'_> {
         }
     }
 
-    /// An element of a buffer, of a shared array or of the table.
+    /// An element of a buffer, a shared array or the table.
     fn load(&mut self, ty: Type) -> Expr {
         let index = self.index(LEN - 1);
         let kind = self.pick(4);
@@ -261,13 +261,13 @@ impl Maker<'_> {
         }
     }
 
-    /// A float whose size is at most [`LARGEST`], whatever `e` is.
+    /// A float of magnitude at most [`LARGEST`], whatever `e` is.
     fn moderate(&self, e: Expr, ty: Type) -> Expr {
         let limit = |x: f32| if ty.lanes == 1 { f(x) } else { f(x).splat(ty.lanes) };
         binary(Binary::Max, binary(Binary::Min, e, limit(LARGEST)), limit(-LARGEST))
     }
 
-    /// A u32 that cannot wrap around on the way, below a thousand.
+    /// A u32 below a thousand that cannot overflow on the way.
     fn small(&mut self, depth: u32) -> Expr {
         if depth == 0 {
             return bits(Bit::And, self.leaf(U32), u(31));
@@ -340,7 +340,7 @@ impl Maker<'_> {
         }
     }
 
-    /// An exact float: a whole number.
+    /// An exact float: an integer.
     fn whole(&mut self, ty: Type, depth: u32) -> Expr {
         let of = if ty.lanes == 2 { U32 } else { I32 };
         let e = self.expr(Type::vec(of.scalar, ty.lanes), depth);
@@ -379,12 +379,12 @@ impl Maker<'_> {
                 self.moderate(e, ty)
             }
             10 if ty == VEC2F => {
-                // Finite halves only.
+                // Finite f16 only.
                 bits(Bit::And, self.expr(U32, depth), u(0xbfff_bfff)).halves_f16()
             }
             11 if ty == F32 => self.expr(BOOL, depth).to_f32(),
             12 => {
-                // Those that are not single instructions or roots.
+                // Functions other than single instructions and roots.
                 let inexact = |op: &&Unary| op.row().f32.is_some_and(|f| !f.exact);
                 let all: Vec<&Unary> = Unary::ALL.iter().filter(inexact).collect();
                 let op = *all[self.pick(all.len() as u32) as usize];
@@ -403,7 +403,7 @@ impl Maker<'_> {
         }
     }
 
-    /// An amount to shift by; what is beyond 31 counts modulo 32.
+    /// A shift amount; amounts above 31 count modulo 32.
     fn amount(&mut self) -> Expr {
         if self.pick(3) == 0 { u(self.pick(32)) } else { bits(Bit::And, self.leaf(U32), u(31)) }
     }
@@ -448,7 +448,7 @@ impl Maker<'_> {
                 binary(op, self.expr(ty, depth), self.expr(ty, depth))
             }
             2 if ty.lanes == 1 => {
-                // Dividends must not be sums that wrap around; elements of memory are not sums.
+                // Dividends must not be sums that overflow; elements of memory are not sums.
                 let op = if self.pick(2) == 0 { Div } else { Rem };
                 let dividend = if self.pick(2) == 0 { self.load(U32) } else { self.small(depth) };
                 binary(op, dividend, self.expr(U32, depth))
@@ -463,7 +463,7 @@ impl Maker<'_> {
             9 if ty == U32 => self.small(depth),
             5 => self.expr(ty, depth),
             _ => {
-                // A sum of one and something positive has no zero whose sign shows.
+                // One plus something positive is never a zero, whose sign would be visible.
                 let of = Type::vec(Scalar::F32, ty.lanes);
                 let one = if ty.lanes == 1 { f(1.0) } else { f(1.0).splat(ty.lanes) };
                 (self.expr(of, depth).unary(Unary::Abs) + one).bitcast(Scalar::U32)

@@ -1,4 +1,4 @@
-//! Models that sentence-transformers has saved, and the vectors that it makes with them
+//! Models saved by sentence-transformers, and the embeddings that it computes with them
 //! (`tests/fixtures/sentences/make.py`).
 
 use std::fs;
@@ -8,43 +8,43 @@ use serde_json::Value;
 
 use crate::goldens::{Case, root};
 
-/// A model directory, and what is expected of it.
+/// A model directory and its expected results.
 #[derive(Clone, Debug)]
 pub struct SentenceModel {
     /// `cls`, `dense`, ..
     pub name: String,
-    /// Most tokens of a text.
+    /// Maximum number of tokens of a text.
     pub max_tokens: u64,
-    /// Texts with their vectors.
+    /// Texts and their embeddings.
     pub texts: Vec<Embedded>,
-    /// Tokens with their vectors.
+    /// Tokens and their embeddings.
     pub batches: Vec<Batch>,
     case: Value,
 }
 
-/// A text and its vector.
+/// A text and its embedding.
 #[derive(Clone, Debug)]
 pub struct Embedded {
-    /// The name of a prompt.
+    /// The name of the prompt to prepend.
     pub prompt: Option<String>,
     /// The text.
     pub text: String,
-    /// Its tokens behind the prompt, cut.
+    /// Its tokens, including the prompt, truncated.
     pub ids: Vec<i32>,
-    /// How many of them are not pooled.
+    /// How many of them are excluded from pooling.
     pub left_out: usize,
-    /// Its vector.
+    /// The embedding.
     pub vector: Vec<f32>,
 }
 
-/// Rows of token ids with padding on one side, and a vector for each.
+/// Rows of token ids with padding on one side, and an embedding for each.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// Token ids, row by row.
     pub ids: Vec<i32>,
     /// 1 for a token, 0 for padding.
     pub mask: Vec<i32>,
-    /// A vector for each row.
+    /// An embedding for each row.
     pub vectors: Vec<Vec<f32>>,
 }
 
@@ -56,7 +56,7 @@ fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).expect("the fixtures")).expect("JSON")
 }
 
-/// All of them.
+/// All models.
 ///
 /// # Panics
 /// If the fixtures cannot be read.
@@ -88,7 +88,7 @@ pub fn models() -> Vec<SentenceModel> {
 }
 
 impl SentenceModel {
-    /// The one with this name.
+    /// The model with this name.
     ///
     /// # Panics
     /// If there is none.

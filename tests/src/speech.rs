@@ -1,4 +1,4 @@
-//! Audio files and what models of speech need besides weights, made up.
+//! Synthetic audio, and the files that speech models need besides weights.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::models::Numbers;
 /// Samples per second.
 pub const RATE: u32 = 16_000;
 
-/// Something like speech: tones that glide, louder and softer, with noise; so many samples in 16 bits.
+/// Something like speech: gliding tones of varying loudness, with noise. `samples` samples of 16 bits.
 pub fn waveform(samples: usize, seed: u64) -> Vec<i16> {
     let mut numbers = Numbers::new(seed);
     let (mut phase, mut pitch) = (0.0f64, 200.0f64);
@@ -28,7 +28,7 @@ pub fn waveform(samples: usize, seed: u64) -> Vec<i16> {
         .collect()
 }
 
-/// Samples as decoders give them.
+/// The samples as floats, as audio decoders return them.
 pub fn floats(samples: &[i16]) -> Vec<f32> {
     samples.iter().map(|s| f32::from(*s) / 32768.0).collect()
 }
@@ -57,7 +57,7 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Writes `tokenizer.json` for so many tokens, each one a word or the end of one but for the `special` ones.
+/// Writes `tokenizer.json` for this many tokens. Each is a word or the end of one, except for the `special` ones.
 pub fn write_tokenizer(dir: &Path, tokens: u32, special: &[(u32, String)]) {
     let word = |id: u32| match special.iter().find(|(own, _)| *own == id) {
         Some((_, name)) => name.clone(),
@@ -80,7 +80,7 @@ pub fn write_tokenizer(dir: &Path, tokens: u32, special: &[(u32, String)]) {
     fs::write(dir.join("tokenizer.json"), tokenizer.to_string()).expect("tokenizer.json");
 }
 
-/// Writes `vocab.json` of a CTC model: 0 is none, the others are the letters of the alphabet.
+/// Writes `vocab.json` of a CTC model: 0 is the blank, the others are the letters of the alphabet.
 pub fn write_letters(dir: &Path) {
     let letters = (1..=26u8).map(|id| (char::from(b'a' + id - 1).to_string(), json!(id)));
     let table: Map<String, Value> = letters.chain([("<pad>".to_string(), json!(0))]).collect();

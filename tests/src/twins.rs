@@ -1,4 +1,4 @@
-//! A bundle on all devices and on the reference backend, held against one another.
+//! Runs a bundle on all devices and on the reference backend, and compares the results.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,44 +15,47 @@ use gristmill_runtime::{Backend, Tensor};
 use crate::devices::{self, Device};
 use crate::models::ModelFiles;
 
-/// Accepted errors, in standard deviations.
+/// Tolerances, in standard deviations.
 #[derive(Clone, Copy)]
 struct Tolerance {
     max: f64,
     mean: f64,
 }
 
-/// How much an output may change when an activation within a rounding error of a step's middle is rounded to the other
-/// side. Nearly all runs agree to 1e-5. But where one value has flipped, all that follow from it round in their own way,
+/// How much an output may change if an activation close to the middle between two steps is rounded the other way.
+/// Nearly all runs agree to 1e-5. But once a value has flipped, all values computed from it are rounded differently,
 /// and what remains is the noise of 8-bit activations itself.
 const FLIPS: Tolerance = Tolerance { max: 0.15, mean: 3e-2 };
 
-/// A bundle, on everything that executes it.
+/// A bundle, opened on all devices and on the reference backend.
 pub struct Twins {
-    /// What all execute.
+    /// The manifest of the bundle.
     pub manifest: Manifest,
     /// On devices.
     pub devices: Vec<Device>,
-    /// By the reference evaluator.
+    /// The reference evaluator.
     pub reference: ReferenceBackend,
     /// The same with 8-bit activations, if any weight is quantized.
     rounded: Option<ReferenceBackend>,
 }
 
-/// What to run.
+/// The input of a run, and the tolerance.
 pub struct Task {
     /// Inputs of the entry that takes tensors.
     pub inputs: BTreeMap<String, Tensor>,
     /// How many tokens to decode, if any.
     pub greedy: Option<u32>,
-    /// Per row, how many of the first positions are padding and hold nothing worth comparing.
+    /// The number of leading padding positions of each row; these are not compared.
     pub padding: Vec<usize>,
-    /// Largest accepted error, in standard deviations.
+    /// Maximum error, in standard deviations.
     pub tolerance: f64,
 }
 
 impl Twins {
-    /// Compiles a model for all devices and opens it on all of them.
+    /// Compiles a model for all devices and opens it on each.
+    ///
+    /// # Errors
+    /// If the model cannot be compiled, or the bundle cannot be opened on a device.
     pub fn compile(files: &ModelFiles, options: &CompileOptions) -> Result<Twins, String> {
         let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
         files.write(&dir.path().join("model"));
@@ -62,7 +65,10 @@ impl Twins {
         Twins::open(&out)
     }
 
-    /// Opens a bundle on all. Everything is read, so the directory may go.
+    /// Opens a bundle on each device. All files are read, so the directory may be deleted.
+    ///
+    /// # Errors
+    /// If the bundle cannot be opened on a device.
     pub fn open(bundle: &Path) -> Result<Twins, String> {
         let files = Memory::of(bundle);
         let open = || Bundle::from_source(Box::new(files.0.clone())).map_err(|e| e.to_string());
@@ -75,16 +81,16 @@ impl Twins {
         Ok(Twins { manifest, devices, reference, rounded: quantized.then_some(rounded) })
     }
 
-    /// What the reference backend gives for a task, with taps.
+    /// The outputs of the reference backend for a task, with taps.
     ///
     /// # Errors
-    /// If it does not run.
+    /// If it fails to run.
     pub fn expected(&mut self, task: &Task) -> Result<BTreeMap<String, Tensor>, String> {
         let what = TensorRun { greedy: task.greedy, taps: true, ..TensorRun::default() };
         run_tensors(&mut self.reference, &self.manifest, &task.inputs, &what).map_err(|e| e.to_string())
     }
 
-    /// What is executed, and all that execute it: the devices, then the reference backend.
+    /// The manifest, and all backends by name: the devices, then the reference backend.
     pub fn all(&mut self) -> (&Manifest, Vec<(&str, &mut dyn Backend)>) {
         let mut all: Vec<(&str, &mut dyn Backend)> = Vec::new();
         for device in &mut self.devices {
@@ -94,10 +100,10 @@ impl Twins {
         (&self.manifest, all)
     }
 
-    /// Runs a task on all, with taps; gives the largest error of a device.
+    /// Runs a task on all devices, with taps. Returns the largest error.
     ///
     /// # Errors
-    /// Everything that differs by more than the tolerance.
+    /// Lists everything that differs by more than the tolerance.
     pub fn check(&mut self, task: &Task) -> Result<f64, String> {
         let what = TensorRun { greedy: task.greedy, taps: true, ..TensorRun::default() };
         let exact = self.expected(task);
@@ -116,7 +122,7 @@ impl Twins {
             };
             let compared = match (found.map_err(|e| e.to_string()), expected) {
                 (Ok(found), Ok(expected)) => compare(task, tolerance, expected, &found),
-                // All refuse in the same words, or one of them is wrong.
+                // All must fail with the same message.
                 (Err(e), Err(other)) if e == *other => return Err(e),
                 (found, other) => Err(format!("{:?}, but the reference {:?}", found.err(), other.as_ref().err())),
             };
@@ -129,7 +135,7 @@ impl Twins {
     }
 }
 
-/// The largest error of what was found.
+/// Compares outputs; returns the largest error.
 fn compare(
     task: &Task,
     tolerance: Tolerance,
@@ -163,7 +169,7 @@ fn compare(
     if wrong.is_empty() { Ok(worst) } else { Err(wrong.join("\n")) }
 }
 
-/// The largest error and the root of the mean square, both in standard deviations, over the positions that are kept.
+/// The largest error and the root mean square error, in standard deviations, over the positions that `keep` selects.
 fn errors(shape: &[usize], want: &[f32], got: &[f32], keep: impl Fn(usize, usize) -> bool) -> (f64, f64) {
     let rows = shape[0];
     let positions = if shape.len() < 3 { 1 } else { shape[1] };
@@ -173,16 +179,17 @@ fn errors(shape: &[usize], want: &[f32], got: &[f32], keep: impl Fn(usize, usize
     let n = pairs.len().max(1) as f64;
     let mean = pairs.iter().map(|p| p.0).sum::<f64>() / n;
     let std = (pairs.iter().map(|p| (p.0 - mean).powi(2)).sum::<f64>() / n).sqrt();
-    // A NaN is an error without end, not one that `max` forgets.
+    // A NaN is an infinite error; `max` would ignore it.
     let worst = pairs.iter().map(|p| (p.0 - p.1).abs()).fold(0.0, |a, b| if a >= b { a } else { b });
     let square = (pairs.iter().map(|p| (p.0 - p.1).powi(2)).sum::<f64>() / n).sqrt();
     if worst.is_nan() { (f64::INFINITY, f64::INFINITY) } else { (worst / std.max(1e-12), square / std.max(1e-12)) }
 }
 
-/// Per row, for how many steps both have decoded the same tokens; logits can be compared so far, and one step more.
+/// For each row, the number of steps for which both have decoded the same tokens. Logits can be compared for that many
+/// steps, plus one.
 ///
 /// # Errors
-/// If they part where the best two tokens are not as good as equal.
+/// If they diverge where the best two tokens are not practically equal.
 fn agreed_steps(
     expected: &BTreeMap<String, Tensor>,
     found: &BTreeMap<String, Tensor>,
@@ -202,7 +209,7 @@ fn agreed_steps(
             let (a, b) = (score(want[row * steps + step]), score(got[row * steps + step]));
             let mean = scores.iter().sum::<f32>() / vocab as f32;
             let std = (scores.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / vocab as f32).sqrt();
-            // Both may err, in opposite directions.
+            // Both may be wrong, in opposite directions.
             let equal = f64::from(a - b) <= 2.0 * tolerance * f64::from(std);
             if !equal {
                 return Err(format!("row {row} step {step}: tokens of scores {a} and {b} (std {std})"));

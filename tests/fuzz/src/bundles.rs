@@ -1,4 +1,4 @@
-//! What a bundle says about itself.
+//! The files of a bundle.
 
 use std::sync::OnceLock;
 
@@ -28,7 +28,7 @@ pub(crate) fn manifest(data: &[u8]) -> Accepted {
     true
 }
 
-/// The programs of a bundle, and what comes before one of them runs.
+/// The programs of a bundle, up to the point where one would run.
 pub(crate) fn programs(data: &[u8]) -> Accepted {
     static SMALL: OnceLock<Manifest> = OnceLock::new();
     let manifest = SMALL.get_or_init(|| parse_manifest(MANIFEST.as_bytes()).expect("the manifest of the corpus"));

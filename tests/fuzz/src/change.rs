@@ -1,14 +1,14 @@
-//! Changes of inputs without an engine, for tests.
+//! Mutates inputs without libFuzzer, for tests.
 
-/// Changes inputs, always the same way for the same seed. xorshift64*, Vigna 2016.
+/// Mutates inputs, deterministically for a given seed. xorshift64*, Vigna 2016.
 #[derive(Debug)]
 pub struct Changer(u64);
 
-/// Numbers at which sizes go wrong.
+/// Numbers that sizes are prone to fail at.
 const NUMBERS: [&str; 8] = ["0", "-1", "1", "255", "65536", "4294967296", "18446744073709551615", "1e308"];
 
 impl Changer {
-    /// A changer for a seed.
+    /// A mutator for a seed.
     pub fn new(seed: u64) -> Self {
         Changer(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
@@ -20,7 +20,7 @@ impl Changer {
         (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % most.max(1)
     }
 
-    /// An input that is like `one` and `other`, of at most so many bytes.
+    /// A mutation of `one`, possibly with parts of `other`, of at most `most` bytes.
     pub fn change(&mut self, one: &[u8], other: &[u8], most: usize) -> Vec<u8> {
         let mut data = one.to_vec();
         for _ in 0..=self.below(4) {
@@ -51,7 +51,7 @@ impl Changer {
         }
     }
 
-    /// Another number in the place of the next one.
+    /// Replaces the next number.
     fn change_number(&mut self, data: &mut Vec<u8>, at: usize) {
         let Some(start) = (at..data.len()).find(|i| data[*i].is_ascii_digit()) else { return };
         let end = (start..data.len()).find(|i| !data[*i].is_ascii_digit()).unwrap_or(data.len());

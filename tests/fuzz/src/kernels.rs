@@ -16,7 +16,7 @@ use gristmill_runtime::native::{Wasm, WasmOptions};
 
 use crate::target::Accepted;
 
-/// As much as the runtime has for what a shader may be.
+/// Stack size in bytes; as much as the runtime provides for the longest shader that it accepts.
 const STACK: usize = 256 << 20;
 
 /// The text of a shader.
@@ -40,7 +40,7 @@ pub(crate) fn shader(data: &[u8]) -> Accepted {
     })
 }
 
-/// A module with kernels, which may run for a short time. Whether it was loaded.
+/// A module with kernels, run for a short time. Returns whether it could be loaded.
 pub(crate) fn module(data: &[u8]) -> Accepted {
     [1, 2].into_iter().fold(false, |loaded, threads| {
         let options = WasmOptions { threads: Some(threads), relaxed: None, limit: Some(Duration::from_millis(100)) };
@@ -54,7 +54,7 @@ pub(crate) fn module(data: &[u8]) -> Accepted {
     })
 }
 
-/// A bundle without weights, of one kernel, which is in this module.
+/// A bundle without weights, with one kernel from this module.
 fn bundle(module: &[u8]) -> Bundle {
     const FILE: &str = "wasm/module.wasm";
     let size = |text: &str| text.parse::<Size>().expect("a size");

@@ -1,5 +1,6 @@
-//! Everything that reads bytes of strangers, one function each. `cargo xtask fuzz` looks for inputs that make one of them
-//! panic, hang or take too much memory; the tests try the seeds, what was found before, and some changes of both.
+//! Fuzz targets for everything that reads untrusted bytes, one function each. `cargo xtask fuzz` searches for inputs
+//! that make one panic, hang or use too much memory. The tests run the seeds, earlier findings, and some mutations of
+//! both.
 
 mod bundles;
 mod change;
@@ -16,7 +17,7 @@ pub use seeds::Seed;
 use target::of;
 pub use target::{Accepted, Target};
 
-/// All readers, in the order in which data passes through.
+/// All readers, in the order of the pipeline.
 pub const TARGETS: &[Target] = &[
     of("architecture", Some(("models", "ron")), 16 << 10, models::architecture),
     of("compile", None, 8 << 10, models::compile),
@@ -39,7 +40,7 @@ pub const TARGETS: &[Target] = &[
     of("inputs", None, 8 << 10, media::inputs),
 ];
 
-/// The target of this name.
+/// The target with this name.
 pub fn target(name: &str) -> Option<&'static Target> {
     TARGETS.iter().find(|t| t.name == name)
 }

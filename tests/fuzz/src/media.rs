@@ -1,4 +1,4 @@
-//! What is given to models.
+//! Inputs of models.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What a model directory has.
+//! The files of a model directory.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -22,7 +22,7 @@ fn shipped() -> &'static Library {
     SHIPPED.get_or_init(library)
 }
 
-/// A config that has a bit of what all families want.
+/// A config with some settings that every family needs.
 fn settings_of_all() -> Value {
     json!({
         "architectures": ["LlamaForCausalLM"], "vocab_size": 11, "hidden_size": 16, "intermediate_size": 20,
@@ -33,7 +33,7 @@ fn settings_of_all() -> Value {
     })
 }
 
-/// The text of an architecture, also for a model.
+/// An architecture file, also bound to a model.
 pub(crate) fn architecture(data: &[u8]) -> Accepted {
     let Ok(text) = std::str::from_utf8(data) else { return false };
     let library = shipped().clone().with_file(ARCHITECTURE, text);
@@ -44,7 +44,7 @@ pub(crate) fn architecture(data: &[u8]) -> Accepted {
     good
 }
 
-/// The text of a precision policy.
+/// A precision policy.
 pub(crate) fn policy(data: &[u8]) -> Accepted {
     let Ok(text) = std::str::from_utf8(data) else { return false };
     Policy::parse("fuzzed.ron", text).map_err(|e| e.to_string()).is_ok()
@@ -60,7 +60,7 @@ pub(crate) fn config(data: &[u8]) -> Accepted {
     })
 }
 
-/// Files that say how inputs and outputs are meant. In front of each is a line with its name: `--- NAME`.
+/// Files with settings of inputs and outputs. Each is preceded by a line with its name: `--- NAME`.
 pub(crate) fn settings(data: &[u8]) -> Accepted {
     const NAMES: [&str; 16] = [
         "generation_config.json",
@@ -100,7 +100,7 @@ pub(crate) fn settings(data: &[u8]) -> Accepted {
     })
 }
 
-/// Names and contents of several files in one.
+/// Splits the input into names and contents of files.
 fn parts(mut data: &[u8]) -> Vec<(&[u8], &[u8])> {
     const MARK: &[u8] = b"--- ";
     let mut found = Vec::new();
@@ -115,7 +115,7 @@ fn parts(mut data: &[u8]) -> Vec<(&[u8], &[u8])> {
     found
 }
 
-/// A file of weights without any.
+/// A safetensors file without tensors.
 fn no_weights() -> Vec<u8> {
     [&2_u64.to_le_bytes()[..], b"{}"].concat()
 }
@@ -146,13 +146,13 @@ pub(crate) fn gguf(data: &[u8]) -> Accepted {
     })
 }
 
-/// The first rows of all tensors; whether they can be read.
+/// Reads the first rows of all tensors. Returns whether they can be read.
 fn rows(checkpoint: &Checkpoint) -> bool {
     let mut values = Vec::new();
     let mut good = true;
     for (name, shape) in checkpoint.tensors() {
         let rows = shape.first().copied().unwrap_or(1).min(3);
-        // What the caller makes space for is for the caller to bound.
+        // The caller has to bound the rows that it asks for.
         if shape.iter().skip(1).try_fold(rows, |all, n| all.checked_mul(*n)).is_some_and(|n| n < 1 << 20) {
             values.clear();
             good &= checkpoint.read_rows_f32(&name, 0..rows, &mut values).map_err(|e| e.to_string()).is_ok();
@@ -161,8 +161,8 @@ fn rows(checkpoint: &Checkpoint) -> bool {
     good
 }
 
-/// The text of an architecture, through the whole compiler. The model has a weight of each rank, `a` to `c`, of 4 elements
-/// an axis.
+/// An architecture file, run through the whole compiler. The model has a weight of each rank, `a` to `c`, with 4
+/// elements per axis.
 pub(crate) fn compile(data: &[u8]) -> Accepted {
     let values = [1_u8; 4 * (4 + 16 + 64)];
     let header = json!({

@@ -1,4 +1,4 @@
-//! Folders for readers that want files.
+//! Folders for readers of files.
 
 use std::cell::OnceCell;
 use std::path::Path;
@@ -9,10 +9,10 @@ thread_local! {
     static FOLDER: OnceCell<TempDir> = const { OnceCell::new() };
 }
 
-/// Lets `body` read a folder that has just these files.
+/// Calls `body` with a folder that contains exactly these files.
 pub(crate) fn with_files<T>(files: &[(&str, &[u8])], body: impl FnOnce(&Path) -> T) -> T {
     FOLDER.with(|cell| {
-        // A target is worth nothing without a folder to write to.
+        // Without a folder to write to, a target is useless.
         let folder = cell.get_or_init(|| TempDir::with_prefix("gristmill-fuzz-").expect("a folder for files"));
         for (name, content) in files {
             std::fs::write(folder.path().join(name), content).expect("a file");

@@ -1,48 +1,48 @@
-//! Inputs to begin with.
+//! Seeds: the initial inputs of targets.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::target::Target;
 
-/// Has tensors of all types, but is no model.
+/// Has tensors of all types, but is not a model.
 const TENSORS_ONLY: &str = "types.gguf";
 
-/// An input from a file.
+/// An input and its file.
 #[derive(Debug)]
 pub struct Seed {
-    /// Where it is.
+    /// The path of the file.
     pub path: PathBuf,
-    /// What is in it.
+    /// The content of the file.
     pub content: Vec<u8>,
 }
 
 impl Seed {
-    /// Whether its reader must take it: one that refuses all of its seeds would test nothing. Others were found by fuzzing,
-    /// or are there because they are refused; their names begin with `bad`.
+    /// Whether the reader must accept it: a reader that rejects all of its seeds would test nothing. Other seeds are
+    /// findings of earlier fuzzing, or are meant to be rejected; their names start with `bad`.
     pub fn is_good(&self) -> bool {
         self.path.file_name().is_some_and(|name| !name.to_string_lossy().starts_with("bad") && name != TENSORS_ONLY)
     }
 }
 
-/// The repository.
+/// The root of the repository.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 impl Target {
-    /// Folders of its inputs.
+    /// The folders with its inputs.
     pub fn places(&self) -> Vec<PathBuf> {
         let own = root().join("tests/fuzz/corpus").join(self.name);
         self.shared().into_iter().chain(own.is_dir().then_some(own)).collect()
     }
 
-    /// The folder that it shares with others.
+    /// A folder of the repository whose files it uses as well.
     fn shared(&self) -> Option<PathBuf> {
         self.seeds.map(|(folder, _)| root().join(folder))
     }
 
-    /// All of its inputs, sorted by path.
+    /// All inputs, sorted by path.
     ///
     /// # Panics
     /// If there are none, or one cannot be read.

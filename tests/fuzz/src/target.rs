@@ -1,15 +1,15 @@
-//! A reader of bytes.
+//! Readers of untrusted bytes.
 
-/// Whether a reader took its input.
+/// Whether a reader accepted its input.
 pub type Accepted = bool;
 
-/// A reader.
+/// A fuzz target.
 pub struct Target {
-    /// Name, and that of its folder in `corpus`.
+    /// Its name, and that of its folder in `corpus`.
     pub name: &'static str,
-    /// A folder of the repository, and how files in it end that it can read, besides its corpus.
+    /// A folder of the repository and the suffix of files in it that are also seeds.
     pub(crate) seeds: Seeds,
-    /// Most bytes of an input.
+    /// Maximum length of an input in bytes.
     pub most: usize,
     read: fn(&[u8]) -> Accepted,
 }
@@ -21,7 +21,7 @@ impl std::fmt::Debug for Target {
 }
 
 impl Target {
-    /// Reads an input. Whatever that is, it comes back.
+    /// Runs an input. Returns normally, whatever the input is.
     pub fn run(&self, data: &[u8]) -> Accepted {
         (self.read)(data)
     }

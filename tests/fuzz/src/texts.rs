@@ -1,4 +1,4 @@
-//! What turns texts into token ids, and conversations into texts.
+//! Tokenizers and chat templates.
 
 use gristmill_runtime::tokenizer::Tokenizer;
 use gristmill_template::{check, render};

@@ -1,4 +1,4 @@
-//! The bundles that browsers run, and what the native runtime says about each.
+//! The bundles that browsers run, and the results of the native runtime for each.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use gristmill_tests::prompts;
 use gristmill_tests::sentences::SentenceModel;
 use gristmill_tests::speech::{self, copy};
 
-/// Decoders and encoders with what makes them differ: windows, biases, merged and transposed projections, norms of heads;
+/// Decoders and encoders with distinct features: windows, biases, merged and transposed projections, norms of heads;
 /// soft caps; images; audio, with an encoder before the decoder; images in prompts; states that calls overwrite.
 const GOLDENS: [&str; 13] = [
     "bert/base",
@@ -28,18 +28,18 @@ const GOLDENS: [&str; 13] = [
     "whisper/mel80",
 ];
 
-/// Chat as the simplest of templates has it; the model is none, so what it answers is a story.
+/// The simplest chat template. The model is not a chat model, so it answers with a story.
 const TEMPLATE: &str = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}";
 
-/// Makes all of them anew.
+/// Compiles all of them.
 pub(crate) fn make_all() {
     let _ = std::fs::remove_dir_all(folder());
     let make = |task: Task<'_>| make(&folder(), &task).unwrap_or_else(|e| panic!("{}: {e}", task.name));
     let stories = root().join("examples/stories260K");
     let prompts = &[("Once upon a time", 24), ("Lily had a red ball. She", 16)];
     make(Task { prompts, ..Task::new("stories260K", &stories, "q4") });
-    // Weights in parts: the embedding, which is the head as well, and the feed-forward layers. With 90 tokens more, an
-    // adapter that binds no larger ones cannot hold the caches either.
+    // Weights in parts: the embedding, which is also the head, and the feed-forward layers. With 90 more tokens, an
+    // adapter that binds nothing larger cannot hold the caches either.
     let prompts = &[("Once upon a time", 12), ("Lily had a red ball. She", 90)];
     make(Task { prompts, binding_bytes: Some(9 << 10), ..Task::new("cut", &stories, "q8") });
     let models = tempfile::tempdir().unwrap();
@@ -55,16 +55,16 @@ pub(crate) fn make_all() {
     copy(&Case::open("distilbert/cls").model_dir(), &labeller);
     std::fs::write(labeller.join("tokenizer.json"), word_pieces(181)).unwrap();
     make(Task { labelled: &["a tale of a mill", "the grain of the mill"], ..Task::new("labeller", &labeller, "f32") });
-    // Reads a text and writes another.
+    // An encoder-decoder: reads a text and writes another.
     let translator = models.path().join("translator");
     copy(&Case::open("t5/v1_0").model_dir(), &translator);
     std::fs::write(translator.join("tokenizer.json"), word_pieces(213)).unwrap();
-    // Not the tokenizer that such models have.
+    // Not the tokenizer class that such models have.
     let settings = r#"{"tokenizer_class": "PreTrainedTokenizerFast"}"#;
     std::fs::write(translator.join("tokenizer_config.json"), settings).unwrap();
     let prompts = &[("the mill grinds the grain", 8), ("a tale", 5)];
     make(Task { prompts, ..Task::new("translator", &translator, "f32") });
-    // A prompt and a text that go around a ring of 134 tokens more than once.
+    // A prompt and a text that wrap around a ring of 134 tokens more than once.
     let windowed = models.path().join("windowed");
     Case::open("mistral/sliding").write_for(400, &windowed);
     std::fs::write(windowed.join("tokenizer.json"), word_pieces(241)).unwrap();
@@ -88,7 +88,7 @@ pub(crate) fn make_all() {
     make_limited(&folder(), "limited", &Case::open("qwen2/tied"), 32 * 120 * 4, 4).unwrap();
 }
 
-/// One model that generates the text of a second of audio at a time, and one that uses CTC.
+/// Two audio models: one generates text for one second of audio at a time, one uses CTC.
 fn audio(models: &Path) {
     let (seq2seq, ctc) = (models.join("seq2seq"), models.join("ctc"));
     copy(&Case::open("whisper/published").model_dir(), &seq2seq);
@@ -107,7 +107,7 @@ fn audio(models: &Path) {
     make_audio(&folder(), "ctc", &ctc, &[word, silence]).unwrap();
 }
 
-/// A tokenizer of word pieces for so many tokens: special tokens, letters, some words, and others that no text has.
+/// A WordPiece tokenizer with this many tokens: special tokens, letters, some words, and others that occur in no text.
 fn word_pieces(tokens: usize) -> String {
     let mut vocabulary: Vec<String> = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(String::from).to_vec();
     let special = |(id, content): (usize, &String)| {

@@ -1,4 +1,4 @@
-//! Bundles are made once for all browsers, and kept as long as everything is the same that they are made of.
+//! Caches bundles for all browsers, as long as nothing that they are made from has changed.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -11,11 +11,11 @@ use gristmill_tests::goldens::root;
 
 use super::bundles::make_all;
 
-/// What is read besides the code, below the root. Of `models` the code has a copy.
+/// What is read besides the code, relative to the root. `models` is embedded in the code.
 const READ: [&str; 4] = ["examples", "runtime/web/dist", "tests/fixtures", "tests/goldens"];
 
-/// The bundles are there, and stay as they are as long as this lives. Whoever comes first makes them, and others wait:
-/// other tests of this process, and other processes.
+/// Makes sure that the bundles exist, and keeps them unchanged until the returned file is closed. The first caller
+/// compiles them; other tests of this process and other processes wait.
 pub(crate) fn bundles() -> File {
     static KEY: Mutex<Option<String>> = Mutex::new(None);
     let mut key = KEY.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -40,8 +40,8 @@ pub(crate) fn bundles() -> File {
     }
 }
 
-/// The hash of what bundles and expectations are made of: this program, with compiler, runtime and architectures in it;
-/// the files that it reads; and the adapters, of which one computes what is expected.
+/// A hash of everything that bundles and expectations are made from: this program, which contains the compiler, the
+/// runtime and the architectures; the files that it reads; and the adapters, one of which computes the expectations.
 fn key_of_all() -> String {
     let program = std::env::current_exe().unwrap();
     let mut all = format!("{}\n{:?}\n", sha256_hex(&fs::read(program).unwrap()), list_adapters());
@@ -54,7 +54,7 @@ fn key_of_all() -> String {
     sha256_hex(all.as_bytes())
 }
 
-/// All files below a folder, in order.
+/// All files in a folder and its subfolders, in order.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries =
         fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}; run `cargo xtask web` first", folder.display()));

@@ -1,6 +1,6 @@
-//! Real browsers run bundles and compute what the native runtime computes: a test for each kind of browser, which
-//! `tests/browser` drives. `cargo test --test browsers firefox` runs those of Firefox;
-//! `node tests/browser/run.mjs --browser firefox --only PART` single cases, on the bundles that a test has made.
+//! Runs bundles in real browsers, and compares with the native runtime: one test per kind of browser, driven by
+//! `tests/browser`. `cargo test --test browsers firefox` runs those of Firefox; `node tests/browser/run.mjs --browser
+//! firefox --only PART` runs single cases on the bundles that a test has compiled.
 
 mod bundles;
 mod kept;
@@ -25,7 +25,7 @@ fn chromium() {
     passes("chromium");
 }
 
-/// Where it was not made, `chromium` runs all cases.
+/// If this browser was not built, `chromium` runs all cases.
 #[test]
 fn chromium_lavapipe() {
     let named = std::env::var_os("CHROMIUM_LAVAPIPE").map(std::path::PathBuf::from);

@@ -1,4 +1,4 @@
-//! Audio files: transcripts, and the text that comes of them, on all devices.
+//! Audio: features and transcripts on all devices.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ fn waveforms(case: &Case) -> Vec<Vec<f32>> {
     rows.zip(lengths).map(|(row, n)| row[..n as usize].to_vec()).collect()
 }
 
-/// Log-mel features in 64 bits differ from those of the reference by 1.2e-5; in 32 bits, more is allowed.
+/// Log-mel features computed in 64 bits differ from the reference by 1.2e-5; the tolerance in 32 bits is larger.
 #[test]
 fn features_of_speech() {
     let case = Case::open("whisper/mel80");
@@ -87,8 +87,8 @@ fn written(
     result
 }
 
-/// From samples to tokens, alone: the same as the reference decodes in a batch from its own features. An audio file of
-/// both is transcribed in two parts.
+/// From samples to tokens, one file at a time: the same result as the reference gets in a batch from its own features.
+/// The concatenation of both files is transcribed in two windows.
 #[test]
 fn speech_is_written() {
     let case = Case::open("whisper/mel80");
@@ -118,7 +118,7 @@ fn speech_is_written() {
     }
 }
 
-/// Languages, tasks and suppressed tokens: what `generate` of the reference makes of the same audio files.
+/// Languages, tasks and suppressed tokens, compared with `generate` of the reference.
 #[test]
 fn speech_is_written_as_published_settings_want_it() {
     let case = Case::open("whisper/published");
@@ -135,7 +135,7 @@ fn speech_is_written_as_published_settings_want_it() {
         for (expected, greedy) in case.transcripts().into_iter().zip([true, false].into_iter().cycle()) {
             let place = format!("{} {expected:?}", device.name);
             let wish: Choices = expected.wish.into_iter().collect();
-            // Sampling among one candidate is greedy, too, but another way through the device.
+            // Sampling from a single candidate is greedy too, but takes a different path on the device.
             let sampling = Sampling { temperature: 1.0, top_k: 1, ..Sampling::default() };
             let sampling = if greedy { Sampling::default() } else { sampling };
             let options = Options { max_new_tokens: 9, sampling, ..Options::default() };
@@ -150,7 +150,7 @@ fn speech_is_written_as_published_settings_want_it() {
     }
 }
 
-/// Letters, for models that say one for each frame.
+/// Models that output one letter per frame (CTC).
 #[test]
 fn speech_is_collapsed() {
     let case = Case::open("wav2vec2/ctc_layer_norm");
@@ -162,7 +162,7 @@ fn speech_is_collapsed() {
     }
     let golden = &case.runs()[0].outputs["argmax_ids"];
     let (mask, ids) = (&case.runs()[0].outputs["frame_mask"], golden.as_i32().expect("tokens"));
-    // Every token but the blank is a letter of its own.
+    // Every token except the blank is a letter.
     let letter = |id: i32| if id == 0 { "<pad>".into() } else { char::from(b'A' - 1 + id as u8).to_string() };
     let most = *ids.iter().max().expect("tokens");
     let table: serde_json::Map<String, serde_json::Value> = (0..=most).map(|id| (letter(id), id.into())).collect();
@@ -188,23 +188,23 @@ fn speech_is_collapsed() {
     }
 }
 
-/// What the reference has made of an audio file and of logits: `tests/goldens/timestamps.py`.
+/// The reference results for an audio file and for logits: `tests/goldens/timestamps.py`.
 fn timed() -> (PathBuf, serde_json::Value) {
     let place = root().join("tests/fixtures/timestamps");
     let meta = std::fs::read(place.join("meta.json")).expect("a file");
     (place, serde_json::from_slice(&meta).expect("JSON"))
 }
 
-/// The segments of a transcript with their tokens, as start, end and text of each; words where they were asked for.
+/// The segments of a transcript: start, end, tokens, and words if they were requested.
 type Spoken = Vec<(f64, f64, Vec<u32>, Vec<(f64, f64)>)>;
 
-/// The same of the reference. Its times may lie beyond the end of the audio file, and its tokens hold times.
+/// The same for the reference. Its times may exceed the end of the audio, and its tokens include timestamps.
 fn reference(told: &serde_json::Value, end: f64, first: u64, words: bool) -> Spoken {
     let seconds = |v: &serde_json::Value| v.as_f64().expect("seconds").min(end);
     let segment = |s: &serde_json::Value| {
         let all = s["tokens"].as_array().expect("tokens").iter().map(|t| t.as_u64().expect("a token"));
         let tokens: Vec<(usize, u64)> = all.enumerate().filter(|(_, token)| *token < first).collect();
-        // A word here is a token, which begins where the one in front of it has ended.
+        // A word here is a token, and starts where the previous one ends.
         let word = |(at, _): &(usize, u64)| (seconds(&s["times"][at - 1]), seconds(&s["times"][*at]));
         let words = if words { tokens.iter().map(word).collect() } else { Vec::new() };
         (seconds(&s["start"]), seconds(&s["end"]), tokens.iter().map(|(_, t)| *t as u32).collect(), words)
@@ -212,8 +212,8 @@ fn reference(told: &serde_json::Value, end: f64, first: u64, words: bool) -> Spo
     told.as_array().expect("segments").iter().map(segment).collect()
 }
 
-/// Windows begin where the last segment ends, segments and words have the times of the reference, and a window may
-/// continue the text of those before it.
+/// Windows start at the end of the last segment, segments and words have the times of the reference, and a window may
+/// continue the text of the previous ones.
 #[test]
 fn long_speech_is_written_with_times() {
     let (place, meta) = timed();
@@ -237,7 +237,7 @@ fn long_speech_is_written_with_times() {
             ("plain", bundle.manifest(), None),
             ("conditioned", &conditioned, Some(Granularity::Segment)),
         ];
-        // What differs between them is not the device's.
+        // Differences between these runs do not depend on the device.
         for (name, manifest, times) in runs.into_iter().take(if place == 0 { 3 } else { 1 }) {
             let audio = Audio::new(speech::RATE, samples.clone()).expect("an audio file");
             let text = |ids: &[u32]| Ok(ids.iter().map(|id| format!(" {id}")).collect());
@@ -267,7 +267,7 @@ fn long_speech_is_written_with_times() {
     }
 }
 
-/// Logits in, the choice of `WhisperTimeStampLogitsProcessor` of transformers out.
+/// Maps logits to the choice of `WhisperTimeStampLogitsProcessor` of transformers.
 const RULES: &str = r#"Architecture(
     doc: "The end of a model that marks times.",
     classes: ["Timer"],
@@ -320,7 +320,7 @@ fn times_follow_the_rules() {
     }
 }
 
-/// Those of `tests/goldens/timestamps.py`.
+/// The rules in `tests/goldens/timestamps.py`.
 fn rules_of_the_reference() -> Timestamps {
     let fallback = Fallback {
         temperatures: vec![0.0],
@@ -333,7 +333,7 @@ fn rules_of_the_reference() -> Timestamps {
     Timestamps { step: 320, first: 111, none: 110, end: 2, no_speech: 109, previous, max_initial, median: 7, fallback }
 }
 
-/// What a model cannot tell is refused by name.
+/// Requests that a model does not support are rejected by name.
 #[test]
 fn times_that_a_model_does_not_mark_are_refused() {
     let (place, _) = timed();

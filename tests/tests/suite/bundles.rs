@@ -1,4 +1,5 @@
-//! Bundles as files: the same bytes for the same input, all or nothing, and damage is told and not executed.
+//! Bundles as files: the same input gives the same bytes, writing is all or nothing, and damage is reported, not
+//! executed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,7 +26,7 @@ fn options() -> CompileOptions {
     CompileOptions { precision: "q4".into(), targets: vec!["native".into()], ..CompileOptions::default() }
 }
 
-/// A directory with `model` in it.
+/// A directory with the subdirectory `model`.
 fn directory(files: &ModelFiles) -> TempDir {
     let dir = tempfile::tempdir().expect("a directory");
     files.write(&dir.path().join("model"));
@@ -37,7 +38,7 @@ fn try_compile(dir: &TempDir, options: &CompileOptions) -> Result<PathBuf, Compi
     compile(&dir.path().join("model"), &out, options, &Quiet).map(|_| out)
 }
 
-/// The message of a compilation that must fail, and leave nothing behind.
+/// The message of a compilation that must fail and leave nothing behind.
 fn refusal(dir: &TempDir, options: &CompileOptions) -> String {
     let message = match try_compile(dir, options) {
         Err(CompileError::Internal(message)) => panic!("internal error: {message}"),
@@ -56,7 +57,7 @@ fn assert_mentions(message: &str, parts: &[&str]) {
     }
 }
 
-/// What was done to a bundle, its files afterwards, and what the complaint must mention.
+/// A kind of damage, the damaged files, and what the message must mention.
 type Damage<'a> = (&'a str, BTreeMap<String, Vec<u8>>, &'a [&'a str]);
 
 #[test]
@@ -99,7 +100,7 @@ fn compiling_is_all_or_nothing() {
     *files.tensor("lm_head.weight").data.last_mut().expect("not empty") = f32::NAN;
     assert_mentions(&refusal(&directory(&files), &options()), &["lm_head"]);
 
-    // An older bundle stays when its successor fails.
+    // An existing bundle stays if compiling a new one fails.
     let dir = directory(&SHAPE.files(3));
     let out = try_compile(&dir, &options()).expect("compiles");
     let before = Memory::of(&out).0;
@@ -120,8 +121,7 @@ fn what_is_no_bundle_is_not_replaced() {
     assert_eq!(fs::read_dir(&out).expect("a directory").count(), 1);
 }
 
-/// What all backends say about a bundle when it is opened, and run if that is possible: WebGPU, WebAssembly, and the
-/// reference.
+/// What WebGPU, WebAssembly and the reference backend report when the bundle is opened and, if possible, run.
 fn complaints(files: &BTreeMap<String, Vec<u8>>) -> [Result<(), String>; 3] {
     let inputs = BTreeMap::from([("input_ids".to_string(), Tensor::i32([1, 3], vec![1, 2, 3]))]);
     let open = || Bundle::from_source(Box::new(files.clone())).map_err(|e| e.to_string());
@@ -191,8 +191,8 @@ fn damage_is_told_by_all_backends() {
             assert_mentions(&complaint.expect_err(what), parts);
         }
     }
-    // Programs, shaders and modules are read by those who run them, the graph by the reference backend alone.
-    // Of so small a model one thread computes all.
+    // Programs, shaders and modules are only read by the backend that runs them, and the graph only by the reference
+    // backend. A single thread runs so small a model.
     let module = "wasm/relaxed.wasm";
     let flipped = |path: &str| with(path, &|c| c[40] ^= 1);
     for (part, files, fails) in [

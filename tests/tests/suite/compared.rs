@@ -1,4 +1,4 @@
-//! Audio files and videos beside texts: features of audio and similarities are what transformers computes
+//! Comparison of audio and videos with texts: audio features and similarities equal those of transformers
 //! (`tests/fixtures/compared/make.py`), on all devices.
 
 use std::fs;
@@ -19,10 +19,10 @@ use gristmill_tests::speech;
 use safetensors::SafeTensors;
 use tempfile::TempDir;
 
-/// Largest accepted difference of a feature, in decibels. Transforms are of 32 bits here, of 64 there.
+/// Maximum difference of a feature, in decibels. Fourier transforms use 32 bits here, and 64 there.
 const DECIBELS: f32 = 1e-3;
 
-/// The bundle of a model, and everything that executes it.
+/// The bundle of a model, and all devices.
 fn devices(name: &str) -> (Compared, Arc<Bundle>, Vec<Device>, TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let (model, out) = (dir.path().join("model"), dir.path().join("bundle"));
@@ -61,7 +61,7 @@ fn audio_files_are_compared_as_by_transformers() {
             for ((waveform, _), fit) in model.waveforms.iter().zip(&fits) {
                 agree(fit, &model.logits(waveform), &format!("{name} {waveform} on {}", device.name));
             }
-            // The features of one that is long enough to be given as it is.
+            // The features of an audio file that is long enough not to be padded.
             let key = if name == "fused" { "long" } else { "whole" };
             let (_, samples) = model.waveforms.iter().find(|(name, _)| name == key).unwrap();
             let samples = speech::floats(samples);

@@ -1,5 +1,5 @@
-//! Convolution and pooling are blocks over one primitive: on all devices they are what their sums say, for strides,
-//! paddings, dilations and groups, for sizes of images that are known only when the model runs.
+//! Convolution and pooling are blocks over one primitive. On all devices they equal their definitions, for strides,
+//! paddings, dilations and groups, and for image sizes that are only known at run time.
 
 use std::collections::BTreeMap;
 
@@ -53,7 +53,7 @@ Architecture(
 )
 "#;
 
-/// A convolution by its definition.
+/// A convolution, computed by its definition.
 struct Convolution {
     stride: [usize; 2],
     padding: [usize; 2],
@@ -63,7 +63,7 @@ struct Convolution {
 
 const PLAIN: Convolution = Convolution { stride: [1, 1], padding: [0, 0], dilation: 1, groups: 1 };
 
-/// Elements `[batch, height, width, channels]`.
+/// A tensor `[batch, height, width, channels]`.
 #[derive(Clone)]
 struct Image {
     shape: [usize; 4],
@@ -75,14 +75,14 @@ impl Image {
         self.data[((b * self.shape[1] + y) * self.shape[2] + x) * self.shape[3] + c]
     }
 
-    /// The element at a place that may lie in the padding.
+    /// The element at a position that may be in the padding.
     fn padded(&self, b: usize, y: usize, x: usize, c: usize, padding: [usize; 2]) -> Option<f32> {
         let y = y.checked_sub(padding[0]).filter(|y| *y < self.shape[1])?;
         let x = x.checked_sub(padding[1]).filter(|x| *x < self.shape[2])?;
         Some(self.at(b, y, x, c))
     }
 
-    /// An image with `f` of batch, row, column and channel.
+    /// An image with the values `f(batch, row, column, channel)`.
     fn new(shape: [usize; 4], f: impl Fn(usize, usize, usize, usize) -> f32) -> Image {
         let mut data = Vec::new();
         for b in 0..shape[0] {
@@ -125,7 +125,7 @@ impl Convolution {
     }
 }
 
-/// What `fold` makes of the elements of each window; places in the padding are `None`.
+/// Applies `fold` to the elements of each window; padding is `None`.
 fn pool(x: &Image, size: usize, stride: usize, padding: usize, fold: impl Fn(&[Option<f32>]) -> f32) -> Image {
     let length = |n: usize| (n + 2 * padding - size) / stride + 1;
     Image::new([x.shape[0], length(x.shape[1]), length(x.shape[2]), x.shape[3]], |b, y, column, c| {
@@ -154,7 +154,7 @@ fn files() -> ModelFiles {
     ModelFiles { config: json!({"architectures": ["Images"]}), tensors }
 }
 
-/// All outputs by their definition.
+/// All outputs, computed by their definitions.
 fn expected(files: &ModelFiles, image: &Image, audio: &Image) -> BTreeMap<&'static str, Image> {
     let w = |name: &str| files.tensors.iter().find(|t| t.name == name).expect("a weight");
     let bias = &w("bias").data;

@@ -1,4 +1,4 @@
-//! Texts of models that are trained with CTC: what the compiler reads of a directory, and what the runtime makes of tokens.
+//! CTC decoding: what the compiler reads from a model directory, and the text that the runtime makes of tokens.
 
 use gristmill_compiler::hf::ctc::{Ctc, ctc};
 use gristmill_runtime::task::decode_ctc;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 #[test]
 fn texts_are_those_of_transformers() {
-    // `tests/fixtures/ctc/make.py` says how the expectations are made.
+    // `tests/fixtures/ctc/make.py` records the expectations.
     let content = std::fs::read(root().join("tests/fixtures/ctc/cases.json")).expect("the cases");
     let cases: Vec<Value> = serde_json::from_slice(&content).expect("JSON");
     let mut count = 0;

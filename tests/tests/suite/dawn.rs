@@ -1,4 +1,4 @@
-//! Chromium's shader compiler takes emitted shaders as well as naga.
+//! Chromium's shader compiler accepts the emitted shaders, like naga.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +7,7 @@ use gristmill_tests::goldens::root;
 
 use super::shaders::shaders;
 
-/// A driver that Dawn takes: what the environment names, else the one that Debian's chromium-common brings.
+/// A driver that Dawn can use: the one that the environment names, else that of Debian's chromium-common.
 fn driver() -> Option<PathBuf> {
     let named = std::env::var_os("VK_DRIVER_FILES").map(PathBuf::from);
     let usual = [PathBuf::from("/usr/lib/chromium/vk_swiftshader_icd.json")];
@@ -30,7 +30,7 @@ fn chromium_takes_every_shader() {
     let mut texts: Vec<String> = Vec::new();
     for (case, precision) in [("llama/wide", "q4"), ("bert/base", "q2.g16.asym")] {
         for (path, text) in shaders(case, precision) {
-            // Most targets get the same text.
+            // Most targets have the same text.
             if !texts.contains(&text) {
                 write(&dir.path().join(case.replace('/', "_")).join(path), &text);
                 texts.push(text);

@@ -1,4 +1,4 @@
-//! Parts of a model that have entries of their own run on their own inputs, and give what the whole gives.
+//! Entries for parts of a model run on their own inputs, and compute the same as the whole model.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use gristmill_tests::devices;
 use gristmill_tests::goldens::{Case, TOLERANCE};
 use gristmill_tests::sentences::{SentenceModel, models};
 
-/// An entry, what it is given, and what it computes.
+/// An entry, its inputs, and its output.
 type Tower = (&'static str, &'static [&'static str], &'static str);
 
-/// Runs towers of a golden model by themselves on all devices.
+/// Runs the towers of a golden model separately on all devices.
 fn check(case: &str, towers: &[Tower]) {
     let case = Case::open(case);
     let dir = tempfile::tempdir().expect("a temporary directory");
@@ -31,7 +31,7 @@ fn check(case: &str, towers: &[Tower]) {
     for device in &mut devices::open(&bundle).expect("devices") {
         for (entry, given, expected) in towers {
             let inputs = given.iter().map(|n| (n.to_string(), to_runtime(&run.inputs[*n]))).collect();
-            // The whole takes these inputs as well, but wants more.
+            // The entry for the whole model has these inputs as well, but needs more.
             let what = TensorRun::default();
             let found = run_tensors(device.backend.as_mut(), bundle.manifest(), &inputs, &what);
             let found = found.unwrap_or_else(|e| panic!("{} {entry}: {e}", device.name));
@@ -66,7 +66,7 @@ fn towers_of_texts_audio_and_videos() {
     check("xclip/base", &[("video_features", &["pixel_values"], "video_embeds")]);
 }
 
-/// A model that can read images goes on with a text alone, which the default of its images makes possible.
+/// A model with image inputs continues a text without images, which their default value makes possible.
 #[test]
 fn a_prompt_needs_no_image() {
     let case = Case::open("llava/base");
@@ -89,8 +89,8 @@ fn a_prompt_needs_no_image() {
     }
 }
 
-/// Components of a golden model, and the entries that need each, as the bundle says. That their programs bind weights of
-/// no other component is checked when programs are read.
+/// The components of a golden model, and the entries that need each, according to the bundle. Reading programs checks
+/// that they bind weights of no other component.
 fn components(case: &str) -> Vec<String> {
     let case = Case::open(case);
     let dir = tempfile::tempdir().expect("a temporary directory");
@@ -145,7 +145,7 @@ fn entries_need_the_components_that_they_compute_with() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The largest difference of two vectors, in parts of the largest number of what is expected.
+/// The largest difference between two vectors, relative to the largest expected value.
 fn difference(expected: &[f32], found: &[f32]) -> f32 {
     assert_eq!(expected.len(), found.len(), "numbers of a vector");
     let most = expected.iter().fold(f32::MIN_POSITIVE, |most, v| most.max(v.abs()));
@@ -153,7 +153,7 @@ fn difference(expected: &[f32], found: &[f32]) -> f32 {
     worst.fold(0.0, |all: f32, d| if d.is_nan() { f32::INFINITY } else { all.max(d / most) })
 }
 
-/// What a device makes of the texts and tokens of a model; gives what is wrong.
+/// Runs a device on the texts and tokens of a model. Returns the differences found.
 fn embeds(model: &SentenceModel, bundle: &Bundle, device: &mut dyn Backend) -> Vec<String> {
     let embedder = Embedder::of(bundle.manifest()).expect("it embeds");
     let tokenizer = Tokenizer::from_bundle(bundle).expect("a tokenizer");
@@ -184,7 +184,7 @@ fn embeds(model: &SentenceModel, bundle: &Bundle, device: &mut dyn Backend) -> V
     wrong
 }
 
-/// Models that all kinds of devices run: those with most kinds of modules. For the others one is enough.
+/// The models to run on all devices: those with the most kinds of modules. The others run on one.
 const EVERYWHERE: [&str; 4] = ["several_names", "residual", "prompt_left_out", "last_token"];
 
 #[test]
@@ -198,7 +198,7 @@ fn embeddings_are_those_of_sentence_transformers() {
         let targets = if everywhere { devices::targets() } else { vec!["wasm".to_string()] };
         let options = CompileOptions { precision: "f32".into(), targets, ..CompileOptions::default() };
         let report = compile(&from, &out, &options, &Quiet).unwrap_or_else(|e| panic!("{}: {e}", model.name));
-        // Some golden models have a head or a decoder that embedders are without.
+        // Some golden models have a head or a decoder that embedding models lack.
         let warnings: Vec<&String> = report.warnings.iter().filter(|w| !w.contains("not used")).collect();
         assert!(warnings.is_empty(), "{}: {warnings:?}", model.name);
         let bundle = Arc::new(Bundle::open(&out).expect("a bundle"));

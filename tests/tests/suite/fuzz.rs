@@ -1,9 +1,9 @@
-//! The fuzz targets, without their engine: seeds, what was found before, and a few changes of both. `cargo xtask fuzz`
-//! looks for more.
+//! Runs the fuzz targets without libFuzzer, on seeds, earlier findings, and a few mutations of both. `cargo xtask fuzz`
+//! searches for more.
 
 use gristmill_fuzz::{Changer, TARGETS};
 
-/// Changed inputs per target: seconds for all of them. Those that start threads or compile are slow.
+/// Mutations per target; they take seconds in total. Fewer for slow targets, which start threads or compile.
 const CHANGES: usize = 300;
 const FEW: usize = 20;
 const SLOW: [&str; 3] = ["compile", "module", "audio"];

@@ -1,5 +1,5 @@
-//! The whole road: a model directory is compiled at f32, and the bundle gives what the original model gave, on the
-//! device and on the reference backend.
+//! The complete pipeline: compiles a model directory at f32, and compares the bundle with the original model, on
+//! devices and on the reference backend.
 
 use gristmill_tests::backends::check_case;
 use gristmill_tests::goldens::Case;

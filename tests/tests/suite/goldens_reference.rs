@@ -1,7 +1,7 @@
-//! Architecture files and the reference evaluator against the outputs of the original models.
+//! Compares architecture files and the reference evaluator with the original models.
 //!
-//! No device takes part, and of the compiler only what reads model directories: what fails here is an architecture file, the
-//! front end, or the evaluator.
+//! No device is involved and, of the compiler, only the reader of model directories. A failure here points to an
+//! architecture file, the front end or the evaluator.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,20 +18,20 @@ fn entry(model: &Model, role: EntryRole) -> String {
     found.unwrap_or_else(|| panic!("no entry for {role:?}")).name.clone()
 }
 
-/// Integers `from .. to` of the last axis.
+/// The integers `from .. to` of the last axis.
 fn columns(tensor: &Array, from: usize, to: usize) -> Array {
     let n = tensor.shape[1];
     let rows = tensor.as_i32().expect("integers").chunks_exact(n);
     Array::i32(&[tensor.shape[0], to - from], rows.flat_map(|row| row[from..to].to_vec()).collect())
 }
 
-/// Greedy decoding with the cache, the prompt given in pieces of at most `chunk` tokens. Gives `greedy.tokens` and
-/// `greedy.logits` as the goldens have them.
+/// Greedy decoding with a cache, with the prompt in chunks of at most `chunk` tokens. Returns `greedy.tokens` and
+/// `greedy.logits` in the form of the goldens.
 fn greedy(model: &Model, weights: &dyn WeightSource, run: &Run, steps: usize, chunk: usize) -> Tensors {
     let mut evaluator = Evaluator::new(model, weights);
     let mut given = run.inputs.clone();
     let encodes = model.entries.iter().any(|e| e.role == EntryRole::Encode);
-    // A decoder with tokens of its own, or one that reads images besides the tokens of its prompt.
+    // A decoder with tokens of its own, or one that reads images in addition to the prompt's tokens.
     let separate = given.contains_key("decoder_input_ids");
     let token = if separate { "decoder_input_ids" } else { "input_ids" };
     if encodes && !separate {
@@ -39,7 +39,7 @@ fn greedy(model: &Model, weights: &dyn WeightSource, run: &Run, steps: usize, ch
         given.retain(|name, _| ["input_ids", "attention_mask", "position_ids"].contains(&name.as_str()));
     }
     let mut ids = given.remove(token).expect("tokens");
-    // What the decoder reads of the encoder's inputs is the same in every call.
+    // Encoder inputs that the decoder needs are the same in every call.
     let mut lasting = Tensors::new();
     if separate {
         evaluator.run_entry(&entry(model, EntryRole::Encode), &given, 0, false).expect("encode");
@@ -98,7 +98,7 @@ fn greedy(model: &Model, weights: &dyn WeightSource, run: &Run, steps: usize, ch
     Tensors::from([("greedy.tokens".into(), tokens), ("greedy.logits".into(), logits)])
 }
 
-/// Runs a whole case; gives what is wrong.
+/// Runs all of a case; fails with the differences found.
 fn check(name: &str) {
     let case = Case::open(name);
     let (model, weights) = case.bind();
@@ -131,14 +131,14 @@ fn check(name: &str) {
 
 gristmill_tests::golden_cases!(check);
 
-/// A directory with the settings of `first`, but such files as `second` has from there.
+/// A directory with the settings of `first`, but files from `second` where it has them.
 fn overlaid(first: &Path, second: &Path) -> ModelDir {
     let dir = tempfile::tempdir().expect("a directory");
     for from in [first, second] {
         let replaced = second.join("processor_config.json").exists();
         for file in std::fs::read_dir(from).expect("a directory").flatten().map(|e| e.path()) {
             let name = file.file_name().expect("a name");
-            // One file takes the place of the other.
+            // One file replaces the other.
             let gone = replaced && name == "preprocessor_config.json";
             if file.extension().is_some_and(|e| e == "json") && !gone {
                 std::fs::copy(&file, dir.path().join(name)).expect("a copy");
@@ -148,7 +148,7 @@ fn overlaid(first: &Path, second: &Path) -> ModelDir {
     ModelDir::open(dir.path()).unwrap_or_else(|e| panic!("{}: {e}", second.display()))
 }
 
-/// `tests/goldens/resave.py` makes them, and compares outputs.
+/// `tests/goldens/resave.py` writes these files, and compares outputs.
 #[test]
 fn what_transformers_5_saves_means_the_same() {
     let (mut cases, mut prepared) = (0, 0);
@@ -165,7 +165,7 @@ fn what_transformers_5_saves_means_the_same() {
         let audio = |dir: &ModelDir| {
             ["sampling_rate", "do_normalize", "padding"].map(|key| dir.processors.audio().values[key].clone())
         };
-        // Before, one file said either; now there is an entry for what it says.
+        // Before, one file applied to both; now there is an entry for each.
         if !new.processors.image().values.is_null() {
             assert_eq!(image(&old), image(&new), "{}", case.name);
             prepared += 1;

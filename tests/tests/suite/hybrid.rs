@@ -1,5 +1,5 @@
-//! Steps that exceed a limit of the adapter run by WebAssembly, all others stay where they are, and what comes out is what
-//! the original model gave. Limits are lowered for that, and wgpu refuses whatever is beyond them.
+//! Steps that exceed a limit of the adapter run as WebAssembly while all others stay on the GPU, and the outputs equal
+//! those of the original model. The tests lower the limits, and wgpu rejects anything beyond them.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use gristmill_runtime::{Backend, Error};
 use gristmill_tests::backends::{check_run, compiled, options, to_runtime};
 use gristmill_tests::goldens::Case;
 
-/// Room for as many tokens as the model takes, so that small models have large states.
+/// Makes room for as many tokens as the model supports, so that small models have large states.
 struct Roomy(Wgpu, u32);
 
 impl Backend for Roomy {
@@ -52,7 +52,7 @@ fn load(bundle: &Arc<Bundle>, lowered: Lowered, threads: usize) -> Result<Wgpu, 
     Wgpu::load(bundle.clone(), &Options { lowered, fallbacks, ..Options::default() }, &mut |_, _| {})
 }
 
-/// Runs a case with room for so many tokens. Gives what was offloaded.
+/// Runs a case with room for `room` tokens. Returns which steps were offloaded.
 fn check(case: &Case, bundle: &Arc<Bundle>, lowered: Lowered, room: u32) -> String {
     for threads in [1, 2] {
         let mut wgpu = Roomy(load(bundle, lowered, threads).unwrap(), room);
@@ -72,7 +72,7 @@ fn buffers(n: u32) -> Lowered {
     Lowered { storage_buffers: Some(n), ..Lowered::default() }
 }
 
-/// Large enough for a stretch of 32 rows of the largest weight of `llama/wide`, too small for its states in a long session.
+/// Enough for 32 rows of the largest weight of `llama/wide`, but not for its states in a long session.
 const WIDE: u64 = 32 * 392 * 4;
 
 #[test]
@@ -105,13 +105,13 @@ fn kernels_with_many_buffers_move() {
         let decode = offloaded.lines().find(|l| l.contains("`decode`")).unwrap();
         assert!(decode.contains("binds 5 buffers, but maxStorageBuffersPerShaderStage is 4"), "{decode}");
         assert!(!decode.contains("sessions"), "always: {decode}");
-        // An adapter with more of them runs everything.
+        // An adapter with more buffers runs everything.
         let wgpu = load(&bundle, buffers(5), 1).unwrap();
         assert_eq!((wgpu.admission().offloaded.len(), wgpu.depth()), (0, 2));
     }
 }
 
-/// States and values of several entries at 16 bits, and at both limits at once.
+/// States and values of several entries at 16 bits, with both limits lowered at once.
 #[test]
 fn halves_move_as_well() {
     let case = Case::open("qwen2/tied");
@@ -164,7 +164,7 @@ fn only_bundles_that_need_them_have_fallback_kernels() {
     assert!(!bundle.manifest().files.keys().any(|f| f.contains("fallbacks")));
 }
 
-/// Numbers of a bundle are checked against its other numbers, but what a module exports shows when it runs.
+/// The numbers of a bundle are checked against each other, but the exports of a module only when it runs.
 #[test]
 fn a_fallback_kernel_that_the_module_lacks_is_an_error() {
     let case = Case::open("llama/wide");

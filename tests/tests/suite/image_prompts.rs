@@ -1,5 +1,5 @@
-//! Images in prompts: inputs and token ids are those of the processors of transformers, and what is written is what
-//! transformers writes, on all devices.
+//! Images in prompts: inputs and token ids equal those of the processors of transformers, and the generated text equals
+//! that of transformers, on all devices.
 
 use std::fs;
 use std::sync::Arc;
@@ -58,13 +58,13 @@ fn inputs_and_tokens_are_those_of_the_processors() {
                     Data::F32(v) => {
                         let worst = v.iter().zip(words.map(f32::from_le_bytes)).map(|(a, b)| (a - b).abs());
                         let worst = worst.fold(0f32, f32::max);
-                        // Far below what one step of a byte makes: the bytes are the same.
+                        // Far below the effect of one step of a byte: the bytes are the same.
                         assert!(worst < 1e-6, "{name} {number} {input}: {worst}");
                     }
                 }
             }
         }
-        // Marks and images must go together.
+        // Placeholders and images must match.
         let refused =
             |ids: &[u32], images: &[Image]| image_prompt(manifest, ids, images).map(|_| ()).unwrap_err().to_string();
         let wrong = refused(&[3, 4], &[image("small")]);
@@ -105,7 +105,7 @@ fn the_native_example_chats_about_an_image() {
     assert_eq!(String::from_utf8(told).unwrap(), format!("{text}\n"));
 }
 
-/// The tokens that a device writes after a prompt.
+/// The tokens that a device generates after a prompt.
 fn written(device: &mut Device, bundle: &Bundle, prompt: &ImagePrompt) -> Vec<u32> {
     let tokenizer = Tokenizer::from_bundle(bundle).unwrap();
     let ids = tokenizer.encode(&prompt.prompt, true).unwrap();

@@ -1,5 +1,5 @@
-//! Images become the same bytes as in Pillow and the same numbers as in the processors of transformers
-//! (`tests/fixtures/image_inputs/make.py` says how the expectations are made).
+//! Image preprocessing gives the same bytes as Pillow and the same numbers as the processors of transformers
+//! (`tests/fixtures/image_inputs/make.py` records the expectations).
 
 use std::fs;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ fn all_cases() -> Value {
     serde_json::from_slice(&fs::read(root().join("tests/fixtures/image_inputs/cases.json")).unwrap()).unwrap()
 }
 
-/// Calls `f` with the cases of a kind and the tensors they name.
+/// Calls `f` with the cases of a kind, and the tensors that they refer to.
 fn with_cases(kind: &str, f: impl Fn(&Value, &SafeTensors<'_>)) {
     let cases = all_cases();
     let bytes = fs::read(root().join("tests/fixtures/image_inputs/tensors.safetensors")).unwrap();
@@ -69,12 +69,12 @@ fn settings_of_processors_give_their_numbers() {
         assert_eq!(found.shape, expect.shape(), "{name}");
         let expect = floats(expect.data());
         let worst = found.as_f32().unwrap().iter().zip(&expect).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
-        // Far below what one step of a byte makes, which is 1/255 divided by std: the bytes are the same.
+        // Far below the effect of one step of a byte, which is 1/255 divided by std: the bytes are the same.
         assert!(worst < 1e-6, "{name}: {worst}");
     });
 }
 
-/// `tests/fixtures/image_inputs/processors.py` says how the expectations are made.
+/// `tests/fixtures/image_inputs/processors.py` records the expectations.
 #[test]
 fn settings_mean_what_their_class_makes_of_them() {
     let bytes = fs::read(root().join("tests/fixtures/image_inputs/processors.json")).unwrap();
@@ -105,7 +105,7 @@ fn settings_mean_what_their_class_makes_of_them() {
     assert!(refused > 20 && cases.len() - refused > 60, "{refused} of {} cases are refused", cases.len());
 }
 
-/// A golden model on WebAssembly, its bundle, and the folder that this is in.
+/// A golden model on WebAssembly, its bundle, and the folder of the bundle.
 fn loaded(model: &Value) -> (Arc<Bundle>, Wasm, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("bundle");

@@ -1,4 +1,4 @@
-//! Inside of every crate imports point one way, too: files that import each other cannot be read one after the other.
+//! Imports within a crate have no cycles: files that import each other cannot be read one after the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,10 +11,10 @@ use gristmill_tests::goldens::root;
 mod rust;
 mod typescript;
 
-/// What each file imports: from which other files, and which names.
+/// The imports of each file: the imported files, and the names taken from each.
 type Imports = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
-/// The files below a folder with this extension, by their paths inside of it, with their texts.
+/// The files with this extension in a folder and its subfolders, with relative paths, and their texts.
 fn files(folder: &Path, extension: &str) -> Vec<(String, String)> {
     let (mut found, mut folders) = (Vec::new(), vec![folder.to_path_buf()]);
     while let Some(at) = folders.pop() {
@@ -33,7 +33,7 @@ fn files(folder: &Path, extension: &str) -> Vec<(String, String)> {
     found
 }
 
-/// Files that import each other, circle by circle.
+/// Cycles of files that import each other.
 fn circles(imports: &Imports) -> Vec<Vec<String>> {
     let names: Vec<&String> = imports.keys().collect();
     let number = |file: &String| names.binary_search(&file).expect("a file of the crate");
@@ -48,7 +48,7 @@ fn circles(imports: &Imports) -> Vec<Vec<String>> {
     found.map(|circle| sorted(circle).map(|n| names[n].clone()).collect()).collect()
 }
 
-/// What the files of a circle take from each other, a line for each pair.
+/// The imports within a cycle, one line per pair of files.
 fn shown(circle: &[String], imports: &Imports) -> String {
     let mut text = String::new();
     for from in circle {
@@ -60,12 +60,12 @@ fn shown(circle: &[String], imports: &Imports) -> String {
     text
 }
 
-/// The folders of the sources of all crates.
+/// The source folders of all crates.
 fn crates() -> Vec<String> {
     let manifest = std::fs::read_to_string(root().join("Cargo.toml")).expect("a manifest");
     let members = manifest.lines().skip_while(|l| !l.starts_with("members")).take_while(|l| !l.starts_with(']'));
     let folders = members.filter_map(|l| l.trim().strip_prefix('"')?.strip_suffix("\","));
-    // The crate of `models` has its one file beside what it embeds.
+    // The only source file of the crate `models` is beside the files that it embeds.
     let sources = |folder: &str| if root().join(folder).join("src").is_dir() { "/src" } else { "" };
     folders.map(|folder| format!("{folder}{}", sources(folder))).collect()
 }
@@ -89,7 +89,7 @@ fn files_of_the_page_do_not_import_each_other() {
     assert!(found.is_empty(), "files import each other:\n{}", found.join("\n"));
 }
 
-/// What is found in a crate of these files.
+/// The imports in a crate with these files.
 fn found_in(files: &[(&str, &str)]) -> Imports {
     let folder = tempfile::tempdir().expect("a folder");
     for (file, text) in files {
@@ -133,7 +133,7 @@ fn parents_and_children_count_too() {
 
 #[test]
 fn only_select_knows_the_language_of_a_target() {
-    // Besides the profile itself, what prints kernels and what decides which targets a bundle has.
+    // Besides the profile itself, the printer of kernels and the code that decides on a bundle's targets.
     let allowed = ["select", "profile", "emit", "fallback", "compile"];
     for (file, text) in files(&root().join("compiler/src"), "rs") {
         let first = file.split('/').next().unwrap_or_default().trim_end_matches(".rs");

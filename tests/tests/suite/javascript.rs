@@ -1,11 +1,11 @@
-//! The tests that are written in TypeScript and JavaScript, so that one command runs all there are. Those in browsers are
-//! in `tests/browsers.rs`.
+//! Runs the tests that are written in TypeScript and JavaScript, so that one command runs all tests. Browser tests are
+//! in `tests/browsers`.
 
 use std::process::Command;
 
 use gristmill_tests::goldens::root;
 
-/// Runs a program in a folder of the repository; its output is shown if it fails.
+/// Runs a program in a folder of the repository. Shows its output if it fails.
 fn passes(folder: &str, program: &str, arguments: &[&str]) {
     let mut command = Command::new(program);
     let output = command.current_dir(root().join(folder)).args(arguments).output();
@@ -22,7 +22,7 @@ fn the_runtime_for_browsers() {
 
 #[test]
 fn types() {
-    // The last one is a user's code; it sees the declarations that `cargo xtask web` has written.
+    // The last project is code of a user; it sees the declarations that `cargo xtask web` has written.
     for project in [".", "test", "test/public"] {
         passes("runtime/web", "node", &["node_modules/typescript/bin/tsc", "--noEmit", "--project", project]);
     }

@@ -1,4 +1,4 @@
-//! The memory plan: whatever a step reads from scratch memory is what the step before wrote there for it.
+//! The memory plan: every step reads from scratch memory what an earlier step wrote there for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,10 +58,10 @@ const SIZES: [&[(&str, u32)]; 3] = [
     ],
 ];
 
-/// A dispatch, as it was lowered and as the program has it.
+/// A dispatch, as lowered and as in the program.
 #[derive(Clone, Copy)]
 struct Made<'a> {
-    /// The position of its step.
+    /// The index of its step.
     step: usize,
     lowered: &'a Step,
     call: &'a Call,
@@ -98,7 +98,7 @@ impl<'a> Checker<'a> {
         self.wrong.push(format!("step {} ({}): {what}", made.step, made.lowered.nodes));
     }
 
-    /// Which value lies in each slot after each dispatch; what is read must be there, and whole.
+    /// Tracks the value in each slot after each dispatch. What is read must be there, and complete.
     fn contents(&mut self) {
         let mut slots: Vec<Option<Resident>> = vec![None; self.program.slots.len()];
         let mut written = BTreeSet::new();
@@ -133,7 +133,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// No two values of a step share a slot, whichever of its dispatches bind them: a fallback has others.
+    /// No two values of a step share a slot, whichever of its dispatches use them: a fallback has different dispatches.
     fn whole_steps(&mut self) {
         let mut values: BTreeMap<(usize, u32), NodeId> = BTreeMap::new();
         for made in self.made.clone() {
@@ -151,7 +151,7 @@ impl<'a> Checker<'a> {
         self.set.kernels[call.kernel].buffers.iter().map(|b| b.writable).collect()
     }
 
-    /// A buffer that is written is bound once; every dispatch binds what its kernel declares.
+    /// A buffer that is written is bound once, and every dispatch binds what its kernel declares.
     fn bindings(&mut self) {
         for made in self.made.clone() {
             let (writes, bind) = (self.writes(made.call), &made.dispatch.bind);
@@ -169,7 +169,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Slots hold their values, and grids are not empty, whatever the symbols are.
+    /// Slots are large enough for their values, and grids are not empty, for all symbol values.
     fn sizes(&mut self, fixed: &Bindings) {
         for sizes in SIZES {
             let mut symbols: BTreeMap<String, u32> = sizes.iter().map(|(n, v)| (n.to_string(), *v)).collect();
@@ -202,7 +202,7 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// Checks all entries of a golden model; gives the number of slots and of values that share them.
+/// Checks all entries of a golden model. Returns the number of slots, and of values that share them.
 fn check(name: &str, precision: &str, kv: KvPrecision) -> (usize, usize) {
     let (model, _) = Case::open(name).bind();
     let precision: Precision = precision.parse().expect("a precision");

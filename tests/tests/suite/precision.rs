@@ -1,17 +1,17 @@
-//! Eight bits change next to nothing in what a model says, whatever its family, and four bits little in what a trained one
-//! says.
+//! 8-bit weights barely change the outputs of any family, and 4-bit weights change those of a trained model only a
+//! little.
 
 use gristmill_tests::goldens::{Case, root};
 use gristmill_tests::precision::{Place, said, worst_cosine};
 use rayon::prelude::*;
 
-/// Smallest cosine of a final output with the golden one.
+/// Minimum cosine similarity of a final output with the golden one.
 const EIGHT_BITS: f64 = 0.999;
-/// Smallest cosine of the logits of a trained model with those at f32.
+/// Minimum cosine similarity of the logits of a trained model with those at f32.
 const FOUR_BITS: f64 = 0.99;
 
-/// The golden models have random weights, in which the mistakes of rounding do not average out: for trained ones this is
-/// a low bar. `docs/precision.md` has the figures.
+/// The golden models have random weights, in which rounding errors do not average out: for trained models this is a low
+/// bar. `docs/precision.md` has the figures.
 #[test]
 fn eight_bits_keep_what_every_family_says() {
     let cases = Case::all_below(&root().join("tests/goldens"));
@@ -25,7 +25,7 @@ fn eight_bits_keep_what_every_family_says() {
     assert!(below.is_empty(), "expected cosines of at least {EIGHT_BITS}:\n{}", below.join("\n"));
 }
 
-/// A story as the model has learned to tell them.
+/// A story of the kind that the model was trained on.
 const STORY: &str = "Once upon a time, there was a little girl named Lily. She lived with her mom and dad in a small house \
     near a mill. One day, Lily went to the mill to see how the flour was made. The big wheel was turning and the water \
     was loud. \"Hello, little girl,\" said the old man. \"Do you want to help me?\" Lily was very happy. She wanted to \

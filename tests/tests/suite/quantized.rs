@@ -1,5 +1,5 @@
-//! Quantized bundles: the device computes what the reference backend computes from the same stored bytes, for every
-//! format, block size and kind of block, and for shapes that fill neither tiles nor blocks.
+//! Quantized bundles: devices compute what the reference backend computes from the same stored bytes, for every format,
+//! block size and kind of block, and for shapes that fill neither tiles nor blocks.
 
 use std::collections::BTreeMap;
 
@@ -11,21 +11,20 @@ use gristmill_tests::twins::{Task, Twins};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRng, TestRunner};
 
-/// What rounding in another order explains; the outer limit is 1e-3.
+/// Explained by rounding in a different order; the outer limit is 1e-3.
 const TOLERANCE: f64 = 1e-4;
 
-/// Caches of halves round: two values that differ in the last place can become halves that differ by a
-/// two-thousandth.
+/// f16 caches round: two values that differ in the last bit may become f16 values that differ by a two-thousandth.
 const TOLERANCE_HALF_CACHE: f64 = 1e-3;
 
-/// Cases of each property; `PROPTEST_CASES` asks for more.
+/// Cases per property; `PROPTEST_CASES` sets a different number.
 const CASES: u32 = 10;
 
 fn options(precision: &str, kv: KvPrecision) -> CompileOptions {
     CompileOptions { precision: precision.into(), kv, ..CompileOptions::default() }
 }
 
-/// Inputs of a batch whose row `i` begins with `padding[i]` positions of padding.
+/// The inputs of a batch whose row `i` starts with `padding[i]` positions of padding.
 fn inputs(vocab: usize, tokens: usize, padding: &[usize], seed: u64, positions: bool) -> BTreeMap<String, Tensor> {
     let mut numbers = Numbers::new(seed);
     let shape = [padding.len(), tokens];
@@ -60,7 +59,7 @@ fn every_format() {
         let inputs = inputs(SMALL.vocab, 7, &padding, 2, true);
         twins.check(&Task { inputs, greedy: Some(4), padding, tolerance: TOLERANCE })
     };
-    // Two at a time: the drivers compile on one thread each.
+    // Two at a time: drivers compile on one thread each.
     let (left, right) = precisions.split_at(precisions.len() / 2);
     let all = |part: &[String]| part.iter().map(|p| (p.clone(), check(p))).collect::<Vec<_>>();
     let results = std::thread::scope(|s| {
@@ -115,12 +114,12 @@ fn encoder() -> impl Strategy<Value = Encoder> {
     })
 }
 
-/// Tokens per row, and how many of them are padding.
+/// Tokens per row, and the number of padding tokens in each.
 fn batch() -> impl Strategy<Value = (usize, Vec<usize>)> {
     (1..=19usize).prop_flat_map(|tokens| (Just(tokens), prop::collection::vec(0..tokens, 1..=3)))
 }
 
-/// Draws the same cases in every run: what fails here fails elsewhere.
+/// Draws the same cases in every run, so that failures are reproducible.
 fn runner() -> TestRunner {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(CASES);
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 40, ..Config::default() };
@@ -153,7 +152,7 @@ fn encoders() {
         let options = options(&precision, KvPrecision::F32);
         let mut twins = Twins::compile(&shape.files(seed), &options).map_err(TestCaseError::fail)?;
         let inputs = inputs(shape.vocab, tokens, &padding, seed ^ 1, false);
-        // Every position sees the real tokens, so padding has values worth comparing, too.
+        // Every position sees the real tokens, so that padding has comparable values, too.
         let padding = vec![0; padding.len()];
         let error = twins.check(&Task { inputs, greedy: None, padding, tolerance: TOLERANCE });
         let error = error.map_err(TestCaseError::fail)?;

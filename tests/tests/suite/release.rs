@@ -1,4 +1,4 @@
-//! What a release says in several places is the same in all: versions, the oldest Rust, names of archives.
+//! What a release states in several places is consistent: versions, the minimum Rust version, names of archives.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
-/// What cargo knows of the workspace and of all that it is built from.
+/// Cargo's metadata about the workspace and all its dependencies.
 fn metadata() -> Value {
     let mut cargo = Command::new(env!("CARGO"));
     let output =
@@ -19,7 +19,7 @@ fn metadata() -> Value {
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
-/// Both parts of a version of Rust that decide: 1.95.2 is (1, 95).
+/// Major and minor number of a Rust version: (1, 95) for 1.95.2.
 fn rust(version: &str) -> (u32, u32) {
     let mut parts = version.split('.').map(|p| p.parse().expect("a number"));
     (parts.next().expect("a version"), parts.next().unwrap_or(0))
@@ -37,7 +37,7 @@ fn nothing_needs_a_newer_rust_than_we_say() {
         let theirs = package["rust_version"].as_str().expect("a string");
         assert!(rust(theirs) <= rust(ours), "{} needs Rust {theirs}, and we say {ours}", package["name"]);
     }
-    // The gate runs with that Rust, and releases are built with it.
+    // The gate runs with this Rust version, and releases are built with it.
     assert!(read(".github/workflows/ci.yml").contains(&format!("image: rust:{ours}-")), "ci.yml has another Rust");
     assert!(
         read(".github/workflows/release.yml").contains(&format!("RUST: \"{ours}\"")),
@@ -57,7 +57,7 @@ fn all_parts_have_one_version() {
     assert_eq!(package["version"], program["version"], "package.json and Cargo.toml");
     for member in &members {
         assert_eq!(member["version"], program["version"], "{}", member["name"]);
-        // What is published asks for exactly the crates that it is published with.
+        // A published crate depends on exactly the crates that it is published with.
         for dependency in
             member["dependencies"].as_array().expect("dependencies").iter().filter(|d| d["path"].is_string())
         {

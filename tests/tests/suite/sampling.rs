@@ -1,4 +1,5 @@
-//! The sampler of the shipped models chooses as the one of the host does, on the device and on the reference backend.
+//! The sampler in the shipped architectures chooses the same tokens as that of the host, on devices and on the
+//! reference backend.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,20 +18,21 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRng, TestRunner};
 use serde_json::json;
 
-/// Batches of each property; `PROPTEST_CASES` asks for more.
+/// Batches per property; `PROPTEST_CASES` sets a different number.
 const CASES: u32 = 12;
 
 /// Choices per batch.
 const ROWS: usize = 32;
 
-/// What rounding may move a border, as a share of all weights: exponentials on a device are good to some 2^-20.
+/// How far rounding may move a boundary, as a fraction of all weights: exponentials on a device are accurate to about
+/// 2^-20.
 const SLACK: f64 = 2e-5;
 
-/// Dispatches that find the candidates, and those that choose among them.
+/// Number of dispatches that find the candidates, and that choose among them.
 const CANDIDATES: usize = 2;
 const CHOICE: usize = 3;
 
-/// How shipped architectures choose, with the logits as an input.
+/// The sampler of the shipped architectures, with logits as an input.
 const ARCHITECTURE: &str = r#"Architecture(
     doc: "The end of a language model.",
     classes: ["Selector"],
@@ -63,8 +65,8 @@ fn selector(vocab: usize) -> Twins {
     Twins::open(&out).expect("opens")
 }
 
-/// The ranks that may be chosen: those that exact arithmetic chooses, with each border moved by `SLACK` at most. More
-/// than one only if the random number, or the end of what top-p or min-p leaves, is at a border.
+/// The ranks that may be chosen: those that exact arithmetic chooses, with each boundary moved by at most `SLACK`.
+/// There is more than one only if the random number, or the cutoff of top-p or min-p, is at a boundary.
 fn right(logits: &[f32], s: &Sampling) -> BTreeSet<usize> {
     let limit = match (s.temperature > 0.0, s.top_k as usize) {
         (false, _) => 1,
@@ -88,7 +90,7 @@ fn right(logits: &[f32], s: &Sampling) -> BTreeSet<usize> {
     ranks
 }
 
-/// One choice.
+/// One choice of a token.
 #[derive(Clone, Debug)]
 struct Row {
     /// Standard deviation of the logits.
@@ -133,7 +135,7 @@ fn inputs(rows: &[Row], vocab: usize, seed: u64) -> BTreeMap<String, Tensor> {
     ])
 }
 
-/// The candidates of each row, and what was chosen.
+/// The candidates of each row, and the chosen token.
 fn outcome(
     backend: &mut dyn Backend,
     manifest: &Manifest,
@@ -202,7 +204,7 @@ fn without_settings_the_best_token_is_chosen() {
 fn texts_of_device_and_host_are_the_same() {
     let shape =
         Decoder { hidden: 60, ffn: 110, head_dim: 10, kv_heads: 2, group: 2, layers: 1, vocab: 75, tied: false };
-    // Texts of different backends are compared, too, so that activations must not be rounded.
+    // Texts of different backends are compared as well, so activations must not be quantized.
     let options = CompileOptions { precision: "f32".into(), ..CompileOptions::default() };
     let mut twins = Twins::compile(&shape.files(3), &options).expect("compiles");
     let (manifest, all) = twins.all();

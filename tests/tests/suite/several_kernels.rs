@@ -1,8 +1,8 @@
-//! Steps of several kernels and of several results on a device: a profile that no device has chooses every algorithm that
-//! shipped ones do not use yet, with other tiles and workgroups than theirs.
+//! Steps with several kernels or several results, on a device. A synthetic profile selects every algorithm that the
+//! shipped ones do not use yet, with different tiles and workgroups.
 //!
-//! At f32 outputs are those of the original model. Where weights are quantized, which alone are shared by workgroups and
-//! computed together, they are those of the reference backend.
+//! At f32, outputs are compared with the original model. With quantized weights, which are the only ones that
+//! workgroups share or that are computed together, they are compared with the reference backend.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use gristmill_tests::goldens::Case;
 use gristmill_tests::profiles::several_kernels_file;
 use gristmill_tests::twins::{Task, Twins};
 
-/// What rounding in another order explains; as for all quantized bundles.
+/// Explained by rounding in a different order, as for all quantized bundles.
 const TOLERANCE: f64 = 1e-4;
 
 const SPLIT: &str = "matvec_split";
@@ -28,7 +28,7 @@ fn target() -> String {
     several_kernels_file().display().to_string()
 }
 
-/// The variants of several kernels or results that an entry uses, by what they call their kernels.
+/// The variants with several kernels or results that an entry uses, recognized by the names of their kernels.
 fn variants(programs: &Programs, entry: &str) -> BTreeSet<&'static str> {
     let steps = &programs.programs[entry].steps;
     let names = steps.iter().flat_map(|s| &s.dispatches).map(|d| programs.kernels[d.kernel as usize].name.as_str());
@@ -43,7 +43,7 @@ fn variants(programs: &Programs, entry: &str) -> BTreeSet<&'static str> {
     names.filter_map(variant).collect()
 }
 
-/// What the original model gave at f32.
+/// Compares with the original model at f32.
 fn check_floats(name: &str) {
     let case = &Case::open(name);
     let dir = tempfile::tempdir().expect("a folder");
@@ -58,7 +58,7 @@ fn check_floats(name: &str) {
     }
 }
 
-/// What the reference backend gives for quantized weights; gives the variants that `entry` uses.
+/// Compares with the reference backend for quantized weights. Returns the variants that `entry` uses.
 fn check_quantized(case: &Case, entry: &str, precision: &str) -> BTreeSet<&'static str> {
     let dir = tempfile::tempdir().expect("a folder");
     let options =
@@ -66,7 +66,7 @@ fn check_quantized(case: &Case, entry: &str, precision: &str) -> BTreeSet<&'stat
     let bundle = compiled(case, &options, dir.path()).unwrap_or_else(|e| panic!("{}: {e}", case.name));
     let mut twins = Twins::open(&dir.path().join("bundle")).unwrap_or_else(|e| panic!("{}: {e}", case.name));
     for run in case.runs() {
-        // Rows with padding hold what is not compared, and their goldens say so at f32.
+        // Rows with padding contain values that are not compared, but only the f32 goldens say so.
         let padded = run.inputs.get("attention_mask").is_some_and(|m| m.as_i32().unwrap_or_default().contains(&0));
         if padded {
             continue;
@@ -80,14 +80,14 @@ fn check_quantized(case: &Case, entry: &str, precision: &str) -> BTreeSet<&'stat
     variants(&bundle.programs("several_kernels").expect("programs"), entry)
 }
 
-/// A model that generates, with quantized weights, and the variants that `decode` uses.
+/// Checks a model that generates text with quantized weights, and the variants that `decode` uses.
 fn check_decoder(name: &str, expected: &[&str]) {
     let case = Case::open(name);
     let found = check_quantized(&case, "decode", "q4");
     assert_eq!(found, expected.iter().copied().collect(), "{name}");
 }
 
-/// Models by what differs in their steps, one for each; the others have the same kernels in other sizes.
+/// One model for each kind of difference in the steps; other models have the same kernels in other sizes.
 macro_rules! decoders {
     ($($test:ident: $name:literal uses $expected:expr,)*) => {
         $(#[test] fn $test() { check_decoder($name, &$expected); })*
@@ -95,21 +95,21 @@ macro_rules! decoders {
 }
 
 decoders! {
-    // Groups of heads, a head of its own.
+    // Grouped heads, and an untied head.
     llama: "llama/gqa_untied" uses [ARGMAX, ATTENTION, SPLIT, TOGETHER],
     // Keys that a window hides from some parts.
     mistral: "mistral/sliding" uses [ARGMAX, ATTENTION, SPLIT, TOGETHER],
     // Norms between layers and attention.
     qwen3: "qwen3/qk_norm" uses [ARGMAX, ATTENTION, SPLIT, TOGETHER],
-    // Biases, and an input table that is the head.
+    // Biases, and a tied head.
     qwen2: "qwen2/tied" uses [ARGMAX, ATTENTION, SPLIT, TOGETHER],
     // Capped scores.
     gemma2: "gemma2/softcap" uses [ARGMAX, ATTENTION, SPLIT, TOGETHER],
     // Query, key and value in one matrix.
     gpt2: "gpt2/base" uses [ARGMAX, ATTENTION, SPLIT],
-    // States that are overwritten.
+    // States that calls overwrite.
     gated_conv: "gated_conv/mixed" uses [ARGMAX, ATTENTION, SPLIT, TOGETHER],
-    // Attention to what an encoder has seen, with biases of scores.
+    // Cross-attention, with score biases.
     t5: "t5/v1_0" uses [ARGMAX, ATTENTION, SPLIT, TOGETHER],
 }
 
@@ -120,14 +120,15 @@ mod floats {
     gristmill_tests::golden_cases!(check_floats);
 }
 
-/// Nothing is split where there are many rows, but tiles and workgroups are others.
+/// Nothing is split where there are many rows, but tiles and workgroups differ.
 #[test]
 fn an_encoder() {
     let found = check_quantized(&Case::open("bert/mlm"), "forward", "q8");
     assert_eq!(found, BTreeSet::new());
 }
 
-/// Steps of several kernels move as a whole where an adapter cannot bind their buffers, and what they compute stays.
+/// Steps with several kernels are offloaded as a whole if an adapter cannot bind their buffers, and still compute the
+/// same.
 #[test]
 fn steps_of_several_kernels_have_fallbacks() {
     let case = Case::open("llama/gqa_untied");
@@ -143,7 +144,7 @@ fn steps_of_several_kernels_have_fallbacks() {
         };
         let bundle = compiled(&case, &options, dir.path()).expect("compiles");
         let programs = bundle.programs("several_kernels").expect("programs");
-        // Layers are only put together where what they bind fits, and the sums of a layer bind little.
+        // Layers are only combined if their buffers fit, and the sums of a layer bind few.
         assert_eq!(offloaded(&programs), BTreeSet::from([ATTENTION]), "{precision}");
         let load = |lowered| {
             let options = Options { lowered, ..Options::default() };
@@ -162,14 +163,14 @@ fn steps_of_several_kernels_have_fallbacks() {
     }
 }
 
-/// The variants whose steps WebAssembly can take over.
+/// The variants whose steps can be offloaded to WebAssembly.
 fn offloaded(programs: &Programs) -> BTreeSet<&'static str> {
     let mut rest = programs.clone();
     rest.programs.values_mut().for_each(|p| p.steps.retain(|s| !s.fallback.is_empty()));
     variants(&rest, "decode")
 }
 
-/// Decodes the same tokens on both.
+/// Checks that both decode the same tokens.
 fn same_tokens(case: &Case, bundle: &Arc<Bundle>, one: &mut Wgpu, other: &mut Wgpu) {
     use gristmill_runtime::blocking::run_tensors;
     use gristmill_runtime::tensors::TensorRun;

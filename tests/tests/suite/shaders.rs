@@ -1,7 +1,7 @@
-//! Emitted shaders: all of them are valid for their target, and a few are kept as text for people to read. `dawn` shows
-//! them to Chromium's compiler.
+//! Emitted shaders: all of them are valid for their target, and a few are kept as snapshots to read. `dawn` runs them
+//! through Chromium's compiler.
 //!
-//! `UPDATE=1 cargo test --test suite shaders::` writes `tests/golden/wgsl` anew.
+//! `UPDATE=1 cargo test --test suite shaders::` updates `tests/golden/wgsl`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use gristmill_compiler::{CompileOptions, Quiet, compile};
 use gristmill_tests::goldens::{Case, root};
 use gristmill_tests::twins::Memory;
 
-/// All shaders of a golden model by path: `native/rms_norm_160.wgsl`. Compiling validates each with naga under the
+/// All shaders of a golden model by path: `native/rms_norm_160.wgsl`. Compiling validates each with naga, under the
 /// capabilities of its target.
 pub(crate) fn shaders(case: &str, precision: &str) -> BTreeMap<String, String> {
     let dir = tempfile::tempdir().expect("a directory");
@@ -25,7 +25,7 @@ pub(crate) fn shaders(case: &str, precision: &str) -> BTreeMap<String, String> {
     files.filter_map(shader).collect()
 }
 
-/// Shaders that are kept, for each target that has another text than those before it.
+/// The snapshots: shaders, for each target whose text differs from that of the targets before it.
 const KEPT: [(&str, &[&str]); 2] = [
     (
         "q4",
@@ -60,7 +60,7 @@ fn kept_shaders() {
             let mut texts = Vec::new();
             let of_name = all.iter().filter(|(path, _)| path.split_once('/').is_some_and(|(_, n)| n == *name));
             for (path, text) in of_name {
-                // Targets that agree are kept once, under the first of them.
+                // Targets with the same text share a snapshot, under the name of the first.
                 if texts.contains(&text) {
                     continue;
                 }
@@ -88,7 +88,7 @@ fn kept_shaders() {
     assert!(wrong.is_empty(), "{}\nIf that is right: UPDATE=1", wrong.join("\n"));
 }
 
-/// Attention is the longest shader, and barriers are what its threads wait for.
+/// Attention is the longest shader, and its threads wait at barriers.
 #[test]
 fn attention_is_short_and_waits_seldom() {
     let all = shaders("llama/wide", "q4");
@@ -96,11 +96,11 @@ fn attention_is_short_and_waits_seldom() {
     for (path, text) in all.iter().filter(|(path, _)| path.ends_with("attention_16x4.wgsl")) {
         assert!(text.lines().count() <= 160, "{path} has {} lines", text.lines().count());
         let loop_over_keys = text.split("for (var k_tile").nth(1).expect("a loop over tiles of keys");
-        // The loop ends where a line is indented as its head was.
+        // The loop ends at a line with the indentation of its head.
         let tile: Vec<&str> = loop_over_keys.lines().take_while(|line| *line != "    }").collect();
         let barriers = tile.iter().filter(|line| line.contains("workgroupBarrier")).count();
         assert!((1..=6).contains(&barriers), "{path} waits {barriers} times per tile");
-        // None of them is in a loop over something else, and so counted once but met often.
+        // None of them is inside another loop, where it would be counted once but executed often.
         let inner =
             tile.iter().filter(|line| line.contains("workgroupBarrier") && !line.starts_with("        workgroup"));
         assert_eq!(inner.count(), 0, "{path}");
@@ -118,7 +118,7 @@ fn every_shader_is_valid() {
             assert!(all.keys().any(|path| path.starts_with(target)), "{case}: nothing for {target}");
         }
         for (path, text) in &all {
-            // What a variant does not declare it must not need.
+            // A variant must not need what it does not declare.
             assert_eq!(text.contains("enable subgroups;"), path.contains(".subgroups"), "{case}: {path}");
             assert!(!text.contains("enable f16;"), "{case}: {path}");
             count += 1;

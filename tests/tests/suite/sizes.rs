@@ -1,4 +1,4 @@
-//! Sizes of buffers: right for every image and text, and short enough to be read, whatever the widths of a model are.
+//! Sizes of buffers: correct for every image and text, and short enough to read, whatever the widths of a model are.
 
 use std::collections::BTreeMap;
 
@@ -19,14 +19,14 @@ use gristmill_tests::twins::{Task, Twins};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-/// Longest text of a buffer's size in a model that ships, in bytes.
+/// Maximum length of the text of a buffer's size in a shipped model, in bytes.
 const MOST: usize = 200;
 
 fn read(path: &str) -> Value {
     serde_json::from_slice(&std::fs::read(root().join(path)).expect("a file")).expect("JSON")
 }
 
-/// A model of this configuration, whatever its weights are.
+/// A model with this configuration, without weights.
 fn bound(config: &Value) -> Model {
     let library = library();
     let class = config["architectures"][0].as_str().expect("a class");
@@ -35,7 +35,7 @@ fn bound(config: &Value) -> Model {
     bind_settings(&library, &file, settings, None).unwrap_or_else(|d| panic!("{d}"))
 }
 
-/// The longest text of a buffer's size, over all profiles and entries.
+/// The longest text of a buffer's size over all profiles and entries.
 fn longest(model: Model) -> String {
     let q4: Precision = "q4".parse().expect("a precision");
     let Prepared { model, precisions, .. } =
@@ -127,7 +127,7 @@ fn widths_without_a_common_factor_are_like_any_others() {
     }
 }
 
-/// However odd the widths, there is a program.
+/// There is a program for any widths, however odd.
 #[test]
 fn no_widths_make_sizes_too_long() {
     let mut numbers = Numbers::new(11);

@@ -1,4 +1,4 @@
-//! Weights that are too large for one binding: a bundle in which they are cut computes what the uncut one computes.
+//! Weights that are too large for one binding: a bundle with split weights computes the same as one without.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use gristmill_tests::goldens::Case;
 use gristmill_tests::models::Decoder;
 use gristmill_tests::twins::{Task, Twins};
 
-/// What rounding in another order explains; the outer limit is 1e-3.
+/// Explained by rounding in a different order; the outer limit is 1e-3.
 const TOLERANCE: f64 = 1e-4;
 
 const SHAPE: Decoder =
@@ -23,13 +23,13 @@ fn options(precision: &str, binding_bytes: Option<u64>) -> CompileOptions {
     CompileOptions { precision: precision.into(), binding_bytes, ..CompileOptions::default() }
 }
 
-/// The limit under which exactly `rows` rows of the residual stream's width fit.
+/// The limit at which exactly `rows` rows of the residual stream's width fit.
 fn limit(precision: &str, rows: u64) -> u64 {
     let precision: Precision = precision.parse().expect("a precision");
     stored_bytes(precision, &[rows, SHAPE.hidden as u64]).expect("a size")
 }
 
-/// Two rows of tokens: all that stand at a border of parts of 32 rows, on both sides, and others.
+/// Two rows of tokens: all tokens on both sides of the boundaries between parts of 32 rows, and others.
 fn task(vocab: usize) -> Task {
     let last = vocab as i32 - 1;
     let ids = [
@@ -40,14 +40,14 @@ fn task(vocab: usize) -> Task {
     Task { inputs, greedy: Some(6), padding: vec![0, 0], tolerance: TOLERANCE }
 }
 
-/// The parts of a weight in the order of the stream, and whether there are others.
+/// The parts of a weight, in the order of the stream. Checks that there are no others.
 fn parts(manifest: &Manifest, weight: &str) -> Vec<String> {
     let rows = |name: &str| name.strip_prefix(weight)?.strip_prefix('[')?.strip_suffix(']').map(str::to_string);
     manifest.tensors.iter().filter_map(|t| rows(&t.name)).collect()
 }
 
-/// Compares the cut with the uncut bundle: the same values on the reference backend, bit for bit, and near ones on
-/// the device.
+/// Compares the bundle with split weights with the one without: bit-identical on the reference backend, and close on
+/// devices.
 fn check(whole: &mut Twins, cut: &mut Twins, task: &Task, limit: u64) -> Result<(), String> {
     let (whole, found) = (whole.expected(task)?, cut.expected(task)?);
     if whole.keys().ne(found.keys()) {
@@ -68,7 +68,7 @@ fn check(whole: &mut Twins, cut: &mut Twins, task: &Task, limit: u64) -> Result<
     if largest > limit { Err(format!("a tensor has {largest} bytes")) } else { Ok(()) }
 }
 
-/// [`check`] for a random decoder; gives what the cut bundle holds.
+/// [`check`] for a random decoder. Returns the manifest of the bundle with split weights.
 fn check_decoder(shape: &Decoder, precision: &str, limit: u64) -> Result<Manifest, String> {
     let files = shape.files(7);
     let mut whole = Twins::compile(&files, &options(precision, None))?;
@@ -99,7 +99,7 @@ fn parts_compute_what_the_whole_does() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// A device has 8 storage buffers per kernel; a lookup in more parts than that needs several kernels.
+/// A device has 8 storage buffers per kernel; a lookup in more parts needs several kernels.
 #[test]
 fn more_parts_than_a_kernel_can_bind() {
     let shape = Decoder { vocab: 32 * 20 + 1, tied: false, ..SHAPE };
@@ -108,7 +108,8 @@ fn more_parts_than_a_kernel_can_bind() {
     assert_eq!(parts(&manifest, "lm_head").len(), 21);
 }
 
-/// Products with parts write into one buffer and keep their epilogues, so parts cost a dispatch each and nothing else.
+/// Products with parts write into one buffer and keep their epilogues, so each part costs one dispatch and nothing
+/// else.
 #[test]
 fn parts_are_not_copied_together() {
     let steps = |binding_bytes| {
@@ -119,13 +120,13 @@ fn parts_are_not_copied_together() {
     };
     let (whole, cut) = (steps(None), steps(Some(limit("q8", 32))));
     // Head: 5 parts instead of one. Query, output, gate with up, and down: 2 each. The lookup stays one kernel. Only
-    // the sum behind `down` is a kernel of its own, because it adds what is needed as a whole.
+    // the sum after `down` is a kernel of its own, because it adds a value that is needed as a whole.
     for (entry, dispatches) in whole.iter().filter(|(entry, _)| !entry.ends_with(".taps")) {
         assert_eq!(cut[entry], dispatches + 4 + 4 + 1, "{entry}");
     }
 }
 
-/// The smallest limit under which all weights can be cut: 32 rows of a matrix, and vectors as they are.
+/// The smallest limit at which all weights can be split: 32 rows of a matrix, and unsplit vectors.
 fn smallest_limit(manifest: &Manifest) -> u64 {
     let bytes = |t: &gristmill_bundle::StoredWeight| match t.shape.as_slice() {
         [rows, columns] => {
@@ -137,7 +138,7 @@ fn smallest_limit(manifest: &Manifest) -> u64 {
     manifest.tensors.iter().map(bytes).max().unwrap_or(0)
 }
 
-/// A golden case at some precision, cut as much as possible, on all inputs of its runs.
+/// A golden case at a precision, split as much as possible, on the inputs of all runs.
 fn check_case(name: &str, precision: &str) -> Result<(), String> {
     let case = Case::open(name);
     let compiled = |binding_bytes| -> Result<Twins, String> {
@@ -156,7 +157,7 @@ fn check_case(name: &str, precision: &str) -> Result<(), String> {
     for run in case.runs() {
         let inputs: BTreeMap<String, Tensor> = run.inputs.iter().map(|(n, t)| (n.clone(), to_runtime(t))).collect();
         let generates = run.outputs.contains_key("greedy.tokens");
-        // What stands before the first token that counts is not compared.
+        // Positions before the first real token are not compared.
         let padding = match inputs.get("attention_mask").and_then(|m| Some((m.shape[1], m.as_i32()?))) {
             Some((tokens, mask)) if generates => {
                 mask.chunks(tokens).map(|row| row.iter().take_while(|m| **m == 0).count()).collect()
@@ -169,7 +170,7 @@ fn check_case(name: &str, precision: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Merged and transposed projections, biases, tied heads, tables of positions, encoders with heads, several towers.
+/// Merged and transposed projections, biases, tied heads, position tables, encoders with heads, several towers.
 #[test]
 fn golden_models_in_parts() {
     let mut wrong = Vec::new();

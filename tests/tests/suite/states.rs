@@ -1,5 +1,5 @@
-//! States of models that have several kinds of them, on all devices: what calls leave for one another, in chunks, in
-//! padded batches, and when a caller goes back.
+//! Models with several kinds of states, on all devices: calls in chunks, in padded batches, and after going back to
+//! fewer tokens.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use gristmill_tests::backends::{compiled, options, to_runtime};
 use gristmill_tests::devices;
 use gristmill_tests::goldens::{Case, TOLERANCE};
 
-/// Calls `check` with a case of the golden model on each device and on the reference backend.
+/// Calls `check` for a case of the golden model, on each device and on the reference backend.
 fn on_all(name: &str, check: impl Fn(&Case, &Bundle, &mut dyn Backend, &str)) {
     let case = Case::open(name);
     let dir = tempfile::tempdir().expect("a temporary directory");
@@ -30,7 +30,7 @@ fn tokens(rows: &[&[i32]]) -> Tensor {
     Tensor::i32([rows.len(), rows[0].len()], rows.concat())
 }
 
-/// Takes tokens with their mask, and gives the logits that follow them: a row for each of the batch.
+/// Processes tokens with their mask. Returns the logits after them, one row per batch row.
 fn logits(backend: &mut dyn Backend, entry: &str, ids: Tensor, mask: &[&[i32]], past: u32) -> Vec<f32> {
     let inputs: Tensors =
         BTreeMap::from([("input_ids".to_string(), ids), ("attention_mask".to_string(), tokens(mask))]);
@@ -92,7 +92,7 @@ fn padding_enters_no_window() {
             ("right", [&short[..], &gap].concat(), [&ones[..3], &zeros, &ones[..1]].concat()),
         ] {
             begin(backend, 2, 32).expect("begins");
-            // In one call and in two, of which one has padding alone in a row.
+            // In one call and in two; in one of these, a row has nothing but padding.
             for cut in [7, 3, 4] {
                 let both = |from: usize, to: usize| tokens(&[&long[from..to], &padded[from..to]]);
                 logits(backend, "prefill", both(0, cut), &[&ones[..cut], &mask[..cut]], 0);
@@ -134,7 +134,7 @@ fn what_is_overwritten_goes_back_to_nothing_only() {
     });
 }
 
-/// A layer that reads the keys and values of another has no states of its own.
+/// A layer that reads the keys and values of another layer has no states of its own.
 #[test]
 fn a_layer_reads_the_states_of_another() {
     let (model, _) = Case::open("gated_conv/mixed").bind();
@@ -142,10 +142,10 @@ fn a_layer_reads_the_states_of_another() {
     assert_eq!(names, ["layers.0.window", "layers.1.key", "layers.1.value", "layers.2.window"]);
 }
 
-/// How far the texts below may go.
+/// Maximum length of the texts below.
 const FAR: u32 = 400;
 
-/// Calls `check` with a model whose windows are smaller than its context, on each device and on the reference backend.
+/// Calls `check` for a model whose windows are smaller than its context, on each device and on the reference backend.
 fn on_rings(name: &str, kv: KvPrecision, check: impl Fn(&Bundle, &mut dyn Backend, &str)) {
     let case = Case::open(name);
     let dir = tempfile::tempdir().expect("a temporary directory");
@@ -162,12 +162,12 @@ fn on_rings(name: &str, kv: KvPrecision, check: impl Fn(&Bundle, &mut dyn Backen
     check(&bundle, &mut ReferenceBackend::open(again).expect("a graph"), &format!("{name} reference"));
 }
 
-/// Some tokens below 90.
+/// Some token ids below 90.
 fn text(length: usize) -> Vec<i32> {
     (0..length as i32).map(|i| (i * i * 31 + i * 17 + 5) % 89 + 1).collect()
 }
 
-/// The logits behind each token of a text, computed at once and without states.
+/// The logits after each token of a text, computed in one call without states.
 fn all_at_once(backend: &mut dyn Backend, text: &[i32]) -> Vec<Vec<f32>> {
     let inputs = BTreeMap::from([("input_ids".to_string(), tokens(&[text]))]);
     let outputs = run(backend, "forward", &inputs, 0, &["logits"]).expect("runs");
@@ -175,7 +175,7 @@ fn all_at_once(backend: &mut dyn Backend, text: &[i32]) -> Vec<Vec<f32>> {
     all.chunks(all.len() / text.len()).map(<[f32]>::to_vec).collect()
 }
 
-/// A row for each of the batch, as [`logits`], with an entry that fits the number of tokens.
+/// Like [`logits`], with an entry that fits the number of tokens.
 fn go_on(backend: &mut dyn Backend, rows: &[&[i32]], mask: &[&[i32]], past: usize) -> Vec<f32> {
     let entry = if rows[0].len() == 1 { "decode" } else { "prefill" };
     logits(backend, entry, tokens(rows), mask, past as u32)
@@ -204,7 +204,8 @@ fn a_window_is_a_ring() {
             begin(backend, 1, FAR).expect("begins");
             let text = text(300);
             let expected = all_at_once(backend, &text);
-            // Chunks that end before, at and behind the end of the ring, and the longest at each place.
+            // Chunks that end before, at and after the end of the ring, and the longest chunk at each of these
+            // positions.
             for cuts in [vec![128, 100, 1, 1, 30, 40], vec![rows as usize, 128, 1, 1, 128], vec![1, 128, 5, 1, 128, 37]]
             {
                 let mut past = 0;
@@ -216,7 +217,7 @@ fn a_window_is_a_ring() {
                 }
                 assert_eq!(past, 300);
             }
-            // A hundred tokens one by one, once more around.
+            // A hundred tokens one by one, around the ring once more.
             for past in 200..300 {
                 let found = go_on(backend, &[&text[past..=past]], &[&vec![1; past + 1]], past);
                 close_to(&found, &expected[past], kv, &format!("{device} at {past}"));
@@ -225,7 +226,7 @@ fn a_window_is_a_ring() {
     }
 }
 
-/// As [`close`]; caches of halves are a little off.
+/// Like [`close`], with a larger tolerance for f16 caches.
 fn close_to(found: &[f32], expected: &[f32], kv: KvPrecision, what: &str) {
     match kv {
         KvPrecision::F32 => close(found, expected, what),

@@ -1,10 +1,10 @@
-//! The invariants of ARCHITECTURE.md that a reader of the sources can check.
+//! Checks the invariants of ARCHITECTURE.md that are visible in the sources.
 
 use std::path::{Path, PathBuf};
 
 use gristmill_tests::goldens::root;
 
-/// All files below the crates with this extension, without build output.
+/// All files of the crates with this extension, without build output.
 pub(crate) fn sources(extension: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut folders: Vec<PathBuf> =
@@ -32,19 +32,19 @@ fn all_sources() -> Vec<(PathBuf, String)> {
     ["rs", "ts", "js", "mjs"].iter().flat_map(|e| sources(e)).collect()
 }
 
-/// Code that runs for users: no tests, no examples.
+/// Whether code is part of the product, rather than a test or an example.
 pub(crate) fn is_product(path: &Path) -> bool {
     let part = |p: &str| path.components().any(|c| c.as_os_str() == p);
     !part("tests") && !part("test") && !part("examples") && !path.ends_with("tests.rs")
 }
 
-/// The lines of a file in front of its unit tests, without comments.
+/// The lines of a file before its unit tests, without comments.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let product = text.split("#[cfg(test)]").next().unwrap_or_default();
     product.lines().enumerate().filter(|(_, l)| !l.trim_start().starts_with("//")).map(|(n, l)| (n + 1, l))
 }
 
-/// The words of a line in lower case: `VitModel`, `vit_model` and `vit-model` are two each.
+/// The words of a line in lower case: `VitModel`, `vit_model` and `vit-model` have two each.
 fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut small = false;
@@ -65,15 +65,15 @@ fn words(line: &str) -> Vec<String> {
 #[test]
 fn no_model_name_in_code() {
     assert_eq!(words("VitModel vit_model(t5);"), ["vit", "model", "vit", "model", "t5", "", ""]);
-    // Every architecture that ships, and what families are called besides.
+    // All shipped architectures, and other names of families.
     let shipped = std::fs::read_dir(root().join("models")).expect("models/").flatten().map(|e| e.path());
     let shipped = shipped.filter(|p| p.extension().is_some_and(|e| e == "ron"));
     let mut families: Vec<String> = shipped.map(|p| p.file_stem().expect("a name").to_string_lossy().into()).collect();
     assert!(families.len() > 25, "{families:?}");
     families.extend(["gpt", "phi", "clip_vision", "wav2vec", "mobilenet", "qwen", "x_clip", "olmo"].map(String::from));
-    // Long names count inside of other words, too.
+    // Long names are also found inside other words.
     let (short, long): (Vec<&String>, Vec<&String>) = families.iter().partition(|f| f.len() <= 4 && *f != "bert");
-    // Names that Hugging Face gave to a file and to parts of tokenizers, whatever the model; and a library.
+    // Names that Hugging Face gave to a file and to tokenizer parts of any model, and the name of a library.
     let others = [
         "sentence_bert_config.json",
         "sentence_roberta_config.json",
@@ -124,7 +124,7 @@ fn no_conflict_is_left() {
 
 #[test]
 fn dependencies_point_one_way() {
-    // A folder of a crate, and the crates of the workspace that it must not know.
+    // A folder of a crate, and the crates of the workspace that it must not depend on.
     let forbidden = [
         ("ir/graph", ["kernel", "wgsl", "wasm", "bundle", "runtime", "compiler"].as_slice()),
         ("ir/kernel", &["wgsl", "wasm", "bundle", "runtime", "compiler"]),
@@ -158,7 +158,7 @@ fn models_are_data() {
                 folders.push(path);
                 continue;
             }
-            // A crate of three files embeds what lies here.
+            // A crate of three files embeds the files here.
             let embeds = ["Cargo.toml", "build.rs", "lib.rs"].iter().any(|f| path == root().join("models").join(f));
             let licence = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("LICENSE-"));
             let fine = path.extension().is_some_and(|e| e == "ron" || e == "md") || embeds || licence;
@@ -179,7 +179,7 @@ fn backends_know_neither_operations_nor_formats() {
     }
 }
 
-/// Words that the project used to have for what the field calls otherwise.
+/// Words that the project once used in place of the standard terms.
 const RETIRED: [(&str, &str); 10] = [
     ("picture", "image"),
     ("film", "video"),

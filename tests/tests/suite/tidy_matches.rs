@@ -1,15 +1,15 @@
-//! A new operation must not fall into an arm that was written for another one: in the compiler, a `match` whose patterns
-//! name operations has no arm for the rest. Where only one or two operations matter, `if let` says so.
+//! A new operation must not fall into a match arm that was written for another one. In the compiler, a `match` whose
+//! patterns name operations therefore has no catch-all arm. Where only one or two operations matter, `if let` says so.
 
 use super::tidy::{is_product, sources};
 
-/// A `match`: the line on which it begins, and its patterns with their guards.
+/// A `match`: its first line, and its patterns with their guards.
 struct Match {
     line: usize,
     patterns: Vec<String>,
 }
 
-/// The text with blanks in place of comments and of what stands between quotes; lines stay where they are.
+/// The text with comments and quoted texts replaced by blanks; line breaks are kept.
 fn without_texts(text: &str) -> Vec<char> {
     let chars: Vec<char> = text.chars().collect();
     let mut out = chars.clone();
@@ -23,7 +23,7 @@ fn without_texts(text: &str) -> Vec<char> {
             ['r', ..] if rest.get(1 + hashes) == Some(&'"') && (i == 0 || !is_word(chars[i - 1])) => {
                 1 + hashes + quoted(&rest[1 + hashes..], hashes)
             }
-            // A letter between quotes, and not a lifetime.
+            // A character literal, not a lifetime.
             ['\'', '\\', _, '\'', ..] => 4,
             ['\'', _, '\'', ..] => 3,
             _ => {
@@ -37,7 +37,7 @@ fn without_texts(text: &str) -> Vec<char> {
     out
 }
 
-/// The length of a text in quotes that ends with a quote and so many `#`.
+/// The length of a quoted text that ends with a quote and `hashes` times `#`.
 fn quoted(rest: &[char], hashes: usize) -> usize {
     let mut i = 1;
     while i < rest.len() {
@@ -55,7 +55,7 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// Reads on from `at` to where `end` holds outside of brackets and of type arguments.
+/// Advances from `at` to where `end` holds outside of brackets and type arguments.
 fn outside(text: &[char], mut at: usize, end: impl Fn(&[char]) -> bool) -> usize {
     let (mut brackets, mut angles) = (0usize, 0usize);
     while at < text.len() {
@@ -115,13 +115,13 @@ fn matches_of(text: &str) -> Vec<Match> {
     found
 }
 
-/// Whether a pattern names an operation of the graph. What its guard names does not count.
+/// Whether a pattern names an operation of the graph. Its guard does not count.
 fn names_operation(pattern: &str) -> bool {
     let pattern = &pattern[..pattern.find(" if ").unwrap_or(pattern.len())];
     pattern.match_indices("Op::").any(|(at, _)| !pattern[..at].ends_with(is_word))
 }
 
-/// Whether a pattern takes whatever comes.
+/// Whether a pattern matches anything.
 fn takes_all(pattern: &str) -> bool {
     let chars: Vec<char> = pattern.chars().collect();
     let guard = outside(&chars, 0, |t| t.starts_with(&[' ', 'i', 'f', ' ']));
@@ -146,7 +146,7 @@ fn takes_all(pattern: &str) -> bool {
     })
 }
 
-/// The lines on which a `match` over operations has an arm for all others.
+/// The lines where a `match` over operations with a catch-all arm starts.
 fn open_matches(text: &str) -> Vec<usize> {
     let open = |m: &Match| m.patterns.iter().any(|p| names_operation(p)) && m.patterns.iter().any(|p| takes_all(p));
     matches_of(text).into_iter().filter(open).map(|m| m.line).collect()
@@ -154,7 +154,7 @@ fn open_matches(text: &str) -> Vec<usize> {
 
 #[test]
 fn no_operation_is_forgotten() {
-    // What the rule finds, and what it does not take for it.
+    // Examples of what the rule finds, and of what it does not.
     let open = [
         "match op { Op::Softmax => 1, _ => 0 }",
         "match &node.op {\n Op::Cast(t) if fine(t) => { 1 }\n other => 0,\n}",

@@ -1,5 +1,4 @@
-//! What printed modules compute is what the interpreter computes: random kernels, and by hand what these reach
-//! rarely.
+//! Printed modules compute what the interpreter computes: random kernels, and hand-written ones for rare cases.
 
 use gristmill_graph::scalar::KERNEL_ERROR;
 use gristmill_graph::{Binary, Unary};
@@ -26,8 +25,8 @@ proptest! {
         check(&random.kernel, &random.symbols, &random.buffers, EXACT);
     }
 
-    /// Functions of vectors multiply and add in one step where an engine can, so only one module rounds as the
-    /// interpreter does.
+    /// Vector functions use fused multiply-add where an engine supports it, so only one module rounds like the
+    /// interpreter.
     #[test]
     fn random_kernels_with_functions(choices in prop::collection::vec(any::<u32>(), 0..300)) {
         let random = random_kernel(&choices, true);
@@ -35,7 +34,7 @@ proptest! {
     }
 }
 
-/// Stores `value(input)` for every word of an input, and gives the results.
+/// Stores `value(input)` for every word of an input; returns the results.
 fn map(input: (&[u32], Type), output: Type, tolerances: [Option<f32>; 2], value: impl Fn(&Expr) -> Expr) -> Vec<u32> {
     let mut b = Builder::new("map");
     let (x, y) = (b.buffer("x", input.1, false), b.buffer("y", output, true));
@@ -51,7 +50,7 @@ fn binary(op: Binary, a: Expr, b: Expr) -> Expr {
     Expr::Binary(op, Box::new(a), Box::new(b))
 }
 
-/// Integers at which something happens.
+/// Integers at edge cases.
 const EDGES: [u32; 16] = [
     0,
     1,
@@ -85,7 +84,7 @@ fn arithmetic_of_integers() {
             map((&pairs(), two), U32, EXACT, |x| {
                 number(binary(op, x.lane(0).bitcast(scalar), x.lane(1).bitcast(scalar)))
             });
-            // The same lane by lane, and by numbers that are known.
+            // The same lane by lane, and for known values.
             if !op.is_comparison() {
                 let swapped = |x: &Expr| Expr::vec([x.lane(1), x.lane(0)]).bitcast(scalar);
                 map((&pairs(), two), two, EXACT, |x| number(binary(op, x.bitcast(scalar), swapped(x))));
@@ -128,7 +127,7 @@ fn all_halves() {
         let (want, got) = (f16::from_bits(half).to_f32(), f32::from_bits(*wide));
         assert!(want.to_bits() == *wide || want.is_nan() && got.is_nan(), "{half:#06x}: {got}, not {want}");
     }
-    // Finite ones come back as they were.
+    // Finite values are unchanged.
     let finite: Vec<u32> =
         wide.chunks_exact(2).filter(|p| p.iter().all(|w| f32::from_bits(*w).is_finite())).flatten().copied().collect();
     let back = map((&finite, two), U32, EXACT, |x| x.pack_f16());
@@ -140,7 +139,8 @@ fn all_halves() {
 
 #[test]
 fn rounding_to_halves() {
-    // Every boundary between two halves, half way and next to it, of both signs; what is too large; NaN.
+    // Every boundary between two f16 values, the midpoints and their neighbours, of both signs; values that are too
+    // large; NaN.
     let mut values: Vec<u32> = Vec::new();
     for half in (0..0x7c00u16).step_by(7).chain(0..64).chain(0x3f0..0x410).chain(0x7bc0..0x7c00) {
         let (low, high) = (f16::from_bits(half).to_f32(), f16::from_bits(half + 1).to_f32());
@@ -167,7 +167,7 @@ fn bytes() {
     let signed = map((&words, U32), Type::vec(Scalar::I32, 4), EXACT, |x| x.bytes_i8());
     assert_eq!(&signed[8..12], [-128i32 as u32; 4]);
     map((&words, U32), VEC4U, EXACT, |x| x.bytes_u8());
-    // Extreme sums: four products of -128 and 127, onto the largest numbers.
+    // Extreme sums: four products of -128 and 127, added to the largest numbers.
     let pairs: Vec<u32> = words.iter().flat_map(|a| words.iter().flat_map(move |b| [*a, b & 0x7f7f_7f7f])).collect();
     for sum in [0, 1, i32::MIN, i32::MAX] {
         map((&pairs, Type::vec(Scalar::U32, 2)), I32, EXACT, |x| x.lane(0).dot_bytes(x.lane(1), Expr::I32(sum)));
@@ -256,7 +256,7 @@ fn conversions_of_floats() {
     map((&bits, VEC4F), VEC4F, EXACT, |x| x.unary(Unary::Abs).unary(Unary::Sqrt));
 }
 
-/// Values of both signs from tiny to `largest`, more of them near zero.
+/// Values of both signs, from tiny to `largest`, denser near zero.
 fn samples(largest: f32) -> Vec<f32> {
     let steps = (0..3000).map(|n| largest * (n as f32 / 3000.0).powi(3));
     steps.flat_map(|x| [x, -x]).chain([1e-30, -1e-30, 1e-45, 1.0, largest, -largest]).collect()
@@ -270,7 +270,7 @@ fn functions_keep_their_bounds() {
         values.retain(|x| least <= *x && *x <= largest);
         values.truncate(values.len() & !3);
         let bits: Vec<u32> = values.iter().map(|x| x.to_bits()).collect();
-        // Both modules are within a few roundings of the interpreter, whose results are judged here.
+        // Both modules are within a few roundings of the interpreter, whose results are checked here.
         let tolerances = [Some(0.0), Some(1e-6)];
         let scalar = map((&bits, F32), F32, tolerances, |x| x.unary(op));
         let vector = map((&bits, VEC4F), VEC4F, tolerances, |x| x.unary(op));
@@ -300,8 +300,8 @@ fn powers() {
     }
 }
 
-/// A value that does not change in loops is used in two of them, and in branches of which one is not taken; loops
-/// that do not run at all must not read.
+/// A loop-invariant value is used in two loops, and in branches one of which is not taken. Loops that do not run must
+/// not read.
 #[test]
 fn what_loops_share() {
     let mut b = Builder::new("shared_by_loops");
@@ -312,7 +312,7 @@ fn what_loops_share() {
     for_counts(&mut b, n.at(&row), |b, i| {
         b.add(sum, &fixed * x.at(&i));
         b.if_else(i.lt(2), |b| b.add(sum, x.at(&row) - 7.0), |b| b.add(sum, &fixed + x.at(0)));
-        // Runs for no row, and what it would read is far away.
+        // Never runs, and what it would read is far out of bounds.
         b.for_("never", 5, n.at(&row).min(4), 1, Bind::Serial, |b, far| b.add(sum, x.at(u(1_000_000_000) + far)));
         b.store(y, &row, y.at(&row) + sum.get());
     });
@@ -328,7 +328,7 @@ fn for_counts(b: &mut Builder, end: Expr, body: impl FnOnce(&mut Builder, Expr))
     b.for_("i", 0, end, 1, Bind::Serial, body);
 }
 
-/// Indices that are below zero on the way: addresses wrap around as indices do.
+/// Negative intermediate indices: addresses wrap around like indices.
 #[test]
 fn indices_below_zero_on_the_way() {
     let mut b = Builder::new("below_zero");

@@ -1,4 +1,4 @@
-//! The kernels of whole models, one by one with the memory that they meet there: printed modules and interpreter.
+//! The kernels of whole models, one by one with real memory contents: printed modules compared with the interpreter.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use gristmill_tests::goldens::Case;
 use gristmill_tests::models::Numbers;
 use gristmill_tests::module::{Loaded, Symbols, difference, grid, interpret, legal};
 
-/// What sums in another order and multiply-adds of one rounding make, for values of about 1.
+/// Explained by a different order of sums and by fused multiply-add, for values of about 1.
 const TOLERANCE: f32 = 2e-5;
 
 fn words(bytes: &[u8]) -> Vec<u32> {
@@ -46,7 +46,7 @@ fn inputs(model: &Model, bindings: &Bindings, numbers: &mut Numbers) -> BTreeMap
     model.inputs.iter().map(one).collect()
 }
 
-/// Executes a kernel by the interpreter and by both modules, and says where they differ.
+/// Runs a kernel on the interpreter and in both modules, and compares the results.
 fn both(
     modules: &mut [Loaded],
     n: usize,
@@ -68,7 +68,7 @@ fn both(
     Ok(())
 }
 
-/// Compiles a golden model and executes its entries. Gives how many kernels there were.
+/// Compiles a golden model and runs its entries. Returns the number of kernels.
 fn check(case: &str, precision: &str, kv: KvPrecision) -> usize {
     let dir = tempfile::tempdir().expect("a directory");
     let out = dir.path().join("bundle");
@@ -100,11 +100,12 @@ fn check(case: &str, precision: &str, kv: KvPrecision) -> usize {
     let mut session = Session::new(&setting, &weights, 2, 24).expect("a session");
     let mut numbers = Numbers::new(3);
     for (plan, graph, calls) in &lowered {
-        // What came before, if anything, is in the states.
+        // The states hold the preceding tokens, if any.
         let next = model.entries[plan.entry].role == EntryRole::Decode;
         let (new, past) = if next { (1, 9) } else { (9, 0) };
         let text = [("B", 2), ("N", 3), ("T", new), ("P", past)];
-        // Far fewer samples than any audio file has: what is compared does not depend on it, but takes longer with more.
+        // Far fewer samples than any real audio file: the comparison does not depend on their number, but takes longer
+        // with more.
         let senses = [("F", 21), ("H", 70), ("W", 45), ("D", 2), ("V", 24), ("S", 2400)];
         let sizes = text.into_iter().chain(senses);
         let bindings: Bindings = sizes.map(|(k, v)| (k.into(), v)).collect();
@@ -135,13 +136,13 @@ fn other_decoders() {
     check("mistral/sliding", "q2", KvPrecision::F32);
 }
 
-/// Soft caps, and norms behind the branches.
+/// Soft caps, and norms after the branches.
 #[test]
 fn capped_decoders() {
     check("gemma2/softcap", "q4", KvPrecision::F32);
 }
 
-/// Parts of merged weights; keys that turn when they are read.
+/// Parts of merged weights; keys that are rotated when they are read.
 #[test]
 fn decoders_that_turn_by_length() {
     check("phi3/longrope", "q8", KvPrecision::F16);
@@ -166,7 +167,7 @@ fn texts_and_images() {
     check("clip/eos_first", "q4", KvPrecision::F32);
 }
 
-/// Frames that pass notes to each other, windows that shift, images of any size with queries.
+/// Frames that exchange tokens, shifted windows, images of any size with queries.
 #[test]
 fn videos_audio_and_objects() {
     check("xclip/base", "q8", KvPrecision::F32);
@@ -174,7 +175,7 @@ fn videos_audio_and_objects() {
     check("detr/timm", "f16", KvPrecision::F32);
 }
 
-/// What images show, kept for the calls that read a prompt.
+/// Encoded images, cached for the calls that read a prompt.
 #[test]
 fn decoders_that_read_images() {
     check("llava/base", "q4", KvPrecision::F16);
@@ -182,7 +183,7 @@ fn decoders_that_read_images() {
     check("qwen2_vl/mrope", "q3", KvPrecision::F32);
 }
 
-/// How a grid is shared among workers changes nothing, not even a rounding.
+/// How a grid is divided among workers changes nothing, not even a rounding.
 #[test]
 fn results_do_not_depend_on_the_number_of_workers() {
     let case = Case::open("llama/gqa_untied");

@@ -1,4 +1,4 @@
-//! The compiler as WebAssembly, in Node.js: the same bytes, and the same messages, as natively.
+//! The compiler as WebAssembly, in Node.js: the same bytes and the same messages as natively.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use tempfile::tempdir;
 
 const MODEL: &str = "examples/stories260K";
 
-/// Files by their paths below a folder.
+/// Files by their relative paths.
 type Files = BTreeMap<String, Vec<u8>>;
 
 fn files(folder: &Path) -> Files {
@@ -33,7 +33,7 @@ fn files(folder: &Path) -> Files {
     found
 }
 
-/// The same files with the same bytes.
+/// Checks that the same files have the same bytes.
 fn assert_same(found: &Files, expected: &Files) {
     assert!(expected.len() > 10 && expected.contains_key(MANIFEST), "{:?}", expected.keys());
     assert!(found.keys().eq(expected.keys()), "{:?} instead of {:?}", found.keys(), expected.keys());
@@ -55,7 +55,7 @@ fn in_node(model: &Path, out: &Path, options: &Value) -> Result<Value, String> {
     }
 }
 
-/// Notes what is said.
+/// Records warnings and notes.
 #[derive(Default)]
 struct Said {
     stages: RefCell<Vec<String>>,
@@ -88,7 +88,7 @@ fn the_module_compiles_to_the_same_bytes() {
     for (name, model, options, native) in [
         ("default", MODEL, json!({}), CompileOptions::default()),
         ("gguf", "tests/fixtures/gguf/qwen2.gguf", json!({}), CompileOptions::default()),
-        // Quantized, and for one target.
+        // Quantized, and for a single target.
         (
             "q4",
             MODEL,
@@ -152,7 +152,7 @@ fn the_module_refuses_with_the_same_messages() {
     refused(&none, &defaults, "ends after the file");
     fs::write(model.join("config.json"), "{").expect("written");
     refused(&none, &defaults, "config.json:1:1: EOF");
-    // What only this side can get wrong.
+    // Errors that only occur on this side.
     for (options, message) in [
         (json!({"precison": "q4"}), "options: unknown field `precison`"),
         (json!({"precision": "own.ron"}), "options: own.ron: this module reads the files of a model only"),
@@ -172,7 +172,7 @@ fn faults_of_functions_are_errors() {
     assert!(output.status.success(), "run `cargo xtask compiler` if the module is not there:\n{text}");
 }
 
-/// Sources and sinks in memory, natively: nothing of the compiler needs a file system.
+/// Sources and sinks in memory, natively: no part of the compiler needs a file system.
 #[test]
 fn memory_does_as_well_as_directories() {
     let dir = tempdir().expect("a directory");

@@ -1,7 +1,7 @@
-//! The page has a tokenizer and chat templates of its own, written in TypeScript. They and the native ones are held to
-//! the same files of expected ids and texts: those of the page by `tokenizer.test.ts` and `template.test.ts` in
-//! `runtime/web/test`, the native ones here. `UPDATE=1` writes the file of ids; read the difference. The texts
-//! come from Jinja in Python.
+//! The page has a tokenizer of its own, written in TypeScript, and runs chat templates as WebAssembly. Both sides are
+//! compared with the same files of expected ids and texts: the page in `tokenizer.test.ts` and `template.test.ts`
+//! (`runtime/web/test`), native code here. `UPDATE=1` writes the file of ids; review the difference. The texts come
+//! from Jinja in Python.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -11,14 +11,14 @@ use gristmill_compiler::hf::tokenizer::tokenizer;
 use gristmill_runtime::tokenizer::Tokenizer;
 use serde_json::{Value, json};
 
-/// The room given to `encode_within`.
+/// The limit given to `encode_within`.
 const ROOM: usize = 5;
 
 fn fixtures() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../runtime/web/test/fixtures")
 }
 
-/// One line of the file: a text and all that a tokenizer says of it.
+/// One line of the file: a text, and everything that a tokenizer computes from it.
 fn row(tokenizer: &Tokenizer, text: &str) -> String {
     let ids = tokenizer.encode(text, false).unwrap();
     let special = tokenizer.encode(text, true).unwrap();
@@ -61,7 +61,7 @@ fn token_ids_are_those_the_page_is_held_to() {
     }
 }
 
-/// Directories with settings of many kinds, and what transformers makes of texts with them: `tests/tokenizers/settings.py`
+/// Directories with settings of many kinds, and the results of transformers for texts. `tests/tokenizers/settings.py`
 /// writes the file.
 #[test]
 fn settings_of_directories_are_folded() {
@@ -98,7 +98,7 @@ fn settings_of_directories_are_folded() {
     }
 }
 
-/// What cannot be used is refused at compile time, with the entry.
+/// Unsupported settings are rejected at compile time, with the name of the entry.
 #[test]
 fn tokenizers_that_cannot_be_used_are_named() {
     let good = json!({"version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": null,

@@ -1,5 +1,5 @@
-//! A fuzz target under libFuzzer: `GRISTMILL_FUZZ=NAME fuzz [FLAGS OF LIBFUZZER] [CORPUS..]`. `cargo xtask fuzz` builds it
-//! with what counts branches, and runs it. The name `list` lists what there is.
+//! A fuzz target under libFuzzer: `GRISTMILL_FUZZ=NAME fuzz [LIBFUZZER FLAGS] [CORPUS..]`. `cargo xtask fuzz` builds it
+//! with coverage and runs it. The name `list` lists all targets.
 
 #![no_main]
 
@@ -11,12 +11,12 @@ use gristmill_fuzz::{TARGETS, Target, target};
 use libfuzzer_sys::fuzz_target;
 
 static TARGET: OnceLock<&'static Target> = OnceLock::new();
-/// What the last panic said, and where it was.
+/// Message and location of the last panic.
 static SAID: Mutex<String> = Mutex::new(String::new());
 
 #[expect(clippy::disallowed_methods, reason = "the engine would go on, and nothing is unfinished")]
 fn begin() {
-    // The engine's own hook ends the program, also at panics that are caught, and prints them.
+    // libFuzzer's own hook ends the program and prints a message even for panics that are caught.
     std::panic::set_hook(Box::new(|panic| {
         let said = format!("{panic}\n{}", Backtrace::force_capture());
         *SAID.lock().unwrap_or_else(PoisonError::into_inner) = said;

@@ -1,11 +1,11 @@
-//! What the files of a crate import: `use` declarations and paths in code, followed to the file that defines the name.
+//! Finds the imports of Rust files: `use` declarations and paths in code, resolved to the file that defines the name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::{Imports, files};
 
-/// The words and marks of a Rust file, without comments, strings and characters. `::` is one.
+/// The tokens of a Rust file, without comments, strings and character literals. `::` is one token.
 fn tokens(text: &str) -> Vec<String> {
     let letters: Vec<char> = text.chars().collect();
     let at = |n: usize| letters.get(n).copied().unwrap_or('\0');
@@ -36,7 +36,7 @@ fn tokens(text: &str) -> Vec<String> {
             }
             n += 1;
         } else if letter == '\'' {
-            // A character ends with its mark; a lifetime does not.
+            // A character literal has a closing quote; a lifetime does not.
             if at(n + 1) == '\\' {
                 n += 3;
                 while n < letters.len() && at(n) != '\'' {
@@ -76,7 +76,7 @@ fn tokens(text: &str) -> Vec<String> {
     found
 }
 
-/// The position behind an item: behind its `;`, or behind the brace that closes it.
+/// The position after an item: after its `;`, or after its closing brace.
 fn behind_item(code: &[String], from: usize) -> usize {
     let mut depth = 0;
     for (n, token) in code.iter().enumerate().skip(from) {
@@ -92,7 +92,7 @@ fn behind_item(code: &[String], from: usize) -> usize {
     code.len()
 }
 
-/// Code without what only tests are built with: items behind `#[cfg(test)]` and `#[cfg(all(test, ..))]`.
+/// Removes code that is only built for tests: items after `#[cfg(test)]` and `#[cfg(all(test, ..))]`.
 fn product(code: &[String]) -> Vec<String> {
     let (mut kept, mut n) = (Vec::new(), 0);
     let begins = |n: usize, mark: &[&str]| code[n..].iter().take(mark.len()).eq(mark.iter());
@@ -108,14 +108,14 @@ fn product(code: &[String]) -> Vec<String> {
     kept
 }
 
-/// A path that code names, and how it is called here; the name of `use a::*` is `*`.
+/// A path in the code, and its local name; the name of `use a::*` is `*`.
 #[derive(Clone, Debug, PartialEq)]
 struct Named {
     path: Vec<String>,
     name: String,
 }
 
-/// The paths of a `use` declaration from its tree on: `a::{b, c::d as e}` names two.
+/// The paths of a `use` tree: `a::{b, c::d as e}` has two.
 fn tree(code: &[String], n: &mut usize, before: &[String], found: &mut Vec<Named>) {
     let mut path = before.to_vec();
     let mut name = None;
@@ -149,16 +149,16 @@ fn tree(code: &[String], n: &mut usize, before: &[String], found: &mut Vec<Named
     }
 }
 
-/// A file of Rust as far as imports go.
+/// A Rust file, as far as imports are concerned.
 #[derive(Default)]
 struct Source {
-    /// What `use` declarations bring in.
+    /// Names that `use` declarations import.
     uses: Vec<Named>,
-    /// Paths of at least two parts elsewhere in the code.
+    /// Other paths in the code, with at least two segments.
     paths: Vec<Vec<String>>,
-    /// Names that are defined here.
+    /// Names that the file defines.
     defined: BTreeSet<String>,
-    /// Modules that are declared here and lie in files of their own.
+    /// Modules that the file declares and that have files of their own.
     modules: BTreeSet<String>,
 }
 
@@ -169,7 +169,7 @@ impl Source {
         let mut n = 0;
         while n < code.len() {
             match code[n].as_str() {
-                // But for `impl Trait + use<'a>`.
+                // Except in `impl Trait + use<'a>`.
                 "use" if code.get(n + 1).is_some_and(|next| next != "<") => {
                     n += 1;
                     tree(&code, &mut n, &[], &mut source.uses);
@@ -188,7 +188,7 @@ impl Source {
                     source.defined.extend(code.get(n + 2).cloned());
                     n += 1;
                 }
-                // Words behind a dot are methods.
+                // A name after a dot is a method.
                 word if code.get(n + 1).is_some_and(|next| next == "::") && (n == 0 || code[n - 1] != ".") => {
                     let mut path = vec![word.to_string()];
                     while code.get(n + 1).is_some_and(|next| next == "::") {
@@ -205,12 +205,12 @@ impl Source {
     }
 }
 
-/// The files of a crate by the path of their module.
+/// The files of a crate, by module path.
 struct Crate {
     sources: BTreeMap<Vec<String>, Source>,
 }
 
-/// Where a path leads: a module, and what is named in it, if not the module itself.
+/// The target of a path: a module, and the name in it, if the path is not the module itself.
 #[derive(PartialEq)]
 struct Place {
     module: Vec<String>,
@@ -223,7 +223,7 @@ impl Crate {
         self.sources.contains_key(&child).then_some(child)
     }
 
-    /// Where a path of a file leads; `None` if out of the crate.
+    /// Resolves a path of a file; `None` if it leads out of the crate.
     fn resolve(&self, module: &[String], path: &[String], depth: usize) -> Option<Place> {
         let (mut at, mut rest) = (module.to_vec(), path);
         match path.first()?.as_str() {
@@ -236,7 +236,7 @@ impl Crate {
                 }
             }
             first => {
-                // A child, or what another declaration brings in; all else is a crate or a type.
+                // A child module, or a name that another declaration imports; anything else is a crate or a type.
                 if self.child(module, first).is_none() {
                     self.brought_in(module, first, depth)??;
                 }
@@ -258,10 +258,10 @@ impl Crate {
         Some(Place { module: at, inside: None })
     }
 
-    /// Where a name comes from that a file imports and does not define; `Some(None)` if out of the crate.
+    /// The origin of a name that a file imports and does not define; `Some(None)` if it is outside of the crate.
     fn brought_in(&self, module: &[String], name: &str, depth: usize) -> Option<Option<Place>> {
         let source = self.sources.get(module)?;
-        // Names that import each other in a round come from nowhere.
+        // Names that import each other in a cycle have no origin.
         if depth > 8 || source.defined.contains(name) {
             return None;
         }
@@ -285,8 +285,8 @@ impl Crate {
     }
 }
 
-/// What the files of a crate import from each other. Those count that the crate's root leads to: no tests, no programs
-/// beside a library.
+/// The imports between the files of a crate. Only files that are reachable from the crate's root count: no tests, and
+/// no programs beside a library.
 pub(super) fn imports(folder: &Path) -> Imports {
     let files = files(folder, "rs");
     let file = |name: String| files.iter().find(|(file, _)| *file == name);

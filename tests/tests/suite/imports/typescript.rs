@@ -1,11 +1,11 @@
-//! What TypeScript files import, types included.
+//! Finds the imports of TypeScript files, types included.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::{Imports, files};
 
-/// A path in a folder, without `.` and `..`.
+/// Normalizes a path, removing `.` and `..`.
 fn plain(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
@@ -18,7 +18,8 @@ fn plain(path: &str) -> String {
     parts.join("/")
 }
 
-/// The files that a file names, and what it takes from each: `import .. from`, `export .. from`, `import(..)`.
+/// The files that a file refers to, and the names that it imports from each: `import .. from`, `export .. from`,
+/// `import(..)`.
 fn named(text: &str) -> Vec<(String, BTreeSet<String>)> {
     let code: Vec<&str> = text.lines().filter(|l| !["//", "*", "/*"].iter().any(|c| l.trim().starts_with(c))).collect();
     let code = code.join("\n");
@@ -40,7 +41,7 @@ fn named(text: &str) -> Vec<(String, BTreeSet<String>)> {
     found
 }
 
-/// What the files in these folders import from each other.
+/// The imports between the files in these folders.
 pub(super) fn imports(root: &Path, folders: &[&str]) -> Imports {
     let all: BTreeMap<String, String> = folders
         .iter()
