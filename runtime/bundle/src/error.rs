@@ -13,7 +13,7 @@ pub enum Error {
         /// The cause.
         source: std::io::Error,
     },
-    /// The disk has no room for a file.
+    /// The disk is full.
     #[error("{}: the disk is full; free some space, or choose another place", path.display())]
     Full {
         /// The file.
@@ -38,7 +38,7 @@ pub enum Error {
         /// The format number in the manifest.
         found: u64,
     },
-    /// A JSON file has not the structure it should have.
+    /// A JSON file does not have the expected structure.
     #[error("{file}: {message}; the file is damaged or was not written by gristmill: compile the model again")]
     Json {
         /// Path in the bundle.

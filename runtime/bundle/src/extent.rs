@@ -1,12 +1,11 @@
-//! How large the buffers of steps are in an ordinary call: one row, the longest session, and a stretch of tokens as
-//! generation and embedding take it. Which steps get fallback kernels, and which of them an adapter will need, are both
-//! judged by this.
+//! The sizes of buffers in a typical call: one row, the longest session, and as many tokens as generation and embedding
+//! process at once. They determine which steps get fallback kernels, and which of these an adapter will need.
 
 use crate::manifest::{Binding, Elem, Entry, EntryRole, Manifest, Program};
 use crate::size::{Size, SizeError};
 
-/// Values of all symbols for a call of `entry` in a session of `capacity` tokens. Symbols of the architecture have their
-/// smallest value.
+/// The values of all symbols for a typical call of `entry` in a session of `capacity` tokens. Symbols of the
+/// architecture have their smallest value.
 pub fn ordinary(manifest: &Manifest, entry: &Entry, capacity: u32) -> Vec<u32> {
     let whole = entry.role == EntryRole::Embed;
     let stretch = if whole { capacity } else { manifest.model.prefill_chunk.min(capacity) };
@@ -23,7 +22,8 @@ pub fn ordinary(manifest: &Manifest, entry: &Entry, capacity: u32) -> Vec<u32> {
     manifest.symbols.iter().map(value).collect()
 }
 
-/// Bytes of a buffer of `entry`, whose program is `program`, under these values of the symbols. All must be valid.
+/// The size in bytes of a buffer of `entry`, whose program is `program`, for these symbol values. Manifest and program
+/// must be valid.
 ///
 /// # Errors
 /// If a size overflows, is negative, or divides by zero.

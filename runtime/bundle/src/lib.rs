@@ -1,8 +1,8 @@
-//! The bundle format: reader and writer. The format itself is described in `docs/bundle.md`.
+//! The bundle format: reader and writer. `docs/bundle.md` describes the format.
 //!
-//! [`Bundle`] reads from a [`Source`], [`BundleWriter`] writes to a [`Sink`], weights through a [`WeightWriter`]. A [`Manifest`] that came through either
-//! of them is valid: all its
-//! indices are in range, its paths are clean, its sizes are over its symbols. File contents are verified when they are read.
+//! [`Bundle`] reads from a [`Source`]. [`BundleWriter`] writes to a [`Sink`], weights through a [`WeightWriter`]. A
+//! [`Manifest`] from either of them is valid: its indices are in range, its paths are clean, and its sizes only use its
+//! symbols. File contents are verified when they are read.
 //!
 //! # Example
 //!

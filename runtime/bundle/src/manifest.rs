@@ -310,7 +310,7 @@ pub struct StoredWeight {
     pub bytes: u64,
 }
 
-/// A part of the model whose weights can be fetched alone: a vision encoder, a language model.
+/// A part of the model whose weights can be loaded separately: a vision encoder, a language model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Component {

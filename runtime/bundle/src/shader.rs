@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(fault(&main(&"a = a + 1;".repeat(20_000))), "");
         let sum = "1 + ".repeat(200_000);
         assert!(fault(&main(&format!("let a = {sum} 1;"))).starts_with("a statement has too many tokens"));
-        // What is in comments ends no statement.
+        // Nothing in a comment ends a statement.
         for comment in ["/* ; */", "/* /* */ ; */", "// ;\n", "// ;\u{2028}"] {
             let sum = format!("1 + {comment}").repeat(10_000);
             assert!(fault(&main(&format!("let a = {sum} 1;"))).starts_with("a statement has"), "{comment}");

@@ -25,7 +25,7 @@ pub trait Sink: fmt::Debug + Send {
     fn add(&mut self, path: &str, content: &[u8]) -> Result<(), Error>;
 
     /// Appends to the current nameless file, and begins one if there is none. Weight files are written in this way,
-    /// because their names are hashes of their content. Other files may be added meanwhile.
+    /// because their names are hashes of their content. Other files may be added in between.
     ///
     /// # Errors
     /// If the bytes cannot be written.
@@ -145,7 +145,7 @@ fn check_replaceable(target: &Path) -> Result<(), Error> {
         let manifest: serde_json::Value = manifest.unwrap_or_default();
         manifest["generator"].as_str().is_some_and(|g| g.starts_with("gristmill")) && manifest["format"].is_u64()
     };
-    // Twice, because another one may take its place between the steps of the path.
+    // Twice, because another bundle may replace it between the steps of resolving the path.
     if is_ours() || is_ours() { Ok(()) } else { refuse("contains something other than a gristmill bundle") }
 }
 
@@ -166,7 +166,7 @@ impl MemorySink {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Written) -> T) -> T {
-        // Files are whole whatever a thread was doing.
+        // Files are complete, whatever a thread was doing when it panicked.
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -45,9 +45,9 @@ impl DirSource {
         for _ in 0..ATTEMPTS {
             match Self::attempt(&root) {
                 Ok(Some(source)) => return Ok(source),
-                // Whoever has the lock writes this bundle, or removes it.
+                // Another process has locked it, to write this bundle or to remove it.
                 Ok(None) => missing = false,
-                // It may have been removed a moment ago, with another one in its place.
+                // It may just have been removed, with another one in its place.
                 Err(e) if e.kind() == ErrorKind::NotFound && !missing => missing = true,
                 Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => break,
                 Err(e) => return Err(Error::io(root, e)),
@@ -57,7 +57,7 @@ impl DirSource {
         Err(Error::NotABundle { path: root })
     }
 
-    /// `None` if the manifest cannot be opened at this moment.
+    /// `None` if the manifest cannot be opened right now.
     fn attempt(root: &Path) -> io::Result<Option<Self>> {
         let folder = Folder::open(root)?;
         let manifest = folder.open_file(MANIFEST)?;
@@ -67,7 +67,7 @@ impl DirSource {
             // Some file systems have no locks.
             Err(TryLockError::Error(_)) => {}
         }
-        // It may have been removed before the lock was there.
+        // It may have been removed before the lock was taken.
         folder.open_file(MANIFEST)?;
         Ok(Some(DirSource { root: root.to_path_buf(), folder, _manifest: manifest }))
     }
@@ -99,7 +99,7 @@ impl Source for DirSource {
     }
 }
 
-/// A directory that is held open, because its path may come to mean another one.
+/// A directory that is held open, because its path may later lead to another one.
 #[cfg(unix)]
 #[derive(Debug)]
 struct Folder(File);
@@ -113,7 +113,7 @@ impl Folder {
     /// Opens a regular file.
     fn open_file(&self, path: &str) -> io::Result<File> {
         use rustix::fs::{Mode, OFlags, openat};
-        // A pipe would wait for somebody to write into it.
+        // Opening a pipe would wait for a writer.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = File::from(openat(&self.0, path, flags, Mode::empty())?);
         files::check(&file.metadata()?)?;

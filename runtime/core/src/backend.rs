@@ -175,7 +175,7 @@ pub async fn run_all(backend: &mut dyn Backend, requests: &[Request], want: &[&s
                 Err(e) => failure = Some(e),
             }
         } else if under_way > 0 {
-            // After a failure, too: nobody else may get these results.
+            // Even after a failure: no other caller may get these results.
             under_way -= 1;
             match backend.finish().await {
                 Ok(outputs) => results.push(outputs),

@@ -239,7 +239,7 @@ fn check_past(manifest: &Manifest, entry: &Entry, symbols: &[u32], session: &Ses
                     ring.rows
                 )));
             }
-            // What grows and was not filled is zero, which is of use to those who measure.
+            // A growing state that was not filled is zero, which is useful for measurements.
             StateKind::Appended { .. } if past > held.length => {}
             StateKind::Appended { ring: Some(ring), .. } if state.kind.resumes(held, past) != past => {
                 return Err(Error::Unsupported(format!(
@@ -351,7 +351,7 @@ fn default_input(manifest: &Manifest, input: &Input, symbols: &[u32]) -> Result<
             (0..count).map(|i| past as i32 + (i % last) as i32).collect()
         }
         Some(InputDefault::Value(v)) => vec![v; count],
-        // `bind_symbols` has refused absent inputs without a default.
+        // `bind_symbols` has rejected absent inputs without a default.
         None => Vec::new(),
     };
     let data = match input.elem {
@@ -542,18 +542,18 @@ mod tests {
              least 7, or start from 0"
         );
         assert_eq!(call(&mut session, 8, 1), Ok(()));
-        // What was behind took the place of others.
+        // The tokens that were there have been overwritten.
         assert!(call(&mut session, 6, 1).unwrap_err().contains("the last 6 of 10"));
         assert_eq!(call(&mut session, 7, 1), Ok(()));
         let held = Held { length: 8, most: 10 };
         assert_eq!([3, 6, 7, 8, 9].map(|wanted| resumes(&m, held, wanted)), [0, 0, 7, 8, 8]);
-        // A new text forgets the old one; and who measures skips what there is no text for.
+        // A new text replaces the old one, and a measurement may skip tokens that do not exist.
         assert_eq!(call(&mut session, 0, 5), Ok(()));
         assert_eq!(call(&mut session, 2, 1), Ok(()));
         assert_eq!(call(&mut session, 12, 1), Ok(()));
     }
 
-    /// A session in which seven tokens were taken.
+    /// A session that has processed seven tokens.
     fn after_seven(m: &Manifest) -> Session {
         let (given, mut session) = (ids(2, 7), Session::new(2, 16));
         session.called(m, &prepare(m, "prefill", &given, 0, Some(&session)).unwrap());

@@ -114,7 +114,7 @@ pub struct ChoiceInfo {
 pub fn capabilities(manifest: &Manifest) -> Vec<Capability> {
     let has = |role: EntryRole| manifest.entries.iter().any(|e| e.role == role);
     let text = manifest.files.contains_key(TOKENIZER);
-    // What is generated from audio files continues no prompt.
+    // Text that is generated from audio does not continue a prompt.
     let transcribes = tasks(manifest).any(|(_, task)| matches!(task.output, TaskOutput::Seq2Seq { .. }));
     let prompted = has(EntryRole::Decode) && !transcribes && text;
     let mut all = Vec::new();
@@ -133,7 +133,7 @@ pub fn capabilities(manifest: &Manifest) -> Vec<Capability> {
             Kind::Detect => Capability::Detect,
             Kind::Compare => Capability::Compare,
             Kind::Transcribe => Capability::Transcribe,
-            // Images in prompts; that the model generates was said above.
+            // Images in prompts. That the model generates text is listed already.
             Kind::Generate => continue,
         };
         add(text || !needs_text, what);

@@ -81,7 +81,7 @@ impl DecodeLoop {
         let (batch, prompt) = (value("B"), value("T"));
         let mut continued = Vec::with_capacity(inputs.len());
         for (name, tensor) in inputs {
-            // `bind_symbols` has refused inputs that do not exist.
+            // `bind_symbols` has rejected unknown inputs.
             let Some(input) = manifest.inputs.iter().find(|i| i.name == name) else { continue };
             let axes = classify(manifest, input)?;
             let one = Continued { decoded: takes(decode, &name), advance: input.advance, name, tensor, axes };
@@ -356,7 +356,7 @@ mod tests {
         }
         assert!(decode_loop.next_token(&[1]).is_err());
 
-        // A token that is not known yet leaves everything else as it is with one that is.
+        // The values of unknown tokens do not affect anything else.
         let mut decode_loop = DecodeLoop::new(&m, prompt()).unwrap();
         while decode_loop.next_chunk().is_some() {}
         let mut known = decode_loop.clone();

@@ -152,7 +152,7 @@ impl Generator {
 
     /// The outputs to request in a call.
     pub fn want(&self, request: &Request) -> &'static [&'static str] {
-        // What is encoded stays on the device; the call gives whatever it has.
+        // Encoder outputs stay on the device; the call returns whatever it has.
         match self.under_way.back() {
             _ if self.decode_loop.encodes(request) => &[],
             Some(Expected::Open) => OPEN,
@@ -212,7 +212,7 @@ impl Generator {
     /// # Errors
     /// If the model takes no token ids, or no result was accepted that gives the next token.
     pub fn next_call(&mut self) -> Result<Option<Request>, Error> {
-        // Counted before the call is one of those under way.
+        // Counted before this call is added to those in flight.
         let index = self.tokens.len() + self.coming();
         let mut request = self.next_request()?;
         if let Some(request) = request.as_mut().filter(|r| !self.decode_loop.encodes(r)) {
@@ -297,13 +297,13 @@ impl Generator {
         }
         if let Some(open) = self.prompt.open.pop_front_if(|open| open.place == at) {
             let scored = open.among.iter().filter_map(|id| Some((*id, *scores.get(*id as usize)?)));
-            // Of equal ones the first, as an arg max over the vocabulary has it.
+            // Ties go to the first token, as in an arg max over the vocabulary.
             let best = scored.min_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))).ok_or_else(missing)?.0;
             self.prompt.tokens[open.place] = best;
             self.seen.insert(best);
         }
         let total = self.prompt.tokens.len() as u32;
-        // The last token gives the first one of the text, and is computed again for it if need be.
+        // The last token gives the first one of the text, and is computed again for that if necessary.
         let length = self.decode_loop.past();
         self.held = Held { length, most: length.max(self.held.most) };
         let done = resumes(manifest, self.held, total - 1);
@@ -432,7 +432,7 @@ mod tests {
     use crate::choices::{Open, Start};
     use crate::testing::{ToyBackend, toy_logits};
 
-    /// What the toy would say, computed without chunks or a cache.
+    /// What the toy model would generate, computed without chunks or a cache.
     fn expected(prompt: &[u32], n: usize) -> Vec<u32> {
         let mut all = prompt.to_vec();
         for _ in 0..n {
@@ -572,7 +572,8 @@ mod tests {
         for (kind, past) in [(StateKind::Appended { axis: 1, ring: None }, 1), (StateKind::Overwritten, 0)] {
             let mut manifest = ToyBackend::new().manifest;
             manifest.states[0].kind = kind;
-            // What is asked for follows the last token, which is then computed again for the first one of the text.
+            // The requested probability follows the last token, which is then computed again for the first one of the
+            // text.
             let prompt = Prompt { asked: Some(3), before: 1, ..Prompt::beside(vec![5, 7], Tensors::new()) };
             let mut generator = Generator::from_prompt(&manifest, prompt, greedy(6)).unwrap();
             assert_eq!(generator.next_call().unwrap().unwrap().past, 0);
@@ -595,7 +596,7 @@ mod tests {
                 let (ahead, toy) = run_ahead(depth, &prompt, &options);
                 assert_eq!((ahead.tokens, ahead.stop), (alone.tokens.clone(), alone.stop), "{depth} {len} {n}");
                 assert_eq!(toy.calls.len(), plain.calls.len(), "nothing was computed in vain");
-                // An end token is found late: up to `depth - 1` calls were in vain, no token is too many.
+                // An end token is detected late: up to `depth - 1` calls were wasted, but no token is too many.
                 let Some(end) = alone.tokens.get(4) else { continue };
                 let options = Options { stop_tokens: vec![*end], ..options };
                 let (expect, plain) = run(&prompt, &options);
@@ -630,7 +631,7 @@ mod tests {
                             generator.accept(&manifest, &outputs).unwrap();
                         }
                     });
-                    // Calls are under way when the device is lost.
+                    // Calls are in flight when the device is lost.
                     let _ = generator.next_call().unwrap();
                     let _ = generator.next_call();
                     generator.rewind(&manifest).unwrap();

@@ -1,25 +1,26 @@
-//! Executes bundles.
+//! Runs bundles.
 //!
-//! - [`backend`]: what a backend is; [`call`]: what a call means, for all of them alike.
-//! - [`gpu`]: executes programs on WebGPU, given a device; [`cpu`]: such a device made of WebAssembly; [`hybrid`]: both
+//! - [`backend`]: the interface of a backend; [`call`]: prepares and checks calls, the same for all backends.
+//! - [`gpu`]: executes programs on WebGPU, given a device; [`cpu`]: a device made of WebAssembly; [`hybrid`]: both
 //!   together; [`native`]: the devices of this machine.
-//! - [`tensors`]: tensors in, tensors out. [`generate`](mod@generate): prompt in, tokens out, by way of [`decode_loop`] and
-//!   [`sample`]. [`prompt`]: what a generation starts from; [`prompter`]: made of texts, conversations and images.
-//! - [`file_kind`](mod@file_kind): what a file is by its first bytes; [`gather`](mod@gather): maps and sets of a few elements.
-//! - [`capabilities`](mod@capabilities): what a bundle can do. [`task`]: images and texts in, labels, boxes and similarities out; [`image`]: from images to tensors.
-//! - [`embedding`]: texts in, vectors out.
-//! - [`transcribe`]: audio files in, what is said in them out, in the language of [`choices`]; [`audio`]: from audio files
-//!   to tensors.
-//! - [`speech`]: which tokens may be next where times are marked, and what follows from those that were chosen.
+//! - [`tensors`]: runs entries on tensors. [`generate`](mod@generate): generates tokens from a prompt, with
+//!   [`decode_loop`] and [`sample`]. [`prompt`]: what a generation starts from; [`prompter`]: makes prompts of texts,
+//!   conversations and images.
+//! - [`task`]: runs tasks on images, audio and texts; [`image`]: turns images into tensors. [`embedding`]: embeds
+//!   texts.
+//! - [`transcribe`]: transcribes audio, with the options of [`choices`]; [`audio`]: turns audio into tensors;
+//!   [`speech`]: decodes with timestamps.
 //! - [`text`], [`tokenizer`], [`template`], [`stream`]: from text to text.
+//! - [`capabilities`](mod@capabilities): what a bundle can do. [`file_kind`](mod@file_kind): recognizes files by their
+//!   first bytes. [`gather`](mod@gather): maps and sets of a few elements.
 //!
-//! The crate has no clock, starts no threads but in [`native`], and reads files only through
-//! [`gristmill_bundle::Bundle`], so that it also runs in a browser. The feature `native` adds wgpu, wasmtime and
-//! [`blocking`] functions, `tokenizer` and `template` text.
+//! The crate reads no clock, starts threads only in [`native`], and reads files only through
+//! [`gristmill_bundle::Bundle`], so it also runs in a browser. The feature `native` adds wgpu, wasmtime and
+//! [`blocking`] functions; `tokenizer` and `template` add text.
 //!
 //! # Examples
 //!
-//! The token that follows, chosen from logits:
+//! Choosing the next token from logits:
 //!
 //! ```
 //! use std::collections::BTreeSet;
@@ -34,7 +35,7 @@
 //! assert_eq!(varied.choose(&[10, 11, 12], &logits, &BTreeSet::from([11])), Some(12));
 //! ```
 //!
-//! A bundle that goes on with a text, on the CPU of this machine:
+//! Continuing a text on the CPU of this machine:
 //!
 //! ```no_run
 //! # #[cfg(all(feature = "native", feature = "tokenizer"))] {

@@ -147,7 +147,7 @@ impl Sampler {
 /// Chooses one of the candidates by their logits, with all settings except the penalty; `draw` returns a random number
 /// if one is needed.
 pub(crate) fn choose(s: &Sampling, all: Vec<(u32, f32)>, draw: impl FnOnce() -> f32) -> Option<u32> {
-    // Stable, so that among equals, zeros of both signs included, the model's order stands.
+    // Stable, so that ties (including zeros of either sign) keep the model's order.
     let falling = order(all.len(), &|a, b| all[b].1.partial_cmp(&all[a].1).unwrap_or(Ordering::Equal));
     let mut all: Vec<(u32, f32)> = falling.into_iter().map(|i| all[i]).collect();
     let best = all.first()?.1;
@@ -170,7 +170,7 @@ pub(crate) fn choose(s: &Sampling, all: Vec<(u32, f32)>, draw: impl FnOnce() -> 
             return Some(candidate.0);
         }
     }
-    // Rounding may leave a crumb after the last one.
+    // Rounding may leave a small remainder after the last one.
     all.get(weights.len().max(1) - 1).map(|c| c.0)
 }
 
@@ -188,8 +188,8 @@ fn kept_by_top_p(weights: &[f32], p: f32) -> usize {
     reached.map_or(weights.len(), |n| n + 1)
 }
 
-/// The random number of a seed for the token `index`: from 0 (inclusive) to 1 (exclusive), 24 bits. Any of them can be
-/// had at once, so that a call that is repeated gets the same one.
+/// The random number of a seed for the token `index`: from 0 (inclusive) to 1 (exclusive), 24 bits. Any index can be
+/// computed directly, so that a repeated call gets the same number.
 ///
 /// PCG-XSH-RR 64/32 (O'Neill 2014): small, and the same on every machine.
 pub fn random(seed: u64, index: u64) -> f32 {

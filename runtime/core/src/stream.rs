@@ -33,12 +33,12 @@ impl<D: Fn(&[u32]) -> Result<String, Error>> TextStream<D> {
     pub fn push(&mut self, token: u32) -> Result<String, Error> {
         self.ids.push(token);
         let (known, all) = self.window()?;
-        // The replacement character stands for an unfinished one.
+        // A replacement character stands for an incomplete one.
         if all.ends_with('\u{FFFD}') || !all.starts_with(&known) {
             return Ok(String::new());
         }
-        // Behind tokens without text (special ones), a leading space could not be told from the artefact of a decoder
-        // that drops the first space of a text.
+        // After tokens without text (special ones), a leading space could not be distinguished from the effect of a
+        // decoder that drops the first space of a text.
         if all.len() > known.len() {
             self.begin = self.shown;
         }
@@ -111,8 +111,8 @@ impl StopTexts {
 mod tests {
     use super::*;
 
-    /// A tokenizer as SentencePiece models have it: `_` in front of words, bytes for rare characters, and a decoder
-    /// that drops the very first space.
+    /// A tokenizer in the style of SentencePiece: `_` before words, bytes for rare characters, and a decoder that drops
+    /// the very first space.
     fn decode(ids: &[u32]) -> Result<String, Error> {
         let mut bytes = Vec::new();
         for id in ids {
@@ -150,7 +150,7 @@ mod tests {
         let euro = [0xE2, 0x82, 0xAC].map(|b| 1000 + b);
         assert_eq!(pieces(&[1], &[euro[0], euro[1], euro[2], 2]), ["", "", "€", " upon", ""]);
         assert_eq!(pieces(&[1], &[2, euro[0], euro[1]]), [" upon", "", "", "\u{FFFD}"]);
-        // Long texts are cut, not forgotten.
+        // Long texts only move the window.
         let many = [euro[0], euro[1], euro[2], 1].repeat(300);
         assert_eq!(pieces(&[], &many).concat(), "€ Once".repeat(300));
     }

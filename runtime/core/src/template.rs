@@ -158,21 +158,21 @@ impl ChatTemplate {
         request.extend(options.tools.iter().map(|tools| ("tools", tools.clone())));
         request.extend(options.documents.iter().map(|documents| ("documents", documents.clone())));
         request.extend(options.template.iter().map(|name| ("chat_template", Value::from(name.as_str()).to_string())));
-        // Texts cannot fail.
+        // Serializing strings cannot fail.
         let image = options.image.as_ref().map(|image| serde_json::to_string(image).unwrap_or_default());
         request.extend(image.map(|image| ("image", image)));
         render_chat(&self.chat, &object(request.into_iter())).map_err(fault)
     }
 }
 
-/// Written by hand because the order of entries counts, and values are JSON already.
+/// Written by hand, because the order of entries matters and the values are JSON already.
 fn object<'a>(entries: impl Iterator<Item = (&'a str, String)>) -> String {
     let entries: Vec<String> = entries.map(|(key, value)| format!("{}:{value}", Value::from(key))).collect();
     ["{", &entries.join(","), "}"].concat()
 }
 
 fn json(content: &Content) -> String {
-    // Neither texts nor parts can fail.
+    // Serializing texts and parts cannot fail.
     serde_json::to_string(content).unwrap_or_default()
 }
 
@@ -203,7 +203,7 @@ mod tests {
         );
     }
 
-    /// As processors of images have it: contents are parts.
+    /// A template of an image processor: contents are parts.
     const PARTS: &str = "{% for m in messages %}{{ m['role'] | upper }}: \
         {% for c in m['content'] | selectattr('type', 'equalto', 'image') %}<image> {% endfor %}\
         {% for c in m['content'] | selectattr('type', 'equalto', 'text') %}{{ c['text'] }} {% endfor %}{% endfor %}";

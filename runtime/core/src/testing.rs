@@ -1,4 +1,4 @@
-//! A made-up decoder for the tests of this crate: its next token is a function of all tokens that its mask shows.
+//! A toy decoder for the tests of this crate: its next token is a function of all tokens that its mask shows.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,11 +9,11 @@ use crate::call::{Session, prepare, symbol, wanted_outputs};
 use crate::error::Error;
 use crate::sample::{SAMPLED_TOKEN, SAMPLING, Sampling, choose};
 
-/// Number of tokens the toy knows.
+/// Number of tokens of the toy model.
 pub(crate) const VOCAB: usize = 16;
 const CANDIDATES: usize = 8;
 
-/// Inputs and entries as a real decoder has them.
+/// Inputs and entries like those of a real decoder.
 pub(crate) fn decoder_manifest() -> Manifest {
     let size = |t: &&str| t.parse::<Size>().expect("a size");
     let symbol = |name: &str, min, max| Symbol { name: name.to_string(), min, max };
@@ -98,7 +98,7 @@ pub(crate) fn decoder_manifest() -> Manifest {
     }
 }
 
-/// The same behind an encoder: `encode` takes `source` and keeps what `prefill` and `decode` read.
+/// The same with an encoder: `encode` reads `source` and caches what `prefill` and `decode` read.
 pub(crate) fn encoder_manifest() -> Manifest {
     let mut m = decoder_manifest();
     let size = |s: &str| s.parse::<Size>().expect("a size");
@@ -147,9 +147,9 @@ pub(crate) struct ToyBackend {
     session: Option<Session>,
     /// (token, position) of every row.
     history: Vec<Vec<(i32, i32)>>,
-    /// Whether a call goes on where the one before ended.
+    /// Whether a call continues where the previous one ended.
     pub(crate) keeps_history: bool,
-    /// Calls it takes before results are asked for.
+    /// Number of calls in flight before results are requested.
     pub(crate) depth: usize,
     results: VecDeque<Tensors>,
     /// All outputs of the last call.

@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(pieces.concat(), text[tokenizer.decode(&prompt).unwrap().len()..]);
         assert_eq!(outcome.stop, Stop::MaxTokens);
 
-        // Two letters in the middle of it as a stop text.
+        // A stop text of two letters from the middle of it.
         let plain = pieces.concat();
         let at = plain.char_indices().nth(5).unwrap().0;
         let stop: String = plain[at..].chars().take(2).collect();

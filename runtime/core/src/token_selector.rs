@@ -22,7 +22,7 @@ pub(crate) struct TokenSelector {
     begins: bool,
 }
 
-/// What chooses the next token.
+/// The source of the next token.
 #[derive(Clone, Debug)]
 enum SelectedBy {
     /// The model, greedily.

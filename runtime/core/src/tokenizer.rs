@@ -1,4 +1,4 @@
-//! Text to token ids and back: [`gristmill_tokenizer`].
+//! Converts text to token ids and back: [`gristmill_tokenizer`].
 
 pub use gristmill_tokenizer::*;
 

@@ -269,7 +269,7 @@ impl<'a> Transcript<'a> {
                     end: place(word.samples.end),
                     text: word.text,
                 };
-                // None of those behind a stop text.
+                // Not those after a stop text.
                 let mut length = 0;
                 let shown = said.words.into_iter().take_while(|word| {
                     length += word.text.len();
@@ -321,7 +321,7 @@ async fn write(
             manifest,
             &mut Callbacks {
                 clock,
-                // How much of the start tokens is computed is of no interest.
+                // The progress within the start tokens is not reported.
                 keep_going: &mut |_| keep_going(None),
                 piece: &mut |new| {
                     let new = text.push(new);

@@ -1,4 +1,4 @@
-//! A bundle made by hand, with kernels written by hand, on a real adapter.
+//! A hand-made bundle with hand-written kernels, on a real adapter.
 
 mod made;
 
@@ -15,7 +15,7 @@ use made::{inputs, table};
 const SYMBOLS: &str =
     "struct Symbols { B: u32, T: u32, P: u32, C: u32 }\n@group(0) @binding(0) var<uniform> s: Symbols;\n";
 
-/// Writes the new ids into the state behind what it holds.
+/// Appends the new ids to the state.
 const APPEND: &str = "
 @group(0) @binding(1) var<storage, read> ids: array<i32>;
 @group(0) @binding(2) var<storage, read_write> seen: array<f32>;
@@ -48,7 +48,7 @@ const SCALE: &str = "
     if id.x < s.B * s.T { y[id.x] = sums[id.x] * table[40u + id.x % s.T]; }
 }";
 
-/// The same, showing by a factor that this variant was taken.
+/// The same, with a factor that shows that this variant ran.
 const SCALE_SUBGROUPS: &str = "
 @group(0) @binding(1) var<storage, read> sums: array<f32>;
 @group(0) @binding(2) var<storage, read> table: array<f32>;
@@ -73,7 +73,7 @@ fn bundle() -> Arc<Bundle> {
     changed(SCALE, "ceil_div(B*T, 64)")
 }
 
-/// With another kernel in the place of `scale`, and another grid.
+/// The bundle with a different kernel and grid for `scale`.
 fn changed(scale: &str, grid: &str) -> Arc<Bundle> {
     let text =
         |name: &str, body: &str| (format!("shaders/native/{name}.wgsl"), format!("{SYMBOLS}{body}").into_bytes());
@@ -97,7 +97,7 @@ fn load(without: &[&str]) -> Wgpu {
     open(bundle(), without)
 }
 
-/// Tests do not skip: a machine without an adapter cannot say whether this crate works.
+/// Tests are never skipped: without an adapter, a machine cannot tell whether this crate works.
 fn open(bundle: Arc<Bundle>, without: &[&str]) -> Wgpu {
     let options = Options { without: without.iter().map(|w| w.to_string()).collect(), ..Options::default() };
     let mut seen = Vec::new();
@@ -136,7 +136,7 @@ fn states_inputs_weights_and_symbols_meet() {
     let full = run(&mut wgpu, "forward", &inputs(2, &[0; 8]), 5, &["y"]).unwrap_err();
     assert_eq!(full.to_string(), "9 tokens do not fit into a context of 8");
 
-    // A new sequence finds zeros, in old buffers as in new ones.
+    // A new sequence starts with zeros, in old and new buffers.
     for (batch, capacity) in [(2, 8), (1, 4), (1, 64)] {
         begin(&mut wgpu, batch, capacity).unwrap();
         let ids = vec![1; batch as usize];
@@ -174,7 +174,7 @@ fn calls_overlap_and_feed_one_another() {
     begin(&mut wgpu, 1, 8).unwrap();
     let sums = pollster::block_on(async {
         wgpu.start(&Request::new("forward", &inputs(1, &[7]), 0), &["wide"]).await.unwrap();
-        // Takes the first element of `wide`, which is 0; then an input of its own again.
+        // Uses the first element of `wide`, which is 0; then an input of its own again.
         let device_input = Some(DeviceInput { input: "input_ids".to_string(), output: "wide".to_string() });
         wgpu.start(&Request { device_input, ..Request::new("forward", &inputs(1, &[99]), 1) }, &["y"]).await.unwrap();
         wgpu.start(&Request::new("forward", &inputs(1, &[5]), 2), &["y"]).await.unwrap();
@@ -207,7 +207,7 @@ fn adapters_are_chosen_by_name() {
 #[test]
 fn a_state_beyond_the_limits_is_named() {
     let mut wgpu = load(&[]);
-    // 100 rows of 4 GiB would be asked for if the manifest's range allowed it; the device's limit stands before that.
+    // 100 rows would need 4 GiB if the manifest's range allowed it; the device's limit applies first.
     match begin(&mut wgpu, u32::MAX, 100) {
         Err(Error::Limit { what, name, .. }) => {
             assert_eq!((what.as_str(), name), ("state `seen`", "maxStorageBufferBindingSize"));
@@ -218,7 +218,7 @@ fn a_state_beyond_the_limits_is_named() {
 
 #[test]
 fn shaders_and_grids_of_strangers_are_bounded() {
-    // The subgroup variant is not the one that is changed.
+    // The subgroup variant is not changed.
     let ran = |scale: &str, grid: &str| {
         let mut wgpu = open(changed(scale, grid), &["subgroups"]);
         begin(&mut wgpu, 1, 8).unwrap();

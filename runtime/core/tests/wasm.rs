@@ -1,5 +1,5 @@
-//! A bundle made by hand, with kernels written by hand, in wasmtime: with relaxed SIMD and without, on one thread and
-//! on several.
+//! A hand-made bundle with hand-written kernels, in wasmtime: with and without relaxed SIMD, on one thread and on
+//! several.
 
 mod made;
 
@@ -17,7 +17,7 @@ const KERNELS: &str = include_str!("wasm/kernels.wat");
 const ALONE: &str = include_str!("wasm/alone.wat");
 const TOGETHER: &str = include_str!("wasm/together.wat");
 
-/// What `scale` multiplies by, to show which module runs.
+/// The factor of `scale`, which shows which module runs.
 const RELAXED_FACTOR: f32 = 1000.0;
 
 /// The text of a module.
@@ -101,10 +101,10 @@ fn states_inputs_weights_and_symbols_meet() {
         let masked = run(&mut wasm, "forward", &masked, 4, &["y"]).unwrap();
         assert_eq!(masked["y"], expect(factor, &[14.0, 30.0], 1));
         assert_eq!(wasm.allocated_bytes(), allocated, "decoding allocates nothing");
-        // A new sequence finds zeros, in old buffers as in new ones; 20 MB are more than was planned.
+        // A new sequence starts with zeros, in old and new buffers; 20 MB are more than the plan reserved.
         for (batch, capacity) in [(2, 8), (1, 4), (1, 100), (50_000, 100), (1, 1)] {
             begin(&mut wasm, batch, capacity).unwrap();
-            // The model takes 100 rows at most, memory takes more.
+            // The model supports 100 rows, but memory has room for more.
             if batch <= 100 {
                 let got = y(&mut wasm, &vec![1; batch as usize], batch as usize, capacity - 1);
                 assert_eq!(got, expect(factor, &vec![1.0; batch as usize], 1), "{batch} rows");
@@ -131,7 +131,7 @@ fn calls_are_done_in_order_and_feed_one_another() {
         begin(&mut wasm, 1, 8).unwrap();
         let sums = pollster::block_on(async {
             wasm.start(&Request::new("forward", &inputs(1, &[7]), 0), &["wide"]).await.unwrap();
-            // Takes the first element of `wide`, which is 0; then an input of its own again.
+            // Uses the first element of `wide`, which is 0; then an input of its own again.
             let device_input = Some(DeviceInput { input: "input_ids".to_string(), output: "wide".to_string() });
             wasm.start(&Request { device_input, ..Request::new("forward", &inputs(1, &[99]), 1) }, &["y"])
                 .await
@@ -148,7 +148,7 @@ fn calls_are_done_in_order_and_feed_one_another() {
     }
 }
 
-/// Workers find every run, and all of them leave, however the others are timed.
+/// Workers take part in every run, and all of them stop, whatever the timing.
 #[test]
 fn many_short_runs() {
     for threads in [1, 2, 5] {
@@ -163,7 +163,7 @@ fn many_short_runs() {
     }
 }
 
-/// The kernel of `broken` fails at the position that the first id says: in each of the workers in turn.
+/// The kernel of `broken` fails at the position given by the first id: in each of the workers in turn.
 #[test]
 fn a_trap_in_any_worker_is_an_error_and_ends_all() {
     for (threads, position) in [(1, 0), (1, 99), (2, 0), (2, 99), (4, 1), (4, 30), (4, 60), (4, 99)] {
@@ -173,7 +173,7 @@ fn a_trap_in_any_worker_is_an_error_and_ends_all() {
         let failed = run(&mut wasm, "forward", &inputs(1, &[position]), 0, &["broken"]).unwrap_err();
         let text = failed.to_string();
         assert!(text.contains("unreachable") && text.contains("`broken`"), "{threads}, {position}: {text}");
-        // What follows is refused instead of waiting for workers that are gone.
+        // Later calls are rejected instead of waiting for workers that are gone.
         match run(&mut wasm, "forward", &inputs(1, &[100]), 0, &["y"]) {
             Err(Error::DeviceLost(why)) => assert!(why.contains("unreachable"), "{why}"),
             other => panic!("{other:?}"),
@@ -192,7 +192,7 @@ fn more_than_32_bits_address_is_refused() {
     assert_eq!(y(&mut wasm, &[2], 1, 0), expect(1.0, &[2.0], 1));
 }
 
-/// The weights of this bundle are not even there: whoever reads one says so.
+/// The weights of this bundle do not exist: reading one is an error.
 #[test]
 fn a_bundle_that_cannot_fit_is_refused_before_a_weight_is_read() {
     let grow = |gib: u64| {
@@ -208,7 +208,8 @@ fn a_bundle_that_cannot_fit_is_refused_before_a_weight_is_read() {
     };
     let refused =
         |gib: u64| Wasm::load(large(&grow(gib)), &WasmOptions::default(), &mut |_, _| {}).unwrap_err().to_string();
-    // Two tensors of one buffer each: the larger one alone is more than a buffer can be, or both together are.
+    // Two tensors with one buffer each: either the larger one exceeds the size of a buffer, or both together exceed
+    // memory.
     assert!(refused(5).contains("tensor `unused` (f32) needs 5368708864"), "{}", refused(5));
     assert!(refused(3).contains("weights/000"), "what fits is read: {}", refused(3));
     let halves = |manifest: &mut Manifest| {
@@ -221,7 +222,7 @@ fn a_bundle_that_cannot_fit_is_refused_before_a_weight_is_read() {
     assert!(text.contains("this bundle (weights 4294967296,") && text.contains("use WebGPU"), "{text}");
 }
 
-/// The bundle with other weights.
+/// The bundle with different weights.
 fn large(change: &dyn Fn(&mut Manifest)) -> Arc<Bundle> {
     changed(&module, change)
 }
@@ -254,7 +255,7 @@ fn modules_that_are_not_as_they_must_be() {
 const LOOP: &str = "(loop $ever (br $ever))";
 const SLEEP: &str = "(drop (memory.atomic.wait32 (i32.const 1200) (i32.const 0) (i64.const -1)))";
 
-/// A bundle whose function `run` or `serve` does `first` before anything else.
+/// A bundle whose function `run` or `serve` executes `first` before anything else.
 fn beginning_with(function: &str, first: &str) -> Arc<Bundle> {
     let head = match function {
         "run" => "(func (export \"run\") (param $control i32) (result i32)",
@@ -262,7 +263,7 @@ fn beginning_with(function: &str, first: &str) -> Arc<Bundle> {
     };
     bundle_of(&|relaxed, threads| match threads {
         true => module(relaxed, threads).replace(head, &format!("{head} {first}")),
-        // Only with shared memory one can sleep, and serve.
+        // Only modules with shared memory can sleep and serve.
         false if first == LOOP => module(relaxed, threads).replace(head, &format!("{head} {first}")),
         false => module(relaxed, threads),
     })
@@ -324,7 +325,7 @@ fn others_can_end_a_call() {
             stopper.stop();
         });
         assert!(matches!(run(&mut wasm, "forward", &inputs(1, &[1]), 0, &["y"]), Err(Error::Stopped)));
-        // Also where nothing is under way.
+        // Even if nothing is running.
         let mut other = open(threads, true);
         begin(&mut other, 1, 8).unwrap();
         other.stopper().stop();

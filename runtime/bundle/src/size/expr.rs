@@ -43,7 +43,7 @@ pub struct Expr {
 impl Expr {
     pub(super) fn new<S: AsRef<str>>(size: &Size, symbols: &[S]) -> Result<Self, SizeError> {
         let mut ops = Vec::new();
-        // What is left to do, the next last; an operation comes back when its operands are done.
+        // The remaining work, the next item last. An operation comes back when its operands are done.
         let mut todo = vec![(size, false)];
         while let Some((at, ready)) = todo.pop() {
             match at {

@@ -1,8 +1,7 @@
 //! Sizes: small integer expressions of symbols.
 //!
-//! Programs hold [`Size`]s; a bundle spells them as text (see `parse.rs`), and that is the only place where they are
-//! text. What is evaluated often is resolved into an [`Expr`] first. Arithmetic is checked; a result must not be
-//! negative.
+//! Programs hold [`Size`]s. Only bundles write them as text (see `parse.rs`). A size that is evaluated often is
+//! resolved into an [`Expr`] first. Arithmetic is checked, and a result must not be negative.
 
 mod expr;
 mod parse;

@@ -31,7 +31,7 @@ impl FromStr for Size {
 }
 
 impl Serialize for Size {
-    /// Fails where a reader would refuse the text.
+    /// Fails where a reader would reject the text.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text = self.to_string();
         text.parse::<Size>().map_err(serde::ser::Error::custom)?;

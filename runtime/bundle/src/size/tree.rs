@@ -153,7 +153,7 @@ pub struct SizeError {
 
 impl SizeError {
     pub(super) fn new(text: &str, what: &str) -> Self {
-        // Hostile files hold long ones.
+        // Hostile files contain long ones.
         let text = match text.char_indices().nth(80) {
             Some((at, _)) => format!("{}...", &text[..at]),
             None => text.to_string(),

@@ -51,9 +51,9 @@ pub struct Cpu<M> {
 struct Shared<M> {
     instance: M,
     heap: RefCell<Heap>,
-    /// Bytes of weights and of states.
+    /// Bytes of weights, and of states.
     kept: Cell<(u64, u64)>,
-    /// The error after which nothing runs any more.
+    /// The error after which nothing can run any more.
     poison: RefCell<Option<String>>,
     /// The first failure of a function that cannot return an error.
     failure: RefCell<Option<Error>>,
@@ -87,9 +87,9 @@ impl<M> Args<M> {
 pub struct Table<M> {
     /// `None` if there are no steps, or no memory for them.
     region: Option<Region<M>>,
-    /// What is in it.
+    /// The content.
     words: RefCell<Vec<u32>>,
-    /// Keeps what the table points to.
+    /// Keeps alive what the table points to.
     _args: Vec<Rc<Args<M>>>,
 }
 
@@ -145,7 +145,7 @@ impl<M: WasmInstance> Cpu<M> {
     /// # Errors
     /// If there is not enough memory.
     pub fn make(&self, spec: &BufferSpec) -> Result<Buffer, Error> {
-        // Results are read where they lie.
+        // Results are read in place.
         let bytes = if spec.usage == Usage::Readback { 0 } else { spec.bytes };
         let block = self.shared.take(&spec.label, bytes)?;
         self.shared.count(spec.usage, |sum| sum + block.bytes);

@@ -65,8 +65,8 @@ impl Heap {
         Some(Block { at, bytes, dirty })
     }
 
-    /// Takes a block back that was never used, because there is no memory behind it. `high` is what [`Heap::high`] was
-    /// before.
+    /// Takes back a block that was never used, because the memory could not grow to hold it. `high` is the previous
+    /// value of [`Heap::high`].
     pub(super) fn undo(&mut self, block: Block, high: u64) {
         self.give_back(block);
         self.high = high;

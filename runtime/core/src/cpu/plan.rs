@@ -22,7 +22,7 @@ pub struct Plan {
 
 impl Plan {
     /// The initial size of the memory in bytes, if the module and its workers need `base`. If the longest context does
-    /// not fit, but a shorter one does, it is that for the shortest; longer ones grow the memory.
+    /// not fit, the size for the shortest one; longer contexts grow the memory.
     ///
     /// # Errors
     /// [`Error::Limit`] if not even the shortest context fits into `limit` bytes.
@@ -112,8 +112,8 @@ fn size_of(elem: Elem) -> u64 {
     }
 }
 
-/// The symbols of a call with a chunk of one text, in a session as long as a chunk: what longer sessions add is the
-/// business of states.
+/// The symbols of a call with a chunk of one text, in a session as long as the chunk. Longer sessions only need more
+/// memory for states.
 fn chunk_symbols(manifest: &Manifest, entry: &Entry) -> Vec<u32> {
     let model = &manifest.model;
     let tokens = model.prefill_chunk.min(model.max_context).max(1);

@@ -1,4 +1,4 @@
-//! What 32-bit addresses reach.
+//! The address space of WebAssembly.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ pub const ADDRESS_SPACE: u64 = 1 << 32;
 /// Bytes of a page of linear memory.
 pub const PAGE: u64 = 65536;
 
-/// Bytes that must be mapped behind the last buffer, because kernels load whole vectors.
+/// Bytes that must be mapped after the last buffer, because kernels load whole vectors.
 pub const GUARD: u64 = 64;
 
-/// What admission must know of an instance before there is one. `limit` is the most linear memory it can have.
+/// The description of a future instance for admission. `limit` is the largest linear memory it can have.
 pub fn device_info(features: BTreeSet<String>, limit: u64) -> DeviceInfo {
     let most = limit.min(ADDRESS_SPACE).saturating_sub(PAGE);
     DeviceInfo {

@@ -86,7 +86,7 @@ fn device(most: u64) -> Cpu<Toy> {
     device_within(most, 1 << 32)
 }
 
-/// A device of so many bytes, which says that it could have `limit`.
+/// A device with `most` bytes of memory, which claims a limit of `limit`.
 pub(crate) fn device_within(most: u64, limit: u64) -> Cpu<Toy> {
     let toy = Toy::default();
     toy.most.set(most);

@@ -59,7 +59,7 @@ pub fn admit(manifest: &Manifest, programs: &Programs, device: &DeviceInfo) -> R
         let what = format!("tensor `{}` ({})", t.name, t.precision);
         device.check_storage(&what, t.bytes, "compile with a lower --precision for it, or choose another adapter")?;
     }
-    // Kernels with intermediate values may need more buffers than others; they are for those who ask for them.
+    // Kernels with intermediate values may need more buffers, and are only used on request.
     let of_use = manifest.entries.iter().filter(|e| e.role != EntryRole::Taps);
     let mut offloaded = Vec::new();
     for (entry, program) in of_use.filter_map(|e| Some((e, programs.programs.get(&e.name)?))) {
@@ -79,7 +79,7 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// Steps whose kernels bind too many buffers.
+    /// Finds steps whose kernels bind too many buffers.
     fn wide(&self, programs: &Programs) -> Result<Option<Offloaded>, Error> {
         let limit = self.device.limits.max_storage_buffers_per_shader_stage;
         let (mut steps, mut first) = (0, None);
@@ -102,7 +102,7 @@ impl Judge<'_> {
         Ok(first.map(|why| self.offloaded(steps, None, why)))
     }
 
-    /// Steps with buffers that are too large in long sessions.
+    /// Finds steps with buffers that become too large in long sessions.
     fn large(&self) -> Result<Option<Offloaded>, Error> {
         let movable: Vec<&Step> = self.program.steps.iter().filter(|s| !s.fallback.is_empty()).collect();
         let mut bindings = BTreeSet::new();
@@ -153,7 +153,7 @@ impl Judge<'_> {
         extent::bytes(self.manifest, (self.entry, self.program), binding, &symbols).map_err(invalid)
     }
 
-    /// A buffer in words. Everything that steps bind is in range in valid programs.
+    /// A description of a buffer. Bindings of valid programs are in range.
     fn name(&self, binding: Binding) -> String {
         match binding {
             Binding::Tensor(i) => format!("tensor `{}`", self.manifest.tensors[i as usize].name),

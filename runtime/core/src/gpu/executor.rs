@@ -394,7 +394,7 @@ impl<G: Gpu, F: Files> Executor<G, F> {
         for (index, tensor) in entry.inputs.iter().zip(&call.inputs) {
             let is_fed = device_input.is_some_and(|f| f.input == self.manifest.inputs[*index as usize].name);
             let binding = Binding::Input(*index);
-            // A buffer that an earlier call has left may be too small for what nobody reads.
+            // A buffer from an earlier call may be too small for an input that no step reads.
             let of_use = !is_fed && needed.bindings.contains(&binding);
             if let Some(buffer) = self.buffers.get(call.entry, binding).filter(|_| of_use) {
                 let bytes: &[u8] = match &tensor.data {
@@ -507,7 +507,7 @@ impl<G: Gpu, F: Files> Executor<G, F> {
             return Ok((0, 0));
         }
         let most = if fallback { u32::MAX } else { self.gpu.info().limits.max_compute_workgroups_per_dimension };
-        // Positions of kernels in WebAssembly are no workgroups, and a call there has a limit in time.
+        // Grid positions of WebAssembly kernels are not workgroups, and their calls have a time limit.
         if most < u32::MAX && count > MOST_WORKGROUPS {
             let text = format!("`{nodes}` has {count} workgroups; at most {MOST_WORKGROUPS} are supported");
             return Err(Error::Unsupported(format!("{text}; use a shorter input")));

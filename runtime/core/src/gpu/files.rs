@@ -1,4 +1,4 @@
-//! Where the executor gets files of the bundle from while it runs.
+//! The source of files that the executor needs at run time.
 
 use std::sync::Arc;
 

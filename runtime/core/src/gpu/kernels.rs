@@ -5,7 +5,7 @@ use gristmill_bundle::{Kernel, Variant};
 use super::device::DeviceInfo;
 use crate::error::Error;
 
-/// The first variant whose requirements the device meets. Errors if it has too few buffers per kernel.
+/// The first variant whose requirements the device meets. Fails if the device allows too few buffers per kernel.
 pub(crate) fn choose<'k>(kernel: &'k Kernel, device: &DeviceInfo) -> Result<&'k Variant, Error> {
     let what = || format!("kernel `{}`", kernel.name);
     let (found, limit) = (kernel.writes.len() as u64, device.limits.max_storage_buffers_per_shader_stage.into());

@@ -2,8 +2,8 @@
 //!
 //! A call is one submission with one compute pass. Buffers and bind groups are created when an entry is first used, or
 //! when a call needs more space than all calls before it, but not during normal decoding. [`Executor`] uses [`Gpu`],
-//! which wgpu implements natively ([`crate::native`]), the browser in a page, and [`crate::cpu`] without a graphics
-//! adapter.
+//! which is implemented by wgpu natively ([`crate::native`]), by the browser in a page, and by [`crate::cpu`] without a
+//! GPU.
 
 mod admit;
 mod buffers;

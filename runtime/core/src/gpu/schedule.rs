@@ -110,7 +110,7 @@ impl Schedule {
     }
 }
 
-/// What a call of an entry does, whatever its size.
+/// The cost of a call of an entry, independent of its size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntryWork {
     /// Number of dispatches.

@@ -1,4 +1,4 @@
-//! Mappable buffers: one for each submission under way, used in turn.
+//! Staging buffers: one for each submission in flight, used in turn.
 
 use super::device::{BufferSpec, Gpu, Usage};
 use crate::error::Error;
@@ -21,13 +21,13 @@ impl<B: Clone> Staging<B> {
         Staging { free: Vec::new() }
     }
 
-    /// A buffer of at least `bytes`; a new one only if none that is free is large enough.
+    /// A buffer of at least `bytes`. A new one is created only if no free one is large enough.
     pub(crate) async fn take<G: Gpu<Buffer = B>>(&mut self, gpu: &G, bytes: u64) -> Result<Taken<B>, Error> {
         if let Some(at) = self.free.iter().position(|(_, size)| *size >= bytes) {
             let (buffer, size) = self.free.swap_remove(at);
             return Ok(Taken { buffer, size });
         }
-        // All too small ones have had their time.
+        // All buffers that are too small are obsolete.
         for (old, _) in self.free.drain(..) {
             gpu.destroy(&old);
         }

@@ -1,4 +1,4 @@
-//! Buffers with a home, and perhaps a copy.
+//! Buffers that live on the adapter, in linear memory, or on both.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -26,7 +26,7 @@ struct Places<B> {
     own: Option<B>,
     /// In linear memory.
     copy: RefCell<Option<cpu::Buffer>>,
-    /// Whether the copy holds what the adapter has.
+    /// Whether the copy equals the buffer on the adapter.
     current: Cell<bool>,
 }
 
@@ -66,25 +66,25 @@ impl<B> Buffer<B> {
         Ok(made)
     }
 
-    /// Whether linear memory holds what the adapter has.
+    /// Whether linear memory has the current content.
     pub(super) fn is_current(&self) -> bool {
         self.0.current.get()
     }
 
-    /// Says whether it does. What lives in linear memory is always current.
+    /// Records whether it does. Buffers that live in linear memory are always current.
     pub(super) fn set_current(&self, current: bool) {
         self.0.current.set(self.0.own.is_none() || current);
     }
 
-    /// Says how many bytes are used from now on.
+    /// Records how many bytes are used from now on.
     pub(super) fn set_used(&self, bytes: u64) {
-        // More may be needed than was current.
+        // More bytes may be needed than were current.
         if bytes > self.0.used.replace(bytes) {
             self.set_current(false);
         }
     }
 
-    /// Bytes that go between adapter and linear memory: whole words.
+    /// Bytes to copy between adapter and linear memory: whole words.
     pub(super) fn bytes(&self) -> u64 {
         self.0.used.get().min(self.0.spec.bytes).next_multiple_of(4)
     }

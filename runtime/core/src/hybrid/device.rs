@@ -11,7 +11,7 @@ use crate::cpu::{self, Cpu, WasmInstance};
 use crate::error::Error;
 use crate::gpu::{BufferSpec, Copy, DeviceInfo, Gpu, Reading, Usage, Work};
 
-/// A WebGPU device, and fallback kernels beside it if the bundle needs them there.
+/// A WebGPU device, with fallback kernels if the bundle needs them.
 #[derive(Debug)]
 pub struct Hybrid<G: Gpu, M: WasmInstance>(Rc<Sides<G, M>>);
 
@@ -27,16 +27,16 @@ pub enum Pipeline<P> {
 /// Buffers bound for a kernel of either kind.
 #[derive(Clone, Debug)]
 pub enum Group<T, A, B> {
-    /// On the adapter; with what is written.
+    /// On the adapter, with the buffers that it writes.
     Own(T, Vec<Buffer<B>>),
-    /// In linear memory; with all that is bound, and what of it is written.
+    /// In linear memory, with all bound buffers and whether each is written.
     Fallback(A, Vec<(Buffer<B>, bool)>),
-    /// What could not be bound, see [`Gpu::check`].
+    /// Buffers that could not be bound; see [`Gpu::check`].
     Broken,
 }
 
 impl<G: Gpu, M: WasmInstance> Hybrid<G, M> {
-    /// A device whose own kernels run on `gpu`, and fallback ones by `cpu`.
+    /// A device that runs its own kernels on `gpu`, and fallback kernels on `cpu`.
     ///
     /// # Errors
     /// If the linear memory of `cpu` is exhausted.
@@ -60,7 +60,7 @@ impl<G: Gpu, M: WasmInstance> Hybrid<G, M> {
         self.0.fallback.as_ref().map(|s| &s.cpu)
     }
 
-    /// Takes buffers of the adapter that were filled elsewhere: weights, with their sizes.
+    /// Takes over buffers of the adapter that were filled elsewhere: weights, with their sizes.
     pub fn adopt(&self, buffers: impl IntoIterator<Item = (G::Buffer, u64)>) -> Vec<Buffer<G::Buffer>> {
         let spec = |bytes| BufferSpec::new("a weight", bytes, Usage::Weight);
         buffers.into_iter().map(|(buffer, bytes)| Buffer::own(spec(bytes), buffer, None)).collect()
@@ -71,8 +71,8 @@ impl<G: Gpu, M: WasmInstance> Hybrid<G, M> {
         bound && self.0.fallback.is_some() && spec.bytes > self.info().limits.largest_binding()
     }
 
-    /// The copy of a buffer that has a home on the adapter already, if it needs one from the start: the host writes
-    /// symbols, and never reads them.
+    /// The copy in linear memory of a buffer on the adapter, if it needs one from the start: the host writes symbols
+    /// and never reads them.
     fn early_copy(&self, spec: &BufferSpec) -> Result<Option<cpu::Buffer>, Error> {
         match &self.0.fallback {
             Some(side) if spec.usage == Usage::Uniform => side.cpu.make(spec).map(Some),
@@ -92,7 +92,7 @@ impl<G: Gpu, M: WasmInstance> Hybrid<G, M> {
     ) -> Result<<Self as Gpu>::Group, Error> {
         let fault = |message: &str| Error::Device { what: format!("kernel `{name}`"), message: message.to_string() };
         let (Pipeline::Own(_, writes) | Pipeline::Fallback(_, writes)) = pipeline;
-        // Symbols come first, and nobody writes them.
+        // Symbols come first, and no kernel writes them.
         let bound = buffers.iter().skip(1).zip(writes.iter()).map(|(b, w)| ((*b).clone(), *w));
         match pipeline {
             Pipeline::Own(pipeline, _) => {
@@ -147,7 +147,7 @@ impl<G: Gpu, M: WasmInstance> Hybrid<G, M> {
         Segment::Fallback { steps: side.cpu.record(&pairs), count: steps.len(), bound }
     }
 
-    /// The whole work on the adapter, when nothing is offloaded.
+    /// Submits all work to the adapter, if nothing is offloaded.
     fn straight(&self, work: &Work<'_, Self>, segment: Option<&Segment<G, M>>) -> Option<Reading> {
         let nothing;
         let steps = match segment {
@@ -160,7 +160,7 @@ impl<G: Gpu, M: WasmInstance> Hybrid<G, M> {
                 &nothing
             }
         };
-        // What is not there is bound by no step.
+        // No step binds a missing buffer.
         let writes: Vec<_> = work.writes.iter().filter_map(|(b, bytes)| Some((b.on_adapter()?, *bytes))).collect();
         let copy = |c: &Copy<'_, Buffer<G::Buffer>>| -> Option<(G::Buffer, G::Buffer)> {
             Some((c.from.on_adapter()?.clone(), c.to.on_adapter()?.clone()))
@@ -183,7 +183,7 @@ impl<G: Gpu, M: WasmInstance> Hybrid<G, M> {
     }
 }
 
-/// Adds buffers that are not there yet; what is written once is written.
+/// Adds missing buffers. A buffer counts as written if any step writes it.
 fn merge<B>(all: &mut Vec<(Buffer<B>, bool)>, more: impl Iterator<Item = (Buffer<B>, bool)>) {
     for (buffer, written) in more {
         match all.iter_mut().find(|(known, _)| known.is(&buffer)) {
@@ -209,7 +209,7 @@ impl<G: Gpu, M: WasmInstance> Gpu for Hybrid<G, M> {
     }
 
     fn depth(&self) -> usize {
-        // The host brings buffers across the border between steps, so that calls cannot overlap.
+        // The host copies buffers between the steps of both kinds, so calls cannot overlap.
         let mixed = self.0.offloaded.get() > 0 || self.0.has_fallback_steps.get();
         if mixed { 1 } else { self.0.gpu.depth() }
     }
@@ -311,7 +311,7 @@ impl<G: Gpu, M: WasmInstance> Gpu for Hybrid<G, M> {
                 || Error::Backend("a buffer that is too large for the adapter was bound to a kernel".to_string());
             return self.straight(work, segments.first()).unwrap_or_else(|| Box::pin(ready(Err(fault()))));
         }
-        // It goes on while it is waited for.
+        // It makes progress while the caller waits for it.
         Box::pin(run(self.0.clone(), Job::new(work)))
     }
 

@@ -8,7 +8,7 @@ use crate::cpu::{Cpu, WasmInstance};
 use crate::error::Error;
 use crate::gpu::{BufferSpec, Copy, Gpu, Reading, Usage, Work};
 
-/// A copy that outlives the call that asked for it.
+/// A copy that outlives the call that requested it.
 struct Way<B> {
     from: Buffer<B>,
     to: Buffer<B>,
@@ -28,10 +28,10 @@ impl<B> Way<B> {
     }
 }
 
-/// Bytes on their way to buffers of the adapter.
+/// Bytes to write to buffers of the adapter.
 type Writes<B> = Vec<(Buffer<B>, Vec<u8>)>;
 
-/// A submission that owns what it needs.
+/// A submission that owns its data.
 pub(super) struct Job<G: Gpu, M: WasmInstance> {
     writes: Writes<G::Buffer>,
     feed: Option<Way<G::Buffer>>,
@@ -43,7 +43,7 @@ pub(super) struct Job<G: Gpu, M: WasmInstance> {
 }
 
 impl<G: Gpu, M: WasmInstance> Job<G, M> {
-    /// What a device made of both sides was given.
+    /// The job for a submission to the combined device.
     pub(super) fn new<D: Gpu<Buffer = Buffer<G::Buffer>, Steps = Recorded<G, M>>>(work: &Work<'_, D>) -> Self {
         let Recorded(segments) = work.steps;
         Job {
@@ -62,7 +62,7 @@ fn fault(message: &str) -> Error {
     Error::Backend(message.to_string())
 }
 
-/// Does all of a job.
+/// Runs all of a job.
 pub(super) async fn run<G: Gpu, M: WasmInstance>(sides: Rc<Sides<G, M>>, job: Job<G, M>) -> Result<Vec<u8>, Error> {
     let side = sides.fallback.as_ref().ok_or_else(|| fault("no WebAssembly instance was made for this adapter"))?;
     let border = Border { gpu: &sides.gpu, side };
@@ -91,7 +91,7 @@ pub(super) async fn run<G: Gpu, M: WasmInstance>(sides: Rc<Sides<G, M>>, job: Jo
     }
 }
 
-/// What the adapter does at once.
+/// Work for the adapter in one submission.
 struct OwnWork<'a, G: Gpu> {
     uploads: Writes<G::Buffer>,
     feed: Option<Way<G::Buffer>>,
@@ -99,14 +99,14 @@ struct OwnWork<'a, G: Gpu> {
     grids: &'a [(u32, u32)],
 }
 
-/// Between the adapter and linear memory.
+/// Transfers between the adapter and linear memory.
 struct Border<'a, G: Gpu, M: WasmInstance> {
     gpu: &'a G,
     side: &'a FallbackSide<G, M>,
 }
 
 impl<G: Gpu, M: WasmInstance> Border<'_, G, M> {
-    /// What the host writes goes to both sides; gives what is to go to the adapter.
+    /// Writes the host's data to both sides. Returns what has to be written to the adapter.
     fn host_writes(&self, writes: Writes<G::Buffer>) -> Result<Writes<G::Buffer>, Error> {
         for (buffer, bytes) in &writes {
             if let Some(place) = buffer.in_memory() {
@@ -130,7 +130,7 @@ impl<G: Gpu, M: WasmInstance> Border<'_, G, M> {
         self.gpu.submit(&Work { writes: &writes, feed, steps: own.steps, grids: own.grids, results, staging, bytes })
     }
 
-    /// Runs steps of the adapter, and brings what fallback kernels bind to linear memory.
+    /// Runs steps on the adapter, and copies the buffers that fallback kernels bind to linear memory.
     async fn fetch(&self, own: OwnWork<'_, G>, bound: &[(Buffer<G::Buffer>, bool)]) -> Result<(), Error> {
         let stale: Vec<_> = bound.iter().map(|(b, _)| b).filter(|b| !b.is_current()).collect();
         let total: u64 = stale.iter().map(|b| b.bytes()).sum();
@@ -158,7 +158,7 @@ impl<G: Gpu, M: WasmInstance> Border<'_, G, M> {
         Ok(())
     }
 
-    /// A buffer for what crosses the border; the one of before if it is large enough.
+    /// A staging buffer for transfers; the previous one if it is large enough.
     async fn staging(&self, bytes: u64) -> Result<(G::Buffer, u64), Error> {
         let known = self.side.border.take();
         if let Some((buffer, size)) = known {
@@ -174,7 +174,7 @@ impl<G: Gpu, M: WasmInstance> Border<'_, G, M> {
         Ok((made.ok_or_else(|| fault("the device made no buffer"))?, spec.bytes))
     }
 
-    /// Runs fallback kernels; gives what they wrote that lives on the adapter.
+    /// Runs fallback kernels. Returns what they wrote to buffers that live on the adapter.
     async fn compute(
         &self,
         steps: &<Cpu<M> as Gpu>::Steps,
@@ -193,7 +193,7 @@ impl<G: Gpu, M: WasmInstance> Border<'_, G, M> {
         Ok(uploads)
     }
 
-    /// Runs the last steps of the adapter, and collects results from both sides.
+    /// Runs the last steps on the adapter, and collects results from both sides.
     async fn finish(
         &self,
         own: OwnWork<'_, G>,

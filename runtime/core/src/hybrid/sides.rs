@@ -1,4 +1,4 @@
-//! Both devices with what belongs to them, and recorded steps of either.
+//! Both devices, and recorded steps of either.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -18,18 +18,18 @@ pub(super) struct Sides<G: Gpu, M: WasmInstance> {
     pub(super) offloaded: Cell<usize>,
     /// Whether a recorded step is always computed by a fallback, whatever the size of its buffers.
     pub(super) has_fallback_steps: Cell<bool>,
-    /// The first failure of a function that cannot say so itself.
+    /// The first failure of a function that cannot return an error.
     pub(super) failure: RefCell<Option<Error>>,
 }
 
-/// What fallback kernels need.
+/// The parts of the device that only fallback kernels need.
 pub(super) struct FallbackSide<G: Gpu, M: WasmInstance> {
     pub(super) cpu: Cpu<M>,
-    /// Results of a submission to linear memory lie in no staging buffer.
+    /// Results in linear memory need no staging buffer.
     pub(super) no_staging: cpu::Buffer,
     /// No steps of the adapter.
     pub(super) no_steps: G::Steps,
-    /// What the adapter computed, on its way to linear memory; with its size.
+    /// The staging buffer for results of the adapter on their way to linear memory, with its size.
     pub(super) border: RefCell<Option<(G::Buffer, u64)>>,
 }
 

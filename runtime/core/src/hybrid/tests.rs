@@ -1,4 +1,4 @@
-//! Two devices of plain Rust, one of which plays the adapter.
+//! Two devices in plain Rust, one of which stands in for the adapter.
 
 use std::rc::Rc;
 
@@ -11,7 +11,7 @@ use crate::gpu::{BufferSpec, Copy, Gpu, Usage, Work};
 type Toys = Hybrid<Cpu<Toy>, Toy>;
 type Place = <Toys as Gpu>::Buffer;
 
-/// What the adapter can bind.
+/// The binding limit of the adapter, in bytes.
 const MOST: u64 = 1024;
 
 fn toys() -> Toys {
@@ -33,13 +33,13 @@ fn words(values: &[u32]) -> Vec<u8> {
     values.iter().flat_map(|w| w.to_le_bytes()).collect()
 }
 
-/// How often each side ran since the last time.
+/// How often each side ran since the last call of this function.
 fn runs(toys: &Toys) -> (u32, u32) {
     let side = |cpu: &Cpu<Toy>| cpu.instance().runs.take();
     (side(toys.own()), side(toys.beside().unwrap()))
 }
 
-/// Symbols, two buffers that the adapter binds, a large one, and a place for results.
+/// Symbols, two buffers that the adapter can bind, a large one, and a buffer for results.
 struct Case {
     toys: Toys,
     symbols: Place,
@@ -59,7 +59,8 @@ impl Case {
         Case { toys, symbols, a, b, large, staging }
     }
 
-    /// Adds `add` to four words of each of these buffers in turn, by fallback kernels or not; gives the words of three.
+    /// Adds `add` to four words of each of these buffers in turn, with fallback kernels or not. Returns the words of
+    /// three buffers.
     fn run(&self, add: u32, steps: &[(bool, &Place)]) -> Result<Vec<u32>, Error> {
         let fallback = self.toys.fallback(0, &[true]).unwrap();
         let bound: Vec<_> = steps
@@ -97,7 +98,7 @@ fn what_is_too_large_lives_in_linear_memory() {
     case.toys.destroy(&case.large);
     assert_eq!(before - case.toys.beside().unwrap().allocated(), (MOST + 16).next_multiple_of(64));
     assert!(!case.toys.is_offloaded(&create(&case.toys, MOST, Usage::State)));
-    // Weights are cut by the compiler, and results are read from where they are.
+    // The compiler splits weights, and results are read in place.
     assert!(!case.toys.is_offloaded(&create(&case.toys, MOST + 16, Usage::Weight)));
 }
 
@@ -107,9 +108,9 @@ fn stretches_run_in_turn_and_see_what_the_others_wrote() {
     let Case { a, b, large, .. } = &case;
     let steps = [(false, a), (false, b), (true, a), (true, large), (false, a), (true, b)];
     assert_eq!(case.run(10, &steps).unwrap(), [31, 32, 20, 20, 10, 10]);
-    // The last segment of the adapter is empty, and brings results.
+    // The last segment of the adapter is empty, and only fetches results.
     assert_eq!(runs(&case.toys), (3, 2));
-    // What the adapter wrote since then is brought over again.
+    // What the adapter has written since then is copied again.
     assert_eq!(case.run(1, &[(false, b), (true, b), (true, b)]).unwrap()[2..], [23, 23, 10, 10]);
     assert_eq!(runs(&case.toys), (2, 1));
 }
@@ -118,7 +119,7 @@ fn stretches_run_in_turn_and_see_what_the_others_wrote() {
 fn a_buffer_that_is_up_to_date_is_not_fetched() {
     let case = Case::new();
     case.run(1, &[(true, &case.b), (true, &case.large)]).unwrap();
-    // Between two segments that no other step of the adapter separates there is nothing to fetch but the first time.
+    // Between two segments without a step of the adapter, nothing is copied except the first time.
     assert!(case.b.is_current() && case.large.is_current());
     case.run(1, &[(false, &case.b), (true, &case.large)]).unwrap();
     assert!(!case.b.is_current() && case.large.is_current());
@@ -152,7 +153,7 @@ fn failures_are_told() {
     let case = Case::new();
     let text = case.run(1, &[(false, &case.large)]).unwrap_err().to_string();
     assert!(text.contains("too large for the adapter"), "{text}");
-    // The toy's only other kernel is one that fails.
+    // The toy's only other kernel always fails.
     let fallback = case.toys.fallback(1, &[true]).unwrap();
     let group = case.toys.bind("fails", &fallback, &[&case.symbols, &case.a]);
     let steps = case.toys.record(&[(&fallback, &group)]);

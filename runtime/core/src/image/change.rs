@@ -53,7 +53,7 @@ impl Image {
             if from < 0 || from >= self.height as isize {
                 continue;
             }
-            // Columns of the result that the image has.
+            // Columns of the result that come from the image.
             let begin = (-left).clamp(0, width as isize) as usize;
             let end = (self.width as isize - left).clamp(begin as isize, width as isize) as usize;
             let source = 3 * (from as usize * self.width + (begin as isize + left) as usize);

@@ -15,7 +15,7 @@ impl Image {
         let (pixels, mut values) = (self.width * self.height, Vec::new());
         values.reserve_exact(3 * pixels);
         for (channel, (mean, std)) in how.mean.iter().zip(&how.std).enumerate() {
-            // A byte has few values: this is what each of them becomes.
+            // A table with the result for each value of a byte.
             let table: Vec<f32> = (0..256).map(|byte| ((f64::from(byte) * how.factor) as f32 - mean) / std).collect();
             values.extend(self.rgb.iter().skip(channel).step_by(3).map(|byte| table[usize::from(*byte)]));
         }

@@ -92,7 +92,7 @@ impl Taps {
         let mut exact: Vec<f64> = Vec::new();
         for x in 0..to {
             let center = (x as f64 + 0.5) * scale;
-            // The conversion of a negative number gives 0, which is where the line begins.
+            // Converting a negative number gives 0, the start of the line.
             let begin = (center - support + 0.5) as usize;
             let end = ((center + support + 0.5) as usize).min(from);
             exact.clear();
@@ -101,7 +101,7 @@ impl Taps {
             let whole = f64::from(1 << BITS);
             weights.extend(exact.iter().map(|w| {
                 let w = if sum == 0.0 { *w } else { w / sum } * whole;
-                // Half away from zero, then cut.
+                // Half away from zero, then truncated.
                 (w + 0.5f64.copysign(w)) as i32
             }));
             spans.push((begin, end - begin));
@@ -171,7 +171,7 @@ fn nearest(image: &Image, width: usize, height: usize) -> Image {
     Image { width, height, rgb }
 }
 
-/// The nearest source pixel of each new one. Steps are added up, as in the reference, to get its rounding errors, too.
+/// The nearest source pixel of each new one. Steps are accumulated, to reproduce the rounding errors of the reference.
 fn positions(from: usize, to: usize) -> Vec<usize> {
     let step = from as f64 / to as f64;
     let mut at = step * 0.5;

@@ -19,7 +19,7 @@ fn sizes_are_those_of_the_reference() {
 
 #[test]
 fn the_middle_is_cut_out_and_filled_up() {
-    // Each pixel holds its number.
+    // The value of each pixel is its index.
     let numbered =
         |w: usize, h: usize| Image::from_rgb(w, h, (0..w * h).flat_map(|i| [i as u8 + 1; 3]).collect()).unwrap();
     let cropped = |w, h, to_w, to_h| {
@@ -107,7 +107,7 @@ fn pieces_are_cut_in_their_order() {
     let refused = odd.prepare(&how(vec![], Cut::Patches { side: 1, merge: 2, frames: 1 })).unwrap_err();
     assert!(refused.to_string().contains("multiples of 2, found 3 x 2"), "{refused}");
 
-    // Half a pixel less in front, black.
+    // Half a pixel less before the image, in black.
     let fitted = image.changed(&ImageStep::Fit { sizes: vec![[5, 4]], filter: Filter::Nearest }).unwrap();
     assert_eq!((fitted.width, fitted.height), (4, 5));
     assert_eq!(fitted.rgb.chunks(12).map(|row| row[3]).collect::<Vec<_>>(), [0, 1, 5, 0, 0]);

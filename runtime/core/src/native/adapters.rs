@@ -65,7 +65,7 @@ const NO_ADAPTER: &str = "no WebGPU adapter found. Install the GPU's driver or a
 
 fn instance() -> wgpu::Instance {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    // Validation layers of the drivers are for the developers of wgpu; its own checks stay on.
+    // Validation layers of drivers are meant for developers of wgpu; wgpu's own checks stay enabled.
     descriptor.flags = wgpu::InstanceFlags::empty();
     descriptor.backends = wgpu::Backends::PRIMARY;
     wgpu::Instance::new(descriptor)

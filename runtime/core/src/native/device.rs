@@ -1,4 +1,4 @@
-//! An opened device, and buffers whose failures have names.
+//! A device of wgpu, and buffers with names for error messages.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ use super::readback;
 use crate::error::Error;
 use crate::gpu::{BufferSpec, DeviceInfo, Gpu, Limits, Reading, Usage, Work};
 
-/// Bytes of stack that suffice for all shaders that [`gristmill_bundle::shader_fault`] lets through.
+/// Bytes of stack that suffice for all shaders that [`gristmill_bundle::shader_fault`] accepts.
 const SHADER_STACK: usize = 256 << 20;
 
 /// A device of wgpu.
@@ -23,7 +23,7 @@ pub struct Device {
     summary: AdapterSummary,
     failures: Arc<Mutex<Failures>>,
     allocated: Cell<u64>,
-    /// By which of the buffers are written.
+    /// By the set of buffers that are written.
     layouts: RefCell<BTreeMap<Vec<bool>, wgpu::BindGroupLayout>>,
 }
 
@@ -119,7 +119,7 @@ impl Device {
         let layout = self.layout(writes);
         let failed = |message: String| Error::Device { what: format!("kernel `{name}`"), message };
         let device = &self.device;
-        // wgpu goes down into nested expressions, and the caller's stack may be small.
+        // wgpu recurses into nested expressions, and the caller's stack may be small.
         let pipeline = std::thread::scope(|scope| {
             let body = || pollster::block_on(build(device, name, source, &layout));
             let builder = std::thread::Builder::new().name("gristmill shader".to_string()).stack_size(SHADER_STACK);
@@ -149,7 +149,7 @@ impl Device {
     }
 }
 
-/// A pipeline of the only entry point, or what is wrong with it.
+/// Creates the pipeline of the only entry point, or returns the error.
 async fn build(
     device: &wgpu::Device,
     name: &str,
@@ -238,7 +238,7 @@ impl Gpu for Device {
         source: &str,
         writes: &[bool],
     ) -> impl Future<Output = Result<Pipeline, Error>> + 'static {
-        // Compiling waits here anyway; the future only carries the result.
+        // Compilation blocks here anyway; the future only carries the result.
         std::future::ready(self.compile_now(name, source, writes))
     }
 
@@ -283,7 +283,7 @@ impl Gpu for Device {
     }
 }
 
-/// Browsers demand the line `enable subgroups;`, naga (as of version 30) refuses it.
+/// Browsers require the directive `enable subgroups;`, but naga (as of version 30) rejects it.
 fn for_naga(source: &str) -> String {
     let lines = source.lines().map(|l| if l.trim() == "enable subgroups;" { "" } else { l });
     lines.fold(String::with_capacity(source.len()), |mut all, l| {

@@ -1,10 +1,10 @@
-//! What a device reports outside of any call.
+//! Errors that a device reports outside of any call.
 
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::Error;
 
-/// Reports that no call has taken yet.
+/// Errors that no call has returned yet.
 #[derive(Debug, Default)]
 pub(super) struct Failures {
     pub(super) lost: Option<String>,

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::gpu::{Admission, Executor, Gpu, Usage, admit, choose_profile};
 use crate::hybrid::Hybrid;
 
-/// A bundle on a graphics adapter of this machine, with WebAssembly for the steps that the adapter cannot run.
+/// A bundle on a GPU of this machine, with WebAssembly for the steps that the adapter cannot run.
 #[derive(Debug)]
 pub struct Wgpu {
     executor: Executor<Hybrid<Device, wasm::Engine>, Arc<Bundle>>,
@@ -48,7 +48,7 @@ impl Wgpu {
         &self.admission
     }
 
-    /// Bytes in all buffers on the device, and in linear memory beside it.
+    /// Bytes in all buffers on the device and in linear memory.
     pub fn allocated_bytes(&self) -> u64 {
         let device = self.executor.gpu();
         device.own().allocated() + device.beside().map_or(0, |cpu| cpu.allocated())

@@ -1,4 +1,4 @@
-//! Brings results to the host.
+//! Copies results to the host.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use crate::gpu::Reading;
 const MAPPED: u8 = 1;
 const REFUSED: u8 = 2;
 
-/// Maps the begin of `buffer` as soon as a submission is done, and gives its bytes.
+/// Maps the beginning of `buffer` as soon as a submission is done, and returns its bytes.
 pub(super) fn read(
     device: wgpu::Device,
     submission: wgpu::SubmissionIndex,

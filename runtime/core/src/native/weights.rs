@@ -22,10 +22,10 @@ pub(super) async fn upload(
     for (i, shard) in manifest.shards.iter().enumerate() {
         let content = bundle.shard(i)?;
         for piece in &pieces[i] {
-            // A valid bundle cuts at multiples of 16 bytes, so offsets and lengths are as WebGPU wants them.
+            // Pieces of a valid bundle are multiples of 16 bytes, so offsets and lengths satisfy WebGPU.
             device.queue.write_buffer(&buffers[piece.tensor], piece.offset, &content[piece.range.clone()]);
         }
-        // Without this, staging memory for the whole model would pile up.
+        // Without this, staging memory for the whole model would accumulate.
         device.queue.submit([]);
         device.wait()?;
         device.check("uploading weights")?;

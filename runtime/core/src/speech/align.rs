@@ -76,7 +76,7 @@ fn path(weights: &[f64], tokens: usize, positions: usize) -> Vec<usize> {
         Position,
     }
     let mut steps = vec![Step::Position; tokens * positions];
-    // Costs of one position more than the column before, for all tokens; row 0 stands before the first token.
+    // The costs of one position, for all tokens, from those of the previous position; row 0 is before the first token.
     let mut column = vec![f32::INFINITY; tokens + 1];
     column[0] = 0.0;
     for position in 0..positions {
@@ -102,7 +102,7 @@ fn path(weights: &[f64], tokens: usize, positions: usize) -> Vec<usize> {
         match steps[token * positions + position] {
             Step::Both if token > 0 && position > 0 => (token, position) = (token - 1, position - 1),
             Step::Token if token > 0 => token -= 1,
-            // Beyond an end there is one way only.
+            // At a boundary there is only one way.
             _ if position > 0 => position -= 1,
             _ if token > 0 => token -= 1,
             _ => return enters,

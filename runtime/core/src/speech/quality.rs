@@ -62,7 +62,7 @@ pub(crate) fn compression_ratio(tokens: &[u32]) -> f32 {
 
 /// The size of bytes in the format of zlib.
 fn compressed(bytes: &[u8]) -> usize {
-    // Header and end of the only block.
+    // The header and end of the only block.
     let mut bits = 3 + 7;
     let mut at = 0;
     while at < bytes.len() {
@@ -71,7 +71,7 @@ fn compressed(bytes: &[u8]) -> usize {
             pairs.take(*REPEATED.end()).take_while(|(a, b)| a == b).count()
         };
         let found = (at.saturating_sub(REACH)..at).map(|from| (same(&from), at - from));
-        // Of equally long ones the nearest.
+        // Of matches of equal length, the nearest.
         let (length, distance) = found.max_by_key(|(length, distance)| (*length, REACH - distance)).unwrap_or((0, 0));
         if length >= *REPEATED.start() {
             let code = if length < 115 { 7 } else { 8 };
@@ -83,7 +83,7 @@ fn compressed(bytes: &[u8]) -> usize {
             at += 1;
         }
     }
-    // In front of it 2 bytes, and a checksum of 4 behind.
+    // Plus a header of 2 bytes and a checksum of 4.
     2 + bits.div_ceil(8) as usize + 4
 }
 
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn repetition_is_compressible() {
-        // Beside the sizes of zlib.compress of Python, which does not always take the longest repetition.
+        // Compared with Python's zlib.compress, which does not always use the longest match.
         for (bytes, expected) in [("abc".to_string(), 11), ("abc".repeat(20), 14), ("a".repeat(1000), 17)] {
             assert!(compressed(bytes.as_bytes()).abs_diff(expected) <= 1, "{bytes}");
         }

@@ -48,11 +48,11 @@ impl Rules {
             return [self.first, self.first, self.initial];
         }
         let after_time = self.last >= self.first;
-        // The first token is a time, and counts as the second one of a pair.
+        // The first token is a timestamp, and counts as the second one of a pair.
         let after_pair = after_time && (self.count < 2 || self.before >= self.first);
         match (after_time, after_pair) {
             (_, true) => [0, NO_TOKEN, NO_TOKEN],
-            // A segment has ended: the next one begins, no earlier, or the text ends.
+            // A segment has ended: either the next one begins, no earlier, or the text ends.
             (true, false) => [self.end, self.last, NO_TOKEN],
             // A segment is not empty.
             (false, false) => [0, self.time.map_or(self.first, |time| time + 1), NO_TOKEN],
@@ -71,7 +71,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// Text tokens below 20, of which 10 ends; times from 20 on.
+    /// Text tokens are below 20, with end token 10; timestamps start at 20.
     pub(crate) fn timestamps() -> Timestamps {
         let fallback = Fallback {
             temperatures: vec![0.0, 0.5, 1.0],

@@ -18,14 +18,14 @@ pub(crate) fn segments(tokens: &[u32], first: u32, length: u32) -> (Vec<Segment>
     let is_time = |at: usize| tokens[at] >= first;
     let time = |at: usize| tokens[at].saturating_sub(first).min(length);
     let count = tokens.len();
-    // Between two times in a row one segment ends and another one begins.
+    // One segment ends and the next begins between two adjacent timestamps.
     let mut ends: Vec<usize> = (1..count).filter(|at| is_time(at - 1) && is_time(*at)).collect();
     if ends.is_empty() {
         let last = (0..count).rev().find(|at| is_time(*at)).map(time).filter(|t| *t > 0);
         let all = Segment { time: 0..last.unwrap_or(length), tokens: 0..count };
         return (if count == 0 { Vec::new() } else { vec![all] }, length);
     }
-    // A single time at the end: nothing is said behind it.
+    // A single timestamp at the end: there is no speech after it.
     let finished = count >= 2 && is_time(count - 1) && !is_time(count - 2);
     if finished {
         ends.push(count);
@@ -44,7 +44,7 @@ pub(crate) fn segments(tokens: &[u32], first: u32, length: u32) -> (Vec<Segment>
 mod tests {
     use super::*;
 
-    /// Times and places of a segment.
+    /// Times and token ranges of a segment.
     type Found = (Range<u32>, Range<usize>);
 
     fn found(tokens: &[u32]) -> (Vec<Found>, u32) {

@@ -46,7 +46,7 @@ fn split(tokens: &[u32], decode: &dyn Fn(&[u32]) -> Result<String, Error>) -> Re
     for to in 1..=tokens.len() {
         let text = decode(&tokens[from..to])?;
         let broken = text.chars().position(|c| c == BROKEN);
-        // Where the text has one itself, that is the character.
+        // If the complete text has a replacement character there, the character itself is meant.
         if broken.is_none_or(|at| whole.get(done + at).is_none_or(|c| *c == BROKEN)) {
             done += text.chars().count();
             words.push(Word { text, tokens: from..to });
@@ -110,7 +110,7 @@ impl Default for Word {
 mod tests {
     use super::*;
 
-    /// Tokens are bytes, or stand for one of these texts.
+    /// Each token is a byte, or stands for one of these texts.
     fn grouped(parts: &[&str], language: Option<&str>) -> Vec<(String, Range<usize>)> {
         let decode = |ids: &[u32]| {
             let bytes: Vec<u8> = ids
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn words_are_what_spaces_divide() {
-        // Each of these is what _combine_tokens_into_words of transformers gives.
+        // Expectations are the results of `_combine_tokens_into_words` of transformers.
         let parts = [" And", " so", ",", " my", " fell", "ow", " \"", "Amer", "icans", ".\"", " Ask", "-", "not", "!"];
         let expected = [" And", " so,", " my", " fellow", " \"Americans.\"", " Ask", "-not!"];
         assert_eq!(texts(&parts, Some("en")), expected);

@@ -127,7 +127,7 @@ fn table(texts: &[Vec<u32>], value: fn(u32) -> i32) -> Tensor {
 fn joined(manifest: &Manifest, input: &Input, cut: Cut, prepared: &[Prepared]) -> Result<Tensor, Error> {
     let mut tensors: Vec<Tensor> = prepared.iter().map(|p| p.tensor.clone()).collect();
     if let Cut::Tiles { .. } = cut {
-        // Zeros stand behind the tiles of smaller images.
+        // Images with fewer tiles are padded with zeros.
         let most = tensors.iter().map(|t| t.shape[1]).max().unwrap_or(0);
         for tensor in &mut tensors {
             tensor.shape[1] = most;

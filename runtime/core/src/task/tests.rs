@@ -6,7 +6,7 @@ use super::*;
 use crate::backend::Pending;
 use crate::testing::decoder_manifest;
 
-/// Gives fixed outputs, and remembers what it was asked.
+/// Returns fixed outputs, and records requests.
 struct Fixed {
     outputs: Tensors,
     asked: Vec<Request>,

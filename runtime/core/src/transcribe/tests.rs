@@ -1,4 +1,4 @@
-//! Windows, on a backend that says what it is told to.
+//! Windows, on a backend with scripted results.
 
 use std::collections::VecDeque;
 
@@ -9,7 +9,7 @@ use crate::backend::{Pending, Request, Tensor, Tensors, nothing_started};
 use crate::speech::rules::tests::timestamps as marks;
 use crate::testing::encoder_manifest;
 
-/// Takes 4 seconds at once, in 8 time steps; tokens from 20 on are times.
+/// A model that processes 4 seconds at once, in 8 time steps; tokens from 20 on are timestamps.
 fn manifest(start: &[u32]) -> Manifest {
     let mut m = encoder_manifest();
     m.model.decoder_start_tokens = start.to_vec();
@@ -43,23 +43,22 @@ fn manifest(start: &[u32]) -> Manifest {
     m
 }
 
-/// What is decoded, whatever is transcript: tokens, the logarithm of the probability of each, and the probability that
-/// nothing is said.
+/// The scripted result of a window: tokens, the log probability of each, and the probability of silence.
 type Script = (Vec<u32>, f32, f32);
 
-/// Decodes one text after the other.
+/// Decodes one scripted text after the other.
 struct Scripted {
     scripts: VecDeque<Script>,
     now: Script,
     results: VecDeque<Tensors>,
     /// The tokens in the states.
     fed: Vec<i32>,
-    /// What stands in front of each text.
+    /// The tokens before each text.
     prompts: Vec<Vec<i32>>,
-    /// How many start tokens there are.
+    /// Number of start tokens.
     start: usize,
     calls: usize,
-    /// The call that fails, once; and whether it was in the middle of a text.
+    /// The call that fails once, and whether it failed in the middle of a text.
     fails: Option<usize>,
     lost: bool,
 }
@@ -92,7 +91,7 @@ impl Scripted {
         self.fed.truncate(request.past as usize);
         self.fed.extend(request.inputs["input_ids"].as_i32().expect("ids"));
         if want == ["next_logits"] {
-            // Two tokens have a chance.
+            // Two tokens are possible.
             let mut logits = vec![-1e9; 32];
             (logits[18], logits[1]) = (self.now.2.ln(), (1.0 - self.now.2).ln());
             return Ok(named(vec![("next_logits", Tensor::f32([1, 32], logits))]));
@@ -102,7 +101,7 @@ impl Scripted {
         if self.fed.len() == begin {
             self.prompts.push(self.fed.clone());
         }
-        // What is asked for in the middle of a prompt is not looked at.
+        // The result in the middle of a prompt is not used.
         let next = self.fed.len().checked_sub(begin).and_then(|at| self.now.0.get(at));
         let tokens = Tensor::i32([1, 1], vec![next.map_or(10, |token| *token as i32)]);
         Ok(named(vec![("timed_tokens", tokens), ("timed_logits", float(self.now.1)), ("timed_total", float(0.0))]))
@@ -129,7 +128,7 @@ impl Backend for Scripted {
     }
 }
 
-/// What is said in so many seconds, by these texts; a loss is survived.
+/// The transcript of this many seconds with these scripted texts; survives a device loss.
 fn transcribed(seconds: usize, backend: &mut Scripted, manifest: &Manifest, stops: &[String]) -> Transcribed {
     let audio = Audio::new(8, vec![0.0; 8 * seconds]).unwrap();
     let text = |ids: &[u32]| Ok(ids.iter().map(|id| format!(" w{id}")).collect());
@@ -156,7 +155,7 @@ fn spoken(transcript: &Transcribed) -> Vec<(f64, f64, &str)> {
 
 const GOOD: f32 = -0.1;
 
-/// The texts of 10 seconds.
+/// The scripted texts of 10 seconds.
 const WINDOWS: [(&[u32], f32, f32); 4] = [
     (&[20, 1, 22, 22, 2, 26, 26, 3], GOOD, 0.0),
     (&[20, 3, 24], GOOD, 0.9),
@@ -175,7 +174,7 @@ fn windows_follow_what_is_said() {
     assert_eq!(backend.prompts, [[12, 13]; 4], "the token for no times is left out");
     assert_eq!(transcript.segments[1].tokens, [2], "times are no text");
 
-    // A start token alone gives the first token of the text, too.
+    // A single start token also gives the first token of the text.
     let single = manifest(&[12, 19]);
     let transcript = transcribed(10, &mut Scripted::new(&WINDOWS, 1), &single, &[]);
     assert_eq!(spoken(&transcript), SPOKEN);
@@ -243,7 +242,7 @@ fn parts_are_joined_by_one_space() {
     assert_eq!(shown, "Hello there. You all too");
     assert_eq!(text.all, shown);
 
-    // Segments bring their own.
+    // Segments bring their own spaces.
     let mut text = Joined { spaced: false, ..Joined::default() };
     for part in [" One.", " Two.", "二。"] {
         text.push(part);

@@ -21,7 +21,7 @@ use crate::text::Callbacks;
 
 /// The output of `prefill` with the attention weights of the alignment heads: f32 `[1, heads, T, positions]`.
 const ALIGNMENT: &str = "alignment";
-/// Above this temperature, a text is no prompt for the next window: `transcribe.py` of openai/whisper.
+/// Above this temperature, a text is not used as a prompt for the next window: `transcribe.py` of openai/whisper.
 const WILD: f32 = 0.5;
 
 /// The granularity of timestamps.
@@ -317,10 +317,10 @@ async fn align(
 ) -> Result<Vec<usize>, Error> {
     let begin = chosen.prompt.len();
     let mut tokens = [chosen.prompt.as_slice(), &chosen.tokens].concat();
-    // The last one may have found no space, as no token follows it.
+    // The last token may not fit, because no token follows it.
     tokens.truncate(window.capacity as usize);
     let mut decode_loop = decode_loop(manifest, &window.given, &tokens)?;
-    // Of several attempts, the states hold what the last one encoded, which is the same.
+    // If there were several attempts, the states have the encoded window of the last one, which is the same.
     if !window.encoded {
         backend.begin(1, window.capacity).await?;
     } else {
@@ -338,11 +338,11 @@ async fn align(
     }
     let missing = || Error::Backend(format!("the backend did not return `{ALIGNMENT}` as expected"));
     let [_, heads, _, positions] = *chunks.first().ok_or_else(missing)?.shape.as_slice() else { return Err(missing()) };
-    // Behind the audio file there is nothing to be found. (transformers counts whole pairs of frames.)
+    // Nothing is aligned past the end of the audio. (transformers counts whole pairs of frames.)
     let half = (timestamps.step as usize / 2).max(1);
     (weights.heads, weights.positions) = (heads, (window.samples.div_ceil(half) / 2).clamp(1, positions.max(1)));
     for head in 0..heads {
-        // Rows of all chunks, in their order; those of the start tokens do not count.
+        // The rows of all chunks, in order, without those of the start tokens.
         let rows = chunks.iter().flat_map(|chunk| {
             let count = chunk.shape.get(2).copied().unwrap_or(0);
             let values = chunk.as_f32().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A bundle made by hand: a state that grows, a mask, a weight that crosses shards, outputs that are wanted or not.
+//! A hand-made bundle: a growing state, a mask, a weight that spans several shards, and optional outputs.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -90,7 +90,7 @@ const KERNELS: [(&str, &[bool]); 5] = [
     ("broken", &[false, true]),
 ];
 
-/// `tokens` is the grid of kernels that have something to do for each token.
+/// `tokens` is the grid of kernels that do work per token.
 fn programs(tokens: &str, kernel: &dyn Fn(&str, &[bool]) -> Kernel) -> Programs {
     use Binding::{Input, Output, Slot, State, Tensor};
     let dispatch = |kernel, grid: &str, bind: &[Binding]| Dispatch { kernel, grid: size(grid), bind: bind.to_vec() };
@@ -113,7 +113,7 @@ fn programs(tokens: &str, kernel: &dyn Fn(&str, &[bool]) -> Kernel) -> Programs 
     }
 }
 
-/// The 48 elements of the table cross several shards of 64 bytes.
+/// The 48 elements of the table span several shards of 64 bytes.
 pub(crate) fn table(i: usize) -> f32 {
     i as f32 + 0.5
 }
@@ -133,7 +133,7 @@ fn write(dir: &Path, profile: &str, files: &[(String, Vec<u8>)], programs: &Prog
     w.finish(manifest(profile)).unwrap();
 }
 
-/// The bundle, held in memory as a browser would.
+/// The bundle in memory, as in a browser.
 pub(crate) fn bundle(
     profile: &str,
     files: &[(String, Vec<u8>)],
@@ -143,7 +143,7 @@ pub(crate) fn bundle(
     changed(profile, files, tokens, kernel, &|_| {})
 }
 
-/// The same with another manifest, which must be valid.
+/// The same with a changed manifest, which must be valid.
 pub(crate) fn changed(
     profile: &str,
     files: &[(String, Vec<u8>)],
@@ -164,7 +164,7 @@ pub(crate) fn changed(
     Arc::new(Bundle::from_source(Box::new(files)).unwrap())
 }
 
-/// Token ids in so many rows.
+/// Token ids in `rows` rows.
 pub(crate) fn inputs(rows: usize, ids: &[i32]) -> BTreeMap<String, Tensor> {
     BTreeMap::from([("input_ids".to_string(), Tensor::i32([rows, ids.len() / rows], ids.to_vec()))])
 }

@@ -15,13 +15,13 @@ use super::workers::Workers;
 use crate::cpu::{PAGE, Running, WasmInstance};
 use crate::error::Error;
 
-/// What `run` gives when all steps are done.
+/// The result of `run` when all steps are done.
 const DONE: u32 = 0;
 
-/// What an engine is made of: `heap_base` and `scratch_bytes` come last.
+/// The parts of an engine; `heap_base` and `scratch_bytes` come last.
 type Parts = (Store<()>, Memory, TypedFunc<u32, u32>, Option<Workers>, (u32, u32));
 
-/// The first worker, which runs in the thread that asks, and the others.
+/// The first worker, which runs in the calling thread, and the others.
 pub(in crate::native) struct Engine {
     store: RefCell<Store<()>>,
     memory: Memory,
@@ -31,7 +31,7 @@ pub(in crate::native) struct Engine {
     threads: usize,
     heap_base: u32,
     scratch_bytes: u32,
-    /// For people: which SIMD instructions.
+    /// The SIMD instructions in use, for display.
     simd: &'static str,
 }
 
@@ -42,10 +42,10 @@ impl fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Instantiates a module once for each thread. No run may last longer than `limit`.
+    /// Instantiates a module once per thread. No run may last longer than `limit`.
     pub(super) fn new(compiled: &Compiled, threads: usize, simd: &'static str, limit: Duration) -> Result<Self, Error> {
         let watch = Watch::new(&compiled.engine, limit)?;
-        // A module may have a function that runs at once.
+        // A module may have a start function that runs immediately.
         let made = watch.during(|| Self::parts(compiled, threads));
         let (store, memory, run, workers, (heap_base, scratch_bytes)) =
             made.map_err(|e| watch.verdict().unwrap_or(e))?;

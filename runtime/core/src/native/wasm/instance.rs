@@ -1,4 +1,4 @@
-//! One instance of a kernel module, and why a run of it ended.
+//! An instance of a kernel module, and the reason why a run of it ended.
 
 use wasmtime::{Extern, Instance, Store, Trap, WasmBacktrace};
 
@@ -9,14 +9,14 @@ use crate::error::Error;
 /// An instance and its memory.
 pub(super) struct Instantiated(pub(super) Instance, pub(super) Memory);
 
-/// Makes an instance over the memory that `memory` gives.
+/// Creates an instance with the memory that `memory` returns.
 pub(super) fn instantiate(
     compiled: &Compiled,
     memory: impl FnOnce(&mut Store<()>) -> wasmtime::Result<Memory>,
 ) -> Result<(Store<()>, Instantiated), Error> {
     let failed = |e: wasmtime::Error| fault(&compiled.file, format!("{e:#}"));
     let mut store = Store::new(&compiled.engine, ());
-    // Whatever raises the epoch ends what runs.
+    // Raising the epoch ends whatever is running.
     store.set_epoch_deadline(1);
     let memory = memory(&mut store).map_err(failed)?;
     let import: Extern = match &memory {
@@ -27,7 +27,7 @@ pub(super) fn instantiate(
     Ok((store, Instantiated(instance, memory)))
 }
 
-/// What a trap says, and in which function.
+/// The message of a trap, and the function in which it occurred.
 pub(super) fn trap_text(error: &wasmtime::Error) -> String {
     let text = error.downcast_ref::<Trap>().map_or_else(|| error.root_cause().to_string(), Trap::to_string);
     let trace = error.downcast_ref::<WasmBacktrace>();

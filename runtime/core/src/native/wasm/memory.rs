@@ -1,4 +1,4 @@
-//! Linear memory. Shared memory is the only place of this crate that needs unsafe code.
+//! Linear memory. Shared memory is the only place in this crate that needs unsafe code.
 
 #![allow(unsafe_code, reason = "memory that other threads may see can only be reached by pointers; audited: one file")]
 
@@ -78,18 +78,18 @@ impl Memory {
     }
 }
 
-/// Memory that all workers see.
+/// Memory that all workers share.
 #[derive(Clone)]
 pub(super) struct Shared(pub(super) SharedMemory);
 
 impl Shared {
-    /// Some bytes, most of them as words. Workers of a stranger's module may change them at any time, so all accesses
-    /// are atomic. Panics if memory has no such bytes; the device asks for none.
+    /// Some bytes, most of them as words. Workers of an untrusted module may change them at any time, so all accesses
+    /// are atomic. Panics if the bytes are out of range; the device never requests such bytes.
     fn cells(&self, at: u32, len: usize) -> (&[AtomicU8], &[AtomicU64], &[AtomicU8]) {
         let cells: &[UnsafeCell<u8>] = &self.0.data()[at as usize..][..len];
-        // SAFETY: an `AtomicU8` is laid out as a byte, an `AtomicU64` as eight of them at a multiple of eight, which
-        // `align_to` sees to. Behind a shared reference they may change, as `UnsafeCell`s may, and they stay where they
-        // are while `self` lives.
+        // SAFETY: an `AtomicU8` has the layout of a byte, and an `AtomicU64` that of eight bytes at a multiple of
+        // eight, which `align_to` ensures. They may change behind a shared reference, like `UnsafeCell`s, and the
+        // memory does not move while `self` lives.
         unsafe { (*(std::ptr::from_ref(cells) as *const [AtomicU8])).align_to() }
     }
 
@@ -117,20 +117,20 @@ impl Shared {
         ends.for_each(|(cell, byte)| *byte = cell.load(Ordering::Relaxed));
     }
 
-    /// Sets a word that workers look at while they run, and wakes those who sleep on the words `wake`.
+    /// Sets a word that workers check while they run, and wakes those that sleep on the words `wake`.
     pub(super) fn signal(&self, word: u32, value: u32, wake: &[u32]) {
         if word.is_multiple_of(4) {
             let cells: &[UnsafeCell<u8>] = &self.0.data()[word as usize..][..4];
-            // SAFETY: the memory begins at a page, so that the word is aligned; otherwise as in `cells`.
+            // SAFETY: the memory starts at a page boundary, so the word is aligned; otherwise as in `cells`.
             unsafe { &*cells.as_ptr().cast::<AtomicU32>() }.store(value, Ordering::SeqCst);
         }
         for at in wake {
-            // Only an address outside of the memory or off its alignment is refused.
+            // This only fails for an address that is out of range or misaligned.
             let _ = self.0.atomic_notify(u64::from(*at), u32::MAX);
         }
     }
 
-    /// Wakes whoever sleeps, wherever that is.
+    /// Wakes all sleeping workers, on whatever word they sleep.
     pub(super) fn wake_all(&self) {
         for at in (0..self.0.data_size() as u64).step_by(4) {
             let _ = self.0.atomic_notify(at, u32::MAX);

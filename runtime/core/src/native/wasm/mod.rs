@@ -68,7 +68,7 @@ impl Wasm {
         let info = device_info(features.clone(), ADDRESS_SPACE);
         admit(&manifest, &programs, &info)?;
         let plan = plan(&manifest, &programs)?;
-        // Too large is too large, whatever the module adds.
+        // If this exceeds the limit, the module's own needs do not matter.
         plan.reserve(0, ADDRESS_SPACE)?;
 
         let reserve = |base| plan.reserve(base, ADDRESS_SPACE);
@@ -99,7 +99,7 @@ impl Wasm {
 
 /// The fallback kernels of programs for WebGPU, as a separate device.
 pub(super) fn fallbacks(bundle: &Bundle, kernels: &[Kernel], options: &WasmOptions) -> Result<Cpu<Engine>, Error> {
-    // They are there for buffers that are too large for an adapter.
+    // Fallbacks are for buffers that are too large for an adapter.
     let threads = threads(options.threads, u64::MAX);
     device(bundle, kernels, threads, features(threads, options.relaxed), options.limit, &Ok)
 }
@@ -120,10 +120,10 @@ fn device(
     let engine = Engine::new(&compiled, threads, simd, limit.unwrap_or(LIMIT))?;
     let (heap_base, scratch_bytes) = engine.layout();
     let workers = threads as u32;
-    // A page is enough for what the device keeps of its own.
+    // A page is enough for the device's own data.
     let base = u64::from(heap_base) + u64::from(scratch_bytes) * u64::from(workers) + PAGE;
     let reserve = reserve(base)?;
-    // Threads that outnumber CPUs only keep one another from working.
+    // If threads outnumber CPUs, spinning only delays the others.
     let spin = if threads > cpus() { 0 } else { SPIN };
     Cpu::new(engine, Setup { heap_base, scratch_bytes, workers, spin, features, limit: ADDRESS_SPACE, reserve })
 }

@@ -1,4 +1,4 @@
-//! From the bytes of a module to machine code, and what a module must look like.
+//! Compiles modules to machine code, and checks their form.
 
 use wasmtime::{Config, Engine, ExternType, Module, OptLevel};
 
@@ -7,7 +7,7 @@ use crate::error::Error;
 /// The only import.
 const IMPORT: (&str, &str) = ("gristmill", "memory");
 
-/// A module for this machine.
+/// A compiled module.
 pub(super) struct Compiled {
     pub(super) engine: Engine,
     pub(super) module: Module,
@@ -17,13 +17,13 @@ pub(super) struct Compiled {
     pub(super) pages: u32,
 }
 
-/// A module that is not as expected.
+/// An error about a malformed module.
 pub(super) fn fault(file: &str, message: impl std::fmt::Display) -> Error {
     Error::Device { what: file.to_string(), message: message.to_string() }
 }
 
 impl Compiled {
-    /// Compiles a module whose memory is shared or not. Nothing of it runs yet.
+    /// Compiles a module with shared or unshared memory. None of it runs yet.
     pub(super) fn new(file: &str, bytes: &[u8], shared: bool) -> Result<Self, Error> {
         let mut config = Config::new();
         config
@@ -32,7 +32,7 @@ impl Compiled {
             .wasm_relaxed_simd(true)
             .wasm_threads(true)
             .shared_memory(true)
-            // Kernels that do not end are ended.
+            // Allows kernels that do not end to be stopped.
             .epoch_interruption(true);
         let engine = Engine::new(&config).map_err(|e| fault("wasmtime", e))?;
         let module = Module::new(&engine, bytes).map_err(|e| fault(file, format!("{e:#}")))?;
@@ -41,7 +41,7 @@ impl Compiled {
     }
 }
 
-/// A module gets memory and nothing else. Gives the pages that it needs.
+/// Checks that a module imports memory and nothing else. Returns the number of pages that it needs.
 fn check_memory(file: &str, module: &Module, shared: bool) -> Result<u32, Error> {
     let imports: Vec<_> = module.imports().collect();
     let memory = match imports.as_slice() {

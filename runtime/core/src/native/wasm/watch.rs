@@ -13,7 +13,7 @@ use crate::error::Error;
 /// How often the guard checks.
 const TICK: Duration = Duration::from_millis(500);
 
-/// Watches over everything that runs in an engine.
+/// Supervises everything that runs in an engine.
 pub(super) struct Watch {
     state: Arc<State>,
     guard: Option<JoinHandle<()>>,
@@ -31,9 +31,9 @@ struct State {
     due: AtomicU64,
     asked: AtomicBool,
     late: AtomicBool,
-    /// Whether the guard may end.
+    /// Whether the guard thread should end.
     over: AtomicBool,
-    /// Where workers may sleep.
+    /// The memory in which workers may sleep.
     memory: OnceLock<Shared>,
 }
 
@@ -58,7 +58,7 @@ impl Watch {
         Ok(Watch { state, guard: Some(guard) })
     }
 
-    /// Also wakes those who sleep in this memory.
+    /// Makes the guard wake workers that sleep in this memory.
     pub(super) fn wake_in(&self, memory: &Shared) {
         let _ = self.state.memory.set(memory.clone());
     }
@@ -119,7 +119,7 @@ impl State {
                 continue;
             }
             self.engine.increment_epoch();
-            // A worker that sleeps sees no epoch.
+            // A sleeping worker does not notice the epoch.
             if let Some(memory) = self.memory.get() {
                 memory.wake_all();
             }

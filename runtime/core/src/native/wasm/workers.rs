@@ -1,4 +1,4 @@
-//! Threads that run kernels beside the one that asks for results.
+//! Threads that run kernels, besides the calling one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,16 +13,16 @@ use super::module::{Compiled, fault};
 use crate::cpu::control;
 use crate::error::Error;
 
-/// How long after it workers are told again to leave.
+/// The interval at which workers are told again to stop.
 const AGAIN: Duration = Duration::from_micros(100);
 
-/// A worker that has not stopped after this time is in a loop, or asleep where nothing wakes it.
+/// A worker that has not stopped after this time is in an infinite loop, or asleep where nothing wakes it.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// An instance that waits for its thread.
 type Waiting = (Store<()>, TypedFunc<(u32, u32), ()>);
 
-/// All workers but the first.
+/// All workers except the first.
 pub(super) struct Workers {
     engine: Engine,
     memory: Shared,
@@ -30,13 +30,13 @@ pub(super) struct Workers {
     threads: Vec<JoinHandle<()>>,
     /// The control block, once the threads run.
     control: Option<u32>,
-    /// What ended a worker before its time.
+    /// The trap that ended a worker early.
     trap: Arc<Mutex<Option<String>>>,
-    /// Whether the first worker knows that there is nothing to run any more.
+    /// Whether the first worker knows that nothing runs any more.
     known: Arc<AtomicBool>,
 }
 
-/// Stops all workers when dropped: a worker that leaves, for whatever reason, must not let others wait for it.
+/// Stops all workers when dropped: others must not wait for a worker that has left, whatever the reason.
 struct Leaving {
     memory: Shared,
     control: u32,
@@ -46,7 +46,7 @@ struct Leaving {
 impl Drop for Leaving {
     fn drop(&mut self) {
         stop(&self.memory, self.control);
-        // A worker that was about to fall asleep has missed it.
+        // A worker that was about to sleep has missed the signal.
         while !self.known.load(Ordering::Relaxed) {
             std::thread::sleep(AGAIN);
             stop(&self.memory, self.control);
@@ -54,13 +54,13 @@ impl Drop for Leaving {
     }
 }
 
-/// Tells all workers to leave.
+/// Tells all workers to stop.
 fn stop(memory: &Shared, at: u32) {
     memory.signal(at + control::STOP, 1, &[at + control::EPOCH, at + control::BARRIER]);
 }
 
 impl Workers {
-    /// Makes `count` instances over one memory.
+    /// Creates `count` instances over one memory.
     pub(super) fn new(compiled: &Compiled, memory: &Shared, count: usize) -> Result<Self, Error> {
         let mut waiting = Vec::with_capacity(count);
         for _ in 0..count {
@@ -103,7 +103,7 @@ impl Workers {
         }
     }
 
-    /// Why a worker has left, if one has.
+    /// Why a worker has stopped, if one has.
     pub(super) fn trap(&self) -> Option<String> {
         self.trap.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -122,7 +122,7 @@ impl Drop for Workers {
             }
         }
         for thread in self.threads.drain(..) {
-            // What a thread has to say is in `trap`.
+            // The error of a thread is in `trap`.
             let _ = thread.join();
         }
     }
