@@ -14,7 +14,10 @@ const TYPES = {
   ".json": "application/json",
   ".mjs": "text/javascript; charset=utf-8",
   ".ts": "text/plain; charset=utf-8",
+  ".png": "image/png",
+  ".svg": "image/svg+xml",
   ".wasm": "application/wasm",
+  ".webmanifest": "application/manifest+json",
   ".wgsl": "text/plain; charset=utf-8",
 };
 

@@ -30,7 +30,9 @@ const CHAT: &str = "ts/text/template.ts";
 
 /// The page, and the kinds of files that are copied with it.
 const PAGE: &str = "page/index.html";
-const PAGE_FILES: [&str; 2] = ["html", "svg"];
+const PAGE_FILES: [&str; 4] = ["html", "svg", "png", "webmanifest"];
+/// Images that the system or the reader asks for, if at all: the page works without them.
+const IMAGES: &str = "png";
 
 /// For each script that esbuild wrote, bytes by source file, relative to `runtime/web`.
 pub(crate) type Bundled = BTreeMap<String, BTreeMap<String, u64>>;
@@ -121,13 +123,13 @@ pub(crate) fn copy_page(place: &Place) -> Outcome {
     Ok(())
 }
 
-/// Bundles the service worker with the list of files to cache: everything in the output folder so far, except what is
-/// only loaded for models with a chat template. It is not a module, because not all browsers support modules as service
-/// workers.
+/// Bundles the service worker with the list of files to cache: everything in the output folder so far, except images and
+/// what is only loaded for models with a chat template. It is not a module, because not all browsers support modules as
+/// service workers.
 pub(crate) fn bundle_service_worker(place: &Place, bundled: &Bundled) -> Outcome {
     let names = list(&place.stage)?
         .into_iter()
-        .filter(|p| p.is_file())
+        .filter(|p| p.is_file() && p.extension().is_none_or(|e| e != IMAGES))
         .filter_map(|p| p.file_name()?.to_str().map(String::from));
     let chats = |name: &String| bundled.get(name).is_some_and(|inputs| inputs.contains_key(CHAT));
     let (chat, page): (Vec<String>, Vec<String>) = names.filter(|n| *n != "index.html").partition(chats);

@@ -22,9 +22,17 @@ mod tests {
     fn the_page_is_whole_or_absent() {
         let files = files();
         let has = |path: &str| files.iter().any(|f| f.path == path);
-        for path in
-            ["index.html", "sw.js", "runtime/gristmill.js", "runtime/worker.js", "runtime/gristmill_web_bg.wasm"]
-        {
+        for path in [
+            "index.html",
+            "sw.js",
+            "runtime/gristmill.js",
+            "runtime/worker.js",
+            "runtime/gristmill_web_bg.wasm",
+            "runtime/manifest.webmanifest",
+            "runtime/icon.svg",
+            "runtime/icon-192.png",
+            "runtime/example.png",
+        ] {
             assert_eq!(has(path), !files.is_empty(), "{path}");
         }
         assert!(!has("runtime/sizes.json"));

@@ -19,6 +19,11 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
+/** A view: a section with a heading that is not seen, so that readers of the screen find it in the list of headings. */
+export function view(kind: string, heading: string, ...children: Child[]): HTMLElement {
+  return h("section", { class: kind, "aria-label": heading }, h("h2", { class: "hidden" }, heading), ...children);
+}
+
 /** The element with this id, which index.html has. */
 export function byId(id: string): HTMLElement {
   const element = document.getElementById(id);

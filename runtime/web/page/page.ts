@@ -73,19 +73,19 @@ function show(model: Model, progress: LoadProgress | undefined, loadMs: number):
   }
   if (info.tasks.includes("embed")) views.push(searchView(model, facts, failed));
   for (const kind of ["classify", "detect"] as const) {
-    if (info.tasks.includes(kind) && task(kind, "image")) views.push(imageView(model, kind, failed));
+    if (info.tasks.includes(kind) && task(kind, "image")) views.push(imageView(model, kind, facts, failed));
   }
-  if (info.tasks.includes("classify") && task("classify", "text")) views.push(labelView(model, failed));
+  if (info.tasks.includes("classify") && task("classify", "text")) views.push(labelView(model, facts, failed));
   const compares = info.tasks.includes("compare") && task("compare", "text");
-  if (compares) views.push(fitView(model, compares, failed));
+  if (compares) views.push(fitView(model, compares, facts, failed));
   const speech = info.tasks.includes("transcribe") && task("transcribe", "audio");
-  if (speech) views.push(audioView(model, speech, failed));
+  if (speech) views.push(audioView(model, speech, facts, failed));
   if (views.length === 0) views.push(entriesView(info));
   setState(info.tasks.includes("embed") ? "working" : "ready");
   byId("main").replaceChildren(problem, ...views);
   announce(`${info.name} is ready`);
   // On a phone the keyboard would hide the page as soon as it is there.
-  if (!matchMedia("(pointer: coarse)").matches) byId("main").querySelector<HTMLElement>("textarea, input")?.focus();
+  if (!matchMedia("(pointer: coarse)").matches) byId("main").querySelector<HTMLElement>("textarea, input, .drop button")?.focus();
   void report(model, facts);
 }
 

@@ -185,7 +185,7 @@ export default [
       const server = await t.serve(bundleOf(t, "ctc").folder);
       const page = await t.page(`${server.url}?backend=wasm`, { from: browser });
       await t.state(page, "ready");
-      const button = ".audio .buttons button";
+      const button = ".audio .record";
       const shows = (text) =>
         page.waitForFunction((where, what) => document.querySelector(where).textContent === what, {}, button, text);
       // A recorder begins some time after it was told to.

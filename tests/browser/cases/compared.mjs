@@ -39,9 +39,9 @@ async function compares(t, bundle, extra, [name, type], texts, { logits }) {
   await t.state(page, "ready");
   await page.$eval("#texts", (box, lines) => (box.value = lines.join("\n")), texts);
   await t.drop(page, ".drop", "test/file", name, type);
-  await page.waitForFunction(() => document.querySelector(".scores tbody tr") !== null);
+  await page.waitForFunction(() => document.querySelector(".scores li") !== null);
   const best = texts[logits.indexOf(Math.max(...logits))];
-  t.assert.equal(await page.$eval(".scores th", (cell) => cell.textContent), best);
+  t.assert.equal(await page.$eval(".scores .name", (cell) => cell.textContent), best);
   // The page's policy lets it play what was dropped.
   await page.waitForFunction(() => document.querySelector("audio, video").readyState > 0);
   await t.shot(page, `fit-${name}`);

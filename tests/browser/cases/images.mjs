@@ -138,7 +138,7 @@ export default [
       await shown.$eval("#labelled", (box) => (box.value = ""));
       await shown.type("#labelled", text);
       const best = `${classes[0].label}${(100 * classes[0].score).toFixed(1)} %`;
-      await shown.waitForFunction((want) => document.querySelector(".scores tr")?.textContent === want, {}, best);
+      await shown.waitForFunction((want) => document.querySelector(".scores li")?.textContent === want, {}, best);
     },
   },
   {
@@ -151,8 +151,8 @@ export default [
       await t.state(page, "ready");
       // A file picker cannot be driven in all browsers; a drop is what reaches the page in any case.
       await t.drop(page, ".drop", `test/${name}`, "image.png", "image/png");
-      await page.waitForFunction(() => document.querySelector(".scores tbody tr") !== null);
-      const shown = await page.evaluate(() => document.querySelector(".scores tbody tr").textContent);
+      await page.waitForFunction(() => document.querySelector(".scores li") !== null);
+      const shown = await page.evaluate(() => document.querySelector(".scores li").textContent);
       const percent = `${(100 * classes[0].score).toFixed(1)} %`;
       t.assert.equal(shown, `${classes[0].label}${percent}`);
       await t.shot(page, "image");

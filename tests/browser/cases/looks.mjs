@@ -110,7 +110,7 @@ async function see(page) {
   await answered(page, 1);
 }
 async function labelled(page) {
-  await page.waitForFunction(() => document.querySelector(".scores tbody tr") !== null);
+  await page.waitForFunction(() => document.querySelector(".scores li") !== null);
   await ready(page);
 }
 function dropAudio(page) {
@@ -128,7 +128,7 @@ async function compareAudio(page) {
 async function lookAt(page) {
   await ready(page);
   await dropImage(page, ".drop");
-  await page.waitForFunction(() => document.querySelector(".scores tbody tr") !== null);
+  await page.waitForFunction(() => document.querySelector(".scores li") !== null);
   await ready(page);
 }
 /** Drops an audio file. */

@@ -1,7 +1,7 @@
 // Builds the page as a bundle has it, with the stand-in for the runtime: for looking at the page alone.
 // As a program: node fake/build.mjs FOLDER
 
-import { copyFileSync, mkdirSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -33,6 +33,9 @@ export async function buildFake(folder) {
     define: { PAGE_FILES: JSON.stringify(files) },
   });
   copyFileSync(path.join(web, "page/index.html"), path.join(folder, "index.html"));
+  for (const name of readdirSync(path.join(web, "page")).filter((file) => /\.(svg|png|webmanifest)$/.test(file))) {
+    copyFileSync(path.join(web, "page", name), path.join(runtime, name));
+  }
   copyFileSync(path.join(here, "gristmill.js"), path.join(runtime, "gristmill.js"));
 }
 

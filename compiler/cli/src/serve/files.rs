@@ -91,7 +91,8 @@ fn kind(name: &str) -> &'static str {
         "html" => "text/html; charset=utf-8",
         "js" | "mjs" => "text/javascript; charset=utf-8",
         "css" => "text/css; charset=utf-8",
-        "json" | "webmanifest" => "application/json",
+        "json" => "application/json",
+        "webmanifest" => "application/manifest+json",
         "wasm" => "application/wasm",
         "wgsl" | "txt" | "md" | "jinja" => "text/plain; charset=utf-8",
         "svg" => "image/svg+xml",
@@ -140,6 +141,14 @@ mod tests {
         ] {
             assert_eq!(name(out), None, "{out}");
         }
+    }
+
+    #[test]
+    fn the_files_of_the_page_have_their_types() {
+        assert_eq!(kind("runtime/manifest.webmanifest"), "application/manifest+json");
+        assert_eq!(kind("runtime/icon.svg"), "image/svg+xml");
+        assert_eq!(kind("runtime/icon-192.png"), "image/png");
+        assert_eq!(kind("manifest.json"), "application/json");
     }
 
     #[test]

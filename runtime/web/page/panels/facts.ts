@@ -13,6 +13,8 @@ export interface Facts {
   first(milliseconds: number): void;
   /** What a finished generation brought. */
   result(result: GenerateResult): void;
+  /** Milliseconds that a call took, and what it was for. */
+  called(milliseconds: number, note?: string): void;
   /** Milliseconds that a batch of texts took. */
   embedded(texts: number, milliseconds: number): void;
   memory(memory: MemoryInfo): void;
@@ -22,18 +24,17 @@ export interface Facts {
 export function showFacts(info: ModelInfo, progress: LoadProgress | undefined, loadMs: number): Facts {
   const generates = info.tasks.includes("generate") || info.tasks.includes("chat");
   const embeds = info.tasks.includes("embed");
-  const main = figure(generates ? "tokens / s" : embeds ? "per text" : "weights", "big");
+  const main = figure(generates ? "tokens / s" : embeds ? "per text" : "last call", "big");
   const first = figure("first token");
   const prompt = figure("prompt");
   const memory = figure("memory");
   const loaded = figure("loaded in");
-  if (!generates && !embeds) main.set(bytes(info.weightBytes));
   loaded.set(time(loadMs), fromCache(progress));
   const list = h("dl", { class: "figures" }, main.element);
   if (generates) list.append(first.element, prompt.element);
   list.append(memory.element, loaded.element);
   const facts = byId("facts");
-  facts.replaceChildren(list, machine(info));
+  facts.replaceChildren(h("h2", { class: "hidden" }, "Figures"), list, machine(info));
   facts.hidden = false;
 
   return {
@@ -46,6 +47,7 @@ export function showFacts(info: ModelInfo, progress: LoadProgress | undefined, l
       first.set(time(result.prefillMs));
       prompt.set(`${result.promptTokens}`, result.promptTokens === 1 ? "token" : "tokens");
     },
+    called: (milliseconds, note) => main.set(time(milliseconds), note),
     embedded: (texts, milliseconds) => main.set(time(milliseconds / Math.max(texts, 1))),
     memory: (now) => memory.set(bytes(now.total + now.wasm), `peak ${bytes(now.peak + now.wasm)}`),
   };

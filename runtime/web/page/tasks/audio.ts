@@ -2,13 +2,20 @@
 
 import type { ChoiceInfo, Model, TaskInfo, TranscribeOptions, TranscribeResult } from "../../ts/index";
 import { follower } from "../text/composer";
-import { announce, h, setState, time } from "../dom";
+import { announce, h, setState, time, view } from "../dom";
+import type { Facts } from "../panels/facts";
 import { dropPlace } from "./drop";
 import { recorder } from "./recorder";
+import { report } from "../text/writer";
 import { troubleOf, type Trouble } from "../panels/trouble";
 
 /** The view of a model that writes down audio files. */
-export function audioView(model: Model, task: TaskInfo, failed: (error: Trouble) => void): HTMLElement {
+export function audioView(
+  model: Model,
+  task: TaskInfo,
+  facts: Facts,
+  failed: (error: Trouble) => void,
+): HTMLElement {
   const player = h("audio", { controls: true, hidden: true, "aria-label": "The audio file" });
   const text = h("p", { class: "text" });
   const note = h("p", { class: "note" });
@@ -62,7 +69,9 @@ export function audioView(model: Model, task: TaskInfo, failed: (error: Trouble)
         follow(said);
       }
       const result = await stream.result;
-      note.textContent = summary(result, whole, performance.now() - begin);
+      const took = performance.now() - begin;
+      facts.called(took, `for ${clock(whole)} of audio`);
+      note.textContent = summary(result, whole, took);
       announce(result.text || "No speech");
     } catch (thrown) {
       const error = troubleOf(thrown);
@@ -74,6 +83,7 @@ export function audioView(model: Model, task: TaskInfo, failed: (error: Trouble)
     stop.hidden = true;
     controller = null;
     follow(said);
+    void report(model, facts);
   }
 
   function tell(problem: string): void {
@@ -83,16 +93,18 @@ export function audioView(model: Model, task: TaskInfo, failed: (error: Trouble)
   }
 
   const place = dropPlace({
-    id: "audio",
     accept: "audio/*,video/*",
-    hint: "Drop an audio file here, or choose a file.",
+    hint: "Drop an audio file on this page.",
+    label: "Choose an audio file",
+    beside: record,
     take,
+    problem: tell,
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") controller?.abort();
   });
-  const tools = h("div", { class: "buttons" }, record, stop, ...choices.map(({ element }) => element));
-  return h("section", { class: "audio", "aria-label": "Audio" }, place, tools, player, said);
+  const tools = h("div", { class: "buttons" }, stop, ...choices.map(({ element }) => element));
+  return view("audio", "Audio", place, tools, player, said);
 }
 
 /** A choice that `transcribe` has an option for. */

@@ -1,41 +1,53 @@
-// Where a file is dropped or chosen.
+// Where a file is dropped, pasted or chosen.
 
 import { h } from "../dom";
+import { chooser, type ChooseOptions } from "./choose";
 
 /** What a place for files takes. */
-export interface DropOptions {
-  /** Of the input element. */
-  id: string;
-  /** Kinds of files, as `accept` of an input has them. */
-  accept: string;
+export interface DropOptions extends Omit<ChooseOptions, "take" | "kind" | "multiple"> {
   hint: string;
+  /** A button beside those that choose. */
+  beside?: HTMLElement | null;
   take: (file: File) => void;
 }
 
-/** A place to drop a file on, with a button that chooses one. */
-export function dropPlace({ id, accept, hint, take }: DropOptions): HTMLLabelElement {
-  const first = (files: FileList | null | undefined): void => {
-    const file = files?.[0];
+/** A place to drop a file on, with buttons that choose one. */
+export function dropPlace({ hint, beside, take, ...options }: DropOptions): HTMLElement {
+  const first = ([file]: File[]): void => {
     if (file) take(file);
   };
-  const input = h("input", { type: "file", accept, id, change: () => first(input.files) });
-  const place: HTMLLabelElement = h(
-    "label",
-    {
-      class: "drop",
-      for: id,
-      dragover: (event) => (event.preventDefault(), place.classList.add("over")),
-      dragleave: () => place.classList.remove("over"),
-      drop: (event) => {
-        event.preventDefault();
-        place.classList.remove("over");
-        first((event as DragEvent).dataTransfer?.files);
-      },
-    },
-    h("span", {}, `${hint} It does not leave this device.`),
-    input,
+  const place = h(
+    "div",
+    { class: "drop" },
+    h("p", {}, `${hint} It does not leave this device.`),
+    h("div", { class: "buttons" }, ...chooser({ ...options, kind: "primary", take: first }), beside ?? null),
   );
+  onDrop(place, first);
   return place;
+}
+
+/**
+ * Calls `take` with files that are dropped on the page while `element` is in it, anywhere: a browser shows what is
+ * dropped beside the place for it, instead of the page with its model.
+ */
+export function onDrop(element: HTMLElement, take: (files: File[]) => void): void {
+  const hovers = (over: boolean): boolean => element.classList.toggle("over", over);
+  const listen = (kind: "dragover" | "dragleave" | "drop", react: (event: DragEvent) => void): void =>
+    document.addEventListener(kind, (event) => element.isConnected && react(event), true);
+  listen("dragover", (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    hovers(true);
+  });
+  // Only what leaves the window leaves the place.
+  listen("dragleave", (event) => event.relatedTarget || hovers(false));
+  listen("drop", (event) => {
+    hovers(false);
+    const files = [...(event.dataTransfer?.files ?? [])];
+    if (files.length === 0) return;
+    event.preventDefault();
+    take(files);
+  });
 }
 
 /** Calls `take` with images that are pasted while `element` is in the page. */

@@ -1,13 +1,13 @@
 // What a model without a view of its own can be called with.
 
 import type { EntryInfo, ModelInfo, TensorInfo } from "../../ts/api";
-import { h } from "../dom";
+import { h, view } from "../dom";
 
 /** The entries of a model with their tensors. */
 export function entriesView(info: ModelInfo): HTMLElement {
-  return h(
-    "section",
-    { class: "entries", "aria-label": "Entries" },
+  return view(
+    "entries",
+    "Entries",
     h(
       "p",
       {},
@@ -23,7 +23,7 @@ function entry(info: EntryInfo): HTMLElement {
   return h(
     "article",
     {},
-    h("h2", {}, h("code", {}, info.name), info.role && info.role !== info.name ? ` (${info.role})` : ""),
+    h("h3", {}, h("code", {}, info.name), info.role && info.role !== info.name ? ` (${info.role})` : ""),
     tensors("Inputs", info.inputs),
     tensors("Outputs", info.outputs),
   );

@@ -1,9 +1,11 @@
 // Texts: of which classes they are.
 
 import type { Model } from "../../ts/index";
-import { announce, h, setState, time } from "../dom";
+import { announce, h, setState, view } from "../dom";
+import type { Facts } from "../panels/facts";
 import { latest } from "./latest";
-import { scoreTable } from "./scores";
+import { scoreList } from "./scores";
+import { report } from "../text/writer";
 import { troubleOf, type Trouble } from "../panels/trouble";
 
 const TEXT = "The bread from this mill is the best I have ever had.";
@@ -13,9 +15,8 @@ const TOP = 8;
 const PAUSE = 250;
 
 /** The view of a model that puts texts into classes. */
-export function labelView(model: Model, failed: (error: Trouble) => void): HTMLElement {
-  const table = scoreTable("Classes");
-  const note = h("p", { class: "note" });
+export function labelView(model: Model, facts: Facts, failed: (error: Trouble) => void): HTMLElement {
+  const list = scoreList("Classes");
   const box = h("textarea", { id: "labelled", rows: 4, input: later });
   box.value = TEXT;
   let timer = 0;
@@ -28,24 +29,24 @@ export function labelView(model: Model, failed: (error: Trouble) => void): HTMLE
   const ask = latest(async () => {
     const text = box.value.trim();
     if (text === "") {
-      table.element.hidden = true;
-      note.textContent = "";
+      list.element.hidden = true;
       return;
     }
     setState("working");
     const begin = performance.now();
     try {
       const scores = await model.classify({ text });
-      table.show(scores.slice(0, TOP));
-      note.textContent = time(performance.now() - begin);
+      facts.called(performance.now() - begin);
+      list.show(scores.slice(0, TOP));
       announce(scores[0] ? `most likely ${scores[0].label}` : "nothing");
     } catch (thrown) {
       failed(troubleOf(thrown));
     }
     setState("ready");
+    void report(model, facts);
   });
 
   void ask();
   const question = h("label", { for: box.id }, "Text to classify");
-  return h("section", { class: "label", "aria-label": "Text" }, question, box, table.element, note);
+  return view("label", "Text", question, box, list.element);
 }

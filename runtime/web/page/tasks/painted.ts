@@ -14,14 +14,23 @@ export async function reasonOf(attempt: Promise<unknown>): Promise<string> {
   );
 }
 
+/** Most pixels on a side of an image that stands alone. */
+export const LARGE = 1280;
+
 /** An image, at most so many pixels wide and high; rejects if the file is none. */
 export async function painted(file: Blob, most: number, name: string): Promise<HTMLCanvasElement> {
   const bitmap = await createImageBitmap(file);
-  const scale = Math.min(1, most / Math.max(bitmap.width, bitmap.height));
-  const width = Math.max(1, Math.round(bitmap.width * scale));
-  const height = Math.max(1, Math.round(bitmap.height * scale));
-  const canvas = h("canvas", { role: "img", "aria-label": name, width, height });
-  canvas.getContext("2d")?.drawImage(bitmap, 0, 0, width, height);
+  const canvas = h("canvas", { role: "img", "aria-label": name });
+  scaled(canvas, bitmap, most);
   bitmap.close();
   return canvas;
+}
+
+/** Shows an image, at most so many pixels wide and high. */
+export function scaled(canvas: HTMLCanvasElement, image: ImageBitmap, most = LARGE): void {
+  const scale = Math.min(1, most / Math.max(image.width, image.height));
+  canvas.width = Math.max(1, Math.round(image.width * scale));
+  canvas.height = Math.max(1, Math.round(image.height * scale));
+  canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
+  canvas.hidden = false;
 }

@@ -11,7 +11,7 @@ export interface RecorderOptions {
 /** A button that starts and stops a recording; nothing where the browser has no microphone for pages. */
 export function recorder({ take, problem }: RecorderOptions): HTMLButtonElement | null {
   if (typeof MediaRecorder === "undefined" || !navigator.mediaDevices) return null;
-  const button = h("button", { type: "button", class: "primary", click: () => void toggle() }, "Record");
+  const button = h("button", { type: "button", class: "primary record", click: () => void toggle() }, "Record");
   let current: MediaRecorder | null = null;
   let asking = false;
 

@@ -1,32 +1,45 @@
 // Names with numbers from 0 to 1 beside them.
 
-import type { ClassScore } from "../../ts/index";
 import { h } from "../dom";
 
-/** A table of scores. */
-export interface Scores {
-  element: HTMLTableElement;
-  show(scores: Pick<ClassScore, "label" | "score">[]): void;
+/** A name with its number. */
+export interface Score {
+  label: string;
+  score: number;
+  /** What stands in front of the name. */
+  mark?: HTMLElement | undefined;
 }
 
-/** An empty table of scores. */
-export function scoreTable(caption: string): Scores {
-  const rows = h("tbody");
-  const element = h("table", { class: "scores", hidden: true }, h("caption", {}, caption), rows);
+/** A list of scores. */
+export interface Scores {
+  element: HTMLElement;
+  /** Shows these; `none` is what it says if there are none. */
+  show(scores: Score[], none?: string): void;
+}
+
+/** An empty list of scores. */
+export function scoreList(caption: string): Scores {
+  const list = h("ol", { "aria-label": caption });
+  const element = h("div", { class: "scores", hidden: true }, h("h3", {}, caption), list);
   return {
     element,
-    show(scores) {
+    show(scores, none = "nothing") {
       element.hidden = false;
-      const row = ({ label, score }: Pick<ClassScore, "label" | "score">): HTMLElement =>
-        h(
-          "tr",
-          {},
-          h("th", { scope: "row" }, label),
-          h("td", {}, h("meter", { min: 0, max: 1, value: score })),
-          h("td", {}, `${(100 * score).toFixed(1)} %`),
-        );
-      rows.replaceChildren(...scores.map(row));
-      if (scores.length === 0) rows.append(h("tr", {}, h("td", {}, "nothing")));
+      list.replaceChildren(...scores.map(row));
+      if (scores.length === 0) list.append(h("li", { class: "none" }, none));
     },
   };
+}
+
+/** The number says what the bar shows. */
+function row({ label, score, mark }: Score): HTMLElement {
+  const name = h("span", { class: "name" }, mark, label);
+  return h("li", {}, name, bar(score), h("span", { class: "score" }, `${(100 * score).toFixed(1)} %`));
+}
+
+/** A bar that is filled to a share from 0 to 1. It looks the same in all browsers, which a `meter` does not. */
+export function bar(share: number): HTMLElement {
+  const filled = h("span");
+  filled.style.width = `${100 * Math.min(Math.max(share, 0), 1)}%`;
+  return h("span", { class: "bar", "aria-hidden": "true" }, filled);
 }

@@ -1,9 +1,11 @@
 // Search by meaning: sentences in the order of their likeness to what is typed.
 
 import type { EmbeddingInfo, Model } from "../../ts/index";
-import { announce, h, setState } from "../dom";
+import { announce, h, setState, view } from "../dom";
 import type { Facts } from "../panels/facts";
+import { batchBar } from "./batches";
 import { latest } from "./latest";
+import { bar } from "./scores";
 import { troubleOf, type Trouble } from "../panels/trouble";
 import { report } from "../text/writer";
 
@@ -26,6 +28,8 @@ const QUERY = "baking something at home";
 const PAUSE = 250;
 /** Sentences that go to the model at once, so that the first are seen soon. */
 const BATCH = 8;
+/** Most sentences that are listed. */
+const SHOWN = 50;
 
 /** The prompts for what is searched, the first that the model has. */
 const DOCUMENTS = ["document", "passage", "corpus"];
@@ -53,7 +57,8 @@ export function searchView(model: Model, facts: Facts, failed: (error: Trouble) 
   const list = h("ol", { class: "ranking" });
   const sentences = h("textarea", { id: "sentences", rows: 12, spellcheck: "false", input: later });
   sentences.value = SENTENCES.join("\n");
-  const note = h("p", { class: "note" });
+  const status = batchBar(() => controller?.abort(), () => void search());
+  let controller: AbortController | null = null;
   let timer = 0;
 
   function later(): void {
@@ -61,55 +66,69 @@ export function searchView(model: Model, facts: Facts, failed: (error: Trouble) 
     timer = window.setTimeout(() => void search(), PAUSE);
   }
 
-  /** Vectors of texts behind a prompt, from the model where they are not known yet. */
-  async function vectorsOf(texts: string[], promptName: string): Promise<Float32Array[]> {
-    const key = (text: string): string => JSON.stringify([promptName, text]);
-    const missing = [...new Set(texts)].filter((text) => !vectors.has(key(text)));
+  const key = (promptName: string, text: string): string => JSON.stringify([promptName, text]);
+
+  /** Gets the vectors of texts behind a prompt from the model where they are not known yet. */
+  async function embedAll(texts: string[], promptName: string, signal: AbortSignal): Promise<void> {
+    const missing = texts.filter((text) => !vectors.has(key(promptName, text)));
     for (let at = 0; at < missing.length; at += BATCH) {
+      if (missing.length > BATCH) status.progress(texts.length - missing.length + at, texts.length);
       const batch = missing.slice(at, at + BATCH);
       const begin = performance.now();
-      const found = await model.embed(batch, { promptName });
+      const found = await model.embed(batch, { promptName, signal });
       facts.embedded(batch.length, performance.now() - begin);
-      batch.forEach((text, index) => vectors.set(key(text), found[index] ?? new Float32Array()));
-      if (missing.length > BATCH)
-        note.textContent = `${Math.min(at + BATCH, missing.length)} of ${missing.length} texts embedded`;
+      batch.forEach((text, index) => vectors.set(key(promptName, text), found[index] ?? new Float32Array()));
     }
-    return texts.map((text) => vectors.get(key(text)) ?? new Float32Array());
   }
 
   const search = latest(async () => {
     setState("working");
+    const { signal } = (controller = new AbortController());
+    const query = input.value.trim();
+    const texts = lines(sentences.value);
     try {
-      await rank(input.value.trim(), lines(sentences.value));
+      if (query !== "" && texts.length > 0) {
+        await embedAll([query], "query", signal);
+        await embedAll(texts, documents, signal);
+      }
+      rank(query, texts);
     } catch (thrown) {
-      failed(troubleOf(thrown));
+      const error = troubleOf(thrown);
+      if (error.code === "aborted") rank(query, texts);
+      else failed(error);
     }
+    controller = null;
     setState("ready");
     void report(model, facts);
   });
 
-  async function rank(query: string, texts: string[]): Promise<void> {
-    if (query === "" || texts.length === 0) return list.replaceChildren();
-    const [wanted = new Float32Array()] = await vectorsOf([query], "query");
-    const found = await vectorsOf(texts, documents);
+  /** Lists the texts whose vectors are known, the closest first. */
+  function rank(query: string, texts: string[]): void {
+    const wanted = vectors.get(key("query", query));
+    const known = texts.filter((text) => vectors.has(key(documents, text)));
+    if (!wanted || texts.length === 0) return list.replaceChildren(...texts.slice(0, SHOWN).map((text) => row(text)));
     const { name, score } = MEASURES[similarity];
-    const ranked = texts
-      .map((text, index) => ({ text, score: score(wanted, found[index] ?? new Float32Array()) }))
+    const ranked = known
+      .map((text) => ({ text, score: score(wanted, vectors.get(key(documents, text)) ?? new Float32Array()) }))
       .sort((a, b) => b.score - a.score);
     const scores = ranked.map(({ score }) => score);
-    list.replaceChildren(...ranked.map(({ text, score }) => row(text, score, share(score, scores, similarity))));
-    note.textContent = `${texts.length} sentences by ${name}`;
+    const shown = ranked.slice(0, SHOWN);
+    list.replaceChildren(...shown.map(({ text, score }) => row(text, score, share(score, scores, similarity))));
+    if (known.length < texts.length) status.stopped(known.length, texts.length);
+    else status.done(`${shown.length < known.length ? `The closest ${SHOWN} of ` : ""}${known.length} sentences by ${name}`);
     announce(`Closest: ${ranked[0]?.text ?? ""}`);
   }
 
+  // They keep their place when the first scores come.
+  rank("", lines(sentences.value));
   void search();
-  return h(
-    "section",
-    { class: "search", "aria-label": "Search by meaning" },
+  return view(
+    "search",
+    "Search by meaning",
     h("label", { for: "query" }, "What are you looking for?"),
     input,
+    status.element,
     list,
-    note,
     h("details", {}, h("summary", {}, "Sentences"), h("label", { for: "sentences" }, "One per line"), sentences),
   );
 }
@@ -125,10 +144,10 @@ function share(score: number, all: number[], similarity: EmbeddingInfo["similari
   return most > least ? (score - least) / (most - least) : 1;
 }
 
-function row(text: string, score: number, filled: number): HTMLElement {
-  const bar = h("span", { class: "bar", "aria-hidden": "true" }, h("span", {}));
-  (bar.firstChild as HTMLElement).style.width = `${filled * 100}%`;
-  return h("li", {}, h("span", { class: "sentence" }, text), bar, h("span", { class: "score" }, score.toFixed(2)));
+/** A sentence, and its score as soon as there is one. */
+function row(text: string, score?: number, filled = 0): HTMLElement {
+  const number = h("span", { class: "score" }, score?.toFixed(2));
+  return h("li", {}, h("span", { class: "sentence" }, text), bar(filled), number);
 }
 
 function dot(a: Float32Array, b: Float32Array): number {

@@ -1,7 +1,8 @@
 // Images that go with what is written.
 
 import { announce, h } from "../dom";
-import { onPaste } from "../tasks/drop";
+import { chooser } from "../tasks/choose";
+import { onDrop, onPaste } from "../tasks/drop";
 import { painted } from "../tasks/painted";
 
 /** Most pixels on a side of an image that waits to be sent, and of one in a conversation. */
@@ -9,7 +10,7 @@ const SMALL = 160;
 
 /** Images that wait to be sent. */
 export interface Attachments {
-  /** Adds images. */
+  /** Buttons that add images. */
   button: HTMLElement;
   /** Shows those that wait. */
   list: HTMLElement;
@@ -22,19 +23,19 @@ export function attachments(place: HTMLElement): Attachments {
   const waiting = new Map<HTMLElement, Blob>();
   const list = h("ul", { class: "attached", "aria-label": "Images to send", hidden: true });
   const problem = h("p", { class: "note", role: "alert" });
-  const input = h("input", { type: "file", accept: "image/*", multiple: true, id: "attach", change: chosen });
-  // The input itself takes the focus and the keys; the label is what is seen of it.
-  const button = h("div", { class: "attach" }, input, h("label", { for: input.id }, "Add an image"));
+  const buttons = chooser({
+    accept: "image/*",
+    label: "Add an image",
+    kind: "quiet",
+    multiple: true,
+    camera: "Take a photo",
+    example: "Use the example",
+    take: (files) => void addAll(files),
+    problem: (text) => (problem.textContent = text),
+  });
 
-  function chosen(): void {
-    void addAll(input.files ?? []);
-    // So that the same file can be chosen again.
-    input.value = "";
-  }
-
-  async function addAll(files: Iterable<File>): Promise<void> {
-    // A copy: the list of an input is emptied with it.
-    for (const file of [...files]) await add(file);
+  async function addAll(files: File[]): Promise<void> {
+    for (const file of files) await add(file);
   }
 
   async function add(file: File): Promise<void> {
@@ -56,17 +57,13 @@ export function attachments(place: HTMLElement): Attachments {
     item.remove();
     waiting.delete(item);
     list.hidden = waiting.size === 0;
-    input.focus();
+    buttons[0]?.focus();
   }
 
-  place.addEventListener("dragover", (event) => event.preventDefault());
-  place.addEventListener("drop", (event) => {
-    event.preventDefault();
-    void addAll(event.dataTransfer?.files ?? []);
-  });
+  onDrop(place, (files) => void addAll(files));
   onPaste(place, (file) => void add(file));
   return {
-    button,
+    button: h("div", { class: "attach" }, ...buttons),
     list: h("div", {}, list, problem),
     images: () => [...waiting.values()],
     clear() {

@@ -3,7 +3,7 @@
 import type { Message, MessagePart } from "../../ts/api";
 import { gallery } from "./attachments";
 import { composer, follower } from "./composer";
-import { h } from "../dom";
+import { h, view } from "../dom";
 import { settings } from "./settings";
 import { summary, type Writer } from "./writer";
 
@@ -65,7 +65,7 @@ export function chatView(writer: Writer, sees: boolean): HTMLElement {
     box.focus();
   }
 
-  return h("section", { class: "chat", "aria-label": "Chat" }, log, dock);
+  return view("chat", "Chat", log, dock);
 }
 
 /** A text with images in front of it. */

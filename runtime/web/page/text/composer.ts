@@ -98,6 +98,11 @@ export function composer(options: ComposerOptions): Composer {
 /** How far below the window's edge the end of a text may be, in pixels, and still be followed. */
 const NEAR = 160;
 
+/** Pixels that stay free below an element: what its style asks for when it is scrolled into view, but some in any case. */
+function room(element: HTMLElement): number {
+  return Math.max(16, parseFloat(getComputedStyle(element).scrollMarginBottom) || 0);
+}
+
 /**
  * Keeps the end of a growing element in view, unless the reader scrolled away from it. `dock` is what covers the lower
  * edge of the window.
@@ -109,7 +114,7 @@ export function follower(dock?: HTMLElement): (element: HTMLElement) => void {
     waiting = true;
     requestAnimationFrame(() => {
       waiting = false;
-      const below = element.getBoundingClientRect().bottom + (dock?.offsetHeight ?? 0) + 16 - window.innerHeight;
+      const below = element.getBoundingClientRect().bottom + (dock?.offsetHeight ?? 0) + room(element) - window.innerHeight;
       if (below > 0 && below < NEAR) window.scrollBy(0, below);
     });
   };

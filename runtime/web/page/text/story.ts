@@ -1,7 +1,7 @@
 // A text that goes on, or one that answers another.
 
 import { composer, follower } from "./composer";
-import { h } from "../dom";
+import { h, view } from "../dom";
 import { settings } from "./settings";
 import { summary, type Writer } from "./writer";
 
@@ -64,5 +64,5 @@ export function storyView(writer: Writer, { sees, answers }: StoryOptions): HTML
   }
 
   const tools = h("div", { class: "tools" }, setting.element, more);
-  return h("section", { class: "tale", "aria-label": "Text" }, box.element, tools, story);
+  return view("tale", "Text", box.element, tools, story);
 }
