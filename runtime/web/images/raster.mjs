@@ -6,14 +6,19 @@
 const STEPS = 5;
 const ROUGH = 15;
 
+/** As long as it says on every machine, which `Math.hypot` need not be. */
+function length(x, y) {
+  return Math.sqrt(x * x + y * y);
+}
+
 /** A disc. @returns {(x: number, y: number) => number} */
 export function disc(x, y, radius) {
-  return (px, py) => Math.hypot(px - x, py - y) - radius;
+  return (px, py) => length(px - x, py - y) - radius;
 }
 
 /** An ellipse; its edge is smooth only as far as it is near a circle. */
 export function ellipse(x, y, width, height) {
-  return (px, py) => (Math.hypot((px - x) / width, (py - y) / height) - 1) * Math.min(width, height);
+  return (px, py) => (length((px - x) / width, (py - y) / height) - 1) * Math.min(width, height);
 }
 
 /** A line with round ends. */
@@ -22,7 +27,7 @@ export function line(x1, y1, x2, y2, width) {
   return (px, py) => {
     const at = ((px - x1) * dx + (py - y1) * dy) / (dx * dx + dy * dy || 1);
     const along = Math.min(1, Math.max(0, at));
-    return Math.hypot(px - x1 - along * dx, py - y1 - along * dy) - width / 2;
+    return length(px - x1 - along * dx, py - y1 - along * dy) - width / 2;
   };
 }
 

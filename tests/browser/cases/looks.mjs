@@ -1,17 +1,11 @@
 // The page in each of its states, with a stand-in for the runtime: it must fit, and be usable by keyboard.
 
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import path from "node:path";
 import { ROOT } from "../bundles.mjs";
-import { buildFake } from "../fake/build.mjs";
+import { DESKTOP, PHONE, SMALL, STATES, answered, attach, failed, listen, ready, say, state, unfold, withFake } from "../states.mjs";
 
 /** A few images. */
 const SAMPLES = path.join(ROOT, "tests/fixtures/compared/video");
-
-const DESKTOP = { width: 1280, height: 800 };
-const PHONE = { width: 390, height: 844, isMobile: true, hasTouch: true };
-const SMALL = { width: 360, height: 640 };
 const VIEWS = [
   ["desktop", DESKTOP, "light"],
   ["desktop-dark", DESKTOP, "dark"],
@@ -22,137 +16,6 @@ const VIEWS = [
 const SHORT = new Set(["desktop", "small"]);
 /** States that show all colours there are. */
 const DARK = new Set(["loading", "streaming", "search", "image", "audio", "attached", "seen", "details", "network"]);
-const STATES = [
-  ["loading", "task=chat&state=loading", halfLoaded],
-  ["ready", "task=chat", ready],
-  ["chat", "task=chat", converse],
-  ["streaming", "task=chat&state=streaming", stream],
-  ["story", "task=generate", tell],
-  ["answer", "task=answer", tell],
-  ["search", "task=embed", ready],
-  ["image", "task=detect", lookAt],
-  ["compare", "task=compare", lookAt],
-  ["compareAudio", "task=compareAudio", compareAudio],
-  ["label", "task=label", labelled],
-  ["attached", "task=see", attach],
-  ["seen", "task=see", see],
-  ["audio", "task=transcribe", listen],
-  ["listening", "task=transcribe&state=streaming", listen],
-  ["entries", "task=run", ready],
-  ["details", "task=chat", unfold],
-  ["no-webgpu", "error=no-webgpu", failed],
-  ["limit", "error=limit", failed],
-  ["network", "error=network", failed],
-];
-
-const state = (page, want) =>
-  page.waitForFunction((value) => document.documentElement.dataset.state === value, {}, want);
-
-async function halfLoaded(page) {
-  await page.waitForFunction(
-    () => document.querySelector("[role=progressbar]")?.getAttribute("aria-valuenow") === "62",
-  );
-}
-async function ready(page) {
-  await state(page, "ready");
-}
-async function failed(page) {
-  await state(page, "error");
-}
-async function say(page, text) {
-  await page.type("#prompt", text);
-  await page.keyboard.press("Enter");
-}
-/** Until an answer is complete. Its note is written last. */
-async function answered(page, count) {
-  await page.waitForFunction((n) => document.querySelectorAll("article .note:not(:empty)").length === n, {}, count);
-}
-async function converse(page) {
-  await ready(page);
-  await say(page, "Tell me a story about a mill.");
-  await answered(page, 1);
-  await say(page, "Shorter, please.");
-  await answered(page, 2);
-}
-async function stream(page) {
-  await ready(page);
-  await say(page, "Tell me a story about a mill, and what the stone said.");
-  await page.waitForFunction(() => document.querySelector(".assistant .text").textContent.length > 150);
-}
-async function tell(page) {
-  await ready(page);
-  await page.focus("#prompt");
-  await page.keyboard.press("Enter");
-  await answered(page, 1);
-}
-/** Drops an image that is wider than any window. */
-async function dropImage(page, where) {
-  await page.evaluate(async (selector) => {
-    const canvas = new OffscreenCanvas(3000, 1500);
-    const context = canvas.getContext("2d");
-    context.fillStyle = "#7a9a5a";
-    context.fillRect(0, 0, 3000, 1500);
-    const data = new DataTransfer();
-    data.items.add(new File([await canvas.convertToBlob()], "mill.png", { type: "image/png" }));
-    document.querySelector(selector).dispatchEvent(new DragEvent("drop", { dataTransfer: data }));
-  }, where);
-}
-async function attach(page) {
-  await ready(page);
-  for (const count of [1, 2]) {
-    await dropImage(page, ".composer");
-    await page.waitForFunction((n) => document.querySelectorAll(".attached li").length === n, {}, count);
-  }
-}
-async function see(page) {
-  await attach(page);
-  await say(page, "What is in these images?");
-  await answered(page, 1);
-}
-async function labelled(page) {
-  await page.waitForFunction(() => document.querySelector(".scores li") !== null);
-  await ready(page);
-}
-function dropAudio(page) {
-  return page.evaluate(() => {
-    const data = new DataTransfer();
-    data.items.add(new File([new Uint8Array(9000)], "audio.wav", { type: "audio/wav" }));
-    document.querySelector(".drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data }));
-  });
-}
-async function compareAudio(page) {
-  await ready(page);
-  await dropAudio(page);
-  await labelled(page);
-}
-async function lookAt(page) {
-  await ready(page);
-  await dropImage(page, ".drop");
-  await page.waitForFunction(() => document.querySelector(".scores li") !== null);
-  await ready(page);
-}
-/** Drops an audio file. */
-async function listen(page) {
-  await ready(page);
-  await dropAudio(page);
-  const streams = await page.evaluate(() => location.search.includes("streaming"));
-  if (streams) await page.waitForFunction(() => document.querySelector(".audio .text").textContent.length > 150);
-  else await page.waitForFunction(() => / in /.test(document.querySelector(".audio .note").textContent));
-}
-async function unfold(page) {
-  await ready(page);
-  await page.$$eval("details", (all) => all.forEach((details) => (details.open = true)));
-}
-
-async function withFake(t, use) {
-  const folder = mkdtempSync(path.join(tmpdir(), "gristmill-page-"));
-  try {
-    await buildFake(folder);
-    await use(await t.serve(folder));
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
 
 export default [
   {
@@ -215,7 +78,7 @@ export default [
       withFake(t, async (server) => {
         const page = await t.page(`${server.url}?task=transcribe&state=streaming`, { viewport: DESKTOP });
         await ready(page);
-        t.assert.equal(await page.evaluate(() => document.activeElement.id), "audio", "the file has the focus");
+        t.assert.equal(await page.evaluate(() => document.activeElement.textContent), "Choose an audio file", "the button has the focus");
         await listen(page);
         t.assert.equal(await page.$eval(".audio .note", (note) => note.textContent), "0:30 of 1:30");
         const labels = await page.$$eval(".audio .buttons label", (all) => all.map((one) => one.firstChild.textContent));
@@ -238,14 +101,14 @@ export default [
         if (t.engine === "chrome") {
           // All that are chosen at once are added, though the input forgets them.
           const files = [1, 2, 3].map((n) => path.join(SAMPLES, `${n}.png`));
-          await (await page.$("#attach")).uploadFile(...files);
+          await (await page.$(".attach input")).uploadFile(...files);
           await page.waitForFunction(() => document.querySelectorAll(".attached li").length === 5);
           for (let left = 5; left > 2; left--) await page.click(".attached li:last-child button");
         }
         await page.focus(".attached button");
         await page.keyboard.press("Enter");
         t.assert.equal(await page.$$eval(".attached li", (all) => all.length), 1);
-        t.assert.equal(await page.evaluate(() => document.activeElement.id), "attach", "the button has the focus");
+        t.assert.equal(await page.evaluate(() => document.activeElement.textContent), "Add an image", "the button has the focus");
         await say(page, "What is it?");
         await answered(page, 1);
         t.assert.equal(await page.$$eval(".user canvas", (all) => all.length), 1, "the conversation shows it");

@@ -15,6 +15,8 @@ class FakeError extends Error {
   }
 }
 
+/** Names of shards are hashes, and as long. */
+const SHARD = `weights/${"3f2a".repeat(16)}.bin`;
 const ERRORS = {
   "no-webgpu": new FakeError("no-webgpu", "navigator.gpu.requestAdapter() gave no adapter"),
   limit: new FakeError("limit", "weights/embed needs a binding of 272629760 bytes", {
@@ -23,16 +25,17 @@ const ERRORS = {
     needed: 272629760,
     offered: 134217728,
   }),
-  integrity: new FakeError("integrity", "weights/3f2a.bin: expected sha256 3f2a..., found 77c0...", {
-    file: "weights/3f2a.bin",
+  integrity: new FakeError("integrity", `${SHARD}: expected sha256 ${"3f2a".repeat(16)}, found ${"77c0".repeat(16)}`, {
+    file: SHARD,
   }),
-  network: new FakeError("network", "weights/3f2a.bin: HTTP 404", { file: "weights/3f2a.bin", status: 404 }),
+  network: new FakeError("network", `${SHARD}: HTTP 404`, { file: SHARD, status: 404 }),
   "device-lost": new FakeError("device-lost", "the device was lost: unknown"),
 };
 
 const TASKS = {
   see: { kind: "generate", inputs: ["image", "text"], token: 7, placeholder: "<image>" },
   label: { kind: "classify", inputs: ["text"] },
+  classify: { kind: "classify", inputs: ["image"] },
   detect: { kind: "detect", inputs: ["image"] },
   compare: { kind: "compare", inputs: ["image", "text"] },
   compareAudio: { kind: "compare", inputs: ["audio", "text"], rate: 48000 },
@@ -92,6 +95,7 @@ export class Model {
       embed: ["run", "embed"],
       see: ["run", "generate", "chat"],
       label: ["run", "classify"],
+      classify: ["run", "classify"],
       detect: ["run", "detect"],
       compare: ["run", "compare"],
       compareAudio: ["run", "compare"],
@@ -106,6 +110,7 @@ export class Model {
         embed: "all-MiniLM-L6-v2",
         see: "Millstone-2B-Vision",
         label: "praise-or-blame",
+        classify: "kinds-of-things",
         detect: "detector-of-things",
         compare: "images-and-texts",
         compareAudio: "audio-and-texts",
@@ -193,8 +198,12 @@ export class Model {
   }
 
   // Counts of letter pairs: enough for an order that changes as one types.
-  async embed(texts) {
+  async embed(texts, { signal } = {}) {
     await wait(20);
+    // Stops at a hundred texts until it is let go.
+    while (params.get("state") === "embedding" && this.embedded > 100 && !window.goOn && !signal?.aborted) await wait(10);
+    if (signal?.aborted) throw new FakeError("aborted", "aborted by the caller");
+    this.embedded = (this.embedded ?? 0) + texts.length;
     return texts.map((text) => {
       const vector = new Float32Array(64);
       const lower = text.toLowerCase();
@@ -214,18 +223,24 @@ export class Model {
   }
 
   // Boxes that reach beyond the image, as those of models do, and a label that is long.
-  async detect(image) {
+  async detect(image, { threshold = 0.5 } = {}) {
     await wait(20);
+    window.detections = (window.detections ?? 0) + 1;
     const { width, height } = image;
-    return [
+    const found = [
       { label: "mill", class: 3, score: 0.987, box: [width * 0.1, height * 0.2, width * 0.6, height * 0.9] },
+      { label: "cat", class: 5, score: 0.82, box: [width * 0.3, height * 0.5, width * 0.48, height * 1.02] },
       {
         label: "a wheel that turns in the water of the river",
         class: 4,
         score: 0.61,
-        box: [width / 2, -9, width + 50, height / 2],
+        box: [width * 0.7, -9, width + 50, height / 2],
       },
+      { label: "cat", class: 5, score: 0.55, box: [width * 0.8, height * 0.62, width * 0.95, height * 0.8] },
+      { label: "person", class: 0, score: 0.34, box: [width * 0.02, height * 0.6, width * 0.09, height * 0.97] },
+      { label: "sun", class: 9, score: 0.12, box: [-5, 0, width * 0.12, height * 0.15] },
     ];
+    return found.filter(({ score }) => score > threshold);
   }
 
   async compare(_images, texts) {

@@ -23,12 +23,14 @@ export interface Facts {
 /** Fills the margin for a loaded model. */
 export function showFacts(info: ModelInfo, progress: LoadProgress | undefined, loadMs: number): Facts {
   const generates = info.tasks.includes("generate") || info.tasks.includes("chat");
+  const calls = info.tasks.some((task) => task !== "run");
   const embeds = info.tasks.includes("embed");
-  const main = figure(generates ? "tokens / s" : embeds ? "per text" : "last call", "big");
+  const main = figure(generates ? "tokens / s" : embeds ? "per text" : calls ? "last call" : "weights", "big");
   const first = figure("first token");
   const prompt = figure("prompt");
   const memory = figure("memory");
   const loaded = figure("loaded in");
+  if (!calls) main.set(bytes(info.weightBytes));
   loaded.set(time(loadMs), fromCache(progress));
   const list = h("dl", { class: "figures" }, main.element);
   if (generates) list.append(first.element, prompt.element);

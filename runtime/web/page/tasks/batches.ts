@@ -32,7 +32,7 @@ export function batchBar(stop: () => void, goOn: () => void): BatchBar {
   return {
     element: h("div", { class: "batches" }, text, place, button),
     progress(done, total) {
-      show(`${done} of ${total} sentences embedded`, true, "Stop");
+      show(`${done} of ${total} sentences`, true, "Stop");
       place.replaceChildren(bar(done / total));
       place.setAttribute("aria-valuenow", ((100 * done) / total).toFixed(0));
       // Readers of the screen are told quarters, not every batch.

@@ -5,6 +5,7 @@ import { chooser, type ChooseOptions } from "./choose";
 
 /** What a place for files takes. */
 export interface DropOptions extends Omit<ChooseOptions, "take" | "kind" | "multiple"> {
+  /** What can be done with a mouse and keys. */
   hint: string;
   /** A button beside those that choose. */
   beside?: HTMLElement | null;
@@ -19,7 +20,7 @@ export function dropPlace({ hint, beside, take, ...options }: DropOptions): HTML
   const place = h(
     "div",
     { class: "drop" },
-    h("p", {}, `${hint} It does not leave this device.`),
+    h("p", {}, h("span", { class: "mouse" }, `${hint} `), "What you choose stays on this device."),
     h("div", { class: "buttons" }, ...chooser({ ...options, kind: "primary", take: first }), beside ?? null),
   );
   onDrop(place, first);

@@ -28,6 +28,8 @@ const QUERY = "baking something at home";
 const PAUSE = 250;
 /** Sentences that go to the model at once, so that the first are seen soon. */
 const BATCH = 8;
+/** As many new ones take long enough for a bar. */
+const MANY = 32;
 /** Most sentences that are listed. */
 const SHOWN = 50;
 
@@ -72,7 +74,7 @@ export function searchView(model: Model, facts: Facts, failed: (error: Trouble) 
   async function embedAll(texts: string[], promptName: string, signal: AbortSignal): Promise<void> {
     const missing = texts.filter((text) => !vectors.has(key(promptName, text)));
     for (let at = 0; at < missing.length; at += BATCH) {
-      if (missing.length > BATCH) status.progress(texts.length - missing.length + at, texts.length);
+      if (missing.length > MANY) status.progress(texts.length - missing.length + at, texts.length);
       const batch = missing.slice(at, at + BATCH);
       const begin = performance.now();
       const found = await model.embed(batch, { promptName, signal });

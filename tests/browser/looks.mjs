@@ -1,0 +1,62 @@
+// Keeps an image of every view of the page: node tests/browser/looks.mjs [--out FOLDER] [--only PART] [--browser KIND]
+// Light and dark, in the windows of a desktop and of phones. The states are those of the stand-in for the runtime; of
+// each bundle below target/browser/bundles that has a view of its own, the page as it is with the model.
+
+import { existsSync, mkdirSync } from "node:fs";
+import path from "node:path";
+import { parseArgs } from "node:util";
+import { launch } from "./browsers.mjs";
+import { BUNDLES, ROOT } from "./bundles.mjs";
+import { serve } from "./server.mjs";
+import { STATES, WINDOWS, ready, withFake } from "./states.mjs";
+
+/** Bundles with a view that the others do not have. */
+const REAL = ["stories260K", "chat", "embedder", "finder", "labeller", "person-detector", "llava-base", "ctc", "video"];
+
+const { values } = parseArgs({
+  options: {
+    out: { type: "string", default: path.join(ROOT, "target/browser/looks") },
+    only: { type: "string", default: "" },
+    browser: { type: "string", default: "chromium-no-adapter" },
+  },
+});
+mkdirSync(values.out, { recursive: true });
+const browser = await launch(values.browser);
+let count = 0;
+
+/** One image per window and scheme. */
+async function shoot(label, url, reach) {
+  if (!label.includes(values.only)) return;
+  for (const [name, viewport] of Object.entries(WINDOWS)) {
+    for (const scheme of browser.engine === "chrome" ? ["light", "dark"] : ["light"]) {
+      const page = await browser.newPage();
+      await page.setViewport(viewport);
+      if (browser.engine === "chrome") {
+        await page.emulateMediaFeatures([
+          { name: "prefers-reduced-motion", value: "reduce" },
+          { name: "prefers-color-scheme", value: scheme },
+        ]);
+      }
+      await page.goto(url, { waitUntil: "load" });
+      await reach(page);
+      await page.screenshot({ path: path.join(values.out, `${label}-${name}-${scheme}.png`) });
+      await page.close();
+      count += 1;
+    }
+  }
+}
+
+try {
+  await withFake({ serve }, async (server) => {
+    for (const [label, query, reach] of STATES) await shoot(label, `${server.url}?${query}`, reach);
+    await server.close();
+  });
+  for (const name of REAL.filter((one) => existsSync(path.join(BUNDLES, one, "index.html")))) {
+    const server = await serve(path.join(BUNDLES, name));
+    await shoot(`bundle-${name}`, `${server.url}?backend=wasm`, ready);
+    await server.close();
+  }
+} finally {
+  await browser.close();
+}
+console.log(`${count} images in ${values.out}`);

@@ -1,0 +1,192 @@
+// The states of the page, with a stand-in for the runtime, and how each is reached.
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { buildFake } from "./fake/build.mjs";
+
+export const DESKTOP = { width: 1280, height: 800 };
+export const PHONE = { width: 390, height: 844, isMobile: true, hasTouch: true };
+export const SMALL = { width: 360, height: 640 };
+/** Windows in which everything must be seen and reached. */
+export const WINDOWS = {
+  desktop: DESKTOP,
+  phone: PHONE,
+  narrow: { width: 320, height: 568, isMobile: true, hasTouch: true },
+  landscape: { width: 844, height: 390, isMobile: true, hasTouch: true },
+};
+
+/** States of the page: a name, the query of the address that makes the stand-in behave so, and what leads there. */
+export const STATES = [
+  ["loading", "task=chat&state=loading", halfLoaded],
+  ["ready", "task=chat", ready],
+  ["chat", "task=chat", converse],
+  ["streaming", "task=chat&state=streaming", stream],
+  ["settings", "task=chat", openSettings],
+  ["trouble", "task=chat&fail=1", stumble],
+  ["story", "task=generate", tell],
+  ["writing", "task=generate&state=streaming", writeOn],
+  ["answer", "task=answer", tell],
+  ["search", "task=embed", ready],
+  ["embedding", "task=embed&state=embedding", embedMany],
+  ["classify", "task=classify", lookAt],
+  ["image", "task=detect", lookAt],
+  ["compare", "task=compare", lookAt],
+  ["compareAudio", "task=compareAudio", compareAudio],
+  ["label", "task=label", labelled],
+  ["attached", "task=see", attach],
+  ["seen", "task=see", see],
+  ["audio", "task=transcribe", listen],
+  ["listening", "task=transcribe&state=streaming", listen],
+  ["entries", "task=run", ready],
+  ["details", "task=chat", unfold],
+  ["no-webgpu", "error=no-webgpu", failed],
+  ["limit", "error=limit", failed],
+  ["network", "error=network", failed],
+  ["integrity", "error=integrity", unfoldError],
+];
+
+export const state = (page, want) =>
+  page.waitForFunction((value) => document.documentElement.dataset.state === value, {}, want);
+
+async function halfLoaded(page) {
+  await page.waitForFunction(
+    () => document.querySelector("[role=progressbar]")?.getAttribute("aria-valuenow") === "62",
+  );
+}
+export async function ready(page) {
+  await state(page, "ready");
+}
+export async function failed(page) {
+  await state(page, "error");
+}
+export async function say(page, text) {
+  await page.type("#prompt", text);
+  await page.keyboard.press("Enter");
+}
+/** Until an answer is complete. Its note is written last. */
+export async function answered(page, count) {
+  await page.waitForFunction((n) => document.querySelectorAll("article .note:not(:empty)").length === n, {}, count);
+}
+async function converse(page) {
+  await ready(page);
+  await say(page, "Tell me a story about a mill.");
+  await answered(page, 1);
+  await say(page, "Shorter, please.");
+  await answered(page, 2);
+}
+async function stream(page) {
+  await ready(page);
+  await say(page, "Tell me a story about a mill, and what the stone said.");
+  await page.waitForFunction(() => document.querySelector(".assistant .text").textContent.length > 150);
+}
+export async function tell(page) {
+  await ready(page);
+  await page.focus("#prompt");
+  await page.keyboard.press("Enter");
+  await answered(page, 1);
+}
+async function writeOn(page) {
+  await ready(page);
+  await page.focus("#prompt");
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => document.querySelector(".story .text").textContent.length > 150);
+}
+async function openSettings(page) {
+  await ready(page);
+  await page.$eval(".settings", (details) => (details.open = true));
+}
+/** An error while a text is written. */
+async function stumble(page) {
+  await ready(page);
+  await say(page, "Tell me a story.");
+  await page.waitForFunction(() => document.querySelector("[role=alert]:not(:empty)") !== null);
+  await ready(page);
+}
+/** Five hundred sentences, of which some are done. */
+async function embedMany(page) {
+  await page.waitForSelector("#sentences");
+  await page.$eval("#sentences", (box) => {
+    box.value = Array.from({ length: 500 }, (_, at) => `Sentence number ${at} is about a mill.`).join("\n");
+    box.dispatchEvent(new Event("input"));
+  });
+  await page.waitForFunction(() => /^[89]\d of 500/.test(document.querySelector(".batches .note").textContent));
+}
+async function unfoldError(page) {
+  await failed(page);
+  await page.$$eval("details", (all) => all.forEach((details) => (details.open = true)));
+}
+/** Drops an image that is wider than any window. */
+export async function dropImage(page, where) {
+  await page.evaluate(async (selector) => {
+    const canvas = new OffscreenCanvas(3000, 1500);
+    const context = canvas.getContext("2d");
+    const sky = context.createLinearGradient(0, 0, 0, 1500);
+    sky.addColorStop(0, "#9ec5e8");
+    sky.addColorStop(0.6, "#e8e2c8");
+    sky.addColorStop(0.6, "#7a9a5a");
+    sky.addColorStop(1, "#3c5228");
+    context.fillStyle = sky;
+    context.fillRect(0, 0, 3000, 1500);
+    const data = new DataTransfer();
+    data.items.add(new File([await canvas.convertToBlob()], "mill.png", { type: "image/png" }));
+    document.querySelector(selector).dispatchEvent(new DragEvent("drop", { dataTransfer: data }));
+  }, where);
+}
+export async function attach(page) {
+  await ready(page);
+  for (const count of [1, 2]) {
+    await dropImage(page, ".composer");
+    await page.waitForFunction((n) => document.querySelectorAll(".attached li").length === n, {}, count);
+  }
+}
+async function see(page) {
+  await attach(page);
+  await say(page, "What is in these images?");
+  await answered(page, 1);
+}
+async function labelled(page) {
+  await page.waitForFunction(() => document.querySelector(".scores li") !== null);
+  await ready(page);
+}
+function dropAudio(page) {
+  return page.evaluate(() => {
+    const data = new DataTransfer();
+    data.items.add(new File([new Uint8Array(9000)], "audio.wav", { type: "audio/wav" }));
+    document.querySelector(".drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data }));
+  });
+}
+async function compareAudio(page) {
+  await ready(page);
+  await dropAudio(page);
+  await labelled(page);
+}
+export async function lookAt(page) {
+  await ready(page);
+  await dropImage(page, ".drop");
+  await page.waitForFunction(() => document.querySelector(".scores li") !== null);
+  await ready(page);
+}
+/** Drops an audio file. */
+export async function listen(page) {
+  await ready(page);
+  await dropAudio(page);
+  const streams = await page.evaluate(() => location.search.includes("streaming"));
+  if (streams) await page.waitForFunction(() => document.querySelector(".audio .text").textContent.length > 150);
+  else await page.waitForFunction(() => / in /.test(document.querySelector(".audio .note").textContent));
+}
+export async function unfold(page) {
+  await ready(page);
+  await page.$$eval("details", (all) => all.forEach((details) => (details.open = true)));
+}
+
+/** Uses a server of the page with the stand-in. */
+export async function withFake(t, use) {
+  const folder = mkdtempSync(path.join(tmpdir(), "gristmill-page-"));
+  try {
+    await buildFake(folder);
+    await use(await t.serve(folder));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
