@@ -82,13 +82,13 @@ async function stream(page) {
 }
 export async function tell(page) {
   await ready(page);
-  await page.focus("#prompt");
+  await page.$eval("#prompt", (box) => box.focus());
   await page.keyboard.press("Enter");
   await answered(page, 1);
 }
 async function writeOn(page) {
   await ready(page);
-  await page.focus("#prompt");
+  await page.$eval("#prompt", (box) => box.focus());
   await page.keyboard.press("Enter");
   await page.waitForFunction(() => document.querySelector(".story .text").textContent.length > 150);
 }
