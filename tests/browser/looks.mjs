@@ -11,7 +11,22 @@ import { serve } from "./server.mjs";
 import { STATES, WINDOWS, ready, withFake } from "./states.mjs";
 
 /** Bundles with a view that the others do not have. */
-const REAL = ["stories260K", "chat", "embedder", "finder", "labeller", "person-detector", "llava-base", "ctc", "video"];
+const REAL = ["stories260K", "chat", "embedder", "finder", "labeller", "resnet-basic", "llava-base", "ctc", "video"];
+
+/** What the model of a bundle makes of what the page offers: its example, or the text that is in the box. */
+async function used(page) {
+  await ready(page);
+  if (await page.$("#prompt")) {
+    await page.$eval("#prompt", (box) => (box.value ||= "What does the miller do?"));
+    await page.$eval(".settings input[type=number]", (most) => (most.value = 60));
+    await page.$eval(".composer", (form) => form.requestSubmit());
+    await page.waitForFunction(() => document.querySelector("article .note:not(:empty)") !== null);
+  } else if (await page.$(".example")) {
+    await page.$eval(".example", (button) => button.click());
+    await page.waitForFunction(() => document.querySelector(".scores li") !== null);
+  }
+  await ready(page);
+}
 
 const { values } = parseArgs({
   options: {
@@ -53,7 +68,7 @@ try {
   });
   for (const name of REAL.filter((one) => existsSync(path.join(BUNDLES, one, "index.html")))) {
     const server = await serve(path.join(BUNDLES, name));
-    await shoot(`bundle-${name}`, `${server.url}?backend=wasm`, ready);
+    await shoot(`bundle-${name}`, `${server.url}?backend=wasm`, used);
     await server.close();
   }
 } finally {

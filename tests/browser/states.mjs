@@ -7,7 +7,6 @@ import { buildFake } from "./fake/build.mjs";
 
 export const DESKTOP = { width: 1280, height: 800 };
 export const PHONE = { width: 390, height: 844, isMobile: true, hasTouch: true };
-export const SMALL = { width: 360, height: 640 };
 /** Windows in which everything must be seen and reached. */
 export const WINDOWS = {
   desktop: DESKTOP,
@@ -175,7 +174,7 @@ export async function listen(page) {
   if (streams) await page.waitForFunction(() => document.querySelector(".audio .text").textContent.length > 150);
   else await page.waitForFunction(() => / in /.test(document.querySelector(".audio .note").textContent));
 }
-export async function unfold(page) {
+async function unfold(page) {
   await ready(page);
   await page.$$eval("details", (all) => all.forEach((details) => (details.open = true)));
 }

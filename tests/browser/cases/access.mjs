@@ -85,6 +85,10 @@ async function accessible(t) {
       levels.forEach((level, at) => t.assert.ok(at === 0 || level <= levels[at - 1] + 1, `${label}: ${levels}`));
       await page.close();
     }
+    // It would find something.
+    const { page } = await opened(t, server, STATES[0], DESKTOP);
+    await page.evaluate(() => document.querySelector("main").append(document.createElement("button")));
+    t.assert.match((await violations(page)).join(), /button-name/);
   });
 }
 
