@@ -8,25 +8,22 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::command::{Outcome, run, say};
-use crate::place::{Place, copy, list, read};
+use crate::place::{Place, copy, list, read, write};
 
-/// The scripts of the page; all others belong to the runtime.
-pub(crate) const PAGE_SCRIPTS: [&str; 2] = ["page.js", SERVICE_WORKER.0];
-
-/// The output scripts and their sources, relative to `runtime/web`. Code that several share goes into chunks beside
-/// them.
-const ENTRIES: [(&str, &str); 5] = [
-    ("gristmill", "ts/index.ts"),
-    ("worker", "ts/worker.ts"),
-    ("compute", "ts/wasm/compute.ts"),
-    ("engine", "ts/engine.ts"),
-    ("page", "page/page.ts"),
-];
-
+/// The scripts of the runtime, and their sources below `runtime/web`. Each is whole: people copy them, and bundlers copy
+/// those that the first one names.
+const RUNTIME: [(&str, &str); 3] =
+    [("gristmill", "ts/index.ts"), ("engine", "ts/worker.ts"), ("template", "ts/text/template_engine.ts")];
+/// The script of the page. What it loads later goes into chunks beside it.
+const PAGE_ENTRY: (&str, &str) = ("page", "page/page.ts");
 /// The service worker is beside index.html, not beside the other scripts: its scope is its own folder.
 const SERVICE_WORKER: (&str, &str) = ("sw.js", "page/sw.ts");
 /// Only loaded for models with a chat template.
-const CHAT: &str = "ts/text/template.ts";
+const CHAT: &str = "ts/text/template_engine.ts";
+/// What imports a script by its address when a model is loaded.
+const IMPORTER: &str = "gristmill.js";
+/// Tells bundlers that such an address is none of a module that they should find. esbuild leaves no comments.
+const IGNORED: &str = "import(/*webpackIgnore:true,turbopackIgnore:true*//*@vite-ignore*/";
 
 /// The page, and the kinds of files that are copied with it.
 const PAGE: &str = "page/index.html";
@@ -39,7 +36,7 @@ pub(crate) type Bundled = BTreeMap<String, BTreeMap<String, u64>>;
 
 /// Checks before the build that the sources exist.
 pub(crate) fn check_entries(place: &Place) -> Outcome {
-    let needed = ENTRIES.iter().map(|(_, source)| *source).chain([PAGE, SERVICE_WORKER.1]);
+    let needed = RUNTIME.iter().map(|(_, source)| *source).chain([PAGE_ENTRY.1, PAGE, SERVICE_WORKER.1]);
     let missing: Vec<&str> = needed.filter(|source| !place.web.join(source).is_file()).collect();
     match missing.is_empty() {
         true => Ok(()),
@@ -81,15 +78,38 @@ fn esbuild(place: &Place) -> Command {
     command
 }
 
-/// Bundles all entries into the output folder.
+/// Whether a script is the page's; all others belong to the runtime.
+pub(crate) fn is_of_page(name: &str) -> bool {
+    name == SERVICE_WORKER.0
+        || name.starts_with(&[PAGE_ENTRY.0, "."].concat())
+        || name.starts_with(&[PAGE_ENTRY.0, "-"].concat())
+}
+
+/// Bundles the runtime and the page into the result.
 pub(crate) fn bundle(place: &Place) -> Outcome<Bundled> {
+    let mut bundled = bundle_modules(place, &RUNTIME, &[])?;
+    let chunks = format!("--chunk-names={}-[name]-[hash]", PAGE_ENTRY.0);
+    bundled.append(&mut bundle_modules(place, &[PAGE_ENTRY], &["--splitting", &chunks])?);
+    let importer = place.stage.join(IMPORTER);
+    write(&importer, leave_imports(&read(&importer)?)?)?;
+    Ok(bundled)
+}
+
+fn bundle_modules(place: &Place, entries: &[(&str, &str)], more: &[&str]) -> Outcome<Bundled> {
     let report = place.target.join("esbuild.json");
     let mut command = esbuild(place);
-    command.args(ENTRIES.map(|(name, source)| format!("{name}={source}")));
-    command.args(["--splitting", "--format=esm", "--chunk-names=[name]-[hash]"]);
+    command.args(entries.iter().map(|(name, source)| format!("{name}={source}"))).arg("--format=esm").args(more);
     command.arg(format!("--outdir={}", place.stage.display())).arg(format!("--metafile={}", report.display()));
     run(&mut command, "esbuild")?;
     parse_report(&read(&report)?).ok_or_else(|| format!("{}: unexpected output of esbuild", report.display()))
+}
+
+/// A script whose one import by an address is left alone by bundlers.
+fn leave_imports(script: &str) -> Outcome<String> {
+    match script.matches("import(").count() {
+        1 => Ok(script.replace("import(", IGNORED)),
+        count => Err(format!("{IMPORTER}: expected one import by an address, found {count}")),
+    }
 }
 
 fn parse_report(text: &str) -> Option<Bundled> {
@@ -104,14 +124,38 @@ fn parse_report(text: &str) -> Option<Bundled> {
     Some(bundled)
 }
 
-/// Writes the type declarations of the public interface to `types/`. Fails on type errors.
+/// Writes type declarations of the public interface to `types/`, as TypeScript finds them in all its modes. Type errors end
+/// the build.
 pub(crate) fn declare_types(place: &Place) -> Outcome {
     let mut command = Command::new(place.npm_program("tsc"));
     command
         .current_dir(&place.web)
         .args(["--project", "tsconfig.types.json", "--outDir"])
         .arg(place.stage.join("types"));
-    run(&mut command, "tsc")
+    run(&mut command, "tsc")?;
+    name_files(&place.stage.join("types"))
+}
+
+/// Adds the extension to imports in declarations. Sources have none, but Node.js wants it.
+fn name_files(folder: &Path) -> Outcome {
+    for path in list(folder)? {
+        match path.is_dir() {
+            true => name_files(&path)?,
+            false => write(&path, with_extensions(&read(&path)?))?,
+        }
+    }
+    Ok(())
+}
+
+/// The same declarations with `./a.js` for `./a`.
+fn with_extensions(declarations: &str) -> String {
+    let parts: Vec<&str> = declarations.split('"').collect();
+    let relative = |text: &str| text.starts_with("./") || text.starts_with("../");
+    let named = parts.iter().enumerate().map(|(at, part)| {
+        // Every other part stands in quotes.
+        if at % 2 == 1 && relative(part) && !part.ends_with(".js") { format!("{part}.js") } else { part.to_string() }
+    });
+    named.collect::<Vec<_>>().join("\"")
 }
 
 /// Copies the files of the page other than scripts.
@@ -164,6 +208,28 @@ mod tests {
         assert!(!is_installed(&lock("1"), r#"{"packages": {}}"#));
         let more = r#"{"packages": {"node_modules/a": {"version": "1"}, "node_modules/old": {"version": "1"}}}"#;
         assert!(!is_installed(&lock("1"), more));
+    }
+
+    #[test]
+    fn imports_are_left_to_the_browser() {
+        let left = leave_imports("let o=t=>import(t);").expect("one import");
+        assert_eq!(left, "let o=t=>import(/*webpackIgnore:true,turbopackIgnore:true*//*@vite-ignore*/t);");
+        assert!(leave_imports("import(a);import(b)").is_err() && leave_imports("").is_err());
+    }
+
+    #[test]
+    fn declarations_name_files() {
+        let text =
+            "export { A } from \"./a\";\nimport type { B } from \"../b/c\";\nimport(\"./d.js\"); type E = \"x\";";
+        let named =
+            "export { A } from \"./a.js\";\nimport type { B } from \"../b/c.js\";\nimport(\"./d.js\"); type E = \"x\";";
+        assert_eq!(with_extensions(text), named);
+    }
+
+    #[test]
+    fn scripts_of_the_page_are_known_by_their_names() {
+        assert!(["page.js", "page-notes-A1B2.js", "sw.js"].into_iter().all(is_of_page));
+        assert!(!["gristmill.js", "engine.js", "template.js", "pages.js"].into_iter().any(is_of_page));
     }
 
     #[test]

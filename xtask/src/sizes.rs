@@ -10,7 +10,7 @@ use flate2::write::GzEncoder;
 use serde_json::json;
 
 use crate::command::Outcome;
-use crate::js::{Bundled, PAGE_SCRIPTS};
+use crate::js::{Bundled, is_of_page};
 use crate::licences::package_of;
 use crate::place::{Place, at, list, write};
 use crate::runtime::STAMP;
@@ -61,7 +61,7 @@ fn is_downloaded(name: &str) -> bool {
 }
 
 fn is_runtime(name: &str) -> bool {
-    name.ends_with(".wasm") || (name.ends_with(".js") && !PAGE_SCRIPTS.contains(&name))
+    name.ends_with(".wasm") || (name.ends_with(".js") && !is_of_page(name))
 }
 
 /// Bytes after `gzip -9`.

@@ -85,7 +85,7 @@ pub(crate) fn bind(place: &Place, [runtime, template]: &[PathBuf; 2]) -> Outcome
 
 /// Encodes bytes as characters from `#` on, only one of which needs an escape. As a string in a script, the module for
 /// chat templates is available synchronously, in every bundler and in Node.js. It compresses to 8 % more than the
-/// module itself, compared with 31 % for base64 (see `decode` in `ts/text/template.ts`).
+/// module itself, compared with 31 % for base64 (see `decode` in `ts/text/template_engine.ts`).
 fn as_text(bytes: &[u8]) -> String {
     let text = bytes.iter().map(|byte| char::from_u32(u32::from(*byte) + 35).unwrap_or_default());
     text.collect::<String>().replace('\\', "\\\\")

@@ -26,7 +26,7 @@ mod tests {
             "index.html",
             "sw.js",
             "runtime/gristmill.js",
-            "runtime/worker.js",
+            "runtime/engine.js",
             "runtime/gristmill_web_bg.wasm",
             "runtime/manifest.webmanifest",
             "runtime/icon.svg",

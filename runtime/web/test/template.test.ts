@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import type { SentMessage, TemplateOptions } from "../ts/protocol";
 import { bundledTemplate, makeTemplate } from "../ts/text/template";
+import * as engine from "../ts/text/template_engine";
 
 declare const TEST_FOLDER: string;
 
@@ -28,7 +29,7 @@ const fixture = JSON.parse(readFileSync(join(TEST_FOLDER, "fixtures/templates.js
 
 for (const [name, template] of Object.entries(fixture.templates)) {
   test(`the template ${name} renders as in Python`, () => {
-    const made = makeTemplate({ template, config: fixture.tokens });
+    const made = makeTemplate({ template, config: fixture.tokens }, engine);
     const rows = fixture.rows.filter((row) => row.template === name);
     assert.ok(rows.length > 10);
     for (const row of rows) {
@@ -51,12 +52,12 @@ for (const [name, template] of Object.entries(fixture.templates)) {
 test("faults carry the words of the template and name the file", () => {
   const user = [{ role: "tool", content: "x" }];
   const refuse = "{{ raise_exception('Unknown role ' ~ messages[0].role) }}";
-  const strict = makeTemplate({ template: null, config: { chat_template: refuse } });
+  const strict = makeTemplate({ template: null, config: { chat_template: refuse } }, engine);
   assert.throws(() => strict?.render(user, false, 0), {
     code: "input",
     message: "tokenizer_config.json:1: Unknown role tool",
   });
-  const wrong = makeTemplate({ template: "a\n{% if %}", config: null });
+  const wrong = makeTemplate({ template: "a\n{% if %}", config: null }, engine);
   assert.throws(() => wrong?.render(user, false, 0), {
     code: "bundle",
     message: /^chat_template\.jinja:2: Expected an expression/,
@@ -68,7 +69,7 @@ test("faults carry the words of the template and name the file", () => {
 test("endless templates are ended, and the engine lives on", () => {
   const user = [{ role: "user", content: "x" }];
   const made = (template: string): (() => string | undefined) => {
-    const found = makeTemplate({ template, config: null });
+    const found = makeTemplate({ template, config: null }, engine);
     return () => found?.render(user, false, 0);
   };
   const loops = "{% for a in range(100000) %}".repeat(3) + "{% endfor %}".repeat(3);
@@ -86,7 +87,7 @@ test("endless templates are ended, and the engine lives on", () => {
 test("templates are found in both files and both forms", () => {
   const user = [{ role: "user", content: "" }];
   const render = (template: string | null, config: unknown, options?: TemplateOptions): string | undefined =>
-    makeTemplate({ template, config })?.render(user, false, 0, options);
+    makeTemplate({ template, config }, engine)?.render(user, false, 0, options);
   const named = [
     { name: "tool_use", template: "t" },
     { name: "default", template: "d{{ bos_token }}" },
@@ -104,7 +105,7 @@ test("contents have the form that the template needs", () => {
   const parts = "{% for m in messages %}{% for p in m.content %}<{{ p.type }}>{{ p.text }}{% endfor %}{% endfor %}";
   const text = "{% for m in messages %}{{ m.content }}{% endfor %}";
   const made = (source: string, content: string): ReturnType<typeof bundledTemplate> =>
-    bundledTemplate(JSON.stringify({ templates: [{ name: "default", file: "x", source }], variables: {}, content }));
+    bundledTemplate(JSON.stringify({ templates: [{ name: "default", file: "x", source }], variables: {}, content }), engine);
   const image = { role: "user", content: [{ type: "image" as const }, { type: "text" as const, text: "a" }] };
   const said = { role: "user", content: "b" };
   const pair = { role: "user", content: [{ type: "text" as const, text: "c" }, { type: "text" as const, text: "d" }] };

@@ -1,5 +1,7 @@
 // Threads that the page starts for the worker that has the model, over a channel and a fake of what pages start.
 
+import { ORIGIN } from "./page_scope";
+
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import type { Port } from "../ts/link";
@@ -39,7 +41,7 @@ page.start();
 worker.start();
 Object.assign(globalThis, { Worker: FakeWorker });
 startByOwner(worker as unknown as Port);
-const endAll = hostThreads(page as unknown as Port);
+const endAll = hostThreads(page as unknown as Port, `${ORIGIN}/engine.js`);
 after(() => page.close());
 
 const EMPTY = new WebAssembly.Module(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0));

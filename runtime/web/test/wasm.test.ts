@@ -158,11 +158,12 @@ test("abilities are found out", () => {
   const found = abilities({ threads: 3, simd: "baseline" });
   assert.equal(found.simd, true);
   assert.equal(found.relaxed, false);
-  // Node is not a page that is isolated.
-  assert.equal(found.threads, 1);
-  assert.match(found.single, /isolated/);
+  // In Node.js threads share memory without further ado.
+  assert.equal(found.threads, 3);
+  assert.equal(found.single, "");
+  assert.match(abilities({ threads: 1, simd: "auto" }).single, /one thread was requested/);
   assert.deepEqual(featuresOf({ ...found, relaxed: true, threads: 2 }), ["relaxed-simd", "threads"]);
-  assert.deepEqual(featuresOf(found), []);
+  assert.deepEqual(featuresOf({ ...found, threads: 1 }), []);
 });
 
 test("small models get few threads, unless the caller wants more", () => {

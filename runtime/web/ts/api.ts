@@ -12,10 +12,16 @@ export interface LoadOptions {
   threads?: number;
   /** WebAssembly: which instructions are used. Default: `auto`, the best that the browser has. */
   simd?: "auto" | "baseline" | "relaxed";
-  /** Whether files are kept in the browser's storage and taken from there. Default: true. */
+  /** Whether files are kept in the browser's storage and taken from there. Default: true, where there is a browser. */
   cache?: boolean;
-  /** Whether the model lives in a worker, so that the page never stalls. Default: true. */
+  /** Whether the model lives in a worker, so that the page never stalls. Default: true, where workers can be started. */
   worker?: boolean;
+  /** Folder with copies of this package's files, for bundlers that do not copy them. Default: that of this script. */
+  baseUrl?: string | URL;
+  /** Address of the script `engine.js`, which runs in all workers. Default: in `baseUrl`. */
+  workerUrl?: string | URL;
+  /** Address of `gristmill_web_bg.wasm`. Default: in `baseUrl`. */
+  wasmUrl?: string | URL;
   /** The programs to run, such as `firefox`. Default: what fits the browser. */
   profile?: string;
   /** WebGPU features that are not to be used although the adapter has them, such as `subgroups`. */

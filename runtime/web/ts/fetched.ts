@@ -1,6 +1,7 @@
 // Files that callers name by their address.
 
 import { aborted, makeError } from "./errors";
+import { addressOf, fetchAny } from "./platform";
 import type { Wave } from "./tasks/read";
 
 /** What the side with the runtime does with files. */
@@ -13,9 +14,9 @@ export interface Files {
 
 /** The file at an address, which is relative to the page; `what` names it in errors. */
 export async function fetchFile(what: string, address: string | URL, signal?: AbortSignal): Promise<Blob> {
-  const url = new URL(address, globalThis.location?.href);
+  const url = addressOf(address);
   try {
-    const response = await fetch(url, signal ? { signal } : {});
+    const response = await fetchAny(url, signal ? { signal } : {});
     if (!response.ok) throw new Error(`the server answered ${response.status}`);
     return await response.blob();
   } catch (e) {

@@ -9,6 +9,7 @@ import { Meter } from "./load/meter";
 import { openSource } from "./load/source";
 import { openStore } from "./load/store";
 import { pick, pickAgain, type Picked } from "./pick";
+import { fetchAny } from "./platform";
 import type { LoadArgs } from "./protocol";
 import { loadRuntime, runtimeError, version, type ManifestInfo } from "./runtime";
 import type { Prepared, Target } from "./target";
@@ -52,14 +53,14 @@ export class Loaded {
     opening?.catch(() => {});
     const base = new URL(args.base);
     const store = args.cache ? await openStore() : null;
-    const source = openSource({ base, store, onBytes: (delta, from) => meter.bytes(delta, from) });
+    const source = openSource({ base, store, fetch: fetchAny, onBytes: (delta, from) => meter.bytes(delta, from) });
     opened(source);
     let model: Loaded | null = null;
     try {
       // Without what was asked for nothing else need be fetched.
       if (args.backend === "webgpu") await opening;
       if (args.backend === "wasm") able(args);
-      const [memory, manifest] = await Promise.all([loadRuntime(), source.manifest(signal)]);
+      const [memory, manifest] = await Promise.all([loadRuntime(args.parts.wasm), source.manifest(signal)]);
       model = new Loaded(args, store, memory, new Bundle(source, meter, manifest));
       await model.attach(await pick(model.task(signal), opening), signal, true);
       return model;
@@ -256,7 +257,7 @@ export class Loaded {
   private loadText(signal: AbortSignal): Promise<Text> {
     const { bundle } = this;
     const read = async (path: string): Promise<string | null> => (bundle.ref(path) ? bundle.text(path, signal) : null);
-    return loadText(read);
+    return loadText(read, this.args.parts.template);
   }
 }
 

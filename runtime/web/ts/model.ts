@@ -23,13 +23,15 @@ import type {
 import { chat, type Chat } from "./chat";
 import { aborted, makeError } from "./errors";
 import type { Files } from "./fetched";
-import { connect, streamOf, type Link, type Port, type Stream } from "./link";
+import { openHome, type Home } from "./home";
+import { streamOf, type Stream } from "./link";
 import { takeImages } from "./image";
+import { findParts, folderOf } from "./parts";
+import { isServer, report } from "./platform";
 import { isText, NOTHING_WRITTEN, withoutImages } from "./prompt";
-import type { Calls, LoadArgs, TaskArgs, WriteEvent } from "./protocol";
+import type { LoadArgs, TaskArgs, WriteEvent } from "./protocol";
 import { takeAudio } from "./audio";
 import { takeItems } from "./items";
-import { hostThreads } from "./wasm/threads";
 
 /** Pieces of a text as they come, and at the end what came of it. */
 export interface Writing<R> extends AsyncIterable<string> {
@@ -42,12 +44,6 @@ export type Generation = Writing<GenerateResult>;
 
 /** What is said in an audio file. */
 export type Transcription = Writing<TranscribeResult>;
-
-/** Where the engine is. */
-interface Home {
-  link: Link<Calls>;
-  end(): void;
-}
 
 /** A loaded model. Calls are served one after the other. */
 export class Model {
@@ -68,15 +64,17 @@ export class Model {
   }
 
   /**
-   * Loads the bundle in the folder at `url`, which is relative to the page. Rejects with one of the errors of this
-   * package; then nothing is left behind.
+   * Loads the bundle in the folder at `url`, which is relative to the page; in Node.js, Bun and Deno it may be a path.
+   * Rejects with one of the errors of this package; then nothing is left behind.
    */
   static async load(url: string | URL, options: LoadOptions = {}): Promise<Model> {
-    const { signal, onProgress, worker = true } = options;
+    const { signal, onProgress, worker } = options;
     if (signal?.aborted) throw aborted();
     const args: LoadArgs = {
-      base: folder(url),
-      cache: options.cache ?? true,
+      base: folderOf(url),
+      parts: findParts(options),
+      // There is no storage of a browser, and files mostly lie on a disk already.
+      cache: !isServer && (options.cache ?? true),
       backend: oneOf("backend", options.backend, ["auto", "webgpu", "wasm"]),
       threads: countOf("threads", options.threads),
       simd: oneOf("simd", options.simd, ["auto", "baseline", "relaxed"]),
@@ -85,13 +83,13 @@ export class Model {
       limits: options.limits ?? {},
       recoveries: options.recoveries ?? 2,
     };
-    const home = worker ? inWorker() : await beside();
+    const home = await openHome(args.parts, worker);
     // Whatever a listener does, loading goes on.
     const onEvent = (progress: LoadProgress): void => {
       try {
         onProgress?.(progress);
       } catch (e) {
-        reportError(e);
+        report(e);
       }
     };
     try {
@@ -261,14 +259,6 @@ function unless<T>(signal: AbortSignal, task: Promise<T>): Promise<T | null> {
   });
 }
 
-/** The address of a folder, with a slash at its end. */
-function folder(url: string | URL): string {
-  const base = new URL(url, globalThis.location?.href);
-  base.search = base.hash = "";
-  if (!base.pathname.endsWith("/")) base.pathname += "/";
-  return base.href;
-}
-
 /** An option that is one of some words; the first of them is what it is if it is left out. */
 function oneOf<T extends string>(name: string, value: T | undefined, words: readonly [T, ...T[]]): T {
   if (value === undefined) return words[0];
@@ -280,28 +270,4 @@ function countOf(name: string, value: number | undefined): number | null {
   if (value === undefined) return null;
   if (Number.isInteger(value) && value >= 1 && value <= 64) return value;
   throw makeError("input", `${name}: expected a whole number from 1 to 64, found ${String(value)}`);
-}
-
-function inWorker(): Home {
-  const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "gristmill" });
-  const port = worker as unknown as Port;
-  const endThreads = hostThreads(port);
-  const end = (): void => {
-    worker.terminate();
-    endThreads();
-  };
-  return { link: connect(port, end), end };
-}
-
-/** For those who have a worker of their own, or who do not mind. */
-async function beside(): Promise<Home> {
-  const { serveEngine } = await import("./engine");
-  const { port1, port2 } = new MessageChannel();
-  const stop = serveEngine(port1 as unknown as Port);
-  const end = (): void => {
-    stop();
-    port1.close();
-    port2.close();
-  };
-  return { link: connect(port2 as unknown as Port), end };
 }

@@ -13,12 +13,14 @@ import type {
   TranscribeResult,
 } from "./api";
 import type { SentImage } from "./image";
+import type { Parts } from "./parts";
 import type { PickArgs } from "./pick";
 import type { Wave } from "./tasks/read";
 
 /** How a bundle is loaded, as it can be sent to a worker. */
 export interface LoadArgs extends PickArgs {
   base: string;
+  parts: Parts;
   cache: boolean;
   recoveries: number;
 }

@@ -5,6 +5,7 @@ import init, { fileKind, readWave, Runtime, version } from "../pkg/gristmill_web
 import type { EmbeddingInfo, ModelInfo, StopReason, TranscribeResult } from "./api";
 import { asError, fromPlain, makeError, type GristmillError, type PlainError } from "./errors";
 import type { FileRef } from "./load/contract";
+import { fetchAny } from "./platform";
 import type { Piece, WeightTensor } from "./load/weights";
 
 export { fileKind, readWave, Runtime, version };
@@ -92,20 +93,19 @@ export interface RuntimeFiles {
 
 let memory: Promise<WebAssembly.Memory> | null = null;
 
-/** Loads the module that lies beside this script; once. */
-export function loadRuntime(): Promise<WebAssembly.Memory> {
-  memory ??= start();
+/** Loads the module at an address; once, whatever addresses later calls name. */
+export function loadRuntime(address: string): Promise<WebAssembly.Memory> {
+  memory ??= start(address);
   // The next attempt may find the network in a better state.
   memory.catch(() => (memory = null));
   return memory;
 }
 
-async function start(): Promise<WebAssembly.Memory> {
-  const address = new URL("gristmill_web_bg.wasm", import.meta.url);
+async function start(address: string): Promise<WebAssembly.Memory> {
   try {
-    return (await init({ module_or_path: address })).memory;
+    return (await init({ module_or_path: fetchAny(address) })).memory;
   } catch (e) {
-    const message = `${address.href} could not be loaded: ${(e as Error).message}; upload the whole folder runtime/`;
+    const message = `${address} could not be loaded: ${(e as Error).message}; upload the whole folder runtime/`;
     throw makeError("network", message, { file: "runtime/gristmill_web_bg.wasm" }, e);
   }
 }

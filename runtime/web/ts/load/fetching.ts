@@ -1,6 +1,6 @@
 // One file from the network: retried after errors, continued where the connection broke.
 
-import { aborted, makeError, type GristmillError } from "../errors";
+import { aborted, GristmillError, makeError } from "../errors";
 
 /** How to fetch. */
 export interface FetchOptions {
@@ -96,6 +96,7 @@ async function request(from: number, signal: AbortSignal, options: FetchOptions)
   try {
     return await options.fetch(options.url.href, { headers, signal, cache: options.cache });
   } catch (e) {
+    if (e instanceof GristmillError) throw e;
     // Browsers do not say more than that it failed.
     throw new Transient(failure("the server cannot be reached, or does not let this page read its files", options, e));
   }

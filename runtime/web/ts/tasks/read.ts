@@ -1,6 +1,6 @@
 // Files of callers that the runtime reads itself, and names for those that it cannot.
 
-import { fileKind, loadRuntime, readWave, runtimeError } from "../runtime";
+import { fileKind, readWave, runtimeError } from "../runtime";
 
 /** Bytes that a kind of file is known by; as in `runtime/core/src/file_kind.rs`. */
 const HEAD = 512;
@@ -15,7 +15,6 @@ export interface Wave {
 
 /** The samples of a WAV file; null if it is another kind of file. Browsers differ on WAV files that are not plain. */
 export async function readAudio(file: Blob): Promise<Wave | null> {
-  await loadRuntime();
   // Anything else need not come into memory here.
   if (fileKind(await bytesOf(file.slice(0, HEAD))) !== "a WAV file") return null;
   try {
@@ -27,7 +26,6 @@ export async function readAudio(file: Blob): Promise<Wave | null> {
 
 /** What a file is, such as `a HEIC image`; null if that is not known. */
 export async function kindOf(file: Blob): Promise<string | null> {
-  await loadRuntime();
   return fileKind(await bytesOf(file.slice(0, HEAD))) ?? null;
 }
 

@@ -1,7 +1,7 @@
 // The files of a bundle that turn text into token ids and back.
 
 import { makeError } from "../errors";
-import type { ChatTemplate } from "./template";
+import { bundledTemplate, type ChatTemplate, type TemplateEngine } from "./template";
 import { makeTokenizer, type Tokenizer } from "./tokenizer";
 
 const TOKENIZER_FILE = "tokenizer.json";
@@ -16,14 +16,25 @@ export interface Text {
 /** What there is before it is loaded. */
 export const NO_TEXT: Text = { tokenizer: null, template: null };
 
-/** Reads what the bundle has; `read` gives null for a file that it lacks. */
-export async function loadText(read: (path: string) => Promise<string | null>): Promise<Text> {
+/**
+ * Reads what the bundle has; `read` gives null for a file that it lacks. The engine of chat templates is the script at
+ * `engine`.
+ */
+export async function loadText(read: (path: string) => Promise<string | null>, engine: string): Promise<Text> {
   const [tokenizer, chat] = await Promise.all([TOKENIZER_FILE, CHAT_FILE].map(read));
   return {
     tokenizer: tokenizer ? makeTokenizer(parse(TOKENIZER_FILE, tokenizer)) : null,
     // The engine is only loaded for models that chat.
-    template: chat ? (await import("./template")).bundledTemplate(chat) : null,
+    template: chat ? bundledTemplate(chat, await loadEngine(engine)) : null,
   };
+}
+
+async function loadEngine(address: string): Promise<TemplateEngine> {
+  try {
+    return (await import(address)) as TemplateEngine;
+  } catch (e) {
+    throw makeError("network", `${address} could not be loaded: ${(e as Error).message}`, {}, e);
+  }
 }
 
 function parse(file: string, text: string | null | undefined): unknown {

@@ -1,11 +1,10 @@
-// Chat templates: the engine is that of native programs, as WebAssembly. This file and the engine are loaded for models
-// that have a template only.
-
-import { initSync, renderChat } from "../../pkg/template/gristmill_template_web.js";
-import module from "../../pkg/template/module.js";
+// Chat templates: from the messages of a conversation to what the engine takes, and its errors as ours.
 
 import { makeError } from "../errors";
 import type { SentMessage, TemplateOptions } from "../protocol";
+
+/** The script with the engine, as a module. */
+export type TemplateEngine = Pick<typeof import("./template_engine"), "render">;
 
 /** What a prompt holds for an image: the text that stands for it, and the text of the token in it that counts. */
 export interface ImageText {
@@ -40,7 +39,7 @@ export interface TemplateFiles {
 }
 
 /** The chat templates of a bundle, from its file `chat_template.json`. */
-export function bundledTemplate(chat: string): ChatTemplate {
+export function bundledTemplate(chat: string, engine: TemplateEngine): ChatTemplate {
   return {
     render(messages, addGenerationPrompt, unixSeconds, options = {}, image = null) {
       const request = {
@@ -54,13 +53,13 @@ export function bundledTemplate(chat: string): ChatTemplate {
         image,
         now: unixSeconds,
       };
-      return run(chat, JSON.stringify(request));
+      return run(engine, chat, JSON.stringify(request));
     },
   };
 }
 
 /** The chat template of files that are in no bundle; null if there is none. */
-export function makeTemplate({ template, processor, config }: TemplateFiles): ChatTemplate | null {
+export function makeTemplate({ template, processor, config }: TemplateFiles, engine: TemplateEngine): ChatTemplate | null {
   const entry = (of: unknown): unknown => (of as Record<string, unknown> | null | undefined)?.["chat_template"];
   const found = ([["chat_template.jinja", template], ["chat_template.json", entry(processor)]] as const).find(
     ([, source]) => typeof source === "string",
@@ -73,21 +72,17 @@ export function makeTemplate({ template, processor, config }: TemplateFiles): Ch
     typeof value === "string" ? value : (value as { content?: unknown } | null)?.content;
   const tokens = Object.entries((config ?? {}) as object).map(([key, value]) => [key, text(value)] as const);
   const special = tokens.filter(([key, value]) => key.endsWith("_token") && typeof value === "string");
-  return bundledTemplate(JSON.stringify({ templates, variables: Object.fromEntries(special), by_tools: true }));
+  const chat = { templates, variables: Object.fromEntries(special), by_tools: true };
+  return bundledTemplate(JSON.stringify(chat), engine);
 }
 
-let ready = false;
 /** What ended the engine for good: its memory cannot be trusted afterwards. */
 let broken: unknown = null;
 
-function run(chat: string, request: string): string {
+function run(engine: TemplateEngine, chat: string, request: string): string {
   if (broken !== null) throw makeError("bundle", "chat template: the engine was ended; reload the page", {}, broken);
-  if (!ready) {
-    initSync({ module: decode(module) });
-    ready = true;
-  }
   try {
-    return renderChat(chat, request);
+    return engine.render(chat, request);
   } catch (e) {
     if (typeof e !== "string") {
       broken = e;
@@ -98,11 +93,4 @@ function run(chat: string, request: string): string {
     if (e.startsWith("i")) throw makeError("input", message);
     throw makeError("bundle", message, { file: message.split(":")[0] ?? "" });
   }
-}
-
-/** Bytes are characters from `#` on, so that none of them needs an escape but the backslash. */
-function decode(text: string): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i) - 35;
-  return bytes;
 }

@@ -1,5 +1,6 @@
 // What the browser's WebAssembly and this thread can do, found out by tiny modules and never guessed from names.
 
+import { cores, hasWorkers, isServer } from "../platform";
 import type { Cost } from "../runtime";
 
 /** Names of features, as kernels of a bundle require them. */
@@ -54,8 +55,7 @@ function takes(bytes: number[]): boolean {
 /** Finds out what there is. */
 export function abilities({ threads, simd }: Wishes): Abilities {
   const single = whySingle();
-  const cores = globalThis.navigator?.hardwareConcurrency || 1;
-  const most = threads ?? Math.min(cores, MOST_THREADS);
+  const most = threads ?? Math.min(cores(), MOST_THREADS);
   return {
     simd: takes(SIMD),
     relaxed: simd !== "baseline" && takes(RELAXED),
@@ -84,9 +84,9 @@ export function featuresOf({ relaxed, threads }: Abilities): string[] {
 /** Why threads cannot share memory here; empty if they can. */
 function whySingle(): string {
   // Engines make shared memories in pages that are not isolated, too, but refuse to hand them to workers.
-  if (!globalThis.crossOriginIsolated) return "the page is not cross-origin isolated";
+  if (!isServer && !globalThis.crossOriginIsolated) return "the page is not cross-origin isolated";
   if (typeof SharedArrayBuffer === "undefined") return "the browser has no shared memory";
-  if (typeof Worker === "undefined") return "this kind of worker cannot start threads";
+  if (!hasWorkers()) return "this kind of worker cannot start threads";
   // A thread that computes together with others waits for them, which the main thread of a page must not.
   if (typeof document !== "undefined") return "the model runs in the page's main thread, which cannot wait for others";
   return "";

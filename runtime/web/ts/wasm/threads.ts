@@ -2,7 +2,9 @@
 // does not return, once in some fifty times, from starting a worker inside of a worker, which blocks until the page's
 // main thread has answered.
 
+import { makeError } from "../errors";
 import type { Port } from "../link";
+import { startWorker } from "../platform";
 import type { FromThread, ToThread } from "./compute";
 
 /** What a thread brings about. */
@@ -28,20 +30,27 @@ type Answer =
   | { gristmill: "thread"; thread: number; answer: "told"; message: FromThread }
   | { gristmill: "thread"; thread: number; answer: "broken"; why: string };
 
-let start: Start = startHere;
+let start: Start = () => {
+  throw makeError("internal", "nobody said where the script of threads is");
+};
 
 /** Starts a thread. */
 export function startThread(events: ThreadEvents): Thread {
   return start(events);
 }
 
-function startHere({ told, broken }: ThreadEvents): Thread {
-  const worker = new Worker(new URL("./compute.js", import.meta.url), { type: "module", name: "gristmill compute" });
-  worker.addEventListener("message", ({ data }: MessageEvent<FromThread>) => told(data));
+/** From now on, threads are started here, from the script at this address. */
+export function startFrom(address: string): void {
+  start = (events) => startHere(address, events);
+}
+
+function startHere(address: string, { told, broken }: ThreadEvents): Thread {
+  const worker = startWorker(address, "compute");
+  worker.addEventListener("message", (event) => told((event as MessageEvent<FromThread>).data));
   const failed = (event: Event): void =>
     broken((event as Partial<ErrorEvent>).message || "its script failed to run");
   for (const type of ["error", "messageerror"]) worker.addEventListener(type, failed);
-  return { post: (message) => worker.postMessage(message), end: () => worker.terminate() };
+  return { post: (message) => worker.postMessage(message, []), end: () => worker.terminate() };
 }
 
 /** From now on, whoever started this worker starts the threads as well: it has called [`hostThreads`]. */
@@ -69,8 +78,11 @@ export function startByOwner(owner: Port): void {
   };
 }
 
-/** Starts threads for a worker that was started here. Call the result when the worker has ended: it ends them all. */
-export function hostThreads(worker: Port): () => void {
+/**
+ * Starts threads for a worker that was started here, from the script at an address. Call the result when the worker has
+ * ended: it ends them all.
+ */
+export function hostThreads(worker: Port, address: string): () => void {
   const threads = new Map<number, Thread>();
   const answer = (message: Answer): void => worker.postMessage(message, []);
   worker.addEventListener("message", (event) => {
@@ -81,7 +93,7 @@ export function hostThreads(worker: Port): () => void {
       const broken = (why: string): void => answer({ gristmill: "thread", thread, answer: "broken", why });
       const told = (message: FromThread): void => answer({ gristmill: "thread", thread, answer: "told", message });
       try {
-        threads.set(thread, startHere({ told, broken }));
+        threads.set(thread, startHere(address, { told, broken }));
       } catch (e) {
         broken((e as Error).message);
       }
