@@ -99,6 +99,8 @@ test("what is not supported is refused", async () => {
     [{ n: 2 }, "unsupported", /parameter n \(2\)/],
     [{ tools: [{ type: "function" }] }, "unsupported", /parameter tools/],
     [{ logprobs: true }, "unsupported", /parameter logprobs/],
+    [{ tool_choice: "required" }, "unsupported", /parameter tool_choice \("required"\)/],
+    [{ reasoning_effort: "low" }, "unsupported", /reasoning_effort/],
     [{ max_token: 3 }, "unsupported", /parameter max_token /],
     [{ response_format: { type: "json_object" } }, "unsupported", /response_format/],
     [{ messages: [] }, "input", /at least one message/],
@@ -111,6 +113,20 @@ test("what is not supported is refused", async () => {
     await assert.rejects(chat(model).completions.create({ ...HELLO, ...more } as ChatParams), { code, message });
   }
   assert.equal(asked.length, 0);
-  await chat(model).completions.create({ ...HELLO, frequency_penalty: 0, tools: [], logit_bias: null } as ChatParams);
-  assert.equal(asked.length, 1);
+});
+
+test("parameters that change nothing are taken", async () => {
+  const { model, asked } = fakeModel([]);
+  const params: ChatParams[] = [
+    { n: 1, frequency_penalty: 0, presence_penalty: 0, logprobs: false, top_logprobs: 0, logit_bias: null },
+    { logit_bias: {}, response_format: { type: "text" }, modalities: ["text"], tools: [], functions: [] },
+    { tool_choice: "none", function_call: "auto", parallel_tool_calls: true, prediction: { type: "content" } },
+    { model: "any", user: "me", store: true, metadata: { a: "b" }, service_tier: "auto", safety_identifier: "x" },
+    { prompt_cache_key: "x", prompt_cache_retention: "24h", stream_options: { include_obfuscation: false } },
+  ].map((more) => ({ messages: HELLO.messages, ...more }) as ChatParams);
+  for (const given of params) await chat(model).completions.create(given);
+  assert.equal(asked.length, params.length);
+  // What reaches the model is what it is without them.
+  await chat(model).completions.create({ messages: HELLO.messages });
+  for (const one of asked) assert.deepEqual(one, asked.at(-1));
 });

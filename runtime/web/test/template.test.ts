@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { SentMessage, TemplateOptions } from "../ts/protocol";
+import type { TemplateOptions } from "../ts/api";
+import type { SentMessage } from "../ts/protocol";
 import { bundledTemplate, makeTemplate } from "../ts/text/template";
 import * as engine from "../ts/text/template_engine";
 

@@ -59,6 +59,8 @@ const BOTH = {
 test("special tokens come once", () => {
   assert.deepEqual(makeTokenizer(toy()).encode("a b", true), [3, 4]);
   assert.deepEqual(makeTokenizer(toy()).encode("<s>a b", true), [1, 3, 4]);
+  assert.equal(makeTokenizer(toy()).decode([1, 3, 4]), "a b");
+  assert.equal(makeTokenizer(toy()).decode([1, 3, 4], true), "<s> a b");
   assert.deepEqual(makeTokenizer(toy({ post_processor: BOTH })).encode("a b", true), [1, 3, 4, 2]);
   assert.deepEqual(makeTokenizer(toy({ post_processor: BOTH })).encode("a b", false), [3, 4]);
 });

@@ -51,8 +51,37 @@ export interface LoadProgress {
 /** What a model can do. `run` is always there. */
 export type Task = "generate" | "chat" | "embed" | "classify" | "detect" | "compare" | "transcribe" | "run";
 
+/** The pixels of an image, as `ImageData` has them: four bytes for each, red, green, blue and alpha, row by row. */
+export interface Pixels {
+  readonly data: Uint8ClampedArray | Uint8Array;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** An `ImageBitmap`. */
+export interface Bitmap {
+  readonly width: number;
+  readonly height: number;
+  close(): void;
+}
+
+/** An element `<img>`. Threads without a page have no types for these. */
+export interface ImageElement {
+  readonly naturalWidth: number;
+  readonly naturalHeight: number;
+  readonly currentSrc: string;
+}
+
+/** An `AudioBuffer`. */
+export interface DecodedAudio {
+  readonly length: number;
+  readonly sampleRate: number;
+  readonly numberOfChannels: number;
+  getChannelData(channel: number): Float32Array;
+}
+
 /** An image, or the address of one. */
-export type ImageSource = string | URL | Blob | ImageBitmap | ImageData | HTMLImageElement;
+export type ImageSource = string | URL | Blob | Pixels | Bitmap | ImageElement;
 
 /** Samples of one channel, from -1 to 1, so many per second. */
 export interface Samples {
@@ -61,7 +90,7 @@ export interface Samples {
 }
 
 /** An audio file: a file of a kind that the browser plays, the address of one, or what is in it. */
-export type AudioSource = string | URL | Blob | ArrayBuffer | AudioBuffer | Samples;
+export type AudioSource = string | URL | Blob | ArrayBuffer | DecodedAudio | Samples;
 
 /** A video: images in their order, or a file of a kind that the browser plays, or the address of one. */
 export type VideoSource = { frames: ImageSource[] } | { video: string | URL | Blob };
@@ -258,13 +287,8 @@ export interface Message {
   [entry: string]: unknown;
 }
 
-/** How text is generated. */
-export interface GenerateOptions {
-  /**
-   * Images that the text is about. A prompt says where they are by the model's own marks; those that it does not
-   * mention stand in front of it, or in front of the last message.
-   */
-  images?: ImageSource[];
+/** What the chat template of a model is given besides messages. */
+export interface TemplateOptions {
   /** Tools that the model may call, as JSON schemas, for the chat template. Calls are part of the text. */
   tools?: object[];
   /** Documents for the chat template. */
@@ -275,6 +299,46 @@ export interface GenerateOptions {
   chatTemplate?: string;
   /** Further variables of the chat template, such as `enable_thinking`. */
   templateVariables?: Record<string, unknown>;
+}
+
+/** How messages become a prompt. */
+export interface ChatTemplateOptions extends TemplateOptions {
+  /** Whether the prompt ends where the assistant begins. Default: true, as in `generate`. */
+  addGenerationPrompt?: boolean;
+}
+
+/** How a text becomes token ids. */
+export interface EncodeOptions {
+  /** Whether the special tokens are added that the model has around texts. Default: true. */
+  addSpecialTokens?: boolean;
+}
+
+/** How token ids become a text. */
+export interface DecodeOptions {
+  /** Whether special tokens are left out. Default: true. */
+  skipSpecialTokens?: boolean;
+}
+
+/** Texts to token ids and back. Models that lack what a method needs reject it (`unsupported`). */
+export interface Tokenizer {
+  /** The token ids of a text. */
+  encode(text: string, options?: EncodeOptions): Promise<number[]>;
+  /** The text of token ids, all of which must exist. */
+  decode(ids: ArrayLike<number | bigint>, options?: DecodeOptions): Promise<string>;
+  /**
+   * The prompt that `generate` makes of messages. It has its special tokens already: its token ids are those of
+   * `encode(prompt, { addSpecialTokens: false })`.
+   */
+  applyChatTemplate(messages: Message[], options?: ChatTemplateOptions): Promise<string>;
+}
+
+/** How text is generated. */
+export interface GenerateOptions extends TemplateOptions {
+  /**
+   * Images that the text is about. A prompt says where they are by the model's own marks; those that it does not
+   * mention stand in front of it, or in front of the last message.
+   */
+  images?: ImageSource[];
   /** Most tokens to generate. Default: 256. */
   maxNewTokens?: number;
   /** 0, the default, takes the best token every time. */
@@ -371,6 +435,17 @@ export interface Tensor {
   data: Float32Array | Int32Array;
   shape: number[];
 }
+
+/** Numbers in lists, nested once per dimension; all lists of a level have the same length. */
+export type NestedNumbers = (number | bigint | NestedNumbers)[];
+
+/**
+ * A tensor as `run` takes it: elements row-major with their shape, or nested lists. Lists and 64-bit integers are
+ * converted to the elements of the input, which must hold them.
+ */
+export type TensorInput =
+  | { data: Float32Array | Int32Array | BigInt64Array | (number | bigint)[]; shape: number[] }
+  | NestedNumbers;
 
 /** How tensors are computed. */
 export interface RunOptions {

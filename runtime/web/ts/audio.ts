@@ -1,6 +1,6 @@
 // Audio files in whatever form the caller has them, as samples of one channel that can be sent to a worker.
 
-import type { Samples, AudioSource } from "./api";
+import type { AudioSource, DecodedAudio, Samples } from "./api";
 import { GristmillError, makeError } from "./errors";
 import { fetchFile, type Files } from "./fetched";
 
@@ -66,7 +66,7 @@ async function decode(file: ArrayBuffer, rate: number): Promise<AudioBuffer> {
 }
 
 /** The mean of all channels. */
-function mixed(buffer: AudioBuffer): Float32Array {
+function mixed(buffer: DecodedAudio): Float32Array {
   const { length, numberOfChannels } = buffer;
   const samples = new Float32Array(length);
   for (let channel = 0; channel < numberOfChannels; channel++) {

@@ -20,14 +20,42 @@ export interface ChatMessage {
   [entry: string]: unknown;
 }
 
+/** What of the interface would change answers in ways that are not supported: only these values, which change nothing. */
+export interface ChatDefaults {
+  n?: 1 | null;
+  frequency_penalty?: 0 | null;
+  presence_penalty?: 0 | null;
+  logprobs?: false | null;
+  top_logprobs?: 0 | null;
+  logit_bias?: Record<string, never> | null;
+  response_format?: { type: "text" } | null;
+  modalities?: ["text"] | null;
+  tools?: [] | null;
+  functions?: [] | null;
+  tool_choice?: "none" | "auto" | null;
+  function_call?: "none" | "auto" | null;
+}
+
+/** What of the interface concerns a server and its accounts, never the answer: accepted and not looked at. */
+export interface ChatNotes {
+  metadata?: object | null;
+  store?: boolean | null;
+  parallel_tool_calls?: boolean | null;
+  prediction?: object | null;
+  prompt_cache_key?: string | null;
+  prompt_cache_retention?: string | null;
+  safety_identifier?: string | null;
+  service_tier?: string | null;
+  user?: string | null;
+}
+
 /** A request. Other parameters of the interface are refused instead of being ignored. */
-export interface ChatParams {
+export interface ChatParams extends ChatDefaults, ChatNotes {
   messages: ChatMessage[];
   /** Accepted and not looked at: there is one model. */
   model?: string;
-  user?: string;
   stream?: boolean | null;
-  stream_options?: { include_usage?: boolean } | null;
+  stream_options?: { include_usage?: boolean; include_obfuscation?: boolean } | null;
   /** Most tokens to generate. Default: 256. */
   max_completion_tokens?: number | null;
   /** The older name of the same. */
@@ -201,9 +229,17 @@ function generateOptions(params: ChatParams, signal: AbortSignal | undefined): G
 }
 
 /** The parameters that have an effect, or whose effect is that of leaving them out. */
-const KNOWN: Record<keyof ChatParams, true> = {
+const KNOWN: Record<Exclude<keyof ChatParams, keyof ChatDefaults>, true> = {
   messages: true,
   model: true,
+  metadata: true,
+  store: true,
+  parallel_tool_calls: true,
+  prediction: true,
+  prompt_cache_key: true,
+  prompt_cache_retention: true,
+  safety_identifier: true,
+  service_tier: true,
   user: true,
   stream: true,
   stream_options: true,
@@ -219,15 +255,20 @@ const KNOWN: Record<keyof ChatParams, true> = {
 };
 
 /** Values of other parameters that ask for nothing. */
-const HARMLESS: Record<string, unknown> = {
-  n: 1,
-  frequency_penalty: 0,
-  presence_penalty: 0,
-  logprobs: false,
-  tools: [],
-  logit_bias: {},
-  response_format: { type: "text" },
-  modalities: ["text"],
+const HARMLESS: Record<keyof ChatDefaults, unknown[]> = {
+  n: [1],
+  frequency_penalty: [0],
+  presence_penalty: [0],
+  logprobs: [false],
+  top_logprobs: [0],
+  logit_bias: [{}],
+  response_format: [{ type: "text" }],
+  modalities: [["text"]],
+  tools: [[]],
+  functions: [[]],
+  // Without tools, both mean that none is called.
+  tool_choice: ["none", "auto"],
+  function_call: ["none", "auto"],
 };
 
 function check(params: ChatParams): void {
@@ -236,7 +277,8 @@ function check(params: ChatParams): void {
   }
   for (const [name, value] of Object.entries(params)) {
     if (Object.hasOwn(KNOWN, name) || value === undefined || value === null) continue;
-    if (Object.hasOwn(HARMLESS, name) && JSON.stringify(HARMLESS[name]) === JSON.stringify(value)) continue;
+    const harmless = Object.hasOwn(HARMLESS, name) ? HARMLESS[name as keyof ChatDefaults] : [];
+    if (harmless.some((one) => JSON.stringify(one) === JSON.stringify(value))) continue;
     const found = JSON.stringify(value)?.slice(0, 60);
     throw makeError("unsupported", `chat completions: the parameter ${name} (${found}) is not supported; remove it`);
   }

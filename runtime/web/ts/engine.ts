@@ -9,6 +9,7 @@ import { embed } from "./tasks/embed";
 import { generate } from "./tasks/generate";
 import { perform } from "./tasks/perform";
 import { kindOf, readAudio } from "./tasks/read";
+import { decode, encode, render } from "./tasks/tokenize";
 import { transcribe } from "./tasks/transcribe";
 
 /** Answers the calls that come through a port. */
@@ -53,6 +54,9 @@ function handlers(): Handlers<Calls> {
       return read;
     },
     kindOf: ({ file }) => kindOf(file),
+    encode: async ({ text, special }) => encode(loaded(), text, special),
+    decode: async ({ ids, special }) => decode(loaded(), ids, special),
+    applyChatTemplate: async ({ messages, options }) => render(loaded(), messages, options),
     memory: async () => loaded().memory(),
     dispose: async () => {
       model?.dispose();

@@ -17,6 +17,8 @@ import type {
   RunOptions,
   AudioSource,
   Tensor,
+  TensorInput,
+  Tokenizer,
   TranscribeOptions,
   TranscribeResult,
 } from "./api";
@@ -32,6 +34,8 @@ import { isText, NOTHING_WRITTEN, withoutImages } from "./prompt";
 import type { LoadArgs, TaskArgs, WriteEvent } from "./protocol";
 import { takeAudio } from "./audio";
 import { takeItems } from "./items";
+import { takeTensors } from "./tensors";
+import { tokenizerBehind } from "./tokenizer";
 
 /** Pieces of a text as they come, and at the end what came of it. */
 export interface Writing<R> extends AsyncIterable<string> {
@@ -49,6 +53,8 @@ export type Transcription = Writing<TranscribeResult>;
 export class Model {
   /** Chat completions in the shapes of OpenAI's interface. */
   readonly chat: Chat = chat(this);
+  /** Texts to token ids and back. */
+  readonly tokenizer: Tokenizer;
   private readonly home: Home;
   private readonly files: Files;
   private known: ModelInfo;
@@ -56,6 +62,7 @@ export class Model {
 
   private constructor(home: Home, info: ModelInfo) {
     this.home = home;
+    this.tokenizer = tokenizerBehind(home.link);
     this.files = {
       readAudio: (file) => home.link.call("readAudio", { file }),
       kindOf: (file) => home.link.call("kindOf", { file }),
@@ -213,8 +220,13 @@ export class Model {
   }
 
   /** Calls an entry with tensors; with `null` the one that takes inputs of these names. */
-  run(entry: string | null, inputs: Record<string, Tensor>, options: RunOptions = {}): Promise<Record<string, Tensor>> {
-    return this.home.link.call("run", { entry, inputs, options });
+  async run(
+    entry: string | null,
+    inputs: Record<string, TensorInput>,
+    options: RunOptions = {},
+  ): Promise<Record<string, Tensor>> {
+    const args = { entry, inputs: takeTensors(inputs, entry, this.known.entries), options };
+    return this.home.link.call("run", args);
   }
 
   /** Frees everything. Calls under way reject. Resolves when everything that was fetched is stored, too. */

@@ -25,12 +25,14 @@ export function isText(prompt: string | Message[], images: ImageSource[]): promp
 }
 
 /** A prompt, and its images in the order in which it mentions them. */
-export interface Split {
-  prompt: string | SentMessage[];
+export interface Split<P = string | SentMessage[]> {
+  prompt: P;
   images: ImageSource[];
 }
 
 /** Takes the images out of messages. Those in `images` belong in front of the last message. */
+export function withoutImages(prompt: Message[], images: ImageSource[]): Split<SentMessage[]>;
+export function withoutImages(prompt: string | Message[], images: ImageSource[]): Split;
 export function withoutImages(prompt: string | Message[], images: ImageSource[]): Split {
   if (typeof prompt === "string") return { prompt, images };
   const found: ImageSource[] = [];

@@ -1,6 +1,7 @@
 // What page and engine say to each other.
 
 import type {
+  ChatTemplateOptions,
   GenerateOptions,
   GenerateResult,
   LoadProgress,
@@ -27,12 +28,6 @@ export interface LoadArgs extends PickArgs {
 
 /** Options of a generation that can be sent to a worker. */
 export type SentGenerateOptions = Omit<GenerateOptions, "signal" | "onPrompt" | "images">;
-
-/** Options of the chat template. */
-export type TemplateOptions = Pick<
-  GenerateOptions,
-  "tools" | "documents" | "continueFinalMessage" | "chatTemplate" | "templateVariables"
->;
 
 /** A message without the images that it is about, which are sent beside it. */
 export interface SentMessage {
@@ -83,6 +78,11 @@ export type Calls = {
   readAudio: { args: { file: Blob }; result: Wave | null };
   /** What a file is. */
   kindOf: { args: { file: Blob }; result: string | null };
+  /** Token ids of a text; with the special tokens around it, if they are wanted. */
+  encode: { args: { text: string; special: boolean }; result: number[] };
+  /** The text of token ids; with special tokens, if they are wanted. */
+  decode: { args: { ids: number[]; special: boolean }; result: string };
+  applyChatTemplate: { args: { messages: SentMessage[]; options: ChatTemplateOptions }; result: string };
   memory: { args: null; result: MemoryInfo };
   dispose: { args: null; result: null };
   /** For tests. */

@@ -46,6 +46,8 @@ import {
   type TaskInfo,
   type Tensor,
   type TensorInfo,
+  type TensorInput,
+  type Tokenizer,
 } from "gristmill";
 
 /** Compiles if both types are the same. */
@@ -69,6 +71,9 @@ export async function load(signal: AbortSignal): Promise<Model> {
     without: ["subgroups"],
     limits: { maxStorageBufferBindingSize: 1 << 20 },
     recoveries: 1,
+    baseUrl: "/gristmill/",
+    workerUrl: new URL("https://example.org/engine.js"),
+    wasmUrl: "https://example.org/gristmill_web_bg.wasm",
   };
   await Model.load(new URL("https://example.org/dist/"));
   // @ts-expect-error: there is no such backend
@@ -129,6 +134,7 @@ export async function completions(model: Model, options: ChatRequestOptions): Pr
   console.log(either.usage);
   // @ts-expect-error: one answer at a time
   await create({ messages, n: 2 });
+  await create({ messages, n: 1, user: "me", store: false, metadata: { a: "b" }, response_format: { type: "text" } });
   const other: Chat = chat(model);
   return (await other.completions.create({ messages })).usage;
 }
@@ -139,15 +145,26 @@ export async function tensors(model: Model, signal: AbortSignal): Promise<Tensor
   const ids: Tensor = { data: Int32Array.of(1, 2), shape: [1, 2] };
   const outputs: Record<string, Tensor> = await model.run("forward", { input_ids: ids }, options);
   await model.run(null, { input_ids: ids, weights: { data: vectors[0] ?? new Float32Array(), shape: [1] } });
-  // @ts-expect-error: elements are 32 bits wide
+  const nested: TensorInput = [[1, 2n], [3, 4]];
+  await model.run(null, { input_ids: nested, mask: { data: BigInt64Array.of(1n), shape: [1] }, x: { data: [1], shape: [1] } });
+  // @ts-expect-error: a kind of element that no input has
   await model.run(null, { input_ids: { data: Float64Array.of(1), shape: [1] } });
   // @ts-expect-error: without a shape
   await model.run(null, { input_ids: { data: Int32Array.of(1) } });
   return outputs["logits"];
 }
 
+export async function tokens({ tokenizer }: Model): Promise<string> {
+  const all: Tokenizer = tokenizer;
+  const ids: number[] = await all.encode("Hello", { addSpecialTokens: false });
+  const prompt: string = await all.applyChatTemplate([{ role: "user", content: "Hello" }], { addGenerationPrompt: false });
+  // @ts-expect-error: the name of another interface
+  await all.encode("Hello", { add_special_tokens: false });
+  return prompt + (await all.decode(Int32Array.from(ids), { skipSpecialTokens: false }));
+}
+
 export async function images(model: Model, file: File, signal: AbortSignal): Promise<number> {
-  const sources: ImageSource[] = [file, "cat.png", new URL("https://example.org/cat.png"), new ImageData(2, 2)];
+  const sources: ImageSource[] = [file, "cat.png", new URL("https://example.org/cat.png"), new ImageData(2, 2), { data: new Uint8Array(4), width: 1, height: 1 }];
   const scores: ClassScore[] = await model.classify(sources[0] ?? new Image(), { signal });
   const moods: ClassScore[] = await model.classify({ text: "What a day" });
   const found: Detection[] = await model.detect(await createImageBitmap(file), { threshold: 0.7 });

@@ -1,14 +1,13 @@
 // Text generation: from a prompt to token ids, and to what came of them.
 
-import type { GenerateResult } from "../api";
+import type { GenerateResult, TemplateOptions } from "../api";
 import { makeError } from "../errors";
 import type { CallContext } from "../link";
 import type { Loaded } from "../loaded";
 import { pixelsOf, type SentImage } from "../image";
-import type { SentGenerateOptions, SentMessage, TemplateOptions, WriteEvent } from "../protocol";
+import type { SentGenerateOptions, SentMessage, WriteEvent } from "../protocol";
 import type { Generated } from "../runtime";
-import type { ImageText } from "../text/template";
-import type { Tokenizer } from "../text/tokenizer";
+import { placeholder, render } from "./tokenize";
 import { complete, write } from "./write";
 
 /** Most tokens unless the caller says otherwise. */
@@ -42,26 +41,14 @@ export async function generate(
 }
 
 function encode(model: Loaded, prompt: string | SentMessage[], images: number, options: TemplateOptions): number[] {
-  const { tokenizer, template } = model.text;
+  const { tokenizer } = model.text;
   if (!tokenizer) throw makeError("unsupported", "this model takes token ids only");
   const image = placeholder(model, tokenizer);
   if (images > 0 && !image) throw makeError("unsupported", "this model takes no images in prompts");
   if (typeof prompt === "string") {
     return tokenizer.encode(image ? model.runtime.placeImages(image.token, prompt, images) : prompt, true);
   }
-  if (!template) {
-    throw makeError("unsupported", "this model has no chat template: pass the prompt as a text instead of messages");
-  }
-  const text = template.render(prompt, true, Math.floor(Date.now() / 1000), options, image);
+  const text = render(model, prompt, options);
   // The template writes special tokens itself.
   return tokenizer.encode(text, false);
-}
-
-/** What a prompt holds for an image; null if prompts hold no images. */
-function placeholder(model: Loaded, tokenizer: Tokenizer): ImageText | null {
-  const task = model.manifest.entries.find((e) => e.task?.kind === "generate")?.task;
-  if (task?.token === undefined) return null;
-  const token = tokenizer.idToToken(task.token);
-  if (!token) throw makeError("bundle", `tokenizer.json has no token ${task.token}, the placeholder of images`);
-  return { placeholder: task.placeholder ?? token, token };
 }

@@ -1,7 +1,8 @@
 // Chat templates: from the messages of a conversation to what the engine takes, and its errors as ours.
 
 import { makeError } from "../errors";
-import type { SentMessage, TemplateOptions } from "../protocol";
+import type { TemplateOptions } from "../api";
+import type { SentMessage } from "../protocol";
 
 /** The script with the engine, as a module. */
 export type TemplateEngine = Pick<typeof import("./template_engine"), "render">;

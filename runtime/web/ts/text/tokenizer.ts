@@ -33,8 +33,8 @@ export interface Tokenizer {
    * the prompt alone, but for a special token at their end. At most `most`.
    */
   promptTokens(prompt: string, most: number): number;
-  /** The text of token ids, without special tokens. Ids that do not exist give nothing. */
-  decode(ids: ArrayLike<number>): string;
+  /** The text of token ids, without special tokens unless `withSpecial`. Ids that do not exist give nothing. */
+  decode(ids: ArrayLike<number>, withSpecial?: boolean): string;
   /** The id of a token. */
   tokenToId(token: string): number | undefined;
   /** The token of an id. */
@@ -105,11 +105,11 @@ function build(json: unknown): Tokenizer {
       const last = tokens.get(list[list.length - 1] ?? -1);
       return list.length - (last !== undefined && special.has(last) ? 1 : 0);
     },
-    decode(list) {
+    decode(list, withSpecial = false) {
       const named: string[] = [];
       for (const id of Array.from(list)) {
         const token = written.get(id);
-        if (token !== undefined && !special.has(token)) named.push(token);
+        if (token !== undefined && (withSpecial || !special.has(token))) named.push(token);
       }
       return reported("it cannot decode these tokens", () => decoder(named).join(""));
     },
