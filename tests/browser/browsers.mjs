@@ -115,18 +115,19 @@ export function programOf(kind) {
  * Starts a browser.
  *
  * @param {string} kind one of {@link KINDS}
- * @param {{ flags?: string[], profile?: string, env?: Record<string, string> }} options `profile`: a folder that is
- *   kept over several starts; `env`: for WebKit, whose switches are variables
+ * @param {{ flags?: string[], profile?: string, env?: Record<string, string>, extensions?: string[] }} options `profile`:
+ *   a folder that is kept over several starts; `env`: for WebKit, whose switches are variables; `extensions`: folders of
+ *   Chromium's
  * @returns `newPage()`, `version`, `engine`, `browser` (puppeteer's own, where it drives) and `close()`
  */
-export async function launch(kind, { flags = [], profile, env } = {}) {
+export async function launch(kind, { flags = [], profile, env, extensions = [] } = {}) {
   const program = programOf(kind);
   const { engine } = KINDS[kind];
   const folder = profile ?? newFolder(kind);
   const forget = () => profile || removeFolder(folder);
   try {
     const open = engine === "webkit" ? launchWebKit : launchPuppet;
-    const { close, ...browser } = await open({ kind, program, profile: folder, flags, env });
+    const { close, ...browser } = await open({ kind, program, profile: folder, flags, env, extensions });
     return { kind, engine, ...browser, close: () => close().then(forget) };
   } catch (error) {
     forget();
@@ -135,7 +136,7 @@ export async function launch(kind, { flags = [], profile, env } = {}) {
 }
 
 /** Chromium and Firefox. */
-async function launchPuppet({ kind, program, profile, flags }) {
+async function launchPuppet({ kind, program, profile, flags, extensions }) {
   const { engine, args, prefs } = KINDS[kind];
   const { default: puppeteer } = await import("puppeteer-core");
   const root = process.getuid?.() === 0;
@@ -151,7 +152,7 @@ async function launchPuppet({ kind, program, profile, flags }) {
   const own =
     engine === "chrome"
       ? // Chromium's sandbox refuses to run as root.
-        { pipe: true, args: [...CHROMIUM_FLAGS, ...(root ? ["--no-sandbox"] : []), ...args, ...flags] }
+        { pipe: true, enableExtensions: extensions.length > 0 && extensions, args: [...CHROMIUM_FLAGS, ...(root ? ["--no-sandbox"] : []), ...args, ...flags] }
       : { browser: "firefox", extraPrefsFirefox: { ...FIREFOX_PREFS, ...prefs }, args: [...args, ...flags] };
   const browser = await puppeteer.launch({ ...common, ...own });
   const group = browser.process()?.pid;

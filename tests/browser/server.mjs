@@ -46,16 +46,17 @@ async function listen(server) {
  * Serves a folder.
  *
  * @param {string} root the folder
- * @param {{ isolate?: boolean, extra?: Record<string, string> }} options `isolate`: with the headers that isolate the
- *   page (default true). `extra`: further files, by path, such as a blank page
+ * @param {{ isolate?: boolean, extra?: Record<string, string>, cors?: boolean }} options `isolate`: with the headers that isolate the
+ *   page (default true). `extra`: further files, by path, such as a blank page. `cors`: with those that let pages of other
+ *   origins read files
  * @returns an object with `url` and `port`; `log`, one entry per request with path, range, status and bytes sent;
  *   `asked(path)`, a promise that a request for the path keeps; and `faults`, a list to which tests add what goes wrong,
  *   see {@link findFault}
  */
-export async function serve(root, { isolate = true, extra = {} } = {}) {
+export async function serve(root, { isolate = true, extra = {}, cors = false } = {}) {
   const folder = path.resolve(root);
   const sockets = new Set();
-  const state = { folder, isolate, extra, log: [], faults: [], waiting: [], off: false, sockets };
+  const state = { folder, isolate, extra, cors, log: [], faults: [], waiting: [], off: false, sockets };
   const server = createServer((request, response) => {
     answer(state, request, response).catch((error) => {
       if (!response.headersSent) response.writeHead(500);
@@ -152,6 +153,7 @@ async function answer(state, request, response) {
 
 function common(state) {
   const head = { "cache-control": "no-cache", "accept-ranges": "bytes", "x-content-type-options": "nosniff" };
+  if (state.cors) Object.assign(head, { "access-control-allow-origin": "*", "cross-origin-resource-policy": "cross-origin" });
   if (!state.isolate) return head;
   return { ...head, "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
 }
