@@ -166,11 +166,11 @@ pub(crate) fn refusal(program: clap::Command, command: &Command) -> Option<Strin
     (!accepted).then(|| error.to_string())
 }
 
-/// The commands in the help texts of a program and of its subcommands: lines of two spaces, the command, and perhaps a
-/// remark behind further spaces.
+/// The commands in the help texts of a program and of its subcommands: lines of two spaces and a command. Two more spaces
+/// begin a remark.
 pub(crate) fn examples(program: &clap::Command) -> Vec<Command> {
     let help = program.get_after_help().map(ToString::to_string).unwrap_or_default();
     let lines = help.lines().filter_map(|line| line.strip_prefix("  "));
-    let own = lines.flat_map(|line| lines_of(0, line.split("   ").next().unwrap_or(line), true));
+    let own = lines.flat_map(|line| lines_of(0, line.split("  ").next().unwrap_or(line), true));
     own.chain(program.get_subcommands().flat_map(examples)).collect()
 }
