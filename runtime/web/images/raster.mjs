@@ -1,12 +1,12 @@
-// Draws flat shapes with smooth edges. Distances are computed the same everywhere, so the pixels are too.
+// Draws flat shapes with smooth edges, with the same pixels on every machine.
 
 /** @typedef {{ distance: (x: number, y: number) => number, colour: [number, number, number] }} Shape */
 
-/** Steps of an edge, and of a channel of a colour there. Few, so that an image has few colours. */
+/** Levels of coverage at an edge, and the step of colour channels there: coarse, so that an image has few colours. */
 const STEPS = 5;
 const ROUGH = 15;
 
-/** As long as it says on every machine, which `Math.hypot` need not be. */
+/** The length of a vector. Engines may round `Math.hypot` differently. */
 function length(x, y) {
   return Math.sqrt(x * x + y * y);
 }
@@ -48,12 +48,12 @@ export function polygon(...points) {
 }
 
 /**
- * Draws shapes, the first at the bottom, onto nothing or a colour.
+ * Draws shapes onto a transparent image, the first at the bottom.
  *
  * @param {number} width pixels
  * @param {number} height pixels
- * @param {Shape[]} shapes in units, of which a pixel has 1 / `scale`; the origin is in the middle of the image
- * @param {number} scale pixels of a unit
+ * @param {Shape[]} shapes their origin is the middle of the image
+ * @param {number} scale pixels per unit of the shapes
  * @returns {Uint8Array} four bytes per pixel
  */
 export function draw(width, height, shapes, scale) {
@@ -74,7 +74,7 @@ export function draw(width, height, shapes, scale) {
   return pixels;
 }
 
-/** A colour over others, of which some may be see-through. */
+/** A colour composited over another, which may be transparent. */
 function over([red, green, blue, alpha], colour, cover) {
   if (cover === 1) return [...colour, 255];
   const below = (alpha / 255) * (1 - cover);

@@ -19,7 +19,7 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-/** A view: a section with a heading that is not seen, so that readers of the screen find it in the list of headings. */
+/** A section with a visually hidden heading, so that screen readers list it among the headings. */
 export function view(kind: string, heading: string, ...children: Child[]): HTMLElement {
   return h("section", { class: kind, "aria-label": heading }, h("h2", { class: "hidden" }, heading), ...children);
 }

@@ -1,4 +1,4 @@
-// The page is usable by everybody and in every window: checked by axe-core in all states, and by measuring.
+// Accessibility and layout of the page in all its states, checked by axe-core and by measuring.
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -9,7 +9,7 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 const ENGINES = ["chromium-no-adapter", "firefox-no-webgpu", "webkit"];
 /** The only one that can be a phone, and that tells what moves. */
 const CHROMIUM = ["chromium-no-adapter"];
-/** Least pixels on a side of what a finger points at; nearly, because browsers round. */
+/** Minimum size of touch targets in pixels: 44, less what browsers round off. */
 const FINGER = 43.5;
 
 /** What axe-core finds in a page, best practices such as the order of headings included. */

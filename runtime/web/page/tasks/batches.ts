@@ -1,9 +1,9 @@
-// How far the work on many texts is.
+// The progress of work on many texts.
 
 import { announce, h } from "../dom";
 import { bar } from "./scores";
 
-/** A line that says so, with a button that stops the work and goes on with it. It is as high with a bar as without. */
+/** A line with the progress and a button that stops or continues the work. Its height never changes. */
 export interface BatchBar {
   element: HTMLElement;
   progress(done: number, total: number): void;
@@ -35,7 +35,7 @@ export function batchBar(stop: () => void, goOn: () => void): BatchBar {
       show(`${done} of ${total} sentences`, true, "Stop");
       place.replaceChildren(bar(done / total));
       place.setAttribute("aria-valuenow", ((100 * done) / total).toFixed(0));
-      // Readers of the screen are told quarters, not every batch.
+      // Screen readers announce quarters, not every batch.
       const now = Math.floor((4 * done) / total);
       if (now !== quarter && now > 0) announce(`${25 * now} % of the sentences are embedded`);
       quarter = now;

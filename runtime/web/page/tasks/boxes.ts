@@ -1,4 +1,4 @@
-// Boxes around what was found in an image: which look each class has, and where labels go.
+// Boxes around detected objects: the style of each class, and where labels go.
 
 import type { Detection } from "../../ts/index";
 import { h } from "../dom";
@@ -8,21 +8,21 @@ export interface BoxStyle {
   colour: string;
   /** The colour of text on it. */
   ink: string;
-  /** Lengths of dashes and gaps, in widths of the line. Colours alone tell not everybody enough. */
+  /** Lengths of dashes and gaps, in line widths. Not everybody can tell classes apart by colour. */
   dashes: number[];
 }
 
 /**
- * Colours that stand out from white and from black at least 3:1, so from any image and from the page, light or dark.
- * Neighbours differ in hue and in lightness.
+ * Colours with a contrast of at least 3:1 against white and against black, so they work on the light and the dark page.
+ * Neighbours differ in hue.
  */
 export const COLOURS = ["#d93a2b", "#2f7bd8", "#b07400", "#9a4fc4", "#16864a", "#d0408f", "#0a8791", "#7c7f1a"];
 const DASHES = [[], [3, 2], [1, 1.5], [6, 2, 1, 2]];
-/** The size of labels, in pixels of the page. */
+/** The font size of labels and the width of lines, in CSS pixels. */
 const LABEL = 14;
 const LINE = 3;
 
-/** A look for each class that was found: no two have both colour and dashes in common, up to thirty-two of them. */
+/** The style of each detected class. Up to 32 classes, no two have the same colour and the same dashes. */
 export function boxStyles(found: Detection[]): Map<number, BoxStyle> {
   const classes = [...new Set(found.map((one) => one.class))].sort((a, b) => a - b);
   return new Map(classes.map((number, at) => [number, styleAt(at)]));
@@ -50,12 +50,12 @@ export function labelPlace(
   image: { width: number; height: number },
 ): { left: number; top: number } {
   const within = (at: number, length: number, all: number): number => Math.max(0, Math.min(at, all - length));
-  // Above the box it hides nothing of what is in it.
+  // Above the box, it covers nothing of the object.
   const above = top - label.height >= 0 ? top - label.height : top;
   return { left: within(left, label.width, image.width), top: within(above, label.height, image.height) };
 }
 
-/** Draws an image with boxes; the first is on top. `scale` is how many of its pixels are one of the page. */
+/** Draws an image with boxes, the first on top. `scale` is the number of canvas pixels per CSS pixel. */
 export function drawBoxes(
   canvas: HTMLCanvasElement,
   image: ImageBitmap,
@@ -70,7 +70,7 @@ export function drawBoxes(
   const ratio = canvas.width / image.width;
   for (const one of [...found].reverse()) {
     const style = styles.get(one.class) ?? styleAt(0);
-    // The edges of boxes that reach out of the image stay visible.
+    // Edges beyond the image are drawn at its border.
     const inset = (LINE * scale) / 2;
     const inside = (at: number, all: number): number => Math.max(inset, Math.min(at * ratio, all - inset));
     const [left, right] = [inside(one.box[0], canvas.width), inside(one.box[2], canvas.width)];
@@ -80,7 +80,7 @@ export function drawBoxes(
   }
 }
 
-/** A line in the colour of its class on a light one, which dark images need. */
+/** A line in the colour of its class on top of a light one, so that it stands out from dark images, too. */
 function outline(
   context: CanvasRenderingContext2D,
   { colour, dashes }: BoxStyle,
@@ -118,7 +118,7 @@ function write(
   context.fillText(text, left + pad, top + height / 2, room);
 }
 
-/** A name with what must follow it, as much of the name as fits. */
+/** A name and its ending; the name is cut if both do not fit. */
 export function shortened(name: string, end: string, fits: (text: string) => boolean): string {
   if (fits(name + end)) return name + end;
   for (let length = name.length - 1; length > 0; length--) {
@@ -128,7 +128,7 @@ export function shortened(name: string, end: string, fits: (text: string) => boo
   return end.trim();
 }
 
-/** A sample of a look, for the list beside the image. */
+/** A sample of a style, for the list below the image. */
 export function swatch(style: BoxStyle): HTMLElement {
   const scale = 2;
   const canvas = h("canvas", { class: "swatch", width: 28 * scale, height: 16 * scale, "aria-hidden": "true" });

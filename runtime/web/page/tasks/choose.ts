@@ -1,4 +1,4 @@
-// Buttons that choose files. The browser's own input has a look and a size of its own in each browser, so it stays hidden.
+// Buttons that choose files. The file inputs are hidden, because each browser draws them differently.
 
 import { h } from "../dom";
 
@@ -11,15 +11,15 @@ export interface ChooseOptions {
   /** The class of the button. */
   kind: string;
   multiple?: boolean;
-  /** The text of a button that opens the camera. Only devices that are touched have one worth the name. */
+  /** The text of a button that opens the camera. The style sheet shows it on touch screens only. */
   camera?: string;
-  /** The text of a button that takes the image that comes with the page. */
+  /** The text of a button that uses the example image of the page. */
   example?: string;
   take: (files: File[]) => void;
   problem: (text: string) => void;
 }
 
-/** Beside the script of the page; loaded when it is asked for. */
+/** The example image, which is only loaded when the button is pressed. */
 const EXAMPLE = "runtime/example.png";
 
 /** The buttons, the first of which opens the file dialog, with their hidden inputs. */

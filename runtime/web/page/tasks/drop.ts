@@ -28,8 +28,8 @@ export function dropPlace({ hint, beside, take, ...options }: DropOptions): HTML
 }
 
 /**
- * Calls `take` with files that are dropped on the page while `element` is in it, anywhere: a browser shows what is
- * dropped beside the place for it, instead of the page with its model.
+ * Calls `take` with files that are dropped anywhere on the page while `element` is in it. Without this, the browser would
+ * leave the page to show a file that was dropped beside the intended place.
  */
 export function onDrop(element: HTMLElement, take: (files: File[]) => void): void {
   const hovers = (over: boolean): boolean => element.classList.toggle("over", over);
@@ -40,7 +40,7 @@ export function onDrop(element: HTMLElement, take: (files: File[]) => void): voi
     event.preventDefault();
     hovers(true);
   });
-  // Only what leaves the window leaves the place.
+  // The target counts as left only when the pointer leaves the window.
   listen("dragleave", (event) => event.relatedTarget || hovers(false));
   listen("drop", (event) => {
     hovers(false);

@@ -1,4 +1,4 @@
-// Objects in an image, with a slider for how certain they must be. What the model found stays the same meanwhile.
+// Objects in an image, with a slider that filters them by score without running the model again.
 
 import type { Detection, Model } from "../../ts/index";
 import { h } from "../dom";
@@ -7,7 +7,7 @@ import type { Look } from "./look";
 import { scaled } from "./painted";
 import { scoreList } from "./scores";
 
-/** What the slider begins with, and the least that the model is asked for. */
+/** The initial threshold, and the lowest one, which the model is run with. */
 const USUAL = 0.5;
 const LEAST = 0.1;
 
@@ -28,7 +28,7 @@ export function found(model: Model): Look {
   const threshold = h(
     "div",
     { class: "threshold", hidden: true },
-    h("label", { for: "threshold" }, "Least score"),
+    h("label", { for: "threshold" }, "Minimum score"),
     slider,
     output,
   );
@@ -58,7 +58,7 @@ export function found(model: Model): Look {
     );
   }
 
-  // Lines and letters keep their size on the screen when the window changes.
+  // Lines and labels keep their size on the screen when the image is resized.
   new ResizeObserver(() => draw(all.filter(({ score }) => score >= slider.valueAsNumber))).observe(canvas);
   return {
     elements: [canvas, threshold, list.element],

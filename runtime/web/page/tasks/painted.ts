@@ -14,7 +14,7 @@ export async function reasonOf(attempt: Promise<unknown>): Promise<string> {
   );
 }
 
-/** Most pixels on a side of an image that stands alone. */
+/** Most pixels on a side of a large image. */
 export const LARGE = 1280;
 
 /** An image, at most so many pixels wide and high; rejects if the file is none. */

@@ -31,13 +31,13 @@ export function scoreList(caption: string): Scores {
   };
 }
 
-/** The number says what the bar shows. */
+/** The bar is hidden from screen readers, because the number says the same. */
 function row({ label, score, mark }: Score): HTMLElement {
   const name = h("span", { class: "name" }, mark, label);
   return h("li", {}, name, bar(score), h("span", { class: "score" }, `${(100 * score).toFixed(1)} %`));
 }
 
-/** A bar that is filled to a share from 0 to 1. It looks the same in all browsers, which a `meter` does not. */
+/** A bar that is filled to a share from 0 to 1. Unlike a `meter`, it looks the same in all browsers. */
 export function bar(share: number): HTMLElement {
   const filled = h("span");
   filled.style.width = `${100 * Math.min(Math.max(share, 0), 1)}%`;

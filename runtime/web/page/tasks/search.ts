@@ -28,7 +28,7 @@ const QUERY = "baking something at home";
 const PAUSE = 250;
 /** Sentences that go to the model at once, so that the first are seen soon. */
 const BATCH = 8;
-/** As many new ones take long enough for a bar. */
+/** With more new sentences than this, a progress bar is shown. */
 const MANY = 32;
 /** Most sentences that are listed. */
 const SHOWN = 50;
@@ -121,7 +121,7 @@ export function searchView(model: Model, facts: Facts, failed: (error: Trouble) 
     announce(`Closest: ${ranked[0]?.text ?? ""}`);
   }
 
-  // They keep their place when the first scores come.
+  // Listed before the first scores come, so that nothing moves.
   rank("", lines(sentences.value));
   void search();
   return view(

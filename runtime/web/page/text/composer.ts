@@ -98,7 +98,7 @@ export function composer(options: ComposerOptions): Composer {
 /** How far below the window's edge the end of a text may be, in pixels, and still be followed. */
 const NEAR = 160;
 
-/** Pixels that stay free below an element: what its style asks for when it is scrolled into view, but some in any case. */
+/** Pixels to keep free below an element: its scroll margin, or a minimum. */
 function room(element: HTMLElement): number {
   return Math.max(16, parseFloat(getComputedStyle(element).scrollMarginBottom) || 0);
 }
