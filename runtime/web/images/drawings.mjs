@@ -90,14 +90,12 @@ function grass() {
 /** It sits, and looks at us. */
 function cat(x, y) {
   const [fur, stripe, pale, dark] = ["#d9812f", "#a85a18", "#f7e3c6", "#2b2118"];
-  const whiskers = [-1, 1].flatMap((side) =>
-    [-2, 1, 4].map((drop) => shape(line(x + side * 6, y - 37 + drop / 2, x + side * 26, y - 38 + drop * 1.6, 0.7), pale)),
-  );
+  const whisker = (side, drop) => line(x + side * 6, y - 37 + drop / 2, x + side * 26, y - 38 + drop * 1.6, 0.7);
+  const whiskers = [-1, 1].flatMap((side) => [-2, 1, 4].map((drop) => shape(whisker(side, drop), pale)));
+  const curl = (at) => [x + 24 + at * 5, y + 28 - at * at * 1.6];
   return [
     shape(ellipse(x + 2, y + 34, 46, 7), "#4f6f30"),
-    ...[0, 1, 2, 3, 4].map((at) =>
-      shape(line(x + 24 + at * 5, y + 28 - at * at * 1.6, x + 29 + at * 5, y + 26 - (at + 1) ** 2 * 1.6, 10), at % 2 ? stripe : fur),
-    ),
+    ...[0, 1, 2, 3, 4].map((at) => shape(line(...curl(at), ...curl(at + 1), 10), at % 2 ? stripe : fur)),
     shape(ellipse(x, y + 6, 30, 30), fur),
     shape(ellipse(x, y + 14, 15, 20), pale),
     ...[-1, 1].flatMap((side) => [

@@ -85,7 +85,8 @@ function show(model: Model, progress: LoadProgress | undefined, loadMs: number):
   byId("main").replaceChildren(problem, ...views);
   announce(`${info.name} is ready`);
   // On a phone the keyboard would hide the page as soon as it is there.
-  if (!matchMedia("(pointer: coarse)").matches) byId("main").querySelector<HTMLElement>("textarea, input, .drop button")?.focus();
+  const first = byId("main").querySelector<HTMLElement>("textarea, input, .drop button");
+  if (!matchMedia("(pointer: coarse)").matches) first?.focus();
   void report(model, facts);
 }
 

@@ -23,9 +23,10 @@ export interface ChooseOptions {
 const EXAMPLE = "runtime/example.png";
 
 /** The buttons, the first of which opens the file dialog, with their hidden inputs. */
-export function chooser(options: ChooseOptions): HTMLElement[] {
+export function fileButtons(options: ChooseOptions): HTMLElement[] {
   const { accept, label, kind, multiple, camera, example, take, problem } = options;
-  const picker = (text: string, look: string, attributes: { multiple?: boolean | undefined; capture?: string }): HTMLElement[] => {
+  type Attributes = { multiple?: boolean | undefined; capture?: string };
+  const picker = (text: string, look: string, attributes: Attributes): HTMLElement[] => {
     const input = h("input", { type: "file", accept, hidden: true, ...attributes, change: chosen });
     function chosen(): void {
       const files = [...(input.files ?? [])];

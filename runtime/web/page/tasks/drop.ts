@@ -1,7 +1,7 @@
 // Where a file is dropped, pasted or chosen.
 
 import { h } from "../dom";
-import { chooser, type ChooseOptions } from "./choose";
+import { fileButtons, type ChooseOptions } from "./choose";
 
 /** What a place for files takes. */
 export interface DropOptions extends Omit<ChooseOptions, "take" | "kind" | "multiple"> {
@@ -21,14 +21,14 @@ export function dropPlace({ hint, beside, take, ...options }: DropOptions): HTML
     "div",
     { class: "drop" },
     h("p", {}, h("span", { class: "mouse" }, `${hint} `), "What you choose stays on this device."),
-    h("div", { class: "buttons" }, ...chooser({ ...options, kind: "primary", take: first }), beside ?? null),
+    h("div", { class: "buttons" }, ...fileButtons({ ...options, kind: "primary", take: first }), beside ?? null),
   );
   onDrop(place, first);
   return place;
 }
 
 /**
- * Calls `take` with files that are dropped anywhere on the page while `element` is in it. Without this, the browser would
+ * Calls `take` with files that are dropped anywhere on the page while `element` is in it. Otherwise the browser would
  * leave the page to show a file that was dropped beside the intended place.
  */
 export function onDrop(element: HTMLElement, take: (files: File[]) => void): void {

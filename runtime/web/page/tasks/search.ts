@@ -117,7 +117,7 @@ export function searchView(model: Model, facts: Facts, failed: (error: Trouble) 
     const shown = ranked.slice(0, SHOWN);
     list.replaceChildren(...shown.map(({ text, score }) => row(text, score, share(score, scores, similarity))));
     if (known.length < texts.length) status.stopped(known.length, texts.length);
-    else status.done(`${shown.length < known.length ? `The closest ${SHOWN} of ` : ""}${known.length} sentences by ${name}`);
+    else status.done(`${known.length > SHOWN ? `The closest ${SHOWN} of ` : ""}${known.length} sentences by ${name}`);
     announce(`Closest: ${ranked[0]?.text ?? ""}`);
   }
 

@@ -1,7 +1,7 @@
 // Images that go with what is written.
 
 import { announce, h } from "../dom";
-import { chooser } from "../tasks/choose";
+import { fileButtons } from "../tasks/choose";
 import { onDrop, onPaste } from "../tasks/drop";
 import { painted } from "../tasks/painted";
 
@@ -23,7 +23,7 @@ export function attachments(place: HTMLElement): Attachments {
   const waiting = new Map<HTMLElement, Blob>();
   const list = h("ul", { class: "attached", "aria-label": "Images to send", hidden: true });
   const problem = h("p", { class: "note", role: "alert" });
-  const buttons = chooser({
+  const buttons = fileButtons({
     accept: "image/*",
     label: "Add an image",
     kind: "quiet",

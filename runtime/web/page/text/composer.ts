@@ -114,7 +114,8 @@ export function follower(dock?: HTMLElement): (element: HTMLElement) => void {
     waiting = true;
     requestAnimationFrame(() => {
       waiting = false;
-      const below = element.getBoundingClientRect().bottom + (dock?.offsetHeight ?? 0) + room(element) - window.innerHeight;
+      const end = element.getBoundingClientRect().bottom + (dock?.offsetHeight ?? 0) + room(element);
+      const below = end - window.innerHeight;
       if (below > 0 && below < NEAR) window.scrollBy(0, below);
     });
   };
