@@ -39,25 +39,30 @@ mkdirSync(values.out, { recursive: true });
 const browser = await launch(values.browser);
 let count = 0;
 
+/** Only Chromium can be told. */
+async function setScheme(page, scheme) {
+  if (browser.engine !== "chrome") return;
+  await page.emulateMediaFeatures([
+    { name: "prefers-reduced-motion", value: "reduce" },
+    { name: "prefers-color-scheme", value: scheme },
+  ]);
+}
+
 /** One image per window and scheme. */
 async function shoot(label, url, reach) {
   if (!label.includes(values.only)) return;
   for (const [name, viewport] of Object.entries(WINDOWS)) {
+    const page = await browser.newPage();
+    await page.setViewport(viewport);
+    await setScheme(page, "light");
+    await page.goto(url, { waitUntil: "load" });
+    await reach(page);
     for (const scheme of browser.engine === "chrome" ? ["light", "dark"] : ["light"]) {
-      const page = await browser.newPage();
-      await page.setViewport(viewport);
-      if (browser.engine === "chrome") {
-        await page.emulateMediaFeatures([
-          { name: "prefers-reduced-motion", value: "reduce" },
-          { name: "prefers-color-scheme", value: scheme },
-        ]);
-      }
-      await page.goto(url, { waitUntil: "load" });
-      await reach(page);
+      await setScheme(page, scheme);
       await page.screenshot({ path: path.join(values.out, `${label}-${name}-${scheme}.png`) });
-      await page.close();
       count += 1;
     }
+    await page.close();
   }
 }
 

@@ -227,8 +227,10 @@ async function installable(t) {
     }, `runtime/${src}`);
     t.assert.deepEqual(found, [200, type], src);
   }
-  await page.waitForFunction(async () => (await caches.keys()).length > 0 && (await navigator.serviceWorker.ready) !== null);
-  await page.waitForFunction(async () => (await caches.match("runtime/manifest.webmanifest")) !== undefined);
+  await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
+  const kept = (name) => page.evaluate(async (file) => (await caches.match(file)) !== undefined, `runtime/${name}`);
+  t.assert.ok(await kept("manifest.webmanifest"));
+  t.assert.ok(!(await kept("example.png")), "what nobody asked for is not kept");
   server.setOff(true);
   const again = await t.page(`${server.url}?backend=${t.backend}`);
   await t.state(again, "ready");
