@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { launch } from "./browsers.mjs";
 import { BUNDLES, ROOT } from "./bundles.mjs";
 import { serve } from "./server.mjs";
-import { STATES, WINDOWS, ready, withFake } from "./states.mjs";
+import { STATES, WINDOWS, forget, ready, withFake } from "./states.mjs";
 
 /** Bundles with a view that the others do not have. */
 const REAL = ["stories260K", "chat", "embedder", "finder", "labeller", "resnet-basic", "llava-base", "patches", "ctc", "video"];
@@ -62,6 +62,7 @@ async function shoot(label, url, reach) {
       await page.screenshot({ path: path.join(values.out, `${label}-${name}-${scheme}.png`) });
       count += 1;
     }
+    await forget(page);
     await page.close();
   }
 }

@@ -21,9 +21,19 @@ export const STATES = [
   ["ready", "task=chat", ready],
   ["chat", "task=chat", converse],
   ["streaming", "task=chat&state=streaming", stream],
+  ["full", "task=chat&context=120", fill],
+  ["nearly-full", "task=chat&context=140", converse],
+  ["left-out", "task=chat&context=120", leaveOut],
+  ["failed", "task=chat&fail=1&early", failTurn],
+  ["versions", "task=chat", regenerate],
+  ["waiting", "task=chat&state=streaming", wait],
+  ["edit", "task=chat", edit],
+  ["undo", "task=chat", startAnew],
+  ["conversations", "task=chat", listConversations],
   ["settings", "task=chat", openSettings],
   ["trouble", "task=chat&fail=1", stumble],
   ["story", "task=generate", tell],
+  ["story-failed", "task=generate&fail=1", failStory],
   ["writing", "task=generate&state=streaming", writeOn],
   ["answer", "task=answer", tell],
   ["search", "task=embed", ready],
@@ -74,10 +84,65 @@ async function converse(page) {
   await say(page, "Shorter, please.");
   await answered(page, 2);
 }
+async function press(page, name) {
+  await page.evaluate((wanted) => {
+    const nameOf = (button) => button.getAttribute("aria-label") ?? button.textContent;
+    [...document.querySelectorAll("button")].find((button) => nameOf(button) === wanted).click();
+  }, name);
+}
+async function fill(page) {
+  await converse(page);
+  await say(page, "And one about the river, please.");
+  await answered(page, 3);
+}
+async function leaveOut(page) {
+  await fill(page);
+  await press(page, "Leave out the oldest messages: answer 3");
+  await page.waitForFunction(() => document.querySelector(".failure") === null);
+  await answered(page, 3);
+}
+async function failTurn(page) {
+  await ready(page);
+  await say(page, "Tell me a story about a mill.");
+  await answered(page, 1);
+}
+async function regenerate(page) {
+  await failTurn(page);
+  await press(page, "Regenerate answer 1");
+  await page.waitForFunction(() => document.querySelector(".versions").textContent.includes("2 of 2"));
+  await answered(page, 1);
+}
+async function failStory(page) {
+  await ready(page);
+  await page.$eval("#prompt", (box) => box.focus());
+  await page.keyboard.press("Enter");
+  await page.waitForSelector(".story .failure");
+}
+async function wait(page) {
+  await stream(page);
+  await say(page, "Shorter, please, and with a miller who sings all day long, even when it rains.");
+  await say(page, "In German.");
+}
+async function edit(page) {
+  await converse(page);
+  await press(page, "Edit message 2");
+}
+async function startAnew(page) {
+  await converse(page);
+  await press(page, "New conversation");
+  await page.waitForFunction(() => document.querySelector(".undo button") !== null);
+}
+async function listConversations(page) {
+  await startAnew(page);
+  await say(page, "How does a mill work, and what did the people of the village do when the river was frozen?");
+  await answered(page, 1);
+  await press(page, "Conversations");
+  await page.waitForFunction(() => document.querySelectorAll(".conversations li").length > 1);
+}
 async function stream(page) {
   await ready(page);
   await say(page, "Tell me a story about a mill, and what the stone said.");
-  await page.waitForFunction(() => document.querySelector(".assistant .text").textContent.length > 150);
+  await page.waitForFunction(() => document.querySelector(".assistant .text")?.textContent.length > 150);
 }
 export async function tell(page) {
   await ready(page);
@@ -179,12 +244,24 @@ async function unfold(page) {
   await page.$$eval("details", (all) => all.forEach((details) => (details.open = true)));
 }
 
-/** Uses a server of the page with the stand-in. */
-export async function withFake(t, use) {
+/** Lets the browser forget the conversations of a page's server, so that the next page begins without any. */
+export function forget(page) {
+  return page.evaluate(
+    () =>
+      new Promise((resolve, reject) => {
+        const request = indexedDB.deleteDatabase("gristmill-conversations");
+        request.onsuccess = () => resolve();
+        request.onerror = () => reject(request.error);
+      }),
+  );
+}
+
+/** Uses a server of the page with the stand-in. `extra` makes further files for it. */
+export async function withFake(t, use, extra) {
   const folder = mkdtempSync(path.join(tmpdir(), "gristmill-page-"));
   try {
     await buildFake(folder);
-    await use(await t.serve(folder));
+    await use(await t.serve(folder, { extra: extra?.(folder) }));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

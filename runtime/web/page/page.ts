@@ -66,7 +66,7 @@ function show(model: Model, progress: LoadProgress | undefined, loadMs: number):
   const task = (kind: TaskInfo["kind"], inputs: TaskInfo["inputs"][number]): TaskInfo | undefined =>
     info.entries.flatMap((entry) => entry.task ?? []).find((one) => one.kind === kind && one.inputs.includes(inputs));
   const sees = task("generate", "image") !== undefined;
-  if (info.tasks.includes("chat")) views.push(chatView(writer, sees));
+  if (info.tasks.includes("chat")) views.push(chatView(writer, info, sees, BUNDLE.href));
   else if (info.tasks.includes("generate")) {
     const answers = info.entries.some(({ role }) => role === "encode");
     views.push(storyView(writer, { sees, answers }));

@@ -13,11 +13,12 @@ fn classify(error: &Error) -> (&str, serde_json::Value) {
         Error::Bundle(BundleError::Integrity { file, .. }) => ("integrity", json!({ "file": file })),
         Error::Bundle(_) => ("bundle", none()),
         Error::Text { file, .. } => ("bundle", json!({ "file": file })),
-        Error::UnknownEntry { .. }
-        | Error::Input { .. }
-        | Error::Range { .. }
-        | Error::UnknownOutput { .. }
-        | Error::Context { .. } => ("input", none()),
+        Error::UnknownEntry { .. } | Error::Input { .. } | Error::Range { .. } | Error::UnknownOutput { .. } => {
+            ("input", none())
+        }
+        Error::Context { wanted, capacity, .. } => {
+            ("input", json!({ "limit": "maxContext", "needed": wanted, "offered": capacity }))
+        }
         Error::Unsupported(_) => ("unsupported", none()),
         Error::NoAdapter(_) => ("no-webgpu", none()),
         Error::Limit { what, needed, limit, name, .. } => {

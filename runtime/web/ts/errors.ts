@@ -22,9 +22,9 @@ export interface ErrorDetails {
   status?: number;
   /** The tensor, state or kernel that needs it: `limit`, `out-of-memory`. */
   what?: string;
-  /** WebGPU name of the limit: `limit`. */
+  /** WebGPU name of the limit: `limit`. `maxContext` if more tokens were given than fit: `input`. */
   limit?: string;
-  /** Amount needed and amount offered: `limit`. */
+  /** Amount needed and amount offered: `limit`, and `input` where it has a limit. */
   needed?: number;
   offered?: number;
 }

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { DESKTOP, PHONE, STATES, WINDOWS, ready, withFake } from "../states.mjs";
+import { DESKTOP, PHONE, STATES, WINDOWS, forget, ready, withFake } from "../states.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 /** One browser per engine: the stand-in computes nothing. */
@@ -83,6 +83,7 @@ async function accessible(t) {
       const levels = await page.$$eval("h1, h2, h3, h4", (all) => all.map((one) => Number(one.tagName[1])));
       t.assert.equal(levels[0], 1, `${label}: the name comes first`);
       levels.forEach((level, at) => t.assert.ok(at === 0 || level <= levels[at - 1] + 1, `${label}: ${levels}`));
+      await forget(page);
       await page.close();
     }
     // It would find something.
@@ -102,6 +103,7 @@ async function fits(t) {
         t.assert.deepEqual(await page.evaluate(overflowing), [], `${label}, ${name}`);
         t.assert.deepEqual(await page.evaluate(smallTargets, FINGER), [], `${label}, ${name}: smaller than a finger`);
         t.assert.deepEqual(await page.evaluate(covered), [], `${label}, ${name}: under something else`);
+        await forget(page);
         await page.close();
       }
     }

@@ -111,7 +111,11 @@ export default [
     name: "wrong input is refused in words",
     wasm: true,
     async run(t) {
-      const { page } = await t.loaded(t.bundle("generate"));
+      const { page, loaded } = await t.loaded(t.bundle("generate"));
+      const { maxContext } = loaded.info;
+      const { details } = t.failed(await t.call(page, "generate", "a ".repeat(maxContext + 1), {}), "input");
+      t.assert.deepEqual([details.limit, details.offered], ["maxContext", maxContext]);
+      t.assert.ok(details.needed > maxContext, `${details.needed} tokens`);
       const error = t.failed(await t.call(page, "run", "no such entry", {}), "input");
       t.assert.match(error.message, /no such entry/);
       for (const [name, value] of [

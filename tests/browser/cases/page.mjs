@@ -1,6 +1,7 @@
 // The page of real bundles does its work, and is kept as an image.
 
 import { vector } from "../bundles.mjs";
+import { forget } from "../states.mjs";
 
 const DESKTOP = { width: 1280, height: 800 };
 const PHONE = { width: 390, height: 844, isMobile: true, hasTouch: true };
@@ -83,6 +84,8 @@ async function chats(t, servers, viewport, label) {
   t.assert.equal(await page.$eval(".assistant .text", (shown) => shown.textContent), text);
   await t.shot(page, `bundle-chat-${label}`);
   await fits(t, page, label);
+  // The next window begins a conversation of its own.
+  await forget(page);
 }
 
 async function searches(t, servers, viewport, label) {

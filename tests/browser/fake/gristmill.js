@@ -2,6 +2,10 @@
 // be is read from the page's address: ?task=chat&state=...; nothing of this is ever part of a bundle.
 
 const params = new URLSearchParams(location.search);
+/** Tokens of the context, of which each word is one. */
+const CONTEXT = Number(params.get("context") ?? 2048);
+/** How many texts still fail: `?fail=2`, with `&early` before their first word. */
+let failures = Number(params.get("fail") ?? 0);
 const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 const TEXT =
   "Once upon a time there was a mill beside a quiet river. Every morning the miller opened the sluice, and the " +
@@ -51,6 +55,15 @@ const TASKS = {
     ],
   },
 };
+
+/** Tokens of a prompt. */
+function lengthOf(prompt) {
+  const words = (text) => text.match(/\S+/g)?.length ?? 0;
+  if (typeof prompt === "string") return words(prompt);
+  const length = ({ content }) => (typeof content === "string" ? words(content) : content.map(partLength).reduce((a, b) => a + b));
+  const partLength = (part) => (part.type === "text" ? words(part.text) : 16);
+  return prompt.map(length).reduce((a, b) => a + b, 0);
+}
 
 export class GristmillError extends Error {}
 
@@ -121,7 +134,7 @@ export class Model {
       precision: "q4",
       parameters: 134515008,
       weightBytes: 48300000,
-      maxContext: 2048,
+      maxContext: CONTEXT,
       components: [{ name: "model", bytes: 48300000 }],
       tasks,
       entries: [
@@ -166,31 +179,48 @@ export class Model {
     let finish;
     let fail;
     const result = new Promise((done, no) => ([finish, fail] = [done, no]));
+    // What the page sent, for tests.
+    (window.prompts ??= []).push(prompt);
+    const promptTokens = lengthOf(prompt);
     const text = typeof prompt === "string" && TEXT.startsWith(prompt) ? TEXT.slice(prompt.length) : TEXT;
-    const words = text.match(/\s*\S+/g).slice(0, maxNewTokens);
+    const room = CONTEXT - promptTokens;
+    const words = text.match(/\s*\S+/g).slice(0, Math.min(maxNewTokens, Math.max(0, room)));
     const endless = params.get("state") === "streaming";
+    const error =
+      room < 0
+        ? new FakeError("input", `${promptTokens} tokens do not fit into a context of ${CONTEXT}`, {
+            limit: "maxContext",
+            needed: promptTokens,
+            offered: CONTEXT,
+          })
+        : failures > 0
+          ? new FakeError("out-of-memory", "the device has no memory left")
+          : null;
+    const failAt = room < 0 || params.has("early") ? 0 : 9;
+    if (error) failures -= 1;
     async function* pieces() {
       const said = [];
       await wait(30);
-      for (const word of words) {
-        if (params.has("fail") && said.length > 8) {
-          const error = new FakeError("out-of-memory", "the device has no memory left");
+      for (const word of [...words, ""]) {
+        if (error && said.length === failAt) {
           fail(error);
           throw error;
         }
+        if (word === "") break;
         said.push(word);
         yield word;
         while (endless && said.length === 30 && !signal?.aborted) await wait(10);
         if (signal?.aborted) break;
         await wait(8);
       }
+      const cut = said.length === room ? "context" : said.length === maxNewTokens ? "length" : "end";
       finish({
         text: said.join(""),
         tokens: said.map((_, i) => i),
-        promptTokens: String(prompt).length,
+        promptTokens,
         prefillMs: 212,
         decodeMs: said.length * 40,
-        reason: signal?.aborted ? "aborted" : said.length === maxNewTokens ? "length" : "end",
+        reason: signal?.aborted ? "aborted" : cut,
         recoveries: 0,
       });
     }

@@ -47,6 +47,11 @@ export function troubleLine(error: Trouble): string {
   return `${adviceFor(error).title}: ${error.message}`;
 }
 
+/** Whether trying again may help. */
+export function helpsToRetry(error: Trouble): boolean {
+  return adviceFor(error).retry;
+}
+
 function facts(error: Trouble): string[] {
   return Object.entries(error.details)
     .filter(([, value]) => value !== undefined)

@@ -1,7 +1,7 @@
 // Audio files: what is said in a file, or into the microphone.
 
 import type { ChoiceInfo, Model, TaskInfo, TranscribeOptions, TranscribeResult } from "../../ts/index";
-import { follower } from "../text/composer";
+import { follower } from "../text/follow";
 import { announce, h, setState, time, view } from "../dom";
 import type { Facts } from "../panels/facts";
 import { dropPlace } from "./drop";

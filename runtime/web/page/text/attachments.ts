@@ -15,6 +15,10 @@ export interface Attachments {
   /** Shows those that wait. */
   list: HTMLElement;
   images(): Blob[];
+  /** Adds images that were here before. */
+  add(images: readonly Blob[]): void;
+  /** Takes these images away, where they still wait. */
+  remove(images: readonly Blob[]): void;
   clear(): void;
 }
 
@@ -30,42 +34,53 @@ export function attachments(place: HTMLElement): Attachments {
     multiple: true,
     camera: "Take a photo",
     example: "Use the example",
-    take: (files) => void addAll(files),
+    take: addAll,
     problem: (text) => (problem.textContent = text),
   });
 
-  async function addAll(files: File[]): Promise<void> {
-    for (const file of files) await add(file);
+  function addAll(files: readonly Blob[]): void {
+    problem.textContent = "";
+    for (const file of files) void add(file);
   }
 
-  async function add(file: File): Promise<void> {
-    problem.textContent = "";
+  /** Adds an image at once, so that it goes along however soon the text is sent. */
+  async function add(file: Blob): Promise<void> {
+    const name = nameOf(file);
+    const remove = h("button", { type: "button", "aria-label": `Remove ${name}`, click: () => drop(item) }, "×");
+    const item: HTMLElement = h("li", {}, remove);
+    waiting.set(item, file);
+    list.append(item);
+    list.hidden = false;
     try {
-      const image = await painted(file, SMALL, file.name);
-      const remove = h("button", { type: "button", "aria-label": `Remove ${file.name}`, click: () => drop(item) }, "×");
-      const item: HTMLElement = h("li", {}, image, remove);
-      waiting.set(item, file);
-      list.append(item);
-      announce(`${file.name} added`);
+      item.prepend(await painted(file, SMALL, name));
+      announce(`${name} added`);
     } catch {
-      problem.textContent = `The browser cannot read ${file.name} as an image.`;
+      forget(item);
+      problem.textContent = `The browser cannot read ${name} as an image.`;
     }
-    list.hidden = waiting.size === 0;
   }
 
   function drop(item: HTMLElement): void {
-    item.remove();
-    waiting.delete(item);
-    list.hidden = waiting.size === 0;
+    forget(item);
     buttons[0]?.focus();
   }
 
-  onDrop(place, (files) => void addAll(files));
-  onPaste(place, (file) => void add(file));
+  function forget(item: HTMLElement): void {
+    item.remove();
+    waiting.delete(item);
+    list.hidden = waiting.size === 0;
+  }
+
+  onDrop(place, addAll);
+  onPaste(place, (file) => addAll([file]));
   return {
     button: h("div", { class: "attach" }, ...buttons),
     list: h("div", {}, list, problem),
     images: () => [...waiting.values()],
+    add: addAll,
+    remove(images) {
+      for (const [item, image] of [...waiting]) if (images.includes(image)) forget(item);
+    },
     clear() {
       waiting.clear();
       list.replaceChildren();
@@ -76,10 +91,15 @@ export function attachments(place: HTMLElement): Attachments {
 }
 
 /** Images as they stand in a conversation. */
-export function gallery(images: Blob[]): HTMLElement | null {
+export function gallery(images: readonly Blob[]): HTMLElement | null {
   if (images.length === 0) return null;
   const row = h("p", { class: "gallery" });
-  const all = images.map((file) => painted(file, SMALL, file instanceof File ? file.name : "An image"));
+  const all = images.map((file) => painted(file, SMALL, nameOf(file)));
   void Promise.all(all).then((shown) => row.append(...shown));
   return row;
+}
+
+/** What an image is called. */
+export function nameOf(image: Blob): string {
+  return image instanceof File ? image.name : "An image";
 }

@@ -1,75 +1,173 @@
-// A conversation.
+// A conversation with a model: its parts, and what they have to do with each other.
 
-import type { Message, MessagePart } from "../../ts/api";
-import { gallery } from "./attachments";
-import { composer, follower } from "./composer";
-import { h, view } from "../dom";
+import type { ModelInfo } from "../../ts/api";
+import { archive } from "./archive";
+import { small } from "./buttons";
+import { composer } from "./composer";
+import { Conversation, emptyConversation, type Turn } from "./conversation";
+import { follower, reveal } from "./follow";
+import { newId } from "./history";
+import { createKeeper } from "./keeper";
+import { createLog } from "./log";
+import { contextMeter } from "./meter";
 import { settings } from "./settings";
-import { summary, type Writer } from "./writer";
+import { createSwitching } from "./switching";
+import { createTalk } from "./talk";
+import { undoLine } from "./undo";
+import { waitingList } from "./waiting";
+import type { Writer } from "./writer";
+import { h, view } from "../dom";
 
-/** The view of a model with a chat template; `sees` says whether it writes about images. */
-export function chatView(writer: Writer, sees: boolean): HTMLElement {
-  const messages: Message[] = [];
-  const log = h("div", { class: "log", role: "log", "aria-live": "off", "aria-label": "Conversation" });
-  const empty = h("p", { class: "empty" }, "Your messages stay on this device: the model runs in this page.");
-  log.append(empty);
-  const setting = settings();
-  const system = h("textarea", { rows: 2, placeholder: "None" });
-  setting.element.append(h("label", { class: "wide" }, h("span", {}, "System message"), system));
-  const fresh = h("button", { type: "button", class: "quiet", hidden: true, click: restart }, "New conversation");
+const EMPTY = "Your messages stay on this device: the model runs in this page.";
+const NOT_KEPT = "This browser does not keep the conversation: it ends with this page.";
+
+/** The view of a model with a chat template; `sees` says whether it writes about images, `bundle` where it is. */
+export function chatView(writer: Writer, { name, maxContext }: ModelInfo, sees: boolean, bundle: string): HTMLElement {
+  const conversation = new Conversation(emptyConversation(newId()));
   const box = composer({
     label: "Your message",
     placeholder: "Write a message",
     send: "Send",
     images: sees,
-    onSend: (text, images) => void send(text, images),
+    queues: true,
+    onSend: send,
     onStop: writer.stop,
+    onChange: soon,
   });
-  const tools = h("div", { class: "tools" }, setting.element, fresh);
-  const dock = h("div", { class: "dock" }, box.element, tools);
+  const setting = settings();
+  const system = h("textarea", { rows: 2, placeholder: "None", input: soon });
+  setting.element.append(h("label", { class: "wide" }, h("span", {}, "System message"), system));
+  const waiting = waitingList(({ text, images }) => {
+    box.give(text, images);
+    box.focus();
+  }, soon);
+  const notKept = h("p", { class: "note", hidden: true }, NOT_KEPT);
+  const keeper = createKeeper(
+    bundle,
+    () => conversation.copy(system.value, [waiting.all().text, box.text()].filter((part) => part !== "").join("\n\n")),
+    (works) => (notKept.hidden = works),
+  );
+  const talk = createTalk({
+    conversation,
+    writer,
+    box,
+    waiting,
+    system: () => system.value,
+    options: setting.options,
+    changed(turn) {
+      if (turn) undo.clear();
+      changed();
+      const shown = turn && log.view(turn);
+      if (shown) reveal(shown.element, dock);
+    },
+    piece(turn, piece) {
+      const shown = log.view(turn);
+      shown?.append(piece);
+      if (shown) follow(shown.element);
+      soon();
+    },
+  });
+  const switching = createSwitching({ conversation, keeper, box, system, switched });
+  const meter = contextMeter(maxContext, () => {
+    const last = conversation.path().at(-1);
+    if (last) conversation.leaveOut(last, maxContext);
+    changed();
+    box.focus();
+  });
+  const undo = undoLine();
+  const fresh = small("New conversation", undefined, () => void startAnew());
+  const kept = archive({
+    history: () => keeper.history,
+    shown: () => ({ model: name, system: system.value, turns: conversation.path() }),
+    current: () => conversation.id,
+    busy: talk.busy,
+    open: switching.open,
+    remove: switching.remove,
+  });
+  const tools = h("div", { class: "tools" }, setting.element, kept.button, fresh, meter.element);
+  const dock = h("div", { class: "dock" }, undo.element, meter.warning, notKept, waiting.element, box.element, tools);
+  const log = createLog(EMPTY, { edit, again: talk.again, remove, turnTo, leaveOut }, includeAll);
   const follow = follower(dock);
+  // What was typed meanwhile stays.
+  const begun = keeper.begin().then((data) => {
+    switching.use({ ...data, system: system.value || data.system });
+    log.element.removeAttribute("aria-busy");
+  });
 
-  async function send(text: string, images: Blob[]): Promise<void> {
-    const answer = h("p", { class: "text", "aria-busy": "true" });
-    const note = h("p", { class: "note" });
-    const reply = h("article", { class: "assistant" }, h("h3", {}, "Model"), answer, note);
-    const said = h("p", { class: "text" }, text.trim());
-    log.append(h("article", { class: "user" }, h("h3", {}, "You"), gallery(images), said), reply);
-    window.scrollBy(0, Math.max(0, reply.getBoundingClientRect().bottom + dock.offsetHeight - window.innerHeight));
-    box.setText("");
-    box.clearImages();
-    box.setBusy(true);
-    fresh.hidden = true;
-    messages.push({ role: "user", content: contentOf(text.trim(), images) });
-    const instruction = system.value.trim();
-    const prompt = instruction ? [{ role: "system", content: instruction }, ...messages] : [...messages];
-    const result = await writer.write(prompt, setting.options(), (piece) => {
-      answer.append(piece);
-      follow(reply);
+  function soon(): void {
+    keeper.soon();
+  }
+
+  /** Shows the conversation as it is now. */
+  function show(): void {
+    const busy = talk.busy();
+    log.show(conversation, { busy, returned: talk.returned() });
+    const last = conversation.path().at(-1);
+    // A turn that the context was too small for offers that itself.
+    const offers = last?.ending?.trouble || last?.ending?.reason === "context";
+    meter.show(conversation.used(), !busy && !offers, !!last && conversation.hasEarlier(last));
+    fresh.hidden = !last;
+    fresh.disabled = busy;
+  }
+
+  function changed(): void {
+    show();
+    void keeper.now();
+  }
+
+  function switched(): void {
+    talk.resume();
+    show();
+    if (conversation.path().length > 0) reveal(log.element, dock);
+  }
+
+  function send(text: string, images: Blob[]): void {
+    waiting.add({ text: text.trim(), images }, talk.returned() !== null);
+    box.clear();
+    void begun.then(talk.goOn);
+  }
+
+  function edit(turn: Turn, text: string): void {
+    talk.answer(conversation.add(turn.parent, text, turn.images));
+  }
+
+  function leaveOut(turn: Turn): void {
+    conversation.leaveOut(turn, maxContext);
+    talk.again(turn);
+  }
+
+  function includeAll(): void {
+    conversation.includeAll();
+    changed();
+    box.focus();
+  }
+
+  function turnTo(turn: Turn, step: 1 | -1): void {
+    const versions = conversation.versions(turn);
+    const other = versions.at((versions.indexOf(turn) + step) % versions.length);
+    if (!other) return;
+    conversation.show(other);
+    changed();
+    log.view(other)?.focusStep(step);
+  }
+
+  function remove(turn: Turn): void {
+    const before = conversation.copy();
+    conversation.remove(turn);
+    changed();
+    undo.offer("Deleted the message and its answer.", () => {
+      conversation.restore(before);
+      changed();
+      box.focus();
     });
-    answer.removeAttribute("aria-busy");
-    if (result && result.tokens.length > 0) messages.push({ role: "assistant", content: result.text });
-    // A message without an answer would break the turns that templates insist on.
-    else messages.pop();
-    note.textContent = result ? summary(result) : "failed; this turn is not part of the conversation";
-    follow(reply);
-    box.setBusy(false);
-    fresh.hidden = false;
+    undo.focus();
+  }
+
+  async function startAnew(): Promise<void> {
+    const back = await switching.startAnew();
+    undo.offer("This is a new conversation.", () => void back().then(box.focus));
     box.focus();
   }
 
-  function restart(): void {
-    messages.length = 0;
-    log.replaceChildren(empty);
-    fresh.hidden = true;
-    box.focus();
-  }
-
-  return view("chat", "Chat", log, dock);
-}
-
-/** A text with images in front of it. */
-function contentOf(text: string, images: Blob[]): string | MessagePart[] {
-  if (images.length === 0) return text;
-  return [...images.map((image) => ({ type: "image", image }) as const), { type: "text", text }];
+  return view("chat", "Chat", log.element, dock, kept.dialog);
 }

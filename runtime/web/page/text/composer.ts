@@ -12,18 +12,26 @@ export interface ComposerOptions {
   text?: string;
   /** Whether images can go with the text. */
   images?: boolean;
+  /** Whether Enter is of use while a text is being written, because what was typed then waits. */
+  queues?: boolean;
   onSend: (text: string, images: Blob[]) => void;
   onStop: () => void;
+  /** Called when the reader has changed the text. */
+  onChange?: () => void;
 }
 
 /** A box to write in. */
 export interface Composer {
   element: HTMLFormElement;
-  /** Whether the button stops instead of sends. */
+  /** Whether there is something to stop. */
   setBusy(busy: boolean): void;
-  setText(text: string): void;
-  /** Forgets the images. */
-  clearImages(): void;
+  text(): string;
+  isEmpty(): boolean;
+  /** Puts a text and images in front of what the box has. */
+  give(text: string, images: readonly Blob[]): void;
+  /** Takes them away again, where they still are. */
+  take(text: string, images: readonly Blob[]): void;
+  clear(): void;
   focus(): void;
 }
 
@@ -36,7 +44,10 @@ export function composer(options: ComposerOptions): Composer {
     placeholder: options.placeholder,
     enterkeyhint: "send",
     "aria-describedby": "keys",
-    input: () => fit(),
+    input: () => {
+      fit();
+      options.onChange?.();
+    },
     keydown: (event) => {
       const key = event as KeyboardEvent;
       // While a word is being composed (as in Japanese), Enter belongs to the input method.
@@ -46,8 +57,8 @@ export function composer(options: ComposerOptions): Composer {
     },
   });
   box.value = options.text ?? "";
-  const button = h("button", { type: "submit", class: "primary" }, options.send);
-  const keys = h("p", { id: "keys", class: "keys" }, h("kbd", {}, "Enter"), " sends, ", h("kbd", {}, "Esc"), " stops");
+  const button = h("button", { type: "submit", class: "primary", click: stopInstead }, options.send);
+  const keys = h("p", { id: "keys", class: "keys" });
   const element: HTMLFormElement = h(
     "form",
     {
@@ -64,13 +75,31 @@ export function composer(options: ComposerOptions): Composer {
   const attached = options.images ? attachments(element) : null;
   if (attached) keys.before(attached.list, attached.button);
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && busy) options.onStop();
+    // In a dialog, Escape closes that.
+    if (event.key === "Escape" && busy && !document.querySelector("dialog[open]")) options.onStop();
   });
+  setBusy(false);
 
   function submit(): void {
-    if (busy) return options.onStop();
+    if (busy && !options.queues) return;
     const text = box.value;
     if (text.trim() !== "") options.onSend(text, attached?.images() ?? []);
+  }
+  function stopInstead(event: Event): void {
+    if (!busy) return;
+    event.preventDefault();
+    options.onStop();
+  }
+  function setBusy(now: boolean): void {
+    busy = now;
+    button.textContent = now ? "Stop" : options.send;
+    button.classList.toggle("stop", now);
+    const enter = !now ? " sends, " : options.queues ? " queues, " : null;
+    keys.replaceChildren(...(enter ? [h("kbd", {}, "Enter"), enter] : []), h("kbd", {}, "Esc"), " stops");
+  }
+  function setText(text: string): void {
+    box.value = text;
+    fit();
   }
   // For browsers without `field-sizing`; the style sheet limits the height.
   function fit(): void {
@@ -81,42 +110,21 @@ export function composer(options: ComposerOptions): Composer {
 
   return {
     element,
-    setBusy(now) {
-      busy = now;
-      button.textContent = now ? "Stop" : options.send;
-      button.classList.toggle("stop", now);
+    setBusy,
+    text: () => box.value,
+    isEmpty: () => box.value.trim() === "" && (attached?.images().length ?? 0) === 0,
+    give(text, images) {
+      setText([text, box.value].filter((part) => part.trim() !== "").join("\n\n"));
+      attached?.add(images);
     },
-    setText(text) {
-      box.value = text;
-      fit();
+    take(text, images) {
+      if (box.value.startsWith(text)) setText(box.value.slice(text.length).replace(/^\n\n/, ""));
+      attached?.remove(images);
     },
-    clearImages: () => attached?.clear(),
+    clear() {
+      setText("");
+      attached?.clear();
+    },
     focus: () => box.focus({ preventScroll: true }),
-  };
-}
-
-/** How far below the window's edge the end of a text may be, in pixels, and still be followed. */
-const NEAR = 160;
-
-/** Pixels to keep free below an element: its scroll margin, or a minimum. */
-function room(element: HTMLElement): number {
-  return Math.max(16, parseFloat(getComputedStyle(element).scrollMarginBottom) || 0);
-}
-
-/**
- * Keeps the end of a growing element in view, unless the reader scrolled away from it. `dock` is what covers the lower
- * edge of the window.
- */
-export function follower(dock?: HTMLElement): (element: HTMLElement) => void {
-  let waiting = false;
-  return (element) => {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      const end = element.getBoundingClientRect().bottom + (dock?.offsetHeight ?? 0) + room(element);
-      const below = end - window.innerHeight;
-      if (below > 0 && below < NEAR) window.scrollBy(0, below);
-    });
   };
 }

@@ -6,14 +6,13 @@ import { announce, setState } from "../dom";
 import type { Facts } from "../panels/facts";
 import { troubleOf, type Trouble } from "../panels/trouble";
 
+/** What came of a text: a result, or the error that ended it. */
+export type Written = { result: GenerateResult; trouble?: never } | { result?: never; trouble: Trouble };
+
 /** Lets the model write, one text at a time. */
 export interface Writer {
-  /** Writes; calls `append` for each piece. Gives nothing if an error ended it, which then was reported. */
-  write(
-    prompt: string | Message[],
-    options: GenerateOptions,
-    append: (piece: string) => void,
-  ): Promise<GenerateResult | null>;
+  /** Writes; calls `append` for each piece. The view shows the error that ends it, in the place of the text. */
+  write(prompt: string | Message[], options: GenerateOptions, append: (piece: string) => void): Promise<Written>;
   /** Ends the text that is being written. */
   stop(): void;
   busy(): boolean;
@@ -24,15 +23,15 @@ const MEMORY_EVERY = 1000;
 /** Least characters that a reader of the screen is given at once. */
 const SPOKEN_AT_ONCE = 80;
 
-/** A new writer. `failed` is told of errors. */
-export function createWriter(model: Model, facts: Facts, failed: (error: Trouble) => void): Writer {
+/** A new writer. `lost` is told of errors after which there is no model any more. */
+export function createWriter(model: Model, facts: Facts, lost: (error: Trouble) => void): Writer {
   let controller: AbortController | null = null;
 
   async function write(
     prompt: string | Message[],
     options: GenerateOptions,
     append: (piece: string) => void,
-  ): Promise<GenerateResult | null> {
+  ): Promise<Written> {
     controller = new AbortController();
     setState("working");
     const watch = setInterval(() => void report(model, facts), MEMORY_EVERY);
@@ -55,11 +54,12 @@ export function createWriter(model: Model, facts: Facts, failed: (error: Trouble
       facts.result(result);
       speak("", true);
       setState("ready");
-      return result;
+      return { result };
     } catch (thrown) {
       setState("ready");
-      failed(troubleOf(thrown));
-      return null;
+      const trouble = troubleOf(thrown);
+      if (trouble.code === "device-lost" || trouble.code === "no-webgpu") lost(trouble);
+      return { trouble };
     } finally {
       clearInterval(watch);
       controller = null;
@@ -91,18 +91,4 @@ function speaker(): (piece: string, last?: boolean) => void {
     announce(waiting.slice(0, end));
     waiting = waiting.slice(end);
   };
-}
-
-/** The line under a finished text. */
-export function summary(result: GenerateResult): string {
-  const tokens = `${result.tokens.length} ${result.tokens.length === 1 ? "token" : "tokens"}`;
-  const why: Record<GenerateResult["reason"], string> = {
-    end: "",
-    stop: "",
-    length: "maximum length reached",
-    context: "the model’s context is full",
-    aborted: "stopped",
-  };
-  const recovered = result.recoveries > 0 ? "resumed after the GPU was lost" : "";
-  return [tokens, why[result.reason], recovered].filter(Boolean).join(" · ");
 }

@@ -1,0 +1,51 @@
+// How much of the model's context the conversation takes.
+
+import { small } from "./buttons";
+import { h } from "../dom";
+
+/** Share of the context from which on it is said in words. */
+const NEARLY_FULL = 0.8;
+
+/** The meter, and the line that warns. */
+export interface Meter {
+  element: HTMLElement;
+  warning: HTMLElement;
+  /** `warn`: whether to warn when it is nearly full, `canLeaveOut`: whether there is something to leave out. */
+  show(used: { tokens: number; exact: boolean }, warn: boolean, canLeaveOut: boolean): void;
+}
+
+/** A meter for a context of so many tokens. */
+export function contextMeter(context: number, leaveOut: () => void): Meter {
+  const words = h("span");
+  const fill = h("span");
+  const bar = h(
+    "span",
+    { class: "gauge", role: "meter", "aria-label": "Context in use", "aria-valuemin": 0, "aria-valuemax": context },
+    fill,
+  );
+  const element = h("p", { class: "context", hidden: true }, bar, words);
+  const said = h("span");
+  const button = small("Leave out the oldest messages", undefined, leaveOut);
+  const warning = h("p", { class: "warning", role: "status" }, said, " ", button);
+  button.hidden = true;
+
+  return {
+    element,
+    warning,
+    show({ tokens, exact }, warn, canLeaveOut) {
+      const share = Math.min(1, tokens / context);
+      element.hidden = tokens === 0;
+      fill.style.width = `${share * 100}%`;
+      const full = share >= NEARLY_FULL;
+      bar.classList.toggle("full", full);
+      bar.setAttribute("aria-valuenow", String(Math.min(tokens, context)));
+      words.textContent = `${exact ? "" : "about "}${tokens} of ${context} tokens`;
+      bar.setAttribute("aria-valuetext", words.textContent);
+      const percent = Math.round(share * 100);
+      const text = full && warn ? `The conversation takes ${percent} % of what the model reads at once.` : "";
+      // Equal words would be announced once more.
+      if (said.textContent !== text) said.textContent = text;
+      button.hidden = text === "" || !canLeaveOut;
+    },
+  };
+}
