@@ -51,7 +51,9 @@ const overflowing = () => {
 /** Whether each control can be scrolled to a place where nothing covers it. */
 const covered = () => {
   const found = [];
-  for (const one of document.querySelectorAll("button, summary, select, textarea, input:not([hidden])")) {
+  // Behind an open dialog nothing is meant to be reached.
+  const reached = document.querySelector("dialog[open]") ?? document;
+  for (const one of reached.querySelectorAll("button, summary, select, textarea, input:not([hidden])")) {
     if (!one.checkVisibility?.({ checkVisibilityCSS: true })) continue;
     one.scrollIntoView({ block: "nearest" });
     const { left, top, width, height } = one.getBoundingClientRect();

@@ -192,6 +192,24 @@ export default [
     t.assert.equal(await page.$$eval(".left-out", (all) => all.length), 0);
   }),
 
+  fake("the meter counts what is typed, and warns before it is sent", async (t, server) => {
+    const page = await open(t, `${server.url}?task=chat&context=100`);
+    await talk(page, "one", 1);
+    await talk(page, "two", 2);
+    t.assert.equal(await page.$eval(".context", (meter) => meter.textContent), "100 of 100 tokens");
+    await press(page, "Delete message 2 and its answer");
+    await shows(page, ".context", "54 of 100 tokens");
+    await page.type("#prompt", "word ".repeat(30));
+    await shows(page, ".context", "about 84 of 100 tokens with your message");
+    await shows(page, ".warning", "With your message, the conversation takes 84 % of what the model reads at once.");
+    await page.$eval("#prompt", (box) => {
+      box.value = "";
+      box.dispatchEvent(new Event("input"));
+    });
+    await page.waitForFunction(() => document.querySelector(".context").textContent === "54 of 100 tokens");
+    t.assert.equal(await page.$eval(".warning span", (line) => line.textContent), "");
+  }),
+
   fake("a message that is too long by itself is told so", async (t, server) => {
     const page = await open(t, `${server.url}?task=chat&context=5`);
     await talk(page, "one two three four five six seven", 1);

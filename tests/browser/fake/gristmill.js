@@ -175,6 +175,8 @@ export class Model {
     return { weights: 48.3e6, states: 9.4e6, scratch: 4e6, total: 61.7e6, peak: 66.1e6, wasm: 1.6e6 };
   }
 
+  tokenizer = { encode: async (text) => Array.from({ length: lengthOf(text) }, (_, id) => id) };
+
   generate(prompt, { maxNewTokens = 256, signal } = {}) {
     let finish;
     let fail;

@@ -11,6 +11,7 @@ import { createKeeper } from "./keeper";
 import { createLog } from "./log";
 import { contextMeter } from "./meter";
 import { settings } from "./settings";
+import { latest } from "../tasks/latest";
 import { createSwitching } from "./switching";
 import { createTalk } from "./talk";
 import { undoLine } from "./undo";
@@ -32,7 +33,7 @@ export function chatView(writer: Writer, { name, maxContext }: ModelInfo, sees: 
     queues: true,
     onSend: send,
     onStop: writer.stop,
-    onChange: soon,
+    onChange: typing,
   });
   const setting = settings();
   const system = h("textarea", { rows: 2, placeholder: "None", input: soon });
@@ -94,25 +95,44 @@ export function chatView(writer: Writer, { name, maxContext }: ModelInfo, sees: 
     log.element.removeAttribute("aria-busy");
   });
 
+  let typed = 0;
+  const countTyped = latest(async () => {
+    const text = box.text();
+    typed = text.trim() === "" ? 0 : await writer.count(text).catch(() => 0);
+    showMeter();
+  });
+
   function soon(): void {
     keeper.soon();
+  }
+
+  function typing(): void {
+    soon();
+    void countTyped();
   }
 
   /** Shows the conversation as it is now. */
   function show(): void {
     const busy = talk.busy();
     log.show(conversation, { busy, returned: talk.returned() });
-    const last = conversation.path().at(-1);
-    // A turn that the context was too small for offers that itself.
-    const offers = last?.ending?.trouble || last?.ending?.reason === "context";
-    meter.show(conversation.used(), !busy && !offers, !!last && conversation.hasEarlier(last));
-    fresh.hidden = !last;
+    fresh.hidden = conversation.path().length === 0;
     fresh.disabled = busy;
+    showMeter();
+  }
+
+  function showMeter(): void {
+    const last = conversation.path().at(-1);
+    // A turn that the context was too small for says so itself.
+    const told = last?.ending?.trouble || last?.ending?.reason === "context";
+    // What came back into the box counts already.
+    const more = talk.returned() ? 0 : typed;
+    meter.show(conversation.used(), more, !talk.busy() && !told, !!last && conversation.hasEarlier(last));
   }
 
   function changed(): void {
     show();
     void keeper.now();
+    void countTyped();
   }
 
   function switched(): void {

@@ -10,8 +10,11 @@ const NEARLY_FULL = 0.8;
 export interface Meter {
   element: HTMLElement;
   warning: HTMLElement;
-  /** `warn`: whether to warn when it is nearly full, `canLeaveOut`: whether there is something to leave out. */
-  show(used: { tokens: number; exact: boolean }, warn: boolean, canLeaveOut: boolean): void;
+  /**
+   * `typed`: tokens of what is not sent yet; `warn`: whether to warn when it is nearly full; `canLeaveOut`: whether there
+   * is something to leave out.
+   */
+  show(used: { tokens: number; exact: boolean }, typed: number, warn: boolean, canLeaveOut: boolean): void;
 }
 
 /** A meter for a context of so many tokens. */
@@ -32,17 +35,21 @@ export function contextMeter(context: number, leaveOut: () => void): Meter {
   return {
     element,
     warning,
-    show({ tokens, exact }, warn, canLeaveOut) {
-      const share = Math.min(1, tokens / context);
+    show({ tokens: used, exact }, typed, warn, canLeaveOut) {
+      const tokens = used + typed;
+      const share = tokens / context;
       element.hidden = tokens === 0;
-      fill.style.width = `${share * 100}%`;
+      fill.style.width = `${Math.min(1, share) * 100}%`;
       const full = share >= NEARLY_FULL;
       bar.classList.toggle("full", full);
       bar.setAttribute("aria-valuenow", String(Math.min(tokens, context)));
-      words.textContent = `${exact ? "" : "about "}${tokens} of ${context} tokens`;
+      // The template adds some around what is typed.
+      const about = exact && typed === 0 ? "" : "about ";
+      words.textContent = `${about}${tokens} of ${context} tokens${typed > 0 ? " with your message" : ""}`;
       bar.setAttribute("aria-valuetext", words.textContent);
       const percent = Math.round(share * 100);
-      const text = full && warn ? `The conversation takes ${percent} % of what the model reads at once.` : "";
+      const subject = typed > 0 ? "With your message, the conversation" : "The conversation";
+      const text = full && warn ? `${subject} takes ${percent} % of what the model reads at once.` : "";
       // Equal words would be announced once more.
       if (said.textContent !== text) said.textContent = text;
       button.hidden = text === "" || !canLeaveOut;

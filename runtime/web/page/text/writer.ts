@@ -13,6 +13,8 @@ export type Written = { result: GenerateResult; trouble?: never } | { result?: n
 export interface Writer {
   /** Writes; calls `append` for each piece. The view shows the error that ends it, in the place of the text. */
   write(prompt: string | Message[], options: GenerateOptions, append: (piece: string) => void): Promise<Written>;
+  /** How many tokens a text is. */
+  count(text: string): Promise<number>;
   /** Ends the text that is being written. */
   stop(): void;
   busy(): boolean;
@@ -67,7 +69,11 @@ export function createWriter(model: Model, facts: Facts, lost: (error: Trouble) 
     }
   }
 
-  return { write, stop: () => controller?.abort(), busy: () => controller !== null };
+  async function count(text: string): Promise<number> {
+    return (await model.tokenizer.encode(text, { addSpecialTokens: false })).length;
+  }
+
+  return { write, count, stop: () => controller?.abort(), busy: () => controller !== null };
 }
 
 /** Brings the figure of memory up to date. */
