@@ -5,7 +5,7 @@ import { archive } from "./archive";
 import { small } from "./buttons";
 import { composer } from "./composer";
 import { Conversation, emptyConversation, type Turn } from "./conversation";
-import { follower, reveal } from "./follow";
+import { follower, measure, reveal } from "./follow";
 import { newId } from "./history";
 import { createKeeper } from "./keeper";
 import { createLog } from "./log";
@@ -89,6 +89,7 @@ export function chatView(writer: Writer, { name, maxContext }: ModelInfo, sees: 
   const dock = h("div", { class: "dock" }, undo.element, meter.warning, notKept, waiting.element, box.element, tools);
   const log = createLog(EMPTY, { edit, again: talk.again, remove, turnTo, leaveOut }, includeAll);
   const follow = follower(dock);
+  measure(dock);
   // What was typed meanwhile stays.
   const begun = keeper.begin().then((data) => {
     switching.use({ ...data, system: system.value || data.system });

@@ -31,6 +31,12 @@ export function follower(dock?: HTMLElement): (element: HTMLElement) => void {
   };
 }
 
+/** Keeps the height of a dock in `--dock` of what it is in, for what scrolls behind it. */
+export function measure(dock: HTMLElement): void {
+  const tell = (): void => dock.parentElement?.style.setProperty("--dock", `${dock.offsetHeight}px`);
+  new ResizeObserver(tell).observe(dock);
+}
+
 /** Brings the end of an element into view, wherever the reader is. */
 export function reveal(element: HTMLElement, dock?: HTMLElement): void {
   requestAnimationFrame(() => window.scrollBy(0, Math.max(0, below(element, dock))));
