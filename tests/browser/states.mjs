@@ -17,7 +17,10 @@ export const WINDOWS = {
 
 /** States of the page: a name, the query of the address that makes the stand-in behave so, and what leads there. */
 export const STATES = [
-  ["loading", "task=chat&state=loading", halfLoaded],
+  ["start", "task=chat&state=start", asked],
+  ["continue", "task=embed&state=continue", asked],
+  ["stored", "task=chat", storage],
+  ["loading", "task=chat&state=loading&start", halfLoaded],
   ["ready", "task=chat", ready],
   ["chat", "task=chat", converse],
   ["streaming", "task=chat&state=streaming", stream],
@@ -49,6 +52,9 @@ export const STATES = [
   ["listening", "task=transcribe&state=streaming", listen],
   ["entries", "task=run", ready],
   ["details", "task=chat", unfold],
+  ["figures", "task=chat", charts],
+  ["kernels", "task=chat", kernels],
+  ["shader", "task=chat", shader],
   ["no-webgpu", "error=no-webgpu", failed],
   ["limit", "error=limit", failed],
   ["network", "error=network", failed],
@@ -62,6 +68,18 @@ async function halfLoaded(page) {
   await page.waitForFunction(
     () => document.querySelector("[role=progressbar]")?.getAttribute("aria-valuenow") === "62",
   );
+}
+const press = (page, label) =>
+  page.evaluate((text) => [...document.querySelectorAll("button")].find((one) => one.textContent === text).click(), label);
+async function asked(page) {
+  await state(page, "asking");
+}
+/** The window of what is stored, with a question. */
+async function storage(page) {
+  await ready(page);
+  await press(page, "Stored models");
+  await page.waitForSelector(".stored li");
+  await page.$eval(".stored li:nth-child(2) button", (button) => button.click());
 }
 export async function ready(page) {
   await state(page, "ready");
@@ -242,6 +260,27 @@ export async function listen(page) {
 async function unfold(page) {
   await ready(page);
   await page.$$eval("details", (all) => all.forEach((details) => (details.open = true)));
+  await page.waitForSelector(".memory svg");
+}
+/** The margin with its charts, and their tables. */
+async function charts(page) {
+  await converse(page);
+  await unfold(page);
+  await page.$$eval(".memory details", (all) => all.forEach((details) => (details.open = true)));
+  await page.waitForSelector(".memory table");
+  await page.$eval(".machine", (part) => part.scrollIntoView());
+}
+/** The window of kernels, with their times. */
+async function kernels(page) {
+  await unfold(page);
+  await press(page, "Kernels");
+  await press(page, "Measure");
+  await page.waitForSelector("dialog.kernel-times svg");
+}
+async function shader(page) {
+  await kernels(page);
+  await page.$eval("dialog.kernel-times tbody button", (button) => button.click());
+  await page.waitForSelector("dialog.shader li");
 }
 
 /** Lets the browser forget the conversations of a page's server, so that the next page begins without any. */

@@ -32,7 +32,7 @@ export function byId(id: string): HTMLElement {
 }
 
 /** What the page is doing: for the style sheet, and for programs that watch it. */
-export type PageState = "loading" | "ready" | "working" | "error";
+export type PageState = "asking" | "loading" | "ready" | "working" | "error";
 
 export function setState(state: PageState): void {
   document.documentElement.dataset["state"] = state;

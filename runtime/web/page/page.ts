@@ -2,7 +2,7 @@
 
 import "./page.css";
 import { Model } from "../ts/index";
-import type { LoadProgress, ModelInfo, TaskInfo } from "../ts/api";
+import type { BundleInfo, LoadProgress, ModelInfo, TaskInfo } from "../ts/api";
 import { chatView } from "./text/chat";
 import { announce, byId, bytes, count, h, setState } from "./dom";
 import { entriesView } from "./tasks/entries";
@@ -10,8 +10,11 @@ import { placeName, showFacts } from "./panels/facts";
 import { fitView } from "./tasks/fit";
 import { labelView } from "./tasks/label";
 import { imageView } from "./tasks/image";
+import { askToKeep, keptText } from "./panels/keep";
+import { weightsName } from "./panels/precision";
 import { progressPanel } from "./panels/progress";
 import { searchView } from "./tasks/search";
+import { isLarge, startPanel, startsAtOnce } from "./panels/start";
 import { audioView } from "./tasks/audio";
 import { storyView } from "./text/story";
 import { troubleLine, troubleOf, troublePanel, type Trouble } from "./panels/trouble";
@@ -20,12 +23,29 @@ import { createWriter, report } from "./text/writer";
 /** The folder of the bundle: the one that has index.html. */
 const BUNDLE = new URL(".", document.baseURI);
 
-async function load(): Promise<void> {
+/** Says what the model is, and loads it: at once, or when the reader wants that, if much of it is to be fetched. */
+async function begin(wanted = startsAtOnce()): Promise<void> {
+  setState("loading");
   const controller = new AbortController();
-  const panel = progressPanel(() => controller.abort());
+  byId("main").replaceChildren(progressPanel(() => controller.abort()).element);
+  try {
+    const bundle = await Model.inspect(BUNDLE.href, { signal: controller.signal });
+    title(bundle);
+    if (wanted || !isLarge(bundle)) return await load(bundle);
+    setState("asking");
+    byId("main").replaceChildren(startPanel(bundle, () => void load(bundle), () => void begin()));
+  } catch (thrown) {
+    fail(troubleOf(thrown));
+  }
+}
+
+async function load(bundle: BundleInfo): Promise<void> {
+  const controller = new AbortController();
+  const panel = progressPanel(() => controller.abort(), bundle.storedBytes);
   byId("main").replaceChildren(panel.element);
   setState("loading");
-  const begin = performance.now();
+  if (isLarge(bundle)) void askToKeep().then((answer) => panel.note(keptText(answer)));
+  const begun = performance.now();
   let progress: LoadProgress | undefined;
   let banner: HTMLElement | null = null;
   let moved = (): void => {};
@@ -39,18 +59,20 @@ async function load(): Promise<void> {
   }
   try {
     const model = await Model.load(BUNDLE.href, { onProgress, signal: controller.signal, backend: wish() });
-    show(model, progress, performance.now() - begin);
+    show(model, progress, performance.now() - begun);
     // Another device may have taken the place of one that was lost.
     moved = () => title(model.info());
   } catch (thrown) {
-    fail(troubleOf(thrown));
+    const trouble = troubleOf(thrown);
+    // Who did not end it wants it still.
+    fail(trouble, trouble.code !== "aborted");
   }
 }
 
 function show(model: Model, progress: LoadProgress | undefined, loadMs: number): void {
   const info = model.info();
   title(info);
-  const facts = showFacts(info, progress, loadMs);
+  const facts = showFacts(model, progress, loadMs);
   const problem = h("p", { class: "problem", role: "alert" });
   function failed(error: Trouble): void {
     // Without a device there is no model any more; everything else concerns one text only.
@@ -96,21 +118,23 @@ function wish(): "auto" | "webgpu" | "wasm" {
   return asked === "webgpu" || asked === "wasm" ? asked : "auto";
 }
 
-function title(info: ModelInfo): void {
+/** What the model is, and what runs it as soon as that is known. */
+function title(info: BundleInfo | ModelInfo): void {
   document.title = `${info.name} · gristmill`;
   byId("name").textContent = info.name;
-  const parts = [`${count(info.parameters)} parameters`, info.precision, bytes(info.weightBytes)];
-  byId("subtitle").textContent = `${parts.join(" · ")} · runs on ${placeName(info)}`;
+  const parts = [`${count(info.parameters)} parameters`, weightsName(info.formats), bytes(info.weightBytes)];
+  if ("backend" in info) parts.push(`runs on ${placeName(info)}`);
+  byId("subtitle").textContent = parts.join(" · ");
 }
 
-function fail(error: Trouble): void {
+function fail(error: Trouble, wanted?: boolean): void {
   setState("error");
   byId("facts").hidden = true;
-  const panel = troublePanel(error, () => void load());
+  const panel = troublePanel(error, () => void begin(wanted));
   byId("main").replaceChildren(panel);
   panel.querySelector("h2")?.focus();
 }
 
 // Keeps the page itself for visits without a network. The model's files are kept by the runtime.
 if (window.isSecureContext) navigator.serviceWorker?.register("sw.js").catch(() => undefined);
-void load();
+void begin();

@@ -25,5 +25,9 @@ export function memoryStore(): Store & { contents: Map<string, Uint8Array>; spar
     protect: (keys) => {
       for (const key of keys) spared.add(key);
     },
+    list: () => Promise.resolve(Array.from(contents, ([key, { length: bytes }]) => {
+      const file = /^([0-9a-f]{64})(-\d+)?$/.exec(key)?.[1] ?? null;
+      return { key, file, bytes, used: 0 };
+    })),
   };
 }

@@ -31,7 +31,7 @@ const EMPTY = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0);
 function instance(run: (control: number) => number, pool: Pool = NO_POOL): KernelInstance {
   const { memory, limit } = makeMemory(1, true);
   const exports = { heapBase: 1024, scratchBytes: 64, run };
-  return new KernelInstance({ memory, exports, pool, limit, cpu: { threads: 1, simd: "baseline" } });
+  return new KernelInstance({ memory, exports, file: "kernels.wasm", pool, limit, cpu: { threads: 1, simd: "baseline" } });
 }
 
 test("the pages that a module wants are read from its bytes", () => {
@@ -66,6 +66,7 @@ test("memory grows, and keeps what is in it", () => {
     const made = new KernelInstance({
       memory,
       exports,
+      file: "kernels.wasm",
       pool: NO_POOL,
       limit,
       cpu: { threads: 1, simd: "baseline" },

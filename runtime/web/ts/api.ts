@@ -178,11 +178,40 @@ export interface ComponentInfo {
   bytes: number;
 }
 
+/** What a bundle is, before any of it but the manifest is fetched. */
+export interface BundleInfo extends Pick<ModelInfo, "name" | "architecture" | "precision" | "formats" | "parameters"> {
+  /** What its files are stored under, see {@link StoredBundle}. */
+  id: string;
+  /** Bytes of all weights as stored. */
+  weightBytes: number;
+  /** Bytes of weights and tokenizer. Programs and kernels, which depend on the device, come on top. */
+  downloadBytes: number;
+  /** Bytes of these that are in the browser's storage. */
+  storedBytes: number;
+}
+
+/** A bundle in the browser's storage. */
+export interface StoredBundle {
+  /** What its files are stored under; empty for files of bundles that have changed since. */
+  id: string;
+  /** Name of the model; empty for files of bundles that have changed since. */
+  name: string;
+  /** Bytes of all of its files that are stored. */
+  bytes: number;
+  /** Bytes of these that other stored bundles consist of as well. They stay when this one is deleted. */
+  sharedBytes: number;
+  /** When it was last loaded, in milliseconds since 1970; null if that is not known. */
+  lastUsed: number | null;
+}
+
 /** What is loaded and where it runs. */
 export interface ModelInfo {
   name: string;
   architecture: string;
+  /** The precision policy that the bundle was compiled with. */
   precision: string;
+  /** Bytes of weights by the format in which they are stored, such as `q4.g32`. */
+  formats: Record<string, number>;
   /** Number of weights. */
   parameters: number;
   /** Bytes of all weights as stored. */
@@ -273,6 +302,32 @@ export interface MemoryInfo {
   peak: number;
   /** The memory of the runtime itself. */
   wasm: number;
+}
+
+/** A kernel of the programs in use. */
+export interface KernelInfo {
+  name: string;
+  /** The nodes of the graph that one of its steps computes. */
+  nodes: string;
+  /** What runs it. */
+  backend: "webgpu" | "wasm";
+  /** Path in the bundle: a shader, or the module that has all kernels. */
+  file: string;
+}
+
+/** What the steps of a kernel take. */
+export interface KernelTime extends KernelInfo {
+  /** How often it ran. */
+  steps: number;
+  /** Milliseconds of all of its steps together. */
+  ms: number;
+}
+
+/** What all kernels take, the longest first. */
+export interface KernelTimes {
+  /** Milliseconds of all kernels together. */
+  ms: number;
+  kernels: KernelTime[];
 }
 
 /** A part of a message: a text, or an image where the model is to see one. */

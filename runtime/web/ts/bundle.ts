@@ -3,6 +3,7 @@
 import { makeError } from "./errors";
 import type { FileRef, Source } from "./load/contract";
 import type { Meter } from "./load/meter";
+import { readManifest } from "./manifest";
 import { Runtime, runtimeError, type ManifestInfo, type RuntimeFiles, type WeightPlan } from "./runtime";
 
 /** Name of the programs for the CPU. */
@@ -12,6 +13,8 @@ export const WASM_PROFILE = "wasm";
 export class Bundle {
   readonly runtime: Runtime;
   readonly manifest: ManifestInfo;
+  /** Bytes of weights by their format. */
+  readonly formats: Record<string, number>;
   readonly plan: WeightPlan;
   readonly source: Source;
   readonly meter: Meter;
@@ -23,6 +26,7 @@ export class Bundle {
     this.meter = meter;
     this.runtime = guard(() => new Runtime(manifest));
     this.manifest = JSON.parse(this.runtime.info()) as ManifestInfo;
+    this.formats = readManifest(manifest).formats;
     this.plan = JSON.parse(this.runtime.weights()) as WeightPlan;
   }
 

@@ -1,8 +1,11 @@
 // The side that has the model: what the calls of the public interface do. Runs in a worker, or beside the page's code.
 
 import { makeError } from "./errors";
+import { describe, shelfOf } from "./inspect";
 import { serve, type Handlers, type Port } from "./link";
 import type { Source } from "./load/contract";
+import { manifestKey, openSource } from "./load/source";
+import { openStore } from "./load/store";
 import { Loaded } from "./loaded";
 import type { Calls } from "./protocol";
 import { embed } from "./tasks/embed";
@@ -42,6 +45,17 @@ function handlers(): Handlers<Calls> {
       model = await Loaded.load(args, context.signal, (progress) => context.emit(progress), opened);
       return model.info;
     },
+    inspect: async (args, { signal }) => {
+      const base = new URL(args.base);
+      const store = args.cache ? await openStore() : null;
+      const source = openSource({ base, store });
+      const manifest = await source.manifest(signal);
+      const info = await describe(manifest, await manifestKey(new URL("manifest.json", base)), store);
+      await source.settled();
+      return info;
+    },
+    storedBundles: async () => (await import("./stored")).storedBundles(shelfOf(await openStore())),
+    deleteStored: async ({ id }) => (await import("./stored")).deleteStored(shelfOf(await openStore()), id),
     watch: (_, context) => loaded().watch((event) => context.emit(event)),
     generate: (args, context) => inTurn((model) => generate(model, args, context)),
     transcribe: (args, context) => inTurn((model) => transcribe(model, args, context)),
@@ -58,6 +72,10 @@ function handlers(): Handlers<Calls> {
     decode: async ({ ids, special }) => decode(loaded(), ids, special),
     applyChatTemplate: async ({ messages, options }) => render(loaded(), messages, options),
     memory: async () => loaded().memory(),
+    kernels: async () => loaded().kernels(),
+    shader: async ({ name }) => loaded().shader(name),
+    startTiming: () => inTurn((model) => model.startTiming()),
+    stopTiming: () => inTurn((model) => model.stopTiming()),
     dispose: async () => {
       model?.dispose();
       model = null;

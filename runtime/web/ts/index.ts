@@ -1,6 +1,6 @@
 // gristmill in the browser: loads a bundle and runs it.
 
-export { Model, type Generation, type Transcription, type Writing } from "./model";
+export { Model, deleteStored, storedBundles, type Generation, type Transcription, type Writing } from "./model";
 export { chat } from "./chat";
 export type * from "./chat";
 export type * from "./api";

@@ -1,9 +1,10 @@
 // A model that is loaded: its files, what executes it, and what happens when that is lost.
 
-import type { BackendChoice, LoadProgress, MemoryInfo, ModelInfo, RunOptions, Tensor } from "./api";
+import type { BackendChoice, KernelInfo, KernelTimes, LoadProgress, MemoryInfo, ModelInfo, RunOptions, Tensor } from "./api";
 import { Bundle, guard } from "./bundle";
 import { aborted, makeError, type GristmillError } from "./errors";
 import { Device } from "./gpu/device";
+import type { KernelSet } from "./kernels";
 import type { Source, Store } from "./load/contract";
 import { Meter } from "./load/meter";
 import { openSource } from "./load/source";
@@ -20,7 +21,7 @@ import { able } from "./wasm/prepare";
 export class Loaded {
   readonly bundle: Bundle;
   text: Text = NO_TEXT;
-  private readonly args: LoadArgs;
+  private args: LoadArgs;
   private readonly store: Store | null;
   private readonly memoryOfRuntime: WebAssembly.Memory;
   private target: Target | null = null;
@@ -82,6 +83,7 @@ export class Loaded {
       name,
       architecture,
       precision,
+      formats: this.bundle.formats,
       parameters,
       weightBytes,
       maxContext,
@@ -114,6 +116,38 @@ export class Loaded {
 
   memory(): MemoryInfo {
     return { ...this.opened().memory(), wasm: this.memoryOfRuntime.buffer.byteLength };
+  }
+
+  /** The kernels of the programs in use. */
+  async kernels(): Promise<KernelInfo[]> {
+    return (await this.kernelSet()).all();
+  }
+
+  /** The text of a kernel; null if it has none. */
+  async shader(name: string): Promise<string | null> {
+    return (await this.kernelSet()).shader(name);
+  }
+
+  /** Times kernels from now on. A device that was opened without a clock is replaced; weights come from storage then. */
+  async startTiming(): Promise<null> {
+    if (await this.opened().startTiming()) return null;
+    this.args = { ...this.args, timing: true };
+    // There may be no memory for two.
+    this.opened().close();
+    await this.recover();
+    await this.opened().startTiming();
+    return null;
+  }
+
+  /** Times kernels no more; gives what was measured. */
+  async stopTiming(): Promise<KernelTimes> {
+    const timed = await this.opened().stopTiming();
+    return (await this.kernelSet()).named(timed);
+  }
+
+  private async kernelSet(): Promise<KernelSet> {
+    const { openKernelSet } = await import("./kernels");
+    return openKernelSet(this.bundle, this.opened(), this.profile);
   }
 
   /** Reports lost devices being replaced, until the model is disposed of. */

@@ -1,6 +1,7 @@
 // What users hold: a model, wherever it lives.
 
 import type {
+  BundleInfo,
   ClassScore,
   Detection,
   EmbedOptions,
@@ -8,6 +9,8 @@ import type {
   Similarity,
   GenerateOptions,
   GenerateResult,
+  KernelInfo,
+  KernelTimes,
   LoadOptions,
   LoadProgress,
   MemoryInfo,
@@ -16,6 +19,7 @@ import type {
   ImageSource,
   RunOptions,
   AudioSource,
+  StoredBundle,
   Tensor,
   TensorInput,
   Tokenizer,
@@ -116,6 +120,19 @@ export class Model {
     }
   }
 
+  /**
+   * Says what the bundle in the folder at `url` is, how large it is, and how much of it is stored, without loading it:
+   * only its manifest is fetched.
+   */
+  static async inspect(
+    url: string | URL,
+    options: Pick<LoadOptions, "signal" | "cache" | "worker"> = {},
+  ): Promise<BundleInfo> {
+    const { signal, cache = true, worker } = options;
+    if (signal?.aborted) throw aborted();
+    return briefly(worker, (link) => link.call("inspect", { base: folder(url), cache }, { signal }));
+  }
+
   /** What is loaded and where it runs. */
   info(): ModelInfo {
     return this.known;
@@ -124,6 +141,31 @@ export class Model {
   /** Memory in use. */
   memory(): Promise<MemoryInfo> {
     return this.home.link.call("memory", null);
+  }
+
+  /** The kernels of the programs in use. */
+  kernels(): Promise<KernelInfo[]> {
+    return this.home.link.call("kernels", null);
+  }
+
+  /** The WGSL of a kernel; null if it is a part of a WebAssembly module, which has no text. */
+  shader(name: string): Promise<string | null> {
+    return this.home.link.call("shader", { name });
+  }
+
+  /**
+   * What each kernel takes in the calls that `work` makes: on WebGPU by the adapter's clock, and rejected if that has no
+   * `timestamp-query`; on WebAssembly by that of the browser. Calls are slower meanwhile.
+   */
+  async timeKernels(work: () => Promise<unknown>): Promise<KernelTimes> {
+    await this.home.link.call("startTiming", null);
+    try {
+      await work();
+    } catch (e) {
+      await this.home.link.call("stopTiming", null).catch(() => {});
+      throw e;
+    }
+    return this.home.link.call("stopTiming", null);
   }
 
   /**
@@ -241,6 +283,33 @@ export class Model {
   /** For tests: takes the device away, as a driver that crashes does. */
   [Symbol.for("gristmill.loseDevice")](): Promise<null> {
     return this.home.link.call("loseDevice", null);
+  }
+}
+
+/** The bundles that this origin has in the browser's storage, the last used first. */
+export function storedBundles(options: Pick<LoadOptions, "worker"> = {}): Promise<StoredBundle[]> {
+  return briefly(options.worker, (link) => link.call("storedBundles", null));
+}
+
+/**
+ * Deletes what is stored of a bundle, except for files that it shares with others; without a bundle, everything that
+ * this origin has stored. Gives the number of bytes that this freed. A loaded model goes on, but its files are fetched
+ * again at the next visit.
+ */
+export function deleteStored(
+  bundle?: Pick<StoredBundle, "id">,
+  options: Pick<LoadOptions, "worker"> = {},
+): Promise<number> {
+  return briefly(options.worker, (link) => link.call("deleteStored", { id: bundle?.id ?? null }));
+}
+
+/** Asks an engine that ends afterwards: storage is opened where models are loaded, as browsers offer less in pages. */
+async function briefly<T>(worker = true, ask: (link: Link<Calls>) => Promise<T>): Promise<T> {
+  const home = worker ? inWorker() : await beside();
+  try {
+    return await ask(home.link);
+  } finally {
+    home.end();
   }
 }
 

@@ -1,13 +1,17 @@
 // What page and engine say to each other.
 
 import type {
+  BundleInfo,
   ChatTemplateOptions,
   GenerateOptions,
   GenerateResult,
+  KernelInfo,
+  KernelTimes,
   LoadProgress,
   MemoryInfo,
   ModelInfo,
   RunOptions,
+  StoredBundle,
   TaskInfo,
   Tensor,
   TranscribeOptions,
@@ -56,6 +60,11 @@ export interface TaskArgs {
 /** The calls between page and engine. */
 export type Calls = {
   load: { args: LoadArgs; result: ModelInfo; event: LoadProgress };
+  /** What is at an address, and stored of it. */
+  inspect: { args: { base: string; cache: boolean }; result: BundleInfo };
+  storedBundles: { args: null; result: StoredBundle[] };
+  /** Gives the bytes that were freed; without an id by all bundles. */
+  deleteStored: { args: { id: string | null }; result: number };
   /** Reports lost devices being replaced, and by what, for as long as the model lives. */
   watch: { args: null; result: null; event: LoadProgress | { info: ModelInfo } };
   generate: {
@@ -84,6 +93,10 @@ export type Calls = {
   decode: { args: { ids: number[]; special: boolean }; result: string };
   applyChatTemplate: { args: { messages: SentMessage[]; options: ChatTemplateOptions }; result: string };
   memory: { args: null; result: MemoryInfo };
+  kernels: { args: null; result: KernelInfo[] };
+  shader: { args: { name: string }; result: string | null };
+  startTiming: { args: null; result: null };
+  stopTiming: { args: null; result: KernelTimes };
   dispose: { args: null; result: null };
   /** For tests. */
   loseDevice: { args: null; result: null };

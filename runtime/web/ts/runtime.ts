@@ -18,7 +18,10 @@ export interface EmbeddingSettings extends EmbeddingInfo {
 
 /** What the manifest says, as `Runtime.info` gives it. */
 export interface ManifestInfo
-  extends Omit<ModelInfo, "embedding" | "backend" | "choice" | "profile" | "adapter" | "cpu" | "offloaded" | "version"> {
+  extends Omit<
+    ModelInfo,
+    "embedding" | "formats" | "backend" | "choice" | "profile" | "adapter" | "cpu" | "offloaded" | "version"
+  > {
   embedding: EmbeddingSettings | null;
   profiles: string[];
 }

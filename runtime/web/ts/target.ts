@@ -2,6 +2,7 @@
 
 import type { AdapterInfo, MemoryInfo, CpuInfo } from "./api";
 import type { GristmillError } from "./errors";
+import type { TimedKernel } from "./timing";
 
 /** Something that executes programs. */
 export interface Target {
@@ -12,7 +13,13 @@ export interface Target {
   readonly cpu: CpuInfo | null;
   /** What the CPU computes because it exceeds limits of the adapter, for people. */
   readonly offloaded: string[];
+  /** The file of its WebAssembly kernels, if it has any. */
+  readonly module: string | null;
   memory(): Omit<MemoryInfo, "wasm">;
+  /** Times steps from now on; false if it has to be opened anew for that. Rejects if it cannot. */
+  startTiming(): Promise<boolean>;
+  /** Times no more steps; gives what was measured. */
+  stopTiming(): Promise<TimedKernel[]>;
   /** The loss that is behind some other error, if there was one. */
   lossBehindError(): Promise<GristmillError | null>;
   /** Goes away as a driver that crashes does. */

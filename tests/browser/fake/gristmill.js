@@ -67,9 +67,39 @@ function lengthOf(prompt) {
 
 export class GristmillError extends Error {}
 
+const TOTAL = 48_300_000;
+/** Like the parts of real models, in different precisions. */
+const FORMATS = { "q4.g32": 45_600_000, f32: 2_700_000 };
+
+const KERNELS = [
+  "matvec_q4_g32_pair_172x64", "attention_8x1.subgroups", "rms_norm_64", "append_keys", "append_values",
+  "matmul_q4_g32_with_a_name_that_is_longer_than_others_49152x2048", "map_apply_rotary", "map_cosine", "map_sine", "argmax",
+  "reduce_max", "map_residual", "map_scores", "map_h",
+];
+
+let kept = [
+  { id: "a", name: "Millstone-135M-Instruct", bytes: 48_312_000, sharedBytes: 0, lastUsed: Date.now() },
+  { id: "b", name: "all-MiniLM-L6-v2-with-a-name-that-is-long-and-has-few-spaces", bytes: 23_900_000, sharedBytes: 466_000, lastUsed: Date.now() - 864e5 },
+  { id: "", name: "", bytes: 912_000_000, sharedBytes: 0, lastUsed: Date.now() - 40 * 864e5 },
+];
+export const storedBundles = async () => kept;
+export async function deleteStored({ id } = {}) {
+  const gone = kept.filter((bundle) => id === undefined || bundle.id === id);
+  kept = kept.filter((bundle) => !gone.includes(bundle));
+  return gone.reduce((sum, { bytes, sharedBytes }) => sum + bytes - sharedBytes, 0);
+}
+
 export class Model {
+  // Everything is stored, except where the page is to ask before it loads, or is loading.
+  static async inspect() {
+    const stored = { start: 0, continue: 0.25, loading: 0.25 }[params.get("state")] ?? 1;
+    const { name, architecture, precision, formats, parameters, weightBytes } = new Model().info();
+    const facts = { name, architecture, precision, formats, parameters, weightBytes };
+    return { id: "a", ...facts, downloadBytes: TOTAL, storedBytes: TOTAL * stored };
+  }
+
   static async load(_url, { onProgress, signal } = {}) {
-    const total = 48_300_000;
+    const total = TOTAL;
     const progress = {
       phase: "weights",
       loadedBytes: 0,
@@ -131,9 +161,10 @@ export class Model {
         run: "tiny-encoder",
       }[task],
       architecture: "Fake",
-      precision: "q4",
+      precision: "text",
+      formats: FORMATS,
       parameters: 134515008,
-      weightBytes: 48300000,
+      weightBytes: TOTAL,
       maxContext: CONTEXT,
       components: [{ name: "model", bytes: 48300000 }],
       tasks,
@@ -171,8 +202,29 @@ export class Model {
     };
   }
 
+  // States grow for as long as one asks.
+  asked = 0;
   async memory() {
-    return { weights: 48.3e6, states: 9.4e6, scratch: 4e6, total: 61.7e6, peak: 66.1e6, wasm: 1.6e6 };
+    const states = Math.min(2e6 + 1.5e6 * this.asked++, 14e6);
+    const total = 48.3e6 + states + 4e6;
+    return { weights: 48.3e6, states, scratch: 4e6, total, peak: Math.max(total, 66.1e6), wasm: 1.6e6 };
+  }
+
+  async kernels() {
+    return KERNELS.map((name, at) => {
+      return { name, nodes: `layers.0.part_${at}/linear`, backend: "webgpu", file: `shaders/chrome/${name}.wgsl` };
+    });
+  }
+
+  async timeKernels(work) {
+    await work();
+    const kernels = (await this.kernels()).map((kernel, at) => ({ ...kernel, steps: 30 * (at + 1), ms: 41.7 / (at + 1) ** 2 }));
+    return { ms: kernels.reduce((sum, { ms }) => sum + ms, 0), kernels };
+  }
+
+  async shader() {
+    const sums = Array.from({ length: 24 }, (_, at) => `  sum += f32(codes[${at}u + id.x * 24u] & 15u) * scales[id.x] * values[id.y * 24u + ${at}u];`);
+    return `@group(0) @binding(1) var<storage, read> codes: array<u32>;\n\n@compute @workgroup_size(64)\nfn main(@builtin(global_invocation_id) id: vec3u) {\n  var sum = 0.0;\n${sums.join("\n")}\n}\n`;
   }
 
   tokenizer = { encode: async (text) => Array.from({ length: lengthOf(text) }, (_, id) => id) };

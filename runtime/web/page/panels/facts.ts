@@ -1,7 +1,11 @@
 // The figures in the margin: how fast, how large, on what.
 
 import type { AdapterInfo, GenerateResult, LoadProgress, MemoryInfo, ModelInfo, CpuInfo } from "../../ts/api";
+import type { Model } from "../../ts/index";
 import { byId, bytes, count, h, speed, time } from "../dom";
+import { memoryLog, type MemoryLog } from "./memory_log";
+import { weightsName } from "./precision";
+import { storageButton } from "./storage_button";
 
 /** What the margin can show. */
 export interface Facts {
@@ -21,7 +25,9 @@ export interface Facts {
 }
 
 /** Fills the margin for a loaded model. */
-export function showFacts(info: ModelInfo, progress: LoadProgress | undefined, loadMs: number): Facts {
+export function showFacts(model: Model, progress: LoadProgress | undefined, loadMs: number): Facts {
+  const info = model.info();
+  const log = memoryLog();
   const generates = info.tasks.includes("generate") || info.tasks.includes("chat");
   const calls = info.tasks.some((task) => task !== "run");
   const embeds = info.tasks.includes("embed");
@@ -36,7 +42,12 @@ export function showFacts(info: ModelInfo, progress: LoadProgress | undefined, l
   if (generates) list.append(first.element, prompt.element);
   list.append(memory.element, loaded.element);
   const facts = byId("facts");
-  facts.replaceChildren(h("h2", { class: "hidden" }, "Figures"), list, machine(info));
+  facts.replaceChildren(
+    h("h2", { class: "hidden" }, "Figures"),
+    list,
+    machine(info, model, log),
+    storageButton(),
+  );
   facts.hidden = false;
 
   return {
@@ -51,7 +62,10 @@ export function showFacts(info: ModelInfo, progress: LoadProgress | undefined, l
     },
     called: (milliseconds, note) => main.set(time(milliseconds), note),
     embedded: (texts, milliseconds) => main.set(time(milliseconds / Math.max(texts, 1))),
-    memory: (now) => memory.set(bytes(now.total + now.wasm), `peak ${bytes(now.peak + now.wasm)}`),
+    memory(now) {
+      memory.set(bytes(now.total + now.wasm), `peak ${bytes(now.peak + now.wasm)}`);
+      log.note(now, performance.now());
+    },
   };
 }
 
@@ -96,12 +110,14 @@ function adapterName(adapter: AdapterInfo): string {
 }
 
 /** The panel with what the browser tells about the device. */
-function machine(info: ModelInfo): HTMLElement {
+function machine(info: ModelInfo, model: Model, log: MemoryLog): HTMLElement {
   const { adapter, cpu, choice } = info;
-  return h(
+  const charts = h("div", {});
+  const element = h(
     "details",
     { class: "machine" },
     h("summary", {}, "Device and model"),
+    charts,
     table([
       ["Runs on", info.backend === "webgpu" ? "WebGPU" : "WebAssembly"],
       ["Reason", choice.reason],
@@ -109,7 +125,9 @@ function machine(info: ModelInfo): HTMLElement {
       ...info.offloaded.map((steps) => ["Beyond its limits", steps] as const),
       ...(cpu ? cpuRows(cpu) : []),
       ["Programs", info.profile],
-      ["Precision", info.precision],
+      ["Precision", weightsName(info.formats)],
+      ...Object.entries(info.formats).map(([format, size]) => [format, bytes(size)] as const),
+      ["Policy", info.precision],
       ["Parameters", count(info.parameters)],
       ["Weights", bytes(info.weightBytes)],
       ["Context", `${info.maxContext} tokens`],
@@ -118,6 +136,9 @@ function machine(info: ModelInfo): HTMLElement {
     ]),
     ...(adapter ? adapterTables(adapter) : []),
   );
+  const draw = async (): Promise<void> => charts.replaceChildren((await import("./figures")).figures(model, log));
+  element.addEventListener("toggle", () => void draw(), { once: true });
+  return element;
 }
 
 function cpuRows({ threads, simd, single }: CpuInfo): (readonly [string, string])[] {

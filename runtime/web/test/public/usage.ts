@@ -4,6 +4,7 @@
 import {
   AbortedError,
   chat,
+  deleteStored,
   DeviceLostError,
   GristmillError,
   IntegrityError,
@@ -12,8 +13,10 @@ import {
   NetworkError,
   NoWebGPUError,
   OutOfMemoryError,
+  storedBundles,
   type AdapterInfo,
   type BackendChoice,
+  type BundleInfo,
   type Chat,
   type ChatCompletion,
   type ChatCompletionChunk,
@@ -40,8 +43,12 @@ import {
   type ModelInfo,
   type ImageSource,
   type CpuInfo,
+  type KernelInfo,
+  type KernelTime,
+  type KernelTimes,
   type RunOptions,
   type StopReason,
+  type StoredBundle,
   type Task,
   type TaskInfo,
   type Tensor,
@@ -53,6 +60,23 @@ import {
 /** Compiles if both types are the same. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : never;
 const same = <A, B>(yes: Same<A, B>): boolean => yes;
+
+export async function storage(signal: AbortSignal): Promise<number> {
+  const { id, downloadBytes, storedBytes, formats }: BundleInfo = await Model.inspect("/dist/", { signal, cache: true });
+  const bundles: StoredBundle[] = await storedBundles({ worker: false });
+  const here = bundles.find((bundle) => bundle.id === id);
+  const old = (here?.lastUsed ?? 0) < Date.now() - 1000;
+  const freed: number = old && here ? await deleteStored(here) : await deleteStored();
+  return freed + downloadBytes - storedBytes + Object.values(formats).length;
+}
+
+export async function kernels(model: Model): Promise<string> {
+  const all: KernelInfo[] = await model.kernels();
+  const times: KernelTimes = await model.timeKernels(() => model.embed(["a"]));
+  const longest: KernelTime | undefined = times.kernels[0];
+  const text: string | null = await model.shader(longest?.name ?? all[0]?.name ?? "");
+  return `${times.ms} ${longest?.steps} ${longest?.backend} ${text}`;
+}
 
 export async function load(signal: AbortSignal): Promise<Model> {
   const onProgress = ({ phase, loadedBytes, totalBytes, cachedBytes, kernels, totalKernels }: LoadProgress): void => {

@@ -23,10 +23,15 @@ const WHERE =
   "Chrome and Edge have it since 113, Firefox since 141 (Windows) or 145 (macOS), Safari since 26; " +
   "chrome://gpu or about:support shows why it is off.";
 
+/** By which kernels are timed. */
+export const TIMER = "timestamp-query";
+
 /** An opened device and what it is. */
 export interface Opened {
   device: GPUDevice;
   info: AdapterInfo;
+  /** Whether the adapter has a clock for kernels. */
+  hasTimer: boolean;
 }
 
 /** What is wanted of an adapter. */
@@ -35,10 +40,12 @@ export interface AdapterWishes {
   without: string[];
   /** Limits that count as lower than they are. */
   limits: Record<string, number>;
+  /** Whether kernels will be timed. */
+  timing?: boolean;
 }
 
 /** Opens the best adapter, with the most that it offers, apart from what is not to be used. */
-export async function openAdapter({ without, limits: lowered }: AdapterWishes): Promise<Opened> {
+export async function openAdapter({ without, limits: lowered, timing = false }: AdapterWishes): Promise<Opened> {
   const gpu = (globalThis.navigator as Navigator | undefined)?.gpu;
   if (!gpu && !globalThis.isSecureContext) {
     throw makeError("no-webgpu", "browsers offer WebGPU on https and localhost only; serve this page from there");
@@ -48,7 +55,10 @@ export async function openAdapter({ without, limits: lowered }: AdapterWishes): 
   if (!adapter) {
     throw makeError("no-webgpu", `this browser supports WebGPU, but has no graphics adapter. ${WHERE}`);
   }
-  const features = FEATURES.filter((name) => adapter.features.has(name) && !without.includes(name));
+  const offered = (name: string): boolean => adapter.features.has(name) && !without.includes(name);
+  const hasTimer = offered(TIMER);
+  // Only for those who time kernels: browsers may make the clock coarse for it, or kernels slower.
+  const features = [...FEATURES.filter(offered), ...(timing && hasTimer ? [TIMER] : [])];
   const limits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
   let device: GPUDevice;
   try {
@@ -63,5 +73,5 @@ export async function openAdapter({ without, limits: lowered }: AdapterWishes): 
   const { vendor = "", architecture = "", description = "", isFallbackAdapter = false } = adapter.info ?? {};
   const used = Object.entries(limits).map(([name, most]) => [name, Math.min(most, lowered[name] ?? most)]);
   const known = { features, limits: Object.fromEntries(used) as Record<string, number> };
-  return { device, info: { vendor, architecture, description, fallback: isFallbackAdapter, ...known } };
+  return { device, hasTimer, info: { vendor, architecture, description, fallback: isFallbackAdapter, ...known } };
 }

@@ -4,8 +4,10 @@ import type { AdapterInfo, MemoryInfo } from "../api";
 import { makeError, type GristmillError } from "../errors";
 import type { WeightDevice } from "../load/weights";
 import type { Target } from "../target";
-import { openAdapter, type AdapterWishes } from "./adapter";
+import type { TimedKernel } from "../timing";
+import { openAdapter, TIMER, type AdapterWishes } from "./adapter";
 import { measureAdapter, type AdapterSpeed } from "./measure";
+import type { Timestamps } from "./timestamps";
 
 /** What a buffer is for, by the numbers that the runtime uses. */
 const WEIGHT = 0;
@@ -54,6 +56,7 @@ export class Device implements Target {
   readonly kind = "webgpu";
   readonly cpu = null;
   readonly offloaded: string[] = [];
+  readonly module = null;
   /** Whether results are waited for between stretches of steps, so that calls cannot overlap. */
   alternates = false;
   readonly name: string;
@@ -62,6 +65,8 @@ export class Device implements Target {
   /** How many submissions are under way at once; more where the way back from the device is long. */
   depth = 2;
   private readonly device: GPUDevice;
+  private readonly hasTimer: boolean;
+  private timestamps: Timestamps | null = null;
   /** Told when the device is lost. */
   private readonly waiting = new Set<(loss: GristmillError) => void>();
   private readonly sizes = new Map<GPUBuffer, { bytes: number; kind: number }>();
@@ -71,8 +76,9 @@ export class Device implements Target {
   private firstFailure: GristmillError | null = null;
   private readonly layouts = new Map<string, GPUBindGroupLayout>();
 
-  private constructor(device: GPUDevice, adapter: AdapterInfo) {
+  private constructor(device: GPUDevice, adapter: AdapterInfo, hasTimer: boolean) {
     this.device = device;
+    this.hasTimer = hasTimer;
     this.adapter = adapter;
     const parts = [adapter.vendor, adapter.architecture, adapter.description].filter((part) => part !== "");
     this.name = parts.join(" ") || "this adapter";
@@ -89,8 +95,8 @@ export class Device implements Target {
 
   /** Opens the best adapter, with everything that it offers and that is wanted. */
   static async open(wishes: AdapterWishes): Promise<Device> {
-    const { device, info } = await openAdapter(wishes);
-    return new Device(device, info);
+    const { device, info, hasTimer } = await openAdapter(wishes);
+    return new Device(device, info, hasTimer);
   }
 
   limit(name: string): number {
@@ -216,17 +222,11 @@ export class Device implements Target {
   ): Promise<Uint8Array> {
     const encoder = this.device.createCommandEncoder();
     copyAll(encoder, feed);
-    const pass = encoder.beginComputePass();
-    for (let i = 0; i < steps.pipelines.length; i++) {
-      const x = grids[2 * i] as number;
-      if (x === 0) continue;
-      pass.setPipeline(steps.pipelines[i] as GPUComputePipeline);
-      pass.setBindGroup(0, steps.groups[i] as GPUBindGroup);
-      pass.dispatchWorkgroups(x, grids[2 * i + 1] as number);
-    }
-    pass.end();
+    if (this.timestamps) this.timestamps.encode(encoder, steps, grids);
+    else encodeSteps(encoder, steps, grids);
     copyAll(encoder, results);
     this.device.queue.submit([encoder.finish()]);
+    this.timestamps?.submitted();
     // Asked for now and not when somebody waits, which would cost a turn of the event loop.
     const read = bytes > 0 ? this.readBack(staging, bytes) : this.device.queue.onSubmittedWorkDone().then(nothing);
     const result = this.unlessLost(read).catch(async (e: unknown) => {
@@ -257,6 +257,23 @@ export class Device implements Target {
     } finally {
       clearInterval(nudge);
     }
+  }
+
+  async startTiming(): Promise<boolean> {
+    if (!this.hasTimer) {
+      const message = `${this.name} has no ${TIMER}, without which the times of kernels cannot be measured`;
+      throw makeError("unsupported", message, { what: TIMER });
+    }
+    if (!this.features.includes(TIMER)) return false;
+    const { Timestamps } = await import("./timestamps");
+    this.timestamps = new Timestamps(this.device);
+    return true;
+  }
+
+  async stopTiming(): Promise<TimedKernel[]> {
+    const timestamps = this.timestamps;
+    this.timestamps = null;
+    return timestamps ? this.unlessLost(timestamps.all()) : [];
   }
 
   failure(): GristmillError | undefined {
@@ -347,6 +364,18 @@ function copyAll(encoder: GPUCommandEncoder, copies: Copies): void {
     const [offset, bytes] = copies[i + 2] as Float64Array;
     encoder.copyBufferToBuffer(copies[i] as GPUBuffer, 0, copies[i + 1] as GPUBuffer, offset ?? 0, bytes ?? 0);
   }
+}
+
+function encodeSteps(encoder: GPUCommandEncoder, steps: Steps, grids: Uint32Array): void {
+  const pass = encoder.beginComputePass();
+  for (let i = 0; i < steps.pipelines.length; i++) {
+    const x = grids[2 * i] as number;
+    if (x === 0) continue;
+    pass.setPipeline(steps.pipelines[i] as GPUComputePipeline);
+    pass.setBindGroup(0, steps.groups[i] as GPUBindGroup);
+    pass.dispatchWorkgroups(x, grids[2 * i + 1] as number);
+  }
+  pass.end();
 }
 
 function nothing(): Uint8Array {

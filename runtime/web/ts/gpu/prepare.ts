@@ -52,6 +52,13 @@ function together(device: Device, { instance }: OpenKernels, offloaded: string[]
     adapter: device.adapter,
     cpu: instance.cpu,
     offloaded,
+    module: instance.file,
+    startTiming: async () => {
+      if (!(await device.startTiming())) return false;
+      await instance.startTiming();
+      return true;
+    },
+    stopTiming: async () => [...(await device.stopTiming()), ...instance.stopTiming()],
     memory: () => {
       // While a call is under way nobody can be asked.
       const told = runtime.instanceMemory();

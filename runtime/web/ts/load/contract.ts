@@ -43,4 +43,16 @@ export interface Store {
   remove(key: string): Promise<void>;
   /** Contents that are not evicted as long as this store is open. Calls add up. */
   protect(keys: Iterable<string>): void;
+  /** What is there. */
+  list(): Promise<StoredContent[]>;
+}
+
+/** A content of a store. */
+export interface StoredContent {
+  key: string;
+  /** The SHA-256 of the file that it is, or is a part of; null if it is none of a bundle's files. */
+  file: string | null;
+  bytes: number;
+  /** When it was last read or written, in milliseconds since 1970. */
+  used: number;
 }

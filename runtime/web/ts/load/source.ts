@@ -32,6 +32,8 @@ const WAITING_BYTES = 128 << 20;
 /** A manifest says this much at most. */
 const MAX_MANIFEST_BYTES = 32 << 20;
 const HASH_BYTES = 32;
+/** Keys of manifests in a store. */
+const MANIFEST_KEY = /^manifest-[0-9a-f]{64}$/;
 
 /** A source of the files of a bundle. */
 export function openSource(options: SourceOptions): Source {
@@ -181,10 +183,15 @@ function growingSink(): Sink & { join(): Bytes } {
   };
 }
 
+/** The key of the manifest at an address. */
+export async function manifestKey(url: URL): Promise<string> {
+  return `manifest-${await sha256(new TextEncoder().encode(url.href))}`;
+}
+
 /** The manifest from the network; without network, as it was seen last. */
 async function manifest(options: FetchOptions, store: Store | null, keeping: Keeper): Promise<Bytes> {
-  const key = `manifest-${await sha256(new TextEncoder().encode(options.url.href))}`;
-  const seen = await lastSeen(key, store);
+  const key = await manifestKey(options.url);
+  const seen = await keptManifest(key, store);
   const sink = growingSink();
   // A part of a manifest that changed meanwhile would go unnoticed, so it is always fetched as a whole.
   const whole: Sink = { ...sink, received: () => 0 };
@@ -205,9 +212,9 @@ async function manifest(options: FetchOptions, store: Store | null, keeping: Kee
   return content;
 }
 
-/** The stored manifest. Nothing else vouches for it, so its hash stands in front of it. */
-async function lastSeen(key: string, store: Store | null): Promise<Bytes | null> {
-  const content = (await store?.get(key)) ?? null;
+/** The manifest under a key; null for other keys. Nothing else vouches for it, so its hash stands in front of it. */
+export async function keptManifest(key: string, store: Store | null): Promise<Bytes | null> {
+  const content = MANIFEST_KEY.test(key) ? ((await store?.get(key)) ?? null) : null;
   if (!content || content.length < HASH_BYTES) return null;
   const body = content.slice(HASH_BYTES);
   const hash = fromHex(await sha256(body));

@@ -4,12 +4,13 @@
 import { isQuota, type Backend } from "./backend";
 import { openCache } from "./cache_api";
 import type { Store } from "./contract";
-import { usageIndex, victims } from "./evict";
+import { INDEX, usageIndex, victims } from "./evict";
 import { openOpfs } from "./opfs";
 
 /** Left free for what the browser itself writes beside a content. */
 const MARGIN_BYTES = 1 << 20;
-const SHA256 = /^[0-9a-f]{64}$/;
+/** Keys of files; other keys have contents that change. */
+const FILE_KEY = /^[0-9a-f]{64}$/;
 
 /** Bytes that the origin uses and may use. */
 export interface Estimate {
@@ -40,7 +41,13 @@ export function emptyStore(): Store {
     put: () => Promise.resolve(false),
     remove: () => Promise.resolve(),
     protect: () => {},
+    list: () => Promise.resolve([]),
   };
+}
+
+/** The key of the file that a part belongs to; of all else the key itself. */
+export function ownerOf(key: string): string {
+  return /^([0-9a-f]{64})-\d+$/.exec(key)?.[1] ?? key;
 }
 
 async function probe(backend: Backend): Promise<void> {
@@ -81,7 +88,7 @@ export function makeStore(backend: Backend, ask: () => Promise<Estimate | null>)
   };
   const keep = async (key: string, content: Uint8Array): Promise<boolean> => {
     if (content.length >= hopeless) return false;
-    if (SHA256.test(key) && (await backend.size(key)) === content.length) return true;
+    if (FILE_KEY.test(key) && (await backend.size(key)) === content.length) return true;
     const space = await ask();
     const missing = space ? content.length + MARGIN_BYTES - (space.quota - space.usage) : 0;
     // An estimate may be stale, so what it forbids is tried nevertheless if nothing of ours can go.
@@ -124,6 +131,19 @@ export function makeStore(backend: Backend, ask: () => Promise<Estimate | null>)
     },
     protect(keys) {
       for (const key of keys) spared.add(key);
+    },
+    async list() {
+      try {
+        const [kept, usage] = await Promise.all([backend.list(), index.read()]);
+        const contents = kept.filter(({ key }) => key !== INDEX);
+        return contents.map(({ key, bytes, written }) => {
+          const file = ownerOf(key);
+          const used = Math.max(written, usage.get(key) ?? 0);
+          return { key, file: FILE_KEY.test(file) ? file : null, bytes, used };
+        });
+      } catch {
+        return [];
+      }
     },
   };
 }

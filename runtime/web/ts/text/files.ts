@@ -1,11 +1,9 @@
 // The files of a bundle that turn text into token ids and back.
 
 import { makeError } from "../errors";
+import { CHAT_FILE, TOKENIZER_FILE } from "../manifest";
 import { bundledTemplate, type ChatTemplate, type TemplateEngine } from "./template";
 import { makeTokenizer, type Tokenizer } from "./tokenizer";
-
-const TOKENIZER_FILE = "tokenizer.json";
-const CHAT_FILE = "chat_template.json";
 
 /** Everything that turns text into token ids and back. */
 export interface Text {

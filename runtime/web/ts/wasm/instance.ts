@@ -6,6 +6,8 @@ import { setSpin, stepsOf, stopAll } from "./control";
 import type { KernelExports } from "./module";
 import { NO_POOL, type Pool } from "./pool";
 import { spinTuner } from "./spin";
+import type { StepClock } from "./step_clock";
+import type { TimedKernel } from "../timing";
 
 /** Messages to this thread are looked at this often at least, so that a caller can end what is under way. */
 const TURN_MS = 4;
@@ -17,6 +19,8 @@ const PAGE = 65536;
 export interface InstanceParts {
   memory: WebAssembly.Memory;
   exports: KernelExports;
+  /** The module that they are from. */
+  file: string;
   pool: Pool;
   /** Most bytes that the memory can have. */
   limit: number;
@@ -28,6 +32,7 @@ export class KernelInstance {
   readonly limit: number;
   readonly cpu: CpuInfo;
   readonly exports: KernelExports;
+  readonly file: string;
   private readonly memory: WebAssembly.Memory;
   private readonly pool: Pool;
   private bytes: Uint8Array;
@@ -35,10 +40,12 @@ export class KernelInstance {
   private failure: GristmillError | null = null;
   private lastTurn = performance.now();
   private readonly spin = spinTuner();
+  private clock: StepClock | null = null;
 
-  constructor({ memory, exports, pool, limit, cpu }: InstanceParts) {
+  constructor({ memory, exports, file, pool, limit, cpu }: InstanceParts) {
     this.memory = memory;
     this.exports = exports;
+    this.file = file;
     this.pool = pool;
     this.limit = limit;
     this.cpu = cpu;
@@ -103,7 +110,8 @@ export class KernelInstance {
     if (this.failure) throw this.failure;
     let stopped: number;
     try {
-      stopped = this.pool === NO_POOL ? this.exports.run(control) : this.runTogether(control);
+      if (this.clock) stopped = this.clock.run(this.memory, control, () => this.exports.run(control));
+      else stopped = this.pool === NO_POOL ? this.exports.run(control) : this.runTogether(control);
     } catch (e) {
       const message = `the kernels failed: ${(e as Error).message}`;
       this.fail(makeError("internal", message, {}, e));
@@ -120,6 +128,19 @@ export class KernelInstance {
     const stopped = this.exports.run(control);
     this.spin.took(performance.now() - begin);
     return stopped;
+  }
+
+  /** Times steps from now on. */
+  async startTiming(): Promise<void> {
+    const { StepClock } = await import("./step_clock");
+    this.clock = new StepClock();
+  }
+
+  /** Times no more steps; gives what was measured. */
+  stopTiming(): TimedKernel[] {
+    const timed = this.clock?.all() ?? [];
+    this.clock = null;
+    return timed;
   }
 
   /** Ends everything with this error, which later runs give as well. */

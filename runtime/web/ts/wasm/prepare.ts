@@ -89,7 +89,7 @@ export async function openKernels(
     simd: found.relaxed ? "relaxed" : "baseline",
     ...(single && { single }),
   };
-  const instance = new KernelInstance({ memory, exports, pool, limit, cpu });
+  const instance = new KernelInstance({ memory, exports, file, pool, limit, cpu });
   const { heapBase, scratchBytes } = exports;
   const features = featuresOf(found);
   return { instance, setup: { heapBase, scratchBytes, workers: instance.workers, spin: LONG_SPIN, features, limit } };
@@ -102,6 +102,7 @@ function targetOf(instance: KernelInstance, { runtime }: Bundle): Target {
     adapter: null,
     cpu: instance.cpu,
     offloaded: [],
+    module: instance.file,
     memory: () => {
       // While a call is under way nobody can be asked.
       const told = runtime.instanceMemory();
@@ -110,6 +111,8 @@ function targetOf(instance: KernelInstance, { runtime }: Bundle): Target {
       // Linear memory never shrinks.
       return { weights, states, scratch, total: instance.size, peak: instance.size };
     },
+    startTiming: () => instance.startTiming().then(() => true),
+    stopTiming: async () => instance.stopTiming(),
     lossBehindError: async () => instance.loss,
     lose: () => instance.fail(makeError("device-lost", "the kernels were stopped")),
     close: () => instance.close(),
