@@ -3,8 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { openSource } from "../ts/load/source";
-import { describe, shelfOf } from "../ts/inspect";
-import { deleteStored, storedBundles } from "../ts/stored";
+import { deleteStored, describe, storedBundles } from "../ts/stored";
 import { memoryStore } from "./memory_store";
 
 const utf8 = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text);
@@ -64,21 +63,21 @@ test("deleting a bundle keeps what others consist of", async () => {
   }
   await store.put(`${key("9")}-0`, new Uint8Array(11));
   await store.put("choice-x", new Uint8Array(3));
-  const all = await storedBundles(shelfOf(store));
+  const all = await storedBundles(store);
   const [one, two, others] = ["one", "two", ""].map((name) => all.find((bundle) => bundle.name === name));
   assert.equal(all.length, 3, "a bundle of which only the manifest is stored is not told");
   assert.ok(one && two && others);
   assert.deepEqual([one.sharedBytes, two.sharedBytes], [50, 50]);
   assert.equal(others.bytes, 1011, "files that no manifest lists");
   const manifestBytes = one.bytes - 150;
-  assert.equal(await deleteStored(shelfOf(store), one.id), 100 + manifestBytes);
+  assert.equal(await deleteStored(store, one.id), 100 + manifestBytes);
   assert.ok(!store.contents.has(key("a")) && store.contents.has(key("b")));
-  assert.equal(await deleteStored(shelfOf(store), others.id), 1011);
-  const [left, ...more] = await storedBundles(shelfOf(store));
+  assert.equal(await deleteStored(store, others.id), 1011);
+  const [left, ...more] = await storedBundles(store);
   assert.deepEqual(more, []);
   assert.equal(left?.name, "two");
   assert.equal(left.sharedBytes, 0);
-  assert.equal(await deleteStored(shelfOf(store), "unknown"), 0);
-  await deleteStored(shelfOf(store), null);
+  assert.equal(await deleteStored(store, "unknown"), 0);
+  await deleteStored(store, null);
   assert.equal(store.contents.size, 0);
 });

@@ -1,13 +1,13 @@
 // The side that has the model: what the calls of the public interface do. Runs in a worker, or beside the page's code.
 
 import { makeError } from "./errors";
-import { describe, shelfOf } from "./inspect";
 import { serve, type Handlers, type Port } from "./link";
 import type { Source } from "./load/contract";
 import { manifestKey, openSource } from "./load/source";
 import { openStore } from "./load/store";
 import { Loaded } from "./loaded";
 import type { Calls } from "./protocol";
+import { deleteStored, describe, storedBundles } from "./stored";
 import { embed } from "./tasks/embed";
 import { generate } from "./tasks/generate";
 import { perform } from "./tasks/perform";
@@ -54,8 +54,8 @@ function handlers(): Handlers<Calls> {
       await source.settled();
       return info;
     },
-    storedBundles: async () => (await import("./stored")).storedBundles(shelfOf(await openStore())),
-    deleteStored: async ({ id }) => (await import("./stored")).deleteStored(shelfOf(await openStore()), id),
+    storedBundles: async () => storedBundles(await openStore()),
+    deleteStored: async ({ id }) => deleteStored(await openStore(), id),
     watch: (_, context) => loaded().watch((event) => context.emit(event)),
     generate: (args, context) => inTurn((model) => generate(model, args, context)),
     transcribe: (args, context) => inTurn((model) => transcribe(model, args, context)),

@@ -4,7 +4,7 @@ import type { BackendChoice, KernelInfo, KernelTimes, LoadProgress, MemoryInfo, 
 import { Bundle, guard } from "./bundle";
 import { aborted, makeError, type GristmillError } from "./errors";
 import { Device } from "./gpu/device";
-import type { KernelSet } from "./kernels";
+import { openKernelSet, type KernelSet } from "./kernels";
 import type { Source, Store } from "./load/contract";
 import { Meter } from "./load/meter";
 import { openSource } from "./load/source";
@@ -130,12 +130,12 @@ export class Loaded {
 
   /** Times kernels from now on. A device that was opened without a clock is replaced; weights come from storage then. */
   async startTiming(): Promise<null> {
-    if (await this.opened().startTiming()) return null;
+    if (this.opened().startTiming()) return null;
     this.args = { ...this.args, timing: true };
     // There may be no memory for two.
     this.opened().close();
     await this.recover();
-    await this.opened().startTiming();
+    this.opened().startTiming();
     return null;
   }
 
@@ -145,8 +145,7 @@ export class Loaded {
     return (await this.kernelSet()).named(timed);
   }
 
-  private async kernelSet(): Promise<KernelSet> {
-    const { openKernelSet } = await import("./kernels");
+  private kernelSet(): Promise<KernelSet> {
     return openKernelSet(this.bundle, this.opened(), this.profile);
   }
 

@@ -53,6 +53,9 @@ export type Generation = Writing<GenerateResult>;
 /** What is said in an audio file. */
 export type Transcription = Writing<TranscribeResult>;
 
+/** Where the engine is. */
+type EngineOptions = Pick<LoadOptions, "worker" | "workerUrl" | "wasmUrl" | "baseUrl">;
+
 /** A loaded model. Calls are served one after the other. */
 export class Model {
   /** Chat completions in the shapes of OpenAI's interface. */
@@ -126,11 +129,12 @@ export class Model {
    */
   static async inspect(
     url: string | URL,
-    options: Pick<LoadOptions, "signal" | "cache" | "worker"> = {},
+    options: Pick<LoadOptions, "signal" | "cache"> & EngineOptions = {},
   ): Promise<BundleInfo> {
-    const { signal, cache = true, worker } = options;
+    const { signal, cache = true } = options;
     if (signal?.aborted) throw aborted();
-    return briefly(worker, (link) => link.call("inspect", { base: folder(url), cache }, { signal }));
+    const args = { base: folderOf(url), cache: !isServer && cache };
+    return briefly(options, (link) => link.call("inspect", args, { signal }));
   }
 
   /** What is loaded and where it runs. */
@@ -287,8 +291,8 @@ export class Model {
 }
 
 /** The bundles that this origin has in the browser's storage, the last used first. */
-export function storedBundles(options: Pick<LoadOptions, "worker"> = {}): Promise<StoredBundle[]> {
-  return briefly(options.worker, (link) => link.call("storedBundles", null));
+export function storedBundles(options: EngineOptions = {}): Promise<StoredBundle[]> {
+  return briefly(options, (link) => link.call("storedBundles", null));
 }
 
 /**
@@ -298,14 +302,14 @@ export function storedBundles(options: Pick<LoadOptions, "worker"> = {}): Promis
  */
 export function deleteStored(
   bundle?: Pick<StoredBundle, "id">,
-  options: Pick<LoadOptions, "worker"> = {},
+  options: EngineOptions = {},
 ): Promise<number> {
-  return briefly(options.worker, (link) => link.call("deleteStored", { id: bundle?.id ?? null }));
+  return briefly(options, (link) => link.call("deleteStored", { id: bundle?.id ?? null }));
 }
 
 /** Asks an engine that ends afterwards: storage is opened where models are loaded, as browsers offer less in pages. */
-async function briefly<T>(worker = true, ask: (link: Link<Calls>) => Promise<T>): Promise<T> {
-  const home = worker ? inWorker() : await beside();
+async function briefly<T>(options: EngineOptions, ask: (link: Home["link"]) => Promise<T>): Promise<T> {
+  const home = await openHome(findParts(options), options.worker);
   try {
     return await ask(home.link);
   } finally {

@@ -1,20 +1,23 @@
-// The bundles that the browser's storage has files of. Loaded when somebody asks; what it needs of manifests is given to
-// it, so that it shares no script with the engine.
+// What the browser's storage has of bundles.
 
-import type { StoredBundle } from "./api";
+import type { BundleInfo, StoredBundle } from "./api";
 import type { Store, StoredContent } from "./load/contract";
-import type { ManifestFacts } from "./manifest";
+import { keptManifest } from "./load/source";
+import { readManifest, type ManifestFacts } from "./manifest";
 
-/** A store, and what its manifests say. */
-export interface Shelf {
-  store: Store;
-  /** The manifest under a key; null if there is none that can be read. */
-  facts(key: string): Promise<ManifestFacts | null>;
+/** What a bundle is, and how much of it the store has. `id` is the key of its manifest. */
+export async function describe(manifest: Uint8Array, id: string, store: Store | null): Promise<BundleInfo> {
+  const { name, architecture, precision, formats, parameters, weightBytes, needed } = readManifest(manifest);
+  const stored = new Map<string | null, number>();
+  for (const { file, bytes } of (await store?.list()) ?? []) stored.set(file, (stored.get(file) ?? 0) + bytes);
+  const downloadBytes = needed.reduce((sum, { bytes }) => sum + bytes, 0);
+  const storedBytes = needed.reduce((sum, { sha256, bytes }) => sum + Math.min(stored.get(sha256) ?? 0, bytes), 0);
+  return { id, name, architecture, precision, formats, parameters, weightBytes, downloadBytes, storedBytes };
 }
 
 /** The bundles that a store has files of, the last used first. */
-export async function storedBundles(shelf: Shelf): Promise<StoredBundle[]> {
-  const { bundles, others } = await survey(shelf);
+export async function storedBundles(store: Store): Promise<StoredBundle[]> {
+  const { bundles, others } = await survey(store);
   const all = bundles.map(({ id, name, own, shared }) => ({
     id,
     name,
@@ -30,15 +33,14 @@ export async function storedBundles(shelf: Shelf): Promise<StoredBundle[]> {
 }
 
 /** Removes what only this bundle needs; all there is without an id. Gives the bytes that this freed. */
-export async function deleteStored(shelf: Shelf, id: string | null): Promise<number> {
-  const { store } = shelf;
-  const chosen = id === null ? await store.list() : await ofBundle(shelf, id);
+export async function deleteStored(store: Store, id: string | null): Promise<number> {
+  const chosen = id === null ? await store.list() : await ofBundle(store, id);
   for (const { key } of chosen) await store.remove(key);
   return total(chosen);
 }
 
-async function ofBundle(shelf: Shelf, id: string): Promise<StoredContent[]> {
-  const { bundles, others } = await survey(shelf);
+async function ofBundle(store: Store, id: string): Promise<StoredContent[]> {
+  const { bundles, others } = await survey(store);
   return id === "" ? others : (bundles.find((bundle) => bundle.id === id)?.own ?? []);
 }
 
@@ -51,11 +53,11 @@ interface Surveyed {
 }
 
 /** Which contents belong to which bundle. `others` are files of bundles that changed since. */
-async function survey({ store, facts }: Shelf): Promise<{ bundles: Surveyed[]; others: StoredContent[] }> {
+async function survey(store: Store): Promise<{ bundles: Surveyed[]; others: StoredContent[] }> {
   const contents = await store.list();
   const manifests: { content: StoredContent; facts: ManifestFacts }[] = [];
   for (const content of contents) {
-    const found = content.file === null ? await facts(content.key) : null;
+    const found = content.file === null ? await factsOf(content.key, store) : null;
     if (found) manifests.push({ content, facts: found });
   }
   const owners = new Map<string, number>();
@@ -73,6 +75,17 @@ async function survey({ store, facts }: Shelf): Promise<{ bundles: Surveyed[]; o
   // A manifest that was only looked at is no model that is stored.
   const stored = bundles.filter(({ own, shared }) => own.length + shared.length > 1);
   return { bundles: stored, others: files.filter((one) => ownersOf(one) === 0) };
+}
+
+/** The manifest under a key; null if there is none that can be read. */
+async function factsOf(key: string, store: Store): Promise<ManifestFacts | null> {
+  const manifest = await keptManifest(key, store);
+  try {
+    return manifest && readManifest(manifest);
+  } catch {
+    // Of another version, or damaged: its files belong to no bundle that is known.
+    return null;
+  }
 }
 
 function total(contents: StoredContent[]): number {

@@ -16,8 +16,8 @@ export interface Target {
   /** The file of its WebAssembly kernels, if it has any. */
   readonly module: string | null;
   memory(): Omit<MemoryInfo, "wasm">;
-  /** Times steps from now on; false if it has to be opened anew for that. Rejects if it cannot. */
-  startTiming(): Promise<boolean>;
+  /** Times steps from now on; false if it has to be opened anew for that. Throws if it cannot. */
+  startTiming(): boolean;
   /** Times no more steps; gives what was measured. */
   stopTiming(): Promise<TimedKernel[]>;
   /** The loss that is behind some other error, if there was one. */

@@ -7,7 +7,7 @@ import type { Target } from "../target";
 import type { TimedKernel } from "../timing";
 import { openAdapter, TIMER, type AdapterWishes } from "./adapter";
 import { measureAdapter, type AdapterSpeed } from "./measure";
-import type { Timestamps } from "./timestamps";
+import { Timestamps } from "./timestamps";
 
 /** What a buffer is for, by the numbers that the runtime uses. */
 const WEIGHT = 0;
@@ -259,13 +259,12 @@ export class Device implements Target {
     }
   }
 
-  async startTiming(): Promise<boolean> {
+  startTiming(): boolean {
     if (!this.hasTimer) {
       const message = `${this.name} has no ${TIMER}, without which the times of kernels cannot be measured`;
       throw makeError("unsupported", message, { what: TIMER });
     }
     if (!this.features.includes(TIMER)) return false;
-    const { Timestamps } = await import("./timestamps");
     this.timestamps = new Timestamps(this.device);
     return true;
   }

@@ -53,9 +53,9 @@ function together(device: Device, { instance }: OpenKernels, offloaded: string[]
     cpu: instance.cpu,
     offloaded,
     module: instance.file,
-    startTiming: async () => {
-      if (!(await device.startTiming())) return false;
-      await instance.startTiming();
+    startTiming() {
+      if (!device.startTiming()) return false;
+      instance.startTiming();
       return true;
     },
     stopTiming: async () => [...(await device.stopTiming()), ...instance.stopTiming()],

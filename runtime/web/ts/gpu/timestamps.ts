@@ -1,4 +1,4 @@
-// Times the steps of submissions by the GPU's own clock. Loaded when somebody wants to know.
+// Times the steps of submissions by the GPU's own clock.
 
 import { StepTimes, type TimedKernel } from "../timing";
 

@@ -6,7 +6,7 @@ import { setSpin, stepsOf, stopAll } from "./control";
 import type { KernelExports } from "./module";
 import { NO_POOL, type Pool } from "./pool";
 import { spinTuner } from "./spin";
-import type { StepClock } from "./step_clock";
+import { StepClock } from "./step_clock";
 import type { TimedKernel } from "../timing";
 
 /** Messages to this thread are looked at this often at least, so that a caller can end what is under way. */
@@ -131,8 +131,7 @@ export class KernelInstance {
   }
 
   /** Times steps from now on. */
-  async startTiming(): Promise<void> {
-    const { StepClock } = await import("./step_clock");
+  startTiming(): void {
     this.clock = new StepClock();
   }
 

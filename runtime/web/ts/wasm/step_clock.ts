@@ -1,4 +1,4 @@
-// Times the steps of runs, by running them one at a time. Loaded when somebody wants to know.
+// Times the steps of runs, by running them one at a time.
 
 import { StepTimes, type TimedKernel } from "../timing";
 import { oneStep, stepsOf } from "./control";
