@@ -17,12 +17,14 @@ async function open(t, server, query = "") {
 
 /** Until all that the page has fetched of the model is in storage. */
 async function stored(page) {
-  const complete = async () => {
+  await page.evaluate(async () => {
     const { Model } = await import("./runtime/gristmill.js");
-    const { downloadBytes, storedBytes } = await Model.inspect(".");
-    return downloadBytes === storedBytes;
-  };
-  await page.waitForFunction(complete, { polling: 50 });
+    // One at a time, however slow the device is.
+    for (;;) {
+      const { downloadBytes, storedBytes } = await Model.inspect(".");
+      if (downloadBytes === storedBytes) return;
+    }
+  });
 }
 
 export default [
