@@ -42,7 +42,8 @@ const overflowing = () => {
   const found = wide > 0 ? [`the page is ${wide} px wider than the window`] : [];
   for (const one of document.querySelectorAll("body *:not(svg *)")) {
     const { left, right, width } = one.getBoundingClientRect();
-    if (width <= 1 || one.closest(".hidden, .skip")) continue;
+    // What is in a region that scrolls by itself, and that the keyboard reaches, may be as wide as it is.
+    if (width <= 1 || one.closest(".hidden, .skip") || one.parentElement.closest("[role=region][tabindex]")) continue;
     if (left < -0.5 || right > window.innerWidth + 0.5) found.push(`${one.outerHTML.slice(0, 80)} ends at ${right.toFixed(0)}`);
   }
   return found.slice(0, 5);
@@ -51,13 +52,13 @@ const overflowing = () => {
 /** Whether each control can be scrolled to a place where nothing covers it. */
 const covered = () => {
   const found = [];
-  // Behind an open dialog nothing is meant to be reached.
-  const reached = document.querySelector("dialog[open]") ?? document;
-  for (const one of reached.querySelectorAll("button, summary, select, textarea, input:not([hidden])")) {
+  // A window above the page takes all of it away.
+  const top = [...document.querySelectorAll("dialog[open]")].at(-1) ?? document;
+  for (const one of top.querySelectorAll("button, summary, select, textarea, input:not([hidden])")) {
     if (!one.checkVisibility?.({ checkVisibilityCSS: true })) continue;
     one.scrollIntoView({ block: "nearest" });
-    const { left, top, width, height } = one.getBoundingClientRect();
-    const y = Math.min(top + height / 2, window.innerHeight - 1);
+    const { left, top: above, width, height } = one.getBoundingClientRect();
+    const y = Math.min(above + height / 2, window.innerHeight - 1);
     const hit = document.elementFromPoint(left + width / 2, y);
     if (!hit || !(one.contains(hit) || hit.contains(one))) found.push(`${one.outerHTML.slice(0, 80)} under ${hit?.outerHTML.slice(0, 60)}`);
   }
