@@ -1,9 +1,13 @@
 // The states of the page, with a stand-in for the runtime, and how each is reached.
 
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { ROOT } from "./bundles.mjs";
 import { buildFake } from "./fake/build.mjs";
+
+/** An answer with everything that one can have. */
+export const ANSWER = readFileSync(path.join(ROOT, "tests/browser/fake/answer.md"), "utf8");
 
 export const DESKTOP = { width: 1280, height: 800 };
 export const PHONE = { width: 390, height: 844, isMobile: true, hasTouch: true };
@@ -33,6 +37,7 @@ export const STATES = [
   ["edit", "task=chat", edit],
   ["undo", "task=chat", startAnew],
   ["conversations", "task=chat", listConversations],
+  ["markdown", `task=chat&answer=${encodeURIComponent(ANSWER)}`, converse],
   ["settings", "task=chat", openSettings],
   ["trouble", "task=chat&fail=1", stumble],
   ["story", "task=generate", tell],
@@ -69,8 +74,6 @@ async function halfLoaded(page) {
     () => document.querySelector("[role=progressbar]")?.getAttribute("aria-valuenow") === "62",
   );
 }
-const press = (page, label) =>
-  page.evaluate((text) => [...document.querySelectorAll("button")].find((one) => one.textContent === text).click(), label);
 async function asked(page) {
   await state(page, "asking");
 }

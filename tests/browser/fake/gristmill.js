@@ -1,5 +1,5 @@
 // Stands in for the runtime where only the page is looked at: same interface, no model, no device. What it pretends to
-// be is read from the page's address: ?task=chat&state=...; nothing of this is ever part of a bundle.
+// be is read from the page's address: ?task=chat&state=...&answer=...; nothing of this is ever part of a bundle.
 
 const params = new URLSearchParams(location.search);
 /** Tokens of the context, of which each word is one. */
@@ -8,6 +8,7 @@ const CONTEXT = Number(params.get("context") ?? 2048);
 let failures = Number(params.get("fail") ?? 0);
 const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 const TEXT =
+  params.get("answer") ??
   "Once upon a time there was a mill beside a quiet river. Every morning the miller opened the sluice, and the " +
   "great stone began to turn. “Slowly,” said the stone, “and the flour will be fine.” So the miller waited, and " +
   "listened, and by noon there was bread enough for all the village.";

@@ -2,6 +2,7 @@
 
 import type { KernelInfo } from "../../ts/api";
 import type { Model } from "../../ts/index";
+import { copyButton } from "../buttons";
 import { h } from "../dom";
 import { openDialog } from "./dialog";
 import { troubleLine, troubleOf } from "./trouble";
@@ -25,12 +26,8 @@ export function openShader(model: Model, { name, nodes, file, backend }: KernelI
     try {
       const text = (await model.shader(name)) ?? "";
       status.textContent = "";
-      const copy = h("button", { type: "button", class: "quiet" }, "Copy");
-      copy.addEventListener("click", () => {
-        const done = (): void => void (status.textContent = "Copied");
-        const refused = (): void => void (status.textContent = "The browser does not let this page copy");
-        navigator.clipboard.writeText(text).then(done, refused);
-      });
+      const copy = copyButton("Copy", "Copy the shader", () => text);
+      copy.classList.add("quiet");
       const lines = text.replace(/\n$/, "").split("\n");
       const list = h("ol", { class: "lines" }, ...lines.map((line) => h("li", {}, h("code", {}, line))));
       actions.prepend(copy);

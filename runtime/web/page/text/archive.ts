@@ -1,6 +1,6 @@
 // The kept conversations: a dialog that opens, deletes and exports them.
 
-import { copyButton, small } from "./buttons";
+import { copyButton, small } from "../buttons";
 import { titleOf } from "./conversation";
 import { download, fileName, toJson, toMarkdown, type Exported } from "./export";
 import type { Entry, History } from "./history";

@@ -2,7 +2,7 @@
 
 import type { ModelInfo } from "../../ts/api";
 import { archive } from "./archive";
-import { small } from "./buttons";
+import { small } from "../buttons";
 import { composer } from "./composer";
 import { Conversation, emptyConversation, type Turn } from "./conversation";
 import { follower, measure, reveal } from "./follow";

@@ -1,6 +1,6 @@
 // The turns of the conversation, in their order.
 
-import { small } from "./buttons";
+import { small } from "../buttons";
 import type { Conversation, Turn } from "./conversation";
 import { turnView, type TurnActions, type TurnView } from "./turn";
 import { h } from "../dom";

@@ -1,6 +1,6 @@
 // How much of the model's context the conversation takes.
 
-import { small } from "./buttons";
+import { small } from "../buttons";
 import { h } from "../dom";
 
 /** Share of the context from which on it is said in words. */

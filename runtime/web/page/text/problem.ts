@@ -1,6 +1,6 @@
 // What went wrong with a text, in its place, and what helps.
 
-import { small } from "./buttons";
+import { small } from "../buttons";
 import { h } from "../dom";
 import { helpsToRetry, troubleLine, type Trouble } from "../panels/trouble";
 

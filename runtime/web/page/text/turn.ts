@@ -2,7 +2,7 @@
 
 import { answerText } from "./answer";
 import { gallery } from "./attachments";
-import { copyButton, small } from "./buttons";
+import { copyButton, small } from "../buttons";
 import type { Turn } from "./conversation";
 import { editBox } from "./edit";
 import { summary, unanswered } from "./ending";

@@ -1,6 +1,6 @@
 // A line that says what was done, with a button that takes it back.
 
-import { small } from "./buttons";
+import { small } from "../buttons";
 import { h } from "../dom";
 
 /** The line. It stays until something else is done. */

@@ -1,6 +1,6 @@
 // Messages that wait until the model has answered the one before.
 
-import { small } from "./buttons";
+import { small } from "../buttons";
 import { h } from "../dom";
 
 /** A message that is not sent yet. */

@@ -1,6 +1,6 @@
 // Buttons that act on a part of a text.
 
-import { announce, h } from "../dom";
+import { announce, h } from "./dom";
 
 /** Milliseconds for which a button says what it did. */
 const SAID = 2000;
@@ -11,7 +11,7 @@ export function small(text: string, name: string | undefined, click: (event: Eve
 }
 
 /** A small button that copies a text. */
-export function copyButton(text: string, name: string, content: () => string): HTMLButtonElement {
+export function copyButton(text: string, name: string | undefined, content: () => string): HTMLButtonElement {
   let timer: ReturnType<typeof setTimeout>;
   const button = small(text, name, async () => {
     const said = (await copy(content())) ? "Copied" : "The browser does not let this page copy";
