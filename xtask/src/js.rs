@@ -19,7 +19,7 @@ const PAGE_ENTRY: (&str, &str) = ("page", "page/page.ts");
 /// The service worker is beside index.html, not beside the other scripts: its scope is its own folder.
 const SERVICE_WORKER: (&str, &str) = ("sw.js", "page/sw.ts");
 /// Only loaded for models with a chat template.
-const CHAT: &str = "ts/text/template_engine.ts";
+const CHAT: [&str; 2] = ["ts/text/template_engine.ts", "page/text/markdown/markdown_parser.ts"];
 /// What imports a script by its address when a model is loaded.
 const IMPORTER: &str = "gristmill.js";
 /// Tells bundlers that such an address is none of a module that they should find. esbuild leaves no comments.
@@ -175,10 +175,12 @@ pub(crate) fn bundle_service_worker(place: &Place, bundled: &Bundled) -> Outcome
         .into_iter()
         .filter(|p| p.is_file() && p.extension().is_none_or(|e| e != IMAGES))
         .filter_map(|p| p.file_name()?.to_str().map(String::from));
-    let chats = |name: &String| bundled.get(name).is_some_and(|inputs| inputs.contains_key(CHAT));
+    let chats = |name: &String| {
+        bundled.get(name).is_some_and(|inputs| CHAT.iter().any(|source| inputs.contains_key(*source)))
+    };
     let (chat, page): (Vec<String>, Vec<String>) = names.filter(|n| *n != "index.html").partition(chats);
-    if chat.is_empty() {
-        return Err(format!("esbuild wrote no script for {CHAT}"));
+    if chat.len() != CHAT.len() {
+        return Err(format!("expected a script for each of {}, found {}", CHAT.join(", "), chat.join(", ")));
     }
     let paths = |names: Vec<String>| names.into_iter().map(|n| format!("runtime/{n}")).collect::<Value>();
     let (script, source) = SERVICE_WORKER;

@@ -91,7 +91,7 @@ function show(model: Model, progress: LoadProgress | undefined, loadMs: number):
   if (info.tasks.includes("chat")) views.push(chatView(writer, info, sees, BUNDLE.href));
   else if (info.tasks.includes("generate")) {
     const answers = info.entries.some(({ role }) => role === "encode");
-    views.push(storyView(writer, { sees, answers }));
+    views.push(storyView(writer, info, { sees, answers }));
   }
   if (info.tasks.includes("embed")) views.push(searchView(model, facts, failed));
   for (const kind of ["classify", "detect"] as const) {

@@ -220,6 +220,8 @@ export interface ModelInfo {
   maxContext: number;
   /** How texts become vectors; null if the model does not embed texts. */
   embedding: EmbeddingInfo | null;
+  /** What the model's `generation_config.json` says about sampling: options for `generate`, which are not its defaults. */
+  generation: GenerationDefaults;
   /** The parts of the model, whose weights are in files of their own; one, called `model`, if it is not divided. */
   components: ComponentInfo[];
   tasks: Task[];
@@ -239,6 +241,12 @@ export interface ModelInfo {
   /** Version of the runtime. */
   version: string;
 }
+
+/** Options that a model comes with. */
+export type GenerationDefaults = Pick<
+  GenerateOptions,
+  "maxNewTokens" | "temperature" | "topK" | "topP" | "minP" | "repetitionPenalty"
+>;
 
 /** How texts become vectors. */
 export interface EmbeddingInfo {

@@ -93,6 +93,7 @@ export class Loaded {
         defaultPrompt: embedding.defaultPrompt,
         similarity: embedding.similarity,
       },
+      generation: this.text.generation,
       components,
       tasks,
       entries,

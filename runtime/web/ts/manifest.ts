@@ -7,6 +7,10 @@ import type { FileRef } from "./load/contract";
 /** The files that turn text into token ids and back, where a bundle has them. */
 export const TOKENIZER_FILE = "tokenizer.json";
 export const CHAT_FILE = "chat_template.json";
+/** How the model wants to be sampled. */
+export const GENERATION_FILE = "generation_config.json";
+
+const TEXT_FILES = [TOKENIZER_FILE, CHAT_FILE, GENERATION_FILE];
 
 /** Facts of a manifest. */
 export interface ManifestFacts {
@@ -41,7 +45,7 @@ export function readManifest(content: Uint8Array): ManifestFacts {
     for (const { precision: format, bytes } of tensors) formats[format] = (formats[format] ?? 0) + bytes;
     const weights = shards.map(({ sha256, bytes }) => ({ path: `weights/${sha256}.bin`, bytes, sha256 }));
     const others = Object.entries(files).map(([path, { sha256, bytes }]) => ({ path, bytes, sha256 }));
-    const text = others.filter(({ path }) => path === TOKENIZER_FILE || path === CHAT_FILE);
+    const text = others.filter(({ path }) => TEXT_FILES.includes(path));
     return {
       name,
       architecture,

@@ -20,7 +20,16 @@ export interface EmbeddingSettings extends EmbeddingInfo {
 export interface ManifestInfo
   extends Omit<
     ModelInfo,
-    "embedding" | "formats" | "backend" | "choice" | "profile" | "adapter" | "cpu" | "offloaded" | "version"
+    | "embedding"
+    | "formats"
+    | "generation"
+    | "backend"
+    | "choice"
+    | "profile"
+    | "adapter"
+    | "cpu"
+    | "offloaded"
+    | "version"
   > {
   embedding: EmbeddingSettings | null;
   profiles: string[];

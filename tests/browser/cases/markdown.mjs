@@ -9,7 +9,7 @@ import { buildFake } from "../fake/build.mjs";
 const ANSWER = readFileSync(path.join(ROOT, "tests/browser/fake/answer.md"), "utf8");
 const PHONE = { width: 320, height: 640 };
 /** What the browsers call the file of the parser. */
-const PARSER = /^runtime\/markdown_parser-\w+\.js$/;
+const PARSER = /markdown_parser-\w+\.js$/;
 
 /** The page with a stand-in for the runtime, which answers with a text. */
 async function answering(t, text, query, use) {
@@ -47,7 +47,7 @@ async function set(page, label, value) {
 
 /** How often a page fetched the parser. */
 const fetched = (page) =>
-  page.evaluate(() => performance.getEntriesByType("resource").filter(({ name }) => name.includes("/markdown_parser-")).length);
+  page.evaluate(() => performance.getEntriesByType("resource").filter(({ name }) => name.includes("markdown_parser-")).length);
 
 const answered = (page) => page.waitForFunction(() => document.querySelector("article .note:not(:empty)") !== null);
 const requested = (server, name) => server.log.filter((entry) => name.test(entry.name)).length;

@@ -167,6 +167,7 @@ export class Model {
       parameters: 134515008,
       weightBytes: TOTAL,
       maxContext: CONTEXT,
+      generation: {},
       components: [{ name: "model", bytes: 48300000 }],
       tasks,
       entries: [
@@ -230,7 +231,10 @@ export class Model {
 
   tokenizer = { encode: async (text) => Array.from({ length: lengthOf(text) }, (_, id) => id) };
 
-  generate(prompt, { maxNewTokens = 256, signal } = {}) {
+  generate(prompt, options = {}) {
+    const { maxNewTokens = 256, signal } = options;
+    // For tests of what the page asks for.
+    globalThis.asked = { prompt, options };
     let finish;
     let fail;
     const result = new Promise((done, no) => ([finish, fail] = [done, no]));

@@ -23,7 +23,8 @@ const EMPTY = "Your messages stay on this device: the model runs in this page.";
 const NOT_KEPT = "This browser does not keep the conversation: it ends with this page.";
 
 /** The view of a model with a chat template; `sees` says whether it writes about images, `bundle` where it is. */
-export function chatView(writer: Writer, { name, maxContext }: ModelInfo, sees: boolean, bundle: string): HTMLElement {
+export function chatView(writer: Writer, info: ModelInfo, sees: boolean, bundle: string): HTMLElement {
+  const { name, maxContext } = info;
   const conversation = new Conversation(emptyConversation(newId()));
   const box = composer({
     label: "Your message",
@@ -35,7 +36,7 @@ export function chatView(writer: Writer, { name, maxContext }: ModelInfo, sees: 
     onStop: writer.stop,
     onChange: typing,
   });
-  const setting = settings();
+  const setting = settings(info);
   const system = h("textarea", { rows: 2, placeholder: "None", input: soon });
   setting.element.append(h("label", { class: "wide" }, h("span", {}, "System message"), system));
   const waiting = waitingList(({ text, images }) => {

@@ -1,5 +1,6 @@
 // A text that goes on, or one that answers another.
 
+import type { ModelInfo } from "../../ts/api";
 import { composer } from "./composer";
 import { endingOf, summary } from "./ending";
 import { follower, reveal } from "./follow";
@@ -21,9 +22,9 @@ const SEES = { ...GOES_ON, text: "This image shows" };
 const ANSWERS = { label: "Input text", text: "The mill grinds the grain.", send: "Run", temperature: 0 };
 
 /** The view of a model that writes without turns. */
-export function storyView(writer: Writer, { sees, answers }: StoryOptions): HTMLElement {
+export function storyView(writer: Writer, info: ModelInfo, { sees, answers }: StoryOptions): HTMLElement {
   const words = answers ? ANSWERS : sees ? SEES : GOES_ON;
-  const setting = settings(words.temperature);
+  const setting = settings(info, words.temperature);
   const text = h("p", { class: "text" });
   const note = h("p", { class: "note" });
   const problem = h("div");
