@@ -21,6 +21,8 @@ pub struct PromptModel {
     pub rendered: String,
     /// Prompts.
     pub prompts: Vec<ImagePrompt>,
+    /// Conversations, as lists of turns.
+    pub conversations: Vec<Vec<Turn>>,
 }
 
 /// A prompt with images.
@@ -36,6 +38,23 @@ pub struct ImagePrompt {
     pub written: Vec<u32>,
 }
 
+/// A turn of a conversation: what the user says, and what comes of that.
+#[derive(Clone, Debug)]
+pub struct Turn {
+    /// The words.
+    pub text: String,
+    /// Names of the images of this message.
+    pub images: Vec<String>,
+    /// The conversation as the template writes it, this turn included.
+    pub rendered: String,
+    /// The token ids that the processor makes of it.
+    pub ids: Vec<u32>,
+    /// The token ids that the model writes.
+    pub written: Vec<u32>,
+    /// Their text.
+    pub reply: String,
+}
+
 /// The folder of the fixtures.
 pub fn folder() -> PathBuf {
     root().join("tests/fixtures/prompts")
@@ -49,6 +68,7 @@ pub fn models() -> Vec<(String, PromptModel)> {
     let file = fs::read(folder().join("cases.json")).expect("the fixtures");
     let all: Value = serde_json::from_slice(&file).expect("cases");
     let text = |v: &Value| v.as_str().expect("a text").to_string();
+    let list = |v: &Value| v.as_array().expect("a list").clone();
     let ids = |v: &Value| serde_json::from_value::<Vec<u32>>(v.clone()).expect("token ids");
     let prompt = |v: &Value| ImagePrompt {
         prompt: text(&v["prompt"]),
@@ -56,12 +76,21 @@ pub fn models() -> Vec<(String, PromptModel)> {
         ids: ids(&v["ids"]),
         written: ids(&v["written"]),
     };
+    let turn = |v: &Value| Turn {
+        text: text(&v["text"]),
+        images: serde_json::from_value(v["images"].clone()).expect("names"),
+        rendered: text(&v["rendered"]),
+        ids: ids(&v["ids"]),
+        written: ids(&v["written"]),
+        reply: text(&v["reply"]),
+    };
     let model = |v: &Value| PromptModel {
         model: text(&v["model"]),
         settings: v["settings"].clone(),
         template: text(&v["template"]),
         rendered: text(&v["rendered"]),
-        prompts: v["prompts"].as_array().expect("prompts").iter().map(prompt).collect(),
+        prompts: list(&v["prompts"]).iter().map(prompt).collect(),
+        conversations: list(&v["conversations"]).iter().map(|c| list(c).iter().map(turn).collect()).collect(),
     };
     all.as_object().expect("models").iter().map(|(name, v)| (name.clone(), model(v))).collect()
 }

@@ -14,6 +14,23 @@ const TOLERANCE = 1e-4;
 const files = (list) =>
   Object.fromEntries(list.map(({ name }) => [`test/${name}`, readFileSync(path.join(FOLDER, name))]));
 
+const PROMPTS = path.join(ROOT, "tests/fixtures/prompts");
+/** All images of prompts, as a server takes them. */
+const PICTURES = Object.fromEntries(
+  ["wide", "tall", "small", "long"].map((name) => [`test/${name}.png`, readFileSync(path.join(PROMPTS, `${name}.png`))]),
+);
+
+/** The bundles that write about images, and what transformers says in conversations. */
+function conversing(t) {
+  const cases = JSON.parse(readFileSync(path.join(PROMPTS, "cases.json"), "utf8"));
+  return Object.entries(cases).map(([name, { conversations }]) => {
+    const bundle = t.bundles.find((one) => one.name === name);
+    t.assert.ok(bundle, `there is no bundle ${name}; make the bundles again`);
+    t.assert.ok(conversations.length > 1, name);
+    return { bundle, conversations };
+  });
+}
+
 export default [
   {
     name: "classes equal the native ones",
@@ -118,6 +135,59 @@ export default [
       await page.waitForFunction(() => document.querySelector(".assistant .note:not(:empty)") !== null);
       t.assert.equal(await page.$eval(".assistant .text", (answer) => answer.textContent), text);
       await t.shot(page, "written-about");
+    },
+  },
+  {
+    name: "conversations with and without images are those of transformers",
+    wasm: true,
+    async run(t) {
+      for (const { bundle, conversations } of conversing(t)) {
+        const { page, server } = await t.loaded(bundle, {}, { extra: PICTURES });
+        for (const turns of conversations) {
+          // A message without images is a text, whatever form the template reads.
+          const messages = [];
+          for (const { text, images, ids, written, reply } of turns) {
+            const parts = images.map((name) => ({ type: "image", image: `${server.url}test/${name}.png` }));
+            messages.push({ role: "user", content: images.length === 0 ? text : [...parts, { type: "text", text }] });
+            const { result } = t.ok(await t.call(page, "generate", messages, { maxNewTokens: written.length }));
+            const place = `${bundle.name}: ${text}`;
+            t.assert.equal(result.promptTokens, ids.length, place);
+            t.assert.deepEqual(result.tokens, written, place);
+            t.assert.equal(result.text.trim(), reply, place);
+            messages.push({ role: "assistant", content: result.text });
+          }
+        }
+        await page.close();
+      }
+    },
+  },
+  {
+    name: "the page goes on with a conversation, with images in some of its messages",
+    wasm: true,
+    async run(t) {
+      for (const { bundle, conversations } of conversing(t)) {
+        // One is enough for what the page does; the engine is tested with all.
+        if (bundle.name !== "fixed") continue;
+        const server = await t.serve(bundle.folder, { extra: PICTURES });
+        for (const turns of conversations) {
+          const page = await t.page(`${server.url}?backend=${t.backend}`);
+          await t.state(page, "ready");
+          await page.$eval("input[type=number]", (input, most) => (input.value = most), turns[0].written.length);
+          await page.$eval("input[type=range]", (input) => (input.value = 0));
+          for (const [at, { text, images, reply }] of turns.entries()) {
+            for (const name of images) await t.drop(page, ".composer", `test/${name}.png`, `${name}.png`, "image/png");
+            const waiting = (count) => document.querySelectorAll(".attached li").length === count;
+            await page.waitForFunction(waiting, {}, images.length);
+            await page.type("#prompt", text);
+            await page.keyboard.press("Enter");
+            const notes = (count) => document.querySelectorAll(".assistant .note:not(:empty)").length === count;
+            await page.waitForFunction(notes, {}, at + 1);
+            const shown = await page.$$eval(".assistant .text", (all) => all.map((answer) => answer.textContent.trim()));
+            t.assert.equal(shown[at], reply, text);
+          }
+          await page.close();
+        }
+      }
     },
   },
   {

@@ -105,6 +105,40 @@ fn the_native_example_chats_about_an_image() {
     assert_eq!(String::from_utf8(told).unwrap(), format!("{text}\n"));
 }
 
+/// Messages have parts only where there are images, as programs pass them, whatever form the template reads.
+#[test]
+fn conversations_with_and_without_images_are_those_of_transformers() {
+    for (name, model) in models() {
+        let (bundle, _dir) = bundle(&name, &model);
+        let prompter = Prompter::of(&bundle).unwrap();
+        let mut backend = native::open(bundle.clone()).unwrap();
+        for turns in &model.conversations {
+            let (mut messages, mut images) = (Vec::new(), Vec::new());
+            for turn in turns {
+                let place = format!("{name}: {}", turn.text);
+                messages.push(Message::about_images("user", turn.images.len(), &turn.text));
+                images.extend(turn.images.iter().map(|name| image(name)));
+                let prompt = prompter.chat(&messages, &images, &ChatOptions::answer(0)).unwrap();
+                assert_eq!(prompt.tokens(), turn.ids, "{place}");
+                let (manifest, tokenizer, mut text) = (bundle.manifest(), prompter.tokenizer(), String::new());
+                let most = turn.written.len() as u32;
+                let options = Options { max_new_tokens: most, ..Options::default() };
+                let mut callbacks = Callbacks {
+                    clock: &mut || 0.0,
+                    keep_going: &mut |_| true,
+                    piece: &mut |piece| text.push_str(piece),
+                };
+                let outcome =
+                    generate_text(backend.as_mut(), manifest, tokenizer, prompt, &options, &[], &mut callbacks)
+                        .unwrap();
+                assert_eq!(outcome.tokens, turn.written, "{place}");
+                assert_eq!(text.trim(), turn.reply, "{place}");
+                messages.push(Message::new("assistant", text));
+            }
+        }
+    }
+}
+
 /// The tokens that a device generates after a prompt.
 fn written(device: &mut Device, bundle: &Bundle, prompt: &ImagePrompt) -> Vec<u32> {
     let tokenizer = Tokenizer::from_bundle(bundle).unwrap();

@@ -133,7 +133,22 @@ fn texts_are_written_about_images() {
         // Images without a placeholder go first, or where the template puts them.
         let told = run(&["--image", &small, "--prompt", "what is in this image"]).ok();
         assert!(told.starts_with("what is in this image "), "{told}");
-        run(&["--image", &small, "--prompt", "what is in this image", "--chat"]).ok();
+        // A conversation that begins without an image, and one that begins with an image.
+        for turns in case["conversations"].as_array().unwrap() {
+            let (said, reply) = (turns[0]["text"].as_str().unwrap(), turns[0]["reply"].as_str().unwrap());
+            let images = turns[0]["images"].as_array().unwrap();
+            let files =
+                images.iter().map(|i| fixtures.join(format!("{}.png", i.as_str().unwrap())).display().to_string());
+            let files: Vec<String> = files.flat_map(|file| ["--image".to_string(), file]).collect();
+            let mut args: Vec<&str> = files.iter().map(String::as_str).collect();
+            args.extend(["--prompt", said, "--chat"]);
+            let told = run(&args);
+            let summary = told.stderr.clone();
+            let answer = told.ok();
+            assert_eq!(answer.trim(), reply, "{name}: {said}");
+            let tokens = turns[0]["ids"].as_array().unwrap().len();
+            assert!(summary.contains(&format!("{tokens} prompt tokens")), "{name}: {summary}");
+        }
         run(&["--image", &small]).fails(
             2,
             &["this model continues one --prompt about the images; add it, such as --prompt \"Describe the image.\""],
