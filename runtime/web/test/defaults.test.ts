@@ -20,7 +20,14 @@ test("options of a file are those that the command line takes from it", () => {
   assert.deepEqual(sampling, { temperature: 0.6, topK: 20, topP: 0.95, minP: 0.1, repetitionPenalty: 1.05 });
   assert.deepEqual(generationDefaults({ do_sample: true }), { temperature: 1, topP: 1 });
   assert.deepEqual(generationDefaults({ do_sample: false, temperature: 0.6, top_k: 5 }), { topK: 5, temperature: 0 });
-  assert.deepEqual(generationDefaults({ temperature: 0.6, top_p: 0.8 }), { topP: 0.8 }, "it does not say that it samples");
-  assert.deepEqual(generationDefaults({ do_sample: true, temperature: "hot", top_p: null }), { temperature: 1, topP: 1 });
+  assert.deepEqual(
+    generationDefaults({ temperature: 0.6, top_p: 0.8 }),
+    { topP: 0.8 },
+    "it does not say that it samples",
+  );
+  assert.deepEqual(generationDefaults({ do_sample: true, temperature: "hot", top_p: null }), {
+    temperature: 1,
+    topP: 1,
+  });
   assert.deepEqual(generationDefaults(null), {});
 });

@@ -31,7 +31,9 @@ function say(pieces: readonly Piece[]): string {
 }
 
 const all = (pieces: readonly Piece[]): Exclude<Piece, string>[] =>
-  pieces.flatMap((piece) => (typeof piece === "string" ? [] : "code" in piece ? [piece] : [piece, ...all(piece.children)]));
+  pieces.flatMap((piece) =>
+    typeof piece === "string" ? [] : "code" in piece ? [piece] : [piece, ...all(piece.children)],
+  );
 
 const EXAMPLES: [string, string][] = [
   ["one *two* **three** ~~four~~ `five`", "<p>one <em>two</> <strong>three</> <del>four</> <code>five</></>"],
@@ -47,7 +49,10 @@ const EXAMPLES: [string, string][] = [
   ["> a\n> > b", "<blockquote><p>a</><blockquote><p>b</></></>"],
   ["```py\nprint(1)\n```\nafter", "[code py|print(1)]<p>after</>"],
   ["    indented", "[code |indented]"],
-  ["|a|b|\n|-|:-:|\n|1|x<br>y|", "<div><table><thead><tr><th>a</><th center>b</></></><tbody><tr><td>1</><td center>x<br></>y</></></></></>"],
+  [
+    "|a|b|\n|-|:-:|\n|1|x<br>y|",
+    "<div><table><thead><tr><th>a</><th center>b</></></><tbody><tr><td>1</><td center>x<br></>y</></></></></>",
+  ],
   ["[a](https://b.example/?c&amp;d)", "<p><a https://b.example/?c&d>a</></>"],
   ["see https://b.example.", "<p>see <a https://b.example/>https://b.example</>.</>"],
   ["[a][1]\n\n[1]: https://b.example/", "<p><a https://b.example/>a</></>"],
@@ -108,7 +113,13 @@ const REFUSED = [
 
 test("no link leads anywhere but to the web or a mailbox", () => {
   for (const address of REFUSED) {
-    for (const text of [`[a](${address})`, `[a](<${address}>)`, `![a](${address})`, `<${address}>`, `[a]\n\n[a]: ${address}`]) {
+    for (const text of [
+      `[a](${address})`,
+      `[a](<${address}>)`,
+      `![a](${address})`,
+      `<${address}>`,
+      `[a]\n\n[a]: ${address}`,
+    ]) {
       const made = all(shown(text)).filter((piece) => "tag" in piece && piece.tag === "a");
       assert.deepEqual(made, [], text);
     }
@@ -140,13 +151,16 @@ const HTML = [
 
 test("HTML is shown as text", () => {
   const plain = (pieces: readonly Piece[]): string =>
-    pieces.map((piece) => (typeof piece === "string" ? piece : "code" in piece ? piece.code : plain(piece.children))).join("");
+    pieces
+      .map((piece) => (typeof piece === "string" ? piece : "code" in piece ? piece.code : plain(piece.children)))
+      .join("");
   const known = new Set(["p", "h4", "ul", "li", "div", "table", "thead", "tbody", "tr", "th", "td", "em", "code"]);
   for (const text of HTML) {
     const made = shown(text);
     const tags = /<[^<>]*>/g;
     assert.deepEqual(plain(made).match(tags), text.match(tags), text);
-    for (const piece of all(made)) assert.ok("tag" in piece && known.has(piece.tag), `${text}: ${JSON.stringify(piece)}`);
+    for (const piece of all(made))
+      assert.ok("tag" in piece && known.has(piece.tag), `${text}: ${JSON.stringify(piece)}`);
     const names = all(made).flatMap((piece) => ("tag" in piece ? Object.keys(piece.attributes ?? {}) : []));
     for (const name of names) assert.match(name, /^(class|tabindex|role|aria-label|scope)$/, text);
   }
@@ -196,7 +210,8 @@ for (const [name, text] of Object.entries(HOSTILE)) {
     const parser = createParser();
     const { settled, growing } = parser.read(text);
     const depth = (pieces: readonly Piece[]): number =>
-      1 + Math.max(0, ...pieces.map((piece) => (typeof piece === "string" || "code" in piece ? 0 : depth(piece.children))));
+      1 +
+      Math.max(0, ...pieces.map((piece) => (typeof piece === "string" || "code" in piece ? 0 : depth(piece.children))));
     assert.ok(depth([...settled, ...growing].slice(0, 1000)) < 100);
     // All blocks but those at the end are done with: the next letter costs little.
     const begin = performance.now();
@@ -207,7 +222,27 @@ for (const [name, text] of Object.entries(HOSTILE)) {
 }
 
 test("nothing of a text is lost, wherever it is cut", () => {
-  const parts = ["word", " ", "\n", "\n\n", "- ", "1. ", "> ", "    ", "`", "```\n", "*", "# ", "|", "\n-|-\n", "---", "\t", "<b>", "[x]", "é"];
+  const parts = [
+    "word",
+    " ",
+    "\n",
+    "\n\n",
+    "- ",
+    "1. ",
+    "> ",
+    "    ",
+    "`",
+    "```\n",
+    "*",
+    "# ",
+    "|",
+    "\n-|-\n",
+    "---",
+    "\t",
+    "<b>",
+    "[x]",
+    "é",
+  ];
   let state = 7;
   const random = (below: number): number => {
     state = (state * 1103515245 + 12345) % 2 ** 31;
@@ -227,7 +262,13 @@ test("a long list and long code are cut where they can be", () => {
   const items = Array.from({ length: 2000 }, (_, at) => `- item ${at}`);
   const lists = shown(items.join("\n"));
   const names = all(lists).flatMap((piece) => ("tag" in piece && piece.tag === "li" ? [piece.children.join("")] : []));
-  assert.deepEqual(names, items.map((item) => item.slice(2)));
+  assert.deepEqual(
+    names,
+    items.map((item) => item.slice(2)),
+  );
   const code = Array.from({ length: 5000 }, (_, at) => `line ${at}`).join("\n");
-  assert.deepEqual(shown(`\`\`\`\n${code}\n\`\`\`\n\nafter`), [{ code, language: "" }, { tag: "p", children: ["after"] }]);
+  assert.deepEqual(shown(`\`\`\`\n${code}\n\`\`\`\n\nafter`), [
+    { code, language: "" },
+    { tag: "p", children: ["after"] },
+  ]);
 });

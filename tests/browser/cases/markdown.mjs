@@ -47,7 +47,9 @@ async function set(page, label, value) {
 
 /** How often a page fetched the parser. */
 const fetched = (page) =>
-  page.evaluate(() => performance.getEntriesByType("resource").filter(({ name }) => name.includes("markdown_parser-")).length);
+  page.evaluate(
+    () => performance.getEntriesByType("resource").filter(({ name }) => name.includes("markdown_parser-")).length,
+  );
 
 const answered = (page) => page.waitForFunction(() => document.querySelector("article .note:not(:empty)") !== null);
 const requested = (server, name) => server.log.filter((entry) => name.test(entry.name)).length;
@@ -67,10 +69,9 @@ export default [
           return {
             headings: [...text.querySelectorAll("h4, h5, h6")].map((heading) => heading.tagName),
             counts: Object.fromEntries(
-              ["strong", "ol > li", "ol ul > li", "blockquote blockquote", "th", "td", "pre code", "hr"].map((selector) => [
-                selector,
-                count(selector),
-              ]),
+              ["strong", "ol > li", "ol ul > li", "blockquote blockquote", "th", "td", "pre code", "hr"].map(
+                (selector) => [selector, count(selector)],
+              ),
             ),
             foreign: count("img, script, iframe, object, embed, style, link, [style], [onerror]"),
             links: [...text.querySelectorAll("a")].map(({ href, rel, target }) => ({ href, rel, target })),

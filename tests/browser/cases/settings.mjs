@@ -95,7 +95,10 @@ export default [
         for (const [name, [, words]] of Object.entries(wrong)) {
           const told = await page.evaluate((field) => {
             const input = document.querySelector(`.settings [name=${field}]`);
-            const about = input.getAttribute("aria-describedby").split(" ").map((id) => document.getElementById(id));
+            const about = input
+              .getAttribute("aria-describedby")
+              .split(" ")
+              .map((id) => document.getElementById(id));
             return { invalid: input.getAttribute("aria-invalid"), last: about.at(-1).textContent };
           }, name);
           t.assert.equal(told.invalid, "true", name);
@@ -158,13 +161,19 @@ export default [
       const shown = await page.$$eval(".settings [name]", (all) => all.map(({ name, value }) => [name, value]));
       const { maxNewTokens, temperature, topK, topP, repetitionPenalty, minP } = Object.fromEntries(shown);
       const numbers = { maxNewTokens, temperature, topK, topP, repetitionPenalty };
-      t.assert.deepEqual(Object.fromEntries(Object.entries(numbers).map(([key, text]) => [key, Number(text)])), expected);
+      t.assert.deepEqual(
+        Object.fromEntries(Object.entries(numbers).map(([key, text]) => [key, Number(text)])),
+        expected,
+      );
       t.assert.equal(minP, "0");
       t.assert.equal(await summary(page), "Settings");
       await page.type("#prompt", "Hello");
       await page.keyboard.press("Enter");
       await page.waitForFunction(() => document.querySelector(".assistant .note:not(:empty)") !== null);
-      t.assert.equal(await page.$eval(".assistant .note", (note) => note.textContent), "5 tokens · maximum length reached");
+      t.assert.equal(
+        await page.$eval(".assistant .note", (note) => note.textContent),
+        "5 tokens · maximum length reached",
+      );
     },
   },
 ];

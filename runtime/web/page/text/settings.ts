@@ -47,11 +47,18 @@ export function settings({ generation, maxContext }: ModelInfo, temperature = 0.
       max: 1,
       step: 0.01,
     }),
-    number("repetitionPenalty", "Repetition penalty", "", "Above 1, words come again less often.", usual.repetitionPenalty, {
-      min: 0.1,
-      max: 10,
-      step: 0.05,
-    }),
+    number(
+      "repetitionPenalty",
+      "Repetition penalty",
+      "",
+      "Above 1, words come again less often.",
+      usual.repetitionPenalty,
+      {
+        min: 0.1,
+        max: 10,
+        step: 0.05,
+      },
+    ),
     field({
       name: "seed",
       label: "Seed",
@@ -106,7 +113,9 @@ export function settings({ generation, maxContext }: ModelInfo, temperature = 0.
     options() {
       changed();
       const text = (name: string): string => fields.find((one) => one.name === name)?.text() ?? "";
-      const stop = text("stop").split("\n").filter((line) => line.trim() !== "");
+      const stop = text("stop")
+        .split("\n")
+        .filter((line) => line.trim() !== "");
       return {
         maxNewTokens: Number(text("maxNewTokens")),
         temperature: Number(text("temperature")),
@@ -124,7 +133,15 @@ export function settings({ generation, maxContext }: ModelInfo, temperature = 0.
 function number(name: string, label: string, unit: string, hint: string, usual: number, range: NumberRange): Field {
   const { min, max, step } = range;
   const input = h("input", { type: "number", min, max, step });
-  return field({ name, label, unit, hint, usual: within(usual, range), input, wrong: (text) => wrongNumber(text, range) });
+  return field({
+    name,
+    label,
+    unit,
+    hint,
+    usual: within(usual, range),
+    input,
+    wrong: (text) => wrongNumber(text, range),
+  });
 }
 
 function slider(name: string, label: string, hint: string, usual: number, range: NumberRange): Field {
@@ -134,7 +151,15 @@ function slider(name: string, label: string, hint: string, usual: number, range:
   const step = Math.abs(steps - Math.round(steps)) < 1e-6 ? range.step : "any";
   const input = h("input", { type: "range", min, max, step });
   const show = (text: string): string => Number(text).toFixed(2);
-  return field({ name, label, hint, usual: within(usual, range), input, wrong: (text) => wrongNumber(text, range), show });
+  return field({
+    name,
+    label,
+    hint,
+    usual: within(usual, range),
+    input,
+    wrong: (text) => wrongNumber(text, range),
+    show,
+  });
 }
 
 /** What a model comes with may be more than the field has. */

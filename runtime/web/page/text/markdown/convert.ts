@@ -101,7 +101,10 @@ function table(token: Tokens.Table, place: Place): Tag {
     return piece("tr", made);
   };
   const head = piece("thead", [row("th", token.header)]);
-  const body = piece("tbody", token.rows.map((cells) => row("td", cells)));
+  const body = piece(
+    "tbody",
+    token.rows.map((cells) => row("td", cells)),
+  );
   // The keyboard scrolls what has the focus.
   const scroller = { class: "sideways", tabindex: "0", role: "region", "aria-label": "Table" };
   return piece("div", [piece("table", token.rows.length > 0 ? [head, body] : [head])], scroller);

@@ -24,7 +24,7 @@ export function windowOf(text: string): Window {
   const fenced = fence(text);
   if (fenced !== null) return { text: text.slice(0, fenced), plain: false, cut: fenced < text.length };
   const most = text.length > MOST ? lineBreak(text) : text.length;
-  for (let at = 0; at < most; ) {
+  for (let at = 0; at < most;) {
     const end = lineEnd(text, at);
     const plain = excessive(text.slice(at, Math.min(end, at + MOST)));
     if (plain || end - at > LINE) {

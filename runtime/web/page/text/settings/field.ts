@@ -93,5 +93,7 @@ export interface NumberRange {
 export function wrongNumber(text: string, { min, max, whole = false }: NumberRange): string | null {
   const value = Number(text);
   const holds = text.trim() !== "" && Number.isFinite(value) && value >= min && value <= max;
-  return holds && (!whole || Number.isInteger(value)) ? null : `Expected a ${whole ? "whole " : ""}number from ${min} to ${max}.`;
+  return holds && (!whole || Number.isInteger(value))
+    ? null
+    : `Expected a ${whole ? "whole " : ""}number from ${min} to ${max}.`;
 }
