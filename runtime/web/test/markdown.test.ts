@@ -39,8 +39,8 @@ const EXAMPLES: [string, string][] = [
   ["one *two* **three** ~~four~~ `five`", "<p>one <em>two</> <strong>three</> <del>four</> <code>five</></>"],
   ["a line\nand another", "<p>a line\nand another</>"],
   ["one\n\ntwo", "<p>one</><p>two</>"],
-  ["## First\n\n#### Below\n\n# Next", "<h4>First</><h5>Below</><h4>Next</>"],
-  ["# 1\n## 2\n### 3\n#### 4\n##### 5", "<h4>1</><h5>2</><h6>3</><h6>4</><h6>5</>"],
+  ["## First\n\n#### Below\n\n# Next", "<h3>First</><h4>Below</><h3>Next</>"],
+  ["# 1\n## 2\n### 3\n#### 4\n##### 5", "<h3>1</><h4>2</><h5>3</><h6>4</><h6>5</>"],
   ["above\n---\nbelow", "<p>above</><hr></><p>below</>"],
   ["- a\n- b\n  1. c", "<ul><li>a</><li>b<ol><li>c</></></></>"],
   ["3. a\n4. b", "<ol 3><li>a</><li>b</></>"],
@@ -83,12 +83,12 @@ test("what is half written is shown as what it becomes, or as it is", () => {
 test("complete blocks are told once, and only the last one is told again", () => {
   const parser = createParser();
   const first = parser.read("# A\n\nb");
-  assert.deepEqual([say(first.settled), say(first.growing)], ["", "<h4>A</><p>b</>"], "a line that may become another");
-  assert.equal(say(parser.read("# A\n\nb c\n").settled), "<h4>A</>");
+  assert.deepEqual([say(first.settled), say(first.growing)], ["", "<h3>A</><p>b</>"], "a line that may become another");
+  assert.equal(say(parser.read("# A\n\nb c\n").settled), "<h3>A</>");
   const next = parser.read("# A\n\nb c\n\n");
   assert.deepEqual([say(next.settled), say(next.growing)], ["", "<p>b c</>"]);
   const more = parser.read("# A\n\nb c\n\n## D\n");
-  assert.deepEqual([say(more.settled), say(more.growing)], ["<p>b c</>", "<h5>D</>"]);
+  assert.deepEqual([say(more.settled), say(more.growing)], ["<p>b c</>", "<h4>D</>"]);
   // A list goes on behind an empty line.
   assert.equal(say(shown("- a\n", "\n", "- b")), "<ul><li><p>a</></><li><p>b</></></>");
 });
@@ -154,7 +154,7 @@ test("HTML is shown as text", () => {
     pieces
       .map((piece) => (typeof piece === "string" ? piece : "code" in piece ? piece.code : plain(piece.children)))
       .join("");
-  const known = new Set(["p", "h4", "ul", "li", "div", "table", "thead", "tbody", "tr", "th", "td", "em", "code"]);
+  const known = new Set(["p", "h3", "ul", "li", "div", "table", "thead", "tbody", "tr", "th", "td", "em", "code"]);
   for (const text of HTML) {
     const made = shown(text);
     const tags = /<[^<>]*>/g;

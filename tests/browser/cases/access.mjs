@@ -25,7 +25,8 @@ async function violations(page, rules) {
 
 /** Controls that are seen and smaller than a finger, in the page as it is. */
 const smallTargets = (least) => {
-  const controls = "button, summary, select, textarea, a[href], input:not([hidden])";
+  // Links in an answer are as high as its lines.
+  const controls = "button, summary, select, textarea, a[href]:not(.markdown a), input:not([hidden])";
   const seen = [...document.querySelectorAll(controls)].filter(
     (one) => one.checkVisibility?.({ checkVisibilityCSS: true }) && !one.matches(".skip:not(:focus)"),
   );
@@ -36,14 +37,14 @@ const smallTargets = (least) => {
   });
 };
 
-/** Elements with text that reach out of the window, and parts of text that are cut off. */
+/** Elements with text that reach out of the window, but for what is in a place that scrolls by itself. */
 const overflowing = () => {
+  const scrolls = (one) => one !== null && (/auto|scroll/.test(getComputedStyle(one).overflowX) || scrolls(one.parentElement));
   const wide = document.documentElement.scrollWidth - window.innerWidth;
   const found = wide > 0 ? [`the page is ${wide} px wider than the window`] : [];
   for (const one of document.querySelectorAll("body *:not(svg *)")) {
     const { left, right, width } = one.getBoundingClientRect();
-    // What is in a region that scrolls by itself, and that the keyboard reaches, may be as wide as it is.
-    if (width <= 1 || one.closest(".hidden, .skip") || one.parentElement.closest("[role=region][tabindex]")) continue;
+    if (width <= 1 || one.closest(".hidden, .skip") || scrolls(one.parentElement)) continue;
     if (left < -0.5 || right > window.innerWidth + 0.5) found.push(`${one.outerHTML.slice(0, 80)} ends at ${right.toFixed(0)}`);
   }
   return found.slice(0, 5);

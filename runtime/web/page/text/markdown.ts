@@ -24,6 +24,8 @@ export function markdownText(element: HTMLElement): MarkdownText {
   let settled: Piece[] = [];
   let growing: Piece[] = [];
   let waiting = false;
+  /** Whether all that is shown was parsed as one. */
+  let whole = false;
 
   function draw(): void {
     waiting = false;
@@ -74,12 +76,15 @@ export function markdownText(element: HTMLElement): MarkdownText {
   return {
     append(piece) {
       text += piece;
+      whole = false;
       later();
     },
-    set(whole) {
+    set(all) {
+      if (whole && all === text) return;
       // Links may name addresses that stand below them.
       restart();
-      text = whole;
+      text = all;
+      whole = true;
       draw();
     },
   };

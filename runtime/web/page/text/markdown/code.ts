@@ -14,7 +14,7 @@ export function codeBlock({ code, language }: Code): HTMLElement {
     "figure",
     { class: "code" },
     h("figcaption", {}, h("span", {}, language || "code"), button),
-    h("pre", { tabindex: "0", role: "region", "aria-label": label }, text),
+    h("pre", { tabindex: "0", role: "group", "aria-label": label }, text),
   );
 }
 

@@ -30,10 +30,10 @@ export class Outline {
     return new Outline(this.open);
   }
 
-  enter(depth: number): "h4" | "h5" | "h6" {
+  enter(depth: number): "h3" | "h4" | "h5" | "h6" {
     while ((this.open.at(-1) ?? 0) >= depth) this.open.pop();
     this.open.push(depth);
-    return (["h4", "h5", "h6"] as const)[this.open.length - 1] ?? "h6";
+    return (["h3", "h4", "h5", "h6"] as const)[this.open.length - 1] ?? "h6";
   }
 }
 
@@ -106,7 +106,7 @@ function table(token: Tokens.Table, place: Place): Tag {
     token.rows.map((cells) => row("td", cells)),
   );
   // The keyboard scrolls what has the focus.
-  const scroller = { class: "sideways", tabindex: "0", role: "region", "aria-label": "Table" };
+  const scroller = { class: "sideways", tabindex: "0", role: "group", "aria-label": "Table" };
   return piece("div", [piece("table", token.rows.length > 0 ? [head, body] : [head])], scroller);
 }
 

@@ -26,6 +26,7 @@ export type TagName =
   | "del"
   | "div"
   | "em"
+  | "h3"
   | "h4"
   | "h5"
   | "h6"
