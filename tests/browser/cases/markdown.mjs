@@ -67,7 +67,7 @@ export default [
           const count = (selector) => text.querySelectorAll(selector).length;
           const { scrollWidth, clientWidth } = text.querySelector(".sideways");
           return {
-            headings: [...text.querySelectorAll("h4, h5, h6")].map((heading) => heading.tagName),
+            headings: [...text.querySelectorAll("h3, h4, h5, h6")].map((heading) => heading.tagName),
             counts: Object.fromEntries(
               ["strong", "ol > li", "ol ul > li", "blockquote blockquote", "th", "td", "pre code", "hr"].map(
                 (selector) => [selector, count(selector)],
@@ -81,7 +81,7 @@ export default [
             whole: text.textContent,
           };
         });
-        t.assert.deepEqual(found.headings, ["H4", "H5", "H6"], "below the heading of the answer, and without a gap");
+        t.assert.deepEqual(found.headings, ["H3", "H4", "H5"], "below the heading of the answer, and without a gap");
         t.assert.deepEqual(found.counts, {
           strong: 1,
           "ol > li": 3,

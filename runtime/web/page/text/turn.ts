@@ -124,8 +124,10 @@ export function turnView(turn: Turn, actions: TurnActions): TurnView {
     // An error offers that itself, if it helps.
     again.hidden = ending === null || ending.trouble !== undefined || (ending.reason === "context" && hasEarlier);
     answered.hidden = ending !== null && copyAnswer.hidden && again.hidden && versions.hidden;
-    if (ending) answer.element.removeAttribute("aria-busy");
-    else answer.element.setAttribute("aria-busy", "true");
+    if (ending) {
+      answer.set(turn.answer);
+      answer.element.removeAttribute("aria-busy");
+    } else answer.element.setAttribute("aria-busy", "true");
     note.textContent = !ending ? "" : turn.answer === "" ? unanswered(ending) : summary(ending);
     const leaveOut = hasEarlier ? () => actions.leaveOut(turn) : undefined;
     const remedies = { what: `answer ${number}`, again: () => actions.again(turn), leaveOut };

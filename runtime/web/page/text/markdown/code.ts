@@ -7,7 +7,7 @@ import type { Code } from "./tree";
 /** A block of code. */
 export function codeBlock({ code, language }: Code): HTMLElement {
   const text = h("code", {}, document.createTextNode(code));
-  const button = copyButton("Copy", undefined, () => text.textContent);
+  const button = copyButton("Copy", "Copy this code", () => text.textContent);
   button.classList.add("quiet");
   const label = language ? `Code, ${language}` : "Code";
   return h(
