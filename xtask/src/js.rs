@@ -80,9 +80,7 @@ fn esbuild(place: &Place) -> Command {
 
 /// Whether a script is the page's; all others belong to the runtime.
 pub(crate) fn is_of_page(name: &str) -> bool {
-    name == SERVICE_WORKER.0
-        || name.starts_with(&[PAGE_ENTRY.0, "."].concat())
-        || name.starts_with(&[PAGE_ENTRY.0, "-"].concat())
+    name == SERVICE_WORKER.0 || name.split(['.', '-']).next() == Some(PAGE_ENTRY.0)
 }
 
 /// Bundles the runtime and the page into the result.

@@ -99,7 +99,7 @@ impl Layer {
             Layer::Fast => "format, lints, IR, compiler, backends, bundle",
             Layer::Goldens => "whole models on all devices of this machine, and the command line",
             Layer::Web => "the runtime for browsers and the compiler as WebAssembly, in Node.js",
-            Layer::Browsers => "bundles in six kinds of browsers",
+            Layer::Browsers => "bundles in six kinds of browsers, the package in Node.js, Bun, Deno and bundlers",
             Layer::Nightly => {
                 "every profile with every model, fuzzing, all cases on SwiftShader, the same bytes twice, peers"
             }
@@ -150,7 +150,9 @@ impl Layer {
                 Step::Compiler,
                 Step::Packages("tests/dawn"),
                 Step::Packages("tests/browser"),
+                Step::Packages("tests/packages"),
                 Step::suite("JavaScript", WEB),
+                Step::node("the package declared", &["tests/packages/run.mjs", "declared"]),
                 Step::cargo("the task runner", &["test", "--locked", "--profile", "task", "--package", "xtask"]),
             ],
             Layer::Browsers => vec![
@@ -158,6 +160,8 @@ impl Layer {
                 Step::Packages("tests/browser"),
                 Step::Lavapipe,
                 Step::programs("browsers", &[], &["browsers"]),
+                Step::Packages("tests/packages"),
+                Step::node("the package in use", &["tests/packages/run.mjs", "servers", "bundlers"]),
             ],
             Layer::Nightly => vec![
                 Step::Runtime { twice: true },
