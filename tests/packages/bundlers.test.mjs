@@ -1,8 +1,8 @@
-// The README's example, built by bundlers and run in Chromium: those that follow `new URL(.., import.meta.url)`, and those
-// beside whose output the files of the package are copied.
+// The README's example, built by bundlers and run in Chromium: by those that follow `new URL(.., import.meta.url)`, and by
+// those beside whose output the files of the package are copied.
 
 import assert from "node:assert/strict";
-import { cpSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { nodeResolve } from "@rollup/plugin-node-resolve";
@@ -42,7 +42,7 @@ function copyParts(to) {
   }
 }
 
-/** Each builds \`main.js\` of a folder into \`out/\`, as docs/bundlers.md says. */
+/** Each builds `main.js` of a folder into `out/`, as docs/bundlers.md says. */
 const BUNDLERS = {
   async Vite(folder) {
     await vite({ root: folder, logLevel: "error", build: { outDir: "out", target: "es2022" } });
@@ -77,18 +77,18 @@ const BUNDLERS = {
   async "esbuild, as a classic script with baseUrl"(folder) {
     // Such scripts have no address, and no await outside of functions.
     const main = path.join(folder, "main.js");
-    const lines = EXAMPLES.get(folder).replaceAll(/^import .*$/gm, "").replaceAll(/Model\.load\(("[^"]*"), \{/g, 'Model.load($1, { baseUrl: "/parts/",');
-    writeFileSync(main, `import { Model } from "gristmill";\n(async () => {${lines}})();\n`);
+    const lines = readFileSync(main, "utf8").replaceAll(/^import .*$/gm, "");
+    const based = lines.replaceAll(/Model\.load\(("[^"]*"), \{/g, 'Model.load($1, { baseUrl: "/parts/",');
+    writeFileSync(main, `import { Model } from "gristmill";\n(async () => {${based}})();\n`);
     await buildFlat(folder, { format: "iife", logOverride: { "empty-import-meta": "silent" } });
     copyParts(path.join(folder, "out/parts"));
     writeFileSync(path.join(folder, "out/index.html"), CLASSIC);
   },
 };
-const EXAMPLES = new Map();
-
 async function buildFlat(folder, options) {
   const [input, outfile] = ["main.js", "out/main.js"].map((name) => path.join(folder, name));
-  const { warnings } = await esbuild.build({ entryPoints: [input], outfile, bundle: true, minify: true, target: "es2022", ...options });
+  const usual = { entryPoints: [input], outfile, bundle: true, minify: true, target: "es2022" };
+  const { warnings } = await esbuild.build({ ...usual, ...options });
   assert.deepEqual(warnings.map(({ text }) => text), []);
 }
 
@@ -123,7 +123,6 @@ for (const [name, build] of Object.entries(BUNDLERS)) {
     for (const [kind, main] of Object.entries({ example: EXAMPLE, chat: CHAT })) {
       const files = { "main.js": main, "index.html": MODULE, "package.json": '{ "type": "module" }' };
       const folder = project(`${name.replaceAll(/\W+/g, "-")}-${kind}`, files);
-      EXAMPLES.set(folder, main);
       await build(folder);
       const out = path.join(folder, "out");
       symlinkSync(writer.folder, path.join(out, "dist"));
@@ -142,7 +141,8 @@ for (const [name, build] of Object.entries(BUNDLERS)) {
 }
 
 test("Vite's server for development", async () => {
-  const folder = project("vite-server", { "main.js": EXAMPLE, "index.html": MODULE, "package.json": '{ "type": "module" }' });
+  const files = { "main.js": EXAMPLE, "index.html": MODULE, "package.json": '{ "type": "module" }' };
+  const folder = project("vite-server", files);
   symlinkSync(writer.folder, path.join(folder, "dist"));
   const server = await createServer({
     root: folder,

@@ -1,6 +1,5 @@
-// Packs the package, and uses it as its users do: node tests/packages/run.mjs [PART ...]. The parts are `declared`, which
-// needs nothing else, `servers`, and `bundlers`; the last two need the bundles of `cargo test --test browsers`, and the last
-// one Chromium.
+// Packs the package, and uses it as its users do: node tests/packages/run.mjs [PART ...]. The parts are `declared`,
+// `servers` and `bundlers`. The last two need the bundles of `cargo test --test browsers`, and the last one Chromium.
 
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
@@ -15,5 +14,6 @@ if (wanted.length < Math.max(1, parts.length)) {
   process.exit(2);
 }
 install();
-const { status } = spawnSync(process.execPath, ["--test", ...wanted.map((name) => path.join(HERE, name))], { stdio: "inherit" });
+const tests = wanted.map((name) => path.join(HERE, name));
+const { status } = spawnSync(process.execPath, ["--test", ...tests], { stdio: "inherit" });
 process.exitCode = status ?? 1;

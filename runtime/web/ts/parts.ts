@@ -14,8 +14,11 @@ export interface Parts {
   template: string;
 }
 
+/** What callers may say about it. */
+type Wishes = Pick<LoadOptions, "workerUrl" | "wasmUrl" | "baseUrl">;
+
 /** The addresses of all parts; relative ones are relative to the page. */
-export function findParts({ workerUrl, wasmUrl, baseUrl }: Pick<LoadOptions, "workerUrl" | "wasmUrl" | "baseUrl">): Parts {
+export function findParts({ workerUrl, wasmUrl, baseUrl }: Wishes): Parts {
   const base = baseUrl === undefined ? null : folderOf(baseUrl);
   const find = (given: string | URL | undefined, name: string, beside: () => URL): string => {
     if (given !== undefined) return addressOf(given).href;
@@ -24,8 +27,9 @@ export function findParts({ workerUrl, wasmUrl, baseUrl }: Pick<LoadOptions, "wo
       return beside().href;
     } catch (e) {
       // A script that is no module has no address.
-      const message = `the address of ${name} is unknown: the bundler made something else than an ES module of this package`;
-      throw makeError("unsupported", `${message}; pass baseUrl, the address of a folder with copies of its files`, {}, e);
+      const message = `the address of ${name} is unknown: after bundling, this script is no ES module`;
+      const remedy = "pass baseUrl, the address of a folder with copies of the package's files";
+      throw makeError("unsupported", `${message}: ${remedy}`, {}, e);
     }
   };
   // Bundlers know these expressions, and copy the files that they name.

@@ -1,5 +1,5 @@
-// What Node.js, Bun and Deno have in other places than browsers: workers, files, paths, the number of cores. Their modules
-// are asked for by name while the program runs, so that bundlers find nothing to bundle.
+// What Node.js, Bun and Deno have in other places than browsers: workers, files, paths, the number of cores. Their
+// modules are loaded by name while the program runs, so that bundlers find nothing to bundle.
 
 import { makeError } from "./errors";
 import type { Port } from "./link";

@@ -13,8 +13,8 @@ export function takeTensors(
 ): Record<string, Tensor> {
   const called = entries.filter(({ name }) => entry === null || name === entry);
   const known = new Map(called.flatMap((e) => e.inputs.map(({ name, elem }) => [name, elem] as const)));
-  const take = ([name, input]: [string, TensorInput]): [string, Tensor] => [name, takeTensor(name, input, known.get(name))];
-  return Object.fromEntries(Object.entries(inputs).map(take));
+  const all = Object.entries(inputs);
+  return Object.fromEntries(all.map(([name, input]) => [name, takeTensor(name, input, known.get(name))]));
 }
 
 /** A tensor for an input of this name; of an input that no entry has, nobody knows the elements. */

@@ -60,7 +60,8 @@ export function bundledTemplate(chat: string, engine: TemplateEngine): ChatTempl
 }
 
 /** The chat template of files that are in no bundle; null if there is none. */
-export function makeTemplate({ template, processor, config }: TemplateFiles, engine: TemplateEngine): ChatTemplate | null {
+export function makeTemplate(files: TemplateFiles, engine: TemplateEngine): ChatTemplate | null {
+  const { template, processor, config } = files;
   const entry = (of: unknown): unknown => (of as Record<string, unknown> | null | undefined)?.["chat_template"];
   const found = ([["chat_template.jinja", template], ["chat_template.json", entry(processor)]] as const).find(
     ([, source]) => typeof source === "string",
