@@ -11,7 +11,18 @@ import { serve } from "./server.mjs";
 import { STATES, WINDOWS, forget, ready, withFake } from "./states.mjs";
 
 /** Bundles with a view that the others do not have. */
-const REAL = ["stories260K", "chat", "embedder", "finder", "labeller", "resnet-basic", "llava-base", "patches", "ctc", "video"];
+const REAL = [
+  "stories260K",
+  "chat",
+  "embedder",
+  "finder",
+  "labeller",
+  "resnet-basic",
+  "llava-base",
+  "patches",
+  "ctc",
+  "video",
+];
 
 /** What the model of a bundle makes of what the page offers: its example, or the text that is in the box. */
 async function used(page) {
