@@ -25,6 +25,8 @@ export interface History {
 interface Row extends Omit<ConversationData, "turns"> {
   bundle: string;
   changed: number;
+  /** Whether only its images are left, until nobody can bring it back any more: WebKit ends what is deleted at once. */
+  removed?: boolean;
   turns: (Omit<Turn, "images"> & { images: string[] })[];
 }
 
@@ -75,17 +77,37 @@ export async function openHistory(bundle: string): Promise<History> {
     return { row, blobs: new Map(keys.map(([, name], at) => [name, blobs[at] as Blob])) };
   }
 
+  function put(transaction: IDBTransaction, row: Row): void {
+    transaction.objectStore(TEXTS).put(row);
+  }
+
+  /** Deletes what is left of conversations that were removed. */
+  async function purge(): Promise<void> {
+    const removed = (await rows()).filter((row) => row.removed);
+    const transaction = both("readwrite");
+    for (const { id } of removed) {
+      transaction.objectStore(TEXTS).delete(id);
+      transaction.objectStore(IMAGES).delete(imagesOf(id));
+      stored.delete(id);
+    }
+    await finished(transaction);
+  }
+
+  await purge();
   return {
     async list() {
-      const all = (await rows()).sort((a, b) => b.changed - a.changed);
+      const all = (await rows()).filter(({ removed }) => !removed).sort((a, b) => b.changed - a.changed);
       return all.map(({ id, changed, turns }) => ({ id, title: titleOf(turns), changed, turns: turns.length }));
     },
 
     async read(id) {
-      const { row, blobs } = await rowOf(both("readonly"), id);
-      if (!row) return null;
+      const transaction = both("readwrite");
+      const { row, blobs } = await rowOf(transaction, id);
+      if (!row || row.removed) return null;
+      const used = new Set(row.turns.flatMap((turn) => turn.images));
+      for (const name of blobs.keys()) if (!used.has(name)) transaction.objectStore(IMAGES).delete([id, name]);
       for (const [name, blob] of blobs) names.set(blob, name);
-      stored.set(id, new Set(blobs.keys()));
+      stored.set(id, used);
       const { bundle: _, changed: __, turns, ...rest } = row;
       const images = (turn: Row["turns"][number]): Blob[] => turn.images.flatMap((name) => blobs.get(name) ?? []);
       return { ...rest, turns: turns.map((turn) => ({ ...turn, images: images(turn) })) };
@@ -102,26 +124,26 @@ export async function openHistory(bundle: string): Promise<History> {
         turns: turns.map((turn) => ({ ...turn, images: turn.images.map(nameOf) })),
       };
       transaction.objectStore(TEXTS).put(row);
+      // Those of turns that were deleted stay until the conversation is read: they may come back.
       const known = stored.get(rest.id) ?? new Set();
       for (const [name, blob] of blobs) if (!known.has(name)) images.put(blob, [rest.id, name]);
-      for (const name of known) if (!blobs.has(name)) images.delete([rest.id, name]);
       // A page that ends now takes nothing back any more.
       transaction.commit();
       await finished(transaction);
-      stored.set(rest.id, new Set(blobs.keys()));
+      stored.set(rest.id, new Set([...known, ...blobs.keys()]));
     },
 
     async remove(id) {
+      await purge();
       const transaction = both("readwrite");
-      const { row, blobs } = await rowOf(transaction, id);
-      transaction.objectStore(TEXTS).delete(id);
-      transaction.objectStore(IMAGES).delete(imagesOf(id));
+      const { row } = await rowOf(transaction, id);
+      if (!row) return async () => undefined;
+      const { bundle, changed } = row;
+      put(transaction, { id, bundle, changed, removed: true, system: "", turns: [], current: null, draft: "" });
       await finished(transaction);
-      stored.delete(id);
       return async () => {
         const back = both("readwrite");
-        if (row) back.objectStore(TEXTS).put(row);
-        for (const [name, blob] of blobs) back.objectStore(IMAGES).put(blob, [id, name]);
+        put(back, row);
         await finished(back);
       };
     },
