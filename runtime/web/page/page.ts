@@ -54,8 +54,10 @@ async function load(bundle: BundleInfo): Promise<void> {
     if (now.phase !== "recover") progress = now;
     // A device that is lost later is replaced while the view stays: the panel comes back on top of it.
     if (now.phase === "recover" && !panel.element.isConnected) byId("main").prepend((banner = panel.element));
-    if (now.phase === "ready") banner?.remove();
+    if (now.phase === "ready" || now.phase === "lost") banner?.remove();
     if (now.phase === "ready") moved();
+    // What went wrong before is mended.
+    if (now.phase === "ready") document.querySelector(".problem")?.replaceChildren();
   }
   try {
     const model = await Model.load(BUNDLE.href, { onProgress, signal: controller.signal, backend: wish() });
@@ -74,14 +76,9 @@ function show(model: Model, progress: LoadProgress | undefined, loadMs: number):
   title(info);
   const facts = showFacts(model, progress, loadMs);
   const problem = h("p", { class: "problem", role: "alert" });
+  /** Every error concerns one call only: what is on the page stays, and the model is there for the next one. */
   function failed(error: Trouble): void {
-    // Without a device there is no model any more; everything else concerns one text only.
-    if (error.code === "device-lost" || error.code === "no-webgpu") {
-      model.dispose();
-      fail(error);
-    } else {
-      problem.textContent = troubleLine(error);
-    }
+    problem.textContent = troubleLine(error);
   }
   const writer = createWriter(model, facts, failed);
   const views: HTMLElement[] = [];

@@ -16,6 +16,7 @@ const HEADINGS: Record<LoadProgress["phase"], string> = {
   start: "Setting up",
   weights: "Loading the model",
   recover: "Setting up the GPU again",
+  lost: "The GPU was lost",
   ready: "Ready",
 };
 

@@ -25,6 +25,8 @@ interface Advice {
   steps: string[];
   /** Whether trying again may help. */
   retry: boolean;
+  /** What a line says that has no place for steps. Default: the message. */
+  line?: string;
 }
 
 /** The panel for an error. `retry` is what its button does, which is there only where it may help. */
@@ -44,7 +46,8 @@ export function troublePanel(error: Trouble, retry: () => void): HTMLElement {
 
 /** One line for an error that leaves the model usable. */
 export function troubleLine(error: Trouble): string {
-  return `${adviceFor(error).title}: ${error.message}`;
+  const { title, line = error.message } = adviceFor(error);
+  return `${title}: ${line}`;
 }
 
 /** Whether trying again may help. */
@@ -60,6 +63,29 @@ function facts(error: Trouble): string[] {
 
 const ADVICE: Record<ErrorCode, (trouble: Trouble) => Advice> = {
   "no-webgpu": noWebGPU,
+  "no-wasm": ({ details: { what }, message }) => ({
+    title: what === "SIMD" ? "This browser’s WebAssembly is too old" : "This browser has no WebAssembly",
+    steps: [
+      message,
+      "Update the browser, or use another one. A WebAssembly that was switched off can be allowed for this page: in " +
+        "Safari’s lockdown mode and in Firefox (javascript.options.wasm) by a setting, in Edge by leaving its enhanced security.",
+    ],
+    retry: false,
+  }),
+  blocked: ({ details: { what }, message }) => ({
+    title: "The page’s security policy blocks the model",
+    steps: [
+      message,
+      `Whoever hosts this page has to allow it${what ? ` (${what})` : ""}. This policy is enough: ` +
+        "script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'.",
+    ],
+    retry: true,
+  }),
+  runtime: ({ message }) => ({
+    title: "A part of the runtime is missing",
+    steps: [message],
+    retry: true,
+  }),
   limit: ({ details: { what, limit, needed, offered }, message }) => ({
     title: "This device is too small for the model",
     steps: [
@@ -83,9 +109,10 @@ const ADVICE: Record<ErrorCode, (trouble: Trouble) => Advice> = {
     steps: [
       "The driver was reset, the device was unplugged, or the browser’s GPU process ended. " +
         "Trying again usually works.",
-      "If it keeps happening, restart the browser: some block a GPU that failed several times.",
+      "If it keeps happening, reload the page: until then some browsers keep a GPU from it that failed several times.",
     ],
     retry: true,
+    line: "try again. If that does not help, reload the page.",
   }),
   integrity: ({ details: { file } }) => ({
     title: "A file is damaged",
