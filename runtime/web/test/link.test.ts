@@ -158,3 +158,13 @@ test("a closed link rejects with the reason given", async () => {
   await assert.rejects(pending, { name: "AbortError", message: "disposed" });
   stop();
 });
+
+test("a stream is left at once while nothing comes, and its call is aborted", async () => {
+  const { link: l } = link();
+  const stream = l.stream("wait", null);
+  const iterator = stream[Symbol.asyncIterator]();
+  const next = iterator.next();
+  await iterator.return?.();
+  assert.deepEqual(await next, { value: undefined, done: true });
+  assert.equal(await stream.result, "aborted");
+});

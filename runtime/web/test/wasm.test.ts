@@ -9,7 +9,7 @@ import { abilities, featuresOf, fitting } from "../ts/wasm/features";
 import { KernelInstance } from "../ts/wasm/instance";
 import { measureCpu } from "../ts/wasm/measure";
 import { compileKernels, instantiate, leastPages, makeMemory } from "../ts/wasm/module";
-import { NO_POOL, type Pool } from "../ts/wasm/pool";
+import { noPool, type Pool } from "../ts/wasm/pool";
 import { LONG_SPIN, spinTuner } from "../ts/wasm/spin";
 import { memoryStore } from "./memory_store";
 
@@ -28,7 +28,7 @@ const MODULE = Uint8Array.from(
 const EMPTY = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0);
 
 /** An instance whose kernels are a function. */
-function instance(run: (control: number) => number, pool: Pool = NO_POOL): KernelInstance {
+function instance(run: (control: number) => number, pool: Pool = noPool()): KernelInstance {
   const { memory, limit } = makeMemory(1, true);
   const exports = { heapBase: 1024, scratchBytes: 64, run };
   return new KernelInstance({ memory, exports, file: "kernels.wasm", pool, limit, cpu: { threads: 1, simd: "baseline" } });
@@ -67,7 +67,7 @@ test("memory grows, and keeps what is in it", () => {
       memory,
       exports,
       file: "kernels.wasm",
-      pool: NO_POOL,
+      pool: noPool(),
       limit,
       cpu: { threads: 1, simd: "baseline" },
     });

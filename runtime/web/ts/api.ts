@@ -34,8 +34,11 @@ export interface LoadOptions {
 
 /** The state of loading. */
 export interface LoadProgress {
-  /** What is being waited for. `recover` instead of `weights` when a lost device is being replaced. */
-  phase: "start" | "weights" | "recover" | "ready";
+  /**
+   * What is being waited for. `recover` instead of `weights` when a lost device is being replaced; `lost` if that
+   * failed, until the next call tries again.
+   */
+  phase: "start" | "weights" | "recover" | "lost" | "ready";
   /** Bytes of the bundle that are there, from wherever. */
   loadedBytes: number;
   /** Bytes of the bundle that are needed. */
@@ -264,6 +267,18 @@ export interface EmbeddingInfo {
 export interface EmbedOptions {
   /** Which of the model's prompts is put in front of the texts, such as `query` or `document`. Default: the model's. */
   promptName?: string;
+  signal?: AbortSignal;
+}
+
+/** Options of classifying and comparing. */
+export interface CallOptions {
+  signal?: AbortSignal;
+}
+
+/** Options of finding things in images. */
+export interface DetectOptions {
+  /** Least score of what is told. Default: 0.5. */
+  threshold?: number;
   signal?: AbortSignal;
 }
 

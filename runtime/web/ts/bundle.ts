@@ -67,6 +67,14 @@ export class Bundle {
     guard(() => this.runtime.setPrograms(path, programs));
   }
 
+  /**
+   * Lets go of what the runtime has. The runtime's memory holds kernels, buffers and this bundle, and is no garbage as
+   * long as it does. A call under way keeps what it needs until it ends; later ones throw.
+   */
+  close(): void {
+    this.runtime.free();
+  }
+
   /** Says that all weights will be needed. */
   expectWeights(): void {
     this.meter.expect(this.plan.shards);

@@ -2,6 +2,7 @@
 
 import type { GenerateOptions, GenerateResult, Message, MessagePart } from "./api";
 import { aborted, makeError, type GristmillError } from "./errors";
+import { leaving } from "./link";
 
 /** What is needed of a model. */
 export interface ChatModel {
@@ -145,7 +146,11 @@ export function chat(model: ChatModel): Chat {
       created: Math.floor(Date.now() / 1000),
       model: model.info().name,
     };
-    if (params.stream) return chunks(stream, head, params.stream_options?.include_usage === true);
+    if (params.stream) {
+      const all = chunks(stream, head, params.stream_options?.include_usage === true);
+      const leave = (): void => void stream[Symbol.asyncIterator]().return?.();
+      return { [Symbol.asyncIterator]: () => leaving(all, leave) };
+    }
     let content = "";
     for await (const piece of stream) content += piece;
     const result = await stream.result;

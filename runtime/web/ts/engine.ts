@@ -1,11 +1,12 @@
 // The side that has the model: what the calls of the public interface do. Runs in a worker, or beside the page's code.
 
-import { makeError } from "./errors";
+import { aborted, makeError } from "./errors";
 import { serve, type Handlers, type Port } from "./link";
 import type { Source } from "./load/contract";
 import { manifestKey, openSource } from "./load/source";
 import { openStore } from "./load/store";
 import { Loaded } from "./loaded";
+import { NOTHING_TRANSCRIBED, NOTHING_WRITTEN } from "./prompt";
 import type { Calls } from "./protocol";
 import { deleteStored, describe, storedBundles } from "./stored";
 import { embed } from "./tasks/embed";
@@ -33,10 +34,33 @@ function handlers(): Handlers<Calls> {
     if (disposed) throw makeError("aborted", "the model was disposed of");
     throw makeError("internal", "no model is loaded here");
   };
-  function inTurn<T>(task: (model: Loaded) => Promise<T>): Promise<T> {
-    const mine = turn.then(() => task(loaded()));
-    turn = mine.catch(() => {});
-    return mine;
+  /** Does something when it is its turn. If nobody wants it any more by then, `unwanted` is what comes of it, at once. */
+  function inTurn<T>(
+    task: (model: Loaded) => Promise<T>,
+    signal?: AbortSignal,
+    unwanted: () => T = refuse,
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      let begun = false;
+      const leave = (): void => {
+        if (begun) return;
+        begun = true;
+        try {
+          resolve(unwanted());
+        } catch (e) {
+          reject(e as Error);
+        }
+      };
+      signal?.addEventListener("abort", leave, { once: true });
+      turn = turn.then(async () => {
+        if (begun) return;
+        begun = true;
+        const mine = (async () => task(loaded()))();
+        mine.then(resolve, reject);
+        await mine.catch(() => {});
+      });
+      if (signal?.aborted) leave();
+    });
   }
 
   return {
@@ -57,10 +81,11 @@ function handlers(): Handlers<Calls> {
     storedBundles: async () => storedBundles(await openStore()),
     deleteStored: async ({ id }) => deleteStored(await openStore(), id),
     watch: (_, context) => loaded().watch((event) => context.emit(event)),
-    generate: (args, context) => inTurn((model) => generate(model, args, context)),
-    transcribe: (args, context) => inTurn((model) => transcribe(model, args, context)),
-    embed: (args, { signal }) => inTurn((model) => embed(model, args.texts, args.promptName, signal)),
-    perform: (args, { signal }) => inTurn((model) => perform(model, args, signal)),
+    generate: (args, context) => inTurn((model) => generate(model, args, context), context.signal, () => NOTHING_WRITTEN),
+    transcribe: (args, context) =>
+      inTurn((model) => transcribe(model, args, context), context.signal, () => NOTHING_TRANSCRIBED),
+    embed: (args, { signal }) => inTurn((model) => embed(model, args.texts, args.promptName, signal), signal),
+    perform: (args, { signal }) => inTurn((model) => perform(model, args, signal), signal),
     run: (args) => inTurn((model) => model.run(args.entry, args.inputs, args.options)),
     readAudio: async ({ file }, context) => {
       const read = await readAudio(file);
@@ -89,4 +114,8 @@ function handlers(): Handlers<Calls> {
       return null;
     },
   };
+}
+
+function refuse(): never {
+  throw aborted();
 }

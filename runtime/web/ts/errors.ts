@@ -3,6 +3,9 @@
 /** What went wrong, for programs. */
 export type ErrorCode =
   | "no-webgpu"
+  | "no-wasm"
+  | "blocked"
+  | "runtime"
   | "limit"
   | "out-of-memory"
   | "device-lost"
@@ -16,11 +19,14 @@ export type ErrorCode =
 
 /** Further facts of an error, by its code. */
 export interface ErrorDetails {
-  /** Path in the bundle: `integrity`, `network`, `bundle`. */
+  /** Path in the bundle: `integrity`, `network`, `bundle`. Address of a script or module: `runtime`. */
   file?: string;
-  /** HTTP status, if there was an answer: `network`. */
+  /** HTTP status, if there was an answer: `network`, `runtime`. */
   status?: number;
-  /** The tensor, state or kernel that needs it: `limit`, `out-of-memory`. */
+  /**
+   * The tensor, state or kernel that needs it: `limit`, `out-of-memory`. The directive of the page's policy: `blocked`. What is
+   * missing, `WebAssembly` or `SIMD`: `no-wasm`.
+   */
   what?: string;
   /** WebGPU name of the limit: `limit`. `maxContext` if more tokens were given than fit: `input`. */
   limit?: string;
@@ -45,6 +51,18 @@ export class GristmillError extends Error {
 /** The browser offers no WebGPU, or no adapter. */
 export class NoWebGPUError extends GristmillError {
   override name = "NoWebGPUError";
+}
+/** The browser has no WebAssembly, or none with what the model needs. */
+export class NoWasmError extends GristmillError {
+  override name = "NoWasmError";
+}
+/** The page's Content-Security-Policy forbids what the runtime does; `details.what` is the directive. */
+export class BlockedError extends GristmillError {
+  override name = "BlockedError";
+}
+/** A file of the runtime itself is not where it should be, or not what it should be: mostly a bundler's doing. */
+export class RuntimeFileError extends GristmillError {
+  override name = "RuntimeFileError";
 }
 /** A limit of the device is too small; `details` says which, and for what. */
 export class LimitError extends GristmillError {
@@ -73,6 +91,9 @@ export class AbortedError extends GristmillError {
 
 const CLASSES: Partial<Record<ErrorCode, typeof GristmillError>> = {
   "no-webgpu": NoWebGPUError,
+  "no-wasm": NoWasmError,
+  blocked: BlockedError,
+  runtime: RuntimeFileError,
   limit: LimitError,
   "out-of-memory": OutOfMemoryError,
   "device-lost": DeviceLostError,

@@ -1,11 +1,13 @@
 // Where the engine of a model is: in a worker of its own, or in the thread of the caller.
 
-import { makeError } from "./errors";
+import { makeError, type GristmillError } from "./errors";
 import { connect, type Link, type Port } from "./link";
+import { ownFile } from "./own";
 import type { Parts } from "./parts";
-import { hasWorkers, isA, startWorker } from "./platform";
+import { hasWorkers, isA, startWorker, type StartedWorker } from "./platform";
 import type { Calls } from "./protocol";
 import { hostThreads } from "./wasm/threads";
+import { noWorkers, whyNoWorker } from "./why";
 
 /** An engine. */
 export interface Home {
@@ -31,13 +33,29 @@ function inWorker({ engine }: Parts): Home {
     const remedy = "leave the option worker out, and the model runs in this thread";
     throw makeError("unsupported", `no workers can be started here: ${remedy}`);
   }
-  const worker = startWorker(engine, "engine");
+  let directive = "";
+  const note = ({ effectiveDirective }: SecurityPolicyViolationEvent): void => {
+    if (/^(worker|child|script|default)-src/.test(effectiveDirective)) directive = effectiveDirective;
+  };
+  const { document } = globalThis as { document?: Document };
+  document?.addEventListener("securitypolicyviolation", note);
+  const deaf = (): void => document?.removeEventListener("securitypolicyviolation", note);
+  let worker: StartedWorker;
+  try {
+    worker = startWorker(engine, "engine");
+  } catch (e) {
+    deaf();
+    // Safari's engine says at once that the policy does not allow it.
+    throw (e as Error).name === "SecurityError" ? noWorkers("worker-src") : e;
+  }
   const endThreads = hostThreads(worker, engine);
   const end = (): void => {
+    deaf();
     worker.terminate();
     endThreads();
   };
-  return { link: connect(worker, end), end };
+  const whyNot = async (): Promise<GristmillError | null> => (directive ? noWorkers(directive) : whyNoWorker(engine));
+  return { link: connect(worker, end, undefined, whyNot), end };
 }
 
 /** For those who have a worker of their own, or who do not mind. */
@@ -47,7 +65,7 @@ async function beside({ engine }: Parts): Promise<Home> {
     // Bundlers are told to leave this to the browser (xtask/src/js.rs): the script was copied as it is.
     module = (await import(engine)) as EngineModule;
   } catch (e) {
-    throw makeError("network", `${engine} could not be loaded: ${(e as Error).message}`, {}, e);
+    throw ownFile(engine, `cannot be loaded (${(e as Error).message})`, {}, e);
   }
   const { port1, port2 } = new MessageChannel();
   const stop = module.serveEngine(port1 as unknown as Port);

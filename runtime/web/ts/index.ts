@@ -7,6 +7,9 @@ export type * from "./api";
 export {
   GristmillError,
   NoWebGPUError,
+  NoWasmError,
+  BlockedError,
+  RuntimeFileError,
   LimitError,
   OutOfMemoryError,
   DeviceLostError,

@@ -130,12 +130,18 @@ const PATIENCE_MS = 20_000;
 
 /**
  * Makes calls through a port. If the other end dies, all of them reject; also if it does not respond to an abort, and then
- * `onStuck` is to end it.
+ * `onStuck` is to end it. `whyNot` finds out why an end never began, if that can be found out.
  */
-export function connect<C extends Shapes<C>>(port: Port, onStuck = (): void => {}, patience = PATIENCE_MS): Link<C> {
+export function connect<C extends Shapes<C>>(
+  port: Port,
+  onStuck = (): void => {},
+  patience = PATIENCE_MS,
+  whyNot = (): Promise<GristmillError | null> => Promise.resolve(null),
+): Link<C> {
   const pending = new Map<number, Pending>();
   let next = 0;
   let dead: GristmillError | null = null;
+  let heard = false;
 
   const close = (reason: GristmillError): void => {
     dead ??= reason;
@@ -149,6 +155,7 @@ export function connect<C extends Shapes<C>>(port: Port, onStuck = (): void => {
     onStuck();
   };
   const onMessage = (event: Event): void => {
+    heard = true;
     const reply = (event as MessageEvent<Reply | null>).data;
     const call = reply && pending.get(reply.id);
     if (!call) return;
@@ -161,7 +168,10 @@ export function connect<C extends Shapes<C>>(port: Port, onStuck = (): void => {
   const onError = (event: Event): void => {
     // A script that could not be loaded gives an event without a message.
     const { message } = event as Partial<ErrorEvent>;
-    close(makeError("internal", `the model's worker failed: ${message || "its script could not be loaded or run"}`));
+    const why = message || "its script could not be loaded or run";
+    const failed = makeError("internal", `the model's worker failed: ${why}`);
+    if (heard || message) close(failed);
+    else void whyNot().then((found) => close(found ?? failed), () => close(failed));
   };
   const onGarbled = (): void => close(makeError("internal", "a message between page and worker could not be read"));
   const onClose = (): void => close(makeError("internal", "the model's worker has ended"));
@@ -238,6 +248,20 @@ export function streamOf<E, R>(
       stop.abort();
     }
   }
-  const iterator = iterate();
+  const iterator = leaving(iterate(), () => stop.abort());
   return { result, [Symbol.asyncIterator]: () => iterator };
+}
+
+/**
+ * A generator that can be left while it waits for its next value: `leave` is to end the waiting. By itself a generator
+ * looks at nothing before that value is there.
+ */
+export function leaving<T>(generator: AsyncGenerator<T, void>, leave: () => void): AsyncIterator<T, void> {
+  return {
+    next: () => generator.next(),
+    return: () => {
+      leave();
+      return generator.return();
+    },
+  };
 }

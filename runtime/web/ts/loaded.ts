@@ -15,6 +15,7 @@ import type { LoadArgs } from "./protocol";
 import { loadRuntime, runtimeError, version, type ManifestInfo } from "./runtime";
 import type { Prepared, Target } from "./target";
 import { loadText, NO_TEXT, type Text } from "./text/files";
+import { refusal } from "./refusal";
 import { able } from "./wasm/prepare";
 
 /** A model and what executes it. */
@@ -27,7 +28,10 @@ export class Loaded {
   private target: Target | null = null;
   private choice: BackendChoice | null = null;
   private profile = "";
-  private disposed = false;
+  /** Ends what is under way when the model is disposed of. */
+  private readonly life = new AbortController();
+  /** Whether the device is lost and could not be replaced: the next call tries again. */
+  private lost = false;
   private endWatch = (): void => {};
   private replaced = (): void => {};
 
@@ -48,6 +52,8 @@ export class Loaded {
     report: (progress: LoadProgress) => void,
     opened: (source: Source) => void,
   ): Promise<Loaded> {
+    const missing = refusal();
+    if (missing) throw missing;
     const meter = new Meter(report);
     meter.begin("start");
     const opening = args.backend === "wasm" ? null : Device.open(args);
@@ -167,7 +173,8 @@ export class Loaded {
 
   /**
    * Does something on the device. When that is lost it is replaced, as often as the options allow without progress in
-   * between, and `again` goes on. `progressed` tells whether there was progress since it was last asked.
+   * between, and `again` goes on. `progressed` tells whether there was progress since it was last asked. If no other can
+   * be had, that is an error of this call: the next one asks for a device again.
    */
   async withDevice<T>(
     first: () => Promise<T>,
@@ -178,16 +185,18 @@ export class Loaded {
     let action = first;
     for (let losses = 0; ; ) {
       try {
+        if (this.lost) await this.recover();
         return await action();
       } catch (e) {
         const error = await causeOf(e, this.target);
         if (this.disposed) throw makeError("aborted", "the model was disposed of", {}, error);
-        if (error.code !== "device-lost") throw error;
+        // What came of an attempt to replace a device is the end of this call.
+        if (error.code !== "device-lost" || this.lost) throw error;
+        this.lost = true;
         if (progressed()) losses = 0;
         losses += 1;
         if (losses > this.args.recoveries) throw error;
         lost();
-        await this.recover();
         action = again;
       }
     }
@@ -199,10 +208,16 @@ export class Loaded {
   }
 
   dispose(): void {
-    this.disposed = true;
+    if (this.disposed) return;
+    this.life.abort();
     this.target?.close();
     this.target = null;
+    this.bundle.close();
     this.endWatch();
+  }
+
+  private get disposed(): boolean {
+    return this.life.signal.aborted;
   }
 
   private opened(): Target {
@@ -217,18 +232,24 @@ export class Loaded {
   /** A new target in the place of one that is lost. One that is lost on the way counts as the same loss. */
   private async recover(): Promise<void> {
     const { meter, source } = this.bundle;
+    const { signal } = this.life;
     meter.begin("recover");
     // What is still on its way to the storage would be fetched a second time.
     await source.settled();
-    const never = new AbortController().signal;
     const { kind } = this.opened();
     const choice = this.info.choice;
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.attach(await pickAgain(this.task(never), kind, choice), never, false);
+        await this.attach(await pickAgain(this.task(signal), kind, choice), signal, false);
+        this.lost = false;
+        return;
       } catch (e) {
         const error = runtimeError(e);
-        if (error.code !== "device-lost" || attempt > this.args.recoveries || this.disposed) throw error;
+        if (error.code === "device-lost" && attempt <= this.args.recoveries && !this.disposed) continue;
+        meter.begin("lost");
+        if (error.code !== "no-webgpu") throw error;
+        const message = "the GPU was lost, and the browser gives no other now: try again, or reload the page";
+        throw makeError("device-lost", message, {}, error);
       }
     }
   }

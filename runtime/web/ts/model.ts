@@ -2,8 +2,10 @@
 
 import type {
   BundleInfo,
+  CallOptions,
   ClassScore,
   Detection,
+  DetectOptions,
   EmbedOptions,
   VideoSource,
   Similarity,
@@ -30,11 +32,12 @@ import { chat, type Chat } from "./chat";
 import { aborted, makeError } from "./errors";
 import type { Files } from "./fetched";
 import { openHome, type Home } from "./home";
-import { streamOf, type Stream } from "./link";
+import { leaving, streamOf, type Stream } from "./link";
 import { takeImages } from "./image";
+import { CALL, checked, DETECT, EMBED, GENERATE, LOAD, RUN, TRANSCRIBE, wrong } from "./options";
 import { findParts, folderOf } from "./parts";
 import { isServer, report } from "./platform";
-import { isText, NOTHING_WRITTEN, withoutImages } from "./prompt";
+import { isText, NOTHING_TRANSCRIBED, NOTHING_WRITTEN, withoutImages } from "./prompt";
 import type { LoadArgs, TaskArgs, WriteEvent } from "./protocol";
 import { takeAudio } from "./audio";
 import { takeItems } from "./items";
@@ -82,20 +85,21 @@ export class Model {
    * Rejects with one of the errors of this package; then nothing is left behind.
    */
   static async load(url: string | URL, options: LoadOptions = {}): Promise<Model> {
-    const { signal, onProgress, worker } = options;
+    const given = checked(LOAD, options);
+    const { signal, onProgress, worker } = given;
     if (signal?.aborted) throw aborted();
     const args: LoadArgs = {
       base: folderOf(url),
-      parts: findParts(options),
+      parts: findParts(given),
       // There is no storage of a browser, and files mostly lie on a disk already.
-      cache: !isServer && (options.cache ?? true),
-      backend: oneOf("backend", options.backend, ["auto", "webgpu", "wasm"]),
-      threads: countOf("threads", options.threads),
-      simd: oneOf("simd", options.simd, ["auto", "baseline", "relaxed"]),
-      profile: options.profile ?? null,
-      without: options.without ?? [],
-      limits: options.limits ?? {},
-      recoveries: options.recoveries ?? 2,
+      cache: !isServer && (given.cache ?? true),
+      backend: given.backend ?? "auto",
+      threads: given.threads ?? null,
+      simd: given.simd ?? "auto",
+      profile: given.profile ?? null,
+      without: given.without ?? [],
+      limits: given.limits ?? {},
+      recoveries: given.recoveries ?? 2,
     };
     const home = await openHome(args.parts, worker);
     // Whatever a listener does, loading goes on.
@@ -177,7 +181,16 @@ export class Model {
    * leaving the loop ends the generation.
    */
   generate(prompt: string | Message[], options: GenerateOptions = {}): Generation {
-    const { signal, onPrompt, images = [], ...sent } = options;
+    let given: GenerateOptions;
+    try {
+      given = checked(GENERATE, options);
+      if (typeof prompt !== "string" && !Array.isArray(prompt)) {
+        throw wrong("prompt", "a text or a list of messages", prompt);
+      }
+    } catch (e) {
+      return refused(e);
+    }
+    const { signal, onPrompt, images = [], ...sent } = given;
     if (isText(prompt, images)) {
       const args = { prompt, images: [], options: sent };
       return writing(this.home.link.stream("generate", args, { signal }), onPrompt);
@@ -197,7 +210,13 @@ export class Model {
    * marked or the audio file is longer than the model takes at once; leaving the loop ends it.
    */
   transcribe(audio: AudioSource, options: TranscribeOptions = {}): Transcription {
-    const { signal, onProgress, ...sent } = options;
+    let given: TranscribeOptions;
+    try {
+      given = checked(TRANSCRIBE, options);
+    } catch (e) {
+      return refused(e);
+    }
+    const { signal, onProgress, ...sent } = given;
     const rate = this.known.entries.find(({ task }) => task?.kind === "transcribe")?.task?.rate;
     const start = async (
       stop: AbortSignal,
@@ -205,7 +224,7 @@ export class Model {
     ): Promise<TranscribeResult> => {
       if (!rate) throw makeError("unsupported", "this model does not transcribe audio");
       const samples = await unless(stop, takeAudio(audio, rate, this.files, stop));
-      if (!samples) return { text: "", segments: [], choices: {}, reason: "aborted", recoveries: 0 };
+      if (!samples) return NOTHING_TRANSCRIBED;
       const args = { samples, options: sent };
       return this.home.link.call("transcribe", args, { signal: stop, onEvent, transfer: [samples.buffer] });
     };
@@ -216,29 +235,31 @@ export class Model {
    * One vector per text. Behind the prompt of the model that `promptName` names, such as `query` or `document`, or else
    * behind its default, if it has one.
    */
-  embed(texts: string[], options: EmbedOptions = {}): Promise<Float32Array[]> {
-    const { promptName = null, signal } = options;
+  async embed(texts: string[], options: EmbedOptions = {}): Promise<Float32Array[]> {
+    const { promptName = null, signal } = checked(EMBED, options);
+    takeTexts(texts);
     return this.home.link.call("embed", { texts, promptName }, { signal });
   }
 
   /** Of which classes an image is, or a text for models of texts: all of them, the most certain first. */
   async classify(
     input: ImageSource | { text: string },
-    options: { signal?: AbortSignal } = {},
+    options: CallOptions = {},
   ): Promise<ClassScore[]> {
+    const { signal } = checked(CALL, options);
     // Blobs have a function of that name.
     const text = typeof input === "object" && "text" in input && typeof input.text === "string" ? input.text : null;
     const images = text === null ? [input as ImageSource] : [];
-    const results = await this.perform("classify", images, text === null ? [] : [text], 0, options.signal);
+    const results = await this.perform("classify", images, text === null ? [] : [text], 0, signal);
     return results[0] as ClassScore[];
   }
 
   /** What is where in an image, with a score above `threshold` (default: 0.5), the most certain first. */
   async detect(
     image: ImageSource,
-    options: { threshold?: number; signal?: AbortSignal } = {},
+    options: DetectOptions = {},
   ): Promise<Detection[]> {
-    const { threshold = 0.5, signal } = options;
+    const { threshold = 0.5, signal } = checked(DETECT, options);
     const results = await this.perform("detect", [image], [], threshold, signal);
     return results[0] as Detection[];
   }
@@ -247,9 +268,12 @@ export class Model {
   async compare(
     items: (ImageSource | VideoSource | AudioSource)[],
     texts: string[],
-    options: { signal?: AbortSignal } = {},
+    options: CallOptions = {},
   ): Promise<Similarity[]> {
-    return (await this.perform("compare", items, texts, 0, options.signal)) as Similarity[];
+    const { signal } = checked(CALL, options);
+    if (!Array.isArray(items)) throw wrong("items", "a list of images, videos or audio files", items);
+    takeTexts(texts);
+    return (await this.perform("compare", items, texts, 0, signal)) as Similarity[];
   }
 
   private async perform(
@@ -271,7 +295,8 @@ export class Model {
     inputs: Record<string, TensorInput>,
     options: RunOptions = {},
   ): Promise<Record<string, Tensor>> {
-    const args = { entry, inputs: takeTensors(inputs, entry, this.known.entries), options };
+    const given = checked(RUN, options);
+    const args = { entry, inputs: takeTensors(inputs, entry, this.known.entries), options: given };
     return this.home.link.call("run", args);
   }
 
@@ -330,8 +355,18 @@ function writing<R>(stream: Stream<WriteEvent, R>, count?: (done: number, total:
       else count?.(event.done, event.total);
     }
   }
-  const iterator = pieces();
+  const iterator = leaving(pieces(), () => void stream[Symbol.asyncIterator]().return?.());
   return { result: stream.result, [Symbol.asyncIterator]: () => iterator };
+}
+
+/** What is written where an error says why it is nothing. */
+function refused<R>(error: unknown): Writing<R> {
+  return writing(streamOf<WriteEvent, R>(() => Promise.reject(error as Error)));
+}
+
+function takeTexts(texts: unknown): void {
+  const found = Array.isArray(texts) && texts.every((text) => typeof text === "string");
+  if (!found) throw wrong("texts", "a list of texts", texts);
 }
 
 /** What a task brings; nothing as soon as nobody waits for it any more. */
@@ -342,17 +377,4 @@ function unless<T>(signal: AbortSignal, task: Promise<T>): Promise<T | null> {
     if (signal.aborted) give();
     task.then(resolve, reject).finally(() => signal.removeEventListener("abort", give));
   });
-}
-
-/** An option that is one of some words; the first of them is what it is if it is left out. */
-function oneOf<T extends string>(name: string, value: T | undefined, words: readonly [T, ...T[]]): T {
-  if (value === undefined) return words[0];
-  if (words.includes(value)) return value;
-  throw makeError("unsupported", `${name}: expected ${words.join(", ")}, found ${String(value)}`);
-}
-
-function countOf(name: string, value: number | undefined): number | null {
-  if (value === undefined) return null;
-  if (Number.isInteger(value) && value >= 1 && value <= 64) return value;
-  throw makeError("input", `${name}: expected a whole number from 1 to 64, found ${String(value)}`);
 }

@@ -170,9 +170,11 @@ async function onCpu(task: Task, why: Why, refusal?: GristmillError): Promise<Pi
     return { prepared, choice: { estimates: null, ...why, backend: "wasm" } };
   } catch (e) {
     const error = asError(e);
-    if (!refusal || !["limit", "unsupported"].includes(error.code)) throw error;
-    refusal.message += `; the CPU cannot run it either: ${error.message}`;
-    throw refusal;
+    if (!refusal || !["limit", "unsupported", "no-wasm"].includes(error.code)) throw error;
+    // A browser that can do neither is the trouble, whichever it lacks; most have WebAssembly.
+    const [first, second, who] = error.code === "no-wasm" ? [error, refusal, "GPU"] : [refusal, error, "CPU"];
+    first.message += `; the ${who} cannot run it either: ${second.message}`;
+    throw first;
   }
 }
 

@@ -1,6 +1,6 @@
 // Prompts whose parts are images, in the form in which they are sent.
 
-import type { GenerateResult, Message, ImageSource } from "./api";
+import type { GenerateResult, Message, ImageSource, TranscribeResult } from "./api";
 import { makeError } from "./errors";
 import type { SentMessage } from "./protocol";
 
@@ -12,6 +12,15 @@ export const NOTHING_WRITTEN: GenerateResult = {
   promptTokens: 0,
   prefillMs: 0,
   decodeMs: 0,
+  recoveries: 0,
+};
+
+/** What came of a transcription that was ended before it began. */
+export const NOTHING_TRANSCRIBED: TranscribeResult = {
+  text: "",
+  segments: [],
+  choices: {},
+  reason: "aborted",
   recoveries: 0,
 };
 

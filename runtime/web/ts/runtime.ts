@@ -3,9 +3,10 @@
 import init, { fileKind, readWave, Runtime, version } from "../pkg/gristmill_web.js";
 
 import type { EmbeddingInfo, ModelInfo, StopReason, TranscribeResult } from "./api";
-import { asError, fromPlain, makeError, type GristmillError, type PlainError } from "./errors";
+import { asError, fromPlain, type GristmillError, type PlainError } from "./errors";
 import type { FileRef } from "./load/contract";
-import { fetchAny } from "./platform";
+import { fetchOwn, ownFile } from "./own";
+import { blocked } from "./refusal";
 import type { Piece, WeightTensor } from "./load/weights";
 
 export { fileKind, readWave, Runtime, version };
@@ -114,11 +115,13 @@ export function loadRuntime(address: string): Promise<WebAssembly.Memory> {
 }
 
 async function start(address: string): Promise<WebAssembly.Memory> {
+  const response = await fetchOwn(address);
   try {
-    return (await init({ module_or_path: fetchAny(address) })).memory;
+    return (await init({ module_or_path: response })).memory;
   } catch (e) {
-    const message = `${address} could not be loaded: ${(e as Error).message}; upload the whole folder runtime/`;
-    throw makeError("network", message, { file: "runtime/gristmill_web_bg.wasm" }, e);
+    // Safari's engine lets small modules pass.
+    if (/content security policy/i.test((e as Error).message)) throw blocked(e);
+    throw ownFile(address, `is no WebAssembly that this browser takes (${(e as Error).message})`, {}, e);
   }
 }
 

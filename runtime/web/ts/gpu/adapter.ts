@@ -46,6 +46,8 @@ export interface AdapterWishes {
 
 /** Opens the best adapter, with the most that it offers, apart from what is not to be used. */
 export async function openAdapter({ without, limits: lowered, timing = false }: AdapterWishes): Promise<Opened> {
+  known("without", without, FEATURES);
+  known("limits", Object.keys(lowered), LIMITS);
   const gpu = (globalThis.navigator as Navigator | undefined)?.gpu;
   if (!gpu && !globalThis.isSecureContext) {
     throw makeError("no-webgpu", "browsers offer WebGPU on https and localhost only; serve this page from there");
@@ -71,7 +73,13 @@ export async function openAdapter({ without, limits: lowered, timing = false }: 
     throw makeError("no-webgpu", `the graphics adapter failed to create a device: ${(e as Error).message}`, {}, e);
   }
   const { vendor = "", architecture = "", description = "", isFallbackAdapter = false } = adapter.info ?? {};
-  const used = Object.entries(limits).map(([name, most]) => [name, Math.min(most, lowered[name] ?? most)]);
-  const known = { features, limits: Object.fromEntries(used) as Record<string, number> };
-  return { device, hasTimer, info: { vendor, architecture, description, fallback: isFallbackAdapter, ...known } };
+  const lower = Object.entries(limits).map(([name, most]) => [name, Math.min(most, lowered[name] ?? most)]);
+  const used = { features, limits: Object.fromEntries(lower) as Record<string, number> };
+  return { device, hasTimer, info: { vendor, architecture, description, fallback: isFallbackAdapter, ...used } };
+}
+
+/** Rejects names that would change nothing. */
+function known(option: string, names: string[], all: readonly string[]): void {
+  const other = names.find((name) => !all.includes(name));
+  if (other !== undefined) throw makeError("input", `${option}: expected ${all.join(", ")}, found ${other}`);
 }

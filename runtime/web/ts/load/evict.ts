@@ -4,6 +4,7 @@
 // other's index; what that loses is the order of a few contents, never a content.
 
 import type { Backend, Kept } from "./backend";
+import { ownerOf } from "./portions";
 
 /** Key of the index. */
 export const INDEX = "used";
@@ -16,7 +17,7 @@ export type Usage = Map<string, number>;
 /** The contents to remove, in this order, to gain `bytes`; null if removing all that may go is not enough. */
 export function victims(kept: Kept[], usage: Usage, spared: ReadonlySet<string>, bytes: number): string[] | null {
   const used = (k: Kept): number => Math.max(k.written, usage.get(k.key) ?? 0);
-  const free = kept.filter((k) => k.key !== INDEX && !spared.has(k.key)).sort((a, b) => used(a) - used(b));
+  const free = kept.filter((k) => k.key !== INDEX && !spared.has(ownerOf(k.key))).sort((a, b) => used(a) - used(b));
   const chosen: string[] = [];
   let gained = 0;
   for (const k of free) {

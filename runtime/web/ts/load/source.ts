@@ -4,6 +4,7 @@ import { aborted, asError, makeError } from "../errors";
 import type { FileRef, Source, Store } from "./contract";
 import { sha256 } from "./digest";
 import { fetchInto, type FetchOptions, type Sink } from "./fetching";
+import { portionsOf, type Portions } from "./portions";
 
 /** Where a bundle comes from. */
 export interface SourceOptions {
@@ -59,25 +60,39 @@ export function openSource(options: SourceOptions): Source {
     await store?.remove(ref.sha256);
     return null;
   };
-  const fetched = async (ref: FileRef, signal: AbortSignal | undefined): Promise<Bytes> => {
-    // Kept once is enough: the browser's own cache is used only if nothing else keeps the file.
-    const modes: RequestCache[] = [store && store.kind !== "none" ? "no-store" : "default", "reload"];
-    for (const [at, mode] of modes.entries()) {
-      const sink = fixedSink(ref);
-      const request = fetching(ref.path, mode, signal);
-      let wrong: string | null;
-      try {
-        await fetchInto(sink, request);
-        wrong = await mismatch(sink.content, ref);
-      } catch (e) {
-        if (!(e instanceof TooLong)) throw e;
-        wrong = e.message;
-      }
-      if (wrong === null) return sink.content;
-      request.onBytes(-sink.received());
-      if (at === modes.length - 1) throw damaged(ref, wrong, base);
+  // Kept once is enough: the browser's own cache is used only if nothing else keeps the file.
+  const keeps = store && store.kind !== "none" ? store : null;
+  const first = keeps ? "no-store" : "default";
+  const attempt = async (ref: FileRef, cache: RequestCache, signal: AbortSignal | undefined): Promise<Attempt> => {
+    const content = allocate(ref);
+    const portions = keeps && portionsOf(keeps, ref, content);
+    const resumed = cache === first && portions ? await portions.restore() : 0;
+    const counted = counter(resumed, onBytes);
+    const sink = fixedSink(ref, content, resumed, portions);
+    let wrong: string | null;
+    try {
+      if (resumed < ref.bytes) await fetchInto(sink, { ...fetching(ref.path, cache, signal), onBytes: counted });
+      wrong = await mismatch(content, ref);
+    } catch (e) {
+      if (portions && !(e instanceof TooLong)) await keeping.wait(portions.keep());
+      if (!(e instanceof TooLong)) throw e;
+      wrong = e.message;
     }
-    throw makeError("internal", "unreachable");
+    if (wrong !== null) {
+      counted(-sink.received());
+      await portions?.drop();
+    }
+    return { content, wrong, resumed: resumed > 0, portions };
+  };
+  const fetched = async (ref: FileRef, signal: AbortSignal | undefined): Promise<Bytes> => {
+    let found = await attempt(ref, first, signal);
+    // Without the portions of an earlier visit, which may be what is damaged.
+    if (found.wrong !== null && found.resumed) found = await attempt(ref, first, signal);
+    if (found.wrong !== null) found = await attempt(ref, "reload", signal);
+    if (found.wrong !== null) throw damaged(ref, found.wrong, base);
+    const { content, portions } = found;
+    keeping.add(ref.sha256, content, async () => portions?.drop());
+    return content;
   };
 
   return {
@@ -94,11 +109,11 @@ export function openSource(options: SourceOptions): Source {
         }
         await keeping.room();
         if (signal?.aborted) throw aborted();
-        const fresh = await fetched(ref, signal);
-        keeping.add(ref.sha256, fresh);
-        return fresh;
+        return fetched(ref, signal);
       };
-      return abortable(work(), signal);
+      const working = work();
+      // What there is of it is kept after the caller has been told that it ended.
+      return abortable(working, signal, () => void keeping.wait(working));
     },
     manifest: (signal) => abortable(manifest(fetching(manifestFile, "no-cache", signal), store, keeping), signal),
     settled: keeping.settled,
@@ -127,18 +142,39 @@ function damaged(ref: FileRef, wrong: string, base: URL): Error {
 /** More bytes came than the manifest says. */
 class TooLong extends Error {}
 
-/** A buffer of a known size. */
-function fixedSink(ref: FileRef): Sink & { content: Bytes } {
-  const content = allocate(ref);
-  let at = 0;
+/** What came of fetching a file once. */
+interface Attempt {
+  content: Bytes;
+  /** What is wrong with it; null if nothing is. */
+  wrong: string | null;
+  /** Whether it began with portions of an earlier visit. */
+  resumed: boolean;
+  portions: Portions | null;
+}
+
+/** Counts bytes from the network behind those from the store, which are in vain if all are. */
+function counter(resumed: number, onBytes: NonNullable<SourceOptions["onBytes"]>): (delta: number) => void {
+  let stored = resumed;
+  if (stored > 0) onBytes(stored, "cache");
+  return (delta) => {
+    const back = delta < 0 ? Math.min(stored, -delta) : 0;
+    stored -= back;
+    if (back > 0) onBytes(-back, "cache");
+    if (delta + back !== 0) onBytes(delta + back, "network");
+  };
+}
+
+/** A buffer of a known size, of which some bytes are there. */
+function fixedSink(ref: FileRef, content: Bytes, there: number, portions: Portions | null): Sink {
+  let at = there;
   return {
-    content,
     expected: ref.bytes,
     received: () => at,
     write(chunk) {
       if (chunk.length > content.length - at) throw new TooLong(`expected ${ref.bytes} bytes, found more`);
       content.set(chunk, at);
       at += chunk.length;
+      portions?.grown(at);
     },
     restart: () => void (at = 0),
   };
@@ -234,7 +270,9 @@ function concat(a: Uint8Array, b: Uint8Array): Bytes {
 
 /** Writes to the store in the background. */
 interface Keeper {
-  add(key: string, content: Bytes): void;
+  add(key: string, content: Bytes, then?: () => Promise<unknown>): void;
+  /** Counts something as not settled until it has ended, however. */
+  wait(work: Promise<unknown>): Promise<void>;
   /** Resolves when few enough contents wait. */
   room(): Promise<void>;
   settled(): Promise<void>;
@@ -243,16 +281,21 @@ interface Keeper {
 function keeper(store: Store | null, most: number): Keeper {
   const waiting = new Set<Promise<unknown>>();
   let bytes = 0;
+  const wait = (work: Promise<unknown>): Promise<void> => {
+    const ended = work.then(
+      () => void waiting.delete(ended),
+      () => void waiting.delete(ended),
+    );
+    waiting.add(ended);
+    return ended;
+  };
   return {
-    add(key, content) {
+    add(key, content, then = () => Promise.resolve()) {
       if (!store) return;
       bytes += content.length;
-      const write = store.put(key, content).then(() => {
-        bytes -= content.length;
-        waiting.delete(write);
-      });
-      waiting.add(write);
+      void wait(store.put(key, content).then(then).finally(() => (bytes -= content.length)));
     },
+    wait,
     async room() {
       while (bytes > most && waiting.size > 0) await Promise.race(waiting);
     },
@@ -263,10 +306,13 @@ function keeper(store: Store | null, most: number): Keeper {
 }
 
 /** Rejects at once when the caller aborts, whatever the work is waiting for. */
-function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined, ended = (): void => {}): Promise<T> {
   if (!signal) return work;
   return new Promise((resolve, reject) => {
-    const abort = (): void => reject(aborted());
+    const abort = (): void => {
+      reject(aborted());
+      ended();
+    };
     if (signal.aborted) abort();
     signal.addEventListener("abort", abort, { once: true });
     work.then(resolve, (e: unknown) => reject(asError(e))).finally(() => signal.removeEventListener("abort", abort));

@@ -6,6 +6,7 @@ import { openCache } from "./cache_api";
 import type { Store } from "./contract";
 import { INDEX, usageIndex, victims } from "./evict";
 import { openOpfs } from "./opfs";
+import { ownerOf } from "./portions";
 
 /** Left free for what the browser itself writes beside a content. */
 const MARGIN_BYTES = 1 << 20;
@@ -45,11 +46,6 @@ export function emptyStore(): Store {
   };
 }
 
-/** The key of the file that a part belongs to; of all else the key itself. */
-export function ownerOf(key: string): string {
-  return /^([0-9a-f]{64})-\d+$/.exec(key)?.[1] ?? key;
-}
-
 async function probe(backend: Backend): Promise<void> {
   const key = `probe-${crypto.randomUUID()}`;
   try {
@@ -82,7 +78,7 @@ export function makeStore(backend: Backend, ask: () => Promise<Estimate | null>)
   /** Removes others' contents to gain some bytes; false if that is not possible. */
   const evict = async (bytes: number, key: string): Promise<boolean> => {
     const [kept, usage] = await Promise.all([backend.list(), index.read()]);
-    const chosen = victims(kept, usage, new Set([...spared, key]), bytes);
+    const chosen = victims(kept, usage, new Set([...spared, ownerOf(key)]), bytes);
     for (const victim of chosen ?? []) await backend.remove(victim);
     return chosen !== null;
   };

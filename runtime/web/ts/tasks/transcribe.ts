@@ -24,17 +24,10 @@ export async function transcribe(
   }
   const { language, task: what, returnTimestamps = false, ...others } = options;
   const choices = { ...(language !== undefined && { language }), ...(what !== undefined && { task: what }) };
-  const timestamps = granularity(returnTimestamps);
+  const timestamps = returnTimestamps === "word" ? "word" : returnTimestamps ? "segment" : null;
   const given = JSON.stringify({ ...complete(others, MOST_TOKENS), choices, timestamps });
   const written = await write(model, context, (host) => model.runtime.transcribe(samples, given, ...host));
   const { reason, ...said } = JSON.parse(written.json) as Transcribed;
   const aborted = context.signal.aborted;
   return { ...said, reason: aborted ? "aborted" : reason, recoveries: written.recoveries };
-}
-
-/** The times that are asked for, as the runtime calls them. */
-function granularity(asked: unknown): "segment" | "word" | null {
-  if (asked === "word") return "word";
-  if (typeof asked === "boolean") return asked ? "segment" : null;
-  throw makeError("input", `returnTimestamps: expected true, false or "word", found ${String(asked)}`);
 }

@@ -1,6 +1,5 @@
 // Text that is written on the device, whatever it follows from: options with their defaults, pieces as they come.
 
-import { makeError } from "../errors";
 import type { CallContext } from "../link";
 import type { Loaded } from "../loaded";
 import type { SentGenerateOptions, WriteEvent } from "../protocol";
@@ -58,38 +57,19 @@ export async function write(
   return { json: json as string, text, recoveries };
 }
 
-/** The values that an option may have. */
-interface Range {
-  words: string;
-  holds(value: number): boolean;
-}
-
-/**
- * Options with defaults, `mostTokens` among them. They are checked here, where they have the names that the caller
- * knows.
- */
+/** Options with defaults, `mostTokens` among them. They are checked where callers give them, in `options.ts`. */
 export function complete(options: SentGenerateOptions, mostTokens: number): FullGenerateOptions {
-  const whole = (name: keyof SentGenerateOptions, fallback: number): number => {
-    const value = options[name] ?? fallback;
-    if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 2 ** 32 - 1) return value;
-    throw makeError("input", `${name}: expected a whole number from 0 to 4294967295, found ${String(value)}`);
-  };
-  const real = (name: keyof SentGenerateOptions, fallback: number, accepts: Range): number => {
-    const value = options[name] ?? fallback;
-    if (typeof value === "number" && Number.isFinite(value) && accepts.holds(value)) return value;
-    throw makeError("input", `${name}: expected a number ${accepts.words}, found ${String(value)}`);
-  };
-  const { stop = [], stopTokens = [], ignoreEos = false } = options;
+  const { stop = [] } = options;
   return {
-    maxNewTokens: whole("maxNewTokens", mostTokens),
-    temperature: real("temperature", 0, { words: "of at least 0", holds: (value) => value >= 0 }),
-    topK: whole("topK", 0),
-    topP: real("topP", 1, { words: "above 0 and at most 1", holds: (value) => value > 0 && value <= 1 }),
-    minP: real("minP", 0, { words: "from 0 to 1", holds: (value) => value >= 0 && value <= 1 }),
-    repetitionPenalty: real("repetitionPenalty", 1, { words: "above 0", holds: (value) => value > 0 }),
-    seed: whole("seed", crypto.getRandomValues(new Uint32Array(1))[0] ?? 0),
+    maxNewTokens: options.maxNewTokens ?? mostTokens,
+    temperature: options.temperature ?? 0,
+    topK: options.topK ?? 0,
+    topP: options.topP ?? 1,
+    minP: options.minP ?? 0,
+    repetitionPenalty: options.repetitionPenalty ?? 1,
+    seed: options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
     stop: typeof stop === "string" ? [stop] : stop,
-    stopTokens,
-    ignoreEos,
+    stopTokens: options.stopTokens ?? [],
+    ignoreEos: options.ignoreEos ?? false,
   };
 }

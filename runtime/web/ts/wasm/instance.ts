@@ -4,7 +4,7 @@ import type { CpuInfo } from "../api";
 import { makeError, type GristmillError } from "../errors";
 import { setSpin, stepsOf, stopAll } from "./control";
 import type { KernelExports } from "./module";
-import { NO_POOL, type Pool } from "./pool";
+import type { Pool } from "./pool";
 import { spinTuner } from "./spin";
 import { StepClock } from "./step_clock";
 import type { TimedKernel } from "../timing";
@@ -111,7 +111,7 @@ export class KernelInstance {
     let stopped: number;
     try {
       if (this.clock) stopped = this.clock.run(this.memory, control, () => this.exports.run(control));
-      else stopped = this.pool === NO_POOL ? this.exports.run(control) : this.runTogether(control);
+      else stopped = this.pool.size === 0 ? this.exports.run(control) : this.runTogether(control);
     } catch (e) {
       const message = `the kernels failed: ${(e as Error).message}`;
       this.fail(makeError("internal", message, {}, e));
@@ -151,7 +151,7 @@ export class KernelInstance {
   /** Ends all threads. The memory goes when nobody holds it any more. */
   close(): void {
     this.failure ??= makeError("device-lost", "the kernels were ended");
-    if (this.control !== null && this.pool !== NO_POOL) stopAll(this.memory, this.control);
+    if (this.control !== null && this.pool.size > 0) stopAll(this.memory, this.control);
     this.pool.close();
   }
 

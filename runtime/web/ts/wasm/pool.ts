@@ -19,12 +19,14 @@ export interface Pool {
   close(): void;
 }
 
-/** A pool of nobody. */
-export const NO_POOL: Pool = { size: 0, serve: () => {}, failed: new Promise(() => {}), close: () => {} };
+/** A pool of nobody. Each has a promise of its own: one for all would keep everything that ever waited for it. */
+export function noPool(): Pool {
+  return { size: 0, serve: () => {}, failed: new Promise(() => {}), close: () => {} };
+}
 
 /** Starts so many threads; rejects if one of them cannot be had, and then leaves none. */
 export async function openPool(module: WebAssembly.Module, memory: WebAssembly.Memory, size: number): Promise<Pool> {
-  if (size === 0) return NO_POOL;
+  if (size === 0) return noPool();
   let fail: (error: GristmillError) => void = () => {};
   const failed = new Promise<GristmillError>((resolve) => (fail = resolve));
   const threads: Thread[] = [];

@@ -4,12 +4,13 @@ import type { CpuInfo } from "../api";
 import { guard, WASM_PROFILE, type Bundle } from "../bundle";
 import { makeError, type GristmillError } from "../errors";
 import { placeWeights } from "../load/weights";
+import { noSimd } from "../refusal";
 import type { Cost, KernelModule, MachineSetup } from "../runtime";
 import type { Prepared, Target } from "../target";
 import { abilities, featuresOf, fitting, type Abilities, type Wishes } from "./features";
 import { KernelInstance } from "./instance";
 import { compileKernels, instantiate, leastPages, makeMemory } from "./module";
-import { NO_POOL, openPool, type Pool } from "./pool";
+import { noPool, openPool, type Pool } from "./pool";
 import { LONG_SPIN } from "./spin";
 
 /** Bytes that 32-bit addresses reach. */
@@ -18,7 +19,7 @@ const ADDRESS_SPACE = 2 ** 32;
 /** What can be used of the CPU; throws if that is not enough, or not what was asked for. */
 export function able(wishes: Wishes): Abilities {
   const found = abilities(wishes);
-  if (!found.simd) throw makeError("unsupported", "this browser's WebAssembly has no SIMD, which the kernels need");
+  if (!found.simd) throw noSimd();
   if (wishes.simd === "relaxed" && !found.relaxed) {
     const message = "this browser's WebAssembly has no relaxed SIMD; remove the option simd, or set it to baseline";
     throw makeError("unsupported", message);
@@ -77,7 +78,7 @@ export async function openKernels(
   const { memory, limit } = makeMemory(leastPages(bytes), found.threads > 1);
   // Where no threads can be had after all, one does the work of all.
   let single = found.single;
-  const alone = (error: GristmillError): Pool => ((single = error.message), NO_POOL);
+  const alone = (error: GristmillError): Pool => ((single = error.message), noPool());
   const opening = openPool(module, memory, found.threads - 1).catch(alone);
   const exports = await instantiate(module, memory, file).catch(async (e: unknown) => {
     (await opening).close();
