@@ -21,10 +21,10 @@ async function attempt(task) {
 }
 
 /**
- * Loads the bundle; `abortAfter` ends that after so many bytes; `tellWithin` asks the server for `test/told` when
- * something of the last so many bytes is there. Keeps the model for the functions below.
+ * Loads the bundle; `abortAfter` ends that after so many bytes, `abortWithin` when something of the last so many bytes
+ * is there; `tellWithin` then asks the server for `test/told`. Keeps the model for the functions below.
  */
-function load({ abortAfter, tellWithin, ...options } = {}) {
+function load({ abortAfter, abortWithin, tellWithin, ...options } = {}) {
   return attempt(async () => {
     const controller = new AbortController();
     const seen = { phases: [], events: 0, last: null };
@@ -35,6 +35,7 @@ function load({ abortAfter, tellWithin, ...options } = {}) {
       if (abortAfter !== undefined && progress.loadedBytes >= abortAfter) controller.abort();
       // From this phase on, all weights count as needed.
       const { phase, loadedBytes, totalBytes } = progress;
+      if (phase === "weights" && loadedBytes > totalBytes - abortWithin) controller.abort();
       if (phase === "weights" && loadedBytes > totalBytes - tellWithin) {
         tellWithin = undefined;
         void fetch(new URL("test/told", document.baseURI));

@@ -15,12 +15,12 @@ const blank = (backend) => `<!doctype html>
 <script type="module" src="test/client.js?backend=${backend}"></script>`;
 
 /** The context of one case in one browser. `end()` closes whatever the case opened. */
-export function createContext({ kind, browser, bundles: all, out, name, thorough = true }) {
+export function createContext({ kind, browser, bundles: every, out, name, thorough = true, all = false }) {
   const closers = [];
   const pages = [];
   const log = [];
   const notes = {};
-  const bundles = backendOf(kind) === "wasm" ? all.map((bundle) => ({ ...bundle, ...bundle.wasm })) : all;
+  const bundles = backendOf(kind) === "wasm" ? every.map((bundle) => ({ ...bundle, ...bundle.wasm })) : every;
 
   const context = {
     kind,
@@ -30,6 +30,8 @@ export function createContext({ kind, browser, bundles: all, out, name, thorough
     bundles,
     /** Whether there is time for more of the same. */
     thorough,
+    /** Whether everything was asked for, however long it takes. */
+    all,
     assert,
     /** Facts for the report. */
     note: (key, value) => (notes[key] = value),

@@ -157,7 +157,7 @@ async function main() {
     results.push(result);
     print(result);
   };
-  await runBrowsers(kinds, cases, { bundles, out, spared, times }, report);
+  await runBrowsers(kinds, cases, { bundles, out, spared, times, all: values.all }, report);
   const failures = results.filter(({ failure }) => failure !== null);
   writeFileSync(path.join(out, "report.json"), `${JSON.stringify({ results }, null, 2)}\n`);
   if (results.length === 0) throw new Error(`none of these cases runs in ${kinds.join(", ")}; --list shows which do`);

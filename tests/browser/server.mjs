@@ -46,17 +46,20 @@ async function listen(server) {
  * Serves a folder.
  *
  * @param {string} root the folder
- * @param {{ isolate?: boolean, extra?: Record<string, string>, cors?: boolean }} options `isolate`: with the headers that isolate the
- *   page (default true). `extra`: further files, by path, such as a blank page. `cors`: with those that let pages of other
- *   origins read files
+ * @param {{ isolate?: boolean, extra?: Record<string, string>, cors?: boolean, headers?: Record<string, string>,
+ *   first?: string }} options `isolate`: with the headers that isolate the page (default true). `extra`: further files, by
+ *   path, such as a blank page. `cors`: with those that let pages of other origins read files. `headers`: further headers
+ *   of all answers. `first`: a script that pages and workers run before their own
  * @returns an object with `url` and `port`; `log`, one entry per request with path, range, status and bytes sent;
  *   `asked(path)`, a promise that a request for the path keeps; and `faults`, a list to which tests add what goes wrong,
  *   see {@link findFault}
  */
-export async function serve(root, { isolate = true, extra = {}, cors = false } = {}) {
+export async function serve(root, { isolate = true, extra = {}, cors = false, headers = {}, first = null } = {}) {
   const folder = path.resolve(root);
   const sockets = new Set();
-  const state = { folder, isolate, extra, cors, log: [], faults: [], waiting: [], off: false, sockets };
+  const all = { ...extra };
+  const state = { folder, isolate, extra: all, cors, headers, log: [], faults: [], waiting: [], off: false, sockets };
+  if (first !== null) await addFirst(state, first);
   const server = createServer((request, response) => {
     answer(state, request, response).catch((error) => {
       if (!response.headersSent) response.writeHead(500);
@@ -105,7 +108,7 @@ export async function serve(root, { isolate = true, extra = {}, cors = false } =
  * `cutAfter: 1000` (sends so many bytes of the body, then drops the connection, or does so when the promise `until` is
  * kept),
  * `flip: 17` (that byte of the file is wrong), `delay: 500` (milliseconds before the answer), `rate: 1e6` (bytes per
- * second).
+ * second), `type: "text/html"` (calls it that).
  * It applies `times` times, else always.
  */
 function findFault(faults, name) {
@@ -132,6 +135,7 @@ async function answer(state, request, response) {
   }
   const head = { ...common(state), "content-type": TYPES[path.extname(content.name)] ?? "application/octet-stream" };
   head.etag = content.etag;
+  if (fault.type) head["content-type"] = fault.type;
   // What is damaged on the way is not what the browser has.
   if (fault.flip === undefined && request.headers["if-none-match"] === content.etag) {
     entry.status = 304;
@@ -152,18 +156,31 @@ async function answer(state, request, response) {
 }
 
 function common(state) {
-  const head = { "cache-control": "no-cache", "accept-ranges": "bytes", "x-content-type-options": "nosniff" };
+  const always = { "cache-control": "no-cache", "accept-ranges": "bytes", "x-content-type-options": "nosniff" };
+  const head = { ...always, ...state.headers };
   if (state.cors) Object.assign(head, { "access-control-allow-origin": "*", "cross-origin-resource-policy": "cross-origin" });
   if (!state.isolate) return head;
   return { ...head, "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
 }
 
+/** Puts a script in front of those of pages, and of the worker. Modules run in the order of their imports. */
+async function addFirst(state, first) {
+  const text = (name) => state.extra[name] ?? readFile(path.join(state.folder, name), "utf8");
+  for (const name of ["blank.html", "index.html"]) {
+    const page = await text(name);
+    state.extra[name] = page.replace("<script", '<script src="test/first.js"></script><script');
+  }
+  state.extra["runtime/engine.js"] = `import "../test/first.js";${await text("runtime/engine.js")}`;
+  state.extra["test/first.js"] = first;
+}
+
 /** A file of the folder, or one of the extra ones; null if there is none. */
 async function open(state, name) {
-  if (name in state.extra) {
-    const body = Buffer.from(state.extra[name]);
+  const added = name === "" ? "index.html" : name;
+  if (added in state.extra) {
+    const body = Buffer.from(state.extra[added]);
     return {
-      name,
+      name: added,
       size: body.length,
       etag: `"${createHash("sha256").update(body).digest("hex")}"`,
       read: (start, end) => [body.subarray(start, end)],

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -110,4 +110,27 @@ test("refuses, and is gone", async () => {
   await assert.rejects(get("a.bin"));
   server.setOff(false);
   assert.equal((await get("a.bin")).status, 200);
+});
+
+test("adds headers, other types, and a script that comes first", async () => {
+  const other = mkdtempSync(path.join(tmpdir(), "gristmill-server-"));
+  mkdirSync(path.join(other, "runtime"));
+  writeFileSync(path.join(other, "index.html"), '<script type="module" src="page.js"></script>');
+  writeFileSync(path.join(other, "runtime/engine.js"), "work();");
+  const extra = { "blank.html": "<script>blank()</script>" };
+  const changed = await serve(other, { extra, headers: { "content-security-policy": "none" }, first: "first();" });
+  try {
+    const text = async (name) => (await fetch(changed.url + name)).text();
+    assert.match(await text(""), /^<script src="test\/first\.js"><\/script><script type="module"/);
+    assert.match(await text("blank.html"), /^<script src="test\/first\.js"><\/script><script>blank/);
+    assert.equal(await text("runtime/engine.js"), 'import "../test/first.js";work();');
+    assert.equal(await text("test/first.js"), "first();");
+    changed.faults.push({ path: /engine/, type: "text/html", times: 1 });
+    const response = await fetch(`${changed.url}runtime/engine.js`);
+    assert.equal(response.headers.get("content-type"), "text/html");
+    assert.equal(response.headers.get("content-security-policy"), "none");
+  } finally {
+    await changed.close();
+    rmSync(other, { recursive: true });
+  }
 });

@@ -166,6 +166,7 @@ impl Layer {
             Layer::Nightly => vec![
                 Step::Runtime { twice: true },
                 Step::cargo("bundles", &["test", "--locked", "--test", "browsers", "--", "--exact", "chromium"]),
+                Step::node("memory over 200 loads", &["tests/browser/run.mjs", "--only", "memory/", "--all"]),
                 Step::node("all cases on SwiftShader", &["tests/browser/run.mjs", "--browser", "chromium", "--all"]),
                 Step::cargo("every profile", &["run", "--locked", "--release", "--example", "profiles"]),
                 Step::Fuzz,
