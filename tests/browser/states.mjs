@@ -7,7 +7,7 @@ import { ROOT } from "./bundles.mjs";
 import { buildFake } from "./fake/build.mjs";
 
 /** An answer with everything that one can have. */
-export const ANSWER = readFileSync(path.join(ROOT, "tests/browser/fake/answer.md"), "utf8");
+export const ANSWER = readFileSync(path.join(ROOT, "tests/browser/fake/answer.txt"), "utf8");
 
 export const DESKTOP = { width: 1280, height: 800 };
 export const PHONE = { width: 390, height: 844, isMobile: true, hasTouch: true };

@@ -29,7 +29,7 @@ fn cannot_start(command: &Command, error: &std::io::Error) -> String {
     let program = command.get_program().to_string_lossy();
     let remedy = match program.as_ref() {
         "mdbook" => "; install it with `cargo install mdbook --locked`",
-        name if name.contains("npm") => "; install Node.js 18 or newer, which brings npm",
+        name if name.contains("npm") => "; install Node.js 20 or newer, which brings npm",
         _ => "",
     };
     format!("`{program}` cannot be started: {error}{remedy}")

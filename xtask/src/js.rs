@@ -173,9 +173,8 @@ pub(crate) fn bundle_service_worker(place: &Place, bundled: &Bundled) -> Outcome
         .into_iter()
         .filter(|p| p.is_file() && p.extension().is_none_or(|e| e != IMAGES))
         .filter_map(|p| p.file_name()?.to_str().map(String::from));
-    let chats = |name: &String| {
-        bundled.get(name).is_some_and(|inputs| CHAT.iter().any(|source| inputs.contains_key(*source)))
-    };
+    let chats =
+        |name: &String| bundled.get(name).is_some_and(|inputs| CHAT.iter().any(|source| inputs.contains_key(*source)));
     let (chat, page): (Vec<String>, Vec<String>) = names.filter(|n| *n != "index.html").partition(chats);
     if chat.len() != CHAT.len() {
         return Err(format!("expected a script for each of {}, found {}", CHAT.join(", "), chat.join(", ")));

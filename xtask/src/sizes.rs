@@ -17,7 +17,7 @@ use crate::runtime::STAMP;
 
 /// Maximum size of the runtime after `gzip -9`: WebAssembly, scripts, tokenizer and chat templates. The page is
 /// measured, but not limited.
-const BUDGET: u64 = 505_000;
+const BUDGET: u64 = 510_000;
 
 /// The size of a file, uncompressed and compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use crate::command::Outcome;
 
 /// The minimum Rust version of the workspace.
 const RUST: &str = env!("CARGO_PKG_RUST_VERSION");
-/// The minimum Node.js version, as in `runtime/web/package.json`.
-const NODE: &str = "18.0";
+/// The minimum Node.js version: what the packages that build the runtime ask for.
+const NODE: &str = "20.0";
 
 const INSTALL_NODE: &str = "install it from https://nodejs.org; on Debian `apt install nodejs npm` (as root), on macOS \
      `brew install node`";
@@ -90,14 +90,18 @@ mod tests {
         assert_eq!(numbers("Debian's toolchain, rustc 1.96.0-nightly (x)"), Some((1, 96)));
         assert_eq!(numbers("no version"), None);
         assert!(is_older("rustc 1.9.0", "1.95") && is_older("v8.1.0", NODE) && is_older("?", NODE));
-        assert!(!is_older("v18.0.0", NODE) && !is_older("rustc 2.0.0", "1.95"));
+        assert!(!is_older("v20.0.0", NODE) && !is_older("rustc 2.0.0", "1.95"));
     }
 
     #[test]
-    fn the_oldest_node_is_that_of_the_package() {
-        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../runtime/web/package.json"));
-        let package: serde_json::Value = serde_json::from_str(&text.expect("a file")).expect("JSON");
-        assert_eq!(package["engines"]["node"], format!(">={}", NODE.trim_end_matches(".0")));
+    fn the_oldest_node_is_what_packages_ask_for() {
+        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../runtime/web/package-lock.json"));
+        let lock: serde_json::Value = serde_json::from_str(&text.expect("a file")).expect("JSON");
+        let packages = lock["packages"].as_object().expect("packages").iter().filter(|(name, _)| !name.is_empty());
+        let asked = packages.filter_map(|(_, package)| package["engines"]["node"].as_str());
+        let newest = asked.filter_map(|range| range.strip_prefix(">=")?.trim().split('.').next()?.parse().ok()).max();
+        assert_eq!(newest, Some(20), "the highest major version in package-lock.json");
+        assert_eq!(numbers(NODE), Some((20, 0)));
     }
 
     #[test]
@@ -109,7 +113,7 @@ mod tests {
         let web = web(path, Err("no compiler for WebAssembly".into()));
         assert_eq!(web.len(), 3, "{web:?}");
         assert_eq!(web[0], "no compiler for WebAssembly");
-        assert!(web[1].starts_with("Node.js 18 or newer: install") && web[2].starts_with("npm"), "{web:?}");
+        assert!(web[1].starts_with("Node.js 20 or newer: install") && web[2].starts_with("npm"), "{web:?}");
     }
 
     /// A search path with programs that print these versions.

@@ -141,7 +141,7 @@ export function connect<C extends Shapes<C>>(
   const pending = new Map<number, Pending>();
   let next = 0;
   let dead: GristmillError | null = null;
-  let heard = false;
+  let answered = false;
 
   const close = (reason: GristmillError): void => {
     dead ??= reason;
@@ -155,7 +155,7 @@ export function connect<C extends Shapes<C>>(
     onStuck();
   };
   const onMessage = (event: Event): void => {
-    heard = true;
+    answered = true;
     const reply = (event as MessageEvent<Reply | null>).data;
     const call = reply && pending.get(reply.id);
     if (!call) return;
@@ -170,7 +170,7 @@ export function connect<C extends Shapes<C>>(
     const { message } = event as Partial<ErrorEvent>;
     const why = message || "its script could not be loaded or run";
     const failed = makeError("internal", `the model's worker failed: ${why}`);
-    if (heard || message) close(failed);
+    if (answered || message) close(failed);
     else void whyNot().then((found) => close(found ?? failed), () => close(failed));
   };
   const onGarbled = (): void => close(makeError("internal", "a message between page and worker could not be read"));

@@ -6,7 +6,7 @@ import path from "node:path";
 import { ROOT } from "../bundles.mjs";
 import { buildFake } from "../fake/build.mjs";
 
-const ANSWER = readFileSync(path.join(ROOT, "tests/browser/fake/answer.md"), "utf8");
+const ANSWER = readFileSync(path.join(ROOT, "tests/browser/fake/answer.txt"), "utf8");
 const PHONE = { width: 320, height: 640 };
 /** What the browsers call the file of the parser. */
 const PARSER = /markdown_parser-\w+\.js$/;

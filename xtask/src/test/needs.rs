@@ -132,7 +132,7 @@ mod tests {
         let said = missing(&[Need::Rust, Need::Format], path);
         assert!(said.len() == 1 && said[0].contains("rustup.rs"), "the rest comes with cargo: {said:?}");
         let said = missing(&[Need::Web, Need::Cpp, Need::Python], path).join("\n");
-        for part in ["Node.js 18 or newer", "npm, which", "package g++", "python3-pip"] {
+        for part in ["Node.js 20 or newer", "npm, which", "package g++", "python3-pip"] {
             assert_eq!(said.matches(part).count(), 1, "{part} in {said}");
         }
     }
