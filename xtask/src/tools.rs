@@ -132,7 +132,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn what_is_there_and_new_enough_is_not_listed() {
-        let new = programs(&[("rustc", "rustc 99.0.0 (x)"), ("node", "v18.0.0"), ("npm", "9.1.0")]);
+        let new = programs(&[("rustc", "rustc 99.0.0 (x)"), ("node", "v20.0.0"), ("npm", "9.1.0")]);
         let path = new.path().as_os_str();
         assert_eq!(rust(path), [""; 0]);
         assert_eq!(web(path, Ok("the active toolchain, rustc 99.0.0".into())), [""; 0]);

@@ -371,7 +371,7 @@ export default [
   fake("the conversation is there after a reload, and so is half an answer", async (t, server) => {
     const page = await open(t, `${server.url}?task=chat&state=streaming`);
     t.assert.match(await page.$eval(".empty", (line) => line.textContent), /stay on this device/);
-    await page.$$eval(".settings textarea", ([field]) => {
+    await page.$eval(".settings .wide textarea", (field) => {
       field.value = "be brief";
       field.dispatchEvent(new Event("input"));
     });
@@ -384,7 +384,7 @@ export default [
     t.assert.ok((await texts(page, ".assistant .text"))[0].startsWith(half), "what there was of the answer");
     t.assert.match((await texts(page, ".assistant .note"))[0], /stopped when the page was closed/);
     t.assert.equal(await boxText(page), "a draft");
-    t.assert.equal(await page.$eval(".settings textarea", (field) => field.value), "be brief");
+    t.assert.equal(await page.$eval(".settings .wide textarea", (field) => field.value), "be brief");
     await page.keyboard.press("Enter");
     await page.waitForFunction(() => window.prompts?.length === 1);
     const roles = (await lastPrompt(page)).map((line) => line.split(":")[0]);

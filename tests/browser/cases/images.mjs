@@ -168,8 +168,9 @@ export default [
       for (const { bundle, conversations } of conversing(t)) {
         // One is enough for what the page does; the engine is tested with all.
         if (bundle.name !== "fixed") continue;
-        const server = await t.serve(bundle.folder, { extra: PICTURES });
         for (const turns of conversations) {
+          // Another origin, which keeps no conversation.
+          const server = await t.serve(bundle.folder, { extra: PICTURES });
           const page = await t.page(`${server.url}?backend=${t.backend}`);
           await t.state(page, "ready");
           await page.$eval("input[type=number]", (input, most) => (input.value = most), turns[0].written.length);

@@ -32,7 +32,7 @@ export function archive(options: ArchiveOptions): { button: HTMLButtonElement; d
   const undo = undoLine();
   const exported = h(
     "div",
-    { class: "actions" },
+    { class: "commands" },
     copyButton("Copy", "Copy this conversation", () => toMarkdown(options.shown())),
     small("Save as Markdown", "Save as Markdown: this conversation", saveMarkdown),
     small("Save as JSON", "Save as JSON: this conversation", () => void saveJson()),

@@ -64,8 +64,8 @@ export function turnView(turn: Turn, actions: TurnActions): TurnView {
   };
   const version = h("span");
   const versions = h("span", { class: "versions", role: "group" }, steps[-1], version, steps[1]);
-  const asked = h("div", { class: "actions" }, copyMessage, edit, remove);
-  const answered = h("div", { class: "actions" }, copyAnswer, again, versions);
+  const asked = h("div", { class: "commands" }, copyMessage, edit, remove);
+  const answered = h("div", { class: "commands" }, copyAnswer, again, versions);
   const user = h("article", { class: "user" }, h("h3", {}, "You", unseen[0]), gallery(turn.images), said, asked);
   const assistant = h(
     "article",
