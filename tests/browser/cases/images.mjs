@@ -16,7 +16,7 @@ const files = (list) =>
 
 const PROMPTS = path.join(ROOT, "tests/fixtures/prompts");
 /** All images of prompts, as a server takes them. */
-const PICTURES = Object.fromEntries(
+const IMAGES = Object.fromEntries(
   ["wide", "tall", "small", "long"].map((name) => [`test/${name}.png`, readFileSync(path.join(PROMPTS, `${name}.png`))]),
 );
 
@@ -142,7 +142,7 @@ export default [
     wasm: true,
     async run(t) {
       for (const { bundle, conversations } of conversing(t)) {
-        const { page, server } = await t.loaded(bundle, {}, { extra: PICTURES });
+        const { page, server } = await t.loaded(bundle, {}, { extra: IMAGES });
         for (const turns of conversations) {
           // A message without images is a text, whatever form the template reads.
           const messages = [];
@@ -170,7 +170,7 @@ export default [
         if (bundle.name !== "fixed") continue;
         for (const turns of conversations) {
           // Another origin, which keeps no conversation.
-          const server = await t.serve(bundle.folder, { extra: PICTURES });
+          const server = await t.serve(bundle.folder, { extra: IMAGES });
           const page = await t.page(`${server.url}?backend=${t.backend}`);
           await t.state(page, "ready");
           await page.$eval("input[type=number]", (input, most) => (input.value = most), turns[0].written.length);

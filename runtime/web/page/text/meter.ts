@@ -36,7 +36,8 @@ export function contextMeter(context: number, leaveOut: () => void): Meter {
     element,
     warning,
     show({ tokens: used, exact }, typed, warn, canLeaveOut) {
-      const tokens = used + typed;
+      // The last token of a full context is written, but never read.
+      const tokens = (exact ? Math.min(used, context) : used) + typed;
       const share = tokens / context;
       element.hidden = tokens === 0;
       fill.style.width = `${Math.min(1, share) * 100}%`;
