@@ -40,5 +40,5 @@ if [ ${#missing[@]} -gt 0 ]; then
   fi
 fi
 [ -d tests/dawn/node_modules/webgpu ] || npm ci --silent --no-audit --no-fund --prefix tests/dawn
-[ -d tests/browser/node_modules/puppeteer-core ] || npm ci --silent --no-audit --no-fund --prefix tests/browser
+[ -d tests/browser/node_modules/axe-core ] || npm ci --silent --no-audit --no-fund --prefix tests/browser
 [ -d tests/packages/node_modules/publint ] || npm ci --silent --no-audit --no-fund --prefix tests/packages
