@@ -9,7 +9,8 @@ import { h } from "../dom";
 
 /** What the dialog asks, and what it has done. */
 export interface ArchiveOptions {
-  history(): History | null;
+  /** The history, once the browser has opened it. */
+  history(): Promise<History | null>;
   /** The conversation that is shown, for exports. */
   shown(): Exported;
   /** Its name in the history. */
@@ -60,7 +61,7 @@ export function archive(options: ArchiveOptions): { button: HTMLButtonElement; d
   }
 
   async function fill(): Promise<void> {
-    const history = options.history();
+    const history = await options.history();
     const entries = (await history?.list().catch(() => [])) ?? [];
     const rows = entries.filter(({ turns }) => turns > 0).map(row);
     where.textContent = history ? WHERE : NOWHERE;

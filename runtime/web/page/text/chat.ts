@@ -79,7 +79,7 @@ export function chatView(writer: Writer, info: ModelInfo, sees: boolean, bundle:
   const undo = undoLine();
   const fresh = small("New conversation", undefined, () => void startAnew());
   const kept = archive({
-    history: () => keeper.history,
+    history: () => begun.then(() => keeper.history),
     shown: () => ({ model: name, system: system.value, turns: conversation.path() }),
     current: () => conversation.id,
     busy: talk.busy,

@@ -46,7 +46,7 @@ export interface AdapterWishes {
 
 /** Opens the best adapter, with the most that it offers, apart from what is not to be used. */
 export async function openAdapter({ without, limits: lowered, timing = false }: AdapterWishes): Promise<Opened> {
-  known("without", without, FEATURES);
+  known("without", without, [...FEATURES, TIMER]);
   known("limits", Object.keys(lowered), LIMITS);
   const gpu = (globalThis.navigator as Navigator | undefined)?.gpu;
   if (!gpu && !globalThis.isSecureContext) {
