@@ -135,7 +135,10 @@ export function createContext({ kind, browser, bundles: every, out, name, thorou
     /** What can be told about a failure. */
     async autopsy() {
       for (const [index, page] of pages.entries()) {
-        if (!page.isClosed()) await context.shot(page, `failed-${name}-${index}`).catch(() => undefined);
+        if (page.isClosed()) continue;
+        // Nothing is drawn of a tab behind another one, and Chromium waits for it.
+        await page.bringToFront?.().catch(() => undefined);
+        await context.shot(page, `failed-${name}-${index}`).catch(() => undefined);
       }
     },
     async end() {

@@ -23,7 +23,8 @@ const [SLOW, FAST] = BROWSERS;
 
 /**
  * All cases: `{ name, browsers?, everywhere?, wasm?, timeout?, needsBundles?, run }` with the name of their file in
- * front. `everywhere`: also in the slow browser if the fast one runs; `wasm`: also in browsers without WebGPU.
+ * front. `everywhere`: also in the slow browser if the fast one runs; `wasm`: also in browsers without WebGPU, and
+ * only there if it needs no bundles.
  */
 async function readCases(only) {
   const cases = [];
@@ -65,7 +66,10 @@ async function runCase(entry, settings) {
 /** The cases that a browser runs. */
 function casesOf(kind, cases, spared) {
   return cases.filter((entry) => {
-    const { browsers = BROWSERS, everywhere = !browsers.includes(FAST), wasm = false } = entry;
+    const { wasm = false, needsBundles = true } = entry;
+    // The page without a model is the same in an engine, whether that has WebGPU or not.
+    const { browsers = wasm && !needsBundles ? WITHOUT_WEBGPU : BROWSERS } = entry;
+    const { everywhere = !browsers.includes(FAST) } = entry;
     if (wasm && WITHOUT_WEBGPU.includes(kind)) return true;
     return browsers.includes(kind) && (everywhere || kind !== spared);
   });
