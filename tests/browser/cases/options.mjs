@@ -52,7 +52,7 @@ export default [
       t.assert.deepEqual(others, {
         load: "input: unknown option thread; did you mean threads?",
         type: 'input: threads: expected a whole number from 1 to 64, found "two"',
-        feature: "input: without: expected shader-f16, subgroups, found subgroup",
+        feature: "input: without: expected shader-f16, subgroups, timestamp-query, found subgroup",
         generate: "input: unknown option maxTokens; did you mean maxNewTokens?",
         result: "input: unknown option max_new_tokens; did you mean maxNewTokens?",
         prompt: "input: prompt: expected a text or a list of messages, found undefined",
