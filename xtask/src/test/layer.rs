@@ -112,7 +112,7 @@ impl Layer {
             Layer::Fast => 5,
             Layer::Goldens => 12,
             Layer::Web => 5,
-            Layer::Browsers => 9,
+            Layer::Browsers => 14,
             Layer::Nightly => 120,
         }
     }
