@@ -298,6 +298,20 @@ export function forget(page) {
   );
 }
 
+/** Sets a slider or a field of the settings as a person would. */
+export async function setField(page, label, value) {
+  await page.evaluate(
+    (text, content) => {
+      const field = [...document.querySelectorAll(".settings label")].find((l) => l.textContent.startsWith(text));
+      const input = field.querySelector("input");
+      input.value = content;
+      input.dispatchEvent(new Event("input", { bubbles: true }));
+    },
+    label,
+    String(value),
+  );
+}
+
 /** Uses a server of the page with the stand-in. `extra` makes further files for it. */
 export async function withFake(t, use, extra) {
   const folder = mkdtempSync(path.join(tmpdir(), "gristmill-page-"));

@@ -16,10 +16,10 @@ const STONE = 48;
 /** The icon as an SVG file. */
 export function iconSvg() {
   const path = FURROWS.map(([x, from, to]) => `M${x} ${from}V${to}`).join("");
-  const turned = [90, 180, 270].map((angle) => `<use href="#b" transform="rotate(${angle})"/>`).join("");
+  const rotated = [90, 180, 270].map((angle) => `<use href="#b" transform="rotate(${angle})"/>`).join("");
   return (
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="-50 -50 100 100"><circle r="${STONE}" fill="${DARK}"/>` +
-    `<g id="a" stroke="${GRAIN}" stroke-width="5" stroke-linecap="round"><path id="b" d="${path}"/>${turned}</g>` +
+    `<g id="a" stroke="${GRAIN}" stroke-width="5" stroke-linecap="round"><path id="b" d="${path}"/>${rotated}</g>` +
     `<use href="#a" transform="rotate(45)"/><circle r="8" fill="${GRAIN}"/></svg>\n`
   );
 }

@@ -1,6 +1,7 @@
 // What a manifest says of its bundle, as far as it is shown, or decides what is kept. The runtime checks manifests before
 // it runs one; this reads a few facts of one that need not be of this version.
 
+import type { ModelInfo } from "./api";
 import { makeError } from "./errors";
 import type { FileRef } from "./load/contract";
 
@@ -13,15 +14,8 @@ export const GENERATION_FILE = "generation_config.json";
 const TEXT_FILES = [TOKENIZER_FILE, CHAT_FILE, GENERATION_FILE];
 
 /** Facts of a manifest. */
-export interface ManifestFacts {
-  name: string;
-  architecture: string;
-  /** The name of the precision policy. */
-  precision: string;
-  /** Bytes of weights by the format in which they are stored, such as `q4.g32`. */
-  formats: Record<string, number>;
-  parameters: number;
-  weightBytes: number;
+export interface ManifestFacts
+  extends Pick<ModelInfo, "name" | "architecture" | "precision" | "formats" | "parameters" | "weightBytes"> {
   /** Weights and text files, which every device needs; each content once. */
   needed: FileRef[];
   /** All files that the manifest vouches for; each content once. */

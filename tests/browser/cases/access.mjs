@@ -114,7 +114,7 @@ async function fits(t) {
     for (const state of STATES) {
       const { page, label } = await opened(t, server, state, WINDOWS[windows[0]]);
       for (const name of windows) {
-        // A phone that is turned: nothing but the window changes. The page measures its dock in the frame after that.
+        // A phone that is rotated: nothing but the window changes. The page measures its dock in the frame after that.
         await page.setViewport(WINDOWS[name]);
         await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
         await laidOut(t, page, FINGER, `${label}, ${name}`);

@@ -1,48 +1,18 @@
 // Answers in Markdown: shown as what they mean, while they come, and never as anything that runs or is fetched.
 
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import path from "node:path";
-import { ROOT } from "../bundles.mjs";
-import { buildFake } from "../fake/build.mjs";
+import { ANSWER, say, setField, withFake } from "../states.mjs";
 
-const ANSWER = readFileSync(path.join(ROOT, "tests/browser/fake/answer.txt"), "utf8");
-const PHONE = { width: 320, height: 640 };
 /** What the browsers call the file of the parser. */
 const PARSER = /markdown_parser-\w+\.js$/;
 
 /** The page with a stand-in for the runtime, which answers with a text. */
 async function answering(t, text, query, use) {
-  const folder = mkdtempSync(path.join(tmpdir(), "gristmill-page-"));
-  try {
-    await buildFake(folder);
-    const server = await t.serve(folder);
-    const page = await t.page(null, { viewport: PHONE });
+  await withFake(t, async (server) => {
+    const page = await t.page(null, { viewport: { width: 320, height: 640 } });
     await page.goto(`${server.url}?task=chat&answer=${encodeURIComponent(text)}${query}`);
     await t.state(page, "ready");
     await use(page, server);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
-
-async function say(page, text) {
-  await page.type("#prompt", text);
-  await page.keyboard.press("Enter");
-}
-
-/** Sets a field of the settings as a person would. */
-async function set(page, label, value) {
-  await page.evaluate(
-    (text, content) => {
-      const field = [...document.querySelectorAll(".settings label")].find((l) => l.textContent.startsWith(text));
-      const input = field.querySelector("input");
-      input.value = content;
-      input.dispatchEvent(new Event("input", { bubbles: true }));
-    },
-    label,
-    String(value),
-  );
+  });
 }
 
 /** How often a page fetched the parser. */
@@ -181,8 +151,8 @@ export default [
         const page = await t.page(`${server.url}?backend=${t.backend}`);
         await t.state(page, "ready");
         t.assert.equal(requested(server, PARSER) + (await fetched(page)), 0, "nobody has asked anything yet");
-        await set(page, "Maximum length", tokens.length);
-        await set(page, "Temperature", 0);
+        await setField(page, "Maximum length", tokens.length);
+        await setField(page, "Temperature", 0);
         await say(page, messages.at(-1).content);
         await answered(page);
         return page;

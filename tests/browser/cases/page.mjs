@@ -1,24 +1,7 @@
 // The page of real bundles does its work, and is kept as an image.
 
 import { vector } from "../bundles.mjs";
-import { forget } from "../states.mjs";
-
-const DESKTOP = { width: 1280, height: 800 };
-const PHONE = { width: 390, height: 844, isMobile: true, hasTouch: true };
-
-/** Sets a slider or a field of the settings as a person would. */
-async function set(page, label, value) {
-  await page.evaluate(
-    (text, content) => {
-      const field = [...document.querySelectorAll(".settings label")].find((l) => l.textContent.startsWith(text));
-      const input = field.querySelector("input");
-      input.value = content;
-      input.dispatchEvent(new Event("input", { bubbles: true }));
-    },
-    label,
-    String(value),
-  );
-}
+import { DESKTOP, PHONE, forget, setField } from "../states.mjs";
 
 async function open(t, server, bundle, viewport) {
   const page = await t.page(`${server.url}?backend=${t.backend}`, { viewport });
@@ -54,8 +37,8 @@ async function writes(t, servers, viewport, label) {
   const expected = bundle.generate.find(({ prompt }) => prompt);
   servers.text ??= await t.serve(bundle.folder);
   const page = await open(t, servers.text, bundle, viewport);
-  await set(page, "Maximum length", expected.tokens.length);
-  await set(page, "Temperature", 0);
+  await setField(page, "Maximum length", expected.tokens.length);
+  await setField(page, "Temperature", 0);
   await page.$eval("#prompt", (box) => (box.value = ""));
   await page.type("#prompt", expected.prompt);
   await page.keyboard.press("Enter");
@@ -76,8 +59,8 @@ async function chats(t, servers, viewport, label) {
   const { messages, tokens, text } = bundle.generate.find((expected) => expected.messages);
   servers.chat ??= await t.serve(bundle.folder);
   const page = await open(t, servers.chat, bundle, viewport);
-  await set(page, "Maximum length", tokens.length);
-  await set(page, "Temperature", 0);
+  await setField(page, "Maximum length", tokens.length);
+  await setField(page, "Temperature", 0);
   await page.type("#prompt", messages.at(-1).content);
   await page.keyboard.press("Enter");
   await answered(page);
@@ -146,8 +129,8 @@ async function readme(t) {
   const bundle = t.bundles.find(({ generate }) => generate.some(({ prompt }) => prompt));
   const server = await t.serve(bundle.folder);
   const page = await open(t, server, bundle, { width: 1120, height: 640 });
-  await set(page, "Maximum length", 110);
-  await set(page, "Temperature", 0);
+  await setField(page, "Maximum length", 110);
+  await setField(page, "Temperature", 0);
   await page.$eval("#prompt", (box) => (box.value = ""));
   await page.type("#prompt", "Once upon a time");
   await page.keyboard.press("Enter");

@@ -1,20 +1,16 @@
 // The settings of a text: what they are at first, what the model is asked for, what is wrong, and that they are kept.
 
 import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import path from "node:path";
-import { buildFake } from "../fake/build.mjs";
+import { withFake } from "../states.mjs";
 
 const USUAL = { maxNewTokens: 256, temperature: 0.7, topP: 0.9, topK: 0, minP: 0, repetitionPenalty: 1 };
 const CHOSEN = { maxNewTokens: 12, temperature: 1.5, topP: 0.5, topK: 40, minP: 0.05, repetitionPenalty: 1.2, seed: 7 };
 
 /** The page with a stand-in for the runtime, which says what it was asked for. */
 async function withPage(t, use) {
-  const folder = mkdtempSync(path.join(tmpdir(), "gristmill-page-"));
-  try {
-    await buildFake(folder);
-    const server = await t.serve(folder);
+  await withFake(t, async (server) => {
     const page = await t.page(null);
     const open = async () => {
       await page.goto(`${server.url}?task=chat`);
@@ -22,9 +18,7 @@ async function withPage(t, use) {
     };
     await open();
     await use(page, open);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 /** Sets fields as a person would. */
